@@ -1,0 +1,46 @@
+"""A stand-in for `mmcv._ext`, so that mmcv.ops and all of mmdet import without compiled operators.
+
+mmcv asks its extension for every operator when it is imported, and calls few. Here the ones that detectors need are
+written in PyTorch; any other exists by name and says, when called, how to get it. A compiled extension, where
+there is one, is left alone.
+"""
+import importlib
+import importlib.machinery
+import sys
+import types
+
+NAME = 'mmcv._ext'
+
+
+class _StandIn(types.ModuleType):
+    """Has every operator by name; the ones not written here raise when called."""
+
+    def __getattr__(self, name: str):
+        if name.startswith('__'):
+            raise AttributeError(name)
+
+        def missing(*args, **kwargs):
+            raise NotImplementedError(
+                f'The operator {name!r} of mmcv is not compiled here and has no PyTorch version in mmyolo.ops. '
+                f'Install an mmcv with compiled operators to use it: MMCV_WITH_OPS=1 pip install --no-binary :all: onedl-mmcv')
+
+        missing.__name__ = name
+        return missing
+
+
+def install_mmcv_ext() -> bool:
+    """Registers the stand-in when no compiled extension can be imported.
+
+    Returns:
+        True if the stand-in is in place, False if the compiled extension is.
+    """
+    module = sys.modules.get(NAME)
+    if module is None:
+        try:
+            module = importlib.import_module(NAME)
+        except ImportError:
+            module = _StandIn(NAME, __doc__)
+            module.__spec__ = importlib.machinery.ModuleSpec(NAME, loader=None)
+            module.__file__ = __file__
+            sys.modules[NAME] = module
+    return isinstance(module, _StandIn)

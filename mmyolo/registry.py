@@ -1,0 +1,42 @@
+"""The registries of the package: children of mmengine's, scope `mmyolo`, filled when first asked for a name.
+
+`locations` are the modules that mmengine imports before it gives up on a name.
+"""
+from mmengine import registry as _engine
+from mmengine.registry import Registry
+
+_ENGINE = ['mmyolo.engine']
+_HOOKS = ['mmyolo.engine.hooks']
+_OPTIMIZERS = ['mmyolo.engine.optimizers']
+_DATASETS = ['mmyolo.datasets']
+_TRANSFORMS = ['mmyolo.datasets.transforms']
+_MODELS = ['mmyolo.models']
+_UTILS = ['mmyolo.utils']
+
+
+def _child(name: str, parent: Registry, locations: list) -> Registry:
+    return Registry(name, parent=parent, scope='mmyolo', locations=locations)
+
+
+RUNNERS = _child('runner', _engine.RUNNERS, _ENGINE)
+RUNNER_CONSTRUCTORS = _child('runner constructor', _engine.RUNNER_CONSTRUCTORS, _ENGINE)
+LOOPS = _child('loop', _engine.LOOPS, _ENGINE)
+HOOKS = _child('hook', _engine.HOOKS, _HOOKS)
+
+DATASETS = _child('dataset', _engine.DATASETS, _DATASETS)
+DATA_SAMPLERS = _child('data sampler', _engine.DATA_SAMPLERS, _DATASETS)
+TRANSFORMS = _child('transform', _engine.TRANSFORMS, _TRANSFORMS)
+
+MODELS = _child('model', _engine.MODELS, _MODELS)
+MODEL_WRAPPERS = _child('model_wrapper', _engine.MODEL_WRAPPERS, _MODELS)
+WEIGHT_INITIALIZERS = _child('weight initializer', _engine.WEIGHT_INITIALIZERS, _MODELS)
+TASK_UTILS = _child('task util', _engine.TASK_UTILS, _MODELS)
+
+OPTIMIZERS = _child('optimizer', _engine.OPTIMIZERS, _OPTIMIZERS)
+OPTIM_WRAPPERS = _child('optim_wrapper', _engine.OPTIM_WRAPPERS, _OPTIMIZERS)
+OPTIM_WRAPPER_CONSTRUCTORS = _child('optimizer constructor', _engine.OPTIM_WRAPPER_CONSTRUCTORS, _OPTIMIZERS)
+PARAM_SCHEDULERS = _child('parameter scheduler', _engine.PARAM_SCHEDULERS, _OPTIMIZERS)
+
+METRICS = _child('metric', _engine.METRICS, _ENGINE)
+VISUALIZERS = _child('visualizer', _engine.VISUALIZERS, _UTILS)
+VISBACKENDS = _child('vis_backend', _engine.VISBACKENDS, _UTILS)
