@@ -1,0 +1,269 @@
+"""From any exception to what the platform shows: a code, one sentence and the trace (contract sections a.6, d.1 and h).
+
+Imports neither torch nor mmengine, because `start.py` uses it before either may be loaded; their exceptions are known by
+the names of their classes and by the fixed beginnings of their messages.
+
+A task is a tree of processes (start.py, the task's script, torchrun, ranks, loader workers) that all write to one log,
+and the platform shows the last five lines of that log. So only the outermost process may speak last: it names a file in
+the environment variable `YMIR_ERROR_FILE`, the processes below leave their error there (the first one wins: what follows
+in other ranks are consequences), and the outermost writes monitor.txt and prints the five lines after all others ended.
+"""
+import errno
+import json
+import logging
+import os
+import socket
+import sys
+import traceback
+import urllib.error
+from dataclasses import asdict, dataclass
+from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple
+
+from ymir_exc.code import ExecutorReturnCode, ExecutorState
+from ymir_exc.monitor import write_monitor_logger
+
+ERROR_FILE_VARIABLE = 'YMIR_ERROR_FILE'
+MAX_TRACE_LINES = 99  # the platform reads lines 2 to 100 of monitor.txt
+MAX_SENTENCE = 600
+
+
+class TaskError(Exception):
+    """A failure whose cause is known, in the words that the user is to read.
+
+    Args:
+        code: The platform's error code.
+        sentence: What is wrong, where, what is allowed and how to mend it; one line.
+    """
+
+    def __init__(self, code: ExecutorReturnCode, sentence: str) -> None:
+        super().__init__(code, sentence)
+        self.code = ExecutorReturnCode(code)
+        self.sentence = one_line(sentence)
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+class Rule(NamedTuple):
+    """One row of the mapper: an exception fits if a class name and, where given, a part of its message fit."""
+
+    code: ExecutorReturnCode
+    types: Tuple[str, ...]
+    parts: Tuple[str, ...]
+    advice: str
+
+
+# First fit wins. Class names are compared over the whole inheritance line, message parts in lower case.
+RULES = (
+    Rule(ExecutorReturnCode.RC_EXEC_OOM, ('RuntimeError', 'OSError'),
+         ('killed by signal: bus error', 'unable to write to file </torch_', 'insufficient shared memory'),
+         'The shared memory is too small: set shm_size higher (16G) or workers_per_gpu lower (0).'),
+    Rule(ExecutorReturnCode.RC_EXEC_OOM, ('OutOfMemoryError', ), (),
+         'The GPU memory is too small: set samples_per_gpu or img_size lower, or take a smaller model_name.'),
+    Rule(ExecutorReturnCode.RC_EXEC_OOM, ('RuntimeError', ),
+         ('cuda out of memory', 'cublas_status_alloc_failed', 'cuda error: out of memory'),
+         'The GPU memory is too small: set samples_per_gpu or img_size lower, or take a smaller model_name.'),
+    Rule(ExecutorReturnCode.RC_EXEC_OOM, ('MemoryError', ), (),
+         'The main memory is too small: set samples_per_gpu or workers_per_gpu lower.'),
+    Rule(ExecutorReturnCode.RC_EXEC_OOM, ('RuntimeError', 'OSError'),
+         ("can't allocate memory", 'cannot allocate memory', 'killed by signal: killed'),
+         'The main memory is too small: set samples_per_gpu or workers_per_gpu lower.'),
+    Rule(ExecutorReturnCode.RC_EXEC_NO_GPU, ('RuntimeError', 'AssertionError'),
+         ('no cuda gpus are available', 'found no nvidia driver', 'torch not compiled with cuda', 'invalid device ordinal'),
+         'The task was given GPUs that this container cannot see: start it with them, or with gpu_count 0 for the CPU.'),
+    Rule(ExecutorReturnCode.RC_EXEC_CUDA_GPU_ERROR, ('AcceleratorError', 'DistBackendError'), (),
+         'The GPU, its driver or the link between GPUs failed: check the driver version and the health of the node.'),
+    Rule(ExecutorReturnCode.RC_EXEC_CUDA_GPU_ERROR, ('RuntimeError', ),
+         ('cuda error', 'cudnn error', 'cudnn_status', 'cublas_status', 'nccl error', 'cuda driver', 'nvrtc'),
+         'The GPU or its driver failed: check that the driver is new enough for this image, and the health of the node.'),
+    Rule(ExecutorReturnCode.RC_EXEC_NAN_ERROR, ('FloatingPointError', ), (),
+         'The loss is not a number: set learning_rate lower, or precision to fp32.'),
+    Rule(ExecutorReturnCode.RC_EXEC_UNKNOWN_IMAGE_FORMAT, ('UnidentifiedImageError', ), (),
+         'Replace or remove this image.'),
+    Rule(ExecutorReturnCode.RC_EXEC_MODEL_ERROR, ('UnpicklingError', ), (),
+         'The weight file is broken or holds more than weights: export the model again, or train it with this image.'),
+    Rule(ExecutorReturnCode.RC_EXEC_MODEL_ERROR, ('RuntimeError', ),
+         ('error(s) in loading state_dict', 'pytorchstreamreader failed'),
+         'The weight file does not belong to this model or is broken.'),
+    Rule(ExecutorReturnCode.RC_EXEC_NETWORK_ERROR,
+         ('URLError', 'gaierror', 'ConnectionRefusedError', 'ProtocolError', 'HTTPError'), (),
+         'Nothing can be downloaded while a task runs: build the image with the file, or give it as a pre-trained model.'),
+    Rule(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR, ('YAMLError', 'ValidationError'), (),
+         'Correct this setting or file.'),
+)
+
+
+def one_line(text: str) -> str:
+    """Join a text to one line without TABs, as monitor.txt needs it, and limit its length."""
+    joined = ' '.join(str(text).split())
+    return joined if len(joined) <= MAX_SENTENCE else joined[:MAX_SENTENCE - 3] + '...'
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception, then what it was raised from or during, outermost first."""
+    seen = set()
+    current: Optional[BaseException] = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def _own_words(error: BaseException) -> str:
+    """The sentence of an exception itself; of one that a loader worker passed on, the last line of its trace."""
+    text = str(error).strip()
+    if 'Original Traceback (most recent call last)' in text:
+        return text.splitlines()[-1].strip()
+    name = type(error).__name__
+    return f'{name}: {text}' if text else name
+
+
+def as_task_error(error: BaseException) -> TaskError:
+    """Map any exception to a code and a sentence.
+
+    Args:
+        error: What was caught; the exceptions it was raised from count too, a TaskError among them first of all.
+
+    Returns:
+        The error itself if it is a TaskError, else a new one raised from it; 160004 where nothing is known.
+    """
+    links = list(_chain(error))
+    for link in links:
+        if isinstance(link, TaskError):
+            return link
+    for link in links:
+        code = getattr(link, 'return_code', None)  # exceptions of ymir_exc carry their own
+        if code is not None:
+            return _raised_from(TaskError(code, _own_words(link).split(': ', 1)[-1]), error)
+    for link in links:
+        rule = _fitting_rule(link)
+        if rule is not None:
+            return _raised_from(TaskError(rule.code, f'{_first_line(_own_words(link))} {rule.advice}'), error)
+        if isinstance(link, OSError) and link.errno == errno.ENOSPC:
+            sentence = f'No space is left on the disk ({link.filename or "/out or /tmp"}): free some and start again.'
+            return _raised_from(TaskError(ExecutorReturnCode.RC_CMD_CONTAINER_ERROR, sentence), error)
+    return _raised_from(TaskError(ExecutorReturnCode.RC_CMD_CONTAINER_ERROR, _own_words(error)), error)
+
+
+def _fitting_rule(error: BaseException) -> Optional[Rule]:
+    names = {cls.__name__ for cls in type(error).__mro__}
+    text = str(error).lower()
+    for rule in RULES:
+        if names.intersection(rule.types) and (not rule.parts or any(part in text for part in rule.parts)):
+            return rule
+    return None
+
+
+def _first_line(text: str) -> str:
+    line = text.strip().splitlines()[0].strip()
+    return line if line.endswith(('.', '!', '?')) else line + '.'
+
+
+def _raised_from(new: TaskError, cause: BaseException) -> TaskError:
+    new.__cause__ = cause
+    return new
+
+
+@dataclass
+class ErrorRecord:
+    """What one process leaves for the outermost one."""
+
+    code: int
+    sentence: str
+    process: str
+    trace: List[str]
+
+    @classmethod
+    def of(cls, error: TaskError, process: str) -> 'ErrorRecord':
+        lines = ''.join(traceback.format_exception(type(error), error, error.__traceback__)).splitlines()
+        return cls(int(error.code), error.sentence, process, lines[-MAX_TRACE_LINES:])
+
+
+def read_record(path: str) -> Optional[ErrorRecord]:
+    """Read the error that a process below left, None if there is none or it is cut short by a kill."""
+    try:
+        with open(path, encoding='utf-8') as file:
+            return ErrorRecord(**json.load(file))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+
+
+def _leave_record(path: str, record: ErrorRecord) -> None:
+    """Write the record whole or not at all, and only if no other process did so before."""
+    temporary = f'{path}.{socket.gethostname()}.{os.getpid()}'
+    with open(temporary, 'w', encoding='utf-8') as file:
+        json.dump(asdict(record), file)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        logging.getLogger('ymir').info('an earlier error of this task is already recorded')
+    finally:
+        os.unlink(temporary)
+
+
+def publish(record: ErrorRecord) -> None:
+    """Write the record to monitor.txt and print it as the last five lines; only for the outermost process."""
+    code = ExecutorReturnCode(record.code)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    write_monitor_logger(percent=1.0, state=ExecutorState.ES_ERROR, return_code=code, message=record.sentence,
+                         trace='\n'.join(record.trace))
+    place = next((line.strip() for line in reversed(record.trace) if line.startswith('  File ')), 'unknown')
+    print('---- the task failed ----\n'
+          f'code:  {record.code} {code.name}\n'
+          f'what:  {record.sentence}\n'
+          f'where: {record.process}, {place}\n'
+          'more:  the trace stands above and in monitor.txt', file=sys.stderr, flush=True)
+
+
+def report(error: BaseException, process: str = 'task') -> TaskError:
+    """Report a failure to the platform: at once if this process is the outermost, else through the record.
+
+    Args:
+        error: What was caught.
+        process: The name of the process in the words of the user, e.g. 'training, rank 1'.
+
+    Returns:
+        What was reported.
+    """
+    mapped = as_task_error(error)
+    traceback.print_exception(type(error), error, error.__traceback__)
+    record = ErrorRecord.of(mapped, process)
+    path = os.environ.get(ERROR_FILE_VARIABLE)
+    if path:
+        _leave_record(path, record)
+    else:
+        publish(record)
+    return mapped
+
+
+def report_uncaught(process: str) -> None:
+    """Have every exception that ends this process reported, for scripts whose main is not ours to wrap.
+
+    Args:
+        process: The name of the process in the words of the user.
+    """
+
+    def hook(kind: type, error: BaseException, trace: object) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            sys.__excepthook__(kind, error, trace)
+        else:
+            report(error, process)
+
+    sys.excepthook = hook
+
+
+def run_task(name: str, main: Callable[[], Optional[int]]) -> None:
+    """Run the main of a process, and end the process; a failure is reported and gives exit status 1.
+
+    Args:
+        name: The name of the process in the words of the user.
+        main: What to run; its return value is the exit status, None meaning 0.
+    """
+    try:
+        status = main() or 0
+    except Exception as error:
+        report(error, name)
+        status = 1
+    sys.stdout.flush()
+    sys.exit(status)

@@ -1,0 +1,82 @@
+"""Reading a dumped config file as data: it is parsed, never executed.
+
+A model package is something that a user imports from anywhere, and its config is a Python file. mmengine's `Config.dump`
+writes plain assignments of literals, so nothing is lost by accepting only these.
+"""
+import ast
+from pathlib import Path
+from typing import Any, Dict, Union
+
+from ymir_exc.code import ExecutorReturnCode
+
+from ymir.errors import TaskError
+
+CONTAINERS = {'dict': dict, 'list': list, 'tuple': tuple, 'set': set}
+CONSTANTS = {'inf': float('inf'), 'nan': float('nan')}  # as repr() writes them
+
+
+def read_literal_config(path: Union[str, Path]) -> Dict[str, Any]:
+    """Read the top-level names of a dumped config file.
+
+    Args:
+        path: A `.py` file of assignments `name = literal`, where `dict(a=1)` and the like count as literals.
+
+    Returns:
+        Name to value.
+
+    Raises:
+        TaskError: 300004 if the file cannot be read or holds anything but literals.
+    """
+    path = Path(path)
+    try:
+        tree = ast.parse(path.read_text(encoding='utf-8'), filename=str(path))
+    except (OSError, SyntaxError, UnicodeDecodeError, ValueError) as error:
+        raise TaskError(ExecutorReturnCode.RC_EXEC_MODEL_ERROR, f'Cannot read the config {path}: {error}.') from error
+    values: Dict[str, Any] = {}
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign) and all(isinstance(target, ast.Name) for target in statement.targets):
+            for target in statement.targets:
+                values[target.id] = _evaluate(statement.value, path)
+        elif not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)):
+            raise _not_literal(statement, path)
+    return values
+
+
+def _evaluate(node: ast.expr, path: Path) -> Any:
+    """The value of one expression of literals."""
+    if isinstance(node, ast.Constant):
+        return node.value
+    if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
+        kind = {ast.List: list, ast.Tuple: tuple, ast.Set: set}[type(node)]
+        return kind(_evaluate(item, path) for item in node.elts)
+    if isinstance(node, ast.Dict) and all(key is not None for key in node.keys):
+        return {_evaluate(key, path): _evaluate(value, path) for key, value in zip(node.keys, node.values)}
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
+        value = _evaluate(node.operand, path)
+        if isinstance(value, (int, float)):
+            return -value if isinstance(node.op, ast.USub) else value
+    if isinstance(node, ast.Name) and node.id in CONSTANTS:
+        return CONSTANTS[node.id]
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in CONTAINERS:
+        arguments = [_evaluate(argument, path) for argument in node.args]
+        named = {}
+        for keyword in node.keywords:
+            value = _evaluate(keyword.value, path)
+            if keyword.arg is None and isinstance(value, dict):  # dict(**{'not an identifier': 1})
+                named.update(value)
+            elif keyword.arg is not None:
+                named[keyword.arg] = value
+            else:
+                raise _not_literal(keyword.value, path)
+        try:
+            return CONTAINERS[node.func.id](*arguments, **named)
+        except (TypeError, ValueError) as error:
+            raise _not_literal(node, path) from error
+    raise _not_literal(node, path)
+
+
+def _not_literal(node: ast.AST, path: Path) -> TaskError:
+    return TaskError(
+        ExecutorReturnCode.RC_EXEC_MODEL_ERROR,
+        f'The config {path}, line {getattr(node, "lineno", 0)}, holds code; only assignments of plain values are '
+        'read from a model package, as mmengine dumps them. Dump the config with Config.dump and import it again.')
