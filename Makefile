@@ -1,0 +1,54 @@
+# One place for every command. The environment is .venv, made once and made again only when requirements change.
+#
+#   make PYTHON=python3.11 test      another Python (3.10 to 3.12) for a new .venv
+#   make PYTEST_ARGS='-k nms' test   options for pytest
+#   make IMAGE=det/mmyolo:cpu BASE_IMAGE=python:3.11-slim image
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+PYTEST_ARGS ?=
+IMAGE ?= det/mmyolo:tmi
+BASE_IMAGE ?=
+BUILD_ARGS ?= $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE))
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-slow test-gpu test-image image bench clean
+
+help:  ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+install: $(READY)  ## make the environment .venv (the other targets do it too)
+
+$(READY): requirements/install.sh $(wildcard requirements/*.txt) pyproject.toml
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "The Python module venv is missing; on Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	sh requirements/install.sh $(PY) requirements/test.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+demo: $(READY)  ## train, mine and infer on generated data as the platform does (about 5 minutes on 2 CPU cores)
+	$(PY) -m ymir.local.demo
+
+test: $(READY)  ## unit and integration tests
+	$(PY) -m pytest -m 'not slow and not gpu and not image' $(PYTEST_ARGS)
+
+test-slow: $(READY)  ## every config, and what else takes minutes
+	$(PY) -m pytest -m 'slow' $(PYTEST_ARGS)
+
+test-gpu: $(READY)  ## what needs CUDA
+	$(PY) -m pytest -m 'gpu' $(PYTEST_ARGS)
+
+test-image: $(READY)  ## build the image and run it as the platform does; YMIR_TEST_BASE_IMAGE names the base
+	$(PY) -m pytest -m 'image' $(PYTEST_ARGS)
+
+image:  ## build the image det/mmyolo:tmi
+	docker build $(BUILD_ARGS) -t $(IMAGE) -f ymir/Dockerfile .
+
+bench: $(READY)  ## speed and memory, side by side with a reference, as tables
+	for script in benchmarks/*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
+
+clean:  ## remove the environment and what runs left behind
+	rm -rf $(VENV) build dist work_dirs demo_out .pytest_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
