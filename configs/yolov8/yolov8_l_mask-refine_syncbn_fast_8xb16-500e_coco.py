@@ -1,0 +1,26 @@
+_base_ = './yolov8_m_mask-refine_syncbn_fast_8xb16-500e_coco.py'
+
+deepen_factor = 1.0
+widen_factor = 1.0
+last_stage_out_channels = 512
+mixup_prob = 0.15
+copypaste_prob = 0.3
+
+model = dict(
+    backbone=dict(
+        last_stage_out_channels=last_stage_out_channels, deepen_factor=deepen_factor, widen_factor=widen_factor),
+    neck=dict(
+        deepen_factor=deepen_factor,
+        widen_factor=widen_factor,
+        in_channels=[256, 512, last_stage_out_channels],
+        out_channels=[256, 512, last_stage_out_channels]),
+    bbox_head=dict(
+        head_module=dict(widen_factor=widen_factor, in_channels=[256, 512, last_stage_out_channels])))
+
+pre_transform = _base_.pre_transform
+copypaste = dict(_base_.copypaste, prob=copypaste_prob)
+mosaic_affine = [_base_.mosaic, copypaste, _base_.random_affine]
+mixup = dict(type='YOLOv5MixUp', prob=mixup_prob, pre_transform=[*pre_transform, *mosaic_affine])
+
+train_pipeline = [*pre_transform, *mosaic_affine, mixup, *_base_.last_transform]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
