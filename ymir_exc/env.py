@@ -1,0 +1,150 @@
+"""env.yaml and config.yaml (contract sections c.1, c.2 and e), read once and read again only when they change.
+
+Older platforms leave keys out and hand-made files have empty values or a protocol version that YAML reads as a
+number: an absent or empty key takes its default, a number becomes text.
+"""
+import copy
+import os
+from enum import IntEnum
+from typing import Any, Dict, Tuple
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from . import settings
+from .errors import ConfigError, ConfigFileNotFoundError
+
+
+class DatasetType(IntEnum):
+    """Which index file is meant."""
+    UNKNOWN = 1
+    TRAINING = 2
+    VALIDATION = 3
+    CANDIDATE = 4
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra='ignore', coerce_numbers_to_str=True)
+
+    @model_validator(mode='before')
+    @classmethod
+    def _drop_empty(cls, values: Any) -> Any:
+        if values is None:
+            return {}
+        if isinstance(values, dict):
+            return {key: value for key, value in values.items() if value is not None and value != ''}
+        return values
+
+
+class EnvInputConfig(_Section):
+    """Where the input lies."""
+    root_dir: str = '/in'
+    assets_dir: str = '/in/assets'
+    annotations_dir: str = '/in/annotations'
+    models_dir: str = '/in/models'
+    training_index_file: str = ''
+    val_index_file: str = ''
+    candidate_index_file: str = ''
+    config_file: str = Field(default_factory=lambda: settings.DEFAULT_CONFIG_FILE_PATH)
+
+
+class EnvOutputConfig(_Section):
+    """Where the output goes."""
+    root_dir: str = '/out'
+    models_dir: str = '/out/models'
+    tensorboard_dir: str = '/out/tensorboard'
+    training_result_file: str = '/out/models/result.yaml'
+    mining_result_file: str = '/out/result.tsv'
+    infer_result_file: str = '/out/infer-result.json'
+    monitor_file: str = '/out/monitor.txt'
+    executor_log_file: str = '/out/ymir-executor-out.log'
+
+
+class EnvConfig(_Section):
+    """The content of env.yaml."""
+    task_id: str = 'default-task'
+    run_training: bool = False
+    run_mining: bool = False
+    run_infer: bool = False
+    protocol_version: str = '0.0.1'
+    manifest_file: str = '/img-man/manifest.yaml'
+    input: EnvInputConfig = Field(default_factory=EnvInputConfig)
+    output: EnvOutputConfig = Field(default_factory=EnvOutputConfig)
+
+
+# kind and path of a file -> its identity when it was read, and what was read
+_cache: Dict[Tuple[str, str], Tuple[Tuple[int, int, int], Any]] = {}
+
+
+def read_yaml_mapping(path: str) -> Dict[str, Any]:
+    """Read a YAML file that holds a mapping.
+
+    Args:
+        path: the file; an empty one is an empty mapping.
+
+    Returns:
+        The mapping.
+
+    Raises:
+        ConfigFileNotFoundError: there is no such file.
+        ConfigError: it cannot be read, is not YAML, or holds something else.
+    """
+    try:
+        with open(path, encoding='utf-8-sig') as stream:
+            content = yaml.safe_load(stream)
+    except FileNotFoundError:
+        raise ConfigFileNotFoundError(f'{path} does not exist') from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f'{path} cannot be read: {" ".join(str(error).split())}') from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(f'{path} must hold "key: value" lines, not a {type(content).__name__}')
+    return content
+
+
+def _read_env(path: str) -> EnvConfig:
+    try:
+        return EnvConfig.model_validate(read_yaml_mapping(path))
+    except ValidationError as error:
+        problems = '; '.join(f'{".".join(map(str, item["loc"]))}: {item["msg"]}, not {item["input"]!r}'
+                             for item in error.errors())
+        raise ConfigError(f'{path}: {problems}') from error
+
+
+def _cached(kind: str, path: str, read: Any) -> Any:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return read(path)  # raises the error that names the file
+    identity = (status.st_mtime_ns, status.st_size, status.st_ino)
+    found = _cache.get((kind, path))
+    if found is None or found[0] != identity:
+        found = _cache[(kind, path)] = (identity, read(path))
+    return found[1]
+
+
+def get_current_env() -> EnvConfig:
+    """Give the content of env.yaml.
+
+    Returns:
+        A copy of its own for the caller.
+
+    Raises:
+        ConfigFileNotFoundError: there is no env.yaml (also a ``FileNotFoundError``).
+        ConfigError: it cannot be read or has a wrong value (also a ``ValueError``).
+    """
+    return _cached('env', str(settings.DEFAULT_ENV_FILE_PATH), _read_env).model_copy(deep=True)
+
+
+def get_executor_config() -> Dict[str, Any]:
+    """Give the hyper-parameters of config.yaml.
+
+    Returns:
+        A copy of its own for the caller; an empty dict for an empty file.
+
+    Raises:
+        ConfigFileNotFoundError: there is no config.yaml (also a ``FileNotFoundError``).
+        ConfigError: it cannot be read (also a ``ValueError``).
+    """
+    return copy.deepcopy(_cached('config', get_current_env().input.config_file, read_yaml_mapping))

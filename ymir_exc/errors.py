@@ -1,0 +1,44 @@
+"""Errors that know their return code, so that whoever reports them needs no table of exception types.
+
+Each is also the built-in exception that executors written for the older SDK catch (``ValueError``,
+``FileNotFoundError``).
+"""
+from .code import ExecutorReturnCode
+
+
+class ExecutorError(Exception):
+    """An error with the return code that monitor.txt should carry."""
+    code = ExecutorReturnCode.RC_CMD_CONTAINER_ERROR
+
+
+class ConfigError(ExecutorError, ValueError):
+    """env.yaml or config.yaml cannot be read, or a value in them cannot be used."""
+    code = ExecutorReturnCode.RC_EXEC_CONFIG_ERROR
+
+
+class ConfigFileNotFoundError(ConfigError, FileNotFoundError):
+    """env.yaml, config.yaml or a file that they name does not exist."""
+
+
+class DatasetError(ExecutorError, ValueError):
+    """An index file, an annotation or a whole set of them cannot be used."""
+    code = ExecutorReturnCode.RC_EXEC_DATASET_ERROR
+
+
+class ImageFormatError(DatasetError):
+    """No image of a set can be read."""
+    code = ExecutorReturnCode.RC_EXEC_UNKNOWN_IMAGE_FORMAT
+
+
+class ModelFileError(ExecutorError, ValueError):
+    """A model file that a result names is missing or is not a file that the platform can store."""
+    code = ExecutorReturnCode.RC_EXEC_MODEL_ERROR
+
+
+class NoGpuError(ExecutorError, RuntimeError):
+    """A GPU was asked for and none can be seen."""
+    code = ExecutorReturnCode.RC_EXEC_NO_GPU
+
+
+class ResultError(ExecutorError, ValueError):
+    """A result that the platform would reject; nothing was written."""

@@ -1,0 +1,111 @@
+"""monitor.txt: progress, state, return code, message and trace of the task (contract section d.1).
+
+One unreadable monitor.txt makes the platform fail the task for good, so it is replaced atomically, the message holds
+neither TAB nor newline, and the text is always valid UTF-8.
+"""
+import time
+from typing import Any, List, NamedTuple, Sequence, Union
+
+from . import env
+from .atomic import write_text_atomically
+from .code import ExecutorReturnCode, ExecutorState
+from .executor_log import write_final_executor_log, write_tensorboard_text
+from .progress import YmirTask, clamp_percent, scale_to_task
+
+__all__ = [
+    'MonitorLine', 'YmirTask', 'read_monitor', 'write_final_executor_log', 'write_monitor_logger',
+    'write_monitor_logger_for_multiple_tasks', 'write_monitor_logger_for_mutiple_tasks', 'write_tensorboard_text'
+]
+
+MAX_TRACE_LINES = 99  # lines 2 to 100
+
+
+class MonitorLine(NamedTuple):
+    """The first line of monitor.txt."""
+    task_id: str
+    timestamp: float
+    percent: float
+    state: int
+    code: int = 0
+    message: str = ''
+
+
+def _one_line(text: str) -> str:
+    return ' '.join(str(text).split())
+
+
+def _trace_lines(trace: Union[str, Sequence[str]]) -> List[str]:
+    text = trace if isinstance(trace, str) else '\n'.join(map(str, trace))
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    if len(lines) > MAX_TRACE_LINES:  # the end of a traceback says most
+        lines = [f'... {len(lines) - MAX_TRACE_LINES + 1} lines left out'] + lines[1 - MAX_TRACE_LINES:]
+    return lines
+
+
+def write_monitor_logger(percent: float,
+                         state: ExecutorState = ExecutorState.ES_RUNNING,
+                         return_code: ExecutorReturnCode = ExecutorReturnCode.RC_EXEC_NO_ERROR,
+                         message: str = '',
+                         trace: Union[str, Sequence[str]] = '') -> None:
+    """Replace monitor.txt by the present state of the task.
+
+    Args:
+        percent: progress of the whole task; brought into 0..1.
+        state: running or error; the platform takes an error as final, whatever follows.
+        return_code: why it failed.
+        message: one sentence for the user; newlines and TABs become spaces.
+        trace: a traceback, as text or as lines; the last 99 non-blank lines are kept.
+
+    Raises:
+        ValueError: ``percent`` is NaN or not a number, ``state`` or ``return_code`` is no integer.
+        OSError: monitor.txt cannot be written.
+    """
+    current_env = env.get_current_env()
+    columns = [
+        _one_line(current_env.task_id) or 'default-task', f'{time.time():.6f}', f'{clamp_percent(percent):.2f}',
+        str(int(state)), str(int(return_code))
+    ]
+    if _one_line(message):
+        columns.append(_one_line(message))
+    text = '\n'.join(['\t'.join(columns), *_trace_lines(trace)]) + '\n'
+    # A lone surrogate (from a file name that is not UTF-8) would make the file unreadable for the platform.
+    write_text_atomically(current_env.output.monitor_file, text.encode('utf-8', 'replace').decode('utf-8'))
+
+
+def write_monitor_logger_for_multiple_tasks(cfg: Any, task: Union[YmirTask, str], percent: float,
+                                            order: str = 'tmi') -> None:
+    """Write the progress of one task where mining and inference may share the bar.
+
+    Args:
+        cfg: what ``util.get_merged_config()`` gives.
+        task: the task, or its name in any case.
+        percent: its own progress; brought into 0..1.
+        order: ``'tmi'`` when mining runs before inference, ``'tim'`` for the reverse.
+
+    Raises:
+        ValueError: an unknown task or order, or ``percent`` is NaN.
+    """
+    write_monitor_logger(scale_to_task(percent, task, cfg.ymir.run_mining, cfg.ymir.run_infer, order))
+
+
+# The SDK's document spells it so, its code the other way; both work here.
+write_monitor_logger_for_mutiple_tasks = write_monitor_logger_for_multiple_tasks
+
+
+def read_monitor() -> MonitorLine:
+    """Read the first line of monitor.txt as the platform does.
+
+    Returns:
+        Its columns.
+
+    Raises:
+        FileNotFoundError: there is no monitor.txt.
+        ValueError: the platform could not read it either.
+    """
+    path = env.get_current_env().output.monitor_file
+    with open(path, encoding='utf-8') as stream:
+        columns = stream.readline().strip().split('\t')
+    if len(columns) < 4:
+        raise ValueError(f'{path}: the first line has {len(columns)} columns with TAB between them, not 4 to 6')
+    return MonitorLine(columns[0], float(columns[1]), float(columns[2]), int(columns[3]),
+                       int(columns[4]) if len(columns) > 4 else 0, columns[5] if len(columns) > 5 else '')
