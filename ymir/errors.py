@@ -20,11 +20,12 @@ from dataclasses import asdict, dataclass
 from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple
 
 from ymir_exc.code import ExecutorReturnCode, ExecutorState
-from ymir_exc.monitor import write_monitor_logger
+from ymir_exc.errors import ExecutorError
+from ymir_exc.monitor import read_monitor, write_monitor_logger
 
 ERROR_FILE_VARIABLE = 'YMIR_ERROR_FILE'
 MAX_TRACE_LINES = 99  # the platform reads lines 2 to 100 of monitor.txt
-MAX_SENTENCE = 600
+MAX_SENTENCE = 1200
 
 
 class TaskError(Exception):
@@ -132,9 +133,8 @@ def as_task_error(error: BaseException) -> TaskError:
         if isinstance(link, TaskError):
             return link
     for link in links:
-        code = getattr(link, 'return_code', None)  # exceptions of ymir_exc carry their own
-        if code is not None:
-            return _raised_from(TaskError(code, _own_words(link).split(': ', 1)[-1]), error)
+        if isinstance(link, ExecutorError):
+            return _raised_from(TaskError(link.code, str(link)), error)
     for link in links:
         rule = _fitting_rule(link)
         if rule is not None:
@@ -201,13 +201,22 @@ def _leave_record(path: str, record: ErrorRecord) -> None:
         os.unlink(temporary)
 
 
+def _percent_so_far() -> float:
+    try:
+        return read_monitor().percent
+    except (OSError, ValueError):
+        return 0.0
+
+
 def publish(record: ErrorRecord) -> None:
     """Write the record to monitor.txt and print it as the last five lines; only for the outermost process."""
     code = ExecutorReturnCode(record.code)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    write_monitor_logger(percent=1.0, state=ExecutorState.ES_ERROR, return_code=code, message=record.sentence,
-                         trace='\n'.join(record.trace))
+    try:
+        write_monitor_logger(_percent_so_far(), ExecutorState.ES_ERROR, code, record.sentence, record.trace)
+    except (ExecutorError, OSError) as error:  # without env.yaml there is no monitor.txt; the log remains
+        print(f'monitor.txt cannot be written: {one_line(str(error))}', file=sys.stderr)
     place = next((line.strip() for line in reversed(record.trace) if line.startswith('  File ')), 'unknown')
     print('---- the task failed ----\n'
           f'code:  {record.code} {code.name}\n'

@@ -56,6 +56,7 @@ def _size(value: Any) -> Any:
 Count = Annotated[int, BeforeValidator(_reject_bool), Field(ge=0, le=1_000_000)]
 Positive = Annotated[int, BeforeValidator(_reject_bool), Field(ge=1, le=1_000_000)]
 Fraction = Annotated[float, BeforeValidator(_reject_bool), Field(ge=0, le=1, allow_inf_nan=False)]
+LearningRate = Annotated[float, BeforeValidator(_reject_bool), Field(ge=0, le=10, allow_inf_nan=False)]
 Side = Annotated[int, Field(ge=32, le=8192)]
 ImageSize = Annotated[Union[Literal[0], Side, Tuple[Side, Side]], BeforeValidator(_size)]
 Precision = Annotated[Literal['auto', 'fp32', 'bf16', 'fp16'], BeforeValidator(_lower)]
@@ -70,6 +71,12 @@ class Params(BaseModel):
 
     class_names: List[str] = Field(min_length=1)
     gpu_id: str = ''
+    img_size: ImageSize = 0
+    workers_per_gpu: Count = 4
+    precision: Precision = 'auto'
+    seed: Count = 0
+    log_level: Annotated[Literal['debug', 'info', 'warning', 'error'], BeforeValidator(_lower)] = 'info'
+    ymir_debug: bool = False
 
     @field_validator('class_names', mode='before')
     @classmethod
@@ -111,27 +118,21 @@ class Params(BaseModel):
 class TrainingParams(Params):
     """Training."""
 
-    export_format: str = 'ark:raw'
     pretrained_model_params: List[str] = []
+    export_format: str = 'ark:raw'
     model_name: str = 'yolov8_n'
-    img_size: ImageSize = 0
     samples_per_gpu: Positive = 8
-    workers_per_gpu: Count = 4
     max_epochs: Positive = 100
-    learning_rate: Annotated[float, BeforeValidator(_reject_bool), Field(ge=0, le=10, allow_inf_nan=False)] = 0.0
+    learning_rate: LearningRate = 0.0
     val_interval: Annotated[int, BeforeValidator(_reject_bool)] = 1
     patience: Count = 0
     max_keep_checkpoints: Annotated[int, BeforeValidator(_reject_bool), Field(ge=1, le=9)] = 1
-    precision: Precision = 'auto'
     pretrained: Annotated[Literal['auto', 'none'], BeforeValidator(_switch)] = 'auto'
-    seed: Count = 0
     metric: Annotated[Literal['bbox'], BeforeValidator(_lower)] = 'bbox'
     args_options: str = ''
     cfg_options: str = ''
     ymir_saved_file_patterns: str = ''
     find_unused_parameters: bool = False
-    log_level: Annotated[Literal['debug', 'info', 'warning', 'error'], BeforeValidator(_lower)] = 'info'
-    ymir_debug: bool = False
 
     @field_validator('val_interval')
     @classmethod
@@ -145,13 +146,7 @@ class CandidateParams(Params):
     model_params_path: List[str] = []
     conf_threshold: Fraction = 0.2
     iou_threshold: Fraction = 0.65
-    img_size: ImageSize = 0
     samples_per_gpu: Positive = 16
-    workers_per_gpu: Count = 4
-    precision: Precision = 'auto'
-    seed: Count = 0
-    log_level: Annotated[Literal['debug', 'info', 'warning', 'error'], BeforeValidator(_lower)] = 'info'
-    ymir_debug: bool = False
 
 
 class MiningParams(CandidateParams):
@@ -191,7 +186,7 @@ def load_params(cls: Type[AnyParams], raw: Dict[str, Any]) -> AnyParams:
     try:
         return cls.model_validate(given)
     except ValidationError as error:
-        raise TaskError(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR, _explain(cls, error)) from error
+        raise TaskError(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR, _explain(cls, given, error)) from error
 
 
 def _is_blank(value: Any) -> bool:
@@ -206,7 +201,7 @@ def _warn_of_unknown(cls: Type[Params], given: Dict[str, Any]) -> None:
         logger.warning('Unknown key in config.yaml: %s; %s', key, hint)
 
 
-def _explain(cls: Type[Params], error: ValidationError) -> str:
+def _explain(cls: Type[Params], given: Dict[str, Any], error: ValidationError) -> str:
     """One sentence for the first bad key; unions report one error per alternative, which are joined."""
     details = error.errors()
     key = str(details[0]['loc'][0])
@@ -217,10 +212,8 @@ def _explain(cls: Type[Params], error: ValidationError) -> str:
         reason = detail['msg'].replace('Value error, ', '').replace('Input should be ', 'allowed is ')
         if str(detail['loc'][0]) == key and reason not in reasons:
             reasons.append(reason)
-    value = details[0]['input'] if len(details[0]['loc']) == 1 else None
-    shown = f'{key}: {value!r}' if value is not None else key
     if key == 'img_size':
         reasons = ['allowed is 0 (the size of the model), one number from 32 to 8192, or "width,height"']
-    default = cls.model_fields[key].get_default(call_default_factory=True)
-    ending = f' The default is {default!r}.' if key in cls.template() else ''
-    return f'Bad value in config.yaml, {shown}: {"; ".join(reasons)}.{ending}'
+    template = cls.template()
+    ending = f' The default is {template[key]!r}.' if key in template else ''
+    return f'Bad value in config.yaml, {key}: {given[key]!r}: {"; ".join(reasons)}.{ending}'

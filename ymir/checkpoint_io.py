@@ -1,0 +1,165 @@
+"""Reading checkpoints as data, and fitting their weights to a model of other classes.
+
+A checkpoint is a pickle, and a pickle from an imported model can run any code. So only tensors, plain values and the few
+classes below are let through, which are what mmengine writes besides: the smoothed losses of its message hub.
+"""
+import logging
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+from torch import Tensor
+
+from ymir_exc.code import ExecutorReturnCode
+
+from ymir.errors import TaskError
+
+logger = logging.getLogger('ymir')
+
+StateDict = Dict[str, Tensor]
+
+
+def _safe_classes() -> List[Any]:
+    """What may stand in a checkpoint besides tensors; numpy 1 wrote its functions under another module's name."""
+    from numpy.core import multiarray
+    names = ('numpy.core.multiarray', 'numpy._core.multiarray')
+    functions = [(function, f'{module}.{function.__name__}') for module in names
+                 for function in (multiarray._reconstruct, multiarray.scalar)]
+    dtypes = [type(np.dtype(kind)) for kind in (np.bool_, np.int32, np.int64, np.uint8, np.float32, np.float64)]
+    history = [(HistoryBuffer, f'mmengine.logging.{module}.HistoryBuffer') for module in ('history_buffer', )]
+    statistics = [HistoryBuffer.min, HistoryBuffer.max, HistoryBuffer.mean, HistoryBuffer.current]
+    return [*functions, np.ndarray, np.dtype, *dtypes, *history, *statistics, HistoryBuffer]
+
+
+def load_checkpoint(path: Path) -> Dict[str, Any]:
+    """Load a checkpoint to the CPU without running any code of it.
+
+    Args:
+        path: A `.pth` or `.pt` file with a mapping in it.
+
+    Returns:
+        Its content: `state_dict` (a bare state dict is wrapped) and, if it was there, `meta` and more.
+
+    Raises:
+        TaskError: 300004 if it is broken, holds other objects, or no weights.
+    """
+    try:
+        with torch.serialization.safe_globals(_safe_classes()):
+            content = torch.load(path, map_location='cpu', weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        cause = next((line.strip() for line in str(error).splitlines() if 'GLOBAL' in line or 'global' in line),
+                     str(error).strip().split('\n')[0])
+        raise TaskError(
+            ExecutorReturnCode.RC_EXEC_MODEL_ERROR,
+            f'Cannot load the weights {path}: it is broken, or holds objects besides weights, which are not loaded '
+            f'because they could run code ({cause}). Export it again as a state_dict, or train with this image.'
+        ) from error
+    if isinstance(content, dict) and content and all(isinstance(value, Tensor) for value in content.values()):
+        content = {'state_dict': content}
+    state = content.get('state_dict') if isinstance(content, dict) else None
+    if not isinstance(state, Mapping) or not state:
+        raise TaskError(ExecutorReturnCode.RC_EXEC_MODEL_ERROR,
+                        f'{path} holds no weights: a mapping with a state_dict is needed.')
+    content['state_dict'] = {name.removeprefix('module.'): value for name, value in state.items()}
+    return content
+
+
+def class_names_of(checkpoint: Mapping[str, Any]) -> Optional[List[str]]:
+    """The class names that a checkpoint was trained with, in the order of its outputs; None if it does not say."""
+    meta = checkpoint.get('meta') or {}
+    dataset_meta = meta.get('dataset_meta') or {}
+    names = meta.get('class_names') or dataset_meta.get('classes') or dataset_meta.get('CLASSES') or meta.get('CLASSES')
+    if isinstance(names, str):
+        names = [names]
+    return [str(name) for name in names] if names else None
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """What became of a checkpoint's weights.
+
+    Args:
+        state_dict: All weights of the model.
+        loaded: Names taken over whole.
+        remapped: Names whose rows were taken over class by class.
+        fresh: Names that keep their initial values.
+        shared_classes: Classes that both know.
+    """
+
+    state_dict: StateDict
+    loaded: List[str]
+    remapped: List[str]
+    fresh: List[str]
+    shared_classes: List[str]
+
+    def summary(self) -> str:
+        """One sentence for the log."""
+        text = f'{len(self.loaded)} of {len(self.state_dict)} tensors loaded'
+        if self.remapped:
+            text += f', {len(self.remapped)} mapped class by class ({", ".join(self.shared_classes) or "no class shared"})'
+        if self.fresh:
+            text += f', {len(self.fresh)} start fresh ({", ".join(self.fresh[:4])}{", ..." if len(self.fresh) > 4 else ""})'
+        return text
+
+
+def adapt_state_dict(source: StateDict, initial: StateDict, rows_per_class: Mapping[str, int],
+                     source_classes: Optional[Sequence[str]], target_classes: Sequence[str]) -> Adaptation:
+    """Take over what fits from a checkpoint, the outputs of classes by their names.
+
+    The outputs of a head are blocks of `k + num_classes` rows: one block and k = 0 in a head with its own branch for
+    classes, one block per anchor and k = 5 (box, objectness) in YOLOv5's.
+
+    Args:
+        source: Weights of the checkpoint.
+        initial: Weights of the new model as initialised.
+        rows_per_class: For each tensor of the new model whose first dimension depends on the number of classes, by how
+            many rows it grows per class.
+        source_classes: Classes of the checkpoint, None if unknown.
+        target_classes: Classes of the new model.
+
+    Returns:
+        Weights for the new model, and what they come from.
+    """
+    result = {name: value.clone() for name, value in initial.items()}
+    loaded, remapped, fresh = [], [], []
+    pairs = _shared_rows(source_classes, target_classes)
+    same_order = source_classes is None or [_key(n) for n in source_classes] == [_key(n) for n in target_classes]
+    for name, target in result.items():
+        value = source.get(name)
+        if value is not None and value.shape == target.shape and (same_order or name not in rows_per_class):
+            result[name] = value.to(target.dtype)
+            loaded.append(name)
+        elif value is not None and name in rows_per_class and source_classes is not None and _map_rows(
+                value, target, rows_per_class[name], len(source_classes), len(target_classes), pairs):
+            remapped.append(name)
+        else:
+            fresh.append(name)
+    return Adaptation(result, loaded, remapped, fresh, [target_classes[row] for _, row in pairs])
+
+
+def _key(name: str) -> str:
+    return name.strip().lower()
+
+
+def _shared_rows(source: Optional[Sequence[str]], target: Sequence[str]) -> List[tuple]:
+    """Pairs (index in source, index in target) of equal class names."""
+    positions = {_key(name): index for index, name in enumerate(source or ())}
+    return [(positions[_key(name)], index) for index, name in enumerate(target) if _key(name) in positions]
+
+
+def _map_rows(source: Tensor, target: Tensor, blocks: int, num_source: int, num_target: int,
+              pairs: Sequence[tuple]) -> bool:
+    """Copy the rows of shared classes and those of no class into `target`, in place; False if the shapes do not fit."""
+    others = target.shape[0] // blocks - num_target
+    if source.shape[1:] != target.shape[1:] or source.shape[0] != blocks * (others + num_source):
+        return False
+    old = source.reshape(blocks, others + num_source, *source.shape[1:])
+    new = target.view(blocks, others + num_target, *target.shape[1:])
+    new[:, :others] = old[:, :others]
+    for old_class, new_class in pairs:
+        new[:, others + new_class] = old[:, others + old_class]
+    return True

@@ -1,0 +1,76 @@
+"""An environment in which the libraries work for any user id (contract section a.3).
+
+The platform starts the container with `--user uid:gid` of a user that the image does not know: HOME is `/` and not
+writable, and `getpass.getuser()`, which torch calls, raises. So every cache gets a writable place before these
+libraries are imported, here and, through the environment, in all child processes.
+"""
+import getpass
+import os
+import tempfile
+from pathlib import Path
+from typing import MutableMapping, Sequence
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+
+# Variable to the folder below the cache root.
+CACHE_FOLDERS = {
+    'TORCH_HOME': 'torch',
+    'MPLCONFIGDIR': 'matplotlib',
+    'XDG_CACHE_HOME': 'xdg',
+    'TORCHINDUCTOR_CACHE_DIR': 'inductor',
+    'TRITON_CACHE_DIR': 'triton',
+    'NUMBA_CACHE_DIR': 'numba',
+}
+
+
+def _is_writable_folder(path: str) -> bool:
+    return bool(path) and os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK)
+
+
+def _cache_root() -> Path:
+    """A folder under the temporary directory that only this user writes to; the same one for all processes of a task."""
+    root = Path(tempfile.gettempdir()) / f'ymir-{os.getuid()}'
+    try:
+        root.mkdir(mode=0o700, exist_ok=True)
+    except FileExistsError:
+        return Path(tempfile.mkdtemp(prefix='ymir-'))
+    if root.is_symlink() or root.stat().st_uid != os.getuid() or not os.access(root, os.W_OK):
+        return Path(tempfile.mkdtemp(prefix='ymir-'))
+    return root
+
+
+def prepare_environment(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Make HOME, the user's name, the caches and the import path usable; what already works is left alone.
+
+    Args:
+        environ: The environment to change.
+    """
+    root = _cache_root()
+    folders = {name: environ.get(name, '') for name in CACHE_FOLDERS}
+    if not _is_writable_folder(environ.get('HOME', '')):
+        environ['HOME'] = str(root)
+    for name, current in folders.items():
+        if not _is_writable_folder(current):
+            folder = root / CACHE_FOLDERS[name]
+            folder.mkdir(exist_ok=True)
+            environ[name] = str(folder)
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        environ.setdefault('USER', 'ymir')
+        environ.setdefault('LOGNAME', 'ymir')
+    paths = [path for path in environ.get('PYTHONPATH', '').split(os.pathsep) if path and path != str(PROJECT_ROOT)]
+    environ['PYTHONPATH'] = os.pathsep.join([str(PROJECT_ROOT), *paths])
+    environ.setdefault('PYTHONUNBUFFERED', '1')  # what a killed process said stands in the log
+
+
+def select_devices(gpu_ids: Sequence[int], environ: MutableMapping[str, str] = os.environ) -> None:
+    """Show torch exactly the GPUs of the task; none hides all, even where the container sees some.
+
+    Args:
+        gpu_ids: Numbers as the platform counts them inside the container.
+        environ: The environment to change; must happen before CUDA is initialised.
+    """
+    outer = [item for item in environ.get('CUDA_VISIBLE_DEVICES', '').split(',') if item]
+    chosen = [outer[index] if index < len(outer) else str(index) for index in gpu_ids]
+    environ['CUDA_VISIBLE_DEVICES'] = ','.join(chosen)

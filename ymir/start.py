@@ -1,0 +1,78 @@
+"""The entry point of the executor: reads what the platform wants and runs the scripts of its tasks in order.
+
+Training, mining, inference, or mining and then inference in one run (contract sections a.4 and f). This process imports
+neither torch nor mmengine: it says at once that the task has begun, waits, and has the last word when something fails.
+"""
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Dict
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+# `python ymir/start.py` puts ymir/ on the import path, where its modules would be found under second names.
+sys.path[:] = [str(PROJECT_ROOT), *(path for path in sys.path if Path(path or '.').resolve() != PROJECT_ROOT / 'ymir')]
+
+from ymir_exc.code import ExecutorReturnCode  # noqa: E402
+from ymir_exc.env import get_current_env  # noqa: E402
+from ymir_exc.executor import Executor  # noqa: E402
+from ymir_exc.monitor import write_monitor_logger  # noqa: E402
+
+from ymir.errors import (ERROR_FILE_VARIABLE, ErrorRecord, TaskError, as_task_error, publish,  # noqa: E402
+                         read_record)
+from ymir.runtime_env import prepare_environment  # noqa: E402
+
+SCRIPTS = {'training': 'ymir_training.py', 'mining': 'ymir_mining.py', 'infer': 'ymir_infer.py'}
+
+
+def task_commands() -> Dict[str, str]:
+    """The command line of each task, with the interpreter that runs this script."""
+    return {
+        name: shlex.join([sys.executable, str(PROJECT_ROOT / 'ymir' / script)])
+        for name, script in SCRIPTS.items()
+    }
+
+
+def begin() -> None:
+    """Check that the platform wants something, and write the first progress line."""
+    env = get_current_env()
+    if not (env.run_training or env.run_mining or env.run_infer):
+        raise TaskError(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
+                        'env.yaml asks for nothing: one of run_training, run_mining and run_infer must be true.')
+    write_monitor_logger(percent=0.0)
+
+
+def _describe_exit(error: subprocess.CalledProcessError) -> TaskError:
+    """Words for a task that ended without leaving an error of its own."""
+    status = error.returncode
+    if status in (-9, 137):
+        return TaskError(
+            ExecutorReturnCode.RC_EXEC_OOM,
+            'The task was killed, most likely because the main memory was used up: set samples_per_gpu, '
+            'workers_per_gpu or img_size lower, or give the container more memory.')
+    return TaskError(ExecutorReturnCode.RC_CMD_CONTAINER_ERROR,
+                     f'The process ended with status {status} without a Python error; the log above is all there is.')
+
+
+def main() -> int:
+    """Run the task; returns the exit status."""
+    prepare_environment()
+    with tempfile.TemporaryDirectory(prefix='ymir-error-') as folder:
+        error_file = os.path.join(folder, 'error.json')
+        try:
+            begin()
+            os.environ[ERROR_FILE_VARIABLE] = error_file
+            Executor(apps=task_commands()).start()
+            return 0
+        except subprocess.CalledProcessError as error:
+            record = read_record(error_file) or ErrorRecord.of(_describe_exit(error), 'start.py')
+        except Exception as error:
+            record = ErrorRecord.of(as_task_error(error), 'start.py')
+        publish(record)
+    return 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())
