@@ -1,0 +1,118 @@
+"""infer-result.json of detection, written image by image (contract section d.3).
+
+One non-integral box makes the platform reject the whole file, so boxes are rounded to integers here; and JSON has no
+NaN, so every score is finite.
+"""
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import IO, Annotated, Any, Dict, Iterable, Mapping, Optional, Union
+
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+
+from . import env
+from .atomic import atomic_file
+from .errors import ResultError
+from .protocol import multiple_model_stages_supportable
+from .scalars import to_finite_float, to_rounded_int
+
+_Int32 = Annotated[int, BeforeValidator(lambda value: to_rounded_int(value, 'a box coordinate')),
+                   Field(ge=-2**31, lt=2**31)]
+_Length = Annotated[_Int32, Field(ge=0)]
+# Seven digits are what a float32 holds; more would only make the file longer.
+_Score = Annotated[float, BeforeValidator(lambda value: float(f'{to_finite_float(value, "score"):.7g}'))]
+
+
+class Box(BaseModel):
+    """A box in pixels of the image, each number rounded to the nearest integer, halves upwards.
+
+    Attributes:
+        x, y: the upper left corner.
+        w, h: width and height, not negative.
+    """
+    x: _Int32
+    y: _Int32
+    w: _Length
+    h: _Length
+
+
+class Annotation(BaseModel):
+    """A detected object.
+
+    Attributes:
+        class_name: one of ``class_names`` of config.yaml.
+        score: finite; the platform's pages expect 0 to 1.
+        box: where it is.
+    """
+    class_name: str = Field(pattern=r'\S')
+    score: _Score
+    box: Box
+
+
+def _to_dict(annotation: Union[Annotation, Mapping[str, Any]], image: str) -> Dict[str, Any]:
+    if not isinstance(annotation, Annotation):
+        try:
+            annotation = Annotation.model_validate(annotation)
+        except ValidationError as error:
+            problems = '; '.join(f'{".".join(map(str, item["loc"]))}: {item["msg"]}' for item in error.errors())
+            raise ResultError(f'{image}: {problems}; in {annotation!r}') from error
+    box = annotation.box
+    return dict(class_name=annotation.class_name, score=annotation.score, box=dict(x=box.x, y=box.y, w=box.w, h=box.h))
+
+
+class InferResultWriter:
+    """Writes infer-result.json image by image; the file appears, whole, when the ``with`` block ends without an error.
+
+    Memory grows only by the names already written (about 100 bytes per image), which are kept to refuse a second image
+    of the same file name: the platform knows images by that name alone.
+
+    Example:
+        with InferResultWriter() as writer:
+            for path, annotations in results:
+                writer.write(path, annotations)
+
+    Args:
+        path: the file to write; None takes it from env.yaml.
+    """
+
+    def __init__(self, path: Optional[str] = None) -> None:
+        self._path = path or env.get_current_env().output.infer_result_file
+        self._list_key = 'boxes' if multiple_model_stages_supportable() else 'annotations'
+        self._folders: Dict[int, str] = {}  # hash of the file name -> folder, shared between images
+        self._known_folders: Dict[str, str] = {}
+        self._context = contextlib.ExitStack()
+        self._stream: Optional[IO[str]] = None
+
+    def __enter__(self) -> 'InferResultWriter':
+        self._stream = self._context.enter_context(atomic_file(self._path))
+        self._stream.write('{"detection": {')
+        return self
+
+    def __exit__(self, *exception: Any) -> Optional[bool]:
+        if exception[0] is None:
+            self._stream.write('\n}}\n')
+        return self._context.__exit__(*exception)
+
+    def write(self, image: Union[str, Path], annotations: Iterable[Union[Annotation, Mapping[str, Any]]]) -> None:
+        """Add the objects of one image.
+
+        Args:
+            image: its path as in the index file; an image without objects must be written too.
+            annotations: its objects, as :class:`Annotation` or as a dict of the same form.
+
+        Raises:
+            ResultError: a value cannot be written, or another image has the same file name. Let it leave the ``with``
+                block: nothing is written then.
+        """
+        if self._stream is None:
+            raise RuntimeError('InferResultWriter is to be used in a with statement')
+        folder, name = os.path.split(str(image))
+        key = hash(name)
+        if key in self._folders:
+            raise ResultError(f'two images have the file name {name}: {os.path.join(self._folders[key], name)} and '
+                              f'{image}; the platform cannot tell them apart')
+        value = {self._list_key: [_to_dict(annotation, str(image)) for annotation in annotations]}
+        separator = ',\n' if self._folders else '\n'
+        self._stream.write(f'{separator}{json.dumps(name)}: {json.dumps(value, allow_nan=False)}')
+        self._folders[key] = self._known_folders.setdefault(folder, folder)

@@ -1,0 +1,263 @@
+"""result.yaml of a training (contract sections d.2 and e).
+
+The platform rejects the whole result for one bad number or one missing file, and may read it at any moment, so
+everything is checked before the file is replaced, and stages whose files have vanished are left out. Stages stand in
+the file in the order in which they were written: between equal timestamps the later one is the newer.
+"""
+import logging
+import os
+import time
+from pathlib import Path
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Union
+
+import yaml
+
+from . import env
+from .atomic import write_text_atomically
+from .errors import ConfigError, ModelFileError, ResultError
+from .model_files import check_model_files, find_model_file
+from .protocol import multiple_model_stages_supportable
+from .scalars import to_finite_float, to_float, to_plain
+
+logger = logging.getLogger(__name__)
+
+MAX_STAGES = 11
+MAX_STAGE_NAME = 100  # characters, in the platform's data base
+MAX_INT32 = 2**31 - 1
+
+MAIN_METRICS = ('maskAP', 'mIoU', 'mAP')  # the first that a result has decides which stage is best
+BOUNDED_METRICS = ('mAP', 'mAR', 'mIoU', 'mAcc', 'maskAP', 'boxAP')
+COUNTERS = ('tp', 'fp', 'fn')
+
+Files = Iterable[Union[str, Path]]
+
+
+def _check_stage_name(stage_name: str) -> str:
+    name = str(stage_name).replace('-', '_')
+    if not name.isidentifier() or len(name) > MAX_STAGE_NAME:
+        raise ResultError(f'stage name {stage_name!r}: letters, digits and underscores, no digit first, at most '
+                          f'{MAX_STAGE_NAME} characters; for example epoch_20')
+    return name
+
+
+def _check_count(value: Any, name: str) -> int:
+    number = to_finite_float(value, name)
+    if number != int(number) or not 0 <= number <= MAX_INT32:
+        raise ResultError(f'{name} is {value}; it must be a whole number from 0 to {MAX_INT32}')
+    return int(number)
+
+
+def _check_metrics(evaluation_result: Mapping[str, Any]) -> Dict[str, Any]:
+    metrics: Dict[str, Any] = {}
+    for key, value in evaluation_result.items():
+        # The documents write TP, FP, FN; the platform reads only the lower case.
+        key = key.lower() if key.lower() in COUNTERS else str(key)
+        if key in ('stage_name', 'files', 'timestamp'):
+            raise ResultError(f'evaluation_result has the key {key!r}, which is no metric')
+        if key in COUNTERS:
+            metrics[key] = _check_count(value, key)
+        elif key in BOUNDED_METRICS:
+            number = to_float(value, key)
+            if not 0 <= number <= 1:  # NaN fails too
+                raise ResultError(f'{key} is {number}; the platform accepts 0 to 1 and would reject the whole result. '
+                                  'A validation set without labelled objects gives -1 or NaN')
+            metrics[key] = number
+        else:
+            try:
+                metrics[key] = to_plain(value, key)
+            except ResultError:
+                logger.warning('metric %s = %r is not written: it is no finite number', key, value)
+    return metrics
+
+
+def _main_metric(stage: Mapping[str, Any]) -> Optional[str]:
+    return next((name for name in MAIN_METRICS if name in stage), None)
+
+
+def _check_timestamp(timestamp: Any) -> int:
+    if timestamp is None:
+        return int(time.time())
+    number = to_finite_float(timestamp, 'timestamp')
+    if not 0 <= number <= MAX_INT32:
+        raise ResultError(f'timestamp is {timestamp}; it must be seconds since 1970 (not milliseconds)')
+    return int(number)
+
+
+def _check_attachments(models_dir: str, attachments: Mapping[str, Iterable[str]]) -> Dict[str, List[str]]:
+    checked: Dict[str, List[str]] = {}
+    for section, files in attachments.items():
+        if isinstance(files, str) or files is None:
+            raise ResultError(f'attachments[{section!r}] must be a list of file names, not {files!r}')
+        checked[str(section)] = [str(file) for file in files]
+        for file in checked[str(section)]:
+            path = os.path.join(models_dir, 'attachments', str(section), file)
+            if not os.path.isfile(path) or os.path.islink(path):
+                raise ModelFileError(f'attachment {path} is not a regular file; write it before naming it')
+    return checked
+
+
+def _is_whole(models_dir: str, name: str, stage: Any) -> bool:
+    """Tell whether a stage that was written before still holds: its numbers are there, its files exist."""
+    return (isinstance(stage, dict) and isinstance(stage.get('files'), list) and bool(stage['files'])
+            and isinstance(stage.get('timestamp'), int) and isinstance(stage.get(_main_metric(stage)), (int, float))
+            and all(find_model_file(models_dir, name, str(file)) for file in stage['files']))
+
+
+def _read_result(path: str) -> Dict[str, Any]:
+    if not os.path.exists(path):
+        return {}
+    try:
+        return env.read_yaml_mapping(path)
+    except ConfigError as error:
+        logger.warning('the present result is not readable and is replaced: %s', error)
+        return {}
+
+
+def _read_stages(path: str, models_dir: str) -> Dict[str, Dict[str, Any]]:
+    stages = _read_result(path).get('model_stages')
+    whole = {}
+    for name, stage in (stages if isinstance(stages, dict) else {}).items():
+        if _is_whole(models_dir, name, stage):
+            whole[name] = stage
+        else:
+            logger.warning('stage %s is left out of %s: a file of it (%s) is gone or its entry is incomplete', name,
+                           path, stage.get('files') if isinstance(stage, dict) else stage)
+    return whole
+
+
+def _best_stage(stages: Dict[str, Dict[str, Any]]) -> str:
+    order = list(stages)
+    return max(order, key=lambda name: (stages[name][_main_metric(stages[name])], stages[name]['timestamp'],
+                                        order.index(name)))
+
+
+def _evict(stages: Dict[str, Dict[str, Any]]) -> Dict[str, Dict[str, Any]]:
+    """Take out the oldest stages that are not the best until the limit holds."""
+    evicted = {}
+    while len(stages) > MAX_STAGES:
+        best = _best_stage(stages)
+        oldest = min((name for name in stages if name != best), key=lambda name: stages[name]['timestamp'])
+        evicted[oldest] = stages.pop(oldest)
+    return evicted
+
+
+def _delete_files(models_dir: str, evicted: Dict[str, Dict[str, Any]], kept: Dict[str, Dict[str, Any]]) -> None:
+    """Delete the files of evicted stages that no other stage names: the platform cannot store them any more."""
+    needed = {find_model_file(models_dir, name, file) for name, stage in kept.items() for file in stage['files']}
+    for name, stage in evicted.items():
+        for path in {find_model_file(models_dir, name, file) for file in stage['files']} - needed:
+            logger.info('stage %s is older than the %d that are kept: delete %s', name, MAX_STAGES, path)
+            path.unlink(missing_ok=True)
+
+
+def _write_stages(path: str, stages: Dict[str, Dict[str, Any]], **extra: Any) -> None:
+    best = _best_stage(stages)
+    metric = _main_metric(stages[best])
+    result = {'best_stage_name': best, metric: stages[best][metric], 'model_stages': stages}
+    result.update((key, value) for key, value in extra.items() if value)
+    write_text_atomically(path, yaml.safe_dump(result, sort_keys=False))
+
+
+def _write_single_model(path: str, models_dir: str, stage: Dict[str, Any]) -> None:
+    """Write the form of protocols below 1.0.0, which holds one model: the best so far."""
+    metric = stage[_main_metric(stage)]
+    present = _read_result(path)
+    is_better = isinstance(present.get('map'), (int, float)) and present['map'] > metric
+    if is_better and all(find_model_file(models_dir, '', str(file)) for file in present.get('model', [])):
+        return
+    # This form has no stage folders.
+    files = [os.path.relpath(find_model_file(models_dir, stage['stage_name'], file), os.path.realpath(models_dir))
+             for file in stage['files']]
+    write_text_atomically(path, yaml.safe_dump({'model': files, 'map': metric}, sort_keys=False))
+
+
+def write_model_stage(stage_name: str,
+                      files: Files,
+                      evaluation_result: Optional[Mapping[str, Any]] = None,
+                      mAP: Any = None,
+                      timestamp: Any = None,
+                      attachments: Optional[Mapping[str, Iterable[str]]] = None,
+                      evaluate_config: Optional[Mapping[str, Any]] = None,
+                      tp: Any = None,
+                      fp: Any = None,
+                      fn: Any = None) -> None:
+    """Add a model stage to result.yaml, or replace the one of that name.
+
+    At most 11 stages are kept; the oldest that is not the best goes first, and with it those of its files that no
+    other stage names. The best stage has the highest main metric, the newest among equals. A platform below protocol
+    1.0.0 gets the one model with the highest metric. Numbers may be of Python, numpy, torch or text.
+
+    Args:
+        stage_name: an identifier of at most 100 characters; ``-`` becomes ``_``.
+        files: existing regular files, relative to the models directory or to its folder ``stage_name``.
+        evaluation_result: metrics, among them ``maskAP``, ``mIoU`` or ``mAP`` (the first of these decides which stage
+            is best), each from 0 to 1; further keys are written for the reader's information.
+        mAP: the same as ``evaluation_result['mAP']``, which it overrides.
+        timestamp: seconds since 1970; None is now.
+        attachments: section -> file names; the files lie in ``attachments/<section>/`` of the models directory. They
+            stand for the whole result: a later call without them drops them.
+        evaluate_config: name -> number, for example ``conf_thr`` and ``iou_thr``; also for the whole result.
+        tp, fp, fn: counts of true positives, false positives and false negatives.
+
+    Raises:
+        ResultError: a bad name, a metric that is missing, NaN or out of range; result.yaml stays as it was.
+        ModelFileError: no file, or one that the platform could not store; result.yaml stays as it was.
+    """
+    current_env = env.get_current_env()
+    path, models_dir = current_env.output.training_result_file, current_env.output.models_dir
+
+    name = _check_stage_name(stage_name)
+    given = dict(evaluation_result or {})
+    given.update((key, value) for key, value in dict(mAP=mAP, tp=tp, fp=fp, fn=fn).items() if value is not None)
+    metrics = _check_metrics(given)
+    if _main_metric(metrics) is None:
+        raise ResultError(f'stage {name} has no metric: one of {", ".join(MAIN_METRICS)} is needed; there are: '
+                          f'{", ".join(metrics) or "none"}')
+    stage = dict(stage_name=name, files=check_model_files(models_dir, name, files),
+                 timestamp=_check_timestamp(timestamp), **metrics)
+    checked_attachments = _check_attachments(models_dir, attachments or {})
+    checked_config = {str(key): to_finite_float(value, f'evaluate_config[{key!r}]')
+                      for key, value in (evaluate_config or {}).items()}
+
+    if not multiple_model_stages_supportable():
+        _write_single_model(path, models_dir, stage)
+        return
+    stages = _read_stages(path, models_dir)
+    stages.pop(name, None)
+    stages[name] = stage
+    evicted = _evict(stages)
+    _write_stages(path, stages, evaluate_config=checked_config, attachments=checked_attachments)
+    _delete_files(models_dir, evicted, stages)
+
+
+def write_training_result(stage_name: str,
+                          files: Files,
+                          evaluation_result: Optional[Mapping[str, Any]] = None,
+                          timestamp: Any = None,
+                          attachments: Optional[Mapping[str, Iterable[str]]] = None,
+                          evaluate_config: Optional[Mapping[str, Any]] = None) -> None:
+    """Add a model stage to result.yaml; the name under which older executors call :func:`write_model_stage`."""
+    write_model_stage(stage_name, files, evaluation_result, timestamp=timestamp, attachments=attachments,
+                      evaluate_config=evaluate_config)
+
+
+def remove_model_stages(stage_names: Iterable[str]) -> None:
+    """Take stages out of result.yaml, as must be done before their files are deleted.
+
+    The files stay. Names that are not there are ignored; without any stage left, result.yaml is deleted.
+
+    Args:
+        stage_names: as given to :func:`write_model_stage`.
+    """
+    current_env = env.get_current_env()
+    path = current_env.output.training_result_file
+    removed = {_check_stage_name(name) for name in stage_names}
+    present = _read_result(path)
+    if not removed & set(present.get('model_stages') or {}):
+        return
+    stages = {name: stage for name, stage in _read_stages(path, current_env.output.models_dir).items()
+              if name not in removed}
+    if not stages:
+        os.unlink(path)
+        return
+    _write_stages(path, stages, evaluate_config=present.get('evaluate_config'), attachments=present.get('attachments'))
