@@ -1,0 +1,96 @@
+"""Neck of YOLOv5."""
+from typing import List, Optional, Union
+
+from mmcv.cnn import ConvModule
+from mmdet.models.layers import CSPLayer
+from torch import nn
+
+from mmyolo.registry import MODELS
+
+from ..utils import TorchConvInit, make_divisible, make_round
+from ..utils.defaults import ACT_CFG, NORM_CFG
+from .base_yolo_neck import BaseYOLONeck
+
+
+@MODELS.register_module()
+class YOLOv5PAFPN(TorchConvInit, BaseYOLONeck):
+    """CSP layers along the path; the outputs have the channels of the inputs.
+
+    Args:
+        in_channels: unscaled channels of the inputs, finest first.
+        out_channels: unscaled channels of the outputs; read by YOLOv8's neck only.
+        deepen_factor: scale of the number of blocks.
+        widen_factor: scale of the number of channels.
+        num_csp_blocks: unscaled blocks of each CSP layer.
+        freeze_all: whether nothing here is trained.
+        norm_cfg: norm after each convolution.
+        act_cfg: activation after each norm.
+        init_cfg: initialisation of mmengine.
+    """
+
+    csp_layer = CSPLayer
+
+    def __init__(self,
+                 in_channels: List[int],
+                 out_channels: Union[int, List[int]],
+                 deepen_factor: float = 1.0,
+                 widen_factor: float = 1.0,
+                 num_csp_blocks: int = 1,
+                 freeze_all: bool = False,
+                 norm_cfg: Optional[dict] = NORM_CFG,
+                 act_cfg: Optional[dict] = ACT_CFG,
+                 init_cfg: Union[dict, list, None] = None) -> None:
+        self.num_csp_blocks = num_csp_blocks
+        super().__init__(
+            in_channels,
+            out_channels,
+            deepen_factor,
+            widen_factor,
+            freeze_all=freeze_all,
+            norm_cfg=norm_cfg,
+            act_cfg=act_cfg,
+            init_cfg=init_cfg)
+
+    def build_reduce_layer(self, idx: int) -> nn.Module:
+        """A 1x1 convolution to the next finer level's channels for the coarsest level, nothing for others."""
+        if idx < len(self.in_channels) - 1:
+            return nn.Identity()
+        return self._conv(self._in(idx), self._in(idx - 1), 1)
+
+    def build_upsample_layer(self, idx: int) -> nn.Module:
+        """Repeats every pixel twice in both directions."""
+        return nn.Upsample(scale_factor=2, mode='nearest')
+
+    def build_top_down_layer(self, idx: int) -> nn.Module:
+        """A CSP layer and, but for the finest level, a 1x1 convolution to the next finer level's channels."""
+        channels = self._in(idx - 1)
+        csp = self._csp(2 * channels, channels)
+        return csp if idx == 1 else nn.Sequential(csp, self._conv(channels, self._in(idx - 2), 1))
+
+    def build_downsample_layer(self, idx: int) -> nn.Module:
+        """A 3x3 convolution of stride 2."""
+        return self._conv(self._in(idx), self._in(idx), 3, stride=2, padding=1)
+
+    def build_bottom_up_layer(self, idx: int) -> nn.Module:
+        """A CSP layer."""
+        return self._csp(2 * self._in(idx), self._in(idx + 1))
+
+    def build_out_layer(self, idx: int) -> nn.Module:
+        """Nothing."""
+        return nn.Identity()
+
+    def _in(self, idx: int) -> int:
+        return make_divisible(self.in_channels[idx], self.widen_factor)
+
+    def _conv(self, in_channels: int, out_channels: int, kernel_size: int, **kwargs) -> nn.Module:
+        return ConvModule(
+            in_channels, out_channels, kernel_size, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg, **kwargs)
+
+    def _csp(self, in_channels: int, out_channels: int) -> nn.Module:
+        return self.csp_layer(
+            in_channels,
+            out_channels,
+            num_blocks=make_round(self.num_csp_blocks, self.deepen_factor),
+            add_identity=False,
+            norm_cfg=self.norm_cfg,
+            act_cfg=self.act_cfg)

@@ -1,0 +1,64 @@
+"""Neck of YOLOv8."""
+from typing import List, Optional, Union
+
+from torch import nn
+
+from mmyolo.registry import MODELS
+
+from ..layers import CSPLayerWithTwoConv
+from ..utils import make_divisible
+from ..utils.defaults import ACT_CFG, NORM_CFG
+from .yolov5_pafpn import YOLOv5PAFPN
+
+
+@MODELS.register_module()
+class YOLOv8PAFPN(YOLOv5PAFPN):
+    """YOLOv5's path without its 1x1 convolutions, with the CSP layer of YOLOv8.
+
+    Args:
+        in_channels: unscaled channels of the inputs, finest first.
+        out_channels: unscaled channels of the outputs, finest first.
+        deepen_factor: scale of the number of blocks.
+        widen_factor: scale of the number of channels.
+        num_csp_blocks: unscaled blocks of each CSP layer.
+        freeze_all: whether nothing here is trained.
+        norm_cfg: norm after each convolution.
+        act_cfg: activation after each norm.
+        init_cfg: initialisation of mmengine.
+    """
+
+    csp_layer = CSPLayerWithTwoConv
+
+    def __init__(self,
+                 in_channels: List[int],
+                 out_channels: List[int],
+                 deepen_factor: float = 1.0,
+                 widen_factor: float = 1.0,
+                 num_csp_blocks: int = 3,
+                 freeze_all: bool = False,
+                 norm_cfg: Optional[dict] = NORM_CFG,
+                 act_cfg: Optional[dict] = ACT_CFG,
+                 init_cfg: Union[dict, list, None] = None) -> None:
+        super().__init__(in_channels, out_channels, deepen_factor, widen_factor, num_csp_blocks, freeze_all, norm_cfg,
+                         act_cfg, init_cfg)
+
+    def build_reduce_layer(self, idx: int) -> nn.Module:
+        """Nothing."""
+        return nn.Identity()
+
+    def build_top_down_layer(self, idx: int) -> nn.Module:
+        """A CSP layer."""
+        coarse = self._in(idx) if idx == len(self.in_channels) - 1 else self._out(idx)
+        return self._csp(self._in(idx - 1) + coarse, self._out(idx - 1))
+
+    def build_downsample_layer(self, idx: int) -> nn.Module:
+        """A 3x3 convolution of stride 2."""
+        return self._conv(self._out(idx), self._out(idx), 3, stride=2, padding=1)
+
+    def build_bottom_up_layer(self, idx: int) -> nn.Module:
+        """A CSP layer."""
+        coarse = self._in(idx + 1) if idx == len(self.in_channels) - 2 else self._out(idx + 1)
+        return self._csp(self._out(idx) + coarse, self._out(idx + 1))
+
+    def _out(self, idx: int) -> int:
+        return make_divisible(self.out_channels[idx], self.widen_factor)
