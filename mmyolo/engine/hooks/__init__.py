@@ -1,0 +1,5 @@
+"""What happens between the steps of a training or a test."""
+from .switch_to_deploy_hook import SwitchToDeployHook
+from .yolov5_param_scheduler_hook import YOLOv5ParamSchedulerHook
+
+__all__ = ['SwitchToDeployHook', 'YOLOv5ParamSchedulerHook']
