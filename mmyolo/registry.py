@@ -6,6 +6,7 @@ from mmengine import registry as _engine
 from mmengine.registry import Registry
 
 _ENGINE = ['mmyolo.engine']
+_METRICS = ['mmyolo.engine', 'mmyolo.evaluation']
 _HOOKS = ['mmyolo.engine.hooks']
 _OPTIMIZERS = ['mmyolo.engine.optimizers']
 _DATASETS = ['mmyolo.datasets']
@@ -37,6 +38,6 @@ OPTIM_WRAPPERS = _child('optim_wrapper', _engine.OPTIM_WRAPPERS, _OPTIMIZERS)
 OPTIM_WRAPPER_CONSTRUCTORS = _child('optimizer constructor', _engine.OPTIM_WRAPPER_CONSTRUCTORS, _OPTIMIZERS)
 PARAM_SCHEDULERS = _child('parameter scheduler', _engine.PARAM_SCHEDULERS, _OPTIMIZERS)
 
-METRICS = _child('metric', _engine.METRICS, _ENGINE)
+METRICS = _child('metric', _engine.METRICS, _METRICS)
 VISUALIZERS = _child('visualizer', _engine.VISUALIZERS, _UTILS)
 VISBACKENDS = _child('vis_backend', _engine.VISBACKENDS, _UTILS)

@@ -1,0 +1,232 @@
+"""COCO's average precision of boxes: the definition of pycocotools, the speed of faster-coco-eval.
+
+A drop-in for mmdet.CocoMetric. On purpose it differs in this:
+- nothing goes through JSON files, and values are not rounded to three digits, so close checkpoints can be told apart;
+- without any detection the precision is 0 instead of an empty result that ends the training;
+- labels are tied to categories by name, so the file may list them in any order and leave out those without objects;
+- annotation ids may start at 0, which pycocotools takes for 'not matched'.
+"""
+import contextlib
+import io
+import logging
+from typing import Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+from mmdet.evaluation import CocoMetric
+from mmengine.logging import print_log
+from rich.console import Console
+from rich.table import Table
+
+from mmyolo.registry import METRICS
+
+# Name -> (IoU threshold or None for the mean over all, area range: 0 all, 1 small, 2 medium, 3 large).
+_PRECISIONS = {
+    'mAP': (None, 0),
+    'mAP_50': (0.5, 0),
+    'mAP_75': (0.75, 0),
+    'mAP_s': (None, 1),
+    'mAP_m': (None, 2),
+    'mAP_l': (None, 3)
+}
+# Name -> (area range, position among the sorted proposal_nums); mmdet names the positions after its default numbers.
+_RECALLS = {
+    'AR@100': (0, 0),
+    'AR@300': (0, 1),
+    'AR@1000': (0, 2),
+    'AR_s@1000': (1, 2),
+    'AR_m@1000': (2, 2),
+    'AR_l@1000': (3, 2)
+}
+_UNDEFINED = -1.0  # COCO's value where there is no ground truth to find
+
+
+def _coco_classes(backend: str) -> Tuple[type, type]:
+    """Gives the classes COCO and COCOeval of a backend; without faster-coco-eval those of pycocotools."""
+    if backend == 'faster_coco_eval':
+        try:
+            from faster_coco_eval import COCO, COCOeval_faster
+            return COCO, COCOeval_faster
+        except ImportError as error:
+            print_log(f'faster-coco-eval cannot be imported ({error}); pycocotools evaluates, with the same numbers but '
+                      'slower', 'current', logging.WARNING)
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+    return COCO, COCOeval
+
+
+def _mean(values: np.ndarray) -> float:
+    """The mean of the defined values of a precision or recall table."""
+    values = values[values > -1]
+    return float(values.mean()) if values.size else _UNDEFINED
+
+
+@METRICS.register_module()
+class FastCocoMetric(CocoMetric):
+    """COCO metric for boxes; any other metric than 'bbox', and `format_only`, are left to mmdet.CocoMetric.
+
+    Args:
+        backend: 'faster_coco_eval' or 'pycocotools'.
+        kwargs: Arguments of mmdet.CocoMetric. With `classwise`, `<class>_precision` of each class is reported too, nan
+            where the set has no object of it.
+    """
+
+    def __init__(self, *args, backend: str = 'faster_coco_eval', **kwargs) -> None:
+        if backend not in ('faster_coco_eval', 'pycocotools'):
+            raise ValueError(f"FastCocoMetric: backend is {backend!r}, allowed are 'faster_coco_eval' and 'pycocotools'")
+        with contextlib.redirect_stdout(io.StringIO()):
+            super().__init__(*args, **kwargs)
+        self.backend = backend
+        known = {*_PRECISIONS, *_RECALLS}
+        unknown = [item for item in self.metric_items or () if item not in known]
+        if unknown:
+            raise KeyError(f'FastCocoMetric: metric_items has {unknown}, allowed are {sorted(known)}')
+
+    def compute_metrics(self, results: list) -> Dict[str, float]:
+        """Evaluates all results of the set.
+
+        Args:
+            results: A pair (ground truth, prediction) per image, as `process` collects them.
+
+        Returns:
+            `bbox_mAP`, `bbox_mAP_50`, ... between 0 and 1, or -1 where the set has no ground truth.
+        """
+        if self.metrics != ['bbox'] or self.format_only:
+            return super().compute_metrics(results)
+        dataset, cat_ids = self._ground_truth([truth for truth, _ in results])
+        if not any(not annotation['iscrowd'] for annotation in dataset['annotations']):
+            print_log('The validation set has no annotated object of the classes '
+                      f'{tuple(self.dataset_meta["classes"])}: every mAP is reported as -1. Check its annotations, or '
+                      'validate on other images.', 'current', logging.WARNING)
+        detections = self._detections([prediction for _, prediction in results], cat_ids)
+        if not detections:
+            print_log('Nothing was detected in the whole validation set: mAP is 0. This is common in the first epochs.',
+                      'current', logging.WARNING)
+        precision, recall = self._evaluate(dataset, detections)
+        metrics = {f'bbox_{name}': self._value(name, precision, recall) for name in self.metric_items or _PRECISIONS}
+        if self.classwise:
+            metrics.update(self._classwise(dataset, precision))
+        return metrics
+
+    def _ground_truth(self, truths: Sequence[dict]) -> Tuple[dict, List[Optional[int]]]:
+        """Reads the ground truth from the annotation file, or from the samples where there is none.
+
+        Returns:
+            A COCO dictionary with the annotations of the classes of the data set only, ids from 1; and the category id
+            of each label, None where the file does not have the category.
+        """
+        classes = self.dataset_meta['classes']
+        if self._coco_api is None:
+            source = self._samples_as_coco(truths)
+        else:
+            source = self._coco_api.dataset
+        ids = {category['name']: category['id'] for category in source['categories']}
+        cat_ids = [ids.get(name) for name in classes]
+        if all(cat_id is None for cat_id in cat_ids):
+            raise ValueError(f'None of the classes {tuple(classes)} is among the categories of the validation '
+                             f'annotations, {sorted(ids)}. Make the names equal.')
+        wanted = {cat_id for cat_id in cat_ids if cat_id is not None}
+        annotations = [
+            dict(
+                image_id=annotation['image_id'],
+                category_id=annotation['category_id'],
+                bbox=annotation['bbox'],
+                area=annotation.get('area', annotation['bbox'][2] * annotation['bbox'][3]),
+                iscrowd=annotation.get('iscrowd', 0)) for annotation in source.get('annotations', ())
+            if annotation['category_id'] in wanted
+        ]
+        categories = [dict(id=cat_id, name=name) for name, cat_id in zip(classes, cat_ids) if cat_id is not None]
+        return self._coco(source['images'], categories, annotations), cat_ids
+
+    def _samples_as_coco(self, truths: Sequence[dict]) -> dict:
+        """Gathers the ground truth of the samples; category ids are the labels."""
+        annotations = []
+        for truth in truths:
+            for instance in truth['anns']:
+                x1, y1, x2, y2 = instance['bbox']
+                annotations.append(
+                    dict(
+                        image_id=truth['img_id'],
+                        category_id=int(instance['bbox_label']),
+                        bbox=[x1, y1, x2 - x1, y2 - y1],
+                        iscrowd=instance.get('ignore_flag', 0)))
+        images = [dict(id=truth['img_id'], width=truth['width'], height=truth['height']) for truth in truths]
+        categories = [dict(id=label, name=name) for label, name in enumerate(self.dataset_meta['classes'])]
+        return dict(images=images, categories=categories, annotations=annotations)
+
+    @staticmethod
+    def _coco(images: Sequence[dict], categories: Sequence[dict], annotations: Sequence[dict]) -> dict:
+        numbered = [dict(annotation, id=index) for index, annotation in enumerate(annotations, 1)]
+        return dict(images=list(images), categories=list(categories), annotations=numbered)
+
+    @staticmethod
+    def _detections(predictions: Sequence[dict], cat_ids: Sequence[Optional[int]]) -> List[dict]:
+        """Turns boxes (N, 4) xyxy of each image into COCO's records; classes that the file lacks cannot be evaluated."""
+        detections = []
+        for prediction in predictions:
+            boxes = prediction['bboxes'].astype(np.float64)
+            boxes[:, 2:] -= boxes[:, :2]
+            for box, score, label in zip(boxes.tolist(), prediction['scores'].tolist(), prediction['labels'].tolist()):
+                if cat_ids[label] is not None:
+                    detections.append(
+                        dict(
+                            image_id=prediction['img_id'],
+                            category_id=cat_ids[label],
+                            bbox=box,
+                            area=box[2] * box[3],
+                            score=score,
+                            iscrowd=0))
+        return detections
+
+    def _evaluate(self, dataset: dict, detections: Sequence[dict]) -> Tuple[np.ndarray, np.ndarray]:
+        """Matches detections with the ground truth.
+
+        Returns:
+            Precisions (IoU thresholds, recall thresholds, classes, areas, proposal_nums) and recalls (IoU thresholds,
+            classes, areas, proposal_nums), classes by rising category id, -1 where undefined.
+        """
+        coco_class, eval_class = _coco_classes(self.backend)
+        apis = []
+        with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
+            for content in (dataset, self._coco(dataset['images'], dataset['categories'], detections)):
+                api = coco_class()
+                api.dataset = content
+                api.createIndex()
+                apis.append(api)
+            evaluation = eval_class(*apis, 'bbox')
+            evaluation.params.maxDets = sorted(self.proposal_nums)
+            evaluation.params.iouThrs = np.atleast_1d(self.iou_thrs)
+            evaluation.evaluate()
+            evaluation.accumulate()
+        return np.asarray(evaluation.eval['precision']), np.asarray(evaluation.eval['recall'])
+
+    def _value(self, name: str, precision: np.ndarray, recall: np.ndarray) -> float:
+        if name in _RECALLS:
+            area, position = _RECALLS[name]
+            return _mean(recall[:, :, area, position])
+        iou, area = _PRECISIONS[name]
+        max_dets = sorted(self.proposal_nums)
+        # pycocotools takes the headline number at 100 detections an image, the others at the largest number.
+        position = max_dets.index(100) if name == 'mAP' and 100 in max_dets else -1
+        return _mean(self._at_iou(precision, iou)[..., area, position])
+
+    def _at_iou(self, precision: np.ndarray, iou: Optional[float]) -> np.ndarray:
+        return precision if iou is None else precision[np.isclose(np.atleast_1d(self.iou_thrs), iou)]
+
+    def _classwise(self, dataset: dict, precision: np.ndarray) -> Dict[str, float]:
+        """Logs a table of all precisions per class.
+
+        Returns:
+            `<class>_precision` of every class of the data set.
+        """
+        names = {category['id']: category['name'] for category in dataset['categories']}
+        values = {name: float('nan') for name in self.dataset_meta['classes']}
+        table = Table('category', *_PRECISIONS)
+        for index, cat_id in enumerate(sorted(names)):
+            row = [_mean(self._at_iou(precision, iou)[:, :, index, area, -1]) for iou, area in _PRECISIONS.values()]
+            row = [float('nan') if value == _UNDEFINED else value for value in row]
+            values[names[cat_id]] = row[0]
+            table.add_row(names[cat_id], *(f'{value:.3f}' for value in row))
+        console = Console(file=io.StringIO(), width=120)
+        console.print(table)
+        print_log(f'Average precision per class\n{console.file.getvalue()}', 'current')
+        return {f'{name}_precision': value for name, value in values.items()}
