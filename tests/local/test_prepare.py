@@ -1,0 +1,156 @@
+"""The prepared work directory against the platform's."""
+import re
+import stat
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ymir.local.prepare import ModelStage, asset_id, hyper_parameters, prepare_candidates, prepare_training
+
+ENV_OF_A_TRAINING = """\
+input:
+  annotations_dir: /in/annotations
+  assets_dir: /in/assets
+  candidate_index_file: ''
+  config_file: /in/config.yaml
+  models_dir: /in/models
+  root_dir: /in
+  training_index_file: /in/train-index.tsv
+  val_index_file: /in/val-index.tsv
+manifest_file: /img-man/manifest.yaml
+output:
+  executor_log_file: /out/ymir-executor-out.log
+  infer_result_file: /out/infer-result.json
+  mining_result_file: /out/result.tsv
+  models_dir: /out/models
+  monitor_file: /out/monitor.txt
+  root_dir: /out
+  tensorboard_dir: /out/tensorboard
+  training_result_file: /out/models/result.yaml
+protocol_version: 1.1.0
+run_infer: false
+run_mining: false
+run_training: true
+task_id: TASK
+"""
+
+
+def training(tmp_path, images, class_names, **options):
+    options.setdefault('parameters', {'export_format': 'ark:raw', 'max_epochs': 3})
+    return prepare_training(tmp_path / 'work', class_names, images[:4], images[4:], in_container=True, **options)
+
+
+@pytest.fixture
+def stage(tmp_path):
+    files = []
+    for name in ('best.pth', 'config.py'):
+        (tmp_path / name).write_text(name)
+        files.append(tmp_path / name)
+    return ModelStage('epoch_9', tuple(files), {'class_names': ['target', 'crate'], 'max_epochs': 9}, 0.5, 1700000100)
+
+
+def config_of(task):
+    return yaml.safe_load((task.in_dir / 'config.yaml').read_text())
+
+
+def test_env_yaml_is_the_platforms_dump(tmp_path, images, class_names):
+    task = training(tmp_path, images, class_names)
+    assert re.fullmatch(r't[0-9a-f]{19}\d{10}', task.task_id)
+    assert (task.in_dir / 'env.yaml').read_text() == ENV_OF_A_TRAINING.replace('TASK', task.task_id)
+
+
+def test_training_index_names_existing_files(tmp_path, images, class_names):
+    task = training(tmp_path, images, class_names)
+    for split, expected in (('train', images[:4]), ('val', images[4:])):
+        lines = (task.in_dir / f'{split}-index.tsv').read_text().split('\n')
+        assert lines.pop() == ''
+        for line, image in zip(lines, expected, strict=True):
+            name = asset_id(image.path)
+            asset, annotation = line.split('\t')
+            assert asset == f'/in/assets/{name[-2:]}/{name}.jpg'
+            assert annotation == f'/in/annotations/{name[-2:]}/{name}.txt'
+            assert (task.work_dir / asset[1:]).read_bytes() == image.path.read_bytes()
+            assert len((task.work_dir / annotation[1:]).read_text().splitlines()) == len(image.boxes)
+    assert (task.in_dir / 'assets').is_symlink() and (task.in_dir / 'assets').resolve().is_dir()
+
+
+@pytest.mark.parametrize('export_format, files', [('voc:raw', 6), ('', 6), ('coco:raw', 1), ('none:raw', 0)])
+def test_other_annotation_formats(tmp_path, images, class_names, export_format, files):
+    task = training(tmp_path, images, class_names, parameters={'export_format': export_format})
+    assert len([path for path in (task.in_dir / 'annotations').rglob('*') if path.is_file()]) == files
+    assert len((task.in_dir / 'train-index.tsv').read_text().splitlines()) == (4 if files else 0)
+
+
+def test_reserved_keys_of_the_config(tmp_path, images, class_names, stage):
+    task = training(tmp_path, images, class_names, gpu_count=2,
+                    parameters={'max_epochs': 3, 'pretrained_model_params': ['/template/says.pth'], 'task_id': 'x'})
+    assert config_of(task) == dict(task_id=task.task_id, class_names=class_names, gpu_id='0,1', gpu_count=2,
+                                   object_type=2, max_epochs=3)
+
+
+def test_pretrained_stage_is_extracted(tmp_path, images, class_names, stage):
+    task = training(tmp_path, images, class_names, pretrained=stage)
+    paths = config_of(task)['pretrained_model_params']
+    assert paths == ['/in/models/epoch_9/best.pth', '/in/models/epoch_9/config.py']
+    assert [(task.work_dir / path[1:]).read_text() for path in paths] == ['best.pth', 'config.py']
+    info = yaml.safe_load((task.in_dir / 'models/ymir-info.yaml').read_text())
+    assert info['executor_config']['class_names'] == ['target', 'crate']
+    assert info['stages']['epoch_9'] == dict(stage_name='epoch_9', files=['best.pth', 'config.py'],
+                                             timestamp=1700000100, mAP=0.5)
+
+
+def test_out_is_what_the_platform_leaves_there(tmp_path, images, class_names):
+    task = training(tmp_path, images, class_names)
+    assert re.fullmatch(task.task_id + r'\t\d+\.\d{6}\t0\.00\t1\t0\n', task.monitor_file.read_text())
+    assert task.log_file.read_bytes() == b''
+    for path in (task.out_dir, task.out_dir / 'models', task.out_dir / 'tensorboard', task.monitor_file):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o777
+    assert (task.out_dir / 'tensorboard').is_symlink()
+
+
+def test_mining_and_inference_in_one_run(tmp_path, images, stage):
+    paths = [image.path for image in images]
+    task = prepare_candidates(tmp_path / 'work', paths, stage, {'conf_threshold': 0.1}, mining=True, infer=True)
+    assert config_of(task) == dict(task_id=task.task_id, class_names=['target', 'crate'], gpu_id='', gpu_count=0,
+                                   object_type=2, run_mining=True, run_infer=True, conf_threshold=0.1,
+                                   model_params_path=[f'{task.in_dir}/models/epoch_9/best.pth',
+                                                      f'{task.in_dir}/models/epoch_9/config.py'])
+    env = yaml.safe_load((task.in_dir / 'env.yaml').read_text())
+    assert (env['run_training'], env['run_mining'], env['run_infer']) == (False, True, True)
+    assert env['input']['training_index_file'] == env['input']['val_index_file'] == ''
+    # without a container the paths are those of this machine
+    lines = Path(env['input']['candidate_index_file']).read_text().splitlines()
+    assert [Path(line).read_bytes() for line in lines] == [path.read_bytes() for path in paths]
+
+
+def test_mistakes(tmp_path, images, stage, class_names):
+    with pytest.raises(ValueError, match='the same image'):
+        prepare_candidates(tmp_path / 'a', [images[0].path] * 2, stage, {}, mining=True)
+    with pytest.raises(ValueError, match='neither mining nor inference'):
+        prepare_candidates(tmp_path / 'b', [images[0].path], stage, {})
+    training(tmp_path, images, class_names)
+    with pytest.raises(FileExistsError):
+        training(tmp_path, images, class_names)
+
+
+def test_stage_of_a_training(tmp_path, images, class_names):
+    task = training(tmp_path, images, class_names)
+    models = task.out_dir / 'models'
+    (models / 'cfg.py').touch()
+    (models / 'b').mkdir()
+    (models / 'b/b.pth').touch()
+    stages = {name: dict(stage_name=name, files=[f'{name}.pth', 'cfg.py'], timestamp=5, mAP=0.25) for name in 'ab'}
+    (models / 'result.yaml').write_text(yaml.safe_dump(dict(best_stage_name='b', mAP=0.25, model_stages=stages)))
+    best = ModelStage.of_training(task)
+    assert (best.name, best.files, best.metric) == ('b', (models / 'b/b.pth', models / 'cfg.py'), 0.25)
+    assert best.training_config['class_names'] == class_names
+    with pytest.raises(FileNotFoundError, match='a.pth'):
+        ModelStage.of_training(task, 'a')
+
+
+def test_the_web_form_drops_empty_values(tmp_path):
+    for name in ('training', 'mining'):
+        (tmp_path / f'{name}-template.yaml').write_text("a: ''\nb: 0\nc: false\nd: 5\n")
+    assert hyper_parameters('training', {'d': 6}, tmp_path) == dict(b=0, c=False, d=6)
+    assert hyper_parameters('mining', {'e': 'x'}, tmp_path) == dict(d=5, e='x')

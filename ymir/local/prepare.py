@@ -1,0 +1,329 @@
+"""Builds the work directory of a task as the platform does (contract sections a.1, a.2, b.3 and c).
+
+    <work>/in      config.yaml, env.yaml, index files, assets -> <work>/asset_cache, annotations, models
+    <work>/out     monitor.txt, models, tensorboard -> <work>/tensorboard/<task id>
+
+Differs on purpose in one thing: paths inside the files begin with `/in` and `/out` for a container only; a process on
+this machine gets the real paths.
+"""
+import hashlib
+import os
+import secrets
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+import yaml
+
+from .annotations import annotation_format, ark_bytes, coco_bytes, voc_bytes
+from .sample_data import LabelledImage
+
+PROTOCOL_VERSION = '1.1.0'
+REPOSITORY = Path(__file__).resolve().parents[2]
+IMG_MAN = REPOSITORY / 'ymir' / 'img-man'
+# Written for training and named by nothing in env.yaml.
+UNREFERENCED_INDEX_FILES = ('idx-assets.tsv', 'idx-gt.tsv', 'idx-pred.tsv', 'test-index.tsv', 'pred-train-index.tsv',
+                            'pred-val-index.tsv', 'pred-test-index.tsv')
+
+
+@dataclass(frozen=True)
+class Task:
+    """A prepared work directory.
+
+    Args:
+        work_dir: holds `in` and `out`.
+        task_id: name of the task, and of its container.
+        in_container: the files name `/in` and `/out`.
+    """
+    work_dir: Path
+    task_id: str
+    in_container: bool
+
+    @property
+    def in_dir(self) -> Path:
+        return self.work_dir / 'in'
+
+    @property
+    def out_dir(self) -> Path:
+        return self.work_dir / 'out'
+
+    @property
+    def in_prefix(self) -> str:
+        """`in` as the executor sees it."""
+        return '/in' if self.in_container else str(self.in_dir)
+
+    @property
+    def out_prefix(self) -> str:
+        """`out` as the executor sees it."""
+        return '/out' if self.in_container else str(self.out_dir)
+
+    @property
+    def monitor_file(self) -> Path:
+        return self.out_dir / 'monitor.txt'
+
+    @property
+    def log_file(self) -> Path:
+        return self.out_dir / 'ymir-executor-out.log'
+
+
+@dataclass(frozen=True)
+class ModelStage:
+    """One stage of a model package.
+
+    Args:
+        name: stage name.
+        files: its files on this machine, in the order of the package.
+        training_config: the config.yaml of the training that made it, `class_names` among it.
+        metric: mAP.
+        timestamp: seconds.
+    """
+    name: str
+    files: Sequence[Path]
+    training_config: Mapping[str, Any]
+    metric: float = 0.0
+    timestamp: int = 0
+
+    @classmethod
+    def of_training(cls, task: Task, name: Optional[str] = None) -> 'ModelStage':
+        """Takes a stage out of a finished training.
+
+        Args:
+            task: the training.
+            name: stage name, default the best one.
+
+        Raises:
+            FileNotFoundError: result.yaml or a file that it names does not exist.
+            KeyError: there is no such stage.
+        """
+        models = task.out_dir / 'models'
+        result = yaml.safe_load((models / 'result.yaml').read_text(encoding='utf-8'))
+        name = name or result['best_stage_name']
+        stage = result['model_stages'][name]
+        files = []
+        for file in stage['files']:
+            path = next((p for p in (models / name / file, models / file) if p.is_file()), None)
+            if path is None:
+                raise FileNotFoundError(f'{models / "result.yaml"}: stage {name} names {file}, which does not exist')
+            files.append(path)
+        config = yaml.safe_load((task.in_dir / 'config.yaml').read_text(encoding='utf-8'))
+        return cls(name, tuple(files), config, float(stage['mAP']), int(stage['timestamp']))
+
+
+def hyper_parameters(task_type: str, edits: Optional[Mapping[str, Any]] = None, img_man: Path = IMG_MAN) -> Dict[str, Any]:
+    """Gives the values that the web form would submit: the template, edited, without what the form drops.
+
+    Args:
+        task_type: 'training', 'mining' or 'infer'.
+        edits: what the user changes or adds.
+        img_man: folder of the templates.
+    """
+    values = yaml.safe_load((img_man / f'{task_type}-template.yaml').read_text(encoding='utf-8'))
+    values.update(edits or {})
+    if task_type == 'training':
+        return {key: value for key, value in values.items() if value != ''}
+    return {key: value for key, value in values.items() if value}
+
+
+def prepare_training(work_dir: Path,
+                     class_names: Sequence[str],
+                     train: Sequence[LabelledImage],
+                     val: Sequence[LabelledImage],
+                     parameters: Optional[Mapping[str, Any]] = None,
+                     pretrained: Optional[ModelStage] = None,
+                     gpu_count: int = 0,
+                     in_container: bool = False) -> Task:
+    """Prepares a training.
+
+    Args:
+        work_dir: a folder that holds no task yet.
+        class_names: the user's targets, by class index.
+        train, val: images with labels; may be empty.
+        parameters: as `hyper_parameters('training', ...)` gives them, which is also the default.
+        pretrained: the model to start from.
+        gpu_count: how many GPUs; 0 means CPU.
+        in_container: the task will run in a container.
+
+    Raises:
+        FileExistsError: `work_dir` holds a task already.
+        ValueError: export_format is one that the platform refuses.
+    """
+    parameters = dict(hyper_parameters('training') if parameters is None else parameters)
+    task = _new_task(work_dir, in_container)
+    _write_training_indexes(task, class_names, dict(train=train, val=val), parameters)
+    parameters.pop('pretrained_model_params', None)
+    if pretrained:
+        parameters['pretrained_model_params'] = _add_model(task, pretrained)
+    _write_config(task, parameters, class_names, gpu_count)
+    _write_env(task, run_training=True)
+    _make_out(task, training=True)
+    return task
+
+
+def prepare_candidates(work_dir: Path,
+                       images: Sequence[Path],
+                       model: ModelStage,
+                       parameters: Optional[Mapping[str, Any]] = None,
+                       mining: bool = False,
+                       infer: bool = False,
+                       gpu_count: int = 0,
+                       in_container: bool = False) -> Task:
+    """Prepares mining, inference or both in one run.
+
+    Args:
+        work_dir: a folder that holds no task yet.
+        images: the candidates, in the order of the index.
+        model: the model to use; its training decides the class names.
+        parameters: as `hyper_parameters(...)` gives them; default: the mining template's if `mining`, else the infer
+            template's, for a combined run gets nothing of the latter.
+        mining, infer: what to do.
+        gpu_count: how many GPUs; 0 means CPU.
+        in_container: the task will run in a container.
+
+    Raises:
+        FileExistsError: `work_dir` holds a task already.
+        ValueError: neither mining nor inference is wanted, or two candidates are the same image.
+    """
+    if not (mining or infer):
+        raise ValueError('neither mining nor inference is wanted')
+    parameters = dict(hyper_parameters('mining' if mining else 'infer') if parameters is None else parameters)
+    task = _new_task(work_dir, in_container)
+    assets = [_add_asset(task, image) for image in images]
+    if len(set(assets)) < len(assets):
+        raise ValueError('two candidates are the same image')
+    (task.in_dir / 'candidate-src-index.tsv').write_text(''.join(f'{Path(image).resolve()}\n' for image in images))
+    (task.in_dir / 'candidate-index.tsv').write_text(''.join(f'{asset}\n' for asset in assets))
+    parameters['model_params_path'] = _add_model(task, model)
+    _write_config(task, dict(parameters, run_mining=mining, run_infer=infer), model.training_config['class_names'],
+                  gpu_count)
+    _write_env(task, run_mining=mining, run_infer=infer)
+    _make_out(task, training=False)
+    return task
+
+
+def asset_id(image: Path) -> str:
+    """The platform's name of an image: the sha1 of its bytes."""
+    return hashlib.sha1(Path(image).read_bytes()).hexdigest()
+
+
+def _new_task(work_dir: Path, in_container: bool) -> Task:
+    task_id = f't0000001000001{secrets.token_hex(3)}{int(time.time()):010d}'
+    task = Task(Path(work_dir).resolve(), task_id, in_container)
+    task.in_dir.mkdir(parents=True)
+    for name in ('annotations', 'predictions', 'models'):
+        (task.in_dir / name).mkdir()
+    cache = task.work_dir / 'asset_cache'
+    cache.mkdir()
+    (task.in_dir / 'assets').symlink_to(cache)
+    return task
+
+
+def _add_asset(task: Task, image: Path) -> str:
+    """Copies an image into the cache and gives its path as the executor sees it."""
+    image = Path(image)
+    content = image.read_bytes()
+    name = hashlib.sha1(content).hexdigest()
+    suffix = next((suffix for magic, suffix in ((b'\xff\xd8', 'jpg'), (b'\x89PNG', 'png'), (b'BM', 'bmp'))
+                   if content.startswith(magic)), 'unknown')
+    relative = f'{name[-2:]}/{name}.{suffix}'
+    target = task.work_dir / 'asset_cache' / relative
+    target.parent.mkdir(exist_ok=True)
+    target.write_bytes(content)
+    return f'{task.in_prefix}/assets/{relative}'
+
+
+def _write_training_indexes(task: Task, class_names: Sequence[str], splits: Mapping[str, Sequence[LabelledImage]],
+                            parameters: Mapping[str, Any]) -> None:
+    kind = annotation_format(parameters.get('export_format'))
+    coco_images = {}
+    for split, images in splits.items():
+        lines: List[str] = []
+        for image in images:
+            asset = _add_asset(task, image.path)
+            name = Path(asset).stem
+            if kind == 'coco':
+                coco_images[name] = (Path(asset).name, image)
+                annotation = 'coco-annotations.json'
+            elif kind:
+                annotation = f'{name[-2:]}/{name}.{"txt" if kind == "ark" else "xml"}'
+                path = task.in_dir / 'annotations' / annotation
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(
+                    ark_bytes(image.boxes) if kind == 'ark' else voc_bytes(asset, image.width, image.height, image.boxes,
+                                                                           class_names))
+            if kind:
+                lines.append(f'{asset}\t{task.in_prefix}/annotations/{annotation}\n')
+        (task.in_dir / f'{split}-index.tsv').write_text(''.join(lines))
+    if kind == 'coco':
+        (task.in_dir / 'annotations' / 'coco-annotations.json').write_bytes(coco_bytes(coco_images, class_names))
+    for name in UNREFERENCED_INDEX_FILES:
+        (task.in_dir / name).touch()
+
+
+def _add_model(task: Task, model: ModelStage) -> List[str]:
+    """Extracts a stage into in/models and gives its paths as the executor sees them."""
+    models = task.in_dir / 'models'
+    (models / model.name).mkdir()
+    for file in model.files:
+        shutil.copy(file, models / model.name / file.name)
+    names = [file.name for file in model.files]
+    stage = dict(stage_name=model.name, files=names, timestamp=model.timestamp, mAP=model.metric)
+    info = dict(package_version='2.0.0', object_type=2, best_stage_name=model.name,
+                executor_config=dict(model.training_config), task_context=dict(executor='det/mmyolo:tmi'),
+                stages={model.name: stage}, attachments={}, evaluate_config={}, model_hash='', stage_name='')
+    (models / 'ymir-info.yaml').write_text(yaml.safe_dump(info, allow_unicode=True), encoding='utf-8')
+    return [f'{task.in_prefix}/models/{model.name}/{name}' for name in names]
+
+
+def _write_config(task: Task, parameters: Mapping[str, Any], class_names: Sequence[str], gpu_count: int) -> None:
+    config = dict(parameters, task_id=task.task_id, class_names=list(class_names), object_type=2, gpu_count=gpu_count,
+                  gpu_id=','.join(map(str, range(gpu_count))))
+    (task.in_dir / 'config.yaml').write_text(yaml.safe_dump(config, allow_unicode=True), encoding='utf-8')
+
+
+def _write_env(task: Task, run_training: bool = False, run_mining: bool = False, run_infer: bool = False) -> None:
+    root_in, root_out = task.in_prefix, task.out_prefix
+    env = dict(
+        input=dict(root_dir=root_in,
+                   assets_dir=f'{root_in}/assets',
+                   annotations_dir=f'{root_in}/annotations',
+                   models_dir=f'{root_in}/models',
+                   config_file=f'{root_in}/config.yaml',
+                   training_index_file=f'{root_in}/train-index.tsv' if run_training else '',
+                   val_index_file=f'{root_in}/val-index.tsv' if run_training else '',
+                   candidate_index_file='' if run_training else f'{root_in}/candidate-index.tsv'),
+        output=dict(root_dir=root_out,
+                    models_dir=f'{root_out}/models',
+                    tensorboard_dir=f'{root_out}/tensorboard',
+                    training_result_file=f'{root_out}/models/result.yaml',
+                    mining_result_file=f'{root_out}/result.tsv',
+                    infer_result_file=f'{root_out}/infer-result.json',
+                    monitor_file=f'{root_out}/monitor.txt',
+                    executor_log_file=f'{root_out}/ymir-executor-out.log'),
+        manifest_file='/img-man/manifest.yaml' if task.in_container else str(IMG_MAN / 'manifest.yaml'),
+        protocol_version=PROTOCOL_VERSION,
+        task_id=task.task_id,
+        run_training=run_training,
+        run_mining=run_mining,
+        run_infer=run_infer)
+    (task.in_dir / 'env.yaml').write_text(yaml.safe_dump(env, allow_unicode=True), encoding='utf-8')
+
+
+def _make_out(task: Task, training: bool) -> None:
+    (task.out_dir / 'models').mkdir(parents=True)
+    tensorboard = task.out_dir / 'tensorboard'
+    task.monitor_file.write_text(f'{task.task_id}\t{time.time():.6f}\t0.00\t1\t0\n')
+    task.log_file.touch()
+    if training:
+        target = task.work_dir / 'tensorboard' / task.task_id
+        target.mkdir(parents=True)
+        tensorboard.symlink_to(target)
+        (target / 'executor.log').symlink_to(task.log_file)
+    else:
+        tensorboard.mkdir()
+    for root in (task.out_dir, tensorboard):
+        root.chmod(0o777)
+        for folder, folders, files in os.walk(root):
+            for name in (*folders, *files):
+                (Path(folder) / name).chmod(0o777)
