@@ -1,1 +1,5 @@
+"""From collated batches to the input of a model, on its device."""
+from .yolov5_det_data_preprocessor import YOLOv5DetDataPreprocessor
+from .yolox_batch_sync_random_resize import YOLOXBatchSyncRandomResize
 
+__all__ = ['YOLOv5DetDataPreprocessor', 'YOLOXBatchSyncRandomResize']
