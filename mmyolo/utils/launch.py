@@ -1,0 +1,81 @@
+"""What tools/train.py and tools/test.py share: options, the config that they give, processes without a GPU."""
+import argparse
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import torch.distributed as dist
+from mmengine.config import Config, DictAction
+from mmengine.device import get_device
+from mmengine.dist import is_distributed
+
+
+def add_launch_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that every tool which builds a runner has."""
+    parser.add_argument('--work-dir', help='where logs and checkpoints go; ./work_dirs/<name of the config> by default')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='settings of the config to change: key=value, key.inner=value, key="[a,b]", key="[(a,b),(c,d)]"; no spaces '
+        'inside a value')
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='who started the processes')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by older launchers')
+
+
+def config_from_options(path: str, options: argparse.Namespace) -> Config:
+    """Reads a config and applies the options of `add_launch_options`.
+
+    Args:
+        path: The config file.
+        options: The parsed options.
+
+    Returns:
+        The config, with `launcher` and `work_dir`: the option, else what the file says, else
+        ./work_dirs/<name of the config>.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(options.local_rank))
+    cfg = Config.fromfile(path)
+    cfg.launcher = options.launcher
+    if options.cfg_options is not None:
+        cfg.merge_from_dict(options.cfg_options)
+    if options.work_dir is not None:
+        cfg.work_dir = options.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs') / Path(path).stem)
+    use_gloo_without_gpu(cfg)
+    return cfg
+
+
+def use_gloo_without_gpu(cfg: Config) -> None:
+    """Lets several processes without an accelerator work together; mmengine would ask each for a GPU.
+
+    Joins the process group over gloo now and has the model wrapped for CPU tensors. Does nothing for a single process
+    or where there is an accelerator. To leave GPUs unused, hide them: CUDA_VISIBLE_DEVICES=-1.
+
+    Args:
+        cfg: The config, changed in place.
+
+    Raises:
+        ValueError: If the launcher is not 'pytorch'.
+    """
+    if cfg.launcher == 'none' or get_device() != 'cpu':
+        return
+    if cfg.launcher != 'pytorch':
+        raise ValueError(f"launcher is {cfg.launcher!r}, but without a GPU only 'pytorch' (torchrun) is supported")
+    wrapper = dict(
+        type='MMDistributedDataParallel',
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False))
+    wrapper.update(cfg.get('model_wrapper_cfg') or {}, device_ids=None)
+    cfg.model_wrapper_cfg = wrapper
+    if not is_distributed():
+        seconds = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout', 1800)
+        dist.init_process_group('gloo', timeout=timedelta(seconds=seconds))
+
+
+def leave_processes() -> None:
+    """Leaves the process group at the end of a run that went well."""
+    if is_distributed():
+        dist.destroy_process_group()
