@@ -1,0 +1,196 @@
+"""Rules of the whole repository: who may import whom, how long a file may be, that documents name what exists."""
+import ast
+import re
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Iterator, List, Tuple
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ('ymir_exc', 'mmyolo', 'ymir', 'tools', 'benchmarks', 'configs')
+SOURCES = sorted(path for name in (*PACKAGES, 'tests') for path in (ROOT / name).rglob('*.py'))
+OPEN_MMLAB = ('mmengine', 'mmcv', 'mmdet')
+TORCH = ('torch', 'torchvision', *OPEN_MMLAB)
+
+# folder -> what nothing below it may import; the longest folder that fits a file counts
+FORBIDDEN = {
+    'ymir_exc': (*TORCH, 'mmyolo', 'ymir', 'tools', 'benchmarks', 'tests'),
+    'mmyolo': ('ymir', 'ymir_exc', 'tools', 'benchmarks', 'tests'),
+    'ymir': ('tools', 'benchmarks', 'tests'),
+    'ymir/local': (*TORCH, 'mmyolo', 'tools', 'benchmarks', 'tests'),
+    'tools': ('benchmarks', 'tests'),
+    'benchmarks': ('tests', ),
+    'configs': ('ymir', 'ymir_exc', 'tools', 'benchmarks', 'tests'),
+}
+MAX_LINES = 400
+DOCUMENTS = sorted([*ROOT.glob('*.md'), *(ROOT / 'docs').rglob('*.md')])
+
+
+def imports_of(path: Path) -> Iterator[Tuple[int, str]]:
+    """Yields (line, absolute name) of every import of a file, those within functions too."""
+    package = list(path.relative_to(ROOT).parent.parts)
+    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            base = package[:len(package) - node.level + 1] if node.level else []
+            module = '.'.join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                yield node.lineno, f'{module}.{alias.name}'
+        elif isinstance(node, ast.Call) and getattr(node.func, 'attr', getattr(node.func, 'id', '')) == 'import_module':
+            if node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
+                yield node.lineno, node.args[0].value
+
+
+def forbidden_for(path: Path) -> Tuple[str, ...]:
+    relative = path.relative_to(ROOT).as_posix()
+    fitting = [folder for folder in FORBIDDEN if relative.startswith(f'{folder}/')]
+    return FORBIDDEN[max(fitting, key=len)] if fitting else ()
+
+
+def test_arrows():
+    wrong = [
+        f'{path.relative_to(ROOT)}:{line} imports {name}' for path in SOURCES for line, name in imports_of(path)
+        if name.split('.')[0] in forbidden_for(path)
+    ]
+    assert not wrong, '\n'.join(wrong)
+
+
+def test_ymir_local_imports_nothing_else_of_ymir():
+    wrong = [
+        f'{path.relative_to(ROOT)}:{line} imports {name}' for path in SOURCES if path.is_relative_to(ROOT / 'ymir/local')
+        for line, name in imports_of(path) if name.split('.')[0] == 'ymir' and not name.startswith('ymir.local')
+    ]
+    assert not wrong, '\n'.join(wrong)
+
+
+def test_the_arrow_test_sees_every_form(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], 'ROOT', tmp_path)
+    path = tmp_path / 'mmyolo/models/x.py'
+    path.parent.mkdir(parents=True)
+    path.write_text('import ymir.a as b\nfrom ymir_exc import env\nfrom ..utils import y\nfrom . import z\n'
+                    "def f():\n    from tools.train import main\n    importlib.import_module('ymir.params')\n")
+    assert [name for _, name in imports_of(path)] == [
+        'ymir.a', 'ymir_exc.env', 'mmyolo.utils.y', 'mmyolo.models.z', 'tools.train.main', 'ymir.params'
+    ]
+    assert 'ymir' in forbidden_for(path)
+
+
+@pytest.mark.parametrize('module, unwanted', [
+    ('ymir_exc', TORCH),
+    ('ymir.start', TORCH),
+    ('ymir.local.run', TORCH),
+    ('mmyolo', ('ymir', 'ymir_exc')),
+])
+def test_what_an_import_loads(module, unwanted):
+    code = f"import sys, {module}; print(*sorted(set(name.split('.')[0] for name in sys.modules) & set({unwanted!r})))"
+    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_ymir_exc_is_imported_fast():
+    """Under 0.3 s: what Python itself needs to start is taken off."""
+
+    def seconds(code: str) -> float:
+        began = time.perf_counter()
+        subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=True)
+        return time.perf_counter() - began
+
+    seconds('import ymir_exc')  # compiles
+    extra = [seconds('import ymir_exc') - seconds('pass') for _ in range(5)]
+    assert statistics.median(extra) < 0.3
+
+
+def test_long_files_say_why():
+    """A file of more than 400 lines holds a line 'Long because ...' in its docstring."""
+    wrong = []
+    for path in SOURCES:
+        text = path.read_text(encoding='utf-8')
+        lines = text.count('\n')
+        if lines > MAX_LINES and 'long because' not in (ast.get_docstring(ast.parse(text)) or '').lower():
+            wrong.append(f'{path.relative_to(ROOT)} has {lines} lines')
+    assert not wrong, '\n'.join(wrong)
+
+
+def test_every_module_says_what_it_is():
+    missing = [
+        str(path.relative_to(ROOT)) for path in SOURCES
+        if path.relative_to(ROOT).parts[0] not in ('configs', 'tests') and path.read_text(encoding='utf-8').strip()
+        and not ast.get_docstring(ast.parse(path.read_text(encoding='utf-8')))
+    ]
+    assert not missing, '\n'.join(missing)
+
+
+def test_syntax_of_the_oldest_python():
+    for path in SOURCES:
+        ast.parse(path.read_text(encoding='utf-8'), feature_version=(3, 10))
+
+
+def test_no_paths_of_one_machine():
+    """Folders of a developer's machine stand nowhere in the repository."""
+    words = re.compile(r'(?<![\w.>*])/(?:root|home|Users|work|workspace|mnt|opt)/(?!\.cache)\w|file:///')
+    files = [path for path in (*SOURCES, *DOCUMENTS, ROOT / 'Makefile', ROOT / '.ci/run', ROOT / 'ymir/Dockerfile',
+                               *(ROOT / 'requirements').iterdir(), *(ROOT / 'tools').rglob('*.sh'))
+             if path != Path(__file__).resolve()]
+    wrong = [
+        f'{path.relative_to(ROOT)}:{number}: {line.strip()}' for path in files
+        for number, line in enumerate(path.read_text(encoding='utf-8').splitlines(), 1) if words.search(line)
+    ]
+    assert not wrong, '\n'.join(wrong)
+
+
+def shell_lines(document: Path) -> List[str]:
+    """The lines of a document's shell blocks, continued lines joined, without comments and prompts."""
+    blocks = re.findall(r'```(?:bash|sh|shell)\n(.*?)```', document.read_text(encoding='utf-8'), re.DOTALL)
+    lines = '\n'.join(blocks).replace('\\\n', ' ').splitlines()
+    return [line.split(' #')[0].strip().lstrip('$ ') for line in lines if line.strip() and not line.startswith('#')]
+
+
+@pytest.mark.parametrize('document', DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_of_documents_exist(document):
+    targets = set(re.findall(r'^([a-z-]+):', (ROOT / 'Makefile').read_text(), re.MULTILINE))
+    wrong = []
+    for line in shell_lines(document):
+        words = [word for word in line.split() if not re.fullmatch(r'[A-Z_]+=\S*', word)]
+        if words[:1] == ['make']:
+            wrong += [f'no target {word}' for word in words[1:] if '=' not in word and word not in targets]
+        for word in words:
+            if re.fullmatch(r'(?:ymir|tools|configs|benchmarks|tests|requirements)/[\w./-]+', word):
+                wrong += [] if (ROOT / word).exists() else [f'no file {word}']
+        if '-m' in words and words[0].startswith(('python', '.venv/bin/python')):
+            module = words[words.index('-m') + 1]
+            if module.split('.')[0] in PACKAGES and not (ROOT / (module.replace('.', '/') + '.py')).exists():
+                wrong.append(f'no module {module}')
+    assert not wrong, '\n'.join(wrong)
+
+
+@pytest.mark.parametrize('document', DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_of_documents_exist(document):
+    links = re.findall(r'\]\(([^)#\s]+)[^)]*\)', document.read_text(encoding='utf-8'))
+    missing = [link for link in links if '://' not in link and not (document.parent / link).exists()]
+    assert not missing, missing
+
+
+def test_what_the_platform_reads_from_the_image():
+    folder = ROOT / 'ymir/img-man'
+    assert yaml.safe_load((folder / 'manifest.yaml').read_text())['object_type'] == 2
+    for name in ('training', 'mining', 'infer'):
+        template = yaml.safe_load((folder / f'{name}-template.yaml').read_text())
+        assert template and all(isinstance(key, str) and len(key) <= 50 for key in template)
+        nested = [key for key, value in template.items() if not isinstance(value, (str, int, float, bool))]
+        assert not nested, f'the web form cannot edit {nested}'
+
+
+@pytest.mark.parametrize('config', [
+    'yolov5/yolov5_n-v61_syncbn_fast_8xb16-300e_coco.py',
+    'yolov5/yolov5_n-p6-v62_syncbn_fast_8xb16-300e_coco.py',
+    'yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco.py',
+])
+def test_configs_have_upstreams_names(config):
+    assert (ROOT / 'configs' / config).is_file()

@@ -1,0 +1,129 @@
+"""Shows the whole executor on one machine: `python -m ymir.local.demo`, or `make demo`.
+
+Draws a small data set, trains on it, mines and infers with the model that came out, each through `ymir/start.py` as the
+platform would, and ends with a table and a picture.
+"""
+import argparse
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import List, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from .prepare import ModelStage, Task, asset_id, hyper_parameters, prepare_candidates, prepare_training
+from .progress_bar import progress_bar
+from .report import draw_comparison, files_below, mean_average_precision, read_predictions
+from .run import Outcome, TaskFailed, run_as_process
+from .sample_data import CLASS_NAMES, LabelledImage, generate
+
+NUM_CLASSES = 3
+NUM_TRAIN, NUM_VAL, NUM_CANDIDATES = 160, 40, 60
+# Large, clear objects and a small input: enough to see a detector learn in two minutes on two CPU cores.
+DATA = dict(num_classes=NUM_CLASSES, size_range=(360, 640), objects_range=(1, 4), scale_range=(0.2, 0.5), clutter=8)
+TRAINING = dict(model_name='yolov8_n', img_size=192, max_epochs=30, val_interval=5, samples_per_gpu=8, workers_per_gpu=2)
+PICTURED = 6
+
+
+def run_task(console: Console, name: str, task: Task) -> Outcome:
+    """Runs one task with a progress bar.
+
+    Args:
+        console: where to draw.
+        name: of the task.
+        task: prepared for a process.
+
+    Raises:
+        TaskFailed: with the lines that the platform would show.
+    """
+    with progress_bar(console, name) as show:
+        outcome = run_as_process(task, show)
+    outcome.raise_for_failure(name)
+    return outcome
+
+
+def demo(out_dir: Path, gpu_count: int, console: Console) -> None:
+    """Runs the demo.
+
+    Args:
+        out_dir: folder for everything that the demo writes.
+        gpu_count: how many GPUs; 0 means CPU.
+        console: where to draw.
+    """
+    began = time.monotonic()
+    for name in ('data', 'training', 'mining', 'infer'):
+        shutil.rmtree(out_dir / name, ignore_errors=True)
+    class_names = CLASS_NAMES[:NUM_CLASSES]
+    images = generate(out_dir / 'data', num_images=NUM_TRAIN + NUM_VAL + NUM_CANDIDATES, **DATA)
+    train, val = images[:NUM_TRAIN], images[NUM_TRAIN:NUM_TRAIN + NUM_VAL]
+    candidates = images[NUM_TRAIN + NUM_VAL:]
+    console.print(f'data: {len(images)} images of {", ".join(class_names)} in {out_dir / "data"}')
+
+    training = prepare_training(out_dir / 'training', class_names, train, val, hyper_parameters('training', TRAINING),
+                                gpu_count=gpu_count)
+    trained = run_task(console, 'training', training)
+    model = ModelStage.of_training(training)
+
+    paths = [image.path for image in candidates]
+    mining = prepare_candidates(out_dir / 'mining', paths, model, mining=True, gpu_count=gpu_count)
+    mined = run_task(console, 'mining', mining)
+    infer = prepare_candidates(out_dir / 'infer', paths, model, infer=True, gpu_count=gpu_count)
+    inferred = run_task(console, 'inference', infer)
+
+    predictions = predictions_of(infer, candidates, class_names)
+    picture = out_dir / 'predictions.png'
+    draw_comparison(picture, candidates[:PICTURED], predictions[:PICTURED], class_names)
+
+    table = Table(title='What the demo did')
+    for column in ('task', 'mAP (0.5:0.95)', 'images', 'seconds', 'images/s', 'files written'):
+        table.add_column(column, justify='left' if column in ('task', 'files written') else 'right', no_wrap=True)
+    score = mean_average_precision(candidates, predictions)
+    for name, task, outcome, metric, count, main_file in (
+        ('training', training, trained, f'{model.metric:.3f}', TRAINING['max_epochs'] * NUM_TRAIN, 'models/result.yaml'),
+        ('mining', mining, mined, '', NUM_CANDIDATES, 'result.tsv'),
+        ('inference', infer, inferred, f'{score:.3f}', NUM_CANDIDATES, 'infer-result.json'),
+    ):
+        files = files_below(task.out_dir)
+        megabytes = sum(size for _, size in files) / 1e6
+        table.add_row(name, metric, f'{count}', f'{outcome.seconds:.0f}', f'{count / outcome.seconds:.1f}',
+                      f'{len(files)} ({megabytes:.1f} MB), {main_file}')
+    console.print(table)
+    console.print('Seconds and images/s hold the whole process, starting Python included; training counts every epoch.\n'
+                  f'mAP: training on {NUM_VAL} validation images, inference on {NUM_CANDIDATES} images that training never '
+                  f'saw, boxes below conf_threshold left out.')
+    console.print(f'Best stage: {model.name}, {", ".join(str(file) for file in model.files)}', soft_wrap=True)
+    console.print(f'Labels beside predictions: {picture}', soft_wrap=True)
+    console.print(f'Total: {time.monotonic() - began:.0f} s')
+
+
+def predictions_of(infer: Task, images: Sequence[LabelledImage], class_names: Sequence[str]) -> List[list]:
+    """Gives the predicted boxes with scores for each image.
+
+    Args:
+        infer: a finished inference task.
+        images: its candidates.
+        class_names: names by class index.
+    """
+    by_name = read_predictions(infer.out_dir / 'infer-result.json', class_names)
+    return [by_name[asset_id(image.path)] for image in images]
+
+
+def main() -> int:
+    """Reads the command line; gives the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--out', type=Path, default=Path('demo_out'), help='folder for everything that is written')
+    parser.add_argument('--gpus', type=int, default=0, help='number of GPUs; 0 means CPU')
+    arguments = parser.parse_args()
+    console = Console()
+    try:
+        demo(arguments.out, arguments.gpus, console)
+    except TaskFailed as error:
+        console.print(str(error), markup=False, style='red')
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
