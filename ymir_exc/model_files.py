@@ -49,10 +49,7 @@ def check_model_files(models_dir: str, stage_name: str, files: Iterable[Union[st
         raise ModelFileError(f'stage {stage_name}: files must be a list of paths, not {files!r}')
     checked: List[str] = []
     for file in map(str, files):
-        relative = os.path.relpath(os.path.realpath(file), os.path.realpath(models_dir)) if os.path.isabs(file) \
-            else os.path.normpath(file)
-        if os.path.isabs(file) and os.path.islink(file):
-            relative = os.path.relpath(file, models_dir)
+        relative = os.path.relpath(file, models_dir) if os.path.isabs(file) else os.path.normpath(file)
         if relative.split(os.sep)[0] == os.pardir:
             raise ModelFileError(f'stage {stage_name}: {file} lies outside {models_dir}; copy it there first')
         if relative in RESERVED_NAMES:

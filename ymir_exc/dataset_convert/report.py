@@ -1,0 +1,83 @@
+"""What a conversion found: counts, and of every kind of trouble the number and the first examples."""
+from typing import Dict, List, Tuple
+
+from pydantic import BaseModel, Field
+
+MAX_EXAMPLES = 20  # of each reason; a million equal lines help nobody
+
+
+class Finding(BaseModel):
+    """One skipped image, dropped or clipped box.
+
+    Attributes:
+        place: the image's path, or file and line of the box.
+        reason: what is wrong with it.
+        detail: the values.
+    """
+    place: str
+    reason: str
+    detail: str = ''
+
+    def __str__(self) -> str:
+        return f'{self.place}: {self.reason}' + (f' ({self.detail})' if self.detail else '')
+
+
+class Findings(BaseModel):
+    """Findings of one kind.
+
+    Attributes:
+        count: all of them.
+        by_reason: reason -> how many.
+        examples: the first 20 of each reason, in the order of the data set.
+    """
+    count: int = 0
+    by_reason: Dict[str, int] = Field(default_factory=dict)
+    examples: List[Finding] = Field(default_factory=list)
+
+    def add(self, finding: Finding) -> None:
+        """Count a finding and keep it if it is among the first."""
+        self.count += 1
+        self.by_reason[finding.reason] = self.by_reason.get(finding.reason, 0) + 1
+        if self.by_reason[finding.reason] <= MAX_EXAMPLES:
+            self.examples.append(finding)
+
+
+class SplitReport(BaseModel):
+    """What one split holds after the conversion.
+
+    Attributes:
+        split: ``train`` or ``val``.
+        img_dir: the folder of all images.
+        ann_file: the file that was written.
+        annotation_format: ``ark``, ``voc`` or ``coco``.
+        num_listed: lines of the index file.
+        num_images: images that were kept.
+        num_empty_images: of these, without a box.
+        num_boxes: boxes that were kept.
+        boxes_per_class: class name -> boxes, every class in the order of ``class_names``.
+        image_widths, image_heights: smallest, median and largest, in pixels.
+        skipped_images, dropped_boxes, clipped_boxes: what was left out or changed, with reason and place.
+    """
+    split: str
+    img_dir: str
+    ann_file: str
+    annotation_format: str
+    num_listed: int = 0
+    num_images: int = 0
+    num_empty_images: int = 0
+    num_boxes: int = 0
+    boxes_per_class: Dict[str, int] = Field(default_factory=dict)
+    image_widths: Tuple[int, int, int] = (0, 0, 0)
+    image_heights: Tuple[int, int, int] = (0, 0, 0)
+    skipped_images: Findings = Field(default_factory=Findings)
+    dropped_boxes: Findings = Field(default_factory=Findings)
+    clipped_boxes: Findings = Field(default_factory=Findings)
+
+
+class ConversionReport(BaseModel):
+    """The reports of all splits.
+
+    Attributes:
+        splits: ``train`` and ``val`` -> report.
+    """
+    splits: Dict[str, SplitReport]

@@ -1,0 +1,78 @@
+"""The data set of a training task in the layout of YOLOv5 (contract section g).
+
+``images`` is a link to the assets, ``labels`` mirrors it with a text file per image: ``class x y w h`` per object, the
+centre and the size as fractions of the image. Bad data is treated as for coco.
+"""
+import os
+from typing import List, Optional, Sequence
+
+import yaml
+
+from ..annotations import annotation_format, make_reader
+from ..atomic import write_text_atomically
+from ..attribute_dict import AttributeDict
+from ..dataset_reader import index_file, read_index, split_to_dataset_type
+from ..errors import DatasetError
+from ..util import get_class_names
+from .labelled_images import LabelledImage, read_labelled_images
+from .report import SplitReport
+
+
+def _link_images(assets_dir: str, link: str) -> None:
+    if os.path.islink(link):
+        if os.readlink(link) == assets_dir:
+            return
+        os.unlink(link)
+    elif os.path.exists(link):
+        raise DatasetError(f'{link} is in the way of the link to {assets_dir}; remove it')
+    os.symlink(assets_dir, link)
+
+
+def _label_line(item: Sequence, width: int, height: int) -> str:
+    centre_x, centre_y = (item.xmin + item.xmax) / 2 / width, (item.ymin + item.ymax) / 2 / height
+    w, h = (item.xmax - item.xmin) / width, (item.ymax - item.ymin) / height
+    return f'{item.class_id} {centre_x:.8g} {centre_y:.8g} {w:.8g} {h:.8g}\n'
+
+
+def _write_split(images: List[LabelledImage], assets_dir: str, out_dir: str) -> List[str]:
+    """Write the label files; gives the images' paths below ``out_dir``."""
+    paths = []
+    for image in images:
+        relative = os.path.relpath(image.path, assets_dir)
+        if relative.split(os.sep)[0] == os.pardir:
+            raise DatasetError(f'{image.path} lies outside {assets_dir}, so the link to that folder does not reach it')
+        label = os.path.splitext(os.path.join(out_dir, 'labels', relative))[0] + '.txt'
+        write_text_atomically(label, ''.join(_label_line(item, image.width, image.height) for item in image.objects))
+        paths.append(os.path.join(out_dir, 'images', relative))
+    return paths
+
+
+def convert_ymir_to_yolov5(cfg: AttributeDict, out_dir: Optional[str] = None) -> str:
+    """Convert the training and validation sets; may be repeated.
+
+    Args:
+        cfg: what ``util.get_merged_config()`` gives.
+        out_dir: where to; None is the output directory.
+
+    Returns:
+        The path of ``data.yaml``, which names ``train-index.txt``, ``val-index.txt`` and the classes.
+
+    Raises:
+        DatasetError: see :func:`~ymir_exc.dataset_convert.convert_dataset_to_coco`.
+    """
+    out_dir = out_dir or cfg.ymir.output.root_dir
+    assets_dir = cfg.ymir.input.assets_dir
+    class_names = get_class_names(cfg)
+    os.makedirs(out_dir, exist_ok=True)
+    _link_images(assets_dir, os.path.join(out_dir, 'images'))
+    data = dict(path=out_dir, nc=len(class_names), names=class_names)
+    for split in ('train', 'val'):
+        items = list(read_index(index_file(split_to_dataset_type(split), cfg.ymir)))
+        name = annotation_format(cfg.param.get('export_format'), items[0][1] if items else '')
+        data[split] = os.path.join(out_dir, f'{split}-index.txt')
+        report = SplitReport(split=split, img_dir=assets_dir, ann_file=data[split], annotation_format=name)
+        images = read_labelled_images(items, make_reader(name, class_names), class_names, report)
+        write_text_atomically(data[split], ''.join(f'{path}\n' for path in _write_split(images, assets_dir, out_dir)))
+    path = os.path.join(out_dir, 'data.yaml')
+    write_text_atomically(path, yaml.safe_dump(data, allow_unicode=True))
+    return path
