@@ -1,0 +1,130 @@
+"""What transforms that mix further images into one have in common.
+
+Differs from mmyolo 0.6.0 on purpose: a further image that the pre-transform drops is drawn again, up to `max_refetch`
+times; and `dataset` stays in the results while a cache is warming up.
+"""
+import copy
+from abc import ABCMeta, abstractmethod
+from typing import Callable, List, Optional, Sequence, Union
+
+from mmcv.transforms import BaseTransform, Compose
+from mmdet.structures.bbox import autocast_box_type
+from mmengine.dataset import BaseDataset
+from numpy import random
+
+from mmyolo.registry import TRANSFORMS
+
+
+class BaseMixImageTransform(BaseTransform, metaclass=ABCMeta):
+    """Fetches the further images, then calls `mix_img_transform`.
+
+    They come from `results['dataset']` through `pre_transform`, or, with `use_cached`, from the images that this
+    transform has seen last. A subclass says how many (`get_indexes`) and mixes them (`mix_img_transform`).
+
+    Args:
+        pre_transform: Transforms, or their configs, that load and prepare a further image.
+        prob: Probability of mixing.
+        use_cached: Mix with images seen before instead of loading further ones.
+        max_cached_images: How many of them to keep.
+        random_pop: Drop a random one from a full cache, not the oldest.
+        max_refetch: How often to draw again if `pre_transform` drops an image.
+    """
+
+    def __init__(self,
+                 pre_transform: Optional[Sequence[Union[dict, Callable]]] = None,
+                 prob: float = 1.0,
+                 use_cached: bool = False,
+                 max_cached_images: int = 40,
+                 random_pop: bool = True,
+                 max_refetch: int = 15) -> None:
+        self.max_refetch = max_refetch
+        self.prob = prob
+        self.use_cached = use_cached
+        self.max_cached_images = max_cached_images
+        self.random_pop = random_pop
+        self.results_cache: List[dict] = []
+        self.pre_transform = None if pre_transform is None else Compose(
+            [TRANSFORMS.build(step) if isinstance(step, dict) else step for step in pre_transform])
+
+    @abstractmethod
+    def get_indexes(self, dataset: Union[BaseDataset, list]) -> Union[list, int]:
+        """Draws the indexes of the further images.
+
+        Args:
+            dataset: The data set or the cache.
+
+        Returns:
+            One index or a list of them.
+        """
+
+    @abstractmethod
+    def mix_img_transform(self, results: dict) -> dict:
+        """Mixes.
+
+        Args:
+            results: Of the image, with the further ones' results in `mix_results`.
+
+        Returns:
+            The mixed results.
+        """
+
+    @autocast_box_type()
+    def transform(self, results: dict) -> dict:
+        """Fetches and mixes.
+
+        Args:
+            results: Has `img`, the annotations and, unless cached, `dataset`.
+
+        Returns:
+            The mixed results, or the given ones where the dice or a cache of fewer than 5 images say so.
+        """
+        if random.uniform(0, 1) > self.prob:
+            return results
+        if self.use_cached:
+            dataset = results.pop('dataset', None)
+            mix_results = self._from_cache(results)
+        else:
+            assert 'dataset' in results, (
+                f'{self.__class__.__name__} mixes images of the data set: use a YOLOv5*Dataset outside of test mode, '
+                'which puts itself into the results, or use_cached=True')
+            dataset = results.pop('dataset')
+            mix_results = self._from_dataset(dataset)
+        if mix_results is not None:
+            results['mix_results'] = mix_results
+            results = self.mix_img_transform(results)
+            results.pop('mix_results', None)
+        if dataset is not None:
+            results['dataset'] = dataset
+        return results
+
+    def _from_cache(self, results: dict) -> Optional[List[dict]]:
+        cache = self.results_cache
+        cache.append(copy.deepcopy(results))
+        if len(cache) > self.max_cached_images:
+            cache.pop(random.randint(0, len(cache) - 1) if self.random_pop else 0)
+        if len(cache) <= 4:
+            return None
+        return [copy.deepcopy(cache[index]) for index in self._draw(cache)]
+
+    def _from_dataset(self, dataset: BaseDataset) -> List[dict]:
+        for _ in range(self.max_refetch):
+            mix_results = [self._load(dataset, index) for index in self._draw(dataset)]
+            if None not in mix_results:
+                return mix_results
+        raise RuntimeError(
+            f'{self.__class__.__name__}: the pre_transform dropped an image in each of {self.max_refetch} draws. '
+            'Check that it can return images without boxes, and filter_cfg of the data set.')
+
+    def _draw(self, dataset: Union[BaseDataset, list]) -> list:
+        indexes = self.get_indexes(dataset)
+        return list(indexes) if isinstance(indexes, Sequence) else [indexes]
+
+    def _load(self, dataset: BaseDataset, index: int) -> Optional[dict]:
+        # get_data_info gives a dict of its own on every call, so nothing has to be copied.
+        info = dataset.get_data_info(index)
+        info['dataset'] = dataset
+        if self.pre_transform is not None:
+            info = self.pre_transform(info)
+        if info is not None:
+            info.pop('dataset', None)
+        return info

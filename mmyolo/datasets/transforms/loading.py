@@ -1,0 +1,125 @@
+"""Loading an image and its annotations.
+
+LoadAnnotations differs from mmdet's: crowd and other ignored instances are not loaded, masks stay polygons, an
+instance without a valid polygon is dropped with its box, and the boxes can be the extents of the polygons.
+"""
+from typing import List, Optional, Sequence, Tuple
+
+import cv2
+import numpy as np
+from mmcv.transforms import LoadImageFromFile as MMCVLoadImageFromFile
+from mmdet.datasets.transforms import LoadAnnotations as MMDETLoadAnnotations
+from mmdet.structures.bbox import get_box_type
+from mmdet.structures.mask import PolygonMasks
+from PIL import UnidentifiedImageError
+
+from mmyolo.registry import TRANSFORMS
+
+from .polygons import merge_polygons
+
+
+@TRANSFORMS.register_module()
+class LoadImageFromFile(MMCVLoadImageFromFile):
+    """mmcv's LoadImageFromFile, with an error that names the file when it holds no readable image."""
+
+    def transform(self, results: dict) -> Optional[dict]:
+        """Reads `img_path`.
+
+        Args:
+            results: Has `img_path`.
+
+        Returns:
+            The results with `img`, `img_shape` and `ori_shape`; None for an unreadable file with `ignore_empty`.
+
+        Raises:
+            UnidentifiedImageError: The file is there but cannot be decoded.
+        """
+        try:
+            return super().transform(results)
+        except (AssertionError, cv2.error) as error:
+            raise unreadable(results['img_path']) from error
+
+
+def unreadable(path: str) -> UnidentifiedImageError:
+    """The error for a file that cannot be decoded.
+
+    Args:
+        path: The file.
+
+    Returns:
+        An error that names it.
+    """
+    return UnidentifiedImageError(f'{path}: not a readable image, or a damaged one. Replace it or remove it from the data set.')
+
+
+@TRANSFORMS.register_module()
+class LoadAnnotations(MMDETLoadAnnotations):
+    """Loads boxes, labels and polygons of the instances that are not to be ignored.
+
+    Args:
+        mask2bbox: Make `gt_bboxes` the extents of the polygons; needs `with_mask`.
+        poly2mask: Only False: masks stay polygons.
+        merge_polygons: Join the polygons of an instance into one.
+        **kwargs: Of mmdet's LoadAnnotations (`with_bbox`, `with_label`, `with_mask`, `with_seg`, `box_type`, ...).
+    """
+
+    def __init__(self, mask2bbox: bool = False, poly2mask: bool = False, merge_polygons: bool = True, **kwargs) -> None:
+        assert not poly2mask, 'LoadAnnotations of mmyolo keeps polygons: set poly2mask=False or use mmdet.LoadAnnotations'
+        super().__init__(poly2mask=poly2mask, **kwargs)
+        assert self.with_mask or not mask2bbox, 'LoadAnnotations(mask2bbox=True) takes boxes from masks: set with_mask=True'
+        self.mask2bbox = mask2bbox
+        self.merge_polygons = merge_polygons
+
+    def transform(self, results: dict) -> dict:
+        """Turns `instances` into arrays.
+
+        Args:
+            results: Has `instances`; with masks also `ori_shape`, or `height` and `width` before the image is loaded.
+
+        Returns:
+            The results with `gt_bboxes` (N, 4) xyxy in pixels, `gt_ignore_flags` (N,), all False, and as asked for
+            `gt_bboxes_labels` (N,), `gt_masks` and `gt_seg_map`.
+        """
+        instances = [instance for instance in results.get('instances', []) if not instance['ignore_flag']]
+        if self.with_mask:
+            instances, polygons = self._valid_polygons(instances)
+            height, width = results['ori_shape'] if 'ori_shape' in results else (results['height'], results['width'])
+            results['gt_masks'] = PolygonMasks(polygons, height, width)
+        if self.mask2bbox:
+            results['gt_bboxes'] = results['gt_masks'].get_bboxes(dst_type='hbox')
+        elif self.with_bbox:
+            results['gt_bboxes'] = self._boxes(instances)
+        if self.with_bbox or self.mask2bbox:
+            results['gt_ignore_flags'] = np.zeros(len(instances), dtype=bool)
+        if self.with_label:
+            results['gt_bboxes_labels'] = np.array([instance['bbox_label'] for instance in instances], dtype=np.int64)
+        if self.with_seg:
+            self._load_seg_map(results)
+        return results
+
+    def _boxes(self, instances: Sequence[dict]):
+        boxes = np.array([instance['bbox'] for instance in instances], dtype=np.float32)
+        if self.box_type is None:
+            return boxes.reshape(-1, 4)
+        box_class = get_box_type(self.box_type)[1]
+        return box_class(boxes.reshape(-1, box_class.box_dim), clone=False)
+
+    def _valid_polygons(self, instances: Sequence[dict]) -> Tuple[List[dict], List[List[np.ndarray]]]:
+        """Keeps the instances with a polygon of three points or more; run-length encoded masks are no polygons."""
+        kept, polygons = [], []
+        for instance in instances:
+            mask = instance.get('mask')
+            parts = [] if not isinstance(mask, list) else [
+                np.array(part, dtype=np.float32) for part in mask if len(part) % 2 == 0 and len(part) >= 6
+            ]
+            if not parts:
+                continue
+            if self.merge_polygons and len(parts) > 1:
+                parts = [merge_polygons(parts)]
+            kept.append(instance)
+            polygons.append(parts)
+        return kept, polygons
+
+    def __repr__(self) -> str:
+        return (f'{super().__repr__()[:-1]}, mask2bbox={self.mask2bbox}, '
+                f'merge_polygons={self.merge_polygons})')

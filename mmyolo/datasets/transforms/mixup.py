@@ -1,0 +1,194 @@
+"""MixUp: two images blended into one, with the boxes of both."""
+from typing import Sequence, Tuple, Union
+
+import cv2
+import numpy as np
+from mmdet.structures.mask import PolygonMasks
+from mmengine.dataset import BaseDataset
+from numpy import random
+
+from mmyolo.registry import TRANSFORMS
+
+from .base_mix import BaseMixImageTransform
+from .tiles import resize_to_fit
+
+
+class _MixUp(BaseMixImageTransform):
+    """One further image."""
+
+    def __init__(self, prob: float, use_cached: bool, max_cached_images: int, **kwargs) -> None:
+        if use_cached:
+            assert max_cached_images >= 2, f'{self.__class__.__name__} needs max_cached_images >= 2, not {max_cached_images}'
+        super().__init__(prob=prob, use_cached=use_cached, max_cached_images=max_cached_images, **kwargs)
+
+    def get_indexes(self, dataset: Union[BaseDataset, list]) -> int:
+        """Draws an index.
+
+        Args:
+            dataset: The data set or the cache.
+
+        Returns:
+            The index.
+        """
+        return random.randint(0, len(dataset))
+
+
+@TRANSFORMS.register_module()
+class YOLOv5MixUp(_MixUp):
+    """Blends two images of one size with a ratio drawn from a beta distribution (mixup, section 2; YOLOv5).
+
+    Args:
+        alpha: Of the beta distribution.
+        beta: Of the beta distribution.
+        pre_transform: See BaseMixImageTransform, as are the remaining arguments.
+    """
+
+    def __init__(self,
+                 alpha: float = 32.0,
+                 beta: float = 32.0,
+                 pre_transform: Sequence[dict] = None,
+                 prob: float = 1.0,
+                 use_cached: bool = False,
+                 max_cached_images: int = 20,
+                 random_pop: bool = True,
+                 max_refetch: int = 15) -> None:
+        super().__init__(
+            pre_transform=pre_transform,
+            prob=prob,
+            use_cached=use_cached,
+            max_cached_images=max_cached_images,
+            random_pop=random_pop,
+            max_refetch=max_refetch)
+        self.alpha = alpha
+        self.beta = beta
+
+    def mix_img_transform(self, results: dict) -> dict:
+        """Blends.
+
+        Args:
+            results: With `mix_results` of one image of the same size.
+
+        Returns:
+            The results with the blended `img` (uint8, truncated) and the annotations of both.
+        """
+        assert len(results['mix_results']) == 1, f"YOLOv5MixUp mixes 2 images, not {len(results['mix_results']) + 1}"
+        other = results['mix_results'][0]
+        image, other_image = results['img'], other['img']
+        assert image.shape == other_image.shape, \
+            f'YOLOv5MixUp blends images of one size, not {image.shape} and {other_image.shape}: put it after the affine transform'
+        ratio = random.beta(self.alpha, self.beta)
+        results['img'] = (image * ratio + other_image * (1 - ratio)).astype(np.uint8)
+        results['img_shape'] = image.shape
+        boxes = results['gt_bboxes']
+        results['gt_bboxes'] = boxes.cat((boxes, other['gt_bboxes']), dim=0)
+        for key in ('gt_bboxes_labels', 'gt_ignore_flags'):
+            results[key] = np.concatenate((results[key], other[key]))
+        if 'gt_masks' in results:
+            masks = results['gt_masks']
+            results['gt_masks'] = PolygonMasks(masks.masks + other['gt_masks'].masks, masks.height, masks.width)
+        return results
+
+    def __repr__(self) -> str:
+        return f'{self.__class__.__name__}(alpha={self.alpha}, beta={self.beta}, prob={self.prob})'
+
+
+@TRANSFORMS.register_module()
+class YOLOXMixUp(_MixUp):
+    """Blends an image half and half with a scaled, flipped and cropped other one (YOLOX, section 2.1).
+
+    Args:
+        img_scale: (width, height) that the other image is letterboxed to first.
+        ratio_range: Range of the factor that it is then scaled by.
+        flip_ratio: The other image is flipped unless a uniform number is at most this.
+        pad_val: Padding of the other image.
+        bbox_clip_border: Clip its boxes to the image; otherwise drop the ones outside.
+        pre_transform: See BaseMixImageTransform, as are the remaining arguments.
+    """
+
+    def __init__(self,
+                 img_scale: Tuple[int, int] = (640, 640),
+                 ratio_range: Tuple[float, float] = (0.5, 1.5),
+                 flip_ratio: float = 0.5,
+                 pad_val: float = 114.0,
+                 bbox_clip_border: bool = True,
+                 pre_transform: Sequence[dict] = None,
+                 prob: float = 1.0,
+                 use_cached: bool = False,
+                 max_cached_images: int = 20,
+                 random_pop: bool = True,
+                 max_refetch: int = 15) -> None:
+        assert isinstance(img_scale, tuple), f'img_scale is a tuple (width, height), not {img_scale!r}'
+        super().__init__(
+            pre_transform=pre_transform,
+            prob=prob,
+            use_cached=use_cached,
+            max_cached_images=max_cached_images,
+            random_pop=random_pop,
+            max_refetch=max_refetch)
+        self.img_scale = img_scale
+        self.ratio_range = ratio_range
+        self.flip_ratio = flip_ratio
+        self.pad_val = pad_val
+        self.bbox_clip_border = bbox_clip_border
+
+    def mix_img_transform(self, results: dict) -> dict:
+        """Blends.
+
+        Args:
+            results: With `mix_results` of one image.
+
+        Returns:
+            The results with the blended `img` (uint8, truncated) and the annotations of both; unchanged if the other
+            image has no boxes.
+        """
+        assert len(results['mix_results']) == 1, f"YOLOXMixUp mixes 2 images, not {len(results['mix_results']) + 1}"
+        other = results['mix_results'][0]
+        if len(other['gt_bboxes']) == 0:
+            return results
+        jitter = random.uniform(*self.ratio_range)
+        flip = random.uniform(0, 1) > self.flip_ratio
+        other_image, ratio = self._scaled(other['img'], jitter)
+        if flip:
+            other_image = cv2.flip(other_image, 1)
+        shape = results['img'].shape[:2]
+        scaled_shape = other_image.shape[:2]
+        other_image, (x, y) = self._crop(other_image, shape)
+        results['img'] = (0.5 * results['img'].astype(np.float32) + 0.5 * other_image.astype(np.float32)).astype(np.uint8)
+        results['img_shape'] = results['img'].shape
+
+        boxes = other['gt_bboxes']
+        boxes.rescale_((ratio * jitter, ratio * jitter))
+        if self.bbox_clip_border:
+            boxes.clip_(scaled_shape)
+        if flip:
+            boxes.flip_(scaled_shape, direction='horizontal')
+        boxes.translate_((-x, -y))
+        if self.bbox_clip_border:
+            boxes.clip_(shape)
+        boxes = boxes.cat((results['gt_bboxes'], boxes), dim=0)
+        keep = slice(None) if self.bbox_clip_border else boxes.is_inside(shape).numpy()
+        results['gt_bboxes'] = boxes[keep]
+        for key in ('gt_bboxes_labels', 'gt_ignore_flags'):
+            results[key] = np.concatenate((results[key], other[key]))[keep]
+        return results
+
+    def _scaled(self, image: np.ndarray, jitter: float) -> Tuple[np.ndarray, float]:
+        """Letterboxes to the upper left of `img_scale`, then scales the whole; gives the letterbox's ratio too."""
+        image, ratio = resize_to_fit(image, self.img_scale)
+        width, height = self.img_scale
+        canvas = np.full((height, width) + image.shape[2:], self.pad_val, dtype=np.float32)
+        canvas[:image.shape[0], :image.shape[1]] = image
+        return cv2.resize(canvas, (int(width * jitter), int(height * jitter)), interpolation=cv2.INTER_LINEAR), ratio
+
+    def _crop(self, image: np.ndarray, shape: Tuple[int, int]) -> Tuple[np.ndarray, Tuple[int, int]]:
+        """Pads to the shape (h, w) at least and crops a random window of it; gives the window's corner (x, y) too."""
+        height, width = max(image.shape[0], shape[0]), max(image.shape[1], shape[1])
+        padded = np.full((height, width) + image.shape[2:], self.pad_val, dtype=np.uint8)
+        padded[:image.shape[0], :image.shape[1]] = image
+        y = random.randint(0, height - shape[0]) if height > shape[0] else 0
+        x = random.randint(0, width - shape[1]) if width > shape[1] else 0
+        return padded[y:y + shape[0], x:x + shape[1]], (x, y)
+
+    def __repr__(self) -> str:
+        return (f'{self.__class__.__name__}(img_scale={self.img_scale}, ratio_range={self.ratio_range}, '
+                f'flip_ratio={self.flip_ratio}, pad_val={self.pad_val}, prob={self.prob})')

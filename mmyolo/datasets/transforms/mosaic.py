@@ -1,0 +1,112 @@
+"""Mosaic of four images (YOLOv4, section 3.4), as YOLOv5 does it.
+
+Differs from mmyolo 0.6.0 on purpose: polygons are clipped to the canvas also where it is not square.
+"""
+from typing import Sequence, Tuple, Union
+
+import numpy as np
+from mmengine.dataset import BaseDataset
+from numpy import random
+
+from mmyolo.registry import TRANSFORMS
+
+from .base_mix import BaseMixImageTransform
+from .tiles import place, resize_to_fit, stack_annotations
+
+
+@TRANSFORMS.register_module()
+class Mosaic(BaseMixImageTransform):
+    """Puts four images around a random centre on a canvas of twice the input size.
+
+    ::
+
+                    centre_x
+           +----------------------------+
+           |           |  pad           |
+           |  results  |-----------+    |
+           |           | further 1 |    |
+        -- +-----------+-----------+----+  centre_y
+           | further 2 | further 3      |
+           |           |                |
+           +----------------------------+
+
+    Args:
+        img_scale: (width, height) that each image is resized to fit; the canvas is twice as wide and high.
+        center_ratio_range: The centre is drawn from this range, times `img_scale`.
+        bbox_clip_border: Clip boxes to the canvas; otherwise drop the ones outside.
+        pad_val: Value of the canvas where there is no image.
+        pre_transform: See BaseMixImageTransform, as are the remaining arguments.
+    """
+
+    def __init__(self,
+                 img_scale: Tuple[int, int] = (640, 640),
+                 center_ratio_range: Tuple[float, float] = (0.5, 1.5),
+                 bbox_clip_border: bool = True,
+                 pad_val: float = 114.0,
+                 pre_transform: Sequence[dict] = None,
+                 prob: float = 1.0,
+                 use_cached: bool = False,
+                 max_cached_images: int = 40,
+                 random_pop: bool = True,
+                 max_refetch: int = 15) -> None:
+        assert isinstance(img_scale, tuple), f'img_scale is a tuple (width, height), not {img_scale!r}'
+        assert 0 <= prob <= 1.0, f'prob is within 0 and 1, not {prob}'
+        if use_cached:
+            assert max_cached_images >= 4, f'Mosaic needs max_cached_images >= 4, not {max_cached_images}'
+        super().__init__(
+            pre_transform=pre_transform,
+            prob=prob,
+            use_cached=use_cached,
+            max_cached_images=max_cached_images,
+            random_pop=random_pop,
+            max_refetch=max_refetch)
+        self.img_scale = img_scale
+        self.center_ratio_range = center_ratio_range
+        self.bbox_clip_border = bbox_clip_border
+        self.pad_val = pad_val
+
+    def get_indexes(self, dataset: Union[BaseDataset, list]) -> list:
+        """Draws three indexes.
+
+        Args:
+            dataset: The data set or the cache.
+
+        Returns:
+            Three indexes, not necessarily different.
+        """
+        return [random.randint(0, len(dataset)) for _ in range(3)]
+
+    def mix_img_transform(self, results: dict) -> dict:
+        """Makes the mosaic.
+
+        Args:
+            results: With `mix_results` of three images.
+
+        Returns:
+            The results with `img` (2 H, 2 W, C), `img_shape` and the annotations of all four images.
+        """
+        assert len(results['mix_results']) == 3, f"Mosaic mixes 4 images, not {len(results['mix_results']) + 1}"
+        width, height = self.img_scale
+        first = results['img']
+        canvas = np.full((height * 2, width * 2) + first.shape[2:], self.pad_val, dtype=first.dtype)
+        centre_x = int(random.uniform(*self.center_ratio_range) * width)
+        centre_y = int(random.uniform(*self.center_ratio_range) * height)
+
+        tiles = [results, *results['mix_results']]
+        scales, shifts = [], []
+        for index, tile in enumerate(tiles):
+            image, scale = resize_to_fit(tile['img'], self.img_scale)
+            tile_h, tile_w = image.shape[:2]
+            # Tiles 0 and 2 end at the centre to their right, 0 and 1 at the centre below them.
+            x = centre_x - tile_w if index % 2 == 0 else centre_x
+            y = centre_y - tile_h if index < 2 else centre_y
+            place(canvas, image, x, y)
+            scales.append(scale)
+            shifts.append((x, y))
+        results['img'] = canvas
+        results['img_shape'] = canvas.shape
+        return stack_annotations(results, tiles, scales, shifts, self.bbox_clip_border)
+
+    def __repr__(self) -> str:
+        return (f'{self.__class__.__name__}(img_scale={self.img_scale}, center_ratio_range={self.center_ratio_range}, '
+                f'pad_val={self.pad_val}, prob={self.prob})')

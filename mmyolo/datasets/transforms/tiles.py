@@ -1,0 +1,87 @@
+"""Laying images on a canvas together with their annotations: the work that Mosaic and Mosaic9 share."""
+from typing import List, Sequence, Tuple
+
+import cv2
+import numpy as np
+from mmdet.structures.mask import PolygonMasks
+
+
+def resize_to_fit(image: np.ndarray, scale: Tuple[int, int]) -> Tuple[np.ndarray, float]:
+    """Resizes bilinearly to the largest size that fits, sides truncated to whole pixels.
+
+    Args:
+        image: (h, w, c).
+        scale: (width, height) in pixels.
+
+    Returns:
+        The image, the same object if it fits already, and the ratio before truncation.
+    """
+    height, width = image.shape[:2]
+    ratio = min(scale[1] / height, scale[0] / width)
+    size = (int(width * ratio), int(height * ratio))
+    if size != (width, height):
+        image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+    return image, ratio
+
+
+def place(canvas: np.ndarray, image: np.ndarray, x: int, y: int) -> None:
+    """Copies an image onto a canvas, cutting off what sticks out.
+
+    Args:
+        canvas: (H, W, c), changed in place.
+        image: (h, w, c).
+        x: Column of the image's left edge, may be negative.
+        y: Row of the image's upper edge, may be negative.
+    """
+    left, top = max(x, 0), max(y, 0)
+    right, bottom = min(x + image.shape[1], canvas.shape[1]), min(y + image.shape[0], canvas.shape[0])
+    if right > left and bottom > top:
+        canvas[top:bottom, left:right] = image[top - y:bottom - y, left - x:right - x]
+
+
+def stack_annotations(results: dict, tiles: Sequence[dict], scales: Sequence[float], shifts: Sequence[Tuple[int, int]],
+                      clip: bool) -> dict:
+    """Joins the annotations of all tiles in the pixels of the canvas.
+
+    Args:
+        results: Gets `gt_bboxes`, `gt_bboxes_labels`, `gt_ignore_flags` and, if it had some, `gt_masks`.
+        tiles: The results of each image; their boxes are changed in place.
+        scales: What each image was scaled by.
+        shifts: (x, y) that each image was then moved by.
+        clip: Clip boxes to `img_shape`, keeping empty ones; otherwise drop the boxes outside.
+
+    Returns:
+        The results.
+    """
+    shape = results['img_shape'][:2]
+    boxes = [tile['gt_bboxes'] for tile in tiles]
+    for box, scale, shift in zip(boxes, scales, shifts):
+        box.rescale_((scale, scale))
+        box.translate_(shift)
+    joined = boxes[0].cat(boxes, dim=0)
+    joined_labels = np.concatenate([tile['gt_bboxes_labels'] for tile in tiles])
+    joined_flags = np.concatenate([tile['gt_ignore_flags'] for tile in tiles])
+    masks = _stack_masks(tiles, scales, shifts, shape) if 'gt_masks' in results else None
+
+    if clip:
+        joined.clip_(shape)
+    else:
+        inside = joined.is_inside(shape).numpy()
+        joined, joined_labels, joined_flags = joined[inside], joined_labels[inside], joined_flags[inside]
+        masks = None if masks is None else masks[inside]
+    results['gt_bboxes'] = joined
+    results['gt_bboxes_labels'] = joined_labels
+    results['gt_ignore_flags'] = joined_flags
+    if masks is not None:
+        results['gt_masks'] = masks
+    return results
+
+
+def _stack_masks(tiles: Sequence[dict], scales: Sequence[float], shifts: Sequence[Tuple[int, int]],
+                 shape: Tuple[int, int]) -> PolygonMasks:
+    joined: List[list] = []
+    for tile, scale, (x, y) in zip(tiles, scales, shifts):
+        masks = tile['gt_masks'].rescale(float(scale))
+        masks = masks.translate(shape, x, 'horizontal')
+        joined += masks.translate(shape, y, 'vertical').masks
+    return PolygonMasks(joined, *shape)

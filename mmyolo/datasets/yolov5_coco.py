@@ -1,0 +1,54 @@
+"""mmdet's datasets with two additions: batch shapes, and the data set itself in reach of the mix transforms."""
+from typing import Any, Optional
+
+from mmdet.datasets import BaseDetDataset, CocoDataset
+
+from mmyolo.registry import DATASETS, TASK_UTILS
+
+
+class BatchShapePolicyDataset(BaseDetDataset):
+    """A mixin that comes before a data set of mmdet in the bases.
+
+    Args:
+        batch_shapes_cfg: Config of a TASK_UTILS callable that sorts the list of images and gives each a `batch_shape`,
+            such as BatchShapePolicy; None leaves the list alone.
+    """
+
+    def __init__(self, *args, batch_shapes_cfg: Optional[dict] = None, **kwargs) -> None:
+        self.batch_shapes_cfg = batch_shapes_cfg
+        super().__init__(*args, **kwargs)
+
+    def full_init(self) -> None:
+        """Loads the list, applies the batch shapes, filters, takes the subset, serializes."""
+        if self._fully_initialized:
+            return
+        self.data_list = self.load_data_list()
+        if self.batch_shapes_cfg:
+            self.data_list = TASK_UTILS.build(self.batch_shapes_cfg)(self.data_list)
+        self.data_list = self.filter_data()
+        if self._indices is not None:
+            self.data_list = self._get_unserialized_subset(self._indices)
+        if self.serialize_data:
+            self.data_bytes, self.data_address = self._serialize_data()
+        self._fully_initialized = True
+
+    def prepare_data(self, idx: int) -> Any:
+        """Runs the pipeline on one image.
+
+        Args:
+            idx: Index of the image.
+
+        Returns:
+            What the pipeline gives; None asks the caller for another index. In training the pipeline finds this data
+            set under `dataset`, from which the mix transforms fetch further images.
+        """
+        if self.test_mode:
+            return super().prepare_data(idx)
+        data_info = self.get_data_info(idx)
+        data_info['dataset'] = self
+        return self.pipeline(data_info)
+
+
+@DATASETS.register_module()
+class YOLOv5CocoDataset(BatchShapePolicyDataset, CocoDataset):
+    """mmdet's CocoDataset with batch shapes and mix transforms."""
