@@ -27,10 +27,29 @@ def read_literal_config(path: Union[str, Path]) -> Dict[str, Any]:
     Raises:
         TaskError: 300004 if the file cannot be read or holds anything but literals.
     """
-    path = Path(path)
     try:
-        tree = ast.parse(path.read_text(encoding='utf-8'), filename=str(path))
-    except (OSError, SyntaxError, UnicodeDecodeError, ValueError) as error:
+        text = Path(path).read_text(encoding='utf-8')
+    except (OSError, UnicodeDecodeError) as error:
+        raise TaskError(ExecutorReturnCode.RC_EXEC_MODEL_ERROR, f'Cannot read the config {path}: {error}.') from error
+    return parse_literal_config(text, Path(path))
+
+
+def parse_literal_config(text: str, path: Path) -> Dict[str, Any]:
+    """Read the top-level names of a dumped config.
+
+    Args:
+        text: Its content.
+        path: Where it comes from, for messages.
+
+    Returns:
+        Name to value.
+
+    Raises:
+        TaskError: 300004 if it holds anything but assignments of literals.
+    """
+    try:
+        tree = ast.parse(text, filename=str(path))
+    except (SyntaxError, ValueError) as error:
         raise TaskError(ExecutorReturnCode.RC_EXEC_MODEL_ERROR, f'Cannot read the config {path}: {error}.') from error
     values: Dict[str, Any] = {}
     for statement in tree.body:

@@ -1,0 +1,282 @@
+"""A detector made ready to predict, from the files of a model package (contract sections c.9 and k).
+
+The package's config is read as data and its weights as tensors; neither can run code. The config comes from the file beside the
+weights, else from the text that mmengine keeps in a checkpoint, else, for a public checkpoint, from `configs/`. Class names are those of
+the task's config.yaml, which the platform copies from the package.
+
+What the config says of prediction stays: `multi_label` (a box may appear once per class that is above the threshold, as
+the reference executor gives it), `nms_pre`, `max_per_img`. Only `score_thr` and the NMS threshold are the task's.
+
+Precision `auto` is fp32 on a CPU, and fp16 on a GPU for the convolutions (autocast; scores and boxes are decoded in fp32).
+"""
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+import torch
+from mmcv.cnn import ConvModule
+from mmcv.cnn.utils import fuse_conv_bn
+from mmengine.config import Config, ConfigDict
+from mmengine.model import revert_sync_batchnorm
+from torch import Tensor, nn
+
+from mmyolo.registry import MODELS
+from mmyolo.utils import register_all_modules, switch_to_deploy
+from ymir.checkpoint_io import load_checkpoint
+from ymir.errors import TaskError
+from ymir.literal_config import parse_literal_config, read_literal_config
+from ymir.weights import InferenceModel, public_checkpoints
+from ymir.zoo import CONFIG_ROOT
+from ymir_exc.code import ExecutorReturnCode
+
+logger = logging.getLogger('ymir')
+
+AUTOCAST = {'fp16': torch.float16, 'bf16': torch.bfloat16}
+# mmengine imports whatever a dotted type names; a package may name registered classes only.
+REGISTERED_TYPE = re.compile(r'((mmdet|mmyolo|mmcv|mmengine)\.)?[A-Za-z_]\w*')
+
+
+@dataclass
+class ModelPackage:
+    """A trained model as data.
+
+    Args:
+        state_dict: Its weights.
+        model: Config of the detector.
+        pipeline: Config of the test pipeline.
+        source: The weight file, for messages.
+    """
+
+    state_dict: Dict[str, Tensor]
+    model: Dict[str, Any]
+    pipeline: List[Dict[str, Any]]
+    source: Path
+
+
+@dataclass
+class Detections:
+    """Boxes of one image, best first.
+
+    Args:
+        boxes: (n, 4) xyxy in pixels of the image, clipped to it.
+        scores: (n,) in [0, 1].
+        labels: (n,) positions in class_names.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+
+
+def _model_error(sentence: str) -> TaskError:
+    return TaskError(ExecutorReturnCode.RC_EXEC_MODEL_ERROR, sentence)
+
+
+def read_package(files: InferenceModel) -> ModelPackage:
+    """Read weights and config of a model package.
+
+    Args:
+        files: What `choose_inference_model` chose.
+
+    Returns:
+        The package.
+
+    Raises:
+        TaskError: 300004 if a file is broken, or no config belongs to the weights.
+    """
+    checkpoint = load_checkpoint(files.checkpoint)
+    config = _find_config(files, checkpoint)
+    model = config.get('model')
+    if not isinstance(model, Mapping):
+        raise _model_error(f'The config of {files.checkpoint} describes no model: it needs the name `model`.')
+    _refuse_code(model, files.checkpoint)
+    pipeline = _test_pipeline(config)
+    if not pipeline:
+        raise _model_error(f'The config of {files.checkpoint} has no test pipeline: it needs the name `test_pipeline` '
+                           'or `test_dataloader`.')
+    _refuse_code(pipeline, files.checkpoint)
+    return ModelPackage(checkpoint['state_dict'], dict(model), list(pipeline), files.checkpoint)
+
+
+def _find_config(files: InferenceModel, checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
+    if files.config is not None:
+        return read_literal_config(files.config)
+    text = (checkpoint.get('meta') or {}).get('cfg')
+    if isinstance(text, str) and text.strip():
+        return parse_literal_config(text, files.checkpoint)
+    for row in public_checkpoints().values():
+        if row.file_name == files.checkpoint.name:
+            return Config.fromfile(next(CONFIG_ROOT.rglob(f'{row.config}.py')))
+    raise _model_error(f'No config belongs to {files.checkpoint}: the package has no .py file, the checkpoint keeps none, '
+                       'and it is no public checkpoint by name. Import the model with its config, or train it with this image.')
+
+
+def _test_pipeline(config: Mapping[str, Any]) -> Optional[Sequence[Dict[str, Any]]]:
+    loader = config.get('test_dataloader') or {}
+    dataset = loader.get('dataset') or {}
+    while 'dataset' in dataset and 'pipeline' not in dataset:  # wrappers such as RepeatDataset
+        dataset = dataset['dataset']
+    return dataset.get('pipeline') or config.get('test_pipeline')
+
+
+def _refuse_code(value: Any, source: Path) -> None:
+    """Refuse a config in which `type` is anything but the name of a registered class."""
+    if isinstance(value, Mapping):
+        kind = value.get('type')
+        if kind is not None and not (isinstance(kind, str) and REGISTERED_TYPE.fullmatch(kind)):
+            raise _model_error(f'The config of {source} names {kind!r} as a type; only classes of this image are loaded.')
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            _refuse_code(item, source)
+
+
+def build_model(package: ModelPackage, class_names: Sequence[str]) -> nn.Module:
+    """Build the network of a package with its weights.
+
+    Args:
+        package: What `read_package` gives.
+        class_names: Of the task's config.yaml.
+
+    Returns:
+        The detector in fp32 on the CPU, in eval mode.
+
+    Raises:
+        TaskError: 300004 if config, weights and class names do not belong together.
+    """
+    register_all_modules()
+    config = ConfigDict(package.model)
+    config.pop('train_cfg', None)
+    config.pop('init_cfg', None)
+    config.get('backbone', {}).pop('init_cfg', None)  # may name a download
+    try:
+        model = revert_sync_batchnorm(MODELS.build(config))
+    except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
+        raise _model_error(f'The config of {package.source} describes no detector that this image can build: {error}') from error
+    num_classes = model.bbox_head.num_classes
+    if num_classes != len(class_names):
+        raise _model_error(
+            f'{package.source} was trained for {num_classes} classes, and class_names in config.yaml has {len(class_names)}: '
+            f'{", ".join(class_names[:8])}{", ..." if len(class_names) > 8 else ""}. Choose the model that these names '
+            'belong to, or import it again with its own class names.')
+    _load_weights(model, package)
+    return model.eval().requires_grad_(False)
+
+
+def _load_weights(model: nn.Module, package: ModelPackage) -> None:
+    try:
+        missing, unexpected = model.load_state_dict(package.state_dict, strict=False)
+    except RuntimeError as error:  # a shape differs
+        detail = str(error).splitlines()[-1].strip()
+        raise _model_error(f'The weights {package.source} do not fit their config: {detail}') from error
+    missing = [name for name in missing if not name.endswith('num_batches_tracked')]
+    if missing:
+        raise _model_error(f'The weights {package.source} do not fit their config: {len(missing)} tensors are missing, '
+                           f'the first is {missing[0]}. Import weights and config of the same training.')
+    if unexpected:
+        logger.info('%d tensors of %s are not used, the first is %s', len(unexpected), package.source, unexpected[0])
+
+
+def fuse_batch_norms(model: nn.Module) -> nn.Module:
+    """Fold every batch norm behind a convolution into it, in place; outputs stay equal up to rounding."""
+    for module in model.modules():
+        if isinstance(module, ConvModule):
+            fuse_conv_bn(module)
+    return model
+
+
+class Detector:
+    """Predicts boxes for batches of letterboxed images.
+
+    Args:
+        model: What `build_model` gives.
+        device: Where it runs.
+        score_thr: Boxes need a score above this.
+        iou_thr: Of two boxes of one class that overlap more than this, the better one stays.
+        precision: 'auto', 'fp32', 'fp16' or 'bf16'; see the module's docstring.
+    """
+
+    def __init__(self, model: nn.Module, device: torch.device, score_thr: float, iou_thr: float,
+                 precision: str = 'auto') -> None:
+        if precision == 'auto':
+            precision = 'fp16' if device.type == 'cuda' else 'fp32'
+        self.device = device
+        self.autocast_dtype = AUTOCAST.get(precision)
+        switch_to_deploy(model)
+        self.model = fuse_batch_norms(model).to(device, memory_format=torch.channels_last)
+        self.test_cfg = ConfigDict(model.bbox_head.test_cfg or {})
+        self.test_cfg.score_thr = score_thr
+        self.test_cfg.nms = ConfigDict(self.test_cfg.get('nms') or dict(type='nms'), iou_threshold=iou_thr)
+        self._normalize = Normalize(model.data_preprocessor).to(device)
+
+    @torch.inference_mode()
+    def predict(self, pixels: Tensor, metas: Sequence[Dict[str, Any]]) -> List[Detections]:
+        """Predict the boxes of a batch; a batch too large for the GPU's memory is halved until it fits.
+
+        Args:
+            pixels: (n, H, W, 3) uint8 BGR.
+            metas: For each image `ori_shape` (h, w), `scale_factor` (w, h) and, if padded, `pad_param`.
+
+        Returns:
+            The boxes of each image, on the CPU.
+        """
+        try:
+            return self._predict(torch.as_tensor(pixels), metas)
+        except torch.OutOfMemoryError:
+            if len(metas) == 1:
+                raise
+        half = len(metas) // 2
+        torch.cuda.empty_cache()
+        logger.warning('The GPU memory is too small for %d images at once, trying %d', len(metas), half)
+        return self.predict(pixels[:half], metas[:half]) + self.predict(pixels[half:], metas[half:])
+
+    def _predict(self, pixels: Tensor, metas: Sequence[Dict[str, Any]]) -> List[Detections]:
+        inputs = self._normalize(pixels.to(self.device, non_blocking=True))
+        head = self.model.bbox_head
+        with torch.autocast(self.device.type, dtype=self.autocast_dtype, enabled=self.autocast_dtype is not None):
+            outputs = head(self.model.extract_feat(inputs))
+        outputs = [[level.float() for level in levels] for levels in outputs]
+        shape = tuple(inputs.shape[2:])
+        metas = [dict(meta, batch_input_shape=shape) for meta in metas]
+        results = head.predict_by_feat(*outputs, batch_img_metas=metas, cfg=self.test_cfg, rescale=True)
+        return [Detections(result.bboxes.cpu(), result.scores.cpu(), result.labels.cpu()) for result in results]
+
+
+class Normalize(nn.Module):
+    """What a detector's data preprocessor does to one image, for a batch of equal size.
+
+    Args:
+        preprocessor: Of the detector (mmdet's or one of ours).
+    """
+
+    def __init__(self, preprocessor: nn.Module) -> None:
+        super().__init__()
+        self.flip = preprocessor._channel_conversion
+        self.divisor = preprocessor.pad_size_divisor
+        self.pad_value = preprocessor.pad_value
+        self.enabled = preprocessor._enable_normalize
+        if self.enabled:
+            self.register_buffer('mean', preprocessor.mean.clone())
+            self.register_buffer('std', preprocessor.std.clone())
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Normalise.
+
+        Args:
+            pixels: (n, H, W, 3) uint8.
+
+        Returns:
+            (n, 3, H', W') float32 in channels-last memory; H' and W' are multiples of the divisor.
+        """
+        images = pixels.permute(0, 3, 1, 2).float()
+        if self.flip:
+            images = images[:, [2, 1, 0]]
+        if self.enabled:
+            images = (images - self.mean) / self.std
+        height, width = images.shape[2:]
+        padding = (-width % self.divisor, -height % self.divisor)
+        if any(padding):
+            images = nn.functional.pad(images, (0, padding[0], 0, padding[1]), value=self.pad_value)
+        return images.contiguous(memory_format=torch.channels_last)

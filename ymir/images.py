@@ -1,0 +1,211 @@
+"""From paths to batches for the network: decode and letterbox, in loader processes or in place.
+
+Images are decoded as `LoadImageFromFile` of mmcv does (OpenCV, colour, EXIF orientation applied), whatever their extension, and
+go through the very transforms of the config's test pipeline, so the input is bit for bit that of `inference_detector`.
+They stay uint8; normalisation happens on the device. Images of different sizes, which some pipelines give, form groups
+of their own, since padding them to a common size would make boxes depend on the company of an image.
+"""
+import os
+import shutil
+from dataclasses import dataclass
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
+
+import cv2
+import numpy as np
+import torch
+from mmcv.transforms import Compose
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from mmyolo.registry import TRANSFORMS
+from ymir.candidates import iter_candidates
+
+# Steps of a test pipeline that have no part in the pixels.
+NOT_FOR_PIXELS = frozenset({'LoadImageFromFile', 'LoadImageFromNDArray', 'LoadAnnotations', 'PackDetInputs'})
+SHARED_MEMORY = '/dev/shm'
+PREFETCH = 2  # batches that each loader process is ahead
+
+
+@dataclass
+class Image:
+    """One candidate.
+
+    Args:
+        index: Position in the index file.
+        path: The file.
+        meta: `ori_shape` (h, w), `scale_factor` (w, h) and `pad_param` of the letterbox; None if it could not be read.
+        problem: Why it could not be read.
+    """
+
+    index: int
+    path: str
+    meta: Optional[Dict[str, Any]] = None
+    problem: str = ''
+
+
+@dataclass
+class Batch:
+    """Consecutive images of one process.
+
+    Args:
+        images: All of them.
+        groups: For each input size, places in `images` and pixels (n, H, W, 3) uint8 BGR.
+    """
+
+    images: List[Image]
+    groups: List[Tuple[List[int], Union[np.ndarray, Tensor]]]
+
+    def pin_memory(self) -> 'Batch':
+        """The batch in memory that a GPU copies from without waiting; called by the loader."""
+        return Batch(self.images, [(places, torch.as_tensor(pixels).pin_memory()) for places, pixels in self.groups])
+
+
+def pixel_transforms(pipeline: Sequence[Dict[str, Any]], image_size: Optional[Tuple[int, int]] = None) -> List[Dict[str, Any]]:
+    """The steps of a test pipeline between loading and packing.
+
+    Args:
+        pipeline: Of the config.
+        image_size: (width, height) to use in place of the config's, None to keep it.
+
+    Returns:
+        Configs of the transforms.
+    """
+    steps = [dict(step) for step in pipeline if step['type'].rsplit('.', 1)[-1] not in NOT_FOR_PIXELS]
+    if image_size is not None:
+        for step in steps:
+            for key in ('scale', 'size'):
+                if key in step:
+                    step[key] = tuple(image_size)
+    return steps
+
+
+def read_image(path: str) -> np.ndarray:
+    """Decode an image.
+
+    Args:
+        path: JPEG, PNG, BMP or whatever OpenCV knows, by content.
+
+    Returns:
+        (h, w, 3) uint8 BGR, turned as its EXIF orientation says.
+
+    Raises:
+        ValueError: It cannot be read or is no image.
+    """
+    try:
+        data = np.fromfile(path, dtype=np.uint8)
+    except OSError as error:
+        raise ValueError(error.strerror or str(error)) from error
+    if data.size == 0:
+        raise ValueError('the file is empty')
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise ValueError(error.err or 'OpenCV refuses it') from error
+    if image is None:
+        raise ValueError('it is no image that OpenCV can decode')
+    return image
+
+
+class Letterbox:
+    """Reads images and runs the transforms of a test pipeline on them.
+
+    Args:
+        steps: What `pixel_transforms` gives.
+    """
+
+    def __init__(self, steps: Sequence[Dict[str, Any]]) -> None:
+        self._transform = Compose([TRANSFORMS.build(dict(step)) for step in steps])
+
+    def __call__(self, index: int, path: str) -> Tuple[Image, Optional[np.ndarray]]:
+        """Read one image.
+
+        Args:
+            index: Position in the index file.
+            path: The file.
+
+        Returns:
+            The image, and its pixels (H, W, 3) uint8 BGR in the network's size, None if it could not be read.
+        """
+        try:
+            pixels = read_image(path)
+        except ValueError as error:
+            return Image(index, path, problem=str(error)), None
+        shape = pixels.shape[:2]
+        results = self._transform(dict(img=pixels, img_path=path, ori_shape=shape, img_shape=shape))
+        meta = {key: results[key] for key in ('ori_shape', 'scale_factor', 'pad_param') if key in results}
+        return Image(index, path, meta), results['img']
+
+
+class CandidateBatches(IterableDataset):
+    """The batches of one process; loader processes share them out in turn, so their order does not depend on them.
+
+    Args:
+        index_file: candidate-index.tsv.
+        rank: Number of the process.
+        world_size: How many processes there are.
+        steps: What `pixel_transforms` gives.
+        batch_size: Images per batch.
+    """
+
+    def __init__(self, index_file: str, rank: int, world_size: int, steps: Sequence[Dict[str, Any]],
+                 batch_size: int) -> None:
+        self.index_file = index_file
+        self.rank = rank
+        self.world_size = world_size
+        self.batch_size = batch_size
+        self.letterbox = Letterbox(steps)
+
+    def __iter__(self) -> Iterator[Batch]:
+        worker = get_worker_info()
+        first, count = (worker.id, worker.num_workers) if worker else (0, 1)
+        pending: List[Tuple[int, str]] = []
+        number = 0
+        for candidate in iter_candidates(self.index_file, self.rank, self.world_size):
+            pending.append(candidate)
+            if len(pending) == self.batch_size:
+                if number % count == first:
+                    yield self._load(pending)
+                pending = []
+                number += 1
+        if pending and number % count == first:
+            yield self._load(pending)
+
+    def _load(self, candidates: Sequence[Tuple[int, str]]) -> Batch:
+        images, groups = [], {}
+        for place, (index, path) in enumerate(candidates):
+            image, pixels = self.letterbox(index, path)
+            images.append(image)
+            if pixels is not None:
+                groups.setdefault(pixels.shape, []).append((place, pixels))
+        stacked = [([place for place, _ in group], _sendable(np.stack([pixels for _, pixels in group])))
+                   for group in groups.values()]
+        return Batch(images, stacked)
+
+
+def _sendable(pixels: np.ndarray) -> Union[np.ndarray, Tensor]:
+    """A tensor, which a loader process hands over in shared memory, or an array, which it copies, if that is too small.
+
+    Containers start with 64 MB of it unless told otherwise, and whoever writes beyond is killed by a bus error.
+    """
+    worker = get_worker_info()
+    if worker is not None:
+        in_flight = (PREFETCH + 2) * worker.num_workers * pixels.nbytes
+        if not os.path.isdir(SHARED_MEMORY) or shutil.disk_usage(SHARED_MEMORY).free < in_flight:
+            return pixels
+    return torch.from_numpy(pixels)
+
+
+def make_loader(batches: CandidateBatches, workers: int, pin_memory: bool) -> DataLoader:
+    """Make the loader of one process.
+
+    Args:
+        batches: What to load.
+        workers: Loader processes; 0 loads in place.
+        pin_memory: For faster copies to a GPU.
+
+    Returns:
+        A loader of `Batch`, at most `PREFETCH` of them ahead per loader process.
+    """
+    cv2.setNumThreads(0)  # processes share the cores; threads of OpenCV below them would only wait for each other
+    return DataLoader(batches, batch_size=None, num_workers=workers, pin_memory=pin_memory,
+                      prefetch_factor=PREFETCH if workers else None)

@@ -1,0 +1,24 @@
+"""From scores to result.tsv: best first, ties in the order of the index file, what has no score last (contract section d.5).
+
+The platform takes the first lines of the file, so the order is the result, and every candidate needs its line.
+"""
+from typing import Iterable, Optional, Tuple
+
+from ymir_exc.result_writer import MiningResultWriter
+
+
+def write_order(scored: Iterable[Tuple[str, Optional[float]]]) -> int:
+    """Write result.tsv.
+
+    Args:
+        scored: Path and score of every candidate in the order of the index file; None for an image that could not be read.
+
+    Returns:
+        How many lines were written.
+    """
+    count = 0
+    with MiningResultWriter() as writer:
+        for path, score in scored:
+            writer.write(path, float('-inf') if score is None else score)
+            count += 1
+    return count

@@ -1,0 +1,115 @@
+"""What the predicting processes are to do, decided once by their parent and handed over as a JSON file.
+
+On GPUs there is one process for each, with loader processes beside it. On a CPU the forward pass takes nearly all the time and gains
+little from a second thread, so there the cores are shared out to several processes with few threads, each of which
+decodes its own images: all cores stay busy and nobody waits for anybody.
+"""
+import json
+import os
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import List, Optional, Tuple
+
+from ymir.candidates import count_candidates
+from ymir.params import CandidateParams
+from ymir.weights import choose_inference_model
+
+PLAN_FILE = 'plan.json'
+MAX_CPU_PROCESSES = 8  # each has its own copy of the model and the libraries, about half a GB
+IMAGES_PER_CPU_PROCESS = 32  # fewer do not repay the seconds that a process needs to start
+
+
+@dataclass(frozen=True)
+class PredictionPlan:
+    """All that decides what comes out, and how the work is shared.
+
+    Args:
+        index_file: candidate-index.tsv.
+        num_images: How many images it names.
+        checkpoint: Weights.
+        config: Config of the model, None if the package has none.
+        class_names: Names of the model's classes in order.
+        score_thr: Boxes need a score above this.
+        iou_thr: Threshold of NMS.
+        image_size: (width, height) of the network's input, None for the model's own.
+        precision: 'auto', 'fp32', 'fp16' or 'bf16'.
+        batch_size: Images that are loaded, and on a GPU predicted, together.
+        gpu_ids: GPUs of the task, none for the CPU.
+        world_size: Predicting processes.
+        workers: Loader processes beside each.
+        threads: Threads of each predicting process.
+    """
+
+    index_file: str
+    num_images: int
+    checkpoint: str
+    config: Optional[str]
+    class_names: List[str]
+    score_thr: float
+    iou_thr: float
+    image_size: Optional[Tuple[int, int]]
+    precision: str
+    batch_size: int
+    gpu_ids: List[int]
+    world_size: int
+    workers: int
+    threads: int
+
+    def covers(self, other: 'PredictionPlan') -> bool:
+        """Whether the predictions of this plan hold those of another, which needs no more than a higher `score_thr`."""
+        shared = dict(score_thr=0, batch_size=0, gpu_ids=[], world_size=0, workers=0, threads=0)
+        return self.score_thr <= other.score_thr and replace(self, **shared) == replace(other, **shared)
+
+    def save(self, path: Path) -> None:
+        """Write the plan as JSON."""
+        path.write_text(json.dumps(asdict(self)), encoding='ascii')
+
+    @classmethod
+    def load(cls, path: Path) -> 'PredictionPlan':
+        """Read what `save` wrote."""
+        values = json.loads(path.read_text(encoding='ascii'))
+        size = values['image_size']
+        return cls(**{**values, 'image_size': tuple(size) if size else None})
+
+
+def make_plan(params: CandidateParams, index_file: str, models_dir: str, score_thr: float) -> PredictionPlan:
+    """Decide what to predict and with how many processes.
+
+    Args:
+        params: Of the task.
+        index_file: candidate-index.tsv.
+        models_dir: Where model files with relative paths lie.
+        score_thr: The lowest score that anyone needs.
+
+    Returns:
+        The plan.
+
+    Raises:
+        TaskError: 300002 without images, 300004 without weights.
+    """
+    num_images = count_candidates(index_file)
+    model = choose_inference_model(params.model_params_path, models_dir)
+    size = params.img_size
+    if isinstance(size, int):
+        size = (size, size) if size else None
+    if params.gpu_ids:
+        world_size, workers, threads = len(params.gpu_ids), params.workers_per_gpu, 1
+    else:
+        cores = len(os.sched_getaffinity(0))
+        world_size = min(cores, MAX_CPU_PROCESSES, 1 + num_images // IMAGES_PER_CPU_PROCESS)
+        workers, threads = 0, cores // world_size
+    return PredictionPlan(
+        index_file=index_file,
+        num_images=num_images,
+        checkpoint=str(model.checkpoint),
+        config=str(model.config) if model.config else None,
+        class_names=params.class_names,
+        score_thr=score_thr,
+        iou_thr=params.iou_threshold,
+        image_size=size,
+        precision=params.precision,
+        batch_size=params.samples_per_gpu,
+        gpu_ids=params.gpu_ids,
+        world_size=world_size,
+        workers=workers,
+        threads=threads)

@@ -1,0 +1,118 @@
+"""Runs the predicting processes and waits for them; imports no torch.
+
+They share nothing but files: no process group, no collective call, so none can hang because another is slow. The parent
+counts the lines of their shard files for the progress. A process that fails takes the others with it, and its error is the task's.
+"""
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Callable, Dict, Iterator, List
+
+from ymir.errors import ERROR_FILE_VARIABLE, TaskError, read_record
+from ymir.prediction_plan import PLAN_FILE, PredictionPlan
+from ymir.runtime_env import select_devices
+from ymir.shards import LineCounter, Prediction, merge_shards, shard_path
+from ymir_exc.code import ExecutorReturnCode
+
+logger = logging.getLogger('ymir')
+
+DONE_FILE = 'done'
+POLL_SECONDS = 0.1
+
+
+def prediction_folder(root: str) -> Path:
+    """Where predictions wait until they are merged.
+
+    Args:
+        root: The task's output folder; what else lies in it is the platform's to delete.
+
+    Returns:
+        The folder.
+    """
+    return Path(root) / 'predictions'
+
+
+def predict(plan: PredictionPlan, folder: Path, on_progress: Callable[[int], None]) -> Iterator[Prediction]:
+    """Predict all images of a plan, or take what an earlier task of this run left.
+
+    Args:
+        plan: What to do.
+        folder: Where results wait; a task that runs after mining finds them there.
+        on_progress: Called with the number of images done.
+
+    Returns:
+        One prediction per image in the order of the index file, with the boxes above the plan's `score_thr`.
+
+    Raises:
+        TaskError: What went wrong in a predicting process.
+    """
+    done = folder / DONE_FILE
+    plan_file = folder / PLAN_FILE
+    kept = PredictionPlan.load(plan_file) if done.exists() else None
+    if kept is not None and kept.covers(plan):
+        logger.info('The predictions of the task before are used again')
+        on_progress(plan.num_images)
+        source = kept
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        plan.save(plan_file)
+        _run_processes(plan, folder, on_progress)
+        done.touch()
+        source = plan
+    merged = merge_shards(folder, source.world_size, source.num_images)
+    return merged if source.score_thr == plan.score_thr else (item.above(plan.score_thr) for item in merged)
+
+
+def _run_processes(plan: PredictionPlan, folder: Path, on_progress: Callable[[int], None]) -> None:
+    where = f'GPU {", ".join(map(str, plan.gpu_ids))}' if plan.gpu_ids else f'CPU, {plan.threads} threads each'
+    logger.info('Predicting %d images with %s in %d processes (%s)', plan.num_images, Path(plan.checkpoint).name,
+                plan.world_size, where)
+    error_file = os.environ.get(ERROR_FILE_VARIABLE) or str(folder / 'error.json')
+    counters = [LineCounter(shard_path(folder, rank)) for rank in range(plan.world_size)]
+    processes: List[subprocess.Popen] = []
+    try:
+        for rank in range(plan.world_size):
+            command = [sys.executable, '-m', 'ymir.predictor', str(folder), str(rank)]
+            processes.append(subprocess.Popen(command, env=_environment(plan, rank, error_file)))
+        while any(process.poll() is None for process in processes):
+            _check(processes, error_file)
+            on_progress(sum(counter.count() for counter in counters))
+            time.sleep(POLL_SECONDS)
+        _check(processes, error_file)
+        on_progress(sum(counter.count() for counter in counters))
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+
+def _environment(plan: PredictionPlan, rank: int, error_file: str) -> Dict[str, str]:
+    environ = dict(os.environ)
+    environ[ERROR_FILE_VARIABLE] = error_file
+    environ['OMP_NUM_THREADS'] = environ['MKL_NUM_THREADS'] = str(plan.threads)
+    select_devices(plan.gpu_ids[rank:rank + 1], environ)
+    return environ
+
+
+def _check(processes: List[subprocess.Popen], error_file: str) -> None:
+    for rank, process in enumerate(processes):
+        status = process.poll()
+        if not status:
+            continue
+        record = read_record(error_file)
+        if record is not None:
+            raise TaskError(ExecutorReturnCode(record.code), record.sentence)
+        if status == -9:
+            raise TaskError(
+                ExecutorReturnCode.RC_EXEC_OOM,
+                f'The predicting process {rank} was killed, most likely because the main memory was used up: set '
+                'samples_per_gpu, workers_per_gpu or img_size lower, or give the container more memory.')
+        raise TaskError(ExecutorReturnCode.RC_CMD_CONTAINER_ERROR,
+                        f'The predicting process {rank} ended with status {status} without a Python error; the log above '
+                        'is all there is.')

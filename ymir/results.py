@@ -1,0 +1,101 @@
+"""From predictions to what the platform reads, one image at a time (contract sections d.3 and d.5)."""
+import logging
+import math
+import os
+from typing import Iterable, Iterator, List, Sequence
+
+from ymir.errors import TaskError
+from ymir.shards import Prediction
+from ymir_exc.code import ExecutorReturnCode
+from ymir_exc.result_writer import Annotation, Box, InferResultWriter
+
+logger = logging.getLogger('ymir')
+
+SHOWN = 5  # images named in a warning
+
+
+def report_unreadable(predictions: Iterable[Prediction], num_images: int) -> Iterator[Prediction]:
+    """Pass predictions on, and say at the end which images could not be read.
+
+    Args:
+        predictions: Of all images.
+        num_images: How many there are.
+
+    Yields:
+        The predictions.
+
+    Raises:
+        TaskError: 300003 if no image could be read.
+    """
+    count = 0
+    first: List[str] = []
+    for prediction in predictions:
+        if not prediction.readable:
+            count += 1
+            if len(first) < SHOWN:
+                first.append(f'{prediction.path} ({prediction.problem})')
+        yield prediction
+    if count:
+        listing = ', '.join(first) + (', ...' if count > len(first) else '')
+        if count == num_images:
+            raise TaskError(
+                ExecutorReturnCode.RC_EXEC_UNKNOWN_IMAGE_FORMAT,
+                f'None of the {count} images can be read: {listing}. JPEG, PNG and BMP files that OpenCV can decode are needed.')
+        logger.warning('%d of %d images were skipped because they cannot be read: %s', count, num_images, listing)
+
+
+def to_annotations(prediction: Prediction, class_names: Sequence[str]) -> List[Annotation]:
+    """Bring boxes into the platform's form.
+
+    Corners are rounded to the nearest pixel, halves upwards; a box keeps at least one pixel in each direction and
+    stays within the image.
+
+    Args:
+        prediction: Of one image.
+        class_names: Names of the labels.
+
+    Returns:
+        One annotation per box, best first.
+    """
+    annotations = []
+    for box, score, label in zip(prediction.boxes, prediction.scores, prediction.labels):
+        left, right = _pixels(box[0], box[2], prediction.size[0])
+        top, bottom = _pixels(box[1], box[3], prediction.size[1])
+        annotations.append(
+            Annotation(class_name=class_names[label], score=score, box=Box(x=left, y=top, w=right - left, h=bottom - top)))
+    return annotations
+
+
+def _pixels(low: float, high: float, limit: int) -> Sequence[int]:
+    first = min(max(math.floor(low + 0.5), 0), limit - 1)
+    return first, min(max(math.floor(high + 0.5), first + 1), limit)
+
+
+def write_infer_result(predictions: Iterable[Prediction], class_names: Sequence[str]) -> int:
+    """Write infer-result.json.
+
+    The platform knows images by their file names alone: an image that is listed twice is written once, and of different images
+    of one name the first is.
+
+    Args:
+        predictions: Of all images in the order of the index file.
+        class_names: Names of the labels.
+
+    Returns:
+        How many boxes were written.
+    """
+    written = set()
+    repeated = boxes = 0
+    with InferResultWriter() as writer:
+        for prediction in predictions:
+            key = hash(os.path.basename(prediction.path))
+            if key in written:
+                repeated += 1
+                continue
+            written.add(key)
+            writer.write(prediction.path, to_annotations(prediction, class_names))
+            boxes += len(prediction.boxes)
+    if repeated:
+        logger.warning('%d images have the file name of an earlier one and were left out: the platform tells images apart '
+                       'by their names alone', repeated)
+    return boxes

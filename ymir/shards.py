@@ -1,0 +1,119 @@
+"""The results of the predicting processes on disk: one file per process, one JSON line per image, in order.
+
+A process appends as it goes, so memory holds one batch, a crash leaves what was done, and the number of lines is
+the progress. No process waits for another: the parent merges the files after all have ended, by taking one line of each in turn,
+which is the order in which `iter_candidates` dealt the images. Boxes keep 3 decimals of a pixel and scores 6.
+"""
+import json
+from pathlib import Path
+from typing import IO, Iterator, List, NamedTuple, Optional, Sequence
+
+
+class Prediction(NamedTuple):
+    """What the model found in one image.
+
+    Args:
+        index: Position of the image in the index file.
+        path: The image, as in the index file.
+        size: (width, height) in pixels, None for an image that could not be read.
+        boxes: (n, 4) xyxy in pixels of the image, clipped to it.
+        scores: (n,) in [0, 1], descending.
+        labels: (n,) positions in class_names.
+        problem: Why the image could not be read.
+    """
+
+    index: int
+    path: str
+    size: Optional[Sequence[int]] = None
+    boxes: Sequence[Sequence[float]] = ()
+    scores: Sequence[float] = ()
+    labels: Sequence[int] = ()
+    problem: str = ''
+
+    @property
+    def readable(self) -> bool:
+        return self.size is not None
+
+    def above(self, score_thr: float) -> 'Prediction':
+        """The prediction with only the boxes above a threshold."""
+        keep = [place for place, score in enumerate(self.scores) if score > score_thr]
+        return self._replace(
+            boxes=[self.boxes[place] for place in keep],
+            scores=[self.scores[place] for place in keep],
+            labels=[self.labels[place] for place in keep])
+
+
+def shard_path(folder: Path, rank: int) -> Path:
+    """The file of one process."""
+    return Path(folder) / f'rank_{rank}.jsonl'
+
+
+class ShardWriter:
+    """Appends predictions to the file of one process.
+
+    Args:
+        folder: Where the files of all processes lie.
+        rank: Number of the process.
+    """
+
+    def __init__(self, folder: Path, rank: int) -> None:
+        self._file = open(shard_path(folder, rank), 'w', encoding='ascii')
+
+    def write(self, predictions: Sequence[Prediction]) -> None:
+        """Append predictions, whole lines at a time."""
+        self._file.write(''.join(json.dumps(prediction, separators=(',', ':')) + '\n' for prediction in predictions))
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class LineCounter:
+    """Counts the lines of a growing file, reading each byte once.
+
+    Args:
+        path: The file, which need not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._count = 0
+
+    def count(self) -> int:
+        """How many whole lines the file has by now."""
+        if self._path.exists():
+            with open(self._path, 'rb') as file:
+                file.seek(self._offset)
+                for block in iter(lambda: file.read(1 << 20), b''):
+                    self._count += block.count(b'\n')
+                    self._offset += len(block)
+        return self._count
+
+
+def merge_shards(folder: Path, world_size: int, num_images: int) -> Iterator[Prediction]:
+    """Yield the predictions of all processes in the order of the index file.
+
+    Args:
+        folder: Where the files lie.
+        world_size: How many processes wrote them.
+        num_images: How many there must be.
+
+    Yields:
+        One prediction per candidate.
+
+    Raises:
+        ValueError: A file is cut short, which means that its process did not end well.
+    """
+    files: List[IO[str]] = [open(shard_path(folder, rank), encoding='ascii') for rank in range(world_size)]
+    try:
+        for index in range(num_images):
+            line = files[index % world_size].readline()
+            prediction = Prediction(*json.loads(line)) if line.endswith('\n') else None
+            if prediction is None or prediction.index != index:
+                raise ValueError(f'{shard_path(folder, index % world_size)} lacks the prediction of image {index}')
+            yield prediction
+    finally:
+        for file in files:
+            file.close()
+

@@ -1,0 +1,41 @@
+"""Inference: boxes for every candidate image (contract sections a.4 and d.3). Started by `start.py`; imports no torch."""
+import logging
+import shutil
+import sys
+from pathlib import Path
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+# `python ymir/ymir_infer.py` puts ymir/ on the import path, where its modules would be found under second names.
+sys.path[:] = [str(PROJECT_ROOT), *(path for path in sys.path if Path(path or '.').resolve() != PROJECT_ROOT / 'ymir')]
+
+from ymir_exc.env import get_current_env, get_executor_config  # noqa: E402
+from ymir_exc.monitor import YmirTask  # noqa: E402
+
+from ymir.errors import run_task  # noqa: E402
+from ymir.params import InferParams, load_params  # noqa: E402
+from ymir.prediction_plan import make_plan  # noqa: E402
+from ymir.prediction_progress import PredictionProgress  # noqa: E402
+from ymir.prediction_run import predict, prediction_folder  # noqa: E402
+from ymir.results import report_unreadable, write_infer_result  # noqa: E402
+from ymir.runtime_env import prepare_environment  # noqa: E402
+
+logger = logging.getLogger('ymir')
+
+
+def main() -> None:
+    """Infer and write infer-result.json."""
+    prepare_environment()
+    logging.basicConfig(level=logging.INFO, format='%(asctime)s %(levelname)s %(message)s', stream=sys.stdout)
+    env = get_current_env()
+    params = load_params(InferParams, get_executor_config())
+    plan = make_plan(params, env.input.candidate_index_file, env.input.models_dir, params.conf_threshold)
+    folder = prediction_folder(env.output.root_dir)
+    with PredictionProgress(YmirTask.INFER, plan.num_images) as progress:
+        predictions = report_unreadable(predict(plan, folder, progress.update), plan.num_images)
+        boxes = write_infer_result(predictions, plan.class_names)
+    logger.info('%d boxes above %g in %d images: %s', boxes, params.conf_threshold, plan.num_images, env.output.infer_result_file)
+    shutil.rmtree(folder)
+
+
+if __name__ == '__main__':
+    run_task('infer', main)

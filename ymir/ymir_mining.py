@@ -1,0 +1,88 @@
+"""Mining: the candidate images in the order in which they are worth labelling (contract sections a.4 and d.5).
+
+Started by `start.py`; imports no torch. When inference follows in the same run, the network runs here for both.
+"""
+import logging
+import shutil
+import sys
+from pathlib import Path
+from typing import Iterator, Optional, Tuple
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+# `python ymir/ymir_mining.py` puts ymir/ on the import path, where its modules would be found under second names.
+sys.path[:] = [str(PROJECT_ROOT), *(path for path in sys.path if Path(path or '.').resolve() != PROJECT_ROOT / 'ymir')]
+
+from ymir_exc.env import EnvConfig, get_current_env, get_executor_config  # noqa: E402
+from ymir_exc.monitor import YmirTask  # noqa: E402
+
+from ymir.candidates import count_candidates, iter_candidates  # noqa: E402
+from ymir.errors import run_task  # noqa: E402
+from ymir.mining import RULES, Rule  # noqa: E402
+from ymir.mining.order import write_order  # noqa: E402
+from ymir.params import InferParams, MiningParams, load_params  # noqa: E402
+from ymir.prediction_plan import make_plan  # noqa: E402
+from ymir.prediction_progress import PredictionProgress  # noqa: E402
+from ymir.prediction_run import predict, prediction_folder  # noqa: E402
+from ymir.results import report_unreadable  # noqa: E402
+from ymir.runtime_env import prepare_environment  # noqa: E402
+
+logger = logging.getLogger('ymir')
+
+Scores = Iterator[Tuple[str, Optional[float]]]
+
+
+def score_paths(rule: Rule, env: EnvConfig) -> Scores:
+    """Score every candidate by its path alone, for a rule that needs no predictions.
+
+    Args:
+        rule: The scoring rule.
+        env: Of the task.
+
+    Yields:
+        Path and score of every candidate.
+    """
+    total = count_candidates(env.input.candidate_index_file)
+    with PredictionProgress(YmirTask.MINING, total) as progress:
+        for index, path in iter_candidates(env.input.candidate_index_file):
+            yield path, rule.score(path, None)
+            progress.update(index + 1)
+
+
+def score_predictions(rule: Rule, params: MiningParams, env: EnvConfig) -> Scores:
+    """Predict every candidate and score what was found.
+
+    Args:
+        rule: The scoring rule.
+        params: Of the task.
+        env: Of the task.
+
+    Yields:
+        Path and score of every candidate, None for an image that cannot be read.
+    """
+    threshold = params.conf_threshold
+    if env.run_infer:  # it needs boxes of its own threshold, and gets both tasks' keys from one config.yaml
+        threshold = min(threshold, load_params(InferParams, get_executor_config()).conf_threshold)
+    plan = make_plan(params, env.input.candidate_index_file, env.input.models_dir, threshold)
+    with PredictionProgress(YmirTask.MINING, plan.num_images) as progress:
+        predictions = predict(plan, prediction_folder(env.output.root_dir), progress.update)
+        for prediction in report_unreadable(predictions, plan.num_images):
+            score = rule.score(prediction.path, prediction.above(params.conf_threshold)) if prediction.readable else None
+            yield prediction.path, score
+
+
+def main() -> None:
+    """Score all candidates and write result.tsv."""
+    prepare_environment()
+    logging.basicConfig(level=logging.INFO, format='%(asctime)s %(levelname)s %(message)s', stream=sys.stdout)
+    env = get_current_env()
+    params = load_params(MiningParams, get_executor_config())
+    rule = RULES[params.mining_algorithm](params.seed)
+    scores = score_predictions(rule, params, env) if rule.needs_predictions else score_paths(rule, env)
+    count = write_order(scores)
+    logger.info('%d images in the order of %s: %s', count, params.mining_algorithm, env.output.mining_result_file)
+    if not env.run_infer:
+        shutil.rmtree(prediction_folder(env.output.root_dir), ignore_errors=True)
+
+
+if __name__ == '__main__':
+    run_task('mining', main)
