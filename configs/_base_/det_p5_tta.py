@@ -21,11 +21,11 @@ tta_pipeline = [
         type='TestTimeAug',
         transforms=[
             _letter_resizes,
-            [dict(type='mmdet.RandomFlip', prob=1.), dict(type='mmdet.RandomFlip', prob=0.)],
+            [dict(type='RandomFlip', prob=1.), dict(type='RandomFlip', prob=0.)],
             [dict(type='mmdet.LoadAnnotations', with_bbox=True)],
             [
                 dict(
-                    type='mmdet.PackDetInputs',
+                    type='PackDetInputs',
                     meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'pad_param', 'flip',
                                'flip_direction'))
             ]

@@ -151,9 +151,9 @@ last_transform = [
             'gt_bboxes': 'bboxes'
         }),
     dict(type='YOLOv5HSVRandomAug'),
-    dict(type='mmdet.RandomFlip', prob=0.5),
+    dict(type='RandomFlip', prob=0.5),
     dict(
-        type='mmdet.PackDetInputs',
+        type='PackDetInputs',
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'flip', 'flip_direction'))
 ]
 
@@ -179,7 +179,7 @@ test_pipeline = [
     dict(type='LetterResize', scale=img_scale, allow_scale_up=False, pad_val=dict(img=114)),
     dict(type='LoadAnnotations', with_bbox=True, _scope_='mmdet'),
     dict(
-        type='mmdet.PackDetInputs',
+        type='PackDetInputs',
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'pad_param'))
 ]
 
