@@ -1,0 +1,34 @@
+"""Builds the image once for all tests of this folder; they are skipped where that cannot be."""
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+IMAGE = 'det/mmyolo:test'
+
+
+def _engine_answers() -> bool:
+    if not shutil.which('docker'):
+        return False
+    try:
+        return subprocess.run(['docker', 'info'], capture_output=True, timeout=20).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
+@pytest.fixture(scope='session')
+def image() -> str:
+    """The name of the freshly built image."""
+    if not _engine_answers():
+        pytest.skip('no Docker engine answers')
+    base = os.environ.get('YMIR_TEST_BASE_IMAGE')
+    if not base:
+        pytest.skip('YMIR_TEST_BASE_IMAGE does not name a base image (with Python 3.10 to 3.12, pip and bash)')
+    done = subprocess.run(['docker', 'build', '--network=host', '--build-arg', f'BASE_IMAGE={base}', '-t', IMAGE, '-f',
+                           'ymir/Dockerfile', '.'], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          timeout=1800)
+    assert done.returncode == 0, done.stdout[-4000:]
+    return IMAGE
