@@ -1,7 +1,7 @@
 """A stand-in for `mmcv._ext`, so that mmcv.ops and all of mmdet import without compiled operators.
 
 mmcv asks its extension for every operator when it is imported, and calls few. Here the ones that detectors need are
-written in PyTorch; any other exists by name and says, when called, how to get it. A compiled extension, where
+written in PyTorch (OPERATORS); any other exists by name and says, when called, how to get it. A compiled extension, where
 there is one, is left alone.
 """
 import importlib
@@ -9,7 +9,11 @@ import importlib.machinery
 import sys
 import types
 
+from .nms import nms
+from .soft_nms import softnms
+
 NAME = 'mmcv._ext'
+OPERATORS = {'nms': nms, 'softnms': softnms}
 
 
 class _StandIn(types.ModuleType):
@@ -22,7 +26,8 @@ class _StandIn(types.ModuleType):
         def missing(*args, **kwargs):
             raise NotImplementedError(
                 f'The operator {name!r} of mmcv is not compiled here and has no PyTorch version in mmyolo.ops. '
-                f'Install an mmcv with compiled operators to use it: MMCV_WITH_OPS=1 pip install --no-binary :all: onedl-mmcv')
+                'To use it, compile mmcv: '
+                'MMCV_WITH_OPS=1 pip install --force-reinstall --no-deps --no-build-isolation --no-binary onedl-mmcv onedl-mmcv')
 
         missing.__name__ = name
         return missing
@@ -42,5 +47,6 @@ def install_mmcv_ext() -> bool:
             module = _StandIn(NAME, __doc__)
             module.__spec__ = importlib.machinery.ModuleSpec(NAME, loader=None)
             module.__file__ = __file__
+            vars(module).update(OPERATORS)
             sys.modules[NAME] = module
     return isinstance(module, _StandIn)
