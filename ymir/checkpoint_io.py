@@ -23,16 +23,21 @@ logger = logging.getLogger('ymir')
 StateDict = Dict[str, Tensor]
 
 
-def _safe_classes() -> List[Any]:
+def _history_method(cls: type, name: str) -> Any:
+    """Stands in for `getattr`, which pickle uses for the methods that a HistoryBuffer refers to, and for nothing else."""
+    if cls is not HistoryBuffer or name not in ('min', 'max', 'mean', 'current'):
+        raise pickle.UnpicklingError(f'getattr({cls!r}, {name!r}) is not loaded')
+    return getattr(HistoryBuffer, name)
+
+
+def _safe_globals() -> List[Any]:
     """What may stand in a checkpoint besides tensors; numpy 1 wrote its functions under another module's name."""
-    from numpy.core import multiarray
-    names = ('numpy.core.multiarray', 'numpy._core.multiarray')
-    functions = [(function, f'{module}.{function.__name__}') for module in names
+    multiarray = getattr(np, '_core', np.core).multiarray
+    functions = [(function, f'{module}.{function.__name__}') for module in ('numpy.core.multiarray', 'numpy._core.multiarray')
                  for function in (multiarray._reconstruct, multiarray.scalar)]
-    dtypes = [type(np.dtype(kind)) for kind in (np.bool_, np.int32, np.int64, np.uint8, np.float32, np.float64)]
-    history = [(HistoryBuffer, f'mmengine.logging.{module}.HistoryBuffer') for module in ('history_buffer', )]
-    statistics = [HistoryBuffer.min, HistoryBuffer.max, HistoryBuffer.mean, HistoryBuffer.current]
-    return [*functions, np.ndarray, np.dtype, *dtypes, *history, *statistics, HistoryBuffer]
+    dtypes = [type(np.dtype(kind)) for kind in (np.bool_, np.uint8, np.int32, np.int64, np.float32, np.float64)]
+    attributes = [(_history_method, 'builtins.getattr'), (_history_method, '__builtin__.getattr')]
+    return [*functions, *dtypes, *attributes, np.ndarray, np.dtype, HistoryBuffer]
 
 
 def load_checkpoint(path: Path) -> Dict[str, Any]:
@@ -48,11 +53,12 @@ def load_checkpoint(path: Path) -> Dict[str, Any]:
         TaskError: 300004 if it is broken, holds other objects, or no weights.
     """
     try:
-        with torch.serialization.safe_globals(_safe_classes()):
+        with torch.serialization.safe_globals(_safe_globals()):
             content = torch.load(path, map_location='cpu', weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        cause = next((line.strip() for line in str(error).splitlines() if 'GLOBAL' in line or 'global' in line),
-                     str(error).strip().split('\n')[0])
+        # torch explains at length how to load it all the same; the user needs the name of what was refused.
+        cause = next((line.split('was not')[0].strip() for line in str(error).splitlines() if 'GLOBAL' in line),
+                     type(error).__name__)
         raise TaskError(
             ExecutorReturnCode.RC_EXEC_MODEL_ERROR,
             f'Cannot load the weights {path}: it is broken, or holds objects besides weights, which are not loaded '

@@ -208,18 +208,22 @@ def _percent_so_far() -> float:
         return 0.0
 
 
-def publish(record: ErrorRecord) -> None:
-    """Write the record to monitor.txt and print it as the last five lines; only for the outermost process."""
-    code = ExecutorReturnCode(record.code)
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+def write_monitor(record: ErrorRecord) -> None:
+    """Write the record to monitor.txt."""
     try:
-        write_monitor_logger(_percent_so_far(), ExecutorState.ES_ERROR, code, record.sentence, record.trace)
+        write_monitor_logger(_percent_so_far(), ExecutorState.ES_ERROR, ExecutorReturnCode(record.code),
+                             record.sentence, record.trace)
     except (ExecutorError, OSError) as error:  # without env.yaml there is no monitor.txt; the log remains
         print(f'monitor.txt cannot be written: {one_line(str(error))}', file=sys.stderr)
+
+
+def publish(record: ErrorRecord) -> None:
+    """Write the record to monitor.txt and print it as the last five lines; only for the outermost process."""
+    write_monitor(record)
+    sys.stdout.flush()
     place = next((line.strip() for line in reversed(record.trace) if line.startswith('  File ')), 'unknown')
     print('---- the task failed ----\n'
-          f'code:  {record.code} {code.name}\n'
+          f'code:  {record.code} {ExecutorReturnCode(record.code).name}\n'
           f'what:  {record.sentence}\n'
           f'where: {record.process}, {place}\n'
           'more:  the trace stands above and in monitor.txt', file=sys.stderr, flush=True)
@@ -227,6 +231,9 @@ def publish(record: ErrorRecord) -> None:
 
 def report(error: BaseException, process: str = 'task') -> TaskError:
     """Report a failure to the platform: at once if this process is the outermost, else through the record.
+
+    Below start.py, a script without ranks beside it is the last of its task and writes monitor.txt too, so that state
+    and code are there before start.py learns of the failure.
 
     Args:
         error: What was caught.
@@ -241,6 +248,8 @@ def report(error: BaseException, process: str = 'task') -> TaskError:
     path = os.environ.get(ERROR_FILE_VARIABLE)
     if path:
         _leave_record(path, record)
+        if 'RANK' not in os.environ:
+            write_monitor(read_record(path) or record)
     else:
         publish(record)
     return mapped

@@ -5,7 +5,9 @@ writable, and `getpass.getuser()`, which torch calls, raises. So every cache get
 libraries are imported, here and, through the environment, in all child processes.
 """
 import getpass
+import logging
 import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import MutableMapping, Sequence
@@ -74,3 +76,14 @@ def select_devices(gpu_ids: Sequence[int], environ: MutableMapping[str, str] = o
     outer = [item for item in environ.get('CUDA_VISIBLE_DEVICES', '').split(',') if item]
     chosen = [outer[index] if index < len(outer) else str(index) for index in gpu_ids]
     environ['CUDA_VISIBLE_DEVICES'] = ','.join(chosen)
+
+
+def configure_logging(level: str) -> None:
+    """Send the executor's own messages to the log that the platform keeps.
+
+    Args:
+        level: 'debug', 'info', 'warning' or 'error'.
+    """
+    logging.basicConfig(format='%(asctime)s %(levelname)s %(message)s', stream=sys.stdout, force=True)
+    logging.getLogger('ymir').setLevel(level.upper())
+    logging.getLogger('ymir_exc').setLevel(level.upper())

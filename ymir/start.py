@@ -4,12 +4,11 @@ Training, mining, inference, or mining and then inference in one run (contract s
 neither torch nor mmengine: it says at once that the task has begun, waits, and has the last word when something fails.
 """
 import os
-import shlex
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Dict
+from typing import Dict, List
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 # `python ymir/start.py` puts ymir/ on the import path, where its modules would be found under second names.
@@ -27,10 +26,10 @@ from ymir.runtime_env import prepare_environment  # noqa: E402
 SCRIPTS = {'training': 'ymir_training.py', 'mining': 'ymir_mining.py', 'infer': 'ymir_infer.py'}
 
 
-def task_commands() -> Dict[str, str]:
+def task_commands() -> Dict[str, List[str]]:
     """The command line of each task, with the interpreter that runs this script."""
     return {
-        name: shlex.join([sys.executable, str(PROJECT_ROOT / 'ymir' / script)])
+        name: [sys.executable, str(PROJECT_ROOT / 'ymir' / script)]
         for name, script in SCRIPTS.items()
     }
 

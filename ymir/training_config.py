@@ -1,0 +1,364 @@
+"""The complete mmengine config of a training: the model's config, changed by the user's parameters and data.
+
+Every change is made at a named place; nothing is set wherever a key of that name stands. Two configs come out: the one that
+tools/train.py runs, with the platform's paths and hooks, and the one that goes into the model package, which names
+nothing of the platform and loads anywhere, in public mmyolo too.
+"""
+import argparse
+import copy
+import os
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+from mmengine.config import Config, ConfigDict, DictAction
+
+from ymir_exc.code import ExecutorReturnCode
+
+from ymir.errors import TaskError
+from ymir.image_size import Size, resolve_size, set_pipeline_size
+from ymir.params import TrainingParams
+from ymir.precision import resolve_precision, set_precision
+from ymir.recipe import BaseRecipe, Recipe, make_recipe
+from ymir.training_data import TrainingData
+from ymir.zoo import ZooModel
+
+# Where a detector's config holds the number of classes.
+CLASS_COUNT_PATHS = (
+    ('bbox_head', 'head_module', 'num_classes'),
+    ('bbox_head', 'num_classes'),
+    ('train_cfg', 'assigner', 'num_classes'),
+    ('train_cfg', 'initial_assigner', 'num_classes'),
+)
+# What a runner reads; the variables that a config file computes these from are not dumped.
+RUN_KEYS = ('default_scope', 'custom_imports', 'model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'train_cfg',
+            'val_cfg', 'test_cfg', 'val_evaluator', 'test_evaluator', 'optim_wrapper', 'param_scheduler',
+            'auto_scale_lr', 'default_hooks', 'custom_hooks', 'env_cfg', 'vis_backends', 'visualizer', 'log_processor',
+            'log_level', 'load_from', 'resume', 'randomness', 'find_unused_parameters', 'model_wrapper_cfg', 'backend_args')
+PACKAGE_KEYS = ('default_scope', 'model', 'test_dataloader', 'test_evaluator', 'test_cfg', 'env_cfg', 'visualizer',
+                'log_processor', 'log_level', 'load_from', 'resume', 'backend_args')
+MAX_IMAGE_CACHE = 4 * 1024**3
+MAX_LOG_INTERVAL = 50
+
+
+@dataclass(frozen=True)
+class TrainingTask:
+    """What a training is about.
+
+    Args:
+        params: The user's parameters.
+        model: What to train.
+        data: What to train on.
+        num_processes: Processes that train together.
+        device: 'cuda' or 'cpu'.
+        models_dir: Where checkpoints go.
+        tensorboard_dir: Where curves go.
+        load_from: Initial weights, fitted to the classes.
+    """
+
+    params: TrainingParams
+    model: ZooModel
+    data: TrainingData
+    num_processes: int
+    device: str
+    models_dir: Path
+    tensorboard_dir: Path
+    load_from: Optional[Path] = None
+
+    @property
+    def class_names(self) -> Tuple[str, ...]:
+        return tuple(self.params.class_names)
+
+    @property
+    def package_config_file(self) -> str:
+        return f'{self.model.stem}.py'
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The result of `modify_mmengine_config`.
+
+    Args:
+        run: Config for tools/train.py.
+        package: Config for the model package.
+        recipe: The numbers that follow from the run's length.
+        img_size: (width, height) of the input.
+        precision: 'fp32', 'bf16' or 'fp16'.
+    """
+
+    run: Config
+    package: Config
+    recipe: Recipe
+    img_size: Size
+    precision: str
+
+
+def modify_mmengine_config(cfg: Config, task: TrainingTask) -> TrainingConfig:
+    """Make the complete config of a training.
+
+    Args:
+        cfg: The model's config as loaded; it is not changed.
+        task: What the training is about.
+
+    Returns:
+        The configs, and what was decided on the way.
+
+    Raises:
+        TaskError: 300001 for parameters that this model or this machine cannot follow.
+    """
+    base = ConfigDict(copy.deepcopy(cfg.to_dict()))
+    params = task.params
+    size = resolve_size(params.img_size, tuple(base.img_scale), max(base.strides))
+    precision = resolve_precision(params.precision, task.device)
+    recipe = make_recipe(task.data.num_train, params.samples_per_gpu * task.num_processes, params.max_epochs,
+                         _base_recipe(base), params.learning_rate or None)
+    _set_classes(base, len(task.class_names))
+    _set_loss_weights(base, len(task.class_names), size)
+    _set_data(base, task, size)
+    _set_schedule(base, task, recipe)
+    _set_image_size(base, size)
+    set_precision(base.optim_wrapper, precision)
+    _set_runtime(base, task, recipe, size, precision)
+    complete = Config(base)
+    complete.merge_from_dict(parse_cfg_options(params.cfg_options))
+    run = Config({key: complete[key] for key in RUN_KEYS if key in complete})
+    return TrainingConfig(run, _package_config(complete, task), recipe, size, precision)
+
+
+def parse_cfg_options(text: str) -> Dict[str, Any]:
+    """Parse the `cfg_options` of a user as a command line of `key=value` words, by mmengine's rules for values.
+
+    Args:
+        text: E.g. `model.test_cfg.score_thr=0.01 optim_wrapper.optimizer.lr=0.02`; quotes protect spaces.
+
+    Returns:
+        Dotted key to value.
+
+    Raises:
+        TaskError: 300001 if a word is no `key=value`.
+    """
+    try:
+        words = [word for word in shlex.split(text) if word != '--cfg-options']
+    except ValueError as error:
+        raise TaskError(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
+                        f'Bad value in config.yaml, cfg_options: {text!r}: {error}; close every quote.') from error
+    for word in words:
+        key, sign, value = word.partition('=')
+        if not sign or not key:
+            raise TaskError(
+                ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
+                f'Bad value in config.yaml, cfg_options: {word!r} is no key=value. Separate options by spaces and put '
+                'quotes around a value that holds some.')
+    parsed = argparse.Namespace(options={})
+    DictAction(['--cfg-options'], 'options')(argparse.ArgumentParser(), parsed, words)
+    return parsed.options
+
+
+def _base_recipe(cfg: ConfigDict) -> BaseRecipe:
+    """The numbers of the config that the run's length changes."""
+    hook = cfg.default_hooks.param_scheduler
+    ema = next((hook for hook in cfg.custom_hooks if hook['type'] == 'EMAHook'), {})
+    default = BaseRecipe()
+    return BaseRecipe(
+        lr=cfg.optim_wrapper.optimizer.lr,
+        lr_factor=hook.get('lr_factor', default.lr_factor),
+        warmup_epochs=hook.get('warmup_epochs', default.warmup_epochs),
+        warmup_min_iters=hook.get('warmup_mim_iter', default.warmup_min_iters),
+        close_mosaic_epochs=cfg.get('close_mosaic_epochs', 0),
+        ema_momentum=ema.get('momentum', default.ema_momentum),
+        ema_gamma=ema.get('gamma', default.ema_gamma))
+
+
+def _set_classes(cfg: ConfigDict, num_classes: int) -> None:
+    cfg.num_classes = num_classes
+    for path in CLASS_COUNT_PATHS:
+        node = cfg.model
+        for name in path[:-1]:
+            node = node.get(name, ConfigDict())
+        if path[-1] in node:
+            node[path[-1]] = num_classes
+
+
+def _set_loss_weights(cfg: ConfigDict, num_classes: int, size: Size) -> None:
+    """YOLOv5 balances its losses by the number of classes and the area of the input; its config computes that once."""
+    head = cfg.model.bbox_head
+    if head.type != 'YOLOv5Head':
+        return
+    per_map = 3 / cfg.num_det_layers
+    head.loss_cls.loss_weight = cfg.loss_cls_weight * num_classes / 80 * per_map
+    head.loss_obj.loss_weight = cfg.loss_obj_weight * (size[0] * size[1] / 640**2) * per_map
+
+
+def _pipeline(loader: ConfigDict) -> List[Dict[str, Any]]:
+    """The pipeline of a loader's data set, also of the first of several joined ones."""
+    dataset = loader.dataset
+    while 'pipeline' not in dataset:
+        dataset = dataset.datasets[0] if 'datasets' in dataset else dataset.dataset
+    return dataset.pipeline
+
+
+def _set_data(cfg: ConfigDict, task: TrainingTask, size: Size) -> None:
+    params, data = task.params, task.data
+    common = dict(type='YOLOv5CocoDataset', data_root='', data_prefix=dict(img=''), metainfo=dict(classes=task.class_names))
+    workers = min(params.workers_per_gpu, max(available_cpus() // task.num_processes, 1))
+    val_workers = min(workers, 2)
+    pin_memory = task.device == 'cuda'
+    cached = dict(type='LoadCachedImage', max_size=max(size), cache_bytes=min(data.cache_bytes(max(size)), MAX_IMAGE_CACHE))
+    batch_shapes = cfg.val_dataloader.dataset.get('batch_shapes_cfg')
+    if batch_shapes is not None:  # the policy knows squares only
+        batch_shapes = dict(batch_shapes, batch_size=params.samples_per_gpu, img_size=size[0]) if size[0] == size[1] else None
+    cfg.train_dataloader.update(
+        batch_size=params.samples_per_gpu,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=pin_memory,
+        dataset=dict(
+            common,
+            ann_file=str(data.train_file),
+            # The configs drop images with a side under 32 pixels; here every image counts.
+            filter_cfg=dict(filter_empty_gt=False, min_size=1),
+            pipeline=use_image_cache(_pipeline(cfg.train_dataloader), cached)))
+    for hook in cfg.custom_hooks:
+        if 'switch_pipeline' in hook:
+            hook.switch_pipeline = use_image_cache(hook.switch_pipeline, cached)
+    cfg.val_dataloader.update(
+        batch_size=params.samples_per_gpu,
+        num_workers=val_workers,
+        persistent_workers=val_workers > 0,
+        pin_memory=pin_memory,
+        dataset=dict(
+            common,
+            ann_file=str(data.val_file),
+            test_mode=True,
+            pipeline=_pipeline(cfg.val_dataloader),
+            batch_shapes_cfg=batch_shapes))
+    cfg.test_dataloader = copy.deepcopy(cfg.val_dataloader)
+    cfg.val_evaluator = dict(
+        type='FastCocoMetric', proposal_nums=(100, 1, 10), ann_file=str(data.val_file), metric=params.metric)
+    cfg.test_evaluator = dict(cfg.val_evaluator)
+
+
+def available_cpus() -> int:
+    """The CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+
+
+def use_image_cache(pipeline: List[Dict[str, Any]], cached: Dict[str, Any]) -> List[Dict[str, Any]]:
+    """Load images through the shared memory in a pipeline and the ones nested in it.
+
+    Args:
+        pipeline: Configs of transforms, where LoadImageFromFile stands right before LoadAnnotations.
+        cached: Config of LoadCachedImage, which scales annotations and so stands behind them.
+
+    Returns:
+        The new pipeline.
+    """
+    result: List[Dict[str, Any]] = []
+    waiting = False
+    for transform in pipeline:
+        if transform['type'] == 'LoadImageFromFile':
+            waiting = True
+            continue
+        transform = dict(transform)
+        if 'pre_transform' in transform and transform['pre_transform']:
+            transform['pre_transform'] = use_image_cache(transform['pre_transform'], cached)
+        result.append(transform)
+        if waiting:
+            result.append(dict(cached))
+            waiting = False
+    return result
+
+
+def _set_schedule(cfg: ConfigDict, task: TrainingTask, recipe: Recipe) -> None:
+    params = task.params
+    cfg.max_epochs, cfg.base_lr, cfg.close_mosaic_epochs = recipe.epochs, recipe.lr, recipe.close_mosaic_epochs
+    cfg.train_cfg.update(max_epochs=recipe.epochs, val_interval=params.val_interval)
+    cfg.train_cfg.pop('dynamic_intervals', None)
+    if recipe.close_mosaic_epochs and params.val_interval > 1:
+        cfg.train_cfg.dynamic_intervals = [(recipe.epochs - recipe.close_mosaic_epochs, 1)]
+    cfg.optim_wrapper.optimizer.lr = recipe.lr
+    if 'batch_size_per_gpu' in cfg.optim_wrapper.optimizer:
+        cfg.optim_wrapper.optimizer.batch_size_per_gpu = params.samples_per_gpu
+    cfg.default_hooks.param_scheduler.update(
+        max_epochs=recipe.epochs,
+        lr_factor=recipe.lr_factor,
+        warmup_epochs=recipe.warmup_iters / recipe.iters_per_epoch,
+        warmup_mim_iter=recipe.warmup_iters)
+    hooks = []
+    for hook in cfg.custom_hooks:
+        if hook['type'] == 'EMAHook':
+            hook.update(momentum=recipe.ema_momentum, gamma=recipe.ema_gamma)
+        elif hook['type'] == 'mmdet.PipelineSwitchHook':
+            if not recipe.close_mosaic_epochs:
+                continue
+            hook['switch_epoch'] = recipe.epochs - recipe.close_mosaic_epochs
+        hooks.append(hook)
+    cfg.custom_hooks = hooks
+
+
+def _set_image_size(cfg: ConfigDict, size: Size) -> None:
+    cfg.img_scale = size
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        set_pipeline_size(loader.dataset.pipeline, size)
+    for hook in cfg.custom_hooks:
+        set_pipeline_size(hook.get('switch_pipeline', ()), size)
+
+
+def _set_runtime(cfg: ConfigDict, task: TrainingTask, recipe: Recipe, size: Size, precision: str) -> None:
+    params = task.params
+    test_cfg = cfg.model.test_cfg
+    cfg.custom_imports = dict(imports=['ymir.progress_hook', 'ymir.checkpoint_hook'], allow_failed_imports=False)
+    cfg.default_hooks.checkpoint = dict(
+        type='YmirCheckpointHook',
+        config_file=task.package_config_file,
+        model_name=task.model.name,
+        img_size=size,
+        max_keep_ckpts=params.max_keep_checkpoints,
+        evaluate_config=dict(conf_thr=float(test_cfg.score_thr), iou_thr=float(test_cfg.nms.iou_threshold)))
+    cfg.default_hooks.logger = dict(type='LoggerHook', interval=min(recipe.iters_per_epoch, MAX_LOG_INTERVAL))
+    cfg.custom_hooks += [
+        dict(type='YmirProgressHook', scaled_loss=precision == 'fp16'),
+        dict(type='MemoryFormatHook', memory_format='channels_last'),
+    ]
+    if params.patience:
+        cfg.custom_hooks.append(
+            dict(type='EarlyStoppingHook', monitor='coco/bbox_mAP', rule='greater', patience=params.patience))
+    cfg.val_cfg = dict(type='ValLoop', fp16=precision != 'fp32')
+    cfg.visualizer.vis_backends = [
+        dict(type='LocalVisBackend'),
+        dict(type='TensorboardVisBackend', save_dir=str(task.tensorboard_dir))
+    ]
+    cfg.vis_backends = cfg.visualizer.vis_backends
+    if task.device == 'cpu':
+        cfg.env_cfg.dist_cfg = dict(backend='gloo')
+    cfg.log_level = params.log_level.upper()
+    cfg.load_from = str(task.load_from) if task.load_from else None
+    cfg.randomness = dict(seed=params.seed, diff_rank_seed=True)
+    cfg.find_unused_parameters = params.find_unused_parameters
+
+
+def _package_config(complete: Config, task: TrainingTask) -> Config:
+    """What inference needs, in the words of public mmyolo."""
+    package = ConfigDict(copy.deepcopy({key: complete[key] for key in PACKAGE_KEYS if key in complete}))
+    loader, visualizer = package.test_dataloader, package.visualizer
+    loader.dataset.update(ann_file='annotations.json', data_prefix=dict(img='images/'))
+    loader.update(batch_size=1, num_workers=2, persistent_workers=True, pin_memory=False)
+    if loader.dataset.get('batch_shapes_cfg'):
+        loader.dataset.batch_shapes_cfg.batch_size = 1
+    visualizer.vis_backends = [dict(type='LocalVisBackend')]
+    package.test_evaluator = dict(
+        type='mmdet.CocoMetric', proposal_nums=(100, 1, 10), ann_file='annotations.json', metric=task.params.metric)
+    package.env_cfg.dist_cfg = dict(backend='nccl')
+    package.load_from, package.log_level = None, 'INFO'
+    return Config(
+        dict(
+            package,
+            model_name=task.model.name,
+            class_names=task.class_names,
+            num_classes=len(task.class_names),
+            img_scale=tuple(complete.img_scale),
+            test_pipeline=loader.dataset.pipeline,
+            val_dataloader=loader,
+            val_evaluator=package.test_evaluator,
+            val_cfg=dict(type='ValLoop')))

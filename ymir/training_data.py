@@ -1,0 +1,200 @@
+"""The images and boxes of a training: converted, counted, shown in one table, and split where no validation set is given.
+
+The platform hands over empty index files without a word (contract section a.6), and a first data set often has no
+validation part. Then a tenth of the training images is held out, chosen by a hash of their paths, so that the same data
+gives the same split on every machine.
+"""
+import hashlib
+import json
+import logging
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+
+import rich.box
+from rich.console import Console
+from rich.table import Table
+
+from ymir_exc.atomic import write_text_atomically
+from ymir_exc.code import ExecutorReturnCode
+from ymir_exc.dataset_convert import Findings, SplitReport, convert_dataset_to_coco
+
+from ymir.errors import TaskError
+
+logger = logging.getLogger('ymir')
+
+HELD_OUT_SHARE = 0.1
+LOG_WIDTH = 120
+MAX_CLASS_ROWS = 40
+MAX_FINDINGS = 5  # of each kind and set, in the log
+
+Coco = Dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The two sets of a training, as COCO files with absolute image paths.
+
+    Args:
+        train_file: Annotations to train on.
+        val_file: Annotations to validate on.
+        image_sizes: (width, height) of each training image.
+    """
+
+    train_file: Path
+    val_file: Path
+    image_sizes: Tuple[Tuple[int, int], ...]
+
+    @property
+    def num_train(self) -> int:
+        return len(self.image_sizes)
+
+    def cache_bytes(self, max_size: int) -> int:
+        """Memory for the pixels of all training images.
+
+        Args:
+            max_size: The longer side is shrunk to this.
+
+        Returns:
+            Bytes, with some room for what belongs to each image.
+        """
+        total = 4096
+        for width, height in self.image_sizes:
+            ratio = min(max_size / max(width, height, 1), 1)
+            total += int((width * ratio + 1) * (height * ratio + 1)) * 3 + 64
+        return total
+
+
+def prepare_training_data(class_names: Sequence[str],
+                          annotation_dir: Path,
+                          progress: Optional[Callable[[float], None]] = None) -> TrainingData:
+    """Convert, check and count the data of the task, and print a table of it.
+
+    Args:
+        class_names: Classes of the task.
+        annotation_dir: Where a split made here is written.
+        progress: Called with the share of images that are read.
+
+    Returns:
+        The data.
+
+    Raises:
+        TaskError: 300002 if there is no training image.
+    """
+    report = convert_dataset_to_coco(
+        cat_id_from_zero=True, progress=progress and (lambda done, total: progress(done / max(total, 1))))
+    splits = report.splits
+    print_summary(splits, class_names)
+    if not splits['train'].num_images:
+        raise TaskError(
+            ExecutorReturnCode.RC_EXEC_DATASET_ERROR,
+            f'The training set is empty ({splits["train"].num_listed} images listed, none usable): choose a training '
+            'data set with images, and set export_format to ark:raw so that the platform hands them over.')
+    train_file, val_file = Path(splits['train'].ann_file), Path(splits['val'].ann_file)
+    train = _read(train_file)
+    has_val_objects = bool(splits['val'].num_boxes)
+    if not splits['val'].num_images:
+        train, val = hold_out(train)
+        logger.warning(
+            'The validation set is empty: %d training images are validated on instead, and %d are trained on. Choose a '
+            'validation data set to measure on images of your own choice.', len(val['images']), len(train['images']))
+        train_file, val_file = annotation_dir / 'train_split.json', annotation_dir / 'val_split.json'
+        write_text_atomically(train_file, json.dumps(train))
+        write_text_atomically(val_file, json.dumps(val))
+        has_val_objects = bool(val['annotations'])
+    if not train['annotations']:
+        logger.warning('No training image has a labelled object: the model can only learn to find nothing.')
+    if not has_val_objects:
+        logger.warning('No validation image has a labelled object: mAP cannot be measured and is written as 0, and the '
+                       'best stage is the newest one.')
+    return TrainingData(train_file, val_file, tuple((image['width'], image['height']) for image in train['images']))
+
+
+def _read(path: Path) -> Coco:
+    with open(path, encoding='utf-8') as file:
+        return json.load(file)
+
+
+def hold_out(coco: Coco) -> Tuple[Coco, Coco]:
+    """Split a set by a hash of the image paths.
+
+    Args:
+        coco: The whole set, with at least one image.
+
+    Returns:
+        A set to train on and one of about a tenth to validate on; a single image is in both.
+    """
+    images = sorted(coco['images'], key=lambda image: hashlib.sha1(image['file_name'].encode()).hexdigest())
+    count = max(round(HELD_OUT_SHARE * len(images)), 1)
+    held, rest = images[:count], images[count:] or images[:1]
+    return _subset(coco, rest), _subset(coco, held)
+
+
+def _subset(coco: Coco, images: List[Dict[str, Any]]) -> Coco:
+    ids = {image['id'] for image in images}
+    annotations = [annotation for annotation in coco['annotations'] if annotation['image_id'] in ids]
+    return dict(coco, images=images, annotations=annotations)
+
+
+def print_summary(splits: Mapping[str, SplitReport], class_names: Sequence[str]) -> None:
+    """Print one table about both sets, and what was left out of them.
+
+    Args:
+        splits: Reports of `train` and `val`.
+        class_names: Classes of the task.
+    """
+    reports = [splits['train'], splits['val']]
+    table = Table(title='Data', title_justify='left', box=rich.box.ASCII)
+    for name in ('', 'training', 'validation'):
+        table.add_column(name, justify='right' if name else 'left')
+    rows = [
+        ('images listed', lambda split: split.num_listed),
+        ('images used', lambda split: split.num_images),
+        ('images without objects', lambda split: split.num_empty_images),
+        ('images skipped', lambda split: split.skipped_images.count),
+        ('width (min, median, max)', lambda split: _numbers(split.image_widths)),
+        ('height (min, median, max)', lambda split: _numbers(split.image_heights)),
+        ('boxes', lambda split: split.num_boxes),
+        ('boxes dropped', lambda split: split.dropped_boxes.count),
+        ('boxes clipped', lambda split: split.clipped_boxes.count),
+    ]
+    for name, value in rows:
+        table.add_row(name, *(str(value(split)) for split in reports))
+    for name in class_names[:MAX_CLASS_ROWS]:
+        table.add_row(f'  {name}', *(str(split.boxes_per_class.get(name, 0)) for split in reports))
+    if len(class_names) > MAX_CLASS_ROWS:
+        table.add_row(f'  and {len(class_names) - MAX_CLASS_ROWS} more classes', '', '')
+    print_plain(table)
+    for split, title in zip(reports, ('training', 'validation')):
+        for what, findings in (('Skipped image', split.skipped_images), ('Dropped box', split.dropped_boxes)):
+            _log_findings(f'{what} of the {title} set', findings)
+        missing = [name for name in class_names if not split.boxes_per_class.get(name)]
+        if missing and split.num_boxes:
+            logger.warning('No %s image shows: %s', title, ', '.join(missing[:MAX_CLASS_ROWS]))
+
+
+def _log_findings(title: str, findings: Findings) -> None:
+    for finding in findings.examples[:MAX_FINDINGS]:
+        logger.warning('%s: %s', title, finding)
+    if findings.count > MAX_FINDINGS:
+        reasons = ', '.join(f'{reason}: {count}' for reason, count in findings.by_reason.items())
+        logger.warning('%s: %d in all (%s)', title, findings.count, reasons)
+
+
+def _numbers(values: Sequence[int]) -> str:
+    return ', '.join(map(str, values))
+
+
+def print_table(title: str, rows: Sequence[Tuple[str, str]]) -> None:
+    """Print a table of what and how much to the log."""
+    table = Table(title=title, title_justify='left', show_header=False, box=rich.box.ASCII)
+    for name, value in rows:
+        table.add_row(name, value)
+    print_plain(table)
+
+
+def print_plain(table: Table) -> None:
+    """Print a table without escape codes, since the log is shown as it is."""
+    Console(width=LOG_WIDTH, no_color=True, highlight=False, force_terminal=False).print(table)
+    sys.stdout.flush()

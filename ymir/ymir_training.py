@@ -1,0 +1,208 @@
+"""The training task: data, config and weights are made ready, then tools/dist_train.sh trains.
+
+tools/train.py knows nothing of the platform; the hooks that the config names write progress, checkpoints and result.yaml.
+With the environment variable YMIR_CPU_PROCESSES=N a task without GPU trains in N processes over gloo.
+"""
+import logging
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, List, Optional, Sequence
+
+# `python ymir/ymir_training.py` puts ymir/ on the import path, where its modules would be found under second names.
+sys.path[:] = [str(Path(__file__).resolve().parents[1]), *sys.path[1:]]
+
+import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
+import torch
+from mmengine.config import Config
+
+from ymir_exc.atomic import write_text_atomically
+from ymir_exc.code import ExecutorReturnCode
+from ymir_exc.env import EnvConfig, get_current_env
+from ymir_exc.progress import YmirStage
+from ymir_exc.util import get_merged_config
+
+from ymir.checkpoint_hook import clear_models_dir
+from ymir.errors import TaskError, run_task
+from ymir.params import TrainingParams, load_params
+from ymir.pretrained import prepare_initial_weights
+from ymir.progress import write_progress
+from ymir.runtime_env import PROJECT_ROOT, configure_logging, prepare_environment, select_devices
+from ymir.training_config import (TrainingConfig, TrainingTask, available_cpus, modify_mmengine_config,
+                                  parse_cfg_options)
+from ymir.training_data import prepare_training_data, print_table
+from ymir.weights import choose_training_weights
+from ymir.zoo import find_model
+
+logger = logging.getLogger('ymir')
+
+CPU_PROCESSES_VARIABLE = 'YMIR_CPU_PROCESSES'
+RUN_CONFIG = 'run_config.py'
+DETECTION_TYPES = ('', '0', '2')  # 0 is what platforms before the key mean
+
+
+def main() -> None:
+    """Train as config.yaml and env.yaml of the task say."""
+    env = get_current_env()
+    config = get_merged_config()
+    params = load_params(TrainingParams, config.param)
+    configure_logging(params.log_level)
+    write_progress(YmirStage.PREPROCESS, 0.0)
+    _check_object_type(config.param.get('object_type'))
+    model = find_model(params.model_name)
+    options = parse_cfg_options(params.cfg_options)
+    arguments = split_arguments(params.args_options)
+    select_devices(params.gpu_ids)
+    task_dir = Path(env.output.root_dir) / 'ymir_training'
+    data = prepare_training_data(params.class_names, task_dir,
+                                 lambda share: write_progress(YmirStage.PREPROCESS, share / 2))
+    task = TrainingTask(
+        params=params,
+        model=model,
+        data=data,
+        num_processes=max(len(params.gpu_ids), 1) if params.gpu_ids else cpu_processes(),
+        device=find_device(len(params.gpu_ids)),
+        models_dir=Path(env.output.models_dir),
+        tensorboard_dir=Path(env.output.tensorboard_dir))
+    resuming = '--resume' in arguments or bool(options.get('resume'))
+    clear_models_dir(task.models_dir, keep=resuming)
+    training = modify_mmengine_config(Config.fromfile(model.config), task)
+    if not resuming and 'load_from' not in options:
+        training.run.load_from = initial_weights(task, training, env, task_dir)
+    show_recipe(task, training)
+    write_text_atomically(task.models_dir / task.package_config_file, training.package.pretty_text)
+    run_config = task_dir / RUN_CONFIG
+    write_text_atomically(run_config, training.run.pretty_text)
+    write_progress(YmirStage.PREPROCESS, 1.0)
+    train(run_config, task, arguments)
+    if not Path(env.output.training_result_file).is_file():
+        raise TaskError(
+            ExecutorReturnCode.RC_CMD_CONTAINER_ERROR,
+            f'The training ended without writing {env.output.training_result_file}: no epoch was validated. Check '
+            'args_options and cfg_options.')
+    write_progress(YmirStage.POSTPROCESS, 1.0)
+
+
+def _check_object_type(object_type: Any) -> None:
+    """Only detection is offered, whatever the project on the platform is about."""
+    if object_type is not None and str(object_type) not in DETECTION_TYPES:
+        raise TaskError(
+            ExecutorReturnCode.RC_EXEC_OBJECT_TYPE_ERROR,
+            f'object_type is {object_type!r}; this image trains detectors (object_type 2). Use it in a project of that type.')
+
+
+def split_arguments(text: str) -> List[str]:
+    """Split the `args_options` of a user as a shell would.
+
+    Args:
+        text: E.g. `--resume --amp`.
+
+    Returns:
+        Arguments for tools/train.py.
+
+    Raises:
+        TaskError: 300001 if a quote is not closed.
+    """
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise TaskError(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
+                        f'Bad value in config.yaml, args_options: {text!r}: {error}; close every quote.') from error
+
+
+def cpu_processes() -> int:
+    """How many processes train where there is no GPU."""
+    text = os.environ.get(CPU_PROCESSES_VARIABLE, '1')
+    if not text.isdigit() or int(text) < 1:
+        raise TaskError(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
+                        f'The environment variable {CPU_PROCESSES_VARIABLE} is {text!r}; allowed is 1 or more.')
+    return int(text)
+
+
+def find_device(num_gpus: int) -> str:
+    """The kind of device that the task trains on.
+
+    Args:
+        num_gpus: GPUs that the platform gave; 0 means CPU.
+
+    Returns:
+        'cuda' or 'cpu'.
+
+    Raises:
+        TaskError: 300102 if torch sees fewer GPUs.
+    """
+    if not num_gpus:
+        return 'cpu'
+    visible = torch.cuda.device_count()
+    if visible < num_gpus:
+        raise TaskError(
+            ExecutorReturnCode.RC_EXEC_NO_GPU,
+            f'The task was given {num_gpus} GPUs, torch {torch.__version__} sees {visible}: check that the container was '
+            'started with --gpus and that the driver fits the CUDA version of this image, or set gpu_count to 0.')
+    return 'cuda'
+
+
+def initial_weights(task: TrainingTask, training: TrainingConfig, env: EnvConfig, task_dir: Path) -> Optional[str]:
+    """Choose and fit what the training starts from.
+
+    Args:
+        task: The task.
+        training: Its config.
+        env: Paths of the platform.
+        task_dir: Where the fitted weights are written.
+
+    Returns:
+        Path of the fitted weights, None for random ones.
+    """
+    params = task.params
+    chosen = choose_training_weights(params.pretrained_model_params, task.model.stem, params.pretrained == 'auto',
+                                     env.input.models_dir)
+    if chosen.checkpoint is None:
+        return None
+    target = task_dir / 'initial_weights.pth'
+    return str(prepare_initial_weights(chosen, training.run, task.model.name, target))
+
+
+def show_recipe(task: TrainingTask, training: TrainingConfig) -> None:
+    """Print what will be done."""
+    loader = training.run.train_dataloader
+    devices = f'{task.num_processes} x {task.device}' if task.num_processes > 1 else task.device
+    print_table('Recipe', [
+        ('model', f'{task.model.name} ({task.model.stem})'),
+        ('input', '{}x{}'.format(*training.img_size)),
+        ('device', f'{devices}, {training.precision}, {loader.num_workers} loader workers each'),
+        *training.recipe.rows(),
+    ])
+
+
+def train(run_config: Path, task: TrainingTask, arguments: Sequence[str]) -> None:
+    """Run tools/dist_train.sh to its end.
+
+    Args:
+        run_config: The complete config.
+        task: The task.
+        arguments: Further arguments of tools/train.py.
+
+    Raises:
+        subprocess.CalledProcessError: It failed; why, the process that failed has recorded.
+    """
+    environ = dict(os.environ, PYTHON=sys.executable)
+    processes = task.num_processes
+    if task.device == 'cpu':
+        environ['CUDA_VISIBLE_DEVICES'] = '-1'
+        if processes > 1:
+            environ.setdefault('OMP_NUM_THREADS', str(max(available_cpus() // processes, 1)))
+        else:
+            processes = 0
+    command = [
+        'bash', str(PROJECT_ROOT / 'tools' / 'dist_train.sh'), str(run_config), str(processes), '--work-dir',
+        str(task.models_dir), *arguments
+    ]
+    subprocess.run(command, check=True, env=environ)
+
+
+if __name__ == '__main__':
+    prepare_environment()
+    run_task('training', main)
