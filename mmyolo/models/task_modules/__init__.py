@@ -1,1 +1,5 @@
+"""Assigners and box coders."""
+from .assigners import BatchTaskAlignedAssigner
+from .coders import YOLOv5BBoxCoder
 
+__all__ = ['BatchTaskAlignedAssigner', 'YOLOv5BBoxCoder']

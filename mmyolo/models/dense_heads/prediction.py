@@ -1,0 +1,225 @@
+"""From the raw maps of a dense YOLO head to boxes, for a whole batch at once; every head predicts through here.
+
+The definition, per image: sigmoid scores, times objectness where there is one; of each prior the classes, or the best class,
+above `score_thr`; the best `nms_pre` of those; boxes mapped to the original image; those with both sides above
+`min_bbox_size`; NMS; the best `max_per_img`; boxes clamped to the image.
+
+The work: logits are compared first, so that only priors that can yield a box are gathered, activated and decoded, and
+all images share one NMS. Nothing loops over images or boxes and nothing is changed in place, so that gradients flow. A
+device is waited for only where a number of results must be known: once per level, for the scores, and in NMS.
+"""
+import math
+from dataclasses import dataclass, replace
+from itertools import accumulate, repeat
+from typing import Callable, List, Mapping, NamedTuple, Optional, Sequence
+
+import torch
+from torch import Tensor
+
+from mmyolo.ops.nms import batched_nms
+
+# Rounding a logit or the threshold to half precision moves either by less than this, relative to its size. Scores
+# are compared with the threshold itself afterwards.
+_LOGIT_SLACK = 0.01
+
+
+class Detections(NamedTuple):
+    """Boxes of one image, best first."""
+    bboxes: Tensor
+    """(n, 4) xyxy in pixels."""
+    scores: Tensor
+    """(n,) in (0, 1)."""
+    labels: Tensor
+    """(n,) int64."""
+    priors: Tensor
+    """(n,) int64, the prior each box comes from, counted over levels, rows, columns and anchors."""
+
+
+@dataclass(frozen=True)
+class BatchDetections:
+    """Boxes of a batch in a few flat tensors, by image and best first.
+
+    Attributes:
+        bboxes, scores, labels, priors: as in `Detections`, of all images.
+        images: (n,) int64, ascending, the image of each box.
+        batch_size: images in the batch.
+    """
+    bboxes: Tensor
+    scores: Tensor
+    labels: Tensor
+    priors: Tensor
+    images: Tensor
+    batch_size: int
+
+    def __getitem__(self, keep) -> 'BatchDetections':
+        return self._apply(lambda tensor: tensor[keep])
+
+    def to(self, device: torch.device) -> 'BatchDetections':
+        """Moves the boxes, which costs five copies however many images there are."""
+        return self._apply(lambda tensor: tensor.to(device))
+
+    def split(self) -> List[Detections]:
+        """Returns the boxes of each image."""
+        counts = torch.bincount(self.images, minlength=self.batch_size).tolist()
+        fields = (self.bboxes, self.scores, self.labels, self.priors)
+        return [Detections(*image) for image in zip(*(field.split(counts) for field in fields))]
+
+    def _apply(self, change: Callable[[Tensor], Tensor]) -> 'BatchDetections':
+        fields = (self.bboxes, self.scores, self.labels, self.priors, self.images)
+        return BatchDetections(*map(change, fields), self.batch_size)
+
+
+def detect(cls_scores: Sequence[Tensor],
+           bbox_preds: Sequence[Tensor],
+           objectnesses: Optional[Sequence[Tensor]],
+           mlvl_priors: Sequence[Tensor],
+           strides: Sequence[int],
+           decode: Callable[[Tensor, Tensor, Tensor], Tensor],
+           batch_img_metas: Sequence[dict],
+           cfg: Mapping,
+           rescale: bool = True,
+           with_nms: bool = True) -> BatchDetections:
+    """Predicts the boxes of a batch.
+
+    Args:
+        cls_scores: per level (B, A * C, H, W) logits of A anchors and C classes.
+        bbox_preds: per level (B, A * D, H, W) what `decode` makes boxes of.
+        objectnesses: per level (B, A, H, W) logits, or None for a head without.
+        mlvl_priors: per level (H * W * A, 2 or 4) points or anchors by row, column, anchor.
+        strides: stride of each level.
+        decode: (priors (M, 2 or 4), predictions (1, M, D), strides (M,)) -> (1, M, 4) boxes, xyxy in input pixels.
+        batch_img_metas: per image `ori_shape` (height, width); to rescale also `scale_factor` (width, height) and, if the
+            image was padded at its top or left, `pad_param` (top, bottom, left, right).
+        cfg: `multi_label` (False: one box per prior), `score_thr` (-1), `nms_pre` (100000), `min_bbox_size` (-1), `nms`
+            (None: no suppression), `max_per_img` (-1: all), `yolox_style` (False; True lifts `max_per_img`).
+        rescale: return boxes in pixels of the original images, else of the input.
+        with_nms: False returns what would enter NMS.
+
+    Returns:
+        The boxes.
+    """
+    first_priors = accumulate(map(len, mlvl_priors), initial=0)
+    levels = zip(cls_scores, bbox_preds, objectnesses or repeat(None), mlvl_priors, strides, first_priors)
+    possible = [_possible(*level, cfg.get('score_thr', -1)) for level in levels]
+    boxes = _decide(possible, decode, cfg, len(cls_scores[0]))
+    boxes = _best_first(boxes)
+    boxes = _cap(boxes, cfg.get('nms_pre', 100000))
+    if rescale:
+        boxes = _rescale(boxes, batch_img_metas)
+    if cfg.get('min_bbox_size', -1) >= 0:
+        sides = boxes.bboxes[:, 2:] - boxes.bboxes[:, :2]
+        boxes = boxes[(sides > cfg['min_bbox_size']).all(1)]
+    if with_nms:
+        max_per_img = -1 if cfg.get('yolox_style', False) else cfg.get('max_per_img', -1)
+        boxes = _suppress(boxes, cfg.get('nms'), max_per_img)
+    return _clamp(boxes, batch_img_metas)
+
+
+class _Possible(NamedTuple):
+    """Priors of one level that can yield a box, K in all, by image."""
+    scores: Tensor
+    """(K, C) scores, objectness included."""
+    preds: Tensor
+    """(K, D) box predictions."""
+    priors: Tensor
+    """(K, 2 or 4) points or anchors."""
+    strides: Tensor
+    """(K,) strides."""
+    indices: Tensor
+    """(K,) indices of the priors, counted over the levels."""
+    images: Tensor
+    """(K,) indices of their images."""
+
+
+def _possible(cls_score: Tensor, bbox_pred: Tensor, objectness: Optional[Tensor], priors: Tensor, stride: int,
+              first_prior: int, score_thr: float) -> _Possible:
+    """Gathers the priors of one level whose logits do not rule out a score above the threshold."""
+    batch_size, _, height, width = cls_score.shape
+    cells = height * width
+    anchors = len(priors) // cells
+    cls_score = cls_score.reshape(batch_size, anchors, -1, cells)
+    bbox_pred = bbox_pred.reshape(batch_size, anchors, -1, cells)
+    least = _least_logit(score_thr)
+    mask = cls_score.detach().amax(2) > least  # (B, A, H * W)
+    if objectness is not None:
+        objectness = objectness.reshape(batch_size, anchors, cells)
+        mask &= objectness.detach() > least
+    image, cell, anchor = mask.transpose(1, 2).nonzero().unbind(1)
+
+    scores = cls_score[image, anchor, :, cell].float().sigmoid()
+    if objectness is not None:
+        scores = scores * objectness[image, anchor, cell].float().sigmoid()[:, None]
+    place = cell * anchors + anchor
+    strides = priors.new_full((len(place), ), stride)
+    return _Possible(scores, bbox_pred[image, anchor, :, cell].float(), priors[place], strides, place + first_prior, image)
+
+
+def _least_logit(score_thr: float) -> float:
+    """A logit just below that of the threshold; a product of scores is above the threshold only if both are."""
+    if not 0 < score_thr < 1:
+        return -math.inf if score_thr <= 0 else math.inf
+    logit = math.log(score_thr / (1 - score_thr))
+    return logit - _LOGIT_SLACK * max(1, abs(logit))
+
+
+def _decide(levels: Sequence[_Possible], decode: Callable, cfg: Mapping, batch_size: int) -> BatchDetections:
+    """Makes a box of each score above the threshold, or of the best score of each prior; by level and image."""
+    scores, preds, priors, strides, indices, images = map(torch.cat, zip(*levels))
+    score_thr = cfg.get('score_thr', -1)
+    if cfg.get('multi_label', False) and scores.shape[1] > 1:
+        row, labels = (scores > score_thr).nonzero().unbind(1)
+        scores = scores[row, labels]
+    else:
+        scores, labels = scores.max(1)
+        row = (scores > score_thr).nonzero().squeeze(1)
+        scores, labels = scores[row], labels[row]
+    bboxes = decode(priors, preds[None], strides)[0]
+    return BatchDetections(bboxes[row], scores, labels, indices[row], images[row], batch_size)
+
+
+def _best_first(boxes: BatchDetections) -> BatchDetections:
+    """Orders by image and descending score; equal scores keep the order of priors and classes."""
+    order = boxes.scores.detach().argsort(descending=True, stable=True)
+    return boxes[order[boxes.images[order].argsort(stable=True)]]
+
+
+def _cap(boxes: BatchDetections, limit: int) -> BatchDetections:
+    """Keeps the first `limit` boxes of each image, all if it is negative."""
+    if limit < 0 or len(boxes.scores) <= limit:
+        return boxes
+    count = torch.bincount(boxes.images, minlength=boxes.batch_size)
+    rank = torch.arange(len(boxes.images), device=count.device) - (count.cumsum(0) - count)[boxes.images]
+    return boxes[rank < limit]
+
+
+def _suppress(boxes: BatchDetections, nms: Optional[Mapping], max_per_img: int) -> BatchDetections:
+    """Runs NMS within each class of each image, or each image if `nms` is `class_agnostic`."""
+    if nms is None:
+        return _cap(boxes, max_per_img)
+    keep = batched_nms(
+        boxes.bboxes.detach(),
+        boxes.scores.detach(),
+        boxes.labels,
+        boxes.images,
+        boxes.batch_size,
+        nms['iou_threshold'],
+        max_per_img=max_per_img,
+        class_agnostic=nms.get('class_agnostic', False))
+    return boxes[torch.cat(keep)]
+
+
+def _rescale(boxes: BatchDetections, batch_img_metas: Sequence[dict]) -> BatchDetections:
+    """Maps boxes from the padded and resized input to the original image."""
+    frames = []
+    for meta in batch_img_metas:
+        top, _, left, _ = meta.get('pad_param', (0, 0, 0, 0))
+        frames.append((left, top, *meta['scale_factor']))
+    frames = boxes.bboxes.new_tensor(frames).reshape(-1, 4)[boxes.images]
+    return replace(boxes, bboxes=(boxes.bboxes - frames[:, :2].repeat(1, 2)) / frames[:, 2:].repeat(1, 2))
+
+
+def _clamp(boxes: BatchDetections, batch_img_metas: Sequence[dict]) -> BatchDetections:
+    """Clamps boxes to the original image."""
+    sizes = boxes.bboxes.new_tensor([(meta['ori_shape'][1], meta['ori_shape'][0]) for meta in batch_img_metas])
+    sizes = sizes.reshape(-1, 2)[boxes.images].repeat(1, 2)
+    return replace(boxes, bboxes=torch.minimum(boxes.bboxes.clamp(min=0), sizes))

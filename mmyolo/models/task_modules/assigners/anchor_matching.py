@@ -1,0 +1,68 @@
+"""Which anchors, in which cells, answer for which boxes in YOLOv5: by shape alone, in the box's cell and two neighbours.
+
+All levels are matched at once. Unlike public mmyolo, a cell never lies outside its map: a box centred exactly on the right or
+bottom edge belongs to the last cell.
+"""
+from typing import List, NamedTuple, Sequence, Tuple
+
+import torch
+from torch import Tensor
+
+
+class AnchorMatches(NamedTuple):
+    """Pairs of an anchor in a cell and a box, ordered by level, side, anchor, box; M in all.
+
+    Where the same anchor of the same cell occurs twice, the later pair has the last word on its objectness.
+    """
+    counts: List[int]
+    """Pairs per level."""
+    level: Tensor
+    """(M,) level."""
+    anchor: Tensor
+    """(M,) anchor within the level."""
+    gt: Tensor
+    """(M,) row of the box."""
+    x: Tensor
+    """(M,) column of the cell."""
+    y: Tensor
+    """(M,) row of the cell."""
+    bboxes: Tensor
+    """(M, 4) box in cells: centre relative to the cell's corner, width and height."""
+
+
+def match_anchors(gt_bboxes: Tensor, anchors: Tensor, featmap_sizes: Sequence[Tuple[int, int]], sides: Tensor,
+                  shape_thr: float, neighbor_thr: float) -> AnchorMatches:
+    """Matches boxes with anchors.
+
+    Args:
+        gt_bboxes: (N, 4) centre x, centre y, width, height as parts of the input's width and height.
+        anchors: (L, A, 2) widths and heights in cells of their level.
+        featmap_sizes: height and width of the map of each level.
+        sides: (5, 2) the cell itself and the steps x, y that lead to a centre from its left, upper, right and lower
+            neighbour.
+        shape_thr: a box matches an anchor when neither side is this many times longer or shorter.
+        neighbor_thr: a neighbour joins when the centre is nearer than this many cells to it.
+
+    Returns:
+        The matches.
+    """
+    num_levels = len(anchors)
+    sizes = anchors.new_tensor([(w, h) for h, w in featmap_sizes])[:, None]  # (L, 1, 2)
+    centre, extent = gt_bboxes[:, :2] * sizes, gt_bboxes[:, 2:] * sizes  # (L, N, 2)
+
+    ratio = extent[:, None] / anchors[:, :, None]  # (L, A, N, 2)
+    fits = torch.maximum(ratio, 1 / ratio).amax(-1) < shape_thr
+
+    from_end = sizes - centre
+    near_start = (centre % 1 < neighbor_thr) & (centre > 1)  # (L, N, 2): left, upper
+    near_end = (from_end % 1 < neighbor_thr) & (from_end > 1)  # right, lower
+    reached = torch.cat((torch.ones_like(near_start[..., :1]), near_start, near_end), dim=-1)  # (L, N, 5)
+    reached = reached.transpose(1, 2)[:, :, None]  # (L, 5, 1, N)
+
+    level, side, anchor, gt = (fits[:, None] & reached).nonzero().unbind(1)
+    centre = centre[level, gt]
+    cell = (centre - sides[side] * neighbor_thr).long()
+    cell = torch.minimum(cell.clamp(min=0), sizes[level, 0].long() - 1)
+    bboxes = torch.cat((centre - cell, extent[level, gt]), dim=-1)
+    counts = torch.bincount(level, minlength=num_levels).tolist()
+    return AnchorMatches(counts, level, anchor, gt, cell[:, 0], cell[:, 1], bboxes)

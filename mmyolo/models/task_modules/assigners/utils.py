@@ -1,0 +1,64 @@
+"""Steps that assigners share: which points lie in a box, who gets a point that several boxes want, plain IoU."""
+from typing import Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def select_candidates_in_gts(priors_points: Tensor, gt_bboxes: Tensor, eps: float = 1e-9) -> Tensor:
+    """Marks the points that lie inside a box.
+
+    Args:
+        priors_points: (N, 2) points x, y.
+        gt_bboxes: (B, G, 4) boxes, xyxy.
+        eps: least distance of a point to every side.
+
+    Returns:
+        (B, G, N) 1 where the point lies inside the box, else 0, of the boxes' type.
+    """
+    x, y = priors_points[:, 0], priors_points[:, 1]
+    x1, y1, x2, y2 = gt_bboxes[..., None].unbind(-2)  # (B, G, 1) each
+    horizontal = torch.minimum(x - x1, x2 - x)
+    vertical = torch.minimum(y - y1, y2 - y)
+    return (torch.minimum(horizontal, vertical) > eps).to(gt_bboxes.dtype)
+
+
+def select_highest_overlaps(pos_mask: Tensor, overlaps: Tensor, num_gt: int) -> Tuple[Tensor, Tensor, Tensor]:
+    """Gives every prior that several boxes claim to the box it overlaps most, claimant or not.
+
+    Args:
+        pos_mask: (B, G, N) 1 where the box claims the prior.
+        overlaps: (B, G, N) overlaps of boxes and priors.
+        num_gt: G.
+
+    Returns:
+        (B, N) index of the box of each prior (0 for background), (B, N) how many boxes the prior has (0 or 1),
+        (B, G, N) the claims that are left.
+    """
+    contested = pos_mask.sum(dim=-2, keepdim=True) > 1
+    best = F.one_hot(overlaps.argmax(dim=1), num_gt).transpose(1, 2).to(pos_mask.dtype)
+    pos_mask = torch.where(contested, best, pos_mask)
+    return pos_mask.argmax(dim=-2), pos_mask.sum(dim=-2), pos_mask
+
+
+def yolov6_iou_calculator(bbox1: Tensor, bbox2: Tensor, eps: float = 1e-9) -> Tensor:
+    """IoU of every box of one set with every box of another.
+
+    Args:
+        bbox1: (B, M, 4) boxes, xyxy.
+        bbox2: (B, N, 4) boxes, xyxy.
+        eps: what keeps the union from zero.
+
+    Returns:
+        (B, M, N) overlaps.
+    """
+    bbox1, bbox2 = bbox1.unsqueeze(2), bbox2.unsqueeze(1)
+    area1, area2 = (_area(box[..., :2], box[..., 2:]) for box in (bbox1, bbox2))
+    inter = _area(torch.maximum(bbox1[..., :2], bbox2[..., :2]), torch.minimum(bbox1[..., 2:], bbox2[..., 2:]))
+    return inter / (area1 + area2 - inter + eps)
+
+
+def _area(top_left: Tensor, bottom_right: Tensor) -> Tensor:
+    width, height = (bottom_right - top_left).clamp(min=0).unbind(-1)
+    return width * height
