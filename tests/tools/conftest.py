@@ -1,0 +1,5 @@
+"""Makes the small data sets of tests/configs importable."""
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / 'configs'))
