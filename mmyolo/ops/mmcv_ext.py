@@ -1,8 +1,8 @@
 """A stand-in for `mmcv._ext`, so that mmcv.ops and all of mmdet import without compiled operators.
 
 mmcv asks its extension for every operator when it is imported, and calls few. Here the ones that detectors need are
-written in PyTorch (OPERATORS); any other exists by name and says, when called, how to get it. A compiled extension, where
-there is one, is left alone.
+written in PyTorch (OPERATORS); any other exists by name and says, when called, how to get it. A compiled extension,
+where there is one, is left alone.
 """
 import importlib
 import importlib.machinery
@@ -26,8 +26,8 @@ class _StandIn(types.ModuleType):
         def missing(*args, **kwargs):
             raise NotImplementedError(
                 f'The operator {name!r} of mmcv is not compiled here and has no PyTorch version in mmyolo.ops. '
-                'To use it, compile mmcv: '
-                'MMCV_WITH_OPS=1 pip install --force-reinstall --no-deps --no-build-isolation --no-binary onedl-mmcv onedl-mmcv')
+                'To use it, compile mmcv: MMCV_WITH_OPS=1 pip install --force-reinstall --no-deps '
+                '--no-build-isolation --no-binary onedl-mmcv onedl-mmcv')
 
         missing.__name__ = name
         return missing
@@ -49,4 +49,6 @@ def install_mmcv_ext() -> bool:
             module.__file__ = __file__
             vars(module).update(OPERATORS)
             sys.modules[NAME] = module
+            if 'mmcv' in sys.modules:
+                sys.modules['mmcv']._ext = module
     return isinstance(module, _StandIn)

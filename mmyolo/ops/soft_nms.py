@@ -15,7 +15,7 @@ def softnms(boxes: Tensor, scores: Tensor, dets: Tensor, iou_threshold: float, s
     Args:
         boxes: (N, 4) xyxy.
         scores: (N,).
-        dets: (N, 5), written in place: the first n rows become xyxy and final score of the kept, in the order of taking.
+        dets: (N, 5), written in place: the first n rows become xyxy and final score of the kept, in the order taken.
         iou_threshold: overlap from which the naive and the linear method lower a score.
         sigma: of the Gaussian method.
         min_score: a candidate whose score falls below goes.

@@ -89,7 +89,8 @@ class BaseBackbone(BaseModule, metaclass=ABCMeta):
             setting: the stage's row of the table.
         """
 
-    def make_stage_plugins(self, plugins: Union[dict, List[dict]], stage_idx: int, setting: Sequence) -> List[nn.Module]:
+    def make_stage_plugins(self, plugins: Union[dict, List[dict]], stage_idx: int,
+                           setting: Sequence) -> List[nn.Module]:
         """Builds the plugins of a stage, whose channels are int(setting[1] * widen_factor).
 
         Args:

@@ -44,7 +44,7 @@ def gt_instances_preprocess(batch_gt_instances: Union[Tensor, Sequence[InstanceD
         batch_size: images in the batch.
 
     Returns:
-        (batch_size, G, 1 + box_dim) rows of label, box; G is the largest number of boxes of an image, 0 if none has any.
+        (batch_size, G, 1 + box_dim) rows of label, box; G is the largest number of boxes of an image.
     """
     if not isinstance(batch_gt_instances, Tensor):
         return _pad_instances(batch_gt_instances)
@@ -55,7 +55,7 @@ def gt_instances_preprocess(batch_gt_instances: Union[Tensor, Sequence[InstanceD
     order = image.argsort(stable=True)
     image, rows = image[order], rows[order]
     count = torch.bincount(image, minlength=batch_size)  # (B,)
-    place = torch.arange(len(rows), device=rows.device) - (count.cumsum(0) - count)[image]  # (N,) place within its image
+    place = torch.arange(len(rows), device=rows.device) - (count.cumsum(0) - count)[image]  # (N,) within the image
     padded = rows.new_zeros((batch_size, int(count.max()), rows.shape[1] - 1))
     padded[image, place] = rows[:, 1:]
     return padded

@@ -3,7 +3,7 @@ from torch import nn
 
 
 class TorchConvInit:
-    """A mixin before `BaseModule`: without `init_cfg`, convolutions start from PyTorch's default and norms stay as built.
+    """A mixin before `BaseModule`: without `init_cfg`, convolutions start from PyTorch's default, norms as built.
 
     mmcv's `ConvModule` draws Kaiming weights when it is built; the published recipes train from PyTorch's default.
     """
