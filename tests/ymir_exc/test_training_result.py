@@ -1,0 +1,239 @@
+"""result.yaml, held against the platform's rules."""
+import time
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from tests.ymir_exc import platform_rules as rules
+from ymir_exc import result_writer as rw
+from ymir_exc.code import ExecutorReturnCode
+from ymir_exc.errors import ConfigError, ModelFileError, ResultError
+
+
+def result(task):
+    assert rules.result_yaml_violations(task.result_file) == []
+    return yaml.safe_load(task.result_file.read_text())
+
+
+def test_the_form_of_the_contract(task):
+    task.add_model('epoch_20.pth')
+    task.add_model('epoch-40/epoch_40.pth')
+    task.add_model('epoch_40/cfg.py')
+    task.add_model('attachments/plots/pr.png')
+    rw.write_model_stage('epoch_20', ['epoch_20.pth'], mAP=0.377, timestamp=1700000100)
+    rw.write_model_stage('epoch-40', ['epoch-40/epoch_40.pth', 'cfg.py'], dict(mAP=0.413, mAR=0.55, tp=41),
+                         timestamp=1700000200, evaluate_config=dict(conf_thr=0.005, iou_thr='0.5'),
+                         attachments=dict(plots=['pr.png']), fp=9, fn=12)
+    assert result(task) == dict(
+        best_stage_name='epoch_40', mAP=0.413,
+        model_stages=dict(
+            epoch_20=dict(stage_name='epoch_20', files=['epoch_20.pth'], timestamp=1700000100, mAP=0.377),
+            epoch_40=dict(stage_name='epoch_40', files=['epoch-40/epoch_40.pth', 'cfg.py'], timestamp=1700000200,
+                          mAP=0.413, mAR=0.55, tp=41, fp=9, fn=12)),
+        evaluate_config=dict(conf_thr=0.005, iou_thr=0.5), attachments=dict(plots=['pr.png']))
+    assert task.result_file.read_text().isascii()
+
+
+def test_write_training_result(task):
+    before = int(time.time())
+    rw.write_training_result(stage_name='best', files=[task.add_model('best.pt'), str(task.models / 'best.pt')],
+                             evaluation_result=dict(maskAP=0.8, boxAP=0.9))
+    written = result(task)
+    timestamp = written['model_stages']['best'].pop('timestamp')
+    assert before <= timestamp <= time.time()
+    assert written == dict(best_stage_name='best', maskAP=0.8,
+                           model_stages=dict(best=dict(stage_name='best', files=['best.pt'], maskAP=0.8, boxAP=0.9)))
+
+
+@pytest.mark.parametrize('value', [
+    0.25, '0.25', np.float32(0.25), np.float64(0.25), np.array(0.25), np.array([[0.25]]), torch.tensor(0.25),
+    torch.tensor([0.25], dtype=torch.float64), torch.tensor(0.25, dtype=torch.bfloat16, requires_grad=True)
+])
+def test_numbers_of_every_library(task, value):
+    task.add_model('a.pth')
+    rw.write_model_stage('a', ['a.pth'], dict(mAP=value, extra=value), evaluate_config=dict(iou=value), tp=np.int64(3),
+                         fp=torch.tensor(4), fn='5', timestamp=np.float64(1700000000.9))
+    stage = result(task)['model_stages']['a']
+    assert (stage['mAP'], stage['tp'], stage['fp'], stage['fn'], stage['timestamp']) == (0.25, 3, 4, 5, 1700000000)
+    assert type(stage['mAP']) is float and type(stage['tp']) is int
+    assert np.ravel(stage['extra']).astype(float).tolist() == [0.25]
+
+
+@pytest.mark.parametrize('value', [0, 0.0, 1, '1.0', np.float32(0)])
+def test_the_ends_of_the_range_are_metrics(task, value):
+    task.add_model('a.pth')
+    rw.write_model_stage('a', ['a.pth'], mAP=value)
+    assert result(task)['mAP'] == float(value)
+
+
+GOOD = dict(stage_name='b', files=['a.pth'], mAP=0.5)
+
+
+@pytest.mark.parametrize('changes, error, words', [
+    (dict(mAP=float('nan')), ResultError, 'mAP is nan'),
+    (dict(mAP=-1), ResultError, 'mAP is -1.0; the platform accepts 0 to 1'),
+    (dict(mAP=1.0001), ResultError, 'mAP is 1.0001'),
+    (dict(mAP=np.float32('inf')), ResultError, 'mAP is inf'),
+    (dict(mAP=True), ResultError, 'mAP must be one number'),
+    (dict(mAP='good'), ResultError, "mAP must be one number, not 'good'"),
+    (dict(mAP=np.ones(3)), ResultError, 'mAP must be one number'),
+    (dict(mAP=None), ResultError, 'no metric: one of maskAP, mIoU, mAP is needed; there are: none'),
+    (dict(mAP=None, evaluation_result=dict(mAR=0.5)), ResultError, 'there are: mAR'),
+    (dict(evaluation_result=dict(mAR=float('nan'))), ResultError, 'mAR is nan'),
+    (dict(evaluation_result=dict(files=1)), ResultError, "'files', which is no metric"),
+    (dict(tp=-1), ResultError, 'tp is -1'),
+    (dict(fp=2**31), ResultError, 'fp is 2147483648'),
+    (dict(fn=1.5), ResultError, 'fn is 1.5'),
+    (dict(timestamp=1700000000000), ResultError, 'not milliseconds'),
+    (dict(timestamp=float('nan')), ResultError, 'timestamp is nan'),
+    (dict(stage_name=''), ResultError, "stage name ''"),
+    (dict(stage_name='epoch 1'), ResultError, "stage name 'epoch 1'"),
+    (dict(stage_name='1st'), ResultError, "stage name '1st'"),
+    (dict(stage_name='a@b'), ResultError, "stage name 'a@b'"),
+    (dict(stage_name='a' * 101), ResultError, '100 characters'),
+    (dict(evaluate_config=dict(iou='0.5:0.95:0.05')), ResultError, r"evaluate_config\['iou'\]"),
+    (dict(evaluate_config=dict(iou=None)), ResultError, r"evaluate_config\['iou'\]"),
+    (dict(attachments=dict(plots=None)), ResultError, r"attachments\['plots'\]"),
+    (dict(attachments=dict(plots='x.png')), ResultError, r"attachments\['plots'\]"),
+    (dict(attachments=dict(plots=['x.png'])), ModelFileError, 'plots/x.png is not a regular file'),
+    (dict(files=[]), ModelFileError, 'files is empty'),
+    (dict(files='a.pth'), ModelFileError, "must be a list of paths, not 'a.pth'"),
+    (dict(files=['b.pth']), ModelFileError, 'b.pth is not a regular file'),
+    (dict(files=['folder']), ModelFileError, 'folder is not a regular file'),
+    (dict(files=['link.pth']), ModelFileError, 'or a link'),
+    (dict(files=['linked/a.pth']), ModelFileError, 'or a link'),
+    (dict(files=['../env.yaml']), ModelFileError, 'lies outside'),
+    (dict(files=['/etc/hostname']), ModelFileError, 'lies outside'),
+    (dict(files=['result.yaml']), ModelFileError, 'belongs to the platform'),
+])
+def test_what_the_platform_rejects_is_refused_and_the_file_stays(task, changes, error, words):
+    task.add_model('a.pth')
+    task.add_model('folder/a.pth')
+    (task.models / 'link.pth').symlink_to(task.models / 'a.pth')
+    (task.models / 'linked').symlink_to(task.models / 'folder')
+    rw.write_model_stage('first', ['a.pth'], mAP=0.1)
+    before = task.result_file.read_bytes()
+    with pytest.raises(error, match=words) as caught:
+        rw.write_model_stage(**{**GOOD, **changes})
+    assert task.result_file.read_bytes() == before
+    assert isinstance(caught.value, ValueError) and caught.value.code in ExecutorReturnCode.__members__.values()
+
+
+def test_upper_case_counters_and_harmless_extra_metrics(task):
+    task.add_model('a.pth')
+    rw.write_model_stage('a', ['a.pth'], dict(mAP=0.5, TP=1, FP=2, FN=3, mAP_50=-1.0, mAP_75=float('nan'),
+                                              classes=dict(cat=np.float32(0.5))))
+    stage = result(task)['model_stages']['a']
+    del stage['timestamp']
+    assert stage == dict(stage_name='a', files=['a.pth'], mAP=0.5, tp=1, fp=2, fn=3, mAP_50=-1.0,
+                         classes=dict(cat=0.5))
+
+
+@pytest.mark.parametrize('stages, best', [
+    ([('a', 0.5, 10), ('b', 0.4, 20)], 'a'),
+    ([('a', 0.5, 10), ('b', 0.5, 20)], 'b'),
+    ([('b', 0.5, 10), ('a', 0.5, 10)], 'a'),  # of equal metric and second, the one written later
+    ([('a', 0.5, 10), ('b', 0.5, 10), ('a', 0.5, 10)], 'a'),
+    ([('a', 0.0, 10)], 'a'),
+])
+def test_the_best_stage(task, stages, best):
+    for name, metric, timestamp in stages:
+        rw.write_model_stage(name, [task.add_model('a.pth')], mAP=metric, timestamp=timestamp)
+    assert result(task)['best_stage_name'] == best
+
+
+def test_the_main_metric_is_the_first_of_its_order(task):
+    task.add_model('a.pth')
+    rw.write_model_stage('a', ['a.pth'], dict(mAP=0.9, maskAP=0.3))
+    rw.write_model_stage('b', ['a.pth'], dict(mAP=0.1, maskAP=0.4))
+    written = result(task)
+    assert (written['best_stage_name'], written['maskAP']) == ('b', 0.4)
+
+
+def test_eleven_stages_are_kept_and_the_files_of_the_evicted_go(task):
+    task.add_model('cfg.py')
+    for index in range(14):
+        name = f'epoch_{index}'
+        rw.write_model_stage(name, [task.add_model(f'{name}.pth'), 'cfg.py'], mAP=0.9 if index == 1 else 0.1,
+                             timestamp=1700000000)
+        assert rules.result_yaml_violations(task.result_file) == []
+    written = result(task)
+    kept = [1, *range(4, 14)]
+    assert list(written['model_stages']) == [f'epoch_{index}' for index in kept]
+    assert written['best_stage_name'] == 'epoch_1'
+    names = sorted(path.name for path in task.models.iterdir())
+    assert names == sorted([f'epoch_{index}.pth' for index in kept] + ['cfg.py', 'result.yaml'])
+
+
+def test_a_stage_whose_file_has_vanished_is_left_out(task, caplog):
+    rw.write_model_stage('a', [task.add_model('a.pth')], mAP=0.9)
+    (task.models / 'a.pth').unlink()
+    rw.write_model_stage('b', [task.add_model('b.pth')], mAP=0.5)
+    assert list(result(task)['model_stages']) == ['b']
+    assert 'stage a is left out' in caplog.text
+
+
+@pytest.mark.parametrize('text', ['', 'a: [', '- x', 'model_stages: 3', 'model_stages: {a: 1, b: {files: [a.pth]}}'])
+def test_a_broken_result_yaml_is_replaced(task, text):
+    task.result_file.write_text(text)
+    rw.write_model_stage('a', [task.add_model('a.pth')], mAP=0.9)
+    assert list(result(task)['model_stages']) == ['a']
+
+
+def test_each_call_states_the_attachments_and_evaluate_config_of_the_whole_result(task):
+    task.add_model('attachments/plots/pr.png')
+    rw.write_model_stage('a', [task.add_model('a.pth')], mAP=0.9, attachments=dict(plots=['pr.png']),
+                         evaluate_config=dict(iou=0.5))
+    rw.write_model_stage('b', ['a.pth'], mAP=0.9)
+    assert set(result(task)) == {'best_stage_name', 'mAP', 'model_stages'}
+
+
+def test_stages_are_removed_before_their_files(task):
+    for name in 'abc':
+        rw.write_model_stage(name, [task.add_model(f'{name}.pth')], mAP=0.5, evaluate_config=dict(iou=0.5))
+    rw.remove_model_stages(['c', 'unknown'])
+    written = result(task)
+    assert (list(written['model_stages']), written['best_stage_name']) == (['a', 'b'], 'b')
+    assert written['evaluate_config'] == dict(iou=0.5)
+    assert (task.models / 'c.pth').exists()
+    rw.remove_model_stages(['a', 'b'])
+    assert not task.result_file.exists()
+    rw.remove_model_stages(['a'])
+
+
+@pytest.mark.parametrize('protocol, ymir_version, stages', [
+    ('1.1.0', None, True), ('1.0.0', None, True), (1.0, None, True), ('2.0.0', None, True), ('0.9.9', None, False),
+    (None, None, False), ('', None, False), (None, '1.2.0', True), (None, '1.1.9', False)
+])
+def test_protocol_versions(task, monkeypatch, protocol, ymir_version, stages):
+    task.write_env(protocol_version=protocol)
+    if ymir_version:
+        monkeypatch.setenv('YMIR_VERSION', ymir_version)
+    assert rw.multiple_model_stages_supportable() is stages
+    rw.write_model_stage('a', [task.add_model('b.pth'), task.add_model('a.py')], mAP=np.float32(0.5))
+    written = result(task)
+    if stages:
+        assert written['best_stage_name'] == 'a'
+    else:
+        assert written == dict(model=['b.pth', 'a.py'], map=0.5)
+
+
+def test_a_bad_protocol_version_is_named(task):
+    task.write_env(protocol_version='newest')
+    with pytest.raises(ConfigError, match="protocol_version in env.yaml is 'newest'"):
+        rw.multiple_model_stages_supportable()
+
+
+def test_the_old_form_holds_the_best_model(task):
+    task.write_env(protocol_version=None)
+    rw.write_model_stage('one', [task.add_model('one/one.pth'), task.add_model('cfg.py')], mAP=0.4)
+    assert result(task) == dict(model=['one/one.pth', 'cfg.py'], map=0.4)
+    rw.write_model_stage('two', [task.add_model('two.pth')], mAP=0.3)
+    assert result(task) == dict(model=['one/one.pth', 'cfg.py'], map=0.4)
+    rw.write_model_stage('three', [task.add_model('three.pth')], mAP=0.4)
+    assert result(task) == dict(model=['three.pth'], map=0.4)
+    (task.models / 'three.pth').unlink()
+    rw.write_model_stage('four', ['two.pth'], mAP=0.0)
+    assert result(task) == dict(model=['two.pth'], map=0.0)
