@@ -16,6 +16,8 @@ CLOSE_MOSAIC_SHARE = 0.15
 EMA_WINDOW_SHARE = 0.05
 # ... and approaches that reach over this share.
 EMA_RAMP_SHARE = 0.1
+# A run of a few steps still averages over some of them.
+MAX_EMA_MOMENTUM = 0.2
 # Below this many epochs a change of pipeline costs more (workers start anew) than it brings.
 MIN_EPOCHS_TO_CLOSE_MOSAIC = 5
 
@@ -119,5 +121,5 @@ def make_recipe(num_images: int,
         lr_factor=base.lr_factor,
         warmup_iters=max(min(warmup, round(WARMUP_SHARE * total)), 1),
         close_mosaic_epochs=closing if epochs >= MIN_EPOCHS_TO_CLOSE_MOSAIC else 0,
-        ema_momentum=min(max(base.ema_momentum, 1 / (EMA_WINDOW_SHARE * total)), 1.0),
+        ema_momentum=min(max(base.ema_momentum, 1 / (EMA_WINDOW_SHARE * total)), MAX_EMA_MOMENTUM),
         ema_gamma=max(min(base.ema_gamma, round(EMA_RAMP_SHARE * total)), 1))

@@ -54,11 +54,12 @@ def _preference(path: Path) -> Tuple:
             path.stem)
 
 
+def _is_trainable(path: Path) -> bool:
+    return not (EXCLUDED_FOLDERS.intersection(path.relative_to(CONFIG_ROOT).parts) or any(word in path.stem for word in EXCLUDED_WORDS))
+
+
 def _model_configs() -> List[Path]:
-    return [
-        path for path in CONFIG_ROOT.rglob('*_coco.py')
-        if not EXCLUDED_FOLDERS.intersection(path.parts) and not any(word in path.stem for word in EXCLUDED_WORDS)
-    ]
+    return [path for path in CONFIG_ROOT.rglob('*_coco.py') if _is_trainable(path)]
 
 
 @lru_cache(maxsize=None)
@@ -72,7 +73,7 @@ def _names() -> Dict[str, Path]:
             if words[length - 1] not in QUALIFIERS:
                 names.setdefault('_'.join(words[:length]), path)
     for path in sorted(CONFIG_ROOT.rglob('*.py'), key=_preference):
-        if '_base_' not in path.parts:
+        if _is_trainable(path):
             names[_normalize(path.stem)] = path  # a full name means its own file, whatever short name it equals
     return names
 
@@ -109,7 +110,7 @@ def _by_path(name: str) -> 'Path | None':
         return None
     for base in (PROJECT_ROOT, CONFIG_ROOT):
         path = (base / name).resolve()
-        if path.is_file() and CONFIG_ROOT in path.parents:
+        if path.is_file() and CONFIG_ROOT in path.parents and _is_trainable(path):
             return path
     return None
 

@@ -1,0 +1,71 @@
+"""A task's folders as the platform makes them, and its rules for what comes back (contract sections c.1 and d)."""
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Dict, Sequence, Tuple
+
+import yaml
+
+from ymir.local.prepare import Task, hyper_parameters, prepare_training
+from ymir.local.sample_data import LabelledImage, generate
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+TINY = dict(
+    img_size=64, max_epochs=2, samples_per_gpu=4, workers_per_gpu=0, precision='fp32', cfg_options='model.backbone.widen_factor=0.125 '
+    'model.neck.widen_factor=0.125 model.bbox_head.head_module.widen_factor=0.125')
+
+
+def tiny_data(folder: Path, count: int = 12) -> Sequence[LabelledImage]:
+    return generate(folder, count, 2, (64, 96), (1, 2), (0.3, 0.6), 2)
+
+
+def tiny_task(folder: Path, num_train: int = 8, num_val: int = 4, **edits: Any) -> Task:
+    images = tiny_data(folder / 'data', max(num_train + num_val, 1))
+    return prepare_training(folder / 'task', ['one', 'two'], images[:num_train], images[num_train:num_train + num_val],
+                            hyper_parameters('training', {**TINY, **edits}))
+
+
+def environment(task: Task, **extra: str) -> Dict[str, str]:
+    return dict(os.environ, DEFAULT_ENV_FILE_PATH=str(task.in_dir / 'env.yaml'), OMP_NUM_THREADS='1', **extra)
+
+
+def run_start(task: Task, cwd: Path, **extra: str) -> subprocess.CompletedProcess:
+    """Run start.py with stdout and stderr in one stream, as the platform's log has them."""
+    return subprocess.run([sys.executable, str(REPOSITORY / 'ymir' / 'start.py')],
+                          env=environment(task, **extra),
+                          cwd=cwd,
+                          stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT,
+                          text=True,
+                          timeout=300)
+
+
+def read_monitor(task: Task) -> Tuple[float, int, int, str]:
+    """Percent, state, code and message, parsed as strictly as the platform does."""
+    columns = task.monitor_file.read_text(encoding='utf-8').split('\n')[0].strip().split('\t')
+    assert 4 <= len(columns) <= 6
+    assert columns[0] == task.task_id
+    float(columns[1])
+    percent, state = float(columns[2]), int(columns[3])
+    assert 0 <= percent <= 1 and state in range(5)
+    return percent, state, int(columns[4]) if len(columns) > 4 else 0, columns[5] if len(columns) > 5 else ''
+
+
+def check_result(task: Task) -> Dict[str, Any]:
+    """Apply the platform's rules to result.yaml (section d.2)."""
+    models = task.out_dir / 'models'
+    result = yaml.safe_load((models / 'result.yaml').read_text(encoding='utf-8'))
+    stages = result['model_stages']
+    assert result['best_stage_name'] in stages and len(stages) <= 11
+    for name, stage in stages.items():
+        assert stage['stage_name'] == name and name.isidentifier()
+        assert isinstance(stage['timestamp'], int) and 0 < stage['timestamp'] < 2**31
+        assert isinstance(stage['mAP'], float) and 0 <= stage['mAP'] <= 1
+        assert isinstance(stage['files'], list) and stage['files']
+        for file in stage['files']:
+            path = models / file
+            assert path.is_file() and not path.is_symlink() and path.stat().st_size > 0, path
+    assert all(math.isfinite(float(value)) for value in result['evaluate_config'].values())
+    return result

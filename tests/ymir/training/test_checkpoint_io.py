@@ -1,0 +1,101 @@
+"""Checkpoints as data, and head weights class by class."""
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+
+from ymir.checkpoint_io import adapt_state_dict, class_names_of, load_checkpoint
+from ymir.errors import TaskError
+
+
+class Reduced:
+    """Pickles to a call."""
+
+    def __init__(self, function, *arguments):
+        self.call = (function, arguments)
+
+    def __reduce__(self):
+        return self.call
+
+
+def save(path, **content):
+    torch.save(content, path)
+    return path
+
+
+def test_what_mmengine_writes_is_loaded(tmp_path):
+    path = save(
+        tmp_path / 'a.pth',
+        state_dict={'module.w': torch.ones(2)},
+        meta=dict(mAP=np.float64(0.5), seed=np.int64(3), dataset_meta=dict(classes=('a', 'b'))),
+        message_hub=dict(log_scalars=dict(loss=HistoryBuffer([1.0, 2.0], [1, 1]))))
+    checkpoint = load_checkpoint(path)
+    assert list(checkpoint['state_dict']) == ['w']
+    assert class_names_of(checkpoint) == ['a', 'b']
+    assert checkpoint['message_hub']['log_scalars']['loss'].current() == 2.0
+
+
+def test_a_bare_state_dict_is_loaded(tmp_path):
+    torch.save({'w': torch.ones(1)}, tmp_path / 'a.pth')
+    checkpoint = load_checkpoint(tmp_path / 'a.pth')
+    assert checkpoint['state_dict']['w'].item() == 1 and class_names_of(checkpoint) is None
+
+
+@pytest.mark.parametrize('call', [(print, 'executed'), (eval, '1'), (getattr, HistoryBuffer, '__init__'),
+                                  (getattr, {}, 'clear')])
+def test_code_in_a_checkpoint_is_not_run(tmp_path, capsys, call):
+    path = save(tmp_path / 'a.pth', state_dict={'w': torch.ones(1)}, meta=Reduced(*call))
+    with pytest.raises(TaskError, match='could run code') as caught:
+        load_checkpoint(path)
+    assert caught.value.code == 300004
+    assert 'executed' not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('content', [b'', b'garbage', b'PK\x03\x04 half a zip'])
+def test_a_broken_file_is_named(tmp_path, content):
+    path = tmp_path / 'a.pth'
+    path.write_bytes(content)
+    with pytest.raises(TaskError, match='a.pth') as caught:
+        load_checkpoint(path)
+    assert caught.value.code == 300004
+
+
+def test_a_file_without_weights_is_named(tmp_path):
+    with pytest.raises(TaskError, match='holds no weights'):
+        load_checkpoint(save(tmp_path / 'a.pth', epoch=3))
+
+
+def rows(values):
+    return torch.tensor(values, dtype=torch.float32)[:, None]
+
+
+def test_rows_of_shared_classes_are_copied():
+    """One block and no other rows, as in YOLOv8's branch for classes."""
+    source = {'cls': rows([10, 11, 12]), 'stem': rows([1, 2])}
+    initial = {'cls': rows([-1, -2]), 'stem': rows([0, 0])}
+    result = adapt_state_dict(source, initial, {'cls': 1}, ['cat', 'dog', 'Bus'], ['bus', 'tree'])
+    assert result.state_dict['cls'][:, 0].tolist() == [12, -2]
+    assert result.state_dict['stem'][:, 0].tolist() == [1, 2]
+    assert (result.loaded, result.remapped, result.fresh, result.shared_classes) == (['stem'], ['cls'], [], ['bus'])
+
+
+def test_rows_in_blocks_per_anchor_are_copied():
+    """Two anchors of box, objectness (5 rows) and classes, as in YOLOv5."""
+    source = {'pred': rows([*range(0, 7), *range(100, 107)])}
+    initial = {'pred': rows([-1] * 16)}
+    result = adapt_state_dict(source, initial, {'pred': 2}, ['a', 'b'], ['b', 'c', 'a'])
+    assert result.state_dict['pred'][:, 0].tolist() == [0, 1, 2, 3, 4, 6, -1, 5, 100, 101, 102, 103, 104, 106, -1, 105]
+
+
+def test_the_same_number_of_classes_in_another_order_is_mapped_too():
+    result = adapt_state_dict({'cls': rows([1, 2])}, {'cls': rows([0, 0])}, {'cls': 1}, ['a', 'b'], ['b', 'a'])
+    assert result.state_dict['cls'][:, 0].tolist() == [2, 1]
+
+
+def test_without_class_names_equal_shapes_are_taken_and_others_start_fresh():
+    initial = {'cls': rows([0, 0]), 'stem': rows([0])}
+    result = adapt_state_dict({'cls': rows([1, 2]), 'stem': rows([5])}, initial, {'cls': 1}, None, ['a', 'b'])
+    assert result.state_dict['cls'][:, 0].tolist() == [1, 2]
+    result = adapt_state_dict({'cls': rows([1, 2, 3]), 'stem': rows([5])}, initial, {'cls': 1}, None, ['a', 'b'])
+    assert result.fresh == ['cls'] and result.loaded == ['stem']
+    assert 'start fresh (cls)' in result.summary()

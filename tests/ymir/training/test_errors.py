@@ -1,0 +1,117 @@
+"""Every exception has a code and a sentence, and the last five lines of the log are ours."""
+import json
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import urllib.error
+
+import pytest
+import torch
+import yaml
+from PIL import UnidentifiedImageError
+
+from ymir.errors import ERROR_FILE_VARIABLE, ErrorRecord, TaskError, as_task_error, read_record, report
+from ymir_exc.code import ExecutorReturnCode as Code
+from ymir_exc.errors import DatasetError
+
+from .platform import REPOSITORY, environment, read_monitor, tiny_task
+
+
+@pytest.mark.parametrize('error, code, words', [
+    (TaskError(Code.RC_EXEC_MODEL_ERROR, 'a\tb\nc'), 300004, 'a b c'),
+    (DatasetError('line 3 of x'), 300002, 'line 3 of x'),
+    (torch.cuda.OutOfMemoryError('CUDA out of memory. Tried to allocate 20 GiB'), 300103, 'samples_per_gpu'),
+    (MemoryError(), 300103, 'main memory'),
+    (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), 300103, 'main memory'),
+    (RuntimeError('DataLoader worker (pid 7) is killed by signal: Bus error. It is possible'), 300103, 'shm_size'),
+    (RuntimeError('DataLoader worker (pid 7) is killed by signal: Killed. '), 300103, 'workers_per_gpu'),
+    (RuntimeError('No CUDA GPUs are available'), 300102, 'gpu_count'),
+    (RuntimeError('CUDA error: device-side assert triggered'), 300101, 'driver'),
+    (RuntimeError('cuDNN error: CUDNN_STATUS_NOT_INITIALIZED'), 300101, 'driver'),
+    (torch.distributed.DistBackendError('NCCL error in: x'), 300101, 'driver'),
+    (FloatingPointError('loss is nan'), 300201, 'learning_rate'),
+    (UnidentifiedImageError("cannot identify image file '/in/a.jpg'"), 300003, '/in/a.jpg'),
+    (pickle.UnpicklingError('bad'), 300004, 'weight file'),
+    (RuntimeError('Error(s) in loading state_dict for YOLO:'), 300004, 'weight file'),
+    (yaml.YAMLError('line 3'), 300001, 'line 3'),
+    (urllib.error.URLError('timed out'), 300301, 'downloaded'),
+    (socket.gaierror(-3, 'Temporary failure'), 300301, 'downloaded'),
+    (OSError(28, 'No space left on device', '/out/x'), 160004, 'No space'),
+    (KeyError('who knows'), 160004, "KeyError: 'who knows'"),
+    (ZeroDivisionError(), 160004, 'ZeroDivisionError'),
+])
+def test_mapping(error, code, words):
+    mapped = as_task_error(error)
+    assert mapped.code == code
+    assert words in mapped.sentence
+    assert '\n' not in mapped.sentence and '\t' not in mapped.sentence
+
+
+def test_a_known_error_is_found_below_others():
+    try:
+        try:
+            raise TaskError(Code.RC_EXEC_DATASET_ERROR, 'the cause')
+        except TaskError as error:
+            raise RuntimeError('CUDA error: a consequence') from error
+    except RuntimeError as error:
+        assert as_task_error(error).sentence == 'the cause'
+
+
+def test_the_words_of_a_loader_worker_are_its_last_line():
+    text = ('Caught ValueError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n'
+            '  File "x.py", line 1, in f\nValueError: image 7 is odd\n')
+    assert as_task_error(ValueError(text)).sentence == 'ValueError: image 7 is odd'
+
+
+def test_the_first_record_wins(tmp_path, monkeypatch, capsys):
+    path = tmp_path / 'error.json'
+    monkeypatch.setenv(ERROR_FILE_VARIABLE, str(path))
+    monkeypatch.setenv('RANK', '0')
+    report(TaskError(Code.RC_EXEC_NAN_ERROR, 'first'), 'rank 1')
+    report(TaskError(Code.RC_EXEC_CUDA_GPU_ERROR, 'second'), 'rank 0')
+    record = read_record(str(path))
+    assert (record.code, record.sentence, record.process) == (300201, 'first', 'rank 1')
+    assert os.listdir(tmp_path) == ['error.json']
+
+
+def test_a_record_cut_short_is_no_record(tmp_path):
+    path = tmp_path / 'error.json'
+    assert read_record(str(path)) is None
+    path.write_text(json.dumps({'code': 1})[:5])
+    assert read_record(str(path)) is None
+
+
+def test_the_trace_fits_what_the_platform_reads():
+    def deep(level):
+        if level:
+            deep(level - 1)
+        raise ValueError('x')
+
+    try:
+        deep(200)
+    except ValueError as error:
+        assert len(ErrorRecord.of(as_task_error(error), 'p').trace) <= 99
+
+
+def fail(task, code):
+    """Run Python code with the environment of a task, both streams in one."""
+    return subprocess.run([sys.executable, '-c', code], env=environment(task), cwd=REPOSITORY, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def test_the_outermost_process_speaks_last(tmp_path):
+    task = tiny_task(tmp_path, 1, 1)
+    code = ('from ymir.errors import run_task\nprint("no newline", end="")\n'
+            'def main():\n    raise MemoryError\nrun_task("training", main)')
+    done = fail(task, code)
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()[-5:]
+    assert lines[0].endswith('---- the task failed ----')
+    assert lines[1] == 'code:  300103 RC_EXEC_OOM'
+    assert 'main memory' in lines[2] and 'training' in lines[3]
+    assert '\x1b' not in done.stdout
+    percent, state, code, message = read_monitor(task)
+    assert (state, code) == (4, 300103) and 'main memory' in message
+    assert 'MemoryError' in task.monitor_file.read_text()

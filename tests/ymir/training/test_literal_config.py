@@ -1,0 +1,56 @@
+"""Dumped configs are data."""
+import pytest
+from mmengine.config import Config
+
+from ymir.errors import TaskError
+from ymir.literal_config import read_literal_config
+from ymir.zoo import models
+
+
+def write(tmp_path, text):
+    path = tmp_path / 'c.py'
+    path.write_text(text, encoding='utf-8')
+    return path
+
+
+def test_what_mmengine_dumps_is_read_back(tmp_path):
+    content = dict(
+        model=dict(type='A', scale=(1.5, -2), nested=[dict(a=None), {'b c': True, 1: 'x'}]), lr=1e-9, big=float('inf'),
+        names=('gelb', 'grün'), empty=dict(), one=(1, ))
+    path = tmp_path / 'c.py'
+    Config(content).dump(str(path))
+    assert read_literal_config(path) == content
+
+
+def test_every_model_config_survives_a_dump(tmp_path):
+    model = models()[0]
+    config = Config.fromfile(model.config)
+    path = tmp_path / 'c.py'
+    config.dump(str(path))
+    assert read_literal_config(path)['model'] == config.model.to_dict()
+
+
+@pytest.mark.parametrize('text', [
+    'import os', 'a = open("x")', 'a = [x for x in (1, 2)]', 'a = 1\nfor i in a: pass', 'a = b', 'a.b = 1', 'a = "x" * 9',
+    'a = f"{1}"', 'a = dict(**b)', 'a = dict(1)', 'def f(): pass', 'a = lambda: 1', 'print("executed")'
+])
+def test_code_is_refused(tmp_path, text, capsys):
+    with pytest.raises(TaskError) as caught:
+        read_literal_config(write(tmp_path, text))
+    assert caught.value.code == 300004 and 'c.py' in caught.value.sentence
+    assert capsys.readouterr().out == ''
+
+
+@pytest.mark.parametrize('text', ['a = (', 'a = \x00', ''])
+def test_broken_and_empty_files(tmp_path, text):
+    path = write(tmp_path, text)
+    if text:
+        with pytest.raises(TaskError, match='Cannot read the config'):
+            read_literal_config(path)
+    else:
+        assert read_literal_config(path) == {}
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(TaskError, match='gone.py'):
+        read_literal_config(tmp_path / 'gone.py')

@@ -1,0 +1,111 @@
+"""Typed parameters: what the web form and YAML 1.1 make of a value, and what the user reads about a bad one."""
+from pathlib import Path
+
+import pytest
+import yaml
+
+import ymir
+from ymir.errors import TaskError
+from ymir.params import PLATFORM_KEYS, InferParams, MiningParams, TrainingParams, load_params
+from ymir_exc.code import ExecutorReturnCode
+
+IMG_MAN = Path(ymir.__file__).parent / 'img-man'
+NAMES = dict(class_names=['cat', 'dog'])
+
+
+@pytest.mark.parametrize('cls, task', [(TrainingParams, 'training'), (MiningParams, 'mining'), (InferParams, 'infer')])
+def test_templates_are_the_defaults(cls, task):
+    template = yaml.safe_load((IMG_MAN / f'{task}-template.yaml').read_text(encoding='utf-8'))
+    assert template == cls.template()
+    assert not PLATFORM_KEYS.intersection(template)
+    # The web shows keys of at most 50 characters and cannot edit nested values.
+    assert all(len(key) <= 50 and not isinstance(value, (dict, list)) for key, value in template.items())
+    assert load_params(cls, {**NAMES, **template}) == load_params(cls, NAMES)
+
+
+def test_the_manifest_says_detection():
+    assert yaml.safe_load((IMG_MAN / 'manifest.yaml').read_text(encoding='utf-8')) == {'object_type': 2}
+
+
+@pytest.mark.parametrize('key, raw, value', [
+    ('samples_per_gpu', '16', 16),
+    ('samples_per_gpu', 16.0, 16),
+    ('workers_per_gpu', '0', 0),
+    ('learning_rate', '1e-3', 0.001),
+    ('learning_rate', '0.25', 0.25),
+    ('img_size', '320', 320),
+    ('img_size', '640,480', (640, 480)),
+    ('img_size', '640x480', (640, 480)),
+    ('img_size', [640, 480], (640, 480)),
+    ('img_size', 0, 0),
+    ('img_size', '', 0),
+    ('max_epochs', None, 100),
+    ('max_epochs', '  ', 100),
+    ('val_interval', 0, 1),
+    ('val_interval', '-5', 1),
+    ('precision', 'BF16', 'bf16'),
+    ('pretrained', False, 'none'),
+    ('pretrained', 'off', 'none'),
+    ('find_unused_parameters', 'true', True),
+    ('ymir_debug', '0', False),
+    ('gpu_id', 0, '0'),
+    ('class_names', [1, 'two'], ['1', 'two']),
+    ('log_level', 'INFO', 'info'),
+])
+def test_values_are_cast(key, raw, value):
+    assert getattr(load_params(TrainingParams, {**NAMES, key: raw}), key) == value
+
+
+@pytest.mark.parametrize('key, raw, words', [
+    ('samples_per_gpu', 0, ['0', 'greater than or equal to 1', '8']),
+    ('samples_per_gpu', True, ['True', 'boolean']),
+    ('samples_per_gpu', 'many', ["'many'", 'integer']),
+    ('learning_rate', 'nan', ["'nan'"]),
+    ('learning_rate', -1, ['-1', 'greater than or equal to 0']),
+    ('img_size', 20, ['20', '32 to 8192']),
+    ('img_size', 'large', ["'large'", 'width,height']),
+    ('img_size', True, ['True', '32 to 8192']),
+    ('precision', 'fp8', ["'fp8'", "'fp32'", "'bf16'", "'fp16'"]),
+    ('metric', 'segm', ["'segm'", "'bbox'"]),
+    ('max_keep_checkpoints', 10, ['10', 'less than or equal to 9']),
+    ('gpu_id', 'cuda:0', ["'cuda:0'", "'0,1'"]),
+    ('class_names', [], ['[]', 'at least 1']),
+    ('class_names', [True], ['quotes']),
+    ('class_names', ['a', 'a'], ['more than once: a']),
+])
+def test_bad_values_are_named(key, raw, words):
+    with pytest.raises(TaskError) as caught:
+        load_params(TrainingParams, {**NAMES, key: raw})
+    assert caught.value.code == ExecutorReturnCode.RC_EXEC_CONFIG_ERROR
+    for word in (key, *words):
+        assert word in caught.value.sentence
+
+
+def test_a_missing_class_list_is_named():
+    with pytest.raises(TaskError, match='lacks the key class_names'):
+        load_params(TrainingParams, {})
+
+
+def test_what_the_web_form_drops_takes_its_default():
+    params = load_params(MiningParams, NAMES)
+    assert (params.mining_algorithm, params.conf_threshold, params.iou_threshold) == ('entropy', 0.1, 0.65)
+    params = load_params(InferParams, NAMES)
+    assert (params.conf_threshold, params.iou_threshold) == (0.2, 0.65)
+
+
+def test_unknown_keys_are_warned_of_with_the_nearest_name(caplog):
+    load_params(TrainingParams, {**NAMES, 'max_epoch': 3, 'xyz': 1, 'shm_size': '16G', 'gpu_count': 1, 'git_url': 'x'})
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 2
+    assert 'max_epoch; did you mean max_epochs?' in messages[0]
+    assert 'xyz' in messages[1]
+
+
+def test_the_mining_keys_of_a_combined_run_are_no_surprise_to_inference(caplog):
+    load_params(InferParams, {**NAMES, 'mining_algorithm': 'random'})
+    assert not caplog.records
+
+
+@pytest.mark.parametrize('gpu_id, ids', [('', []), ('0', [0]), ('0,1,3', [0, 1, 3])])
+def test_gpu_ids(gpu_id, ids):
+    assert load_params(TrainingParams, {**NAMES, 'gpu_id': gpu_id}).gpu_ids == ids

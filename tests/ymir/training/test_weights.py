@@ -1,0 +1,98 @@
+"""Where weights come from, by rule."""
+import hashlib
+import os
+
+import pytest
+
+from ymir import weights
+from ymir.errors import TaskError
+from ymir.weights import choose_inference_model, choose_training_weights, public_checkpoints
+from ymir.zoo import models
+
+STEM = 'yolov8_n_syncbn_fast_8xb16-500e_coco'
+
+
+def make_files(folder, *names):
+    for name in names:
+        (folder / name).write_bytes(name.encode())
+    return [str(folder / name) for name in names]
+
+
+@pytest.fixture
+def public_dir(tmp_path, monkeypatch):
+    folder = tmp_path / 'weights'
+    folder.mkdir()
+    monkeypatch.setenv(weights.WEIGHTS_DIR_VARIABLE, str(folder))
+    return folder
+
+
+def test_the_package_comes_first_in_the_order_of_its_list(tmp_path, public_dir):
+    files = make_files(tmp_path, 'b.py', 'b.pth', 'a.pth')
+    os.utime(files[2], (2e9, 2e9))  # the newest, which must not matter
+    choice = choose_training_weights(files, STEM)
+    assert (choice.source, choice.checkpoint.name) == ('package', 'b.pth')
+
+
+def test_a_file_named_best_comes_before_others(tmp_path, public_dir):
+    files = make_files(tmp_path, 'epoch_12.pth', 'best_coco_bbox_mAP_epoch_9.pth')
+    assert choose_training_weights(files, STEM).checkpoint.name == 'best_coco_bbox_mAP_epoch_9.pth'
+
+
+def test_relative_paths_lie_in_the_models_directory(tmp_path, public_dir):
+    make_files(tmp_path, 'a.pt')
+    assert choose_training_weights(['a.pt'], STEM, models_dir=str(tmp_path)).checkpoint == tmp_path / 'a.pt'
+
+
+def test_a_package_without_weights_is_an_error(tmp_path, public_dir):
+    files = make_files(tmp_path, 'a.py') + [str(tmp_path / 'gone.pth')]
+    with pytest.raises(TaskError) as caught:
+        choose_training_weights(files, STEM)
+    assert caught.value.code == 300004 and 'gone.pth' in caught.value.sentence
+
+
+def test_public_weights_of_exactly_this_model(public_dir, monkeypatch, caplog):
+    caplog.set_level('INFO', 'ymir')
+    row = public_checkpoints()[STEM]
+    path = public_dir / row.file_name
+    path.write_bytes(b'weights')
+    head = hashlib.sha256(b'weights').hexdigest()[:8]
+    monkeypatch.setattr(weights, 'public_checkpoints', lambda: {STEM: weights.PublicCheckpoint(STEM, head, '', row.url)})
+    assert choose_training_weights([], STEM).checkpoint == path
+    assert str(path) in caplog.text
+    # The reference took the nearest name: yolov8_l trained from yolov8_s.
+    assert choose_training_weights([], STEM.replace('_n_', '_l_')).source == 'scratch'
+    assert choose_training_weights([], STEM, use_public=False).source == 'scratch'
+
+
+def test_damaged_public_weights_are_an_error(public_dir):
+    (public_dir / public_checkpoints()[STEM].file_name).write_bytes(b'half a file')
+    with pytest.raises(TaskError, match='88c11cdb') as caught:
+        choose_training_weights([], STEM)
+    assert caught.value.code == 300004
+
+
+def test_from_scratch_says_why(public_dir, caplog):
+    caplog.set_level('INFO', 'ymir')
+    assert choose_training_weights([], STEM).checkpoint is None
+    assert 'this image holds no' in caplog.text and 'from scratch' in caplog.text
+
+
+def test_the_table_of_public_checkpoints():
+    table = public_checkpoints()
+    assert len(table) > 40
+    for stem, row in table.items():
+        assert row.file_name.endswith(f'-{row.sha256_head}.pth') and len(row.sha256_head) == 8, stem
+        int(row.sha256_head, 16)
+    # Every released model of the zoo has its row; these were never released.
+    unreleased = {model.stem for model in models()} - set(table)
+    assert all('yolov5u' in stem or 'x-p6' in stem or 'syncbn_8xb16' in stem or 'detect' in stem for stem in unreleased)
+
+
+def test_inference_takes_weights_and_config(tmp_path):
+    files = make_files(tmp_path, 'm.onnx', 'm.py', 'm.pth')
+    model = choose_inference_model(files)
+    assert (model.checkpoint.name, model.config.name) == ('m.pth', 'm.py')
+    assert choose_inference_model(files[2:]).config is None
+    with pytest.raises(TaskError) as caught:
+        choose_inference_model([])
+    assert caught.value.code == 300004
