@@ -4,11 +4,11 @@
 centre and the size as fractions of the image. Bad data is treated as for coco.
 """
 import os
-from typing import List, Optional, Sequence
+from typing import Dict, List, Optional
 
 import yaml
 
-from ..annotations import annotation_format, make_reader
+from ..annotations import LabelledObject, annotation_format, make_reader
 from ..atomic import write_text_atomically
 from ..attribute_dict import AttributeDict
 from ..dataset_reader import index_file, read_index, split_to_dataset_type
@@ -28,7 +28,7 @@ def _link_images(assets_dir: str, link: str) -> None:
     os.symlink(assets_dir, link)
 
 
-def _label_line(item: Sequence, width: int, height: int) -> str:
+def _label_line(item: LabelledObject, width: int, height: int) -> str:
     centre_x, centre_y = (item.xmin + item.xmax) / 2 / width, (item.ymin + item.ymax) / 2 / height
     w, h = (item.xmax - item.xmin) / width, (item.ymax - item.ymin) / height
     return f'{item.class_id} {centre_x:.8g} {centre_y:.8g} {w:.8g} {h:.8g}\n'
@@ -36,12 +36,15 @@ def _label_line(item: Sequence, width: int, height: int) -> str:
 
 def _write_split(images: List[LabelledImage], assets_dir: str, out_dir: str) -> List[str]:
     """Write the label files; gives the images' paths below ``out_dir``."""
-    paths = []
+    paths: List[str] = []
+    sources: Dict[str, str] = {}  # label file -> image
     for image in images:
         relative = os.path.relpath(image.path, assets_dir)
         if relative.split(os.sep)[0] == os.pardir:
             raise DatasetError(f'{image.path} lies outside {assets_dir}, so the link to that folder does not reach it')
         label = os.path.splitext(os.path.join(out_dir, 'labels', relative))[0] + '.txt'
+        if sources.setdefault(label, image.path) != image.path:
+            raise DatasetError(f'{sources[label]} and {image.path} would share the label file {label}; rename one')
         write_text_atomically(label, ''.join(_label_line(item, image.width, image.height) for item in image.objects))
         paths.append(os.path.join(out_dir, 'images', relative))
     return paths
