@@ -143,6 +143,9 @@ def parse_cfg_options(text: str) -> Dict[str, Any]:
     except ValueError as error:
         raise TaskError(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
                         f'Bad value in config.yaml, cfg_options: {text!r}: {error}; close every quote.') from error
+    parsed = argparse.Namespace(options={})
+    by_rule = DictAction(['--cfg-options'], 'options')
+    options = {}
     for word in words:
         key, sign, value = word.partition('=')
         if not sign or not key:
@@ -150,9 +153,12 @@ def parse_cfg_options(text: str) -> Dict[str, Any]:
                 ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
                 f'Bad value in config.yaml, cfg_options: {word!r} is no key=value. Separate options by spaces and put '
                 'quotes around a value that holds some.')
-    parsed = argparse.Namespace(options={})
-    DictAction(['--cfg-options'], 'options')(argparse.ArgumentParser(), parsed, words)
-    return parsed.options
+        if ' ' in value and not set('[](),').intersection(value):
+            options[key] = value  # mmengine's rules drop spaces, which is right in lists only
+        else:
+            by_rule(argparse.ArgumentParser(), parsed, [word])
+            options.update(parsed.options)
+    return options
 
 
 def _base_recipe(cfg: ConfigDict) -> BaseRecipe:
