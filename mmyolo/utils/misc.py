@@ -56,11 +56,12 @@ def show_data_classes(data_classes: Sequence[str]) -> None:
     Args:
         data_classes: the names, in the order of their index.
     """
-    table = Table(title='Information of dataset class')
-    columns = [data_classes[start:start + NAMES_PER_COLUMN] for start in range(0, len(data_classes), NAMES_PER_COLUMN)]
+    table = Table(title='Information of dataset class', min_width=30)
+    starts = range(0, max(len(data_classes), 1), NAMES_PER_COLUMN)
+    columns = [data_classes[start:start + NAMES_PER_COLUMN] for start in starts]
     for number in range(len(columns)):
         table.add_column(f'Class name {number + 1}' if len(columns) > 1 else 'Class name')
-    for row in range(max(map(len, columns), default=0)):
+    for row in range(len(columns[0])):
         table.add_row(*(column[row] if row < len(column) else '' for column in columns))
     Console().print(table)
 
