@@ -134,7 +134,7 @@ class _Possible(NamedTuple):
 def _possible(cls_score: Tensor, bbox_pred: Tensor, objectness: Optional[Tensor], priors: Tensor, stride: int,
               first_prior: int, score_thr: float) -> _Possible:
     """Gathers the priors of one level whose logits do not rule out a score above the threshold."""
-    batch_size, _, height, width = cls_score.shape
+    batch_size, (height, width) = len(cls_score), cls_score.shape[-2:]
     cells = height * width
     anchors = len(priors) // cells
     cls_score = cls_score.reshape(batch_size, anchors, -1, cells)
