@@ -1,0 +1,5 @@
+"""Makes expected.py and state_spec.py importable."""
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
