@@ -17,10 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ymir_exc.atomic import write_text_atomically
-from ymir_exc.code import ExecutorReturnCode
 from ymir_exc.dataset_convert import Findings, SplitReport, convert_dataset_to_coco
-
-from ymir.errors import TaskError
 
 logger = logging.getLogger('ymir')
 
@@ -80,17 +77,12 @@ def prepare_training_data(class_names: Sequence[str],
         The data.
 
     Raises:
-        TaskError: 300002 if there is no training image.
+        DatasetError: 300002 if there is no training image, 300003 if none can be read.
     """
     report = convert_dataset_to_coco(
         cat_id_from_zero=True, progress=progress and (lambda done, total: progress(done / max(total, 1))))
     splits = report.splits
     print_summary(splits, class_names)
-    if not splits['train'].num_images:
-        raise TaskError(
-            ExecutorReturnCode.RC_EXEC_DATASET_ERROR,
-            f'The training set is empty ({splits["train"].num_listed} images listed, none usable): choose a training '
-            'data set with images, and set export_format to ark:raw so that the platform hands them over.')
     train_file, val_file = Path(splits['train'].ann_file), Path(splits['val'].ann_file)
     train = _read(train_file)
     has_val_objects = bool(splits['val'].num_boxes)

@@ -1,0 +1,68 @@
+"""start.py before torch, in any directory, for any user."""
+import os
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+from ymir.runtime_env import CACHE_FOLDERS, prepare_environment, select_devices
+
+from .platform import REPOSITORY, environment, read_monitor, tiny_task
+
+UP_TO_THE_TASK = """
+import runpy, sys
+from ymir_exc import executor
+def stop(command): raise SystemExit(f'{len([m for m in sys.modules if m in ("torch", "mmengine", "cv2", "numpy")])} {command}')
+executor.run_and_forward_signals = stop
+runpy.run_path(sys.argv[1], run_name='__main__')
+"""
+
+
+def test_the_first_progress_line_comes_before_torch(tmp_path):
+    task = tiny_task(tmp_path, 1, 1)
+    task.monitor_file.unlink()
+    script = REPOSITORY / 'ymir' / 'start.py'
+    done = subprocess.run([sys.executable, '-c', UP_TO_THE_TASK, str(script)], env=environment(task), cwd=tmp_path,
+                          text=True, capture_output=True)
+    assert done.stderr.strip() == f"0 {[sys.executable, str(script.with_name('ymir_training.py'))]}"
+    assert read_monitor(task)[:3] == (0.0, 2, 0)
+
+
+def test_an_environment_of_an_unknown_user(monkeypatch):
+    def unknown():
+        raise KeyError('getpwuid(): uid not found')
+
+    monkeypatch.setattr('getpass.getuser', unknown)
+    environ = {'HOME': '/nowhere', 'TORCH_HOME': '/nowhere/torch', 'PYTHONPATH': '/other'}
+    prepare_environment(environ)
+    for name in ('HOME', *CACHE_FOLDERS):
+        assert os.path.isdir(environ[name]) and os.access(environ[name], os.W_OK), name
+        assert environ[name].startswith(tempfile.gettempdir())
+    assert environ['USER'] == environ['LOGNAME'] == 'ymir'
+    assert environ['PYTHONPATH'] == f'{REPOSITORY}{os.pathsep}/other'
+    again = dict(environ)
+    prepare_environment(again)
+    assert again == environ
+
+
+def test_what_works_is_left_alone(tmp_path):
+    environ = {'HOME': str(tmp_path), 'TORCH_HOME': str(tmp_path), 'USER': 'me'}
+    prepare_environment(environ)
+    assert (environ['HOME'], environ['TORCH_HOME'], environ['USER']) == (str(tmp_path), str(tmp_path), 'me')
+
+
+@pytest.mark.parametrize('gpu_ids, outer, visible', [([], '0,1', ''), ([0, 1], None, '0,1'), ([1], '4,7', '7'), ([0], '', '0')])
+def test_torch_sees_the_gpus_of_the_task(gpu_ids, outer, visible):
+    environ = {} if outer is None else {'CUDA_VISIBLE_DEVICES': outer}
+    select_devices(gpu_ids, environ)
+    assert environ['CUDA_VISIBLE_DEVICES'] == visible
+
+
+def test_without_env_yaml_the_log_says_so(tmp_path):
+    env = dict(os.environ, DEFAULT_ENV_FILE_PATH=str(tmp_path / 'env.yaml'))
+    done = subprocess.run([sys.executable, str(REPOSITORY / 'ymir' / 'start.py')], env=env, cwd=tmp_path, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()[-5:]
+    assert lines[0] == '---- the task failed ----' and '300001' in lines[1] and 'env.yaml' in lines[2]

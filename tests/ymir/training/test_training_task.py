@@ -1,0 +1,251 @@
+"""Real trainings through start.py on a few drawn images."""
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+import torch
+import yaml
+from mmengine.config import Config
+
+from ymir.checkpoint_io import load_checkpoint
+from ymir.literal_config import read_literal_config
+
+from .platform import REPOSITORY, check_result, environment, read_monitor, run_start, tiny_task
+
+pytestmark = pytest.mark.integration
+KILLS = 20
+
+
+class Watcher:
+    """Reads monitor.txt all the time, as the platform's daemon might."""
+
+    def __init__(self, task):
+        self.task, self.percents, self.stop = task, [], threading.Event()
+        self.thread = threading.Thread(target=self._run)
+
+    def _run(self):
+        while not self.stop.wait(0.02):
+            self.percents.append(read_monitor(self.task)[0])
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        self.thread.join()
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+    """A training of three epochs that keeps the two best."""
+    folder = tmp_path_factory.mktemp('finished')
+    task = tiny_task(folder, max_epochs=3, max_keep_checkpoints=2, workers_per_gpu=1)
+    with Watcher(task) as watcher:
+        done = run_start(task, folder)
+    return task, done, watcher.percents
+
+
+def test_the_result_fulfils_the_platforms_rules(finished):
+    task, done, _ = finished
+    assert done.returncode == 0, done.stdout
+    result = check_result(task)
+    assert result['evaluate_config'] == {'conf_thr': 0.001, 'iou_thr': 0.7}
+    stages = result['model_stages']
+    others = [name for name in stages if name not in ('best', 'last')]
+    assert {'best', 'last'} < set(stages) and len(others) == 1 and others[0].startswith('epoch_')
+    assert stages['last']['files'][0] == 'epoch_3.pth'
+    assert stages['best']['mAP'] == max(stage['mAP'] for stage in stages.values()) == result['mAP']
+    named = {stage['files'][0] for stage in stages.values()}
+    assert named == {path.name for path in (task.out_dir / 'models').glob('epoch_*.pth')}
+
+
+def test_progress_rises_to_one(finished):
+    task, _, percents = finished
+    assert percents == sorted(percents)
+    assert percents[0] == 0 and any(0 < percent < 1 for percent in percents)
+    assert read_monitor(task)[:3] == (1.0, 2, 0)
+
+
+def test_the_log_shows_data_and_recipe_without_escape_codes(finished):
+    text = finished[1].stdout
+    assert '\x1b' not in text
+    for words in ('images used', 'Recipe', 'warm-up', 'yolov8_n', 'from scratch', 'eta:'):
+        assert words in text, words
+
+
+def test_tensorboard_has_events(finished):
+    assert list(finished[0].out_dir.joinpath('tensorboard').rglob('events*'))
+
+
+def test_stage_files_are_small_and_say_what_they_are(finished):
+    task, _, _ = finished
+    models = task.out_dir / 'models'
+    best = check_result(task)['model_stages']['best']
+    weights = torch.load(models / best['files'][0], weights_only=True)
+    assert set(weights) == {'meta', 'state_dict'}
+    meta = weights['meta']
+    assert meta['class_names'] == ['one', 'two'] and meta['model_name'] == 'yolov8_n' and meta['img_size'] == (64, 64)
+    assert meta['mAP'] == best['mAP'] and meta['dataset_meta']['classes'] == ('one', 'two')
+    config = read_literal_config(models / best['files'][1])
+    assert config['model']['bbox_head']['head_module']['num_classes'] == 2
+    assert Config.fromstring(meta['cfg'], '.py').to_dict() == config
+    resume = load_checkpoint(models / 'resume.pth')
+    # A checkpoint holds the averaged weights; the raw ones that training goes on from are beside them.
+    assert all(torch.equal(value, resume['state_dict'][name]) for name, value in weights['state_dict'].items()) or \
+        best['files'][0] != 'epoch_3.pth'
+    assert {'optimizer', 'ema_state_dict', 'message_hub'} <= set(resume)
+
+
+def test_a_trained_model_is_trained_further_and_its_classes_are_recognised(finished, tmp_path):
+    from ymir.local.prepare import ModelStage, hyper_parameters, prepare_training
+
+    from .platform import TINY, tiny_data
+    images = tiny_data(tmp_path / 'data', 6)
+    task = prepare_training(tmp_path / 'task', ['two', 'three', 'one'], images[:4], images[4:],
+                            hyper_parameters('training', {**TINY, 'max_epochs': 1}), ModelStage.of_training(finished[0]))
+    done = run_start(task, tmp_path)
+    assert done.returncode == 0, done.stdout
+    check_result(task)
+    assert 'mapped class by class (two, one)' in done.stdout
+    old = load_checkpoint(next((task.in_dir / 'models').rglob('*.pth')))['state_dict']
+    new = load_checkpoint(task.out_dir / 'ymir_training' / 'initial_weights.pth')['state_dict']
+    name = 'bbox_head.head_module.cls_preds.0.2.bias'
+    assert torch.equal(new[name][[2, 0]], old[name])
+
+
+def test_weights_of_another_model_are_refused(finished, tmp_path):
+    from ymir.local.prepare import ModelStage, hyper_parameters, prepare_training
+
+    from .platform import tiny_data
+    images = tiny_data(tmp_path / 'data', 2)
+    task = prepare_training(tmp_path / 'task', ['one', 'two'], images[:1], images[1:],
+                            hyper_parameters('training', {'model_name': 'yolov5_n'}), ModelStage.of_training(finished[0]))
+    check_failure(task, run_start(task, tmp_path), 300004, 'set model_name to yolov8_n')
+
+
+def check_failure(task, done, code, words):
+    """Exit status, monitor.txt and the last five lines tell the same."""
+    assert done.returncode == 1, done.stdout
+    lines = done.stdout.splitlines()[-5:]
+    assert lines[0] == '---- the task failed ----' and lines[1].startswith(f'code:  {code} '), done.stdout
+    assert words in lines[2]
+    percent, state, found, message = read_monitor(task)
+    assert (state, found) == (4, code) and words in message and percent < 1
+    assert len(task.monitor_file.read_text().splitlines()) > 2
+
+
+@pytest.mark.parametrize('num_train, edits, code, words', [
+    (1, dict(model_name='yolov8_q'), 300001, 'yolov8_n'),
+    (1, dict(samples_per_gpu='many'), 300001, 'samples_per_gpu'),
+    (0, dict(), 300002, 'train set is empty'),
+    (2, dict(cfg_options='model.bbox_head.loss_bbox.loss_weight=1e300'), 300201, 'not a number'),
+    (2, dict(cfg_options='model.backbone.type=NoSuchBackbone'), 160004, 'NoSuchBackbone'),
+])
+def test_failures_have_a_code_and_a_sentence(tmp_path, num_train, edits, code, words):
+    task = tiny_task(tmp_path, num_train, 1, **edits)
+    check_failure(task, run_start(task, tmp_path), code, words)
+
+
+def test_without_validation_images_some_are_held_out(tmp_path):
+    task = tiny_task(tmp_path, 12, 0, max_epochs=1)
+    done = run_start(task, tmp_path)
+    assert done.returncode == 0, done.stdout
+    check_result(task)
+    assert 'validation set is empty: 1 training images are validated on instead, and 11 are trained on' in done.stdout
+
+
+def test_two_cpu_processes_train_together(tmp_path):
+    task = tiny_task(tmp_path, max_epochs=1)
+    done = run_start(task, tmp_path, YMIR_CPU_PROCESSES='2')
+    assert done.returncode == 0, done.stdout
+    assert '1 epochs x 1 steps' in done.stdout  # 8 images, 2 processes of 4
+    check_result(task)
+
+
+def check_out(task):
+    """What the platform would find right now: monitor.txt and, once there is one, result.yaml with whole files."""
+    read_monitor(task)
+    models = task.out_dir / 'models'
+    if (models / 'result.yaml').exists():
+        for stage in check_result(task)['model_stages'].values():
+            load_checkpoint(models / stage['files'][0])
+            read_literal_config(models / stage['files'][1])
+    if (models / 'resume.pth').exists():
+        assert load_checkpoint(models / 'resume.pth')['meta']['epoch'] > 0
+
+
+def wait_for(condition, process=None, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline and (process is None or process.poll() is None)
+        time.sleep(0.01)
+
+
+TRAINER = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+import mmyolo, mmdet.models, ymir.progress_hook, ymir.checkpoint_hook
+from tools import train
+for line in sys.stdin:
+    pid = os.fork()
+    if not pid:
+        os.setsid()
+        log = os.open(os.devnull, os.O_WRONLY)
+        print(os.getpid(), flush=True)
+        os.dup2(log, 1), os.dup2(log, 2)
+        sys.argv[:] = ['train.py', *sys.argv[2:]]
+        train.main()
+        os._exit(0)
+    os.waitpid(pid, 0)
+"""
+
+
+def test_a_kill_at_any_instant_leaves_a_usable_result(tmp_path):
+    """Twenty kills: the first through start.py, the others of the training process, forked ready with its imports."""
+    rng = random.Random(0)
+    task = tiny_task(tmp_path, max_epochs=1000, max_keep_checkpoints=3, log_level='error')
+    result = task.out_dir / 'models' / 'result.yaml'
+    with open(tmp_path / 'log.txt', 'wb') as log:
+        process = subprocess.Popen([sys.executable, str(REPOSITORY / 'ymir' / 'start.py')], env=environment(task),
+                                   stdout=log, stderr=log, start_new_session=True)
+        wait_for(result.exists, process)
+        time.sleep(rng.uniform(0, 1))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    check_out(task)
+
+    config = task.out_dir / 'ymir_training' / 'run_config.py'
+    trainer = subprocess.Popen(
+        [sys.executable, '-c', TRAINER, str(REPOSITORY), str(config), '--work-dir', str(task.out_dir / 'models'), '--resume'],
+        env=environment(task), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    epochs = []
+    for _ in range(KILLS - 1):
+        before = result.stat().st_mtime_ns
+        trainer.stdin.write('\n')
+        trainer.stdin.flush()
+        pid = int(trainer.stdout.readline())
+        wait_for(lambda: result.stat().st_mtime_ns != before, trainer)
+        time.sleep(rng.uniform(0, 1.5))
+        os.killpg(pid, signal.SIGKILL)
+        time.sleep(0.05)
+        check_out(task)
+        epochs.append(load_checkpoint(task.out_dir / 'models' / 'resume.pth')['meta']['epoch'])
+    trainer.stdin.close()
+    trainer.wait()
+    trainer.stdout.close()
+    assert epochs == sorted(set(epochs)), epochs  # every run went on from where the one before was killed
+
+    config_file = task.in_dir / 'config.yaml'
+    parameters = yaml.safe_load(config_file.read_text())
+    config_file.write_text(yaml.safe_dump({**parameters, 'max_epochs': epochs[-1] + 1, 'args_options': '--resume'}))
+    done = run_start(task, tmp_path)
+    assert done.returncode == 0, done.stdout
+    stages = check_result(task)['model_stages']
+    assert stages['last']['files'][0] == f'epoch_{epochs[-1] + 1}.pth'
+    assert not list((task.out_dir / 'models').glob('.*'))
