@@ -141,7 +141,6 @@ class ImageCache:
             fcntl.lockf(self._fd, fcntl.LOCK_UN)
 
 
-@functools.lru_cache(maxsize=None)
 def open_image_cache(cache_bytes: int, cache_dir: Optional[str] = None) -> ImageCache:
     """Opens the cache of this process and its forks.
 
@@ -153,6 +152,11 @@ def open_image_cache(cache_bytes: int, cache_dir: Optional[str] = None) -> Image
     Returns:
         The cache, the same for the same arguments.
     """
+    return _open(cache_bytes, cache_dir)
+
+
+@functools.lru_cache(maxsize=None)
+def _open(cache_bytes: int, cache_dir: Optional[str]) -> ImageCache:
     if cache_dir is not None:
         os.makedirs(cache_dir, exist_ok=True)
         return ImageCache(os.open(os.path.join(cache_dir, FILE_NAME), os.O_RDWR | os.O_CREAT, 0o644), cache_bytes)

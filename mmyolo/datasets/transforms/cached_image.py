@@ -16,8 +16,10 @@ from PIL import Image
 from mmyolo.datasets.image_cache import image_key, open_image_cache
 from mmyolo.registry import TRANSFORMS
 
+from .boxes import rescale_and_translate_
 from .loading import unreadable
 
+_ORIENTATION = 0x0112  # EXIF tag
 _REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
 
 
@@ -87,7 +89,7 @@ class LoadCachedImage(BaseTransform):
         results['scale_factor'] = factor
         if (height, width) != ori_shape:
             if results.get('gt_bboxes') is not None:
-                results['gt_bboxes'].rescale_(factor)
+                rescale_and_translate_(results['gt_bboxes'], factor)
             if results.get('gt_masks') is not None:
                 results['gt_masks'] = results['gt_masks'].resize((height, width))
         return results
@@ -135,24 +137,32 @@ def decode_shrunk(data: bytes, max_size: int, path: str) -> Tuple[np.ndarray, Tu
         # The header does not tell whether cv2 turned the image; the sides of what it gave do.
         turned = (width, height) == tuple(-(-side // divisor) for side in header) and width != height
         height, width = header[::-1] if turned else header
+        # A last pixel of which less than half is image would shift the rest when resized.
+        image = image[:max(round(height / divisor), 1), :max(round(width / divisor), 1)]
     ratio = max_size / max(height, width)
     if ratio < 1:
         size = (max(round(width * ratio), 1), max(round(height * ratio), 1))
         if size != image.shape[1::-1]:
             image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    return image, (height, width)
+    return np.ascontiguousarray(image), (height, width)
 
 
 def _reduction(data: bytes, max_size: int) -> Tuple[int, Optional[Tuple[int, int]]]:
-    """By what to divide the sides while decoding, 1 for all but large JPEGs, and the (h, w) in the header if by more."""
+    """By what to divide the sides while decoding, 1 for all but large JPEGs.
+
+    Where it is more, also the size (h, w) in the header. An image that EXIF turns is divided if nothing remains, since
+    the part of a pixel that does would be at the other end.
+    """
     if data[:2] != b'\xff\xd8':
         return 1, None
     try:
         with Image.open(io.BytesIO(data)) as image:
             width, height = image.size
+            upright = image.getexif().get(_ORIENTATION, 1) == 1
     except OSError:
         return 1, None  # OpenCV reads more than Pillow does, and gives the verdict
     for divisor in _REDUCED:
-        if max(height, width) >= divisor * max_size:
+        whole = height % divisor == width % divisor == 0
+        if max(height, width) >= divisor * max_size and (upright or whole):
             return divisor, (height, width)
     return 1, None

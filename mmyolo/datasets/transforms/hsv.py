@@ -40,7 +40,8 @@ class YOLOv5HSVRandomAug(BaseTransform):
         steps = np.arange(256, dtype=gains.dtype)[:, None] * gains
         steps[:, 0] %= 180  # OpenCV's uint8 hue counts in steps of two degrees
         table = np.clip(steps, 0, 255).astype(np.uint8)[None]
-        hsv = cv2.LUT(cv2.cvtColor(results['img'], cv2.COLOR_BGR2HSV), table)
+        hsv = cv2.cvtColor(results['img'], cv2.COLOR_BGR2HSV)
+        hsv = cv2.LUT(hsv, table, dst=hsv)
         results['img'] = cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR, dst=hsv)
         return results
 

@@ -17,6 +17,7 @@ from numpy import random
 
 from mmyolo.registry import TRANSFORMS
 
+from .boxes import rescale_and_translate_, warp_
 from .polygons import resample_polygon
 
 
@@ -126,8 +127,8 @@ class YOLOv5RandomAffine(BaseTransform):
         if len(boxes) == 0:
             return
         before = boxes.clone()
-        before.rescale_((scale, scale))
-        boxes.project_(matrix)
+        rescale_and_translate_(before, (scale, scale))
+        warp_(boxes, matrix)
         if self.bbox_clip_border:
             boxes.clip_((height, width))
         valid = self.filter_gt_bboxes(before, boxes).numpy()
@@ -146,7 +147,7 @@ class YOLOv5RandomAffine(BaseTransform):
         boxes = HorizontalBoxes(
             np.stack([_visible_extent(np.concatenate(parts), height, width) for parts in polygons]), clone=False)
         before = results['gt_bboxes'].clone()
-        before.rescale_((scale, scale))
+        rescale_and_translate_(before, (scale, scale))
         valid = self.filter_gt_bboxes(before, boxes).numpy()
         if self.bbox_clip_border:
             boxes.clip_((height - 1e-3, width - 1e-3))

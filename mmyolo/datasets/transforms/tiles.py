@@ -5,6 +5,8 @@ import cv2
 import numpy as np
 from mmdet.structures.mask import PolygonMasks
 
+from .boxes import rescale_and_translate_
+
 
 def resize_to_fit(image: np.ndarray, scale: Tuple[int, int]) -> Tuple[np.ndarray, float]:
     """Resizes bilinearly to the largest size that fits, sides truncated to whole pixels.
@@ -56,8 +58,7 @@ def stack_annotations(results: dict, tiles: Sequence[dict], scales: Sequence[flo
     shape = results['img_shape'][:2]
     boxes = [tile['gt_bboxes'] for tile in tiles]
     for box, scale, shift in zip(boxes, scales, shifts):
-        box.rescale_((scale, scale))
-        box.translate_(shift)
+        rescale_and_translate_(box, (scale, scale), shift)
     joined = boxes[0].cat(boxes, dim=0)
     joined_labels = np.concatenate([tile['gt_bboxes_labels'] for tile in tiles])
     joined_flags = np.concatenate([tile['gt_ignore_flags'] for tile in tiles])

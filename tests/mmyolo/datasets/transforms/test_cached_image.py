@@ -1,0 +1,160 @@
+import multiprocessing
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, UnidentifiedImageError
+
+from mmyolo.datasets.image_cache import _open, open_image_cache
+from mmyolo.datasets.transforms import LoadAnnotations, LoadCachedImage, LoadImageFromFile, YOLOv5KeepRatioResize, cached_image
+from mmyolo.datasets.transforms.cached_image import decode_shrunk
+
+MEGABYTE = 1024**2
+
+
+@pytest.fixture
+def photo(tmp_path):
+    """Writes a smooth image of the given (h, w) and gives its path."""
+
+    def write(height, width, name='photo.jpg', **kwargs):
+        coarse = np.random.RandomState(0).randint(0, 256, (6, 6, 3), dtype=np.uint8)
+        image = Image.fromarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC))
+        image.save(tmp_path / name, **kwargs)
+        return str(tmp_path / name)
+
+    return write
+
+
+@pytest.fixture
+def cache_dir(tmp_path):
+    yield str(tmp_path / 'cache')
+    _open.cache_clear()
+
+
+def load(path, max_size=100, **kwargs):
+    return LoadCachedImage(max_size, **{'cache_bytes': MEGABYTE, **kwargs})(dict(img_path=path))
+
+
+@pytest.mark.parametrize('size, name, shape', [
+    ((80, 60), 'small.jpg', (80, 60)),
+    ((100, 80), 'exact.png', (100, 80)),
+    ((150, 120), 'photo.png', (100, 80)),
+    ((451, 300), 'quarter.jpg', (100, 67)),
+    ((401, 901), 'eighth.jpg', (45, 100)),
+    ((1000, 8), 'thin.jpg', (100, 1)),
+])
+def test_loads_what_loading_and_resizing_give(photo, cache_dir, size, name, shape):
+    path = photo(*size, name)
+    results = load(path, cache_dir=cache_dir)
+    assert results['img'].shape == (*shape, 3) and results['img'].dtype == np.uint8
+    assert results['img_shape'] == shape and results['ori_shape'] == size
+    assert results['scale_factor'] == (shape[1] / size[1], shape[0] / size[0])
+
+    expected = LoadImageFromFile()(dict(img_path=path))['img']
+    if shape != size:
+        expected = cv2.resize(expected, shape[::-1], interpolation=cv2.INTER_AREA)
+    difference = np.abs(results['img'].astype(int) - expected).mean()
+    assert difference <= (1.5 if max(size) >= 200 else 0)  # a quarter is not quite the mean of 4 x 4 pixels
+
+
+def test_equals_the_keep_ratio_resize_of_a_moderately_larger_image(photo, cache_dir):
+    path = photo(160, 120)
+    expected = YOLOv5KeepRatioResize((100, 100))(LoadImageFromFile()(dict(img_path=path)))
+    results = load(path, cache_dir=cache_dir)
+    assert (results['img'] == expected['img']).all()
+    assert results['scale_factor'] == expected['scale_factor']
+
+
+@pytest.mark.parametrize('size', [(60, 80), (250, 300), (401, 850), (408, 848)])
+@pytest.mark.parametrize('orientation', [3, 6, 8])
+def test_exif_turns_the_image_and_its_sizes(photo, cache_dir, size, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = photo(*size, exif=exif)
+    plain = LoadImageFromFile()(dict(img_path=path))['img']
+    assert plain.shape[:2] == (size if orientation == 3 else size[::-1])
+    results = load(path, cache_dir=cache_dir)
+    assert results['ori_shape'] == plain.shape[:2]
+    expected = cv2.resize(plain, results['img_shape'][::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(results['img'].astype(int) - expected).mean() <= 1.5
+
+
+def test_annotations_are_scaled_to_what_was_loaded(photo, cache_dir):
+    polygon = [20, 40, 100, 40, 100, 200]
+    results = dict(
+        img_path=photo(400, 200),
+        height=400,
+        width=200,
+        instances=[dict(bbox=[20, 40, 100, 200], bbox_label=0, ignore_flag=0, mask=[polygon])])
+    results = LoadAnnotations(with_bbox=True, with_mask=True)(results)
+    results = LoadCachedImage(100, cache_bytes=MEGABYTE, cache_dir=cache_dir)(results)
+    assert results['img_shape'] == (100, 50)
+    assert results['gt_bboxes'].numpy().tolist() == [[5, 10, 25, 50]]
+    assert results['gt_masks'].masks[0][0].tolist() == [5, 10, 25, 10, 25, 50]
+    assert (results['gt_masks'].height, results['gt_masks'].width) == (100, 50)
+
+
+def test_the_wrong_order_is_refused(photo, cache_dir):
+    with pytest.raises(ValueError, match='LoadAnnotations before'):
+        LoadCachedImage(100, MEGABYTE, cache_dir)(dict(img_path=photo(10, 10), instances=[]))
+
+
+def test_the_second_load_decodes_nothing(photo, cache_dir, monkeypatch):
+    path = photo(300, 200)
+    first = load(path, cache_dir=cache_dir)
+    monkeypatch.setattr(cached_image, 'decode_shrunk', None)
+    second = load(path, cache_dir=cache_dir)
+    assert (first['img'] == second['img']).all()
+    assert {key: first[key] for key in first if key != 'img'} == {key: second[key] for key in second if key != 'img'}
+    for results in (first, second):
+        with pytest.raises(ValueError, match='read-only'):
+            results['img'][0] = 0
+
+
+def test_a_changed_file_is_read_again(photo, cache_dir):
+    load(photo(300, 200), cache_dir=cache_dir)
+    assert load(photo(200, 300), cache_dir=cache_dir)['ori_shape'] == (200, 300)
+
+
+def test_sizes_do_not_mix(photo, cache_dir):
+    path = photo(300, 200)
+    assert [load(path, size, cache_dir=cache_dir)['img_shape'][0] for size in (100, 150, 100)] == [100, 150, 100]
+
+
+@pytest.mark.parametrize('cache_bytes', [0, 100])
+def test_without_room_every_load_decodes_the_same(photo, cache_bytes):
+    path = photo(300, 200)
+    images = [load(path, cache_bytes=cache_bytes)['img'] for _ in range(2)]
+    assert (images[0] == images[1]).all()
+    assert len(open_image_cache(cache_bytes)) == 0
+
+
+def test_forked_processes_share_the_memory(photo):
+    paths = [photo(200 + i, 150, f'{i}.jpg') for i in range(4)]
+    transform = LoadCachedImage(100, cache_bytes=3 * MEGABYTE)
+    context = multiprocessing.get_context('fork')
+    workers = [context.Process(target=lambda p=p: transform(dict(img_path=p))) for p in paths[:3]]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0
+    cache = open_image_cache(3 * MEGABYTE)
+    assert len(cache) == 3
+    for path in paths[:3]:
+        expected = decode_shrunk(open(path, 'rb').read(), 100, path)[0]
+        assert (transform(dict(img_path=path))['img'] == expected).all()
+    _open.cache_clear()
+
+
+@pytest.mark.parametrize('content', [b'', b'not an image', b'\xff\xd8\xff\xe0 truncated'])
+def test_an_unreadable_image_is_named(tmp_path, cache_dir, content):
+    path = tmp_path / 'broken.jpg'
+    path.write_bytes(content)
+    with pytest.raises(UnidentifiedImageError, match='broken.jpg'):
+        load(str(path), cache_dir=cache_dir)
+
+
+def test_max_size_is_positive():
+    with pytest.raises(ValueError, match='max_size'):
+        LoadCachedImage(0)
