@@ -270,11 +270,11 @@ class Normalize(nn.Module):
         Returns:
             (n, 3, H', W') float32 in channels-last memory; H' and W' are multiples of the divisor.
         """
-        images = pixels.permute(0, 3, 1, 2).float()
         if self.flip:
-            images = images[:, [2, 1, 0]]
+            pixels = pixels.flip(3)
+        images = pixels.permute(0, 3, 1, 2).float()
         if self.enabled:
-            images = (images - self.mean) / self.std
+            images.sub_(self.mean).div_(self.std)
         height, width = images.shape[2:]
         padding = (-width % self.divisor, -height % self.divisor)
         if any(padding):

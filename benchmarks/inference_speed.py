@@ -1,0 +1,152 @@
+"""Images per second from JPEG files to boxes: the executor's predictor beside a loop of one `inference_detector` call per image.
+
+    python benchmarks/inference_speed.py [--images 200] [--size 640] [--config CONFIG]
+
+Both sides run the same random but seeded model, whose scores are as rare as a trained one's, in fp32 on the CPU, over the same files, in one
+go. Neither side is charged for importing libraries and loading the model. Boxes above 0.2 are compared: each box of the
+loop with that of its class nearest to it.
+"""
+import argparse
+import logging
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Dict, List, Tuple
+
+import torch
+from mmdet.apis import inference_detector, init_detector
+from mmengine.config import Config
+from rich.console import Console
+from rich.table import Table
+
+from mmyolo.registry import MODELS
+from mmyolo.testing.random_weights import set_score_distribution, settle_batch_norms
+from mmyolo.utils import register_all_modules
+from ymir.images import Letterbox, pixel_transforms
+from ymir.detector import Normalize
+from ymir.local.sample_data import generate
+from ymir.params import InferParams, load_params
+from ymir.prediction_plan import make_plan
+from ymir.prediction_run import predict
+from ymir.shards import Prediction
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = ROOT / 'configs/yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco.py'
+NUM_CLASSES = 5
+SCORE_THR = 0.2
+WARM_UP = 10
+
+
+def make_model(folder: Path, config: str, size: int, images: List[str]) -> Tuple[Path, Path]:
+    """Write config and checkpoint of the seeded model; returns their paths."""
+    cfg = Config.fromfile(config)
+    cfg.model.bbox_head.head_module.num_classes = NUM_CLASSES
+    cfg.model.train_cfg = None
+    cfg.model.test_cfg.nms.iou_threshold = load_params(InferParams, dict(class_names=['a'])).iou_threshold
+    for step in cfg.test_dataloader.dataset.pipeline:
+        if 'scale' in step:
+            step.scale = (size, size)
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model)
+    letterbox = Letterbox(pixel_transforms(cfg.test_dataloader.dataset.pipeline))
+    pixels = torch.stack([torch.from_numpy(letterbox(0, path)[1]) for path in images[:8]])
+    inputs = Normalize(model.data_preprocessor)(pixels)
+    settle_batch_norms(model, inputs)
+    set_score_distribution(model, inputs)
+    cfg.dump(folder / 'model.py')
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=tuple('abcde')))), folder / 'model.pth')
+    return folder / 'model.pth', folder / 'model.py'
+
+
+Boxes = Dict[str, List[Tuple[List[float], float, int]]]
+
+
+def run_loop(checkpoint: Path, config: Path, images: List[str]) -> Tuple[float, Boxes]:
+    """One call per image; returns images/s and the boxes of each."""
+    cfg = Config.fromfile(config)
+    model = init_detector(cfg, str(checkpoint), device='cpu', palette='random')
+    found: Boxes = {}
+    for number, path in enumerate(images):
+        if number == WARM_UP:
+            start = time.perf_counter()
+        instances = inference_detector(model, path).pred_instances
+        instances = instances[instances.scores > SCORE_THR]
+        found[path] = list(zip(instances.bboxes.tolist(), instances.scores.tolist(), instances.labels.tolist()))
+    return (len(images) - WARM_UP) / (time.perf_counter() - start), found
+
+
+def run_predictor(folder: Path, checkpoint: Path, config: Path, images: List[str]) -> Tuple[float, float, Boxes]:
+    """The executor's road; returns images/s from the first batch on, seconds in all, and the boxes of each image."""
+    index = folder / 'candidate-index.tsv'
+    index.write_text(''.join(f'{path}\n' for path in images))
+    params = load_params(InferParams, dict(class_names=list('abcde'), model_params_path=[str(checkpoint), str(config)]))
+    plan = make_plan(params, str(index), str(folder), SCORE_THR)
+    marks: List[Tuple[float, int]] = []
+
+    def on_progress(done: int) -> None:
+        if done >= WARM_UP and (not marks or done > marks[-1][1]):
+            marks.append((time.perf_counter(), done))
+
+    start = time.perf_counter()
+    predictions: List[Prediction] = list(predict(plan, folder / 'predictions', on_progress))
+    seconds = time.perf_counter() - start
+    speed = (marks[-1][1] - marks[0][1]) / (marks[-1][0] - marks[0][0])
+    return speed, seconds, {item.path: list(zip(item.boxes, item.scores, item.labels)) for item in predictions}
+
+
+def compare(ours: Boxes, theirs: Boxes) -> Tuple[int, int, float, float]:
+    """Returns boxes of the loop, those without partner, and the largest difference of a coordinate and of a score."""
+    count = lost = 0
+    box_difference = score_difference = 0.0
+    for path, boxes in theirs.items():
+        rest = list(ours[path])
+        count += len(boxes)
+        lost += abs(len(rest) - len(boxes))
+        for box, score, label in boxes:
+            near = [(max(abs(a - b) for a, b in zip(box, other[0])), abs(score - other[1]), other) for other in rest
+                    if other[2] == label]
+            if not near:
+                lost += 1
+                continue
+            distance, score_distance, partner = min(near, key=lambda item: item[0] + item[1])
+            rest.remove(partner)
+            box_difference = max(box_difference, distance)
+            score_difference = max(score_difference, score_distance)
+    return count, lost, box_difference, score_difference
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--images', type=int, default=200)
+    parser.add_argument('--size', type=int, default=640, help='side of the network input')
+    parser.add_argument('--config', default=str(CONFIG))
+    options = parser.parse_args()
+    os.environ['PYTHONPATH'] = str(ROOT)
+    register_all_modules()
+    logging.basicConfig(level=logging.WARNING)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        images = [str(item.path) for item in generate(folder / 'images', num_images=options.images, size_range=(480, 1280))]
+        checkpoint, config = make_model(folder, options.config, options.size, images)
+        ours, seconds, our_boxes = run_predictor(folder, checkpoint, config, images)
+        loop, loop_boxes = run_loop(checkpoint, config, images)
+    count, lost, box_difference, score_difference = compare(our_boxes, loop_boxes)
+    table = Table(title=f'{Path(options.config).stem}, {options.size} px, fp32, {options.images} JPEG files, '
+                  f'{len(os.sched_getaffinity(0))} cores')
+    for column in ('', 'images/s'):
+        table.add_column(column, justify='left' if not column else 'right')
+    table.add_row('loop of inference_detector', f'{loop:.2f}')
+    table.add_row('predictor', f'{ours:.2f}')
+    table.add_row('ratio', f'{ours / loop:.2f}')
+    table.add_row('whole task of the predictor, seconds', f'{seconds:.1f}')
+    table.add_row(f'boxes above {SCORE_THR:g}', f'{count}')
+    table.add_row('boxes without partner', f'{lost}')
+    table.add_row('largest difference of a coordinate, pixels', f'{box_difference:.4f}')
+    table.add_row('largest difference of a score', f'{score_difference:.6f}')
+    Console().print(table)
+
+
+if __name__ == '__main__':
+    main()
