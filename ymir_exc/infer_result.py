@@ -24,6 +24,9 @@ _Length = Annotated[_Int32, Field(ge=0)]
 _Score = Annotated[float, BeforeValidator(lambda value: float(f'{to_finite_float(value, "score"):.7g}'))]
 
 
+_encode = json.JSONEncoder(allow_nan=False).encode
+
+
 class Box(BaseModel):
     """A box in pixels of the image, each number rounded to the nearest integer, halves upwards.
 
@@ -114,5 +117,5 @@ class InferResultWriter:
                               f'{image}; the platform cannot tell them apart')
         value = {self._list_key: [_to_dict(annotation, str(image)) for annotation in annotations]}
         separator = ',\n' if self._folders else '\n'
-        self._stream.write(f'{separator}{json.dumps(name)}: {json.dumps(value, allow_nan=False)}')
+        self._stream.write(f'{separator}{_encode(name)}: {_encode(value)}')
         self._folders[key] = self._known_folders.setdefault(folder, folder)

@@ -34,7 +34,7 @@ def to_finite_float(value: Any, name: str) -> float:
     Raises:
         ResultError: it is not one finite number.
     """
-    number = to_float(value, name)
+    number = value if type(value) is float else to_float(value, name)  # the common case, once per box
     if not math.isfinite(number):
         raise ResultError(f'{name} is {number}; it must be a finite number')
     return number
@@ -46,7 +46,7 @@ def to_rounded_int(value: Any, name: str) -> int:
     Raises:
         ResultError: it is not one finite number.
     """
-    return math.floor(to_finite_float(value, name) + 0.5)
+    return value if type(value) is int else math.floor(to_finite_float(value, name) + 0.5)
 
 
 def to_plain(value: Any, name: str) -> Any:
@@ -60,7 +60,7 @@ def to_plain(value: Any, name: str) -> Any:
         ResultError: a number in it is not finite, or something in it has no plain form.
     """
     if value is None or isinstance(value, (bool, str)):
-        return str(value) if isinstance(value, str) else value
+        return str(value) if isinstance(value, str) else value  # numpy's text is a str too
     if isinstance(value, dict):
         return {str(key): to_plain(item, f'{name}[{key!r}]') for key, item in value.items()}
     if isinstance(value, (list, tuple)):

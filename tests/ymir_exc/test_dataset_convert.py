@@ -137,6 +137,14 @@ def test_data_that_cannot_be_used(task, make, code, words):
     assert not list(task.root.glob('out/ymir_dataset/*'))
 
 
+def test_an_empty_validation_set_is_the_executors_decision(task):
+    fill(task, [task.add_image('a.jpg', '0, 1, 2, 3, 4')], [])
+    report = convert.convert_dataset_to_coco().splits['val']
+    assert (report.num_listed, report.num_images, report.image_widths) == (0, 0, (0, 0, 0))
+    content = read(report)
+    assert (content['images'], content['annotations'], len(content['categories'])) == ([], [], 3)
+
+
 def test_the_first_error_of_the_index_is_the_one_that_is_raised(task):
     fill(task, [task.add_image(f'{index}.jpg', '' if index < 300 else f'{index}, 1, 2, 3, 4')
                 for index in range(330)])

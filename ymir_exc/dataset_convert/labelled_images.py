@@ -13,7 +13,9 @@ inverted box; box outside the image or    dropped and reported; an error (300002
 thinner than one pixel within it
 box partly outside the image              clipped; reported if more than one pixel goes, since many tools write the
                                           far corner exclusive
-index file empty                          an error (300002)
+index file of ``train`` empty             an error (300002)
+index file of ``val`` empty               a set without images; whether training can do without is the executor's
+                                          decision
 ========================================  ==============================================================================
 """
 import os
@@ -153,12 +155,16 @@ def read_labelled_images(items: List[Tuple[str, str]],
     report.num_boxes = sum(report.boxes_per_class.values())
     report.num_empty_images = sum(not image.objects for image in images)
     _check(report)
+    if not images:
+        return images
     report.image_widths = _spread([image.width for image in images])
     report.image_heights = _spread([image.height for image in images])
     return images
 
 
 def _check(report: SplitReport) -> None:
+    if report.num_listed == 0 and report.split != 'train':
+        return
     if report.num_listed == 0:
         raise DatasetError(f'the {report.split} set is empty: its index file lists no image. Choose a data set with '
                            'images, and an export_format with annotations (ark:raw)')

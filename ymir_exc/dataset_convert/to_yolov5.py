@@ -45,7 +45,10 @@ def _write_split(images: List[LabelledImage], assets_dir: str, out_dir: str) -> 
         label = os.path.splitext(os.path.join(out_dir, 'labels', relative))[0] + '.txt'
         if sources.setdefault(label, image.path) != image.path:
             raise DatasetError(f'{sources[label]} and {image.path} would share the label file {label}; rename one')
-        write_text_atomically(label, ''.join(_label_line(item, image.width, image.height) for item in image.objects))
+        os.makedirs(os.path.dirname(label), exist_ok=True)
+        # Not synced to the disk one by one: nobody reads them before the index file, which is written last, names them.
+        with open(label, 'w', encoding='utf-8') as stream:
+            stream.writelines(_label_line(item, image.width, image.height) for item in image.objects)
         paths.append(os.path.join(out_dir, 'images', relative))
     return paths
 
