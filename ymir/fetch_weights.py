@@ -10,7 +10,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-sys.path[:] = [str(Path(__file__).resolve().parents[1]), *sys.path[1:]]
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:] = [str(ROOT), *(path for path in sys.path if Path(path or '.').resolve() != ROOT / 'ymir')]
 
 from ymir_exc.atomic import TEMPORARY_SUFFIX  # noqa: E402
 

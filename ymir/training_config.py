@@ -329,7 +329,12 @@ def _set_runtime(cfg: ConfigDict, task: TrainingTask, recipe: Recipe, size: Size
     ]
     if params.patience:
         cfg.custom_hooks.append(
-            dict(type='EarlyStoppingHook', monitor='coco/bbox_mAP', rule='greater', patience=params.patience))
+            dict(
+                type='EarlyStoppingHook',
+                monitor='coco/bbox_mAP',
+                rule='greater',
+                min_delta=0.0,  # mmengine asks for 0.1 more mAP by default
+                patience=params.patience))
     cfg.val_cfg = dict(type='ValLoop', fp16=precision != 'fp32')
     cfg.visualizer.vis_backends = [
         dict(type='LocalVisBackend'),

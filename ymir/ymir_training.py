@@ -6,19 +6,20 @@ With the environment variable YMIR_CPU_PROCESSES=N a task without GPU trains in 
 import logging
 import os
 import shlex
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any, List, Optional, Sequence
+from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 # `python ymir/ymir_training.py` puts ymir/ on the import path, where its modules would be found under second names.
-sys.path[:] = [str(Path(__file__).resolve().parents[1]), *sys.path[1:]]
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:] = [str(ROOT), *(path for path in sys.path if Path(path or '.').resolve() != ROOT / 'ymir')]
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 import torch
 from mmengine.config import Config
 
 from ymir_exc.atomic import write_text_atomically
+from ymir_exc.child_process import run_and_forward_signals
 from ymir_exc.code import ExecutorReturnCode
 from ymir_exc.env import EnvConfig, get_current_env
 from ymir_exc.progress import YmirStage
@@ -66,9 +67,10 @@ def main() -> None:
         device=find_device(len(params.gpu_ids)),
         models_dir=Path(env.output.models_dir),
         tensorboard_dir=Path(env.output.tensorboard_dir))
-    resuming = '--resume' in arguments or bool(options.get('resume'))
+    resuming, arguments = find_resumption(arguments, options, task.models_dir)
     clear_models_dir(task.models_dir, keep=resuming)
     training = modify_mmengine_config(Config.fromfile(model.config), task)
+    training.run.resume = bool(options.get('resume')) and resuming
     if not resuming and 'load_from' not in options:
         training.run.load_from = initial_weights(task, training, env, task_dir)
     show_recipe(task, training)
@@ -110,6 +112,28 @@ def split_arguments(text: str) -> List[str]:
     except ValueError as error:
         raise TaskError(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
                         f'Bad value in config.yaml, args_options: {text!r}: {error}; close every quote.') from error
+
+
+def find_resumption(arguments: Sequence[str], options: Mapping[str, Any], models_dir: Path) -> Tuple[bool, List[str]]:
+    """Whether an earlier training in the same folder goes on.
+
+    Args:
+        arguments: Of tools/train.py; `--resume` may name a checkpoint.
+        options: `cfg_options`, where `resume=True` means the same.
+        models_dir: Where an earlier training left its state.
+
+    Returns:
+        Whether to resume, and the arguments without a `--resume` for which there is nothing to go on from.
+    """
+    asked = [word for word in arguments if word == '--resume' or word.startswith('--resume=')]
+    named = [word for index, word in enumerate(arguments)
+             if '=' in word and word in asked or index and arguments[index - 1] == '--resume' and word[0] != '-']
+    if not asked and not options.get('resume'):
+        return False, list(arguments)
+    if named or options.get('load_from') or (models_dir / 'last_checkpoint').is_file():
+        return True, list(arguments)
+    logger.warning('There is no earlier training in %s to resume: a new one starts.', models_dir)
+    return False, [word for word in arguments if word not in asked]
 
 
 def cpu_processes() -> int:
@@ -188,19 +212,23 @@ def train(run_config: Path, task: TrainingTask, arguments: Sequence[str]) -> Non
     Raises:
         subprocess.CalledProcessError: It failed; why, the process that failed has recorded.
     """
-    environ = dict(os.environ, PYTHON=sys.executable)
     processes = task.num_processes
+    os.environ['PYTHON'] = sys.executable
+    # mmengine would load a checkpoint that holds code after all, with a warning.
+    os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
     if task.device == 'cpu':
-        environ['CUDA_VISIBLE_DEVICES'] = '-1'
+        os.environ['CUDA_VISIBLE_DEVICES'] = '-1'
         if processes > 1:
-            environ.setdefault('OMP_NUM_THREADS', str(max(available_cpus() // processes, 1)))
+            os.environ.setdefault('OMP_NUM_THREADS', str(max(available_cpus() // processes, 1)))
         else:
             processes = 0
-    command = [
-        'bash', str(PROJECT_ROOT / 'tools' / 'dist_train.sh'), str(run_config), str(processes), '--work-dir',
+    run_and_forward_signals([
+        'bash',
+        str(PROJECT_ROOT / 'tools' / 'dist_train.sh'),
+        str(run_config),
+        str(processes), '--work-dir',
         str(task.models_dir), *arguments
-    ]
-    subprocess.run(command, check=True, env=environ)
+    ])
 
 
 if __name__ == '__main__':

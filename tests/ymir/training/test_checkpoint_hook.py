@@ -1,0 +1,175 @@
+"""Stages and files after each validation, and with an end of the process between any two changes on the disk."""
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+import yaml
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.optim import OptimWrapper
+
+from ymir.checkpoint_hook import YmirCheckpointHook, clean_metrics, clear_models_dir
+from ymir.checkpoint_io import load_checkpoint
+from ymir_exc import settings
+
+from .platform import check_result, tiny_task
+
+CONFIG = 'model.py'
+
+
+class Killed(BaseException):
+    """Stands in for SIGKILL: nothing may catch it and tidy up."""
+
+
+@pytest.fixture
+def task(tmp_path, monkeypatch):
+    task = tiny_task(tmp_path, 1, 0)
+    monkeypatch.setattr(settings, 'DEFAULT_ENV_FILE_PATH', str(task.in_dir / 'env.yaml'))
+    (task.out_dir / 'models' / CONFIG).write_text('model = dict()\n')
+    return task
+
+
+def make_runner(task):
+    model = torch.nn.Linear(2, 2)
+    return SimpleNamespace(
+        epoch=0, iter=0, seed=1, experiment_name='test', model=model, work_dir=str(task.out_dir / 'models'),
+        train_dataloader=SimpleNamespace(dataset=SimpleNamespace(metainfo=dict(classes=('one', 'two')))),
+        message_hub=MessageHub.get_instance('checkpoint-hook-test'),
+        optim_wrapper=OptimWrapper(torch.optim.SGD(model.parameters(), 0.1)), param_schedulers=None,
+        logger=MMLogger.get_instance('checkpoint-hook-test'), call_hook=lambda name, checkpoint: None)
+
+
+def make_hook(keep=1):
+    return YmirCheckpointHook(CONFIG, 'yolov8_n', (64, 64), keep, dict(conf_thr=0.001, iou_thr=0.7))
+
+
+def validate(hook, runner, mean_ap):
+    runner.epoch += 1
+    hook.after_val_epoch(runner, {'coco/bbox_mAP': mean_ap})
+
+
+def stages_after(task, keep, values):
+    """Stage to (epoch of its file, mAP) after a run with these validations."""
+    runner, hook = make_runner(task), make_hook(keep)
+    for value in values:
+        validate(hook, runner, value)
+    stages = check_result(task)['model_stages']
+    return {name: (int(Path(stage['files'][0]).stem.split('_')[1]), stage['mAP']) for name, stage in stages.items()}
+
+
+@pytest.mark.parametrize('keep, values, expected', [
+    (1, [0.1], dict(best=(1, 0.1), last=(1, 0.1))),
+    (1, [0.1, 0.3, 0.2], dict(best=(2, 0.3), last=(3, 0.2))),
+    (1, [0.0, 0.0], dict(best=(2, 0.0), last=(2, 0.0))),
+    (1, [float('nan'), -1.0], dict(best=(2, 0.0), last=(2, 0.0))),
+    (2, [0.1, 0.3, 0.2], dict(best=(2, 0.3), last=(3, 0.2), epoch_3=(3, 0.2))),
+    (3, [0.1, 0.3, 0.2, 0.4, 0.0], dict(best=(4, 0.4), last=(5, 0.0), epoch_2=(2, 0.3), epoch_3=(3, 0.2))),
+    (3, [0.5, 0.4, 0.3, 0.2], dict(best=(1, 0.5), last=(4, 0.2), epoch_2=(2, 0.4), epoch_3=(3, 0.3))),
+    (2, [0.1, 0.2, 0.3, 0.4], dict(best=(4, 0.4), last=(4, 0.4), epoch_3=(3, 0.3))),
+])
+def test_stages(task, keep, values, expected):
+    assert stages_after(task, keep, values) == expected
+    assert check_result(task)['best_stage_name'] == 'best'
+    files = {path.name for path in (task.out_dir / 'models').glob('epoch_*.pth')}
+    assert files == {f'epoch_{epoch}.pth' for epoch, _ in expected.values()}
+
+
+def test_at_most_as_many_stages_as_the_platform_takes(task):
+    assert len(stages_after(task, 9, [index / 20 for index in range(15)])) == 10
+
+
+def test_what_is_kept_survives_a_restart(task):
+    runner = make_runner(task)
+    for value in (0.1, 0.3):
+        validate(make_hook(2), runner, value)
+    validate(make_hook(2), runner, 0.2)
+    assert set(check_result(task)['model_stages']) == {'best', 'last', 'epoch_3'}
+
+
+def test_the_files(task):
+    validate(make_hook(), make_runner(task), 0.25)
+    models = task.out_dir / 'models'
+    weights = torch.load(models / 'epoch_1.pth', weights_only=True)
+    assert set(weights) == {'meta', 'state_dict'}
+    assert (weights['meta']['mAP'], weights['meta']['epoch']) == (0.25, 1)
+    assert set(load_checkpoint(models / 'resume.pth')) == {
+        'meta', 'state_dict', 'message_hub', 'optimizer', 'param_schedulers'
+    }
+    assert (models / 'last_checkpoint').read_text() == str(models / 'resume.pth')
+    assert check_result(task)['model_stages']['best']['files'] == ['epoch_1.pth', CONFIG]
+
+
+@pytest.mark.parametrize('keep', [1, 3])
+def test_an_end_between_any_two_changes_on_the_disk(task, keep, monkeypatch):
+    """Renames and removals are all that changes; each of them is tried as the last thing that happens."""
+    models = task.out_dir / 'models'
+    values = [0.1, 0.3, 0.2]
+    changes = [('os.replace', os.replace), ('os.unlink', os.unlink), ('pathlib.Path.unlink', Path.unlink)]
+    left = [0]
+
+    def counted(change):
+
+        def wrapper(*arguments, **options):
+            if left[0] == 0:
+                raise Killed
+            left[0] -= 1
+            return change(*arguments, **options)
+
+        return wrapper
+
+    for name, change in changes:
+        monkeypatch.setattr(name, counted(change))
+    deaths = 0
+    while True:
+        left[0] = -1
+        for path in models.glob('*'):
+            path.unlink()
+        (models / CONFIG).write_text('model = dict()\n')
+        runner, hook = make_runner(task), make_hook(keep)
+        left[0] = deaths
+        try:
+            for value in values:
+                validate(hook, runner, value)
+        except Killed:
+            deaths += 1
+        else:
+            break
+        left[0] = -1
+        if (models / 'result.yaml').exists():
+            for stage in check_result(task)['model_stages'].values():
+                load_checkpoint(models / stage['files'][0])
+            # A restart goes on and ends in the same order.
+            validate(make_hook(keep), runner, 0.9)
+            named = {stage['files'][0] for stage in check_result(task)['model_stages'].values()}
+            assert named == {path.name for path in models.glob('epoch_*.pth')}
+        else:
+            assert deaths <= 2
+    assert deaths > 5 * len(values)
+
+
+@pytest.mark.parametrize('patterns, files', [('', [CONFIG]), (r'\.txt$', ['notes.txt']), ('*.py', [CONFIG]), ('epoch_.*', [])])
+def test_further_files_are_chosen_by_pattern_and_weights_always_stay(task, patterns, files):
+    models = task.out_dir / 'models'
+    (models / 'notes.txt').write_text('x')
+    config = task.in_dir / 'config.yaml'
+    config.write_text(yaml.safe_dump({**yaml.safe_load(config.read_text()), 'ymir_saved_file_patterns': patterns}))
+    validate(make_hook(), make_runner(task), 0.5)
+    assert check_result(task)['model_stages']['best']['files'] == ['epoch_1.pth', *files]
+
+
+def test_metrics_stay_within_the_platforms_bounds():
+    metrics = {'coco/bbox_mAP': 0.5, 'coco/bbox_mAP_50': float('nan'), 'coco/bbox_mAP_l': -1.0, 'coco/bbox_mAP_s': 0.25,
+               'other': 3.0}
+    assert clean_metrics(metrics) == {'mAP': 0.5, 'mAP_s': 0.25}
+    assert clean_metrics({}) == clean_metrics({'coco/bbox_mAP': -1.0}) == {'mAP': 0.0}
+
+
+@pytest.mark.parametrize('keep', [True, False])
+def test_an_earlier_run_is_cleared_unless_it_goes_on(task, keep):
+    models = task.out_dir / 'models'
+    validate(make_hook(), make_runner(task), 0.5)
+    (models / '.resume.pth.abc.tmp').write_bytes(b'half')
+    clear_models_dir(models, keep)
+    left = {path.name for path in models.iterdir()}
+    assert left == ({CONFIG, 'epoch_1.pth', 'resume.pth', 'last_checkpoint', 'result.yaml'} if keep else {CONFIG})
