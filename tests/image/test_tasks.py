@@ -1,10 +1,10 @@
 """Tasks in the real image, started with the platform's command line, without network and as an unknown user."""
-import json
-
 import pytest
-import yaml
+from tests.ymir_exc.platform_rules import (infer_result_violations, mining_result_violations, monitor_violations,
+                                           result_yaml_violations)
 
 from ymir.local.prepare import ModelStage, asset_id, hyper_parameters, prepare_candidates, prepare_training
+from ymir.local.report import read_predictions
 from ymir.local.run import run_in_container
 from ymir.local.sample_data import CLASS_NAMES, generate
 
@@ -34,52 +34,60 @@ def test_training(training):
     task, outcome = training
     outcome.raise_for_failure('training')
     assert outcome.progress.percent == 1.0
-    result = yaml.safe_load((task.out_dir / 'models/result.yaml').read_text())
-    assert result['best_stage_name'] in result['model_stages']
-    assert ModelStage.of_training(task).files
-    assert any((task.out_dir / 'tensorboard').glob('events.out.*')) or any(
-        (task.out_dir / 'tensorboard').rglob('events.out.*'))
+    assert monitor_violations(task.monitor_file.read_text(), task.task_id) == []
+    assert result_yaml_violations(task.out_dir / 'models/result.yaml') == []
+    assert {path.suffix for path in ModelStage.of_training(task).files} >= {'.pth', '.py'}
+    assert list((task.out_dir / 'tensorboard').resolve().rglob('events.out.*'))
 
 
 def test_mining_and_inference_in_one_run(training, image, images, tmp_path):
     trained, outcome = training
     outcome.raise_for_failure('training')
-    candidates = images[16:]
     broken = tmp_path / 'broken.jpg'
-    broken.write_bytes(candidates[0].path.read_bytes()[:200])
-    paths = [*(candidate.path for candidate in candidates), broken]
+    broken.write_bytes(images[16].path.read_bytes()[:200])
+    paths = [*(candidate.path for candidate in images[16:]), broken]
     task = prepare_candidates(tmp_path / 'work', paths, ModelStage.of_training(trained), mining=True, infer=True,
                               in_container=True)
     run(task, image).raise_for_failure('mining and inference')
 
     index = (task.in_dir / 'candidate-index.tsv').read_text().splitlines()
-    rows = [line.split('\t') for line in (task.out_dir / 'result.tsv').read_text().splitlines()]
-    scores = [float(score) for _, score in rows]
-    assert sorted(path for path, _ in rows) == sorted(index)
-    assert scores == sorted(scores, reverse=True)
-
-    detection = json.loads((task.out_dir / 'infer-result.json').read_text())['detection']
-    assert set(detection) == {f'{asset_id(path)}.jpg' for path in paths}
-    assert detection[f'{asset_id(broken)}.jpg'].get('boxes', []) == []
+    assert monitor_violations(task.monitor_file.read_text(), task.task_id) == []
+    assert mining_result_violations((task.out_dir / 'result.tsv').read_text(), index) == []
+    assert infer_result_violations((task.out_dir / 'infer-result.json').read_text(), index) == []
+    predictions = read_predictions(task.out_dir / 'infer-result.json', CLASSES)
+    assert predictions[asset_id(broken)] == []
     assert asset_id(broken) in task.log_file.read_text()
-    for entry in detection.values():
-        for item in entry.get('boxes', []):
-            assert item['class_name'] in CLASSES and 0 <= item['score'] <= 1
-            assert all(isinstance(item['box'][side], int) for side in 'xywh')
 
 
-@pytest.mark.parametrize('name, edits, num_train, code, words', [
-    ('unknown model', dict(model_name='yolov8_huge'), 4, 300001, 'yolov8_huge'),
-    ('bad value', dict(max_epochs='many'), 4, 300001, 'max_epochs'),
-    ('empty training set', {}, 0, 300002, 'training set'),
-])
-def test_bad_input_is_explained_in_the_last_lines(image, images, tmp_path, name, edits, num_train, code, words):
-    task = prepare_training(tmp_path / 'work', CLASSES, images[:num_train], images[12:16],
+def annotate_all(content):
+    """Gives a function that damages a prepared task: every training annotation gets this content; None removes it."""
+
+    def damage(task):
+        for line in (task.in_dir / 'train-index.tsv').read_text().splitlines():
+            path = task.work_dir / line.split('\t')[1][1:]
+            path.unlink() if content is None else path.write_text(content)
+
+    return damage
+
+
+@pytest.mark.parametrize('edits, damage, code, words', [
+    (dict(model_name='yolov8_huge'), None, 300001, 'yolov8_huge'),
+    (dict(max_epochs='many'), None, 300001, 'max_epochs'),
+    ({}, lambda task: (task.in_dir / 'train-index.tsv').write_text(''), 300002, 'train set is empty'),
+    ({}, annotate_all('7, 1, 2, 30, 40, -1.0, 0.0\n'), 300002, 'class index 7'),
+    ({}, annotate_all('0, 30, 2, 1, 40, -1.0, 0.0\n'), 300002, 'inverted box'),
+    ({}, annotate_all(None), 300002, 'missing annotation'),
+], ids=['unknown model', 'bad value', 'empty set', 'wrong class', 'inverted box', 'missing annotation'])
+def test_bad_input_is_explained_in_the_last_lines(image, images, tmp_path, edits, damage, code, words):
+    task = prepare_training(tmp_path / 'work', CLASSES, images[:4], images[12:16],
                             hyper_parameters('training', {**PARAMETERS, **edits}), in_container=True)
+    if damage:
+        damage(task)
     outcome = run(task, image)
+    tail = ' '.join(outcome.tail)
     assert outcome.exit_code != 0
-    assert (outcome.progress.state, outcome.progress.code) == (4, code)
-    assert words in ' '.join(outcome.tail) and str(code) in ' '.join(outcome.tail)
+    assert (outcome.progress.state, outcome.progress.code) == (4, code), tail
+    assert words in tail and str(code) in tail
     assert words in task.monitor_file.read_text()
 
 
