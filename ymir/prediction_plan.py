@@ -15,6 +15,7 @@ from ymir.params import CandidateParams
 from ymir.weights import choose_inference_model
 
 PLAN_FILE = 'plan.json'
+CPU_BATCH = 8  # images that are loaded together
 MAX_CPU_PROCESSES = 8  # each has its own copy of the model and the libraries, about half a GB
 IMAGES_PER_CPU_PROCESS = 32  # fewer do not repay the seconds that a process needs to start
 
@@ -33,7 +34,7 @@ class PredictionPlan:
         iou_thr: Threshold of NMS.
         image_size: (width, height) of the network's input, None for the model's own.
         precision: 'auto', 'fp32', 'fp16' or 'bf16'.
-        batch_size: Images that are loaded, and on a GPU predicted, together.
+        batch_size: Images that are loaded together; `samples_per_gpu` on a GPU.
         gpu_ids: GPUs of the task, none for the CPU.
         world_size: Predicting processes.
         workers: Loader processes beside each.
@@ -93,11 +94,11 @@ def make_plan(params: CandidateParams, index_file: str, models_dir: str, score_t
     if isinstance(size, int):
         size = (size, size) if size else None
     if params.gpu_ids:
-        world_size, workers, threads = len(params.gpu_ids), params.workers_per_gpu, 1
+        world_size, workers, threads, batch_size = len(params.gpu_ids), params.workers_per_gpu, 1, params.samples_per_gpu
     else:
         cores = len(os.sched_getaffinity(0))
         world_size = min(cores, MAX_CPU_PROCESSES, 1 + num_images // IMAGES_PER_CPU_PROCESS)
-        workers, threads = 0, cores // world_size
+        workers, threads, batch_size = 0, cores // world_size, CPU_BATCH
     return PredictionPlan(
         index_file=index_file,
         num_images=num_images,
@@ -108,7 +109,7 @@ def make_plan(params: CandidateParams, index_file: str, models_dir: str, score_t
         iou_thr=params.iou_threshold,
         image_size=size,
         precision=params.precision,
-        batch_size=params.samples_per_gpu,
+        batch_size=batch_size,
         gpu_ids=params.gpu_ids,
         world_size=world_size,
         workers=workers,

@@ -3,9 +3,10 @@
 Loader processes decode and letterbox -> the device normalises, runs the network, decodes and suppresses boxes -> the results go to
 this process's shard file. Queues between them are short, so memory does not grow with the number of images.
 
-An image gets the same boxes whatever the number of processes, loader processes or images in a batch. To that end a
-batch on a GPU is always full, as libraries choose their algorithms by its size: the last one repeats its last image. On a CPU a
-batch is cut into pieces that fit into the caches.
+An image gets the same boxes, bit for bit, whatever the number of processes and loader processes. Libraries choose their
+algorithms by the number of images, so every forward pass has the same: where some are missing the last one is repeated. On a
+CPU that number follows from the input size alone, as larger passes spill out of the caches; on a GPU it is `samples_per_gpu`,
+and another value changes boxes by no more than rounding.
 """
 import logging
 import sys
@@ -23,17 +24,34 @@ from ymir.shards import Prediction, ShardWriter
 from ymir.weights import InferenceModel
 from ymir_exc.code import ExecutorReturnCode
 
-# Pixels of input that one forward pass on a CPU takes: larger ones spill out of the caches.
 CPU_PIXELS_PER_PASS = 640 * 640
 
 
-def predict_batch(detector: Detector, batch: Batch, pass_size: int) -> List[Prediction]:
+def images_per_pass(device: torch.device, batch_size: int, height: int, width: int) -> int:
+    """How many images go through the network together.
+
+    Args:
+        device: Where it runs.
+        batch_size: Images per batch of the loader.
+        height: Of the network's input.
+        width: Of the network's input.
+
+    Returns:
+        The whole batch on a GPU; on a CPU a power of two that is 1 for large inputs.
+    """
+    if device.type != 'cpu':
+        return batch_size
+    fitting = max(1, min(batch_size, CPU_PIXELS_PER_PASS // (height * width)))
+    return 1 << (fitting.bit_length() - 1)
+
+
+def predict_batch(detector: Detector, batch: Batch, batch_size: int) -> List[Prediction]:
     """Predict all images of a batch.
 
     Args:
         detector: The model.
         batch: From the loader.
-        pass_size: Images per forward pass; 0 means as many as `CPU_PIXELS_PER_PASS` allows.
+        batch_size: Images per full batch.
 
     Returns:
         One prediction per image, in the order of the batch.
@@ -41,20 +59,19 @@ def predict_batch(detector: Detector, batch: Batch, pass_size: int) -> List[Pred
     found = {}
     for places, pixels in batch.groups:
         pixels = torch.as_tensor(pixels)
-        size = pass_size or max(1, CPU_PIXELS_PER_PASS // (pixels.shape[1] * pixels.shape[2]))
+        size = images_per_pass(detector.device, batch_size, *pixels.shape[1:3])
         for first in range(0, len(places), size):
             part = places[first:first + size]
             metas = [batch.images[place].meta for place in part]
-            chunk = pixels[first:first + size]
-            if pass_size:
-                chunk, metas = _fill(chunk, metas, size)
-            found.update(zip(part, detector.predict(chunk, metas)))
+            found.update(zip(part, detector.predict(*_fill(pixels[first:first + size], metas, size))))
     return [_to_prediction(image, found.get(place)) for place, image in enumerate(batch.images)]
 
 
 def _fill(pixels: Tensor, metas: Sequence[dict], size: int) -> tuple:
     """Repeat the last image until there are `size`."""
     lacking = size - len(metas)
+    if not lacking:
+        return pixels, metas
     return torch.cat([pixels, pixels[-1:].expand(lacking, -1, -1, -1)]), [*metas, *metas[-1:] * lacking]
 
 
@@ -111,7 +128,7 @@ def predict_shard(plan: PredictionPlan, folder: Path, rank: int) -> None:
     detector = Detector(model, device, plan.score_thr, plan.iou_thr, plan.precision)
     shard = ShardWriter(folder, rank)
     for batch in loader:
-        shard.write(predict_batch(detector, batch, plan.batch_size if device.type == 'cuda' else 0))
+        shard.write(predict_batch(detector, batch, plan.batch_size))
     shard.close()
 
 

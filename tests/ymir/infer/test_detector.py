@@ -1,0 +1,143 @@
+"""Loading model packages, and boxes equal to those of one `inference_detector` call per image."""
+import copy
+
+import pytest
+import torch
+from mmdet.apis import inference_detector, init_detector
+from mmengine.config import Config
+
+from ymir.detector import Detector, Normalize, build_model, fuse_batch_norms, read_package
+from ymir.errors import TaskError
+from ymir.images import Batch, Image, Letterbox, pixel_transforms
+from ymir.predictor import images_per_pass, predict_batch
+from ymir.weights import InferenceModel
+
+from .sandbox import CLASS_NAMES, IMAGE_SIZE
+
+CPU = torch.device('cpu')
+
+
+@pytest.fixture(scope='module')
+def package(model_files):
+    return read_package(InferenceModel(*model_files))
+
+
+@pytest.fixture(scope='module')
+def batch(package, images):
+    """Pixels (n, H, W, 3) and metas of some images."""
+    letterbox = Letterbox(pixel_transforms(package.pipeline))
+    loaded = [letterbox(index, str(path)) for index, path in enumerate(images[:8])]
+    return torch.stack([torch.from_numpy(pixels) for _, pixels in loaded]), [image.meta for image, _ in loaded]
+
+
+def test_same_boxes_as_single_calls(model_files, package, images, batch):
+    config = Config.fromfile(model_files[1])
+    config.model.test_cfg.nms.iou_threshold = 0.6
+    single = init_detector(config, str(model_files[0]), device='cpu', palette='random')
+    found = Detector(build_model(package, CLASS_NAMES), CPU, 0.2, 0.6).predict(*batch)
+    assert sum(len(item.scores) for item in found) > 40
+    for item, path in zip(found, images):
+        expected = inference_detector(single, str(path)).pred_instances
+        expected = expected[expected.scores > 0.2]
+        assert item.labels.tolist() == expected.labels.tolist()
+        torch.testing.assert_close(item.scores, expected.scores, atol=1e-4, rtol=0)
+        torch.testing.assert_close(item.boxes, expected.bboxes, atol=1e-2, rtol=0)
+
+
+@pytest.mark.parametrize('chosen', [[0], [3], [7, 6, 5, 4, 3, 2, 1, 0], [2, 0, 5]])
+def test_boxes_do_not_depend_on_the_company_in_a_batch(package, batch, chosen):
+    pixels, metas = batch
+    detector = Detector(build_model(package, CLASS_NAMES), CPU, 0.1, 0.65)
+
+    def predict(places):
+        candidates = [Image(place, str(place), metas[place]) for place in places]
+        return predict_batch(detector, Batch(candidates, [(list(range(len(places))), pixels[places])]), 8)
+
+    together = predict(list(range(8)))
+    assert predict(chosen) == [together[place] for place in chosen]
+
+
+def test_images_per_pass():
+    gpu = torch.device('cuda')
+    assert [images_per_pass(CPU, 8, side, side) for side in (96, 192, 320, 416, 640, 1280)] == [8, 8, 4, 2, 1, 1]
+    assert [images_per_pass(CPU, batch_size, 96, 96) for batch_size in (1, 2, 3, 7)] == [1, 2, 2, 4]
+    assert images_per_pass(gpu, 16, 640, 640) == 16
+
+
+def test_fused_batch_norms_change_nothing(package, batch):
+    model = build_model(package, CLASS_NAMES)
+    inputs = Normalize(model.data_preprocessor)(batch[0])
+    expected = model.bbox_head(model.extract_feat(inputs))
+    fused = fuse_batch_norms(copy.deepcopy(model))
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in fused.modules())
+    for levels, expected_levels in zip(fused.bbox_head(fused.extract_feat(inputs)), expected):
+        for level, expected_level in zip(levels, expected_levels):
+            torch.testing.assert_close(level, expected_level, atol=1e-4 * expected_level.abs().max().item(), rtol=0)
+
+
+def test_memory_too_small_halves_the_batch(package, batch, monkeypatch):
+    detector = Detector(build_model(package, CLASS_NAMES), CPU, 0.2, 0.65)
+    expected = detector.predict(*batch)
+    sizes = []
+    predict = detector._predict
+
+    def limited(pixels, metas):
+        sizes.append(len(metas))
+        if len(metas) > 3:
+            raise torch.OutOfMemoryError('too small')
+        return predict(pixels, metas)
+
+    monkeypatch.setattr(detector, '_predict', limited)
+    found = detector.predict(*batch)
+    assert sizes == [8, 4, 2, 2, 4, 2, 2]
+    assert all(torch.equal(a.boxes, b.boxes) for a, b in zip(found, expected))
+
+
+def test_config_from_the_checkpoint(model_files, package):
+    assert read_package(InferenceModel(model_files[0], None)).model == package.model
+
+
+def test_weights_without_any_config(tmp_path, package):
+    torch.save(package.state_dict, tmp_path / 'a.pth')
+    with pytest.raises(TaskError, match='No config belongs to .*a.pth.*train it with this image') as caught:
+        read_package(InferenceModel(tmp_path / 'a.pth', None))
+    assert caught.value.code == 300004
+
+
+def test_other_number_of_classes(package):
+    with pytest.raises(TaskError, match='trained for 3 classes, and class_names in config.yaml has 2: a, b.') as caught:
+        build_model(package, ['a', 'b'])
+    assert caught.value.code == 300004
+
+
+def test_weights_of_another_model(package):
+    state = dict(package.state_dict)
+    state.pop('backbone.stem.conv.weight')
+    with pytest.raises(TaskError, match='1 tensors are missing, the first is backbone.stem.conv.weight') as caught:
+        build_model(type(package)(state, package.model, package.pipeline, package.source), CLASS_NAMES)
+    assert caught.value.code == 300004
+    state['backbone.stem.conv.weight'] = torch.zeros(2, 3, 3, 3)
+    with pytest.raises(TaskError, match='do not fit their config: size mismatch for backbone.stem.conv.weight') as caught:
+        build_model(type(package)(state, package.model, package.pipeline, package.source), CLASS_NAMES)
+    assert caught.value.code == 300004
+
+
+@pytest.mark.parametrize('text, message', [
+    ('model = dict(type="YOLODetector", backbone=dict(type="os.system"))\ntest_pipeline = []', "names 'os.system' as a type"),
+    ('test_pipeline = []', 'describes no model'),
+    ('model = dict(type="YOLODetector")', 'has no test pipeline'),
+    ('import os', 'holds code'),
+])
+def test_configs_that_are_refused(tmp_path, model_files, text, message):
+    (tmp_path / 'a.py').write_text(text)
+    with pytest.raises(TaskError, match=message) as caught:
+        read_package(InferenceModel(model_files[0], tmp_path / 'a.py'))
+    assert caught.value.code == 300004
+
+
+def test_config_of_an_unknown_model(tmp_path, model_files):
+    (tmp_path / 'a.py').write_text('model = dict(type="NoSuchDetector")\n'
+                                   'test_pipeline = [dict(type="LetterResize", scale=(96, 96))]')
+    with pytest.raises(TaskError, match='NoSuchDetector') as caught:
+        build_model(read_package(InferenceModel(model_files[0], tmp_path / 'a.py')), CLASS_NAMES)
+    assert caught.value.code == 300004

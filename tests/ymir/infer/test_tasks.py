@@ -1,0 +1,121 @@
+"""`python ymir/start.py` over mining and inference: results by the platform's rules, the same for any number of processes."""
+import math
+import os
+
+import pytest
+
+from ymir.prediction_plan import make_plan
+from ymir.prediction_run import predict
+from ymir.params import InferParams, load_params
+
+from .sandbox import CLASS_NAMES, Task, write_image, write_model
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope='module')
+def candidates(tmp_path_factory, images):
+    """Good images, one that is listed twice, one that is none, one that is missing."""
+    folder = tmp_path_factory.mktemp('bad')
+    (folder / 'text.jpg').write_text('this is text')
+    return [*images[:40], folder / 'text.jpg', *images[40:], folder / 'missing.png', images[3]]
+
+
+@pytest.fixture(scope='module')
+def both(tmp_path_factory, candidates, model_files):
+    """Mining and inference in one run, on all cores."""
+    task = Task(tmp_path_factory.mktemp('both'), candidates, model_files, ('mining', 'infer'))
+    result = task.start()
+    assert result.returncode == 0, result.stdout
+    return task, result.stdout
+
+
+def test_boxes_as_the_platform_reads_them(both, candidates):
+    task, _ = both
+    detections = task.detections()
+    assert set(detections) == {path.name for path in candidates}
+    boxes = [item for items in detections.values() for item in items]
+    assert len(boxes) > 100
+    for item in boxes:
+        assert item['class_name'] in CLASS_NAMES and 0.2 < item['score'] <= 1
+        assert set(item['box']) == set('xywh') and all(type(value) is int for value in item['box'].values())
+        assert min(item['box']['x'], item['box']['y']) >= 0 and min(item['box']['w'], item['box']['h']) >= 1
+    assert detections['text.jpg'] == detections['missing.png'] == []
+
+
+def test_ranking_as_the_platform_reads_it(both, candidates):
+    task, _ = both
+    rows = task.ranking()
+    assert sorted(row[0] for row in rows) == sorted(map(str, candidates))
+    scores = [float(row[1]) for row in rows]
+    assert all(map(math.isfinite, scores)) and scores == sorted(scores, reverse=True)
+    assert {os.path.basename(row[0]) for row in rows[-2:]} == {'text.jpg', 'missing.png'}
+    assert len(set(scores)) > len(scores) / 2
+
+
+def test_network_runs_once_for_both_tasks(both):
+    task, log = both
+    assert log.count('Predicting 73 images') == 1 and 'used again' in log
+    assert '2 of 73 images were skipped' in log
+    assert task.monitor()[2:5] == ['1.00', '2', '0']
+    assert not (task.out / 'predictions').exists()
+
+
+def test_one_process_gives_the_same_bytes(both, tmp_path, candidates, model_files):
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip('the task of the fixture had one process itself')
+    task = Task(tmp_path, candidates, model_files, ('infer', ), samples_per_gpu=3)
+    result = task.start(cores=1)
+    assert result.returncode == 0, result.stdout
+    assert 'in 1 processes' in result.stdout and 'in 2 processes' in both[1]
+    assert (task.out / 'infer-result.json').read_bytes() == (both[0].out / 'infer-result.json').read_bytes()
+
+
+@pytest.mark.parametrize('change, code, sentence', [
+    (dict(models=[]), 300004, 'No weight file'),
+    (dict(lines=[]), 300002, 'is empty: choose a data set'),
+    (dict(lines=None), 300002, 'does not exist'),
+    (dict(lines=['/nowhere/1.jpg', '/nowhere/2.jpg']), 300003, 'None of the 2 images can be read'),
+    (dict(class_names=['a', 'b']), 300004, 'was trained for 3 classes, and class_names in config.yaml has 2'),
+    (dict(conf_threshold='high'), 300001, 'conf_threshold'),
+    (dict(gpu_id='0'), 300102, 'this container sees none'),
+])
+def test_bad_input_has_its_code_and_says_what_to_do(tmp_path, images, model_files, change, code, sentence):
+    arguments = {**dict(lines=images[:3], models=model_files), **change}
+    task = Task(tmp_path, **arguments)
+    result = task.start()
+    assert result.returncode != 0
+    columns = task.monitor()
+    assert columns[3:5] == ['4', str(code)]
+    assert sentence in columns[5]
+    assert sentence in '\n'.join(result.stdout.splitlines()[-5:])
+    assert not (task.out / 'infer-result.json').exists()
+
+
+def test_damaged_weights(tmp_path, images):
+    models = write_model(tmp_path / 'models')
+    models[0].write_bytes(models[0].read_bytes()[:1000])
+    task = Task(tmp_path, images[:3], models)
+    assert task.start().returncode != 0
+    assert task.monitor()[3:5] == ['4', '300004'] and 'epoch_3.pth' in task.monitor()[5]
+
+
+def test_random_order_needs_neither_model_nor_images(tmp_path):
+    lines = [f'/nowhere/{number}.jpg' for number in range(50)]
+    task = Task(tmp_path, lines, [], ('mining', ), mining_algorithm='random', seed=7)
+    result = task.start()
+    assert result.returncode == 0, result.stdout
+    first = task.ranking()
+    assert sorted(row[0] for row in first) == sorted(lines) and [row[0] for row in first] != lines
+    assert task.start().returncode == 0 and task.ranking() == first
+
+
+def test_killed_process_is_reported(tmp_path, images, model_files, monkeypatch):
+    lines = [write_image(tmp_path / f'{number}.jpg', 64, 64, seed=number) for number in range(2)]
+    task = Task(tmp_path, lines, model_files)
+    params = load_params(InferParams, dict(class_names=CLASS_NAMES, model_params_path=[str(path) for path in model_files]))
+    plan = make_plan(params, str(task.root / 'in/candidate-index.tsv'), '', 0.2)
+    monkeypatch.setattr('sys.executable', '/bin/false')
+    with pytest.raises(Exception, match='process 0 ended with status 1 without a Python error') as caught:
+        list(predict(plan, tmp_path / 'predictions', lambda done: None))
+    assert caught.value.code == 160004
