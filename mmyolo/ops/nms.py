@@ -86,6 +86,7 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0) ->
     return _suppress(_columns(boxes), _rank_lazily(scores, members), iou_threshold)[0]
 
 
+@torch.no_grad()
 def pairwise_iou(first: Tensor, second: Tensor) -> Tensor:
     """IoU as suppression computes it.
 

@@ -79,21 +79,21 @@ class YOLOv5ParamSchedulerHook(ParamSchedulerHook):
         self.scheduler_fn = self.scheduler_maps[scheduler_type](lr_factor=lr_factor, max_epochs=max_epochs, **kwargs)
         self._warmup_end = False
 
-    def before_run(self, runner: Runner) -> None:
-        """Warns of a training that ends before its warm-up does."""
-        iterations = self._warmup_iters(runner)
-        if iterations >= runner.max_iters:
-            print_log(
-                f'The warm-up has {iterations} iterations and the training {runner.max_iters}: the learning rate never '
-                'reaches its value. Set warmup_epochs and warmup_mim_iter of YOLOv5ParamSchedulerHook lower.',
-                'current', logging.WARNING)
-
     def before_train(self, runner: Runner) -> None:
         """Notes the rates and momenta that the factors apply to; a resumed optimizer brings them along."""
         for group in runner.optim_wrapper.optimizer.param_groups:
             group.setdefault('initial_lr', group['lr'])
             if 'momentum' in group:
                 group.setdefault('initial_momentum', group['momentum'])
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Warns, at the first epoch, of a training that ends before its warm-up does."""
+        iterations = self._warmup_iters(runner)
+        if runner.epoch == 0 and iterations >= runner.max_iters:
+            print_log(
+                f'The warm-up has {iterations} iterations and the training {runner.max_iters}: the learning rate never '
+                'reaches its value. Set warmup_epochs and warmup_mim_iter of YOLOv5ParamSchedulerHook lower.',
+                'current', logging.WARNING)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None) -> None:
         """Warms up.

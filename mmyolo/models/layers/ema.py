@@ -66,15 +66,15 @@ class ExpMomentumEMA(_ExpMomentumEMA):
         """
         steps = int(self.steps)
         source = model.state_dict() if self.update_buffers else dict(model.named_parameters())
-        pairs = ((average.detach(), source[name].detach()) for name, average in self.avg_parameters.items())
         if steps == 0:
-            for average, current in pairs:
-                average.copy_(current)
+            for name, average in self.avg_parameters.items():
+                average.copy_(source[name])
         elif steps % self.interval == 0:
-            _lerp(pairs, self.momentum_at(steps))
+            _lerp(((average, source[name]) for name, average in self.avg_parameters.items()), self.momentum_at(steps))
         if not self.update_buffers:
-            for average, current in zip(self.module.buffers(), model.buffers()):
-                average.copy_(current)
+            buffers = list(self.module.buffers())
+            if buffers:
+                torch._foreach_copy_(buffers, list(model.buffers()))
         self.steps += 1
 
 

@@ -112,7 +112,13 @@ class RepVGGBlock(nn.Module):
         kernel, bias = self.get_equivalent_kernel_bias()
         conv = self.rbr_dense.conv
         self.rbr_reparam = nn.Conv2d(
-            conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups)
+            conv.in_channels,
+            conv.out_channels,
+            conv.kernel_size,
+            stride=conv.stride,
+            padding=conv.padding,
+            dilation=conv.dilation,
+            groups=conv.groups)
         self.rbr_reparam.weight.data = kernel.detach()
         self.rbr_reparam.bias.data = bias.detach()
         for parameter in self.parameters():

@@ -21,12 +21,12 @@ class Run:
         self.state = SimpleNamespace(
             optim_wrapper=OptimWrapper(optimizer), train_dataloader=range(iters_per_epoch), iter=0, epoch=0,
             max_iters=iters_per_epoch * epochs)
-        hook.before_run(self.state)
         hook.before_train(self.state)
 
     def epoch(self) -> list:
         """Trains an epoch; returns per iteration the rates of convolutions, norms and biases, and the momentum."""
         values = []
+        self.hook.before_train_epoch(self.state)
         for index in range(self.iters_per_epoch):
             self.hook.before_train_iter(self.state, index)
             groups = self.state.optim_wrapper.optimizer.param_groups
@@ -96,7 +96,8 @@ def test_a_training_shorter_than_its_warmup_is_warned_of(hook, iters_per_epoch, 
     messages = []
     monkeypatch.setattr('mmyolo.engine.hooks.yolov5_param_scheduler_hook.print_log',
                         lambda message, logger, level: messages.append((message, level)))
-    Run(YOLOv5ParamSchedulerHook(**hook), iters_per_epoch, epochs)
+    run = Run(YOLOv5ParamSchedulerHook(**hook), iters_per_epoch, epochs)
+    run.epoch(), run.epoch()
     assert len(messages) == warned
     if warned:
         assert 'warmup_mim_iter' in messages[0][0] and messages[0][1] == logging.WARNING

@@ -37,7 +37,8 @@ def build(family: str, size: str, num_classes: int = 80) -> Network:
             YOLOv8CSPDarknet(last_stage_out_channels=last, **scale), YOLOv8PAFPN(channels, channels, **scale),
             YOLOv8HeadModule(num_classes, channels, widen))
     channels = P6 if family == 'v5-p6' else P5
-    backbone = YOLOv5CSPDarknet('P6', out_indices=(2, 3, 4, 5), **scale) if channels is P6 else YOLOv5CSPDarknet(**scale)
+    arch = dict(arch='P6', out_indices=(2, 3, 4, 5)) if channels is P6 else {}
+    backbone = YOLOv5CSPDarknet(**arch, **scale)
     strides = [8, 16, 32, 64][:len(channels)]
     return Network(backbone, YOLOv5PAFPN(channels, channels, num_csp_blocks=3, **scale),
                    YOLOv5HeadModule(num_classes, channels, widen, featmap_strides=strides))

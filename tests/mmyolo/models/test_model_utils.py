@@ -22,7 +22,8 @@ def test_make_round(x, factor, wanted):
     assert make_round(x, factor) == wanted
 
 
-ROWS = torch.tensor([[2., 5, 1, 2, 3, 4], [0, 1, 5, 6, 7, 8], [2, 3, 9, 9, 9, 9], [0, 2, 1, 1, 1, 1], [2, 4, 0, 0, 1, 1]])
+ROWS = torch.tensor([[2., 5, 1, 2, 3, 4], [0, 1, 5, 6, 7, 8], [2, 3, 9, 9, 9, 9], [0, 2, 1, 1, 1, 1],
+                     [2, 4, 0, 0, 1, 1]])
 
 
 def test_rows_are_padded_in_their_order():

@@ -92,6 +92,22 @@ def test_a_broken_torchvision_is_as_good_as_none(fault, tmp_path, monkeypatch):
     sys.modules.pop('torchvision', None)
 
 
+def test_a_torchvision_that_works_is_used(tmp_path, monkeypatch):
+    package = tmp_path / 'torchvision'
+    package.mkdir()
+    package.joinpath('__init__.py').touch()
+    package.joinpath('ops.py').write_text('import torch\ndef nms(boxes, scores, iou_threshold):\n'
+                                          '    return torch.tensor([len(boxes), int(100 * iou_threshold)])\n')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ('torchvision', 'torchvision.ops'):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    torchvision_nms.cache_clear()
+    assert ops.nms(BOXES, SCORES, 0.5).tolist() == [7, 50]
+    torchvision_nms.cache_clear()
+    for name in ('torchvision', 'torchvision.ops'):
+        sys.modules.pop(name, None)
+
+
 def soft(method: str, **kwargs):
     boxes = torch.tensor([[0., 0., 10., 10.], [0., 0., 10., 8.], [0., 0., 10., 2.], [20., 20., 30., 30.]])
     dets, kept = mmcv.ops.soft_nms(boxes, torch.tensor([0.9, 0.8, 0.7, 0.6]), 0.5, method=method, **kwargs)

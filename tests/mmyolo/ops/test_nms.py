@@ -75,8 +75,8 @@ def test_batched_nms_equals_the_definition(constants, monkeypatch):
 
 
 def test_ties_keep_the_lower_index():
-    boxes = torch.tensor([[0., 0., 10., 10.]]).repeat(4, 1)
-    kept = batched_nms(boxes, torch.full((4, ), 0.5), torch.tensor([0, 1, 0, 1]), torch.zeros(4, dtype=torch.int64), 1, 0.5)
+    boxes, zeros = torch.tensor([[0., 0., 10., 10.]]).repeat(4, 1), torch.zeros(4, dtype=torch.int64)
+    kept = batched_nms(boxes, torch.full((4, ), 0.5), torch.tensor([0, 1, 0, 1]), zeros, 1, 0.5)
     assert kept[0].tolist() == [0, 1]
 
 
