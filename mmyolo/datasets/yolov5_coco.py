@@ -1,7 +1,12 @@
-"""mmdet's datasets with two additions: batch shapes, and the data set itself in reach of the mix transforms."""
-from typing import Any, Optional
+"""mmdet's datasets with two additions: batch shapes, and the data set itself in reach of the mix transforms.
+
+Differs from mmdet on purpose: labels follow the class names of `metainfo`, whatever the order of the categories in the
+file, and a class that the file does not list does not shift the others.
+"""
+from typing import Any, List, Optional, Sequence
 
 from mmdet.datasets import BaseDetDataset, CocoDataset
+from mmdet.datasets.api_wrappers import COCO
 
 from mmyolo.registry import DATASETS, TASK_UTILS
 
@@ -49,6 +54,24 @@ class BatchShapePolicyDataset(BaseDetDataset):
         return self.pipeline(data_info)
 
 
+class _CocoByName(COCO):
+    """An index whose category ids come in the order of the names asked for."""
+
+    def get_cat_ids(self, cat_names: Sequence[str] = (), **kwargs) -> List[Optional[int]]:
+        """The category of each name, None for a name that the file does not have.
+
+        Raises:
+            ValueError: The file has categories, but none of these names.
+        """
+        ids = {category['name']: category['id'] for category in self.dataset.get('categories', ())}
+        if ids and not ids.keys() & set(cat_names):
+            raise ValueError(f'None of the classes {tuple(cat_names)} of the metainfo is among the categories of the '
+                             f'annotation file, {sorted(ids)}. Make the names equal.')
+        return [ids.get(name) for name in cat_names]
+
+
 @DATASETS.register_module()
 class YOLOv5CocoDataset(BatchShapePolicyDataset, CocoDataset):
     """mmdet's CocoDataset with batch shapes and mix transforms."""
+
+    COCOAPI = _CocoByName

@@ -3,11 +3,22 @@ import argparse
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch.distributed as dist
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.dist import is_distributed
+
+
+class _Options(DictAction):
+    """mmengine's key=value options, but a value that is no list keeps its spaces: data_root=/data/my images."""
+
+    @staticmethod
+    def _parse_iterable(val: str) -> Any:
+        if ',' in val or val.strip().startswith(('(', '[')):
+            return DictAction._parse_iterable(val)
+        return DictAction._parse_int_float_bool(val.strip('\'"'))
 
 
 def add_launch_options(parser: argparse.ArgumentParser) -> None:
@@ -16,9 +27,9 @@ def add_launch_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
-        help='settings of the config to change: key=value, key.inner=value, key="[a,b]", key="[(a,b),(c,d)]"; no spaces '
-        'inside a value')
+        action=_Options,
+        help='settings of the config to change: key=value, key.inner=value, key="[a,b]", key="[(a,b),(c,d)]"; '
+        'spaces inside a list are dropped')
     parser.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='who started the processes')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by older launchers')
@@ -52,7 +63,8 @@ def use_gloo_without_gpu(cfg: Config) -> None:
     """Lets several processes without an accelerator work together; mmengine would ask each for a GPU.
 
     Joins the process group over gloo now and has the model wrapped for CPU tensors. Does nothing for a single process
-    or where there is an accelerator. To leave GPUs unused, hide them: CUDA_VISIBLE_DEVICES=-1.
+    or where there is an accelerator. To leave GPUs unused, hide them: CUDA_VISIBLE_DEVICES=-1. Batch norms of CPU
+    processes are not synchronised: each normalises its own images, and the checkpoint has the statistics of the first.
 
     Args:
         cfg: The config, changed in place.

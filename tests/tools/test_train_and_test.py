@@ -1,0 +1,164 @@
+"""The tools on a small data set, on the CPU: train, resume, test, alone and with two processes."""
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from small_data import IMAGES, write_coco, write_images
+
+ROOT = Path(__file__).resolve().parents[2]
+SCALE = (64, 64)
+CLASSES = ('bolt', 'nut')
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp('tools')
+    names = write_images(root / 'data' / 'images')
+    write_coco(root / 'data' / 'all.json', names, CLASSES)
+    small_config().dump(root / 'small.py')
+    return root
+
+
+def small_config():
+    """YOLOv8-n at 64 pixels, with everything in it that a real training has."""
+    cfg = Config.fromfile(ROOT / 'configs' / 'yolov8' / 'yolov8_n_syncbn_fast_8xb16-500e_coco.py')
+
+    def shrink(node):
+        if isinstance(node, dict):
+            for key, value in node.items():
+                if key in ('scale', 'img_scale'):
+                    node[key] = SCALE
+                elif key == 'border' and value != (0, 0):
+                    node[key] = (-SCALE[0] // 2, -SCALE[1] // 2)
+                else:
+                    shrink(value)
+        elif isinstance(node, (list, tuple)):
+            for value in node:
+                shrink(value)
+
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        loader.update(batch_size=2, num_workers=0, persistent_workers=False)
+        loader.dataset.update(data_root='data/', ann_file='all.json', data_prefix=dict(img='images/'), metainfo=dict(classes=CLASSES))
+    for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
+        evaluator.update(ann_file='data/all.json', iou_thrs=[0.1, 0.3, 0.5])  # after one step few boxes are good
+    shrink(cfg.train_dataloader.dataset.pipeline)
+    shrink(cfg.val_dataloader.dataset.pipeline)
+    shrink(cfg.test_dataloader.dataset.pipeline)
+    shrink(cfg.custom_hooks)
+    shrink(cfg.tta_pipeline)
+    cfg.custom_hooks[1].switch_epoch = 1
+    cfg.custom_hooks.insert(0, dict(type='MemoryFormatHook'))
+    cfg.train_cfg.update(max_epochs=1, val_interval=1, dynamic_intervals=None)
+    cfg.default_hooks.checkpoint.interval = 1
+    cfg.default_hooks.param_scheduler.update(max_epochs=2, warmup_mim_iter=2)
+    cfg.model.bbox_head.head_module.num_classes = cfg.model.train_cfg.assigner.num_classes = len(CLASSES)
+    cfg.model.test_cfg.score_thr = 0.  # and it is sure of nothing
+    cfg.randomness = dict(seed=0)
+    return cfg
+
+
+def run(folder, script, *args):
+    environment = dict(os.environ, PYTHON=sys.executable, CUDA_VISIBLE_DEVICES='-1', OMP_NUM_THREADS='1')
+    done = subprocess.run(['bash', str(ROOT / 'tools' / script), *map(str, args)], cwd=folder, env=environment,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=240)  # yapf: disable
+    assert done.returncode == 0, done.stdout[-4000:]
+    return done.stdout
+
+
+def precision(work):
+    """The values of mAP that the runs in a work directory measured, in full, oldest first."""
+    files = sorted({*work.glob('*/[0-9]*.json'), *work.glob('*/vis_data/[0-9]*.json')})
+    lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    return [line['coco/bbox_mAP'] for line in lines if 'coco/bbox_mAP' in line]
+
+
+def predictions(file):
+    return [sample['pred_instances'] for sample in pickle.loads(file.read_bytes())]
+
+
+def load(path):
+    return torch.load(path, map_location='cpu', weights_only=False)
+
+
+@pytest.fixture(scope='module')
+def trained(folder):
+    work = folder / 'work dir'
+    log = run(folder, 'dist_train.sh', 'small.py', 0, '--work-dir', work, '--cfg-options', 'train_dataloader.batch_size=4')
+    return work, log
+
+
+def test_training_writes_checkpoint_config_and_precision(trained):
+    work, _ = trained
+    assert Config.fromfile(work / 'small.py').train_dataloader.batch_size == 4
+    checkpoint = load(work / 'epoch_1.pth')
+    assert (checkpoint['meta']['epoch'], checkpoint['meta']['iter']) == (1, 1)
+    weight = checkpoint['state_dict']['backbone.stage1.0.conv.weight']
+    assert weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
+    assert all(torch.isfinite(value).all() for value in checkpoint['state_dict'].values())
+    assert len(precision(work)) == 1 and 0 < precision(work)[0] <= 1
+    assert list(work.glob('best_coco_bbox_mAP_epoch_1.pth'))
+
+
+def test_resume_goes_on_where_it_stopped(trained, folder):
+    work, _ = trained
+    options = ['--cfg-options', 'train_cfg.max_epochs=2', 'train_dataloader.batch_size=4']
+    log = run(folder, 'dist_train.sh', 'small.py', 0, '--work-dir', work, '--resume', *options)
+    assert 'resumed epoch: 1, iter: 1' in log
+    assert 'Switch pipeline now!' in log
+    checkpoint = load(work / 'epoch_2.pth')
+    assert (checkpoint['meta']['epoch'], checkpoint['meta']['iter']) == (2, 2)
+    assert checkpoint['ema_state_dict']['steps'] == 2
+
+
+def test_test_gives_the_precision_of_the_training_and_writes_predictions(trained, folder):
+    work, _ = trained
+    out, tested = folder / 'found.pkl', folder / 'test'
+    run(folder, 'dist_test.sh', 'small.py', work / 'epoch_1.pth', 0, '--work-dir', tested, '--out', out)
+    assert precision(tested) == pytest.approx(precision(work)[:1])
+    found = pickle.loads(out.read_bytes())
+    assert [sample['img_id'] for sample in found] == list(range(IMAGES))
+
+    prefix = folder / 'json' / 'found'
+    prefix.parent.mkdir()
+    run(folder, 'dist_test.sh', 'small.py', work / 'epoch_1.pth', 0, '--work-dir', tested, '--json-prefix', prefix)
+    written = json.loads(Path(f'{prefix}.bbox.json').read_text())
+    assert len(written) == sum(len(sample['pred_instances']['scores']) for sample in found) > 20 * IMAGES
+
+
+def test_augmentation_at_test_time(trained, folder):
+    work, _ = trained
+    tested = folder / 'tta'
+    run(folder, 'dist_test.sh', 'small.py', work / 'epoch_1.pth', 0, '--work-dir', tested, '--tta', '--cfg-options',
+        'test_dataloader.batch_size=1', '--show-dir', 'pictures')  # yapf: disable
+    assert len(precision(tested)) == 1 and 0 < precision(tested)[0] <= 1
+    assert len(list(tested.rglob('pictures/*.jpg'))) == IMAGES
+
+
+def test_two_processes_share_a_training_and_agree_on_a_test(trained, folder):
+    work = folder / 'two'
+    run(folder, 'dist_train.sh', 'small.py', 2, '--work-dir', work, '--amp')
+    checkpoint = load(work / 'epoch_1.pth')
+    assert checkpoint['meta']['iter'] == 1  # 4 images in 2 processes of 2
+    assert checkpoint['meta']['cfg'].count("type='AmpOptimWrapper'") == 1
+    assert all(torch.isfinite(value).all() for value in checkpoint['state_dict'].values())
+    assert len(precision(work)) == 1
+    found, measured = {}, {}
+    for processes in 0, 2:
+        out = folder / f'{processes}.pkl'
+        tested = folder / f'test{processes}'
+        run(folder, 'dist_test.sh', 'small.py', work / 'epoch_1.pth', processes, '--work-dir', tested, '--out', out)
+        found[processes] = predictions(out)
+        measured[processes] = precision(tested)
+    assert measured[2] == pytest.approx(measured[0]) and measured[0][0] > 0
+    assert all(len(instances['scores']) > 20 for instances in found[0])
+    for alone, both in zip(found[0], found[2]):
+        for key in ('scores', 'labels', 'bboxes'):
+            torch.testing.assert_close(both[key], alone[key])
