@@ -116,6 +116,9 @@ class InferResultWriter:
             raise ResultError(f'two images have the file name {name}: {os.path.join(self._folders[key], name)} and '
                               f'{image}; the platform cannot tell them apart')
         value = {self._list_key: [_to_dict(annotation, str(image)) for annotation in annotations]}
-        separator = ',\n' if self._folders else '\n'
-        self._stream.write(f'{separator}{_encode(name)}: {_encode(value)}')
+        try:
+            entry = f'{_encode(name)}: {_encode(value)}'
+        except ValueError as error:  # an attribute of an annotation was assigned after its checks
+            raise ResultError(f'{image}: {error}') from error
+        self._stream.write((',\n' if self._folders else '\n') + entry)
         self._folders[key] = self._known_folders.setdefault(folder, folder)

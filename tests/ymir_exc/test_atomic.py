@@ -56,6 +56,14 @@ def test_the_name_appears_only_when_the_block_ends(tmp_path):
     assert (tmp_path / 'file').read_bytes() == b'abc'
 
 
+def test_the_content_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
+    steps = []
+    for name in ('fsync', 'replace'):
+        monkeypatch.setattr(os, name, lambda *args, name=name, real=getattr(os, name): steps.append(name) or real(*args))
+    write_text_atomically(tmp_path / 'file', 'x')
+    assert steps == ['fsync', 'replace', 'fsync']  # the file, its name, the directory
+
+
 def test_the_longest_names_work(tmp_path):
     for name in ('x' * 255, '図' * 85):
         write_text_atomically(tmp_path / name, 'x')

@@ -94,6 +94,14 @@ def test_the_stream_takes_dicts_and_names_the_image_of_a_bad_one(task):
         rw.InferResultWriter().write('a.jpg', [])
 
 
+def test_nan_that_was_assigned_later_is_refused(task):
+    changed = annotation()
+    changed.score = float('nan')
+    with pytest.raises(ResultError, match='/in/a.jpg: .*nan'):
+        rw.write_infer_result({'/in/a.jpg': [changed]})
+    assert not task.infer_file.exists()
+
+
 def test_memory_of_the_streams_does_not_grow_with_the_boxes(task):
     def peak(num_images):
         tracemalloc.start()
