@@ -19,7 +19,8 @@ class BatchShapePolicy:
         batch_size: Images per batch on one device.
         img_size: Longer side of a resized image, in pixels.
         size_divisor: Both sides of a batch shape are a multiple of it (the largest stride of the model).
-        extra_pad_ratio: Padding on top of the shape, as a share of `size_divisor`; 0.5 makes 640 x 640 images 672 x 672.
+        extra_pad_ratio: Padding on top of the shape, as a share of `size_divisor`; 0.5 pads 640 x 640 to
+            672 x 672.
     """
 
     def __init__(self,

@@ -79,7 +79,8 @@ class LoadCachedImage(BaseTransform):
             ValueError: `instances` have not been turned into `gt_bboxes` before.
         """
         if 'instances' in results and 'gt_bboxes' not in results:
-            raise ValueError('LoadCachedImage scales the boxes with the image: put LoadAnnotations before it in the pipeline')
+            raise ValueError(
+                'LoadCachedImage scales the boxes with the image: put LoadAnnotations before it in the pipeline')
         image, ori_shape = self._load(results['img_path'])
         height, width = image.shape[:2]
         factor = (width / ori_shape[1], height / ori_shape[0])

@@ -10,7 +10,7 @@ _CODES = {'horizontal': 1, 'vertical': 0, 'diagonal': -1}
 
 @TRANSFORMS.register_module()
 class RandomFlip(MMDETRandomFlip):
-    """mmdet's RandomFlip with an image that stays contiguous, which makes packing it ten times faster."""
+    """mmdet's RandomFlip with an image that stays contiguous, so that packing it is cheap."""
 
     def _flip(self, results: dict) -> None:
         image = results['img']

@@ -15,7 +15,7 @@ from mmyolo.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class PackDetInputs(MMDETPackDetInputs):
-    """mmdet's PackDetInputs with keypoints and panoptic maps, and a fraction of its time.
+    """mmdet's PackDetInputs with keypoints and panoptic maps, and in half of its time.
 
     Args:
         meta_keys: Entries of the results that go to the sample's metainfo; all have to be there.
@@ -78,7 +78,7 @@ class PackDetInputs(MMDETPackDetInputs):
 
 
 def _to_chw(image: np.ndarray) -> torch.Tensor:
-    """(H, W, C) or (H, W) to a contiguous (C, H, W) tensor; OpenCV splits channels ten times faster than a permute."""
+    """(H, W, C) or (H, W) to a contiguous (C, H, W) tensor; OpenCV splits channels faster than a permute copies."""
     if image.ndim == 2:
         return torch.from_numpy(np.ascontiguousarray(image)[None])
     planes = np.empty((image.shape[2], *image.shape[:2]), dtype=image.dtype)

@@ -49,7 +49,8 @@ def unreadable(path: str) -> UnidentifiedImageError:
     Returns:
         An error that names it.
     """
-    return UnidentifiedImageError(f'{path}: not a readable image, or a damaged one. Replace it or remove it from the data set.')
+    return UnidentifiedImageError(
+        f'{path}: not a readable image, or a damaged one. Replace it or remove it from the data set.')
 
 
 @TRANSFORMS.register_module()
@@ -64,9 +65,11 @@ class LoadAnnotations(MMDETLoadAnnotations):
     """
 
     def __init__(self, mask2bbox: bool = False, poly2mask: bool = False, merge_polygons: bool = True, **kwargs) -> None:
-        assert not poly2mask, 'LoadAnnotations of mmyolo keeps polygons: set poly2mask=False or use mmdet.LoadAnnotations'
+        assert not poly2mask, \
+            'LoadAnnotations of mmyolo keeps polygons: set poly2mask=False or use mmdet.LoadAnnotations'
         super().__init__(poly2mask=poly2mask, **kwargs)
-        assert self.with_mask or not mask2bbox, 'LoadAnnotations(mask2bbox=True) takes boxes from masks: set with_mask=True'
+        assert self.with_mask or not mask2bbox, \
+            'LoadAnnotations(mask2bbox=True) takes boxes from masks: set with_mask=True'
         self.mask2bbox = mask2bbox
         self.merge_polygons = merge_polygons
 

@@ -18,7 +18,8 @@ class _MixUp(BaseMixImageTransform):
 
     def __init__(self, prob: float, use_cached: bool, max_cached_images: int, **kwargs) -> None:
         if use_cached:
-            assert max_cached_images >= 2, f'{self.__class__.__name__} needs max_cached_images >= 2, not {max_cached_images}'
+            assert max_cached_images >= 2, \
+                f'{self.__class__.__name__} needs max_cached_images >= 2, not {max_cached_images}'
         super().__init__(prob=prob, use_cached=use_cached, max_cached_images=max_cached_images, **kwargs)
 
     def get_indexes(self, dataset: Union[BaseDataset, list]) -> int:
@@ -75,7 +76,8 @@ class YOLOv5MixUp(_MixUp):
         other = results['mix_results'][0]
         image, other_image = results['img'], other['img']
         assert image.shape == other_image.shape, \
-            f'YOLOv5MixUp blends images of one size, not {image.shape} and {other_image.shape}: put it after the affine transform'
+            (f'YOLOv5MixUp blends images of one size, not {image.shape} and {other_image.shape}: '
+             'put it behind the affine transform')
         ratio = random.beta(self.alpha, self.beta)
         results['img'] = (image * ratio + other_image * (1 - ratio)).astype(np.uint8)
         results['img_shape'] = image.shape
@@ -153,7 +155,8 @@ class YOLOXMixUp(_MixUp):
         shape = results['img'].shape[:2]
         scaled_shape = other_image.shape[:2]
         other_image, (x, y) = self._crop(other_image, shape)
-        results['img'] = (0.5 * results['img'].astype(np.float32) + 0.5 * other_image.astype(np.float32)).astype(np.uint8)
+        image = results['img'].astype(np.float32)
+        results['img'] = (0.5 * image + 0.5 * other_image.astype(np.float32)).astype(np.uint8)
         results['img_shape'] = results['img'].shape
 
         boxes = other['gt_bboxes']

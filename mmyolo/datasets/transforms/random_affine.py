@@ -1,8 +1,8 @@
 """Random rotation, scale, shear and translation of YOLOv5.
 
 Differs from mmyolo 0.6.0 on purpose: the image is warped by cv2.warpAffine, which is a third faster than
-warpPerspective; in about one pixel in a hundred its sample point lies 1/32 pixel aside. Polygons are clipped to (height,
-width), not swapped.
+warpPerspective; in about one pixel in a hundred its sample point lies 1/32 pixel aside. Polygons are clipped to
+(height, width), not swapped.
 """
 import math
 from typing import Tuple
@@ -139,7 +139,8 @@ class YOLOv5RandomAffine(BaseTransform):
     def _warp_masks(self, results: dict, matrix: np.ndarray, scale: float, height: int, width: int) -> None:
         masks = results['gt_masks']
         if not isinstance(masks, PolygonMasks):
-            raise TypeError(f'YOLOv5RandomAffine warps polygons only, not {type(masks).__name__}: load masks with poly2mask=False')
+            raise TypeError(f'YOLOv5RandomAffine warps polygons only, not {type(masks).__name__}: '
+                            'load masks with poly2mask=False')
         if len(masks) == 0:
             results['gt_masks'] = PolygonMasks([], height, width)
             return
@@ -156,7 +157,8 @@ class YOLOv5RandomAffine(BaseTransform):
         results['gt_bboxes'] = boxes[valid]
         results['gt_bboxes_labels'] = results['gt_bboxes_labels'][valid]
         results['gt_ignore_flags'] = results['gt_ignore_flags'][valid]
-        results['gt_masks'] = PolygonMasks([[part.reshape(-1) for part in parts] for parts in polygons], height, width)[valid]
+        masks = [[part.reshape(-1) for part in parts] for parts in polygons]
+        results['gt_masks'] = PolygonMasks(masks, height, width)[valid]
 
     def _warp_polygon(self, polygon: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         """A flat polygon to (resample_num, 2) points of the output."""

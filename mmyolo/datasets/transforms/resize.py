@@ -54,7 +54,8 @@ class YOLOv5KeepRatioResize(MMDETResize):
         """Resizes the image and its annotations.
 
         Args:
-            results: Has `img`; may have `gt_bboxes`, `gt_masks`, `gt_seg_map` and a `scale_factor` of an earlier resize.
+            results: Has `img`; may have `gt_bboxes`, `gt_masks`, `gt_seg_map` and `scale_factor` of an earlier
+                resize.
 
         Returns:
             The results with `img`, `img_shape` (h, w), `scale_factor` (w, h) relative to the file, `homography_matrix`
@@ -166,7 +167,8 @@ class LetterResize(MMDETResize):
         masks = results.get('gt_masks')
         if masks is not None:
             if not isinstance(masks, PolygonMasks):
-                raise TypeError(f'LetterResize moves polygons only, not {type(masks).__name__}: load masks with poly2mask=False')
+                raise TypeError(f'LetterResize moves polygons only, not {type(masks).__name__}: '
+                                'load masks with poly2mask=False')
             masks = masks.resize(size)
             masks = masks.translate(shape, left, 'horizontal')
             results['gt_masks'] = masks.translate(shape, top, 'vertical')

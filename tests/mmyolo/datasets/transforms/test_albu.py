@@ -13,7 +13,8 @@ CONFIG = dict(
 
 
 @pytest.mark.skipif(albu.albumentations is not None, reason='albumentations is installed')
-@pytest.mark.parametrize('registry, name', [(TRANSFORMS, 'mmdet.Albu'), (TRANSFORMS, 'Albu'), (MMDET_TRANSFORMS, 'Albu')])
+@pytest.mark.parametrize('registry, name', [(TRANSFORMS, 'mmdet.Albu'), (TRANSFORMS, 'Albu'),
+                                            (MMDET_TRANSFORMS, 'Albu')])
 def test_public_configs_build_without_albumentations(registry, name):
     transform = registry.build(dict(type=name, **CONFIG))
     results = dict(img=object())

@@ -54,15 +54,16 @@ def test_affine_image_equals_a_perspective_warp_but_for_rounding(kwargs):
 
 def test_affine_drops_small_thin_and_cut_boxes():
     affine = YOLOv5RandomAffine(min_area_ratio=.1, max_aspect_ratio=20)
-    before = HorizontalBoxes(torch.tensor([[0., 0, 10, 10], [0, 0, 2, 10], [0, 0, 40, 2.5], [0, 0, 60, 2.5], [0, 0, 50, 50]]))
-    after = HorizontalBoxes(torch.tensor([[0., 0, 10, 10], [0, 0, 2, 10], [0, 0, 40, 2.5], [0, 0, 60, 2.5], [0, 0, 12, 20]]))
+    before = [[0., 0, 10, 10], [0, 0, 2, 10], [0, 0, 40, 2.5], [0, 0, 60, 2.5], [0, 0, 50, 50]]
+    after = [*before[:4], [0, 0, 12, 20]]
+    before, after = (HorizontalBoxes(torch.tensor(boxes)) for boxes in (before, after))
     assert affine.filter_gt_bboxes(before, after).tolist() == [True, False, True, False, False]
 
 
 def test_mask_refine_fits_boxes_to_the_polygons():
     # A triangle that fills half of its box: after a rotation its extent is smaller than that of the rotated box.
     triangle = np.array([20, 20, 80, 20, 20, 80], dtype=np.float32)
-    affine = YOLOv5RandomAffine(max_rotate_degree=45., scaling_ratio_range=(1., 1.), max_shear_degree=0., max_translate_ratio=0.)
+    affine = YOLOv5RandomAffine(45., 0., scaling_ratio_range=(1., 1.), max_shear_degree=0.)
     results = dict(
         img=make_image(100, 100),
         gt_bboxes=HorizontalBoxes(torch.tensor([[20., 20, 80, 80]])),
@@ -81,8 +82,7 @@ def test_mask_refine_fits_boxes_to_the_polygons():
 
 
 def test_mask_refine_clips_to_height_and_width_and_drops_what_left():
-    affine = YOLOv5RandomAffine(
-        max_rotate_degree=0., scaling_ratio_range=(2., 2.), max_shear_degree=0., max_translate_ratio=0., min_area_ratio=.01)
+    affine = YOLOv5RandomAffine(0., 0., scaling_ratio_range=(2., 2.), max_shear_degree=0., min_area_ratio=.01)
     results = add_masks(make_results(0, size=(60, 200)))
     results['gt_bboxes'] = HorizontalBoxes(torch.tensor([[80., 20, 190, 58], [0, 0, 20, 10]]))
     results = affine(add_masks(results))

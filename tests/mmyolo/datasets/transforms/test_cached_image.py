@@ -6,7 +6,8 @@ import pytest
 from PIL import Image, UnidentifiedImageError
 
 from mmyolo.datasets.image_cache import _open, open_image_cache
-from mmyolo.datasets.transforms import LoadAnnotations, LoadCachedImage, LoadImageFromFile, YOLOv5KeepRatioResize, cached_image
+from mmyolo.datasets.transforms import (LoadAnnotations, LoadCachedImage, LoadImageFromFile, YOLOv5KeepRatioResize,
+                                        cached_image)
 from mmyolo.datasets.transforms.cached_image import decode_shrunk
 
 MEGABYTE = 1024**2

@@ -47,7 +47,8 @@ def test_boxes_from_polygons_and_invalid_polygons():
 
 
 def test_masks_can_be_loaded_before_the_image():
-    results = LoadAnnotations(with_mask=True)(dict(height=30, width=40, instances=[instance(0, mask=[[0, 0, 9, 0, 9, 9]])]))
+    instances = [instance(0, mask=[[0, 0, 9, 0, 9, 9]])]
+    results = LoadAnnotations(with_mask=True)(dict(height=30, width=40, instances=instances))
     assert (results['gt_masks'].height, results['gt_masks'].width) == (30, 40)
 
 

@@ -73,7 +73,8 @@ def test_mosaic9_matches_the_public_numbers():
     assert results['img'].shape == (256, 256, 3) and results['img'].flags.c_contiguous
     np.testing.assert_allclose(
         results['gt_bboxes'].numpy()[[0, 1, 2, 3, 5]],
-        [(24.667, 98.8, 78, 160.667), (19.333, 91.333, 46, 112.667), (25, 0, 74, 29), (19, 0, 44, 0), (116.4, 0, 148.4, 0)],
+        [(24.667, 98.8, 78, 160.667), (19.333, 91.333, 46, 112.667), (25, 0, 74, 29), (19, 0, 44, 0),
+         (116.4, 0, 148.4, 0)],
         atol=1e-3)
     assert len(results['gt_bboxes']) == 18
 
@@ -196,7 +197,8 @@ def test_images_without_boxes_mix():
     empty['gt_bboxes'] = empty['gt_bboxes'][:0]
     empty['gt_bboxes_labels'] = empty['gt_bboxes_labels'][:0]
     empty['gt_ignore_flags'] = empty['gt_ignore_flags'][:0]
-    results = Mosaic(SCALE).mix_img_transform(dict(copy.deepcopy(empty), mix_results=[copy.deepcopy(empty) for _ in range(3)]))
+    others = [copy.deepcopy(empty) for _ in range(3)]
+    results = Mosaic(SCALE).mix_img_transform(dict(empty, mix_results=others))
     assert results['gt_bboxes'].numpy().shape == (0, 4)
     results = YOLOv5RandomAffine(border=(-64, -64))(results)
     assert results['gt_bboxes'].numpy().shape == (0, 4) and results['img'].shape == (128, 128, 3)

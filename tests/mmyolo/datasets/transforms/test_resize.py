@@ -42,8 +42,8 @@ def test_keep_ratio_then_letter_resize(size, out, factor, padding):
     ((640, 427), (672, 480), [16, 16, 26, 27]),
 ])
 def test_batch_shape_replaces_the_scale(size, batch_shape, padding):
-    results = resized(
-        *size, YOLOv5KeepRatioResize(SCALE), LetterResize(SCALE, allow_scale_up=False), batch_shape=np.array(batch_shape))
+    letter = LetterResize(SCALE, allow_scale_up=False)
+    results = resized(*size, YOLOv5KeepRatioResize(SCALE), letter, batch_shape=np.array(batch_shape))
     assert results['img'].shape[:2] == batch_shape
     assert results['pad_param'].tolist() == padding
 
