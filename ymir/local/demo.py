@@ -124,6 +124,9 @@ def main() -> int:
     except TaskFailed as error:
         console.print(str(error), markup=False, style='red')
         return 1
+    except KeyboardInterrupt:
+        console.print('stopped')
+        return 130
     return 0
 
 
