@@ -155,6 +155,10 @@ class BaseYOLOHead(BaseDenseHead):
             self._priors_key = (sizes, device)
         return self.mlvl_priors
 
+    def forward_for_loss(self, x: Sequence[Tensor]) -> Tuple[List[Tensor], ...]:
+        """Predicts the maps that `loss_by_feat` takes."""
+        return self(x)
+
     def loss(self, x: Sequence[Tensor], batch_data_samples: Union[list, dict]) -> dict:
         """Computes the losses of a batch.
 
@@ -166,7 +170,7 @@ class BaseYOLOHead(BaseDenseHead):
         Returns:
             Losses by name.
         """
-        maps = self(x)
+        maps = self.forward_for_loss(x)
         if isinstance(batch_data_samples, dict):
             return self.loss_by_feat(*maps, batch_data_samples['bboxes_labels'], batch_data_samples['img_metas'])
         gt_instances, gt_instances_ignore, metas = unpack_gt_instances(batch_data_samples)

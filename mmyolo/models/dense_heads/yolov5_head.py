@@ -179,6 +179,10 @@ class YOLOv5Head(BaseYOLOHead):
         steps = torch.tensor([[0, 0], [1, 0], [0, 1], [-1, 0], [0, -1]], dtype=torch.float)
         self.register_buffer('grid_offset', steps[:, None], persistent=False)  # (5, 1, 2)
 
+    def forward_for_loss(self, x: Sequence[Tensor]) -> Tuple[List[Tensor], ...]:
+        """As `forward_raw`."""
+        return self.forward_raw(x)
+
     def loss_by_feat(self,
                      cls_scores: Sequence[Tensor],
                      bbox_preds: Sequence[Tensor],

@@ -1,15 +1,18 @@
 """The anchor-free head of YOLOv8: classes and, as distributions over 16 bins (2006.04388), distances to the four sides."""
 import math
+from itertools import accumulate
 from typing import List, Optional, Sequence, Tuple
 
 import torch
 from mmcv.cnn import ConvModule
+from mmdet.models.losses import CrossEntropyLoss
 from mmdet.models.utils import multi_apply
 from mmengine.dist import get_world_size
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmyolo.registry import MODELS, TASK_UTILS
+from ..losses.sparse_target_bce import sparse_target_bce
 from ..utils import gt_instances_preprocess, make_divisible
 from ..utils.defaults import ACT_CFG, NORM_CFG
 from .base_yolo_head import GroundTruth
@@ -96,7 +99,7 @@ class YOLOv8HeadModule(BaseModule):
 
     def forward_raw(self, x: Sequence[Tensor]) -> Tuple[List[Tensor], ...]:
         """Predicts class logits (B, num_classes, H, W) and distributions (B, 4 * reg_max, H, W), no distances of them."""
-        return ([tower(level) for tower, level in zip(towers, x)] for towers in (self.cls_preds, self.reg_preds))
+        return tuple([tower(level) for tower, level in zip(towers, x)] for towers in (self.cls_preds, self.reg_preds))
 
     def integrate(self, dist: Tensor) -> Tensor:
         """The mean distances of distributions.
@@ -170,9 +173,16 @@ class YOLOv8Head(YOLOv5Head):
             bbox_preds = self.head_module.integrate(bbox_preds.unflatten(-1, (4, -1)))
         return super().decode_bboxes(priors, bbox_preds, strides)
 
+    def forward_for_loss(self, x: Sequence[Tensor]) -> Tuple[Optional[List[Tensor]], ...]:
+        """As the layers' `forward` in training, without distances: gradients are needed for few of them."""
+        if not hasattr(self.head_module, 'forward_raw'):
+            return self(x)
+        cls_scores, dists = self.head_module.forward_raw(x)
+        return cls_scores, None, [level.flatten(2).transpose(1, 2).unflatten(2, (4, -1)) for level in dists]
+
     def loss_by_feat(self,
                      cls_scores: Sequence[Tensor],
-                     bbox_preds: Sequence[Tensor],
+                     bbox_preds: Optional[Sequence[Tensor]],
                      bbox_dist_preds: Sequence[Tensor],
                      batch_gt_instances: GroundTruth,
                      batch_img_metas: Sequence[dict],
@@ -180,7 +190,8 @@ class YOLOv8Head(YOLOv5Head):
         """Computes the losses of a batch from maps.
 
         Args:
-            cls_scores, bbox_preds, bbox_dist_preds: what `forward` returns in training.
+            cls_scores, bbox_preds, bbox_dist_preds: what `forward` returns in training; without `bbox_preds`, distances are
+                taken from the distributions.
             batch_gt_instances: true boxes.
             batch_img_metas: not needed.
             batch_gt_instances_ignore: not used.
@@ -190,34 +201,73 @@ class YOLOv8Head(YOLOv5Head):
         """
         batch_size = len(cls_scores[0])
         priors = self.level_priors(cls_scores)
-        strides = torch.cat([level.new_full((len(level), ), s) for level, s in zip(priors, self.featmap_strides)])
         points = torch.cat(priors)
+        strides = torch.cat([level.new_full((len(level), ), s) for level, s in zip(priors, self.featmap_strides)])
 
         gt = gt_instances_preprocess(batch_gt_instances, batch_size).to(points)
         gt_labels, gt_bboxes = gt[..., :1], gt[..., 1:]
-        is_box = (gt_bboxes.sum(-1, keepdim=True) > 0).float()
-
-        cls_preds = torch.cat([level.flatten(2) for level in cls_scores], 2).transpose(1, 2).float()  # (B, N, C)
-        bbox_preds = torch.cat([level.flatten(2) for level in bbox_preds], 2).transpose(1, 2).float()  # (B, N, 4)
-        dist_preds = torch.cat(tuple(bbox_dist_preds), 1)  # (B, N, 4, reg_max)
-        pred_bboxes = self.decode_bboxes(points, bbox_preds, strides)
-        assigned = self.assigner(pred_bboxes.detach(), cls_preds.detach().sigmoid(), points, gt_labels, gt_bboxes, is_box)
-
+        is_box = (gt_bboxes.sum(-1, keepdim=True) > 0).to(points)
+        with torch.no_grad():
+            distances = map(self.head_module.integrate, bbox_dist_preds) if bbox_preds is None else map(_as_rows, bbox_preds)
+            bboxes = self.bbox_coder.decode(points, torch.cat(list(distances), 1).float(), strides)
+            # Sigmoid before the transposition, while the logits lie contiguously.
+            scores = torch.cat([level.flatten(2) for level in cls_scores], 2).float().sigmoid().transpose(1, 2)
+            assigned = self.assigner(bboxes, scores, points, gt_labels, gt_bboxes, is_box)
         scores = assigned['assigned_scores']
         total_score = scores.sum().clamp(min=1)
-        loss_cls = self.loss_cls(cls_preds, scores).sum() / total_score
 
-        image, place = assigned['fg_mask_pre_prior'].nonzero().unbind(1)
-        weight = scores[image, place].sum(-1)
-        stride = strides[place, None]
+        positives = assigned['fg_mask_pre_prior'].split([len(level) for level in priors], dim=1)
+        positives = [level.nonzero().unbind(1) for level in positives]
+        image = torch.cat([image for image, _ in positives])
+        first = accumulate(map(len, priors), initial=0)
+        place = torch.cat([cell + start for (_, cell), start in zip(positives, first)])
+        scores = scores[image, place]
+        loss_cls = self._cls_loss(cls_scores, positives, scores) / total_score
+
+        dist = torch.cat([level[where] for level, where in zip(bbox_dist_preds, positives)]).float()  # (M, 4, reg_max)
+        if bbox_preds is None:
+            distances = self.head_module.integrate(dist)
+        else:
+            distances = torch.cat([_as_rows(level)[where] for level, where in zip(bbox_preds, positives)]).float()
+        weight, stride = scores.sum(-1), strides[place, None]
+        points = points[place] / stride
         target = assigned['assigned_bboxes'][image, place] / stride
-        loss_bbox = self.loss_bbox(pred_bboxes[image, place] / stride, target, weight=weight) / total_score
-        distances = self.bbox_coder.encode(points[place] / stride, target, max_dis=self.head_module.reg_max - 1, eps=0.01)
+        bboxes = self.bbox_coder.decode(points, distances[None], torch.ones_like(weight))[0]
+        loss_bbox = self.loss_bbox(bboxes, target, weight=weight) / total_score
         loss_dfl = self.loss_dfl(
-            dist_preds[image, place].flatten(0, 1).float(),
-            distances.flatten(),
+            dist.flatten(0, 1),
+            self.bbox_coder.encode(points, target, max_dis=self.head_module.reg_max - 1, eps=0.01).flatten(),
             weight=weight[:, None].expand(-1, 4).flatten(),
             avg_factor=total_score)
 
         scale = batch_size * get_world_size()
         return dict(loss_cls=loss_cls * scale, loss_bbox=loss_bbox * scale, loss_dfl=loss_dfl * scale)
+
+    def _cls_loss(self, cls_scores: Sequence[Tensor], positives: Sequence[Tuple[Tensor, Tensor]], scores: Tensor) -> Tensor:
+        """Sums the classification loss over all priors.
+
+        Args:
+            cls_scores: per level (B, num_classes, H, W).
+            positives: per level images and cells of positive priors.
+            scores: (M, num_classes) soft targets of the positive priors of all levels; the others' are 0.
+        """
+        total = 0
+        for level, (image, cell), targets in zip(cls_scores, positives, scores.split([len(cell) for _, cell in positives])):
+            if _is_plain_bce(self.loss_cls):
+                row, channel = targets.nonzero().unbind(1)
+                loss = sparse_target_bce(level, image[row], channel, cell[row], targets[row, channel])
+                total = total + self.loss_cls.loss_weight * loss
+            else:
+                logits = _as_rows(level).float()
+                dense = torch.zeros_like(logits).index_put((image, cell), targets)
+                total = total + self.loss_cls(logits, dense).sum()
+        return total
+
+
+def _as_rows(level: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, H * W, C)."""
+    return level.flatten(2).transpose(1, 2)
+
+
+def _is_plain_bce(loss: nn.Module) -> bool:
+    return type(loss) is CrossEntropyLoss and loss.use_sigmoid and loss.class_weight is None and loss.ignore_index is None

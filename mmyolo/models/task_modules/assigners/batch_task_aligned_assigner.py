@@ -81,7 +81,7 @@ class BatchTaskAlignedAssigner(nn.Module):
                 fg_mask_pre_prior=foreground)
 
         # Positives are pairs from here on: `places` in the flattened (B, N), `gts` in the flattened (B, G).
-        pairs = _Pairs(pred_bboxes.flatten(0, 1), pred_scores.flatten(0, 1), gt_bboxes.flatten(0, 1),
+        pairs = _Pairs(pred_bboxes.flatten(0, 1), pred_scores, gt_bboxes.flatten(0, 1),
                        gt_labels.flatten().long(), self.alpha, self.beta, self.use_ciou)
         places, gts = self._choose(pairs, priors[:, :2], pad_bbox_flag.flatten().nonzero().squeeze(1), num_gts)
         places, gts = _settle(pairs, places, gts, num_priors, num_gts)
@@ -154,7 +154,9 @@ class _Pairs:
     def measure(self, places: Tensor, gts: Tensor) -> Tuple[Tensor, Tensor]:
         """Overlaps and metrics of pairs."""
         overlaps = self.overlaps(places, gts)
-        scores = self.pred_scores[places, self.gt_labels[gts]]
+        # Not flattened: the scores may be a transposed view.
+        num_priors = self.pred_scores.shape[1]
+        scores = self.pred_scores[places // num_priors, places % num_priors, self.gt_labels[gts]]
         return overlaps, scores**self.alpha * overlaps**self.beta
 
 
