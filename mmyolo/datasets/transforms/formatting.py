@@ -1,13 +1,10 @@
 """Packing: from the results of a pipeline to a tensor and a data sample."""
-from typing import Sequence
-
 import cv2
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform, to_tensor
+from mmcv.transforms import to_tensor
 from mmdet.datasets.transforms import PackDetInputs as MMDETPackDetInputs
 from mmdet.structures import DetDataSample
-from mmdet.structures.bbox import BaseBoxes
 from mmengine.structures import InstanceData, PixelData
 
 from mmyolo.registry import TRANSFORMS
@@ -69,11 +66,8 @@ class PackDetInputs(MMDETPackDetInputs):
         for key, name in self.mapping_table.items():
             if key not in results:
                 continue
-            value = results[key]
-            if not isinstance(value, (BaseBoxes, torch.Tensor, np.ndarray)) or isinstance(value, BaseBoxes):
-                instances[name] = value[index]
-            else:
-                instances[name] = to_tensor(value[index])
+            value = results[key][index]
+            instances[name] = to_tensor(value) if isinstance(value, np.ndarray) else value
         return instances
 
 
