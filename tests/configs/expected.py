@@ -45,9 +45,10 @@ def expected_state(network):
 
 
 V5 = dict(
-    epochs=300, batch=16, optimizer_batch=16, workers=8, lr=0.01, lr_factor=0.01, decay=0.0005, clip=None, keep=3, every=10,
-    scale=(640, 640), affine=0.5, translate=None, mixup=None, paste=None, refine=False, area=None, aspect=None, last=None,
-    losses=(0.5, 0.05, 1.0), nms=0.65, classes=80, batch_shapes=(640, 32), frozen=None, load=None)  # yapf: disable
+    epochs=300, batch=16, optimizer_batch=16, workers=8, lr=0.01, lr_factor=0.01, decay=0.0005, clip=None, keep=3,
+    every=10, scale=(640, 640), affine=0.5, translate=None, mixup=None, paste=None, refine=False, area=None,
+    aspect=None, last=None, losses=(0.5, 0.05, 1.0), nms=0.65, classes=80, batch_shapes=(640, 32), frozen=None,
+    load=None)  # yapf: disable
 V5U = dict(V5, decay=0.001, aspect=100, last=(290, None, 100), losses=(0.5, 7.5, 0.375), nms=0.7)
 V8 = dict(
     V5U, epochs=500, decay=0.0005, clip=10.0, keep=2, last=(490, None, 100), batch_shapes=None)
@@ -123,15 +124,18 @@ DETAILS = [
     (f'yolov5/yolov5_s-v61_{_F}', 'env_cfg.cudnn_benchmark', True),
     (f'yolov5/yolov5_s-v61_{_F}', 'env_cfg.mp_cfg.mp_start_method', 'fork'),
     (f'yolov5/yolov5_n-p6-v62_{_F}', 'model.bbox_head.obj_level_weights', [4., 1., 0.25, 0.06]),
-    (f'yolov5/yolov5_x-p6-v62_{_F}', 'model.bbox_head.prior_generator.base_sizes.3', [(436, 615), (739, 380), (925, 792)]),
+    (f'yolov5/yolov5_x-p6-v62_{_F}', 'model.bbox_head.prior_generator.base_sizes.3',
+     [(436, 615), (739, 380), (925, 792)]),
     (f'yolov5/yolov5_x-p6-v62_{_F}', 'tta_pipeline.1.transforms.0.2.transforms.1.scale', (1536, 1536)),
     ('yolov5/yolov5_s-v61_syncbn-detect_8xb16-300e_coco', 'model.test_cfg.multi_label', False),
     ('yolov5/yolov5_s-v61_syncbn-detect_8xb16-300e_coco', 'model.test_cfg.score_thr', 0.25),
     ('yolov5/yolov5_s-v61_fast_1xb12-40e_cat', 'default_hooks.param_scheduler.warmup_mim_iter', 10),
-    ('yolov5/yolov5_s-v61_fast_1xb12-40e_cat', 'model.bbox_head.prior_generator.base_sizes.0', [(68, 69), (154, 91), (143, 162)]),
+    ('yolov5/yolov5_s-v61_fast_1xb12-40e_cat', 'model.bbox_head.prior_generator.base_sizes.0',
+     [(68, 69), (154, 91), (143, 162)]),
     ('yolov5/yolov5_s-v61_fast_1xb12-40e_608x352_cat', 'model.bbox_head.prior_generator.base_sizes.2',
      [(376, 108), (339, 176), (483, 190)]),
-    ('yolov5/yolov5_s-v61_fast_1xb12-ms-40e_cat', 'model.data_preprocessor.batch_augments.0.random_size_range', (480, 800)),
+    ('yolov5/yolov5_s-v61_fast_1xb12-ms-40e_cat', 'model.data_preprocessor.batch_augments.0.random_size_range',
+     (480, 800)),
     ('yolov5/crowdhuman/yolov5_s-v61_fast_8xb16-300e_crowdhuman', 'val_evaluator.type', 'mmdet.CrowdHumanMetric'),
     ('yolov5/crowdhuman/yolov5_s-v61_8xb16-300e_ignore_crowdhuman', 'model.bbox_head.ignore_iof_thr', 0.5),
     ('yolov5/crowdhuman/yolov5_s-v61_8xb16-300e_ignore_crowdhuman', 'train_pipeline.1.type', 'mmdet.LoadAnnotations'),

@@ -53,9 +53,9 @@ def write_voc(root: Path) -> None:
         (root / year / 'Annotations').mkdir()
         (root / year / 'ImageSets' / 'Main').mkdir(parents=True)
         for name, boxes in zip(names, BOXES):
-            objects = ''.join(f'<object><name>{VOCDataset.METAINFO["classes"][label]}</name><difficult>0</difficult><bndbox>'
-                              f'<xmin>{x1}</xmin><ymin>{y1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax></bndbox></object>'
-                              for label, (x1, y1, x2, y2) in enumerate(boxes))
+            objects = ''.join(f'<object><name>{VOCDataset.METAINFO["classes"][label]}</name><difficult>0</difficult>'
+                              f'<bndbox><xmin>{x1}</xmin><ymin>{y1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax></bndbox>'
+                              '</object>' for label, (x1, y1, x2, y2) in enumerate(boxes))
             (root / year / 'Annotations' / name.replace('jpg', 'xml')).write_text(
                 f'<annotation><size><width>{WIDTH}</width><height>{HEIGHT}</height></size>{objects}</annotation>')
         for part in split:

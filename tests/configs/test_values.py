@@ -102,7 +102,7 @@ def values_of(cfg):
         area=affine[0].get('min_area_ratio'),
         aspect=affine[0].get('max_aspect_ratio'),
         last=last,
-        losses=tuple(head[name].loss_weight for name in ('loss_cls', 'loss_bbox', 'loss_obj', 'loss_dfl') if name in head),
+        losses=tuple(head[key].loss_weight for key in ('loss_cls', 'loss_bbox', 'loss_obj', 'loss_dfl') if key in head),
         nms=cfg.model.test_cfg.nms.iou_threshold,
         classes=head.head_module.num_classes,
         batch_shapes=shapes and (shapes.img_size, shapes.size_divisor),

@@ -44,7 +44,8 @@ def test_options_change_the_config(tmp_path, monkeypatch):
 def test_processes_without_gpu_meet_over_gloo(monkeypatch):
     joined = []
     monkeypatch.setattr('mmyolo.utils.launch.get_device', lambda: 'cpu')
-    monkeypatch.setattr('mmyolo.utils.launch.dist.init_process_group', lambda *args, **kwargs: joined.append((args, kwargs)))
+    monkeypatch.setattr('mmyolo.utils.launch.dist.init_process_group',
+                        lambda *args, **kwargs: joined.append((args, kwargs)))
     cfg = Config(dict(launcher='pytorch', find_unused_parameters=True, env_cfg=dict(dist_cfg=dict(timeout=60))))
     use_gloo_without_gpu(cfg)
     assert cfg.model_wrapper_cfg == dict(

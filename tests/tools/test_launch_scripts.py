@@ -14,7 +14,7 @@ SPACED = 'a.b="two words"'
 
 @pytest.fixture
 def python(tmp_path):
-    """A `python` that prints its arguments one per line, and the variables that matter; run with -c it is the real one."""
+    """A `python` that prints its arguments one per line and what it sees; run with -c it is the real one."""
     stand_in = tmp_path / 'my python'
     stand_in.write_text(f'''#!/bin/bash
 if [[ $1 == -c ]]; then exec {sys.executable} "$@"; fi
@@ -53,14 +53,17 @@ def test_more_go_through_torchrun(python):
     assert code == 7 and 1024 < int(port) < 65536
     assert lines[:-2] == [
         '-m', 'torch.distributed.run', '--nnodes', '1', '--node_rank', '0', '--nproc_per_node', '4', '--master_addr',
-        '127.0.0.1', '--master_port', str(TOOLS / 'train.py'), 'config.py', '--cfg-options', SPACED, '--launcher', 'pytorch'
+        '127.0.0.1', '--master_port', str(TOOLS / 'train.py'), 'config.py', '--cfg-options', SPACED, '--launcher',
+        'pytorch'
     ]  # yapf: disable
 
 
 def test_machines_are_named_by_variables(python):
-    _, lines, _ = run('dist_train.sh', 'config.py', '1', PYTHON=python, NNODES='2', NODE_RANK='1', MASTER_ADDR='10.0.0.1')
+    _, lines, _ = run('dist_train.sh', 'config.py', '1', PYTHON=python, NNODES='2', NODE_RANK='1',
+                      MASTER_ADDR='10.0.0.1')  # yapf: disable
     assert lines[2:12] == [
-        '--nnodes', '2', '--node_rank', '1', '--nproc_per_node', '1', '--master_addr', '10.0.0.1', '--master_port', '29500'
+        '--nnodes', '2', '--node_rank', '1', '--nproc_per_node', '1', '--master_addr', '10.0.0.1',
+        '--master_port', '29500'
     ]  # yapf: disable
     _, lines, _ = run('dist_train.sh', 'config.py', '2', PYTHON=python, PORT='1234')
     assert lines[lines.index('--master_port') + 1] == '1234'
@@ -92,8 +95,8 @@ print('ready', flush=True)
 time.sleep(30)
 ''')
     stand_in.chmod(0o755)
-    started = subprocess.Popen(['bash', str(TOOLS / 'dist_train.sh'), 'config.py', '0'], stdout=subprocess.PIPE, text=True,
-                               env=dict(os.environ, PYTHON=str(stand_in)))  # yapf: disable
+    started = subprocess.Popen(['bash', str(TOOLS / 'dist_train.sh'), 'config.py', '0'], stdout=subprocess.PIPE,
+                               text=True, env=dict(os.environ, PYTHON=str(stand_in)))  # yapf: disable
     assert started.stdout.readline() == 'ready\n'
     begin = time.monotonic()
     started.send_signal(signal.SIGTERM)

@@ -46,7 +46,11 @@ def small_config():
 
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         loader.update(batch_size=2, num_workers=0, persistent_workers=False)
-        loader.dataset.update(data_root='data/', ann_file='all.json', data_prefix=dict(img='images/'), metainfo=dict(classes=CLASSES))
+        loader.dataset.update(
+            data_root='data/',
+            ann_file='all.json',
+            data_prefix=dict(img='images/'),
+            metainfo=dict(classes=CLASSES))
     for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
         evaluator.update(ann_file='data/all.json', iou_thrs=[0.1, 0.3, 0.5])  # after one step few boxes are good
     shrink(cfg.train_dataloader.dataset.pipeline)
@@ -91,12 +95,13 @@ def load(path):
 @pytest.fixture(scope='module')
 def trained(folder):
     work = folder / 'work dir'
-    log = run(folder, 'dist_train.sh', 'small.py', 0, '--work-dir', work, '--cfg-options', 'train_dataloader.batch_size=4')
-    return work, log
+    options = ['--cfg-options', 'train_dataloader.batch_size=4']
+    run(folder, 'dist_train.sh', 'small.py', 0, '--work-dir', work, *options)
+    return work
 
 
 def test_training_writes_checkpoint_config_and_precision(trained):
-    work, _ = trained
+    work = trained
     assert Config.fromfile(work / 'small.py').train_dataloader.batch_size == 4
     checkpoint = load(work / 'epoch_1.pth')
     assert (checkpoint['meta']['epoch'], checkpoint['meta']['iter']) == (1, 1)
@@ -108,7 +113,7 @@ def test_training_writes_checkpoint_config_and_precision(trained):
 
 
 def test_resume_goes_on_where_it_stopped(trained, folder):
-    work, _ = trained
+    work = trained
     options = ['--cfg-options', 'train_cfg.max_epochs=2', 'train_dataloader.batch_size=4']
     log = run(folder, 'dist_train.sh', 'small.py', 0, '--work-dir', work, '--resume', *options)
     assert 'resumed epoch: 1, iter: 1' in log
@@ -119,7 +124,7 @@ def test_resume_goes_on_where_it_stopped(trained, folder):
 
 
 def test_test_gives_the_precision_of_the_training_and_writes_predictions(trained, folder):
-    work, _ = trained
+    work = trained
     out, tested = folder / 'found.pkl', folder / 'test'
     run(folder, 'dist_test.sh', 'small.py', work / 'epoch_1.pth', 0, '--work-dir', tested, '--out', out)
     assert precision(tested) == pytest.approx(precision(work)[:1])
@@ -134,7 +139,7 @@ def test_test_gives_the_precision_of_the_training_and_writes_predictions(trained
 
 
 def test_augmentation_at_test_time(trained, folder):
-    work, _ = trained
+    work = trained
     tested = folder / 'tta'
     run(folder, 'dist_test.sh', 'small.py', work / 'epoch_1.pth', 0, '--work-dir', tested, '--tta', '--cfg-options',
         'test_dataloader.batch_size=1', '--show-dir', 'pictures')  # yapf: disable

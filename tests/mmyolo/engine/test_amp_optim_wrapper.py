@@ -41,7 +41,8 @@ def test_clips_gradients():
     assert 0 < (layer.weight - start.weight).norm() <= 1.1e-7
 
 
-@pytest.mark.parametrize('dtype, warned', [(None, False), ('bfloat16', False), (torch.bfloat16, False), ('float16', True)])
+@pytest.mark.parametrize('dtype, warned', [(None, False), ('bfloat16', False), (torch.bfloat16, False),
+                                           ('float16', True)])
 def test_every_type_is_bfloat16_here(dtype, warned, monkeypatch):
     said = []
     monkeypatch.setattr('mmyolo.engine.optimizers.amp_optim_wrapper.print_log', lambda text, *args: said.append(text))
