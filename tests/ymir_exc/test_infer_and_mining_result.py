@@ -97,7 +97,7 @@ def test_the_stream_takes_dicts_and_names_the_image_of_a_bad_one(task):
 def test_nan_that_was_assigned_later_is_refused(task):
     changed = annotation()
     changed.score = float('nan')
-    with pytest.raises(ResultError, match='/in/a.jpg: .*nan'):
+    with pytest.raises(ResultError, match='/in/a.jpg: .*JSON'):
         rw.write_infer_result({'/in/a.jpg': [changed]})
     assert not task.infer_file.exists()
 
