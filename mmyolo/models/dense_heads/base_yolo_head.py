@@ -1,4 +1,5 @@
 """What every YOLO head does the same way: building its parts, priors, prediction, and where ground truth comes from."""
+import warnings
 from typing import List, Mapping, Optional, Sequence, Tuple, Union
 
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
@@ -151,7 +152,9 @@ class BaseYOLOHead(BaseDenseHead):
         """The priors of each level by row, column and base prior, kept until the maps' sizes or device change."""
         sizes, device = [tuple(level.shape[-2:]) for level in maps], maps[0].device
         if self._priors_key != (sizes, device):
-            self.mlvl_priors = self.prior_generator.grid_priors(sizes, device=device)
+            with warnings.catch_warnings():  # mmdet does not pass the `indexing` that torch asks for
+                warnings.filterwarnings('ignore', message='torch.meshgrid')
+                self.mlvl_priors = self.prior_generator.grid_priors(sizes, device=device)
             self._priors_key = (sizes, device)
         return self.mlvl_priors
 

@@ -14,6 +14,7 @@ from itertools import accumulate, repeat
 from typing import Callable, List, Mapping, NamedTuple, Optional, Sequence
 
 import torch
+from mmcv.ops import batched_nms as mmcv_batched_nms
 from torch import Tensor
 
 from mmyolo.ops.nms import batched_nms
@@ -60,9 +61,13 @@ class BatchDetections:
 
     def split(self) -> List[Detections]:
         """Returns the boxes of each image."""
-        counts = torch.bincount(self.images, minlength=self.batch_size).tolist()
+        counts = self.counts()
         fields = (self.bboxes, self.scores, self.labels, self.priors)
         return [Detections(*image) for image in zip(*(field.split(counts) for field in fields))]
+
+    def counts(self) -> List[int]:
+        """Returns the number of boxes of each image."""
+        return torch.bincount(self.images, minlength=self.batch_size).tolist()
 
     def _apply(self, change: Callable[[Tensor], Tensor]) -> 'BatchDetections':
         fields = (self.bboxes, self.scores, self.labels, self.priors, self.images)
@@ -82,9 +87,9 @@ def detect(cls_scores: Sequence[Tensor],
     """Predicts the boxes of a batch.
 
     Args:
-        cls_scores: per level (B, A * C, H, W) logits of A anchors and C classes.
-        bbox_preds: per level (B, A * D, H, W) what `decode` makes boxes of.
-        objectnesses: per level (B, A, H, W) logits, or None for a head without.
+        cls_scores: per level (B, A * C, H, W) or (B, A, C, H, W) logits of A anchors and C classes.
+        bbox_preds: per level (B, A * D, H, W) or (B, A, D, H, W), what `decode` makes boxes of.
+        objectnesses: per level (B, A, H, W) or (B, A, 1, H, W) logits, or None for a head without.
         mlvl_priors: per level (H * W * A, 2 or 4) points or anchors by row, column, anchor.
         strides: stride of each level.
         decode: (priors (M, 2 or 4), predictions (1, M, D), strides (M,)) -> (1, M, 4) boxes, xyxy in input pixels.
@@ -102,16 +107,18 @@ def detect(cls_scores: Sequence[Tensor],
     levels = zip(cls_scores, bbox_preds, objectnesses or repeat(None), mlvl_priors, strides, first_priors)
     possible = [_possible(*level, cfg.get('score_thr', -1)) for level in levels]
     boxes = _decide(possible, decode, cfg, len(cls_scores[0]))
-    boxes = _best_first(boxes)
-    boxes = _cap(boxes, cfg.get('nms_pre', 100000))
+    nms_pre = cfg.get('nms_pre', 100000)
+    nms = cfg.get('nms') if with_nms else None
+    min_bbox_size = cfg.get('min_bbox_size', -1)
     if rescale:
         boxes = _rescale(boxes, batch_img_metas)
-    if cfg.get('min_bbox_size', -1) >= 0:
-        sides = boxes.bboxes[:, 2:] - boxes.bboxes[:, :2]
-        boxes = boxes[(sides > cfg['min_bbox_size']).all(1)]
+    if nms is None or min_bbox_size >= 0 or not _is_greedy(nms):
+        boxes = _cap(_best_first(boxes), nms_pre)  # else NMS ranks them, and only as far as it must
+    if min_bbox_size >= 0:
+        boxes = boxes[(boxes.bboxes[:, 2:] - boxes.bboxes[:, :2] > min_bbox_size).all(1)]
     if with_nms:
         max_per_img = -1 if cfg.get('yolox_style', False) else cfg.get('max_per_img', -1)
-        boxes = _suppress(boxes, cfg.get('nms'), max_per_img)
+        boxes = _cap(boxes, max_per_img) if nms is None else _suppress(boxes, nms, nms_pre, max_per_img)
     return _clamp(boxes, batch_img_metas)
 
 
@@ -137,13 +144,15 @@ def _possible(cls_score: Tensor, bbox_pred: Tensor, objectness: Optional[Tensor]
     batch_size, (height, width) = len(cls_score), cls_score.shape[-2:]
     cells = height * width
     anchors = len(priors) // cells
-    cls_score = cls_score.reshape(batch_size, anchors, -1, cells)
-    bbox_pred = bbox_pred.reshape(batch_size, anchors, -1, cells)
+    cls_score, bbox_pred = (
+        level.reshape(batch_size, anchors, level.shape[1:-2].numel() // anchors, cells) for level in (cls_score, bbox_pred))
     least = _least_logit(score_thr)
-    mask = cls_score.detach().amax(2) > least  # (B, A, H * W)
-    if objectness is not None:
+    if objectness is None:
+        mask = cls_score.detach().amax(2) > least  # (B, A, H * W)
+    else:
+        # One map instead of one per class, and nearly as selective.
         objectness = objectness.reshape(batch_size, anchors, cells)
-        mask &= objectness.detach() > least
+        mask = objectness.detach() > least
     image, cell, anchor = mask.transpose(1, 2).nonzero().unbind(1)
 
     scores = cls_score[image, anchor, :, cell].float().sigmoid()
@@ -192,20 +201,33 @@ def _cap(boxes: BatchDetections, limit: int) -> BatchDetections:
     return boxes[rank < limit]
 
 
-def _suppress(boxes: BatchDetections, nms: Optional[Mapping], max_per_img: int) -> BatchDetections:
-    """Runs NMS within each class of each image, or each image if `nms` is `class_agnostic`."""
-    if nms is None:
-        return _cap(boxes, max_per_img)
-    keep = batched_nms(
-        boxes.bboxes.detach(),
-        boxes.scores.detach(),
-        boxes.labels,
-        boxes.images,
-        boxes.batch_size,
-        nms['iou_threshold'],
-        max_per_img=max_per_img,
-        class_agnostic=nms.get('class_agnostic', False))
-    return boxes[torch.cat(keep)]
+def _is_greedy(nms: Mapping) -> bool:
+    """Whether a config of NMS asks for plain greedy suppression, which is exact here however many candidates there are."""
+    return nms.get('type', 'nms') == 'nms' and set(nms) <= {'type', 'iou_threshold', 'class_agnostic', 'split_thr'}
+
+
+def _suppress(boxes: BatchDetections, nms: Mapping, nms_pre: int, max_per_img: int) -> BatchDetections:
+    """Runs NMS within each class of each image, or within each image if `nms` is `class_agnostic`."""
+    if _is_greedy(nms):
+        kept = batched_nms(
+            boxes.bboxes.detach(),
+            boxes.scores.detach(),
+            boxes.labels,
+            boxes.images,
+            boxes.batch_size,
+            nms['iou_threshold'],
+            max_per_img=max_per_img,
+            nms_pre=nms_pre,
+            class_agnostic=nms.get('class_agnostic', False))
+        return boxes[torch.cat([boxes.images[:0], *kept])]  # there may be no image
+    # Other kinds of NMS, such as soft_nms, change scores and know nothing of images.
+    kept, scores = [], []
+    for members in torch.arange(len(boxes.images), device=boxes.images.device).split(boxes.counts()):
+        one = boxes[members]
+        dets, keep = mmcv_batched_nms(one.bboxes, one.scores, one.labels, nms)
+        kept.append(members[keep])
+        scores.append(dets[:, -1])
+    return _cap(replace(boxes[torch.cat(kept)], scores=torch.cat(scores)), max_per_img)
 
 
 def _rescale(boxes: BatchDetections, batch_img_metas: Sequence[dict]) -> BatchDetections:
