@@ -1,9 +1,9 @@
 """The images of a mining or inference task, read as a stream from candidate-index.tsv (contract section c.3).
 
-The platform writes one absolute path per line. Read here too: blank lines (skipped), CRLF, blanks around a path, a second
-column behind a TAB (ignored), no newline at the end, names that are not UTF-8. The position of an image among the lines that count is its
-index; images are dealt to processes in turn, `index % world_size`, so that the results of all of them, taken in turn
-again, stand in the order of the file.
+The platform writes one absolute path per line. Read here too: blank lines (skipped), CRLF, blanks around a path, a
+second column behind a TAB (ignored), no newline at the end, names that are not UTF-8. The position of an image among
+the lines that count is its index; images are dealt to processes in turn, `index % world_size`, so that the results of
+all of them, taken in turn again, stand in the order of the file.
 """
 import itertools
 from typing import Iterator, Tuple

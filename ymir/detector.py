@@ -1,13 +1,14 @@
 """A detector made ready to predict, from the files of a model package (contract sections c.9 and k).
 
-The package's config is read as data and its weights as tensors; neither can run code. The config comes from the file beside the
-weights, else from the text that mmengine keeps in a checkpoint, else, for a public checkpoint, from `configs/`. Class names are those of
-the task's config.yaml, which the platform copies from the package.
+The package's config is read as data and its weights as tensors; neither can run code. The config comes from the file
+beside the weights, else from the text that mmengine keeps in a checkpoint, else, for a public checkpoint, from
+`configs/`. Class names are those of the task's config.yaml, which the platform copies from the package.
 
-What the config says of prediction stays: `multi_label` (a box may appear once per class that is above the threshold, as
-the reference executor gives it), `nms_pre`, `max_per_img`. Only `score_thr` and the NMS threshold are the task's.
+What the config says of prediction stays: `multi_label` (a box may appear once per class that is above the threshold,
+as the reference executor gives it), `nms_pre`, `max_per_img`. Only `score_thr` and the NMS threshold are the task's.
 
-Precision `auto` is fp32 on a CPU, and fp16 on a GPU for the convolutions (autocast; scores and boxes are decoded in fp32).
+Precision `auto` is fp32 on a CPU, and fp16 on a GPU for the convolutions (autocast; scores and boxes are decoded in
+fp32).
 """
 import logging
 import re
@@ -109,8 +110,9 @@ def _find_config(files: InferenceModel, checkpoint: Mapping[str, Any]) -> Mappin
     for row in public_checkpoints().values():
         if row.file_name == files.checkpoint.name:
             return Config.fromfile(next(CONFIG_ROOT.rglob(f'{row.config}.py')))
-    raise _model_error(f'No config belongs to {files.checkpoint}: the package has no .py file, the checkpoint keeps none, '
-                       'and it is no public checkpoint by name. Import the model with its config, or train it with this image.')
+    raise _model_error(f'No config belongs to {files.checkpoint}: the package has no .py file, the checkpoint '
+                       'keeps none, and it is no public checkpoint by name. Import the model with its config, or train it '
+                       'with this image.')
 
 
 def _test_pipeline(config: Mapping[str, Any]) -> Optional[Sequence[Dict[str, Any]]]:
@@ -126,7 +128,8 @@ def _refuse_code(value: Any, source: Path) -> None:
     if isinstance(value, Mapping):
         kind = value.get('type')
         if kind is not None and not (isinstance(kind, str) and REGISTERED_TYPE.fullmatch(kind)):
-            raise _model_error(f'The config of {source} names {kind!r} as a type; only classes of this image are loaded.')
+            raise _model_error(
+                f'The config of {source} names {kind!r} as a type; only classes of this image are loaded.')
         value = list(value.values())
     if isinstance(value, (list, tuple)):
         for item in value:
@@ -154,13 +157,14 @@ def build_model(package: ModelPackage, class_names: Sequence[str]) -> nn.Module:
     try:
         model = revert_sync_batchnorm(MODELS.build(config))
     except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
-        raise _model_error(f'The config of {package.source} describes no detector that this image can build: {error}') from error
+        raise _model_error(
+            f'The config of {package.source} describes no detector that this image can build: {error}') from error
     num_classes = model.bbox_head.num_classes
     if num_classes != len(class_names):
         raise _model_error(
-            f'{package.source} was trained for {num_classes} classes, and class_names in config.yaml has {len(class_names)}: '
-            f'{", ".join(class_names[:8])}{", ..." if len(class_names) > 8 else ""}. Choose the model that these names '
-            'belong to, or import it again with its own class names.')
+            f'{package.source} was trained for {num_classes} classes, and class_names in config.yaml has '
+            f'{len(class_names)}: {", ".join(class_names[:8])}{", ..." if len(class_names) > 8 else ""}. Choose the '
+            'model that these names belong to, or import it again with its own class names.')
     _load_weights(model, package)
     return model.eval().requires_grad_(False)
 
@@ -224,7 +228,7 @@ class Detector:
         """
         try:
             return self._predict(torch.as_tensor(pixels), metas)
-        except torch.OutOfMemoryError:
+        except torch.cuda.OutOfMemoryError:
             if len(metas) == 1:
                 raise
         half = len(metas) // 2

@@ -1,9 +1,10 @@
 """From paths to batches for the network: decode and letterbox, in loader processes or in place.
 
-Images are decoded as `LoadImageFromFile` of mmcv does (OpenCV, colour, EXIF orientation applied), whatever their extension, and
-go through the very transforms of the config's test pipeline, so the input is bit for bit that of `inference_detector`.
-They stay uint8; normalisation happens on the device. Images of different sizes, which some pipelines give, form groups
-of their own, since padding them to a common size would make boxes depend on the company of an image.
+Images are decoded as `LoadImageFromFile` of mmcv does (OpenCV, colour, EXIF orientation applied), whatever their
+extension, and go through the very transforms of the config's test pipeline, so the input is bit for bit that of
+`inference_detector`. They stay uint8; normalisation happens on the device. Images of different sizes, which some
+pipelines give, form groups of their own, since padding them to a common size would make boxes depend on the company of
+an image.
 """
 import os
 import shutil
@@ -60,7 +61,8 @@ class Batch:
         return Batch(self.images, [(places, torch.as_tensor(pixels).pin_memory()) for places, pixels in self.groups])
 
 
-def pixel_transforms(pipeline: Sequence[Dict[str, Any]], image_size: Optional[Tuple[int, int]] = None) -> List[Dict[str, Any]]:
+def pixel_transforms(pipeline: Sequence[Dict[str, Any]],
+                     image_size: Optional[Tuple[int, int]] = None) -> List[Dict[str, Any]]:
     """The steps of a test pipeline between loading and packing.
 
     Args:

@@ -1,8 +1,8 @@
 """What the predicting processes are to do, decided once by their parent and handed over as a JSON file.
 
-On GPUs there is one process for each, with loader processes beside it. On a CPU the forward pass takes nearly all the time and gains
-little from a second thread, so there the cores are shared out to several processes with few threads, each of which
-decodes its own images: all cores stay busy and nobody waits for anybody.
+On GPUs there is one process for each, with loader processes beside it. On a CPU the forward pass takes nearly all the
+time and gains little from a second thread, so there the cores are shared out to several processes with few threads,
+each of which decodes its own images: all cores stay busy and nobody waits for anybody.
 """
 import json
 import os
@@ -94,11 +94,13 @@ def make_plan(params: CandidateParams, index_file: str, models_dir: str, score_t
     if isinstance(size, int):
         size = (size, size) if size else None
     if params.gpu_ids:
-        world_size, workers, threads, batch_size = len(params.gpu_ids), params.workers_per_gpu, 1, params.samples_per_gpu
+        world_size, workers, threads = len(params.gpu_ids), params.workers_per_gpu, 1
+        batch_size = params.samples_per_gpu
     else:
         cores = len(os.sched_getaffinity(0))
         world_size = min(cores, MAX_CPU_PROCESSES, 1 + num_images // IMAGES_PER_CPU_PROCESS)
-        workers, threads, batch_size = 0, cores // world_size, CPU_BATCH
+        workers, threads = 0, cores // world_size
+        batch_size = CPU_BATCH
     return PredictionPlan(
         index_file=index_file,
         num_images=num_images,

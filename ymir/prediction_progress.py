@@ -1,4 +1,4 @@
-"""How far a mining or inference task is: monitor.txt for the platform, a line now and then for the log, a bar on a terminal."""
+"""How far mining or inference is: monitor.txt for the platform, lines for the log, a bar on a terminal."""
 import logging
 import sys
 import time
@@ -64,7 +64,8 @@ class PredictionProgress:
         elif done > self._logged and (now >= self._next_log or done == self._total):
             self._logged = done
             self._next_log = now + LOG_SECONDS
-            logger.info('%s: %d of %d images%s', self._task.name.lower(), done, self._total, self._speed_text(done, now))
+            logger.info('%s: %d of %d images%s', self._task.name.lower(), done, self._total,
+                        self._speed_text(done, now))
 
     def _speed_text(self, done: int, now: float) -> str:
         if self._started is None or done == self._done_at_start:

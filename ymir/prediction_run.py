@@ -1,7 +1,8 @@
 """Runs the predicting processes and waits for them; imports no torch.
 
-They share nothing but files: no process group, no collective call, so none can hang because another is slow. The parent
-counts the lines of their shard files for the progress. A process that fails takes the others with it, and its error is the task's.
+They share nothing but files: no process group, no collective call, so none can hang because another is slow. The
+parent counts the lines of their shard files for the progress. A process that fails takes the others with it, and its
+error is the task's.
 """
 import logging
 import os
@@ -114,5 +115,5 @@ def _check(processes: List[subprocess.Popen], error_file: str) -> None:
                 f'The predicting process {rank} was killed, most likely because the main memory was used up: set '
                 'samples_per_gpu, workers_per_gpu or img_size lower, or give the container more memory.')
         raise TaskError(ExecutorReturnCode.RC_CMD_CONTAINER_ERROR,
-                        f'The predicting process {rank} ended with status {status} without a Python error; the log above '
-                        'is all there is.')
+                        f'The predicting process {rank} ended with status {status} without a Python error; the log '
+                        'above is all there is.')

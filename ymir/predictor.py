@@ -1,14 +1,16 @@
 """One predicting process: the road that inference and mining share (`python -m ymir.predictor FOLDER RANK`).
 
-Loader processes decode and letterbox -> the device normalises, runs the network, decodes and suppresses boxes -> the results go to
-this process's shard file. Queues between them are short, so memory does not grow with the number of images.
+Loader processes decode and letterbox -> the device normalises, runs the network, decodes and suppresses boxes -> the
+results go to this process's shard file. Queues between them are short, so memory does not grow with the number of
+images.
 
-An image gets the same boxes, bit for bit, whatever the number of processes and loader processes. Libraries choose their
-algorithms by the number of images, so every forward pass has the same: where some are missing the last one is repeated. On a
-CPU that number follows from the input size alone, as larger passes spill out of the caches; on a GPU it is `samples_per_gpu`,
-and another value changes boxes by no more than rounding.
+An image gets the same boxes, bit for bit, whatever the number of processes and loader processes. Libraries choose
+their algorithms by the number of images, so every forward pass has the same: where some are missing the last one is
+repeated. On a CPU that number follows from the input size alone, as larger passes spill out of the caches; on a GPU it
+is `samples_per_gpu`, and another value changes boxes by no more than rounding.
 """
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Iterable, List, Sequence
@@ -105,8 +107,8 @@ def choose_device(plan: PredictionPlan) -> torch.device:
     if not torch.cuda.is_available():
         raise TaskError(
             ExecutorReturnCode.RC_EXEC_NO_GPU,
-            f'The task was given the GPUs {", ".join(map(str, plan.gpu_ids))}, and this container sees none: start it with them, '
-            'or with gpu_count 0 for the CPU.')
+            f'The task was given the GPUs {", ".join(map(str, plan.gpu_ids))}, and this container sees none: start it '
+            'with them, or with gpu_count 0 for the CPU.')
     return torch.device('cuda:0')
 
 
@@ -127,7 +129,10 @@ def predict_shard(plan: PredictionPlan, folder: Path, rank: int) -> None:
     loader: Iterable[Batch] = iter(make_loader(batches, plan.workers, device.type == 'cuda'))
     detector = Detector(model, device, plan.score_thr, plan.iou_thr, plan.precision)
     shard = ShardWriter(folder, rank)
+    parent = os.getppid()
     for batch in loader:
+        if os.getppid() != parent:
+            raise SystemExit('The task that started this process is gone')
         shard.write(predict_batch(detector, batch, plan.batch_size))
     shard.close()
 

@@ -40,7 +40,8 @@ def report_unreadable(predictions: Iterable[Prediction], num_images: int) -> Ite
         if count == num_images:
             raise TaskError(
                 ExecutorReturnCode.RC_EXEC_UNKNOWN_IMAGE_FORMAT,
-                f'None of the {count} images can be read: {listing}. JPEG, PNG and BMP files that OpenCV can decode are needed.')
+                f'None of the {count} images can be read: {listing}. JPEG, PNG and BMP files that OpenCV can decode '
+                'are needed.')
         logger.warning('%d of %d images were skipped because they cannot be read: %s', count, num_images, listing)
 
 
@@ -62,7 +63,8 @@ def to_annotations(prediction: Prediction, class_names: Sequence[str]) -> List[A
         left, right = _pixels(box[0], box[2], prediction.size[0])
         top, bottom = _pixels(box[1], box[3], prediction.size[1])
         annotations.append(
-            Annotation(class_name=class_names[label], score=score, box=Box(x=left, y=top, w=right - left, h=bottom - top)))
+            Annotation(
+                class_name=class_names[label], score=score, box=Box(x=left, y=top, w=right - left, h=bottom - top)))
     return annotations
 
 
@@ -74,8 +76,8 @@ def _pixels(low: float, high: float, limit: int) -> Sequence[int]:
 def write_infer_result(predictions: Iterable[Prediction], class_names: Sequence[str]) -> int:
     """Write infer-result.json.
 
-    The platform knows images by their file names alone: an image that is listed twice is written once, and of different images
-    of one name the first is.
+    The platform knows images by their file names alone: an image that is listed twice is written once, and of
+    different images of one name the first is.
 
     Args:
         predictions: Of all images in the order of the index file.
@@ -96,6 +98,6 @@ def write_infer_result(predictions: Iterable[Prediction], class_names: Sequence[
             writer.write(prediction.path, to_annotations(prediction, class_names))
             boxes += len(prediction.boxes)
     if repeated:
-        logger.warning('%d images have the file name of an earlier one and were left out: the platform tells images apart '
-                       'by their names alone', repeated)
+        logger.warning('%d images have the file name of an earlier one and were left out: the platform tells images '
+                       'apart by their names alone', repeated)
     return boxes

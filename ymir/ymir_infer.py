@@ -1,4 +1,7 @@
-"""Inference: boxes for every candidate image (contract sections a.4 and d.3). Started by `start.py`; imports no torch."""
+"""Inference: boxes for every candidate image (contract sections a.4 and d.3).
+
+Started by `start.py`; imports no torch.
+"""
 import logging
 import shutil
 import sys
@@ -30,10 +33,13 @@ def main() -> None:
     params = load_params(InferParams, get_executor_config())
     plan = make_plan(params, env.input.candidate_index_file, env.input.models_dir, params.conf_threshold)
     folder = prediction_folder(env.output.root_dir)
+    if not env.run_mining:  # else mining has just left its predictions there
+        shutil.rmtree(folder, ignore_errors=True)
     with PredictionProgress(YmirTask.INFER, plan.num_images) as progress:
         predictions = report_unreadable(predict(plan, folder, progress.update), plan.num_images)
         boxes = write_infer_result(predictions, plan.class_names)
-    logger.info('%d boxes above %g in %d images: %s', boxes, params.conf_threshold, plan.num_images, env.output.infer_result_file)
+    logger.info('%d boxes above %g in %d images: %s', boxes, params.conf_threshold, plan.num_images,
+                env.output.infer_result_file)
     shutil.rmtree(folder)
 
 

@@ -66,8 +66,8 @@ def score_predictions(rule: Rule, params: MiningParams, env: EnvConfig) -> Score
     with PredictionProgress(YmirTask.MINING, plan.num_images) as progress:
         predictions = predict(plan, prediction_folder(env.output.root_dir), progress.update)
         for prediction in report_unreadable(predictions, plan.num_images):
-            score = rule.score(prediction.path, prediction.above(params.conf_threshold)) if prediction.readable else None
-            yield prediction.path, score
+            boxes = prediction.above(params.conf_threshold)
+            yield prediction.path, rule.score(prediction.path, boxes) if prediction.readable else None
 
 
 def main() -> None:
@@ -76,6 +76,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format='%(asctime)s %(levelname)s %(message)s', stream=sys.stdout)
     env = get_current_env()
     params = load_params(MiningParams, get_executor_config())
+    shutil.rmtree(prediction_folder(env.output.root_dir), ignore_errors=True)  # of an earlier run in the same /out
     rule = RULES[params.mining_algorithm](params.seed)
     scores = score_predictions(rule, params, env) if rule.needs_predictions else score_paths(rule, env)
     count = write_order(scores)

@@ -37,7 +37,8 @@ def set_score_distribution(model: nn.Module, images: Tensor, above_02: float = 2
     for conv in convs:
         nn.init.zeros_(conv.bias)
     with torch.no_grad():
-        logits = torch.cat([level.flatten() for level in model.bbox_head(model.extract_feat(images))[0]]).sort(descending=True)[0]
+        levels = model.bbox_head(model.extract_feat(images))[0]
+    logits = torch.cat([level.flatten() for level in levels]).sort(descending=True)[0]
     high, low = (logits[int(count * len(images))].item() for count in (above_02, above_0001))
     gain = (torch.logit(torch.tensor(0.2)) - torch.logit(torch.tensor(0.001))).item() / (high - low)
     for conv in convs:

@@ -1,7 +1,7 @@
 """Entropy of the scores after NMS, as the reference mmyolo executor defines it: -sum(p log2 p).
 
-One-sided: a box counts most at p = 1/e and nothing at p = 1. The sum grows with the number of boxes, so crowded images come
-first, and images without boxes last among the readable ones.
+One-sided: a box counts most at p = 1/e and nothing at p = 1. The sum grows with the number of boxes, so crowded images
+come first, and images without boxes last among the readable ones.
 """
 import math
 

@@ -1,4 +1,4 @@
-"""From scores to result.tsv: best first, ties in the order of the index file, what has no score last (contract section d.5).
+"""From scores to result.tsv (contract section d.5): best first, ties in the order of the index file, no score last.
 
 The platform takes the first lines of the file, so the order is the result, and every candidate needs its line.
 """
@@ -11,7 +11,8 @@ def write_order(scored: Iterable[Tuple[str, Optional[float]]]) -> int:
     """Write result.tsv.
 
     Args:
-        scored: Path and score of every candidate in the order of the index file; None for an image that could not be read.
+        scored: Path and score of every candidate in the order of the index file; None for an image that could not be
+            read.
 
     Returns:
         How many lines were written.

@@ -58,8 +58,9 @@ def write_image(path: Path, width: int, height: int, seed: int) -> Path:
 def write_images(folder: Path, count: int) -> List[Path]:
     """Write images of different sizes and formats."""
     sizes = ((160, 120), (90, 130), (64, 64), (200, 80), (96, 96))
+    suffixes = ('.jpg', '.png', '.bmp')
     return [
-        write_image(folder / f'{number:04d}{(".jpg", ".png", ".bmp")[number % 3]}', *sizes[number % len(sizes)], seed=number)
+        write_image(folder / f'{number:04d}{suffixes[number % 3]}', *sizes[number % len(sizes)], seed=number)
         for number in range(count)
     ]
 
@@ -75,8 +76,8 @@ class Task:
         params: Further keys of config.yaml.
     """
 
-    def __init__(self, root: Path, lines: Optional[Sequence[Any]], models: Sequence[Path], flags: Sequence[str] = ('infer', ),
-                 **params: Any) -> None:
+    def __init__(self, root: Path, lines: Optional[Sequence[Any]], models: Sequence[Path],
+                 flags: Sequence[str] = ('infer', ), **params: Any) -> None:
         self.root = root
         self.out = root / 'out'
         for folder in (root / 'in', self.out / 'tensorboard'):

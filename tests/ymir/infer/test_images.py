@@ -1,4 +1,4 @@
-"""Decoding and letterboxing: the pixels of the config's own pipeline, whatever the loader; bad files are no disaster."""
+"""Decoding and letterboxing: the pixels of the config's own pipeline, whatever the loader; bad files do no harm."""
 import cv2
 import numpy as np
 import pytest

@@ -29,7 +29,8 @@ def test_corners_become_whole_pixels_within_the_image(corners, expected):
 
 def test_every_name_once(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr('ymir_exc.settings.DEFAULT_ENV_FILE_PATH', str(tmp_path / 'env.yaml'))
-    (tmp_path / 'env.yaml').write_text(f'protocol_version: 1.1.0\noutput: {{infer_result_file: {tmp_path}/result.json}}')
+    (tmp_path / 'env.yaml').write_text('protocol_version: 1.1.0\n'
+                                       f'output: {{infer_result_file: {tmp_path}/result.json}}')
     box = dict(boxes=[[1, 2, 3, 5]], scores=[0.5], labels=[0])
     predictions = [
         Prediction(0, '/a/1.jpg', (9, 9), **box),

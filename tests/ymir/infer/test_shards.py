@@ -5,7 +5,8 @@ from ymir.shards import LineCounter, Prediction, ShardWriter, merge_shards, shar
 
 
 def make(index: int) -> Prediction:
-    return Prediction(index, f'/a/{index}\udcff.jpg', [20, 10], [[0.5, 1.25, 7.125, 8.0]] * index, [0.5] * index, [1] * index)
+    boxes = [[0.5, 1.25, 7.125, 8.0]] * index
+    return Prediction(index, f'/a/{index}\udcff.jpg', [20, 10], boxes, [0.5] * index, [1] * index)
 
 
 def write(folder, world_size, count):

@@ -1,4 +1,4 @@
-"""`python ymir/start.py` over mining and inference: results by the platform's rules, the same for any number of processes."""
+"""`python ymir/start.py` mines and infers: results by the platform's rules, the same for any number of processes."""
 import math
 import os
 
@@ -110,12 +110,31 @@ def test_random_order_needs_neither_model_nor_images(tmp_path):
     assert task.start().returncode == 0 and task.ranking() == first
 
 
+def plan_of(task, model_files):
+    raw = dict(class_names=CLASS_NAMES, model_params_path=[str(path) for path in model_files])
+    folder = task.root / 'in'
+    return make_plan(load_params(InferParams, raw), str(folder / 'candidate-index.tsv'), str(folder / 'models'), 0.2)
+
+
 def test_killed_process_is_reported(tmp_path, images, model_files, monkeypatch):
     lines = [write_image(tmp_path / f'{number}.jpg', 64, 64, seed=number) for number in range(2)]
     task = Task(tmp_path, lines, model_files)
-    params = load_params(InferParams, dict(class_names=CLASS_NAMES, model_params_path=[str(path) for path in model_files]))
-    plan = make_plan(params, str(task.root / 'in/candidate-index.tsv'), '', 0.2)
+    plan = plan_of(task, model_files)
     monkeypatch.setattr('sys.executable', '/bin/false')
     with pytest.raises(Exception, match='process 0 ended with status 1 without a Python error') as caught:
         list(predict(plan, tmp_path / 'predictions', lambda done: None))
     assert caught.value.code == 160004
+
+
+def test_predictions_of_an_earlier_run_are_not_used(tmp_path, images, model_files):
+    lines = [write_image(tmp_path / f'{number}.jpg', 64, 64, seed=number) for number in range(2)]
+    task = Task(tmp_path, lines, model_files)
+    plan = plan_of(task, model_files)
+    folder = task.out / 'predictions'
+    folder.mkdir()
+    plan.save(folder / 'plan.json')
+    (folder / 'done').touch()
+    (folder / 'rank_0.jsonl').write_text('[0,"a.jpg",[9,9],[],[],[],""]\n[1,"b.jpg",[9,9],[],[],[],""]\n')
+    assert next(predict(plan, folder, lambda done: None)).path == 'a.jpg'
+    assert task.start().returncode == 0
+    assert set(task.detections()) == {'0.jpg', '1.jpg'}

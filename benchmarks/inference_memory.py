@@ -1,0 +1,116 @@
+"""Peak memory of the infer task for few and for many images, all of its processes together.
+
+    python benchmarks/inference_memory.py [--counts 1000 20000] [--size 64]
+
+The images are links to a few small files, so that the number of lines is all that differs. Memory is the proportional
+set size (pages that processes share are counted once), sampled five times a second.
+"""
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import List, Tuple
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from inference_speed import CLASS_NAMES, CONFIG, make_model
+from mmyolo.utils import register_all_modules
+from ymir.local.sample_data import generate
+
+ROOT = Path(__file__).resolve().parents[1]
+LIMIT = 0.10  # growth from the first to the last count
+
+
+def descendants(pid: int) -> List[int]:
+    """A process and all below it."""
+    found = [pid]
+    for task in Path(f'/proc/{pid}/task').glob('*/children'):
+        for child in task.read_text().split():
+            found += descendants(int(child))
+    return found
+
+
+def memory_of(pid: int) -> int:
+    """Bytes of a process and all below it."""
+    total = 0
+    try:
+        for process in descendants(pid):
+            for line in Path(f'/proc/{process}/smaps_rollup').read_text().splitlines():
+                if line.startswith('Pss:'):
+                    total += int(line.split()[1]) * 1024
+    except (FileNotFoundError, ProcessLookupError):  # one of them has just ended
+        return 0
+    return total
+
+
+def prepare(root: Path, count: int, images: List[Path], models: List[Path]) -> Path:
+    """Write /in of a task; returns its env.yaml."""
+    (root / 'in/assets').mkdir(parents=True)
+    (root / 'out').mkdir()
+    lines = []
+    for number in range(count):
+        link = root / 'in/assets' / f'{number:08d}.jpg'
+        os.link(images[number % len(images)], link)
+        lines.append(f'{link}\n')
+    (root / 'in/candidate-index.tsv').write_text(''.join(lines))
+    config = dict(class_names=CLASS_NAMES, gpu_id='', model_params_path=[str(path) for path in models])
+    (root / 'in/config.yaml').write_text(yaml.safe_dump(config))
+    env = dict(
+        task_id='memory',
+        protocol_version='1.1.0',
+        run_infer=True,
+        input=dict(candidate_index_file=str(root / 'in/candidate-index.tsv'), config_file=str(root / 'in/config.yaml')),
+        output=dict(root_dir=str(root / 'out'), infer_result_file=str(root / 'out/infer-result.json'),
+                    monitor_file=str(root / 'out/monitor.txt')))
+    (root / 'in/env.yaml').write_text(yaml.safe_dump(env))
+    return root / 'in/env.yaml'
+
+
+def run(env_file: Path) -> Tuple[int, float]:
+    """Run the task; returns its peak memory in bytes and its seconds."""
+    environ = dict(os.environ, DEFAULT_ENV_FILE_PATH=str(env_file))
+    start = time.perf_counter()
+    process = subprocess.Popen([sys.executable, 'ymir/start.py'], cwd=ROOT, env=environ, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, memory_of(process.pid))
+        time.sleep(0.2)
+    if process.returncode:
+        raise SystemExit(f'The task failed: {(env_file.parents[1] / "out/monitor.txt").read_text()}')
+    return peak, time.perf_counter() - start
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--counts', type=int, nargs='+', default=[1000, 20000])
+    parser.add_argument('--size', type=int, default=64, help='side of the network input')
+    options = parser.parse_args()
+    register_all_modules()
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        data = generate(folder / 'images', num_images=8, size_range=(64, 96), objects_range=(1, 2))
+        images = [item.path for item in data]
+        models = make_model(folder, str(CONFIG), options.size, [str(path) for path in images])
+        for count in options.counts:
+            rows.append((count, *run(prepare(folder / str(count), count, images, list(models)))))
+    table = Table(title=f'Infer task, {options.size} px')
+    for column in ('images', 'peak memory, MiB', 'seconds'):
+        table.add_column(column, justify='right')
+    for count, peak, seconds in rows:
+        table.add_row(f'{count}', f'{peak / 2**20:.0f}', f'{seconds:.0f}')
+    Console().print(table)
+    growth = rows[-1][1] / rows[0][1] - 1
+    print(f'growth: {growth:+.1%} (limit {LIMIT:+.0%})')
+    sys.exit(growth >= LIMIT)
+
+
+if __name__ == '__main__':
+    main()
