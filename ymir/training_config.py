@@ -327,6 +327,8 @@ def _set_runtime(cfg: ConfigDict, task: TrainingTask, recipe: Recipe, size: Size
         dict(type='YmirProgressHook', scaled_loss=precision == 'fp16'),
         dict(type='MemoryFormatHook', memory_format='channels_last'),
     ]
+    if task.num_processes > 1:
+        cfg.custom_hooks.append(dict(type='SyncNormStatisticsHook'))
     if params.patience:
         cfg.custom_hooks.append(
             dict(

@@ -64,7 +64,7 @@ def use_gloo_without_gpu(cfg: Config) -> None:
 
     Joins the process group over gloo now and has the model wrapped for CPU tensors. Does nothing for a single process
     or where there is an accelerator. To leave GPUs unused, hide them: CUDA_VISIBLE_DEVICES=-1. Batch norms of CPU
-    processes are not synchronised: each normalises its own images, and the checkpoint has the statistics of the first.
+    processes are not synchronised while they train: SyncNormStatisticsHook averages their statistics at validations.
 
     Args:
         cfg: The config, changed in place.

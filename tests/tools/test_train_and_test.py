@@ -60,6 +60,7 @@ def small_config():
     shrink(cfg.tta_pipeline)
     cfg.custom_hooks[1].switch_epoch = 1
     cfg.custom_hooks.insert(0, dict(type='MemoryFormatHook'))
+    cfg.custom_hooks.append(dict(type='SyncNormStatisticsHook'))
     cfg.train_cfg.update(max_epochs=1, val_interval=1, dynamic_intervals=None)
     cfg.default_hooks.checkpoint.interval = 1
     cfg.default_hooks.param_scheduler.update(max_epochs=2, warmup_mim_iter=2)
@@ -163,6 +164,8 @@ def test_two_processes_share_a_training_and_agree_on_a_test(trained, folder):
         found[processes] = predictions(out)
         measured[processes] = precision(tested)
     assert measured[2] == pytest.approx(measured[0]) and measured[0][0] > 0
+    # each process validated its share with its own model, and the first one's was saved
+    assert precision(work) == pytest.approx(measured[0])
     assert all(len(instances['scores']) > 20 for instances in found[0])
     for alone, both in zip(found[0], found[2]):
         for key in ('scores', 'labels', 'bboxes'):

@@ -1,6 +1,7 @@
 """What happens between the steps of a training or a test."""
 from .memory_format_hook import MemoryFormatHook
 from .switch_to_deploy_hook import SwitchToDeployHook
+from .sync_norm_statistics_hook import SyncNormStatisticsHook
 from .yolov5_param_scheduler_hook import YOLOv5ParamSchedulerHook
 
-__all__ = ['MemoryFormatHook', 'SwitchToDeployHook', 'YOLOv5ParamSchedulerHook']
+__all__ = ['MemoryFormatHook', 'SwitchToDeployHook', 'SyncNormStatisticsHook', 'YOLOv5ParamSchedulerHook']
