@@ -111,8 +111,8 @@ def _find_config(files: InferenceModel, checkpoint: Mapping[str, Any]) -> Mappin
         if row.file_name == files.checkpoint.name:
             return Config.fromfile(next(CONFIG_ROOT.rglob(f'{row.config}.py')))
     raise _model_error(f'No config belongs to {files.checkpoint}: the package has no .py file, the checkpoint '
-                       'keeps none, and it is no public checkpoint by name. Import the model with its config, or train it '
-                       'with this image.')
+                       'keeps none, and it is no public checkpoint by name. Import the model with its config, or train '
+                       'it with this image.')
 
 
 def _test_pipeline(config: Mapping[str, Any]) -> Optional[Sequence[Dict[str, Any]]]:
