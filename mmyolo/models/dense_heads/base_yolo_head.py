@@ -110,7 +110,7 @@ class BaseYOLOHead(BaseDenseHead):
                       with_nms: bool = True) -> BatchDetections:
         """Predicts the boxes of a batch as a few flat tensors: the shortest way for inference.
 
-        `head.predict_batch(head.forward_raw(features), metas).to('cpu').split()` gives bboxes, scores, labels per image.
+        `head.predict_batch(head.forward_raw(features), metas).to('cpu').split()` gives the `Detections` of each image.
 
         Args:
             maps: what `forward` or `forward_raw` returns.
@@ -167,8 +167,8 @@ class BaseYOLOHead(BaseDenseHead):
 
         Args:
             x: feature map of each level.
-            batch_data_samples: a data sample of each image; or `bboxes_labels` (N, 6) rows of image index, label and box in
-                input pixels, and `img_metas`.
+            batch_data_samples: a data sample of each image; or a dict of `bboxes_labels`, (N, 6) rows of image index,
+                label and box in input pixels, and `img_metas`.
 
         Returns:
             Losses by name.

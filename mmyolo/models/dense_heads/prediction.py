@@ -1,7 +1,7 @@
 """From the raw maps of a dense YOLO head to boxes, for a whole batch at once; every head predicts through here.
 
-The definition, per image: sigmoid scores, times objectness where there is one; of each prior the classes, or the best class,
-above `score_thr`; the best `nms_pre` of those; boxes mapped to the original image; those with both sides above
+The definition, per image: sigmoid scores, times objectness where there is one; of each prior the classes, or the best
+class, above `score_thr`; the best `nms_pre` of those; boxes mapped to the original image; those with both sides above
 `min_bbox_size`; NMS; the best `max_per_img`; boxes clamped to the image.
 
 The work: logits are compared first, so that only priors that can yield a box are gathered, activated and decoded, and
@@ -93,8 +93,8 @@ def detect(cls_scores: Sequence[Tensor],
         mlvl_priors: per level (H * W * A, 2 or 4) points or anchors by row, column, anchor.
         strides: stride of each level.
         decode: (priors (M, 2 or 4), predictions (1, M, D), strides (M,)) -> (1, M, 4) boxes, xyxy in input pixels.
-        batch_img_metas: per image `ori_shape` (height, width); to rescale also `scale_factor` (width, height) and, if the
-            image was padded at its top or left, `pad_param` (top, bottom, left, right).
+        batch_img_metas: per image `ori_shape` (height, width); to rescale also `scale_factor` (width, height) and, if
+            the image was padded at its top or left, `pad_param` (top, bottom, left, right).
         cfg: `multi_label` (False: one box per prior), `score_thr` (-1), `nms_pre` (100000), `min_bbox_size` (-1), `nms`
             (None: no suppression), `max_per_img` (-1: all), `yolox_style` (False; True lifts `max_per_img`).
         rescale: return boxes in pixels of the original images, else of the input.
@@ -145,7 +145,8 @@ def _possible(cls_score: Tensor, bbox_pred: Tensor, objectness: Optional[Tensor]
     cells = height * width
     anchors = len(priors) // cells
     cls_score, bbox_pred = (
-        level.reshape(batch_size, anchors, level.shape[1:-2].numel() // anchors, cells) for level in (cls_score, bbox_pred))
+        maps.reshape(batch_size, anchors, maps.shape[1:-2].numel() // anchors, cells)
+        for maps in (cls_score, bbox_pred))
     least = _least_logit(score_thr)
     if objectness is None:
         mask = cls_score.detach().amax(2) > least  # (B, A, H * W)
@@ -160,7 +161,8 @@ def _possible(cls_score: Tensor, bbox_pred: Tensor, objectness: Optional[Tensor]
         scores = scores * objectness[image, anchor, cell].float().sigmoid()[:, None]
     place = cell * anchors + anchor
     strides = priors.new_full((len(place), ), stride)
-    return _Possible(scores, bbox_pred[image, anchor, :, cell].float(), priors[place], strides, place + first_prior, image)
+    preds = bbox_pred[image, anchor, :, cell].float()
+    return _Possible(scores, preds, priors[place], strides, place + first_prior, image)
 
 
 def _least_logit(score_thr: float) -> float:
@@ -202,7 +204,7 @@ def _cap(boxes: BatchDetections, limit: int) -> BatchDetections:
 
 
 def _is_greedy(nms: Mapping) -> bool:
-    """Whether a config of NMS asks for plain greedy suppression, which is exact here however many candidates there are."""
+    """Whether a config of NMS asks for plain greedy suppression, which `mmyolo.ops` does for a whole batch."""
     return nms.get('type', 'nms') == 'nms' and set(nms) <= {'type', 'iou_threshold', 'class_agnostic', 'split_thr'}
 
 

@@ -1,9 +1,10 @@
 """The anchor-based head of YOLOv5.
 
-Deliberately different from public mmyolo: a box centred exactly on the right or bottom edge trains the last cell instead
-of failing; of several boxes on one anchor the last decides its objectness on any device; the ground
-truth is not overwritten.
+Deliberately different from public mmyolo: a box centred exactly on the right or bottom edge trains the last cell
+instead of failing; of several boxes on one anchor the last decides its objectness on any device; the ground truth is
+not overwritten.
 """
+import logging
 import math
 from typing import List, Optional, Sequence, Tuple, Union
 
@@ -169,9 +170,12 @@ class YOLOv5Head(BaseYOLOHead):
             raise ValueError(f'obj_level_weights of {type(self).__name__} has {len(self.obj_level_weights)} values, '
                              f'the head has {self.num_levels} levels: give one weight per level')
         if self.prior_match_thr != 4.0:
-            print_log(f'prior_match_thr is {self.prior_match_thr}, but a decoded side is at most 4 times its anchor')
+            print_log(
+                f'prior_match_thr is {self.prior_match_thr}, but a decoded side is at most 4 times its anchor',
+                logger='current',
+                level=logging.WARNING)
         if self.num_classes == 1:
-            print_log('With a single class, objectness alone is learnt and loss_cls is 0')
+            print_log('With a single class, objectness alone is learnt and loss_cls is 0', logger='current')
 
         strides = torch.tensor(self.featmap_strides, dtype=torch.float)[:, None, None]
         anchors = torch.tensor(self.prior_generator.base_sizes, dtype=torch.float)

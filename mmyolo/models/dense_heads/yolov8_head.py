@@ -1,4 +1,8 @@
-"""The anchor-free head of YOLOv8: classes and, as distributions over 16 bins (2006.04388), distances to the four sides."""
+"""The anchor-free head of YOLOv8: classes and distances to the four sides, the latter as distributions (2006.04388).
+
+In training only the positive priors' distances are computed with gradients, and the classification loss works on the
+maps as they are; the numbers are those of the plain definition.
+"""
 import math
 from itertools import accumulate
 from typing import List, Optional, Sequence, Tuple
@@ -71,7 +75,7 @@ class YOLOv8HeadModule(BaseModule):
             nn.Conv2d(channels, out_channels, 1))
 
     def init_weights(self) -> None:
-        """Sets the last biases so that training starts from one bin per side and 5 objects per class and 640 px image."""
+        """Sets the last biases, those of the classes to expect 5 objects per 640 px image, evenly over the classes."""
         super().init_weights()
         for cls_pred, reg_pred, stride in zip(self.cls_preds, self.reg_preds, self.featmap_strides):
             reg_pred[-1].bias.data.fill_(1.0)
@@ -84,8 +88,8 @@ class YOLOv8HeadModule(BaseModule):
             x: feature map of each level.
 
         Returns:
-            Per level class logits (B, num_classes, H, W) and distances left, top, right, bottom (B, 4, H, W) in strides;
-            in training also logits of the distances' distributions (B, H * W, 4, reg_max).
+            Per level class logits (B, num_classes, H, W) and distances left, top, right, bottom (B, 4, H, W) in
+            strides; in training also logits of the distances' distributions (B, H * W, 4, reg_max).
         """
         return multi_apply(self.forward_single, x, self.cls_preds, self.reg_preds)
 
@@ -98,7 +102,7 @@ class YOLOv8HeadModule(BaseModule):
         return (cls_logit, bbox, dist) if self.training else (cls_logit, bbox)
 
     def forward_raw(self, x: Sequence[Tensor]) -> Tuple[List[Tensor], ...]:
-        """Predicts class logits (B, num_classes, H, W) and distributions (B, 4 * reg_max, H, W), no distances of them."""
+        """Predicts class logits (B, num_classes, H, W) and distributions (B, 4 * reg_max, H, W) per level."""
         return tuple([tower(level) for tower, level in zip(towers, x)] for towers in (self.cls_preds, self.reg_preds))
 
     def integrate(self, dist: Tensor) -> Tensor:
@@ -190,8 +194,8 @@ class YOLOv8Head(YOLOv5Head):
         """Computes the losses of a batch from maps.
 
         Args:
-            cls_scores, bbox_preds, bbox_dist_preds: what `forward` returns in training; without `bbox_preds`, distances are
-                taken from the distributions.
+            cls_scores, bbox_preds, bbox_dist_preds: what `forward` returns in training; without `bbox_preds`,
+                distances are taken from the distributions.
             batch_gt_instances: true boxes.
             batch_img_metas: not needed.
             batch_gt_instances_ignore: not used.
@@ -208,8 +212,11 @@ class YOLOv8Head(YOLOv5Head):
         gt_labels, gt_bboxes = gt[..., :1], gt[..., 1:]
         is_box = (gt_bboxes.sum(-1, keepdim=True) > 0).to(points)
         with torch.no_grad():
-            distances = map(self.head_module.integrate, bbox_dist_preds) if bbox_preds is None else map(_as_rows, bbox_preds)
-            bboxes = self.bbox_coder.decode(points, torch.cat(list(distances), 1).float(), strides)
+            if bbox_preds is None:
+                distances = [self.head_module.integrate(level) for level in bbox_dist_preds]
+            else:
+                distances = [_by_cell(level) for level in bbox_preds]
+            bboxes = self.bbox_coder.decode(points, torch.cat(distances, 1).float(), strides)
             # Sigmoid before the transposition, while the logits lie contiguously.
             scores = torch.cat([level.flatten(2) for level in cls_scores], 2).float().sigmoid().transpose(1, 2)
             assigned = self.assigner(bboxes, scores, points, gt_labels, gt_bboxes, is_box)
@@ -228,7 +235,7 @@ class YOLOv8Head(YOLOv5Head):
         if bbox_preds is None:
             distances = self.head_module.integrate(dist)
         else:
-            distances = torch.cat([_as_rows(level)[where] for level, where in zip(bbox_preds, positives)]).float()
+            distances = torch.cat([_by_cell(level)[where] for level, where in zip(bbox_preds, positives)]).float()
         weight, stride = scores.sum(-1), strides[place, None]
         points = points[place] / stride
         target = assigned['assigned_bboxes'][image, place] / stride
@@ -243,7 +250,8 @@ class YOLOv8Head(YOLOv5Head):
         scale = batch_size * get_world_size()
         return dict(loss_cls=loss_cls * scale, loss_bbox=loss_bbox * scale, loss_dfl=loss_dfl * scale)
 
-    def _cls_loss(self, cls_scores: Sequence[Tensor], positives: Sequence[Tuple[Tensor, Tensor]], scores: Tensor) -> Tensor:
+    def _cls_loss(self, cls_scores: Sequence[Tensor], positives: Sequence[Tuple[Tensor, Tensor]],
+                  scores: Tensor) -> Tensor:
         """Sums the classification loss over all priors.
 
         Args:
@@ -252,22 +260,24 @@ class YOLOv8Head(YOLOv5Head):
             scores: (M, num_classes) soft targets of the positive priors of all levels; the others' are 0.
         """
         total = 0
-        for level, (image, cell), targets in zip(cls_scores, positives, scores.split([len(cell) for _, cell in positives])):
+        scores = scores.split([len(cell) for _, cell in positives])
+        for level, (image, cell), targets in zip(cls_scores, positives, scores):
             if _is_plain_bce(self.loss_cls):
                 row, channel = targets.nonzero().unbind(1)
                 loss = sparse_target_bce(level, image[row], channel, cell[row], targets[row, channel])
                 total = total + self.loss_cls.loss_weight * loss
             else:
-                logits = _as_rows(level).float()
+                logits = _by_cell(level).float()
                 dense = torch.zeros_like(logits).index_put((image, cell), targets)
                 total = total + self.loss_cls(logits, dense).sum()
         return total
 
 
-def _as_rows(level: Tensor) -> Tensor:
+def _by_cell(level: Tensor) -> Tensor:
     """(B, C, H, W) -> (B, H * W, C)."""
     return level.flatten(2).transpose(1, 2)
 
 
 def _is_plain_bce(loss: nn.Module) -> bool:
-    return type(loss) is CrossEntropyLoss and loss.use_sigmoid and loss.class_weight is None and loss.ignore_index is None
+    plain = type(loss) is CrossEntropyLoss and loss.use_sigmoid
+    return plain and loss.class_weight is None and loss.ignore_index is None

@@ -1,4 +1,4 @@
-"""Maps, ground truth and meta information that the head tests share: waves, so that numbers can be held against numbers."""
+"""Maps, ground truth and meta information that the head tests share: waves, whose results are published."""
 import torch
 from mmengine.structures import InstanceData
 
@@ -29,12 +29,12 @@ def yolov8_maps(num_classes=3, batch_size=2):
     cls = [wave((batch_size, num_classes, *size), .11 + .01 * i, 1., -1.) for i, size in enumerate(SIZES)]
     dist = [wave((batch_size, h * w, 4, 16), .013 + .01 * i, 2.) for i, (h, w) in enumerate(SIZES)]
     bins = torch.arange(16.)
-    bbox = [(level.softmax(-1) @ bins).transpose(1, 2).reshape(batch_size, 4, *size) for level, size in zip(dist, SIZES)]
+    distances = [(level.softmax(-1) @ bins).transpose(1, 2) for level in dist]
+    bbox = [level.reshape(batch_size, 4, *size) for level, size in zip(distances, SIZES)]
     return cls, bbox, dist
 
 
 def as_instances(rows, batch_size=2):
     """Ground-truth rows as one InstanceData per image."""
-    return [
-        InstanceData(bboxes=rows[rows[:, 0] == i, 2:], labels=rows[rows[:, 0] == i, 1].long()) for i in range(batch_size)
-    ]
+    images = [rows[rows[:, 0] == image] for image in range(batch_size)]
+    return [InstanceData(bboxes=image[:, 2:], labels=image[:, 1].long()) for image in images]

@@ -98,9 +98,11 @@ def test_published_numbers_of_plain_iou():
 
     points, stride = grid(sizes, strides)
     scores = torch.cat([draw('randn', 100 + i, (2, 4, *size)) for i, size in enumerate(sizes)], 1).sigmoid()
-    distances = torch.cat([4 * draw('rand', 200 + i, (2, 4, *size)) for i, size in enumerate(sizes)], 1) * stride[:, None]
+    distances = torch.cat([4 * draw('rand', 200 + i, (2, 4, *size)) for i, size in enumerate(sizes)], 1)
+    distances = distances * stride[:, None]
     boxes = torch.cat((points - distances[..., :2], points + distances[..., 2:]), -1)
-    rows = torch.tensor([[0, 1, 10, 12, 60, 70], [0, 3, 40, 40, 100, 120], [1, 0, 5, 5, 30, 30], [1, 2, 64, 20, 120, 90.]])
+    rows = torch.tensor([[0, 1, 10, 12, 60, 70], [0, 3, 40, 40, 100, 120], [1, 0, 5, 5, 30, 30],
+                         [1, 2, 64, 20, 120, 90.]])
     result = call(BatchTaskAlignedAssigner(4), boxes, scores, points, gt_instances_preprocess(rows, 2))
     assert result['fg_mask_pre_prior'].sum(1).tolist() == [26, 26]
     assert result['assigned_scores'].sum((1, 2)).tolist() == pytest.approx([1.95169, 2.24873], rel=1e-4)

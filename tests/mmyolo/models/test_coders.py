@@ -29,4 +29,5 @@ def test_distances_are_clipped_only_on_request():
     points, stride, distances = torch.zeros(1, 2), torch.ones(1), torch.full((1, 1, 4), 5.)
     assert DistancePointBBoxCoder().decode(points, distances, stride).tolist() == [[[-5, -5, 5, 5]]]
     assert DistancePointBBoxCoder().decode(points, distances, stride, max_shape=(4, 3)).tolist() == [[[0, 0, 3, 4]]]
-    assert DistancePointBBoxCoder(clip_border=False).decode(points, distances, stride, (4, 3)).tolist() == [[[-5, -5, 5, 5]]]
+    unclipped = DistancePointBBoxCoder(clip_border=False).decode(points, distances, stride, max_shape=(4, 3))
+    assert unclipped.tolist() == [[[-5, -5, 5, 5]]]

@@ -24,7 +24,8 @@ def test_overlaps_of_each_mode_and_format(mode):
 def test_overlaps_of_another_set():
     pred = torch.tensor([[10., 10, 50, 60], [0, 0, 10, 10], [30, 30, 40, 80]])
     target = torch.tensor([[12., 8, 48, 70], [20, 20, 30, 40], [30, 30, 40, 80]])
-    expected = dict(iou=[.740132, 0, 1], giou=[.720777, -.75, 1], ciou=[.736894, -.411689, 1], siou=[.735466, -.359742, 1])
+    expected = dict(
+        iou=[.740132, 0, 1], giou=[.720777, -.75, 1], ciou=[.736894, -.411689, 1], siou=[.735466, -.359742, 1])
     for mode, values in expected.items():
         torch.testing.assert_close(
             bbox_overlaps(pred, target, mode, 'xyxy'), torch.tensor(values), rtol=1e-4, atol=1e-5)

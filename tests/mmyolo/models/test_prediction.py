@@ -7,7 +7,8 @@ from mmengine.config import ConfigDict
 from mmyolo.registry import MODELS
 from tests.mmyolo.models.maps import SIZES, TEST_METAS, yolov5_maps, yolov8_maps
 
-CFG = ConfigDict(multi_label=True, nms_pre=30000, score_thr=.05, nms=dict(type='nms', iou_threshold=.65), max_per_img=300)
+CFG = ConfigDict(
+    multi_label=True, nms_pre=30000, score_thr=.05, nms=dict(type='nms', iou_threshold=.65), max_per_img=300)
 METAS = [
     dict(ori_shape=(50, 60), scale_factor=(1.2, .9), pad_param=[7, 7, 2, 2]),
     dict(ori_shape=(400, 300), scale_factor=(.16, .2))
@@ -156,8 +157,8 @@ def test_priors_lead_back_to_the_maps():
     def rows(levels, channels):
         return torch.cat([level.permute(0, 2, 3, 1).reshape(2, -1, channels) for level in levels], 1).sigmoid()
 
-    scores = rows(maps[0], 3)[boxes.images, boxes.priors, boxes.labels] * rows(maps[2], 1)[boxes.images, boxes.priors, 0]
-    torch.testing.assert_close(boxes.scores, scores)
+    scores = rows(maps[0], 3) * rows(maps[2], 1)
+    torch.testing.assert_close(boxes.scores, scores[boxes.images, boxes.priors, boxes.labels])
 
 
 @pytest.mark.parametrize('family', ['YOLOv5', 'YOLOv8'])
@@ -177,7 +178,9 @@ def test_half_precision_maps_lose_no_box_at_the_threshold(dtype):
     threshold = single[0][0].sigmoid().median().item()
     cfg = ConfigDict(CFG, score_thr=threshold)
     for result, expected in zip(
-            head.predict_by_feat(*maps, batch_img_metas=METAS, cfg=cfg), plainly(head, single, METAS, cfg), strict=True):
+            head.predict_by_feat(*maps, batch_img_metas=METAS, cfg=cfg),
+            plainly(head, single, METAS, cfg),
+            strict=True):
         torch.testing.assert_close(result.scores, expected[1])
         torch.testing.assert_close(result.bboxes, expected[0])
 

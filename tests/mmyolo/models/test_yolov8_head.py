@@ -24,10 +24,14 @@ def features(batch_size=2):
     return [torch.randn(batch_size, c, *size, generator=generator) for c, size in zip((8, 16, 24), SIZES)]
 
 
-@pytest.mark.parametrize('rows, expected', [(GT_ROWS, [136.52988, 13.66046, 8.08104]), (GT_ROWS[:0], [191.04129, 0, 0])])
+@pytest.mark.parametrize('rows, expected', [
+    (GT_ROWS, [136.52988, 13.66046, 8.08104]),
+    (GT_ROWS[:0], [191.04129, 0, 0]),
+])
 def test_published_losses_from_rows_and_from_instances(rows, expected):
     for ground_truth in (rows, as_instances(rows)):
-        assert values(build().loss_by_feat(*yolov8_maps(), ground_truth, TRAIN_METAS)) == pytest.approx(expected, rel=1e-4)
+        losses = build().loss_by_feat(*yolov8_maps(), ground_truth, TRAIN_METAS)
+        assert values(losses) == pytest.approx(expected, rel=1e-4)
 
 
 def gradients(head, losses):
@@ -102,7 +106,8 @@ def test_initial_biases():
     head = build(num_classes=80)
     head.init_weights()
     module = head.head_module
-    assert [level[-1].bias[0].item() for level in module.cls_preds] == pytest.approx([-11.53664, -10.15035, -8.76405], abs=1e-4)
+    biases = [level[-1].bias[0].item() for level in module.cls_preds]
+    assert biases == pytest.approx([-11.53664, -10.15035, -8.76405], abs=1e-4)
     assert all((level[-1].bias == 1).all() for level in module.reg_preds)
 
 

@@ -1,7 +1,7 @@
-"""Which anchors, in which cells, answer for which boxes in YOLOv5: by shape alone, in the box's cell and two neighbours.
+"""Which anchors, in which cells, answer for which boxes in YOLOv5: by shape, in the box's cell and two neighbours.
 
-All levels are matched at once. Unlike public mmyolo, a cell never lies outside its map: a box centred exactly on the right or
-bottom edge belongs to the last cell.
+All levels are matched at once. Unlike public mmyolo, a cell never lies outside its map: a box centred exactly on the
+right or bottom edge belongs to the last cell.
 """
 from typing import List, NamedTuple, Sequence, Tuple
 
