@@ -4,7 +4,9 @@ Draws a small data set, trains on it, mines and infers with the model that came 
 platform would, and ends with a table and a picture.
 """
 import argparse
+import os
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -89,13 +91,13 @@ def demo(out_dir: Path, gpu_count: int, console: Console) -> None:
                       f'{len(files_below(task.out_dir))}, {main_file}')
     console.print(table)
     for line in (
-            f'mAP is that of IoU 0.5:0.95: training on {NUM_VAL} validation images, inference on {NUM_CANDIDATES} that',
-            'training never saw. Seconds and images/s hold the whole process, the start of Python included;',
-            'training counts its images once per epoch.',
-            f'model        {", ".join(str(file) for file in model.files)}',
-            f'everything   {out_dir}/training/out, {out_dir}/mining/out, {out_dir}/infer/out',
-            f'picture      {picture} (labels beside predictions)',
-            f'total        {time.monotonic() - began:.0f} s',
+            f'mAP is that of IoU 0.5:0.95: for training on {NUM_VAL} validation images, for inference',
+            f'on {NUM_CANDIDATES} images that training never saw. Seconds and images/s hold the whole process,',
+            'the start of Python included; training counts its images once per epoch.',
+            f'model    {", ".join(os.path.relpath(file) for file in model.files)}',
+            f'files    {out_dir}/training/out, {out_dir}/mining/out, {out_dir}/infer/out',
+            f'picture  {picture} (labels beside predictions)',
+            f'total    {time.monotonic() - began:.0f} s',
     ):
         console.print(line, soft_wrap=True, highlight=False)
 
@@ -119,6 +121,7 @@ def main() -> int:
     parser.add_argument('--gpus', type=int, default=0, help='number of GPUs; 0 means CPU')
     arguments = parser.parse_args()
     console = Console()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the running task ends too
     try:
         demo(arguments.out, arguments.gpus, console)
     except TaskFailed as error:
