@@ -1,0 +1,213 @@
+"""Images per second of a training from JPEG files, beside the same model's forward, backward and step on data in memory.
+
+    python benchmarks/training_speed.py [--model yolov8_n] [--size 320] [--batch 16] [--rounds 3]
+
+Three sides, measured in turn in one process, `--rounds` times; medians are printed:
+
+- bare eager: the model as built, fp32, one batch that stays in memory: forward, loss, backward, optimizer step;
+- bare step: the same in the precision and memory format of the training;
+- training: one epoch of the executor's own config through mmengine's Runner: loader processes, augmentation, moving average of
+  the weights, schedule and all hooks but those that write files.
+
+What they compute is compared on one batch of the loader: the loss of all three must agree up to the precision.
+"""
+import argparse
+import copy
+import json
+import logging
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Dict, List
+
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+from rich.console import Console
+from rich.table import Table
+
+from mmyolo.utils import register_all_modules
+from ymir.local.sample_data import CLASS_NAMES, generate
+from ymir.params import TrainingParams, load_params
+from ymir.training_config import TrainingTask, available_cpus, modify_mmengine_config
+from ymir.training_data import TrainingData
+from ymir.zoo import find_model
+
+NUM_CLASSES = 5
+WARM_UP_STEPS = 2
+SECONDS_PER_SIDE = 8
+
+
+def write_data(folder: Path, num_images: int) -> TrainingData:
+    """Draw images and write them as a COCO file."""
+    images = generate(folder / 'images', num_images=num_images, num_classes=NUM_CLASSES)
+    coco: Dict[str, List[Dict[str, Any]]] = dict(
+        images=[], annotations=[], categories=[dict(id=k, name=name) for k, name in enumerate(CLASS_NAMES[:NUM_CLASSES])])
+    for number, image in enumerate(images):
+        coco['images'].append(dict(id=number, file_name=str(image.path), width=image.width, height=image.height))
+        coco['annotations'] += [
+            dict(id=len(coco['annotations']) + k, image_id=number, category_id=box.class_index, iscrowd=0, area=box.w * box.h,
+                 bbox=[box.x, box.y, box.w, box.h]) for k, box in enumerate(image.boxes)
+        ]
+    path = folder / 'coco.json'
+    path.write_text(json.dumps(coco))
+    return TrainingData(path, path, tuple((image.width, image.height) for image in images))
+
+
+def make_config(folder: Path, data: TrainingData, options: argparse.Namespace) -> Config:
+    """The executor's training config, without validation and without what writes files for the platform."""
+    params = load_params(
+        TrainingParams,
+        dict(class_names=list(CLASS_NAMES[:NUM_CLASSES]), model_name=options.model, img_size=options.size,
+             samples_per_gpu=options.batch, max_epochs=options.rounds + 1, precision=options.precision))
+    model = find_model(params.model_name)
+    task = TrainingTask(params=params, model=model, data=data, num_processes=1, device=options.device, models_dir=folder,
+                        tensorboard_dir=folder / 'tensorboard')
+    cfg = modify_mmengine_config(Config.fromfile(model.config), task).run
+    cfg.custom_imports = None
+    cfg.default_hooks.checkpoint = None
+    cfg.default_hooks.logger.interval = 10**6
+    cfg.custom_hooks = [hook for hook in cfg.custom_hooks if not hook['type'].startswith('Ymir') and 'switch_pipeline' not in hook]
+    cfg.custom_hooks.append(dict(type='MeasureHook', batch_size=options.batch))
+    cfg.visualizer.vis_backends = []
+    cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None
+    cfg.test_dataloader = cfg.test_evaluator = cfg.test_cfg = None
+    cfg.work_dir, cfg.log_level = str(folder / 'work'), 'ERROR'
+    return cfg
+
+
+class BareStep:
+    """A copy of a model with its own optimizer, and one batch in memory.
+
+    Args:
+        runner: The runner whose model is copied and whose optimizer wrapper gives the precision.
+        batch: One batch of its loader.
+        plain: fp32 in the default memory format, whatever the runner uses.
+    """
+
+    def __init__(self, runner: Runner, batch: Dict[str, Any], plain: bool) -> None:
+        self.model = copy.deepcopy(runner.model).train()
+        if plain:
+            self.model.to(memory_format=torch.contiguous_format)
+        self.batch = batch
+        self.precision = getattr(runner.optim_wrapper, 'cast_dtype', None) if not plain else None
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-4, momentum=0.9, nesterov=True)
+
+    def loss(self) -> torch.Tensor:
+        """The total loss of the batch."""
+        data = self.model.data_preprocessor(copy.deepcopy(self.batch), training=True)
+        device = data['inputs'].device.type
+        with torch.autocast(device, dtype=self.precision or torch.bfloat16, enabled=self.precision is not None):
+            losses = self.model(**data, mode='loss')
+        return sum(value.sum() for name, value in losses.items() if 'loss' in name)
+
+    def __call__(self) -> None:
+        loss = self.loss()
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+
+def images_per_second(step: BareStep, batch_size: int) -> float:
+    """The median over steps within `SECONDS_PER_SIDE`."""
+    seconds = []
+    end = time.perf_counter() + SECONDS_PER_SIDE
+    for number in range(10**6):
+        start = time.perf_counter()
+        step()
+        synchronize()
+        if number >= WARM_UP_STEPS:
+            seconds.append(time.perf_counter() - start)
+            if time.perf_counter() > end:
+                break
+    return batch_size / statistics.median(seconds)
+
+
+def synchronize() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+@HOOKS.register_module()
+class MeasureHook(Hook):
+    """Measures every epoch, and after it the bare steps, while the loader rests.
+
+    The first epoch, in which the images are decoded for the first time, does not count.
+
+    Args:
+        batch_size: Images of a step.
+    """
+
+    priority = 'LOWEST'
+    results: Dict[str, List[float]] = {}
+    losses: Dict[str, float] = {}
+
+    def __init__(self, batch_size: int) -> None:
+        self.batch_size = batch_size
+        self.batch: Dict[str, Any] = {}
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        self.start = time.perf_counter()
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        if not self.batch:
+            self.batch = copy.deepcopy(data_batch)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        synchronize()
+        seconds = time.perf_counter() - self.start
+        bare, eager = BareStep(runner, self.batch, plain=False), BareStep(runner, self.batch, plain=True)
+        if runner.epoch == 0:
+            self.compare_losses(runner, bare, eager)
+            return
+        self.record('training', len(runner.train_dataloader) * self.batch_size / seconds)
+        self.record('bare step', images_per_second(bare, self.batch_size))
+        self.record('bare eager', images_per_second(eager, self.batch_size))
+
+    def record(self, side: str, speed: float) -> None:
+        self.results.setdefault(side, []).append(speed)
+
+    def compare_losses(self, runner: Runner, bare: BareStep, eager: BareStep) -> None:
+        with torch.no_grad():
+            self.losses.update({'bare eager': float(eager.loss()), 'bare step': float(bare.loss())})
+            runner.model.train()
+            data = runner.model.data_preprocessor(copy.deepcopy(self.batch), training=True)
+            with runner.optim_wrapper.optim_context(runner.model):
+                total, _ = runner.model.parse_losses(runner.model(**data, mode='loss'))
+            self.losses['training'] = float(total)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--model', default='yolov8_n')
+    parser.add_argument('--size', type=int, default=320, help='side of the network input')
+    parser.add_argument('--batch', type=int, default=16)
+    parser.add_argument('--images', type=int, default=384, help='images of an epoch')
+    parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--precision', default='auto')
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    options = parser.parse_args()
+    register_all_modules()
+    logging.disable(logging.WARNING)
+    with tempfile.TemporaryDirectory() as name:
+        cfg = make_config(Path(name), write_data(Path(name), options.images), options)
+        Runner.from_cfg(cfg).train()
+    speeds = {side: statistics.median(values) for side, values in MeasureHook.results.items()}
+    precision = 'fp32' if cfg.optim_wrapper.type == 'OptimWrapper' else cfg.optim_wrapper.dtype
+    table = Table(title=f'{options.model}, {options.size} px, batch {options.batch}, {precision}, '
+                  f'{options.device}, {available_cpus()} cores, median of {options.rounds}')
+    for column in ('', 'images/s', 'of the bare step', 'of bare eager', 'loss of one batch'):
+        table.add_column(column, justify='right' if column else 'left')
+    for side in ('bare eager', 'bare step', 'training'):
+        table.add_row(side, f'{speeds[side]:.1f}', f'{speeds[side] / speeds["bare step"]:.2f}',
+                      f'{speeds[side] / speeds["bare eager"]:.2f}', f'{MeasureHook.losses[side]:.4f}')
+    Console(width=100).print(table)
+
+
+if __name__ == '__main__':
+    main()
