@@ -13,8 +13,6 @@ launch() {
         echo "The number of processes is '$processes'; it must be 0 for the CPU, or how many GPUs to use" >&2
         exit 2
     fi
-    # Waiting OpenMP threads that spin make a training ten times slower beside one other busy process.
-    export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-10000}
     export PYTHONPATH="$(dirname "$tools")${PYTHONPATH:+:$PYTHONPATH}"
     # exec: signals reach Python, not a shell that waits for it, and the exit code is Python's.
     if ((processes == 0)); then

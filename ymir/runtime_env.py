@@ -1,4 +1,4 @@
-"""An environment in which the libraries work for any user id, and beside other programs (contract section a.3).
+"""An environment in which the libraries work for any user id (contract section a.3).
 
 The platform starts the container with `--user uid:gid` of a user that the image does not know: HOME is `/` and not
 writable, and `getpass.getuser()`, which torch calls, raises. So every cache gets a writable place before these
@@ -23,10 +23,6 @@ CACHE_FOLDERS = {
     'TRITON_CACHE_DIR': 'triton',
     'NUMBA_CACHE_DIR': 'numba',
 }
-
-# OpenMP threads that wait for each other burn their time slices, 300,000 turns each by default. With one other busy process on
-# the cores a training step then took ten times as long; with this many turns it takes its share, and no less alone.
-SPIN_COUNT = '10000'
 
 
 def _is_writable_folder(path: str) -> bool:
@@ -68,7 +64,6 @@ def prepare_environment(environ: MutableMapping[str, str] = os.environ) -> None:
     paths = [path for path in environ.get('PYTHONPATH', '').split(os.pathsep) if path and path != str(PROJECT_ROOT)]
     environ['PYTHONPATH'] = os.pathsep.join([str(PROJECT_ROOT), *paths])
     environ.setdefault('PYTHONUNBUFFERED', '1')  # what a killed process said stands in the log
-    environ.setdefault('GOMP_SPINCOUNT', SPIN_COUNT)
 
 
 def select_devices(gpu_ids: Sequence[int], environ: MutableMapping[str, str] = os.environ) -> None:

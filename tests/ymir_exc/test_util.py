@@ -91,7 +91,9 @@ def test_weight_files(task, run, key):
 
 def test_a_free_port_can_be_bound():
     with socket.socket() as listener:
-        listener.bind(('127.0.0.1', util.find_free_port()))
+        port = util.find_free_port()
+        listener.bind(('127.0.0.1', port))
+        assert listener.getsockname()[1] == port
 
 
 @pytest.mark.parametrize('patterns, kept', [
