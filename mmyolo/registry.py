@@ -2,6 +2,9 @@
 
 `locations` are the modules that mmengine imports before it gives up on a name.
 """
+from functools import lru_cache
+from importlib.util import find_spec
+
 from mmengine import registry as _engine
 from mmengine.registry import Registry
 
@@ -41,3 +44,21 @@ PARAM_SCHEDULERS = _child('parameter scheduler', _engine.PARAM_SCHEDULERS, _OPTI
 METRICS = _child('metric', _engine.METRICS, _METRICS)
 VISUALIZERS = _child('visualizer', _engine.VISUALIZERS, _UTILS)
 VISBACKENDS = _child('vis_backend', _engine.VISBACKENDS, _UTILS)
+
+
+@lru_cache(maxsize=None)
+def stand_in(registry: Registry, scope: str) -> Registry:
+    """The registry for what takes the place of a package that a config names and that is not installed.
+
+    `@stand_in(METRICS, 'mmpose').register_module()` makes `mmpose.CocoMetric` mean the decorated class where mmpose is
+    absent. Where it is installed the decorator has no effect, because the name means the package's own class.
+
+    Args:
+        registry: one of the registries of this module.
+        scope: name of the package, which is the prefix in configs.
+
+    Returns:
+        A sibling of `registry` with that scope, or one outside the tree if the package is installed.
+    """
+    parent = registry.parent if find_spec(scope) is None else None
+    return Registry(registry.name, parent=parent, scope=scope, locations=registry._locations)
