@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mmyolo.models.losses import bbox_overlaps
 from mmyolo.registry import TASK_UTILS
-from .utils import select_candidates_in_gts, yolov6_iou_calculator
+from .utils import select_candidates_in_gts, settle_contested, yolov6_iou_calculator
 
 # Boxes times priors that are held at once: a float tensor of 64 MiB.
 _CHUNK = 1 << 24
@@ -84,7 +84,7 @@ class BatchTaskAlignedAssigner(nn.Module):
         pairs = _Pairs(pred_bboxes.flatten(0, 1), pred_scores, gt_bboxes.flatten(0, 1),
                        gt_labels.flatten().long(), self.alpha, self.beta, self.use_ciou)
         places, gts = self._choose(pairs, priors[:, :2], pad_bbox_flag.flatten().nonzero().squeeze(1), num_gts)
-        places, gts = _settle(pairs, places, gts, num_priors, num_gts)
+        places, gts = settle_contested(pairs.overlaps, places, gts, batch * num_priors, num_priors, num_gts)
 
         overlaps, metric = pairs.measure(places, gts)
         best_metric, best_overlap = (
@@ -158,13 +158,3 @@ class _Pairs:
         num_priors = self.pred_scores.shape[1]
         scores = self.pred_scores[places // num_priors, places % num_priors, self.gt_labels[gts]]
         return overlaps, scores**self.alpha * overlaps**self.beta
-
-
-def _settle(pairs: _Pairs, places: Tensor, gts: Tensor, num_priors: int, num_gts: int) -> Tuple[Tensor, Tensor]:
-    """Leaves every prior one box: where several chose it, the one of the image that it overlaps most."""
-    claims = torch.bincount(places, minlength=len(pairs.pred_bboxes))
-    contested = (claims > 1).nonzero().squeeze(1)  # (Q,)
-    rivals = (contested // num_priors * num_gts)[:, None] + torch.arange(num_gts, device=gts.device)  # (Q, G)
-    winner = pairs.overlaps(contested[:, None], rivals).argmax(1, keepdim=True)
-    alone = claims[places] == 1
-    return torch.cat((places[alone], contested)), torch.cat((gts[alone], rivals.gather(1, winner).squeeze(1)))

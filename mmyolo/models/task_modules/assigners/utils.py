@@ -1,5 +1,5 @@
 """Steps that assigners share: which points lie in a box, who gets a point that several boxes want, plain IoU."""
-from typing import Tuple
+from typing import Callable, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -40,6 +40,29 @@ def select_highest_overlaps(pos_mask: Tensor, overlaps: Tensor, num_gt: int) -> 
     best = F.one_hot(overlaps.argmax(dim=1), num_gt).transpose(1, 2).to(pos_mask.dtype)
     pos_mask = torch.where(contested, best, pos_mask)
     return pos_mask.argmax(dim=-2), pos_mask.sum(dim=-2), pos_mask
+
+
+def settle_contested(overlaps: Callable[[Tensor, Tensor], Tensor], places: Tensor, gts: Tensor, num_places: int,
+                     num_priors: int, num_gts: int) -> Tuple[Tensor, Tensor]:
+    """Leaves every prior one box, as `select_highest_overlaps` does, where claims are pairs instead of a mask.
+
+    Args:
+        overlaps: (places, gts), which broadcast -> overlaps of those priors and boxes.
+        places: (n,) claimed priors, counted over the images.
+        gts: (n,) their boxes, counted over the images, padding included; no pair twice.
+        num_places: priors of all images.
+        num_priors: priors of an image.
+        num_gts: boxes of an image, padding included.
+
+    Returns:
+        The pairs that are left: where several boxes claim a prior, the one of its image that it overlaps most.
+    """
+    claims = torch.bincount(places, minlength=num_places)
+    contested = (claims > 1).nonzero().squeeze(1)  # (Q,)
+    rivals = (contested // num_priors * num_gts)[:, None] + torch.arange(num_gts, device=gts.device)  # (Q, G)
+    winner = overlaps(contested[:, None], rivals).argmax(1, keepdim=True)
+    alone = claims[places] == 1
+    return torch.cat((places[alone], contested)), torch.cat((gts[alone], rivals.gather(1, winner).squeeze(1)))
 
 
 def yolov6_iou_calculator(bbox1: Tensor, bbox2: Tensor, eps: float = 1e-9) -> Tensor:
