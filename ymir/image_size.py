@@ -1,5 +1,8 @@
-"""Setting another input size in a config: which transforms hold it, and under which name."""
-from typing import Any, Dict, Iterable, List, Sequence, Tuple, Union
+"""Setting another input size in a config: which transforms hold it, and under which name.
+
+A training pipeline may work at twice the size before it crops, so its sizes are scaled; a test pipeline has just one.
+"""
+from typing import Any, Dict, Iterable, Iterator, List, Sequence, Tuple, Union
 
 from ymir_exc.code import ExecutorReturnCode
 
@@ -7,17 +10,21 @@ from ymir.errors import TaskError
 
 Size = Tuple[int, int]
 
-# Transform to the argument that holds (width, height).
+# Transform, without the prefix of its package, to the arguments that hold (width, height), or one of the two each.
 SIZE_ARGUMENTS = {
-    'Mosaic': 'img_scale',
-    'Mosaic9': 'img_scale',
-    'YOLOXMixUp': 'img_scale',
-    'YOLOv5KeepRatioResize': 'scale',
-    'LetterResize': 'scale',
-    'mmdet.Resize': 'scale',
+    'Mosaic': ('img_scale', ),
+    'Mosaic9': ('img_scale', ),
+    'YOLOXMixUp': ('img_scale', ),
+    'YOLOv5KeepRatioResize': ('scale', ),
+    'LetterResize': ('scale', ),
+    'Resize': ('scale', ),
+    'RandomResize': ('scale', ),
+    'RandomCrop': ('crop_size', ),
+    'Pad': ('size', ),
+    'FixShapeResize': ('width', 'height'),
 }
 # Transforms that cut a mosaic of twice the size back by half a size on each side.
-BORDER_TRANSFORMS = ('YOLOv5RandomAffine', 'mmdet.RandomAffine')
+BORDER_TRANSFORMS = ('YOLOv5RandomAffine', 'RandomAffine')
 # Arguments that hold transforms again.
 NESTED_ARGUMENTS = ('pre_transform', 'transforms')
 
@@ -48,22 +55,77 @@ def resolve_size(asked: Union[int, Sequence[int]], own: Size, multiple: int) -> 
     return size
 
 
-def set_pipeline_size(pipeline: Iterable[Dict[str, Any]], size: Size) -> None:
-    """Set the input size in a pipeline, in place.
+def set_test_size(pipeline: Iterable[Dict[str, Any]], size: Size) -> None:
+    """Set the input size in a test pipeline, in place.
 
     Args:
         pipeline: Configs of transforms.
         size: (width, height).
     """
-    for transform in pipeline:
-        argument = SIZE_ARGUMENTS.get(transform['type'])
-        if argument in transform:
-            transform[argument] = size
-        if transform['type'] in BORDER_TRANSFORMS and any(transform.get('border', (0, 0))):
+    for transform in _with_nested(pipeline):
+        names = SIZE_ARGUMENTS.get(_plain(transform['type']), ())
+        for name, value in zip(names, size if len(names) == 2 else [size]):
+            if transform.get(name) is not None:
+                transform[name] = value
+
+
+def scale_train_size(pipeline: Iterable[Dict[str, Any]], own: Size, size: Size) -> None:
+    """Set the input size in a training pipeline, in place; what is a multiple of the size stays one.
+
+    Args:
+        pipeline: Configs of transforms.
+        own: (width, height) that the pipeline is written for.
+        size: (width, height) to set.
+    """
+    for transform in _with_nested(pipeline):
+        names = SIZE_ARGUMENTS.get(_plain(transform['type']), ())
+        for axis, name in enumerate(names):
+            value = transform.get(name)
+            if value is not None:
+                transform[name] = _scaled(value, own, size, axis)
+        if _plain(transform['type']) in BORDER_TRANSFORMS and any(transform.get('border', (0, 0))):
             transform['border'] = (-size[0] // 2, -size[1] // 2)
+
+
+def scale_batch_sizes(augments: Iterable[Dict[str, Any]], own: Size, size: Size) -> int:
+    """Set the range of sizes that batches are resized to, in place.
+
+    Args:
+        augments: Configs of a data preprocessor's `batch_augments`.
+        own: (width, height) that they are written for.
+        size: (width, height) to set.
+
+    Returns:
+        The largest side that a batch may get, 0 if none is resized.
+    """
+    largest = 0
+    for augment in augments:
+        limits = augment.get('random_size_range')
+        if limits is not None:
+            step = augment.get('size_divisor', 32)
+            share = max(size) / max(own)
+            augment['random_size_range'] = tuple(max(round(side * share / step), 1) * step for side in limits)
+            largest = max(largest, *augment['random_size_range'])
+    return largest
+
+
+def _plain(kind: str) -> str:
+    return kind.rsplit('.', 1)[-1]
+
+
+def _scaled(value: Any, own: Size, size: Size, axis: int) -> Any:
+    if isinstance(value, (int, float)):
+        return round(value * size[axis] / own[axis])
+    return tuple(round(side * new / old) for side, new, old in zip(value, size, own))
+
+
+def _with_nested(pipeline: Iterable[Dict[str, Any]]) -> Iterator[Dict[str, Any]]:
+    """Every transform of a pipeline and of those within its transforms."""
+    for transform in pipeline:
+        yield transform
         for name in NESTED_ARGUMENTS:
             for nested in _pipelines_in(transform.get(name)):
-                set_pipeline_size(nested, size)
+                yield from _with_nested(nested)
 
 
 def _pipelines_in(value: Any) -> List[List[Dict[str, Any]]]:

@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from mmyolo.registry import TRANSFORMS
 from ymir.candidates import iter_candidates
+from ymir.image_size import set_test_size
 
 # Steps of a test pipeline that have no part in the pixels.
 NOT_FOR_PIXELS = frozenset({'LoadImageFromFile', 'LoadImageFromNDArray', 'LoadAnnotations', 'PackDetInputs'})
@@ -74,10 +75,7 @@ def pixel_transforms(pipeline: Sequence[Dict[str, Any]],
     """
     steps = [dict(step) for step in pipeline if step['type'].rsplit('.', 1)[-1] not in NOT_FOR_PIXELS]
     if image_size is not None:
-        for step in steps:
-            for key in ('scale', 'size'):
-                if key in step:
-                    step[key] = tuple(image_size)
+        set_test_size(steps, tuple(image_size))
     return steps
 
 

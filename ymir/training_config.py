@@ -17,10 +17,11 @@ from mmengine.config import Config, ConfigDict, DictAction
 from ymir_exc.code import ExecutorReturnCode
 
 from ymir.errors import TaskError
-from ymir.image_size import Size, resolve_size, set_pipeline_size
+from ymir.image_size import Size, resolve_size, scale_batch_sizes, scale_train_size, set_test_size
 from ymir.params import TrainingParams
 from ymir.precision import resolve_precision, set_precision
-from ymir.recipe import BaseRecipe, Recipe, make_recipe
+from ymir.recipe import Recipe, make_recipe
+from ymir.schedule import read_schedule, switch_pipelines, write_schedule
 from ymir.training_data import TrainingData
 from ymir.zoo import ZooModel
 
@@ -34,7 +35,7 @@ CLASS_COUNT_PATHS = (
 # What a runner reads; the variables that a config file computes these from are not dumped.
 RUN_KEYS = ('default_scope', 'custom_imports', 'model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'train_cfg',
             'val_cfg', 'test_cfg', 'val_evaluator', 'test_evaluator', 'optim_wrapper', 'param_scheduler',
-            'auto_scale_lr', 'default_hooks', 'custom_hooks', 'env_cfg', 'vis_backends', 'visualizer', 'log_processor',
+            'default_hooks', 'custom_hooks', 'env_cfg', 'vis_backends', 'visualizer', 'log_processor',
             'log_level', 'load_from', 'resume', 'randomness', 'find_unused_parameters', 'model_wrapper_cfg', 'backend_args')
 PACKAGE_KEYS = ('default_scope', 'model', 'test_dataloader', 'test_evaluator', 'test_cfg', 'env_cfg', 'visualizer',
                 'log_processor', 'log_level', 'load_from', 'resume', 'backend_args')
@@ -109,15 +110,17 @@ def modify_mmengine_config(cfg: Config, task: TrainingTask) -> TrainingConfig:
     """
     base = ConfigDict(copy.deepcopy(cfg.to_dict()))
     params = task.params
-    size = resolve_size(params.img_size, tuple(base.img_scale), max(base.strides))
+    own = tuple(base.img_scale)
+    size = resolve_size(params.img_size, own, max(base.strides))
     precision = resolve_precision(params.precision, task.device)
     recipe = make_recipe(task.data.num_train, params.samples_per_gpu * task.num_processes, params.max_epochs,
-                         _base_recipe(base), params.learning_rate or None)
+                         read_schedule(base, pretrained=task.load_from is not None), params.learning_rate or None)
     _set_classes(base, len(task.class_names))
     _set_loss_weights(base, len(task.class_names), size)
-    _set_data(base, task, size)
+    largest = scale_batch_sizes(base.model.data_preprocessor.get('batch_augments') or (), own, size)
+    _set_data(base, task, size, max(*size, largest))
     _set_schedule(base, task, recipe)
-    _set_image_size(base, size)
+    _set_image_size(base, own, size)
     set_precision(base.optim_wrapper, precision)
     _set_runtime(base, task, recipe, size, precision)
     complete = Config(base)
@@ -161,21 +164,6 @@ def parse_cfg_options(text: str) -> Dict[str, Any]:
     return options
 
 
-def _base_recipe(cfg: ConfigDict) -> BaseRecipe:
-    """The numbers of the config that the run's length changes."""
-    hook = cfg.default_hooks.param_scheduler
-    ema = next((hook for hook in cfg.custom_hooks if hook['type'] == 'EMAHook'), {})
-    default = BaseRecipe()
-    return BaseRecipe(
-        lr=cfg.optim_wrapper.optimizer.lr,
-        lr_factor=hook.get('lr_factor', default.lr_factor),
-        warmup_epochs=hook.get('warmup_epochs', default.warmup_epochs),
-        warmup_min_iters=hook.get('warmup_mim_iter', default.warmup_min_iters),
-        close_mosaic_epochs=cfg.get('close_mosaic_epochs', 0),
-        ema_momentum=ema.get('momentum', default.ema_momentum),
-        ema_gamma=ema.get('gamma', default.ema_gamma))
-
-
 def _set_classes(cfg: ConfigDict, num_classes: int) -> None:
     cfg.num_classes = num_classes
     for path in CLASS_COUNT_PATHS:
@@ -187,9 +175,9 @@ def _set_classes(cfg: ConfigDict, num_classes: int) -> None:
 
 
 def _set_loss_weights(cfg: ConfigDict, num_classes: int, size: Size) -> None:
-    """YOLOv5 balances its losses by the number of classes and the area of the input; its config computes that once."""
+    """YOLOv5 and YOLOv7 balance losses by the number of classes and the area of the input; a config does so once."""
     head = cfg.model.bbox_head
-    if head.type != 'YOLOv5Head':
+    if head.type not in ('YOLOv5Head', 'YOLOv7Head'):
         return
     per_map = 3 / cfg.num_det_layers
     head.loss_cls.loss_weight = cfg.loss_cls_weight * num_classes / 80 * per_map
@@ -204,13 +192,13 @@ def _pipeline(loader: ConfigDict) -> List[Dict[str, Any]]:
     return dataset.pipeline
 
 
-def _set_data(cfg: ConfigDict, task: TrainingTask, size: Size) -> None:
+def _set_data(cfg: ConfigDict, task: TrainingTask, size: Size, largest: int) -> None:
     params, data = task.params, task.data
     common = dict(type='YOLOv5CocoDataset', data_root='', data_prefix=dict(img=''), metainfo=dict(classes=task.class_names))
     workers = min(params.workers_per_gpu, max(available_cpus() // task.num_processes, 1))
     val_workers = min(workers, 2)
     pin_memory = task.device == 'cuda'
-    cached = dict(type='LoadCachedImage', max_size=max(size), cache_bytes=min(data.cache_bytes(max(size)), MAX_IMAGE_CACHE))
+    cached = dict(type='LoadCachedImage', max_size=largest, cache_bytes=min(data.cache_bytes(largest), MAX_IMAGE_CACHE))
     batch_shapes = cfg.val_dataloader.dataset.get('batch_shapes_cfg')
     if batch_shapes is not None:  # the policy knows squares only
         batch_shapes = dict(batch_shapes, batch_size=params.samples_per_gpu, img_size=size[0]) if size[0] == size[1] else None
@@ -225,9 +213,8 @@ def _set_data(cfg: ConfigDict, task: TrainingTask, size: Size) -> None:
             # The configs drop images with a side under 32 pixels; here every image counts.
             filter_cfg=dict(filter_empty_gt=False, min_size=1),
             pipeline=use_image_cache(_pipeline(cfg.train_dataloader), cached)))
-    for hook in cfg.custom_hooks:
-        if 'switch_pipeline' in hook:
-            hook.switch_pipeline = use_image_cache(hook.switch_pipeline, cached)
+    for item in switch_pipelines(cfg):
+        item['hook'][item['argument']] = use_image_cache(item['hook'][item['argument']], cached)
     cfg.val_dataloader.update(
         batch_size=params.samples_per_gpu,
         num_workers=val_workers,
@@ -278,37 +265,27 @@ def use_image_cache(pipeline: List[Dict[str, Any]], cached: Dict[str, Any]) -> L
 
 def _set_schedule(cfg: ConfigDict, task: TrainingTask, recipe: Recipe) -> None:
     params = task.params
-    cfg.max_epochs, cfg.base_lr, cfg.close_mosaic_epochs = recipe.epochs, recipe.lr, recipe.close_mosaic_epochs
+    write_schedule(cfg, recipe)
+    cfg.max_epochs, cfg.base_lr = recipe.epochs, recipe.lr
     cfg.train_cfg.update(max_epochs=recipe.epochs, val_interval=params.val_interval)
     cfg.train_cfg.pop('dynamic_intervals', None)
     if recipe.close_mosaic_epochs and params.val_interval > 1:
         cfg.train_cfg.dynamic_intervals = [(recipe.epochs - recipe.close_mosaic_epochs, 1)]
-    cfg.optim_wrapper.optimizer.lr = recipe.lr
     if 'batch_size_per_gpu' in cfg.optim_wrapper.optimizer:
         cfg.optim_wrapper.optimizer.batch_size_per_gpu = params.samples_per_gpu
-    cfg.default_hooks.param_scheduler.update(
-        max_epochs=recipe.epochs,
-        lr_factor=recipe.lr_factor,
-        warmup_epochs=recipe.warmup_iters / recipe.iters_per_epoch,
-        warmup_mim_iter=recipe.warmup_iters)
-    hooks = []
-    for hook in cfg.custom_hooks:
-        if hook['type'] == 'EMAHook':
-            hook.update(momentum=recipe.ema_momentum, gamma=recipe.ema_gamma)
-        elif hook['type'] == 'mmdet.PipelineSwitchHook':
-            if not recipe.close_mosaic_epochs:
-                continue
-            hook['switch_epoch'] = recipe.epochs - recipe.close_mosaic_epochs
-        hooks.append(hook)
-    cfg.custom_hooks = hooks
+    # The rate of the recipe is for the batch at hand already.
+    cfg.pop('auto_scale_lr', None)
 
 
-def _set_image_size(cfg: ConfigDict, size: Size) -> None:
+def _set_image_size(cfg: ConfigDict, own: Size, size: Size) -> None:
     cfg.img_scale = size
-    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
-        set_pipeline_size(loader.dataset.pipeline, size)
-    for hook in cfg.custom_hooks:
-        set_pipeline_size(hook.get('switch_pipeline', ()), size)
+    if size == own:  # a config may test at another size than it trains at
+        return
+    scale_train_size(cfg.train_dataloader.dataset.pipeline, own, size)
+    for item in switch_pipelines(cfg):
+        scale_train_size(item['hook'][item['argument']], own, size)
+    for loader in (cfg.val_dataloader, cfg.test_dataloader):
+        set_test_size(loader.dataset.pipeline, size)
 
 
 def _set_runtime(cfg: ConfigDict, task: TrainingTask, recipe: Recipe, size: Size, precision: str) -> None:

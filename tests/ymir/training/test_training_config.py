@@ -10,7 +10,7 @@ from mmyolo.registry import DATASETS, MODELS
 from mmyolo.utils import register_all_modules
 from ymir import precision
 from ymir.errors import TaskError
-from ymir.image_size import resolve_size, set_pipeline_size
+from ymir.image_size import resolve_size, scale_train_size
 from ymir.literal_config import read_literal_config
 from ymir.params import TrainingParams, load_params
 from ymir.training_config import (MAX_IMAGE_CACHE, TrainingTask, modify_mmengine_config, parse_cfg_options,
@@ -146,8 +146,8 @@ def test_the_models_own_size():
 def test_options_of_albu_are_no_transforms():
     pipeline = [dict(type='mmdet.Albu', transforms=[dict(type='LetterResize', scale=1)]),
                 dict(type='RandomChoice', transforms=[[dict(type='Mosaic', img_scale=(1, 1))], [dict(type='Other')]])]
-    set_pipeline_size(pipeline, (64, 32))
-    assert pipeline[1]['transforms'][0][0]['img_scale'] == (64, 32)
+    scale_train_size(pipeline, (2, 1), (64, 32))
+    assert pipeline[1]['transforms'][0][0]['img_scale'] == (32, 32)
 
 
 def test_the_cache_replaces_loading_everywhere_and_annotations_come_first():

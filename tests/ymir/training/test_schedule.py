@@ -1,0 +1,141 @@
+"""The three forms of a schedule: what is read from them, and what stands in them for a run of another length."""
+import pytest
+from mmengine.config import ConfigDict
+
+from ymir.recipe import BaseRecipe, Recipe, make_recipe
+from ymir.schedule import read_schedule, switch_pipelines, write_schedule
+
+
+def recipe(**edits):
+    numbers = dict(num_images=400, total_batch=8, epochs=40, iters_per_epoch=50, lr=0.002, lr_factor=0.05, warmup_iters=200,
+                   close_mosaic_epochs=6, ema_momentum=0.01, ema_gamma=200)
+    return Recipe(**dict(numbers, **edits))
+
+
+def config(optimizer, hooks=(), rate_hook=None, schedulers=None, epochs=300, batch=32, load_from=None):
+    return ConfigDict(
+        optim_wrapper=dict(optimizer=optimizer),
+        train_dataloader=dict(batch_size=batch),
+        train_cfg=dict(max_epochs=epochs),
+        default_hooks=dict(param_scheduler=rate_hook),
+        param_scheduler=schedulers,
+        custom_hooks=[dict(type='EMAHook', momentum=0.0002), *hooks],
+        load_from=load_from)
+
+
+def rtmdet():
+    return config(
+        dict(type='AdamW', lr=0.004),
+        [dict(type='mmdet.PipelineSwitchHook', switch_epoch=280, switch_pipeline=[dict(type='A')])],
+        dict(type='ParamSchedulerHook'),
+        [dict(type='LinearLR', start_factor=1e-5, by_epoch=False, begin=0, end=1000),
+         dict(type='CosineAnnealingLR', eta_min=0.0002, begin=150, end=300, T_max=150, by_epoch=True,
+              convert_to_iter_based=True)])  # yapf: disable
+
+
+def yolox():
+    return config(
+        dict(type='SGD', lr=0.01),
+        [dict(type='YOLOXModeSwitchHook', num_last_epochs=15, new_train_pipeline=[dict(type='B')])],
+        dict(type='ParamSchedulerHook'),
+        [dict(type='mmdet.QuadraticWarmupLR', by_epoch=True, begin=0, end=5, convert_to_iter_based=True),
+         dict(type='CosineAnnealingLR', eta_min=0.0005, begin=5, T_max=285, end=285, by_epoch=True,
+              convert_to_iter_based=True),
+         dict(type='ConstantLR', by_epoch=True, factor=1, begin=285, end=300)],
+        batch=8)  # yapf: disable
+
+
+def ppyoloe(load_from='plus_obj365.pth'):
+    hook = dict(type='PPYOLOEParamSchedulerHook', warmup_min_iter=1000, warmup_epochs=5, min_lr_ratio=0.0, total_epochs=96)
+    return config(dict(type='SGD', lr=0.001), (), hook, epochs=80, batch=8, load_from=load_from)
+
+
+def yolov5():
+    hook = dict(type='YOLOv5ParamSchedulerHook', lr_factor=0.1, max_epochs=300)
+    return config(dict(type='SGD', lr=0.01, batch_size_per_gpu=16), (), hook)
+
+
+@pytest.mark.parametrize('cfg, pretrained, wanted', [
+    (rtmdet(), False, dict(lr=0.004, lr_factor=0.05, warmup_epochs=0, warmup_min_iters=1000, close_mosaic_epochs=20,
+                           ema_momentum=0.0002, base_batch=256)),
+    (yolox(), False, dict(lr=0.01, lr_factor=0.05, warmup_epochs=5, warmup_min_iters=1, close_mosaic_epochs=15,
+                          ema_momentum=0.0002, base_batch=64)),
+    (ppyoloe(), True, dict(lr=0.001, lr_factor=0, warmup_epochs=5, warmup_min_iters=1000, close_mosaic_epochs=0,
+                           ema_momentum=0.0002, base_batch=64)),
+    (ppyoloe(), False, dict(lr=0.01, lr_factor=0, warmup_epochs=5, warmup_min_iters=1000, close_mosaic_epochs=0,
+                            ema_momentum=0.0002, base_batch=64)),
+    (ppyoloe(load_from=None), False, dict(lr=0.001, lr_factor=0, warmup_epochs=5, warmup_min_iters=1000,
+                                          close_mosaic_epochs=0, ema_momentum=0.0002, base_batch=64)),
+    (yolov5(), False, dict(lr=0.01, lr_factor=0.1, warmup_epochs=3, warmup_min_iters=1000, close_mosaic_epochs=0,
+                           ema_momentum=0.0002)),
+])  # yapf: disable
+def test_what_is_read(cfg, pretrained, wanted):
+    assert read_schedule(cfg, pretrained) == BaseRecipe(**{key: pytest.approx(value) for key, value in wanted.items()})
+
+
+def test_schedulers_of_rtmdet():
+    cfg = rtmdet()
+    write_schedule(cfg, recipe())
+    warmup, cosine = cfg.param_scheduler
+    assert (warmup.begin, warmup.end, warmup.by_epoch, warmup.start_factor) == (0, 200, False, 1e-5)
+    assert (cosine.begin, cosine.end, cosine.T_max, cosine.by_epoch) == (1000, 2000, 1000, False)
+    assert cosine.eta_min == pytest.approx(0.002 * 0.05)
+    assert 'convert_to_iter_based' not in cosine
+    assert cfg.optim_wrapper.optimizer.lr == 0.002
+    ema, switch = cfg.custom_hooks
+    assert (ema.momentum, ema.gamma, switch.switch_epoch) == (0.01, 200, 34)
+
+
+def test_schedulers_of_yolox():
+    cfg = yolox()
+    write_schedule(cfg, recipe())
+    assert [(item.begin, item.end, item.by_epoch) for item in cfg.param_scheduler] == [
+        (0, 200, False), (200, 34 * 50, False), (34 * 50, 2000, False)]  # yapf: disable
+    assert cfg.param_scheduler[1].T_max == 1500
+    assert cfg.custom_hooks[1].num_last_epochs == 6
+
+
+def test_runs_too_short_for_a_part_leave_it_out():
+    cfg = yolox()
+    write_schedule(cfg, recipe(epochs=2, warmup_iters=10, close_mosaic_epochs=0))
+    assert [(item.begin, item.end) for item in cfg.param_scheduler] == [(0, 10), (10, 100)]
+    assert [item.type for item in cfg.custom_hooks] == ['EMAHook']
+    assert switch_pipelines(cfg) == []
+
+
+def test_hook_of_ppyoloe():
+    cfg = ppyoloe()
+    write_schedule(cfg, recipe())
+    hook = cfg.default_hooks.param_scheduler
+    assert (hook.total_epochs, hook.warmup_min_iter, hook.warmup_epochs) == (48, 200, 4)
+
+
+def test_hook_of_yolov5():
+    cfg = yolov5()
+    write_schedule(cfg, recipe())
+    hook = cfg.default_hooks.param_scheduler
+    assert (hook.max_epochs, hook.lr_factor, hook.warmup_mim_iter, hook.warmup_epochs) == (40, 0.05, 200, 4)
+
+
+def test_a_run_of_the_recipes_length_keeps_its_numbers():
+    for cfg in (rtmdet(), yolox()):
+        before = ConfigDict(cfg.to_dict())
+        base = read_schedule(cfg, False)
+        run = make_recipe(118287, base.base_batch, 300, base)
+        write_schedule(cfg, run)
+        assert cfg.custom_hooks[1:] == before.custom_hooks[1:]
+        for ours, theirs in zip(cfg.param_scheduler, before.param_scheduler):
+            unit = run.iters_per_epoch if theirs.by_epoch else 1
+            assert (ours.begin, ours.end) == (theirs.begin * unit, theirs.end * unit)
+            assert ours.get('eta_min') == pytest.approx(theirs.get('eta_min'))
+        assert cfg.optim_wrapper.optimizer.lr == pytest.approx(before.optim_wrapper.optimizer.lr)
+
+
+@pytest.mark.parametrize('total_batch, base_batch, share', [(8, None, 1), (64, 256, 0.5), (256, 64, 1)])
+def test_a_smaller_batch_takes_a_smaller_rate(total_batch, base_batch, share):
+    assert make_recipe(400, total_batch, 40, BaseRecipe(lr=0.01, base_batch=base_batch)).lr == pytest.approx(0.01 * share)
+
+
+def test_pipelines_of_the_last_epochs():
+    (item, ), = [switch_pipelines(yolox())]
+    assert item['hook'][item['argument']] == [dict(type='B')]
