@@ -97,6 +97,7 @@ def test_without_predictions_positives_score_one():
 
 
 def test_center_distance():
-    distances, points = bbox_center_distance(torch.tensor([[0., 0, 4, 4]]), torch.tensor([[0., 0, 10, 12], [2, 2, 2, 2]]))
+    anchors = torch.tensor([[0., 0, 10, 12], [2, 2, 2, 2]])
+    distances, points = bbox_center_distance(torch.tensor([[0., 0, 4, 4]]), anchors)
     assert distances.tolist() == [[5, 0]] and points.tolist() == [[5, 6], [2, 2]]
     assert 'BatchATSSAssigner' in assigners.__all__

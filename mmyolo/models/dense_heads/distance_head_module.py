@@ -1,0 +1,89 @@
+"""Layers that predict, per cell, classes and the distances to the four sides of a box.
+
+A distance is a number, or the mean of a distribution over whole strides (2006.04388).
+"""
+from abc import abstractmethod
+from typing import List, Optional, Sequence, Tuple
+
+import torch
+from mmdet.models.utils import multi_apply
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+
+class DistanceHeadModule(BaseModule):
+    """What such layers share; a family adds its towers and `forward_single`.
+
+    Args:
+        num_classes: classes of the detector.
+        in_channels: channels of each level, scaled.
+        num_base_priors: points per cell.
+        featmap_strides: stride of each level.
+        num_bins: bins of the distribution of a distance; 1 regresses distances directly.
+        init_cfg: initialisation, see mmengine's `BaseModule`.
+    """
+
+    def __init__(self,
+                 num_classes: int,
+                 in_channels: Sequence[int],
+                 num_base_priors: int = 1,
+                 featmap_strides: Sequence[int] = (8, 16, 32),
+                 num_bins: int = 1,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(init_cfg=init_cfg)
+        self.num_classes = num_classes
+        self.in_channels = list(in_channels)
+        self.num_base_priors = num_base_priors
+        self.featmap_strides = featmap_strides
+        self.num_bins = num_bins
+        if num_bins > 1:
+            self.register_buffer('proj', torch.arange(num_bins, dtype=torch.float), persistent=False)
+
+    @property
+    @abstractmethod
+    def level_layers(self) -> Tuple[Sequence[nn.Module], ...]:
+        """Lists of the layers of each level, as `forward_single` takes them."""
+
+    @abstractmethod
+    def forward_single(self, x: Tensor, *layers: nn.Module) -> Tuple[Tensor, Tensor]:
+        """The maps of one level, as `forward_raw` returns them."""
+
+    def forward_raw(self, x: Sequence[Tensor]) -> Tuple[List[Tensor], ...]:
+        """Predicts class logits (B, num_classes, H, W) and distributions (B, 4 * num_bins, H, W) per level."""
+        return multi_apply(self.forward_single, x, *self.level_layers)
+
+    def forward(self, x: Sequence[Tensor]) -> Tuple[List[Tensor], ...]:
+        """Predicts maps.
+
+        Args:
+            x: feature map of each level.
+
+        Returns:
+            Per level class logits (B, num_classes, H, W) and distances left, top, right, bottom (B, 4, H, W) in
+            strides; in training also logits of the distances' distributions (B, H * W, 4, num_bins).
+        """
+        cls_scores, reg_maps = self.forward_raw(x)
+        dists = [self.split_sides(level) for level in reg_maps]
+        bbox_preds = [
+            self.integrate(dist).transpose(1, 2).unflatten(2, level.shape[-2:]) for dist, level in zip(dists, reg_maps)
+        ]
+        return (cls_scores, bbox_preds, dists) if self.training else (cls_scores, bbox_preds)
+
+    def split_sides(self, level: Tensor) -> Tensor:
+        """(B, 4 * num_bins, H, W) -> (B, H * W, 4, num_bins)."""
+        return level.flatten(2).transpose(1, 2).unflatten(2, (4, self.num_bins))
+
+    def integrate(self, dist: Tensor) -> Tensor:
+        """The mean distances of distributions.
+
+        Args:
+            dist: (..., 4, num_bins) logits, or distances if `num_bins` is 1.
+
+        Returns:
+            (..., 4) distances in strides, in single precision unless `num_bins` is 1.
+        """
+        if self.num_bins == 1:
+            return dist.squeeze(-1)
+        # Half precision would cost up to a pixel per stride of 32, so the product is kept from autocast.
+        with torch.autocast(dist.device.type, enabled=False):
+            return dist.float().softmax(-1) @ self.proj

@@ -1,0 +1,205 @@
+"""What anchor-free heads with task-aligned assignment (TOOD, 2108.07755) share: YOLOv6, YOLOv8 and PPYOLOE.
+
+A family says with what its losses are divided and scaled; whether another assigner works in the first epochs and whether
+distances are learnt as distributions stands in its config. In training only the positive priors' distances are computed
+with gradients; the numbers are those of the plain definition.
+"""
+from abc import abstractmethod
+from itertools import accumulate
+from typing import Dict, List, Optional, Sequence, Tuple
+
+import torch
+from mmdet.models.losses import CrossEntropyLoss
+from mmengine.logging import MessageHub
+from torch import Tensor, nn
+
+from mmyolo.registry import MODELS, TASK_UTILS
+from ..losses.sparse_target_bce import sparse_target_bce
+from ..utils import gt_instances_preprocess
+from .base_yolo_head import GroundTruth
+from .yolov5_head import YOLOv5Head
+
+
+class TaskAlignedHead(YOLOv5Head):
+    """A head over a `DistanceHeadModule`.
+
+    Args:
+        head_module: config of the layers.
+        prior_generator: config of the points.
+        bbox_coder: config of what boxes are regressed as.
+        loss_cls: config of the classification loss, with sigmoid and without a mean as its reduction.
+        loss_bbox: config of the box loss.
+        loss_dfl: config of the loss of the distributions, None for none.
+        train_cfg: settings of training: `assigner`; and, for the first `initial_epoch` epochs, `initial_assigner`.
+        test_cfg: settings of prediction, see `prediction.detect`.
+        init_cfg: initialisation, see mmengine's `BaseModule`.
+    """
+
+    def __init__(self,
+                 head_module: dict,
+                 prior_generator: dict,
+                 bbox_coder: dict,
+                 loss_cls: dict,
+                 loss_bbox: dict,
+                 loss_dfl: Optional[dict] = None,
+                 train_cfg: Optional[dict] = None,
+                 test_cfg: Optional[dict] = None,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(
+            head_module,
+            prior_generator,
+            bbox_coder,
+            loss_cls=loss_cls,
+            loss_bbox=loss_bbox,
+            train_cfg=train_cfg,
+            test_cfg=test_cfg,
+            init_cfg=init_cfg)
+        self.loss_obj = None
+        self.loss_dfl = None if loss_dfl is None else MODELS.build(loss_dfl)
+
+    def special_init(self) -> None:
+        """Builds the assigners; called last when the head is built."""
+        self.initial_epoch, self.initial_assigner = 0, None
+        if self.train_cfg:
+            self.assigner = TASK_UTILS.build(self.train_cfg['assigner'])
+            if 'initial_assigner' in self.train_cfg:
+                self.initial_epoch = self.train_cfg['initial_epoch']
+                self.initial_assigner = TASK_UTILS.build(self.train_cfg['initial_assigner'])
+
+    @abstractmethod
+    def divisor(self, total_score: Tensor) -> Tensor:
+        """What the losses are divided by.
+
+        Args:
+            total_score: sum of the soft targets of this process's images.
+        """
+
+    @abstractmethod
+    def loss_scale(self, batch_size: int) -> float:
+        """What the losses are multiplied by."""
+
+    def decode_bboxes(self, priors: Tensor, bbox_preds: Tensor, strides: Tensor) -> Tensor:
+        """As in the base class; takes distances, or the logits of their distributions where there are more than 4."""
+        if bbox_preds.shape[-1] != 4:
+            bbox_preds = self.head_module.integrate(bbox_preds.unflatten(-1, (4, -1)))
+        return super().decode_bboxes(priors, bbox_preds, strides)
+
+    def forward_for_loss(self, x: Sequence[Tensor]) -> Tuple[Optional[List[Tensor]], ...]:
+        """As the layers' `forward` in training, without distances: gradients are needed for few of them."""
+        if not hasattr(self.head_module, 'forward_raw'):
+            return self(x)
+        cls_scores, reg_maps = self.head_module.forward_raw(x)
+        return cls_scores, None, [self.head_module.split_sides(level) for level in reg_maps]
+
+    def loss_by_feat(self,
+                     cls_scores: Sequence[Tensor],
+                     bbox_preds: Optional[Sequence[Tensor]],
+                     bbox_dist_preds: Optional[Sequence[Tensor]],
+                     batch_gt_instances: GroundTruth,
+                     batch_img_metas: Sequence[dict],
+                     batch_gt_instances_ignore: Optional[GroundTruth] = None) -> dict:
+        """Computes the losses of a batch from maps.
+
+        Args:
+            cls_scores, bbox_preds, bbox_dist_preds: what `forward` returns in training; without `bbox_preds`,
+                distances are taken from the distributions; without `loss_dfl`, only one of the two is needed.
+            batch_gt_instances: true boxes.
+            batch_img_metas: not needed.
+            batch_gt_instances_ignore: not used.
+
+        Returns:
+            `loss_cls`, `loss_bbox` and, with a loss of the distributions, `loss_dfl`.
+        """
+        batch_size = len(cls_scores[0])
+        level_points = self.level_priors(cls_scores)
+        counts = [len(level) for level in level_points]
+        points = torch.cat(level_points)
+        strides = torch.cat([points.new_full((n, ), stride) for n, stride in zip(counts, self.featmap_strides)])
+
+        gt = gt_instances_preprocess(batch_gt_instances, batch_size).to(points)
+        gt_labels, gt_bboxes = gt[..., :1], gt[..., 1:]
+        is_box = (gt_bboxes.sum(-1, keepdim=True) > 0).to(points)
+        with torch.no_grad():
+            if bbox_preds is None:
+                distances = [self.head_module.integrate(level) for level in bbox_dist_preds]
+            else:
+                distances = [_by_cell(level) for level in bbox_preds]
+            bboxes = self.bbox_coder.decode(points, torch.cat(distances, 1).float(), strides)
+            priors = torch.cat((points, strides[:, None].expand(-1, 2)), dim=1)
+            assigned = self._assign(cls_scores, bboxes, priors, counts, gt_labels, gt_bboxes, is_box)
+        scores = assigned['assigned_scores']
+        divisor = self.divisor(scores.sum())
+
+        positives = assigned['fg_mask_pre_prior'].split(counts, dim=1)
+        positives = [level.nonzero().unbind(1) for level in positives]
+        image = torch.cat([image for image, _ in positives])
+        first = accumulate(counts, initial=0)
+        place = torch.cat([cell + start for (_, cell), start in zip(positives, first)])
+        scores = scores[image, place]
+        losses = dict(loss_cls=self._cls_loss(cls_scores, positives, scores) / divisor)
+
+        dist = None
+        if bbox_preds is None or self.loss_dfl is not None:
+            dist = torch.cat([level[where] for level, where in zip(bbox_dist_preds, positives)]).float()  # (M, 4, R)
+        if bbox_preds is None:
+            distances = self.head_module.integrate(dist)
+        else:
+            distances = torch.cat([_by_cell(level)[where] for level, where in zip(bbox_preds, positives)]).float()
+        weight, stride = scores.sum(-1), strides[place, None]
+        points = points[place] / stride
+        target = assigned['assigned_bboxes'][image, place] / stride
+        bboxes = self.bbox_coder.decode(points, distances[None], torch.ones_like(weight))[0]
+        losses['loss_bbox'] = self.loss_bbox(bboxes, target, weight=weight, reduction_override='sum') / divisor
+        if self.loss_dfl is not None:
+            losses['loss_dfl'] = self.loss_dfl(
+                dist.flatten(0, 1),
+                self.bbox_coder.encode(points, target, max_dis=dist.shape[-1] - 1, eps=0.01).flatten(),
+                weight=weight[:, None].expand(-1, 4).flatten(),
+                avg_factor=divisor)
+
+        scale = self.loss_scale(batch_size)
+        return {name: loss * scale for name, loss in losses.items()}
+
+    def _assign(self, cls_scores: Sequence[Tensor], bboxes: Tensor, priors: Tensor, counts: Sequence[int],
+                gt_labels: Tensor, gt_bboxes: Tensor, is_box: Tensor) -> Dict[str, Tensor]:
+        """Assigns boxes to priors; arguments and result as of the assigners, `counts` being priors per level."""
+        if self.initial_assigner is not None:
+            epoch = MessageHub.get_current_instance().get_info('epoch', 0)
+            if epoch < self.initial_epoch:
+                return self.initial_assigner(bboxes, priors, counts, gt_labels, gt_bboxes, is_box)
+        # Sigmoid before the transposition, while the logits lie contiguously.
+        scores = torch.cat([level.flatten(2) for level in cls_scores], 2).float().sigmoid().transpose(1, 2)
+        return self.assigner(bboxes, scores, priors, gt_labels, gt_bboxes, is_box)
+
+    def _cls_loss(self, cls_scores: Sequence[Tensor], positives: Sequence[Tuple[Tensor, Tensor]],
+                  scores: Tensor) -> Tensor:
+        """Sums the classification loss over all priors, in single precision.
+
+        Args:
+            cls_scores: per level (B, num_classes, H, W).
+            positives: per level images and cells of positive priors.
+            scores: (M, num_classes) soft targets of the positive priors of all levels; the others' are 0.
+        """
+        total = 0
+        scores = scores.split([len(cell) for _, cell in positives])
+        for level, (image, cell), targets in zip(cls_scores, positives, scores):
+            if _is_plain_bce(self.loss_cls):
+                row, channel = targets.nonzero().unbind(1)
+                loss = sparse_target_bce(level, image[row], channel, cell[row], targets[row, channel])
+                total = total + self.loss_cls.loss_weight * loss
+            else:
+                logits = _by_cell(level).float()
+                dense = torch.zeros_like(logits).index_put((image, cell), targets)
+                with torch.autocast(logits.device.type, enabled=False):
+                    total = total + self.loss_cls(logits, dense).sum()
+        return total
+
+
+def _by_cell(level: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, H * W, C)."""
+    return level.flatten(2).transpose(1, 2)
+
+
+def _is_plain_bce(loss: nn.Module) -> bool:
+    plain = type(loss) is CrossEntropyLoss and loss.use_sigmoid
+    return plain and loss.class_weight is None and loss.ignore_index is None
