@@ -1,6 +1,7 @@
 """CSPDarknet backbones of YOLOv5 and YOLOv8: strided convolution and cross-stage partial layer per stage, SPPF last.
 
-Unlike the public release, `last_stage_out_channels` of one model does not reach another.
+YOLOX's can be imported from here too. Unlike the public release, `last_stage_out_channels` of one model does not reach
+another.
 """
 from typing import List, Optional, Sequence, Union
 
@@ -14,6 +15,9 @@ from ..layers import CSPLayerWithTwoConv, SPPFBottleneck
 from ..utils import TorchConvInit, make_divisible, make_round
 from ..utils.defaults import ACT_CFG, NORM_CFG
 from .base_backbone import BaseBackbone
+from .yolox_csp_darknet import YOLOXCSPDarknet
+
+__all__ = ['CSPDarknet', 'YOLOXCSPDarknet', 'YOLOv5CSPDarknet', 'YOLOv8CSPDarknet']
 
 
 class CSPDarknet(TorchConvInit, BaseBackbone):

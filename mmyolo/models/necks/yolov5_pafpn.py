@@ -82,6 +82,9 @@ class YOLOv5PAFPN(TorchConvInit, BaseYOLONeck):
     def _in(self, idx: int) -> int:
         return make_divisible(self.in_channels[idx], self.widen_factor)
 
+    def _num_blocks(self) -> int:
+        return make_round(self.num_csp_blocks, self.deepen_factor)
+
     def _conv(self, in_channels: int, out_channels: int, kernel_size: int, **kwargs) -> nn.Module:
         return ConvModule(
             in_channels, out_channels, kernel_size, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg, **kwargs)
@@ -90,7 +93,7 @@ class YOLOv5PAFPN(TorchConvInit, BaseYOLONeck):
         return self.csp_layer(
             in_channels,
             out_channels,
-            num_blocks=make_round(self.num_csp_blocks, self.deepen_factor),
+            num_blocks=self._num_blocks(),
             add_identity=False,
             norm_cfg=self.norm_cfg,
             act_cfg=self.act_cfg)

@@ -1,0 +1,34 @@
+# The small models train on smaller images, with a milder scaling and without mixup.
+_base_ = './yolox_s_fast_8xb8-300e_coco.py'
+
+deepen_factor = 0.33
+widen_factor = 0.375
+random_size_range = (320, 640)
+random_affine_scaling_ratio_range = (0.5, 1.5)
+test_img_scale = (416, 416)
+tta_img_scales = [(416, 416), (320, 320), (640, 640)]
+
+model = dict(
+    data_preprocessor=dict(batch_augments=[
+        dict(
+            type='YOLOXBatchSyncRandomResize',
+            random_size_range=random_size_range,
+            size_divisor=32,
+            interval=_base_.batch_augments_interval)
+    ]),
+    backbone=dict(deepen_factor=deepen_factor, widen_factor=widen_factor),
+    neck=dict(deepen_factor=deepen_factor, widen_factor=widen_factor),
+    bbox_head=dict(head_module=dict(widen_factor=widen_factor)))
+
+random_affine = dict(_base_.random_affine, scaling_ratio_range=random_affine_scaling_ratio_range)
+train_pipeline_stage1 = [*_base_.pre_transform, _base_.mosaic, random_affine, *_base_.last_transform]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline_stage1))
+
+_load, _, *_rest = _base_.test_pipeline
+test_pipeline = [_load, dict(type='Resize', scale=test_img_scale, keep_ratio=True), *_rest]
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
+
+_load, _tta = _base_.tta_pipeline
+_resizes = [dict(type='Resize', scale=_scale, keep_ratio=True) for _scale in tta_img_scales]
+tta_pipeline = [_load, dict(_tta, transforms=[_resizes, *_tta.transforms[1:]])]

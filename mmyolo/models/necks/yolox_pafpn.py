@@ -1,0 +1,66 @@
+"""Neck of YOLOX."""
+from typing import List, Optional, Union
+
+from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
+from mmengine.model import BaseModule
+from torch import nn
+
+from mmyolo.registry import MODELS
+
+from ..utils.defaults import ACT_CFG, NORM_CFG
+from .yolov5_pafpn import YOLOv5PAFPN
+
+
+@MODELS.register_module()
+class YOLOXPAFPN(YOLOv5PAFPN):
+    """YOLOv5's path, then a 1x1 convolution that gives all levels the same channels.
+
+    Channels are scaled without rounding to a multiple of 8, and a shallow model may have CSP layers without a block.
+
+    Args:
+        in_channels: unscaled channels of the inputs, finest first.
+        out_channels: unscaled channels of every output.
+        deepen_factor: scale of the number of blocks.
+        widen_factor: scale of the number of channels.
+        num_csp_blocks: unscaled blocks of each CSP layer.
+        use_depthwise: whether the convolutions of stride 2 are depthwise separable.
+        freeze_all: whether nothing here is trained.
+        norm_cfg: norm after each convolution.
+        act_cfg: activation after each norm.
+        init_cfg: initialisation of mmengine.
+    """
+
+    def __init__(self,
+                 in_channels: List[int],
+                 out_channels: int,
+                 deepen_factor: float = 1.0,
+                 widen_factor: float = 1.0,
+                 num_csp_blocks: int = 3,
+                 use_depthwise: bool = False,
+                 freeze_all: bool = False,
+                 norm_cfg: Optional[dict] = NORM_CFG,
+                 act_cfg: Optional[dict] = ACT_CFG,
+                 init_cfg: Union[dict, list, None] = None) -> None:
+        self.use_depthwise = use_depthwise
+        super().__init__(in_channels, out_channels, deepen_factor, widen_factor, num_csp_blocks, freeze_all, norm_cfg,
+                         act_cfg, init_cfg)
+
+    def init_weights(self) -> None:
+        """As mmengine does: the configs initialise the whole detector by its `init_cfg`."""
+        BaseModule.init_weights(self)
+
+    def build_downsample_layer(self, idx: int) -> nn.Module:
+        """A 3x3 convolution of stride 2."""
+        conv = DepthwiseSeparableConvModule if self.use_depthwise else ConvModule
+        channels = self._in(idx)
+        return conv(channels, channels, 3, stride=2, padding=1, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
+
+    def build_out_layer(self, idx: int) -> nn.Module:
+        """A 1x1 convolution."""
+        return self._conv(self._in(idx), int(self.out_channels * self.widen_factor), 1)
+
+    def _in(self, idx: int) -> int:
+        return int(self.in_channels[idx] * self.widen_factor)
+
+    def _num_blocks(self) -> int:
+        return round(self.num_csp_blocks * self.deepen_factor)
