@@ -9,6 +9,7 @@ import torch.distributed as dist
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.dist import is_distributed
+from mmengine.registry import init_default_scope
 
 
 class _Options(DictAction):
@@ -21,15 +22,41 @@ class _Options(DictAction):
         return DictAction._parse_int_float_bool(val.strip('\'"'))
 
 
-def add_launch_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that every tool which builds a runner has."""
-    parser.add_argument('--work-dir', help='where logs and checkpoints go; ./work_dirs/<name of the config> by default')
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """Adds --cfg-options, which changes settings of the config that a tool reads."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=_Options,
         help='settings of the config to change: key=value, key.inner=value, key="[a,b]", key="[(a,b),(c,d)]"; '
         'spaces inside a list are dropped')
+
+
+def read_config(path: str, options: argparse.Namespace) -> Config:
+    """Reads a config for a tool that runs nothing, with the settings of --cfg-options.
+
+    Names without a prefix are looked up from now on in the scope that the config names.
+
+    Args:
+        path: The config file.
+        options: The parsed options.
+    """
+    cfg = Config.fromfile(path)
+    if options.cfg_options is not None:
+        cfg.merge_from_dict(options.cfg_options)
+    init_default_scope(cfg.get('default_scope', 'mmyolo'))
+    return cfg
+
+
+def add_launch_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that every tool which builds a runner has."""
+    parser.add_argument('--work-dir', help='where logs and checkpoints go; ./work_dirs/<name of the config> by default')
+    add_cfg_options(parser)
+    add_launcher_options(parser)
+
+
+def add_launcher_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that tell who started the processes."""
     parser.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='who started the processes')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by older launchers')

@@ -1,0 +1,1 @@
+"""From other formats to those that are used here: checkpoints, data sets."""

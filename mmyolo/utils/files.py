@@ -1,0 +1,43 @@
+"""Files that are either the old one or the whole new one, whenever the process ends."""
+import json
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Iterator, Union
+
+
+@contextmanager
+def replacing(path: Union[str, Path]) -> Iterator[Path]:
+    """Gives the name of a temporary file beside `path`, which takes its place if the block ends without an error.
+
+    Args:
+        path: The file to write. Its folder is made; the temporary file has the same suffix.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.stem}-', suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)  # mkstemp gives the file to its owner alone
+        with temporary.open('rb') as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Union[str, Path], content: Any, **options: Any) -> None:
+    """Writes JSON as UTF-8.
+
+    Args:
+        path: The file.
+        content: What to write.
+        **options: Arguments of `json.dump`.
+    """
+    with replacing(path) as temporary, temporary.open('w', encoding='utf-8') as file:
+        json.dump(content, file, ensure_ascii=False, **options)

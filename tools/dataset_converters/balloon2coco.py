@@ -1,0 +1,22 @@
+"""Converts the balloon data set to COCO: python tools/dataset_converters/balloon2coco.py."""
+import argparse
+from pathlib import Path
+from typing import Optional, Sequence
+
+from mmyolo.converters.datasets.balloon import convert_balloon
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Convert data/balloon/{train,val}/via_region_data.json to data/balloon/{train,val}.json')
+    parser.add_argument('--data-root', default='data/balloon', help='the data set, if it is elsewhere')
+    return parser.parse_args(argv)
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    for path, coco in convert_balloon(Path(parse_args(argv).data_root)).items():
+        print(f'{path}: {len(coco["images"])} images, {len(coco["annotations"])} annotations')
+
+
+if __name__ == '__main__':
+    main()
