@@ -1,12 +1,12 @@
 """Spatial pyramid pooling, in a chain of small poolings (SPPF) or side by side (SPP)."""
 from typing import Optional, Sequence, Union
 
-import torch
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..utils.defaults import ACT_CFG, NORM_CFG
+from .pyramid_pooling import PyramidPooling
 
 
 class SPPFBottleneck(BaseModule):
@@ -15,7 +15,7 @@ class SPPFBottleneck(BaseModule):
     Args:
         in_channels: channels of the input.
         out_channels: channels of the output.
-        kernel_sizes: an int for three chained poolings of that kernel, several for poolings side by side.
+        kernel_sizes: see `PyramidPooling`.
         use_conv_first: whether a 1x1 convolution reduces the channels before pooling.
         mid_channels_scale: pooled channels are int(in_channels * mid_channels_scale), if `use_conv_first`.
         conv_cfg: kind of convolution, None for Conv2d.
@@ -38,23 +38,11 @@ class SPPFBottleneck(BaseModule):
         common = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
         mid_channels = int(in_channels * mid_channels_scale) if use_conv_first else in_channels
         self.conv1 = ConvModule(in_channels, mid_channels, 1, **common) if use_conv_first else None
-        self.kernel_sizes = kernel_sizes
-        if isinstance(kernel_sizes, int):
-            self.poolings = nn.MaxPool2d(kernel_sizes, stride=1, padding=kernel_sizes // 2)
-            num_maps = 4
-        else:
-            self.poolings = nn.ModuleList(nn.MaxPool2d(k, stride=1, padding=k // 2) for k in kernel_sizes)
-            num_maps = 1 + len(kernel_sizes)
-        self.conv2 = ConvModule(num_maps * mid_channels, out_channels, 1, **common)
+        self.poolings = PyramidPooling(kernel_sizes)
+        self.conv2 = ConvModule(self.poolings.num_maps * mid_channels, out_channels, 1, **common)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, H, W)."""
         if self.conv1 is not None:
             x = self.conv1(x)
-        if isinstance(self.kernel_sizes, int):
-            maps = [x]
-            for _ in range(3):
-                maps.append(self.poolings(maps[-1]))
-        else:
-            maps = [x] + [pool(x) for pool in self.poolings]
-        return self.conv2(torch.cat(maps, dim=1))
+        return self.conv2(self.poolings(x))

@@ -1,7 +1,13 @@
 """Mixes feature maps of several strides."""
 from .base_yolo_neck import BaseYOLONeck
+from .ppyoloe_csppan import PPYOLOECSPPAFPN
 from .yolov5_pafpn import YOLOv5PAFPN
+from .yolov6_pafpn import YOLOv6CSPRepBiPAFPN, YOLOv6CSPRepPAFPN, YOLOv6RepBiPAFPN, YOLOv6RepPAFPN
+from .yolov7_pafpn import YOLOv7PAFPN
 from .yolov8_pafpn import YOLOv8PAFPN
 from .yolox_pafpn import YOLOXPAFPN
 
-__all__ = ['BaseYOLONeck', 'YOLOXPAFPN', 'YOLOv5PAFPN', 'YOLOv8PAFPN']
+__all__ = [
+    'BaseYOLONeck', 'PPYOLOECSPPAFPN', 'YOLOXPAFPN', 'YOLOv5PAFPN', 'YOLOv6CSPRepBiPAFPN', 'YOLOv6CSPRepPAFPN',
+    'YOLOv6RepBiPAFPN', 'YOLOv6RepPAFPN', 'YOLOv7PAFPN', 'YOLOv8PAFPN'
+]

@@ -106,18 +106,38 @@ class BaseYOLONeck(BaseModule, metaclass=ABCMeta):
         self._freeze_all()
         return self
 
+    @property
+    def num_inputs(self) -> int:
+        """How many feature maps the neck takes."""
+        return len(self.in_channels)
+
+    def join_upwards(self, upsample: nn.Module, coarse: Tensor, fine: Tensor, inputs: Sequence[Tensor],
+                     idx: int) -> Tensor:
+        """Joins level `idx` with the next finer one.
+
+        Args:
+            upsample: layer of the coarser level.
+            coarse: map of level `idx`.
+            fine: reduced map of level `idx` - 1.
+            inputs: what the neck got.
+            idx: the coarser level.
+
+        Returns:
+            What the top-down layer gets, of the finer level's size.
+        """
+        pair = [upsample(coarse), fine]
+        return torch.cat(pair if self.upsample_feats_cat_first else pair[::-1], dim=1)
+
     def forward(self, inputs: Sequence[Tensor]) -> Tuple[Tensor, ...]:
         """Maps of L levels, finest first, (B, in_channels[idx], H / 2^idx, W / 2^idx) -> L maps of the same sizes."""
-        if len(inputs) != len(self.in_channels):
-            raise ValueError(f'the neck takes {len(self.in_channels)} feature maps (in_channels), got {len(inputs)}')
-        reduced = [layer(x) for layer, x in zip(self.reduce_layers, inputs)]
+        if len(inputs) != self.num_inputs:
+            raise ValueError(f'the neck takes {self.num_inputs} feature maps (in_channels), got {len(inputs)}')
+        levels = len(self.in_channels)
+        reduced = [layer(x) for layer, x in zip(self.reduce_layers, inputs[self.num_inputs - levels:])]
 
         inner = [reduced[-1]]
-        for upsample, top_down, fine in zip(self.upsample_layers, self.top_down_layers, reversed(reduced[:-1])):
-            pair = [upsample(inner[0]), fine]
-            if not self.upsample_feats_cat_first:
-                pair.reverse()
-            inner.insert(0, top_down(torch.cat(pair, dim=1)))
+        for upsample, top_down, idx in zip(self.upsample_layers, self.top_down_layers, range(levels - 1, 0, -1)):
+            inner.insert(0, top_down(self.join_upwards(upsample, inner[0], reduced[idx - 1], inputs, idx)))
 
         outs = [inner[0]]
         for downsample, bottom_up, coarse in zip(self.downsample_layers, self.bottom_up_layers, inner[1:]):

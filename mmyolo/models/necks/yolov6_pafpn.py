@@ -1,0 +1,185 @@
+"""Necks of YOLOv6: RepPAN (2209.02976, section 2.1) and its successor with three-level joints (2301.05586)."""
+from typing import List, Optional, Sequence, Union
+
+from mmcv.cnn import ConvModule
+from torch import Tensor, nn
+
+from mmyolo.registry import MODELS
+
+from ..layers import BepC3StageBlock, BiFusion, RepStageBlock
+from ..utils import TorchConvInit, make_round
+from ..utils.defaults import NORM_CFG
+from .base_yolo_neck import BaseYOLONeck
+
+RELU = dict(type='ReLU', inplace=True)
+SILU = dict(type='SiLU', inplace=True)
+
+
+@MODELS.register_module()
+class YOLOv6RepPAFPN(TorchConvInit, BaseYOLONeck):
+    """A chain of blocks after each joint.
+
+    Args:
+        in_channels: unscaled channels of the inputs, finest first.
+        out_channels: unscaled channels of the outputs, finest first.
+        deepen_factor: scale of the number of blocks.
+        widen_factor: scale of the number of channels.
+        num_csp_blocks: unscaled blocks of each chain.
+        freeze_all: whether nothing here is trained.
+        norm_cfg: norm after each convolution outside the blocks.
+        act_cfg: activation after each of these norms.
+        block_cfg: config of the blocks.
+        init_cfg: initialisation of mmengine.
+    """
+
+    num_extra_levels = 0  # finer inputs that are no level of the neck
+
+    def __init__(self,
+                 in_channels: List[int],
+                 out_channels: List[int],
+                 deepen_factor: float = 1.0,
+                 widen_factor: float = 1.0,
+                 num_csp_blocks: int = 12,
+                 freeze_all: bool = False,
+                 norm_cfg: Optional[dict] = NORM_CFG,
+                 act_cfg: Optional[dict] = RELU,
+                 block_cfg: dict = dict(type='RepVGGBlock'),
+                 init_cfg: Union[dict, list, None] = None) -> None:
+        self.num_csp_blocks = num_csp_blocks
+        self.block_cfg = block_cfg
+        self.extra_in_channels = in_channels[:self.num_extra_levels]
+        super().__init__(
+            in_channels[self.num_extra_levels:],
+            out_channels,
+            deepen_factor,
+            widen_factor,
+            freeze_all=freeze_all,
+            norm_cfg=norm_cfg,
+            act_cfg=act_cfg,
+            init_cfg=init_cfg)
+
+    def build_reduce_layer(self, idx: int) -> nn.Module:
+        """A 1x1 convolution to the next finer level's channels for the coarsest level, nothing for others."""
+        if idx < len(self.in_channels) - 1:
+            return nn.Identity()
+        return self._conv(self._in(idx), self._out(idx - 1), 1)
+
+    def build_upsample_layer(self, idx: int) -> nn.Module:
+        """A transposed convolution of stride 2."""
+        return nn.ConvTranspose2d(self._out(idx - 1), self._out(idx - 1), 2, stride=2)
+
+    def build_top_down_layer(self, idx: int) -> nn.Module:
+        """A chain of blocks and, but for the finest level, a 1x1 convolution to the next finer level's channels."""
+        channels = self._out(idx - 1)
+        chain = self._chain(self._joint(idx), channels)
+        return chain if idx == 1 else nn.Sequential(chain, self._conv(channels, self._out(idx - 2), 1))
+
+    def build_downsample_layer(self, idx: int) -> nn.Module:
+        """A 3x3 convolution of stride 2."""
+        return self._conv(self._out(idx), self._out(idx), 3, stride=2, padding=1)
+
+    def build_bottom_up_layer(self, idx: int) -> nn.Module:
+        """A chain of blocks."""
+        return self._chain(2 * self._out(idx), self._out(idx + 1))
+
+    def build_out_layer(self, idx: int) -> nn.Module:
+        """Nothing."""
+        return nn.Identity()
+
+    @property
+    def num_inputs(self) -> int:
+        """How many feature maps the neck takes."""
+        return self.num_extra_levels + len(self.in_channels)
+
+    def _joint(self, idx: int) -> int:
+        """Channels where level `idx` is joined with the next finer one."""
+        return self._out(idx - 1) + self._in(idx - 1)
+
+    def _in(self, idx: int) -> int:
+        return int(self.in_channels[idx] * self.widen_factor)
+
+    def _out(self, idx: int) -> int:
+        return int(self.out_channels[idx] * self.widen_factor)
+
+    def _conv(self, in_channels: int, out_channels: int, kernel_size: int, **kwargs) -> nn.Module:
+        return ConvModule(
+            in_channels, out_channels, kernel_size, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg, **kwargs)
+
+    def _chain(self, in_channels: int, out_channels: int) -> nn.Module:
+        num_blocks = make_round(self.num_csp_blocks, self.deepen_factor)
+        return RepStageBlock(in_channels, out_channels, num_blocks, block_cfg=self.block_cfg)
+
+
+class CSPChains:
+    """A mixin before `YOLOv6RepPAFPN`: cross-stage partial layers instead of chains.
+
+    Args:
+        in_channels, out_channels, deepen_factor, widen_factor, num_csp_blocks, freeze_all, norm_cfg, act_cfg,
+            block_cfg, init_cfg: see `YOLOv6RepPAFPN`.
+        hidden_ratio: channels of the blocks are int(out_channels * hidden_ratio).
+        block_act_cfg: activation of the 1x1 convolutions around the blocks.
+    """
+
+    def __init__(self,
+                 in_channels: List[int],
+                 out_channels: List[int],
+                 deepen_factor: float = 1.0,
+                 widen_factor: float = 1.0,
+                 hidden_ratio: float = 0.5,
+                 num_csp_blocks: int = 12,
+                 freeze_all: bool = False,
+                 norm_cfg: Optional[dict] = NORM_CFG,
+                 act_cfg: Optional[dict] = RELU,
+                 block_act_cfg: Optional[dict] = SILU,
+                 block_cfg: dict = dict(type='RepVGGBlock'),
+                 init_cfg: Union[dict, list, None] = None) -> None:
+        self.hidden_ratio = hidden_ratio
+        self.block_act_cfg = block_act_cfg
+        super().__init__(in_channels, out_channels, deepen_factor, widen_factor, num_csp_blocks, freeze_all, norm_cfg,
+                         act_cfg, block_cfg, init_cfg)
+
+    def _chain(self, in_channels: int, out_channels: int) -> nn.Module:
+        return BepC3StageBlock(
+            in_channels,
+            out_channels,
+            make_round(self.num_csp_blocks, self.deepen_factor),
+            self.hidden_ratio,
+            block_cfg=self.block_cfg,
+            norm_cfg=self.norm_cfg,
+            act_cfg=self.block_act_cfg)
+
+
+@MODELS.register_module()
+class YOLOv6CSPRepPAFPN(CSPChains, YOLOv6RepPAFPN):
+    """`YOLOv6RepPAFPN` with cross-stage partial layers, of the large sizes; for the arguments see `CSPChains`."""
+
+
+@MODELS.register_module()
+class YOLOv6RepBiPAFPN(YOLOv6RepPAFPN):
+    """The neck of v3: towards finer levels, three levels are joined at a time.
+
+    Args:
+        in_channels: unscaled channels of the inputs, finest first: one finer level than there are outputs.
+        out_channels, deepen_factor, widen_factor, num_csp_blocks, freeze_all, norm_cfg, act_cfg, block_cfg, init_cfg:
+            see `YOLOv6RepPAFPN`.
+    """
+
+    num_extra_levels = 1
+
+    def build_upsample_layer(self, idx: int) -> nn.Module:
+        """A joint of three levels."""
+        finer = self._in(idx - 2) if idx > 1 else int(self.extra_in_channels[0] * self.widen_factor)
+        return BiFusion(self._in(idx - 1), finer, self._out(idx - 1), norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
+
+    def join_upwards(self, upsample: nn.Module, coarse: Tensor, fine: Tensor, inputs: Sequence[Tensor],
+                     idx: int) -> Tensor:
+        """As in the base class; the level below the finer one joins as the backbone gave it."""
+        return upsample((coarse, fine, inputs[idx - 1]))  # inputs[0] is the level below level 0
+
+    def _joint(self, idx: int) -> int:
+        return self._out(idx - 1)
+
+
+@MODELS.register_module()
+class YOLOv6CSPRepBiPAFPN(CSPChains, YOLOv6RepBiPAFPN):
+    """`YOLOv6RepBiPAFPN` with cross-stage partial layers, of the large sizes; for the arguments see `CSPChains`."""
