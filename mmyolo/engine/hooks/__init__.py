@@ -1,11 +1,12 @@
 """What happens between the steps of a training or a test."""
 from .memory_format_hook import MemoryFormatHook
+from .ppyoloe_param_scheduler_hook import PPYOLOEParamSchedulerHook
 from .switch_to_deploy_hook import SwitchToDeployHook
 from .sync_norm_statistics_hook import SyncNormStatisticsHook
 from .yolov5_param_scheduler_hook import YOLOv5ParamSchedulerHook
 from .yolox_mode_switch_hook import YOLOXModeSwitchHook
 
 __all__ = [
-    'MemoryFormatHook', 'SwitchToDeployHook', 'SyncNormStatisticsHook', 'YOLOXModeSwitchHook',
-    'YOLOv5ParamSchedulerHook'
+    'MemoryFormatHook', 'PPYOLOEParamSchedulerHook', 'SwitchToDeployHook', 'SyncNormStatisticsHook',
+    'YOLOXModeSwitchHook', 'YOLOv5ParamSchedulerHook'
 ]

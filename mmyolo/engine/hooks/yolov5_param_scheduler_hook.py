@@ -1,14 +1,13 @@
 """The learning rate and momentum of YOLOv5: a warm-up by iteration, then a rate per epoch."""
-import logging
 import math
 from typing import Callable
 
 from mmengine.hooks import ParamSchedulerHook
 from mmengine.hooks.hook import DATA_BATCH
-from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmyolo.registry import HOOKS
+from .warmup import warn_of_endless_warmup
 
 # index of the parameter group of biases, see YOLOv5OptimizerConstructor
 BIAS_GROUP = 2
@@ -88,12 +87,8 @@ class YOLOv5ParamSchedulerHook(ParamSchedulerHook):
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Warns, at the first epoch, of a training that ends before its warm-up does."""
-        iterations = self._warmup_iters(runner)
-        if runner.epoch == 0 and iterations >= runner.max_iters:
-            print_log(
-                f'The warm-up has {iterations} iterations and the training {runner.max_iters}: the learning rate never '
-                'reaches its value. Set warmup_epochs and warmup_mim_iter of YOLOv5ParamSchedulerHook lower.',
-                'current', logging.WARNING)
+        warn_of_endless_warmup(runner, self._warmup_iters(runner),
+                               'warmup_epochs and warmup_mim_iter of YOLOv5ParamSchedulerHook')
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None) -> None:
         """Warms up.

@@ -94,7 +94,7 @@ def test_no_warmup():
 ])  # yapf: disable
 def test_a_training_shorter_than_its_warmup_is_warned_of(hook, iters_per_epoch, epochs, warned, monkeypatch):
     messages = []
-    monkeypatch.setattr('mmyolo.engine.hooks.yolov5_param_scheduler_hook.print_log',
+    monkeypatch.setattr('mmyolo.engine.hooks.warmup.print_log',
                         lambda message, logger, level: messages.append((message, level)))
     run = Run(YOLOv5ParamSchedulerHook(**hook), iters_per_epoch, epochs)
     run.epoch(), run.epoch()

@@ -1,0 +1,11 @@
+_base_ = './ppyoloe_plus_s_fast_8xb8-80e_coco.py'
+
+load_from = 'weights/ppyoloe_plus_l_obj365_pretrained.pth'
+
+deepen_factor = 1.0
+widen_factor = 1.0
+
+model = dict(
+    backbone=dict(deepen_factor=deepen_factor, widen_factor=widen_factor),
+    neck=dict(deepen_factor=deepen_factor, widen_factor=widen_factor),
+    bbox_head=dict(head_module=dict(widen_factor=widen_factor)))

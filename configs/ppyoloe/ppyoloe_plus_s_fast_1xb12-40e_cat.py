@@ -1,0 +1,38 @@
+# Fine-tunes on one class and 100 images.
+_base_ = './ppyoloe_plus_s_fast_8xb8-80e_coco.py'
+
+load_from = 'https://download.openmmlab.com/mmyolo/v0/ppyoloe/ppyoloe_plus_s_fast_8xb8-80e_coco/ppyoloe_plus_s_fast_8xb8-80e_coco_20230101_154052-9fee7619.pth'  # noqa: E501
+
+data_root = './data/cat/'
+train_ann_file = 'annotations/trainval.json'
+train_data_prefix = 'images/'
+val_ann_file = 'annotations/test.json'
+val_data_prefix = 'images/'
+class_name = ('cat', )
+num_classes = len(class_name)
+metainfo = dict(classes=class_name, palette=[(20, 220, 60)])
+max_epochs = 40
+train_batch_size_per_gpu = 12
+train_num_workers = 4
+
+model = dict(
+    bbox_head=dict(head_module=dict(num_classes=num_classes)),
+    train_cfg=dict(initial_assigner=dict(num_classes=num_classes), assigner=dict(num_classes=num_classes)))
+
+train_dataloader = dict(
+    batch_size=train_batch_size_per_gpu,
+    num_workers=train_num_workers,
+    dataset=dict(
+        data_root=data_root, metainfo=metainfo, ann_file=train_ann_file, data_prefix=dict(img=train_data_prefix)))
+val_dataloader = dict(
+    dataset=dict(
+        data_root=data_root, metainfo=metainfo, ann_file=val_ann_file, data_prefix=dict(img=val_data_prefix)))
+test_dataloader = val_dataloader
+
+val_evaluator = dict(ann_file=data_root + val_ann_file)
+test_evaluator = val_evaluator
+
+default_hooks = dict(
+    logger=dict(interval=5),
+    param_scheduler=dict(warmup_min_iter=10, total_epochs=int(max_epochs * _base_.cosine_ratio)))
+train_cfg = dict(max_epochs=max_epochs)

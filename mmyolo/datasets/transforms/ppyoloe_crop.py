@@ -1,0 +1,129 @@
+"""Random crop of PPYOLOE: a part of the image that some box fills to a drawn degree (as SSD, 1512.02325, section 2.2).
+
+Unlike public mmyolo, the mask of the first box that is kept is kept too.
+"""
+from typing import Optional, Sequence, Tuple
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmdet.structures.bbox import autocast_box_type
+from numpy import random
+
+from mmyolo.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class PPYOLOERandomCrop(BaseTransform):
+    """Crops the image and keeps the boxes whose centre lies in the crop, clipped to it.
+
+    Args:
+        aspect_ratio: Lowest and highest ratio of width to height, relative to the image's; None draws height and width
+            alone and refuses more than 2 to 1 in pixels.
+        thresholds: Overlaps (IoU of crop and box) of which one is asked for; another if no crop gives it.
+        scaling: Lowest and highest root of the crop's share of the image.
+        num_attempts: Crops that are tried per threshold.
+        allow_no_crop: Whether leaving the image as it is counts as one more threshold.
+        cover_all_box: Whether all boxes have to overlap that much, not only one.
+    """
+
+    def __init__(self,
+                 aspect_ratio: Optional[Sequence[float]] = [.5, 2.],
+                 thresholds: Sequence[float] = [.0, .1, .3, .5, .7, .9],
+                 scaling: Sequence[float] = [.3, 1.],
+                 num_attempts: int = 50,
+                 allow_no_crop: bool = True,
+                 cover_all_box: bool = False) -> None:
+        self.aspect_ratio = aspect_ratio
+        self.thresholds = thresholds
+        self.scaling = scaling
+        self.num_attempts = num_attempts
+        self.allow_no_crop = allow_no_crop
+        self.cover_all_box = cover_all_box
+
+    @autocast_box_type()
+    def transform(self, results: dict) -> dict:
+        """Crops the image and its annotations, or returns them as they are.
+
+        Args:
+            results: Has `img` and `gt_bboxes`; may have `gt_bboxes_labels`, `gt_ignore_flags`, `gt_masks`, `gt_seg_map`.
+
+        Returns:
+            The results with the cropped `img`, `img_shape` (h, w, c) and the annotations that are left.
+        """
+        if len(results.get('gt_bboxes', ())) == 0:
+            return results
+        boxes = results['gt_bboxes'].convert_to('hbox').numpy()
+        thresholds = list(self.thresholds) + (['no_crop'] if self.allow_no_crop else [])
+        random.shuffle(thresholds)
+        for threshold in thresholds:
+            if threshold == 'no_crop':
+                return results
+            for _ in range(self.num_attempts):
+                crop = self._draw(*results['img'].shape[:2])
+                if crop is None:
+                    continue
+                overlaps = _overlaps(boxes, crop)
+                if overlaps.max() < threshold or (self.cover_all_box and overlaps.min() < threshold):
+                    continue
+                keep = np.flatnonzero(_centred_inside(boxes, crop))
+                if len(keep):
+                    return _crop(results, crop, keep)
+        return results
+
+    def _draw(self, height: int, width: int) -> Optional[Tuple[int, int, int, int]]:
+        """Draws a crop, xyxy in pixels; None if its shape is refused."""
+        scale = random.uniform(*self.scaling)
+        if self.aspect_ratio is not None:
+            low, high = self.aspect_ratio
+            # A crop of any of these ratios fits into the image.
+            root = np.sqrt(random.uniform(max(low, scale**2), min(high, scale**-2)))
+            crop_height, crop_width = height * scale / root, width * scale * root
+        else:
+            crop_height, crop_width = height * random.uniform(*self.scaling), width * random.uniform(*self.scaling)
+            if not 0.5 <= crop_height / crop_width <= 2:
+                return None
+        crop_height, crop_width = int(crop_height), int(crop_width)
+        top = random.randint(0, height - crop_height + 1)
+        left = random.randint(0, width - crop_width + 1)
+        return left, top, left + crop_width, top + crop_height
+
+    def __repr__(self) -> str:
+        return (f'{self.__class__.__name__}(aspect_ratio={self.aspect_ratio}, thresholds={self.thresholds}, '
+                f'scaling={self.scaling}, num_attempts={self.num_attempts}, allow_no_crop={self.allow_no_crop}, '
+                f'cover_all_box={self.cover_all_box})')
+
+
+def _overlaps(boxes: np.ndarray, crop: Tuple[int, int, int, int]) -> np.ndarray:
+    """(N,) IoU of boxes (N, 4) xyxy and a crop."""
+    inter = _area(np.maximum(boxes[:, :2], crop[:2]), np.minimum(boxes[:, 2:], crop[2:]))
+    union = _area(boxes[:, :2], boxes[:, 2:]) + (crop[2] - crop[0]) * (crop[3] - crop[1]) - inter
+    return inter / np.maximum(union, 1e-10)
+
+
+def _area(top_left: np.ndarray, bottom_right: np.ndarray) -> np.ndarray:
+    return np.maximum(bottom_right - top_left, 0).prod(axis=1)
+
+
+def _centred_inside(boxes: np.ndarray, crop: Tuple[int, int, int, int]) -> np.ndarray:
+    """(N,) whether the centre of a box lies in the crop, whose right and bottom edge do not count, and some area too."""
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    inside = ((centres >= crop[:2]) & (centres < crop[2:])).all(axis=1)
+    return inside & (np.minimum(boxes[:, 2:], crop[2:]) > np.maximum(boxes[:, :2], crop[:2])).all(axis=1)
+
+
+def _crop(results: dict, crop: Tuple[int, int, int, int], keep: np.ndarray) -> dict:
+    left, top, right, bottom = crop
+    results['img'] = results['img'][top:bottom, left:right]
+    results['img_shape'] = results['img'].shape
+    boxes = results['gt_bboxes'][keep]
+    boxes.translate_((-left, -top))
+    boxes.clip_((bottom - top, right - left))
+    results['gt_bboxes'] = boxes
+    for key in ('gt_bboxes_labels', 'gt_ignore_flags'):
+        if key in results:
+            results[key] = results[key][keep]
+    if 'gt_masks' in results:
+        results['gt_masks'] = results['gt_masks'][keep].crop(np.array(crop))
+    if 'gt_seg_map' in results:
+        results['gt_seg_map'] = results['gt_seg_map'][top:bottom, left:right]
+    return results

@@ -1,0 +1,130 @@
+"""The anchor-free head of PPYOLOE (2203.16250): classes, and distances to the four sides as distributions.
+
+Unlike the public release, `loss_dfl` is computed of the distributions as they are predicted; there the logits of different
+priors, sides and bins are mixed up.
+"""
+import math
+from typing import Optional, Sequence, Tuple
+
+from mmdet.utils import reduce_mean
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmyolo.registry import MODELS
+from ..layers.ppyoloe_blocks import NORM_CFG, PPYOLOESELayer
+from ..utils.defaults import ACT_CFG
+from .distance_head_module import DistanceHeadModule
+from .task_aligned_head import TaskAlignedHead
+
+
+@MODELS.register_module()
+class PPYOLOEHeadModule(DistanceHeadModule):
+    """The layers of the PPYOLOE head: per level attention by channel and a prediction, for classes and for distances.
+
+    Args:
+        num_classes: classes of the detector.
+        in_channels: channels of every level, or of each, before scaling.
+        widen_factor: width of the model.
+        num_base_priors: points per cell, 1.
+        featmap_strides: stride of each level.
+        reg_max: largest distance of the distributions in strides.
+        norm_cfg: config of the norm layers.
+        act_cfg: config of the activations.
+        init_cfg: initialisation, see mmengine's `BaseModule`.
+    """
+
+    def __init__(self,
+                 num_classes: int,
+                 in_channels: Sequence[int],
+                 widen_factor: float = 1.0,
+                 num_base_priors: int = 1,
+                 featmap_strides: Sequence[int] = (8, 16, 32),
+                 reg_max: int = 16,
+                 norm_cfg: dict = NORM_CFG,
+                 act_cfg: dict = ACT_CFG,
+                 init_cfg: Optional[dict] = None) -> None:
+        if isinstance(in_channels, int):
+            in_channels = [in_channels] * len(featmap_strides)
+        in_channels = [int(channels * widen_factor) for channels in in_channels]
+        super().__init__(num_classes, in_channels, num_base_priors, featmap_strides, reg_max + 1, init_cfg)
+        self.reg_max = reg_max
+        self.norm_cfg = norm_cfg
+        self.act_cfg = act_cfg
+        self._init_layers()
+
+    def _init_layers(self) -> None:
+        cfg = dict(norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
+        self.cls_preds = nn.ModuleList(nn.Conv2d(c, self.num_classes, 3, padding=1) for c in self.in_channels)
+        self.reg_preds = nn.ModuleList(nn.Conv2d(c, 4 * self.num_bins, 3, padding=1) for c in self.in_channels)
+        self.cls_stems = nn.ModuleList(PPYOLOESELayer(c, **cfg) for c in self.in_channels)
+        self.reg_stems = nn.ModuleList(PPYOLOESELayer(c, **cfg) for c in self.in_channels)
+
+    def init_weights(self) -> None:
+        """Sets the predictions to a score of 0.01 and equally likely distances everywhere."""
+        super().init_weights()
+        for preds, bias in ((self.cls_preds, -math.log((1 - 0.01) / 0.01)), (self.reg_preds, 1.0)):
+            for conv in preds:
+                nn.init.zeros_(conv.weight)
+                nn.init.constant_(conv.bias, bias)
+
+    @property
+    def level_layers(self) -> Tuple[nn.ModuleList, ...]:
+        """The layers of each level."""
+        return self.cls_stems, self.cls_preds, self.reg_stems, self.reg_preds
+
+    def forward_single(self, x: Tensor, cls_stem: nn.Module, cls_pred: nn.Module, reg_stem: nn.Module,
+                       reg_pred: nn.Module) -> Tuple[Tensor, Tensor]:
+        """The maps of one level, as `forward_raw` returns them."""
+        mean = F.adaptive_avg_pool2d(x, 1)
+        return cls_pred(cls_stem(x, mean) + x), reg_pred(reg_stem(x, mean))
+
+
+@MODELS.register_module()
+class PPYOLOEHead(TaskAlignedHead):
+    """The PPYOLOE head. Losses are means over the soft targets of all ranks.
+
+    Args:
+        head_module: config of the layers.
+        prior_generator: config of the points.
+        bbox_coder: config of what boxes are regressed as.
+        loss_cls: config of the classification loss, with sigmoid and a sum as its reduction.
+        loss_bbox: config of the box loss.
+        loss_dfl: config of the loss of the distributions.
+        train_cfg: settings of training: `assigner`; and, for the first `initial_epoch` epochs, `initial_assigner`.
+        test_cfg: settings of prediction, see `prediction.detect`.
+        init_cfg: initialisation, see mmengine's `BaseModule`.
+    """
+
+    def __init__(self,
+                 head_module: dict,
+                 prior_generator: dict = dict(type='mmdet.MlvlPointGenerator', offset=0.5, strides=[8, 16, 32]),
+                 bbox_coder: dict = dict(type='DistancePointBBoxCoder'),
+                 loss_cls: dict = dict(
+                     type='mmdet.VarifocalLoss',
+                     use_sigmoid=True,
+                     alpha=0.75,
+                     gamma=2.0,
+                     iou_weighted=True,
+                     reduction='sum',
+                     loss_weight=1.0),
+                 loss_bbox: dict = dict(
+                     type='IoULoss',
+                     iou_mode='giou',
+                     bbox_format='xyxy',
+                     reduction='mean',
+                     loss_weight=2.5,
+                     return_iou=False),
+                 loss_dfl: dict = dict(type='mmdet.DistributionFocalLoss', reduction='mean', loss_weight=0.5 / 4),
+                 train_cfg: Optional[dict] = None,
+                 test_cfg: Optional[dict] = None,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(head_module, prior_generator, bbox_coder, loss_cls, loss_bbox, loss_dfl, train_cfg, test_cfg,
+                         init_cfg)
+
+    def divisor(self, total_score: Tensor) -> Tensor:
+        """The sum of the soft targets, its mean over the ranks, at least 1."""
+        return reduce_mean(total_score).clamp(min=1)
+
+    def loss_scale(self, batch_size: int) -> float:
+        """1: the mean over the ranks is in the divisor."""
+        return 1.
