@@ -15,7 +15,7 @@ _OPTIMIZERS = ['mmyolo.engine.optimizers']
 _DATASETS = ['mmyolo.datasets']
 _TRANSFORMS = ['mmyolo.datasets.transforms']
 _MODELS = ['mmyolo.models']
-_UTILS = ['mmyolo.utils']
+_UTILS = ['mmyolo.utils', 'mmyolo.visualization']
 
 
 def _child(name: str, parent: Registry, locations: list) -> Registry:
@@ -61,4 +61,11 @@ def stand_in(registry: Registry, scope: str) -> Registry:
         A sibling of `registry` with that scope, or one outside the tree if the package is installed.
     """
     parent = registry.parent if find_spec(scope) is None else None
+    if parent is not None and scope in parent.children:
+        return parent.children[scope]
     return Registry(registry.name, parent=parent, scope=scope, locations=registry._locations)
+
+
+# Made here and not where they are filled, so that a name is looked for in `locations` before those are imported.
+stand_in(METRICS, 'mmpose')
+stand_in(VISUALIZERS, 'mmpose')

@@ -2,6 +2,7 @@
 from . import transforms  # noqa: F401
 from .batch_shape_policy import BatchShapePolicy
 from .collate import yolov5_collate
+from .pose_coco import PoseCocoDataset
 from .transforms import *  # noqa: F401,F403
 from .transforms import __all__ as _transforms
 from .yolov5_coco import BatchShapePolicyDataset, YOLOv5CocoDataset
@@ -9,6 +10,6 @@ from .yolov5_crowdhuman import YOLOv5CrowdHumanDataset
 from .yolov5_voc import YOLOv5VOCDataset
 
 __all__ = [
-    'BatchShapePolicy', 'BatchShapePolicyDataset', 'YOLOv5CocoDataset', 'YOLOv5CrowdHumanDataset', 'YOLOv5VOCDataset',
-    'yolov5_collate', *_transforms
+    'BatchShapePolicy', 'BatchShapePolicyDataset', 'PoseCocoDataset', 'YOLOv5CocoDataset', 'YOLOv5CrowdHumanDataset',
+    'YOLOv5VOCDataset', 'yolov5_collate', *_transforms
 ]

@@ -19,6 +19,8 @@ from rich.table import Table
 
 from mmyolo.registry import METRICS
 
+from .coco_api import BACKENDS, UNDEFINED, evaluate, mean_defined
+
 # Name -> (IoU threshold or None for the mean over all, area range: 0 all, 1 small, 2 medium, 3 large).
 _PRECISIONS = {
     'mAP': (None, 0),
@@ -37,27 +39,6 @@ _RECALLS = {
     'AR_m@1000': (2, 2),
     'AR_l@1000': (3, 2)
 }
-_UNDEFINED = -1.0  # COCO's value where there is no ground truth to find
-
-
-def _coco_classes(backend: str) -> Tuple[type, type]:
-    """Gives the classes COCO and COCOeval of a backend; without faster-coco-eval those of pycocotools."""
-    if backend == 'faster_coco_eval':
-        try:
-            from faster_coco_eval import COCO, COCOeval_faster
-            return COCO, COCOeval_faster
-        except ImportError as error:
-            print_log(f'faster-coco-eval cannot be imported ({error}); pycocotools evaluates, with the same numbers but '
-                      'slower', 'current', logging.WARNING)
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-    return COCO, COCOeval
-
-
-def _mean(values: np.ndarray) -> float:
-    """The mean of the defined values of a precision or recall table."""
-    values = values[values > -1]
-    return float(values.mean()) if values.size else _UNDEFINED
 
 
 @METRICS.register_module()
@@ -71,8 +52,8 @@ class FastCocoMetric(CocoMetric):
     """
 
     def __init__(self, *args, backend: str = 'faster_coco_eval', **kwargs) -> None:
-        if backend not in ('faster_coco_eval', 'pycocotools'):
-            raise ValueError(f"FastCocoMetric: backend is {backend!r}, allowed are 'faster_coco_eval' and 'pycocotools'")
+        if backend not in BACKENDS:
+            raise ValueError(f'FastCocoMetric: backend is {backend!r}, allowed are {BACKENDS}')
         with contextlib.redirect_stdout(io.StringIO()):
             super().__init__(*args, **kwargs)
         self.backend = backend
@@ -184,30 +165,23 @@ class FastCocoMetric(CocoMetric):
             Precisions (IoU thresholds, recall thresholds, classes, areas, proposal_nums) and recalls (IoU thresholds,
             classes, areas, proposal_nums), classes by rising category id, -1 where undefined.
         """
-        coco_class, eval_class = _coco_classes(self.backend)
-        apis = []
-        with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
-            for content in (dataset, self._coco(dataset['images'], dataset['categories'], detections)):
-                api = coco_class()
-                api.dataset = content
-                api.createIndex()
-                apis.append(api)
-            evaluation = eval_class(*apis, 'bbox')
-            evaluation.params.maxDets = sorted(self.proposal_nums)
-            evaluation.params.iouThrs = np.atleast_1d(self.iou_thrs)
-            evaluation.evaluate()
-            evaluation.accumulate()
-        return np.asarray(evaluation.eval['precision']), np.asarray(evaluation.eval['recall'])
+        return evaluate(
+            dataset,
+            self._coco(dataset['images'], dataset['categories'], detections),
+            'bbox',
+            max_dets=sorted(self.proposal_nums),
+            iou_thrs=self.iou_thrs,
+            backend=self.backend)
 
     def _value(self, name: str, precision: np.ndarray, recall: np.ndarray) -> float:
         if name in _RECALLS:
             area, position = _RECALLS[name]
-            return _mean(recall[:, :, area, position])
+            return mean_defined(recall[:, :, area, position])
         iou, area = _PRECISIONS[name]
         max_dets = sorted(self.proposal_nums)
         # pycocotools takes the headline number at 100 detections an image, the others at the largest number.
         position = max_dets.index(100) if name == 'mAP' and 100 in max_dets else -1
-        return _mean(self._at_iou(precision, iou)[..., area, position])
+        return mean_defined(self._at_iou(precision, iou)[..., area, position])
 
     def _at_iou(self, precision: np.ndarray, iou: Optional[float]) -> np.ndarray:
         return precision if iou is None else precision[np.isclose(np.atleast_1d(self.iou_thrs), iou)]
@@ -222,8 +196,8 @@ class FastCocoMetric(CocoMetric):
         values = {name: float('nan') for name in self.dataset_meta['classes']}
         table = Table('category', *_PRECISIONS)
         for index, cat_id in enumerate(sorted(names)):
-            row = [_mean(self._at_iou(precision, iou)[:, :, index, area, -1]) for iou, area in _PRECISIONS.values()]
-            row = [float('nan') if value == _UNDEFINED else value for value in row]
+            row = [mean_defined(self._at_iou(precision, iou)[:, :, index, area, -1]) for iou, area in _PRECISIONS.values()]
+            row = [float('nan') if value == UNDEFINED else value for value in row]
             values[names[cat_id]] = row[0]
             table.add_row(names[cat_id], *(f'{value:.3f}' for value in row))
         console = Console(file=io.StringIO(), width=120)

@@ -10,10 +10,12 @@ _CODES = {'horizontal': 1, 'vertical': 0, 'diagonal': -1}
 
 @TRANSFORMS.register_module()
 class RandomFlip(MMDETRandomFlip):
-    """mmdet's RandomFlip with an image that stays contiguous, so that packing it is cheap."""
+    """mmdet's RandomFlip that flips keypoints too, with an image that stays contiguous, so that packing it is cheap."""
 
     def _flip(self, results: dict) -> None:
         image = results['img']
         super()._flip(results)
+        if results.get('gt_keypoints') is not None:
+            results['gt_keypoints'].flip_(results['img'].shape[:2], results['flip_direction'])
         code = _CODES[results['flip_direction']]
         results['img'] = cv2.flip(image, code) if image.ndim == 3 else np.ascontiguousarray(results['img'])

@@ -9,6 +9,8 @@ from mmengine.structures import InstanceData, PixelData
 
 from mmyolo.registry import TRANSFORMS
 
+from .keypoint_structure import Keypoints
+
 
 @TRANSFORMS.register_module()
 class PackDetInputs(MMDETPackDetInputs):
@@ -67,6 +69,9 @@ class PackDetInputs(MMDETPackDetInputs):
             if key not in results:
                 continue
             value = results[key][index]
+            if isinstance(value, Keypoints):
+                instances[name], instances['keypoints_visible'] = value.keypoints, value.keypoints_visible
+                continue
             instances[name] = to_tensor(value) if isinstance(value, np.ndarray) else value
         return instances
 

@@ -15,6 +15,7 @@ from PIL import UnidentifiedImageError
 
 from mmyolo.registry import TRANSFORMS
 
+from .keypoint_structure import Keypoints
 from .polygons import merge_polygons
 
 
@@ -61,7 +62,8 @@ class LoadAnnotations(MMDETLoadAnnotations):
         mask2bbox: Make `gt_bboxes` the extents of the polygons; needs `with_mask`.
         poly2mask: Only False: masks stay polygons.
         merge_polygons: Join the polygons of an instance into one.
-        **kwargs: Of mmdet's LoadAnnotations (`with_bbox`, `with_label`, `with_mask`, `with_seg`, `box_type`, ...).
+        **kwargs: Of mmdet's LoadAnnotations (`with_bbox`, `with_label`, `with_mask`, `with_seg`, `with_keypoints`, `box_type`,
+            ...).
     """
 
     def __init__(self, mask2bbox: bool = False, poly2mask: bool = False, merge_polygons: bool = True, **kwargs) -> None:
@@ -78,11 +80,15 @@ class LoadAnnotations(MMDETLoadAnnotations):
 
         Args:
             results: Has `instances`; with masks also `ori_shape`, or `height` and `width` before the image is loaded.
+                With keypoints it has instead `bbox` (N, 4) xyxy, `category_id` (N,) counted from 1, `keypoints`
+                (N, K, 2), `keypoints_visible` (N, K) and `flip_indices`.
 
         Returns:
             The results with `gt_bboxes` (N, 4) xyxy in pixels, `gt_ignore_flags` (N,), all False, and as asked for
-            `gt_bboxes_labels` (N,), `gt_masks` and `gt_seg_map`.
+            `gt_bboxes_labels` (N,), `gt_masks`, `gt_seg_map` and `gt_keypoints`.
         """
+        if self.with_keypoints:
+            return self._load_keypoints(results)
         instances = [instance for instance in results.get('instances', []) if not instance['ignore_flag']]
         if self.with_mask:
             instances, polygons = self._valid_polygons(instances)
@@ -91,7 +97,7 @@ class LoadAnnotations(MMDETLoadAnnotations):
         if self.mask2bbox:
             results['gt_bboxes'] = results['gt_masks'].get_bboxes(dst_type='hbox')
         elif self.with_bbox:
-            results['gt_bboxes'] = self._boxes(instances)
+            results['gt_bboxes'] = self._boxes([instance['bbox'] for instance in instances])
         if self.with_bbox or self.mask2bbox:
             results['gt_ignore_flags'] = np.zeros(len(instances), dtype=bool)
         if self.with_label:
@@ -100,8 +106,19 @@ class LoadAnnotations(MMDETLoadAnnotations):
             self._load_seg_map(results)
         return results
 
-    def _boxes(self, instances: Sequence[dict]):
-        boxes = np.array([instance['bbox'] for instance in instances], dtype=np.float32)
+    def _load_keypoints(self, results: dict) -> dict:
+        """Loads the boxes, labels and keypoints of `PoseCocoDataset`, which keeps them in arrays of their own."""
+        results['gt_bboxes'] = self._boxes(results['bbox'])
+        results['gt_bboxes_labels'] = np.array(results['category_id'], dtype=np.int64).reshape(-1) - 1
+        results['gt_ignore_flags'] = np.zeros(len(results['bbox']), dtype=bool)
+        results['gt_keypoints'] = Keypoints(
+            results['keypoints'], results['keypoints_visible'], flip_indices=results['flip_indices'])
+        if 'img_shape' in results:
+            results['height'], results['width'] = results['img_shape'][:2]
+        return results
+
+    def _boxes(self, boxes: Sequence):
+        boxes = np.array(boxes, dtype=np.float32)
         if self.box_type is None:
             return boxes.reshape(-1, 4)
         box_class = get_box_type(self.box_type)[1]

@@ -10,6 +10,7 @@ from numpy import random
 from mmyolo.registry import TRANSFORMS
 
 from .base_mix import BaseMixImageTransform
+from .keypoint_structure import Keypoints
 from .tiles import resize_to_fit
 
 
@@ -170,10 +171,26 @@ class YOLOXMixUp(_MixUp):
             boxes.clip_(shape)
         boxes = boxes.cat((results['gt_bboxes'], boxes), dim=0)
         keep = slice(None) if self.bbox_clip_border else boxes.is_inside(shape).numpy()
+        if 'gt_keypoints' in results:
+            keypoints = self._moved_keypoints(other['gt_keypoints'], ratio * jitter, flip, scaled_shape, (x, y), shape)
+            results['gt_keypoints'] = keypoints.cat((results['gt_keypoints'], keypoints))[keep]
         results['gt_bboxes'] = boxes[keep]
         for key in ('gt_bboxes_labels', 'gt_ignore_flags'):
             results[key] = np.concatenate((results[key], other[key]))[keep]
         return results
+
+    def _moved_keypoints(self, keypoints: Keypoints, scale: float, flip: bool, scaled_shape: Tuple[int, int],
+                         corner: Tuple[int, int], shape: Tuple[int, int]) -> Keypoints:
+        """Takes keypoints of the other image where its boxes are taken."""
+        keypoints.rescale_((scale, scale))
+        if self.bbox_clip_border:
+            keypoints.clip_(scaled_shape)
+        if flip:
+            keypoints.flip_(scaled_shape, direction='horizontal')
+        keypoints.translate_((-corner[0], -corner[1]))
+        if self.bbox_clip_border:
+            keypoints.clip_(shape)
+        return keypoints
 
     def _scaled(self, image: np.ndarray, jitter: float) -> Tuple[np.ndarray, float]:
         """Letterboxes to the upper left of `img_scale`, then scales the whole; gives the letterbox's ratio too."""

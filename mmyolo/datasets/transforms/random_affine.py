@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
+from mmdet.datasets.transforms import RandomAffine as MMDETRandomAffine
 from mmdet.structures.bbox import HorizontalBoxes, autocast_box_type
 from mmdet.structures.mask import PolygonMasks
 from numpy import random
@@ -19,6 +20,45 @@ from mmyolo.registry import TRANSFORMS
 
 from .boxes import rescale_and_translate_, warp_
 from .polygons import resample_polygon
+
+
+@TRANSFORMS.register_module()
+class RandomAffine(MMDETRandomAffine):
+    """mmdet's RandomAffine, the one of YOLOX, that warps keypoints too; boxes outside of the image are dropped."""
+
+    @autocast_box_type()
+    def transform(self, results: dict) -> dict:
+        """Warps the image and its annotations.
+
+        Args:
+            results: Has `img`, `gt_bboxes`, `gt_bboxes_labels`, `gt_ignore_flags`; may have `gt_keypoints`.
+
+        Returns:
+            The results with the warped `img`, `img_shape` (h, w) and the annotations that are left.
+        """
+        if 'gt_masks' in results and len(results['gt_bboxes']):
+            raise NotImplementedError('RandomAffine warps boxes and keypoints, no masks: use YOLOv5RandomAffine')
+        image = results['img']
+        shape = (image.shape[0] + self.border[1] * 2, image.shape[1] + self.border[0] * 2)
+        matrix = self._get_random_homography_matrix(*shape)
+        results['img'] = cv2.warpPerspective(image, matrix, dsize=shape[::-1], borderValue=self.border_val)
+        results['img_shape'] = shape
+
+        boxes = results['gt_bboxes']
+        if len(boxes) == 0:
+            return results
+        warp_(boxes, matrix)
+        if 'gt_keypoints' in results:
+            results['gt_keypoints'].project_(matrix)
+        if self.bbox_clip_border:
+            boxes.clip_(shape)
+            if 'gt_keypoints' in results:
+                results['gt_keypoints'].clip_(shape)
+        inside = boxes.is_inside(shape).numpy()
+        for key in ('gt_bboxes', 'gt_bboxes_labels', 'gt_ignore_flags', 'gt_keypoints'):
+            if key in results:
+                results[key] = results[key][inside]
+        return results
 
 
 @TRANSFORMS.register_module()

@@ -18,6 +18,19 @@ from mmyolo.registry import TRANSFORMS
 
 
 @TRANSFORMS.register_module()
+class Resize(MMDETResize):
+    """mmdet's Resize that scales keypoints too."""
+
+    def _resize_bboxes(self, results: dict) -> None:
+        super()._resize_bboxes(results)
+        keypoints = results.get('gt_keypoints')
+        if keypoints is not None:
+            keypoints.rescale_(results['scale_factor'])
+            if self.clip_object_border:
+                keypoints.clip_(results['img_shape'])
+
+
+@TRANSFORMS.register_module()
 class YOLOv5KeepRatioResize(MMDETResize):
     """Resizes the image to the largest size that fits in `scale`.
 

@@ -6,6 +6,7 @@ import numpy as np
 from mmdet.structures.mask import PolygonMasks
 
 from .boxes import rescale_and_translate_
+from .keypoint_structure import Keypoints
 
 
 def resize_to_fit(image: np.ndarray, scale: Tuple[int, int]) -> Tuple[np.ndarray, float]:
@@ -46,8 +47,9 @@ def stack_annotations(results: dict, tiles: Sequence[dict], scales: Sequence[flo
     """Joins the annotations of all tiles in the pixels of the canvas.
 
     Args:
-        results: Gets `gt_bboxes`, `gt_bboxes_labels`, `gt_ignore_flags` and, if it had some, `gt_masks`.
-        tiles: The results of each image; their boxes are changed in place.
+        results: Gets `gt_bboxes`, `gt_bboxes_labels`, `gt_ignore_flags` and, if it had some, `gt_masks` and
+            `gt_keypoints`.
+        tiles: The results of each image; their boxes and keypoints are changed in place.
         scales: What each image was scaled by.
         shifts: (x, y) that each image was then moved by.
         clip: Clip boxes to `img_shape`, keeping empty ones; otherwise drop the boxes outside.
@@ -63,19 +65,32 @@ def stack_annotations(results: dict, tiles: Sequence[dict], scales: Sequence[flo
     joined_labels = np.concatenate([tile['gt_bboxes_labels'] for tile in tiles])
     joined_flags = np.concatenate([tile['gt_ignore_flags'] for tile in tiles])
     masks = _stack_masks(tiles, scales, shifts, shape) if 'gt_masks' in results else None
+    keypoints = _stack_keypoints(tiles, scales, shifts) if 'gt_keypoints' in results else None
 
     if clip:
         joined.clip_(shape)
+        if keypoints is not None:
+            keypoints.clip_(shape)
     else:
         inside = joined.is_inside(shape).numpy()
         joined, joined_labels, joined_flags = joined[inside], joined_labels[inside], joined_flags[inside]
         masks = None if masks is None else masks[inside]
+        keypoints = None if keypoints is None else keypoints[inside]
     results['gt_bboxes'] = joined
     results['gt_bboxes_labels'] = joined_labels
     results['gt_ignore_flags'] = joined_flags
     if masks is not None:
         results['gt_masks'] = masks
+    if keypoints is not None:
+        results['gt_keypoints'] = keypoints
     return results
+
+
+def _stack_keypoints(tiles: Sequence[dict], scales: Sequence[float], shifts: Sequence[Tuple[int, int]]) -> Keypoints:
+    for tile, scale, shift in zip(tiles, scales, shifts):
+        tile['gt_keypoints'].rescale_((scale, scale))
+        tile['gt_keypoints'].translate_(shift)
+    return Keypoints.cat([tile['gt_keypoints'] for tile in tiles])
 
 
 def _stack_masks(tiles: Sequence[dict], scales: Sequence[float], shifts: Sequence[Tuple[int, int]],

@@ -5,10 +5,13 @@ from .filtering import FilterAnnotations, RemoveDataElement
 from .flip import RandomFlip
 from .hsv import YOLOv5HSVRandomAug
 from .loading import LoadAnnotations
-from .random_affine import YOLOv5RandomAffine
-from .resize import LetterResize, YOLOv5KeepRatioResize
+from .ppyoloe_crop import PPYOLOERandomCrop
+from .ppyoloe_distort import PPYOLOERandomDistort
+from .random_affine import RandomAffine, YOLOv5RandomAffine
+from .resize import LetterResize, Resize, YOLOv5KeepRatioResize
 
 __all__ = [
-    'Albu', 'FilterAnnotations', 'LetterResize', 'LoadAnnotations', 'RandomFlip', 'RemoveDataElement',
-    'YOLOv5CopyPaste', 'YOLOv5HSVRandomAug', 'YOLOv5KeepRatioResize', 'YOLOv5RandomAffine'
+    'Albu', 'FilterAnnotations', 'LetterResize', 'LoadAnnotations', 'PPYOLOERandomCrop', 'PPYOLOERandomDistort',
+    'RandomAffine', 'RandomFlip', 'RemoveDataElement', 'Resize', 'YOLOv5CopyPaste', 'YOLOv5HSVRandomAug',
+    'YOLOv5KeepRatioResize', 'YOLOv5RandomAffine'
 ]

@@ -11,7 +11,7 @@ device is waited for only where a number of results must be known: once per leve
 import math
 from dataclasses import dataclass, replace
 from itertools import accumulate, repeat
-from typing import Callable, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from mmcv.ops import batched_nms as mmcv_batched_nms
@@ -234,12 +234,25 @@ def _suppress(boxes: BatchDetections, nms: Mapping, nms_pre: int, max_per_img: i
 
 def _rescale(boxes: BatchDetections, batch_img_metas: Sequence[dict]) -> BatchDetections:
     """Maps boxes from the padded and resized input to the original image."""
+    shift, scale = (part[boxes.images].repeat(1, 2) for part in input_frames(batch_img_metas, boxes.bboxes))
+    return replace(boxes, bboxes=(boxes.bboxes - shift) / scale)
+
+
+def input_frames(batch_img_metas: Sequence[dict], like: Tensor) -> Tuple[Tensor, Tensor]:
+    """Where the original images lie in the input: a point p of the input is (p - shift) / scale of the original.
+
+    Args:
+        batch_img_metas: see `detect`.
+        like: a tensor of the type and device to return.
+
+    Returns:
+        Shifts (B, 2) x, y in input pixels, and scales (B, 2).
+    """
     frames = []
     for meta in batch_img_metas:
         top, _, left, _ = meta.get('pad_param', (0, 0, 0, 0))
         frames.append((left, top, *meta['scale_factor']))
-    frames = boxes.bboxes.new_tensor(frames).reshape(-1, 4)[boxes.images]
-    return replace(boxes, bboxes=(boxes.bboxes - frames[:, :2].repeat(1, 2)) / frames[:, 2:].repeat(1, 2))
+    return like.new_tensor(frames).reshape(-1, 4).split(2, dim=1)
 
 
 def _clamp(boxes: BatchDetections, batch_img_metas: Sequence[dict]) -> BatchDetections:

@@ -15,9 +15,9 @@ from mmyolo.registry import MODELS, TASK_UTILS
 
 from .base_yolo_head import GroundTruth
 from .yolov5_head import YOLOv5Head
-from .yolox_head_module import YOLOXHeadModule, YOLOXPoseHeadModule
+from .yolox_head_module import YOLOXHeadModule
 
-__all__ = ['YOLOXHead', 'YOLOXHeadModule', 'YOLOXPoseHeadModule']
+__all__ = ['YOLOXHead', 'YOLOXHeadModule']
 
 
 class Matches(NamedTuple):

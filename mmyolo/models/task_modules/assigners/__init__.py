@@ -1,9 +1,10 @@
 """Assigners: which priors answer for which boxes in training."""
 from .batch_atss_assigner import BatchATSSAssigner
 from .batch_task_aligned_assigner import BatchTaskAlignedAssigner
+from .pose_sim_ota_assigner import PoseSimOTAAssigner
 from .utils import select_candidates_in_gts, select_highest_overlaps, yolov6_iou_calculator
 
 __all__ = [
-    'BatchATSSAssigner', 'BatchTaskAlignedAssigner', 'select_candidates_in_gts', 'select_highest_overlaps',
-    'yolov6_iou_calculator'
+    'BatchATSSAssigner', 'BatchTaskAlignedAssigner', 'PoseSimOTAAssigner', 'select_candidates_in_gts',
+    'select_highest_overlaps', 'yolov6_iou_calculator'
 ]

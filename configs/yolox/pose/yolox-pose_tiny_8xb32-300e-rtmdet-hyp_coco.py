@@ -1,0 +1,29 @@
+# The smallest model trains on smaller images and without mixup.
+_base_ = './yolox-pose_s_8xb32-300e-rtmdet-hyp_coco.py'
+
+load_from = 'https://download.openmmlab.com/mmyolo/v0/yolox/yolox_tiny_fast_8xb32-300e-rtmdet-hyp_coco/yolox_tiny_fast_8xb32-300e-rtmdet-hyp_coco_20230210_143637-4c338102.pth'  # noqa: E501
+
+deepen_factor = 0.33
+widen_factor = 0.375
+random_size_range = (320, 640)
+test_img_scale = (416, 416)
+
+model = dict(
+    data_preprocessor=dict(batch_augments=[
+        dict(
+            type='YOLOXBatchSyncRandomResize',
+            random_size_range=random_size_range,
+            size_divisor=32,
+            interval=_base_.batch_augments_interval)
+    ]),
+    backbone=dict(deepen_factor=deepen_factor, widen_factor=widen_factor),
+    neck=dict(deepen_factor=deepen_factor, widen_factor=widen_factor),
+    bbox_head=dict(head_module=dict(widen_factor=widen_factor)))
+
+train_pipeline_stage1 = [*_base_.pre_transform, _base_.mosaic, _base_.random_affine, *_base_.last_transform]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline_stage1))
+
+_load, _, *_rest = _base_.test_pipeline
+test_pipeline = [_load, dict(type='Resize', scale=test_img_scale, keep_ratio=True), *_rest]
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader

@@ -1,0 +1,76 @@
+"""The two implementations of COCO's evaluation behind one interface; their numbers are the same."""
+import contextlib
+import io
+import logging
+from typing import Optional, Sequence, Tuple
+
+import numpy as np
+from mmengine.logging import print_log
+
+BACKENDS = ('faster_coco_eval', 'pycocotools')
+UNDEFINED = -1.0  # COCO's value where there is no ground truth to find
+
+
+def coco_classes(backend: str) -> Tuple[type, type]:
+    """Gives the classes COCO and COCOeval of a backend; without faster-coco-eval those of pycocotools.
+
+    Args:
+        backend: 'faster_coco_eval' or 'pycocotools'.
+    """
+    if backend == 'faster_coco_eval':
+        try:
+            from faster_coco_eval import COCO, COCOeval_faster
+            return COCO, COCOeval_faster
+        except ImportError as error:
+            print_log(f'faster-coco-eval cannot be imported ({error}); pycocotools evaluates, with the same numbers but '
+                      'slower', 'current', logging.WARNING)
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+    return COCO, COCOeval
+
+
+def mean_defined(values: np.ndarray) -> float:
+    """The mean of the defined values of a precision or recall table, -1 if there are none."""
+    values = values[values > -1]
+    return float(values.mean()) if values.size else UNDEFINED
+
+
+def evaluate(truth: dict,
+             detections: dict,
+             kind: str,
+             max_dets: Sequence[int],
+             iou_thrs: Optional[np.ndarray] = None,
+             sigmas: Optional[np.ndarray] = None,
+             backend: str = 'faster_coco_eval') -> Tuple[np.ndarray, np.ndarray]:
+    """Matches detections with the ground truth.
+
+    Args:
+        truth: COCO dictionary of the ground truth, annotation ids from 1.
+        detections: the same of the detections, with a `score` each.
+        kind: 'bbox' or 'keypoints'.
+        max_dets: numbers of detections per image to evaluate at, ascending.
+        iou_thrs: thresholds, by default 0.5 to 0.95.
+        sigmas: (K,) tolerances of keypoints, by default those of COCO's persons.
+        backend: see `coco_classes`.
+
+    Returns:
+        Precisions (thresholds, recall thresholds, classes, areas, max_dets) and recalls (thresholds, classes, areas,
+        max_dets), classes by rising category id, -1 where undefined.
+    """
+    coco_class, eval_class = coco_classes(backend)
+    apis = []
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
+        for content in (truth, detections):
+            api = coco_class()
+            api.dataset = content
+            api.createIndex()
+            apis.append(api)
+        evaluation = eval_class(*apis, kind)
+        evaluation.params.maxDets = list(max_dets)
+        if iou_thrs is not None:
+            evaluation.params.iouThrs = np.atleast_1d(iou_thrs)
+        if sigmas is not None:
+            evaluation.params.kpt_oks_sigmas = np.asarray(sigmas, dtype=float)
+        evaluation.evaluate()
+        evaluation.accumulate()
+    return np.asarray(evaluation.eval['precision']), np.asarray(evaluation.eval['recall'])

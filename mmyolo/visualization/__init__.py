@@ -1,0 +1,4 @@
+"""Drawing of predictions; boxes and masks are drawn by mmdet."""
+from .pose_visualizer import PoseLocalVisualizer
+
+__all__ = ['PoseLocalVisualizer']
