@@ -104,7 +104,7 @@ class YOLOXHead(YOLOv5Head):
             of all ranks.
         """
         truth = self._truth(batch_gt_instances, len(cls_scores[0]))
-        matches = self.match(cls_scores, bbox_preds, objectnesses, truth)
+        matches = self.assign(cls_scores, bbox_preds, objectnesses, truth)
         return self.detection_losses(cls_scores, bbox_preds, objectnesses, matches)
 
     @staticmethod
@@ -127,12 +127,12 @@ class YOLOXHead(YOLOv5Head):
         return [InstanceData(bboxes=get_box_tensor(one.bboxes), labels=one.labels) for one in batch_gt_instances]
 
     @torch.no_grad()
-    def match(self,
-              cls_scores: Sequence[Tensor],
-              bbox_preds: Sequence[Tensor],
-              objectnesses: Sequence[Tensor],
-              truth: Sequence[InstanceData],
-              extras: Optional[Tensor] = None) -> Matches:
+    def assign(self,
+               cls_scores: Sequence[Tensor],
+               bbox_preds: Sequence[Tensor],
+               objectnesses: Sequence[Tensor],
+               truth: Sequence[InstanceData],
+               extras: Optional[Tensor] = None) -> Matches:
         """Finds the priors that answer for true boxes.
 
         Args:

@@ -13,7 +13,7 @@ from torch import Tensor
 from mmyolo.registry import MODELS
 
 from .prediction import BatchDetections, input_frames
-from .yolov5_head import _as_rows
+from .yolov5_head import as_rows
 from .yolox_head import YOLOXHead, by_prior, rows_by_image
 from .yolox_head_module import YOLOXPoseHeadModule
 
@@ -55,7 +55,7 @@ class YOLOXPoseHead(YOLOXHead):
             return self.loss_by_feat(*maps, *truth)
         instances, _, metas = unpack_gt_instances(batch_data_samples)
         keypoints, visible = (torch.cat([one[key] for one in instances]) for key in ('keypoints', 'keypoints_visible'))
-        return self.loss_by_feat(*maps, _as_rows(instances), keypoints, visible, metas)
+        return self.loss_by_feat(*maps, as_rows(instances), keypoints, visible, metas)
 
     def loss_by_feat(self,
                      cls_scores: Sequence[Tensor],
@@ -88,7 +88,7 @@ class YOLOXPoseHead(YOLOXHead):
         with torch.no_grad():
             keypoints = self.decode_keypoints(points, by_prior(kpt_preds).float(), strides)
             extras = torch.cat((keypoints, by_prior(vis_preds).float()[..., None]), dim=3).flatten(2)
-        matches = self.match(cls_scores, bbox_preds, objectnesses, truth, extras)
+        matches = self.assign(cls_scores, bbox_preds, objectnesses, truth, extras)
         losses = self.detection_losses(cls_scores, bbox_preds, objectnesses, matches)
 
         where = (matches.images, matches.priors)
