@@ -2,14 +2,17 @@
 from .base_yolo_head import BaseYOLOHead
 from .ppyoloe_head import PPYOLOEHead, PPYOLOEHeadModule
 from .prediction import BatchDetections, Detections
+from .rtmdet_head import RTMDetHead, RTMDetSepBNHeadModule
 from .yolov5_head import YOLOv5Head, YOLOv5HeadModule
 from .yolov6_head import YOLOv6Head, YOLOv6HeadModule
+from .yolov7_head import YOLOv7Head, YOLOv7HeadModule, YOLOv7p6HeadModule
 from .yolov8_head import YOLOv8Head, YOLOv8HeadModule
 from .yolox_head import YOLOXHead, YOLOXHeadModule
 from .yolox_pose_head import YOLOXPoseHead, YOLOXPoseHeadModule
 
 __all__ = [
-    'BaseYOLOHead', 'BatchDetections', 'Detections', 'PPYOLOEHead', 'PPYOLOEHeadModule', 'YOLOXHead',
-    'YOLOXHeadModule', 'YOLOXPoseHead', 'YOLOXPoseHeadModule', 'YOLOv5Head', 'YOLOv5HeadModule', 'YOLOv6Head',
-    'YOLOv6HeadModule', 'YOLOv8Head', 'YOLOv8HeadModule'
+    'BaseYOLOHead', 'BatchDetections', 'Detections', 'PPYOLOEHead', 'PPYOLOEHeadModule', 'RTMDetHead',
+    'RTMDetSepBNHeadModule', 'YOLOXHead', 'YOLOXHeadModule', 'YOLOXPoseHead', 'YOLOXPoseHeadModule', 'YOLOv5Head',
+    'YOLOv5HeadModule', 'YOLOv6Head', 'YOLOv6HeadModule', 'YOLOv7Head', 'YOLOv7HeadModule', 'YOLOv7p6HeadModule',
+    'YOLOv8Head', 'YOLOv8HeadModule'
 ]

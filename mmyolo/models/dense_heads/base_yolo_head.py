@@ -2,6 +2,7 @@
 import warnings
 from typing import List, Mapping, Optional, Sequence, Tuple, Union
 
+import torch
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.utils import unpack_gt_instances
 from mmengine.structures import InstanceData
@@ -157,6 +158,12 @@ class BaseYOLOHead(BaseDenseHead):
                 self.mlvl_priors = self.prior_generator.grid_priors(sizes, device=device)
             self._priors_key = (sizes, device)
         return self.mlvl_priors
+
+    def points_and_strides(self, maps: Sequence[Tensor]) -> Tuple[Tensor, Tensor]:
+        """The priors (N, 2 or 4) of all levels in input pixels, and their strides (N,)."""
+        levels = self.level_priors(maps)
+        strides = [level.new_full((len(level), ), stride) for level, stride in zip(levels, self.featmap_strides)]
+        return torch.cat(levels), torch.cat(strides)
 
     def forward_for_loss(self, x: Sequence[Tensor]) -> Tuple[List[Tensor], ...]:
         """Predicts the maps that `loss_by_feat` takes."""
