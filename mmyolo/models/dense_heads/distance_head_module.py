@@ -2,6 +2,7 @@
 
 A distance is a number, or the mean of a distribution over whole strides (2006.04388).
 """
+import math
 from abc import abstractmethod
 from typing import List, Optional, Sequence, Tuple
 
@@ -87,3 +88,11 @@ class DistanceHeadModule(BaseModule):
         # Half precision would cost up to a pixel per stride of 32, so the product is kept from autocast.
         with torch.autocast(dist.device.type, enabled=False):
             return dist.float().softmax(-1) @ self.proj
+
+
+def start_evenly(cls_preds: Sequence[nn.Conv2d], reg_preds: Sequence[nn.Conv2d]) -> None:
+    """Sets predicting convolutions to a score of 0.01 everywhere, and to distances of 1 stride or equally likely ones."""
+    for preds, bias in ((cls_preds, -math.log((1 - 0.01) / 0.01)), (reg_preds, 1.0)):
+        for conv in preds:
+            nn.init.zeros_(conv.weight)
+            nn.init.constant_(conv.bias, bias)

@@ -3,7 +3,6 @@
 Unlike the public release, `loss_dfl` is computed of the distributions as they are predicted; there the logits of different
 priors, sides and bins are mixed up.
 """
-import math
 from typing import Optional, Sequence, Tuple
 
 from mmdet.utils import reduce_mean
@@ -13,7 +12,7 @@ from torch.nn import functional as F
 from mmyolo.registry import MODELS
 from ..layers.ppyoloe_blocks import NORM_CFG, PPYOLOESELayer
 from ..utils.defaults import ACT_CFG
-from .distance_head_module import DistanceHeadModule
+from .distance_head_module import DistanceHeadModule, start_evenly
 from .task_aligned_head import TaskAlignedHead
 
 
@@ -62,10 +61,7 @@ class PPYOLOEHeadModule(DistanceHeadModule):
     def init_weights(self) -> None:
         """Sets the predictions to a score of 0.01 and equally likely distances everywhere."""
         super().init_weights()
-        for preds, bias in ((self.cls_preds, -math.log((1 - 0.01) / 0.01)), (self.reg_preds, 1.0)):
-            for conv in preds:
-                nn.init.zeros_(conv.weight)
-                nn.init.constant_(conv.bias, bias)
+        start_evenly(self.cls_preds, self.reg_preds)
 
     @property
     def level_layers(self) -> Tuple[nn.ModuleList, ...]:

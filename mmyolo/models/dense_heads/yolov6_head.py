@@ -3,7 +3,6 @@
 As published, distributions of distances (v3, sizes m and l) are trained through the boxes alone, without a loss of their
 own.
 """
-import math
 from typing import Optional, Sequence, Tuple
 
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from mmyolo.registry import MODELS
 from ..utils.defaults import ACT_CFG, NORM_CFG
-from .distance_head_module import DistanceHeadModule
+from .distance_head_module import DistanceHeadModule, start_evenly
 from .task_aligned_head import TaskAlignedHead
 
 
@@ -64,10 +63,7 @@ class YOLOv6HeadModule(DistanceHeadModule):
     def init_weights(self) -> None:
         """Sets the predictions to a score of 0.01 and a distance of 1 stride everywhere."""
         super().init_weights()
-        for preds, bias in ((self.cls_preds, -math.log((1 - 0.01) / 0.01)), (self.reg_preds, 1.0)):
-            for conv in preds:
-                nn.init.zeros_(conv.weight)
-                nn.init.constant_(conv.bias, bias)
+        start_evenly(self.cls_preds, self.reg_preds)
 
     @property
     def level_layers(self) -> Tuple[nn.ModuleList, ...]:

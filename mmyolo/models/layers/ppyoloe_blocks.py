@@ -1,4 +1,5 @@
 """Blocks of PPYOLOE (2203.16250, section 2.2): residual blocks with re-parameterised convolutions, attention by channel."""
+import warnings
 from typing import Optional, Union
 
 import torch
@@ -28,7 +29,9 @@ class EffectiveSELayer(nn.Module):
     def __init__(self, channels: int, act_cfg: dict = dict(type='HSigmoid')) -> None:
         super().__init__()
         self.fc = ConvModule(channels, channels, 1, act_cfg=None)
-        self.activate = build_activation_layer(act_cfg)
+        with warnings.catch_warnings():  # of a default that mmcv changed long ago
+            warnings.filterwarnings('ignore', message='In MMCV v1.4.4')
+            self.activate = build_activation_layer(act_cfg)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, H, W) -> (B, channels, H, W)."""
