@@ -9,11 +9,18 @@ import importlib.machinery
 import sys
 import types
 
+from .mmcv_rotated import box_iou_rotated, diff_iou_rotated_sort_vertices_forward, nms_rotated
 from .nms import nms
 from .soft_nms import softnms
 
 NAME = 'mmcv._ext'
-OPERATORS = {'nms': nms, 'softnms': softnms}
+OPERATORS = {
+    'nms': nms,
+    'softnms': softnms,
+    'box_iou_rotated': box_iou_rotated,
+    'nms_rotated': nms_rotated,
+    'diff_iou_rotated_sort_vertices_forward': diff_iou_rotated_sort_vertices_forward,
+}
 
 
 class _StandIn(types.ModuleType):

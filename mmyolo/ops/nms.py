@@ -13,11 +13,12 @@ booleans are ten times slower on a CPU.
 `batched_nms` leaves torchvision's operator alone: that has no classes, which shifted boxes imitate at the price of
 rounding, and does not stop when enough is kept.
 """
-from typing import Iterable, Iterator, List, Optional
+from typing import Callable, Iterable, Iterator, List, Optional
 
 import torch
 from torch import Tensor
 
+from .rotated_iou import aligned_overlaps, may_touch
 from .torchvision_nms import torchvision_nms
 
 BLOCK = 256  # candidates settled at once
@@ -40,7 +41,7 @@ def batched_nms(boxes: Tensor,
     """Suppresses the candidates of all images of a batch in one go.
 
     Args:
-        boxes: (N, 4) xyxy, the candidates of all images, in any order.
+        boxes: (N, 4) xyxy or (N, 5) rotated, the candidates of all images, in any order.
         scores: (N,).
         labels: (N,) class indices; candidates of different classes do not suppress each other.
         image_ids: (N,) int64, which image a candidate belongs to, 0 to num_images - 1.
@@ -53,14 +54,33 @@ def batched_nms(boxes: Tensor,
     Returns:
         For each image the indices (n,) int64 of its kept candidates among the N, highest score first.
     """
-    columns = _columns(boxes, None if class_agnostic else labels)
+    labels = None if class_agnostic else labels
+    columns, iou = (_rotated_columns(boxes, labels), _rotated_iou) if boxes.shape[1] == 5 else (_columns(boxes, labels),
+                                                                                              _iou)
     if boxes.device.type != 'cpu':
         ranking = _rank_together(scores, image_ids, num_images, nms_pre)
-        return _suppress(columns, [ranking], iou_threshold, max_per_img)
+        return _suppress(columns, [ranking], iou_threshold, max_per_img, iou)
     kept = []
     for members in _members(image_ids, num_images):
-        kept += _suppress(columns, _rank_lazily(scores, members, nms_pre), iou_threshold, max_per_img)
+        kept += _suppress(columns, _rank_lazily(scores, members, nms_pre), iou_threshold, max_per_img, iou)
     return kept
+
+
+@torch.no_grad()
+def nms_rotated(boxes: Tensor, scores: Tensor, iou_threshold: float, labels: Optional[Tensor] = None) -> Tensor:
+    """Suppresses the rotated candidates of one image.
+
+    Args:
+        boxes: (N, 5) centre x, y, width, height in pixels, clockwise angle in radians.
+        scores: (N,).
+        iou_threshold: a candidate whose IoU with a kept one is larger goes; from 0 to 1.
+        labels: (N,) candidates of different classes do not suppress each other; None for one class.
+
+    Returns:
+        Indices (n,) int64 of the kept candidates, highest score first.
+    """
+    images = torch.zeros(len(boxes), dtype=torch.int64, device=boxes.device)
+    return batched_nms(boxes, scores, labels, images, 1, iou_threshold, class_agnostic=labels is None)[0]
 
 
 @torch.no_grad()
@@ -116,6 +136,20 @@ def _columns(boxes: Tensor, labels: Optional[Tensor] = None) -> Tensor:
     return columns
 
 
+def _rotated_columns(boxes: Tensor, labels: Optional[Tensor] = None) -> Tensor:
+    """What `_rotated_iou` reads.
+
+    Returns:
+        (6, N + 1) rows x, y, width, height, angle, class. The last column is zero and stands for no candidate.
+    """
+    boxes = boxes.to(torch.promote_types(boxes.dtype, torch.float32))
+    columns = boxes.new_zeros((6, len(boxes) + 1))
+    columns[:5, :-1] = boxes.T
+    if labels is not None:
+        columns[5, :-1] = labels
+    return columns
+
+
 def _members(image_ids: Tensor, num_images: int) -> Iterable[Tensor]:
     """Indices of the candidates of each image, ascending."""
     if bool((image_ids[1:] >= image_ids[:-1]).all()):
@@ -160,18 +194,24 @@ def _rank_together(scores: Tensor, image_ids: Tensor, num_images: int, limit: in
     return ranking if limit < 0 else ranking[:, :limit]
 
 
-def _suppress(columns: Tensor, rankings: Iterable[Tensor], iou_threshold: float, max_per_img: int = -1) -> List[Tensor]:
+def _suppress(columns: Tensor,
+              rankings: Iterable[Tensor],
+              iou_threshold: float,
+              max_per_img: int = -1,
+              iou: Optional[Callable[[Tensor, Tensor], Tensor]] = None) -> List[Tensor]:
     """Goes through the ranked candidates of B images.
 
     Args:
-        columns: (5 or 6, N + 1), see `_columns`.
+        columns: (5 or 6, N + 1), what `iou` reads.
         rankings: one or more of (B, m) indices, N stands for no candidate.
         iou_threshold: see `batched_nms`.
         max_per_img: see `batched_nms`.
+        iou: `_iou` or `_rotated_iou`; None is `_iou`.
 
     Returns:
         Per image the indices of its kept candidates.
     """
+    iou = iou or _iou
     nobody = columns.shape[1] - 1
     limit = max_per_img if max_per_img >= 0 else nobody
     kept = None
@@ -183,12 +223,12 @@ def _suppress(columns: Tensor, rankings: Iterable[Tensor], iou_threshold: float,
             unfinished = (kept != nobody).sum(1, keepdim=True) < limit
             if not unfinished.any():
                 return [row[row != nobody][:limit] for row in kept]
-            suppressed = _hit(columns, before, chunk, iou_threshold)
+            suppressed = _hit(columns, before, chunk, iou_threshold, iou)
             chunk = _pack(chunk, (chunk != nobody) & unfinished & ~suppressed, nobody)
             if chunk.shape[1] == 0:
                 break
             block, chunk = chunk[:, :BLOCK], chunk[:, BLOCK:]
-            before = _pack(block, _settle(columns, block, iou_threshold), nobody)
+            before = _pack(block, _settle(columns, block, iou_threshold, iou), nobody)
             kept = torch.cat([kept, before], dim=1)
             kept = _pack(kept, kept != nobody, nobody)
     return [row[row != nobody][:limit] for row in kept]
@@ -215,27 +255,27 @@ def _pack(ranking: Tensor, chosen: Tensor, nobody: int) -> Tensor:
     return packed
 
 
-def _hit(columns: Tensor, kept: Tensor, candidates: Tensor, iou_threshold: float) -> Tensor:
+def _hit(columns: Tensor, kept: Tensor, candidates: Tensor, iou_threshold: float, iou: Callable) -> Tensor:
     """Which of (B, m) candidates one of (B, n) kept boxes suppresses, (B, m) bool."""
     if kept.shape[1] == 0 or candidates.shape[1] == 0:
         return torch.zeros_like(candidates, dtype=torch.bool)
     pairs = PAIRS_ON_CPU if columns.device.type == 'cpu' else PAIRS_ON_DEVICE
     kept_columns = columns[:, kept]
     largest = [
-        _iou(kept_columns, columns[:, part]).amax(1) for part in candidates.split(max(pairs // kept.numel(), 1), dim=1)
+        iou(kept_columns, columns[:, part]).amax(1) for part in candidates.split(max(pairs // kept.numel(), 1), dim=1)
     ]
     return torch.cat(largest, dim=1) > iou_threshold
 
 
-def _settle(columns: Tensor, block: Tensor, iou_threshold: float) -> Tensor:
+def _settle(columns: Tensor, block: Tensor, iou_threshold: float, iou: Callable) -> Tensor:
     """Which of (B, m) ranked candidates are kept among themselves, (B, m) bool."""
     candidate = block != columns.shape[1] - 1
     block_columns = columns[:, block]
-    iou = _iou(block_columns, block_columns).triu_(1)  # (B, m, m), row before column
+    overlaps = iou(block_columns, block_columns).triu_(1)  # (B, m, m), row before column
     kept = candidate
     while True:
         # the first k + 1 are right after round k, so this ends, in practice after a few rounds
-        again = candidate & ((iou * kept.unsqueeze(-1)).amax(1) <= iou_threshold)
+        again = candidate & ((overlaps * kept.unsqueeze(-1)).amax(1) <= iou_threshold)
         if torch.equal(again, kept):
             return kept
         kept = again
@@ -251,3 +291,13 @@ def _iou(first: Tensor, second: Tensor) -> Tensor:
     intersection = width.clamp_(min=0).mul_(height.clamp_(min=0))
     union = torch.add(first[4], second[4], out=height).sub_(intersection)
     return intersection.div_(union.clamp_(min=torch.finfo(union.dtype).smallest_normal))
+
+
+def _rotated_iou(first: Tensor, second: Tensor) -> Tensor:
+    """(6, B, n) and (6, B, m) columns -> (B, n, m); 0 for boxes of different classes."""
+    possible = may_touch(first[:5].movedim(0, -1).unsqueeze(2), second[:5].movedim(0, -1).unsqueeze(1))
+    possible &= first[5].unsqueeze(-1) == second[5].unsqueeze(-2)
+    image, row, column = possible.nonzero(as_tuple=True)
+    overlaps = first.new_zeros(possible.shape)
+    overlaps[image, row, column] = aligned_overlaps(first[:5, image, row].T, second[:5, image, column].T)
+    return overlaps
