@@ -111,7 +111,7 @@ def modify_mmengine_config(cfg: Config, task: TrainingTask) -> TrainingConfig:
     base = ConfigDict(copy.deepcopy(cfg.to_dict()))
     params = task.params
     own = tuple(base.img_scale)
-    size = resolve_size(params.img_size, own, max(base.strides))
+    size = resolve_size(params.img_size, own, _largest_stride(base.model.bbox_head))
     precision = resolve_precision(params.precision, task.device)
     recipe = make_recipe(task.data.num_train, params.samples_per_gpu * task.num_processes, params.max_epochs,
                          read_schedule(base, pretrained=task.load_from is not None), params.learning_rate or None)
@@ -162,6 +162,12 @@ def parse_cfg_options(text: str) -> Dict[str, Any]:
             by_rule(argparse.ArgumentParser(), parsed, [word])
             options.update(parsed.options)
     return options
+
+
+def _largest_stride(head: ConfigDict) -> int:
+    """The stride of the coarsest level of a head; a config that leaves it out means the default of every head."""
+    strides = head.get('prior_generator', {}).get('strides') or head.head_module.get('featmap_strides') or [32]
+    return max(strides)
 
 
 def _set_classes(cfg: ConfigDict, num_classes: int) -> None:

@@ -5,6 +5,7 @@ down to family and size (`yolov8_n`, `yolov5_s_p6`) is a short name too. Where a
 recipe that comes first in `_preference` is meant, so `yolov5_x` is the P5 model of release v61 in its fast form and not,
 as file-system order decided in older images, the P6 one. Upper case and `-` for `_` do not matter.
 """
+import ast
 import difflib
 from dataclasses import dataclass
 from functools import lru_cache
@@ -58,8 +59,14 @@ def _is_trainable(path: Path) -> bool:
     return not (EXCLUDED_FOLDERS.intersection(path.relative_to(CONFIG_ROOT).parts) or any(word in path.stem for word in EXCLUDED_WORDS))
 
 
+def _is_former_name(path: Path) -> bool:
+    """Whether a config is nothing but its base: the name that a recipe had in an earlier release."""
+    body = ast.parse(path.read_bytes()).body
+    return len(body) == 1 and isinstance(body[0], ast.Assign) and isinstance(body[0].value, ast.Constant)
+
+
 def _model_configs() -> List[Path]:
-    return [path for path in CONFIG_ROOT.rglob('*_coco.py') if _is_trainable(path)]
+    return [path for path in CONFIG_ROOT.rglob('*_coco.py') if _is_trainable(path) and not _is_former_name(path)]
 
 
 @lru_cache(maxsize=None)
