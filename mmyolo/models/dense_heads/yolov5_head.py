@@ -17,7 +17,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmyolo.registry import MODELS
-from ..task_modules.assigners.anchor_matching import match_anchors
+from ..task_modules.assigners.anchor_matching import AnchorMatches, match_anchors
 from ..utils import make_divisible
 from .base_yolo_head import BaseYOLOHead, GroundTruth
 
@@ -207,7 +207,7 @@ class YOLOv5Head(BaseYOLOHead):
         """
         ignored = None
         if self.ignore_iof_thr != -1 and batch_gt_instances_ignore is not None:
-            ignored = _as_rows(batch_gt_instances_ignore)
+            ignored = as_rows(batch_gt_instances_ignore)
             if len(ignored) == 0:
                 ignored = None
         return self._losses(cls_scores, bbox_preds, objectnesses, batch_gt_instances, batch_img_metas, ignored)
@@ -215,33 +215,62 @@ class YOLOv5Head(BaseYOLOHead):
     def _loss_by_feat_with_ignore(self, cls_scores, bbox_preds, objectnesses, batch_gt_instances, batch_img_metas,
                                   batch_gt_instances_ignore) -> dict:
         """The losses with boxes to ignore, whether there are any or not; arguments as of `loss_by_feat`."""
-        ignored = _as_rows(batch_gt_instances_ignore)
+        ignored = as_rows(batch_gt_instances_ignore)
         return self._losses(cls_scores, bbox_preds, objectnesses, batch_gt_instances, batch_img_metas, ignored)
 
     def _losses(self, cls_scores, bbox_preds, objectnesses, batch_gt_instances, batch_img_metas,
                 ignored: Optional[Tensor]) -> dict:
-        """The losses; each is a mean over a level, summed over the levels, and all levels are computed as one."""
-        batch_size, num_anchors = len(cls_scores[0]), self.num_base_priors
-        sizes = [tuple(level.shape[-2:]) for level in cls_scores]
-        cls_scores, bbox_preds = ([level.reshape(batch_size, num_anchors, -1, *level.shape[-2:]) for level in maps]
-                                  for maps in (cls_scores, bbox_preds))
-        objectness = torch.cat([level.flatten() for level in objectnesses]).float()
+        cls_scores, bbox_preds, objectnesses = map(self.split_anchors, (cls_scores, bbox_preds, objectnesses))
+        rows = as_rows(batch_gt_instances).to(objectnesses[0].device, torch.float)
+        gt_bboxes = parts_of_input(rows, batch_img_metas)
+        matches = self.match(gt_bboxes, cls_scores, self.near_neighbor_thr)
+        return self.losses_of_matches(cls_scores, bbox_preds, objectnesses, rows, matches, ignored)
 
-        rows = _as_rows(batch_gt_instances).to(objectness)
-        height, width = batch_img_metas[0]['batch_input_shape']
-        gt_bboxes = bbox_xyxy_to_cxcywh(rows[:, 2:6]) / rows.new_tensor([width, height, width, height])
-        matches = match_anchors(gt_bboxes, self.priors_base_sizes, sizes, self.grid_offset[:, 0], self.prior_match_thr,
-                                self.near_neighbor_thr)
+    def split_anchors(self, maps: Sequence[Tensor]) -> List[Tensor]:
+        """Maps of each level, (B, A * C, H, W) or (B, A, C, H, W), -> (B, A, C, H, W)."""
+        return [level.reshape(len(level), self.num_base_priors, -1, *level.shape[-2:]) for level in maps]
+
+    def match(self, gt_bboxes: Tensor, maps: Sequence[Tensor], neighbor_thr: float) -> AnchorMatches:
+        """Matches boxes with anchors by their shape and place.
+
+        Args:
+            gt_bboxes: (N, 4) boxes, see `parts_of_input`.
+            maps: per level (..., H, W).
+            neighbor_thr: see `match_anchors`.
+        """
+        sizes = [tuple(level.shape[-2:]) for level in maps]
+        return match_anchors(gt_bboxes, self.priors_base_sizes, sizes, self.grid_offset[:, 0], self.prior_match_thr,
+                             neighbor_thr)
+
+    def losses_of_matches(self,
+                          cls_scores: Sequence[Tensor],
+                          bbox_preds: Sequence[Tensor],
+                          objectnesses: Sequence[Tensor],
+                          rows: Tensor,
+                          matches: AnchorMatches,
+                          ignored: Optional[Tensor] = None) -> dict:
+        """The losses; each is a mean over a level, summed over the levels, and all levels are computed as one.
+
+        Args:
+            cls_scores, bbox_preds, objectnesses: per level (B, A, C, H, W), see `split_anchors`.
+            rows: (N, 6) rows of image index, label and box.
+            matches: which anchors answer for which rows.
+            ignored: as `rows`, boxes to ignore.
+
+        Returns:
+            See `loss_by_feat`.
+        """
+        batch_size, num_anchors = cls_scores[0].shape[:2]
         images, labels = rows[matches.gt, :2].long().unbind(1)
-
-        cls_pred, bbox_pred, cells, first_cell = [], [], [], 0
+        cls_pred, bbox_pred = (matches.gather(levels, images).float() for levels in (cls_scores, bbox_preds))
+        cells, first_cell = [], 0
         places = zip(*(part.split(matches.counts) for part in (images, matches.anchor, matches.y, matches.x)))
-        for level, ((h, w), (image, anchor, y, x)) in enumerate(zip(sizes, places)):
-            cls_pred.append(cls_scores[level][image, anchor, :, y, x])
-            bbox_pred.append(bbox_preds[level][image, anchor, :, y, x])
+        for level, (image, anchor, y, x) in zip(cls_scores, places):
+            h, w = level.shape[-2:]
             cells.append(((image * num_anchors + anchor) * h + y) * w + x + first_cell)
             first_cell += batch_size * num_anchors * h * w
-        cls_pred, bbox_pred, cells = torch.cat(cls_pred).float(), torch.cat(bbox_pred).float(), torch.cat(cells)
+        cells = torch.cat(cells)
+        objectness = torch.cat([level.flatten() for level in objectnesses]).float()
 
         trained = self._trained_cells(cls_scores, ignored)
         obj_weight = torch.cat([
@@ -298,7 +327,21 @@ class YOLOv5Head(BaseYOLOHead):
         return trained
 
 
-def _as_rows(ground_truth: GroundTruth) -> Tensor:
+def parts_of_input(rows: Tensor, batch_img_metas: Sequence[dict]) -> Tensor:
+    """Boxes as parts of the input's width and height.
+
+    Args:
+        rows: (N, 6) rows of image index, label, x1, y1, x2, y2 in input pixels.
+        batch_img_metas: meta information of each image; of the first, `batch_input_shape` (height, width).
+
+    Returns:
+        (N, 4) centre x, centre y, width, height.
+    """
+    height, width = batch_img_metas[0]['batch_input_shape']
+    return bbox_xyxy_to_cxcywh(rows[:, 2:6]) / rows.new_tensor([width, height, width, height])
+
+
+def as_rows(ground_truth: GroundTruth) -> Tensor:
     """Ground truth as (N, 6) rows of image index, label and box."""
     if isinstance(ground_truth, Tensor):
         return ground_truth

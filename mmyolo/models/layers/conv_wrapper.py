@@ -1,4 +1,5 @@
 """A plain convolution under the arguments of `RepVGGBlock`, for models whose blocks are chosen by config (YOLOv6-l)."""
+import warnings
 from typing import Optional
 
 from mmcv.cnn import ConvModule
@@ -32,16 +33,18 @@ class ConvWrapper(nn.Module):
                  norm_cfg: Optional[dict] = None,
                  act_cfg: Optional[dict] = dict(type='SiLU')) -> None:
         super().__init__()
-        self.block = ConvModule(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding=kernel_size // 2,
-            groups=groups,
-            bias=bias,
-            norm_cfg=norm_cfg,
-            act_cfg=act_cfg)
+        with warnings.catch_warnings():  # mmcv finds the bias unnecessary, but published checkpoints have it
+            warnings.filterwarnings('ignore', message='Unnecessary conv bias')
+            self.block = ConvModule(
+                in_channels,
+                out_channels,
+                kernel_size,
+                stride,
+                padding=kernel_size // 2,
+                groups=groups,
+                bias=bias,
+                norm_cfg=norm_cfg,
+                act_cfg=act_cfg)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, H / stride, W / stride)."""

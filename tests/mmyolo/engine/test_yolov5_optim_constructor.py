@@ -7,9 +7,9 @@ from mmengine.optim import build_optim_wrapper
 from torch import nn
 
 import mmyolo.engine.optimizers.yolov5_optim_constructor as module
-from mmyolo.engine import YOLOv5OptimizerConstructor
-from mmyolo.models import (RepVGGBlock, YOLOv5CSPDarknet, YOLOv5HeadModule, YOLOv5PAFPN, YOLOv8CSPDarknet,
-                           YOLOv8HeadModule, YOLOv8PAFPN)
+from mmyolo.engine import YOLOv5OptimizerConstructor, YOLOv7OptimWrapperConstructor
+from mmyolo.models import (RepVGGBlock, YOLOv5CSPDarknet, YOLOv5HeadModule, YOLOv5PAFPN, YOLOv7HeadModule,
+                           YOLOv8CSPDarknet, YOLOv8HeadModule, YOLOv8PAFPN)
 from mmyolo.utils import register_all_modules
 
 CHANNELS = [256, 512, 1024]
@@ -54,6 +54,21 @@ def test_learned_weight_of_a_branch_is_trained():
     block = RepVGGBlock(4, 4, use_alpha=True)
     groups = YOLOv5OptimizerConstructor(config()).group_parameters(block)
     assert any(parameter is block.alpha for parameter in groups[1])
+
+
+def test_implicit_knowledge_of_yolov7_does_not_decay():
+    layers = YOLOv7HeadModule(4, [8, 16, 24])
+    cfg = config(batch_size_per_gpu=128)
+    cfg['constructor'] = 'YOLOv7OptimWrapperConstructor'
+    register_all_modules()
+    groups = build_optim_wrapper(layers, cfg).optimizer.param_groups
+    weights, implicit, biases = (group['params'] for group in groups)
+    assert {id(one) for one in implicit} == {id(layers.convs_pred[i][j].implicit) for i in range(3) for j in (0, 2)}
+    assert {id(one) for one in biases} == {id(layers.convs_pred[i][1].bias) for i in range(3)}
+    assert len(weights) == 3
+    assert [group['weight_decay'] for group in groups] == [1e-3, 0, 0]
+    with pytest.raises(AssertionError, match='base_total_batch_size'):
+        YOLOv7OptimWrapperConstructor(config(), dict())
 
 
 def test_shared_parameter_is_in_one_group():

@@ -29,6 +29,35 @@ class AnchorMatches(NamedTuple):
     bboxes: Tensor
     """(M, 4) box in cells: centre relative to the cell's corner, width and height."""
 
+    def gather(self, levels: Sequence[Tensor], images: Tensor) -> Tensor:
+        """Takes of maps what each anchor predicts.
+
+        Args:
+            levels: per level (B, A, C, H, W).
+            images: (M,) image of each pair.
+
+        Returns:
+            (M, C) predictions.
+        """
+        places = zip(*(part.split(self.counts) for part in (images, self.anchor, self.y, self.x)))
+        return torch.cat([level[image, anchor, :, y, x] for level, (image, anchor, y, x) in zip(levels, places)])
+
+    def hand_over(self, pairs: Tensor, gt: Tensor, gt_bboxes: Tensor,
+                  featmap_sizes: Sequence[Tuple[int, int]]) -> 'AnchorMatches':
+        """Keeps some pairs and gives their anchors to other boxes.
+
+        Args:
+            pairs: (K,) ascending, which pairs to keep.
+            gt: (K,) rows of their new boxes.
+            gt_bboxes, featmap_sizes: see `match_anchors`.
+        """
+        level, x, y = self.level[pairs], self.x[pairs], self.y[pairs]
+        sizes = gt_bboxes.new_tensor([(w, h) for h, w in featmap_sizes])[level]
+        centre = gt_bboxes[gt, :2] * sizes - torch.stack((x, y), dim=-1)
+        bboxes = torch.cat((centre, gt_bboxes[gt, 2:] * sizes), dim=-1)
+        counts = torch.bincount(level, minlength=len(self.counts)).tolist()
+        return AnchorMatches(counts, level, self.anchor[pairs], gt, x, y, bboxes)
+
 
 def match_anchors(gt_bboxes: Tensor, anchors: Tensor, featmap_sizes: Sequence[Tuple[int, int]], sides: Tensor,
                   shape_thr: float, neighbor_thr: float) -> AnchorMatches:

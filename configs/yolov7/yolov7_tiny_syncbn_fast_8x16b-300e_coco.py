@@ -1,0 +1,46 @@
+# Size tiny: other blocks and activations, weaker augmentation.
+_base_ = './yolov7_l_syncbn_fast_8x16b-300e_coco.py'
+
+loss_cls_weight = 0.5
+loss_obj_weight = 1.0
+lr_factor = 0.01
+max_translate_ratio = 0.1
+scaling_ratio_range = (0.5, 1.6)
+mixup_prob = 0.05
+
+num_classes = _base_.num_classes
+num_det_layers = _base_.num_det_layers
+img_scale = _base_.img_scale
+
+model = dict(
+    backbone=dict(arch='Tiny', act_cfg=dict(type='LeakyReLU', negative_slope=0.1, inplace=True)),
+    neck=dict(
+        is_tiny_version=True,
+        in_channels=[128, 256, 512],
+        out_channels=[64, 128, 256],
+        block_cfg=dict(_delete_=True, type='TinyDownSampleBlock', middle_ratio=0.25),
+        act_cfg=dict(type='LeakyReLU', negative_slope=0.1, inplace=True),
+        use_repconv_outs=False),
+    bbox_head=dict(
+        head_module=dict(in_channels=[128, 256, 512]),
+        loss_cls=dict(loss_weight=loss_cls_weight * (num_classes / 80 * 3 / num_det_layers)),
+        loss_obj=dict(loss_weight=loss_obj_weight * ((img_scale[0] / 640)**2 * 3 / num_det_layers))))
+
+random_affine = dict(
+    _base_.random_affine, max_translate_ratio=max_translate_ratio, scaling_ratio_range=scaling_ratio_range)
+mosaic4_pipeline = [_base_.mosaic4_pipeline[0], random_affine]
+mosaic9_pipeline = [_base_.mosaic9_pipeline[0], random_affine]
+randchoice_mosaic_pipeline = dict(
+    type='RandomChoice', transforms=[mosaic4_pipeline, mosaic9_pipeline], prob=_base_.randchoice_mosaic_prob)
+train_pipeline = [
+    *_base_.pre_transform, randchoice_mosaic_pipeline,
+    dict(
+        type='YOLOv5MixUp',
+        alpha=_base_.mixup_alpha,
+        beta=_base_.mixup_beta,
+        prob=mixup_prob,
+        pre_transform=[*_base_.pre_transform, randchoice_mosaic_pipeline]), *_base_.last_transform
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+
+default_hooks = dict(param_scheduler=dict(lr_factor=lr_factor))
