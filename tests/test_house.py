@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ('ymir_exc', 'mmyolo', 'ymir', 'tools', 'benchmarks', 'configs')
+PACKAGES = ('ymir_exc', 'mmyolo', 'ymir', 'tools', 'benchmarks', 'configs', 'demo')
 SOURCES = sorted(path for name in (*PACKAGES, 'tests') for path in (ROOT / name).rglob('*.py'))
 OPEN_MMLAB = ('mmengine', 'mmcv', 'mmdet')
 TORCH = ('torch', 'torchvision', *OPEN_MMLAB)
@@ -20,15 +20,16 @@ TORCH = ('torch', 'torchvision', *OPEN_MMLAB)
 # folder -> what nothing below it may import; the longest folder that fits a file counts
 FORBIDDEN = {
     'ymir_exc': (*TORCH, 'mmyolo', 'ymir', 'tools', 'benchmarks', 'tests'),
-    'mmyolo': ('ymir', 'ymir_exc', 'tools', 'benchmarks', 'tests'),
+    'mmyolo': ('ymir', 'ymir_exc', 'tools', 'demo', 'benchmarks', 'tests'),
     'ymir': ('tools', 'benchmarks', 'tests'),
     'ymir/local': (*TORCH, 'mmyolo', 'tools', 'benchmarks', 'tests'),
     'tools': ('benchmarks', 'tests'),
+    'demo': ('ymir', 'ymir_exc', 'tools', 'benchmarks', 'tests'),
     'benchmarks': ('tests', ),
     'configs': ('ymir', 'ymir_exc', 'tools', 'benchmarks', 'tests'),
 }
 MAX_LINES = 400
-DOCUMENTS = sorted([*ROOT.glob('*.md'), *(ROOT / 'docs').rglob('*.md')])
+DOCUMENTS = sorted([*ROOT.glob('*.md'), *(ROOT / 'docs').rglob('*.md'), *(ROOT / 'demo').glob('*.md')])
 
 
 def imports_of(path: Path) -> Iterator[Tuple[int, str]]:
@@ -161,7 +162,7 @@ def test_commands_of_documents_exist(document):
         if words[:1] == ['make']:
             wrong += [f'no target {word}' for word in words[1:] if '=' not in word and word not in targets]
         for word in words:
-            if re.fullmatch(r'(?:ymir|tools|configs|benchmarks|tests|requirements)/[\w./-]+', word):
+            if re.fullmatch(r'(?:ymir|tools|configs|demo|benchmarks|tests|requirements)/[\w./-]+', word):
                 wrong += [] if (ROOT / word).exists() else [f'no file {word}']
         if '-m' in words and words[0].startswith(('python', '.venv/bin/python')):
             module = words[words.index('-m') + 1]

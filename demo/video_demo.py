@@ -1,0 +1,63 @@
+"""Detects in every frame of a video: python demo/video_demo.py VIDEO CONFIG CHECKPOINT --out FILE.mp4 [--show]."""
+import argparse
+from pathlib import Path
+
+import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
+import cv2
+import mmcv
+from rich.progress import track
+
+from mmyolo.utils.inference import add_detector_arguments, build_painter, build_pipeline, detect, load_detector, select
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Detect in a video')
+    add_detector_arguments(parser, 'video', 'video file')
+    parser.add_argument('--out', help='the video to write, .mp4')
+    parser.add_argument('--show', action='store_true', help='show the frames in a window')
+    parser.add_argument('--wait-time', type=float, default=1, help='milliseconds between frames in the window')
+    args = parser.parse_args()
+    if args.out is None and not args.show:
+        parser.error('say where the frames go: --out FILE.mp4, --show or both')
+    return args
+
+
+def open_writer(path: str, video: mmcv.VideoReader) -> cv2.VideoWriter:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*'mp4v'), video.fps, (video.width, video.height))
+    if not writer.isOpened():
+        raise OSError(f'OpenCV cannot write {path}; use a name that ends in .mp4')
+    return writer
+
+
+def main() -> None:
+    args = parse_args()
+    if not Path(args.video).is_file():
+        raise FileNotFoundError(f'There is no file {args.video}')
+    video = mmcv.VideoReader(args.video)
+    if not len(video):
+        raise ValueError(f'OpenCV finds no frame in {args.video}; is it a video?')
+    model = load_detector(args.config, args.checkpoint, args.device)
+    pipeline = build_pipeline(model, from_array=True)
+    paint = build_painter(model)
+    writer = open_writer(args.out, video) if args.out else None
+
+    for frame in track(video, description='Frames', total=len(video)):
+        if frame is None:  # containers may promise more frames than they hold
+            break
+        result = select(detect(model, [frame], pipeline)[0], args.score_thr)
+        picture = paint(frame[..., ::-1], result)[..., ::-1]
+        if args.show:
+            cv2.namedWindow('video', 0)
+            mmcv.imshow(picture, 'video', int(args.wait_time))
+        if writer is not None:
+            writer.write(picture)
+    if writer is not None:
+        writer.release()
+        print(f'The video stands in {Path(args.out).absolute()}')
+    if args.show:
+        cv2.destroyAllWindows()
+
+
+if __name__ == '__main__':
+    main()

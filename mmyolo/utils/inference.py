@@ -1,0 +1,180 @@
+"""What the demos share: a detector from its config and weights, its input, batches, and drawing what it found."""
+import argparse
+from pathlib import Path
+from typing import Callable, List, Optional, Sequence, Union
+
+import numpy as np
+import torch
+from mmcv.transforms import Compose
+from mmdet.apis import init_detector
+from mmdet.structures import DetDataSample
+from mmdet.utils import get_test_pipeline_cfg
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.hub import get_config
+from mmengine.visualization import Visualizer
+from torch import nn
+
+from mmyolo.registry import VISUALIZERS
+from .deploy import switch_to_deploy
+from .drawing import draw_instances
+from .misc import show_data_classes
+from .tta import use_tta
+
+Image = Union[str, np.ndarray]
+
+
+def add_detector_arguments(parser: argparse.ArgumentParser, source: str, source_help: str) -> None:
+    """Adds the arguments that every demo has: what to look at, the config, the checkpoint, device and threshold."""
+    parser.add_argument(source, help=source_help)
+    parser.add_argument('config', help='config file, or mmyolo::<path below configs>')
+    parser.add_argument('checkpoint', help='checkpoint file or address')
+    parser.add_argument('--device', default='cuda:0', help='device (default: %(default)s; the CPU where there is no GPU)')
+    parser.add_argument(
+        '--score-thr', type=float, default=0.3, help='boxes with a lower score do not count (default: %(default)s)')
+
+
+def choose_device(device: str) -> str:
+    """Returns the device, or 'cpu' with a message if it is a GPU and there is none."""
+    if device.startswith('cuda') and not torch.cuda.is_available():
+        print(f'There is no CUDA device for --device {device}: running on the CPU')
+        return 'cpu'
+    return device
+
+
+def read_config(config: str, cfg_options: Optional[dict] = None) -> Config:
+    """Reads a config file, or the config of an installed package as `<package>::<path below its configs>`."""
+    cfg = get_config(config) if '::' in str(config) else Config.fromfile(config)
+    if cfg_options is not None:
+        cfg.merge_from_dict(cfg_options)
+    if 'init_cfg' in cfg.model.backbone:
+        cfg.model.backbone.init_cfg = None  # the checkpoint holds these weights
+    return cfg
+
+
+def load_detector(config: Union[str, Config],
+                  checkpoint: str,
+                  device: str = 'cuda:0',
+                  tta: bool = False,
+                  deploy: bool = False) -> nn.Module:
+    """Builds a detector and loads its weights.
+
+    Args:
+        config: config, or what `read_config` reads.
+        checkpoint: file or address of the weights; names of the classes are taken from it.
+        device: where to run; the CPU is taken where there is no GPU.
+        tta: test-time augmentation.
+        deploy: convert the model to its inference form.
+
+    Returns:
+        The detector in evaluation mode, with `cfg` and `dataset_meta`.
+    """
+    cfg = config if isinstance(config, Config) else read_config(config)
+    if tta:
+        use_tta(cfg)
+    model = init_detector(cfg, checkpoint, device=choose_device(device), cfg_options={})
+    if deploy:
+        switch_to_deploy(model)
+    return model
+
+
+def build_pipeline(model: nn.Module, from_array: bool = False) -> Compose:
+    """Builds the test pipeline of a detector.
+
+    Args:
+        model: from `load_detector`.
+        from_array: images come as arrays instead of files.
+    """
+    transforms = get_test_pipeline_cfg(model.cfg.copy())
+    if from_array:
+        transforms[0] = dict(type='mmdet.LoadImageFromNDArray')
+    return Compose(transforms)
+
+
+def detect(model: nn.Module, images: Sequence[Image], pipeline: Compose) -> List[DetDataSample]:
+    """Detects in a batch of images.
+
+    Args:
+        model: from `load_detector`.
+        images: files, or (H, W, 3) uint8 BGR arrays for a pipeline that was built for arrays.
+        pipeline: from `build_pipeline`.
+
+    Returns:
+        A result of each image; boxes are in its pixels.
+    """
+    if not len(images):
+        return []
+    samples = [dict(img=image) if isinstance(image, np.ndarray) else dict(img_path=image) for image in images]
+    batch = pseudo_collate([pipeline(dict(sample, img_id=index)) for index, sample in enumerate(samples)])
+    with torch.no_grad():
+        return list(model.test_step(batch))
+
+
+def select(result: DetDataSample, score_thr: float, labels: Optional[Sequence[int]] = None) -> DetDataSample:
+    """Keeps the boxes of some classes with a score above a threshold; returns the result, changed in place.
+
+    Args:
+        result: with `pred_instances`.
+        score_thr: the threshold.
+        labels: the classes, all by default.
+    """
+    instances = result.pred_instances
+    keep = instances.scores > score_thr
+    if labels is not None:
+        keep = keep & torch.isin(instances.labels, instances.labels.new_tensor(list(labels)))
+    result.pred_instances = instances[keep]
+    return result
+
+
+def labels_of(names: Optional[Sequence[str]], classes: Sequence[str]) -> Optional[List[int]]:
+    """Returns the labels of classes, None for None.
+
+    Raises:
+        RuntimeError: if the detector does not know a class; the table of those it knows is printed.
+    """
+    if names is None:
+        return None
+    unknown = [name for name in names if name not in classes]
+    if unknown:
+        show_data_classes(classes)
+        raise RuntimeError(f'--class-name {" ".join(unknown)}: not a class of this detector; the table shows those it has')
+    return [list(classes).index(name) for name in names]
+
+
+def build_painter(model: nn.Module) -> Callable[[np.ndarray, DetDataSample], np.ndarray]:
+    """Gives the function that draws results.
+
+    Args:
+        model: from `load_detector`. A visualizer of its config that is not mmdet's for boxes draws, such as one for
+            keypoints; else `draw_instances` does.
+
+    Returns:
+        ((H, W, 3) uint8 RGB, result that `select` has thinned out) -> (H, W, 3) uint8 RGB.
+    """
+    cfg = dict(model.cfg.get('visualizer') or dict(type='mmdet.DetLocalVisualizer'), vis_backends=None)
+    meta = model.dataset_meta
+    if cfg['type'] in ('mmdet.DetLocalVisualizer', 'DetLocalVisualizer'):
+        return lambda image, result: draw_instances(image, result.pred_instances.cpu(), meta['classes'],
+                                                    meta.get('palette'))
+    cfg['name'] = f'{cfg.get("name", "visualizer")}_of_demo_{id(model)}'  # mmengine keeps one visualizer per name
+    visualizer = VISUALIZERS.build(cfg)
+    if hasattr(visualizer, 'set_dataset_meta'):
+        visualizer.set_dataset_meta(meta)
+    else:
+        visualizer.dataset_meta = meta
+
+    def paint(image: np.ndarray, result: DetDataSample) -> np.ndarray:
+        visualizer.add_datasample('result', image, data_sample=result, draw_gt=False, show=False)
+        return visualizer.get_image()
+
+    return paint
+
+
+def show(picture: np.ndarray, title: str) -> None:
+    """Shows an RGB picture in a window until a key is pressed."""
+    Visualizer().show(picture, win_name=title)
+
+
+def output_name(file: str, root: str, is_dir: bool) -> str:
+    """Names what is written for an image: its file name; within a folder, its path with '_' for '/'."""
+    return Path(file).relative_to(root).as_posix().replace('/', '_') if is_dir else Path(file).name
