@@ -1,0 +1,110 @@
+"""Figures that need no window, and text in them that any font can show."""
+import os
+import sys
+from pathlib import Path
+from typing import List, Sequence, Set, Tuple, Union
+
+import matplotlib
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, fontManager
+from matplotlib.ft2font import FT2Font
+
+from mmyolo.utils.files import replacing
+
+MAX_NAME = 32  # characters of a class name in a figure
+LAST_RESORT = 'Last Resort'  # a font that has a box for every character
+
+
+def window_available() -> bool:
+    """Whether a picture can be shown on this machine: there is a display, and matplotlib has a toolkit for it."""
+    if sys.platform.startswith('linux') and not (os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')):
+        return False
+    import matplotlib.pyplot as plt
+    backend = plt.get_backend().lower()
+    return backend not in ('agg', 'cairo', 'pdf', 'pgf', 'ps', 'svg', 'template') or 'inline' in backend
+
+
+def windows_wanted(wanted: bool) -> bool:
+    """Whether to show windows: if they are wanted and can be had; says so in one line if they cannot."""
+    if wanted and not window_available():
+        print('No window can be shown here: there is no display, or matplotlib has no toolkit for it', file=sys.stderr)
+        return False
+    return wanted
+
+
+def new_figure(width: float, height: float, show: bool = False) -> Figure:
+    """Makes a figure.
+
+    Args:
+        width: In inches.
+        height: In inches.
+        show: Whether `show_figures` will show it.
+    """
+    matplotlib.rcParams['text.parse_math'] = False  # a class may have a dollar in its name
+    if show:
+        import matplotlib.pyplot as plt
+        return plt.figure(figsize=(width, height), layout='constrained')
+    return Figure(figsize=(width, height), layout='constrained')
+
+
+def show_figures() -> None:
+    """Shows the figures made with `show=True` and waits until they are closed."""
+    import matplotlib.pyplot as plt
+    plt.show()
+
+
+def save_figure(figure: Figure, path: Union[str, Path], dpi: int = 150, trim: bool = False) -> None:
+    """Writes a figure; the suffix of the file tells the format.
+
+    Args:
+        figure: The figure.
+        path: The file.
+        dpi: Pixels per inch.
+        trim: Whether to leave out empty borders, so the size is no longer that of the figure.
+    """
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=dpi, bbox_inches='tight' if trim else None)
+
+
+def shown_names(names: Sequence[str]) -> List[str]:
+    """Makes names ready for figures and for boxes in pictures.
+
+    If the usual font lacks characters, for example Chinese ones, the first installed font that has all is used from
+    now on. Without one, the characters are written as their codes.
+
+    Args:
+        names: Of classes.
+
+    Returns:
+        The names as they are to be drawn, none longer than 32 characters.
+    """
+    matplotlib.rcParams['text.parse_math'] = False
+    names = [name if len(name) <= MAX_NAME else f'{name[:MAX_NAME - 1]}…' for name in names]
+    wanted = {character for name in names for character in name}
+    usual = _characters(findfont(FontProperties(family=['sans-serif'])))
+    if wanted <= usual:
+        return names
+    for name, path in _other_fonts():
+        try:
+            fits = wanted <= _characters(path)
+        except (OSError, RuntimeError):
+            continue
+        if fits:
+            matplotlib.rcParams['font.sans-serif'] = [name, *matplotlib.rcParams['font.sans-serif']]
+            return names
+    return [''.join(c if c in usual else _code(c) for c in name) for name in names]
+
+
+def _code(character: str) -> str:
+    return character.encode('ascii', 'backslashreplace').decode()
+
+
+def _characters(path: str) -> Set[str]:
+    return {chr(code) for code in FT2Font(path).get_charmap()}
+
+
+def _other_fonts() -> List[Tuple[str, str]]:
+    fonts = {font.fname: font for font in fontManager.ttflist if not font.name.startswith(LAST_RESORT)}
+    # upright and regular ones first
+    ordered = sorted(fonts.values(), key=lambda font: (font.style != 'normal', str(font.weight) not in ('400', 'normal')))
+    return [(font.name, font.fname) for font in ordered]
