@@ -1,6 +1,7 @@
 """EfficientRep and CSPBep, the backbones of YOLOv6 (2209.02976, section 2.1).
 
-Blocks are chosen by config and have their own norm and activation; `norm_cfg` and `act_cfg` reach the layers around them.
+Blocks are chosen by config and have their own norm and activation; `norm_cfg` and `act_cfg` reach the layers around
+them.
 """
 from typing import List, Optional, Sequence, Union
 

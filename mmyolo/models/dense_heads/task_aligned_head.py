@@ -1,8 +1,8 @@
 """What anchor-free heads with task-aligned assignment (TOOD, 2108.07755) share: YOLOv6, YOLOv8 and PPYOLOE.
 
-A family says with what its losses are divided and scaled; whether another assigner works in the first epochs and whether
-distances are learnt as distributions stands in its config. In training only the positive priors' distances are computed
-with gradients; the numbers are those of the plain definition.
+A family says by what its losses are divided and multiplied; whether another assigner works in the first epochs and
+whether distances are learnt as distributions stands in its config. In training only the positive priors' distances are
+computed with gradients; the numbers are those of the plain definition.
 """
 from abc import abstractmethod
 from itertools import accumulate

@@ -1,7 +1,7 @@
 """The anchor-free head of YOLOv6 (2209.02976): classes and distances to the four sides.
 
-As published, distributions of distances (v3, sizes m and l) are trained through the boxes alone, without a loss of their
-own.
+As published, distributions of distances (v3, sizes m and l) are trained through the boxes alone, without a loss of
+their own.
 """
 from typing import Optional, Sequence, Tuple
 

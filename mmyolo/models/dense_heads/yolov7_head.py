@@ -1,8 +1,8 @@
-"""The anchor-based heads of YOLOv7 (2207.02696): SimOTA among YOLOv5's matches; in P6 models auxiliary predictions, which
-are used in training only.
+"""The anchor-based heads of YOLOv7 (2207.02696): SimOTA among YOLOv5's matches; in P6 models also predictions that are
+used in training only.
 
-Unlike the public release, main and auxiliary predictions of P6 models start with biases of their own, instead of sharing
-one tensor, and may have any number of anchors; the ground truth is not overwritten.
+Unlike the public release, main and auxiliary predictions of P6 models start with biases of their own, instead of
+sharing one tensor, and may have any number of anchors; the ground truth is not overwritten.
 """
 import math
 from typing import List, Optional, Sequence, Tuple, Union

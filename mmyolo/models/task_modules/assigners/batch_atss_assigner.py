@@ -4,8 +4,8 @@ PPYOLOE.
 The result is that of the dense definition over (images, boxes, priors); overlaps are computed of candidates only.
 
 Kept as published, for equal numbers: a contested prior goes to the box that its anchor overlaps most even if that box
-had not chosen it. Different from public mmyolo: a level may have fewer priors than `topk`, `topk` may be 1, and the mask of
-positives is always boolean.
+had not chosen it. Different from public mmyolo: a level may have fewer priors than `topk`, `topk` may be 1, and the
+mask of positives is always boolean.
 """
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 

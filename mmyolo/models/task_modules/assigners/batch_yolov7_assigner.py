@@ -1,8 +1,8 @@
-"""Assignment of YOLOv7: YOLOv5's matches are candidates, of which SimOTA (YOLOX, 2107.08430, section 2.1) takes the best.
+"""Assignment of YOLOv7: YOLOv5's matches are candidates, of which SimOTA (YOLOX, 2107.08430) takes the best.
 
-All images and levels are computed at once, in blocks of images of bounded size, and the classification cost of a box and
-a candidate is taken from one sum per candidate. As published, a candidate that several boxes want goes to the cheapest
-box, whether that one wanted it or not.
+All images and levels are computed at once, in blocks of images of bounded size, and the classification cost of a box
+and a candidate is taken from one sum per candidate. As published, a candidate that several boxes want goes to the
+cheapest box, whether that one wanted it or not. Unlike the public release, scores of exactly 0 or 1 have a cost.
 """
 from typing import Dict, List, Sequence, Tuple
 
