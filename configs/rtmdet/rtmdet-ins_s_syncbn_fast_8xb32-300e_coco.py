@@ -1,0 +1,34 @@
+# Instance segmentation, for prediction and evaluation only: the head does not train.
+_base_ = './rtmdet_s_syncbn_fast_8xb32-300e_coco.py'
+
+widen_factor = 0.5
+
+model = dict(
+    bbox_head=dict(
+        type='RTMDetInsSepBNHead',
+        head_module=dict(type='RTMDetInsSepBNHeadModule', use_sigmoid_cls=True, widen_factor=widen_factor),
+        loss_mask=dict(type='mmdet.DiceLoss', loss_weight=2.0, eps=5e-6, reduction='mean')),
+    test_cfg=dict(
+        multi_label=True,
+        nms_pre=1000,
+        min_bbox_size=0,
+        score_thr=0.05,
+        nms=dict(type='nms', iou_threshold=0.6),
+        max_per_img=100,
+        mask_thr_binary=0.5))  # least probability of a mask's pixel
+
+_test_pipeline = [
+    dict(type='LoadImageFromFile', backend_args=_base_.backend_args),
+    dict(type='YOLOv5KeepRatioResize', scale=_base_.img_scale),
+    dict(type='LetterResize', scale=_base_.img_scale, allow_scale_up=False, pad_val=dict(img=114)),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True, _scope_='mmdet'),
+    dict(
+        type='mmdet.PackDetInputs',
+        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'pad_param'))
+]
+
+val_dataloader = dict(dataset=dict(pipeline=_test_pipeline))
+test_dataloader = val_dataloader
+
+val_evaluator = dict(metric=['bbox', 'segm'])
+test_evaluator = val_evaluator

@@ -1,0 +1,114 @@
+"""From low-resolution masks of kept boxes to binary masks of the original image; every instance head predicts through here.
+
+Only boxes that survived NMS get a mask. A photograph of 12 megapixels with 300 objects would take 14 GB as float, so masks
+are enlarged a few at a time and only their bits are kept.
+"""
+import math
+from typing import Callable, NamedTuple, Sequence, Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# Pixels of float masks that are held at once, 64 MB.
+_MAX_PIXELS = 1 << 24
+
+
+class Frame(NamedTuple):
+    """Where an original image lies in the input of the network, in whole pixels."""
+    top: int
+    bottom: int
+    """First row below it."""
+    left: int
+    right: int
+    """First column right of it."""
+    ori_shape: Tuple[int, int]
+    """Height and width of the original image."""
+
+    def crop(self, masks: Tensor) -> Tensor:
+        """(n, H, W) masks of the input -> those of the part with the image."""
+        return masks[:, self.top:self.bottom, self.left:self.right]
+
+
+def frame_of(meta: dict, input_shape: Tuple[int, int]) -> Frame:
+    """Finds the image in its padded input.
+
+    Args:
+        meta: `ori_shape` (height, width) and `scale_factor` (width, height); `pad_param` (top, bottom, left, right) if
+            the image was padded on any side. Halves, where both sides of a direction share an odd pixel, go to the
+            image.
+        input_shape: height and width of the input.
+
+    Returns:
+        The frame. Without `pad_param` the image lies at the top left, as big as `scale_factor` makes it.
+    """
+    height, width = input_shape
+    ori_height, ori_width = meta['ori_shape'][:2]
+    if meta.get('pad_param') is not None:
+        top, bottom, left, right = (int(side) for side in meta['pad_param'])
+        return Frame(top, height - bottom, left, width - right, (ori_height, ori_width))
+    scale_x, scale_y = meta['scale_factor']
+    bottom = min(height, max(1, round(ori_height * scale_y)))
+    right = min(width, max(1, round(ori_width * scale_x)))
+    return Frame(0, bottom, 0, right, (ori_height, ori_width))
+
+
+def enlarge(masks: Tensor, size: Sequence[int]) -> Tensor:
+    """(n, h, w) masks -> (n, *size), bilinear; such a size already is returned as it is."""
+    if tuple(masks.shape[-2:]) == tuple(size):
+        return masks
+    return F.interpolate(masks[None], size=tuple(size), mode='bilinear', align_corners=False)[0]
+
+
+def draw_masks(draw: Callable[[slice], Tensor], count: int, size: Tuple[int, int], pixels: int,
+               device: torch.device) -> Tensor:
+    """Draws masks a few at a time.
+
+    Args:
+        draw: (slice of the boxes) -> (n, *size) bool.
+        count: boxes.
+        size: height and width of the masks.
+        pixels: pixels of the largest float mask of a box on the way, `size` aside.
+        device: of the masks.
+
+    Returns:
+        (count, *size) bool.
+    """
+    masks = torch.zeros((count, *size), dtype=torch.bool, device=device)
+    step = max(1, _MAX_PIXELS // max(1, pixels, size[0] * size[1]))
+    for start in range(0, count, step):
+        part = slice(start, min(start + step, count))
+        masks[part] = draw(part)
+    return masks
+
+
+def logit_of(threshold: float) -> float:
+    """The logit of a threshold of probabilities: comparing logits spares a sigmoid per pixel."""
+    if not 0 < threshold < 1:
+        return -math.inf if threshold <= 0 else math.inf
+    return math.log(threshold / (1 - threshold))
+
+
+def gather_priors(maps: Sequence[Tensor], images: Tensor, priors: Tensor, num_base_priors: int = 1) -> Tensor:
+    """Takes the predictions of some priors out of maps.
+
+    Args:
+        maps: per level (B, A * C, H, W) or (B, A, C, H, W).
+        images: (n,) image of each prior.
+        priors: (n,) priors, counted over levels, rows, columns and base priors, see `prediction.Detections`.
+        num_base_priors: A.
+
+    Returns:
+        (n, C) predictions.
+    """
+    values, first = None, 0
+    for level in maps:
+        level = level.reshape(len(level), num_base_priors, -1, level.shape[-2:].numel())  # (B, A, C, H * W)
+        count = level.shape[-1] * num_base_priors
+        here = priors - first
+        is_here = (here >= 0) & (here < count)
+        here = here.clamp(0, count - 1)
+        found = level[images, here % num_base_priors, :, here // num_base_priors]
+        values = found if values is None else torch.where(is_here[:, None], found, values)
+        first += count
+    return values

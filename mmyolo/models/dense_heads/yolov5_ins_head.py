@@ -1,0 +1,384 @@
+"""The instance head of YOLOv5: every anchor also predicts how to mix a few prototype masks of the image into its own
+(YOLACT, arXiv 1904.02689, section 3).
+
+Unlike the public release, masks of `rescale=False` are binary, an image padded unequally on two sides is cropped where it
+lies, and masks are enlarged a few at a time, see `mask_prediction`.
+"""
+from dataclasses import replace
+from typing import List, Mapping, Optional, Sequence, Tuple
+
+import mmcv
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmcv.cnn import ConvModule
+from mmdet.structures.bbox import bbox_cxcywh_to_xyxy
+from mmengine.dist import get_world_size
+from mmengine.model import BaseModule
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+from mmyolo.registry import MODELS
+
+from ..task_modules.assigners.anchor_matching import AnchorMatches
+from ..utils import make_divisible
+from ..utils.defaults import ACT_CFG, NORM_CFG
+from .mask_prediction import Frame, draw_masks, enlarge, frame_of, gather_priors
+from .prediction import BatchDetections, Detections
+from .yolov5_head import YOLOv5Head, YOLOv5HeadModule, as_rows, parts_of_input
+
+
+class ProtoModule(BaseModule):
+    """Draws the prototypes, at twice the resolution of its input.
+
+    Args:
+        in_channels: channels of the finest level.
+        middle_channels: channels in between.
+        mask_channels: prototypes.
+        norm_cfg: norm after each convolution.
+        act_cfg: activation after each norm.
+    """
+
+    def __init__(self,
+                 *args,
+                 in_channels: int = 32,
+                 middle_channels: int = 256,
+                 mask_channels: int = 32,
+                 norm_cfg: dict = NORM_CFG,
+                 act_cfg: dict = ACT_CFG,
+                 **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        cfg = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
+        self.conv1 = ConvModule(in_channels, middle_channels, 3, padding=1, **cfg)
+        self.upsample = nn.Upsample(scale_factor=2, mode='nearest')
+        self.conv2 = ConvModule(middle_channels, middle_channels, 3, padding=1, **cfg)
+        self.conv3 = ConvModule(middle_channels, mask_channels, 1, **cfg)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_channels, H, W) -> (B, mask_channels, 2 * H, 2 * W)."""
+        return self.conv3(self.conv2(self.upsample(self.conv1(x))))
+
+
+@MODELS.register_module()
+class YOLOv5InsHeadModule(YOLOv5HeadModule):
+    """The layers of the YOLOv5 instance head.
+
+    Args:
+        num_classes: classes of the detector.
+        mask_channels: prototypes.
+        proto_channels: channels of the layers that draw them, before scaling.
+        widen_factor: width of the model.
+        norm_cfg, act_cfg: norms and activations of those layers.
+        *args, **kwargs: of `YOLOv5HeadModule`.
+    """
+
+    def __init__(self,
+                 *args,
+                 num_classes: int,
+                 mask_channels: int = 32,
+                 proto_channels: int = 256,
+                 widen_factor: float = 1.0,
+                 norm_cfg: dict = NORM_CFG,
+                 act_cfg: dict = ACT_CFG,
+                 **kwargs) -> None:
+        self.mask_channels = mask_channels
+        self.proto_channels = make_divisible(proto_channels, widen_factor)
+        self.norm_cfg = norm_cfg
+        self.act_cfg = act_cfg
+        super().__init__(num_classes, *args, widen_factor=widen_factor, **kwargs)
+
+    def _init_layers(self) -> None:
+        out_channels = self.num_base_priors * (5 + self.num_classes + self.mask_channels)
+        self.convs_pred = nn.ModuleList(nn.Conv2d(channels, out_channels, 1) for channels in self.in_channels)
+        self.proto_pred = ProtoModule(
+            in_channels=self.in_channels[0],
+            middle_channels=self.proto_channels,
+            mask_channels=self.mask_channels,
+            norm_cfg=self.norm_cfg,
+            act_cfg=self.act_cfg)
+
+    def forward(self, x: Sequence[Tensor]) -> Tuple:
+        """Predicts maps.
+
+        Args:
+            x: feature map of each level.
+
+        Returns:
+            Per level class logits (B, A * num_classes, H, W), boxes (B, A * 4, H, W), objectness logits (B, A, H, W)
+            and shares of the prototypes (B, A * mask_channels, H, W); the prototypes (B, mask_channels, 2 * H0, 2 * W0).
+        """
+        *maps, protos = self.forward_raw(x)
+        return (*([level.flatten(1, -3) for level in kind] for kind in maps), protos)
+
+    def forward_raw(self, x: Sequence[Tensor]) -> Tuple:
+        """As `forward`, with anchors in a dimension of their own, (B, A, C, H, W)."""
+        return (*super().forward_raw(x), self.proto_pred(x[0]))
+
+    def forward_single(self, x: Tensor, conv: nn.Module) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The maps of one level, as `forward_raw` returns them."""
+        pred = conv(x).unflatten(1, (self.num_base_priors, -1))
+        bbox, objectness, cls, coeff = pred.split((4, 1, self.num_classes, self.mask_channels), dim=2)
+        return cls, bbox, objectness, coeff
+
+
+@MODELS.register_module()
+class YOLOv5InsHead(YOLOv5Head):
+    """The YOLOv5 instance head. It trains on batches of `yolov5_collate` with `masks`.
+
+    Args:
+        mask_overlap: whether the true masks of an image are one map of numbers, 1 for its first box, with smaller objects
+            on top of larger ones; otherwise each has a map of its own. As in `Polygon2Mask`.
+        loss_mask: config of the loss of mask pixels, without reduction.
+        loss_mask_weight: weight of the masks.
+        *args, **kwargs: of `YOLOv5Head`.
+    """
+
+    def __init__(self,
+                 *args,
+                 mask_overlap: bool = True,
+                 loss_mask: dict = dict(type='mmdet.CrossEntropyLoss', use_sigmoid=True, reduction='none'),
+                 loss_mask_weight: float = 0.05,
+                 **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.mask_overlap = mask_overlap
+        self.loss_mask = MODELS.build(loss_mask)
+        self.loss_mask_weight = loss_mask_weight
+
+    def loss(self, x: Sequence[Tensor], batch_data_samples: dict) -> dict:
+        """Computes the losses of a batch.
+
+        Args:
+            x: feature map of each level.
+            batch_data_samples: `bboxes_labels`, (N, 6) rows of image index, label and box in input pixels, `masks`, see
+                `loss_by_feat`, and `img_metas`.
+
+        Returns:
+            Losses by name.
+
+        Raises:
+            NotImplementedError: if it is a list of data samples.
+        """
+        if not isinstance(batch_data_samples, dict):
+            raise NotImplementedError(
+                f'{type(self).__name__} trains on batches of yolov5_collate only: set '
+                'collate_fn=dict(type="yolov5_collate") and the preprocessor YOLOv5DetDataPreprocessor')
+        if 'masks' not in batch_data_samples:
+            raise KeyError(f'{type(self).__name__} needs masks to train on: load them (LoadAnnotations(with_mask=True)) '
+                           'and put Polygon2Mask before PackDetInputs')
+        return self.loss_by_feat(*self.forward_for_loss(x), batch_data_samples['bboxes_labels'],
+                                 batch_data_samples['masks'], batch_data_samples['img_metas'])
+
+    def loss_by_feat(self,
+                     cls_scores: Sequence[Tensor],
+                     bbox_preds: Sequence[Tensor],
+                     objectnesses: Sequence[Tensor],
+                     coeff_preds: Sequence[Tensor],
+                     proto_preds: Tensor,
+                     batch_gt_instances: Tensor,
+                     batch_gt_masks: Tensor,
+                     batch_img_metas: Sequence[dict],
+                     batch_gt_instances_ignore: Optional[Tensor] = None) -> dict:
+        """Computes the losses of a batch from maps.
+
+        Args:
+            cls_scores, bbox_preds, objectnesses, coeff_preds, proto_preds: what `forward` or `forward_raw` returns.
+            batch_gt_instances: (N, 6) rows of image index, label and box in input pixels.
+            batch_gt_masks: with `mask_overlap` (B, h, w) maps of numbers, 0 for background, else (N, h, w) of 0 and 1.
+            batch_img_metas: meta information of each image; of the first, `batch_input_shape` (height, width).
+            batch_gt_instances_ignore: not used.
+
+        Returns:
+            `loss_cls`, `loss_obj`, `loss_bbox` and `loss_mask`, (1,) each. The first three are scaled with the number of
+            images over all ranks; that of the masks is a sum over images and levels and scaled with the ranks.
+        """
+        cls_scores, bbox_preds, objectnesses, coeff_preds = map(self.split_anchors,
+                                                                (cls_scores, bbox_preds, objectnesses, coeff_preds))
+        rows = as_rows(batch_gt_instances).to(proto_preds.device, torch.float)
+        gt_bboxes = parts_of_input(rows, batch_img_metas)
+        matches = self.match(gt_bboxes, cls_scores, self.near_neighbor_thr)
+        losses = self.losses_of_matches(cls_scores, bbox_preds, objectnesses, rows, matches)
+        loss_mask = self._mask_loss(coeff_preds, proto_preds, rows, gt_bboxes, batch_gt_masks, matches)
+        losses['loss_mask'] = loss_mask.reshape(1) * self.loss_mask_weight * get_world_size()
+        return losses
+
+    def _mask_loss(self, coeff_preds: Sequence[Tensor], protos: Tensor, rows: Tensor, gt_bboxes: Tensor,
+                   gt_masks: Tensor, matches: AnchorMatches) -> Tensor:
+        """Per image and level the mean over its anchors of the loss within the box per area of the box; their sum.
+
+        Args:
+            coeff_preds: per level (B, A, mask_channels, H, W).
+            protos: (B, mask_channels, h, w).
+            rows: (N, 6) rows of image index, label and box.
+            gt_bboxes: (N, 4) their boxes as parts of the input, centre, width, height.
+            gt_masks: see `loss_by_feat`.
+            matches: which anchors answer for which rows.
+        """
+        batch_size, _, height, width = protos.shape
+        images = rows[matches.gt, 0].long()
+        coeffs = matches.gather(coeff_preds, images)  # (M, mask_channels)
+        if len(coeffs) == 0:
+            return protos.sum() * 0 + sum(level.sum() for level in coeff_preds) * 0
+        if gt_masks.shape[-2:] != protos.shape[-2:]:
+            gt_masks = F.interpolate(gt_masks[None].float(), (height, width), mode='nearest')[0]
+
+        group = images * len(coeff_preds) + matches.level
+        members = torch.bincount(group, minlength=batch_size * len(coeff_preds))[group]
+        boxes = gt_bboxes[matches.gt]
+        weight = 1 / (boxes[:, 2:].prod(1) * members * (height * width))  # (M,)
+        x1, y1, x2, y2 = (bbox_cxcywh_to_xyxy(boxes) * boxes.new_tensor([width, height] * 2)).unbind(1)
+        columns, lines = (torch.arange(size, device=boxes.device) for size in (width, height))
+        in_columns = (columns >= x1[:, None]) & (columns < x2[:, None])  # (M, w)
+        in_lines = (lines >= y1[:, None]) & (lines < y2[:, None])  # (M, h)
+
+        order = images.argsort(stable=True)
+        losses = []
+        for image, pairs in enumerate(order.split(torch.bincount(images, minlength=batch_size).tolist())):
+            if len(pairs) == 0:
+                continue
+            gts = matches.gt[pairs]
+            if self.mask_overlap:
+                number = (rows[:, 0] == image).cumsum(0)[gts]  # from 1, in the order of the image's boxes
+                target = gt_masks[image] == number[:, None, None]
+            else:
+                target = gt_masks[gts]
+            logits = (coeffs[pairs] @ protos[image].flatten(1)).view(-1, height, width)
+            inside = in_lines[pairs, :, None] & in_columns[pairs, None, :]
+            losses.append(
+                self.loss_mask(
+                    logits.float(),
+                    target.to(logits.device, torch.float),
+                    weight=inside * weight[pairs, None, None],
+                    reduction_override='sum'))
+        return torch.stack(losses).sum()
+
+    def predict_by_feat(self,
+                        cls_scores: Sequence[Tensor],
+                        bbox_preds: Sequence[Tensor],
+                        objectnesses: Optional[Sequence[Tensor]] = None,
+                        coeff_preds: Optional[Sequence[Tensor]] = None,
+                        proto_preds: Optional[Tensor] = None,
+                        batch_img_metas: Optional[Sequence[dict]] = None,
+                        cfg: Optional[Mapping] = None,
+                        rescale: bool = True,
+                        with_nms: bool = True) -> List[InstanceData]:
+        """Predicts the boxes and masks of a batch from maps.
+
+        Args:
+            cls_scores, bbox_preds, objectnesses, coeff_preds, proto_preds: what `forward` or `forward_raw` returns.
+            batch_img_metas: meta information of each image.
+            cfg: settings, by default `test_cfg`; besides those of `prediction.detect`, `mask_thr_binary` (0.5), the least
+                probability of a mask's pixel, and `fast_test` (False): probabilities instead of bits are enlarged to the
+                original image, on the device.
+            rescale: return boxes and masks in pixels of the original images, else of the input.
+            with_nms: False returns what would enter NMS.
+
+        Returns:
+            `bboxes` (n, 4) xyxy, `scores` (n,), `labels` (n,) and `masks` (n, height, width) bool of each image, best
+            first.
+        """
+        cfg = self.test_cfg if cfg is None else cfg
+        maps = (cls_scores, bbox_preds, objectnesses)
+        boxes = self._predict_in_input(maps, batch_img_metas, cfg, with_nms)
+        coeffs = gather_priors(coeff_preds, boxes.images, boxes.priors, self.num_base_priors)
+        if objectnesses is not None:
+            coeffs = coeffs * gather_priors(objectnesses, boxes.images, boxes.priors, self.num_base_priors).sigmoid()
+        final = self._to_original(boxes, maps, batch_img_metas) if rescale else boxes
+
+        results = []
+        input_shape = self._input_shape(maps)
+        parts = zip(final.split(), boxes.split(), coeffs.split(boxes.counts()), proto_preds, batch_img_metas)
+        for found, in_input, coeff, proto, meta in parts:
+            frame = frame_of(meta, input_shape) if rescale else None
+            masks = self._masks(in_input, coeff.float(), proto.float(), input_shape, frame, cfg)
+            results.append(
+                InstanceData(bboxes=found.bboxes, scores=found.scores, labels=found.labels, masks=masks))
+        return results
+
+    def predict_batch(self,
+                      maps: Sequence[Optional[Sequence[Tensor]]],
+                      batch_img_metas: Sequence[dict],
+                      cfg: Optional[Mapping] = None,
+                      rescale: bool = True,
+                      with_nms: bool = True) -> BatchDetections:
+        """Predicts the boxes of a batch without their masks, see `BaseYOLOHead.predict_batch`."""
+        boxes = self._predict_in_input(maps, batch_img_metas, self.test_cfg if cfg is None else cfg, with_nms)
+        return self._to_original(boxes, maps, batch_img_metas) if rescale else boxes
+
+    def _predict_in_input(self, maps: Sequence, batch_img_metas: Sequence[dict], cfg: Mapping,
+                          with_nms: bool) -> BatchDetections:
+        """The boxes in input pixels, where this head suppresses them, clamped to the input."""
+        metas = [dict(meta, ori_shape=self._input_shape(maps)) for meta in batch_img_metas]
+        return super().predict_batch(maps[:3], metas, cfg=cfg, rescale=False, with_nms=with_nms)
+
+    def _to_original(self, boxes: BatchDetections, maps: Sequence, batch_img_metas: Sequence[dict]) -> BatchDetections:
+        """Maps boxes from the input to the original images, by the sizes that both really have."""
+        height, width = self._input_shape(maps)
+        rows = []
+        for meta in batch_img_metas:
+            ori_height, ori_width = meta['ori_shape'][:2]
+            top, bottom, left, right = _padding(meta, height, width)
+            rows.append((left, top, (width - left - right) / ori_width, (height - top - bottom) / ori_height,
+                         ori_width, ori_height))
+        shift, scale, size = (
+            part.repeat(1, 2) for part in boxes.bboxes.new_tensor(rows).reshape(-1, 6)[boxes.images].split(2, dim=1))
+        bboxes = (boxes.bboxes - shift) / scale
+        return replace(boxes, bboxes=torch.minimum(bboxes.clamp(min=0), size))
+
+    def _input_shape(self, maps: Sequence) -> Tuple[int, int]:
+        stride = self.featmap_strides[0]
+        return maps[0][0].shape[-2] * stride, maps[0][0].shape[-1] * stride
+
+    @staticmethod
+    def _masks(boxes: Detections, coeffs: Tensor, protos: Tensor, input_shape: Tuple[int, int],
+               frame: Optional[Frame], cfg: Mapping) -> Tensor:
+        """The masks of one image.
+
+        Args:
+            boxes: n boxes in input pixels.
+            coeffs: (n, mask_channels) shares of the prototypes.
+            protos: (mask_channels, h, w).
+            input_shape: height and width of the input.
+            frame: where the image lies in the input, None for masks of the input.
+            cfg: see `predict_by_feat`.
+
+        Returns:
+            (n, height, width) bool.
+        """
+        height, width = input_shape
+        threshold = cfg.get('mask_thr_binary', 0.5)
+        columns, lines = (torch.arange(size, device=protos.device) for size in (width, height))
+
+        def draw(part: slice) -> Tensor:
+            masks = (coeffs[part] @ protos.flatten(1)).sigmoid().view(-1, *protos.shape[1:])
+            masks = enlarge(masks, input_shape)
+            x1, y1, x2, y2 = boxes.bboxes[part, :, None].unbind(1)
+            masks *= ((lines >= y1) & (lines < y2))[:, :, None]
+            masks *= ((columns >= x1) & (columns < x2))[:, None, :]
+            if frame is None:
+                return masks > threshold
+            masks = frame.crop(masks)
+            if cfg.get('fast_test', False):
+                return enlarge(masks, frame.ori_shape) > threshold
+            bits = (masks > threshold).permute(1, 2, 0).to('cpu', torch.uint8).numpy()
+            return torch.from_numpy(_resize_bits(bits, frame.ori_shape)).permute(2, 0, 1).to(protos.device)
+
+        size = input_shape if frame is None else frame.ori_shape
+        return draw_masks(draw, len(coeffs), size, height * width, protos.device)
+
+
+def _padding(meta: dict, height: int, width: int) -> Tuple[float, float, float, float]:
+    """Rows and columns of padding at the top, bottom, left and right of an image in its input."""
+    if meta.get('pad_param') is not None:
+        return tuple(float(side) for side in meta['pad_param'])
+    frame = frame_of(meta, (height, width))
+    return frame.top, height - frame.bottom, frame.left, width - frame.right
+
+
+def _resize_bits(bits: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
+    """(h, w, n) uint8 masks of 0 and 1 -> (*size, n) bool, by OpenCV, which takes up to 512 at once."""
+    height, width = size
+    parts = [
+        mmcv.imresize(bits[..., start:start + 512], (width, height)).reshape(height, width, -1)
+        for start in range(0, bits.shape[-1], 512)
+    ]
+    return np.concatenate(parts, axis=-1).astype(bool)
