@@ -7,9 +7,10 @@ from .transforms import *  # noqa: F401,F403
 from .transforms import __all__ as _transforms
 from .yolov5_coco import BatchShapePolicyDataset, YOLOv5CocoDataset
 from .yolov5_crowdhuman import YOLOv5CrowdHumanDataset
+from .yolov5_dota import YOLOv5DOTADataset
 from .yolov5_voc import YOLOv5VOCDataset
 
 __all__ = [
     'BatchShapePolicy', 'BatchShapePolicyDataset', 'PoseCocoDataset', 'YOLOv5CocoDataset', 'YOLOv5CrowdHumanDataset',
-    'YOLOv5VOCDataset', 'yolov5_collate', *_transforms
+    'YOLOv5DOTADataset', 'YOLOv5VOCDataset', 'yolov5_collate', *_transforms
 ]

@@ -1,4 +1,4 @@
-"""Drawing of predictions; boxes and masks are drawn by mmdet."""
-from .pose_visualizer import PoseLocalVisualizer
+"""Visualizers beside mmdet's."""
+from .rot_local_visualizer import RotLocalVisualizer
 
-__all__ = ['PoseLocalVisualizer']
+__all__ = ['RotLocalVisualizer']

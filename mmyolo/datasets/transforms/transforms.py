@@ -9,9 +9,10 @@ from .ppyoloe_crop import PPYOLOERandomCrop
 from .ppyoloe_distort import PPYOLOERandomDistort
 from .random_affine import RandomAffine, YOLOv5RandomAffine
 from .resize import LetterResize, Resize, YOLOv5KeepRatioResize
+from .rotated import RegularizeRotatedBox
 
 __all__ = [
     'Albu', 'FilterAnnotations', 'LetterResize', 'LoadAnnotations', 'PPYOLOERandomCrop', 'PPYOLOERandomDistort',
-    'RandomAffine', 'RandomFlip', 'RemoveDataElement', 'Resize', 'YOLOv5CopyPaste', 'YOLOv5HSVRandomAug',
-    'YOLOv5KeepRatioResize', 'YOLOv5RandomAffine'
+    'RandomAffine', 'RandomFlip', 'RegularizeRotatedBox', 'RemoveDataElement', 'Resize', 'YOLOv5CopyPaste',
+    'YOLOv5HSVRandomAug', 'YOLOv5KeepRatioResize', 'YOLOv5RandomAffine'
 ]

@@ -1,0 +1,8 @@
+"""Boxes that mmdet does not have: rotated ones and quadrilaterals. Importing registers them as 'rbox' and 'qbox'."""
+from .box_conversions import hbox2qbox, hbox2rbox, qbox2hbox, qbox2rbox, rbox2hbox, rbox2qbox
+from .quadri_boxes import QuadriBoxes
+from .rotated_boxes import RotatedBoxes
+
+__all__ = [
+    'QuadriBoxes', 'RotatedBoxes', 'hbox2qbox', 'hbox2rbox', 'qbox2hbox', 'qbox2rbox', 'rbox2hbox', 'rbox2qbox'
+]
