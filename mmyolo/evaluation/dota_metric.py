@@ -16,6 +16,7 @@ from rich.table import Table
 from mmyolo.ops.nms import nms_rotated
 from mmyolo.registry import METRICS, stand_in
 from mmyolo.structures import RotatedBoxes
+from mmyolo.utils.files import replacing
 
 from .rotated_map import ClassResult, ImageBoxes, evaluate
 
@@ -148,7 +149,7 @@ class DOTAMetric(BaseMetric):
             for box, score, label in zip(corners, result['scores'].tolist(), result['labels'].tolist()):
                 lines[label].append(f"{result['img_id']} {score:.6f} " + ' '.join(f'{value:.2f}' for value in box) + '\n')
         archive = folder / 'Task1.zip'
-        with zipfile.ZipFile(archive, 'w', zipfile.ZIP_DEFLATED) as target:
+        with replacing(archive) as temporary, zipfile.ZipFile(temporary, 'w', zipfile.ZIP_DEFLATED) as target:
             for name, content in zip(self.dataset_meta['classes'], lines):
                 path = folder / f'Task1_{name}.txt'
                 path.write_text(''.join(content), encoding='utf-8')

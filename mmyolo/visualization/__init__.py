@@ -1,4 +1,5 @@
-"""Visualizers beside mmdet's."""
+"""Drawing of predictions; boxes and masks are drawn by mmdet."""
+from .pose_visualizer import PoseLocalVisualizer
 from .rot_local_visualizer import RotLocalVisualizer
 
-__all__ = ['RotLocalVisualizer']
+__all__ = ['PoseLocalVisualizer', 'RotLocalVisualizer']

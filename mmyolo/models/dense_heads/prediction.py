@@ -1,5 +1,7 @@
 """From the raw maps of a dense YOLO head to boxes, for a whole batch at once; every head predicts through here.
 
+Boxes are horizontal, four numbers, or rotated, five; the second kind is never clamped.
+
 The definition, per image: sigmoid scores, times objectness where there is one; of each prior the classes, or the best
 class, above `score_thr`; the best `nms_pre` of those; boxes mapped to the original image; those with both sides above
 `min_bbox_size`; NMS; the best `max_per_img`; boxes clamped to the image.
@@ -18,6 +20,7 @@ from mmcv.ops import batched_nms as mmcv_batched_nms
 from torch import Tensor
 
 from mmyolo.ops.nms import batched_nms
+from mmyolo.structures.rotated_boxes import rescale_rotated
 
 # Rounding a logit or the threshold to half precision moves either by less than this, relative to its size. Scores
 # are compared with the threshold itself afterwards.
@@ -27,7 +30,7 @@ _LOGIT_SLACK = 0.01
 class Detections(NamedTuple):
     """Boxes of one image, best first."""
     bboxes: Tensor
-    """(n, 4) xyxy in pixels."""
+    """(n, 4) xyxy in pixels, or (n, 5) rotated boxes."""
     scores: Tensor
     """(n,) in (0, 1)."""
     labels: Tensor
@@ -92,7 +95,8 @@ def detect(cls_scores: Sequence[Tensor],
         objectnesses: per level (B, A, H, W) or (B, A, 1, H, W) logits, or None for a head without.
         mlvl_priors: per level (H * W * A, 2 or 4) points or anchors by row, column, anchor.
         strides: stride of each level.
-        decode: (priors (M, 2 or 4), predictions (1, M, D), strides (M,)) -> (1, M, 4) boxes, xyxy in input pixels.
+        decode: (priors (M, 2 or 4), predictions (1, M, D), strides (M,)) -> boxes in input pixels, (1, M, 4) xyxy or
+            (1, M, 5) rotated.
         batch_img_metas: per image `ori_shape` (height, width); to rescale also `scale_factor` (width, height) and, if
             the image was padded at its top or left, `pad_param` (top, bottom, left, right).
         cfg: `multi_label` (False: one box per prior), `score_thr` (-1), `nms_pre` (100000), `min_bbox_size` (-1), `nms`
@@ -115,11 +119,11 @@ def detect(cls_scores: Sequence[Tensor],
     if nms is None or min_bbox_size >= 0 or not _is_greedy(nms):
         boxes = _cap(_best_first(boxes), nms_pre)  # else NMS ranks them, and only as far as it must
     if min_bbox_size >= 0:
-        boxes = boxes[(boxes.bboxes[:, 2:] - boxes.bboxes[:, :2] > min_bbox_size).all(1)]
+        boxes = boxes[(_sides(boxes.bboxes) > min_bbox_size).all(1)]
     if with_nms:
         max_per_img = -1 if cfg.get('yolox_style', False) else cfg.get('max_per_img', -1)
         boxes = _cap(boxes, max_per_img) if nms is None else _suppress(boxes, nms, nms_pre, max_per_img)
-    return _clamp(boxes, batch_img_metas)
+    return boxes if _are_rotated(boxes.bboxes) else _clamp(boxes, batch_img_metas)
 
 
 class _Possible(NamedTuple):
@@ -203,9 +207,19 @@ def _cap(boxes: BatchDetections, limit: int) -> BatchDetections:
     return boxes[rank < limit]
 
 
+def _are_rotated(bboxes: Tensor) -> bool:
+    """Whether boxes have five numbers."""
+    return bboxes.shape[-1] == 5
+
+
+def _sides(bboxes: Tensor) -> Tensor:
+    """(n, 4 or 5) boxes -> (n, 2) widths and heights."""
+    return bboxes[:, 2:4] if _are_rotated(bboxes) else bboxes[:, 2:] - bboxes[:, :2]
+
+
 def _is_greedy(nms: Mapping) -> bool:
     """Whether a config of NMS asks for plain greedy suppression, which `mmyolo.ops` does for a whole batch."""
-    return nms.get('type', 'nms') == 'nms' and set(nms) <= {'type', 'iou_threshold', 'class_agnostic', 'split_thr'}
+    return nms.get('type', 'nms') in ('nms', 'nms_rotated') and set(nms) <= {'type', 'iou_threshold', 'class_agnostic', 'split_thr'}
 
 
 def _suppress(boxes: BatchDetections, nms: Mapping, nms_pre: int, max_per_img: int) -> BatchDetections:
@@ -234,7 +248,11 @@ def _suppress(boxes: BatchDetections, nms: Mapping, nms_pre: int, max_per_img: i
 
 def _rescale(boxes: BatchDetections, batch_img_metas: Sequence[dict]) -> BatchDetections:
     """Maps boxes from the padded and resized input to the original image."""
-    shift, scale = (part[boxes.images].repeat(1, 2) for part in input_frames(batch_img_metas, boxes.bboxes))
+    shift, scale = (part[boxes.images] for part in input_frames(batch_img_metas, boxes.bboxes))
+    if _are_rotated(boxes.bboxes):
+        moved = torch.cat((boxes.bboxes[:, :2] - shift, boxes.bboxes[:, 2:]), dim=1)
+        return replace(boxes, bboxes=rescale_rotated(moved, 1 / scale))
+    shift, scale = shift.repeat(1, 2), scale.repeat(1, 2)
     return replace(boxes, bboxes=(boxes.bboxes - shift) / scale)
 
 
