@@ -47,7 +47,7 @@ def evaluate(truth: dict,
     Args:
         truth: COCO dictionary of the ground truth, annotation ids from 1.
         detections: the same of the detections, with a `score` each.
-        kind: 'bbox' or 'keypoints'.
+        kind: 'bbox', 'segm' or 'keypoints'.
         max_dets: numbers of detections per image to evaluate at, ascending.
         iou_thrs: thresholds, by default 0.5 to 0.95.
         sigmas: (K,) tolerances of keypoints, by default those of COCO's persons.

@@ -1,4 +1,4 @@
-"""COCO's average precision of boxes: the definition of pycocotools, the speed of faster-coco-eval.
+"""COCO's average precision of boxes and masks: the definition of pycocotools, the speed of faster-coco-eval.
 
 A drop-in for mmdet.CocoMetric. On purpose it differs in this:
 - nothing goes through JSON files, and values are not rounded to three digits, so close checkpoints can be told apart;
@@ -14,6 +14,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 import numpy as np
 from mmdet.evaluation import CocoMetric
 from mmengine.logging import print_log
+from pycocotools import mask as mask_utils
 from rich.console import Console
 from rich.table import Table
 
@@ -43,7 +44,7 @@ _RECALLS = {
 
 @METRICS.register_module()
 class FastCocoMetric(CocoMetric):
-    """COCO metric for boxes; any other metric than 'bbox', and `format_only`, are left to mmdet.CocoMetric.
+    """COCO metric for boxes and masks; other metrics than 'bbox' and 'segm', and `format_only`, are left to mmdet.CocoMetric.
 
     Args:
         backend: 'faster_coco_eval' or 'pycocotools'.
@@ -69,23 +70,27 @@ class FastCocoMetric(CocoMetric):
             results: A pair (ground truth, prediction) per image, as `process` collects them.
 
         Returns:
-            `bbox_mAP`, `bbox_mAP_50`, ... between 0 and 1, or -1 where the set has no ground truth.
+            `bbox_mAP`, `bbox_mAP_50`, ... between 0 and 1, or -1 where the set has no ground truth; with metric 'segm' also
+            `segm_mAP`, ...; with `classwise` and both, `<class>_precision` is that of the last one.
         """
-        if self.metrics != ['bbox'] or self.format_only:
+        if not set(self.metrics) <= {'bbox', 'segm'} or self.format_only:
             return super().compute_metrics(results)
         dataset, cat_ids = self._ground_truth([truth for truth, _ in results])
         if not any(not annotation['iscrowd'] for annotation in dataset['annotations']):
             print_log('The validation set has no annotated object of the classes '
                       f'{tuple(self.dataset_meta["classes"])}: every mAP is reported as -1. Check its annotations, or '
                       'validate on other images.', 'current', logging.WARNING)
-        detections = self._detections([prediction for _, prediction in results], cat_ids)
-        if not detections:
+        predictions = [prediction for _, prediction in results]
+        if not any(len(prediction['scores']) for prediction in predictions):
             print_log('Nothing was detected in the whole validation set: mAP is 0. This is common in the first epochs.',
                       'current', logging.WARNING)
-        precision, recall = self._evaluate(dataset, detections)
-        metrics = {f'bbox_{name}': self._value(name, precision, recall) for name in self.metric_items or _PRECISIONS}
-        if self.classwise:
-            metrics.update(self._classwise(dataset, precision))
+        metrics = {}
+        for kind in self.metrics:
+            precision, recall = self._evaluate(dataset, self._detections(predictions, cat_ids, kind), kind)
+            for name in self.metric_items or _PRECISIONS:
+                metrics[f'{kind}_{name}'] = self._value(name, precision, recall)
+            if self.classwise:
+                metrics.update(self._classwise(dataset, precision))
         return metrics
 
     def _ground_truth(self, truths: Sequence[dict]) -> Tuple[dict, List[Optional[int]]]:
@@ -112,7 +117,8 @@ class FastCocoMetric(CocoMetric):
                 category_id=annotation['category_id'],
                 bbox=annotation['bbox'],
                 area=annotation.get('area', annotation['bbox'][2] * annotation['bbox'][3]),
-                iscrowd=annotation.get('iscrowd', 0)) for annotation in source.get('annotations', ())
+                iscrowd=annotation.get('iscrowd', 0),
+                segmentation=annotation.get('segmentation', [])) for annotation in source.get('annotations', ())
             if annotation['category_id'] in wanted
         ]
         categories = [dict(id=cat_id, name=name) for name, cat_id in zip(classes, cat_ids) if cat_id is not None]
@@ -129,6 +135,7 @@ class FastCocoMetric(CocoMetric):
                         image_id=truth['img_id'],
                         category_id=int(instance['bbox_label']),
                         bbox=[x1, y1, x2 - x1, y2 - y1],
+                        segmentation=instance.get('mask', []),
                         iscrowd=instance.get('ignore_flag', 0)))
         images = [dict(id=truth['img_id'], width=truth['width'], height=truth['height']) for truth in truths]
         categories = [dict(id=label, name=name) for label, name in enumerate(self.dataset_meta['classes'])]
@@ -140,25 +147,41 @@ class FastCocoMetric(CocoMetric):
         return dict(images=list(images), categories=list(categories), annotations=numbered)
 
     @staticmethod
-    def _detections(predictions: Sequence[dict], cat_ids: Sequence[Optional[int]]) -> List[dict]:
-        """Turns boxes (N, 4) xyxy of each image into COCO's records; classes that the file lacks cannot be evaluated."""
+    def _detections(predictions: Sequence[dict], cat_ids: Sequence[Optional[int]], kind: str = 'bbox') -> List[dict]:
+        """Turns predictions into COCO's records; those of classes that the file lacks cannot be evaluated.
+
+        Args:
+            predictions: `img_id`, `bboxes` (N, 4) xyxy, `scores` (N,), `labels` (N,) of each image, and for 'segm' `masks`,
+                N run-length encoded masks.
+            cat_ids: category id of each label.
+            kind: 'bbox' or 'segm'.
+        """
         detections = []
         for prediction in predictions:
             boxes = prediction['bboxes'].astype(np.float64)
             boxes[:, 2:] -= boxes[:, :2]
-            for box, score, label in zip(boxes.tolist(), prediction['scores'].tolist(), prediction['labels'].tolist()):
+            if kind == 'bbox':
+                extras = [dict(area=width * height) for width, height in boxes[:, 2:].tolist()]
+            elif 'masks' in prediction:
+                areas = mask_utils.area(prediction['masks']) if len(boxes) else ()
+                extras = [dict(segmentation=mask, area=float(area)) for mask, area in zip(prediction['masks'], areas)]
+            else:
+                raise ValueError("FastCocoMetric(metric='segm') needs masks and the detector predicts none: "
+                                 "set metric='bbox'")
+            rows = zip(boxes.tolist(), prediction['scores'].tolist(), prediction['labels'].tolist(), extras)
+            for box, score, label, extra in rows:
                 if cat_ids[label] is not None:
                     detections.append(
                         dict(
                             image_id=prediction['img_id'],
                             category_id=cat_ids[label],
                             bbox=box,
-                            area=box[2] * box[3],
                             score=score,
-                            iscrowd=0))
+                            iscrowd=0,
+                            **extra))
         return detections
 
-    def _evaluate(self, dataset: dict, detections: Sequence[dict]) -> Tuple[np.ndarray, np.ndarray]:
+    def _evaluate(self, dataset: dict, detections: Sequence[dict], kind: str = 'bbox') -> Tuple[np.ndarray, np.ndarray]:
         """Matches detections with the ground truth.
 
         Returns:
@@ -168,7 +191,7 @@ class FastCocoMetric(CocoMetric):
         return evaluate(
             dataset,
             self._coco(dataset['images'], dataset['categories'], detections),
-            'bbox',
+            kind,
             max_dets=sorted(self.proposal_nums),
             iou_thrs=self.iou_thrs,
             backend=self.backend)

@@ -1,0 +1,102 @@
+"""Average precision of masks against pycocotools, and against values known by hand."""
+import copy
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from mmyolo.evaluation import FastCocoMetric
+
+HEIGHT, WIDTH = 60, 80
+RECTANGLES = [(5, 8, 40, 50), (10, 2, 30, 60), (44, 30, 79, 55)]  # x1, y1, x2, y2
+
+
+def bits(x1, y1, x2, y2):
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    mask[y1:y2, x1:x2] = True
+    return mask
+
+
+@pytest.fixture
+def ann_file(tmp_path):
+    annotations = []
+    for index, (x1, y1, x2, y2) in enumerate(RECTANGLES):
+        annotations.append(
+            dict(
+                id=index,
+                image_id=index % 2,
+                category_id=3 + index % 2,
+                bbox=[x1, y1, x2 - x1, y2 - y1],
+                area=(x2 - x1) * (y2 - y1),
+                iscrowd=0,
+                segmentation=[[x1, y1, x2, y1, x2, y2, x1, y2]]))
+    images = [dict(id=index, width=WIDTH, height=HEIGHT, file_name=f'{index}.jpg') for index in range(2)]
+    categories = [dict(id=3, name='cat'), dict(id=4, name='dog')]
+    path = tmp_path / 'instances.json'
+    path.write_text(json.dumps(dict(images=images, categories=categories, annotations=annotations)))
+    return str(path)
+
+
+def evaluate(ann_file, masks, metric=('bbox', 'segm'), **kwargs):
+    """Metrics of the true boxes with the given masks, one per rectangle."""
+    evaluator = FastCocoMetric(ann_file=ann_file, metric=list(metric), **kwargs)
+    evaluator.dataset_meta = dict(classes=('cat', 'dog'))
+    samples = []
+    for image in range(2):
+        chosen = range(image, len(RECTANGLES), 2)
+        found = dict(
+            bboxes=torch.tensor([RECTANGLES[index] for index in chosen], dtype=torch.float),
+            scores=torch.tensor([.9 - .1 * index for index in chosen]),
+            labels=torch.tensor([index % 2 for index in chosen]))
+        if masks is not None:
+            found['masks'] = torch.from_numpy(np.stack([masks[index] for index in chosen]))
+        samples.append(dict(img_id=image, ori_shape=(HEIGHT, WIDTH), pred_instances=found))
+    evaluator.process({}, copy.deepcopy(samples))
+    return evaluator.evaluate(size=2)
+
+
+@pytest.mark.parametrize('backend', ['faster_coco_eval', 'pycocotools'])
+def test_perfect_masks_have_precision_1(ann_file, backend):
+    metrics = evaluate(ann_file, [bits(*box) for box in RECTANGLES], backend=backend)
+    assert metrics['coco/bbox_mAP'] == pytest.approx(1, abs=1e-9)
+    assert metrics['coco/segm_mAP'] == pytest.approx(1, abs=1e-9)
+    assert metrics['coco/segm_mAP_75'] == pytest.approx(1, abs=1e-9)
+
+
+def test_masks_count_and_not_boxes(ann_file):
+    # An overlap of 0.6 passes the thresholds 0.5, 0.55 and, barely or not, 0.6: take 0.62.
+    halves = []
+    for x1, y1, x2, y2 in RECTANGLES:
+        mask = bits(x1, y1, x2, y2)
+        mask.ravel()[np.flatnonzero(mask.ravel())[round(.62 * mask.sum()):]] = False
+        halves.append(mask)
+    metrics = evaluate(ann_file, halves)
+    assert metrics['coco/bbox_mAP'] == pytest.approx(1, abs=1e-9)
+    assert metrics['coco/segm_mAP'] == pytest.approx(.3, abs=1e-9)
+    assert metrics['coco/segm_mAP_50'] == pytest.approx(1, abs=1e-9)
+    assert metrics['coco/segm_mAP_75'] == 0
+
+
+def test_segm_alone(ann_file):
+    metrics = evaluate(ann_file, [bits(*box) for box in RECTANGLES], metric=['segm'])
+    assert not any('bbox' in name for name in metrics)
+    assert metrics['coco/segm_mAP'] == pytest.approx(1, abs=1e-9)
+
+
+def test_without_masks_says_so(ann_file):
+    with pytest.raises(ValueError, match="set metric='bbox'"):
+        evaluate(ann_file, None)
+
+
+def test_nothing_detected_is_0(ann_file):
+    evaluator = FastCocoMetric(ann_file=ann_file, metric=['bbox', 'segm'])
+    evaluator.dataset_meta = dict(classes=('cat', 'dog'))
+    empty = dict(
+        bboxes=torch.zeros(0, 4),
+        scores=torch.zeros(0),
+        labels=torch.zeros(0, dtype=torch.long),
+        masks=torch.zeros(0, HEIGHT, WIDTH, dtype=torch.bool))
+    evaluator.process({}, [dict(img_id=image, ori_shape=(HEIGHT, WIDTH), pred_instances=empty) for image in range(2)])
+    metrics = evaluator.evaluate(size=2)
+    assert metrics['coco/bbox_mAP'] == metrics['coco/segm_mAP'] == 0
