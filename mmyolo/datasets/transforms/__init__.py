@@ -8,14 +8,16 @@ from .formatting import PackDetInputs
 from .loading import LoadImageFromFile
 from .mix_img_transforms import BaseMixImageTransform, Mosaic, Mosaic9, YOLOv5MixUp, YOLOXMixUp
 from .transforms import (Albu, FilterAnnotations, LetterResize, LoadAnnotations, PPYOLOERandomCrop,
-                         PPYOLOERandomDistort, RandomAffine, RandomFlip, RegularizeRotatedBox, RemoveDataElement, Resize,
-                         YOLOv5CopyPaste, YOLOv5HSVRandomAug, YOLOv5KeepRatioResize, YOLOv5RandomAffine)
+                         PPYOLOERandomDistort, Polygon2Mask, RandomAffine, RandomFlip, RegularizeRotatedBox,
+                         RemoveDataElement, Resize, YOLOv5CopyPaste, YOLOv5HSVRandomAug, YOLOv5KeepRatioResize,
+                         YOLOv5RandomAffine)
 
 TRANSFORMS.register_module(module=Compose, force=True)
 
 __all__ = [
     'Albu', 'BaseMixImageTransform', 'Compose', 'FilterAnnotations', 'LetterResize', 'LoadAnnotations',
     'LoadCachedImage', 'LoadImageFromFile', 'Mosaic', 'Mosaic9', 'PPYOLOERandomCrop', 'PPYOLOERandomDistort',
-    'PackDetInputs', 'RandomAffine', 'RandomFlip', 'RegularizeRotatedBox', 'RemoveDataElement', 'Resize', 'YOLOXMixUp',
-    'YOLOv5CopyPaste', 'YOLOv5HSVRandomAug', 'YOLOv5KeepRatioResize', 'YOLOv5MixUp', 'YOLOv5RandomAffine'
+    'PackDetInputs', 'Polygon2Mask', 'RandomAffine', 'RandomFlip', 'RegularizeRotatedBox', 'RemoveDataElement',
+    'Resize', 'YOLOXMixUp', 'YOLOv5CopyPaste', 'YOLOv5HSVRandomAug', 'YOLOv5KeepRatioResize', 'YOLOv5MixUp',
+    'YOLOv5RandomAffine'
 ]

@@ -5,6 +5,7 @@ from .filtering import FilterAnnotations, RemoveDataElement
 from .flip import RandomFlip
 from .hsv import YOLOv5HSVRandomAug
 from .loading import LoadAnnotations
+from .polygon2mask import Polygon2Mask
 from .ppyoloe_crop import PPYOLOERandomCrop
 from .ppyoloe_distort import PPYOLOERandomDistort
 from .random_affine import RandomAffine, YOLOv5RandomAffine
@@ -13,6 +14,6 @@ from .rotated import RegularizeRotatedBox
 
 __all__ = [
     'Albu', 'FilterAnnotations', 'LetterResize', 'LoadAnnotations', 'PPYOLOERandomCrop', 'PPYOLOERandomDistort',
-    'RandomAffine', 'RandomFlip', 'RegularizeRotatedBox', 'RemoveDataElement', 'Resize', 'YOLOv5CopyPaste',
-    'YOLOv5HSVRandomAug', 'YOLOv5KeepRatioResize', 'YOLOv5RandomAffine'
+    'Polygon2Mask', 'RandomAffine', 'RandomFlip', 'RegularizeRotatedBox', 'RemoveDataElement', 'Resize',
+    'YOLOv5CopyPaste', 'YOLOv5HSVRandomAug', 'YOLOv5KeepRatioResize', 'YOLOv5RandomAffine'
 ]

@@ -1,0 +1,58 @@
+# Distils size x into size l over the outputs of the neck, with the package mmrazor, which must be installed.
+_base_ = '../rtmdet_l_syncbn_fast_8xb32-300e_coco.py'
+
+teacher_ckpt = 'https://download.openmmlab.com/mmyolo/v0/rtmdet/rtmdet_x_syncbn_fast_8xb32-300e_coco/rtmdet_x_syncbn_fast_8xb32-300e_coco_20221231_100345-b85cd476.pth'  # noqa: E501
+student_channels = 256  # of the neck's outputs
+teacher_channels = 320
+
+norm_cfg = dict(type='BN', affine=False, track_running_stats=False)  # compares shapes of maps, not their ranges
+
+_levels = ('fpn0', 'fpn1', 'fpn2')
+_recorders = {
+    _level: dict(type='ModuleOutputs', source=f'neck.out_layers.{_index}.conv')
+    for _index, _level in enumerate(_levels)
+}
+_to_teacher = dict(
+    type='ConvModuleConnector',
+    in_channel=student_channels,
+    out_channel=teacher_channels,
+    bias=False,
+    norm_cfg=norm_cfg,
+    act_cfg=None)
+_normalise = dict(type='NormConnector', in_channels=teacher_channels, norm_cfg=norm_cfg)
+
+model = dict(
+    _delete_=True,
+    _scope_='mmrazor',
+    type='FpnTeacherDistill',
+    architecture=dict(cfg_path='mmyolo::rtmdet/rtmdet_l_syncbn_fast_8xb32-300e_coco.py'),
+    teacher=dict(cfg_path='mmyolo::rtmdet/rtmdet_x_syncbn_fast_8xb32-300e_coco.py'),
+    teacher_ckpt=teacher_ckpt,
+    distiller=dict(
+        type='ConfigurableDistiller',
+        student_recorders=_recorders,
+        teacher_recorders=_recorders,
+        connectors=dict(
+            fpn0_s=_to_teacher,
+            fpn0_t=_normalise,
+            fpn1_s=_to_teacher,
+            fpn1_t=_normalise,
+            fpn2_s=_to_teacher,
+            fpn2_t=_normalise),
+        distill_losses={
+            f'loss_{_level}': dict(type='ChannelWiseDivergence', loss_weight=1)
+            for _level in _levels
+        },
+        loss_forward_mappings={
+            f'loss_{_level}': dict(
+                preds_S=dict(from_student=True, recorder=_level, connector=f'{_level}_s'),
+                preds_T=dict(from_student=False, recorder=_level, connector=f'{_level}_t'))
+            for _level in _levels
+        }))
+
+find_unused_parameters = True
+
+custom_hooks = [
+    *_base_.custom_hooks,
+    dict(type='mmrazor.StopDistillHook', stop_epoch=_base_.max_epochs - _base_.num_epochs_stage2)
+]

@@ -1,0 +1,57 @@
+# Fine-tunes on one class and 100 images, with the backbone frozen.
+_base_ = './rtmdet_tiny_syncbn_fast_8xb32-300e_coco.py'
+
+data_root = './data/cat/'
+train_ann_file = 'annotations/trainval.json'
+train_data_prefix = 'images/'
+val_ann_file = 'annotations/test.json'
+val_data_prefix = 'images/'
+class_name = ('cat', )
+num_classes = len(class_name)
+metainfo = dict(classes=class_name, palette=[(20, 220, 60)])
+max_epochs = 40
+num_epochs_stage2 = 5
+train_batch_size_per_gpu = 12
+train_num_workers = 4
+val_batch_size_per_gpu = 1
+val_num_workers = 2
+
+load_from = 'https://download.openmmlab.com/mmyolo/v0/rtmdet/rtmdet_tiny_syncbn_fast_8xb32-300e_coco/rtmdet_tiny_syncbn_fast_8xb32-300e_coco_20230102_140117-dbb1dc83.pth'  # noqa: E501
+
+model = dict(
+    backbone=dict(frozen_stages=4),
+    bbox_head=dict(head_module=dict(num_classes=num_classes)),
+    train_cfg=dict(assigner=dict(num_classes=num_classes)))
+
+train_dataloader = dict(
+    batch_size=train_batch_size_per_gpu,
+    num_workers=train_num_workers,
+    dataset=dict(
+        data_root=data_root, metainfo=metainfo, ann_file=train_ann_file, data_prefix=dict(img=train_data_prefix)))
+val_dataloader = dict(
+    batch_size=val_batch_size_per_gpu,
+    num_workers=val_num_workers,
+    dataset=dict(
+        data_root=data_root, metainfo=metainfo, ann_file=val_ann_file, data_prefix=dict(img=val_data_prefix)))
+test_dataloader = val_dataloader
+
+val_evaluator = dict(ann_file=data_root + val_ann_file)
+test_evaluator = val_evaluator
+
+param_scheduler = [
+    dict(type='LinearLR', start_factor=_base_.lr_start_factor, by_epoch=False, begin=0, end=30),
+    dict(
+        type='CosineAnnealingLR',
+        eta_min=_base_.base_lr * 0.05,
+        begin=max_epochs // 2,
+        end=max_epochs,
+        T_max=max_epochs // 2,
+        by_epoch=True,
+        convert_to_iter_based=True)
+]
+
+_base_.custom_hooks[1].switch_epoch = max_epochs - num_epochs_stage2
+
+default_hooks = dict(
+    checkpoint=dict(interval=10, max_keep_ckpts=2, save_best='auto'), logger=dict(type='LoggerHook', interval=5))
+train_cfg = dict(max_epochs=max_epochs, val_interval=10)

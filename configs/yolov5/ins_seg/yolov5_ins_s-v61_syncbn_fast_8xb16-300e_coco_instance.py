@@ -1,0 +1,60 @@
+# YOLOv5 with instance masks, size s, on COCO: the root of this folder. Every anchor mixes prototype masks into its own.
+_base_ = '../yolov5_s-v61_syncbn_fast_8xb16-300e_coco.py'
+
+mask_overlap = True  # one map of numbers per image, smaller objects on top, instead of a map per object
+downsample_ratio = 4  # masks are learnt at a quarter of the image's size, that of the prototypes
+mask_channels = 32  # prototypes per image
+proto_channels = 256  # of the layers that draw them, before widen_factor
+loss_mask_weight = 0.05
+min_area_ratio = 0.01  # boxes are drawn anew around outlines, so smaller remainders of an object are worth keeping
+max_aspect_ratio = 100  # boxes cut to a longer shape than this are dropped
+
+model = dict(
+    bbox_head=dict(
+        type='YOLOv5InsHead',
+        head_module=dict(
+            type='YOLOv5InsHeadModule', mask_channels=mask_channels, proto_channels=proto_channels),
+        mask_overlap=mask_overlap,
+        loss_mask=dict(type='mmdet.CrossEntropyLoss', use_sigmoid=True, reduction='none'),
+        loss_mask_weight=loss_mask_weight),
+    test_cfg=dict(
+        nms=dict(type='nms', iou_threshold=0.6),
+        min_bbox_size=0,
+        mask_thr_binary=0.5,  # least probability of a mask's pixel
+        fast_test=True))  # enlarge probabilities on the device; False enlarges bits on the CPU
+
+pre_transform = [
+    _base_.pre_transform[0],
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True, mask2bbox=True)
+]
+mosaic = dict(_base_.mosaic, pre_transform=pre_transform)
+random_affine = dict(
+    _base_.random_affine, min_area_ratio=min_area_ratio, max_aspect_ratio=max_aspect_ratio, use_mask_refine=True)
+last_transform = [
+    *_base_.last_transform[:-1],
+    dict(type='Polygon2Mask', downsample_ratio=downsample_ratio, mask_overlap=mask_overlap),
+    _base_.last_transform[-1]
+]
+
+train_pipeline = [*pre_transform, mosaic, random_affine, *last_transform]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+
+test_pipeline = [
+    dict(type='LoadImageFromFile', backend_args=_base_.backend_args),
+    dict(type='YOLOv5KeepRatioResize', scale=_base_.img_scale),
+    dict(
+        type='LetterResize',
+        scale=_base_.img_scale,
+        allow_scale_up=False,
+        half_pad_param=True,  # both sides get the same padding, as masks are cropped
+        pad_val=dict(img=114)),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True, _scope_='mmdet'),
+    dict(
+        type='PackDetInputs',
+        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'pad_param'))
+]
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
+
+val_evaluator = dict(metric=['bbox', 'segm'])
+test_evaluator = val_evaluator
