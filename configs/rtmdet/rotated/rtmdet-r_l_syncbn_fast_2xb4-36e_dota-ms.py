@@ -1,0 +1,7 @@
+# On patches of the images in three scales.
+_base_ = './rtmdet-r_l_syncbn_fast_2xb4-36e_dota.py'
+data_root = 'data/split_ms_dota/'
+
+train_dataloader = dict(dataset=dict(data_root=data_root))
+val_dataloader = dict(dataset=dict(data_root=data_root))
+test_dataloader = val_dataloader

@@ -1,0 +1,89 @@
+# Long training on mosaics and blended images, as of horizontal boxes.
+_base_ = './rtmdet-r_l_syncbn_fast_2xb4-36e_dota.py'
+
+max_epochs = 100
+num_epochs_stage2 = 10  # the last epochs see whole images instead of mosaics
+img_scale = _base_.img_scale
+random_resize_ratio_range = (0.1, 2.0)  # training images are scaled by a factor from this range
+mosaic_max_cached_images = 40  # mosaics take three of the last so many images, which spares loading them again
+mixup_max_cached_images = 20
+
+_load_rotated = [
+    dict(type='LoadImageFromFile', backend_args=_base_.backend_args),
+    dict(type='LoadAnnotations', with_bbox=True, box_type='qbox'),
+    dict(type='mmrotate.ConvertBoxType', box_type_mapping=dict(gt_bboxes='rbox'))
+]
+
+_augment = [
+    dict(
+        type='mmrotate.RandomRotate',
+        prob=0.5,
+        angle_range=180,
+        rotate_type='mmrotate.Rotate',
+        rect_obj_labels=[9, 11]),
+    dict(type='mmdet.RandomCrop', crop_size=img_scale),
+    dict(type='mmdet.YOLOXHSVRandomAug'),
+    dict(type='mmdet.RandomFlip', prob=0.75, direction=['horizontal', 'vertical', 'diagonal']),
+    dict(type='mmdet.Pad', size=img_scale, pad_val=dict(img=(114, 114, 114)))
+]
+
+train_pipeline = [
+    *_load_rotated,
+    dict(
+        type='Mosaic',
+        img_scale=img_scale,
+        use_cached=True,
+        max_cached_images=mosaic_max_cached_images,
+        pad_val=114.0),
+    dict(
+        type='mmdet.RandomResize',
+        scale=(img_scale[0] * 2, img_scale[1] * 2),  # that of the mosaic
+        ratio_range=random_resize_ratio_range,
+        resize_type='mmdet.Resize',
+        keep_ratio=True),
+    *_augment,
+    dict(type='YOLOv5MixUp', use_cached=True, max_cached_images=mixup_max_cached_images),
+    dict(type='mmdet.PackDetInputs')
+]
+
+train_pipeline_stage2 = [
+    *_load_rotated,
+    dict(
+        type='mmdet.RandomResize',
+        scale=img_scale,
+        ratio_range=random_resize_ratio_range,
+        resize_type='mmdet.Resize',
+        keep_ratio=True),
+    *_augment,
+    dict(type='mmdet.PackDetInputs')
+]
+
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+
+param_scheduler = [
+    dict(type='LinearLR', start_factor=_base_.lr_start_factor, by_epoch=False, begin=0, end=1000),
+    dict(
+        type='CosineAnnealingLR',
+        eta_min=_base_.base_lr * 0.05,
+        begin=max_epochs // 2,
+        end=max_epochs,
+        T_max=max_epochs // 2,
+        by_epoch=True,
+        convert_to_iter_based=True)
+]
+
+custom_hooks = [
+    dict(
+        type='EMAHook',
+        ema_type='ExpMomentumEMA',
+        momentum=0.0002,
+        update_buffers=True,
+        strict_load=False,
+        priority=49),
+    dict(
+        type='mmdet.PipelineSwitchHook',
+        switch_epoch=max_epochs - num_epochs_stage2,
+        switch_pipeline=train_pipeline_stage2)
+]
+
+train_cfg = dict(max_epochs=max_epochs, dynamic_intervals=[(max_epochs - num_epochs_stage2, 1)])
