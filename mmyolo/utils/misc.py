@@ -14,6 +14,8 @@ from mmengine.config import Config
 from rich.console import Console
 from rich.table import Table
 
+from .deploy import switch_to_deploy  # noqa: F401  public code imports it from here
+
 IMG_EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp')
 
 NAMES_PER_COLUMN = 25
