@@ -8,6 +8,7 @@ from typing import Callable, List, Optional, Sequence, Tuple
 import numpy as np
 import torch
 from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
 from scipy.cluster.vq import kmeans
 from scipy.optimize import differential_evolution
 from torch import Tensor
@@ -89,18 +90,22 @@ def k_means(sizes: Tensor, num_anchors: int, iterations: int, rng: np.random.Gen
 
     Args:
         sizes: (n, 2).
-        num_anchors: How many centres; they start at random boxes.
+        num_anchors: How many centres; they start at random boxes of different sizes.
         iterations: At most so many rounds.
         rng: Draws them.
 
     Returns:
         (num_anchors, 2), sorted by area. A centre that lost all its boxes stays where it is.
     """
-    centres = sizes[rng.choice(len(sizes), num_anchors, replace=len(sizes) < num_anchors)].clone()
+    # the first different ones in random order; where there are too few, they start again
+    order = rng.permutation(len(sizes))
+    different = order[np.sort(np.unique(sizes.cpu().numpy()[order], axis=0, return_index=True)[1])]
+    centres = sizes[np.resize(different, num_anchors)].clone()
     former = torch.full((len(sizes), ), -1, device=sizes.device)
-    for _ in progress(range(iterations), 'k-means'):
+    for number in range(iterations):
         nearest = size_ious(sizes, centres).max(1)[1]
         if (nearest == former).all():
+            print_log(f'k-means settled after {number} rounds', 'current')
             break
         former = nearest
         for index in range(num_anchors):
@@ -141,6 +146,7 @@ def evolve(sizes: Tensor, num_anchors: int, input_shape: Tuple[int, int], iterat
         callback=lambda *_, **__: next(bar, None) and None,
         seed=seed)
     bar.close()
+    print_log(f'Differential evolution ended after {found.nit} generations: {found.message}', 'current')
     return sort_by_area(found.x.reshape(num_anchors, 2))
 
 

@@ -58,7 +58,7 @@ def build_model(cfg: Config, checkpoint: Optional[str], fuse: bool) -> nn.Module
 def build_loader(cfg: Config) -> DataLoader:
     """Builds the loader of the test set with one image a batch and no further processes."""
     loader = cfg.test_dataloader.copy()
-    loader.update(batch_size=1, num_workers=0, persistent_workers=False)
+    loader.update(batch_size=1, num_workers=0, persistent_workers=False, pin_memory=torch.cuda.is_available())
     dataset = loader.dataset
     while 'dataset' in dataset:
         dataset = dataset.dataset

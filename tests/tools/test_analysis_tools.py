@@ -267,7 +267,7 @@ def test_benchmark(config, data, tmp_path):
         for handler in logging.getLogger('benchmark').handlers:
             handler.close()
     log = (tmp_path / 'work' / 'benchmark.log').read_text()
-    assert 'The test set ends before --max-iter 2000' in log
+    assert 'They end before --max-iter 2000' in log
     runs = [float(fps) for fps in re.findall(r'Time \d of 2: ([\d.]+) img/s, [\d.]+ ms/img, 3 images', log)]
     mean = float(re.search(r'Mean of 2: ([\d.]+) img/s', log).group(1))
     assert len(runs) == 2 and mean == pytest.approx(sum(runs) / 2, abs=0.11)

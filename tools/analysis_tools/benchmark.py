@@ -57,9 +57,9 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     logger = MMLogger('benchmark', logger_name='benchmark', log_file=file, log_level='INFO')
     model = build_model(cfg, args.checkpoint, args.fuse_conv_bn)
     loader = build_loader(cfg)
-    logger.info(f'{args.config} on {get_device()}, {len(loader)} images in the test set')
+    logger.info(f'{args.config} on {get_device()}, {len(loader)} images of the test set for each process')
     if len(loader) < args.max_iter:
-        logger.info(f'The test set ends before --max-iter {args.max_iter}')
+        logger.info(f'They end before --max-iter {args.max_iter}')
     speeds = []
     for number in range(1, args.repeat_num + 1):
         speed = measure(model, loader, args.max_iter, args.log_interval, logger.info)

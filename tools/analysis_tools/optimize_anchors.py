@@ -75,7 +75,9 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
 
     augmented = random_scales(sizes, args.augment_args, np.random.default_rng(args.seed))
     table = Table(title=f'Anchors for {len(sizes)} boxes in {args.input_shape[0]} x {args.input_shape[1]} pixels')
-    for name in ('', 'anchors of each level', 'mean best IoU', 'best possible recall'):
+    table.caption = ('best IoU: of each box with the anchor that fits best, averaged; recall: share of boxes that some '
+                     'anchor matches')
+    for name in ('', 'anchors of each level', 'best IoU', 'recall'):
         table.add_column(name)
     for name, levels in ('config', former), (args.algorithm, found):
         anchors = torch.tensor([anchor for level in levels for anchor in level], dtype=sizes.dtype, device=device)

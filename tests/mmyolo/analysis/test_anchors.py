@@ -49,6 +49,8 @@ def test_k_means_finds_means():
     sizes = torch.tensor([[10., 10.], [12., 12.], [100., 100.], [120., 80.]])
     found = anchors.k_means(sizes, 2, 100, np.random.default_rng(0))
     np.testing.assert_allclose(found, [[11, 11], [110, 90]])
+    found = anchors.k_means(three_clusters(), 3, 100, np.random.default_rng(0))
+    np.testing.assert_allclose(found, CLUSTERS)  # no two centres start in one place
     assert anchors.k_means(sizes[:1], 3, 100, np.random.default_rng(0)).tolist() == [[10, 10]] * 3
 
 
