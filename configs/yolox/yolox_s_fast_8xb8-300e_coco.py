@@ -113,7 +113,7 @@ model = dict(
         loss_bbox_aux=dict(type='mmdet.L1Loss', reduction='sum', loss_weight=loss_bbox_aux_weight)),
     train_cfg=dict(
         assigner=dict(
-            type='mmdet.SimOTAAssigner',
+            type='SimOTAAssigner',  # mmdet's, some ten times faster
             center_radius=center_radius,
             iou_calculator=dict(type='mmdet.BboxOverlaps2D'))),
     test_cfg=model_test_cfg)

@@ -7,11 +7,11 @@ from mmengine.structures import InstanceData
 
 from mmyolo.models import YOLOXBBoxCoder, YOLOXCSPDarknet, YOLOXHead, YOLOXHeadModule, YOLOXPAFPN
 from mmyolo.models.backbones.csp_darknet import YOLOXCSPDarknet as FromPublicPath
-from mmyolo.registry import MODELS
+from mmyolo.registry import MODELS, TASK_UTILS
 from tests.mmyolo.models.maps import GT_ROWS, SIZES, TEST_METAS, TRAIN_METAS, as_instances, wave
 from tests.mmyolo.models.test_architectures import Network, fill, fingerprint
 
-ASSIGNER = dict(type='mmdet.SimOTAAssigner', center_radius=2.5, iou_calculator=dict(type='mmdet.BboxOverlaps2D'))
+ASSIGNER = dict(type='SimOTAAssigner', center_radius=2.5)
 CFG = ConfigDict(
     yolox_style=True, multi_label=True, score_thr=.05, nms=dict(type='nms', iou_threshold=.65), max_per_img=300)
 
@@ -119,9 +119,13 @@ def test_published_losses_from_rows_and_from_instances(rows, expected):
         assert list(with_aux) == ['loss_cls', 'loss_bbox', 'loss_obj', 'loss_bbox_aux']
 
 
-def test_published_positive_priors():
-    truth = YOLOXHead.gt_instances_preprocess(GT_ROWS, 2)
-    matches = head().assign(*maps(), truth)
+@pytest.mark.parametrize('assigner', [
+    ASSIGNER, dict(type='mmdet.SimOTAAssigner', iou_calculator=dict(type='mmdet.BboxOverlaps2D'))
+])  # yapf: disable
+def test_published_positive_priors(assigner):
+    model = head()
+    model.assigner = TASK_UTILS.build(assigner)
+    matches = model.assign(*maps(), YOLOXHead.gt_instances_preprocess(GT_ROWS, 2))
     assert matches.images.tolist() == [0, 0, 1, 1] and matches.priors.tolist() == [65, 81, 9, 75]
     assert len(matches.truth) == 4 and matches.truth.labels.dtype == torch.int64
 

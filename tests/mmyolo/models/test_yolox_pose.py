@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from mmyolo.models import OksLoss
 from mmyolo.models.task_modules.assigners import PoseSimOTAAssigner
-from mmyolo.registry import MODELS, TASK_UTILS
+from mmyolo.registry import MODELS
 from mmyolo.utils.keypoint_info import load_keypoint_info
 from tests.mmyolo.models.maps import GT_ROWS, SIZES, TRAIN_METAS, wave
 
@@ -119,24 +119,6 @@ def test_assigner(oks_weight, vis_weight):
     assert assigner.assign(predicted, instances([])).gt_inds.tolist() == [0, 0]
     assert assigner.assign(predicted[:0], instances([[23., 23, 43, 43]])).gt_inds.tolist() == []
     assert assigner.assign(predicted, instances([[923., 923, 943, 943]])).gt_inds.tolist() == [0, 0]
-
-
-def test_without_keypoints_the_assigner_is_mmdets():
-    mmdets = TASK_UTILS.build(dict(type='mmdet.SimOTAAssigner', iou_calculator=dict(type='mmdet.BboxOverlaps2D')))
-    ours = PoseSimOTAAssigner()
-    generator = torch.Generator().manual_seed(0)
-    x, y = torch.meshgrid(torch.arange(16.), torch.arange(16.), indexing='ij')
-    priors = torch.stack((x.flatten() * 8 + 4, y.flatten() * 8 + 4, torch.full((256, ), 8.), torch.full((256, ), 8.)), 1)
-    half = torch.rand(256, 2, generator=generator) * 30 + 4
-    boxes = torch.cat((priors[:, :2] - half, priors[:, :2] + half), 1)
-    corner = torch.rand(12, 2, generator=generator) * 90
-    truth = instances(torch.cat((corner, corner + torch.rand(12, 2, generator=generator) * 50 + 5), 1).tolist())
-    predicted = InstanceData(bboxes=boxes, scores=torch.rand(256, 1, generator=generator), priors=priors)
-    expected = mmdets.assign(predicted, truth)
-    predicted.bboxes = torch.cat((boxes, torch.zeros(256, 51)), 1)
-    found = ours.assign(predicted, truth)
-    assert expected.gt_inds.count_nonzero() > 20
-    assert torch.equal(found.gt_inds, expected.gt_inds) and torch.equal(found.labels, expected.labels)
 
 
 def test_keypoints_decide_between_equal_boxes():
