@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import yaml
 from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.utils import digit_version
@@ -56,3 +57,15 @@ def test_an_installed_package_finds_its_configs(wheel, tmp_path):
     done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, env={'PYTHONPATH': str(tmp_path / 'site')},
                           capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [str(tmp_path / 'site/mmyolo/__init__.py'), 'True']
+
+
+def test_published_weights_are_found():
+    index = yaml.safe_load((ROOT / 'mmyolo/.mim/model-index.yml').read_text())['Import']
+    assert [ROOT / path for path in index] == sorted((ROOT / 'configs').glob('*/metafile.yml'))
+    models = [model for path in index for model in yaml.safe_load((ROOT / path).read_text())['Models']]
+    names = [model['Config'] for model in models]
+    assert len(set(names)) == len(names) >= 70
+    assert [name for name in names if not (ROOT / name).is_file()] == []
+    assert all(model['Weights'].startswith('https://') and model['Results'][0]['Metrics'] for model in models)
+    cfg = get_config(f'mmyolo::{CONFIG}', pretrained=True)
+    assert cfg.model_path.endswith('yolov8_n_syncbn_fast_8xb16-500e_coco_20230114_131804-88c11cdb.pth')
