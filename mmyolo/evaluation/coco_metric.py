@@ -163,8 +163,8 @@ class FastCocoMetric(CocoMetric):
             if kind == 'bbox':
                 extras = [dict(area=width * height) for width, height in boxes[:, 2:].tolist()]
             elif 'masks' in prediction:
-                areas = mask_utils.area(prediction['masks']) if len(boxes) else ()
-                extras = [dict(segmentation=mask, area=float(area)) for mask, area in zip(prediction['masks'], areas)]
+                # one by one: pycocotools takes no more than 255 masks at once here
+                extras = [dict(segmentation=mask, area=float(mask_utils.area(mask))) for mask in prediction['masks']]
             else:
                 raise ValueError("FastCocoMetric(metric='segm') needs masks and the detector predicts none: "
                                  "set metric='bbox'")

@@ -100,3 +100,21 @@ def test_nothing_detected_is_0(ann_file):
     evaluator.process({}, [dict(img_id=image, ori_shape=(HEIGHT, WIDTH), pred_instances=empty) for image in range(2)])
     metrics = evaluator.evaluate(size=2)
     assert metrics['coco/bbox_mAP'] == metrics['coco/segm_mAP'] == 0
+
+
+@pytest.mark.parametrize('backend', ['faster_coco_eval', 'pycocotools'])
+def test_300_masks_of_an_image(ann_file, backend):
+    evaluator = FastCocoMetric(ann_file=ann_file, metric=['bbox', 'segm'], backend=backend)
+    evaluator.dataset_meta = dict(classes=('cat', 'dog'))
+    for image in range(2):
+        index = np.arange(300) % len(RECTANGLES)
+        found = dict(
+            bboxes=torch.tensor([RECTANGLES[i] for i in index], dtype=torch.float),
+            scores=torch.linspace(.9, .1, 300),
+            labels=torch.from_numpy(index % 2),
+            masks=torch.from_numpy(np.stack([bits(*RECTANGLES[i]) for i in index])))
+        evaluator.process({}, [dict(img_id=image, ori_shape=(HEIGHT, WIDTH), pred_instances=found)])
+    metrics = evaluator.evaluate(size=2)
+    assert 0 < metrics['coco/bbox_mAP'] < 1
+    # the masks are the boxes, so their overlaps are the same
+    assert metrics['coco/segm_mAP'] == pytest.approx(metrics['coco/bbox_mAP'], abs=1e-9)
