@@ -6,7 +6,7 @@ from typing import List, Sequence, Set, Tuple, Union
 
 import matplotlib
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, fontManager
+from matplotlib.font_manager import FontProperties, findfont, findSystemFonts, fontManager
 from matplotlib.ft2font import FT2Font
 
 from mmyolo.utils.files import replacing
@@ -104,7 +104,14 @@ def _characters(path: str) -> Set[str]:
 
 
 def _other_fonts() -> List[Tuple[str, str]]:
+    """Name and file of every installed font, upright and regular ones first."""
+    known = {font.fname for font in fontManager.ttflist}
+    for path in findSystemFonts():  # the list is a cache, which lacks fonts that were installed later
+        if path not in known:
+            try:
+                fontManager.addfont(path)
+            except (OSError, RuntimeError):
+                continue
     fonts = {font.fname: font for font in fontManager.ttflist if not font.name.startswith(LAST_RESORT)}
-    # upright and regular ones first
     ordered = sorted(fonts.values(), key=lambda font: (font.style != 'normal', str(font.weight) not in ('400', 'normal')))
     return [(font.name, font.fname) for font in ordered]

@@ -7,17 +7,18 @@ import pytest
 from tests.tools.running import ROOT, load_tool
 
 LINES = re.findall(r'`python tools/(\S+)\.py ?([^`]*)`', (ROOT / 'docs' / 'tools.md').read_text(encoding='utf-8'))
-FOLDERS = ('analysis_tools', 'misc', 'dataset_converters')
-PARSED = [(tool, options) for tool, options in LINES if tool.startswith(FOLDERS) and (ROOT / 'tools' / f'{tool}.py').exists()
-          and 'def parse_args(argv' in (ROOT / 'tools' / f'{tool}.py').read_text(encoding='utf-8')]  # yapf: disable
+TOOLS = [path for suffix in ('py', 'sh') for path in (ROOT / 'tools').rglob(f'[a-z]*.{suffix}')]
+HAVE_PARSER = {
+    path.relative_to(ROOT / 'tools').with_suffix('').as_posix()
+    for path in TOOLS if 'def parse_args(argv' in path.read_text(encoding='utf-8')
+}
+PARSED = [(tool, options) for tool, options in LINES if tool in HAVE_PARSER]
 
 
 def test_every_tool_is_named():
     text = (ROOT / 'docs' / 'tools.md').read_text(encoding='utf-8')
-    tools = [path.name for folder in FOLDERS for path in (ROOT / 'tools' / folder).glob('*.py')]
-    tools += [path.name for path in (ROOT / 'tools').glob('[a-z]*.*') if path.is_file()]
-    assert len(tools) > 20
-    assert [name for name in tools if f'`{name}`' not in text] == []
+    assert len(TOOLS) > 20
+    assert [path.name for path in TOOLS if f'`{path.name}`' not in text] == []
     assert [tool for tool, _ in LINES if not (ROOT / 'tools' / f'{tool}.py').exists()] == []
 
 

@@ -1,4 +1,6 @@
 """Names that a font can show, and windows only where there can be some."""
+import shutil
+
 import matplotlib
 import pytest
 
@@ -32,6 +34,14 @@ def test_a_font_that_has_all_characters_is_used():
         pytest.skip('no font has the character')
     assert plotting.shown_names([name]) == [name]
     assert matplotlib.rcParams['font.sans-serif'] == [holders[0], *former]
+
+
+def test_a_font_installed_after_the_first_run_is_found(monkeypatch, tmp_path):
+    file = tmp_path / 'new.ttf'
+    shutil.copy(plotting.findfont('DejaVu Sans'), file)
+    monkeypatch.setattr(plotting, 'findSystemFonts', lambda: [str(file), str(tmp_path / 'absent.ttf')])
+    monkeypatch.setattr(plotting.fontManager, 'ttflist', list(plotting.fontManager.ttflist))
+    assert ('DejaVu Sans', str(file)) in plotting._other_fonts()
 
 
 def test_no_window_without_a_display(monkeypatch, capsys):
