@@ -9,12 +9,13 @@ from itertools import accumulate
 from typing import Dict, List, Optional, Sequence, Tuple
 
 import torch
-from mmdet.models.losses import CrossEntropyLoss
+from mmdet.models.losses import CrossEntropyLoss, VarifocalLoss
 from mmengine.logging import MessageHub
 from torch import Tensor, nn
 
 from mmyolo.registry import MODELS, TASK_UTILS
 from ..losses.sparse_target_bce import sparse_target_bce
+from ..losses.sparse_target_vfl import sparse_target_vfl
 from ..utils import gt_instances_preprocess
 from .base_yolo_head import GroundTruth
 from .yolov5_head import YOLOv5Head
@@ -183,9 +184,12 @@ class TaskAlignedHead(YOLOv5Head):
         total = 0
         scores = scores.split([len(cell) for _, cell in positives])
         for level, (image, cell), targets in zip(cls_scores, positives, scores):
+            row, channel = targets.nonzero().unbind(1)
+            sparse = level, image[row], channel, cell[row], targets[row, channel]
             if _is_plain_bce(self.loss_cls):
-                row, channel = targets.nonzero().unbind(1)
-                loss = sparse_target_bce(level, image[row], channel, cell[row], targets[row, channel])
+                total = total + self.loss_cls.loss_weight * sparse_target_bce(*sparse)
+            elif type(self.loss_cls) is VarifocalLoss and self.loss_cls.reduction != 'mean':
+                loss = sparse_target_vfl(*sparse, self.loss_cls.alpha, self.loss_cls.gamma, self.loss_cls.iou_weighted)
                 total = total + self.loss_cls.loss_weight * loss
             else:
                 logits = _by_cell(level).float()

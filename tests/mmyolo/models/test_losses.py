@@ -2,10 +2,12 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from mmdet.models.losses import VarifocalLoss
 from mmdet.structures.bbox import bbox_xyxy_to_cxcywh
 
 from mmyolo.models.losses import IoULoss, bbox_overlaps
 from mmyolo.models.losses.sparse_target_bce import sparse_target_bce
+from mmyolo.models.losses.sparse_target_vfl import sparse_target_vfl
 
 PRED = torch.tensor([[10., 20, 50, 80], [0, 0, 10, 10], [30, 30, 60, 40]])
 TARGET = torch.tensor([[15., 25, 55, 70], [20, 20, 40, 30], [30, 30, 60, 40]])
@@ -86,3 +88,27 @@ def test_sparse_target_bce_equals_the_dense_one(memory_format, elements):
     (2 * loss).backward()
     torch.testing.assert_close(sparse_target_bce(logits, image, channel, cell, targets), loss)
     torch.testing.assert_close(logits.grad, expected.grad)
+
+
+@pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize('elements', [0, 5])
+@pytest.mark.parametrize('iou_weighted, gamma', [(True, 2.), (False, 1.5)])
+def test_sparse_target_vfl_equals_the_dense_one(memory_format, elements, iou_weighted, gamma):
+    generator = torch.Generator().manual_seed(0)
+    logits = (torch.randn(2, 3, 4, 5, generator=generator) * 4).contiguous(memory_format=memory_format)
+    logits[0, 0, 0, :2] = torch.tensor([60., -60.])
+    logits.requires_grad_()
+    flat = torch.randperm(2 * 3 * 20, generator=generator)[:elements]
+    targets = torch.rand(elements, generator=generator) + 1e-3
+    image, channel, cell = flat // 60, flat // 20 % 3, flat % 20
+
+    dense = torch.zeros(2, 3, 20).index_put((image, channel, cell), targets).view(2, 3, 4, 5)
+    definition = VarifocalLoss(alpha=.6, gamma=gamma, iou_weighted=iou_weighted, reduction='sum')
+    loss = definition(logits, dense)
+    (2 * loss).backward()
+    expected, logits.grad = logits.grad, None
+    found = sparse_target_vfl(logits, image, channel, cell, targets, .6, gamma, iou_weighted)
+    (2 * found).backward()
+    torch.testing.assert_close(found, loss)
+    torch.testing.assert_close(logits.grad, expected)
+    assert logits.grad.is_contiguous(memory_format=memory_format)
