@@ -68,7 +68,7 @@ class LoadCachedImage(BaseTransform):
         """Loads the image and scales the annotations to it.
 
         Args:
-            results: Has `img_path`; may have `gt_bboxes` and `gt_masks` in the pixels of the file.
+            results: Has `img_path`; may have `gt_bboxes`, `gt_masks` and `gt_keypoints` in the pixels of the file.
 
         Returns:
             The results with `img`, `img_shape` (h, w) of what was loaded, `ori_shape` (h, w) of the file,
@@ -93,6 +93,8 @@ class LoadCachedImage(BaseTransform):
                 rescale_and_translate_(results['gt_bboxes'], factor)
             if results.get('gt_masks') is not None:
                 results['gt_masks'] = results['gt_masks'].resize((height, width))
+            if results.get('gt_keypoints') is not None:
+                results['gt_keypoints'].rescale_(factor)
         return results
 
     def _load(self, path: str) -> Tuple[np.ndarray, Tuple[int, int]]:

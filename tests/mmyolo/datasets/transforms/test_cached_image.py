@@ -95,6 +95,20 @@ def test_annotations_are_scaled_to_what_was_loaded(photo, cache_dir):
     assert (results['gt_masks'].height, results['gt_masks'].width) == (100, 50)
 
 
+def test_keypoints_are_scaled_to_what_was_loaded(photo, cache_dir):
+    results = dict(
+        img_path=photo(400, 200),
+        bbox=[[20, 40, 100, 200]],
+        category_id=[1],
+        keypoints=[[[20, 40], [60, 80]]],
+        keypoints_visible=[[1, 1]],
+        flip_indices=[1, 0])
+    results = LoadAnnotations(with_keypoints=True)(results)
+    results = LoadCachedImage(100, cache_bytes=MEGABYTE, cache_dir=cache_dir)(results)
+    assert results['gt_keypoints'].keypoints.tolist() == [[[5, 10], [15, 20]]]
+    assert results['gt_bboxes'].numpy().tolist() == [[5, 10, 25, 50]]
+
+
 def test_the_wrong_order_is_refused(photo, cache_dir):
     with pytest.raises(ValueError, match='LoadAnnotations before'):
         LoadCachedImage(100, MEGABYTE, cache_dir)(dict(img_path=photo(10, 10), instances=[]))
