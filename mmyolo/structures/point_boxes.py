@@ -1,5 +1,4 @@
 """What boxes given by a centre or by corners do alike: rotated boxes and quadrilaterals."""
-import warnings
 from typing import Tuple
 
 import torch
@@ -11,12 +10,11 @@ class PointBoxes(BaseBoxes):
     """Boxes that are inside an image when their centre is, and that cannot be clipped."""
 
     def clip_(self, img_shape: Tuple[int, int]) -> None:
-        """Leaves the boxes alone: a clipped rotated box is none.
+        """Leaves the boxes alone: a clipped rotated box is none. Many transforms ask for it by default.
 
         Args:
             img_shape: height and width of the image.
         """
-        warnings.warn(f'{type(self).__name__} are not clipped to the image')
 
     def is_inside(self,
                   img_shape: Tuple[int, int],

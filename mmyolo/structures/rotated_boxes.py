@@ -182,7 +182,7 @@ def rescale_rotated(boxes: Tensor, scale: Tensor) -> Tensor:
         scale: (2,) or (..., 2) factors along x and y.
 
     Returns:
-        (..., 5) boxes; the sides are as long as the scaled sides, the angle is that of the scaled width.
+        (..., 5) boxes; the sides are as long as the scaled sides, the angle is that of the scaled height.
     """
     scale_x, scale_y = scale.unbind(-1)
     x, y, width, height, angle = boxes.unbind(-1)
