@@ -1,0 +1,42 @@
+"""The command line that all converters of checkpoints share."""
+import argparse
+import sys
+from pathlib import Path
+from typing import Callable, Optional, Sequence, Union
+
+from .convert import State, convert_checkpoint
+
+
+def make_parser(description: str, src: Optional[str] = None, dst: Optional[str] = None) -> argparse.ArgumentParser:
+    """Makes a parser.
+
+    Args:
+        description: What is converted.
+        src: The default of --src; without one, `src` and `dst` are positional.
+        dst: The default of --dst.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    for name, default, text in (('src', src, 'the checkpoint to convert'), ('dst', dst, 'the file to write')):
+        if default is None:
+            parser.add_argument(name, help=text)
+        else:
+            parser.add_argument(f'--{name}', default=default, help=f'{text}; {default} by default')
+    parser.add_argument('--config', help='a config whose model the weights must fit; else nothing is written')
+    return parser
+
+
+def run(args: argparse.Namespace,
+        translate: Callable[[State], State],
+        read: Optional[Callable[[Union[str, Path]], State]] = None,
+        may_lack: Sequence[str] = ()) -> None:
+    """Converts as the arguments say; ends the program with a message if that fails.
+
+    Args:
+        args: Of `make_parser`.
+        translate, read, may_lack: See `convert_checkpoint`.
+    """
+    try:
+        state = convert_checkpoint(args.src, args.dst, translate, read, args.config, may_lack)
+    except ValueError as error:
+        sys.exit(str(error))
+    print(f'{args.dst}: {len(state)} tensors')

@@ -1,0 +1,86 @@
+"""From a file of another project to a file of this one."""
+from pathlib import Path
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Union
+
+import torch
+from torch import Tensor
+
+from mmyolo.utils.files import replacing
+
+from .reading import find_classes, find_weights, plain, read_torch
+from .rules import compare
+
+State = Dict[str, Tensor]
+
+
+def convert_checkpoint(src: Union[str, Path],
+                       dst: Union[str, Path],
+                       translate: Callable[[State], State],
+                       read: Optional[Callable[[Union[str, Path]], State]] = None,
+                       config: Optional[str] = None,
+                       may_lack: Sequence[str] = ()) -> State:
+    """Converts a checkpoint.
+
+    Args:
+        src: The file of the other project.
+        dst: The file to write: `state_dict`, and `meta` with what the file says about its training and classes.
+        translate: Weights by foreign name -> weights by our name.
+        read: Reads weights from a file that torch did not write.
+        config: A config whose model the weights must fit.
+        may_lack: Regular expressions of names that need not be there, with `config`.
+
+    Returns:
+        The weights.
+
+    Raises:
+        ValueError: If the file cannot be read, or is of another model.
+    """
+    if not Path(src).is_file():
+        raise ValueError(f'There is no file {src}')
+    meta: Dict[str, Any] = {}
+    if read is not None:
+        weights = read(src)
+    else:
+        content = read_torch(src)
+        weights = find_weights(content, src)
+        meta = _meta(content)
+    state = translate(weights)
+    if config is not None:
+        differences = compare(state, _layout(config), may_lack)
+        if differences:
+            raise ValueError(f'{src} does not fit the model of {config}: ' + '; '.join(differences))
+    save(dst, state, meta)
+    return state
+
+
+def save(path: Union[str, Path], state: State, meta: Mapping[str, Any]) -> None:
+    """Writes weights and what is known about them; the file can be read without running code."""
+    with replacing(path) as temporary:
+        torch.save(dict(meta=dict(meta), state_dict={key: value.clone() for key, value in state.items()}), temporary)
+
+
+def _meta(content: Any) -> Dict[str, Any]:
+    meta = {}
+    if isinstance(content, Mapping):
+        if isinstance(content.get('meta'), Mapping):
+            meta.update(plain(content['meta']))
+        else:
+            meta.update((key, content[key]) for key in ('epoch', 'date', 'version', 'license')
+                        if isinstance(content.get(key), (int, str)))
+    classes = find_classes(content)
+    if classes is not None:
+        meta.setdefault('dataset_meta', dict(classes=tuple(classes)))
+    return meta
+
+
+def _layout(config: str) -> State:
+    # Only --config needs models, whose import takes longer than a conversion.
+    from mmengine.config import Config
+    from mmengine.registry import DefaultScope
+
+    from mmyolo.registry import MODELS
+    from mmyolo.utils import register_all_modules
+    register_all_modules(init_default_scope=False)
+    cfg = Config.fromfile(config)
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmyolo')), torch.device('meta'):
+        return MODELS.build(cfg.model).state_dict()

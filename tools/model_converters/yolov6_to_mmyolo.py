@@ -1,0 +1,13 @@
+"""Converts YOLOv6 weights: python tools/model_converters/yolov6_to_mmyolo.py --src yolov6s.pt --dst mmyolov6.pt."""
+from typing import Optional, Sequence
+
+from mmyolo.converters.checkpoints.yolov6 import translate_yolov6
+from mmyolo.converters.checkpoints.command_line import make_parser, run
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    run(make_parser('Convert YOLOv6 weights', 'yolov6s.pt', 'mmyolov6.pt').parse_args(argv), translate_yolov6)
+
+
+if __name__ == '__main__':
+    main()

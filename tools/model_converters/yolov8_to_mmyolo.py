@@ -1,0 +1,13 @@
+"""Converts YOLOv8 weights: python tools/model_converters/yolov8_to_mmyolo.py --src yolov8s.pt --dst mmyolov8s.pt."""
+from typing import Optional, Sequence
+
+from mmyolo.converters.checkpoints.ultralytics import translate_yolov8
+from mmyolo.converters.checkpoints.command_line import make_parser, run
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    run(make_parser('Convert YOLOv8 weights', 'yolov8s.pt', 'mmyolov8s.pt').parse_args(argv), translate_yolov8)
+
+
+if __name__ == '__main__':
+    main()
