@@ -166,7 +166,11 @@ train_dataloader = dict(
 test_pipeline = [
     dict(type='LoadImageFromFile', backend_args=_base_.backend_args),
     dict(
-        type='mmdet.FixShapeResize', width=img_scale[0], height=img_scale[1], keep_ratio=False, interpolation='bicubic'),
+        type='mmdet.FixShapeResize',
+        width=img_scale[0],
+        height=img_scale[1],
+        keep_ratio=False,
+        interpolation='bicubic'),
     dict(type='LoadAnnotations', with_bbox=True, _scope_='mmdet'),
     dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'))
 ]

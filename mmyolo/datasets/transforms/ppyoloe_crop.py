@@ -45,7 +45,8 @@ class PPYOLOERandomCrop(BaseTransform):
         """Crops the image and its annotations, or returns them as they are.
 
         Args:
-            results: Has `img` and `gt_bboxes`; may have `gt_bboxes_labels`, `gt_ignore_flags`, `gt_masks`, `gt_seg_map`.
+            results: Has `img` and `gt_bboxes`; may have `gt_bboxes_labels`, `gt_ignore_flags`, `gt_masks` and
+                `gt_seg_map`.
 
         Returns:
             The results with the cropped `img`, `img_shape` (h, w, c) and the annotations that are left.
@@ -105,7 +106,7 @@ def _area(top_left: np.ndarray, bottom_right: np.ndarray) -> np.ndarray:
 
 
 def _centred_inside(boxes: np.ndarray, crop: Tuple[int, int, int, int]) -> np.ndarray:
-    """(N,) whether the centre of a box lies in the crop, whose right and bottom edge do not count, and some area too."""
+    """(N,) whether the centre of a box lies in the crop, without its right and bottom edge, and some area too."""
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     inside = ((centres >= crop[:2]) & (centres < crop[2:])).all(axis=1)
     return inside & (np.minimum(boxes[:, 2:], crop[2:]) > np.maximum(boxes[:, :2], crop[:2])).all(axis=1)

@@ -1,7 +1,7 @@
 """The learning rate of PPYOLOE: a warm-up, then a cosine, both by iteration.
 
-Unlike in public mmyolo, a resumed training falls to the share of its initial rate, not of the rate it was resumed at, and
-the rate stays at its lowest if the cosine ends before the training.
+Unlike in public mmyolo, a resumed training falls to the share of its initial rate, not of the rate it was resumed at,
+and the rate stays at its lowest if the cosine ends before the training.
 """
 import math
 
@@ -17,8 +17,8 @@ from .warmup import warn_of_endless_warmup
 class PPYOLOEParamSchedulerHook(ParamSchedulerHook):
     """Sets learning rates of the optimizer; takes the place of mmengine's schedulers.
 
-    The warm-up lasts T = max(round(warmup_epochs * iterations per epoch), warmup_min_iter) iterations, over which the rate
-    rises to its value. Momentum stays as it is.
+    The warm-up lasts T = max(round(warmup_epochs * iterations per epoch), warmup_min_iter) iterations, over which the
+    rate rises to its value. Momentum stays as it is.
 
     Args:
         warmup_min_iter: iterations that the warm-up has at least; set a smaller one for a training that is shorter.

@@ -1,7 +1,7 @@
 """Multi-scale training of PPYOLOE: every batch becomes a square of another size.
 
-Sizes are not synchronised between processes, as published. Unlike in public mmyolo, a longer `interval` works: the first
-batch draws a size whatever its number.
+Sizes are not synchronised between processes, as published. Unlike in public mmyolo, a longer `interval` works: the
+first batch draws a size whatever its number.
 """
 import random
 from typing import Sequence, Tuple, Union

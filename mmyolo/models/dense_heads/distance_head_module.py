@@ -91,7 +91,7 @@ class DistanceHeadModule(BaseModule):
 
 
 def start_evenly(cls_preds: Sequence[nn.Conv2d], reg_preds: Sequence[nn.Conv2d]) -> None:
-    """Sets predicting convolutions to a score of 0.01 everywhere, and to distances of 1 stride or equally likely ones."""
+    """Sets predicting convolutions to a score of 0.01 and to distances of 1 stride, or equally likely ones."""
     for preds, bias in ((cls_preds, -math.log((1 - 0.01) / 0.01)), (reg_preds, 1.0)):
         for conv in preds:
             nn.init.zeros_(conv.weight)

@@ -1,7 +1,7 @@
 """The anchor-free head of PPYOLOE (2203.16250): classes, and distances to the four sides as distributions.
 
-Unlike the public release, `loss_dfl` is computed of the distributions as they are predicted; there the logits of different
-priors, sides and bins are mixed up.
+Unlike the public release, `loss_dfl` is computed of the distributions as they are predicted; there the logits of
+different priors, sides and bins are mixed up.
 """
 from typing import Optional, Sequence, Tuple
 

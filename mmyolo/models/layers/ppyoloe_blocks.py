@@ -1,4 +1,4 @@
-"""Blocks of PPYOLOE (2203.16250, section 2.2): residual blocks with re-parameterised convolutions, attention by channel."""
+"""Blocks of PPYOLOE (2203.16250, section 2.2): re-parameterised residual blocks, attention by channel."""
 import warnings
 from typing import Optional, Union
 

@@ -1,4 +1,4 @@
-"""Weights drawn by the names of the tensors, for which means and deviations of the maps of whole detectors are known."""
+"""Weights drawn by the names of tensors, for which means and deviations of the maps of whole detectors are known."""
 import zlib
 from math import prod
 from pathlib import Path

@@ -163,7 +163,8 @@ def test_loss_of_distributions_by_its_definition(hub):
     (boxes, targets, weights), = calls
     for box, target, weight in zip(boxes, targets, weights):
         # the prior whose box this is
-        decoded = torch.cat((points / strides[:, None] - means[..., :2], points / strides[:, None] + means[..., 2:]), -1)
+        cells = points / strides[:, None]
+        decoded = torch.cat((cells - means[..., :2], cells + means[..., 2:]), -1)
         image, place = (decoded - box).abs().sum(-1).min().eq((decoded - box).abs().sum(-1)).nonzero()[0]
         x, y = points[place] / strides[place]
         sides = torch.stack((x - target[0], y - target[1], target[2] - x, target[3] - y)).clamp(0, 16 - .01)

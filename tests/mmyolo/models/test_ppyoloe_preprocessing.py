@@ -43,7 +43,8 @@ def test_draws_of_sides_and_interpolations():
     resize = PPYOLOEBatchRandomResize((320, 800))
     assert resize.random_size_range == (10, 25)
     random.seed(3)
-    wanted = [(32 * random.randint(10, 25), random.choice(['nearest', 'bilinear', 'bicubic', 'area'])) for _ in range(9)]
+    modes = ['nearest', 'bilinear', 'bicubic', 'area']
+    wanted = [(32 * random.randint(10, 25), random.choice(modes)) for _ in range(9)]
     random.seed(3)
     found = []
     for _ in range(9):

@@ -78,7 +78,8 @@ def sample(seed=0, boxes=((2, 3, 20, 30), (30, 5, 55, 20), (10, 20, 50, 38))):
         gt_seg_map=image(seed + 1)[..., 0])
 
 
-def crop_of(boxes, aspect_ratio=(.5, 2.), thresholds=(.0, .1, .3, .5, .7, .9), scaling=(.3, 1.), allow=True, cover=False):
+def crop_of(boxes, aspect_ratio=(.5, 2.), thresholds=(.0, .1, .3, .5, .7, .9), scaling=(.3, 1.), allow=True,
+            cover=False):
     """The crop and the kept boxes, in plain loops; None without a crop."""
     height, width = 40, 60
     options = list(thresholds) + (['no_crop'] if allow else [])
