@@ -13,10 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from mmyolo.registry import TASK_UTILS
-from .utils import select_candidates_in_gts, settle_contested, yolov6_iou_calculator
+from .utils import settle_contested, yolov6_iou_calculator
 
 # Boxes times priors that are held at once.
 _CHUNK = 1 << 23
+# A prior lies in a box if it is at least this far from every side.
+_MARGIN = 1e-9
 # Half the side of a prior's anchor, in strides.
 _ANCHOR_REACH = 2.5
 
@@ -33,7 +35,8 @@ def bbox_center_distance(bboxes: Tensor, priors: Tensor) -> Tuple[Tensor, Tensor
     """
     centres = (bboxes[:, :2] + bboxes[:, 2:]) / 2
     points = (priors[:, :2] + priors[:, 2:]) / 2
-    return (centres[:, None] - points).pow(2).sum(-1).sqrt(), points
+    dx, dy = (centres[:, None, axis] - points[:, axis] for axis in (0, 1))  # (n, m) each: quicker than (n, m, 2)
+    return (dx * dx + dy * dy).sqrt(), points
 
 
 @TASK_UTILS.register_module()
@@ -139,7 +142,9 @@ class BatchATSSAssigner(nn.Module):
             prior = torch.cat(nearest, dim=1)  # (t, K)
             overlap = overlaps(prior, gts[:, None])
             threshold = overlap.mean(1, keepdim=True) + overlap.std(1, keepdim=True)
-            inside = select_candidates_in_gts(points, gt_bboxes[gts, None])[:, 0].gather(1, prior) > 0
+            box = gt_bboxes[gts, None]
+            margins = torch.cat((points[prior] - box[..., :2], box[..., 2:] - points[prior]), dim=-1)
+            inside = margins.amin(-1) > _MARGIN
             row, rank = ((overlap > threshold) & inside).nonzero(as_tuple=True)
             chosen_places.append(gts[row] // num_gts * num_priors + prior[row, rank])
             chosen_gts.append(gts[row])
