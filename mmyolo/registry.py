@@ -68,4 +68,5 @@ def stand_in(registry: Registry, scope: str) -> Registry:
 
 # Made here and not where they are filled, so that a name is looked for in `locations` before those are imported.
 stand_in(METRICS, 'mmpose')
+stand_in(MODELS, 'mmrazor')
 stand_in(VISUALIZERS, 'mmpose')
