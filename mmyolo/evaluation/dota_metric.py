@@ -108,7 +108,7 @@ class DOTAMetric(BaseMetric):
             results: what `process` kept, of all processes.
 
         Returns:
-            `mAP`, the mean over the thresholds, and `AP50` or the like for each; empty if `format_only`. nan where there
+            `mAP`, the mean over the thresholds, and `AP50` or the like for each; empty if `format_only`. -1 where there
             are no objects.
         """
         logger = MMLogger.get_current_instance()
@@ -123,11 +123,11 @@ class DOTAMetric(BaseMetric):
         for iou_thr in self.iou_thrs:
             classes = evaluate(images, len(names), iou_thr, self.eval_mode)
             precisions = [one.ap for one in classes if one.num_gts]
-            means.append(float(np.mean(precisions)) if precisions else float('nan'))
+            means.append(float(np.mean(precisions)) if precisions else -1.)
             values[f'AP{round(iou_thr * 100):02d}'] = means[-1]
             print_log(f'IoU {iou_thr:g}\n{_table(names, classes, means[-1])}', logger)
         if not any(len(image.gt_labels) for image in images):
-            print_log('The validation set has no object: mAP is nan. Check its annotations.', logger, logging.WARNING)
+            print_log('The validation set has no object: mAP is reported as -1. Check its annotations.', logger, logging.WARNING)
         return dict(mAP=float(np.mean(means)), **values)
 
     def write_submission(self, results: List[dict]) -> Path:

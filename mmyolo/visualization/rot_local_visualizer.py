@@ -34,6 +34,7 @@ class RotLocalVisualizer(DetLocalVisualizer):
         if boxes is None or boxes.shape[-1] == 4:
             return super()._draw_instances(image, instances, classes, palette)
         self.set_image(image)
+        self.ax_save.set_autoscale_on(False)  # else a box that sticks out shrinks the image
         if len(boxes) == 0:
             return self.get_image()
         if not isinstance(boxes, BaseBoxes):
@@ -55,7 +56,7 @@ class RotLocalVisualizer(DetLocalVisualizer):
                 text += f': {float(instances.scores[index]) * 100:.1f}'
             self.draw_texts(
                 text,
-                corners[index].min(0) + self.line_width,
+                corners[index].min(0).clip(0) + self.line_width,
                 colors=text_colors[label],
                 font_sizes=int(13 * scales[index]),
                 bboxes=[_TEXT_BOX])
