@@ -1,7 +1,7 @@
 """Anchors for a data set: k-means by IoU, differential evolution, and k-means with mutations as YOLOv5 does it.
 
-A box size is its width and height in pixels of the network's input: the image is scaled to fit into it, both sides by one
-ratio. Ignored objects do not count.
+A box size is its width and height in pixels of the network's input: the image is scaled to fit into it, both sides by
+one ratio. Ignored objects do not count.
 """
 from typing import Callable, List, Optional, Sequence, Tuple
 

@@ -62,7 +62,8 @@ def objects(coco: COCO, images: Sequence[int], categories: Sequence[int], folder
         file = folder / coco.imgs[image_id]['file_name']
         image = cv2.imread(str(file), cv2.IMREAD_COLOR)
         if image is None:
-            raise FileNotFoundError(f'{file} is missing or cannot be read; --data-root and --img-dir say where images are')
+            raise FileNotFoundError(f'{file} is missing or cannot be read; --data-root and --img-dir say where '
+                                    'images are')
         entries = coco.loadAnns(coco.getAnnIds(imgIds=[image_id], catIds=categories, iscrowd=False))
         boxes = torch.tensor([entry['bbox'] for entry in entries], dtype=torch.float32).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]

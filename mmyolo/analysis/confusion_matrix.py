@@ -81,8 +81,9 @@ def count(dataset: BaseDataset,
             raise ValueError(f'There is no prediction for the image with the id {image!r}')
         found = by_image[image]['pred_instances']
         if len(found['labels']) and int(found['labels'].max()) >= num_classes:
-            raise ValueError(f'Image {image!r} has a prediction of class {int(found["labels"].max())}, but the data set '
-                             f'has {num_classes} classes')
+            label = int(found['labels'].max())
+            raise ValueError(f'Image {image!r} has a prediction of class {label}, but the data set has {num_classes} '
+                             'classes')
         count_image(matrix, *boxes_of(info), found['bboxes'].cpu(), found['scores'].cpu(), found['labels'].cpu(),
                     score_thr, tp_iou_thr, nms_iou_thr)  # yapf: disable
     return matrix

@@ -113,5 +113,5 @@ def _other_fonts() -> List[Tuple[str, str]]:
             except (OSError, RuntimeError):
                 continue
     fonts = {font.fname: font for font in fontManager.ttflist if not font.name.startswith(LAST_RESORT)}
-    ordered = sorted(fonts.values(), key=lambda font: (font.style != 'normal', str(font.weight) not in ('400', 'normal')))
-    return [(font.name, font.fname) for font in ordered]
+    fonts = sorted(fonts.values(), key=lambda font: (font.style != 'normal', str(font.weight) not in ('400', 'normal')))
+    return [(font.name, font.fname) for font in fonts]

@@ -70,9 +70,8 @@ def _build_schedulers(cfg: Config, runner: SimpleNamespace) -> List:
     for scheduler in copy.deepcopy(list(schedulers)):
         by_epoch = scheduler.get('by_epoch', True)
         scheduler.setdefault('end', runner.max_epochs if by_epoch else runner.max_iters)
-        built.append(
-            PARAM_SCHEDULERS.build(
-                scheduler, default_args=dict(optimizer=runner.optim_wrapper, epoch_length=len(runner.train_dataloader))))
+        known = dict(optimizer=runner.optim_wrapper, epoch_length=len(runner.train_dataloader))
+        built.append(PARAM_SCHEDULERS.build(scheduler, default_args=known))
     return built
 
 

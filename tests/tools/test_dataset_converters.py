@@ -4,7 +4,7 @@ import json
 import pytest
 from PIL import Image
 
-from tests.tools.running import load_tool, run_tool
+from tests.tools.running import load_tool
 
 
 def write_image(path, size=(200, 100), orientation=None):
@@ -15,7 +15,7 @@ def write_image(path, size=(200, 100), orientation=None):
     image.save(path, exif=exif)
 
 
-def test_balloon(tmp_path):
+def test_balloon(tmp_path, monkeypatch):
     shape = dict(name='polygon', all_points_x=[10, 30, 20], all_points_y=[5, 5, 45])
     regions = {'0': dict(shape_attributes=shape)}
     for split, entries in ('train', {'a': regions, 'b': list(regions.values()) * 2}), ('val', {'c': {}}):
@@ -23,7 +23,8 @@ def test_balloon(tmp_path):
             write_image(tmp_path / 'data/balloon' / split / f'{name}.jpg')
         content = {f'{name}.jpg123': dict(filename=f'{name}.jpg', regions=value) for name, value in entries.items()}
         (tmp_path / 'data/balloon' / split / 'via_region_data.json').write_text(json.dumps(content))
-    run_tool('dataset_converters/balloon2coco', cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    load_tool('dataset_converters/balloon2coco').main([])
     train, val = (json.loads((tmp_path / f'data/balloon/{split}.json').read_text()) for split in ('train', 'val'))
     assert train['categories'] == val['categories'] == [dict(id=0, name='balloon')]
     assert train['images'][1] == dict(id=1, file_name='b.jpg', width=200, height=100)

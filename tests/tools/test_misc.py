@@ -165,8 +165,8 @@ def test_publish_model(tmp_path):
                 'bbox_head.grid_offset': weight,
                 'bbox_head.assigner.prior_inds': weight
             }), tmp_path / 'epoch_3.pth')
-    for name in 'out/a', 'out/b.pth':
-        run_tool('misc/publish_model', tmp_path / 'epoch_3.pth', tmp_path / name)
+    run_tool('misc/publish_model', tmp_path / 'epoch_3.pth', tmp_path / 'out/a')
+    load_tool('misc/publish_model').main([str(tmp_path / 'epoch_3.pth'), str(tmp_path / 'out/b.pth')])
     written = sorted((tmp_path / 'out').iterdir())
     digest = hashlib.sha256(written[0].read_bytes()).hexdigest()[:8]
     assert [path.name for path in written] == [f'a-{digest}.pth', f'b-{digest}.pth']

@@ -9,8 +9,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from mmyolo.analysis.anchors import (ALGORITHMS, best_possible_recall, collect_sizes, mean_best_iou, optimize, per_level,
-                                     random_scales)
+from mmyolo.analysis.anchors import (ALGORITHMS, best_possible_recall, collect_sizes, mean_best_iou, optimize,
+                                     per_level, random_scales)
 from mmyolo.analysis.data import build_without_pipelines
 from mmyolo.utils.files import write_json
 from mmyolo.utils.launch import add_cfg_options, read_config
@@ -25,9 +25,9 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument('--algorithm', choices=ALGORITHMS, default='DE', help='how they are found')
     parser.add_argument('--iters', type=int, default=1000, help='rounds of the algorithm')
     parser.add_argument(
-        '--prior-match-thr', type=float, default=4.0, help='an anchor matches a box if no side is so many times as long')
+        '--prior-match-thr', type=float, default=4.0, help='an anchor matches a box if no side is so many times longer')
     parser.add_argument(
-        '--mutation-args', type=float, nargs=2, default=[0.9, 0.1], help='v5-k-means: probability and sigma of mutations')
+        '--mutation-args', type=float, nargs=2, default=[0.9, 0.1], help='v5-k-means: probability, sigma of mutations')
     parser.add_argument(
         '--augment-args',
         type=float,

@@ -20,7 +20,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Draw the learning rate, momentum or weight decay of a training')
     parser.add_argument('config', help='the config file')
     parser.add_argument('-p', '--parameter', choices=list(PARAMETERS), default='lr', help='what to draw')
-    parser.add_argument('-d', '--dataset-size', type=int, help='images of the training set; they are counted without it')
+    parser.add_argument('-d', '--dataset-size', type=int, help='images of the training set; counted without it')
     parser.add_argument('-n', '--ngpus', type=int, default=1, help='processes of the training')
     parser.add_argument('-o', '--out-dir', help='write <name of the config>-<parameter>.jpg here')
     parser.add_argument('--log-level', default='WARNING', help='of the log')

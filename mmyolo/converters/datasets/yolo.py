@@ -39,8 +39,8 @@ def read_labels(path: Path, num_classes: int) -> List[tuple]:
         except ValueError:
             raise ValueError(f'{path}, line {number}: {line!r} must be `class cx cy w h`') from None
         if not 0 <= label < num_classes:
-            raise ValueError(f'{path}, line {number}: class {label} must be from 0 to {num_classes - 1}, as classes.txt '
-                             f'has {num_classes}')
+            raise ValueError(f'{path}, line {number}: class {label} must be from 0 to {num_classes - 1}, as '
+                             f'classes.txt has {num_classes}')
         objects.append((label, cx, cy, w, h))
     return objects
 

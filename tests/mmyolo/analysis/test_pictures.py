@@ -47,7 +47,8 @@ def test_steps_are_remembered_as_they_were():
 
 
 def test_grid():
-    pictures = [np.full((100, 1280, 3), 10, np.uint8), np.full((60, 50, 3), 20, np.uint8), np.full((9, 9, 3), 30, np.uint8)]
+    shapes = (100, 1280, 3), (60, 50, 3), (9, 9, 3)
+    pictures = [np.full(shape, value, np.uint8) for shape, value in zip(shapes, (10, 20, 30))]
     out = grid(pictures, ['one', 'two', 'three'])
     cell = (60 + CAPTION + MARGIN, 640 + 2 * MARGIN)
     assert out.shape == (2 * cell[0], 2 * cell[1], 3)
