@@ -1,0 +1,175 @@
+"""The values of the RTMDet and YOLOv5 instance recipes, and their pipelines on a small data set."""
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.dataset import COLLATE_FUNCTIONS
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DefaultScope
+from small_data import write_all
+
+from mmyolo.registry import DATASETS, MODELS
+from mmyolo.utils import register_all_modules
+
+ROOT = Path(__file__).resolve().parents[2] / 'configs'
+RTMDET = 'rtmdet/rtmdet_{}_syncbn_fast_8xb32-300e_coco'
+INS = 'yolov5/ins_seg/yolov5_ins_{}-v61_syncbn_fast_8xb16-300e_coco_instance'
+NON_OVERLAP = 'yolov5/ins_seg/yolov5_ins_s-v61_syncbn_fast_non_overlap_8xb16-300e_coco_instance'
+
+
+def config(name):
+    return Config.fromfile(ROOT / f'{name}.py')
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    register_all_modules(init_default_scope=False)
+    with DefaultScope.overwrite_default_scope('mmyolo'):
+        yield
+
+
+def one(pipeline, kind):
+    found, = (item for item in pipeline if item['type'] == kind)
+    return found
+
+
+# size: depth, width, ratio range, mosaic cache, mixup cache, random_pop, mixup probability
+SIZES = dict(
+    tiny=(.167, .375, (.5, 2.), 20, 10, False, .5),
+    s=(.33, .5, (.5, 2.), 40, 20, None, None),
+    m=(.67, .75, (.1, 2.), 40, 20, None, None),
+    l=(1., 1., (.1, 2.), 40, 20, None, None),
+    x=(1.33, 1.25, (.1, 2.), 40, 20, None, None))
+
+
+@pytest.mark.parametrize('size', SIZES)
+def test_rtmdet(size):
+    cfg = config(RTMDET.format(size))
+    depth, width, ratios, mosaic_cache, mixup_cache, random_pop, prob = SIZES[size]
+    for part in (cfg.model.backbone, cfg.model.neck):
+        assert (part.deepen_factor, part.widen_factor) == (depth, width)
+    assert cfg.model.bbox_head.head_module.get('widen_factor', 1.) == width
+    pipeline = cfg.train_dataloader.dataset.pipeline
+    mosaic, mixup = one(pipeline, 'Mosaic'), one(pipeline, 'YOLOv5MixUp')
+    assert (mosaic.max_cached_images, mixup.max_cached_images) == (mosaic_cache, mixup_cache)
+    assert (mosaic.get('random_pop'), mixup.get('random_pop'), mixup.get('prob')) == (random_pop, random_pop, prob)
+    switch = cfg.custom_hooks[1]
+    assert switch.switch_epoch == 280
+    for stage, scale in ((pipeline, (1280, 1280)), (switch.switch_pipeline, (640, 640))):
+        resize = one(stage, 'mmdet.RandomResize')
+        assert (resize.ratio_range, resize.scale) == (ratios, scale)
+    pretrained = cfg.model.backbone.get('init_cfg')
+    assert (size in ('tiny', 's')) == (pretrained is not None)
+    if pretrained:
+        assert pretrained.checkpoint.endswith(f'/cspnext-{size}_imagenet_600e.pth')
+    assert cfg.optim_wrapper.optimizer == dict(type='AdamW', lr=.004, weight_decay=.05)
+    assert cfg.param_scheduler[1].eta_min == pytest.approx(2e-4) and cfg.param_scheduler[1].begin == 150
+    assert cfg.train_cfg.dynamic_intervals == [(280, 1)]
+
+
+def test_rtmdet_decays_weights_only():
+    cfg = config(RTMDET.format('tiny'))
+    cfg.model.backbone.pop('init_cfg')
+    groups = build_optim_wrapper(MODELS.build(cfg.model), cfg.optim_wrapper).optimizer.param_groups
+    assert len(groups) == 240
+    assert sum(group['weight_decay'] == 0 for group in groups) == 162
+    assert sum(group['weight_decay'] == .05 for group in groups) == 78
+
+
+def test_rtmdet_cat():
+    cfg = config('rtmdet/rtmdet_tiny_fast_1xb12-40e_cat')
+    assert cfg.custom_hooks[1].switch_epoch == 35 and cfg.train_cfg.max_epochs == 40
+    assert (cfg.train_dataloader.batch_size, cfg.train_dataloader.num_workers) == (12, 4)
+    assert (cfg.val_dataloader.batch_size, cfg.val_dataloader.num_workers) == (1, 2)
+    assert cfg.val_dataloader.dataset.batch_shapes_cfg.batch_size == 32
+    assert cfg.model.backbone.frozen_stages == 4 and cfg.model.train_cfg.assigner.num_classes == 1
+    linear, cosine = cfg.param_scheduler
+    assert (linear.end, cosine.begin, cosine.end, cosine.T_max) == (30, 20, 40, 20)
+    checkpoint = cfg.default_hooks.checkpoint
+    assert (checkpoint.interval, checkpoint.max_keep_ckpts, checkpoint.save_best) == (10, 2, 'auto')
+
+
+def test_rtmdet_ins():
+    cfg = config('rtmdet/rtmdet-ins_s_syncbn_fast_8xb32-300e_coco')
+    assert cfg.model.test_cfg == dict(
+        multi_label=True,
+        nms_pre=1000,
+        min_bbox_size=0,
+        score_thr=.05,
+        nms=dict(type='nms', iou_threshold=.6),
+        max_per_img=100,
+        mask_thr_binary=.5)
+    assert cfg.test_evaluator.metric == ['bbox', 'segm']
+    assert one(cfg.test_dataloader.dataset.pipeline, 'LoadAnnotations').with_mask
+
+
+# size: depth, width, scale, class, objectness, lr factor, mixup, copy-paste
+INS_SIZES = dict(
+    n=(.33, .25, .5, .5, 1., .01, None, None),
+    s=(.33, .5, .5, .5, 1., .01, None, None),
+    m=(.67, .75, .9, .3, .7, .1, .1, None),
+    l=(1., 1., .9, .3, .7, .1, .1, .1),
+    x=(1.33, 1.25, .9, .3, .7, .1, .1, .1))
+
+
+@pytest.mark.parametrize('size', INS_SIZES)
+def test_ins(size):
+    cfg = config(INS.format(size))
+    depth, width, scale, cls, objectness, lr_factor, mixup, copy_paste = INS_SIZES[size]
+    head = cfg.model.bbox_head
+    assert (cfg.model.backbone.deepen_factor, head.head_module.widen_factor) == (depth, width)
+    assert (head.loss_cls.loss_weight, head.loss_obj.loss_weight) == pytest.approx((cls, objectness))
+    assert (head.loss_mask_weight, head.head_module.mask_channels, head.head_module.proto_channels) == (.05, 32, 256)
+    assert cfg.default_hooks.param_scheduler.lr_factor == lr_factor
+    pipeline = cfg.train_dataloader.dataset.pipeline
+    affine = one(pipeline, 'YOLOv5RandomAffine')
+    assert affine.scaling_ratio_range == pytest.approx((1 - scale, 1 + scale))
+    assert (affine.min_area_ratio, affine.max_aspect_ratio) == (.01, 100)
+    kinds = [item['type'] for item in pipeline]
+    assert kinds[-3:] == ['RandomFlip', 'Polygon2Mask', 'PackDetInputs']
+    assert one(pipeline, 'YOLOv5MixUp').prob == mixup if mixup else 'YOLOv5MixUp' not in kinds
+    assert one(pipeline, 'YOLOv5CopyPaste').prob == copy_paste if copy_paste else 'YOLOv5CopyPaste' not in kinds
+    assert one(cfg.test_dataloader.dataset.pipeline, 'LetterResize').half_pad_param
+    assert cfg.test_evaluator.metric == ['bbox', 'segm']
+    test_cfg = cfg.model.test_cfg
+    assert (test_cfg.nms.iou_threshold, test_cfg.min_bbox_size, test_cfg.mask_thr_binary, test_cfg.fast_test) == (
+        .6, 0, .5, True)  # yapf: disable
+
+
+def test_ins_without_overlap():
+    cfg = config(NON_OVERLAP)
+    assert not cfg.model.bbox_head.mask_overlap
+    assert not one(cfg.train_dataloader.dataset.pipeline, 'Polygon2Mask').mask_overlap
+
+
+@pytest.mark.parametrize('name', [INS.format('l'), NON_OVERLAP, RTMDET.format('tiny')])
+def test_batches(name, tmp_path, monkeypatch):
+    """Objects of a batch have their masks: what a mask covers lies in its box."""
+    write_all(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    np.random.seed(0)
+    cfg = config(name)
+    dataset = DATASETS.build(copy.deepcopy(cfg.train_dataloader.dataset))
+    collate = COLLATE_FUNCTIONS.get('yolov5_collate')
+    batch = collate([dataset[index % len(dataset)] for index in range(6)])
+    assert batch['inputs'].shape == (6, 3, 640, 640) and batch['inputs'].dtype == torch.uint8
+    rows = batch['data_samples']['bboxes_labels']
+    assert len(rows) > 4
+    if 'ins_' not in name:
+        return
+    masks = batch['data_samples']['masks']
+    overlap = cfg.model.bbox_head.mask_overlap
+    assert masks.shape == ((6 if overlap else len(rows)), 160, 160)
+    seen = 0
+    for index, (image, _, *box) in enumerate(rows.tolist()):
+        number = int((rows[:index + 1, 0] == image).sum())
+        mask = masks[int(image)] == number if overlap else masks[index] > 0
+        y, x = mask.nonzero().unbind(1)
+        if len(y):
+            seen += 1
+            x1, y1, x2, y2 = (side / 4 for side in box)
+            assert x1 - 1 <= x.min() and x.max() <= x2 + 1 and y1 - 1 <= y.min() and y.max() <= y2 + 1
+    assert seen > 4
