@@ -19,7 +19,7 @@ from torch import Tensor
 
 _BUILTINS = ('bool', 'bytearray', 'bytes', 'complex', 'dict', 'float', 'frozenset', 'int', 'list', 'set', 'str',
              'tuple')
-_REBUILD = ('_rebuild_parameter', '_rebuild_tensor', '_rebuild_tensor_v2')
+_REBUILD = ('_rebuild_tensor', '_rebuild_tensor_v2')
 _NUMPY = {
     ('numpy', 'dtype'): np.dtype,
     ('numpy', 'ndarray'): np.ndarray,
@@ -60,6 +60,10 @@ def _rebuild_from_type(function: Any, new_type: Any, args: tuple, state: Any) ->
     return function(*args)  # a tensor with attributes; the attributes are of no use here
 
 
+def _rebuild_parameter(data: Tensor, requires_grad: bool, hooks: Any, state: Any = None) -> Tensor:
+    return data
+
+
 def _harmless(module: str, name: str) -> Any:
     """The class or function of that name if it is on the list, else None."""
     if module in ('builtins', '__builtin__') and name in _BUILTINS:
@@ -70,6 +74,8 @@ def _harmless(module: str, name: str) -> Any:
         return codecs.encode  # how older pickles store bytes
     if module == 'torch._utils' and name in _REBUILD:
         return getattr(torch._utils, name)
+    if module == 'torch._utils' and name in ('_rebuild_parameter', '_rebuild_parameter_with_state'):
+        return _rebuild_parameter
     if module == 'torch._tensor' and name == '_rebuild_from_type_v2':
         return _rebuild_from_type
     if module == 'torch' and name in ('Size', 'device'):
@@ -169,7 +175,9 @@ def find_classes(content: Any) -> Optional[List[str]]:
 
 
 def plain(value: Any) -> Any:
-    """Leaves stand-ins out of nested lists and dicts."""
+    """Leaves stand-ins out of nested lists and dicts, and makes lists of arrays."""
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items() if not isinstance(item, StandIn)}
     if isinstance(value, (list, tuple)):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import HistoryBuffer
 from tests.mmyolo.converters import official
 from tests.mmyolo.converters.known_names import KNOWN
 from tests.tools.running import ROOT, load_tool, run_tool
@@ -209,9 +210,10 @@ def test_rtmdet_of_mmdet_gives_the_same_maps(tmp_path):
             value.copy_(1 + torch.rand(value.shape))
     src, dst = tmp_path / 'theirs.pth', tmp_path / 'ours.pth'
     meta = dict(epoch=300, dataset_meta=dict(classes=('a', 'b')), cfg='x = 1')
-    torch.save(dict(meta=meta, state_dict={**theirs.state_dict(), 'data_preprocessor.mean': torch.zeros(3)}), src)
+    foreign = dict(meta, hook_msgs=HistoryBuffer(), palette=np.array([[1, 2, 3]]))
+    torch.save(dict(meta=foreign, state_dict={**theirs.state_dict(), 'data_preprocessor.mean': torch.zeros(3)}), src)
     found = convert('rtmdet_to_mmyolo', src, dst)
-    assert found['meta'] == meta
+    assert found['meta'] == dict(meta, palette=[[1, 2, 3]])
     ours = build('rtmdet/rtmdet_tiny_syncbn_fast_8xb32-300e_coco', 'cpu').eval()
     ours.load_state_dict(found['state_dict'], strict=True)
     image = torch.rand(1, 3, 96, 128, generator=torch.Generator().manual_seed(0))
