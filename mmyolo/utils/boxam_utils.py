@@ -12,11 +12,9 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmcv.transforms import Compose
 from mmdet import apis
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import bbox_overlaps
-from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
@@ -24,7 +22,7 @@ from mmengine.visualization.utils import convert_overlay_heatmap
 from torch import Tensor, nn
 
 from .drawing import draw_instances
-from .inference import choose_device, read_config
+from .inference import build_pipeline, choose_device, read_config
 
 try:
     from pytorch_grad_cam import AblationCAM, AblationLayer, ActivationsAndGradients
@@ -122,10 +120,7 @@ class BoxAMDetectorWrapper(nn.Module):
         self.cfg, self.score_thr = cfg, score_thr
         self.detector = init_detector(cfg, checkpoint, device=device)
         self.device = str(next(self.detector.parameters()).device)
-        loading, *transforms = get_test_pipeline_cfg(cfg.copy())
-        self.pipeline = Compose([dict(type='mmdet.LoadImageFromNDArray')] + [
-            transform for transform in transforms if not transform['type'].endswith('LoadAnnotations')
-        ])
+        self.pipeline = build_pipeline(self.detector, from_array=True)
         self.is_need_loss = False
         self.input_data: Optional[dict] = None
 

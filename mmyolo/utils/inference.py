@@ -1,5 +1,6 @@
 """What the demos share: a detector from its config and weights, its input, batches, and drawing what it found."""
 import argparse
+import copy
 from pathlib import Path
 from typing import Callable, List, Optional, Sequence, Union
 
@@ -15,7 +16,7 @@ from mmengine.hub import get_config
 from mmengine.visualization import Visualizer
 from torch import nn
 
-from mmyolo.registry import VISUALIZERS
+from mmyolo.registry import DATASETS, VISUALIZERS
 from .deploy import switch_to_deploy
 from .drawing import draw_instances
 from .misc import show_data_classes
@@ -73,9 +74,27 @@ def load_detector(config: Union[str, Config],
     if tta:
         use_tta(cfg)
     model = init_detector(cfg, checkpoint, device=choose_device(device), cfg_options={})
+    _complete_meta(model)
     if deploy:
         switch_to_deploy(model)
     return model
+
+
+def _complete_meta(model: nn.Module) -> None:
+    """Takes from the config what the checkpoint does not say of its data.
+
+    mmdet takes the classes of COCO where a checkpoint has no names; the data set of the config knows better.
+    """
+    dataset = copy.deepcopy(model.cfg.test_dataloader.dataset)
+    while 'dataset' in dataset:
+        dataset = dataset.dataset
+    known = DATASETS.build(dict(dataset, lazy_init=True)).metainfo
+    known = {key.lower(): value for key, value in known.items()}
+    num_classes = getattr(model, 'module', model).bbox_head.num_classes
+    if len(model.dataset_meta['classes']) != num_classes and len(known.get('classes', ())) == num_classes:
+        model.dataset_meta['classes'] = known['classes']
+    for key, value in known.items():
+        model.dataset_meta.setdefault(key, value)
 
 
 def build_pipeline(model: nn.Module, from_array: bool = False) -> Compose:
@@ -85,9 +104,11 @@ def build_pipeline(model: nn.Module, from_array: bool = False) -> Compose:
         model: from `load_detector`.
         from_array: images come as arrays instead of files.
     """
-    transforms = get_test_pipeline_cfg(model.cfg.copy())
+    loading, *transforms = get_test_pipeline_cfg(model.cfg.copy())
     if from_array:
-        transforms[0] = dict(type='mmdet.LoadImageFromNDArray')
+        loading = dict(type='mmdet.LoadImageFromNDArray')
+    # an image alone has no annotations
+    transforms = [loading] + [one for one in transforms if not one['type'].endswith('LoadAnnotations')]
     return Compose(transforms)
 
 
@@ -105,7 +126,8 @@ def detect(model: nn.Module, images: Sequence[Image], pipeline: Compose) -> List
     if not len(images):
         return []
     samples = [dict(img=image) if isinstance(image, np.ndarray) else dict(img_path=image) for image in images]
-    batch = pseudo_collate([pipeline(dict(sample, img_id=index)) for index, sample in enumerate(samples)])
+    known = {key: model.dataset_meta[key] for key in ('flip_indices', ) if key in model.dataset_meta}  # of keypoints
+    batch = pseudo_collate([pipeline(dict(known, img_id=i, id=i, **sample)) for i, sample in enumerate(samples)])
     with torch.no_grad():
         return list(model.test_step(batch))
 
@@ -145,7 +167,7 @@ def build_painter(model: nn.Module) -> Callable[[np.ndarray, DetDataSample], np.
     """Gives the function that draws results.
 
     Args:
-        model: from `load_detector`. A visualizer of its config that is not mmdet's for boxes draws, such as one for
+        model: from `load_detector`. A visualizer of its config that is not for boxes draws, such as one for
             keypoints; else `draw_instances` does.
 
     Returns:
@@ -153,7 +175,7 @@ def build_painter(model: nn.Module) -> Callable[[np.ndarray, DetDataSample], np.
     """
     cfg = dict(model.cfg.get('visualizer') or dict(type='mmdet.DetLocalVisualizer'), vis_backends=None)
     meta = model.dataset_meta
-    if cfg['type'] in ('mmdet.DetLocalVisualizer', 'DetLocalVisualizer'):
+    if cfg['type'].split('.')[-1] in ('DetLocalVisualizer', 'RotLocalVisualizer'):
         return lambda image, result: draw_instances(image, result.pred_instances.cpu(), meta['classes'],
                                                     meta.get('palette'))
     cfg['name'] = f'{cfg.get("name", "visualizer")}_of_demo_{id(model)}'  # mmengine keeps one visualizer per name

@@ -87,6 +87,7 @@ def shift_predictions(det_data_samples: Sequence[DetDataSample], offsets: Sequen
 
 
 def _shift(instances: InstanceData, offset: Offset, image_shape: Tuple[int, int]) -> InstanceData:
+    instances = instances.to_tensor()  # results with keypoints may hold arrays
     boxes = get_box_tensor(instances.bboxes)
     if boxes.shape[-1] == 4:
         boxes = boxes + boxes.new_tensor([*offset, *offset])
