@@ -1,0 +1,8 @@
+"""The names under which public mmyolo offers itself to mmdeploy, a package that is not part of this project.
+
+Importing works without mmdeploy; what needs it says so when it is used. `tools/export.py` writes ONNX files without it.
+`mmyolo` itself never imports this package.
+"""
+from .object_detection import MMYOLO, MMCodebase, YOLOObjectDetection
+
+__all__ = ['MMCodebase', 'MMYOLO', 'YOLOObjectDetection']

@@ -1,0 +1,4 @@
+"""Decoding for deployment."""
+from . import yolov5_head
+
+__all__ = ['yolov5_head']
