@@ -1,6 +1,6 @@
 # The tiny size mixes fewer images, and mixes up every other one only. The last epochs are those of size s.
 _base_ = './rtmdet_s_syncbn_fast_8xb32-300e_coco.py'
-checkpoint = 'https://download.openmmlab.com/mmdetection/v3.0/rtmdet/cspnext_rsb_pretrain/cspnext-tiny_imagenet_600e.pth'
+checkpoint = 'https://download.openmmlab.com/mmdetection/v3.0/rtmdet/cspnext_rsb_pretrain/cspnext-tiny_imagenet_600e.pth'  # noqa: E501
 
 deepen_factor = 0.167
 widen_factor = 0.375

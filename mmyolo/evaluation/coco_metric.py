@@ -44,7 +44,7 @@ _RECALLS = {
 
 @METRICS.register_module()
 class FastCocoMetric(CocoMetric):
-    """COCO metric for boxes and masks; other metrics than 'bbox' and 'segm', and `format_only`, are left to mmdet.CocoMetric.
+    """COCO metric for boxes and masks; metrics other than 'bbox' and 'segm', and `format_only`, are left to mmdet.
 
     Args:
         backend: 'faster_coco_eval' or 'pycocotools'.
@@ -70,8 +70,8 @@ class FastCocoMetric(CocoMetric):
             results: A pair (ground truth, prediction) per image, as `process` collects them.
 
         Returns:
-            `bbox_mAP`, `bbox_mAP_50`, ... between 0 and 1, or -1 where the set has no ground truth; with metric 'segm' also
-            `segm_mAP`, ...; with `classwise` and both, `<class>_precision` is that of the last one.
+            `bbox_mAP`, `bbox_mAP_50`, ... between 0 and 1, or -1 where the set has no ground truth; with metric 'segm'
+            also `segm_mAP`, ...; with `classwise` and both, `<class>_precision` is that of the last one.
         """
         if not set(self.metrics) <= {'bbox', 'segm'} or self.format_only:
             return super().compute_metrics(results)
@@ -151,8 +151,8 @@ class FastCocoMetric(CocoMetric):
         """Turns predictions into COCO's records; those of classes that the file lacks cannot be evaluated.
 
         Args:
-            predictions: `img_id`, `bboxes` (N, 4) xyxy, `scores` (N,), `labels` (N,) of each image, and for 'segm' `masks`,
-                N run-length encoded masks.
+            predictions: `img_id`, `bboxes` (N, 4) xyxy, `scores` (N,), `labels` (N,) of each image, and for 'segm'
+                `masks`, N run-length encoded masks.
             cat_ids: category id of each label.
             kind: 'bbox' or 'segm'.
         """

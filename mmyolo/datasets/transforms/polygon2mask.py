@@ -37,9 +37,9 @@ class Polygon2Mask(BaseTransform):
                 have `gt_ignore_flags`.
 
         Returns:
-            With `mask_overlap` the results without `gt_masks` but with `gt_panoptic_seg` (1, h, w), 0 for background and
-            from 1 the number of the instance, uint8 or, above 255 instances, int32; instances are sorted by area, largest
-            first. Otherwise with `gt_masks` (N, h, w) uint8, in the given order.
+            With `mask_overlap` the results without `gt_masks` but with `gt_panoptic_seg` (1, h, w), 0 for background
+            and from 1 the number of the instance, uint8 or, above 255 instances, int32; instances are sorted by area,
+            largest first. Otherwise with `gt_masks` (N, h, w) uint8, in the given order.
         """
         polygons = results['gt_masks']
         if not isinstance(polygons, PolygonMasks):

@@ -1,7 +1,8 @@
-"""From low-resolution masks of kept boxes to binary masks of the original image; every instance head predicts through here.
+"""From low-resolution masks of kept boxes to binary masks of the original image; every instance head predicts through
+here.
 
-Only boxes that survived NMS get a mask. A photograph of 12 megapixels with 300 objects would take 14 GB as float, so masks
-are enlarged a few at a time and only their bits are kept.
+Only boxes that survived NMS get a mask. A photograph of 12 megapixels with 300 objects would take 14 GB as float, so
+masks are enlarged a few at a time and only their bits are kept.
 """
 import math
 from typing import Callable, NamedTuple, Sequence, Tuple

@@ -1,7 +1,8 @@
-"""The anchor-free head of RTMDet (arXiv 2212.07784, sections 3.2 and 3.3): convolutions that all levels share, each with
-norms of its own, and a soft label whose value is the overlap.
+"""The anchor-free head of RTMDet (arXiv 2212.07784, sections 3.2 and 3.3): convolutions that all levels share, each
+with norms of its own, and a soft label whose value is the overlap.
 
-Distances are regressed as they are, in strides: weights of mmdet's large models, which regress their exponent, do not fit.
+Distances are regressed as they are, in strides: weights of mmdet's large models, which regress their exponent, do not
+fit.
 """
 from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
@@ -131,7 +132,8 @@ class RTMDetSepBNHeadModule(BaseModule):
             x: feature map of each level.
 
         Returns:
-            Per level class logits (B, num_classes, H, W) and distances left, top, right, bottom (B, 4, H, W) in strides.
+            Per level class logits (B, num_classes, H, W) and distances left, top, right, bottom (B, 4, H, W) in
+            strides.
         """
         return tuple(zip(*(self.forward_single(feat, level) for level, feat in enumerate(x))))
 

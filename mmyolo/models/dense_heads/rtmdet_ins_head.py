@@ -1,9 +1,10 @@
-"""The instance head of RTMDet (arXiv 2212.07784, section 3.5), for prediction: every prior also predicts the weights of a
-small network, which draws its mask from prototypes of the image and the place of the prior (CondInst, arXiv 2003.05664).
+"""The instance head of RTMDet (arXiv 2212.07784, section 3.5), for prediction: every prior also predicts the weights of
+a small network, which draws its mask from prototypes of the image and the place of the prior (CondInst, arXiv
+2003.05664).
 
 Kept as in public checkpoints: the towers of classes and distances are one and the same, stored under both names.
-Different from public mmyolo: masks are cropped where the image lies, also if `pad_param` is no array or missing; results
-have no `kernels` and `priors`; masks are enlarged a few at a time, see `mask_prediction`.
+Different from public mmyolo: masks are cropped where the image lies, also if `pad_param` is no array or missing;
+results have no `kernels` and `priors`; masks are enlarged a few at a time, see `mask_prediction`.
 """
 from typing import List, Mapping, NoReturn, Optional, Sequence, Tuple
 
@@ -123,8 +124,8 @@ class RTMDetInsSepBNHeadModule(RTMDetSepBNHeadModule):
             feats: feature map of each level.
 
         Returns:
-            Per level class logits (B, num_classes, H, W), distances left, top, right, bottom (B, 4, H, W) in strides and
-            weights of small networks (B, num_gen_params, H, W); the prototypes (B, num_prototypes, H0, W0).
+            Per level class logits (B, num_classes, H, W), distances left, top, right, bottom (B, 4, H, W) in strides
+            and weights of small networks (B, num_gen_params, H, W); the prototypes (B, num_prototypes, H0, W0).
         """
         return (*super().forward(feats), self.mask_head(feats))
 
@@ -146,8 +147,8 @@ class RTMDetInsSepBNHead(RTMDetHead):
         head_module, prior_generator, bbox_coder, loss_cls, loss_bbox: see `RTMDetHead`.
         loss_mask: config of the loss of masks, not used.
         train_cfg: settings of training, not used.
-        test_cfg: settings of prediction, see `prediction.detect`; and `mask_thr_binary` (0.5), the least probability of a
-            mask's pixel.
+        test_cfg: settings of prediction, see `prediction.detect`; and `mask_thr_binary` (0.5), the least probability of
+            a mask's pixel.
         init_cfg: initialisation, see mmengine's `BaseModule`.
     """
 

@@ -1,8 +1,8 @@
 """The instance head of YOLOv5: every anchor also predicts how to mix a few prototype masks of the image into its own
 (YOLACT, arXiv 1904.02689, section 3).
 
-Unlike the public release, masks of `rescale=False` are binary, an image padded unequally on two sides is cropped where it
-lies, and masks are enlarged a few at a time, see `mask_prediction`.
+Unlike the public release, masks of `rescale=False` are binary, an image padded unequally on two sides is cropped where
+it lies, and masks are enlarged a few at a time, see `mask_prediction`.
 """
 from dataclasses import replace
 from typing import List, Mapping, Optional, Sequence, Tuple
@@ -105,7 +105,8 @@ class YOLOv5InsHeadModule(YOLOv5HeadModule):
 
         Returns:
             Per level class logits (B, A * num_classes, H, W), boxes (B, A * 4, H, W), objectness logits (B, A, H, W)
-            and shares of the prototypes (B, A * mask_channels, H, W); the prototypes (B, mask_channels, 2 * H0, 2 * W0).
+            and shares of the prototypes (B, A * mask_channels, H, W); the prototypes (B, mask_channels,
+            2 * H0, 2 * W0).
         """
         *maps, protos = self.forward_raw(x)
         return (*([level.flatten(1, -3) for level in kind] for kind in maps), protos)
@@ -126,8 +127,8 @@ class YOLOv5InsHead(YOLOv5Head):
     """The YOLOv5 instance head. It trains on batches of `yolov5_collate` with `masks`.
 
     Args:
-        mask_overlap: whether the true masks of an image are one map of numbers, 1 for its first box, with smaller objects
-            on top of larger ones; otherwise each has a map of its own. As in `Polygon2Mask`.
+        mask_overlap: whether the true masks of an image are one map of numbers, 1 for its first box, with smaller
+            objects on top of larger ones; otherwise each has a map of its own. As in `Polygon2Mask`.
         loss_mask: config of the loss of mask pixels, without reduction.
         loss_mask_weight: weight of the masks.
         *args, **kwargs: of `YOLOv5Head`.
@@ -163,7 +164,7 @@ class YOLOv5InsHead(YOLOv5Head):
                 f'{type(self).__name__} trains on batches of yolov5_collate only: set '
                 'collate_fn=dict(type="yolov5_collate") and the preprocessor YOLOv5DetDataPreprocessor')
         if 'masks' not in batch_data_samples:
-            raise KeyError(f'{type(self).__name__} needs masks to train on: load them (LoadAnnotations(with_mask=True)) '
+            raise KeyError(f'{type(self).__name__} needs masks to train on: load them by LoadAnnotations(with_mask=True) '
                            'and put Polygon2Mask before PackDetInputs')
         return self.loss_by_feat(*self.forward_for_loss(x), batch_data_samples['bboxes_labels'],
                                  batch_data_samples['masks'], batch_data_samples['img_metas'])
@@ -188,8 +189,8 @@ class YOLOv5InsHead(YOLOv5Head):
             batch_gt_instances_ignore: not used.
 
         Returns:
-            `loss_cls`, `loss_obj`, `loss_bbox` and `loss_mask`, (1,) each. The first three are scaled with the number of
-            images over all ranks; that of the masks is a sum over images and levels and scaled with the ranks.
+            `loss_cls`, `loss_obj`, `loss_bbox` and `loss_mask`, (1,) each. The first three are scaled with the number
+            of images over all ranks; that of the masks is a sum over images and levels and scaled with the ranks.
         """
         cls_scores, bbox_preds, objectnesses, coeff_preds = map(self.split_anchors,
                                                                 (cls_scores, bbox_preds, objectnesses, coeff_preds))
@@ -266,9 +267,9 @@ class YOLOv5InsHead(YOLOv5Head):
         Args:
             cls_scores, bbox_preds, objectnesses, coeff_preds, proto_preds: what `forward` or `forward_raw` returns.
             batch_img_metas: meta information of each image.
-            cfg: settings, by default `test_cfg`; besides those of `prediction.detect`, `mask_thr_binary` (0.5), the least
-                probability of a mask's pixel, and `fast_test` (False): probabilities instead of bits are enlarged to the
-                original image, on the device.
+            cfg: settings, by default `test_cfg`; besides those of `prediction.detect`, `mask_thr_binary` (0.5), the
+                least probability of a mask's pixel, and `fast_test` (False): probabilities instead of bits are enlarged
+                to the original image, on the device.
             rescale: return boxes and masks in pixels of the original images, else of the input.
             with_nms: False returns what would enter NMS.
 

@@ -199,12 +199,6 @@ class YOLOXHead(YOLOv5Head):
             losses['loss_bbox_aux'] = self.loss_bbox_aux(bbox_pred, torch.cat((centre, size), dim=1)) / count
         return losses
 
-    def points_and_strides(self, maps: Sequence[Tensor]) -> tuple:
-        """The corners (N, 2) of the cells of all levels in input pixels, and their strides (N,)."""
-        levels = self.level_priors(maps)
-        strides = [level.new_full((len(level), ), stride) for level, stride in zip(levels, self.featmap_strides)]
-        return torch.cat(levels), torch.cat(strides)
-
 
 def by_prior(maps: Sequence[Tensor]) -> Tensor:
     """Per level (B, C, H, W) -> (B, N, C), N cells of all levels by row and column."""

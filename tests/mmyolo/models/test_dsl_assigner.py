@@ -129,7 +129,7 @@ def test_points_inside_boxes():
     assert inside.shape == (4, 2, 1)
     assert inside[..., 0].tolist() == [[True, False], [False, False], [False, False], [True, True]]
 
-    # A square of side 10 around the origin, turned by 45 degrees, reaches to 7.07 on the axes but not to its old corners.
+    # A square of side 10 around the origin, turned by 45 degrees, reaches to 7.07 on the axes, not to its old corners.
     rotated = torch.tensor([[[0., 0., 10., 10., math.pi / 4]]])
     points = torch.tensor([[7., 0.], [4.9, 4.9], [0., -7.], [3., 3.]])
     assert find_inside_points(rotated, points, box_dim=5).flatten().tolist() == [True, False, True, True]

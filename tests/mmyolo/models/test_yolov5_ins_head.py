@@ -109,7 +109,8 @@ def test_masks_by_definition(rescale, fast_test):
         torch.cat([level[1].unflatten(0, (3, -1)).flatten(2).permute(2, 0, 1).flatten(0, 1) for level in kind])
         for kind in (maps()[3], maps()[2]))
     coeffs = (coeffs * objectness.sigmoid())[found.priors]
-    masks = F.interpolate((coeffs @ maps()[4][1].flatten(1)).sigmoid().view(1, -1, 16, 16), (64, 64), mode='bilinear')[0]
+    masks = (coeffs @ maps()[4][1].flatten(1)).sigmoid().view(1, -1, 16, 16)
+    masks = F.interpolate(masks, (64, 64), mode='bilinear')[0]
     for mask, (x1, y1, x2, y2) in zip(masks, found.bboxes.tolist()):
         inside = torch.zeros(64, 64)
         inside[int(np.ceil(y1)):int(np.ceil(y2)), int(np.ceil(x1)):int(np.ceil(x2))] = 1
