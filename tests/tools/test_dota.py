@@ -253,3 +253,31 @@ def test_training_pipeline(split, name):
                     values.append(image[1][mask].mean())  # the channel that is bright in objects alone
     assert np.mean(inside) > 195
     assert np.mean(outside) < 110
+
+
+@pytest.mark.slow
+def test_trains_validates_and_tests(split, tmp_path):
+    """A step on patches, a validation, and the files for the server of a test."""
+    text = config(split).pretty_text.replace('1024', '128')
+    path = tmp_path / 'small.py'
+    path.write_text(text)
+    cfg = Config.fromfile(path)
+    cfg.model.backbone.init_cfg = None
+    cfg.model.neck.in_channels = [256, 512, 1024]
+    cfg.train_cfg.max_epochs = 1
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        loader.update(batch_size=4, num_workers=0, persistent_workers=False)
+    cfg.train_dataloader.dataset.indices = 8
+    cfg.val_dataloader.dataset.indices = 4
+    cfg.test_dataloader = cfg.val_dataloader
+    cfg.test_evaluator = dict(
+        type='mmrotate.DOTAMetric', format_only=True, merge_patches=True, outfile_prefix=str(tmp_path / 'files'))
+    cfg.dump(path)
+    work_dir = tmp_path / 'work'
+    run_tool('train', path, '--work-dir', work_dir)
+    scalars = [json.loads(line) for line in next(work_dir.rglob('scalars.json')).read_text().splitlines()]
+    assert any('dota/mAP' in row and 0 <= row['dota/mAP'] <= 1 for row in scalars)
+    assert (work_dir / 'epoch_1.pth').is_file() and list(work_dir.glob('best_dota_mAP*.pth'))
+    run_tool('test', path, work_dir / 'epoch_1.pth', '--work-dir', work_dir)
+    with zipfile.ZipFile(tmp_path / 'files/Task1.zip') as archive:
+        assert len(archive.namelist()) == 15
