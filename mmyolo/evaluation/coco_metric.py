@@ -80,6 +80,11 @@ class FastCocoMetric(CocoMetric):
             print_log('The validation set has no annotated object of the classes '
                       f'{tuple(self.dataset_meta["classes"])}: every mAP is reported as -1. Check its annotations, or '
                       'validate on other images.', 'current', logging.WARNING)
+        if 'segm' in self.metrics:
+            bare = sum(not annotation['segmentation'] for annotation in dataset['annotations'])
+            if bare:
+                raise ValueError(f"FastCocoMetric(metric='segm'): {bare} of {len(dataset['annotations'])} objects of the "
+                                 "validation annotations have no segmentation. Add them, or set metric='bbox'")
         predictions = [prediction for _, prediction in results]
         if not any(len(prediction['scores']) for prediction in predictions):
             print_log('Nothing was detected in the whole validation set: mAP is 0. This is common in the first epochs.',

@@ -164,7 +164,7 @@ class YOLOv5InsHead(YOLOv5Head):
                 f'{type(self).__name__} trains on batches of yolov5_collate only: set '
                 'collate_fn=dict(type="yolov5_collate") and the preprocessor YOLOv5DetDataPreprocessor')
         if 'masks' not in batch_data_samples:
-            raise KeyError(f'{type(self).__name__} needs masks to train on: load them by LoadAnnotations(with_mask=True) '
+            raise KeyError(f'{type(self).__name__} needs masks: load them by LoadAnnotations(with_mask=True) '
                            'and put Polygon2Mask before PackDetInputs')
         return self.loss_by_feat(*self.forward_for_loss(x), batch_data_samples['bboxes_labels'],
                                  batch_data_samples['masks'], batch_data_samples['img_metas'])

@@ -118,3 +118,15 @@ def test_300_masks_of_an_image(ann_file, backend):
     assert 0 < metrics['coco/bbox_mAP'] < 1
     # the masks are the boxes, so their overlaps are the same
     assert metrics['coco/segm_mAP'] == pytest.approx(metrics['coco/bbox_mAP'], abs=1e-9)
+
+
+def test_true_objects_without_masks_are_named(ann_file):
+    with open(ann_file) as file:
+        content = json.load(file)
+    del content['annotations'][1]['segmentation']
+    with open(ann_file, 'w') as file:
+        json.dump(content, file)
+    masks = [bits(*box) for box in RECTANGLES]
+    assert evaluate(ann_file, masks, metric=['bbox'])['coco/bbox_mAP'] == pytest.approx(1, abs=1e-9)
+    with pytest.raises(ValueError, match='1 of 3 objects .* no segmentation'):
+        evaluate(ann_file, masks)
