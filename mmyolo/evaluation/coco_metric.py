@@ -83,8 +83,8 @@ class FastCocoMetric(CocoMetric):
         if 'segm' in self.metrics:
             bare = sum(not annotation['segmentation'] for annotation in dataset['annotations'])
             if bare:
-                raise ValueError(f"FastCocoMetric(metric='segm'): {bare} of {len(dataset['annotations'])} objects of the "
-                                 "validation annotations have no segmentation. Add them, or set metric='bbox'")
+                raise ValueError(f"FastCocoMetric(metric='segm'): {bare} of {len(dataset['annotations'])} objects of "
+                                 "the validation annotations have no segmentation. Add them, or set metric='bbox'")
         predictions = [prediction for _, prediction in results]
         if not any(len(prediction['scores']) for prediction in predictions):
             print_log('Nothing was detected in the whole validation set: mAP is 0. This is common in the first epochs.',
@@ -224,7 +224,9 @@ class FastCocoMetric(CocoMetric):
         values = {name: float('nan') for name in self.dataset_meta['classes']}
         table = Table('category', *_PRECISIONS)
         for index, cat_id in enumerate(sorted(names)):
-            row = [mean_defined(self._at_iou(precision, iou)[:, :, index, area, -1]) for iou, area in _PRECISIONS.values()]
+            row = [
+                mean_defined(self._at_iou(precision, iou)[:, :, index, area, -1]) for iou, area in _PRECISIONS.values()
+            ]
             row = [float('nan') if value == UNDEFINED else value for value in row]
             values[names[cat_id]] = row[0]
             table.add_row(names[cat_id], *(f'{value:.3f}' for value in row))
