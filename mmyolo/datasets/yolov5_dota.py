@@ -24,8 +24,8 @@ _PALETTE = [(230, 25, 75), (60, 180, 75), (255, 225, 25), (0, 130, 200), (245, 1
 class DOTADataset(BaseDetDataset):
     """DOTA v1.0 as folders of images and of text files.
 
-    A line of a text file is `x1 y1 x2 y2 x3 y3 x4 y4 class difficulty`; other lines, such as the two of meta information
-    that DOTA begins a file with, are skipped.
+    A line of a text file is `x1 y1 x2 y2 x3 y3 x4 y4 class difficulty`; shorter lines, such as the two of meta
+    information that DOTA begins a file with, are skipped.
 
     Args:
         diff_thr: Objects of a greater difficulty are ignored.
@@ -76,9 +76,11 @@ class DOTADataset(BaseDetDataset):
                 corners, (name, difficulty) = [float(part) for part in parts[:8]], parts[8:10]
                 difficulty = int(difficulty)
             except ValueError:
-                raise ValueError(f'{path}, line {number}: {line!r} must be 8 numbers, a class and a difficulty') from None
+                raise ValueError(
+                    f'{path}, line {number}: {line!r} must be 8 numbers, a class and a difficulty') from None
             if name not in labels:
-                raise ValueError(f'{path}, line {number}: class {name!r} is not among those of metainfo: {list(labels)}')
+                raise ValueError(f'{path}, line {number}: class {name!r} is not among those of metainfo: '
+                                 f'{list(labels)}')
             instances.append(dict(bbox=corners, bbox_label=labels[name], ignore_flag=int(difficulty > self.diff_thr)))
         return instances
 

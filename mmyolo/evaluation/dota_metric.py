@@ -35,8 +35,8 @@ class DOTAMetric(BaseMetric):
         predict_box_type: type of the predictions, 'rbox' or 'qbox'.
         format_only: write the files for the server instead of evaluating; needs `outfile_prefix`.
         outfile_prefix: folder of the files, `Task1.zip` in it is to be uploaded; None writes none.
-        merge_patches: in the files, join the predictions of patches, whose names end in `__<size>__<x>___<y>`, to those of
-            their images. What is evaluated are patches either way.
+        merge_patches: in the files, join the predictions of patches, whose names end in `__<size>__<x>___<y>`, to those
+            of their images. What is evaluated are patches either way.
         iou_thr: overlap above which a joined prediction suppresses another one of its class.
         eval_mode: '11points' or 'area', see `average_precision`.
         collect_device: 'cpu' or 'gpu', where processes exchange their results.
@@ -127,7 +127,8 @@ class DOTAMetric(BaseMetric):
             values[f'AP{round(iou_thr * 100):02d}'] = means[-1]
             print_log(f'IoU {iou_thr:g}\n{_table(names, classes, means[-1])}', logger)
         if not any(len(image.gt_labels) for image in images):
-            print_log('The validation set has no object: mAP is reported as -1. Check its annotations.', logger, logging.WARNING)
+            print_log('The validation set has no object: mAP is reported as -1. Check its annotations.', logger,
+                      logging.WARNING)
         return dict(mAP=float(np.mean(means)), **values)
 
     def write_submission(self, results: List[dict]) -> Path:
@@ -147,7 +148,8 @@ class DOTAMetric(BaseMetric):
         for result in results:
             corners = RotatedBoxes(result['bboxes']).convert_to('qbox').tensor.tolist()
             for box, score, label in zip(corners, result['scores'].tolist(), result['labels'].tolist()):
-                lines[label].append(f"{result['img_id']} {score:.6f} " + ' '.join(f'{value:.2f}' for value in box) + '\n')
+                points = ' '.join(f'{value:.2f}' for value in box)
+                lines[label].append(f"{result['img_id']} {score:.6f} {points}\n")
         archive = folder / 'Task1.zip'
         with replacing(archive) as temporary, zipfile.ZipFile(temporary, 'w', zipfile.ZIP_DEFLATED) as target:
             for name, content in zip(self.dataset_meta['classes'], lines):

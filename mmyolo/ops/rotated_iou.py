@@ -59,7 +59,7 @@ def intersection_area(first: Tensor, second: Tensor) -> Tensor:
     end_x = torch.maximum(torch.minimum(next_x, half_x), -half_x)
     start_y = y + ((start_x - x) / safe_run).clamp(0, 1) * rise
     end_y = y + ((end_x - x) / safe_run).clamp(0, 1) * rise
-    # Any constant may be taken off the integrand, since the sides close; the centre keeps small boxes in large ones exact.
+    # Any constant may be taken off, since the sides close; the centre keeps small boxes in large ones exact.
     level = centre_y.detach().unsqueeze(-1)
     level = torch.maximum(torch.minimum(level, half_y), -half_y).detach()
     mean = _mean_of_clamped(start_y - level, end_y - level, -half_y - level, half_y - level)

@@ -1,4 +1,4 @@
-"""Rotated boxes: centre x, y, width, height in pixels and the angle, in radians, by which the width is turned clockwise.
+"""Rotated boxes: centre x, y, width, height in pixels and the angle in radians by which the width is turned clockwise.
 
 Where mmrotate is installed, its class of the same name is registered and this one is not.
 """

@@ -15,7 +15,7 @@ _TEXT_BOX = dict(facecolor='black', alpha=0.8, pad=0.7, edgecolor='none')
 
 @stand_in(VISUALIZERS, 'mmrotate').register_module()
 class RotLocalVisualizer(DetLocalVisualizer):
-    """mmdet's visualizer for boxes of any type: bare tensors of 5 and 8 numbers are rotated boxes and quadrilaterals."""
+    """mmdet's visualizer for boxes of any type: tensors of 5 and 8 numbers are rotated boxes and quadrilaterals."""
 
     def _draw_instances(self, image: np.ndarray, instances: InstanceData, classes: Optional[List[str]],
                         palette: Optional[List[tuple]]) -> np.ndarray:

@@ -79,7 +79,8 @@ def test_split(split):
     for phase, images in (('trainval', 4), ('test', 2)):
         patches = sorted((split / 'split' / phase / 'images').iterdir())
         assert len(patches) == 9 * images
-        assert [path.stem for path in patches] == sorted(path.stem for path in (split / 'split' / phase / 'annfiles').iterdir())
+        annotations = (split / 'split' / phase / 'annfiles').iterdir()
+        assert [path.stem for path in patches] == sorted(path.stem for path in annotations)
         assert {cv2.imread(str(path)).shape for path in patches} == {(128, 128, 3)}
     assert not any(path.read_text() for path in (split / 'split/test/annfiles').iterdir())
 
@@ -99,7 +100,8 @@ def test_split(split):
     # what was left out lies outside by more than three tenths
     for _, _, corners in lines.values():
         area = cv2.contourArea(corners.astype(np.float32))
-        inside, _ = cv2.intersectConvexConvex(corners.astype(np.float32), np.float32([[0, 0], [128, 0], [128, 128], [0, 128]]))
+        patch_corners = np.float32([[0, 0], [128, 0], [128, 128], [0, 128]])
+        inside, _ = cv2.intersectConvexConvex(corners.astype(np.float32), patch_corners)
         assert inside / area < 0.7
 
 

@@ -131,7 +131,7 @@ train_pipeline = [
         prob=0.5,
         angle_range=180,  # degrees, either way
         rotate_type='mmrotate.Rotate',
-        rect_obj_labels=[9, 11]),  # storage-tank and roundabout, whose boxes are upright: with them by right angles only
+        rect_obj_labels=[9, 11]),  # storage-tank and roundabout, whose boxes are upright: with them right angles only
     dict(type='mmdet.Pad', size=img_scale, pad_val=dict(img=(114, 114, 114))),
     dict(type='RegularizeRotatedBox', angle_version=angle_version),
     dict(type='mmdet.PackDetInputs')

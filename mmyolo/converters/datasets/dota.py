@@ -57,8 +57,8 @@ class SplitConfig:
             raise ValueError(f'the split config lacks {sorted(missing)}')
         config = cls(**content)
         if len(config.patch_sizes) != len(config.patch_overlap_sizes):
-            raise ValueError(f'patch_sizes {config.patch_sizes} and patch_overlap_sizes {config.patch_overlap_sizes} of '
-                             'the split config must be lists of one length')
+            raise ValueError(f'patch_sizes {config.patch_sizes} and patch_overlap_sizes {config.patch_overlap_sizes} '
+                             'of the split config must be lists of one length')
         for size, overlap in config.windows():
             if not 0 <= overlap < size:
                 raise ValueError(f'patches of {size} pixels cannot overlap by {overlap}')

@@ -96,8 +96,8 @@ class RTMDetRotatedHead(RTMDetHead):
         angle_coder: config of what angles are regressed as.
         loss_angle: config of the loss of angles, None for none.
         train_cfg: settings of training: `assigner`.
-        test_cfg: settings of prediction, see `prediction.detect`, and `decode_with_angle` (True): False decodes boxes as
-            if they were not turned, and turns them around their middle.
+        test_cfg: settings of prediction, see `prediction.detect`, and `decode_with_angle` (True): False decodes boxes
+            as if they were not turned, and turns them around their middle.
         init_cfg: initialisation, see mmengine's `BaseModule`.
     """
 

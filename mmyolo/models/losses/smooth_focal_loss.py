@@ -19,7 +19,11 @@ class SmoothFocalLoss(nn.Module):
         loss_weight: weight of the loss.
     """
 
-    def __init__(self, gamma: float = 2.0, alpha: float = 0.25, reduction: str = 'mean', loss_weight: float = 1.0) -> None:
+    def __init__(self,
+                 gamma: float = 2.0,
+                 alpha: float = 0.25,
+                 reduction: str = 'mean',
+                 loss_weight: float = 1.0) -> None:
         super().__init__()
         self.gamma = gamma
         self.alpha = alpha

@@ -81,7 +81,10 @@ def test_angle_classes(version, size, offset, omega, window):
         assert coder.decode(label).shape == (len(degrees), )
     row = label[0]  # the first class, so that the window goes around
     values = dict(
-        gaussian=[math.exp(-d * d) / 18 for d in range(4)], triangle=[1, 2 / 3, 1 / 3, 0], rect=[1] * 4, pulse=[1, 0, 0, 0])
+        gaussian=[math.exp(-d * d) / 18 for d in range(4)],
+        triangle=[1, 2 / 3, 1 / 3, 0],
+        rect=[1] * 4,
+        pulse=[1, 0, 0, 0])
     values = torch.tensor(values[window], dtype=torch.float)
     torch.testing.assert_close(row[:4], values)
     torch.testing.assert_close(row[-3:], values[1:].flip(0))

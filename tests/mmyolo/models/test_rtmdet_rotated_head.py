@@ -50,7 +50,11 @@ def build(num_classes=4, test_cfg=TEST_CFG, **kwargs):
 
 def metas(count=1, side=256):
     return [
-        dict(img_shape=(side, side, 3), ori_shape=(side, side, 3), scale_factor=(1., 1.), batch_input_shape=(side, side))
+        dict(
+            img_shape=(side, side, 3),
+            ori_shape=(side, side, 3),
+            scale_factor=(1., 1.),
+            batch_input_shape=(side, side))
     ] * count
 
 

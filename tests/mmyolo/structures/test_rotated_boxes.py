@@ -30,7 +30,8 @@ def test_conversions():
     torch.testing.assert_close(corners[1], torch.tensor([40., 35, 60, 35, 60, 45, 40, 45]))
     torch.testing.assert_close(QuadriBoxes(corners).convert_to('hbox').tensor, extents[:2])
     torch.testing.assert_close(
-        HorizontalBoxes(extents[:2]).convert_to('rbox').tensor, torch.tensor([[50., 40, 10, 20, 0], [50, 40, 20, 10, 0]]))
+        HorizontalBoxes(extents[:2]).convert_to('rbox').tensor,
+        torch.tensor([[50., 40, 10, 20, 0], [50, 40, 20, 10, 0]]))
     torch.testing.assert_close(HorizontalBoxes(extents[1:2]).convert_to('qbox').tensor, corners[1:])
 
     there = convert_box_type(RotatedBoxes(boxes()), dst_type='qbox')
@@ -68,7 +69,8 @@ def test_regularize_unknown():
 
 MOVES = {
     'horizontal flip': (lambda b: b.flip_((100, 200)), lambda p: torch.stack((200 - p[..., 0], p[..., 1]), -1)),
-    'vertical flip': (lambda b: b.flip_((100, 200), 'vertical'), lambda p: torch.stack((p[..., 0], 100 - p[..., 1]), -1)),
+    'vertical flip': (lambda b: b.flip_((100, 200), 'vertical'),
+                      lambda p: torch.stack((p[..., 0], 100 - p[..., 1]), -1)),
     'diagonal flip': (lambda b: b.flip_((100, 200), 'diagonal'), lambda p: torch.tensor([200., 100]) - p),
     'translation': (lambda b: b.translate_((3, -4)), lambda p: p + torch.tensor([3., -4])),
     'quarter turn': (lambda b: b.rotate_((10, 20), 90),

@@ -70,7 +70,8 @@ def test_rotate(angle):
 
 def test_rotate_drops_what_leaves():
     found = Rotate(90, img_border_value=(1, 2, 3))(results(((10., 50, 8, 4, 0), (60, 50, 8, 4, 0))))
-    assert found['gt_bboxes_labels'].tolist() == [0, 1] and found['gt_bboxes'].centers.tolist()[0] == pytest.approx([60, 0])
+    assert found['gt_bboxes_labels'].tolist() == [0, 1]
+    assert found['gt_bboxes'].centers.tolist()[0] == pytest.approx([60, 0])
     found = Rotate(90)(results(((5., 50, 8, 4, 0), (60, 50, 8, 4, 0))))
     assert found['gt_bboxes_labels'].tolist() == [1]
     assert Rotate(33)(results(()))['gt_bboxes'].tensor.shape == (0, 5)
@@ -85,7 +86,8 @@ def test_random_rotate():
     for _ in range(60):
         found = transform(results())
         assert_spots(found)
-        angles += ((found['gt_bboxes'].angles - torch.tensor([0.4, -0.7])[found['gt_bboxes_labels']]) * 180 / math.pi).tolist()
+        turned = found['gt_bboxes'].angles - torch.tensor([0.4, -0.7])[found['gt_bboxes_labels']]
+        angles += (turned * 180 / math.pi).tolist()
     assert 0.2 < np.mean(np.abs(angles) < 1e-3) < 0.8
     assert -30 <= min(angles) < -15 and 15 < max(angles) <= 30.001
 
