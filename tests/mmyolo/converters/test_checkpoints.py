@@ -101,7 +101,11 @@ def check(found, wanted, model):
         assert torch.equal(value, wanted[key]), key
 
 
-@pytest.mark.parametrize('family', SMALL)
+LONGER = ('yolov5-p6', 'yolov5u', 'yolov6-v3', 'yolox-nano')
+
+
+@pytest.mark.parametrize(
+    'family', [pytest.param(name, marks=pytest.mark.slow) if name in LONGER else name for name in SMALL])
 def test_every_weight_arrives(family, tmp_path):
     tool, config, rename, extra = SMALL[family]
     model = build(config)

@@ -28,7 +28,10 @@ def hub():
     return hub
 
 
-@pytest.mark.parametrize('config', FINGERPRINTS)
+SMALL, LARGE = FINGERPRINTS
+
+
+@pytest.mark.parametrize('config', [SMALL, pytest.param(LARGE, marks=pytest.mark.slow)])
 def test_published_maps(config):
     found = fingerprint(config)
     for level, wanted in zip(found, FINGERPRINTS[config], strict=True):
