@@ -63,6 +63,7 @@ class RepVGGBlock(nn.Module):
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.groups = groups
+        self.stride = stride
         self.deploy = deploy
         self.se = nn.Identity()
         self.nonlinearity = nn.Identity() if act_cfg is None else build_activation_layer(act_cfg)
@@ -73,15 +74,17 @@ class RepVGGBlock(nn.Module):
             return
         has_identity = use_bn_first and in_channels == out_channels and stride == 1
         self.rbr_identity = build_norm_layer(norm_cfg, in_channels)[1] if has_identity else None
-        common = dict(stride=stride, groups=groups, bias=False, norm_cfg=norm_cfg, act_cfg=None)
-        self.rbr_dense = ConvModule(in_channels, out_channels, 3, padding=1, **common)
+        common = dict(groups=groups, bias=False, norm_cfg=norm_cfg, act_cfg=None)
+        self.rbr_dense = ConvModule(in_channels, out_channels, 3, stride=stride, padding=1, **common)
+        # The stride is taken before this convolution: the backward pass of a strided one over few channels in
+        # channels-last memory writes out of bounds on some CPUs (oneDNN in torch 2.13).
         self.rbr_1x1 = ConvModule(in_channels, out_channels, 1, **common)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, H / stride, W / stride)."""
         if self.deploy:
             return self.nonlinearity(self.se(self.rbr_reparam(inputs)))
-        point = self.rbr_1x1(inputs)
+        point = self.rbr_1x1(inputs[..., ::self.stride, ::self.stride] if self.stride > 1 else inputs)
         if self.alpha is not None:
             point = self.alpha * point
         out = self.rbr_dense(inputs) + point

@@ -1,4 +1,8 @@
 """Blocks: shapes, the order in which features are joined, re-parameterisation."""
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from mmcv.cnn import ConvModule
@@ -139,3 +143,31 @@ def test_cbam_weighs_channels_then_places():
 def test_activation_is_found_by_its_name():
     assert isinstance(MODELS.build(dict(type='SiLU', inplace=True)), nn.SiLU)
     assert isinstance(ConvModule(2, 2, 1, act_cfg=dict(type='SiLU')).activate, nn.SiLU)
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_strided_rep_vgg_block_trains_on_images_in_channels_last(dtype):
+    """A strided 1x1 convolution corrupts memory here; a process of its own keeps a crash from ending the tests."""
+    script = f'''
+import torch
+from mmyolo.models.layers import RepVGGBlock
+block = RepVGGBlock(3, 16, stride=2).to(memory_format=torch.channels_last)
+for _ in range(20):
+    image = torch.randn(8, 3, 96, 96).to(memory_format=torch.channels_last)
+    with torch.autocast('cpu', dtype=torch.bfloat16, enabled={dtype is torch.bfloat16}):
+        out = block(image)
+    out.float().pow(2).mean().backward()
+'''
+    environ = dict(os.environ, MALLOC_CHECK_='3', OMP_NUM_THREADS='1')
+    result = subprocess.run([sys.executable, '-c', script], env=environ, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-500:]
+
+
+def test_strided_rep_vgg_block_is_two_strided_branches():
+    torch.manual_seed(0)
+    block = RepVGGBlock(3, 8, stride=2, act_cfg=None).eval()
+    image = torch.randn(2, 3, 7, 10)
+    dense = F.conv2d(image, block.rbr_dense.conv.weight, stride=2, padding=1)
+    point = F.conv2d(image, block.rbr_1x1.conv.weight, stride=2)
+    scale = 1 / (1 + block.rbr_dense.bn.eps)**0.5
+    torch.testing.assert_close(block(image), (dense + point) * scale)
