@@ -6,6 +6,7 @@ nothing of the platform and loads anywhere, in public mmyolo too.
 """
 import argparse
 import copy
+import logging
 import os
 import shlex
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from ymir.recipe import Recipe, make_recipe
 from ymir.schedule import read_schedule, switch_pipelines, write_schedule
 from ymir.training_data import TrainingData
 from ymir.zoo import ZooModel
+
+logger = logging.getLogger('ymir')
 
 # Where a detector's config holds the number of classes.
 CLASS_COUNT_PATHS = (
@@ -117,6 +120,7 @@ def modify_mmengine_config(cfg: Config, task: TrainingTask) -> TrainingConfig:
                          read_schedule(base, pretrained=task.load_from is not None), params.learning_rate or None)
     _set_classes(base, len(task.class_names))
     _set_loss_weights(base, len(task.class_names), size)
+    _drop_absent_weights(base.model.backbone)
     largest = scale_batch_sizes(base.model.data_preprocessor.get('batch_augments') or (), own, size)
     _set_data(base, task, size, max(*size, largest))
     _set_schedule(base, task, recipe)
@@ -188,6 +192,14 @@ def _set_loss_weights(cfg: ConfigDict, num_classes: int, size: Size) -> None:
     per_map = 3 / cfg.num_det_layers
     head.loss_cls.loss_weight = cfg.loss_cls_weight * num_classes / 80 * per_map
     head.loss_obj.loss_weight = cfg.loss_obj_weight * (size[0] * size[1] / 640**2) * per_map
+
+
+def _drop_absent_weights(backbone: ConfigDict) -> None:
+    """Let a backbone start at random where its config names weights to download: a task has no network."""
+    start = backbone.get('init_cfg') or {}
+    if start.get('type') == 'Pretrained' and not Path(start['checkpoint']).is_file():
+        logger.info('The backbone does not start from %s, which is not in the image', start['checkpoint'])
+        backbone.pop('init_cfg')
 
 
 def _pipeline(loader: ConfigDict) -> List[Dict[str, Any]]:
@@ -272,6 +284,10 @@ def use_image_cache(pipeline: List[Dict[str, Any]], cached: Dict[str, Any]) -> L
 def _set_schedule(cfg: ConfigDict, task: TrainingTask, recipe: Recipe) -> None:
     params = task.params
     write_schedule(cfg, recipe)
+    assigning = cfg.model.get('train_cfg') or {}
+    if assigning.get('initial_epoch'):  # the first epochs of YOLOv6 and PPYOLOE assign by shape alone
+        share = assigning.initial_epoch / cfg.train_cfg.max_epochs
+        assigning.initial_epoch = max(round(share * recipe.epochs), 1)
     cfg.max_epochs, cfg.base_lr = recipe.epochs, recipe.lr
     cfg.train_cfg.update(max_epochs=recipe.epochs, val_interval=params.val_interval)
     cfg.train_cfg.pop('dynamic_intervals', None)

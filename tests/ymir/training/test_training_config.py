@@ -73,6 +73,41 @@ def test_classes_and_data_of_yolov8():
     assert run.env_cfg.dist_cfg.backend == 'gloo'
 
 
+def test_a_backbone_starts_from_weights_that_are_there(tmp_path, monkeypatch):
+    assert 'init_cfg' not in make('rtmdet_tiny').run.model.backbone
+    assert 'init_cfg' not in make('ppyoloe_s').run.model.backbone
+    config = Config.fromfile(find_model('rtmdet_tiny').config)
+    (tmp_path / 'weights.pth').touch()
+    config.model.backbone.init_cfg.checkpoint = str(tmp_path / 'weights.pth')
+    monkeypatch.setattr(Config, 'fromfile', lambda path: config)
+    assert make('rtmdet_tiny').run.model.backbone.init_cfg.checkpoint == str(tmp_path / 'weights.pth')
+
+
+@pytest.mark.parametrize('name, epochs, initial', [('yolov6_n', 40, 1), ('yolov6_n', 400, 4), ('ppyoloe_plus_s', 40, 15)])
+def test_the_first_assigner_keeps_its_share_of_the_run(name, epochs, initial):
+    assert make(name, max_epochs=epochs).run.model.train_cfg.initial_epoch == initial
+
+
+def test_input_sizes_of_pipelines_that_crop_later():
+    rtmdet = make('rtmdet_tiny', img_size=320, max_epochs=40).run
+    pipeline = rtmdet.train_dataloader.dataset.pipeline
+    assert transforms(pipeline, 'mmdet.RandomResize')[0].scale == (640, 640)
+    assert transforms(pipeline, 'mmdet.RandomCrop')[0].crop_size == (320, 320)
+    assert transforms(pipeline, 'mmdet.Pad')[0].size == (320, 320)
+    last = hook(rtmdet, 'mmdet.PipelineSwitchHook').switch_pipeline
+    assert transforms(last, 'mmdet.RandomResize')[0].scale == (320, 320)
+
+
+def test_input_sizes_of_batches():
+    yolox = make('yolox_s', img_size=320).run
+    assert yolox.model.data_preprocessor.batch_augments[0].random_size_range == (256, 384)
+    assert transforms(yolox.train_dataloader.dataset.pipeline, 'LoadCachedImage')[0].max_size == 384
+    ppyoloe = make('ppyoloe_plus_s', img_size=320).run
+    assert ppyoloe.model.data_preprocessor.batch_augments[0].random_size_range == (160, 416)
+    resize, = transforms(ppyoloe.val_dataloader.dataset.pipeline, 'mmdet.FixShapeResize')
+    assert (resize.width, resize.height) == (320, 320)
+
+
 def test_without_loader_workers_nothing_persists():
     run = make(workers_per_gpu=0).run
     for loader in (run.train_dataloader, run.val_dataloader, run.test_dataloader):
