@@ -103,7 +103,7 @@ def test_input_sizes_of_batches():
     assert yolox.model.data_preprocessor.batch_augments[0].random_size_range == (256, 384)
     assert transforms(yolox.train_dataloader.dataset.pipeline, 'LoadCachedImage')[0].max_size == 384
     ppyoloe = make('ppyoloe_plus_s', img_size=320).run
-    assert ppyoloe.model.data_preprocessor.batch_augments[0].random_size_range == (160, 416)
+    assert ppyoloe.model.data_preprocessor.batch_augments[0].random_size_range == (160, 384)
     resize, = transforms(ppyoloe.val_dataloader.dataset.pipeline, 'mmdet.FixShapeResize')
     assert (resize.width, resize.height) == (320, 320)
 
