@@ -1,6 +1,4 @@
 """The versions that a bug report needs."""
-import mmcv
-import mmdet
 from mmengine.utils import get_git_hash
 from mmengine.utils.dl_utils import collect_env as collect_base_env
 
@@ -13,6 +11,9 @@ def collect_env() -> dict:
     Returns:
         One entry per component, for example {'PyTorch': '2.13.0', 'MMYOLO': '0.6.0+1a2b3c4', ...}.
     """
+    import mmcv
+    import mmdet  # here, for it takes seconds and all that needs mmyolo.utils would wait
+
     env_info = collect_base_env()
     env_info['MMCV'] = mmcv.__version__
     env_info['MMDetection'] = mmdet.__version__

@@ -2,8 +2,6 @@
 from mmengine.logging import print_log
 from torch import nn
 
-from ..models.layers import RepVGGBlock
-
 
 def switch_to_deploy(model: nn.Module) -> None:
     """Replaces, in place, the branches of every `RepVGGBlock` by the equivalent convolution.
@@ -11,6 +9,8 @@ def switch_to_deploy(model: nn.Module) -> None:
     Args:
         model: in evaluation mode; switching it again changes nothing.
     """
+    from ..models.layers import RepVGGBlock  # here, for it takes seconds and converters need it not
+
     for module in model.modules():
         if isinstance(module, RepVGGBlock):
             module.switch_to_deploy()

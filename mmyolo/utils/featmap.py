@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Dict, Iterator, List, Mapping, Optional
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from mmengine.visualization.utils import convert_overlay_heatmap
 from torch import Tensor, nn
