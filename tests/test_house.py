@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Iterator, List, Tuple
+from typing import Iterable, Iterator, List, Tuple
 
 import pytest
 import yaml
@@ -17,16 +17,30 @@ SOURCES = sorted(path for name in (*PACKAGES, 'tests') for path in (ROOT / name)
 OPEN_MMLAB = ('mmengine', 'mmcv', 'mmdet')
 TORCH = ('torch', 'torchvision', *OPEN_MMLAB)
 
+# What is only run, or runs last: no package needs it.
+ENDS = ('tools', 'demo', 'benchmarks', 'tests')
+# Parts of mmyolo that the rest of it does not need, so that training starts without them.
+LEAVES = ('mmyolo.analysis', 'mmyolo.converters', 'mmyolo.deploy', 'mmyolo.export', 'mmyolo.testing')
+# What stands on the models: they must not stand on it.
+ABOVE_MODELS = ('mmyolo.datasets', 'mmyolo.engine', 'mmyolo.evaluation', 'mmyolo.visualization')
+
+YMIR = ('ymir', 'ymir_exc')
+
 # folder -> what nothing below it may import; the longest folder that fits a file counts
 FORBIDDEN = {
-    'ymir_exc': (*TORCH, 'mmyolo', 'ymir', 'tools', 'benchmarks', 'tests'),
-    'mmyolo': ('ymir', 'ymir_exc', 'tools', 'demo', 'benchmarks', 'tests'),
-    'ymir': ('tools', 'benchmarks', 'tests'),
-    'ymir/local': (*TORCH, 'mmyolo', 'tools', 'benchmarks', 'tests'),
-    'tools': ('benchmarks', 'tests'),
-    'demo': ('ymir', 'ymir_exc', 'tools', 'benchmarks', 'tests'),
-    'benchmarks': ('tests', ),
-    'configs': ('ymir', 'ymir_exc', 'tools', 'benchmarks', 'tests'),
+    'ymir_exc': (*TORCH, 'mmyolo', 'ymir', *ENDS),
+    'mmyolo': (*YMIR, *ENDS, *LEAVES),
+    'mmyolo/ops': (*YMIR, *ENDS, *LEAVES, *ABOVE_MODELS, 'mmyolo.models', 'mmyolo.structures', 'mmyolo.utils'),
+    'mmyolo/structures': (*YMIR, *ENDS, *LEAVES, *ABOVE_MODELS, 'mmyolo.models', 'mmyolo.utils'),
+    'mmyolo/models': (*YMIR, *ENDS, *LEAVES, *ABOVE_MODELS),
+    **{leaf.replace('.', '/'): (*YMIR, *ENDS, *(other for other in LEAVES if other != leaf)) for leaf in LEAVES},
+    'mmyolo/testing': (*YMIR, *ENDS),  # makes models to be exported
+    'ymir': ENDS,
+    'ymir/local': (*TORCH, 'mmyolo', *ENDS),
+    'tools': (*YMIR, 'demo', 'benchmarks', 'tests'),
+    'demo': (*YMIR, 'tools', 'benchmarks', 'tests'),
+    'benchmarks': ('tools', 'demo', 'tests'),
+    'configs': (*YMIR, *ENDS),
 }
 MAX_LINES = 400
 DOCUMENTS = sorted([*ROOT.glob('*.md'), *(ROOT / 'docs').rglob('*.md'), *(ROOT / 'demo').glob('*.md')])
@@ -49,6 +63,11 @@ def imports_of(path: Path) -> Iterator[Tuple[int, str]]:
                 yield node.lineno, node.args[0].value
 
 
+def is_within(name: str, packages: Iterable[str]) -> bool:
+    """Whether a module is one of the packages or below one."""
+    return any(f'{name}.'.startswith(f'{package}.') for package in packages)
+
+
 def forbidden_for(path: Path) -> Tuple[str, ...]:
     relative = path.relative_to(ROOT).as_posix()
     fitting = [folder for folder in FORBIDDEN if relative.startswith(f'{folder}/')]
@@ -58,7 +77,7 @@ def forbidden_for(path: Path) -> Tuple[str, ...]:
 def test_arrows():
     wrong = [
         f'{path.relative_to(ROOT)}:{line} imports {name}' for path in SOURCES for line, name in imports_of(path)
-        if name.split('.')[0] in forbidden_for(path)
+        if is_within(name, forbidden_for(path))
     ]
     assert not wrong, '\n'.join(wrong)
 
@@ -80,17 +99,24 @@ def test_the_arrow_test_sees_every_form(tmp_path, monkeypatch):
     assert [name for _, name in imports_of(path)] == [
         'ymir.a', 'ymir_exc.env', 'mmyolo.utils.y', 'mmyolo.models.z', 'tools.train.main', 'ymir.params'
     ]
-    assert 'ymir' in forbidden_for(path)
+    assert is_within('ymir.a', forbidden_for(path)) and is_within('mmyolo.export', forbidden_for(path))
+    assert not is_within('ymir_excellent', forbidden_for(path)) and not is_within('mmyolo.utils.y', forbidden_for(path))
+
+
+def test_mim_finds_configs_tools_and_demos_in_the_package():
+    links = {path.name: path.resolve() for path in (ROOT / 'mmyolo/.mim').iterdir() if path.is_symlink()}
+    assert links == {name: ROOT / name for name in ('configs', 'demo', 'tools')}
 
 
 @pytest.mark.parametrize('module, unwanted', [
     ('ymir_exc', TORCH),
     ('ymir.start', TORCH),
     ('ymir.local.run', TORCH),
-    ('mmyolo', ('ymir', 'ymir_exc')),
+    ('mmyolo', ('ymir', 'ymir_exc', 'mmdet', 'mmyolo.models', *LEAVES)),
+    ('mmyolo.utils', ('mmdet', 'mmyolo.models', *LEAVES)),
 ])
 def test_what_an_import_loads(module, unwanted):
-    code = f"import sys, {module}; print(*sorted(set(name.split('.')[0] for name in sys.modules) & set({unwanted!r})))"
+    code = f'import sys, {module}; print(*sorted(set(sys.modules) & set({unwanted!r})))'
     done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
 
