@@ -1,6 +1,6 @@
 """Detectors as ONNX files: raw maps, with suppression by standard operators, or ready for TensorRT.
 
-Needs the packages onnx and, to run and check files, onnxruntime: `pip install "ymir-mmyolo[export]"`. Nothing here is
+Needs the packages onnx and, to run and check files, onnxruntime: `pip install onnx onnxruntime`. Nothing here is
 imported by `mmyolo` itself.
 """
 from .check import CheckReport, check_export

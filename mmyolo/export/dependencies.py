@@ -4,7 +4,7 @@ from types import ModuleType
 
 
 def need(name: str) -> ModuleType:
-    """Imports a package of the extra `export`.
+    """Imports a package that export needs.
 
     Raises:
         ImportError: with the way to install it.
@@ -12,5 +12,6 @@ def need(name: str) -> ModuleType:
     try:
         return import_module(name)
     except ImportError as error:
-        raise ImportError(f'Export needs the package {name.split(".")[0]}, which cannot be imported ({error}); '
-                          'install it with: pip install "ymir-mmyolo[export]"') from error
+        package = name.split('.')[0]
+        raise ImportError(f'Export needs the package {package}, which cannot be imported ({error}); install it with: '
+                          f'pip install {package}') from error
