@@ -16,7 +16,7 @@ from .yolox_pose_head import YOLOXPoseHead, YOLOXPoseHeadModule
 __all__ = [
     'BaseYOLOHead', 'BatchDetections', 'Detections', 'PPYOLOEHead', 'PPYOLOEHeadModule', 'RTMDetHead',
     'RTMDetInsSepBNHead', 'RTMDetInsSepBNHeadModule', 'RTMDetRotatedHead', 'RTMDetRotatedSepBNHeadModule',
-    'RTMDetSepBNHeadModule', 'YOLOXHead', 'YOLOXHeadModule', 'YOLOXPoseHead', 'YOLOXPoseHeadModule', 'YOLOv5Head', 'YOLOv5HeadModule', 'YOLOv5InsHead',
-    'YOLOv5InsHeadModule', 'YOLOv6Head', 'YOLOv6HeadModule', 'YOLOv7Head', 'YOLOv7HeadModule', 'YOLOv7p6HeadModule',
-    'YOLOv8Head', 'YOLOv8HeadModule'
+    'RTMDetSepBNHeadModule', 'YOLOXHead', 'YOLOXHeadModule', 'YOLOXPoseHead', 'YOLOXPoseHeadModule', 'YOLOv5Head',
+    'YOLOv5HeadModule', 'YOLOv5InsHead', 'YOLOv5InsHeadModule', 'YOLOv6Head', 'YOLOv6HeadModule', 'YOLOv7Head',
+    'YOLOv7HeadModule', 'YOLOv7p6HeadModule', 'YOLOv8Head', 'YOLOv8HeadModule'
 ]

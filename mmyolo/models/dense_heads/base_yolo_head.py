@@ -11,9 +11,6 @@ from torch import Tensor
 from mmyolo.registry import MODELS, TASK_UTILS
 from .prediction import BatchDetections, detect
 
-GroundTruth = Union[Tensor, Sequence[InstanceData]]
-"""(N, 6) rows of image index, label, x1, y1, x2, y2 in input pixels; or `bboxes` and `labels` of each image."""
-
 
 class BaseYOLOHead(BaseDenseHead):
     """A dense head; a family adds its layers and `loss_by_feat`.

@@ -4,12 +4,14 @@ A distance is a number, or the mean of a distribution over whole strides (2006.0
 """
 import math
 from abc import abstractmethod
-from typing import List, Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmdet.models.utils import multi_apply
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+
+from ..utils.defaults import ACT_CFG, NORM_CFG
 
 
 class DistanceHeadModule(BaseModule):
@@ -21,6 +23,8 @@ class DistanceHeadModule(BaseModule):
         num_base_priors: points per cell.
         featmap_strides: stride of each level.
         num_bins: bins of the distribution of a distance; 1 regresses distances directly.
+        norm_cfg: config of the norm layers.
+        act_cfg: config of the activations.
         init_cfg: initialisation, see mmengine's `BaseModule`.
     """
 
@@ -30,6 +34,8 @@ class DistanceHeadModule(BaseModule):
                  num_base_priors: int = 1,
                  featmap_strides: Sequence[int] = (8, 16, 32),
                  num_bins: int = 1,
+                 norm_cfg: dict = NORM_CFG,
+                 act_cfg: dict = ACT_CFG,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg=init_cfg)
         self.num_classes = num_classes
@@ -39,6 +45,13 @@ class DistanceHeadModule(BaseModule):
         self.num_bins = num_bins
         if num_bins > 1:
             self.register_buffer('proj', torch.arange(num_bins, dtype=torch.float), persistent=False)
+        self.norm_cfg = norm_cfg
+        self.act_cfg = act_cfg
+        self._init_layers()
+
+    @abstractmethod
+    def _init_layers(self) -> None:
+        """Builds the towers."""
 
     @property
     @abstractmethod
@@ -88,6 +101,13 @@ class DistanceHeadModule(BaseModule):
         # Half precision would cost up to a pixel per stride of 32, so the product is kept from autocast.
         with torch.autocast(dist.device.type, enabled=False):
             return dist.float().softmax(-1) @ self.proj
+
+
+def truncated_channels(in_channels: Union[int, Sequence[int]], widen_factor: float, num_levels: int) -> List[int]:
+    """Scales the channels of every level, or of each, without rounding them to a multiple."""
+    if isinstance(in_channels, int):
+        in_channels = [in_channels] * num_levels
+    return [int(channels * widen_factor) for channels in in_channels]
 
 
 def start_evenly(cls_preds: Sequence[nn.Conv2d], reg_preds: Sequence[nn.Conv2d]) -> None:

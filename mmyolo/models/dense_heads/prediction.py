@@ -219,7 +219,8 @@ def _sides(bboxes: Tensor) -> Tensor:
 
 def _is_greedy(nms: Mapping) -> bool:
     """Whether a config of NMS asks for plain greedy suppression, which `mmyolo.ops` does for a whole batch."""
-    return nms.get('type', 'nms') in ('nms', 'nms_rotated') and set(nms) <= {'type', 'iou_threshold', 'class_agnostic', 'split_thr'}
+    options = {'type', 'iou_threshold', 'class_agnostic', 'split_thr'}
+    return nms.get('type', 'nms') in ('nms', 'nms_rotated') and set(nms) <= options
 
 
 def _suppress(boxes: BatchDetections, nms: Mapping, nms_pre: int, max_per_img: int) -> BatchDetections:

@@ -14,14 +14,13 @@ from torch import Tensor, nn
 
 from mmyolo.registry import MODELS, TASK_UTILS
 
-from ..utils import gt_instances_preprocess
 from ..utils.defaults import CSPNEXT_ACT_CFG, CSPNEXT_NORM_CFG
-from .base_yolo_head import GroundTruth
+from .ground_truth import GroundTruth, pad_truth
+from .maps import by_prior
 from .yolov5_head import YOLOv5Head
-from .yolox_head import by_prior
 
-_QFL = dict(type='mmdet.QualityFocalLoss', use_sigmoid=True, beta=2.0, loss_weight=1.0)
-_POINTS = dict(type='mmdet.MlvlPointGenerator', offset=0, strides=[8, 16, 32])
+QUALITY_FOCAL_LOSS = dict(type='mmdet.QualityFocalLoss', use_sigmoid=True, beta=2.0, loss_weight=1.0)
+POINTS = dict(type='mmdet.MlvlPointGenerator', offset=0, strides=[8, 16, 32])
 
 
 class Assigned(NamedTuple):
@@ -169,9 +168,9 @@ class RTMDetHead(YOLOv5Head):
 
     def __init__(self,
                  head_module: dict,
-                 prior_generator: dict = _POINTS,
+                 prior_generator: dict = POINTS,
                  bbox_coder: dict = dict(type='DistancePointBBoxCoder'),
-                 loss_cls: dict = _QFL,
+                 loss_cls: dict = QUALITY_FOCAL_LOSS,
                  loss_bbox: dict = dict(type='mmdet.GIoULoss', loss_weight=2.0),
                  train_cfg: Optional[dict] = None,
                  test_cfg: Optional[dict] = None,
@@ -231,12 +230,9 @@ class RTMDetHead(YOLOv5Head):
         Returns:
             The targets.
         """
-        gt = gt_instances_preprocess(batch_gt_instances, len(logits)).to(points)
-        gt_labels, gt_bboxes = gt[..., :1], gt[..., 1:]
-        is_box = (gt_bboxes.sum(-1, keepdim=True) > 0).to(points)
+        truth = pad_truth(batch_gt_instances, len(logits), like=points)
         priors = torch.cat((points, strides[:, None].expand(-1, 2)), dim=1)
-        result: Dict[str, Tensor] = self.assigner(bboxes.detach(), logits.detach(), priors, gt_labels, gt_bboxes,
-                                                  is_box)
+        result: Dict[str, Tensor] = self.assigner(bboxes.detach(), logits.detach(), priors, *truth)
         labels, metrics = result['assigned_labels'], result['assign_metrics']
         positives = (labels >= 0) & (labels < self.num_classes)
         avg_factor = reduce_mean(metrics.sum()).clamp(min=1)

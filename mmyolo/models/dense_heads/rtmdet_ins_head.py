@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from mmyolo.registry import MODELS
 
 from ..utils.defaults import CSPNEXT_NORM_CFG
-from .mask_prediction import draw_masks, enlarge, frame_of, gather_priors, logit_of
+from .maps import gather_priors
+from .mask_prediction import draw_masks, enlarge, frame_of, logit_of
 from .prediction import BatchDetections
-from .rtmdet_head import RTMDetHead, RTMDetSepBNHeadModule
+from .rtmdet_head import POINTS, QUALITY_FOCAL_LOSS, RTMDetHead, RTMDetSepBNHeadModule
 
 
 class MaskFeatModule(BaseModule):
@@ -154,10 +155,9 @@ class RTMDetInsSepBNHead(RTMDetHead):
 
     def __init__(self,
                  head_module: dict,
-                 prior_generator: dict = dict(type='mmdet.MlvlPointGenerator', offset=0, strides=[8, 16, 32]),
+                 prior_generator: dict = POINTS,
                  bbox_coder: dict = dict(type='DistancePointBBoxCoder'),
-                 loss_cls: dict = dict(
-                     type='mmdet.QualityFocalLoss', use_sigmoid=True, beta=2.0, loss_weight=1.0),
+                 loss_cls: dict = QUALITY_FOCAL_LOSS,
                  loss_bbox: dict = dict(type='mmdet.GIoULoss', loss_weight=2.0),
                  loss_mask: dict = dict(type='mmdet.DiceLoss', loss_weight=2.0, eps=5e-6, reduction='mean'),
                  train_cfg: Optional[dict] = None,

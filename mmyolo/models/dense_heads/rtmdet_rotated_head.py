@@ -15,10 +15,10 @@ import mmyolo.structures  # noqa: F401  (registers the box types)
 from mmyolo.registry import MODELS, TASK_UTILS
 
 from ..task_modules.coders.distance_angle_point_coder import distance2obb
-from .base_yolo_head import GroundTruth
+from .ground_truth import GroundTruth
+from .maps import by_prior
 from .prediction import BatchDetections, detect
-from .rtmdet_head import _POINTS, _QFL, RTMDetHead, RTMDetSepBNHeadModule
-from .yolox_head import by_prior
+from .rtmdet_head import POINTS, QUALITY_FOCAL_LOSS, RTMDetHead, RTMDetSepBNHeadModule
 
 
 @MODELS.register_module()
@@ -103,9 +103,9 @@ class RTMDetRotatedHead(RTMDetHead):
 
     def __init__(self,
                  head_module: dict,
-                 prior_generator: dict = _POINTS,
+                 prior_generator: dict = POINTS,
                  bbox_coder: dict = dict(type='DistanceAnglePointCoder'),
-                 loss_cls: dict = _QFL,
+                 loss_cls: dict = QUALITY_FOCAL_LOSS,
                  loss_bbox: dict = dict(type='mmrotate.RotatedIoULoss', mode='linear', loss_weight=2.0),
                  angle_version: str = 'le90',
                  use_hbbox_loss: bool = False,

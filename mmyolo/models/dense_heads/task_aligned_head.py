@@ -16,9 +16,21 @@ from torch import Tensor, nn
 from mmyolo.registry import MODELS, TASK_UTILS
 from ..losses.sparse_target_bce import sparse_target_bce
 from ..losses.sparse_target_vfl import sparse_target_vfl
-from ..utils import gt_instances_preprocess
-from .base_yolo_head import GroundTruth
+from .ground_truth import GroundTruth, PaddedTruth, pad_truth
+from .maps import by_cell
 from .yolov5_head import YOLOv5Head
+
+POINTS = dict(type='mmdet.MlvlPointGenerator', offset=0.5, strides=[8, 16, 32])
+VARIFOCAL_LOSS = dict(
+    type='mmdet.VarifocalLoss',
+    use_sigmoid=True,
+    alpha=0.75,
+    gamma=2.0,
+    iou_weighted=True,
+    reduction='sum',
+    loss_weight=1.0)
+GIOU_LOSS = dict(
+    type='IoULoss', iou_mode='giou', bbox_format='xyxy', reduction='mean', loss_weight=2.5, return_iou=False)
 
 
 class TaskAlignedHead(YOLOv5Head):
@@ -112,22 +124,17 @@ class TaskAlignedHead(YOLOv5Head):
             `loss_cls`, `loss_bbox` and, with a loss of the distributions, `loss_dfl`.
         """
         batch_size = len(cls_scores[0])
-        level_points = self.level_priors(cls_scores)
-        counts = [len(level) for level in level_points]
-        points = torch.cat(level_points)
-        strides = torch.cat([points.new_full((n, ), stride) for n, stride in zip(counts, self.featmap_strides)])
-
-        gt = gt_instances_preprocess(batch_gt_instances, batch_size).to(points)
-        gt_labels, gt_bboxes = gt[..., :1], gt[..., 1:]
-        is_box = (gt_bboxes.sum(-1, keepdim=True) > 0).to(points)
+        counts = [len(level) for level in self.level_priors(cls_scores)]
+        points, strides = self.points_and_strides(cls_scores)
+        truth = pad_truth(batch_gt_instances, batch_size, like=points)
         with torch.no_grad():
             if bbox_preds is None:
                 distances = [self.head_module.integrate(level) for level in bbox_dist_preds]
             else:
-                distances = [_by_cell(level) for level in bbox_preds]
+                distances = [by_cell(level) for level in bbox_preds]
             bboxes = self.bbox_coder.decode(points, torch.cat(distances, 1).float(), strides)
             priors = torch.cat((points, strides[:, None].expand(-1, 2)), dim=1)
-            assigned = self._assign(cls_scores, bboxes, priors, counts, gt_labels, gt_bboxes, is_box)
+            assigned = self._assign(cls_scores, bboxes, priors, counts, truth)
         scores = assigned['assigned_scores']
         divisor = self.divisor(scores.sum())
 
@@ -145,7 +152,7 @@ class TaskAlignedHead(YOLOv5Head):
         if bbox_preds is None:
             distances = self.head_module.integrate(dist)
         else:
-            distances = torch.cat([_by_cell(level)[where] for level, where in zip(bbox_preds, positives)]).float()
+            distances = torch.cat([by_cell(level)[where] for level, where in zip(bbox_preds, positives)]).float()
         weight, stride = scores.sum(-1), strides[place, None]
         points = points[place] / stride
         target = assigned['assigned_bboxes'][image, place] / stride
@@ -162,15 +169,15 @@ class TaskAlignedHead(YOLOv5Head):
         return {name: loss * scale for name, loss in losses.items()}
 
     def _assign(self, cls_scores: Sequence[Tensor], bboxes: Tensor, priors: Tensor, counts: Sequence[int],
-                gt_labels: Tensor, gt_bboxes: Tensor, is_box: Tensor) -> Dict[str, Tensor]:
+                truth: PaddedTruth) -> Dict[str, Tensor]:
         """Assigns boxes to priors; arguments and result as of the assigners, `counts` being priors per level."""
         if self.initial_assigner is not None:
             epoch = MessageHub.get_current_instance().get_info('epoch', 0)
             if epoch < self.initial_epoch:
-                return self.initial_assigner(bboxes, priors, counts, gt_labels, gt_bboxes, is_box)
+                return self.initial_assigner(bboxes, priors, counts, *truth)
         # Sigmoid before the transposition, while the logits lie contiguously.
         scores = torch.cat([level.flatten(2) for level in cls_scores], 2).float().sigmoid().transpose(1, 2)
-        return self.assigner(bboxes, scores, priors, gt_labels, gt_bboxes, is_box)
+        return self.assigner(bboxes, scores, priors, *truth)
 
     def _cls_loss(self, cls_scores: Sequence[Tensor], positives: Sequence[Tuple[Tensor, Tensor]],
                   scores: Tensor) -> Tensor:
@@ -192,16 +199,11 @@ class TaskAlignedHead(YOLOv5Head):
                 loss = sparse_target_vfl(*sparse, self.loss_cls.alpha, self.loss_cls.gamma, self.loss_cls.iou_weighted)
                 total = total + self.loss_cls.loss_weight * loss
             else:
-                logits = _by_cell(level).float()
+                logits = by_cell(level).float()
                 dense = torch.zeros_like(logits).index_put((image, cell), targets)
                 with torch.autocast(logits.device.type, enabled=False):
                     total = total + self.loss_cls(logits, dense).sum()
         return total
-
-
-def _by_cell(level: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, H * W, C)."""
-    return level.flatten(2).transpose(1, 2)
 
 
 def _is_plain_bce(loss: nn.Module) -> bool:

@@ -10,7 +10,7 @@ from typing import List, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn.functional as F
-from mmdet.structures.bbox import bbox_overlaps, bbox_xyxy_to_cxcywh, get_box_tensor
+from mmdet.structures.bbox import bbox_overlaps
 from mmengine.dist import get_world_size
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from mmyolo.registry import MODELS
 from ..task_modules.assigners.anchor_matching import AnchorMatches, match_anchors
 from ..utils import make_divisible
-from .base_yolo_head import BaseYOLOHead, GroundTruth
+from .base_yolo_head import BaseYOLOHead
+from .ground_truth import GroundTruth, as_rows, parts_of_input
 
 
 def get_prior_xy_info(index: int, num_base_priors: int, featmap_sizes: Tuple[int, int]) -> Tuple[int, int, int]:
@@ -325,29 +326,3 @@ class YOLOv5Head(BaseYOLOHead):
             mask[ignored[box[prior], 0].long(), prior] = 0
             trained.append(mask.view(len(level), -1, self.num_base_priors).transpose(1, 2).flatten())
         return trained
-
-
-def parts_of_input(rows: Tensor, batch_img_metas: Sequence[dict]) -> Tensor:
-    """Boxes as parts of the input's width and height.
-
-    Args:
-        rows: (N, 6) rows of image index, label, x1, y1, x2, y2 in input pixels.
-        batch_img_metas: meta information of each image; of the first, `batch_input_shape` (height, width).
-
-    Returns:
-        (N, 4) centre x, centre y, width, height.
-    """
-    height, width = batch_img_metas[0]['batch_input_shape']
-    return bbox_xyxy_to_cxcywh(rows[:, 2:6]) / rows.new_tensor([width, height, width, height])
-
-
-def as_rows(ground_truth: GroundTruth) -> Tensor:
-    """Ground truth as (N, 6) rows of image index, label and box."""
-    if isinstance(ground_truth, Tensor):
-        return ground_truth
-    rows = []
-    for image, instances in enumerate(ground_truth):
-        bboxes = get_box_tensor(instances.bboxes)
-        index = bboxes.new_full((len(bboxes), 1), image)
-        rows.append(torch.cat((index, instances.labels[:, None].to(bboxes), bboxes), dim=1))
-    return torch.cat(rows)

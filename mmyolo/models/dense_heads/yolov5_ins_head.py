@@ -23,9 +23,11 @@ from mmyolo.registry import MODELS
 from ..task_modules.assigners.anchor_matching import AnchorMatches
 from ..utils import make_divisible
 from ..utils.defaults import ACT_CFG, NORM_CFG
-from .mask_prediction import Frame, draw_masks, enlarge, frame_of, gather_priors
+from .ground_truth import as_rows, parts_of_input
+from .maps import gather_priors
+from .mask_prediction import Frame, draw_masks, enlarge, frame_of
 from .prediction import BatchDetections, Detections
-from .yolov5_head import YOLOv5Head, YOLOv5HeadModule, as_rows, parts_of_input
+from .yolov5_head import YOLOv5Head, YOLOv5HeadModule
 
 
 class ProtoModule(BaseModule):

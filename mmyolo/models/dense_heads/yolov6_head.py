@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from mmyolo.registry import MODELS
 from ..utils.defaults import ACT_CFG, NORM_CFG
-from .distance_head_module import DistanceHeadModule, start_evenly
-from .task_aligned_head import TaskAlignedHead
+from .distance_head_module import DistanceHeadModule, start_evenly, truncated_channels
+from .task_aligned_head import GIOU_LOSS, POINTS, VARIFOCAL_LOSS, TaskAlignedHead
 
 
 @MODELS.register_module()
@@ -42,14 +42,10 @@ class YOLOv6HeadModule(DistanceHeadModule):
                  norm_cfg: dict = NORM_CFG,
                  act_cfg: dict = ACT_CFG,
                  init_cfg: Optional[dict] = None) -> None:
-        if isinstance(in_channels, int):
-            in_channels = [in_channels] * len(featmap_strides)
-        in_channels = [int(channels * widen_factor) for channels in in_channels]
-        super().__init__(num_classes, in_channels, num_base_priors, featmap_strides, reg_max + 1, init_cfg)
         self.reg_max = reg_max
-        self.norm_cfg = norm_cfg
-        self.act_cfg = act_cfg
-        self._init_layers()
+        in_channels = truncated_channels(in_channels, widen_factor, len(featmap_strides))
+        super().__init__(num_classes, in_channels, num_base_priors, featmap_strides, reg_max + 1, norm_cfg, act_cfg,
+                         init_cfg)
 
     def _init_layers(self) -> None:
         cfg = dict(norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
@@ -94,23 +90,10 @@ class YOLOv6Head(TaskAlignedHead):
 
     def __init__(self,
                  head_module: dict,
-                 prior_generator: dict = dict(type='mmdet.MlvlPointGenerator', offset=0.5, strides=[8, 16, 32]),
+                 prior_generator: dict = POINTS,
                  bbox_coder: dict = dict(type='DistancePointBBoxCoder'),
-                 loss_cls: dict = dict(
-                     type='mmdet.VarifocalLoss',
-                     use_sigmoid=True,
-                     alpha=0.75,
-                     gamma=2.0,
-                     iou_weighted=True,
-                     reduction='sum',
-                     loss_weight=1.0),
-                 loss_bbox: dict = dict(
-                     type='IoULoss',
-                     iou_mode='giou',
-                     bbox_format='xyxy',
-                     reduction='mean',
-                     loss_weight=2.5,
-                     return_iou=False),
+                 loss_cls: dict = VARIFOCAL_LOSS,
+                 loss_bbox: dict = GIOU_LOSS,
                  train_cfg: Optional[dict] = None,
                  test_cfg: Optional[dict] = None,
                  init_cfg: Optional[dict] = None) -> None:

@@ -15,8 +15,8 @@ from mmyolo.registry import MODELS
 from ..layers import ImplicitA, ImplicitM
 from ..task_modules.assigners.batch_yolov7_assigner import BatchYOLOv7Assigner
 from ..utils.defaults import ACT_CFG, NORM_CFG
-from .base_yolo_head import GroundTruth
-from .yolov5_head import YOLOv5Head, YOLOv5HeadModule, as_rows, parts_of_input
+from .ground_truth import GroundTruth, as_rows, parts_of_input
+from .yolov5_head import YOLOv5Head, YOLOv5HeadModule
 
 LevelMaps = Sequence[Union[Tensor, Sequence[Tensor]]]
 """Per level a map, or a main and an auxiliary map."""

@@ -10,7 +10,7 @@ from mmyolo.registry import MODELS
 from ..utils import make_divisible
 from ..utils.defaults import ACT_CFG, NORM_CFG
 from .distance_head_module import DistanceHeadModule
-from .task_aligned_head import TaskAlignedHead
+from .task_aligned_head import POINTS, TaskAlignedHead
 
 
 @MODELS.register_module()
@@ -39,12 +39,10 @@ class YOLOv8HeadModule(DistanceHeadModule):
                  norm_cfg: dict = NORM_CFG,
                  act_cfg: dict = ACT_CFG,
                  init_cfg: Optional[dict] = None) -> None:
-        in_channels = [make_divisible(channels, widen_factor) for channels in in_channels]
-        super().__init__(num_classes, in_channels, num_base_priors, featmap_strides, reg_max, init_cfg)
         self.reg_max = reg_max
-        self.norm_cfg = norm_cfg
-        self.act_cfg = act_cfg
-        self._init_layers()
+        in_channels = [make_divisible(channels, widen_factor) for channels in in_channels]
+        super().__init__(num_classes, in_channels, num_base_priors, featmap_strides, reg_max, norm_cfg, act_cfg,
+                         init_cfg)
 
     def _init_layers(self) -> None:
         reg_channels = max(16, self.in_channels[0] // 4, self.reg_max * 4)
@@ -95,7 +93,7 @@ class YOLOv8Head(TaskAlignedHead):
 
     def __init__(self,
                  head_module: dict,
-                 prior_generator: dict = dict(type='mmdet.MlvlPointGenerator', offset=0.5, strides=[8, 16, 32]),
+                 prior_generator: dict = POINTS,
                  bbox_coder: dict = dict(type='DistancePointBBoxCoder'),
                  loss_cls: dict = dict(
                      type='mmdet.CrossEntropyLoss', use_sigmoid=True, reduction='none', loss_weight=0.5),

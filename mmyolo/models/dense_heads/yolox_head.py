@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from mmyolo.registry import MODELS, TASK_UTILS
 
-from .base_yolo_head import GroundTruth
+from .ground_truth import GroundTruth, rows_by_image
+from .maps import by_prior
 from .yolov5_head import YOLOv5Head
 from .yolox_head_module import YOLOXHeadModule
 
@@ -100,8 +101,8 @@ class YOLOXHead(YOLOv5Head):
             batch_gt_instances_ignore: not used.
 
         Returns:
-            `loss_cls`, `loss_bbox`, `loss_obj` and, with `use_bbox_aux`, `loss_bbox_aux`: means over the positive priors
-            of all ranks.
+            `loss_cls`, `loss_bbox`, `loss_obj` and, with `use_bbox_aux`, `loss_bbox_aux`: means over the positive
+            priors of all ranks.
         """
         truth = self._truth(batch_gt_instances, len(cls_scores[0]))
         matches = self.assign(cls_scores, bbox_preds, objectnesses, truth)
@@ -198,15 +199,3 @@ class YOLOXHead(YOLOv5Head):
             size = (aux_target[:, 2:] / strides[:, None] + 1e-8).log()
             losses['loss_bbox_aux'] = self.loss_bbox_aux(bbox_pred, torch.cat((centre, size), dim=1)) / count
         return losses
-
-
-def by_prior(maps: Sequence[Tensor]) -> Tensor:
-    """Per level (B, C, H, W) -> (B, N, C), N cells of all levels by row and column."""
-    return torch.cat([level.flatten(2) for level in maps], dim=2).transpose(1, 2)
-
-
-def rows_by_image(rows: Tensor, batch_size: int) -> tuple:
-    """Sorts rows (N, D) by the image index in their first column; gives also the counts per image and the order."""
-    images = rows[:, 0].long()
-    order = images.argsort(stable=True)
-    return rows[order], torch.bincount(images, minlength=batch_size).tolist(), order

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from mmyolo.registry import MODELS
 
+from .ground_truth import as_rows, rows_by_image
+from .maps import by_prior
 from .prediction import BatchDetections, input_frames
-from .yolov5_head import as_rows
-from .yolox_head import YOLOXHead, by_prior, rows_by_image
+from .yolox_head import YOLOXHead
 from .yolox_head_module import YOLOXPoseHeadModule
 
 __all__ = ['YOLOXPoseHead', 'YOLOXPoseHeadModule']
@@ -43,16 +44,16 @@ class YOLOXPoseHead(YOLOXHead):
         Args:
             x: feature map of each level.
             batch_data_samples: a data sample of each image, whose instances have `keypoints` (n, K, 2) in input pixels
-                and `keypoints_visible` (n, K); or a dict of these joined over the batch, of `bboxes_labels`, (N, 6) rows
-                of image index, label and box, and of `img_metas`.
+                and `keypoints_visible` (n, K); or a dict of these joined over the batch, of `bboxes_labels`, (N, 6)
+                rows of image index, label and box, and of `img_metas`.
 
         Returns:
             Losses by name.
         """
         maps = self.forward_for_loss(x)
         if isinstance(batch_data_samples, dict):
-            truth = [batch_data_samples[key] for key in ('bboxes_labels', 'keypoints', 'keypoints_visible', 'img_metas')]
-            return self.loss_by_feat(*maps, *truth)
+            keys = ('bboxes_labels', 'keypoints', 'keypoints_visible', 'img_metas')
+            return self.loss_by_feat(*maps, *(batch_data_samples[key] for key in keys))
         instances, _, metas = unpack_gt_instances(batch_data_samples)
         keypoints, visible = (torch.cat([one[key] for one in instances]) for key in ('keypoints', 'keypoints_visible'))
         return self.loss_by_feat(*maps, as_rows(instances), keypoints, visible, metas)
@@ -116,8 +117,8 @@ class YOLOXPoseHead(YOLOXHead):
             `bboxes`, `labels`, `keypoints` and `keypoints_visible` of each image, in the order given.
         """
         rows, counts, order = rows_by_image(batch_gt_instances, batch_size)
-        parts = zip(
-            rows.split(counts), batch_gt_keypoints[order].split(counts), batch_gt_keypoints_visible[order].split(counts))
+        ordered = rows, batch_gt_keypoints[order], batch_gt_keypoints_visible[order]
+        parts = zip(*(part.split(counts) for part in ordered))
         return [
             InstanceData(bboxes=row[:, 2:], labels=row[:, 1].long(), keypoints=keypoints, keypoints_visible=visible)
             for row, keypoints, visible in parts
@@ -204,7 +205,8 @@ class YOLOXPoseHead(YOLOXHead):
         """
         points, strides = self.points_and_strides(kpt_preds)
         where = (boxes.images, boxes.priors)
-        keypoints = self.decode_keypoints(points[boxes.priors], by_prior(kpt_preds)[where].float(), strides[boxes.priors])
+        offsets = by_prior(kpt_preds)[where].float()
+        keypoints = self.decode_keypoints(points[boxes.priors], offsets, strides[boxes.priors])
         if batch_img_metas is not None:
             shift, scale = (part[boxes.images, None] for part in input_frames(batch_img_metas, keypoints))
             keypoints = (keypoints - shift) / scale

@@ -45,7 +45,7 @@ def test_published_losses():
 
 
 def test_published_assignment():
-    from mmyolo.models.dense_heads.yolox_head import by_prior
+    from mmyolo.models.dense_heads.maps import by_prior
     one = head()
     cls_scores, bbox_preds = maps()
     points, strides = one.points_and_strides(cls_scores)

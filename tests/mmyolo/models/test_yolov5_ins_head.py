@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from mmyolo.models.dense_heads import mask_prediction
-from mmyolo.models.dense_heads.mask_prediction import draw_masks, enlarge, frame_of, gather_priors
+from mmyolo.models.dense_heads.maps import gather_priors
+from mmyolo.models.dense_heads.mask_prediction import draw_masks, enlarge, frame_of
 from mmyolo.models.dense_heads.yolov5_ins_head import ProtoModule
 from mmyolo.registry import MODELS
 

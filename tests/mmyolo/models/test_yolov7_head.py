@@ -8,7 +8,7 @@ from mmdet.structures.bbox import bbox_cxcywh_to_xyxy, bbox_overlaps
 from tests.mmyolo.models.levels import GT_ROWS, METAS, SIZES, STRIDES, draw
 from tests.mmyolo.models.maps import as_instances
 
-from mmyolo.models.dense_heads.yolov5_head import parts_of_input
+from mmyolo.models.dense_heads.ground_truth import parts_of_input
 from mmyolo.models.task_modules.assigners import batch_yolov7_assigner
 from mmyolo.models.task_modules.assigners.batch_yolov7_assigner import BatchYOLOv7Assigner
 from mmyolo.registry import MODELS
