@@ -1,7 +1,10 @@
 """Model names: every name means one file, on every file system."""
+import re
+
 import pytest
 
 from ymir.errors import TaskError
+from ymir.runtime_env import PROJECT_ROOT
 from ymir.zoo import CONFIG_ROOT, find_model, models
 
 
@@ -24,6 +27,14 @@ def test_short_names_differ_and_find_their_model():
     listed = models()
     assert len({model.name for model in listed}) == len(listed) >= 20
     assert all(find_model(model.name) == model and find_model(model.stem) == model for model in listed)
+
+
+@pytest.mark.parametrize('document, least', [('README.md', 25), ('README_zh-CN.md', 25), ('docs/training.md', 60)])
+def test_names_in_documents_are_models(document, least):
+    text = (PROJECT_ROOT / document).read_text(encoding='utf-8')
+    names = set(re.findall(r'`((?:yolo|ppyoloe|rtmdet)[a-z0-9]*_\w+)`', text))
+    assert len(names) >= least
+    assert all(find_model(name) for name in names)
 
 
 def test_models_that_need_polygons_are_not_offered():
