@@ -5,7 +5,7 @@ times; and `dataset` stays in the results while a cache is warming up.
 """
 import copy
 from abc import ABCMeta, abstractmethod
-from typing import Callable, List, Optional, Sequence, Union
+from typing import Callable, List, Optional, Sequence, Tuple, Union
 
 from mmcv.transforms import BaseTransform, Compose
 from mmdet.structures.bbox import autocast_box_type
@@ -30,6 +30,9 @@ class BaseMixImageTransform(BaseTransform, metaclass=ABCMeta):
         max_refetch: How often to draw again if `pre_transform` drops an image.
     """
 
+    num_images: Optional[int] = None
+    """Images that become one, where a subclass takes a fixed number."""
+
     def __init__(self,
                  pre_transform: Optional[Sequence[Union[dict, Callable]]] = None,
                  prob: float = 1.0,
@@ -37,6 +40,9 @@ class BaseMixImageTransform(BaseTransform, metaclass=ABCMeta):
                  max_cached_images: int = 40,
                  random_pop: bool = True,
                  max_refetch: int = 15) -> None:
+        if use_cached and self.num_images is not None:
+            assert max_cached_images >= self.num_images, \
+                f'{self.__class__.__name__} needs max_cached_images >= {self.num_images}, not {max_cached_images}'
         self.max_refetch = max_refetch
         self.prob = prob
         self.use_cached = use_cached
@@ -45,6 +51,11 @@ class BaseMixImageTransform(BaseTransform, metaclass=ABCMeta):
         self.results_cache: List[dict] = []
         self.pre_transform = None if pre_transform is None else Compose(
             [TRANSFORMS.build(step) if isinstance(step, dict) else step for step in pre_transform])
+
+    @staticmethod
+    def _check_scale(img_scale: Tuple[int, int]) -> Tuple[int, int]:
+        assert isinstance(img_scale, tuple), f'img_scale is a tuple (width, height), not {img_scale!r}'
+        return img_scale
 
     @abstractmethod
     def get_indexes(self, dataset: Union[BaseDataset, list]) -> Union[list, int]:
@@ -90,6 +101,8 @@ class BaseMixImageTransform(BaseTransform, metaclass=ABCMeta):
             dataset = results.pop('dataset')
             mix_results = self._from_dataset(dataset)
         if mix_results is not None:
+            assert self.num_images in (None, 1 + len(mix_results)), \
+                f'{self.__class__.__name__} mixes {self.num_images} images, not {1 + len(mix_results)}'
             results['mix_results'] = mix_results
             results = self.mix_img_transform(results)
             results.pop('mix_results', None)

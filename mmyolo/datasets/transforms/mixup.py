@@ -17,11 +17,7 @@ from .tiles import resize_to_fit
 class _MixUp(BaseMixImageTransform):
     """One further image."""
 
-    def __init__(self, prob: float, use_cached: bool, max_cached_images: int, **kwargs) -> None:
-        if use_cached:
-            assert max_cached_images >= 2, \
-                f'{self.__class__.__name__} needs max_cached_images >= 2, not {max_cached_images}'
-        super().__init__(prob=prob, use_cached=use_cached, max_cached_images=max_cached_images, **kwargs)
+    num_images = 2
 
     def get_indexes(self, dataset: Union[BaseDataset, list]) -> int:
         """Draws an index.
@@ -73,7 +69,6 @@ class YOLOv5MixUp(_MixUp):
         Returns:
             The results with the blended `img` (uint8, truncated) and the annotations of both.
         """
-        assert len(results['mix_results']) == 1, f"YOLOv5MixUp mixes 2 images, not {len(results['mix_results']) + 1}"
         other = results['mix_results'][0]
         image, other_image = results['img'], other['img']
         assert image.shape == other_image.shape, \
@@ -120,7 +115,6 @@ class YOLOXMixUp(_MixUp):
                  max_cached_images: int = 20,
                  random_pop: bool = True,
                  max_refetch: int = 15) -> None:
-        assert isinstance(img_scale, tuple), f'img_scale is a tuple (width, height), not {img_scale!r}'
         super().__init__(
             pre_transform=pre_transform,
             prob=prob,
@@ -128,7 +122,7 @@ class YOLOXMixUp(_MixUp):
             max_cached_images=max_cached_images,
             random_pop=random_pop,
             max_refetch=max_refetch)
-        self.img_scale = img_scale
+        self.img_scale = self._check_scale(img_scale)
         self.ratio_range = ratio_range
         self.flip_ratio = flip_ratio
         self.pad_val = pad_val
@@ -144,7 +138,6 @@ class YOLOXMixUp(_MixUp):
             The results with the blended `img` (uint8, truncated) and the annotations of both; unchanged if the other
             image has no boxes.
         """
-        assert len(results['mix_results']) == 1, f"YOLOXMixUp mixes 2 images, not {len(results['mix_results']) + 1}"
         other = results['mix_results'][0]
         if len(other['gt_bboxes']) == 0:
             return results

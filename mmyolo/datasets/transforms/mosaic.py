@@ -14,8 +14,41 @@ from .base_mix import BaseMixImageTransform
 from .tiles import place, resize_to_fit, stack_annotations
 
 
+class BaseMosaic(BaseMixImageTransform):
+    """What mosaics have in common: a fixed number of images, each resized to fit a cell.
+
+    Args:
+        img_scale: (width, height) of a cell.
+        bbox_clip_border: Clip boxes to the result; otherwise drop the ones outside.
+        pad_val: Value where there is no image.
+        prob: Probability of mixing.
+        **kwargs: Of BaseMixImageTransform.
+    """
+
+    num_images: int
+
+    def __init__(self, img_scale: Tuple[int, int], bbox_clip_border: bool, pad_val: float, prob: float,
+                 **kwargs) -> None:
+        assert 0 <= prob <= 1.0, f'prob is within 0 and 1, not {prob}'
+        super().__init__(prob=prob, **kwargs)
+        self.img_scale = self._check_scale(img_scale)
+        self.bbox_clip_border = bbox_clip_border
+        self.pad_val = pad_val
+
+    def get_indexes(self, dataset: Union[BaseDataset, list]) -> list:
+        """Draws indexes.
+
+        Args:
+            dataset: The data set or the cache.
+
+        Returns:
+            `num_images` - 1 indexes, not necessarily different.
+        """
+        return [random.randint(0, len(dataset)) for _ in range(self.num_images - 1)]
+
+
 @TRANSFORMS.register_module()
-class Mosaic(BaseMixImageTransform):
+class Mosaic(BaseMosaic):
     """Puts four images around a random centre on a canvas of twice the input size.
 
     ::
@@ -38,6 +71,8 @@ class Mosaic(BaseMixImageTransform):
         pre_transform: See BaseMixImageTransform, as are the remaining arguments.
     """
 
+    num_images = 4
+
     def __init__(self,
                  img_scale: Tuple[int, int] = (640, 640),
                  center_ratio_range: Tuple[float, float] = (0.5, 1.5),
@@ -49,32 +84,17 @@ class Mosaic(BaseMixImageTransform):
                  max_cached_images: int = 40,
                  random_pop: bool = True,
                  max_refetch: int = 15) -> None:
-        assert isinstance(img_scale, tuple), f'img_scale is a tuple (width, height), not {img_scale!r}'
-        assert 0 <= prob <= 1.0, f'prob is within 0 and 1, not {prob}'
-        if use_cached:
-            assert max_cached_images >= 4, f'Mosaic needs max_cached_images >= 4, not {max_cached_images}'
         super().__init__(
+            img_scale,
+            bbox_clip_border,
+            pad_val,
+            prob,
             pre_transform=pre_transform,
-            prob=prob,
             use_cached=use_cached,
             max_cached_images=max_cached_images,
             random_pop=random_pop,
             max_refetch=max_refetch)
-        self.img_scale = img_scale
         self.center_ratio_range = center_ratio_range
-        self.bbox_clip_border = bbox_clip_border
-        self.pad_val = pad_val
-
-    def get_indexes(self, dataset: Union[BaseDataset, list]) -> list:
-        """Draws three indexes.
-
-        Args:
-            dataset: The data set or the cache.
-
-        Returns:
-            Three indexes, not necessarily different.
-        """
-        return [random.randint(0, len(dataset)) for _ in range(3)]
 
     def mix_img_transform(self, results: dict) -> dict:
         """Makes the mosaic.
@@ -85,7 +105,6 @@ class Mosaic(BaseMixImageTransform):
         Returns:
             The results with `img` (2 H, 2 W, C), `img_shape` and the annotations of all four images.
         """
-        assert len(results['mix_results']) == 3, f"Mosaic mixes 4 images, not {len(results['mix_results']) + 1}"
         width, height = self.img_scale
         first = results['img']
         canvas = np.full((height * 2, width * 2) + first.shape[2:], self.pad_val, dtype=first.dtype)

@@ -2,17 +2,16 @@
 from typing import List, Sequence, Tuple, Union
 
 import numpy as np
-from mmengine.dataset import BaseDataset
 from numpy import random
 
 from mmyolo.registry import TRANSFORMS
 
-from .base_mix import BaseMixImageTransform
+from .mosaic import BaseMosaic
 from .tiles import place, resize_to_fit, stack_annotations
 
 
 @TRANSFORMS.register_module()
-class Mosaic9(BaseMixImageTransform):
+class Mosaic9(BaseMosaic):
     """Puts eight images around one, clockwise from the top, and cuts out a window of twice the input size.
 
     Boxes only; masks are not supported.
@@ -24,6 +23,8 @@ class Mosaic9(BaseMixImageTransform):
         pre_transform: See BaseMixImageTransform, as are the remaining arguments.
     """
 
+    num_images = 9
+
     def __init__(self,
                  img_scale: Tuple[int, int] = (640, 640),
                  bbox_clip_border: bool = True,
@@ -34,31 +35,16 @@ class Mosaic9(BaseMixImageTransform):
                  max_cached_images: int = 50,
                  random_pop: bool = True,
                  max_refetch: int = 15) -> None:
-        assert isinstance(img_scale, tuple), f'img_scale is a tuple (width, height), not {img_scale!r}'
-        assert 0 <= prob <= 1.0, f'prob is within 0 and 1, not {prob}'
-        if use_cached:
-            assert max_cached_images >= 9, f'Mosaic9 needs max_cached_images >= 9, not {max_cached_images}'
         super().__init__(
+            img_scale,
+            bbox_clip_border,
+            pad_val,
+            prob,
             pre_transform=pre_transform,
-            prob=prob,
             use_cached=use_cached,
             max_cached_images=max_cached_images,
             random_pop=random_pop,
             max_refetch=max_refetch)
-        self.img_scale = img_scale
-        self.bbox_clip_border = bbox_clip_border
-        self.pad_val = pad_val
-
-    def get_indexes(self, dataset: Union[BaseDataset, list]) -> list:
-        """Draws eight indexes.
-
-        Args:
-            dataset: The data set or the cache.
-
-        Returns:
-            Eight indexes, not necessarily different.
-        """
-        return [random.randint(0, len(dataset)) for _ in range(8)]
 
     def mix_img_transform(self, results: dict) -> dict:
         """Makes the mosaic.
@@ -69,7 +55,6 @@ class Mosaic9(BaseMixImageTransform):
         Returns:
             The results with `img` (2 H, 2 W, C), `img_shape` and the annotations of all nine images.
         """
-        assert len(results['mix_results']) == 8, f"Mosaic9 mixes 9 images, not {len(results['mix_results']) + 1}"
         width, height = self.img_scale
         tiles = [results, *results['mix_results']]
         images, scales = zip(*(resize_to_fit(tile['img'], self.img_scale) for tile in tiles))
