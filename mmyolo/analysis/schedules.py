@@ -118,7 +118,7 @@ def simulate(cfg: Config,
     runner.param_schedulers = _build_schedulers(cfg, runner)
     hooks = _build_hooks(cfg)
     optimizer = runner.optim_wrapper.optimizer
-    optimizer.step()  # nothing has a gradient; schedulers warn if they step before the optimizer
+    runner.optim_wrapper.step()  # nothing has a gradient; schedulers warn if they step before what they were given
 
     def call(point: str, *args) -> None:
         for hook in hooks:

@@ -112,7 +112,8 @@ def values_of(cfg):
 
 def test_every_file_has_a_row():
     files = {str(path.relative_to(ROOT).with_suffix('')) for path in ROOT.glob('yolov[58]/**/*.py')}
-    assert files == set(CONFIGS)
+    # segmentation is among the other families, in test_whole_zoo.py
+    assert {name for name in files if not name.startswith('yolov5/ins_seg/')} == set(CONFIGS)
 
 
 @pytest.mark.parametrize('name', CONFIGS)

@@ -142,6 +142,7 @@ def test_get_flops(config, capsys):
     assert flops[1] == pytest.approx(1.5 * flops[0], rel=1e-3)
 
 
+@pytest.mark.filterwarnings('ignore:.*vis_scheduler has been created')  # the tool starts thrice in this process
 def test_vis_scheduler(config, tmp_path):
     path = config(further='param_scheduler = None\ntrain_cfg = dict(max_epochs=4)')
     text = Config.fromfile(path)

@@ -23,7 +23,8 @@ def test_names_say_what_they_need(name):
 
 
 def test_mmyolo_does_not_import_it():
-    code = "import sys, mmyolo, mmyolo.models; print([n for n in sys.modules if n.startswith(('mmyolo.deploy', 'onnx'))])"
+    code = ('import sys, mmyolo, mmyolo.models; '
+            "print([n for n in sys.modules if n.startswith(('mmyolo.deploy', 'onnx'))])")
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().splitlines()[-1] == '[]'
 
@@ -45,6 +46,7 @@ def test_shapes_without_tensorrt():
     assert [tuple(one.shape) for one in outputs] == [(1, 1), (1, 5, 4), (1, 5), (1, 5)]
 
 
+@pytest.mark.filterwarnings('ignore::DeprecationWarning')  # of the exporter that the drop-ins need
 @pytest.mark.parametrize('coding', [0, 1])
 def test_node_in_a_graph(coding, tmp_path):
     onnx = pytest.importorskip('onnx')
