@@ -3,6 +3,7 @@
 Differs from mmdet on purpose: labels follow the class names of `metainfo`, whatever the order of the categories in the
 file, and a class that the file does not list does not shift the others.
 """
+import warnings
 from typing import Any, List, Optional, Sequence
 
 from mmdet.datasets import BaseDetDataset, CocoDataset
@@ -57,17 +58,28 @@ class BatchShapePolicyDataset(BaseDetDataset):
 class _CocoByName(COCO):
     """An index whose category ids come in the order of the names asked for."""
 
+    MUST_FIT = True
+
     def get_cat_ids(self, cat_names: Sequence[str] = (), **kwargs) -> List[Optional[int]]:
         """The category of each name, None for a name that the file does not have.
 
         Raises:
-            ValueError: The file has categories, but none of these names.
+            ValueError: The file has categories, but none of these names; a warning unless MUST_FIT.
         """
         ids = {category['name']: category['id'] for category in self.dataset.get('categories', ())}
         if ids and not ids.keys() & set(cat_names):
-            raise ValueError(f'None of the classes {tuple(cat_names)} of the metainfo is among the categories of the '
-                             f'annotation file, {sorted(ids)}. Make the names equal.')
+            message = (f'None of the classes {tuple(cat_names)} of the metainfo is among the categories of the '
+                       f'annotation file, {sorted(ids)}. Make the names equal.')
+            if self.MUST_FIT:
+                raise ValueError(message)
+            warnings.warn(message)
         return [ids.get(name) for name in cat_names]
+
+
+class _CocoOfAnyName(_CocoByName):
+    """An index in which no class need be found."""
+
+    MUST_FIT = False
 
 
 @DATASETS.register_module()
@@ -75,3 +87,17 @@ class YOLOv5CocoDataset(BatchShapePolicyDataset, CocoDataset):
     """mmdet's CocoDataset with batch shapes and mix transforms."""
 
     COCOAPI = _CocoByName
+
+    def load_data_list(self) -> List[dict]:
+        """Reads the annotation file.
+
+        Returns:
+            A dict per image.
+
+        Raises:
+            ValueError: None of the classes is among the categories of the file. Without a pipeline the data set is a
+                list of images, in which classes may be of no interest: then it is a warning.
+        """
+        if not self.pipeline.transforms:
+            self.COCOAPI = _CocoOfAnyName
+        return super().load_data_list()

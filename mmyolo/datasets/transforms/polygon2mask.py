@@ -9,6 +9,7 @@ import torch
 from mmcv.transforms import BaseTransform
 from mmdet.structures.mask import PolygonMasks
 
+from mmyolo.errors import ArgumentTypeError
 from mmyolo.registry import TRANSFORMS
 
 from .polygons import fill_polygons
@@ -43,8 +44,8 @@ class Polygon2Mask(BaseTransform):
         """
         polygons = results['gt_masks']
         if not isinstance(polygons, PolygonMasks):
-            raise TypeError(f'Polygon2Mask draws polygons, not {type(polygons).__name__}: '
-                            'load masks with poly2mask=False')
+            raise ArgumentTypeError(f'Polygon2Mask draws polygons, not {type(polygons).__name__}: '
+                                    'load masks with poly2mask=False')
         height, width = results['img_shape'][:2]
         masks = self.polygons2masks((height, width), polygons)
         if not self.mask_overlap:

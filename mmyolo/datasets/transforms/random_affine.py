@@ -16,6 +16,7 @@ from mmdet.structures.bbox import HorizontalBoxes, autocast_box_type
 from mmdet.structures.mask import PolygonMasks
 from numpy import random
 
+from mmyolo.errors import ArgumentTypeError
 from mmyolo.registry import TRANSFORMS
 
 from .boxes import rescale_and_translate_, warp_
@@ -179,8 +180,8 @@ class YOLOv5RandomAffine(BaseTransform):
     def _warp_masks(self, results: dict, matrix: np.ndarray, scale: float, height: int, width: int) -> None:
         masks = results['gt_masks']
         if not isinstance(masks, PolygonMasks):
-            raise TypeError(f'YOLOv5RandomAffine warps polygons only, not {type(masks).__name__}: '
-                            'load masks with poly2mask=False')
+            raise ArgumentTypeError(f'YOLOv5RandomAffine warps polygons only, not {type(masks).__name__}: '
+                                    'load masks with poly2mask=False')
         if len(masks) == 0:
             results['gt_masks'] = PolygonMasks([], height, width)
             return

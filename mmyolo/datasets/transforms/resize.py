@@ -14,6 +14,7 @@ from mmdet.datasets.transforms import Resize as MMDETResize
 from mmdet.structures.bbox import autocast_box_type
 from mmdet.structures.mask import PolygonMasks
 
+from mmyolo.errors import ArgumentTypeError
 from mmyolo.registry import TRANSFORMS
 
 
@@ -111,7 +112,8 @@ class LetterResize(MMDETResize):
         if isinstance(pad_val, Number):
             pad_val = dict(img=pad_val)
         if not isinstance(pad_val, dict):
-            raise TypeError(f'LetterResize: pad_val is a number or a dict with img, mask and seg, not {pad_val!r}')
+            raise ArgumentTypeError('LetterResize: pad_val is a number or a dict with img, mask and seg, '
+                                    f'not {pad_val!r}')
         self.pad_val = {'img': 0, 'mask': 0, 'seg': 255, **pad_val}
         self.use_mini_pad = use_mini_pad
         self.stretch_only = stretch_only
@@ -180,8 +182,8 @@ class LetterResize(MMDETResize):
         masks = results.get('gt_masks')
         if masks is not None:
             if not isinstance(masks, PolygonMasks):
-                raise TypeError(f'LetterResize moves polygons only, not {type(masks).__name__}: '
-                                'load masks with poly2mask=False')
+                raise ArgumentTypeError(f'LetterResize moves polygons only, not {type(masks).__name__}: '
+                                        'load masks with poly2mask=False')
             masks = masks.resize(size)
             masks = masks.translate(shape, left, 'horizontal')
             results['gt_masks'] = masks.translate(shape, top, 'vertical')

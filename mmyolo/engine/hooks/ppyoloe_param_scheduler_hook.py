@@ -44,7 +44,7 @@ class PPYOLOEParamSchedulerHook(ParamSchedulerHook):
 
     def before_train(self, runner: Runner) -> None:
         """Notes the rates that the factors apply to; a resumed optimizer brings them along."""
-        for group in runner.optim_wrapper.optimizer.param_groups:
+        for group in runner.optim_wrapper.param_groups:
             group.setdefault('initial_lr', group['lr'])
 
     def before_train_epoch(self, runner: Runner) -> None:
@@ -61,7 +61,7 @@ class PPYOLOEParamSchedulerHook(ParamSchedulerHook):
             data_batch: the batch.
         """
         factor = self._factor(runner)
-        for group in runner.optim_wrapper.optimizer.param_groups:
+        for group in runner.optim_wrapper.param_groups:
             group['lr'] = group['initial_lr'] * factor
 
     def _factor(self, runner: Runner) -> float:

@@ -16,6 +16,8 @@ class SwitchToDeployHook(Hook):
     def before_test_epoch(self, runner: Runner) -> None:
         """Switches the model in place."""
         switch_to_deploy(runner.model)
-        for hook in runner.hooks:
+        # a runner that only holds a model, such as a stand-in, has no list of hooks
+        hooks = getattr(runner, 'hooks', ())
+        for hook in hooks if isinstance(hooks, (list, tuple)) else ():
             if isinstance(hook, EMAHook):
                 switch_to_deploy(hook.ema_model)

@@ -6,6 +6,7 @@ from mmengine.hooks import ParamSchedulerHook
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
+from mmyolo.errors import ArgumentValueError
 from mmyolo.registry import HOOKS
 from .warmup import warn_of_endless_warmup
 
@@ -70,7 +71,8 @@ class YOLOv5ParamSchedulerHook(ParamSchedulerHook):
                  warmup_mim_iter: int = 1000,
                  **kwargs) -> None:
         if scheduler_type not in self.scheduler_maps:
-            raise ValueError(f'scheduler_type must be one of {sorted(self.scheduler_maps)}, got {scheduler_type!r}')
+            raise ArgumentValueError(f'scheduler_type must be one of {sorted(self.scheduler_maps)}, '
+                                     f'got {scheduler_type!r}')
         self.warmup_epochs = warmup_epochs
         self.warmup_bias_lr = warmup_bias_lr
         self.warmup_momentum = warmup_momentum
@@ -80,7 +82,7 @@ class YOLOv5ParamSchedulerHook(ParamSchedulerHook):
 
     def before_train(self, runner: Runner) -> None:
         """Notes the rates and momenta that the factors apply to; a resumed optimizer brings them along."""
-        for group in runner.optim_wrapper.optimizer.param_groups:
+        for group in runner.optim_wrapper.param_groups:
             group.setdefault('initial_lr', group['lr'])
             if 'momentum' in group:
                 group.setdefault('initial_momentum', group['momentum'])
@@ -104,7 +106,7 @@ class YOLOv5ParamSchedulerHook(ParamSchedulerHook):
             return
         progress = runner.iter / iterations if iterations else 1
         factor = self.scheduler_fn(runner.epoch)
-        for index, group in enumerate(runner.optim_wrapper.optimizer.param_groups):
+        for index, group in enumerate(runner.optim_wrapper.param_groups):
             first = self.warmup_bias_lr if index == BIAS_GROUP else 0
             group['lr'] = first + progress * (group['initial_lr'] * factor - first)
             if 'momentum' in group:
@@ -119,7 +121,7 @@ class YOLOv5ParamSchedulerHook(ParamSchedulerHook):
         if not self._warmup_end:
             return
         factor = self.scheduler_fn(runner.epoch)
-        for group in runner.optim_wrapper.optimizer.param_groups:
+        for group in runner.optim_wrapper.param_groups:
             group['lr'] = group['initial_lr'] * factor
 
     def _warmup_iters(self, runner: Runner) -> int:

@@ -4,7 +4,7 @@ Unlike the public release, a training that is resumed after the switch is switch
 within wrappers is found, and the new loader has the seed of the old one.
 """
 import copy
-from typing import List, Optional
+from typing import Any, List, Optional
 
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
@@ -44,14 +44,18 @@ class YOLOXModeSwitchHook(Hook):
             config = copy.deepcopy(runner.cfg.train_dataloader)
             _set_pipeline(config.dataset, self.new_train_pipeline)
             # A new loader, because workers that persist would go on with the pipeline they have.
-            runner.train_loop.dataloader = Runner.build_dataloader(config, seed=runner.seed)
+            seed = runner.seed if isinstance(getattr(runner, 'seed', None), int) else None
+            runner.train_loop.dataloader = Runner.build_dataloader(config, seed=seed)
         print_log('The last epochs begin: the loss of undecoded boxes (loss_bbox_aux) is added', 'current')
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         model.bbox_head.use_bbox_aux = True
 
 
-def _set_pipeline(dataset: dict, pipeline: List[dict]) -> None:
+def _set_pipeline(dataset: Any, pipeline: List[dict]) -> None:
     """Gives a data set, or those within a wrapper without a pipeline of its own, another pipeline, in place."""
+    if not isinstance(dataset, dict):  # built already
+        dataset.pipeline = copy.deepcopy(pipeline)
+        return
     if 'pipeline' in dataset or not ('dataset' in dataset or 'datasets' in dataset):
         dataset['pipeline'] = copy.deepcopy(pipeline)
         return

@@ -11,6 +11,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmyolo.errors import ArgumentValueError
 from mmyolo.registry import MODELS
 
 
@@ -105,7 +106,8 @@ class BaseBackbone(BaseModule, metaclass=ABCMeta):
         for plugin in [plugins] if isinstance(plugins, dict) else plugins:
             stages = plugin.get('stages')
             if stages is not None and len(stages) != self.num_stages:
-                raise ValueError(f'stages of a plugin needs {self.num_stages} entries, one per stage, got {stages}')
+                raise ArgumentValueError(f'stages of a plugin needs {self.num_stages} entries, one per stage, '
+                                         f'got {stages}')
             if stages is None or stages[stage_idx]:
                 layers.append(build_plugin_layer(plugin['cfg'], in_channels=int(setting[1] * self.widen_factor))[1])
         return layers

@@ -10,6 +10,7 @@ from mmcv.cnn import ConvModule, build_activation_layer, build_norm_layer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmyolo.errors import ArgumentValueError
 from mmyolo.registry import MODELS
 
 from ..utils.defaults import NORM_CFG
@@ -57,7 +58,7 @@ class RepVGGBlock(nn.Module):
                  deploy: bool = False) -> None:
         super().__init__()
         if kernel_size != 3 or padding != 1:
-            raise ValueError(f'RepVGGBlock needs kernel_size 3 and padding 1, got {kernel_size} and {padding}')
+            raise ArgumentValueError(f'RepVGGBlock needs kernel_size 3 and padding 1, got {kernel_size} and {padding}')
         if use_se:
             raise NotImplementedError('RepVGGBlock has no squeeze-and-excitation, set use_se=False')
         self.in_channels = in_channels

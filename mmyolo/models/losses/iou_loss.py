@@ -11,6 +11,7 @@ from mmdet.models.losses.utils import weight_reduce_loss
 from mmdet.structures.bbox import bbox_cxcywh_to_xyxy
 from torch import Tensor, nn
 
+from mmyolo.errors import ArgumentValueError
 from mmyolo.registry import MODELS
 
 IOU_MODES = ('iou', 'ciou', 'giou', 'siou')
@@ -90,7 +91,7 @@ def _siou_cost(dx: Tensor, dy: Tensor, widths: Tuple[Tensor, Tensor], heights: T
 
 def _check(value: str, allowed: Tuple[str, ...], name: str) -> None:
     if value not in allowed:
-        raise ValueError(f'{name} must be one of {", ".join(allowed)}, got {value!r}')
+        raise ArgumentValueError(f'{name} must be one of {", ".join(allowed)}, got {value!r}')
 
 
 @MODELS.register_module()

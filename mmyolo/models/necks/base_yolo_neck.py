@@ -11,9 +11,11 @@ from abc import ABCMeta, abstractmethod
 from typing import List, Optional, Sequence, Tuple, Union
 
 import torch
+from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmyolo.errors import ArgumentValueError
 from mmyolo.registry import MODELS
 
 
@@ -94,6 +96,10 @@ class BaseYOLONeck(BaseModule, metaclass=ABCMeta):
     def build_out_layer(self, idx: int) -> nn.Module:
         """Builds what output `idx` passes last."""
 
+    def _conv(self, in_channels: int, out_channels: int, kernel_size: int, **kwargs) -> nn.Module:
+        return ConvModule(
+            in_channels, out_channels, kernel_size, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg, **kwargs)
+
     def _freeze_all(self) -> None:
         if self.freeze_all:
             for module in self.children():
@@ -131,7 +137,7 @@ class BaseYOLONeck(BaseModule, metaclass=ABCMeta):
     def forward(self, inputs: Sequence[Tensor]) -> Tuple[Tensor, ...]:
         """Maps of L levels, finest first, (B, in_channels[idx], H / 2^idx, W / 2^idx) -> L maps of the same sizes."""
         if len(inputs) != self.num_inputs:
-            raise ValueError(f'the neck takes {self.num_inputs} feature maps (in_channels), got {len(inputs)}')
+            raise ArgumentValueError(f'the neck takes {self.num_inputs} feature maps (in_channels), got {len(inputs)}')
         levels = len(self.in_channels)
         reduced = [layer(x) for layer, x in zip(self.reduce_layers, inputs[self.num_inputs - levels:])]
 

@@ -9,7 +9,7 @@ from mmyolo.datasets import YOLOv5CocoDataset
 CLASSES = ('bolt', 'nut', 'washer')
 
 
-def labels(tmp_path, categories, classes=CLASSES):
+def labels(tmp_path, categories, classes=CLASSES, pipeline=(dict(type='LoadAnnotations', with_bbox=True), )):
     annotations = [
         dict(id=index + 1, image_id=0, category_id=cat_id, bbox=[10, 10, 20, 20], area=400, iscrowd=0)
         for index, cat_id in enumerate(categories)
@@ -25,7 +25,7 @@ def labels(tmp_path, categories, classes=CLASSES):
         data_prefix=dict(img=''),
         metainfo=dict(classes=classes),
         filter_cfg=dict(filter_empty_gt=False),
-        pipeline=[])
+        pipeline=list(pipeline))
     return [instance['bbox_label'] for info in (dataset.get_data_info(i) for i in range(len(dataset)))
             for instance in info['instances']]  # yapf: disable
 
@@ -44,3 +44,8 @@ def test_labels_follow_names(tmp_path, categories, expected):
 def test_names_that_do_not_fit_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"'bolt', 'nut', 'washer'.*\['screw'\]"):
         labels(tmp_path, {5: 'screw'})
+
+
+def test_names_need_not_fit_in_a_mere_list(tmp_path):
+    with pytest.warns(UserWarning, match=r"'bolt', 'nut', 'washer'.*\['screw'\]"):
+        assert labels(tmp_path, {5: 'screw'}, pipeline=()) == []

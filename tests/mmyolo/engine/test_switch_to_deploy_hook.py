@@ -1,5 +1,6 @@
 """The deployed form is tested, beside a moving average too."""
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import torch
 from mmengine.hooks import EMAHook
@@ -14,6 +15,13 @@ def test_model_is_switched_before_a_test():
     SwitchToDeployHook().before_test_epoch(SimpleNamespace(model=model, hooks=[]))
     assert model[0].deploy and [name for name, _ in model.named_parameters()] == ['0.rbr_reparam.weight',
                                                                                  '0.rbr_reparam.bias']
+
+
+def test_a_runner_without_hooks_will_do():
+    runner = Mock()
+    runner.model = RepVGGBlock(4, 4)
+    SwitchToDeployHook().before_test_epoch(runner)
+    assert runner.model.deploy
 
 
 def test_moving_average_can_be_swapped_back():

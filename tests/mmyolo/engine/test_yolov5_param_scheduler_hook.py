@@ -127,3 +127,16 @@ def test_resumed_training_goes_on_as_if_it_had_not_stopped():
 def test_unknown_schedule():
     with pytest.raises(ValueError, match=r"one of \['cosine', 'linear'\], got 'step'"):
         YOLOv5ParamSchedulerHook('step')
+
+
+def test_an_optimizer_without_wrapper_and_the_logged_rate():
+    """The rate that mmengine logs as base_lr is in a group that no optimizer has."""
+    groups = [dict(params=[torch.nn.Parameter(torch.zeros(1))]) for _ in range(3)]
+    optimizer = torch.optim.SGD(groups, lr=0.01, momentum=0.937)
+    for wrapper in (optimizer, OptimWrapper(optimizer)):
+        runner = SimpleNamespace(optim_wrapper=wrapper, train_dataloader=range(10), iter=10, epoch=0)
+        hook = YOLOv5ParamSchedulerHook()
+        hook.before_train(runner)
+        hook.before_train_iter(runner, 0)
+        assert [group['lr'] for group in optimizer.param_groups] == pytest.approx([1e-4, 1e-4, .0991])
+    assert wrapper.get_lr()['base_lr'] == pytest.approx([1e-4])

@@ -81,3 +81,11 @@ def test_without_a_pipeline_the_loader_stays():
     run = runner(284)
     YOLOXModeSwitchHook(15).before_train_epoch(run)
     assert run.train_loop.dataloader == 'first' and run.model.bbox_head.use_bbox_aux
+
+
+def test_a_data_set_that_is_built_already():
+    run = runner(284, ModeSwitchData(FIRST))
+    run.seed = None
+    YOLOXModeSwitchHook(15, LAST).before_train_epoch(run)
+    assert run.train_loop.dataloader.dataset.pipeline == LAST
+    assert run.cfg.train_dataloader.dataset.pipeline == FIRST
