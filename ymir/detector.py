@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import torch
-from mmcv.cnn import ConvModule
-from mmcv.cnn.utils import fuse_conv_bn
 from mmengine.config import Config, ConfigDict
 from mmengine.model import revert_sync_batchnorm
 from torch import Tensor, nn
 
 from mmyolo.registry import MODELS
-from mmyolo.utils import register_all_modules, switch_to_deploy
+from mmyolo.utils import register_all_modules
+from mmyolo.utils.folding import fold
 from ymir.checkpoint_io import load_checkpoint
 from ymir.errors import TaskError
 from ymir.literal_config import parse_literal_config, read_literal_config
@@ -183,14 +182,6 @@ def _load_weights(model: nn.Module, package: ModelPackage) -> None:
         logger.info('%d tensors of %s are not used, the first is %s', len(unexpected), package.source, unexpected[0])
 
 
-def fuse_batch_norms(model: nn.Module) -> nn.Module:
-    """Fold every batch norm behind a convolution into it, in place; outputs stay equal up to rounding."""
-    for module in model.modules():
-        if isinstance(module, ConvModule):
-            fuse_conv_bn(module)
-    return model
-
-
 class Detector:
     """Predicts boxes for batches of letterboxed images.
 
@@ -208,8 +199,7 @@ class Detector:
             precision = 'fp16' if device.type == 'cuda' else 'fp32'
         self.device = device
         self.autocast_dtype = AUTOCAST.get(precision)
-        switch_to_deploy(model)
-        self.model = fuse_batch_norms(model).to(device, memory_format=torch.channels_last)
+        self.model = fold(model).to(device, memory_format=torch.channels_last)
         self.test_cfg = ConfigDict(model.bbox_head.test_cfg or {})
         self.test_cfg.score_thr = score_thr
         self.test_cfg.nms = ConfigDict(self.test_cfg.get('nms') or dict(type='nms'), iou_threshold=iou_thr)

@@ -105,7 +105,10 @@ def switch_pipelines(cfg: ConfigDict) -> List[Dict[str, Any]]:
     Returns:
         Hook and name of its argument, as `dict(hook=..., argument=...)`.
     """
-    return [dict(hook=hook, argument=SWITCH_HOOKS[hook['type']]) for hook in cfg.custom_hooks if hook['type'] in SWITCH_HOOKS]
+    return [
+        dict(hook=hook, argument=SWITCH_HOOKS[hook['type']]) for hook in cfg.custom_hooks
+        if hook['type'] in SWITCH_HOOKS
+    ]
 
 
 def _rate_hook(cfg: ConfigDict) -> Mapping:

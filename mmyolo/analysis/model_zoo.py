@@ -30,16 +30,16 @@ FAMILIES = {
     'rtmdet/rotated': 'RTMDet-R, rotated boxes',
 }
 # Parts of configs, and models that another package trains.
-LEFT_OUT = ('_base_', 'razor', 'deploy', 'rtmdet/distillation', 'rtmdet/cspnext_imagenet_pretrain', 'yolox/yolox_p5_tta')
+LEFT_OUT = ('_base_', 'rtmdet/distillation', 'rtmdet/cspnext_imagenet_pretrain', 'yolox/yolox_p5_tta')
 
 INTRODUCTION = """\
 # Model zoo
 
-Parameters and GFLOPs are measured here, in the form in which a model is deployed (branches merged), at the input size of
-its config's test pipeline, for one image. One flop is one multiplication with its addition; papers that count both give
-twice the number. Norms that are not merged count as well. Accuracies are those that public mmyolo published for its own
-training of the same config, on the validation set of the data set; they were not measured again here, and `-` means that
-none was published. `TTA` is the same metric with test-time augmentation.
+Parameters and GFLOPs are measured here, in the form in which a model is deployed (branches merged), at the input size
+of its config's test pipeline, for one image. One flop is one multiplication with its addition; papers that count both
+give twice the number. Norms that are not merged count as well. Accuracies are those that public mmyolo published for
+its own training of the same config, on the validation set of the data set; they were not measured again here, and `-`
+means that none was published. `TTA` is the same metric with test-time augmentation.
 
 This page is written by
 
@@ -49,10 +49,10 @@ python tools/misc/model_zoo.py --out docs/model_zoo.md
 
 ## Weights and their licence
 
-The weights behind the links were published by OpenMMLab's project mmyolo, which is released under GPL-3.0; no licence of
-their own is stated for the weights. They are no part of this repository (Apache-2.0), which neither contains nor changes
-them. Whether their licence suits a use is for the user to decide. Weights that you train with this package, on your data and
-from random weights, are yours; if you start from published weights, consider the licence of those too.
+The weights behind the links were published by OpenMMLab's project mmyolo, which is released under GPL-3.0; no licence
+of their own is stated for the weights. They are no part of this repository (Apache-2.0), which neither contains nor
+changes them. Whether their licence suits a use is for the user to decide. Weights that you train with this package, on
+your data and from random weights, are yours; if you start from published weights, consider the licence of those too.
 """
 
 
@@ -114,8 +114,8 @@ def input_size(cfg: Config) -> Tuple[int, int]:
 def count(model: nn.Module, size: Tuple[int, int]) -> Tuple[int, int]:
     """Parameters, and multiply-adds of one image.
 
-    Those of a network of convolutions are a multiple of the input's area and a constant (of attention that works on means
-    over the image), so two small inputs give, exactly and in a fraction of the time, what a large one would.
+    Those of a network of convolutions are a multiple of the input's area and a constant (of attention that works on
+    means over the image), so two small inputs give, exactly and in a fraction of the time, what a large one would.
 
     Args:
         model: of `deployed_model`.

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Callable, Iterable, List, Optional
 
 import torch
-from mmcv.cnn.utils import fuse_conv_bn
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import Runner, load_checkpoint
@@ -12,6 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mmyolo.registry import MODELS
+from mmyolo.utils.folding import fold_batch_norms
 
 WARM_UP = 5  # first images, which do not count
 
@@ -51,7 +51,7 @@ def build_model(cfg: Config, checkpoint: Optional[str], fuse: bool) -> nn.Module
         load_checkpoint(model, checkpoint, map_location='cpu')
     model = model.eval()
     if fuse:
-        model = fuse_conv_bn(model)
+        fold_batch_norms(model)
     return model.to(get_device())
 
 

@@ -30,8 +30,8 @@ class PoseCocoDataset(YOLOv5CocoDataset):
 
     def __init__(self, *args, data_mode: str = 'bottomup', **kwargs) -> None:
         if data_mode != 'bottomup':
-            raise ValueError(f"data_mode of PoseCocoDataset is {data_mode!r}; 'bottomup' alone is supported, which gives "
-                             'an image with all its objects at a time')
+            raise ValueError(f"data_mode of PoseCocoDataset is {data_mode!r}; 'bottomup' alone is supported, which "
+                             'gives an image with all its objects at a time')
         self.data_mode = data_mode
         super().__init__(*args, **kwargs)
 

@@ -1,7 +1,7 @@
 """The codebase and the task of mmdeploy, as names only.
 
-Their place in mmdeploy's registries, and its rewriters, are not here: mmdeploy does not work with the versions of PyTorch
-and mmcv that this project runs on.
+Their place in mmdeploy's registries, and its rewriters, are not here: mmdeploy does not work with the versions of
+PyTorch and mmcv that this project runs on.
 """
 import importlib.util
 

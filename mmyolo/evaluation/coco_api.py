@@ -22,8 +22,8 @@ def coco_classes(backend: str) -> Tuple[type, type]:
             from faster_coco_eval import COCO, COCOeval_faster
             return COCO, COCOeval_faster
         except ImportError as error:
-            print_log(f'faster-coco-eval cannot be imported ({error}); pycocotools evaluates, with the same numbers but '
-                      'slower', 'current', logging.WARNING)
+            print_log(f'faster-coco-eval cannot be imported ({error}); pycocotools evaluates, with the same numbers '
+                      'but slower', 'current', logging.WARNING)
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
     return COCO, COCOeval

@@ -71,8 +71,8 @@ class KeypointCocoMetric(BaseMetric):
 
         Args:
             data_batch: not needed.
-            data_samples: of each image `img_id` and `pred_instances` with `bboxes` (n, 4), `scores` (n,), `labels` (n,),
-                `keypoints` (n, K, 2) and `keypoint_scores` (n, K), in pixels of the original image.
+            data_samples: of each image `img_id` and `pred_instances` with `bboxes` (n, 4), `scores` (n,), `labels`
+                (n,), `keypoints` (n, K, 2) and `keypoint_scores` (n, K), in pixels of the original image.
         """
         for sample in data_samples:
             found = sample['pred_instances']
@@ -90,8 +90,8 @@ class KeypointCocoMetric(BaseMetric):
             results: what `process` kept.
 
         Returns:
-            `AP`, `AP .5`, `AP .75`, `AP (M)`, `AP (L)` and the same of `AR`, between 0 and 1, or -1 where the set has no
-            ground truth.
+            `AP`, `AP .5`, `AP .75`, `AP (M)`, `AP (L)` and the same of `AR`, between 0 and 1, or -1 where the set has
+            no ground truth.
         """
         truth, cat_ids = self._ground_truth({result['img_id'] for result in results})
         detections = [record for result in results for record in self._records(result, cat_ids)]

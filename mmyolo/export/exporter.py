@@ -1,8 +1,8 @@
 """Writes a detector as an ONNX file.
 
 PyTorch's exporter that traces TorchScript is used: it is in every version from 2.4 on, needs no package besides onnx,
-and writes any version of the operators. The newer exporter (`dynamo=True`) needs onnxscript, is young in 2.4 to 2.6, and
-writes operators of version 18, converting them to older versions with a warning that it may fail. A network without
+and writes any version of the operators. The newer exporter (`dynamo=True`) needs onnxscript, is young in 2.4 to 2.6,
+and writes operators of version 18, converting them to older versions with a warning that it may fail. A network without
 branches on data loses nothing by being traced; what has branches, suppression, is appended as nodes.
 """
 import inspect
@@ -102,8 +102,8 @@ def export_onnx(model: nn.Module, path: Path, options: ExportOptions) -> ExportM
     if options.form != 'raw':
         nms = dict(options.nms, multi_label=multi_label, class_agnostic=class_agnostic)
         if options.form == 'tensorrt7' and class_agnostic:
-            raise ValueError('Suppression across classes (class_agnostic of the config) is not in the plugin of TensorRT 7: '
-                             'export for tensorrt8 or onnxruntime')
+            raise ValueError('Suppression across classes (class_agnostic of the config) is not in the plugin of '
+                             'TensorRT 7: export for tensorrt8 or onnxruntime')
         _append_suppression(graph_model, network, options, class_agnostic)
     metadata = make_metadata(model, options.image_size, options.form, options.preprocess, nms)
     write_metadata(graph_model, metadata)

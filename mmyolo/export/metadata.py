@@ -110,6 +110,6 @@ def read_metadata(entries: Mapping[str, str]) -> dict:
     """
     missing = [key for key in FIELDS if key not in entries]
     if missing:
-        raise ValueError(f'The file has no metadata of mmyolo.export ({", ".join(missing[:3])} are missing): export the '
-                         'checkpoint with tools/export.py')
+        raise ValueError(f'The file has no metadata of mmyolo.export ({", ".join(missing[:3])} are missing): export '
+                         'the checkpoint with tools/export.py')
     return {key: json.loads(entries[key]) for key in FIELDS}

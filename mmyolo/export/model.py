@@ -5,7 +5,7 @@ from typing import List, Optional, Sequence, Tuple
 import torch
 from torch import Tensor, nn
 
-from .folding import folded
+from mmyolo.utils.folding import folded
 
 # What a head predicts beside boxes would be lost in a file that holds boxes; their maps can be exported.
 MORE_THAN_BOXES = ('YOLOv5InsHead', 'RTMDetInsSepBNHead', 'RTMDetRotatedHead', 'YOLOXPoseHead')
@@ -36,8 +36,8 @@ class ExportModel(nn.Module):
         super().__init__()
         head = getattr(model, 'bbox_head', None)
         if head is None or not hasattr(head, 'level_priors'):
-            raise ValueError(f'{type(model).__name__} has no YOLO head: what can be exported are detectors of the families '
-                             'YOLOv5, YOLOv6, YOLOv7, YOLOv8, YOLOX, PPYOLOE and RTMDet')
+            raise ValueError(f'{type(model).__name__} has no YOLO head: what can be exported are detectors of the '
+                             'families YOLOv5, YOLOv6, YOLOv7, YOLOv8, YOLOX, PPYOLOE and RTMDet')
         if type(head).__name__ in MORE_THAN_BOXES and not raw:
             raise ValueError(f'{type(head).__name__} predicts more than boxes, and the outputs num_dets, boxes, scores '
                              'and labels cannot hold it: export its maps with --model-only')

@@ -123,7 +123,8 @@ class OnnxDetector:
             ValueError: for a file of raw maps.
         """
         if self.metadata['form'] == 'raw':
-            raise ValueError('This file gives raw maps, which are not boxes yet: export the checkpoint without --model-only')
+            raise ValueError(
+                'This file gives raw maps, which are not boxes yet: export the checkpoint without --model-only')
         results = []
         step = self.batch_size or max(len(images), 1)
         for start in range(0, len(images), step):

@@ -1,8 +1,8 @@
 """Suppression as a part of an ONNX graph: by standard operators, or by the plugins of TensorRT.
 
 The nodes are appended to the traced graph one by one instead of being traced, so that they are the same with every
-version of PyTorch and ONNX operators. Unlike in public mmyolo (its project easydeploy), `pre_topk` and `keep_topk` hold per
-image whatever the number of classes, outputs have fixed shapes, and no row belongs to another image.
+version of PyTorch and ONNX operators. Unlike in public mmyolo (its project easydeploy), `pre_topk` and `keep_topk` hold
+per image whatever the number of classes, outputs have fixed shapes, and no row belongs to another image.
 """
 from typing import List, Sequence
 

@@ -22,7 +22,8 @@ from mmengine.visualization.utils import convert_overlay_heatmap
 from torch import Tensor, nn
 
 from .drawing import draw_instances
-from .inference import build_pipeline, choose_device, read_config
+from .device import choose_device
+from .inference import build_pipeline, read_detector_config
 
 try:
     from pytorch_grad_cam import AblationCAM, AblationLayer, ActivationsAndGradients
@@ -116,7 +117,7 @@ class BoxAMDetectorWrapper(nn.Module):
 
     def __init__(self, cfg: Union[str, Config], checkpoint: str, score_thr: float, device: str = 'cuda:0') -> None:
         super().__init__()
-        cfg = cfg if isinstance(cfg, Config) else read_config(cfg)
+        cfg = cfg if isinstance(cfg, Config) else read_detector_config(cfg)
         self.cfg, self.score_thr = cfg, score_thr
         self.detector = init_detector(cfg, checkpoint, device=device)
         self.device = str(next(self.detector.parameters()).device)
@@ -334,7 +335,8 @@ class DetBoxScoreTarget:
         """
         if isinstance(results, dict):
             return sum(
-                value.sum() for name, losses in results.items() if 'loss' in name and name not in self.ignore_loss_params
+                value.sum() for name, losses in results.items()
+                if 'loss' in name and name not in self.ignore_loss_params
                 for value in ([losses] if isinstance(losses, Tensor) else losses))
         found = results.pred_instances
         if not len(found) or not len(self.focal):

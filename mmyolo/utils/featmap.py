@@ -29,7 +29,7 @@ def find_layer(model: nn.Module, expression: str) -> nn.Module:
         ValueError: if there is none of this name, with the names at the place where it went wrong.
     """
     layer, place = model, 0
-    steps = expression[len('model.'):] if expression.startswith('model.') and not hasattr(model, 'model') else expression
+    steps = expression if hasattr(model, 'model') else expression.removeprefix('model.')
     while place < len(steps):
         match = _STEP.match(steps, place)
         name, index = (match[1], match[2] or match[3]) if match else (None, None)
@@ -80,8 +80,8 @@ def cut_padding(featmap: Tensor, metainfo: Mapping) -> Tensor:
 
     Args:
         featmap: (C, H, W) over the whole input.
-        metainfo: `pad_param` (top, bottom, left, right) and `img_shape` or `batch_input_shape` (height, width) in pixels
-            of the input.
+        metainfo: `pad_param` (top, bottom, left, right) and `img_shape` or `batch_input_shape` (height, width) in
+            pixels of the input.
 
     Returns:
         (C, H, W) over the image alone.
@@ -121,7 +121,8 @@ def reduce_channels(featmap: Tensor, reduction: Optional[str], topk: int) -> Lis
     count = 1 if reduction == 'select_max' else topk
     if count <= 0:
         if len(featmap) not in (1, 3):
-            raise ValueError(f'without a reduction and with topk {topk} a map needs 1 or 3 channels, it has {len(featmap)}')
+            raise ValueError(
+                f'without a reduction and with topk {topk} a map needs 1 or 3 channels, it has {len(featmap)}')
         return list(featmap)
     best = featmap.sum((1, 2)).topk(min(count, len(featmap))).indices
     return list(featmap[best])

@@ -18,6 +18,7 @@ from torch import nn
 
 from mmyolo.registry import DATASETS, VISUALIZERS
 from .deploy import switch_to_deploy
+from .device import choose_device
 from .drawing import draw_instances
 from .misc import show_data_classes
 from .tta import use_tta
@@ -30,20 +31,19 @@ def add_detector_arguments(parser: argparse.ArgumentParser, source: str, source_
     parser.add_argument(source, help=source_help)
     parser.add_argument('config', help='config file, or mmyolo::<path below configs>')
     parser.add_argument('checkpoint', help='checkpoint file or address')
-    parser.add_argument('--device', default='cuda:0', help='device (default: %(default)s; the CPU where there is no GPU)')
+    parser.add_argument(
+        '--device', default='cuda:0', help='device (default: %(default)s; the CPU where there is no GPU)')
     parser.add_argument(
         '--score-thr', type=float, default=0.3, help='boxes with a lower score do not count (default: %(default)s)')
 
 
-def choose_device(device: str) -> str:
-    """Returns the device, or 'cpu' with a message if it is a GPU and there is none."""
-    if device.startswith('cuda') and not torch.cuda.is_available():
-        print(f'There is no CUDA device for --device {device}: running on the CPU')
-        return 'cpu'
-    return device
+def add_output_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments that say where pictures go."""
+    parser.add_argument('--out-dir', default='./output', help='where results go (default: %(default)s)')
+    parser.add_argument('--show', action='store_true', help='show pictures in a window instead of writing them')
 
 
-def read_config(config: str, cfg_options: Optional[dict] = None) -> Config:
+def read_detector_config(config: str, cfg_options: Optional[dict] = None) -> Config:
     """Reads a config file, or the config of an installed package as `<package>::<path below its configs>`."""
     cfg = get_config(config) if '::' in str(config) else Config.fromfile(config)
     if cfg_options is not None:
@@ -61,7 +61,7 @@ def load_detector(config: Union[str, Config],
     """Builds a detector and loads its weights.
 
     Args:
-        config: config, or what `read_config` reads.
+        config: config, or what `read_detector_config` reads.
         checkpoint: file or address of the weights; names of the classes are taken from it.
         device: where to run; the CPU is taken where there is no GPU.
         tta: test-time augmentation.
@@ -70,7 +70,7 @@ def load_detector(config: Union[str, Config],
     Returns:
         The detector in evaluation mode, with `cfg` and `dataset_meta`.
     """
-    cfg = config if isinstance(config, Config) else read_config(config)
+    cfg = config if isinstance(config, Config) else read_detector_config(config)
     if tta:
         use_tta(cfg)
     model = init_detector(cfg, checkpoint, device=choose_device(device), cfg_options={})
@@ -159,7 +159,8 @@ def labels_of(names: Optional[Sequence[str]], classes: Sequence[str]) -> Optiona
     unknown = [name for name in names if name not in classes]
     if unknown:
         show_data_classes(classes)
-        raise RuntimeError(f'--class-name {" ".join(unknown)}: not a class of this detector; the table shows those it has')
+        raise RuntimeError(
+            f'--class-name {" ".join(unknown)}: not a class of this detector; the table shows those it has')
     return [list(classes).index(name) for name in names]
 
 

@@ -21,8 +21,8 @@ def load_keypoint_info(source: Union[str, dict]) -> dict:
             or such a `dataset_info`; or what this function returned.
 
     Returns:
-        `dataset_name`, `num_keypoints`, `keypoint_id2name`, `keypoint_name2id`, `flip_indices` (what to permute a mirrored
-        object's keypoints by), `flip_pairs`, `keypoint_colors` (K, 3), `skeleton_links` (pairs of indices),
+        `dataset_name`, `num_keypoints`, `keypoint_id2name`, `keypoint_name2id`, `flip_indices` (what to permute a
+        mirrored object's keypoints by), `flip_pairs`, `keypoint_colors` (K, 3), `skeleton_links` (pairs of indices),
         `skeleton_link_colors` (L, 3), `dataset_keypoint_weights` (K,) and `sigmas` (K,); colours are RGB.
 
     Raises:
@@ -52,8 +52,8 @@ def _find(path: Union[str, Path]) -> Path:
     for candidate in candidates:
         if candidate.is_file():
             return candidate
-    raise FileNotFoundError(f'The description of keypoints {str(path)!r} is neither in the working directory nor beside '
-                            f'the package: looked for {", ".join(map(str, candidates))}')
+    raise FileNotFoundError(f'The description of keypoints {str(path)!r} is neither in the working directory nor '
+                            f'beside the package: looked for {", ".join(map(str, candidates))}')
 
 
 def _parse(info: dict) -> dict:

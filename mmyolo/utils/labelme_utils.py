@@ -1,10 +1,11 @@
 """Predictions as files of the annotation tool labelme."""
-import json
 from pathlib import Path
 from typing import Mapping, Optional, Sequence
 
 from mmdet.structures.bbox import get_box_tensor
 from mmengine.structures import InstanceData
+
+from .files import write_json
 
 LABELME_VERSION = '5.1.1'
 
@@ -53,4 +54,4 @@ class LabelmeFormat:
             imageHeight=height,
             imageWidth=width,
             shapes=shapes)
-        Path(output_path).write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding='utf-8')
+        write_json(output_path, content, indent=2)

@@ -43,7 +43,8 @@ class Keypoints:
             direction: 'horizontal', the only one for which left and right are known.
         """
         if direction != 'horizontal':
-            raise ValueError(f"Keypoints can be flipped 'horizontal' only, not {direction!r}: set direction of RandomFlip")
+            raise ValueError(
+                f"Keypoints can be flipped 'horizontal' only, not {direction!r}: set direction of RandomFlip")
         if self.flip_indices is None:
             raise ValueError('Keypoints cannot be flipped without flip_indices, which say what is left and right')
         flipped = self.keypoints[:, self.flip_indices]

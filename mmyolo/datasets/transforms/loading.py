@@ -62,8 +62,8 @@ class LoadAnnotations(MMDETLoadAnnotations):
         mask2bbox: Make `gt_bboxes` the extents of the polygons; needs `with_mask`.
         poly2mask: Only False: masks stay polygons.
         merge_polygons: Join the polygons of an instance into one.
-        **kwargs: Of mmdet's LoadAnnotations (`with_bbox`, `with_label`, `with_mask`, `with_seg`, `with_keypoints`, `box_type`,
-            ...).
+        **kwargs: Of mmdet's LoadAnnotations (`with_bbox`, `with_label`, `with_mask`, `with_seg`, `with_keypoints`,
+            `box_type`, ...).
     """
 
     def __init__(self, mask2bbox: bool = False, poly2mask: bool = False, merge_polygons: bool = True, **kwargs) -> None:

@@ -27,7 +27,11 @@ class OksLoss(nn.Module):
         self.register_buffer('sigmas', sigmas)  # persistent, because public checkpoints hold it
         self.loss_weight = loss_weight
 
-    def forward(self, output: Tensor, target: Tensor, target_weights: Tensor, bboxes: Optional[Tensor] = None) -> Tensor:
+    def forward(self,
+                output: Tensor,
+                target: Tensor,
+                target_weights: Tensor,
+                bboxes: Optional[Tensor] = None) -> Tensor:
         """Computes the loss.
 
         Args:

@@ -68,7 +68,7 @@ class CSPNeXtPAFPN(BaseYOLONeck):
         """A 1x1 convolution for the coarsest level, nothing for the others."""
         if idx < len(self.in_channels) - 1:
             return nn.Identity()
-        return self._pointwise(self.in_channels[idx], self.in_channels[idx - 1])
+        return self._conv(self.in_channels[idx], self.in_channels[idx - 1], 1)
 
     def build_upsample_layer(self, idx: int) -> nn.Module:
         """`nn.Upsample`."""
@@ -80,11 +80,11 @@ class CSPNeXtPAFPN(BaseYOLONeck):
         layer = self._csp_layer(2 * channels, channels)
         if idx == 1:
             return layer
-        return nn.Sequential(layer, self._pointwise(channels, self.in_channels[idx - 2]))
+        return nn.Sequential(layer, self._conv(channels, self.in_channels[idx - 2], 1))
 
     def build_downsample_layer(self, idx: int) -> nn.Module:
         """A 3x3 convolution of stride 2."""
-        return self._conv(self.in_channels[idx], self.in_channels[idx], stride=2)
+        return self._spatial(self.in_channels[idx], self.in_channels[idx], stride=2)
 
     def build_bottom_up_layer(self, idx: int) -> nn.Module:
         """A CSP layer."""
@@ -92,14 +92,11 @@ class CSPNeXtPAFPN(BaseYOLONeck):
 
     def build_out_layer(self, idx: int) -> nn.Module:
         """A 3x3 convolution."""
-        return self._conv(self.in_channels[idx], self.out_channels)
+        return self._spatial(self.in_channels[idx], self.out_channels)
 
-    def _conv(self, in_channels: int, out_channels: int, stride: int = 1) -> nn.Module:
+    def _spatial(self, in_channels: int, out_channels: int, stride: int = 1) -> nn.Module:
         return self.conv(
             in_channels, out_channels, 3, stride=stride, padding=1, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
-
-    def _pointwise(self, in_channels: int, out_channels: int) -> nn.Module:
-        return ConvModule(in_channels, out_channels, 1, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
 
     def _csp_layer(self, in_channels: int, out_channels: int) -> nn.Module:
         return CSPLayer(

@@ -1,7 +1,6 @@
 """Neck of PPYOLOE (2203.16250, section 2.2)."""
 from typing import List, Optional, Union
 
-from mmcv.cnn import ConvModule
 from torch import nn
 
 from mmyolo.registry import MODELS
@@ -74,8 +73,7 @@ class PPYOLOECSPPAFPN(BaseYOLONeck):
         """A 1x1 convolution that halves the channels, and the nearest neighbour."""
         channels = self.out_channels[idx]
         return nn.Sequential(
-            ConvModule(channels, channels // 2, 1, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg),
-            nn.Upsample(scale_factor=2, mode='nearest'))
+            self._conv(channels, channels // 2, 1), nn.Upsample(scale_factor=2, mode='nearest'))
 
     def build_top_down_layer(self, idx: int) -> nn.Module:
         """`CSPResLayer`s."""
@@ -84,7 +82,7 @@ class PPYOLOECSPPAFPN(BaseYOLONeck):
     def build_downsample_layer(self, idx: int) -> nn.Module:
         """A 3x3 convolution of stride 2."""
         channels = self.out_channels[idx]
-        return ConvModule(channels, channels, 3, stride=2, padding=1, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
+        return self._conv(channels, channels, 3, stride=2, padding=1)
 
     def build_bottom_up_layer(self, idx: int) -> nn.Module:
         """`CSPResLayer`s."""

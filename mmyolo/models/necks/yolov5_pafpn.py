@@ -1,7 +1,6 @@
 """Neck of YOLOv5."""
 from typing import List, Optional, Union
 
-from mmcv.cnn import ConvModule
 from mmdet.models.layers import CSPLayer
 from torch import nn
 
@@ -84,10 +83,6 @@ class YOLOv5PAFPN(TorchConvInit, BaseYOLONeck):
 
     def _num_blocks(self) -> int:
         return make_round(self.num_csp_blocks, self.deepen_factor)
-
-    def _conv(self, in_channels: int, out_channels: int, kernel_size: int, **kwargs) -> nn.Module:
-        return ConvModule(
-            in_channels, out_channels, kernel_size, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg, **kwargs)
 
     def _csp(self, in_channels: int, out_channels: int) -> nn.Module:
         return self.csp_layer(

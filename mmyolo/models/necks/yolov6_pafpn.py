@@ -1,7 +1,6 @@
 """Necks of YOLOv6: RepPAN (2209.02976, section 2.1) and its successor with three-level joints (2301.05586)."""
 from typing import List, Optional, Sequence, Union
 
-from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
 from mmyolo.registry import MODELS
@@ -100,10 +99,6 @@ class YOLOv6RepPAFPN(TorchConvInit, BaseYOLONeck):
 
     def _out(self, idx: int) -> int:
         return int(self.out_channels[idx] * self.widen_factor)
-
-    def _conv(self, in_channels: int, out_channels: int, kernel_size: int, **kwargs) -> nn.Module:
-        return ConvModule(
-            in_channels, out_channels, kernel_size, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg, **kwargs)
 
     def _chain(self, in_channels: int, out_channels: int) -> nn.Module:
         num_blocks = make_round(self.num_csp_blocks, self.deepen_factor)

@@ -4,7 +4,6 @@ Unlike the public release, norm and activation of one neck do not reach the defa
 """
 from typing import List, Optional, Union
 
-from mmcv.cnn import ConvModule
 from torch import nn
 
 from mmyolo.registry import MODELS
@@ -116,10 +115,6 @@ class YOLOv7PAFPN(BaseYOLONeck):
         if self.use_repconv_outs:
             return RepVGGBlock(channels, 2 * channels, 3, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
         return self._conv(channels, 2 * channels, 3, padding=1)
-
-    def _conv(self, in_channels: int, out_channels: int, kernel_size: int, **kwargs) -> nn.Module:
-        return ConvModule(
-            in_channels, out_channels, kernel_size, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg, **kwargs)
 
     def _block(self, channels: int) -> nn.Module:
         """The block after a joint of two maps of these channels."""

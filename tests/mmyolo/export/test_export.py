@@ -125,8 +125,8 @@ def test_suppression_agrees_with_ours(opset, agnostic):
         prior, label = (scores[image] > 0.3).nonzero()
         value = torch.from_numpy(scores[image][prior, label])
         keep, = batched_nms(
-            torch.from_numpy(boxes[image][prior]), value, torch.from_numpy(label), torch.zeros(len(prior)).long(), 1, 0.4,
-            max_per_img=12, nms_pre=60, class_agnostic=agnostic)  # yapf: disable
+            torch.from_numpy(boxes[image][prior]), value, torch.from_numpy(label), torch.zeros(len(prior)).long(), 1,
+            0.4, max_per_img=12, nms_pre=60, class_agnostic=agnostic)  # yapf: disable
         assert num[image] == len(keep) > 3
         np.testing.assert_allclose(got_scores[image][:len(keep)], value[keep])
         assert got_labels[image][:len(keep)].tolist() == label[keep].tolist()
@@ -227,7 +227,8 @@ def test_images_are_fitted_as_the_test_pipeline_does(family, shape):
     from mmengine.config import Config
     from mmengine.registry import DefaultScope
     cfg = Config.fromfile(ROOT / 'configs' / f'{FAMILIES[family]}.py')
-    steps = [step for step in cfg.test_dataloader.dataset.pipeline if 'Load' not in step.type and 'Pack' not in step.type]
+    pipeline = cfg.test_dataloader.dataset.pipeline
+    steps = [step for step in pipeline if 'Load' not in step.type and 'Pack' not in step.type]
     image = cv2.resize(PHOTO, shape[::-1])
     with DefaultScope.overwrite_default_scope('mmyolo'):
         results = Compose(steps)(dict(img=image, img_shape=shape, ori_shape=shape))
@@ -303,7 +304,9 @@ def test_the_tool_writes_and_checks(detectors, tmp_path, capsys):
     meta = dict(dataset_meta=dict(classes=tuple(f'c{index}' for index in range(80))))
     torch.save(dict(state_dict=model.state_dict(), meta=meta), tmp_path / 'weights.pth')
     config = str(ROOT / 'configs' / f'{FAMILIES["yolov8"]}.py')
-    arguments = [config, str(tmp_path / 'weights.pth'), '--work-dir', str(tmp_path / 'out'), '--img-size', *map(str, size)]
+    arguments = [
+        config, str(tmp_path / 'weights.pth'), '--work-dir', str(tmp_path / 'out'), '--img-size', *map(str, size)
+    ]
     tool = load_tool('export')
     assert tool.main([*arguments, '--score-threshold', str(threshold), '--keep-topk', '40']) == 0
     printed = capsys.readouterr().out
@@ -321,6 +324,8 @@ def test_the_tool_fails_where_numbers_differ(detectors, tmp_path, monkeypatch):
     tool = load_tool('export')
     monkeypatch.setattr('mmyolo.export.check.MAX_SCORE_DIFFERENCE', -1.)
     config = str(ROOT / 'configs' / f'{FAMILIES["yolov8"]}.py')
-    arguments = [config, str(tmp_path / 'weights.pth'), '--out', str(tmp_path / 'x.onnx'), '--img-size', *map(str, size)]
+    arguments = [
+        config, str(tmp_path / 'weights.pth'), '--out', str(tmp_path / 'x.onnx'), '--img-size', *map(str, size)
+    ]
     assert tool.main([*arguments, '--score-threshold', str(threshold)]) == 1
     assert tool.main([*arguments, '--score-threshold', str(threshold), '--no-check']) == 0

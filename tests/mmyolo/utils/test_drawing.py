@@ -54,7 +54,8 @@ def test_rotated_box():
 def test_mask():
     mask = np.zeros((1, 50, 60), bool)
     mask[0, 20:30, 20:30] = True
-    picture = draw_instances(np.full((50, 60, 3), 100, np.uint8), instances([[15., 15, 35, 35]], masks=mask), ['x'], [RED])
+    found = instances([[15., 15, 35, 35]], masks=mask)
+    picture = draw_instances(np.full((50, 60, 3), 100, np.uint8), found, ['x'], [RED])
     assert picture[25, 25].tolist() == [170, 55, 55]  # 100 + 0.45 * (255 - 100), 100 - 0.45 * 100
 
 

@@ -41,5 +41,6 @@ def test_no_boxes_and_rotated_boxes(tmp_path):
     write, meta = LabelmeFormat(['a']), dict(img_path='a.jpg', ori_shape=(10, 20))
     write(InstanceData(bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long)), meta, tmp_path / 'a.json')
     assert json.loads((tmp_path / 'a.json').read_text())['shapes'] == []
+    rotated = InstanceData(bboxes=torch.zeros(1, 5), labels=torch.zeros(1, dtype=torch.long))
     with pytest.raises(ValueError, match=r'horizontal boxes \(n, 4\), got \(1, 5\)'):
-        write(InstanceData(bboxes=torch.zeros(1, 5), labels=torch.zeros(1, dtype=torch.long)), meta, tmp_path / 'b.json')
+        write(rotated, meta, tmp_path / 'b.json')

@@ -47,7 +47,8 @@ def naive_windows(height, width, size, ratio):
 
 
 def test_windows_equal_the_rule():
-    for height, width, size, ratio in [(1500, 2400, 640, 0.25), (641, 640, 640, 0.5), (333, 1000, 97, 0.1), (7, 9, 3, 0)]:
+    cases = [(1500, 2400, 640, 0.25), (641, 640, 640, 0.5), (333, 1000, 97, 0.1), (7, 9, 3, 0)]
+    for height, width, size, ratio in cases:
         assert slice_windows(height, width, size, ratio) == naive_windows(height, width, size, ratio)
 
 

@@ -70,7 +70,9 @@ def test_modules_that_were_forgotten_register_again():
 
 def test_collect_env():
     env = collect_env()
-    keys = {'sys.platform', 'Python', 'CUDA available', 'PyTorch', 'PyTorch compiling details', 'OpenCV', 'MMEngine', 'GCC'}
+    keys = {
+        'sys.platform', 'Python', 'CUDA available', 'PyTorch', 'PyTorch compiling details', 'OpenCV', 'MMEngine', 'GCC'
+    }
     assert keys <= set(env)
     assert env['MMCV'] == mmcv.__version__ and env['MMDetection'] == mmdet.__version__
     assert env['MMYOLO'].startswith('0.6.0+')

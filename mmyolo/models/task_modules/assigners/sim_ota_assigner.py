@@ -50,7 +50,8 @@ class SimOTAAssigner(MMDETSimOTAAssigner):
         """Assigns the priors of an image.
 
         Args:
-            pred_instances: `bboxes` (N, 4) decoded boxes, xyxy, `scores` (N, C) and `priors` (N, 4) x, y, stride, stride.
+            pred_instances: `bboxes` (N, 4) decoded boxes, xyxy, `scores` (N, C) and `priors` (N, 4): x, y,
+                stride, stride.
             gt_instances: `bboxes` (G, 4) and `labels` (G,).
             gt_instances_ignore: not used.
 

@@ -1,4 +1,7 @@
-"""Folds layers that are linear at inference into the convolutions beside them; outputs stay equal up to rounding."""
+"""Folds layers that are linear at inference into the convolutions beside them; outputs stay equal up to rounding.
+
+Not imported by `mmyolo.utils`, because it needs the models.
+"""
 import copy
 
 from mmcv.cnn import ConvModule
@@ -8,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mmyolo.models.layers import ImplicitA, ImplicitM
-from mmyolo.utils import switch_to_deploy
+from .deploy import switch_to_deploy
 
 
 def folded(model: nn.Module) -> nn.Module:
@@ -20,7 +23,19 @@ def folded(model: nn.Module) -> nn.Module:
     Returns:
         The copy in evaluation mode: branches merged, batch norms and implicit knowledge inside of convolutions.
     """
-    model = revert_sync_batchnorm(copy.deepcopy(model)).eval().requires_grad_(False)
+    return fold(revert_sync_batchnorm(copy.deepcopy(model)))
+
+
+def fold(model: nn.Module) -> nn.Module:
+    """Brings a detector into the form in which it runs fastest, in place.
+
+    Args:
+        model: a detector without synchronised batch norms.
+
+    Returns:
+        It, in evaluation mode: branches merged, batch norms and implicit knowledge inside of convolutions.
+    """
+    model.eval().requires_grad_(False)
     switch_to_deploy(model)
     fold_batch_norms(model)
     fold_implicit_knowledge(model)

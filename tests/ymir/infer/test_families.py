@@ -1,0 +1,66 @@
+"""The executor predicts what the library's own inference predicts, for a model of every family and their pipelines."""
+import pytest
+import torch
+from mmdet.apis import inference_detector, init_detector
+from mmengine.config import Config
+
+from mmyolo.registry import MODELS
+from mmyolo.testing.random_weights import settle_batch_norms
+from mmyolo.utils import register_all_modules
+from ymir.detector import Detector, Normalize, build_model, read_package
+from ymir.image_size import set_test_size
+from ymir.images import Letterbox, pixel_transforms
+from ymir.training_config import _set_classes
+from ymir.weights import InferenceModel
+from ymir.zoo import find_model
+
+from .sandbox import CLASS_NAMES
+
+SIZE = (128, 96)
+MODELS_OF_FAMILIES = ['yolov5_n', 'yolov5u_n', 'yolov6_n', 'yolov6_v3_n', 'yolov7_tiny', 'yolov8_n', 'yolox_tiny',
+                      'ppyoloe_plus_s', 'ppyoloe_s', 'rtmdet_tiny']  # yapf: disable
+
+
+def write_package(folder, name, images):
+    """Weights and config of a model whose random scores are spread over the images."""
+    register_all_modules()
+    config = Config.fromfile(find_model(name).config)
+    config.model.backbone.pop('init_cfg', None)
+    _set_classes(config, len(CLASS_NAMES))
+    set_test_size(config.test_dataloader.dataset.pipeline, SIZE)
+    set_test_size(config.test_pipeline, SIZE)
+    config.test_dataloader.dataset.batch_shapes_cfg = None
+    config.model.test_cfg.update(multi_label=False, max_per_img=50)
+    torch.manual_seed(0)
+    model = MODELS.build(config.model)
+    letterbox = Letterbox(pixel_transforms(config.test_pipeline))
+    pixels = [torch.from_numpy(letterbox(0, str(path))[1]) for path in images]
+    height, width = SIZE[1], SIZE[0]
+    inputs = torch.stack([torch.nn.functional.pad(one, (0, 0, 0, width - one.shape[1], 0, height - one.shape[0])) for one in pixels])
+    settle_batch_norms(model, Normalize(model.data_preprocessor)(inputs))
+    checkpoint, config_file = folder / f'{name}.pth', folder / f'{name}.py'
+    torch.save(dict(state_dict=model.state_dict(), meta={}), checkpoint)
+    config.dump(config_file)
+    return checkpoint, config_file
+
+
+@pytest.mark.parametrize('name', MODELS_OF_FAMILIES)
+def test_same_boxes_as_single_calls(name, images, tmp_path):
+    images = images[:4]
+    checkpoint, config_file = write_package(tmp_path, name, images)
+    package = read_package(InferenceModel(checkpoint, config_file))
+    letterbox = Letterbox(pixel_transforms(package.pipeline))
+    config = Config.fromfile(config_file)
+    detector = Detector(build_model(package, CLASS_NAMES), torch.device('cpu'), config.model.test_cfg.score_thr,
+                        config.model.test_cfg.nms.iou_threshold)
+    single = init_detector(config, str(checkpoint), device='cpu', palette='random')
+    for index, path in enumerate(images):
+        image, pixels = letterbox(index, str(path))
+        found, = detector.predict(torch.from_numpy(pixels)[None], [image.meta])
+        expected = inference_detector(single, str(path)).pred_instances
+        assert len(expected) > 5
+        assert len(found.scores) == pytest.approx(len(expected), abs=2)
+        count = min(len(found.scores), len(expected)) // 2  # the last boxes are as good as their neighbours
+        torch.testing.assert_close(found.scores[:count], expected.scores[:count], atol=1e-4, rtol=0)
+        matched = torch.cdist(found.boxes[:count], expected.bboxes, p=float('inf')).amin(1)
+        assert (matched < 0.05).float().mean() > 0.9
