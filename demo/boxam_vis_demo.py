@@ -8,13 +8,14 @@ from pathlib import Path
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 import mmcv
-from mmengine.config import DictAction
 from mmengine.logging import MessageHub
 
-from mmyolo.utils.boxam_utils import (BoxAMDetectorVisualizer, BoxAMDetectorWrapper, DetAblationLayer, DetBoxScoreTarget,
-                                      GradCAM, GradCAMPlusPlus, reshape_transform)
+from mmyolo.utils.boxam_utils import (BoxAMDetectorVisualizer, BoxAMDetectorWrapper, DetAblationLayer,
+                                      DetBoxScoreTarget, GradCAM, GradCAMPlusPlus, reshape_transform)
 from mmyolo.utils.featmap import find_layer
-from mmyolo.utils.inference import add_detector_arguments, output_name, read_config, show
+from mmyolo.utils.inference import (add_detector_arguments, add_output_arguments, output_name, read_detector_config,
+                                    show)
+from mmyolo.utils.launch import add_cfg_options
 from mmyolo.utils.misc import get_file_list
 
 GRADIENT_METHODS = {'gradcam': GradCAM, 'gradcam++': GradCAMPlusPlus}
@@ -37,13 +38,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--method', default='gradcam', choices=METHODS, help='method (default: %(default)s)')
     parser.add_argument(
         '--target-layers', nargs='+', default=['neck.out_layers[2]'], help='layers to weigh (default: %(default)s)')
-    parser.add_argument('--out-dir', default='./output', help='where results go (default: %(default)s)')
-    parser.add_argument('--show', action='store_true', help='show pictures in a window instead of writing them')
+    add_output_arguments(parser)
     parser.add_argument('--topk', type=int, default=-1, help='only so many of the best boxes; -1: all')
-    parser.add_argument('--max-shape', nargs='+', type=int, default=[-1], help='largest side of a map; -1: its own size')
+    parser.add_argument(
+        '--max-shape', nargs='+', type=int, default=[-1], help='largest side of a map; -1: its own size')
     parser.add_argument('--preview-model', action='store_true', help='print the layers and stop')
     parser.add_argument('--norm-in-bbox', action='store_true', help='scale the map within each box')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='settings of the config to change: key=value')
+    add_cfg_options(parser)
     parser.add_argument('--batch-size', type=int, default=1, help='ablationcam: channels at a time')
     parser.add_argument(
         '--ratio-channels-to-ablate', type=float, default=0.5, help='ablationcam: share of the channels to try')
@@ -65,7 +66,7 @@ def main() -> None:
     args = parse_args()
     is_need_grad = args.method in GRADIENT_METHODS
     MessageHub.get_current_instance().runtime_info['epoch'] = 0  # the losses of some heads depend on it
-    config = read_config(args.config, args.cfg_options)
+    config = read_detector_config(args.config, args.cfg_options)
     model = BoxAMDetectorWrapper(config, args.checkpoint, args.score_thr, args.device)
     if args.preview_model:
         print(model.detector)

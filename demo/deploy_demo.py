@@ -8,10 +8,11 @@ from pathlib import Path
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 import torch
-from rich.progress import track
 
-from mmyolo.utils.inference import choose_device
+from mmyolo.utils.device import choose_device
+from mmyolo.utils.inference import add_output_arguments
 from mmyolo.utils.misc import get_file_list
+from mmyolo.utils.terminal import progress
 
 
 def parse_args() -> argparse.Namespace:
@@ -20,9 +21,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config of the model')
     parser.add_argument('checkpoint', help='the exported model')
     parser.add_argument('--deploy-cfg', required=True, help='the config that the model was exported with')
-    parser.add_argument('--device', default='cuda:0', help='device (default: %(default)s; the CPU where there is no GPU)')
-    parser.add_argument('--out-dir', default='./output', help='where results go (default: %(default)s)')
-    parser.add_argument('--show', action='store_true', help='show pictures in a window instead of writing them')
+    parser.add_argument(
+        '--device', default='cuda:0', help='device (default: %(default)s; the CPU where there is no GPU)')
+    add_output_arguments(parser)
     parser.add_argument('--score-thr', type=float, default=0.3, help='boxes with a lower score are not drawn')
     return parser.parse_args()
 
@@ -30,7 +31,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     if find_spec('mmdeploy') is None:
-        raise SystemExit('demo/deploy_demo.py needs the package mmdeploy, which is not installed: pip install mmdeploy. '
+        raise SystemExit('demo/deploy_demo.py needs the package mmdeploy, which is not installed: '
+                         'pip install mmdeploy. '
                          'To run a checkpoint instead of an exported model, use demo/image_demo.py.')
     from mmdeploy.apis.utils import build_task_processor
     from mmdeploy.utils import get_input_shape, load_config
@@ -40,7 +42,7 @@ def main() -> None:
     model = processor.build_backend_model([args.checkpoint], processor.update_data_preprocessor(model_cfg.model))
     shape = get_input_shape(deploy_cfg)
     files, _ = get_file_list(args.img)
-    for file in track(files, description='Images'):
+    for file in progress(files, 'Images'):
         inputs, _ = processor.create_input(file, shape)
         with torch.no_grad():
             result = model.test_step(inputs)[0]

@@ -7,26 +7,25 @@ from pathlib import Path
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 import mmcv
-from mmengine.config import DictAction
-from rich.progress import track
 
 from mmyolo.utils.featmap import cut_padding, find_layer, overlay_featmap, record_outputs
-from mmyolo.utils.inference import (add_detector_arguments, build_painter, build_pipeline, detect, load_detector,
-                                    output_name, read_config, select, show)
+from mmyolo.utils.inference import (add_detector_arguments, add_output_arguments, build_painter, build_pipeline,
+                                    detect, load_detector, output_name, read_detector_config, select, show)
+from mmyolo.utils.launch import add_cfg_options
 from mmyolo.utils.misc import auto_arrange_images, get_file_list
+from mmyolo.utils.terminal import progress
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Draw feature maps')
     add_detector_arguments(parser, 'img', 'image file, folder of images, or address of an image')
-    parser.add_argument('--out-dir', default='./output', help='where results go (default: %(default)s)')
+    add_output_arguments(parser)
     parser.add_argument(
         '--target-layers',
         nargs='+',
         default=['backbone'],
         help='layers to draw, such as backbone, neck.out_layers[2]; see --preview-model (default: %(default)s)')
     parser.add_argument('--preview-model', action='store_true', help='print the layers and stop')
-    parser.add_argument('--show', action='store_true', help='show pictures in a window instead of writing them')
     parser.add_argument(
         '--channel-reduction',
         default='select_max',
@@ -34,7 +33,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--topk', type=int, default=4, help="with 'None': so many of the strongest channels")
     parser.add_argument(
         '--arrangement', nargs='+', type=int, default=[2, 2], help="with 'None': rows and columns of the channels")
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='settings of the config to change: key=value')
+    add_cfg_options(parser)
     args = parser.parse_args()
     if args.channel_reduction.lower() == 'none':
         args.channel_reduction = None
@@ -47,7 +46,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    model = load_detector(read_config(args.config, args.cfg_options), args.checkpoint, args.device)
+    model = load_detector(read_detector_config(args.config, args.cfg_options), args.checkpoint, args.device)
     if args.preview_model:
         print(model)
         print('Choose layers with --target-layers, such as backbone, neck.out_layers[2]')
@@ -57,7 +56,7 @@ def main() -> None:
     paint = build_painter(model)
     files, source = get_file_list(args.img)
 
-    for file in track(files, description='Images'):
+    for file in progress(files, 'Images'):
         with record_outputs(layers) as featmaps:
             result = select(detect(model, [file], pipeline)[0], args.score_thr)
         image = mmcv.imread(file, channel_order='rgb')

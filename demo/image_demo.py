@@ -7,19 +7,18 @@ from pathlib import Path
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 import mmcv
-from rich.progress import track
 
-from mmyolo.utils.inference import (add_detector_arguments, build_painter, build_pipeline, detect, labels_of,
-                                    load_detector, output_name, select, show)
+from mmyolo.utils.inference import (add_detector_arguments, add_output_arguments, build_painter, build_pipeline,
+                                    detect, labels_of, load_detector, output_name, select, show)
 from mmyolo.utils.labelme_utils import LabelmeFormat
 from mmyolo.utils.misc import get_file_list
+from mmyolo.utils.terminal import progress
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Detect in images')
     add_detector_arguments(parser, 'img', 'image file, folder of images, or address of an image')
-    parser.add_argument('--out-dir', default='./output', help='where results go (default: %(default)s)')
-    parser.add_argument('--show', action='store_true', help='show pictures in a window instead of writing them')
+    add_output_arguments(parser)
     parser.add_argument('--deploy', action='store_true', help='convert the model to its inference form first')
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
     parser.add_argument('--class-name', nargs='+', help='keep boxes of these classes only')
@@ -42,7 +41,7 @@ def main() -> None:
     if not args.show:
         out_dir.mkdir(parents=True, exist_ok=True)
 
-    for file in track(files, description='Images'):
+    for file in progress(files, 'Images'):
         result = select(detect(model, [file], pipeline)[0], args.score_thr, labels)
         out_file = out_dir / output_name(file, args.img, source['is_dir'])
         if args.to_labelme:

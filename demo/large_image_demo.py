@@ -7,19 +7,18 @@ from pathlib import Path
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 import mmcv
-from rich.progress import track
 
-from mmyolo.utils.inference import (add_detector_arguments, build_painter, build_pipeline, detect, load_detector,
-                                    output_name, select, show)
+from mmyolo.utils.inference import (add_detector_arguments, add_output_arguments, build_painter, build_pipeline,
+                                    detect, load_detector, output_name, select, show)
 from mmyolo.utils.large_image import merge_results_by_nms, shift_predictions, slice_windows
 from mmyolo.utils.misc import get_file_list
+from mmyolo.utils.terminal import progress
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Detect in large images')
     add_detector_arguments(parser, 'img', 'image file, folder of images, or address of an image')
-    parser.add_argument('--out-dir', default='./output', help='where results go (default: %(default)s)')
-    parser.add_argument('--show', action='store_true', help='show pictures in a window instead of writing them')
+    add_output_arguments(parser)
     parser.add_argument('--deploy', action='store_true', help='convert the model to its inference form first')
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
     parser.add_argument('--patch-size', type=int, default=640, help='side of a patch in pixels (default: %(default)s)')
@@ -57,7 +56,7 @@ def main() -> None:
         offsets = [window[:2] for window in windows]
         results = []
         name = output_name(file, args.img, source['is_dir'])
-        for start in track(range(0, len(patches), args.batch_size), description=f'{name}: {len(patches)} patches'):
+        for start in progress(range(0, len(patches), args.batch_size), f'{name}: {len(patches)} patches'):
             results += detect(model, patches[start:start + args.batch_size], pipeline)
         for result in results:
             select(result, args.score_thr)

@@ -5,9 +5,9 @@ from pathlib import Path
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 import cv2
 import mmcv
-from rich.progress import track
 
 from mmyolo.utils.inference import add_detector_arguments, build_painter, build_pipeline, detect, load_detector, select
+from mmyolo.utils.terminal import progress
 
 
 def parse_args() -> argparse.Namespace:
@@ -23,6 +23,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def open_writer(path: str, video: mmcv.VideoReader) -> cv2.VideoWriter:
+    """Opens a file for frames of the video's size and rate; its folder is made."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*'mp4v'), video.fps, (video.width, video.height))
     if not writer.isOpened():
@@ -42,7 +43,7 @@ def main() -> None:
     paint = build_painter(model)
     writer = open_writer(args.out, video) if args.out else None
 
-    for frame in track(video, description='Frames', total=len(video)):
+    for frame in progress(video, 'Frames', total=len(video)):
         if frame is None:  # containers may promise more frames than they hold
             break
         result = select(detect(model, [frame], pipeline)[0], args.score_thr)

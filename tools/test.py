@@ -32,7 +32,7 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def write_json(cfg: Config, prefix: str) -> None:
+def write_only(cfg: Config, prefix: str) -> None:
     """Has the evaluator write files instead of evaluating.
 
     Raises:
@@ -54,7 +54,7 @@ def main() -> None:
     if args.deploy:
         cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='SwitchToDeployHook')]
     if args.json_prefix is not None:
-        write_json(cfg, args.json_prefix)
+        write_only(cfg, args.json_prefix)
     if args.tta:
         use_tta(cfg)
     is_metainfo_lower(cfg)

@@ -78,9 +78,10 @@ def test_a_config_of_the_package_and_a_missing_gpu(run, write_picture, monkeypat
     import torch
     from mmengine.registry import MODELS
 
-    from mmyolo.utils.inference import choose_device, read_config
+    from mmyolo.utils.device import choose_device
+    from mmyolo.utils.inference import read_detector_config
     name = 'mmyolo::yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco.py'
-    torch.save(dict(state_dict=MODELS.build(read_config(name).model).state_dict()), 'random.pth')
+    torch.save(dict(state_dict=MODELS.build(read_detector_config(name).model).state_dict()), 'random.pth')
     write_picture('a.png', 2, 64, 64, 1)
     import runpy
     import sys

@@ -68,7 +68,7 @@ def test_optimize_anchors(config, tmp_path, capsys, algorithm):
     said = capsys.readouterr().out
     assert 'Anchors for 6 boxes in 640 x 640 pixels' in said and '10x13' in said
     if not torch.cuda.is_available():
-        assert 'There is no cuda:99; computing on the CPU' in said
+        assert 'There is no CUDA device for --device cuda:99: running on the CPU' in said
 
 
 def test_optimize_anchors_v5_is_exact(config, tmp_path):

@@ -12,6 +12,7 @@ from rich.table import Table
 from mmyolo.analysis.anchors import (ALGORITHMS, best_possible_recall, collect_sizes, mean_best_iou, optimize,
                                      per_level, random_scales)
 from mmyolo.analysis.data import build_without_pipelines
+from mmyolo.utils.device import choose_device
 from mmyolo.utils.files import write_json
 from mmyolo.utils.launch import add_cfg_options, read_config
 
@@ -49,14 +50,6 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return args
 
 
-def available(device: str) -> torch.device:
-    """The device asked for, or the CPU with a message."""
-    if device.startswith('cuda') and not torch.cuda.is_available():
-        print(f'There is no {device}; computing on the CPU')
-        device = 'cpu'
-    return torch.device(device)
-
-
 def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
     cfg = read_config(args.config, args)
@@ -65,7 +58,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         raise SystemExit(f'{args.config} has no anchors to optimize: model.bbox_head.prior_generator is '
                          f'{generator.get("type")!r}, not mmdet.{GENERATOR}')
     dataset = build_without_pipelines(cfg.train_dataloader.dataset)
-    device = available(args.device)
+    device = torch.device(choose_device(args.device))
     sizes = torch.as_tensor(collect_sizes(dataset, args.input_shape), dtype=torch.float32, device=device)
     former = [list(map(list, level)) for level in generator.base_sizes]
     counts = [len(level) for level in former]
