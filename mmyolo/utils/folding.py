@@ -74,7 +74,8 @@ def fold_implicit_knowledge(model: nn.Module) -> None:
 
 
 def _is_pointwise(layer: nn.Module) -> bool:
-    return isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1) and layer.groups == 1 and layer.padding == (0, 0)
+    return (isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1) and layer.groups == 1
+            and layer.padding == (0, 0))
 
 
 def _fold(add: ImplicitA, conv: nn.Conv2d, multiply: ImplicitM) -> nn.Conv2d:

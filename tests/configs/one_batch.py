@@ -14,7 +14,8 @@ def train_samples(head, side=SIDE):
         head: config of the head, which decides about masks, keypoints and angles.
         side: height and width of the images.
     """
-    boxes = np.array([[[5., 8., 40., 50.], [10., 2., 30., 60.]], [[10., 2., 30., 60.], [20., 20., 62., 44.]]]) * side / 64
+    boxes = np.array([[[5., 8., 40., 50.], [10., 2., 30., 60.]], [[10., 2., 30., 60.], [20., 20., 62., 44.]]])
+    boxes *= side / 64
     samples = []
     for index, rows in enumerate((boxes[0, :1], boxes[1])):
         rows = torch.tensor(rows, dtype=torch.float32)

@@ -1,4 +1,4 @@
-"""Configs of RTMDet that train or wrap what other packages have: they parse, and name the package where it is missing."""
+"""Configs of RTMDet that wrap what other packages have: they parse, and name the package where it is missing."""
 from importlib.util import find_spec
 from pathlib import Path
 

@@ -1,8 +1,8 @@
 """Every config file of every family builds, loads strictly, trains a step, predicts, and stays equal when deployed.
 
-`networks/*.tsv` says what each file comes to: parameters, entries of the state_dict, and the first 12 hexadecimal digits
-of the SHA-256 of its names and shapes. `-` where nothing is published. The default tier takes one small config of each
-kind; `-m slow` all files.
+`networks/*.tsv` says what each file comes to: parameters, entries of the state_dict, and the first 12 hexadecimal
+digits of the SHA-256 of its names and shapes. `-` where nothing is published. The default tier takes one small config
+of each kind; `-m slow` all files.
 """
 import copy
 import functools

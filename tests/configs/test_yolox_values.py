@@ -170,7 +170,7 @@ def data_root(tmp_path_factory):
 
 @pytest.mark.parametrize('name', ['yolox_s_fast_8xb8-300e_coco', 'pose/yolox-pose_s_8xb32-300e-rtmdet-hyp_coco'])
 def test_reads_its_data(name, data_root, monkeypatch):
-    """Both stages of the training give batches whose boxes, and keypoints, lie in the images; so does the validation."""
+    """Both stages of the training give batches whose boxes and keypoints lie in the images; so does validation."""
     monkeypatch.chdir(data_root)
     register_all_modules(init_default_scope=False)
     cfg, is_pose = yolox(name), 'pose' in name

@@ -10,8 +10,9 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 
 from mmyolo.utils import boxam_utils
-from mmyolo.utils.boxam_utils import (BoxAMDetectorVisualizer, BoxAMDetectorWrapper, DetAblationLayer, DetBoxScoreTarget,
-                                      GradCAM, GradCAMPlusPlus, norm_in_bboxes, reshape_transform)
+from mmyolo.utils.boxam_utils import (BoxAMDetectorVisualizer, BoxAMDetectorWrapper, DetAblationLayer,
+                                      DetBoxScoreTarget, GradCAM, GradCAMPlusPlus, norm_in_bboxes,
+                                      reshape_transform)
 from tests.demo.detector import picture
 
 HAS_GRAD_CAM = boxam_utils._MISSING is None
@@ -45,7 +46,8 @@ def test_target_of_a_result():
 
 
 def test_target_of_losses():
-    losses = dict(loss_cls=torch.tensor(1.0), loss_bbox=[torch.tensor(2.0), torch.tensor(3.0)], accuracy=torch.tensor(9.0))
+    losses = dict(
+        loss_cls=torch.tensor(1.0), loss_bbox=[torch.tensor(2.0), torch.tensor(3.0)], accuracy=torch.tensor(9.0))
     assert DetBoxScoreTarget(boxes([[0, 0, 1, 1]]), device='cpu')(losses).item() == 6
     assert DetBoxScoreTarget(boxes([[0, 0, 1, 1]]), device='cpu', ignore_loss_params=['loss_cls'])(losses).item() == 5
 

@@ -14,8 +14,8 @@ def test_one_map_per_output(run, write_picture):
 
 def test_several_channels(run, write_picture):
     write_picture('in/a.png', 12, 90, 128, 3)
-    run('featmap_vis_demo', 'in', '--target-layers', 'model.backbone.stage2', 'neck.out_layers[0]', '--channel-reduction',
-        'None', '--topk', 3, '--arrangement', 1, 3, '--out-dir', 'out')
+    run('featmap_vis_demo', 'in', '--target-layers', 'model.backbone.stage2', 'neck.out_layers[0]',
+        '--channel-reduction', 'None', '--topk', 3, '--arrangement', 1, 3, '--out-dir', 'out')
     assert cv2.imread('out/a.png').shape == (90, 2 * 3 * 128, 3)
 
 

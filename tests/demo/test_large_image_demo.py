@@ -15,7 +15,8 @@ def test_patches_find_small_objects(run, write_picture, capsys):
     options = ('--patch-size', 128, '--patch-overlap-ratio', 0.5, '--batch-size', 5)
     run('large_image_demo', 'in', *options, '--debug', '--save-patch')
     windows = slice_windows(420, 500, 128, 0.5)
-    found, patches, merged = map(int, re.search(r'(\d+) boxes in (\d+) patches, (\d+) after', capsys.readouterr().out).groups())
+    said = re.search(r'(\d+) boxes in (\d+) patches, (\d+) after', capsys.readouterr().out)
+    found, patches, merged = map(int, said.groups())
     assert patches == len(windows) == 42
     assert len(boxes) <= merged < found
     before, after, unmerged = (cv2.imread(name) for name in ('in/a.png', 'output/a.png', 'output/a_unmerged.png'))

@@ -56,8 +56,8 @@ EXPORTS = {
     'mmyolo.models.utils': """make_divisible make_round gt_instances_preprocess OutputSaveFunctionWrapper
         OutputSaveObjectWrapper""",
     'mmyolo.registry': """RUNNERS RUNNER_CONSTRUCTORS LOOPS HOOKS DATASETS DATA_SAMPLERS TRANSFORMS MODELS MODEL_WRAPPERS
-        WEIGHT_INITIALIZERS OPTIMIZERS OPTIM_WRAPPERS PARAM_SCHEDULERS OPTIM_WRAPPER_CONSTRUCTORS METRICS TASK_UTILS
-        VISUALIZERS VISBACKENDS""",
+        WEIGHT_INITIALIZERS OPTIMIZERS OPTIM_WRAPPERS PARAM_SCHEDULERS OPTIM_WRAPPER_CONSTRUCTORS METRICS
+        TASK_UTILS VISUALIZERS VISBACKENDS""",
     'mmyolo.testing': 'get_detector_cfg',
     'mmyolo.testing._utils': 'get_detector_cfg _get_config_directory _get_config_module _rand_bboxes',
     'mmyolo.utils': 'register_all_modules collect_env switch_to_deploy is_metainfo_lower',
@@ -107,8 +107,8 @@ REGISTERED = {
     'DATASETS': 'PoseCocoDataset YOLOv5CocoDataset YOLOv5CrowdHumanDataset YOLOv5DOTADataset YOLOv5VOCDataset',
     'TRANSFORMS': f'Compose {TRANSFORMS}',
     'MODELS': f"""{BACKBONES} {PREPROCESSORS} {HEADS} YOLODetector {NECKS} CBAM BepC3StageBlock ConvWrapper EELANBlock
-        ELANBlock EffectiveSELayer ExpMomentumEMA IoULoss OksLoss PPYOLOEBasicBlock RepStageBlock RepVGGBlock SPPFCSPBlock
-        SiLU TinyDownSampleBlock""",
+        ELANBlock EffectiveSELayer ExpMomentumEMA IoULoss OksLoss PPYOLOEBasicBlock RepStageBlock RepVGGBlock
+        SPPFCSPBlock SiLU TinyDownSampleBlock""",
     'OPTIM_WRAPPER_CONSTRUCTORS': OPTIMIZERS,
     'TASK_UTILS': """BatchATSSAssigner BatchDynamicSoftLabelAssigner BatchShapePolicy BatchTaskAlignedAssigner
         DistanceAnglePointCoder DistancePointBBoxCoder PoseSimOTAAssigner YOLOXBBoxCoder YOLOv5BBoxCoder""",

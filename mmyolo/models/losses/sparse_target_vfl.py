@@ -1,4 +1,4 @@
-"""Varifocal loss (2008.13367) over whole maps whose targets are zero nearly everywhere, as when few priors are positive.
+"""Varifocal loss (2008.13367) over whole maps whose targets are zero nearly everywhere: few priors are positive.
 
 As `sparse_target_bce`: nothing of the maps' size is kept for the gradient but the maps.
 """

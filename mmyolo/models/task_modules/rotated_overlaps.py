@@ -1,4 +1,4 @@
-"""The overlap calculator that assigners of rotated boxes name; it stands in for mmrotate's where that is not installed."""
+"""The overlap calculator of assigners of rotated boxes; stands in for mmrotate's where that is not installed."""
 from typing import Union
 
 from mmdet.structures.bbox import BaseBoxes, get_box_tensor

@@ -27,13 +27,13 @@ PREFIX = dict(img='images')
 
 @pytest.fixture
 def ann_file(tmp_path):
-    """Three images: two persons, a crowd and a dog; a person without keypoints and one that was not labelled; nothing."""
+    """Three images: two persons, a crowd, a dog; a person without keypoints and one that was not labelled; nothing."""
     content = dict(
         images=[dict(id=10 + i, file_name=f'{i}.jpg', width=100, height=80) for i in range(3)],
         categories=[dict(id=7, name='dog'), dict(id=4, name='person')],
         annotations=[
-            annotation(1, 10), annotation(2, 10, visible=1), annotation(3, 10, iscrowd=1), annotation(4, 10, category=7),
-            annotation(5, 11, visible=0), annotation(6, 11, keypoints=[])
+            annotation(1, 10), annotation(2, 10, visible=1), annotation(3, 10, iscrowd=1),
+            annotation(4, 10, category=7), annotation(5, 11, visible=0), annotation(6, 11, keypoints=[])
         ])
     path = tmp_path / 'persons.json'
     path.write_text(json.dumps(content))

@@ -22,6 +22,7 @@ def test_names_say_what_they_need(name):
     assert copy.deepcopy(name) is name and name.__name__ in repr(name)
 
 
+@pytest.mark.slow  # what mmyolo's files may import is held in test_house.py
 def test_mmyolo_does_not_import_it():
     code = ('import sys, mmyolo, mmyolo.models; '
             "print([n for n in sys.modules if n.startswith(('mmyolo.deploy', 'onnx'))])")

@@ -42,7 +42,8 @@ def test_cost_of_classes():
     labels = torch.tensor([2, 0, 2, 1])
     target = torch.nn.functional.one_hot(labels, 3).float()
     expected = torch.stack([
-        torch.nn.functional.binary_cross_entropy(score.expand(4, 3), target, reduction='none').sum(1) for score in scores
+        torch.nn.functional.binary_cross_entropy(score.expand(4, 3), target, reduction='none').sum(1)
+        for score in scores
     ])
     torch.testing.assert_close(pairwise_bce(scores, labels), expected)
 

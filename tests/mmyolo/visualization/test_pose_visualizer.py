@@ -47,7 +47,8 @@ def test_truth_and_prediction_side_by_side_and_nothing():
         bboxes=torch.zeros(1, 4), keypoints=torch.full((1, 17, 2), 40.), keypoints_visible=torch.ones(1, 17))
     visualizer.add_datasample('two', np.zeros((80, 80, 3), np.uint8), one)
     drawn = visualizer.get_image()
-    assert drawn.shape == (80, 160, 3) and drawn[40, 40].tolist() == [255, 0, 0] and drawn[20, 100].tolist() == [255, 0, 0]
+    assert drawn.shape == (80, 160, 3)
+    assert drawn[40, 40].tolist() == drawn[20, 100].tolist() == [255, 0, 0]
     one.pred_instances = one.pred_instances[:0]
     visualizer.add_datasample('none', np.full((80, 80, 3), 7, np.uint8), one, draw_gt=False)
     assert (visualizer.get_image() == 7).all()

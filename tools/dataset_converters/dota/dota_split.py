@@ -28,8 +28,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
     config = SplitConfig.from_dict(json.loads(Path(args.split_config).read_text(encoding='utf-8')))
     suffix = '.' + args.save_ext.lstrip('.')
-    counts = split_dota(
-        config, Path(args.data_root), Path(args.out_dir), args.phase, args.ann_subdir, args.nproc, suffix, args.overwrite)
+    counts = split_dota(config, Path(args.data_root), Path(args.out_dir), args.phase, args.ann_subdir, args.nproc,
+                        suffix, args.overwrite)
     for phase, (images, patches) in counts.items():
         print(f'{phase}: {images} images, {patches} patches')
 
