@@ -34,12 +34,13 @@ def detector(name):
         if isinstance(norm, nn.BatchNorm2d):
             nn.init.uniform_(norm.weight, 0.7, 1.3)
             nn.init.normal_(norm.bias, 0, 0.1)
-    return model.eval(), images
+    return model.eval().double(), images.double()  # deep networks of random weights blow rounding up
 
 
 def maps_of(model, images):
     with torch.no_grad():
-        return [level for levels in model(images, mode='tensor') for level in levels]
+        maps = model.bbox_head.forward_raw(model.extract_feat(images))
+        return [level for levels in maps if levels is not None for level in levels]
 
 
 @pytest.mark.parametrize('name', SMALL, ids=lambda name: name.split('/')[0])
@@ -50,7 +51,7 @@ def test_maps_stay_equal(name):
     kept = [key for key, module in folded.named_modules() if isinstance(module, nn.BatchNorm2d)]
     assert not kept, kept
     for ours, theirs in zip(maps_of(folded, images), expected, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-3 * theirs.abs().max().item())
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-9 * theirs.abs().max().item())
 
 
 def test_shared_convolutions_become_one_of_each_level():
