@@ -155,8 +155,13 @@ def test_every_module_says_what_it_is():
 
 
 def test_syntax_of_the_oldest_python():
+    wrong = []
     for path in SOURCES:
-        ast.parse(path.read_text(encoding='utf-8'), feature_version=(3, 10))
+        try:
+            ast.parse(path.read_text(encoding='utf-8'), feature_version=(3, 10))
+        except SyntaxError as error:
+            wrong.append(f'{path.relative_to(ROOT)}:{error.lineno}: {error.msg}')
+    assert not wrong, '\n'.join(wrong)
 
 
 def test_no_paths_of_one_machine():
@@ -219,5 +224,5 @@ def test_what_the_platform_reads_from_the_image():
     'yolov5/yolov5_n-p6-v62_syncbn_fast_8xb16-300e_coco.py',
     'yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco.py',
 ])
-def test_configs_have_upstreams_names(config):
+def test_configs_have_the_public_names(config):
     assert (ROOT / 'configs' / config).is_file()

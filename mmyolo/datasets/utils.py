@@ -1,4 +1,4 @@
-"""Upstream's import path of the batch shapes and the collate function."""
+"""Public mmyolo's import path of the batch shapes and the collate function."""
 from .batch_shape_policy import BatchShapePolicy
 from .collate import yolov5_collate
 

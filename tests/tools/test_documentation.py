@@ -23,4 +23,4 @@ def test_every_tool_is_named():
 
 @pytest.mark.parametrize('tool, options', PARSED, ids=[tool for tool, _ in PARSED])
 def test_examples_are_taken(tool, options):
-    load_tool(tool).parse_args(shlex.split(options))
+    assert vars(load_tool(tool).parse_args(shlex.split(options)))

@@ -1,4 +1,4 @@
-"""Upstream's import path of the transforms that mix several images."""
+"""Public mmyolo's import path of the transforms that mix several images."""
 from .base_mix import BaseMixImageTransform
 from .mixup import YOLOv5MixUp, YOLOXMixUp
 from .mosaic import Mosaic

@@ -1,4 +1,4 @@
-"""Upstream's import path of the transforms that work on one image."""
+"""Public mmyolo's import path of the transforms that work on one image."""
 from .albu import Albu
 from .copy_paste import YOLOv5CopyPaste
 from .filtering import FilterAnnotations, RemoveDataElement

@@ -56,6 +56,7 @@ def test_pictures_show_the_numbers(statistics):
 
 def test_pictures_of_an_empty_data_set():
     nothing = DatasetStatistics(['a'], 0, np.zeros(0, int), np.zeros((0, 2)))
-    for draw in dataset_plots.plot_numbers, dataset_plots.plot_sizes, dataset_plots.plot_ratios:
-        draw(nothing).canvas.draw()
-    dataset_plots.plot_areas(nothing, area_sides(None)).canvas.draw()
+    figures = [draw(nothing) for draw in (dataset_plots.plot_numbers, dataset_plots.plot_sizes, dataset_plots.plot_ratios)]
+    for figure in [*figures, dataset_plots.plot_areas(nothing, area_sides(None))]:
+        figure.canvas.draw()
+        assert figure.axes
