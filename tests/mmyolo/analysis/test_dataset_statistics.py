@@ -56,7 +56,8 @@ def test_pictures_show_the_numbers(statistics):
 
 def test_pictures_of_an_empty_data_set():
     nothing = DatasetStatistics(['a'], 0, np.zeros(0, int), np.zeros((0, 2)))
-    figures = [draw(nothing) for draw in (dataset_plots.plot_numbers, dataset_plots.plot_sizes, dataset_plots.plot_ratios)]
+    drawings = (dataset_plots.plot_numbers, dataset_plots.plot_sizes, dataset_plots.plot_ratios)
+    figures = [draw(nothing) for draw in drawings]
     for figure in [*figures, dataset_plots.plot_areas(nothing, area_sides(None))]:
         figure.canvas.draw()
         assert figure.axes
