@@ -1,43 +1,20 @@
-"""Reading checkpoints as data, and fitting their weights to a model of other classes.
-
-A checkpoint is a pickle, and a pickle from an imported model can run any code. So only tensors, plain values and the few
-classes below are let through, which are what mmengine writes besides: the smoothed losses of its message hub.
-"""
+"""Reading checkpoints as data, and fitting their weights to a model of other classes."""
 import logging
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-import numpy as np
-import torch
-from mmengine.logging import HistoryBuffer
 from torch import Tensor
 
 from ymir_exc.code import ExecutorReturnCode
 
+from mmyolo.utils.checkpoint import read_as_data
 from ymir.errors import TaskError
 
 logger = logging.getLogger('ymir')
 
 StateDict = Dict[str, Tensor]
-
-
-def _history_method(cls: type, name: str) -> Any:
-    """Stands in for `getattr`, which pickle uses for the methods that a HistoryBuffer refers to, and for nothing else."""
-    if cls is not HistoryBuffer or name not in ('min', 'max', 'mean', 'current'):
-        raise pickle.UnpicklingError(f'getattr({cls!r}, {name!r}) is not loaded')
-    return getattr(HistoryBuffer, name)
-
-
-def _safe_globals() -> List[Any]:
-    """What may stand in a checkpoint besides tensors; numpy 1 wrote its functions under another module's name."""
-    multiarray = getattr(np, '_core', np.core).multiarray
-    functions = [(function, f'{module}.{function.__name__}') for module in ('numpy.core.multiarray', 'numpy._core.multiarray')
-                 for function in (multiarray._reconstruct, multiarray.scalar)]
-    dtypes = [type(np.dtype(kind)) for kind in (np.bool_, np.uint8, np.int32, np.int64, np.float32, np.float64)]
-    attributes = [(_history_method, 'builtins.getattr'), (_history_method, '__builtin__.getattr')]
-    return [*functions, *dtypes, *attributes, np.ndarray, np.dtype, HistoryBuffer]
 
 
 def load_checkpoint(path: Path) -> Dict[str, Any]:
@@ -53,8 +30,7 @@ def load_checkpoint(path: Path) -> Dict[str, Any]:
         TaskError: 300004 if it is broken, holds other objects, or no weights.
     """
     try:
-        with torch.serialization.safe_globals(_safe_globals()):
-            content = torch.load(path, map_location='cpu', weights_only=True)
+        content = read_as_data(path)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
         # torch explains at length how to load it all the same; the user needs the name of what was refused.
         cause = next((line.split('was not')[0].strip() for line in str(error).splitlines() if 'GLOBAL' in line),

@@ -9,6 +9,7 @@ from typing import Union
 import torch
 from mmengine.logging import print_log
 
+from mmyolo.utils.checkpoint import read_as_data
 from mmyolo.utils.files import replacing
 
 TRAINING_ONLY = ('optimizer', 'message_hub', 'ema_state_dict')
@@ -22,9 +23,9 @@ def read_checkpoint(path: Union[str, Path]) -> dict:
     Such objects can run code as they are read, so read only files that you trust.
     """
     try:
-        return torch.load(path, map_location='cpu', weights_only=True)
+        return read_as_data(path)
     except pickle.UnpicklingError:
-        print_log(f'{path} holds more than plain data, as checkpoints of a training do; reading all of it', 'current',
+        print_log(f'{path} holds more than plain data and what mmengine writes; reading all of it', 'current',
                   logging.INFO)  # yapf: disable
         return torch.load(path, map_location='cpu', weights_only=False)
 

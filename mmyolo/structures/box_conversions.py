@@ -1,4 +1,4 @@
-"""Conversions between horizontal boxes, rotated boxes and quadrilaterals, registered with mmdet's box types."""
+"""Conversions between horizontal boxes, rotated boxes and quadrilaterals."""
 import math
 from importlib.util import find_spec
 
@@ -9,8 +9,6 @@ from mmdet.structures.bbox import HorizontalBoxes, register_box_converter
 from torch import Tensor
 
 from mmyolo.ops.rotated_iou import rotated_corners
-
-from . import quadri_boxes, rotated_boxes  # noqa: F401  (register the types)
 
 
 def hbox2rbox(boxes: Tensor) -> Tensor:
@@ -49,6 +47,8 @@ def qbox2rbox(boxes: Tensor) -> Tensor:
     return boxes.new_tensor(found).reshape(*boxes.shape[:-1], 5)
 
 
-if find_spec('mmrotate') is None:
-    for _converter in (hbox2rbox, hbox2qbox, rbox2hbox, rbox2qbox, qbox2hbox, qbox2rbox):
-        register_box_converter(*_converter.__name__.split('2'), _converter)
+def register_converters() -> None:
+    """Makes them known to mmdet's box types, which must be registered before; mmrotate does so itself."""
+    if find_spec('mmrotate') is None:
+        for converter in (hbox2rbox, hbox2qbox, rbox2hbox, rbox2qbox, qbox2hbox, qbox2rbox):
+            register_box_converter(*converter.__name__.split('2'), converter)

@@ -14,6 +14,7 @@ from torch import BoolTensor, Tensor
 
 from mmyolo.ops.rotated_iou import rotated_corners
 
+from .box_conversions import qbox2rbox
 from .point_boxes import PointBoxes, transform_points
 
 START_ANGLES = {'oc': -math.pi / 2, 'le90': -math.pi / 2, 'le135': -math.pi / 4}
@@ -133,7 +134,6 @@ class RotatedBoxes(PointBoxes):
         Args:
             homography_matrix: (3, 3).
         """
-        from .box_conversions import qbox2rbox
         matrix = torch.as_tensor(homography_matrix).to(self.tensor)
         self.tensor = qbox2rbox(transform_points(self.corners(), matrix).flatten(-2))
 

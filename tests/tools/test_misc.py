@@ -154,7 +154,7 @@ def test_publish_model(tmp_path):
     torch.save(
         dict(
             meta=dict(epoch=3),
-            message_hub=dict(loss=HistoryBuffer([1.], [1])),  # no plain data
+            message_hub=dict(loss=HistoryBuffer([1.], [1])),
             optimizer=dict(state=1),
             ema_state_dict=dict(steps=1),
             param_schedulers=[dict(last_step=2)],
