@@ -18,7 +18,6 @@ from ymir.literal_config import read_literal_config
 from .platform import REPOSITORY, check_result, environment, read_monitor, run_start, tiny_task
 
 pytestmark = pytest.mark.integration
-KILLS = 20
 
 
 class Watcher:
@@ -198,8 +197,9 @@ for line in sys.stdin:
 """
 
 
-def test_a_kill_at_any_instant_leaves_a_usable_result(tmp_path):
-    """Twenty kills: the first through start.py, the others of the training process, forked ready with its imports."""
+@pytest.mark.parametrize('kills', [6, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_kill_at_any_instant_leaves_a_usable_result(kills, tmp_path):
+    """The first kill goes through start.py, the others hit the training process, forked ready with its imports."""
     rng = random.Random(0)
     task = tiny_task(tmp_path, max_epochs=1000, max_keep_checkpoints=3, log_level='error')
     result = task.out_dir / 'models' / 'result.yaml'
@@ -217,7 +217,7 @@ def test_a_kill_at_any_instant_leaves_a_usable_result(tmp_path):
         [sys.executable, '-c', TRAINER, str(REPOSITORY), str(config), '--work-dir', str(task.out_dir / 'models'), '--resume'],
         env=environment(task), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     epochs = []
-    for _ in range(KILLS - 1):
+    for _ in range(kills - 1):
         before = result.stat().st_mtime_ns
         trainer.stdin.write('\n')
         trainer.stdin.flush()
