@@ -55,9 +55,9 @@ EXPORTS = {
         DistanceAnglePointCoder""",
     'mmyolo.models.utils': """make_divisible make_round gt_instances_preprocess OutputSaveFunctionWrapper
         OutputSaveObjectWrapper""",
-    'mmyolo.registry': """RUNNERS RUNNER_CONSTRUCTORS LOOPS HOOKS DATASETS DATA_SAMPLERS TRANSFORMS MODELS MODEL_WRAPPERS
-        WEIGHT_INITIALIZERS OPTIMIZERS OPTIM_WRAPPERS PARAM_SCHEDULERS OPTIM_WRAPPER_CONSTRUCTORS METRICS
-        TASK_UTILS VISUALIZERS VISBACKENDS""",
+    'mmyolo.registry': """RUNNERS RUNNER_CONSTRUCTORS LOOPS HOOKS DATASETS DATA_SAMPLERS TRANSFORMS MODELS
+        MODEL_WRAPPERS WEIGHT_INITIALIZERS OPTIMIZERS OPTIM_WRAPPERS PARAM_SCHEDULERS OPTIM_WRAPPER_CONSTRUCTORS
+        METRICS TASK_UTILS VISUALIZERS VISBACKENDS""",
     'mmyolo.testing': 'get_detector_cfg',
     'mmyolo.testing._utils': 'get_detector_cfg _get_config_directory _get_config_module _rand_bboxes',
     'mmyolo.utils': 'register_all_modules collect_env switch_to_deploy is_metainfo_lower',

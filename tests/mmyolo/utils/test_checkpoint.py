@@ -11,7 +11,8 @@ from mmyolo.utils.checkpoint import read_as_data
 
 
 def test_smoothed_losses_are_data(tmp_path):
-    torch.save(dict(weight=torch.ones(2), loss=HistoryBuffer([1., 3.], [1, 1]), scale=np.float64(.5)), tmp_path / 'x.pth')
+    content = dict(weight=torch.ones(2), loss=HistoryBuffer([1., 3.], [1, 1]), scale=np.float64(.5))
+    torch.save(content, tmp_path / 'x.pth')
     content = read_as_data(tmp_path / 'x.pth')
     assert content['loss'].mean() == 2 and content['scale'] == .5 and content['weight'].tolist() == [1, 1]
 

@@ -36,7 +36,9 @@ def write_package(folder, name, images):
     letterbox = Letterbox(pixel_transforms(config.test_pipeline))
     pixels = [torch.from_numpy(letterbox(0, str(path))[1]) for path in images]
     height, width = SIZE[1], SIZE[0]
-    inputs = torch.stack([torch.nn.functional.pad(one, (0, 0, 0, width - one.shape[1], 0, height - one.shape[0])) for one in pixels])
+    inputs = torch.stack([
+        torch.nn.functional.pad(one, (0, 0, 0, width - one.shape[1], 0, height - one.shape[0])) for one in pixels
+    ])
     settle_batch_norms(model, Normalize(model.data_preprocessor)(inputs))
     checkpoint, config_file = folder / f'{name}.pth', folder / f'{name}.py'
     torch.save(dict(state_dict=model.state_dict(), meta={}), checkpoint)
