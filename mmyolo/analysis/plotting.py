@@ -2,17 +2,15 @@
 import os
 import sys
 from pathlib import Path
-from typing import List, Sequence, Set, Tuple, Union
+from typing import List, Sequence, Union
 
 import matplotlib
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, findSystemFonts, fontManager
-from matplotlib.ft2font import FT2Font
 
 from mmyolo.utils.files import replacing
+from mmyolo.utils.fonts import fit_font
 
 MAX_NAME = 32  # characters of a class name in a figure
-LAST_RESORT = 'Last Resort'  # a font that has a box for every character
 
 
 def window_available() -> bool:
@@ -69,49 +67,16 @@ def save_figure(figure: Figure, path: Union[str, Path], dpi: int = 150, trim: bo
 def shown_names(names: Sequence[str]) -> List[str]:
     """Makes names ready for figures and for boxes in pictures.
 
-    If the usual font lacks characters, for example Chinese ones, the first installed font that has all is used from
-    now on. Without one, the characters are written as their codes.
+    If the usual font lacks characters, another one is used from now on, see `fit_font`.
 
     Args:
         names: Of classes.
 
     Returns:
-        The names as they are to be drawn, none longer than 32 characters.
+        The names as they are to be drawn; those of more than 32 characters are cut.
     """
     matplotlib.rcParams['text.parse_math'] = False
-    names = [name if len(name) <= MAX_NAME else f'{name[:MAX_NAME - 1]}…' for name in names]
-    wanted = {character for name in names for character in name}
-    usual = _characters(findfont(FontProperties(family=['sans-serif'])))
-    if wanted <= usual:
-        return names
-    for name, path in _other_fonts():
-        try:
-            fits = wanted <= _characters(path)
-        except (OSError, RuntimeError):
-            continue
-        if fits:
-            matplotlib.rcParams['font.sans-serif'] = [name, *matplotlib.rcParams['font.sans-serif']]
-            return names
-    return [''.join(c if c in usual else _code(c) for c in name) for name in names]
-
-
-def _code(character: str) -> str:
-    return character.encode('ascii', 'backslashreplace').decode()
-
-
-def _characters(path: str) -> Set[str]:
-    return {chr(code) for code in FT2Font(path).get_charmap()}
-
-
-def _other_fonts() -> List[Tuple[str, str]]:
-    """Name and file of every installed font, upright and regular ones first."""
-    known = {font.fname for font in fontManager.ttflist}
-    for path in findSystemFonts():  # the list is a cache, which lacks fonts that were installed later
-        if path not in known:
-            try:
-                fontManager.addfont(path)
-            except (OSError, RuntimeError):
-                continue
-    fonts = {font.fname: font for font in fontManager.ttflist if not font.name.startswith(LAST_RESORT)}
-    fonts = sorted(fonts.values(), key=lambda font: (font.style != 'normal', str(font.weight) not in ('400', 'normal')))
-    return [(font.name, font.fname) for font in fonts]
+    names, font = fit_font([name if len(name) <= MAX_NAME else f'{name[:MAX_NAME - 1]}…' for name in names])
+    if font is not None:
+        matplotlib.rcParams['font.sans-serif'] = [font.name, *matplotlib.rcParams['font.sans-serif']]
+    return names

@@ -2,16 +2,16 @@
 
 In place of mmdet's visualizer, which writes labels of 6 to 13 points into the boxes whatever the size of the image.
 """
-import os
 from functools import lru_cache
-from typing import Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
-import matplotlib
 import numpy as np
 from mmdet.structures.bbox import get_box_tensor
 from mmdet.visualization import get_palette
 from mmengine.structures import InstanceData
 from PIL import Image, ImageDraw, ImageFont
+
+from .fonts import fit_font, usual_font_file
 
 Colour = Tuple[int, int, int]
 MASK_OPACITY = 0.45
@@ -59,6 +59,7 @@ def draw_instances(image: np.ndarray,
     line_width = line_width or max(round(size / 300), 1)
     smallest, largest = (int(min(max(size / part, 9), 32)) for part in (110, 48))  # of text, in pixels
     colours = class_colours(palette, len(classes))
+    names, font_file = _legible(tuple(classes))
     labels = instances.labels.tolist()
     if 'masks' in instances:
         image = _blend_masks(image, instances.masks, [colours[label] for label in labels])
@@ -72,16 +73,23 @@ def draw_instances(image: np.ndarray,
         draw.line(points + points[:2], colours[labels[index]], line_width, joint='curve')
     for index in order:
         label, score, points = labels[index], scores[index], corners[index]
-        text = classes[label] if score is None else f'{classes[label]} {score:.2f}'
+        text = names[label] if score is None else f'{names[label]} {score:.2f}'
         side = np.ptp(points, axis=0).min()
-        font = _font(int(min(max(0.3 * side, smallest), largest)))
+        font = _font(font_file, int(min(max(0.3 * side, smallest), largest)))
         _write(draw, text, points, colours[label], font, line_width, canvas.size)
     return np.array(canvas)
 
 
 @lru_cache(maxsize=None)
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(os.path.join(matplotlib.get_data_path(), 'fonts/ttf/DejaVuSans.ttf'), size)
+def _legible(classes: Tuple[str, ...]) -> Tuple[List[str], str]:
+    """Names as they can be drawn, and the file of a font that has their characters and those of scores."""
+    (*names, _), font = fit_font([*classes, ' .0123456789'])
+    return names, usual_font_file() if font is None else font.file
+
+
+@lru_cache(maxsize=None)
+def _font(file: str, size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(file, size)
 
 
 def _corners(boxes: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@ from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 
 from mmyolo.registry import HOOKS
-from mmyolo.utils import switch_to_deploy
+from mmyolo.utils.deploy import switch_to_deploy
 
 
 @HOOKS.register_module()

@@ -1,10 +1,9 @@
 """Names that a font can show, and windows only where there can be some."""
-import shutil
-
 import matplotlib
 import pytest
 
 from mmyolo.analysis import plotting
+from mmyolo.utils import fonts
 
 
 @pytest.fixture(autouse=True)
@@ -21,27 +20,14 @@ def test_names_stay_where_they_can():
     figure.canvas.draw()
 
 
-def test_characters_without_a_font_are_written_as_codes(monkeypatch):
-    monkeypatch.setattr(plotting, '_other_fonts', lambda: [])
-    assert plotting.shown_names(['猫', 'dog 狗']) == ['\\u732b', 'dog \\u72d7']
-
-
 def test_a_font_that_has_all_characters_is_used():
     name = '\ue000'  # of a private range; some symbol fonts that come with matplotlib have it
     former = list(matplotlib.rcParams['font.sans-serif'])
-    holders = [font for font, path in plotting._other_fonts() if name in plotting._characters(path)]
+    holders = [font for font, path in fonts._other_fonts() if name in fonts._characters(path)]
     if not holders:
         pytest.skip('no font has the character')
     assert plotting.shown_names([name]) == [name]
     assert matplotlib.rcParams['font.sans-serif'] == [holders[0], *former]
-
-
-def test_a_font_installed_after_the_first_run_is_found(monkeypatch, tmp_path):
-    file = tmp_path / 'new.ttf'
-    shutil.copy(plotting.findfont('DejaVu Sans'), file)
-    monkeypatch.setattr(plotting, 'findSystemFonts', lambda: [str(file), str(tmp_path / 'absent.ttf')])
-    monkeypatch.setattr(plotting.fontManager, 'ttflist', list(plotting.fontManager.ttflist))
-    assert ('DejaVu Sans', str(file)) in plotting._other_fonts()
 
 
 def test_no_window_without_a_display(monkeypatch, capsys):

@@ -77,3 +77,9 @@ def test_colours():
     assert class_colours('coco', 2)[0] == (220, 20, 60)
     assert len(class_colours('coco', 200)) == 200
     assert class_colours('random', 3) == class_colours(None, 3)
+
+
+def test_names_in_other_scripts_are_not_all_the_same_box():
+    image, found = np.zeros((200, 200, 3), np.uint8), instances([[20., 60., 180., 180.]])
+    first, second = (draw_instances(image, found, [name], [RED]) for name in ('猫', '狗'))
+    assert (first != second).any()
