@@ -102,7 +102,7 @@ def run_bare_forward(checkpoint: Path, config: Path, size: int, seconds: float =
     model = build_model(read_package(InferenceModel(checkpoint, config)), CLASS_NAMES)
     model = Detector(model, torch.device('cpu'), SCORE_THR, 0.65).model
     image = torch.rand(1, 3, size, size).contiguous(memory_format=torch.channels_last)
-    count = -3  # warm-up
+    count, start = -3, time.perf_counter()  # warm-up
     with torch.inference_mode():
         while count <= 0 or time.perf_counter() - start < seconds:
             if count == 0:

@@ -15,7 +15,6 @@ import argparse
 import copy
 import json
 import logging
-import os
 import statistics
 import tempfile
 import time

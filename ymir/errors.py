@@ -15,7 +15,6 @@ import os
 import socket
 import sys
 import traceback
-import urllib.error
 from dataclasses import asdict, dataclass
 from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mmyolo.utils.terminal import progress
 
-from .data import boxes_of, data_infos
+from .annotations import boxes_of, data_infos
 
 MIN_SIDE = 2.  # pixels; of anchors, and of the longer side of boxes, in `v5_k_means`
 KMEANS_STARTS = 30

@@ -13,7 +13,7 @@ from mmdet.structures.bbox import bbox_overlaps
 from mmengine.dataset import BaseDataset
 from torch import Tensor
 
-from .data import boxes_of, data_infos
+from .annotations import boxes_of, data_infos
 from .plotting import new_figure, shown_names
 
 MANY = 30  # classes, from which on cells are smaller and zeros are left out

@@ -5,7 +5,7 @@ from typing import List, Optional, Sequence
 import numpy as np
 from mmengine.dataset import BaseDataset
 
-from .data import boxes_of, data_infos
+from .annotations import boxes_of, data_infos
 
 LARGEST_SIDE = 1e5  # the upper end of the last class of areas
 DEFAULT_AREA_RULE = (32, 96)  # sides of squares: small, medium and large as COCO has them

@@ -18,7 +18,7 @@ from torch import nn
 from mmyolo.registry import HOOKS, PARAM_SCHEDULERS
 from mmyolo.utils.terminal import progress
 
-from .data import build_without_pipelines
+from .annotations import build_without_pipelines
 
 PARAMETERS = {'lr': 'learning rate', 'momentum': 'momentum', 'wd': 'weight decay'}
 

@@ -7,8 +7,8 @@ import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 import matplotlib
 from mmengine.fileio import load
 
+from mmyolo.analysis.annotations import build_without_pipelines
 from mmyolo.analysis.confusion_matrix import count, normalize, plot
-from mmyolo.analysis.data import build_without_pipelines
 from mmyolo.analysis.plotting import save_figure, show_figures, windows_wanted
 from mmyolo.utils.launch import add_cfg_options, read_config
 

@@ -7,7 +7,7 @@ import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 from rich.console import Console
 from rich.table import Table
 
-from mmyolo.analysis.data import build_without_pipelines
+from mmyolo.analysis.annotations import build_without_pipelines
 from mmyolo.analysis.dataset_plots import plot_areas, plot_numbers, plot_ratios, plot_sizes
 from mmyolo.analysis.dataset_statistics import DatasetStatistics, area_sides, collect
 from mmyolo.analysis.plotting import save_figure

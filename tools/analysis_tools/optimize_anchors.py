@@ -11,7 +11,7 @@ from rich.table import Table
 
 from mmyolo.analysis.anchors import (ALGORITHMS, best_possible_recall, collect_sizes, mean_best_iou, optimize,
                                      per_level, random_scales)
-from mmyolo.analysis.data import build_without_pipelines
+from mmyolo.analysis.annotations import build_without_pipelines
 from mmyolo.utils.device import choose_device
 from mmyolo.utils.files import write_json
 from mmyolo.utils.launch import add_cfg_options, read_config
