@@ -1,8 +1,8 @@
 """Gives all processes the same batch-norm statistics before each validation.
 
-Without SyncBatchNorm, which needs an accelerator, every process counts its own images, and the moving average of the weights
-keeps statistics of its own as well. Each process would validate, and the first one save, another model. mmengine's
-SyncBuffersHook does not know of the moving average.
+Without SyncBatchNorm, which needs an accelerator, every process counts its own images, and the moving average of the
+weights keeps statistics of its own as well. Each process would validate, and the first one save, another model.
+mmengine's SyncBuffersHook does not know of the moving average.
 """
 from mmengine.dist import all_reduce_params, is_distributed
 from mmengine.hooks import EMAHook, Hook

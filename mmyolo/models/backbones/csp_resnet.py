@@ -9,8 +9,8 @@ from torch import nn
 
 from mmyolo.registry import MODELS
 
-from ..layers.ppyoloe_blocks import NORM_CFG, CSPResLayer
-from ..utils.defaults import ACT_CFG
+from ..layers.ppyoloe_blocks import CSPResLayer
+from ..utils.defaults import ACT_CFG, PPYOLOE_NORM_CFG
 from .base_backbone import BaseBackbone
 
 
@@ -42,7 +42,7 @@ class PPYOLOECSPResNet(BaseBackbone):
                  plugins: Union[dict, List[dict], None] = None,
                  arch_ovewrite: Optional[Sequence[Sequence[int]]] = None,
                  block_cfg: dict = dict(type='PPYOLOEBasicBlock', shortcut=True, use_alpha=True),
-                 norm_cfg: dict = NORM_CFG,
+                 norm_cfg: dict = PPYOLOE_NORM_CFG,
                  act_cfg: dict = ACT_CFG,
                  attention_cfg: Optional[dict] = dict(type='EffectiveSELayer', act_cfg=dict(type='HSigmoid')),
                  norm_eval: bool = False,

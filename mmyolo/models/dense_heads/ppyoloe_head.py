@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmyolo.registry import MODELS
-from ..layers.ppyoloe_blocks import NORM_CFG, PPYOLOESELayer
-from ..utils.defaults import ACT_CFG
+from ..layers.ppyoloe_blocks import PPYOLOESELayer
+from ..utils.defaults import ACT_CFG, PPYOLOE_NORM_CFG
 from .distance_head_module import DistanceHeadModule, start_evenly, truncated_channels
 from .task_aligned_head import GIOU_LOSS, POINTS, VARIFOCAL_LOSS, TaskAlignedHead
 
@@ -39,7 +39,7 @@ class PPYOLOEHeadModule(DistanceHeadModule):
                  num_base_priors: int = 1,
                  featmap_strides: Sequence[int] = (8, 16, 32),
                  reg_max: int = 16,
-                 norm_cfg: dict = NORM_CFG,
+                 norm_cfg: dict = PPYOLOE_NORM_CFG,
                  act_cfg: dict = ACT_CFG,
                  init_cfg: Optional[dict] = None) -> None:
         self.reg_max = reg_max

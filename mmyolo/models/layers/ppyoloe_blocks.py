@@ -9,12 +9,9 @@ from torch import Tensor, nn
 
 from mmyolo.registry import MODELS
 
-from ..utils.defaults import ACT_CFG
+from ..utils.defaults import ACT_CFG, PPYOLOE_NORM_CFG
 from .rep_vgg_block import RepVGGBlock
 from .sppf_bottleneck import SPPFBottleneck
-
-NORM_CFG = dict(type='BN', momentum=0.1, eps=1e-5)
-"""The norm of every PPYOLOE block whose config names none; other families' differs."""
 
 
 @MODELS.register_module()
@@ -47,7 +44,7 @@ class PPYOLOESELayer(nn.Module):
         act_cfg: activation after the norm.
     """
 
-    def __init__(self, feat_channels: int, norm_cfg: dict = NORM_CFG, act_cfg: dict = ACT_CFG) -> None:
+    def __init__(self, feat_channels: int, norm_cfg: dict = PPYOLOE_NORM_CFG, act_cfg: dict = ACT_CFG) -> None:
         super().__init__()
         self.fc = nn.Conv2d(feat_channels, feat_channels, 1)
         self.sig = nn.Sigmoid()
@@ -87,7 +84,7 @@ class PPYOLOEBasicBlock(nn.Module):
     def __init__(self,
                  in_channels: int,
                  out_channels: int,
-                 norm_cfg: dict = NORM_CFG,
+                 norm_cfg: dict = PPYOLOE_NORM_CFG,
                  act_cfg: dict = ACT_CFG,
                  shortcut: bool = True,
                  use_alpha: bool = False) -> None:
@@ -128,7 +125,7 @@ class CSPResLayer(BaseModule):
                  num_block: int,
                  block_cfg: dict = dict(type='PPYOLOEBasicBlock', shortcut=True, use_alpha=True),
                  stride: int = 1,
-                 norm_cfg: dict = NORM_CFG,
+                 norm_cfg: dict = PPYOLOE_NORM_CFG,
                  act_cfg: dict = ACT_CFG,
                  attention_cfg: Optional[dict] = dict(type='EffectiveSELayer', act_cfg=dict(type='HSigmoid')),
                  use_spp: bool = False,

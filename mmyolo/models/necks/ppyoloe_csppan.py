@@ -5,8 +5,8 @@ from torch import nn
 
 from mmyolo.registry import MODELS
 
-from ..layers.ppyoloe_blocks import NORM_CFG, CSPResLayer
-from ..utils.defaults import ACT_CFG
+from ..layers.ppyoloe_blocks import CSPResLayer
+from ..utils.defaults import ACT_CFG, PPYOLOE_NORM_CFG
 from .base_yolo_neck import BaseYOLONeck
 
 
@@ -40,7 +40,7 @@ class PPYOLOECSPPAFPN(BaseYOLONeck):
                  num_csplayer: int = 1,
                  num_blocks_per_layer: int = 3,
                  block_cfg: dict = dict(type='PPYOLOEBasicBlock', shortcut=False, use_alpha=False),
-                 norm_cfg: dict = NORM_CFG,
+                 norm_cfg: dict = PPYOLOE_NORM_CFG,
                  act_cfg: dict = ACT_CFG,
                  drop_block_cfg: Optional[dict] = None,
                  init_cfg: Union[dict, list, None] = None,

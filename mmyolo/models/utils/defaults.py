@@ -4,6 +4,8 @@ import math
 NORM_CFG = dict(type='BN', momentum=0.03, eps=0.001)
 ACT_CFG = dict(type='SiLU', inplace=True)
 
+PPYOLOE_NORM_CFG = dict(type='BN', momentum=0.1, eps=1e-5)
+
 # CSPNeXt keeps PyTorch's batch norm, and draws its weights itself, the way PyTorch's convolutions do.
 CSPNEXT_NORM_CFG = dict(type='BN')
 CSPNEXT_ACT_CFG = dict(type='SiLU', inplace=True)
