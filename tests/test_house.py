@@ -82,6 +82,31 @@ def test_arrows():
     assert not wrong, '\n'.join(wrong)
 
 
+def modules_needed_by(path: Path) -> Iterator[Path]:
+    """The files of the repository that a file imports when it is imported itself."""
+    tree = ast.parse(path.read_text(encoding='utf-8'))
+    inner = {line for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+             for line in range(node.lineno, node.end_lineno + 1)}
+    for line, name in imports_of(path):
+        parts = name.split('.')
+        for place in (ROOT.joinpath(*parts), ROOT.joinpath(*parts[:-1])):
+            file = next((file for file in (place.with_suffix('.py'), place / '__init__.py') if file.is_file()), None)
+            if file is not None and line not in inner:
+                yield file
+                break
+
+
+def test_no_circle_of_imports():
+    files = [path for path in SOURCES if path.relative_to(ROOT).parts[0] != 'tests']
+    needs = {path: set(modules_needed_by(path)) - {path} for path in files}
+    free = set()
+    while now := {path for path in needs if path not in free and needs[path] & needs.keys() <= free}:
+        free |= now
+    left = {path for path in needs if path not in free}
+    in_circles = sorted(str(path.relative_to(ROOT)) for path in left if any(path in needs[other] for other in left))
+    assert not in_circles, f'in a circle, or between circles: {in_circles}'
+
+
 def test_ymir_local_imports_nothing_else_of_ymir():
     wrong = [
         f'{path.relative_to(ROOT)}:{line} imports {name}' for path in SOURCES if path.is_relative_to(ROOT / 'ymir/local')
