@@ -15,13 +15,13 @@ pytest.importorskip('onnxruntime')
 
 from mmyolo.export import ExportOptions, OnnxDetector, check_export, export_onnx  # noqa: E402
 from mmyolo.export.check import match  # noqa: E402
-from mmyolo.export.folding import fold_batch_norms, fold_implicit_knowledge, folded  # noqa: E402
 from mmyolo.export.metadata import resize_of  # noqa: E402
 from mmyolo.export.runtime import fit  # noqa: E402
 from mmyolo.export.suppression import BOXES, OUTPUTS, SCORES, GraphBuilder, add_onnx_nms  # noqa: E402
 from mmyolo.models.layers import ImplicitA, ImplicitM  # noqa: E402
 from mmyolo.ops.nms import batched_nms  # noqa: E402
 from mmyolo.testing.export_families import FAMILIES, make_detector  # noqa: E402
+from mmyolo.utils.folding import fold_batch_norms, fold_implicit_knowledge, folded  # noqa: E402
 from tests.tools.running import load_tool  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[3]
