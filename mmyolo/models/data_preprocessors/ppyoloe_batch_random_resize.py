@@ -70,5 +70,6 @@ class PPYOLOEBatchRandomResize(nn.Module):
             height, width = image.shape[-2:]
             images.append(F.interpolate(image[None].float(), size=size, mode=self._mode, align_corners=align_corners))
             factors.append((self._side / width, self._side / height) * 2)
-        rows[:, 2:] *= rows.new_tensor(factors)[rows[:, 0].long()]
+        # clamped, for a row of no image must not stop the others (on a GPU it would end the process)
+        rows[:, 2:] *= rows.new_tensor(factors)[rows[:, 0].long().clamp(0, len(images) - 1)]
         return torch.cat(images), data_samples

@@ -44,7 +44,7 @@ def parts_of_input(rows: Tensor, batch_img_metas: Sequence[dict]) -> Tensor:
     Returns:
         (N, 4) centre x, centre y, width, height.
     """
-    height, width = batch_img_metas[0]['batch_input_shape']
+    height, width = batch_img_metas[0]['batch_input_shape'][:2]
     return bbox_xyxy_to_cxcywh(rows[:, 2:6]) / rows.new_tensor([width, height, width, height])
 
 

@@ -269,7 +269,8 @@ def input_frames(batch_img_metas: Sequence[dict], like: Tensor) -> Tuple[Tensor,
     """
     frames = []
     for meta in batch_img_metas:
-        top, _, left, _ = meta.get('pad_param', (0, 0, 0, 0))
+        padding = meta.get('pad_param')
+        top, _, left, _ = (0, 0, 0, 0) if padding is None else padding
         frames.append((left, top, *meta['scale_factor']))
     return like.new_tensor(frames).reshape(-1, 4).split(2, dim=1)
 

@@ -164,7 +164,7 @@ class YOLOv7Head(YOLOv5Head):
                          for part in (0, 1))
         rows = as_rows(batch_gt_instances).to(main[0][0].device, torch.float)
         gt_bboxes = parts_of_input(rows, batch_img_metas)
-        input_shape = batch_img_metas[0]['batch_input_shape']
+        input_shape = batch_img_metas[0]['batch_input_shape'][:2]
 
         losses = self._losses_of(main, main, rows, gt_bboxes, input_shape, self.near_neighbor_thr)
         if aux is not None:

@@ -101,3 +101,9 @@ def test_center_distance():
     distances, points = bbox_center_distance(torch.tensor([[0., 0, 4, 4]]), anchors)
     assert distances.tolist() == [[5, 0]] and points.tolist() == [[5, 6], [2, 2]]
     assert 'BatchATSSAssigner' in assigners.__all__
+
+
+def test_no_prior():
+    boxes, nothing = torch.tensor([[[0., 0, 9, 9]]]), torch.empty(1, 0, 4)
+    result = BatchATSSAssigner(3)(nothing, torch.empty(0, 4), [0, 0, 0], torch.zeros(1, 1, 1), boxes, torch.ones(1, 1, 1))
+    assert result['assigned_scores'].shape == (1, 0, 3) and result['fg_mask_pre_prior'].shape == (1, 0)

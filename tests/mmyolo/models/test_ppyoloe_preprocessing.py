@@ -39,6 +39,12 @@ def test_resize(mode):
     torch.testing.assert_close(samples['bboxes_labels'], wanted)
 
 
+def test_a_row_of_no_image_leaves_the_others():
+    rows = torch.tensor([[5, 0, 1, 1, 2, 2], [-3, 0, 1, 1, 2, 2], [0, 0, 1, 1, 2, 2.]])
+    _, samples = PPYOLOEBatchRandomResize((64, 64))([torch.zeros(3, 32, 16)], dict(bboxes_labels=rows))
+    assert samples['bboxes_labels'][2].tolist() == [0, 0, 4, 2, 8, 4]
+
+
 def test_draws_of_sides_and_interpolations():
     resize = PPYOLOEBatchRandomResize((320, 800))
     assert resize.random_size_range == (10, 25)

@@ -208,3 +208,12 @@ def test_priors_follow_the_size_of_the_maps():
     head.predict_by_feat(*smaller, batch_img_metas=METAS)
     again = head.predict_by_feat(*maps, batch_img_metas=METAS)
     assert all(torch.equal(one.bboxes, other.bboxes) for one, other in zip(whole, again))
+
+
+def test_meta_information_in_other_forms():
+    """No padding may be said by None, and shapes may have channels."""
+    head, maps = build('YOLOv5'), yolov5_maps()
+    metas = [dict(ori_shape=(50, 60), scale_factor=(1, 1)) for _ in range(2)]
+    others = [dict(ori_shape=(50, 60, 3), scale_factor=[1., 1.], pad_param=None) for _ in range(2)]
+    expected, got = (head.predict_by_feat(*maps, batch_img_metas=one, cfg=CFG) for one in (metas, others))
+    assert all(torch.equal(a.bboxes, b.bboxes) for a, b in zip(expected, got)) and len(got[0])

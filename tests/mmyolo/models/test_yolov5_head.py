@@ -30,6 +30,12 @@ def test_published_losses_from_rows_and_from_instances(rows, expected):
         assert all(loss.shape == (1, ) for loss in losses.values())
 
 
+@pytest.mark.parametrize('shape', [(64, 64, 3), torch.Size([64, 64])])
+def test_input_shapes_in_other_forms(shape):
+    losses = build().loss_by_feat(*yolov5_maps(), GT_ROWS, [dict(batch_input_shape=shape)] * 2)
+    assert values(losses) == pytest.approx([2.18262, 4.28477, .26116], rel=1e-4)
+
+
 def test_ground_truth_is_left_as_it_was():
     rows = GT_ROWS.clone()
     build().loss_by_feat(*yolov5_maps(), rows, TRAIN_METAS)

@@ -50,6 +50,8 @@ def test_published_losses_from_rows_and_from_instances(rows, expected):
     for ground_truth in (rows, as_instances(rows)):
         losses = build().loss_by_feat(*draw_maps(), ground_truth, METAS)
         assert values(losses) == pytest.approx(expected, abs=1e-5)
+        metas = [dict(meta, batch_input_shape=(*meta['batch_input_shape'], 3)) for meta in METAS]  # with channels
+        assert build().loss_by_feat(*draw_maps(), ground_truth, metas) == losses
         assert all(loss.shape == (1, ) for loss in losses.values())
 
 

@@ -131,7 +131,7 @@ class BatchATSSAssigner(nn.Module):
         """
         num_priors = len(anchors)
         chosen_places, chosen_gts = [valid[:0]], [valid[:0]]
-        chunks = valid.split(max(1, _CHUNK // num_priors)) if len(valid) else ()
+        chunks = valid.split(max(1, _CHUNK // max(1, num_priors))) if len(valid) else ()
         for gts in chunks:
             distances, points = bbox_center_distance(gt_bboxes[gts], anchors)  # (t, N)
             nearest: List[Tensor] = []
