@@ -36,7 +36,7 @@ class PPYOLOEBatchRandomResize(nn.Module):
                  keep_ratio: bool = False) -> None:
         super().__init__()
         assert not keep_ratio, 'PPYOLOEBatchRandomResize stretches images, set keep_ratio=False'
-        assert random_interp != isinstance(interp_mode, str), (
+        assert isinstance(interp_mode, (list, tuple) if random_interp else str), (
             'PPYOLOEBatchRandomResize: interp_mode is a list with random_interp=True and one name without, '
             f'got {interp_mode!r} and random_interp={random_interp}')
         self.random_size_range = tuple(round(side / size_divisor) for side in random_size_range)

@@ -105,5 +105,6 @@ def test_center_distance():
 
 def test_no_prior():
     boxes, nothing = torch.tensor([[[0., 0, 9, 9]]]), torch.empty(1, 0, 4)
-    result = BatchATSSAssigner(3)(nothing, torch.empty(0, 4), [0, 0, 0], torch.zeros(1, 1, 1), boxes, torch.ones(1, 1, 1))
+    assigner, priors = BatchATSSAssigner(3), torch.empty(0, 4)
+    result = assigner(nothing, priors, [0, 0, 0], torch.zeros(1, 1, 1), boxes, torch.ones(1, 1, 1))
     assert result['assigned_scores'].shape == (1, 0, 3) and result['fg_mask_pre_prior'].shape == (1, 0)

@@ -69,7 +69,8 @@ def test_interval_holds_a_side(hub):
     assert sides[0] == sides[1] != sides[2] == sides[3] == sides[4] != sides[5] == sides[6]
 
 
-@pytest.mark.parametrize('kwargs', [dict(keep_ratio=True), dict(random_interp=False), dict(interp_mode='area')])
+@pytest.mark.parametrize(
+    'kwargs', [dict(keep_ratio=True), dict(random_interp=False), dict(interp_mode='area'), dict(interp_mode=None)])
 def test_wrong_arguments(kwargs):
     with pytest.raises(AssertionError, match='PPYOLOEBatchRandomResize'):
         PPYOLOEBatchRandomResize((320, 800), **kwargs)
