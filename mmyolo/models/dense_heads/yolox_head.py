@@ -184,7 +184,7 @@ class YOLOXHead(YOLOv5Head):
         obj_target = torch.zeros_like(objectness)
         obj_target[images, priors] = 1
         cls_pred = by_prior(cls_scores)[images, priors].float()
-        cls_target = F.one_hot(truth.labels, self.num_classes).to(cls_pred) * quality[:, None]
+        cls_target = F.one_hot(truth.labels.long(), self.num_classes).to(cls_pred) * quality[:, None]
         bbox_pred = by_prior(bbox_preds)[images, priors].float()
         bboxes = self.decode_bboxes(points, bbox_pred[None], strides)[0]
         bbox_target = truth.bboxes.to(bboxes)

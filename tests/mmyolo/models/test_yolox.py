@@ -119,6 +119,15 @@ def test_published_losses_from_rows_and_from_instances(rows, expected):
         assert list(with_aux) == ['loss_cls', 'loss_bbox', 'loss_obj', 'loss_bbox_aux']
 
 
+@pytest.mark.parametrize('dtype', [torch.int32, torch.float32])
+def test_labels_of_any_type(dtype):
+    instances = as_instances(GT_ROWS)
+    for one in instances:
+        one.labels = one.labels.to(dtype)
+    losses = head().loss_by_feat(*maps(), instances, TRAIN_METAS)
+    assert values(losses) == pytest.approx([1.3342, 4.61801, 34.41475], rel=1e-4)
+
+
 @pytest.mark.parametrize('assigner', [
     ASSIGNER, dict(type='mmdet.SimOTAAssigner', iou_calculator=dict(type='mmdet.BboxOverlaps2D'))
 ])  # yapf: disable
