@@ -69,9 +69,9 @@ class YOLOv5OptimizerConstructor:
             model: without a data-parallel wrapper.
 
         Returns:
-            Weights; weights of norms and parameters with another name than weight and bias; biases.
+            Weights; weights of norms, then parameters with another name than weight and bias; biases.
         """
-        groups = weights, norms, biases = [], [], []
+        weights, norms, single, biases = [], [], [], []
         seen = set()
         for module in model.modules():
             for name, parameter in module.named_parameters(recurse=False):
@@ -80,11 +80,13 @@ class YOLOv5OptimizerConstructor:
                 seen.add(parameter)
                 if name == 'bias':
                     biases.append(parameter)
-                elif name == 'weight' and not isinstance(module, _NormBase):
-                    weights.append(parameter)
-                else:
+                elif name != 'weight':
+                    single.append(parameter)
+                elif isinstance(module, _NormBase):
                     norms.append(parameter)
-        return list(groups)
+                else:
+                    weights.append(parameter)
+        return [weights, norms + single, biases]
 
     def decay_scale(self, batch_size_per_gpu: Optional[int]) -> float:
         """The factor on weight decay.

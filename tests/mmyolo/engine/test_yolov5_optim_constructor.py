@@ -45,7 +45,7 @@ def test_groups_of_whole_models(parts):
 def test_every_parameter_is_in_one_group():
     model = Scaled()
     groups = YOLOv5OptimizerConstructor(config())(model).optimizer.param_groups
-    assert [group['params'] for group in groups] == [[model.conv.weight], [model.scale, model.norm.weight],
+    assert [group['params'] for group in groups] == [[model.conv.weight], [model.norm.weight, model.scale],
                                                      [model.conv.bias, model.norm.bias]]
     assert [group['weight_decay'] for group in groups] == [5e-4, 0, 0]
 
