@@ -34,7 +34,6 @@ class BaseRecipe:
         close_mosaic_epochs: Last epochs without mosaics; 0 where the config has no second pipeline.
         ema_momentum: Final share of a new step in the average of the weights.
         ema_gamma: Steps over which that share falls to it.
-        base_batch: Images a step that the rate is made for; None if it is right for any number.
     """
 
     lr: float = 0.01
@@ -44,7 +43,6 @@ class BaseRecipe:
     close_mosaic_epochs: int = 10
     ema_momentum: float = 0.0001
     ema_gamma: int = 2000
-    base_batch: Optional[int] = None
 
 
 @dataclass(frozen=True)
@@ -119,22 +117,9 @@ def make_recipe(num_images: int,
         total_batch=total_batch,
         epochs=epochs,
         iters_per_epoch=iters_per_epoch,
-        lr=lr or base.lr * batch_share(total_batch, base.base_batch),
+        lr=lr or base.lr,
         lr_factor=base.lr_factor,
         warmup_iters=max(min(warmup, round(WARMUP_SHARE * total)), 1),
         close_mosaic_epochs=closing if epochs >= MIN_EPOCHS_TO_CLOSE_MOSAIC else 0,
         ema_momentum=min(max(base.ema_momentum, 1 / (EMA_WINDOW_SHARE * total)), MAX_EMA_MOMENTUM),
         ema_gamma=max(min(base.ema_gamma, round(EMA_RAMP_SHARE * total)), 1))
-
-
-def batch_share(total_batch: int, base_batch: Optional[int]) -> float:
-    """What a smaller batch leaves of a learning rate: the root of its share, so that a step's noise stays what it was.
-
-    Args:
-        total_batch: Images a step.
-        base_batch: Images a step that the rate is made for; None if it is right for any number.
-
-    Returns:
-        A factor up to 1.
-    """
-    return min(1.0, math.sqrt(total_batch / base_batch)) if base_batch else 1.0

@@ -7,6 +7,7 @@
 
 All forms are read as the same few numbers, which `recipe.make_recipe` scales to the run, and written from them.
 """
+import math
 from typing import Any, Dict, List, Mapping, Optional
 
 from mmengine.config import ConfigDict
@@ -17,8 +18,6 @@ YOLOV5_HOOK = 'YOLOv5ParamSchedulerHook'
 PPYOLOE_HOOK = 'PPYOLOEParamSchedulerHook'
 # Hook that changes the pipeline for the last epochs -> the argument that holds the pipeline.
 SWITCH_HOOKS = {'mmdet.PipelineSwitchHook': 'switch_pipeline', 'YOLOXModeSwitchHook': 'new_train_pipeline'}
-# The recipes are made for that many GPUs.
-RECIPE_GPUS = 8
 # PPYOLOE's rate falls along a cosine that would end after this many times the epochs.
 PPYOLOE_COSINE = 1.2
 # PPYOLOE+ starts from a trained detector; without one its network takes ten times the rate, as PPYOLOE's recipes do.
@@ -40,8 +39,6 @@ def read_schedule(cfg: ConfigDict, pretrained: bool) -> BaseRecipe:
     hook = _rate_hook(cfg)
     ema = next((hook for hook in cfg.custom_hooks if hook['type'] == 'EMAHook'), {})
     numbers: Dict[str, Any] = dict(lr=optimizer.lr)
-    if 'batch_size_per_gpu' not in optimizer:  # else the weight decay follows the batch, and the rate is meant as it is
-        numbers['base_batch'] = RECIPE_GPUS * cfg.train_dataloader.batch_size
     if hook.get('type') == YOLOV5_HOOK:
         numbers.update(
             lr_factor=hook.get('lr_factor', default.lr_factor),
@@ -49,7 +46,7 @@ def read_schedule(cfg: ConfigDict, pretrained: bool) -> BaseRecipe:
             warmup_min_iters=hook.get('warmup_mim_iter', default.warmup_min_iters))
     elif hook.get('type') == PPYOLOE_HOOK:
         numbers.update(
-            lr_factor=hook.get('min_lr_ratio', 0.0),
+            lr_factor=_cosine_at_the_end(hook.get('min_lr_ratio', 0.0)),
             warmup_epochs=hook.get('warmup_epochs', 5),
             warmup_min_iters=hook.get('warmup_min_iter', default.warmup_min_iters))
         if cfg.get('load_from') and not pretrained:
@@ -109,6 +106,11 @@ def switch_pipelines(cfg: ConfigDict) -> List[Dict[str, Any]]:
         dict(hook=hook, argument=SWITCH_HOOKS[hook['type']]) for hook in cfg.custom_hooks
         if hook['type'] in SWITCH_HOOKS
     ]
+
+
+def _cosine_at_the_end(lowest: float) -> float:
+    """What is left of PPYOLOE's rate when training ends, before the cosine does."""
+    return lowest + (1 - lowest) * (1 + math.cos(math.pi / PPYOLOE_COSINE)) / 2
 
 
 def _rate_hook(cfg: ConfigDict) -> Mapping:

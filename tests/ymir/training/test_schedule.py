@@ -58,20 +58,20 @@ def yolov5():
 
 @pytest.mark.parametrize('cfg, pretrained, wanted', [
     (rtmdet(), False, dict(lr=0.004, lr_factor=0.05, warmup_epochs=0, warmup_min_iters=1000, close_mosaic_epochs=20,
-                           ema_momentum=0.0002, base_batch=256)),
+                           ema_momentum=0.0002)),
     (yolox(), False, dict(lr=0.01, lr_factor=0.05, warmup_epochs=5, warmup_min_iters=1, close_mosaic_epochs=15,
-                          ema_momentum=0.0002, base_batch=64)),
-    (ppyoloe(), True, dict(lr=0.001, lr_factor=0, warmup_epochs=5, warmup_min_iters=1000, close_mosaic_epochs=0,
-                           ema_momentum=0.0002, base_batch=64)),
-    (ppyoloe(), False, dict(lr=0.01, lr_factor=0, warmup_epochs=5, warmup_min_iters=1000, close_mosaic_epochs=0,
-                            ema_momentum=0.0002, base_batch=64)),
-    (ppyoloe(load_from=None), False, dict(lr=0.001, lr_factor=0, warmup_epochs=5, warmup_min_iters=1000,
-                                          close_mosaic_epochs=0, ema_momentum=0.0002, base_batch=64)),
+                          ema_momentum=0.0002)),
+    (ppyoloe(), True, dict(lr=0.001, lr_factor=0.066987, warmup_epochs=5, warmup_min_iters=1000, close_mosaic_epochs=0,
+                           ema_momentum=0.0002)),
+    (ppyoloe(), False, dict(lr=0.01, lr_factor=0.066987, warmup_epochs=5, warmup_min_iters=1000, close_mosaic_epochs=0,
+                            ema_momentum=0.0002)),
+    (ppyoloe(load_from=None), False, dict(lr=0.001, lr_factor=0.066987, warmup_epochs=5, warmup_min_iters=1000,
+                                          close_mosaic_epochs=0, ema_momentum=0.0002)),
     (yolov5(), False, dict(lr=0.01, lr_factor=0.1, warmup_epochs=3, warmup_min_iters=1000, close_mosaic_epochs=0,
                            ema_momentum=0.0002)),
 ])  # yapf: disable
 def test_what_is_read(cfg, pretrained, wanted):
-    assert read_schedule(cfg, pretrained) == BaseRecipe(**{key: pytest.approx(value) for key, value in wanted.items()})
+    assert read_schedule(cfg, pretrained) == BaseRecipe(**{key: pytest.approx(value, rel=1e-4) for key, value in wanted.items()})
 
 
 def test_schedulers_of_rtmdet():
@@ -122,7 +122,7 @@ def test_a_run_of_the_recipes_length_keeps_its_numbers():
     for cfg in (rtmdet(), yolox()):
         before = ConfigDict(cfg.to_dict())
         base = read_schedule(cfg, False)
-        run = make_recipe(118287, base.base_batch, 300, base)
+        run = make_recipe(118287, 64, 300, base)
         write_schedule(cfg, run)
         assert cfg.custom_hooks[1:] == before.custom_hooks[1:]
         for ours, theirs in zip(cfg.param_scheduler, before.param_scheduler):
@@ -130,12 +130,6 @@ def test_a_run_of_the_recipes_length_keeps_its_numbers():
             assert (ours.begin, ours.end) == (theirs.begin * unit, theirs.end * unit)
             assert ours.get('eta_min') == pytest.approx(theirs.get('eta_min'))
         assert cfg.optim_wrapper.optimizer.lr == pytest.approx(before.optim_wrapper.optimizer.lr)
-
-
-@pytest.mark.parametrize('total_batch, base_batch, share', [(8, None, 1), (64, 256, 0.5), (256, 64, 1)])
-def test_a_smaller_batch_takes_a_smaller_rate(total_batch, base_batch, share):
-    made = make_recipe(400, total_batch, 40, BaseRecipe(lr=0.01, base_batch=base_batch))
-    assert made.lr == pytest.approx(0.01 * share)
 
 
 def test_pipelines_of_the_last_epochs():
