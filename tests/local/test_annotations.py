@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ymir.local.annotations import annotation_format, ark_bytes, coco_bytes, voc_bytes
-from ymir.local.sample_data import LabelledBox, LabelledImage
+from ymir.local.labels import LabelledBox, LabelledImage
 
 NAMES = ['forklift', 'pallet', 'person & co']
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ymir.local.report import draw_comparison, files_below, mean_average_precision, read_predictions
-from ymir.local.sample_data import LabelledBox, LabelledImage
+from ymir.local.labels import LabelledBox, LabelledImage
 
 
 def image_with(tmp_path, *boxes):

@@ -6,7 +6,7 @@ import json
 from typing import Dict, List, Optional, Sequence, Tuple
 from xml.etree import ElementTree
 
-from .sample_data import LabelledBox, LabelledImage
+from .labels import LabelledBox, LabelledImage
 
 FORMATS = {'ark': 'ark', 'det-ark': 'ark', 'voc': 'voc', 'det-voc': 'voc', 'coco': 'coco', 'seg-coco': 'coco'}
 

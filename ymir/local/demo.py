@@ -15,11 +15,12 @@ from typing import List, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from .labels import LabelledImage
 from .prepare import ModelStage, Task, asset_id, hyper_parameters, prepare_candidates, prepare_training
 from .progress_bar import progress_bar
 from .report import draw_comparison, files_below, mean_average_precision, read_predictions
 from .run import Outcome, TaskFailed, run_as_process
-from .sample_data import CLASS_NAMES, LabelledImage, generate
+from .sample_data import CLASS_NAMES, generate
 
 NUM_CLASSES = 3
 NUM_TRAIN, NUM_VAL, NUM_CANDIDATES = 160, 40, 60

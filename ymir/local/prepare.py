@@ -18,7 +18,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 import yaml
 
 from .annotations import annotation_format, ark_bytes, coco_bytes, voc_bytes
-from .sample_data import LabelledImage
+from .labels import LabelledImage
 
 PROTOCOL_VERSION = '1.1.0'
 REPOSITORY = Path(__file__).resolve().parents[2]

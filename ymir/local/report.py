@@ -10,7 +10,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from .sample_data import LabelledBox, LabelledImage
+from .labels import LabelledBox, LabelledImage
 
 # BGR, one per class in turn
 PALETTE = ((60, 76, 231), (113, 204, 46), (219, 152, 52), (15, 196, 241), (182, 89, 155), (156, 188, 26), (34, 126, 230))

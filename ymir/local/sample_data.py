@@ -5,34 +5,16 @@ whose class is told by shape and texture, not by colour: hue, size, rotation and
 Labels are measured on the pixels that were drawn. The same seed gives the same bytes.
 """
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import List, Sequence, Tuple
 
 import cv2
 import numpy as np
 
+from .labels import LabelledBox, LabelledImage
+
 SUPERSAMPLING = 3  # objects are drawn this much larger and shrunk, for smooth edges
 MAX_OVERLAP = 0.15  # of the smaller box, between two objects of one image
-
-
-@dataclass(frozen=True)
-class LabelledBox:
-    """One object: its class and its box in pixels, `x, y` the first pixel inside and `w, h` counted in pixels."""
-    class_index: int
-    x: int
-    y: int
-    w: int
-    h: int
-
-
-@dataclass(frozen=True)
-class LabelledImage:
-    """An image file with what is to be seen in it."""
-    path: Path
-    width: int
-    height: int
-    boxes: Tuple[LabelledBox, ...]
 
 
 def _regular(corners: int, radius: float = 1.0, turn: float = 0.0) -> np.ndarray:

@@ -9,7 +9,8 @@ from typing import Any, Dict, Sequence, Tuple
 import yaml
 
 from ymir.local.prepare import Task, hyper_parameters, prepare_training
-from ymir.local.sample_data import LabelledImage, generate
+from ymir.local.labels import LabelledImage
+from ymir.local.sample_data import generate
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 TINY = dict(

@@ -1,0 +1,43 @@
+"""Images with labels: what every reader of a data set gives and every writer takes."""
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, Tuple
+
+
+@dataclass(frozen=True)
+class LabelledBox:
+    """One object: its class and its box in pixels, `x, y` the first pixel inside and `w, h` counted in pixels."""
+    class_index: int
+    x: int
+    y: int
+    w: int
+    h: int
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """An image file with what is to be seen in it."""
+    path: Path
+    width: int
+    height: int
+    boxes: Tuple[LabelledBox, ...]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set on this machine.
+
+    Args:
+        class_names: names by class index.
+        splits: images of each part, 'train', 'val' and 'test'; 'all' where the data set has no parts.
+        warnings: what a reader left out or changed, one sentence each, with file and place.
+        root: where it was read from.
+    """
+    class_names: Tuple[str, ...]
+    splits: Dict[str, Tuple[LabelledImage, ...]]
+    warnings: Tuple[str, ...] = ()
+    root: Path = field(default=Path('.'))
+
+    def images(self) -> Tuple[LabelledImage, ...]:
+        """The images of all parts, in order."""
+        return tuple(image for part in self.splits.values() for image in part)
