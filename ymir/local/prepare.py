@@ -3,22 +3,27 @@
     <work>/in      config.yaml, env.yaml, index files, assets -> <work>/asset_cache, annotations, models
     <work>/out     monitor.txt, models, tensorboard -> <work>/tensorboard/<task id>
 
-Differs on purpose in one thing: paths inside the files begin with `/in` and `/out` for a container only; a process on
-this machine gets the real paths.
+Differs on purpose in two things: paths inside the files begin with `/in` and `/out` for a container only, a process on
+this machine gets the real paths; and the cache holds links to the images instead of copies where that is possible. What
+an executor writes through the path of an image changes the source then, as on the platform it changes the cache.
 """
-import hashlib
 import os
 import secrets
 import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import yaml
 
 from .annotations import annotation_format, ark_bytes, coco_bytes, voc_bytes
+from .hashing import Progress, asset_id, asset_ids, in_threads
 from .labels import LabelledImage
+from .linking import link_or_copy
+
+__all__ = ['IMG_MAN', 'REPOSITORY', 'ModelStage', 'Task', 'asset_id', 'hyper_parameters', 'prepare_candidates',
+           'prepare_training', 'submitted']
 
 PROTOCOL_VERSION = '1.1.0'
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -119,8 +124,19 @@ def hyper_parameters(task_type: str, edits: Optional[Mapping[str, Any]] = None, 
         edits: what the user changes or adds.
         img_man: folder of the templates.
     """
-    values = yaml.safe_load((img_man / f'{task_type}-template.yaml').read_text(encoding='utf-8'))
-    values.update(edits or {})
+    template = yaml.safe_load((img_man / f'{task_type}-template.yaml').read_text(encoding='utf-8'))
+    return submitted(task_type, template, edits)
+
+
+def submitted(task_type: str, template: Mapping[str, Any], edits: Optional[Mapping[str, Any]] = None) -> Dict[str, Any]:
+    """Gives what the web form submits of a template: edited, without what the form drops (section b.3).
+
+    Args:
+        task_type: 'training', 'mining' or 'infer'.
+        template: keys with their defaults.
+        edits: what the user changes or adds.
+    """
+    values = {**template, **(edits or {})}
     if task_type == 'training':
         return {key: value for key, value in values.items() if value != ''}
     return {key: value for key, value in values.items() if value}
@@ -133,25 +149,32 @@ def prepare_training(work_dir: Path,
                      parameters: Optional[Mapping[str, Any]] = None,
                      pretrained: Optional[ModelStage] = None,
                      gpu_count: int = 0,
-                     in_container: bool = False) -> Task:
+                     in_container: bool = False,
+                     link_assets: bool = True,
+                     on_progress: Optional[Progress] = None) -> Task:
     """Prepares a training.
 
     Args:
         work_dir: a folder that holds no task yet.
-        class_names: the user's targets, by class index.
+        class_names: the user's targets, by class index; lower-cased and stripped, as the platform's label store does.
         train, val: images with labels; may be empty.
         parameters: as `hyper_parameters('training', ...)` gives them, which is also the default.
         pretrained: the model to start from.
         gpu_count: how many GPUs; 0 means CPU.
         in_container: the task will run in a container.
+        link_assets: link to the images instead of copying them.
+        on_progress: called now and then with the number of images done and of all.
 
     Raises:
         FileExistsError: `work_dir` holds a task already.
-        ValueError: export_format is one that the platform refuses.
+        ValueError: export_format is one that the platform refuses, two classes have the same name or there is none, or
+            an image occurs twice in a set or with different labels.
     """
     parameters = dict(hyper_parameters('training') if parameters is None else parameters)
+    annotation_format(parameters.get('export_format'))
+    class_names = _label_store(class_names)
     task = _new_task(work_dir, in_container)
-    _write_training_indexes(task, class_names, dict(train=train, val=val), parameters)
+    _write_training_indexes(task, class_names, dict(train=train, val=val), parameters, link_assets, on_progress)
     parameters.pop('pretrained_model_params', None)
     if pretrained:
         parameters['pretrained_model_params'] = _add_model(task, pretrained)
@@ -168,7 +191,9 @@ def prepare_candidates(work_dir: Path,
                        mining: bool = False,
                        infer: bool = False,
                        gpu_count: int = 0,
-                       in_container: bool = False) -> Task:
+                       in_container: bool = False,
+                       link_assets: bool = True,
+                       on_progress: Optional[Progress] = None) -> Task:
     """Prepares mining, inference or both in one run.
 
     Args:
@@ -180,20 +205,24 @@ def prepare_candidates(work_dir: Path,
         mining, infer: what to do.
         gpu_count: how many GPUs; 0 means CPU.
         in_container: the task will run in a container.
+        link_assets: link to the images instead of copying them.
+        on_progress: called now and then with the number of images done and of all.
 
     Raises:
         FileExistsError: `work_dir` holds a task already.
-        ValueError: neither mining nor inference is wanted, or two candidates are the same image.
+        ValueError: neither mining nor inference is wanted, there is no candidate, or two are the same image.
     """
     if not (mining or infer):
         raise ValueError('neither mining nor inference is wanted')
+    if not images:
+        raise ValueError('there are no candidates; the platform never starts a task without')
     parameters = dict(hyper_parameters('mining' if mining else 'infer') if parameters is None else parameters)
+    names = asset_ids(images, on_progress)
+    _refuse_copies('candidates', images, names)
     task = _new_task(work_dir, in_container)
-    assets = [_add_asset(task, image) for image in images]
-    if len(set(assets)) < len(assets):
-        raise ValueError('two candidates are the same image')
-    (task.in_dir / 'candidate-src-index.tsv').write_text(''.join(f'{Path(image).resolve()}\n' for image in images))
-    (task.in_dir / 'candidate-index.tsv').write_text(''.join(f'{asset}\n' for asset in assets))
+    assets = _add_assets(task, dict(zip(names, images)), link_assets)
+    _write_lines(task.in_dir / 'candidate-src-index.tsv', [os.path.realpath(image) for image in images])
+    _write_lines(task.in_dir / 'candidate-index.tsv', [assets[name] for name in names])
     parameters['model_params_path'] = _add_model(task, model)
     _write_config(task, dict(parameters, run_mining=mining, run_infer=infer), model.training_config['class_names'],
                   gpu_count)
@@ -202,9 +231,25 @@ def prepare_candidates(work_dir: Path,
     return task
 
 
-def asset_id(image: Path) -> str:
-    """The platform's name of an image: the sha1 of its bytes."""
-    return hashlib.sha1(Path(image).read_bytes()).hexdigest()
+def _label_store(class_names: Sequence[str]) -> List[str]:
+    names = [str(name).strip().lower() for name in class_names]
+    if not names or len(set(names)) < len(names) or '' in names:
+        raise ValueError(f'class_names is {list(class_names)}; there must be one at least, and no two that are equal but for '
+                         'case and outer blanks')
+    return names
+
+
+def _refuse_copies(what: str, images: Sequence[Path], names: Sequence[str]) -> None:
+    first: Dict[str, Path] = {}
+    for image, name in zip(images, names):
+        if name in first:
+            raise ValueError(f'two {what} are the same image: {first[name]} and {image}')
+        first[name] = image
+
+
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
+    """UTF-8; bytes of file names that are not pass through."""
+    path.write_text(''.join(f'{line}\n' for line in lines), encoding='utf-8', errors='surrogateescape')
 
 
 def _new_task(work_dir: Path, in_container: bool) -> Task:
@@ -219,44 +264,74 @@ def _new_task(work_dir: Path, in_container: bool) -> Task:
     return task
 
 
-def _add_asset(task: Task, image: Path) -> str:
-    """Copies an image into the cache and gives its path as the executor sees it."""
-    image = Path(image)
-    content = image.read_bytes()
-    name = hashlib.sha1(content).hexdigest()
-    suffix = next((suffix for magic, suffix in ((b'\xff\xd8', 'jpg'), (b'\x89PNG', 'png'), (b'BM', 'bmp'))
-                   if content.startswith(magic)), 'unknown')
-    relative = f'{name[-2:]}/{name}.{suffix}'
-    target = task.work_dir / 'asset_cache' / relative
-    target.parent.mkdir(exist_ok=True)
-    target.write_bytes(content)
-    return f'{task.in_prefix}/assets/{relative}'
+def _add_assets(task: Task, images: Mapping[str, Path], link: bool) -> Dict[str, str]:
+    """Puts images into the cache.
+
+    Args:
+        task: with an empty cache.
+        images: by sha1.
+        link: link instead of copying.
+
+    Returns:
+        Their paths as the executor sees them, by sha1.
+    """
+    cache = task.work_dir / 'asset_cache'
+    for name in images:
+        (cache / name[-2:]).mkdir(exist_ok=True)
+
+    def add(item: Tuple[str, Path]) -> str:
+        name, image = item
+        with open(image, 'rb') as stream:
+            head = stream.read(4)
+        suffix = next((suffix for magic, suffix in ((b'\xff\xd8', 'jpg'), (b'\x89PNG', 'png'), (b'BM', 'bmp'))
+                       if head.startswith(magic)), 'unknown')
+        relative = f'{name[-2:]}/{name}.{suffix}'
+        if link:  # a symbolic link would point to nothing within a container
+            link_or_copy(image, cache / relative, symlink=not task.in_container)
+        else:
+            shutil.copyfile(image, cache / relative)
+        return f'{task.in_prefix}/assets/{relative}'
+
+    return dict(zip(images, in_threads(add, list(images.items()))))
 
 
 def _write_training_indexes(task: Task, class_names: Sequence[str], splits: Mapping[str, Sequence[LabelledImage]],
-                            parameters: Mapping[str, Any]) -> None:
+                            parameters: Mapping[str, Any], link: bool, on_progress: Optional[Progress]) -> None:
     kind = annotation_format(parameters.get('export_format'))
-    coco_images = {}
-    for split, images in splits.items():
-        lines: List[str] = []
-        for image in images:
-            asset = _add_asset(task, image.path)
-            name = Path(asset).stem
-            if kind == 'coco':
-                coco_images[name] = (Path(asset).name, image)
-                annotation = 'coco-annotations.json'
-            elif kind:
-                annotation = f'{name[-2:]}/{name}.{"txt" if kind == "ark" else "xml"}'
-                path = task.in_dir / 'annotations' / annotation
-                path.parent.mkdir(exist_ok=True)
-                path.write_bytes(
-                    ark_bytes(image.boxes) if kind == 'ark' else voc_bytes(asset, image.width, image.height, image.boxes,
-                                                                           class_names))
-            if kind:
-                lines.append(f'{asset}\t{task.in_prefix}/annotations/{annotation}\n')
-        (task.in_dir / f'{split}-index.tsv').write_text(''.join(lines))
+    listed = [image for images in splits.values() for image in images]
+    names = asset_ids([image.path for image in listed], on_progress)
+    by_name = dict(zip(names, listed))
+    for image, name in zip(listed, names):
+        if image.boxes != by_name[name].boxes:
+            raise ValueError(f'{image.path} and {by_name[name].path} are the same image with different labels')
+    assets = _add_assets(task, {name: image.path for name, image in by_name.items()}, link)
+    folder = task.in_dir / 'annotations'
     if kind == 'coco':
-        (task.in_dir / 'annotations' / 'coco-annotations.json').write_bytes(coco_bytes(coco_images, class_names))
+        images_by_name = {name: (Path(assets[name]).name, image) for name, image in by_name.items()}
+        (folder / 'coco-annotations.json').write_bytes(coco_bytes(images_by_name, class_names))
+    elif kind:
+        for name in by_name:
+            (folder / name[-2:]).mkdir(exist_ok=True)
+
+    def annotation_of(name: str) -> str:
+        return 'coco-annotations.json' if kind == 'coco' else f'{name[-2:]}/{name}.{"txt" if kind == "ark" else "xml"}'
+
+    def write_annotation(item: Tuple[str, LabelledImage]) -> None:
+        name, image = item
+        content = ark_bytes(image.boxes) if kind == 'ark' else voc_bytes(assets[name], image.width, image.height,
+                                                                         image.boxes, class_names)
+        (folder / annotation_of(name)).write_bytes(content)
+
+    if kind in ('ark', 'voc'):
+        for _ in in_threads(write_annotation, list(by_name.items())):
+            pass
+    start = 0
+    for split, images in splits.items():
+        own = names[start:start + len(images)]
+        start += len(images)
+        _refuse_copies(f'images of {split}', [image.path for image in images], own)
+        lines = [f'{assets[name]}\t{task.in_prefix}/annotations/{annotation_of(name)}' for name in own] if kind else []
+        _write_lines(task.in_dir / f'{split}-index.tsv', lines)
     for name in UNREFERENCED_INDEX_FILES:
         (task.in_dir / name).touch()
 
@@ -314,8 +389,8 @@ def _make_out(task: Task, training: bool) -> None:
     (task.out_dir / 'models').mkdir(parents=True)
     tensorboard = task.out_dir / 'tensorboard'
     task.monitor_file.write_text(f'{task.task_id}\t{time.time():.6f}\t0.00\t1\t0\n')
-    task.log_file.touch()
     if training:
+        task.log_file.touch()
         target = task.work_dir / 'tensorboard' / task.task_id
         target.mkdir(parents=True)
         tensorboard.symlink_to(target)

@@ -2,14 +2,15 @@
 
 As a process: `python ymir/start.py` with DEFAULT_ENV_FILE_PATH. As a container: the platform's exact `docker run` line.
 Either way standard output and error are appended to out/ymir-executor-out.log, the last five lines of which are what the
-platform shows when the task fails.
+platform shows when the task fails. A task that is stopped is stopped as the platform does it: killed at once, with all
+that it started.
 """
 import os
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
@@ -17,6 +18,7 @@ from .prepare import REPOSITORY, Task
 
 POLL_SECONDS = 0.3
 STATE_ERROR = 4
+EXIT_STOPPED = 130
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,45 @@ class Progress:
     message: str = ''
 
 
+@dataclass
+class MonitorReading:
+    """What was seen of monitor.txt while a task ran.
+
+    Args:
+        last: the last state that could be read.
+        error: the first state 4, which is final for the platform, whatever follows.
+        problem: why the file could not be read; empty if it always could.
+    """
+    last: Progress = Progress(0.0, 1)
+    error: Optional[Progress] = None
+    problem: str = ''
+    _suspect: str = ''
+
+    def read(self, monitor_file: Path, final: bool = False) -> None:
+        """Reads the file once more.
+
+        A file that cannot be parsed counts when it is the same at the next reading, or at the end of the task: what is
+        written in place may be seen half written. Empty counts at the end only, as for the platform.
+
+        Args:
+            monitor_file: its path.
+            final: the task has ended.
+        """
+        text = ''
+        try:
+            text = monitor_file.read_text(encoding='utf-8', errors='surrogateescape')
+            progress = parse_progress(text, monitor_file)
+        except (OSError, ValueError) as error:
+            if final or (text and text == self._suspect):
+                self.problem = self.problem or f'monitor.txt cannot be read: {error}'
+            self._suspect = text
+            return
+        self._suspect = ''
+        if self.error is None and progress.state == STATE_ERROR:
+            self.error = progress
+        self.last = progress
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a task ended.
@@ -44,11 +85,15 @@ class Outcome:
         seconds: from start to end.
         progress: the last state of monitor.txt.
         tail: the last five lines of the log.
+        monitor: all that was seen of monitor.txt.
+        stopped: the user stopped it.
     """
     exit_code: int
     seconds: float
     progress: Progress
     tail: Tuple[str, ...]
+    monitor: MonitorReading = field(default_factory=MonitorReading)
+    stopped: bool = False
 
     def raise_for_failure(self, name: str) -> None:
         """Raises TaskFailed unless the task succeeded.
@@ -74,25 +119,63 @@ def read_progress(monitor_file: Path) -> Progress:
     Raises:
         ValueError: the platform could not parse it either.
     """
-    columns = monitor_file.read_text(encoding='utf-8').split('\n')[0].strip().split('\t')
+    return parse_progress(monitor_file.read_text(encoding='utf-8'), monitor_file)
+
+
+def parse_progress(text: str, place: Path) -> Progress:
+    """Parses the content of monitor.txt.
+
+    Args:
+        text: the content.
+        place: where it stands, for the message.
+
+    Raises:
+        ValueError: the platform could not parse it either.
+    """
+    columns = text.split('\n')[0].strip().split('\t')
     if len(columns) < 4:
-        raise ValueError(f'{monitor_file}: 4 to 6 columns separated by TAB are needed, found {columns}')
-    return Progress(float(columns[2]), int(columns[3]), *(int(c) for c in columns[4:5]), *columns[5:6])
+        raise ValueError(f'{place}: 4 to 6 columns separated by TAB are needed, found {columns}')
+    float(columns[1])
+    progress = Progress(float(columns[2]), int(columns[3]), *(int(c) for c in columns[4:5]), *columns[5:6])
+    if progress.state not in range(5):
+        raise ValueError(f'{place}: state {progress.state} is none of 0 to 4')
+    return progress
+
+
+class TaskStopped(KeyboardInterrupt):
+    """The user stopped a task; nothing of it runs any more.
+
+    Args:
+        outcome: how far it came.
+    """
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__()
+        self.outcome = outcome
 
 
 def run_as_process(task: Task,
                    on_progress: Callable[[float], None] = lambda percent: None,
-                   environ: Optional[Dict[str, str]] = None) -> Outcome:
+                   environ: Optional[Dict[str, str]] = None,
+                   command: Optional[Sequence[str]] = None,
+                   on_poll: Callable[[Progress], None] = lambda progress: None) -> Outcome:
     """Runs a task with this Python; kills what is left of it when interrupted.
 
     Args:
         task: prepared with `in_container=False`.
         on_progress: called with the new percent (0 to 1) whenever it changes.
         environ: additional environment variables.
+        command: another executor than the one of this repository; it finds the task through DEFAULT_ENV_FILE_PATH.
+        on_poll: called several times a second with the last state of monitor.txt.
+
+    Raises:
+        TaskStopped: on KeyboardInterrupt, after everything has been killed; it holds the outcome so far.
     """
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get('PATH', '')])
-    env = dict(os.environ, PATH=path, DEFAULT_ENV_FILE_PATH=str(task.in_dir / 'env.yaml'), **(environ or {}))
-    return _follow([sys.executable, str(REPOSITORY / 'ymir' / 'start.py')], task, on_progress, env)
+    env_file = str(task.in_dir / 'env.yaml')
+    env = dict(os.environ, PATH=path, DEFAULT_ENV_FILE_PATH=env_file, **(environ or {}))
+    command = list(command or [sys.executable, str(REPOSITORY / 'ymir' / 'start.py')])
+    return _follow(command, task, on_progress, on_poll, env, lambda: kill_all_with(f'DEFAULT_ENV_FILE_PATH={env_file}'))
 
 
 def run_in_container(task: Task,
@@ -101,7 +184,8 @@ def run_in_container(task: Task,
                      gpu_ids: Sequence[int] = (),
                      user: Optional[str] = None,
                      shm_size: str = '16G',
-                     options: Sequence[str] = ()) -> Outcome:
+                     options: Sequence[str] = (),
+                     on_poll: Callable[[Progress], None] = lambda progress: None) -> Outcome:
     """Runs a task in its image.
 
     Args:
@@ -112,12 +196,18 @@ def run_in_container(task: Task,
         user: `uid:gid`; None: root.
         shm_size: size of /dev/shm.
         options: further options of `docker run`, before the name of the image.
+        on_poll: called several times a second with the last state of monitor.txt.
+
+    Raises:
+        TaskStopped: on KeyboardInterrupt, after the container has been removed.
     """
-    try:
-        return _follow(docker_command(task, image, gpu_ids, user, shm_size, options), task, on_progress, dict(os.environ))
-    except BaseException:
-        subprocess.run(['docker', 'rm', '-f', task.task_id], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        raise
+
+    def remove() -> None:
+        subprocess.run(['docker', 'rm', '-f', task.task_id], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                       stdin=subprocess.DEVNULL, start_new_session=True)
+
+    command = docker_command(task, image, gpu_ids, user, shm_size, options)
+    return _follow(command, task, on_progress, on_poll, dict(os.environ), remove)
 
 
 def docker_command(task: Task,
@@ -142,12 +232,42 @@ def docker_command(task: Task,
     return [*command, f'--shm-size={shm_size}', '--name', task.task_id, *options, image]
 
 
-def _follow(command: Sequence[str], task: Task, on_progress: Callable[[float], None], env: Dict[str, str]) -> Outcome:
+def kill_all_with(setting: str) -> None:
+    """Kills every process that was started with a setting in its environment, whatever session it moved to.
+
+    Only Linux tells the environment of a process; elsewhere this does nothing.
+
+    Args:
+        setting: `NAME=value`.
+    """
+    wanted = os.fsencode(setting)
+    for _ in range(20):  # a process may start another while the list is read
+        found = []
+        for folder in Path('/proc').glob('[0-9]*'):
+            try:
+                if wanted in (folder / 'environ').read_bytes().split(b'\0') and int(folder.name) != os.getpid():
+                    found.append(int(folder.name))
+            except OSError:
+                pass  # ended, or of another user
+        for pid in found:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        if not found:
+            return
+        time.sleep(0.02)
+
+
+def _follow(command: Sequence[str], task: Task, on_progress: Callable[[float], None],
+            on_poll: Callable[[Progress], None], env: Dict[str, str], end_all: Callable[[], None]) -> Outcome:
     began = time.monotonic()
     shown = -1.0
+    monitor = MonitorReading()
+    stopped = False
     with open(task.log_file, 'ab') as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=env, cwd=REPOSITORY,
-                                   start_new_session=True)
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=env,
+                                   cwd=REPOSITORY, start_new_session=True)
         try:
             running = True
             while running:
@@ -156,15 +276,26 @@ def _follow(command: Sequence[str], task: Task, on_progress: Callable[[float], N
                     running = False
                 except subprocess.TimeoutExpired:
                     pass
-                progress = read_progress(task.monitor_file)
-                if progress.percent != shown:
-                    shown = progress.percent
+                monitor.read(task.monitor_file, final=not running)
+                if monitor.last.percent != shown:
+                    shown = monitor.last.percent
                     on_progress(shown)
+                on_poll(monitor.last)
+        except KeyboardInterrupt:
+            stopped = True
         finally:
+            ended_itself = process.poll() is not None
             try:
                 os.killpg(process.pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass  # the usual case: everything has ended
             process.wait()
+            # A container that ended took everything with it and is removed by --rm.
+            if not (ended_itself and command[0] == 'docker'):
+                end_all()
     lines = task.log_file.read_text(encoding='utf-8', errors='replace').splitlines()
-    return Outcome(process.returncode, time.monotonic() - began, read_progress(task.monitor_file), tuple(lines[-5:]))
+    exit_code = EXIT_STOPPED if stopped else process.returncode
+    outcome = Outcome(exit_code, time.monotonic() - began, monitor.last, tuple(lines[-5:]), monitor, stopped)
+    if stopped:
+        raise TaskStopped(outcome)
+    return outcome

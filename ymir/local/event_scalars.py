@@ -1,0 +1,93 @@
+"""The scalars of a running task, read from tensorboard event files as they grow.
+
+Tags differ between executors, so a few well-known forms are recognised: `loss` and `train/loss`, `lr` and `base_lr`,
+`coco/bbox_mAP` and `val/mAP`, `epoch`.
+"""
+import logging
+import os
+import re
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+# What is shown -> the tags that mean it, best first.
+TAGS = {
+    'epoch': (r'(.*/)?epoch', ),
+    'loss': (r'loss', r'(train/)(total_)?loss', r'(.*/)?(total_)?loss'),
+    'mAP': (r'(.*/)?(bbox_)?mAP', r'(.*/)?(segm_)?mAP(_?50[-:]95|_0\.5:0\.95)', r'(.*/)?(bbox_)?(mAP|AP)_?50'),
+    'lr': (r'lr', r'(train/)lr', r'base_lr', r'(.*/)?(lr|learning_rate)(/pg0)?'),
+}
+
+
+def recognise(tags: Any) -> Dict[str, str]:
+    """Says which tag holds what.
+
+    Args:
+        tags: names of scalars.
+
+    Returns:
+        'epoch', 'loss', 'mAP' and 'lr', as far as there are such tags, to the tag.
+    """
+    found = {}
+    for name, patterns in TAGS.items():
+        for pattern in patterns:
+            fitting = sorted((tag for tag in tags if re.fullmatch(pattern, tag, re.IGNORECASE)), key=lambda t: (len(t), t))
+            if fitting:
+                found[name] = fitting[0]
+                break
+    return found
+
+
+class EventScalars:
+    """Reads what is new in the event files of a folder at each call.
+
+    Args:
+        folder: of the event files, and folders below it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        self.series: Dict[str, List[Tuple[int, float]]] = {}
+        self._loaders: Dict[Path, Any] = {}
+
+    def update(self) -> None:
+        """Reads the new events; a file that cannot be read is left out."""
+        for path in self._files():
+            if path not in self._loaders:
+                # Kept out of the import of this module: takes longer than all the rest of the command line.
+                logging.getLogger('tensorboard').setLevel(logging.ERROR)
+                from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+                self._loaders[path] = EventFileLoader(str(path))
+            try:
+                for event in self._loaders[path].Load():
+                    self._take(event)
+            except Exception as error:  # a damaged record, or a file that vanished: the view is no reason to fail
+                logging.getLogger(__name__).debug('%s: %s', path, error)
+
+    def _files(self) -> List[Path]:
+        if not self.folder.is_dir():
+            return []
+        return sorted(Path(root) / name for root, _, names in os.walk(self.folder) for name in names
+                      if 'tfevents' in name and (Path(root) / name).is_file())
+
+    def _take(self, event: Any) -> None:
+        for value in event.summary.value:
+            if value.HasField('simple_value'):
+                number = value.simple_value
+            elif value.HasField('tensor') and len(value.tensor.float_val) == 1:
+                number = value.tensor.float_val[0]
+            else:
+                continue
+            self.series.setdefault(value.tag, []).append((event.step, number))
+
+    def last(self) -> Dict[str, float]:
+        """The newest epoch, loss, mAP and lr, as far as the executor writes them."""
+        return {name: self.series[tag][-1][1] for name, tag in recognise(self.series).items()}
+
+    def best(self, name: str) -> Optional[float]:
+        """The highest value of 'mAP' or another name that `last` gives.
+
+        Args:
+            name: of the value.
+        """
+        tag = recognise(self.series).get(name)
+        return max(number for _, number in self.series[tag]) if tag else None

@@ -1,0 +1,330 @@
+"""Model packages: what the platform stores of a training, and reads again (contract sections d.2, k and c.9).
+
+A package is a gzipped tar with `<stage>/<file>` for every stage, `attachments/<section>/<file>` and `ymir-info.yaml`. The
+same files give the same bytes, so a package can be known by its sha1 as in the platform's store. Reading is stricter than
+the platform's: a member that is a link or a device, or that would lie outside of the folder, is refused.
+"""
+import gzip
+import hashlib
+import io
+import os
+import shutil
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+import yaml
+
+from ymir_exc.atomic import atomic_file
+
+from .outcome import OLD_STAGE, ResultRejected, TrainingResult, read_training_result
+from .prepare import ModelStage
+
+INFO_FILE = 'ymir-info.yaml'
+VERSION = '2.0.0'
+VERSIONS = ('2.0.0', '2.0.1', '2.0.2')
+OLD_VERSION = '1.1.0'
+DETECTION = 2
+WEIGHT_SUFFIXES = ('.pth', '.pt')
+
+
+class PackageError(Exception):
+    """A model cannot be packed or read; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class PackageInfo:
+    """ymir-info.yaml, with the older form brought into the present one.
+
+    Args:
+        version: of the package as it was written.
+        best: name of the best stage.
+        stages: name to stage_name, files, timestamp and metrics.
+        executor_config: the config.yaml of the training, `class_names` among it.
+        task_context: who made it.
+        object_type: 2 is detection.
+    """
+    version: str
+    best: str
+    stages: Dict[str, Dict[str, Any]]
+    executor_config: Dict[str, Any]
+    task_context: Dict[str, Any]
+    object_type: int = DETECTION
+
+
+def run_folders(folder: Path) -> Tuple[Path, Optional[Path]]:
+    """Finds `out` and `in` of a run.
+
+    Args:
+        folder: of the run, or its `out`.
+
+    Returns:
+        `out`, and `in` beside it if there is one.
+    """
+    folder = Path(folder)
+    out_dir = folder / 'out' if (folder / 'out').is_dir() else folder
+    in_dir = out_dir.resolve().parent / 'in'
+    return out_dir, in_dir if (in_dir / 'config.yaml').is_file() else None
+
+
+def pack(out_dir: Path, file: Path, in_dir: Optional[Path] = None, executor: str = '', producer: str = '') -> Path:
+    """Packs the result of a training as the platform does, also of one that was stopped.
+
+    Args:
+        out_dir: folder of the run or its `out`.
+        file: the package to write; it appears whole or not at all.
+        in_dir: the task's `in`; default: beside `out_dir`.
+        executor, producer: image and person, for `task_context`.
+
+    Returns:
+        `file`.
+
+    Raises:
+        PackageError: the platform would reject the result, or there is no config.yaml.
+    """
+    out_dir, beside = run_folders(out_dir)
+    in_dir = Path(in_dir) if in_dir else beside
+    if in_dir is None or not (in_dir / 'config.yaml').is_file():
+        raise PackageError(f'{in_dir or out_dir.parent / "in"}: no config.yaml of the training, whose class_names the '
+                           'package needs; name the folder of the run, which holds `in` and `out`')
+    try:
+        result = read_training_result(out_dir / 'models')
+    except ResultRejected as error:
+        raise PackageError(error.reason) from None
+    config = yaml.safe_load((in_dir / 'config.yaml').read_text(encoding='utf-8'))
+    members: List[Tuple[str, Path, int]] = []
+    for stage in result.stages.values():
+        for name, path in stage.files.items():
+            if path.is_symlink():
+                raise PackageError(f'{path} is a link: the platform would store the link, which names nothing later')
+            members.append((_member_name(f'{stage.name}/{name}'), path, stage.timestamp))
+    newest = max(stage.timestamp for stage in result.stages.values())
+    for section, names in result.attachments.items():
+        for name in names:
+            path = out_dir / 'models' / 'attachments' / section / name
+            members.append((_member_name(f'attachments/{section}/{name}'), path, newest))
+    info = yaml.safe_dump(_info_of(result, config, executor, producer), allow_unicode=True).encode()
+    file = Path(file)
+    with atomic_file(file, 'wb') as stream, gzip.GzipFile('', 'wb', 1, stream, mtime=0) as packed, \
+            tarfile.open(fileobj=packed, mode='w', format=tarfile.PAX_FORMAT) as archive:
+        for name, path, seconds in members:
+            with open(path, 'rb') as content:
+                archive.addfile(_member(name, path.stat().st_size, seconds), content)
+        archive.addfile(_member(INFO_FILE, len(info), newest), io.BytesIO(info))
+    return file
+
+
+def _info_of(result: TrainingResult, config: Mapping[str, Any], executor: str, producer: str) -> Dict[str, Any]:
+    stages = {
+        stage.name: dict(stage_name=stage.name, files=list(stage.files), timestamp=stage.timestamp, **stage.metrics)
+        for stage in result.stages.values()
+    }
+    context = {key: value for key, value in (('executor', executor), ('producer', producer)) if value}
+    return dict(package_version=VERSION, object_type=config.get('object_type', DETECTION), best_stage_name=result.best,
+                executor_config=dict(config), task_context=context, stages=stages, attachments=result.attachments,
+                evaluate_config=result.evaluate_config, model_hash='', stage_name='')
+
+
+def _member(name: str, size: int, seconds: int) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.size, member.mtime, member.mode = size, max(seconds, 0), 0o644
+    return member
+
+
+def _member_name(name: str) -> str:
+    path = PurePosixPath(name)
+    if path.is_absolute() or '..' in path.parts or not path.parts:
+        raise PackageError(f'{name!r} does not lie inside of the package')
+    return str(path)
+
+
+def sha1_of(file: Path) -> str:
+    """The name of a package in the platform's store: the sha1 of its bytes.
+
+    Args:
+        file: of the package.
+    """
+    digest = hashlib.sha1()
+    with open(file, 'rb') as stream:
+        for block in iter(lambda: stream.read(1 << 20), b''):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def unpack(file: Path, folder: Path) -> PackageInfo:
+    """Extracts a package; the folder appears whole or not at all.
+
+    Args:
+        file: any tar, gzipped or not.
+        folder: must not exist, or be empty.
+
+    Raises:
+        PackageError: the file is no package, or holds what does not belong into one.
+    """
+    file, folder = Path(file), Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise PackageError(f'{folder} exists already; name a new folder')
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f'.{folder.name}-', dir=folder.parent) as temporary:
+        content = Path(temporary) / 'content'
+        content.mkdir()
+        _extract(file, content)
+        info = read_info(content)
+        if folder.exists():
+            folder.rmdir()
+        os.replace(content, folder)
+    return info
+
+
+def _extract(file: Path, folder: Path) -> None:
+    try:
+        with tarfile.open(file) as archive:
+            members = archive.getmembers()
+            for member in members:
+                _check_member(file, member)
+            needed, free = sum(member.size for member in members), shutil.disk_usage(folder).free
+            if needed > free:
+                raise PackageError(f'{file}: {needed} bytes are needed, {free} are free in {folder.parent.parent}')
+            for member in members:
+                target = folder / member.name
+                if member.isdir():
+                    target.mkdir(parents=True, exist_ok=True)
+                    continue
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with archive.extractfile(member) as source, open(target, 'xb') as stream:
+                    shutil.copyfileobj(source, stream, 1 << 20)
+    except FileNotFoundError:
+        raise PackageError(f'{file} does not exist') from None
+    except FileExistsError as error:
+        raise PackageError(f'{file}: {Path(error.filename).relative_to(folder)} stands in it twice') from None
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise PackageError(f'{file} cannot be read as a model package (a tar file): {error}') from None
+
+
+def _check_member(file: Path, member: tarfile.TarInfo) -> None:
+    path = PurePosixPath(member.name)
+    if path.is_absolute() or '..' in path.parts or '\\' in member.name or '\0' in member.name:
+        raise PackageError(f'{file}: {member.name!r} would lie outside of the folder')
+    if not (member.isreg() or member.isdir()):
+        kind = 'a link' if member.islnk() or member.issym() else 'a device or pipe'
+        raise PackageError(f'{file}: {member.name!r} is {kind}; a package holds regular files only')
+
+
+def read_info(folder: Path) -> PackageInfo:
+    """Reads ymir-info.yaml of an extracted package.
+
+    Args:
+        folder: holds it.
+
+    Raises:
+        PackageError: a key is missing or a version unknown.
+    """
+    path = Path(folder) / INFO_FILE
+    try:
+        document = yaml.safe_load(path.read_text(encoding='utf-8'))
+    except FileNotFoundError:
+        raise PackageError(f'there is no {INFO_FILE} at the root of the package') from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise PackageError(f'{INFO_FILE} cannot be read: {" ".join(str(error).split())}') from None
+    if not isinstance(document, dict):
+        raise PackageError(f'{INFO_FILE} holds no mapping')
+    version = str(document.get('package_version') or OLD_VERSION)
+    config, context = document.get('executor_config'), document.get('task_context') or {}
+    if not isinstance(config, dict) or not isinstance(config.get('class_names'), list) or not config['class_names']:
+        raise PackageError(f'{INFO_FILE}: executor_config.class_names is missing; it lists the classes of the model')
+    if version == OLD_VERSION:
+        if not isinstance(document.get('models'), list):
+            raise PackageError(f'{INFO_FILE}: a package without package_version needs `models`, a list of file names; '
+                               'one with stages needs package_version: 2.0.0')
+        metric = float(context.get('mAP') or 0)
+        stages = {OLD_STAGE: dict(stage_name=OLD_STAGE, files=document['models'], timestamp=0, mAP=metric)}
+        return PackageInfo(version, OLD_STAGE, stages, config, context)
+    if version not in VERSIONS:
+        raise PackageError(f'{INFO_FILE}: package_version is {version}; known are {", ".join((*VERSIONS, OLD_VERSION))}')
+    stages, best = document.get('stages'), document.get('best_stage_name')
+    if not isinstance(stages, dict) or best not in stages:
+        raise PackageError(f'{INFO_FILE}: best_stage_name is {best!r}, stages are {stages!r}')
+    for name, stage in stages.items():
+        if not isinstance(stage, dict) or not isinstance(stage.get('files'), list):
+            raise PackageError(f'{INFO_FILE}: stage {name} has no list of files')
+    return PackageInfo(version, str(best), stages, config, context, int(document.get('object_type') or DETECTION))
+
+
+def read_package(source: Path, folder: Path, class_names: Optional[List[str]] = None) -> ModelStage:
+    """Takes one stage out of a model, wherever it comes from.
+
+    Args:
+        source: a package, an extracted package, the folder of an earlier run or a weight file; `@stage` at the end names
+            another stage than the best one.
+        folder: where a package is extracted to.
+        class_names: for a weight file that lies in no run.
+
+    Raises:
+        PackageError: there is no model.
+    """
+    source, stage_name = _split_stage(str(source))
+    if source.is_dir() and not (source / INFO_FILE).is_file():
+        return _stage_of_run(source, stage_name)
+    if source.is_file() and source.suffix in WEIGHT_SUFFIXES and not tarfile.is_tarfile(source):
+        return _stage_of_file(source, class_names)
+    if not source.exists():
+        raise PackageError(f'{source} does not exist; a model package, the folder of an earlier run or a weight file is '
+                           'needed')
+    if source.is_dir():
+        folder, info = source, read_info(source)
+    else:
+        folder, info = Path(folder), unpack(source, folder)
+    name = stage_name or info.best
+    if name not in info.stages:
+        raise PackageError(f'{source}: no stage {name}; it has {", ".join(info.stages)}')
+    stage = info.stages[name]
+    files = []
+    for file in stage['files']:
+        inside = _member_name(str(file))
+        path = next((p for p in (folder / name / inside, folder / inside) if p.is_file()), None)
+        if path is None:
+            raise PackageError(f'{source}: stage {name} names {file}, which is not in the package')
+        files.append(path)
+    return ModelStage(name, tuple(files), info.executor_config, float(stage.get('mAP') or 0),
+                      int(stage.get('timestamp') or 0))
+
+
+def _split_stage(source: str) -> Tuple[Path, Optional[str]]:
+    head, at, stage = source.rpartition('@')
+    if at and not Path(source).exists() and Path(head).exists():
+        return Path(head), stage
+    return Path(source), None
+
+
+def _stage_of_run(folder: Path, stage_name: Optional[str]) -> ModelStage:
+    out_dir, in_dir = run_folders(folder)
+    if in_dir is None or not (out_dir / 'models').is_dir():
+        raise PackageError(f'{folder} is no folder of a run: `in/config.yaml` and `out/models` are needed')
+    try:
+        result = read_training_result(out_dir / 'models')
+    except ResultRejected as error:
+        raise PackageError(error.reason) from None
+    name = stage_name or result.best
+    if name not in result.stages:
+        raise PackageError(f'{folder}: no stage {name}; it has {", ".join(result.stages)}')
+    stage = result.stages[name]
+    config = yaml.safe_load((in_dir / 'config.yaml').read_text(encoding='utf-8'))
+    return ModelStage(name, tuple(stage.files.values()), config, stage.metrics.get('mAP', 0.0), stage.timestamp)
+
+
+def _stage_of_file(file: Path, class_names: Optional[List[str]]) -> ModelStage:
+    """A single weight file: with the config beside it and the classes of the run that it lies in, if any."""
+    config: Dict[str, Any] = {}
+    for parent in file.resolve().parents:
+        if parent.name == 'models' and (parent.parent.parent / 'in' / 'config.yaml').is_file():
+            config = yaml.safe_load((parent.parent.parent / 'in' / 'config.yaml').read_text(encoding='utf-8'))
+            break
+    if class_names:
+        config = dict(config, class_names=list(class_names))
+    if not config.get('class_names'):
+        raise PackageError(f'{file} lies in no run: which classes it knows must be said with --classes')
+    beside = sorted(file.parent.glob('*.py'))
+    return ModelStage('weights', (file, *(beside if len(beside) == 1 else ())), config,
+                      timestamp=int(file.stat().st_mtime))

@@ -1,0 +1,173 @@
+"""Hyper-parameters as the platform's web form gives them (contract sections b.2 and b.3).
+
+The form shows the keys of the image's template. A key whose default is a number has a number box; every other value that a
+user types comes back as text, so `precision=16` is the text '16' and `ymir_debug=true` the text 'true'. What the form drops
+is not in config.yaml: for training empty texts, for mining and inference everything empty, zero or false.
+"""
+import difflib
+import subprocess
+from pathlib import Path
+from typing import Any, Callable, Dict, Mapping, Sequence, Tuple
+
+import yaml
+
+from .prepare import IMG_MAN
+
+# What the platform sets, and how to say it here.
+RESERVED = {
+    'task_id': 'it is drawn anew for every task',
+    'gpu_id': 'use --gpus',
+    'gpu_count': 'use --gpus',
+    'class_names': 'use --classes',
+    'object_type': 'the image decides it',
+    'pretrained_model_params': 'use --model',
+    'model_params_path': 'use --model',
+    'run_infer': 'use `ymir infer`',
+    'run_mining': 'use `ymir mine` or `ymir infer --mine`',
+}
+# Read by the platform or the reference executors though no template need name them.
+KNOWN_ELSEWHERE = ('export_format', 'shm_size')
+FOLDERS = {2: 'det', 3: 'semantic-seg', 4: 'instance-seg', 50: 'multi-modal'}
+INSPECT_SECONDS = 120
+
+
+class ParameterError(ValueError):
+    """A hyper-parameter on the command line is wrong, or an image has no template."""
+
+
+def read_template(task_type: str, folder: Path = IMG_MAN) -> Dict[str, Any]:
+    """Reads a template from a folder.
+
+    Args:
+        task_type: 'training', 'mining' or 'infer'.
+        folder: of the templates, `img-man` of an image.
+
+    Raises:
+        ParameterError: there is none, so the image cannot do this.
+    """
+    path = Path(folder) / f'{task_type}-template.yaml'
+    try:
+        text = path.read_text(encoding='utf-8')
+    except FileNotFoundError:
+        raise ParameterError(f'{path} does not exist: this executor does no {task_type}') from None
+    return _parse_template(text, str(path), task_type)
+
+
+def read_template_of_image(image: str, task_type: str) -> Dict[str, Any]:
+    """Reads a template from an image with the platform's own command.
+
+    Args:
+        image: name of the image, which must be on this machine or can be pulled.
+        task_type: 'training', 'mining' or 'infer'.
+
+    Raises:
+        ParameterError: Docker cannot run the image, or it has no such template.
+    """
+    folder = '/img-man'
+    manifest = yaml.safe_load(_cat(image, f'{folder}/manifest.yaml', required=False) or '{}')
+    types = manifest.get('object_type', 2) if isinstance(manifest, dict) else 2
+    if isinstance(types, list):
+        folder += '/' + FOLDERS[2 if 2 in types or not types else types[0]]
+    path = f'{folder}/{task_type}-template.yaml'
+    return _parse_template(_cat(image, path), f'{image}:{path}', task_type)
+
+
+def _cat(image: str, path: str, required: bool = True) -> str:
+    command = ['docker', 'run', '--rm', image, 'cat', path]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=INSPECT_SECONDS, stdin=subprocess.DEVNULL)
+    except FileNotFoundError:
+        raise ParameterError('there is no docker command on this machine') from None
+    except subprocess.TimeoutExpired:
+        raise ParameterError(f'`{" ".join(command)}` gave no answer in {INSPECT_SECONDS} seconds') from None
+    if done.returncode in (125, 126, 127) or (done.returncode and required):
+        words = ' '.join(done.stderr.decode(errors='replace').split())
+        raise ParameterError(f'`{" ".join(command)}` failed with exit code {done.returncode}: {words}')
+    return '' if done.returncode else done.stdout.decode('utf-8', errors='replace')
+
+
+def _parse_template(text: str, place: str, task_type: str) -> Dict[str, Any]:
+    try:
+        template = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ParameterError(f'{place} cannot be read: {" ".join(str(error).split())}') from None
+    if not isinstance(template, dict):
+        raise ParameterError(f'{place} holds no mapping: this executor does no {task_type}')
+    return template
+
+
+def parse_overrides(arguments: Sequence[str], template: Mapping[str, Any],
+                    warn: Callable[[str], None]) -> Dict[str, Any]:
+    """Reads `key=value` arguments, each value with the type that the form would give it.
+
+    Args:
+        arguments: of the command line.
+        template: the image's template for this task.
+        warn: called with one sentence for a key that the template does not have.
+
+    Raises:
+        ParameterError: no `=`, a key that the platform itself sets, or text for a number.
+    """
+    edits: Dict[str, Any] = {}
+    for argument in arguments:
+        key, equals, text = argument.partition('=')
+        key = key.strip()
+        if not equals or not key:
+            raise ParameterError(f'{argument!r} is no hyper-parameter; write key=value, for example max_epochs=20')
+        if key in RESERVED:
+            raise ParameterError(f'{key} is set by the platform: {RESERVED[key]}')
+        if key not in template and key not in KNOWN_ELSEWHERE:
+            near = difflib.get_close_matches(key, list(template), n=1, cutoff=0.5)
+            warn(f'{key} is not in the template of this executor' + (f'; did you mean {near[0]}?' if near else ''))
+        edits[key] = _as_the_form(key, text.strip(), template.get(key, ''))
+    return edits
+
+
+def _as_the_form(key: str, text: str, default: Any) -> Any:
+    """The value of a number box if the default is a number, else the text."""
+    if isinstance(default, bool) or not isinstance(default, (int, float)) or not text:
+        return text
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    # The templates write "0 = the model's own" for what may be text too, such as "640,480".
+    if any(character.isdigit() for character in text):
+        return text
+    raise ParameterError(f'{key} is {text!r}; a number is needed, as the default {default!r} is one')
+
+
+def split_gpus(text: str) -> Tuple[int, ...]:
+    """Reads `--gpus`: how many (`2`), which (`1,3` or `3,`), or `auto`.
+
+    Args:
+        text: what the user wrote.
+
+    Returns:
+        The numbers of the GPUs; none for the CPU.
+
+    Raises:
+        ParameterError: it is nothing of these.
+    """
+    text = text.strip().lower()
+    if text == 'auto':
+        return (0, ) if _visible_gpus() else ()
+    try:
+        if ',' in text:
+            ids = tuple(int(part) for part in text.split(',') if part.strip())
+        else:
+            ids = tuple(range(int(text))) if int(text) >= 0 else (-1, )
+    except ValueError:
+        ids = (-1, )
+    if any(number < 0 for number in ids) or len(set(ids)) < len(ids):
+        raise ParameterError(f'--gpus is {text!r}; allowed are a count (2), numbers (1,3; a single one as 3,) and auto')
+    return ids
+
+
+def _visible_gpus() -> int:
+    try:
+        done = subprocess.run(['nvidia-smi', '-L'], capture_output=True, timeout=20, stdin=subprocess.DEVNULL)
+    except (FileNotFoundError, PermissionError, subprocess.TimeoutExpired):
+        return 0
+    return 0 if done.returncode else len([line for line in done.stdout.splitlines() if line.startswith(b'GPU')])

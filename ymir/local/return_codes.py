@@ -1,0 +1,60 @@
+"""The codes that the platform shows when a task fails, in words: a table in return_codes.yaml (contract a.6 and h)."""
+import difflib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Dict, List, Optional
+
+import yaml
+
+TABLE = Path(__file__).with_name('return_codes.yaml')
+LANGUAGES = ('en', 'zh')
+# Codes of an older numbering, 180001 to 180301, have the same last digits.
+OLD_PREFIX, PREFIX = '180', '300'
+
+
+@dataclass(frozen=True)
+class ReturnCode:
+    """One code in words.
+
+    Args:
+        code: the number.
+        name: as the source of the platform calls it.
+        meaning, causes, remedy: texts by language.
+    """
+    code: int
+    name: str
+    meaning: Dict[str, str]
+    causes: Dict[str, str]
+    remedy: Dict[str, str]
+
+
+@lru_cache(maxsize=None)
+def return_codes() -> Dict[int, ReturnCode]:
+    """All codes of the table, by number, in its order."""
+    table = yaml.safe_load(TABLE.read_text(encoding='utf-8'))
+    return {code: ReturnCode(code, **entry) for code, entry in table.items()}
+
+
+def find_code(code: int) -> Optional[ReturnCode]:
+    """Finds a code, also by its number in the older numbering.
+
+    Args:
+        code: the number.
+    """
+    text = str(code)
+    if len(text) == 6 and text.startswith(OLD_PREFIX):
+        code = int(PREFIX + text[len(OLD_PREFIX):])
+    return return_codes().get(code)
+
+
+def nearest_codes(code: str) -> List[int]:
+    """The codes that look most like an unknown one.
+
+    Args:
+        code: what the user wrote.
+    """
+    names = {str(known): known for known in return_codes()}
+    names.update((entry.name.lower(), entry.code) for entry in return_codes().values())
+    near = difflib.get_close_matches(code.lower(), list(names), n=3, cutoff=0.4)
+    return list(dict.fromkeys(names[text] for text in near))
