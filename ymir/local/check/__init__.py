@@ -1,0 +1,72 @@
+"""Checks what an executor wrote, or an image, against everything the platform and its official verifier demand.
+
+    findings = check_out(work / 'out', work / 'in')
+    render(findings, Console(), 'en')
+
+One file per subject holds the rules; each is data (name, contract section, severity, English and Chinese texts) with a
+generator of hits. Nothing here raises, whatever lies in the folder: an unreadable file is a finding.
+"""
+from pathlib import Path
+from typing import List, Mapping, Optional, Sequence, Tuple, Union
+
+# Importing a file of rules fills the catalogue; the order here is the order of the findings.
+from . import behaviour, monitor, training, infer, segmentation, mining, verifier  # noqa: F401, I001
+from .catalogues import IMAGE, OUT
+from .facts import Run, listing
+from .finding import ERROR, WARNING, Finding, Rule
+from .rendering import counts, has_errors, render, to_json
+
+__all__ = [
+    'ERROR', 'WARNING', 'Finding', 'Rule', 'all_rules', 'check_image', 'check_out', 'counts', 'has_errors', 'listing',
+    'render', 'to_json'
+]
+
+
+def check_out(out_dir: Union[str, Path],
+              in_dir: Union[None, str, Path] = None,
+              task: Union[None, str, Sequence[str]] = None,
+              before: Optional[Mapping[str, Tuple[int, ...]]] = None,
+              exit_code: Optional[int] = None) -> List[Finding]:
+    """Checks what a task left in `out`.
+
+    Args:
+        out_dir: the folder that the executor saw as /out.
+        in_dir: its /in; default: the folder `in` beside it if that holds env.yaml, else what needs it is not applicable.
+        task: 'training', 'mining', 'infer' or 'mining+infer'; default: what in/env.yaml says, else what lies in `out`.
+        before: `listing(in_dir)` from before the task; default: whether `in` was changed is not checked.
+        exit_code: of the process or container; default: not checked.
+
+    Returns:
+        For every rule at least one finding: passed, failed (one per place) or not applicable.
+
+    Raises:
+        ValueError: `task` is none of these words.
+    """
+    out_dir = Path(out_dir)
+    if in_dir is None and (out_dir.parent / 'in' / 'env.yaml').is_file():
+        in_dir = out_dir.parent / 'in'
+    return OUT.evaluate(Run(out_dir, None if in_dir is None else Path(in_dir), task, before, exit_code))
+
+
+def check_image(image: str, run: bool = False, work_dir: Union[None, str, Path] = None) -> List[Finding]:
+    """Checks an image as the platform does when it is added.
+
+    Args:
+        image: its name.
+        run: also run a tiny task for every declared template: as an unknown user, without network, /in read-only.
+        work_dir: where the work directories of these tasks are kept; default: a temporary folder, removed afterwards.
+
+    Returns:
+        For every rule at least one finding; those of a run name the task in their place.
+    """
+    from .image import Image
+    from .image_run import check_runs
+    facts = Image(image)
+    findings = IMAGE.evaluate(facts)
+    return findings + check_runs(facts, work_dir) if run else findings
+
+
+def all_rules() -> List[Rule]:
+    """Gives every rule there is, those of `out` first."""
+    from . import image_rules, template_rules  # noqa: F401
+    return [*OUT.rules, *IMAGE.rules]

@@ -1,0 +1,204 @@
+"""What the rules of a finished task look at: the files of `out`, the task in `in`, each read once and when first wanted."""
+import os
+import stat
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple, Union
+
+from .finding import NotApplicable
+from .reading import MAX_LARGE, Document, parse_json, parse_yaml, read_text
+
+TRAINING, MINING, INFER = 'training', 'mining', 'infer'
+TASK_WORDS = {'training': TRAINING, 'train': TRAINING, 't': TRAINING, 'mining': MINING, 'mine': MINING, 'm': MINING,
+              'infer': INFER, 'inference': INFER, 'i': INFER, 'mi': (MINING, INFER)}
+DETECTION = 2
+MAIN_METRICS = {DETECTION: 'mAP', 3: 'mIoU', 4: 'maskAP'}
+STATE_ERROR = '4'
+
+
+def tasks_of(task: Union[None, str, Sequence[str]]) -> FrozenSet[str]:
+    """Gives the tasks that a word names.
+
+    Args:
+        task: 'training', 'mining', 'infer', several with '+' or ',' between them, a list of them, or None.
+
+    Raises:
+        ValueError: an unknown word.
+    """
+    words = [] if not task else task.replace(',', '+').split('+') if isinstance(task, str) else list(task)
+    found = []
+    for word in words:
+        meaning = TASK_WORDS.get(str(word).strip().lower())
+        if meaning is None:
+            raise ValueError(f'{word!r} is no task; give training, mining, infer or mining+infer')
+        found += [meaning] if isinstance(meaning, str) else meaning
+    return frozenset(found)
+
+
+def listing(folder: Path) -> Dict[str, Tuple[int, ...]]:
+    """Lists everything below a folder, what links lead to included, so that two listings can be compared.
+
+    Args:
+        folder: usually `in`, before and after a task.
+
+    Returns:
+        Relative path to kind, size and time of change; a folder has its kind alone.
+    """
+    found: Dict[str, Tuple[int, ...]] = {}
+    for root, folders, files in os.walk(folder, followlinks=True):
+        for name in (*folders, *files):
+            path = os.path.join(root, name)
+            try:
+                status = os.stat(path)
+            except OSError:
+                status = os.lstat(path)
+            kind = stat.S_IFMT(status.st_mode)
+            found[os.path.relpath(path, folder)] = (kind, ) if stat.S_ISDIR(kind) else (kind, status.st_size,
+                                                                                       status.st_mtime_ns)
+    return found
+
+
+class Run:
+    """A task that has ended.
+
+    Args:
+        out_dir: its `out`.
+        in_dir: its `in`; None: what is needed of it is not checked.
+        task: as `tasks_of` takes it; None: env.yaml says it, or what lies in `out`.
+        before: `listing(in_dir)` from before the task.
+        exit_code: of the process or container.
+
+    Properties raise `NotApplicable` where there is nothing to give.
+    """
+
+    def __init__(self,
+                 out_dir: Path,
+                 in_dir: Optional[Path] = None,
+                 task: Union[None, str, Sequence[str]] = None,
+                 before: Optional[Mapping[str, Tuple[int, ...]]] = None,
+                 exit_code: Optional[int] = None) -> None:
+        self.out_dir = Path(out_dir)
+        self.in_dir = None if in_dir is None else Path(in_dir)
+        self.before = before
+        self.exit_code = exit_code
+        self._asked = tasks_of(task)
+
+    @property
+    def models_dir(self) -> Path:
+        return self.out_dir / 'models'
+
+    @cached_property
+    def monitor(self) -> Document:
+        return read_text(self.out_dir / 'monitor.txt', 'monitor.txt')
+
+    @property
+    def monitor_columns(self) -> List[str]:
+        """The columns of line 1 as the platform cuts them; at least four."""
+        columns = self.monitor.need().text.split('\n')[0].strip().split('\t')
+        if len(columns) < 4:
+            raise NotApplicable
+        return columns
+
+    @property
+    def failed(self) -> bool:
+        """Whether the task says of itself that it failed: then results may be absent."""
+        try:
+            return self.monitor_columns[3].strip() == STATE_ERROR
+        except NotApplicable:
+            return False
+
+    @cached_property
+    def result(self) -> Document:
+        """models/result.yaml."""
+        return parse_yaml(read_text(self.models_dir / 'result.yaml', 'models/result.yaml'))
+
+    @cached_property
+    def infer_result(self) -> Document:
+        return parse_json(read_text(self.out_dir / 'infer-result.json', 'infer-result.json', MAX_LARGE))
+
+    @cached_property
+    def mining_result(self) -> Document:
+        return read_text(self.out_dir / 'result.tsv', 'result.tsv', MAX_LARGE)
+
+    @cached_property
+    def env(self) -> Dict[str, Any]:
+        """env.yaml, {} if there is none that can be read."""
+        return self._in_yaml('env.yaml')
+
+    @cached_property
+    def config(self) -> Dict[str, Any]:
+        """config.yaml, {} if there is none that can be read."""
+        return self._in_yaml('config.yaml')
+
+    def _in_yaml(self, name: str) -> Dict[str, Any]:
+        if self.in_dir is None:
+            return {}
+        value = parse_yaml(read_text(self.in_dir / name, f'in/{name}')).value
+        return value if isinstance(value, dict) else {}
+
+    @cached_property
+    def tasks(self) -> FrozenSet[str]:
+        """What the task was to do; empty if nothing says so."""
+        flags = [task for task in (TRAINING, MINING, INFER) if self.env.get(f'run_{task}') is True]
+        if self._asked or flags:
+            return self._asked or frozenset(flags)
+        found = []
+        if self.mining_result.problem != 'missing':
+            found.append(MINING)
+        if self.infer_result.problem != 'missing':
+            found.append(INFER)
+        if self.result.problem != 'missing' or (not found and _has_entries(self.models_dir)):
+            found.append(TRAINING)
+        return frozenset(found)
+
+    def need_task(self, task: str) -> None:
+        """Raises NotApplicable unless this was (part of) the task."""
+        if task not in self.tasks:
+            raise NotApplicable
+
+    def need_output(self, task: str, document: Document) -> None:
+        """Raises NotApplicable unless the task had to write a document, or wrote it although it failed."""
+        self.need_task(task)
+        if self.failed and not document.present:
+            raise NotApplicable
+
+    @property
+    def task_id(self) -> str:
+        task_id = self.env.get('task_id')
+        if not isinstance(task_id, str) or not task_id:
+            raise NotApplicable
+        return task_id
+
+    @property
+    def class_names(self) -> List[str]:
+        """The class names of the task, as the platform compares them."""
+        names = self.config.get('class_names')
+        if not isinstance(names, list) or not names:
+            raise NotApplicable
+        return [str(name).strip().lower() for name in names]
+
+    @property
+    def object_type(self) -> int:
+        value = self.config.get('object_type', DETECTION)
+        return value if isinstance(value, int) else DETECTION
+
+    @cached_property
+    def _candidates(self) -> Optional[List[str]]:
+        if self.in_dir is None:
+            return None
+        document = read_text(self.in_dir / 'candidate-index.tsv', 'in/candidate-index.tsv')
+        return None if document.problem else [line.strip('\r') for line in document.lines if line.strip()]
+
+    @property
+    def candidates(self) -> List[str]:
+        """The image paths of the index, as the executor saw them."""
+        if self._candidates is None:
+            raise NotApplicable
+        return self._candidates
+
+
+def _has_entries(folder: Path) -> bool:
+    try:
+        return any(os.scandir(folder))
+    except OSError:
+        return False

@@ -1,0 +1,386 @@
+"""Rules for result.yaml of a training and the files that it names (contract section d.2)."""
+import os
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Tuple
+
+from .catalogues import OUT
+from .facts import TRAINING, Run
+from .finding import ERROR, WARNING, Hit, NotApplicable, Words
+from .reading import DOES_NOT_EXIST, NO_REGULAR_FILE, TAG, is_integer, is_number, short
+
+METRICS = ('mAP', 'mAR', 'mIoU', 'mAcc', 'maskAP', 'boxAP')
+COUNTERS = ('tp', 'fp', 'fn')
+REQUIRED = ('stage_name', 'files', 'timestamp')
+OLD_STAGE = 'default_best_stage'
+PLATFORM_FILES = ('ymir-info.yaml', 'model.tar.gz')
+MAX_STAGE_NAME = 100
+
+
+def _root(run: Run) -> Dict[str, Any]:
+    run.need_task(TRAINING)
+    value = run.result.need().value
+    if not isinstance(value, dict):
+        raise NotApplicable
+    return value
+
+
+def stages_of(run: Run) -> List[Tuple[Any, Dict[str, Any]]]:
+    """The stages of the new form that are mappings.
+
+    Raises:
+        NotApplicable: there are none.
+    """
+    root = _root(run)
+    if 'model' in root or not isinstance(root.get('model_stages'), dict):
+        raise NotApplicable
+    return [(key, stage) for key, stage in root['model_stages'].items() if isinstance(stage, dict)]
+
+
+def files_of(run: Run) -> List[Tuple[str, str, Tuple[Any, ...]]]:
+    """Stage name, file name and keys of every file that result.yaml names, in either form."""
+    root = _root(run)
+    if isinstance(root.get('model'), list):
+        return [(OLD_STAGE, str(file), ('model', index)) for index, file in enumerate(root['model'])]
+    return [(str(key), str(file), ('model_stages', key, 'files', index)) for key, stage in stages_of(run)
+            if isinstance(stage.get('files'), list) for index, file in enumerate(stage['files'])]
+
+
+def _located(run: Run, stage: str, file: str) -> Path:
+    """Where a file lies; the second place if in neither."""
+    first = run.models_dir / stage / file
+    return first if os.path.lexists(first) else run.models_dir / file
+
+
+def _relative_files(run: Run) -> Iterator[Tuple[Path, Tuple[Any, ...], str]]:
+    for stage, file, keys in files_of(run):
+        if '\0' not in file and not os.path.isabs(file):
+            yield _located(run, stage, file), keys, file
+
+
+@OUT.rule('training/exists', 'd.2, a.6, l.4', ERROR,
+          en=('A training writes models/result.yaml as a file; without it the platform shows 160011.',
+              'Write result.yaml (output.training_result_file in env.yaml) after every saved stage.'),
+          zh=('训练必须写出文件 models/result.yaml；没有它，平台显示 160011。',
+              '请在每次保存模型后写 result.yaml（env.yaml 的 output.training_result_file）。'))
+def exists(run: Run) -> Iterator[Hit]:
+    run.need_output(TRAINING, run.result)
+    if not run.result.present:
+        yield Hit('models/result.yaml', run.result.detail)
+
+
+@OUT.rule('training/readable', 'd.2', ERROR,
+          en=('result.yaml is UTF-8 and one YAML mapping; otherwise the platform shows 160011.',
+              'Write it with yaml.safe_dump to a temporary file and rename it.'),
+          zh=('result.yaml 是 UTF-8 编码的一个 YAML 映射；否则平台显示 160011。',
+              '请用 yaml.safe_dump 写入临时文件，再重命名。'))
+def readable(run: Run) -> Iterator[Hit]:
+    run.need_task(TRAINING)
+    if not run.result.present or run.result.problem == TAG:
+        raise NotApplicable
+    if run.result.problem:
+        yield Hit(run.result.name, run.result.detail)
+    elif not isinstance(run.result.value, dict):
+        yield Hit(run.result.name, short(run.result.value))
+
+
+@OUT.rule('training/plain-values', 'd.2', ERROR,
+          en=('result.yaml holds plain values without Python tags; the platform reads it with safe_load, which refuses them '
+              '(160011).',
+              'Convert numpy and torch values with float() or int() before you write them, and use yaml.safe_dump.'),
+          zh=('result.yaml 只含普通值，不含 Python 标签；平台用 safe_load 读取，遇到标签即拒绝（160011）。',
+              '写入前请用 float() 或 int() 转换 numpy 和 torch 的值，并使用 yaml.safe_dump。'))
+def plain_values(run: Run) -> Iterator[Hit]:
+    run.need_task(TRAINING)
+    if not run.result.present or (run.result.problem and run.result.problem != TAG):
+        raise NotApplicable
+    if run.result.problem:
+        yield Hit(run.result.name, run.result.detail)
+
+
+@OUT.rule('training/repeated-keys', 'd.2', WARNING,
+          en=('No key stands twice in result.yaml; the later one silently replaces the earlier.',
+              'Give every stage and every value a key of its own.'),
+          zh=('result.yaml 中没有重复的键；后者会悄悄覆盖前者。', '请让每个阶段和每个值都有自己的键。'))
+def repeated_keys(run: Run) -> Iterator[Hit]:
+    _root(run)
+    for key in run.result.repeated:
+        yield Hit(run.result.name, short(key))
+
+
+@OUT.rule('training/form', 'd.2', ERROR,
+          en=('result.yaml has model_stages, a mapping with at least one stage (or the old form: model and map); otherwise '
+              'the platform shows 160011.',
+              'Write "model_stages: {name: {stage_name, files, timestamp, mAP}}".'),
+          zh=('result.yaml 含有 model_stages，即至少有一个阶段的映射（或旧形式：model 和 map）；否则平台显示 160011。',
+              '请写 “model_stages: {名称: {stage_name, files, timestamp, mAP}}”。'))
+def form(run: Run) -> Iterator[Hit]:
+    root = _root(run)
+    stages = root.get('model_stages')
+    if 'model' not in root and (not isinstance(stages, dict) or not stages):
+        yield Hit(run.result.place('model_stages'), short(stages))
+
+
+@OUT.rule('training/one-form', 'd.2', WARNING,
+          en=('result.yaml has either model_stages or the old key model; with both, the stages are ignored.',
+              'Leave out the top-level keys model and map.'),
+          zh=('result.yaml 只能有 model_stages 或旧键 model 之一；两者都有时，各阶段被忽略。', '请去掉顶层的 model 和 map。'))
+def one_form(run: Run) -> Iterator[Hit]:
+    root = _root(run)
+    if 'model' in root and 'model_stages' in root:
+        yield Hit(run.result.place('model'), short(root['model']))
+
+
+@OUT.rule('training/old-model', 'd.2, l.6', ERROR,
+          en=('In the old form, model is a list of file names with at least one.', 'Write "model: [name.pth]".'),
+          zh=('旧形式中，model 是至少含一个文件名的列表。', '请写 “model: [name.pth]”。'))
+def old_model(run: Run) -> Iterator[Hit]:
+    root = _root(run)
+    if 'model' not in root:
+        raise NotApplicable
+    if not isinstance(root['model'], list) or not root['model']:
+        yield Hit(run.result.place('model'), short(root['model']))
+
+
+@OUT.rule('training/old-map', 'd.2, l.5', ERROR,
+          en=('In the old form, map is there and a number from 0 to 1.', 'Write "map: 0.61" beside model.'),
+          zh=('旧形式中必须有 map，且为 0 到 1 的数。', '请在 model 旁写 “map: 0.61”。'))
+def old_map(run: Run) -> Iterator[Hit]:
+    root = _root(run)
+    if 'model' not in root:
+        raise NotApplicable
+    if not is_number(root.get('map'), 0, 1):
+        yield Hit(run.result.place('map'), short(root.get('map')))
+
+
+@OUT.rule('training/best-stage', 'd.2', ERROR,
+          en=('best_stage_name is a key of model_stages; otherwise the platform shows 160011.',
+              'Write the key of the best stage into best_stage_name, and change it when that stage is removed.'),
+          zh=('best_stage_name 是 model_stages 的一个键；否则平台显示 160011。',
+              '请把最佳阶段的键写入 best_stage_name，并在该阶段被删除时更新。'))
+def best_stage(run: Run) -> Iterator[Hit]:
+    root = _root(run)
+    stages = root.get('model_stages')
+    if 'model' in root or not isinstance(stages, dict) or not stages:
+        raise NotApplicable
+    best = root.get('best_stage_name')
+    if isinstance(best, (list, dict)) or best not in stages:
+        yield Hit(run.result.place('best_stage_name'), short(best))
+
+
+@OUT.rule('training/stage', 'd.2, l.7', ERROR,
+          en=('Every stage is a mapping with stage_name, files and timestamp; one bad stage rejects the whole result.',
+              'Add what is missing.'),
+          zh=('每个阶段都是含 stage_name、files 和 timestamp 的映射；一个阶段有误，整个结果被拒绝。', '请补上缺少的内容。'))
+def stage(run: Run) -> Iterator[Hit]:
+    root = _root(run)
+    if 'model' in root or not isinstance(root.get('model_stages'), dict):
+        raise NotApplicable
+    for key, value in root['model_stages'].items():
+        place = run.result.place('model_stages', key)
+        if not isinstance(value, dict):
+            yield Hit(place, short(value))
+            continue
+        missing = ', '.join(name for name in REQUIRED if name not in value)
+        if missing:
+            yield Hit(place, (f'no {missing}', f'缺少 {missing}'))
+
+
+@OUT.rule('training/stage-name', 'd.2', ERROR,
+          en=('A stage name has 1 to 100 characters and neither "@" nor "/"; the platform addresses a stage as hash@stage '
+              'and makes a folder of it.',
+              'Rename the stage.'),
+          zh=('阶段名有 1 到 100 个字符，不含 “@” 和 “/”；平台以 hash@stage 引用阶段，并以其为目录名。', '请重命名该阶段。'))
+def stage_name(run: Run) -> Iterator[Hit]:
+    for key, _ in stages_of(run):
+        if not 1 <= len(str(key)) <= MAX_STAGE_NAME or '@' in str(key) or '/' in str(key):
+            yield Hit(run.result.place('model_stages', key), short(key))
+
+
+@OUT.rule('training/files', 'd.2, l.7', ERROR,
+          en=('The files of a stage are a list, even if there is only one; a bare text rejects the whole result.',
+              'Write "files: [name.pth]".'),
+          zh=('阶段的 files 是列表，即使只有一个文件；单独的文字会使整个结果被拒绝。', '请写 “files: [name.pth]”。'))
+def files(run: Run) -> Iterator[Hit]:
+    for key, value in stages_of(run):
+        if 'files' in value and not isinstance(value['files'], list):
+            yield Hit(run.result.place('model_stages', key, 'files'), short(value['files']))
+
+
+@OUT.rule('training/files-given', 'd.2', WARNING,
+          en=('A stage names at least one file; without one the platform stores a model that nothing can load.',
+              'List the weights and what is needed to load them.'),
+          zh=('每个阶段至少列出一个文件；否则平台保存的模型无法加载。', '请列出权重以及加载所需的文件。'))
+def files_given(run: Run) -> Iterator[Hit]:
+    for key, value in stages_of(run):
+        if value.get('files') == []:
+            yield Hit(run.result.place('model_stages', key, 'files'), '[]')
+
+
+@OUT.rule('training/file-relative', 'd.2, l.8', ERROR,
+          en=('File names are relative to models; the platform looks for them on the host, where /out does not exist.',
+              'Write "best.pth" instead of "/out/models/best.pth".'),
+          zh=('文件名相对于 models 目录；平台在宿主机上查找，那里没有 /out。', '请写 “best.pth”，而不是 “/out/models/best.pth”。'))
+def file_relative(run: Run) -> Iterator[Hit]:
+    for _, file, keys in files_of(run):
+        if os.path.isabs(file):
+            yield Hit(run.result.place(*keys), short(file))
+
+
+@OUT.rule('training/file-inside', 'd.2', ERROR,
+          en=('Files lie below models: no "..", no empty name.', 'Copy the file into models and name it from there.'),
+          zh=('文件位于 models 之下：不含 “..”，不为空。', '请把文件复制到 models 中，并以相对名称引用。'))
+def file_inside(run: Run) -> Iterator[Hit]:
+    for _, file, keys in files_of(run):
+        if not file.strip() or '\0' in file or '..' in file.split('/'):
+            yield Hit(run.result.place(*keys), short(file))
+
+
+@OUT.rule('training/file-exists', 'd.2, l.8', ERROR,
+          en=('Every file that result.yaml names exists, in models/<stage>/ or in models/; a missing one rejects the whole '
+              'result (160011).',
+              'Write result.yaml after the file, and take a stage out of it before its files are removed.'),
+          zh=('result.yaml 列出的每个文件都存在于 models/<阶段>/ 或 models/；缺一个，整个结果被拒绝（160011）。',
+              '请先写文件再写 result.yaml，并在删除文件之前先从中移除该阶段。'))
+def file_exists(run: Run) -> Iterator[Hit]:
+    for path, keys, file in _relative_files(run):
+        if not os.path.lexists(path):
+            yield Hit(run.result.place(*keys), _named(file, DOES_NOT_EXIST))
+
+
+@OUT.rule('training/file-regular', 'd.2', ERROR,
+          en=('What result.yaml names are regular files, no folders.', 'List every file of the folder, or pack it into one.'),
+          zh=('result.yaml 列出的都是普通文件，不是目录。', '请列出目录中的每个文件，或打包成一个文件。'))
+def file_regular(run: Run) -> Iterator[Hit]:
+    for path, keys, file in _relative_files(run):
+        if os.path.lexists(path) and not path.is_symlink() and not path.is_file():
+            yield Hit(run.result.place(*keys), _named(file, NO_REGULAR_FILE))
+
+
+@OUT.rule('training/file-link', 'd.2, l.8', ERROR,
+          en=('What result.yaml names are no links: a link is packed as a link, and the model is useless.',
+              'Copy the file instead of linking it.'),
+          zh=('result.yaml 列出的文件不是链接：链接会原样打包，模型因此无法使用。', '请复制文件，而不是建立链接。'))
+def file_link(run: Run) -> Iterator[Hit]:
+    for path, keys, file in _relative_files(run):
+        if path.is_symlink():
+            target = os.readlink(path)
+            yield Hit(run.result.place(*keys), f'{short(file)} -> {short(target)}')
+
+
+@OUT.rule('training/platform-files', 'd.2', ERROR,
+          en=('No file of a stage is called ymir-info.yaml or model.tar.gz; the platform writes these itself.',
+              'Rename the file.'),
+          zh=('阶段文件不得命名为 ymir-info.yaml 或 model.tar.gz；这两个文件由平台写入。', '请重命名该文件。'))
+def platform_files(run: Run) -> Iterator[Hit]:
+    for _, file, keys in files_of(run):
+        if file in PLATFORM_FILES:
+            yield Hit(run.result.place(*keys), file)
+
+
+@OUT.rule('training/timestamp', 'd.2', ERROR,
+          en=('The timestamp of a stage is an integer of seconds that fits 32 bits; milliseconds do not.',
+              'Write int(time.time()).'),
+          zh=('阶段的 timestamp 是以秒计的 32 位整数；毫秒放不下。', '请写 int(time.time())。'))
+def timestamp(run: Run) -> Iterator[Hit]:
+    for key, value in stages_of(run):
+        if 'timestamp' in value and not is_integer(value['timestamp']):
+            yield Hit(run.result.place('model_stages', key, 'timestamp'), short(value['timestamp']))
+
+
+@OUT.rule('training/metrics', 'd.2', ERROR,
+          en=('Metrics (mAP, mAR, mIoU, mAcc, maskAP, boxAP) are numbers from 0 to 1; NaN, null and the -1 of COCO for "no '
+              'ground truth" reject the whole result.',
+              'Write 0 where there is nothing to measure, and a share instead of per cent.'),
+          zh=('指标（mAP、mAR、mIoU、mAcc、maskAP、boxAP）是 0 到 1 的数；NaN、null 以及 COCO 表示“没有真值”的 -1 会使整个结果被拒绝。',
+              '无法度量时请写 0；请写比例而不是百分数。'))
+def metrics(run: Run) -> Iterator[Hit]:
+    for key, value in stages_of(run):
+        for name in METRICS:
+            if name in value and not is_number(value[name], 0, 1):
+                yield Hit(run.result.place('model_stages', key, name), short(value[name]))
+
+
+@OUT.rule('training/counters', 'd.2', ERROR,
+          en=('Counters (tp, fp, fn) are integers from 0 to 2147483647.',
+              'Write a count, and leave it out where it can grow larger (pixels).'),
+          zh=('计数（tp、fp、fn）是 0 到 2147483647 的整数。', '请写计数；可能更大时（像素数）请省略。'))
+def counters(run: Run) -> Iterator[Hit]:
+    for key, value in stages_of(run):
+        for name in COUNTERS:
+            if name in value and not is_integer(value[name], 0):
+                yield Hit(run.result.place('model_stages', key, name), short(value[name]))
+
+
+@OUT.rule('training/spelling', 'd.2', WARNING,
+          en=('Metrics and counters are spelt as the platform spells them (mAP, tp); TP or map is silently ignored.',
+              'Use exactly: mAP, mAR, mIoU, mAcc, maskAP, boxAP, tp, fp, fn.'),
+          zh=('指标和计数的拼写与平台一致（mAP、tp）；TP 或 map 会被悄悄忽略。',
+              '请准确使用：mAP、mAR、mIoU、mAcc、maskAP、boxAP、tp、fp、fn。'))
+def spelling(run: Run) -> Iterator[Hit]:
+    known = (*METRICS, *COUNTERS)
+    by_lower = {name.lower(): name for name in known}
+    for key, value in stages_of(run):
+        for name in value:
+            right = by_lower.get(str(name).lower())
+            if right and right != name and right not in value:
+                yield Hit(run.result.place('model_stages', key, name), f'{short(name)} != {right}')
+
+
+@OUT.rule('training/evaluate-config', 'd.2', ERROR,
+          en=('evaluate_config is a mapping of names to numbers; null and texts such as "0.5:0.95:0.05" reject the whole '
+              'result.',
+              'Leave out what is no number.'),
+          zh=('evaluate_config 是名称到数字的映射；null 和 “0.5:0.95:0.05” 之类的文字会使整个结果被拒绝。', '请去掉不是数字的内容。'))
+def evaluate_config(run: Run) -> Iterator[Hit]:
+    root = _root(run)
+    if 'evaluate_config' not in root:
+        raise NotApplicable
+    values = root['evaluate_config']
+    if not isinstance(values, dict):
+        yield Hit(run.result.place('evaluate_config'), short(values))
+        return
+    for key, value in values.items():
+        try:
+            float(value)
+        except (TypeError, ValueError, OverflowError):
+            yield Hit(run.result.place('evaluate_config', key), short(value))
+
+
+def _attachments(run: Run) -> Dict[Any, Any]:
+    root = _root(run)
+    if 'attachments' not in root:
+        raise NotApplicable
+    return root['attachments']
+
+
+@OUT.rule('training/attachments', 'd.2', ERROR,
+          en=('attachments is a mapping of section names to lists of file names; null rejects the whole result.',
+              'Leave the key out, or write "attachments: {plots: [curve.png]}".'),
+          zh=('attachments 是栏目名到文件名列表的映射；null 会使整个结果被拒绝。',
+              '请省略该键，或写 “attachments: {plots: [curve.png]}”。'))
+def attachments(run: Run) -> Iterator[Hit]:
+    values = _attachments(run)
+    if not isinstance(values, dict):
+        yield Hit(run.result.place('attachments'), short(values))
+        return
+    for section, names in values.items():
+        if not isinstance(names, list):
+            yield Hit(run.result.place('attachments', section), short(names))
+
+
+@OUT.rule('training/attachment-files', 'd.2', ERROR,
+          en=('Every attachment exists as models/attachments/<section>/<file>; a missing one rejects the whole result.',
+              'Put the file there, or take it out of the list.'),
+          zh=('每个附件都位于 models/attachments/<栏目>/<文件>；缺一个，整个结果被拒绝。', '请把文件放到该处，或从列表中删除。'))
+def attachment_files(run: Run) -> Iterator[Hit]:
+    values = _attachments(run)
+    if not isinstance(values, dict):
+        raise NotApplicable
+    for section, names in values.items():
+        for index, name in enumerate(names if isinstance(names, list) else []):
+            if '\0' in str(name) or not (run.models_dir / 'attachments' / str(section) / str(name)).is_file():
+                yield Hit(run.result.place('attachments', section, index), _named(str(name), DOES_NOT_EXIST))
+
+
+def _named(file: str, words: Words) -> Tuple[str, str]:
+    return f'{short(file)}: {words[0]}', f'{short(file)}：{words[1]}'
