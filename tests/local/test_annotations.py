@@ -44,12 +44,14 @@ def test_voc_is_one_line_in_the_order_of_the_platform():
               b'<height>480</height><depth>3</depth></size><segmented>0</segmented>'
               b'<image_quality>0.0000</image_quality>')
     item = (b'<object><name>person &amp; co</name><pose>unknown</pose><truncated>unknown</truncated>'
-            b'<occluded>unknown</occluded><bndbox><xmin>10</xmin><ymin>20</ymin><xmax>19</xmax><ymax>20</ymax>'
+            b'<occluded>0</occluded><bndbox><xmin>10</xmin><ymin>20</ymin><xmax>19</xmax><ymax>20</ymax>'
             b'<rotate_angle>0.0000</rotate_angle></bndbox><difficult>0</difficult><box_quality>-1.0000</box_quality>'
             b'<confidence>-1.0000</confidence></object>')
     path = '/in/assets/0c/a0c.jpg'
     assert voc_bytes(path, 640, 480, [], NAMES) == header + b'</annotation>'
     assert voc_bytes(path, 640, 480, [LabelledBox(2, 10, 20, 10, 1)], NAMES) == header + item + b'</annotation>'
+    flat = voc_bytes(path, 640, 480, [LabelledBox(2, 10, 20, 10, 0)], NAMES)
+    assert b'<occluded>0</occluded><difficult>0</difficult>' in flat and b'bndbox' not in flat
 
 
 def test_coco_counts_images_from_one_and_categories_from_zero():

@@ -65,12 +65,13 @@ def voc_bytes(image_path: str, width: int, height: int, boxes: Sequence[Labelled
     for box in boxes:
         item = add(root, 'object')
         add(item, 'name', class_names[box.class_index])
-        for name in ('pose', 'truncated', 'occluded'):
-            add(item, name, 'unknown')
-        corners = add(item, 'bndbox')
-        for name, value in (('xmin', box.x), ('ymin', box.y), ('xmax', box.x + box.w - 1), ('ymax', box.y + box.h - 1),
-                            ('rotate_angle', '0.0000')):
-            add(corners, name, value)
+        for name, value in (('pose', 'unknown'), ('truncated', 'unknown'), ('occluded', 0)):
+            add(item, name, value)
+        if box.w and box.h:
+            corners = add(item, 'bndbox')
+            for name, value in (('xmin', box.x), ('ymin', box.y), ('xmax', box.x + box.w - 1),
+                                ('ymax', box.y + box.h - 1), ('rotate_angle', '0.0000')):
+                add(corners, name, value)
         add(item, 'difficult', 0)
         add(item, 'box_quality', '-1.0000')
         add(item, 'confidence', '-1.0000')

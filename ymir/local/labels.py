@@ -6,12 +6,16 @@ from typing import Dict, Tuple
 
 @dataclass(frozen=True)
 class LabelledBox:
-    """One object: its class and its box in pixels, `x, y` the first pixel inside and `w, h` counted in pixels."""
+    """One object: its class and its box in pixels, `x, y` the first pixel inside and `w, h` counted in pixels.
+
+    `difficult` is VOC's mark of an object that is hard to recognise.
+    """
     class_index: int
     x: int
     y: int
     w: int
     h: int
+    difficult: bool = False
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 import yaml
 
 from .annotations import annotation_format, ark_bytes, coco_bytes, voc_bytes
+from .assets import add_assets
 from .hashing import Progress, asset_id, asset_ids, in_threads
 from .labels import LabelledImage
-from .linking import link_or_copy
 
 __all__ = ['IMG_MAN', 'REPOSITORY', 'ModelStage', 'Task', 'asset_id', 'hyper_parameters', 'prepare_candidates',
            'prepare_training', 'submitted']
@@ -265,34 +265,10 @@ def _new_task(work_dir: Path, in_container: bool) -> Task:
 
 
 def _add_assets(task: Task, images: Mapping[str, Path], link: bool) -> Dict[str, str]:
-    """Puts images into the cache.
-
-    Args:
-        task: with an empty cache.
-        images: by sha1.
-        link: link instead of copying.
-
-    Returns:
-        Their paths as the executor sees them, by sha1.
-    """
-    cache = task.work_dir / 'asset_cache'
-    for name in images:
-        (cache / name[-2:]).mkdir(exist_ok=True)
-
-    def add(item: Tuple[str, Path]) -> str:
-        name, image = item
-        with open(image, 'rb') as stream:
-            head = stream.read(4)
-        suffix = next((suffix for magic, suffix in ((b'\xff\xd8', 'jpg'), (b'\x89PNG', 'png'), (b'BM', 'bmp'))
-                       if head.startswith(magic)), 'unknown')
-        relative = f'{name[-2:]}/{name}.{suffix}'
-        if link:  # a symbolic link would point to nothing within a container
-            link_or_copy(image, cache / relative, symlink=not task.in_container)
-        else:
-            shutil.copyfile(image, cache / relative)
-        return f'{task.in_prefix}/assets/{relative}'
-
-    return dict(zip(images, in_threads(add, list(images.items()))))
+    """Puts images, by sha1, into the cache; gives their paths as the executor sees them, by sha1."""
+    # A symbolic link would point to nothing within a container.
+    relative = add_assets(task.work_dir / 'asset_cache', images, link, symlink=not task.in_container)
+    return {name: f'{task.in_prefix}/assets/{path}' for name, path in relative.items()}
 
 
 def _write_training_indexes(task: Task, class_names: Sequence[str], splits: Mapping[str, Sequence[LabelledImage]],

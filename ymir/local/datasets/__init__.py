@@ -1,0 +1,136 @@
+"""Data sets in the formats that people have them in: read, split, written.
+
+    dataset = read_dataset('folder')                 # COCO, VOC, YOLO, a task of YMIR, or images alone
+    dataset = with_validation(dataset)               # splits 'train' and 'val'
+    write_dataset(dataset, 'other', 'yolo')
+
+What is wrong with a data set never stops its reading half-way: the table in `assemble.py` says what happens, and
+`Dataset.warnings` names every file and place.
+"""
+import os
+from pathlib import Path
+from typing import List, Optional, Sequence
+
+from ymir_exc.errors import DatasetError
+
+from ..hashing import Progress
+from ..labels import Dataset
+from . import coco, plain, voc, yolo, ymir_in
+from .assemble import assemble, platform_name
+from .split import with_validation
+from .writing import ImagePlaces, Written
+
+__all__ = ['FORMATS', 'WRITTEN_FORMATS', 'detect_format', 'found_formats', 'platform_name', 'read_dataset',
+           'with_validation', 'write_dataset']
+
+# In the order in which they are looked for: what is most particular first.
+_FORMATS = {
+    'ymir': (ymir_in.is_ymir, ymir_in),
+    'coco': (coco.is_coco, coco),
+    'voc': (voc.is_voc, voc),
+    'yolo': (yolo.is_yolo, yolo),
+    'images': (plain.is_images, plain),
+}
+FORMATS = tuple(_FORMATS)
+WRITTEN_FORMATS = ('coco', 'voc', 'yolo', 'ymir')
+
+
+def found_formats(path: Path) -> List[str]:
+    """The formats that a folder or file may be read in, the one to take first.
+
+    Args:
+        path: folder of a data set, a COCO .json file or a data.yaml.
+
+    Raises:
+        DatasetError: there is none, or nothing is there.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise DatasetError(f'{path} does not exist')
+    found = []
+    for name, (is_format, _) in _FORMATS.items():
+        if is_format(path) and not (name == 'images' and found):
+            found.append(name)
+        if found == ['ymir']:
+            break
+    if not found:
+        looked = ''.join(f'\n  {name}: {module.LOOKS_FOR}' for name, (_, module) in _FORMATS.items())
+        raise DatasetError(f'{path} holds no data set that can be read. Looked for{looked}')
+    return found
+
+
+def detect_format(path: Path) -> str:
+    """Says in which format a data set is, by what is there.
+
+    Args:
+        path: folder of a data set, a COCO .json file or a data.yaml.
+
+    Returns:
+        One of `FORMATS`.
+
+    Raises:
+        DatasetError: nothing is there that is known; the message says what was looked for where.
+    """
+    return found_formats(path)[0]
+
+
+def read_dataset(path: Path,
+                 format: Optional[str] = None,
+                 class_names: Optional[Sequence[str]] = None,
+                 on_progress: Optional[Progress] = None) -> Dataset:
+    """Reads a data set.
+
+    Args:
+        path: its folder, a COCO .json file or a data.yaml.
+        format: one of `FORMATS`; None: by what is there.
+        class_names: the classes to keep, in this order; None: all.
+        on_progress: called now and then with the number of images done and of all.
+
+    Returns:
+        Its images with whole-pixel boxes inside them, and warnings for all that was left out or changed.
+
+    Raises:
+        DatasetError: there is no such data set, a file of it that stands for all images is broken, or no image can be
+            read.
+    """
+    path = Path(os.path.abspath(os.path.expanduser(path)))
+    if format is not None and format not in _FORMATS:
+        raise DatasetError(f'unknown format {format!r}; there are: {", ".join(FORMATS)}')
+    found = found_formats(path) if format is None else [format]
+    if not path.exists():
+        raise DatasetError(f'{path} does not exist')
+    module = _FORMATS[found[0]][1]
+    raw = module.read(path, class_names) if module is yolo else module.read(path)
+    for other in found[1:]:
+        raw.warnings.add('other formats', f'{path} is read as {found[0]}, but looks like {other} too; name the format to '
+                         'choose')
+    if not any(raw.splits.values()):
+        raise DatasetError(f'{path}, read as {found[0]}, has no images; looked for {module.LOOKS_FOR}.'
+                           + ''.join(f'\n  {sentence}' for sentence in raw.warnings.sentences()))
+    return assemble(raw, path, class_names, on_progress)
+
+
+def write_dataset(dataset: Dataset, folder: Path, format: str, link: bool = False,
+                  on_progress: Progress = lambda done, count: None) -> Written:
+    """Writes a data set.
+
+    Args:
+        dataset: what to write.
+        folder: created; must be empty where it exists.
+        format: one of `WRITTEN_FORMATS`.
+        link: link to the images instead of copying them.
+        on_progress: called now and then with the number of images done and of all of a split.
+
+    Returns:
+        What could not be written, one sentence each.
+
+    Raises:
+        DatasetError: the format is unknown, the folder holds something, or the format cannot hold the data set.
+    """
+    folder = Path(os.path.abspath(os.path.expanduser(folder)))
+    if format not in WRITTEN_FORMATS:
+        raise DatasetError(f'unknown format {format!r} to write; there are: {", ".join(WRITTEN_FORMATS)}')
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DatasetError(f'{folder} is not empty; nothing was written')
+    folder.mkdir(parents=True, exist_ok=True)
+    return _FORMATS[format][1].write(dataset, folder, ImagePlaces(folder, link, on_progress))

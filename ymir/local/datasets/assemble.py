@@ -1,0 +1,190 @@
+"""From labels as they stand in files to a data set that the platform would take.
+
+========================================  ==============================================================================
+what is found                             what happens; all but the first three with a warning that names file and place
+========================================  ==============================================================================
+class names                               lower-cased and stripped, as the platform's label store does
+corners that are no integers              rounded to the nearest pixel border
+far corner at most one pixel outside      clipped: many tools write it one too far
+box partly outside the image              clipped
+box outside, inverted, without area       left out
+object without a known class              left out
+class that is not among those asked for   left out; the platform drops objects of other classes too
+two names that become the same            one class
+image missing or unreadable               left out
+image that occurred before (same bytes)   left out; the first one stays, with its labels
+========================================  ==============================================================================
+"""
+import os
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence, Set, Tuple
+
+from ymir_exc.dataset_convert.image_size import any_image_size, read_image_size
+from ymir_exc.errors import DatasetError
+
+from ..hashing import Progress, asset_ids, in_threads
+from ..labels import Dataset, LabelledBox, LabelledImage
+from .files import SPLITS
+from .raw import RawBox, RawDataset, RawImage, Warnings
+
+TOLERATED_PIXELS = 1
+
+
+def platform_name(name: str) -> str:
+    """A class name as the platform stores it."""
+    return str(name).strip().lower()
+
+
+def assemble(raw: RawDataset, root: Path, class_names: Optional[Sequence[str]] = None,
+             on_progress: Optional[Progress] = None) -> Dataset:
+    """Holds labels against their images; see the module's table.
+
+    Args:
+        raw: what a reader gave.
+        root: where it was read from.
+        class_names: the classes to keep, in this order; None: all of the data set.
+        on_progress: called now and then with the number of images done and of all.
+
+    Raises:
+        DatasetError: `class_names` holds the same class twice, or no image could be read.
+    """
+    warnings = raw.warnings
+    names = _class_names(raw, warnings) if class_names is None else _asked_names(class_names)
+    indexes = {name: index for index, name in enumerate(names)}
+    order = [split for split in ('all', *SPLITS) if split in raw.splits]
+    listed = [(split, image) for split in order for image in raw.splits[split]]
+    copies = _Copies()
+    left_out: Counter = Counter()
+    splits: Dict[str, List[LabelledImage]] = {split: [] for split in order}
+    with any_image_size():
+        sizes = in_threads(_size, [image.path for _, image in listed], on_progress)
+        sized = [(split, image, size) for (split, image), size in zip(listed, sizes)]
+    readable = []
+    for split, image, size in sized:
+        if isinstance(size, str):
+            warnings.add('images left out', f'{image.path}: {size}; it is left out (named in {image.source})')
+        else:
+            readable.append((split, image, size))
+    if listed and not readable:
+        raise DatasetError(f'{root}: none of its {len(listed)} images can be read. The first: {listed[0][1].path}: '
+                           f'{sized[0][2]}')
+    copies.find([image.path for _, image, _ in readable])
+    for split, image, size in readable:
+        first = copies.first_of(image.path)
+        if first is not None:
+            warnings.add('images that occur twice', f'{image.path} is the same image as {first}; it is left out with its '
+                         f'{len(image.boxes)} boxes')
+            continue
+        boxes = _boxes(image, size, indexes, class_names is not None, left_out, warnings)
+        splits[split].append(LabelledImage(image.path, *size, tuple(boxes)))
+    for name, count in left_out.items():
+        warnings.add(f'class {name}', f'{root}: class {name!r} is not among the classes asked for; its {count} boxes are '
+                     'left out')
+    return Dataset(tuple(names), {split: tuple(images) for split, images in splits.items()}, warnings.sentences(), root)
+
+
+def _asked_names(class_names: Sequence[str]) -> List[str]:
+    names = [platform_name(name) for name in class_names]
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    if twice:
+        raise DatasetError(f'the classes asked for hold {", ".join(map(repr, twice))} twice; the platform compares names '
+                           'without case and outer blanks')
+    return names
+
+
+def _class_names(raw: RawDataset, warnings: Warnings) -> List[str]:
+    spellings: Dict[str, List[str]] = defaultdict(list)
+    for name in raw.class_names:
+        if name not in spellings[platform_name(name)]:
+            spellings[platform_name(name)].append(name)
+    for name, written in spellings.items():
+        if len(written) > 1:
+            warnings.add('classes with the same name', f'the classes {", ".join(map(repr, written))} become one class, '
+                         f'{name!r}: the platform compares names without case and outer blanks')
+    return [name for name in spellings if name]
+
+
+def _size(path: Path) -> object:
+    """Width and height, or what is wrong."""
+    try:
+        return read_image_size(os.fspath(path))
+    except OSError as error:
+        return str(error)
+
+
+def _boxes(image: RawImage, size: Tuple[int, int], indexes: Dict[str, int], asked: bool, left_out: Counter,
+           warnings: Warnings) -> List[LabelledBox]:
+    boxes = []
+    for box in image.boxes:
+        place = f'{image.source}: {box.place}' + ('' if image.source.stem == image.path.stem else f' ({image.path.name})')
+        name = platform_name(box.class_name)
+        if name not in indexes:
+            if asked and name:
+                left_out[name] += 1
+            else:
+                warnings.add('boxes without a known class', f'{place}: class {box.class_name!r} is unknown; the box is '
+                             'left out')
+            continue
+        fitted = _fit(box, image.relative, size, place, warnings)
+        if fitted:
+            boxes.append(LabelledBox(indexes[name], *fitted, difficult=box.difficult))
+    return boxes
+
+
+def _fit(box: RawBox, relative: bool, size: Tuple[int, int], place: str,
+         warnings: Warnings) -> Optional[Tuple[int, int, int, int]]:
+    """x, y, w, h in whole pixels inside the image; None if nothing is left."""
+    corners = tuple(value * side for value, side in zip(box.corners, (*size, *size))) if relative else box.corners
+    text = f'x {corners[0]:g} to {corners[2]:g}, y {corners[1]:g} to {corners[3]:g}, image {size[0]} x {size[1]}'
+    if not all(abs(value) < 2**31 for value in corners):  # also false for NaN
+        warnings.add('boxes left out', f'{place}: the box has no usable numbers ({text}); it is left out')
+        return None
+    if corners[2] <= corners[0] or corners[3] <= corners[1]:
+        warnings.add('boxes left out', f'{place}: the box is inverted or has no area ({text}); it is left out')
+        return None
+    left, right = _round(corners[0], corners[2])
+    top, bottom = _round(corners[1], corners[3])
+    clipped = max(left, 0), max(top, 0), min(right, size[0]), min(bottom, size[1])
+    if clipped[2] <= clipped[0] or clipped[3] <= clipped[1]:
+        warnings.add('boxes left out', f'{place}: the box lies outside the image ({text}); it is left out')
+        return None
+    if max(abs(a - b) for a, b in zip(clipped, (left, top, right, bottom))) > TOLERATED_PIXELS:
+        warnings.add('boxes clipped', f'{place}: the box lies partly outside the image ({text}); it is clipped')
+    return clipped[0], clipped[1], clipped[2] - clipped[0], clipped[3] - clipped[1]
+
+
+def _round(low: float, high: float) -> Tuple[int, int]:
+    """The nearest pixel borders; a box within one pixel gets that pixel."""
+    first, last = int(low + 0.5) if low >= 0 else -int(0.5 - low), int(high + 0.5) if high >= 0 else -int(0.5 - high)
+    if last > first:
+        return first, last
+    first = int((low + high) // 2)
+    return first, first + 1
+
+
+class _Copies:
+    """Tells which images have the bytes of an earlier one. Only images of the same size in bytes are read."""
+
+    def __init__(self) -> None:
+        self._ids: Dict[Path, str] = {}
+        self._first: Dict[str, Path] = {}
+        self._seen: Set[str] = set()
+
+    def find(self, paths: Sequence[Path]) -> None:
+        by_size: Dict[int, List[Path]] = defaultdict(list)
+        for path in paths:
+            by_size[os.stat(path).st_size].append(path)
+        suspects = [path for group in by_size.values() if len(group) > 1 for path in group]
+        self._ids = dict(zip(suspects, asset_ids(suspects)))
+
+    def first_of(self, path: Path) -> Optional[Path]:
+        """The earlier image with the same bytes; None if this is the first one."""
+        if path not in self._ids:
+            return None
+        name = self._ids[path]
+        if name in self._seen:
+            return self._first[name]
+        self._seen.add(name)
+        self._first[name] = path
+        return None

@@ -1,0 +1,81 @@
+"""What the reader of a format gives: labels as they stand in the files, before they are held against the images."""
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Sequence, Tuple
+
+SHOWN_PER_KIND = 20
+
+
+class RawBox(NamedTuple):
+    """One annotated object.
+
+    Attributes:
+        class_name: as written.
+        corners: xmin, ymin, xmax, ymax, the far corner outside the box; in pixels, or in shares of the image's sides.
+        place: where it stands in the file of labels, such as `line 3`.
+        difficult: VOC's mark.
+    """
+    class_name: str
+    corners: Tuple[float, float, float, float]
+    place: str
+    difficult: bool = False
+
+
+class RawImage(NamedTuple):
+    """One image with its labels.
+
+    Attributes:
+        path: the image file; it may not exist.
+        source: the file that holds the labels, or that lists the image.
+        boxes: may be empty.
+        relative: corners are shares of the image's sides.
+    """
+    path: Path
+    source: Path
+    boxes: Sequence[RawBox]
+    relative: bool = False
+
+
+class Warnings:
+    """Collects what was left out or changed; of each kind the first `SHOWN_PER_KIND` in full, then their number."""
+
+    def __init__(self) -> None:
+        self._shown: Dict[str, List[str]] = {}
+        self._counts: Counter = Counter()
+
+    def add(self, kind: str, text: str) -> None:
+        """Adds a warning.
+
+        Args:
+            kind: what is wrong, in general.
+            text: a sentence that names file and place.
+        """
+        self._counts[kind] += 1
+        shown = self._shown.setdefault(kind, [])
+        if len(shown) < SHOWN_PER_KIND:
+            shown.append(text)
+
+    def sentences(self) -> Tuple[str, ...]:
+        """All warnings, by kind."""
+        result: List[str] = []
+        for kind, shown in self._shown.items():
+            result += shown
+            rest = self._counts[kind] - len(shown)
+            if rest:
+                result.append(f'... and {rest} more of the same: {kind}')
+        return tuple(result)
+
+
+@dataclass
+class RawDataset:
+    """A data set as it stands in its files.
+
+    Args:
+        class_names: as written, in the order of the format.
+        splits: images of 'train', 'val' and 'test', or of 'all' where there are no parts.
+        warnings: collects what is left out.
+    """
+    class_names: List[str] = field(default_factory=list)
+    splits: Dict[str, List[RawImage]] = field(default_factory=dict)
+    warnings: Warnings = field(default_factory=Warnings)

@@ -1,0 +1,315 @@
+"""YOLO: a text file per image, a line per object, in shares of the image's sides.
+
+    class centre_x centre_y width height               a box; a sixth value, a score, is passed over
+    class x1 y1 x2 y2 x3 y3 ...                        a polygon or a turned box; the box around it counts
+
+Read are `data.yaml` (train, val and test as a folder, a list or a text file of images; names as a list or mapping), trees
+`images/train` with `labels/train` or `train/images` with `train/labels`, lists `train.txt`, and text files beside images.
+An image without a text file is one without objects, as YOLO's own tools take it.
+"""
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import yaml
+
+from ymir_exc.errors import DatasetError
+
+from ..hashing import in_threads
+from ..labels import Dataset
+from .files import SPLITS, images_below, is_image, read_lines, read_text, split_folders
+from .raw import RawBox, RawDataset, RawImage, Warnings
+from .writing import ImagePlaces, Written
+
+LOOKS_FOR = ('data.yaml with train and val, folders images and labels (or train/images and train/labels), train.txt, or '
+             '.txt files beside images')
+_NAME_FILES = ('classes.txt', 'obj.names', 'labels/classes.txt', 'labels/train/classes.txt', 'predefined_classes.txt',
+               'train/labels/classes.txt', 'train/classes.txt', 'names.txt')
+_SPLIT_KEYS = {'train': ('train', ), 'val': ('val', 'valid', 'validation'), 'test': ('test', )}
+
+
+def yaml_file(root: Path) -> Optional[Path]:
+    """The file that describes the data set; None if there is none."""
+    if root.is_file():
+        return root if root.suffix.lower() in ('.yaml', '.yml') else None
+    for path in sorted((*root.glob('*.yaml'), *root.glob('*.yml')), key=lambda path: path.stem not in ('data', 'dataset')):
+        try:
+            content = _load(path)
+        except DatasetError:
+            if path.stem == 'data':
+                raise
+            continue
+        if 'names' in content and any(key in content for keys in _SPLIT_KEYS.values() for key in keys):
+            return path
+    return None
+
+
+def is_yolo(root: Path) -> bool:
+    """Whether there is a YOLO data set."""
+    if yaml_file(root):
+        return True
+    if not root.is_dir():
+        return False
+    if any(_has_labels(folder / 'labels') for folder in (root, *split_folders(root).values())):
+        return True
+    if any(_lists(root).values()):
+        return True
+    return any(_is_row(path.with_suffix('.txt')) for path in images_below(root)[:100])
+
+
+def _has_labels(folder: Path) -> bool:
+    return folder.is_dir() and next(folder.rglob('*.txt'), None) is not None
+
+
+def _is_row(path: Path) -> bool:
+    """Whether the first line of a file is an object."""
+    if not path.is_file():
+        return False
+    with open(path, 'rb') as stream:
+        words = stream.readline(4096).split()
+    try:
+        return len(words) >= 5 and all(0 <= float(word) <= 1.001 for word in words[1:5]) and float(words[0]) >= 0
+    except ValueError:
+        return False
+
+
+def _lists(root: Path) -> Dict[str, Path]:
+    """`train.txt`, `val.txt`, `test.txt` that name images."""
+    found = {}
+    for split in SPLITS:
+        for name in (f'{split}.txt', 'valid.txt' if split == 'val' else f'{split}.txt'):
+            path = root / name
+            if path.is_file() and split not in found:
+                lines = read_lines(path)
+                if lines and is_image(Path(lines[0])):
+                    found[split] = path
+    return found
+
+
+def _load(path: Path) -> Dict[str, Any]:
+    try:
+        content = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        raise DatasetError(f'{path} is no YAML file: {error}') from error
+    return content if isinstance(content, dict) else {}
+
+
+def read(root: Path, class_names: Optional[Sequence[str]] = None) -> RawDataset:
+    """Reads a YOLO data set; see the module.
+
+    Args:
+        root: its folder, or its data.yaml.
+        class_names: names by class index where the data set has none of its own.
+
+    Raises:
+        DatasetError: there is none, or data.yaml is wrong.
+    """
+    raw = RawDataset()
+    file = yaml_file(root)
+    folder = root if root.is_dir() else root.parent
+    num_points = 0
+    if file:
+        content = _load(file)
+        names = _names_of_yaml(content, file, raw.warnings)
+        num_points = _keypoints(content)
+        images = _images_of_yaml(content, file)
+        source = file
+    else:
+        source = next((folder / name for name in _NAME_FILES if (folder / name).is_file()), None)
+        names = read_lines(source) if source else None
+        images = _images_of_tree(folder)
+        source = source or folder
+    if not any(images.values()):
+        raise DatasetError(f'{root} holds no YOLO data set with images; looked for {LOOKS_FOR}')
+    listed = [(split, path) for split, paths in images.items() for path in paths]
+    labels = in_threads(lambda item: _read_labels(item[1], num_points), listed)
+    rows = list(zip(listed, labels))
+    if names is None:
+        names = list(class_names) if class_names else _numbered(rows, folder, raw.warnings)
+    raw.class_names = names
+    for split in images:
+        raw.splits[split] = []
+    missing = 0
+    for (split, path), (file, boxes, wrong) in rows:
+        missing += file is None
+        for text in wrong:
+            raw.warnings.add('lines left out', f'{file}: {text}; it is left out')
+        kept = []
+        for index, corners, place in boxes:
+            if 0 <= index < len(names):
+                kept.append(RawBox(names[index], corners, place))
+            else:
+                raw.warnings.add('boxes without a known class', f'{file}: {place}: class {index} is unknown, {source} '
+                                 f'names 0 to {len(names) - 1}; the box is left out')
+        raw.splits[split].append(RawImage(path, file or path, kept, relative=True))
+    if missing:
+        raw.warnings.add('images without label file', f'{root}: {missing} of {len(listed)} images have no label file and '
+                         'count as images without objects')
+    return raw
+
+
+def _numbered(rows: Sequence[Any], folder: Path, warnings: Warnings) -> List[str]:
+    highest = max((index for _, (_, boxes, _) in rows for index, _, _ in boxes), default=-1)
+    names = [f'class_{index}' for index in range(min(highest + 1, 1000))]
+    warnings.add('no class names', f'{folder} names no classes (looked for names in data.yaml, {", ".join(_NAME_FILES)}); '
+                 f'they are called {", ".join(names[:3])} ...')
+    return names
+
+
+def _names_of_yaml(content: Dict[str, Any], file: Path, warnings: Warnings) -> List[str]:
+    names = content.get('names')
+    if isinstance(names, dict):
+        try:
+            by_index = {int(index): str(name) for index, name in names.items()}
+        except (TypeError, ValueError):
+            raise DatasetError(f'{file}: names must map a class index to a name, found {names}') from None
+        wrong = [index for index in by_index if not 0 <= index < 100000]
+        if wrong:
+            raise DatasetError(f'{file}: names holds the class index {wrong[0]}; they count from 0')
+        names = [by_index.get(index, f'class_{index}') for index in range(max(by_index, default=-1) + 1)]
+    elif isinstance(names, str):  # the path of a file, as Darknet has it
+        path = file.parent / names
+        names = read_lines(path) if path.is_file() else [name.strip() for name in names.split(',')]
+    elif not isinstance(names, list):
+        raise DatasetError(f'{file}: names must be a list of class names or map a class index to a name, found {names!r}')
+    names = [str(name) for name in names]
+    if isinstance(content.get('nc'), int) and content['nc'] != len(names):
+        warnings.add('nc', f'{file}: nc is {content["nc"]}, but there are {len(names)} names; the names count')
+    return names
+
+
+def _keypoints(content: Dict[str, Any]) -> int:
+    """How many numbers of key points follow each box."""
+    shape = content.get('kpt_shape')
+    return shape[0] * shape[1] if isinstance(shape, list) and len(shape) == 2 else 0
+
+
+def _images_of_yaml(content: Dict[str, Any], file: Path) -> Dict[str, List[Path]]:
+    here = file.parent
+    base = Path(str(content.get('path') or '.')).expanduser()
+    bases = list(dict.fromkeys((base if base.is_absolute() else here / base, here, here / base.name)))
+    images: Dict[str, List[Path]] = {}
+    entries_of: Dict[str, Any] = {}
+    for split, keys in _SPLIT_KEYS.items():
+        entries = next((content[key] for key in keys if content.get(key)), None)
+        if entries is None:
+            continue
+        entries = entries if isinstance(entries, list) else [entries]
+        images[split] = [path for entry in entries for path in _images_of_entry(str(entry), bases, f'{file}: {split}')]
+        entries_of[split] = entries
+    if entries_of.get('train') == entries_of.get('val'):  # no split, and tools that insist on one
+        images = {**({'all': images['train']} if 'train' in images else {}),
+                  **{split: paths for split, paths in images.items() if split == 'test'}}
+    return images
+
+
+def _images_of_entry(entry: str, bases: Sequence[Path], place: str) -> List[Path]:
+    name = entry.replace('\\', '/')
+    stripped = name
+    while stripped.startswith('../'):  # Roboflow writes ../train/images into the data.yaml beside train
+        stripped = stripped[3:]
+    tried = dict.fromkeys(base / relative for relative in (name, stripped) for base in bases)
+    found = next((path for path in tried if path.exists()), None)
+    if found is None:
+        raise DatasetError(f'{place} is {entry!r}, which does not exist; looked for {", ".join(map(str, tried))}')
+    if found.is_dir():
+        return images_below(found)
+    return [found] if is_image(found) else _images_of_list(found, bases)
+
+
+def _images_of_list(file: Path, bases: Sequence[Path]) -> List[Path]:
+    paths = []
+    for line in read_lines(file):
+        line = line.replace('\\', '/')
+        tried = [base / line for base in (file.parent, *bases)]
+        tried += [file.parent / Path(line).name]
+        paths.append(next((path for path in tried if path.is_file()), tried[0]))
+    return paths
+
+
+def _images_of_tree(root: Path) -> Dict[str, List[Path]]:
+    lists = _lists(root)
+    if lists:
+        return {split: _images_of_list(path, [root]) for split, path in lists.items()}
+    images = root / 'images'
+    if images.is_dir():
+        splits = split_folders(images)
+        return {split: images_below(path) for split, path in splits.items()} if splits else dict(all=images_below(images))
+    splits = {split: path for split, path in split_folders(root).items() if images_below(path)}
+    return {split: images_below(path) for split, path in splits.items()} if splits else dict(all=images_below(root))
+
+
+def label_file(image: Path) -> Optional[Path]:
+    """The text file of an image: the last folder `images` of its path replaced by `labels`, or beside it; None if there
+    is none."""
+    parts = list(image.parts)
+    for position in range(len(parts) - 2, -1, -1):
+        if parts[position] in ('images', 'JPEGImages'):
+            path = Path(*parts[:position], 'labels', *parts[position + 1:]).with_suffix('.txt')
+            if path.is_file():
+                return path
+            break
+    for path in (image.with_suffix('.txt'), image.parent / 'labels' / f'{image.stem}.txt'):
+        if path.is_file():
+            return path
+    return None
+
+
+def _read_labels(image: Path, num_points: int) -> Tuple[Optional[Path], List[Tuple[int, Any, str]], List[str]]:
+    """The text file, (class index, corners, place) of each object, and what is wrong with other lines."""
+    file = label_file(image)
+    if file is None:
+        return None, [], []
+    boxes, wrong = [], []
+    try:
+        lines = read_text(file).splitlines()
+    except DatasetError as error:
+        return file, [], [str(error)]
+    for number, line in enumerate(lines, 1):
+        words = line.replace(',', ' ').split()
+        if not words:
+            continue
+        try:
+            index, values = float(words[0]), [float(word) for word in words[1:]]
+        except ValueError:
+            wrong.append(f'line {number}: {line.strip()[:60]!r} is not a class index and numbers')
+            continue
+        if not index.is_integer():
+            wrong.append(f'line {number}: the class index {words[0]} is no whole number')
+            continue
+        if len(values) in (4, 5) or num_points and len(values) == 4 + num_points:
+            x, y, w, h = values[:4]
+            corners = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
+        elif len(values) >= 6 and len(values) % 2 == 0:
+            corners = (min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2]))
+        else:
+            wrong.append(f'line {number}: {len(words)} values; a box has 5, a polygon 7, 9, 11 ...')
+            continue
+        boxes.append((int(index), corners, f'line {number}'))
+    return file, boxes, wrong
+
+
+def write(dataset: Dataset, folder: Path, places: ImagePlaces) -> Written:
+    """Writes `data.yaml`, `images/<split>` and `labels/<split>`.
+
+    Args:
+        dataset: what to write.
+        folder: empty.
+        places: takes the images.
+    """
+    paths = {}
+    for split, images in dataset.splits.items():
+        paths[split] = f'images/{split}'
+        labels = folder / 'labels' / split
+        labels.mkdir(parents=True)
+        for image, name in zip(images, places.add(paths[split], images)):
+            lines = (f'{box.class_index} {(box.x + box.w / 2) / image.width:.6f} {(box.y + box.h / 2) / image.height:.6f} '
+                     f'{box.w / image.width:.6f} {box.h / image.height:.6f}\n' for box in image.boxes)
+            (labels / f'{Path(name).stem}.txt').write_text(''.join(lines))
+    difficult = sum(box.difficult for image in dataset.images() for box in image.boxes)
+    if difficult:
+        places.warnings.append(f'{folder}: YOLO has no mark for difficult objects; {difficult} lose theirs')
+    if 'all' in paths:  # tools insist on a val; the same folder twice says that there is no split
+        paths = dict(train=paths['all'], val=paths['all'], **{key: path for key, path in paths.items() if key == 'test'})
+    content = dict(**paths, names=dict(enumerate(dataset.class_names)))
+    (folder / 'data.yaml').write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding='utf-8')
+    return places.written()
