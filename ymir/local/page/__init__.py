@@ -1,0 +1,8 @@
+"""The HTML report of a run: one file that needs neither network nor anything beside it.
+
+It shows what the files of the contract say: curves and stages of a training, accuracy and mistakes of an inference, the
+ranking of a mining. English and Chinese both stand in the page.
+"""
+from .report_page import LANGUAGES, write_report
+
+__all__ = ['LANGUAGES', 'write_report']

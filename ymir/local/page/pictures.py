@@ -1,0 +1,205 @@
+"""Pictures in the page: images shrunk into JPEG data addresses, with boxes drawn over them as SVG.
+
+Names of classes may hold any script and emoji, which OpenCV cannot draw; so boxes and names are text and shapes of the
+page. All pictures of a page share one allowance of bytes.
+"""
+import base64
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import cv2
+import numpy as np
+from markupsafe import Markup
+
+from .text import Text
+
+MAX_BYTES = 5_500_000  # of base64, all pictures together
+QUALITY = 80
+
+# Why there is no picture
+BROKEN = Text('The image cannot be read.', '图像无法读取。')
+ABSENT = Text('The image is not there.', '图像不存在。')
+LEFT_OUT = Text('Left out to keep the page small.', '为控制页面大小而省略。')
+
+
+class Mark(NamedTuple):
+    """A box over a picture.
+
+    Args:
+        xywh: in pixels of the image.
+        text: beside it.
+        kind: 'truth', 'right', 'wrong', 'missed' or 'plain'; decides colour and stroke.
+    """
+    xywh: Tuple[float, float, float, float]
+    text: str
+    kind: str
+
+
+class Picture(NamedTuple):
+    """An image of the page.
+
+    Args:
+        name: its id in the page.
+        address: `data:image/jpeg;base64,...`; empty: there is no picture.
+        origin: left and top of the part shown, in pixels of the image.
+        scale: pixels on the screen per pixel of the image.
+        width, height: on the screen.
+        problem: why there is no picture.
+    """
+    name: str
+    address: str
+    origin: Tuple[float, float] = (0, 0)
+    scale: float = 1.0
+    width: int = 160
+    height: int = 120
+    problem: Optional[Text] = None
+
+    def definition(self) -> Markup:
+        """The image itself, to be shown any number of times by `svg`."""
+        if self.problem:
+            return Markup('')
+        return Markup('<svg class="store" aria-hidden="true" width="0" height="0"><defs><image id="{}" width="{}" height="{}" '
+                      'preserveAspectRatio="none" href="{}"/></defs></svg>').format(self.name, self.width, self.height, self.address)
+
+    def svg(self, label: Text, marks: Sequence[Mark] = ()) -> Markup:
+        """Shows the image with boxes.
+
+        Args:
+            label: what is to be seen, for screen readers.
+            marks: boxes; those drawn first are hidden by later ones.
+        """
+        if self.problem:
+            return Markup('<div class="no-picture" role="img" {}>{}</div>').format(label.attribute('aria-label'), self.problem)
+        parts = [Markup('<svg class="picture" role="img" {} viewBox="0 0 {w} {h}" width="{w}" height="{h}"><use href="#{}"/>')
+                 .format(label.attribute('aria-label'), self.name, w=self.width, h=self.height)]
+        shapes, texts = [], []
+        for mark in marks:
+            x, y = ((mark.xywh[k] - self.origin[k]) * self.scale for k in (0, 1))
+            w, h = (max(side * self.scale, 1) for side in mark.xywh[2:])
+            x1, y1, x2, y2 = max(x, 1), max(y, 1), min(x + w, self.width - 1), min(y + h, self.height - 1)
+            if x2 <= x1 or y2 <= y1:
+                continue
+            shape = Markup('x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"').format(x1, y1, x2 - x1, y2 - y1)
+            shapes.append(Markup('<rect class="halo" {}/><rect class="box {}" {}><title>{}</title></rect>').format(
+                shape, mark.kind, shape, mark.text))
+            if mark.text:
+                place = y1 - 4 if y1 > 14 else min(y1 + 13, self.height - 3)
+                right = x1 > self.width * 0.6
+                texts.append(Markup('<text class="mark {}" x="{:.1f}" y="{:.1f}"{}>{}</text>').format(
+                    mark.kind, x2 if right else x1 + 1, place, Markup(' text-anchor="end"') if right else '',
+                    _cut(mark.text, self.width)))
+        return Markup('').join([*parts, *shapes, *texts]) + Markup('</svg>')
+
+
+class Album:
+    """Makes the pictures of one page.
+
+    Args:
+        max_bytes: of all together.
+    """
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self.left = max_bytes
+        self.pictures: List[Picture] = []
+        self._last: Tuple[Optional[Tuple[str, int]], object] = (None, None)
+        self._whole: Dict[Tuple[str, int], Picture] = {}
+
+    def whole(self, path: Optional[Path], side: int) -> Picture:
+        """Shows a whole image.
+
+        Args:
+            path: the file; None: it is not known where it lies.
+            side: the longer side on the screen, in pixels.
+        """
+        key = (str(path), side)
+        if key not in self._whole:
+            self._whole[key] = self._make(path, None, side)
+        return self._whole[key]
+
+    def crop(self, path: Optional[Path], xywh: Sequence[float], side: int) -> Picture:
+        """Shows the surroundings of a box, half as much again on each side.
+
+        Args:
+            path: the file; None: it is not known where it lies.
+            xywh: the box, in pixels of the image.
+            side: the longer side on the screen, in pixels.
+        """
+        return self._make(path, tuple(xywh), side)
+
+    def _make(self, path: Optional[Path], xywh: Optional[Tuple[float, ...]], side: int) -> Picture:
+        name = f'picture{len(self.pictures)}'
+        picture, problem = self._draw(name, path, xywh, side)
+        if picture is None:
+            picture = Picture(name, '', problem=problem)
+        self.pictures.append(picture)
+        return picture
+
+    def _draw(self, name: str, path: Optional[Path], xywh: Optional[Tuple[float, ...]],
+              side: int) -> Tuple[Optional[Picture], Optional[Text]]:
+        if path is None or not path.is_file():
+            return None, ABSENT
+        if self.left <= 0:
+            return None, LEFT_OUT
+        loaded = self._load(path, side if xywh is None else 0)
+        if loaded is None:
+            return None, BROKEN
+        pixels, width, height = loaded
+        left, top, part_w, part_h = _region(xywh, width, height)
+        shrunk = pixels.shape[1] / width
+        x, y = int(left * shrunk), int(top * shrunk)
+        pixels = pixels[y:max(y + round(part_h * shrunk), y + 1), x:max(x + round(part_w * shrunk), x + 1)]
+        scale = min(side / max(part_w, part_h), max(8, 64 / max(part_w, part_h)))  # a tiny image is shown as what it is
+        shown_w, shown_h = (max(round(length * scale), 1) for length in (part_w, part_h))
+        if max(pixels.shape[:2]) > side:
+            pixels = cv2.resize(pixels, (shown_w, shown_h), interpolation=cv2.INTER_AREA)
+        data = cv2.imencode('.jpg', pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
+        address = 'data:image/jpeg;base64,' + base64.b64encode(data.tobytes()).decode()
+        if len(address) > self.left:
+            self.left = 0
+            return None, LEFT_OUT
+        self.left -= len(address)
+        return Picture(name, address, (left, top), scale, shown_w, shown_h), None
+
+    def _load(self, path: Path, side: int) -> Optional[Tuple[np.ndarray, int, int]]:
+        """Pixels and the image's own width and height, turned as EXIF says; crops of one image load it once."""
+        key = (str(path), side)
+        if self._last[0] != key:
+            self._last = (key, _decode(path, side))
+        return self._last[1]
+
+
+def _decode(path: Path, side: int) -> Optional[Tuple[np.ndarray, int, int]]:
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+        pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    except (OSError, cv2.error):
+        return None
+    if pixels is None:
+        return None
+    height, width = pixels.shape[:2]
+    if side and max(width, height) > 4 * side:  # a good deal faster than one large step, and it hardly shows
+        factor = max(width, height) // (2 * side)
+        pixels = np.ascontiguousarray(pixels[factor // 2::factor, factor // 2::factor])
+    return pixels, width, height
+
+
+def _region(xywh: Optional[Tuple[float, ...]], width: int, height: int) -> Tuple[float, float, float, float]:
+    """The part to show: all of it, or a box with its surroundings, within the image and at least 16 pixels wide."""
+    if xywh is None:
+        return 0, 0, width, height
+    x, y, w, h = xywh
+    side = max(w, h, 16)
+    ends = []
+    for start, length, limit in ((x, w, width), (y, h, height)):
+        reach = max(length, side * 0.6) * 2
+        centre = min(max(start + length / 2, 0), limit)
+        low = max(int(centre - reach / 2), 0)
+        high = min(int(centre + reach / 2) + 1, limit)
+        ends.append((min(low, limit - 1), max(high, low + 1)))
+    (x1, x2), (y1, y2) = ends
+    return x1, y1, min(x2, width) - x1, min(y2, height) - y1
+
+
+def _cut(text: str, width: int) -> str:
+    room = max(int(width / 8), 6)
+    return text if len(text) <= room else text[:room - 1] + '…'

@@ -1,0 +1,126 @@
+"""Writes the page: reads the run, collects its parts, fills the templates."""
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+import jinja2
+
+from ymir_exc.atomic import write_text_atomically
+
+from ..labels import Dataset
+from .charts import number
+from .failure import failure_of
+from .inference import inference_part
+from .mining import mining_part
+from .pictures import Album
+from .run_files import RunFiles, read_run
+from .text import Text
+from .training import training_part
+
+LANGUAGES = ('en', 'zh', 'both')
+TITLES = {
+    'training': Text('Training report', '训练报告'),
+    'infer': Text('Inference report', '推理报告'),
+    'mining': Text('Mining report', '挖掘报告'),
+    'mining+infer': Text('Mining and inference report', '挖掘与推理报告'),
+    '': Text('Report', '报告'),
+}
+STATES = {
+    'done': Text('finished', '已完成'),
+    'failed': Text('failed', '失败'),
+    'open': Text('not finished', '未完成'),
+    'unknown': Text('unknown', '未知'),
+}
+
+
+def write_report(out_dir: Path,
+                 file: Path,
+                 in_dir: Optional[Path] = None,
+                 labels: Optional[Dataset] = None,
+                 language: str = 'en') -> Path:
+    """Writes the report of a training, an inference, a mining, or the last two together.
+
+    Args:
+        out_dir: the run's `out`, or the folder that holds `in` and `out`.
+        file: the HTML file to write; its folder is made.
+        in_dir: the run's `in`; default: the one beside `out`.
+        labels: what is to be seen in the images of an inference; default: what in/annotations says, if anything.
+        language: what the page opens in: 'en', 'zh', or 'both' for what the reader's browser prefers. The other
+            language is one click away.
+
+    Returns:
+        The file.
+
+    Raises:
+        FileNotFoundError: `out_dir` does not exist.
+        ValueError: an unknown language.
+    """
+    if language not in LANGUAGES:
+        raise ValueError(f'language is {language!r}; allowed: {", ".join(LANGUAGES)}')
+    run = read_run(out_dir, in_dir)
+    album = Album()
+    parts: Dict[str, Any] = {}
+    if 'training' in run.wants:
+        parts['training'] = training_part(run)
+    if run.ranking is not None:
+        parts['mining'] = mining_part(run, album)
+    if run.detections is not None:
+        parts['infer'] = inference_part(run, labels, album)
+    if not run.wants:
+        run.gaps.insert(0, Text('No result of a training, a mining or an inference lies here.',
+                                '这里没有训练、挖掘或推理的结果。'))
+    failure = failure_of(run)
+    html = _environment().get_template('page.html').render(
+        title=TITLES.get('+'.join(run.wants), TITLES['']),
+        language=language,
+        run=run,
+        parts=parts,
+        failure=failure,
+        state=_state(run, failure is not None, parts),
+        states=STATES,
+        header=_header(run),
+        pictures=[picture for picture in album.pictures if picture.address],
+        made=time.strftime('%Y-%m-%d %H:%M'),
+    )
+    file = Path(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # What cannot be encoded (file names that are not UTF-8) must not cost the report.
+    write_text_atomically(str(file), html.encode('utf-8', 'replace').decode('utf-8'))
+    return file
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(loader=jinja2.PackageLoader('ymir.local.page'), autoescape=True, trim_blocks=True,
+                                     lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment.globals.update(t=Text, zip=zip)
+    environment.filters.update(number=number, ratio=_ratio)
+    return environment
+
+
+def _ratio(value: float) -> str:
+    """Three digits; a dash where nothing defines the number."""
+    return '–' if value != value else f'{value:.3f}'
+
+
+def _state(run: RunFiles, failed: bool, parts: Dict[str, Any]) -> str:
+    """The executor never says that it is done: it is when every result is there and its progress is 1."""
+    if failed:
+        return 'failed'
+    if run.progress is None:
+        return 'unknown'
+    results = dict(training=bool(run.result), mining=run.ranking is not None, infer=run.detections is not None)
+    whole = all(results[name] for name in run.wants) and bool(run.wants)
+    return 'done' if run.progress.state == 3 or whole and run.progress.percent >= 0.995 else 'open'
+
+
+def _header(run: RunFiles) -> List[Tuple[Text, str]]:
+    rows = []
+    task_id = run.env.get('task_id') or run.config.get('task_id')
+    if task_id:
+        rows.append((Text('Task', '任务'), str(task_id)))
+    if run.progress:
+        rows.append((Text('Progress', '进度'), f'{run.progress.percent:.0%}'))
+    if run.written:
+        rows.append((Text('Last sign of life', '最后更新'), time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(run.written))))
+    rows.append((Text('Folder', '目录'), str(run.out_dir.resolve())))
+    return rows

@@ -1,0 +1,297 @@
+"""What a run left behind, read through the files of the contract alone (sections c, d and k).
+
+Everything may be missing, cut short or broken: then a field is empty and `gaps` says what is not there and why.
+"""
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+
+import yaml
+
+from ymir_exc.annotations import annotation_format, make_reader
+from ymir_exc.errors import ExecutorError
+
+from ..run import Progress, read_progress
+from .text import Text
+
+MAX_LOG_BYTES = 2_000_000
+MAX_COUNTED_FILES = 20_000
+
+
+class Found(NamedTuple):
+    """One predicted object: class name, score and box in pixels."""
+    class_name: str
+    score: float
+    xywh: Tuple[float, float, float, float]
+
+
+@dataclass
+class RunFiles:
+    """A run.
+
+    Args:
+        out_dir, in_dir: its folders; the latter may be unknown.
+        config: in/config.yaml.
+        env: in/env.yaml.
+        progress: monitor.txt; None if it cannot be read.
+        written: when monitor.txt was written, seconds; 0 if unknown.
+        trace: further lines of monitor.txt.
+        log: lines of the log; of a long one the first and the last.
+        result: out/models/result.yaml.
+        detections: objects by file name of the image; None: there is no inference result.
+        ranking: path and score of each image, best first; None: there is no mining result.
+        candidates: paths of in/candidate-index.tsv.
+        sources: where the candidates came from, in the same order; may be empty.
+        gaps: what is not there and why.
+    """
+    out_dir: Path
+    in_dir: Optional[Path]
+    config: Dict[str, Any] = field(default_factory=dict)
+    env: Dict[str, Any] = field(default_factory=dict)
+    progress: Optional[Progress] = None
+    written: float = 0.0
+    trace: Tuple[str, ...] = ()
+    log: List[str] = field(default_factory=list)
+    result: Dict[str, Any] = field(default_factory=dict)
+    detections: Optional[Dict[str, List[Found]]] = None
+    ranking: Optional[List[Tuple[str, float]]] = None
+    candidates: List[str] = field(default_factory=list)
+    sources: List[str] = field(default_factory=list)
+    gaps: List[Text] = field(default_factory=list)
+
+    @property
+    def wants(self) -> Tuple[str, ...]:
+        """What the run was to do, of 'training', 'mining' and 'infer'; without env.yaml, what it has results of."""
+        named = tuple(name for name in ('training', 'mining', 'infer') if self.env.get(f'run_{name}'))
+        found = ((bool(self.result) or self.has_events, 'training'), (self.ranking is not None, 'mining'),
+                 (self.detections is not None, 'infer'))
+        return named or tuple(name for present, name in found if present)
+
+    @property
+    def has_events(self) -> bool:
+        return any(True for _ in event_files(self.out_dir / 'tensorboard'))
+
+    @property
+    def class_names(self) -> List[str]:
+        """Of config.yaml; else those that the inference result names, sorted."""
+        names = self.config.get('class_names')
+        if isinstance(names, list) and names:
+            return [str(name) for name in names]
+        return sorted({found.class_name for boxes in (self.detections or {}).values() for found in boxes})
+
+    def host_path(self, path: str) -> Optional[Path]:
+        """Finds a file that the executor knows by `path`, which may lie below its /in."""
+        root = str((self.env.get('input') or {}).get('root_dir') or '/in')
+        options = [Path(path)]
+        for prefix in {root, '/in'}:
+            if self.in_dir and path.startswith(prefix.rstrip('/') + '/'):
+                relative = path[len(prefix.rstrip('/')) + 1:]
+                options.insert(0, self.in_dir / relative)
+                if relative.startswith('assets/'):  # a work directory that was moved has a broken link there
+                    options.append(self.in_dir.parent / 'asset_cache' / relative[len('assets/'):])
+        return next((option for option in options if option.is_file()), None)
+
+
+def read_run(out_dir: Path, in_dir: Optional[Path] = None) -> RunFiles:
+    """Reads a run.
+
+    Args:
+        out_dir: its `out`, or the folder that holds `out` and `in`.
+        in_dir: its `in`; default: the one beside `out`, if there is one.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    out_dir = Path(out_dir)
+    if (out_dir / 'out').is_dir():
+        out_dir = out_dir / 'out'
+    if not out_dir.is_dir():
+        raise FileNotFoundError(f'{out_dir} is no folder; the `out` folder of a run is needed')
+    if in_dir is None and (out_dir.resolve().parent / 'in').is_dir():
+        in_dir = out_dir.resolve().parent / 'in'
+    run = RunFiles(out_dir, Path(in_dir) if in_dir else None)
+    if run.in_dir is None:
+        run.gaps.append(Text('There is no `in` folder beside `out`: parameters, class order and image paths are unknown.',
+                             '`out` 旁边没有 `in` 目录:参数、类别顺序和图像路径未知。'))
+    else:
+        run.env = _read_yaml(run, run.in_dir / 'env.yaml')
+        run.config = _read_yaml(run, run.in_dir / 'config.yaml')
+        run.candidates = _lines(run.in_dir / 'candidate-index.tsv')
+        run.sources = _lines(run.in_dir / 'candidate-src-index.tsv')
+    _read_monitor(run)
+    run.log = _read_log(run)
+    if (out_dir / 'models' / 'result.yaml').exists():
+        run.result = _read_yaml(run, out_dir / 'models' / 'result.yaml')
+    run.detections = _read_detections(run)
+    run.ranking = _read_ranking(run)
+    for name, value, file in (('training', run.result or None, 'models/result.yaml'),
+                              ('mining', run.ranking, 'result.tsv'), ('infer', run.detections, 'infer-result.json')):
+        if run.env.get(f'run_{name}') and value is None and not (out_dir / file).exists():
+            run.gaps.append(Text('There is no out/{}: the run has not come so far or has failed.',
+                                 '没有 out/{}:任务尚未到达这一步或已失败。').format(file))
+    return run
+
+
+def event_files(folder: Path) -> Iterator[Path]:
+    """Tensorboard's event files below a folder, in the order of their names."""
+    if folder.is_dir():
+        for path in sorted(folder.rglob('*tfevents*')):
+            if path.is_file():
+                yield path
+
+
+def index_entries(run: RunFiles, split: str) -> List[Tuple[str, str]]:
+    """Image and annotation path of each line of in/<split>-index.tsv, which may be absent."""
+    lines = _lines(run.in_dir / f'{split}-index.tsv') if run.in_dir else []
+    return [(image, annotation.partition('\t')[0]) for image, _, annotation in (line.partition('\t') for line in lines)]
+
+
+def objects_of(run: RunFiles, entries: Sequence[Tuple[str, str]]) -> Iterator[Optional[list]]:
+    """Reads annotations.
+
+    Args:
+        run: the run.
+        entries: image and annotation path of each.
+
+    Yields:
+        Objects (`ymir_exc.annotations.LabelledObject`) of each image; None if there is no annotation or it is wrong.
+    """
+    readers: Dict[str, Any] = {}
+    for image, annotation in entries:
+        path = run.host_path(annotation) if annotation else None
+        if path is None:
+            yield None
+            continue
+        try:
+            kind = annotation_format(run.config.get('export_format') if run.env.get('run_training') else None, str(path))
+            reader = readers.setdefault(kind, make_reader(kind, run.class_names))
+            yield reader.read(str(path), image)
+        except (ExecutorError, ValueError):
+            yield None
+
+
+def ascii_table(lines: Sequence[str], title: str) -> List[List[str]]:
+    """Finds a table of the log that stands under its title between `+---+` lines.
+
+    Args:
+        lines: of the log.
+        title: the line above it.
+
+    Returns:
+        Its rows; empty if there is none.
+    """
+    for k, line in enumerate(lines[:-1]):
+        if line.strip() == title and lines[k + 1].startswith('+--'):
+            rows = []
+            for row in lines[k + 2:]:
+                if row.startswith('|-') or not row.startswith('|'):
+                    if row.startswith('+'):
+                        return rows
+                    continue
+                rows.append([cell.strip() for cell in row.strip().strip('|').split('|')])
+    return []
+
+
+def _lines(path: Path) -> List[str]:
+    try:
+        text = path.read_text(encoding='utf-8-sig', errors='surrogateescape')
+    except OSError:
+        return []
+    return [line.rstrip('\r') for line in text.split('\n') if line.strip()]
+
+
+def _read_yaml(run: RunFiles, path: Path) -> Dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding='utf-8-sig'))
+    except FileNotFoundError:
+        run.gaps.append(Text('{} does not exist.', '{} 不存在。').format(path))
+        return {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        run.gaps.append(Text('{} cannot be read: {}', '{} 无法读取:{}').format(path, _one_line(error)))
+        return {}
+    if not isinstance(content, dict):
+        run.gaps.append(Text('{} holds no "key: value" lines.', '{} 中没有“键: 值”行。').format(path))
+        return {}
+    return content
+
+
+def _read_monitor(run: RunFiles) -> None:
+    path = run.out_dir / 'monitor.txt'
+    try:
+        run.progress = read_progress(path)
+        lines = path.read_text(encoding='utf-8', errors='replace').splitlines()
+        run.written = float(lines[0].split('\t')[1])
+        run.trace = tuple(lines[1:100])
+    except FileNotFoundError:
+        run.gaps.append(Text('There is no out/monitor.txt: whether the run succeeded is unknown.',
+                             '没有 out/monitor.txt:无法知道任务是否成功。'))
+    except (OSError, ValueError) as error:
+        run.gaps.append(Text('out/monitor.txt cannot be read, nor could the platform: {}',
+                             'out/monitor.txt 无法读取(平台同样无法读取):{}').format(_one_line(error)))
+
+
+def _read_log(run: RunFiles) -> List[str]:
+    path = run.out_dir / 'ymir-executor-out.log'
+    try:
+        with open(path, 'rb') as stream:
+            head = stream.read(MAX_LOG_BYTES)
+            size = path.stat().st_size
+            if size > 2 * MAX_LOG_BYTES:
+                stream.seek(size - MAX_LOG_BYTES)
+            tail = stream.read()
+    except OSError:
+        run.gaps.append(Text('There is no out/ymir-executor-out.log, the log of the run.',
+                             '没有任务日志 out/ymir-executor-out.log。'))
+        return []
+    return (head + tail).decode('utf-8', 'replace').splitlines()
+
+
+def _read_detections(run: RunFiles) -> Optional[Dict[str, List[Found]]]:
+    path = run.out_dir / 'infer-result.json'
+    if not path.exists():
+        return None
+    try:
+        detection = json.loads(path.read_text(encoding='utf-8'))['detection']
+        entries = {Path(name).name: entry for name, entry in detection.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        run.gaps.append(Text('{} cannot be read: {}', '{} 无法读取:{}').format(path, _one_line(repr(error))))
+        return None
+    found, wrong = {}, 0
+    for name, entry in entries.items():
+        items = (entry.get('boxes') or entry.get('annotations') or []) if isinstance(entry, dict) else []
+        boxes = []
+        for item in items:
+            try:
+                box = tuple(float(item['box'].get(side, 0)) for side in 'xywh')
+                score = float(item['score'])
+                if not all(map(math.isfinite, (*box, score))):
+                    raise ValueError(score)
+                boxes.append(Found(str(item['class_name']).strip().lower(), score, box))
+            except (KeyError, TypeError, ValueError, AttributeError):
+                wrong += 1
+        found[name] = boxes
+    if wrong:
+        run.gaps.append(Text('{} objects of infer-result.json are malformed and left out.',
+                             'infer-result.json 中有 {} 个目标格式错误,已忽略。').format(wrong))
+    return found
+
+
+def _read_ranking(run: RunFiles) -> Optional[List[Tuple[str, float]]]:
+    path = run.out_dir / 'result.tsv'
+    if not path.exists():
+        return None
+    ranking = []
+    for line in _lines(path):
+        image, _, score = line.partition('\t')
+        try:
+            value = float(score)
+        except ValueError:
+            value = math.nan
+        ranking.append((image, value))
+    return ranking
+
+
+def _one_line(error: object) -> str:
+    return ' '.join(str(error).split())[:300]

@@ -1,0 +1,45 @@
+"""Texts in two languages: both stand in the page, the style sheet shows one of them."""
+from typing import NamedTuple
+
+from markupsafe import Markup, escape
+
+
+class Text(NamedTuple):
+    """A text in English and in Chinese; a template prints it as two elements of which one is visible."""
+    en: str
+    zh: str
+
+    def __html__(self) -> str:
+        if self.en == self.zh:
+            return str(escape(self.en))
+        return f'<span class="en" lang="en">{escape(self.en)}</span><span class="zh" lang="zh">{escape(self.zh)}</span>'
+
+    def format(self, *values: object, **names: object) -> 'Text':
+        """Fills both languages as `str.format` does; values that are Texts give each language its own."""
+
+        def fill(index: int) -> str:
+            def pick(value: object) -> object:
+                return value[index] if isinstance(value, Text) else value
+
+            return self[index].format(*map(pick, values), **{name: pick(value) for name, value in names.items()})
+
+        return Text(fill(0), fill(1))
+
+    def svg(self) -> Markup:
+        """The text inside an SVG `<text>`."""
+        if self.en == self.zh:
+            return escape(self.en)
+        return Markup('<tspan class="en">{}</tspan><tspan class="zh">{}</tspan>').format(self.en, self.zh)
+
+    def attribute(self, name: str) -> Markup:
+        """An attribute of an element, whose value the page's script exchanges with the language.
+
+        Args:
+            name: 'alt', 'aria-label', ...
+        """
+        return Markup('{0}="{1}" data-{0}-en="{1}" data-{0}-zh="{2}"').format(name, self.en, self.zh)
+
+
+def as_text(value: object) -> Text:
+    """Gives a Text as it is, and anything else as one that is the same in both languages."""
+    return value if isinstance(value, Text) else Text(str(value), str(value))

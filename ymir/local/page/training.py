@@ -1,0 +1,225 @@
+"""The training part of the page."""
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+import numpy as np
+import yaml
+from markupsafe import Markup
+
+from ..prepare import IMG_MAN
+from .charts import Series, line_chart, number
+from .curves import Curve, read_curves, smoothed
+from .run_files import MAX_COUNTED_FILES, RunFiles, ascii_table, index_entries, objects_of
+from .text import Text
+
+RESERVED = ('task_id', 'gpu_id', 'gpu_count', 'class_names', 'object_type', 'pretrained_model_params', 'model_params_path',
+            'run_infer', 'run_mining')
+MACHINE_KEYS = ('Python', 'PyTorch', 'CUDA available', 'GPU 0', 'GPU 0,1', 'GPU 0,1,2,3', 'GPU 0,1,2,3,4,5,6,7', 'NVCC', 'GCC',
+                'OpenCV', 'TorchVision', 'MMEngine')
+STEP, EPOCH = Text('step', '步'), Text('epoch', '轮')
+
+
+def training_part(run: RunFiles) -> Dict[str, Any]:
+    """Collects what the template shows of a training; `run.gaps` gets what is not there."""
+    curves, gaps = read_curves(run.out_dir / 'tensorboard')
+    run.gaps.extend(gaps)
+    if not curves:
+        run.gaps.append(Text('There are no curves: out/tensorboard holds no event file with numbers.',
+                             '没有曲线:out/tensorboard 中没有含数值的事件文件。'))
+    changed, parameters = _parameters(run)
+    return dict(facts=_facts(run, curves),
+                changed=changed,
+                parameters=parameters,
+                classes=_class_counts(run),
+                charts=_charts(curves),
+                stages=_stages(run, curves),
+                recipe=ascii_table(run.log, 'Recipe'),
+                data_table=ascii_table(run.log, 'Data'),
+                machine=_machine(run.log))
+
+
+def duration(seconds: float) -> Text:
+    """Hours, minutes and seconds."""
+    hours, rest = divmod(int(round(seconds)), 3600)
+    minutes, rest = divmod(rest, 60)
+    if hours:
+        return Text(f'{hours} h {minutes} min', f'{hours} 小时 {minutes} 分')
+    return Text(f'{minutes} min {rest} s', f'{minutes} 分 {rest} 秒') if minutes else Text(f'{rest} s', f'{rest} 秒')
+
+
+def _facts(run: RunFiles, curves: Mapping[str, Curve]) -> List[Tuple[Text, object]]:
+    config, facts = run.config, []
+    if config.get('model_name'):
+        facts.append((Text('Model', '模型'), config['model_name']))
+    pretrained = config.get('pretrained_model_params')
+    if pretrained:
+        names = ', '.join(Path(str(path)).name for path in pretrained) if isinstance(pretrained, list) else str(pretrained)
+        facts.append((Text('Started from', '初始权重'), names))
+    counts = [(name, len(index_entries(run, split))) for split, name in
+              (('train', Text('{} training', '训练 {}')), ('val', Text('{} validation', '验证 {}')))]
+    if any(count for _, count in counts):
+        (one, a), (two, b) = counts
+        facts.append((Text('Images', '图像'), Text(*(f'{x}, {y}' for x, y in zip(one.format(f'{a:,}'), two.format(f'{b:,}'))))))
+    if run.class_names:
+        facts.append((Text('Classes', '类别'), len(run.class_names)))
+    for key, name in (('max_epochs', Text('Epochs', '轮数')), ('samples_per_gpu', Text('Batch size per device', '每设备批大小'))):
+        if key in config:
+            facts.append((name, config[key]))
+    if 'gpu_count' in config or 'gpu_id' in config:
+        facts.append((Text('Device', '设备'), Text(f'{config.get("gpu_count", "")} × GPU', f'{config.get("gpu_count", "")} × GPU')
+                      if config.get('gpu_id') else Text('CPU', 'CPU')))
+    seconds = _seconds(run, curves)
+    if seconds:
+        facts.append((Text('Duration', '用时'), duration(seconds)))
+    best = (run.result.get('model_stages') or {}).get(run.result.get('best_stage_name')) if run.result else None
+    if isinstance(best, dict) and isinstance(best.get('mAP'), (int, float)):
+        facts.append((Text('Best mAP', '最佳 mAP'), f'{best["mAP"]:.4f}'))
+    return facts
+
+
+def _seconds(run: RunFiles, curves: Mapping[str, Curve]) -> float:
+    """From the creation of the task, which its name ends with, or else from the first curve, to the last monitor.txt."""
+    task_id = str(run.env.get('task_id') or '')
+    began = float(task_id[-10:]) if task_id[-10:].isdigit() and len(task_id) >= 30 else 0.0
+    times = [time for curve in curves.values() for time in (curve.times[0], curve.times[-1])]
+    if times and not 0 <= min(times) - began < 86400:
+        began = min(times)
+    ended = max([run.written, *times], default=0.0)
+    return ended - began if 0 < began <= ended else 0.0
+
+
+def _parameters(run: RunFiles) -> Tuple[List[Tuple[str, object, object]], List[Tuple[str, object]]]:
+    """What differs from the image's template (key, here, template), and all parameters."""
+    values = {key: value for key, value in run.config.items() if key not in RESERVED}
+    manifest = run.env.get('manifest_file')
+    folders = [Path(manifest).parent] if manifest else []
+    if 'model_name' in values:  # a container's template is not on this machine; that of this executor is
+        folders.append(IMG_MAN)
+    template: Optional[dict] = None
+    for folder in folders:
+        try:
+            template = yaml.safe_load((folder / 'training-template.yaml').read_text(encoding='utf-8'))
+            break
+        except (OSError, yaml.YAMLError):
+            continue
+    if not isinstance(template, dict):
+        return [], sorted(values.items())
+    changed = [(key, value, template.get(key, '')) for key, value in sorted(values.items())
+               if key not in template or str(template[key]) != str(value)]
+    return changed, sorted(values.items())
+
+
+def _class_counts(run: RunFiles) -> Dict[str, Any]:
+    """Labelled objects per class of both parts."""
+    names = run.class_names
+    table = np.zeros((len(names), 2), np.int64)
+    for column, split in enumerate(('train', 'val')):
+        entries = index_entries(run, split)
+        if len(entries) > MAX_COUNTED_FILES:
+            run.gaps.append(Text('Objects per class are counted in the first {:,} images.', '每类目标数只统计前 {:,} 张图像。')
+                            .format(MAX_COUNTED_FILES))
+        for objects in objects_of(run, entries[:MAX_COUNTED_FILES]):
+            for item in objects or ():
+                table[int(item.class_id), column] += 1
+    return dict(names=names, rows=list(zip(names, table.tolist())), top=max(int(table.max(initial=0)), 1), known=bool(table.any()))
+
+
+def _charts(curves: Mapping[str, Curve]) -> List[Tuple[Text, Markup]]:
+    """Loss parts, accuracy, learning rate, and what else was logged, each under its title."""
+    groups: Dict[str, Dict[str, Curve]] = dict(total={}, loss={}, accuracy={}, lr={}, other={})
+    for tag, curve in sorted(curves.items()):
+        name = tag.lower()
+        last = name.rpartition('/')[2]
+        if last in ('loss', 'total_loss'):
+            groups['total'][tag] = curve
+        elif 'loss' in name:
+            groups['loss'][tag] = curve
+        elif any(word in name for word in ('map', 'miou', 'macc', 'precision', 'recall', 'ap50', 'boxap')):
+            values = np.where(curve.values < 0, np.nan, curve.values)  # COCO's -1: no object of that size
+            if np.isfinite(values).any():
+                groups['accuracy'][tag] = Curve(curve.steps, values, curve.times)
+        elif last in ('lr', 'base_lr', 'learning_rate') or name.startswith('lr/'):
+            if not (last == 'base_lr' and any(key.rpartition('/')[2] == 'lr' for key in curves)):
+                groups['lr'][tag] = curve
+        elif last not in ('epoch', 'iter', 'step'):
+            groups['other'][tag] = curve
+    total = {**groups['total']}
+    titles = (
+        (total, Text('Loss', '损失'), STEP, True),
+        (groups['loss'], Text('Parts of the loss', '各项损失'), STEP, True),
+        (groups['accuracy'], Text('Accuracy on the validation images', '验证集精度'), EPOCH, False),
+        (groups['lr'], Text('Learning rate', '学习率'), STEP, False),
+    )
+    charts = [(title, _chart(title, group, x_name, smooth)) for group, title, x_name, smooth in titles if group]
+    charts += [(Text(tag, tag), _chart(Text(tag, tag), {tag: curve}, STEP, True)) for tag, curve in groups['other'].items()]
+    return charts
+
+
+def _chart(title: Text, group: Mapping[str, Curve], x_name: Text, smooth: bool) -> Markup:
+    series = []
+    for colour, (tag, curve) in enumerate(group.items()):
+        name = tag.rpartition('/')[2].replace('bbox_', '') if '/' in tag else tag
+        if smooth and len(curve.values) > 3:
+            series.append(Series(name, curve.steps, curve.values, colour, 'faint'))
+            series.append(Series(name, curve.steps, smoothed(curve.values), colour))
+        else:
+            series.append(Series(name, curve.steps, curve.values, colour, dots=len(curve.values) <= 60))
+    series.sort(key=lambda item: item.style != 'faint')
+    return line_chart(title, series, x_name)
+
+
+def _stages(run: RunFiles, curves: Mapping[str, Curve]) -> List[Dict[str, Any]]:
+    """One row per stage of result.yaml; the epoch is the one whose mAP the stage has."""
+    stages = run.result.get('model_stages') if run.result else None
+    if not isinstance(stages, dict):
+        return []
+    main = next((curve for tag, curve in curves.items() if tag.endswith('bbox_mAP') or tag.lower().endswith('/map')), None)
+    rows = []
+    for key, stage in stages.items():
+        if not isinstance(stage, dict):
+            continue
+        value = next((stage[name] for name in ('maskAP', 'mIoU', 'mAP') if isinstance(stage.get(name), (int, float))), None)
+        epoch = ''
+        if main is not None and value is not None:
+            same = np.flatnonzero(np.abs(main.values - value) < 1e-6)
+            epoch = int(main.steps[same[0]]) if len(same) else ''
+        files = []
+        for file in stage.get('files') or []:
+            path = next((path for path in (run.out_dir / 'models' / str(key) / str(file), run.out_dir / 'models' / str(file))
+                         if path.is_file()), None)
+            files.append((str(file), _size(path.stat().st_size) if path else None))
+        stamp = stage.get('timestamp')
+        others = ', '.join(f'{name} {number(float(item))}' for name, item in stage.items()
+                           if isinstance(item, (int, float)) and name not in ('timestamp', 'mAP'))
+        rows.append(dict(name=key, best=key == run.result.get('best_stage_name'), value=value, epoch=epoch, files=files,
+                         others=others, time=_clock(stamp)))
+    return rows
+
+
+def _clock(stamp: object) -> str:
+    try:
+        return time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(float(stamp)))  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError, OSError):
+        return ''
+
+
+def _size(num_bytes: float) -> str:
+    for unit in ('B', 'KB', 'MB'):
+        if num_bytes < 1024:
+            return f'{num_bytes:.0f} {unit}' if unit == 'B' else f'{num_bytes:.1f} {unit}'
+        num_bytes /= 1024
+    return f'{num_bytes:.1f} GB'
+
+
+def _machine(log: List[str]) -> List[Tuple[str, str]]:
+    """What mmengine prints of the machine: the `key: value` lines below "System environment:"."""
+    start = next((k for k, line in enumerate(log) if line.strip() == 'System environment:'), None)
+    rows = []
+    for line in log[start + 1:start + 60] if start is not None else ():
+        if line.strip() == 'Runtime environment:':
+            break
+        key, colon, value = line.strip().partition(': ')
+        if colon and key in MACHINE_KEYS:
+            rows.append((key, value))
+    return rows
