@@ -11,9 +11,11 @@ from typing import List, Mapping, Optional, Sequence, Tuple, Union
 
 # Importing a file of rules fills the catalogue; the order here is the order of the findings.
 from . import behaviour, monitor, training, infer, segmentation, mining, verifier  # noqa: F401, I001
+from . import image_rules, template_rules  # noqa: F401, I001
 from .catalogues import IMAGE, OUT
 from .facts import Run, listing
 from .finding import ERROR, WARNING, Finding, Rule
+from .image import Image
 from .rendering import counts, has_errors, render, to_json
 
 __all__ = [
@@ -59,14 +61,14 @@ def check_image(image: str, run: bool = False, work_dir: Union[None, str, Path] 
     Returns:
         For every rule at least one finding; those of a run name the task in their place.
     """
-    from .image import Image
-    from .image_run import check_runs
     facts = Image(image)
     findings = IMAGE.evaluate(facts)
-    return findings + check_runs(facts, work_dir) if run else findings
+    if run:
+        from .image_run import check_runs  # generates pictures, which needs more than the checks do
+        findings += check_runs(facts, work_dir)
+    return findings
 
 
 def all_rules() -> List[Rule]:
     """Gives every rule there is, those of `out` first."""
-    from . import image_rules, template_rules  # noqa: F401
     return [*OUT.rules, *IMAGE.rules]

@@ -106,5 +106,5 @@ def repeated(run: Run) -> Iterator[Hit]:
 def known_paths(run: Run) -> Iterator[Hit]:
     known = set(run.candidates)
     for number, values in lines_of(run):
-        if len(values) == 2 and values[0] not in known:
+        if len(values) == 2 and values[0].strip() and values[0] not in known:
             yield Hit(_place(number), short(values[0]))

@@ -172,6 +172,8 @@ def code_with_error(run: Run) -> Iterator[Hit]:
     if not is_integer(values[3], 0, 4) or (len(values) > 4 and not is_integer(values[4])):
         raise NotApplicable
     error_code = int(values[4]) if len(values) > 4 else 0
+    if error_code not in KNOWN_CODES:
+        raise NotApplicable
     if (int(values[3]) == int(STATE_ERROR)) != bool(error_code):
         yield Hit(LINE_1, (f'state {values[3]}, code {error_code}', f'状态 {values[3]}，返回码 {error_code}'))
 

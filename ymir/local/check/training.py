@@ -64,6 +64,8 @@ def _relative_files(run: Run) -> Iterator[Tuple[Path, Tuple[Any, ...], str]]:
               '请在每次保存模型后写 result.yaml（env.yaml 的 output.training_result_file）。'))
 def exists(run: Run) -> Iterator[Hit]:
     run.need_output(TRAINING, run.result)
+    if os.path.lexists(run.models_dir) and not run.models_dir.is_dir():
+        raise NotApplicable  # container/out-folder
     if not run.result.present:
         yield Hit('models/result.yaml', run.result.detail)
 

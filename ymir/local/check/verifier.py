@@ -90,7 +90,8 @@ def every_candidate(run: Run) -> Iterator[Hit]:
           zh=('result.tsv 为每张候选图像写一行。', '无法打分的图像请以最低分排在最后。'))
 def mining_count(run: Run) -> Iterator[Hit]:
     run.need_task(MINING)
-    named = {values[0] for _, values in lines_of(run)}
+    columns = [values[0] for _, values in lines_of(run)]
+    named = {*columns, *(column.split(' ')[0] for column in columns)}  # a wrong separator is a matter of another rule
     for path in run.candidates:
         if path not in named:
             yield Hit('result.tsv', short(path))
