@@ -5,7 +5,7 @@ from typing import Iterator
 from .catalogues import IMAGE
 from .finding import ERROR, WARNING, Hit, NotApplicable
 from .image import FOLDERS, MANIFEST, START_SCRIPT, Image
-from .reading import short
+from .reading import clip, short
 
 INTERPRETERS = ('bash', 'sh', 'dash', 'zsh', 'python', 'python2', 'python3', 'ipython', 'node', 'R')
 
@@ -16,7 +16,7 @@ INTERPRETERS = ('bash', 'sh', 'dash', 'zsh', 'python', 'python2', 'python3', 'ip
             zh=('本机有可用的 Docker 引擎；没有它，无法检查镜像。', '请安装并启动 Docker，并确认当前用户可以运行 “docker info”。'))
 def engine(image: Image) -> Iterator[Hit]:
     if image.engine_problem:
-        yield Hit('docker', short(image.engine_problem)[1:-1])
+        yield Hit('docker', clip(image.engine_problem))
 
 
 @IMAGE.rule('image/present', 'b', ERROR,
@@ -25,7 +25,7 @@ def engine(image: Image) -> Iterator[Hit]:
             zh=('镜像在本机上或可以拉取；否则平台显示 130401。', '请构建镜像、更正名称或标签，或登录其仓库。'))
 def present(image: Image) -> Iterator[Hit]:
     if image.absence:
-        yield Hit(image.name, short(image.absence)[1:-1])
+        yield Hit(image.name, clip(image.absence))
 
 
 @IMAGE.rule('image/cat', 'b', ERROR,
@@ -36,7 +36,7 @@ def cat(image: Image) -> Iterator[Hit]:
     if image.settings.get('Entrypoint') and any(image.entry_point_problem):
         raise NotApplicable
     if image.cat_problem:
-        yield Hit(MANIFEST, short(image.cat_problem)[1:-1])
+        yield Hit(MANIFEST, clip(image.cat_problem))
 
 
 @IMAGE.rule('image/entry-point', 'a.3, b', ERROR,
@@ -74,7 +74,7 @@ def start_script(image: Image) -> Iterator[Hit]:
     image.need_cat()
     answer = image.cat(START_SCRIPT)
     if answer.exit_code != 0:
-        yield Hit(START_SCRIPT, short(answer.stderr)[1:-1])
+        yield Hit(START_SCRIPT, clip(answer.stderr))
 
 
 @IMAGE.rule('image/manifest', 'b.1', WARNING,
@@ -139,6 +139,6 @@ def flags(image: Image) -> Iterator[Hit]:
             zh=('training-template.yaml、mining-template.yaml、infer-template.yaml 至少存在一个；否则镜像被拒绝（130401）。',
                 '请为镜像支持的每种任务在 /img-man（object_type 为列表时在其子目录）放置模板，并允许所有用户读取。'))
 def templates(image: Image) -> Iterator[Hit]:
-    if all(not template.document.present for template in image.templates):
-        for template in image.templates:
-            yield Hit(template.document.name, template.document.detail)
+    absent = [template.document for template in image.templates if not template.document.present]
+    if len(absent) == len(image.templates):
+        yield Hit(', '.join(document.name for document in absent[:3]) or '/img-man', absent[0].detail if absent else '[]')

@@ -33,6 +33,17 @@ def short(value: Any) -> str:
     return printable(_brief.repr(value))[:200]
 
 
+def clip(text: str, length: int = 300) -> str:
+    """Gives the end of a message on one line, which is where programs say what is wrong.
+
+    Args:
+        text: any text.
+        length: at most so many characters.
+    """
+    text = printable(' '.join(text.split()))
+    return text if len(text) <= length else '...' + text[3 - length:]
+
+
 @dataclass(frozen=True)
 class Document:
     """A file, read.
@@ -158,7 +169,7 @@ def parse_json(document: Document) -> Document:
     try:
         value = json.loads(document.text, object_pairs_hook=mapping)
     except Exception as error:  # JSONDecodeError; ValueError of a huge number; RecursionError
-        return Document(document.name, UNREADABLE, short(str(error))[1:-1])
+        return Document(document.name, UNREADABLE, clip(str(error)))
     return Document(document.name, None, '', '', value, None, tuple(repeated))
 
 
