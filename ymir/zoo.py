@@ -7,10 +7,12 @@ as file-system order decided in older images, the P6 one. Upper case and `-` for
 """
 import ast
 import difflib
+import json
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import Any, Dict, List, Tuple
 
 from ymir_exc.code import ExecutorReturnCode
 
@@ -128,3 +130,38 @@ def _unknown(name: str) -> TaskError:
     hint = f' Did you mean {" or ".join(near)}?' if near else ''
     return TaskError(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
                      f'Unknown model_name in config.yaml: {name!r}.{hint} Known are: {", ".join(short)}.')
+
+
+def _published() -> Dict[str, Dict[str, Any]]:
+    """Parameters, input and accuracy from the tables of docs/model_zoo.md and checkpoints.tsv: config stem to values."""
+    values: Dict[str, Dict[str, Any]] = {}
+    document = PROJECT_ROOT / 'docs' / 'model_zoo.md'
+    for line in document.read_text(encoding='utf-8').splitlines() if document.is_file() else ():
+        cells = [cell.strip() for cell in line.strip('|').split('|')]
+        if line.startswith('| [') and len(cells) >= 3:
+            try:
+                million = float(cells[2])
+            except ValueError:
+                continue
+            values[cells[0][1:].split(']')[0]] = dict(input=cells[1].replace(' ', ''), parameters=million)
+    for stem, row in public_checkpoints().items():
+        words = row.metric.split('=')
+        if words[0] == 'COCO box AP':
+            values.setdefault(stem, {})['ap'] = float(words[1])
+    return values
+
+
+def main() -> int:
+    """Print the models as JSON: name, config, family, parameters in millions, published COCO AP, input; None if unknown."""
+    published = _published()
+    print(json.dumps([{
+        'name': model.name,
+        'config': model.config.relative_to(PROJECT_ROOT).as_posix(),
+        'family': model.config.relative_to(CONFIG_ROOT).parts[0],
+        **{key: published.get(model.stem, {}).get(key) for key in ('parameters', 'ap', 'input')},
+    } for model in models()]))
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,5 +1,11 @@
-import pytest
+import sys
+from pathlib import Path
 
+import pytest
+import yaml
+
+from ymir.local.datasets import write_dataset
+from ymir.local.labels import Dataset
 from ymir.local.sample_data import generate
 
 
@@ -12,3 +18,25 @@ def images(tmp_path):
 @pytest.fixture
 def class_names():
     return ['target', 'crate', 'star']
+
+
+@pytest.fixture
+def fake(tmp_path):
+    """Options that run `fake_executor.py` with templates of its own."""
+    img_man = tmp_path / 'img-man'
+    img_man.mkdir()
+    common = dict(crash_code=0, exit_status=0, seconds=0.0, child_file='', broken_monitor=0)
+    templates = dict(training=dict(common, model_name='small', max_epochs=2, metric=0.5, curves=0, export_format='ark:raw'),
+                     mining=dict(common, mining_algorithm='random'), infer=dict(common, conf_threshold=0.2))
+    for name, values in templates.items():
+        (img_man / f'{name}-template.yaml').write_text(yaml.safe_dump(values))
+    executor = Path(__file__).with_name('fake_executor.py')
+    return ['--executor', f'{sys.executable} {executor}', '--img-man', str(img_man), '--gpus', '0']
+
+
+@pytest.fixture
+def coco_folder(tmp_path, images, class_names):
+    """The six images as a COCO folder."""
+    dataset = Dataset(tuple(class_names), dict(all=tuple(images)))
+    write_dataset(dataset, tmp_path / 'coco', 'coco')
+    return tmp_path / 'coco'

@@ -64,7 +64,7 @@ class Watch:
         if percent > self.percent and self._moved is None:
             self._moved = (now, percent)  # the start-up before it says nothing about the speed
         self.percent = percent
-        if self.scalars and now >= self._next_read:
+        if self.scalars and (now >= self._next_read or percent >= 1):
             self.scalars.update()
             self._next_read = time.monotonic() + SECONDS_BETWEEN_READS
 

@@ -174,8 +174,10 @@ def run_as_process(task: Task,
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get('PATH', '')])
     env_file = str(task.in_dir / 'env.yaml')
     env = dict(os.environ, PATH=path, DEFAULT_ENV_FILE_PATH=env_file, **(environ or {}))
+    cwd = Path.cwd() if command else REPOSITORY
     command = list(command or [sys.executable, str(REPOSITORY / 'ymir' / 'start.py')])
-    return _follow(command, task, on_progress, on_poll, env, lambda: kill_all_with(f'DEFAULT_ENV_FILE_PATH={env_file}'))
+    return _follow(command, task, on_progress, on_poll, env, lambda: kill_all_with(f'DEFAULT_ENV_FILE_PATH={env_file}'),
+                   cwd)
 
 
 def run_in_container(task: Task,
@@ -207,7 +209,7 @@ def run_in_container(task: Task,
                        stdin=subprocess.DEVNULL, start_new_session=True)
 
     command = docker_command(task, image, gpu_ids, user, shm_size, options)
-    return _follow(command, task, on_progress, on_poll, dict(os.environ), remove)
+    return _follow(command, task, on_progress, on_poll, dict(os.environ), remove, Path.cwd())
 
 
 def docker_command(task: Task,
@@ -260,14 +262,15 @@ def kill_all_with(setting: str) -> None:
 
 
 def _follow(command: Sequence[str], task: Task, on_progress: Callable[[float], None],
-            on_poll: Callable[[Progress], None], env: Dict[str, str], end_all: Callable[[], None]) -> Outcome:
+            on_poll: Callable[[Progress], None], env: Dict[str, str], end_all: Callable[[], None],
+            cwd: Path) -> Outcome:
     began = time.monotonic()
     shown = -1.0
     monitor = MonitorReading()
     stopped = False
     with open(task.log_file, 'ab') as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=env,
-                                   cwd=REPOSITORY, start_new_session=True)
+                                   cwd=cwd, start_new_session=True)
         try:
             running = True
             while running:

@@ -1,0 +1,142 @@
+"""Codes of ended tasks, one row per situation of contract section a.6."""
+import json
+
+import pytest
+import yaml
+
+from ymir.local.outcome import ResultRejected, judge, read_infer_result, read_training_result
+from ymir.local.run import MonitorReading, Progress
+
+GOOD = Progress(1.0, 2)
+
+
+def reading(last=GOOD, error=None, problem=''):
+    return MonitorReading(last, error, problem)
+
+
+@pytest.mark.parametrize('exit_code, monitor, code', [
+    (0, reading(), 0),
+    (1, reading(Progress(0.5, 4, 300103)), 300103),
+    (1, reading(Progress(0.5, 2, 300103)), 300103),  # the state does not matter, column 5 does
+    (137, reading(Progress(0.5, 2, 0)), 160004),
+    (1, reading(problem='monitor.txt cannot be read'), 169999),
+    (0, reading(problem='monitor.txt cannot be read'), 150404),
+    (0, reading(GOOD, Progress(0.3, 4, 300002, 'no image')), 300002),  # state 4 is final
+])
+def test_codes_without_results(tmp_path, exit_code, monitor, code):
+    verdict = judge(exit_code, monitor, tmp_path)
+    assert (verdict.ok, verdict.code) == (code == 0, code)
+    assert bool(verdict.reason) == (code != 0)
+
+
+def test_missing_results(tmp_path):
+    assert judge(0, reading(), tmp_path, training=True).code == 160011
+    assert judge(0, reading(), tmp_path, mining=True).code == 160011
+    assert judge(0, reading(), tmp_path, infer=True).code == 169999
+
+
+STAGE = dict(stage_name='a', files=['a.pth'], timestamp=1700000000, mAP=0.5)
+
+
+def result_file(tmp_path, document):
+    (tmp_path / 'a.pth').write_bytes(b'a')
+    (tmp_path / 'result.yaml').write_text(document if isinstance(document, str) else yaml.safe_dump(document))
+    return tmp_path
+
+
+@pytest.mark.parametrize('change, words', [
+    (dict(mAP=float('nan')), 'mAP is nan'),
+    (dict(mAP=-1), '0 to 1'),
+    (dict(mAP=1.0001), '0 to 1'),
+    (dict(mAP=None), 'mAP is None'),
+    (dict(timestamp=1700000000000), 'seconds'),
+    (dict(files='a.pth'), 'a list is needed'),
+    (dict(files=['b.pth']), 'b.pth is no regular file'),
+    (dict(files=['/etc/hostname']), 'no regular file'),
+    (dict(tp=-1), 'tp is -1'),
+])
+def test_stages_that_reject_the_whole_result(tmp_path, change, words):
+    document = dict(best_stage_name='a', model_stages=dict(a=dict(STAGE, **change)))
+    with pytest.raises(ResultRejected, match=words):
+        read_training_result(result_file(tmp_path, document))
+
+
+@pytest.mark.parametrize('document', [
+    '', 'a: [', '- 1', dict(), dict(best_stage_name='a', model_stages={}), dict(best_stage_name='b', model_stages=dict(a=STAGE)),
+    dict(model_stages=dict(a=STAGE)), dict(best_stage_name='a', model_stages=dict(a=STAGE), evaluate_config=dict(iou='0.5:0.95')),
+    dict(best_stage_name='a', model_stages=dict(a=STAGE), attachments=dict(plots=None)),
+    dict(best_stage_name='a', model_stages=dict(a=STAGE), attachments=dict(plots=['x.png'])),
+    'a: !!python/object:x.Y {}',
+])
+def test_documents_that_are_rejected(tmp_path, document):
+    with pytest.raises(ResultRejected) as caught:
+        read_training_result(result_file(tmp_path, document))
+    assert caught.value.code == 160011
+
+
+def test_what_is_accepted(tmp_path):
+    document = dict(best_stage_name='a', model_stages=dict(a=dict(STAGE, files=['a.pth'], tp=3, mAP_50=-1.0)),
+                    evaluate_config=dict(iou='0.5'))
+    result = read_training_result(result_file(tmp_path, document))
+    assert result.best == 'a' and result.evaluate_config == dict(iou=0.5)
+    assert result.stages['a'].metrics == dict(mAP=0.5, tp=3)
+    assert result.stages['a'].files == {'a.pth': tmp_path / 'a.pth'}
+
+
+def test_the_old_form(tmp_path):
+    result = read_training_result(result_file(tmp_path, dict(model=['a.pth'], map=0.25)))
+    assert result.best == 'default_best_stage' and result.stages[result.best].metrics == dict(mAP=0.25)
+
+
+def infer_file(tmp_path, content):
+    (tmp_path / 'r.json').write_text(content if isinstance(content, str) else json.dumps(content))
+    return tmp_path / 'r.json'
+
+
+BOX = dict(class_name='a', score=0.5, box=dict(x=1, y=2, w=3, h=4))
+
+
+@pytest.mark.parametrize('content, code', [
+    ('{', 169999),
+    ({}, 160011),
+    (dict(detection=[]), 160011),
+    (dict(detection={'a.jpg': None}), 169999),
+    (dict(detection={'a.jpg': dict(boxes=[dict(BOX, box=dict(x=5.5))])}), 169999),
+    (dict(detection={'a.jpg': dict(boxes=[dict(BOX, box=dict(x=True))])}), 169999),
+    (dict(detection={'a.jpg': dict(boxes=[dict(BOX, box=dict(x=1, z=1))])}), 169999),
+    (dict(detection={'a.jpg': dict(boxes=[dict(BOX, box=dict(x=2**31))])}), 169999),
+    (dict(detection={'a.jpg': dict(boxes=[dict(score=0.5, box={})])}), 169999),
+])
+def test_inference_that_is_rejected(tmp_path, content, code):
+    with pytest.raises(ResultRejected) as caught:
+        read_infer_result(infer_file(tmp_path, content))
+    assert caught.value.code == code
+
+
+def test_inference_as_the_platform_stores_it(tmp_path):
+    found = read_infer_result(infer_file(tmp_path, dict(detection={
+        '/x/a.jpg': dict(boxes=[BOX, dict(BOX, box=dict(x='5', y=5.0))]),
+        'b.jpg': dict(boxes=[], annotations=[BOX]),
+        'c.jpg': dict(boxes=[dict(class_name='a', box={})]),  # no score: dropped
+        'd.jpg': {},
+    })))
+    assert {name: len(objects) for name, objects in found.items()} == {'a.jpg': 2, 'b.jpg': 1, 'c.jpg': 0, 'd.jpg': 0}
+
+
+def test_monitor_that_is_half_written_is_forgiven(tmp_path):
+    path = tmp_path / 'monitor.txt'
+    monitor = MonitorReading()
+    for text, problem in (('t\t1', False), ('t\t1\t0.5\t2', False), ('', False), ('', False), ('t 1 2 3', False),
+                          ('t 1 2 3', True)):
+        path.write_text(text)
+        monitor.read(path)
+        assert bool(monitor.problem) == problem, text
+    assert monitor.last == Progress(0.5, 2)
+
+
+def test_a_monitor_that_is_gone_at_the_end_counts(tmp_path):
+    monitor = MonitorReading()
+    monitor.read(tmp_path / 'monitor.txt')
+    assert not monitor.problem
+    monitor.read(tmp_path / 'monitor.txt', final=True)
+    assert monitor.problem

@@ -1,0 +1,46 @@
+"""The command line: `ymir train`, `ymir infer`, `ymir mine`, ... play the platform's part on one machine.
+
+One file per group of commands. Everything that takes time to import is imported inside a command, so that `ymir --help`
+answers at once.
+"""
+import sys
+from typing import List, Optional
+
+import typer
+
+from . import convert, info_commands, package_commands, result_commands, task_commands
+
+app = typer.Typer(name='ymir',
+                  no_args_is_help=True,
+                  pretty_exceptions_show_locals=False,
+                  context_settings={'help_option_names': ['-h', '--help']},
+                  help='Train, infer and mine with an executor of the YMIR platform, without the platform.')
+
+TASKS, MODELS, RESULTS, HELP = 'Tasks', 'Models', 'Results and data', 'Information'
+for command, name, panel in (
+    (task_commands.train, 'train', TASKS),
+    (task_commands.infer, 'infer', TASKS),
+    (task_commands.mine, 'mine', TASKS),
+    (package_commands.pack, 'pack', MODELS),
+    (package_commands.unpack, 'unpack', MODELS),
+    (info_commands.models, 'models', MODELS),
+    (result_commands.check, 'check', RESULTS),
+    (result_commands.report, 'report', RESULTS),
+    (convert.convert, 'convert', RESULTS),
+    (info_commands.explain, 'explain', HELP),
+    (info_commands.demo, 'demo', HELP),
+):
+    app.command(name, rich_help_panel=panel)(command)
+
+
+def main(arguments: Optional[List[str]] = None) -> None:
+    """Runs the command line and ends the process with its exit code.
+
+    Args:
+        arguments: default: those of the process.
+    """
+    app(args=arguments, prog_name='ymir')
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,4 @@
+"""`python -m ymir.local.cli` is `ymir`."""
+from . import main
+
+main()

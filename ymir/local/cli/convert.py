@@ -1,0 +1,65 @@
+"""`ymir convert`: a data set in another format."""
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from . import options
+from .data_progress import data_progress
+from .output import Output
+
+
+class ReadFormat(str, Enum):
+    """Formats that can be read."""
+    coco = 'coco'
+    voc = 'voc'
+    yolo = 'yolo'
+    ymir = 'ymir'
+    images = 'images'
+
+
+class WrittenFormat(str, Enum):
+    """Formats that can be written."""
+    coco = 'coco'
+    voc = 'voc'
+    yolo = 'yolo'
+    ymir = 'ymir'
+
+
+def convert(data: options.Data,
+            folder: Annotated[Path, typer.Argument(metavar='DIR', help='New folder.')],
+            to: Annotated[WrittenFormat, typer.Option('--to', help='Format to write.')],
+            data_format: Annotated[Optional[ReadFormat], typer.Option('--from', '--format', help='Format of DATA where it '
+                                                                      'is not clear.')] = None,
+            classes: options.Classes = None,
+            val: Annotated[float, typer.Option('--val', metavar='SHARE', min=0, max=0.9, help='Share of the images that become '
+                                               'validation where the data set has none.')] = 0,
+            link: Annotated[bool, typer.Option('--link/--copy', help='Link to the images instead of copying them.')] = False,
+            as_json: options.Json = False,
+            quiet: options.Quiet = False,
+            lang: options.Lang = None) -> None:
+    """Convert a data set between COCO, VOC, YOLO and YMIR.
+
+    Whatever cannot be taken over is named with its file and place; the boxes are those that the platform would have.
+
+    Example: ymir convert voc/ yolo/ --to yolo
+    """
+    output = Output(as_json, quiet, lang.value if lang else '')
+    with output.reporting():
+        from ..datasets import read_dataset, with_validation, write_dataset
+        from .task_commands import class_names
+        with data_progress(output, output.text('reading', path=data)) as show:
+            dataset = read_dataset(data, data_format.value if data_format else None, class_names(classes), show)
+            if val:
+                dataset = with_validation(dataset, val, show)
+        with data_progress(output, output.text('writing', path=folder)) as show:
+            warnings = [*dataset.warnings, *write_dataset(dataset, folder, to.value, link, show)]
+        for sentence in () if quiet else warnings:
+            output.warn(sentence)
+        count = len(dataset.images())
+        output.end(output.text('converted', count=count, folder=folder, format=to.value))
+        output.finish(dict(ok=True, folder=str(folder), format=to.value, images=count,
+                           boxes=sum(len(image.boxes) for image in dataset.images()),
+                           class_names=list(dataset.class_names),
+                           splits={name: len(images) for name, images in dataset.splits.items()}, warnings=warnings))

@@ -1,0 +1,99 @@
+"""`ymir check` and `ymir report`: what comes after a run."""
+import json
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from . import options
+from .output import EXIT_FAILED, Output, UsageMistake
+
+
+class ReportLanguage(str, Enum):
+    """Languages of a report."""
+    en = 'en'
+    zh = 'zh'
+    both = 'both'
+
+
+class TaskName(str, Enum):
+    """What a run was to do."""
+    training = 'training'
+    mining = 'mining'
+    infer = 'infer'
+    mining_infer = 'mining+infer'
+
+
+RunFolder = Annotated[Optional[Path], typer.Argument(metavar='[RUN]', help='Folder of a run, or its out/.')]
+
+
+def check(run: RunFolder = None,
+          image: Annotated[Optional[str], typer.Option('--image', help='Check an image as the platform does when it is '
+                                                       'added.')] = None,
+          try_tasks: Annotated[bool, typer.Option('--run', help='With --image: also run a tiny task for every '
+                                                  'template.')] = False,
+          in_dir: Annotated[Optional[Path], typer.Option('--in', help='The in/ of the run; default: beside out/.')] = None,
+          task: Annotated[Optional[TaskName], typer.Option('--task', help='What the run was to do; default: what env.yaml '
+                                                           'says.')] = None,
+          as_json: options.Json = False,
+          lang: options.Lang = None) -> None:
+    """Check what an executor wrote, or an image, against all rules of the platform and its verifier.
+
+    The exit code is 1 if the platform would fail, lose or mistake something; warnings do not count.
+    """
+    import yaml
+
+    from ..package import run_folders
+    output = Output(as_json, language=lang.value if lang else '')
+    with output.reporting():
+        if (run is None) == (image is None):
+            raise UsageMistake('name either the folder of a run or --image NAME')
+        from ..check import check_image, check_out, has_errors, render, to_json
+        if image:
+            findings = check_image(image, run=try_tasks)
+        else:
+            if not run.is_dir():
+                raise UsageMistake(f'{run} is no folder')
+            out_dir, beside = run_folders(run)
+            record = out_dir.resolve().parent / 'run.yaml'
+            exit_code = yaml.safe_load(record.read_text(encoding='utf-8'))['exit_code'] if record.is_file() else None
+            findings = check_out(out_dir, in_dir or beside, task.value if task else None, exit_code=exit_code)
+        failed = has_errors(findings)
+        if not as_json:
+            render(findings, output.console, output.language)
+        result = json.loads(to_json(findings)) if as_json else {}
+        output.finish(dict(ok=not failed, **result), EXIT_FAILED if failed else 0)
+
+
+def report(run: Annotated[Path, typer.Argument(metavar='RUN', help='Folder of a run, or its out/.')],
+           file: Annotated[Optional[Path], typer.Option('--out', metavar='FILE', help='Default: report.html in the folder of '
+                                                        'the run.')] = None,
+           labels: Annotated[Optional[Path], typer.Option('--labels', metavar='DATA', help='True labels of the images of an '
+                                                          'inference.')] = None,
+           data_format: options.Format = None,
+           lang: Annotated[ReportLanguage, typer.Option('--lang', help='Language of the page; both: a switch in it.')] =
+           ReportLanguage.both,
+           as_json: options.Json = False) -> None:
+    """Write one HTML page about a run: curves, accuracy, mistakes, ranking. It needs nothing beside it.
+
+    Example: ymir report ymir_runs/20240101-120000-infer-model --labels coco/
+    """
+    from ..package import run_folders
+    output = Output(as_json, language='' if lang is ReportLanguage.both else lang.value)
+    with output.reporting():
+        if not run.is_dir():
+            raise UsageMistake(f'{run} is no folder; name the folder of a run')
+        from ..page import write_report
+        out_dir, in_dir = run_folders(run)
+        dataset = None
+        if labels:
+            from ..datasets import read_dataset
+            dataset = read_dataset(labels, data_format)
+        file = file or (run / 'report.html' if out_dir != run else out_dir.parent / 'report.html')
+        try:
+            written = write_report(out_dir, file, in_dir, labels=dataset, language=lang.value)
+        except ValueError as error:
+            raise UsageMistake(str(error)) from None
+        output.end(output.text('report', file=written))
+        output.finish(dict(ok=True, file=str(written), bytes=Path(written).stat().st_size))

@@ -1,0 +1,209 @@
+"""`ymir train`, `ymir infer` and `ymir mine`: from a data set and a model to a finished task."""
+from pathlib import Path
+from typing import Annotated, Any, Dict, List, Optional, Tuple
+
+import typer
+
+from . import options
+from .output import Output, UsageMistake
+
+SHOWN_WARNINGS = 10
+DataVal = Annotated[Optional[Path], typer.Option('--val', metavar='DATA', help='Validation set; default: that of DATA, else a '
+                                                 'tenth of its images.')]
+TrainModel = Annotated[Optional[str], typer.Option(
+    '--model', '-m', metavar='MODEL', help='Name of a model (`ymir models`), or what to start from: a model package, the '
+    'folder of an earlier run, a weight file; @STAGE at the end names a stage.')]
+CandidateModel = Annotated[str, typer.Option(
+    '--model', '-m', metavar='MODEL', help='Model package, folder of an earlier run or weight file; @STAGE at the end names '
+    'a stage.')]
+
+
+def train(data: options.Data,
+          overrides: options.Overrides = None,
+          model: TrainModel = None,
+          val: DataVal = None,
+          val_share: Annotated[float, typer.Option(min=0.01, max=0.9, help='Share that is split off for validation.')] = 0.1,
+          classes: options.Classes = None,
+          data_format: options.Format = None,
+          image: options.Image = None,
+          executor: options.Executor = None,
+          img_man: options.ImgMan = None,
+          gpus: options.Gpus = 'auto',
+          user: options.User = None,
+          out: options.Out = None,
+          as_json: options.Json = False,
+          quiet: options.Quiet = False,
+          lang: options.Lang = None) -> None:
+    """Train a model on a folder of labelled images.
+
+    Example: ymir train coco/ --model yolov8_n max_epochs=50 samples_per_gpu=16
+    """
+    from ..prepare import prepare_training, submitted
+    from . import tasks
+    from .data_progress import data_progress
+    output = Output(as_json, quiet, lang.value if lang else '')
+    with output.reporting():
+        how = tasks.Engine.of(image, executor, img_man, gpus, user)
+        template = how.template('training')
+        edits = tasks.parameters.parse_overrides(overrides or [], template, output.warn)
+        source, model_name = _pretrained(model, edits, template)
+        dataset = _training_data(output, data, val, val_share, classes, data_format)
+        folder = tasks.new_folder(out, 'train', model_name or edits.get('model_name') or template.get('model_name'))
+        pretrained = tasks.read_model(source, folder) if source else None
+        if pretrained and not model_name and 'model_name' in template:
+            model_name = pretrained.training_config.get('model_name')
+        if model_name:
+            edits.setdefault('model_name', model_name)
+        with tasks.mistakes_of_data(), data_progress(output, output.text('preparing', path=folder)) as show:
+            task = prepare_training(folder, dataset.class_names, dataset.splits['train'], dataset.splits['val'],
+                                    submitted('training', template, edits), pretrained, len(how.gpu_ids), bool(how.image),
+                                    on_progress=show)
+        tasks.run(output, how, task, tasks.Wanted(training=True), edits)
+
+
+def infer(data: options.Data,
+          model: CandidateModel,
+          overrides: options.Overrides = None,
+          mine: Annotated[bool, typer.Option('--mine', help='Mine in the same run; the keys are those of mining then.')] = False,
+          classes: options.Classes = None,
+          data_format: options.Format = None,
+          image: options.Image = None,
+          executor: options.Executor = None,
+          img_man: options.ImgMan = None,
+          gpus: options.Gpus = 'auto',
+          user: options.User = None,
+          out: options.Out = None,
+          as_json: options.Json = False,
+          quiet: options.Quiet = False,
+          lang: options.Lang = None) -> None:
+    """Find objects in images with a trained model.
+
+    Example: ymir infer photos/ --model model.tar conf_threshold=0.3
+    """
+    output = Output(as_json, quiet, lang.value if lang else '')
+    _candidates(output, data, model, overrides, (mine, True), classes, data_format, (image, executor, img_man, gpus, user), out)
+
+
+def mine(data: options.Data,
+         model: CandidateModel,
+         overrides: options.Overrides = None,
+         classes: options.Classes = None,
+         data_format: options.Format = None,
+         image: options.Image = None,
+         executor: options.Executor = None,
+         img_man: options.ImgMan = None,
+         gpus: options.Gpus = 'auto',
+         user: options.User = None,
+         out: options.Out = None,
+         as_json: options.Json = False,
+         quiet: options.Quiet = False,
+         lang: options.Lang = None) -> None:
+    """Order images by how much labelling them would help the model.
+
+    Example: ymir mine photos/ --model model.tar mining_algorithm=entropy
+    """
+    output = Output(as_json, quiet, lang.value if lang else '')
+    _candidates(output, data, model, overrides, (True, False), classes, data_format, (image, executor, img_man, gpus, user), out)
+
+
+def _candidates(output: Output, data: Path, model: str, overrides: Optional[List[str]], what: Tuple[bool, bool],
+                classes: Optional[str], data_format: Optional[str], engine: Tuple[Any, ...], out: Optional[Path]) -> None:
+    from ..prepare import prepare_candidates, submitted
+    from . import tasks
+    from .data_progress import data_progress
+    wanted = tasks.Wanted(mining=what[0], infer=what[1])
+    with output.reporting():
+        how = tasks.Engine.of(*engine)
+        template_name = 'mining' if wanted.mining else 'infer'
+        template = how.template(template_name)
+        edits = tasks.parameters.parse_overrides(overrides or [], template, output.warn)
+        paths = _candidate_images(output, data, data_format)
+        folder = tasks.new_folder(out, wanted.name, model)
+        stage = tasks.read_model(model, folder, class_names(classes))
+        with tasks.mistakes_of_data(), data_progress(output, output.text('preparing', path=folder)) as show:
+            task = prepare_candidates(folder, paths, stage, submitted(template_name, template, edits), wanted.mining,
+                                      wanted.infer, len(how.gpu_ids), bool(how.image), on_progress=show)
+        tasks.run(output, how, task, wanted, edits)
+
+
+def class_names(text: Optional[str]) -> Optional[List[str]]:
+    """Reads `--classes`.
+
+    Args:
+        text: names separated by commas, or a file with one per line.
+    """
+    if not text:
+        return None
+    content = Path(text).read_text(encoding='utf-8').splitlines() if Path(text).is_file() else text.split(',')
+    names = [name.strip() for name in content if name.strip()]
+    if not names or len(set(names)) < len(names):
+        raise UsageMistake(f'--classes {text!r} gives {names}; every class must be named once')
+    return names
+
+
+def _pretrained(model: Optional[str], edits: Dict[str, Any], template: Dict[str, Any]) -> Tuple[Optional[str], Optional[str]]:
+    """Tells a model to start from and the name of a model apart."""
+    if not model:
+        return None, None
+    is_name = not any((Path(model).exists(), Path(model.rpartition('@')[0] or model).exists(), '/' in model, '.' in model))
+    if not is_name:
+        return model, edits.get('model_name')
+    if 'model_name' in edits:
+        raise UsageMistake(f'--model {model} and model_name={edits["model_name"]} say the same thing; give one')
+    if 'model_name' not in template:
+        raise UsageMistake(f'--model {model}: the template of this executor has no model_name; its keys are '
+                           f'{", ".join(template)}. A file or folder would be a model to start from')
+    return None, model
+
+
+def _warn(output: Output, warnings: Tuple[str, ...]) -> None:
+    for sentence in warnings[:SHOWN_WARNINGS]:
+        output.warn(sentence)
+    if len(warnings) > SHOWN_WARNINGS:
+        output.warn(output.text('more warnings', count=len(warnings) - SHOWN_WARNINGS))
+
+
+def _read(output: Output, data: Path, data_format: Optional[str], names: Optional[List[str]] = None) -> Any:
+    from ..datasets import read_dataset
+    from .data_progress import data_progress
+    title = output.text('reading', path=data)
+    if not output.console.is_terminal:
+        output.say(title)
+    with data_progress(output, title) as show:
+        return read_dataset(data, data_format, names, show)
+
+
+def _training_data(output: Output, data: Path, val: Optional[Path], val_share: float, classes: Optional[str],
+                   data_format: Optional[str]) -> Any:
+    from dataclasses import replace
+
+    from ..datasets import with_validation
+    from ..hashing import asset_ids
+    dataset = _read(output, data, data_format, class_names(classes))
+    if val:
+        other = _read(output, val, None, list(dataset.class_names))
+        held_out = other.splits.get('val') or other.images()
+        train_images = tuple(image for name, part in dataset.splits.items() if name in ('train', 'all') for image in part)
+        dataset = replace(dataset, splits=dict(train=train_images or dataset.images(), val=held_out),
+                          warnings=dataset.warnings + other.warnings)
+    else:
+        dataset = with_validation(dataset, val_share)
+    _warn(output, dataset.warnings)
+    if not dataset.class_names:
+        raise UsageMistake(f'{data} has no labels, so there is nothing to train on; images alone can be inferred and mined')
+    if val:
+        train_names, val_names = (asset_ids([image.path for image in dataset.splits[part]]) for part in ('train', 'val'))
+        common = len(set(train_names) & set(val_names))
+        if common:
+            output.warn(output.text('overlap', count=common))
+    output.say(output.text('data', train=len(dataset.splits['train']), val=len(dataset.splits['val']),
+                           classes=len(dataset.class_names), names=', '.join(dataset.class_names)))
+    return dataset
+
+
+def _candidate_images(output: Output, data: Path, data_format: Optional[str]) -> List[Path]:
+    dataset = _read(output, data, data_format)
+    _warn(output, dataset.warnings)
+    paths = [image.path for image in dataset.images()]
+    output.say(output.text('candidates', count=len(paths)))
+    return paths

@@ -1,0 +1,331 @@
+"""Runs a prepared task, shows it while it runs and says what came out (contract sections a.3 to a.6)."""
+import datetime
+import getpass
+import os
+import re
+import shlex
+import signal
+import subprocess
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, NoReturn, Optional, Sequence, Tuple
+
+import yaml
+
+from ymir_exc.atomic import write_text_atomically
+
+from .. import package, parameters
+from ..event_scalars import EventScalars
+from ..live_view import Watch, duration, live_view
+from ..outcome import (ResultRejected, TrainingResult, Verdict, judge, read_infer_result, read_mining_result,
+                       read_training_result)
+from ..prepare import IMG_MAN, ModelStage, Task
+from ..return_codes import find_code
+from ..run import Outcome, TaskStopped, run_as_process, run_in_container
+from .output import EXIT_FAILED, EXIT_STOPPED, Output, UsageMistake, files_below, shown_path, size
+
+RUN_FILE = 'run.yaml'
+RANKED = 10
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a task is to do."""
+    training: bool = False
+    mining: bool = False
+    infer: bool = False
+
+    @property
+    def name(self) -> str:
+        """In file names and tables."""
+        return 'training' if self.training else '+'.join(name for name in ('mining', 'infer') if getattr(self, name))
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What runs a task.
+
+    Args:
+        image: in a container of it; None: as a process.
+        command: of another executor than that of this package.
+        img_man: folder of its templates.
+        gpu_ids: GPUs of this machine; none for the CPU.
+        user: `uid:gid` in the container; None: that of the image.
+    """
+    image: Optional[str]
+    command: Optional[Sequence[str]]
+    img_man: Path
+    gpu_ids: Tuple[int, ...]
+    user: Optional[str]
+
+    @classmethod
+    def of(cls, image: Optional[str], executor: Optional[str], img_man: Optional[Path], gpus: str,
+           user: Optional[str]) -> 'Engine':
+        """Reads the options of the command line."""
+        if image and (executor or img_man):
+            raise UsageMistake('--image brings its own executor and templates; leave --executor and --img-man out')
+        if user and not image:
+            raise UsageMistake('--user is for a container; give --image as well')
+        if image:
+            user = None if user == 'root' else user or f'{os.getuid()}:{os.getgid()}'
+        return cls(image, shlex.split(executor) if executor else None, img_man or IMG_MAN, parameters.split_gpus(gpus), user)
+
+    def template(self, task_type: str) -> Dict[str, Any]:
+        """The template of a task type, from the image or the folder."""
+        if self.image:
+            return parameters.read_template_of_image(self.image, task_type)
+        return parameters.read_template(task_type, self.img_man)
+
+    def describe(self) -> str:
+        """Who did it, for the model package."""
+        return self.image or (shlex.join(self.command) if self.command else 'ymir-mmyolo')
+
+
+def new_folder(out: Optional[Path], task_name: str, model: Any) -> Path:
+    """Chooses the folder of a run, which must not hold anything yet.
+
+    Args:
+        out: what the user named.
+        task_name, model: for the default name.
+    """
+    if out:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise UsageMistake(f'{out} exists already, and runs are never overwritten; name another folder with --out')
+        return out
+    words = re.sub(r'(\.tar|\.gz|\.tgz|\.pth|\.pt)+$', '', os.path.basename(str(model or '').rstrip('/')))
+    words = re.sub(r'[^\w.@-]+', '_', words) or 'model'
+    name = f'{datetime.datetime.now():%Y%m%d-%H%M%S}-{task_name}-{words}'
+    folder, number = Path('ymir_runs') / name, 1
+    while folder.exists():
+        number += 1
+        folder = Path('ymir_runs') / f'{name}-{number}'
+    return folder
+
+
+def read_model(source: str, folder: Path, class_names: Optional[List[str]] = None) -> ModelStage:
+    """Reads a model; a package is extracted beside the run.
+
+    Args:
+        source: package, folder of a run or weight file.
+        folder: of the run.
+        class_names: for a weight file.
+    """
+    return package.read_package(Path(source), folder / 'model', class_names)
+
+
+@contextmanager
+def mistakes_of_data() -> Iterator[None]:
+    """What cannot be prepared, such as two classes of one name, is a mistake in what the user gave."""
+    try:
+        yield
+    except ValueError as error:
+        raise UsageMistake(str(error)) from None
+
+
+@contextmanager
+def _stop_signals() -> Iterator[None]:
+    """The first Ctrl-C, or request to end, interrupts; further ones are ignored until everything has been cleaned up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def stop(*_: Any) -> NoReturn:
+        for name in names:
+            signal.signal(name, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {name: signal.signal(name, stop) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+def run(output: Output, how: Engine, task: Task, wanted: Wanted, edits: Dict[str, Any]) -> NoReturn:
+    """Runs a task, shows how it goes and what came out, and ends the command.
+
+    Args:
+        output: where to write.
+        how: what runs it.
+        task: prepared.
+        wanted: what it is to do.
+        edits: hyper-parameters that the user changed.
+    """
+    config = yaml.safe_load((task.in_dir / 'config.yaml').read_text(encoding='utf-8'))
+    title = output.text(wanted.name)
+    folder = Path(os.path.relpath(task.work_dir)) if task.work_dir.is_relative_to(Path.cwd()) else task.work_dir
+    output.say(output.text('running', task=title, folder=folder))
+    began = time.time()
+    with _stop_signals():
+        try:
+            outcome = _start(output, how, task, wanted, config, title)
+        except TaskStopped as stop:
+            outcome = stop.outcome
+        record = dict(task=wanted.name, task_id=task.task_id, began=round(began), seconds=round(outcome.seconds, 1),
+                      image=how.image, executor=how.describe(), parameters=edits)
+        verdict = Verdict(False) if outcome.stopped else judge(outcome.exit_code, outcome.monitor, task.out_dir,
+                                                               wanted.training, wanted.mining, wanted.infer)
+        result = dict(ok=verdict.ok, stopped=outcome.stopped, code=verdict.code, reason=verdict.reason,
+                      exit_code=outcome.exit_code, **record, folder=str(folder), out=str(folder / 'out'))
+        write_text_atomically(task.work_dir / RUN_FILE, yaml.safe_dump(result, allow_unicode=True, sort_keys=False))
+        if wanted.training:  # the platform stores what a failed or stopped training has saved, too
+            result.update(_keep_model(output, how, task, folder, verdict.ok))
+    if verdict.ok:
+        _show_success(output, task, folder, wanted, outcome, result)
+        output.finish(result)
+    result['log_tail'] = list(outcome.tail)
+    if outcome.stopped:
+        _show_stop(output, title, outcome, result)
+        output.finish(result, EXIT_STOPPED)
+    _show_failure(output, title, verdict, outcome, task, result)
+    output.finish(result, EXIT_FAILED)
+
+
+def _start(output: Output, how: Engine, task: Task, wanted: Wanted, config: Dict[str, Any], title: str) -> Outcome:
+    epochs = config.get('max_epochs')
+    watch = Watch(EventScalars(task.out_dir / 'tensorboard') if wanted.training else None,
+                  int(epochs) if str(epochs).isdigit() else None)
+    with live_view(output.console, title, watch, output.quiet) as show:
+        if how.image:
+            shm_size = str(config.get('shm_size') or f'{16 * max(len(how.gpu_ids), 1)}G')
+            return run_in_container(task, how.image, gpu_ids=how.gpu_ids, user=how.user, shm_size=shm_size, on_poll=show)
+        environ = dict(CUDA_VISIBLE_DEVICES=','.join(map(str, how.gpu_ids))) if how.gpu_ids else None
+        try:
+            return run_as_process(task, environ=environ, command=how.command, on_poll=show)
+        except FileNotFoundError as error:
+            raise UsageMistake(f'--executor {shlex.join(how.command or ())}: {error.strerror}: {error.filename}') from None
+
+
+def _keep_model(output: Output, how: Engine, task: Task, folder: Path, expected: bool) -> Dict[str, Any]:
+    """Packs the stages that a training has saved; a training may end before it has saved any."""
+    try:
+        training = read_training_result(task.out_dir / 'models')
+    except ResultRejected:
+        return dict(stages=[], package=None)
+    stages = [dict(name=stage.name, timestamp=stage.timestamp, best=stage.name == training.best,
+                   files=list(stage.files), **stage.metrics) for stage in training.stages.values()]
+    kept: Dict[str, Any] = dict(stages=stages, best_stage=training.best, package=None)
+    try:
+        file = package.pack(task.work_dir, task.work_dir / 'model.tar', executor=how.describe(), producer=_user())
+    except (package.PackageError, OSError) as error:
+        output.warn(output.text('not packed', reason=error))
+    else:
+        kept.update(package=str(folder / 'model.tar'), sha1=package.sha1_of(file))
+    return kept
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a user id without a name
+        return ''
+
+
+def _show_success(output: Output, task: Task, folder: Path, wanted: Wanted, outcome: Outcome,
+                  result: Dict[str, Any]) -> None:
+    output.end(output.text('done', task=output.text(wanted.name), seconds=duration(outcome.seconds)), 'green')
+    if wanted.training:
+        _show_stages(output, read_training_result(task.out_dir / 'models'))
+    if wanted.infer:
+        result.update(_show_objects(output, task))
+    if wanted.mining:
+        result.update(_show_ranking(output, task))
+    files = files_below(task.out_dir)
+    result['files'] = [f'out/{name}' for name, _ in files]
+    output.say(f'{output.text("folder")}: {folder}  ({len(files)} {output.text("files")}, '
+               f'{size(sum(count for _, count in files))})')
+    if result.get('package'):
+        path = Path(result['package'])
+        output.say(f'{output.text("package")}: {path}  {size(path.stat().st_size)}  sha1 {result["sha1"]}')
+    commands = [f'ymir report {shown_path(folder)}', f'ymir check {shown_path(folder)}']
+    if result.get('package'):
+        model = shown_path(Path(result['package']))
+        commands = [f'ymir infer IMAGES --model {model}', f'ymir mine IMAGES --model {model}', *commands]
+    result['next'] = commands
+    output.say('\n'.join([output.text('next'), *(f'  {command}' for command in commands)]))
+
+
+def _show_stages(output: Output, training: TrainingResult) -> None:
+    names = list(dict.fromkeys(name for stage in training.stages.values() for name in stage.metrics))
+    rows = [(stage.name, '*' if stage.name == training.best else '', *(f'{stage.metrics[name]:.4g}' if name in stage.metrics
+                                                                      else '' for name in names), ', '.join(stage.files))
+            for stage in training.stages.values()]
+    if not output.quiet:
+        output.table(output.text('stages'), (output.text('stage'), output.text('best'), *names, output.text('files')), rows,
+                     range(2, 2 + len(names)))
+
+
+def _show_objects(output: Output, task: Task) -> Dict[str, Any]:
+    found = read_infer_result(task.out_dir / 'infer-result.json')
+    counts: Dict[str, List[float]] = {}
+    seen: Dict[str, set] = {}
+    for image, objects in found.items():
+        for item in objects:
+            name = item['class_name'].strip().lower()
+            counts.setdefault(name, []).append(float(item['score']))
+            seen.setdefault(name, set()).add(image)
+    rows = [(name, f'{len(scores)}', f'{len(seen[name])}', f'{sum(scores) / len(scores):.3f}')
+            for name, scores in sorted(counts.items(), key=lambda pair: -len(pair[1]))]
+    boxes = sum(map(len, counts.values()))
+    occupied = len(set().union(*seen.values())) if seen else 0
+    rows.append((output.text('total'), f'{boxes}', f'{occupied} / {len(found)}', ''))
+    if not output.quiet:
+        output.table(output.text('objects'), [output.text(name) for name in ('class', 'boxes', 'images', 'mean score')],
+                     rows, (1, 2, 3))
+    return dict(images=len(found), boxes=boxes, boxes_per_class={name: len(scores) for name, scores in counts.items()})
+
+
+def _show_ranking(output: Output, task: Task) -> Dict[str, Any]:
+    ranking = read_mining_result(task.out_dir / 'result.tsv')
+    sources = (task.in_dir / 'candidate-src-index.tsv').read_text(encoding='utf-8').splitlines()
+    index = (task.in_dir / 'candidate-index.tsv').read_text(encoding='utf-8').splitlines()
+    original = dict(zip(index, sources))
+    rows = [(f'{rank}', _rounded(score), original.get(path, path)) for rank, (path, score) in enumerate(ranking[:RANKED], 1)]
+    if not output.quiet:
+        output.table(output.text('ranking'), [output.text(name) for name in ('rank', 'score', 'image')], rows, (0, 1))
+    return dict(ranked=len(ranking), top=[dict(image=original.get(path, path), score=score) for path, score in ranking[:RANKED]])
+
+
+def _rounded(score: str) -> str:
+    try:
+        return f'{float(score):.4g}'
+    except ValueError:  # the platform never reads it
+        return score
+
+
+def _show_stop(output: Output, title: str, outcome: Outcome, result: Dict[str, Any]) -> None:
+    output.end(output.text('stopped', task=title, seconds=duration(outcome.seconds)), 'yellow')
+    if result['task'] != 'training':
+        return
+    if not result['stages']:
+        output.end(output.text('kept nothing'))
+        return
+    best = next(stage for stage in result['stages'] if stage['best'])
+    output.end(output.text('kept model', stage=best['name'], metric=best.get('mAP', 0.0)))
+    if result['package']:
+        output.end(f'{output.text("package")}: {result["package"]}')
+
+
+def _show_failure(output: Output, title: str, verdict: Verdict, outcome: Outcome, task: Task,
+                  result: Dict[str, Any]) -> None:
+    known = find_code(verdict.code)
+    name = known.name if known else ''
+    output.end(output.text('failed', task=title, code=verdict.code, name=name).rstrip(), 'bold red')
+    output.end(verdict.reason)
+    output.end(output.text('platform shows'))
+    output.end('\n'.join(f'  {line}' for line in outcome.tail) or '  ' + output.text('empty log'), 'dim')
+    if known:
+        for key, texts in (('meaning', known.meaning), ('causes', known.causes), ('remedy', known.remedy)):
+            output.end(f'{output.text(key)}: {texts[output.language]}')
+        result['explanation'] = dict(meaning=known.meaning[output.language], causes=known.causes[output.language],
+                                     remedy=known.remedy[output.language])
+    if result.get('package'):
+        best = next(stage for stage in result['stages'] if stage['best'])
+        output.end(output.text('kept model', stage=best['name'], metric=best.get('mAP', 0.0)))
+        output.end(f'{output.text("package")}: {result["package"]}')
+    output.end(output.text('whole log', path=task.log_file))
