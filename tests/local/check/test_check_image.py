@@ -1,0 +1,123 @@
+"""An image that has nothing to do with ours passes; violations planted into it are named. Docker is a stand-in here."""
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from tests.local.check.planted_images import DAMAGED_RUNS, PLANTED
+
+from ymir.local.check import all_rules, check_image
+from ymir.local.check.image import docker
+
+HERE = Path(__file__).parent
+NAME = 'foreign/image:1'
+
+
+@pytest.fixture
+def foreign(tmp_path, monkeypatch):
+    """Puts the stand-in on the PATH with one good image; gives the folder of that image."""
+    tool = tmp_path / 'bin/docker'
+    tool.parent.mkdir()
+    tool.write_text(f'#!/bin/bash\nexec {sys.executable} -I -S {HERE / "fake_docker.py"} "$@"\n')
+    tool.chmod(0o755)
+    folder = tmp_path / 'images/foreign_image_1'
+    (folder / 'files/usr/bin').mkdir(parents=True)
+    shutil.copytree(HERE / 'foreign/img-man', folder / 'files/img-man')
+    shutil.copy(HERE / 'foreign/start.sh', folder / 'files/usr/bin/start.sh')
+    (folder / 'config.json').write_text(json.dumps(dict(Cmd=['/bin/sh', '-c', 'bash /usr/bin/start.sh'], Entrypoint=None)))
+    monkeypatch.setenv('PATH', f'{tool.parent}:/usr/bin:/bin')
+    monkeypatch.setenv('FAKE_IMAGES', str(tmp_path / 'images'))
+    monkeypatch.setenv('FAKE_LOG', str(tmp_path / 'log'))
+    return folder
+
+
+def failed(findings):
+    return {finding.rule for finding in findings if finding.ok is False}
+
+
+def commands(foreign):
+    return [' '.join(json.loads(line)) for line in (foreign.parents[1] / 'log').read_text().splitlines()]
+
+
+def test_a_good_image_and_the_commands_of_the_platform(foreign):
+    findings = check_image(NAME)
+    assert failed(findings) == set(), findings
+    run = f'run --rm {NAME} cat'
+    assert commands(foreign) == [
+        f'image inspect {NAME}', f'images {NAME} --format {{{{.ID}}}}', f'{run} /img-man/manifest.yaml',
+        f'{run} /usr/bin/start.sh', f'{run} /img-man/training-template.yaml', f'{run} /img-man/mining-template.yaml',
+        f'{run} /img-man/infer-template.yaml'
+    ]
+
+
+@pytest.mark.parametrize('rule, damage', PLANTED, ids=[f'{row[0]}-{number}' for number, row in enumerate(PLANTED)])
+def test_planted(rule, damage, foreign):
+    damage(foreign)
+    findings = check_image(NAME)
+    assert failed(findings) == {rule}
+    finding = next(finding for finding in findings if finding.rule == rule)
+    assert finding.place and finding.mend and finding.text('zh') != finding.text('en')
+
+
+def test_every_rule_for_images_is_planted():
+    names = {rule.name for rule in all_rules() if rule.name.split('/')[0] in ('image', 'template')}
+    assert names == {rule for rule, _ in PLANTED} | {'image/engine', 'image/present'}
+
+
+def test_without_an_engine_one_clear_finding(foreign, monkeypatch):
+    monkeypatch.setenv('FAKE_IMAGES', '/nowhere')
+    finding, = [finding for finding in check_image(NAME, run=True) if finding.ok is False]
+    assert finding.rule == 'image/engine' and 'Is the docker daemon running?' in finding.message
+    monkeypatch.setenv('PATH', '/nowhere')
+    finding, = [finding for finding in check_image(NAME) if finding.ok is False]
+    assert finding.rule == 'image/engine' and 'docker cannot be started' in finding.message
+
+
+def test_an_image_that_is_nowhere(foreign):
+    finding, = [finding for finding in check_image('no/such:image') if finding.ok is False]
+    assert finding.rule == 'image/present' and 'pull access denied' in finding.message
+    assert commands(foreign)[:2] == ['image inspect no/such:image', 'pull no/such:image']
+
+
+def test_a_command_that_does_not_end(foreign):
+    (foreign.parents[1] / 'bin/docker').write_text('#!/bin/bash\nexec sleep 9\n')
+    assert docker('info', timeout=0.2).exit_code is None
+
+
+def test_templates_of_several_object_types(foreign):
+    img_man = foreign / 'files/img-man'
+    (img_man / 'manifest.yaml').write_text('object_type: [2, 4]\n')
+    for folder in ('det', 'instance-seg'):
+        (img_man / folder).mkdir()
+        (img_man / folder / 'infer-template.yaml').write_text('rate: 1e-3\n')
+    places = [finding.place for finding in check_image(NAME) if finding.ok is False]
+    assert places == ['/img-man/det/infer-template.yaml:1 rate', '/img-man/instance-seg/infer-template.yaml:1 rate']
+
+
+def test_run_of_a_good_image(foreign, tmp_path):
+    findings = check_image(NAME, run=True, work_dir=tmp_path / 'work')
+    assert failed(findings) == set(), [finding for finding in findings if finding.ok is False]
+    passed = {finding.rule for finding in findings if finding.ok}
+    assert passed >= {'container/exit-code', 'container/in-unchanged', 'container/declared-tasks-run', 'training/file-exists',
+                      'mining/order', 'infer/known-images'}
+    runs = [command for command in commands(foreign) if '--user' in command]
+    assert len(runs) == 3
+    assert all('--network=none' in command and f'-v{tmp_path}/work' in command and ':/in:ro' in command for command in runs)
+    assert '--shm-size=1G' in runs[0] and '--shm-size=16G' in runs[1]
+
+
+@pytest.mark.parametrize('expected, damage', DAMAGED_RUNS, ids=[str(sorted(row[0])) for row in DAMAGED_RUNS])
+def test_run_of_a_bad_image(expected, damage, foreign):
+    script = foreign / 'files/usr/bin/start.sh'
+    script.write_text(damage(script.read_text()))
+    findings = [finding for finding in check_image(NAME, run=True) if finding.ok is False]
+    assert {finding.rule for finding in findings} == expected
+    assert all(finding.place.split(':')[0] in ('training', 'mining', 'infer', 'mining+infer') for finding in findings)
+
+
+def test_an_image_without_training_has_no_model_to_run_the_rest(foreign):
+    (foreign / 'files/img-man/training-template.yaml').unlink()
+    findings = [finding for finding in check_image(NAME, run=True) if finding.ok is False]
+    assert [(finding.rule, finding.place) for finding in findings] == [('container/declared-tasks-run', 'mining'),
+                                                                       ('container/declared-tasks-run', 'infer')]
