@@ -48,7 +48,7 @@ def read_curves(folder: Path) -> Tuple[Dict[str, Curve], List[Text]]:
                         if array.size == 1 and array.dtype.kind in 'fiu':
                             points.setdefault(value.tag, {})[event.step] = (float(array.item()), event.wall_time)
         except Exception as error:  # a file cut short raises several kinds, of several libraries
-            gaps.append(Text('{} cannot be read to its end: {}', '{} 未能读完:{}').format(path.name, type(error).__name__))
+            gaps.append(Text('{} cannot be read to its end: {}', '{} 未能读完：{}').format(path.name, type(error).__name__))
     curves = {}
     for tag, by_step in points.items():
         steps = np.array(sorted(by_step))

@@ -138,8 +138,10 @@ def _class_result(found: Boxes, truth: Boxes, taken: np.ndarray, counted: np.nda
     if not num_truth:
         nan = float('nan')
         return ClassResult(0, 0, num_predicted, precision, nan, nan, nan, nan, nan, np.full(101, nan))
-    curves = [interpolated(*precision_recall(found.score[mine], row[mine] >= 0, num_truth)[1:]) for row in taken]
-    best_score, f1 = best_f1(found.score[mine], taken[0][mine] >= 0, num_truth)
+    rows = np.flatnonzero(mine)
+    rows = rows[np.argsort(found.image[rows], kind='stable')]  # COCO takes equal scores in the order of the images
+    curves = [interpolated(*precision_recall(found.score[rows], row[rows] >= 0, num_truth)[1:]) for row in taken]
+    best_score, f1 = best_f1(found.score[rows], taken[0][rows] >= 0, num_truth)
     return ClassResult(num_truth, num_found, num_predicted, precision, num_found / num_truth,
                        float(np.mean(curves)), float(np.mean(curves[0])), best_score if f1 > 0 else float('nan'), f1, curves[0])
 

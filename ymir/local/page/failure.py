@@ -17,16 +17,16 @@ MEANINGS = {
     300101: Text('The GPU or its driver failed. Check the driver version and the health of the machine.',
                  'GPU 或驱动出错。请检查驱动版本和机器状态。'),
     300102: Text('A GPU is needed and none is visible. Start the run with GPUs, or with gpu_count 0.',
-                 '需要 GPU 但不可见。请为任务分配 GPU,或设置 gpu_count 为 0。'),
+                 '需要 GPU 但不可见。请为任务分配 GPU，或设置 gpu_count 为 0。'),
     300103: Text('Out of memory. Lower samples_per_gpu or img_size, or take a smaller model.',
-                 '内存或显存不足。请减小 samples_per_gpu 或 img_size,或选择更小的模型。'),
+                 '内存或显存不足。请减小 samples_per_gpu 或 img_size，或选择更小的模型。'),
     300201: Text('The loss is not a number. Lower learning_rate, or set precision to fp32.',
-                 '损失为 NaN。请降低 learning_rate,或将 precision 设为 fp32。'),
+                 '损失为 NaN。请降低 learning_rate，或将 precision 设为 fp32。'),
     300301: Text('A download failed. Runs have no network; put the file into the image.',
-                 '下载失败。任务没有网络,请将文件放入镜像。'),
-    160004: Text('The executor ended with an error of no known kind. The log says more.', '执行器以未知错误结束,详见日志。'),
+                 '下载失败。任务没有网络，请将文件放入镜像。'),
+    160004: Text('The executor ended with an error of no known kind. The log says more.', '执行器以未知错误结束，详见日志。'),
 }
-UNKNOWN = Text('This code is in no list; the log says more.', '未知错误码,详见日志。')
+UNKNOWN = Text('This code is in no list; the log says more.', '未知错误码，详见日志。')
 LOG_LINES = 40
 PLATFORM_LINES = 5
 

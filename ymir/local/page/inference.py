@@ -31,10 +31,10 @@ KIND_NAMES = {
 }
 KIND_NOTES = {
     'wrong class': Text('overlaps an object of another class by IoU 0.5 or more', '与另一类别的目标 IoU 不小于 0.5'),
-    'badly placed': Text('the right class, but IoU 0.1 to 0.5 only', '类别正确,但 IoU 只有 0.1 到 0.5'),
+    'badly placed': Text('the right class, but IoU 0.1 to 0.5 only', '类别正确，但 IoU 只有 0.1 到 0.5'),
     'background': Text('nothing of that class is labelled there', '该处没有该类别的标注'),
     'duplicate': Text('the object was found already with a higher score', '该目标已被更高分的框检出'),
-    'missed': Text('a labelled object without a prediction; the largest first', '有标注但没有预测;按面积从大到小'),
+    'missed': Text('a labelled object without a prediction; the largest first', '有标注但没有预测；按面积从大到小'),
 }
 BACKGROUND = Text('background', '背景')
 
@@ -46,10 +46,12 @@ class Scene(NamedTuple):
         name: key in the inference result.
         path: on this machine, if it is there.
         labelled: whether labels are known for it.
+        title: the file name that its owner knows.
     """
     name: str
     path: Optional[Path]
     labelled: bool
+    title: str
 
 
 def inference_part(run: RunFiles, labels: Optional[Dataset], album: Album) -> Dict[str, Any]:
@@ -65,7 +67,7 @@ def inference_part(run: RunFiles, labels: Optional[Dataset], album: Album) -> Di
                 unknown[item.class_name] = True
             rows.append((k, index[item.class_name], *item.xywh, item.score))
     if unknown:
-        run.gaps.append(Text('The result names classes that config.yaml does not: {}', '结果中有 config.yaml 未列出的类别:{}')
+        run.gaps.append(Text('The result names classes that config.yaml does not: {}', '结果中有 config.yaml 未列出的类别：{}')
                         .format(', '.join(unknown)))
     shown_names = [*run.class_names, *unknown]
     found = Boxes.of(rows)
@@ -78,7 +80,7 @@ def inference_part(run: RunFiles, labels: Optional[Dataset], album: Album) -> Di
     if part['labelled']:
         if not labelled.all():
             run.gaps.append(Text('{} of {} images have no labels and do not count in the numbers below.',
-                                 '{} / {} 张图像没有标注,不计入以下数字。').format(int((~labelled).sum()), len(scenes)))
+                                 '{} / {} 张图像没有标注，不计入以下数字。').format(int((~labelled).sum()), len(scenes)))
         counted = labelled[found.image]
         judged = Boxes(found.image[counted], found.label[counted], found.xywh[counted], found.score[counted])
         part.update(_with_labels(evaluate(judged, truth, len(shown_names), len(scenes)), scenes, shown_names, album))
@@ -106,14 +108,15 @@ def _scenes(run: RunFiles, labels: Optional[Dataset], names: Sequence[str]) -> T
             path, boxes = path or given[key][0], given[key][1]
         if path is not None and not path.is_file():
             path = None
-        scenes.append(Scene(key, path, boxes is not None))
+        title = Path(sources.get(key) or (given[key][0] if key in given else key)).name
+        scenes.append(Scene(key, path, boxes is not None, title))
         rows += [(k, *box, 1.0) for box in boxes or ()]
     if labels is not None and not given:
         run.gaps.append(Text('None of the labelled images given is among the candidates of this run.',
                              '给出的标注图像都不在本次任务的候选图像中。'))
     elif labels is None and not annotations:
         run.gaps.append(Text('No labels are known for these images: there is no accuracy, only what was found.',
-                             '这些图像没有标注:无法计算精度,只列出检出结果。'))
+                             '这些图像没有标注：无法计算精度，只列出检出结果。'))
     return scenes, Boxes.of(rows)
 
 
@@ -125,7 +128,7 @@ def _labels_by_name(keys: Sequence[str], sources: Dict[str, str], labels: Datase
                        if box.class_index not in to_class})
     if left_out:
         run.gaps.append(Text('Labels of classes that the model does not know are left out: {}',
-                             '模型没有的类别,其标注已忽略:{}').format(', '.join(left_out)))
+                             '模型没有的类别，其标注已忽略：{}').format(', '.join(left_out)))
     by_source = {str(Path(source).resolve()): key for key, source in sources.items()}
     by_stem = {Path(key).stem: key for key in keys}
     joined = {}
@@ -180,14 +183,14 @@ def _precision_recall_chart(result: Evaluation, names: Sequence[str]) -> Markup:
         mean = np.mean([item.curve for _, item in known], axis=0)
         series.append(Series(Text('all classes ({:.3f})', '所有类别 ({:.3f})').format(result.map50), recall, mean, 7, 'bold'))
     return line_chart(Text('Precision over recall at IoU 0.5', 'IoU 0.5 下的精确率-召回率曲线'), series,
-                      Text('recall (across), precision (up)', '召回率(横轴)、精确率(纵轴)'), (0, 1), (0, 1), 520, 320)
+                      Text('recall (across), precision (up)', '召回率（横轴）、精确率（纵轴）'), (0, 1), (0, 1), 520, 320)
 
 
 def _confusion_chart(result: Evaluation, names: Sequence[str]) -> Markup:
     if len(names) > MAX_MATRIX:
         return Markup('')
     return heat_map(Text('Confusion matrix', '混淆矩阵'), result.confusion, [*names, BACKGROUND], [*names, BACKGROUND],
-                    Text('labelled as', '标注为'), Text('predicted as (last: not found)', '预测为(最后一列:未检出)'))
+                    Text('labelled as', '标注为'), Text('predicted as (last: not found)', '预测为（最后一列：未检出）'))
 
 
 def _histograms(found: Boxes, names: Sequence[str], hit: Optional[np.ndarray]) -> List[Tuple[str, int, Markup]]:
@@ -219,7 +222,6 @@ def _mistake_groups(result: Evaluation, scenes: Sequence[Scene], names: Sequence
     for kind in KINDS:
         items = [item for item in result.mistakes if item.kind == kind]
         cards = []
-        # One image after the other, so that each is decoded once.
         for item in items[:CROPS_PER_KIND]:
             cards.append(_mistake_card(item, result, scenes[item.image], names, album))
         groups.append(dict(kind=kind, name=KIND_NAMES[kind], note=KIND_NOTES[kind], count=len(items), cards=cards))
@@ -242,15 +244,17 @@ def _mistake_card(item: Mistake, result: Evaluation, scene: Scene, names: Sequen
     corners = np.array([(x, y, x + w, y + h) for x, y, w, h in spans])
     low, high = corners[:, :2].min(0), corners[:, 2:].max(0)
     picture = album.crop(scene.path, (*low, *(high - low)), CROP_SIDE)
-    label = Text('{}: labelled {}, predicted {}', '{}:标注 {},预测 {}').format(
+    label = Text('{}: labelled {}, predicted {}', '{}：标注 {}，预测 {}').format(
         KIND_NAMES[item.kind], labelled or BACKGROUND, predicted or Text('nothing', '无'))
     return dict(picture=picture, svg=picture.svg(label, marks), labelled=labelled, predicted=predicted, score=score,
-                file=scene.name)
+                file=scene.title)
 
 
 def _worst_images(result: Evaluation, scenes: Sequence[Scene], names: Sequence[str], album: Album) -> List[Dict[str, Any]]:
-    """Images with most mistakes, labels on the left and predictions on the right."""
-    order = [k for k in np.argsort(-result.errors, kind='stable')[:WORST_IMAGES].tolist() if result.errors[k]]
+    """Images with most mistakes, labels on the left and predictions on the right; without any mistake the fullest."""
+    full = np.bincount(result.truth.image, minlength=len(scenes))
+    order = np.argsort(-(result.errors if result.errors.any() else full), kind='stable')[:WORST_IMAGES].tolist()
+    order = [k for k in order if result.errors[k] or not result.errors.any() and full[k]]
     found_rows = set(result.matched[result.matched >= 0].tolist())
     cards = []
     for k in order:
@@ -261,9 +265,9 @@ def _worst_images(result: Evaluation, scenes: Sequence[Scene], names: Sequence[s
                 for row in truth_rows]
         right = [Mark(tuple(result.found.xywh[row]), f'{names[result.found.label[row]]} {result.found.score[row]:.2f}',
                       'right' if result.matched[row] >= 0 else 'wrong') for row in pred_rows[::-1]]
-        cards.append(dict(picture=picture, file=scenes[k].name, errors=int(result.errors[k]),
-                          left=picture.svg(Text('{}, labels', '{},标注').format(scenes[k].name), left),
-                          right=picture.svg(Text('{}, predictions', '{},预测').format(scenes[k].name), right),
+        cards.append(dict(picture=picture, file=scenes[k].title, errors=int(result.errors[k]),
+                          left=picture.svg(Text('{}, labels', '{}，标注').format(scenes[k].title), left),
+                          right=picture.svg(Text('{}, predictions', '{}，预测').format(scenes[k].title), right),
                           num_truth=len(truth_rows), num_found=len(pred_rows),
                           num_right=sum(mark.kind == 'right' for mark in right)))
     return cards
@@ -296,5 +300,5 @@ def _sample(k: int, found: Boxes, scene: Scene, names: Sequence[str], album: Alb
     picture = album.whole(scene.path, 300)
     rows = np.flatnonzero(found.image == k)
     marks = [Mark(tuple(found.xywh[row]), f'{names[found.label[row]]} {found.score[row]:.2f}', 'plain') for row in rows[::-1]]
-    label = Text('{}: {} boxes', '{}:{} 个框').format(as_text(scene.name), len(rows))
-    return dict(picture=picture, svg=picture.svg(label, marks), file=scene.name, count=len(rows))
+    label = Text('{}: {} boxes', '{}：{} 个框').format(as_text(scene.title), len(rows))
+    return dict(picture=picture, svg=picture.svg(label, marks), file=scene.title, count=len(rows))

@@ -114,7 +114,7 @@ def read_run(out_dir: Path, in_dir: Optional[Path] = None) -> RunFiles:
     run = RunFiles(out_dir, Path(in_dir) if in_dir else None)
     if run.in_dir is None:
         run.gaps.append(Text('There is no `in` folder beside `out`: parameters, class order and image paths are unknown.',
-                             '`out` 旁边没有 `in` 目录:参数、类别顺序和图像路径未知。'))
+                             '`out` 旁边没有 `in` 目录：参数、类别顺序和图像路径未知。'))
     else:
         run.env = _read_yaml(run, run.in_dir / 'env.yaml')
         run.config = _read_yaml(run, run.in_dir / 'config.yaml')
@@ -130,7 +130,7 @@ def read_run(out_dir: Path, in_dir: Optional[Path] = None) -> RunFiles:
                               ('mining', run.ranking, 'result.tsv'), ('infer', run.detections, 'infer-result.json')):
         if run.env.get(f'run_{name}') and value is None and not (out_dir / file).exists():
             run.gaps.append(Text('There is no out/{}: the run has not come so far or has failed.',
-                                 '没有 out/{}:任务尚未到达这一步或已失败。').format(file))
+                                 '没有 out/{}：任务尚未到达这一步或已失败。').format(file))
     return run
 
 
@@ -209,10 +209,10 @@ def _read_yaml(run: RunFiles, path: Path) -> Dict[str, Any]:
         run.gaps.append(Text('{} does not exist.', '{} 不存在。').format(path))
         return {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        run.gaps.append(Text('{} cannot be read: {}', '{} 无法读取:{}').format(path, _one_line(error)))
+        run.gaps.append(Text('{} cannot be read: {}', '{} 无法读取：{}').format(path, _one_line(error)))
         return {}
     if not isinstance(content, dict):
-        run.gaps.append(Text('{} holds no "key: value" lines.', '{} 中没有“键: 值”行。').format(path))
+        run.gaps.append(Text('{} holds no "key: value" lines.', '{} 中没有“键：值”行。').format(path))
         return {}
     return content
 
@@ -226,10 +226,10 @@ def _read_monitor(run: RunFiles) -> None:
         run.trace = tuple(lines[1:100])
     except FileNotFoundError:
         run.gaps.append(Text('There is no out/monitor.txt: whether the run succeeded is unknown.',
-                             '没有 out/monitor.txt:无法知道任务是否成功。'))
+                             '没有 out/monitor.txt：无法知道任务是否成功。'))
     except (OSError, ValueError) as error:
         run.gaps.append(Text('out/monitor.txt cannot be read, nor could the platform: {}',
-                             'out/monitor.txt 无法读取(平台同样无法读取):{}').format(_one_line(error)))
+                             'out/monitor.txt 无法读取（平台同样无法读取）：{}').format(_one_line(error)))
 
 
 def _read_log(run: RunFiles) -> List[str]:
@@ -256,7 +256,7 @@ def _read_detections(run: RunFiles) -> Optional[Dict[str, List[Found]]]:
         detection = json.loads(path.read_text(encoding='utf-8'))['detection']
         entries = {Path(name).name: entry for name, entry in detection.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        run.gaps.append(Text('{} cannot be read: {}', '{} 无法读取:{}').format(path, _one_line(repr(error))))
+        run.gaps.append(Text('{} cannot be read: {}', '{} 无法读取：{}').format(path, _one_line(repr(error))))
         return None
     found, wrong = {}, 0
     for name, entry in entries.items():
@@ -274,7 +274,7 @@ def _read_detections(run: RunFiles) -> Optional[Dict[str, List[Found]]]:
         found[name] = boxes
     if wrong:
         run.gaps.append(Text('{} objects of infer-result.json are malformed and left out.',
-                             'infer-result.json 中有 {} 个目标格式错误,已忽略。').format(wrong))
+                             'infer-result.json 中有 {} 个目标格式错误，已忽略。').format(wrong))
     return found
 
 

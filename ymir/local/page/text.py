@@ -9,10 +9,10 @@ class Text(NamedTuple):
     en: str
     zh: str
 
-    def __html__(self) -> str:
+    def __html__(self) -> Markup:
         if self.en == self.zh:
-            return str(escape(self.en))
-        return f'<span class="en" lang="en">{escape(self.en)}</span><span class="zh" lang="zh">{escape(self.zh)}</span>'
+            return escape(self.en)
+        return Markup('<span class="en" lang="en">{}</span><span class="zh" lang="zh">{}</span>').format(self.en, self.zh)
 
     def format(self, *values: object, **names: object) -> 'Text':
         """Fills both languages as `str.format` does; values that are Texts give each language its own."""

@@ -17,6 +17,7 @@ RESERVED = ('task_id', 'gpu_id', 'gpu_count', 'class_names', 'object_type', 'pre
             'run_infer', 'run_mining')
 MACHINE_KEYS = ('Python', 'PyTorch', 'CUDA available', 'GPU 0', 'GPU 0,1', 'GPU 0,1,2,3', 'GPU 0,1,2,3,4,5,6,7', 'NVCC', 'GCC',
                 'OpenCV', 'TorchVision', 'MMEngine')
+Charts = List[Tuple[Text, Markup]]
 STEP, EPOCH = Text('step', '步'), Text('epoch', '轮')
 
 
@@ -26,13 +27,15 @@ def training_part(run: RunFiles) -> Dict[str, Any]:
     run.gaps.extend(gaps)
     if not curves:
         run.gaps.append(Text('There are no curves: out/tensorboard holds no event file with numbers.',
-                             '没有曲线:out/tensorboard 中没有含数值的事件文件。'))
+                             '没有曲线：out/tensorboard 中没有含数值的事件文件。'))
     changed, parameters = _parameters(run)
+    charts, other_charts = _charts(curves)
     return dict(facts=_facts(run, curves),
                 changed=changed,
                 parameters=parameters,
                 classes=_class_counts(run),
-                charts=_charts(curves),
+                charts=charts,
+                other_charts=other_charts,
                 stages=_stages(run, curves),
                 recipe=ascii_table(run.log, 'Recipe'),
                 data_table=ascii_table(run.log, 'Data'),
@@ -125,8 +128,8 @@ def _class_counts(run: RunFiles) -> Dict[str, Any]:
     return dict(names=names, rows=list(zip(names, table.tolist())), top=max(int(table.max(initial=0)), 1), known=bool(table.any()))
 
 
-def _charts(curves: Mapping[str, Curve]) -> List[Tuple[Text, Markup]]:
-    """Loss parts, accuracy, learning rate, and what else was logged, each under its title."""
+def _charts(curves: Mapping[str, Curve]) -> Tuple[Charts, Charts]:
+    """Loss, its parts, accuracy and learning rate; and what else was logged. Each chart stands under its title."""
     groups: Dict[str, Dict[str, Curve]] = dict(total={}, loss={}, accuracy={}, lr={}, other={})
     for tag, curve in sorted(curves.items()):
         name = tag.lower()
@@ -144,16 +147,15 @@ def _charts(curves: Mapping[str, Curve]) -> List[Tuple[Text, Markup]]:
                 groups['lr'][tag] = curve
         elif last not in ('epoch', 'iter', 'step'):
             groups['other'][tag] = curve
-    total = {**groups['total']}
     titles = (
-        (total, Text('Loss', '损失'), STEP, True),
+        (groups['total'], Text('Loss', '损失'), STEP, True),
         (groups['loss'], Text('Parts of the loss', '各项损失'), STEP, True),
         (groups['accuracy'], Text('Accuracy on the validation images', '验证集精度'), EPOCH, False),
         (groups['lr'], Text('Learning rate', '学习率'), STEP, False),
     )
     charts = [(title, _chart(title, group, x_name, smooth)) for group, title, x_name, smooth in titles if group]
-    charts += [(Text(tag, tag), _chart(Text(tag, tag), {tag: curve}, STEP, True)) for tag, curve in groups['other'].items()]
-    return charts
+    others = [(Text(tag, tag), _chart(Text(tag, tag), {tag: curve}, STEP, True)) for tag, curve in groups['other'].items()]
+    return charts, others
 
 
 def _chart(title: Text, group: Mapping[str, Curve], x_name: Text, smooth: bool) -> Markup:

@@ -1,0 +1,101 @@
+import contextlib
+import io
+
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from ymir.local.page.evaluation import best_f1, evaluate
+from ymir.local.page.matching import Boxes, interpolated, iou_of, match, pairs_within, precision_recall, rank_within
+
+
+def coco_precisions(found, truth, num_classes, num_images):
+    """(T, C) AP of pycocotools, NaN for classes without labels."""
+    coco = COCO()
+    coco.dataset = dict(
+        images=[dict(id=k) for k in range(num_images)],
+        categories=[dict(id=k) for k in range(num_classes)],
+        annotations=[dict(id=k + 1, image_id=int(i), category_id=int(c), bbox=box.tolist(), area=float(box[2] * box[3]), iscrowd=0)
+                     for k, (i, c, box) in enumerate(zip(truth.image, truth.label, truth.xywh))])
+    results = [dict(image_id=int(i), category_id=int(c), bbox=box.tolist(), score=float(s))
+               for i, c, box, s in zip(found.image, found.label, found.xywh, found.score)]
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco.createIndex()
+        evaluation = COCOeval(coco, coco.loadRes(results), 'bbox')
+        evaluation.evaluate()
+        evaluation.accumulate()
+    precision = evaluation.eval['precision'][:, :, :, 0, 2]
+    return np.where((precision > -1).all(1), precision.mean(1), np.nan)
+
+
+def random_boxes(rng, num, num_images, num_classes, scores=None):
+    xy = rng.integers(0, 40, (num, 2))
+    wh = rng.integers(0 if scores else 1, 25, (num, 2))  # predictions may have no width
+    score = rng.choice(scores, num) if scores else np.ones(num)
+    return Boxes(rng.integers(0, num_images, num), rng.integers(0, num_classes, num), np.hstack([xy, wh]).astype(float), score)
+
+
+@pytest.mark.parametrize('num_images, num_classes, num_found, num_truth', [
+    (1, 1, 250, 30),  # more than 100 in one image and class
+    (4, 2, 400, 80),
+    (12, 5, 600, 150),
+    (3, 20, 100, 30),  # classes without labels
+    (3, 2, 1, 1),
+])
+def test_ap_is_that_of_pycocotools(num_images, num_classes, num_found, num_truth):
+    rng = np.random.default_rng(num_found)
+    truth = random_boxes(rng, num_truth, num_images, num_classes)
+    found = random_boxes(rng, num_found, num_images, num_classes, scores=[0.1, 0.3, 0.30001, 0.5, 0.9])  # many ties
+    # near copies of labels, so that high thresholds decide as well; some exact, some equally far from two labels
+    rows = rng.integers(0, num_truth, num_found // 2)
+    for name in ('image', 'label'):
+        getattr(found, name)[:len(rows)] = getattr(truth, name)[rows]
+    found.xywh[:len(rows)] = truth.xywh[rows] + rng.integers(-1, 2, (len(rows), 4)).clip(0)
+    expected = coco_precisions(found, truth, num_classes, num_images)
+    result = evaluate(found, truth, num_classes, num_images)
+    assert np.allclose([item.ap50 for item in result.classes], expected[0], atol=1e-6, equal_nan=True)
+    assert np.allclose([item.ap for item in result.classes], expected.mean(0), atol=1e-6, equal_nan=True)
+    assert result.map == pytest.approx(np.nanmean(expected), abs=1e-6)
+
+
+def test_the_larger_overlap_wins_and_of_equal_ones_the_last_label():
+    truth = Boxes.of([(0, 0, 0, 0, 10, 10, 1), (0, 0, 0, 0, 10, 10, 1), (0, 0, 0, 1, 10, 10, 1)])
+    found = Boxes.of([(0, 0, 0, 0, 10, 10, 0.5), (0, 0, 0, 0, 10, 10, 0.9), (0, 0, 0, 0, 10, 10, 0.2), (0, 1, 0, 0, 10, 10, 1.0)])
+    assert match(found, truth)[0].tolist() == [0, 1, 2, -1]
+    # whatever the class: the fourth has the highest score and takes the last of two equal labels
+    assert match(found, truth, by_class=False, thresholds=np.array([0.5]))[0].tolist() == [2, 0, -1, 1]
+    assert match(found, truth)[-1].tolist() == [0, 1, -1, -1]  # IoU 0.82 is below 0.95
+
+
+def test_average_precision_by_hand():
+    # right, wrong, right of 4 labels: precision 1, 1/2, 2/3 at recall 1/4, 1/4, 1/2
+    scores, precision, recall = precision_recall(np.array([0.5, 0.9, 0.7]), np.array([True, True, False]), 4)
+    assert scores.tolist() == [0.9, 0.7, 0.5]
+    assert precision == pytest.approx([1, 0.5, 2 / 3]) and recall == pytest.approx([0.25, 0.25, 0.5])
+    # recalls 0 to 0.25 are 26 points at 1, up to 0.5 another 25 at 2/3
+    assert interpolated(precision, recall).mean() == pytest.approx((26 + 25 * 2 / 3) / 101)
+
+
+def test_best_f1_keeps_equal_scores_together():
+    # above 0.8: 1 of 1 right (F1 2/3 of 2 labels); the two at 0.5 come together: 2 of 3 right, F1 0.8
+    score, f1 = best_f1(np.array([0.8, 0.5, 0.5]), np.array([True, True, False]), 2)
+    assert (score, f1) == (0.5, pytest.approx(0.8))
+    assert np.isnan(best_f1(np.zeros(0), np.zeros(0, bool), 3)[1])
+
+
+def test_helpers():
+    one = np.array([[0, 0, 10, 10], [0, 0, 10, 10], [0, 0, 0, 0], [0, 0, 4, 4]], float)
+    other = np.array([[5, 0, 10, 10], [10, 0, 5, 5], [0, 0, 0, 0], [0, 0, 4, 4]], float)
+    assert iou_of(one, other) == pytest.approx([1 / 3, 0, 0, 1])
+    rows, others = pairs_within(np.array([3, 1, 9]), np.array([1, 3, 3]))
+    assert list(zip(rows.tolist(), others.tolist())) == [(0, 1), (0, 2), (1, 0)]
+    assert rank_within(np.array([7, 7, 2, 7]), np.array([0.1, 0.9, 0.5, 0.1])).tolist() == [1, 0, 0, 2]
+
+
+@pytest.mark.parametrize('found, truth', [([], []), ([(0, 0, 0, 0, 5, 5, 0.5)], []), ([], [(0, 0, 0, 0, 5, 5, 1)])])
+def test_empty_sides(found, truth):
+    result = evaluate(Boxes.of(found), Boxes.of(truth), 1, 1)
+    assert result.confusion.tolist() == [[0, len(truth)], [len(found), 0]]
+    assert [item.kind for item in result.mistakes] == ['background'] * len(found) + ['missed'] * len(truth)
+    assert result.map == 0 if truth else np.isnan(result.map)
