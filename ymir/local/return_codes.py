@@ -49,12 +49,12 @@ def find_code(code: int) -> Optional[ReturnCode]:
 
 
 def nearest_codes(code: str) -> List[int]:
-    """The codes that look most like an unknown one.
+    """The codes that are nearest to an unknown one.
 
     Args:
         code: what the user wrote.
     """
-    names = {str(known): known for known in return_codes()}
-    names.update((entry.name.lower(), entry.code) for entry in return_codes().values())
-    near = difflib.get_close_matches(code.lower(), list(names), n=3, cutoff=0.4)
-    return list(dict.fromkeys(names[text] for text in near))
+    if code.isdigit():
+        return sorted(return_codes(), key=lambda known: abs(known - int(code)))[:3]
+    names = {entry.name.lower(): entry.code for entry in return_codes().values() if entry.name}
+    return [names[text] for text in difflib.get_close_matches(code.lower(), list(names), n=3, cutoff=0.4)]

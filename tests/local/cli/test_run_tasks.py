@@ -5,48 +5,15 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import tarfile
 import time
 from pathlib import Path
 
 import pytest
 import yaml
-from typer.testing import CliRunner
-
-from ymir.local.cli import app
-
-ROOT = Path(__file__).resolve().parents[3]
-COMMAND = [sys.executable, '-m', 'ymir.local.cli']
 
 
-def ymir(*arguments):
-    """Runs a command in this process; gives exit code, standard output and standard error."""
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env=dict(COLUMNS='200', LANG='C'))
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, result.stderr
-
-
-def environment():
-    return dict(os.environ, PYTHONPATH=str(ROOT), LANG='C', COLUMNS='200')
-
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    """Runs are written below the current folder by default."""
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def trained(coco_folder, fake, tmp_path):
-    """A finished training."""
-    code, _, errors = ymir('train', coco_folder, *fake, '--out', tmp_path / 'trained', '-q')
-    assert code == 0, errors
-    return tmp_path / 'trained'
-
-
-def test_training(coco_folder, fake, tmp_path):
+def test_training(ymir, coco_folder, fake, tmp_path):
     code, text, errors = ymir('train', coco_folder, 'max_epochs=3', *fake, '--out', 'run')
     assert code == 0, errors
     assert '5 training and 1 validation images, 3 classes: target, crate, star' in text
@@ -64,7 +31,7 @@ def test_training(coco_folder, fake, tmp_path):
     assert 'child_file' not in config and config['crash_code'] == 0  # the form of a training drops empty texts only
 
 
-def test_default_folder_is_never_the_same(coco_folder, fake):
+def test_default_folder_is_never_the_same(ymir, coco_folder, fake):
     for _ in range(2):
         assert ymir('train', coco_folder, '--model', 'huge', *fake, '-q')[0] == 0
     names = sorted(path.name for path in Path('ymir_runs').iterdir())
@@ -72,14 +39,14 @@ def test_default_folder_is_never_the_same(coco_folder, fake):
     assert all(re.fullmatch(r'\d{8}-\d{6}-train-huge(-2)?', name) for name in names), names
 
 
-def test_a_folder_in_use_is_refused(coco_folder, fake, trained):
+def test_a_folder_in_use_is_refused(ymir, coco_folder, fake, trained):
     before = sorted(path for path in trained.rglob('*'))
     code, _, errors = ymir('train', coco_folder, *fake, '--out', trained)
     assert code == 2 and 'never overwritten' in errors
     assert sorted(path for path in trained.rglob('*')) == before
 
 
-def test_json_is_one_object_and_all_of_standard_output(coco_folder, fake):
+def test_json_is_one_object_and_all_of_standard_output(ymir, coco_folder, fake):
     code, text, errors = ymir('train', coco_folder, *fake, '--out', 'run', '--json')
     result = json.loads(text)
     assert code == 0 and 'training: 100%' in errors
@@ -89,7 +56,7 @@ def test_json_is_one_object_and_all_of_standard_output(coco_folder, fake):
     assert yaml.safe_load(Path('run/run.yaml').read_text())['ok'] is True
 
 
-def test_inference_with_every_kind_of_model(coco_folder, fake, trained, images):
+def test_inference_with_every_kind_of_model(ymir, coco_folder, fake, trained, images):
     for number, model in enumerate((trained / 'model.tar', trained, f'{trained}@epoch_1', trained / 'out/models/epoch_2.pth')):
         code, text, errors = ymir('infer', coco_folder / 'images', '--model', model, *fake, '--out', f'run{number}', '--json')
         result = json.loads(text)
@@ -101,7 +68,7 @@ def test_inference_with_every_kind_of_model(coco_folder, fake, trained, images):
         assert 'crash_code' not in config  # the form drops what is zero
 
 
-def test_mining_and_both_in_one_run(coco_folder, fake, trained):
+def test_mining_and_both_in_one_run(ymir, coco_folder, fake, trained):
     code, text, _ = ymir('mine', coco_folder, '--model', trained, *fake, '--out', 'mined')
     assert code == 0 and 'Most worth labelling' in text and str(coco_folder / 'images') in text
     code, text, _ = ymir('infer', coco_folder, '--mine', '--model', trained, *fake, '--out', 'both', '--json')
@@ -112,7 +79,7 @@ def test_mining_and_both_in_one_run(coco_folder, fake, trained):
     assert 'mining_algorithm' in config and 'conf_threshold' not in config
 
 
-def test_the_same_image_twice_is_used_once(coco_folder, fake, trained):
+def test_the_same_image_twice_is_used_once(ymir, coco_folder, fake, trained):
     first = next((coco_folder / 'images').iterdir())
     shutil.copy(first, coco_folder / 'images/zzz.jpg')
     code, text, errors = ymir('infer', coco_folder / 'images', '--model', trained, *fake, '--out', 'run', '--json')
@@ -120,7 +87,7 @@ def test_the_same_image_twice_is_used_once(coco_folder, fake, trained):
     assert 'zzz.jpg' in errors.split('warning:')[1]
 
 
-def test_failure_in_the_platforms_words(coco_folder, fake):
+def test_failure_in_the_platforms_words(ymir, coco_folder, fake):
     code, text, _ = ymir('train', coco_folder, 'crash_code=300103', *fake, '--out', 'run')
     assert code == 1
     assert 'training failed: 300103 RC_EXEC_OOM\nmade to crash\n' in text
@@ -129,20 +96,20 @@ def test_failure_in_the_platforms_words(coco_folder, fake):
     assert 'package: run/model.tar' in text  # what was saved before is stored all the same
 
 
-def test_failure_in_chinese(coco_folder, fake):
+def test_failure_in_chinese(ymir, coco_folder, fake):
     code, text, _ = ymir('train', coco_folder, 'crash_code=300103', *fake, '--out', 'run', '--lang', 'zh')
     assert code == 1 and '训练失败：300103' in text and '处理办法: 减小 samples_per_gpu' in text
 
 
 @pytest.mark.parametrize('override, expected', [('exit_status=3', 160004), ('metric=2.5', 160011), ('broken_monitor=1', 150404)])
-def test_codes_that_the_platform_gives(coco_folder, fake, override, expected):
+def test_codes_that_the_platform_gives(ymir, coco_folder, fake, override, expected):
     code, text, _ = ymir('train', coco_folder, override, *fake, '--out', 'run', '--json')
     result = json.loads(text)
     assert (code, result['ok'], result['code']) == (1, False, expected)
     assert result['explanation']['remedy'] and len(result['log_tail']) == 5
 
 
-def test_a_second_training_starts_from_the_first(coco_folder, fake, trained):
+def test_a_second_training_starts_from_the_first(ymir, coco_folder, fake, trained):
     code, _, errors = ymir('train', coco_folder, '--model', trained / 'model.tar', *fake, '--out', 'again')
     assert code == 0, errors
     config = yaml.safe_load(Path('again/in/config.yaml').read_text())
@@ -150,7 +117,7 @@ def test_a_second_training_starts_from_the_first(coco_folder, fake, trained):
     assert [Path(path).read_bytes() for path in config['pretrained_model_params']] == [b'weights 2']
 
 
-def test_classes_and_validation_of_their_own(coco_folder, fake):
+def test_classes_and_validation_of_their_own(ymir, coco_folder, fake):
     code, text, errors = ymir('train', coco_folder, '--val', coco_folder, '--classes', 'star,target', *fake, '--out', 'run')
     assert code == 0, errors
     assert yaml.safe_load(Path('run/in/config.yaml').read_text())['class_names'] == ['star', 'target']
@@ -171,7 +138,7 @@ def test_classes_and_validation_of_their_own(coco_folder, fake):
     (['infer', 'coco', '--model', 'nowhere.tar'], 'does not exist'),
     (['infer', 'coco', '--model', 'coco'], 'no folder of a run'),
 ])
-def test_wrong_usage(coco_folder, fake, arguments, words):
+def test_wrong_usage(ymir, coco_folder, fake, arguments, words):
     options = [option for option in fake if option not in arguments] if '--gpus' not in arguments else fake[:-2]
     code, text, errors = ymir(*arguments, *options, '--json')
     assert code == 2
@@ -180,7 +147,7 @@ def test_wrong_usage(coco_folder, fake, arguments, words):
     assert not list(Path().glob('ymir_runs/*/in'))
 
 
-def test_an_unknown_key_is_a_warning_with_the_nearest(coco_folder, fake):
+def test_an_unknown_key_is_a_warning_with_the_nearest(ymir, coco_folder, fake):
     code, _, errors = ymir('train', coco_folder, 'max_epoch=1', *fake, '--out', 'run')
     assert code == 0 and 'did you mean max_epochs?' in errors
 
@@ -200,10 +167,10 @@ def is_alive(pid):
 
 
 @pytest.mark.parametrize('how', [signal.SIGINT, signal.SIGTERM])
-def test_stopping_a_training_keeps_what_is_valid(coco_folder, fake, how):
+def test_stopping_a_training_keeps_what_is_valid(ymir, command, coco_folder, fake, how):
     arguments = ['max_epochs=100', 'seconds=0.2', f'child_file={Path("child").resolve()}']
-    process = subprocess.Popen([*COMMAND, 'train', str(coco_folder), *arguments, *fake, '--out', 'run', '--json'],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+    process = subprocess.Popen([*command[0], 'train', str(coco_folder), *arguments, *fake, '--out', 'run', '--json'],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=command[1])
     wait_for(lambda: Path('run/out/models/epoch_2.pth').is_file(), process)
     process.send_signal(how)
     text, errors = process.communicate(timeout=30)
@@ -218,12 +185,12 @@ def test_stopping_a_training_keeps_what_is_valid(coco_folder, fake, how):
     assert Path(f'after/in/models/{best}/{best}.pth').is_file()
 
 
-def test_ctrl_c_leaves_the_terminal_clean(coco_folder, fake):
+def test_ctrl_c_leaves_the_terminal_clean(command, coco_folder, fake):
     """On a terminal of its own, Ctrl-C typed: one picture, no trace, the cursor visible again."""
     import pty
     master, slave = pty.openpty()
-    process = subprocess.Popen([*COMMAND, 'train', str(coco_folder), 'max_epochs=200', 'seconds=0.1', 'curves=1', *fake, '--out',
-                                'run'], stdin=slave, stdout=slave, stderr=slave, env=dict(environment(), TERM='xterm'),
+    process = subprocess.Popen([*command[0], 'train', str(coco_folder), 'max_epochs=200', 'seconds=0.1', 'curves=1', *fake, '--out',
+                                'run'], stdin=slave, stdout=slave, stderr=slave, env=dict(command[1], TERM='xterm'),
                                start_new_session=True,
                                preexec_fn=lambda: __import__('fcntl').ioctl(0, __import__('termios').TIOCSCTTY, 0))
     os.close(slave)
@@ -245,11 +212,11 @@ def test_ctrl_c_leaves_the_terminal_clean(coco_folder, fake):
     assert 'Traceback' not in text and 'training stopped after' in text.split('\x1b[?25h')[-1]
 
 
-def test_a_command_line_of_its_own(coco_folder, fake, trained):
+def test_a_command_line_of_its_own(command, coco_folder, fake, trained):
     """As a true process, from data to ranking."""
-    done = subprocess.run([*COMMAND, 'mine', str(coco_folder), '-m', str(trained), *fake, '--json'], capture_output=True, text=True,
-                          env=environment())
+    done = subprocess.run([*command[0], 'mine', str(coco_folder), '-m', str(trained), *fake, '--json'], capture_output=True, text=True,
+                          env=command[1])
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)['ranked'] == 6
-    missing = subprocess.run([*COMMAND, 'infer', str(coco_folder)], capture_output=True, text=True, env=environment())
+    missing = subprocess.run([*command[0], 'infer', str(coco_folder)], capture_output=True, text=True, env=command[1])
     assert missing.returncode == 2 and '--model' in missing.stderr

@@ -1,0 +1,44 @@
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ymir.local.cli import app
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def run_in_process(*arguments):
+    """Runs a command in this process; gives exit code, standard output and standard error."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env=dict(COLUMNS='200', LANG='C'))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture
+def ymir():
+    """A function that runs a command in this process; gives exit code, standard output and standard error."""
+    return run_in_process
+
+
+@pytest.fixture
+def command():
+    """The beginning of a command line, and the environment, of a process of its own."""
+    return [sys.executable, '-m', 'ymir.local.cli'], dict(os.environ, PYTHONPATH=str(ROOT), LANG='C', COLUMNS='200')
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Runs are written below the current folder by default."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def trained(coco_folder, fake, tmp_path):
+    """A finished training."""
+    code, _, errors = run_in_process('train', coco_folder, *fake, '--out', tmp_path / 'trained', '-q')
+    assert code == 0, errors
+    return tmp_path / 'trained'
