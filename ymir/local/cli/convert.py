@@ -30,12 +30,14 @@ class WrittenFormat(str, Enum):
 def convert(data: options.Data,
             folder: Annotated[Path, typer.Argument(metavar='DIR', help='New folder.')],
             to: Annotated[WrittenFormat, typer.Option('--to', help='Format to write.')],
-            data_format: Annotated[Optional[ReadFormat], typer.Option('--from', '--format', help='Format of DATA where it '
-                                                                      'is not clear.')] = None,
+            data_format: Annotated[Optional[ReadFormat], typer.Option(
+                '--from', '--format', help='Format of DATA where it is not clear.')] = None,
             classes: options.Classes = None,
-            val: Annotated[float, typer.Option('--val', metavar='SHARE', min=0, max=0.9, help='Share of the images that become '
-                                               'validation where the data set has none.')] = 0,
-            link: Annotated[bool, typer.Option('--link/--copy', help='Link to the images instead of copying them.')] = False,
+            val: Annotated[float, typer.Option(
+                '--val', metavar='SHARE', min=0, max=0.9,
+                help='Share of the images that become validation where the data set has none.')] = 0,
+            link: Annotated[bool, typer.Option(
+                '--link/--copy', help='Link to the images instead of copying them.')] = False,
             as_json: options.Json = False,
             quiet: options.Quiet = False,
             lang: options.Lang = None) -> None:

@@ -1,6 +1,7 @@
 """Runs a prepared task, shows it while it runs and says what came out (contract sections a.3 to a.6)."""
 import datetime
 import getpass
+import math
 import os
 import re
 import shlex
@@ -78,6 +79,15 @@ class Engine:
         if self.image:
             return parameters.read_template_of_image(self.image, task_type)
         return parameters.read_template(task_type, self.img_man)
+
+    def options(self) -> str:
+        """The options that choose the same executor again, with a space before them."""
+        if self.image:
+            return f' --image {shlex.quote(self.image)}'
+        if not self.command:
+            return ''
+        return f' --executor {shlex.quote(shlex.join(self.command))}' + \
+            (f' --img-man {shown_path(self.img_man)}' if self.img_man != IMG_MAN else '')
 
     def describe(self) -> str:
         """Who did it, for the model package."""
@@ -176,7 +186,7 @@ def run(output: Output, how: Engine, task: Task, wanted: Wanted, edits: Dict[str
         if wanted.training:  # the platform stores what a failed or stopped training has saved, too
             result.update(_keep_model(output, how, task, folder, verdict.ok))
     if verdict.ok:
-        _show_success(output, task, folder, wanted, outcome, result)
+        _show_success(output, how, task, folder, wanted, outcome, result)
         output.finish(result)
     result['log_tail'] = list(outcome.tail)
     if outcome.stopped:
@@ -226,7 +236,7 @@ def _user() -> str:
         return ''
 
 
-def _show_success(output: Output, task: Task, folder: Path, wanted: Wanted, outcome: Outcome,
+def _show_success(output: Output, how: Engine, task: Task, folder: Path, wanted: Wanted, outcome: Outcome,
                   result: Dict[str, Any]) -> None:
     output.end(output.text('done', task=output.text(wanted.name), seconds=duration(outcome.seconds)), 'green')
     if wanted.training:
@@ -244,7 +254,7 @@ def _show_success(output: Output, task: Task, folder: Path, wanted: Wanted, outc
         output.say(f'{output.text("package")}: {path}  {size(path.stat().st_size)}  sha1 {result["sha1"]}')
     commands = [f'ymir report {shown_path(folder)}', f'ymir check {shown_path(folder)}']
     if result.get('package'):
-        model = shown_path(Path(result['package']))
+        model = shown_path(Path(result['package'])) + how.options()
         commands = [f'ymir infer IMAGES --model {model}', f'ymir mine IMAGES --model {model}', *commands]
     result['next'] = commands
     output.say('\n'.join([output.text('next'), *(f'  {command}' for command in commands)]))
@@ -288,14 +298,20 @@ def _show_ranking(output: Output, task: Task) -> Dict[str, Any]:
     rows = [(f'{rank}', _rounded(score), original.get(path, path)) for rank, (path, score) in enumerate(ranking[:RANKED], 1)]
     if not output.quiet:
         output.table(output.text('ranking'), [output.text(name) for name in ('rank', 'score', 'image')], rows, (0, 1))
-    return dict(ranked=len(ranking), top=[dict(image=original.get(path, path), score=score) for path, score in ranking[:RANKED]])
+    return dict(ranked=len(ranking), top=[dict(image=original.get(path, path), score=_number(score)) for path, score in ranking[:RANKED]])
+
+
+def _number(score: str) -> Any:
+    """A score of result.tsv, which the platform never reads: as a number where it is one that JSON can hold."""
+    try:
+        return float(score) if math.isfinite(float(score)) else score
+    except ValueError:
+        return score
 
 
 def _rounded(score: str) -> str:
-    try:
-        return f'{float(score):.4g}'
-    except ValueError:  # the platform never reads it
-        return score
+    number = _number(score)
+    return f'{number:.4g}' if isinstance(number, float) else score
 
 
 def _show_stop(output: Output, title: str, outcome: Outcome, result: Dict[str, Any]) -> None:
