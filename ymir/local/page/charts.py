@@ -38,11 +38,11 @@ def ticks(low: float, high: float, count: int = 5) -> List[float]:
     """Round numbers (1, 2 or 5 times a power of ten) that cover a range.
 
     Args:
-        low, high: the range; may be equal.
+        low, high: the range; of one value, half as much on either side.
         count: about how many steps.
     """
     if not high > low:
-        low, high = (low - 0.5, low + 0.5) if low else (0.0, 1.0)
+        low, high = (low - abs(low) / 2, low + abs(low) / 2) if low else (0.0, 1.0)
     raw = (high - low) / count
     power = 10.0**math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999)

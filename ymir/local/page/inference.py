@@ -177,7 +177,7 @@ def _precision_recall_chart(result: Evaluation, names: Sequence[str]) -> Markup:
     if not known:
         return Markup('')
     many = len(known) > MAX_CURVES
-    series = [Series(f'{name} ({item.ap50:.3f})' if not many else '', recall, item.curve, -1 if many else k,
+    series = [Series(f'{name} ({item.ap50:.3f})', recall, item.curve, -1 if many else k,
                      'faint' if many else 'line') for k, (name, item) in enumerate(known)]
     if len(known) > 1:
         mean = np.mean([item.curve for _, item in known], axis=0)

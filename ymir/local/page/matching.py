@@ -92,10 +92,12 @@ def match(found: Boxes, truth: Boxes, by_class: bool = True, thresholds: np.ndar
     classes = int(max(found.label.max(), truth.label.max())) + 1
     found_key, truth_key = ((boxes.image * classes + boxes.label) if by_class else boxes.image for boxes in (found, truth))
     rank = rank_within(found_key, found.score)
-    one, other = pairs_within(found_key, truth_key)
+    counted = np.flatnonzero((rank < MAX_PER_CLASS) | (not by_class))
+    one, other = pairs_within(found_key[counted], truth_key)
+    one = counted[one]
     iou = iou_of(found.xywh[one], truth.xywh[other])
     # pycocotools takes thresholds up to 1 - 1e-10
-    keep = (iou >= min(thresholds.min(), 1 - 1e-10)) & ((rank[one] < MAX_PER_CLASS) | (not by_class))
+    keep = iou >= min(thresholds.min(), 1 - 1e-10)
     one, other, iou = one[keep], other[keep], iou[keep]
     order = np.lexsort((other, iou, one, rank[one]))
     one, other, iou = one[order], other[order], iou[order]

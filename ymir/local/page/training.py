@@ -63,7 +63,7 @@ def _facts(run: RunFiles, curves: Mapping[str, Curve]) -> List[Tuple[Text, objec
               (('train', Text('{} training', '训练 {}')), ('val', Text('{} validation', '验证 {}')))]
     if any(count for _, count in counts):
         (one, a), (two, b) = counts
-        facts.append((Text('Images', '图像'), Text(*(f'{x}, {y}' for x, y in zip(one.format(f'{a:,}'), two.format(f'{b:,}'))))))
+        facts.append((Text('Images', '图像'), Text('{}, {}', '{}，{}').format(one.format(f'{a:,}'), two.format(f'{b:,}'))))
     if run.class_names:
         facts.append((Text('Classes', '类别'), len(run.class_names)))
     for key, name in (('max_epochs', Text('Epochs', '轮数')), ('samples_per_gpu', Text('Batch size per device', '每设备批大小'))):
