@@ -20,14 +20,20 @@ def _engine_answers() -> bool:
 
 
 @pytest.fixture(scope='session')
-def image() -> str:
-    """The name of the freshly built image."""
+def base_image() -> str:
+    """The name of the image to build from, where an engine can do that."""
     if not _engine_answers():
         pytest.skip('no Docker engine answers')
     base = os.environ.get('YMIR_TEST_BASE_IMAGE')
     if not base:
         pytest.skip('YMIR_TEST_BASE_IMAGE does not name a base image (with Python 3.10 to 3.12, pip and bash)')
-    done = subprocess.run(['docker', 'build', '--network=host', '--build-arg', f'BASE_IMAGE={base}', '-t', IMAGE, '-f',
+    return base
+
+
+@pytest.fixture(scope='session')
+def image(base_image) -> str:
+    """The name of the freshly built image."""
+    done = subprocess.run(['docker', 'build', '--network=host', '--build-arg', f'BASE_IMAGE={base_image}', '-t', IMAGE, '-f',
                            'ymir/Dockerfile', '.'], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           timeout=1800)
     assert done.returncode == 0, done.stdout[-4000:]

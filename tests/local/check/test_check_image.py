@@ -1,14 +1,20 @@
 """An image that has nothing to do with ours passes; violations planted into it are named. Docker is a stand-in here."""
+import contextlib
+import io
 import json
+import os
+import runpy
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from tests.local.check.planted_images import DAMAGED_RUNS, PLANTED
 
-from ymir.local.check import all_rules, check_image
-from ymir.local.check.image import docker
+from ymir.local.check import all_rules, check_image, check_img_man, image, image_run, render
+from ymir.local.check.image import Answer, docker
+from ymir.local.prepare import ModelStage
 
 HERE = Path(__file__).parent
 NAME = 'foreign/image:1'
@@ -32,6 +38,27 @@ def foreign(tmp_path, monkeypatch):
     return folder
 
 
+@pytest.fixture
+def in_process(foreign, monkeypatch):
+    """Lets the stand-in answer without a process of its own, which is faster; containers are processes still."""
+
+    def answer(*arguments, timeout=None):
+        stdout, stderr = io.TextIOWrapper(io.BytesIO()), io.StringIO()
+        monkeypatch.setattr(sys, 'argv', ['docker', *arguments])
+        code = None
+        with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+            try:
+                runpy.run_path(str(HERE / 'fake_docker.py'))
+            except SystemExit as end:
+                code = end.code
+        stdout.flush()
+        return Answer(code if isinstance(code, int) else int(code is not None), stdout.buffer.getvalue(), stderr.getvalue())
+
+    monkeypatch.setattr(image, 'docker', answer)
+    monkeypatch.setattr(image_run, 'docker', answer)
+    return foreign
+
+
 def failed(findings):
     return {finding.rule for finding in findings if finding.ok is False}
 
@@ -52,8 +79,8 @@ def test_a_good_image_and_the_commands_of_the_platform(foreign):
 
 
 @pytest.mark.parametrize('rule, damage', PLANTED, ids=[f'{row[0]}-{number}' for number, row in enumerate(PLANTED)])
-def test_planted(rule, damage, foreign):
-    damage(foreign)
+def test_planted(rule, damage, in_process):
+    damage(in_process)
     findings = check_image(NAME)
     assert failed(findings) == {rule}
     finding = next(finding for finding in findings if finding.rule == rule)
@@ -99,7 +126,7 @@ def test_run_of_a_good_image(foreign, tmp_path):
     findings = check_image(NAME, run=True, work_dir=tmp_path / 'work')
     assert failed(findings) == set(), [finding for finding in findings if finding.ok is False]
     passed = {finding.rule for finding in findings if finding.ok}
-    assert passed >= {'container/exit-code', 'container/in-unchanged', 'container/declared-tasks-run', 'training/file-exists',
+    assert passed >= {'container/exit-code', 'container/in-unchanged', 'container/ends', 'training/file-exists',
                       'mining/order', 'infer/known-images'}
     runs = [command for command in commands(foreign) if '--user' in command]
     assert len(runs) == 3
@@ -108,16 +135,44 @@ def test_run_of_a_good_image(foreign, tmp_path):
 
 
 @pytest.mark.parametrize('expected, damage', DAMAGED_RUNS, ids=[str(sorted(row[0])) for row in DAMAGED_RUNS])
-def test_run_of_a_bad_image(expected, damage, foreign):
-    script = foreign / 'files/usr/bin/start.sh'
+def test_run_of_a_bad_image(expected, damage, in_process):
+    script = in_process / 'files/usr/bin/start.sh'
     script.write_text(damage(script.read_text()))
     findings = [finding for finding in check_image(NAME, run=True) if finding.ok is False]
     assert {finding.rule for finding in findings} == expected
     assert all(finding.place.split(':')[0] in ('training', 'mining', 'infer', 'mining+infer') for finding in findings)
 
 
-def test_an_image_without_training_has_no_model_to_run_the_rest(foreign):
+def test_an_image_without_training_needs_a_model_from_elsewhere(foreign, tmp_path):
     (foreign / 'files/img-man/training-template.yaml').unlink()
-    findings = [finding for finding in check_image(NAME, run=True) if finding.ok is False]
-    assert [(finding.rule, finding.place) for finding in findings] == [('container/declared-tasks-run', 'mining'),
-                                                                       ('container/declared-tasks-run', 'infer')]
+    findings = check_image(NAME, run=True)
+    assert failed(findings) == set()
+    skipped = [finding for finding in findings if finding.rule == 'container/runs']
+    assert [(finding.ok, finding.place) for finding in skipped] == [(None, 'mining'), (None, 'infer')]
+    console = Console(width=120, record=True, file=open(os.devnull, 'w'))
+    render(findings, console, 'zh')
+    assert 'mining: 未运行：没有模型' in console.export_text()
+
+    weights = tmp_path / 'final.pth'
+    weights.write_bytes(b'weights')
+    findings = check_image(NAME, run=True, model=ModelStage('final', (weights, ), {'class_names': ['cat']}))
+    assert failed(findings) == set() and not [finding for finding in findings if finding.rule == 'container/runs']
+    assert len([command for command in commands(foreign) if '--user' in command]) == 2
+
+
+def test_a_task_that_does_not_end(foreign, monkeypatch):
+    monkeypatch.setattr(image_run, 'MAX_SECONDS', 0.5)
+    script = foreign / 'files/usr/bin/start.sh'
+    script.write_text(script.read_text().replace('progress 1.00', 'exec sleep 3'))
+    findings = check_image(NAME, run=True)
+    assert 'container/ends' in failed(findings)
+    assert any(command.startswith('rm -f t') for command in commands(foreign))
+
+
+def test_a_folder_of_templates_needs_no_docker(monkeypatch, tmp_path):
+    monkeypatch.setenv('PATH', '/nowhere')
+    assert failed(check_img_man(HERE / 'foreign/img-man')) == set()
+    (tmp_path / 'manifest.yaml').write_text('object_type: 2')
+    (tmp_path / 'mining-template.yaml').write_text('gpu_id: 1')
+    assert failed(check_img_man(tmp_path)) == {'template/reserved'}
+    assert failed(check_img_man(tmp_path / 'nothing')) == {'image/manifest', 'image/templates'}

@@ -12,15 +12,16 @@ from typing import List, Mapping, Optional, Sequence, Tuple, Union
 # Importing a file of rules fills the catalogue; the order here is the order of the findings.
 from . import behaviour, monitor, training, infer, segmentation, mining, verifier  # noqa: F401, I001
 from . import image_rules, template_rules  # noqa: F401, I001
+from ..prepare import ModelStage
 from .catalogues import IMAGE, OUT
 from .facts import Run, listing
 from .finding import ERROR, WARNING, Finding, Rule
-from .image import Image
+from .image import Image, ImgMan
 from .rendering import counts, has_errors, render, to_json
 
 __all__ = [
-    'ERROR', 'WARNING', 'Finding', 'Rule', 'all_rules', 'check_image', 'check_out', 'counts', 'has_errors', 'listing',
-    'render', 'to_json'
+    'ERROR', 'WARNING', 'Finding', 'Rule', 'all_rules', 'check_image', 'check_img_man', 'check_out', 'counts', 'has_errors',
+    'listing', 'render', 'to_json'
 ]
 
 
@@ -50,13 +51,17 @@ def check_out(out_dir: Union[str, Path],
     return OUT.evaluate(Run(out_dir, None if in_dir is None else Path(in_dir), task, before, exit_code))
 
 
-def check_image(image: str, run: bool = False, work_dir: Union[None, str, Path] = None) -> List[Finding]:
+def check_image(image: str,
+                run: bool = False,
+                work_dir: Union[None, str, Path] = None,
+                model: Optional[ModelStage] = None) -> List[Finding]:
     """Checks an image as the platform does when it is added.
 
     Args:
         image: its name.
         run: also run a tiny task for every declared template: as an unknown user, without network, /in read-only.
         work_dir: where the work directories of these tasks are kept; default: a temporary folder, removed afterwards.
+        model: for mining and inference of a run; default: what the training of the image gives.
 
     Returns:
         For every rule at least one finding; those of a run name the task in their place.
@@ -65,8 +70,17 @@ def check_image(image: str, run: bool = False, work_dir: Union[None, str, Path] 
     findings = IMAGE.evaluate(facts)
     if run:
         from .image_run import check_runs  # generates pictures, which needs more than the checks do
-        findings += check_runs(facts, work_dir)
+        findings += check_runs(facts, work_dir, model)
     return findings
+
+
+def check_img_man(folder: Union[str, Path]) -> List[Finding]:
+    """Checks manifest and templates before they are in an image; needs no Docker.
+
+    Args:
+        folder: what will be /img-man.
+    """
+    return IMAGE.evaluate(ImgMan(Path(folder)))
 
 
 def all_rules() -> List[Rule]:

@@ -53,7 +53,7 @@ def exit_code(run: Run) -> Iterator[Hit]:
               '请按消息修复；“ymir explain CODE” 给出更多说明。'))
 def no_error_state(run: Run) -> Iterator[Hit]:
     columns = run.monitor_columns
-    if run.failed:
+    if run.reports_error:
         code, message = (columns[4:5] or ['0'])[0], (columns[5:6] or [''])[0]
         yield Hit('monitor.txt:1', (f'code {code} {short(message)}', f'返回码 {code} {short(message)}'))
 
@@ -64,7 +64,7 @@ def no_error_state(run: Run) -> Iterator[Hit]:
           zh=('任务失败时，ymir-executor-out.log 的最后五行应说明原因；平台会显示它们。',
               '请在进程结束前最后打印一句说明原因的话。'))
 def log_says_why(run: Run) -> Iterator[Hit]:
-    if not run.failed and not run.exit_code:
+    if not run.failed:
         raise NotApplicable
     log = read_text(run.out_dir / 'ymir-executor-out.log', 'ymir-executor-out.log')
     if log.problem:

@@ -100,12 +100,17 @@ class Run:
         return columns
 
     @property
-    def failed(self) -> bool:
-        """Whether the task says of itself that it failed: then results may be absent."""
+    def reports_error(self) -> bool:
+        """Whether the task says of itself that it failed."""
         try:
             return self.monitor_columns[3].strip() == STATE_ERROR
         except NotApplicable:
             return False
+
+    @property
+    def failed(self) -> bool:
+        """Whether the task failed: then results may be absent."""
+        return bool(self.exit_code) or self.reports_error
 
     @cached_property
     def result(self) -> Document:

@@ -9,6 +9,7 @@ import json
 import subprocess
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 from .finding import NotApplicable
@@ -202,3 +203,29 @@ def _document(answer: Answer, path: str) -> Document:
         return parse_yaml(Document(path, text=answer.stdout.decode('utf-8')))
     except UnicodeDecodeError as error:
         return Document(path, UNREADABLE, (f'byte {error.start} is not UTF-8', f'第 {error.start} 个字节不是 UTF-8'))
+
+
+class ImgMan(Image):
+    """A folder that will be /img-man of an image.
+
+    Args:
+        folder: holds manifest.yaml and templates.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(str(folder))
+        self.folder = Path(folder)
+
+    engine_problem = absence = cat_problem = ''
+
+    @property
+    def settings(self) -> Dict[str, Any]:
+        raise NotApplicable
+
+    def cat(self, file: str) -> Answer:
+        if not file.startswith('/img-man/'):
+            raise NotApplicable
+        try:
+            return Answer(0, (self.folder / file[len('/img-man/'):]).read_bytes())
+        except OSError as error:
+            return Answer(1, stderr=str(error))

@@ -28,29 +28,18 @@ TINY = dict(max_epochs=1, epochs=1, num_epochs=1, samples_per_gpu=2, batch_size=
             workers=0, idle_seconds=0)
 
 RUNS = Catalogue()
-NO_MODEL: Words = ('there is no model: the training of this image did not give one', '没有模型：该镜像的训练没有给出模型')
-NO_DETECTION: Words = ('no template is for detection', '没有用于检测的模板')
+NO_MODEL: Words = ('not run: there is no model, because the training of this image gave none',
+                   '未运行：没有模型，因为该镜像的训练没有给出模型')
+NO_DETECTION: Words = ('not run: no template is for detection', '未运行：没有用于检测的模板')
 
 
 class Attempt:
-    """What came of the runs: task to reason why it could not be run or did not end."""
+    """What came of the runs: tasks that were started, and those that were not or did not end, with the reason."""
 
     def __init__(self) -> None:
         self.ran: List[str] = []
         self.not_run: Dict[str, Words] = {}
         self.endless: Dict[str, Words] = {}
-
-
-@RUNS.rule('container/declared-tasks-run', 'b.2, a.3', ERROR,
-           en=('Every task that has a template can be run as an unknown user, without network and with /in read-only.',
-               'Set HOME and cache folders to /tmp, download nothing at run time, write to /out or /tmp alone.'),
-           zh=('每个有模板的任务都能以未知用户、无网络、/in 只读的方式运行。',
-               '请把 HOME 和缓存目录设到 /tmp，运行时不要下载，只写 /out 或 /tmp。'))
-def declared_tasks_run(attempt: Attempt) -> Iterator[Hit]:
-    if not attempt.ran and not attempt.not_run:
-        raise NotApplicable
-    for task, reason in attempt.not_run.items():
-        yield Hit(task, reason)
 
 
 @RUNS.rule('container/ends', 'a.3', ERROR,
@@ -63,16 +52,20 @@ def ends(attempt: Attempt) -> Iterator[Hit]:
         yield Hit(task, reason)
 
 
-def check_runs(image: Image, work_dir: Union[None, str, Path] = None) -> List[Finding]:
+def check_runs(image: Image, work_dir: Union[None, str, Path] = None, model: Optional[ModelStage] = None) -> List[Finding]:
     """Runs what an image declares and checks what each run left.
 
     Args:
         image: inspected.
         work_dir: where the work directories are made; default: a temporary folder, removed afterwards.
+        model: for mining and inference; default: what the training of the image gives.
+
+    Returns:
+        The findings of all runs; a task that could not be run is not applicable, with the reason.
     """
     if work_dir is None:
         with tempfile.TemporaryDirectory(prefix='ymir-check-', ignore_cleanup_errors=True) as folder:
-            return check_runs(image, folder)
+            return check_runs(image, folder, model)
     attempt = Attempt()
     findings: List[Finding] = []
     try:
@@ -83,11 +76,17 @@ def check_runs(image: Image, work_dir: Union[None, str, Path] = None) -> List[Fi
     if not templates:
         attempt.not_run['detection'] = NO_DETECTION
     else:
-        findings = _run_all(image.name, templates, Path(work_dir), attempt)
-    return [*RUNS.evaluate(attempt), *findings]
+        findings = _run_all(image.name, templates, Path(work_dir), attempt, model)
+    return [*RUNS.evaluate(attempt), *(_not_run(*item) for item in attempt.not_run.items()), *findings]
 
 
-def _run_all(name: str, templates: Dict[str, Template], work_dir: Path, attempt: Attempt) -> List[Finding]:
+def _not_run(task: str, reason: Words) -> Finding:
+    english, chinese = (reason, reason) if isinstance(reason, str) else reason
+    return Finding('container/runs', None, task, english, section='a.4', texts=dict(en=(english, ''), zh=(chinese, '')))
+
+
+def _run_all(name: str, templates: Dict[str, Template], work_dir: Path, attempt: Attempt,
+             model: Optional[ModelStage]) -> List[Finding]:
     work_dir.mkdir(parents=True, exist_ok=True)
     img_man = work_dir / 'img-man'
     img_man.mkdir()
@@ -98,15 +97,14 @@ def _run_all(name: str, templates: Dict[str, Template], work_dir: Path, attempt:
     parameters = {task: hyper_parameters(task, {key: value for key, value in TINY.items() if key in template.values},
                                          img_man) for task, template in templates.items()}
     findings: List[Finding] = []
-    model: Optional[ModelStage] = None
     if 'training' in templates:
         task = prepare_training(work_dir / 'training', classes, images[:NUM_TRAIN], images[NUM_TRAIN:NUM_TRAIN + NUM_VAL],
                                 parameters['training'], in_container=True)
         findings += _run('training', task, name, parameters['training'], attempt)
         try:
-            model = ModelStage.of_training(task)
+            model = model or ModelStage.of_training(task)
         except Exception:  # whatever is wrong with the result has been found by its rules
-            model = None
+            pass
     candidates = [image.path for image in images[NUM_TRAIN:]]
     both = 'mining' in templates and 'infer' in templates
     for kind in ('mining', 'infer'):

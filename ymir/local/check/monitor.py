@@ -133,6 +133,8 @@ def state(run: Run) -> Iterator[Hit]:
               'Write progress with state 2 while the task runs.'),
           zh=('执行器必须更新平台写入的 monitor.txt（其状态为 1，等待中），否则用户看不到进度。', '任务运行时请以状态 2 写入进度。'))
 def written(run: Run) -> Iterator[Hit]:
+    if run.exit_code:
+        raise NotApplicable  # it may have ended before the first line
     if run.monitor_columns[3].strip() in ('0', '1'):
         yield Hit(f'{LINE_1} column 4', run.monitor_columns[3])
 

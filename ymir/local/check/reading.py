@@ -1,6 +1,7 @@
 """Reads what an executor left behind, whatever it is: gives a value or says what is wrong, and never raises."""
 import json
 import os
+import re
 import reprlib
 import stat
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from .finding import NotApplicable, Words, printable
 MAX_SMALL = 64 * 2**20  # bytes; YAML and monitor.txt
 MAX_LARGE = 2 * 2**30  # results with one entry per image
 
+# The YAML parser takes quadratic time for these before it gives up.
+TOO_DEEP = re.compile(r'(?:[\[{]\s?){200}')
 MISSING, NO_FILE, UNREADABLE, TAG = 'missing', 'no file', 'unreadable', 'tag'
 DOES_NOT_EXIST: Words = ('it does not exist', '文件不存在')
 NO_REGULAR_FILE: Words = ('it is not a regular file', '不是普通文件')
@@ -133,6 +136,8 @@ def parse_yaml(document: Document) -> Document:
     """
     if document.problem:
         return document
+    if TOO_DEEP.search(document.text):
+        return Document(document.name, UNREADABLE, ('brackets nested 200 deep', '括号嵌套达 200 层'), document.text)
     try:
         loader = yaml.SafeLoader(document.text)
         node = loader.get_single_node()
