@@ -133,7 +133,7 @@ def _unknown(name: str) -> TaskError:
 
 
 def _published() -> Dict[str, Dict[str, Any]]:
-    """Parameters, input and accuracy from the tables of docs/model_zoo.md and checkpoints.tsv: config stem to values."""
+    """Parameters, input and accuracy from docs/model_zoo.md and checkpoints.tsv: config stem to values."""
     values: Dict[str, Dict[str, Any]] = {}
     document = PROJECT_ROOT / 'docs' / 'model_zoo.md'
     for line in document.read_text(encoding='utf-8').splitlines() if document.is_file() else ():
@@ -152,7 +152,7 @@ def _published() -> Dict[str, Dict[str, Any]]:
 
 
 def main() -> int:
-    """Print the models as JSON: name, config, family, parameters in millions, published COCO AP, input; None if unknown."""
+    """Print the models as JSON: name, config, family, parameters in millions, published COCO AP, input."""
     published = _published()
     print(json.dumps([{
         'name': model.name,

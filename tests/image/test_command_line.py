@@ -21,7 +21,10 @@ IMAGE = 'cli/foreign:test'
 
 def build(tag, *options, dockerfile=None):
     command = ['docker', 'build', '--quiet', '--network=none', '-t', tag, *options]
-    done = subprocess.run([*command, '-' if dockerfile else str(FOLDER)], input=dockerfile, text=True, capture_output=True)
+    done = subprocess.run([*command, '-' if dockerfile else str(FOLDER)],
+                          input=dockerfile,
+                          text=True,
+                          capture_output=True)
     assert done.returncode == 0, done.stderr
     return tag
 
@@ -71,7 +74,8 @@ def test_train_infer_and_mine_in_an_image(data, image):
     code, trained = ymir('train', data, '--image', image, '--gpus', '0', 'max_epochs=3', '--out', 'trained')
     assert (code, trained['ok'], trained['best_stage']) == (0, True, 'final'), trained
     assert all(f'--image {image}' in line for line in trained['next'] if line.startswith(('ymir infer', 'ymir mine')))
-    code, both = ymir('infer', data, '--mine', '--image', image, '--gpus', '0', '--model', 'trained/model.tar', '--out', 'both')
+    code, both = ymir('infer', data, '--mine', '--image', image, '--gpus', '0', '--model', 'trained/model.tar', '--out',
+                      'both')
     assert (code, both['images'], both['ranked'], both['boxes_per_class']) == (0, 5, 5, dict(target=5)), both
     assert both['top'][0]['image'].startswith(str(data))
     for run in ('trained', 'both'):
@@ -93,15 +97,15 @@ def test_process_and_container_give_the_same(data, image):
 
 
 def test_failure(data, variant):
-    code, result = ymir('train', data, '--image', variant('RUN printf "echo too bad\\nexit 3\\n" >> /usr/bin/start.sh'), '--gpus', '0',
-                        '--out', 'run')
+    code, result = ymir('train', data, '--image', variant('RUN printf "echo too bad\\nexit 3\\n" >> /usr/bin/start.sh'),
+                        '--gpus', '0', '--out', 'run')
     assert (code, result['code'], result['exit_code'], result['log_tail'][-1]) == (1, 160004, 3, 'too bad')
     assert result['package'] == 'run/model.tar'
 
 
 def test_ctrl_c_removes_the_container(data, variant):
-    process = start('train', data, '--image', variant('RUN echo "sleep 300" >> /usr/bin/start.sh'), '--gpus', '0', '--out', 'run',
-                    '--json')
+    process = start('train', data, '--image', variant('RUN echo "sleep 300" >> /usr/bin/start.sh'), '--gpus', '0',
+                    '--out', 'run', '--json')
     end = time.monotonic() + 60
     while not Path('run/out/models/result.yaml').is_file():
         assert time.monotonic() < end and process.poll() is None, process.communicate()

@@ -42,7 +42,9 @@ def train():
         writer = EventFileWriter(env['output']['tensorboard_dir'])
     for epoch in range(1, epochs + 1):
         (models / f'epoch_{epoch}.pth').write_bytes(b'weights %d' % epoch)
-        stages[f'epoch_{epoch}'] = dict(stage_name=f'epoch_{epoch}', files=[f'epoch_{epoch}.pth'], timestamp=1700000000 + epoch,
+        stages[f'epoch_{epoch}'] = dict(stage_name=f'epoch_{epoch}',
+                                        files=[f'epoch_{epoch}.pth'],
+                                        timestamp=1700000000 + epoch,
                                         mAP=float(config.get('metric', 0.5)) * epoch / epochs)
         write_result(stages)
         progress(epoch / epochs)

@@ -19,7 +19,8 @@ def writer(tmp_path):
     events = EventFileWriter(str(tmp_path / 'tensorboard/run'))
 
     def write(step, **values):
-        summary = Summary(value=[Summary.Value(tag=tag.replace('__', '/'), simple_value=value) for tag, value in values.items()])
+        summary = Summary(
+            value=[Summary.Value(tag=tag.replace('__', '/'), simple_value=value) for tag, value in values.items()])
         events.add_event(Event(wall_time=1.0, step=step, summary=summary))
         events.flush()
 
@@ -51,8 +52,10 @@ def test_what_is_no_event_file_does_no_harm(tmp_path):
 
 
 @pytest.mark.parametrize('tags, expected', [
-    (['loss', 'loss_cls', 'lr', 'base_lr', 'coco/bbox_mAP', 'coco/bbox_mAP_50'], dict(loss='loss', lr='lr', mAP='coco/bbox_mAP')),
-    (['train/box_loss', 'train/loss', 'x/lr0', 'metrics/mAP_0.5:0.95'], dict(loss='train/loss', mAP='metrics/mAP_0.5:0.95')),
+    (['loss', 'loss_cls', 'lr', 'base_lr', 'coco/bbox_mAP', 'coco/bbox_mAP_50'
+      ], dict(loss='loss', lr='lr', mAP='coco/bbox_mAP')),
+    (['train/box_loss', 'train/loss', 'x/lr0', 'metrics/mAP_0.5:0.95'
+      ], dict(loss='train/loss', mAP='metrics/mAP_0.5:0.95')),
     (['val/AP50', 'epoch'], dict(mAP='val/AP50', epoch='epoch')),
     ([], {}),
 ])
@@ -61,7 +64,8 @@ def test_tags_of_several_executors(tags, expected):
 
 
 def test_the_line_of_numbers():
-    assert numbers_line(dict(epoch=3, loss=1.23456, mAP=0.4567, lr=0.01), 10) == 'epoch 3/10  loss 1.235  mAP 0.457  lr 0.01'
+    assert numbers_line(dict(epoch=3, loss=1.23456, mAP=0.4567, lr=0.01),
+                        10) == 'epoch 3/10  loss 1.235  mAP 0.457  lr 0.01'
     assert numbers_line({}) == ''
 
 

@@ -62,8 +62,14 @@ def test_stages_that_reject_the_whole_result(tmp_path, change, words):
 
 
 @pytest.mark.parametrize('document', [
-    '', 'a: [', '- 1', dict(), dict(best_stage_name='a', model_stages={}), dict(best_stage_name='b', model_stages=dict(a=STAGE)),
-    dict(model_stages=dict(a=STAGE)), dict(best_stage_name='a', model_stages=dict(a=STAGE), evaluate_config=dict(iou='0.5:0.95')),
+    '',
+    'a: [',
+    '- 1',
+    dict(),
+    dict(best_stage_name='a', model_stages={}),
+    dict(best_stage_name='b', model_stages=dict(a=STAGE)),
+    dict(model_stages=dict(a=STAGE)),
+    dict(best_stage_name='a', model_stages=dict(a=STAGE), evaluate_config=dict(iou='0.5:0.95')),
     dict(best_stage_name='a', model_stages=dict(a=STAGE), attachments=dict(plots=None)),
     dict(best_stage_name='a', model_stages=dict(a=STAGE), attachments=dict(plots=['x.png'])),
     'a: !!python/object:x.Y {}',

@@ -38,15 +38,21 @@ def test_layout_and_description(run, tmp_path):
     assert file.read_bytes()[:2] == b'\x1f\x8b'
     with tarfile.open(file) as archive:
         assert archive.getnames() == [
-            'epoch_1/epoch_1.pth', 'epoch_1/cfg.py', 'epoch_2/epoch_2.pth', 'epoch_2/cfg.py', 'attachments/plots/pr.png',
-            'ymir-info.yaml'
+            'epoch_1/epoch_1.pth', 'epoch_1/cfg.py', 'epoch_2/epoch_2.pth', 'epoch_2/cfg.py',
+            'attachments/plots/pr.png', 'ymir-info.yaml'
         ]
         info = yaml.safe_load(archive.extractfile('ymir-info.yaml'))
         assert archive.extractfile('epoch_2/epoch_2.pth').read() == b'two'
-    assert info == dict(package_version='2.0.0', object_type=2, best_stage_name='epoch_2',
+    assert info == dict(package_version='2.0.0',
+                        object_type=2,
+                        best_stage_name='epoch_2',
                         executor_config=dict(class_names=['cat', 'дом'], object_type=2, max_epochs=2),
-                        task_context=dict(executor='some/image:tag', producer='someone'), stages=STAGES,
-                        attachments=dict(plots=['pr.png']), evaluate_config=dict(conf_thr=0.5), model_hash='', stage_name='')
+                        task_context=dict(executor='some/image:tag', producer='someone'),
+                        stages=STAGES,
+                        attachments=dict(plots=['pr.png']),
+                        evaluate_config=dict(conf_thr=0.5),
+                        model_hash='',
+                        stage_name='')
 
 
 def test_same_files_same_bytes(run, tmp_path):

@@ -5,7 +5,13 @@ import yaml
 from ymir.local import parameters
 from ymir.local.parameters import (ParameterError, parse_overrides, read_template, read_template_of_image, split_gpus)
 
-TEMPLATE = dict(max_epochs=100, learning_rate=0.0, img_size=0, precision='auto', seed=0, debug=False, export_format='ark:raw')
+TEMPLATE = dict(max_epochs=100,
+                learning_rate=0.0,
+                img_size=0,
+                precision='auto',
+                seed=0,
+                debug=False,
+                export_format='ark:raw')
 
 
 @pytest.mark.parametrize('argument, expected', [
@@ -34,8 +40,13 @@ def test_unknown_keys_pass_with_a_warning():
 
 
 @pytest.mark.parametrize('argument, words', [
-    ('max_epochs', 'key=value'), ('=1', 'key=value'), ('max_epochs=ten', 'a number is needed'), ('gpu_count=2', 'use --gpus'),
-    ('class_names=a', 'use --classes'), ('run_mining=1', 'ymir mine'), ('model_params_path=x', 'use --model'),
+    ('max_epochs', 'key=value'),
+    ('=1', 'key=value'),
+    ('max_epochs=ten', 'a number is needed'),
+    ('gpu_count=2', 'use --gpus'),
+    ('class_names=a', 'use --classes'),
+    ('run_mining=1', 'ymir mine'),
+    ('model_params_path=x', 'use --model'),
 ])
 def test_mistakes(argument, words):
     with pytest.raises(ParameterError, match=words):

@@ -30,7 +30,8 @@ def recognise(tags: Any) -> Dict[str, str]:
     found = {}
     for name, patterns in TAGS.items():
         for pattern in patterns:
-            fitting = sorted((tag for tag in tags if re.fullmatch(pattern, tag, re.IGNORECASE)), key=lambda t: (len(t), t))
+            fitting = sorted((tag for tag in tags if re.fullmatch(pattern, tag, re.IGNORECASE)),
+                             key=lambda t: (len(t), t))
             if fitting:
                 found[name] = fitting[0]
                 break

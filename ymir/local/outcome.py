@@ -99,7 +99,7 @@ def judge(exit_code: int, monitor: 'Any', out_dir: Path, training: bool = False,
         code = monitor.last.code or CONTAINER_ERROR
         return Verdict(False, code, monitor.last.message or f'exit code {exit_code}')
     if monitor.error is not None:
-        reason = monitor.error.message or 'state 4 (error) was written to monitor.txt; it is final, whatever the exit code'
+        reason = monitor.error.message or 'monitor.txt had state 4 (error), which is final, whatever the exit code'
         return Verdict(False, monitor.error.code, reason)
     if monitor.problem:
         return Verdict(False, MONITOR_UNREADABLE, monitor.problem)

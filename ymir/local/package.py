@@ -1,8 +1,8 @@
 """Model packages: what the platform stores of a training, and reads again (contract sections d.2, k and c.9).
 
-A package is a gzipped tar with `<stage>/<file>` for every stage, `attachments/<section>/<file>` and `ymir-info.yaml`. The
-same files give the same bytes, so a package can be known by its sha1 as in the platform's store. Reading is stricter than
-the platform's: a member that is a link or a device, or that would lie outside of the folder, is refused.
+A package is a gzipped tar with `<stage>/<file>` for every stage, `attachments/<section>/<file>` and `ymir-info.yaml`.
+The same files give the same bytes, so a package can be known by its sha1 as in the platform's store. Reading is stricter
+than the platform's: a member that is a link or a device, or that would lie outside of the folder, is refused.
 """
 import gzip
 import hashlib
@@ -242,7 +242,8 @@ def read_info(folder: Path) -> PackageInfo:
         stages = {OLD_STAGE: dict(stage_name=OLD_STAGE, files=document['models'], timestamp=0, mAP=metric)}
         return PackageInfo(version, OLD_STAGE, stages, config, context)
     if version not in VERSIONS:
-        raise PackageError(f'{INFO_FILE}: package_version is {version}; known are {", ".join((*VERSIONS, OLD_VERSION))}')
+        raise PackageError(
+            f'{INFO_FILE}: package_version is {version}; known are {", ".join((*VERSIONS, OLD_VERSION))}')
     stages, best = document.get('stages'), document.get('best_stage_name')
     if not isinstance(stages, dict) or best not in stages:
         raise PackageError(f'{INFO_FILE}: best_stage_name is {best!r}, stages are {stages!r}')
@@ -256,8 +257,8 @@ def read_package(source: Path, folder: Path, class_names: Optional[List[str]] = 
     """Takes one stage out of a model, wherever it comes from.
 
     Args:
-        source: a package, an extracted package, the folder of an earlier run or a weight file; `@stage` at the end names
-            another stage than the best one.
+        source: a package, an extracted package, the folder of an earlier run or a weight file; `@stage` at the end
+            names another stage than the best one.
         folder: where a package is extracted to.
         class_names: for a weight file that lies in no run.
 
@@ -270,8 +271,9 @@ def read_package(source: Path, folder: Path, class_names: Optional[List[str]] = 
     if source.is_file() and source.suffix in WEIGHT_SUFFIXES and not tarfile.is_tarfile(source):
         return _stage_of_file(source, class_names)
     if not source.exists():
-        raise PackageError(f'{source} does not exist; a model package, the folder of an earlier run or a weight file is '
-                           'needed')
+        raise PackageError(
+            f'{source} does not exist; a model package, the folder of an earlier run or a weight file is '
+            'needed')
     if source.is_dir():
         folder, info = source, read_info(source)
     else:

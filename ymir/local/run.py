@@ -1,9 +1,9 @@
 """Runs a prepared task as the platform does and watches its monitor.txt (contract sections a.3, a.6 and d.1).
 
 As a process: `python ymir/start.py` with DEFAULT_ENV_FILE_PATH. As a container: the platform's exact `docker run` line.
-Either way standard output and error are appended to out/ymir-executor-out.log, the last five lines of which are what the
-platform shows when the task fails. A task that is stopped is stopped as the platform does it: killed at once, with all
-that it started.
+Either way standard output and error are appended to out/ymir-executor-out.log, the last five lines of which are what
+the platform shows when the task fails. A task that is stopped is stopped as the platform does it: killed at once, with
+all that it started.
 """
 import os
 import signal

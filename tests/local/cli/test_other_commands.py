@@ -41,7 +41,9 @@ def test_mistakes_with_packages(ymir, trained, arguments, words):
 
 
 def test_packages_as_a_process(command, trained):
-    done = subprocess.run([*command[0], 'unpack', str(trained / 'model.tar'), 'folder', '--json'], capture_output=True, text=True,
+    done = subprocess.run([*command[0], 'unpack', str(trained / 'model.tar'), 'folder', '--json'],
+                          capture_output=True,
+                          text=True,
                           env=command[1])
     assert done.returncode == 0 and json.loads(done.stdout)['files'] == [
         'epoch_1/epoch_1.pth', 'epoch_2/epoch_2.pth', 'ymir-info.yaml'
@@ -51,7 +53,9 @@ def test_packages_as_a_process(command, trained):
 def test_check_finds_what_is_wrong_and_nothing_else(ymir, trained):
     code, text, errors = ymir('check', trained, '--json')
     result = json.loads(text)
-    failed = [finding['rule'] for finding in result['findings'] if finding['ok'] is False and finding['severity'] == 'error']
+    failed = [
+        finding['rule'] for finding in result['findings'] if finding['ok'] is False and finding['severity'] == 'error'
+    ]
     assert (code, failed) == (0, []), errors
     (trained / 'out/models/epoch_1.pth').unlink()
     code, text, _ = ymir('check', trained / 'out')
@@ -64,7 +68,10 @@ def test_check_needs_one_thing(ymir, trained, arguments):
 
 
 def test_check_as_a_process(command, trained):
-    done = subprocess.run([*command[0], 'check', str(trained), '--lang', 'zh'], capture_output=True, text=True, env=command[1])
+    done = subprocess.run([*command[0], 'check', str(trained), '--lang', 'zh'],
+                          capture_output=True,
+                          text=True,
+                          env=command[1])
     assert done.returncode == 0, done.stdout
     assert '通过' in done.stdout
 
@@ -74,8 +81,11 @@ def test_report(ymir, command, trained):
     assert code == 0, errors
     assert Path(json.loads(text)['file']).read_text(encoding='utf-8').lstrip().lower().startswith('<!doctype html>')
     assert ymir('report', 'nowhere')[0] == 2
-    done = subprocess.run([*command[0], 'report', str(trained), '--out', 'page.html', '--lang', 'zh'], capture_output=True, text=True,
-                          env=command[1])
+    done = subprocess.run(
+        [*command[0], 'report', str(trained), '--out', 'page.html', '--lang', 'zh'],
+        capture_output=True,
+        text=True,
+        env=command[1])
     assert done.returncode == 0 and Path('page.html').stat().st_size > 1000, done.stderr
 
 
@@ -176,4 +186,5 @@ def test_from_a_folder_to_a_second_inference(command, coco_folder, fake):
     step('pack', 'first', 'model.tar')
     assert Path('model.tar').read_bytes() != b''
     step('infer', coco_folder / 'images', '--model', 'model.tar', *fake, '--out', 'again')
-    assert json.loads(Path('again/out/infer-result.json').read_text()) == json.loads(Path('found/out/infer-result.json').read_text())
+    assert json.loads(Path('again/out/infer-result.json').read_text()) == json.loads(
+        Path('found/out/infer-result.json').read_text())

@@ -50,15 +50,18 @@ def test_json_is_one_object_and_all_of_standard_output(ymir, coco_folder, fake):
     code, text, errors = ymir('train', coco_folder, *fake, '--out', 'run', '--json')
     result = json.loads(text)
     assert code == 0 and 'training: 100%' in errors
-    assert (result['ok'], result['code'], result['best_stage'], result['package']) == (True, 0, 'epoch_2', 'run/model.tar')
+    assert (result['ok'], result['code'], result['best_stage'], result['package']) == (True, 0, 'epoch_2',
+                                                                                       'run/model.tar')
     assert [stage['mAP'] for stage in result['stages']] == [0.25, 0.5]
     assert 'out/models/epoch_2.pth' in result['files']
     assert yaml.safe_load(Path('run/run.yaml').read_text())['ok'] is True
 
 
 def test_inference_with_every_kind_of_model(ymir, coco_folder, fake, trained, images):
-    for number, model in enumerate((trained / 'model.tar', trained, f'{trained}@epoch_1', trained / 'out/models/epoch_2.pth')):
-        code, text, errors = ymir('infer', coco_folder / 'images', '--model', model, *fake, '--out', f'run{number}', '--json')
+    for number, model in enumerate(
+        (trained / 'model.tar', trained, f'{trained}@epoch_1', trained / 'out/models/epoch_2.pth')):
+        code, text, errors = ymir('infer', coco_folder / 'images', '--model', model, *fake, '--out', f'run{number}',
+                                  '--json')
         result = json.loads(text)
         assert code == 0, errors
         assert (result['images'], result['boxes'], result['boxes_per_class']) == (6, 6, dict(target=6))
@@ -101,7 +104,8 @@ def test_failure_in_chinese(ymir, coco_folder, fake):
     assert code == 1 and '训练失败：300103' in text and '处理办法: 减小 samples_per_gpu' in text
 
 
-@pytest.mark.parametrize('override, expected', [('exit_status=3', 160004), ('metric=2.5', 160011), ('broken_monitor=1', 150404)])
+@pytest.mark.parametrize('override, expected', [('exit_status=3', 160004), ('metric=2.5', 160011),
+                                                ('broken_monitor=1', 150404)])
 def test_codes_that_the_platform_gives(ymir, coco_folder, fake, override, expected):
     code, text, _ = ymir('train', coco_folder, override, *fake, '--out', 'run', '--json')
     result = json.loads(text)
@@ -118,7 +122,8 @@ def test_a_second_training_starts_from_the_first(ymir, coco_folder, fake, traine
 
 
 def test_classes_and_validation_of_their_own(ymir, coco_folder, fake):
-    code, text, errors = ymir('train', coco_folder, '--val', coco_folder, '--classes', 'star,target', *fake, '--out', 'run')
+    code, text, errors = ymir('train', coco_folder, '--val', coco_folder, '--classes', 'star,target', *fake, '--out',
+                              'run')
     assert code == 0, errors
     assert yaml.safe_load(Path('run/in/config.yaml').read_text())['class_names'] == ['star', 'target']
     assert '6 training and 6 validation images' in text
@@ -179,6 +184,7 @@ def test_stopping_a_training_keeps_what_is_valid(ymir, command, coco_folder, fak
     assert 'training stopped after' in errors and 'what was saved before is kept: stage epoch_' in errors
     assert not is_alive(Path('child').read_text())  # also what had left the process group
     assert yaml.safe_load(Path('run/run.yaml').read_text())['stopped'] is True
+    assert ymir('check', 'run')[0] == 0  # to be stopped is no fault of the executor
     best = result['best_stage']
     code, text, errors = ymir('infer', coco_folder, '--model', 'run/model.tar', *fake, '--out', 'after', '--json')
     assert code == 0, errors
@@ -189,10 +195,16 @@ def test_ctrl_c_leaves_the_terminal_clean(command, coco_folder, fake):
     """On a terminal of its own, Ctrl-C typed: one picture, no trace, the cursor visible again."""
     import pty
     master, slave = pty.openpty()
-    process = subprocess.Popen([*command[0], 'train', str(coco_folder), 'max_epochs=200', 'seconds=0.1', 'curves=1', *fake, '--out',
-                                'run'], stdin=slave, stdout=slave, stderr=slave, env=dict(command[1], TERM='xterm'),
-                               start_new_session=True,
-                               preexec_fn=lambda: __import__('fcntl').ioctl(0, __import__('termios').TIOCSCTTY, 0))
+    process = subprocess.Popen(
+        [*command[0], 'train',
+         str(coco_folder), 'max_epochs=200', 'seconds=0.1', 'curves=1', *fake, '--out', 'run'],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=dict(command[1], TERM='xterm'),
+        start_new_session=True,
+        preexec_fn=lambda: __import__('fcntl').ioctl(0,
+                                                     __import__('termios').TIOCSCTTY, 0))
     os.close(slave)
     seen = b''
     end = time.monotonic() + 40
@@ -214,8 +226,12 @@ def test_ctrl_c_leaves_the_terminal_clean(command, coco_folder, fake):
 
 def test_a_command_line_of_its_own(command, coco_folder, fake, trained):
     """As a true process, from data to ranking."""
-    done = subprocess.run([*command[0], 'mine', str(coco_folder), '-m', str(trained), *fake, '--json'], capture_output=True, text=True,
-                          env=command[1])
+    done = subprocess.run(
+        [*command[0], 'mine', str(coco_folder), '-m',
+         str(trained), *fake, '--json'],
+        capture_output=True,
+        text=True,
+        env=command[1])
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)['ranked'] == 6
     missing = subprocess.run([*command[0], 'infer', str(coco_folder)], capture_output=True, text=True, env=command[1])

@@ -11,7 +11,7 @@ from . import options
 from .output import EXIT_FAILED, EXIT_STOPPED, Output, UsageMistake
 
 
-def models(words: Annotated[Optional[List[str]], typer.Argument(metavar='[WORD]...', help='Only names that hold all of '
+def models(words: Annotated[Optional[List[str]], typer.Argument(metavar='WORD', help='Only names that hold all of '
                                                                 'these.')] = None,
            as_json: options.Json = False,
            lang: options.Lang = None) -> None:
@@ -29,18 +29,21 @@ def models(words: Annotated[Optional[List[str]], typer.Argument(metavar='[WORD].
             output.finish(dict(ok=False, error=done.stderr.strip()), EXIT_FAILED)
         listed: List[Dict[str, Any]] = json.loads(done.stdout)
         wanted = [word.lower() for word in words or []]
-        listed = [model for model in listed if all(word in f'{model["name"]} {model["config"]}'.lower() for word in wanted)]
+        listed = [
+            model for model in listed if all(word in f'{model["name"]} {model["config"]}'.lower() for word in wanted)
+        ]
         if not listed:
             raise UsageMistake(output.text('no match', words=' '.join(wanted)))
         rows = [(model['name'], model['family'], f'{model["parameters"]:.2f} M' if model['parameters'] else '',
-                 f'{model["ap"]:.1f}' if model['ap'] else '', model['input'] or '', model['config']) for model in listed]
+                 f'{model["ap"]:.1f}' if model['ap'] else '', model['input'] or '', model['config'])
+                for model in listed]
         if not as_json:
             headings = ['model_name', output.text('family'), output.text('parameters'), 'COCO AP', 'input', 'config']
             output.table(output.text('models'), headings, rows, (2, 3))
         output.finish(dict(ok=True, models=listed))
 
 
-def explain(code: Annotated[Optional[str], typer.Argument(metavar='[CODE]', help='Number or name; none: all.')] = None,
+def explain(code: Annotated[Optional[str], typer.Argument(metavar='CODE', help='Number or name; none: all.')] = None,
             as_json: options.Json = False,
             lang: options.Lang = None) -> None:
     """Say what an error code of the platform means, what usually causes it and what to do.

@@ -75,9 +75,14 @@ class Output:
         Args:
             text: one sentence.
         """
-        self.errors.print(f'{self.text("warning")}: {text}', style='yellow', markup=False, highlight=False, soft_wrap=True)
+        self.errors.print(f'{self.text("warning")}: {text}',
+                          style='yellow',
+                          markup=False,
+                          highlight=False,
+                          soft_wrap=True)
 
-    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> None:
+    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]],
+              right: Sequence[int] = ()) -> None:
         """Prints a table.
 
         Args:
@@ -117,7 +122,11 @@ class Output:
             yield
         except (UsageMistake, ParameterError, PackageError, ExecutorError, FileExistsError, FileNotFoundError,
                 NotADirectoryError, PermissionError) as error:
-            self.errors.print(f'{self.text("error")}: {error}', style='red', markup=False, highlight=False, soft_wrap=True)
+            self.errors.print(f'{self.text("error")}: {error}',
+                              style='red',
+                              markup=False,
+                              highlight=False,
+                              soft_wrap=True)
             self.finish(dict(ok=False, error=str(error)), EXIT_USAGE)
         except KeyboardInterrupt:
             self.errors.print(self.text('interrupted'), style='yellow')

@@ -8,7 +8,8 @@ from . import options
 from .output import Output, UsageMistake, files_below, size
 
 
-def pack(run: Annotated[Path, typer.Argument(metavar='RUN', help='Folder of a training, finished or stopped, or its out/.')],
+def pack(run: Annotated[Path,
+                        typer.Argument(metavar='RUN', help='Folder of a training, finished or stopped, or its out/.')],
          file: Annotated[Path, typer.Argument(metavar='FILE', help='The package to write.')] = Path('model.tar'),
          force: Annotated[bool, typer.Option('--force', help='Replace FILE if it exists.')] = False,
          as_json: options.Json = False,

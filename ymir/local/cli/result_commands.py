@@ -25,17 +25,27 @@ class TaskName(str, Enum):
     mining_infer = 'mining+infer'
 
 
-RunFolder = Annotated[Optional[Path], typer.Argument(metavar='[RUN]', help='Folder of a run, or its out/.')]
+RunFolder = Annotated[Optional[Path], typer.Argument(metavar='RUN', help='Folder of a run, or its out/.')]
+CheckedImage = Annotated[Optional[str], typer.Option(
+    '--image', help='Check an image as the platform does when it is added.')]
+TryTasks = Annotated[bool, typer.Option('--run', help='With --image: also run a tiny task for every template.')]
+InFolder = Annotated[Optional[Path], typer.Option('--in', help='The in/ of the run; default: beside out/.')]
+Task = Annotated[Optional[TaskName], typer.Option(
+    '--task', help='What the run was to do; default: what env.yaml says.')]
+
+ReportedRun = Annotated[Path, typer.Argument(metavar='RUN', help='Folder of a run, or its out/.')]
+ReportFile = Annotated[Optional[Path], typer.Option(
+    '--out', metavar='FILE', help='Default: report.html in the folder of the run.')]
+Labels = Annotated[Optional[Path], typer.Option(
+    '--labels', metavar='DATA', help='True labels of the images of an inference.')]
+PageLanguage = Annotated[ReportLanguage, typer.Option('--lang', help='Language of the page; both: a switch in it.')]
 
 
 def check(run: RunFolder = None,
-          image: Annotated[Optional[str], typer.Option('--image', help='Check an image as the platform does when it is '
-                                                       'added.')] = None,
-          try_tasks: Annotated[bool, typer.Option('--run', help='With --image: also run a tiny task for every '
-                                                  'template.')] = False,
-          in_dir: Annotated[Optional[Path], typer.Option('--in', help='The in/ of the run; default: beside out/.')] = None,
-          task: Annotated[Optional[TaskName], typer.Option('--task', help='What the run was to do; default: what env.yaml '
-                                                           'says.')] = None,
+          image: CheckedImage = None,
+          try_tasks: TryTasks = False,
+          in_dir: InFolder = None,
+          task: Task = None,
           as_json: options.Json = False,
           lang: options.Lang = None) -> None:
     """Check what an executor wrote, or an image, against all rules of the platform and its verifier.
@@ -57,7 +67,8 @@ def check(run: RunFolder = None,
                 raise UsageMistake(f'{run} is no folder')
             out_dir, beside = run_folders(run)
             record = out_dir.resolve().parent / 'run.yaml'
-            exit_code = yaml.safe_load(record.read_text(encoding='utf-8'))['exit_code'] if record.is_file() else None
+            ended = yaml.safe_load(record.read_text(encoding='utf-8')) if record.is_file() else {}
+            exit_code = None if ended.get('stopped') else ended.get('exit_code')
             findings = check_out(out_dir, in_dir or beside, task.value if task else None, exit_code=exit_code)
         failed = has_errors(findings)
         if not as_json:
@@ -66,14 +77,11 @@ def check(run: RunFolder = None,
         output.finish(dict(ok=not failed, **result), EXIT_FAILED if failed else 0)
 
 
-def report(run: Annotated[Path, typer.Argument(metavar='RUN', help='Folder of a run, or its out/.')],
-           file: Annotated[Optional[Path], typer.Option('--out', metavar='FILE', help='Default: report.html in the folder of '
-                                                        'the run.')] = None,
-           labels: Annotated[Optional[Path], typer.Option('--labels', metavar='DATA', help='True labels of the images of an '
-                                                          'inference.')] = None,
+def report(run: ReportedRun,
+           file: ReportFile = None,
+           labels: Labels = None,
            data_format: options.Format = None,
-           lang: Annotated[ReportLanguage, typer.Option('--lang', help='Language of the page; both: a switch in it.')] =
-           ReportLanguage.both,
+           lang: PageLanguage = ReportLanguage.both,
            as_json: options.Json = False) -> None:
     """Write one HTML page about a run: curves, accuracy, mistakes, ranking. It needs nothing beside it.
 

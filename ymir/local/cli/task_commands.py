@@ -8,21 +8,22 @@ from . import options
 from .output import Output, UsageMistake
 
 SHOWN_WARNINGS = 10
-DataVal = Annotated[Optional[Path], typer.Option('--val', metavar='DATA', help='Validation set; default: that of DATA, else a '
-                                                 'tenth of its images.')]
+DataVal = Annotated[Optional[Path], typer.Option(
+    '--val', metavar='DATA', help='Validation set; default: that of DATA, else a tenth of its images.')]
 TrainModel = Annotated[Optional[str], typer.Option(
-    '--model', '-m', metavar='MODEL', help='Name of a model (`ymir models`), or what to start from: a model package, the '
-    'folder of an earlier run, a weight file; @STAGE at the end names a stage.')]
+    '--model', '-m', metavar='MODEL', help='Name of a model (`ymir models`), or what to start from: a model package, '
+    'the folder of an earlier run, a weight file; @STAGE at the end names a stage.')]
 CandidateModel = Annotated[str, typer.Option(
-    '--model', '-m', metavar='MODEL', help='Model package, folder of an earlier run or weight file; @STAGE at the end names '
-    'a stage.')]
+    '--model', '-m', metavar='MODEL', help='Model package, folder of an earlier run or weight file; @STAGE at the end '
+    'names a stage.')]
 
 
 def train(data: options.Data,
           overrides: options.Overrides = None,
           model: TrainModel = None,
           val: DataVal = None,
-          val_share: Annotated[float, typer.Option(min=0.01, max=0.9, help='Share that is split off for validation.')] = 0.1,
+          val_share: Annotated[float,
+                               typer.Option(min=0.01, max=0.9, help='Share that is split off for validation.')] = 0.1,
           classes: options.Classes = None,
           data_format: options.Format = None,
           image: options.Image = None,
@@ -55,8 +56,14 @@ def train(data: options.Data,
         if model_name:
             edits.setdefault('model_name', model_name)
         with tasks.mistakes_of_data(), data_progress(output, output.text('preparing', path=folder)) as show:
-            task = prepare_training(folder, dataset.class_names, dataset.splits['train'], dataset.splits['val'],
-                                    submitted('training', template, edits), pretrained, len(how.gpu_ids), bool(how.image),
+            task = prepare_training(folder,
+                                    dataset.class_names,
+                                    dataset.splits['train'],
+                                    dataset.splits['val'],
+                                    submitted('training', template, edits),
+                                    pretrained,
+                                    len(how.gpu_ids),
+                                    bool(how.image),
                                     on_progress=show)
         tasks.run(output, how, task, tasks.Wanted(training=True), edits)
 
@@ -64,7 +71,8 @@ def train(data: options.Data,
 def infer(data: options.Data,
           model: CandidateModel,
           overrides: options.Overrides = None,
-          mine: Annotated[bool, typer.Option('--mine', help='Mine in the same run; the keys are those of mining then.')] = False,
+          mine: Annotated[
+              bool, typer.Option('--mine', help='Mine in the same run; the keys are those of mining then.')] = False,
           classes: options.Classes = None,
           data_format: options.Format = None,
           image: options.Image = None,
@@ -81,7 +89,8 @@ def infer(data: options.Data,
     Example: ymir infer photos/ --model model.tar conf_threshold=0.3
     """
     output = Output(as_json, quiet, lang.value if lang else '')
-    _candidates(output, data, model, overrides, (mine, True), classes, data_format, (image, executor, img_man, gpus, user), out)
+    _candidates(output, data, model, overrides, (mine, True), classes, data_format,
+                (image, executor, img_man, gpus, user), out)
 
 
 def mine(data: options.Data,
@@ -103,11 +112,13 @@ def mine(data: options.Data,
     Example: ymir mine photos/ --model model.tar mining_algorithm=entropy
     """
     output = Output(as_json, quiet, lang.value if lang else '')
-    _candidates(output, data, model, overrides, (True, False), classes, data_format, (image, executor, img_man, gpus, user), out)
+    _candidates(output, data, model, overrides, (True, False), classes, data_format,
+                (image, executor, img_man, gpus, user), out)
 
 
 def _candidates(output: Output, data: Path, model: str, overrides: Optional[List[str]], what: Tuple[bool, bool],
-                classes: Optional[str], data_format: Optional[str], engine: Tuple[Any, ...], out: Optional[Path]) -> None:
+                classes: Optional[str], data_format: Optional[str], engine: Tuple[Any, ...],
+                out: Optional[Path]) -> None:
     from ..prepare import prepare_candidates, submitted
     from . import tasks
     from .data_progress import data_progress
@@ -141,11 +152,13 @@ def class_names(text: Optional[str]) -> Optional[List[str]]:
     return names
 
 
-def _pretrained(model: Optional[str], edits: Dict[str, Any], template: Dict[str, Any]) -> Tuple[Optional[str], Optional[str]]:
+def _pretrained(model: Optional[str], edits: Dict[str, Any],
+                template: Dict[str, Any]) -> Tuple[Optional[str], Optional[str]]:
     """Tells a model to start from and the name of a model apart."""
     if not model:
         return None, None
-    is_name = not any((Path(model).exists(), Path(model.rpartition('@')[0] or model).exists(), '/' in model, '.' in model))
+    is_name = not any(
+        (Path(model).exists(), Path(model.rpartition('@')[0] or model).exists(), '/' in model, '.' in model))
     if not is_name:
         return model, edits.get('model_name')
     if 'model_name' in edits:
@@ -183,16 +196,19 @@ def _training_data(output: Output, data: Path, val: Optional[Path], val_share: f
     if val:
         other = _read(output, val, None, list(dataset.class_names))
         held_out = other.splits.get('val') or other.images()
-        train_images = tuple(image for name, part in dataset.splits.items() if name in ('train', 'all') for image in part)
+        train_images = tuple(image for name, part in dataset.splits.items() if name in ('train', 'all')
+                             for image in part)
         dataset = replace(dataset, splits=dict(train=train_images or dataset.images(), val=held_out),
                           warnings=dataset.warnings + other.warnings)
     else:
         dataset = with_validation(dataset, val_share)
     _warn(output, dataset.warnings)
     if not dataset.class_names:
-        raise UsageMistake(f'{data} has no labels, so there is nothing to train on; images alone can be inferred and mined')
+        raise UsageMistake(
+            f'{data} has no labels, so there is nothing to train on; images alone can be inferred and mined')
     if val:
-        train_names, val_names = (asset_ids([image.path for image in dataset.splits[part]]) for part in ('train', 'val'))
+        train_names, val_names = (asset_ids([image.path for image in dataset.splits[part]])
+                                  for part in ('train', 'val'))
         common = len(set(train_names) & set(val_names))
         if common:
             output.warn(output.text('overlap', count=common))

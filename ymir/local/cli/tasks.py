@@ -72,7 +72,8 @@ class Engine:
             raise UsageMistake('--user is for a container; give --image as well')
         if image:
             user = None if user == 'root' else user or f'{os.getuid()}:{os.getgid()}'
-        return cls(image, shlex.split(executor) if executor else None, img_man or IMG_MAN, parameters.split_gpus(gpus), user)
+        return cls(image,
+                   shlex.split(executor) if executor else None, img_man or IMG_MAN, parameters.split_gpus(gpus), user)
 
     def template(self, task_type: str) -> Dict[str, Any]:
         """The template of a task type, from the image or the folder."""
@@ -137,7 +138,7 @@ def mistakes_of_data() -> Iterator[None]:
 
 @contextmanager
 def _stop_signals() -> Iterator[None]:
-    """The first Ctrl-C, or request to end, interrupts; further ones are ignored until everything has been cleaned up."""
+    """The first Ctrl-C, or request to end, interrupts; further ones are ignored until everything is cleaned up."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -203,12 +204,18 @@ def _start(output: Output, how: Engine, task: Task, wanted: Wanted, config: Dict
     with live_view(output.console, title, watch, output.quiet) as show:
         if how.image:
             shm_size = str(config.get('shm_size') or f'{16 * max(len(how.gpu_ids), 1)}G')
-            return run_in_container(task, how.image, gpu_ids=how.gpu_ids, user=how.user, shm_size=shm_size, on_poll=show)
+            return run_in_container(task,
+                                    how.image,
+                                    gpu_ids=how.gpu_ids,
+                                    user=how.user,
+                                    shm_size=shm_size,
+                                    on_poll=show)
         environ = dict(CUDA_VISIBLE_DEVICES=','.join(map(str, how.gpu_ids))) if how.gpu_ids else None
         try:
             return run_as_process(task, environ=environ, command=how.command, on_poll=show)
         except FileNotFoundError as error:
-            raise UsageMistake(f'--executor {shlex.join(how.command or ())}: {error.strerror}: {error.filename}') from None
+            raise UsageMistake(
+                f'--executor {shlex.join(how.command or ())}: {error.strerror}: {error.filename}') from None
 
 
 def _keep_model(output: Output, how: Engine, task: Task, folder: Path, expected: bool) -> Dict[str, Any]:
@@ -262,12 +269,12 @@ def _show_success(output: Output, how: Engine, task: Task, folder: Path, wanted:
 
 def _show_stages(output: Output, training: TrainingResult) -> None:
     names = list(dict.fromkeys(name for stage in training.stages.values() for name in stage.metrics))
-    rows = [(stage.name, '*' if stage.name == training.best else '', *(f'{stage.metrics[name]:.4g}' if name in stage.metrics
-                                                                      else '' for name in names), ', '.join(stage.files))
+    rows = [(stage.name, '*' if stage.name == training.best else '',
+             *(f'{stage.metrics[name]:.4g}' if name in stage.metrics else '' for name in names), ', '.join(stage.files))
             for stage in training.stages.values()]
     if not output.quiet:
-        output.table(output.text('stages'), (output.text('stage'), output.text('best'), *names, output.text('files')), rows,
-                     range(2, 2 + len(names)))
+        output.table(output.text('stages'), (output.text('stage'), output.text('best'), *names, output.text('files')),
+                     rows, range(2, 2 + len(names)))
 
 
 def _show_objects(output: Output, task: Task) -> Dict[str, Any]:
@@ -295,10 +302,12 @@ def _show_ranking(output: Output, task: Task) -> Dict[str, Any]:
     sources = (task.in_dir / 'candidate-src-index.tsv').read_text(encoding='utf-8').splitlines()
     index = (task.in_dir / 'candidate-index.tsv').read_text(encoding='utf-8').splitlines()
     original = dict(zip(index, sources))
-    rows = [(f'{rank}', _rounded(score), original.get(path, path)) for rank, (path, score) in enumerate(ranking[:RANKED], 1)]
+    rows = [(f'{rank}', _rounded(score), original.get(path, path))
+            for rank, (path, score) in enumerate(ranking[:RANKED], 1)]
     if not output.quiet:
         output.table(output.text('ranking'), [output.text(name) for name in ('rank', 'score', 'image')], rows, (0, 1))
-    return dict(ranked=len(ranking), top=[dict(image=original.get(path, path), score=_number(score)) for path, score in ranking[:RANKED]])
+    return dict(ranked=len(ranking),
+                top=[dict(image=original.get(path, path), score=_number(score)) for path, score in ranking[:RANKED]])
 
 
 def _number(score: str) -> Any:
