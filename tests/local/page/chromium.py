@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional
 
 NAMES = ('chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable')
-FLAGS = ('--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-         '--disable-component-update', '--disable-sync', '--disable-default-apps', '--no-pings', '--disable-dev-shm-usage',
-         '--hide-scrollbars', '--no-proxy-server', '--host-resolver-rules=MAP * ~NOTFOUND')  # nothing leaves the machine
+FLAGS = ('--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+         '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-default-apps',
+         '--no-pings', '--disable-dev-shm-usage', '--hide-scrollbars', '--no-proxy-server',
+         '--host-resolver-rules=MAP * ~NOTFOUND')  # nothing leaves the machine
 # Runs after the page's own script and leaves what it found as text of the document.
 PROBE = '''<script>
 const copies = [...document.querySelectorAll('image')].map((image) => {
@@ -96,10 +97,14 @@ def visit(file: Path, folder: Path, language: str = 'en-US', dark: bool = False,
     folder.mkdir(parents=True)
     page, net_log = folder / 'page.html', folder / 'net.json'
     page.write_text(file.read_text(encoding='utf-8').replace('</body>', PROBE + '</body>'), encoding='utf-8')
-    command = [find(), *FLAGS, f'--user-data-dir={folder / "profile"}', f'--window-size={width},900', f'--lang={language}',
-               f'--accept-lang={language}', '--enable-logging=stderr', f'--log-net-log={net_log}', '--virtual-time-budget=20000',
-               *(['--blink-settings=preferredColorScheme=0'] if dark else []), '--dump-dom', page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=dict(os.environ, LANGUAGE=language.replace('-', '_')))
+    command = [
+        find(), *FLAGS, f'--user-data-dir={folder / "profile"}', f'--window-size={width},900', f'--lang={language}',
+        f'--accept-lang={language}', '--enable-logging=stderr', f'--log-net-log={net_log}',
+        '--virtual-time-budget=20000', *(['--blink-settings=preferredColorScheme=0'] if dark else []), '--dump-dom',
+        page.as_uri()
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, env=dict(os.environ, LANGUAGE=language.replace('-', '_')))
     start = done.stdout.rfind('<pre id="probe">')
     assert start > 0, f'the page did not come to its end: {done.stdout[-300:]} {done.stderr[-2000:]}'
     probe = json.loads(unescape(done.stdout[start + len('<pre id="probe">'):].partition('</pre>')[0]))

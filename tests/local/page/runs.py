@@ -26,9 +26,19 @@ def candidates(work_dir: Path, paths: Sequence[Path], class_names: Sequence[str]
     return prepare_candidates(work_dir, paths, model, mining=mining, infer=True)
 
 
-def finish(task: Task, percent: float = 1.0, state: int = 2, code: int = 0, message: str = '', log: str = 'done\n') -> None:
-    columns = [task.task_id, f'{time.time():.6f}', f'{percent:.2f}', str(state), str(code), *([message] if message else [])]
-    task.monitor_file.write_text('\t'.join(columns) + '\n' + ('Traceback\n  File x\n' if code else ''), encoding='utf-8')
+def finish(task: Task,
+           percent: float = 1.0,
+           state: int = 2,
+           code: int = 0,
+           message: str = '',
+           log: str = 'done\n') -> None:
+    columns = [
+        task.task_id, f'{time.time():.6f}', f'{percent:.2f}',
+        str(state),
+        str(code), *([message] if message else [])
+    ]
+    task.monitor_file.write_text(
+        '\t'.join(columns) + '\n' + ('Traceback\n  File x\n' if code else ''), encoding='utf-8')
     task.log_file.write_text(log, encoding='utf-8')
 
 
@@ -36,9 +46,9 @@ def write_detections(task: Task, objects: Sequence[Sequence[Object]]) -> None:
     """Writes the objects of each candidate, in the order of the index."""
     assets = (task.in_dir / 'candidate-index.tsv').read_text().split()
     detection = {
-        Path(asset).name: dict(boxes=[
-            dict(class_name=name, score=score, box=dict(zip('xywh', box))) for name, score, *box in items
-        ]) for asset, items in zip(assets, objects)
+        Path(asset).name:
+        dict(boxes=[dict(class_name=name, score=score, box=dict(zip('xywh', box))) for name, score, *box in items])
+        for asset, items in zip(assets, objects)
     }
     (task.out_dir / 'infer-result.json').write_text(json.dumps(dict(detection=detection)), encoding='utf-8')
 
@@ -62,19 +72,23 @@ def jittered(images: Sequence[LabelledImage], class_names: Sequence[str], seed: 
                 continue
             shift = 0.45 if rng.random() < 0.12 else 0.04
             x, y = (int(start + rng.normal(0, shift) * side) for start, side in ((box.x, box.w), (box.y, box.h)))
-            name = class_names[int(rng.integers(len(class_names)))] if rng.random() < 0.15 else class_names[box.class_index]
+            name = class_names[int(rng.integers(
+                len(class_names)))] if rng.random() < 0.15 else class_names[box.class_index]
             items.append((name, round(float(rng.beta(5, 2)), 4), x, y, box.w, box.h))
             if rng.random() < 0.08:
                 items.append((name, round(float(rng.beta(2, 2)), 4), x + 2, y + 1, box.w, box.h))
         for _ in range(int(rng.poisson(0.6))):
             w, h = (int(side) for side in rng.integers(8, max(image.width // 3, 10), 2))
             items.append((class_names[int(rng.integers(len(class_names)))], round(float(rng.beta(2, 4)), 4),
-                          int(rng.integers(0, max(image.width - w, 1))), int(rng.integers(0, max(image.height - h, 1))), w, h))
+                          int(rng.integers(0, max(image.width - w, 1))), int(rng.integers(0, max(image.height - h,
+                                                                                                 1))), w, h))
         result.append(items)
     return result
 
 
-def training(work_dir: Path, images: Sequence[LabelledImage], class_names: Sequence[str],
+def training(work_dir: Path,
+             images: Sequence[LabelledImage],
+             class_names: Sequence[str],
              edits: Optional[Mapping[str, object]] = None) -> Task:
     half = max(len(images) // 2, 1)
     return prepare_training(work_dir, class_names, images[:half], images[half:], hyper_parameters('training', edits))
@@ -88,8 +102,11 @@ def write_events(task: Task, scalars: Mapping[str, Sequence[Tuple[int, float]]])
     writer = EventFileWriter(str((task.out_dir / 'tensorboard').resolve()))
     for tag, points in scalars.items():
         for step, value in points:
-            writer.add_event(Event(step=step, wall_time=time.time(), summary=Summary(
-                value=[Summary.Value(tag=tag, simple_value=value)])))
+            writer.add_event(
+                Event(
+                    step=step,
+                    wall_time=time.time(),
+                    summary=Summary(value=[Summary.Value(tag=tag, simple_value=value)])))
     writer.close()
 
 
@@ -98,8 +115,10 @@ def write_stages(task: Task, stages: Dict[str, float], best: str) -> None:
     content = {}
     for name, value in stages.items():
         (models / f'{name}.pth').write_bytes(b'0' * 2048)
-        content[name] = dict(stage_name=name, files=[f'{name}.pth'], timestamp=int(time.time()), mAP=value, mAP_50=value * 1.5)
-    (models / 'result.yaml').write_text(yaml.safe_dump(dict(best_stage_name=best, mAP=stages[best], model_stages=content)))
+        content[name] = dict(
+            stage_name=name, files=[f'{name}.pth'], timestamp=int(time.time()), mAP=value, mAP_50=value * 1.5)
+    (models / 'result.yaml').write_text(
+        yaml.safe_dump(dict(best_stage_name=best, mAP=stages[best], model_stages=content)))
 
 
 def move_out(task: Task, target: Path) -> Path:

@@ -22,13 +22,15 @@ def test_ticks_are_round_and_cover_the_range(low, high, expected):
     assert ticks(low, high) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize('value, expected', [(12000, '12,000'), (0.12345, '0.123'), (1234.5, '1,234'), (float('nan'), 'NaN')])
+@pytest.mark.parametrize('value, expected', [(12000, '12,000'), (0.12345, '0.123'), (1234.5, '1,234'),
+                                             (float('nan'), 'NaN')])
 def test_number(value, expected):
     assert number(value) == expected
 
 
 def test_points_of_a_line_stand_where_the_axes_say():
-    svg = line_chart(LABEL, [Series('s', [0, 1, 2, 3], [0, 1, float('nan'), 0.5])], y_range=(0, 1), width=166, height=152)
+    svg = line_chart(
+        LABEL, [Series('s', [0, 1, 2, 3], [0, 1, float('nan'), 0.5])], y_range=(0, 1), width=166, height=152)
     root = ElementTree.fromstring(svg)
     # 100 pixels each way: 52 to 152 across, 112 up to 12
     assert root.find('polyline').get('points') == '52.0,112.0 85.3,12.0 152.0,62.0'
@@ -42,7 +44,8 @@ def test_one_point_is_seen():
 
 
 def test_bars_are_stacked():
-    root = ElementTree.fromstring(bar_chart(LABEL, [0, 1, 2], [('x', [1, 0], 0), ('y', [1, 4], 1)], width=166, height=152))
+    root = ElementTree.fromstring(
+        bar_chart(LABEL, [0, 1, 2], [('x', [1, 0], 0), ('y', [1, 4], 1)], width=166, height=152))
     bars = [(rect.get('class'), rect.get('y'), rect.get('height')) for rect in root.iter('rect')]
     assert bars == [('c0 bar', '87.0', '25.0'), ('c1 bar', '62.0', '25.0'), ('c1 bar', '12.0', '100.0')]
 

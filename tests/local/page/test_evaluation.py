@@ -25,9 +25,11 @@ def test_every_kind_of_mistake():
     result = evaluate(FOUND, TRUTH, 2, 2)
     # F1 by score: 0.95: 0/5; 0.9: 2*1/(2+4); ... 0.6: 2*2/(6+4) = 0.4, the best
     assert result.score == 0.6
-    assert [(item.kind, item.found, item.truth) for item in result.mistakes] == [
-        ('background', 4, -1), ('badly placed', 2, 1), ('duplicate', 1, 0), ('background', 3, -1), ('missed', -1, 3), ('missed', -1, 1)
-    ]
+    assert [(item.kind, item.found, item.truth) for item in result.mistakes] == [('background', 4, -1),
+                                                                                 ('badly placed', 2, 1),
+                                                                                 ('duplicate', 1, 0),
+                                                                                 ('background', 3, -1),
+                                                                                 ('missed', -1, 3), ('missed', -1, 1)]
     assert result.matched.tolist() == [0, -1, -1, -1, -1, 2]
     assert result.errors.tolist() == [5, 1]
     assert result.confusion.tolist() == [[1, 0, 1], [0, 1, 1], [3, 1, 0]]

@@ -16,10 +16,19 @@ def coco_precisions(found, truth, num_classes, num_images):
     coco.dataset = dict(
         images=[dict(id=k) for k in range(num_images)],
         categories=[dict(id=k) for k in range(num_classes)],
-        annotations=[dict(id=k + 1, image_id=int(i), category_id=int(c), bbox=box.tolist(), area=float(box[2] * box[3]), iscrowd=0)
-                     for k, (i, c, box) in enumerate(zip(truth.image, truth.label, truth.xywh))])
-    results = [dict(image_id=int(i), category_id=int(c), bbox=box.tolist(), score=float(s))
-               for i, c, box, s in zip(found.image, found.label, found.xywh, found.score)]
+        annotations=[
+            dict(
+                id=k + 1,
+                image_id=int(i),
+                category_id=int(c),
+                bbox=box.tolist(),
+                area=float(box[2] * box[3]),
+                iscrowd=0) for k, (i, c, box) in enumerate(zip(truth.image, truth.label, truth.xywh))
+        ])
+    results = [
+        dict(image_id=int(i), category_id=int(c), bbox=box.tolist(), score=float(s))
+        for i, c, box, s in zip(found.image, found.label, found.xywh, found.score)
+    ]
     with contextlib.redirect_stdout(io.StringIO()):
         coco.createIndex()
         evaluation = COCOeval(coco, coco.loadRes(results), 'bbox')
@@ -33,16 +42,20 @@ def random_boxes(rng, num, num_images, num_classes, scores=None):
     xy = rng.integers(0, 40, (num, 2))
     wh = rng.integers(0 if scores else 1, 25, (num, 2))  # predictions may have no width
     score = rng.choice(scores, num) if scores else np.ones(num)
-    return Boxes(rng.integers(0, num_images, num), rng.integers(0, num_classes, num), np.hstack([xy, wh]).astype(float), score)
+    return Boxes(
+        rng.integers(0, num_images, num), rng.integers(0, num_classes, num),
+        np.hstack([xy, wh]).astype(float), score)
 
 
-@pytest.mark.parametrize('num_images, num_classes, num_found, num_truth', [
-    (1, 1, 250, 30),  # more than 100 in one image and class
-    (4, 2, 400, 80),
-    (12, 5, 600, 150),
-    (3, 20, 100, 30),  # classes without labels
-    (3, 2, 1, 1),
-])
+@pytest.mark.parametrize(
+    'num_images, num_classes, num_found, num_truth',
+    [
+        (1, 1, 250, 30),  # more than 100 in one image and class
+        (4, 2, 400, 80),
+        (12, 5, 600, 150),
+        (3, 20, 100, 30),  # classes without labels
+        (3, 2, 1, 1),
+    ])
 def test_ap_is_that_of_pycocotools(num_images, num_classes, num_found, num_truth):
     rng = np.random.default_rng(num_found)
     truth = random_boxes(rng, num_truth, num_images, num_classes)
@@ -61,7 +74,8 @@ def test_ap_is_that_of_pycocotools(num_images, num_classes, num_found, num_truth
 
 def test_the_larger_overlap_wins_and_of_equal_ones_the_last_label():
     truth = Boxes.of([(0, 0, 0, 0, 10, 10, 1), (0, 0, 0, 0, 10, 10, 1), (0, 0, 0, 1, 10, 10, 1)])
-    found = Boxes.of([(0, 0, 0, 0, 10, 10, 0.5), (0, 0, 0, 0, 10, 10, 0.9), (0, 0, 0, 0, 10, 10, 0.2), (0, 1, 0, 0, 10, 10, 1.0)])
+    found = Boxes.of([(0, 0, 0, 0, 10, 10, 0.5), (0, 0, 0, 0, 10, 10, 0.9), (0, 0, 0, 0, 10, 10, 0.2),
+                      (0, 1, 0, 0, 10, 10, 1.0)])
     assert match(found, truth)[0].tolist() == [0, 1, 2, -1]
     # whatever the class: the fourth has the highest score and takes the last of two equal labels
     assert match(found, truth, by_class=False, thresholds=np.array([0.5]))[0].tolist() == [2, 0, -1, 1]

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
 
 from tests.local.page import runs
 from ymir.local.labels import Dataset, LabelledBox, LabelledImage
@@ -56,7 +57,8 @@ class Page(HTMLParser):
 @pytest.fixture
 def inference(tmp_path, images, class_names):
     """A finished inference whose predictions are the labels: the first moved off, the second of another class."""
-    objects = [[(class_names[box.class_index], 0.9, box.x, box.y, box.w, box.h) for box in image.boxes] for image in images]
+    objects = [[(class_names[box.class_index], 0.9, box.x, box.y, box.w, box.h) for box in image.boxes]
+               for image in images]
     task = runs.candidates(tmp_path / 'infer', [image.path for image in images], class_names)
     runs.write_detections(task, objects)
     runs.finish(task)
@@ -71,18 +73,24 @@ def test_perfect_predictions(inference, tmp_path, images, class_names):
     page = report(inference, tmp_path, labels=runs.dataset(images, class_names))
     count = [sum(box.class_index == k for image in images for box in image.boxes) for k in range(3)]
     rows = page.table('class')
-    assert rows[0] == ['class', 'objects', 'found', 'precision', 'recall', 'AP50', 'AP50:95', 'best threshold', 'F1 there']
+    assert rows[0] == [
+        'class', 'objects', 'found', 'precision', 'recall', 'AP50', 'AP50:95', 'best threshold', 'F1 there'
+    ]
     for row, name, num in zip(rows[1:], class_names, count):
-        assert row == ([name, str(num), str(num), *['1.000'] * 4, '0.900', '1.000'] if num else [name, '0', '0', *['–'] * 6])
+        assert row == ([name, str(num), str(num), *['1.000'] * 4, '0.900', '1.000']
+                       if num else [name, '0', '0', *['–'] * 6])
     assert '<dd id="map">1.000</dd>' in page.html
-    assert 'Images with most mistakes' not in page.html and 'There are no mistakes' in page.html and 'id="gaps"' not in page.html
+    assert 'There are no mistakes' in page.html
+    assert 'Images with most mistakes' not in page.html and 'id="gaps"' not in page.html
 
 
 def test_numbers_by_hand(tmp_path, images):
     """Two images: one box found, one missed, one invented."""
     names = ['a', 'b']
-    labelled = [LabelledImage(images[0].path, 64, 64, (LabelledBox(0, 0, 0, 20, 20), LabelledBox(1, 30, 30, 20, 20))),
-                LabelledImage(images[1].path, 64, 64, (LabelledBox(0, 5, 5, 20, 20), ))]
+    labelled = [
+        LabelledImage(images[0].path, 64, 64, (LabelledBox(0, 0, 0, 20, 20), LabelledBox(1, 30, 30, 20, 20))),
+        LabelledImage(images[1].path, 64, 64, (LabelledBox(0, 5, 5, 20, 20), ))
+    ]
     task = runs.candidates(tmp_path / 'infer', [image.path for image in labelled], names)
     runs.write_detections(task, [[('a', 0.8, 0, 0, 20, 20), ('b', 0.4, 0, 40, 8, 8)], [('a', 0.6, 40, 40, 10, 10)]])
     runs.finish(task)
@@ -101,16 +109,25 @@ def test_labels_are_found_by_source_by_hash_and_by_name(inference, tmp_path, ima
         copies[-1].path.write_bytes(image.path.read_bytes())
     assert '<dd id="map">1.000</dd>' in report(inference, tmp_path, labels=runs.dataset(copies, class_names)).html
     (inference.in_dir / 'candidate-src-index.tsv').unlink()
-    page = report(inference, tmp_path, labels=Dataset(('star', 'TARGET ', 'crate', 'bird'), {'all': tuple(
-        LabelledImage(i.path, i.width, i.height, tuple(
-            LabelledBox((box.class_index + 1) % 3, box.x, box.y, box.w, box.h) for box in i.boxes)) for i in images)}))
+    page = report(
+        inference,
+        tmp_path,
+        labels=Dataset(
+            ('star', 'TARGET ', 'crate', 'bird'), {
+                'all':
+                tuple(
+                    LabelledImage(
+                        i.path, i.width, i.height,
+                        tuple(LabelledBox((box.class_index + 1) % 3, box.x, box.y, box.w, box.h) for box in i.boxes))
+                    for i in images)
+            }))
     assert '<dd id="map">1.000</dd>' in page.html  # classes are joined by name
 
 
 def test_annotations_of_the_run_serve_as_labels(inference, tmp_path, images):
     for asset, image in zip((inference.in_dir / 'candidate-index.tsv').read_text().split(), images):
-        (inference.in_dir / 'annotations' / f'{Path(asset).stem}.txt').write_text(
-            ''.join(f'{b.class_index}, {b.x}, {b.y}, {b.x + b.w - 1}, {b.y + b.h - 1}, -1.0, 0.0\n' for b in image.boxes))
+        (inference.in_dir / 'annotations' / f'{Path(asset).stem}.txt').write_text(''.join(
+            f'{b.class_index}, {b.x}, {b.y}, {b.x + b.w - 1}, {b.y + b.h - 1}, -1.0, 0.0\n' for b in image.boxes))
     assert '<dd id="map">1.000</dd>' in report(inference, tmp_path).html
 
 
@@ -134,8 +151,11 @@ def test_nothing_found(tmp_path, images, class_names):
 @pytest.mark.parametrize('num_classes', [1, 80, 150])
 def test_any_number_of_classes_and_any_name(tmp_path, images, num_classes):
     names = ['猫 🐈 <b>"&\'', *(f'class {k} 类别' for k in range(1, num_classes))]
-    labelled = [LabelledImage(image.path, image.width, image.height, tuple(
-        LabelledBox(k % num_classes, k % 40, k % 40, 20, 20) for k in range(n * 30, n * 30 + 30))) for n, image in enumerate(images)]
+    labelled = [
+        LabelledImage(image.path, image.width, image.height,
+                      tuple(LabelledBox(k % num_classes, k % 40, k % 40, 20, 20) for k in range(n * 30, n * 30 + 30)))
+        for n, image in enumerate(images)
+    ]
     task = runs.candidates(tmp_path / 'infer', [image.path for image in images], names)
     runs.write_detections(task, runs.jittered(labelled, names))
     runs.finish(task)
@@ -154,7 +174,8 @@ def test_odd_images(tmp_path, class_names):
     empty.write_bytes(b'')
     paths = [tiny, large, broken, empty]
     task = runs.candidates(tmp_path / 'infer', paths, class_names)
-    runs.write_detections(task, [[('star', 0.5, 0, 0, 1, 1)], [('star', 0.9, -50, 4000, 3000, 9000)], [('crate', 0.4, 1, 1, 2, 2)], []])
+    runs.write_detections(
+        task, [[('star', 0.5, 0, 0, 1, 1)], [('star', 0.9, -50, 4000, 3000, 9000)], [('crate', 0.4, 1, 1, 2, 2)], []])
     runs.finish(task)
     assert report(task, tmp_path).html.count('class="no-picture"') == 2
     labels = runs.dataset([LabelledImage(path, 1, 1, (LabelledBox(0, 0, 0, 1, 1), )) for path in paths], class_names)
@@ -218,14 +239,19 @@ def test_a_ranking_out_of_order_and_without_numbers_is_told(tmp_path, images, cl
 @pytest.fixture
 def training(tmp_path, images, class_names):
     task = runs.training(tmp_path / 'training', images, class_names, dict(model_name='yolov8_s', max_epochs=30))
-    runs.write_events(task, {
-        'loss': [(k, 10 / k) for k in range(1, 41)], 'loss_cls': [(k, 4 / k) for k in range(1, 41)],
-        'lr': [(k, 0.01 / k) for k in range(1, 41)],
-        'coco/bbox_mAP': [(5, 0.1), (10, 0.25), (15, 0.2)], 'coco/bbox_mAP_s': [(5, -1.0)],
-    })
+    runs.write_events(
+        task, {
+            'loss': [(k, 10 / k) for k in range(1, 41)],
+            'loss_cls': [(k, 4 / k) for k in range(1, 41)],
+            'lr': [(k, 0.01 / k) for k in range(1, 41)],
+            'coco/bbox_mAP': [(5, 0.1), (10, 0.25), (15, 0.2)],
+            'coco/bbox_mAP_s': [(5, -1.0)],
+        })
     runs.write_stages(task, dict(best=0.25, last=0.2), 'best')
-    table = ['Recipe', '+-----+', '| model | yolov8_s (x) |', '| warm-up | 50 steps |', '+-----+', 'System environment:',
-             '    Python: 3.11.7', '    Secret: no', '    PyTorch: 2.13.0', 'Runtime environment:']
+    table = [
+        'Recipe', '+-----+', '| model | yolov8_s (x) |', '| warm-up | 50 steps |', '+-----+', 'System environment:',
+        '    Python: 3.11.7', '    Secret: no', '    PyTorch: 2.13.0', 'Runtime environment:'
+    ]
     runs.finish(task, log='\n'.join(table))
     return task
 
@@ -234,10 +260,12 @@ def test_training(training, tmp_path, images, class_names):
     page = report(training, tmp_path)
     assert page.table('parameter')[1:] == [['max_epochs', '30', '100'], ['model_name', 'yolov8_s', 'yolov8_n']]
     best, last = page.table('stage')[1:]
-    assert [cell.strip() for cell in best[:4]] == ['best ★ best', '10', '0.2500', 'mAP_50 0.375'] and best[4] == 'best.pth (2.0 KB)'
+    assert [cell.strip()
+            for cell in best[:4]] == ['best ★ best', '10', '0.2500', 'mAP_50 0.375'] and best[4] == 'best.pth (2.0 KB)'
     assert last[:3] == ['last', '15', '0.2000']
-    counts = [[str(sum(box.class_index == k for image in part for box in image.boxes)) for part in (images[:3], images[3:])]
-              for k in range(3)]
+    counts = [[
+        str(sum(box.class_index == k for image in part for box in image.boxes)) for part in (images[:3], images[3:])
+    ] for k in range(3)]
     assert [row[1:3] for row in page.table('class')[1:]] == counts
     assert ['warm-up', '50 steps'] in page.table('model') and ['PyTorch', '2.13.0'] in page.table('Python')
     titles = re.findall(r'<title>([^<]*)</title>', page.html)
@@ -280,7 +308,8 @@ def test_training_with_broken_files(training, tmp_path):
     events.write_bytes(events.read_bytes()[:-7])
     assert 'mAP: 0.25 (10)' in report(training, tmp_path).html
     events.write_bytes(b'nonsense' * 10)
-    (training.out_dir / 'models' / 'result.yaml').write_text('model_stages: {best: 3, last: {files: [a.pth]}}\nbest_stage_name: best')
+    (training.out_dir / 'models' /
+     'result.yaml').write_text('model_stages: {best: 3, last: {files: [a.pth]}}\nbest_stage_name: best')
     page = report(training, tmp_path)
     assert 'There are no curves' in page.html and page.table('stage')[1][4] == 'a.pth (missing)'
 
@@ -310,7 +339,8 @@ def test_every_text_stands_in_both_languages(inference, training, tmp_path, imag
     for task in (inference, training):
         html = report(task, tmp_path, labels=runs.dataset(images, class_names)).html
         assert html.count('class="en"') == html.count('class="zh"') > 20
-        assert not re.search(r'\{[a-z0-9:., ]*\}', re.sub(r'<(style|script)>.*?</\1>', '', html, flags=re.S))  # unfilled
+        assert not re.search(r'\{[a-z0-9:., ]*\}', re.sub(r'<(style|script)>.*?</\1>', '', html,
+                                                          flags=re.S))  # unfilled
 
 
 def test_the_page_needs_nothing_beside_it(inference, tmp_path, images, class_names):
@@ -323,9 +353,56 @@ def test_the_page_needs_nothing_beside_it(inference, tmp_path, images, class_nam
 
 
 def test_helpers(tmp_path):
-    assert ascii_table(['x', 'Data', '+---+', '|   | a |', '|---+---|', '| n | 1 |', '+---+', 'y'], 'Data') == [['', 'a'], ['n', '1']]
+    assert ascii_table(['x', 'Data', '+---+', '|   | a |', '|---+---|', '| n | 1 |', '+---+', 'y'],
+                       'Data') == [['', 'a'], ['n', '1']]
     assert ascii_table(['Data', 'nothing'], 'Data') == []
     assert [duration(seconds).en for seconds in (9.6, 61, 3720)] == ['10 s', '1 min 1 s', '1 h 2 min']
-    (tmp_path / 'infer-result.json').write_text(json.dumps({'detection': {'a/b.jpg': {'annotations': [
-        dict(class_name=' Cat', score='0.5', box=dict(x='1', y=2, w=3)), dict(class_name='x', score=math.nan, box={})]}}}))
+    (tmp_path / 'infer-result.json').write_text(
+        json.dumps({
+            'detection': {
+                'a/b.jpg': {
+                    'annotations': [
+                        dict(class_name=' Cat', score='0.5', box=dict(x='1', y=2, w=3)),
+                        dict(class_name='x', score=math.nan, box={})
+                    ]
+                }
+            }
+        }))
     assert read_run(tmp_path).detections == {'b.jpg': [Found('cat', 0.5, (1, 2, 3, 0))]}
+
+
+NASTY = [None, float('inf'), 'x', ['a', 3], {'a': 1}]
+
+
+@pytest.mark.parametrize('value', NASTY, ids=repr)
+def test_any_value_in_any_key(inference, training, tmp_path, images, class_names, value):
+    """A page is made whatever stands in the files: one key after the other gets a value of another kind."""
+    for task, files in ((inference, ('in/config.yaml', 'in/env.yaml')),
+                        (training, ('in/config.yaml', 'in/env.yaml', 'out/models/result.yaml'))):
+        for file in files:
+            path = task.work_dir / file
+            before = path.read_text(encoding='utf-8')
+            content = yaml.safe_load(before)
+            content.update({key: value for key in content if not key.startswith('run_')})
+            path.write_text(yaml.safe_dump(content), encoding='utf-8')
+            report(task, tmp_path, labels=runs.dataset(images, class_names))
+            content = dict(yaml.safe_load(before), model=value, map=value, model_stages={'a': value, 'b': {
+                'files': value, 'mAP': value, 'timestamp': value, 'mAP_50': value}})
+            path.write_text(yaml.safe_dump(content), encoding='utf-8')
+            report(task, tmp_path, labels=runs.dataset(images, class_names))
+            path.write_text(before, encoding='utf-8')
+
+
+def test_the_old_form_of_a_training_result(training, tmp_path):
+    (training.out_dir / 'models' / 'result.yaml').write_text('model: [best.pth, a.json]\nmap: 0.61\n')
+    rows = report(training, tmp_path).table('stage')
+    assert [cell.strip() for cell in rows[1][:3]] == ['default_best_stage ★ best', '', '0.6100']
+    assert rows[1][4] == 'best.pth (2.0 KB)a.json (missing)'
+
+
+def test_parameters_of_another_image_are_not_compared(training, tmp_path):
+    (training.in_dir / 'config.yaml').write_text('{model_name: other, their_key: 3, class_names: [a]}')
+    env = training.in_dir / 'env.yaml'
+    env.write_text(re.sub('manifest_file: .*', 'manifest_file: /img-man/manifest.yaml', env.read_text()))
+    page = report(training, tmp_path)
+    assert 'differ from the template' not in page.html and ['their_key', '3'] in page.table('model_name')

@@ -52,8 +52,8 @@ def ticks(low: float, high: float, count: int = 5) -> List[float]:
 
 def number(value: float) -> str:
     """A short form: 12,000 / 0.123 / 1.2e-05."""
-    if value != value:
-        return 'NaN'
+    if not math.isfinite(value):
+        return 'NaN' if value != value else str(value)
     if value == int(value) and abs(value) < 1e9:
         return f'{int(value):,}'
     return f'{value:.3g}' if abs(value) < 1000 else f'{value:,.0f}'
@@ -95,25 +95,32 @@ def line_chart(label: Text,
         return TOP + plot_h - (np.asarray(y) - y_low) / (y_high - y_low) * plot_h
 
     parts = [_open(label, width, height, 'line-chart')]
-    parts += [_grid_line(LEFT, py(tick), width - RIGHT, py(tick)) + _label(LEFT - 6, py(tick) + 4, number(tick), 'end')
-              for tick in y_ticks]
-    parts += [_label(px(tick), height - BOTTOM + 16, number(tick), 'middle') for tick in x_ticks
-              if x_low - 1e-9 <= tick <= x_high + 1e-9]
+    parts += [
+        _grid_line(LEFT, py(tick), width - RIGHT, py(tick)) + _label(LEFT - 6,
+                                                                     py(tick) + 4, number(tick), 'end')
+        for tick in y_ticks
+    ]
+    parts += [
+        _label(px(tick), height - BOTTOM + 16, number(tick), 'middle') for tick in x_ticks
+        if x_low - 1e-9 <= tick <= x_high + 1e-9
+    ]
     parts.append(_axes(width, height))
     parts.append(_axis_name(width, height, x_name))
     for item, x, y in clean:
         colour = 'grey' if item.colour < 0 else f'c{item.colour % NUM_COLOURS}'
         points = ' '.join(f'{a:.1f},{b:.1f}' for a, b in zip(px(x), py(y)))
         title = Markup('<title>{}</title>').format(as_text(item.name).en)
-        parts.append(Markup('<polyline class="{} {}" points="{}">{}</polyline>').format(colour, item.style, points, title))
+        parts.append(
+            Markup('<polyline class="{} {}" points="{}">{}</polyline>').format(colour, item.style, points, title))
         if item.style != 'faint' and len(x):
             step = max(math.ceil(len(x) / MAX_HOVER_POINTS), 1)
             radius = 2.5 if item.dots or len(x) == 1 else 0
             for k in range(0, len(x), step):
-                parts.append(Markup('<g class="point"><circle class="{} mark" cx="{:.1f}" cy="{:.1f}" r="{}"/><circle '
-                                    'class="target" cx="{:.1f}" cy="{:.1f}" r="6"><title>{}</title></circle></g>').format(
-                                        colour, px(x[k]), py(y[k]), radius, px(x[k]), py(y[k]),
-                                        f'{as_text(item.name).en}: {number(float(y[k]))} ({number(float(x[k]))})'))
+                parts.append(
+                    Markup('<g class="point"><circle class="{} mark" cx="{:.1f}" cy="{:.1f}" r="{}"/><circle '
+                           'class="target" cx="{:.1f}" cy="{:.1f}" r="6"><title>{}</title></circle></g>').format(
+                               colour, px(x[k]), py(y[k]), radius, px(x[k]), py(y[k]),
+                               f'{as_text(item.name).en}: {number(float(y[k]))} ({number(float(x[k]))})'))
     return Markup('').join(parts) + Markup('</svg>') + _legend(series)
 
 
@@ -151,10 +158,10 @@ def bar_chart(label: Text,
         for k in np.flatnonzero(values):
             bar_h = values[k] / top * plot_h
             title = f'{as_text(name).en} {number(edges[k])}–{number(edges[k + 1])}: {number(values[k])}'.strip()
-            parts.append(Markup('<rect class="c{} bar" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"><title>{}</title>'
-                                '</rect>').format(colour % NUM_COLOURS, LEFT + k * bar + 0.5,
-                                                  TOP + plot_h - below[k] / top * plot_h - bar_h, max(bar - 1, 1), bar_h,
-                                                  title))
+            parts.append(
+                Markup('<rect class="c{} bar" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"><title>{}</title>'
+                       '</rect>').format(colour % NUM_COLOURS, LEFT + k * bar + 0.5,
+                                         TOP + plot_h - below[k] / top * plot_h - bar_h, max(bar - 1, 1), bar_h, title))
         below += values
     parts += [_axes(width, height), _axis_name(width, height, x_name), Markup('</svg>')]
     return Markup('').join(parts)
@@ -179,31 +186,39 @@ def heat_map(label: Text, matrix: np.ndarray, rows: Sequence[object], columns: S
     small = ' small' if cell == 12 else ''
     shown = max(int((margin - 14) / 7), 3) if cell > 12 else max(int((margin - 12) / 5.5), 3)
     parts = [_open(label, width, height, 'heat-map' + small)]
-    parts.append(Markup('<text class="axis-name" text-anchor="middle" transform="translate(14,{}) rotate(-90)">{}</text>')
-                 .format(top + num_rows * cell / 2, row_name.svg()))
-    parts.append(Markup('<text class="axis-name" text-anchor="middle" x="{}" y="14">{}</text>').format(
-        left + num_columns * cell / 2, column_name.svg()))
+    parts.append(
+        Markup(
+            '<text class="axis-name" text-anchor="middle" transform="translate(14,{}) rotate(-90)">{}</text>').format(
+                top + num_rows * cell / 2, row_name.svg()))
+    parts.append(
+        Markup('<text class="axis-name" text-anchor="middle" x="{}" y="14">{}</text>').format(
+            left + num_columns * cell / 2, column_name.svg()))
     for k, name in enumerate(rows):
-        parts.append(Markup('<text class="tick" text-anchor="end" x="{}" y="{}">{}</text>').format(
-            left - 6, top + (k + 0.5) * cell + 4, _shortened(name, shown)))
+        parts.append(
+            Markup('<text class="tick" text-anchor="end" x="{}" y="{}">{}</text>').format(
+                left - 6, top + (k + 0.5) * cell + 4, _shortened(name, shown)))
     for k, name in enumerate(columns):
-        parts.append(Markup('<text class="tick" transform="translate({},{}) rotate(-90)">{}</text>').format(
-            left + (k + 0.5) * cell + 4, top - 6, _shortened(name, shown)))
+        parts.append(
+            Markup('<text class="tick" transform="translate({},{}) rotate(-90)">{}</text>').format(
+                left + (k + 0.5) * cell + 4, top - 6, _shortened(name, shown)))
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    parts.append(Markup('<rect class="field" x="{}" y="{}" width="{}" height="{}"/>').format(left, top, num_columns * cell,
-                                                                                            num_rows * cell))
+    parts.append(
+        Markup('<rect class="field" x="{}" y="{}" width="{}" height="{}"/>').format(left, top, num_columns * cell,
+                                                                                    num_rows * cell))
     for r, c in np.argwhere(matrix > 0):
         kind = 'right' if as_text(rows[r]) == as_text(columns[c]) else 'wrong'
         x, y = left + c * cell, top + r * cell
         title = f'{as_text(rows[r]).en} → {as_text(columns[c]).en}: {int(matrix[r, c])} ({share[r, c]:.0%})'
-        parts.append(Markup('<g><title>{}</title><rect class="cell {}" x="{}" y="{}" width="{}" height="{}" '
-                            'fill-opacity="{:.2f}"/>').format(title, kind, x + 0.5, y + 0.5, cell - 1, cell - 1,
-                                                               0.12 + 0.88 * share[r, c]))
+        parts.append(
+            Markup('<g><title>{}</title><rect class="cell {}" x="{}" y="{}" width="{}" height="{}" '
+                   'fill-opacity="{:.2f}"/>').format(title, kind, x + 0.5, y + 0.5, cell - 1, cell - 1,
+                                                     0.12 + 0.88 * share[r, c]))
         if cell > 12:
             strong = ' strong' if share[r, c] > 0.5 else ''
             text = number(matrix[r, c]) if matrix[r, c] < 10000 or cell > 30 else '9999+'
-            parts.append(Markup('<text class="count{}" text-anchor="middle" x="{}" y="{}">{}</text>').format(
-                strong, x + cell / 2, y + cell / 2 + 4, text))
+            parts.append(
+                Markup('<text class="count{}" text-anchor="middle" x="{}" y="{}">{}</text>').format(
+                    strong, x + cell / 2, y + cell / 2 + 4, text))
         parts.append(Markup('</g>'))
     return Markup('').join(parts) + Markup('</svg>')
 
@@ -215,8 +230,9 @@ def _finite(item: Series) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def _open(label: Text, width: float, height: float, kind: str) -> Markup:
-    return Markup('<svg class="chart {}" role="img" {} viewBox="0 0 {w:.0f} {h:.0f}" width="{w:.0f}" height="{h:.0f}">').format(
-        kind, label.attribute('aria-label'), w=width, h=height)
+    return Markup(
+        '<svg class="chart {}" role="img" {} viewBox="0 0 {w:.0f} {h:.0f}" width="{w:.0f}" height="{h:.0f}">').format(
+            kind, label.attribute('aria-label'), w=width, h=height)
 
 
 def _grid_line(x1: float, y1: float, x2: float, y2: float) -> Markup:
@@ -233,7 +249,8 @@ def _axes(width: int, height: int) -> Markup:
 
 def _axis_name(width: int, height: int, name: object) -> Markup:
     return Markup('<text class="axis-name" text-anchor="middle" x="{}" y="{}">{}</text>').format(
-        (LEFT + width - RIGHT) / 2, height - 6, as_text(name).svg())
+        (LEFT + width - RIGHT) / 2, height - 6,
+        as_text(name).svg())
 
 
 def _legend(series: Sequence[Series]) -> Markup:
@@ -253,6 +270,7 @@ def _width_of(text: str) -> float:
 
 
 def _shortened(name: object, letters: int) -> Markup:
+
     def cut(text: str) -> str:
         if _width_of(text) <= letters:
             return text

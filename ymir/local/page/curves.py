@@ -42,8 +42,9 @@ def read_curves(folder: Path) -> Tuple[Dict[str, Curve], List[Text]]:
         try:
             for event in EventFileLoader(str(path)).Load():
                 for value in event.summary.value:
-                    if value.HasField('tensor') and value.metadata.plugin_data.plugin_name == 'scalars' or value.HasField(
-                            'tensor') and not value.tensor.string_val:
+                    if value.HasField(
+                            'tensor') and value.metadata.plugin_data.plugin_name == 'scalars' or value.HasField(
+                                'tensor') and not value.tensor.string_val:
                         array = make_ndarray(value.tensor)
                         if array.size == 1 and array.dtype.kind in 'fiu':
                             points.setdefault(value.tag, {})[event.step] = (float(array.item()), event.wall_time)

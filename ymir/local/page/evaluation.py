@@ -8,8 +8,8 @@ from typing import List, NamedTuple, Sequence
 
 import numpy as np
 
-from .matching import (IOU_THRESHOLDS, MAX_PER_CLASS, Boxes, interpolated, iou_of, match, pairs_within, precision_recall,
-                       rank_within)
+from .matching import (IOU_THRESHOLDS, MAX_PER_CLASS, Boxes, interpolated, iou_of, match, pairs_within,
+                       precision_recall, rank_within)
 
 NEAR = 0.1  # least IoU at which a prediction is badly placed and not on background
 KINDS = ('wrong class', 'badly placed', 'background', 'duplicate', 'missed')
@@ -142,8 +142,8 @@ def _class_result(found: Boxes, truth: Boxes, taken: np.ndarray, counted: np.nda
     rows = rows[np.argsort(found.image[rows], kind='stable')]  # COCO takes equal scores in the order of the images
     curves = [interpolated(*precision_recall(found.score[rows], row[rows] >= 0, num_truth)[1:]) for row in taken]
     best_score, f1 = best_f1(found.score[rows], taken[0][rows] >= 0, num_truth)
-    return ClassResult(num_truth, num_found, num_predicted, precision, num_found / num_truth,
-                       float(np.mean(curves)), float(np.mean(curves[0])), best_score if f1 > 0 else float('nan'), f1, curves[0])
+    return ClassResult(num_truth, num_found, num_predicted, precision, num_found / num_truth, float(np.mean(curves)),
+                       float(np.mean(curves[0])), best_score if f1 > 0 else float('nan'), f1, curves[0])
 
 
 def _mistakes(found: Boxes, truth: Boxes, matched: np.ndarray, shown: np.ndarray) -> List[Mistake]:

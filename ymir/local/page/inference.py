@@ -67,20 +67,23 @@ def inference_part(run: RunFiles, labels: Optional[Dataset], album: Album) -> Di
                 unknown[item.class_name] = True
             rows.append((k, index[item.class_name], *item.xywh, item.score))
     if unknown:
-        run.gaps.append(Text('The result names classes that config.yaml does not: {}', '结果中有 config.yaml 未列出的类别：{}')
-                        .format(', '.join(unknown)))
+        run.gaps.append(
+            Text('The result names classes that config.yaml does not: {}',
+                 '结果中有 config.yaml 未列出的类别：{}').format(', '.join(unknown)))
     shown_names = [*run.class_names, *unknown]
     found = Boxes.of(rows)
     missing = sum(scene.name not in (run.detections or {}) for scene in scenes)
     if missing:
-        run.gaps.append(Text('{} candidates are not in infer-result.json.', '{} 张候选图像不在 infer-result.json 中。').format(missing))
+        run.gaps.append(
+            Text('{} candidates are not in infer-result.json.', '{} 张候选图像不在 infer-result.json 中。').format(missing))
     part: Dict[str, Any] = dict(num_images=len(scenes), num_boxes=len(found), names=shown_names, num_labels=len(truth))
     labelled = np.array([scene.labelled for scene in scenes], bool)
     part['labelled'] = bool(labelled.any())
     if part['labelled']:
         if not labelled.all():
-            run.gaps.append(Text('{} of {} images have no labels and do not count in the numbers below.',
-                                 '{} / {} 张图像没有标注，不计入以下数字。').format(int((~labelled).sum()), len(scenes)))
+            run.gaps.append(
+                Text('{} of {} images have no labels and do not count in the numbers below.',
+                     '{} / {} 张图像没有标注，不计入以下数字。').format(int((~labelled).sum()), len(scenes)))
         counted = labelled[found.image]
         judged = Boxes(found.image[counted], found.label[counted], found.xywh[counted], found.score[counted])
         part.update(_with_labels(evaluate(judged, truth, len(shown_names), len(scenes)), scenes, shown_names, album))
@@ -112,23 +115,31 @@ def _scenes(run: RunFiles, labels: Optional[Dataset], names: Sequence[str]) -> T
         scenes.append(Scene(key, path, boxes is not None, title))
         rows += [(k, *box, 1.0) for box in boxes or ()]
     if labels is not None and not given:
-        run.gaps.append(Text('None of the labelled images given is among the candidates of this run.',
-                             '给出的标注图像都不在本次任务的候选图像中。'))
+        run.gaps.append(
+            Text('None of the labelled images given is among the candidates of this run.', '给出的标注图像都不在本次任务的候选图像中。'))
     elif labels is None and not annotations:
-        run.gaps.append(Text('No labels are known for these images: there is no accuracy, only what was found.',
-                             '这些图像没有标注：无法计算精度，只列出检出结果。'))
+        run.gaps.append(
+            Text('No labels are known for these images: there is no accuracy, only what was found.',
+                 '这些图像没有标注：无法计算精度，只列出检出结果。'))
     return scenes, Boxes.of(rows)
 
 
 def _labels_by_name(keys: Sequence[str], sources: Dict[str, str], labels: Dataset, names: Sequence[str],
                     run: RunFiles) -> Dict[str, Tuple[Path, list]]:
     """Joins labels to candidates: by the path they came from, by file name, or by the hash that names an asset."""
-    to_class = {k: names.index(name.strip().lower()) for k, name in enumerate(labels.class_names) if name.strip().lower() in names}
-    left_out = sorted({labels.class_names[box.class_index] for image in labels.images() for box in image.boxes
-                       if box.class_index not in to_class})
+    to_class = {
+        k: names.index(name.strip().lower())
+        for k, name in enumerate(labels.class_names) if name.strip().lower() in names
+    }
+    left_out = sorted({
+        labels.class_names[box.class_index]
+        for image in labels.images()
+        for box in image.boxes if box.class_index not in to_class
+    })
     if left_out:
-        run.gaps.append(Text('Labels of classes that the model does not know are left out: {}',
-                             '模型没有的类别，其标注已忽略：{}').format(', '.join(left_out)))
+        run.gaps.append(
+            Text('Labels of classes that the model does not know are left out: {}',
+                 '模型没有的类别，其标注已忽略：{}').format(', '.join(left_out)))
     by_source = {str(Path(source).resolve()): key for key, source in sources.items()}
     by_stem = {Path(key).stem: key for key in keys}
     joined = {}
@@ -140,7 +151,8 @@ def _labels_by_name(keys: Sequence[str], sources: Dict[str, str], labels: Datase
             except OSError:
                 key = None
         if key is not None:
-            boxes = [(to_class[box.class_index], box.x, box.y, box.w, box.h) for box in image.boxes if box.class_index in to_class]
+            boxes = [(to_class[box.class_index], box.x, box.y, box.w, box.h) for box in image.boxes
+                     if box.class_index in to_class]
             joined[key] = (Path(image.path), boxes)
     return joined
 
@@ -155,20 +167,23 @@ def _own_annotations(run: RunFiles, keys: Sequence[str], paths: Dict[str, str]) 
     entries = [(paths.get(key, key), str(coco if coco.is_file() else files.get(Path(key).stem, ''))) for key in keys]
     if not coco.is_file() and not files:
         return {}
-    return {key: [(int(item.class_id), item.xmin, item.ymin, item.xmax - item.xmin, item.ymax - item.ymin)
-                  for item in objects if not item.iscrowd]
-            for key, objects in zip(keys, objects_of(run, entries)) if objects is not None}
+    return {
+        key: [(int(item.class_id), item.xmin, item.ymin, item.xmax - item.xmin, item.ymax - item.ymin)
+              for item in objects if not item.iscrowd]
+        for key, objects in zip(keys, objects_of(run, entries)) if objects is not None
+    }
 
 
 def _with_labels(result: Evaluation, scenes: Sequence[Scene], names: Sequence[str], album: Album) -> Dict[str, Any]:
-    return dict(evaluation=result,
-                rows=list(zip(names, result.classes)),
-                curves=_precision_recall_chart(result, names),
-                confusion=_confusion_chart(result, names),
-                histograms=_histograms(result.found, names, result.hit),
-                num_hidden_histograms=_num_hidden(result.found, names),
-                mistakes=_mistake_groups(result, scenes, names, album),
-                worst=_worst_images(result, scenes, names, album))
+    return dict(
+        evaluation=result,
+        rows=list(zip(names, result.classes)),
+        curves=_precision_recall_chart(result, names),
+        confusion=_confusion_chart(result, names),
+        histograms=_histograms(result.found, names, result.hit),
+        num_hidden_histograms=_num_hidden(result.found, names),
+        mistakes=_mistake_groups(result, scenes, names, album),
+        worst=_worst_images(result, scenes, names, album))
 
 
 def _precision_recall_chart(result: Evaluation, names: Sequence[str]) -> Markup:
@@ -177,20 +192,25 @@ def _precision_recall_chart(result: Evaluation, names: Sequence[str]) -> Markup:
     if not known:
         return Markup('')
     many = len(known) > MAX_CURVES
-    series = [Series(f'{name} ({item.ap50:.3f})', recall, item.curve, -1 if many else k,
-                     'faint' if many else 'line') for k, (name, item) in enumerate(known)]
+    series = [
+        Series(f'{name} ({item.ap50:.3f})', recall, item.curve, -1 if many else k, 'faint' if many else 'line')
+        for k, (name, item) in enumerate(known)
+    ]
     if len(known) > 1:
         mean = np.mean([item.curve for _, item in known], axis=0)
-        series.append(Series(Text('all classes ({:.3f})', '所有类别 ({:.3f})').format(result.map50), recall, mean, 7, 'bold'))
-    return line_chart(Text('Precision over recall at IoU 0.5', 'IoU 0.5 下的精确率-召回率曲线'), series,
-                      Text('recall (across), precision (up)', '召回率（横轴）、精确率（纵轴）'), (0, 1), (0, 1), 520, 320)
+        series.append(
+            Series(Text('all classes ({:.3f})', '所有类别 ({:.3f})').format(result.map50), recall, mean, 7, 'bold'))
+    return line_chart(
+        Text('Precision over recall at IoU 0.5', 'IoU 0.5 下的精确率-召回率曲线'), series,
+        Text('recall (across), precision (up)', '召回率（横轴）、精确率（纵轴）'), (0, 1), (0, 1), 520, 320)
 
 
 def _confusion_chart(result: Evaluation, names: Sequence[str]) -> Markup:
     if len(names) > MAX_MATRIX:
         return Markup('')
-    return heat_map(Text('Confusion matrix', '混淆矩阵'), result.confusion, [*names, BACKGROUND], [*names, BACKGROUND],
-                    Text('labelled as', '标注为'), Text('predicted as (last: not found)', '预测为（最后一列：未检出）'))
+    return heat_map(
+        Text('Confusion matrix', '混淆矩阵'), result.confusion, [*names, BACKGROUND], [*names, BACKGROUND],
+        Text('labelled as', '标注为'), Text('predicted as (last: not found)', '预测为（最后一列：未检出）'))
 
 
 def _histograms(found: Boxes, names: Sequence[str], hit: Optional[np.ndarray]) -> List[Tuple[str, int, Markup]]:
@@ -217,7 +237,8 @@ def _num_hidden(found: Boxes, names: Sequence[str]) -> int:
     return max(int((np.bincount(found.label, minlength=len(names)) > 0).sum()) - MAX_HISTOGRAMS, 0)
 
 
-def _mistake_groups(result: Evaluation, scenes: Sequence[Scene], names: Sequence[str], album: Album) -> List[Dict[str, Any]]:
+def _mistake_groups(result: Evaluation, scenes: Sequence[Scene], names: Sequence[str],
+                    album: Album) -> List[Dict[str, Any]]:
     groups = []
     for kind in KINDS:
         items = [item for item in result.mistakes if item.kind == kind]
@@ -228,7 +249,8 @@ def _mistake_groups(result: Evaluation, scenes: Sequence[Scene], names: Sequence
     return groups
 
 
-def _mistake_card(item: Mistake, result: Evaluation, scene: Scene, names: Sequence[str], album: Album) -> Dict[str, Any]:
+def _mistake_card(item: Mistake, result: Evaluation, scene: Scene, names: Sequence[str],
+                  album: Album) -> Dict[str, Any]:
     marks, spans = [], []
     labelled = predicted = ''
     score = float('nan')
@@ -244,13 +266,20 @@ def _mistake_card(item: Mistake, result: Evaluation, scene: Scene, names: Sequen
     corners = np.array([(x, y, x + w, y + h) for x, y, w, h in spans])
     low, high = corners[:, :2].min(0), corners[:, 2:].max(0)
     picture = album.crop(scene.path, (*low, *(high - low)), CROP_SIDE)
-    label = Text('{}: labelled {}, predicted {}', '{}：标注 {}，预测 {}').format(
-        KIND_NAMES[item.kind], labelled or BACKGROUND, predicted or Text('nothing', '无'))
-    return dict(picture=picture, svg=picture.svg(label, marks), labelled=labelled, predicted=predicted, score=score,
-                file=scene.title)
+    label = Text('{}: labelled {}, predicted {}',
+                 '{}：标注 {}，预测 {}').format(KIND_NAMES[item.kind], labelled or BACKGROUND, predicted
+                                          or Text('nothing', '无'))
+    return dict(
+        picture=picture,
+        svg=picture.svg(label, marks),
+        labelled=labelled,
+        predicted=predicted,
+        score=score,
+        file=scene.title)
 
 
-def _worst_images(result: Evaluation, scenes: Sequence[Scene], names: Sequence[str], album: Album) -> List[Dict[str, Any]]:
+def _worst_images(result: Evaluation, scenes: Sequence[Scene], names: Sequence[str],
+                  album: Album) -> List[Dict[str, Any]]:
     """Images with most mistakes, labels on the left and predictions on the right; without any mistake the fullest."""
     full = np.bincount(result.truth.image, minlength=len(scenes))
     order = np.argsort(-(result.errors if result.errors.any() else full), kind='stable')[:WORST_IMAGES].tolist()
@@ -261,15 +290,26 @@ def _worst_images(result: Evaluation, scenes: Sequence[Scene], names: Sequence[s
         picture = album.whole(scenes[k].path, IMAGE_SIDE)
         truth_rows = np.flatnonzero(result.truth.image == k).tolist()
         pred_rows = np.flatnonzero((result.found.image == k) & (result.found.score >= result.score)).tolist()
-        left = [Mark(tuple(result.truth.xywh[row]), names[result.truth.label[row]], 'truth' if row in found_rows else 'missed')
-                for row in truth_rows]
-        right = [Mark(tuple(result.found.xywh[row]), f'{names[result.found.label[row]]} {result.found.score[row]:.2f}',
-                      'right' if result.matched[row] >= 0 else 'wrong') for row in pred_rows[::-1]]
-        cards.append(dict(picture=picture, file=scenes[k].title, errors=int(result.errors[k]),
-                          left=picture.svg(Text('{}, labels', '{}，标注').format(scenes[k].title), left),
-                          right=picture.svg(Text('{}, predictions', '{}，预测').format(scenes[k].title), right),
-                          num_truth=len(truth_rows), num_found=len(pred_rows),
-                          num_right=sum(mark.kind == 'right' for mark in right)))
+        left = [
+            Mark(
+                tuple(result.truth.xywh[row]), names[result.truth.label[row]],
+                'truth' if row in found_rows else 'missed') for row in truth_rows
+        ]
+        right = [
+            Mark(
+                tuple(result.found.xywh[row]), f'{names[result.found.label[row]]} {result.found.score[row]:.2f}',
+                'right' if result.matched[row] >= 0 else 'wrong') for row in pred_rows[::-1]
+        ]
+        cards.append(
+            dict(
+                picture=picture,
+                file=scenes[k].title,
+                errors=int(result.errors[k]),
+                left=picture.svg(Text('{}, labels', '{}，标注').format(scenes[k].title), left),
+                right=picture.svg(Text('{}, predictions', '{}，预测').format(scenes[k].title), right),
+                num_truth=len(truth_rows),
+                num_found=len(pred_rows),
+                num_right=sum(mark.kind == 'right' for mark in right)))
     return cards
 
 
@@ -282,23 +322,28 @@ def _without_labels(found: Boxes, scenes: Sequence[Scene], names: Sequence[str],
     most = np.argsort(-per_image, kind='stable')[:SAMPLE_IMAGES].tolist()
     best = np.zeros(len(scenes))
     np.maximum.at(best, found.image, found.score)
-    doubtful = [k for k in np.argsort(np.where(per_image > 0, best, np.inf), kind='stable').tolist()
-                if per_image[k] and k not in most][:SAMPLE_IMAGES]
+    doubtful = [
+        k for k in np.argsort(np.where(per_image > 0, best, np.inf), kind='stable').tolist()
+        if per_image[k] and k not in most
+    ][:SAMPLE_IMAGES]
     empty = [k for k in range(len(scenes)) if not per_image[k] and k not in most][:SAMPLE_IMAGES]
-    samples = [(title, [_sample(k, found, scenes[k], names, album) for k in rows]) for title, rows in (
-        (Text('Images with most boxes', '框最多的图像'), most),
-        (Text('Images whose best score is lowest', '最高得分最低的图像'), doubtful),
-        (Text('Images without boxes', '没有框的图像'), empty)) if rows]
-    return dict(rows=list(zip(names, counts.tolist(), images_with, means)),
-                histograms=_histograms(found, names, None),
-                num_hidden_histograms=_num_hidden(found, names),
-                num_empty=int((per_image == 0).sum()),
-                samples=samples)
+    samples = [(title, [_sample(k, found, scenes[k], names, album) for k in rows])
+               for title, rows in ((Text('Images with most boxes', '框最多的图像'),
+                                    most), (Text('Images whose best score is lowest', '最高得分最低的图像'), doubtful),
+                                   (Text('Images without boxes', '没有框的图像'), empty)) if rows]
+    return dict(
+        rows=list(zip(names, counts.tolist(), images_with, means)),
+        histograms=_histograms(found, names, None),
+        num_hidden_histograms=_num_hidden(found, names),
+        num_empty=int((per_image == 0).sum()),
+        samples=samples)
 
 
 def _sample(k: int, found: Boxes, scene: Scene, names: Sequence[str], album: Album) -> Dict[str, Any]:
     picture = album.whole(scene.path, 300)
     rows = np.flatnonzero(found.image == k)
-    marks = [Mark(tuple(found.xywh[row]), f'{names[found.label[row]]} {found.score[row]:.2f}', 'plain') for row in rows[::-1]]
+    marks = [
+        Mark(tuple(found.xywh[row]), f'{names[found.label[row]]} {found.score[row]:.2f}', 'plain') for row in rows[::-1]
+    ]
     label = Text('{}: {} boxes', '{}：{} 个框').format(as_text(scene.title), len(rows))
     return dict(picture=picture, svg=picture.svg(label, marks), file=scene.title, count=len(rows))

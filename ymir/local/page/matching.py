@@ -90,7 +90,8 @@ def match(found: Boxes, truth: Boxes, by_class: bool = True, thresholds: np.ndar
     if not len(found) or not len(truth):
         return taken
     classes = int(max(found.label.max(), truth.label.max())) + 1
-    found_key, truth_key = ((boxes.image * classes + boxes.label) if by_class else boxes.image for boxes in (found, truth))
+    found_key, truth_key = ((boxes.image * classes + boxes.label) if by_class else boxes.image
+                            for boxes in (found, truth))
     rank = rank_within(found_key, found.score)
     counted = np.flatnonzero((rank < MAX_PER_CLASS) | (not by_class))
     one, other = pairs_within(found_key[counted], truth_key)

@@ -59,8 +59,10 @@ class Picture(NamedTuple):
         """The image itself, to be shown any number of times by `svg`."""
         if self.problem:
             return Markup('')
-        return Markup('<svg class="store" aria-hidden="true" width="0" height="0"><defs><image id="{}" width="{}" height="{}" '
-                      'preserveAspectRatio="none" href="{}"/></defs></svg>').format(self.name, self.width, self.height, self.address)
+        return Markup(
+            '<svg class="store" aria-hidden="true" width="0" height="0"><defs><image id="{}" width="{}" height="{}" '
+            'preserveAspectRatio="none" href="{}"/></defs></svg>').format(self.name, self.width, self.height,
+                                                                          self.address)
 
     def svg(self, label: Text, marks: Sequence[Mark] = ()) -> Markup:
         """Shows the image with boxes.
@@ -70,9 +72,12 @@ class Picture(NamedTuple):
             marks: boxes; those drawn first are hidden by later ones.
         """
         if self.problem:
-            return Markup('<div class="no-picture" role="img" {}>{}</div>').format(label.attribute('aria-label'), self.problem)
-        parts = [Markup('<svg class="picture" role="img" {} viewBox="0 0 {w} {h}" width="{w}" height="{h}"><use href="#{}"/>')
-                 .format(label.attribute('aria-label'), self.name, w=self.width, h=self.height)]
+            return Markup('<div class="no-picture" role="img" {}>{}</div>').format(
+                label.attribute('aria-label'), self.problem)
+        parts = [
+            Markup('<svg class="picture" role="img" {} viewBox="0 0 {w} {h}" width="{w}" height="{h}"><use href="#{}"/>'
+                   ).format(label.attribute('aria-label'), self.name, w=self.width, h=self.height)
+        ]
         shapes, texts = [], []
         for mark in marks:
             x, y = ((mark.xywh[k] - self.origin[k]) * self.scale for k in (0, 1))
@@ -81,13 +86,15 @@ class Picture(NamedTuple):
             if x2 <= x1 or y2 <= y1:
                 continue
             shape = Markup('x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"').format(x1, y1, x2 - x1, y2 - y1)
-            shapes.append(Markup('<rect class="halo" {}/><rect class="box {}" {}><title>{}</title></rect>').format(
-                shape, mark.kind, shape, mark.text))
+            shapes.append(
+                Markup('<rect class="halo" {}/><rect class="box {}" {}><title>{}</title></rect>').format(
+                    shape, mark.kind, shape, mark.text))
             if mark.text:
                 place = y1 - 4 if y1 > 14 else min(y1 + 13, self.height - 3)
                 text, length = _cut(mark.text, self.width)
-                texts.append(Markup('<text class="mark {}" x="{:.1f}" y="{:.1f}">{}</text>').format(
-                    mark.kind, max(min(x1 + 1, self.width - length), 1), place, text))
+                texts.append(
+                    Markup('<text class="mark {}" x="{:.1f}" y="{:.1f}">{}</text>').format(
+                        mark.kind, max(min(x1 + 1, self.width - length), 1), place, text))
         return Markup('').join([*parts, *shapes, *texts]) + Markup('</svg>')
 
 

@@ -67,8 +67,7 @@ def write_report(out_dir: Path,
     if run.detections is not None:
         parts['infer'] = inference_part(run, labels, album)
     if not run.wants:
-        run.gaps.insert(0, Text('No result of a training, a mining or an inference lies here.',
-                                '这里没有训练、挖掘或推理的结果。'))
+        run.gaps.insert(0, Text('No result of a training, a mining or an inference lies here.', '这里没有训练、挖掘或推理的结果。'))
     failure = failure_of(run)
     html = _environment().get_template('page.html').render(
         title=TITLES.get('+'.join(run.wants), TITLES['']),
@@ -90,8 +89,12 @@ def write_report(out_dir: Path,
 
 
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(loader=jinja2.PackageLoader('ymir.local.page'), autoescape=True, trim_blocks=True,
-                                     lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader('ymir.local.page'),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined)
     environment.globals.update(t=Text, zip=zip)
     environment.filters.update(number=number, ratio=_ratio)
     return environment
@@ -121,6 +124,7 @@ def _header(run: RunFiles) -> List[Tuple[Text, str]]:
     if run.progress:
         rows.append((Text('Progress', '进度'), f'{run.progress.percent:.0%}'))
     if run.written:
-        rows.append((Text('Last sign of life', '最后更新'), time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(run.written))))
+        rows.append((Text('Last sign of life', '最后更新'), time.strftime('%Y-%m-%d %H:%M:%S',
+                                                                      time.localtime(run.written))))
     rows.append((Text('Folder', '目录'), str(run.out_dir.resolve())))
     return rows

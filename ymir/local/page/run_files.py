@@ -65,8 +65,9 @@ class RunFiles:
     def wants(self) -> Tuple[str, ...]:
         """What the run was to do, of 'training', 'mining' and 'infer'; without env.yaml, what it has results of."""
         named = tuple(name for name in ('training', 'mining', 'infer') if self.env.get(f'run_{name}'))
-        found = ((bool(self.result) or self.has_events, 'training'), (self.ranking is not None, 'mining'),
-                 (self.detections is not None, 'infer'))
+        found = ((bool(self.result) or self.has_events, 'training'), (self.ranking
+                                                                      is not None, 'mining'), (self.detections
+                                                                                               is not None, 'infer'))
         return named or tuple(name for present, name in found if present)
 
     @property
@@ -83,7 +84,8 @@ class RunFiles:
 
     def host_path(self, path: str) -> Optional[Path]:
         """Finds a file that the executor knows by `path`, which may lie below its /in."""
-        root = str((self.env.get('input') or {}).get('root_dir') or '/in')
+        given = self.env.get('input')
+        root = str((given.get('root_dir') if isinstance(given, dict) else None) or '/in')
         options = [Path(path)]
         for prefix in {root, '/in'}:
             if self.in_dir and path.startswith(prefix.rstrip('/') + '/'):
@@ -113,8 +115,9 @@ def read_run(out_dir: Path, in_dir: Optional[Path] = None) -> RunFiles:
         in_dir = out_dir.resolve().parent / 'in'
     run = RunFiles(out_dir, Path(in_dir) if in_dir else None)
     if run.in_dir is None:
-        run.gaps.append(Text('There is no `in` folder beside `out`: parameters, class order and image paths are unknown.',
-                             '`out` 旁边没有 `in` 目录：参数、类别顺序和图像路径未知。'))
+        run.gaps.append(
+            Text('There is no `in` folder beside `out`: parameters, class order and image paths are unknown.',
+                 '`out` 旁边没有 `in` 目录：参数、类别顺序和图像路径未知。'))
     else:
         run.env = _read_yaml(run, run.in_dir / 'env.yaml')
         run.config = _read_yaml(run, run.in_dir / 'config.yaml')
@@ -129,8 +132,9 @@ def read_run(out_dir: Path, in_dir: Optional[Path] = None) -> RunFiles:
     for name, value, file in (('training', run.result or None, 'models/result.yaml'),
                               ('mining', run.ranking, 'result.tsv'), ('infer', run.detections, 'infer-result.json')):
         if run.env.get(f'run_{name}') and value is None and not (out_dir / file).exists():
-            run.gaps.append(Text('There is no out/{}: the run has not come so far or has failed.',
-                                 '没有 out/{}：任务尚未到达这一步或已失败。').format(file))
+            run.gaps.append(
+                Text('There is no out/{}: the run has not come so far or has failed.',
+                     '没有 out/{}：任务尚未到达这一步或已失败。').format(file))
     return run
 
 
@@ -165,7 +169,8 @@ def objects_of(run: RunFiles, entries: Sequence[Tuple[str, str]]) -> Iterator[Op
             yield None
             continue
         try:
-            kind = annotation_format(run.config.get('export_format') if run.env.get('run_training') else None, str(path))
+            kind = annotation_format(
+                run.config.get('export_format') if run.env.get('run_training') else None, str(path))
             reader = readers.setdefault(kind, make_reader(kind, run.class_names))
             yield reader.read(str(path), image)
         except (ExecutorError, ValueError):
@@ -225,11 +230,13 @@ def _read_monitor(run: RunFiles) -> None:
         run.written = float(lines[0].split('\t')[1])
         run.trace = tuple(lines[1:100])
     except FileNotFoundError:
-        run.gaps.append(Text('There is no out/monitor.txt: whether the run succeeded is unknown.',
-                             '没有 out/monitor.txt：无法知道任务是否成功。'))
+        run.gaps.append(
+            Text('There is no out/monitor.txt: whether the run succeeded is unknown.',
+                 '没有 out/monitor.txt：无法知道任务是否成功。'))
     except (OSError, ValueError) as error:
-        run.gaps.append(Text('out/monitor.txt cannot be read, nor could the platform: {}',
-                             'out/monitor.txt 无法读取（平台同样无法读取）：{}').format(_one_line(error)))
+        run.gaps.append(
+            Text('out/monitor.txt cannot be read, nor could the platform: {}',
+                 'out/monitor.txt 无法读取（平台同样无法读取）：{}').format(_one_line(error)))
 
 
 def _read_log(run: RunFiles) -> List[str]:
@@ -242,8 +249,8 @@ def _read_log(run: RunFiles) -> List[str]:
                 stream.seek(size - MAX_LOG_BYTES)
             tail = stream.read()
     except OSError:
-        run.gaps.append(Text('There is no out/ymir-executor-out.log, the log of the run.',
-                             '没有任务日志 out/ymir-executor-out.log。'))
+        run.gaps.append(
+            Text('There is no out/ymir-executor-out.log, the log of the run.', '没有任务日志 out/ymir-executor-out.log。'))
         return []
     return (head + tail).decode('utf-8', 'replace').splitlines()
 
@@ -273,8 +280,9 @@ def _read_detections(run: RunFiles) -> Optional[Dict[str, List[Found]]]:
                 wrong += 1
         found[name] = boxes
     if wrong:
-        run.gaps.append(Text('{} objects of infer-result.json are malformed and left out.',
-                             'infer-result.json 中有 {} 个目标格式错误，已忽略。').format(wrong))
+        run.gaps.append(
+            Text('{} objects of infer-result.json are malformed and left out.',
+                 'infer-result.json 中有 {} 个目标格式错误，已忽略。').format(wrong))
     return found
 
 

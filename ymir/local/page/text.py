@@ -12,12 +12,14 @@ class Text(NamedTuple):
     def __html__(self) -> Markup:
         if self.en == self.zh:
             return escape(self.en)
-        return Markup('<span class="en" lang="en">{}</span><span class="zh" lang="zh">{}</span>').format(self.en, self.zh)
+        return Markup('<span class="en" lang="en">{}</span><span class="zh" lang="zh">{}</span>').format(
+            self.en, self.zh)
 
     def format(self, *values: object, **names: object) -> 'Text':
         """Fills both languages as `str.format` does; values that are Texts give each language its own."""
 
         def fill(index: int) -> str:
+
             def pick(value: object) -> object:
                 return value[index] if isinstance(value, Text) else value
 

@@ -1,7 +1,7 @@
 """The training part of the page."""
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Tuple
 
 import numpy as np
 import yaml
@@ -13,10 +13,10 @@ from .curves import Curve, read_curves, smoothed
 from .run_files import MAX_COUNTED_FILES, RunFiles, ascii_table, index_entries, objects_of
 from .text import Text
 
-RESERVED = ('task_id', 'gpu_id', 'gpu_count', 'class_names', 'object_type', 'pretrained_model_params', 'model_params_path',
-            'run_infer', 'run_mining')
-MACHINE_KEYS = ('Python', 'PyTorch', 'CUDA available', 'GPU 0', 'GPU 0,1', 'GPU 0,1,2,3', 'GPU 0,1,2,3,4,5,6,7', 'NVCC', 'GCC',
-                'OpenCV', 'TorchVision', 'MMEngine')
+RESERVED = ('task_id', 'gpu_id', 'gpu_count', 'class_names', 'object_type', 'pretrained_model_params',
+            'model_params_path', 'run_infer', 'run_mining')
+MACHINE_KEYS = ('Python', 'PyTorch', 'CUDA available', 'GPU 0', 'GPU 0,1', 'GPU 0,1,2,3', 'GPU 0,1,2,3,4,5,6,7', 'NVCC',
+                'GCC', 'OpenCV', 'TorchVision', 'MMEngine')
 Charts = List[Tuple[Text, Markup]]
 STEP, EPOCH = Text('step', '步'), Text('epoch', '轮')
 
@@ -26,20 +26,22 @@ def training_part(run: RunFiles) -> Dict[str, Any]:
     curves, gaps = read_curves(run.out_dir / 'tensorboard')
     run.gaps.extend(gaps)
     if not curves:
-        run.gaps.append(Text('There are no curves: out/tensorboard holds no event file with numbers.',
-                             '没有曲线：out/tensorboard 中没有含数值的事件文件。'))
+        run.gaps.append(
+            Text('There are no curves: out/tensorboard holds no event file with numbers.',
+                 '没有曲线：out/tensorboard 中没有含数值的事件文件。'))
     changed, parameters = _parameters(run)
     charts, other_charts = _charts(curves)
-    return dict(facts=_facts(run, curves),
-                changed=changed,
-                parameters=parameters,
-                classes=_class_counts(run),
-                charts=charts,
-                other_charts=other_charts,
-                stages=_stages(run, curves),
-                recipe=ascii_table(run.log, 'Recipe'),
-                data_table=ascii_table(run.log, 'Data'),
-                machine=_machine(run.log))
+    return dict(
+        facts=_facts(run, curves),
+        changed=changed,
+        parameters=parameters,
+        classes=_class_counts(run),
+        charts=charts,
+        other_charts=other_charts,
+        stages=_stages(run, curves),
+        recipe=ascii_table(run.log, 'Recipe'),
+        data_table=ascii_table(run.log, 'Data'),
+        machine=_machine(run.log))
 
 
 def duration(seconds: float) -> Text:
@@ -57,32 +59,33 @@ def _facts(run: RunFiles, curves: Mapping[str, Curve]) -> List[Tuple[Text, objec
         facts.append((Text('Model', '模型'), config['model_name']))
     pretrained = config.get('pretrained_model_params')
     if pretrained:
-        names = ', '.join(Path(str(path)).name for path in pretrained) if isinstance(pretrained, list) else str(pretrained)
+        names = ', '.join(Path(str(path)).name
+                          for path in pretrained) if isinstance(pretrained, list) else str(pretrained)
         facts.append((Text('Started from', '初始权重'), names))
-    counts = [(name, len(index_entries(run, split))) for split, name in
-              (('train', Text('{} training', '训练 {}')), ('val', Text('{} validation', '验证 {}')))]
+    counts = [(name, len(index_entries(run, split)))
+              for split, name in (('train', Text('{} training', '训练 {}')), ('val', Text('{} validation', '验证 {}')))]
     if any(count for _, count in counts):
         (one, a), (two, b) = counts
         facts.append((Text('Images', '图像'), Text('{}, {}', '{}，{}').format(one.format(f'{a:,}'), two.format(f'{b:,}'))))
     if run.class_names:
         facts.append((Text('Classes', '类别'), len(run.class_names)))
-    for key, name in (('max_epochs', Text('Epochs', '轮数')), ('samples_per_gpu', Text('Batch size per device', '每设备批大小'))):
-        if key in config:
-            facts.append((name, config[key]))
+    named = dict(max_epochs=Text('Epochs', '轮数'), samples_per_gpu=Text('Batch size per device', '每设备批大小'))
+    facts += [(name, config[key]) for key, name in named.items() if key in config]
     if 'gpu_count' in config or 'gpu_id' in config:
-        facts.append((Text('Device', '设备'), Text(f'{config.get("gpu_count", "")} × GPU', f'{config.get("gpu_count", "")} × GPU')
-                      if config.get('gpu_id') else Text('CPU', 'CPU')))
+        device = f'{config.get("gpu_count", "")} × GPU'.strip() if config.get('gpu_id') else 'CPU'
+        facts.append((Text('Device', '设备'), device))
     seconds = _seconds(run, curves)
     if seconds:
         facts.append((Text('Duration', '用时'), duration(seconds)))
-    best = (run.result.get('model_stages') or {}).get(run.result.get('best_stage_name')) if run.result else None
-    if isinstance(best, dict) and isinstance(best.get('mAP'), (int, float)):
+    stages, best_name = _stages_of(run)
+    best = stages.get(best_name, {})
+    if isinstance(best.get('mAP'), (int, float)):
         facts.append((Text('Best mAP', '最佳 mAP'), f'{best["mAP"]:.4f}'))
     return facts
 
 
 def _seconds(run: RunFiles, curves: Mapping[str, Curve]) -> float:
-    """From the creation of the task, which its name ends with, or else from the first curve, to the last monitor.txt."""
+    """From the creation of the task, with which its name ends, or else the first curve, to the last monitor.txt."""
     task_id = str(run.env.get('task_id') or '')
     began = float(task_id[-10:]) if task_id[-10:].isdigit() and len(task_id) >= 30 else 0.0
     times = [time for curve in curves.values() for time in (curve.times[0], curve.times[-1])]
@@ -95,22 +98,24 @@ def _seconds(run: RunFiles, curves: Mapping[str, Curve]) -> float:
 def _parameters(run: RunFiles) -> Tuple[List[Tuple[str, object, object]], List[Tuple[str, object]]]:
     """What differs from the image's template (key, here, template), and all parameters."""
     values = {key: value for key, value in run.config.items() if key not in RESERVED}
-    manifest = run.env.get('manifest_file')
-    folders = [Path(manifest).parent] if manifest else []
-    if 'model_name' in values:  # a container's template is not on this machine; that of this executor is
-        folders.append(IMG_MAN)
-    template: Optional[dict] = None
-    for folder in folders:
-        try:
-            template = yaml.safe_load((folder / 'training-template.yaml').read_text(encoding='utf-8'))
-            break
-        except (OSError, yaml.YAMLError):
-            continue
-    if not isinstance(template, dict):
-        return [], sorted(values.items())
-    changed = [(key, value, template.get(key, '')) for key, value in sorted(values.items())
+    rows = sorted(values.items(), key=lambda row: str(row[0]))
+    template = _template(Path(str(run.env.get('manifest_file') or '/img-man/manifest.yaml')).parent)
+    if not template:
+        # The template of a container is not on this machine, but that of this executor is; its run has all its keys.
+        template = _template(IMG_MAN)
+        if any(value != '' and key not in RESERVED and key not in values for key, value in template.items()):
+            return [], rows
+    changed = [(key, value, template.get(key, '')) for key, value in rows
                if key not in template or str(template[key]) != str(value)]
-    return changed, sorted(values.items())
+    return changed, rows
+
+
+def _template(folder: Path) -> Dict[str, Any]:
+    try:
+        content = yaml.safe_load((folder / 'training-template.yaml').read_text(encoding='utf-8'))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _class_counts(run: RunFiles) -> Dict[str, Any]:
@@ -120,12 +125,17 @@ def _class_counts(run: RunFiles) -> Dict[str, Any]:
     for column, split in enumerate(('train', 'val')):
         entries = index_entries(run, split)
         if len(entries) > MAX_COUNTED_FILES:
-            run.gaps.append(Text('Objects per class are counted in the first {:,} images.', '每类目标数只统计前 {:,} 张图像。')
-                            .format(MAX_COUNTED_FILES))
+            run.gaps.append(
+                Text('Objects per class are counted in the first {:,} images.',
+                     '每类目标数只统计前 {:,} 张图像。').format(MAX_COUNTED_FILES))
         for objects in objects_of(run, entries[:MAX_COUNTED_FILES]):
             for item in objects or ():
                 table[int(item.class_id), column] += 1
-    return dict(names=names, rows=list(zip(names, table.tolist())), top=max(int(table.max(initial=0)), 1), known=bool(table.any()))
+    return dict(
+        names=names,
+        rows=list(zip(names, table.tolist())),
+        top=max(int(table.max(initial=0)), 1),
+        known=bool(table.any()))
 
 
 def _charts(curves: Mapping[str, Curve]) -> Tuple[Charts, Charts]:
@@ -154,7 +164,8 @@ def _charts(curves: Mapping[str, Curve]) -> Tuple[Charts, Charts]:
         (groups['lr'], Text('Learning rate', '学习率'), STEP, False),
     )
     charts = [(title, _chart(title, group, x_name, smooth)) for group, title, x_name, smooth in titles if group]
-    others = [(Text(tag, tag), _chart(Text(tag, tag), {tag: curve}, STEP, True)) for tag, curve in groups['other'].items()]
+    others = [(Text(tag, tag), _chart(Text(tag, tag), {tag: curve}, STEP, True))
+              for tag, curve in groups['other'].items()]
     return charts, others
 
 
@@ -171,31 +182,47 @@ def _chart(title: Text, group: Mapping[str, Curve], x_name: Text, smooth: bool) 
     return line_chart(title, series, x_name)
 
 
+def _stages_of(run: RunFiles) -> Tuple[Dict[str, dict], str]:
+    """The stages of result.yaml, in its new form or its old one (contract section d.2), and the name of the best."""
+    if 'model' in run.result:
+        return {'default_best_stage': dict(files=run.result['model'], mAP=run.result.get('map'))}, 'default_best_stage'
+    stages = run.result.get('model_stages')
+    stages = stages if isinstance(stages, dict) else {}
+    return ({str(key): stage
+             for key, stage in stages.items() if isinstance(stage, dict)}, str(run.result.get('best_stage_name')))
+
+
 def _stages(run: RunFiles, curves: Mapping[str, Curve]) -> List[Dict[str, Any]]:
     """One row per stage of result.yaml; the epoch is the one whose mAP the stage has."""
-    stages = run.result.get('model_stages') if run.result else None
-    if not isinstance(stages, dict):
-        return []
-    main = next((curve for tag, curve in curves.items() if tag.endswith('bbox_mAP') or tag.lower().endswith('/map')), None)
+    stages, best_name = _stages_of(run)
+    main = next((curve for tag, curve in curves.items() if tag.endswith('bbox_mAP') or tag.lower().endswith('/map')),
+                None)
     rows = []
     for key, stage in stages.items():
-        if not isinstance(stage, dict):
-            continue
-        value = next((stage[name] for name in ('maskAP', 'mIoU', 'mAP') if isinstance(stage.get(name), (int, float))), None)
+        value = next((stage[name] for name in ('maskAP', 'mIoU', 'mAP') if isinstance(stage.get(name), (int, float))),
+                     None)
         epoch = ''
         if main is not None and value is not None:
             same = np.flatnonzero(np.abs(main.values - value) < 1e-6)
             epoch = int(main.steps[same[0]]) if len(same) else ''
         files = []
-        for file in stage.get('files') or []:
-            path = next((path for path in (run.out_dir / 'models' / str(key) / str(file), run.out_dir / 'models' / str(file))
+        for file in stage.get('files') if isinstance(stage.get('files'), list) else ():
+            path = next((path
+                         for path in (run.out_dir / 'models' / key / str(file), run.out_dir / 'models' / str(file))
                          if path.is_file()), None)
             files.append((str(file), _size(path.stat().st_size) if path else None))
         stamp = stage.get('timestamp')
         others = ', '.join(f'{name} {number(float(item))}' for name, item in stage.items()
                            if isinstance(item, (int, float)) and name not in ('timestamp', 'mAP'))
-        rows.append(dict(name=key, best=key == run.result.get('best_stage_name'), value=value, epoch=epoch, files=files,
-                         others=others, time=_clock(stamp)))
+        rows.append(
+            dict(
+                name=key,
+                best=key == best_name,
+                value=value,
+                epoch=epoch,
+                files=files,
+                others=others,
+                time=_clock(stamp)))
     return rows
 
 
