@@ -296,9 +296,9 @@ def _follow(command: Sequence[str], task: Task, on_progress: Callable[[float], N
             # A container that ended took everything with it and is removed by --rm.
             if not (ended_itself and command[0] == 'docker'):
                 end_all()
-    lines = task.log_file.read_text(encoding='utf-8', errors='replace').splitlines()
+    lines = task.log_file.read_text(encoding='utf-8', errors='replace').removesuffix('\n').split('\n')
     exit_code = EXIT_STOPPED if stopped else process.returncode
-    outcome = Outcome(exit_code, time.monotonic() - began, monitor.last, tuple(lines[-5:]), monitor, stopped)
+    outcome = Outcome(exit_code, time.monotonic() - began, monitor.last, tuple(lines[-5:] if lines != [''] else ()), monitor, stopped)
     if stopped:
         raise TaskStopped(outcome)
     return outcome

@@ -67,6 +67,14 @@ def test_check_needs_one_thing(ymir, trained, arguments):
     assert ymir('check', *arguments)[0] == 2
 
 
+def test_check_of_templates(ymir):
+    folder = Path(__file__).resolve().parents[3] / 'ymir/img-man'
+    assert ymir('check', '--img-man', folder)[0] == 0
+    Path('empty').mkdir()
+    assert ymir('check', '--img-man', 'empty')[0] == 1
+    assert ymir('check', '--img-man', 'nowhere')[0] == 2
+
+
 def test_check_as_a_process(command, trained):
     done = subprocess.run([*command[0], 'check', str(trained), '--lang', 'zh'],
                           capture_output=True,

@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tarfile
 import time
 from pathlib import Path
@@ -97,6 +98,15 @@ def test_failure_in_the_platforms_words(ymir, coco_folder, fake):
     assert ''.join(f'  line {number}\n' for number in range(4, 9)) in text and 'line 3' not in text
     assert 'what to do: Lower samples_per_gpu' in text
     assert 'package: run/model.tar' in text  # what was saved before is stored all the same
+
+
+def test_the_log_cannot_change_the_terminal(ymir, coco_folder, fake):
+    script = Path('loud.py')
+    script.write_text("import sys\nprint('\\x1b[31m1%\\r50%\\r100%\\x1b[0m\\x1b]0;title\\x07')\nprint('end')\nsys.exit(1)\n")
+    options = ['--executor', f'{sys.executable} {script}', *fake[2:]]
+    code, text, _ = ymir('train', coco_folder, *options, '--out', 'run')
+    assert code == 1 and '160004' in text and '  100%0;title\n  end\n' in text
+    assert not {'\x1b', '\r', '\x07'} & set(text)
 
 
 def test_failure_in_chinese(ymir, coco_folder, fake):

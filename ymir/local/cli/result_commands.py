@@ -28,6 +28,8 @@ class TaskName(str, Enum):
 RunFolder = Annotated[Optional[Path], typer.Argument(metavar='RUN', help='Folder of a run, or its out/.')]
 CheckedImage = Annotated[Optional[str], typer.Option(
     '--image', help='Check an image as the platform does when it is added.')]
+TemplateFolder = Annotated[Optional[Path], typer.Option(
+    '--img-man', metavar='DIR', help='Check a folder that is to become /img-man of an image.')]
 TryTasks = Annotated[bool, typer.Option('--run', help='With --image: also run a tiny task for every template.')]
 InFolder = Annotated[Optional[Path], typer.Option('--in', help='The in/ of the run; default: beside out/.')]
 Task = Annotated[Optional[TaskName], typer.Option(
@@ -43,6 +45,7 @@ PageLanguage = Annotated[ReportLanguage, typer.Option('--lang', help='Language o
 
 def check(run: RunFolder = None,
           image: CheckedImage = None,
+          img_man: TemplateFolder = None,
           try_tasks: TryTasks = False,
           in_dir: InFolder = None,
           task: Task = None,
@@ -57,11 +60,15 @@ def check(run: RunFolder = None,
     from ..package import run_folders
     output = Output(as_json, language=lang.value if lang else '')
     with output.reporting():
-        if (run is None) == (image is None):
-            raise UsageMistake('name either the folder of a run or --image NAME')
-        from ..check import check_image, check_out, has_errors, render, to_json
+        if sum(what is not None for what in (run, image, img_man)) != 1:
+            raise UsageMistake('name one of these: the folder of a run, --image NAME, --img-man DIR')
+        from ..check import check_image, check_img_man, check_out, has_errors, render, to_json
         if image:
             findings = check_image(image, run=try_tasks)
+        elif img_man:
+            if not img_man.is_dir():
+                raise UsageMistake(f'{img_man} is no folder')
+            findings = check_img_man(img_man)
         else:
             if not run.is_dir():
                 raise UsageMistake(f'{run} is no folder')

@@ -336,6 +336,12 @@ def _show_stop(output: Output, title: str, outcome: Outcome, result: Dict[str, A
         output.end(f'{output.text("package")}: {result["package"]}')
 
 
+def _plain(line: str) -> str:
+    """A line of a log without what would move the cursor or colour the terminal; of a bar, its last picture."""
+    line = re.sub(r'\x1b(\[[0-9;?]*[ -/]*[@-~]|[@-Z\\-_])', '', line.rstrip('\r')).rsplit('\r', 1)[-1]
+    return ''.join(letter for letter in line if letter.isprintable() or letter == '\t')
+
+
 def _show_failure(output: Output, title: str, verdict: Verdict, outcome: Outcome, task: Task,
                   result: Dict[str, Any]) -> None:
     known = find_code(verdict.code)
@@ -343,7 +349,7 @@ def _show_failure(output: Output, title: str, verdict: Verdict, outcome: Outcome
     output.end(output.text('failed', task=title, code=verdict.code, name=name).rstrip(), 'bold red')
     output.end(verdict.reason)
     output.end(output.text('platform shows'))
-    output.end('\n'.join(f'  {line}' for line in outcome.tail) or '  ' + output.text('empty log'), 'dim')
+    output.end('\n'.join(f'  {_plain(line)}' for line in outcome.tail) or '  ' + output.text('empty log'), 'dim')
     if known:
         for key, texts in (('meaning', known.meaning), ('causes', known.causes), ('remedy', known.remedy)):
             output.end(f'{output.text(key)}: {texts[output.language]}')
