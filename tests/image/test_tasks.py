@@ -1,8 +1,7 @@
 """Tasks in the real image, started with the platform's command line, without network and as an unknown user."""
 import pytest
-from tests.ymir_exc.platform_rules import (infer_result_violations, mining_result_violations, monitor_violations,
-                                           result_yaml_violations)
 
+from ymir.local.check import check_out, listing
 from ymir.local.prepare import ModelStage, asset_id, hyper_parameters, prepare_candidates, prepare_training
 from ymir.local.report import read_predictions
 from ymir.local.run import run_in_container
@@ -15,6 +14,10 @@ PARAMETERS = dict(model_name='yolov8_n', img_size=96, max_epochs=2, samples_per_
 
 def run(task, image):
     return run_in_container(task, image, user='12345:23456', options=['--network=none'])
+
+
+def violations(task, **more):
+    return [finding for finding in check_out(task.out_dir, task.in_dir, **more) if finding.ok is False]
 
 
 @pytest.fixture(scope='module')
@@ -34,8 +37,7 @@ def test_training(training):
     task, outcome = training
     outcome.raise_for_failure('training')
     assert outcome.progress.percent == 1.0
-    assert monitor_violations(task.monitor_file.read_text(), task.task_id) == []
-    assert result_yaml_violations(task.out_dir / 'models/result.yaml') == []
+    assert violations(task) == []
     assert {path.suffix for path in ModelStage.of_training(task).files} >= {'.pth', '.py'}
     assert list((task.out_dir / 'tensorboard').resolve().rglob('events.out.*'))
 
@@ -48,12 +50,10 @@ def test_mining_and_inference_in_one_run(training, image, images, tmp_path):
     paths = [*(candidate.path for candidate in images[16:]), broken]
     task = prepare_candidates(tmp_path / 'work', paths, ModelStage.of_training(trained), mining=True, infer=True,
                               in_container=True)
+    before = listing(task.in_dir)
     run(task, image).raise_for_failure('mining and inference')
 
-    index = (task.in_dir / 'candidate-index.tsv').read_text().splitlines()
-    assert monitor_violations(task.monitor_file.read_text(), task.task_id) == []
-    assert mining_result_violations((task.out_dir / 'result.tsv').read_text(), index) == []
-    assert infer_result_violations((task.out_dir / 'infer-result.json').read_text(), index) == []
+    assert violations(task, before=before) == []
     predictions = read_predictions(task.out_dir / 'infer-result.json', CLASSES)
     assert predictions[asset_id(broken)] == []
     assert asset_id(broken) in task.log_file.read_text()

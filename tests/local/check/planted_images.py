@@ -73,6 +73,7 @@ PLANTED = [
     ('template/value-length', template(f'number: {10**20}\n')),
     ('template/flat', template('size: [640, 640]\n')),
     ('template/flat', template('optimizer: {lr: 0.1}\n')),
+    ('template/flat', template('note:\n')),
     ('template/text-keys', template('7: seven\n')),
     ('template/scientific', template('weight_decay: 1e-3\n')),
     ('template/scientific', template('weight_decay: 1.5e3\n')),

@@ -1,5 +1,6 @@
 """Violations of the contract, planted one at a time into good runs: each is found and named, and nothing else is."""
 import shutil
+from random import Random
 
 import pytest
 from tests.local.check import runs
@@ -130,3 +131,30 @@ def test_many_hits_of_a_rule_are_counted(tmp_path, images):
     infer(lambda images, first, _: images[first]['boxes'].extend([5] * 1000))(task)
     found = [finding for finding in check_out(task.out_dir) if finding.ok is False]
     assert len(found) == 5 and '995 more' in found[-1].message and '995' in found[-1].text('zh')[0]
+
+
+@pytest.mark.parametrize('kind', runs.KINDS)
+def test_what_the_oracle_finds_is_found(kind, tmp_path, images):
+    """Random changes of single characters: nothing that the independent rules see escapes."""
+    task = runs.make(kind, tmp_path / 'work', images)
+    names = ['monitor.txt', *(name for name in ('models/result.yaml', 'infer-result.json', 'result.tsv')
+                              if (task.out_dir / name).is_file())]
+    good = {name: (task.out_dir / name).read_text() for name in names}
+    random = Random(0)
+    num_found = 0
+    for _ in range(60):
+        for name, content in good.items():
+            (task.out_dir / name).write_text(content)
+        name = random.choice(names)
+        place = random.randrange(len(good[name]))
+        (task.out_dir / name).write_text(good[name][:place] + random.choice(list('-9.:,x "{[]\t\n~')) + good[name][place + 1:])
+        findings = check_out(task.out_dir, task.in_dir)
+        assert not [finding for finding in findings if 'the check itself stopped' in finding.message]
+        try:
+            seen = set(oracle_violations(kind, task)) - {'no final newline'}  # which harms nobody who reads by lines
+        except (KeyError, TypeError, AttributeError, ValueError):
+            continue
+        if seen:
+            num_found += 1
+            assert failed(findings), (name, place, seen)
+    assert num_found > 5

@@ -3,8 +3,8 @@ from typing import Iterator
 
 from .catalogues import OUT
 from .facts import Run, listing
-from .finding import ERROR, WARNING, Hit, NotApplicable, printable
-from .reading import read_text, short
+from .finding import ERROR, WARNING, Hit, NotApplicable
+from .reading import clip, read_text
 
 
 @OUT.rule('container/out-folder', 'a.2', ERROR,
@@ -41,7 +41,7 @@ def exit_code(run: Run) -> Iterator[Hit]:
         raise NotApplicable
     if run.exit_code:
         log = read_text(run.out_dir / 'ymir-executor-out.log', 'log')
-        tail = printable(' | '.join(line.strip() for line in log.lines[-5:] if line.strip()))[-400:]
+        tail = clip(' | '.join(line.strip() for line in log.lines[-5:] if line.strip()))
         yield Hit('ymir-executor-out.log', (f'exit code {run.exit_code}; the log ends with: {tail}',
                                             f'退出码 {run.exit_code}；日志末尾：{tail}'))
 
@@ -55,7 +55,7 @@ def no_error_state(run: Run) -> Iterator[Hit]:
     columns = run.monitor_columns
     if run.reports_error:
         code, message = (columns[4:5] or ['0'])[0], (columns[5:6] or [''])[0]
-        yield Hit('monitor.txt:1', (f'code {code} {short(message)}', f'返回码 {code} {short(message)}'))
+        yield Hit('monitor.txt:1', (f'code {code}: {clip(message)}', f'返回码 {code}：{clip(message)}'))
 
 
 @OUT.rule('container/log-says-why', 'a.6', WARNING,

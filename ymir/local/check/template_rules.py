@@ -97,12 +97,13 @@ def value_length(image: Image) -> Iterator[Hit]:
 
 
 @IMAGE.rule('template/flat', 'b.2', WARNING,
-            en=('Values are texts, numbers, true or false; lists and mappings cannot be edited in the form.',
-                'Write a list as one text, separated by commas.'),
-            zh=('值是文字、数字、true 或 false；列表和映射无法在表单中编辑。', '请把列表写成一段以逗号分隔的文字。'))
+            en=('Values are texts, numbers, true or false; lists, mappings and null cannot be edited in the form.',
+                "Write a list as one text, separated by commas, and an empty value as ''."),
+            zh=('值是文字、数字、true 或 false；列表、映射和 null 无法在表单中编辑。',
+                "请把列表写成一段以逗号分隔的文字，空值写成 ''。"))
 def flat(image: Image) -> Iterator[Hit]:
     for template, key, value in _values(image):
-        if isinstance(value, (list, dict, tuple, set)):
+        if value is None or isinstance(value, (list, dict, tuple, set)):
             yield Hit(_place(template, key), short(value))
 
 
