@@ -406,3 +406,9 @@ def test_parameters_of_another_image_are_not_compared(training, tmp_path):
     env.write_text(re.sub('manifest_file: .*', 'manifest_file: /img-man/manifest.yaml', env.read_text()))
     page = report(training, tmp_path)
     assert 'differ from the template' not in page.html and ['their_key', '3'] in page.table('model_name')
+
+
+def test_an_installed_package_has_the_templates():
+    project = (Path(__file__).resolve().parents[3] / 'pyproject.toml').read_text(encoding='utf-8')
+    line = next(line for line in project.splitlines() if line.startswith('ymir = ['))
+    assert '"local/page/templates/*"' in line
