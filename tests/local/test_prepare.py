@@ -1,12 +1,14 @@
 """The prepared work directory against the platform's."""
 import re
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from ymir.local.prepare import ModelStage, asset_id, hyper_parameters, prepare_candidates, prepare_training
+from ymir.local.prepare import (UNREFERENCED_INDEX_FILES, ModelStage, asset_id, hyper_parameters, prepare_candidates,
+                                prepare_training)
 
 ENV_OF_A_TRAINING = """\
 input:
@@ -124,7 +126,95 @@ def test_mining_and_inference_in_one_run(tmp_path, images, stage):
     assert [Path(line).read_bytes() for line in lines] == [path.read_bytes() for path in paths]
 
 
+def test_in_of_a_training_holds_exactly_the_platforms_files(tmp_path, images, class_names):
+    task = training(tmp_path, images, class_names)
+    names = [asset_id(image.path) for image in images]
+    assert sorted(path.name for path in task.in_dir.iterdir()) == sorted((
+        'annotations', 'assets', 'config.yaml', 'env.yaml', 'models', 'predictions', 'train-index.tsv', 'val-index.tsv',
+        *UNREFERENCED_INDEX_FILES))
+    assert all((task.in_dir / name).read_bytes() == b'' for name in UNREFERENCED_INDEX_FILES)
+    for name in ('annotations', 'models', 'predictions'):
+        assert (task.in_dir / name).is_dir() and not (task.in_dir / name).is_symlink()
+    assert list((task.in_dir / 'models').iterdir()) == list((task.in_dir / 'predictions').iterdir()) == []
+    written = [path.relative_to(task.in_dir / 'annotations').as_posix() for path in task.in_dir.rglob('*.txt')]
+    assert sorted(written) == sorted(f'{n[-2:]}/{n}.txt' for n in names)
+    assert (task.in_dir / 'assets').readlink() == task.work_dir / 'asset_cache'
+    assert (task.in_dir / 'val-index.tsv').read_bytes() == ''.join(
+        f'/in/assets/{n[-2:]}/{n}.jpg\t/in/annotations/{n[-2:]}/{n}.txt\n' for n in names[4:]).encode()
+    boxes = ((images[5].boxes[0], ) if images[5].boxes else ())
+    text = (task.in_dir / f'annotations/{names[5][-2:]}/{names[5]}.txt').read_text()
+    assert text.startswith(''.join(f'{b.class_index}, {b.x}, {b.y}, {b.x + b.w - 1}, {b.y + b.h - 1}, -1.0, 0.0\n'
+                                   for b in boxes))
+    assert (task.out_dir / 'tensorboard/executor.log').readlink() == task.log_file
+
+
+def test_in_of_an_inference_holds_exactly_the_platforms_files(tmp_path, images, stage):
+    paths = [image.path for image in images]
+    task = prepare_candidates(tmp_path / 'work', paths, stage, {'conf_threshold': 0.1}, infer=True, in_container=True)
+    assert sorted(path.name for path in task.in_dir.iterdir()) == sorted((
+        'annotations', 'assets', 'candidate-index.tsv', 'candidate-src-index.tsv', 'config.yaml', 'env.yaml', 'models',
+        'predictions'))
+    names = [asset_id(path) for path in paths]
+    assert (task.in_dir / 'candidate-index.tsv').read_bytes() == ''.join(
+        f'/in/assets/{n[-2:]}/{n}.jpg\n' for n in names).encode()
+    assert (task.in_dir / 'candidate-src-index.tsv').read_bytes() == ''.join(f'{path}\n' for path in paths).encode()
+    assert (task.in_dir / 'config.yaml').read_text() == (
+        "class_names:\n- target\n- crate\nconf_threshold: 0.1\ngpu_count: 0\ngpu_id: ''\nmodel_params_path:\n"
+        '- /in/models/epoch_9/best.pth\n- /in/models/epoch_9/config.py\nobject_type: 2\nrun_infer: true\n'
+        f'run_mining: false\ntask_id: {task.task_id}\n')
+    expected = ENV_OF_A_TRAINING.replace('TASK', task.task_id).replace(
+        "candidate_index_file: ''", 'candidate_index_file: /in/candidate-index.tsv').replace(
+            'training_index_file: /in/train-index.tsv', "training_index_file: ''").replace(
+                'val_index_file: /in/val-index.tsv', "val_index_file: ''").replace(
+                    'run_infer: false', 'run_infer: true').replace('run_training: true', 'run_training: false')
+    assert (task.in_dir / 'env.yaml').read_text() == expected
+    assert not task.log_file.exists()  # docker's output makes it
+    assert (task.out_dir / 'tensorboard').is_dir() and not (task.out_dir / 'tensorboard').is_symlink()
+
+
+def test_names_in_chinese_stand_in_the_config_as_they_are(tmp_path, images):
+    task = training(tmp_path, images, [' 叉车', 'Pallet ', 'star'])
+    text = (task.in_dir / 'config.yaml').read_text(encoding='utf-8')
+    assert text.startswith('class_names:\n- 叉车\n- pallet\n- star\nexport_format: ark:raw\n')
+
+
+@pytest.mark.parametrize('content, suffix', [(b'\xff\xd8..', 'jpg'), (b'\x89PNG..', 'png'), (b'BM..', 'bmp'),
+                                             (b'RIFF..', 'unknown'), (b'', 'unknown')])
+def test_ending_says_what_the_bytes_are(tmp_path, stage, content, suffix):
+    (tmp_path / 'a 图.jpeg').write_bytes(content)
+    task = prepare_candidates(tmp_path / 'work', [tmp_path / 'a 图.jpeg'], stage, infer=True, in_container=True)
+    asset = (task.in_dir / 'candidate-index.tsv').read_text().strip()
+    assert asset.endswith(f'.{suffix}') and (task.work_dir / asset[1:]).read_bytes() == content
+
+
+@pytest.mark.parametrize('in_container', [False, True])
+def test_assets_are_links_where_the_file_system_can(tmp_path, images, stage, monkeypatch, in_container):
+    def asset(name, **options):
+        task = prepare_candidates(tmp_path / name, [images[0].path], stage, infer=True, in_container=in_container,
+                                  **options)
+        return next(path for path in (task.work_dir / 'asset_cache').rglob('*') if not path.is_dir())
+
+    assert asset('hard').samefile(images[0].path) and not asset('hard2').is_symlink()
+    assert not asset('copy', link_assets=False).samefile(images[0].path)
+
+    def refuse(*_):
+        raise OSError(18, 'Invalid cross-device link')
+
+    monkeypatch.setattr('os.link', refuse)
+    other = asset('other')  # a link would lead nowhere within a container
+    assert other.is_symlink() != in_container and other.read_bytes() == images[0].path.read_bytes()
+
+
 def test_mistakes(tmp_path, images, stage, class_names):
+    with pytest.raises(ValueError, match='no candidates'):
+        prepare_candidates(tmp_path / 'a', [], stage, {}, mining=True)
+    with pytest.raises(ValueError, match='same image'):
+        prepare_training(tmp_path / 'a', class_names, [images[0]] * 2, [])
+    with pytest.raises(ValueError, match='different labels'):
+        prepare_training(tmp_path / 'c', class_names, [images[0]], [replace(images[0], boxes=())])
+    for names in ([], ['cat', 'Cat '], ['']):
+        with pytest.raises(ValueError, match='class_names'):
+            prepare_training(tmp_path / 'd', names, [], [])
     with pytest.raises(ValueError, match='the same image'):
         prepare_candidates(tmp_path / 'a', [images[0].path] * 2, stage, {}, mining=True)
     with pytest.raises(ValueError, match='neither mining nor inference'):

@@ -46,7 +46,9 @@ def asset_ids(images: Iterable[Path], on_progress: Optional[Progress] = None) ->
     return list(in_threads(asset_id, list(images), on_progress))
 
 
-def in_threads(function: Callable[[Any], Any], items: List[Any], on_progress: Optional[Progress] = None) -> Iterator[Any]:
+def in_threads(function: Callable[[Any], Any],
+               items: List[Any],
+               on_progress: Optional[Progress] = None) -> Iterator[Any]:
     """Gives `function` of each item, in order; the function is called in several threads.
 
     Args:

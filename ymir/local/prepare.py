@@ -116,7 +116,9 @@ class ModelStage:
         return cls(name, tuple(files), config, float(stage['mAP']), int(stage['timestamp']))
 
 
-def hyper_parameters(task_type: str, edits: Optional[Mapping[str, Any]] = None, img_man: Path = IMG_MAN) -> Dict[str, Any]:
+def hyper_parameters(task_type: str,
+                     edits: Optional[Mapping[str, Any]] = None,
+                     img_man: Path = IMG_MAN) -> Dict[str, Any]:
     """Gives the values that the web form would submit: the template, edited, without what the form drops.
 
     Args:
@@ -173,8 +175,9 @@ def prepare_training(work_dir: Path,
     parameters = dict(hyper_parameters('training') if parameters is None else parameters)
     annotation_format(parameters.get('export_format'))
     class_names = _label_store(class_names)
+    _check_images(dict(train=train, val=val), on_progress)
     task = _new_task(work_dir, in_container)
-    _write_training_indexes(task, class_names, dict(train=train, val=val), parameters, link_assets, on_progress)
+    _write_training_indexes(task, class_names, dict(train=train, val=val), parameters, link_assets)
     parameters.pop('pretrained_model_params', None)
     if pretrained:
         parameters['pretrained_model_params'] = _add_model(task, pretrained)
@@ -234,8 +237,8 @@ def prepare_candidates(work_dir: Path,
 def _label_store(class_names: Sequence[str]) -> List[str]:
     names = [str(name).strip().lower() for name in class_names]
     if not names or len(set(names)) < len(names) or '' in names:
-        raise ValueError(f'class_names is {list(class_names)}; there must be one at least, and no two that are equal but for '
-                         'case and outer blanks')
+        raise ValueError(f'class_names is {list(class_names)}; there must be one at least, and no two that are equal '
+                         'but for case and outer blanks')
     return names
 
 
@@ -245,6 +248,20 @@ def _refuse_copies(what: str, images: Sequence[Path], names: Sequence[str]) -> N
         if name in first:
             raise ValueError(f'two {what} are the same image: {first[name]} and {image}')
         first[name] = image
+
+
+def _check_images(splits: Mapping[str, Sequence[LabelledImage]], on_progress: Optional[Progress]) -> None:
+    """An image may be in both sets, but once in each, and with the same labels, for it has one annotation file."""
+    listed = [image for images in splits.values() for image in images]
+    names = asset_ids([image.path for image in listed], on_progress)  # remembered for later
+    by_name = dict(zip(names, listed))
+    start = 0
+    for split, images in splits.items():
+        _refuse_copies(f'images of {split}', [image.path for image in images], names[start:start + len(images)])
+        start += len(images)
+    for image, name in zip(listed, names):
+        if image.boxes != by_name[name].boxes:
+            raise ValueError(f'{image.path} and {by_name[name].path} are the same image with different labels')
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:
@@ -272,14 +289,11 @@ def _add_assets(task: Task, images: Mapping[str, Path], link: bool) -> Dict[str,
 
 
 def _write_training_indexes(task: Task, class_names: Sequence[str], splits: Mapping[str, Sequence[LabelledImage]],
-                            parameters: Mapping[str, Any], link: bool, on_progress: Optional[Progress]) -> None:
+                            parameters: Mapping[str, Any], link: bool) -> None:
     kind = annotation_format(parameters.get('export_format'))
     listed = [image for images in splits.values() for image in images]
-    names = asset_ids([image.path for image in listed], on_progress)
+    names = asset_ids([image.path for image in listed])
     by_name = dict(zip(names, listed))
-    for image, name in zip(listed, names):
-        if image.boxes != by_name[name].boxes:
-            raise ValueError(f'{image.path} and {by_name[name].path} are the same image with different labels')
     assets = _add_assets(task, {name: image.path for name, image in by_name.items()}, link)
     folder = task.in_dir / 'annotations'
     if kind == 'coco':
@@ -305,7 +319,6 @@ def _write_training_indexes(task: Task, class_names: Sequence[str], splits: Mapp
     for split, images in splits.items():
         own = names[start:start + len(images)]
         start += len(images)
-        _refuse_copies(f'images of {split}', [image.path for image in images], own)
         lines = [f'{assets[name]}\t{task.in_prefix}/annotations/{annotation_of(name)}' for name in own] if kind else []
         _write_lines(task.in_dir / f'{split}-index.tsv', lines)
     for name in UNREFERENCED_INDEX_FILES:

@@ -22,8 +22,9 @@ def dataset(draw, tmp_path):
             boxes = []
             for _ in range(number):  # the first image of each split is empty
                 x, y = generator.randrange(width), generator.randrange(height)
-                boxes.append(LabelledBox(generator.randrange(3), x, y, generator.randint(1, width - x),
-                                         generator.randint(1, height - y)))
+                boxes.append(
+                    LabelledBox(generator.randrange(3), x, y, generator.randint(1, width - x),
+                                generator.randint(1, height - y)))
             images.append(LabelledImage(path, width, height, tuple(boxes)))
         splits[split] = tuple(images)
     return Dataset(NAMES, splits, (), tmp_path / 'source')
@@ -32,7 +33,10 @@ def dataset(draw, tmp_path):
 def content(dataset):
     """By bytes of the image: the names differ from format to format where two splits have the same ones."""
     return dataset.class_names, {
-        split: {image.path.read_bytes(): (image.width, image.height, image.boxes) for image in images}
+        split: {
+            image.path.read_bytes(): (image.width, image.height, image.boxes)
+            for image in images
+        }
         for split, images in dataset.splits.items()
     }
 
@@ -57,7 +61,8 @@ def test_without_splits(dataset, tmp_path, name):
 
 
 def test_difficult_survives_where_the_format_has_it(dataset, tmp_path, draw):
-    image = LabelledImage(draw('d.jpg'), 64, 48, (LabelledBox(1, 2, 3, 4, 5, difficult=True), LabelledBox(0, 0, 0, 9, 9)))
+    image = LabelledImage(draw('d.jpg'), 64, 48,
+                          (LabelledBox(1, 2, 3, 4, 5, difficult=True), LabelledBox(0, 0, 0, 9, 9)))
     one = Dataset(NAMES, dict(all=(image, )))
     for name in ('voc', 'coco'):
         assert write_dataset(one, tmp_path / name, name) == ()

@@ -102,8 +102,8 @@ def read_dataset(path: Path,
     module = _FORMATS[found[0]][1]
     raw = module.read(path, class_names) if module is yolo else module.read(path)
     for other in found[1:]:
-        raw.warnings.add('other formats', f'{path} is read as {found[0]}, but looks like {other} too; name the format to '
-                         'choose')
+        raw.warnings.add('other formats', f'{path} is read as {found[0]}, but looks like {other} too; name the format '
+                         'to choose')
     if not any(raw.splits.values()):
         raise DatasetError(f'{path}, read as {found[0]}, has no images; looked for {module.LOOKS_FOR}.'
                            + ''.join(f'\n  {sentence}' for sentence in raw.warnings.sentences()))

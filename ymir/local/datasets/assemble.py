@@ -73,14 +73,14 @@ def assemble(raw: RawDataset, root: Path, class_names: Optional[Sequence[str]] =
     for split, image, size in readable:
         first = copies.first_of(image.path)
         if first is not None:
-            warnings.add('images that occur twice', f'{image.path} is the same image as {first}; it is left out with its '
-                         f'{len(image.boxes)} boxes')
+            warnings.add('images that occur twice', f'{image.path} is the same image as {first}; it is left out with '
+                         f'its {len(image.boxes)} boxes')
             continue
         boxes = _boxes(image, size, indexes, class_names is not None, left_out, warnings)
         splits[split].append(LabelledImage(image.path, *size, tuple(boxes)))
     for name, count in left_out.items():
-        warnings.add(f'class {name}', f'{root}: class {name!r} is not among the classes asked for; its {count} boxes are '
-                     'left out')
+        warnings.add(f'class {name}', f'{root}: class {name!r} is not among the classes asked for; its {count} boxes '
+                     'are left out')
     return Dataset(tuple(names), {split: tuple(images) for split, images in splits.items()}, warnings.sentences(), root)
 
 
@@ -88,8 +88,8 @@ def _asked_names(class_names: Sequence[str]) -> List[str]:
     names = [platform_name(name) for name in class_names]
     twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
-        raise DatasetError(f'the classes asked for hold {", ".join(map(repr, twice))} twice; the platform compares names '
-                           'without case and outer blanks')
+        raise DatasetError(f'the classes asked for hold {", ".join(map(repr, twice))} twice; the platform compares '
+                           'names without case and outer blanks')
     return names
 
 
@@ -117,7 +117,9 @@ def _boxes(image: RawImage, size: Tuple[int, int], indexes: Dict[str, int], aske
            warnings: Warnings) -> List[LabelledBox]:
     boxes = []
     for box in image.boxes:
-        place = f'{image.source}: {box.place}' + ('' if image.source.stem == image.path.stem else f' ({image.path.name})')
+        place = f'{image.source}: {box.place}'
+        if image.source.stem != image.path.stem:
+            place += f' ({image.path.name})'
         name = platform_name(box.class_name)
         if name not in indexes:
             if asked and name:

@@ -124,13 +124,13 @@ def read_file(path: Path, raw: RawDataset, find: Any) -> Tuple[List[str], List[R
         raise DatasetError(f'{path} is no JSON file: {error}') from error
     parts = [content.get(key) for key in ('images', 'categories')] if isinstance(content, dict) else [None]
     if not all(isinstance(part, list) for part in parts):
-        raise DatasetError(f'{path} is no COCO file: it needs a mapping with the lists images, annotations and categories')
+        raise DatasetError(f'{path} is no COCO file: it needs the lists images, annotations and categories')
     categories = {entry['id']: str(entry['name']) for entry in parts[1]
-                  if isinstance(entry, dict) and 'id' in entry and 'name' in entry}
+                  if isinstance(entry, dict) and _key(entry, 'id') is not None and 'name' in entry}
     boxes: Dict[Any, List[RawBox]] = {}
     images: Dict[Any, Path] = {}
     for number, entry in enumerate(parts[0]):
-        if not isinstance(entry, dict) or 'id' not in entry or not isinstance(entry.get('file_name'), str):
+        if not isinstance(entry, dict) or _key(entry, 'id') is None or not isinstance(entry.get('file_name'), str):
             raw.warnings.add('images without name', f'{path}: images[{number}] has no id and file_name; it is left out')
         elif entry['id'] in images:
             raw.warnings.add('image ids that occur twice', f'{path}: images[{number}] has the id {entry["id"]!r} of an '
@@ -143,13 +143,18 @@ def read_file(path: Path, raw: RawDataset, find: Any) -> Tuple[List[str], List[R
         box = _box(entry, place, categories)
         if isinstance(box, str):
             raw.warnings.add('annotations left out', f'{path}: {place}: {box}; it is left out')
-        elif entry.get('image_id') not in boxes:
-            raw.warnings.add('annotations left out', f'{path}: {place}: image_id {entry.get("image_id")!r} is not among '
-                             'the images; it is left out')
+        elif _key(entry, 'image_id') not in boxes:
+            raw.warnings.add('annotations left out', f'{path}: {place}: image_id {entry.get("image_id")!r} is not '
+                             'among the images; it is left out')
         else:
             boxes[entry['image_id']].append(box)
     order = sorted(categories, key=lambda key: (isinstance(key, str), key))
     return [categories[key] for key in order], [RawImage(images[key], path, boxes[key]) for key in images]
+
+
+def _key(entry: Dict[str, Any], name: str) -> object:
+    """An id; None if it is no number or text."""
+    return entry.get(name) if isinstance(entry.get(name), (int, float, str)) else None
 
 
 def _box(entry: Any, place: str, categories: Dict[Any, str]) -> object:
@@ -158,7 +163,7 @@ def _box(entry: Any, place: str, categories: Dict[Any, str]) -> object:
         return f'it is {entry!r}, no mapping'
     if entry.get('iscrowd'):
         return 'it is a crowd'
-    name = categories.get(entry.get('category_id'))
+    name = categories.get(_key(entry, 'category_id'))
     if name is None:
         return f'category_id {entry.get("category_id")!r} is not among the categories'
     bbox, polygons = entry.get('bbox'), entry.get('segmentation')
@@ -187,11 +192,14 @@ def write(dataset: Dataset, folder: Path, places: ImagePlaces) -> Written:
         folder: empty.
         places: takes the images.
     """
-    categories = [dict(id=index, name=name, supercategory='object') for index, name in enumerate(dataset.class_names, 1)]
+    categories = [
+        dict(id=index, name=name, supercategory='object') for index, name in enumerate(dataset.class_names, 1)
+    ]
     for split, images in dataset.splits.items():
         entries: List[dict] = []
         annotations: List[dict] = []
-        for number, (image, name) in enumerate(zip(images, places.add('images' if split == 'all' else split, images)), 1):
+        names = places.add('images' if split == 'all' else split, images)
+        for number, (image, name) in enumerate(zip(images, names), 1):
             entries.append(dict(id=number, file_name=name, width=image.width, height=image.height))
             for box in image.boxes:
                 annotations.append(dict(id=len(annotations) + 1, image_id=number, category_id=box.class_index + 1,

@@ -12,8 +12,8 @@ from ..labels import Dataset, LabelledImage
 def with_validation(dataset: Dataset, share: float = 0.1, on_progress: Optional[Progress] = None) -> Dataset:
     """Splits off a validation set unless there is one.
 
-    Images are taken in the order of the sha1 of their bytes, so that the same data gives the same split wherever it lies
-    and whatever its names are. An image stays in training if it is the last one there with some class.
+    Images are taken in the order of the sha1 of their bytes, so that the same data gives the same split wherever it
+    lies and whatever its names are. An image stays in training if it is the last one there with some class.
 
     Args:
         dataset: any.
@@ -33,8 +33,8 @@ def with_validation(dataset: Dataset, share: float = 0.1, on_progress: Optional[
     val = tuple(dataset.splits.get('val', ()))
     test = dict(test=dataset.splits['test']) if 'test' in dataset.splits else {}
     if not train:
-        raise DatasetError(f'{dataset.root} has no images to train on; it has '
-                           + (', '.join(f'{len(images)} in {name}' for name, images in dataset.splits.items()) or 'none'))
+        counts = ', '.join(f'{len(images)} in {name}' for name, images in dataset.splits.items())
+        raise DatasetError(f'{dataset.root} has no images to train on; it has {counts or "none"}')
     if val or len(train) == 1:
         warnings = () if val else (f'{dataset.root} has a single image; there is nothing to validate on', )
         return replace(dataset, splits=dict(train=train, val=val, **test), warnings=dataset.warnings + warnings)
@@ -45,8 +45,8 @@ def with_validation(dataset: Dataset, share: float = 0.1, on_progress: Optional[
         parts[number in chosen].append(image)
     lost = {box.class_index for image in parts[1] for box in image.boxes} \
         - {box.class_index for image in parts[0] for box in image.boxes}
-    warnings = tuple(f'{dataset.root}: class {dataset.class_names[index]!r} is in the validation set only, for there are '
-                     'too few images' for index in sorted(lost))
+    warnings = tuple(f'{dataset.root}: class {dataset.class_names[index]!r} is in the validation set only, for there '
+                     'are too few images' for index in sorted(lost))
     return replace(dataset, splits=dict(train=tuple(parts[0]), val=tuple(parts[1]), **test),
                    warnings=dataset.warnings + warnings)
 

@@ -91,8 +91,8 @@ def _read_part(raw: RawDataset, split: Optional[str], root: Path, annotations: P
     listed = {stem for stems in sets.values() for stem in stems}
     for stem in by_stem:
         if stem not in listed:
-            raw.warnings.add('annotations in no set', f'{by_stem[stem]} is in no list of {root / "ImageSets/Main"}; it is '
-                             'left out')
+            raw.warnings.add('annotations in no set', f'{by_stem[stem]} is in no list of {root / "ImageSets/Main"}; it '
+                             'is left out')
     wanted = [path for path in files if path.stem in listed]
     read_images = dict(zip((path.stem for path in wanted), in_threads(lambda path: read_xml(path, images), wanted)))
     for name, stems in sets.items():
@@ -109,8 +109,8 @@ def _read_part(raw: RawDataset, split: Optional[str], root: Path, annotations: P
         for folder in {finder.folder for finder in images if finder.folder == annotations}:
             for path in ImagesByStem(folder).paths.values():
                 if path.stem not in by_stem:
-                    raw.warnings.add('images without annotation', f'{path} has no .xml file beside it; it is left out, for '
-                                     'it may show objects')
+                    raw.warnings.add('images without annotation', f'{path} has no .xml file beside it; it is left out, '
+                                     'for it may show objects')
 
 
 def _sets(raw: RawDataset, root: Path, by_stem: Dict[str, Path]) -> Dict[str, List[str]]:
@@ -129,8 +129,8 @@ def _sets(raw: RawDataset, root: Path, by_stem: Dict[str, Path]) -> Dict[str, Li
                 if seen.setdefault(name, split) == split:
                     result[split].append(name)
                 else:
-                    raw.warnings.add('images in two sets', f'{main / split}.txt: {name} is in {seen[name]}.txt too; it stays '
-                                     'there')
+                    raw.warnings.add('images in two sets', f'{main / split}.txt: {name} is in {seen[name]}.txt too; it '
+                                     'stays there')
     return result
 
 

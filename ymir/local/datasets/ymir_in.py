@@ -62,8 +62,9 @@ def read(root: Path) -> RawDataset:
                 continue
             labelled = _read_annotation(raw, image, _inside(folder, annotation), readers) if annotation else None
             if labelled is None:
-                raw.warnings.add('images without annotation', f'{folder / name}:{number}: {annotation or "no annotation"} '
-                                 'does not exist or cannot be read; the image is left out, for it may show objects')
+                raw.warnings.add('images without annotation', f'{folder / name}:{number}: '
+                                 f'{annotation or "no annotation"} does not exist or cannot be read; the image is left '
+                                 'out, for it may show objects')
             else:
                 images.append(labelled)
         raw.splits[split] = images
@@ -125,7 +126,8 @@ def _read_voc(raw: RawDataset, image: Path, file: Path) -> Optional[RawImage]:
     return result._replace(path=image)
 
 
-def _read_coco(raw: RawDataset, image: Path, file: Path, readers: Dict[Path, Dict[str, RawImage]]) -> Optional[RawImage]:
+def _read_coco(raw: RawDataset, image: Path, file: Path,
+               readers: Dict[Path, Dict[str, RawImage]]) -> Optional[RawImage]:
     if file not in readers:
         _, images = coco.read_file(file, raw, Path)
         readers[file] = {item.path.name: item for item in images}

@@ -3,9 +3,9 @@
     class centre_x centre_y width height               a box; a sixth value, a score, is passed over
     class x1 y1 x2 y2 x3 y3 ...                        a polygon or a turned box; the box around it counts
 
-Read are `data.yaml` (train, val and test as a folder, a list or a text file of images; names as a list or mapping), trees
-`images/train` with `labels/train` or `train/images` with `train/labels`, lists `train.txt`, and text files beside images.
-An image without a text file is one without objects, as YOLO's own tools take it.
+Read are `data.yaml` (train, val and test as a folder, a list or a text file of images; names as a list or mapping),
+trees `images/train` with `labels/train` or `train/images` with `train/labels`, lists `train.txt`, and text files beside
+images. An image without a text file is one without objects, as YOLO's own tools take it.
 """
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
@@ -20,8 +20,8 @@ from .files import SPLITS, images_below, is_image, read_lines, read_text, split_
 from .raw import RawBox, RawDataset, RawImage, Warnings
 from .writing import ImagePlaces, Written
 
-LOOKS_FOR = ('data.yaml with train and val, folders images and labels (or train/images and train/labels), train.txt, or '
-             '.txt files beside images')
+LOOKS_FOR = ('data.yaml with train and val, folders images and labels (or train/images and train/labels), train.txt, '
+             'or .txt files beside images')
 _NAME_FILES = ('classes.txt', 'obj.names', 'labels/classes.txt', 'labels/train/classes.txt', 'predefined_classes.txt',
                'train/labels/classes.txt', 'train/classes.txt', 'names.txt')
 _SPLIT_KEYS = {'train': ('train', ), 'val': ('val', 'valid', 'validation'), 'test': ('test', )}
@@ -31,7 +31,8 @@ def yaml_file(root: Path) -> Optional[Path]:
     """The file that describes the data set; None if there is none."""
     if root.is_file():
         return root if root.suffix.lower() in ('.yaml', '.yml') else None
-    for path in sorted((*root.glob('*.yaml'), *root.glob('*.yml')), key=lambda path: path.stem not in ('data', 'dataset')):
+    files = sorted((*root.glob('*.yaml'), *root.glob('*.yml')))
+    for path in sorted(files, key=lambda path: path.stem not in ('data', 'dataset')):
         try:
             content = _load(path)
         except DatasetError:
@@ -142,16 +143,16 @@ def read(root: Path, class_names: Optional[Sequence[str]] = None) -> RawDataset:
                                  f'names 0 to {len(names) - 1}; the box is left out')
         raw.splits[split].append(RawImage(path, file or path, kept, relative=True))
     if missing:
-        raw.warnings.add('images without label file', f'{root}: {missing} of {len(listed)} images have no label file and '
-                         'count as images without objects')
+        raw.warnings.add('images without label file', f'{root}: {missing} of {len(listed)} images have no label file '
+                         'and count as images without objects')
     return raw
 
 
 def _numbered(rows: Sequence[Any], folder: Path, warnings: Warnings) -> List[str]:
     highest = max((index for _, (_, boxes, _) in rows for index, _, _ in boxes), default=-1)
     names = [f'class_{index}' for index in range(min(highest + 1, 1000))]
-    warnings.add('no class names', f'{folder} names no classes (looked for names in data.yaml, {", ".join(_NAME_FILES)}); '
-                 f'they are called {", ".join(names[:3])} ...')
+    warnings.add('no class names', f'{folder} names no classes (looked for names in data.yaml, '
+                 f'{", ".join(_NAME_FILES)}); they are called {", ".join(names[:3])} ...')
     return names
 
 
@@ -170,7 +171,7 @@ def _names_of_yaml(content: Dict[str, Any], file: Path, warnings: Warnings) -> L
         path = file.parent / names
         names = read_lines(path) if path.is_file() else [name.strip() for name in names.split(',')]
     elif not isinstance(names, list):
-        raise DatasetError(f'{file}: names must be a list of class names or map a class index to a name, found {names!r}')
+        raise DatasetError(f'{file}: names must be a list of class names or map class indexes to them, found {names!r}')
     names = [str(name) for name in names]
     if isinstance(content.get('nc'), int) and content['nc'] != len(names):
         warnings.add('nc', f'{file}: nc is {content["nc"]}, but there are {len(names)} names; the names count')
@@ -233,7 +234,8 @@ def _images_of_tree(root: Path) -> Dict[str, List[Path]]:
     images = root / 'images'
     if images.is_dir():
         splits = split_folders(images)
-        return {split: images_below(path) for split, path in splits.items()} if splits else dict(all=images_below(images))
+        splits = splits or dict(all=images)
+        return {split: images_below(path) for split, path in splits.items()}
     splits = {split: path for split, path in split_folders(root).items() if images_below(path)}
     return {split: images_below(path) for split, path in splits.items()} if splits else dict(all=images_below(root))
 
@@ -302,14 +304,16 @@ def write(dataset: Dataset, folder: Path, places: ImagePlaces) -> Written:
         labels = folder / 'labels' / split
         labels.mkdir(parents=True)
         for image, name in zip(images, places.add(paths[split], images)):
-            lines = (f'{box.class_index} {(box.x + box.w / 2) / image.width:.6f} {(box.y + box.h / 2) / image.height:.6f} '
+            lines = (f'{box.class_index} {(box.x + box.w / 2) / image.width:.6f} '
+                     f'{(box.y + box.h / 2) / image.height:.6f} '
                      f'{box.w / image.width:.6f} {box.h / image.height:.6f}\n' for box in image.boxes)
             (labels / f'{Path(name).stem}.txt').write_text(''.join(lines))
     difficult = sum(box.difficult for image in dataset.images() for box in image.boxes)
     if difficult:
         places.warnings.append(f'{folder}: YOLO has no mark for difficult objects; {difficult} lose theirs')
     if 'all' in paths:  # tools insist on a val; the same folder twice says that there is no split
-        paths = dict(train=paths['all'], val=paths['all'], **{key: path for key, path in paths.items() if key == 'test'})
+        folder_of_all = paths.pop('all')
+        paths = dict(train=folder_of_all, val=folder_of_all, **paths)
     content = dict(**paths, names=dict(enumerate(dataset.class_names)))
     (folder / 'data.yaml').write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding='utf-8')
     return places.written()
