@@ -72,6 +72,14 @@ def test_inference_with_every_kind_of_model(ymir, coco_folder, fake, trained, im
         assert 'crash_code' not in config  # the form drops what is zero
 
 
+def test_true_labels_are_offered_to_the_report(ymir, coco_folder, fake, trained):
+    for data, ending in ((coco_folder, ' --labels coco'), (coco_folder / 'images', '')):
+        code, text, errors = ymir('infer', data, '--model', trained, '--classes', 'a', *fake, '--out',
+                                  data.name + '.run')
+        assert code == 0 and f'ymir report {data.name}.run{ending}\n' in text
+        assert 'the model decides the classes' in errors
+
+
 def test_mining_and_both_in_one_run(ymir, coco_folder, fake, trained):
     code, text, _ = ymir('mine', coco_folder, '--model', trained, *fake, '--out', 'mined')
     assert code == 0 and 'Most worth labelling' in text and str(coco_folder / 'images') in text
@@ -102,7 +110,8 @@ def test_failure_in_the_platforms_words(ymir, coco_folder, fake):
 
 def test_the_log_cannot_change_the_terminal(ymir, coco_folder, fake):
     script = Path('loud.py')
-    script.write_text("import sys\nprint('\\x1b[31m1%\\r50%\\r100%\\x1b[0m\\x1b]0;title\\x07')\nprint('end')\nsys.exit(1)\n")
+    script.write_text(
+        "import sys\nprint('\\x1b[31m1%\\r50%\\r100%\\x1b[0m\\x1b]0;title\\x07')\nprint('end')\nsys.exit(1)\n")
     options = ['--executor', f'{sys.executable} {script}', *fake[2:]]
     code, text, _ = ymir('train', coco_folder, *options, '--out', 'run')
     assert code == 1 and '160004' in text and '  100%0;title\n  end\n' in text
@@ -152,14 +161,16 @@ def test_classes_and_validation_of_their_own(ymir, coco_folder, fake):
     (['train', 'coco', '--model', 'a', 'model_name=b'], 'say the same thing'),
     (['infer', 'coco', '--model', 'nowhere.tar'], 'does not exist'),
     (['infer', 'coco', '--model', 'coco'], 'no folder of a run'),
+    (['train', 'coco', '--executor', 'no-such-command'], 'there is no command no-such-command'),
 ])
 def test_wrong_usage(ymir, coco_folder, fake, arguments, words):
-    options = [option for option in fake if option not in arguments] if '--gpus' not in arguments else fake[:-2]
+    options = {name: value for name, value in zip(fake[::2], fake[1::2]) if name not in arguments}
+    options = [word for pair in options.items() for word in pair]
     code, text, errors = ymir(*arguments, *options, '--json')
     assert code == 2
     assert words in ' '.join(errors.split())
     assert json.loads(text)['ok'] is False
-    assert not list(Path().glob('ymir_runs/*/in'))
+    assert not list(Path().glob('ymir_runs/*'))
 
 
 def test_an_unknown_key_is_a_warning_with_the_nearest(ymir, coco_folder, fake):

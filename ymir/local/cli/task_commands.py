@@ -50,12 +50,12 @@ def train(data: options.Data,
         source, model_name = _pretrained(model, edits, template)
         dataset = _training_data(output, data, val, val_share, classes, data_format)
         folder = tasks.new_folder(out, 'train', model_name or edits.get('model_name') or template.get('model_name'))
-        pretrained = tasks.read_model(source, folder) if source else None
-        if pretrained and not model_name and 'model_name' in template:
-            model_name = pretrained.training_config.get('model_name')
-        if model_name:
-            edits.setdefault('model_name', model_name)
-        with tasks.mistakes_of_data(), data_progress(output, output.text('preparing', path=folder)) as show:
+        with tasks.making(folder), data_progress(output, output.text('preparing', path=folder)) as show:
+            pretrained = tasks.read_model(source, folder) if source else None
+            if pretrained and not model_name and 'model_name' in template:
+                model_name = pretrained.training_config.get('model_name')
+            if model_name:
+                edits.setdefault('model_name', model_name)
             task = prepare_training(folder,
                                     dataset.class_names,
                                     dataset.splits['train'],
@@ -128,13 +128,20 @@ def _candidates(output: Output, data: Path, model: str, overrides: Optional[List
         template_name = 'mining' if wanted.mining else 'infer'
         template = how.template(template_name)
         edits = tasks.parameters.parse_overrides(overrides or [], template, output.warn)
-        paths = _candidate_images(output, data, data_format)
+        names = class_names(classes)
+        dataset = _read(output, data, data_format)
+        _warn(output, dataset.warnings)
+        paths = [image.path for image in dataset.images()]
+        output.say(output.text('candidates', count=len(paths)))
         folder = tasks.new_folder(out, wanted.name, model)
-        stage = tasks.read_model(model, folder, class_names(classes))
-        with tasks.mistakes_of_data(), data_progress(output, output.text('preparing', path=folder)) as show:
+        with tasks.making(folder), data_progress(output, output.text('preparing', path=folder)) as show:
+            stage = tasks.read_model(model, folder, names)
+            if names and list(stage.training_config['class_names']) != names:
+                output.warn(output.text('classes of the model', names=', '.join(stage.training_config['class_names'])))
             task = prepare_candidates(folder, paths, stage, submitted(template_name, template, edits), wanted.mining,
                                       wanted.infer, len(how.gpu_ids), bool(how.image), on_progress=show)
-        tasks.run(output, how, task, wanted, edits)
+        is_labelled = any(image.boxes for image in dataset.images())
+        tasks.run(output, how, task, wanted, edits, data if is_labelled else None)
 
 
 def class_names(text: Optional[str]) -> Optional[List[str]]:
@@ -215,11 +222,3 @@ def _training_data(output: Output, data: Path, val: Optional[Path], val_share: f
     output.say(output.text('data', train=len(dataset.splits['train']), val=len(dataset.splits['val']),
                            classes=len(dataset.class_names), names=', '.join(dataset.class_names)))
     return dataset
-
-
-def _candidate_images(output: Output, data: Path, data_format: Optional[str]) -> List[Path]:
-    dataset = _read(output, data, data_format)
-    _warn(output, dataset.warnings)
-    paths = [image.path for image in dataset.images()]
-    output.say(output.text('candidates', count=len(paths)))
-    return paths

@@ -5,8 +5,8 @@ import math
 import os
 import re
 import shlex
+import shutil
 import signal
-import subprocess
 import threading
 import time
 from contextlib import contextmanager
@@ -72,8 +72,10 @@ class Engine:
             raise UsageMistake('--user is for a container; give --image as well')
         if image:
             user = None if user == 'root' else user or f'{os.getuid()}:{os.getgid()}'
-        return cls(image,
-                   shlex.split(executor) if executor else None, img_man or IMG_MAN, parameters.split_gpus(gpus), user)
+        command = shlex.split(executor) if executor else None
+        if command and not shutil.which(command[0]):
+            raise UsageMistake(f'--executor {executor}: there is no command {command[0]}')
+        return cls(image, command, img_man or IMG_MAN, parameters.split_gpus(gpus), user)
 
     def template(self, task_type: str) -> Dict[str, Any]:
         """The template of a task type, from the image or the folder."""
@@ -128,12 +130,19 @@ def read_model(source: str, folder: Path, class_names: Optional[List[str]] = Non
 
 
 @contextmanager
-def mistakes_of_data() -> Iterator[None]:
-    """What cannot be prepared, such as two classes of one name, is a mistake in what the user gave."""
+def making(folder: Path) -> Iterator[None]:
+    """While a run is prepared: what cannot be is a mistake in what the user gave, and leaves no folder behind.
+
+    Args:
+        folder: of the run, which `new_folder` gave.
+    """
     try:
         yield
-    except ValueError as error:
-        raise UsageMistake(str(error)) from None
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, ValueError):  # for example two classes of one name
+            raise UsageMistake(str(error)) from None
+        raise
 
 
 @contextmanager
@@ -157,7 +166,8 @@ def _stop_signals() -> Iterator[None]:
             signal.signal(name, handler)
 
 
-def run(output: Output, how: Engine, task: Task, wanted: Wanted, edits: Dict[str, Any]) -> NoReturn:
+def run(output: Output, how: Engine, task: Task, wanted: Wanted, edits: Dict[str, Any],
+        labels: Optional[Path] = None) -> NoReturn:
     """Runs a task, shows how it goes and what came out, and ends the command.
 
     Args:
@@ -166,6 +176,7 @@ def run(output: Output, how: Engine, task: Task, wanted: Wanted, edits: Dict[str
         task: prepared.
         wanted: what it is to do.
         edits: hyper-parameters that the user changed.
+        labels: data set with the true labels of the candidates.
     """
     config = yaml.safe_load((task.in_dir / 'config.yaml').read_text(encoding='utf-8'))
     title = output.text(wanted.name)
@@ -185,9 +196,9 @@ def run(output: Output, how: Engine, task: Task, wanted: Wanted, edits: Dict[str
                       exit_code=outcome.exit_code, **record, folder=str(folder), out=str(folder / 'out'))
         write_text_atomically(task.work_dir / RUN_FILE, yaml.safe_dump(result, allow_unicode=True, sort_keys=False))
         if wanted.training:  # the platform stores what a failed or stopped training has saved, too
-            result.update(_keep_model(output, how, task, folder, verdict.ok))
+            result.update(_keep_model(output, how, task, folder))
     if verdict.ok:
-        _show_success(output, how, task, folder, wanted, outcome, result)
+        _show_success(output, how, task, folder, wanted, outcome, result, labels)
         output.finish(result)
     result['log_tail'] = list(outcome.tail)
     if outcome.stopped:
@@ -211,14 +222,10 @@ def _start(output: Output, how: Engine, task: Task, wanted: Wanted, config: Dict
                                     shm_size=shm_size,
                                     on_poll=show)
         environ = dict(CUDA_VISIBLE_DEVICES=','.join(map(str, how.gpu_ids))) if how.gpu_ids else None
-        try:
-            return run_as_process(task, environ=environ, command=how.command, on_poll=show)
-        except FileNotFoundError as error:
-            raise UsageMistake(
-                f'--executor {shlex.join(how.command or ())}: {error.strerror}: {error.filename}') from None
+        return run_as_process(task, environ=environ, command=how.command, on_poll=show)
 
 
-def _keep_model(output: Output, how: Engine, task: Task, folder: Path, expected: bool) -> Dict[str, Any]:
+def _keep_model(output: Output, how: Engine, task: Task, folder: Path) -> Dict[str, Any]:
     """Packs the stages that a training has saved; a training may end before it has saved any."""
     try:
         training = read_training_result(task.out_dir / 'models')
@@ -244,7 +251,7 @@ def _user() -> str:
 
 
 def _show_success(output: Output, how: Engine, task: Task, folder: Path, wanted: Wanted, outcome: Outcome,
-                  result: Dict[str, Any]) -> None:
+                  result: Dict[str, Any], labels: Optional[Path]) -> None:
     output.end(output.text('done', task=output.text(wanted.name), seconds=duration(outcome.seconds)), 'green')
     if wanted.training:
         _show_stages(output, read_training_result(task.out_dir / 'models'))
@@ -259,7 +266,9 @@ def _show_success(output: Output, how: Engine, task: Task, folder: Path, wanted:
     if result.get('package'):
         path = Path(result['package'])
         output.say(f'{output.text("package")}: {path}  {size(path.stat().st_size)}  sha1 {result["sha1"]}')
-    commands = [f'ymir report {shown_path(folder)}', f'ymir check {shown_path(folder)}']
+    report = f'ymir report {shown_path(folder)}' + (f' --labels {shown_path(labels)}'
+                                                    if labels and wanted.infer else '')
+    commands = [report, f'ymir check {shown_path(folder)}']
     if result.get('package'):
         model = shown_path(Path(result['package'])) + how.options()
         commands = [f'ymir infer IMAGES --model {model}', f'ymir mine IMAGES --model {model}', *commands]

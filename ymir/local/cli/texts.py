@@ -12,6 +12,8 @@ TEXTS = {
     'preparing': ('preparing {path}', '准备 {path}'),
     'data': ('{train} training and {val} validation images, {classes} classes: {names}',
              '训练图像 {train} 张，验证图像 {val} 张，类别 {classes} 个：{names}'),
+    'classes of the model': ('the model decides the classes, --classes does not: {names}',
+                             '类别由模型决定，--classes 不起作用：{names}'),
     'candidates': ('{count} images', '图像 {count} 张'),
     'overlap': ('{count} validation images are training images too, so the accuracy will be too high',
                 '{count} 张验证图像同时在训练集中，精度会偏高'),
