@@ -6,6 +6,8 @@ import json
 from typing import Dict, List, Optional, Sequence, Tuple
 from xml.etree import ElementTree
 
+from ymir_exc.errors import ConfigError
+
 from .labels import LabelledBox, LabelledImage
 
 FORMATS = {'ark': 'ark', 'det-ark': 'ark', 'voc': 'voc', 'det-voc': 'voc', 'coco': 'coco', 'seg-coco': 'coco'}
@@ -21,11 +23,11 @@ def annotation_format(export_format: Optional[str]) -> Optional[str]:
         'ark', 'voc', 'coco', or None for images without annotations.
 
     Raises:
-        ValueError: there is no colon, or the asset part is not `raw`.
+        ConfigError: there is no colon, or the asset part is not `raw`.
     """
     annotation, colon, asset = (export_format or 'voc:raw').lower().partition(':')
     if not colon or asset != 'raw':
-        raise ValueError(f"export_format is {export_format!r}; the platform takes '<annotation>:raw'")
+        raise ConfigError(f"export_format is {export_format!r}; the platform takes '<annotation>:raw'")
     return FORMATS.get(annotation)
 
 

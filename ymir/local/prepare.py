@@ -17,6 +17,8 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import yaml
 
+from ymir_exc.errors import DatasetError
+
 from .annotations import annotation_format, ark_bytes, coco_bytes, voc_bytes
 from .assets import add_assets
 from .hashing import Progress, asset_id, asset_ids, in_threads
@@ -169,8 +171,9 @@ def prepare_training(work_dir: Path,
 
     Raises:
         FileExistsError: `work_dir` holds a task already.
-        ValueError: export_format is one that the platform refuses, two classes have the same name or there is none, or
-            an image occurs twice in a set or with different labels.
+        ConfigError: export_format is one that the platform refuses.
+        DatasetError: two classes have the same name or there is none, or an image occurs twice in a set or with
+            different labels.
     """
     parameters = dict(hyper_parameters('training') if parameters is None else parameters)
     annotation_format(parameters.get('export_format'))
@@ -213,12 +216,13 @@ def prepare_candidates(work_dir: Path,
 
     Raises:
         FileExistsError: `work_dir` holds a task already.
-        ValueError: neither mining nor inference is wanted, there is no candidate, or two are the same image.
+        ValueError: neither mining nor inference is wanted.
+        DatasetError: there is no candidate, or two are the same image.
     """
     if not (mining or infer):
         raise ValueError('neither mining nor inference is wanted')
     if not images:
-        raise ValueError('there are no candidates; the platform never starts a task without')
+        raise DatasetError('there are no candidates; the platform never starts a task without')
     parameters = dict(hyper_parameters('mining' if mining else 'infer') if parameters is None else parameters)
     names = asset_ids(images, on_progress)
     _refuse_copies('candidates', images, names)
@@ -237,8 +241,8 @@ def prepare_candidates(work_dir: Path,
 def _label_store(class_names: Sequence[str]) -> List[str]:
     names = [str(name).strip().lower() for name in class_names]
     if not names or len(set(names)) < len(names) or '' in names:
-        raise ValueError(f'class_names is {list(class_names)}; there must be one at least, and no two that are equal '
-                         'but for case and outer blanks')
+        raise DatasetError(f'class_names is {list(class_names)}; there must be one at least, and no two that are equal '
+                           'but for case and outer blanks')
     return names
 
 
@@ -246,7 +250,7 @@ def _refuse_copies(what: str, images: Sequence[Path], names: Sequence[str]) -> N
     first: Dict[str, Path] = {}
     for image, name in zip(images, names):
         if name in first:
-            raise ValueError(f'two {what} are the same image: {first[name]} and {image}')
+            raise DatasetError(f'two {what} are the same image: {first[name]} and {image}')
         first[name] = image
 
 
@@ -261,7 +265,7 @@ def _check_images(splits: Mapping[str, Sequence[LabelledImage]], on_progress: Op
         start += len(images)
     for image, name in zip(listed, names):
         if image.boxes != by_name[name].boxes:
-            raise ValueError(f'{image.path} and {by_name[name].path} are the same image with different labels')
+            raise DatasetError(f'{image.path} and {by_name[name].path} are the same image with different labels')
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:
