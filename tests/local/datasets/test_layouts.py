@@ -267,3 +267,13 @@ def test_coco_polygons_give_boxes_where_there_is_no_bbox(tmp_path, lay):
     content['annotations'][0].update(bbox=[], segmentation=[[16, 12, 48, 12, 20, 20], [16, 36, 30, 20, 20, 20]])
     lay({'a.json': json.dumps(content), '1.jpg': None})
     assert read_dataset(tmp_path / '数据 set').images()[0].boxes == (BOX, )
+
+
+def test_files_of_other_programs_are_no_labels(tmp_path, lay):
+    name = 'yolo, tree and classes.txt'
+    lay({
+        **LAYOUTS[name][1], 'project.xml': '<project/>',
+        'package.json': '{"info": {}}',
+        'tool.yaml': 'a: !x [b]'
+    })
+    assert found_formats(tmp_path / '数据 set') == ['yolo']

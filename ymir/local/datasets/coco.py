@@ -19,7 +19,7 @@ from .writing import ImagePlaces, Written
 
 LOOKS_FOR = ('a COCO .json file with "images" and "annotations" in the folder, in annotations/ or in train/, val/ and '
              'test/')
-_HEAD_BYTES = 4096
+_HEAD_BYTES = 1 << 16  # info and licences may stand first
 _KEYS = re.compile(rb'"(images|annotations|categories)"\s*:')
 # Files that COCO ships beside the boxes.
 _OTHER_TASKS = re.compile(r'^(captions|person_keypoints|panoptic|stuff|image_info)_')
@@ -49,7 +49,7 @@ def is_coco(root: Path) -> bool:
 def _looks_like_coco(path: Path) -> bool:
     with open(path, 'rb') as stream:
         head = stream.read(_HEAD_BYTES)
-    return head.lstrip(b'\xef\xbb\xbf \r\n\t').startswith(b'{') and bool(_KEYS.search(head) or b'"info"' in head)
+    return head.lstrip(b'\xef\xbb\xbf \r\n\t').startswith(b'{') and bool(_KEYS.search(head))
 
 
 def read(root: Path) -> RawDataset:

@@ -20,6 +20,7 @@ from .writing import ImagePlaces, Written
 LOOKS_FOR = 'VOCdevkit/VOC20xx, a folder Annotations of .xml files, or .xml files beside images'
 _ANNOTATION_FOLDERS = ('Annotations', 'annotations', 'gt', 'xmls', 'xml')
 _IMAGE_FOLDERS = ('JPEGImages', 'images', 'Images', 'JPEGimages', 'img')
+_HEAD_BYTES = 1024
 _CLASS_FILES = ('classes.txt', 'labels.txt', 'labelmap.txt')
 
 
@@ -28,8 +29,16 @@ def is_voc(root: Path) -> bool:
     return bool(_parts(root))
 
 
+def _is_annotation(path: Path) -> bool:
+    """Whether a file looks like an annotation, from its first bytes: other programs write .xml too."""
+    if path.suffix.lower() != '.xml' or not path.is_file():
+        return False
+    with open(path, 'rb') as stream:
+        return b'<annotation' in stream.read(_HEAD_BYTES)
+
+
 def _has_xml(folder: Path) -> bool:
-    return folder.is_dir() and any(path.suffix.lower() == '.xml' for path in folder.iterdir())
+    return folder.is_dir() and any(_is_annotation(path) for path in sorted(folder.iterdir()))
 
 
 def _annotations_of(root: Path) -> Optional[Path]:
@@ -50,7 +59,10 @@ def _parts(root: Path) -> List[Tuple[Optional[str], Path, Path]]:
     if not found and _has_xml(root):
         found = [(None, root, root)]
     if not found:  # annotations/train/*.xml beside images/train/*.jpg, or folders of any name with both
-        folders = sorted({path.parent for path in files_below(root) if path.suffix.lower() == '.xml'})
+        folders: List[Path] = []
+        for path in files_below(root):
+            if path.parent not in folders[-1:] and _is_annotation(path):
+                folders.append(path.parent)
         found = [(split_of(folder.name), root, folder) for folder in folders]
     return found
 
