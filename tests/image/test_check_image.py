@@ -51,7 +51,8 @@ def test_foreign_image(foreign):
     ('RUN rm -r /img-man/*-template.yaml', {'image/templates'}),
     ('RUN rm /bin/cat', {'image/cat'}),
     ('ENTRYPOINT ["/bin/bash"]', {'image/entry-point'}),
-    ('RUN printf \'#!/bin/bash\\necho banner\\nexec "$@"\\n\' > /banner.sh && chmod 755 /banner.sh\nENTRYPOINT ["/banner.sh"]',
+    ('RUN printf \'#!/bin/bash\\necho banner\\nexec "$@"\\n\' > /banner.sh && chmod 755 /banner.sh\nENTRYPOINT '
+     '["/banner.sh"]',
      {'image/entry-point'}),
     ('CMD ["bash"]', {'image/command'}),
     ('RUN rm /usr/bin/start.sh', {'image/start-script'}),
@@ -76,7 +77,8 @@ def test_runs_of_damaged_images(variant, line):
 
 def test_writing_through_the_shared_cache_is_found(variant):
     """A user who may write it: the platform runs as root in its stock installation."""
-    name = variant('RUN sed -i \'/^progress 0.00/i for f in "$in"/assets/*/*; do echo >> "$f" || true; done\' /usr/bin/start.sh')
+    name = variant('RUN sed -i \'/^progress 0.00/i for f in "$in"/assets/*/*; do echo >> "$f" || true; done\' '
+                   '/usr/bin/start.sh')
     assert failed(check_image(name, run=True)) <= {'container/in-unchanged'}
 
 

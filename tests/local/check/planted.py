@@ -53,7 +53,7 @@ def text(name, content):
 
 
 def infer(change):
-    """Gives a function that changes infer-result.json; the change gets what stands under `detection`, first image first."""
+    """Gives a function that changes infer-result.json; the change gets what stands under `detection` and the names."""
 
     def damage(task):
         value = json.loads((task.out_dir / 'infer-result.json').read_text())
@@ -175,7 +175,8 @@ PLANTED = [
     ('training', 'training/plain-values',
      text('models/result.yaml', 'model_stages: {a: {mAP: !!python/object/apply:numpy.float64 [1]}}'), True),
     ('training', 'training/repeated-keys',
-     lambda task: text('models/result.yaml', 'mAP: 0.3\n' + (task.out_dir / 'models/result.yaml').read_text())(task), False),
+     lambda task: text('models/result.yaml', 'mAP: 0.3\n' + (task.out_dir / 'models/result.yaml').read_text())(task),
+     False),
     ('training', 'training/form', result(lambda value: value.update(model_stages={})), True),
     ('training', 'training/one-form', result(lambda value: value.update(model=['config.py'], map=0.5)), False),
     ('training', 'training/old-model', lambda task: old_form(task, model='epoch_1.pth'), True),
@@ -200,7 +201,8 @@ PLANTED = [
     ('training', 'training/metrics', stage(maskAP=None), True),
     ('training', 'training/counters', stage(tp=2**31), True),
     ('training', 'training/spelling', lambda task: (without('tp')(task), stage(TP=4)(task)), False),
-    ('training', 'training/evaluate-config', result(lambda value: value.update(evaluate_config=dict(iou='0.5:0.95'))), True),
+    ('training', 'training/evaluate-config',
+     result(lambda value: value.update(evaluate_config=dict(iou='0.5:0.95'))), True),
     ('training', 'training/attachments', result(lambda value: value.update(attachments=dict(plots='curve.png'))), True),
     ('training', 'training/attachment-files', text('models/attachments/plots/curve.png', None), True),
     ('training', 'verifier/stage-metric', without('mAP'), False),
@@ -212,7 +214,8 @@ PLANTED = [
     ('infer', 'infer/readable', text('infer-result.json', b'\x80\x81'), False),
     ('infer', 'infer/readable', text('infer-result.json', '[' * 100000), False),
     ('infer', 'infer/detection', text('infer-result.json', '{"detection": []}'), True),
-    ('infer', 'infer/repeated-images', infer(lambda images, first, _: images.update({f'/in/{first}': images[first]})), True),
+    ('infer', 'infer/repeated-images',
+     infer(lambda images, first, _: images.update({f'/in/{first}': images[first]})), True),
     ('infer', 'infer/known-images', infer(lambda images, *_: images.update({'other.jpg': dict(boxes=[])})), True),
     ('infer', 'infer/entry', infer(lambda images, first, _: images.update({first: None})), True),
     ('infer', 'infer/list', infer(lambda images, first, _: images.update({first: dict(boxes={})})), True),
@@ -242,7 +245,8 @@ PLANTED = [
     ('mining', 'mining/repeated', tsv(lambda lines: f'{lines[0]}\n{lines[1]}\n{lines[1]}\n'), True),
     ('mining', 'mining/known-paths', tsv(lambda lines: f'{lines[0]}\n{lines[1]}\n/in/assets/x.jpg\t0.1\n'), True),
     ('mining', 'verifier/mining-count', tsv(lambda lines: f'{lines[0]}\n'), True),
-    ('segmentation', 'segmentation/parts', coco(lambda value: value.pop('categories') and value.update(annotations=[])), True),
+    ('segmentation', 'segmentation/parts',
+     coco(lambda value: value.pop('categories') and value.update(annotations=[])), True),
     ('segmentation', 'segmentation/file-name',
      coco(lambda value: value['images'][0].update(file_name='')), False),
     ('segmentation', 'segmentation/known-images',

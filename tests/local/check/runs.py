@@ -19,7 +19,8 @@ def finish(task, seconds=NOW + 0.125):
 
 
 def stage_of(name, metric, timestamp):
-    return dict(stage_name=name, files=[f'{name}.pth', 'config.py'], timestamp=timestamp, mAP=metric, mAR=0.5, tp=4, fp=1, fn=2)
+    return dict(stage_name=name, files=[f'{name}.pth', 'config.py'], timestamp=timestamp, mAP=metric, mAR=0.5, tp=4,
+                fp=1, fn=2)
 
 
 def train(work_dir, images):
@@ -32,7 +33,8 @@ def train(work_dir, images):
         (models / name).write_bytes(b'content')
     write_result(task, dict(best_stage_name='epoch_2', mAP=0.4, evaluate_config=dict(conf_thr=0.005, iou_thr=0.5),
                             attachments=dict(plots=['curve.png']),
-                            model_stages=dict(epoch_1=stage_of('epoch_1', 0.3, NOW), epoch_2=stage_of('epoch_2', 0.4, NOW + 9))))
+                            model_stages=dict(epoch_1=stage_of('epoch_1', 0.3, NOW),
+                                              epoch_2=stage_of('epoch_2', 0.4, NOW + 9))))
     (task.out_dir / 'tensorboard/events.out.tfevents.1').write_bytes(b'events')
     finish(task)
     return task
@@ -46,8 +48,8 @@ def detect(work_dir, images, mining=False, infer=False):
     """A finished mining, inference or both over two images; the second has no objects."""
     model = work_dir.parent / 'model.pth'
     model.write_bytes(b'content')
-    task = prepare_candidates(work_dir, [image.path for image in images[:2]],
-                              ModelStage('best', (model, ), {'class_names': list(CLASSES)}), {}, mining=mining, infer=infer,
+    stage = ModelStage('best', (model, ), {'class_names': list(CLASSES)})
+    task = prepare_candidates(work_dir, [image.path for image in images[:2]], stage, {}, mining=mining, infer=infer,
                               in_container=True)
     paths = (task.in_dir / 'candidate-index.tsv').read_text().splitlines()
     if mining:

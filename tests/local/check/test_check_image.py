@@ -31,7 +31,8 @@ def foreign(tmp_path, monkeypatch):
     (folder / 'files/usr/bin').mkdir(parents=True)
     shutil.copytree(HERE / 'foreign/img-man', folder / 'files/img-man')
     shutil.copy(HERE / 'foreign/start.sh', folder / 'files/usr/bin/start.sh')
-    (folder / 'config.json').write_text(json.dumps(dict(Cmd=['/bin/sh', '-c', 'bash /usr/bin/start.sh'], Entrypoint=None)))
+    config = dict(Cmd=['/bin/sh', '-c', 'bash /usr/bin/start.sh'], Entrypoint=None)
+    (folder / 'config.json').write_text(json.dumps(config))
     monkeypatch.setenv('PATH', f'{tool.parent}:/usr/bin:/bin')
     monkeypatch.setenv('FAKE_IMAGES', str(tmp_path / 'images'))
     monkeypatch.setenv('FAKE_LOG', str(tmp_path / 'log'))
@@ -52,7 +53,8 @@ def in_process(foreign, monkeypatch):
             except SystemExit as end:
                 code = end.code
         stdout.flush()
-        return Answer(code if isinstance(code, int) else int(code is not None), stdout.buffer.getvalue(), stderr.getvalue())
+        code = code if isinstance(code, int) else int(code is not None)
+        return Answer(code, stdout.buffer.getvalue(), stderr.getvalue())
 
     monkeypatch.setattr(image, 'docker', answer)
     monkeypatch.setattr(image_run, 'docker', answer)
@@ -130,7 +132,8 @@ def test_run_of_a_good_image(foreign, tmp_path):
                       'mining/order', 'infer/known-images'}
     runs = [command for command in commands(foreign) if '--user' in command]
     assert len(runs) == 3
-    assert all('--network=none' in command and f'-v{tmp_path}/work' in command and ':/in:ro' in command for command in runs)
+    for words in ('--network=none', f'-v{tmp_path}/work', ':/in:ro'):
+        assert all(words in command for command in runs)
     assert '--shm-size=1G' in runs[0] and '--shm-size=16G' in runs[1]
 
 

@@ -41,7 +41,8 @@ def test_nothing_is_wrong_with_a_good_run(kind, tmp_path, images):
     assert oracle_violations(kind, task) == []
 
 
-@pytest.mark.parametrize('kind, rule, damage, seen_by_oracle', PLANTED, ids=[f'{row[1]}-{n}' for n, row in enumerate(PLANTED)])
+@pytest.mark.parametrize('kind, rule, damage, seen_by_oracle', PLANTED,
+                         ids=[f'{row[1]}-{number}' for number, row in enumerate(PLANTED)])
 def test_planted(kind, rule, damage, seen_by_oracle, tmp_path, images):
     task = runs.make(kind, tmp_path / 'work', images)
     before = listing(task.in_dir)
@@ -69,7 +70,8 @@ def test_the_other_rules_for_out(tmp_path, images):
     task = runs.make('mining', tmp_path / 'work', images)
     assert failed(check_out(task.out_dir, task.in_dir, exit_code=137)) == {'container/exit-code'}
     task.log_file.write_text('')
-    assert failed(check_out(task.out_dir, task.in_dir, exit_code=1)) == {'container/exit-code', 'container/log-says-why'}
+    both = {'container/exit-code', 'container/log-says-why'}
+    assert failed(check_out(task.out_dir, task.in_dir, exit_code=1)) == both
     assert failed(check_out(tmp_path / 'nothing', task.in_dir)) >= {'container/out-folder', 'monitor/exists'}
 
     before = listing(task.in_dir)
@@ -147,7 +149,8 @@ def test_what_the_oracle_finds_is_found(kind, tmp_path, images):
             (task.out_dir / name).write_text(content)
         name = random.choice(names)
         place = random.randrange(len(good[name]))
-        (task.out_dir / name).write_text(good[name][:place] + random.choice(list('-9.:,x "{[]\t\n~')) + good[name][place + 1:])
+        letter = random.choice(list('-9.:,x "{[]\t\n~'))
+        (task.out_dir / name).write_text(good[name][:place] + letter + good[name][place + 1:])
         findings = check_out(task.out_dir, task.in_dir)
         assert not [finding for finding in findings if 'the check itself stopped' in finding.message]
         try:

@@ -16,14 +16,18 @@ def failed(findings):
 
 
 DEEP = '[' * 3000 + ']' * 3000
-GARBAGE = [b'', b'\x00', b'\xff' * 999, b'null', b'[]', b'5', b'"text"', b'{}', b'NaN', b'- a', b'a: b: c', b'\t', b'\n' * 500,
-           b'{"detection": {"a.jpg": {"boxes": [null, {"box": null}, {"box": {"x": null}}, [], {"score": [], "class_name": 1}]}}}',
+GARBAGE = [b'', b'\x00', b'\xff' * 999, b'null', b'[]', b'5', b'"text"', b'{}', b'NaN', b'- a', b'a: b: c', b'\t',
+           b'\n' * 500,
+           b'{"detection": {"a.jpg": {"boxes": [null, {"box": null}, {"box": {"x": null}}, [], '
+           b'{"score": [], "class_name": 1}]}}}',
            b'{"images": [null], "categories": 5, "annotations": [{"bbox": [null, 1, {}, []], "segmentation": 5}]}',
            b'{"detection": {"\\ud800": {"boxes": [{"class_name": "\\ud800", "score": 1e999}]}}}',
            b'model_stages: {a: 5, b: null, 3: {files: [null, 5, {}], timestamp: [], mAP: {}}}\nbest_stage_name: []',
            b'model: [[], {}]\nmap: []\nattachments: []\nevaluate_config: 3', b'&a [*a]', b'model_stages: &a {x: *a}',
-           b'best_stage_name: 2024-13-45', b'? [a, b]\n: 1', b'!!binary x', b'!!python/object:os.system {}', DEEP.encode(),
-           b'{"detection": {"a": {"boxes": [{"box": {"x": ' + b'9' * 5000 + b'}}]}}}', b'model_stages: {"a\\0b": {files: ["x\\0y"]}}',
+           b'best_stage_name: 2024-13-45', b'? [a, b]\n: 1', b'!!binary x', b'!!python/object:os.system {}',
+           DEEP.encode(),
+           b'{"detection": {"a": {"boxes": [{"box": {"x": ' + b'9' * 5000 + b'}}]}}}',
+           b'model_stages: {"a\\0b": {files: ["x\\0y"]}}',
            b'a\t\t\t\t\t\n', b't\t1e999\tnan\t-1\t1_0\n', 'ü\t１\t１\t２\n'.encode()]
 
 
@@ -76,7 +80,8 @@ def test_texts():
     assert len(set(names)) == len(names) >= 110
 
 
-@pytest.mark.parametrize('language, words', [('en', ('mAP [0]', 'Mend', 'error', '2 error(s)')), ('zh', ('修复方法', '错误 2 个'))])
+@pytest.mark.parametrize('language, words', [('en', ('mAP [0]', 'Mend', 'error', '2 error(s)')),
+                                             ('zh', ('修复方法', '错误 2 个'))])
 def test_table(language, words, tmp_path, images):
     task = runs.make('training', tmp_path / 'work', images)
     stage(mAP='[0]', files=['mAP [0]'])(task)

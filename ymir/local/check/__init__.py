@@ -20,8 +20,8 @@ from .image import Image, ImgMan
 from .rendering import counts, has_errors, render, to_json
 
 __all__ = [
-    'ERROR', 'WARNING', 'Finding', 'Rule', 'all_rules', 'check_image', 'check_img_man', 'check_out', 'counts', 'has_errors',
-    'listing', 'render', 'to_json'
+    'ERROR', 'WARNING', 'Finding', 'Rule', 'all_rules', 'check_image', 'check_img_man', 'check_out', 'counts',
+    'has_errors', 'listing', 'render', 'to_json'
 ]
 
 
@@ -34,7 +34,8 @@ def check_out(out_dir: Union[str, Path],
 
     Args:
         out_dir: the folder that the executor saw as /out.
-        in_dir: its /in; default: the folder `in` beside it if that holds env.yaml, else what needs it is not applicable.
+        in_dir: its /in; default: the folder `in` beside it if that holds env.yaml; without it, rules that need it are
+            not applicable.
         task: 'training', 'mining', 'infer' or 'mining+infer'; default: what in/env.yaml says, else what lies in `out`.
         before: `listing(in_dir)` from before the task; default: whether `in` was changed is not checked.
         exit_code: of the process or container; default: not checked.
@@ -65,6 +66,9 @@ def check_image(image: str,
 
     Returns:
         For every rule at least one finding; those of a run name the task in their place.
+
+    Raises:
+        FileExistsError: `work_dir` holds runs already.
     """
     facts = Image(image)
     findings = IMAGE.evaluate(facts)

@@ -1,4 +1,4 @@
-"""What the rules of a finished task look at: the files of `out`, the task in `in`, each read once and when first wanted."""
+"""What the rules of a finished task look at: the files of `out` and the task in `in`, each read when first wanted."""
 import os
 import stat
 from functools import cached_property

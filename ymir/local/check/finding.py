@@ -1,7 +1,7 @@
 """What a rule is, what it finds, and how a catalogue of rules is put to what is to be checked.
 
-A rule is data (name, contract section, severity, texts) and a small generator that yields a `Hit` for every violation. It
-raises `NotApplicable` where there is nothing for it to look at, which the facts it reads usually do for it.
+A rule is data (name, contract section, severity, texts) and a small generator that yields a `Hit` for every violation.
+It raises `NotApplicable` where there is nothing for it to look at, which the facts it reads usually do for it.
 """
 from dataclasses import asdict, dataclass, field
 from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple, Union
@@ -164,6 +164,7 @@ def _failed(rule: Rule, hit: Hit, more: int) -> Finding:
     for language, text in rule.texts.items():
         sentence, ending = endings[language]
         gap = ' ' if language == 'en' else ''
-        message = text.must + (gap + sentence.format(printable(found[language])) if found[language] else '')
+        words = printable(found[language]).rstrip('.。')
+        message = text.must + (gap + sentence.format(words) if words else '')
         texts[language] = (message + (ending.format(more) if more else ''), text.mend)
     return Finding(rule.name, False, printable(hit.place), *texts['en'], rule.severity, rule.section, texts)

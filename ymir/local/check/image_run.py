@@ -1,8 +1,8 @@
-"""Runs a tiny generated task for every template of an image, under the conditions that platforms bring, and checks `out`.
+"""Runs a tiny generated task for every template of an image, as platforms would, and checks what it left.
 
 The platform's command line (contract section a.3), as a user that the image does not know, /in read-only, and besides
-without network, because installations are often offline. A model for mining and inference is the one that the image's own
-training gave.
+without network, because installations are often offline. A model for mining and inference is the one that the image's
+own training gave.
 """
 import subprocess
 import tempfile
@@ -43,7 +43,8 @@ class Attempt:
 
 
 @RUNS.rule('container/ends', 'a.3', ERROR,
-           en=('A task on ten small pictures ends by itself.', 'Look for a process that waits: a loader, a server, a prompt.'),
+           en=('A task on ten small pictures ends by '
+               'itself.', 'Look for a process that waits: a loader, a server, a prompt.'),
            zh=('十张小图的任务会自行结束。', '请查找仍在等待的进程：数据加载、服务或交互提示。'))
 def ends(attempt: Attempt) -> Iterator[Hit]:
     if not attempt.ran:
@@ -52,7 +53,9 @@ def ends(attempt: Attempt) -> Iterator[Hit]:
         yield Hit(task, reason)
 
 
-def check_runs(image: Image, work_dir: Union[None, str, Path] = None, model: Optional[ModelStage] = None) -> List[Finding]:
+def check_runs(image: Image,
+               work_dir: Union[None, str, Path] = None,
+               model: Optional[ModelStage] = None) -> List[Finding]:
     """Runs what an image declares and checks what each run left.
 
     Args:
@@ -70,7 +73,7 @@ def check_runs(image: Image, work_dir: Union[None, str, Path] = None, model: Opt
     findings: List[Finding] = []
     try:
         templates = {template.task: template for template in image.declared
-                     if template.object_type == DETECTION or (template.object_type is None and image.object_type == DETECTION)}
+                     if (image.object_type if template.object_type is None else template.object_type) == DETECTION}
     except NotApplicable:
         return RUNS.evaluate(attempt)
     if not templates:
@@ -98,8 +101,9 @@ def _run_all(name: str, templates: Dict[str, Template], work_dir: Path, attempt:
                                          img_man) for task, template in templates.items()}
     findings: List[Finding] = []
     if 'training' in templates:
-        task = prepare_training(work_dir / 'training', classes, images[:NUM_TRAIN], images[NUM_TRAIN:NUM_TRAIN + NUM_VAL],
-                                parameters['training'], in_container=True)
+        val = images[NUM_TRAIN:NUM_TRAIN + NUM_VAL]
+        task = prepare_training(work_dir / 'training', classes, images[:NUM_TRAIN], val, parameters['training'],
+                                in_container=True)
         findings += _run('training', task, name, parameters['training'], attempt)
         try:
             model = model or ModelStage.of_training(task)

@@ -107,7 +107,8 @@ def detection(run: Run) -> Iterator[Hit]:
 
 
 @OUT.rule('infer/repeated-images', 'd.3', ERROR,
-          en=('Every image stands once: the platform takes the last part of the path, and a later entry replaces an earlier.',
+          en=('Every image stands once: the platform takes the last part of the path, and a later entry replaces an '
+              'earlier.',
               'Write one entry per image with all its boxes.'),
           zh=('每张图像只出现一次：平台取路径的最后一段，后面的条目会覆盖前面的。', '请为每张图像写一个包含全部框的条目。'))
 def repeated_images(run: Run) -> Iterator[Hit]:
@@ -140,7 +141,8 @@ def entry(run: Run) -> Iterator[Hit]:
 
 
 @OUT.rule('infer/list', 'd.3', ERROR,
-          en=('boxes (or annotations) is a list of objects.', 'Write {"boxes": [{"class_name", "score", "box"}, ...]}.'),
+          en=('boxes (or annotations) is a list of '
+              'objects.', 'Write {"boxes": [{"class_name", "score", "box"}, ...]}.'),
           zh=('boxes（或 annotations）是目标的列表。', '请写 {"boxes": [{"class_name", "score", "box"}, ...]}。'))
 def list_(run: Run) -> Iterator[Hit]:
     for image, value in images_of(run).items():
@@ -220,7 +222,8 @@ def _is_nan(value: Any) -> bool:
 
 
 @OUT.rule('infer/box', 'd.3', ERROR,
-          en=('Every object has a box, a mapping with x, y, w, h.', 'Write {"x": left, "y": top, "w": width, "h": height}.'),
+          en=('Every object has a box, a mapping with x, y, w, '
+              'h.', 'Write {"x": left, "y": top, "w": width, "h": height}.'),
           zh=('每个目标都有 box，即含 x、y、w、h 的映射。', '请写 {"x": 左, "y": 上, "w": 宽, "h": 高}。'))
 def box(run: Run) -> Iterator[Hit]:
     for keys, item in _objects(run):
@@ -261,7 +264,8 @@ def box_keys(run: Run) -> Iterator[Hit]:
 
 
 @OUT.rule('infer/box-size', 'd.3', WARNING,
-          en=('A box is at least one pixel wide and high; the platform stores others unchecked, and they cannot be seen.',
+          en=('A box is at least one pixel wide and high; the platform stores others unchecked, and they cannot be '
+              'seen.',
               'Leave out boxes that are empty after rounding; w is right - left, not the right edge.'),
           zh=('框的宽和高至少为 1 像素；平台会原样保存其他框，但看不到。', '请丢弃取整后为空的框；w 是右减左，不是右边界。'))
 def box_size(run: Run) -> Iterator[Hit]:
@@ -273,7 +277,8 @@ def box_size(run: Run) -> Iterator[Hit]:
 
 
 @OUT.rule('infer/rotate-angle', 'd.3', ERROR,
-          en=('rotate_angle, if it is there, is a finite number; NaN fails the whole task.', 'Leave it out, or write 0.0.'),
+          en=('rotate_angle, if it is there, is a finite number; NaN fails the whole '
+              'task.', 'Leave it out, or write 0.0.'),
           zh=('rotate_angle 若存在，必须是有限的数；NaN 会使整个任务失败。', '请省略，或写 0.0。'))
 def rotate_angle(run: Run) -> Iterator[Hit]:
     for keys, value in _boxes(run):

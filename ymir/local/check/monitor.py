@@ -16,7 +16,8 @@ KNOWN_CODES = frozenset(int(code) for code in ExecutorReturnCode)
 
 @OUT.rule('monitor/exists', 'd.1, l.3', ERROR,
           en=('monitor.txt is a file in out; without it the platform shows 169999 instead of the real error.',
-              'Write monitor.txt (the path is output.monitor_file in env.yaml); never delete it or put a folder or a link '
+              'Write monitor.txt (the path is output.monitor_file in env.yaml); never delete it or put a folder or a '
+              'link '
               'into the container in its place.'),
           zh=('out 中必须有文件 monitor.txt；没有它，平台只显示 169999，而不是真正的错误。',
               '请写入 monitor.txt（路径见 env.yaml 的 output.monitor_file）；不要删除它，也不要换成目录或指向容器内的链接。'))
@@ -80,7 +81,8 @@ def task_id(run: Run) -> Iterator[Hit]:
 
 
 @OUT.rule('monitor/timestamp', 'd.1', ERROR,
-          en=('Column 2 of monitor.txt is a time in seconds; anything that is no number fails the task for good (150404).',
+          en=('Column 2 of monitor.txt is a time in seconds; anything that is no number fails the task for good '
+              '(150404).',
               'Write the seconds since 1970, for instance 1700000456.123456.'),
           zh=('monitor.txt 第 2 列是以秒计的时间；不是数字时任务会被永久判为失败（150404）。',
               '请写自 1970 年以来的秒数，例如 1700000456.123456。'))
@@ -93,7 +95,8 @@ def timestamp(run: Run) -> Iterator[Hit]:
 
 
 @OUT.rule('monitor/seconds', 'd.1', WARNING,
-          en=('The time in monitor.txt counts seconds, finite and not milliseconds; the platform compares it with the one '
+          en=('The time in monitor.txt counts seconds, finite and not milliseconds; the platform compares it with the '
+              'one '
               'before to see whether there is news.',
               'Write time.time(), not milliseconds.'),
           zh=('monitor.txt 中的时间以秒为单位，必须有限，且不是毫秒；平台用它与上一次比较来判断是否有更新。',
@@ -119,7 +122,8 @@ def percent(run: Run) -> Iterator[Hit]:
 
 
 @OUT.rule('monitor/state', 'd.1', ERROR,
-          en=('Column 4 of monitor.txt is a state from 0 to 4 as an integer; anything else fails the task for good (150404).',
+          en=('Column 4 of monitor.txt is a state from 0 to 4 as an integer; anything else fails the task for good '
+              '(150404).',
               'Write 2 while running and 4 for an error.'),
           zh=('monitor.txt 第 4 列是 0 到 4 的整数状态；其他值会使任务被永久判为失败（150404）。', '运行中写 2，出错写 4。'))
 def state(run: Run) -> Iterator[Hit]:
@@ -128,7 +132,8 @@ def state(run: Run) -> Iterator[Hit]:
 
 
 @OUT.rule('monitor/written', 'd.1', WARNING,
-          en=('The executor has replaced the monitor.txt of the platform, which stands at state 1 (pending); otherwise the '
+          en=('The executor has replaced the monitor.txt of the platform, which stands at state 1 (pending); '
+              'otherwise the '
               'user sees no progress.',
               'Write progress with state 2 while the task runs.'),
           zh=('执行器必须更新平台写入的 monitor.txt（其状态为 1，等待中），否则用户看不到进度。', '任务运行时请以状态 2 写入进度。'))
@@ -164,7 +169,8 @@ def known_code(run: Run) -> Iterator[Hit]:
 
 
 @OUT.rule('monitor/code-with-error', 'a.6', WARNING,
-          en=('State 4 and an error code go together: without a code the user sees 160004, and a code without state 4 is '
+          en=('State 4 and an error code go together: without a code the user sees 160004, and a code without state 4 '
+              'is '
               'shown only after the container has failed.',
               'Write state 4 together with the code, as the last thing, and then end with an exit code other than 0.'),
           zh=('状态 4 与错误码必须同时出现：没有错误码时用户看到的是 160004；没有状态 4 的错误码只在容器失败后才显示。',

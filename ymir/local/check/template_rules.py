@@ -10,8 +10,8 @@ from .finding import ERROR, WARNING, Hit, NotApplicable
 from .image import Image, Template
 from .reading import short
 
-RESERVED = ('task_id', 'gpu_id', 'class_names', 'object_type', 'pretrained_model_params', 'model_params_path', 'run_infer',
-            'run_mining')
+RESERVED = ('task_id', 'gpu_id', 'class_names', 'object_type', 'pretrained_model_params', 'model_params_path',
+            'run_infer', 'run_mining')
 HIDDEN = ('gpu_count', 'task_id', 'text_prompt')
 MAX_KEY, MAX_TEXT, MAX_NUMBER, MAX_TEMPLATE = 50, 100, 20, 20000
 SCIENTIFIC = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+')
@@ -56,7 +56,8 @@ def mapping(image: Image) -> Iterator[Hit]:
 
 
 @IMAGE.rule('template/json', 'b.2', ERROR,
-            en=('Every value can be written as JSON; dates and timestamps stop the inspection, NaN and infinity are no JSON.',
+            en=('Every value can be written as JSON; dates and timestamps stop the inspection, NaN and infinity are '
+                'no JSON.',
                 'Put quotes around dates; leave out NaN.'),
             zh=('每个值都能写成 JSON；日期和时间戳会使检查中断，NaN 和无穷大不是合法的 JSON。', '请给日期加引号；去掉 NaN。'))
 def json_(image: Image) -> Iterator[Hit]:
@@ -108,7 +109,8 @@ def flat(image: Image) -> Iterator[Hit]:
 
 
 @IMAGE.rule('template/text-keys', 'b.2', WARNING,
-            en=('Keys are texts; a number or true as a key becomes a text on the way, and the image looks for another one.',
+            en=('Keys are texts; a number or true as a key becomes a text on the way, and the image looks for another '
+                'one.',
                 'Put quotes around the key, or rename it.'),
             zh=('键是文字；数字或 true 作为键会在传递中变成文字，镜像因此找不到它。', '请给键加引号，或改名。'))
 def text_keys(image: Image) -> Iterator[Hit]:
@@ -118,7 +120,8 @@ def text_keys(image: Image) -> Iterator[Hit]:
 
 
 @IMAGE.rule('template/scientific', 'b.2', WARNING,
-            en=('Numbers with an exponent have a point and a sign; YAML 1.1 reads 1e-3 as a text.', 'Write 1.0e-3 or 0.001.'),
+            en=('Numbers with an exponent have a point and a sign; YAML 1.1 reads 1e-3 as a '
+                'text.', 'Write 1.0e-3 or 0.001.'),
             zh=('带指数的数要有小数点和正负号；YAML 1.1 会把 1e-3 读成文字。', '请写 1.0e-3 或 0.001。'))
 def scientific(image: Image) -> Iterator[Hit]:
     for template, key, node, is_key in _scalars(image):
@@ -177,7 +180,8 @@ def shm_size(image: Image) -> Iterator[Hit]:
 
 
 @IMAGE.rule('template/export-format', 'c.4', ERROR,
-            en=('export_format is "<annotation>:raw"; without the colon or with another second part the training fails before '
+            en=('export_format is "<annotation>:raw"; without the colon or with another second part the training '
+                'fails before '
                 'it starts.',
                 'Write "ark:raw", "voc:raw" or "coco:raw".'),
             zh=('export_format 是 “<标注>:raw”；没有冒号或后半部分不是 raw 时，训练在开始前就会失败。',
@@ -191,7 +195,8 @@ def export_format(image: Image) -> Iterator[Hit]:
 
 
 @IMAGE.rule('template/annotation-format', 'c.4', WARNING,
-            en=('The annotation format is ark, voc, coco or one of their longer names; with "none" or an unknown word the '
+            en=('The annotation format is ark, voc, coco or one of their longer names; with "none" or an unknown word '
+                'the '
                 'train and val index files are empty.',
                 'Write "ark:raw", "voc:raw" or "coco:raw".'),
             zh=('标注格式是 ark、voc、coco 或其全名；“none” 或未知的词会使训练集和验证集的索引文件为空。',
