@@ -174,25 +174,3 @@ def test_completion_of_the_shell(command):
     env = dict(command[1], _YMIR_COMPLETE='complete_bash', COMP_WORDS='ymir tr', COMP_CWORD='1')
     done = subprocess.run([*command[0]], capture_output=True, text=True, env=env)
     assert done.stdout.split() == ['train'], done
-
-
-def test_from_a_folder_to_a_second_inference(command, coco_folder, fake):
-    """The walk of an engineer: every step one command, each typed as the step before it said."""
-
-    def step(*arguments):
-        done = subprocess.run([*command[0], *map(str, arguments)], capture_output=True, text=True, env=command[1])
-        assert done.returncode == 0, (arguments, done.stdout, done.stderr)
-        return done.stdout
-
-    step('train', coco_folder, '--model', 'small', 'max_epochs=2', *fake, '--out', 'first')
-    step('mine', coco_folder / 'images', '--model', 'first/model.tar', *fake, '--out', 'mined')
-    step('infer', coco_folder, '--model', 'first/model.tar', *fake, '--out', 'found')
-    for run in ('first', 'mined', 'found'):
-        step('report', run)
-        assert Path(run, 'report.html').is_file()
-        step('check', run)
-    step('pack', 'first', 'model.tar')
-    assert Path('model.tar').read_bytes() != b''
-    step('infer', coco_folder / 'images', '--model', 'model.tar', *fake, '--out', 'again')
-    assert json.loads(Path('again/out/infer-result.json').read_text()) == json.loads(
-        Path('found/out/infer-result.json').read_text())

@@ -1,0 +1,48 @@
+"""The walk of an engineer from a folder of images to a model and back, each step one command, typed as documented."""
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+# A network of a few channels, so that two epochs on a CPU take seconds.
+TINY = ('model.backbone.widen_factor=0.125 model.neck.widen_factor=0.125 '
+        'model.bbox_head.head_module.widen_factor=0.125 model.test_cfg.score_thr=0.0001')
+REAL = ('max_epochs=2', 'img_size=64', 'samples_per_gpu=2', 'workers_per_gpu=0', 'precision=fp32', f'cfg_options={TINY}')
+
+
+def walk(command, data, options, training):
+    """Trains, mines, infers, reports, checks, packs, and infers again with the package; gives the two inferences."""
+    begin, environ = command
+
+    def step(*arguments):
+        done = subprocess.run([*begin, *map(str, arguments)], capture_output=True, text=True, env=environ, timeout=300)
+        assert done.returncode == 0, (arguments, done.stdout, done.stderr)
+        return done.stdout
+
+    step('train', data, *training, *options, '--out', 'first')
+    step('mine', data / 'images', '--model', 'first/model.tar', *options, '--out', 'mined')
+    step('infer', data, '--model', 'first/model.tar', *options, '--out', 'found')
+    for run in ('first', 'mined', 'found'):
+        step('report', run)
+        assert Path(run, 'report.html').stat().st_size > 10_000
+        step('check', run)
+    step('pack', 'first', 'model.tar')
+    step('infer', data / 'images', '--model', 'model.tar', *options, '--out', 'again')
+    return [json.loads(Path(run, 'out/infer-result.json').read_text()) for run in ('found', 'again')]
+
+
+def test_with_any_executor(command, coco_folder, fake):
+    found, again = walk(command, coco_folder, fake, ['--model', 'small', 'max_epochs=2'])
+    assert found == again and len(found['detection']) == 6
+
+
+@pytest.mark.integration
+def test_with_our_executor(command, coco_folder):
+    found, again = walk(command, coco_folder, ['--gpus', '0'], ['--model', 'yolov8_n', *REAL])
+    assert found == again and len(found['detection']) == 6
+    result = yaml.safe_load(Path('first/out/models/result.yaml').read_text())
+    assert {'best', 'last'} <= set(result['model_stages'])
+    ranking = Path('mined/out/result.tsv').read_text().splitlines()
+    assert len(ranking) == 6
