@@ -160,13 +160,22 @@ def _possible(cls_score: Tensor, bbox_pred: Tensor, objectness: Optional[Tensor]
         mask = objectness.detach() > least
     image, cell, anchor = mask.transpose(1, 2).nonzero().unbind(1)
 
-    scores = cls_score[image, anchor, :, cell].float().sigmoid()
+    scores = _sigmoid(cls_score[image, anchor, :, cell])
     if objectness is not None:
-        scores = scores * objectness[image, anchor, cell].float().sigmoid()[:, None]
+        scores = scores * _sigmoid(objectness[image, anchor, cell])[:, None]
     place = cell * anchors + anchor
     strides = priors.new_full((len(place), ), stride)
     preds = bbox_pred[image, anchor, :, cell].float()
     return _Possible(scores, preds, priors[place], strides, place + first_prior, image)
+
+
+def _sigmoid(logits: Tensor) -> Tensor:
+    """Scores in single precision that do not depend on where in the tensor a logit stands.
+
+    On a CPU the last elements of a tensor take another code path than the others and may end in another last bit;
+    computed in double precision, both round to the same number.
+    """
+    return logits.double().sigmoid().float() if logits.device.type == 'cpu' else logits.float().sigmoid()
 
 
 def _least_logit(score_thr: float) -> float:

@@ -4,6 +4,7 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.config import ConfigDict
 
+from mmyolo.models.dense_heads.prediction import _sigmoid
 from mmyolo.registry import MODELS
 from tests.mmyolo.models.maps import SIZES, TEST_METAS, yolov5_maps, yolov8_maps
 
@@ -217,3 +218,12 @@ def test_meta_information_in_other_forms():
     others = [dict(ori_shape=(50, 60, 3), scale_factor=[1., 1.], pad_param=None) for _ in range(2)]
     expected, got = (head.predict_by_feat(*maps, batch_img_metas=one, cfg=CFG) for one in (metas, others))
     assert all(torch.equal(a.bboxes, b.bboxes) for a, b in zip(expected, got)) and len(got[0])
+
+
+def test_a_score_does_not_depend_on_its_place():
+    """Scores are written with six digits, and a last bit may decide the last of them."""
+    logits = torch.linspace(-8, 8, 2001)
+    scores = _sigmoid(logits)
+    assert torch.equal(scores, torch.cat([_sigmoid(one) for one in logits.split(1)]))
+    assert torch.equal(scores, torch.cat([_sigmoid(part) for part in logits.split(37)]))
+    torch.testing.assert_close(scores, logits.sigmoid(), rtol=1e-6, atol=0)
