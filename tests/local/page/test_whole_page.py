@@ -60,11 +60,13 @@ def test_any_value_in_any_key(inference, training, tmp_path, images, class_names
             content = yaml.safe_load(before)
             content.update({key: value for key in content if not key.startswith('run_')})
             path.write_text(yaml.safe_dump(content), encoding='utf-8')
-            report(task, tmp_path, labels=runs.dataset(images, class_names))
+            page = report(task, tmp_path, labels=runs.dataset(images, class_names)).html
+            assert '<h1' in page and page.rstrip().endswith('</html>'), file
             content = dict(yaml.safe_load(before), model=value, map=value, model_stages={'a': value, 'b': {
                 'files': value, 'mAP': value, 'timestamp': value, 'mAP_50': value}})
             path.write_text(yaml.safe_dump(content), encoding='utf-8')
-            report(task, tmp_path, labels=runs.dataset(images, class_names))
+            page = report(task, tmp_path, labels=runs.dataset(images, class_names)).html
+            assert '<h1' in page and page.rstrip().endswith('</html>'), file
             path.write_text(before, encoding='utf-8')
 
 
