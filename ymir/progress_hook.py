@@ -25,7 +25,7 @@ MAX_OVERFLOWS = {True: 20, False: 0}
 
 @HOOKS.register_module()
 class YmirProgressHook(Hook):
-    """Write progress at most twice a second, and end the training when the loss is no number.
+    """Write progress at most twice a second and after each epoch, and end the training when the loss is no number.
 
     Args:
         scaled_loss: Whether the loss is scaled for fp16, where a few overflows in a row are normal.
@@ -59,6 +59,10 @@ class YmirProgressHook(Hook):
         done = runner.iter + 1
         if time.monotonic() >= self.next_write or done == runner.max_iters:
             self._write(runner, done)
+
+    def after_train_epoch(self, runner) -> None:
+        """Write the progress, however short the epoch: the validation that may follow takes its time."""
+        self._write(runner, runner.iter)
 
     def after_train(self, runner) -> None:
         """Say that the training is over, early or not."""
