@@ -21,8 +21,7 @@ def out_folder(run: Run) -> Iterator[Hit]:
 @OUT.rule('container/task-known', 'a.4', ERROR,
           en=('in/env.yaml says what the task was, or its results do.',
               'Give the folder in, or name the task (training, mining, infer); if the task should have written '
-              'results, '
-              'it wrote none.'),
+              'results, it wrote none.'),
           zh=('in/env.yaml 或结果文件能说明任务类型。',
               '请给出 in 目录，或指明任务（training、mining、infer）；如果任务本应写出结果，则它没有写出任何结果。'))
 def task_known(run: Run) -> Iterator[Hit]:
@@ -76,8 +75,7 @@ def log_says_why(run: Run) -> Iterator[Hit]:
 
 @OUT.rule('container/in-unchanged', 'a.3', ERROR,
           en=('Nothing below in has changed; in/assets leads to the image cache that all tasks of the user share and '
-              'that '
-              'is not read-only.',
+              'that is not read-only.',
               'Open images and labels for reading only; write caches, conversions and mended files to /out or /tmp.'),
           zh=('in 之下没有任何改动；in/assets 指向该用户所有任务共享、且并非只读的图像缓存。',
               '请只以读方式打开图像和标注；缓存、转换结果和修复后的文件写到 /out 或 /tmp。'))

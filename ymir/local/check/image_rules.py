@@ -41,8 +41,7 @@ def cat(image: Image) -> Iterator[Hit]:
 
 @IMAGE.rule('image/entry-point', 'a.3, b', ERROR,
             en=('An ENTRYPOINT runs its arguments and prints nothing of its own; with a banner or another program the '
-                'platform '
-                'cannot read /img-man.',
+                'platform cannot read /img-man.',
                 'Write "ENTRYPOINT []" in the Dockerfile, or end the script with exec "$@" and let it print nothing.'),
             zh=('ENTRYPOINT 必须执行其参数，且自身不打印任何内容；否则平台无法读取 /img-man。',
                 '请在 Dockerfile 中写 “ENTRYPOINT []”，或让脚本以 exec "$@" 结束且不打印。'))
@@ -108,8 +107,7 @@ def object_type(image: Image) -> Iterator[Hit]:
 
 @IMAGE.rule('image/object-type-known', 'b.1', WARNING,
             en=('object_type is 2, 3, 4 or 50; the platform takes other numbers without a word and then offers the '
-                'image for '
-                'no project.',
+                'image for no project.',
                 'Write 2 for detection, 3 for semantic, 4 for instance segmentation.'),
             zh=('object_type 是 2、3、4 或 50；平台会不加提示地接受其他数字，但该镜像不能用于任何项目。',
                 '检测写 2，语义分割写 3，实例分割写 4。'))
@@ -135,11 +133,9 @@ def flags(image: Image) -> Iterator[Hit]:
 
 @IMAGE.rule('image/templates', 'b.2, l.1', ERROR,
             en=('At least one of training-template.yaml, mining-template.yaml and infer-template.yaml is there; '
-                'without any '
-                'the image is refused (130401).',
+                'without any the image is refused (130401).',
                 'Put a template for each task that the image can do into /img-man, or into its sub-folder if '
-                'object_type is '
-                'a list; let everybody read them.'),
+                'object_type is a list; let everybody read them.'),
             zh=('training-template.yaml、mining-template.yaml、infer-template.yaml 至少存在一个；否则镜像被拒绝（130401）。',
                 '请为镜像支持的每种任务在 /img-man（object_type 为列表时在其子目录）放置模板，并允许所有用户读取。'))
 def templates(image: Image) -> Iterator[Hit]:

@@ -43,8 +43,8 @@ class Attempt:
 
 
 @RUNS.rule('container/ends', 'a.3', ERROR,
-           en=('A task on ten small pictures ends by '
-               'itself.', 'Look for a process that waits: a loader, a server, a prompt.'),
+           en=('A task on ten small pictures ends by itself.',
+               'Look for a process that waits: a loader, a server, a prompt.'),
            zh=('十张小图的任务会自行结束。', '请查找仍在等待的进程：数据加载、服务或交互提示。'))
 def ends(attempt: Attempt) -> Iterator[Hit]:
     if not attempt.ran:

@@ -141,8 +141,8 @@ def entry(run: Run) -> Iterator[Hit]:
 
 
 @OUT.rule('infer/list', 'd.3', ERROR,
-          en=('boxes (or annotations) is a list of '
-              'objects.', 'Write {"boxes": [{"class_name", "score", "box"}, ...]}.'),
+          en=('boxes (or annotations) is a list of objects.',
+              'Write {"boxes": [{"class_name", "score", "box"}, ...]}.'),
           zh=('boxes（或 annotations）是目标的列表。', '请写 {"boxes": [{"class_name", "score", "box"}, ...]}。'))
 def list_(run: Run) -> Iterator[Hit]:
     for image, value in images_of(run).items():
@@ -222,8 +222,8 @@ def _is_nan(value: Any) -> bool:
 
 
 @OUT.rule('infer/box', 'd.3', ERROR,
-          en=('Every object has a box, a mapping with x, y, w, '
-              'h.', 'Write {"x": left, "y": top, "w": width, "h": height}.'),
+          en=('Every object has a box, a mapping with x, y, w, h.',
+              'Write {"x": left, "y": top, "w": width, "h": height}.'),
           zh=('每个目标都有 box，即含 x、y、w、h 的映射。', '请写 {"x": 左, "y": 上, "w": 宽, "h": 高}。'))
 def box(run: Run) -> Iterator[Hit]:
     for keys, item in _objects(run):
@@ -277,8 +277,8 @@ def box_size(run: Run) -> Iterator[Hit]:
 
 
 @OUT.rule('infer/rotate-angle', 'd.3', ERROR,
-          en=('rotate_angle, if it is there, is a finite number; NaN fails the whole '
-              'task.', 'Leave it out, or write 0.0.'),
+          en=('rotate_angle, if it is there, is a finite number; NaN fails the whole task.',
+              'Leave it out, or write 0.0.'),
           zh=('rotate_angle 若存在，必须是有限的数；NaN 会使整个任务失败。', '请省略，或写 0.0。'))
 def rotate_angle(run: Run) -> Iterator[Hit]:
     for keys, value in _boxes(run):

@@ -53,8 +53,7 @@ def readable(run: Run) -> Iterator[Hit]:
 
 @OUT.rule('mining/columns', 'd.5', ERROR,
           en=('Every line of result.tsv is image path and score with one TAB between them; the platform takes the '
-              'first '
-              'column as the image.',
+              'first column as the image.',
               'Write f"{path}\\t{score}\\n".'),
           zh=('result.tsv 每行是图像路径和分数，中间一个 TAB；平台以第一列为图像。', '请写 f"{path}\\t{score}\\n"。'))
 def columns(run: Run) -> Iterator[Hit]:
@@ -102,8 +101,8 @@ def repeated(run: Run) -> Iterator[Hit]:
 
 
 @OUT.rule('mining/known-paths', 'd.5', ERROR,
-          en=('The paths are exactly those of '
-              'candidate-index.tsv.', 'Copy the path from the index without changing it.'),
+          en=('The paths are exactly those of candidate-index.tsv.',
+              'Copy the path from the index without changing it.'),
           zh=('路径与 candidate-index.tsv 中的完全一致。', '请原样复制索引中的路径。'))
 def known_paths(run: Run) -> Iterator[Hit]:
     known = set(run.candidates)

@@ -17,8 +17,7 @@ KNOWN_CODES = frozenset(int(code) for code in ExecutorReturnCode)
 @OUT.rule('monitor/exists', 'd.1, l.3', ERROR,
           en=('monitor.txt is a file in out; without it the platform shows 169999 instead of the real error.',
               'Write monitor.txt (the path is output.monitor_file in env.yaml); never delete it or put a folder or a '
-              'link '
-              'into the container in its place.'),
+              'link into the container in its place.'),
           zh=('out 中必须有文件 monitor.txt；没有它，平台只显示 169999，而不是真正的错误。',
               '请写入 monitor.txt（路径见 env.yaml 的 output.monitor_file）；不要删除它，也不要换成目录或指向容器内的链接。'))
 def exists(run: Run) -> Iterator[Hit]:
@@ -96,8 +95,7 @@ def timestamp(run: Run) -> Iterator[Hit]:
 
 @OUT.rule('monitor/seconds', 'd.1', WARNING,
           en=('The time in monitor.txt counts seconds, finite and not milliseconds; the platform compares it with the '
-              'one '
-              'before to see whether there is news.',
+              'one before to see whether there is news.',
               'Write time.time(), not milliseconds.'),
           zh=('monitor.txt 中的时间以秒为单位，必须有限，且不是毫秒；平台用它与上一次比较来判断是否有更新。',
               '请写 time.time()，不要写毫秒。'))
@@ -132,9 +130,8 @@ def state(run: Run) -> Iterator[Hit]:
 
 
 @OUT.rule('monitor/written', 'd.1', WARNING,
-          en=('The executor has replaced the monitor.txt of the platform, which stands at state 1 (pending); '
-              'otherwise the '
-              'user sees no progress.',
+          en=('The executor has replaced the monitor.txt of the platform, which stands at state 1 (pending); otherwise '
+              'the user sees no progress.',
               'Write progress with state 2 while the task runs.'),
           zh=('执行器必须更新平台写入的 monitor.txt（其状态为 1，等待中），否则用户看不到进度。', '任务运行时请以状态 2 写入进度。'))
 def written(run: Run) -> Iterator[Hit]:
@@ -170,8 +167,7 @@ def known_code(run: Run) -> Iterator[Hit]:
 
 @OUT.rule('monitor/code-with-error', 'a.6', WARNING,
           en=('State 4 and an error code go together: without a code the user sees 160004, and a code without state 4 '
-              'is '
-              'shown only after the container has failed.',
+              'is shown only after the container has failed.',
               'Write state 4 together with the code, as the last thing, and then end with an exit code other than 0.'),
           zh=('状态 4 与错误码必须同时出现：没有错误码时用户看到的是 160004；没有状态 4 的错误码只在容器失败后才显示。',
               '请把状态 4 和错误码一起作为最后一次写入，然后以非 0 退出码结束。'))

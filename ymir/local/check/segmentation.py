@@ -58,8 +58,8 @@ def file_name(run: Run) -> Iterator[Hit]:
 
 
 @OUT.rule('segmentation/known-images', 'd.4', ERROR,
-          en=('Every image of the result is a candidate; others are '
-              'lost.', 'Use the file names of candidate-index.tsv.'),
+          en=('Every image of the result is a candidate; others are lost.',
+              'Use the file names of candidate-index.tsv.'),
           zh=('结果中的每张图像都是候选图像；其他的会丢失。', '请使用 candidate-index.tsv 中的文件名。'))
 def known_images(run: Run) -> Iterator[Hit]:
     names = {os.path.basename(path) for path in run.candidates}
@@ -127,8 +127,7 @@ def area(run: Run) -> Iterator[Hit]:
 
 @OUT.rule('segmentation/mask', 'd.4', ERROR,
           en=('segmentation, if it is there, is an RLE with counts as text, or a list with exactly one polygon; '
-              'anything else '
-              'stops the platform.',
+              'anything else stops the platform.',
               'Decode counts of pycocotools to text; write a mask of several parts as RLE.'),
           zh=('segmentation 若存在，是 counts 为文字的 RLE，或恰好含一个多边形的列表；其他形式会使平台中断。',
               '请把 pycocotools 的 counts 解码为文字；多部分的掩码请写成 RLE。'))
@@ -155,8 +154,7 @@ def confidence(run: Run) -> Iterator[Hit]:
 
 @OUT.rule('segmentation/score-key', 'd.4', WARNING,
           en=('The score of an object stands under confidence; the key score is not read, and the object counts as '
-              'having '
-              'none.',
+              'having none.',
               'Rename score to confidence.'),
           zh=('目标的分数位于 confidence；键 score 不会被读取，目标会被当作没有分数。', '请把 score 改名为 confidence。'))
 def score_key(run: Run) -> Iterator[Hit]:

@@ -56,8 +56,8 @@ def mapping(image: Image) -> Iterator[Hit]:
 
 
 @IMAGE.rule('template/json', 'b.2', ERROR,
-            en=('Every value can be written as JSON; dates and timestamps stop the inspection, NaN and infinity are '
-                'no JSON.',
+            en=('Every value can be written as JSON; dates and timestamps stop the inspection, NaN and infinity are no '
+                'JSON.',
                 'Put quotes around dates; leave out NaN.'),
             zh=('每个值都能写成 JSON；日期和时间戳会使检查中断，NaN 和无穷大不是合法的 JSON。', '请给日期加引号；去掉 NaN。'))
 def json_(image: Image) -> Iterator[Hit]:
@@ -120,8 +120,8 @@ def text_keys(image: Image) -> Iterator[Hit]:
 
 
 @IMAGE.rule('template/scientific', 'b.2', WARNING,
-            en=('Numbers with an exponent have a point and a sign; YAML 1.1 reads 1e-3 as a '
-                'text.', 'Write 1.0e-3 or 0.001.'),
+            en=('Numbers with an exponent have a point and a sign; YAML 1.1 reads 1e-3 as a text.',
+                'Write 1.0e-3 or 0.001.'),
             zh=('带指数的数要有小数点和正负号；YAML 1.1 会把 1e-3 读成文字。', '请写 1.0e-3 或 0.001。'))
 def scientific(image: Image) -> Iterator[Hit]:
     for template, key, node, is_key in _scalars(image):
@@ -180,9 +180,8 @@ def shm_size(image: Image) -> Iterator[Hit]:
 
 
 @IMAGE.rule('template/export-format', 'c.4', ERROR,
-            en=('export_format is "<annotation>:raw"; without the colon or with another second part the training '
-                'fails before '
-                'it starts.',
+            en=('export_format is "<annotation>:raw"; without the colon or with another second part the training fails '
+                'before it starts.',
                 'Write "ark:raw", "voc:raw" or "coco:raw".'),
             zh=('export_format 是 “<标注>:raw”；没有冒号或后半部分不是 raw 时，训练在开始前就会失败。',
                 '请写 “ark:raw”、“voc:raw” 或 “coco:raw”。'))
@@ -196,8 +195,7 @@ def export_format(image: Image) -> Iterator[Hit]:
 
 @IMAGE.rule('template/annotation-format', 'c.4', WARNING,
             en=('The annotation format is ark, voc, coco or one of their longer names; with "none" or an unknown word '
-                'the '
-                'train and val index files are empty.',
+                'the train and val index files are empty.',
                 'Write "ark:raw", "voc:raw" or "coco:raw".'),
             zh=('标注格式是 ark、voc、coco 或其全名；“none” 或未知的词会使训练集和验证集的索引文件为空。',
                 '请写 “ark:raw”、“voc:raw” 或 “coco:raw”。'))

@@ -86,9 +86,8 @@ def readable(run: Run) -> Iterator[Hit]:
 
 
 @OUT.rule('training/plain-values', 'd.2', ERROR,
-          en=('result.yaml holds plain values without Python tags; the platform reads it with safe_load, which '
-              'refuses them '
-              '(160011).',
+          en=('result.yaml holds plain values without Python tags; the platform reads it with safe_load, which refuses '
+              'them (160011).',
               'Convert numpy and torch values with float() or int() before you write them, and use yaml.safe_dump.'),
           zh=('result.yaml 只含普通值，不含 Python 标签；平台用 safe_load 读取，遇到标签即拒绝（160011）。',
               '写入前请用 float() 或 int() 转换 numpy 和 torch 的值，并使用 yaml.safe_dump。'))
@@ -112,8 +111,7 @@ def repeated_keys(run: Run) -> Iterator[Hit]:
 
 @OUT.rule('training/form', 'd.2', ERROR,
           en=('result.yaml has model_stages, a mapping with at least one stage (or the old form: model and map); '
-              'otherwise '
-              'the platform shows 160011.',
+              'otherwise the platform shows 160011.',
               'Write "model_stages: {name: {stage_name, files, timestamp, mAP}}".'),
           zh=('result.yaml 含有 model_stages，即至少有一个阶段的映射（或旧形式：model 和 map）；否则平台显示 160011。',
               '请写 “model_stages: {名称: {stage_name, files, timestamp, mAP}}”。'))
@@ -191,8 +189,7 @@ def stage(run: Run) -> Iterator[Hit]:
 
 @OUT.rule('training/stage-name', 'd.2', ERROR,
           en=('A stage name has 1 to 100 characters and neither "@" nor "/"; the platform addresses a stage as '
-              'hash@stage '
-              'and makes a folder of it.',
+              'hash@stage and makes a folder of it.',
               'Rename the stage.'),
           zh=('阶段名有 1 到 100 个字符，不含 “@” 和 “/”；平台以 hash@stage 引用阶段，并以其为目录名。', '请重命名该阶段。'))
 def stage_name(run: Run) -> Iterator[Hit]:
@@ -242,8 +239,7 @@ def file_inside(run: Run) -> Iterator[Hit]:
 
 @OUT.rule('training/file-exists', 'd.2, l.8', ERROR,
           en=('Every file that result.yaml names exists, in models/<stage>/ or in models/; a missing one rejects the '
-              'whole '
-              'result (160011).',
+              'whole result (160011).',
               'Write result.yaml after the file, and take a stage out of it before its files are removed.'),
           zh=('result.yaml 列出的每个文件都存在于 models/<阶段>/ 或 models/；缺一个，整个结果被拒绝（160011）。',
               '请先写文件再写 result.yaml，并在删除文件之前先从中移除该阶段。'))
@@ -254,8 +250,8 @@ def file_exists(run: Run) -> Iterator[Hit]:
 
 
 @OUT.rule('training/file-regular', 'd.2', ERROR,
-          en=('What result.yaml names are regular files, no '
-              'folders.', 'List every file of the folder, or pack it into one.'),
+          en=('What result.yaml names are regular files, no folders.',
+              'List every file of the folder, or pack it into one.'),
           zh=('result.yaml 列出的都是普通文件，不是目录。', '请列出目录中的每个文件，或打包成一个文件。'))
 def file_regular(run: Run) -> Iterator[Hit]:
     for path, keys, file in _relative_files(run):
@@ -295,9 +291,8 @@ def timestamp(run: Run) -> Iterator[Hit]:
 
 
 @OUT.rule('training/metrics', 'd.2', ERROR,
-          en=('Metrics (mAP, mAR, mIoU, mAcc, maskAP, boxAP) are numbers from 0 to 1; NaN, null and the -1 of COCO '
-              'for "no '
-              'ground truth" reject the whole result.',
+          en=('Metrics (mAP, mAR, mIoU, mAcc, maskAP, boxAP) are numbers from 0 to 1; NaN, null and the -1 of COCO for '
+              '"no ground truth" reject the whole result.',
               'Write 0 where there is nothing to measure, and a share instead of per cent.'),
           zh=('指标（mAP、mAR、mIoU、mAcc、maskAP、boxAP）是 0 到 1 的数；NaN、null 以及 COCO 表示“没有真值”的 -1 会使整个结果被拒绝。',
               '无法度量时请写 0；请写比例而不是百分数。'))
@@ -336,8 +331,7 @@ def spelling(run: Run) -> Iterator[Hit]:
 
 @OUT.rule('training/evaluate-config', 'd.2', ERROR,
           en=('evaluate_config is a mapping of names to numbers; null and texts such as "0.5:0.95:0.05" reject the '
-              'whole '
-              'result.',
+              'whole result.',
               'Leave out what is no number.'),
           zh=('evaluate_config 是名称到数字的映射；null 和 “0.5:0.95:0.05” 之类的文字会使整个结果被拒绝。', '请去掉不是数字的内容。'))
 def evaluate_config(run: Run) -> Iterator[Hit]:

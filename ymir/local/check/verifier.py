@@ -19,8 +19,7 @@ WEIGHTS = ('.pt', '.pth', '.weight', '.weights', '.param', '.params', '.pb')
 
 @OUT.rule('verifier/stage-metric', 'l.7, l.13', WARNING,
           en=('Every stage names its main metric: mAP for detection, mIoU for semantic and maskAP for instance '
-              'segmentation; '
-              'without it the platform shows 0.',
+              'segmentation; without it the platform shows 0.',
               'Add the metric to each stage.'),
           zh=('每个阶段都写出主要指标：检测 mAP、语义分割 mIoU、实例分割 maskAP；没有时平台显示 0。', '请为每个阶段加上该指标。'))
 def stage_metric(run: Run) -> Iterator[Hit]:
@@ -87,8 +86,8 @@ def every_candidate(run: Run) -> Iterator[Hit]:
 
 
 @OUT.rule('verifier/mining-count', 'l.12', WARNING,
-          en=('result.tsv has a line for every '
-              'candidate.', 'Write images that cannot be scored last, with the lowest score.'),
+          en=('result.tsv has a line for every candidate.',
+              'Write images that cannot be scored last, with the lowest score.'),
           zh=('result.tsv 为每张候选图像写一行。', '无法打分的图像请以最低分排在最后。'))
 def mining_count(run: Run) -> Iterator[Hit]:
     run.need_task(MINING)
@@ -110,8 +109,8 @@ def mining_spaces(run: Run) -> Iterator[Hit]:
 
 
 @OUT.rule('verifier/rle', 'l.13', WARNING,
-          en=('Masks are RLE with size and counts; the verifier refuses '
-              'polygons.', 'Write the mask as compressed RLE.'),
+          en=('Masks are RLE with size and counts; the verifier refuses polygons.',
+              'Write the mask as compressed RLE.'),
           zh=('掩码是含 size 和 counts 的 RLE；检查工具不接受多边形。', '请把掩码写成压缩的 RLE。'))
 def rle(run: Run) -> Iterator[Hit]:
     for keys, item in entries_of(run, 'annotations'):
