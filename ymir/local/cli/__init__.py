@@ -4,17 +4,21 @@ One file per group of commands. Everything that takes time to import is imported
 answers at once.
 """
 import sys
-from typing import List, Optional
+from typing import Annotated, List, Optional
 
 import typer
 
 from . import convert, info_commands, package_commands, result_commands, task_commands
+from .command_line import CommandLine
 
 app = typer.Typer(name='ymir',
+                  cls=CommandLine,
                   no_args_is_help=True,
                   pretty_exceptions_show_locals=False,
                   context_settings={'help_option_names': ['-h', '--help']},
-                  help='Train, infer and mine with an executor of the YMIR platform, without the platform.')
+                  help='Train, infer and mine with an executor of the YMIR platform, without the platform.\n\n'
+                  'First steps: ymir train coco/ --model yolov8_n, then what it prints at its end. Each command has a '
+                  '--help with an example; exit codes: 0 success, 1 failure, 2 wrong usage, 130 stopped with Ctrl-C.')
 
 TASKS, MODELS, RESULTS, HELP = 'Tasks', 'Models', 'Results and data', 'Information'
 for command, name, panel in (
@@ -31,6 +35,22 @@ for command, name, panel in (
     (info_commands.demo, 'demo', HELP),
 ):
     app.command(name, rich_help_panel=panel)(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+        try:
+            typer.echo(f'ymir-mmyolo {version("ymir-mmyolo")}')
+        except PackageNotFoundError:
+            typer.echo('ymir-mmyolo, not installed')
+        raise typer.Exit
+
+
+@app.callback()
+def _options(version: Annotated[bool, typer.Option('--version', callback=_print_version, is_eager=True,
+                                                   help='Print the version.')] = False) -> None:
+    """Options before a command; the text of the help stands above."""
 
 
 def main(arguments: Optional[List[str]] = None) -> None:

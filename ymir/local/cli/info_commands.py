@@ -1,14 +1,15 @@
 """`ymir models`, `ymir explain` and `ymir demo`."""
-import json
-import subprocess
-import sys
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Dict, List, Optional
 
 import typer
 
 from . import options
-from .output import EXIT_FAILED, EXIT_STOPPED, Output, UsageMistake
+from .completion import listed_models
+from .output import EXIT_FAILED, Output, UsageMistake
+
+WIDTH_OF_ALL = 110  # columns of a terminal that shows the names of the configs, too
 
 
 def models(words: Annotated[Optional[List[str]], typer.Argument(metavar='WORD', help='Only names that hold all of '
@@ -19,27 +20,27 @@ def models(words: Annotated[Optional[List[str]], typer.Argument(metavar='WORD', 
 
     Example: ymir models yolov8
     """
-    from ..prepare import REPOSITORY
     output = Output(as_json, language=lang.value if lang else '')
     with output.reporting():
-        # Asked as a process: what a model is, only the executor knows.
-        done = subprocess.run([sys.executable, '-m', 'ymir.zoo'], cwd=REPOSITORY, capture_output=True, text=True)
-        if done.returncode:
-            output.errors.print(done.stderr, markup=False, highlight=False)
-            output.finish(dict(ok=False, error=done.stderr.strip()), EXIT_FAILED)
-        listed: List[Dict[str, Any]] = json.loads(done.stdout)
+        try:
+            models = listed_models()
+        except RuntimeError as error:
+            output.fail(str(error), EXIT_FAILED)
         wanted = [word.lower() for word in words or []]
         listed = [
-            model for model in listed if all(word in f'{model["name"]} {model["config"]}'.lower() for word in wanted)
+            model for model in models if all(word in f'{model["name"]} {model["config"]}'.lower() for word in wanted)
         ]
         if not listed:
-            raise UsageMistake(output.text('no match', words=' '.join(wanted)))
-        rows = [(model['name'], model['family'], f'{model["parameters"]:.2f} M' if model['parameters'] else '',
-                 f'{model["ap"]:.1f}' if model['ap'] else '', model['input'] or '', model['config'])
-                for model in listed]
+            near = get_close_matches('_'.join(wanted).replace('-', '_'), [model['name'] for model in models])
+            raise UsageMistake(output.text('no match', words=' '.join(words or [])) +
+                               (output.text('nearest models', names=', '.join(near)) if near else ''))
         if not as_json:
-            headings = ['model_name', output.text('family'), output.text('parameters'), 'COCO AP', 'input', 'config']
-            output.table(output.text('models'), headings, rows, (2, 3))
+            headings = ['model_name', output.text('parameters'), 'COCO AP', 'input', 'config']
+            rows = [(model['name'], f'{model["parameters"]:.2f} M' if model['parameters'] else '',
+                     f'{model["ap"]:.1f}' if model['ap'] else '', model['input'] or '', model['config'])
+                    for model in listed]
+            shown = len(headings) if output.console.width >= WIDTH_OF_ALL else len(headings) - 1
+            output.table(output.text('models'), headings[:shown], [row[:shown] for row in rows], (1, 2))
         output.finish(dict(ok=True, models=listed))
 
 
@@ -50,9 +51,9 @@ def explain(code: Annotated[Optional[str], typer.Argument(metavar='CODE', help='
 
     Example: ymir explain 300103
     """
-    from ..return_codes import find_code, nearest_codes, return_codes
     output = Output(as_json, language=lang.value if lang else '')
     with output.reporting():
+        from ..return_codes import find_code, nearest_codes, return_codes
         if code is None:
             entries = list(return_codes().values())
             if not as_json:
@@ -79,20 +80,21 @@ def _plain(entry: Any, language: str) -> Dict[str, Any]:
                 remedy=entry.remedy[language])
 
 
-def demo(out: Annotated[Path, typer.Option('--out', metavar='DIR', help='Folder for everything that is written.')] =
-         Path('demo_out'),
-         gpus: options.Gpus = '0') -> None:
-    """Train, mine and infer on generated images, through the same steps as on the platform (about 5 minutes)."""
-    from ..parameters import split_gpus
-    from ..run import TaskFailed
-    output = Output()
+def demo(out: Annotated[Path, typer.Option('--out', metavar='DIR', help='Folder for everything that is written; an '
+                                           'earlier demo in it is replaced.')] = Path('demo_out'),
+         gpus: options.Gpus = '0',
+         as_json: options.Json = False) -> None:
+    """Train, mine and infer on generated images, through the same steps as on the platform (2 to 5 minutes).
+
+    Example: ymir demo --out demo_out
+    """
+    output = Output(as_json)
     with output.reporting():
         from ..demo import demo as run_demo
+        from ..parameters import split_gpus
+        from ..run import TaskFailed
         try:
             run_demo(out, len(split_gpus(gpus)), output.console)
         except TaskFailed as error:
-            output.end(str(error), 'red')
-            raise typer.Exit(EXIT_FAILED) from None
-        except KeyboardInterrupt:
-            output.end(output.text('interrupted'))
-            raise typer.Exit(EXIT_STOPPED) from None
+            output.fail(str(error), EXIT_FAILED)
+        output.finish(dict(ok=True, folder=str(out)))

@@ -5,11 +5,22 @@ from typing import Annotated, List, Optional
 
 import typer
 
+from .completion import hyper_parameters
+
 
 class Language(str, Enum):
     """Languages of the output."""
     en = 'en'
     zh = 'zh'
+
+
+class DataFormat(str, Enum):
+    """Formats that can be read."""
+    coco = 'coco'
+    voc = 'voc'
+    yolo = 'yolo'
+    ymir = 'ymir'
+    images = 'images'
 
 
 Json = Annotated[bool, typer.Option(
@@ -21,22 +32,25 @@ Lang = Annotated[Optional[Language], typer.Option(
 Data = Annotated[Path, typer.Argument(
     metavar='DATA', help='Folder of a COCO, VOC or YOLO data set, of images, or of a task (in/).')]
 Overrides = Annotated[Optional[List[str]], typer.Argument(
-    metavar='KEY=VALUE', help='Hyper-parameters of the executor, typed as the form of the platform does.')]
-Format = Annotated[Optional[str], typer.Option(
-    '--format', help='Format of DATA where it is not clear: coco, voc, yolo, ymir or images.')]
+    metavar='KEY=VALUE', autocompletion=hyper_parameters,
+    help='Hyper-parameters of the executor, typed as the form of the platform does; default: its template.')]
+Format = Annotated[Optional[DataFormat], typer.Option(
+    '--format', help='Format of DATA; default: what is found in it.')]
 Classes = Annotated[Optional[str], typer.Option(
-    '--classes', help='Class names, separated by commas, or a file with one per line.')]
+    '--classes', metavar='NAMES', help='Class names, separated by commas, or a file with one per line; default: those '
+    'of DATA for a training, those of the model else.')]
 Image = Annotated[Optional[str], typer.Option(
-    '--image', help='Run this image with Docker, with the command line of the platform.')]
+    '--image', metavar='NAME', help='Run this image with Docker, with the command line of the platform; default: the '
+    'executor of this package as a process.')]
 Executor = Annotated[Optional[str], typer.Option(
-    '--executor', metavar='COMMAND', help='Run this command instead of the executor of this package; it finds its task '
-    'through DEFAULT_ENV_FILE_PATH.')]
+    '--executor', metavar='COMMAND', help='Run this command as a process instead; it finds its task through '
+    'DEFAULT_ENV_FILE_PATH.')]
 ImgMan = Annotated[Optional[Path], typer.Option(
-    '--img-man', metavar='DIR', help='Templates that belong to --executor.')]
+    '--img-man', metavar='DIR', help='Templates that belong to --executor; default: those of this package.')]
 Gpus = Annotated[str, typer.Option(
-    '--gpus', help='How many GPUs (2), which ones (1,3; a single one as 3,), 0 for the CPU, or auto: the first one if '
-    'there is any.')]
+    '--gpus', metavar='GPUS', help='How many GPUs (2), which ones (1,3; a single one as 3,), 0 for the CPU, or auto: '
+    'the first one if there is any.')]
 User = Annotated[Optional[str], typer.Option(
-    '--user', metavar='UID:GID', help='User in the container; default: the caller; root: no --user.')]
+    '--user', metavar='UID:GID', help='User in the container; default: the caller; root: that of the image.')]
 Out = Annotated[Optional[Path], typer.Option(
     '--out', metavar='DIR', help='New folder of the run; default: ./ymir_runs/<date>-<task>-<model>.')]

@@ -2,12 +2,15 @@
 import json
 import os
 import shlex
+import sys
+import traceback
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, NoReturn, Sequence, Tuple
 
 import typer
 
+from .stopping import stop_signals
 from .texts import TEXTS
 
 EXIT_FAILED, EXIT_USAGE, EXIT_STOPPED = 1, 2, 130
@@ -19,9 +22,27 @@ class UsageMistake(Exception):
 
 
 def default_language() -> str:
-    """Chinese if the locale is, else English."""
+    """Chinese if the locale is and standard output can show it, else English."""
     locale = next((os.environ[name] for name in ('LC_ALL', 'LC_MESSAGES', 'LANG') if os.environ.get(name)), '')
-    return 'zh' if locale.lower().startswith('zh') else 'en'
+    if not locale.lower().startswith('zh'):
+        return 'en'
+    try:
+        '中'.encode(getattr(sys.stdout, 'encoding', None) or 'utf-8')
+    except UnicodeEncodeError:
+        return 'en'
+    return 'zh'
+
+
+def sentence(error: BaseException) -> str:
+    """What went wrong, without the number of the system's error.
+
+    Args:
+        error: any.
+    """
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    names = [os.fspath(name) for name in (error.filename, error.filename2) if isinstance(name, (str, os.PathLike))]
+    return f'{" -> ".join(names)}: {error.strerror}' if names else error.strerror
 
 
 class Output:
@@ -34,7 +55,7 @@ class Output:
     """
 
     def __init__(self, as_json: bool = False, quiet: bool = False, language: str = '') -> None:
-        from rich.console import Console
+        from .console import Console
         self.as_json = as_json
         self.quiet = quiet
         self.language = language or default_language()
@@ -95,7 +116,8 @@ class Output:
         from rich.text import Text
         table = Table(title=title, title_justify='left')
         for number, column in enumerate(columns):
-            table.add_column(column, justify='right' if number in right else 'left', overflow='fold')
+            table.add_column(column, justify='right' if number in right else 'left', overflow='fold',
+                             no_wrap=number < len(columns) - 1)
         for row in rows:
             table.add_row(*(Text(str(cell)) for cell in row))
         self.console.print(table)
@@ -108,29 +130,64 @@ class Output:
             code: exit code.
         """
         if self.as_json:
-            typer.echo(json.dumps(result, ensure_ascii=False, default=str, allow_nan=False))
+            self._print_json(result)
         raise typer.Exit(code)
+
+    def fail(self, text: str, code: int = EXIT_USAGE) -> NoReturn:
+        """Ends the command with a sentence about what is wrong.
+
+        Args:
+            text: the sentence.
+            code: exit code.
+        """
+        self.errors.print(f'{self.text("error")}: {text}', style='red', markup=False, highlight=False, soft_wrap=True)
+        self.finish(dict(ok=False, error=text, exit_code=code), code)
+
+    def _print_json(self, result: Dict[str, Any]) -> None:
+        text = json.dumps(result, ensure_ascii=False, default=str, allow_nan=False)
+        try:
+            text.encode('utf-8')
+        except UnicodeEncodeError:  # a file name of other bytes: JSON escapes it
+            text = json.dumps(result, default=str, allow_nan=False)
+        try:
+            typer.echo(text)
+        except BrokenPipeError:
+            from .console import drop_output
+            drop_output(sys.stdout)
 
     @contextmanager
     def reporting(self) -> Iterator[None]:
-        """Turns the mistakes of users into one sentence and exit code 2, and Ctrl-C into 130."""
-        from ymir_exc.errors import ExecutorError
+        """Turns every error into one sentence and an exit code, and Ctrl-C into 130; with `--json` into JSON as well.
 
-        from ..package import PackageError
-        from ..parameters import ParameterError
-        try:
-            yield
-        except (UsageMistake, ParameterError, PackageError, ExecutorError, FileExistsError, FileNotFoundError,
-                NotADirectoryError, PermissionError) as error:
-            self.errors.print(f'{self.text("error")}: {error}',
-                              style='red',
-                              markup=False,
-                              highlight=False,
-                              soft_wrap=True)
-            self.finish(dict(ok=False, error=str(error)), EXIT_USAGE)
-        except KeyboardInterrupt:
-            self.errors.print(self.text('interrupted'), style='yellow')
-            self.finish(dict(ok=False, stopped=True), EXIT_STOPPED)
+        Without it, an error that nobody foresaw keeps its trace, which is what a developer needs.
+        """
+        with stop_signals():
+            try:
+                yield
+            except typer.Exit:
+                raise
+            except KeyboardInterrupt:
+                self.errors.print(self.text('interrupted'), style='yellow')
+                self.finish(dict(ok=False, stopped=True, exit_code=EXIT_STOPPED), EXIT_STOPPED)
+            except Exception as error:
+                if isinstance(error, _mistakes()):
+                    self.fail(sentence(error))
+                if isinstance(error, OSError):  # the disk is full, for example
+                    self.fail(sentence(error), EXIT_FAILED)
+                if not self.as_json:
+                    raise
+                traceback.print_exc()
+                self.fail(f'{type(error).__name__}: {error}', EXIT_FAILED)
+
+
+def _mistakes() -> Tuple[type, ...]:
+    """What the user, and not this program, has to mend."""
+    from ymir_exc.errors import ExecutorError
+
+    from ..package import PackageError
+    from ..parameters import ParameterError
+    return (UsageMistake, ParameterError, PackageError, ExecutorError, FileExistsError, FileNotFoundError,
+            NotADirectoryError, IsADirectoryError, PermissionError)
 
 
 def shown_path(path: Path) -> str:

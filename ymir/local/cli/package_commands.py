@@ -18,9 +18,9 @@ def pack(run: Annotated[Path,
 
     Example: ymir pack ymir_runs/20240101-120000-train-yolov8_n model.tar
     """
-    from .. import package
     output = Output(as_json, language=lang.value if lang else '')
     with output.reporting():
+        from .. import package
         if file.exists() and not force:
             raise UsageMistake(f'{file} exists already; --force replaces it')
         if not run.is_dir():
@@ -39,9 +39,9 @@ def unpack(file: Annotated[Path, typer.Argument(metavar='FILE', help='A model pa
 
     Example: ymir unpack model.tar model/
     """
-    from .. import package
     output = Output(as_json, language=lang.value if lang else '')
     with output.reporting():
+        from .. import package
         info = package.unpack(file, folder)
         files = [name for name, _ in files_below(folder)]
         names = info.executor_config['class_names']

@@ -5,14 +5,20 @@ from typing import Annotated, Any, Dict, List, Optional, Tuple
 import typer
 
 from . import options
+from .completion import model_names
+from .data_progress import data_progress
 from .output import Output, UsageMistake
 
 SHOWN_WARNINGS = 10
 DataVal = Annotated[Optional[Path], typer.Option(
-    '--val', metavar='DATA', help='Validation set; default: that of DATA, else a tenth of its images.')]
+    '--val', metavar='DATA', help='Validation set; default: that of DATA, else a share of its images.')]
+ValShare = Annotated[float, typer.Option(
+    '--val-share', metavar='SHARE', min=0.01, max=0.9, help='Share of the images, 0.01 to 0.9, that is split off for '
+    'validation where there is none.')]
 TrainModel = Annotated[Optional[str], typer.Option(
-    '--model', '-m', metavar='MODEL', help='Name of a model (`ymir models`), or what to start from: a model package, '
-    'the folder of an earlier run, a weight file; @STAGE at the end names a stage.')]
+    '--model', '-m', metavar='MODEL', autocompletion=model_names, help='Name of a model (`ymir models`), or what to '
+    'start from: a model package, the folder of an earlier run, a weight file; @STAGE at the end names a stage. '
+    'Default: the model_name of the template.')]
 CandidateModel = Annotated[str, typer.Option(
     '--model', '-m', metavar='MODEL', help='Model package, folder of an earlier run or weight file; @STAGE at the end '
     'names a stage.')]
@@ -22,8 +28,7 @@ def train(data: options.Data,
           overrides: options.Overrides = None,
           model: TrainModel = None,
           val: DataVal = None,
-          val_share: Annotated[float,
-                               typer.Option(min=0.01, max=0.9, help='Share that is split off for validation.')] = 0.1,
+          val_share: ValShare = 0.1,
           classes: options.Classes = None,
           data_format: options.Format = None,
           image: options.Image = None,
@@ -39,32 +44,34 @@ def train(data: options.Data,
 
     Example: ymir train coco/ --model yolov8_n max_epochs=50 samples_per_gpu=16
     """
-    from ..prepare import prepare_training, submitted
-    from . import tasks
-    from .data_progress import data_progress
     output = Output(as_json, quiet, lang.value if lang else '')
     with output.reporting():
+        from ..prepare import prepare_training, submitted
+        from . import tasks
         how = tasks.Engine.of(image, executor, img_man, gpus, user)
         template = how.template('training')
         edits = tasks.parameters.parse_overrides(overrides or [], template, output.warn)
         source, model_name = _pretrained(model, edits, template)
-        dataset = _training_data(output, data, val, val_share, classes, data_format)
         folder = tasks.new_folder(out, 'train', model_name or edits.get('model_name') or template.get('model_name'))
-        with tasks.making(folder), data_progress(output, output.text('preparing', path=folder)) as show:
+        # What costs little is tried first, so that a wrong model is not found out after minutes of reading.
+        with tasks.making(folder):
+            folder.mkdir(parents=True, exist_ok=True)
             pretrained = tasks.read_model(source, folder) if source else None
             if pretrained and not model_name and 'model_name' in template:
                 model_name = pretrained.training_config.get('model_name')
             if model_name:
                 edits.setdefault('model_name', model_name)
-            task = prepare_training(folder,
-                                    dataset.class_names,
-                                    dataset.splits['train'],
-                                    dataset.splits['val'],
-                                    submitted('training', template, edits),
-                                    pretrained,
-                                    len(how.gpu_ids),
-                                    bool(how.image),
-                                    on_progress=show)
+            dataset = _training_data(output, data, val, val_share, classes, data_format)
+            with data_progress(output, output.text('preparing', path=folder)) as show:
+                task = prepare_training(folder,
+                                        dataset.class_names,
+                                        dataset.splits['train'],
+                                        dataset.splits['val'],
+                                        submitted('training', template, edits),
+                                        pretrained,
+                                        len(how.gpu_ids),
+                                        bool(how.image),
+                                        on_progress=show)
         tasks.run(output, how, task, tasks.Wanted(training=True), edits)
 
 
@@ -117,29 +124,32 @@ def mine(data: options.Data,
 
 
 def _candidates(output: Output, data: Path, model: str, overrides: Optional[List[str]], what: Tuple[bool, bool],
-                classes: Optional[str], data_format: Optional[str], engine: Tuple[Any, ...],
+                classes: Optional[str], data_format: Optional[options.DataFormat], engine: Tuple[Any, ...],
                 out: Optional[Path]) -> None:
-    from ..prepare import prepare_candidates, submitted
-    from . import tasks
-    from .data_progress import data_progress
-    wanted = tasks.Wanted(mining=what[0], infer=what[1])
     with output.reporting():
+        from ..prepare import prepare_candidates, submitted
+        from . import tasks
+        wanted = tasks.Wanted(mining=what[0], infer=what[1])
         how = tasks.Engine.of(*engine)
         template_name = 'mining' if wanted.mining else 'infer'
         template = how.template(template_name)
         edits = tasks.parameters.parse_overrides(overrides or [], template, output.warn)
         names = class_names(classes)
-        dataset = _read(output, data, data_format)
-        _warn(output, dataset.warnings)
-        paths = [image.path for image in dataset.images()]
-        output.say(output.text('candidates', count=len(paths)))
+        _need(model, '--model')
         folder = tasks.new_folder(out, wanted.name, model)
-        with tasks.making(folder), data_progress(output, output.text('preparing', path=folder)) as show:
+        with tasks.making(folder):
+            folder.mkdir(parents=True, exist_ok=True)
             stage = tasks.read_model(model, folder, names)
             if names and list(stage.training_config['class_names']) != names:
                 output.warn(output.text('classes of the model', names=', '.join(stage.training_config['class_names'])))
-            task = prepare_candidates(folder, paths, stage, submitted(template_name, template, edits), wanted.mining,
-                                      wanted.infer, len(how.gpu_ids), bool(how.image), on_progress=show)
+            dataset = _read(output, data, data_format)
+            _warn(output, dataset.warnings)
+            paths = [image.path for image in dataset.images()]
+            output.say(output.text('candidates', count=len(paths)))
+            with data_progress(output, output.text('preparing', path=folder)) as show:
+                task = prepare_candidates(folder, paths, stage, submitted(template_name, template, edits),
+                                          wanted.mining, wanted.infer, len(how.gpu_ids), bool(how.image),
+                                          on_progress=show)
         is_labelled = any(image.boxes for image in dataset.images())
         tasks.run(output, how, task, wanted, edits, data if is_labelled else None)
 
@@ -162,8 +172,9 @@ def class_names(text: Optional[str]) -> Optional[List[str]]:
 def _pretrained(model: Optional[str], edits: Dict[str, Any],
                 template: Dict[str, Any]) -> Tuple[Optional[str], Optional[str]]:
     """Tells a model to start from and the name of a model apart."""
-    if not model:
+    if model is None:
         return None, None
+    _need(model, '--model')
     is_name = not any(
         (Path(model).exists(), Path(model.rpartition('@')[0] or model).exists(), '/' in model, '.' in model))
     if not is_name:
@@ -176,6 +187,12 @@ def _pretrained(model: Optional[str], edits: Dict[str, Any],
     return None, model
 
 
+def _need(text: str, option: str) -> None:
+    """Refuses what an unset variable of a script leaves, which would be the current folder."""
+    if not text.strip():
+        raise UsageMistake(f'{option} is empty')
+
+
 def _warn(output: Output, warnings: Tuple[str, ...]) -> None:
     for sentence in warnings[:SHOWN_WARNINGS]:
         output.warn(sentence)
@@ -183,18 +200,17 @@ def _warn(output: Output, warnings: Tuple[str, ...]) -> None:
         output.warn(output.text('more warnings', count=len(warnings) - SHOWN_WARNINGS))
 
 
-def _read(output: Output, data: Path, data_format: Optional[str], names: Optional[List[str]] = None) -> Any:
+def _read(output: Output, data: Path, data_format: Optional[options.DataFormat], names: Optional[List[str]] = None) -> Any:
     from ..datasets import read_dataset
-    from .data_progress import data_progress
     title = output.text('reading', path=data)
     if not output.console.is_terminal:
         output.say(title)
     with data_progress(output, title) as show:
-        return read_dataset(data, data_format, names, show)
+        return read_dataset(data, data_format and data_format.value, names, show)
 
 
 def _training_data(output: Output, data: Path, val: Optional[Path], val_share: float, classes: Optional[str],
-                   data_format: Optional[str]) -> Any:
+                   data_format: Optional[options.DataFormat]) -> Any:
     from dataclasses import replace
 
     from ..datasets import with_validation

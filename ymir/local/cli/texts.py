@@ -59,9 +59,9 @@ TEXTS = {
     'old number': ('{old} is the older number of {code}', '{old} 是 {code} 的旧编号'),
     'codes': ('Codes that the platform shows', '平台显示的错误码'),
     'models': ('What model_name can be', 'model_name 的取值'),
-    'family': ('family', '系列'),
     'parameters': ('parameters', '参数量'),
     'no match': ('no model has {words} in its name', '没有名称包含 {words} 的模型'),
+    'nearest models': ('; nearest: {names}', '；相近的有：{names}'),
     'report': ('report: {file}', '报告：{file}'),
     'converted': ('{count} images written to {folder} as {format}', '已将 {count} 张图像以 {format} 格式写入 {folder}'),
 }

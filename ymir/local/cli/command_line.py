@@ -1,0 +1,65 @@
+"""The group of commands, and what it says about a command line that cannot be understood."""
+import sys
+from typing import Any, List, Optional, Sequence
+
+import typer
+from typer.core import TyperGroup
+
+from .output import EXIT_STOPPED, EXIT_USAGE, Output
+
+UsageError = typer.BadParameter.__base__  # of click, which recent versions of typer do not show
+
+
+class CommandLine(TyperGroup):
+    """Says one sentence about wrong usage in the manner of every other error; with `--json`, on standard output too."""
+
+    def main(self, args: Optional[Sequence[str]] = None, *positional: Any, standalone_mode: bool = True,
+             **options: Any) -> Any:
+        """Runs a command line; called by typer.
+
+        Args:
+            args: default: those of the process.
+            positional, standalone_mode, options: of typer.
+        """
+        arguments: List[str] = list(sys.argv[1:] if args is None else args)
+        if not standalone_mode:
+            return super().main(arguments, *positional, standalone_mode=False, **options)
+        try:
+            code = super().main(arguments, *positional, standalone_mode=False, **options)
+        except UsageError as error:
+            code = _explain(error, '--json' in arguments)
+        except typer.Abort:
+            code = EXIT_STOPPED
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _explain(error: Any, as_json: bool) -> int:
+    output = Output(as_json)
+    if type(error).__name__ == 'NoArgsIsHelpError':
+        output.console.print(error.format_message(), markup=False, highlight=False, soft_wrap=True)
+        return EXIT_USAGE
+    try:
+        output.fail(_sentence(error))
+    except typer.Exit:
+        if error.ctx:
+            output.errors.print(f'{error.ctx.get_usage()}\n`{error.ctx.command_path} --help` explains it.', markup=False,
+                                highlight=False, soft_wrap=True)
+    return EXIT_USAGE
+
+
+def _sentence(error: Any) -> str:
+    """What is wrong, what is allowed and how to mend it."""
+    command = error.ctx.command if error.ctx else None
+    described = getattr(error, 'param', None)
+    if described is not None:
+        # Recent versions of typer check with pydantic, which names the exception.
+        hints = [error.format_message().replace('Value error, ', ''), getattr(described, 'help', None) or '']
+    else:
+        near = sorted(getattr(error, 'possibilities', None) or ())
+        hints = [error.message, f'Did you mean {" or ".join(near)}?' if near else '']
+        if not near and hasattr(error, 'option_name') and any(p.name == 'overrides' for p in getattr(command, 'params', ())):
+            hints.append('A hyper-parameter is written without dashes, for example max_epochs=20.')
+        elif hasattr(command, 'commands') and 'Did you mean' not in ' '.join(hints):
+            hints.append(f'Commands are: {", ".join(command.commands)}.')
+    words = (' '.join(hint.split()) for hint in hints)
+    return ' '.join(hint if hint.endswith(('.', '?')) else f'{hint}.' for hint in words if hint)

@@ -1,0 +1,55 @@
+"""Where text is printed: never folded when it is piped, never the end of a command because of a letter."""
+import os
+import sys
+from typing import Any, TextIO
+
+from rich.console import Console as RichConsole
+
+WIDTH_OF_FILES = 200
+
+
+def encode_everything(stream: TextIO) -> None:
+    """Lets a stream print what its encoding lacks, such as a file name, as an escape instead of raising an error.
+
+    Args:
+        stream: standard output or standard error.
+    """
+    if getattr(stream, 'errors', '') == 'strict' and hasattr(stream, 'reconfigure'):
+        stream.reconfigure(errors='backslashreplace')
+
+
+def drop_output(stream: TextIO) -> None:
+    """Sends all that is still to be printed nowhere, once whoever read it has gone.
+
+    Args:
+        stream: standard output or standard error.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+class Console(RichConsole):
+    """A console of rich that knows what may happen to a stream.
+
+    A file or a pipe has no width, so tables are as wide as their contents there, unless COLUMNS says otherwise. When
+    the reader of a pipe goes (`| head`), the command ends as with Ctrl-C, once.
+
+    Args:
+        stderr: print to standard error.
+    """
+    reader_has_gone = False
+
+    def __init__(self, stderr: bool = False, **options: Any) -> None:
+        encode_everything(sys.stderr if stderr else sys.stdout)
+        super().__init__(stderr=stderr, **options)
+        if not self.is_terminal and not os.environ.get('COLUMNS', '').isdigit():
+            self.width = WIDTH_OF_FILES
+
+    def on_broken_pipe(self) -> None:
+        """Called by rich."""
+        self.quiet = True
+        drop_output(self.file)
+        if not Console.reader_has_gone:
+            Console.reader_has_gone = True
+            raise KeyboardInterrupt

@@ -1,0 +1,31 @@
+"""Ctrl-C and requests to end, which stop every command in the same orderly way."""
+import signal
+import threading
+from contextlib import contextmanager
+from typing import Any, Iterator, NoReturn
+
+
+@contextmanager
+def stop_signals() -> Iterator[None]:
+    """The first Ctrl-C, or request to end, interrupts; further ones are ignored until everything is cleaned up.
+
+    What the caller ignores stays ignored: `nohup ymir train ... &` goes on when the user logs out.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    names = [
+        name for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(name) != signal.SIG_IGN
+    ]
+
+    def stop(*_: Any) -> NoReturn:
+        for name in names:
+            signal.signal(name, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {name: signal.signal(name, stop) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
