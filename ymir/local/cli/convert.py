@@ -10,15 +10,6 @@ from .data_progress import data_progress
 from .output import Output
 
 
-class ReadFormat(str, Enum):
-    """Formats that can be read."""
-    coco = 'coco'
-    voc = 'voc'
-    yolo = 'yolo'
-    ymir = 'ymir'
-    images = 'images'
-
-
 class WrittenFormat(str, Enum):
     """Formats that can be written."""
     coco = 'coco'
@@ -30,8 +21,8 @@ class WrittenFormat(str, Enum):
 def convert(data: options.Data,
             folder: Annotated[Path, typer.Argument(metavar='DIR', help='New folder.')],
             to: Annotated[WrittenFormat, typer.Option('--to', help='Format to write.')],
-            data_format: Annotated[Optional[ReadFormat], typer.Option(
-                '--from', '--format', help='Format of DATA where it is not clear.')] = None,
+            data_format: Annotated[Optional[options.DataFormat], typer.Option(
+                '--from', '--format', help='Format of DATA; default: what is found in it.')] = None,
             classes: options.Classes = None,
             val: Annotated[float, typer.Option(
                 '--val', metavar='SHARE', min=0, max=0.9,

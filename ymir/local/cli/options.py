@@ -38,7 +38,7 @@ Format = Annotated[Optional[DataFormat], typer.Option(
     '--format', help='Format of DATA; default: what is found in it.')]
 Classes = Annotated[Optional[str], typer.Option(
     '--classes', metavar='NAMES', help='Class names, separated by commas, or a file with one per line; default: those '
-    'of DATA for a training, those of the model else.')]
+    'of DATA or of the model.')]
 Image = Annotated[Optional[str], typer.Option(
     '--image', metavar='NAME', help='Run this image with Docker, with the command line of the platform; default: the '
     'executor of this package as a process.')]

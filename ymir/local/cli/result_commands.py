@@ -104,7 +104,7 @@ def report(run: ReportedRun,
         dataset = None
         if labels:
             from ..datasets import read_dataset
-            dataset = read_dataset(labels, data_format)
+            dataset = read_dataset(labels, data_format and data_format.value)
         file = file or (run / 'report.html' if out_dir != run else out_dir.parent / 'report.html')
         try:
             written = write_report(out_dir, file, in_dir, labels=dataset, language=lang.value)
