@@ -1,7 +1,8 @@
 """Tasks in the real image, started with the platform's command line, without network and as an unknown user."""
 import pytest
 
-from ymir.local.check import check_out, listing
+from ymir.local.check import check_out
+from ymir.local.in_changes import changes_since, listing
 from ymir.local.prepare import ModelStage, asset_id, hyper_parameters, prepare_candidates, prepare_training
 from ymir.local.report import read_predictions
 from ymir.local.run import run_in_container
@@ -53,7 +54,7 @@ def test_mining_and_inference_in_one_run(training, image, images, tmp_path):
     before = listing(task.in_dir)
     run(task, image).raise_for_failure('mining and inference')
 
-    assert violations(task, before=before) == []
+    assert violations(task, in_changes=changes_since(before, task.in_dir)) == []
     predictions = read_predictions(task.out_dir / 'infer-result.json', CLASSES)
     assert predictions[asset_id(broken)] == []
     assert asset_id(broken) in task.log_file.read_text()

@@ -185,8 +185,10 @@ PLANTED = [
     ('training', 'training/best-stage', result(lambda value: value.pop('best_stage_name') and None), True),
     ('training', 'training/stage', result(lambda value: value['model_stages'].update(epoch_1=None)), True),
     ('training', 'training/stage', without('timestamp'), True),
+    ('training', 'training/stage', stage(stage_name=None), False),
     ('training', 'training/stage-name', result(rename_stage), True),
     ('training', 'training/files', stage(files='epoch_2.pth'), True),
+    ('training', 'training/files', stage(files=['config.py', None]), True),
     ('training', 'training/files-given', stage(files=[]), False),
     ('training', 'training/file-relative', stage(files=['/out/models/epoch_2/epoch_2.pth']), True),
     ('training', 'training/file-inside', stage(files=['../config.py']), False),
@@ -206,6 +208,7 @@ PLANTED = [
     ('training', 'training/attachments', result(lambda value: value.update(attachments=dict(plots='curve.png'))), True),
     ('training', 'training/attachment-files', text('models/attachments/plots/curve.png', None), True),
     ('training', 'verifier/stage-metric', without('mAP'), False),
+    ('training', 'verifier/map-number', result(lambda value: value.update(map='high')), False),
     ('training', 'verifier/weights', without_weights, False),
     ('training', 'verifier/tensorboard', text('tensorboard/events.out.tfevents.1', None), False),
     ('infer', 'infer/exists', text('infer-result.json', None), False),
@@ -236,6 +239,8 @@ PLANTED = [
     ('infer', 'infer/box-size', box(w=-3), False),
     ('infer', 'infer/rotate-angle', box(rotate_angle=float('inf')), True),
     ('infer', 'verifier/every-candidate', infer(lambda images, _, second: images.pop(second)), True),
+    ('infer', 'verifier/plain-keys',
+     infer(lambda images, first, _: images.update({f'/in/assets/{first}': images.pop(first)})), False),
     ('mining', 'mining/exists', text('result.tsv', None), False),
     ('mining', 'mining/readable', text('result.tsv', b'\xff\xff'), False),
     ('mining+infer', 'mining/columns', tsv(lambda lines: f'{lines[0]}\n{lines[1]}\n\t0.1\n'), False),
@@ -258,6 +263,7 @@ PLANTED = [
     ('segmentation', 'segmentation/area', mask(area=None), True),
     ('segmentation', 'segmentation/mask', mask(segmentation=dict(size=[64, 64], counts=[1, 2])), True),
     ('segmentation', 'segmentation/mask', mask(segmentation=[[1, 2, 3, 4], [5, 6, 7, 8]]), True),
+    ('segmentation', 'segmentation/mask', mask(segmentation=[[1, 2, 3, None]]), False),
     ('segmentation', 'segmentation/confidence', mask(confidence='high'), True),
     ('segmentation', 'segmentation/score-key',
      coco(lambda value: value['annotations'][0].update(score=value['annotations'][0].pop('confidence'))), False),
@@ -266,4 +272,5 @@ PLANTED = [
     ('segmentation', 'verifier/rle', mask(segmentation=[[1, 2, 3, 4, 5, 6]]), False),
 ]
 # what these rules find makes others fail too
-ALONGSIDE = {'segmentation/file-name': {'segmentation/known-images', 'verifier/every-candidate'}}
+ALONGSIDE = {'segmentation/file-name': {'segmentation/known-images', 'verifier/every-candidate'},
+             'infer/repeated-images': {'verifier/plain-keys'}}

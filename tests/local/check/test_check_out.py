@@ -7,7 +7,8 @@ from tests.local.check import runs
 from tests.local.check.planted import ALONGSIDE, PLANTED, infer, monitor, stage
 from tests.ymir_exc import platform_rules as oracle
 
-from ymir.local.check import all_rules, check_out, has_errors, listing
+from ymir.local.check import all_rules, check_out, has_errors
+from ymir.local.in_changes import changes_since, listing
 
 
 def failed(findings):
@@ -34,7 +35,7 @@ def oracle_violations(kind, task):
 @pytest.mark.parametrize('kind', runs.KINDS)
 def test_nothing_is_wrong_with_a_good_run(kind, tmp_path, images):
     task = runs.make(kind, tmp_path / 'work', images)
-    findings = check_out(task.out_dir, task.in_dir, before=listing(task.in_dir), exit_code=0)
+    findings = check_out(task.out_dir, task.in_dir, exit_code=0, in_changes={})
     assert failed(findings) == set(), [finding for finding in findings if finding.ok is False]
     assert len({finding.rule for finding in findings}) == len(findings) >= 90
     assert not has_errors(findings)
@@ -47,7 +48,7 @@ def test_planted(kind, rule, damage, seen_by_oracle, tmp_path, images):
     task = runs.make(kind, tmp_path / 'work', images)
     before = listing(task.in_dir)
     damage(task)
-    findings = check_out(task.out_dir, task.in_dir, before=before)
+    findings = check_out(task.out_dir, task.in_dir, in_changes=changes_since(before, task.in_dir))
     assert failed(findings) == {rule} | ALONGSIDE.get(rule, set())
     finding = next(finding for finding in findings if finding.rule == rule)
     assert finding.place and finding.message and finding.mend and finding.section
@@ -61,7 +62,7 @@ def test_planted(kind, rule, damage, seen_by_oracle, tmp_path, images):
 
 def test_every_rule_for_out_is_planted_or_tested_by_name():
     elsewhere = {'container/task-known', 'container/exit-code', 'container/log-says-why', 'container/in-unchanged',
-                 'verifier/model-files', 'verifier/mining-spaces'}
+                 'monitor/code-on-failure', 'verifier/model-files', 'verifier/mining-spaces'}
     names = {rule.name for rule in all_rules() if rule.name.split('/')[0] not in ('image', 'template')}
     assert names == {row[1] for row in PLANTED} | elsewhere
 
@@ -70,8 +71,8 @@ def test_the_other_rules_for_out(tmp_path, images):
     task = runs.make('mining', tmp_path / 'work', images)
     assert failed(check_out(task.out_dir, task.in_dir, exit_code=137)) == {'container/exit-code'}
     task.log_file.write_text('')
-    both = {'container/exit-code', 'container/log-says-why'}
-    assert failed(check_out(task.out_dir, task.in_dir, exit_code=1)) == both
+    silent = {'container/exit-code', 'container/log-says-why', 'monitor/code-on-failure'}
+    assert failed(check_out(task.out_dir, task.in_dir, exit_code=1)) == silent
     assert failed(check_out(tmp_path / 'nothing', task.in_dir)) >= {'container/out-folder', 'monitor/exists'}
 
     before = listing(task.in_dir)
@@ -79,7 +80,8 @@ def test_the_other_rules_for_out(tmp_path, images):
     asset.write_bytes(asset.read_bytes() + b'mended')
     (task.in_dir / 'annotations/cache.npy').write_bytes(b'cache')
     (task.in_dir / 'models/best/model.pth').unlink()
-    places = [finding.place for finding in check_out(task.out_dir, before=before) if finding.ok is False]
+    findings = check_out(task.out_dir, in_changes=changes_since(before, task.in_dir))
+    places = [finding.place for finding in findings if finding.ok is False]
     assert places == ['in/annotations/cache.npy', f'in/{asset.relative_to(task.work_dir / "asset_cache")}'.replace(
         'in/', 'in/assets/', 1), 'in/models/best/model.pth']
 

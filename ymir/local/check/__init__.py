@@ -7,29 +7,31 @@ One file per subject holds the rules; each is data (name, contract section, seve
 generator of hits. Nothing here raises, whatever lies in the folder: an unreadable file is a finding.
 """
 from pathlib import Path
-from typing import List, Mapping, Optional, Sequence, Tuple, Union
+from typing import List, Mapping, Optional, Sequence, Union
 
 # Importing a file of rules fills the catalogue; the order here is the order of the findings.
-from . import behaviour, monitor, training, infer, segmentation, mining, verifier  # noqa: F401, I001
+from . import behaviour, monitor, training, training_files, infer, segmentation, mining, verifier  # noqa: F401, I001
 from . import image_rules, template_rules  # noqa: F401, I001
 from ..prepare import ModelStage
 from .catalogues import IMAGE, OUT
-from .facts import Run, listing
+from .facts import Run
 from .finding import ERROR, WARNING, Finding, Rule
 from .image import Image, ImgMan
+from .record import recorded
 from .rendering import counts, has_errors, render, to_json
 
 __all__ = [
     'ERROR', 'WARNING', 'Finding', 'Rule', 'all_rules', 'check_image', 'check_img_man', 'check_out', 'counts',
-    'has_errors', 'listing', 'render', 'to_json'
+    'has_errors', 'recorded', 'render', 'to_json'
 ]
 
 
 def check_out(out_dir: Union[str, Path],
               in_dir: Union[None, str, Path] = None,
               task: Union[None, str, Sequence[str]] = None,
-              before: Optional[Mapping[str, Tuple[int, ...]]] = None,
-              exit_code: Optional[int] = None) -> List[Finding]:
+              exit_code: Optional[int] = None,
+              stopped: bool = False,
+              in_changes: Optional[Mapping[str, str]] = None) -> List[Finding]:
     """Checks what a task left in `out`.
 
     Args:
@@ -37,8 +39,9 @@ def check_out(out_dir: Union[str, Path],
         in_dir: its /in; default: the folder `in` beside it if that holds env.yaml; without it, rules that need it are
             not applicable.
         task: 'training', 'mining', 'infer' or 'mining+infer'; default: what in/env.yaml says, else what lies in `out`.
-        before: `listing(in_dir)` from before the task; default: whether `in` was changed is not checked.
         exit_code: of the process or container; default: not checked.
+        stopped: somebody stopped it, so that results may be absent.
+        in_changes: what `in_changes.changes_since` its start gave; default: whether `in` was changed is not checked.
 
     Returns:
         For every rule at least one finding: passed, failed (one per place) or not applicable.
@@ -49,7 +52,8 @@ def check_out(out_dir: Union[str, Path],
     out_dir = Path(out_dir)
     if in_dir is None and (out_dir.parent / 'in' / 'env.yaml').is_file():
         in_dir = out_dir.parent / 'in'
-    return OUT.evaluate(Run(out_dir, None if in_dir is None else Path(in_dir), task, before, exit_code))
+    in_dir = None if in_dir is None else Path(in_dir)
+    return OUT.evaluate(Run(out_dir, in_dir, task, exit_code, stopped, in_changes))
 
 
 def check_image(image: str,

@@ -1,10 +1,13 @@
 """Rules for how the container behaved, seen from outside (contract sections a.2, a.3, a.6)."""
 from typing import Iterator
 
+from ..in_changes import ADDED, CHANGED, REMOVED
 from .catalogues import OUT
-from .facts import Run, listing
+from .facts import STATE_DONE, Run
 from .finding import ERROR, WARNING, Hit, NotApplicable
 from .reading import clip, read_text
+
+CHANGES = {ADDED: ('it was added', '被新增'), REMOVED: ('it was removed', '被删除'), CHANGED: ('it was changed', '被修改')}
 
 
 @OUT.rule('container/out-folder', 'a.2', ERROR,
@@ -25,7 +28,7 @@ def out_folder(run: Run) -> Iterator[Hit]:
           zh=('in/env.yaml 或结果文件能说明任务类型。',
               '请给出 in 目录，或指明任务（training、mining、infer）；如果任务本应写出结果，则它没有写出任何结果。'))
 def task_known(run: Run) -> Iterator[Hit]:
-    if not run.out_dir.is_dir() or run.failed:
+    if not run.out_dir.is_dir() or run.ended_early or run.state == STATE_DONE:  # the platform has taken the results away
         raise NotApplicable
     if not run.tasks:
         yield Hit('out', ('neither result.yaml nor infer-result.json nor result.tsv',
@@ -80,13 +83,7 @@ def log_says_why(run: Run) -> Iterator[Hit]:
           zh=('in 之下没有任何改动；in/assets 指向该用户所有任务共享、且并非只读的图像缓存。',
               '请只以读方式打开图像和标注；缓存、转换结果和修复后的文件写到 /out 或 /tmp。'))
 def in_unchanged(run: Run) -> Iterator[Hit]:
-    if run.before is None or run.in_dir is None:
+    if run.in_changes is None:
         raise NotApplicable
-    after = listing(run.in_dir)
-    for name in sorted({*run.before, *after}):
-        if name not in after:
-            yield Hit(f'in/{name}', ('it was removed', '被删除'))
-        elif name not in run.before:
-            yield Hit(f'in/{name}', ('it was added', '被新增'))
-        elif run.before[name] != after[name]:
-            yield Hit(f'in/{name}', ('it was changed', '被修改'))
+    for name, change in run.in_changes.items():
+        yield Hit(f'in/{name}', CHANGES.get(change, change))

@@ -1,9 +1,8 @@
 """What the rules of a finished task look at: the files of `out` and the task in `in`, each read when first wanted."""
 import os
-import stat
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Union
 
 from .finding import NotApplicable
 from .reading import MAX_LARGE, Document, parse_json, parse_yaml, read_text
@@ -13,7 +12,7 @@ TASK_WORDS = {'training': TRAINING, 'train': TRAINING, 't': TRAINING, 'mining': 
               'infer': INFER, 'inference': INFER, 'i': INFER, 'mi': (MINING, INFER)}
 DETECTION = 2
 MAIN_METRICS = {DETECTION: 'mAP', 3: 'mIoU', 4: 'maskAP'}
-STATE_ERROR = '4'
+STATE_ERROR, STATE_DONE = 4, 3
 
 
 def tasks_of(task: Union[None, str, Sequence[str]]) -> FrozenSet[str]:
@@ -35,29 +34,6 @@ def tasks_of(task: Union[None, str, Sequence[str]]) -> FrozenSet[str]:
     return frozenset(found)
 
 
-def listing(folder: Path) -> Dict[str, Tuple[int, ...]]:
-    """Lists everything below a folder, what links lead to included, so that two listings can be compared.
-
-    Args:
-        folder: usually `in`, before and after a task.
-
-    Returns:
-        Relative path to kind, size and time of change; a folder has its kind alone.
-    """
-    found: Dict[str, Tuple[int, ...]] = {}
-    for root, folders, files in os.walk(folder, followlinks=True):
-        for name in (*folders, *files):
-            path = os.path.join(root, name)
-            try:
-                status = os.stat(path)
-            except OSError:
-                status = os.lstat(path)
-            kind = stat.S_IFMT(status.st_mode)
-            found[os.path.relpath(path, folder)] = (kind, ) if stat.S_ISDIR(kind) else (kind, status.st_size,
-                                                                                       status.st_mtime_ns)
-    return found
-
-
 class Run:
     """A task that has ended.
 
@@ -65,8 +41,9 @@ class Run:
         out_dir: its `out`.
         in_dir: its `in`; None: what is needed of it is not checked.
         task: as `tasks_of` takes it; None: env.yaml says it, or what lies in `out`.
-        before: `listing(in_dir)` from before the task.
         exit_code: of the process or container.
+        stopped: somebody stopped it.
+        in_changes: `in_changes.changes_since` the start; None: nobody looked.
 
     Properties raise `NotApplicable` where there is nothing to give.
     """
@@ -75,12 +52,14 @@ class Run:
                  out_dir: Path,
                  in_dir: Optional[Path] = None,
                  task: Union[None, str, Sequence[str]] = None,
-                 before: Optional[Mapping[str, Tuple[int, ...]]] = None,
-                 exit_code: Optional[int] = None) -> None:
+                 exit_code: Optional[int] = None,
+                 stopped: bool = False,
+                 in_changes: Optional[Mapping[str, str]] = None) -> None:
         self.out_dir = Path(out_dir)
         self.in_dir = None if in_dir is None else Path(in_dir)
-        self.before = before
         self.exit_code = exit_code
+        self.stopped = stopped
+        self.in_changes = in_changes
         self._asked = tasks_of(task)
 
     @property
@@ -100,17 +79,27 @@ class Run:
         return columns
 
     @property
+    def state(self) -> Optional[int]:
+        """The state in monitor.txt; None if there is none."""
+        try:
+            return int(self.monitor_columns[3])
+        except (NotApplicable, ValueError):
+            return None
+
+    @property
     def reports_error(self) -> bool:
         """Whether the task says of itself that it failed."""
-        try:
-            return self.monitor_columns[3].strip() == STATE_ERROR
-        except NotApplicable:
-            return False
+        return self.state == STATE_ERROR
 
     @property
     def failed(self) -> bool:
-        """Whether the task failed: then results may be absent."""
+        """Whether the task failed."""
         return bool(self.exit_code) or self.reports_error
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether the task failed or was stopped: then results may be absent; those that are there must be right."""
+        return self.failed or self.stopped
 
     @cached_property
     def result(self) -> Document:
@@ -144,7 +133,8 @@ class Run:
     @cached_property
     def tasks(self) -> FrozenSet[str]:
         """What the task was to do; empty if nothing says so."""
-        flags = [task for task in (TRAINING, MINING, INFER) if self.env.get(f'run_{task}') is True]
+        # The platform keeps config.yaml alone of `in` after a success.
+        flags = [task for task in (TRAINING, MINING, INFER) if (self.env or self.config).get(f'run_{task}') in (True, 1)]
         if self._asked or flags:
             return self._asked or frozenset(flags)
         found = []
@@ -162,9 +152,9 @@ class Run:
             raise NotApplicable
 
     def need_output(self, task: str, document: Document) -> None:
-        """Raises NotApplicable unless the task had to write a document, or wrote it although it failed."""
+        """Raises NotApplicable unless the task had to write a document, or wrote it although it ended early."""
         self.need_task(task)
-        if self.failed and not document.present:
+        if self.ended_early and not document.present:
             raise NotApplicable
 
     @property

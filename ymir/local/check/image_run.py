@@ -10,11 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
+from ..in_changes import changes_since, listing
 from ..prepare import ModelStage, Task, hyper_parameters, prepare_candidates, prepare_training
 from ..run import docker_command
 from ..sample_data import CLASS_NAMES, generate
 from .catalogues import OUT
-from .facts import DETECTION, Run, listing
+from .facts import DETECTION, Run
 from .finding import ERROR, Catalogue, Finding, Hit, NotApplicable, Words
 from .image import Image, Template, docker
 
@@ -130,7 +131,7 @@ def _run(label: str, task: Task, image: str, parameters: Mapping[str, Any], atte
                              **(dict(shm_size=shm_size) if isinstance(shm_size, str) and shm_size else {}))
     exit_code = _follow(command, task, label, attempt)
     attempt.ran.append(label)
-    run = Run(task.out_dir, task.in_dir, before=before, exit_code=exit_code)
+    run = Run(task.out_dir, task.in_dir, exit_code=exit_code, in_changes=changes_since(before, task.in_dir))
     return [replace(finding, place=f'{label}: {finding.place}') if finding.ok is False else finding
             for finding in OUT.evaluate(run)]
 

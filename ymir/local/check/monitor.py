@@ -10,6 +10,7 @@ from .reading import DOES_NOT_EXIST, MISSING, NO_FILE, is_integer, is_number, sh
 
 MAX_COLUMNS, MAX_LINES = 6, 100
 LINE_1 = 'monitor.txt:1'
+KILLED = (137, 143, -9, -15)  # exit codes of a process that could not say anything
 MILLISECONDS = 1e11  # seconds of the year 5138
 KNOWN_CODES = frozenset(int(code) for code in ExecutorReturnCode)
 
@@ -135,9 +136,9 @@ def state(run: Run) -> Iterator[Hit]:
               'Write progress with state 2 while the task runs.'),
           zh=('执行器必须更新平台写入的 monitor.txt（其状态为 1，等待中），否则用户看不到进度。', '任务运行时请以状态 2 写入进度。'))
 def written(run: Run) -> Iterator[Hit]:
-    if run.exit_code:
-        raise NotApplicable  # it may have ended before the first line
-    if run.monitor_columns[3].strip() in ('0', '1'):
+    if run.ended_early:
+        raise NotApplicable  # perhaps before the first line
+    if run.state in (0, 1):
         yield Hit(f'{LINE_1} column 4', run.monitor_columns[3])
 
 
@@ -178,8 +179,23 @@ def code_with_error(run: Run) -> Iterator[Hit]:
     error_code = int(values[4]) if len(values) > 4 else 0
     if error_code not in KNOWN_CODES:
         raise NotApplicable
-    if (int(values[3]) == int(STATE_ERROR)) != bool(error_code):
+    if (int(values[3]) == STATE_ERROR) != bool(error_code):
         yield Hit(LINE_1, (f'state {values[3]}, code {error_code}', f'状态 {values[3]}，返回码 {error_code}'))
+
+
+@OUT.rule('monitor/code-on-failure', 'a.6, h', WARNING,
+          en=('A task that fails says why by a code in column 5; with 0 or none the user sees 160004, which says nothing.',
+              'Catch what goes wrong at the top of the program, write state 4 with the nearest code, then end with an '
+              'exit code other than 0.'),
+          zh=('任务失败时，第 5 列用错误码说明原因；为 0 或缺少时用户看到的是没有说明的 160004。',
+              '请在程序最外层捕获异常，写入状态 4 和最接近的错误码，然后以非 0 退出码结束。'))
+def code_on_failure(run: Run) -> Iterator[Hit]:
+    if not run.exit_code or run.exit_code in KILLED or run.reports_error:
+        raise NotApplicable
+    error_code = (run.monitor_columns[4:5] or ['0'])[0]
+    if is_integer(error_code) and not int(error_code):
+        yield Hit(f'{LINE_1} column 5', (f'exit code {run.exit_code}, code {error_code}',
+                                         f'退出码 {run.exit_code}，错误码 {error_code}'))
 
 
 @OUT.rule('monitor/lines', 'd.1', WARNING,
@@ -197,7 +213,7 @@ def lines(run: Run) -> Iterator[Hit]:
           zh=('没有失败的任务，进度最终为 1.00。', '结果写好之后，请写入进度 1.00。'))
 def finished(run: Run) -> Iterator[Hit]:
     values = run.monitor_columns
-    if run.failed or values[3].strip() in ('0', '1') or not is_number(values[2], 0, 1):
+    if run.ended_early or run.state in (0, 1) or not is_number(values[2], 0, 1):
         raise NotApplicable
     if float(values[2]) < 1:
         yield Hit(f'{LINE_1} column 3', short(values[2]))

@@ -27,8 +27,18 @@ def entries_of(run: Run, part: str) -> Iterator[Tuple[Tuple[Any, ...], Dict[str,
             yield (part, index), entry
 
 
+def _identity(value: Any) -> Any:
+    """An id so that those are equal which the platform takes for equal, 1 and 1.0 for instance."""
+    return value if isinstance(value, (int, float, str)) else repr(value)
+
+
 def _ids(run: Run, part: str) -> Counter:
-    return Counter(repr(entry.get('id')) for _, entry in entries_of(run, part))
+    return Counter(_identity(entry.get('id')) for _, entry in entries_of(run, part))
+
+
+def is_one_polygon(mask: Any) -> bool:
+    """Whether this is a mask of one polygon, which the platform takes; of several it does not."""
+    return isinstance(mask, list) and len(mask) == 1 and isinstance(mask[0], list) and all(map(is_integer, mask[0]))
 
 
 @OUT.rule('segmentation/parts', 'd.4', ERROR,
@@ -90,7 +100,7 @@ def references(run: Run) -> Iterator[Hit]:
     known = dict(image_id=_ids(run, 'images'), category_id=_ids(run, 'categories'))
     for keys, item in entries_of(run, 'annotations'):
         for key, values in known.items():
-            if key not in item or repr(item[key]) not in values:
+            if key not in item or _identity(item[key]) not in values:
                 yield Hit(run.infer_result.place(*keys, key), short(item.get(key)))
 
 
@@ -126,10 +136,10 @@ def area(run: Run) -> Iterator[Hit]:
 
 
 @OUT.rule('segmentation/mask', 'd.4', ERROR,
-          en=('segmentation, if it is there, is an RLE with counts as text, or a list with exactly one polygon; '
-              'anything else stops the platform.',
+          en=('segmentation, if it is there, is an RLE with counts as text, or a list with exactly one polygon of '
+              'numbers; anything else stops the platform.',
               'Decode counts of pycocotools to text; write a mask of several parts as RLE.'),
-          zh=('segmentation 若存在，是 counts 为文字的 RLE，或恰好含一个多边形的列表；其他形式会使平台中断。',
+          zh=('segmentation 若存在，是 counts 为文字的 RLE，或恰好含一个由数字组成的多边形的列表；其他形式会使平台中断。',
               '请把 pycocotools 的 counts 解码为文字；多部分的掩码请写成 RLE。'))
 def mask(run: Run) -> Iterator[Hit]:
     for keys, item in entries_of(run, 'annotations'):
@@ -139,7 +149,7 @@ def mask(run: Run) -> Iterator[Hit]:
         if isinstance(value, dict):
             if not isinstance(value.get('counts'), str):
                 yield Hit(run.infer_result.place(*keys, 'segmentation', 'counts'), short(value.get('counts')))
-        elif not isinstance(value, list) or len(value) != 1 or not isinstance(value[0], list):
+        elif not is_one_polygon(value):
             yield Hit(run.infer_result.place(*keys, 'segmentation'), short(value))
 
 

@@ -18,7 +18,7 @@ SCIENTIFIC = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+')
 OCTAL = re.compile(r'[-+]?0[0-9_]+')
 BOOLEAN_WORDS = ('yes', 'no', 'on', 'off')
 ANNOTATION_FORMATS = ('ark', 'det-ark', 'voc', 'det-voc', 'coco', 'seg-coco')
-SHM_SIZE = re.compile(r'\d+(\.\d+)?[bkmg]?b?', re.IGNORECASE)
+SHM_SIZE = re.compile(r'\d+(\.\d+)? ?[kmgtp]?i?b?', re.IGNORECASE)  # as `docker run --shm-size` reads it
 
 
 def _values(image: Image) -> Iterator[Tuple[Template, Any, Any]]:
@@ -191,6 +191,20 @@ def export_format(image: Image) -> Iterator[Hit]:
             parts = str(value).lower().split(':')
             if not isinstance(value, str) or len(parts) != 2 or parts[1] != 'raw':
                 yield Hit(_place(template, key), short(value))
+
+
+@IMAGE.rule('template/export-format-given', 'c.4', WARNING,
+            en=('The training template names an export_format; without one the platform writes VOC, older versions ark.',
+                'Write "export_format: ark:raw", "voc:raw" or "coco:raw", whichever the image reads.'),
+            zh=('训练模板写明 export_format；没有时平台写出 VOC，旧版本写出 ark。',
+                '请按镜像所读的格式写 “export_format: ark:raw”、“voc:raw” 或 “coco:raw”。'))
+def export_format_given(image: Image) -> Iterator[Hit]:
+    templates = [template for template in image.declared if template.task == 'training']
+    if not templates:
+        raise NotApplicable
+    for template in templates:
+        if template.values.get('export_format') in (None, ''):
+            yield Hit(template.document.place('export_format'), ('none', '没有'))
 
 
 @IMAGE.rule('template/annotation-format', 'c.4', WARNING,

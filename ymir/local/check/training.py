@@ -1,22 +1,25 @@
-"""Rules for result.yaml of a training and the files that it names (contract section d.2)."""
+"""Rules for result.yaml of a training (contract section d.2); those for the files that it names: training_files."""
 import os
-from pathlib import Path
 from typing import Any, Dict, Iterator, List, Tuple
 
 from .catalogues import OUT
 from .facts import TRAINING, Run
-from .finding import ERROR, WARNING, Hit, NotApplicable, Words
-from .reading import DOES_NOT_EXIST, NO_REGULAR_FILE, TAG, is_integer, is_number, short
+from .finding import ERROR, WARNING, Hit, NotApplicable
+from .reading import TAG, is_integer, is_number, short
 
 METRICS = ('mAP', 'mAR', 'mIoU', 'mAcc', 'maskAP', 'boxAP')
 COUNTERS = ('tp', 'fp', 'fn')
 REQUIRED = ('stage_name', 'files', 'timestamp')
 OLD_STAGE = 'default_best_stage'
-PLATFORM_FILES = ('ymir-info.yaml', 'model.tar.gz')
 MAX_STAGE_NAME = 100
 
 
-def _root(run: Run) -> Dict[str, Any]:
+def root_of(run: Run) -> Dict[str, Any]:
+    """The mapping in result.yaml.
+
+    Raises:
+        NotApplicable: this was no training, or there is no such mapping.
+    """
     run.need_task(TRAINING)
     value = run.result.need().value
     if not isinstance(value, dict):
@@ -30,31 +33,10 @@ def stages_of(run: Run) -> List[Tuple[Any, Dict[str, Any]]]:
     Raises:
         NotApplicable: there are none.
     """
-    root = _root(run)
+    root = root_of(run)
     if 'model' in root or not isinstance(root.get('model_stages'), dict):
         raise NotApplicable
     return [(key, stage) for key, stage in root['model_stages'].items() if isinstance(stage, dict)]
-
-
-def files_of(run: Run) -> List[Tuple[str, str, Tuple[Any, ...]]]:
-    """Stage name, file name and keys of every file that result.yaml names, in either form."""
-    root = _root(run)
-    if isinstance(root.get('model'), list):
-        return [(OLD_STAGE, str(file), ('model', index)) for index, file in enumerate(root['model'])]
-    return [(str(key), str(file), ('model_stages', key, 'files', index)) for key, stage in stages_of(run)
-            if isinstance(stage.get('files'), list) for index, file in enumerate(stage['files'])]
-
-
-def _located(run: Run, stage: str, file: str) -> Path:
-    """Where a file lies; the second place if in neither."""
-    first = run.models_dir / stage / file
-    return first if os.path.lexists(first) else run.models_dir / file
-
-
-def _relative_files(run: Run) -> Iterator[Tuple[Path, Tuple[Any, ...], str]]:
-    for stage, file, keys in files_of(run):
-        if '\0' not in file and not os.path.isabs(file):
-            yield _located(run, stage, file), keys, file
 
 
 @OUT.rule('training/exists', 'd.2, a.6, l.4', ERROR,
@@ -104,7 +86,7 @@ def plain_values(run: Run) -> Iterator[Hit]:
               'Give every stage and every value a key of its own.'),
           zh=('result.yaml 中没有重复的键；后者会悄悄覆盖前者。', '请让每个阶段和每个值都有自己的键。'))
 def repeated_keys(run: Run) -> Iterator[Hit]:
-    _root(run)
+    root_of(run)
     for key in run.result.repeated:
         yield Hit(run.result.name, short(key))
 
@@ -116,7 +98,7 @@ def repeated_keys(run: Run) -> Iterator[Hit]:
           zh=('result.yaml 含有 model_stages，即至少有一个阶段的映射（或旧形式：model 和 map）；否则平台显示 160011。',
               '请写 “model_stages: {名称: {stage_name, files, timestamp, mAP}}”。'))
 def form(run: Run) -> Iterator[Hit]:
-    root = _root(run)
+    root = root_of(run)
     stages = root.get('model_stages')
     if 'model' not in root and (not isinstance(stages, dict) or not stages):
         yield Hit(run.result.place('model_stages'), short(stages))
@@ -127,7 +109,7 @@ def form(run: Run) -> Iterator[Hit]:
               'Leave out the top-level keys model and map.'),
           zh=('result.yaml 只能有 model_stages 或旧键 model 之一；两者都有时，各阶段被忽略。', '请去掉顶层的 model 和 map。'))
 def one_form(run: Run) -> Iterator[Hit]:
-    root = _root(run)
+    root = root_of(run)
     if 'model' in root and 'model_stages' in root:
         yield Hit(run.result.place('model'), short(root['model']))
 
@@ -136,7 +118,7 @@ def one_form(run: Run) -> Iterator[Hit]:
           en=('In the old form, model is a list of file names with at least one.', 'Write "model: [name.pth]".'),
           zh=('旧形式中，model 是至少含一个文件名的列表。', '请写 “model: [name.pth]”。'))
 def old_model(run: Run) -> Iterator[Hit]:
-    root = _root(run)
+    root = root_of(run)
     if 'model' not in root:
         raise NotApplicable
     if not isinstance(root['model'], list) or not root['model']:
@@ -147,7 +129,7 @@ def old_model(run: Run) -> Iterator[Hit]:
           en=('In the old form, map is there and a number from 0 to 1.', 'Write "map: 0.61" beside model.'),
           zh=('旧形式中必须有 map，且为 0 到 1 的数。', '请在 model 旁写 “map: 0.61”。'))
 def old_map(run: Run) -> Iterator[Hit]:
-    root = _root(run)
+    root = root_of(run)
     if 'model' not in root:
         raise NotApplicable
     if not is_number(root.get('map'), 0, 1):
@@ -160,7 +142,7 @@ def old_map(run: Run) -> Iterator[Hit]:
           zh=('best_stage_name 是 model_stages 的一个键；否则平台显示 160011。',
               '请把最佳阶段的键写入 best_stage_name，并在该阶段被删除时更新。'))
 def best_stage(run: Run) -> Iterator[Hit]:
-    root = _root(run)
+    root = root_of(run)
     stages = root.get('model_stages')
     if 'model' in root or not isinstance(stages, dict) or not stages:
         raise NotApplicable
@@ -170,11 +152,13 @@ def best_stage(run: Run) -> Iterator[Hit]:
 
 
 @OUT.rule('training/stage', 'd.2, l.7', ERROR,
-          en=('Every stage is a mapping with stage_name, files and timestamp; one bad stage rejects the whole result.',
-              'Add what is missing.'),
-          zh=('每个阶段都是含 stage_name、files 和 timestamp 的映射；一个阶段有误，整个结果被拒绝。', '请补上缺少的内容。'))
+          en=('Every stage is a mapping with stage_name (a text), files and timestamp; one bad stage rejects the whole '
+              'result.',
+              'Add what is missing; stage_name is the key of the stage once more.'),
+          zh=('每个阶段都是含 stage_name（文字）、files 和 timestamp 的映射；一个阶段有误，整个结果被拒绝。',
+              '请补上缺少的内容；stage_name 与该阶段的键相同。'))
 def stage(run: Run) -> Iterator[Hit]:
-    root = _root(run)
+    root = root_of(run)
     if 'model' in root or not isinstance(root.get('model_stages'), dict):
         raise NotApplicable
     for key, value in root['model_stages'].items():
@@ -185,6 +169,8 @@ def stage(run: Run) -> Iterator[Hit]:
         missing = ', '.join(name for name in REQUIRED if name not in value)
         if missing:
             yield Hit(place, (f'no {missing}', f'缺少 {missing}'))
+        elif not isinstance(value['stage_name'], (str, int, float)):
+            yield Hit(run.result.place('model_stages', key, 'stage_name'), short(value['stage_name']))
 
 
 @OUT.rule('training/stage-name', 'd.2', ERROR,
@@ -194,90 +180,9 @@ def stage(run: Run) -> Iterator[Hit]:
           zh=('阶段名有 1 到 100 个字符，不含 “@” 和 “/”；平台以 hash@stage 引用阶段，并以其为目录名。', '请重命名该阶段。'))
 def stage_name(run: Run) -> Iterator[Hit]:
     for key, _ in stages_of(run):
-        if not 1 <= len(str(key)) <= MAX_STAGE_NAME or '@' in str(key) or '/' in str(key):
+        name = str(key)
+        if not 1 <= len(name) <= MAX_STAGE_NAME or '@' in name or '/' in name or name in ('.', '..'):
             yield Hit(run.result.place('model_stages', key), short(key))
-
-
-@OUT.rule('training/files', 'd.2, l.7', ERROR,
-          en=('The files of a stage are a list, even if there is only one; a bare text rejects the whole result.',
-              'Write "files: [name.pth]".'),
-          zh=('阶段的 files 是列表，即使只有一个文件；单独的文字会使整个结果被拒绝。', '请写 “files: [name.pth]”。'))
-def files(run: Run) -> Iterator[Hit]:
-    for key, value in stages_of(run):
-        if 'files' in value and not isinstance(value['files'], list):
-            yield Hit(run.result.place('model_stages', key, 'files'), short(value['files']))
-
-
-@OUT.rule('training/files-given', 'd.2', WARNING,
-          en=('A stage names at least one file; without one the platform stores a model that nothing can load.',
-              'List the weights and what is needed to load them.'),
-          zh=('每个阶段至少列出一个文件；否则平台保存的模型无法加载。', '请列出权重以及加载所需的文件。'))
-def files_given(run: Run) -> Iterator[Hit]:
-    for key, value in stages_of(run):
-        if value.get('files') == []:
-            yield Hit(run.result.place('model_stages', key, 'files'), '[]')
-
-
-@OUT.rule('training/file-relative', 'd.2, l.8', ERROR,
-          en=('File names are relative to models; the platform looks for them on the host, where /out does not exist.',
-              'Write "best.pth" instead of "/out/models/best.pth".'),
-          zh=('文件名相对于 models 目录；平台在宿主机上查找，那里没有 /out。', '请写 “best.pth”，而不是 “/out/models/best.pth”。'))
-def file_relative(run: Run) -> Iterator[Hit]:
-    for _, file, keys in files_of(run):
-        if os.path.isabs(file):
-            yield Hit(run.result.place(*keys), short(file))
-
-
-@OUT.rule('training/file-inside', 'd.2', ERROR,
-          en=('Files lie below models: no "..", no empty name.', 'Copy the file into models and name it from there.'),
-          zh=('文件位于 models 之下：不含 “..”，不为空。', '请把文件复制到 models 中，并以相对名称引用。'))
-def file_inside(run: Run) -> Iterator[Hit]:
-    for _, file, keys in files_of(run):
-        if not file.strip() or '\0' in file or '..' in file.split('/'):
-            yield Hit(run.result.place(*keys), short(file))
-
-
-@OUT.rule('training/file-exists', 'd.2, l.8', ERROR,
-          en=('Every file that result.yaml names exists, in models/<stage>/ or in models/; a missing one rejects the '
-              'whole result (160011).',
-              'Write result.yaml after the file, and take a stage out of it before its files are removed.'),
-          zh=('result.yaml 列出的每个文件都存在于 models/<阶段>/ 或 models/；缺一个，整个结果被拒绝（160011）。',
-              '请先写文件再写 result.yaml，并在删除文件之前先从中移除该阶段。'))
-def file_exists(run: Run) -> Iterator[Hit]:
-    for path, keys, file in _relative_files(run):
-        if not os.path.lexists(path):
-            yield Hit(run.result.place(*keys), _named(file, DOES_NOT_EXIST))
-
-
-@OUT.rule('training/file-regular', 'd.2', ERROR,
-          en=('What result.yaml names are regular files, no folders.',
-              'List every file of the folder, or pack it into one.'),
-          zh=('result.yaml 列出的都是普通文件，不是目录。', '请列出目录中的每个文件，或打包成一个文件。'))
-def file_regular(run: Run) -> Iterator[Hit]:
-    for path, keys, file in _relative_files(run):
-        if os.path.lexists(path) and not path.is_symlink() and not path.is_file():
-            yield Hit(run.result.place(*keys), _named(file, NO_REGULAR_FILE))
-
-
-@OUT.rule('training/file-link', 'd.2, l.8', ERROR,
-          en=('What result.yaml names are no links: a link is packed as a link, and the model is useless.',
-              'Copy the file instead of linking it.'),
-          zh=('result.yaml 列出的文件不是链接：链接会原样打包，模型因此无法使用。', '请复制文件，而不是建立链接。'))
-def file_link(run: Run) -> Iterator[Hit]:
-    for path, keys, file in _relative_files(run):
-        if path.is_symlink():
-            target = os.readlink(path)
-            yield Hit(run.result.place(*keys), f'{short(file)} -> {short(target)}')
-
-
-@OUT.rule('training/platform-files', 'd.2', ERROR,
-          en=('No file of a stage is called ymir-info.yaml or model.tar.gz; the platform writes these itself.',
-              'Rename the file.'),
-          zh=('阶段文件不得命名为 ymir-info.yaml 或 model.tar.gz；这两个文件由平台写入。', '请重命名该文件。'))
-def platform_files(run: Run) -> Iterator[Hit]:
-    for _, file, keys in files_of(run):
-        if file in PLATFORM_FILES:
-            yield Hit(run.result.place(*keys), file)
 
 
 @OUT.rule('training/timestamp', 'd.2', ERROR,
@@ -335,7 +240,7 @@ def spelling(run: Run) -> Iterator[Hit]:
               'Leave out what is no number.'),
           zh=('evaluate_config 是名称到数字的映射；null 和 “0.5:0.95:0.05” 之类的文字会使整个结果被拒绝。', '请去掉不是数字的内容。'))
 def evaluate_config(run: Run) -> Iterator[Hit]:
-    root = _root(run)
+    root = root_of(run)
     if 'evaluate_config' not in root:
         raise NotApplicable
     values = root['evaluate_config']
@@ -347,43 +252,3 @@ def evaluate_config(run: Run) -> Iterator[Hit]:
             float(value)
         except (TypeError, ValueError, OverflowError):
             yield Hit(run.result.place('evaluate_config', key), short(value))
-
-
-def _attachments(run: Run) -> Dict[Any, Any]:
-    root = _root(run)
-    if 'attachments' not in root:
-        raise NotApplicable
-    return root['attachments']
-
-
-@OUT.rule('training/attachments', 'd.2', ERROR,
-          en=('attachments is a mapping of section names to lists of file names; null rejects the whole result.',
-              'Leave the key out, or write "attachments: {plots: [curve.png]}".'),
-          zh=('attachments 是栏目名到文件名列表的映射；null 会使整个结果被拒绝。',
-              '请省略该键，或写 “attachments: {plots: [curve.png]}”。'))
-def attachments(run: Run) -> Iterator[Hit]:
-    values = _attachments(run)
-    if not isinstance(values, dict):
-        yield Hit(run.result.place('attachments'), short(values))
-        return
-    for section, names in values.items():
-        if not isinstance(names, list):
-            yield Hit(run.result.place('attachments', section), short(names))
-
-
-@OUT.rule('training/attachment-files', 'd.2', ERROR,
-          en=('Every attachment exists as models/attachments/<section>/<file>; a missing one rejects the whole result.',
-              'Put the file there, or take it out of the list.'),
-          zh=('每个附件都位于 models/attachments/<栏目>/<文件>；缺一个，整个结果被拒绝。', '请把文件放到该处，或从列表中删除。'))
-def attachment_files(run: Run) -> Iterator[Hit]:
-    values = _attachments(run)
-    if not isinstance(values, dict):
-        raise NotApplicable
-    for section, names in values.items():
-        for index, name in enumerate(names if isinstance(names, list) else []):
-            if '\0' in str(name) or not (run.models_dir / 'attachments' / str(section) / str(name)).is_file():
-                yield Hit(run.result.place('attachments', section, index), _named(str(name), DOES_NOT_EXIST))
-
-
-def _named(file: str, words: Words) -> Tuple[str, str]:
-    return f'{short(file)}: {words[0]}', f'{short(file)}：{words[1]}'

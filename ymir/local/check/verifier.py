@@ -6,13 +6,13 @@ import os
 from typing import Iterator, List
 
 from .catalogues import OUT
-from .facts import DETECTION, INFER, MAIN_METRICS, MINING, TRAINING, Run
+from .facts import DETECTION, MAIN_METRICS, MINING, TRAINING, Run
 from .finding import WARNING, Hit, NotApplicable
 from .infer import images_of, is_segmentation
 from .mining import lines_of
-from .reading import short
-from .segmentation import entries_of
-from .training import stages_of
+from .reading import is_number, short
+from .segmentation import entries_of, is_one_polygon
+from .training import root_of, stages_of
 
 WEIGHTS = ('.pt', '.pth', '.weight', '.weights', '.param', '.params', '.pb')
 
@@ -29,16 +29,32 @@ def stage_metric(run: Run) -> Iterator[Hit]:
             yield Hit(run.result.place('model_stages', key), (f'no {metric}', f'缺少 {metric}'))
 
 
+@OUT.rule('verifier/map-number', 'l.5', WARNING,
+          en=('A top-level map in result.yaml is a number; the platform ignores it beside model_stages, the verifier '
+              'does not.',
+              'Leave it out, or write a number.'),
+          zh=('result.yaml 顶层的 map 是数字；有 model_stages 时平台忽略它，检查工具不忽略。', '请省略，或写数字。'))
+def map_number(run: Run) -> Iterator[Hit]:
+    root = root_of(run)
+    if 'map' not in root or 'model' in root:
+        raise NotApplicable  # training/old-map
+    if not is_number(root['map']):
+        yield Hit(run.result.place('map'), short(root['map']))
+
+
 def _model_files(run: Run) -> List[str]:
     run.need_task(TRAINING)
-    if run.failed or not run.models_dir.is_dir():
+    if run.ended_early or not run.models_dir.is_dir():
         raise NotApplicable
-    return [name for _, _, names in os.walk(run.models_dir) for name in names if name != 'result.yaml']
+    # The verifier looks two levels deep.
+    return [path.name for pattern in ('*', '*/*') for path in run.models_dir.glob(pattern)
+            if path.is_file() and path.name != 'result.yaml']
 
 
 @OUT.rule('verifier/model-files', 'l.9', WARNING,
-          en=('models holds at least one file beside result.yaml.', 'Save the weights to /out/models.'),
-          zh=('models 中除 result.yaml 外至少有一个文件。', '请把权重保存到 /out/models。'))
+          en=('models, or a folder in it, holds at least one file beside result.yaml.',
+              'Save the weights to /out/models.'),
+          zh=('models 或其下一级目录中除 result.yaml 外至少有一个文件。', '请把权重保存到 /out/models。'))
 def model_files(run: Run) -> Iterator[Hit]:
     if not _model_files(run):
         yield Hit('models', ('no file', '没有文件'))
@@ -62,7 +78,7 @@ def weights(run: Run) -> Iterator[Hit]:
           zh=('训练在 tensorboard 中留下事件文件；否则用户看不到曲线。', '请用 SummaryWriter 把标量写到 output.tensorboard_dir。'))
 def tensorboard(run: Run) -> Iterator[Hit]:
     run.need_task(TRAINING)
-    if run.failed:
+    if run.ended_early:
         raise NotApplicable
     names = [name for _, _, files in os.walk(run.out_dir / 'tensorboard') for name in files if name != 'executor.log']
     if not names:
@@ -74,15 +90,25 @@ def tensorboard(run: Run) -> Iterator[Hit]:
               'Write {"boxes": []} for them.'),
           zh=('infer-result.json 含有每张候选图像，包括没有检测到目标的图像。', '请为它们写 {"boxes": []}。'))
 def every_candidate(run: Run) -> Iterator[Hit]:
-    candidates = run.candidates
     if is_segmentation(run):
         names = {str(entry.get('file_name')) for _, entry in entries_of(run, 'images')}
     else:
         names = {os.path.basename(name) for name in images_of(run)}
-    run.need_task(INFER)
-    for path in candidates:
+    for path in run.candidates:
         if os.path.basename(path) not in names:
             yield Hit(run.infer_result.name, short(os.path.basename(path)))
+
+
+@OUT.rule('verifier/plain-keys', 'l.11', WARNING,
+          en=('The keys of infer-result.json are file names without folders; the platform takes the last part of a '
+              'path, the verifier compares the whole.',
+              'Write os.path.basename(path) as the key.'),
+          zh=('infer-result.json 的键是不含目录的文件名；平台取路径的最后一段，检查工具比较整个键。',
+              '请以 os.path.basename(path) 为键。'))
+def plain_keys(run: Run) -> Iterator[Hit]:
+    for image in images_of(run):
+        if os.path.basename(image) != image:
+            yield Hit(run.infer_result.place('detection', image), short(image))
 
 
 @OUT.rule('verifier/mining-count', 'l.12', WARNING,
@@ -115,5 +141,5 @@ def mining_spaces(run: Run) -> Iterator[Hit]:
 def rle(run: Run) -> Iterator[Hit]:
     for keys, item in entries_of(run, 'annotations'):
         mask = item.get('segmentation')
-        if isinstance(mask, list) and len(mask) == 1 or isinstance(mask, dict) and 'size' not in mask:
+        if is_one_polygon(mask) or isinstance(mask, dict) and 'size' not in mask:
             yield Hit(run.infer_result.place(*keys, 'segmentation'), short(mask))

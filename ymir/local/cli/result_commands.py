@@ -55,14 +55,12 @@ def check(run: RunFolder = None,
 
     The exit code is 1 if the platform would fail, lose or mistake something; warnings do not count.
     """
-    import yaml
-
     from ..package import run_folders
     output = Output(as_json, language=lang.value if lang else '')
     with output.reporting():
         if sum(what is not None for what in (run, image, img_man)) != 1:
             raise UsageMistake('name one of these: the folder of a run, --image NAME, --img-man DIR')
-        from ..check import check_image, check_img_man, check_out, has_errors, render, to_json
+        from ..check import check_image, check_img_man, check_out, has_errors, recorded, render, to_json
         if image:
             findings = check_image(image, run=try_tasks)
         elif img_man:
@@ -73,10 +71,7 @@ def check(run: RunFolder = None,
             if not run.is_dir():
                 raise UsageMistake(f'{run} is no folder')
             out_dir, beside = run_folders(run)
-            record = out_dir.resolve().parent / 'run.yaml'
-            ended = yaml.safe_load(record.read_text(encoding='utf-8')) if record.is_file() else {}
-            exit_code = None if ended.get('stopped') else ended.get('exit_code')
-            findings = check_out(out_dir, in_dir or beside, task.value if task else None, exit_code=exit_code)
+            findings = check_out(out_dir, in_dir or beside, task.value if task else None, **recorded(out_dir))
         failed = has_errors(findings)
         if not as_json:
             render(findings, output.console, output.language)

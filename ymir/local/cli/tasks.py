@@ -20,6 +20,7 @@ from ymir_exc.atomic import write_text_atomically
 
 from .. import package, parameters
 from ..event_scalars import EventScalars
+from ..in_changes import changes_since, listing
 from ..live_view import Watch, duration, live_view
 from ..outcome import (ResultRejected, TrainingResult, Verdict, judge, read_infer_result, read_mining_result,
                        read_training_result)
@@ -29,6 +30,7 @@ from ..run import Outcome, TaskStopped, run_as_process, run_in_container
 from .output import EXIT_FAILED, EXIT_STOPPED, Output, UsageMistake, files_below, shown_path, size
 
 RUN_FILE = 'run.yaml'
+MAX_CHANGES = 1000  # in run.yaml
 RANKED = 10
 
 
@@ -182,19 +184,24 @@ def run(output: Output, how: Engine, task: Task, wanted: Wanted, edits: Dict[str
     title = output.text(wanted.name)
     folder = Path(os.path.relpath(task.work_dir)) if task.work_dir.is_relative_to(Path.cwd()) else task.work_dir
     output.say(output.text('running', task=title, folder=folder))
+    before = listing(task.in_dir)
     began = time.time()
     with _stop_signals():
         try:
             outcome = _start(output, how, task, wanted, config, title)
         except TaskStopped as stop:
             outcome = stop.outcome
+        changes = changes_since(before, task.in_dir)
         record = dict(task=wanted.name, task_id=task.task_id, began=round(began), seconds=round(outcome.seconds, 1),
-                      image=how.image, executor=how.describe(), parameters=edits)
+                      image=how.image, executor=how.describe(), parameters=edits,
+                      in_changes=dict(list(changes.items())[:MAX_CHANGES]))
         verdict = Verdict(False) if outcome.stopped else judge(outcome.exit_code, outcome.monitor, task.out_dir,
                                                                wanted.training, wanted.mining, wanted.infer)
         result = dict(ok=verdict.ok, stopped=outcome.stopped, code=verdict.code, reason=verdict.reason,
                       exit_code=outcome.exit_code, **record, folder=str(folder), out=str(folder / 'out'))
         write_text_atomically(task.work_dir / RUN_FILE, yaml.safe_dump(result, allow_unicode=True, sort_keys=False))
+        if changes:
+            output.warn(output.text('in changed', count=len(changes), first=next(iter(changes))))
         if wanted.training:  # the platform stores what a failed or stopped training has saved, too
             result.update(_keep_model(output, how, task, folder))
     if verdict.ok:

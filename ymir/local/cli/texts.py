@@ -20,6 +20,8 @@ TEXTS = {
     'more warnings': ('... and {count} more', '……另有 {count} 条'),
     'running': ('{task} in {folder}', '{task}：{folder}'),
     'stopped': ('{task} stopped after {seconds}; everything of it has ended', '{task}在 {seconds} 后停止，相关进程均已结束'),
+    'in changed': ('the executor changed {count} file(s) below in/, for example {first}; the platform shares these images '
+                   'with other tasks', '执行器改动了 in/ 下的 {count} 个文件，例如 {first}；平台上这些图像与其他任务共用'),
     'failed': ('{task} failed: {code} {name}', '{task}失败：{code} {name}'),
     'platform shows': ('The platform shows the last lines of the log:', '平台显示日志的最后几行：'),
     'empty log': ('(the log is empty)', '（日志为空）'),
