@@ -20,11 +20,20 @@ class LabelledBox:
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """An image file with what is to be seen in it."""
+    """An image file with what is to be seen in it.
+
+    Args:
+        path: of the file.
+        width, height: in pixels.
+        boxes: its objects.
+        crowds: COCO's regions of many objects that nobody counted. A training leaves them out; what is found there is
+            neither right nor wrong.
+    """
     path: Path
     width: int
     height: int
     boxes: Tuple[LabelledBox, ...]
+    crowds: Tuple[LabelledBox, ...] = ()
 
 
 @dataclass(frozen=True)

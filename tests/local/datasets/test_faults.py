@@ -51,7 +51,7 @@ def coco(tmp_path, draw):
         (dict(bbox=[9, 9, 1e20, 5]), None, 'annotation 7: the box has no usable numbers'),
         (dict(bbox=[9, 9, 5]), None, 'annotation 7: its bbox [9, 9, 5] is not [x, y, w, h] in numbers'),
         (dict(bbox='9'), None, "annotation 7: its bbox '9' is not"),
-        (dict(bbox=None), None, 'annotation 7: it has neither bbox nor polygons'),
+        (dict(bbox=None), None, 'annotation 7: it has neither bbox nor segmentation'),
         (dict(category_id=5), None, 'annotation 7: category_id 5 is not among the categories'),
         (dict(image_id=5), None, 'annotation 7: image_id 5 is not among the images'),
         (dict(image_id=[1], category_id=[1]), None, 'annotation 7: category_id [1] is not'),
@@ -129,7 +129,7 @@ def test_yolo_lines(tmp_path, draw, put):
                  'nc is 3, but there are 1 names', '1 of 2 images have no label file'):
         assert part in text
     put('data.yaml', 'train: nowhere\nval: images\nnames: [cat]\n')
-    with pytest.raises(DatasetError, match="train is 'nowhere', which does not exist; looked for"):
+    with pytest.raises(DatasetError, match="train is 'nowhere', which does not exist; write there a folder"):
         read_dataset(tmp_path)
 
 

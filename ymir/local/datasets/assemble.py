@@ -1,9 +1,10 @@
 """From labels as they stand in files to a data set that the platform would take.
 
 ========================================  ==============================================================================
-what is found                             what happens; all but the first three with a warning that names file and place
+what is found                             what happens; all but the first four with a warning that names file and place
 ========================================  ==============================================================================
 class names                               lower-cased and stripped, as the platform's label store does
+image named twice in a split              the labels of both places, equal ones once
 corners that are no integers              rounded to the nearest pixel border
 far corner at most one pixel outside      clipped: many tools write it one too far
 box partly outside the image              clipped
@@ -12,11 +13,14 @@ object without a known class              left out
 class that is not among those asked for   left out; the platform drops objects of other classes too
 two names that become the same            one class
 image missing or unreadable               left out
+image drawn at another size               kept; its boxes may not fit, above all where EXIF turns the image
 image that occurred before (same bytes)   left out; the first one stays, with its labels
 ========================================  ==============================================================================
 """
 import os
+import stat
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Set, Tuple
 
@@ -54,6 +58,7 @@ def assemble(raw: RawDataset, root: Path, class_names: Optional[Sequence[str]] =
     indexes = {name: index for index, name in enumerate(names)}
     order = [split for split in ('all', *SPLITS) if split in raw.splits]
     listed = [(split, image) for split in order for image in raw.splits[split]]
+    places: Dict[Tuple[str, Path], int] = {}  # in its split
     copies = _Copies()
     left_out: Counter = Counter()
     splits: Dict[str, List[LabelledImage]] = {split: [] for split in order}
@@ -71,17 +76,36 @@ def assemble(raw: RawDataset, root: Path, class_names: Optional[Sequence[str]] =
                            f'{sized[0][2]}')
     copies.find([image.path for _, image, _ in readable])
     for split, image, size in readable:
-        first = copies.first_of(image.path)
+        place = places.get((split, image.path))
+        first = copies.first_of(image.path) if place is None else None
         if first is not None:
-            warnings.add('images that occur twice', f'{image.path} is the same image as {first}; it is left out with '
-                         f'its {len(image.boxes)} boxes')
+            which = f'is in two splits (the second time in {split})' if first == image.path else \
+                f'is the same image as {first}'
+            warnings.add('images that occur twice', f'{image.path} {which}; it is left out with its '
+                         f'{len(image.boxes)} boxes')
             continue
-        boxes = _boxes(image, size, indexes, class_names is not None, left_out, warnings)
-        splits[split].append(LabelledImage(image.path, *size, tuple(boxes)))
+        if image.boxes and image.size not in (None, size):
+            turned = ', turned as by an EXIF orientation' if image.size == size[::-1] else ''
+            warnings.add('images of another size', f'{image.source}: the labels are for an image of {image.size[0]} x '
+                         f'{image.size[1]}, {image.path} is {size[0]} x {size[1]}{turned}; the boxes may not fit')
+        boxes, crowds = (tuple(
+            _boxes(image, [box for box in image.boxes if box.crowd == crowd], size, indexes, class_names is not None,
+                   left_out, warnings)) for crowd in (False, True))
+        if place is None:
+            places[split, image.path] = len(splits[split])
+            splits[split].append(LabelledImage(image.path, *size, boxes, crowds))
+        else:
+            there = splits[split][place]
+            splits[split][place] = replace(there, boxes=_joined(there.boxes, boxes),
+                                           crowds=_joined(there.crowds, crowds))
     for name, count in left_out.items():
         warnings.add(f'class {name}', f'{root}: class {name!r} is not among the classes asked for; its {count} boxes '
                      'are left out')
     return Dataset(tuple(names), {split: tuple(images) for split, images in splits.items()}, warnings.sentences(), root)
+
+
+def _joined(first: Tuple[LabelledBox, ...], second: Tuple[LabelledBox, ...]) -> Tuple[LabelledBox, ...]:
+    return (*first, *(box for box in second if box not in first))
 
 
 def _asked_names(class_names: Sequence[str]) -> List[str]:
@@ -107,16 +131,25 @@ def _class_names(raw: RawDataset, warnings: Warnings) -> List[str]:
 
 def _size(path: Path) -> object:
     """Width and height, or what is wrong."""
+    if any(letter in os.fspath(path) for letter in '\n\r\t'):
+        return 'its path holds a line break or a TAB, which the index files of a task cannot'
     try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            return 'it is no plain file'
+        if not status.st_size:
+            return 'the file is empty'
         return read_image_size(os.fspath(path))
+    except FileNotFoundError:
+        return 'the image does not exist'
     except OSError as error:
-        return str(error)
+        return str(error.strerror or error)
 
 
-def _boxes(image: RawImage, size: Tuple[int, int], indexes: Dict[str, int], asked: bool, left_out: Counter,
-           warnings: Warnings) -> List[LabelledBox]:
+def _boxes(image: RawImage, labelled: Sequence[RawBox], size: Tuple[int, int], indexes: Dict[str, int], asked: bool,
+           left_out: Counter, warnings: Warnings) -> List[LabelledBox]:
     boxes = []
-    for box in image.boxes:
+    for box in labelled:
         place = f'{image.source}: {box.place}'
         if image.source.stem != image.path.stem:
             place += f' ({image.path.name})'

@@ -2,25 +2,28 @@
 
 Read are a file by itself, `annotations/instances_{train,val}2017.json` beside `train2017` and `val2017`, one or more
 files in the folder with images beside them or in `images`, and `train/_annotations.coco.json`. Classes are in the order
-of their ids. `bbox` counts; where it is missing, the box around the polygons. Crowds are left out.
+of their ids. `bbox` counts; where it is missing, the box around the polygons or the mask. Crowds are no objects to
+train on; a comparison with labels needs them. A category without objects that is the supercategory of others, as
+Roboflow puts it first, is no class.
 """
 import json
-import os
 import re
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from ymir_exc.errors import DatasetError
 
 from ..labels import Dataset
-from .files import split_folders, split_of
-from .raw import RawBox, RawDataset, RawImage
+from .files import find_written_path, split_folders, split_of
+from .raw import RawBox, RawDataset, RawImage, size_in_file
+from .rle import mask_corners
 from .writing import ImagePlaces, Written
 
 LOOKS_FOR = ('a COCO .json file with "images" and "annotations" in the folder, in annotations/ or in train/, val/ and '
              'test/')
 _HEAD_BYTES = 1 << 16  # info and licences may stand first
-_KEYS = re.compile(rb'"(images|annotations|categories)"\s*:')
+_KEYS = re.compile(rb'"(images|annotations)"\s*:')
+_FIRST_KEY = re.compile(rb'"categories"\s*:')  # may fill the head
 # Files that COCO ships beside the boxes.
 _OTHER_TASKS = re.compile(r'^(captions|person_keypoints|panoptic|stuff|image_info)_')
 
@@ -30,7 +33,8 @@ def json_files(root: Path) -> List[Path]:
     `annotations` and its split folders."""
     if root.is_file():
         return [root] if root.suffix.lower() == '.json' else []
-    folders = [root, *(root / name for name in ('annotations', 'Annotations', 'labels')), *split_folders(root).values()]
+    folders = [root, *(root / name for name in ('annotations', 'Annotations', 'labels')),
+               *(folder for _, folder in split_folders(root))]
     found: Dict[Path, None] = {}
     for folder in folders:
         if folder.is_dir():
@@ -49,7 +53,9 @@ def is_coco(root: Path) -> bool:
 def _looks_like_coco(path: Path) -> bool:
     with open(path, 'rb') as stream:
         head = stream.read(_HEAD_BYTES)
-    return head.lstrip(b'\xef\xbb\xbf \r\n\t').startswith(b'{') and bool(_KEYS.search(head))
+    if not head.lstrip(b'\xef\xbb\xbf \r\n\t').startswith(b'{'):
+        return False
+    return bool(_KEYS.search(head) or len(head) == _HEAD_BYTES and _FIRST_KEY.search(head))
 
 
 def read(root: Path) -> RawDataset:
@@ -68,11 +74,18 @@ def read(root: Path) -> RawDataset:
     splits = {path: split_of(path.stem) or (split_of(path.parent.name) if path.parent != root.resolve() else None)
               for path in files}
     folder = root if root.is_dir() else root.parent
+    groups: Set[str] = set()
     for path in files:
-        split = splits[path] or ('all' if len(files) == 1 else 'train')
-        names, images = read_file(path, raw, _Finder(folder, path, splits[path]))
-        raw.class_names += [name for name in names if name not in raw.class_names]
-        raw.splits.setdefault(split, []).extend(images)
+        split = splits[path] or ('train' if any(splits.values()) else 'all')
+        content = read_file(path, raw, _Finder(folder, path, splits[path]))
+        raw.class_names += [name for name in content.class_names if name not in raw.class_names]
+        raw.splits.setdefault(split, []).extend(content.images)
+        groups |= content.groups
+    used = {box.class_name for images in raw.splits.values() for image in images for box in image.boxes}
+    for name in sorted(groups - used):
+        raw.class_names.remove(name)
+        raw.warnings.add('categories without objects', f'{root}: category {name!r} has no objects and is the '
+                         'supercategory of others; it is no class')
     return raw
 
 
@@ -91,18 +104,41 @@ class _Finder:
 
     def __call__(self, file_name: str) -> Path:
         """The image; a path that does not exist if there is none."""
-        name = file_name.replace('\\', '/')
-        for relative in dict.fromkeys((name, os.path.basename(name))):
-            for base in (self._last, *self._bases):
-                path = base / relative
-                if path.is_file():
-                    if not os.path.isabs(relative):
-                        self._last = base
-                    return path
-        return self._bases[-1] / os.path.basename(name)
+        found = find_written_path(file_name, (self._last, *self._bases), Path.is_file)
+        if found is None:
+            return self._bases[-1] / file_name.replace('\\', '/').rpartition('/')[2]
+        self._last = next((base for base in self._bases if found == base / file_name), self._last)
+        return found
 
 
-def read_file(path: Path, raw: RawDataset, find: Any) -> Tuple[List[str], List[RawImage]]:
+class CocoFile(NamedTuple):
+    """What a COCO file holds.
+
+    Attributes:
+        class_names: of the categories, in the order of their ids.
+        images: with their boxes.
+        groups: categories that are the supercategory of others.
+    """
+    class_names: List[str]
+    images: List[RawImage]
+    groups: Set[str]
+
+
+def _load(path: Path) -> Dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes().decode('utf-8-sig'))
+    except OSError as error:
+        raise DatasetError(f'{path} cannot be read: {error.strerror or error}') from error
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(f'{path} is no JSON file: {error}; export it again') from error
+    for key in ('images', 'categories'):
+        if not isinstance(content, dict) or not isinstance(content.get(key), list):
+            raise DatasetError(f'{path} is no COCO file: it needs the lists images, annotations and categories, and '
+                               f'{key} is none; export it again, or name the right .json file instead of its folder')
+    return content
+
+
+def read_file(path: Path, raw: RawDataset, find: Callable[[str], Path]) -> CocoFile:
     """Reads one COCO file.
 
     Args:
@@ -110,35 +146,34 @@ def read_file(path: Path, raw: RawDataset, find: Any) -> Tuple[List[str], List[R
         raw: takes the warnings.
         find: gives the path of an image for its `file_name`.
 
-    Returns:
-        Names of the categories in the order of their ids, and the images.
-
     Raises:
         DatasetError: it is no COCO file.
     """
-    try:
-        content = json.loads(path.read_bytes().decode('utf-8-sig'))
-    except OSError as error:
-        raise DatasetError(f'{path} cannot be read: {error.strerror or error}') from error
-    except ValueError as error:
-        raise DatasetError(f'{path} is no JSON file: {error}') from error
-    parts = [content.get(key) for key in ('images', 'categories')] if isinstance(content, dict) else [None]
-    if not all(isinstance(part, list) for part in parts):
-        raise DatasetError(f'{path} is no COCO file: it needs the lists images, annotations and categories')
-    categories = {entry['id']: str(entry['name']) for entry in parts[1]
-                  if isinstance(entry, dict) and _key(entry, 'id') is not None and 'name' in entry}
+    content = _load(path)
+    entries = [entry for entry in content['categories'] if isinstance(entry, dict) and _key(entry, 'id') is not None
+               and 'name' in entry]
+    categories = {_key(entry, 'id'): str(entry['name']) for entry in entries}
     boxes: Dict[Any, List[RawBox]] = {}
-    images: Dict[Any, Path] = {}
-    for number, entry in enumerate(parts[0]):
-        if not isinstance(entry, dict) or _key(entry, 'id') is None or not isinstance(entry.get('file_name'), str):
+    images: Dict[Any, RawImage] = {}
+    for number, entry in enumerate(content['images']):
+        key = _key(entry, 'id') if isinstance(entry, dict) else None
+        if key is None or not isinstance(entry.get('file_name'), str) or '\0' in entry['file_name']:
             raw.warnings.add('images without name', f'{path}: images[{number}] has no id and file_name; it is left out')
-        elif entry['id'] in images:
+        elif key in images:
             raw.warnings.add('image ids that occur twice', f'{path}: images[{number}] has the id {entry["id"]!r} of an '
                              'earlier one; it is left out')
         else:
-            images[entry['id']] = find(entry['file_name'])
-            boxes[entry['id']] = []
-    for number, entry in enumerate(content.get('annotations') or []):
+            boxes[key] = []
+            images[key] = RawImage(find(entry['file_name']), path, boxes[key],
+                                   size=size_in_file(entry.get('width'), entry.get('height')))
+    _refuse_wrong_places(path, raw, images, {_key(entry, 'id'): entry.get('file_name')
+                                             for entry in content['images'] if isinstance(entry, dict)})
+    annotations = content.get('annotations')
+    if not isinstance(annotations, list):
+        raw.warnings.add('no annotations', f'{path} has no list annotations; its images count as images without '
+                         'objects')
+        annotations = []
+    for number, entry in enumerate(annotations):
         place = f'annotation {entry.get("id", number)}' if isinstance(entry, dict) else f'annotations[{number}]'
         box = _box(entry, place, categories)
         if isinstance(box, str):
@@ -147,40 +182,73 @@ def read_file(path: Path, raw: RawDataset, find: Any) -> Tuple[List[str], List[R
             raw.warnings.add('annotations left out', f'{path}: {place}: image_id {entry.get("image_id")!r} is not '
                              'among the images; it is left out')
         else:
-            boxes[entry['image_id']].append(box)
+            boxes[_key(entry, 'image_id')].append(box)
+            if box.crowd:
+                raw.warnings.add('annotations left out', f'{path}: {place}: it is a crowd; it is left out')
     order = sorted(categories, key=lambda key: (isinstance(key, str), key))
-    return [categories[key] for key in order], [RawImage(images[key], path, boxes[key]) for key in images]
+    groups = {entry['supercategory'] for entry in entries
+              if isinstance(entry.get('supercategory'), str) and entry['supercategory'] != entry['name']}
+    return CocoFile([categories[key] for key in order], list(images.values()), groups & set(categories.values()))
 
 
-def _key(entry: Dict[str, Any], name: str) -> object:
-    """An id; None if it is no number or text."""
-    return entry.get(name) if isinstance(entry.get(name), (int, float, str)) else None
+def _refuse_wrong_places(path: Path, raw: RawDataset, images: Dict[Any, RawImage], names: Dict[Any, str]) -> None:
+    """Leaves out images that were found in the place of another: `b/1.jpg` is not `1.jpg` if that is named, too."""
+    by_path: Dict[Path, List[Any]] = {}
+    for key, image in images.items():
+        by_path.setdefault(image.path, []).append(key)
+    for found, keys in by_path.items():
+        if len({names[key] for key in keys}) < 2 or not found.is_file():
+            continue
+        right = [key for key in keys if found.parts[-len(Path(names[key]).parts):] == Path(names[key]).parts]
+        for key in keys:
+            if key not in right:
+                raw.warnings.add('images left out', f'{path}: the image {names[key]!r} does not exist, and {found} is '
+                                 'another one; it is left out')
+                del images[key]
+
+
+def _key(entry: Dict[str, Any], name: str) -> Any:
+    """An id, '7' and 7.0 as 7; None if it is no number or text."""
+    value = entry.get(name)
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    if isinstance(value, str) and value.isascii() and value.isdigit() and (value == '0' or value[0] != '0'):
+        return int(value) if len(value) < 19 else value
+    return value if isinstance(value, (int, str)) else None
 
 
 def _box(entry: Any, place: str, categories: Dict[Any, str]) -> object:
     """The box of an annotation, or what is wrong with it."""
     if not isinstance(entry, dict):
         return f'it is {entry!r}, no mapping'
-    if entry.get('iscrowd'):
-        return 'it is a crowd'
     name = categories.get(_key(entry, 'category_id'))
     if name is None:
         return f'category_id {entry.get("category_id")!r} is not among the categories'
-    bbox, polygons = entry.get('bbox'), entry.get('segmentation')
-    try:
-        if bbox:
+    bbox, shape = entry.get('bbox'), entry.get('segmentation')
+    if bbox:
+        try:
             x, y, w, h = (float(value) for value in bbox)
-            corners = (x, y, x + w, y + h)
-        elif isinstance(polygons, list) and polygons:
-            values = [[float(value) for value in polygon] for polygon in polygons]
-            xs = [x for polygon in values for x in polygon[::2]]
-            ys = [y for polygon in values for y in polygon[1::2]]
-            corners = (min(xs), min(ys), max(xs), max(ys))
-        else:
-            return 'it has neither bbox nor polygons'
-    except (TypeError, ValueError):
-        return f'its bbox {bbox!r} is not [x, y, w, h] in numbers'
-    return RawBox(name, corners, place, bool(entry.get('difficult')))
+        except (TypeError, ValueError):
+            return f'its bbox {bbox!r} is not [x, y, w, h] in numbers'
+        corners = (x, y, x + w, y + h)
+    elif shape:
+        try:
+            corners = mask_corners(shape) if isinstance(shape, dict) else _polygon_corners(shape)
+        except ValueError as error:
+            return str(error)
+    else:
+        return 'it has neither bbox nor segmentation'
+    return RawBox(name, corners, place, bool(entry.get('difficult')), bool(entry.get('iscrowd')))
+
+
+def _polygon_corners(polygons: Any) -> Tuple[float, float, float, float]:
+    try:
+        polygons = polygons if isinstance(polygons[0], list) else [polygons]
+        xs = [float(x) for polygon in polygons for x in polygon[::2]]
+        ys = [float(y) for polygon in polygons for y in polygon[1::2]]
+        return min(xs), min(ys), max(xs), max(ys)
+    except (TypeError, ValueError, KeyError):
+        raise ValueError('its segmentation is no list of polygons [x, y, x, y, ...] in numbers') from None
 
 
 def write(dataset: Dataset, folder: Path, places: ImagePlaces) -> Written:
@@ -201,9 +269,9 @@ def write(dataset: Dataset, folder: Path, places: ImagePlaces) -> Written:
         names = places.add('images' if split == 'all' else split, images)
         for number, (image, name) in enumerate(zip(images, names), 1):
             entries.append(dict(id=number, file_name=name, width=image.width, height=image.height))
-            for box in image.boxes:
+            for box, crowd in (*((box, 0) for box in image.boxes), *((box, 1) for box in image.crowds)):
                 annotations.append(dict(id=len(annotations) + 1, image_id=number, category_id=box.class_index + 1,
-                                        bbox=[box.x, box.y, box.w, box.h], area=box.w * box.h, iscrowd=0,
+                                        bbox=[box.x, box.y, box.w, box.h], area=box.w * box.h, iscrowd=crowd,
                                         segmentation=[], **(dict(difficult=1) if box.difficult else {})))
         file = folder / ('annotations.json' if split == 'all' else f'annotations/instances_{split}.json')
         file.parent.mkdir(exist_ok=True)

@@ -1,13 +1,15 @@
 """Finding images and the names of splits in folders."""
 import os
+import re
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional
+from typing import Callable, Iterable, Iterator, List, NoReturn, Optional, Tuple
 
 from ymir_exc.errors import DatasetError
 
 # What OpenCV reads. The platform itself names every image by its content, so endings count only where folders are read.
 IMAGE_SUFFIXES = frozenset(
-    ('.jpg', '.jpeg', '.jpe', '.png', '.bmp', '.dib', '.webp', '.tif', '.tiff', '.jp2', '.ppm', '.pgm', '.avif'))
+    ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.bmp', '.dib', '.webp', '.tif', '.tiff', '.jp2', '.ppm', '.pgm',
+     '.avif', '.gif'))
 SPLITS = ('train', 'val', 'test')
 SPLIT_WORDS = {'train': 'train', 'training': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val', 'test': 'test',
                'testing': 'test'}
@@ -19,9 +21,17 @@ def is_image(path: Path) -> bool:
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Yields all files of a folder and its sub-folders in order; hidden ones are left out, links are followed once."""
+    """Yields all files of a folder and its sub-folders in order; hidden ones are left out, links are followed once.
+
+    Raises:
+        DatasetError: a folder cannot be read.
+    """
+
+    def refuse(error: OSError) -> NoReturn:
+        raise DatasetError(f'{error.filename} cannot be read: {error.strerror}; grant the right to list it') from error
+
     seen = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
+    for parent, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
         real = os.path.realpath(parent)
         if real in seen:
             folders.clear()
@@ -46,34 +56,35 @@ def split_of(name: str) -> Optional[str]:
     return None
 
 
-def split_folders(root: Path) -> Dict[str, Path]:
-    """The sub-folders that are named after a split, by split."""
-    found: Dict[str, Path] = {}
-    for path in sorted(child for child in root.iterdir() if child.is_dir()):
-        split = split_of(path.name)
-        if split:
-            found.setdefault(split, path)
-    return {split: found[split] for split in SPLITS if split in found}
+def split_folders(root: Path) -> List[Tuple[str, Path]]:
+    """(split, folder) of the sub-folders that are named after a split; several may have the same."""
+    found = [(split_of(path.name), path) for path in sorted(root.iterdir()) if path.is_dir()]
+    return [(split, path) for wanted in SPLITS for split, path in found if split == wanted]
 
 
-class ImagesByStem:
-    """Finds the image that belongs to a file of labels of the same name.
+def find_written_path(written: str,
+                      bases: Iterable[Path],
+                      is_wanted: Callable[[Path], bool],
+                      in_split: bool = False) -> Optional[Path]:
+    """Finds what a file of labels names: as it stands there, else without its first folders.
+
+    Data sets travel: `/content/drive/set/images/1.jpg`, `C:\\set\\images\\1.jpg`, `data/images/1.jpg` and
+    `../images/1.jpg` may all be `images/1.jpg` of this folder now.
 
     Args:
-        folder: where to look, without its sub-folders.
+        written: the path in the file.
+        bases: folders that it may start from, the best first.
+        is_wanted: what to find there, `Path.is_file` or `Path.exists`.
+        in_split: never leave out a folder that is named after a split: `test/images` is not `images`.
     """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.paths: Dict[str, Path] = {}
-        if folder.is_dir():
-            for path in sorted(folder.iterdir()):
-                if is_image(path):
-                    self.paths.setdefault(path.stem, path)
-
-    def __getitem__(self, stem: str) -> Path:
-        """The image; a path that does not exist if there is none."""
-        return self.paths.get(stem, self.folder / f'{stem}.jpg')
+    name = written.replace('\\', '/')
+    parts = [part for part in name.split('/') if part not in ('', '.', '..')]
+    last = max((at for at, part in enumerate(parts) if in_split and split_of(part)), default=len(parts) - 1)
+    for tail in dict.fromkeys((name, *('/'.join(parts[start:]) for start in range(last + 1)))):
+        for base in bases:
+            if is_wanted(base / tail):
+                return base / tail
+    return None
 
 
 def read_lines(path: Path) -> List[str]:
@@ -82,7 +93,12 @@ def read_lines(path: Path) -> List[str]:
     Raises:
         DatasetError: it cannot be read.
     """
-    return [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    return [line.strip() for line in lines_of(read_text(path)) if line.strip()]
+
+
+def lines_of(text: str) -> List[str]:
+    """The lines of a text; unlike str.splitlines, only at the ends that editors write, for names may hold others."""
+    return re.split('\r\n|\n|\r', text)
 
 
 def read_text(path: Path) -> str:

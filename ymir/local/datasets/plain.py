@@ -1,17 +1,28 @@
-"""A folder of images without labels: candidates for mining and inference."""
+"""A folder of images without labels, or a single image: candidates for mining and inference."""
 from pathlib import Path
+from typing import List
 
-from .files import images_below
+from .files import images_below, is_image
+from .foreign import foreign_labels
 from .raw import RawDataset, RawImage
 
 LOOKS_FOR = 'images (jpg, png, bmp, webp, tif ...) in the folder or its sub-folders'
 
 
+def _images(root: Path) -> List[Path]:
+    if root.is_file():
+        return [root] if is_image(root) else []
+    return images_below(root)
+
+
 def is_images(root: Path) -> bool:
     """Whether there is an image in the folder or below."""
-    return bool(images_below(root))
+    return bool(_images(root))
 
 
 def read(root: Path) -> RawDataset:
     """Reads the folder; see the module."""
-    return RawDataset(splits=dict(all=[RawImage(path, path, ()) for path in images_below(root)]))
+    raw = RawDataset(splits=dict(all=[RawImage(path, path, ()) for path in _images(root)]))
+    for sentence in foreign_labels(root):
+        raw.warnings.add('labels that are not read', sentence)
+    return raw

@@ -2,7 +2,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 SHOWN_PER_KIND = 20
 
@@ -15,11 +15,13 @@ class RawBox(NamedTuple):
         corners: xmin, ymin, xmax, ymax, the far corner outside the box; in pixels, or in shares of the image's sides.
         place: where it stands in the file of labels, such as `line 3`.
         difficult: VOC's mark.
+        crowd: COCO's mark of a region of many objects.
     """
     class_name: str
     corners: Tuple[float, float, float, float]
     place: str
     difficult: bool = False
+    crowd: bool = False
 
 
 class RawImage(NamedTuple):
@@ -30,11 +32,22 @@ class RawImage(NamedTuple):
         source: the file that holds the labels, or that lists the image.
         boxes: may be empty.
         relative: corners are shares of the image's sides.
+        size: width and height for which the boxes were drawn, where the file of labels says so.
     """
     path: Path
     source: Path
     boxes: Sequence[RawBox]
     relative: bool = False
+    size: Optional[Tuple[int, int]] = None
+
+
+def size_in_file(width: Any, height: Any) -> Optional[Tuple[int, int]]:
+    """A size as a file of labels gives it; None if it is none, such as the 0 that some tools write."""
+    try:
+        size = int(float(width)), int(float(height))
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return size if min(size) > 0 else None
 
 
 class Warnings:

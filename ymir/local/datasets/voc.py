@@ -1,26 +1,30 @@
 """Pascal VOC: an XML file per image, its far corner inside the box, and lists of names per split.
 
 Read are `VOCdevkit/VOC20xx` (several years together), `Annotations` and `JPEGImages` with `ImageSets/Main` or without,
-XML files beside their images, and either of these in folders `train`, `val` and `test`. Classes are in the order of
-`classes.txt`, `labels.txt` or `labelmap.txt` where there is one, else alphabetical. As on the platform, corners count
-from 0.
+XML files beside their images, and any of these with sub-folders, `train`, `val` and `test` among them. Classes are in
+the order of `classes.txt`, `labels.txt` or `labelmap.txt` where there is one, else alphabetical. As on the platform,
+corners count from 0.
 """
+import re
+from functools import lru_cache
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Set, Tuple
 from xml.etree import ElementTree
 
 from ymir_exc.errors import DatasetError
 
 from ..hashing import in_threads
 from ..labels import Dataset, LabelledImage
-from .files import SPLITS, ImagesByStem, files_below, is_image, read_lines, split_folders, split_of
-from .raw import RawBox, RawDataset, RawImage
+from .files import SPLITS, files_below, images_below, is_image, read_lines, split_folders, split_of
+from .raw import RawBox, RawDataset, RawImage, size_in_file
 from .writing import ImagePlaces, Written
 
 LOOKS_FOR = 'VOCdevkit/VOC20xx, a folder Annotations of .xml files, or .xml files beside images'
 _ANNOTATION_FOLDERS = ('Annotations', 'annotations', 'gt', 'xmls', 'xml')
 _IMAGE_FOLDERS = ('JPEGImages', 'images', 'Images', 'JPEGimages', 'img')
 _HEAD_BYTES = 1024
+_ROOT = re.compile(rb'<annotation[\s>/]')  # CVAT's own files begin with <annotations>
+_BACKGROUND = ('background', '__background__', '_background_', '__ignore__')
 _CLASS_FILES = ('classes.txt', 'labels.txt', 'labelmap.txt')
 
 
@@ -34,37 +38,27 @@ def _is_annotation(path: Path) -> bool:
     if path.suffix.lower() != '.xml' or not path.is_file():
         return False
     with open(path, 'rb') as stream:
-        return b'<annotation' in stream.read(_HEAD_BYTES)
+        return bool(_ROOT.search(stream.read(_HEAD_BYTES)))
 
 
 def _has_xml(folder: Path) -> bool:
-    return folder.is_dir() and any(_is_annotation(path) for path in sorted(folder.iterdir()))
+    return folder.is_dir() and any(_is_annotation(path) for path in files_below(folder))
 
 
 def _annotations_of(root: Path) -> Optional[Path]:
     return next((root / name for name in _ANNOTATION_FOLDERS if _has_xml(root / name)), None)
 
 
-def _parts(root: Path) -> List[Tuple[Optional[str], Path, Path]]:
-    """(split or None, root of the part, folder of its XML files)."""
+def _parts(root: Path) -> List[Tuple[Path, Path]]:
+    """(root of the part, folder of its XML files): the root itself or its years, and all below the root else."""
     if not root.is_dir():
         return []
-    found = [(None, root, annotations) for annotations in [_annotations_of(root)] if annotations]
-    if not found:
-        years = [year for base in (root, root / 'VOCdevkit') if base.is_dir() for year in sorted(base.glob('VOC20*'))]
-        found = [(None, year, annotations) for year in years for annotations in [_annotations_of(year)] if annotations]
-    if not found:
-        found = [(split, part, part if _has_xml(part) else _annotations_of(part))
-                 for split, part in split_folders(root).items() if _has_xml(part) or _annotations_of(part)]
-    if not found and _has_xml(root):
-        found = [(None, root, root)]
-    if not found:  # annotations/train/*.xml beside images/train/*.jpg, or folders of any name with both
-        folders: List[Path] = []
-        for path in files_below(root):
-            if path.parent not in folders[-1:] and _is_annotation(path):
-                folders.append(path.parent)
-        found = [(split_of(folder.name), root, folder) for folder in folders]
-    return found
+    years = [year for base in (root, root / 'VOCdevkit') if base.is_dir() for year in sorted(base.glob('VOC20*'))]
+    for candidates in ([root], years):
+        found = [(part, folder) for part in candidates for folder in [_annotations_of(part)] if folder]
+        if found:
+            return found
+    return [(root, root)] if _has_xml(root) else []
 
 
 def read(root: Path) -> RawDataset:
@@ -80,59 +74,104 @@ def read(root: Path) -> RawDataset:
     parts = _parts(root)
     if not parts:
         raise DatasetError(f'{root} holds no VOC data set; looked for {LOOKS_FOR}')
-    for split, part, annotations in parts:
-        _read_part(raw, split, part, annotations)
+    for part, annotations in parts:
+        _read_part(raw, part, annotations)
     if len(raw.splits) > 1 and 'all' in raw.splits:
         raw.splits['train'] = raw.splits.get('train', []) + raw.splits.pop('all')
-    names = _listed_classes(root, parts)
     used = {box.class_name for images in raw.splits.values() for image in images for box in image.boxes}
+    names = _listed_classes(root, parts, used)
     raw.class_names = names + sorted(used - set(names))
     return raw
 
 
-def _read_part(raw: RawDataset, split: Optional[str], root: Path, annotations: Path) -> None:
-    folders = [root / name for name in _IMAGE_FOLDERS]
-    if annotations.parent != root:  # annotations/train
-        folders = [folder / annotations.name for folder in folders] + folders
-    images = [ImagesByStem(folder) for folder in (*folders, annotations, root) if folder.is_dir()]
-    files = sorted(path for path in annotations.iterdir() if path.suffix.lower() == '.xml')
-    by_stem = {path.stem: path for path in files}
-    sets = _sets(raw, root, by_stem) if split is None else {}
+def _read_part(raw: RawDataset, root: Path, annotations: Path) -> None:
+    images = ImagesOfPart(root)
+    by_name = {path.relative_to(annotations).with_suffix('').as_posix(): path for path in files_below(annotations)
+               if path.suffix.lower() == '.xml'}
+    sets = _sets(raw, root, by_name)
     if not sets:
-        sets = {split or 'all': list(by_stem)}
-    listed = {stem for stems in sets.values() for stem in stems}
-    for stem in by_stem:
-        if stem not in listed:
-            raw.warnings.add('annotations in no set', f'{by_stem[stem]} is in no list of {root / "ImageSets/Main"}; it '
+        for name in by_name:  # train/a.xml, annotations/train/a.xml, train/Annotations/a.xml
+            split = next(filter(None, map(split_of, name.split('/')[:-1])), 'all')
+            sets.setdefault(split, []).append(name)
+    listed = {name for names in sets.values() for name in names}
+    for name in by_name:
+        if name not in listed:
+            raw.warnings.add('annotations in no set', f'{by_name[name]} is in no list of {root / "ImageSets/Main"}; it '
                              'is left out')
-    wanted = [path for path in files if path.stem in listed]
-    read_images = dict(zip((path.stem for path in wanted), in_threads(lambda path: read_xml(path, images), wanted)))
-    for name, stems in sets.items():
-        for stem in stems:
-            result = read_images.get(stem)
+    wanted = [name for name in by_name if name in listed]
+    read_images = dict(zip(wanted, in_threads(lambda name: read_xml(by_name[name], images), wanted)))
+    for split, names in sets.items():
+        for name in names:
+            result = read_images.get(name)
             if result is None:
-                raw.warnings.add('images without annotation', f'{root / "ImageSets/Main"}: {stem} has no '
-                                 f'{annotations / (stem + ".xml")}; the image is left out, for it may show objects')
+                raw.warnings.add('images without annotation', f'{root / "ImageSets/Main"}: {name} has no '
+                                 f'{annotations / (name + ".xml")}; the image is left out, for it may show objects')
             elif isinstance(result, str):
-                raw.warnings.add('annotations left out', f'{by_stem[stem]}: {result}; the image is left out')
+                raw.warnings.add('annotations left out', f'{by_name[name]}: {result}; the image is left out')
             else:
-                raw.splits.setdefault(name, []).append(result)
+                raw.splits.setdefault(split, []).append(result)
     if not (root / 'ImageSets').is_dir():
-        for folder in {finder.folder for finder in images if finder.folder == annotations}:
-            for path in ImagesByStem(folder).paths.values():
-                if path.stem not in by_stem:
-                    raw.warnings.add('images without annotation', f'{path} has no .xml file beside it; it is left out, '
-                                     'for it may show objects')
+        found = {result.path for result in read_images.values() if isinstance(result, RawImage)}
+        for path in images.beside(found):
+            raw.warnings.add('images without annotation', f'{path} has no .xml file; it is left out, for it may show '
+                             'objects (the format `images` takes all images)')
 
 
-def _sets(raw: RawDataset, root: Path, by_stem: Dict[str, Path]) -> Dict[str, List[str]]:
+class ImagesOfPart:
+    """Finds the image of an XML file: beside it, or where the folder of annotations is one of images.
+
+    Args:
+        root: of the part.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._by_folder: Dict[Path, Dict[str, Path]] = {}  # by name and by stem; a name wins
+        for path in images_below(root):
+            names = self._by_folder.setdefault(path.parent, {})
+            names.setdefault(path.stem, path)
+            names[path.name] = path
+        self._folders_of = lru_cache(maxsize=None)(self._find_folders)
+
+    def _find_folders(self, folder: Path) -> List[Dict[str, Path]]:
+        """Where the images of the XML files of a folder may lie, the best first."""
+        parts = folder.relative_to(self._root).parts
+        swapped = [Path(self._root, *parts[:position], name, *parts[position + 1:])
+                   for position in range(len(parts) - 1, -1, -1) if parts[position] in _ANNOTATION_FOLDERS
+                   for name in _IMAGE_FOLDERS]
+        flat = [parent / name for parent in (folder.parent, self._root) for name in _IMAGE_FOLDERS]
+        folders = dict.fromkeys((*swapped, folder, *flat, folder.parent, self._root))
+        return [self._by_folder[path] for path in folders if path in self._by_folder]
+
+    def find(self, annotation: Path, file_name: str) -> Optional[Path]:
+        """The image of an XML file; None if there is none.
+
+        Args:
+            annotation: the XML file.
+            file_name: what it says the image is called.
+        """
+        name = file_name.replace('\\', '/').rpartition('/')[2]
+        names = [annotation.stem, name, Path(name).stem]
+        if Path(name).stem == annotation.stem:
+            names.insert(0, name)
+        return next((images[name] for name in names for images in self._folders_of(annotation.parent)
+                     if name in images), None)
+
+    def beside(self, found: Set[Path]) -> List[Path]:
+        """The images that are not among these, but in a folder with one of them."""
+        folders = dict.fromkeys(path.parent for path in sorted(found))
+        paths = (path for folder in folders for path in dict.fromkeys(self._by_folder.get(folder, {}).values()))
+        return [path for path in paths if path not in found]
+
+
+def _sets(raw: RawDataset, root: Path, by_name: Dict[str, Path]) -> Dict[str, List[str]]:
     """Names of the images of each split, from ImageSets/Main."""
     main = root / 'ImageSets' / 'Main'
-    sets = {split: _names(main / f'{split}.txt', by_stem) for split in SPLITS if (main / f'{split}.txt').is_file()}
+    sets = {split: _names(main / f'{split}.txt', by_name) for split in SPLITS if (main / f'{split}.txt').is_file()}
     both = main / 'trainval.txt'
     if both.is_file() and 'train' not in sets:
         val = set(sets.get('val', ()))
-        sets['train'] = [name for name in _names(both, by_stem) if name not in val]
+        sets['train'] = [name for name in _names(both, by_name) if name not in val]
     result, seen = {}, {}
     for split in SPLITS:
         if split in sets:
@@ -146,32 +185,32 @@ def _sets(raw: RawDataset, root: Path, by_stem: Dict[str, Path]) -> Dict[str, Li
     return result
 
 
-def _names(file: Path, by_stem: Dict[str, Path]) -> List[str]:
+def _names(file: Path, by_name: Dict[str, Path]) -> List[str]:
     """Names of a list; a name may hold spaces, and lists of one class have 1, 0 or -1 behind it."""
     names = []
     for line in read_lines(file):
-        if line not in by_stem:
+        if line not in by_name:
             name, _, mark = line.rpartition(' ')
             line = name.strip() if mark in ('1', '0', '-1') and name else line
-        names.append(Path(line).stem if line not in by_stem and is_image(Path(line)) else line)
+        names.append(Path(line).with_suffix('').as_posix() if line not in by_name and is_image(Path(line)) else line)
     return names
 
 
-def read_xml(path: Path, images: List[ImagesByStem]) -> object:
+def read_xml(path: Path, images: Optional[ImagesOfPart] = None) -> object:
     """The image of an XML file, or what is wrong with the file.
 
     Args:
         path: the file.
-        images: where to look for the image, by its own name and by that in the file.
+        images: finds the image.
     """
     try:
         root = ElementTree.parse(path).getroot()
     except (ElementTree.ParseError, OSError, ValueError, LookupError) as error:
         return f'it is no readable XML file ({error})'
-    stems = dict.fromkeys((path.stem, Path((root.findtext('filename') or '').strip().replace('\\', '/')).stem))
-    found = (finder.paths[stem] for stem in stems for finder in images if stem in finder.paths)
-    image = next(found, None) or path.with_suffix('.jpg')
-    return RawImage(image, path, [_box(item, f'object {number}') for number, item in enumerate(root.iter('object'), 1)])
+    image = images.find(path, (root.findtext('filename') or '').strip()) if images else None
+    boxes = [_box(item, f'object {number}') for number, item in enumerate(root.iter('object'), 1)]
+    return RawImage(image or path.with_suffix('.jpg'), path, boxes,
+                    size=size_in_file(root.findtext('size/width'), root.findtext('size/height')))
 
 
 def _box(item: ElementTree.Element, place: str) -> RawBox:
@@ -186,15 +225,15 @@ def _box(item: ElementTree.Element, place: str) -> RawBox:
     return RawBox((item.findtext('name') or '').strip(), corners, place, difficult)
 
 
-def _listed_classes(root: Path, parts: List[Tuple[Optional[str], Path, Path]]) -> List[str]:
-    folders = dict.fromkeys((root, *(part for _, part, _ in parts)))
+def _listed_classes(root: Path, parts: List[Tuple[Path, Path]], used: Set[str]) -> List[str]:
+    folders = dict.fromkeys((root, *(part for part, _ in parts), *(folder for _, folder in split_folders(root))))
     file = next((folder / name for folder in folders for name in _CLASS_FILES if (folder / name).is_file()), None)
     if file is None:
         return []
-    lines = [line for line in read_lines(file) if not line.startswith('#')]
+    lines = read_lines(file)
     if file.name == 'labelmap.txt':  # of CVAT: name:colour:parts:actions
-        lines = [line.split(':')[0] for line in lines]
-    return [line for line in lines if line.lower() not in ('background', '__background__', '_background_')]
+        lines = [line.split(':')[0] for line in lines if not line.startswith('#')]
+    return [line for line in lines if line in used or line.lower() not in _BACKGROUND]
 
 
 def _xml(image: LabelledImage, file_name: str, class_names: Tuple[str, ...]) -> bytes:

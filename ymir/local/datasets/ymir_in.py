@@ -119,7 +119,7 @@ def _read_ark(raw: RawDataset, file: Path) -> List[RawBox]:
 
 
 def _read_voc(raw: RawDataset, image: Path, file: Path) -> Optional[RawImage]:
-    result = voc.read_xml(file, [])
+    result = voc.read_xml(file)
     if isinstance(result, str):
         raw.warnings.add('annotations left out', f'{file}: {result}')
         return None
@@ -129,8 +129,7 @@ def _read_voc(raw: RawDataset, image: Path, file: Path) -> Optional[RawImage]:
 def _read_coco(raw: RawDataset, image: Path, file: Path,
                readers: Dict[Path, Dict[str, RawImage]]) -> Optional[RawImage]:
     if file not in readers:
-        _, images = coco.read_file(file, raw, Path)
-        readers[file] = {item.path.name: item for item in images}
+        readers[file] = {item.path.name: item for item in coco.read_file(file, raw, Path).images}
     found = readers[file].get(image.name)
     return found and found._replace(path=image)
 

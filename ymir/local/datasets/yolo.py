@@ -16,7 +16,8 @@ from ymir_exc.errors import DatasetError
 
 from ..hashing import in_threads
 from ..labels import Dataset
-from .files import SPLITS, images_below, is_image, read_lines, read_text, split_folders
+from .files import (SPLITS, find_written_path, images_below, is_image, lines_of, read_lines, read_text,
+                    split_folders)
 from .raw import RawBox, RawDataset, RawImage, Warnings
 from .writing import ImagePlaces, Written
 
@@ -50,11 +51,11 @@ def is_yolo(root: Path) -> bool:
         return True
     if not root.is_dir():
         return False
-    if any(_has_labels(folder / 'labels') for folder in (root, *split_folders(root).values())):
+    if any(_has_labels(folder / 'labels') for folder in (root, *(folder for _, folder in split_folders(root)))):
         return True
     if any(_lists(root).values()):
         return True
-    return any(_is_row(path.with_suffix('.txt')) for path in images_below(root)[:100])
+    return any(_is_row(path.with_suffix('.txt')) for path in images_below(root))
 
 
 def _has_labels(folder: Path) -> bool:
@@ -112,7 +113,7 @@ def read(root: Path, class_names: Optional[Sequence[str]] = None) -> RawDataset:
         content = _load(file)
         names = _names_of_yaml(content, file, raw.warnings)
         num_points = _keypoints(content)
-        images = _images_of_yaml(content, file)
+        images = _images_of_yaml(content, file, raw.warnings)
         source = file
     else:
         source = next((folder / name for name in _NAME_FILES if (folder / name).is_file()), None)
@@ -131,7 +132,7 @@ def read(root: Path, class_names: Optional[Sequence[str]] = None) -> RawDataset:
         raw.splits[split] = []
     missing = 0
     for (split, path), (file, boxes, wrong) in rows:
-        missing += file is None
+        missing += file is None and path.is_file()
         for text in wrong:
             raw.warnings.add('lines left out', f'{file}: {text}; it is left out')
         kept = []
@@ -141,7 +142,7 @@ def read(root: Path, class_names: Optional[Sequence[str]] = None) -> RawDataset:
             else:
                 raw.warnings.add('boxes without a known class', f'{file}: {place}: class {index} is unknown, {source} '
                                  f'names 0 to {len(names) - 1}; the box is left out')
-        raw.splits[split].append(RawImage(path, file or path, kept, relative=True))
+        raw.splits[split].append(RawImage(path, file or source, kept, relative=True))
     if missing:
         raw.warnings.add('images without label file', f'{root}: {missing} of {len(listed)} images have no label file '
                          'and count as images without objects')
@@ -184,7 +185,7 @@ def _keypoints(content: Dict[str, Any]) -> int:
     return shape[0] * shape[1] if isinstance(shape, list) and len(shape) == 2 else 0
 
 
-def _images_of_yaml(content: Dict[str, Any], file: Path) -> Dict[str, List[Path]]:
+def _images_of_yaml(content: Dict[str, Any], file: Path, warnings: Warnings) -> Dict[str, List[Path]]:
     here = file.parent
     base = Path(str(content.get('path') or '.')).expanduser()
     bases = list(dict.fromkeys((base if base.is_absolute() else here / base, here, here / base.name)))
@@ -195,7 +196,14 @@ def _images_of_yaml(content: Dict[str, Any], file: Path) -> Dict[str, List[Path]
         if entries is None:
             continue
         entries = entries if isinstance(entries, list) else [entries]
-        images[split] = [path for entry in entries for path in _images_of_entry(str(entry), bases, f'{file}: {split}')]
+        try:
+            images[split] = [
+                path for entry in entries for path in _images_of_entry(str(entry), bases, f'{file}: {split}')
+            ]
+        except DatasetError as error:
+            if split != 'test':  # Roboflow names one where there is none
+                raise
+            warnings.add('no test images', f'{error}; there are no test images')
         entries_of[split] = entries
     if entries_of.get('train') == entries_of.get('val'):  # no split, and tools that insist on one
         images = {**({'all': images['train']} if 'train' in images else {}),
@@ -204,40 +212,29 @@ def _images_of_yaml(content: Dict[str, Any], file: Path) -> Dict[str, List[Path]
 
 
 def _images_of_entry(entry: str, bases: Sequence[Path], place: str) -> List[Path]:
-    name = entry.replace('\\', '/')
-    stripped = name
-    while stripped.startswith('../'):  # Roboflow writes ../train/images into the data.yaml beside train
-        stripped = stripped[3:]
-    tried = dict.fromkeys(base / relative for relative in (name, stripped) for base in bases)
-    found = next((path for path in tried if path.exists()), None)
+    found = find_written_path(entry, bases, Path.exists, in_split=True)
     if found is None:
-        raise DatasetError(f'{place} is {entry!r}, which does not exist; looked for {", ".join(map(str, tried))}')
+        raise DatasetError(f'{place} is {entry!r}, which does not exist; write there a folder or list of images, from '
+                           f'{" or ".join(map(str, bases))} on')
     if found.is_dir():
         return images_below(found)
     return [found] if is_image(found) else _images_of_list(found, bases)
 
 
 def _images_of_list(file: Path, bases: Sequence[Path]) -> List[Path]:
-    paths = []
-    for line in read_lines(file):
-        line = line.replace('\\', '/')
-        tried = [base / line for base in (file.parent, *bases)]
-        tried += [file.parent / Path(line).name]
-        paths.append(next((path for path in tried if path.is_file()), tried[0]))
-    return paths
+    bases = list(dict.fromkeys((file.parent, *bases)))
+    return [find_written_path(line, bases, Path.is_file) or file.parent / line for line in read_lines(file)]
 
 
 def _images_of_tree(root: Path) -> Dict[str, List[Path]]:
     lists = _lists(root)
     if lists:
         return {split: _images_of_list(path, [root]) for split, path in lists.items()}
-    images = root / 'images'
-    if images.is_dir():
-        splits = split_folders(images)
-        splits = splits or dict(all=images)
-        return {split: images_below(path) for split, path in splits.items()}
-    splits = {split: path for split, path in split_folders(root).items() if images_below(path)}
-    return {split: images_below(path) for split, path in splits.items()} if splits else dict(all=images_below(root))
+    folder = root / 'images' if (root / 'images').is_dir() else root
+    splits: Dict[str, List[Path]] = {}
+    for split, path in split_folders(folder):
+        splits.setdefault(split, []).extend(images_below(path))
+    return splits if any(splits.values()) else dict(all=images_below(folder))
 
 
 def label_file(image: Path) -> Optional[Path]:
@@ -263,7 +260,7 @@ def _read_labels(image: Path, num_points: int) -> Tuple[Optional[Path], List[Tup
         return None, [], []
     boxes, wrong = [], []
     try:
-        lines = read_text(file).splitlines()
+        lines = lines_of(read_text(file))
     except DatasetError as error:
         return file, [], [str(error)]
     for number, line in enumerate(lines, 1):
@@ -277,6 +274,10 @@ def _read_labels(image: Path, num_points: int) -> Tuple[Optional[Path], List[Tup
             continue
         if not index.is_integer():
             wrong.append(f'line {number}: the class index {words[0]} is no whole number')
+            continue
+        if not all(-1 <= value <= 2 for value in values[:4]):  # a little outside happens; NaN is refused, too
+            wrong.append(f'line {number}: {line.strip()[:60]!r} holds no shares of the image\'s sides, 0 to 1; divide '
+                         'pixels by width and height')
             continue
         if len(values) in (4, 5) or num_points and len(values) == 4 + num_points:
             x, y, w, h = values[:4]

@@ -1,0 +1,44 @@
+"""Files of other programs that hold labels which are not read: so that nobody wonders where the boxes are."""
+from pathlib import Path
+from typing import List
+
+from .files import files_below
+
+_HEAD_BYTES = 1 << 16
+# Of a file's ending: what its first bytes hold, what that is, and what to do. All words of a rule must be there.
+_RULES = (
+    ('.xml', (b'<annotations', b'<version>'), 'the own format of CVAT',
+     'export the task as COCO 1.0, Pascal VOC 1.1 or YOLO 1.1'),
+    ('.json', (b'"annotations"', b'"data"', b'"id"'), 'the own format of Label Studio',
+     'export the project as COCO, Pascal VOC XML or YOLO'),
+    ('.json', (b'"shapes"', b'"imagePath"'), 'the format of LabelMe',
+     'convert it to COCO or VOC, for example with labelme2coco'),
+    ('.json', (b'"regions"', b'"filename"'), 'the own format of VIA', 'export the annotations as COCO'),
+    ('.json', (b'"objects"', b'"classTitle"'), 'the format of Supervisely',
+     'export the project as COCO, Pascal VOC or YOLO'),
+)
+_ARCHIVES = ('.zip', '.tar', '.gz', '.tgz', '.bz2', '.xz', '.7z', '.rar')
+_LOOKED_AT = 1000
+
+
+def foreign_labels(root: Path) -> List[str]:
+    """Says which files hold labels, or images, in a form that is not read, and what to do; one sentence per form.
+
+    Args:
+        root: a folder, or a file.
+    """
+    found = {}
+    for number, path in enumerate([root] if root.is_file() else files_below(root)):
+        if number >= _LOOKED_AT:
+            break
+        suffix = path.suffix.lower()
+        if suffix in _ARCHIVES:
+            found.setdefault(suffix, f'{path} is an archive; unpack it and name the folder')
+        elif suffix in ('.xml', '.json') and path.is_file():
+            with open(path, 'rb') as stream:
+                head = stream.read(_HEAD_BYTES)
+            for ending, words, what, remedy in _RULES:
+                if suffix == ending and all(word in head for word in words):
+                    found.setdefault(what, f'{path} is {what}, which is not read; {remedy}')
+                    break
+    return list(found.values())

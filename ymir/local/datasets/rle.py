@@ -1,0 +1,64 @@
+"""COCO's run-length masks: their boxes, without the mask.
+
+Runs alternate between outside and inside, beginning outside, down one column of pixels after the other. They stand as
+a list of numbers, or packed into text: 5 bits a character from `0` on, the sixth says that more follow, and from the
+fourth number on the difference to the one before last.
+"""
+from typing import Any, List, Tuple
+
+
+def mask_corners(mask: Any) -> Tuple[int, int, int, int]:
+    """The box around a mask: xmin, ymin, xmax, ymax, the far corner outside.
+
+    Args:
+        mask: `{"size": [height, width], "counts": [...] or "..."}`.
+
+    Raises:
+        ValueError: it is no such mask, or nothing is inside.
+    """
+    try:
+        height, width = (int(side) for side in mask['size'])
+        counts = unpack(mask['counts']) if isinstance(mask['counts'], str) else [int(n) for n in mask['counts']]
+    except (KeyError, TypeError, ValueError):
+        raise ValueError('its segmentation is no run-length mask') from None
+    if height < 1 or width < 1 or min(counts, default=0) < 0 or sum(counts) != height * width:
+        raise ValueError(f'the runs of its mask do not add up to {width} x {height} pixels')
+    tops, bottoms, columns = [], [], []
+    start = 0
+    for number, count in enumerate(counts):
+        if number % 2 and count:
+            first, last = start, start + count - 1
+            columns += [first // height, last // height]
+            whole = first // height != last // height  # such a run reaches the bottom and goes on at the top
+            tops.append(0 if whole else first % height)
+            bottoms.append(height - 1 if whole else last % height)
+        start += count
+    if not columns:
+        raise ValueError('its mask is empty')
+    return min(columns), min(tops), max(columns) + 1, max(bottoms) + 1
+
+
+def unpack(text: str) -> List[int]:
+    """The runs that a text packs.
+
+    Args:
+        text: as COCO's tools write it.
+
+    Raises:
+        ValueError: it ends within a number.
+    """
+    counts: List[int] = []
+    number = shift = 0
+    for letter in text:
+        code = ord(letter) - 48
+        number |= (code & 31) << shift
+        shift += 5
+        if code & 32:
+            continue
+        if code & 16:
+            number -= 1 << shift
+        counts.append(number + (counts[-2] if len(counts) > 2 else 0))
+        number = shift = 0
+    if shift:
+        raise ValueError('the packed runs end too early')
+    return counts
