@@ -17,15 +17,8 @@ model = dict(
         max_per_img=100,
         mask_thr_binary=0.5))  # least probability of a mask's pixel
 
-_test_pipeline = [
-    dict(type='LoadImageFromFile', backend_args=_base_.backend_args),
-    dict(type='YOLOv5KeepRatioResize', scale=_base_.img_scale),
-    dict(type='LetterResize', scale=_base_.img_scale, allow_scale_up=False, pad_val=dict(img=114)),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True, _scope_='mmdet'),
-    dict(
-        type='mmdet.PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'pad_param'))
-]
+*_steps, _annotations, _pack = _base_.test_pipeline
+_test_pipeline = [*_steps, dict(_annotations, with_mask=True), _pack]
 
 val_dataloader = dict(dataset=dict(pipeline=_test_pipeline))
 test_dataloader = val_dataloader

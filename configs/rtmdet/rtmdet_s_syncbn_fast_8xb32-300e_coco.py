@@ -61,16 +61,5 @@ train_pipeline_stage2 = [
 
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
-custom_hooks = [
-    dict(
-        type='EMAHook',
-        ema_type='ExpMomentumEMA',
-        momentum=0.0002,
-        update_buffers=True,
-        strict_load=False,
-        priority=49),
-    dict(
-        type='mmdet.PipelineSwitchHook',
-        switch_epoch=_base_.max_epochs - _base_.num_epochs_stage2,
-        switch_pipeline=train_pipeline_stage2)
-]
+_ema, _pipeline_switch = _base_.custom_hooks
+custom_hooks = [_ema, dict(_pipeline_switch, switch_pipeline=train_pipeline_stage2)]

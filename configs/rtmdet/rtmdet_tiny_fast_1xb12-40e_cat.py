@@ -38,16 +38,10 @@ test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + val_ann_file)
 test_evaluator = val_evaluator
 
+_warmup, _cosine = _base_.param_scheduler
 param_scheduler = [
-    dict(type='LinearLR', start_factor=_base_.lr_start_factor, by_epoch=False, begin=0, end=30),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min=_base_.base_lr * 0.05,
-        begin=max_epochs // 2,
-        end=max_epochs,
-        T_max=max_epochs // 2,
-        by_epoch=True,
-        convert_to_iter_based=True)
+    dict(_warmup, end=30),
+    dict(_cosine, begin=max_epochs // 2, end=max_epochs, T_max=max_epochs // 2)
 ]
 
 _base_.custom_hooks[1].switch_epoch = max_epochs - num_epochs_stage2

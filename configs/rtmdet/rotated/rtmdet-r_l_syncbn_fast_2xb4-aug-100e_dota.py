@@ -8,12 +8,7 @@ random_resize_ratio_range = (0.1, 2.0)  # training images are scaled by a factor
 mosaic_max_cached_images = 40  # mosaics take three of the last so many images, which spares loading them again
 mixup_max_cached_images = 20
 
-_load_rotated = [
-    dict(type='LoadImageFromFile', backend_args=_base_.backend_args),
-    dict(type='LoadAnnotations', with_bbox=True, box_type='qbox'),
-    dict(type='mmrotate.ConvertBoxType', box_type_mapping=dict(gt_bboxes='rbox'))
-]
-
+_load_rotated = _base_._load_rotated
 _augment = [
     dict(
         type='mmrotate.RandomRotate',
@@ -60,26 +55,11 @@ train_pipeline_stage2 = [
 
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
-param_scheduler = [
-    dict(type='LinearLR', start_factor=_base_.lr_start_factor, by_epoch=False, begin=0, end=1000),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min=_base_.base_lr * 0.05,
-        begin=max_epochs // 2,
-        end=max_epochs,
-        T_max=max_epochs // 2,
-        by_epoch=True,
-        convert_to_iter_based=True)
-]
+_warmup, _cosine = _base_.param_scheduler
+param_scheduler = [_warmup, dict(_cosine, begin=max_epochs // 2, end=max_epochs, T_max=max_epochs // 2)]
 
 custom_hooks = [
-    dict(
-        type='EMAHook',
-        ema_type='ExpMomentumEMA',
-        momentum=0.0002,
-        update_buffers=True,
-        strict_load=False,
-        priority=49),
+    *_base_.custom_hooks,
     dict(
         type='mmdet.PipelineSwitchHook',
         switch_epoch=max_epochs - num_epochs_stage2,

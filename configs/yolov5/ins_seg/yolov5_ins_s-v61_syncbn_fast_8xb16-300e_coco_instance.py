@@ -39,19 +39,13 @@ last_transform = [
 train_pipeline = [*pre_transform, mosaic, random_affine, *last_transform]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
+_load, _resize, _pad, _annotations, _pack = _base_.test_pipeline
 test_pipeline = [
-    dict(type='LoadImageFromFile', backend_args=_base_.backend_args),
-    dict(type='YOLOv5KeepRatioResize', scale=_base_.img_scale),
-    dict(
-        type='LetterResize',
-        scale=_base_.img_scale,
-        allow_scale_up=False,
-        half_pad_param=True,  # both sides get the same padding, as masks are cropped
-        pad_val=dict(img=114)),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True, _scope_='mmdet'),
-    dict(
-        type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'pad_param'))
+    _load,
+    _resize,
+    dict(_pad, half_pad_param=True),  # both sides get the same padding, as masks are cropped
+    dict(_annotations, with_mask=True),
+    _pack
 ]
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
