@@ -1,23 +1,22 @@
-"""Neck of RTMDet (arXiv 2212.07784, section 3.2): the path of all necks with the blocks of the backbone.
+"""Neck of RTMDet (arXiv 2212.07784, section 3.2): the path of YOLOX's with the blocks of the backbone.
 
 As in public checkpoints, CSP layers have dense blocks without channel attention whatever `use_depthwise` says, and a
 shallow model may have CSP layers without a block.
 """
 from typing import List, Optional, Union
 
-from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from mmdet.models.layers import CSPLayer
 from torch import nn
 
 from mmyolo.registry import MODELS
 
 from ..utils.defaults import CSPNEXT_ACT_CFG, CSPNEXT_INIT_CFG, CSPNEXT_NORM_CFG
-from .base_yolo_neck import BaseYOLONeck
+from .yolox_pafpn import YOLOXPAFPN
 
 
 @MODELS.register_module()
-class CSPNeXtPAFPN(BaseYOLONeck):
-    """Mixes feature maps and gives all levels the same channels.
+class CSPNeXtPAFPN(YOLOXPAFPN):
+    """YOLOX's path with the CSP layers of CSPNeXt, and a 3x3 convolution that gives all levels the same channels.
 
     Args:
         in_channels: unscaled channels of the inputs, finest first.
@@ -49,56 +48,25 @@ class CSPNeXtPAFPN(BaseYOLONeck):
                  norm_cfg: dict = CSPNEXT_NORM_CFG,
                  act_cfg: dict = CSPNEXT_ACT_CFG,
                  init_cfg: Union[dict, list, None] = CSPNEXT_INIT_CFG) -> None:
-        self.conv = DepthwiseSeparableConvModule if use_depthwise else ConvModule
-        self.num_csp_blocks = round(num_csp_blocks * deepen_factor)
         self.expand_ratio = expand_ratio
         self.upsample_cfg = upsample_cfg
         self.conv_cfg = conv_cfg
-        super().__init__(
-            in_channels=[int(channels * widen_factor) for channels in in_channels],
-            out_channels=int(out_channels * widen_factor),
-            deepen_factor=deepen_factor,
-            widen_factor=widen_factor,
-            freeze_all=freeze_all,
-            norm_cfg=norm_cfg,
-            act_cfg=act_cfg,
-            init_cfg=init_cfg)
-
-    def build_reduce_layer(self, idx: int) -> nn.Module:
-        """A 1x1 convolution for the coarsest level, nothing for the others."""
-        if idx < len(self.in_channels) - 1:
-            return nn.Identity()
-        return self._conv(self.in_channels[idx], self.in_channels[idx - 1], 1)
+        super().__init__([int(channels * widen_factor) for channels in in_channels], int(out_channels * widen_factor),
+                         deepen_factor, widen_factor, round(num_csp_blocks * deepen_factor), use_depthwise, freeze_all,
+                         norm_cfg, act_cfg, init_cfg)
 
     def build_upsample_layer(self, idx: int) -> nn.Module:
         """`nn.Upsample`."""
         return nn.Upsample(**self.upsample_cfg)
 
-    def build_top_down_layer(self, idx: int) -> nn.Module:
-        """A CSP layer; but for the finest level, then a 1x1 convolution to the channels of the next."""
-        channels = self.in_channels[idx - 1]
-        layer = self._csp_layer(2 * channels, channels)
-        if idx == 1:
-            return layer
-        return nn.Sequential(layer, self._conv(channels, self.in_channels[idx - 2], 1))
-
-    def build_downsample_layer(self, idx: int) -> nn.Module:
-        """A 3x3 convolution of stride 2."""
-        return self._spatial(self.in_channels[idx], self.in_channels[idx], stride=2)
-
-    def build_bottom_up_layer(self, idx: int) -> nn.Module:
-        """A CSP layer."""
-        return self._csp_layer(2 * self.in_channels[idx], self.in_channels[idx + 1])
-
     def build_out_layer(self, idx: int) -> nn.Module:
         """A 3x3 convolution."""
-        return self._spatial(self.in_channels[idx], self.out_channels)
+        return self._spatial(self._in(idx), self.out_channels)
 
-    def _spatial(self, in_channels: int, out_channels: int, stride: int = 1) -> nn.Module:
-        return self.conv(
-            in_channels, out_channels, 3, stride=stride, padding=1, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
+    def _scaled(self, channels: int) -> int:
+        return channels  # as `in_channels` holds them
 
-    def _csp_layer(self, in_channels: int, out_channels: int) -> nn.Module:
+    def _stage(self, in_channels: int, out_channels: int) -> nn.Module:
         return CSPLayer(
             in_channels,
             out_channels,

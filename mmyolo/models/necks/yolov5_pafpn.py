@@ -1,4 +1,4 @@
-"""Neck of YOLOv5."""
+"""Neck of YOLOv5; those of YOLOv6, YOLOv8, YOLOX and RTMDet take its path with stages and channels of their own."""
 from typing import List, Optional, Union
 
 from mmdet.models.layers import CSPLayer
@@ -13,7 +13,7 @@ from .base_yolo_neck import BaseYOLONeck
 
 @MODELS.register_module()
 class YOLOv5PAFPN(TorchConvInit, BaseYOLONeck):
-    """CSP layers along the path; the outputs have the channels of the inputs.
+    """CSP layers as stages; the outputs have the channels of the inputs.
 
     Args:
         in_channels: unscaled channels of the inputs, finest first.
@@ -54,37 +54,50 @@ class YOLOv5PAFPN(TorchConvInit, BaseYOLONeck):
         """A 1x1 convolution to the next finer level's channels for the coarsest level, nothing for others."""
         if idx < len(self.in_channels) - 1:
             return nn.Identity()
-        return self._conv(self._in(idx), self._in(idx - 1), 1)
+        return self._conv(self._in(idx), self._out(idx - 1), 1)
 
     def build_upsample_layer(self, idx: int) -> nn.Module:
         """Repeats every pixel twice in both directions."""
         return nn.Upsample(scale_factor=2, mode='nearest')
 
     def build_top_down_layer(self, idx: int) -> nn.Module:
-        """A CSP layer and, but for the finest level, a 1x1 convolution to the next finer level's channels."""
-        channels = self._in(idx - 1)
-        csp = self._csp(2 * channels, channels)
-        return csp if idx == 1 else nn.Sequential(csp, self._conv(channels, self._in(idx - 2), 1))
+        """A stage and, but for the finest level, a 1x1 convolution to the next finer level's channels."""
+        channels = self._out(idx - 1)
+        stage = self._stage(self._joint(idx), channels)
+        return stage if idx == 1 else nn.Sequential(stage, self._conv(channels, self._out(idx - 2), 1))
 
     def build_downsample_layer(self, idx: int) -> nn.Module:
         """A 3x3 convolution of stride 2."""
-        return self._conv(self._in(idx), self._in(idx), 3, stride=2, padding=1)
+        return self._conv(self._out(idx), self._out(idx), 3, stride=2, padding=1)
 
     def build_bottom_up_layer(self, idx: int) -> nn.Module:
-        """A CSP layer."""
-        return self._csp(2 * self._in(idx), self._in(idx + 1))
+        """A stage."""
+        return self._stage(2 * self._out(idx), self._out(idx + 1))
 
     def build_out_layer(self, idx: int) -> nn.Module:
         """Nothing."""
         return nn.Identity()
 
     def _in(self, idx: int) -> int:
-        return make_divisible(self.in_channels[idx], self.widen_factor)
+        """Scaled channels of an input."""
+        return self._scaled(self.in_channels[idx])
+
+    def _out(self, idx: int) -> int:
+        """Scaled channels of a level of the path."""
+        return self._in(idx)
+
+    def _joint(self, idx: int) -> int:
+        """Channels where level `idx` is joined with the next finer one."""
+        return self._out(idx - 1) + self._in(idx - 1)
+
+    def _scaled(self, channels: int) -> int:
+        return make_divisible(channels, self.widen_factor)
 
     def _num_blocks(self) -> int:
         return make_round(self.num_csp_blocks, self.deepen_factor)
 
-    def _csp(self, in_channels: int, out_channels: int) -> nn.Module:
+    def _stage(self, in_channels: int, out_channels: int) -> nn.Module:
+        """What follows a joint."""
         return self.csp_layer(
             in_channels,
             out_channels,

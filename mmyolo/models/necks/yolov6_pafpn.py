@@ -6,17 +6,16 @@ from torch import Tensor, nn
 from mmyolo.registry import MODELS
 
 from ..layers import BepC3StageBlock, BiFusion, RepStageBlock
-from ..utils import TorchConvInit, make_round
 from ..utils.defaults import NORM_CFG
-from .base_yolo_neck import BaseYOLONeck
+from .yolov5_pafpn import YOLOv5PAFPN
 
 RELU = dict(type='ReLU', inplace=True)
 SILU = dict(type='SiLU', inplace=True)
 
 
 @MODELS.register_module()
-class YOLOv6RepPAFPN(TorchConvInit, BaseYOLONeck):
-    """A chain of blocks after each joint.
+class YOLOv6RepPAFPN(YOLOv5PAFPN):
+    """YOLOv5's path with chains of blocks as stages, and learnt upsampling.
 
     Args:
         in_channels: unscaled channels of the inputs, finest first.
@@ -44,65 +43,28 @@ class YOLOv6RepPAFPN(TorchConvInit, BaseYOLONeck):
                  act_cfg: Optional[dict] = RELU,
                  block_cfg: dict = dict(type='RepVGGBlock'),
                  init_cfg: Union[dict, list, None] = None) -> None:
-        self.num_csp_blocks = num_csp_blocks
         self.block_cfg = block_cfg
         self.extra_in_channels = in_channels[:self.num_extra_levels]
-        super().__init__(
-            in_channels[self.num_extra_levels:],
-            out_channels,
-            deepen_factor,
-            widen_factor,
-            freeze_all=freeze_all,
-            norm_cfg=norm_cfg,
-            act_cfg=act_cfg,
-            init_cfg=init_cfg)
-
-    def build_reduce_layer(self, idx: int) -> nn.Module:
-        """A 1x1 convolution to the next finer level's channels for the coarsest level, nothing for others."""
-        if idx < len(self.in_channels) - 1:
-            return nn.Identity()
-        return self._conv(self._in(idx), self._out(idx - 1), 1)
+        super().__init__(in_channels[self.num_extra_levels:], out_channels, deepen_factor, widen_factor, num_csp_blocks,
+                         freeze_all, norm_cfg, act_cfg, init_cfg)
 
     def build_upsample_layer(self, idx: int) -> nn.Module:
         """A transposed convolution of stride 2."""
         return nn.ConvTranspose2d(self._out(idx - 1), self._out(idx - 1), 2, stride=2)
-
-    def build_top_down_layer(self, idx: int) -> nn.Module:
-        """A chain of blocks and, but for the finest level, a 1x1 convolution to the next finer level's channels."""
-        channels = self._out(idx - 1)
-        chain = self._chain(self._joint(idx), channels)
-        return chain if idx == 1 else nn.Sequential(chain, self._conv(channels, self._out(idx - 2), 1))
-
-    def build_downsample_layer(self, idx: int) -> nn.Module:
-        """A 3x3 convolution of stride 2."""
-        return self._conv(self._out(idx), self._out(idx), 3, stride=2, padding=1)
-
-    def build_bottom_up_layer(self, idx: int) -> nn.Module:
-        """A chain of blocks."""
-        return self._chain(2 * self._out(idx), self._out(idx + 1))
-
-    def build_out_layer(self, idx: int) -> nn.Module:
-        """Nothing."""
-        return nn.Identity()
 
     @property
     def num_inputs(self) -> int:
         """How many feature maps the neck takes."""
         return self.num_extra_levels + len(self.in_channels)
 
-    def _joint(self, idx: int) -> int:
-        """Channels where level `idx` is joined with the next finer one."""
-        return self._out(idx - 1) + self._in(idx - 1)
-
-    def _in(self, idx: int) -> int:
-        return int(self.in_channels[idx] * self.widen_factor)
-
     def _out(self, idx: int) -> int:
-        return int(self.out_channels[idx] * self.widen_factor)
+        return self._scaled(self.out_channels[idx])
 
-    def _chain(self, in_channels: int, out_channels: int) -> nn.Module:
-        num_blocks = make_round(self.num_csp_blocks, self.deepen_factor)
-        return RepStageBlock(in_channels, out_channels, num_blocks, block_cfg=self.block_cfg)
+    def _scaled(self, channels: int) -> int:
+        return int(channels * self.widen_factor)
+
+    def _stage(self, in_channels: int, out_channels: int) -> nn.Module:
+        return RepStageBlock(in_channels, out_channels, self._num_blocks(), block_cfg=self.block_cfg)
 
 
 class CSPChains:
@@ -133,11 +95,11 @@ class CSPChains:
         super().__init__(in_channels, out_channels, deepen_factor, widen_factor, num_csp_blocks, freeze_all, norm_cfg,
                          act_cfg, block_cfg, init_cfg)
 
-    def _chain(self, in_channels: int, out_channels: int) -> nn.Module:
+    def _stage(self, in_channels: int, out_channels: int) -> nn.Module:
         return BepC3StageBlock(
             in_channels,
             out_channels,
-            make_round(self.num_csp_blocks, self.deepen_factor),
+            self._num_blocks(),
             self.hidden_ratio,
             block_cfg=self.block_cfg,
             norm_cfg=self.norm_cfg,
@@ -163,7 +125,7 @@ class YOLOv6RepBiPAFPN(YOLOv6RepPAFPN):
 
     def build_upsample_layer(self, idx: int) -> nn.Module:
         """A joint of three levels."""
-        finer = self._in(idx - 2) if idx > 1 else int(self.extra_in_channels[0] * self.widen_factor)
+        finer = self._in(idx - 2) if idx > 1 else self._scaled(self.extra_in_channels[0])
         return BiFusion(self._in(idx - 1), finer, self._out(idx - 1), norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
 
     def join_upwards(self, upsample: nn.Module, coarse: Tensor, fine: Tensor, inputs: Sequence[Tensor],

@@ -6,7 +6,6 @@ from torch import nn
 from mmyolo.registry import MODELS
 
 from ..layers import CSPLayerWithTwoConv
-from ..utils import make_divisible
 from ..utils.defaults import ACT_CFG, NORM_CFG
 from .yolov5_pafpn import YOLOv5PAFPN
 
@@ -49,16 +48,12 @@ class YOLOv8PAFPN(YOLOv5PAFPN):
     def build_top_down_layer(self, idx: int) -> nn.Module:
         """A CSP layer."""
         coarse = self._in(idx) if idx == len(self.in_channels) - 1 else self._out(idx)
-        return self._csp(self._in(idx - 1) + coarse, self._out(idx - 1))
-
-    def build_downsample_layer(self, idx: int) -> nn.Module:
-        """A 3x3 convolution of stride 2."""
-        return self._conv(self._out(idx), self._out(idx), 3, stride=2, padding=1)
+        return self._stage(self._in(idx - 1) + coarse, self._out(idx - 1))
 
     def build_bottom_up_layer(self, idx: int) -> nn.Module:
         """A CSP layer."""
         coarse = self._in(idx + 1) if idx == len(self.in_channels) - 2 else self._out(idx + 1)
-        return self._csp(self._out(idx) + coarse, self._out(idx + 1))
+        return self._stage(self._out(idx) + coarse, self._out(idx + 1))
 
     def _out(self, idx: int) -> int:
-        return make_divisible(self.out_channels[idx], self.widen_factor)
+        return self._scaled(self.out_channels[idx])

@@ -51,16 +51,18 @@ class YOLOXPAFPN(YOLOv5PAFPN):
 
     def build_downsample_layer(self, idx: int) -> nn.Module:
         """A 3x3 convolution of stride 2."""
-        conv = DepthwiseSeparableConvModule if self.use_depthwise else ConvModule
-        channels = self._in(idx)
-        return conv(channels, channels, 3, stride=2, padding=1, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
+        return self._spatial(self._in(idx), self._in(idx), stride=2)
 
     def build_out_layer(self, idx: int) -> nn.Module:
         """A 1x1 convolution."""
-        return self._conv(self._in(idx), int(self.out_channels * self.widen_factor), 1)
+        return self._conv(self._in(idx), self._scaled(self.out_channels), 1)
 
-    def _in(self, idx: int) -> int:
-        return int(self.in_channels[idx] * self.widen_factor)
+    def _spatial(self, in_channels: int, out_channels: int, stride: int = 1) -> nn.Module:
+        conv = DepthwiseSeparableConvModule if self.use_depthwise else ConvModule
+        return conv(in_channels, out_channels, 3, stride, padding=1, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
+
+    def _scaled(self, channels: int) -> int:
+        return int(channels * self.widen_factor)
 
     def _num_blocks(self) -> int:
         return round(self.num_csp_blocks * self.deepen_factor)
