@@ -4,8 +4,8 @@
     <work>/out     monitor.txt, models, tensorboard -> <work>/tensorboard/<task id>
 
 Differs on purpose in two things: paths inside the files begin with `/in` and `/out` for a container only, a process on
-this machine gets the real paths; and the cache holds links to the images instead of copies where that is possible. What
-an executor writes through the path of an image changes the source then, as on the platform it changes the cache.
+this machine gets the real paths; and the cache may hold links to the images instead of copies. The cache is not
+read-only, on the platform neither, so links are for an executor that is known to read only (see assets.py).
 """
 import os
 import secrets
@@ -166,7 +166,7 @@ def prepare_training(work_dir: Path,
         pretrained: the model to start from.
         gpu_count: how many GPUs; 0 means CPU.
         in_container: the task will run in a container.
-        link_assets: link to the images instead of copying them.
+        link_assets: link to the images instead of copying them; only for an executor that never writes to them.
         on_progress: called now and then with the number of images done and of all.
 
     Raises:
@@ -211,7 +211,7 @@ def prepare_candidates(work_dir: Path,
         mining, infer: what to do.
         gpu_count: how many GPUs; 0 means CPU.
         in_container: the task will run in a container.
-        link_assets: link to the images instead of copying them.
+        link_assets: link to the images instead of copying them; only for an executor that never writes to them.
         on_progress: called now and then with the number of images done and of all.
 
     Raises:

@@ -52,5 +52,8 @@ Gpus = Annotated[str, typer.Option(
     'the first one if there is any.')]
 User = Annotated[Optional[str], typer.Option(
     '--user', metavar='UID:GID', help='User in the container; default: the caller; root: that of the image.')]
+Link = Annotated[Optional[bool], typer.Option(
+    '--link/--copy', help='Give the executor links to the images, or copies; default: links for the executor of this '
+    'package, which only reads them, copies for every other.')]
 Out = Annotated[Optional[Path], typer.Option(
     '--out', metavar='DIR', help='New folder of the run; default: ./ymir_runs/<date>-<task>-<model>.')]

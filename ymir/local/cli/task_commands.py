@@ -1,4 +1,5 @@
 """`ymir train`, `ymir infer` and `ymir mine`: from a data set and a model to a finished task."""
+import os
 from pathlib import Path
 from typing import Annotated, Any, Dict, List, Optional, Tuple
 
@@ -36,6 +37,7 @@ def train(data: options.Data,
           img_man: options.ImgMan = None,
           gpus: options.Gpus = 'auto',
           user: options.User = None,
+          link: options.Link = None,
           out: options.Out = None,
           as_json: options.Json = False,
           quiet: options.Quiet = False,
@@ -48,7 +50,7 @@ def train(data: options.Data,
     with output.reporting():
         from ..prepare import prepare_training, submitted
         from . import tasks
-        how = tasks.Engine.of(image, executor, img_man, gpus, user)
+        how = tasks.Engine.of(image, executor, img_man, gpus, user, link)
         template = how.template('training')
         edits = tasks.parameters.parse_overrides(overrides or [], template, output.warn)
         source, model_name = _pretrained(model, edits, template)
@@ -71,6 +73,7 @@ def train(data: options.Data,
                                         pretrained,
                                         len(how.gpu_ids),
                                         bool(how.image),
+                                        how.links_assets,
                                         on_progress=show)
         tasks.run(output, how, task, tasks.Wanted(training=True), edits)
 
@@ -87,6 +90,7 @@ def infer(data: options.Data,
           img_man: options.ImgMan = None,
           gpus: options.Gpus = 'auto',
           user: options.User = None,
+          link: options.Link = None,
           out: options.Out = None,
           as_json: options.Json = False,
           quiet: options.Quiet = False,
@@ -97,7 +101,7 @@ def infer(data: options.Data,
     """
     output = Output(as_json, quiet, lang.value if lang else '')
     _candidates(output, data, model, overrides, (mine, True), classes, data_format,
-                (image, executor, img_man, gpus, user), out)
+                (image, executor, img_man, gpus, user, link), out)
 
 
 def mine(data: options.Data,
@@ -110,6 +114,7 @@ def mine(data: options.Data,
          img_man: options.ImgMan = None,
          gpus: options.Gpus = 'auto',
          user: options.User = None,
+         link: options.Link = None,
          out: options.Out = None,
          as_json: options.Json = False,
          quiet: options.Quiet = False,
@@ -120,7 +125,7 @@ def mine(data: options.Data,
     """
     output = Output(as_json, quiet, lang.value if lang else '')
     _candidates(output, data, model, overrides, (True, False), classes, data_format,
-                (image, executor, img_man, gpus, user), out)
+                (image, executor, img_man, gpus, user, link), out)
 
 
 def _candidates(output: Output, data: Path, model: str, overrides: Optional[List[str]], what: Tuple[bool, bool],
@@ -149,7 +154,7 @@ def _candidates(output: Output, data: Path, model: str, overrides: Optional[List
             with data_progress(output, output.text('preparing', path=folder)) as show:
                 task = prepare_candidates(folder, paths, stage, submitted(template_name, template, edits),
                                           wanted.mining, wanted.infer, len(how.gpu_ids), bool(how.image),
-                                          on_progress=show)
+                                          how.links_assets, on_progress=show)
         is_labelled = any(image.boxes for image in dataset.images())
         tasks.run(output, how, task, wanted, edits, data if is_labelled else None)
 
@@ -162,7 +167,10 @@ def class_names(text: Optional[str]) -> Optional[List[str]]:
     """
     if not text:
         return None
-    content = Path(text).read_text(encoding='utf-8').splitlines() if Path(text).is_file() else text.split(',')
+    from ..datasets.files import read_lines
+
+    # Not Path.is_file, which refuses a text longer than a file name can be.
+    content = read_lines(Path(text)) if os.path.isfile(text) else text.split(',')
     names = [name.strip() for name in content if name.strip()]
     if not names or len(set(names)) < len(names):
         raise UsageMistake(f'--classes {text!r} gives {names}; every class must be named once')

@@ -6,8 +6,6 @@ import os
 import re
 import shlex
 import shutil
-import signal
-import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,16 +55,18 @@ class Engine:
         img_man: folder of its templates.
         gpu_ids: GPUs of this machine; none for the CPU.
         user: `uid:gid` in the container; None: that of the image.
+        links_assets: gets links to the images instead of copies.
     """
     image: Optional[str]
     command: Optional[Sequence[str]]
     img_man: Path
     gpu_ids: Tuple[int, ...]
     user: Optional[str]
+    links_assets: bool
 
     @classmethod
     def of(cls, image: Optional[str], executor: Optional[str], img_man: Optional[Path], gpus: str,
-           user: Optional[str]) -> 'Engine':
+           user: Optional[str], link: Optional[bool] = None) -> 'Engine':
         """Reads the options of the command line."""
         if image and (executor or img_man):
             raise UsageMistake('--image brings its own executor and templates; leave --executor and --img-man out')
@@ -77,7 +77,9 @@ class Engine:
         command = shlex.split(executor) if executor else None
         if command and not shutil.which(command[0]):
             raise UsageMistake(f'--executor {executor}: there is no command {command[0]}')
-        return cls(image, command, img_man or IMG_MAN, parameters.split_gpus(gpus), user)
+        # The executor of this package only reads images; of others nobody knows.
+        links = not (image or command) if link is None else link
+        return cls(image, command, img_man or IMG_MAN, parameters.split_gpus(gpus), user, links)
 
     def template(self, task_type: str) -> Dict[str, Any]:
         """The template of a task type, from the image or the folder."""
@@ -147,27 +149,6 @@ def making(folder: Path) -> Iterator[None]:
         raise
 
 
-@contextmanager
-def _stop_signals() -> Iterator[None]:
-    """The first Ctrl-C, or request to end, interrupts; further ones are ignored until everything is cleaned up."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-    def stop(*_: Any) -> NoReturn:
-        for name in names:
-            signal.signal(name, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    before = {name: signal.signal(name, stop) for name in names}
-    try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
-
-
 def run(output: Output, how: Engine, task: Task, wanted: Wanted, edits: Dict[str, Any],
         labels: Optional[Path] = None) -> NoReturn:
     """Runs a task, shows how it goes and what came out, and ends the command.
@@ -186,24 +167,23 @@ def run(output: Output, how: Engine, task: Task, wanted: Wanted, edits: Dict[str
     output.say(output.text('running', task=title, folder=folder))
     before = listing(task.in_dir)
     began = time.time()
-    with _stop_signals():
-        try:
-            outcome = _start(output, how, task, wanted, config, title)
-        except TaskStopped as stop:
-            outcome = stop.outcome
-        changes = changes_since(before, task.in_dir)
-        record = dict(task=wanted.name, task_id=task.task_id, began=round(began), seconds=round(outcome.seconds, 1),
-                      image=how.image, executor=how.describe(), parameters=edits,
-                      in_changes=dict(list(changes.items())[:MAX_CHANGES]))
-        verdict = Verdict(False) if outcome.stopped else judge(outcome.exit_code, outcome.monitor, task.out_dir,
-                                                               wanted.training, wanted.mining, wanted.infer)
-        result = dict(ok=verdict.ok, stopped=outcome.stopped, code=verdict.code, reason=verdict.reason,
-                      exit_code=outcome.exit_code, **record, folder=str(folder), out=str(folder / 'out'))
-        write_text_atomically(task.work_dir / RUN_FILE, yaml.safe_dump(result, allow_unicode=True, sort_keys=False))
-        if changes:
-            output.warn(output.text('in changed', count=len(changes), first=next(iter(changes))))
-        if wanted.training:  # the platform stores what a failed or stopped training has saved, too
-            result.update(_keep_model(output, how, task, folder))
+    try:
+        outcome = _start(output, how, task, wanted, config, title)
+    except TaskStopped as stop:
+        outcome = stop.outcome
+    changes = changes_since(before, task.in_dir)
+    record = dict(task=wanted.name, task_id=task.task_id, began=round(began), seconds=round(outcome.seconds, 1),
+                  image=how.image, executor=how.describe(), parameters=edits,
+                  in_changes=dict(list(changes.items())[:MAX_CHANGES]))
+    verdict = Verdict(False) if outcome.stopped else judge(outcome.exit_code, outcome.monitor, task.out_dir,
+                                                           wanted.training, wanted.mining, wanted.infer)
+    result = dict(ok=verdict.ok, stopped=outcome.stopped, code=verdict.code, reason=verdict.reason,
+                  exit_code=outcome.exit_code, **record, folder=str(folder), out=str(folder / 'out'))
+    write_text_atomically(task.work_dir / RUN_FILE, yaml.safe_dump(result, allow_unicode=True, sort_keys=False))
+    if changes:
+        output.warn(output.text('in changed', count=len(changes), first=next(iter(changes))))
+    if wanted.training:  # the platform stores what a failed or stopped training has saved, too
+        result.update(_keep_model(output, how, task, folder))
     if verdict.ok:
         _show_success(output, how, task, folder, wanted, outcome, result, labels)
         output.finish(result)
@@ -315,8 +295,9 @@ def _show_objects(output: Output, task: Task) -> Dict[str, Any]:
 
 def _show_ranking(output: Output, task: Task) -> Dict[str, Any]:
     ranking = read_mining_result(task.out_dir / 'result.tsv')
-    sources = (task.in_dir / 'candidate-src-index.tsv').read_text(encoding='utf-8').splitlines()
-    index = (task.in_dir / 'candidate-index.tsv').read_text(encoding='utf-8').splitlines()
+    index, sources = (  # names of files need not be UTF-8
+        (task.in_dir / name).read_text(encoding='utf-8', errors='surrogateescape').splitlines()
+        for name in ('candidate-index.tsv', 'candidate-src-index.tsv'))
     original = dict(zip(index, sources))
     rows = [(f'{rank}', _rounded(score), original.get(path, path))
             for rank, (path, score) in enumerate(ranking[:RANKED], 1)]

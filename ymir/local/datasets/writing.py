@@ -1,9 +1,8 @@
 """What all writers share: where images go, by copy or by link, and what could not be written."""
-import shutil
 from pathlib import Path
 from typing import List, Sequence, Set, Tuple
 
-from ..assets import link_or_copy
+from ..assets import copy, link_or_copy
 from ..hashing import Progress, in_threads
 from ..labels import LabelledImage
 
@@ -48,7 +47,7 @@ class ImagePlaces:
         if self.link:
             link_or_copy(*pair, symlink=True)
         else:
-            shutil.copyfile(*pair)
+            copy(*pair)
 
     def _unique(self, path: Path) -> str:
         stem = ''.join('_' if ord(letter) < 32 else letter for letter in path.stem).strip() or 'image'

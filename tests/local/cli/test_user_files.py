@@ -1,0 +1,55 @@
+"""What the user brings stays as it is, whatever the executor does."""
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+FAKE = Path(__file__).parents[1] / 'fake_executor.py'
+# As the yolov5 executor mends what it takes for a broken JPEG: in its place.
+RUDE = """
+import os, pathlib, runpy, sys
+root = pathlib.Path(os.environ['DEFAULT_ENV_FILE_PATH']).parent
+for image in (root / 'assets').resolve().rglob('*.jpg'):
+    with open(image, 'r+b') as stream:
+        stream.write(b'mended')
+sys.argv = [sys.argv[1]]
+runpy.run_path(sys.argv[0], run_name='__main__')
+"""
+
+
+@pytest.fixture
+def rude(fake, tmp_path):
+    """Options of an executor that writes to every image."""
+    script = tmp_path / 'rude.py'
+    script.write_text(RUDE)
+    return ['--executor', f'{sys.executable} {script} {FAKE}', *fake[2:]]
+
+
+def state(folder):
+    return {
+        path.relative_to(folder).as_posix(): (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_mode)
+        for path in sorted(folder.rglob('*')) if path.is_file()
+    }
+
+
+def test_another_executor_gets_copies(ymir, trained, rude, coco_folder):
+    before = state(coco_folder)
+    code, text, errors = ymir('infer', coco_folder, *rude, '--model', trained, '--out', 'run', '--json')
+    assert code == 0 and 'below in/' in errors, errors
+    assert set(json.loads(text)['in_changes'].values()) == {'changed'}
+    assert state(coco_folder) == before
+
+
+def test_links_are_given_to_another_executor_where_the_user_says_so(ymir, trained, fake, coco_folder):
+    for option, links in (('--link', 2), ('--copy', 1)):
+        code, _, errors = ymir('infer', coco_folder, *fake, '--model', trained, '--out', f'run{option}', option)
+        assert code == 0, errors
+        assert all(path.stat().st_nlink == links for path in Path(f'run{option}/asset_cache').rglob('*.jpg'))
+
+
+def test_many_classes(ymir, fake, coco_folder):
+    """More text than the name of a file can hold."""
+    names = ['target', *(f'class of things number {number}' for number in range(80))]
+    code, text, errors = ymir('train', coco_folder, *fake, '--classes', ','.join(names), '--out', 'run', '--json')
+    assert code == 0 and json.loads(text)['ok'], errors
