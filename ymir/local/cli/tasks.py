@@ -295,8 +295,8 @@ def _show_objects(output: Output, task: Task) -> Dict[str, Any]:
 
 def _show_ranking(output: Output, task: Task) -> Dict[str, Any]:
     ranking = read_mining_result(task.out_dir / 'result.tsv')
-    index, sources = (  # names of files need not be UTF-8
-        (task.in_dir / name).read_text(encoding='utf-8', errors='surrogateescape').splitlines()
+    index, sources = (  # names of files need not be UTF-8, and may hold what else ends a line
+        (task.in_dir / name).read_text(encoding='utf-8', errors='surrogateescape').split('\n')
         for name in ('candidate-index.tsv', 'candidate-src-index.tsv'))
     original = dict(zip(index, sources))
     rows = [(f'{rank}', _rounded(score), original.get(path, path))
