@@ -28,4 +28,6 @@ def test_older_numbers_and_unknown_ones():
     assert find_code(180301).code == 300301
     assert find_code(12) is None and find_code(180999) is None
     assert nearest_codes('300104')[0] == 300103
+    assert 160011 in nearest_codes('16001') and 300103 in nearest_codes('30013')
+    assert nearest_codes('99') == []
     assert nearest_codes('OOM') == [] or 300103 in nearest_codes('OOM')

@@ -3,7 +3,7 @@ import difflib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Tuple
 
 import yaml
 
@@ -54,7 +54,11 @@ def nearest_codes(code: str) -> List[int]:
     Args:
         code: what the user wrote.
     """
-    if code.isdigit():
-        return sorted(return_codes(), key=lambda known: abs(known - int(code)))[:3]
+    if code.isdigit():  # the fewest wrong digits first: 16001 and 160101 are slips for 160011
+
+        def distance(known: int) -> Tuple[float, int]:
+            return -difflib.SequenceMatcher(None, str(known), code).ratio(), abs(known - int(code))
+
+        return [known for known in sorted(return_codes(), key=distance) if -distance(known)[0] > 0.6][:3]
     names = {entry.name.lower(): entry.code for entry in return_codes().values() if entry.name}
     return [names[text] for text in difflib.get_close_matches(code.lower(), list(names), n=3, cutoff=0.4)]
