@@ -42,6 +42,7 @@ class YOLOXPAFPN(YOLOv5PAFPN):
                  act_cfg: Optional[dict] = ACT_CFG,
                  init_cfg: Union[dict, list, None] = None) -> None:
         self.use_depthwise = use_depthwise
+        self.conv = DepthwiseSeparableConvModule if use_depthwise else ConvModule
         super().__init__(in_channels, out_channels, deepen_factor, widen_factor, num_csp_blocks, freeze_all, norm_cfg,
                          act_cfg, init_cfg)
 
@@ -58,8 +59,8 @@ class YOLOXPAFPN(YOLOv5PAFPN):
         return self._conv(self._in(idx), self._scaled(self.out_channels), 1)
 
     def _spatial(self, in_channels: int, out_channels: int, stride: int = 1) -> nn.Module:
-        conv = DepthwiseSeparableConvModule if self.use_depthwise else ConvModule
-        return conv(in_channels, out_channels, 3, stride, padding=1, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
+        return self.conv(
+            in_channels, out_channels, 3, stride, padding=1, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
 
     def _scaled(self, channels: int) -> int:
         return int(channels * self.widen_factor)
