@@ -10,10 +10,16 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from tests.local.check import runs
+from tests.local.check.planted import result, stage
 from tests.local.check.planted_images import DAMAGED_RUNS, PLANTED
+from typer.testing import CliRunner
 
-from ymir.local.check import all_rules, check_image, check_img_man, image, image_run, render
+from ymir.local.check import (all_rules, check_image, check_img_man, check_out, has_errors, image, image_run, render,
+                              run_rules)
 from ymir.local.check.image import Answer, docker
+from ymir.local.check.run_rules import Moments
+from ymir.local.cli import app
 from ymir.local.prepare import ModelStage
 
 HERE = Path(__file__).parent
@@ -146,21 +152,164 @@ def test_run_of_a_bad_image(expected, damage, in_process):
     assert all(finding.place.split(':')[0] in ('training', 'mining', 'infer', 'mining+infer') for finding in findings)
 
 
+def places(findings, rule):
+    return [finding.place for finding in findings if finding.rule == rule and finding.ok is False]
+
+
 def test_an_image_without_training_needs_a_model_from_elsewhere(foreign, tmp_path):
     (foreign / 'files/img-man/training-template.yaml').unlink()
     findings = check_image(NAME, run=True)
-    assert failed(findings) == set()
-    skipped = [finding for finding in findings if finding.rule == 'container/runs']
-    assert [(finding.ok, finding.place) for finding in skipped] == [(None, 'mining'), (None, 'infer')]
-    console = Console(width=120, record=True, file=open(os.devnull, 'w'))
+    assert failed(findings) == {'container/tried'} and not has_errors(findings)
+    assert places(findings, 'container/tried') == ['mining', 'infer']
+    assert '--model' in next(finding.mend for finding in findings if finding.rule == 'container/tried')
+    console = Console(width=160, record=True, file=open(os.devnull, 'w'))
     render(findings, console, 'zh')
-    assert 'mining: 未运行：没有模型' in console.export_text()
+    assert '没有给出模型' in console.export_text()
 
     weights = tmp_path / 'final.pth'
     weights.write_bytes(b'weights')
-    findings = check_image(NAME, run=True, model=ModelStage('final', (weights, ), {'class_names': ['cat']}))
-    assert failed(findings) == set() and not [finding for finding in findings if finding.rule == 'container/runs']
+    tasks = []
+    model = ModelStage('final', (weights, ), {'class_names': ['cat']})
+    findings = check_image(NAME, run=True, model=model, on_task=tasks.append)
+    assert failed(findings) == set() and tasks == ['mining+infer', 'infer']
     assert len([command for command in commands(foreign) if '--user' in command]) == 2
+
+
+def test_a_training_that_gives_no_model(in_process):
+    script = in_process / 'files/usr/bin/start.sh'
+    fail = '[ $(value run_training env) = false ] || exec sh -c "echo why; exit 5"'
+    script.write_text(script.read_text().replace('progress 0.00', fail, 1))
+    findings = check_image(NAME, run=True)
+    assert failed(findings) == {'container/exit-code', 'monitor/code-on-failure', 'container/tried'}
+    assert places(findings, 'container/tried') == ['mining', 'infer']
+
+
+def test_a_model_whose_result_has_the_old_form_or_no_metric(in_process):
+    script = in_process / 'files/usr/bin/start.sh'
+    old = script.read_text()
+    begin, end = old.index('best_stage_name: final'), old.index('END\nfi')
+    script.write_text(old[:begin] + 'model: [final.pth]\nmap: 0.5\n' + old[end:])
+    assert failed(check_image(NAME, run=True)) == set()
+    script.write_text(old.replace(', mAP: 0.5', ''))
+    assert failed(check_image(NAME, run=True)) == {'verifier/stage-metric'}
+
+
+def test_a_template_that_the_platform_refuses_is_no_reason_to_stop(in_process):
+    template = in_process / 'files/img-man/training-template.yaml'
+    template.write_text(template.read_text().replace('ark:raw', 'ark'))
+    findings = check_image(NAME, run=True)
+    assert failed(findings) == {'template/export-format', 'container/tried'}
+    assert places(findings, 'container/tried') == ['training', 'mining', 'infer']
+    assert 'export_format' in next(finding.message for finding in findings if finding.rule == 'container/tried')
+
+
+def test_templates_that_are_not_for_detection_are_named(in_process):
+    img_man = in_process / 'files/img-man'
+    (img_man / 'manifest.yaml').write_text('object_type: [2, 3]\n')
+    for folder in ('det', 'semantic-seg'):
+        (img_man / folder).mkdir()
+        shutil.copy(img_man / 'training-template.yaml', img_man / folder)
+    findings = check_image(NAME, run=True)
+    assert failed(findings) == {'container/tried'}
+    assert places(findings, 'container/tried') == ['/img-man/semantic-seg/training-template.yaml']
+    assert any(finding.rule == 'training/file-exists' and finding.ok for finding in findings)
+
+
+def test_on_the_command_line(in_process, tmp_path):
+    def ymir(*arguments):
+        words = ['check', '--image', NAME, *map(str, arguments)]
+        done = CliRunner().invoke(app, words, env=dict(LANG='C', COLUMNS='200'))
+        return done.exit_code, done.stdout, done.stderr
+
+    code, text, _ = ymir()
+    assert code == 0 and 'No task was tried' in text
+    (in_process / 'files/img-man/training-template.yaml').unlink()
+    code, text, _ = ymir('--run')
+    assert code == 0 and 'container/tried' in text and '2 warning(s)' in text
+    weights = tmp_path / 'final.pth'
+    weights.write_bytes(b'weights')
+    options = ('--run', '--model', weights, '--out', tmp_path / 'kept')
+    code, text, errors = ymir(*options, '--json')
+    assert code == 2 and '--classes' in errors
+    code, text, errors = ymir(*options, '--classes', 'cat', '--json')
+    assert code == 0 and 'trying: mining and inference' in errors, errors
+    assert json.loads(text)['errors'] == json.loads(text)['warnings'] == 0
+    assert (tmp_path / 'kept/mining/out/result.tsv').is_file()
+    for wrong in (('--model', weights), ('--gpus', '1'), ('--in', tmp_path), ('--run', '--model', 'nowhere.tar')):
+        assert ymir(*wrong)[0] == 2, wrong
+
+
+def test_gpus(in_process):
+    check_image(NAME, run=True, gpu_ids=(1, 3))
+    tried = [command for command in commands(in_process) if '--user' in command]
+    assert len(tried) == 3 and all('--gpus "device=1,3"' in command for command in tried)
+
+
+def test_training_data_is_as_awkward_as_real_data(in_process, tmp_path):
+    check_image(NAME, run=True, work_dir=tmp_path / 'work')
+    texts = [path.read_text() for path in (tmp_path / 'work/training/in/annotations').rglob('*.txt')]
+    assert '' in texts and any(line.startswith('0, -4, -3, ') for text in texts for line in text.split('\n'))
+
+
+@pytest.mark.parametrize('change, rule', [
+    (lambda out: (out / 'models/final.pth').unlink(), 'training/file-exists'),
+    (lambda out: (out / 'models/result.yaml').write_text(''), 'training/readable'),
+    (lambda out: (out / 'monitor.txt').write_text(''), 'monitor/not-empty'),
+    (lambda out: (out / 'monitor.txt').unlink(), 'monitor/exists'),
+])
+def test_what_is_wrong_for_a_moment(change, rule, tmp_path, images):
+    task = runs.make('training', tmp_path / 'work', images)
+    (task.out_dir / 'models/epoch_2/epoch_2.pth').rename(task.out_dir / 'models/final.pth')
+    stage(files=['final.pth'])(task)
+    moments = Moments(task.out_dir, 'training')
+    moments.look()
+    assert list(moments.hits([])) == []
+    change(task.out_dir)
+    moments.look()
+    moments.look()
+    hit, = moments.hits([])
+    assert hit.place.startswith('training: ') and hit.found[0].startswith(f'{rule}: ')
+    at_the_end = check_out(task.out_dir, task.in_dir)
+    assert list(moments.hits(at_the_end)) == []  # told by its own rule
+
+
+def test_what_changes_while_one_looks_is_not_judged(tmp_path, images, monkeypatch):
+    """A stage leaves result.yaml and then its files go: the old text does not match the new folder."""
+    task = runs.make('training', tmp_path / 'work', images)
+    moments = Moments(task.out_dir, 'training')
+    real = run_rules.findings_of
+
+    def remove_a_stage(*arguments):
+        result(lambda value: value['model_stages'].pop('epoch_1') and None)(task)
+        monkeypatch.setattr(run_rules, 'findings_of', real)
+        return real(*arguments)
+
+    broken = task.out_dir / 'models/epoch_1.pth'
+    broken.unlink()
+    monkeypatch.setattr(run_rules, 'findings_of', lambda *arguments: [*real(*arguments), *remove_a_stage(*arguments)])
+    moments.look()
+    assert list(moments.hits([])) == []
+    moments.look()
+    assert list(moments.hits([])) == []
+
+
+def test_a_task_is_looked_at_while_it_runs(foreign, monkeypatch):
+    """The task waits until it has been seen in the wrong moment."""
+    script = foreign / 'files/usr/bin/start.sh'
+    wait = 'mv "$out/models/final.pth" "$out/kept"; until [ -e "$out/seen" ]; do sleep 0.05; done; ' \
+           'mv "$out/kept" "$out/models/final.pth"'
+    script.write_text(script.read_text().replace('END\nfi', f'END\n{wait}\nfi', 1))
+    look = Moments.look
+
+    def look_and_tell(self):
+        look(self)
+        if self.seen:
+            (self.out_dir / 'seen').touch()
+
+    monkeypatch.setattr(Moments, 'look', look_and_tell)
+    findings = check_image(NAME, run=True)
+    assert failed(findings) == {'container/always-valid'}
+    assert places(findings, 'container/always-valid')[0].startswith('training: models/result.yaml:')
 
 
 def test_a_task_that_does_not_end(foreign, monkeypatch):

@@ -7,7 +7,8 @@ from tests.local.check import runs
 from tests.local.check.planted import ALONGSIDE, PLANTED, infer, monitor, stage
 from tests.ymir_exc import platform_rules as oracle
 
-from ymir.local.check import all_rules, check_out, has_errors
+from ymir.local.check import check_out, has_errors
+from ymir.local.check.catalogues import OUT
 from ymir.local.in_changes import changes_since, listing
 
 
@@ -63,7 +64,7 @@ def test_planted(kind, rule, damage, seen_by_oracle, tmp_path, images):
 def test_every_rule_for_out_is_planted_or_tested_by_name():
     elsewhere = {'container/task-known', 'container/exit-code', 'container/log-says-why', 'container/in-unchanged',
                  'monitor/code-on-failure', 'verifier/model-files', 'verifier/mining-spaces'}
-    names = {rule.name for rule in all_rules() if rule.name.split('/')[0] not in ('image', 'template')}
+    names = {rule.name for rule in OUT.rules}
     assert names == {row[1] for row in PLANTED} | elsewhere
 
 

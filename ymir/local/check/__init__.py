@@ -7,13 +7,13 @@ One file per subject holds the rules; each is data (name, contract section, seve
 generator of hits. Nothing here raises, whatever lies in the folder: an unreadable file is a finding.
 """
 from pathlib import Path
-from typing import List, Mapping, Optional, Sequence, Union
+from typing import Callable, List, Mapping, Optional, Sequence, Union
 
 # Importing a file of rules fills the catalogue; the order here is the order of the findings.
 from . import behaviour, monitor, training, training_files, infer, segmentation, mining, verifier  # noqa: F401, I001
-from . import image_rules, template_rules  # noqa: F401, I001
+from . import image_rules, template_rules, run_rules  # noqa: F401, I001
 from ..prepare import ModelStage
-from .catalogues import IMAGE, OUT
+from .catalogues import IMAGE, OUT, RUNS
 from .facts import Run
 from .finding import ERROR, WARNING, Finding, Rule
 from .image import Image, ImgMan
@@ -59,7 +59,9 @@ def check_out(out_dir: Union[str, Path],
 def check_image(image: str,
                 run: bool = False,
                 work_dir: Union[None, str, Path] = None,
-                model: Optional[ModelStage] = None) -> List[Finding]:
+                model: Optional[ModelStage] = None,
+                gpu_ids: Sequence[int] = (),
+                on_task: Callable[[str], None] = lambda task: None) -> List[Finding]:
     """Checks an image as the platform does when it is added.
 
     Args:
@@ -67,9 +69,12 @@ def check_image(image: str,
         run: also run a tiny task for every declared template: as an unknown user, without network, /in read-only.
         work_dir: where the work directories of these tasks are kept; default: a temporary folder, removed afterwards.
         model: for mining and inference of a run; default: what the training of the image gives.
+        gpu_ids: GPUs of this machine for a run; none: the CPU.
+        on_task: called with the name of every task that is tried, before it begins.
 
     Returns:
-        For every rule at least one finding; those of a run name the task in their place.
+        For every rule at least one finding; those of a run name the task in their place. A task that was not tried is
+        one too (container/tried), with the reason.
 
     Raises:
         FileExistsError: `work_dir` holds runs already.
@@ -78,7 +83,7 @@ def check_image(image: str,
     findings = IMAGE.evaluate(facts)
     if run:
         from .image_run import check_runs  # generates pictures, which needs more than the checks do
-        findings += check_runs(facts, work_dir, model)
+        findings += check_runs(facts, work_dir, model, gpu_ids, on_task)
     return findings
 
 
@@ -92,5 +97,5 @@ def check_img_man(folder: Union[str, Path]) -> List[Finding]:
 
 
 def all_rules() -> List[Rule]:
-    """Gives every rule there is, those of `out` first."""
-    return [*OUT.rules, *IMAGE.rules]
+    """Gives every rule there is: those of `out`, of an image, of tasks tried in it."""
+    return [*OUT.rules, *IMAGE.rules, *RUNS.rules]

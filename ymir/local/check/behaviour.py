@@ -28,8 +28,8 @@ def out_folder(run: Run) -> Iterator[Hit]:
           zh=('in/env.yaml 或结果文件能说明任务类型。',
               '请给出 in 目录，或指明任务（training、mining、infer）；如果任务本应写出结果，则它没有写出任何结果。'))
 def task_known(run: Run) -> Iterator[Hit]:
-    if not run.out_dir.is_dir() or run.ended_early or run.state == STATE_DONE:  # the platform has taken the results away
-        raise NotApplicable
+    if not run.out_dir.is_dir() or run.ended_early or run.state == STATE_DONE:
+        raise NotApplicable  # where the platform has written that it is done, it has taken the results away
     if not run.tasks:
         yield Hit('out', ('neither result.yaml nor infer-result.json nor result.tsv',
                           '没有 result.yaml、infer-result.json 或 result.tsv'))

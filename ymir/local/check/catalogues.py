@@ -1,5 +1,6 @@
-"""The two catalogues that the files of rules fill: one for what a task leaves in `out`, one for an image."""
+"""The catalogues that the files of rules fill: for what a task leaves in `out`, for an image, for tasks tried in it."""
 from .finding import Catalogue
 
 OUT = Catalogue()
 IMAGE = Catalogue()
+RUNS = Catalogue()

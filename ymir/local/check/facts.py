@@ -134,7 +134,8 @@ class Run:
     def tasks(self) -> FrozenSet[str]:
         """What the task was to do; empty if nothing says so."""
         # The platform keeps config.yaml alone of `in` after a success.
-        flags = [task for task in (TRAINING, MINING, INFER) if (self.env or self.config).get(f'run_{task}') in (True, 1)]
+        settings = self.env or self.config
+        flags = [task for task in (TRAINING, MINING, INFER) if settings.get(f'run_{task}') in (True, 1)]
         if self._asked or flags:
             return self._asked or frozenset(flags)
         found = []

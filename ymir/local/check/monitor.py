@@ -184,7 +184,7 @@ def code_with_error(run: Run) -> Iterator[Hit]:
 
 
 @OUT.rule('monitor/code-on-failure', 'a.6, h', WARNING,
-          en=('A task that fails says why by a code in column 5; with 0 or none the user sees 160004, which says nothing.',
+          en=('A failed task says why by a code in column 5; with 0 or none the user sees 160004, which tells nothing.',
               'Catch what goes wrong at the top of the program, write state 4 with the nearest code, then end with an '
               'exit code other than 0.'),
           zh=('任务失败时，第 5 列用错误码说明原因；为 0 或缺少时用户看到的是没有说明的 160004。',

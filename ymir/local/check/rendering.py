@@ -87,9 +87,6 @@ def render(findings: Sequence[Finding], console: Console, language: str = 'en') 
             summary.add_row(_title(subject, language), Text(str(values[0]), 'red' if values[0] else 'green'),
                             *map(str, values[1:]))
     console.print(summary)
-    for finding in findings:
-        if finding.ok is None and finding.place:  # something that should have been looked at could not be
-            console.print(Text(f'{finding.place}: {finding.text(language)[0]}', 'yellow'))
     numbers = counts(findings)
     ending = words['summary'].format(**numbers)
     if not numbers['errors'] + numbers['warnings'] and numbers['passed']:

@@ -194,7 +194,7 @@ def export_format(image: Image) -> Iterator[Hit]:
 
 
 @IMAGE.rule('template/export-format-given', 'c.4', WARNING,
-            en=('The training template names an export_format; without one the platform writes VOC, older versions ark.',
+            en=('The training template names an export_format; without one platforms write VOC, older ones ark.',
                 'Write "export_format: ark:raw", "voc:raw" or "coco:raw", whichever the image reads.'),
             zh=('训练模板写明 export_format；没有时平台写出 VOC，旧版本写出 ark。',
                 '请按镜像所读的格式写 “export_format: ark:raw”、“voc:raw” 或 “coco:raw”。'))

@@ -2,12 +2,15 @@
 import json
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, List, Optional
 
 import typer
 
 from . import options
 from .output import EXIT_FAILED, Output, UsageMistake
+
+if TYPE_CHECKING:
+    from ..check import Finding
 
 
 class ReportLanguage(str, Enum):
@@ -31,6 +34,11 @@ CheckedImage = Annotated[Optional[str], typer.Option(
 TemplateFolder = Annotated[Optional[Path], typer.Option(
     '--img-man', metavar='DIR', help='Check a folder that is to become /img-man of an image.')]
 TryTasks = Annotated[bool, typer.Option('--run', help='With --image: also run a tiny task for every template.')]
+TriedModel = Annotated[Optional[str], typer.Option(
+    '--model', '-m', metavar='MODEL', help='With --run: a model of this image for mining and inference (package, '
+    'folder of a run, weight file); default: what its own training gives.')]
+TriedOut = Annotated[Optional[Path], typer.Option(
+    '--out', metavar='DIR', help='With --run: keep the folders of these tasks; default: they are removed.')]
 InFolder = Annotated[Optional[Path], typer.Option('--in', help='The in/ of the run; default: beside out/.')]
 Task = Annotated[Optional[TaskName], typer.Option(
     '--task', help='What the run was to do; default: what env.yaml says.')]
@@ -47,6 +55,10 @@ def check(run: RunFolder = None,
           image: CheckedImage = None,
           img_man: TemplateFolder = None,
           try_tasks: TryTasks = False,
+          model: TriedModel = None,
+          classes: options.Classes = None,
+          gpus: options.Gpus = '0',
+          out: TriedOut = None,
           in_dir: InFolder = None,
           task: Task = None,
           as_json: options.Json = False,
@@ -60,9 +72,17 @@ def check(run: RunFolder = None,
     with output.reporting():
         if sum(what is not None for what in (run, image, img_man)) != 1:
             raise UsageMistake('name one of these: the folder of a run, --image NAME, --img-man DIR')
+        if try_tasks and not image:
+            raise UsageMistake('--run tries the tasks of an image; name it with --image NAME')
+        if not try_tasks and (model or classes or out or gpus != '0'):
+            raise UsageMistake('--model, --classes, --gpus and --out are for the tasks that --run tries')
+        if run is None and (in_dir or task):
+            raise UsageMistake('--in and --task are for the folder of a run')
         from ..check import check_image, check_img_man, check_out, has_errors, recorded, render, to_json
-        if image:
-            findings = check_image(image, run=try_tasks)
+        if try_tasks:
+            findings = _check_with_tasks(output, image, model, classes, gpus, out)
+        elif image:
+            findings = check_image(image)
         elif img_man:
             if not img_man.is_dir():
                 raise UsageMistake(f'{img_man} is no folder')
@@ -75,8 +95,24 @@ def check(run: RunFolder = None,
         failed = has_errors(findings)
         if not as_json:
             render(findings, output.console, output.language)
+            if image and not try_tasks:
+                output.say(output.text('no task tried'))
         result = json.loads(to_json(findings)) if as_json else {}
         output.finish(dict(ok=not failed, **result), EXIT_FAILED if failed else 0)
+
+
+def _check_with_tasks(output: Output, image: str, model: Optional[str], classes: Optional[str], gpus: str,
+                      out: Optional[Path]) -> List['Finding']:
+    import tempfile
+
+    from ..check import check_image
+    from ..package import read_package
+    from ..parameters import split_gpus
+    from .task_commands import class_names
+    with tempfile.TemporaryDirectory(prefix='ymir-model-') as folder:
+        stage = read_package(Path(model), Path(folder) / 'model', class_names(classes)) if model else None
+        return check_image(image, True, out, stage, split_gpus(gpus),
+                           lambda task: output.say(output.text('trying', task=output.text(task))))
 
 
 def report(run: ReportedRun,
