@@ -8,8 +8,6 @@ from rich.console import Console
 from ymir.local import demo
 from ymir.local.run import TaskFailed
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.fixture
 def short(monkeypatch):
@@ -22,6 +20,7 @@ def short(monkeypatch):
     return Console(file=io.StringIO(), width=80)
 
 
+@pytest.mark.integration
 def test_demo_shows_what_it_did(short, tmp_path):
     demo.demo(tmp_path, 0, short)
     text = short.file.getvalue()
@@ -36,6 +35,19 @@ def test_demo_shows_what_it_did(short, tmp_path):
     assert len((tmp_path / 'mining/out/result.tsv').read_text().splitlines()) == 4
 
 
+def test_demo_replaces_nothing_but_a_demo(tmp_path):
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'data/mine.jpg').touch()
+    with pytest.raises(FileExistsError, match='data is not from a demo and stays as it is'):
+        demo.make_room(tmp_path)
+    assert (tmp_path / 'data/mine.jpg').exists()
+    demo.make_room(tmp_path / 'new')
+    (tmp_path / 'new/data').mkdir()
+    demo.make_room(tmp_path / 'new')
+    assert not (tmp_path / 'new/data').exists()
+
+
+@pytest.mark.integration
 def test_demo_ends_with_the_platforms_words(short, tmp_path, monkeypatch):
     monkeypatch.setitem(demo.TRAINING, 'model_name', 'yolov8_huge')
     with pytest.raises(TaskFailed, match='error code 300001') as caught:

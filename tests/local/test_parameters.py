@@ -86,3 +86,20 @@ def test_template_of_an_image_is_where_the_manifest_says(monkeypatch):
     assert read_template_of_image('x', 'mining') == dict(a=1)
     files['/img-man/manifest.yaml'] = yaml.safe_dump(dict(object_type=2))
     assert read_template_of_image('x', 'mining') == dict(a=2)
+
+
+@pytest.mark.parametrize('manifest, words', [('object_type: [1]', r'object_type is \[1\]; the platform knows'),
+                                             ('object_type: [[2]]', 'the platform knows'),
+                                             ('a: [', 'manifest.yaml cannot be read')])
+def test_a_manifest_that_is_wrong(monkeypatch, manifest, words):
+    monkeypatch.setattr(parameters, '_cat', lambda image, path, required=True: manifest)
+    with pytest.raises(ParameterError, match=words):
+        read_template_of_image('x', 'mining')
+
+
+def test_a_template_that_cannot_be_read(tmp_path):
+    (tmp_path / 'infer-template.yaml').write_bytes(b'a: \xff')
+    (tmp_path / 'mining-template.yaml').mkdir()
+    for name in ('infer', 'mining'):
+        with pytest.raises(ParameterError, match='cannot be read'):
+            read_template(name, tmp_path)

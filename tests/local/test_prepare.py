@@ -205,6 +205,17 @@ def test_assets_are_links_where_the_file_system_can(tmp_path, images, stage, mon
     assert other.is_symlink() != in_container and other.read_bytes() == images[0].path.read_bytes()
 
 
+def test_manifest_is_that_of_the_executor(tmp_path, images, class_names, stage):
+    paths = [image.path for image in images]
+    for number, in_container in enumerate((False, True)):
+        for kind, task in (('training', prepare_training(tmp_path / f't{number}', class_names, images, [], {},
+                                                         in_container=in_container, img_man=tmp_path / 'other')),
+                           ('infer', prepare_candidates(tmp_path / f'i{number}', paths, stage, {}, infer=True,
+                                                        in_container=in_container, img_man=tmp_path / 'other'))):
+            expected = '/img-man/manifest.yaml' if in_container else str(tmp_path / 'other/manifest.yaml')
+            assert yaml.safe_load((task.in_dir / 'env.yaml').read_text())['manifest_file'] == expected, kind
+
+
 def test_mistakes(tmp_path, images, stage, class_names):
     with pytest.raises(ValueError, match='no candidates'):
         prepare_candidates(tmp_path / 'a', [], stage, {}, mining=True)

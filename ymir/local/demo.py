@@ -28,6 +28,8 @@ NUM_TRAIN, NUM_VAL, NUM_CANDIDATES = 160, 40, 60
 DATA = dict(num_classes=NUM_CLASSES, size_range=(360, 640), objects_range=(1, 4), scale_range=(0.2, 0.5), clutter=8)
 TRAINING = dict(model_name='yolov8_n', img_size=192, max_epochs=25, val_interval=5, samples_per_gpu=8, workers_per_gpu=2)
 PICTURED = 6
+FOLDERS = ('data', 'training', 'mining', 'infer')
+MARK = '.ymir_demo'  # says that a demo made the folders
 
 
 def run_task(console: Console, name: str, task: Task) -> Outcome:
@@ -47,6 +49,25 @@ def run_task(console: Console, name: str, task: Task) -> Outcome:
     return outcome
 
 
+def make_room(out_dir: Path) -> None:
+    """Removes an earlier demo.
+
+    Args:
+        out_dir: folder of the demo; made where there is none.
+
+    Raises:
+        FileExistsError: it holds folders that a demo would replace, but no demo made them.
+    """
+    mark = out_dir / MARK
+    there = [out_dir / name for name in FOLDERS if os.path.lexists(out_dir / name)]
+    if there and not mark.exists():
+        raise FileExistsError(f'{there[0]} is not from a demo and stays as it is; name a new folder with --out')
+    for folder in there:
+        shutil.rmtree(folder)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+
+
 def demo(out_dir: Path, gpu_count: int, console: Console) -> None:
     """Runs the demo.
 
@@ -56,8 +77,7 @@ def demo(out_dir: Path, gpu_count: int, console: Console) -> None:
         console: where to draw.
     """
     began = time.monotonic()
-    for name in ('data', 'training', 'mining', 'infer'):
-        shutil.rmtree(out_dir / name, ignore_errors=True)
+    make_room(out_dir)
     class_names = CLASS_NAMES[:NUM_CLASSES]
     images = generate(out_dir / 'data', num_images=NUM_TRAIN + NUM_VAL + NUM_CANDIDATES, **DATA)
     train, val = images[:NUM_TRAIN], images[NUM_TRAIN:NUM_TRAIN + NUM_VAL]
@@ -125,7 +145,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the running task ends too
     try:
         demo(arguments.out, arguments.gpus, console)
-    except TaskFailed as error:
+    except (TaskFailed, FileExistsError) as error:
         console.print(str(error), markup=False, style='red')
         return 1
     except KeyboardInterrupt:

@@ -47,9 +47,11 @@ def read_template(task_type: str, folder: Path = IMG_MAN) -> Dict[str, Any]:
     """
     path = Path(folder) / f'{task_type}-template.yaml'
     try:
-        text = path.read_text(encoding='utf-8')
+        text = path.read_bytes().decode('utf-8-sig')
     except FileNotFoundError:
         raise ParameterError(f'{path} does not exist: this executor does no {task_type}') from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ParameterError(f'{path} cannot be read: {error}') from None
     return _parse_template(text, str(path), task_type)
 
 
@@ -64,10 +66,17 @@ def read_template_of_image(image: str, task_type: str) -> Dict[str, Any]:
         ParameterError: Docker cannot run the image, or it has no such template.
     """
     folder = '/img-man'
-    manifest = yaml.safe_load(_cat(image, f'{folder}/manifest.yaml', required=False) or '{}')
+    path = f'{folder}/manifest.yaml'
+    try:
+        manifest = yaml.safe_load(_cat(image, path, required=False))
+    except yaml.YAMLError as error:
+        raise ParameterError(f'{image}:{path} cannot be read: {" ".join(str(error).split())}') from None
     types = manifest.get('object_type', 2) if isinstance(manifest, dict) else 2
     if isinstance(types, list):
-        folder += '/' + FOLDERS[2 if 2 in types or not types else types[0]]
+        wanted = 2 if 2 in types or not types else types[0]
+        if wanted not in list(FOLDERS):
+            raise ParameterError(f'{image}:{path}: object_type is {types}; the platform knows {list(FOLDERS)}')
+        folder += '/' + FOLDERS[wanted]
     path = f'{folder}/{task_type}-template.yaml'
     return _parse_template(_cat(image, path), f'{image}:{path}', task_type)
 

@@ -155,7 +155,8 @@ def prepare_training(work_dir: Path,
                      gpu_count: int = 0,
                      in_container: bool = False,
                      link_assets: bool = True,
-                     on_progress: Optional[Progress] = None) -> Task:
+                     on_progress: Optional[Progress] = None,
+                     img_man: Path = IMG_MAN) -> Task:
     """Prepares a training.
 
     Args:
@@ -168,6 +169,7 @@ def prepare_training(work_dir: Path,
         in_container: the task will run in a container.
         link_assets: link to the images instead of copying them; only for an executor that never writes to them.
         on_progress: called now and then with the number of images done and of all.
+        img_man: folder with the manifest of an executor that runs as a process.
 
     Raises:
         FileExistsError: `work_dir` holds a task already.
@@ -185,7 +187,7 @@ def prepare_training(work_dir: Path,
     if pretrained:
         parameters['pretrained_model_params'] = _add_model(task, pretrained)
     _write_config(task, parameters, class_names, gpu_count)
-    _write_env(task, run_training=True)
+    _write_env(task, img_man, run_training=True)
     _make_out(task, training=True)
     return task
 
@@ -199,7 +201,8 @@ def prepare_candidates(work_dir: Path,
                        gpu_count: int = 0,
                        in_container: bool = False,
                        link_assets: bool = True,
-                       on_progress: Optional[Progress] = None) -> Task:
+                       on_progress: Optional[Progress] = None,
+                       img_man: Path = IMG_MAN) -> Task:
     """Prepares mining, inference or both in one run.
 
     Args:
@@ -213,6 +216,7 @@ def prepare_candidates(work_dir: Path,
         in_container: the task will run in a container.
         link_assets: link to the images instead of copying them; only for an executor that never writes to them.
         on_progress: called now and then with the number of images done and of all.
+        img_man: folder with the manifest of an executor that runs as a process.
 
     Raises:
         FileExistsError: `work_dir` holds a task already.
@@ -233,7 +237,7 @@ def prepare_candidates(work_dir: Path,
     parameters['model_params_path'] = _add_model(task, model)
     _write_config(task, dict(parameters, run_mining=mining, run_infer=infer), model.training_config['class_names'],
                   gpu_count)
-    _write_env(task, run_mining=mining, run_infer=infer)
+    _write_env(task, img_man, run_mining=mining, run_infer=infer)
     _make_out(task, training=False)
     return task
 
@@ -350,7 +354,11 @@ def _write_config(task: Task, parameters: Mapping[str, Any], class_names: Sequen
     (task.in_dir / 'config.yaml').write_text(yaml.safe_dump(config, allow_unicode=True), encoding='utf-8')
 
 
-def _write_env(task: Task, run_training: bool = False, run_mining: bool = False, run_infer: bool = False) -> None:
+def _write_env(task: Task,
+               img_man: Path,
+               run_training: bool = False,
+               run_mining: bool = False,
+               run_infer: bool = False) -> None:
     root_in, root_out = task.in_prefix, task.out_prefix
     env = dict(
         input=dict(root_dir=root_in,
@@ -369,7 +377,7 @@ def _write_env(task: Task, run_training: bool = False, run_mining: bool = False,
                     infer_result_file=f'{root_out}/infer-result.json',
                     monitor_file=f'{root_out}/monitor.txt',
                     executor_log_file=f'{root_out}/ymir-executor-out.log'),
-        manifest_file='/img-man/manifest.yaml' if task.in_container else str(IMG_MAN / 'manifest.yaml'),
+        manifest_file='/img-man/manifest.yaml' if task.in_container else os.path.abspath(img_man / 'manifest.yaml'),
         protocol_version=PROTOCOL_VERSION,
         task_id=task.task_id,
         run_training=run_training,

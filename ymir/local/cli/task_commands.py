@@ -54,10 +54,10 @@ def train(data: options.Data,
         template = how.template('training')
         edits = tasks.parameters.parse_overrides(overrides or [], template, output.warn)
         source, model_name = _pretrained(model, edits, template)
-        folder = tasks.new_folder(out, 'train', model_name or edits.get('model_name') or template.get('model_name'))
+        folder = tasks.new_folder(out, 'train', model_name or edits.get('model_name') or template.get('model_name'),
+                                  bool(how.image))
         # What costs little is tried first, so that a wrong model is not found out after minutes of reading.
         with tasks.making(folder):
-            folder.mkdir(parents=True, exist_ok=True)
             pretrained = tasks.read_model(source, folder) if source else None
             if pretrained and not model_name and 'model_name' in template:
                 model_name = pretrained.training_config.get('model_name')
@@ -74,7 +74,8 @@ def train(data: options.Data,
                                         len(how.gpu_ids),
                                         bool(how.image),
                                         how.links_assets,
-                                        on_progress=show)
+                                        show,
+                                        how.img_man)
         tasks.run(output, how, task, tasks.Wanted(training=True), edits)
 
 
@@ -141,9 +142,8 @@ def _candidates(output: Output, data: Path, model: str, overrides: Optional[List
         edits = tasks.parameters.parse_overrides(overrides or [], template, output.warn)
         names = class_names(classes)
         _need(model, '--model')
-        folder = tasks.new_folder(out, wanted.name, model)
+        folder = tasks.new_folder(out, wanted.name, model, bool(how.image))
         with tasks.making(folder):
-            folder.mkdir(parents=True, exist_ok=True)
             stage = tasks.read_model(model, folder, names)
             if names and list(stage.training_config['class_names']) != names:
                 output.warn(output.text('classes of the model', names=', '.join(stage.training_config['class_names'])))
@@ -154,7 +154,7 @@ def _candidates(output: Output, data: Path, model: str, overrides: Optional[List
             with data_progress(output, output.text('preparing', path=folder)) as show:
                 task = prepare_candidates(folder, paths, stage, submitted(template_name, template, edits),
                                           wanted.mining, wanted.infer, len(how.gpu_ids), bool(how.image),
-                                          how.links_assets, on_progress=show)
+                                          how.links_assets, show, how.img_man)
         is_labelled = any(image.boxes for image in dataset.images())
         tasks.run(output, how, task, wanted, edits, data if is_labelled else None)
 
