@@ -2,11 +2,30 @@
 from pathlib import Path
 from typing import List, Sequence, Set, Tuple
 
+from PIL import Image
+
 from ..assets import copy, link_or_copy
 from ..hashing import Progress, in_threads
 from ..labels import LabelledImage
+from .files import is_image
 
+MAX_STEM = 249  # bytes of 255, with .jpeg behind
+SUFFIX_OF = {'PNG': '.png', 'BMP': '.bmp', 'WEBP': '.webp', 'TIFF': '.tif', 'GIF': '.gif', 'JPEG2000': '.jp2',
+             'PPM': '.ppm', 'AVIF': '.avif'}
 Written = Tuple[str, ...]  # warnings, one sentence each
+
+
+def _cut(text: str, num_bytes: int) -> str:
+    return text.encode()[:num_bytes].decode(errors='ignore').strip()
+
+
+def _suffix(path: Path) -> str:
+    """The ending of an image that has none, or none that readers of folders know, such as YMIR's `.unknown`."""
+    try:
+        with Image.open(path) as image:
+            return SUFFIX_OF.get(image.format, '.jpg')
+    except Exception:  # PIL's parsers raise what they like on broken data
+        return '.jpg'
 
 
 class ImagePlaces:
@@ -50,13 +69,16 @@ class ImagePlaces:
             copy(*pair)
 
     def _unique(self, path: Path) -> str:
-        stem = ''.join('_' if ord(letter) < 32 else letter for letter in path.stem).strip() or 'image'
-        candidate, number = stem, 1
+        suffix = path.suffix if is_image(path) else _suffix(path)
+        # Control characters no XML can hold, nor UTF-8 the bytes that are none.
+        stem = ''.join('_' if ord(letter) < 32 or '\ud800' <= letter <= '\udfff' else letter for letter in path.stem)
+        stem = stem.strip() or 'image'
+        candidate, number = _cut(stem, MAX_STEM), 1
         while candidate.lower() in self._stems:
             number += 1
-            candidate = f'{stem}_{number}'
+            candidate = _cut(stem, MAX_STEM - len(f'_{number}')) + f'_{number}'
         self._stems.add(candidate.lower())
-        return candidate + path.suffix
+        return candidate + suffix
 
     def written(self) -> Written:
         """What could not be written."""
