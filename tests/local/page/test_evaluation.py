@@ -28,7 +28,7 @@ def test_every_kind_of_mistake():
     assert [(item.kind, item.found, item.truth) for item in result.mistakes] == [('background', 4, -1),
                                                                                  ('badly placed', 2, 1),
                                                                                  ('duplicate', 1, 0),
-                                                                                 ('background', 3, -1),
+                                                                                 ('wrong class', 3, 2),
                                                                                  ('missed', -1, 3), ('missed', -1, 1)]
     assert result.matched.tolist() == [0, -1, -1, -1, -1, 2]
     assert result.errors.tolist() == [5, 1]

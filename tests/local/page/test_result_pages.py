@@ -4,14 +4,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
 
 from tests.local.page import runs
 from tests.local.page.reader import report
 from ymir.local.labels import Dataset, LabelledBox, LabelledImage
 from ymir.local.page import pictures
-from ymir.local.page.mining import reason_of
+from ymir.local.page.mining import ALGORITHMS, reason_of
 from ymir.local.page.pictures import ABSENT, BROKEN, LEFT_OUT, Album
 from ymir.local.page.run_files import Found
+from ymir.local.prepare import hyper_parameters
 
 
 def test_perfect_predictions(inference, tmp_path, images, class_names):
@@ -158,18 +160,56 @@ def test_mining_and_inference(tmp_path, images, class_names):
     runs.finish(task)
     page = report(task, tmp_path)
     text = ' '.join(page.text)
-    assert '#1 · 1' in text and '1 = 0.50 + 0.50' in text and '2 boxes: 0.50, 0.25' in text
+    assert '#1 · 1' in text and '1 = 0.50 + 0.50' in text and '2 boxes, 1 with a score below 0.5' in text
     assert '#6 · 0' in text and 'no boxes' in text
     assert text.index(images[0].path.name) < text.index(images[1].path.name)
     assert 'Mining and inference report' in text
 
 
-def test_reason():
-    boxes = [Found('a', 0.5, (0, 0, 1, 1)), Found('b', 0.25, (0, 0, 1, 1))]
-    assert [part and part.en for part in reason_of(1.0, boxes, 'entropy')] == ['2 boxes: 0.50, 0.25', '1 = 0.50 + 0.50']
-    assert 'another threshold' in reason_of(2.0, boxes, 'entropy')[1].en
-    assert reason_of(2.0, boxes, 'other') == (reason_of(1.0, boxes, 'entropy')[0], None)
-    assert reason_of(2.0, None, 'entropy') == (None, None)
+BOXES = [Found('a', 0.5, (0, 0, 1, 1)), Found('b', 0.25, (0, 0, 1, 1))]
+
+
+@pytest.mark.parametrize('score, boxes, algorithm, what, terms', [
+    (1.0, BOXES, 'entropy', '2 boxes, 1 with a score below 0.5', '1 = 0.50 + 0.50'),
+    (2.0, BOXES, 'entropy', '2 boxes, 1 with a score below 0.5', 'the boxes of the inference sum to 1: its conf_thres'),
+    (0.0, [], 'entropy', 'no boxes', None),
+    (1.0, None, 'entropy', 'at least 2 doubtful boxes', None),
+    (0.53, None, 'entropy', 'at least 1 doubtful box', None),
+    (0.0, None, 'entropy', 'no doubtful box', None),
+    (0.7, BOXES, 'random', 'drawn by lot', None),
+    (0.7, BOXES, '', None, None),
+    (-1.7976931348623157e308, None, 'entropy', 'the image could not be read', None),
+    (float('nan'), BOXES, 'entropy', None, None),
+])
+def test_reason(score, boxes, algorithm, what, terms):
+    reason = reason_of(score, boxes, algorithm)
+    assert (reason.what and reason.what.en) == what
+    assert reason.terms.en.startswith(terms) if terms else reason.terms is None
+
+
+def test_every_algorithm_of_this_executor_has_a_reason():
+    """Fails when ymir/mining learns a new algorithm that the page does not explain."""
+    from ymir.mining import RULES
+    assert set(ALGORITHMS) == set(RULES)
+
+
+def test_the_reason_is_given_for_this_executor_alone(tmp_path, images, class_names):
+    objects = [[('star', 0.5, 1, 1, 9, 9)]] * len(images)
+    task = runs.candidates(tmp_path / 'mining', [image.path for image in images], class_names, mining=True)
+    runs.write_detections(task, objects)
+    runs.write_ranking(task, objects)
+    html = report(task, tmp_path).html
+    assert 'with a score p of 0.1 or more' in html and '0.5 = 0.50' in html
+    # the same algorithm of an image whose template has other keys
+    (task.in_dir / 'config.yaml').write_text('{mining_algorithm: entropy, conf_threshold: 0.1, class_names: [star]}')
+    html = report(task, tmp_path).html
+    assert 'The score is all that the result holds' in html and '0.5 = 0.50' not in html
+    # the platform leaves out keys that are empty, 0 or false
+    kept = {key: value for key, value in hyper_parameters('mining').items() if value}
+    (task.in_dir / 'config.yaml').write_text(yaml.safe_dump(dict(kept, class_names=['star'])))
+    assert '0.5 = 0.50' in report(task, tmp_path).html
+    (task.in_dir / 'config.yaml').write_text(yaml.safe_dump(dict(kept, mining_algorithm='aldd')))
+    assert 'The score is all that the result holds' in report(task, tmp_path).html
 
 
 def test_a_ranking_out_of_order_and_without_numbers_is_told(tmp_path, images, class_names):

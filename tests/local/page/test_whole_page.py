@@ -73,7 +73,7 @@ def test_any_value_in_any_key(inference, training, tmp_path, images, class_names
 def test_languages(inference, tmp_path):
     assert '<html lang="en" data-open="en">' in report(inference, tmp_path).html
     html = report(inference, tmp_path, language='zh').html
-    assert '<html lang="zh" data-open="zh">' in html and '<title>推理报告</title>' in html
+    assert '<html lang="zh" data-open="zh">' in html and '>推理报告</title>' in html
     assert 'data-open="both"' in report(inference, tmp_path, language='both').html
     with pytest.raises(ValueError, match="allowed: en, zh, both"):
         report(inference, tmp_path, language='de')

@@ -7,7 +7,7 @@ import math
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from .text import Text, as_text
 
@@ -62,6 +62,7 @@ def number(value: float) -> str:
 def line_chart(label: Text,
                series: Sequence[Series],
                x_name: object = '',
+               y_name: object = '',
                y_range: Optional[Tuple[float, float]] = None,
                x_range: Optional[Tuple[float, float]] = None,
                width: int = 460,
@@ -71,7 +72,7 @@ def line_chart(label: Text,
     Args:
         label: what the chart shows, for screen readers.
         series: the lines; points that are not finite are left out.
-        x_name: under the horizontal axis.
+        x_name, y_name: of the axes.
         y_range, x_range: ends of the axes; default: what the data need.
         width, height: in pixels.
     """
@@ -106,21 +107,23 @@ def line_chart(label: Text,
     ]
     parts.append(_axes(width, height))
     parts.append(_axis_name(width, height, x_name))
+    if y_name:
+        parts.append(_upright(12, TOP + plot_h / 2, y_name))
     for item, x, y in clean:
         colour = 'grey' if item.colour < 0 else f'c{item.colour % NUM_COLOURS}'
         points = ' '.join(f'{a:.1f},{b:.1f}' for a, b in zip(px(x), py(y)))
-        title = Markup('<title>{}</title>').format(as_text(item.name).en)
         parts.append(
-            Markup('<polyline class="{} {}" points="{}">{}</polyline>').format(colour, item.style, points, title))
+            Markup('<polyline class="{} {}" points="{}">{}</polyline>').format(colour, item.style, points,
+                                                                               as_text(item.name).title()))
         if item.style != 'faint' and len(x):
             step = max(math.ceil(len(x) / MAX_HOVER_POINTS), 1)
             radius = 2.5 if item.dots or len(x) == 1 else 0
             for k in range(0, len(x), step):
                 parts.append(
                     Markup('<g class="point"><circle class="{} mark" cx="{:.1f}" cy="{:.1f}" r="{}"/><circle '
-                           'class="target" cx="{:.1f}" cy="{:.1f}" r="6"><title>{}</title></circle></g>').format(
+                           'class="target" cx="{:.1f}" cy="{:.1f}" r="6">{}</circle></g>').format(
                                colour, px(x[k]), py(y[k]), radius, px(x[k]), py(y[k]),
-                               f'{as_text(item.name).en}: {number(float(y[k]))} ({number(float(x[k]))})'))
+                               _hover('{}: {} ({})', item.name, number(float(y[k])), number(float(x[k])))))
     return Markup('').join(parts) + Markup('</svg>') + _legend(series)
 
 
@@ -157,11 +160,11 @@ def bar_chart(label: Text,
     for (name, _, colour), values in zip(layers, counts):
         for k in np.flatnonzero(values):
             bar_h = values[k] / top * plot_h
-            title = f'{as_text(name).en} {number(edges[k])}–{number(edges[k + 1])}: {number(values[k])}'.strip()
+            title = _hover('{} {}–{}: {}', name, number(edges[k]), number(edges[k + 1]), number(values[k]))
             parts.append(
-                Markup('<rect class="c{} bar" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"><title>{}</title>'
-                       '</rect>').format(colour % NUM_COLOURS, LEFT + k * bar + 0.5,
-                                         TOP + plot_h - below[k] / top * plot_h - bar_h, max(bar - 1, 1), bar_h, title))
+                Markup('<rect class="c{} bar" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}">{}</rect>').format(
+                    colour % NUM_COLOURS, LEFT + k * bar + 0.5, TOP + plot_h - below[k] / top * plot_h - bar_h,
+                    max(bar - 1, 1), bar_h, title))
         below += values
     parts += [_axes(width, height), _axis_name(width, height, x_name), Markup('</svg>')]
     return Markup('').join(parts)
@@ -169,7 +172,8 @@ def bar_chart(label: Text,
 
 def heat_map(label: Text, matrix: np.ndarray, rows: Sequence[object], columns: Sequence[object], row_name: Text,
              column_name: Text) -> Markup:
-    """Draws a matrix of counts; colour is the share of the row, so that rare classes are seen as well.
+    """Draws a matrix of counts, right ones on the diagonal but for its end, where what has no partner stands; shade is
+    the share of the row, so that rare classes are seen as well.
 
     Args:
         label: what the matrix shows, for screen readers.
@@ -186,10 +190,7 @@ def heat_map(label: Text, matrix: np.ndarray, rows: Sequence[object], columns: S
     small = ' small' if cell == 12 else ''
     shown = max(int((margin - 14) / 7), 3) if cell > 12 else max(int((margin - 12) / 5.5), 3)
     parts = [_open(label, width, height, 'heat-map' + small)]
-    parts.append(
-        Markup(
-            '<text class="axis-name" text-anchor="middle" transform="translate(14,{}) rotate(-90)">{}</text>').format(
-                top + num_rows * cell / 2, row_name.svg()))
+    parts.append(_upright(14, top + num_rows * cell / 2, row_name))
     parts.append(
         Markup('<text class="axis-name" text-anchor="middle" x="{}" y="14">{}</text>').format(
             left + num_columns * cell / 2, column_name.svg()))
@@ -206,11 +207,11 @@ def heat_map(label: Text, matrix: np.ndarray, rows: Sequence[object], columns: S
         Markup('<rect class="field" x="{}" y="{}" width="{}" height="{}"/>').format(left, top, num_columns * cell,
                                                                                     num_rows * cell))
     for r, c in np.argwhere(matrix > 0):
-        kind = 'right' if as_text(rows[r]) == as_text(columns[c]) else 'wrong'
+        kind = 'right' if r == c else 'wrong'
         x, y = left + c * cell, top + r * cell
-        title = f'{as_text(rows[r]).en} → {as_text(columns[c]).en}: {int(matrix[r, c])} ({share[r, c]:.0%})'
+        title = _hover('{} → {}: {} ({})', rows[r], columns[c], int(matrix[r, c]), f'{share[r, c]:.0%}')
         parts.append(
-            Markup('<g><title>{}</title><rect class="cell {}" x="{}" y="{}" width="{}" height="{}" '
+            Markup('<g>{}<rect class="cell {}" x="{}" y="{}" width="{}" height="{}" '
                    'fill-opacity="{:.2f}"/>').format(title, kind, x + 0.5, y + 0.5, cell - 1, cell - 1,
                                                      0.12 + 0.88 * share[r, c]))
         if cell > 12:
@@ -253,6 +254,15 @@ def _axis_name(width: int, height: int, name: object) -> Markup:
         as_text(name).svg())
 
 
+def _hover(form: str, *values: object) -> Markup:
+    return Text(form, form).format(*values).title()
+
+
+def _upright(x: float, y: float, name: object) -> Markup:
+    return Markup('<text class="axis-name" text-anchor="middle" transform="translate({},{}) rotate(-90)">{}</text>'
+                  ).format(x, y, as_text(name).svg())
+
+
 def _legend(series: Sequence[Series]) -> Markup:
     named = [item for item in series if item.name and item.style != 'faint']
     if len(named) < 2:
@@ -284,4 +294,4 @@ def _shortened(name: object, letters: int) -> Markup:
 
     text = as_text(name)
     short = Text(cut(text.en), cut(text.zh))
-    return short.svg() if short == text else short.svg() + Markup('<title>{}</title>').format(escape(text.en))
+    return short.svg() if short == text else short.svg() + text.title()

@@ -1,15 +1,16 @@
 """Accuracy of predictions against labels: per class, per image, and mistake by mistake.
 
 AP is COCO's. Everything that needs one decision per object (found, precision, confusion, mistakes) counts predictions
-from one score upwards: the one with the best F1 over all classes together, at IoU 0.5.
+from one score upwards: the one with the best F1 over all classes together, at IoU 0.5. Crowds and difficult objects are
+neither found nor missed, and predictions that reach nothing else are neither right nor wrong.
 """
 from dataclasses import dataclass
-from typing import List, NamedTuple, Sequence
+from typing import List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
 from .matching import (IOU_THRESHOLDS, MAX_PER_CLASS, Boxes, interpolated, iou_of, match, pairs_within,
-                       precision_recall, rank_within)
+                       precision_recall, rank_within, reached)
 
 NEAR = 0.1  # least IoU at which a prediction is badly placed and not on background
 KINDS = ('wrong class', 'badly placed', 'background', 'duplicate', 'missed')
@@ -46,7 +47,7 @@ class Mistake(NamedTuple):
         kind: one of KINDS.
         image: index of the image.
         found: row of the prediction, -1 for a missed label.
-        truth: row of the label that was missed, taken for another class or nearly hit; -1: none.
+        truth: row of the label that was missed, taken for another class, hit again or nearly hit; -1: none.
     """
     kind: str
     image: int
@@ -63,10 +64,11 @@ class Evaluation:
         classes: one result per class.
         score: the common score.
         map, map50: means over the classes that have labels; NaN without any.
-        confusion: (C + 1, C + 1) labels (rows) by predictions (columns) at the common score; the last row counts
-            predictions without a label, the last column labels without a prediction.
+        confusion: (C + 1, C + 1) labels (rows) by predictions (columns) at the common score, each box once; the last
+            row counts predictions that are left without a label, the last column labels without a prediction.
         matched: (N,) label that each prediction found, -1 for none and below the common score.
         hit: (N,) whether a prediction took a label, whatever its score.
+        neutral: (N,) whether a prediction is neither right nor wrong.
         mistakes: the most confident first, of the missed labels the largest.
         errors: (I,) mistakes per image.
     """
@@ -79,11 +81,17 @@ class Evaluation:
     confusion: np.ndarray
     matched: np.ndarray
     hit: np.ndarray
+    neutral: np.ndarray
     mistakes: List[Mistake]
     errors: np.ndarray
 
 
-def evaluate(found: Boxes, truth: Boxes, num_classes: int, num_images: int) -> Evaluation:
+def evaluate(found: Boxes,
+             truth: Boxes,
+             num_classes: int,
+             num_images: int,
+             uncounted: Optional[Boxes] = None,
+             crowd: Optional[np.ndarray] = None) -> Evaluation:
     """Compares predictions with labels.
 
     Args:
@@ -91,30 +99,39 @@ def evaluate(found: Boxes, truth: Boxes, num_classes: int, num_images: int) -> E
         truth: labels.
         num_classes: how many classes there are.
         num_images: how many images there are.
+        uncounted: labels that do not count, if there are any.
+        crowd: (M,) which of those are crowds; the others are difficult objects.
     """
     taken = match(found, truth)
     hit = taken[0] >= 0
+    neutral = np.zeros(taken.shape, bool)
+    if uncounted is not None:
+        neutral = (taken < 0) & reached(found, uncounted, np.zeros(len(uncounted), bool) if crowd is None else crowd)
     counted = rank_within(found.image * max(num_classes, 1) + found.label, found.score) < MAX_PER_CLASS
-    score = best_f1(found.score[counted], hit[counted], len(truth))[0]
-    shown = counted & (found.score >= score)
-    classes = [_class_result(found, truth, taken, counted, shown, label) for label in range(num_classes)]
+    judged = counted & ~neutral[0]
+    score = best_f1(found.score[judged], hit[judged], len(truth))[0]
+    shown = judged & (found.score >= score)
+    classes = [_class_result(found, truth, taken, counted & ~neutral, shown, label) for label in range(num_classes)]
     with_labels = [result for result in classes if result.num_truth]
     matched = np.where(shown, taken[0], -1)
     mistakes = _mistakes(found, truth, matched, shown)
     confusion = np.zeros((num_classes + 1, num_classes + 1), np.int64)
     right = matched >= 0
     np.add.at(confusion, (truth.label[matched[right]], found.label[right]), 1)
+    used = set(matched[right].tolist())
     errors = np.zeros(num_images, np.int64)
     for item in mistakes:
         errors[item.image] += 1
-        if item.kind == 'wrong class':
+        if item.kind == 'wrong class' and item.truth not in used:
             confusion[truth.label[item.truth], found.label[item.found]] += 1
+            used.add(item.truth)
         elif item.kind == 'missed':
             confusion[truth.label[item.truth], -1] += 1
         else:
             confusion[-1, found.label[item.found]] += 1
     return Evaluation(found, truth, classes, score, _mean([result.ap for result in with_labels]),
-                      _mean([result.ap50 for result in with_labels]), confusion, matched, hit, mistakes, errors)
+                      _mean([result.ap50 for result in with_labels]), confusion, matched, hit, neutral[0], mistakes,
+                      errors)
 
 
 def best_f1(score: np.ndarray, hit: np.ndarray, num_truth: int) -> tuple:
@@ -129,9 +146,10 @@ def best_f1(score: np.ndarray, hit: np.ndarray, num_truth: int) -> tuple:
     return float(scores[best]), float(f1[best])
 
 
-def _class_result(found: Boxes, truth: Boxes, taken: np.ndarray, counted: np.ndarray, shown: np.ndarray,
+def _class_result(found: Boxes, truth: Boxes, taken: np.ndarray, judged: np.ndarray, shown: np.ndarray,
                   label: int) -> ClassResult:
-    mine = counted & (found.label == label)
+    """One row of the table; `judged` (T, N) are the predictions that count at each IoU, `shown` (N,) those drawn."""
+    mine = found.label == label
     num_truth = int((truth.label == label).sum())
     num_predicted, num_found = int((mine & shown).sum()), int((mine & shown & (taken[0] >= 0)).sum())
     precision = num_found / num_predicted if num_predicted else float('nan')
@@ -140,8 +158,10 @@ def _class_result(found: Boxes, truth: Boxes, taken: np.ndarray, counted: np.nda
         return ClassResult(0, 0, num_predicted, precision, nan, nan, nan, nan, nan, np.full(101, nan))
     rows = np.flatnonzero(mine)
     rows = rows[np.argsort(found.image[rows], kind='stable')]  # COCO takes equal scores in the order of the images
-    curves = [interpolated(*precision_recall(found.score[rows], row[rows] >= 0, num_truth)[1:]) for row in taken]
-    best_score, f1 = best_f1(found.score[rows], taken[0][rows] >= 0, num_truth)
+    levels = [(rows[keep[rows]], row) for keep, row in zip(judged, taken)]
+    curves = [interpolated(*precision_recall(found.score[kept], row[kept] >= 0, num_truth)[1:]) for kept, row in levels]
+    kept = levels[0][0]
+    best_score, f1 = best_f1(found.score[kept], taken[0][kept] >= 0, num_truth)
     return ClassResult(num_truth, num_found, num_predicted, precision, num_found / num_truth, float(np.mean(curves)),
                        float(np.mean(curves[0])), best_score if f1 > 0 else float('nan'), f1, curves[0])
 
@@ -157,7 +177,9 @@ def _mistakes(found: Boxes, truth: Boxes, matched: np.ndarray, shown: np.ndarray
     iou = iou_of(found.xywh[loose[one]], truth.xywh[two])
     same = found.label[loose[one]] == truth.label[two]
     order = np.lexsort((iou, one))
-    nearest = {int(loose[one[k]]): (float(iou[k]), int(two[k])) for k in order[same[order]]}  # the largest comes last
+    nearest, other_class = ({int(loose[one[k]]): (float(iou[k]), int(two[k]))
+                             for k in order[which[order]]}  # the largest comes last
+                            for which in (same, ~same))
     mistakes = []
     for row in loose[np.argsort(-found.score[loose], kind='stable')].tolist():
         image = int(found.image[row])
@@ -166,6 +188,8 @@ def _mistakes(found: Boxes, truth: Boxes, matched: np.ndarray, shown: np.ndarray
             mistakes.append(Mistake('wrong class', image, row, confused[row]))
         elif near >= IOU_THRESHOLDS[0]:
             mistakes.append(Mistake('duplicate', image, row, label))
+        elif other_class.get(row, (0.0, -1))[0] >= IOU_THRESHOLDS[0]:  # its label has been found by another prediction
+            mistakes.append(Mistake('wrong class', image, row, other_class[row][1]))
         elif near >= NEAR:
             mistakes.append(Mistake('badly placed', image, row, label))
         else:

@@ -1,22 +1,22 @@
 """The inference part of the page, with labels and without."""
-from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from markupsafe import Markup
 
 from ..labels import Dataset
-from ..prepare import asset_id
+from . import summary
 from .charts import Series, bar_chart, heat_map, line_chart
 from .evaluation import KINDS, Evaluation, Mistake, evaluate
 from .matching import Boxes
 from .pictures import Album, Mark
-from .run_files import RunFiles, objects_of
+from .run_files import RunFiles
+from .scenes import Scene, Truth, read_scenes
 from .text import Text, as_text
 
 BINS = 20
 MAX_CURVES = 10  # classes with a line of their own
-MAX_HISTOGRAMS = 24
+MAX_HISTOGRAMS = 12
 MAX_MATRIX = 100
 CROPS_PER_KIND = 8
 WORST_IMAGES = 8
@@ -37,27 +37,13 @@ KIND_NOTES = {
     'missed': Text('a labelled object without a prediction; the largest first', '有标注但没有预测；按面积从大到小'),
 }
 BACKGROUND = Text('background', '背景')
-
-
-class Scene(NamedTuple):
-    """One image.
-
-    Args:
-        name: key in the inference result.
-        path: on this machine, if it is there.
-        labelled: whether labels are known for it.
-        title: the file name that its owner knows.
-    """
-    name: str
-    path: Optional[Path]
-    labelled: bool
-    title: str
+NOT_FOUND, LEFT_OVER = Text('not found', '未检出'), Text('left over', '多余')
 
 
 def inference_part(run: RunFiles, labels: Optional[Dataset], album: Album) -> Dict[str, Any]:
     """Collects what the template shows of an inference; `run.gaps` gets what is not there."""
     names = [name.strip().lower() for name in run.class_names]
-    scenes, truth = _scenes(run, labels, names)
+    scenes, truth = read_scenes(run, labels, names)
     index = {name: k for k, name in enumerate(names)}
     rows, unknown = [], {}
     for k, scene in enumerate(scenes):
@@ -76,7 +62,8 @@ def inference_part(run: RunFiles, labels: Optional[Dataset], album: Album) -> Di
     if missing:
         run.gaps.append(
             Text('{} candidates are not in infer-result.json.', '{} 张候选图像不在 infer-result.json 中。').format(missing))
-    part: Dict[str, Any] = dict(num_images=len(scenes), num_boxes=len(found), names=shown_names, num_labels=len(truth))
+    part: Dict[str, Any] = dict(num_images=len(scenes), num_boxes=len(found), names=shown_names,
+                                num_labels=len(truth.counted), num_uncounted=len(truth.uncounted))
     labelled = np.array([scene.labelled for scene in scenes], bool)
     part['labelled'] = bool(labelled.any())
     if part['labelled']:
@@ -86,104 +73,25 @@ def inference_part(run: RunFiles, labels: Optional[Dataset], album: Album) -> Di
                      '{} / {} 张图像没有标注，不计入以下数字。').format(int((~labelled).sum()), len(scenes)))
         counted = labelled[found.image]
         judged = Boxes(found.image[counted], found.label[counted], found.xywh[counted], found.score[counted])
-        part.update(_with_labels(evaluate(judged, truth, len(shown_names), len(scenes)), scenes, shown_names, album))
-        part['num_labelled'] = int(labelled.sum())
+        result = evaluate(judged, truth.counted, len(shown_names), len(scenes), truth.uncounted, truth.crowd)
+        part.update(_with_labels(result, truth, scenes, shown_names, album))
     else:
-        part.update(_without_labels(found, scenes, shown_names, album))
+        part.update(_without_labels(found, scenes, shown_names, album, run.ranking is not None))
     return part
 
 
-def _scenes(run: RunFiles, labels: Optional[Dataset], names: Sequence[str]) -> Tuple[List[Scene], Boxes]:
-    """The images of the run in the order of the index, and their labels."""
-    results = list(run.detections or {})
-    paths = {Path(path).name: path for path in run.candidates}
-    sources = dict(zip(paths, run.sources)) if len(run.sources) == len(paths) == len(run.candidates) else {}
-    keys = [*paths, *(name for name in results if name not in paths)]
-    given = _labels_by_name(keys, sources, labels, names, run) if labels is not None else {}
-    annotations = _own_annotations(run, keys, paths) if labels is None else {}
-    scenes, rows = [], []
-    for k, key in enumerate(keys):
-        path = run.host_path(paths[key]) if key in paths else None
-        if path is None and key in sources and Path(sources[key]).is_file():
-            path = Path(sources[key])
-        boxes = annotations.get(key)
-        if key in given:
-            path, boxes = path or given[key][0], given[key][1]
-        if path is not None and not path.is_file():
-            path = None
-        title = Path(sources.get(key) or (given[key][0] if key in given else key)).name
-        scenes.append(Scene(key, path, boxes is not None, title))
-        rows += [(k, *box, 1.0) for box in boxes or ()]
-    if labels is not None and not given:
-        run.gaps.append(
-            Text('None of the labelled images given is among the candidates of this run.', '给出的标注图像都不在本次任务的候选图像中。'))
-    elif labels is None and not annotations:
-        run.gaps.append(
-            Text('No labels are known for these images: there is no accuracy, only what was found.',
-                 '这些图像没有标注：无法计算精度，只列出检出结果。'))
-    return scenes, Boxes.of(rows)
-
-
-def _labels_by_name(keys: Sequence[str], sources: Dict[str, str], labels: Dataset, names: Sequence[str],
-                    run: RunFiles) -> Dict[str, Tuple[Path, list]]:
-    """Joins labels to candidates: by the path they came from, by file name, or by the hash that names an asset."""
-    to_class = {
-        k: names.index(name.strip().lower())
-        for k, name in enumerate(labels.class_names) if name.strip().lower() in names
-    }
-    left_out = sorted({
-        labels.class_names[box.class_index]
-        for image in labels.images()
-        for box in image.boxes if box.class_index not in to_class
-    })
-    if left_out:
-        run.gaps.append(
-            Text('Labels of classes that the model does not know are left out: {}',
-                 '模型没有的类别，其标注已忽略：{}').format(', '.join(left_out)))
-    by_source = {str(Path(source).resolve()): key for key, source in sources.items()}
-    by_stem = {Path(key).stem: key for key in keys}
-    joined = {}
-    for image in labels.images():
-        key = by_source.get(str(Path(image.path).resolve())) or by_stem.get(Path(image.path).stem)
-        if key is None:
-            try:
-                key = by_stem.get(asset_id(image.path))
-            except OSError:
-                key = None
-        if key is not None:
-            boxes = [(to_class[box.class_index], box.x, box.y, box.w, box.h) for box in image.boxes
-                     if box.class_index in to_class]
-            joined[key] = (Path(image.path), boxes)
-    return joined
-
-
-def _own_annotations(run: RunFiles, keys: Sequence[str], paths: Dict[str, str]) -> Dict[str, list]:
-    """Labels that lie in in/annotations, which the platform leaves empty for candidates."""
-    folder = run.in_dir / 'annotations' if run.in_dir else None
-    if folder is None or not folder.is_dir():
-        return {}
-    files = {path.stem: path for path in sorted(folder.rglob('*')) if path.suffix in ('.txt', '.xml')}
-    coco = folder / 'coco-annotations.json'
-    entries = [(paths.get(key, key), str(coco if coco.is_file() else files.get(Path(key).stem, ''))) for key in keys]
-    if not coco.is_file() and not files:
-        return {}
-    return {
-        key: [(int(item.class_id), item.xmin, item.ymin, item.xmax - item.xmin, item.ymax - item.ymin)
-              for item in objects if not item.iscrowd]
-        for key, objects in zip(keys, objects_of(run, entries)) if objects is not None
-    }
-
-
-def _with_labels(result: Evaluation, scenes: Sequence[Scene], names: Sequence[str], album: Album) -> Dict[str, Any]:
+def _with_labels(result: Evaluation, truth: Truth, scenes: Sequence[Scene], names: Sequence[str],
+                 album: Album) -> Dict[str, Any]:
     return dict(
+        answers=summary.labelled_inference(result, names),
         evaluation=result,
         rows=list(zip(names, result.classes)),
         curves=_precision_recall_chart(result, names),
         confusion=_confusion_chart(result, names),
-        histograms=_histograms(result.found, names, result.hit),
+        histograms=_histograms(result.found, names, result.hit, ~result.neutral),
         num_hidden_histograms=_num_hidden(result.found, names),
         mistakes=_mistake_groups(result, scenes, names, album),
-        worst=_worst_images(result, scenes, names, album))
+        worst=_worst_images(result, truth, scenes, names, album))
 
 
 def _precision_recall_chart(result: Evaluation, names: Sequence[str]) -> Markup:
@@ -202,19 +110,30 @@ def _precision_recall_chart(result: Evaluation, names: Sequence[str]) -> Markup:
             Series(Text('all classes ({:.3f})', '所有类别 ({:.3f})').format(result.map50), recall, mean, 7, 'bold'))
     return line_chart(
         Text('Precision over recall at IoU 0.5', 'IoU 0.5 下的精确率-召回率曲线'), series,
-        Text('recall (across), precision (up)', '召回率（横轴）、精确率（纵轴）'), (0, 1), (0, 1), 520, 320)
+        Text('recall: share of the objects that are found', '召回率：检出目标的比例'),
+        Text('precision: share of the boxes that are right', '精确率：正确框的比例'), (0, 1), (0, 1), 520, 330)
 
 
 def _confusion_chart(result: Evaluation, names: Sequence[str]) -> Markup:
     if len(names) > MAX_MATRIX:
         return Markup('')
     return heat_map(
-        Text('Confusion matrix', '混淆矩阵'), result.confusion, [*names, BACKGROUND], [*names, BACKGROUND],
-        Text('labelled as', '标注为'), Text('predicted as (last: not found)', '预测为（最后一列：未检出）'))
+        Text('Confusion matrix', '混淆矩阵'), result.confusion, [*names, LEFT_OVER], [*names, NOT_FOUND],
+        Text('labelled as', '标注为'), Text('predicted as', '预测为'))
 
 
-def _histograms(found: Boxes, names: Sequence[str], hit: Optional[np.ndarray]) -> List[Tuple[str, int, Markup]]:
-    """Scores of each class with predictions, those with most first."""
+def _histograms(found: Boxes,
+                names: Sequence[str],
+                hit: Optional[np.ndarray] = None,
+                judged: Optional[np.ndarray] = None) -> List[Tuple[str, int, Markup]]:
+    """Scores of each class with predictions, those with most first.
+
+    Args:
+        found: predictions.
+        names: class names.
+        hit: (N,) which of them are right; None: unknown.
+        judged: (N,) which of them are right or wrong.
+    """
     counts = np.bincount(found.label, minlength=len(names))
     edges = np.linspace(0, 1, BINS + 1)
     charts = []
@@ -227,7 +146,7 @@ def _histograms(found: Boxes, names: Sequence[str], hit: Optional[np.ndarray]) -
             layers = [(Text('boxes', '框'), np.histogram(scores[mine], edges)[0], 0)]
         else:
             layers = [(Text('right', '正确'), np.histogram(scores[mine & hit], edges)[0], 2),
-                      (Text('wrong', '错误'), np.histogram(scores[mine & ~hit], edges)[0], 1)]
+                      (Text('wrong', '错误'), np.histogram(scores[mine & judged & ~hit], edges)[0], 1)]
         title = Text('Scores of {}', '{} 的得分分布').format(names[label])
         charts.append((names[label], int(counts[label]), bar_chart(title, edges, layers, Text('score', '得分'))))
     return charts
@@ -239,14 +158,22 @@ def _num_hidden(found: Boxes, names: Sequence[str]) -> int:
 
 def _mistake_groups(result: Evaluation, scenes: Sequence[Scene], names: Sequence[str],
                     album: Album) -> List[Dict[str, Any]]:
+    """The kinds of mistakes, the commonest first, each with its most confident mistakes."""
     groups = []
     for kind in KINDS:
         items = [item for item in result.mistakes if item.kind == kind]
         cards = []
         for item in items[:CROPS_PER_KIND]:
             cards.append(_mistake_card(item, result, scenes[item.image], names, album))
-        groups.append(dict(kind=kind, name=KIND_NAMES[kind], note=KIND_NOTES[kind], count=len(items), cards=cards))
-    return groups
+        if items:
+            groups.append(
+                dict(
+                    anchor=kind.replace(' ', '-'),
+                    name=KIND_NAMES[kind],
+                    note=KIND_NOTES[kind],
+                    count=len(items),
+                    cards=cards))
+    return sorted(groups, key=lambda group: -group['count'])
 
 
 def _mistake_card(item: Mistake, result: Evaluation, scene: Scene, names: Sequence[str],
@@ -278,7 +205,7 @@ def _mistake_card(item: Mistake, result: Evaluation, scene: Scene, names: Sequen
         file=scene.title)
 
 
-def _worst_images(result: Evaluation, scenes: Sequence[Scene], names: Sequence[str],
+def _worst_images(result: Evaluation, truth: Truth, scenes: Sequence[Scene], names: Sequence[str],
                   album: Album) -> List[Dict[str, Any]]:
     """Images with most mistakes, labels on the left and predictions on the right; without any mistake the fullest."""
     full = np.bincount(result.truth.image, minlength=len(scenes))
@@ -289,8 +216,13 @@ def _worst_images(result: Evaluation, scenes: Sequence[Scene], names: Sequence[s
     for k in order:
         picture = album.whole(scenes[k].path, IMAGE_SIDE)
         truth_rows = np.flatnonzero(result.truth.image == k).tolist()
-        pred_rows = np.flatnonzero((result.found.image == k) & (result.found.score >= result.score)).tolist()
+        pred_rows = np.flatnonzero((result.found.image == k) & (result.found.score >= result.score))
+        pred_rows = pred_rows[np.argsort(result.found.score[pred_rows], kind='stable')].tolist()
         left = [
+            Mark(tuple(truth.uncounted.xywh[row]), names[truth.uncounted.label[row]], 'neutral')
+            for row in np.flatnonzero(truth.uncounted.image == k).tolist()
+        ]
+        left += [
             Mark(
                 tuple(result.truth.xywh[row]), names[result.truth.label[row]],
                 'truth' if row in found_rows else 'missed') for row in truth_rows
@@ -298,7 +230,8 @@ def _worst_images(result: Evaluation, scenes: Sequence[Scene], names: Sequence[s
         right = [
             Mark(
                 tuple(result.found.xywh[row]), f'{names[result.found.label[row]]} {result.found.score[row]:.2f}',
-                'right' if result.matched[row] >= 0 else 'wrong') for row in pred_rows[::-1]
+                'neutral' if result.neutral[row] else 'right' if result.matched[row] >= 0 else 'wrong')
+            for row in pred_rows
         ]
         cards.append(
             dict(
@@ -308,34 +241,36 @@ def _worst_images(result: Evaluation, scenes: Sequence[Scene], names: Sequence[s
                 left=picture.svg(Text('{}, labels', '{}，标注').format(scenes[k].title), left),
                 right=picture.svg(Text('{}, predictions', '{}，预测').format(scenes[k].title), right),
                 num_truth=len(truth_rows),
-                num_found=len(pred_rows),
+                num_found=sum(mark.kind != 'neutral' for mark in right),
                 num_right=sum(mark.kind == 'right' for mark in right)))
     return cards
 
 
-def _without_labels(found: Boxes, scenes: Sequence[Scene], names: Sequence[str], album: Album) -> Dict[str, Any]:
-    """Counts, score histograms, and images: those with most objects, and those found with least confidence."""
+def _without_labels(found: Boxes, scenes: Sequence[Scene], names: Sequence[str], album: Album,
+                    ranked: bool) -> Dict[str, Any]:
+    """Counts, score histograms, and images: those found with least confidence, without boxes, and with most."""
     counts = np.bincount(found.label, minlength=len(names))
     images_with = [len(np.unique(found.image[found.label == k])) for k in range(len(names))]
     means = [float(found.score[found.label == k].mean()) if counts[k] else float('nan') for k in range(len(names))]
     per_image = np.bincount(found.image, minlength=len(scenes))
-    most = np.argsort(-per_image, kind='stable')[:SAMPLE_IMAGES].tolist()
     best = np.zeros(len(scenes))
     np.maximum.at(best, found.image, found.score)
-    doubtful = [
-        k for k in np.argsort(np.where(per_image > 0, best, np.inf), kind='stable').tolist()
-        if per_image[k] and k not in most
-    ][:SAMPLE_IMAGES]
-    empty = [k for k in range(len(scenes)) if not per_image[k] and k not in most][:SAMPLE_IMAGES]
+    with_boxes = np.flatnonzero(per_image)
+    doubtful = with_boxes[np.argsort(best[with_boxes], kind='stable')][:SAMPLE_IMAGES].tolist()
+    empty = np.flatnonzero(per_image == 0)[:SAMPLE_IMAGES].tolist()
+    fullest = with_boxes[np.argsort(-per_image[with_boxes], kind='stable')].tolist()
+    most = [k for k in fullest if k not in doubtful][:SAMPLE_IMAGES]
     samples = [(title, [_sample(k, found, scenes[k], names, album) for k in rows])
-               for title, rows in ((Text('Images with most boxes', '框最多的图像'),
-                                    most), (Text('Images whose best score is lowest', '最高得分最低的图像'), doubtful),
-                                   (Text('Images without boxes', '没有框的图像'), empty)) if rows]
+               for title, rows in ((Text('Images whose best score is lowest', '最高得分最低的图像'), doubtful),
+                                   (Text('Images without boxes', '没有框的图像'), empty),
+                                   (Text('Images with most boxes', '框最多的图像'), most)) if rows]
+    num_empty = int((per_image == 0).sum())
     return dict(
+        answers=summary.plain_inference(len(scenes), len(found), num_empty, ranked),
         rows=list(zip(names, counts.tolist(), images_with, means)),
-        histograms=_histograms(found, names, None),
+        histograms=_histograms(found, names),
         num_hidden_histograms=_num_hidden(found, names),
-        num_empty=int((per_image == 0).sum()),
+        num_empty=num_empty,
         samples=samples)
 
 
@@ -343,7 +278,8 @@ def _sample(k: int, found: Boxes, scene: Scene, names: Sequence[str], album: Alb
     picture = album.whole(scene.path, 300)
     rows = np.flatnonzero(found.image == k)
     marks = [
-        Mark(tuple(found.xywh[row]), f'{names[found.label[row]]} {found.score[row]:.2f}', 'plain') for row in rows[::-1]
+        Mark(tuple(found.xywh[row]), f'{names[found.label[row]]} {found.score[row]:.2f}', 'plain')
+        for row in rows[np.argsort(found.score[rows], kind='stable')]
     ]
     label = Text('{}: {} boxes', '{}：{} 个框').format(as_text(scene.title), len(rows))
     return dict(picture=picture, svg=picture.svg(label, marks), file=scene.title, count=len(rows))

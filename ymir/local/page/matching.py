@@ -4,6 +4,9 @@ As pycocotools: within an image and a class, predictions in order of falling sco
 largest IoU of at least the threshold (of equal ones the last); 100 predictions count; precision is made to fall and is
 read at 101 recalls. There is no loop over boxes: the n-th best predictions of all images and classes choose at once,
 which is the same, since no two of them can want one label.
+
+Labels that do not count (COCO's crowds, VOC's difficult objects) take no part in that: a prediction that is left
+without a label and reaches one of them does not count either, however many do.
 """
 from dataclasses import dataclass
 from typing import Tuple
@@ -40,12 +43,23 @@ class Boxes:
         return len(self.image)
 
 
+def _overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    sides = np.minimum(one[:, :2] + one[:, 2:], other[:, :2] + other[:, 2:]) - np.maximum(one[:, :2], other[:, :2])
+    return np.where((sides > 0).all(1), sides.prod(1), 0.0)
+
+
 def iou_of(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """IoU of the boxes of two (N, 4) xywh arrays, row by row; 0 where nothing overlaps."""
-    overlap = np.minimum(one[:, :2] + one[:, 2:], other[:, :2] + other[:, 2:]) - np.maximum(one[:, :2], other[:, :2])
-    inter = np.where((overlap > 0).all(1), overlap.prod(1), 0.0)
+    inter = _overlap(one, other)
     union = one[:, 2:].prod(1) + other[:, 2:].prod(1) - inter
     return np.divide(inter, union, out=np.zeros_like(inter), where=(inter > 0) & (union > 0))
+
+
+def cover_of(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Share of each box of one (N, 4) xywh array inside the box of the other, row by row; COCO's IoU of crowds."""
+    inter = _overlap(one, other)
+    area = one[:, 2:].prod(1)
+    return np.divide(inter, area, out=np.zeros_like(inter), where=area > 0)
 
 
 def pairs_within(first: np.ndarray, second: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
@@ -112,6 +126,28 @@ def match(found: Boxes, truth: Boxes, by_class: bool = True, thresholds: np.ndar
             taken[level, one[best]] = other[best]
             free[other[best]] = False
     return taken
+
+
+def reached(found: Boxes, uncounted: Boxes, crowd: np.ndarray,
+            thresholds: np.ndarray = IOU_THRESHOLDS) -> np.ndarray:
+    """Says which predictions reach a label of their class that does not count.
+
+    Args:
+        found: predictions.
+        uncounted: crowds and difficult objects.
+        crowd: (M,) which of them are crowds: a prediction reaches those by the share of it that lies inside.
+        thresholds: (T,) least IoU, or share.
+
+    Returns:
+        (T, N) booleans.
+    """
+    best = np.zeros(len(found))
+    if len(found) and len(uncounted):
+        classes = int(max(found.label.max(), uncounted.label.max())) + 1
+        one, other = pairs_within(found.image * classes + found.label, uncounted.image * classes + uncounted.label)
+        boxes = found.xywh[one], uncounted.xywh[other]
+        np.maximum.at(best, one, np.where(crowd[other], cover_of(*boxes), iou_of(*boxes)))
+    return best >= np.minimum(thresholds, 1 - 1e-10)[:, None]
 
 
 def precision_recall(score: np.ndarray, hit: np.ndarray, num_truth: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:

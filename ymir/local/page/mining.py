@@ -1,10 +1,15 @@
-"""The mining part of the page."""
+"""The mining part of the page: the ranking, and why each image stands where it does.
+
+An image's reason is given where the executor is known to be this one (`RunFiles.is_of_this_executor`), whose algorithms
+are those of ALGORITHMS; what another image computes under the same name may be something else.
+"""
 import math
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
+from . import summary
 from .charts import bar_chart, number
 from .pictures import Album, Mark
 from .run_files import Found, RunFiles
@@ -13,17 +18,37 @@ from .text import Text
 TOP, BOTTOM = 24, 8
 SIDE = 260
 MAX_TERMS = 6
+UNREADABLE = -1e300  # MiningResultWriter gives images without a score the lowest float
+MOST_OF_A_BOX = math.log2(math.e) / math.e  # -p log2 p at p = 1/e: 0.53
+DOUBTFUL = 0.5
 ALGORITHMS = {
     'entropy':
     Text(
-        'The sum over all boxes of −p·log₂ p, where p is the score of a box: a box counts most at p = 0.37. Many '
-        'doubtful boxes come first; an image without boxes has 0.',
-        '所有框的 −p·log₂ p 之和（p 为框的得分）：p = 0.37 时贡献最大。不确定的框越多越靠前；没有框的图像为 0。'),
+        'entropy: the sum of −p·log₂ p over the boxes of an image with a score p of {} or more. A box counts most '
+        '(0.53) at p = 0.37 and not at all at p = 1, so images with many doubtful boxes come first; one without boxes '
+        'has 0.',
+        'entropy：对图像中得分 p 不低于 {} 的所有框求 −p·log₂ p 之和。p = 0.37 时贡献最大（0.53），p = 1 时为 0，'
+        '因此不确定的框越多越靠前；没有框的图像得分为 0。'),
     'random':
-    Text('A random number, so the order says nothing about the images.', '随机数，顺序与图像内容无关。'),
+    Text('random: a number drawn by lot from the seed and the path, so the order says nothing about the images.',
+         'random：由种子和路径生成的随机数，顺序与图像内容无关。'),
 }
-UNKNOWN = Text('The result files hold the score alone; how the image makes it is for its documents to say.',
-               '结果文件只有得分，其计算方式请见镜像文档。')
+FOREIGN = Text(
+    'The score is all that the result holds. This run is of another image, and only its documents say what its '
+    'algorithm computes; higher means: label earlier.', '结果中只有得分。本次任务来自其他镜像，其算法含义请见该镜像文档；得分越高越应优先标注。')
+BY_LOT = Text('drawn by lot', '随机抽取')
+NO_IMAGE = Text('the image could not be read', '图像无法读取')
+
+
+class Reason(NamedTuple):
+    """Why an image has its score.
+
+    Args:
+        what: in a few words; None: unknown.
+        terms: how the score is made up; None: unknown.
+    """
+    what: Optional[Text] = None
+    terms: Optional[Text] = None
 
 
 def mining_part(run: RunFiles, album: Album) -> Dict[str, Any]:
@@ -38,18 +63,21 @@ def mining_part(run: RunFiles, album: Album) -> Dict[str, Any]:
         run.gaps.append(
             Text('result.tsv is not sorted by falling score; the platform takes the lines as they stand.',
                  'result.tsv 未按得分降序排列；平台按行的顺序取用。'))
-    algorithm = str(run.config.get('mining_algorithm') or '').lower()
-    if run.detections is None and ranking:
+    unreadable = sum(score < UNREADABLE for score in scores)
+    if unreadable:
         run.gaps.append(
-            Text('This run did no inference, so the boxes behind the scores are unknown.', '本次任务没有推理结果，因此不知道得分背后的框。'))
+            Text('{} images could not be read; they stand last.', '{} 张图像无法读取，排在最后。').format(unreadable))
+    algorithm = str(run.config.get('mining_algorithm') or '').strip().lower()
+    known = algorithm if algorithm in ALGORITHMS and run.is_of_this_executor('mining') else ''
+    if run.detections is None and known == 'entropy':
+        run.gaps.append(
+            Text('This run mined only, so the boxes behind the scores are unknown. With them: ymir infer IMAGES --mine',
+                 '本次任务只做挖掘，不知道得分背后的框。如需显示框：ymir infer IMAGES --mine'))
     sources = dict(zip(run.candidates, run.sources)) if len(run.sources) == len(run.candidates) else {}
-    top = [_card(rank, *ranking[rank], run, algorithm, sources, album) for rank in range(min(TOP, len(ranking)))]
+    top = [_card(rank, *ranking[rank], run, known, sources, album) for rank in range(min(TOP, len(ranking)))]
     first_of_bottom = max(len(ranking) - BOTTOM, len(top))
-    bottom = [
-        _card(rank, *ranking[rank], run, algorithm, sources, album) for rank in range(first_of_bottom, len(ranking))
-    ]
-    # MiningResultWriter writes the lowest float for images that cannot be read.
-    finite = [score for score in scores if math.isfinite(score) and abs(score) < 1e300]
+    bottom = [_card(rank, *ranking[rank], run, known, sources, album) for rank in range(first_of_bottom, len(ranking))]
+    finite = [score for score in scores if math.isfinite(score) and score >= UNREADABLE]
     chart = None
     if finite:
         low, high = min(finite), max(finite)
@@ -57,45 +85,55 @@ def mining_part(run: RunFiles, album: Album) -> Dict[str, Any]:
         chart = bar_chart(
             Text('Distribution of the scores', '得分分布'), edges,
             [(Text('images', '图像'), np.histogram(finite, edges)[0], 0)], Text('score', '得分'), 620, 210)
+    high, median = max(finite, default=math.nan), float(np.median(finite)) if finite else math.nan
     return dict(
         num_images=len(ranking),
         algorithm=algorithm,
-        meaning=ALGORITHMS.get(algorithm, UNKNOWN),
+        meaning=ALGORITHMS[known].format(_threshold(run)) if known else FOREIGN,
         top=top,
         bottom=bottom,
         chart=chart,
         low=min(finite, default=math.nan),
-        high=max(finite, default=math.nan),
-        median=float(np.median(finite)) if finite else math.nan)
+        high=high,
+        median=median,
+        answers=summary.mining(len(ranking), len(top), known == 'random', high, median))
 
 
-def reason_of(score: float, boxes: Optional[Sequence[Found]], algorithm: str) -> Tuple[Optional[Text], Optional[Text]]:
+def reason_of(score: float, boxes: Optional[Sequence[Found]], algorithm: str) -> Reason:
     """Says what a score is made of.
 
     Args:
         score: of the image.
         boxes: its objects; None if they are unknown.
-        algorithm: hyper-parameter `mining_algorithm`.
-
-    Returns:
-        How many boxes with which scores, and the sum; each None if nothing is known.
+        algorithm: key of ALGORITHMS; empty: another image's, of which the score alone is known.
     """
+    if score < UNREADABLE:
+        return Reason(NO_IMAGE)
+    if not algorithm or not math.isfinite(score):
+        return Reason()
+    if algorithm == 'random':
+        return Reason(BY_LOT)
     if boxes is None:
-        return None, None
+        least = math.ceil(score / MOST_OF_A_BOX - 1e-6)
+        if not least:
+            return Reason(Text('no doubtful box', '没有不确定的框'))
+        english = 'at least {} doubtful boxes' if least > 1 else 'at least {} doubtful box'
+        return Reason(Text(english, '至少 {} 个不确定的框').format(least))
     if not boxes:
-        return Text('no boxes', '没有框'), None
-    values = sorted((item.score for item in boxes), reverse=True)
-    listed = ', '.join(f'{value:.2f}' for value in values[:MAX_TERMS]) + (', …' if len(values) > MAX_TERMS else '')
-    what = Text('{} boxes: {}' if len(values) > 1 else '{} box: {}', '{} 个框：{}').format(len(values), listed)
-    if algorithm != 'entropy':
-        return what, None
-    terms = sorted((max(-p * math.log2(p), 0.0) for p in values if p > 0), reverse=True)
+        what = Text('no boxes', '没有框')
+    else:
+        doubtful = sum(item.score < DOUBTFUL for item in boxes)
+        what = Text('{} boxes, {} with a score below {}' if len(boxes) > 1 else '{} box, {} with a score below {}',
+                    '{} 个框，其中 {} 个得分低于 {}').format(len(boxes), doubtful, DOUBTFUL)
+    terms = sorted((max(-item.score * math.log2(item.score), 0.0) for item in boxes if item.score > 0), reverse=True)
     total = math.fsum(terms)
     if abs(total - score) > 0.01 * max(abs(score), 0.1):
-        return what, Text('the boxes sum to {}; the score counts others too, or another threshold',
-                          '这些框之和为 {}；得分可能还包含其他框或使用其他阈值').format(number(total))
+        return Reason(
+            what,
+            Text('the boxes of the inference sum to {}: its conf_threshold differs from that of the mining',
+                 '推理结果中的框之和为 {}：其 conf_threshold 与挖掘不同').format(number(total)))
     sums = ' + '.join(f'{term:.2f}' for term in terms[:MAX_TERMS]) + (' + …' if len(terms) > MAX_TERMS else '')
-    return what, Text(f'{number(score)} = {sums}', f'{number(score)} = {sums}')
+    return Reason(what, Text(f'{number(score)} = {sums}', f'{number(score)} = {sums}') if terms else None)
 
 
 def _card(rank: int, path: str, score: float, run: RunFiles, algorithm: str, sources: Dict[str, str],
@@ -109,13 +147,20 @@ def _card(rank: int, path: str, score: float, run: RunFiles, algorithm: str, sou
         Mark(item.xywh, f'{item.class_name} {item.score:.2f}', 'plain')
         for item in sorted(boxes or (), key=lambda item: item.score)
     ]
-    label = Text('Rank {}, score {}', '第 {} 名，得分 {}').format(rank + 1, number(score))
-    what, total = reason_of(score, boxes, algorithm)
+    shown, title = _shown(score), Path(sources.get(path, path)).name
+    label = Text('Rank {}, score {}: {}', '第 {} 名，得分 {}：{}').format(rank + 1, shown, title)
     return dict(
         rank=rank + 1,
-        score=number(score) if abs(score) < 1e300 else '—',
+        score=shown,
         picture=picture,
         svg=picture.svg(label, marks),
-        what=what,
-        total=total,
-        file=Path(sources.get(path, path)).name)
+        reason=reason_of(score, boxes, algorithm),
+        file=title)
+
+
+def _threshold(run: RunFiles) -> object:
+    return run.config.get('conf_threshold') or run.template('mining').get('conf_threshold', '?')
+
+
+def _shown(score: float) -> str:
+    return '—' if score < UNREADABLE else number(score)

@@ -15,6 +15,7 @@ from .text import Text
 
 MAX_BYTES = 5_500_000  # of base64, all pictures together
 QUALITY = 80
+LINE = 15.0  # pixels between the base lines of two texts
 NARROW_LETTER, WIDE_LETTER, LAST_NARROW = 7.5, 14.0, 0x2e7f  # pixels at the size that the style sheet sets
 
 # Why there is no picture
@@ -29,7 +30,7 @@ class Mark(NamedTuple):
     Args:
         xywh: in pixels of the image.
         text: beside it.
-        kind: 'truth', 'right', 'wrong', 'missed' or 'plain'; decides colour and stroke.
+        kind: 'truth', 'right', 'wrong', 'missed', 'neutral' or 'plain'; decides colour and stroke.
     """
     xywh: Tuple[float, float, float, float]
     text: str
@@ -69,7 +70,8 @@ class Picture(NamedTuple):
 
         Args:
             label: what is to be seen, for screen readers.
-            marks: boxes; those drawn first are hidden by later ones.
+            marks: boxes, drawn in turn. The later ones choose first where their text stands; a text that finds no
+                free place is left out, and shows when the pointer rests on the box.
         """
         if self.problem:
             return Markup('<div class="no-picture" role="img" {}>{}</div>').format(
@@ -78,8 +80,8 @@ class Picture(NamedTuple):
             Markup('<svg class="picture" role="img" {} viewBox="0 0 {w} {h}" width="{w}" height="{h}"><use href="#{}"/>'
                    ).format(label.attribute('aria-label'), self.name, w=self.width, h=self.height)
         ]
-        shapes, texts = [], []
-        for mark in marks:
+        shapes, texts, taken = [], [], []
+        for mark in marks[::-1]:
             x, y = ((mark.xywh[k] - self.origin[k]) * self.scale for k in (0, 1))
             w, h = (max(side * self.scale, 1) for side in mark.xywh[2:])
             x1, y1, x2, y2 = max(x, 1), max(y, 1), min(x + w, self.width - 1), min(y + h, self.height - 1)
@@ -90,12 +92,32 @@ class Picture(NamedTuple):
                 Markup('<rect class="halo" {}/><rect class="box {}" {}><title>{}</title></rect>').format(
                     shape, mark.kind, shape, mark.text))
             if mark.text:
-                place = y1 - 4 if y1 > 14 else min(y1 + 13, self.height - 3)
                 text, length = _cut(mark.text, self.width)
-                texts.append(
-                    Markup('<text class="mark {}" x="{:.1f}" y="{:.1f}">{}</text>').format(
-                        mark.kind, max(min(x1 + 1, self.width - length), 1), place, text))
-        return Markup('').join([*parts, *shapes, *texts]) + Markup('</svg>')
+                place = self._place((x1, y1, x2, y2), length, taken)
+                if place is not None:
+                    texts.append(
+                        Markup('<text class="mark {}" x="{:.1f}" y="{:.1f}">{}</text>').format(mark.kind, *place, text))
+        return Markup('').join([*parts, *shapes[::-1], *texts]) + Markup('</svg>')
+
+    def _place(self, corners: Tuple[float, float, float, float], length: float,
+               taken: List[Tuple[float, float, float]]) -> Optional[Tuple[float, float]]:
+        """Left end and base line of a text: above its box, in it, below it, at its bottom; `taken` gets the place.
+
+        Args:
+            corners: of the box.
+            length: of the text.
+            taken: left, right and base line of the texts so far.
+        """
+        x1, y1, x2, y2 = corners
+        left = max(min(x1 + 1, self.width - length), 1)
+        for start in (left, max(min(x2 - length, self.width - length), 1)):
+            for base in (y1 - 4, y1 + LINE - 2, y2 + LINE - 2, y2 - 4):
+                free = all(start + length <= other or end <= start or abs(base - line) >= LINE
+                           for other, end, line in taken)
+                if free and LINE - 3 <= base <= self.height - 2:
+                    taken.append((start, start + length, base))
+                    return start, base
+        return None
 
 
 class Album:

@@ -8,6 +8,7 @@ import jinja2
 from ymir_exc.atomic import write_text_atomically
 
 from ..labels import Dataset
+from . import summary
 from .charts import number
 from .failure import failure_of
 from .inference import inference_part
@@ -28,6 +29,7 @@ TITLES = {
 STATES = {
     'done': Text('finished', '已完成'),
     'failed': Text('failed', '失败'),
+    'stopped': Text('stopped', '已停止'),
     'open': Text('not finished', '未完成'),
     'unknown': Text('unknown', '未知'),
 }
@@ -66,6 +68,10 @@ def write_report(out_dir: Path,
         parts['mining'] = mining_part(run, album)
     if run.detections is not None:
         parts['infer'] = inference_part(run, labels, album)
+    elif labels is not None:
+        run.gaps.append(
+            Text('The labels given are not used: they are compared with the result of an inference, and there is none.',
+                 '给出的标注未使用：标注用于与推理结果比较，而这里没有推理结果。'))
     if not run.wants:
         run.gaps.insert(0, Text('No result of a training, a mining or an inference lies here.', '这里没有训练、挖掘或推理的结果。'))
     failure = failure_of(run)
@@ -74,6 +80,7 @@ def write_report(out_dir: Path,
         language=language,
         run=run,
         parts=parts,
+        answers=summary.merged([part['answers'] for part in parts.values()]),
         failure=failure,
         state=_state(run, failure is not None, parts),
         states=STATES,
@@ -107,6 +114,8 @@ def _ratio(value: float) -> str:
 
 def _state(run: RunFiles, failed: bool, parts: Dict[str, Any]) -> str:
     """The executor never says that it is done: it is when every result is there and its progress is 1."""
+    if run.record.get('stopped'):
+        return 'stopped'
     if failed:
         return 'failed'
     if run.progress is None:

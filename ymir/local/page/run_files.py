@@ -13,9 +13,12 @@ import yaml
 from ymir_exc.annotations import annotation_format, make_reader
 from ymir_exc.errors import ExecutorError
 
+from ..prepare import IMG_MAN
 from ..run import Progress, read_progress
 from .text import Text
 
+RESERVED = ('task_id', 'gpu_id', 'gpu_count', 'class_names', 'object_type', 'pretrained_model_params',
+            'model_params_path', 'run_infer', 'run_mining')  # keys of config.yaml that the platform writes itself
 MAX_LOG_BYTES = 2_000_000
 MAX_COUNTED_FILES = 20_000
 
@@ -35,6 +38,7 @@ class RunFiles:
         out_dir, in_dir: its folders; the latter may be unknown.
         config: in/config.yaml.
         env: in/env.yaml.
+        record: run.yaml, in which the command line says how the run ended; empty for a run of the platform.
         progress: monitor.txt; None if it cannot be read.
         written: when monitor.txt was written, seconds; 0 if unknown.
         trace: further lines of monitor.txt.
@@ -50,6 +54,7 @@ class RunFiles:
     in_dir: Optional[Path]
     config: Dict[str, Any] = field(default_factory=dict)
     env: Dict[str, Any] = field(default_factory=dict)
+    record: Dict[str, Any] = field(default_factory=dict)
     progress: Optional[Progress] = None
     written: float = 0.0
     trace: Tuple[str, ...] = ()
@@ -73,6 +78,30 @@ class RunFiles:
     @property
     def has_events(self) -> bool:
         return any(True for _ in event_files(self.out_dir / 'tensorboard'))
+
+    def template(self, task: str) -> Dict[str, Any]:
+        """The template that config.yaml was made of, empty if it is not on this machine.
+
+        That of a container is not, but that of this executor is, and its runs have all keys of it.
+
+        Args:
+            task: 'training', 'mining' or 'infer'.
+        """
+        named = _template(Path(str(self.env.get('manifest_file') or '/img-man/manifest.yaml')).parent, task)
+        if named:
+            return named
+        own = _template(IMG_MAN, task)
+        return own if self.has_keys_of(own) else {}
+
+    def is_of_this_executor(self, task: str) -> bool:
+        """Whether config.yaml has the keys of this executor's template, which those of other images have not."""
+        return self.has_keys_of(_template(IMG_MAN, task))
+
+    def has_keys_of(self, template: Dict[str, Any]) -> bool:
+        """Whether config.yaml holds the keys of a template whose values are words; the platform leaves out numbers
+        that are 0 and whatever is empty or false."""
+        words = {key for key, value in template.items() if isinstance(value, str) and value} - set(RESERVED)
+        return bool(words) and all(key in self.config for key in words)
 
     @property
     def class_names(self) -> List[str]:
@@ -123,6 +152,8 @@ def read_run(out_dir: Path, in_dir: Optional[Path] = None) -> RunFiles:
         run.config = _read_yaml(run, run.in_dir / 'config.yaml')
         run.candidates = _lines(run.in_dir / 'candidate-index.tsv')
         run.sources = _lines(run.in_dir / 'candidate-src-index.tsv')
+    if (out_dir.resolve().parent / 'run.yaml').is_file():
+        run.record = _read_yaml(run, out_dir.resolve().parent / 'run.yaml')
     _read_monitor(run)
     run.log = _read_log(run)
     if (out_dir / 'models' / 'result.yaml').exists():
@@ -220,6 +251,14 @@ def _read_yaml(run: RunFiles, path: Path) -> Dict[str, Any]:
         run.gaps.append(Text('{} holds no "key: value" lines.', '{} 中没有“键：值”行。').format(path))
         return {}
     return content
+
+
+def _template(folder: Path, task: str) -> Dict[str, Any]:
+    try:
+        content = yaml.safe_load((folder / f'{task}-template.yaml').read_text(encoding='utf-8'))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _read_monitor(run: RunFiles) -> None:

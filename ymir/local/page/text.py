@@ -33,6 +33,12 @@ class Text(NamedTuple):
             return escape(self.en)
         return Markup('<tspan class="en">{}</tspan><tspan class="zh">{}</tspan>').format(self.en, self.zh)
 
+    def title(self) -> Markup:
+        """The text as a `<title>`, which holds one language at a time; the page's script exchanges it."""
+        if self.en == self.zh:
+            return Markup('<title>{}</title>').format(self.en)
+        return Markup('<title data-text-en="{0}" data-text-zh="{1}">{0}</title>').format(self.en, self.zh)
+
     def attribute(self, name: str) -> Markup:
         """An attribute of an element, whose value the page's script exchanges with the language.
 

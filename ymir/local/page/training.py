@@ -1,22 +1,20 @@
 """The training part of the page."""
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
-import yaml
 from markupsafe import Markup
 
-from ..prepare import IMG_MAN
+from ..event_scalars import recognise
+from . import summary
 from .charts import Series, line_chart, number
 from .curves import Curve, read_curves, smoothed
-from .run_files import MAX_COUNTED_FILES, RunFiles, ascii_table, index_entries, objects_of
+from .run_files import MAX_COUNTED_FILES, RESERVED, RunFiles, ascii_table, index_entries, objects_of
 from .text import Text
 
-RESERVED = ('task_id', 'gpu_id', 'gpu_count', 'class_names', 'object_type', 'pretrained_model_params',
-            'model_params_path', 'run_infer', 'run_mining')
-MACHINE_KEYS = ('Python', 'PyTorch', 'CUDA available', 'GPU 0', 'GPU 0,1', 'GPU 0,1,2,3', 'GPU 0,1,2,3,4,5,6,7', 'NVCC',
-                'GCC', 'OpenCV', 'TorchVision', 'MMEngine')
+MACHINE_KEYS = ('Python', 'PyTorch', 'CUDA available', 'NVCC', 'GCC', 'OpenCV', 'TorchVision', 'MMEngine')
+SMOOTHED_FROM = 60  # points; over fewer, a moving average lags behind what was logged
 Charts = List[Tuple[Text, Markup]]
 STEP, EPOCH = Text('step', '步'), Text('epoch', '轮')
 
@@ -30,15 +28,23 @@ def training_part(run: RunFiles) -> Dict[str, Any]:
             Text('There are no curves: out/tensorboard holds no event file with numbers.',
                  '没有曲线：out/tensorboard 中没有含数值的事件文件。'))
     changed, parameters = _parameters(run)
-    charts, other_charts = _charts(curves)
+    main = recognise(curves).get('mAP')
+    charts, other_charts = _charts(curves, main)
+    classes, stages = _class_counts(run), _stages(run, curves.get(main))
+    best = next((stage for stage in stages if stage['best']), stages[0] if stages else {})
+    answers = summary.training(
+        best.get('metrics', {}), best.get('epoch', ''), _known(curves.get(main)), len(index_entries(run, 'val')),
+        classes['counts'] if classes['known'] else (), classes['names'])
     return dict(
+        answers=answers,
         facts=_facts(run, curves),
         changed=changed,
         parameters=parameters,
-        classes=_class_counts(run),
+        classes=classes,
         charts=charts,
+        smoothed=any('faint' in chart for _, chart in charts),
         other_charts=other_charts,
-        stages=_stages(run, curves),
+        stages=stages,
         recipe=ascii_table(run.log, 'Recipe'),
         data_table=ascii_table(run.log, 'Data'),
         machine=_machine(run.log))
@@ -85,7 +91,10 @@ def _facts(run: RunFiles, curves: Mapping[str, Curve]) -> List[Tuple[Text, objec
 
 
 def _seconds(run: RunFiles, curves: Mapping[str, Curve]) -> float:
-    """From the creation of the task, with which its name ends, or else the first curve, to the last monitor.txt."""
+    """As the command line measured it; else from the creation of the task, with which its name ends, or from the first
+    curve, to the last monitor.txt."""
+    if isinstance(run.record.get('seconds'), (int, float)):
+        return float(run.record['seconds'])
     task_id = str(run.env.get('task_id') or '')
     began = float(task_id[-10:]) if task_id[-10:].isdigit() and len(task_id) >= 30 else 0.0
     times = [time for curve in curves.values() for time in (curve.times[0], curve.times[-1])]
@@ -99,23 +108,12 @@ def _parameters(run: RunFiles) -> Tuple[List[Tuple[str, object, object]], List[T
     """What differs from the image's template (key, here, template), and all parameters."""
     values = {key: value for key, value in run.config.items() if key not in RESERVED}
     rows = sorted(values.items(), key=lambda row: str(row[0]))
-    template = _template(Path(str(run.env.get('manifest_file') or '/img-man/manifest.yaml')).parent)
+    template = run.template('training')
     if not template:
-        # The template of a container is not on this machine, but that of this executor is; its run has all its keys.
-        template = _template(IMG_MAN)
-        if any(value != '' and key not in RESERVED and key not in values for key, value in template.items()):
-            return [], rows
+        return [], rows
     changed = [(key, value, template.get(key, '')) for key, value in rows
                if key not in template or str(template[key]) != str(value)]
     return changed, rows
-
-
-def _template(folder: Path) -> Dict[str, Any]:
-    try:
-        content = yaml.safe_load((folder / 'training-template.yaml').read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _class_counts(run: RunFiles) -> Dict[str, Any]:
@@ -134,12 +132,26 @@ def _class_counts(run: RunFiles) -> Dict[str, Any]:
     return dict(
         names=names,
         rows=list(zip(names, table.tolist())),
+        counts=table.tolist(),
         top=max(int(table.max(initial=0)), 1),
         known=bool(table.any()))
 
 
-def _charts(curves: Mapping[str, Curve]) -> Tuple[Charts, Charts]:
-    """Loss, its parts, accuracy and learning rate; and what else was logged. Each chart stands under its title."""
+def _known(curve: Optional[Curve]) -> Optional[np.ndarray]:
+    """The values of a curve of accuracy; COCO's -1 (no label) is none."""
+    if curve is None:
+        return None
+    values = curve.values[np.isfinite(curve.values)]
+    return values[values >= 0]
+
+
+def _charts(curves: Mapping[str, Curve], main: Optional[str]) -> Tuple[Charts, Charts]:
+    """Loss, its parts, accuracy and learning rate; and what else was logged. Each chart stands under its title.
+
+    Args:
+        curves: by tag.
+        main: tag of the accuracy that decides which model is the best.
+    """
     groups: Dict[str, Dict[str, Curve]] = dict(total={}, loss={}, accuracy={}, lr={}, other={})
     for tag, curve in sorted(curves.items()):
         name = tag.lower()
@@ -163,21 +175,22 @@ def _charts(curves: Mapping[str, Curve]) -> Tuple[Charts, Charts]:
         (groups['accuracy'], Text('Accuracy on the validation images', '验证集精度'), EPOCH, False),
         (groups['lr'], Text('Learning rate', '学习率'), STEP, False),
     )
-    charts = [(title, _chart(title, group, x_name, smooth)) for group, title, x_name, smooth in titles if group]
-    others = [(Text(tag, tag), _chart(Text(tag, tag), {tag: curve}, STEP, True))
+    charts = [(title, _chart(title, group, x_name, smooth, main)) for group, title, x_name, smooth in titles if group]
+    others = [(Text(tag, tag), _chart(Text(tag, tag), {tag: curve}, STEP, True, main))
               for tag, curve in groups['other'].items()]
     return charts, others
 
 
-def _chart(title: Text, group: Mapping[str, Curve], x_name: Text, smooth: bool) -> Markup:
+def _chart(title: Text, group: Mapping[str, Curve], x_name: Text, smooth: bool, main: Optional[str]) -> Markup:
     series = []
     for colour, (tag, curve) in enumerate(group.items()):
         name = tag.rpartition('/')[2].replace('bbox_', '') if '/' in tag else tag
-        if smooth and len(curve.values) > 3:
+        if smooth and len(curve.values) >= SMOOTHED_FROM:
             series.append(Series(name, curve.steps, curve.values, colour, 'faint'))
             series.append(Series(name, curve.steps, smoothed(curve.values), colour))
         else:
-            series.append(Series(name, curve.steps, curve.values, colour, dots=len(curve.values) <= 60))
+            style = 'bold' if tag == main and len(group) > 1 else 'line'
+            series.append(Series(name, curve.steps, curve.values, colour, style, len(curve.values) <= SMOOTHED_FROM))
     series.sort(key=lambda item: item.style != 'faint')
     return line_chart(title, series, x_name)
 
@@ -192,11 +205,14 @@ def _stages_of(run: RunFiles) -> Tuple[Dict[str, dict], str]:
              for key, stage in stages.items() if isinstance(stage, dict)}, str(run.result.get('best_stage_name')))
 
 
-def _stages(run: RunFiles, curves: Mapping[str, Curve]) -> List[Dict[str, Any]]:
-    """One row per stage of result.yaml; the epoch is the one whose mAP the stage has."""
+def _stages(run: RunFiles, main: Optional[Curve]) -> List[Dict[str, Any]]:
+    """One row per stage of result.yaml; the epoch is the one whose mAP the stage has.
+
+    Args:
+        run: the run.
+        main: accuracy over epochs.
+    """
     stages, best_name = _stages_of(run)
-    main = next((curve for tag, curve in curves.items() if tag.endswith('bbox_mAP') or tag.lower().endswith('/map')),
-                None)
     rows = []
     for key, stage in stages.items():
         value = next((stage[name] for name in ('maskAP', 'mIoU', 'mAP') if isinstance(stage.get(name), (int, float))),
@@ -212,8 +228,9 @@ def _stages(run: RunFiles, curves: Mapping[str, Curve]) -> List[Dict[str, Any]]:
                          if path.is_file()), None)
             files.append((str(file), _size(path.stat().st_size) if path else None))
         stamp = stage.get('timestamp')
-        others = ', '.join(f'{name} {number(float(item))}' for name, item in stage.items()
-                           if isinstance(item, (int, float)) and name not in ('timestamp', 'mAP'))
+        metrics = {str(name): float(item) for name, item in stage.items()
+                   if isinstance(item, (int, float)) and name != 'timestamp'}
+        others = ', '.join(f'{name} {number(item)}' for name, item in metrics.items() if name != 'mAP')
         rows.append(
             dict(
                 name=key,
@@ -222,6 +239,7 @@ def _stages(run: RunFiles, curves: Mapping[str, Curve]) -> List[Dict[str, Any]]:
                 epoch=epoch,
                 files=files,
                 others=others,
+                metrics=metrics,
                 time=_clock(stamp)))
     return rows
 
@@ -249,6 +267,6 @@ def _machine(log: List[str]) -> List[Tuple[str, str]]:
         if line.strip() == 'Runtime environment:':
             break
         key, colon, value = line.strip().partition(': ')
-        if colon and key in MACHINE_KEYS:
+        if colon and (key in MACHINE_KEYS or key.startswith('GPU ')):
             rows.append((key, value))
     return rows
