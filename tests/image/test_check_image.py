@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ymir.local.check import check_image, image_run
+from ymir.local.prepare import ModelStage
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(2400)]
 FOLDER = Path(__file__).resolve().parents[1] / 'local/check/foreign'
@@ -43,8 +44,20 @@ def test_foreign_image(foreign):
     assert failed(findings) == set(), [finding for finding in findings if finding.ok is False]
     assert {finding.rule for finding in findings if finding.ok} >= {
         'image/cat', 'image/command', 'template/mapping', 'container/ends', 'container/exit-code',
-        'container/in-unchanged', 'training/file-exists', 'mining/order', 'infer/box-integers'
+        'container/in-unchanged', 'container/always-valid', 'container/tried', 'training/file-exists', 'mining/order',
+        'infer/box-integers'
     }
+
+
+def test_an_image_without_training_is_tried_with_a_given_model(variant, tmp_path):
+    name = variant('RUN rm /img-man/training-template.yaml')
+    assert failed(check_image(name, run=True)) == {'container/tried'}
+    weights = tmp_path / 'final.pth'
+    weights.write_bytes(b'weights')
+    tasks = []
+    model = ModelStage('final', (weights, ), {'class_names': ['cat']})
+    assert failed(check_image(name, run=True, model=model, on_task=tasks.append)) == set()
+    assert tasks == ['mining+infer', 'infer']
 
 
 @pytest.mark.parametrize('lines, expected', [
@@ -71,8 +84,9 @@ def test_inspection_of_damaged_images(variant, lines, expected):
 ], ids=['writes to HOME', 'writes to /in', 'needs a network', 'needs a named user'])
 def test_runs_of_damaged_images(variant, line):
     findings = check_image(variant(f"RUN sed -i '/^progress 0.00/i {line}' /usr/bin/start.sh"), run=True)
-    assert failed(findings) == {'container/exit-code'}
-    assert {finding.place for finding in findings if finding.rule == 'container/runs'} == {'mining', 'infer'}
+    assert failed(findings) == {'container/exit-code', 'monitor/code-on-failure', 'container/tried'}
+    assert {finding.place for finding in findings if finding.rule == 'container/tried' and not finding.ok} == {
+        'mining', 'infer'}
 
 
 def test_writing_through_the_shared_cache_is_found(variant, monkeypatch):
