@@ -1,41 +1,10 @@
-import contextlib
-import io
-
 import numpy as np
 import pytest
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
+from tests.local.page import coco_reference
 from ymir.local.page.evaluation import best_f1, evaluate
-from ymir.local.page.matching import Boxes, interpolated, iou_of, match, pairs_within, precision_recall, rank_within
-
-
-def coco_precisions(found, truth, num_classes, num_images):
-    """(T, C) AP of pycocotools, NaN for classes without labels."""
-    coco = COCO()
-    coco.dataset = dict(
-        images=[dict(id=k) for k in range(num_images)],
-        categories=[dict(id=k) for k in range(num_classes)],
-        annotations=[
-            dict(
-                id=k + 1,
-                image_id=int(i),
-                category_id=int(c),
-                bbox=box.tolist(),
-                area=float(box[2] * box[3]),
-                iscrowd=0) for k, (i, c, box) in enumerate(zip(truth.image, truth.label, truth.xywh))
-        ])
-    results = [
-        dict(image_id=int(i), category_id=int(c), bbox=box.tolist(), score=float(s))
-        for i, c, box, s in zip(found.image, found.label, found.xywh, found.score)
-    ]
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco.createIndex()
-        evaluation = COCOeval(coco, coco.loadRes(results), 'bbox')
-        evaluation.evaluate()
-        evaluation.accumulate()
-    precision = evaluation.eval['precision'][:, :, :, 0, 2]
-    return np.where((precision > -1).all(1), precision.mean(1), np.nan)
+from ymir.local.page.matching import (Boxes, cover_of, interpolated, iou_of, match, pairs_within, precision_recall,
+                                      rank_within, reached)
 
 
 def random_boxes(rng, num, num_images, num_classes, scores=None):
@@ -48,15 +17,16 @@ def random_boxes(rng, num, num_images, num_classes, scores=None):
 
 
 @pytest.mark.parametrize(
-    'num_images, num_classes, num_found, num_truth',
+    'num_images, num_classes, num_found, num_truth, num_crowds',
     [
-        (1, 1, 250, 30),  # more than 100 in one image and class
-        (4, 2, 400, 80),
-        (12, 5, 600, 150),
-        (3, 20, 100, 30),  # classes without labels
-        (3, 2, 1, 1),
+        (1, 1, 250, 30, 0),  # more than 100 in one image and class
+        (4, 2, 400, 80, 0),
+        (4, 2, 400, 80, 5),
+        (12, 5, 600, 150, 40),
+        (3, 20, 100, 30, 10),  # classes without labels
+        (3, 2, 1, 1, 0),
     ])
-def test_ap_is_that_of_pycocotools(num_images, num_classes, num_found, num_truth):
+def test_numbers_are_those_of_coco_evaluators(num_images, num_classes, num_found, num_truth, num_crowds):
     rng = np.random.default_rng(num_found)
     truth = random_boxes(rng, num_truth, num_images, num_classes)
     found = random_boxes(rng, num_found, num_images, num_classes, scores=[0.1, 0.3, 0.30001, 0.5, 0.9])  # many ties
@@ -65,11 +35,20 @@ def test_ap_is_that_of_pycocotools(num_images, num_classes, num_found, num_truth
     for name in ('image', 'label'):
         getattr(found, name)[:len(rows)] = getattr(truth, name)[rows]
     found.xywh[:len(rows)] = truth.xywh[rows] + rng.integers(-1, 2, (len(rows), 4)).clip(0)
-    expected = coco_precisions(found, truth, num_classes, num_images)
-    result = evaluate(found, truth, num_classes, num_images)
-    assert np.allclose([item.ap50 for item in result.classes], expected[0], atol=1e-6, equal_nan=True)
-    assert np.allclose([item.ap for item in result.classes], expected.mean(0), atol=1e-6, equal_nan=True)
-    assert result.map == pytest.approx(np.nanmean(expected), abs=1e-6)
+    crowds = random_boxes(rng, num_crowds, num_images, num_classes)
+    result = evaluate(found, truth, num_classes, num_images, crowds, np.ones(num_crowds, bool))
+    for package in coco_reference.PACKAGES:
+        reference = coco_reference.evaluated(package, found, truth, crowds, num_classes, num_images)
+        precision = coco_reference.precisions(reference)
+        expected = np.where((precision > -1).all(1), precision.mean(1), np.nan)  # (T, C)
+        assert np.allclose([item.ap50 for item in result.classes], expected[0], atol=1e-6, equal_nan=True), package
+        assert np.allclose([item.ap for item in result.classes], expected.mean(0), atol=1e-6, equal_nan=True), package
+        assert result.map == pytest.approx(np.nanmean(expected), abs=1e-6)
+        for label, item in enumerate(result.classes):
+            if item.num_truth:
+                assert np.allclose(item.curve, precision[0, :, label], atol=1e-6)
+    assert result.confusion.tolist() == coco_reference.confusion(found, truth, crowds, num_classes, num_images,
+                                                                 result.score).tolist()
 
 
 def test_the_larger_overlap_wins_and_of_equal_ones_the_last_label():
@@ -105,6 +84,31 @@ def test_helpers():
     rows, others = pairs_within(np.array([3, 1, 9]), np.array([1, 3, 3]))
     assert list(zip(rows.tolist(), others.tolist())) == [(0, 1), (0, 2), (1, 0)]
     assert rank_within(np.array([7, 7, 2, 7]), np.array([0.1, 0.9, 0.5, 0.1])).tolist() == [1, 0, 0, 2]
+
+
+def test_difficult_objects_are_neither_found_nor_missed():
+    """As VOC does it: any number of predictions on one of them do not count."""
+    truth = Boxes.of([(0, 0, 0, 0, 10, 10, 1), (0, 0, 40, 0, 10, 10, 1)])
+    difficult = Boxes.of([(0, 0, 20, 0, 10, 10, 1), (0, 0, 1, 0, 10, 10, 1)])
+    found = Boxes.of([(0, 0, 0, 0, 10, 10, 0.9), (0, 0, 20, 0, 10, 10, 0.8), (0, 0, 21, 0, 10, 10, 0.7),
+                      (0, 1, 20, 0, 10, 10, 0.6), (0, 0, 40, 0, 10, 10, 0.5), (0, 0, 70, 0, 10, 10, 0.4)])
+    assert reached(found, difficult, np.zeros(2, bool))[0].tolist() == [True, True, True, False, False, False]
+    result = evaluate(found, truth, 2, 1, difficult)
+    # The first is right although it reaches a difficult object too; the fourth is of another class.
+    assert result.neutral.tolist() == [False, True, True, False, False, False]
+    assert result.score == 0.5 and result.classes[0].ap50 == pytest.approx(1.0)
+    assert (result.classes[0].num_found, result.classes[0].num_predicted, result.classes[0].num_truth) == (2, 2, 2)
+    assert [(item.kind, item.found) for item in result.mistakes] == [('background', 3)]
+    assert result.confusion.tolist() == [[2, 0, 0], [0, 0, 0], [0, 1, 0]]
+    assert evaluate(found, truth, 2, 1).classes[0].ap50 == pytest.approx((51 + 50 * 2 / 4) / 101)  # as objects
+
+
+def test_a_crowd_is_reached_by_the_share_inside():
+    crowd = Boxes.of([(0, 0, 0, 0, 100, 100, 1)])
+    found = Boxes.of([(0, 0, 90, 0, 20, 10, 0.9), (0, 0, 91, 0, 20, 10, 0.9), (0, 0, 0, 0, 0, 0, 0.9)])
+    assert cover_of(found.xywh, np.repeat(crowd.xywh, 3, 0)).tolist() == [0.5, 0.45, 0]
+    assert reached(found, crowd, np.array([True]))[0].tolist() == [True, False, False]
+    assert not reached(found, crowd, np.array([False])).any()
 
 
 @pytest.mark.parametrize('found, truth', [([], []), ([(0, 0, 0, 0, 5, 5, 0.5)], []), ([], [(0, 0, 0, 0, 5, 5, 1)])])
