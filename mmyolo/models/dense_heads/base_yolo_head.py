@@ -1,6 +1,6 @@
 """What every YOLO head does the same way: building its parts, priors, prediction, and where ground truth comes from."""
 import warnings
-from typing import List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Callable, List, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
@@ -98,7 +98,7 @@ class BaseYOLOHead(BaseDenseHead):
         """
         maps = (cls_scores, bbox_preds, objectnesses)
         boxes = self.predict_batch(maps, batch_img_metas, cfg=cfg, rescale=rescale, with_nms=with_nms)
-        return [InstanceData(bboxes=one.bboxes, scores=one.scores, labels=one.labels) for one in boxes.split()]
+        return [one.instances() for one in boxes.split()]
 
     def predict_batch(self,
                       maps: Sequence[Optional[Sequence[Tensor]]],
@@ -121,17 +121,22 @@ class BaseYOLOHead(BaseDenseHead):
             The boxes of all images.
         """
         cls_scores, bbox_preds, objectnesses = (*maps, None)[:3]
+        cfg = self.test_cfg if cfg is None else cfg
         return detect(
             cls_scores,
             bbox_preds,
             objectnesses,
             self.level_priors(cls_scores),
             self.featmap_strides,
-            self.decode_bboxes,
+            self.decoder(cfg),
             batch_img_metas,
-            self.test_cfg if cfg is None else cfg,
+            cfg,
             rescale=rescale,
             with_nms=with_nms)
+
+    def decoder(self, cfg: Mapping) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+        """What makes boxes of predictions with these settings: `decode_bboxes` or another method of its form."""
+        return self.decode_bboxes
 
     def decode_bboxes(self, priors: Tensor, bbox_preds: Tensor, strides: Tensor) -> Tensor:
         """Decodes predictions of priors.

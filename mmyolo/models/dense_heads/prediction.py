@@ -13,10 +13,11 @@ device is waited for only where a number of results must be known: once per leve
 import math
 from dataclasses import dataclass, replace
 from itertools import accumulate, repeat
-from typing import Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from mmcv.ops import batched_nms as mmcv_batched_nms
+from mmengine.structures import InstanceData
 from torch import Tensor
 
 from mmyolo.ops.nms import batched_nms
@@ -37,6 +38,10 @@ class Detections(NamedTuple):
     """(n,) int64."""
     priors: Tensor
     """(n,) int64, the prior each box comes from, counted over levels, rows, columns and anchors."""
+
+    def instances(self, **more: Any) -> InstanceData:
+        """Returns `bboxes`, `scores` and `labels`, and `more` values of each box, which come in place of the former."""
+        return InstanceData(**{**dict(bboxes=self.bboxes, scores=self.scores, labels=self.labels), **more})
 
 
 @dataclass(frozen=True)

@@ -224,8 +224,7 @@ class RTMDetInsSepBNHead(RTMDetHead):
         for found, kernel, prior, mask_feat, meta in zip(boxes.split(), kernels.split(counts), priors.split(counts),
                                                          mask_feats, batch_img_metas):
             masks = self._masks(mask_feat, kernel, prior, meta if rescale else None, cfg)
-            results.append(
-                InstanceData(bboxes=found.bboxes, scores=found.scores, labels=found.labels, masks=masks))
+            results.append(found.instances(masks=masks))
         return results
 
     def _masks(self, mask_feat: Tensor, kernels: Tensor, priors: Tensor, meta: Optional[dict],

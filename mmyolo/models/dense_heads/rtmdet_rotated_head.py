@@ -3,7 +3,7 @@
 Needs no mmrotate and trains on any device, both unlike the public release. The config of the layers is not changed.
 """
 import warnings
-from typing import List, Mapping, Optional, Sequence, Tuple
+from typing import Callable, List, Mapping, Optional, Sequence, Tuple
 
 import torch
 from mmdet.structures.bbox import bbox_cxcywh_to_xyxy, distance2bbox, get_box_type
@@ -17,7 +17,7 @@ from mmyolo.registry import MODELS, TASK_UTILS
 from ..task_modules.coders.distance_angle_point_coder import distance2obb
 from .ground_truth import GroundTruth
 from .maps import by_prior
-from .prediction import BatchDetections, detect
+from .prediction import BatchDetections
 from .rtmdet_head import POINTS, QUALITY_FOCAL_LOSS, RTMDetHead, RTMDetSepBNHeadModule
 
 
@@ -202,10 +202,7 @@ class RTMDetRotatedHead(RTMDetHead):
         """
         boxes = self.predict_batch((cls_scores, bbox_preds, angle_preds), batch_img_metas, cfg, rescale, with_nms)
         box_class = get_box_type('rbox')[1]
-        return [
-            InstanceData(bboxes=box_class(one.bboxes, clone=False), scores=one.scores, labels=one.labels)
-            for one in boxes.split()
-        ]
+        return [one.instances(bboxes=box_class(one.bboxes, clone=False)) for one in boxes.split()]
 
     def predict_batch(self,
                       maps: Sequence[Sequence[Tensor]],
@@ -215,19 +212,12 @@ class RTMDetRotatedHead(RTMDetHead):
                       with_nms: bool = True) -> BatchDetections:
         """Predicts the rotated boxes of a batch as a few flat tensors; arguments as of `BaseYOLOHead`."""
         cls_scores, bbox_preds, angle_preds = maps
-        cfg = self.test_cfg if cfg is None else cfg
-        decode = self.decode_bboxes if cfg.get('decode_with_angle', True) else self._decode_upright
-        return detect(
-            cls_scores,
-            [torch.cat(level, dim=1) for level in zip(bbox_preds, angle_preds)],
-            None,
-            self.level_priors(cls_scores),
-            self.featmap_strides,
-            decode,
-            batch_img_metas,
-            cfg,
-            rescale=rescale,
-            with_nms=with_nms)
+        preds = [torch.cat(level, dim=1) for level in zip(bbox_preds, angle_preds)]
+        return super().predict_batch((cls_scores, preds), batch_img_metas, cfg, rescale, with_nms)
+
+    def decoder(self, cfg: Mapping) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+        """As in the base class; without `decode_with_angle` boxes are decoded as if they were not turned."""
+        return self.decode_bboxes if cfg.get('decode_with_angle', True) else self._decode_upright
 
     def decode_bboxes(self, priors: Tensor, bbox_preds: Tensor, strides: Tensor) -> Tensor:
         """Decodes predictions of priors.

@@ -6,7 +6,7 @@ not overwritten.
 """
 import logging
 import math
-from typing import List, Optional, Sequence, Tuple, Union
+from typing import Iterable, List, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn.functional as F
@@ -52,6 +52,8 @@ class YOLOv5HeadModule(BaseModule):
         init_cfg: initialisation, see mmengine's `BaseModule`.
     """
 
+    class_margin = 0.999999  # taken off the number of classes where their first scores are set
+
     def __init__(self,
                  num_classes: int,
                  in_channels: Union[int, Sequence[int]],
@@ -69,16 +71,24 @@ class YOLOv5HeadModule(BaseModule):
         self._init_layers()
 
     def _init_layers(self) -> None:
-        out_channels = self.num_base_priors * (5 + self.num_classes)
-        self.convs_pred = nn.ModuleList(nn.Conv2d(channels, out_channels, 1) for channels in self.in_channels)
+        self.convs_pred = nn.ModuleList(nn.Conv2d(channels, self.num_outputs, 1) for channels in self.in_channels)
+
+    @property
+    def num_outputs(self) -> int:
+        """Predictions per cell."""
+        return self.num_base_priors * (5 + self.num_classes)
 
     def init_weights(self) -> None:
         """Shifts the biases so that training starts from 8 objects per 640 px image, evenly over the classes."""
         super().init_weights()
-        for conv, stride in zip(self.convs_pred, self.featmap_strides):
+        for conv, stride in self.predicting_convs():
             bias = conv.bias.data.view(self.num_base_priors, -1)
             bias[:, 4] += math.log(8 / (640 / stride)**2)
-            bias[:, 5:5 + self.num_classes] += math.log(0.6 / (self.num_classes - 0.999999))
+            bias[:, 5:5 + self.num_classes] += math.log(0.6 / (self.num_classes - self.class_margin))
+
+    def predicting_convs(self) -> Iterable[Tuple[nn.Conv2d, int]]:
+        """The last convolutions, and the strides of their levels."""
+        return zip(self.convs_pred, self.featmap_strides)
 
     def forward(self, x: Sequence[Tensor]) -> Tuple[List[Tensor], ...]:
         """Predicts maps.

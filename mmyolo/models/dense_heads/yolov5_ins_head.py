@@ -90,14 +90,18 @@ class YOLOv5InsHeadModule(YOLOv5HeadModule):
         super().__init__(num_classes, *args, widen_factor=widen_factor, **kwargs)
 
     def _init_layers(self) -> None:
-        out_channels = self.num_base_priors * (5 + self.num_classes + self.mask_channels)
-        self.convs_pred = nn.ModuleList(nn.Conv2d(channels, out_channels, 1) for channels in self.in_channels)
+        super()._init_layers()
         self.proto_pred = ProtoModule(
             in_channels=self.in_channels[0],
             middle_channels=self.proto_channels,
             mask_channels=self.mask_channels,
             norm_cfg=self.norm_cfg,
             act_cfg=self.act_cfg)
+
+    @property
+    def num_outputs(self) -> int:
+        """Predictions per cell."""
+        return super().num_outputs + self.num_base_priors * self.mask_channels
 
     def forward(self, x: Sequence[Tensor]) -> Tuple:
         """Predicts maps.
@@ -293,8 +297,7 @@ class YOLOv5InsHead(YOLOv5Head):
         for found, in_input, coeff, proto, meta in parts:
             frame = frame_of(meta, input_shape) if rescale else None
             masks = self._masks(in_input, coeff.float(), proto.float(), input_shape, frame, cfg)
-            results.append(
-                InstanceData(bboxes=found.bboxes, scores=found.scores, labels=found.labels, masks=masks))
+            results.append(found.instances(masks=masks))
         return results
 
     def predict_batch(self,

@@ -4,8 +4,7 @@ used in training only.
 Unlike the public release, main and auxiliary predictions of P6 models start with biases of their own, instead of
 sharing one tensor, and may have any number of anchors; the ground truth is not overwritten.
 """
-import math
-from typing import List, Optional, Sequence, Tuple, Union
+from typing import Iterable, List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmcv.cnn import ConvModule
@@ -26,27 +25,17 @@ LevelMaps = Sequence[Union[Tensor, Sequence[Tensor]]]
 class YOLOv7HeadModule(YOLOv5HeadModule):
     """The layers of the YOLOv7 head: per level a convolution between implicit knowledge; arguments as of its parent."""
 
+    class_margin = 0.99
+
     def _init_layers(self) -> None:
         self.convs_pred = nn.ModuleList(
             nn.Sequential(
                 ImplicitA(channels), nn.Conv2d(channels, self.num_outputs, 1), ImplicitM(self.num_outputs))
             for channels in self.in_channels)
 
-    @property
-    def num_outputs(self) -> int:
-        """Predictions per cell."""
-        return self.num_base_priors * (5 + self.num_classes)
-
-    def init_weights(self) -> None:
-        """Shifts the biases so that training starts from 8 objects per 640 px image, evenly over the classes."""
-        super(YOLOv5HeadModule, self).init_weights()
-        self._shift_biases(layers[1] for layers in self.convs_pred)
-
-    def _shift_biases(self, convs) -> None:
-        for conv, stride in zip(convs, self.featmap_strides):
-            bias = conv.bias.data.view(self.num_base_priors, -1)
-            bias[:, 4] += math.log(8 / (640 / stride)**2)
-            bias[:, 5:] += math.log(0.6 / (self.num_classes - 0.99))
+    def predicting_convs(self) -> Iterable[Tuple[nn.Conv2d, int]]:
+        """The last convolutions, and the strides of their levels."""
+        return zip((layers[1] for layers in self.convs_pred), self.featmap_strides)
 
 
 @MODELS.register_module()
@@ -90,12 +79,11 @@ class YOLOv7p6HeadModule(YOLOv7HeadModule):
                 nn.Sequential(ConvModule(channels, aux, 3, padding=1, **cfg), nn.Conv2d(aux, self.num_outputs, 1))
                 for channels, aux in zip(self.in_channels, self.aux_out_channels))
 
-    def init_weights(self) -> None:
+    def predicting_convs(self) -> Iterable[Tuple[nn.Conv2d, int]]:
         """As in the parent, of main and auxiliary predictions."""
-        super(YOLOv5HeadModule, self).init_weights()
-        self._shift_biases(layers[2] for layers in self.main_convs_pred)
-        if self.use_aux:
-            self._shift_biases(layers[1] for layers in self.aux_convs_pred)
+        main = [layers[2] for layers in self.main_convs_pred]
+        aux = [layers[1] for layers in self.aux_convs_pred] if self.use_aux else []
+        return zip(main + aux, self.featmap_strides * 2)
 
     def forward(self, x: Sequence[Tensor]) -> Tuple[List, ...]:
         """As in the parent; in training with auxiliary predictions, a main and an auxiliary map per level."""

@@ -178,13 +178,7 @@ class YOLOXPoseHead(YOLOXHead):
         keypoints, visible = self.keypoints_of(boxes, kpt_preds, vis_preds, batch_img_metas if rescale else None)
         counts = boxes.counts()
         return [
-            InstanceData(
-                bboxes=one.bboxes,
-                scores=one.scores,
-                bbox_scores=one.scores,
-                labels=one.labels,
-                keypoints=points,
-                keypoint_scores=scores)
+            one.instances(bbox_scores=one.scores, keypoints=points, keypoint_scores=scores)
             for one, points, scores in zip(boxes.split(), keypoints.split(counts), visible.split(counts))
         ]
 
