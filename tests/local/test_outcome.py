@@ -4,7 +4,8 @@ import json
 import pytest
 import yaml
 
-from ymir.local.outcome import ResultRejected, judge, read_infer_result, read_training_result
+from ymir.local.outcome import (ResultRejected, describe_exit, judge, read_infer_result, read_mining_result,
+                                read_training_result)
 from ymir.local.run import MonitorReading, Progress
 
 GOOD = Progress(1.0, 2)
@@ -27,6 +28,21 @@ def test_codes_without_results(tmp_path, exit_code, monitor, code):
     verdict = judge(exit_code, monitor, tmp_path)
     assert (verdict.ok, verdict.code) == (code == 0, code)
     assert bool(verdict.reason) == (code != 0)
+
+
+@pytest.mark.parametrize('exit_code, words', [
+    (3, 'exit code 3'),
+    (-9, 'memory runs out'),
+    (137, 'exit code 137: killed (SIGKILL), as the system does when memory runs out'),
+    (139, 'exit code 139: ended by SIGSEGV'),
+    (125, 'Docker started no container'),
+    (126, 'cannot be executed'),
+    (127, 'does not exist'),
+    (255, 'exit code 255'),
+])
+def test_what_an_exit_code_tells(tmp_path, exit_code, words):
+    assert words in describe_exit(exit_code)
+    assert judge(exit_code, reading(Progress(0.5, 2)), tmp_path).reason == describe_exit(exit_code)
 
 
 def test_missing_results(tmp_path):
@@ -73,6 +89,11 @@ def test_stages_that_reject_the_whole_result(tmp_path, change, words):
     dict(best_stage_name='a', model_stages=dict(a=STAGE), attachments=dict(plots=None)),
     dict(best_stage_name='a', model_stages=dict(a=STAGE), attachments=dict(plots=['x.png'])),
     'a: !!python/object:x.Y {}',
+    'a: 2024-99-99',
+    '[' * 2000,
+    dict(best_stage_name=['a'], model_stages=dict(a=STAGE)),
+    dict(best_stage_name='a', model_stages=dict(a=dict(STAGE, files=['a' * 5000]))),
+    dict(best_stage_name='a', model_stages=dict(a=STAGE), attachments=dict(plots=['a' * 5000])),
 ])
 def test_documents_that_are_rejected(tmp_path, document):
     with pytest.raises(ResultRejected) as caught:
@@ -107,6 +128,10 @@ BOX = dict(class_name='a', score=0.5, box=dict(x=1, y=2, w=3, h=4))
     ({}, 160011),
     (dict(detection=[]), 160011),
     (dict(detection={'a.jpg': None}), 169999),
+    (dict(detection={'a.jpg': dict(boxes=7)}), 169999),
+    (dict(images=[dict(id=1, file_name='a.jpg')], categories=[dict(id=1, name='a')],
+          annotations=[dict(image_id=1, category_id=1, confidence='high')]), 169999),
+    ('[' * 100_000, 169999),
     (dict(detection={'a.jpg': dict(boxes=[dict(BOX, box=dict(x=5.5))])}), 169999),
     (dict(detection={'a.jpg': dict(boxes=[dict(BOX, box=dict(x=True))])}), 169999),
     (dict(detection={'a.jpg': dict(boxes=[dict(BOX, box=dict(x=1, z=1))])}), 169999),
@@ -146,3 +171,10 @@ def test_a_monitor_that_is_gone_at_the_end_counts(tmp_path):
     assert not monitor.problem
     monitor.read(tmp_path / 'monitor.txt', final=True)
     assert monitor.problem
+
+
+def test_mining_as_the_platform_reads_it(tmp_path):
+    """Names may hold any byte but a TAB and a line feed."""
+    (tmp_path / 'result.tsv').write_bytes('a\u2028b.jpg\t0.5\n\n'.encode() + b'\xff.jpg\t0.25\nc.jpg\n')
+    assert read_mining_result(tmp_path / 'result.tsv') == [('a\u2028b.jpg', '0.5'), ('\udcff.jpg', '0.25'),
+                                                          ('c.jpg', '')]

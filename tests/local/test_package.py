@@ -1,11 +1,15 @@
 """Packing a training and reading the package again."""
+import errno
 import gzip
 import io
+import random
 import tarfile
+import zipfile
 
 import pytest
 import yaml
 
+from ymir.local import tar_archive
 from ymir.local.package import PackageError, pack, read_info, read_package, sha1_of, unpack
 
 STAGES = {
@@ -59,6 +63,16 @@ def test_same_files_same_bytes(run, tmp_path):
     first = pack(run, tmp_path / 'a.tar')
     (run / 'out/models/cfg.py').touch()
     assert sha1_of(first) == sha1_of(pack(run / 'out', tmp_path / 'b.tar'))
+
+
+def test_packing_an_extracted_package_gives_the_same(run, tmp_path):
+    document = yaml.safe_load((run / 'out/models/result.yaml').read_text())
+    document['model_stages'] = dict(reversed(document['model_stages'].items()))  # the order does not matter
+    document['model_stages']['epoch_1']['files'] = ['epoch_1.pth', 'cfg.py', './cfg.py']  # nor does a repeated name
+    (run / 'out/models/result.yaml').write_text(yaml.safe_dump(document, sort_keys=False))
+    first = pack(run, tmp_path / 'a.tar', executor='some/image:tag')
+    unpack(first, tmp_path / 'unpacked')
+    assert pack(tmp_path / 'unpacked', tmp_path / 'b.tar').read_bytes() == first.read_bytes()
 
 
 @pytest.mark.parametrize('source', ['package', 'unpacked', 'run', 'out'])
@@ -138,6 +152,14 @@ def test_unsafe_members_are_refused(tmp_path, name, content, words):
     (dict(OLD, models=None), 'package_version: 2.0.0'),
     (dict(OLD, executor_config={}), 'class_names'),
     (dict(OLD, package_version='2.0.0', stages={}, best_stage_name='a'), "best_stage_name is 'a'"),
+    (dict(OLD, task_context=dict(mAP='good')), "mAP is 'good', a number is needed"),
+    (dict(OLD, task_context='me'), "task_context is 'me'"),
+    (dict(OLD, package_version='2.0.0', stages=dict(a={}), best_stage_name=['a']), 'best_stage_name is'),
+    (dict(OLD, package_version='2.0.0', stages=dict(a={}), best_stage_name='a'), 'no stage_name and no files'),
+    (dict(OLD, package_version='2.0.0', stages=dict(a=dict(stage_name='a', files='a.pth', timestamp=0)),
+          best_stage_name='a'), "files is 'a.pth', a list is needed"),
+    (dict(OLD, package_version='2.0.0', stages=dict(a=dict(stage_name='a', files=[], timestamp=0)),
+          best_stage_name='a', object_type='det'), "object_type is 'det'"),
 ])
 def test_descriptions_that_do_not_hold(tmp_path, info, words):
     with pytest.raises(PackageError, match=words):
@@ -147,9 +169,65 @@ def test_descriptions_that_do_not_hold(tmp_path, info, words):
 def test_no_package_at_all(tmp_path):
     (tmp_path / 'x.tar').write_bytes(b'no tar')
     (tmp_path / 'cut.tar').write_bytes(gzip.compress(b'x' * 2000)[:-9])
-    for name, words in (('x.tar', 'cannot be read'), ('cut.tar', 'cannot be read'), ('y.tar', 'does not exist')):
-        with pytest.raises(PackageError, match=words):
+    (tmp_path / 'folder.tar').mkdir()
+    with zipfile.ZipFile(tmp_path / 'x.zip', 'w') as archive:
+        archive.writestr('ymir-info.yaml', 'a')
+    for name, words in (('x.tar', 'something else, or damaged'), ('cut.tar', 'something else, or damaged'),
+                        ('x.zip', 'a tar file, it is a zip archive'), ('folder.tar', 'Is a directory'),
+                        ('y.tar', 'does not exist')):
+        with pytest.raises(PackageError, match=words) as refused:
             unpack(tmp_path / name, tmp_path / 'target')
+        assert '\n' not in str(refused.value) and not (tmp_path / 'target').exists()
+
+
+def test_damage_is_told_in_one_sentence(run, tmp_path):
+    good = pack(run, tmp_path / 'model.tar').read_bytes()
+    for number in range(300):
+        chance = random.Random(number)
+        data = bytearray(good if number % 2 else gzip.decompress(good))
+        data[chance.randrange(len(data))] = chance.randrange(256)
+        (tmp_path / 'x.tar').write_bytes(data[:chance.randrange(len(data))] if number % 3 == 0 else data)
+        try:
+            read_package(tmp_path / 'x.tar', tmp_path / f'target{number}')
+        except PackageError as refused:
+            assert '\n' not in str(refused)
+            assert not (tmp_path / f'target{number}').exists() or 'which is not in the package' in str(refused)
+
+
+def test_a_package_that_is_larger_than_the_disk(tmp_path, monkeypatch):
+    huge = tarfile.TarInfo('huge')
+    huge.size = 1 << 50
+    (tmp_path / 'huge.tar').write_bytes(huge.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    with pytest.raises(PackageError, match='huge holds 1125899906842624 bytes, more than are free'):
+        unpack(tmp_path / 'huge.tar', tmp_path / 'target')
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(tar_archive.shutil, 'copyfileobj', full)  # others may fill the disk meanwhile
+    with pytest.raises(PackageError, match='cannot be unpacked: No space left on device'):
+        unpack(package_of(tmp_path / 'old.tar', OLD, [('a.params', b'a')]), tmp_path / 'target')
+    assert not (tmp_path / 'target').exists()
+
+
+STAGE = dict(stage_name='final', files=['final.pth', 'final.py'], timestamp=1700000500, mAP=0.44)
+INFO = dict(package_version='2.0.0', object_type=2, best_stage_name='final',
+            executor_config=dict(class_names=['forklift', 'pallet']),
+            task_context=dict(executor='registry/img:tag', producer='someone'), stages=dict(final=STAGE),
+            attachments={}, evaluate_config={}, model_hash='', stage_name='')
+
+
+@pytest.mark.parametrize('version', ['2.0.0', '2.0.1', '2.0.2'])
+@pytest.mark.parametrize('mode', ['w', 'w:gz', 'w:bz2'])
+@pytest.mark.parametrize('prefix', ['final/', '', './'], ids=['stage folder', 'root', 'tar of a folder'])
+def test_packages_of_the_platform(tmp_path, version, mode, prefix):
+    """As contract section k has them; `tar -C folder -c .` begins every name with `./`."""
+    path = package_of(tmp_path / 'model.tar.gz', dict(INFO, package_version=version),
+                      [(f'{prefix}final.pth', b'weights'), (f'{prefix}final.py', b'config')], mode)
+    stage = read_package(f'{path}@final', tmp_path / 'x')
+    assert (stage.name, stage.metric, stage.timestamp) == ('final', 0.44, 1700000500)
+    assert stage.training_config['class_names'] == ['forklift', 'pallet']
+    assert [file.read_bytes() for file in stage.files] == [b'weights', b'config']
 
 
 def test_an_existing_folder_is_not_touched(run, tmp_path):
@@ -169,6 +247,24 @@ def test_a_failed_packing_leaves_the_old_file(run, tmp_path):
     with pytest.raises(PackageError, match='is a link'):
         pack(run, file)
     assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize('files, words', [
+    ([], 'stage a has no files'),
+    (['b.pth'], 'b.pth, which is not in the package'),
+    (['../x'], "'../x' of a stage does not lie inside"),
+])
+def test_stages_that_name_no_file_of_the_package(tmp_path, files, words):
+    stage = dict(stage_name='a', files=files, timestamp=0)
+    info = dict(OLD, package_version='2.0.0', stages=dict(a=stage), best_stage_name='a')
+    with pytest.raises(PackageError, match=words):
+        read_package(package_of(tmp_path / 'bad.tar', info, [('x', b'x')]), tmp_path / 'target')
+
+
+def test_a_package_that_was_packed_with_its_folder(tmp_path):
+    path = package_of(tmp_path / 'bad.tar', None, [('model/ymir-info.yaml', b'a')])
+    with pytest.raises(PackageError, match='there is one in model/'):
+        unpack(path, tmp_path / 'target')
 
 
 def test_without_the_config_of_the_training(run, tmp_path):

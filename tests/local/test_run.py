@@ -1,9 +1,21 @@
-"""Running a task and watching it, with a stand-in for start.py."""
+"""Running a task and watching it, with stand-ins for start.py and for Docker."""
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
 from ymir.local import run
+from ymir.local.guard import remove_container
 from ymir.local.prepare import Task, prepare_training
-from ymir.local.run import Progress, TaskFailed, docker_command, read_progress, run_as_process
+from ymir.local.run import (Progress, TaskFailed, TaskStopped, docker_command, log_tail, read_progress, run_as_process,
+                            run_in_container)
+
+ROOT = Path(__file__).resolve().parents[2]
 
 WRITE = """
 import os, sys, time, yaml
@@ -74,15 +86,133 @@ def test_what_the_platform_cannot_parse(tmp_path, line):
             read_progress(path)
 
 
-def test_docker_command_is_the_platforms(tmp_path):
+@pytest.mark.parametrize('options, expected', [
+    (dict(), 'docker run --rm -v{work}/in:/in:ro -v{work}/out:/out -v{cache}:{cache} --shm-size=16G --name t123 a:b'),
+    (dict(gpu_ids=(1, 4), user='12345:23456', tensorboard=True),
+     'docker run --rm -v{work}/in:/in:ro -v{work}/out:/out -v{cache}:{cache} -v{tb}:{tb} --user 12345:23456 '
+     '--gpus \'"device=1,4"\' --shm-size=32G --name t123 a:b'),
+    (dict(gpu_ids=(3, ), shm_size='8G', models=True, tensorboard=True, options=['--network=none']),
+     'docker run --rm -v{work}/in:/in:ro -v{work}/out:/out -v{cache}:{cache} -v{models}:{models} -v{tb}:{tb} '
+     '--gpus \'"device=3"\' --shm-size=8G --name t123 --network=none a:b'),
+], ids=['inference on the CPU', 'training on two GPUs', 'all links'])
+def test_docker_command_is_the_platforms(tmp_path, options, expected):
+    """Word by word as contract section a.3 has it; `options` exist for tests only."""
     task = Task(tmp_path, 't123', True)
-    cache, tensorboard = tmp_path / 'cache', tmp_path / 'tb'
-    for folder in (cache, tensorboard, task.in_dir / 'models', task.out_dir):
-        folder.mkdir(parents=True)
-    (task.in_dir / 'assets').symlink_to(cache)
-    (task.out_dir / 'tensorboard').symlink_to(tensorboard)
-    assert docker_command(task, 'det/mmyolo:tmi', gpu_ids=(1, 4), user='12345:23456', options=['--network=none']) == [
-        'docker', 'run', '--rm', f'-v{tmp_path}/in:/in:ro', f'-v{tmp_path}/out:/out', f'-v{cache}:{cache}',
-        f'-v{tensorboard}:{tensorboard}', '--user', '12345:23456', '--gpus', '"device=1,4"', '--shm-size=16G', '--name',
-        't123', '--network=none', 'det/mmyolo:tmi'
-    ]
+    places = dict(work=tmp_path, cache=tmp_path / 'cache', tb=tmp_path / 'tb', models=tmp_path / 'stage')
+    for folder in (*places.values(), task.in_dir, task.out_dir):
+        folder.mkdir(exist_ok=True)
+    (task.in_dir / 'assets').symlink_to(places['cache'])
+    for name, link, target in (('models', task.in_dir / 'models', places['models']),
+                               ('tensorboard', task.out_dir / 'tensorboard', places['tb'])):
+        link.symlink_to(target) if options.pop(name, False) else link.mkdir()
+    assert docker_command(task, 'a:b', **options) == shlex.split(expected.format(**places))
+
+
+def test_log_tail_reads_the_end_only(tmp_path):
+    path = tmp_path / 'log'
+    for text, expected in (('', ()), ('a', ('a', )), ('a\n', ('a', )), ('1\n2\n3\n4\n5\n6\n', tuple('23456')),
+                           ('x' * 3_000_000 + '\nend\n', ('x' * (run.MAX_TAIL_BYTES - 5), 'end'))):
+        path.write_text(text)
+        assert log_tail(path) == expected
+
+
+def is_alive(pid):
+    try:
+        return (Path('/proc') / str(pid) / 'stat').read_text().rsplit(')', 1)[1].split()[0] != 'Z'
+    except OSError:
+        return False
+
+
+def wait_until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+WATCHER = """
+import sys
+from pathlib import Path
+from ymir.local.prepare import Task
+from ymir.local.run import run_as_process, run_in_container
+work, in_container, *command = sys.argv[1:]
+task = Task(Path(work), 't123', bool(in_container))
+run_in_container(task, 'a:b') if in_container else run_as_process(task, command=command)
+"""
+LEAVES_ITS_GROUP = ('import subprocess, sys, time; child = subprocess.Popen(["sleep", "600"], start_new_session=True); '
+                    'print(child.pid, flush=True); time.sleep(600)')
+
+
+@pytest.fixture
+def docker(tmp_path, monkeypatch):
+    """A stand-in for Docker that notes its command lines; `container` exists while there is a container."""
+    folder = tmp_path / 'bin'
+    folder.mkdir()
+    (folder / 'docker').write_text(f"""#!/bin/bash
+echo "$@" >> {folder}/calls
+case $1 in
+run) touch {folder}/container; echo $$; exec sleep 600;;
+rm) if [ -e {folder}/container ]; then rm {folder}/container; else echo "Error: No such container: $3" >&2; exit 1; fi;;
+esac
+""")
+    (folder / 'docker').chmod(0o755)
+    monkeypatch.setenv('PATH', f'{folder}:{os.environ["PATH"]}')
+    return folder
+
+
+@pytest.fixture
+def bare_task(tmp_path):
+    task = Task(tmp_path / 'work', 't123', False)
+    task.in_dir.mkdir(parents=True)
+    task.out_dir.mkdir()
+    return task
+
+
+@pytest.mark.skipif(not Path('/proc/self/environ').exists(), reason='only Linux tells the environment of a process')
+@pytest.mark.parametrize('in_container', [False, True])
+def test_nothing_is_left_when_the_watcher_is_killed(bare_task, docker, in_container):
+    command = [sys.executable, '-c', WATCHER, str(bare_task.work_dir), 'yes' if in_container else '', sys.executable,
+               '-c', LEAVES_ITS_GROUP]
+    watcher = subprocess.Popen(command, env=dict(os.environ, PYTHONPATH=str(ROOT)))
+    wait_until(lambda: bare_task.log_file.is_file() and bare_task.log_file.read_text().strip())
+    pid = bare_task.log_file.read_text().strip()
+    assert is_alive(pid)
+    watcher.send_signal(signal.SIGKILL)
+    watcher.wait()
+    wait_until(lambda: not is_alive(pid))
+    if in_container:
+        wait_until(lambda: not (docker / 'container').exists())
+        assert (docker / 'calls').read_text().splitlines()[-1] == 'rm -f t123'
+
+
+def test_a_docker_that_is_killed_leaves_no_container(bare_task, docker):
+    def kill(progress):
+        text = bare_task.log_file.read_text().strip()
+        if text and is_alive(text):
+            os.kill(int(text), signal.SIGKILL)
+
+    outcome = run_in_container(bare_task, 'a:b', on_poll=kill)
+    assert (outcome.exit_code, outcome.left) == (-9, '')
+    assert not (docker / 'container').exists()
+
+
+def test_a_container_that_cannot_be_removed_is_named(bare_task, docker):
+    (docker / 'docker').write_text('#!/bin/bash\necho Cannot connect to the Docker daemon. >&2\nexit 125\n')
+    assert run_in_container(bare_task, 'a:b').left == 'Cannot connect to the Docker daemon.'
+
+    def stop(progress):
+        raise KeyboardInterrupt
+
+    (docker / 'docker').write_text('#!/bin/bash\n[ $1 = rm ] || exec sleep 600\necho No answer. >&2\nexit 1\n')
+    with pytest.raises(TaskStopped) as stopped:
+        run_in_container(bare_task, 'a:b', on_poll=stop)
+    assert stopped.value.outcome.left == 'No answer.'
+
+
+def test_a_container_that_appears_late_is_removed(docker):
+    """A killed `docker run` may have asked for it; the engine makes it after the first try to remove it."""
+    script = (docker / 'docker').read_text()
+    (docker / 'docker').write_text(script.replace('echo "Error', f'touch {docker}/container; echo "Error'))
+    assert remove_container('t123') == ''
+    assert not (docker / 'container').exists()
+    assert len((docker / 'calls').read_text().splitlines()) == 2

@@ -6,11 +6,14 @@ platform would show, so that a failure here and there are the same failure.
 import json
 import math
 import os
+import signal
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Tuple
 
 import yaml
+
+from .run import DOCKER_FAILED, MonitorReading
 
 CONTAINER_ERROR = 160004
 RESULT_REJECTED = 160011
@@ -21,6 +24,8 @@ OLD_STAGE = 'default_best_stage'
 METRICS = ('mAP', 'mAR', 'mIoU', 'mAcc', 'maskAP', 'boxAP')
 COUNTERS = ('tp', 'fp', 'fn')
 INT32 = 2**31
+# What reading a YAML file raises; ValueError: no UTF-8, or a date such as 2024-99-99.
+UNREADABLE_YAML = (OSError, ValueError, RecursionError, yaml.YAMLError)
 
 
 class ResultRejected(Exception):
@@ -83,21 +88,21 @@ class Verdict:
     reason: str = ''
 
 
-def judge(exit_code: int, monitor: 'Any', out_dir: Path, training: bool = False, mining: bool = False,
+def judge(exit_code: int, monitor: MonitorReading, out_dir: Path, training: bool = False, mining: bool = False,
           infer: bool = False) -> Verdict:
     """Decides whether a task succeeded.
 
     Args:
         exit_code: of the process or container.
-        monitor: a `run.MonitorReading`: what was seen of monitor.txt.
+        monitor: what was seen of monitor.txt.
         out_dir: the task's `out`.
         training, mining, infer: what the task was to do.
     """
     if exit_code:
         if monitor.problem:
-            return Verdict(False, INTERNAL_ERROR, f'exit code {exit_code}, and {monitor.problem}')
+            return Verdict(False, INTERNAL_ERROR, f'{describe_exit(exit_code)}, and {monitor.problem}')
         code = monitor.last.code or CONTAINER_ERROR
-        return Verdict(False, code, monitor.last.message or f'exit code {exit_code}')
+        return Verdict(False, code, monitor.last.message or describe_exit(exit_code))
     if monitor.error is not None:
         reason = monitor.error.message or 'monitor.txt had state 4 (error), which is final, whatever the exit code'
         return Verdict(False, monitor.error.code, reason)
@@ -115,6 +120,26 @@ def judge(exit_code: int, monitor: 'Any', out_dir: Path, training: bool = False,
     return Verdict(True)
 
 
+def describe_exit(exit_code: int) -> str:
+    """Says what an exit code tells beyond its number.
+
+    Args:
+        exit_code: of a process (negative: minus the signal that ended it), a shell or `docker run`.
+    """
+    text = f'exit code {exit_code}'
+    if exit_code == DOCKER_FAILED:
+        return f'{text}: Docker started no container or lost it; what it says ends the log'
+    if exit_code in (126, 127):
+        return f'{text}: the command to run ' + ('cannot be executed' if exit_code == 126 else 'does not exist')
+    try:
+        name = signal.Signals(-exit_code if exit_code < 0 else exit_code - 128).name
+    except ValueError:
+        return text
+    if name == 'SIGKILL':
+        return f'{text}: killed (SIGKILL), as the system does when memory runs out, and `docker rm -f` or `kill -9`'
+    return f'{text}: ended by {name}'
+
+
 def read_training_result(models_dir: Path) -> TrainingResult:
     """Reads result.yaml with the platform's rules.
 
@@ -130,7 +155,7 @@ def read_training_result(models_dir: Path) -> TrainingResult:
         document = yaml.safe_load(path.read_text(encoding='utf-8'))
     except FileNotFoundError:
         raise ResultRejected(f'{path} does not exist') from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except UNREADABLE_YAML as error:
         raise ResultRejected(f'{path} cannot be read: {" ".join(str(error).split())}') from None
     if not isinstance(document, dict):
         raise ResultRejected(f'{path} holds no mapping')
@@ -142,7 +167,7 @@ def read_training_result(models_dir: Path) -> TrainingResult:
         stages, best = document.get('model_stages'), document.get('best_stage_name')
     if not isinstance(stages, dict) or not stages:
         raise ResultRejected(f'{path} holds no stage under model_stages')
-    if best not in stages:
+    if best not in list(stages):  # it may be of a type that no mapping can look up
         raise ResultRejected(f'{path}: best_stage_name is {best!r}, the stages are {", ".join(map(str, stages))}')
     read = {str(name): _read_stage(path, models_dir, str(name), stage) for name, stage in stages.items()}
     return TrainingResult(str(best), read, _read_attachments(path, models_dir, document),
@@ -151,6 +176,23 @@ def read_training_result(models_dir: Path) -> TrainingResult:
 
 def _read_stage(path: Path, models_dir: Path, name: str, stage: Any) -> StageResult:
     where = f'{path}: stage {name}'
+    names, timestamp, metrics = read_stage(where, stage)
+    return StageResult(name, {file: _find_file(where, models_dir, name, file) for file in names}, timestamp, metrics)
+
+
+def read_stage(where: str, stage: Any) -> Tuple[List[str], int, Dict[str, float]]:
+    """Reads a stage of a training result or of a model package, within the platform's bounds.
+
+    Args:
+        where: file and stage, for messages.
+        stage: its content.
+
+    Returns:
+        Names of files, timestamp in seconds, and metrics.
+
+    Raises:
+        ResultRejected: the platform would reject it.
+    """
     if not isinstance(stage, dict):
         raise ResultRejected(f'{where} is no mapping')
     missing = [key for key in ('stage_name', 'files', 'timestamp') if key not in stage]
@@ -172,8 +214,7 @@ def _read_stage(path: Path, models_dir: Path, name: str, stage: Any) -> StageRes
             metrics[key] = int(_number(where, key, stage[key]))
             if not 0 <= metrics[key] < INT32:
                 raise ResultRejected(f'{where}: {key} is {stage[key]!r}; the platform takes 0 to {INT32 - 1}')
-    files = {str(file): _find_file(where, models_dir, name, str(file)) for file in stage['files']}
-    return StageResult(name, files, int(timestamp), metrics)
+    return [str(file) for file in stage['files']], int(timestamp), metrics
 
 
 def _number(where: str, key: str, value: Any) -> float:
@@ -188,7 +229,7 @@ def _number(where: str, key: str, value: Any) -> float:
 
 def _find_file(where: str, models_dir: Path, stage: str, file: str) -> Path:
     path = next((p for p in (models_dir / stage / file, models_dir / file) if os.path.lexists(p)), None)
-    if os.path.isabs(file) or path is None or not path.is_file():
+    if os.path.isabs(file) or path is None or not os.path.isfile(path):
         raise ResultRejected(f'{where}: {file} is no regular file in {models_dir}')
     return path
 
@@ -201,7 +242,7 @@ def _read_attachments(path: Path, models_dir: Path, document: Mapping[str, Any])
         if not isinstance(files, list):
             raise ResultRejected(f'{path}: attachments.{section} is {files!r}, a list of file names is needed')
         for file in files:
-            if not (models_dir / 'attachments' / str(section) / str(file)).is_file():
+            if not os.path.isfile(models_dir / 'attachments' / str(section) / str(file)):
                 raise ResultRejected(f'{path}: the attachment {section}/{file} does not exist')
     return {str(section): [str(file) for file in files] for section, files in attachments.items()}
 
@@ -223,10 +264,11 @@ def read_mining_result(path: Path) -> List[Tuple[str, str]]:
         ResultRejected: the file is missing.
     """
     try:
-        lines = Path(path).read_text(encoding='utf-8').splitlines()
+        # Names that are no UTF-8 pass; a name may hold what str.splitlines() takes for the end of a line.
+        lines = Path(path).read_text(encoding='utf-8', errors='surrogateescape').split('\n')
     except FileNotFoundError:
         raise ResultRejected(f'{path} does not exist') from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise ResultRejected(f'{path} cannot be read: {error}', INTERNAL_ERROR) from None
     rows = [line.split('\t') for line in lines if line.strip()]
     return [(row[0], row[1] if len(row) > 1 else '') for row in rows]
@@ -245,7 +287,7 @@ def read_infer_result(path: Path) -> Dict[str, List[Dict[str, Any]]]:
         document = json.loads(Path(path).read_text(encoding='utf-8'))
     except FileNotFoundError:
         raise ResultRejected(f'{path} does not exist', INTERNAL_ERROR) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ResultRejected(f'{path} is no JSON: {error}', INTERNAL_ERROR) from None
     if isinstance(document, dict) and 'detection' not in document and 'annotations' in document:
         return _read_segmentation(path, document)
@@ -256,6 +298,8 @@ def read_infer_result(path: Path) -> Dict[str, List[Dict[str, Any]]]:
         if not isinstance(entry, dict):
             raise ResultRejected(f'{path}: {name} is {entry!r}, a mapping is needed', INTERNAL_ERROR)
         objects = entry.get('boxes') or entry.get('annotations') or []
+        if not isinstance(objects, list):
+            raise ResultRejected(f'{path}: the objects of {name} are {objects!r}, a list is needed', INTERNAL_ERROR)
         found[os.path.basename(name)] = [
             item for k, item in enumerate(objects) if _is_kept(f'{path}: {name}, object {k}', item)
         ]
@@ -294,7 +338,7 @@ def _read_segmentation(path: Path, document: Mapping[str, Any]) -> Dict[str, Lis
         for item in document['annotations']:
             if item['image_id'] in names and item['category_id'] in classes:
                 found[names[item['image_id']]].append(
-                    dict(item, class_name=classes[item['category_id']], score=item.get('confidence', -1.0)))
-    except (KeyError, TypeError) as error:
+                    dict(item, class_name=str(classes[item['category_id']]), score=float(item.get('confidence', -1.0))))
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise ResultRejected(f'{path}: {type(error).__name__}: {error}', INTERNAL_ERROR) from None
     return found

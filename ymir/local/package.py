@@ -1,14 +1,14 @@
 """Model packages: what the platform stores of a training, and reads again (contract sections d.2, k and c.9).
 
 A package is a gzipped tar with `<stage>/<file>` for every stage, `attachments/<section>/<file>` and `ymir-info.yaml`.
-The same files give the same bytes, so a package can be known by its sha1 as in the platform's store. Reading is stricter
-than the platform's: a member that is a link or a device, or that would lie outside of the folder, is refused.
+The same files give the same bytes, also those of an extracted package, so that a package can be known by its sha1 as in
+the platform's store. Reading is stricter than the platform's, which extracts whatever a tar file holds
+(tar_archive.py).
 """
 import gzip
 import hashlib
 import io
 import os
-import shutil
 import tarfile
 import tempfile
 from dataclasses import dataclass
@@ -19,8 +19,10 @@ import yaml
 
 from ymir_exc.atomic import atomic_file
 
-from .outcome import OLD_STAGE, ResultRejected, TrainingResult, read_training_result
+from .outcome import (OLD_STAGE, UNREADABLE_YAML, ResultRejected, StageResult, TrainingResult, read_stage,
+                      read_training_result)
 from .prepare import ModelStage
+from .tar_archive import ArchiveError, extract
 
 INFO_FILE = 'ymir-info.yaml'
 VERSION = '2.0.0'
@@ -73,7 +75,7 @@ def pack(out_dir: Path, file: Path, in_dir: Optional[Path] = None, executor: str
     """Packs the result of a training as the platform does, also of one that was stopped.
 
     Args:
-        out_dir: folder of the run or its `out`.
+        out_dir: folder of the run or its `out`; or an extracted package, whose description is kept as it is.
         file: the package to write; it appears whole or not at all.
         in_dir: the task's `in`; default: beside `out_dir`.
         executor, producer: image and person, for `task_context`.
@@ -84,36 +86,75 @@ def pack(out_dir: Path, file: Path, in_dir: Optional[Path] = None, executor: str
     Raises:
         PackageError: the platform would reject the result, or there is no config.yaml.
     """
+    out_dir, file = Path(out_dir), Path(file)
+    if (out_dir / INFO_FILE).is_file():
+        stages, attachments, info = _content_of_package(out_dir)
+    else:
+        stages, attachments, info = _content_of_training(out_dir, in_dir, executor, producer)
+    newest = max(stage.timestamp for stage in stages.values())
+    members: Dict[str, Tuple[Path, int]] = {}  # by name: a file may be listed twice
+    for _, stage in sorted(stages.items()):
+        for name, path in stage.files.items():
+            members[_member_name(f'{stage.name}/{name}')] = path, stage.timestamp
+    for name, path in sorted(attachments.items()):
+        members[_member_name(name)] = path, newest
+    for path, _ in members.values():
+        if path.is_symlink():
+            raise PackageError(f'{path} is a link: the platform would store the link, which names nothing later')
+    with atomic_file(file, 'wb') as stream, gzip.GzipFile('', 'wb', 1, stream, mtime=0) as packed, \
+            tarfile.open(fileobj=packed, mode='w', format=tarfile.PAX_FORMAT) as archive:
+        for name, (path, seconds) in members.items():
+            with open(path, 'rb') as content:
+                archive.addfile(_member(name, os.fstat(content.fileno()).st_size, seconds), content)
+        archive.addfile(_member(INFO_FILE, len(info), newest), io.BytesIO(info))
+    return file
+
+
+# What a package holds: its stages, the files of its attachments by member name, and the bytes of its description.
+Content = Tuple[Mapping[str, StageResult], Dict[str, Path], bytes]
+
+
+def _content_of_training(out_dir: Path, in_dir: Optional[Path], executor: str, producer: str) -> Content:
     out_dir, beside = run_folders(out_dir)
     in_dir = Path(in_dir) if in_dir else beside
     if in_dir is None or not (in_dir / 'config.yaml').is_file():
         raise PackageError(f'{in_dir or out_dir.parent / "in"}: no config.yaml of the training, whose class_names the '
                            'package needs; name the folder of the run, which holds `in` and `out`')
+    config = _read_config(in_dir / 'config.yaml')
+    result = _read_result(out_dir)
+    attachments = {f'attachments/{section}/{name}': out_dir / 'models' / 'attachments' / section / name
+                   for section, names in result.attachments.items() for name in names}
+    info = yaml.safe_dump(_info_of(result, config, executor, producer), allow_unicode=True).encode()
+    return result.stages, attachments, info
+
+
+def _content_of_package(folder: Path) -> Content:
+    info = read_info(folder)
+    stages = {}
+    for name, stage in info.stages.items():
+        files = {file: _file_of_stage(folder, folder, name, file) for file in stage['files']}
+        stages[name] = StageResult(name, files, stage['timestamp'], {})
+    root = folder / 'attachments'
+    attachments = {path.relative_to(folder).as_posix(): path for path in root.rglob('*') if not path.is_dir()}
+    return stages, attachments, (folder / INFO_FILE).read_bytes()
+
+
+def _read_result(out_dir: Path) -> TrainingResult:
     try:
-        result = read_training_result(out_dir / 'models')
+        return read_training_result(out_dir / 'models')
     except ResultRejected as error:
         raise PackageError(error.reason) from None
-    config = yaml.safe_load((in_dir / 'config.yaml').read_text(encoding='utf-8'))
-    members: List[Tuple[str, Path, int]] = []
-    for stage in result.stages.values():
-        for name, path in stage.files.items():
-            if path.is_symlink():
-                raise PackageError(f'{path} is a link: the platform would store the link, which names nothing later')
-            members.append((_member_name(f'{stage.name}/{name}'), path, stage.timestamp))
-    newest = max(stage.timestamp for stage in result.stages.values())
-    for section, names in result.attachments.items():
-        for name in names:
-            path = out_dir / 'models' / 'attachments' / section / name
-            members.append((_member_name(f'attachments/{section}/{name}'), path, newest))
-    info = yaml.safe_dump(_info_of(result, config, executor, producer), allow_unicode=True).encode()
-    file = Path(file)
-    with atomic_file(file, 'wb') as stream, gzip.GzipFile('', 'wb', 1, stream, mtime=0) as packed, \
-            tarfile.open(fileobj=packed, mode='w', format=tarfile.PAX_FORMAT) as archive:
-        for name, path, seconds in members:
-            with open(path, 'rb') as content:
-                archive.addfile(_member(name, path.stat().st_size, seconds), content)
-        archive.addfile(_member(INFO_FILE, len(info), newest), io.BytesIO(info))
-    return file
+
+
+def _read_config(path: Path) -> Dict[str, Any]:
+    """The config.yaml of a training, whose class_names every model needs."""
+    try:
+        config = yaml.safe_load(path.read_text(encoding='utf-8'))
+    except UNREADABLE_YAML as error:
+        raise PackageError(f'{path} cannot be read: {" ".join(str(error).split())}') from None
+    if not isinstance(config, dict) or not isinstance(config.get('class_names'), list) or not config['class_names']:
+        raise PackageError(f'{path} has no class_names, the list of the classes of the model')
+    return config
 
 
 def _info_of(result: TrainingResult, config: Mapping[str, Any], executor: str, producer: str) -> Dict[str, Any]:
@@ -136,7 +177,7 @@ def _member(name: str, size: int, seconds: int) -> tarfile.TarInfo:
 def _member_name(name: str) -> str:
     path = PurePosixPath(name)
     if path.is_absolute() or '..' in path.parts or not path.parts:
-        raise PackageError(f'{name!r} does not lie inside of the package')
+        raise PackageError(f'the file {name!r} of a stage does not lie inside of the package')
     return str(path)
 
 
@@ -170,46 +211,15 @@ def unpack(file: Path, folder: Path) -> PackageInfo:
     with tempfile.TemporaryDirectory(prefix=f'.{folder.name}-', dir=folder.parent) as temporary:
         content = Path(temporary) / 'content'
         content.mkdir()
-        _extract(file, content)
+        try:
+            extract(file, content)
+        except ArchiveError as error:
+            raise PackageError(str(error)) from None
         info = read_info(content)
         if folder.exists():
             folder.rmdir()
         os.replace(content, folder)
     return info
-
-
-def _extract(file: Path, folder: Path) -> None:
-    try:
-        with tarfile.open(file) as archive:
-            members = archive.getmembers()
-            for member in members:
-                _check_member(file, member)
-            needed, free = sum(member.size for member in members), shutil.disk_usage(folder).free
-            if needed > free:
-                raise PackageError(f'{file}: {needed} bytes are needed, {free} are free in {folder.parent.parent}')
-            for member in members:
-                target = folder / member.name
-                if member.isdir():
-                    target.mkdir(parents=True, exist_ok=True)
-                    continue
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with archive.extractfile(member) as source, open(target, 'xb') as stream:
-                    shutil.copyfileobj(source, stream, 1 << 20)
-    except FileNotFoundError:
-        raise PackageError(f'{file} does not exist') from None
-    except FileExistsError as error:
-        raise PackageError(f'{file}: {Path(error.filename).relative_to(folder)} stands in it twice') from None
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise PackageError(f'{file} cannot be read as a model package (a tar file): {error}') from None
-
-
-def _check_member(file: Path, member: tarfile.TarInfo) -> None:
-    path = PurePosixPath(member.name)
-    if path.is_absolute() or '..' in path.parts or '\\' in member.name or '\0' in member.name:
-        raise PackageError(f'{file}: {member.name!r} would lie outside of the folder')
-    if not (member.isreg() or member.isdir()):
-        kind = 'a link' if member.islnk() or member.issym() else 'a device or pipe'
-        raise PackageError(f'{file}: {member.name!r} is {kind}; a package holds regular files only')
 
 
 def read_info(folder: Path) -> PackageInfo:
@@ -225,8 +235,10 @@ def read_info(folder: Path) -> PackageInfo:
     try:
         document = yaml.safe_load(path.read_text(encoding='utf-8'))
     except FileNotFoundError:
-        raise PackageError(f'there is no {INFO_FILE} at the root of the package') from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        deeper = next((f'; there is one in {found.parent.relative_to(folder)}/, so pack what is in that folder'
+                       for found in Path(folder).rglob(INFO_FILE)), '')
+        raise PackageError(f'there is no {INFO_FILE} at the root of the package{deeper}') from None
+    except UNREADABLE_YAML as error:
         raise PackageError(f'{INFO_FILE} cannot be read: {" ".join(str(error).split())}') from None
     if not isinstance(document, dict):
         raise PackageError(f'{INFO_FILE} holds no mapping')
@@ -234,23 +246,33 @@ def read_info(folder: Path) -> PackageInfo:
     config, context = document.get('executor_config'), document.get('task_context') or {}
     if not isinstance(config, dict) or not isinstance(config.get('class_names'), list) or not config['class_names']:
         raise PackageError(f'{INFO_FILE}: executor_config.class_names is missing; it lists the classes of the model')
+    if not isinstance(context, dict):
+        raise PackageError(f'{INFO_FILE}: task_context is {context!r}, a mapping is needed')
     if version == OLD_VERSION:
         if not isinstance(document.get('models'), list):
             raise PackageError(f'{INFO_FILE}: a package without package_version needs `models`, a list of file names; '
                                'one with stages needs package_version: 2.0.0')
-        metric = float(context.get('mAP') or 0)
-        stages = {OLD_STAGE: dict(stage_name=OLD_STAGE, files=document['models'], timestamp=0, mAP=metric)}
-        return PackageInfo(version, OLD_STAGE, stages, config, context)
+        stage = dict(stage_name=OLD_STAGE, files=document['models'], timestamp=0, mAP=context.get('mAP') or 0)
+        return PackageInfo(version, OLD_STAGE, dict([_checked_stage(OLD_STAGE, stage)]), config, context)
     if version not in VERSIONS:
         raise PackageError(
             f'{INFO_FILE}: package_version is {version}; known are {", ".join((*VERSIONS, OLD_VERSION))}')
-    stages, best = document.get('stages'), document.get('best_stage_name')
-    if not isinstance(stages, dict) or best not in stages:
+    stages, best, kind = (document.get(key) for key in ('stages', 'best_stage_name', 'object_type'))
+    if not isinstance(stages, dict) or best not in list(stages):
         raise PackageError(f'{INFO_FILE}: best_stage_name is {best!r}, stages are {stages!r}')
-    for name, stage in stages.items():
-        if not isinstance(stage, dict) or not isinstance(stage.get('files'), list):
-            raise PackageError(f'{INFO_FILE}: stage {name} has no list of files')
-    return PackageInfo(version, str(best), stages, config, context, int(document.get('object_type') or DETECTION))
+    if not isinstance(kind or DETECTION, int):
+        raise PackageError(f'{INFO_FILE}: object_type is {kind!r}; it is a number, 2 for detection')
+    checked = dict(_checked_stage(str(name), stage) for name, stage in stages.items())
+    return PackageInfo(version, str(best), checked, config, context, kind or DETECTION)
+
+
+def _checked_stage(name: str, stage: Any) -> Tuple[str, Dict[str, Any]]:
+    """A stage of ymir-info.yaml by its name, with numbers that are numbers."""
+    try:
+        files, timestamp, metrics = read_stage(f'{INFO_FILE}: stage {name}', stage)
+    except ResultRejected as error:
+        raise PackageError(error.reason) from None
+    return name, dict(stage_name=str(stage['stage_name']), files=files, timestamp=timestamp, **metrics)
 
 
 def read_package(source: Path, folder: Path, class_names: Optional[List[str]] = None) -> ModelStage:
@@ -282,15 +304,19 @@ def read_package(source: Path, folder: Path, class_names: Optional[List[str]] = 
     if name not in info.stages:
         raise PackageError(f'{source}: no stage {name}; it has {", ".join(info.stages)}')
     stage = info.stages[name]
-    files = []
-    for file in stage['files']:
-        inside = _member_name(str(file))
-        path = next((p for p in (folder / name / inside, folder / inside) if p.is_file()), None)
-        if path is None:
-            raise PackageError(f'{source}: stage {name} names {file}, which is not in the package')
-        files.append(path)
-    return ModelStage(name, tuple(files), info.executor_config, float(stage.get('mAP') or 0),
-                      int(stage.get('timestamp') or 0))
+    files = tuple(_file_of_stage(source, folder, name, file) for file in stage['files'])
+    if not files:
+        raise PackageError(f'{source}: stage {name} has no files')
+    return ModelStage(name, files, info.executor_config, stage.get('mAP', 0.0), stage['timestamp'])
+
+
+def _file_of_stage(source: Path, folder: Path, stage: str, file: str) -> Path:
+    """`<stage>/<file>`, or `<file>` at the root as packages that were not made by the platform have it."""
+    inside = _member_name(file)
+    path = next((p for p in (folder / _member_name(stage) / inside, folder / inside) if os.path.isfile(p)), None)
+    if path is None:
+        raise PackageError(f'{source}: stage {stage} names {file}, which is not in the package')
+    return path
 
 
 def _split_stage(source: str) -> Tuple[Path, Optional[str]]:
@@ -304,16 +330,15 @@ def _stage_of_run(folder: Path, stage_name: Optional[str]) -> ModelStage:
     out_dir, in_dir = run_folders(folder)
     if in_dir is None or not (out_dir / 'models').is_dir():
         raise PackageError(f'{folder} is no folder of a run: `in/config.yaml` and `out/models` are needed')
-    try:
-        result = read_training_result(out_dir / 'models')
-    except ResultRejected as error:
-        raise PackageError(error.reason) from None
+    result = _read_result(out_dir)
     name = stage_name or result.best
     if name not in result.stages:
         raise PackageError(f'{folder}: no stage {name}; it has {", ".join(result.stages)}')
     stage = result.stages[name]
-    config = yaml.safe_load((in_dir / 'config.yaml').read_text(encoding='utf-8'))
-    return ModelStage(name, tuple(stage.files.values()), config, stage.metrics.get('mAP', 0.0), stage.timestamp)
+    if not stage.files:
+        raise PackageError(f'{folder}: stage {name} has no files')
+    return ModelStage(name, tuple(stage.files.values()), _read_config(in_dir / 'config.yaml'),
+                      stage.metrics.get('mAP', 0.0), stage.timestamp)
 
 
 def _stage_of_file(file: Path, class_names: Optional[List[str]]) -> ModelStage:
@@ -321,7 +346,7 @@ def _stage_of_file(file: Path, class_names: Optional[List[str]]) -> ModelStage:
     config: Dict[str, Any] = {}
     for parent in file.resolve().parents:
         if parent.name == 'models' and (parent.parent.parent / 'in' / 'config.yaml').is_file():
-            config = yaml.safe_load((parent.parent.parent / 'in' / 'config.yaml').read_text(encoding='utf-8'))
+            config = _read_config(parent.parent.parent / 'in' / 'config.yaml')
             break
     if class_names:
         config = dict(config, class_names=list(class_names))

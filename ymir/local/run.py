@@ -3,10 +3,9 @@
 As a process: `python ymir/start.py` with DEFAULT_ENV_FILE_PATH. As a container: the platform's exact `docker run` line.
 Either way standard output and error are appended to out/ymir-executor-out.log, the last five lines of which are what
 the platform shows when the task fails. A task that is stopped is stopped as the platform does it: killed at once, with
-all that it started.
+all that it started. The same happens when the watcher itself is killed (guard.py).
 """
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -14,11 +13,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
+from .guard import Guard
 from .prepare import REPOSITORY, Task
 
 POLL_SECONDS = 0.3
 STATE_ERROR = 4
 EXIT_STOPPED = 130
+DOCKER_FAILED = 125  # exit code of `docker run`: there is no container, or no engine any more
+TAIL_LINES = 5
+MAX_TAIL_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ class Outcome:
         tail: the last five lines of the log.
         monitor: all that was seen of monitor.txt.
         stopped: the user stopped it.
+        left: why its container may still be there; empty as a rule.
     """
     exit_code: int
     seconds: float
@@ -94,6 +98,7 @@ class Outcome:
     tail: Tuple[str, ...]
     monitor: MonitorReading = field(default_factory=MonitorReading)
     stopped: bool = False
+    left: str = ''
 
     def raise_for_failure(self, name: str) -> None:
         """Raises TaskFailed unless the task succeeded.
@@ -159,7 +164,7 @@ def run_as_process(task: Task,
                    environ: Optional[Dict[str, str]] = None,
                    command: Optional[Sequence[str]] = None,
                    on_poll: Callable[[Progress], None] = lambda progress: None) -> Outcome:
-    """Runs a task with this Python; kills what is left of it when interrupted.
+    """Runs a task with this Python; kills what is left of it at the end and when interrupted.
 
     Args:
         task: prepared with `in_container=False`.
@@ -172,12 +177,9 @@ def run_as_process(task: Task,
         TaskStopped: on KeyboardInterrupt, after everything has been killed; it holds the outcome so far.
     """
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get('PATH', '')])
-    env_file = str(task.in_dir / 'env.yaml')
-    env = dict(os.environ, PATH=path, DEFAULT_ENV_FILE_PATH=env_file, **(environ or {}))
     cwd = Path.cwd() if command else REPOSITORY
     command = list(command or [sys.executable, str(REPOSITORY / 'ymir' / 'start.py')])
-    return _follow(command, task, on_progress, on_poll, env, lambda: kill_all_with(f'DEFAULT_ENV_FILE_PATH={env_file}'),
-                   cwd)
+    return _follow(command, task, on_progress, on_poll, dict(environ or {}, PATH=path), cwd)
 
 
 def run_in_container(task: Task,
@@ -185,7 +187,7 @@ def run_in_container(task: Task,
                      on_progress: Callable[[float], None] = lambda percent: None,
                      gpu_ids: Sequence[int] = (),
                      user: Optional[str] = None,
-                     shm_size: str = '16G',
+                     shm_size: Optional[str] = None,
                      options: Sequence[str] = (),
                      on_poll: Callable[[Progress], None] = lambda progress: None) -> Outcome:
     """Runs a task in its image.
@@ -196,29 +198,26 @@ def run_in_container(task: Task,
         on_progress: called with the new percent (0 to 1) whenever it changes.
         gpu_ids: GPUs of this machine.
         user: `uid:gid`; None: root.
-        shm_size: size of /dev/shm.
+        shm_size: size of /dev/shm, as Docker writes it; default: 16G for each GPU, 16G without.
         options: further options of `docker run`, before the name of the image.
         on_poll: called several times a second with the last state of monitor.txt.
 
     Raises:
-        TaskStopped: on KeyboardInterrupt, after the container has been removed.
+        TaskStopped: on KeyboardInterrupt, after the container has been removed; it holds the outcome so far.
     """
-
-    def remove() -> None:
-        subprocess.run(['docker', 'rm', '-f', task.task_id], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                       stdin=subprocess.DEVNULL, start_new_session=True)
-
     command = docker_command(task, image, gpu_ids, user, shm_size, options)
-    return _follow(command, task, on_progress, on_poll, dict(os.environ), remove, Path.cwd())
+    return _follow(command, task, on_progress, on_poll, {}, Path.cwd(), container=task.task_id)
 
 
 def docker_command(task: Task,
                    image: str,
                    gpu_ids: Sequence[int] = (),
                    user: Optional[str] = None,
-                   shm_size: str = '16G',
+                   shm_size: Optional[str] = None,
                    options: Sequence[str] = ()) -> List[str]:
-    """Gives the platform's command line, one element per token.
+    """Gives the platform's command line, one element per token (section a.3).
+
+    A platform whose runtime is `nvidia` begins with `nvidia-docker` instead, which Docker has replaced with `--gpus`.
 
     Args:
         task, image, gpu_ids, user, shm_size, options: as `run_in_container` takes them.
@@ -231,74 +230,61 @@ def docker_command(task: Task,
         command += ['--user', user]
     if gpu_ids:
         command += ['--gpus', f'"device={",".join(map(str, gpu_ids))}"']
+    shm_size = shm_size or f'{16 * max(len(gpu_ids), 1)}G'
     return [*command, f'--shm-size={shm_size}', '--name', task.task_id, *options, image]
 
 
-def kill_all_with(setting: str) -> None:
-    """Kills every process that was started with a setting in its environment, whatever session it moved to.
-
-    Only Linux tells the environment of a process; elsewhere this does nothing.
+def log_tail(file: Path, lines: int = TAIL_LINES) -> Tuple[str, ...]:
+    """Gives the last lines of a log, which may be larger than the memory.
 
     Args:
-        setting: `NAME=value`.
+        file: of the log.
+        lines: how many.
     """
-    wanted = os.fsencode(setting)
-    for _ in range(20):  # a process may start another while the list is read
-        found = []
-        for folder in Path('/proc').glob('[0-9]*'):
-            try:
-                if wanted in (folder / 'environ').read_bytes().split(b'\0') and int(folder.name) != os.getpid():
-                    found.append(int(folder.name))
-            except OSError:
-                pass  # ended, or of another user
-        for pid in found:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        if not found:
-            return
-        time.sleep(0.02)
+    with open(file, 'rb') as stream:
+        stream.seek(max(stream.seek(0, os.SEEK_END) - MAX_TAIL_BYTES, 0))
+        text = stream.read().decode('utf-8', errors='replace')
+    return tuple(text.removesuffix('\n').split('\n')[-lines:]) if text else ()
 
 
 def _follow(command: Sequence[str], task: Task, on_progress: Callable[[float], None],
-            on_poll: Callable[[Progress], None], env: Dict[str, str], end_all: Callable[[], None],
-            cwd: Path) -> Outcome:
+            on_poll: Callable[[Progress], None], environ: Dict[str, str], cwd: Path, container: str = '') -> Outcome:
+    """Runs a command, reads monitor.txt while it runs, and leaves nothing of it."""
     began = time.monotonic()
     shown = -1.0
     monitor = MonitorReading()
     stopped = False
-    with open(task.log_file, 'ab') as log:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=env,
-                                   cwd=cwd, start_new_session=True)
-        try:
-            running = True
-            while running:
-                try:
-                    process.wait(POLL_SECONDS)
-                    running = False
-                except subprocess.TimeoutExpired:
-                    pass
-                monitor.read(task.monitor_file, final=not running)
-                if monitor.last.percent != shown:
-                    shown = monitor.last.percent
-                    on_progress(shown)
-                on_poll(monitor.last)
-        except KeyboardInterrupt:
-            stopped = True
-        finally:
-            ended_itself = process.poll() is not None
+    process = None
+    env_file = str(task.in_dir / 'env.yaml')
+    env = dict(os.environ, DEFAULT_ENV_FILE_PATH=env_file, **environ)  # for `docker run` it is a mark only
+    guard = Guard(f'DEFAULT_ENV_FILE_PATH={env_file}', container)
+    try:
+        with open(task.log_file, 'ab') as log:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=env,
+                                       cwd=cwd, start_new_session=True)
+        guard.watch(process.pid)
+        running = True
+        while running:
             try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass  # the usual case: everything has ended
-            process.wait()
-            # A container that ended took everything with it and is removed by --rm.
-            if not (ended_itself and command[0] == 'docker'):
-                end_all()
-    lines = task.log_file.read_text(encoding='utf-8', errors='replace').removesuffix('\n').split('\n')
-    exit_code = EXIT_STOPPED if stopped else process.returncode
-    outcome = Outcome(exit_code, time.monotonic() - began, monitor.last, tuple(lines[-5:] if lines != [''] else ()), monitor, stopped)
+                process.wait(POLL_SECONDS)
+                running = False
+            except subprocess.TimeoutExpired:
+                pass
+            monitor.read(task.monitor_file, final=not running)
+            if monitor.last.percent != shown:
+                shown = monitor.last.percent
+                on_progress(shown)
+            on_poll(monitor.last)
+    except KeyboardInterrupt:
+        stopped = True
+    finally:
+        exit_code = process.poll() if process else None
+        removed = exit_code is not None and exit_code >= 0 and exit_code != DOCKER_FAILED
+        left = guard.end(removed)
+    if process:
+        process.wait()
+    outcome = Outcome(EXIT_STOPPED if stopped else process.returncode,
+                      time.monotonic() - began, monitor.last, log_tail(task.log_file), monitor, stopped, left)
     if stopped:
         raise TaskStopped(outcome)
     return outcome

@@ -74,7 +74,10 @@ class Engine:
             raise UsageMistake('--user is for a container; give --image as well')
         if image:
             user = None if user == 'root' else user or f'{os.getuid()}:{os.getgid()}'
-        command = shlex.split(executor) if executor else None
+        try:
+            command = shlex.split(executor) if executor else None
+        except ValueError as error:  # a quote that is not closed
+            raise UsageMistake(f'--executor {executor}: {error}') from None
         if command and not shutil.which(command[0]):
             raise UsageMistake(f'--executor {executor}: there is no command {command[0]}')
         # The executor of this package only reads images; of others nobody knows.
@@ -101,25 +104,33 @@ class Engine:
         return self.image or (shlex.join(self.command) if self.command else 'ymir-mmyolo')
 
 
-def new_folder(out: Optional[Path], task_name: str, model: Any) -> Path:
-    """Chooses the folder of a run, which must not hold anything yet.
+def new_folder(out: Optional[Path], task_name: str, model: Any, in_container: bool = False) -> Path:
+    """Makes the folder of a run, so that no other run can take it.
 
     Args:
-        out: what the user named.
+        out: what the user named; it must not hold anything yet.
         task_name, model: for the default name.
+        in_container: Docker will mount it, which it cannot if there is a colon in its path.
     """
+    place = (out or Path('ymir_runs')).resolve()
+    if in_container and ':' in str(place):
+        raise UsageMistake(f'{place}: Docker cannot mount a folder with a colon in its path; name another with --out')
     if out:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise UsageMistake(f'{out} exists already, and runs are never overwritten; name another folder with --out')
+        out.mkdir(parents=True, exist_ok=True)
         return out
     words = re.sub(r'(\.tar|\.gz|\.tgz|\.pth|\.pt)+$', '', os.path.basename(str(model or '').rstrip('/')))
-    words = re.sub(r'[^\w.@-]+', '_', words) or 'model'
+    words = re.sub(r'[^\w.@-]+', '_', words)[:40] or 'model'
     name = f'{datetime.datetime.now():%Y%m%d-%H%M%S}-{task_name}-{words}'
     folder, number = Path('ymir_runs') / name, 1
-    while folder.exists():
-        number += 1
-        folder = Path('ymir_runs') / f'{name}-{number}'
-    return folder
+    while True:
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:  # of another run that began in this second
+            number += 1
+            folder = folder.with_name(f'{name}-{number}')
 
 
 def read_model(source: str, folder: Path, class_names: Optional[List[str]] = None) -> ModelStage:
@@ -137,13 +148,16 @@ def read_model(source: str, folder: Path, class_names: Optional[List[str]] = Non
 def making(folder: Path) -> Iterator[None]:
     """While a run is prepared: what cannot be is a mistake in what the user gave, and leaves no folder behind.
 
+    One that another run has taken meanwhile is left to it.
+
     Args:
         folder: of the run, which `new_folder` gave.
     """
     try:
         yield
     except BaseException as error:
-        shutil.rmtree(folder, ignore_errors=True)
+        if not isinstance(error, FileExistsError):
+            shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, ValueError):  # for example two classes of one name
             raise UsageMistake(str(error)) from None
         raise
@@ -171,6 +185,8 @@ def run(output: Output, how: Engine, task: Task, wanted: Wanted, edits: Dict[str
         outcome = _start(output, how, task, wanted, config, title)
     except TaskStopped as stop:
         outcome = stop.outcome
+    if outcome.left:
+        output.warn(output.text('container left', name=task.task_id, reason=outcome.left))
     changes = changes_since(before, task.in_dir)
     record = dict(task=wanted.name, task_id=task.task_id, began=round(began), seconds=round(outcome.seconds, 1),
                   image=how.image, executor=how.describe(), parameters=edits,
@@ -179,7 +195,7 @@ def run(output: Output, how: Engine, task: Task, wanted: Wanted, edits: Dict[str
                                                            wanted.training, wanted.mining, wanted.infer)
     result = dict(ok=verdict.ok, stopped=outcome.stopped, code=verdict.code, reason=verdict.reason,
                   exit_code=outcome.exit_code, **record, folder=str(folder), out=str(folder / 'out'))
-    write_text_atomically(task.work_dir / RUN_FILE, yaml.safe_dump(result, allow_unicode=True, sort_keys=False))
+    _write_record(output, task, result)
     if changes:
         output.warn(output.text('in changed', count=len(changes), first=next(iter(changes))))
     if wanted.training:  # the platform stores what a failed or stopped training has saved, too
@@ -189,19 +205,28 @@ def run(output: Output, how: Engine, task: Task, wanted: Wanted, edits: Dict[str
         output.finish(result)
     result['log_tail'] = list(outcome.tail)
     if outcome.stopped:
-        _show_stop(output, title, outcome, result)
+        _show_stop(output, how, title, outcome, result)
         output.finish(result, EXIT_STOPPED)
     _show_failure(output, title, verdict, outcome, task, result)
     output.finish(result, EXIT_FAILED)
 
 
+def _write_record(output: Output, task: Task, result: Dict[str, Any]) -> None:
+    """On a full disk there is no record, but the user still learns how the task ended."""
+    path = task.work_dir / RUN_FILE
+    try:
+        write_text_atomically(path, yaml.safe_dump(result, allow_unicode=True, sort_keys=False))
+    except OSError as error:
+        output.warn(f'{shown_path(path)}: {error.strerror or error}')
+
+
 def _start(output: Output, how: Engine, task: Task, wanted: Wanted, config: Dict[str, Any], title: str) -> Outcome:
     epochs = config.get('max_epochs')
     watch = Watch(EventScalars(task.out_dir / 'tensorboard') if wanted.training else None,
-                  int(epochs) if str(epochs).isdigit() else None)
+                  int(epochs) if str(epochs).isdecimal() else None)
     with live_view(output.console, title, watch, output.quiet) as show:
         if how.image:
-            shm_size = str(config.get('shm_size') or f'{16 * max(len(how.gpu_ids), 1)}G')
+            shm_size = str(config.get('shm_size') or '')
             return run_in_container(task,
                                     how.image,
                                     gpu_ids=how.gpu_ids,
@@ -320,8 +345,9 @@ def _rounded(score: str) -> str:
     return f'{number:.4g}' if isinstance(number, float) else score
 
 
-def _show_stop(output: Output, title: str, outcome: Outcome, result: Dict[str, Any]) -> None:
-    output.end(output.text('stopped', task=title, seconds=duration(outcome.seconds)), 'yellow')
+def _show_stop(output: Output, how: Engine, title: str, outcome: Outcome, result: Dict[str, Any]) -> None:
+    key = 'stopped, container left' if outcome.left else 'stopped'
+    output.end(output.text(key, task=title, seconds=duration(outcome.seconds)), 'yellow')
     if result['task'] != 'training':
         return
     if not result['stages']:
@@ -331,6 +357,9 @@ def _show_stop(output: Output, title: str, outcome: Outcome, result: Dict[str, A
     output.end(output.text('kept model', stage=best['name'], metric=best.get('mAP', 0.0)))
     if result['package']:
         output.end(f'{output.text("package")}: {result["package"]}')
+        model = shown_path(Path(result['package'])) + how.options()
+        result['next'] = [f'ymir train DATA --model {model}', f'ymir infer IMAGES --model {model}']
+        output.say('\n'.join([output.text('next'), *(f'  {command}' for command in result['next'])]))
 
 
 def _plain(line: str) -> str:
