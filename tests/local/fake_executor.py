@@ -74,9 +74,6 @@ print(*(f'line {number}' for number in range(9)), sep='\n', flush=True)
 if config.get('child_file'):  # a process that leaves the group, as ranks of a distributed training do
     child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], start_new_session=True)
     Path(config['child_file']).write_text(str(child.pid))
-if config.get('broken_monitor'):
-    Path(env['output']['monitor_file']).write_text('no columns')
-    time.sleep(1.5)
 if env['run_training']:
     train()
 if env['run_mining']:
@@ -87,4 +84,6 @@ if config.get('crash_code'):
     progress(0.5, 4, int(config['crash_code']), 'made to crash')
     sys.exit(1)
 progress(1.0)
+if config.get('broken_monitor'):
+    Path(env['output']['monitor_file']).write_text('no columns')
 sys.exit(int(config.get('exit_status', 0)))

@@ -1,4 +1,6 @@
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,9 +12,10 @@ from ymir.local.cli import app
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def run_in_process(*arguments):
+def run_in_process(*arguments, **environ):
     """Runs a command in this process; gives exit code, standard output and standard error."""
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env=dict(COLUMNS='200', LANG='C'))
+    environ = dict(dict(COLUMNS='200', LANG='C'), **environ)
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env=environ)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.exit_code, result.stdout, result.stderr
@@ -28,6 +31,34 @@ def ymir():
 def command():
     """The beginning of a command line, and the environment, of a process of its own."""
     return [sys.executable, '-m', 'ymir.local.cli'], dict(os.environ, PYTHONPATH=str(ROOT), LANG='C', COLUMNS='200')
+
+
+@pytest.fixture
+def start(command):
+    """A function that starts `ymir ...` as a process, which does not outlive the test."""
+    processes = []
+
+    def start(*arguments, **options):
+        options = dict(dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=command[1]), **options)
+        process = subprocess.Popen([*command[0], *map(str, arguments)], **options)
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
+        for stream in (process.stdout, process.stderr):
+            if stream:
+                stream.close()
+
+
+@pytest.fixture(autouse=True)
+def in_the_foreground():
+    """Ctrl-C reaches what a test starts, also where the tests run in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(autouse=True)

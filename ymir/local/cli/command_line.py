@@ -42,8 +42,8 @@ def _explain(error: Any, as_json: bool) -> int:
         output.fail(_sentence(error))
     except typer.Exit:
         if error.ctx:
-            output.errors.print(f'{error.ctx.get_usage()}\n`{error.ctx.command_path} --help` explains it.', markup=False,
-                                highlight=False, soft_wrap=True)
+            text = f'{error.ctx.get_usage()}\n`{error.ctx.command_path} --help` explains it.'
+            output.errors.print(text, markup=False, highlight=False, soft_wrap=True)
     return EXIT_USAGE
 
 
@@ -57,7 +57,8 @@ def _sentence(error: Any) -> str:
     else:
         near = sorted(getattr(error, 'possibilities', None) or ())
         hints = [error.message, f'Did you mean {" or ".join(near)}?' if near else '']
-        if not near and hasattr(error, 'option_name') and any(p.name == 'overrides' for p in getattr(command, 'params', ())):
+        names = [parameter.name for parameter in getattr(command, 'params', ())]
+        if not near and hasattr(error, 'option_name') and 'overrides' in names:
             hints.append('A hyper-parameter is written without dashes, for example max_epochs=20.')
         elif hasattr(command, 'commands') and 'Did you mean' not in ' '.join(hints):
             hints.append(f'Commands are: {", ".join(command.commands)}.')

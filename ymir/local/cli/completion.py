@@ -29,6 +29,8 @@ def model_names(incomplete: str) -> List[Tuple[str, str]]:
     Args:
         incomplete: what is typed so far.
     """
+    if '/' in incomplete:
+        return []
     try:
         models = listed_models()
     except (RuntimeError, OSError, ValueError):
@@ -48,7 +50,8 @@ def hyper_parameters(ctx: typer.Context, incomplete: str) -> List[str]:
     from ..prepare import IMG_MAN
     if ctx.params.get('image'):
         return []
-    task = dict(train='training', mine='mining').get(ctx.info_name or '', 'mining' if ctx.params.get('mine') else 'infer')
+    candidates = 'mining' if ctx.params.get('mine') else 'infer'
+    task = dict(train='training', mine='mining').get(ctx.info_name or '', candidates)
     try:
         template = read_template(task, Path(ctx.params.get('img_man') or IMG_MAN))
     except (ParameterError, OSError):
