@@ -15,6 +15,7 @@ from .texts import TEXTS
 
 EXIT_FAILED, EXIT_USAGE, EXIT_STOPPED = 1, 2, 130
 LANGUAGES = ('en', 'zh')
+SHOWN_WARNINGS = 10
 
 
 class UsageMistake(Exception):
@@ -101,6 +102,17 @@ class Output:
                           markup=False,
                           highlight=False,
                           soft_wrap=True)
+
+    def warn_of(self, sentences: Sequence[str]) -> None:
+        """Warns of many things: the first few, and how many more.
+
+        Args:
+            sentences: such as the warnings of a data set.
+        """
+        for sentence in sentences[:SHOWN_WARNINGS]:
+            self.warn(sentence)
+        if len(sentences) > SHOWN_WARNINGS:
+            self.warn(self.text('more warnings', count=len(sentences) - SHOWN_WARNINGS))
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]],
               right: Sequence[int] = ()) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, List, Optional
 
 import typer
 
+from ..labels import Dataset
 from . import options
 from .output import EXIT_FAILED, Output, UsageMistake
 
@@ -121,7 +122,10 @@ def report(run: ReportedRun,
            data_format: options.Format = None,
            lang: PageLanguage = ReportLanguage.both,
            as_json: options.Json = False) -> None:
-    """Write one HTML page about a run: curves, accuracy, mistakes, ranking. It needs nothing beside it.
+    """Write one HTML page about a run: what is good, what is wrong, what to label next, and the pictures that show it.
+
+    The page needs nothing beside it. --labels says what is to be seen in the images of an inference, so that the page
+    can tell how much of it was found.
 
     Example: ymir report ymir_runs/20240101-120000-infer-model --labels coco/
     """
@@ -130,16 +134,29 @@ def report(run: ReportedRun,
     with output.reporting():
         if not run.is_dir():
             raise UsageMistake(f'{run} is no folder; name the folder of a run')
-        from ..page import write_report
+        from ..page import is_run, write_report
         out_dir, in_dir = run_folders(run)
-        dataset = None
-        if labels:
-            from ..datasets import read_dataset
-            dataset = read_dataset(labels, data_format and data_format.value)
+        if not is_run(out_dir):
+            raise UsageMistake(f'{run} is no run: there is no monitor.txt, no log and no result in it')
+        dataset = _labels_of(output, out_dir, labels, data_format) if labels else None
         file = file or (run / 'report.html' if out_dir != run else out_dir.parent / 'report.html')
+        file = file / 'report.html' if file.is_dir() else file
         try:
             written = write_report(out_dir, file, in_dir, labels=dataset, language=lang.value)
-        except ValueError as error:
-            raise UsageMistake(str(error)) from None
+        except OSError as error:
+            raise UsageMistake(f'{file} cannot be written: {error.strerror}') from None
         output.end(output.text('report', file=written))
         output.finish(dict(ok=True, file=str(written), bytes=Path(written).stat().st_size))
+
+
+def _labels_of(output: Output, out_dir: Path, labels: Path, data_format: options.Format) -> Dataset:
+    """Reads the true labels of the images of an inference."""
+    from ..datasets import read_dataset
+    if not (out_dir / 'infer-result.json').is_file():
+        raise UsageMistake(f'--labels is compared with the result of an inference, and {out_dir} holds no '
+                           'infer-result.json')
+    dataset = read_dataset(labels, data_format and data_format.value)
+    output.warn_of(dataset.warnings)
+    if not any(image.boxes for image in dataset.images()):
+        raise UsageMistake(f'{labels} holds images, but no labelled object')
+    return dataset

@@ -10,7 +10,6 @@ from .completion import model_names
 from .data_progress import data_progress
 from .output import Output, UsageMistake
 
-SHOWN_WARNINGS = 10
 DataVal = Annotated[Optional[Path], typer.Option(
     '--val', metavar='DATA', help='Validation set; default: that of DATA, else a share of its images.')]
 ValShare = Annotated[float, typer.Option(
@@ -148,7 +147,7 @@ def _candidates(output: Output, data: Path, model: str, overrides: Optional[List
             if names and list(stage.training_config['class_names']) != names:
                 output.warn(output.text('classes of the model', names=', '.join(stage.training_config['class_names'])))
             dataset = _read(output, data, data_format)
-            _warn(output, dataset.warnings)
+            output.warn_of(dataset.warnings)
             paths = [image.path for image in dataset.images()]
             output.say(output.text('candidates', count=len(paths)))
             with data_progress(output, output.text('preparing', path=folder)) as show:
@@ -201,13 +200,6 @@ def _need(text: str, option: str) -> None:
         raise UsageMistake(f'{option} is empty')
 
 
-def _warn(output: Output, warnings: Tuple[str, ...]) -> None:
-    for sentence in warnings[:SHOWN_WARNINGS]:
-        output.warn(sentence)
-    if len(warnings) > SHOWN_WARNINGS:
-        output.warn(output.text('more warnings', count=len(warnings) - SHOWN_WARNINGS))
-
-
 def _read(output: Output, data: Path, data_format: Optional[options.DataFormat], names: Optional[List[str]] = None) -> Any:
     from ..datasets import read_dataset
     title = output.text('reading', path=data)
@@ -233,7 +225,7 @@ def _training_data(output: Output, data: Path, val: Optional[Path], val_share: f
                           warnings=dataset.warnings + other.warnings)
     else:
         dataset = with_validation(dataset, val_share)
-    _warn(output, dataset.warnings)
+    output.warn_of(dataset.warnings)
     if not dataset.class_names:
         raise UsageMistake(
             f'{data} has no labels, so there is nothing to train on; images alone can be inferred and mined')

@@ -4,5 +4,6 @@ It shows what the files of the contract say: curves and stages of a training, ac
 ranking of a mining. English and Chinese both stand in the page.
 """
 from .report_page import LANGUAGES, write_report
+from .run_files import is_run
 
-__all__ = ['LANGUAGES', 'write_report']
+__all__ = ['LANGUAGES', 'is_run', 'write_report']

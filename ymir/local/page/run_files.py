@@ -19,6 +19,7 @@ from .text import Text
 
 RESERVED = ('task_id', 'gpu_id', 'gpu_count', 'class_names', 'object_type', 'pretrained_model_params',
             'model_params_path', 'run_infer', 'run_mining')  # keys of config.yaml that the platform writes itself
+TRACES = ('monitor.txt', 'ymir-executor-out.log', 'models', 'tensorboard', 'result.tsv', 'infer-result.json')
 MAX_LOG_BYTES = 2_000_000
 MAX_COUNTED_FILES = 20_000
 
@@ -123,6 +124,11 @@ class RunFiles:
                 if relative.startswith('assets/'):  # a work directory that was moved has a broken link there
                     options.append(self.in_dir.parent / 'asset_cache' / relative[len('assets/'):])
         return next((option for option in options if option.is_file()), None)
+
+
+def is_run(out_dir: Path) -> bool:
+    """Whether a folder holds anything that a run leaves in its `out`."""
+    return any((Path(out_dir) / name).exists() for name in TRACES)
 
 
 def read_run(out_dir: Path, in_dir: Optional[Path] = None) -> RunFiles:
