@@ -2,7 +2,7 @@
 import contextlib
 import io
 import logging
-from typing import Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 from mmengine.logging import print_log
@@ -27,6 +27,19 @@ def coco_classes(backend: str) -> Tuple[type, type]:
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
     return COCO, COCOeval
+
+
+def category_ids(classes: Sequence[str], categories: Sequence[dict]) -> List[Optional[int]]:
+    """The category of each class by its name, None for one that the validation annotations do not have.
+
+    Raises:
+        ValueError: none of the classes is among them.
+    """
+    ids = {category['name']: category['id'] for category in categories}
+    if not ids.keys() & set(classes):
+        raise ValueError(f'None of the classes {tuple(classes)} is among the categories of the validation '
+                         f'annotations, {sorted(ids)}. Make the names equal.')
+    return [ids.get(name) for name in classes]
 
 
 def mean_defined(values: np.ndarray) -> float:

@@ -15,12 +15,12 @@ import numpy as np
 from mmdet.evaluation import CocoMetric
 from mmengine.logging import print_log
 from pycocotools import mask as mask_utils
-from rich.console import Console
 from rich.table import Table
 
 from mmyolo.registry import METRICS
+from mmyolo.utils.terminal import as_text
 
-from .coco_api import BACKENDS, UNDEFINED, evaluate, mean_defined
+from .coco_api import BACKENDS, UNDEFINED, category_ids, evaluate, mean_defined
 
 # Name -> (IoU threshold or None for the mean over all, area range: 0 all, 1 small, 2 medium, 3 large).
 _PRECISIONS = {
@@ -110,11 +110,7 @@ class FastCocoMetric(CocoMetric):
             source = self._samples_as_coco(truths)
         else:
             source = self._coco_api.dataset
-        ids = {category['name']: category['id'] for category in source['categories']}
-        cat_ids = [ids.get(name) for name in classes]
-        if all(cat_id is None for cat_id in cat_ids):
-            raise ValueError(f'None of the classes {tuple(classes)} is among the categories of the validation '
-                             f'annotations, {sorted(ids)}. Make the names equal.')
+        cat_ids = category_ids(classes, source['categories'])
         wanted = {cat_id for cat_id in cat_ids if cat_id is not None}
         annotations = [
             dict(
@@ -230,7 +226,5 @@ class FastCocoMetric(CocoMetric):
             row = [float('nan') if value == UNDEFINED else value for value in row]
             values[names[cat_id]] = row[0]
             table.add_row(names[cat_id], *(f'{value:.3f}' for value in row))
-        console = Console(file=io.StringIO(), width=120)
-        console.print(table)
-        print_log(f'Average precision per class\n{console.file.getvalue()}', 'current')
+        print_log(f'Average precision per class\n{as_text(table, 120)}', 'current')
         return {f'{name}_precision': value for name, value in values.items()}

@@ -10,13 +10,13 @@ import torch
 from mmdet.structures.bbox import get_box_tensor, get_box_type
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger, print_log
-from rich.console import Console
 from rich.table import Table
 
 from mmyolo.ops.nms import nms_rotated
 from mmyolo.registry import METRICS, stand_in
 from mmyolo.structures import RotatedBoxes
 from mmyolo.utils.files import replacing
+from mmyolo.utils.terminal import as_text
 
 from .rotated_map import ClassResult, ImageBoxes, evaluate
 
@@ -194,7 +194,4 @@ def _table(names: Sequence[str], classes: Sequence[ClassResult], mean: float) ->
     for name, one in zip(names, classes):
         table.add_row(name, str(one.num_gts), str(one.num_dets), f'{one.recall:.3f}', f'{one.ap:.3f}')
     table.add_row('mAP', '', '', '', f'{mean:.3f}')
-    console = Console(width=100, color_system=None)
-    with console.capture() as capture:
-        console.print(table)
-    return capture.get()
+    return as_text(table, 100)

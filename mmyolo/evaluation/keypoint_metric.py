@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 
 from mmyolo.registry import METRICS, stand_in
 
-from .coco_api import BACKENDS, evaluate, mean_defined
+from .coco_api import BACKENDS, category_ids, evaluate, mean_defined
 
 SCORE_MODES = ('bbox', 'bbox_keypoint', 'keypoint')
 NMS_MODES = ('oks_nms', 'none')
@@ -116,11 +116,7 @@ class KeypointCocoMetric(BaseMetric):
 
     def _ground_truth(self, img_ids: set) -> tuple:
         """The ground truth of the evaluated images and the category of each label, None for one not in the file."""
-        ids = {category['name']: category['id'] for category in self._truth['categories']}
-        cat_ids = [ids.get(name) for name in self.dataset_meta['classes']]
-        if not any(cat_id is not None for cat_id in cat_ids):
-            raise ValueError(f"None of the classes {tuple(self.dataset_meta['classes'])} of the data set is among the "
-                             f'categories of the validation annotations, {sorted(ids)}. Make the names equal.')
+        cat_ids = category_ids(self.dataset_meta['classes'], self._truth['categories'])
         annotations = []
         for annotation in self._truth['annotations']:
             if annotation['category_id'] in cat_ids and annotation['image_id'] in img_ids and 'keypoints' in annotation:

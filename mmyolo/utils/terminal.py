@@ -1,8 +1,9 @@
-"""Progress of long work on the terminal."""
+"""Progress of long work on the terminal, and tables for a log."""
 from typing import Iterable, Iterator, Optional, TypeVar
 
 from rich.console import Console
 from rich.progress import track
+from rich.table import Table
 
 Item = TypeVar('Item')
 
@@ -16,3 +17,11 @@ def progress(items: Iterable[Item], description: str, total: Optional[int] = Non
         total: How many there are, where `items` has no length.
     """
     return iter(track(items, description, total=total, console=Console(stderr=True)))
+
+
+def as_text(table: Table, width: int) -> str:
+    """Lays a table out for a log, without colours, at most `width` characters wide."""
+    console = Console(width=width, color_system=None)
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get()

@@ -3,6 +3,7 @@ from typing import Sequence, Tuple, Union
 
 import cv2
 import numpy as np
+from mmdet.structures.bbox import BaseBoxes
 from mmdet.structures.mask import PolygonMasks
 from mmengine.dataset import BaseDataset
 from numpy import random
@@ -153,37 +154,31 @@ class YOLOXMixUp(_MixUp):
         results['img'] = (0.5 * image + 0.5 * other_image.astype(np.float32)).astype(np.uint8)
         results['img_shape'] = results['img'].shape
 
+        where = (ratio * jitter, flip, scaled_shape, (x, y), shape)
         boxes = other['gt_bboxes']
-        boxes.rescale_((ratio * jitter, ratio * jitter))
-        if self.bbox_clip_border:
-            boxes.clip_(scaled_shape)
-        if flip:
-            boxes.flip_(scaled_shape, direction='horizontal')
-        boxes.translate_((-x, -y))
-        if self.bbox_clip_border:
-            boxes.clip_(shape)
+        self._move_(boxes, *where)
         boxes = boxes.cat((results['gt_bboxes'], boxes), dim=0)
         keep = slice(None) if self.bbox_clip_border else boxes.is_inside(shape).numpy()
         if 'gt_keypoints' in results:
-            keypoints = self._moved_keypoints(other['gt_keypoints'], ratio * jitter, flip, scaled_shape, (x, y), shape)
+            keypoints = other['gt_keypoints']
+            self._move_(keypoints, *where)
             results['gt_keypoints'] = keypoints.cat((results['gt_keypoints'], keypoints))[keep]
         results['gt_bboxes'] = boxes[keep]
         for key in ('gt_bboxes_labels', 'gt_ignore_flags'):
             results[key] = np.concatenate((results[key], other[key]))[keep]
         return results
 
-    def _moved_keypoints(self, keypoints: Keypoints, scale: float, flip: bool, scaled_shape: Tuple[int, int],
-                         corner: Tuple[int, int], shape: Tuple[int, int]) -> Keypoints:
-        """Takes keypoints of the other image where its boxes are taken."""
-        keypoints.rescale_((scale, scale))
+    def _move_(self, objects: Union[BaseBoxes, Keypoints], scale: float, flip: bool, scaled_shape: Tuple[int, int],
+               corner: Tuple[int, int], shape: Tuple[int, int]) -> None:
+        """Moves boxes or keypoints as the other image is: scaled, flipped, cropped to `shape` at `corner` (x, y)."""
+        objects.rescale_((scale, scale))
         if self.bbox_clip_border:
-            keypoints.clip_(scaled_shape)
+            objects.clip_(scaled_shape)
         if flip:
-            keypoints.flip_(scaled_shape, direction='horizontal')
-        keypoints.translate_((-corner[0], -corner[1]))
+            objects.flip_(scaled_shape, direction='horizontal')
+        objects.translate_((-corner[0], -corner[1]))
         if self.bbox_clip_border:
-            keypoints.clip_(shape)
-        return keypoints
+            objects.clip_(shape)
 
     def _scaled(self, image: np.ndarray, jitter: float) -> Tuple[np.ndarray, float]:
         """Letterboxes to the upper left of `img_scale`, then scales the whole; gives the letterbox's ratio too."""

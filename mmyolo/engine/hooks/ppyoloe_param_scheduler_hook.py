@@ -5,16 +5,15 @@ and the rate stays at its lowest if the cosine ends before the training.
 """
 import math
 
-from mmengine.hooks import ParamSchedulerHook
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
 from mmyolo.registry import HOOKS
-from .warmup import warn_of_endless_warmup
+from .warmup import WarmupHook
 
 
 @HOOKS.register_module()
-class PPYOLOEParamSchedulerHook(ParamSchedulerHook):
+class PPYOLOEParamSchedulerHook(WarmupHook):
     """Sets learning rates of the optimizer; takes the place of mmengine's schedulers.
 
     The warm-up lasts T = max(round(warmup_epochs * iterations per epoch), warmup_min_iter) iterations, over which the
@@ -28,7 +27,7 @@ class PPYOLOEParamSchedulerHook(ParamSchedulerHook):
         total_epochs: epochs until the end of the cosine; the recipes train for less.
     """
 
-    priority = 9
+    min_iter_name = 'warmup_min_iter'
 
     def __init__(self,
                  warmup_min_iter: int = 1000,
@@ -42,27 +41,9 @@ class PPYOLOEParamSchedulerHook(ParamSchedulerHook):
         self.min_lr_ratio = min_lr_ratio
         self.total_epochs = total_epochs
 
-    def before_train(self, runner: Runner) -> None:
-        """Notes the rates that the factors apply to; a resumed optimizer brings them along."""
-        for group in runner.optim_wrapper.param_groups:
-            group.setdefault('initial_lr', group['lr'])
-
-    def before_train_epoch(self, runner: Runner) -> None:
-        """Warns, at the first epoch, of a training that ends before its warm-up does."""
-        warn_of_endless_warmup(runner, self._warmup_iters(runner), 'warmup_epochs and warmup_min_iter of '
-                               'PPYOLOEParamSchedulerHook')
-
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None) -> None:
-        """Sets the rates of an iteration.
-
-        Args:
-            runner: runs the training.
-            batch_idx: index of the batch in the epoch.
-            data_batch: the batch.
-        """
-        factor = self._factor(runner)
-        for group in runner.optim_wrapper.param_groups:
-            group['lr'] = group['initial_lr'] * factor
+        """Sets the rates of an iteration."""
+        self._scale_rates(runner, self._factor(runner))
 
     def _factor(self, runner: Runner) -> float:
         warmup = self._warmup_iters(runner)
@@ -72,6 +53,3 @@ class PPYOLOEParamSchedulerHook(ParamSchedulerHook):
         falling = self.total_epochs * len(runner.train_dataloader) - warmup
         progress = min((runner.iter - warmup) / falling, 1) if falling > 0 else 1
         return self.min_lr_ratio + (1 - self.min_lr_ratio) * (1 + math.cos(math.pi * progress)) / 2
-
-    def _warmup_iters(self, runner: Runner) -> int:
-        return max(round(self.warmup_epochs * len(runner.train_dataloader)), self.warmup_min_iter)

@@ -2,13 +2,12 @@
 import math
 from typing import Callable
 
-from mmengine.hooks import ParamSchedulerHook
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
 from mmyolo.errors import ArgumentValueError
 from mmyolo.registry import HOOKS
-from .warmup import warn_of_endless_warmup
+from .warmup import WarmupHook
 
 # index of the parameter group of biases, see YOLOv5OptimizerConstructor
 BIAS_GROUP = 2
@@ -35,7 +34,7 @@ def cosine_fn(lr_factor: float, max_epochs: int) -> Callable[[float], float]:
 
 
 @HOOKS.register_module()
-class YOLOv5ParamSchedulerHook(ParamSchedulerHook):
+class YOLOv5ParamSchedulerHook(WarmupHook):
     """Sets learning rates and momenta of the optimizer; takes the place of mmengine's schedulers.
 
     The warm-up lasts T = max(round(warmup_epochs * iterations per epoch), warmup_mim_iter) iterations. Over it the rate
@@ -57,7 +56,7 @@ class YOLOv5ParamSchedulerHook(ParamSchedulerHook):
         ValueError: for another `scheduler_type`.
     """
 
-    priority = 9
+    min_iter_name = 'warmup_mim_iter'
 
     scheduler_maps = {'linear': linear_fn, 'cosine': cosine_fn}
 
@@ -82,24 +81,13 @@ class YOLOv5ParamSchedulerHook(ParamSchedulerHook):
 
     def before_train(self, runner: Runner) -> None:
         """Notes the rates and momenta that the factors apply to; a resumed optimizer brings them along."""
+        super().before_train(runner)
         for group in runner.optim_wrapper.param_groups:
-            group.setdefault('initial_lr', group['lr'])
             if 'momentum' in group:
                 group.setdefault('initial_momentum', group['momentum'])
 
-    def before_train_epoch(self, runner: Runner) -> None:
-        """Warns, at the first epoch, of a training that ends before its warm-up does."""
-        warn_of_endless_warmup(runner, self._warmup_iters(runner),
-                               'warmup_epochs and warmup_mim_iter of YOLOv5ParamSchedulerHook')
-
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None) -> None:
-        """Warms up.
-
-        Args:
-            runner: runs the training.
-            batch_idx: index of the batch in the epoch.
-            data_batch: the batch.
-        """
+        """Sets rates and momenta of an iteration of the warm-up."""
         iterations = self._warmup_iters(runner)
         if runner.iter > iterations:
             self._warmup_end = True
@@ -118,11 +106,5 @@ class YOLOv5ParamSchedulerHook(ParamSchedulerHook):
         Args:
             runner: runs the training; its epoch is still the one that ends.
         """
-        if not self._warmup_end:
-            return
-        factor = self.scheduler_fn(runner.epoch)
-        for group in runner.optim_wrapper.param_groups:
-            group['lr'] = group['initial_lr'] * factor
-
-    def _warmup_iters(self, runner: Runner) -> int:
-        return max(round(self.warmup_epochs * len(runner.train_dataloader)), self.warmup_mim_iter)
+        if self._warmup_end:
+            self._scale_rates(runner, self.scheduler_fn(runner.epoch))
