@@ -78,14 +78,8 @@ class YOLOv6Head(TaskAlignedHead):
     """The YOLOv6 head. Losses are scaled with the number of ranks.
 
     Args:
-        head_module: config of the layers.
-        prior_generator: config of the points.
-        bbox_coder: config of what boxes are regressed as.
-        loss_cls: config of the classification loss, with sigmoid and a sum as its reduction.
-        loss_bbox: config of the box loss.
-        train_cfg: settings of training: `assigner`; and, for the first `initial_epoch` epochs, `initial_assigner`.
-        test_cfg: settings of prediction, see `prediction.detect`.
-        init_cfg: initialisation, see mmengine's `BaseModule`.
+        head_module, prior_generator, bbox_coder, loss_cls, loss_bbox, train_cfg, test_cfg, init_cfg: see
+            `TaskAlignedHead`.
     """
 
     def __init__(self,

@@ -80,15 +80,8 @@ class YOLOv8Head(TaskAlignedHead):
     """The YOLOv8 head. Losses are scaled with the number of images over all ranks.
 
     Args:
-        head_module: config of the layers.
-        prior_generator: config of the points.
-        bbox_coder: config of what boxes are regressed as.
-        loss_cls: config of the classification loss, with sigmoid and no reduction.
-        loss_bbox: config of the box loss.
-        loss_dfl: config of the loss of the distributions.
-        train_cfg: settings of training: `assigner`.
-        test_cfg: settings of prediction, see `prediction.detect`.
-        init_cfg: initialisation, see mmengine's `BaseModule`.
+        head_module, prior_generator, bbox_coder, loss_cls, loss_bbox, loss_dfl, train_cfg, test_cfg, init_cfg: see
+            `TaskAlignedHead`.
     """
 
     def __init__(self,

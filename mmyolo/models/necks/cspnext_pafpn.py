@@ -19,19 +19,13 @@ class CSPNeXtPAFPN(YOLOXPAFPN):
     """YOLOX's path with the CSP layers of CSPNeXt, and a 3x3 convolution that gives all levels the same channels.
 
     Args:
-        in_channels: unscaled channels of the inputs, finest first.
+        in_channels, deepen_factor, widen_factor, num_csp_blocks, freeze_all, norm_cfg, act_cfg, init_cfg: see
+            `YOLOv5PAFPN`.
         out_channels: unscaled channels of every output.
-        deepen_factor: scale of the number of blocks.
-        widen_factor: scale of the number of channels.
-        num_csp_blocks: unscaled blocks of each CSP layer.
-        freeze_all: whether nothing here is trained.
         use_depthwise: whether the 3x3 convolutions between CSP layers are depthwise separable.
         expand_ratio: channels within a CSP layer, as a part of its output's.
         upsample_cfg: arguments of `nn.Upsample`.
         conv_cfg: kind of convolution, None for Conv2d.
-        norm_cfg: norm after each convolution.
-        act_cfg: activation after each norm.
-        init_cfg: initialisation of mmengine.
     """
 
     def __init__(self,

@@ -18,16 +18,12 @@ class YOLOv6RepPAFPN(YOLOv5PAFPN):
     """YOLOv5's path with chains of blocks as stages, and learnt upsampling.
 
     Args:
-        in_channels: unscaled channels of the inputs, finest first.
+        in_channels, deepen_factor, widen_factor, freeze_all, init_cfg: see `YOLOv5PAFPN`.
         out_channels: unscaled channels of the outputs, finest first.
-        deepen_factor: scale of the number of blocks.
-        widen_factor: scale of the number of channels.
         num_csp_blocks: unscaled blocks of each chain.
-        freeze_all: whether nothing here is trained.
         norm_cfg: norm after each convolution outside the blocks.
         act_cfg: activation after each of these norms.
         block_cfg: config of the blocks.
-        init_cfg: initialisation of mmengine.
     """
 
     num_extra_levels = 0  # finer inputs that are no level of the neck

@@ -15,15 +15,9 @@ class YOLOv8PAFPN(YOLOv5PAFPN):
     """YOLOv5's path without its 1x1 convolutions, with the CSP layer of YOLOv8.
 
     Args:
-        in_channels: unscaled channels of the inputs, finest first.
+        in_channels, deepen_factor, widen_factor, num_csp_blocks, freeze_all, norm_cfg, act_cfg, init_cfg: see
+            `YOLOv5PAFPN`.
         out_channels: unscaled channels of the outputs, finest first.
-        deepen_factor: scale of the number of blocks.
-        widen_factor: scale of the number of channels.
-        num_csp_blocks: unscaled blocks of each CSP layer.
-        freeze_all: whether nothing here is trained.
-        norm_cfg: norm after each convolution.
-        act_cfg: activation after each norm.
-        init_cfg: initialisation of mmengine.
     """
 
     csp_layer = CSPLayerWithTwoConv

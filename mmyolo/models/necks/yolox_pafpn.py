@@ -18,16 +18,10 @@ class YOLOXPAFPN(YOLOv5PAFPN):
     Channels are scaled without rounding to a multiple of 8, and a shallow model may have CSP layers without a block.
 
     Args:
-        in_channels: unscaled channels of the inputs, finest first.
+        in_channels, deepen_factor, widen_factor, num_csp_blocks, freeze_all, norm_cfg, act_cfg, init_cfg: see
+            `YOLOv5PAFPN`.
         out_channels: unscaled channels of every output.
-        deepen_factor: scale of the number of blocks.
-        widen_factor: scale of the number of channels.
-        num_csp_blocks: unscaled blocks of each CSP layer.
         use_depthwise: whether the convolutions of stride 2 are depthwise separable.
-        freeze_all: whether nothing here is trained.
-        norm_cfg: norm after each convolution.
-        act_cfg: activation after each norm.
-        init_cfg: initialisation of mmengine.
     """
 
     def __init__(self,
