@@ -1,4 +1,6 @@
 """Hyper-parameters with the types that the platform's form gives them."""
+import os
+
 import pytest
 import yaml
 
@@ -82,6 +84,7 @@ def test_templates(tmp_path):
 def test_template_of_an_image_is_where_the_manifest_says(monkeypatch):
     files = {'/img-man/manifest.yaml': 'object_type: [3, 2]', '/img-man/det/mining-template.yaml': 'a: 1',
              '/img-man/mining-template.yaml': 'a: 2'}
+    monkeypatch.setattr(parameters, '_pull_if_absent', lambda image: None)
     monkeypatch.setattr(parameters, '_cat', lambda image, path, required=True: files[path])
     assert read_template_of_image('x', 'mining') == dict(a=1)
     files['/img-man/manifest.yaml'] = yaml.safe_dump(dict(object_type=2))
@@ -92,9 +95,32 @@ def test_template_of_an_image_is_where_the_manifest_says(monkeypatch):
                                              ('object_type: [[2]]', 'the platform knows'),
                                              ('a: [', 'manifest.yaml cannot be read')])
 def test_a_manifest_that_is_wrong(monkeypatch, manifest, words):
+    monkeypatch.setattr(parameters, '_pull_if_absent', lambda image: None)
     monkeypatch.setattr(parameters, '_cat', lambda image, path, required=True: manifest)
     with pytest.raises(ParameterError, match=words):
         read_template_of_image('x', 'mining')
+
+
+DOCKER = """#!/bin/bash
+cd "${0%/*}"; echo "$@" >> calls
+case $1 in
+image) [ -e here ] || { echo "Error: No such image: $3" >&2; exit 1; };;
+pull) [ -e there ] || { echo "pull access denied" >&2; exit 1; }; touch here;;
+run) [ -e here ] && echo 'a: 1';;
+esac
+"""
+
+
+def test_an_image_that_is_not_here_is_pulled_first(tmp_path, monkeypatch):
+    """`docker run` would pull it too, but unseen, and within the time that an inspection may take."""
+    (tmp_path / 'docker').write_text(DOCKER)
+    (tmp_path / 'docker').chmod(0o755)
+    monkeypatch.setenv('PATH', f'{tmp_path}:{os.environ["PATH"]}')
+    with pytest.raises(ParameterError, match='a:b is not on this machine and cannot be pulled: pull access denied'):
+        read_template_of_image('a:b', 'mining')
+    (tmp_path / 'there').touch()
+    assert read_template_of_image('a:b', 'mining') == read_template_of_image('a:b', 'mining') == dict(a=1)
+    assert (tmp_path / 'calls').read_text().splitlines().count('pull a:b') == 2  # one that failed
 
 
 def test_a_template_that_cannot_be_read(tmp_path):

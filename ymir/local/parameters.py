@@ -65,6 +65,7 @@ def read_template_of_image(image: str, task_type: str) -> Dict[str, Any]:
     Raises:
         ParameterError: Docker cannot run the image, or it has no such template.
     """
+    _pull_if_absent(image)
     folder = '/img-man'
     path = f'{folder}/manifest.yaml'
     try:
@@ -79,6 +80,20 @@ def read_template_of_image(image: str, task_type: str) -> Dict[str, Any]:
         folder += '/' + FOLDERS[wanted]
     path = f'{folder}/{task_type}-template.yaml'
     return _parse_template(_cat(image, path), f'{image}:{path}', task_type)
+
+
+def _pull_if_absent(image: str) -> None:
+    """As the platform does. It may take many minutes, so Docker shows its progress on standard error."""
+    try:
+        found = subprocess.run(['docker', 'image', 'inspect', image], capture_output=True, stdin=subprocess.DEVNULL)
+        if found.returncode == 0 or b'no such image' not in found.stderr.lower():
+            return  # what else may be wrong, the next command says
+        pulled = subprocess.run(['docker', 'pull', image], stdin=subprocess.DEVNULL, stdout=2, stderr=subprocess.PIPE)
+    except FileNotFoundError:
+        raise ParameterError('there is no docker command on this machine') from None
+    if pulled.returncode:
+        words = ' '.join(pulled.stderr.decode(errors='replace').split())
+        raise ParameterError(f'the image {image} is not on this machine and cannot be pulled: {words}')
 
 
 def _cat(image: str, path: str, required: bool = True) -> str:

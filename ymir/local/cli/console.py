@@ -42,7 +42,7 @@ class Console(RichConsole):
 
     def __init__(self, stderr: bool = False, **options: Any) -> None:
         encode_everything(sys.stderr if stderr else sys.stdout)
-        super().__init__(stderr=stderr, **options)
+        super().__init__(stderr=stderr, emoji=False, **options)  # `:b:` in the name of a file is no picture
         if not self.is_terminal and not os.environ.get('COLUMNS', '').isdigit():
             self.width = WIDTH_OF_FILES
 
