@@ -8,7 +8,7 @@ import shlex
 import shutil
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, NoReturn, Optional, Sequence, Tuple
 
@@ -24,7 +24,7 @@ from ..outcome import (ResultRejected, TrainingResult, Verdict, judge, read_infe
                        read_training_result)
 from ..prepare import IMG_MAN, ModelStage, Task
 from ..return_codes import find_code
-from ..run import Outcome, TaskStopped, run_as_process, run_in_container
+from ..run import DOCKER_FAILED, Outcome, TaskStopped, run_as_process, run_in_container
 from .output import EXIT_FAILED, EXIT_STOPPED, Output, UsageMistake, files_below, shown_path, size
 
 RUN_FILE = 'run.yaml'
@@ -193,6 +193,8 @@ def run(output: Output, how: Engine, task: Task, wanted: Wanted, edits: Dict[str
                   in_changes=dict(list(changes.items())[:MAX_CHANGES]))
     verdict = Verdict(False) if outcome.stopped else judge(outcome.exit_code, outcome.monitor, task.out_dir,
                                                            wanted.training, wanted.mining, wanted.infer)
+    if how.image and outcome.exit_code == DOCKER_FAILED:
+        verdict = replace(verdict, reason=_words_of_docker(outcome) or verdict.reason)
     result = dict(ok=verdict.ok, stopped=outcome.stopped, code=verdict.code, reason=verdict.reason,
                   exit_code=outcome.exit_code, **record, folder=str(folder), out=str(folder / 'out'))
     _write_record(output, task, result)
@@ -209,6 +211,14 @@ def run(output: Output, how: Engine, task: Task, wanted: Wanted, edits: Dict[str
         output.finish(result, EXIT_STOPPED)
     _show_failure(output, title, verdict, outcome, task, result)
     output.finish(result, EXIT_FAILED)
+
+
+def _words_of_docker(outcome: Outcome) -> str:
+    """What Docker says last about a container that it did not start, with a remedy where its words need one."""
+    said = next((line for line in reversed(outcome.tail) if 'docker:' in line or 'rror' in line), '')
+    if 'could not select device driver' in said:
+        return f'{said}: Docker can give no GPU here; install the NVIDIA Container Toolkit, or use --gpus 0'
+    return said
 
 
 def _write_record(output: Output, task: Task, result: Dict[str, Any]) -> None:
