@@ -1,5 +1,11 @@
-"""Tasks in the real image, started with the platform's command line, without network and as an unknown user."""
+"""Tasks in the real image, started with the platform's command line, without network and as an unknown user.
+
+What they leave is judged twice: by `ymir check`, and by rules that were written from the contract alone and share no code
+with the product.
+"""
 import pytest
+import yaml
+from tests.ymir_exc import platform_rules
 
 from ymir.local.check import check_out
 from ymir.local.in_changes import changes_since, listing
@@ -21,6 +27,20 @@ def violations(task, **more):
     return [finding for finding in check_out(task.out_dir, task.in_dir, **more) if finding.ok is False]
 
 
+def independent_violations(task):
+    """What the platform would refuse in the results that env.yaml asked for, by rules that import nothing of ours."""
+    found = platform_rules.monitor_violations(task.monitor_file.read_text(), task.task_id)
+    env = yaml.safe_load((task.in_dir / 'env.yaml').read_text())
+    if env['run_training']:
+        return found + platform_rules.result_yaml_violations(task.out_dir / 'models/result.yaml')
+    candidates = (task.in_dir / 'candidate-index.tsv').read_text().splitlines()
+    if env['run_mining']:
+        found += platform_rules.mining_result_violations((task.out_dir / 'result.tsv').read_text(), candidates)
+    if env['run_infer']:
+        found += platform_rules.infer_result_violations((task.out_dir / 'infer-result.json').read_text(), candidates)
+    return found
+
+
 @pytest.fixture(scope='module')
 def images(tmp_path_factory):
     return generate(tmp_path_factory.mktemp('data'), num_images=24, num_classes=3, size_range=(96, 160))
@@ -38,6 +58,7 @@ def test_training(training):
     task, outcome = training
     outcome.raise_for_failure('training')
     assert outcome.progress.percent == 1.0
+    assert independent_violations(task) == []
     assert violations(task) == []
     assert {path.suffix for path in ModelStage.of_training(task).files} >= {'.pth', '.py'}
     assert list((task.out_dir / 'tensorboard').resolve().rglob('events.out.*'))
@@ -54,6 +75,7 @@ def test_mining_and_inference_in_one_run(training, image, images, tmp_path):
     before = listing(task.in_dir)
     run(task, image).raise_for_failure('mining and inference')
 
+    assert independent_violations(task) == []
     assert violations(task, in_changes=changes_since(before, task.in_dir)) == []
     predictions = read_predictions(task.out_dir / 'infer-result.json', CLASSES)
     assert predictions[asset_id(broken)] == []
@@ -89,7 +111,8 @@ def test_bad_input_is_explained_in_the_last_lines(image, images, tmp_path, edits
     assert outcome.exit_code != 0
     assert (outcome.progress.state, outcome.progress.code) == (4, code), tail
     assert words in tail and str(code) in tail
-    assert words in task.monitor_file.read_text()
+    monitor = task.monitor_file.read_text()
+    assert words in monitor and platform_rules.monitor_violations(monitor, task.task_id) == []
 
 
 def test_no_weights(image, images, tmp_path):

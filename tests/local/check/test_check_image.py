@@ -245,6 +245,12 @@ def test_gpus(in_process):
     assert len(tried) == 3 and all('--gpus "device=1,3"' in command for command in tried)
 
 
+def test_what_the_unknown_user_wrote_can_be_removed(in_process, monkeypatch, tmp_path):
+    monkeypatch.setattr(os, 'getuid', lambda: 1000)
+    check_image(NAME, run=True, work_dir=tmp_path / 'work')
+    assert f'--user 0:0 -v{tmp_path}/work:/work --entrypoint chmod {NAME} -R a+rwX /work' in commands(in_process)[-1]
+
+
 def test_training_data_is_as_awkward_as_real_data(in_process, tmp_path):
     check_image(NAME, run=True, work_dir=tmp_path / 'work')
     texts = [path.read_text() for path in (tmp_path / 'work/training/in/annotations').rglob('*.txt')]

@@ -2,7 +2,7 @@
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Union
+from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple, Union
 
 from .finding import NotApplicable
 from .reading import MAX_LARGE, Document, parse_json, parse_yaml, read_text
@@ -113,6 +113,12 @@ class Run:
     @cached_property
     def mining_result(self) -> Document:
         return read_text(self.out_dir / 'result.tsv', 'result.tsv', MAX_LARGE)
+
+    @cached_property
+    def mining_lines(self) -> List[Tuple[int, List[str]]]:
+        """Number and columns of every line of result.tsv that is not blank."""
+        return [(number, line.rstrip('\r').split('\t'))
+                for number, line in enumerate(self.mining_result.need().lines, 1) if line.strip()]
 
     @cached_property
     def env(self) -> Dict[str, Any]:

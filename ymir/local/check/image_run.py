@@ -4,6 +4,7 @@ The platform's command line (contract section a.3), as a user that the image doe
 without network, because installations are often offline. One training image has no objects and one a box that reaches
 beyond its edges, as real data sets have. A model for mining and inference is given, or the one that the training gave.
 """
+import os
 import subprocess
 import tempfile
 import time
@@ -73,7 +74,10 @@ def check_runs(image: Image,
                 trial.attempts.not_tried[template.document.name] = NO_DETECTION
     except NotApplicable:
         pass
-    findings = trial.try_all(templates, model) if templates else []
+    try:
+        findings = trial.try_all(templates, model) if templates else []
+    finally:
+        _open_to_all(image.name, Path(work_dir))
     return [*RUNS.evaluate(trial.attempts), *findings]
 
 
@@ -148,7 +152,7 @@ class _Trial:
         moments = Moments(task.out_dir, label)
         shm_size = parameters.get('shm_size')
         command = docker_command(task, self.image, self.gpu_ids, USER, options=OPTIONS,
-                                 **(dict(shm_size=shm_size) if isinstance(shm_size, str) and shm_size else {}))
+                                 **(dict(shm_size=str(shm_size)) if shm_size else {}))
         exit_code = self._follow(command, task, label, moments)
         self.attempts.tried.append(label)
         findings = OUT.evaluate(Run(task.out_dir, task.in_dir, exit_code=exit_code,
@@ -173,6 +177,13 @@ class _Trial:
                 process.kill()
                 process.wait()
                 docker('rm', '-f', task.task_id)  # nothing is left unless it was interrupted
+
+
+def _open_to_all(image: str, folder: Path) -> None:
+    """Folders that the unknown user made can be removed by nobody else but root."""
+    if os.getuid() and folder.is_dir():
+        docker('run', '--rm', '--network=none', '--user', '0:0', f'-v{folder.resolve()}:/work', '--entrypoint', 'chmod',
+               image, '-R', 'a+rwX', '/work')
 
 
 def _after_seconds(seconds: float) -> Tuple[str, str]:

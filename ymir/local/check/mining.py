@@ -11,8 +11,7 @@ from .reading import short
 def lines_of(run: Run) -> List[Tuple[int, List[str]]]:
     """Number and columns of every line that is not blank."""
     run.need_task(MINING)
-    return [(number, line.rstrip('\r').split('\t')) for number, line in enumerate(run.mining_result.need().lines, 1)
-            if line.strip()]
+    return run.mining_lines
 
 
 def _scores(run: Run) -> List[Tuple[int, float]]:

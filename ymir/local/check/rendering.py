@@ -20,10 +20,11 @@ SUBJECTS: Dict[str, Sequence[str]] = {
     'verifier': ('Official verifier', '官方检查工具'),
 }
 WORDS = {
-    'en': dict(error='error', warning='warning', passed='passed', rule='Rule', place='Place', what='What is wrong',
-               mend='Mend', failed='failed', skipped='not applicable', good='Nothing is wrong.',
+    'en': dict(error='error', warning='warning', passed='passed', rule='Rule', place='Place',
+               what='What must hold, what was found', mend='Mend', failed='failed', skipped='not applicable',
+               good='Nothing is wrong.',
                summary='{errors} error(s), {warnings} warning(s), {passed} rules passed, {skipped} not applicable.'),
-    'zh': dict(error='错误', warning='警告', passed='通过', rule='规则', place='位置', what='问题', mend='修复方法',
+    'zh': dict(error='错误', warning='警告', passed='通过', rule='规则', place='位置', what='要求与实际', mend='修复方法',
                failed='未通过', skipped='不适用', good='没有发现问题。',
                summary='错误 {errors} 个，警告 {warnings} 个；通过 {passed} 条规则，不适用 {skipped} 条。'),
 }
