@@ -8,6 +8,7 @@ as file-system order decided in older images, the P6 one. Upper case and `-` for
 import ast
 import difflib
 import json
+import math
 import sys
 from dataclasses import dataclass
 from functools import lru_cache
@@ -58,7 +59,8 @@ def _preference(path: Path) -> Tuple:
 
 
 def _is_trainable(path: Path) -> bool:
-    return not (EXCLUDED_FOLDERS.intersection(path.relative_to(CONFIG_ROOT).parts) or any(word in path.stem for word in EXCLUDED_WORDS))
+    return not (EXCLUDED_FOLDERS.intersection(path.relative_to(CONFIG_ROOT).parts)
+                or any(word in path.stem for word in EXCLUDED_WORDS))
 
 
 def _is_former_name(path: Path) -> bool:
@@ -152,14 +154,15 @@ def _published() -> Dict[str, Dict[str, Any]]:
 
 
 def main() -> int:
-    """Print the models as JSON: name, config, family, parameters in millions, published COCO AP, input."""
+    """Print the models as JSON, by family and size: name, config, family, parameters in millions, COCO AP, input."""
     published = _published()
-    print(json.dumps([{
+    rows = [{
         'name': model.name,
         'config': model.config.relative_to(PROJECT_ROOT).as_posix(),
         'family': model.config.relative_to(CONFIG_ROOT).parts[0],
         **{key: published.get(model.stem, {}).get(key) for key in ('parameters', 'ap', 'input')},
-    } for model in models()]))
+    } for model in models()]
+    print(json.dumps(sorted(rows, key=lambda row: (row['family'], row['parameters'] or math.inf, row['name']))))
     return 0
 
 

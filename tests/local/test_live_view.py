@@ -8,6 +8,7 @@ from rich.console import Console
 from ymir.local import live_view as module
 from ymir.local.event_scalars import EventScalars, recognise
 from ymir.local.live_view import Watch, duration, live_view, numbers_line
+from ymir.local.progress_bar import progress_bar
 from ymir.local.run import Progress
 
 
@@ -110,3 +111,11 @@ def test_a_bar_on_a_terminal_that_is_closed_after_an_error():
             raise KeyboardInterrupt
     text = console.file.getvalue()
     assert '50%' in text and text.rindex('\x1b[?25h') > text.rindex('\x1b[?25l')
+
+
+@pytest.mark.parametrize('terminal', [False, True])
+def test_brackets_in_the_name_of_a_folder_are_letters(terminal):
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=80)
+    with progress_bar(console, 'reading coco [/2017] [red]') as show:
+        show(1.0)
+    assert 'reading coco [/2017] [red]' in console.file.getvalue()

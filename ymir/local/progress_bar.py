@@ -15,7 +15,7 @@ def progress_bar(console: Console, title: str) -> Iterator[Callable[[float], Non
         title: what is going on.
     """
     if console.is_terminal:
-        columns = (TextColumn('{task.description:<10}'), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
+        columns = (TextColumn('{task.description:<10}', markup=False), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
                    TimeRemainingColumn())
         with Progress(*columns, console=console) as progress:
             bar = progress.add_task(title, total=1.0)
@@ -29,6 +29,6 @@ def progress_bar(console: Console, title: str) -> Iterator[Callable[[float], Non
         tenth = int(percent * 10 + 1e-6)
         if tenth > shown:
             shown = tenth
-            console.print(f'{title}: {percent:.0%}')
+            console.print(f'{title}: {percent:.0%}', markup=False, highlight=False, soft_wrap=True)
 
     yield print_tenths

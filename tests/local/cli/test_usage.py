@@ -66,7 +66,7 @@ def completed(line, monkeypatch, capsys):
 
 @pytest.mark.parametrize('line, expected', [
     ('ymir tr', ['train']),
-    ('ymir train coco --model yolov8_', [f'yolov8_{size}' for size in 'lmnsx']),
+    ('ymir train coco --model yolov8_', [f'yolov8_{size}' for size in 'nsmlx']),
     ('ymir train coco --model run/mo', []),  # nothing: the shell offers files
     ('ymir train coco --form', ['--format']),
     ('ymir train coco --format y', ['yolo', 'ymir']),

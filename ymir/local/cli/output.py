@@ -128,8 +128,8 @@ class Output:
         from rich.text import Text
         table = Table(title=title, title_justify='left')
         for number, column in enumerate(columns):
-            table.add_column(column, justify='right' if number in right else 'left', overflow='fold',
-                             no_wrap=number < len(columns) - 1)
+            table.add_column(Text(column), justify='right' if number in right else 'left', overflow='fold',
+                             no_wrap=number in right)
         for row in rows:
             table.add_row(*(Text(str(cell)) for cell in row))
         self.console.print(table)
