@@ -150,7 +150,7 @@ def test_demo_is_there(ymir, monkeypatch):
 @pytest.mark.parametrize('name', COMMANDS)
 def test_every_command_has_help(ymir, name):
     code, text, _ = ymir(name, '--help')
-    assert code == 0 and f'Usage: ymir {name}' in text.replace('root', 'ymir')
+    assert code == 0 and f'Usage: ymir {name}' in text.replace('root', 'ymir') and f'Example: ymir {name}' in text
 
 
 def test_no_command_shows_help_and_an_unknown_one_is_an_error(ymir):

@@ -67,6 +67,8 @@ def check(run: RunFolder = None,
     """Check what an executor wrote, or an image, against all rules of the platform and its verifier.
 
     The exit code is 1 if the platform would fail, lose or mistake something; warnings do not count.
+
+    Example: ymir check ymir_runs/20240101-120000-train-yolov8_n
     """
     from ..package import run_folders
     output = Output(as_json, language=lang.value if lang else '')
