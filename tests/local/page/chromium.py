@@ -32,11 +32,15 @@ addEventListener('load', () => {
     text: document.querySelector('main').innerText,
     background: getComputedStyle(document.body).backgroundColor,
     faint: contrasts(),
+    title: document.title,
+    hover: [...document.querySelectorAll('svg title')].map((title) => title.textContent),
+    ap50: [...document.querySelectorAll('#classes td:nth-child(6)')].map((cell) => cell.textContent),
   };
   const place = document.createElement('pre');
   place.id = 'probe';
   place.textContent = JSON.stringify(result);
   document.body.append(place);
+  parent.postMessage(place.textContent, '*');
 });
 function contrasts() {  // texts of the page whose contrast with what is behind them is below 4.5
   const light = (rgb) => {
@@ -63,6 +67,16 @@ function contrasts() {  // texts of the page whose contrast with what is behind 
   return [...found];
 }
 </script>'''
+# A window is at least 500 pixels wide, a frame in it is not.
+FRAME = '''<!DOCTYPE html><iframe src="page.html" style="width: {}px; height: 900px; border: 0"></iframe><script>
+addEventListener('message', (event) => {{
+  const place = document.createElement('pre');
+  place.id = 'probe';
+  place.textContent = event.data;
+  document.body.append(place);
+}});
+</script>'''
+MIN_WINDOW = 500
 
 
 class Visit(NamedTuple):
@@ -92,16 +106,18 @@ def visit(file: Path, folder: Path, language: str = 'en-US', dark: bool = False,
         folder: an empty one for the browser's profile and logs.
         language: of the browser.
         dark: prefer the dark scheme.
-        width: of the window in pixels.
+        width: of the window in pixels, or of a frame in it.
     """
     folder.mkdir(parents=True)
     page, net_log = folder / 'page.html', folder / 'net.json'
     page.write_text(file.read_text(encoding='utf-8').replace('</body>', PROBE + '</body>'), encoding='utf-8')
+    if width < MIN_WINDOW:
+        (folder / 'frame.html').write_text(FRAME.format(width), encoding='utf-8')
     command = [
         find(), *FLAGS, f'--user-data-dir={folder / "profile"}', f'--window-size={width},900', f'--lang={language}',
         f'--accept-lang={language}', '--enable-logging=stderr', f'--log-net-log={net_log}',
         '--virtual-time-budget=20000', *(['--blink-settings=preferredColorScheme=0'] if dark else []), '--dump-dom',
-        page.as_uri()
+        (folder / 'frame.html' if width < MIN_WINDOW else page).as_uri()
     ]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=120, env=dict(os.environ, LANGUAGE=language.replace('-', '_')))

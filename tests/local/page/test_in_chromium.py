@@ -67,7 +67,27 @@ def test_page(pages, tmp_path, name, pictures, charts, language, dark):
 
 @pytest.mark.parametrize('name', ['infer', 'mining', 'training'])
 def test_page_fits_a_telephone(pages, tmp_path, name):
-    assert chromium.visit(pages[name], tmp_path / 'browser', width=500).probe['overflow'] <= 0
+    probe = chromium.visit(pages[name], tmp_path / 'browser', width=375).probe
+    assert probe['overflow'] <= 0 and probe['faint'] == []
+    assert probe['shown'] == probe['pictures'] and probe['drawn'] == probe['charts']
+
+
+def test_everything_changes_its_language(pages, tmp_path):
+    probe = chromium.visit(pages['infer'], tmp_path / 'browser', 'zh-CN').probe
+    assert probe['title'] == '推理报告' and any(text.startswith('正确 0.') for text in probe['hover'])
+    assert not any(word in text for text in probe['hover'] for word in ('right', 'wrong', 'left over', 'all classes'))
+
+
+def test_a_click_on_a_heading_sorts(pages, tmp_path):
+    order = {}
+    for clicks in (0, 1, 2):
+        page = tmp_path / f'{clicks}.html'
+        page.write_text(pages['infer'].read_text(encoding='utf-8').replace(
+            '</body>', "<script>addEventListener('DOMContentLoaded', () => { for (let k = 0; k < %d; k++) "
+            "document.querySelectorAll('#classes th button')[5].click(); });</script></body>" % clicks),
+                        encoding='utf-8')
+        order[clicks] = chromium.visit(page, tmp_path / f'browser{clicks}').probe['ap50']
+    assert order[1] == sorted(order[0], reverse=True) and order[2] == sorted(order[0]) and len(set(order[0])) == 3
 
 
 def test_the_probe_sees_what_is_wrong(pages, tmp_path):

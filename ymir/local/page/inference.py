@@ -281,5 +281,5 @@ def _sample(k: int, found: Boxes, scene: Scene, names: Sequence[str], album: Alb
         Mark(tuple(found.xywh[row]), f'{names[found.label[row]]} {found.score[row]:.2f}', 'plain')
         for row in rows[np.argsort(found.score[rows], kind='stable')]
     ]
-    label = Text('{}: {} boxes', '{}：{} 个框').format(as_text(scene.title), len(rows))
+    label = Text('{}, boxes: {}', '{}，框：{}').format(as_text(scene.title), len(rows))
     return dict(picture=picture, svg=picture.svg(label, marks), file=scene.title, count=len(rows))

@@ -78,14 +78,14 @@ def mining_part(run: RunFiles, album: Album) -> Dict[str, Any]:
     first_of_bottom = max(len(ranking) - BOTTOM, len(top))
     bottom = [_card(rank, *ranking[rank], run, known, sources, album) for rank in range(first_of_bottom, len(ranking))]
     finite = [score for score in scores if math.isfinite(score) and score >= UNREADABLE]
+    low, high = min(finite, default=math.nan), max(finite, default=math.nan)
     chart = None
-    if finite:
-        low, high = min(finite), max(finite)
-        edges = np.linspace(low, high if high > low else low + 1, 31)
+    if high > low:
+        edges = np.linspace(low, high, 31)
         chart = bar_chart(
             Text('Distribution of the scores', '得分分布'), edges,
             [(Text('images', '图像'), np.histogram(finite, edges)[0], 0)], Text('score', '得分'), 620, 210)
-    high, median = max(finite, default=math.nan), float(np.median(finite)) if finite else math.nan
+    median = float(np.median(finite)) if finite else math.nan
     return dict(
         num_images=len(ranking),
         algorithm=algorithm,
@@ -93,7 +93,7 @@ def mining_part(run: RunFiles, album: Album) -> Dict[str, Any]:
         top=top,
         bottom=bottom,
         chart=chart,
-        low=min(finite, default=math.nan),
+        low=low,
         high=high,
         median=median,
         answers=summary.mining(len(ranking), len(top), known == 'random', high, median))

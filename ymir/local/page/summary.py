@@ -17,11 +17,11 @@ SHARES = ((1.0, Text('all', '全部')), (0.95, Text('nearly all', '几乎全部'
           (0.5 + 1e-9, Text('more than half', '一半以上')), (0.5, Text('half', '一半')),
           (0.25, Text('fewer than half', '不到一半')), (1e-9, Text('few', '少数')), (0.0, Text('none', '零个')))
 KIND_COUNTS = {
-    'missed': Text('{} objects missed', '漏检 {}'),
-    'background': Text('{} boxes on background', '误检背景 {}'),
+    'missed': Text('{} missed', '漏检 {}'),
+    'background': Text('{} on background', '误检背景 {}'),
     'wrong class': Text('{} of the wrong class', '类别错误 {}'),
     'badly placed': Text('{} badly placed', '位置不准 {}'),
-    'duplicate': Text('{} objects found again', '重复检测 {}'),
+    'duplicate': Text('{} found twice', '重复检测 {}'),
 }
 FEW_OBJECTS = 100  # labels below which a number may be off by a tenth
 FEW_EXAMPLES = 50  # training objects of a class
