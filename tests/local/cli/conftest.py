@@ -55,10 +55,14 @@ def start(command):
 
 @pytest.fixture(autouse=True)
 def in_the_foreground():
-    """Ctrl-C reaches what a test starts, also where the tests run in the background of a shell, which ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Signals reach what a test starts, also where the tests run in the background of a shell, which ignores Ctrl-C."""
+    names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(name) for name in names]
+    for name in names:
+        signal.signal(name, signal.default_int_handler if name == signal.SIGINT else signal.SIG_DFL)
     yield
-    signal.signal(signal.SIGINT, before)
+    for name, handler in zip(names, before):
+        signal.signal(name, handler)
 
 
 @pytest.fixture(autouse=True)

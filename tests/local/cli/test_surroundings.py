@@ -65,6 +65,7 @@ def test_stopping_while_data_is_read_leaves_nothing(ymir, coco_folder, fake, mon
     code, text, errors = ymir('train', coco_folder, *fake, '--out', 'run', '--json')
     assert code == 130 and json.loads(text) == dict(ok=False, stopped=True, exit_code=130)
     assert errors.endswith('stopped\n') and not Path('run').exists()
+    assert signal.getsignal(how) == signal.SIG_IGN  # a second one does not change the exit code
 
 
 def test_what_is_ignored_stays_ignored(start, coco_folder, fake):

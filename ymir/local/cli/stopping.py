@@ -7,7 +7,7 @@ from typing import Any, Iterator, NoReturn
 
 @contextmanager
 def stop_signals() -> Iterator[None]:
-    """The first Ctrl-C, or request to end, interrupts; further ones are ignored until everything is cleaned up.
+    """The first Ctrl-C, or request to end, interrupts; further ones are ignored until the process has ended.
 
     What the caller ignores stays ignored: `nohup ymir train ... &` goes on when the user logs out.
     """
@@ -19,6 +19,7 @@ def stop_signals() -> Iterator[None]:
     ]
 
     def stop(*_: Any) -> NoReturn:
+        before.clear()
         for name in names:
             signal.signal(name, signal.SIG_IGN)
         raise KeyboardInterrupt
