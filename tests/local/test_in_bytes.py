@@ -88,8 +88,8 @@ def coco():
             annotations.append(
                 f'{{"id": {len(annotations) + 1}, "image_id": {number}, "category_id": {index}, "iscrowd": 0, '
                 f'"bbox": [{x}, {y}, {w}, {h}], "confidence": -1.0, "area": {w * h}, "segmentation": {{}}}}')
-    return (f'{{"images": [{", ".join(images)}], "licenses": [{{"id": 1, "name": "unknown", "url": ""}}], "categories": '
-            '[{"id": 0, "name": "forklift", "supercategory": "object"}, '
+    return (f'{{"images": [{", ".join(images)}], "licenses": [{{"id": 1, "name": "unknown", "url": ""}}], '
+            '"categories": [{"id": 0, "name": "forklift", "supercategory": "object"}, '
             '{"id": 2, "name": "\\u4eba & co", "supercategory": "object"}], '
             f'"annotations": [{", ".join(annotations)}]}}').encode()
 

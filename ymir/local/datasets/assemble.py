@@ -131,8 +131,8 @@ def _class_names(raw: RawDataset, warnings: Warnings) -> List[str]:
 
 def _size(path: Path) -> object:
     """Width and height, or what is wrong."""
-    if any(letter in os.fspath(path) for letter in '\n\r\t'):
-        return 'its path holds a line break or a TAB, which the index files of a task cannot'
+    if any(letter in os.fspath(path) for letter in '\n\r\t\0'):
+        return 'its path holds a line break, TAB or NUL, which the index files of a task cannot'
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):

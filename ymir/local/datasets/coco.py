@@ -7,6 +7,7 @@ train on; a comparison with labels needs them. A category without objects that i
 Roboflow puts it first, is no class.
 """
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
@@ -104,7 +105,7 @@ class _Finder:
 
     def __call__(self, file_name: str) -> Path:
         """The image; a path that does not exist if there is none."""
-        found = find_written_path(file_name, (self._last, *self._bases), Path.is_file)
+        found = find_written_path(file_name, (self._last, *self._bases))
         if found is None:
             return self._bases[-1] / file_name.replace('\\', '/').rpartition('/')[2]
         self._last = next((base for base in self._bases if found == base / file_name), self._last)
@@ -197,7 +198,7 @@ def _refuse_wrong_places(path: Path, raw: RawDataset, images: Dict[Any, RawImage
     for key, image in images.items():
         by_path.setdefault(image.path, []).append(key)
     for found, keys in by_path.items():
-        if len({names[key] for key in keys}) < 2 or not found.is_file():
+        if len({names[key] for key in keys}) < 2 or not os.path.isfile(found):
             continue
         right = [key for key in keys if found.parts[-len(Path(names[key]).parts):] == Path(names[key]).parts]
         for key in keys:

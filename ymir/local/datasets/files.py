@@ -64,7 +64,7 @@ def split_folders(root: Path) -> List[Tuple[str, Path]]:
 
 def find_written_path(written: str,
                       bases: Iterable[Path],
-                      is_wanted: Callable[[Path], bool],
+                      is_there: Callable[[Path], bool] = os.path.isfile,
                       in_split: bool = False) -> Optional[Path]:
     """Finds what a file of labels names: as it stands there, else without its first folders.
 
@@ -74,7 +74,7 @@ def find_written_path(written: str,
     Args:
         written: the path in the file.
         bases: folders that it may start from, the best first.
-        is_wanted: what to find there, `Path.is_file` or `Path.exists`.
+        is_there: os.path.isfile or os.path.exists; unlike those of Path, they take any text.
         in_split: never leave out a folder that is named after a split: `test/images` is not `images`.
     """
     name = written.replace('\\', '/')
@@ -82,7 +82,7 @@ def find_written_path(written: str,
     last = max((at for at, part in enumerate(parts) if in_split and split_of(part)), default=len(parts) - 1)
     for tail in dict.fromkeys((name, *('/'.join(parts[start:]) for start in range(last + 1)))):
         for base in bases:
-            if is_wanted(base / tail):
+            if is_there(base / tail):
                 return base / tail
     return None
 

@@ -2,6 +2,7 @@
 
 The paths of its index files begin with `/in`, which stands for the folder itself.
 """
+import os
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
@@ -93,7 +94,7 @@ def _inside(folder: Path, path: str) -> Path:
 
 
 def _read_annotation(raw: RawDataset, image: Path, file: Path, readers: Dict[Path, Any]) -> Optional[RawImage]:
-    if not file.is_file():
+    if not os.path.isfile(file):
         return None
     readers_of: Dict[str, Callable[[], Optional[RawImage]]] = {
         '.txt': lambda: RawImage(image, file, _read_ark(raw, file)),

@@ -7,6 +7,7 @@ Read are `data.yaml` (train, val and test as a folder, a list or a text file of 
 trees `images/train` with `labels/train` or `train/images` with `train/labels`, lists `train.txt`, and text files beside
 images. An image without a text file is one without objects, as YOLO's own tools take it.
 """
+import os
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
@@ -132,7 +133,7 @@ def read(root: Path, class_names: Optional[Sequence[str]] = None) -> RawDataset:
         raw.splits[split] = []
     missing = 0
     for (split, path), (file, boxes, wrong) in rows:
-        missing += file is None and path.is_file()
+        missing += file is None and os.path.isfile(path)
         for text in wrong:
             raw.warnings.add('lines left out', f'{file}: {text}; it is left out')
         kept = []
@@ -170,7 +171,7 @@ def _names_of_yaml(content: Dict[str, Any], file: Path, warnings: Warnings) -> L
         names = [by_index.get(index, f'class_{index}') for index in range(max(by_index, default=-1) + 1)]
     elif isinstance(names, str):  # the path of a file, as Darknet has it
         path = file.parent / names
-        names = read_lines(path) if path.is_file() else [name.strip() for name in names.split(',')]
+        names = read_lines(path) if os.path.isfile(path) else [name.strip() for name in names.split(',')]
     elif not isinstance(names, list):
         raise DatasetError(f'{file}: names must be a list of class names or map class indexes to them, found {names!r}')
     names = [str(name) for name in names]
@@ -212,7 +213,7 @@ def _images_of_yaml(content: Dict[str, Any], file: Path, warnings: Warnings) -> 
 
 
 def _images_of_entry(entry: str, bases: Sequence[Path], place: str) -> List[Path]:
-    found = find_written_path(entry, bases, Path.exists, in_split=True)
+    found = find_written_path(entry, bases, os.path.exists, in_split=True)
     if found is None:
         raise DatasetError(f'{place} is {entry!r}, which does not exist; write there a folder or list of images, from '
                            f'{" or ".join(map(str, bases))} on')
@@ -223,7 +224,7 @@ def _images_of_entry(entry: str, bases: Sequence[Path], place: str) -> List[Path
 
 def _images_of_list(file: Path, bases: Sequence[Path]) -> List[Path]:
     bases = list(dict.fromkeys((file.parent, *bases)))
-    return [find_written_path(line, bases, Path.is_file) or file.parent / line for line in read_lines(file)]
+    return [find_written_path(line, bases) or file.parent / line for line in read_lines(file)]
 
 
 def _images_of_tree(root: Path) -> Dict[str, List[Path]]:
@@ -243,14 +244,18 @@ def label_file(image: Path) -> Optional[Path]:
     parts = list(image.parts)
     for position in range(len(parts) - 2, -1, -1):
         if parts[position] in ('images', 'JPEGImages'):
-            path = Path(*parts[:position], 'labels', *parts[position + 1:]).with_suffix('.txt')
-            if path.is_file():
+            path = _text_beside(Path(*parts[:position], 'labels', *parts[position + 1:]))
+            if os.path.isfile(path):
                 return path
             break
-    for path in (image.with_suffix('.txt'), image.parent / 'labels' / f'{image.stem}.txt'):
-        if path.is_file():
+    for path in (_text_beside(image), image.parent / 'labels' / f'{image.stem}.txt'):
+        if os.path.isfile(path):
             return path
     return None
+
+
+def _text_beside(image: Path) -> Path:
+    return Path(os.path.splitext(image)[0] + '.txt')  # with_suffix refuses what a broken list may name, such as /
 
 
 def _read_labels(image: Path, num_points: int) -> Tuple[Optional[Path], List[Tuple[int, Any, str]], List[str]]:
