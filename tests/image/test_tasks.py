@@ -10,7 +10,7 @@ from tests.ymir_exc import platform_rules
 from ymir.local.check import check_out
 from ymir.local.in_changes import changes_since, listing
 from ymir.local.prepare import ModelStage, asset_id, hyper_parameters, prepare_candidates, prepare_training
-from ymir.local.report import read_predictions
+from ymir.local.demo_result import read_predictions
 from ymir.local.run import run_in_container
 from ymir.local.sample_data import CLASS_NAMES, generate
 

@@ -39,7 +39,7 @@ def test_event_files_are_read_as_they_grow(tmp_path, writer):
     writer(3, coco__bbox_mAP=0.125)
     scalars.update()
     assert scalars.last() == pytest.approx(dict(loss=1.5, lr=0.01, mAP=0.125))
-    assert scalars.best('mAP') == 0.25 and scalars.best('epoch') is None
+    assert scalars.series['coco/bbox_mAP'] == [(2, 0.25), (3, 0.125)]
 
 
 def test_what_is_no_event_file_does_no_harm(tmp_path):

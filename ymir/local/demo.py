@@ -15,10 +15,10 @@ from typing import List, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from .demo_result import draw_comparison, files_below, mean_average_precision, read_predictions
 from .labels import LabelledImage
 from .prepare import ModelStage, Task, asset_id, hyper_parameters, prepare_candidates, prepare_training
 from .progress_bar import progress_bar
-from .report import draw_comparison, files_below, mean_average_precision, read_predictions
 from .run import Outcome, TaskFailed, run_as_process
 from .sample_data import CLASS_NAMES, generate
 

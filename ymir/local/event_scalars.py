@@ -1,4 +1,4 @@
-"""The scalars of a running task, read from tensorboard event files as they grow.
+"""The scalars of a task, read from tensorboard event files, also as they grow.
 
 Tags differ between executors, so a few well-known forms are recognised: `loss` and `train/loss`, `lr` and `base_lr`,
 `coco/bbox_mAP` and `val/mAP`, `epoch`.
@@ -7,7 +7,7 @@ import logging
 import os
 import re
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Tuple
 
 # What is shown -> the tags that mean it, best first.
 TAGS = {
@@ -38,6 +38,35 @@ def recognise(tags: Any) -> Dict[str, str]:
     return found
 
 
+def event_files(folder: Path) -> List[Path]:
+    """Event files below a folder, in the order of their names; none if it does not exist."""
+    return sorted(Path(root) / name for root, _, names in os.walk(folder) for name in names
+                  if 'tfevents' in name and (Path(root) / name).is_file())
+
+
+def events_of(path: Path) -> Any:
+    """A reader of an event file, whose `Load()` yields the events that are new."""
+    # Kept out of the import of this module: takes longer than all the rest of the command line.
+    logging.getLogger('tensorboard').setLevel(logging.ERROR)
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+    return EventFileLoader(str(path))
+
+
+def scalars_of(event: Any) -> Iterator[Tuple[str, float]]:
+    """Tag and number of each scalar of an event, in its old form and in its new one, a tensor of one number."""
+    from tensorboard.util.tensor_util import make_ndarray
+    for value in event.summary.value:
+        if value.HasField('simple_value'):
+            yield value.tag, float(value.simple_value)
+        elif value.HasField('tensor') and not value.tensor.string_val:
+            try:
+                array = make_ndarray(value.tensor)
+            except (TypeError, ValueError):  # of a kind that is no number
+                continue
+            if array.size == 1 and array.dtype.kind in 'fiu':
+                yield value.tag, float(array.item())
+
+
 class EventScalars:
     """Reads what is new in the event files of a folder at each call.
 
@@ -52,43 +81,16 @@ class EventScalars:
 
     def update(self) -> None:
         """Reads the new events; a file that cannot be read is left out."""
-        for path in self._files():
+        for path in event_files(self.folder):
             if path not in self._loaders:
-                # Kept out of the import of this module: takes longer than all the rest of the command line.
-                logging.getLogger('tensorboard').setLevel(logging.ERROR)
-                from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
-                self._loaders[path] = EventFileLoader(str(path))
+                self._loaders[path] = events_of(path)
             try:
                 for event in self._loaders[path].Load():
-                    self._take(event)
+                    for tag, number in scalars_of(event):
+                        self.series.setdefault(tag, []).append((event.step, number))
             except Exception as error:  # a damaged record, or a file that vanished: the view is no reason to fail
                 logging.getLogger(__name__).debug('%s: %s', path, error)
-
-    def _files(self) -> List[Path]:
-        if not self.folder.is_dir():
-            return []
-        return sorted(Path(root) / name for root, _, names in os.walk(self.folder) for name in names
-                      if 'tfevents' in name and (Path(root) / name).is_file())
-
-    def _take(self, event: Any) -> None:
-        for value in event.summary.value:
-            if value.HasField('simple_value'):
-                number = value.simple_value
-            elif value.HasField('tensor') and len(value.tensor.float_val) == 1:
-                number = value.tensor.float_val[0]
-            else:
-                continue
-            self.series.setdefault(value.tag, []).append((event.step, number))
 
     def last(self) -> Dict[str, float]:
         """The newest epoch, loss, mAP and lr, as far as the executor writes them."""
         return {name: self.series[tag][-1][1] for name, tag in recognise(self.series).items()}
-
-    def best(self, name: str) -> Optional[float]:
-        """The highest value of 'mAP' or another name that `last` gives.
-
-        Args:
-            name: of the value.
-        """
-        tag = recognise(self.series).get(name)
-        return max(number for _, number in self.series[tag]) if tag else None

@@ -1,7 +1,10 @@
 import re
 
+import numpy as np
+
 from tests.local.page import runs
 from tests.local.page.reader import report
+from ymir.local.event_scalars import scalars_of
 
 
 def test_training(training, tmp_path, images, class_names):
@@ -54,3 +57,29 @@ def test_parameters_of_another_image_are_not_compared(training, tmp_path):
     env.write_text(re.sub('manifest_file: .*', 'manifest_file: /img-man/manifest.yaml', env.read_text()))
     page = report(training, tmp_path)
     assert 'differ from the template' not in page.html and ['their_key', '3'] in page.table('model_name')
+
+
+def test_accuracy_over_steps_is_not_called_epochs(training, tmp_path):
+    """Some executors log accuracy by step: the chart says so, and no stage gets an epoch."""
+    runs.write_events(training, {'val/mAP': [(500, 0.1), (1000, 0.25)]})
+    for path in (training.out_dir / 'tensorboard').glob('*tfevents*'):
+        if b'coco/bbox_mAP' in path.read_bytes():
+            path.unlink()
+    page = report(training, tmp_path)
+    assert page.table('stage')[1][1] == '' and 'epoch</tspan>' not in page.html
+    assert 'The best model has mAP 0.250 (mAP50 0.375); 1 is perfect.' in page.html
+
+
+def test_scalars_in_both_forms(tmp_path):
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.util.tensor_util import make_tensor_proto
+    values = [
+        Summary.Value(tag='old', simple_value=0.5),
+        Summary.Value(tag='new', tensor=make_tensor_proto(0.25)),
+        Summary.Value(tag='double', tensor=make_tensor_proto(np.float64(0.125))),
+        Summary.Value(tag='count', tensor=make_tensor_proto(np.int64(3))),
+        Summary.Value(tag='text', tensor=make_tensor_proto('x')),
+        Summary.Value(tag='many', tensor=make_tensor_proto(np.zeros(3, np.float32))),
+    ]
+    assert dict(scalars_of(Event(summary=Summary(value=values)))) == dict(old=0.5, new=0.25, double=0.125, count=3)

@@ -5,7 +5,7 @@ from typing import Dict, List, Tuple
 
 import numpy as np
 
-from .run_files import event_files
+from ..event_scalars import event_files, events_of, scalars_of
 from .text import Text
 
 SMOOTHING = 0.6
@@ -34,20 +34,13 @@ def read_curves(folder: Path) -> Tuple[Dict[str, Curve], List[Text]]:
     Returns:
         Curves by tag, and what could not be read.
     """
-    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
-    from tensorboard.util.tensor_util import make_ndarray
     points: Dict[str, Dict[int, Tuple[float, float]]] = {}
     gaps = []
     for path in event_files(folder):
         try:
-            for event in EventFileLoader(str(path)).Load():
-                for value in event.summary.value:
-                    if value.HasField(
-                            'tensor') and value.metadata.plugin_data.plugin_name == 'scalars' or value.HasField(
-                                'tensor') and not value.tensor.string_val:
-                        array = make_ndarray(value.tensor)
-                        if array.size == 1 and array.dtype.kind in 'fiu':
-                            points.setdefault(value.tag, {})[event.step] = (float(array.item()), event.wall_time)
+            for event in events_of(path).Load():
+                for tag, number in scalars_of(event):
+                    points.setdefault(tag, {})[event.step] = (number, event.wall_time)
         except Exception as error:  # a file cut short raises several kinds, of several libraries
             gaps.append(Text('{} cannot be read to its end: {}', '{} 未能读完：{}').format(path.name, type(error).__name__))
     curves = {}

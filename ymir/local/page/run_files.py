@@ -13,6 +13,7 @@ import yaml
 from ymir_exc.annotations import annotation_format, make_reader
 from ymir_exc.errors import ExecutorError
 
+from ..event_scalars import event_files
 from ..prepare import IMG_MAN
 from ..run import Progress, read_progress
 from .text import Text
@@ -78,7 +79,7 @@ class RunFiles:
 
     @property
     def has_events(self) -> bool:
-        return any(True for _ in event_files(self.out_dir / 'tensorboard'))
+        return bool(event_files(self.out_dir / 'tensorboard'))
 
     def template(self, task: str) -> Dict[str, Any]:
         """The template that config.yaml was made of, empty if it is not on this machine.
@@ -173,14 +174,6 @@ def read_run(out_dir: Path, in_dir: Optional[Path] = None) -> RunFiles:
                 Text('There is no out/{}: the run has not come so far or has failed.',
                      '没有 out/{}：任务尚未到达这一步或已失败。').format(file))
     return run
-
-
-def event_files(folder: Path) -> Iterator[Path]:
-    """Tensorboard's event files below a folder, in the order of their names."""
-    if folder.is_dir():
-        for path in sorted(folder.rglob('*tfevents*')):
-            if path.is_file():
-                yield path
 
 
 def index_entries(run: RunFiles, split: str) -> List[Tuple[str, str]]:

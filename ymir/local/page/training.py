@@ -29,8 +29,9 @@ def training_part(run: RunFiles) -> Dict[str, Any]:
                  '没有曲线：out/tensorboard 中没有含数值的事件文件。'))
     changed, parameters = _parameters(run)
     main = recognise(curves).get('mAP')
-    charts, other_charts = _charts(curves, main)
-    classes, stages = _class_counts(run), _stages(run, curves.get(main))
+    in_epochs = _in_epochs(run, curves.get(main))
+    charts, other_charts = _charts(curves, main, in_epochs)
+    classes, stages = _class_counts(run), _stages(run, curves.get(main) if in_epochs else None)
     best = next((stage for stage in stages if stage['best']), stages[0] if stages else {})
     answers = summary.training(
         best.get('metrics', {}), best.get('epoch', ''), _known(curves.get(main)), len(index_entries(run, 'val')),
@@ -145,12 +146,19 @@ def _known(curve: Optional[Curve]) -> Optional[np.ndarray]:
     return values[values >= 0]
 
 
-def _charts(curves: Mapping[str, Curve], main: Optional[str]) -> Tuple[Charts, Charts]:
+def _in_epochs(run: RunFiles, curve: Optional[Curve]) -> bool:
+    """Whether accuracy was logged by epoch; some executors count steps."""
+    epochs = next((run.config[key] for key in ('max_epochs', 'epochs') if key in run.config), None)
+    return curve is None or not isinstance(epochs, int) or curve.steps[-1] <= epochs
+
+
+def _charts(curves: Mapping[str, Curve], main: Optional[str], in_epochs: bool) -> Tuple[Charts, Charts]:
     """Loss, its parts, accuracy and learning rate; and what else was logged. Each chart stands under its title.
 
     Args:
         curves: by tag.
         main: tag of the accuracy that decides which model is the best.
+        in_epochs: accuracy was logged by epoch.
     """
     groups: Dict[str, Dict[str, Curve]] = dict(total={}, loss={}, accuracy={}, lr={}, other={})
     for tag, curve in sorted(curves.items()):
@@ -172,7 +180,7 @@ def _charts(curves: Mapping[str, Curve], main: Optional[str]) -> Tuple[Charts, C
     titles = (
         (groups['total'], Text('Loss', '损失'), STEP, True),
         (groups['loss'], Text('Parts of the loss', '各项损失'), STEP, True),
-        (groups['accuracy'], Text('Accuracy on the validation images', '验证集精度'), EPOCH, False),
+        (groups['accuracy'], Text('Accuracy on the validation images', '验证集精度'), EPOCH if in_epochs else STEP, False),
         (groups['lr'], Text('Learning rate', '学习率'), STEP, False),
     )
     charts = [(title, _chart(title, group, x_name, smooth, main)) for group, title, x_name, smooth in titles if group]

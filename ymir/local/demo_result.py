@@ -1,4 +1,4 @@
-"""What a person wants to see of a finished run: accuracy against labels, the files written, a picture."""
+"""What the demo shows of its runs: accuracy against labels, the files written, a picture."""
 import contextlib
 import io
 import json

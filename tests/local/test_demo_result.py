@@ -1,11 +1,11 @@
-"""The report of a run: mAP against hand-made cases, the picture, reading predictions."""
+"""What the demo shows: mAP against hand-made cases, the picture, reading predictions."""
 import json
 
 import cv2
 import numpy as np
 import pytest
 
-from ymir.local.report import draw_comparison, files_below, mean_average_precision, read_predictions
+from ymir.local.demo_result import draw_comparison, files_below, mean_average_precision, read_predictions
 from ymir.local.labels import LabelledBox, LabelledImage
 
 
