@@ -5,6 +5,7 @@ import pytest
 
 from ymir.local.datasets import detect_format, found_formats, read_dataset
 from ymir.local.labels import LabelledBox
+from ymir.local.prepare import prepare_training
 from ymir_exc.errors import DatasetError
 
 BOX = LabelledBox(0, 16, 12, 32, 24)  # of an image of 64 x 48
@@ -277,3 +278,15 @@ def test_files_of_other_programs_are_no_labels(tmp_path, lay):
         'tool.yaml': 'a: !x [b]'
     })
     assert found_formats(tmp_path / '数据 set') == ['yolo']
+
+
+@pytest.mark.parametrize('in_container', [False, True])
+def test_a_run_that_was_moved(tmp_path, lay, in_container):
+    lay(LAYOUTS['coco, one file and images'][1])
+    dataset = read_dataset(tmp_path / '数据 set')
+    prepare_training(tmp_path / 'run', dataset.class_names, dataset.images(), (), {'export_format': 'ark:raw'},
+                     in_container=in_container)
+    (tmp_path / 'run').rename(tmp_path / 'kept')
+    moved = read_dataset(tmp_path / 'kept')
+    assert moved.warnings == () and [image.boxes for image in moved.splits['train']] == [
+        image.boxes for image in dataset.images()]

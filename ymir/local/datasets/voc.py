@@ -114,7 +114,7 @@ def _read_part(raw: RawDataset, root: Path, annotations: Path) -> None:
         found = {result.path for result in read_images.values() if isinstance(result, RawImage)}
         for path in images.beside(found):
             raw.warnings.add('images without annotation', f'{path} has no .xml file; it is left out, for it may show '
-                             'objects (the format `images` takes all images)')
+                             'objects (--format images takes all images)')
 
 
 class ImagesOfPart:

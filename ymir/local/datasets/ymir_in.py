@@ -87,10 +87,12 @@ def _class_names(file: Path) -> List[str]:
 
 
 def _inside(folder: Path, path: str) -> Path:
-    """A path of an index file on this machine."""
-    if path.startswith('/in/') and folder != Path('/in'):
-        return folder / path[len('/in/'):]
-    return folder / path
+    """A path of an index file on this machine, also where the folder of the run was moved or renamed."""
+    rest = path.rpartition('/in/')[2]
+    places = [folder / path, folder / rest]
+    if rest.startswith('assets/'):  # a link to the cache beside `in`
+        places.append(folder.parent / 'asset_cache' / rest[len('assets/'):])
+    return next((place for place in places if os.path.isfile(place)), places[1])
 
 
 def _read_annotation(raw: RawDataset, image: Path, file: Path, readers: Dict[Path, Any]) -> Optional[RawImage]:
