@@ -334,7 +334,7 @@ def _show_ranking(output: Output, task: Task) -> Dict[str, Any]:
         (task.in_dir / name).read_text(encoding='utf-8', errors='surrogateescape').split('\n')
         for name in ('candidate-index.tsv', 'candidate-src-index.tsv'))
     original = dict(zip(index, sources))
-    rows = [(f'{rank}', _rounded(score), original.get(path, path))
+    rows = [(f'{rank}', _rounded(score), shown_path(Path(original.get(path, path))))
             for rank, (path, score) in enumerate(ranking[:RANKED], 1)]
     if not output.quiet:
         output.table(output.text('ranking'), [output.text(name) for name in ('rank', 'score', 'image')], rows, (0, 1))
