@@ -45,11 +45,13 @@ class Dataset:
         splits: images of each part, 'train', 'val' and 'test'; 'all' where the data set has no parts.
         warnings: what a reader left out or changed, one sentence each, with file and place.
         root: where it was read from.
+        unlabelled: further images, whose objects nobody has marked; for inference and mining.
     """
     class_names: Tuple[str, ...]
     splits: Dict[str, Tuple[LabelledImage, ...]]
     warnings: Tuple[str, ...] = ()
     root: Path = field(default=Path('.'))
+    unlabelled: Tuple[LabelledImage, ...] = ()
 
     def images(self) -> Tuple[LabelledImage, ...]:
         """The images of all parts, in order."""

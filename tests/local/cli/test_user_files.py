@@ -53,3 +53,11 @@ def test_many_classes(ymir, fake, coco_folder):
     names = ['target', *(f'class of things number {number}' for number in range(80))]
     code, text, errors = ymir('train', coco_folder, *fake, '--classes', ','.join(names), '--out', 'run', '--json')
     assert code == 0 and json.loads(text)['ok'], errors
+
+
+def test_images_without_labels_are_mined_too(ymir, trained, fake, coco_folder):
+    assert ymir('convert', coco_folder, 'voc', '--to', 'voc')[0] == 0
+    for path in sorted(Path('voc/Annotations').iterdir())[:4]:
+        path.unlink()
+    code, text, errors = ymir('mine', 'voc', *fake, '--model', trained, '--out', 'run', '--json')
+    assert code == 0 and json.loads(text)['ranked'] == 6, errors

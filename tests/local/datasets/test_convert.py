@@ -43,7 +43,20 @@ def test_link_or_copy(source, tmp_path, option, linked):
 
 def test_mistakes(source, tmp_path):
     for arguments, message in (((tmp_path / 'none', tmp_path / 'a', '--to', 'voc'), 'does not exist'),
-                               ((source, source, '--to', 'voc'), 'is not empty; nothing was written'),
+                               ((source, source, '--to', 'voc'), 'is not empty, so nothing was written'),
+                               ((source, source / 'new', '--to', 'voc'), 'lies within'),
                                ((source, tmp_path / 'b', '--to', 'pascal'), "'pascal' is not one of")):
         result = run(*arguments)
         assert result.exit_code == 2 and message in ' '.join(result.output.split()), result.output
+
+
+def test_nothing_is_left_of_a_conversion_that_failed(source, tmp_path, monkeypatch):
+
+    def refuse(*_):
+        raise OSError(28, 'No space left on device')
+
+    dataset = read_dataset(source)
+    monkeypatch.setattr('ymir.local.datasets.writing.copy', refuse)
+    with pytest.raises(OSError, match='No space left'):
+        write_dataset(dataset, tmp_path / 'out', 'yolo')
+    assert not (tmp_path / 'out').exists()

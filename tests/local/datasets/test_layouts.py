@@ -5,7 +5,7 @@ import pytest
 
 from ymir.local.datasets import detect_format, found_formats, read_dataset
 from ymir.local.labels import LabelledBox
-from ymir.local.prepare import prepare_training
+from ymir.local.prepare import ModelStage, prepare_candidates, prepare_training
 from ymir_exc.errors import DatasetError
 
 BOX = LabelledBox(0, 16, 12, 32, 24)  # of an image of 64 x 48
@@ -290,3 +290,25 @@ def test_a_run_that_was_moved(tmp_path, lay, in_container):
     moved = read_dataset(tmp_path / 'kept')
     assert moved.warnings == () and [image.boxes for image in moved.splits['train']] == [
         image.boxes for image in dataset.images()]
+
+
+def test_runs_in_a_data_set_are_no_part_of_it(tmp_path, draw):
+    image = draw('photos/1.jpg')
+    stage = ModelStage('best', (draw('model.png'), ), dict(class_names=['cat']))
+    prepare_candidates(tmp_path / 'photos/ymir_runs/first', [image], stage, {}, infer=True)
+    dataset = read_dataset(tmp_path / 'photos')
+    assert ([item.path for item in dataset.images()], dataset.warnings) == ([image], ())
+
+
+def test_images_without_labels_are_kept_for_mining(tmp_path, lay):
+    """In VOC and YMIR an image without objects has a file that says so; one without a file may show any."""
+    lay({'Annotations/a.xml': VOC, 'JPEGImages/a.jpg': None, 'JPEGImages/b.jpg': None})
+    dataset = read_dataset(tmp_path / '数据 set')
+    assert [image.path.stem for image in dataset.images()] == ['a']
+    assert [image.path.stem for image in dataset.unlabelled] == ['b']
+    assert 'b.jpg has no .xml file; the image may show objects, so it is for inference and mining only' in \
+        dataset.warnings[0]
+    lay({'ImageSets/Main/train.txt': 'a\nb\nc\n'})
+    dataset = read_dataset(tmp_path / '数据 set')
+    assert [image.path.stem for image in (*dataset.splits['train'], *dataset.unlabelled)] == ['a', 'b']
+    assert len(dataset.warnings) == 2

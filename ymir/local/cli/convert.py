@@ -7,7 +7,7 @@ import typer
 
 from . import options
 from .data_progress import data_progress
-from .output import Output
+from .output import Output, UsageMistake
 
 
 class WrittenFormat(str, Enum):
@@ -40,8 +40,11 @@ def convert(data: options.Data,
     """
     output = Output(as_json, quiet, lang.value if lang else '')
     with output.reporting():
-        from ..datasets import read_dataset, with_validation, write_dataset
+        from ..datasets import read_dataset, refuse_used, with_validation, write_dataset
         from .task_commands import class_names
+        refuse_used(folder)  # before minutes of reading
+        if data.is_dir() and folder.resolve().is_relative_to(data.resolve()):
+            raise UsageMistake(output.text('within data', folder=folder, data=data))
         with data_progress(output, output.text('reading', path=data)) as show:
             dataset = read_dataset(data, data_format.value if data_format else None, class_names(classes), show)
             if val:

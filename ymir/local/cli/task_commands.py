@@ -148,7 +148,7 @@ def _candidates(output: Output, data: Path, model: str, overrides: Optional[List
                 output.warn(output.text('classes of the model', names=', '.join(stage.training_config['class_names'])))
             dataset = _read(output, data, data_format)
             output.warn_of(dataset.warnings)
-            paths = [image.path for image in dataset.images()]
+            paths = [image.path for image in (*dataset.images(), *dataset.unlabelled)]
             output.say(output.text('candidates', count=len(paths)))
             with data_progress(output, output.text('preparing', path=folder)) as show:
                 task = prepare_candidates(folder, paths, stage, submitted(template_name, template, edits),

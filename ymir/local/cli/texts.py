@@ -71,5 +71,7 @@ TEXTS = {
     'no match': ('no model has {words} in its name', '没有名称包含 {words} 的模型'),
     'nearest models': ('; nearest: {names}', '；相近的有：{names}'),
     'report': ('report: {file}', '报告：{file}'),
+    'within data': ('{folder} lies within {data}, which stays as it is; name a folder elsewhere',
+                    '{folder} 位于 {data} 之内，数据集保持不变；请指定其他文件夹'),
     'converted': ('{count} images written to {folder} as {format}', '已将 {count} 张图像以 {format} 格式写入 {folder}'),
 }

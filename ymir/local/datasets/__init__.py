@@ -8,6 +8,7 @@ What is wrong with a data set never stops its reading half-way: the table in `as
 `Dataset.warnings` names every file and place.
 """
 import os
+import shutil
 from pathlib import Path
 from typing import List, Optional, Sequence
 
@@ -22,7 +23,7 @@ from .split import with_validation
 from .writing import ImagePlaces, Written
 
 __all__ = ['FORMATS', 'WRITTEN_FORMATS', 'detect_format', 'found_formats', 'platform_name', 'read_dataset',
-           'with_validation', 'write_dataset']
+           'refuse_used', 'with_validation', 'write_dataset']
 
 # In the order in which they are looked for: what is most particular first.
 _FORMATS = {
@@ -106,7 +107,7 @@ def read_dataset(path: Path,
     for other in found[1:]:
         raw.warnings.add('other formats', f'{path} is read as {found[0]}, but looks like {other} too; name the format '
                          'to choose')
-    if not any(raw.splits.values()):
+    if not any(raw.splits.values()) and not raw.unlabelled:
         raise DatasetError(f'{path}, read as {found[0]}, has no images; looked for {module.LOOKS_FOR}.'
                            + ''.join(f'\n  {sentence}' for sentence in raw.warnings.sentences()))
     return assemble(raw, path, class_names, on_progress)
@@ -132,7 +133,23 @@ def write_dataset(dataset: Dataset, folder: Path, format: str, link: bool = Fals
     folder = Path(os.path.abspath(os.path.expanduser(folder)))
     if format not in WRITTEN_FORMATS:
         raise DatasetError(f'unknown format {format!r} to write; there are: {", ".join(WRITTEN_FORMATS)}')
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DatasetError(f'{folder} is not empty; nothing was written')
+    refuse_used(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    return _FORMATS[format][1].write(dataset, folder, ImagePlaces(folder, link, on_progress))
+    try:
+        return _FORMATS[format][1].write(dataset, folder, ImagePlaces(folder, link, on_progress))
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def refuse_used(folder: Path) -> None:
+    """Refuses to write where something is.
+
+    Args:
+        folder: to write to.
+
+    Raises:
+        DatasetError: it holds something, or is no folder.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DatasetError(f'{folder} is not empty, so nothing was written; name a new folder')

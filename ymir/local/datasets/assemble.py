@@ -13,6 +13,7 @@ object without a known class              left out
 class that is not among those asked for   left out; the platform drops objects of other classes too
 two names that become the same            one class
 image missing or unreadable               left out
+image without labels in VOC and YMIR      for inference and mining only, for it may show objects
 image drawn at another size               kept; its boxes may not fit, above all where EXIF turns the image
 image that occurred before (same bytes)   left out; the first one stays, with its labels
 ========================================  ==============================================================================
@@ -33,6 +34,7 @@ from .files import SPLITS
 from .raw import RawBox, RawDataset, RawImage, Warnings
 
 TOLERATED_PIXELS = 1
+UNLABELLED = 'unlabelled'  # beside the splits
 
 
 def platform_name(name: str) -> str:
@@ -58,10 +60,11 @@ def assemble(raw: RawDataset, root: Path, class_names: Optional[Sequence[str]] =
     indexes = {name: index for index, name in enumerate(names)}
     order = [split for split in ('all', *SPLITS) if split in raw.splits]
     listed = [(split, image) for split in order for image in raw.splits[split]]
+    listed += [(UNLABELLED, image) for image in raw.unlabelled]
     places: Dict[Tuple[str, Path], int] = {}  # in its split
     copies = _Copies()
     left_out: Counter = Counter()
-    splits: Dict[str, List[LabelledImage]] = {split: [] for split in order}
+    splits: Dict[str, List[LabelledImage]] = {split: [] for split in (*order, UNLABELLED)}
     with any_image_size():
         sizes = in_threads(_size, [image.path for _, image in listed], on_progress)
         sized = [(split, image, size) for (split, image), size in zip(listed, sizes)]
@@ -101,7 +104,8 @@ def assemble(raw: RawDataset, root: Path, class_names: Optional[Sequence[str]] =
     for name, count in left_out.items():
         warnings.add(f'class {name}', f'{root}: class {name!r} is not among the classes asked for; its {count} boxes '
                      'are left out')
-    return Dataset(tuple(names), {split: tuple(images) for split, images in splits.items()}, warnings.sentences(), root)
+    return Dataset(tuple(names), {split: tuple(splits[split]) for split in order}, warnings.sentences(), root,
+                   tuple(splits[UNLABELLED]))
 
 
 def _joined(first: Tuple[LabelledBox, ...], second: Tuple[LabelledBox, ...]) -> Tuple[LabelledBox, ...]:

@@ -21,7 +21,8 @@ def is_image(path: Path) -> bool:
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Yields all files of a folder and its sub-folders in order; hidden ones are left out, links are followed once.
+    """Yields all files of a folder and its sub-folders in order; hidden ones and runs are left out, links are followed
+    once.
 
     Raises:
         DatasetError: a folder cannot be read.
@@ -37,6 +38,9 @@ def files_below(folder: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(real)
+        if parent != os.fspath(folder) and {'in', 'asset_cache'} <= set(folders):  # a run, made in the data set
+            folders.clear()
+            continue
         folders[:] = sorted(name for name in folders if not name.startswith('.'))
         for name in sorted(names):
             if not name.startswith('.'):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 SHOWN_PER_KIND = 20
+UNLABELLED = 'the image may show objects, so it is for inference and mining only'
 
 
 class RawBox(NamedTuple):
@@ -88,7 +89,9 @@ class RawDataset:
         class_names: as written, in the order of the format.
         splits: images of 'train', 'val' and 'test', or of 'all' where there are no parts.
         warnings: collects what is left out.
+        unlabelled: images that have no labels in a format where those without objects have, so they may show some.
     """
     class_names: List[str] = field(default_factory=list)
     splits: Dict[str, List[RawImage]] = field(default_factory=dict)
     warnings: Warnings = field(default_factory=Warnings)
+    unlabelled: List[RawImage] = field(default_factory=list)

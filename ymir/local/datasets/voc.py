@@ -16,7 +16,7 @@ from ymir_exc.errors import DatasetError
 from ..hashing import in_threads
 from ..labels import Dataset, LabelledImage
 from .files import SPLITS, files_below, images_below, is_image, read_lines, split_folders, split_of
-from .raw import RawBox, RawDataset, RawImage, size_in_file
+from .raw import UNLABELLED, RawBox, RawDataset, RawImage, size_in_file
 from .writing import ImagePlaces, Written
 
 LOOKS_FOR = 'VOCdevkit/VOC20xx, a folder Annotations of .xml files, or .xml files beside images'
@@ -104,8 +104,10 @@ def _read_part(raw: RawDataset, root: Path, annotations: Path) -> None:
         for name in names:
             result = read_images.get(name)
             if result is None:
+                image = images.find(annotations / f'{name}.xml', '')
+                raw.unlabelled += [RawImage(image, root / 'ImageSets' / 'Main', ())] if image else []
                 raw.warnings.add('images without annotation', f'{root / "ImageSets/Main"}: {name} has no '
-                                 f'{annotations / (name + ".xml")}; the image is left out, for it may show objects')
+                                 f'{annotations / (name + ".xml")}; {UNLABELLED}')
             elif isinstance(result, str):
                 raw.warnings.add('annotations left out', f'{by_name[name]}: {result}; the image is left out')
             else:
@@ -113,8 +115,8 @@ def _read_part(raw: RawDataset, root: Path, annotations: Path) -> None:
     if not (root / 'ImageSets').is_dir():
         found = {result.path for result in read_images.values() if isinstance(result, RawImage)}
         for path in images.beside(found):
-            raw.warnings.add('images without annotation', f'{path} has no .xml file; it is left out, for it may show '
-                             'objects (--format images takes all images)')
+            raw.unlabelled.append(RawImage(path, annotations, ()))
+            raw.warnings.add('images without annotation', f'{path} has no .xml file; {UNLABELLED}')
 
 
 class ImagesOfPart:

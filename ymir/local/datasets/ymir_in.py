@@ -15,7 +15,7 @@ from ..labels import Dataset
 from ..prepare import hyper_parameters, prepare_training
 from . import coco, voc
 from .files import read_text
-from .raw import RawBox, RawDataset, RawImage
+from .raw import UNLABELLED, RawBox, RawDataset, RawImage
 from .writing import ImagePlaces, Written
 
 LOOKS_FOR = 'in/config.yaml with in/train-index.tsv or in/candidate-index.tsv'
@@ -63,9 +63,9 @@ def read(root: Path) -> RawDataset:
                 continue
             labelled = _read_annotation(raw, image, _inside(folder, annotation), readers) if annotation else None
             if labelled is None:
+                raw.unlabelled.append(RawImage(image, folder / name, ()))
                 raw.warnings.add('images without annotation', f'{folder / name}:{number}: '
-                                 f'{annotation or "no annotation"} does not exist or cannot be read; the image is left '
-                                 'out, for it may show objects')
+                                 f'{annotation or "no annotation"} does not exist or cannot be read; {UNLABELLED}')
             else:
                 images.append(labelled)
         raw.splits[split] = images
@@ -79,7 +79,7 @@ def _class_names(file: Path) -> List[str]:
     try:
         config = yaml.safe_load(read_text(file))
     except yaml.YAMLError as error:
-        raise DatasetError(f'{file} is no YAML file: {error}') from error
+        raise DatasetError(f'{file} is no YAML file: {" ".join(str(error).split())}') from error
     names = config.get('class_names') if isinstance(config, dict) else None
     if not isinstance(names, list):
         raise DatasetError(f'{file}: class_names must be a list, found {names!r}')

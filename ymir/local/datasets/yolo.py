@@ -92,7 +92,7 @@ def _load(path: Path) -> Dict[str, Any]:
     try:
         content = yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
-        raise DatasetError(f'{path} is no YAML file: {error}') from error
+        raise DatasetError(f'{path} is no YAML file: {" ".join(str(error).split())}') from error
     return content if isinstance(content, dict) else {}
 
 
