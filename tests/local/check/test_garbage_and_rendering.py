@@ -65,6 +65,16 @@ def test_huge_files_are_not_read(tmp_path, images):
     assert failed(check_out(task.out_dir, task.in_dir)) == {'monitor/readable', 'infer/readable', 'mining/readable'}
 
 
+def test_the_end_of_a_huge_log_is_read(tmp_path, images):
+    task = runs.make('mining', tmp_path / 'work', images)
+    os.truncate(task.log_file, 2**40)  # sparse
+    with open(task.log_file, 'ab') as log:
+        log.write(b'\nthe disk is full\n')
+    findings = [finding for finding in check_out(task.out_dir, task.in_dir, exit_code=3) if finding.ok is False]
+    assert {finding.rule for finding in findings} == {'container/exit-code', 'monitor/code-on-failure'}
+    assert 'the disk is full' in findings[0].message
+
+
 def test_unknown_task(tmp_path):
     with pytest.raises(ValueError, match="'fly' is no task"):
         check_out(tmp_path, task='fly')

@@ -1,12 +1,14 @@
 """Rules for how the container behaved, seen from outside (contract sections a.2, a.3, a.6)."""
-from typing import Iterator
+from typing import Iterator, List
 
 from ..in_changes import ADDED, CHANGED, REMOVED
+from ..run import log_tail
 from .catalogues import OUT
 from .facts import STATE_DONE, Run
 from .finding import ERROR, WARNING, Hit, NotApplicable
-from .reading import clip, read_text
+from .reading import clip
 
+LOG = 'ymir-executor-out.log'
 CHANGES = {ADDED: ('it was added', '被新增'), REMOVED: ('it was removed', '被删除'), CHANGED: ('it was changed', '被修改')}
 
 
@@ -35,6 +37,15 @@ def task_known(run: Run) -> Iterator[Hit]:
                           '没有 result.yaml、infer-result.json 或 result.tsv'))
 
 
+def _last_words(run: Run) -> List[str]:
+    """What of the last five lines of the log is no blank."""
+    log = run.out_dir / LOG
+    try:
+        return [line.strip() for line in log_tail(log) if line.strip()] if log.is_file() else []
+    except OSError:
+        return []
+
+
 @OUT.rule('container/exit-code', 'a.6, l.2', ERROR,
           en=('The container ends with exit code 0 when the task succeeded.',
               'Read the end of ymir-executor-out.log; run it as an unknown user without network to see the same.'),
@@ -43,10 +54,9 @@ def exit_code(run: Run) -> Iterator[Hit]:
     if run.exit_code is None:
         raise NotApplicable
     if run.exit_code:
-        log = read_text(run.out_dir / 'ymir-executor-out.log', 'log')
-        tail = clip(' | '.join(line.strip() for line in log.lines[-5:] if line.strip()))
-        yield Hit('ymir-executor-out.log', (f'exit code {run.exit_code}; the log ends with: {tail}',
-                                            f'退出码 {run.exit_code}；日志末尾：{tail}'))
+        tail = clip(' | '.join(_last_words(run)))
+        yield Hit(LOG, (f'exit code {run.exit_code}; the log {"ends with: " + tail if tail else "says nothing"}',
+                        f'退出码 {run.exit_code}；{"日志末尾：" + tail if tail else "日志没有内容"}'))
 
 
 @OUT.rule('container/no-error-state', 'a.6', ERROR,
@@ -67,13 +77,10 @@ def no_error_state(run: Run) -> Iterator[Hit]:
           zh=('任务失败时，ymir-executor-out.log 的最后五行应说明原因；平台会显示它们。',
               '请在进程结束前最后打印一句说明原因的话。'))
 def log_says_why(run: Run) -> Iterator[Hit]:
-    if not run.failed:
+    if not run.failed or not (run.out_dir / LOG).is_file():
         raise NotApplicable
-    log = read_text(run.out_dir / 'ymir-executor-out.log', 'ymir-executor-out.log')
-    if log.problem:
-        raise NotApplicable
-    if not any(line.strip() for line in log.lines[-5:]):
-        yield Hit('ymir-executor-out.log', ('no text in the last five lines', '最后五行没有文字'))
+    if not _last_words(run):
+        yield Hit(LOG, ('no text in the last five lines', '最后五行没有文字'))
 
 
 @OUT.rule('container/in-unchanged', 'a.3', ERROR,
