@@ -36,6 +36,12 @@ def test_training(ymir, coco_folder, fake, tmp_path):
     assert 'child_file' not in config and config['crash_code'] == 0  # the form of a training drops empty texts only
 
 
+def test_what_to_type_next_when_ymir_is_not_on_the_path(ymir, coco_folder, fake, monkeypatch):
+    monkeypatch.setattr(sys, 'argv', [str(Path('.venv/bin/ymir').resolve())])
+    monkeypatch.setenv('PATH', '/usr/bin:/bin')
+    assert '\n  .venv/bin/ymir report run\n' in ymir('train', coco_folder, *fake, '--out', 'run')[1]
+
+
 def test_default_folder_is_never_the_same(ymir, coco_folder, fake):
     for _ in range(2):
         assert ymir('train', coco_folder, '--model', 'huge', *fake, '-q')[0] == 0

@@ -2,6 +2,7 @@
 import json
 import os
 import shlex
+import shutil
 import sys
 import traceback
 from contextlib import contextmanager
@@ -210,6 +211,12 @@ def shown_path(path: Path) -> str:
     """
     relative = os.path.relpath(path)
     return shlex.quote(relative if len(relative) < len(str(path)) else str(path))
+
+
+def program() -> str:
+    """This command as the user has to type it: with its path where it is not on PATH."""
+    called = Path(sys.argv[0])
+    return shown_path(called) if called.name == 'ymir' and not shutil.which('ymir') else 'ymir'
 
 
 def files_below(folder: Path) -> List[Tuple[str, int]]:

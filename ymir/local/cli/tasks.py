@@ -25,7 +25,7 @@ from ..outcome import (ResultRejected, TrainingResult, Verdict, judge, read_infe
 from ..prepare import IMG_MAN, ModelStage, Task
 from ..return_codes import find_code
 from ..run import DOCKER_FAILED, Outcome, TaskStopped, run_as_process, run_in_container
-from .output import EXIT_FAILED, EXIT_STOPPED, Output, UsageMistake, files_below, shown_path, size
+from .output import EXIT_FAILED, EXIT_STOPPED, Output, UsageMistake, files_below, program, shown_path, size
 
 RUN_FILE = 'run.yaml'
 MAX_CHANGES = 1000  # in run.yaml
@@ -288,12 +288,13 @@ def _show_success(output: Output, how: Engine, task: Task, folder: Path, wanted:
     if result.get('package'):
         path = Path(result['package'])
         output.say(f'{output.text("package")}: {path}  {size(path.stat().st_size)}  sha1 {result["sha1"]}')
-    report = f'ymir report {shown_path(folder)}' + (f' --labels {shown_path(labels)}'
+    ymir = program()
+    report = f'{ymir} report {shown_path(folder)}' + (f' --labels {shown_path(labels)}'
                                                     if labels and wanted.infer else '')
-    commands = [report, f'ymir check {shown_path(folder)}']
+    commands = [report, f'{ymir} check {shown_path(folder)}']
     if result.get('package'):
         model = shown_path(Path(result['package'])) + how.options()
-        commands = [f'ymir infer IMAGES --model {model}', f'ymir mine IMAGES --model {model}', *commands]
+        commands = [f'{ymir} infer IMAGES --model {model}', f'{ymir} mine IMAGES --model {model}', *commands]
     result['next'] = commands
     output.say('\n'.join([output.text('next'), *(f'  {command}' for command in commands)]))
 
