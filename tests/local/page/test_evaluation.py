@@ -29,9 +29,9 @@ def test_every_kind_of_mistake():
                                                                                  ('badly placed', 2, 1),
                                                                                  ('duplicate', 1, 0),
                                                                                  ('wrong class', 3, 2),
-                                                                                 ('missed', -1, 3), ('missed', -1, 1)]
+                                                                                 ('missed', -1, 3)]
     assert result.matched.tolist() == [0, -1, -1, -1, -1, 2]
-    assert result.errors.tolist() == [5, 1]
+    assert result.errors.tolist() == [4, 1]
     assert result.confusion.tolist() == [[1, 0, 1], [0, 1, 1], [3, 1, 0]]
 
 

@@ -11,7 +11,7 @@ pytestmark = [
     pytest.mark.integration,
     pytest.mark.skipif(chromium.find() is None, reason='no Chromium here (Debian: apt-get install chromium)'),
 ]
-NAMES = ['target', 'crate', '星形 ⭐']
+NAMES = ['target', '<img src="x.png" onerror="console.log(1)"></title></svg>', '星形 ⭐']  # the second asks and logs
 
 
 @pytest.fixture(scope='module')

@@ -1,18 +1,22 @@
+import base64
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from tests.local.page import runs
 from tests.local.page.reader import report
 from ymir.local.labels import Dataset, LabelledBox, LabelledImage
 from ymir.local.page import pictures
 from ymir.local.page.mining import ALGORITHMS, reason_of
-from ymir.local.page.pictures import ABSENT, BROKEN, LEFT_OUT, Album
+from ymir.local.page.pictures import ABSENT, BROKEN, LEFT_OUT, LINE, Album, Mark
 from ymir.local.page.run_files import Found
+from ymir.local.page.text import Text
 from ymir.local.prepare import hyper_parameters
 
 
@@ -128,6 +132,32 @@ def test_odd_images(tmp_path, class_names):
     labels = runs.dataset([LabelledImage(path, 1, 1, (LabelledBox(0, 0, 0, 1, 1), )) for path in paths], class_names)
     page = report(task, tmp_path, labels=labels)
     assert BROKEN.en in page.html and len(page.html) < 2_000_000
+
+
+def test_turned_by_exif(tmp_path):
+    """Boxes are in pixels of the image as the executor reads it, which is as EXIF says."""
+    pixels = np.zeros((40, 80, 3), np.uint8)
+    pixels[:, 60:] = 255  # at the right; after a quarter turn clockwise at the bottom
+    exif = Image.Exif()
+    exif[0x112] = 6
+    Image.fromarray(pixels).save(tmp_path / 'turned.jpg', exif=exif)
+    picture = Album().whole(tmp_path / 'turned.jpg', 80)
+    assert (picture.width, picture.height) == (40, 80)
+    shown = cv2.imdecode(np.frombuffer(base64.b64decode(picture.address.partition(',')[2]), np.uint8), cv2.IMREAD_COLOR)
+    assert shown.shape[:2] == (80, 40) and shown[70:].mean() > 250 and shown[:50].mean() < 5
+
+
+def test_names_cover_each_other_nowhere(tmp_path, images):
+    """The most important box, the last, has its name above it; others go where there is room, or are left out."""
+    marks = [Mark((10, 30, 30, 20), f'name {k}', 'plain') for k in range(12)]
+    svg = ElementTree.fromstring(Album().whole(images[0].path, 96).svg(Text('a', 'a'), marks))
+    texts = [(text.text, float(text.get('x')), float(text.get('y'))) for text in svg.iter('text')]
+    box = svg.find('rect[@class="box plain"]')
+    assert texts[0][0] == 'name 11' and texts[0][1] == pytest.approx(float(box.get('x')) + 1, abs=0.1)
+    assert texts[0][2] == pytest.approx(float(box.get('y')) - 4, abs=0.1) and 2 < len(texts) < 12
+    for k, (_, x, y) in enumerate(texts):
+        assert all(abs(y - other) >= LINE or abs(x - left) >= 6 * 7.5 for _, left, other in texts[k + 1:])
+    assert [title.text for title in svg.iter('title')] == [f'name {k}' for k in range(12)]
 
 
 def test_album(tmp_path, images):

@@ -125,10 +125,9 @@ def evaluate(found: Boxes,
         if item.kind == 'wrong class' and item.truth not in used:
             confusion[truth.label[item.truth], found.label[item.found]] += 1
             used.add(item.truth)
-        elif item.kind == 'missed':
-            confusion[truth.label[item.truth], -1] += 1
-        else:
+        elif item.kind != 'missed':
             confusion[-1, found.label[item.found]] += 1
+    confusion[:-1, -1] = np.bincount(truth.label, minlength=num_classes) - confusion[:-1, :-1].sum(1)
     return Evaluation(found, truth, classes, score, _mean([result.ap for result in with_labels]),
                       _mean([result.ap50 for result in with_labels]), confusion, matched, hit, neutral[0], mistakes,
                       errors)
@@ -167,7 +166,7 @@ def _class_result(found: Boxes, truth: Boxes, taken: np.ndarray, judged: np.ndar
 
 
 def _mistakes(found: Boxes, truth: Boxes, matched: np.ndarray, shown: np.ndarray) -> List[Mistake]:
-    """Says of each prediction without a label, and of each label without a prediction, what is wrong."""
+    """Says of each prediction without a label what is wrong with it; a label is missed if nothing of that is at it."""
     loose = np.flatnonzero(shown & (matched < 0))
     free = np.setdiff1d(np.arange(len(truth)), matched[matched >= 0])
     other = match(_take(found, loose), _take(truth, free), by_class=False, thresholds=IOU_THRESHOLDS[:1])[0]
@@ -194,7 +193,8 @@ def _mistakes(found: Boxes, truth: Boxes, matched: np.ndarray, shown: np.ndarray
             mistakes.append(Mistake('badly placed', image, row, label))
         else:
             mistakes.append(Mistake('background', image, row, -1))
-    missed = np.setdiff1d(free, list(confused.values()))
+    near_hits = [item.truth for item in mistakes if item.kind == 'badly placed']
+    missed = np.setdiff1d(free, [*confused.values(), *near_hits])
     missed = missed[np.argsort(-truth.xywh[missed, 2:].prod(1), kind='stable')]
     return mistakes + [Mistake('missed', int(truth.image[row]), -1, int(row)) for row in missed]
 

@@ -34,7 +34,7 @@ KIND_NOTES = {
     'badly placed': Text('the right class, but IoU 0.1 to 0.5 only', '类别正确，但 IoU 只有 0.1 到 0.5'),
     'background': Text('nothing of that class is labelled there', '该处没有该类别的标注'),
     'duplicate': Text('the object was found already with a higher score', '该目标已被更高分的框检出'),
-    'missed': Text('a labelled object without a prediction; the largest first', '有标注但没有预测；按面积从大到小'),
+    'missed': Text('a labelled object without a prediction at it; the largest first', '标注目标处没有预测；按面积从大到小'),
 }
 BACKGROUND = Text('background', '背景')
 NOT_FOUND, LEFT_OVER = Text('not found', '未检出'), Text('left over', '多余')
