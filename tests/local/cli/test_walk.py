@@ -1,5 +1,6 @@
 """The walk of an engineer from a folder of images to a model and back, each step one command, typed as documented."""
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -46,3 +47,25 @@ def test_with_our_executor(command, coco_folder):
     assert {'best', 'last'} <= set(result['model_stages'])
     ranking = Path('mined/out/result.tsv').read_text().splitlines()
     assert len(ranking) == 6
+
+
+def test_json_of_every_command_has_the_documented_keys(ymir, coco_folder, fake, trained):
+    table = (Path(__file__).resolve().parents[3] / 'docs/command_line.md').read_text(encoding='utf-8')
+    documented = set(re.findall(r'`(\w+)`', table.split('## For scripts')[1].split('\n## ')[0]))
+    for arguments in (
+        ['train', coco_folder, *fake, '--out', 'run'],
+        ['train', coco_folder, 'crash_code=300103', *fake, '--out', 'failed'],
+        ['infer', coco_folder, '--mine', '--model', trained, *fake, '--out', 'found'],
+        ['train', 'nowhere'],
+        ['pack', trained, 'model.tar'],
+        ['unpack', 'model.tar', 'model'],
+        ['report', trained],
+        ['check', trained],
+        ['convert', coco_folder, 'yolo', '--to', 'yolo'],
+        ['models', 'yolov8'],
+        ['explain', '300103'],
+        ['explain'],
+    ):
+        result = json.loads(ymir(*arguments, '--json')[1])
+        for part in (result, *(value[0] for value in result.values() if isinstance(value, list) and value)):
+            assert not isinstance(part, dict) or set(part) - {'mAP', 'message_zh', 'mend_zh'} <= documented, arguments
