@@ -1,4 +1,4 @@
-"""`ymir train --image` with a stand-in for Docker: which commands it runs, and what the user reads when Docker refuses."""
+"""`ymir train --image` with a stand-in for Docker: the commands that it runs, and what one reads when Docker refuses."""
 import json
 import os
 import shlex
@@ -18,6 +18,8 @@ run*) cat refusal; exit 125;;
 rm*) echo "Error: No such container: $3" >&2; exit 1;;
 esac
 """
+
+OPTIONS = ('--image', 'a:b', '--gpus', '1,3', '--user', '7:8', '--out', 'run', '--json')
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def docker(tmp_path, monkeypatch):
 ])
 def test_docker_refuses(ymir, docker, coco_folder, said, reason):
     (docker / 'refusal').write_text(said)
-    code, text, _ = ymir('train', coco_folder, '--image', 'a:b', '--gpus', '1,3', '--user', '7:8', '--out', 'run', '--json')
+    code, text, _ = ymir('train', coco_folder, *OPTIONS)
     result = json.loads(text)
     assert (code, result['code'], result['exit_code']) == (1, 160004, 125)
     assert reason in result['reason'] and '\n' not in result['reason']
@@ -50,7 +52,7 @@ def test_docker_refuses(ymir, docker, coco_folder, said, reason):
 def test_the_commands_of_the_platform(ymir, docker, coco_folder, tmp_path):
     """Section b to inspect, section a.3 to run; nothing else but looking for what may be left."""
     (docker / 'refusal').touch()
-    code, text, _ = ymir('train', coco_folder, '--image', 'a:b', '--gpus', '1,3', '--user', '7:8', '--out', 'run', '--json')
+    code, text, _ = ymir('train', coco_folder, *OPTIONS)
     result = json.loads(text)
     name, run = result['task_id'], tmp_path.resolve() / 'run'
     calls = [shlex.split(line) for line in (docker / 'calls').read_text().splitlines()]
