@@ -26,7 +26,8 @@ NUM_CLASSES = 3
 NUM_TRAIN, NUM_VAL, NUM_CANDIDATES = 160, 40, 60
 # Large, clear objects and a small input: enough to see a detector learn in two minutes on two CPU cores.
 DATA = dict(num_classes=NUM_CLASSES, size_range=(360, 640), objects_range=(1, 4), scale_range=(0.2, 0.5), clutter=8)
-TRAINING = dict(model_name='yolov8_n', img_size=192, max_epochs=25, val_interval=5, samples_per_gpu=8, workers_per_gpu=2)
+TRAINING = dict(model_name='yolov8_n', img_size=192, max_epochs=25, val_interval=5, samples_per_gpu=8,
+                workers_per_gpu=2)
 PICTURED = 6
 FOLDERS = ('data', 'training', 'mining', 'infer')
 MARK = '.ymir_demo'  # says that a demo made the folders

@@ -1,7 +1,7 @@
 """Hyper-parameters as the platform's web form gives them (contract sections b.2 and b.3).
 
-The form shows the keys of the image's template. A key whose default is a number has a number box; every other value that
-a user types comes back as text, so `precision=16` is the text '16' and `ymir_debug=true` the text 'true'. What the form
+The form shows the keys of the image's template. A key whose default is a number has a number box; every other value
+that a user types comes back as text, so `precision=16` is the text '16' and `ymir_debug=true` the text 'true'. What the form
 drops is not in config.yaml: for training empty texts, for mining and inference everything empty, zero or false.
 """
 import difflib

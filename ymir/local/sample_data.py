@@ -53,7 +53,7 @@ SHAPES = {
                          (-0.3, 0.3), (-1, 0.3), (-1, -0.3), (-0.3, -0.3)])], []),
     'ring': ([_regular(48), _regular(48, 0.62)], []),
     'domino': ([_rectangle(-0.5, -1, 0.5, 1)],
-               [_regular(16, 0.16) + offset for offset in ((-0.2, -0.6), (0.2, -0.6), (0, 0), (-0.2, 0.6), (0.2, 0.6))]),
+               [_regular(16, 0.16) + place for place in ((-0.2, -0.6), (0.2, -0.6), (0, 0), (-0.2, 0.6), (0.2, 0.6))]),
 }
 CLASS_NAMES = tuple(SHAPES)
 
@@ -128,7 +128,8 @@ def _background(rng: np.random.Generator, width: int, height: int, clutter: int)
             cv2.addWeighted(layer, 0.6, picture, 0.4, 0, dst=picture)
         else:
             end = centre + rng.uniform(-0.5, 0.5, 2) * side
-            cv2.line(picture, tuple(map(int, centre)), tuple(map(int, end)), colour, int(rng.integers(1, 7)), cv2.LINE_AA)
+            cv2.line(picture, tuple(map(int, centre)), tuple(map(int, end)), colour, int(rng.integers(1, 7)),
+                     cv2.LINE_AA)
     return picture
 
 

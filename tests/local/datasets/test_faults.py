@@ -185,3 +185,20 @@ def test_size_is_that_of_the_turned_image(tmp_path, draw):
     Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(tmp_path / 'a.jpg', exif=exif)
     image = read_dataset(tmp_path).images()[0]
     assert (image.height, image.width) == cv2.imread(str(tmp_path / 'a.jpg')).shape[:2] == (64, 48)
+
+
+def test_names_in_yaml_are_text(tmp_path, draw, put):
+    """YAML 1.1 would have a bool, a number and nothing."""
+    draw('images/1.jpg')
+    put('data.yaml', 'train: images\nval: ~\ntest:\nnames: [no, 007, null, 1e3]\n')
+    dataset = read_dataset(tmp_path)
+    assert dataset.class_names == ('no', '007', 'null', '1e3') and list(dataset.splits) == ['train']
+
+
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'utf-16', 'gb18030'])
+def test_encodings_of_text_files(tmp_path, draw, put, encoding):
+    draw('images/1.jpg')
+    put('labels/1.txt', '').write_bytes('1 0.5 0.5 0.5 0.5\r\n'.encode(encoding))
+    put('classes.txt', '').write_bytes('人\r\n叉车\r\n'.encode(encoding))
+    dataset = read_dataset(tmp_path)
+    assert dataset.class_names == ('人', '叉车') and dataset.images()[0].boxes[0].class_index == 1

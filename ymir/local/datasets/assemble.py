@@ -65,18 +65,7 @@ def assemble(raw: RawDataset, root: Path, class_names: Optional[Sequence[str]] =
     copies = _Copies()
     left_out: Counter = Counter()
     splits: Dict[str, List[LabelledImage]] = {split: [] for split in (*order, UNLABELLED)}
-    with any_image_size():
-        sizes = in_threads(_size, [image.path for _, image in listed], on_progress)
-        sized = [(split, image, size) for (split, image), size in zip(listed, sizes)]
-    readable = []
-    for split, image, size in sized:
-        if isinstance(size, str):
-            warnings.add('images left out', f'{image.path}: {size}; it is left out (named in {image.source})')
-        else:
-            readable.append((split, image, size))
-    if listed and not readable:
-        raise DatasetError(f'{root}: none of its {len(listed)} images can be read. The first: {listed[0][1].path}: '
-                           f'{sized[0][2]}')
+    readable = _readable(listed, root, warnings, on_progress)
     copies.find([image.path for _, image, _ in readable])
     for split, image, size in readable:
         place = places.get((split, image.path))
@@ -106,6 +95,24 @@ def assemble(raw: RawDataset, root: Path, class_names: Optional[Sequence[str]] =
                      'are left out')
     return Dataset(tuple(names), {split: tuple(splits[split]) for split in order}, warnings.sentences(), root,
                    tuple(splits[UNLABELLED]))
+
+
+def _readable(listed: Sequence[Tuple[str, RawImage]], root: Path, warnings: Warnings,
+              on_progress: Optional[Progress]) -> List[Tuple[str, RawImage, Tuple[int, int]]]:
+    """(split, image, width and height) of the images that can be read."""
+    with any_image_size():
+        sizes = list(in_threads(_size, [image.path for _, image in listed], on_progress))
+    readable = []
+    for (split, image), size in zip(listed, sizes):
+        if isinstance(size, str):
+            named = f' (named in {image.source})' if image.source != image.path else ''
+            warnings.add('images left out', f'{image.path}: {size}; it is left out{named}')
+        else:
+            readable.append((split, image, size))
+    if listed and not readable:
+        raise DatasetError(f'{root}: none of its {len(listed)} images can be read. The first: {listed[0][1].path}: '
+                           f'{sizes[0]}')
+    return readable
 
 
 def _joined(first: Tuple[LabelledBox, ...], second: Tuple[LabelledBox, ...]) -> Tuple[LabelledBox, ...]:

@@ -1,4 +1,5 @@
 """Finding images and the names of splits in folders."""
+import codecs
 import os
 import re
 from pathlib import Path
@@ -106,7 +107,7 @@ def lines_of(text: str) -> List[str]:
 
 
 def read_text(path: Path) -> str:
-    """A text file, UTF-8 with or without mark, or GB18030 as older Windows tools write it in China.
+    """A text file: UTF-8 with or without mark, UTF-16 with one, or GB18030 as older Windows tools write it in China.
 
     Raises:
         DatasetError: it cannot be read.
@@ -116,6 +117,6 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise DatasetError(f'{path} cannot be read: {error.strerror or error}') from error
     try:
-        return data.decode('utf-8-sig')
+        return data.decode('utf-16' if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else 'utf-8-sig')
     except UnicodeDecodeError:
         return data.decode('gb18030', 'replace')

@@ -89,8 +89,9 @@ def _lists(root: Path) -> Dict[str, Path]:
 
 
 def _load(path: Path) -> Dict[str, Any]:
+    """A YAML mapping with all values as text: a class may be called `no` or `007`."""
     try:
-        content = yaml.safe_load(read_text(path))
+        content = yaml.load(read_text(path), Loader=yaml.BaseLoader)
     except yaml.YAMLError as error:
         raise DatasetError(f'{path} is no YAML file: {" ".join(str(error).split())}') from error
     return content if isinstance(content, dict) else {}
@@ -175,7 +176,7 @@ def _names_of_yaml(content: Dict[str, Any], file: Path, warnings: Warnings) -> L
     elif not isinstance(names, list):
         raise DatasetError(f'{file}: names must be a list of class names or map class indexes to them, found {names!r}')
     names = [str(name) for name in names]
-    if isinstance(content.get('nc'), int) and content['nc'] != len(names):
+    if str(content.get('nc', '')).isdigit() and int(content['nc']) != len(names):
         warnings.add('nc', f'{file}: nc is {content["nc"]}, but there are {len(names)} names; the names count')
     return names
 
@@ -183,7 +184,8 @@ def _names_of_yaml(content: Dict[str, Any], file: Path, warnings: Warnings) -> L
 def _keypoints(content: Dict[str, Any]) -> int:
     """How many numbers of key points follow each box."""
     shape = content.get('kpt_shape')
-    return shape[0] * shape[1] if isinstance(shape, list) and len(shape) == 2 else 0
+    return int(shape[0]) * int(shape[1]) if isinstance(shape, list) and [
+        isinstance(side, str) and side.isdigit() for side in shape] == [True, True] else 0
 
 
 def _images_of_yaml(content: Dict[str, Any], file: Path, warnings: Warnings) -> Dict[str, List[Path]]:
@@ -193,7 +195,7 @@ def _images_of_yaml(content: Dict[str, Any], file: Path, warnings: Warnings) -> 
     images: Dict[str, List[Path]] = {}
     entries_of: Dict[str, Any] = {}
     for split, keys in _SPLIT_KEYS.items():
-        entries = next((content[key] for key in keys if content.get(key)), None)
+        entries = next((content[key] for key in keys if content.get(key) not in (None, '', [], '~', 'null')), None)
         if entries is None:
             continue
         entries = entries if isinstance(entries, list) else [entries]
