@@ -1,4 +1,5 @@
 """`check_image` with a real engine: on an image that has nothing to do with ours, on damaged ones, and on ours."""
+import re
 import subprocess
 from pathlib import Path
 
@@ -95,6 +96,27 @@ def test_writing_through_the_shared_cache_is_found(variant, monkeypatch):
     name = variant('RUN sed -i \'/^progress 0.00/i for f in "$in"/assets/*/*; do echo >> "$f"; done\' '
                    '/usr/bin/start.sh')
     assert failed(check_image(name, run=True)) == {'container/in-unchanged'}
+
+
+def test_the_example_of_the_document(base_image, tmp_path):
+    """docs/contract.md as it stands, but for the base image: it builds, and nothing is wrong with it."""
+    text = (FOLDER.parents[3] / 'docs/contract.md').read_text(encoding='utf-8')
+    text = text[text.index('<!-- example -->'):]
+    executor, settings, dockerfile = (re.search(rf'```{language}\n(.*?)```', text, re.DOTALL)[1]
+                                      for language in ('python', 'bash', 'dockerfile'))
+    (tmp_path / 'executor.py').write_text(executor)
+    (tmp_path / 'Dockerfile').write_text(re.sub('^FROM .*', f'FROM {base_image}', dockerfile))
+    subprocess.run(['bash', '-ec', settings], cwd=tmp_path, check=True)
+    tag = 'check/example:test'
+    done = subprocess.run(['docker', 'build', '--network=host', '-t', tag, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    try:
+        tasks = []
+        findings = check_image(tag, run=True, on_task=tasks.append)
+        assert [finding for finding in findings if finding.ok is False] == []
+        assert tasks == ['training', 'mining+infer', 'infer']
+    finally:
+        subprocess.run(['docker', 'rmi', '-f', tag], capture_output=True)
 
 
 def test_our_image(image):

@@ -329,7 +329,10 @@ def test_a_task_that_does_not_end(foreign, monkeypatch):
 
 def test_a_folder_of_templates_needs_no_docker(monkeypatch, tmp_path):
     monkeypatch.setenv('PATH', '/nowhere')
-    assert failed(check_img_man(HERE / 'foreign/img-man')) == set()
+    findings = check_img_man(HERE / 'foreign/img-man')
+    assert failed(findings) == set()
+    assert {finding.rule for finding in findings if finding.rule.startswith('image/') and finding.ok is not None} == {
+        'image/manifest', 'image/object-type', 'image/object-type-known', 'image/flags', 'image/templates'}
     (tmp_path / 'manifest.yaml').write_text('object_type: 2')
     (tmp_path / 'mining-template.yaml').write_text('gpu_id: 1')
     assert failed(check_img_man(tmp_path)) == {'template/reserved'}

@@ -216,11 +216,16 @@ class ImgMan(Image):
         super().__init__(str(folder))
         self.folder = Path(folder)
 
-    engine_problem = absence = cat_problem = ''
+    cat_problem = ''
 
     @property
     def settings(self) -> Dict[str, Any]:
         raise NotApplicable
+
+    engine_problem = absence = settings
+
+    def need(self) -> 'ImgMan':
+        return self
 
     def cat(self, file: str) -> Answer:
         if not file.startswith('/img-man/'):
