@@ -235,6 +235,7 @@ def test_on_the_command_line(in_process, tmp_path):
     assert code == 0 and 'trying: mining and inference' in errors, errors
     assert json.loads(text)['errors'] == json.loads(text)['warnings'] == 0
     assert (tmp_path / 'kept/mining/out/result.tsv').is_file()
+    assert ymir(*options, '--classes', 'cat')[0] == 2  # kept/ is there
     for wrong in (('--model', weights), ('--gpus', '1'), ('--in', tmp_path), ('--run', '--model', 'nowhere.tar')):
         assert ymir(*wrong)[0] == 2, wrong
 

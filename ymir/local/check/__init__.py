@@ -6,6 +6,7 @@
 One file per subject holds the rules; each is data (name, contract section, severity, English and Chinese texts) with a
 generator of hits. Nothing here raises, whatever lies in the folder: an unreadable file is a finding.
 """
+import os
 from pathlib import Path
 from typing import Callable, List, Mapping, Optional, Sequence, Union
 
@@ -77,8 +78,10 @@ def check_image(image: str,
         one too (container/tried), with the reason.
 
     Raises:
-        FileExistsError: `work_dir` holds runs already.
+        FileExistsError: `work_dir` holds something already.
     """
+    if work_dir is not None and os.path.exists(work_dir) and (not os.path.isdir(work_dir) or os.listdir(work_dir)):
+        raise FileExistsError(f'{work_dir} exists already; name a new folder')
     facts = Image(image)
     findings = IMAGE.evaluate(facts)
     if run:

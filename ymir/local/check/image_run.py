@@ -34,7 +34,7 @@ NUM_CLASSES = 2
 NUM_IMAGES, NUM_TRAIN, NUM_VAL = 10, 6, 2
 # so that a run is short, where a template has such a key
 TINY = dict(max_epochs=1, epochs=1, num_epochs=1, samples_per_gpu=2, batch_size=2, workers_per_gpu=0, num_workers=0,
-            workers=0, idle_seconds=0)
+            workers=0, img_size=320, imgsz=320, idle_seconds=0)
 
 NO_MODEL: Words = ('no model is given, and the training of this image gave none', '没有给出模型，该镜像的训练也没有产生模型')
 NO_DETECTION: Words = ('it is not for detection, and there are no pictures for anything else here',
@@ -57,9 +57,6 @@ def check_runs(image: Image,
 
     Returns:
         The findings of all runs; the place of those that are broken begins with the task.
-
-    Raises:
-        FileExistsError: `work_dir` holds something already.
     """
     if work_dir is None:
         with tempfile.TemporaryDirectory(prefix='ymir-check-', ignore_cleanup_errors=True) as folder:
