@@ -9,7 +9,8 @@ from .output import Output, UsageMistake, files_below, size
 
 
 def pack(run: Annotated[Path,
-                        typer.Argument(metavar='RUN', help='Folder of a training, finished or stopped, or its out/.')],
+                        typer.Argument(metavar='RUN', help='Folder of a training, finished or stopped, or its out/; or '
+                                       'of an unpacked package.')],
          file: Annotated[Path, typer.Argument(metavar='FILE', help='The package to write.')] = Path('model.tar'),
          force: Annotated[bool, typer.Option('--force', help='Replace FILE if it exists.')] = False,
          as_json: options.Json = False,
