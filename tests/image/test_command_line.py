@@ -60,7 +60,7 @@ def start(*arguments):
 def ymir(*arguments):
     """Exit code and the JSON object."""
     process = start(*arguments, '--json')
-    text, errors = process.communicate(timeout=120)
+    text, errors = process.communicate(timeout=300)
     assert text, errors
     return process.returncode, json.loads(text)
 
@@ -103,18 +103,23 @@ def test_failure(data, variant):
     assert result['package'] == 'run/model.tar'
 
 
-def test_ctrl_c_removes_the_container(data, variant):
+@pytest.mark.parametrize('how', [signal.SIGINT, signal.SIGKILL])
+def test_a_stop_removes_the_container(data, variant, how):
     process = start('train', data, '--image', variant('RUN echo "sleep 300" >> /usr/bin/start.sh'), '--gpus', '0',
                     '--out', 'run', '--json')
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not Path('run/out/models/result.yaml').is_file():
         assert time.monotonic() < end and process.poll() is None, process.communicate()
         time.sleep(0.1)
     assert containers()
-    process.send_signal(signal.SIGINT)
-    text, _ = process.communicate(timeout=60)
-    assert process.returncode == 130 and json.loads(text)['package'] == 'run/model.tar'
-    assert not containers()
+    process.send_signal(how)
+    text, _ = process.communicate(timeout=300)
+    if how == signal.SIGINT:
+        assert process.returncode == 130 and json.loads(text)['package'] == 'run/model.tar'
+        assert not containers()
+    while containers():  # nobody is there any more who would wait for it
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def test_an_image_that_is_not_there(data, base_image):
