@@ -160,44 +160,44 @@ def _size(path: Path) -> object:
 def _boxes(image: RawImage, labelled: Sequence[RawBox], size: Tuple[int, int], indexes: Dict[str, int], asked: bool,
            left_out: Counter, warnings: Warnings) -> List[LabelledBox]:
     boxes = []
+    which = f' ({image.path.name})' if image.source.stem != image.path.stem else ''
     for box in labelled:
-        place = f'{image.source}: {box.place}'
-        if image.source.stem != image.path.stem:
-            place += f' ({image.path.name})'
         name = platform_name(box.class_name)
         if name not in indexes:
             if asked and name:
                 left_out[name] += 1
             else:
-                warnings.add('boxes without a known class', f'{place}: class {box.class_name!r} is unknown; the box is '
-                             'left out')
+                warnings.add('boxes without a known class', f'{image.source}: {box.place}{which}: class '
+                             f'{box.class_name!r} is unknown; the box is left out')
             continue
-        fitted = _fit(box, image.relative, size, place, warnings)
+        corners = box.corners
+        if image.relative:
+            corners = tuple(value * side for value, side in zip(corners, (*size, *size)))
+        fitted, problem = _fit(corners, size)
+        if problem:
+            done = 'clipped' if fitted else 'left out'
+            numbers = f'x {corners[0]:g} to {corners[2]:g}, y {corners[1]:g} to {corners[3]:g}'
+            warnings.add(f'boxes {done}', f'{image.source}: {box.place}{which}: the box {problem} ({numbers}, image '
+                         f'{size[0]} x {size[1]}); it is {done}')
         if fitted:
             boxes.append(LabelledBox(indexes[name], *fitted, difficult=box.difficult))
     return boxes
 
 
-def _fit(box: RawBox, relative: bool, size: Tuple[int, int], place: str,
-         warnings: Warnings) -> Optional[Tuple[int, int, int, int]]:
-    """x, y, w, h in whole pixels inside the image; None if nothing is left."""
-    corners = tuple(value * side for value, side in zip(box.corners, (*size, *size))) if relative else box.corners
-    text = f'x {corners[0]:g} to {corners[2]:g}, y {corners[1]:g} to {corners[3]:g}, image {size[0]} x {size[1]}'
+def _fit(corners: Sequence[float], size: Tuple[int, int]) -> Tuple[Optional[Tuple[int, int, int, int]], str]:
+    """x, y, w, h in whole pixels inside the image, None if nothing is left; and what is wrong."""
     if not all(abs(value) < 2**31 for value in corners):  # also false for NaN
-        warnings.add('boxes left out', f'{place}: the box has no usable numbers ({text}); it is left out')
-        return None
+        return None, 'has no usable numbers'
     if corners[2] <= corners[0] or corners[3] <= corners[1]:
-        warnings.add('boxes left out', f'{place}: the box is inverted or has no area ({text}); it is left out')
-        return None
+        return None, 'is inverted or has no area'
     left, right = _round(corners[0], corners[2])
     top, bottom = _round(corners[1], corners[3])
     clipped = max(left, 0), max(top, 0), min(right, size[0]), min(bottom, size[1])
     if clipped[2] <= clipped[0] or clipped[3] <= clipped[1]:
-        warnings.add('boxes left out', f'{place}: the box lies outside the image ({text}); it is left out')
-        return None
-    if max(abs(a - b) for a, b in zip(clipped, (left, top, right, bottom))) > TOLERATED_PIXELS:
-        warnings.add('boxes clipped', f'{place}: the box lies partly outside the image ({text}); it is clipped')
-    return clipped[0], clipped[1], clipped[2] - clipped[0], clipped[3] - clipped[1]
+        return None, 'lies outside the image'
+    beyond = max(abs(a - b) for a, b in zip(clipped, (left, top, right, bottom)))
+    return ((clipped[0], clipped[1], clipped[2] - clipped[0], clipped[3] - clipped[1]),
+            'lies partly outside the image' if beyond > TOLERATED_PIXELS else '')
 
 
 def _round(low: float, high: float) -> Tuple[int, int]:
