@@ -18,46 +18,38 @@ model = dict(
     neck=dict(deepen_factor=deepen_factor, widen_factor=widen_factor),
     bbox_head=dict(head_module=dict(widen_factor=widen_factor)))
 
-_pad_to_scale = dict(type='mmdet.Pad', size=img_scale, pad_val=dict(img=(114, 114, 114)))
+_load = [
+    dict(type='LoadImageFromFile', backend_args=_base_.backend_args),
+    dict(type='LoadAnnotations', with_bbox=True)
+]
+_resize = dict(
+    type='mmdet.RandomResize',
+    scale=img_scale,
+    ratio_range=random_resize_ratio_range,
+    resize_type='mmdet.Resize',
+    keep_ratio=True)
+_augment = [
+    dict(type='mmdet.RandomCrop', crop_size=img_scale),
+    dict(type='mmdet.YOLOXHSVRandomAug'),
+    dict(type='mmdet.RandomFlip', prob=0.5),
+    dict(type='mmdet.Pad', size=img_scale, pad_val=dict(img=(114, 114, 114)))
+]
 
 train_pipeline = [
-    dict(type='LoadImageFromFile', backend_args=_base_.backend_args),
-    dict(type='LoadAnnotations', with_bbox=True),
+    *_load,
     dict(
         type='Mosaic',
         img_scale=img_scale,
         use_cached=True,
         max_cached_images=mosaic_max_cached_images,
         pad_val=114.0),
-    dict(
-        type='mmdet.RandomResize',
-        scale=(img_scale[0] * 2, img_scale[1] * 2),
-        ratio_range=random_resize_ratio_range,
-        resize_type='mmdet.Resize',
-        keep_ratio=True),
-    dict(type='mmdet.RandomCrop', crop_size=img_scale),
-    dict(type='mmdet.YOLOXHSVRandomAug'),
-    dict(type='mmdet.RandomFlip', prob=0.5),
-    _pad_to_scale,
+    dict(_resize, scale=(img_scale[0] * 2, img_scale[1] * 2)),
+    *_augment,
     dict(type='YOLOv5MixUp', use_cached=True, max_cached_images=mixup_max_cached_images),
     dict(type='mmdet.PackDetInputs')
 ]
 
-train_pipeline_stage2 = [
-    dict(type='LoadImageFromFile', backend_args=_base_.backend_args),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(
-        type='mmdet.RandomResize',
-        scale=img_scale,
-        ratio_range=random_resize_ratio_range,
-        resize_type='mmdet.Resize',
-        keep_ratio=True),
-    dict(type='mmdet.RandomCrop', crop_size=img_scale),
-    dict(type='mmdet.YOLOXHSVRandomAug'),
-    dict(type='mmdet.RandomFlip', prob=0.5),
-    _pad_to_scale,
-    dict(type='mmdet.PackDetInputs')
-]
+train_pipeline_stage2 = [*_load, _resize, *_augment, dict(type='mmdet.PackDetInputs')]
 
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
