@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
 from PIL import Image
 
@@ -139,3 +140,14 @@ def test_without_colours(command, coco_folder, fake):
         done = subprocess.run([sys.executable, '-c', script, *command[0], 'explain', '1234567'], capture_output=True,
                               stdin=subprocess.DEVNULL, env=env)
         assert (b'\x1b[31m' in done.stdout) is coloured, done
+
+
+def test_stopping_before_a_command_has_begun(ymir, monkeypatch):
+
+    def stop(*_, **options):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(SECONDS)
+
+    monkeypatch.setattr(typer.core.TyperCommand, 'make_context', stop)
+    code, text, errors = ymir('explain', '300103', '--json')
+    assert code == 130 and json.loads(text)['stopped'] is True and errors == 'stopped\n'

@@ -6,12 +6,14 @@ import typer
 from typer.core import TyperGroup
 
 from .output import EXIT_STOPPED, EXIT_USAGE, Output
+from .stopping import stop_signals
 
 UsageError = typer.BadParameter.__base__  # of click, which recent versions of typer do not show
 
 
 class CommandLine(TyperGroup):
     """Says one sentence about wrong usage in the manner of every other error; with `--json`, on standard output too."""
+    _as_json = False
 
     def main(self, args: Optional[Sequence[str]] = None, *positional: Any, standalone_mode: bool = True,
              **options: Any) -> Any:
@@ -22,15 +24,28 @@ class CommandLine(TyperGroup):
             positional, standalone_mode, options: of typer.
         """
         arguments: List[str] = list(sys.argv[1:] if args is None else args)
+        self._as_json = '--json' in arguments
         if not standalone_mode:
             return super().main(arguments, *positional, standalone_mode=False, **options)
         try:
             code = super().main(arguments, *positional, standalone_mode=False, **options)
         except UsageError as error:
-            code = _explain(error, '--json' in arguments)
+            code = _explain(error, self._as_json)
         except typer.Abort:
             code = EXIT_STOPPED
         sys.exit(code if isinstance(code, int) else 0)
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        """Runs a command, which signals stop in order also before and after its own part; called by typer.
+
+        Args:
+            ctx: of typer.
+        """
+        try:
+            with stop_signals():
+                return super().invoke(ctx)
+        except KeyboardInterrupt:
+            Output(self._as_json).stop()
 
 
 def _explain(error: Any, as_json: bool) -> int:

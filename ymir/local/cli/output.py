@@ -11,7 +11,6 @@ from typing import Any, Dict, Iterable, Iterator, List, NoReturn, Sequence, Tupl
 
 import typer
 
-from .stopping import stop_signals
 from .texts import TEXTS
 
 EXIT_FAILED, EXIT_USAGE, EXIT_STOPPED = 1, 2, 130
@@ -156,6 +155,11 @@ class Output:
         self.errors.print(f'{self.text("error")}: {text}', style='red', markup=False, highlight=False, soft_wrap=True)
         self.finish(dict(ok=False, error=text, exit_code=code), code)
 
+    def stop(self) -> NoReturn:
+        """Ends the command after Ctrl-C."""
+        self.errors.print(self.text('interrupted'), style='yellow')
+        self.finish(dict(ok=False, stopped=True, exit_code=EXIT_STOPPED), EXIT_STOPPED)
+
     def _print_json(self, result: Dict[str, Any]) -> None:
         text = json.dumps(result, ensure_ascii=False, default=str, allow_nan=False)
         try:
@@ -174,23 +178,21 @@ class Output:
 
         Without it, an error that nobody foresaw keeps its trace, which is what a developer needs.
         """
-        with stop_signals():
-            try:
-                yield
-            except typer.Exit:
+        try:
+            yield
+        except typer.Exit:
+            raise
+        except KeyboardInterrupt:
+            self.stop()
+        except Exception as error:
+            if isinstance(error, _mistakes()):
+                self.fail(sentence(error))
+            if isinstance(error, OSError):  # the disk is full, for example
+                self.fail(sentence(error), EXIT_FAILED)
+            if not self.as_json:
                 raise
-            except KeyboardInterrupt:
-                self.errors.print(self.text('interrupted'), style='yellow')
-                self.finish(dict(ok=False, stopped=True, exit_code=EXIT_STOPPED), EXIT_STOPPED)
-            except Exception as error:
-                if isinstance(error, _mistakes()):
-                    self.fail(sentence(error))
-                if isinstance(error, OSError):  # the disk is full, for example
-                    self.fail(sentence(error), EXIT_FAILED)
-                if not self.as_json:
-                    raise
-                traceback.print_exc()
-                self.fail(f'{type(error).__name__}: {error}', EXIT_FAILED)
+            traceback.print_exc()
+            self.fail(f'{type(error).__name__}: {error}', EXIT_FAILED)
 
 
 def _mistakes() -> Tuple[type, ...]:
