@@ -59,7 +59,7 @@ function contrasts() {  // texts of the page whose contrast with what is behind 
   for (const element of document.querySelectorAll('main *, header *, footer')) {
     if (element.closest('.picture') || !element.checkVisibility()) continue;
     const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
-    if (!own || element.closest('title') || element.matches('.count.strong')) continue;
+    if (!own || element.closest('title')) continue;
     const style = getComputedStyle(element);
     const [a, b] = [light(parse(element.closest('svg') ? style.fill : style.color)), light(behind(element))];
     if ((Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05) < 4.5) found.add(element.tagName + '.' + element.className);

@@ -53,8 +53,19 @@ def test_bars_are_stacked():
 def test_heat_map_shades_by_the_share_of_the_row():
     root = ElementTree.fromstring(heat_map(LABEL, np.array([[3, 1], [0, 0]]), ['a', 'b'], ['a', 'b'], LABEL, LABEL))
     cells = [(rect.get('class'), rect.get('fill-opacity')) for rect in root.iter('rect') if 'cell' in rect.get('class')]
-    assert cells == [('cell right', '0.78'), ('cell wrong', '0.34')]
+    assert cells == [('cell right', '0.40'), ('cell wrong', '0.20')]
     assert [text.text for text in root.iter('text') if 'count' in text.get('class')] == ['3', '1']
+
+
+@pytest.mark.parametrize('classes, count, text', [(2, 99_999, '99,999'), (2, 123_456, '123k'), (20, 999, '999'),
+                                                  (20, 4_567, '5k'), (60, 9, None)])
+def test_counts_fit_their_cells(classes, count, text):
+    matrix = np.zeros((classes, classes), np.int64)
+    matrix[0, 1] = count
+    names = [str(k) for k in range(classes)]
+    root = ElementTree.fromstring(heat_map(LABEL, matrix, names, names, LABEL, LABEL))
+    assert [item.text for item in root.iter('text') if item.get('class') == 'count'] == ([text] if text else [])
+    assert f'0 → 1: {count} (100%)' in [title.text for title in root.iter('title')]
 
 
 def test_smoothing_is_corrected_at_the_beginning():

@@ -14,7 +14,7 @@ from tests.local.page.reader import report
 from ymir.local.labels import Dataset, LabelledBox, LabelledImage
 from ymir.local.page import pictures
 from ymir.local.page.mining import ALGORITHMS, reason_of
-from ymir.local.page.pictures import ABSENT, BROKEN, LEFT_OUT, LINE, Album, Mark
+from ymir.local.page.pictures import ABSENT, BROKEN, LEFT_OUT, LINE, Album, Mark, _cut
 from ymir.local.page.run_files import Found
 from ymir.local.page.text import Text
 from ymir.local.prepare import hyper_parameters
@@ -149,15 +149,26 @@ def test_turned_by_exif(tmp_path):
 
 def test_names_cover_each_other_nowhere(tmp_path, images):
     """The most important box, the last, has its name above it; others go where there is room, or are left out."""
-    marks = [Mark((10, 30, 30, 20), f'name {k}', 'plain') for k in range(12)]
+    marks = [Mark((10, 30, 30, 20), 'at', 'plain', f' {k:02}') for k in range(12)]
     svg = ElementTree.fromstring(Album().whole(images[0].path, 96).svg(Text('a', 'a'), marks))
     texts = [(text.text, float(text.get('x')), float(text.get('y'))) for text in svg.iter('text')]
     box = svg.find('rect[@class="box plain"]')
-    assert texts[0][0] == 'name 11' and texts[0][1] == pytest.approx(float(box.get('x')) + 1, abs=0.1)
+    assert texts[0][0] == 'at 11' and texts[0][1] == pytest.approx(float(box.get('x')) + 1, abs=0.1)
     assert texts[0][2] == pytest.approx(float(box.get('y')) - 4, abs=0.1) and 2 < len(texts) < 12
     for k, (_, x, y) in enumerate(texts):
-        assert all(abs(y - other) >= LINE or abs(x - left) >= 6 * 7.5 for _, left, other in texts[k + 1:])
-    assert [title.text for title in svg.iter('title')] == [f'name {k}' for k in range(12)]
+        assert all(abs(y - other) >= LINE or abs(x - left) >= 40 for _, left, other in texts[k + 1:])
+    assert [title.text for title in svg.iter('title')] == [f'at {k:02}' for k in range(12)]
+
+
+@pytest.mark.parametrize('text, room, tail, expected', [
+    ('crate', 90, ' 0.50', 'crate 0.50'),
+    ('a long name', 80, ' 0.50', 'a lo… 0.50'),
+    ('很长的类别名称', 75, '', '很长的类…'),
+    ('name', 1, ' 0.50', 'n… 0.50'),
+    ('', 50, ' 0.50', ' 0.50'),
+])
+def test_long_names_are_cut_and_scores_are_not(text, room, tail, expected):
+    assert _cut(text, room, tail)[0] == expected
 
 
 def test_album(tmp_path, images):

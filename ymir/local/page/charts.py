@@ -188,6 +188,7 @@ def heat_map(label: Text, matrix: np.ndarray, rows: Sequence[object], columns: S
     width, height = margin + 24 + num_columns * cell + 8, margin + 24 + num_rows * cell + 8
     left, top = margin + 24, margin + 24
     small = ' small' if cell == 12 else ''
+    darkest = 0.4 if cell > 12 else 0.9  # numbers in the cells stay readable in both schemes
     shown = max(int((margin - 14) / 7), 3) if cell > 12 else max(int((margin - 12) / 5.5), 3)
     parts = [_open(label, width, height, 'heat-map' + small)]
     parts.append(_upright(14, top + num_rows * cell / 2, row_name))
@@ -213,13 +214,13 @@ def heat_map(label: Text, matrix: np.ndarray, rows: Sequence[object], columns: S
         parts.append(
             Markup('<g>{}<rect class="cell {}" x="{}" y="{}" width="{}" height="{}" '
                    'fill-opacity="{:.2f}"/>').format(title, kind, x + 0.5, y + 0.5, cell - 1, cell - 1,
-                                                     0.12 + 0.88 * share[r, c]))
+                                                     0.1 + darkest * share[r, c]))
         if cell > 12:
-            strong = ' strong' if share[r, c] > 0.5 else ''
-            text = number(matrix[r, c]) if matrix[r, c] < 10000 or cell > 30 else '9999+'
+            fits = matrix[r, c] < (100_000 if cell > 30 else 1000)
+            text = number(matrix[r, c]) if fits else f'{matrix[r, c] / 1000:,.0f}k'
             parts.append(
-                Markup('<text class="count{}" text-anchor="middle" x="{}" y="{}">{}</text>').format(
-                    strong, x + cell / 2, y + cell / 2 + 4, text))
+                Markup('<text class="count" text-anchor="middle" x="{}" y="{}">{}</text>').format(
+                    x + cell / 2, y + cell / 2 + 4, text))
         parts.append(Markup('</g>'))
     return Markup('').join(parts) + Markup('</svg>')
 

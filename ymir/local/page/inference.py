@@ -229,9 +229,9 @@ def _worst_images(result: Evaluation, truth: Truth, scenes: Sequence[Scene], nam
         ]
         right = [
             Mark(
-                tuple(result.found.xywh[row]), f'{names[result.found.label[row]]} {result.found.score[row]:.2f}',
-                'neutral' if result.neutral[row] else 'right' if result.matched[row] >= 0 else 'wrong')
-            for row in pred_rows
+                tuple(result.found.xywh[row]), names[result.found.label[row]],
+                'neutral' if result.neutral[row] else 'right' if result.matched[row] >= 0 else 'wrong',
+                f' {result.found.score[row]:.2f}') for row in pred_rows
         ]
         cards.append(
             dict(
@@ -278,7 +278,7 @@ def _sample(k: int, found: Boxes, scene: Scene, names: Sequence[str], album: Alb
     picture = album.whole(scene.path, 300)
     rows = np.flatnonzero(found.image == k)
     marks = [
-        Mark(tuple(found.xywh[row]), f'{names[found.label[row]]} {found.score[row]:.2f}', 'plain')
+        Mark(tuple(found.xywh[row]), names[found.label[row]], 'plain', f' {found.score[row]:.2f}')
         for row in rows[np.argsort(found.score[rows], kind='stable')]
     ]
     label = Text('{}, boxes: {}', '{}，框：{}').format(as_text(scene.title), len(rows))

@@ -84,7 +84,7 @@ def mining_part(run: RunFiles, album: Album) -> Dict[str, Any]:
         edges = np.linspace(low, high, 31)
         chart = bar_chart(
             Text('Distribution of the scores', '得分分布'), edges,
-            [(Text('images', '图像'), np.histogram(finite, edges)[0], 0)], Text('score', '得分'), 620, 210)
+            [(Text('images', '图像'), np.histogram(finite, edges)[0], 0)], Text('score', '得分'), 520, 210)
     median = float(np.median(finite)) if finite else math.nan
     return dict(
         num_images=len(ranking),
@@ -144,7 +144,7 @@ def _card(rank: int, path: str, score: float, run: RunFiles, algorithm: str, sou
     boxes: Optional[List[Found]] = None if run.detections is None else run.detections.get(Path(path).name)
     picture = album.whole(file, SIDE)
     marks = [
-        Mark(item.xywh, f'{item.class_name} {item.score:.2f}', 'plain')
+        Mark(item.xywh, item.class_name, 'plain', f' {item.score:.2f}')
         for item in sorted(boxes or (), key=lambda item: item.score)
     ]
     shown, title = _shown(score), Path(sources.get(path, path)).name

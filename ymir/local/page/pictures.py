@@ -15,8 +15,9 @@ from .text import Text
 
 MAX_BYTES = 5_500_000  # of base64, all pictures together
 QUALITY = 80
+MAX_NAME = 0.45  # of a picture's width that a name may take, or the width of its box
 LINE = 15.0  # pixels between the base lines of two texts
-NARROW_LETTER, WIDE_LETTER, LAST_NARROW = 7.5, 14.0, 0x2e7f  # pixels at the size that the style sheet sets
+NARROW_LETTER, WIDE_LETTER, LAST_NARROW = 8.0, 14.0, 0x2e7f  # pixels at the size that the style sheet sets
 
 # Why there is no picture
 BROKEN = Text('The image cannot be read.', '图像无法读取。')
@@ -29,12 +30,14 @@ class Mark(NamedTuple):
 
     Args:
         xywh: in pixels of the image.
-        text: beside it.
+        text: beside it; a long one is cut.
         kind: 'truth', 'right', 'wrong', 'missed', 'neutral' or 'plain'; decides colour and stroke.
+        tail: what stands after the text and is never cut, such as a score.
     """
     xywh: Tuple[float, float, float, float]
     text: str
     kind: str
+    tail: str = ''
 
 
 class Picture(NamedTuple):
@@ -90,18 +93,20 @@ class Picture(NamedTuple):
             shape = Markup('x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"').format(x1, y1, x2 - x1, y2 - y1)
             shapes.append(
                 Markup('<rect class="halo" {}/><rect class="box {}" {}><title>{}</title></rect>').format(
-                    shape, mark.kind, shape, mark.text))
+                    shape, mark.kind, shape, mark.text + mark.tail))
             if mark.text:
-                text, length = _cut(mark.text, self.width)
+                room = max(x2 - x1, self.width * MAX_NAME)
+                text, length = _cut(mark.text, room, mark.tail)
                 place = self._place((x1, y1, x2, y2), length, taken)
                 if place is not None:
                     texts.append(
-                        Markup('<text class="mark {}" x="{:.1f}" y="{:.1f}">{}</text>').format(mark.kind, *place, text))
+                        Markup('<text class="mark {}" text-anchor="{}" x="{:.1f}" y="{:.1f}">{}</text>').format(
+                            mark.kind, *place, text))
         return Markup('').join([*parts, *shapes[::-1], *texts]) + Markup('</svg>')
 
     def _place(self, corners: Tuple[float, float, float, float], length: float,
-               taken: List[Tuple[float, float, float]]) -> Optional[Tuple[float, float]]:
-        """Left end and base line of a text: above its box, in it, below it, at its bottom; `taken` gets the place.
+               taken: List[Tuple[float, float, float]]) -> Optional[Tuple[str, float, float]]:
+        """Anchor and position of a text: above its box, in it, below it, at its bottom; `taken` gets the place.
 
         Args:
             corners: of the box.
@@ -109,14 +114,15 @@ class Picture(NamedTuple):
             taken: left, right and base line of the texts so far.
         """
         x1, y1, x2, y2 = corners
-        left = max(min(x1 + 1, self.width - length), 1)
-        for start in (left, max(min(x2 - length, self.width - length), 1)):
+        right_end = min(max(x2, length + 1), self.width - 1)
+        begins = [('start', x1 + 1, x1 + 1)] if x1 + 1 + length < self.width else []
+        for anchor, x, start in (*begins, ('end', right_end, right_end - length)):
             for base in (y1 - 4, y1 + LINE - 2, y2 + LINE - 2, y2 - 4):
                 free = all(start + length <= other or end <= start or abs(base - line) >= LINE
                            for other, end, line in taken)
                 if free and LINE - 3 <= base <= self.height - 2:
                     taken.append((start, start + length, base))
-                    return start, base
+                    return anchor, x, base
         return None
 
 
@@ -229,12 +235,15 @@ def _region(xywh: Optional[Tuple[float, ...]], width: int, height: int) -> Tuple
     return x1, y1, min(x2, width) - x1, min(y2, height) - y1
 
 
-def _cut(text: str, room: int) -> Tuple[str, float]:
-    """Shortens a text to a width in pixels; gives it with about the width that it needs."""
-    used = 0.0
-    for k, letter in enumerate(text):
-        length = WIDE_LETTER if ord(letter) > LAST_NARROW else NARROW_LETTER
-        if used + length > room:
-            return text[:max(k - 1, 0)] + '…', used
-        used += length
-    return text, used
+def _cut(text: str, room: float, tail: str) -> Tuple[str, float]:
+    """Shortens a text to a width in pixels, its tail kept; gives it with about the width that it needs."""
+    widths = [WIDE_LETTER if ord(letter) > LAST_NARROW else NARROW_LETTER for letter in text]
+    end = NARROW_LETTER * len(tail)
+    if sum(widths) + end <= room:
+        return text + tail, sum(widths) + end
+    kept, used = 0, NARROW_LETTER + end
+    while kept < len(text) - 1 and used + widths[kept] <= room:
+        used += widths[kept]
+        kept += 1
+    kept = max(kept, 1)
+    return f'{text[:kept]}…{tail}', max(used, widths[0] + NARROW_LETTER + end)

@@ -133,7 +133,7 @@ def _header(run: RunFiles) -> List[Tuple[Text, str]]:
     if run.progress:
         rows.append((Text('Progress', '进度'), f'{run.progress.percent:.0%}'))
     if run.written:
-        rows.append((Text('Last sign of life', '最后更新'), time.strftime('%Y-%m-%d %H:%M:%S',
+        rows.append((Text('Last update', '最后更新'), time.strftime('%Y-%m-%d %H:%M:%S',
                                                                       time.localtime(run.written))))
     rows.append((Text('Folder', '目录'), str(run.out_dir.resolve())))
     return rows
