@@ -49,15 +49,15 @@ def test_missed_objects():
     ]
     assert sentences(answers, FAULTS) == ['6 missed', 'Weakest by AP50: dog (0.000)']
     assert sentences(answers, NEXT) == [
-        'Most mistakes are missed objects: label more images with dog (5 of 5 missed), those that look like the missed '
-        'ones first.'
+        'Missed objects are the commonest mistake: label more images with dog (5 of 5 missed), those that look like '
+        'the missed ones first.'
     ]
 
 
 @pytest.mark.parametrize('change, fault, advice', [
     (lambda row: (*row[:6], 0.9), 'There are no mistakes on these images.', 'Try images that are harder'),
     (lambda row: (row[0], 1 - row[1], *row[2:6], 0.9) if row[0] else (*row[:6], 0.9), '9 of the wrong class',
-     'check the labels of both, then label more of dog and cat'),
+     'check the labels of dog and cat, then label more of both'),
     (lambda row: (row[0], row[1], 5, 0, 10, 10, 0.9) if row[0] else (*row[:6], 0.9), '9 badly placed',
      'check how tightly the labels are drawn'),
 ])

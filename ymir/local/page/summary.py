@@ -110,23 +110,24 @@ def _advice(result: Evaluation, names: Sequence[str]) -> List[Sentence]:
                              minlength=len(names))
         worst = int(missed.argmax())
         text = Text(
-            'Most mistakes are missed objects: label more images with {} ({} of {} missed), those that look like the '
-            'missed ones first.', '多数错误是漏检：请优先标注更多含“{}”的图像（{} / {} 漏检），尤其是与漏检示例相似的图像。').format(
+            'Missed objects are the commonest mistake: label more images with {} ({} of {} missed), those that look '
+            'like the missed ones first.', '最常见的错误是漏检：请优先标注更多含“{}”的图像（{} / {} 漏检），尤其是与漏检示例相似的图像。').format(
                 names[worst], int(missed[worst]), result.classes[worst].num_truth)
     elif kind == 'background':
         text = Text(
-            'Most mistakes are boxes on background: where there is an object after all, add its missing label; where '
-            'there is none, add such images without objects to the training set.',
-            '多数错误是误检背景：若该处确有目标，请补充标注；若没有目标，请将此类无目标图像加入训练集。')
+            'Boxes on background are the commonest mistake: where there is an object after all, add its missing '
+            'label; where there is none, add such images without objects to the training set.',
+            '最常见的错误是误检背景：若该处确有目标，请补充标注；若没有目标，请将此类无目标图像加入训练集。')
     elif kind == 'wrong class':
         label, prediction, _ = _most_confused(result)
-        text = Text('Most mistakes are of the wrong class: check the labels of both, then label more of {} and {}.',
-                    '多数错误是类别错误：请检查“{}”和“{}”的标注，并补充两者的样本。').format(names[label], names[prediction])
+        text = Text('A wrong class is the commonest mistake: check the labels of {0} and {1}, then label more of both.',
+                    '最常见的错误是类别错误：请检查“{}”和“{}”的标注，并补充两者的样本。').format(names[label], names[prediction])
     elif kind == 'badly placed':
-        text = Text('Most boxes that are wrong are badly placed: check how tightly the labels are drawn.',
-                    '多数错误是位置不准：请检查标注框是否紧贴目标。')
+        text = Text('Badly placed boxes are the commonest mistake: check how tightly the labels are drawn.',
+                    '最常见的错误是位置不准：请检查标注框是否紧贴目标。')
     elif kind == 'duplicate':
-        text = Text('Most wrong boxes find an object again: lower iou_threshold.', '多数错误是重复检测：请降低 iou_threshold。')
+        text = Text('Objects found twice are the commonest mistake: lower iou_threshold.',
+                    '最常见的错误是重复检测：请降低 iou_threshold。')
     else:
         return [Sentence(Text('Try images that are harder: ymir mine finds them.', '请尝试更难的图像：可用 ymir mine 挑选。'))]
     return [Sentence(text, kind.replace(' ', '-'))]
