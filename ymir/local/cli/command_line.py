@@ -13,7 +13,7 @@ UsageError = typer.BadParameter.__base__  # of click, which recent versions of t
 
 class CommandLine(TyperGroup):
     """Says one sentence about wrong usage in the manner of every other error; with `--json`, on standard output too."""
-    _as_json = False
+    _as_json = _has_begun = False
 
     def main(self, args: Optional[Sequence[str]] = None, *positional: Any, standalone_mode: bool = True,
              **options: Any) -> Any:
@@ -27,25 +27,37 @@ class CommandLine(TyperGroup):
         self._as_json = '--json' in arguments
         if not standalone_mode:
             return super().main(arguments, *positional, standalone_mode=False, **options)
-        try:
-            code = super().main(arguments, *positional, standalone_mode=False, **options)
-        except UsageError as error:
-            code = _explain(error, self._as_json)
-        except typer.Abort:
-            code = EXIT_STOPPED
+        self._has_begun = False
+        with stop_signals():
+            try:
+                code = super().main(arguments, *positional, standalone_mode=False, **options)
+                if code == EXIT_STOPPED and not self._has_begun:
+                    _say_stopped(self._as_json)
+            except UsageError as error:
+                code = _explain(error, self._as_json)
+            except typer.Abort:
+                code = EXIT_STOPPED
         sys.exit(code if isinstance(code, int) else 0)
 
     def invoke(self, ctx: typer.Context) -> Any:
-        """Runs a command, which signals stop in order also before and after its own part; called by typer.
+        """Runs a command; called by typer, which makes its own of Ctrl-C.
 
         Args:
             ctx: of typer.
         """
+        self._has_begun = True
         try:
-            with stop_signals():
-                return super().invoke(ctx)
+            return super().invoke(ctx)
         except KeyboardInterrupt:
-            Output(self._as_json).stop()
+            _say_stopped(self._as_json)
+            raise typer.Exit(EXIT_STOPPED) from None
+
+
+def _say_stopped(as_json: bool) -> None:
+    try:
+        Output(as_json).stop()
+    except typer.Exit:
+        pass
 
 
 def _explain(error: Any, as_json: bool) -> int:
