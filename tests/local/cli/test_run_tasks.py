@@ -257,6 +257,20 @@ def test_ctrl_c_leaves_the_terminal_clean(start, command, coco_folder, fake):
     assert 'Traceback' not in text and 'training stopped after' in text.split('\x1b[?25h')[-1]
 
 
+def test_a_terminal_that_is_closed_stops_the_run_in_order(start, command, coco_folder, fake):
+    """A closed window or a lost connection: the signal comes, and nothing can be written any more."""
+    master, slave = pty.openpty()
+    process = start('train', coco_folder, 'max_epochs=2000', 'seconds=0.1', *fake, '--out', 'run', stdin=slave,
+                    stdout=slave, stderr=slave, env=dict(command[1], TERM='xterm'), start_new_session=True,
+                    preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+    os.close(slave)
+    read_terminal(master, (rb'ETA \d', ), process)
+    os.close(master)
+    assert process.wait(SECONDS) == 130
+    assert yaml.safe_load(Path('run/run.yaml').read_text())['stopped'] is True
+    assert Path('run/model.tar').is_file()
+
+
 def test_a_command_line_of_its_own(command, coco_folder, fake, trained):
     """As a true process, from data to ranking."""
     done = subprocess.run(

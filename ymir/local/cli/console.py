@@ -1,7 +1,8 @@
 """Where text is printed: never folded when it is piped, never the end of a command because of a letter."""
+import errno
 import os
 import sys
-from typing import Any, TextIO
+from typing import Any, Callable, TextIO
 
 from rich.console import Console as RichConsole
 
@@ -29,11 +30,36 @@ def drop_output(stream: TextIO) -> None:
     os.close(nowhere)
 
 
+class _Stream:
+    """A stream whose terminal has gone, with a connection that ended, is one whose reader has gone."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        return self._tell(self._stream.write, text)
+
+    def flush(self) -> None:
+        self._tell(self._stream.flush)
+
+    @staticmethod
+    def _tell(action: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return action(*arguments)
+        except OSError as error:
+            if error.errno == errno.EIO:
+                raise BrokenPipeError(error.errno, error.strerror) from None
+            raise
+
+
 class Console(RichConsole):
     """A console of rich that knows what may happen to a stream.
 
     A file or a pipe has no width, so tables are as wide as their contents there, unless COLUMNS says otherwise. When
-    the reader of a pipe goes (`| head`), the command ends as with Ctrl-C, once.
+    the reader of a pipe goes (`| head`), or the terminal is closed, the command ends as with Ctrl-C, once.
 
     Args:
         stderr: print to standard error.
@@ -41,8 +67,10 @@ class Console(RichConsole):
     reader_has_gone = False
 
     def __init__(self, stderr: bool = False, **options: Any) -> None:
-        encode_everything(sys.stderr if stderr else sys.stdout)
-        super().__init__(stderr=stderr, emoji=False, **options)  # `:b:` in the name of a file is no picture
+        stream = sys.stderr if stderr else sys.stdout
+        encode_everything(stream)
+        # No emoji: `:b:` in the name of a file is no picture.
+        super().__init__(file=_Stream(stream), stderr=stderr, emoji=False, **options)
         if not self.is_terminal and not os.environ.get('COLUMNS', '').isdigit():
             self.width = WIDTH_OF_FILES
 

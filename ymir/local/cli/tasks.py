@@ -181,10 +181,7 @@ def run(output: Output, how: Engine, task: Task, wanted: Wanted, edits: Dict[str
     output.say(output.text('running', task=title, folder=folder))
     before = listing(task.in_dir)
     began = time.time()
-    try:
-        outcome = _start(output, how, task, wanted, config, title)
-    except TaskStopped as stop:
-        outcome = stop.outcome
+    outcome = _start(output, how, task, wanted, config, title)
     if outcome.left:
         output.warn(output.text('container left', name=task.task_id, reason=outcome.left))
     changes = changes_since(before, task.in_dir)
@@ -234,17 +231,22 @@ def _start(output: Output, how: Engine, task: Task, wanted: Wanted, config: Dict
     epochs = config.get('max_epochs')
     watch = Watch(EventScalars(task.out_dir / 'tensorboard') if wanted.training else None,
                   int(epochs) if str(epochs).isdecimal() else None)
-    with live_view(output.console, title, watch, output.quiet) as show:
-        if how.image:
-            shm_size = str(config.get('shm_size') or '')
-            return run_in_container(task,
-                                    how.image,
-                                    gpu_ids=how.gpu_ids,
-                                    user=how.user,
-                                    shm_size=shm_size,
-                                    on_poll=show)
-        environ = dict(CUDA_VISIBLE_DEVICES=','.join(map(str, how.gpu_ids))) if how.gpu_ids else None
-        return run_as_process(task, environ=environ, command=how.command, on_poll=show)
+    outcome: Optional[Outcome] = None
+    try:
+        with live_view(output.console, title, watch, output.quiet) as show:
+            try:
+                if how.image:
+                    outcome = run_in_container(task, how.image, gpu_ids=how.gpu_ids, user=how.user,
+                                               shm_size=str(config.get('shm_size') or ''), on_poll=show)
+                else:
+                    environ = dict(CUDA_VISIBLE_DEVICES=','.join(map(str, how.gpu_ids))) if how.gpu_ids else None
+                    outcome = run_as_process(task, environ=environ, command=how.command, on_poll=show)
+            except TaskStopped as stop:
+                outcome = stop.outcome
+    except KeyboardInterrupt:  # the terminal has gone, so that the picture cannot be taken from it
+        if outcome is None:
+            raise
+    return outcome
 
 
 def _keep_model(output: Output, how: Engine, task: Task, folder: Path) -> Dict[str, Any]:
