@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ymir.local import run
-from ymir.local.guard import remove_container
+from ymir.local.guard import kill_all_with, remove_container
 from ymir.local.prepare import Task, prepare_training
 from ymir.local.run import (Progress, TaskFailed, TaskStopped, docker_command, log_tail, read_progress, run_as_process,
                             run_in_container)
@@ -183,6 +183,13 @@ def test_nothing_is_left_when_the_watcher_is_killed(bare_task, docker, in_contai
     if in_container:
         wait_until(lambda: not (docker / 'container').exists())
         assert (docker / 'calls').read_text().splitlines()[-1] == 'rm -f t123'
+
+
+@pytest.mark.parametrize('mark', ['', '=', 'A=', '=a', 'A'])
+def test_what_could_be_in_every_process_is_no_mark(mark, monkeypatch):
+    monkeypatch.setattr(os, 'kill', lambda *_: pytest.fail('killed something'))
+    with pytest.raises(ValueError, match='no NAME=value'):
+        kill_all_with(mark)
 
 
 def test_a_docker_that_is_killed_leaves_no_container(bare_task, docker):
