@@ -70,6 +70,17 @@ def test_any_value_in_any_key(inference, training, tmp_path, images, class_names
             path.write_text(before, encoding='utf-8')
 
 
+def test_class_names_that_stand_twice(inference, tmp_path, images, class_names):
+    """An unknown class gets a row of its own, also where config.yaml names a class twice."""
+    config = yaml.safe_load((inference.in_dir / 'config.yaml').read_text(encoding='utf-8'))
+    config['class_names'] = ['Target', 'target', 'crate']
+    (inference.in_dir / 'config.yaml').write_text(yaml.safe_dump(config))
+    rows = {row[0]: int(row[1]) for row in report(inference, tmp_path).table('class')[1:]}
+    counts = [sum(box.class_index == k for image in images for box in image.boxes) for k in range(3)]
+    assert list(rows) == ['Target', 'target', 'crate', 'star'] and rows['star'] == counts[2]
+    assert rows['Target'] + rows['target'] == counts[0] and rows['crate'] == counts[1]
+
+
 def test_languages(inference, tmp_path):
     assert '<html lang="en" data-open="en">' in report(inference, tmp_path).html
     html = report(inference, tmp_path, language='zh').html

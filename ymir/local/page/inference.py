@@ -49,7 +49,7 @@ def inference_part(run: RunFiles, labels: Optional[Dataset], album: Album) -> Di
     for k, scene in enumerate(scenes):
         for item in (run.detections or {}).get(scene.name, ()):
             if item.class_name not in index:
-                index[item.class_name] = len(index)  # the platform keeps such objects; so does the page
+                index[item.class_name] = len(names) + len(unknown)  # the platform keeps such objects; so does the page
                 unknown[item.class_name] = True
             rows.append((k, index[item.class_name], *item.xywh, item.score))
     if unknown:

@@ -82,7 +82,7 @@ def write_report(out_dir: Path,
         parts=parts,
         answers=summary.merged([part['answers'] for part in parts.values()]),
         failure=failure,
-        state=_state(run, failure is not None, parts),
+        state=_state(run, failure is not None),
         states=STATES,
         header=_header(run),
         pictures=[picture for picture in album.pictures if picture.address],
@@ -112,7 +112,7 @@ def _ratio(value: float) -> str:
     return '–' if value != value else f'{value:.3f}'
 
 
-def _state(run: RunFiles, failed: bool, parts: Dict[str, Any]) -> str:
+def _state(run: RunFiles, failed: bool) -> str:
     """The executor never says that it is done: it is when every result is there and its progress is 1."""
     if run.record.get('stopped'):
         return 'stopped'
