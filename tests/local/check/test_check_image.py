@@ -261,7 +261,7 @@ def test_training_data_is_as_awkward_as_real_data(in_process, tmp_path):
 @pytest.mark.parametrize('change, rule', [
     (lambda out: (out / 'models/final.pth').unlink(), 'training/file-exists'),
     (lambda out: (out / 'models/result.yaml').write_text(''), 'training/readable'),
-    (lambda out: (out / 'monitor.txt').write_text(''), 'monitor/not-empty'),
+    (lambda out: (out / 'monitor.txt').write_text('t1\t17'), 'monitor/columns'),
     (lambda out: (out / 'monitor.txt').unlink(), 'monitor/exists'),
 ])
 def test_what_is_wrong_for_a_moment(change, rule, tmp_path, images):
@@ -278,6 +278,14 @@ def test_what_is_wrong_for_a_moment(change, rule, tmp_path, images):
     assert hit.place.startswith('training: ') and hit.found[0].startswith(f'{rule}: ')
     at_the_end = check_out(task.out_dir, task.in_dir)
     assert list(moments.hits(at_the_end)) == []  # told by its own rule
+
+
+def test_an_empty_monitor_txt_is_harmless_for_a_moment(tmp_path, images):
+    task = runs.make('mining', tmp_path / 'work', images)
+    task.monitor_file.write_text('')
+    moments = Moments(task.out_dir, 'mining')
+    moments.look()
+    assert list(moments.hits([])) == []
 
 
 def test_what_changes_while_one_looks_is_not_judged(tmp_path, images, monkeypatch):

@@ -8,6 +8,9 @@ from .facts import Run
 from .finding import ERROR, WARNING, Finding, Hit, NotApplicable, Words, findings_of
 
 
+HARMLESS_FOR_A_MOMENT = ('monitor/not-empty', )  # the platform looks again
+
+
 class Attempts:
     """What came of the tasks that were tried: facts for the rules of this file."""
 
@@ -29,8 +32,8 @@ class Moments:
     def __init__(self, out_dir: Path, task: str) -> None:
         self.out_dir = out_dir
         self.task = task
-        self.rules = [rule for rule in OUT.rules
-                      if rule.severity == ERROR and rule.name.split('/')[0] in ('monitor', 'training')]
+        self.rules = [rule for rule in OUT.rules if rule.severity == ERROR and rule.name not in HARMLESS_FOR_A_MOMENT
+                      and rule.name.split('/')[0] in ('monitor', 'training')]
         self.seen: Dict[Tuple[str, str], Finding] = {}
 
     def look(self) -> None:
