@@ -173,7 +173,7 @@ def test_no_package_at_all(tmp_path):
     with zipfile.ZipFile(tmp_path / 'x.zip', 'w') as archive:
         archive.writestr('ymir-info.yaml', 'a')
     for name, words in (('x.tar', 'something else, or damaged'), ('cut.tar', 'something else, or damaged'),
-                        ('x.zip', 'a tar file, it is a zip archive'), ('folder.tar', 'Is a directory'),
+                        ('x.zip', 'a tar file, this is a zip archive'), ('folder.tar', 'Is a directory'),
                         ('y.tar', 'does not exist')):
         with pytest.raises(PackageError, match=words) as refused:
             unpack(tmp_path / name, tmp_path / 'target')

@@ -26,7 +26,7 @@ def extract(file: Path, folder: Path) -> None:
     except FileNotFoundError:
         raise ArchiveError(f'{file} does not exist') from None
     except (tarfile.TarError, EOFError, ValueError, zlib.error, LZMAError, OSError) as error:
-        why = 'it is a zip archive' if zipfile.is_zipfile(file) else 'it is something else, or damaged'
+        why = 'this is a zip archive' if zipfile.is_zipfile(file) else 'this is something else, or damaged'
         why = getattr(error, 'strerror', '') or f'a package is a tar file, {why}'
         raise ArchiveError(f'{file} is no model package: {why}') from None
     free = shutil.disk_usage(folder).free

@@ -27,6 +27,7 @@ from ..return_codes import find_code
 from ..run import DOCKER_FAILED, Outcome, TaskStopped, run_as_process, run_in_container
 from .output import EXIT_FAILED, EXIT_STOPPED, Output, UsageMistake, files_below, program, shown_path, size
 
+RUNS = Path('ymir_runs')
 RUN_FILE = 'run.yaml'
 MAX_CHANGES = 1000  # in run.yaml
 RANKED = 10
@@ -112,7 +113,7 @@ def new_folder(out: Optional[Path], task_name: str, model: Any, in_container: bo
         task_name, model: for the default name.
         in_container: Docker will mount it, which it cannot if there is a colon in its path.
     """
-    place = (out or Path('ymir_runs')).resolve()
+    place = (out or RUNS).resolve()
     if in_container and ':' in str(place):
         raise UsageMistake(f'{place}: Docker cannot mount a folder with a colon in its path; name another with --out')
     if out:
@@ -123,7 +124,7 @@ def new_folder(out: Optional[Path], task_name: str, model: Any, in_container: bo
     words = re.sub(r'(\.tar|\.gz|\.tgz|\.pth|\.pt)+$', '', os.path.basename(str(model or '').rstrip('/')))
     words = re.sub(r'[^\w.@-]+', '_', words)[:40] or 'model'
     name = f'{datetime.datetime.now():%Y%m%d-%H%M%S}-{task_name}-{words}'
-    folder, number = Path('ymir_runs') / name, 1
+    folder, number = RUNS / name, 1
     while True:
         try:
             folder.mkdir(parents=True)
@@ -158,6 +159,8 @@ def making(folder: Path) -> Iterator[None]:
     except BaseException as error:
         if not isinstance(error, FileExistsError):
             shutil.rmtree(folder, ignore_errors=True)
+            if folder.parent == RUNS and not any(RUNS.iterdir()):
+                RUNS.rmdir()
         if isinstance(error, ValueError):  # for example two classes of one name
             raise UsageMistake(str(error)) from None
         raise
@@ -190,7 +193,7 @@ def run(output: Output, how: Engine, task: Task, wanted: Wanted, edits: Dict[str
                   in_changes=dict(list(changes.items())[:MAX_CHANGES]))
     verdict = Verdict(False) if outcome.stopped else judge(outcome.exit_code, outcome.monitor, task.out_dir,
                                                            wanted.training, wanted.mining, wanted.infer)
-    if how.image and outcome.exit_code == DOCKER_FAILED:
+    if how.image and outcome.exit_code == DOCKER_FAILED and not outcome.progress.code:
         verdict = replace(verdict, reason=_words_of_docker(outcome) or verdict.reason)
     result = dict(ok=verdict.ok, stopped=outcome.stopped, code=verdict.code, reason=verdict.reason,
                   exit_code=outcome.exit_code, **record, folder=str(folder), out=str(folder / 'out'))
