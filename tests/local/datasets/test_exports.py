@@ -100,6 +100,13 @@ EXPORTS = {
         'train.txt': '/home/a/set/images/train/train.jpg\n',
         'val.txt': 'D:\\set\\images\\val\\val.jpg\r\n'
     }, BOTH),
+    'folders with capitals': ('yolo', {
+        'classes.txt': 'cat\n',
+        'Images/Train/1.JPG': None,
+        'Labels/Train/1.txt': ROW,
+        'Images/Valid/2.Jpeg': None,
+        'Labels/Valid/2.txt': ROW
+    }, dict(train=['Images/Train/1.JPG'], val=['Images/Valid/2.Jpeg'])),
     'two folders of one split': ('yolo', {
         'classes.txt': 'cat\n',
         **{f'train_{part}/{kind}/{part}.{suffix}': text

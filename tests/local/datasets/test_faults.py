@@ -80,13 +80,13 @@ def test_images_missing_unreadable_and_twice(coco, tmp_path, draw):
     assert [image.path.name for image in dataset.images()] == ['1.jpg']
     gone, broken, copy = dataset.warnings
     assert f'{tmp_path / "gone.jpg"}: the image does not exist' in gone and 'a.json' in gone
-    assert f'{tmp_path / "broken.jpg"}: the image cannot be read' in broken
+    assert f'{tmp_path / "broken.jpg"}: it is no image, or its beginning is broken' in broken
     assert f'{tmp_path / "copy.jpg"} is the same image as {tmp_path / "1.jpg"}' in copy and '1 boxes' in copy
 
 
 def test_no_image_at_all_is_an_error(tmp_path, put):
     put('a.json', json.dumps(dict(images=[dict(id=1, file_name='x.jpg')], annotations=[], categories=[])))
-    with pytest.raises(DatasetError, match=r'none of its 1 images can be read.*x\.jpg: the image does not exist'):
+    with pytest.raises(DatasetError, match=r'none of its 1 images .*x\.jpg: the image does not exist; copy the images'):
         read_dataset(tmp_path, 'coco')
 
 

@@ -25,6 +25,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Set, Tuple
 
+from PIL import UnidentifiedImageError
+
 from ymir_exc.dataset_convert.image_size import any_image_size, read_image_size
 from ymir_exc.errors import DatasetError
 
@@ -35,6 +37,7 @@ from .raw import RawBox, RawDataset, RawImage, Warnings
 
 TOLERATED_PIXELS = 1
 UNLABELLED = 'unlabelled'  # beside the splits
+MISSING = 'the image does not exist'
 
 
 def platform_name(name: str) -> str:
@@ -110,8 +113,10 @@ def _readable(listed: Sequence[Tuple[str, RawImage]], root: Path, warnings: Warn
         else:
             readable.append((split, image, size))
     if listed and not readable:
+        missing = all(size == MISSING for size in sizes)
         raise DatasetError(f'{root}: none of its {len(listed)} images can be read. The first: {listed[0][1].path}: '
-                           f'{sizes[0]}')
+                           f'{sizes[0]}' + ('; copy the images to where the labels are, for example into a folder '
+                                            'images' if missing else ''))
     return readable
 
 
@@ -152,8 +157,10 @@ def _size(path: Path) -> object:
             return 'the file is empty'
         return read_image_size(os.fspath(path))
     except FileNotFoundError:
-        return 'the image does not exist'
+        return MISSING
     except OSError as error:
+        if isinstance(error.__cause__, UnidentifiedImageError):
+            return 'it is no image, or its beginning is broken'
         return str(error.strerror or error)
 
 

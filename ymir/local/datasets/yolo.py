@@ -26,6 +26,8 @@ LOOKS_FOR = ('data.yaml with train and val, folders images and labels (or train/
              'or .txt files beside images')
 _NAME_FILES = ('classes.txt', 'obj.names', 'labels/classes.txt', 'labels/train/classes.txt', 'predefined_classes.txt',
                'train/labels/classes.txt', 'train/classes.txt', 'names.txt')
+_IMAGE_FOLDERS = ('images', 'Images', 'JPEGImages', 'imgs', 'img')
+_LABEL_FOLDERS = ('labels', 'Labels')
 _SPLIT_KEYS = {'train': ('train', ), 'val': ('val', 'valid', 'validation'), 'test': ('test', )}
 
 
@@ -52,7 +54,8 @@ def is_yolo(root: Path) -> bool:
         return True
     if not root.is_dir():
         return False
-    if any(_has_labels(folder / 'labels') for folder in (root, *(folder for _, folder in split_folders(root)))):
+    if any(_has_labels(folder / name) for folder in (root, *(folder for _, folder in split_folders(root)))
+           for name in _LABEL_FOLDERS):
         return True
     if any(_lists(root).values()):
         return True
@@ -233,7 +236,7 @@ def _images_of_tree(root: Path) -> Dict[str, List[Path]]:
     lists = _lists(root)
     if lists:
         return {split: _images_of_list(path, [root]) for split, path in lists.items()}
-    folder = root / 'images' if (root / 'images').is_dir() else root
+    folder = next((root / name for name in _IMAGE_FOLDERS if (root / name).is_dir()), root)
     splits: Dict[str, List[Path]] = {}
     for split, path in split_folders(folder):
         splits.setdefault(split, []).extend(images_below(path))
@@ -245,10 +248,11 @@ def label_file(image: Path) -> Optional[Path]:
     is none."""
     parts = list(image.parts)
     for position in range(len(parts) - 2, -1, -1):
-        if parts[position] in ('images', 'JPEGImages'):
-            path = _text_beside(Path(*parts[:position], 'labels', *parts[position + 1:]))
-            if os.path.isfile(path):
-                return path
+        if parts[position] in _IMAGE_FOLDERS:
+            for name in _LABEL_FOLDERS:
+                path = _text_beside(Path(*parts[:position], name, *parts[position + 1:]))
+                if os.path.isfile(path):
+                    return path
             break
     for path in (_text_beside(image), image.parent / 'labels' / f'{image.stem}.txt'):
         if os.path.isfile(path):
