@@ -205,6 +205,8 @@ def test_mining_and_inference(tmp_path, images, class_names):
     assert '#6 · 0' in text and 'no boxes' in text
     assert text.index(images[0].path.name) < text.index(images[1].path.name)
     assert 'Mining and inference report' in text
+    listed = re.search(r'<pre[^>]*>(.*?)</pre>', page.html, re.S).group(1).split()
+    assert sorted(listed) == sorted(str(image.path) for image in images) and listed[0] == str(images[0].path)
 
 
 BOXES = [Found('a', 0.5, (0, 0, 1, 1)), Found('b', 0.25, (0, 0, 1, 1))]

@@ -16,6 +16,7 @@ from .run_files import Found, RunFiles
 from .text import Text
 
 TOP, BOTTOM = 24, 8
+NAMED = 200  # of the top, whose files are listed
 SIDE = 260
 MAX_TERMS = 6
 UNREADABLE = -1e300  # MiningResultWriter gives images without a score the lowest float
@@ -92,6 +93,7 @@ def mining_part(run: RunFiles, album: Album) -> Dict[str, Any]:
         meaning=ALGORITHMS[known].format(_threshold(run)) if known else FOREIGN,
         top=top,
         bottom=bottom,
+        files=[sources.get(path, path) for path, _ in ranking[:NAMED]],
         chart=chart,
         low=low,
         high=high,

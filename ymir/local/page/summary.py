@@ -244,8 +244,8 @@ def mining(num_images: int, num_shown: int, is_random: bool, high: float, median
     """
     if not num_images:
         return {}
-    text = Text('Label the images from the top of out/result.tsv; the first {} of {:,} are shown below.',
-                '请从 out/result.tsv 的顶部开始标注；下面显示前 {} 张（共 {:,} 张）。').format(num_shown, num_images)
+    text = Text('Label images from the top of the ranking: the first {} of {:,} are shown below, with a list of files.',
+                '请从排名最前的图像开始标注：下面显示前 {} 张（共 {:,} 张），并附文件列表。').format(num_shown, num_images)
     if is_random:
         text = Text('The order is random: any images will do; mining_algorithm=entropy puts doubtful ones first.',
                     '顺序是随机的：标注哪些图像都一样；mining_algorithm=entropy 会将不确定的图像排在前面。')
