@@ -1,4 +1,5 @@
 """The prepared work directory against the platform's."""
+import os
 import re
 import stat
 from dataclasses import replace
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ymir.local import assets
 from ymir.local.prepare import (UNREFERENCED_INDEX_FILES, ModelStage, asset_id, hyper_parameters, prepare_candidates,
                                 prepare_training)
 
@@ -203,6 +205,20 @@ def test_assets_are_links_where_the_file_system_can(tmp_path, images, stage, mon
     monkeypatch.setattr('os.link', refuse)
     other = asset('other')  # a link would lead nowhere within a container
     assert other.is_symlink() != in_container and other.read_bytes() == images[0].path.read_bytes()
+
+
+def test_copies_are_clones_where_the_file_system_can(tmp_path, images, monkeypatch):
+    path = images[0].path
+    assets.copy(path, tmp_path / 'copy.jpg')
+    assert (tmp_path / 'copy.jpg').read_bytes() == path.read_bytes() and not (tmp_path / 'copy.jpg').samefile(path)
+
+    def clone(writer, command, reader):
+        assert command == 0x40049409 and os.path.samestat(os.fstat(reader), os.stat(path))
+        writer.write(b'shared')
+
+    monkeypatch.setattr('fcntl.ioctl', clone)
+    assets.copy(path, tmp_path / 'clone.jpg')
+    assert (tmp_path / 'clone.jpg').read_bytes() == b'shared'
 
 
 def test_manifest_is_that_of_the_executor(tmp_path, images, class_names, stage):
