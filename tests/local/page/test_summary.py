@@ -110,7 +110,8 @@ def test_mining_says_where_to_begin(tmp_path, images, class_names):
     runs.write_ranking(task, objects)
     runs.finish(task)
     page = report(task, tmp_path).html
-    assert 'the first 6 of 6 are shown below, with a list of files. Scores fall from 3 at the top to 1.75 in the middle.' in page
+    assert ('the first 6 of 6 are shown below, with a list of files. Scores fall from 3 at the top to 1.75 in the '
+            'middle.') in page
     assert '21 boxes in 6 of 6 images' in page and 'ymir mine ranks' not in page
     config = yaml.safe_load((task.in_dir / 'config.yaml').read_text())
     (task.in_dir / 'config.yaml').write_text(yaml.safe_dump(dict(config, mining_algorithm='random')))

@@ -15,7 +15,7 @@ from .text import Text
 
 MAX_BYTES = 5_500_000  # of base64, all pictures together
 QUALITY = 80
-MAX_NAME = 0.45  # of a picture's width that a name may take, or the width of its box
+MAX_NAME, SHORT_NAME = 0.45, 100  # share of a picture's width that a name may take, and what it always may, in pixels
 LINE = 15.0  # pixels between the base lines of two texts
 NARROW_LETTER, WIDE_LETTER, LAST_NARROW = 8.0, 14.0, 0x2e7f  # pixels at the size that the style sheet sets
 
@@ -95,7 +95,7 @@ class Picture(NamedTuple):
                 Markup('<rect class="halo" {}/><rect class="box {}" {}><title>{}</title></rect>').format(
                     shape, mark.kind, shape, mark.text + mark.tail))
             if mark.text:
-                room = max(x2 - x1, self.width * MAX_NAME)
+                room = max(x2 - x1, self.width * MAX_NAME, SHORT_NAME)
                 text, length = _cut(mark.text, room, mark.tail)
                 place = self._place((x1, y1, x2, y2), length, taken)
                 if place is not None:
