@@ -229,6 +229,12 @@ def test_a_file_names_its_data_set(tmp_path, lay):
         assert len(read_dataset(tmp_path / '数据 set' / file).class_names) == 1
 
 
+def test_a_file_that_the_user_names_has_no_split(tmp_path, lay):
+    lay(LAYOUTS['coco, official'][1])
+    dataset = read_dataset(tmp_path / '数据 set/annotations/instances_val2017.json')
+    assert list(dataset.splits) == ['all'] and [image.path.name for image in dataset.images()] == ['3.jpg']
+
+
 def test_nothing_there_says_what_was_looked_for(tmp_path, put):
     put('empty/notes.md', 'x')
     with pytest.raises(DatasetError, match=r'(?s)no data set.*train-index.tsv.*COCO.*VOCdevkit.*data.yaml.*images'):

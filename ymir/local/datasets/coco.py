@@ -1,10 +1,10 @@
 """COCO: a JSON file of images, categories and annotations for each split.
 
-Read are a file by itself, `annotations/instances_{train,val}2017.json` beside `train2017` and `val2017`, one or more
-files in the folder with images beside them or in `images`, and `train/_annotations.coco.json`. Classes are in the order
-of their ids. `bbox` counts; where it is missing, the box around the polygons or the mask. Crowds are no objects to
-train on; a comparison with labels needs them. A category without objects that is the supercategory of others, as
-Roboflow puts it first, is no class.
+Read are a file by itself, which has no split, `annotations/instances_{train,val}2017.json` beside `train2017` and
+`val2017`, one or more files in the folder with images beside them or in `images`, and `train/_annotations.coco.json`.
+Classes are in the order of their ids. `bbox` counts; where it is missing, the box around the polygons or the mask.
+Crowds are no objects to train on; a comparison with labels needs them. A category without objects that is the
+supercategory of others, as Roboflow puts it first, is no class.
 """
 import json
 import os
@@ -78,6 +78,8 @@ def read(root: Path) -> RawDataset:
     groups: Set[str] = set()
     for path in files:
         split = splits[path] or ('train' if any(splits.values()) else 'all')
+        if path.samefile(root):  # the user chose it, whatever its name says
+            split = 'all'
         content = read_file(path, raw, _Finder(folder, path, splits[path]))
         raw.class_names += [name for name in content.class_names if name not in raw.class_names]
         raw.splits.setdefault(split, []).extend(content.images)

@@ -34,7 +34,8 @@ def with_validation(dataset: Dataset, share: float = 0.1, on_progress: Optional[
     test = dict(test=dataset.splits['test']) if 'test' in dataset.splits else {}
     if not train:
         counts = ', '.join(f'{len(images)} in {name}' for name, images in dataset.splits.items())
-        raise DatasetError(f'{dataset.root} has no images to train on; it has {counts or "none"}')
+        raise DatasetError(f'{dataset.root} has no images to train on; it has {counts or "none"}; name the folder or '
+                           'file of those to train on')
     if val or len(train) == 1:
         warnings = () if val else (f'{dataset.root} has a single image; there is nothing to validate on', )
         return replace(dataset, splits=dict(train=train, val=val, **test), warnings=dataset.warnings + warnings)
