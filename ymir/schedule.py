@@ -22,6 +22,9 @@ SWITCH_HOOKS = {'mmdet.PipelineSwitchHook': 'switch_pipeline', 'YOLOXModeSwitchH
 PPYOLOE_COSINE = 1.2
 # PPYOLOE+ starts from a trained detector; without one its network takes ten times the rate, as PPYOLOE's recipes do.
 PPYOLOE_FROM_SCRATCH = 10
+# The soft targets that its losses are divided by are few at first; without a limit, the warm-up of a short run ended in
+# losses of a million.
+PPYOLOE_MAX_GRADIENT = 10
 
 
 def read_schedule(cfg: ConfigDict, pretrained: bool) -> BaseRecipe:
@@ -80,6 +83,7 @@ def write_schedule(cfg: ConfigDict, recipe: Recipe) -> None:
             total_epochs=int(PPYOLOE_COSINE * recipe.epochs),
             warmup_epochs=recipe.warmup_iters / recipe.iters_per_epoch,
             warmup_min_iter=recipe.warmup_iters)
+        cfg.optim_wrapper.setdefault('clip_grad', dict(max_norm=PPYOLOE_MAX_GRADIENT))
     elif cfg.get('param_scheduler'):
         cfg.param_scheduler = _write_list(cfg.param_scheduler, cfg.train_cfg.max_epochs, closing_epochs(cfg), recipe)
     cfg.custom_hooks = _write_hooks(cfg.custom_hooks, recipe)

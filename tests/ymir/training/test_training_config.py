@@ -93,6 +93,16 @@ def test_the_first_assigner_keeps_its_share_of_the_run(name, epochs, initial):
     assert make(name, max_epochs=epochs).run.model.train_cfg.initial_epoch == initial
 
 
+@pytest.mark.parametrize('name, limit', [('ppyoloe_s', 10), ('ppyoloe_plus_s', 10), ('yolov6_n', None)])
+def test_gradients_of_ppyoloe_are_limited(name, limit):
+    assert make(name).run.optim_wrapper.get('clip_grad', {}).get('max_norm') == limit
+
+
+def test_a_limit_of_the_user_stays():
+    run = make('ppyoloe_s', cfg_options='optim_wrapper.clip_grad.max_norm=3').run
+    assert run.optim_wrapper.clip_grad == dict(max_norm=3)
+
+
 def test_input_sizes_of_pipelines_that_crop_later():
     rtmdet = make('rtmdet_tiny', img_size=320, max_epochs=40).run
     pipeline = rtmdet.train_dataloader.dataset.pipeline
