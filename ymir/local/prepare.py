@@ -23,6 +23,7 @@ from .annotations import annotation_format, ark_bytes, coco_bytes, voc_bytes
 from .assets import add_assets
 from .hashing import Progress, asset_id, asset_ids, in_threads
 from .labels import LabelledImage
+from .refusals import label_store, refuse_contradictions, refuse_copies
 
 __all__ = ['IMG_MAN', 'REPOSITORY', 'ModelStage', 'Task', 'asset_id', 'hyper_parameters', 'prepare_candidates',
            'prepare_training', 'submitted']
@@ -179,8 +180,8 @@ def prepare_training(work_dir: Path,
     """
     parameters = dict(hyper_parameters('training') if parameters is None else parameters)
     annotation_format(parameters.get('export_format'))
-    class_names = _label_store(class_names)
-    _check_images(dict(train=train, val=val), on_progress)
+    class_names = label_store(class_names)
+    refuse_contradictions(dict(train=train, val=val), on_progress)
     task = _new_task(work_dir, in_container)
     _write_training_indexes(task, class_names, dict(train=train, val=val), parameters, link_assets)
     parameters.pop('pretrained_model_params', None)
@@ -229,7 +230,7 @@ def prepare_candidates(work_dir: Path,
         raise DatasetError('there are no candidates; the platform never starts a task without')
     parameters = dict(hyper_parameters('mining' if mining else 'infer') if parameters is None else parameters)
     names = asset_ids(images, on_progress)
-    _refuse_copies('candidates', images, names)
+    refuse_copies('candidates', images, names)
     task = _new_task(work_dir, in_container)
     assets = _add_assets(task, dict(zip(names, images)), link_assets)
     _write_lines(task.in_dir / 'candidate-src-index.tsv', [os.path.realpath(image) for image in images])
@@ -240,36 +241,6 @@ def prepare_candidates(work_dir: Path,
     _write_env(task, img_man, run_mining=mining, run_infer=infer)
     _make_out(task, training=False)
     return task
-
-
-def _label_store(class_names: Sequence[str]) -> List[str]:
-    names = [str(name).strip().lower() for name in class_names]
-    if not names or len(set(names)) < len(names) or '' in names:
-        raise DatasetError(f'class_names is {list(class_names)}; there must be one at least, and no two that are equal '
-                           'but for case and outer blanks')
-    return names
-
-
-def _refuse_copies(what: str, images: Sequence[Path], names: Sequence[str]) -> None:
-    first: Dict[str, Path] = {}
-    for image, name in zip(images, names):
-        if name in first:
-            raise DatasetError(f'two {what} are the same image: {first[name]} and {image}')
-        first[name] = image
-
-
-def _check_images(splits: Mapping[str, Sequence[LabelledImage]], on_progress: Optional[Progress]) -> None:
-    """An image may be in both sets, but once in each, and with the same labels, for it has one annotation file."""
-    listed = [image for images in splits.values() for image in images]
-    names = asset_ids([image.path for image in listed], on_progress)  # remembered for later
-    by_name = dict(zip(names, listed))
-    start = 0
-    for split, images in splits.items():
-        _refuse_copies(f'images of {split}', [image.path for image in images], names[start:start + len(images)])
-        start += len(images)
-    for image, name in zip(listed, names):
-        if image.boxes != by_name[name].boxes:
-            raise DatasetError(f'{image.path} and {by_name[name].path} are the same image with different labels')
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:

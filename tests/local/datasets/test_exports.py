@@ -97,7 +97,7 @@ EXPORTS = {
     }, BOTH),
     'lists of another machine': ('yolo', {
         **TREE, 'classes.txt': 'cat\n',
-        'train.txt': '/home/a/set/images/train/train.jpg\n',
+        'train.txt': '/mnt/set/images/train/train.jpg\n',
         'val.txt': 'D:\\set\\images\\val\\val.jpg\r\n'
     }, BOTH),
     'folders with capitals': ('yolo', {
@@ -227,7 +227,11 @@ def test_labels_that_are_not_read_are_named(lay, tmp_path, files, words):
     with pytest.raises(DatasetError, match=words):
         read_dataset(lay(files))
     dataset = read_dataset(lay({'images/1.jpg': None}))
-    assert len(dataset.images()) == 1 and len(dataset.warnings) == 1 and words in dataset.warnings[0]
+    assert len(dataset.images()) == 1
+    if 'set.zip' in files:  # the images are there, so it is something else
+        assert dataset.warnings == ()
+    else:
+        assert len(dataset.warnings) == 1 and words in dataset.warnings[0]
 
 
 def test_a_single_image(draw):

@@ -18,7 +18,7 @@ from ..hashing import Progress
 from ..labels import Dataset
 from . import coco, plain, voc, yolo, ymir_in
 from .assemble import assemble, platform_name
-from .foreign import foreign_labels
+from .foreign import archives, foreign_labels
 from .split import with_validation
 from .writing import ImagePlaces, Written
 
@@ -57,7 +57,7 @@ def found_formats(path: Path) -> List[str]:
             break
     if not found:
         looked = ''.join(f'\n  {name}: {module.LOOKS_FOR}' for name, (_, module) in _FORMATS.items())
-        hints = ''.join(f' {sentence}.' for sentence in foreign_labels(path))
+        hints = ''.join(f' {sentence}.' for sentence in (*foreign_labels(path), *archives(path)))
         raise DatasetError(f'{path} holds no data set that can be read.{hints} Looked for{looked}')
     return found
 

@@ -1,6 +1,7 @@
 """Files of other programs that hold labels which are not read: so that nobody wonders where the boxes are."""
+from itertools import islice
 from pathlib import Path
-from typing import List
+from typing import Iterator, List
 
 from .files import files_below
 
@@ -22,19 +23,15 @@ _LOOKED_AT = 1000
 
 
 def foreign_labels(root: Path) -> List[str]:
-    """Says which files hold labels, or images, in a form that is not read, and what to do; one sentence per form.
+    """Says which files hold labels in a form that is not read, and what to do; one sentence per form.
 
     Args:
         root: a folder, or a file.
     """
     found = {}
-    for number, path in enumerate([root] if root.is_file() else files_below(root)):
-        if number >= _LOOKED_AT:
-            break
+    for path in _files(root):
         suffix = path.suffix.lower()
-        if suffix in _ARCHIVES:
-            found.setdefault(suffix, f'{path} is an archive; unpack it and name the folder')
-        elif suffix in ('.xml', '.json') and path.is_file():
+        if suffix in ('.xml', '.json') and path.is_file():
             with open(path, 'rb') as stream:
                 head = stream.read(_HEAD_BYTES)
             for ending, words, what, remedy in _RULES:
@@ -42,3 +39,17 @@ def foreign_labels(root: Path) -> List[str]:
                     found.setdefault(what, f'{path} is {what}, which is not read; {remedy}')
                     break
     return list(found.values())
+
+
+def archives(root: Path) -> List[str]:
+    """Says which files may hold the data set that is not there, and what to do.
+
+    Args:
+        root: a folder, or a file.
+    """
+    found = [path for path in _files(root) if path.suffix.lower() in _ARCHIVES]
+    return [f'{path} is an archive; unpack it and name the folder' for path in found[:1]]
+
+
+def _files(root: Path) -> Iterator[Path]:
+    return islice([root] if root.is_file() else files_below(root), _LOOKED_AT)
