@@ -7,8 +7,9 @@ area, or with swapped corners, overlaps nothing.
 
 Here candidates are ranked, then taken in chunks: what earlier boxes suppress leaves a chunk, a block at its front is
 settled, what the block's kept boxes suppress leaves the chunk, and so on. The work ends once every image has as many
-boxes as it may keep. Pairs are compared a bounded number at a time, in floats only, because operations that make
-booleans are ten times slower on a CPU.
+boxes as it may keep; on a CPU, where an image may keep any number of many candidates, each class is worked on by
+itself. Pairs are compared a bounded number at a time, in floats only, because operations that make booleans are ten
+times slower on a CPU.
 
 `batched_nms` leaves torchvision's operator alone: that has no classes, which shifted boxes imitate at the price of
 rounding, and does not stop when enough is kept.
@@ -23,6 +24,7 @@ from .torchvision_nms import torchvision_nms
 
 BLOCK = 256  # candidates settled at once
 FIRST_CHUNK = 512  # each further chunk is twice as long, since few images need more
+MANY = 4096  # candidates of an image from which on it pays to part them by class
 HEAD = 2048  # candidates ranked first on a CPU, where sorting 30,000 takes longer than suppression
 PAIRS_ON_CPU = 1 << 17  # compared at once; they stay in the cache
 PAIRS_ON_DEVICE = 1 << 23  # about 100 MB
@@ -62,7 +64,11 @@ def batched_nms(boxes: Tensor,
         return _suppress(columns, [ranking], iou_threshold, max_per_img, iou)
     kept = []
     for members in _members(image_ids, num_images):
-        kept += _suppress(columns, _rank_lazily(scores, members, nms_pre), iou_threshold, max_per_img, iou)
+        rankings = _rank_lazily(scores, members, nms_pre)
+        if max_per_img < 0 and labels is not None and len(members) > MANY:
+            kept.append(_suppress_by_class(columns, labels, torch.cat(list(rankings), dim=1)[0], iou_threshold, iou))
+        else:
+            kept += _suppress(columns, rankings, iou_threshold, max_per_img, iou)
     return kept
 
 
@@ -128,6 +134,8 @@ def _columns(boxes: Tensor, labels: Optional[Tensor] = None) -> Tensor:
         farther apart between classes than any two boxes are. The last column is zero and stands for no candidate.
     """
     boxes = boxes.to(torch.promote_types(boxes.dtype, torch.float32))
+    # An infinite side would make the distance of classes infinite for all boxes; boxes that are no number have no area.
+    boxes = boxes.nan_to_num(nan=0., posinf=1e15, neginf=-1e15)
     columns = boxes.new_zeros((5 if labels is None else 6, len(boxes) + 1))
     columns[:4, :-1] = boxes.T
     columns[4] = (columns[2] - columns[0]) * (columns[3] - columns[1])
@@ -232,6 +240,28 @@ def _suppress(columns: Tensor,
             kept = torch.cat([kept, before], dim=1)
             kept = _pack(kept, kept != nobody, nobody)
     return [row[row != nobody][:limit] for row in kept]
+
+
+def _suppress_by_class(columns: Tensor, labels: Tensor, ranking: Tensor, iou_threshold: float, iou: Callable) -> Tensor:
+    """Goes through the candidates of one image class by class, without a limit.
+
+    Args:
+        columns: what `iou` reads.
+        labels: (N,) classes.
+        ranking: (m,) indices, the best first.
+        iou_threshold: see `batched_nms`.
+        iou: `_iou` or `_rotated_iou`.
+
+    Returns:
+        Indices of the kept candidates, the best first.
+    """
+    order = labels[ranking].argsort(stable=True)
+    by_class = ranking[order]
+    counts = labels[by_class].unique_consecutive(return_counts=True)[1].tolist()
+    kept = [_suppress(columns, [part[None]], iou_threshold, iou=iou)[0] for part in by_class.split(counts)]
+    is_kept = torch.zeros(columns.shape[1], dtype=torch.bool)
+    is_kept[torch.cat([ranking[:0], *kept])] = True
+    return ranking[is_kept[ranking]]
 
 
 def _chunks(rankings: Iterable[Tensor]) -> Iterator[Tensor]:

@@ -6,7 +6,7 @@ import torch
 import mmyolo.ops.nms as ops
 from mmyolo.ops import batched_nms
 
-SMALL = dict(BLOCK=3, FIRST_CHUNK=2, HEAD=4, PAIRS_ON_CPU=16)
+SMALL = dict(BLOCK=3, FIRST_CHUNK=2, HEAD=4, MANY=8, PAIRS_ON_CPU=16)
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> np.float32:
@@ -121,6 +121,34 @@ def test_large_labels_and_coordinates_stay_apart():
     labels = torch.tensor([20000, 20001, 20000])
     kept = batched_nms(boxes, torch.tensor([0.5, 0.6, 0.4]), labels, torch.zeros(3, dtype=torch.int64), 1, 0.5)
     assert kept[0].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize('side', [float('inf'), float('-inf'), float('nan')])
+def test_a_box_without_bounds_changes_nothing_for_others(side):
+    case = dict(random_case(1), iou_threshold=0.25, max_per_img=-1, nms_pre=-1, class_agnostic=False)
+    expected = batched_nms(**case)
+    broken = dict(case, boxes=torch.cat([case['boxes'], torch.tensor([[0., 0., side, 3.]])]))
+    for key, value in (('scores', 2.), ('labels', 1), ('image_ids', 0)):
+        broken[key] = torch.cat([case[key], torch.tensor([value]).to(case[key])])
+    rest = [[index for index in kept.tolist() if index < len(case['boxes'])] for kept in batched_nms(**broken)]
+    assert len(case['boxes']) > 10 and rest[1:] == [kept.tolist() for kept in expected[1:]]
+    assert side > 0 or rest == [kept.tolist() for kept in expected]  # an endless box may suppress some of its class
+
+
+def test_without_a_limit_classes_are_not_compared_with_each_other(monkeypatch):
+    count, classes, pairs = 5000, 50, []
+    iou = ops._iou
+
+    def counting_iou(first, second):
+        pairs.append(first[0].numel() * second.shape[-1])
+        return iou(first, second)
+
+    monkeypatch.setattr(ops, '_iou', counting_iou)
+    corner = torch.arange(count)[:, None] * 10.
+    boxes = torch.cat([corner, corner, corner + 5, corner + 5], dim=1)
+    labels, zeros = torch.arange(count) % classes, torch.zeros(count, dtype=torch.int64)
+    assert len(batched_nms(boxes, torch.rand(count), labels, zeros, 1, 0.5)[0]) == count
+    assert sum(pairs) < 2 * count * count / classes
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float64, torch.int64])
