@@ -97,7 +97,7 @@ EXPORTS = {
     }, BOTH),
     'lists of another machine': ('yolo', {
         **TREE, 'classes.txt': 'cat\n',
-        'train.txt': '/mnt/set/images/train/train.jpg\n',
+        'train.txt': '/sets/a/images/train/train.jpg\n',
         'val.txt': 'D:\\set\\images\\val\\val.jpg\r\n'
     }, BOTH),
     'folders with capitals': ('yolo', {

@@ -47,11 +47,13 @@ def train(data: options.Data,
     """
     output = Output(as_json, quiet, lang.value if lang else '')
     with output.reporting():
+        from ..parameters import parse_overrides
         from ..prepare import prepare_training, submitted
         from . import tasks
-        how = tasks.Engine.of(image, executor, img_man, gpus, user, link)
+        from .engine import Engine
+        how = Engine.of(image, executor, img_man, gpus, user, link)
         template = how.template('training')
-        edits = tasks.parameters.parse_overrides(overrides or [], template, output.warn)
+        edits = parse_overrides(overrides or [], template, output.warn)
         source, model_name = _pretrained(model, edits, template)
         folder = tasks.new_folder(out, 'train', model_name or edits.get('model_name') or template.get('model_name'),
                                   bool(how.image))
@@ -132,13 +134,15 @@ def _candidates(output: Output, data: Path, model: str, overrides: Optional[List
                 classes: Optional[str], data_format: Optional[options.DataFormat], engine: Tuple[Any, ...],
                 out: Optional[Path]) -> None:
     with output.reporting():
+        from ..parameters import parse_overrides
         from ..prepare import prepare_candidates, submitted
         from . import tasks
+        from .engine import Engine
         wanted = tasks.Wanted(mining=what[0], infer=what[1])
-        how = tasks.Engine.of(*engine)
+        how = Engine.of(*engine)
         template_name = 'mining' if wanted.mining else 'infer'
         template = how.template(template_name)
-        edits = tasks.parameters.parse_overrides(overrides or [], template, output.warn)
+        edits = parse_overrides(overrides or [], template, output.warn)
         names = class_names(classes)
         _need(model, '--model')
         folder = tasks.new_folder(out, wanted.name, model, bool(how.image))

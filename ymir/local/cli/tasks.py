@@ -4,27 +4,27 @@ import getpass
 import math
 import os
 import re
-import shlex
 import shutil
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NoReturn, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, NoReturn, Optional
 
 import yaml
 
 from ymir_exc.atomic import write_text_atomically
 
-from .. import package, parameters
+from .. import package
 from ..event_scalars import EventScalars
 from ..in_changes import changes_since, listing
 from ..live_view import Watch, duration, live_view
 from ..outcome import (ResultRejected, TrainingResult, Verdict, judge, read_infer_result, read_mining_result,
                        read_training_result)
-from ..prepare import IMG_MAN, ModelStage, Task
+from ..prepare import ModelStage, Task
 from ..return_codes import find_code
 from ..run import DOCKER_FAILED, Outcome, TaskStopped, run_as_process, run_in_container
+from .engine import Engine
 from .output import EXIT_FAILED, EXIT_STOPPED, Output, UsageMistake, files_below, program, shown_path, size
 
 RUNS = Path('ymir_runs')
@@ -44,65 +44,6 @@ class Wanted:
     def name(self) -> str:
         """In file names and tables."""
         return 'training' if self.training else '+'.join(name for name in ('mining', 'infer') if getattr(self, name))
-
-
-@dataclass(frozen=True)
-class Engine:
-    """What runs a task.
-
-    Args:
-        image: in a container of it; None: as a process.
-        command: of another executor than that of this package.
-        img_man: folder of its templates.
-        gpu_ids: GPUs of this machine; none for the CPU.
-        user: `uid:gid` in the container; None: that of the image.
-        links_assets: gets links to the images instead of copies.
-    """
-    image: Optional[str]
-    command: Optional[Sequence[str]]
-    img_man: Path
-    gpu_ids: Tuple[int, ...]
-    user: Optional[str]
-    links_assets: bool
-
-    @classmethod
-    def of(cls, image: Optional[str], executor: Optional[str], img_man: Optional[Path], gpus: str,
-           user: Optional[str], link: Optional[bool] = None) -> 'Engine':
-        """Reads the options of the command line."""
-        if image and (executor or img_man):
-            raise UsageMistake('--image brings its own executor and templates; leave --executor and --img-man out')
-        if user and not image:
-            raise UsageMistake('--user is for a container; give --image as well')
-        if image:
-            user = None if user == 'root' else user or f'{os.getuid()}:{os.getgid()}'
-        try:
-            command = shlex.split(executor) if executor else None
-        except ValueError as error:  # a quote that is not closed
-            raise UsageMistake(f'--executor {executor}: {error}') from None
-        if command and not shutil.which(command[0]):
-            raise UsageMistake(f'--executor {executor}: there is no command {command[0]}')
-        # The executor of this package only reads images; of others nobody knows.
-        links = not (image or command) if link is None else link
-        return cls(image, command, img_man or IMG_MAN, parameters.split_gpus(gpus), user, links)
-
-    def template(self, task_type: str) -> Dict[str, Any]:
-        """The template of a task type, from the image or the folder."""
-        if self.image:
-            return parameters.read_template_of_image(self.image, task_type)
-        return parameters.read_template(task_type, self.img_man)
-
-    def options(self) -> str:
-        """The options that choose the same executor again, with a space before them."""
-        if self.image:
-            return f' --image {shlex.quote(self.image)}'
-        if not self.command:
-            return ''
-        return f' --executor {shlex.quote(shlex.join(self.command))}' + \
-            (f' --img-man {shown_path(self.img_man)}' if self.img_man != IMG_MAN else '')
-
-    def describe(self) -> str:
-        """Who did it, for the model package."""
-        return self.image or (shlex.join(self.command) if self.command else 'ymir-mmyolo')
 
 
 def new_folder(out: Optional[Path], task_name: str, model: Any, in_container: bool = False) -> Path:
