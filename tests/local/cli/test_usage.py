@@ -19,6 +19,7 @@ from ymir.local.cli import main
     (['trian', 'coco'], ["No such command 'trian'", "Did you mean 'train'?"]),
     (['fly'], ["No such command 'fly'", 'Commands are: train, infer, mine, pack']),
     (['train', 'coco', '--model', ''], ['--model is empty']),
+    (['mine', '', '--model', 'm'], ["Invalid value for 'DATA': it is empty."]),
     (['infer', 'coco', '--model', ' '], ['--model is empty']),
 ])
 @pytest.mark.parametrize('as_json', [False, True])

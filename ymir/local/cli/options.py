@@ -23,6 +23,17 @@ class DataFormat(str, Enum):
     images = 'images'
 
 
+def path_with_a_name(text: str) -> Path:
+    """Refuses what an unset variable of a script leaves, which would be the current folder.
+
+    Args:
+        text: a path.
+    """
+    if not text.strip():
+        raise typer.BadParameter('it is empty')
+    return Path(text)
+
+
 Json = Annotated[bool, typer.Option(
     '--json', help='One JSON object on standard output, everything else on standard error.')]
 Quiet = Annotated[bool, typer.Option('--quiet', '-q', help='Nothing but errors and the end.')]
@@ -30,7 +41,7 @@ Lang = Annotated[Optional[Language], typer.Option(
     '--lang', help='Language of the output; default: that of the locale.')]
 
 Data = Annotated[Path, typer.Argument(
-    metavar='DATA', help='Folder of a COCO, VOC or YOLO data set, of images, or of a task (in/).')]
+    metavar='DATA', parser=path_with_a_name, help='Folder of a COCO, VOC or YOLO data set, of images, or of a task (in/).')]
 Overrides = Annotated[Optional[List[str]], typer.Argument(
     metavar='KEY=VALUE', autocompletion=hyper_parameters,
     help='Hyper-parameters of the executor, typed as the form of the platform does; default: its template.')]
