@@ -105,11 +105,12 @@ def test_class_names(coco):
     assert "the classes 'cat', ' CAT' become one class, 'cat'" in dataset.warnings[0]
 
 
-def test_classes_asked_for(coco):
+def test_classes_asked_for(coco, tmp_path):
     dataset = coco([dict(category_id=2)], categories=[dict(id=2, name='dog')], class_names=['bird', 'DOG'])
     assert dataset.class_names == ('bird', 'dog')
     assert [box.class_index for box in dataset.images()[0].boxes] == [1]
     assert "class 'cat' is not among the classes asked for; its 1 boxes are left out" in dataset.warnings[0]
+    assert dataset.warnings[1] == f"{tmp_path}: no class is called 'bird'; there are 'cat', 'dog'"
     with pytest.raises(DatasetError, match="'dog' twice"):
         coco(class_names=['dog', 'Dog '])
 
@@ -202,3 +203,13 @@ def test_encodings_of_text_files(tmp_path, draw, put, encoding):
     put('classes.txt', '').write_bytes('人\r\n叉车\r\n'.encode(encoding))
     dataset = read_dataset(tmp_path)
     assert dataset.class_names == ('人', '叉车') and dataset.images()[0].boxes[0].class_index == 1
+
+
+def test_broken_yaml_is_told_in_one_line(tmp_path, draw, put):
+    draw('images/1.jpg')
+    with pytest.raises(DatasetError, match=r'data\.yaml is no YAML file, line 2, column 10: expected .*') as caught:
+        read_dataset(put('data.yaml', 'train: images\nnames: [a').parent)
+    assert '\n' not in str(caught.value)
+    put('in/train-index.tsv', '')
+    with pytest.raises(DatasetError, match=r'config\.yaml is no YAML file, line 1, column 15'):
+        read_dataset(put('in/config.yaml', 'class_names: [').parent)

@@ -96,6 +96,11 @@ def assemble(raw: RawDataset, root: Path, class_names: Optional[Sequence[str]] =
     for name, count in left_out.items():
         warnings.add(f'class {name}', f'{root}: class {name!r} is not among the classes asked for; its {count} boxes '
                      'are left out')
+    own = dict.fromkeys(map(platform_name, raw.class_names))
+    for name in names:
+        if own and name not in own:
+            warnings.add('classes that are not there', f'{root}: no class is called {name!r}; there are '
+                         f'{", ".join(map(repr, own))}')
     return Dataset(tuple(names), {split: tuple(splits[split]) for split in order}, warnings.sentences(), root,
                    tuple(splits[UNLABELLED]))
 

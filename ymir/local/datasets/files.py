@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 from typing import Callable, Iterable, Iterator, List, NoReturn, Optional, Tuple
 
+import yaml
+
 from ymir_exc.errors import DatasetError
 
 # What OpenCV reads. The platform itself names every image by its content, so endings count only where folders are read.
@@ -120,3 +122,11 @@ def read_text(path: Path) -> str:
         return data.decode('utf-16' if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else 'utf-8-sig')
     except UnicodeDecodeError:
         return data.decode('gb18030', 'replace')
+
+
+def yaml_fault(error: yaml.YAMLError) -> str:
+    """Where a text is no YAML, and why, in one line."""
+    mark = getattr(error, 'problem_mark', None)
+    if mark is None:
+        return ' '.join(str(error).split())
+    return f'line {mark.line + 1}, column {mark.column + 1}: {error.problem}'

@@ -14,7 +14,7 @@ from ymir_exc.errors import DatasetError
 from ..labels import Dataset
 from ..prepare import hyper_parameters, prepare_training
 from . import coco, voc
-from .files import read_text
+from .files import read_text, yaml_fault
 from .raw import UNLABELLED, RawBox, RawDataset, RawImage
 from .writing import ImagePlaces, Written
 
@@ -79,7 +79,7 @@ def _class_names(file: Path) -> List[str]:
     try:
         config = yaml.safe_load(read_text(file))
     except yaml.YAMLError as error:
-        raise DatasetError(f'{file} is no YAML file: {" ".join(str(error).split())}') from error
+        raise DatasetError(f'{file} is no YAML file, {yaml_fault(error)}') from error
     names = config.get('class_names') if isinstance(config, dict) else None
     if not isinstance(names, list):
         raise DatasetError(f'{file}: class_names must be a list, found {names!r}')

@@ -18,7 +18,7 @@ from ymir_exc.errors import DatasetError
 from ..hashing import in_threads
 from ..labels import Dataset
 from .files import (SPLITS, find_written_path, images_below, is_image, lines_of, read_lines, read_text,
-                    split_folders)
+                    split_folders, yaml_fault)
 from .raw import RawBox, RawDataset, RawImage, Warnings
 from .writing import ImagePlaces, Written
 
@@ -96,7 +96,7 @@ def _load(path: Path) -> Dict[str, Any]:
     try:
         content = yaml.load(read_text(path), Loader=yaml.BaseLoader)
     except yaml.YAMLError as error:
-        raise DatasetError(f'{path} is no YAML file: {" ".join(str(error).split())}') from error
+        raise DatasetError(f'{path} is no YAML file, {yaml_fault(error)}') from error
     return content if isinstance(content, dict) else {}
 
 
