@@ -13,8 +13,11 @@ TINY = ('model.backbone.widen_factor=0.125 model.neck.widen_factor=0.125 '
 REAL = ('max_epochs=2', 'img_size=64', 'samples_per_gpu=2', 'workers_per_gpu=0', 'precision=fp32', f'cfg_options={TINY}')
 
 
-def walk(command, data, options, training):
-    """Trains, mines, infers, reports, checks, packs, and infers again with the package; gives the two inferences."""
+def walk(command, data, options, training, mining):
+    """Trains, mines, infers, reports, checks, packs, and infers again with the package; gives the two inferences.
+
+    `mining` holds the mining and the first inference: two commands, or `infer --mine`, which starts one process less.
+    """
     begin, environ = command
 
     def step(*arguments):
@@ -23,9 +26,9 @@ def walk(command, data, options, training):
         return done.stdout
 
     step('train', data, *training, *options, '--out', 'first')
-    step('mine', data / 'images', '--model', 'first/model.tar', *options, '--out', 'mined')
-    step('infer', data, '--model', 'first/model.tar', *options, '--out', 'found')
-    for run in ('first', 'mined', 'found'):
+    for run, arguments in mining.items():
+        step(*arguments, '--model', 'first/model.tar', *options, '--out', run)
+    for run in ('first', *mining):
         step('report', run)
         assert Path(run, 'report.html').stat().st_size > 10_000
         step('check', run)
@@ -35,17 +38,19 @@ def walk(command, data, options, training):
 
 
 def test_with_any_executor(command, coco_folder, fake):
-    found, again = walk(command, coco_folder, fake, ['--model', 'small', 'max_epochs=2'])
+    mining = dict(mined=['mine', coco_folder / 'images'], found=['infer', coco_folder])
+    found, again = walk(command, coco_folder, fake, ['--model', 'small', 'max_epochs=2'], mining)
     assert found == again and len(found['detection']) == 6
 
 
 @pytest.mark.integration
 def test_with_our_executor(command, coco_folder):
-    found, again = walk(command, coco_folder, ['--gpus', '0'], ['--model', 'yolov8_n', *REAL])
+    mining = dict(found=['infer', coco_folder, '--mine'])
+    found, again = walk(command, coco_folder, ['--gpus', '0'], ['--model', 'yolov8_n', *REAL], mining)
     assert found == again and len(found['detection']) == 6
     result = yaml.safe_load(Path('first/out/models/result.yaml').read_text())
     assert {'best', 'last'} <= set(result['model_stages'])
-    ranking = Path('mined/out/result.tsv').read_text().splitlines()
+    ranking = Path('found/out/result.tsv').read_text().splitlines()
     assert len(ranking) == 6
 
 
