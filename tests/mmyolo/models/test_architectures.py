@@ -138,6 +138,13 @@ FINGERPRINTS = {
     ('v8', 's'): ([[.12141, -.16575, .26255], [.19031, -.02291, .23398], [.29468, -.08237, -.18958]],
                   [[.10598, -.03291, -.09725], [.15469, .13761, .14015], [.16684, .15865, .19703]]),
 }
+# Of the head's maps of each kind, the first and the last level.
+HEAD_FINGERPRINTS = {
+    ('v5', 's'): [[.25566, -.14655, -.29223], [.51292, -.66087, .87731], [.27127, .49197, .45691],
+                  [.5288, .54218, .52408], [.29125, .26292, -.35354], [.57321, -.718, .82887]],
+    ('v8', 's'): [[.25922, .29245, -.13663], [.25925, .29233, -.13662], [7.44247, 7.51192, 7.29673],
+                  [7.44235, 7.5127, 7.29574]],
+}
 
 
 @pytest.mark.parametrize('family, size', FINGERPRINTS)
@@ -147,9 +154,14 @@ def test_numbers(family, size):
     with torch.no_grad():
         features = model.backbone(image.float().reshape(1, 3, 64, 64))
         outputs = model.neck(features)
+        kinds = model.bbox_head.head_module(outputs)
     wanted_features, wanted_outputs = FINGERPRINTS[family, size]
     for got, wanted in zip((*features, *outputs), (*wanted_features, *wanted_outputs), strict=True):
         assert fingerprint(got) == pytest.approx(wanted, abs=2e-5)
+    if (family, size) in HEAD_FINGERPRINTS:
+        ends = [level for kind in kinds for level in (kind[0], kind[-1])]
+        for got, wanted in zip(ends, HEAD_FINGERPRINTS[family, size], strict=True):
+            assert fingerprint(got) == pytest.approx(wanted, abs=2e-5)
 
 
 @pytest.mark.parametrize('backbone', [YOLOv5CSPDarknet, YOLOv8CSPDarknet])
