@@ -41,7 +41,8 @@ Lang = Annotated[Optional[Language], typer.Option(
     '--lang', help='Language of the output; default: that of the locale.')]
 
 Data = Annotated[Path, typer.Argument(
-    metavar='DATA', parser=path_with_a_name, help='Folder of a COCO, VOC or YOLO data set, of images, or of a task (in/).')]
+    metavar='DATA', parser=path_with_a_name,
+    help='Folder of a COCO, VOC or YOLO data set, of images, or of a task (in/).')]
 Overrides = Annotated[Optional[List[str]], typer.Argument(
     metavar='KEY=VALUE', autocompletion=hyper_parameters,
     help='Hyper-parameters of the executor, typed as the form of the platform does; default: its template.')]

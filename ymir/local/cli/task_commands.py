@@ -204,7 +204,8 @@ def _need(text: str, option: str) -> None:
         raise UsageMistake(f'{option} is empty')
 
 
-def _read(output: Output, data: Path, data_format: Optional[options.DataFormat], names: Optional[List[str]] = None) -> Any:
+def _read(output: Output, data: Path, data_format: Optional[options.DataFormat],
+          names: Optional[List[str]] = None) -> Any:
     from ..datasets import read_dataset
     title = output.text('reading', path=data)
     if not output.console.is_terminal:
