@@ -52,11 +52,14 @@ def atomic_file(path: PathLike, mode: str = 'w') -> Iterator[IO]:
 
     Raises:
         ValueError: another mode.
-        OSError: the directory is not writable, the disk is full.
+        OSError: the directory is not writable, the disk is full, ``path`` is a device or a pipe.
     """
     if mode not in ('w', 'wb'):
         raise ValueError(f"atomic_file writes whole files: mode is 'w' or 'wb', not {mode!r}")
     path = Path(path)
+    # The rename would put a file in the place of /dev/null, or of /dev/stdout, which may be a link to a file.
+    if path.exists() and not (path.is_file() or path.is_dir()) or path.parent.resolve() == Path('/dev'):
+        raise OSError(errno.EINVAL, 'is a device or a pipe, which cannot be replaced by a file', str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     # File names end at 255 bytes: 50 characters are at most 200 of them.
     temporary = path.parent / f'.{path.name[:50]}.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}'

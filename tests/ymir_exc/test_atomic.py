@@ -35,6 +35,17 @@ def test_permissions_are_those_of_any_new_file(tmp_path):
     assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in 'ab'] == [0o664, 0o640]
 
 
+def test_devices_and_pipes_are_not_replaced(tmp_path):
+    """As root, the rename would put a file in the place of the device."""
+    os.mkfifo(tmp_path / 'pipe')
+    (tmp_path / 'link').symlink_to('/dev/null')
+    for path in (tmp_path / 'pipe', tmp_path / 'link', '/dev/null', '/dev/stdout'):
+        with pytest.raises(OSError, match='device or a pipe'):
+            write_text_atomically(path, 'x')
+    assert stat.S_ISFIFO((tmp_path / 'pipe').stat().st_mode) and stat.S_ISCHR(os.stat('/dev/null').st_mode)
+    assert sorted(os.listdir(tmp_path)) == ['link', 'pipe']
+
+
 def test_an_error_leaves_the_old_file_and_no_other(tmp_path):
     path = tmp_path / 'file'
     path.write_text('old')
