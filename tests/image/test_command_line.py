@@ -122,6 +122,23 @@ def test_a_stop_removes_the_container(data, variant, how):
         time.sleep(0.1)
 
 
+@pytest.mark.parametrize('how', [signal.SIGINT, signal.SIGKILL])
+def test_a_stop_of_a_check_removes_the_container(variant, how):
+    process = start('check', '--image', variant('RUN echo "sleep 300" >> /usr/bin/start.sh'), '--run', '--json')
+    end = time.monotonic() + 300
+    while not containers():
+        assert time.monotonic() < end and process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    process.send_signal(how)
+    text, _ = process.communicate(timeout=300)
+    if how == signal.SIGINT:
+        assert process.returncode == 130 and json.loads(text)['stopped'] is True
+        assert not containers()
+    while containers():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
 def test_an_image_that_is_not_there(data, base_image):
     code, result = ymir('train', data, '--image', 'no/such:image', '--gpus', '0')
     assert code == 2 and 'no/such:image' in result['error']

@@ -14,11 +14,12 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ymir_exc.errors import ExecutorError
 
+from ..guard import Guard
 from ..in_changes import changes_since, listing
 from ..labels import LabelledBox, LabelledImage
 from ..package import PackageError, read_package
 from ..prepare import ModelStage, Task, hyper_parameters, prepare_candidates, prepare_training
-from ..run import docker_command
+from ..run import DOCKER_FAILED, docker_command
 from ..sample_data import CLASS_NAMES, generate
 from .catalogues import OUT, RUNS
 from .facts import DETECTION, Run
@@ -160,20 +161,25 @@ class _Trial:
 
     def _follow(self, command: List[str], task: Task, label: str, moments: Moments) -> Optional[int]:
         end = time.monotonic() + MAX_SECONDS
-        with open(task.log_file, 'ab') as log:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
-            try:
-                while time.monotonic() < end:
-                    try:
-                        return process.wait(POLL_SECONDS)
-                    except subprocess.TimeoutExpired:
-                        moments.look()
-                self.attempts.endless[label] = _after_seconds(MAX_SECONDS)
-                return None
-            finally:
-                process.kill()
-                process.wait()
-                docker('rm', '-f', task.task_id)  # nothing is left unless it was interrupted
+        mark = 'DEFAULT_ENV_FILE_PATH', str(task.in_dir / 'env.yaml')
+        guard = Guard('='.join(mark), task.task_id)
+        exit_code = None
+        try:
+            with open(task.log_file, 'ab') as log:
+                process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                                           env=dict([*os.environ.items(), mark]), start_new_session=True)
+            guard.watch(process.pid)
+            while exit_code is None and time.monotonic() < end:
+                try:
+                    exit_code = process.wait(POLL_SECONDS)
+                except subprocess.TimeoutExpired:
+                    moments.look()
+        finally:
+            guard.end(removed=exit_code not in (None, DOCKER_FAILED))
+        if exit_code is None:
+            process.wait()
+            self.attempts.endless[label] = _after_seconds(MAX_SECONDS)
+        return exit_code
 
 
 def _open_to_all(image: str, folder: Path) -> None:
