@@ -42,6 +42,7 @@ OPTIM_WRAPPER_CONSTRUCTORS = _child('optimizer constructor', _engine.OPTIM_WRAPP
 PARAM_SCHEDULERS = _child('parameter scheduler', _engine.PARAM_SCHEDULERS, _OPTIMIZERS)
 
 METRICS = _child('metric', _engine.METRICS, _METRICS)
+LOG_PROCESSORS = _child('log_processor', _engine.LOG_PROCESSORS, _UTILS)
 VISUALIZERS = _child('visualizer', _engine.VISUALIZERS, _UTILS)
 VISBACKENDS = _child('vis_backend', _engine.VISBACKENDS, _UTILS)
 
