@@ -28,7 +28,7 @@ def test_training(ymir, coco_folder, fake, tmp_path):
     following = [line.strip() for line in text.split('Next:')[1].strip().splitlines()]
     assert following[0].startswith('ymir infer IMAGES --model run/model.tar --executor ')
     assert following[1].startswith('ymir mine IMAGES --model run/model.tar --executor ')
-    assert following[2:] == ['ymir report run', 'ymir check run']
+    assert following[2:] == ['ymir report run --evaluate', 'ymir check run']
     with tarfile.open('run/model.tar') as archive:
         assert 'epoch_3/epoch_3.pth' in archive.getnames()
     config = yaml.safe_load(Path('run/in/config.yaml').read_text())
@@ -39,7 +39,7 @@ def test_training(ymir, coco_folder, fake, tmp_path):
 def test_what_to_type_next_when_ymir_is_not_on_the_path(ymir, coco_folder, fake, monkeypatch):
     monkeypatch.setattr(sys, 'argv', [str(Path('.venv/bin/ymir').resolve())])
     monkeypatch.setenv('PATH', '/usr/bin:/bin')
-    assert '\n  .venv/bin/ymir report run\n' in ymir('train', coco_folder, *fake, '--out', 'run')[1]
+    assert '\n  .venv/bin/ymir report run --evaluate\n' in ymir('train', coco_folder, *fake, '--out', 'run')[1]
 
 
 def test_default_folder_is_never_the_same(ymir, coco_folder, fake):

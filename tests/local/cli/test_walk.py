@@ -29,7 +29,7 @@ def walk(command, data, options, training, mining):
     for run, arguments in mining.items():
         step(*arguments, '--model', 'first/model.tar', *options, '--out', run)
     for run in ('first', *mining):
-        step('report', run)
+        step('report', run, *(['--evaluate', '--gpus', '0'] if run == 'first' else []))
         assert Path(run, 'report.html').stat().st_size > 10_000
         step('check', run)
     step('pack', 'first', 'model.tar')
@@ -50,6 +50,7 @@ def test_with_our_executor(command, coco_folder):
     assert found == again and len(found['detection']) == 6
     result = yaml.safe_load(Path('first/out/models/result.yaml').read_text())
     assert {'best', 'last'} <= set(result['model_stages'])
+    assert 'The model on the validation images' in Path('first/report.html').read_text(encoding='utf-8')
     ranking = Path('found/out/result.tsv').read_text().splitlines()
     assert len(ranking) == 6
 

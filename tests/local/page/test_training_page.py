@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import numpy as np
 
@@ -22,6 +23,24 @@ def test_training(training, tmp_path, images, class_names):
     titles = re.findall(r'<title>([^<]*)</title>', page.html)
     assert 'mAP: 0.25 (10)' in titles and 'mAP_s' not in titles and 'loss: 10 (1)' in titles
     assert 'class="state done"' in page.html and 'id="failure"' not in page.html
+
+
+def test_the_model_on_the_validation_images(training, tmp_path, images, class_names):
+    hint = 'ymir report RUN --evaluate'
+    assert hint in report(training, tmp_path).html
+    paths = [line.split('\t')[0] for line in (training.in_dir / 'val-index.tsv').read_text().splitlines()]
+    task = runs.candidates(training.work_dir / 'validation', [Path(path) for path in paths], class_names)
+    objects = [[(class_names[box.class_index], 0.9, box.x, box.y, box.w, box.h) for box in image.boxes]
+               for image in images[3:]]
+    runs.write_detections(task, [objects[0][1:], *objects[1:]])
+    runs.finish(task)
+    page = report(training, tmp_path)
+    assert hint not in page.html and 'The model on the validation images' in page.html
+    labelled, found = sum(map(len, objects)), sum(map(len, objects)) - 1
+    assert f'are found ({found} of {labelled}); of the boxes all are right ({found} of {found})' in page.html
+    assert page.table('parameter') and 'Missed</span>' in page.html
+    (task.work_dir / 'run.yaml').write_text('ok: false')  # it failed after it had written a part
+    assert hint in report(training, tmp_path).html
 
 
 def test_failed_training(training, tmp_path):

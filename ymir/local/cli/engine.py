@@ -4,11 +4,13 @@ import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence, Tuple
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 from .. import parameters
 from ..prepare import IMG_MAN
 from .output import UsageMistake, shown_path
+
+OWN = 'ymir-mmyolo'
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,18 @@ class Engine:
         links = not (image or command) if link is None else link
         return cls(image, command, img_man or IMG_MAN, parameters.split_gpus(gpus), user, links)
 
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any], gpus: str) -> 'Engine':
+        """What ran an earlier task.
+
+        Args:
+            record: its run.yaml; empty for the executor of this package.
+            gpus: as the command line takes them.
+        """
+        image, executor, img_man = (record.get(key) for key in ('image', 'executor', 'img_man'))
+        command = None if image or executor == OWN else executor
+        return cls.of(image, command, Path(img_man) if img_man and command else None, gpus, None)
+
     def template(self, task_type: str) -> Dict[str, Any]:
         """The template of a task type, from the image or the folder."""
         if self.image:
@@ -67,4 +81,8 @@ class Engine:
 
     def describe(self) -> str:
         """Who did it, for the model package."""
-        return self.image or (shlex.join(self.command) if self.command else 'ymir-mmyolo')
+        return self.image or (shlex.join(self.command) if self.command else OWN)
+
+    def own_templates(self) -> Optional[str]:
+        """The folder of the templates of another executor; None for an image, and for that of this package."""
+        return str(self.img_man.resolve()) if self.command else None

@@ -49,6 +49,9 @@ ReportFile = Annotated[Optional[Path], typer.Option(
     '--out', metavar='FILE', help='Default: report.html in the folder of the run.')]
 Labels = Annotated[Optional[Path], typer.Option(
     '--labels', metavar='DATA', help='True labels of the images of an inference.')]
+Evaluate = Annotated[bool, typer.Option(
+    '--evaluate', help='Of a training: run its best model over the validation images first (kept in RUN/validation), so '
+    'that the page shows accuracy by class and mistakes.')]
 PageLanguage = Annotated[ReportLanguage, typer.Option('--lang', help='Language of the page; both: a switch in it.')]
 
 
@@ -122,12 +125,14 @@ def report(run: ReportedRun,
            file: ReportFile = None,
            labels: Labels = None,
            data_format: options.Format = None,
+           evaluate: Evaluate = False,
+           gpus: options.Gpus = 'auto',
            lang: PageLanguage = ReportLanguage.both,
            as_json: options.Json = False) -> None:
     """Write one HTML page about a run: what is good, what is wrong, what to label next, and the pictures that show it.
 
     The page needs nothing beside it. --labels says what is to be seen in the images of an inference, so that the page
-    can tell how much of it was found.
+    can tell how much of it was found. --evaluate does the same for a training, with its validation images.
 
     Example: ymir report ymir_runs/20240101-120000-infer-model --labels coco/
     """
@@ -141,6 +146,9 @@ def report(run: ReportedRun,
         if not is_run(out_dir):
             raise UsageMistake(f'{run} is no run: there is no monitor.txt, no log and no result in it')
         dataset = _labels_of(output, out_dir, labels, data_format) if labels else None
+        if evaluate:
+            from .validation import evaluate as evaluate_model
+            evaluate_model(output, out_dir, in_dir, gpus)
         file = file or (run / 'report.html' if out_dir != run else out_dir.parent / 'report.html')
         file = file / 'report.html' if file.is_dir() else file
         try:

@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NoReturn, Optional
+from typing import Any, Dict, Iterator, List, NoReturn, Optional, Tuple
 
 import yaml
 
@@ -107,9 +107,9 @@ def making(folder: Path) -> Iterator[None]:
         raise
 
 
-def run(output: Output, how: Engine, task: Task, wanted: Wanted, edits: Dict[str, Any],
-        labels: Optional[Path] = None) -> NoReturn:
-    """Runs a task, shows how it goes and what came out, and ends the command.
+def execute(output: Output, how: Engine, task: Task, wanted: Wanted,
+            edits: Dict[str, Any]) -> Tuple[Outcome, Verdict, Dict[str, Any]]:
+    """Runs a task, shows how it goes, and records how it ended.
 
     Args:
         output: where to write.
@@ -117,7 +117,9 @@ def run(output: Output, how: Engine, task: Task, wanted: Wanted, edits: Dict[str
         task: prepared.
         wanted: what it is to do.
         edits: hyper-parameters that the user changed.
-        labels: data set with the true labels of the candidates.
+
+    Returns:
+        How it ended, what the platform would make of it, and both as run.yaml has them.
     """
     config = yaml.safe_load((task.in_dir / 'config.yaml').read_text(encoding='utf-8'))
     title = output.text(wanted.name)
@@ -130,7 +132,7 @@ def run(output: Output, how: Engine, task: Task, wanted: Wanted, edits: Dict[str
         output.warn(output.text('container left', name=task.task_id, reason=outcome.left))
     changes = changes_since(before, task.in_dir)
     record = dict(task=wanted.name, task_id=task.task_id, began=round(began), seconds=round(outcome.seconds, 1),
-                  image=how.image, executor=how.describe(), parameters=edits,
+                  image=how.image, executor=how.describe(), img_man=how.own_templates(), parameters=edits,
                   in_changes=dict(list(changes.items())[:MAX_CHANGES]))
     verdict = Verdict(False) if outcome.stopped else judge(outcome.exit_code, outcome.monitor, task.out_dir,
                                                            wanted.training, wanted.mining, wanted.infer)
@@ -141,11 +143,42 @@ def run(output: Output, how: Engine, task: Task, wanted: Wanted, edits: Dict[str
     _write_record(output, task, result)
     if changes:
         output.warn(output.text('in changed', count=len(changes), first=next(iter(changes))))
+    return outcome, verdict, result
+
+
+def run(output: Output, how: Engine, task: Task, wanted: Wanted, edits: Dict[str, Any],
+        labels: Optional[Path] = None) -> NoReturn:
+    """Runs a task, shows how it goes and what came out, and ends the command.
+
+    Args:
+        output: where to write.
+        how: what runs it.
+        task: prepared.
+        wanted: what it is to do.
+        edits: hyper-parameters that the user changed.
+        labels: data set with the true labels of the candidates.
+    """
+    outcome, verdict, result = execute(output, how, task, wanted, edits)
+    folder = Path(result['folder'])
     if wanted.training:  # the platform stores what a failed or stopped training has saved, too
         result.update(_keep_model(output, how, task, folder))
     if verdict.ok:
         _show_success(output, how, task, folder, wanted, outcome, result, labels)
         output.finish(result)
+    end_badly(output, how, task, outcome, verdict, result)
+
+
+def end_badly(output: Output, how: Engine, task: Task, outcome: Outcome, verdict: Verdict,
+              result: Dict[str, Any]) -> NoReturn:
+    """Says how a task was stopped or has failed, and ends the command.
+
+    Args:
+        output: where to write.
+        how: what ran it.
+        task: prepared.
+        outcome, verdict, result: as `execute` gives them.
+    """
+    title = output.text(result['task'])
     result['log_tail'] = list(outcome.tail)
     if outcome.stopped:
         _show_stop(output, how, title, outcome, result)
@@ -235,8 +268,8 @@ def _show_success(output: Output, how: Engine, task: Task, folder: Path, wanted:
         path = Path(result['package'])
         output.say(f'{output.text("package")}: {path}  {size(path.stat().st_size)}  sha1 {result["sha1"]}')
     ymir = program()
-    report = f'{ymir} report {shown_path(folder)}' + (f' --labels {shown_path(labels)}'
-                                                    if labels and wanted.infer else '')
+    report = f'{ymir} report {shown_path(folder)}' + (
+        ' --evaluate' if wanted.training else f' --labels {shown_path(labels)}' if labels and wanted.infer else '')
     commands = [report, f'{ymir} check {shown_path(folder)}']
     if result.get('package'):
         model = shown_path(Path(result['package'])) + how.options()

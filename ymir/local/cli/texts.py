@@ -18,6 +18,7 @@ TEXTS = {
     'overlap': ('{count} validation images are training images too, so the accuracy will be too high',
                 '{count} 张验证图像同时在训练集中，精度会偏高'),
     'more warnings': ('... and {count} more', '……另有 {count} 条'),
+    'evaluated': ('the validation images have been inferred before: {folder}', '验证图像此前已推理：{folder}'),
     'running': ('{task} in {folder}', '{task}：{folder}'),
     'stopped': ('{task} stopped after {seconds}; everything of it has ended', '{task}在 {seconds} 后停止，相关进程均已结束'),
     'trying': ('trying: {task}', '试运行：{task}'),

@@ -40,10 +40,20 @@ BACKGROUND = Text('background', '背景')
 NOT_FOUND, LEFT_OVER = Text('not found', '未检出'), Text('left over', '多余')
 
 
-def inference_part(run: RunFiles, labels: Optional[Dataset], album: Album) -> Dict[str, Any]:
-    """Collects what the template shows of an inference; `run.gaps` gets what is not there."""
+def inference_part(run: RunFiles,
+                   labels: Optional[Dataset],
+                   album: Album,
+                   training: Optional[RunFiles] = None) -> Dict[str, Any]:
+    """Collects what the template shows of an inference; `run.gaps` gets what is not there.
+
+    Args:
+        run: the inference.
+        labels: what the user says of the images.
+        album: gets the pictures.
+        training: the training whose validation images they are.
+    """
     names = [name.strip().lower() for name in run.class_names]
-    scenes, truth = read_scenes(run, labels, names)
+    scenes, truth = read_scenes(run, labels, names, training)
     index = {name: k for k, name in enumerate(names)}
     rows, unknown = [], {}
     for k, scene in enumerate(scenes):
@@ -62,7 +72,7 @@ def inference_part(run: RunFiles, labels: Optional[Dataset], album: Album) -> Di
     if missing:
         run.gaps.append(
             Text('{} candidates are not in infer-result.json.', '{} 张候选图像不在 infer-result.json 中。').format(missing))
-    part: Dict[str, Any] = dict(num_images=len(scenes), num_boxes=len(found), names=shown_names,
+    part: Dict[str, Any] = dict(of_training=training is not None, num_images=len(scenes), num_boxes=len(found), names=shown_names,
                                 num_labels=len(truth.counted), num_uncounted=len(truth.uncounted))
     labelled = np.array([scene.labelled for scene in scenes], bool)
     part['labelled'] = bool(labelled.any())

@@ -14,7 +14,7 @@ from .failure import failure_of
 from .inference import inference_part
 from .mining import mining_part
 from .pictures import Album
-from .run_files import RunFiles, read_run
+from .run_files import VALIDATION, RunFiles, is_run, read_run
 from .text import Text
 from .training import training_part
 
@@ -62,8 +62,12 @@ def write_report(out_dir: Path,
     run = read_run(out_dir, in_dir)
     album = Album()
     parts: Dict[str, Any] = {}
+    validation = _validation_of(run) if 'training' in run.wants and labels is None else None
     if 'training' in run.wants:
-        parts['training'] = training_part(run)
+        parts['training'] = training_part(run, validation is not None)
+    if validation is not None:
+        parts['infer'] = inference_part(validation, None, album, run)
+        run.gaps += validation.gaps
     if run.ranking is not None:
         parts['mining'] = mining_part(run, album)
     if run.detections is not None:
@@ -93,6 +97,13 @@ def write_report(out_dir: Path,
     # What cannot be encoded (file names that are not UTF-8) must not cost the report.
     write_text_atomically(str(file), html.encode('utf-8', 'replace').decode('utf-8'))
     return file
+
+
+def _validation_of(run: RunFiles) -> Optional[RunFiles]:
+    """The finished run of a training's model over its validation images, if there is one."""
+    folder = run.out_dir.resolve().parent / VALIDATION
+    found = read_run(folder) if is_run(folder / 'out') else None
+    return found if found and found.detections is not None and found.record.get('ok', True) else None
 
 
 def _environment() -> jinja2.Environment:

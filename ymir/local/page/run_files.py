@@ -21,6 +21,7 @@ from .text import Text
 RESERVED = ('task_id', 'gpu_id', 'gpu_count', 'class_names', 'object_type', 'pretrained_model_params',
             'model_params_path', 'run_infer', 'run_mining')  # keys of config.yaml that the platform writes itself
 TRACES = ('monitor.txt', 'ymir-executor-out.log', 'models', 'tensorboard', 'result.tsv', 'infer-result.json')
+VALIDATION = 'validation'  # in the folder of a training: the run of its best model over the validation images
 MAX_LOG_BYTES = 2_000_000
 MAX_COUNTED_FILES = 20_000
 

@@ -7,7 +7,7 @@ import numpy as np
 from ..labels import Dataset
 from ..prepare import asset_id
 from .matching import Boxes
-from .run_files import RunFiles, objects_of
+from .run_files import RunFiles, index_entries, objects_of
 from .text import Text
 
 COUNTED, DIFFICULT, CROWD = 'counted', 'difficult', 'crowd'
@@ -48,19 +48,27 @@ class Truth(NamedTuple):
     crowd: np.ndarray
 
 
-def read_scenes(run: RunFiles, labels: Optional[Dataset], names: Sequence[str]) -> Tuple[List[Scene], Truth]:
+def read_scenes(run: RunFiles,
+                labels: Optional[Dataset],
+                names: Sequence[str],
+                training: Optional[RunFiles] = None) -> Tuple[List[Scene], Truth]:
     """Gives the images of a run in the order of the index, and their labels; `run.gaps` gets what is not there.
 
     Args:
         run: an inference.
         labels: what the user says of the images; None: what in/annotations says, if anything.
         names: class names, in lower case.
+        training: the training whose validation images they are, which has their labels.
     """
     paths = {Path(path).name: path for path in run.candidates}
     sources = dict(zip(paths, run.sources)) if len(run.sources) == len(paths) == len(run.candidates) else {}
     keys = [*paths, *(name for name in run.detections or {} if name not in paths)]
     given = _labels_by_name(keys, sources, labels, names, run) if labels is not None else {}
-    annotations = _own_annotations(run, keys, paths) if labels is None else {}
+    annotations: Dict[str, List[Label]] = {}
+    if training is not None:
+        annotations = _annotations(training, index_entries(training, 'val'))
+    elif labels is None:
+        annotations = _annotations(run, _own_annotations(run, keys, paths))
     scenes: List[Scene] = []
     found: List[Tuple[int, Label]] = []
     for k, key in enumerate(keys):
@@ -135,21 +143,25 @@ def _labels_by_name(keys: Sequence[str], sources: Dict[str, str], labels: Datase
     return joined
 
 
-def _own_annotations(run: RunFiles, keys: Sequence[str], paths: Dict[str, str]) -> Dict[str, List[Label]]:
-    """Labels that lie in in/annotations, which the platform leaves empty for candidates."""
+def _own_annotations(run: RunFiles, keys: Sequence[str], paths: Dict[str, str]) -> List[Tuple[str, str]]:
+    """Image and file of the labels that lie in in/annotations, which the platform leaves empty for candidates."""
     folder = run.in_dir / 'annotations' if run.in_dir else None
     if folder is None or not folder.is_dir():
-        return {}
+        return []
     files = {path.stem: path for path in sorted(folder.rglob('*')) if path.suffix in ('.txt', '.xml')}
     coco = folder / 'coco-annotations.json'
-    entries = [(paths.get(key, key), str(coco if coco.is_file() else files.get(Path(key).stem, ''))) for key in keys]
     if not coco.is_file() and not files:
-        return {}
+        return []
+    return [(paths.get(key, key), str(coco if coco.is_file() else files.get(Path(key).stem, ''))) for key in keys]
+
+
+def _annotations(run: RunFiles, entries: Sequence[Tuple[str, str]]) -> Dict[str, List[Label]]:
+    """Reads annotations of a run, by the file name of the image."""
     return {
-        key: [
+        Path(image).name: [
             Label(
                 int(item.class_id), (item.xmin, item.ymin, item.xmax - item.xmin, item.ymax - item.ymin),
                 CROWD if item.iscrowd else COUNTED) for item in objects
         ]
-        for key, objects in zip(keys, objects_of(run, entries)) if objects is not None
+        for (image, _), objects in zip(entries, objects_of(run, entries)) if objects is not None
     }

@@ -165,7 +165,7 @@ def plain_inference(num_images: int, num_boxes: int, num_empty: int, ranked: boo
 
 
 def training(metrics: Mapping[str, float], best_epoch: object, curve: Optional[np.ndarray], num_val: int,
-             objects: Sequence[Sequence[int]], names: Sequence[str]) -> Answers:
+             objects: Sequence[Sequence[int]], names: Sequence[str], evaluated: bool = False) -> Answers:
     """Answers for a training.
 
     Args:
@@ -175,6 +175,7 @@ def training(metrics: Mapping[str, float], best_epoch: object, curve: Optional[n
         num_val: validation images.
         objects: training and validation objects of each class; empty if unknown.
         names: class names.
+        evaluated: the page also shows what the model finds in the validation images.
     """
     answers: Answers = {QUALITY: [], FAULTS: [], NEXT: []}
     if 'mAP' not in metrics:
@@ -196,10 +197,11 @@ def training(metrics: Mapping[str, float], best_epoch: object, curve: Optional[n
     if curve is not None and len(curve) >= 4:
         answers[FAULTS].append(Sentence(_course(curve), 'curves'))
     answers[NEXT] += _examples_wanted(objects, names)
-    answers[NEXT].append(
-        Sentence(
-            Text('To see its mistakes: ymir infer IMAGES --model RUN/model.tar on labelled images, then ymir report '
-                 '--labels', '查看错误：用 ymir infer IMAGES --model RUN/model.tar 推理有标注的图像，再用 ymir report --labels 生成报告')))
+    if not evaluated:
+        answers[NEXT].append(
+            Sentence(
+                Text('To see its accuracy by class and its mistakes on the validation images: ymir report RUN --evaluate',
+                     '查看模型在验证图像上各类别的精度及其错误：ymir report RUN --evaluate')))
     return answers
 
 

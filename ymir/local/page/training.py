@@ -19,8 +19,13 @@ Charts = List[Tuple[Text, Markup]]
 STEP, EPOCH = Text('step', '步'), Text('epoch', '轮')
 
 
-def training_part(run: RunFiles) -> Dict[str, Any]:
-    """Collects what the template shows of a training; `run.gaps` gets what is not there."""
+def training_part(run: RunFiles, evaluated: bool = False) -> Dict[str, Any]:
+    """Collects what the template shows of a training; `run.gaps` gets what is not there.
+
+    Args:
+        run: the training.
+        evaluated: the page also shows what its model finds in the validation images.
+    """
     curves, gaps = read_curves(run.out_dir / 'tensorboard')
     run.gaps.extend(gaps)
     if not curves:
@@ -35,7 +40,7 @@ def training_part(run: RunFiles) -> Dict[str, Any]:
     best = next((stage for stage in stages if stage['best']), stages[0] if stages else {})
     answers = summary.training(
         best.get('metrics', {}), best.get('epoch', ''), _known(curves.get(main)), len(index_entries(run, 'val')),
-        classes['counts'] if classes['known'] else (), classes['names'])
+        classes['counts'] if classes['known'] else (), classes['names'], evaluated)
     return dict(
         answers=answers,
         facts=_facts(run, curves),
