@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ymir.local.datasets import write_dataset
 from ymir.local.labels import Dataset
@@ -94,6 +95,14 @@ def test_process_and_container_give_the_same(data, image):
     assert results[0] == results[1]
     rankings = [Path(name, 'out/result.tsv').read_text() for name in ('process', 'container')]
     assert rankings[0].replace(str(Path('process/in').resolve()), '/in') == rankings[1]
+
+
+def test_a_training_in_a_container_is_evaluated_in_one(data, image):
+    ymir('train', data, '--image', image, '--gpus', '0', '--out', 'trained')
+    code, result = ymir('report', 'trained', '--evaluate', '--gpus', '0')
+    assert code == 0, result
+    record = yaml.safe_load(Path('trained/validation/run.yaml').read_text())
+    assert (record['image'], record['task'], record['ok']) == (image, 'infer', True)
 
 
 def test_failure(data, variant):
