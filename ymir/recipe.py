@@ -34,6 +34,7 @@ class BaseRecipe:
         close_mosaic_epochs: Last epochs without mosaics; 0 where the config has no second pipeline.
         ema_momentum: Final share of a new step in the average of the weights.
         ema_gamma: Steps over which that share falls to it.
+        first_assigner_share: Share of the epochs that assign boxes by shape alone; 0 where there is one assigner.
     """
 
     lr: float = 0.01
@@ -43,6 +44,7 @@ class BaseRecipe:
     close_mosaic_epochs: int = 10
     ema_momentum: float = 0.0001
     ema_gamma: int = 2000
+    first_assigner_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Recipe:
         close_mosaic_epochs: Last epochs without mosaics.
         ema_momentum: Final share of a new step in the average of the weights.
         ema_gamma: Steps over which that share falls to it.
+        first_assigner_epochs: Epochs that assign boxes by shape alone.
     """
 
     num_images: int
@@ -72,6 +75,7 @@ class Recipe:
     close_mosaic_epochs: int
     ema_momentum: float
     ema_gamma: int
+    first_assigner_epochs: int = 0
 
     @property
     def total_iters(self) -> int:
@@ -80,6 +84,7 @@ class Recipe:
     def rows(self) -> List[Tuple[str, str]]:
         """What and how much, for the table in the log."""
         closing = f'last {self.close_mosaic_epochs} epochs' if self.close_mosaic_epochs else 'never'
+        by_shape = [('assigned by shape', f'first {self.first_assigner_epochs} epochs')]
         return [
             ('images', f'{self.num_images}'),
             ('length', f'{self.epochs} epochs x {self.iters_per_epoch} steps = {self.total_iters}'),
@@ -87,6 +92,7 @@ class Recipe:
             ('learning rate', f'{self.lr:g}, falling to {self.lr * self.lr_factor:g}'),
             ('warm-up', f'{self.warmup_iters} steps'),
             ('mosaics closed', closing),
+            *(by_shape if self.first_assigner_epochs else []),
             ('weight average', f'momentum {self.ema_momentum:g}, ramp {self.ema_gamma} steps'),
         ]
 
@@ -111,6 +117,8 @@ def make_recipe(num_images: int,
     iters_per_epoch = max(math.ceil(num_images / total_batch), 1)
     total = iters_per_epoch * epochs
     warmup = max(round(base.warmup_epochs * iters_per_epoch), base.warmup_min_iters)
+    # A run too short for its warm-up learns little from the first assigner, which knows nothing of the predictions.
+    first_share = min(base.first_assigner_share, WARMUP_SHARE if warmup > WARMUP_SHARE * total else 1)
     closing = min(base.close_mosaic_epochs, round(CLOSE_MOSAIC_SHARE * epochs))
     return Recipe(
         num_images=num_images,
@@ -122,4 +130,5 @@ def make_recipe(num_images: int,
         warmup_iters=max(min(warmup, round(WARMUP_SHARE * total)), 1),
         close_mosaic_epochs=closing if epochs >= MIN_EPOCHS_TO_CLOSE_MOSAIC else 0,
         ema_momentum=min(max(base.ema_momentum, 1 / (EMA_WINDOW_SHARE * total)), MAX_EMA_MOMENTUM),
-        ema_gamma=max(min(base.ema_gamma, round(EMA_RAMP_SHARE * total)), 1))
+        ema_gamma=max(min(base.ema_gamma, round(EMA_RAMP_SHARE * total)), 1),
+        first_assigner_epochs=max(round(first_share * epochs), 1) if first_share else 0)

@@ -39,6 +39,7 @@ def read_schedule(cfg: ConfigDict, pretrained: bool) -> BaseRecipe:
     """
     default = BaseRecipe()
     optimizer = cfg.optim_wrapper.optimizer
+    assigning = cfg.model.get('train_cfg') or {}
     hook = _rate_hook(cfg)
     ema = next((hook for hook in cfg.custom_hooks if hook['type'] == 'EMAHook'), {})
     numbers: Dict[str, Any] = dict(lr=optimizer.lr)
@@ -60,6 +61,7 @@ def read_schedule(cfg: ConfigDict, pretrained: bool) -> BaseRecipe:
         close_mosaic_epochs=closing_epochs(cfg),
         ema_momentum=ema.get('momentum', default.ema_momentum),
         ema_gamma=ema.get('gamma', default.ema_gamma),
+        first_assigner_share=assigning.get('initial_epoch', 0) / cfg.train_cfg.max_epochs,
         **numbers)
 
 
@@ -72,6 +74,8 @@ def write_schedule(cfg: ConfigDict, recipe: Recipe) -> None:
     """
     hook = _rate_hook(cfg)
     cfg.optim_wrapper.optimizer.lr = recipe.lr
+    if recipe.first_assigner_epochs:
+        cfg.model.train_cfg.initial_epoch = recipe.first_assigner_epochs
     if hook.get('type') == YOLOV5_HOOK:
         hook.update(
             max_epochs=recipe.epochs,

@@ -284,10 +284,6 @@ def use_image_cache(pipeline: List[Dict[str, Any]], cached: Dict[str, Any]) -> L
 def _set_schedule(cfg: ConfigDict, task: TrainingTask, recipe: Recipe) -> None:
     params = task.params
     write_schedule(cfg, recipe)
-    assigning = cfg.model.get('train_cfg') or {}
-    if assigning.get('initial_epoch'):  # the first epochs of YOLOv6 and PPYOLOE assign by shape alone
-        share = assigning.initial_epoch / cfg.train_cfg.max_epochs
-        assigning.initial_epoch = max(round(share * recipe.epochs), 1)
     cfg.max_epochs, cfg.base_lr = recipe.epochs, recipe.lr
     cfg.train_cfg.update(max_epochs=recipe.epochs, val_interval=params.val_interval)
     cfg.train_cfg.pop('dynamic_intervals', None)

@@ -29,6 +29,20 @@ def test_every_run_has_sane_numbers(images, batch, epochs):
     assert 0 < recipe.ema_momentum < 1 and recipe.ema_gamma >= 1
 
 
+@pytest.mark.parametrize('images, batch, epochs, share, expected', [
+    (118_287, 64, 80, 30 / 80, 30),  # PPYOLOE+ on COCO
+    (20_000, 8, 40, 30 / 80, 15),  # 100,000 steps: its warm-up is whole
+    (160, 8, 25, 30 / 80, 2),  # 500 steps
+    (160, 8, 40, 4 / 400, 1),  # YOLOv6
+    (160, 8, 2, 30 / 80, 1),
+    (160, 8, 25, 0, 0),
+])
+def test_the_first_assigner_takes_its_share_but_little_of_a_short_run(images, batch, epochs, share, expected):
+    recipe = make_recipe(images, batch, epochs, BaseRecipe(first_assigner_share=share))
+    assert recipe.first_assigner_epochs == expected
+    assert (('assigned by shape', f'first {expected} epochs') in recipe.rows()) == (expected > 0)
+
+
 def test_the_users_rate_is_taken_as_it_is():
     assert make_recipe(10, 2, 3, lr=0.5).lr == 0.5
 

@@ -12,8 +12,10 @@ def recipe(**edits):
     return Recipe(**dict(numbers, **edits))
 
 
-def config(optimizer, hooks=(), rate_hook=None, schedulers=None, epochs=300, batch=32, load_from=None):
+def config(optimizer, hooks=(), rate_hook=None, schedulers=None, epochs=300, batch=32, load_from=None,
+           first_assigner=0):
     return ConfigDict(
+        model=dict(train_cfg=dict(initial_epoch=first_assigner) if first_assigner else None),
         optim_wrapper=dict(optimizer=optimizer),
         train_dataloader=dict(batch_size=batch),
         train_cfg=dict(max_epochs=epochs),
@@ -48,7 +50,8 @@ def yolox():
 def ppyoloe(load_from='plus_obj365.pth'):
     hook = dict(
         type='PPYOLOEParamSchedulerHook', warmup_min_iter=1000, warmup_epochs=5, min_lr_ratio=0.0, total_epochs=96)
-    return config(dict(type='SGD', lr=0.001), (), hook, epochs=80, batch=8, load_from=load_from)
+    return config(dict(type='SGD', lr=0.001), (), hook, epochs=80, batch=8, load_from=load_from,
+                  first_assigner=30)
 
 
 def yolov5():
@@ -62,11 +65,12 @@ def yolov5():
     (yolox(), False, dict(lr=0.01, lr_factor=0.05, warmup_epochs=5, warmup_min_iters=1, close_mosaic_epochs=15,
                           ema_momentum=0.0002)),
     (ppyoloe(), True, dict(lr=0.001, lr_factor=0.066987, warmup_epochs=5, warmup_min_iters=1000, close_mosaic_epochs=0,
-                           ema_momentum=0.0002)),
+                           ema_momentum=0.0002, first_assigner_share=0.375)),
     (ppyoloe(), False, dict(lr=0.01, lr_factor=0.066987, warmup_epochs=5, warmup_min_iters=1000, close_mosaic_epochs=0,
-                            ema_momentum=0.0002)),
+                            ema_momentum=0.0002, first_assigner_share=0.375)),
     (ppyoloe(load_from=None), False, dict(lr=0.001, lr_factor=0.066987, warmup_epochs=5, warmup_min_iters=1000,
-                                          close_mosaic_epochs=0, ema_momentum=0.0002)),
+                                          close_mosaic_epochs=0, ema_momentum=0.0002,
+                                          first_assigner_share=0.375)),
     (yolov5(), False, dict(lr=0.01, lr_factor=0.1, warmup_epochs=3, warmup_min_iters=1000, close_mosaic_epochs=0,
                            ema_momentum=0.0002)),
 ])  # yapf: disable
@@ -106,8 +110,10 @@ def test_runs_too_short_for_a_part_leave_it_out():
 
 def test_hook_of_ppyoloe():
     cfg = ppyoloe()
-    write_schedule(cfg, recipe())
+    write_schedule(cfg, recipe(first_assigner_epochs=4))
     hook = cfg.default_hooks.param_scheduler
+    assert cfg.model.train_cfg.initial_epoch == 4
+    assert cfg.optim_wrapper.clip_grad == dict(max_norm=10)
     assert (hook.total_epochs, hook.warmup_min_iter, hook.warmup_epochs) == (48, 200, 4)
 
 
