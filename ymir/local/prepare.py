@@ -2,6 +2,7 @@
 
     <work>/in      config.yaml, env.yaml, index files, assets -> <work>/asset_cache, annotations, models
     <work>/out     monitor.txt, models, tensorboard -> <work>/tensorboard/<task id>
+    <work>/sources.tsv    of a training: file name in the cache, and the image that its owner knows
 
 Differs on purpose in two things: paths inside the files begin with `/in` and `/out` for a container only, a process on
 this machine gets the real paths; and the cache may hold links to the images instead of copies. The cache is not
@@ -25,12 +26,13 @@ from .hashing import Progress, asset_id, asset_ids, in_threads
 from .labels import LabelledImage
 from .refusals import label_store, refuse_contradictions, refuse_copies
 
-__all__ = ['IMG_MAN', 'REPOSITORY', 'ModelStage', 'Task', 'asset_id', 'hyper_parameters', 'prepare_candidates',
-           'prepare_training', 'submitted']
+__all__ = ['IMG_MAN', 'REPOSITORY', 'SOURCES_FILE', 'ModelStage', 'Task', 'asset_id', 'hyper_parameters',
+           'prepare_candidates', 'prepare_training', 'submitted']
 
 PROTOCOL_VERSION = '1.1.0'
 REPOSITORY = Path(__file__).resolve().parents[2]
 IMG_MAN = REPOSITORY / 'ymir' / 'img-man'
+SOURCES_FILE = 'sources.tsv'
 # Written for training and named by nothing in env.yaml.
 UNREFERENCED_INDEX_FILES = ('idx-assets.tsv', 'idx-gt.tsv', 'idx-pred.tsv', 'test-index.tsv', 'pred-train-index.tsv',
                             'pred-val-index.tsv', 'pred-test-index.tsv')
@@ -274,6 +276,8 @@ def _write_training_indexes(task: Task, class_names: Sequence[str], splits: Mapp
     names = asset_ids([image.path for image in listed])
     by_name = dict(zip(names, listed))
     assets = _add_assets(task, {name: image.path for name, image in by_name.items()}, link)
+    _write_lines(task.work_dir / SOURCES_FILE,
+                 [f'{Path(assets[name]).name}\t{os.path.realpath(image.path)}' for name, image in by_name.items()])
     folder = task.in_dir / 'annotations'
     if kind == 'coco':
         images_by_name = {name: (Path(assets[name]).name, image) for name, image in by_name.items()}

@@ -16,11 +16,15 @@ def test_the_validation_images_are_inferred_once(ymir, trained):
     code, text, errors = evaluate(ymir, trained)
     assert code == 0, errors
     assert 'inference in trained/validation' in text and 'report:' in text
-    assert EVALUATED in (trained / 'report.html').read_text(encoding='utf-8')
+    page = (trained / 'report.html').read_text(encoding='utf-8')
     validation = trained / 'validation'
     (line, ), (candidate, ) = ((folder / 'in' / name).read_text().splitlines()
                                for folder, name in ((trained, 'val-index.tsv'), (validation, 'candidate-index.tsv')))
     assert Path(line.split('\t')[0]).name == Path(candidate).name
+    owners = dict(row.split('\t') for row in (trained / 'sources.tsv').read_text().splitlines())
+    image = Path(owners[Path(candidate).name])
+    assert len(owners) == 6 and image.parent.name == 'images' and image.is_file()
+    assert EVALUATED in page and f'{image.name}</' in page and Path(candidate).name not in page
     config = yaml.safe_load((validation / 'in/config.yaml').read_text())
     assert config['conf_threshold'] == 0.01 and 'run_infer' in config
     record = yaml.safe_load((validation / 'run.yaml').read_text())

@@ -8,13 +8,14 @@ import jinja2
 from ymir_exc.atomic import write_text_atomically
 
 from ..labels import Dataset
+from ..prepare import SOURCES_FILE
 from . import summary
 from .charts import number
 from .failure import failure_of
 from .inference import inference_part
 from .mining import mining_part
 from .pictures import Album
-from .run_files import VALIDATION, RunFiles, is_run, read_run
+from .run_files import VALIDATION, RunFiles, is_run, lines_of, read_run
 from .text import Text
 from .training import training_part
 
@@ -103,7 +104,11 @@ def _validation_of(run: RunFiles) -> Optional[RunFiles]:
     """The finished run of a training's model over its validation images, if there is one."""
     folder = run.out_dir.resolve().parent / VALIDATION
     found = read_run(folder) if is_run(folder / 'out') else None
-    return found if found and found.detections is not None and found.record.get('ok', True) else None
+    if found is None or found.detections is None or not found.record.get('ok', True):
+        return None
+    owners = dict(line.partition('\t')[::2] for line in lines_of(folder.parent / SOURCES_FILE))
+    found.sources = [owners.get(Path(path).name, path) for path in found.candidates]
+    return found
 
 
 def _environment() -> jinja2.Environment:

@@ -158,8 +158,8 @@ def read_run(out_dir: Path, in_dir: Optional[Path] = None) -> RunFiles:
     else:
         run.env = _read_yaml(run, run.in_dir / 'env.yaml')
         run.config = _read_yaml(run, run.in_dir / 'config.yaml')
-        run.candidates = _lines(run.in_dir / 'candidate-index.tsv')
-        run.sources = _lines(run.in_dir / 'candidate-src-index.tsv')
+        run.candidates = lines_of(run.in_dir / 'candidate-index.tsv')
+        run.sources = lines_of(run.in_dir / 'candidate-src-index.tsv')
     if (out_dir.resolve().parent / 'run.yaml').is_file():
         run.record = _read_yaml(run, out_dir.resolve().parent / 'run.yaml')
     _read_monitor(run)
@@ -179,7 +179,7 @@ def read_run(out_dir: Path, in_dir: Optional[Path] = None) -> RunFiles:
 
 def index_entries(run: RunFiles, split: str) -> List[Tuple[str, str]]:
     """Image and annotation path of each line of in/<split>-index.tsv, which may be absent."""
-    lines = _lines(run.in_dir / f'{split}-index.tsv') if run.in_dir else []
+    lines = lines_of(run.in_dir / f'{split}-index.tsv') if run.in_dir else []
     return [(image, annotation.partition('\t')[0]) for image, _, annotation in (line.partition('\t') for line in lines)]
 
 
@@ -230,7 +230,12 @@ def ascii_table(lines: Sequence[str], title: str) -> List[List[str]]:
     return []
 
 
-def _lines(path: Path) -> List[str]:
+def lines_of(path: Path) -> List[str]:
+    """The lines of a text file that are not empty; none if it cannot be read.
+
+    Args:
+        path: of the file.
+    """
     try:
         text = path.read_text(encoding='utf-8-sig', errors='surrogateescape')
     except OSError:
@@ -330,7 +335,7 @@ def _read_ranking(run: RunFiles) -> Optional[List[Tuple[str, float]]]:
     if not path.exists():
         return None
     ranking = []
-    for line in _lines(path):
+    for line in lines_of(path):
         image, _, score = line.partition('\t')
         try:
             value = float(score)
