@@ -48,12 +48,21 @@ def test_a_failure_is_told_and_tried_again(ymir, trained):
 
 
 @pytest.mark.parametrize('change, told', [
-    (lambda run: (run / 'in/val-index.tsv').write_text(''), 'names no labelled image'),
+    (lambda run: (run / 'in/val-index.tsv').write_text(''), 'names no image that is there'),
     (lambda run: (run / 'in/val-index.tsv').unlink(), '--evaluate is for trainings'),
     (lambda run: (run / 'out/models/result.yaml').unlink(), 'result.yaml'),
+    (lambda run: (run / 'run.yaml').write_text('image: ['), 'run.yaml cannot be read'),
 ])
 def test_what_cannot_be_evaluated(ymir, trained, change, told):
     change(trained)
     code, text, errors = evaluate(ymir, trained)
     assert code == 2 and told in ' '.join(errors.split()) and 'Traceback' not in errors
     assert not (trained / 'validation').exists()
+
+
+def test_images_that_are_in_the_training_set_too_are_inferred(ymir, coco_folder, fake):
+    """As the platform lists them, and as the training measured itself."""
+    assert ymir('train', coco_folder, '--val', coco_folder, *fake, '--out', 'same')[0] == 0
+    code, _, errors = evaluate(ymir, 'same')
+    assert code == 0, errors
+    assert len(Path('same/validation/in/candidate-index.tsv').read_text().splitlines()) == 6

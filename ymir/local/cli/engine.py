@@ -11,6 +11,7 @@ from ..prepare import IMG_MAN
 from .output import UsageMistake, shown_path
 
 OWN = 'ymir-mmyolo'
+ROOT = 'root'
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Engine:
         if user and not image:
             raise UsageMistake('--user is for a container; give --image as well')
         if image:
-            user = None if user == 'root' else user or f'{os.getuid()}:{os.getgid()}'
+            user = None if user == ROOT else user or _caller()
         try:
             command = shlex.split(executor) if executor else None
         except ValueError as error:  # a quote that is not closed
@@ -62,7 +63,8 @@ class Engine:
         """
         image, executor, img_man = (record.get(key) for key in ('image', 'executor', 'img_man'))
         command = None if image or executor == OWN else executor
-        return cls.of(image, command, Path(img_man) if img_man and command else None, gpus, None)
+        user = (record.get('user') or ROOT) if image and 'user' in record else None
+        return cls.of(image, command, Path(img_man) if img_man and command else None, gpus, user)
 
     def template(self, task_type: str) -> Dict[str, Any]:
         """The template of a task type, from the image or the folder."""
@@ -73,7 +75,8 @@ class Engine:
     def options(self) -> str:
         """The options that choose the same executor again, with a space before them."""
         if self.image:
-            return f' --image {shlex.quote(self.image)}'
+            user = '' if self.user == _caller() else f' --user {shlex.quote(self.user or ROOT)}'
+            return f' --image {shlex.quote(self.image)}{user}'
         if not self.command:
             return ''
         return f' --executor {shlex.quote(shlex.join(self.command))}' + \
@@ -86,3 +89,7 @@ class Engine:
     def own_templates(self) -> Optional[str]:
         """The folder of the templates of another executor; None for an image, and for that of this package."""
         return str(self.img_man.resolve()) if self.command else None
+
+
+def _caller() -> str:
+    return f'{os.getuid()}:{os.getgid()}'

@@ -132,8 +132,8 @@ def execute(output: Output, how: Engine, task: Task, wanted: Wanted,
         output.warn(output.text('container left', name=task.task_id, reason=outcome.left))
     changes = changes_since(before, task.in_dir)
     record = dict(task=wanted.name, task_id=task.task_id, began=round(began), seconds=round(outcome.seconds, 1),
-                  image=how.image, executor=how.describe(), img_man=how.own_templates(), parameters=edits,
-                  in_changes=dict(list(changes.items())[:MAX_CHANGES]))
+                  image=how.image, user=how.user, executor=how.describe(), img_man=how.own_templates(),
+                  parameters=edits, in_changes=dict(list(changes.items())[:MAX_CHANGES]))
     verdict = Verdict(False) if outcome.stopped else judge(outcome.exit_code, outcome.monitor, task.out_dir,
                                                            wanted.training, wanted.mining, wanted.infer)
     if how.image and outcome.exit_code == DOCKER_FAILED and not outcome.progress.code:

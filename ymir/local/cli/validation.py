@@ -5,8 +5,7 @@ from typing import Any, Dict, Optional
 
 import yaml
 
-from ..datasets import read_dataset
-from ..page import VALIDATION
+from ..page.run_files import VALIDATION, index_entries, read_run
 from ..prepare import prepare_candidates, submitted
 from . import tasks
 from .data_progress import data_progress
@@ -40,10 +39,11 @@ def evaluate(output: Output, out_dir: Path, in_dir: Optional[Path], gpus: str) -
     how = Engine.of_record(_record(work_dir), gpus)
     template = how.template('infer')
     edits = {key: LEAST_SCORE for key in SCORE_KEYS if key in template}
-    dataset = read_dataset(in_dir, 'ymir')
-    images = [image.path for image in dataset.splits.get('val', ())]
+    # As they are listed, images of the training set among them: those are what the training was measured on.
+    training = read_run(out_dir, in_dir)
+    images = [path for image, _ in index_entries(training, 'val') if (path := training.host_path(image))]
     if not images:
-        raise UsageMistake(f'{in_dir / "val-index.tsv"} names no labelled image that can be read')
+        raise UsageMistake(f'{in_dir / "val-index.tsv"} names no image that is there')
     shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was stopped or failed
     with tasks.making(folder):
         stage = tasks.read_model(str(work_dir), folder)
@@ -57,8 +57,11 @@ def evaluate(output: Output, out_dir: Path, in_dir: Optional[Path], gpus: str) -
 
 
 def _record(work_dir: Path) -> Dict[str, Any]:
+    path = work_dir / tasks.RUN_FILE
     try:
-        record = yaml.safe_load((work_dir / tasks.RUN_FILE).read_text(encoding='utf-8'))
+        record = yaml.safe_load(path.read_text(encoding='utf-8'))
     except FileNotFoundError:
         return {}
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageMistake(f'{path} cannot be read, so what ran is unknown: {" ".join(str(error).split())}') from None
     return record if isinstance(record, dict) else {}
