@@ -4,7 +4,7 @@ The paths of its index files begin with `/in`, which stands for the folder itsel
 """
 import os
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional
 
 import yaml
 
