@@ -309,7 +309,8 @@ def _set_image_size(cfg: ConfigDict, own: Size, size: Size) -> None:
 def _set_runtime(cfg: ConfigDict, task: TrainingTask, recipe: Recipe, size: Size, precision: str) -> None:
     params = task.params
     test_cfg = cfg.model.test_cfg
-    cfg.custom_imports = dict(imports=['ymir.progress_hook', 'ymir.checkpoint_hook'], allow_failed_imports=False)
+    hooks = ['ymir.progress_hook', 'ymir.checkpoint_hook', 'ymir.patience_hook']
+    cfg.custom_imports = dict(imports=hooks, allow_failed_imports=False)
     cfg.default_hooks.checkpoint = dict(
         type='YmirCheckpointHook',
         config_file=task.package_config_file,
@@ -325,13 +326,7 @@ def _set_runtime(cfg: ConfigDict, task: TrainingTask, recipe: Recipe, size: Size
     if task.num_processes > 1:
         cfg.custom_hooks.append(dict(type='SyncNormStatisticsHook'))
     if params.patience:
-        cfg.custom_hooks.append(
-            dict(
-                type='EarlyStoppingHook',
-                monitor='coco/bbox_mAP',
-                rule='greater',
-                min_delta=0.0,  # mmengine asks for 0.1 more mAP by default
-                patience=params.patience))
+        cfg.custom_hooks.append(dict(type='PatienceHook', patience=params.patience))
     cfg.val_cfg = dict(type='ValLoop', fp16=precision != 'fp32')
     cfg.visualizer.vis_backends = [
         dict(type='LocalVisBackend'),

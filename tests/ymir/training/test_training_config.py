@@ -227,8 +227,8 @@ def test_hooks_of_the_platform():
     checkpoint = run.default_hooks.checkpoint
     assert (checkpoint.type, checkpoint.max_keep_ckpts) == ('YmirCheckpointHook', 3)
     assert checkpoint.evaluate_config == dict(conf_thr=0.001, iou_thr=0.7)
-    assert hook(run, 'EarlyStoppingHook').patience == 5
-    assert hook(make().run, 'EarlyStoppingHook') is None
+    assert hook(run, 'PatienceHook').patience == 5
+    assert hook(make().run, 'PatienceHook') is None
     assert run.visualizer.vis_backends[1] == dict(type='TensorboardVisBackend', save_dir='/out/tensorboard')
     assert (run.randomness.seed, run.log_level, run.find_unused_parameters) == (7, 'DEBUG', True)
 
