@@ -1,14 +1,15 @@
 """The images of a mining or inference task, read as a stream from candidate-index.tsv (contract section c.3).
 
-The platform writes one absolute path per line. Read here too: blank lines (skipped), CRLF, blanks around a path, a
-second column behind a TAB (ignored), no newline at the end, names that are not UTF-8. The position of an image among
+The platform writes one absolute path per line; `ymir_exc.reading` says what else is read. The position of an image among
 the lines that count is its index; images are dealt to processes in turn, `index % world_size`, so that the results of
 all of them, taken in turn again, stand in the order of the file.
 """
 import itertools
+import os
 from typing import Iterator, Tuple
 
 from ymir_exc.code import ExecutorReturnCode
+from ymir_exc.reading import read_index
 
 from ymir.errors import TaskError
 
@@ -25,17 +26,16 @@ def iter_candidates(index_file: str, rank: int = 0, world_size: int = 1) -> Iter
         Index of the image in the whole file, and its path.
 
     Raises:
-        TaskError: 300002 if the file does not exist.
+        TaskError: 300002 if there is no such file.
+        DatasetError: it cannot be read (300002 too).
     """
-    try:
-        with open(index_file, encoding='utf-8', errors='surrogateescape') as lines:
-            paths = (line.split('\t', 1)[0].strip() for line in lines)
-            yield from itertools.islice(enumerate(filter(None, paths)), rank, None, world_size)
-    except FileNotFoundError as error:
+    if not os.path.exists(index_file):
         raise TaskError(
             ExecutorReturnCode.RC_EXEC_DATASET_ERROR,
             f'The list of images {index_file or "(no candidate_index_file in env.yaml)"} does not exist: choose a '
-            'data set for the task.') from error
+            'data set for the task.')
+    images = (line.image for line in read_index(index_file))
+    yield from itertools.islice(enumerate(images), rank, None, world_size)
 
 
 def count_candidates(index_file: str) -> int:
@@ -49,6 +49,7 @@ def count_candidates(index_file: str) -> int:
 
     Raises:
         TaskError: 300002 if the file does not exist or names no image.
+        DatasetError: it cannot be read (300002 too).
     """
     count = sum(1 for _ in iter_candidates(index_file))
     if count == 0:

@@ -1,10 +1,10 @@
-"""Reads the index files of a data set (contract section c.3): one image per line, its annotation after a TAB."""
+"""The images of a data set as its index files name them (contract section c.3)."""
 import logging
 from typing import Iterable, Iterator, List, Tuple
 
 from PIL import Image
 
-from . import env
+from . import env, reading
 from .annotations import annotation_format, make_reader
 from .attribute_dict import AttributeDict
 from .env import DatasetType, EnvConfig
@@ -48,33 +48,24 @@ def index_file(dataset_type: DatasetType, current_env: EnvConfig) -> str:
     return path
 
 
-def read_index(path: str) -> Iterator[Tuple[str, str]]:
-    """Read an index file line by line.
+def _items(path: str) -> Iterator[Tuple[str, str]]:
+    return ((line.image, line.annotation) for line in reading.read_index(path))
 
-    Blank lines, the end-of-line of Windows and a missing last one are fine; spaces belong to the paths; what follows a
-    second TAB is ignored.
+
+def read_items(cfg: AttributeDict, split: str) -> List[Tuple[str, str]]:
+    """Give the images of a set with their annotations.
 
     Args:
-        path: the index file.
+        cfg: what ``util.get_merged_config()`` gives.
+        split: train or training, val or validation, candidate, test or infer.
 
-    Yields:
-        The path of an image and that of its annotation, '' if the line has none.
+    Returns:
+        (path of the image, path of its annotation or '') of each line.
 
     Raises:
-        DatasetError: the file cannot be read, or a line has no image.
+        DatasetError: an unknown split, or as :func:`~ymir_exc.reading.read_index`.
     """
-    try:
-        # Bytes that are not UTF-8 pass through, so that such a path still opens.
-        with open(path, encoding='utf-8-sig', errors='surrogateescape', newline='\n') as stream:
-            for number, line in enumerate(stream, 1):
-                if not line.strip():
-                    continue
-                image, annotation, *_ = line.rstrip('\r\n').split('\t') + ['']
-                if not image:
-                    raise DatasetError(f'{path}:{number}: the line has no image before the TAB')
-                yield image, annotation
-    except OSError as error:
-        raise DatasetError(f'the index file {path} cannot be read: {error}') from error
+    return list(_items(index_file(split_to_dataset_type(split), cfg.ymir)))
 
 
 def item_paths(dataset_type: DatasetType) -> Iterator[Tuple[str, str]]:
@@ -90,7 +81,7 @@ def item_paths(dataset_type: DatasetType) -> Iterator[Tuple[str, str]]:
         DatasetError: the task has no such set, or its index file cannot be read (also a ``ValueError``; raised at the
             first ``next``).
     """
-    yield from read_index(index_file(dataset_type, env.get_current_env()))
+    yield from _items(index_file(dataset_type, env.get_current_env()))
 
 
 def items_count(dataset_type: DatasetType) -> int:
@@ -112,7 +103,7 @@ def images_count(cfg: AttributeDict, split: str) -> int:
     Raises:
         DatasetError: an unknown split, or as :func:`item_paths`.
     """
-    return sum(1 for _ in read_index(index_file(split_to_dataset_type(split), cfg.ymir)))
+    return sum(1 for _ in _items(index_file(split_to_dataset_type(split), cfg.ymir)))
 
 
 def bboxes_count(cfg: AttributeDict, split: str) -> int:
@@ -125,7 +116,7 @@ def bboxes_count(cfg: AttributeDict, split: str) -> int:
     Raises:
         DatasetError: an unknown split, no annotations, or a malformed one.
     """
-    items = list(read_index(index_file(split_to_dataset_type(split), cfg.ymir)))
+    items = read_items(cfg, split)
     if not items:
         return 0
     reader = make_reader(annotation_format(cfg.param.get('export_format'), items[0][1]), get_class_names(cfg))

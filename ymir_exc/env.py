@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from . import settings
 from .errors import ConfigError, ConfigFileNotFoundError
+from .reading import read_text
 
 
 class DatasetType(IntEnum):
@@ -90,11 +91,12 @@ def read_yaml_mapping(path: str) -> Dict[str, Any]:
         ConfigError: it cannot be read, is not YAML, or holds something else.
     """
     try:
-        with open(path, encoding='utf-8-sig') as stream:
-            content = yaml.safe_load(stream)
+        content = yaml.safe_load(read_text(path))
     except FileNotFoundError:
         raise ConfigFileNotFoundError(f'{path} does not exist') from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except UnicodeError as error:
+        raise ConfigError(f'{path} {error}') from error
+    except (OSError, yaml.YAMLError) as error:
         raise ConfigError(f'{path} cannot be read: {" ".join(str(error).split())}') from error
     if content is None:
         return {}

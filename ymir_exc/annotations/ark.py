@@ -7,6 +7,7 @@ decimals are fine.
 from typing import List, Optional
 
 from ..errors import DatasetError
+from ..reading import decode
 from .objects import LabelledObject, read_bytes, to_number
 
 _FIELDS = ('class index', 'xmin', 'ymin', 'xmax', 'ymax', 'quality', 'angle')
@@ -54,6 +55,9 @@ class ArkReader:
         data = read_bytes(annotation)
         if data is None:
             return None
-        lines = data.decode('utf-8-sig', 'replace').split('\n')
+        try:
+            lines = decode(data, 'replace').split('\n')
+        except UnicodeError as error:
+            raise DatasetError(f'the annotation {annotation} {error}') from error
         return [parse_ark_line(line, f'{annotation}:{number}', self._class_names)
                 for number, line in enumerate(lines, 1) if line.strip()]

@@ -2,6 +2,7 @@
 from typing import Any, List, NamedTuple, Optional, Protocol
 
 from ..errors import DatasetError
+from ..reading import open_regular
 
 
 class LabelledObject(NamedTuple):
@@ -58,11 +59,11 @@ def read_bytes(path: str) -> Optional[bytes]:
     if not path:
         return None
     try:
-        with open(path, 'rb') as stream:
+        with open_regular(path) as stream:
             return stream.read()
     except FileNotFoundError:
         return None
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a path with a NUL
         raise DatasetError(f'the annotation {path} cannot be read: {error}') from error
 
 

@@ -29,7 +29,7 @@ class VocReader:
             return None
         try:
             root = ElementTree.fromstring(data)
-        except ElementTree.ParseError as error:
+        except (ElementTree.ParseError, ValueError, LookupError) as error:  # the latter two: an unknown encoding
             raise DatasetError(f'{annotation} is not a VOC XML file: {error}') from error
         return [self._read_object(element, f'{annotation}: object {number}')
                 for number, element in enumerate(root.iter('object'), 1)]

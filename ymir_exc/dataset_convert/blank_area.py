@@ -10,8 +10,9 @@ from collections import defaultdict
 from typing import Any, Dict, List
 
 from ..attribute_dict import AttributeDict
-from ..dataset_reader import index_file, read_index, split_to_dataset_type
+from ..dataset_reader import read_items
 from ..errors import ConfigError, DatasetError
+from ..reading import open_regular
 from ..util import get_bool
 
 _SEED = 0  # the same data gives the same answer in every process
@@ -45,7 +46,7 @@ def find_blank_area_in_dataset(ymir_cfg: AttributeDict, max_sample_num: int = 10
     Raises:
         DatasetError: the training set is empty, or an annotation file is missing or no coco file.
     """
-    items = list(read_index(index_file(split_to_dataset_type('train'), ymir_cfg.ymir)))
+    items = read_items(ymir_cfg, 'train')
     if not items:
         raise DatasetError('the train set is empty: its index file lists no image')
     names = {os.path.basename(image) for image, _ in items}
@@ -53,8 +54,8 @@ def find_blank_area_in_dataset(ymir_cfg: AttributeDict, max_sample_num: int = 10
     segmentations: Dict[Any, List[Any]] = defaultdict(list)
     for number, path in enumerate(sorted({annotation for _, annotation in items})):
         try:
-            with open(path, encoding='utf-8') as stream:
-                content = json.load(stream)
+            with open_regular(path) as stream:
+                content = json.loads(stream.read())  # finds the encoding of bytes itself, byte order mark or not
             images += [dict(image, key=(number, image['id'])) for image in content['images']
                        if os.path.basename(image['file_name']) in names]
             for annotation in content['annotations']:

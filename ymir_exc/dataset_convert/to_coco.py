@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from ..annotations import annotation_format, make_reader
 from ..atomic import write_text_atomically
 from ..attribute_dict import AttributeDict
-from ..dataset_reader import index_file, read_index, split_to_dataset_type
+from ..dataset_reader import images_count, read_items
 from ..util import get_class_names, get_merged_config
 from .labelled_images import LabelledImage, Progress, file_identity, read_labelled_images
 from .report import ConversionReport, SplitReport
@@ -79,7 +79,7 @@ def _finished(stamp_file: str, ann_file: str, stamp: str) -> Optional[SplitRepor
 def _convert_split(cfg: AttributeDict, split: str, cat_id_from_zero: bool, out_dir: str, num_workers: Optional[int],
                    progress: Optional[Progress]) -> SplitReport:
     class_names = get_class_names(cfg)
-    items = list(read_index(index_file(split_to_dataset_type(split), cfg.ymir)))
+    items = read_items(cfg, split)
     name = annotation_format(cfg.param.get('export_format'), items[0][1] if items else '')
     ann_file = os.path.join(out_dir, f'ymir_{split}.json')
     stamp_file = os.path.join(out_dir, f'ymir_{split}.stamp.json')
@@ -127,7 +127,7 @@ def convert_dataset_to_coco(cfg: Optional[AttributeDict] = None,
     """
     cfg = get_merged_config() if cfg is None else cfg
     out_dir = out_dir or os.path.join(cfg.ymir.output.root_dir, 'ymir_dataset')
-    counts = [sum(1 for _ in read_index(index_file(split_to_dataset_type(split), cfg.ymir))) for split in splits]
+    counts = [images_count(cfg, split) for split in splits]
     reports: Dict[str, SplitReport] = {}
     for index, split in enumerate(splits):
         before, total = sum(counts[:index]), sum(counts)

@@ -11,7 +11,7 @@ import yaml
 from ..annotations import LabelledObject, annotation_format, make_reader
 from ..atomic import write_text_atomically
 from ..attribute_dict import AttributeDict
-from ..dataset_reader import index_file, read_index, split_to_dataset_type
+from ..dataset_reader import read_items
 from ..errors import DatasetError
 from ..util import get_class_names
 from .labelled_images import LabelledImage, read_labelled_images
@@ -73,7 +73,7 @@ def convert_ymir_to_yolov5(cfg: AttributeDict, out_dir: Optional[str] = None) ->
     _link_images(assets_dir, os.path.join(out_dir, 'images'))
     data = dict(path=out_dir, nc=len(class_names), names=class_names)
     for split in ('train', 'val'):
-        items = list(read_index(index_file(split_to_dataset_type(split), cfg.ymir)))
+        items = read_items(cfg, split)
         name = annotation_format(cfg.param.get('export_format'), items[0][1] if items else '')
         data[split] = os.path.join(out_dir, f'{split}-index.txt')
         report = SplitReport(split=split, img_dir=assets_dir, ann_file=data[split], annotation_format=name)

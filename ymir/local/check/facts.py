@@ -4,6 +4,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple, Union
 
+from ymir_exc.errors import DatasetError
+from ymir_exc.reading import read_index
+
 from .finding import NotApplicable
 from .reading import MAX_LARGE, Document, parse_json, parse_yaml, read_text
 
@@ -188,8 +191,10 @@ class Run:
     def _candidates(self) -> Optional[List[str]]:
         if self.in_dir is None:
             return None
-        document = read_text(self.in_dir / 'candidate-index.tsv', 'in/candidate-index.tsv')
-        return None if document.problem else [line.strip('\r') for line in document.lines if line.strip()]
+        try:
+            return [line.image for line in read_index(self.in_dir / 'candidate-index.tsv')]
+        except DatasetError:
+            return None
 
     @property
     def candidates(self) -> List[str]:

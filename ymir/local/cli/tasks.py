@@ -14,6 +14,7 @@ from typing import Any, Dict, Iterator, List, NoReturn, Optional, Tuple
 import yaml
 
 from ymir_exc.atomic import write_text_atomically
+from ymir_exc.reading import read_index
 
 from .. import package
 from ..event_scalars import EventScalars
@@ -21,6 +22,7 @@ from ..in_changes import changes_since, listing
 from ..live_view import Watch, duration, live_view
 from ..outcome import (ResultRejected, TrainingResult, Verdict, judge, read_infer_result, read_mining_result,
                        read_training_result)
+from ..page.run_files import lines_of
 from ..prepare import ModelStage, Task
 from ..return_codes import find_code
 from ..run import DOCKER_FAILED, Outcome, TaskStopped, run_as_process, run_in_container
@@ -310,10 +312,8 @@ def _show_objects(output: Output, task: Task) -> Dict[str, Any]:
 
 def _show_ranking(output: Output, task: Task) -> Dict[str, Any]:
     ranking = read_mining_result(task.out_dir / 'result.tsv')
-    index, sources = (  # names of files need not be UTF-8, and may hold what else ends a line
-        (task.in_dir / name).read_text(encoding='utf-8', errors='surrogateescape').split('\n')
-        for name in ('candidate-index.tsv', 'candidate-src-index.tsv'))
-    original = dict(zip(index, sources))
+    images = (line.image for line in read_index(task.in_dir / 'candidate-index.tsv'))
+    original = dict(zip(images, lines_of(task.in_dir / 'candidate-src-index.tsv')))
     rows = [(f'{rank}', _rounded(score), shown_path(Path(original.get(path, path))))
             for rank, (path, score) in enumerate(ranking[:RANKED], 1)]
     if not output.quiet:

@@ -10,6 +10,7 @@ import yaml
 
 from ymir_exc.annotations.ark import parse_ark_line
 from ymir_exc.errors import DatasetError
+from ymir_exc.reading import read_index
 
 from ..labels import Dataset
 from ..prepare import hyper_parameters, prepare_training
@@ -53,10 +54,7 @@ def read(root: Path) -> RawDataset:
         if not (folder / name).is_file():
             continue
         images = []
-        for number, line in enumerate(read_text(folder / name).split('\n'), 1):
-            if not line.strip():
-                continue
-            image, _, annotation = line.rstrip('\r').partition('\t')
+        for number, image, annotation in read_index(folder / name):
             image = _inside(folder, image)
             if split == 'all':
                 images.append(RawImage(image, folder / name, ()))

@@ -11,7 +11,8 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tu
 import yaml
 
 from ymir_exc.annotations import annotation_format, make_reader
-from ymir_exc.errors import ExecutorError
+from ymir_exc.errors import DatasetError, ExecutorError
+from ymir_exc.reading import read_index
 
 from ..event_scalars import event_files
 from ..prepare import IMG_MAN
@@ -158,7 +159,7 @@ def read_run(out_dir: Path, in_dir: Optional[Path] = None) -> RunFiles:
     else:
         run.env = _read_yaml(run, run.in_dir / 'env.yaml')
         run.config = _read_yaml(run, run.in_dir / 'config.yaml')
-        run.candidates = lines_of(run.in_dir / 'candidate-index.tsv')
+        run.candidates = [image for image, _ in _index(run, 'candidate')]
         run.sources = lines_of(run.in_dir / 'candidate-src-index.tsv')
     if (out_dir.resolve().parent / 'run.yaml').is_file():
         run.record = _read_yaml(run, out_dir.resolve().parent / 'run.yaml')
@@ -179,8 +180,17 @@ def read_run(out_dir: Path, in_dir: Optional[Path] = None) -> RunFiles:
 
 def index_entries(run: RunFiles, split: str) -> List[Tuple[str, str]]:
     """Image and annotation path of each line of in/<split>-index.tsv, which may be absent."""
-    lines = lines_of(run.in_dir / f'{split}-index.tsv') if run.in_dir else []
-    return [(image, annotation.partition('\t')[0]) for image, _, annotation in (line.partition('\t') for line in lines)]
+    return _index(run, split) if run.in_dir else []
+
+
+def _index(run: RunFiles, name: str) -> List[Tuple[str, str]]:
+    path = run.in_dir / f'{name}-index.tsv'
+    try:
+        return [(line.image, line.annotation) for line in read_index(path)] if path.exists() else []
+    except DatasetError as error:
+        gap = Text('{}', '{}').format(_one_line(error))
+        run.gaps += [] if gap in run.gaps else [gap]
+        return []
 
 
 def objects_of(run: RunFiles, entries: Sequence[Tuple[str, str]]) -> Iterator[Optional[list]]:
