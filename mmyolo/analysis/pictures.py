@@ -123,7 +123,8 @@ def grid(pictures: Sequence[np.ndarray], captions: Sequence[str]) -> np.ndarray:
     for picture, caption in zip(pictures, captions):
         height, width = picture.shape[:2]
         ratio = min(1, TILE / max(height, width))
-        tile = cv2.resize(picture, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA) if ratio < 1 else picture
+        size = (max(round(width * ratio), 1), max(round(height * ratio), 1))
+        tile = cv2.resize(picture, size, interpolation=cv2.INTER_AREA) if ratio < 1 else picture
         tiles.append((tile, f'{caption}  {width} x {height}'))
     font, scale = cv2.FONT_HERSHEY_SIMPLEX, 0.6
     text_width = max(cv2.getTextSize(caption, font, scale, 1)[0][0] for _, caption in tiles)

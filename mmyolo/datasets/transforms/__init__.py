@@ -7,12 +7,14 @@ from .cached_image import LoadCachedImage
 from .formatting import PackDetInputs
 from .loading import LoadImageFromFile
 from .mix_img_transforms import BaseMixImageTransform, Mosaic, Mosaic9, YOLOv5MixUp, YOLOXMixUp
+from .thin_images import keep_one_pixel
 from .transforms import (Albu, FilterAnnotations, LetterResize, LoadAnnotations, PPYOLOERandomCrop,
                          PPYOLOERandomDistort, Polygon2Mask, RandomAffine, RandomFlip, RegularizeRotatedBox,
                          RemoveDataElement, Resize, YOLOv5CopyPaste, YOLOv5HSVRandomAug, YOLOv5KeepRatioResize,
                          YOLOv5RandomAffine)
 
 TRANSFORMS.register_module(module=Compose, force=True)
+keep_one_pixel()
 
 __all__ = [
     'Albu', 'BaseMixImageTransform', 'Compose', 'FilterAnnotations', 'LetterResize', 'LoadAnnotations',

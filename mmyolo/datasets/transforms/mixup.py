@@ -186,7 +186,8 @@ class YOLOXMixUp(_MixUp):
         width, height = self.img_scale
         canvas = np.full((height, width) + image.shape[2:], self.pad_val, dtype=np.float32)
         canvas[:image.shape[0], :image.shape[1]] = image
-        return cv2.resize(canvas, (int(width * jitter), int(height * jitter)), interpolation=cv2.INTER_LINEAR), ratio
+        size = (max(int(width * jitter), 1), max(int(height * jitter), 1))
+        return cv2.resize(canvas, size, interpolation=cv2.INTER_LINEAR), ratio
 
     def _crop(self, image: np.ndarray, shape: Tuple[int, int]) -> Tuple[np.ndarray, Tuple[int, int]]:
         """Pads to the shape (h, w) at least and crops a random window of it; gives the window's corner (x, y) too."""

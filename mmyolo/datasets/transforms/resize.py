@@ -1,6 +1,7 @@
 """Bringing an image to the input size: resize with the aspect ratio kept, then pad ("letterbox").
 
-Differs from mmyolo 0.6.0 on purpose in LetterResize: `pad_val` may be a plain number; a segmentation map is padded
+Differs from mmyolo 0.6.0 on purpose: a side of a thin image becomes 1 pixel, not 0, here and in `mmdet.Resize` (see
+thin_images.py). In LetterResize: `pad_val` may be a plain number; a segmentation map is padded
 too, with `pad_val['seg']`; `homography_matrix` holds the shift by the padding; `scale_factor` of YOLOv5KeepRatioResize
 is relative to the file even if the image came already resized.
 """
@@ -56,7 +57,7 @@ class YOLOv5KeepRatioResize(MMDETResize):
         ratio = min(max(self.scale) / max(height, width), min(self.scale) / min(height, width))
         if ratio != 1:
             image = mmcv.imresize(
-                image, (int(width * ratio), int(height * ratio)),
+                image, (max(int(width * ratio), 1), max(int(height * ratio), 1)),
                 interpolation='area' if ratio < 1 else 'bilinear',
                 backend=self.backend)
         results['img'] = image
@@ -162,7 +163,7 @@ class LetterResize(MMDETResize):
         ratio = min(target[0] / shape[0], target[1] / shape[1])
         if not self.allow_scale_up:
             ratio = min(ratio, 1.)
-        size = (int(round(shape[0] * ratio)), int(round(shape[1] * ratio)))
+        size = (max(int(round(shape[0] * ratio)), 1), max(int(round(shape[1] * ratio)), 1))
         padding = (int(target[0]) - size[0], int(target[1]) - size[1])
         if self.use_mini_pad:
             return size, (padding[0] % 32, padding[1] % 32)

@@ -10,7 +10,7 @@ from .keypoint_structure import Keypoints
 
 
 def resize_to_fit(image: np.ndarray, scale: Tuple[int, int]) -> Tuple[np.ndarray, float]:
-    """Resizes bilinearly to the largest size that fits, sides truncated to whole pixels.
+    """Resizes bilinearly to the largest size that fits, sides truncated to whole pixels, but at least 1.
 
     Args:
         image: (h, w, c).
@@ -21,7 +21,7 @@ def resize_to_fit(image: np.ndarray, scale: Tuple[int, int]) -> Tuple[np.ndarray
     """
     height, width = image.shape[:2]
     ratio = min(scale[1] / height, scale[0] / width)
-    size = (int(width * ratio), int(height * ratio))
+    size = (max(int(width * ratio), 1), max(int(height * ratio), 1))
     if size != (width, height):
         image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
     return image, ratio
