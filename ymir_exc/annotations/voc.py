@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 from ..errors import DatasetError
 from .objects import LabelledObject, read_bytes, to_number
+from .xml_text import parse_xml
 
 
 class VocReader:
@@ -28,8 +29,8 @@ class VocReader:
         if data is None:
             return None
         try:
-            root = ElementTree.fromstring(data)
-        except (ElementTree.ParseError, ValueError, LookupError) as error:  # the latter two: an unknown encoding
+            root = parse_xml(data)
+        except ValueError as error:
             raise DatasetError(f'{annotation} is not a VOC XML file: {error}') from error
         return [self._read_object(element, f'{annotation}: object {number}')
                 for number, element in enumerate(root.iter('object'), 1)]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Dict, List, Optional, Set, Tuple
 from xml.etree import ElementTree
 
+from ymir_exc.annotations.xml_text import decode_xml, parse_xml
 from ymir_exc.errors import DatasetError
 
 from ..hashing import in_threads
@@ -22,8 +23,8 @@ from .writing import ImagePlaces, Written
 LOOKS_FOR = 'VOCdevkit/VOC20xx, a folder Annotations of .xml files, or .xml files beside images'
 _ANNOTATION_FOLDERS = ('Annotations', 'annotations', 'gt', 'xmls', 'xml')
 _IMAGE_FOLDERS = ('JPEGImages', 'images', 'Images', 'JPEGimages', 'img')
-_HEAD_BYTES = 1024
-_ROOT = re.compile(rb'<annotation[\s>/]')  # CVAT's own files begin with <annotations>
+_HEAD_BYTES = 4096
+_ROOT = re.compile(r'<annotation[\s>/]')  # CVAT's own files begin with <annotations>
 _BACKGROUND = ('background', '__background__', '_background_', '__ignore__')
 _CLASS_FILES = ('classes.txt', 'labels.txt', 'labelmap.txt')
 
@@ -38,7 +39,11 @@ def _is_annotation(path: Path) -> bool:
     if path.suffix.lower() != '.xml' or not path.is_file():
         return False
     with open(path, 'rb') as stream:
-        return bool(_ROOT.search(stream.read(_HEAD_BYTES)))
+        head = stream.read(_HEAD_BYTES)
+    try:
+        return bool(_ROOT.search(decode_xml(head, 'ignore')))
+    except ValueError:
+        return False
 
 
 def _has_xml(folder: Path) -> bool:
@@ -206,8 +211,8 @@ def read_xml(path: Path, images: Optional[ImagesOfPart] = None) -> object:
         images: finds the image.
     """
     try:
-        root = ElementTree.parse(path).getroot()
-    except (ElementTree.ParseError, OSError, ValueError, LookupError) as error:
+        root = parse_xml(path.read_bytes())
+    except (OSError, ValueError) as error:
         return f'it is no readable XML file ({error})'
     image = images.find(path, (root.findtext('filename') or '').strip()) if images else None
     boxes = [_box(item, f'object {number}') for number, item in enumerate(root.iter('object'), 1)]
