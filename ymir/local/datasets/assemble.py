@@ -121,7 +121,8 @@ def _readable(listed: Sequence[Tuple[str, RawImage]], root: Path, warnings: Warn
         missing = all(size == MISSING for size in sizes)
         raise DatasetError(f'{root}: none of its {len(listed)} images can be read. The first: {listed[0][1].path}: '
                            f'{sizes[0]}' + ('; copy the images to where the labels are, for example into a folder '
-                                            'images' if missing else ''))
+                                            'images' if missing else '')
+                           + ''.join(f'\n  {sentence}' for sentence in warnings.of_kind('names that differ')))
     return readable
 
 

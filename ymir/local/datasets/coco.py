@@ -15,7 +15,8 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 from ymir_exc.errors import DatasetError
 
 from ..labels import Dataset
-from .files import find_written_path, split_folders, split_of
+from .file_names import FileNames, plain_name
+from .files import decode_text, read_text, split_folders, split_of
 from .raw import RawBox, RawDataset, RawImage, size_in_file
 from .rle import mask_corners
 from .writing import ImagePlaces, Written
@@ -23,8 +24,8 @@ from .writing import ImagePlaces, Written
 LOOKS_FOR = ('a COCO .json file with "images" and "annotations" in the folder, in annotations/ or in train/, val/ and '
              'test/')
 _HEAD_BYTES = 1 << 16  # info and licences may stand first
-_KEYS = re.compile(rb'"(images|annotations)"\s*:')
-_FIRST_KEY = re.compile(rb'"categories"\s*:')  # may fill the head
+_KEYS = re.compile(r'"(images|annotations)"\s*:')
+_FIRST_KEY = re.compile(r'"categories"\s*:')  # may fill the head
 # Files that COCO ships beside the boxes.
 _OTHER_TASKS = re.compile(r'^(captions|person_keypoints|panoptic|stuff|image_info)_')
 
@@ -54,9 +55,10 @@ def is_coco(root: Path) -> bool:
 def _looks_like_coco(path: Path) -> bool:
     with open(path, 'rb') as stream:
         head = stream.read(_HEAD_BYTES)
-    if not head.lstrip(b'\xef\xbb\xbf \r\n\t').startswith(b'{'):
+    text = decode_text(head, 'ignore')
+    if not text.lstrip().startswith('{'):
         return False
-    return bool(_KEYS.search(head) or len(head) == _HEAD_BYTES and _FIRST_KEY.search(head))
+    return bool(_KEYS.search(text) or len(head) == _HEAD_BYTES and _FIRST_KEY.search(text))
 
 
 def read(root: Path) -> RawDataset:
@@ -76,14 +78,16 @@ def read(root: Path) -> RawDataset:
               for path in files}
     folder = root if root.is_dir() else root.parent
     groups: Set[str] = set()
+    names = FileNames()
     for path in files:
         split = splits[path] or ('train' if any(splits.values()) else 'all')
         if path.samefile(root):  # the user chose it, whatever its name says
             split = 'all'
-        content = read_file(path, raw, _Finder(folder, path, splits[path]))
+        content = read_file(path, raw, _Finder(folder, path, splits[path], names))
         raw.class_names += [name for name in content.class_names if name not in raw.class_names]
         raw.splits.setdefault(split, []).extend(content.images)
         groups |= content.groups
+    names.report(raw.warnings)
     used = {box.class_name for images in raw.splits.values() for image in images for box in image.boxes}
     for name in sorted(groups - used):
         raw.class_names.remove(name)
@@ -95,19 +99,21 @@ def read(root: Path) -> RawDataset:
 class _Finder:
     """Finds images where COCO data sets keep them."""
 
-    def __init__(self, root: Path, file: Path, split: Optional[str]) -> None:
+    def __init__(self, root: Path, file: Path, split: Optional[str], names: FileNames) -> None:
+        self._file = file
+        self._names = names
         tail = file.stem.rpartition('_')[2]  # instances_train2017 -> train2017
-        names = dict.fromkeys(name for name in (tail, split, 'valid' if split == 'val' else None) if name)
+        folders = dict.fromkeys(name for name in (tail, split, 'valid' if split == 'val' else None) if name)
         bases = [file.parent, root]
         for base in (root, file.parent.parent if file.parent.name.lower() == 'annotations' else root):
-            bases += [base / name for name in names] + [base, base / 'images', base / 'JPEGImages']
-            bases += [base / 'images' / name for name in names] + [base / name / 'images' for name in names]
+            bases += [base / name for name in folders] + [base, base / 'images', base / 'JPEGImages']
+            bases += [base / 'images' / name for name in folders] + [base / name / 'images' for name in folders]
         self._bases = [base for base in dict.fromkeys(bases) if base.is_dir()]
         self._last = self._bases[0]
 
     def __call__(self, file_name: str) -> Path:
         """The image; a path that does not exist if there is none."""
-        found = find_written_path(file_name, (self._last, *self._bases))
+        found = self._names.find_written(file_name, (self._last, *self._bases), self._file)
         if found is None:
             return self._bases[-1] / file_name.replace('\\', '/').rpartition('/')[2]
         self._last = next((base for base in self._bases if found == base / file_name), self._last)
@@ -129,9 +135,7 @@ class CocoFile(NamedTuple):
 
 def _load(path: Path) -> Dict[str, Any]:
     try:
-        content = json.loads(path.read_bytes().decode('utf-8-sig'))
-    except OSError as error:
-        raise DatasetError(f'{path} cannot be read: {error.strerror or error}') from error
+        content = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise DatasetError(f'{path} is no JSON file: {error}; export it again') from error
     for key in ('images', 'categories'):
@@ -202,12 +206,20 @@ def _refuse_wrong_places(path: Path, raw: RawDataset, images: Dict[Any, RawImage
     for found, keys in by_path.items():
         if len({names[key] for key in keys}) < 2 or not os.path.isfile(found):
             continue
-        right = [key for key in keys if found.parts[-len(Path(names[key]).parts):] == Path(names[key]).parts]
+        right = _fitting(found, {key: Path(names[key].replace('\\', '/')).parts for key in keys})
         for key in keys:
             if key not in right:
                 raw.warnings.add('images left out', f'{path}: the image {names[key]!r} does not exist, and {found} is '
                                  'another one; it is left out')
                 del images[key]
+
+
+def _fitting(found: Path, names: Dict[Any, Tuple[str, ...]]) -> List[Any]:
+    """The images whose whole name is that of a file, else those whose name differs in what copying changes."""
+    exact = [key for key, parts in names.items() if found.parts[-len(parts):] == parts]
+    plain = [key for key, parts in names.items()
+             if list(map(plain_name, found.parts[-len(parts):])) == list(map(plain_name, parts))]
+    return exact or (plain if len({names[key] for key in plain}) == 1 else [])
 
 
 def _key(entry: Dict[str, Any], name: str) -> Any:

@@ -3,7 +3,7 @@ import codecs
 import os
 import re
 from pathlib import Path
-from typing import Callable, Iterable, Iterator, List, NoReturn, Optional, Tuple
+from typing import Iterator, List, NoReturn, Optional, Tuple
 
 import yaml
 
@@ -69,31 +69,6 @@ def split_folders(root: Path) -> List[Tuple[str, Path]]:
     return [(split, path) for wanted in SPLITS for split, path in found if split == wanted]
 
 
-def find_written_path(written: str,
-                      bases: Iterable[Path],
-                      is_there: Callable[[Path], bool] = os.path.isfile,
-                      in_split: bool = False) -> Optional[Path]:
-    """Finds what a file of labels names: as it stands there, else without its first folders.
-
-    Data sets travel: `/content/drive/set/images/1.jpg`, `C:\\set\\images\\1.jpg`, `data/images/1.jpg` and
-    `../images/1.jpg` may all be `images/1.jpg` of this folder now.
-
-    Args:
-        written: the path in the file.
-        bases: folders that it may start from, the best first.
-        is_there: os.path.isfile or os.path.exists; unlike those of Path, they take any text.
-        in_split: never leave out a folder that is named after a split: `test/images` is not `images`.
-    """
-    name = written.replace('\\', '/')
-    parts = [part for part in name.split('/') if part not in ('', '.', '..')]
-    last = max((at for at, part in enumerate(parts) if in_split and split_of(part)), default=len(parts) - 1)
-    for tail in dict.fromkeys((name, *('/'.join(parts[start:]) for start in range(last + 1)))):
-        for base in bases:
-            if is_there(base / tail):
-                return base / tail
-    return None
-
-
 def read_lines(path: Path) -> List[str]:
     """The lines of a text file without those that are blank.
 
@@ -118,8 +93,19 @@ def read_text(path: Path) -> str:
         data = path.read_bytes()
     except OSError as error:
         raise DatasetError(f'{path} cannot be read: {error.strerror or error}') from error
+    return decode_text(data)
+
+
+def decode_text(data: bytes, errors: str = 'strict') -> str:
+    """Decodes a text file; see `read_text`.
+
+    Args:
+        data: the file, or its beginning.
+        errors: 'strict', or 'ignore' for a beginning that may end within a character.
+    """
     try:
-        return data.decode('utf-16' if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else 'utf-8-sig')
+        return data.decode('utf-16' if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else 'utf-8-sig',
+                           errors)
     except UnicodeDecodeError:
         return data.decode('gb18030', 'replace')
 

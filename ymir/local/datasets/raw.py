@@ -70,6 +70,14 @@ class Warnings:
         if len(shown) < SHOWN_PER_KIND:
             shown.append(text)
 
+    def of_kind(self, kind: str) -> Tuple[str, ...]:
+        """The first warnings of a kind.
+
+        Args:
+            kind: what is wrong, in general.
+        """
+        return tuple(self._shown.get(kind, ()))
+
     def sentences(self) -> Tuple[str, ...]:
         """All warnings, by kind."""
         result: List[str] = []

@@ -16,6 +16,7 @@ from ymir_exc.errors import DatasetError
 
 from ..hashing import in_threads
 from ..labels import Dataset, LabelledImage
+from .file_names import FileNames, plain_name, without_address
 from .files import SPLITS, files_below, images_below, is_image, read_lines, split_folders, split_of
 from .raw import UNLABELLED, RawBox, RawDataset, RawImage, size_in_file
 from .writing import ImagePlaces, Written
@@ -90,7 +91,8 @@ def read(root: Path) -> RawDataset:
 
 
 def _read_part(raw: RawDataset, root: Path, annotations: Path) -> None:
-    images = ImagesOfPart(root)
+    files = FileNames()
+    images = ImagesOfPart(root, files)
     by_name = {path.relative_to(annotations).with_suffix('').as_posix(): path for path in files_below(annotations)
                if path.suffix.lower() == '.xml'}
     sets = _sets(raw, root, by_name)
@@ -105,6 +107,7 @@ def _read_part(raw: RawDataset, root: Path, annotations: Path) -> None:
                              'is left out')
     wanted = [name for name in by_name if name in listed]
     read_images = dict(zip(wanted, in_threads(lambda name: read_xml(by_name[name], images), wanted)))
+    files.report(raw.warnings)
     for split, names in sets.items():
         for name in names:
             result = read_images.get(name)
@@ -129,18 +132,24 @@ class ImagesOfPart:
 
     Args:
         root: of the part.
+        files: notes images whose names differ in letters.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, files: FileNames) -> None:
         self._root = root
+        self._files = files
         self._by_folder: Dict[Path, Dict[str, Path]] = {}  # by name and by stem; a name wins
+        self._by_plain_name: Dict[Path, Dict[str, Set[Path]]] = {}  # the same of each folder by plain name
         for path in images_below(root):
             names = self._by_folder.setdefault(path.parent, {})
             names.setdefault(path.stem, path)
             names[path.name] = path
+            plain = self._by_plain_name.setdefault(path.parent, {})
+            for name in (path.stem, path.name):
+                plain.setdefault(plain_name(name), set()).add(path)
         self._folders_of = lru_cache(maxsize=None)(self._find_folders)
 
-    def _find_folders(self, folder: Path) -> List[Dict[str, Path]]:
+    def _find_folders(self, folder: Path) -> List[Path]:
         """Where the images of the XML files of a folder may lie, the best first."""
         parts = folder.relative_to(self._root).parts
         swapped = [Path(self._root, *parts[:position], name, *parts[position + 1:])
@@ -148,7 +157,7 @@ class ImagesOfPart:
                    for name in _IMAGE_FOLDERS]
         flat = [parent / name for parent in (folder.parent, self._root) for name in _IMAGE_FOLDERS]
         folders = dict.fromkeys((*swapped, folder, *flat, folder.parent, self._root))
-        return [self._by_folder[path] for path in folders if path in self._by_folder]
+        return [path for path in folders if path in self._by_folder]
 
     def find(self, annotation: Path, file_name: str) -> Optional[Path]:
         """The image of an XML file; None if there is none.
@@ -157,12 +166,26 @@ class ImagesOfPart:
             annotation: the XML file.
             file_name: what it says the image is called.
         """
-        name = file_name.replace('\\', '/').rpartition('/')[2]
-        names = [annotation.stem, name, Path(name).stem]
+        name, bare = (text.rpartition('/')[2] for text in (file_name.replace('\\', '/'), without_address(file_name)))
+        names = [annotation.stem, name, Path(name).stem, bare, Path(bare).stem]
         if Path(name).stem == annotation.stem:
             names.insert(0, name)
-        return next((images[name] for name in names for images in self._folders_of(annotation.parent)
-                     if name in images), None)
+        folders = self._folders_of(annotation.parent)
+        found = next((self._by_folder[folder][name] for name in names for folder in folders
+                      if name in self._by_folder[folder]), None)
+        return found or self._with_other_letters(annotation, names, folders)
+
+    def _with_other_letters(self, annotation: Path, names: List[str], folders: List[Path]) -> Optional[Path]:
+        """The only image whose name differs in what copying changes, if it has no XML file of its own."""
+        for name in filter(None, names):
+            for folder in folders:
+                fitting = self._by_plain_name[folder].get(plain_name(name), ())
+                if len(fitting) == 1:
+                    image = next(iter(fitting))
+                    if not annotation.with_name(f'{image.stem}{annotation.suffix}').is_file():
+                        self._files.note(name if is_image(Path(name)) else name + image.suffix, image, annotation)
+                        return image
+        return None
 
     def beside(self, found: Set[Path]) -> List[Path]:
         """The images that are not among these, but in a folder with one of them."""
@@ -195,11 +218,16 @@ def _sets(raw: RawDataset, root: Path, by_name: Dict[str, Path]) -> Dict[str, Li
 def _names(file: Path, by_name: Dict[str, Path]) -> List[str]:
     """Names of a list; a name may hold spaces, and lists of one class have 1, 0 or -1 behind it."""
     names = []
+    by_plain_name: Dict[str, List[str]] = {}
+    for name in by_name:
+        by_plain_name.setdefault(plain_name(name), []).append(name)
     for line in read_lines(file):
         if line not in by_name:
             name, _, mark = line.rpartition(' ')
             line = name.strip() if mark in ('1', '0', '-1') and name else line
-        names.append(Path(line).with_suffix('').as_posix() if line not in by_name and is_image(Path(line)) else line)
+        line = Path(line).with_suffix('').as_posix() if line not in by_name and is_image(Path(line)) else line
+        fitting = by_plain_name.get(plain_name(line), [])
+        names.append(fitting[0] if line not in by_name and len(fitting) == 1 else line)
     return names
 
 

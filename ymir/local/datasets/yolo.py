@@ -17,8 +17,8 @@ from ymir_exc.errors import DatasetError
 
 from ..hashing import in_threads
 from ..labels import Dataset
-from .files import (SPLITS, find_written_path, images_below, is_image, lines_of, read_lines, read_text,
-                    split_folders, yaml_fault)
+from .file_names import FileNames
+from .files import SPLITS, images_below, is_image, lines_of, read_lines, read_text, split_folders, yaml_fault
 from .raw import RawBox, RawDataset, RawImage, Warnings
 from .writing import ImagePlaces, Written
 
@@ -111,6 +111,7 @@ def read(root: Path, class_names: Optional[Sequence[str]] = None) -> RawDataset:
         DatasetError: there is none, or data.yaml is wrong.
     """
     raw = RawDataset()
+    files = FileNames()
     file = yaml_file(root)
     folder = root if root.is_dir() else root.parent
     num_points = 0
@@ -118,18 +119,19 @@ def read(root: Path, class_names: Optional[Sequence[str]] = None) -> RawDataset:
         content = _load(file)
         names = _names_of_yaml(content, file, raw.warnings)
         num_points = _keypoints(content)
-        images = _images_of_yaml(content, file, raw.warnings)
+        images = _images_of_yaml(content, file, raw.warnings, files)
         source = file
     else:
         source = next((folder / name for name in _NAME_FILES if (folder / name).is_file()), None)
         names = read_lines(source) if source else None
-        images = _images_of_tree(folder)
+        images = _images_of_tree(folder, files)
         source = source or folder
     if not any(images.values()):
         raise DatasetError(f'{root} holds no YOLO data set with images; looked for {LOOKS_FOR}')
     listed = [(split, path) for split, paths in images.items() for path in paths]
-    labels = in_threads(lambda item: _read_labels(item[1], num_points), listed)
+    labels = in_threads(lambda item: _read_labels(item[1], num_points, files), listed)
     rows = list(zip(listed, labels))
+    files.report(raw.warnings)
     if names is None:
         names = list(class_names) if class_names else _numbered(rows, folder, raw.warnings)
     raw.class_names = names
@@ -191,7 +193,8 @@ def _keypoints(content: Dict[str, Any]) -> int:
         isinstance(side, str) and side.isdigit() for side in shape] == [True, True] else 0
 
 
-def _images_of_yaml(content: Dict[str, Any], file: Path, warnings: Warnings) -> Dict[str, List[Path]]:
+def _images_of_yaml(content: Dict[str, Any], file: Path, warnings: Warnings,
+                    files: FileNames) -> Dict[str, List[Path]]:
     here = file.parent
     base = Path(str(content.get('path') or '.')).expanduser()
     bases = list(dict.fromkeys((base if base.is_absolute() else here / base, here, here / base.name)))
@@ -204,7 +207,7 @@ def _images_of_yaml(content: Dict[str, Any], file: Path, warnings: Warnings) -> 
         entries = entries if isinstance(entries, list) else [entries]
         try:
             images[split] = [
-                path for entry in entries for path in _images_of_entry(str(entry), bases, f'{file}: {split}')
+                path for entry in entries for path in _images_of_entry(str(entry), bases, file, split, files)
             ]
         except DatasetError as error:
             if split != 'test':  # Roboflow names one where there is none
@@ -217,56 +220,59 @@ def _images_of_yaml(content: Dict[str, Any], file: Path, warnings: Warnings) -> 
     return images
 
 
-def _images_of_entry(entry: str, bases: Sequence[Path], place: str) -> List[Path]:
-    found = find_written_path(entry, bases, os.path.exists, in_split=True)
+def _images_of_entry(entry: str, bases: Sequence[Path], file: Path, split: str, files: FileNames) -> List[Path]:
+    found = files.find_written(entry, bases, file, os.path.exists, in_split=True)
     if found is None:
-        raise DatasetError(f'{place} is {entry!r}, which does not exist; write there a folder or list of images, from '
+        raise DatasetError(f'{file}: {split} is {entry!r}, which does not exist; write there a folder or list of images, from '
                            f'{" or ".join(map(str, bases))} on')
     if found.is_dir():
         return images_below(found)
-    return [found] if is_image(found) else _images_of_list(found, bases)
+    return [found] if is_image(found) else _images_of_list(found, bases, files)
 
 
-def _images_of_list(file: Path, bases: Sequence[Path]) -> List[Path]:
+def _images_of_list(file: Path, bases: Sequence[Path], files: FileNames) -> List[Path]:
     bases = list(dict.fromkeys((file.parent, *bases)))
-    return [find_written_path(line, bases) or file.parent / line for line in read_lines(file)]
+    return [files.find_written(line, bases, file) or file.parent / line for line in read_lines(file)]
 
 
-def _images_of_tree(root: Path) -> Dict[str, List[Path]]:
+def _images_of_tree(root: Path, files: FileNames) -> Dict[str, List[Path]]:
     lists = _lists(root)
-    if lists:
-        return {split: _images_of_list(path, [root]) for split, path in lists.items()}
     folder = next((root / name for name in _IMAGE_FOLDERS if (root / name).is_dir()), root)
+    if lists:
+        return {split: _images_of_list(path, [root, folder], files) for split, path in lists.items()}
     splits: Dict[str, List[Path]] = {}
     for split, path in split_folders(folder):
         splits.setdefault(split, []).extend(images_below(path))
     return splits if any(splits.values()) else dict(all=images_below(folder))
 
 
-def label_file(image: Path) -> Optional[Path]:
+def label_file(image: Path, files: FileNames) -> Optional[Path]:
     """The text file of an image: the last folder `images` of its path replaced by `labels`, or beside it; None if there
-    is none."""
+    is none.
+
+    Args:
+        image: its path.
+        files: finds text files whose names differ in letters.
+    """
+    places = []
     parts = list(image.parts)
     for position in range(len(parts) - 2, -1, -1):
         if parts[position] in _IMAGE_FOLDERS:
-            for name in _LABEL_FOLDERS:
-                path = _text_beside(Path(*parts[:position], name, *parts[position + 1:]))
-                if os.path.isfile(path):
-                    return path
+            places = [_text_beside(Path(*parts[:position], name, *parts[position + 1:])) for name in _LABEL_FOLDERS]
             break
-    for path in (_text_beside(image), image.parent / 'labels' / f'{image.stem}.txt'):
-        if os.path.isfile(path):
-            return path
-    return None
+    places += [_text_beside(image), image.parent / 'labels' / f'{image.stem}.txt']
+    found = next((path for path in places if os.path.isfile(path)), None)
+    return found or next(filter(None, (files.find_labels(path, image) for path in places)), None)
 
 
 def _text_beside(image: Path) -> Path:
     return Path(os.path.splitext(image)[0] + '.txt')  # with_suffix refuses what a broken list may name, such as /
 
 
-def _read_labels(image: Path, num_points: int) -> Tuple[Optional[Path], List[Tuple[int, Any, str]], List[str]]:
+def _read_labels(image: Path, num_points: int,
+                 files: FileNames) -> Tuple[Optional[Path], List[Tuple[int, Any, str]], List[str]]:
     """The text file, (class index, corners, place) of each object, and what is wrong with other lines."""
-    file = label_file(image)
+    file = label_file(image, files)
     if file is None:
         return None, [], []
     boxes, wrong = [], []
