@@ -1,6 +1,7 @@
 """Files that are either the old one or the whole new one, whenever the process ends."""
 import json
 import os
+import stat
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,14 +22,29 @@ def replacing(path: Union[str, Path]) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)  # mkstemp gives the file to its owner alone
+        _set_owner_and_mode(temporary, path)
         with temporary.open('rb') as file:
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _set_owner_and_mode(temporary: Path, path: Path) -> None:
+    """As the file that is replaced has them, where the system allows it; those of a new file if there is none."""
+    try:
+        old = path.stat()
+    except OSError:
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)  # mkstemp gives the file to its owner alone
+        return
+    mode = stat.S_IMODE(old.st_mode)
+    try:
+        os.chown(temporary, old.st_uid, old.st_gid)
+    except OSError:  # the group is another one, which may do what all others could do before
+        mode &= 0o707 | (mode & 0o007) << 3
+    temporary.chmod(mode)
 
 
 def write_json(path: Union[str, Path], content: Any, **options: Any) -> None:

@@ -1,8 +1,10 @@
 """A file is replaced as a whole or not at all."""
 import json
+import os
 
 import pytest
 
+from tests.other_user import IS_ROOT, SOMEBODY, do_as
 from mmyolo.utils.files import replacing, write_json
 
 
@@ -22,3 +24,17 @@ def test_json_is_written_into_a_new_folder_for_everybody_to_read(tmp_path):
     (tmp_path / 'plain').touch()
     assert path.stat().st_mode == (tmp_path / 'plain').stat().st_mode
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_is_replaced_keeps_owner_and_mode(open_folder):
+    path = open_folder / 'a.json'
+    path.touch()
+    if IS_ROOT:
+        os.chown(path, SOMEBODY, SOMEBODY)
+    path.chmod(0o666)
+    write_json(path, [1])
+    status = path.stat()
+    assert (status.st_uid, oct(status.st_mode & 0o7777)) == (SOMEBODY, oct(0o666))
+    os.chown(path, os.getuid(), os.getgid())
+    do_as(SOMEBODY, lambda: write_json(path, [2]))  # may not give it away
+    assert oct(path.stat().st_mode & 0o7777) == oct(0o666) and json.loads(path.read_text()) == [2]

@@ -1,9 +1,11 @@
 """`python ymir/start.py` mines and infers: results by the platform's rules, the same for any number of processes."""
 import math
 import os
+import stat
 
 import pytest
 
+from tests.other_user import IS_ROOT, SOMEBODY, do_as
 from ymir.prediction_plan import make_plan
 from ymir.prediction_run import predict
 from ymir.params import InferParams, load_params
@@ -25,6 +27,12 @@ def candidates(tmp_path_factory, images):
 def both(tmp_path_factory, candidates, model_files):
     """Mining and inference in one run, on all cores."""
     task = Task(tmp_path_factory.mktemp('both'), candidates, model_files, ('mining', 'infer'))
+    task.out.chmod(0o777)
+    monitor_file = task.out / 'monitor.txt'
+    monitor_file.write_text('t0\t1700000000\t0.00\t1\t0\n')
+    if IS_ROOT:
+        os.chown(monitor_file, SOMEBODY, SOMEBODY)
+    monitor_file.chmod(0o777)
     result = task.start()
     assert result.returncode == 0, result.stdout
     return task, result.stdout
@@ -41,6 +49,22 @@ def test_boxes_as_the_platform_reads_them(both, candidates):
         assert set(item['box']) == set('xywh') and all(type(value) is int for value in item['box'].values())
         assert min(item['box']['x'], item['box']['y']) >= 0 and min(item['box']['w'], item['box']['h']) >= 1
     assert detections['text.jpg'] == detections['missing.png'] == []
+
+
+def test_the_platforms_user_can_write_monitor_txt_after_the_task(both):
+    """It was made before the task, as another user than the task's, and is written again when the task is done."""
+    task, _ = both
+    status = (task.out / 'monitor.txt').stat()
+    assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (SOMEBODY, 0o777)
+    folder = os.open(task.out, os.O_PATH)
+    line = task.monitor()
+
+    def write_again() -> None:
+        os.write(os.open('monitor.txt', os.O_WRONLY, dir_fd=folder), '\t'.join(line).encode())
+
+    do_as(SOMEBODY, write_again)
+    os.close(folder)
+    assert task.monitor() == line
 
 
 def test_ranking_as_the_platform_reads_it(both, candidates):
