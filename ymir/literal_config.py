@@ -61,6 +61,26 @@ def parse_literal_config(text: str, path: Path) -> Dict[str, Any]:
     return values
 
 
+def dump_literal_config(config: Any, path: Path) -> str:
+    """Write a config as text that mmengine reads as what it was, and that holds no code.
+
+    mmengine replaces `{{...}}` in a file before it reads it, and writes keys of mappings without escaping them.
+
+    Args:
+        config: mmengine's Config.
+        path: Where it is to be written, for messages.
+
+    Returns:
+        The text.
+
+    Raises:
+        TaskError: 300004 if it would hold anything but assignments of literals.
+    """
+    text = config.pretty_text.replace('{{', '{\\x7b')
+    parse_literal_config(text, path)
+    return text
+
+
 def _evaluate(node: ast.expr, path: Path) -> Any:
     """The value of one expression of literals."""
     if isinstance(node, ast.Constant):

@@ -4,21 +4,17 @@ Every change is made at a named place; nothing is set wherever a key of that nam
 tools/train.py runs, with the platform's paths and hooks, and the one that goes into the model package, which names
 nothing of the platform and loads anywhere, in public mmyolo too.
 """
-import argparse
 import copy
 import logging
 import os
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 
-from ymir_exc.code import ExecutorReturnCode
-
-from ymir.errors import TaskError
 from ymir.image_size import Size, resolve_size, scale_batch_sizes, scale_train_size, set_test_size
+from ymir.options import apply_options, read_options
 from ymir.params import TrainingParams
 from ymir.precision import resolve_precision, set_precision
 from ymir.recipe import Recipe, make_recipe
@@ -128,44 +124,9 @@ def modify_mmengine_config(cfg: Config, task: TrainingTask) -> TrainingConfig:
     set_precision(base.optim_wrapper, precision)
     _set_runtime(base, task, recipe, size, precision)
     complete = Config(base)
-    complete.merge_from_dict(parse_cfg_options(params.cfg_options))
+    apply_options(complete, read_options(params).config)
     run = Config({key: complete[key] for key in RUN_KEYS if key in complete})
     return TrainingConfig(run, _package_config(complete, task), recipe, size, precision)
-
-
-def parse_cfg_options(text: str) -> Dict[str, Any]:
-    """Parse the `cfg_options` of a user as a command line of `key=value` words, by mmengine's rules for values.
-
-    Args:
-        text: E.g. `model.test_cfg.score_thr=0.01 optim_wrapper.optimizer.lr=0.02`; quotes protect spaces.
-
-    Returns:
-        Dotted key to value.
-
-    Raises:
-        TaskError: 300001 if a word is no `key=value`.
-    """
-    try:
-        words = [word for word in shlex.split(text) if word != '--cfg-options']
-    except ValueError as error:
-        raise TaskError(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
-                        f'Bad value in config.yaml, cfg_options: {text!r}: {error}; close every quote.') from error
-    parsed = argparse.Namespace(options={})
-    by_rule = DictAction(['--cfg-options'], 'options')
-    options = {}
-    for word in words:
-        key, sign, value = word.partition('=')
-        if not sign or not key:
-            raise TaskError(
-                ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
-                f'Bad value in config.yaml, cfg_options: {word!r} is no key=value. Separate options by spaces and put '
-                'quotes around a value that holds some.')
-        if ' ' in value and not set('[](),').intersection(value):
-            options[key] = value  # mmengine's rules drop spaces, which is right in lists only
-        else:
-            by_rule(argparse.ArgumentParser(), parsed, [word])
-            options.update(parsed.options)
-    return options
 
 
 def _largest_stride(head: ConfigDict) -> int:

@@ -5,7 +5,6 @@ With the environment variable YMIR_CPU_PROCESSES=N a task without GPU trains in 
 """
 import logging
 import os
-import shlex
 import sys
 from pathlib import Path
 from typing import Any, List, Mapping, Optional, Sequence, Tuple
@@ -27,12 +26,13 @@ from ymir_exc.util import get_merged_config
 
 from ymir.checkpoint_hook import clear_models_dir
 from ymir.errors import TaskError, run_task
+from ymir.literal_config import dump_literal_config
+from ymir.options import check_options, read_options
 from ymir.params import TrainingParams, load_params
 from ymir.pretrained import prepare_initial_weights
 from ymir.progress import write_progress
 from ymir.runtime_env import PROJECT_ROOT, configure_logging, prepare_environment, select_devices
-from ymir.training_config import (TrainingConfig, TrainingTask, available_cpus, modify_mmengine_config,
-                                  parse_cfg_options)
+from ymir.training_config import TrainingConfig, TrainingTask, available_cpus, modify_mmengine_config
 from ymir.training_data import prepare_training_data, print_table
 from ymir.weights import choose_training_weights
 from ymir.zoo import find_model
@@ -50,11 +50,14 @@ def main() -> None:
     config = get_merged_config()
     params = load_params(TrainingParams, config.param)
     configure_logging(params.log_level)
+    # mmengine would load a checkpoint that holds code after all, with a warning; models are built here, too.
+    os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
     write_progress(YmirStage.PREPROCESS, 0.0)
     _check_object_type(config.param.get('object_type'))
     model = find_model(params.model_name)
-    options = parse_cfg_options(params.cfg_options)
-    arguments = split_arguments(params.args_options)
+    user_options = read_options(params)
+    check_options(user_options, Path(env.output.root_dir), Path(env.output.models_dir))
+    options = user_options.config
     select_devices(params.gpu_ids)
     task_dir = Path(env.output.root_dir) / 'ymir_training'
     data = prepare_training_data(params.class_names, task_dir,
@@ -67,16 +70,16 @@ def main() -> None:
         device=find_device(len(params.gpu_ids)),
         models_dir=Path(env.output.models_dir),
         tensorboard_dir=Path(env.output.tensorboard_dir))
-    resuming, arguments = find_resumption(arguments, options, task.models_dir)
+    resuming, arguments = find_resumption(user_options.arguments, options, task.models_dir)
     clear_models_dir(task.models_dir, keep=resuming)
     training = modify_mmengine_config(Config.fromfile(model.config), task)
     training.run.resume = bool(options.get('resume')) and resuming
     if not resuming and 'load_from' not in options:
         training.run.load_from = initial_weights(task, training, env, task_dir)
     show_recipe(task, training)
-    write_text_atomically(task.models_dir / task.package_config_file, training.package.pretty_text)
-    run_config = task_dir / RUN_CONFIG
-    write_text_atomically(run_config, training.run.pretty_text)
+    package_config, run_config = task.models_dir / task.package_config_file, task_dir / RUN_CONFIG
+    write_text_atomically(package_config, dump_literal_config(training.package, package_config))
+    write_text_atomically(run_config, dump_literal_config(training.run, run_config))
     write_progress(YmirStage.PREPROCESS, 1.0)
     train(run_config, task, arguments)
     if not Path(env.output.training_result_file).is_file():
@@ -93,25 +96,6 @@ def _check_object_type(object_type: Any) -> None:
         raise TaskError(
             ExecutorReturnCode.RC_EXEC_OBJECT_TYPE_ERROR,
             f'object_type is {object_type!r}; this image trains detectors (object_type 2). Use it in a project of that type.')
-
-
-def split_arguments(text: str) -> List[str]:
-    """Split the `args_options` of a user as a shell would.
-
-    Args:
-        text: E.g. `--resume --amp`.
-
-    Returns:
-        Arguments for tools/train.py.
-
-    Raises:
-        TaskError: 300001 if a quote is not closed.
-    """
-    try:
-        return shlex.split(text)
-    except ValueError as error:
-        raise TaskError(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
-                        f'Bad value in config.yaml, args_options: {text!r}: {error}; close every quote.') from error
 
 
 def find_resumption(arguments: Sequence[str], options: Mapping[str, Any], models_dir: Path) -> Tuple[bool, List[str]]:
@@ -214,8 +198,6 @@ def train(run_config: Path, task: TrainingTask, arguments: Sequence[str]) -> Non
     """
     processes = task.num_processes
     os.environ['PYTHON'] = sys.executable
-    # mmengine would load a checkpoint that holds code after all, with a warning.
-    os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
     if task.device == 'cpu':
         os.environ['CUDA_VISIBLE_DEVICES'] = '-1'
         if processes > 1:

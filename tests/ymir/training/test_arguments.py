@@ -3,19 +3,7 @@ import pytest
 import torch
 
 from ymir.errors import TaskError
-from ymir.ymir_training import CPU_PROCESSES_VARIABLE, cpu_processes, find_device, find_resumption, split_arguments
-
-
-@pytest.mark.parametrize('text, words', [('', []), ('--amp  --resume', ['--amp', '--resume']),
-                                         ('--resume "/a b.pth"', ['--resume', '/a b.pth'])])
-def test_arguments_are_split_like_a_shell(text, words):
-    assert split_arguments(text) == words
-
-
-def test_an_open_quote_is_named():
-    with pytest.raises(TaskError, match='args_options') as caught:
-        split_arguments('--resume "a')
-    assert caught.value.code == 300001
+from ymir.ymir_training import CPU_PROCESSES_VARIABLE, cpu_processes, find_device, find_resumption
 
 
 @pytest.mark.parametrize('words, options, is_left, result', [

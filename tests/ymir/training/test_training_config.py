@@ -13,8 +13,7 @@ from ymir.errors import TaskError
 from ymir.image_size import resolve_size, scale_train_size
 from ymir.literal_config import read_literal_config
 from ymir.params import TrainingParams, load_params
-from ymir.training_config import (MAX_IMAGE_CACHE, TrainingTask, modify_mmengine_config, parse_cfg_options,
-                                  use_image_cache)
+from ymir.training_config import MAX_IMAGE_CACHE, TrainingTask, modify_mmengine_config, use_image_cache
 from ymir.training_data import TrainingData
 from ymir.zoo import find_model, models
 
@@ -236,31 +235,14 @@ def test_hooks_of_the_platform():
 def test_the_users_options_come_last():
     run = make(
         learning_rate=0.5,
-        cfg_options='optim_wrapper.optimizer.lr=0.25 train_cfg.max_epochs=7 model.test_cfg.nms.type="soft nms" '
+        cfg_options='optim_wrapper.optimizer.lr=0.25 train_cfg.max_epochs=7 model.test_cfg.nms.type=soft_nms '
         'custom_hooks.0.momentum=0.5 load_from=/in/a.pth').run
     assert run.optim_wrapper.optimizer.lr == 0.25
     assert run.train_cfg.max_epochs == 7
-    assert run.model.test_cfg.nms.type == 'soft nms'
+    assert run.model.test_cfg.nms.type == 'soft_nms'
     assert run.custom_hooks[0].momentum == 0.5
     assert run.load_from == '/in/a.pth'
     assert make(learning_rate=0.5).run.optim_wrapper.optimizer.lr == 0.5
-
-
-@pytest.mark.parametrize('text, options', [
-    ('', {}),
-    ('--cfg-options a.b=1 c=x', {'a.b': 1, 'c': 'x'}),
-    ('a=[1,2] b=1,2 c=(1,2)', {'a': [1, 2], 'b': [1, 2], 'c': (1, 2)}),
-    ('a="two words" b=None c=True d=k=v', {'a': 'two words', 'b': None, 'c': True, 'd': 'k=v'}),
-])
-def test_words_of_cfg_options(text, options):
-    assert parse_cfg_options(text) == options
-
-
-@pytest.mark.parametrize('text', ['a', 'a=1 b', '=1', 'a="1'])
-def test_bad_words_of_cfg_options_are_named(text):
-    with pytest.raises(TaskError, match='cfg_options') as caught:
-        parse_cfg_options(text)
-    assert caught.value.code == 300001
 
 
 @pytest.mark.parametrize('asked, fast, wrapper', [('auto', True, 'AmpOptimWrapper'), ('auto', False, 'OptimWrapper'),
