@@ -16,6 +16,5 @@ model = dict(
         widen_factor=widen_factor,
         hidden_ratio=1. / 2,
         block_cfg=dict(type='ConvWrapper', norm_cfg=dict(type='BN', momentum=0.03, eps=0.001)),
-        act_cfg=dict(type='SiLU', inplace=True),
         block_act_cfg=dict(type='SiLU', inplace=True)),
     bbox_head=dict(head_module=dict(widen_factor=widen_factor)))

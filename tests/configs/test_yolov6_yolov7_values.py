@@ -1,8 +1,13 @@
 """Every config file of YOLOv6 and YOLOv7 comes to the values of its published recipe."""
+from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
+
+from mmyolo.registry import MODELS
+from mmyolo.utils import register_all_modules
 
 ROOT = Path(__file__).resolve().parents[2] / 'configs'
 CAT_ANCHORS = [[(68, 69), (154, 91), (143, 162)], [(242, 160), (189, 287), (391, 207)],
@@ -35,6 +40,19 @@ V7 = {
     'yolov7_d-p6_syncbn_fast_8x16b-300e_coco': (.2, .225, .0375, 2.1, 20, .15, .2, (.1, 2), 16, 1280),
     'yolov7_e2e-p6_syncbn_fast_8x16b-300e_coco': (.2, .225, .0375, 2.1, 20, .15, .2, (.1, 2), 16, 1280),
     'yolov7_tiny_fast_1xb12-40e_cat': (.01, .5, .05, 1, 10, .05, .1, (.5, 1.6), 12, 640),
+}
+
+# The kind and number of activations in backbone, neck and head. Size l has SiLU in its blocks; the other convolutions
+# of its neck keep the ReLU of size m, with which its weights were trained.
+ACTIVATIONS = {
+    'yolov6_n_syncbn_fast_8xb32-400e_coco': (dict(ReLU=21), dict(ReLU=20), dict(SiLU=9)),
+    'yolov6_m_syncbn_fast_8xb32-300e_coco': (dict(ReLU=43), dict(ReLU=40), dict(SiLU=9)),
+    'yolov6_l_syncbn_fast_8xb32-300e_coco': (dict(SiLU=61), dict(SiLU=60, ReLU=4), dict(SiLU=9)),
+    'yolov6_v3_n_syncbn_fast_8xb32-300e_coco': (dict(ReLU=26), dict(ReLU=28), dict(SiLU=9)),
+    'yolov6_v3_m_syncbn_fast_8xb32-300e_coco': (dict(ReLU=43), dict(ReLU=48), dict(SiLU=9)),
+    'yolov6_v3_l_syncbn_fast_8xb32-300e_coco': (dict(SiLU=61), dict(SiLU=60, ReLU=12), dict(SiLU=9)),
+    'yolov7_l_syncbn_fast_8x16b-300e_coco': (dict(SiLU=41), dict(SiLU=48), dict()),
+    'yolov7_tiny_syncbn_fast_8x16b-300e_coco': (dict(LeakyReLU=22), dict(LeakyReLU=33), dict()),
 }
 
 
@@ -169,3 +187,14 @@ def test_yolov7(name):
         assert mosaic.img_scale == (side, side) and affine.border == (-side // 2, -side // 2)
         assert (affine.max_translate_ratio, affine.scaling_ratio_range) == (translate, scales)
     assert (mix.alpha, mix.beta, mix.prob) == (8., 8., mixup) and mix.pre_transform == pipeline[:3]
+
+
+@pytest.mark.parametrize('name', ACTIVATIONS)
+def test_activations(name):
+    register_all_modules()
+    with torch.device('meta'):
+        model = MODELS.build(config(name).model)
+    parts = (model.backbone, model.neck, model.bbox_head)
+    kinds = ('SiLU', 'ReLU', 'LeakyReLU')
+    found = [Counter(type(m).__name__ for m in part.modules() if type(m).__name__ in kinds) for part in parts]
+    assert tuple(map(dict, found)) == ACTIVATIONS[name]
