@@ -6,7 +6,7 @@ tta_model = dict(
 
 img_scales = [(640, 640), (320, 320), (960, 960)]
 
-_letter_resizes = [
+_multiscale_resize_transforms = [
     dict(
         type='Compose',
         transforms=[
@@ -20,7 +20,7 @@ tta_pipeline = [
     dict(
         type='TestTimeAug',
         transforms=[
-            _letter_resizes,
+            _multiscale_resize_transforms,
             [dict(type='RandomFlip', prob=1.), dict(type='RandomFlip', prob=0.)],
             [dict(type='mmdet.LoadAnnotations', with_bbox=True)],
             [

@@ -22,10 +22,10 @@ model = dict(
 
 pre_transform = _base_.pre_transform
 random_affine = dict(_base_.random_affine, scaling_ratio_range=(1 - affine_scale, 1 + affine_scale))
-mosaic_affine = [_base_.mosaic, random_affine]
-mixup = dict(type='YOLOv5MixUp', prob=mixup_prob, pre_transform=[*pre_transform, *mosaic_affine])
+mosaic_affine_pipeline = [_base_.mosaic, random_affine]
+mixup = dict(type='YOLOv5MixUp', prob=mixup_prob, pre_transform=[*pre_transform, *mosaic_affine_pipeline])
 
-train_pipeline = [*pre_transform, *mosaic_affine, mixup, *_base_.last_transform]
+train_pipeline = [*pre_transform, *mosaic_affine_pipeline, mixup, *_base_.last_transform]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
 default_hooks = dict(param_scheduler=dict(lr_factor=lr_factor))

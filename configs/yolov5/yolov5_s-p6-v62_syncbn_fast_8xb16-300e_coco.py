@@ -41,16 +41,16 @@ test_pipeline = [
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline, batch_shapes_cfg=batch_shapes_cfg))
 test_dataloader = val_dataloader
 
-img_scales = [(1280, 1280), (1024, 1024), (1536, 1536)]
-_letter_resizes = [
+tta_img_scales = [(1280, 1280), (1024, 1024), (1536, 1536)]
+_multiscale_resize_transforms = [
     dict(
         type='Compose',
         transforms=[
             dict(type='YOLOv5KeepRatioResize', scale=_scale),
             dict(type='LetterResize', scale=_scale, allow_scale_up=False, pad_val=dict(img=114))
-        ]) for _scale in img_scales
+        ]) for _scale in tta_img_scales
 ]
 tta_pipeline = [
     _base_.tta_pipeline[0],
-    dict(type='TestTimeAug', transforms=[_letter_resizes, *_base_.tta_pipeline[1].transforms[1:]])
+    dict(type='TestTimeAug', transforms=[_multiscale_resize_transforms, *_base_.tta_pipeline[1].transforms[1:]])
 ]

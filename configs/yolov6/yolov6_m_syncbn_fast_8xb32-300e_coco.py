@@ -24,13 +24,13 @@ model = dict(
     bbox_head=dict(head_module=dict(widen_factor=widen_factor)))
 
 # The pipeline of the last epochs stays as it is, with its own affine_scale.
-mosaic_affine = [
+mosaic_affine_pipeline = [
     _base_.mosaic,
     dict(_base_.random_affine, scaling_ratio_range=(1 - affine_scale, 1 + affine_scale))
 ]
 train_pipeline = [
-    *_base_.pre_transform, *mosaic_affine,
-    dict(type='YOLOv5MixUp', prob=mixup_prob, pre_transform=[*_base_.pre_transform, *mosaic_affine]),
+    *_base_.pre_transform, *mosaic_affine_pipeline,
+    dict(type='YOLOv5MixUp', prob=mixup_prob, pre_transform=[*_base_.pre_transform, *mosaic_affine_pipeline]),
     *_base_.last_transform
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -135,14 +135,15 @@ random_affine = dict(
     scaling_ratio_range=scaling_ratio_range,
     border=(-img_scale[0] // 2, -img_scale[1] // 2),
     border_val=(114, 114, 114))
-mosaic4_pipeline = [
+# The names of the two lists are spelled as in public mmyolo.
+mosiac4_pipeline = [
     dict(type='Mosaic', img_scale=img_scale, pad_val=114.0, pre_transform=pre_transform), random_affine
 ]
-mosaic9_pipeline = [
+mosiac9_pipeline = [
     dict(type='Mosaic9', img_scale=img_scale, pad_val=114.0, pre_transform=pre_transform), random_affine
 ]
 randchoice_mosaic_pipeline = dict(
-    type='RandomChoice', transforms=[mosaic4_pipeline, mosaic9_pipeline], prob=randchoice_mosaic_prob)
+    type='RandomChoice', transforms=[mosiac4_pipeline, mosiac9_pipeline], prob=randchoice_mosaic_prob)
 
 last_transform = [
     dict(type='YOLOv5HSVRandomAug'),

@@ -28,10 +28,10 @@ model = dict(
 
 random_affine = dict(
     _base_.random_affine, max_translate_ratio=max_translate_ratio, scaling_ratio_range=scaling_ratio_range)
-mosaic4_pipeline = [_base_.mosaic4_pipeline[0], random_affine]
-mosaic9_pipeline = [_base_.mosaic9_pipeline[0], random_affine]
+mosiac4_pipeline = [_base_.mosiac4_pipeline[0], random_affine]
+mosiac9_pipeline = [_base_.mosiac9_pipeline[0], random_affine]
 randchoice_mosaic_pipeline = dict(
-    type='RandomChoice', transforms=[mosaic4_pipeline, mosaic9_pipeline], prob=_base_.randchoice_mosaic_prob)
+    type='RandomChoice', transforms=[mosiac4_pipeline, mosiac9_pipeline], prob=_base_.randchoice_mosaic_prob)
 train_pipeline = [
     *_base_.pre_transform, randchoice_mosaic_pipeline,
     dict(

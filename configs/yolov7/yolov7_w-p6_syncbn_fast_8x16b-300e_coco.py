@@ -41,10 +41,10 @@ model = dict(
 
 random_affine = dict(
     _base_.random_affine, border=(-img_scale[0] // 2, -img_scale[1] // 2))
-mosaic4_pipeline = [dict(_base_.mosaic4_pipeline[0], img_scale=img_scale), random_affine]
-mosaic9_pipeline = [dict(_base_.mosaic9_pipeline[0], img_scale=img_scale), random_affine]
+mosiac4_pipeline = [dict(_base_.mosiac4_pipeline[0], img_scale=img_scale), random_affine]
+mosiac9_pipeline = [dict(_base_.mosiac9_pipeline[0], img_scale=img_scale), random_affine]
 randchoice_mosaic_pipeline = dict(
-    type='RandomChoice', transforms=[mosaic4_pipeline, mosaic9_pipeline], prob=_base_.randchoice_mosaic_prob)
+    type='RandomChoice', transforms=[mosiac4_pipeline, mosiac9_pipeline], prob=_base_.randchoice_mosaic_prob)
 train_pipeline = [
     *_base_.pre_transform, randchoice_mosaic_pipeline,
     dict(
@@ -67,16 +67,16 @@ test_dataloader = val_dataloader
 
 default_hooks = dict(param_scheduler=dict(lr_factor=lr_factor))
 
-img_scales = [(1280, 1280), (1024, 1024), (1536, 1536)]
-_letter_resizes = [
+tta_img_scales = [(1280, 1280), (1024, 1024), (1536, 1536)]
+_multiscale_resize_transforms = [
     dict(
         type='Compose',
         transforms=[
             dict(type='YOLOv5KeepRatioResize', scale=_scale),
             dict(type='LetterResize', scale=_scale, allow_scale_up=False, pad_val=dict(img=114))
-        ]) for _scale in img_scales
+        ]) for _scale in tta_img_scales
 ]
 tta_pipeline = [
     _base_.tta_pipeline[0],
-    dict(type='TestTimeAug', transforms=[_letter_resizes, *_base_.tta_pipeline[1].transforms[1:]])
+    dict(type='TestTimeAug', transforms=[_multiscale_resize_transforms, *_base_.tta_pipeline[1].transforms[1:]])
 ]

@@ -17,5 +17,5 @@ model = dict(
         head_module=dict(widen_factor=widen_factor, in_channels=[256, 512, last_stage_out_channels])))
 
 mixup = dict(_base_.mixup, prob=mixup_prob)
-train_pipeline = [*_base_.pre_transform, *_base_.mosaic_affine, mixup, *_base_.last_transform]
+train_pipeline = [*_base_.pre_transform, *_base_.mosaic_affine_transform, mixup, *_base_.last_transform]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

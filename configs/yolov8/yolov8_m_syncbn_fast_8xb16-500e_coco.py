@@ -19,10 +19,10 @@ model = dict(
 
 pre_transform = _base_.pre_transform
 random_affine = dict(_base_.random_affine, scaling_ratio_range=(1 - affine_scale, 1 + affine_scale))
-mosaic_affine = [_base_.mosaic, random_affine]
-mixup = dict(type='YOLOv5MixUp', prob=mixup_prob, pre_transform=[*pre_transform, *mosaic_affine])
+mosaic_affine_transform = [_base_.mosaic, random_affine]
+mixup = dict(type='YOLOv5MixUp', prob=mixup_prob, pre_transform=[*pre_transform, *mosaic_affine_transform])
 
-train_pipeline = [*pre_transform, *mosaic_affine, mixup, *_base_.last_transform]
+train_pipeline = [*pre_transform, *mosaic_affine_transform, mixup, *_base_.last_transform]
 train_pipeline_stage2 = [
     *pre_transform, *_base_.letter_resize, dict(random_affine, border=(0, 0)), *_base_.last_transform
 ]

@@ -41,5 +41,4 @@ custom_hooks = [
     _base_.ema_hook,
     dict(_base_.custom_hooks[1], switch_epoch=max_epochs - close_mosaic_epochs)
 ]
-train_cfg = dict(
-    max_epochs=max_epochs, dynamic_intervals=[(max_epochs - close_mosaic_epochs, _base_.val_interval_stage2)])
+train_cfg = dict(max_epochs=max_epochs)

@@ -19,7 +19,7 @@ max_epochs = 500
 close_mosaic_epochs = 10  # the last epochs see whole images instead of mosaics
 lr_factor = 0.01  # the rate falls linearly to base_lr * lr_factor
 weight_decay = 0.0005  # for 64 images a step; the constructor scales it to the real batch
-save_checkpoint_intervals = 10  # epochs between checkpoints, and between validations
+save_epoch_intervals = 10  # epochs between checkpoints, and between validations
 val_interval_stage2 = 1  # the same for validations once mosaics have ended
 max_keep_ckpts = 2  # of the periodic ones; the best is kept besides
 
@@ -44,6 +44,7 @@ max_aspect_ratio = 100  # boxes cut to a longer shape than this are dropped
 deepen_factor = 0.33  # times the number of blocks of a stage
 widen_factor = 0.5  # times the number of channels
 strides = [8, 16, 32]
+num_det_layers = 3  # feature maps that predict, one per stride
 last_stage_out_channels = 1024  # before widen_factor; less for the large sizes
 norm_cfg = dict(type='BN', momentum=0.03, eps=0.001)
 
@@ -225,7 +226,7 @@ default_hooks = dict(
     param_scheduler=dict(
         type='YOLOv5ParamSchedulerHook', scheduler_type='linear', lr_factor=lr_factor, max_epochs=max_epochs),
     checkpoint=dict(
-        type='CheckpointHook', interval=save_checkpoint_intervals, save_best='auto', max_keep_ckpts=max_keep_ckpts))
+        type='CheckpointHook', interval=save_epoch_intervals, save_best='auto', max_keep_ckpts=max_keep_ckpts))
 
 ema_hook = dict(
     type='EMAHook',  # validates and saves an average of the weights over about the last 1 / momentum iterations
@@ -245,7 +246,7 @@ custom_hooks = [
 train_cfg = dict(
     type='EpochBasedTrainLoop',
     max_epochs=max_epochs,
-    val_interval=save_checkpoint_intervals,
+    val_interval=save_epoch_intervals,
     dynamic_intervals=[(max_epochs - close_mosaic_epochs, val_interval_stage2)])
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

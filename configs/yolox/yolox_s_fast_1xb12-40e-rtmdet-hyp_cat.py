@@ -42,5 +42,5 @@ param_scheduler = [
 
 _mode_switch, _sync_norm, _ema = _base_.custom_hooks
 custom_hooks = [dict(_mode_switch, num_last_epochs=num_last_epochs), _sync_norm, _ema]
-default_hooks = dict(logger=dict(interval=5))
-train_cfg = dict(max_epochs=max_epochs, dynamic_intervals=[(_stage2_epoch, _base_.val_interval_stage2)])
+default_hooks = dict(checkpoint=dict(max_keep_ckpts=2), logger=dict(interval=5))
+train_cfg = dict(max_epochs=max_epochs)

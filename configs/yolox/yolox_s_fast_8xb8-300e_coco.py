@@ -20,7 +20,7 @@ num_last_epochs = 15  # the last epochs see whole images, at a constant rate and
 warmup_epochs = 5  # the rate rises with the square of the time
 lr_factor = 0.05  # then falls along a cosine to base_lr * lr_factor
 weight_decay = 0.0005
-save_checkpoint_intervals = 10  # epochs between checkpoints, and between validations
+save_epoch_intervals = 10  # epochs between checkpoints, and between validations
 val_interval_stage2 = 1  # the same for validations in the last epochs
 max_keep_ckpts = 3  # of the periodic ones; the best is kept besides
 ema_momentum = 0.0001
@@ -216,7 +216,7 @@ param_scheduler = [
 
 default_hooks = dict(
     checkpoint=dict(
-        type='CheckpointHook', interval=save_checkpoint_intervals, save_best='auto', max_keep_ckpts=max_keep_ckpts))
+        type='CheckpointHook', interval=save_epoch_intervals, save_best='auto', max_keep_ckpts=max_keep_ckpts))
 
 custom_hooks = [
     dict(
@@ -237,7 +237,7 @@ custom_hooks = [
 train_cfg = dict(
     type='EpochBasedTrainLoop',
     max_epochs=max_epochs,
-    val_interval=save_checkpoint_intervals,
+    val_interval=save_epoch_intervals,
     dynamic_intervals=[(max_epochs - num_last_epochs, val_interval_stage2)])
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

@@ -4,7 +4,7 @@ _base_ = './yolox_s_fast_8xb8-300e_coco.py'
 deepen_factor = 0.33
 widen_factor = 0.375
 random_size_range = (320, 640)
-random_affine_scaling_ratio_range = (0.5, 1.5)
+scaling_ratio_range = (0.5, 1.5)
 test_img_scale = (416, 416)
 tta_img_scales = [(416, 416), (320, 320), (640, 640)]
 
@@ -20,7 +20,7 @@ model = dict(
     neck=dict(deepen_factor=deepen_factor, widen_factor=widen_factor),
     bbox_head=dict(head_module=dict(widen_factor=widen_factor)))
 
-random_affine = dict(_base_.random_affine, scaling_ratio_range=random_affine_scaling_ratio_range)
+random_affine = dict(_base_.random_affine, scaling_ratio_range=scaling_ratio_range)
 train_pipeline_stage1 = [*_base_.pre_transform, _base_.mosaic, random_affine, *_base_.last_transform]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline_stage1))
 

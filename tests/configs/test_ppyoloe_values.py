@@ -38,8 +38,9 @@ def test_values(name):
     assert cfg.default_hooks.param_scheduler == dict(
         type='PPYOLOEParamSchedulerHook', warmup_min_iter=least, start_factor=0., warmup_epochs=5, min_lr_ratio=0.,
         total_epochs=cosine)  # yapf: disable
-    assert (cfg.train_cfg.max_epochs, cfg.train_cfg.val_interval) == (epochs, 5)
-    assert (cfg.default_hooks.checkpoint.interval, cfg.default_hooks.checkpoint.max_keep_ckpts) == (5, 3)
+    every, keep = (10, 2) if 'cat' in name else (5, 3)
+    assert (cfg.train_cfg.max_epochs, cfg.train_cfg.val_interval) == (epochs, every)
+    assert (cfg.default_hooks.checkpoint.interval, cfg.default_hooks.checkpoint.max_keep_ckpts) == (every, keep)
     assert cfg.custom_hooks[0].momentum == .0002 and len(cfg.custom_hooks) == 1
 
     num_classes = 1 if 'cat' in name else 80

@@ -10,6 +10,7 @@ train_data_prefix = 'trainval/images/'
 val_ann_file = 'trainval/annfiles/'  # objects of DOTA's test set are not published, so that training data are validated
 val_data_prefix = 'trainval/images/'
 test_data_prefix = 'test/images/'
+submission_dir = './work_dirs/{{fileBasenameNoExtension}}/submission'  # of the files for DOTA's evaluation server
 
 num_classes = 15
 train_batch_size_per_gpu = 4  # the recipe is for 2 processes: 8 images a step
@@ -36,6 +37,8 @@ model_test_cfg = dict(
 
 # ======================= images =======================
 img_scale = (1024, 1024)  # width, height
+random_rotate_ratio = 0.5  # share of training images that are rotated
+rotate_rect_obj_labels = [9, 11]  # storage-tank and roundabout, whose boxes are upright: with them right angles only
 dataset_type = 'YOLOv5DOTADataset'
 val_batch_size_per_gpu = 8
 val_num_workers = 8
@@ -128,10 +131,10 @@ train_pipeline = [
     dict(type='mmdet.RandomFlip', prob=0.75, direction=['horizontal', 'vertical', 'diagonal']),
     dict(
         type='mmrotate.RandomRotate',
-        prob=0.5,
+        prob=random_rotate_ratio,
         angle_range=180,  # degrees, either way
         rotate_type='mmrotate.Rotate',
-        rect_obj_labels=[9, 11]),  # storage-tank and roundabout, whose boxes are upright: with them right angles only
+        rect_obj_labels=rotate_rect_obj_labels),
     dict(type='mmdet.Pad', size=img_scale, pad_val=dict(img=(114, 114, 114))),
     dict(type='RegularizeRotatedBox', angle_version=angle_version),
     dict(type='mmdet.PackDetInputs')
@@ -246,4 +249,4 @@ visualizer = dict(type='mmrotate.RotLocalVisualizer')
 #         batch_shapes_cfg=batch_shapes_cfg,
 #         pipeline=test_pipeline))
 # test_evaluator = dict(
-#     type='mmrotate.DOTAMetric', format_only=True, merge_patches=True, outfile_prefix='work_dirs/submission')
+#     type='mmrotate.DOTAMetric', format_only=True, merge_patches=True, outfile_prefix=submission_dir)

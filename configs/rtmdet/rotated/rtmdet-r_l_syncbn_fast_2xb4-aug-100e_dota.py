@@ -3,6 +3,7 @@ _base_ = './rtmdet-r_l_syncbn_fast_2xb4-36e_dota.py'
 
 max_epochs = 100
 num_epochs_stage2 = 10  # the last epochs see whole images instead of mosaics
+val_interval_stage2 = 1  # epochs between validations once mosaics have ended
 img_scale = _base_.img_scale
 random_resize_ratio_range = (0.1, 2.0)  # training images are scaled by a factor from this range
 mosaic_max_cached_images = 40  # mosaics take three of the last so many images, which spares loading them again
@@ -12,10 +13,10 @@ _load_rotated = _base_._load_rotated
 _augment = [
     dict(
         type='mmrotate.RandomRotate',
-        prob=0.5,
+        prob=_base_.random_rotate_ratio,
         angle_range=180,
         rotate_type='mmrotate.Rotate',
-        rect_obj_labels=[9, 11]),
+        rect_obj_labels=_base_.rotate_rect_obj_labels),
     dict(type='mmdet.RandomCrop', crop_size=img_scale),
     dict(type='mmdet.YOLOXHSVRandomAug'),
     dict(type='mmdet.RandomFlip', prob=0.75, direction=['horizontal', 'vertical', 'diagonal']),
@@ -66,4 +67,4 @@ custom_hooks = [
         switch_pipeline=train_pipeline_stage2)
 ]
 
-train_cfg = dict(max_epochs=max_epochs, dynamic_intervals=[(max_epochs - num_epochs_stage2, 1)])
+train_cfg = dict(max_epochs=max_epochs, dynamic_intervals=[(max_epochs - num_epochs_stage2, val_interval_stage2)])

@@ -11,6 +11,7 @@ num_classes = len(class_name)
 metainfo = dict(classes=class_name, palette=[(220, 20, 60)])
 train_batch_size_per_gpu = 4
 train_num_workers = 2
+log_interval = 1  # steps between lines of the log
 
 model = dict(bbox_head=dict(head_module=dict(num_classes=num_classes)))
 
@@ -27,4 +28,4 @@ test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + val_ann_file)
 test_evaluator = val_evaluator
 
-default_hooks = dict(logger=dict(interval=1))
+default_hooks = dict(logger=dict(interval=log_interval))

@@ -6,7 +6,9 @@ downsample_ratio = 4  # masks are learnt at a quarter of the image's size, that 
 mask_channels = 32  # prototypes per image
 proto_channels = 256  # of the layers that draw them, before widen_factor
 loss_mask_weight = 0.05
+use_mask2refine = True  # boxes are drawn anew around the outline of each object
 min_area_ratio = 0.01  # boxes are drawn anew around outlines, so smaller remainders of an object are worth keeping
+half_pad_param = True  # in tests both sides get the same padding, as masks are cropped
 max_aspect_ratio = 100  # boxes cut to a longer shape than this are dropped
 
 model = dict(
@@ -25,11 +27,14 @@ model = dict(
 
 pre_transform = [
     _base_.pre_transform[0],
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True, mask2bbox=True)
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=use_mask2refine, mask2bbox=use_mask2refine)
 ]
 mosaic = dict(_base_.mosaic, pre_transform=pre_transform)
 random_affine = dict(
-    _base_.random_affine, min_area_ratio=min_area_ratio, max_aspect_ratio=max_aspect_ratio, use_mask_refine=True)
+    _base_.random_affine,
+    min_area_ratio=min_area_ratio,
+    max_aspect_ratio=max_aspect_ratio,
+    use_mask_refine=use_mask2refine)
 last_transform = [
     *_base_.last_transform[:-1],
     dict(type='Polygon2Mask', downsample_ratio=downsample_ratio, mask_overlap=mask_overlap),
@@ -43,7 +48,7 @@ _load, _resize, _pad, _annotations, _pack = _base_.test_pipeline
 test_pipeline = [
     _load,
     _resize,
-    dict(_pad, half_pad_param=True),  # both sides get the same padding, as masks are cropped
+    dict(_pad, half_pad_param=half_pad_param),
     dict(_annotations, with_mask=True),
     _pack
 ]

@@ -12,8 +12,8 @@ copypaste_prob = 0.1  # share of the objects of a mosaic that are pasted once mo
 
 pre_transform = _base_.pre_transform
 copypaste = dict(type='YOLOv5CopyPaste', prob=copypaste_prob)
-mosaic_affine = [_base_.mosaic, copypaste, _base_.random_affine, _base_.remove_masks]
-mixup = dict(_base_.mixup, pre_transform=[*pre_transform, *mosaic_affine])
+mosaic_affine_pipeline = [_base_.mosaic, copypaste, _base_.random_affine, _base_.remove_masks]
+mixup = dict(_base_.mixup, pre_transform=[*pre_transform, *mosaic_affine_pipeline])
 
-train_pipeline = [*pre_transform, *mosaic_affine, mixup, *_base_.last_transform]
+train_pipeline = [*pre_transform, *mosaic_affine_pipeline, mixup, *_base_.last_transform]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

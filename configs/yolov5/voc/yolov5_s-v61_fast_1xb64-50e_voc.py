@@ -59,24 +59,23 @@ random_affine = dict(
     border=(-img_scale[0] // 2, -img_scale[1] // 2))
 mosaic_affine = [mosaic, random_affine]
 mixup = dict(type='YOLOv5MixUp', prob=mixup_prob, pre_transform=[*pre_transform, *mosaic_affine])
-single_image = [
+# The names with_mosiac_pipeline and without_mosaic_pipeline are spelled as in public mmyolo.
+with_mosiac_pipeline = [*mosaic_affine, mixup]
+without_mosaic_pipeline = [
     dict(random_affine, border=(0, 0)),
     dict(type='LetterResize', scale=img_scale, allow_scale_up=True, pad_val=dict(img=114))
 ]
+randchoice_mosaic_pipeline = dict(
+    type='RandomChoice',
+    transforms=[with_mosiac_pipeline, without_mosaic_pipeline],
+    prob=[mosaic_prob, 1 - mosaic_prob])
 last_transform = [
     _base_.last_transform[0],
     dict(_base_.last_transform[1], **hsv),
     *_base_.last_transform[2:]
 ]
 
-train_pipeline = [
-    *pre_transform,
-    dict(
-        type='RandomChoice',
-        transforms=[[*mosaic_affine, mixup], single_image],
-        prob=[mosaic_prob, 1 - mosaic_prob]),
-    *last_transform
-]
+train_pipeline = [*pre_transform, randchoice_mosaic_pipeline, *last_transform]
 
 train_dataloader = dict(
     batch_size=train_batch_size_per_gpu,
@@ -126,16 +125,16 @@ default_hooks = dict(
         warmup_bias_lr=warmup_bias_lr))
 train_cfg = dict(max_epochs=max_epochs)
 
-img_scales = [(512, 512), (416, 416), (640, 640)]
-_letter_resizes = [
+tta_img_scales = [(512, 512), (416, 416), (640, 640)]
+_multiscale_resize_transforms = [
     dict(
         type='Compose',
         transforms=[
             dict(type='YOLOv5KeepRatioResize', scale=_scale),
             dict(type='LetterResize', scale=_scale, allow_scale_up=False, pad_val=dict(img=114))
-        ]) for _scale in img_scales
+        ]) for _scale in tta_img_scales
 ]
 tta_pipeline = [
     _base_.tta_pipeline[0],
-    dict(type='TestTimeAug', transforms=[_letter_resizes, *_base_.tta_pipeline[1].transforms[1:]])
+    dict(type='TestTimeAug', transforms=[_multiscale_resize_transforms, *_base_.tta_pipeline[1].transforms[1:]])
 ]

@@ -12,8 +12,8 @@ model = dict(
 
 pre_transform = _base_.pre_transform
 copypaste = dict(_base_.copypaste, prob=copypaste_prob)
-mosaic_affine = [_base_.mosaic, copypaste, _base_.random_affine]
-mixup = dict(type='YOLOv5MixUp', prob=mixup_prob, pre_transform=[*pre_transform, *mosaic_affine])
+mosaic_affine_transform = [_base_.mosaic, copypaste, _base_.random_affine]
+mixup = dict(type='YOLOv5MixUp', prob=mixup_prob, pre_transform=[*pre_transform, *mosaic_affine_transform])
 
-train_pipeline = [*pre_transform, *mosaic_affine, mixup, *_base_.last_transform]
+train_pipeline = [*pre_transform, *mosaic_affine_transform, mixup, *_base_.last_transform]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -1,16 +1,18 @@
 # As its base, with boxes drawn anew around the outline of each object after the random affine.
 _base_ = './yolov5u_s_syncbn_fast_8xb16-300e_coco.py'
 
+use_mask2refine = True  # boxes are drawn anew around the outline of each object
 min_area_ratio = 0.01  # refined boxes are tight, so smaller remainders of an object are worth keeping
 
 pre_transform = [
     _base_.pre_transform[0],
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True, mask2bbox=True)
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=use_mask2refine, mask2bbox=use_mask2refine)
 ]
 mosaic = dict(_base_.mosaic, pre_transform=pre_transform)
 random_affine = dict(
-    _base_.random_affine, max_aspect_ratio=20, min_area_ratio=min_area_ratio, use_mask_refine=True)
-last_affine = dict(_base_.random_affine, border=(0, 0), use_mask_refine=True)  # of the last epochs, with plain limits
+    _base_.random_affine, max_aspect_ratio=20, min_area_ratio=min_area_ratio, use_mask_refine=use_mask2refine)
+# Of the last epochs, with plain limits.
+last_affine = dict(_base_.random_affine, border=(0, 0), use_mask_refine=use_mask2refine)
 last_transform = [dict(type='RemoveDataElement', keys=['gt_masks']), *_base_.last_transform]
 
 train_pipeline = [*pre_transform, mosaic, random_affine, *last_transform]

@@ -11,7 +11,7 @@ metainfo_file = 'configs/_base_/pose/coco.py'  # what the keypoints are: names, 
 num_classes = 1
 num_keypoints = 17
 score_thr = 0.01
-random_affine_scaling_ratio_range = (0.75, 1.0)
+scaling_ratio_range = (0.75, 1.0)
 
 loss_pose_weight = 30.0  # of one minus the similarity of keypoints
 oks_weight = 3.0  # share of the keypoints in the cost of a match; boxes have 3, classes 1
@@ -33,7 +33,7 @@ pre_transform = [
     dict(type='LoadAnnotations', with_keypoints=True)
 ]
 mosaic = dict(_base_.mosaic, pre_transform=pre_transform)
-random_affine = dict(_base_.random_affine, scaling_ratio_range=random_affine_scaling_ratio_range)
+random_affine = dict(_base_.random_affine, scaling_ratio_range=scaling_ratio_range)
 mixup = dict(_base_.mixup, pre_transform=pre_transform)
 
 last_transform = [
