@@ -133,7 +133,7 @@ def test_the_arrow_test_sees_every_form(tmp_path, monkeypatch):
 
 def test_mim_finds_configs_tools_and_demos_in_the_package():
     links = {path.name: path.resolve() for path in (ROOT / 'mmyolo/.mim').iterdir() if path.is_symlink()}
-    assert links == {name: ROOT / name for name in ('configs', 'demo', 'tools')}
+    assert links == {name: ROOT / name for name in ('configs', 'demo', 'model-index.yml', 'tools')}
 
 
 @pytest.mark.parametrize('module, unwanted', [

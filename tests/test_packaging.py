@@ -7,10 +7,17 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from mmdet.apis import DetInferencer
 from mmengine.config import Config
 from mmengine.hub import get_config
+from mmengine.registry import DefaultScope
 from mmengine.utils import digit_version
+
+from mmyolo.registry import MODELS
+from mmyolo.testing import get_detector_cfg
+from mmyolo.utils import register_all_modules
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = 'yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco.py'
@@ -25,13 +32,38 @@ def test_configs_of_a_checkout_are_found_by_the_name_of_the_package(tmp_path):
 
 
 @pytest.fixture(scope='module')
+def weights(tmp_path_factory):
+    register_all_modules()
+    path = tmp_path_factory.mktemp('weights') / 'random.pth'
+    meta = dict(dataset_meta=dict(classes=[str(index) for index in range(80)]))
+    torch.save(dict(state_dict=MODELS.build(get_detector_cfg(CONFIG)).state_dict(), meta=meta), path)
+    return path
+
+
+@pytest.mark.filterwarnings('ignore:Failed to add')  # a backend that keeps pictures, of which none are kept here
+def test_a_checkout_finds_models_by_name(weights):
+    with DefaultScope.overwrite_default_scope('mmyolo'):
+        inferencer = DetInferencer(Path(CONFIG).stem, weights=str(weights), scope='mmyolo', device='cpu')
+        found = inferencer(str(ROOT / 'demo/demo.jpg'), no_save_vis=True, out_dir='')['predictions'][0]
+    assert len(found['bboxes']) == len(found['scores']) > 0
+
+
+def test_the_image_holds_what_a_checkout_has():
+    """Models are looked for beside `configs`, which the image has beside the package."""
+    copied = [line.split() for line in (ROOT / 'ymir/Dockerfile').read_text().splitlines() if line.startswith('COPY')]
+    into_app = {name for _, *names, target in copied if target.startswith('/app') for name in names}
+    assert into_app >= {'mmyolo', 'configs', 'model-index.yml'}
+    assert {f'!{name}' for name in into_app} <= set((ROOT / '.dockerignore').read_text().splitlines())
+
+
+@pytest.fixture(scope='module')
 def wheel(tmp_path_factory):
     if digit_version(version('setuptools')) < digit_version('77'):
         pytest.skip('needs setuptools 77')
     source, out = tmp_path_factory.mktemp('source'), tmp_path_factory.mktemp('wheel')
     for name in ('mmyolo', 'ymir', 'ymir_exc', 'configs', 'tools', 'demo'):
         shutil.copytree(ROOT / name, source / name, symlinks=True)
-    for name in ('pyproject.toml', 'setup.py', 'README.md', 'LICENSE'):
+    for name in ('pyproject.toml', 'setup.py', 'README.md', 'LICENSE', 'model-index.yml'):
         shutil.copy(ROOT / name, source)
     command = [sys.executable, '-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation', '-q', '-w', str(out), '.']
     subprocess.run(command, cwd=source, check=True, capture_output=True)
@@ -50,13 +82,14 @@ def test_a_wheel_holds_configs_tools_and_demos(wheel):
     assert 'mmyolo/models/dense_heads/yolov8_head.py' in names
 
 
-def test_an_installed_package_finds_its_configs(wheel, tmp_path):
+def test_an_installed_package_finds_its_configs_and_models(wheel, tmp_path):
     zipfile.ZipFile(wheel).extractall(tmp_path / 'site')
     code = ('import mmyolo; from mmengine.hub import get_config; from mmyolo.testing import get_detector_cfg; '
-            f"print(mmyolo.__file__); print(get_config('mmyolo::{CONFIG}').model == get_detector_cfg('{CONFIG}'))")
+            f'from mmengine.infer import BaseInferencer; models = BaseInferencer.list_models("mmyolo", ".*"); '
+            f"print(mmyolo.__file__); print('{Path(CONFIG).stem}' in models); print(get_config('mmyolo::{CONFIG}').model == get_detector_cfg('{CONFIG}'))")
     done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, env={'PYTHONPATH': str(tmp_path / 'site')},
                           capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == [str(tmp_path / 'site/mmyolo/__init__.py'), 'True']
+    assert done.stdout.splitlines()[-3:] == [str(tmp_path / 'site/mmyolo/__init__.py'), 'True', 'True']
 
 
 def test_published_weights_are_found():
