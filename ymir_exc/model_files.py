@@ -1,12 +1,14 @@
 """Which files of /out/models a result may name (contract section d.2).
 
 The platform looks for ``<models>/<stage>/<file>``, then ``<models>/<file>``, resolves the path on the host and stores
-links as links, so a file must be a relative path to a regular file that is no link.
+links as links, so a result must name relative paths of regular files.
 """
 import os
+import shutil
 from pathlib import Path
 from typing import Iterable, List, Optional, Union
 
+from .atomic import atomic_file
 from .errors import ModelFileError
 
 # The platform writes these itself.
@@ -24,11 +26,38 @@ def find_model_file(models_dir: str, folder: str, file: str) -> Optional[Path]:
     Returns:
         Its path; None if there is no regular file or a link leads to it.
     """
-    root = Path(os.path.realpath(models_dir))
-    for path in (root / folder / file, root / file):
-        if path.is_file():
-            return path if Path(os.path.realpath(path)) == path else None
-    return None
+    path = _existing(Path(os.path.realpath(models_dir)), folder, file)
+    return path if path is not None and Path(os.path.realpath(path)) == path else None
+
+
+def _existing(root: Path, folder: str, file: str) -> Optional[Path]:
+    return next((path for path in (root / folder / file, root / file) if path.is_file()), None)
+
+
+def copy_file(source: Union[str, Path], target: Union[str, Path]) -> None:
+    """Copy a file with its time, unless an equal one (size and time) is there; a link at ``target`` is replaced."""
+    status = os.stat(source)
+    if os.path.isfile(target) and not os.path.islink(target):
+        present = os.stat(target)
+        if os.path.samestat(status, present) or \
+                (status.st_size, status.st_mtime_ns) == (present.st_size, present.st_mtime_ns):
+            return
+    with open(source, 'rb') as stream, atomic_file(target, 'wb') as copy:
+        shutil.copyfileobj(stream, copy, 1 << 20)
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _without_links(root: Path, folder: str, path: Path) -> str:
+    """Give the name of the regular file that a path with a link in it leads to.
+
+    If that lies outside ``root``, it is copied into the stage's folder, where the platform looks first; the link is
+    its author's, who may write through it again, and stays.
+    """
+    real = Path(os.path.realpath(path))
+    if root in real.parents:
+        return os.path.relpath(real, root)
+    copy_file(real, root / folder / path.name)
+    return path.name
 
 
 def check_model_files(models_dir: str, stage_name: str, files: Iterable[Union[str, Path]]) -> List[str]:
@@ -37,16 +66,18 @@ def check_model_files(models_dir: str, stage_name: str, files: Iterable[Union[st
     Args:
         models_dir: /out/models.
         stage_name: the stage that they belong to.
-        files: relative to ``models_dir`` or to its folder ``stage_name``, or absolute and inside ``models_dir``.
+        files: relative to ``models_dir`` or to its folder ``stage_name``, or absolute and inside ``models_dir``. A link
+            is named by its target; where that lies outside, a copy is put into the folder of the stage.
 
     Returns:
         Relative paths in the given order, each once.
 
     Raises:
-        ModelFileError: there is none, or one is missing, a folder, a link, outside, or a name of the platform's.
+        ModelFileError: there is none, or one is missing, a folder, outside, or has a name of the platform's.
     """
     if isinstance(files, (str, Path)):
         raise ModelFileError(f'stage {stage_name}: files must be a list of paths, not {files!r}')
+    root = Path(os.path.realpath(models_dir))
     checked: List[str] = []
     for file in map(str, files):
         relative = os.path.relpath(file, models_dir) if os.path.isabs(file) else os.path.normpath(file)
@@ -54,9 +85,14 @@ def check_model_files(models_dir: str, stage_name: str, files: Iterable[Union[st
             raise ModelFileError(f'stage {stage_name}: {file} lies outside {models_dir}; copy it there first')
         if relative in RESERVED_NAMES:
             raise ModelFileError(f'stage {stage_name}: {file} has a name that belongs to the platform; rename it')
-        if find_model_file(models_dir, stage_name, relative) is None:
+        path = _existing(root, stage_name, relative)
+        if path is None:
             raise ModelFileError(f'stage {stage_name}: {os.path.join(models_dir, relative)} is not a regular file '
-                                 '(missing, a folder or a link); write the file before naming it in the result')
+                                 '(missing or a folder); write the file before naming it in the result')
+        if Path(os.path.realpath(path)) != path:
+            relative = _without_links(root, stage_name, path)
+            if relative in RESERVED_NAMES:
+                raise ModelFileError(f'stage {stage_name}: {file} leads to {relative}, which belongs to the platform')
         if relative not in checked:
             checked.append(relative)
     if not checked:

@@ -3,14 +3,13 @@ import fnmatch
 import logging
 import os
 import re
-import shutil
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Union
 
-from .atomic import atomic_file
 from .attribute_dict import AttributeDict
 from .errors import ModelFileError
-from .model_files import RESERVED_NAMES
-from .training_result import write_model_stage
+from .model_files import RESERVED_NAMES, copy_file
+from .stage_values import warn_once
+from .training_result import MAX_STAGE_NAME, write_model_stage
 
 logger = logging.getLogger(__name__)
 
@@ -53,18 +52,6 @@ def filter_saved_files(cfg: AttributeDict, files: Iterable[str]) -> List[str]:
     return [path for path in paths if any(pattern.search(path) for pattern in patterns)]
 
 
-def _copy(source: str, target: str) -> None:
-    status = os.stat(source)
-    if os.path.isfile(target) and not os.path.islink(target):
-        present = os.stat(target)
-        if os.path.samestat(status, present) or \
-                (status.st_size, status.st_mtime_ns) == (present.st_size, present.st_mtime_ns):
-            return
-    with open(source, 'rb') as stream, atomic_file(target, 'wb') as copy:
-        shutil.copyfileobj(stream, copy, 1 << 20)
-    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
-
-
 def format_saved_files(cfg: AttributeDict, files: Iterable[str]) -> List[str]:
     """Bring files into the root of the models directory, as regular files.
 
@@ -92,7 +79,7 @@ def format_saved_files(cfg: AttributeDict, files: Iterable[str]) -> List[str]:
                                  'rename one')
         sources.setdefault(name, path)
     for name, path in sources.items():
-        _copy(path, os.path.join(models_dir, name))
+        copy_file(path, os.path.join(models_dir, name))
     return list(sources)
 
 
@@ -105,21 +92,34 @@ def write_ymir_training_result(cfg: AttributeDict,
                                attachments: Optional[Mapping[str, Iterable[str]]] = None) -> None:
     """Filter files, bring them into the models directory and add them to result.yaml as a stage.
 
+    Where ``ymir_saved_file_patterns`` leaves no file, no stage is written, with a warning.
+
     Args:
         cfg: what ``util.get_merged_config()`` gives.
         files: see :func:`filter_saved_files`.
-        id: the name of the stage; a number ``n`` becomes ``stage_n``.
+        id: the name of the stage; a number ``n`` becomes ``stage_n``, what no name may hold an underscore.
         map50: the main metric of a detector.
         evaluation_result, evaluate_config, attachments: see :func:`~ymir_exc.training_result.write_model_stage`.
 
     Raises:
-        ModelFileError: no file is left by ``ymir_saved_file_patterns``, or a file is missing.
-        ResultError: a metric is missing or out of range.
+        ModelFileError: a file is missing, or two different ones have the same name.
+        ResultError: ``id`` is empty, a metric is no number.
     """
     saved = filter_saved_files(cfg, files)
     if not saved:
-        raise ModelFileError('no model file matches ymir_saved_file_patterns '
-                             f'{cfg.param.get("ymir_saved_file_patterns")!r}; change it or leave it empty to keep all')
-    name = f'stage_{id}' if str(id).isdigit() else str(id)
-    write_model_stage(name, format_saved_files(cfg, saved), evaluation_result, mAP=map50, attachments=attachments,
+        warn_once('no file', f'stage {id} and others like it are not written: no model file matches '
+                  f'ymir_saved_file_patterns {cfg.param.get("ymir_saved_file_patterns")!r}; change it or leave it empty '
+                  'to keep all')
+        return
+    links = [file for file in saved if not file.startswith(os.pardir + os.sep)
+             and os.path.islink(os.path.join(cfg.ymir.output.models_dir, file))]
+    copies = format_saved_files(cfg, [file for file in saved if file not in links])
+    write_model_stage(_stage_name(id), [*copies, *links], evaluation_result, mAP=map50, attachments=attachments,
                       evaluate_config=evaluate_config)
+
+
+def _stage_name(id: Union[int, str]) -> str:
+    """Make a name of what a trainer counts its checkpoints by: ``3``, ``epoch=3-step=20``, ``best model``."""
+    letters = (letter if f'a{letter}'.isidentifier() else '_' for letter in str(id).strip())
+    name = ''.join(letters)[:MAX_STAGE_NAME - len('stage_')]
+    return f'stage_{name}' if name and not name.isidentifier() else name

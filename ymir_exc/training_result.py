@@ -6,7 +6,6 @@ the file in the order in which they were written: between equal timestamps the l
 """
 import logging
 import os
-import time
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Union
 
@@ -14,20 +13,15 @@ import yaml
 
 from . import env
 from .atomic import write_text_atomically
-from .errors import ConfigError, ModelFileError, ResultError
+from .errors import ConfigError, ResultError
 from .model_files import check_model_files, find_model_file
 from .protocol import multiple_model_stages_supportable
-from .scalars import to_finite_float, to_float, to_plain
+from .stage_values import clean_attachments, clean_evaluate_config, clean_metrics, clean_timestamp, main_metric
 
 logger = logging.getLogger(__name__)
 
 MAX_STAGES = 11
 MAX_STAGE_NAME = 100  # characters, in the platform's data base
-MAX_INT32 = 2**31 - 1
-
-MAIN_METRICS = ('maskAP', 'mIoU', 'mAP')  # the first that a result has decides which stage is best
-BOUNDED_METRICS = ('mAP', 'mAR', 'mIoU', 'mAcc', 'maskAP', 'boxAP')
-COUNTERS = ('tp', 'fp', 'fn')
 
 Files = Iterable[Union[str, Path]]
 
@@ -40,66 +34,10 @@ def _check_stage_name(stage_name: str) -> str:
     return name
 
 
-def _check_count(value: Any, name: str) -> int:
-    number = to_finite_float(value, name)
-    if number != int(number) or not 0 <= number <= MAX_INT32:
-        raise ResultError(f'{name} is {value}; it must be a whole number from 0 to {MAX_INT32}')
-    return int(number)
-
-
-def _check_metrics(evaluation_result: Mapping[str, Any]) -> Dict[str, Any]:
-    metrics: Dict[str, Any] = {}
-    for key, value in evaluation_result.items():
-        # The documents write TP, FP, FN; the platform reads only the lower case.
-        key = key.lower() if key.lower() in COUNTERS else str(key)
-        if key in ('stage_name', 'files', 'timestamp'):
-            raise ResultError(f'evaluation_result has the key {key!r}, which is no metric')
-        if key in COUNTERS:
-            metrics[key] = _check_count(value, key)
-        elif key in BOUNDED_METRICS:
-            number = to_float(value, key)
-            if not 0 <= number <= 1:  # NaN fails too
-                raise ResultError(f'{key} is {number}; the platform accepts 0 to 1 and would reject the whole result. '
-                                  'A validation set without labelled objects gives -1 or NaN')
-            metrics[key] = number
-        else:
-            try:
-                metrics[key] = to_plain(value, key)
-            except ResultError:
-                logger.warning('metric %s = %r is not written: it is no finite number', key, value)
-    return metrics
-
-
-def _main_metric(stage: Mapping[str, Any]) -> Optional[str]:
-    return next((name for name in MAIN_METRICS if name in stage), None)
-
-
-def _check_timestamp(timestamp: Any) -> int:
-    if timestamp is None:
-        return int(time.time())
-    number = to_finite_float(timestamp, 'timestamp')
-    if not 0 <= number <= MAX_INT32:
-        raise ResultError(f'timestamp is {timestamp}; it must be seconds since 1970 (not milliseconds)')
-    return int(number)
-
-
-def _check_attachments(models_dir: str, attachments: Mapping[str, Iterable[str]]) -> Dict[str, List[str]]:
-    checked: Dict[str, List[str]] = {}
-    for section, files in attachments.items():
-        if isinstance(files, str) or files is None:
-            raise ResultError(f'attachments[{section!r}] must be a list of file names, not {files!r}')
-        checked[str(section)] = [str(file) for file in files]
-        for file in checked[str(section)]:
-            path = os.path.join(models_dir, 'attachments', str(section), file)
-            if not os.path.isfile(path) or os.path.islink(path):
-                raise ModelFileError(f'attachment {path} is not a regular file; write it before naming it')
-    return checked
-
-
 def _is_whole(models_dir: str, name: str, stage: Any) -> bool:
     """Tell whether a stage that was written before still holds: its numbers are there, its files exist."""
     return (isinstance(stage, dict) and isinstance(stage.get('files'), list) and bool(stage['files'])
-            and isinstance(stage.get('timestamp'), int) and isinstance(stage.get(_main_metric(stage)), (int, float))
+            and isinstance(stage.get('timestamp'), int) and isinstance(stage.get(main_metric(stage)), (int, float))
             and all(find_model_file(models_dir, name, str(file)) for file in stage['files']))
 
 
@@ -127,32 +65,22 @@ def _read_stages(path: str, models_dir: str) -> Dict[str, Dict[str, Any]]:
 
 def _best_stage(stages: Dict[str, Dict[str, Any]]) -> str:
     order = list(stages)
-    return max(order, key=lambda name: (stages[name][_main_metric(stages[name])], stages[name]['timestamp'],
+    return max(order, key=lambda name: (stages[name][main_metric(stages[name])], stages[name]['timestamp'],
                                         order.index(name)))
 
 
-def _evict(stages: Dict[str, Dict[str, Any]]) -> Dict[str, Dict[str, Any]]:
-    """Take out the oldest stages that are not the best until the limit holds."""
-    evicted = {}
+def _evict(stages: Dict[str, Dict[str, Any]]) -> None:
+    """Take out the oldest stages that are not the best until the limit holds; the files are their author's and stay."""
     while len(stages) > MAX_STAGES:
         best = _best_stage(stages)
         oldest = min((name for name in stages if name != best), key=lambda name: stages[name]['timestamp'])
-        evicted[oldest] = stages.pop(oldest)
-    return evicted
-
-
-def _delete_files(models_dir: str, evicted: Dict[str, Dict[str, Any]], kept: Dict[str, Dict[str, Any]]) -> None:
-    """Delete the files of evicted stages that no other stage names: the platform cannot store them any more."""
-    needed = {find_model_file(models_dir, name, file) for name, stage in kept.items() for file in stage['files']}
-    for name, stage in evicted.items():
-        for path in {find_model_file(models_dir, name, file) for file in stage['files']} - needed:
-            logger.info('stage %s is older than the %d that are kept: delete %s', name, MAX_STAGES, path)
-            path.unlink(missing_ok=True)
+        logger.info('stage %s is older than the %d that the result keeps and is taken out of it', oldest, MAX_STAGES)
+        del stages[oldest]
 
 
 def _write_stages(path: str, stages: Dict[str, Dict[str, Any]], **extra: Any) -> None:
     best = _best_stage(stages)
-    metric = _main_metric(stages[best])
+    metric = main_metric(stages[best])
     result = {'best_stage_name': best, metric: stages[best][metric], 'model_stages': stages}
     result.update((key, value) for key, value in extra.items() if value)
     write_text_atomically(path, yaml.safe_dump(result, sort_keys=False))
@@ -160,7 +88,7 @@ def _write_stages(path: str, stages: Dict[str, Dict[str, Any]], **extra: Any) ->
 
 def _write_single_model(path: str, models_dir: str, stage: Dict[str, Any]) -> None:
     """Write the form of protocols below 1.0.0, which holds one model: the best so far."""
-    metric = stage[_main_metric(stage)]
+    metric = stage[main_metric(stage)]
     present = _read_result(path)
     is_better = isinstance(present.get('map'), (int, float)) and present['map'] > metric
     if is_better and all(find_model_file(models_dir, '', str(file)) for file in present.get('model', [])):
@@ -183,13 +111,15 @@ def write_model_stage(stage_name: str,
                       fn: Any = None) -> None:
     """Add a model stage to result.yaml, or replace the one of that name.
 
-    At most 11 stages are kept; the oldest that is not the best goes first, and with it those of its files that no
-    other stage names. The best stage has the highest main metric, the newest among equals. A platform below protocol
-    1.0.0 gets the one model with the highest metric. Numbers may be of Python, numpy, torch or text.
+    At most 11 stages are kept; the oldest that is not the best goes first, its files stay. The best stage has the
+    highest main metric, the newest among equals. A platform below protocol 1.0.0 gets the one model with the highest
+    metric. Numbers may be of Python, numpy, torch or text. A number that the platform would reject is left out, or
+    written as 0 if it is the main metric, with a warning: see :mod:`ymir_exc.stage_values`.
 
     Args:
         stage_name: an identifier of at most 100 characters; ``-`` becomes ``_``.
-        files: existing regular files, relative to the models directory or to its folder ``stage_name``.
+        files: existing files, relative to the models directory or to its folder ``stage_name``. A link is named by its
+            target, or by a copy in the folder of the stage where that lies outside.
         evaluation_result: metrics, among them ``maskAP``, ``mIoU`` or ``mAP`` (the first of these decides which stage
             is best), each from 0 to 1; further keys are written for the reader's information.
         mAP: the same as ``evaluation_result['mAP']``, which it overrides.
@@ -200,7 +130,7 @@ def write_model_stage(stage_name: str,
         tp, fp, fn: counts of true positives, false positives and false negatives.
 
     Raises:
-        ResultError: a bad name, a metric that is missing, NaN or out of range; result.yaml stays as it was.
+        ResultError: a bad name, a metric that is no number; result.yaml stays as it was.
         ModelFileError: no file, or one that the platform could not store; result.yaml stays as it was.
     """
     current_env = env.get_current_env()
@@ -209,15 +139,10 @@ def write_model_stage(stage_name: str,
     name = _check_stage_name(stage_name)
     given = dict(evaluation_result or {})
     given.update((key, value) for key, value in dict(mAP=mAP, tp=tp, fp=fp, fn=fn).items() if value is not None)
-    metrics = _check_metrics(given)
-    if _main_metric(metrics) is None:
-        raise ResultError(f'stage {name} has no metric: one of {", ".join(MAIN_METRICS)} is needed; there are: '
-                          f'{", ".join(metrics) or "none"}')
     stage = dict(stage_name=name, files=check_model_files(models_dir, name, files),
-                 timestamp=_check_timestamp(timestamp), **metrics)
-    checked_attachments = _check_attachments(models_dir, attachments or {})
-    checked_config = {str(key): to_finite_float(value, f'evaluate_config[{key!r}]')
-                      for key, value in (evaluate_config or {}).items()}
+                 timestamp=clean_timestamp(timestamp), **clean_metrics(given))
+    kept_attachments = clean_attachments(models_dir, attachments or {})
+    numbers = clean_evaluate_config(evaluate_config or {})
 
     if not multiple_model_stages_supportable():
         _write_single_model(path, models_dir, stage)
@@ -225,9 +150,8 @@ def write_model_stage(stage_name: str,
     stages = _read_stages(path, models_dir)
     stages.pop(name, None)
     stages[name] = stage
-    evicted = _evict(stages)
-    _write_stages(path, stages, evaluate_config=checked_config, attachments=checked_attachments)
-    _delete_files(models_dir, evicted, stages)
+    _evict(stages)
+    _write_stages(path, stages, evaluate_config=numbers, attachments=kept_attachments)
 
 
 def write_training_result(stage_name: str,

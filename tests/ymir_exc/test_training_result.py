@@ -1,4 +1,5 @@
 """result.yaml, held against the platform's rules."""
+import os
 import time
 
 import numpy as np
@@ -8,6 +9,7 @@ import yaml
 
 from tests.ymir_exc import platform_rules as rules
 from ymir_exc import result_writer as rw
+from ymir_exc import stage_values
 from ymir_exc.code import ExecutorReturnCode
 from ymir_exc.errors import ConfigError, ModelFileError, ResultError
 
@@ -72,38 +74,23 @@ GOOD = dict(stage_name='b', files=['a.pth'], mAP=0.5)
 
 
 @pytest.mark.parametrize('changes, error, words', [
-    (dict(mAP=float('nan')), ResultError, 'mAP is nan'),
-    (dict(mAP=-1), ResultError, 'mAP is -1.0; the platform accepts 0 to 1'),
-    (dict(mAP=1.0001), ResultError, 'mAP is 1.0001'),
-    (dict(mAP=np.float32('inf')), ResultError, 'mAP is inf'),
     (dict(mAP=True), ResultError, 'mAP must be one number'),
     (dict(mAP='good'), ResultError, "mAP must be one number, not 'good'"),
     (dict(mAP=np.ones(3)), ResultError, 'mAP must be one number'),
-    (dict(mAP=None), ResultError, 'no metric: one of maskAP, mIoU, mAP is needed; there are: none'),
-    (dict(mAP=None, evaluation_result=dict(mAR=0.5)), ResultError, 'there are: mAR'),
-    (dict(evaluation_result=dict(mAR=float('nan'))), ResultError, 'mAR is nan'),
-    (dict(evaluation_result=dict(files=1)), ResultError, "'files', which is no metric"),
-    (dict(tp=-1), ResultError, 'tp is -1'),
-    (dict(fp=2**31), ResultError, 'fp is 2147483648'),
-    (dict(fn=1.5), ResultError, 'fn is 1.5'),
-    (dict(timestamp=1700000000000), ResultError, 'not milliseconds'),
-    (dict(timestamp=float('nan')), ResultError, 'timestamp is nan'),
+    (dict(mAP=None, evaluation_result=dict(mIoU=[1, 2])), ResultError, r'mIoU must be one number, not \[1, 2\]'),
+    (dict(tp='many'), ResultError, "tp must be one number, not 'many'"),
     (dict(stage_name=''), ResultError, "stage name ''"),
     (dict(stage_name='epoch 1'), ResultError, "stage name 'epoch 1'"),
     (dict(stage_name='1st'), ResultError, "stage name '1st'"),
     (dict(stage_name='a@b'), ResultError, "stage name 'a@b'"),
     (dict(stage_name='a' * 101), ResultError, '100 characters'),
-    (dict(evaluate_config=dict(iou='0.5:0.95:0.05')), ResultError, r"evaluate_config\['iou'\]"),
-    (dict(evaluate_config=dict(iou=None)), ResultError, r"evaluate_config\['iou'\]"),
-    (dict(attachments=dict(plots=None)), ResultError, r"attachments\['plots'\]"),
     (dict(attachments=dict(plots='x.png')), ResultError, r"attachments\['plots'\]"),
-    (dict(attachments=dict(plots=['x.png'])), ModelFileError, 'plots/x.png is not a regular file'),
     (dict(files=[]), ModelFileError, 'files is empty'),
     (dict(files='a.pth'), ModelFileError, "must be a list of paths, not 'a.pth'"),
     (dict(files=['b.pth']), ModelFileError, 'b.pth is not a regular file'),
     (dict(files=['folder']), ModelFileError, 'folder is not a regular file'),
-    (dict(files=['link.pth']), ModelFileError, 'or a link'),
-    (dict(files=['linked/a.pth']), ModelFileError, 'or a link'),
+    (dict(files=['dangling.pth']), ModelFileError, 'dangling.pth is not a regular file'),
+    (dict(files=['reserved.yaml']), ModelFileError, 'reserved.yaml leads to result.yaml, which belongs to the platform'),
     (dict(files=['../env.yaml']), ModelFileError, 'lies outside'),
     (dict(files=['/etc/hostname']), ModelFileError, 'lies outside'),
     (dict(files=['result.yaml']), ModelFileError, 'belongs to the platform'),
@@ -111,14 +98,90 @@ GOOD = dict(stage_name='b', files=['a.pth'], mAP=0.5)
 def test_what_the_platform_rejects_is_refused_and_the_file_stays(task, changes, error, words):
     task.add_model('a.pth')
     task.add_model('folder/a.pth')
-    (task.models / 'link.pth').symlink_to(task.models / 'a.pth')
-    (task.models / 'linked').symlink_to(task.models / 'folder')
+    (task.models / 'dangling.pth').symlink_to(task.models / 'gone.pth')
+    (task.models / 'reserved.yaml').symlink_to(task.models / 'result.yaml')
     rw.write_model_stage('first', ['a.pth'], mAP=0.1)
     before = task.result_file.read_bytes()
     with pytest.raises(error, match=words) as caught:
         rw.write_model_stage(**{**GOOD, **changes})
     assert task.result_file.read_bytes() == before
     assert isinstance(caught.value, ValueError) and caught.value.code in ExecutorReturnCode.__members__.values()
+
+
+NAN = float('nan')
+
+
+@pytest.mark.parametrize('given, written', [
+    (dict(mAP=-1), dict(mAP=0.0)),
+    (dict(mAP=np.float32(-1)), dict(mAP=0.0)),
+    (dict(mAP=NAN), dict(mAP=0.0)),
+    (dict(mAP=torch.tensor(NAN)), dict(mAP=0.0)),
+    (dict(mAP=float('inf')), dict(mAP=0.0)),
+    (dict(mAP='nan'), dict(mAP=0.0)),
+    (dict(mAP=54.3), dict(mAP=0.0)),  # percent: nobody knows what else it may be
+    (dict(mAP=1.0001), dict(mAP=1.0)),
+    (dict(mAP=None), dict(mAP=0.0)),
+    (dict(evaluation_result=None), dict(mAP=0.0)),
+    (dict(evaluation_result={}), dict(mAP=0.0)),
+    (dict(evaluation_result=dict(mAP=None)), dict(mAP=0.0)),
+    (dict(evaluation_result=dict(maskAP=NAN, boxAP=-1)), dict(maskAP=0.0)),
+    (dict(evaluation_result=dict(maskAP=-1, mAP=0.4)), dict(mAP=0.4)),
+    (dict(evaluation_result=dict(mIoU=None, mAcc=0.5)), dict(mIoU=0.0, mAcc=0.5)),
+    (dict(mAP=0.5, evaluation_result=dict(mAR=NAN, mAP_50=NAN, classes={'cat': NAN}, note=b'\xff')), dict(mAP=0.5)),
+    (dict(mAP=0.5, tp=-1, fp=2**31, fn=1.5), dict(mAP=0.5)),
+    (dict(mAP=0.5, evaluation_result=dict(TP=None, FP=NAN, fn=3)), dict(mAP=0.5, fn=3)),
+    (dict(mAP=0.5, evaluation_result=dict(files=1, stage_name='x', timestamp=NAN)), dict(mAP=0.5)),
+    (dict(mAP=0.5, evaluation_result={1: 2}), {'mAP': 0.5, '1': 2}),
+])
+def test_a_report_of_a_validation_without_objects_ends_no_training(task, caplog, given, written):
+    stage_values._warned.clear()
+    for name in ('one', 'two'):
+        rw.write_model_stage(name, [task.add_model('a.pth')], timestamp=1700000000, **given)
+    stages = result(task)['model_stages']
+    for name in ('one', 'two'):
+        assert stages[name] == dict(stage_name=name, files=['a.pth'], timestamp=1700000000, **written)
+    warnings = [record.getMessage() for record in caplog.records]
+    assert len(warnings) == len(set(warnings)) and bool(warnings) == (given not in (
+        dict(mAP=1.0001), dict(evaluation_result=dict(maskAP=-1, mAP=0.4)), dict(mAP=0.5, evaluation_result={1: 2})))
+
+
+@pytest.mark.parametrize('timestamp', [1700000000000, NAN, -1, 'yesterday', [1], float('inf')])
+def test_a_wrong_timestamp_is_now(task, timestamp):
+    before = int(time.time())
+    rw.write_model_stage('a', [task.add_model('a.pth')], mAP=0.5, timestamp=timestamp)
+    assert before <= result(task)['model_stages']['a']['timestamp'] <= time.time()
+
+
+def test_what_has_no_number_is_left_out_of_evaluate_config_and_attachments(task, caplog):
+    stage_values._warned.clear()
+    task.add_model('attachments/plots/pr.png')
+    given = dict(iou_thr=None, conf_thr=NAN, range='0.5:0.95:0.05', sizes=[1, 2], top=100, good=np.float32(0.5))
+    for _ in range(3):
+        rw.write_model_stage('a', [task.add_model('a.pth')], mAP=0.5, evaluate_config=given,
+                             attachments=dict(plots=['pr.png', 'gone.png'], none=None, empty=[]))
+    written = result(task)
+    assert written['evaluate_config'] == dict(top=100.0, good=0.5)
+    assert written['attachments'] == dict(plots=['pr.png'])
+    assert len(caplog.records) == 5 and 'evaluate_config[\'iou_thr\'] is None' in caplog.text
+
+
+def test_links_are_named_by_their_target_or_by_a_copy(task, tmp_path):
+    """The links stay: their author may write through them, or turn them, before the next report."""
+    outside = tmp_path / 'work'
+    outside.mkdir()
+    (outside / 'best.pt').write_text('epoch 1')
+    task.add_model('folder/a.pth')
+    for name, target in (('last.pth', 'folder/a.pth'), ('last2.pth', task.models / 'last.pth'), ('best.pt', outside / 'best.pt'),
+                         ('linked', 'folder'), ('work', outside)):
+        (task.models / name).symlink_to(target)
+    files = ['last.pth', 'last2.pth', 'linked/a.pth', 'best.pt', 'work/best.pt']
+    for epoch in (1, 2):
+        (outside / 'best.pt').write_text(f'epoch {epoch}')
+        os.utime(outside / 'best.pt', (epoch, epoch))
+        rw.write_model_stage('a-b', files, mAP=0.5)
+        assert result(task)['model_stages']['a_b']['files'] == ['folder/a.pth', 'best.pt']
+        assert (task.models / 'a_b/best.pt').read_text() == f'epoch {epoch}'
+        assert (task.models / 'best.pt').is_symlink() and (task.models / 'last.pth').is_symlink()
 
 
 def test_upper_case_counters_and_harmless_extra_metrics(task):
@@ -152,19 +215,18 @@ def test_the_main_metric_is_the_first_of_its_order(task):
     assert (written['best_stage_name'], written['maskAP']) == ('b', 0.4)
 
 
-def test_eleven_stages_are_kept_and_the_files_of_the_evicted_go(task):
-    task.add_model('cfg.py')
-    for index in range(14):
+def test_eleven_stages_are_kept_and_every_file_stays(task):
+    """The files are their author's: a trainer names best.pt in an old stage and loads it when it ends."""
+    task.add_model('best.pt')
+    for index in range(30):
         name = f'epoch_{index}'
-        rw.write_model_stage(name, [task.add_model(f'{name}.pth'), 'cfg.py'], mAP=0.9 if index == 1 else 0.1,
-                             timestamp=1700000000)
+        rw.write_model_stage(name, [task.add_model(f'{name}.pth'), 'best.pt'] if index < 3 else
+                             [task.add_model(f'{name}.pth')], mAP=0.9 if index == 4 else 0.1, timestamp=1700000000)
         assert rules.result_yaml_violations(task.result_file) == []
     written = result(task)
-    kept = [1, *range(4, 14)]
-    assert list(written['model_stages']) == [f'epoch_{index}' for index in kept]
-    assert written['best_stage_name'] == 'epoch_1'
-    names = sorted(path.name for path in task.models.iterdir())
-    assert names == sorted([f'epoch_{index}.pth' for index in kept] + ['cfg.py', 'result.yaml'])
+    assert list(written['model_stages']) == [f'epoch_{index}' for index in (4, *range(20, 30))]
+    assert written['best_stage_name'] == 'epoch_4'
+    assert {path.name for path in task.models.iterdir()} == {'best.pt', 'result.yaml', *(f'epoch_{i}.pth' for i in range(30))}
 
 
 def test_a_stage_whose_file_has_vanished_is_left_out(task, caplog):

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.ymir_exc import platform_rules as rules
-from ymir_exc import sysinfo, util
+from ymir_exc import stage_values, sysinfo, util
 from ymir_exc.attribute_dict import AttributeDict
 from ymir_exc.errors import ConfigError, ModelFileError, NoGpuError
 
@@ -149,7 +149,9 @@ def test_format_saved_files_refuses(task):
     assert not (task.models / 'a.pth').exists()
 
 
-@pytest.mark.parametrize('id, name', [(3, 'stage_3'), ('12', 'stage_12'), ('best-one', 'best_one')])
+@pytest.mark.parametrize('id, name', [
+    (3, 'stage_3'), ('12', 'stage_12'), ('best-one', 'best_one'), ('epoch=3-step=20', 'epoch_3_step_20'), (3.5, 'stage_3_5'),
+    ('best model@1', 'best_model_1'), (' 1st ', 'stage_1st'), ('最好', '最好'), ('²', '_'), ('x' * 200, 'x' * 94)])
 def test_write_ymir_training_result(task, id, name):
     task.write_config(ymir_saved_file_patterns='*.pth')
     task.add_model('work/a.pth')
@@ -160,11 +162,51 @@ def test_write_ymir_training_result(task, id, name):
     assert result['model_stages'][name]['files'] == ['a.pth']
 
 
-def test_a_filter_that_leaves_nothing_is_an_error(task):
-    task.write_config(ymir_saved_file_patterns='onnx')
+@pytest.mark.parametrize('id', ['', '  '])
+def test_a_stage_without_a_name_is_a_mistake(task, id):
+    with pytest.raises(ValueError, match='stage name'):
+        util.write_ymir_training_result(util.get_merged_config(), [task.add_model('a.pth')], id, map50=0)
+
+
+def test_a_filter_that_leaves_nothing_skips_the_stage(task, caplog):
+    """As in the public package: the training goes on."""
+    stage_values._warned.clear()
     task.add_model('a.pth')
-    with pytest.raises(ModelFileError, match="ymir_saved_file_patterns 'onnx'"):
-        util.write_ymir_training_result(util.get_merged_config(), [], 1, map50=0.5)
+    task.add_model('b.onnx')
+    task.write_config(ymir_saved_file_patterns='onnx')
+    cfg = util.get_merged_config()
+    for epoch in range(3):
+        util.write_ymir_training_result(cfg, ['a.pth'], epoch, map50=0.5)
+    assert not task.result_file.exists()
+    assert caplog.text.count("matches ymir_saved_file_patterns 'onnx'") == 1
+    util.write_ymir_training_result(cfg, ['a.pth', 'b.onnx'], 3, map50=0.5)
+    util.write_ymir_training_result(cfg, ['a.pth'], 4, map50=0.9)
+    stages = yaml.safe_load(task.result_file.read_text())['model_stages']
+    assert {name: stage['files'] for name, stage in stages.items()} == dict(stage_3=['b.onnx'])
+
+
+def test_links_of_a_training_stay_and_are_followed(task, tmp_path):
+    best = tmp_path / 'best.pt'
+    (task.models / 'best.pt').symlink_to(best)
+    (task.models / 'last.pt').symlink_to(task.add_model('epoch_3.pt'))
+    (tmp_path / 'outer.pt').symlink_to(best)
+    cfg = util.get_merged_config()
+    for epoch in range(2):
+        best.write_text(f'weights of epoch {epoch}')
+        util.write_ymir_training_result(cfg, ['best.pt', 'last.pt', str(tmp_path / 'outer.pt')], epoch, map50=0.5)
+        assert rules.result_yaml_violations(task.result_file) == []
+        files = yaml.safe_load(task.result_file.read_text())['model_stages'][f'stage_{epoch}']['files']
+        assert sorted(files) == ['best.pt', 'epoch_3.pt', 'outer.pt']
+        assert (task.models / f'stage_{epoch}/best.pt').read_text() == f'weights of epoch {epoch}'
+        assert (task.models / 'best.pt').is_symlink() and (task.models / 'last.pt').is_symlink()
+
+
+@pytest.mark.parametrize('given', [dict(map50=-1), dict(map50=None), dict(map50=float('nan')), dict(evaluation_result={}),
+                                   dict(map50=None, evaluation_result=dict(mAP=None), evaluate_config=dict(iou=None))])
+def test_a_report_without_a_metric_is_written(task, given):
+    util.write_ymir_training_result(util.get_merged_config(), [task.add_model('a.pth')], 1, **given)
+    assert rules.result_yaml_violations(task.result_file) == []
+    assert yaml.safe_load(task.result_file.read_text())['mAP'] == 0.0
 
 
 @pytest.fixture
