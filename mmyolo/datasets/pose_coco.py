@@ -3,7 +3,7 @@
 Unlike the public release, this needs no mmpose, and the description of the keypoints is found from any working
 directory.
 """
-from typing import Any, List, Optional, Union
+from typing import List, Optional, Union
 
 import numpy as np
 from mmdet.datasets import CocoDataset
@@ -78,15 +78,10 @@ class PoseCocoDataset(YOLOv5CocoDataset):
             keypoints_visible=keypoints[..., 2].clip(0, 1),
             flip_indices=self._metainfo['flip_indices'])
 
-    def prepare_data(self, idx: int) -> Any:
-        """Runs the pipeline on one image; it finds this data set under `dataset`.
+    def describe(self, idx: int) -> dict:
+        """What the pipeline gets of one image: its description, and this data set under `dataset`.
 
         Args:
             idx: Index of the image.
-
-        Returns:
-            What the pipeline gives; None asks the caller for another index.
         """
-        data_info = self.get_data_info(idx)
-        data_info['dataset'] = self
-        return self.pipeline(data_info)
+        return dict(self.get_data_info(idx), dataset=self)

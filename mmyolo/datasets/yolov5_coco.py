@@ -1,18 +1,20 @@
-"""mmdet's datasets with two additions: batch shapes, and the data set itself in reach of the mix transforms.
+"""mmdet's datasets with batch shapes, the data set itself in reach of the mix transforms, and unreadable images skipped.
 
 Differs from mmdet on purpose: labels follow the class names of `metainfo`, whatever the order of the categories in the
 file, and a class that the file does not list does not shift the others.
 """
 import warnings
-from typing import Any, List, Optional, Sequence
+from typing import List, Optional, Sequence
 
 from mmdet.datasets import BaseDetDataset, CocoDataset
 from mmdet.datasets.api_wrappers import COCO
 
 from mmyolo.registry import DATASETS, TASK_UTILS
 
+from .unreadable import ReadableImagesMixin
 
-class BatchShapePolicyDataset(BaseDetDataset):
+
+class BatchShapePolicyDataset(ReadableImagesMixin, BaseDetDataset):
     """A mixin that comes before a data set of mmdet in the bases.
 
     Args:
@@ -38,21 +40,20 @@ class BatchShapePolicyDataset(BaseDetDataset):
             self.data_bytes, self.data_address = self._serialize_data()
         self._fully_initialized = True
 
-    def prepare_data(self, idx: int) -> Any:
-        """Runs the pipeline on one image.
+    def describe(self, idx: int) -> dict:
+        """What the pipeline gets of one image.
 
         Args:
             idx: Index of the image.
 
         Returns:
-            What the pipeline gives; None asks the caller for another index. In training the pipeline finds this data
-            set under `dataset`, from which the mix transforms fetch further images.
+            Its description; in training with this data set under `dataset`, from which the mix transforms fetch further
+            images.
         """
-        if self.test_mode:
-            return super().prepare_data(idx)
-        data_info = self.get_data_info(idx)
-        data_info['dataset'] = self
-        return self.pipeline(data_info)
+        info = self.get_data_info(idx)
+        if not self.test_mode:
+            info['dataset'] = self
+        return info
 
 
 class _CocoByName(COCO):

@@ -111,6 +111,7 @@ class FastCocoMetric(CocoMetric):
         else:
             source = self._coco_api.dataset
         cat_ids = category_ids(classes, source['categories'])
+        counted = None if self.img_ids is None else set(self.img_ids)  # of images
         wanted = {cat_id for cat_id in cat_ids if cat_id is not None}
         annotations = [
             dict(
@@ -120,10 +121,11 @@ class FastCocoMetric(CocoMetric):
                 area=annotation.get('area', annotation['bbox'][2] * annotation['bbox'][3]),
                 iscrowd=annotation.get('iscrowd', 0),
                 segmentation=annotation.get('segmentation', [])) for annotation in source.get('annotations', ())
-            if annotation['category_id'] in wanted
+            if annotation['category_id'] in wanted and (counted is None or annotation['image_id'] in counted)
         ]
         categories = [dict(id=cat_id, name=name) for name, cat_id in zip(classes, cat_ids) if cat_id is not None]
-        return self._coco(source['images'], categories, annotations), cat_ids
+        images = [image for image in source['images'] if counted is None or image['id'] in counted]
+        return self._coco(images, categories, annotations), cat_ids
 
     def _samples_as_coco(self, truths: Sequence[dict]) -> dict:
         """Gathers the ground truth of the samples; category ids are the labels."""

@@ -1,7 +1,7 @@
 """What transforms that mix further images into one have in common.
 
 Differs from mmyolo 0.6.0 on purpose: a further image that the pre-transform drops is drawn again, up to `max_refetch`
-times; and `dataset` stays in the results while a cache is warming up.
+times, and one that cannot be read is skipped; and `dataset` stays in the results while a cache is warming up.
 """
 import copy
 from abc import ABCMeta, abstractmethod
@@ -12,7 +12,10 @@ from mmdet.structures.bbox import autocast_box_type
 from mmengine.dataset import BaseDataset
 from numpy import random
 
+from mmyolo.datasets.unreadable import UNREADABLE, none_readable, skip_unreadable
 from mmyolo.registry import TRANSFORMS
+
+MAX_TRIED = 1000  # different images that cannot be read
 
 
 class BaseMixImageTransform(BaseTransform, metaclass=ABCMeta):
@@ -133,8 +136,22 @@ class BaseMixImageTransform(BaseTransform, metaclass=ABCMeta):
         return list(indexes) if isinstance(indexes, Sequence) else [indexes]
 
     def _load(self, dataset: BaseDataset, index: int) -> Optional[dict]:
-        # get_data_info gives a dict of its own on every call, so nothing has to be copied.
-        info = dataset.get_data_info(index)
+        """Prepares a further image; in place of one that cannot be read, another one that is drawn."""
+        tried = set()
+        while len(tried) < min(len(dataset), MAX_TRIED):
+            # get_data_info gives a dict of its own on every call, so nothing has to be copied.
+            info = dataset.get_data_info(index)
+            path = info.get('img_path')
+            if not UNREADABLE.has('training', path):
+                try:
+                    return self._prepare(dataset, info)
+                except OSError as error:
+                    skip_unreadable('training', path, error)
+            tried.add(index)
+            index = random.randint(0, len(dataset))
+        raise none_readable('training', len(tried))
+
+    def _prepare(self, dataset: BaseDataset, info: dict) -> Optional[dict]:
         info['dataset'] = dataset
         if self.pre_transform is not None:
             info = self.pre_transform(info)

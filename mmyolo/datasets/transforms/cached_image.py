@@ -11,13 +11,13 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmdet.structures.bbox import autocast_box_type
 from mmengine import fileio
-from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from mmyolo.datasets.image_cache import image_key, open_image_cache
 from mmyolo.registry import TRANSFORMS
 
 from .boxes import rescale_and_translate_
-from .loading import unreadable
+from .loading import decode_image
 
 _ORIENTATION = 0x0112  # EXIF tag
 _REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
@@ -75,7 +75,7 @@ class LoadCachedImage(BaseTransform):
             `scale_factor` (w, h) from the file to `img`, and scaled annotations.
 
         Raises:
-            UnidentifiedImageError: The file is there but cannot be decoded.
+            UnreadableImageError: The file is there but cannot be decoded.
             ValueError: `instances` have not been turned into `gt_bboxes` before.
         """
         if 'instances' in results and 'gt_bboxes' not in results:
@@ -126,15 +126,10 @@ def decode_shrunk(data: bytes, max_size: int, path: str) -> Tuple[np.ndarray, Tu
         (h, w, 3) BGR uint8 and the full size (h, w) of the image, both after turning by EXIF.
 
     Raises:
-        UnidentifiedImageError: The data cannot be decoded.
+        UnreadableImageError: The data cannot be decoded.
     """
     divisor, header = _reduction(data, max_size)
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), _REDUCED.get(divisor, cv2.IMREAD_COLOR))
-    except cv2.error as error:
-        raise unreadable(path) from error
-    if image is None:
-        raise unreadable(path)
+    image = decode_image(data, path, _REDUCED.get(divisor, cv2.IMREAD_COLOR))
     height, width = image.shape[:2]
     if divisor > 1:
         # The header does not tell whether cv2 turned the image; the sides of what it gave do.
@@ -159,11 +154,11 @@ def _reduction(data: bytes, max_size: int) -> Tuple[int, Optional[Tuple[int, int
     if data[:2] != b'\xff\xd8':
         return 1, None
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with JpegImageFile(io.BytesIO(data)) as image:  # Image.open would refuse large ones
             width, height = image.size
             upright = image.getexif().get(_ORIENTATION, 1) == 1
-    except OSError:
-        return 1, None  # OpenCV reads more than Pillow does, and gives the verdict
+    except Exception:  # OpenCV reads more than Pillow does, and gives the verdict
+        return 1, None
     for divisor in _REDUCED:
         whole = height % divisor == width % divisor == 0
         if max(height, width) >= divisor * max_size and (upright or whole):

@@ -3,7 +3,7 @@
 LoadAnnotations differs from mmdet's: crowd and other ignored instances are not loaded, masks stay polygons, an
 instance without a valid polygon is dropped with its box, and the boxes can be the extents of the polygons.
 """
-from typing import List, Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
@@ -11,12 +11,15 @@ from mmcv.transforms import LoadImageFromFile as MMCVLoadImageFromFile
 from mmdet.datasets.transforms import LoadAnnotations as MMDETLoadAnnotations
 from mmdet.structures.bbox import get_box_type
 from mmdet.structures.mask import PolygonMasks
-from PIL import UnidentifiedImageError
 
+from mmyolo.datasets.unreadable import blank_image
+from mmyolo.errors import UnreadableImageError
 from mmyolo.registry import TRANSFORMS
 
 from .keypoint_structure import Keypoints
 from .polygons import merge_polygons
+
+NOT_DECODED = 'not a readable image, or a damaged one'
 
 
 @TRANSFORMS.register_module()
@@ -27,31 +30,52 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
         """Reads `img_path`.
 
         Args:
-            results: Has `img_path`.
+            results: Has `img_path`; with `unreadable` a blank image takes its place.
 
         Returns:
             The results with `img`, `img_shape` and `ori_shape`; None for an unreadable file with `ignore_empty`.
 
         Raises:
-            UnidentifiedImageError: The file is there but cannot be decoded.
+            UnreadableImageError: The file is there but cannot be decoded.
+            OSError: The file cannot be read.
         """
+        if results.get('unreadable'):
+            image = blank_image()
+            image = image.astype(np.float32) if self.to_float32 else image
+            results.update(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
+            return results
         try:
             return super().transform(results)
-        except (AssertionError, cv2.error) as error:
-            raise unreadable(results['img_path']) from error
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # decoders raise what they like on broken data
+            raise UnreadableImageError(results['img_path'], NOT_DECODED) from error
 
 
-def unreadable(path: str) -> UnidentifiedImageError:
-    """The error for a file that cannot be decoded.
+def decode_image(data: Union[bytes, np.ndarray], path: str, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
+    """Decodes the bytes of a file.
 
     Args:
-        path: The file.
+        data: JPEG, PNG, BMP or whatever OpenCV knows, by content.
+        path: Name of the file, for errors.
+        flags: Of cv2.imdecode.
 
     Returns:
-        An error that names it.
+        (h, w, 3) uint8 BGR, turned as its EXIF orientation says.
+
+    Raises:
+        UnreadableImageError: It cannot be decoded.
     """
-    return UnidentifiedImageError(
-        f'{path}: not a readable image, or a damaged one. Replace it or remove it from the data set.')
+    if not len(data):
+        raise UnreadableImageError(path, 'the file is empty')
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        too_large = error.code == cv2.Error.StsNoMem
+        raise UnreadableImageError(path, 'its pixels need more memory than there is' if too_large else NOT_DECODED) from error
+    if image is None:
+        raise UnreadableImageError(path, NOT_DECODED)
+    return image
 
 
 @TRANSFORMS.register_module()
