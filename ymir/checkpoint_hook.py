@@ -8,14 +8,19 @@ The platform ends a training with SIGKILL and then packs what result.yaml names.
 4. files that no stage names any more are deleted.
 
 One epoch is one file, however many stages it is. What is kept follows from result.yaml alone, so it survives a restart.
+Where an earlier training left a model, it stays until the first stage of the new training takes its place: no file that
+result.yaml names is written over (`unused_name`), and it is deleted after result.yaml names others.
 mmengine's hook writes in place, deletes before it writes, and saves before it knows the metric.
 """
+import itertools
+import logging
 import math
+import os
+import re
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Set
 
 import torch
-import yaml
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -23,12 +28,19 @@ from mmengine.registry import HOOKS
 from mmengine.runner import weights_to_cpu
 
 from ymir_exc.atomic import atomic_file, write_text_atomically
-from ymir_exc.env import get_current_env
+from ymir_exc.env import get_current_env, read_yaml_mapping
+from ymir_exc.errors import ConfigError
+from ymir_exc.model_files import find_model_file
 from ymir_exc.training_result import remove_model_stages, write_model_stage
 from ymir_exc.util import filter_saved_files, get_merged_config
 
+logger = logging.getLogger('ymir')
+
 WEIGHTS_PATTERN = 'epoch_*.pth'
+EPOCH_STAGE = re.compile(r'epoch_(\d+)(_\d+)?')
 RESUME_FILE = 'resume.pth'
+LAST_CHECKPOINT = 'last_checkpoint'
+RUN_CONFIG = 'run_config.py'  # mmengine writes it over at each start
 METRIC_KEY = 'coco/bbox_mAP'
 METRIC_PREFIX = 'coco/bbox_'
 
@@ -62,9 +74,13 @@ class YmirCheckpointHook(Hook):
         self.evaluate_config = evaluate_config or {}
         self.unused = unused
         self.models_dir = Path(get_current_env().output.models_dir)
+        self.replace_all = False
+        self.reported: Set[str] = set()
 
     @master_only
     def before_train(self, runner) -> None:
+        """Find out whether this is a new training, whose first stage takes the place of all that are there."""
+        self.replace_all = runner.iter == 0
         if self.unused:
             runner.logger.warning('Options of the checkpoint hook without effect here: %s', ', '.join(self.unused))
 
@@ -78,13 +94,18 @@ class YmirCheckpointHook(Hook):
         """
         evaluation = clean_metrics(metrics or {})
         checkpoint = self._checkpoint(runner, evaluation['mAP'])
-        weights = f'epoch_{runner.epoch}.pth'
+        weights = unused_name(self.models_dir, f'epoch_{runner.epoch}.pth')
         small = {'meta': checkpoint['meta'], 'state_dict': checkpoint['state_dict']}
         _save(small, self.models_dir / weights)
-        self._write_stages(runner.epoch, weights, evaluation)
+        earlier = _named_paths(self.models_dir) if self.replace_all else set()
+        self._write_stages(weights, evaluation, earlier)
+        if self.replace_all:  # what an earlier training could be resumed from belongs to none of these stages
+            for name in (LAST_CHECKPOINT, RESUME_FILE):
+                (self.models_dir / name).unlink(missing_ok=True)
+            self.replace_all = False
         _save(checkpoint, self.models_dir / RESUME_FILE)
-        write_text_atomically(Path(runner.work_dir) / 'last_checkpoint', str(self.models_dir / RESUME_FILE))
-        self._delete_unnamed()
+        write_text_atomically(Path(runner.work_dir) / LAST_CHECKPOINT, str(self.models_dir / RESUME_FILE))
+        self._delete_unnamed(earlier)
 
     def _checkpoint(self, runner, mean_ap: float) -> Dict[str, Any]:
         """Everything that a restart needs; `state_dict` holds the averaged weights, as hooks of the runner put them."""
@@ -111,42 +132,53 @@ class YmirCheckpointHook(Hook):
         runner.call_hook('before_save_checkpoint', checkpoint=checkpoint)
         return checkpoint
 
-    def _write_stages(self, epoch: int, weights: str, evaluation: Dict[str, float]) -> None:
+    def _write_stages(self, weights: str, evaluation: Dict[str, float], earlier: Set[Path]) -> None:
         """Name the new weights in result.yaml before any other file may go."""
-        files = [weights, *self._other_files()]
-        known = _read_stages()
+        files = [weights, *self._other_files(earlier)]
+        known = {} if self.replace_all else _read_stages()
         best_before = known.get('best', {}).get('mAP', -math.inf)
         # The stage that is written last wins among equals: `best` comes after `last`.
         names = ['last', 'best'] if evaluation['mAP'] >= best_before else ['last']
-        ranking = {name: stage['mAP'] for name, stage in known.items() if name.startswith('epoch_')}
+        ranking = {name: stage['mAP'] for name, stage in known.items() if EPOCH_STAGE.fullmatch(name)}
         if 'best' in names and 'best' in known and self.max_keep_ckpts > 1:
             former = known['best']
             name = Path(former['files'][0]).stem
             self._write_stage(name, former['files'], {'mAP': former['mAP']})
             ranking[name] = former['mAP']
         elif 'best' not in names and self.max_keep_ckpts > 1:
-            names.insert(0, f'epoch_{epoch}')
-            ranking[f'epoch_{epoch}'] = evaluation['mAP']
+            names.insert(0, Path(weights).stem)
+            ranking[names[0]] = evaluation['mAP']
         for name in names:
-            self._write_stage(name, files, evaluation)
+            self._write_stage(name, files, evaluation, replace_all=self.replace_all and name == names[0])
         surplus = sorted(ranking, key=lambda name: (ranking[name], int(name.split('_')[1])), reverse=True)
         remove_model_stages(surplus[self.max_keep_ckpts - 1:])
 
-    def _write_stage(self, name: str, files: List[str], evaluation: Dict[str, float]) -> None:
-        write_model_stage(name, files, evaluation, evaluate_config=self.evaluate_config)
+    def _write_stage(self, name: str, files: List[str], evaluation: Dict[str, float], replace_all: bool = False) -> None:
+        write_model_stage(name, files, evaluation, evaluate_config=self.evaluate_config, replace_all=replace_all)
 
-    def _other_files(self) -> List[str]:
-        """The config, and, where the user gave patterns, the fitting files instead; weights are always kept."""
+    def _other_files(self, earlier: Set[Path]) -> List[str]:
+        """The config, and, where the user gave patterns, the fitting files instead; weights are always kept.
+
+        Of the fitting files those are left out that belong to an earlier training or would be taken for one of its files.
+        """
         cfg = get_merged_config()
         if not str(cfg.param.get('ymir_saved_file_patterns') or '').strip():
             return [self.config_file]
-        return [name for name in filter_saved_files(cfg, []) if Path(name).suffix != '.pth']
+        names = [name for name in filter_saved_files(cfg, []) if Path(name).suffix != '.pth' and name != RUN_CONFIG]
+        own = [name for name in names if name == self.config_file]  # the first config is the one that is read
+        own += [name for name in names if name != self.config_file and self.models_dir.resolve() / name not in earlier]
+        hidden = [name for name in own if _stands_in_a_folder(self.models_dir, name)]
+        if not self.reported.issuperset(hidden):
+            self.reported.update(hidden)
+            logger.warning('Not part of the model, because folders below %s hold files of the same name, which would be '
+                           'stored instead: %s. Start with an empty output folder.', self.models_dir, ', '.join(hidden))
+        return [name for name in own if name not in hidden]
 
-    def _delete_unnamed(self) -> None:
-        named = _named_files()
-        for path in self.models_dir.glob(WEIGHTS_PATTERN):
-            if path.name not in named:
-                path.unlink()
+    def _delete_unnamed(self, earlier: Set[Path]) -> None:
+        named = _named_paths(self.models_dir)
+        for path in earlier.union(self.models_dir.resolve().glob(WEIGHTS_PATTERN)) - named:
+            if not path.is_dir():
+                path.unlink(missing_ok=True)
 
 
 def clean_metrics(metrics: Dict[str, float]) -> Dict[str, float]:
@@ -167,21 +199,59 @@ def clean_metrics(metrics: Dict[str, float]) -> Dict[str, float]:
 
 
 def _read_result() -> Dict[str, Any]:
-    path = Path(get_current_env().output.training_result_file)
-    return yaml.safe_load(path.read_text(encoding='utf-8')) or {} if path.is_file() else {}
+    """result.yaml; one that cannot be read is as good as none."""
+    try:
+        return read_yaml_mapping(get_current_env().output.training_result_file)
+    except ConfigError:
+        return {}
 
 
 def _read_stages() -> Dict[str, Dict[str, Any]]:
-    return _read_result().get('model_stages') or {}
+    stages = _read_result().get('model_stages')
+    return {name: stage for name, stage in stages.items() if isinstance(stage, dict) and isinstance(stage.get('files'), list)
+            and isinstance(stage.get('mAP'), (int, float))} if isinstance(stages, dict) else {}
 
 
-def _named_files() -> set:
-    """Every file that result.yaml names, in its form for any protocol version."""
+def _named_paths(models_dir: Path) -> Set[Path]:
+    """Every file that result.yaml names, in its form for any protocol version and whoever wrote it."""
     result = _read_result()
-    named = set(result.get('model') or ())
-    for stage in (result.get('model_stages') or {}).values():
-        named.update(stage['files'])
-    return named
+    stages = result.get('model_stages')
+    named = {'': result.get('model')}
+    for name, stage in (stages.items() if isinstance(stages, dict) else ()):
+        named[str(name)] = stage.get('files') if isinstance(stage, dict) else None
+    paths = {find_model_file(str(models_dir), name, str(file)) for name, files in named.items()
+             if isinstance(files, list) for file in files}
+    return {path for path in paths if path is not None}
+
+
+def _stands_in_a_folder(models_dir: Path, name: str) -> bool:
+    """Whether a folder below the models directory, which may be that of a stage, holds something of this name."""
+    return any(os.path.lexists(folder / name) for folder in models_dir.iterdir() if folder.is_dir())
+
+
+def unused_name(models_dir: Path, name: str, content: Optional[str] = None) -> str:
+    """A name for a new file of a stage, under which no file of a model that is there is written over or found instead.
+
+    The platform takes `<stage>/<file>` before `<file>`, so a name that stands in a folder is used, too.
+
+    Args:
+        models_dir: /out/models.
+        name: The name that is wanted.
+        content: What will be written, if a file of the same content may stay.
+
+    Returns:
+        `name`, or the first of `<stem>_2<suffix>`, `<stem>_3<suffix>` ... that is free.
+    """
+    named = _named_paths(models_dir)
+    wanted = Path(name)
+    for number in itertools.count(1):
+        candidate = name if number == 1 else f'{wanted.stem}_{number}{wanted.suffix}'
+        path = models_dir / candidate
+        if _stands_in_a_folder(models_dir, candidate) or os.path.lexists(path) and not path.is_file():
+            continue
+        if path.resolve() not in named or content is not None and path.read_bytes() == content.encode():
+            return candidate
+    raise AssertionError('unreachable')
 
 
 def _save(checkpoint: Dict[str, Any], path: Path) -> None:
@@ -189,16 +259,11 @@ def _save(checkpoint: Dict[str, Any], path: Path) -> None:
         torch.save(checkpoint, stream)
 
 
-def clear_models_dir(models_dir: Path, keep: bool) -> None:
-    """Take away what an earlier run in the same folder left: broken temporary files, and its results.
+def remove_temporary_files(models_dir: Path) -> None:
+    """Remove what writers that were killed left half written; finished files of an earlier run stay.
 
     Args:
         models_dir: /out/models.
-        keep: Whether the earlier run is resumed, so that its results stay.
     """
     for path in models_dir.glob('.*.tmp'):
         path.unlink()
-    if not keep:
-        result = Path(get_current_env().output.training_result_file)
-        for path in [result, *models_dir.glob(WEIGHTS_PATTERN), models_dir / RESUME_FILE, models_dir / 'last_checkpoint']:
-            path.unlink(missing_ok=True)

@@ -24,7 +24,7 @@ from ymir_exc.env import EnvConfig, get_current_env
 from ymir_exc.progress import YmirStage
 from ymir_exc.util import get_merged_config
 
-from ymir.checkpoint_hook import clear_models_dir
+from ymir.checkpoint_hook import remove_temporary_files, unused_name
 from ymir.errors import TaskError, run_task
 from ymir.literal_config import dump_literal_config
 from ymir.options import check_options, read_options
@@ -71,22 +71,28 @@ def main() -> None:
         models_dir=Path(env.output.models_dir),
         tensorboard_dir=Path(env.output.tensorboard_dir))
     resuming, arguments = find_resumption(user_options.arguments, options, task.models_dir)
-    clear_models_dir(task.models_dir, keep=resuming)
+    task.models_dir.mkdir(parents=True, exist_ok=True)
+    remove_temporary_files(task.models_dir)
     training = modify_mmengine_config(Config.fromfile(model.config), task)
     training.run.resume = bool(options.get('resume')) and resuming
     if not resuming and 'load_from' not in options:
         training.run.load_from = initial_weights(task, training, env, task_dir)
     show_recipe(task, training)
-    package_config, run_config = task.models_dir / task.package_config_file, task_dir / RUN_CONFIG
-    write_text_atomically(package_config, dump_literal_config(training.package, package_config))
+    package_text = dump_literal_config(training.package, task.models_dir / task.package_config_file)
+    config_file = unused_name(task.models_dir, task.package_config_file, package_text)
+    write_text_atomically(task.models_dir / config_file, package_text)
+    training.run.default_hooks.checkpoint.config_file = config_file
+    run_config = task_dir / RUN_CONFIG
     write_text_atomically(run_config, dump_literal_config(training.run, run_config))
     write_progress(YmirStage.PREPROCESS, 1.0)
+    result_file = Path(env.output.training_result_file)
+    earlier = file_version(result_file)
     train(run_config, task, arguments)
-    if not Path(env.output.training_result_file).is_file():
+    if not result_file.is_file() or not resuming and file_version(result_file) == earlier:
         raise TaskError(
-            ExecutorReturnCode.RC_CMD_CONTAINER_ERROR,
-            f'The training ended without writing {env.output.training_result_file}: no epoch was validated. Check '
-            'args_options and cfg_options.')
+            ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
+            f'The training ended without writing {result_file}: no epoch was validated. Check args_options and '
+            'cfg_options.')
     write_progress(YmirStage.POSTPROCESS, 1.0)
 
 
@@ -171,6 +177,11 @@ def initial_weights(task: TrainingTask, training: TrainingConfig, env: EnvConfig
         return None
     target = task_dir / 'initial_weights.pth'
     return str(prepare_initial_weights(chosen, training.run, task.model.name, target))
+
+
+def file_version(path: Path) -> Optional[Tuple[int, int]]:
+    """What differs after a file has been replaced; None if there is none."""
+    return (path.stat().st_ino, path.stat().st_mtime_ns) if path.is_file() else None
 
 
 def show_recipe(task: TrainingTask, training: TrainingConfig) -> None:

@@ -86,10 +86,10 @@ def _write_stages(path: str, stages: Dict[str, Dict[str, Any]], **extra: Any) ->
     write_text_atomically(path, yaml.safe_dump(result, sort_keys=False))
 
 
-def _write_single_model(path: str, models_dir: str, stage: Dict[str, Any]) -> None:
+def _write_single_model(path: str, models_dir: str, stage: Dict[str, Any], replace_all: bool) -> None:
     """Write the form of protocols below 1.0.0, which holds one model: the best so far."""
     metric = stage[main_metric(stage)]
-    present = _read_result(path)
+    present = {} if replace_all else _read_result(path)
     is_better = isinstance(present.get('map'), (int, float)) and present['map'] > metric
     if is_better and all(find_model_file(models_dir, '', str(file)) for file in present.get('model', [])):
         return
@@ -108,7 +108,8 @@ def write_model_stage(stage_name: str,
                       evaluate_config: Optional[Mapping[str, Any]] = None,
                       tp: Any = None,
                       fp: Any = None,
-                      fn: Any = None) -> None:
+                      fn: Any = None,
+                      replace_all: bool = False) -> None:
     """Add a model stage to result.yaml, or replace the one of that name.
 
     At most 11 stages are kept; the oldest that is not the best goes first, its files stay. The best stage has the
@@ -128,6 +129,8 @@ def write_model_stage(stage_name: str,
             stand for the whole result: a later call without them drops them.
         evaluate_config: name -> number, for example ``conf_thr`` and ``iou_thr``; also for the whole result.
         tp, fp, fn: counts of true positives, false positives and false negatives.
+        replace_all: this stage takes the place of all others in one step, as the first one of a new training does where
+            an earlier training left its result.
 
     Raises:
         ResultError: a bad name, a metric that is no number; result.yaml stays as it was.
@@ -145,9 +148,9 @@ def write_model_stage(stage_name: str,
     numbers = clean_evaluate_config(evaluate_config or {})
 
     if not multiple_model_stages_supportable():
-        _write_single_model(path, models_dir, stage)
+        _write_single_model(path, models_dir, stage, replace_all)
         return
-    stages = _read_stages(path, models_dir)
+    stages = {} if replace_all else _read_stages(path, models_dir)
     stages.pop(name, None)
     stages[name] = stage
     _evict(stages)

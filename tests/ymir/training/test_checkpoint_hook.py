@@ -1,26 +1,16 @@
 """Stages and files after each validation, and with an end of the process between any two changes on the disk."""
-import os
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 import yaml
-from mmengine.logging import MessageHub, MMLogger
-from mmengine.optim import OptimWrapper
 
-from ymir.checkpoint_hook import YmirCheckpointHook, clean_metrics, clear_models_dir
+from ymir.checkpoint_hook import clean_metrics
 from ymir.checkpoint_io import load_checkpoint
 from ymir_exc import settings
 
+from .hook_runs import CONFIG, Death, Killed, make_hook, make_runner, validate
 from .platform import check_result, tiny_task
-
-CONFIG = 'model.py'
-
-
-class Killed(BaseException):
-    """Stands in for SIGKILL: nothing may catch it and tidy up."""
-
 
 @pytest.fixture
 def task(tmp_path, monkeypatch):
@@ -28,25 +18,6 @@ def task(tmp_path, monkeypatch):
     monkeypatch.setattr(settings, 'DEFAULT_ENV_FILE_PATH', str(task.in_dir / 'env.yaml'))
     (task.out_dir / 'models' / CONFIG).write_text('model = dict()\n')
     return task
-
-
-def make_runner(task):
-    model = torch.nn.Linear(2, 2)
-    return SimpleNamespace(
-        epoch=0, iter=0, seed=1, experiment_name='test', model=model, work_dir=str(task.out_dir / 'models'),
-        train_dataloader=SimpleNamespace(dataset=SimpleNamespace(metainfo=dict(classes=('one', 'two')))),
-        message_hub=MessageHub.get_instance('checkpoint-hook-test'),
-        optim_wrapper=OptimWrapper(torch.optim.SGD(model.parameters(), 0.1)), param_schedulers=None,
-        logger=MMLogger.get_instance('checkpoint-hook-test'), call_hook=lambda name, checkpoint: None)
-
-
-def make_hook(keep=1):
-    return YmirCheckpointHook(CONFIG, 'yolov8_n', (64, 64), keep, dict(conf_thr=0.001, iou_thr=0.7))
-
-
-def validate(hook, runner, mean_ap):
-    runner.epoch += 1
-    hook.after_val_epoch(runner, {'coco/bbox_mAP': mean_ap})
 
 
 def stages_after(task, keep, values):
@@ -105,29 +76,15 @@ def test_an_end_between_any_two_changes_on_the_disk(task, keep, monkeypatch):
     """Renames and removals are all that changes; each of them is tried as the last thing that happens."""
     models = task.out_dir / 'models'
     values = [0.1, 0.3, 0.2]
-    changes = [('os.replace', os.replace), ('os.unlink', os.unlink), ('pathlib.Path.unlink', Path.unlink)]
-    left = [0]
-
-    def counted(change):
-
-        def wrapper(*arguments, **options):
-            if left[0] == 0:
-                raise Killed
-            left[0] -= 1
-            return change(*arguments, **options)
-
-        return wrapper
-
-    for name, change in changes:
-        monkeypatch.setattr(name, counted(change))
+    death = Death(monkeypatch)
     deaths = 0
     while True:
-        left[0] = -1
+        death.changes_left = -1
         for path in models.glob('*'):
             path.unlink()
         (models / CONFIG).write_text('model = dict()\n')
         runner, hook = make_runner(task), make_hook(keep)
-        left[0] = deaths
+        death.changes_left = deaths
         try:
             for value in values:
                 validate(hook, runner, value)
@@ -135,7 +92,7 @@ def test_an_end_between_any_two_changes_on_the_disk(task, keep, monkeypatch):
             deaths += 1
         else:
             break
-        left[0] = -1
+        death.changes_left = -1
         if (models / 'result.yaml').exists():
             for stage in check_result(task)['model_stages'].values():
                 load_checkpoint(models / stage['files'][0])
@@ -163,13 +120,3 @@ def test_metrics_stay_within_the_platforms_bounds():
                'other': 3.0}
     assert clean_metrics(metrics) == {'mAP': 0.5, 'mAP_s': 0.25}
     assert clean_metrics({}) == clean_metrics({'coco/bbox_mAP': -1.0}) == {'mAP': 0.0}
-
-
-@pytest.mark.parametrize('keep', [True, False])
-def test_an_earlier_run_is_cleared_unless_it_goes_on(task, keep):
-    models = task.out_dir / 'models'
-    validate(make_hook(), make_runner(task), 0.5)
-    (models / '.resume.pth.abc.tmp').write_bytes(b'half')
-    clear_models_dir(models, keep)
-    left = {path.name for path in models.iterdir()}
-    assert left == ({CONFIG, 'epoch_1.pth', 'resume.pth', 'last_checkpoint', 'result.yaml'} if keep else {CONFIG})
