@@ -1,4 +1,5 @@
 """A new training where an earlier one left its model: the old one is whole until the new one has a stage of its own."""
+import os
 import shutil
 
 import pytest
@@ -26,6 +27,10 @@ def task(tmp_path, monkeypatch):
     task = tiny_task(tmp_path, 4, 2)
     monkeypatch.setattr(settings, 'DEFAULT_ENV_FILE_PATH', str(task.in_dir / 'env.yaml'))
     monkeypatch.setattr(settings, 'DEFAULT_CONFIG_FILE_PATH', str(task.in_dir / 'config.yaml'))
+    # What the main of a training changes in its process.
+    monkeypatch.setattr(ymir_training, 'configure_logging', lambda level: None)
+    for name in ('CUDA_VISIBLE_DEVICES', 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'):
+        monkeypatch.setenv(name, os.environ.get(name, ''))
     return task
 
 
