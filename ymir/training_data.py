@@ -18,6 +18,7 @@ from rich.table import Table
 
 from ymir_exc.atomic import write_text_atomically
 from ymir_exc.dataset_convert import Findings, SplitReport, convert_dataset_to_coco
+from ymir_exc.errors import DatasetError
 
 logger = logging.getLogger('ymir')
 
@@ -77,12 +78,16 @@ def prepare_training_data(class_names: Sequence[str],
         The data.
 
     Raises:
-        DatasetError: 300002 if there is no training image, 300003 if none can be read.
+        DatasetError: 300002 if there is no training image, or no object in any; 300003 if none can be read.
     """
     report = convert_dataset_to_coco(
         cat_id_from_zero=True, progress=progress and (lambda done, total: progress(done / max(total, 1))))
     splits = report.splits
     print_summary(splits, class_names)
+    if not splits['train'].num_boxes:
+        raise DatasetError(f'none of the {splits["train"].num_images} training images has a labelled object of the classes '
+                           f'{", ".join(class_names[:MAX_CLASS_ROWS])}, so there is nothing to learn; choose the data set '
+                           'with the labels, or classes that it has')
     train_file, val_file = Path(splits['train'].ann_file), Path(splits['val'].ann_file)
     train = _read(train_file)
     has_val_objects = bool(splits['val'].num_boxes)
@@ -92,11 +97,9 @@ def prepare_training_data(class_names: Sequence[str],
             'The validation set is empty: %d training images are validated on instead, and %d are trained on. Choose a '
             'validation data set to measure on images of your own choice.', len(val['images']), len(train['images']))
         train_file, val_file = annotation_dir / 'train_split.json', annotation_dir / 'val_split.json'
-        write_text_atomically(train_file, json.dumps(train))
-        write_text_atomically(val_file, json.dumps(val))
+        write_text_atomically(train_file, json.dumps(train, allow_nan=False))
+        write_text_atomically(val_file, json.dumps(val, allow_nan=False))
         has_val_objects = bool(val['annotations'])
-    if not train['annotations']:
-        logger.warning('No training image has a labelled object: the model can only learn to find nothing.')
     if not has_val_objects:
         logger.warning('No validation image has a labelled object: mAP cannot be measured and is written as 0, and the '
                        'best stage is the newest one.')
@@ -115,12 +118,14 @@ def hold_out(coco: Coco) -> Tuple[Coco, Coco]:
         coco: The whole set, with at least one image.
 
     Returns:
-        A set to train on and one of about a tenth to validate on; a single image is in both.
+        A set to train on and one of about a tenth to validate on; a single image is in both, and where all objects are
+        in that tenth, its images are.
     """
     images = sorted(coco['images'], key=lambda image: hashlib.sha1(image['file_name'].encode()).hexdigest())
     count = max(round(HELD_OUT_SHARE * len(images)), 1)
     held, rest = images[:count], images[count:] or images[:1]
-    return _subset(coco, rest), _subset(coco, held)
+    train = _subset(coco, rest)
+    return train if train['annotations'] else coco, _subset(coco, held)
 
 
 def _subset(coco: Coco, images: List[Dict[str, Any]]) -> Coco:

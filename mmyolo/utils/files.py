@@ -54,6 +54,12 @@ def write_json(path: Union[str, Path], content: Any, **options: Any) -> None:
         path: The file.
         content: What to write.
         **options: Arguments of `json.dump`.
+
+    Raises:
+        ValueError: If it holds NaN or an infinite number, which JSON has not.
     """
     with replacing(path) as temporary, temporary.open('w', encoding='utf-8') as file:
-        json.dump(content, file, ensure_ascii=False, **options)
+        try:
+            json.dump(content, file, ensure_ascii=False, allow_nan=False, **options)
+        except ValueError as error:
+            raise ValueError(f'{path} was not written: {error}') from error

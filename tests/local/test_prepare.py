@@ -236,3 +236,10 @@ def test_the_web_form_drops_empty_values(tmp_path):
         (tmp_path / f'{name}-template.yaml').write_text("a: ''\nb: 0\nc: false\nd: 5\n")
     assert hyper_parameters('training', {'d': 6}, tmp_path) == dict(b=0, c=False, d=6)
     assert hyper_parameters('mining', {'e': 'x'}, tmp_path) == dict(d=5, e='x')
+
+
+def test_a_zero_that_the_user_gives_is_kept(tmp_path):
+    for name in ('training', 'mining', 'infer'):
+        (tmp_path / f'{name}-template.yaml').write_text('a: 0.2\nb: 0\n')
+    for name, expected in dict(training=dict(a=0, b=0), mining=dict(a=0), infer=dict(a=0)).items():
+        assert hyper_parameters(name, {'a': 0, 'c': ''}, tmp_path) == expected

@@ -101,4 +101,4 @@ def coco_bytes(images: Dict[str, Tuple[str, LabelledImage]], class_names: Sequen
         dict(images=entries,
              licenses=[dict(id=1, name='unknown', url='')],
              categories=[dict(id=index, name=class_names[index], supercategory='object') for index in occurring],
-             annotations=annotations)).encode()
+             annotations=annotations), allow_nan=False).encode()

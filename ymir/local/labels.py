@@ -1,7 +1,7 @@
 """Images with labels: what every reader of a data set gives and every writer takes."""
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, Tuple
+from typing import Dict, Optional, Tuple
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,24 @@ class Dataset:
         warnings: what a reader left out or changed, one sentence each, with file and place.
         root: where it was read from.
         unlabelled: further images, whose objects nobody has marked; for inference and mining.
+        labelled: there are files of labels, not images alone.
+        losses: those of the warnings, one of each kind, that say why labels are missing.
     """
     class_names: Tuple[str, ...]
     splits: Dict[str, Tuple[LabelledImage, ...]]
     warnings: Tuple[str, ...] = ()
     root: Path = field(default=Path('.'))
     unlabelled: Tuple[LabelledImage, ...] = ()
+    labelled: bool = True
+    losses: Tuple[str, ...] = ()
+
+    def num_boxes(self, split: Optional[str] = None) -> int:
+        """The number of objects.
+
+        Args:
+            split: of this part only.
+        """
+        return sum(len(image.boxes) for image in (self.images() if split is None else self.splits.get(split, ())))
 
     def images(self) -> Tuple[LabelledImage, ...]:
         """The images of all parts, in order."""

@@ -2,7 +2,8 @@
 
 The form shows the keys of the image's template. A key whose default is a number has a number box; every other value
 that a user types comes back as text, so `precision=16` is the text '16' and `ymir_debug=true` the text 'true'. What the form
-drops is not in config.yaml: for training empty texts, for mining and inference everything empty, zero or false.
+drops is not in config.yaml: for training empty texts, for mining and inference everything empty, zero or false; but a zero
+that is given here is kept.
 """
 import difflib
 import subprocess
@@ -145,6 +146,23 @@ def parse_overrides(arguments: Sequence[str], template: Mapping[str, Any],
             warn(f'{key} is not in the template of this executor' + (f'; did you mean {near[0]}?' if near else ''))
         edits[key] = _as_the_form(key, text.strip(), template.get(key, ''))
     return edits
+
+
+def warn_of_the_form(edits: Mapping[str, Any], task_type: str, warn: Callable[[str], None]) -> None:
+    """Warns of values that the platform's form would drop, so that the executor's own default counts there.
+
+    Args:
+        edits: what `parse_overrides` gave.
+        task_type: 'training', 'mining' or 'infer'.
+        warn: called with one sentence for each.
+    """
+    for key, value in edits.items():
+        if value == '':
+            warn(f'{key} is empty, so config.yaml has no {key}, and the default of the executor itself counts, which may be '
+                 'another one than that of its template; give a value')
+        elif not value and task_type != 'training':
+            warn(f'{key}={value} counts here; on the platform it would not, for the form of {task_type} drops zeros, and '
+                 'the default of the executor would count')
 
 
 def _as_the_form(key: str, text: str, default: Any) -> Any:

@@ -138,15 +138,17 @@ def hyper_parameters(task_type: str,
 def submitted(task_type: str, template: Mapping[str, Any], edits: Optional[Mapping[str, Any]] = None) -> Dict[str, Any]:
     """Gives what the web form submits of a template: edited, without what the form drops (section b.3).
 
+    Differs on purpose in one thing: a zero that the user gives for mining or inference is kept, for whoever writes
+    `conf_threshold=0` means it.
+
     Args:
         task_type: 'training', 'mining' or 'infer'.
         template: keys with their defaults.
         edits: what the user changes or adds.
     """
     values = {**template, **(edits or {})}
-    if task_type == 'training':
-        return {key: value for key, value in values.items() if value != ''}
-    return {key: value for key, value in values.items() if value}
+    return {key: value for key, value in values.items()
+            if value != '' and (value or task_type == 'training' or key in (edits or {}))}
 
 
 def prepare_training(work_dir: Path,

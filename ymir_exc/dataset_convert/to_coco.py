@@ -93,7 +93,7 @@ def _convert_split(cfg: AttributeDict, split: str, cat_id_from_zero: bool, out_d
 
     report = SplitReport(split=split, img_dir=img_dir, ann_file=ann_file, annotation_format=name)
     images = read_labelled_images(items, make_reader(name, class_names), class_names, report, num_workers, progress)
-    write_text_atomically(ann_file, json.dumps(make_coco(images, class_names, cat_id_from_zero)))
+    write_text_atomically(ann_file, json.dumps(make_coco(images, class_names, cat_id_from_zero), allow_nan=False))
     stamped = dict(inputs=stamp, ann_file=file_identity(ann_file), report=report.model_dump())
     write_text_atomically(stamp_file, json.dumps(stamped))
     return report

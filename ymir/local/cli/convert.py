@@ -41,12 +41,16 @@ def convert(data: options.Data,
     output = Output(as_json, quiet, lang.value if lang else '')
     with output.reporting():
         from ..datasets import read_dataset, refuse_used, with_validation, write_dataset
-        from .task_commands import class_names
+        from .task_commands import class_names, without_boxes
         refuse_used(folder)  # before minutes of reading
         if data.is_dir() and folder.resolve().is_relative_to(data.resolve()):
             raise UsageMistake(output.text('within data', folder=folder, data=data))
         with data_progress(output, output.text('reading', path=data)) as show:
             dataset = read_dataset(data, data_format.value if data_format else None, class_names(classes), show)
+            if not dataset.num_boxes() and (dataset.losses or not dataset.labelled):
+                raise UsageMistake(without_boxes(dataset, f'no box was read from {data}, so nothing was converted'))
+            if val and dataset.splits.get('val'):
+                output.warn(output.text('share not used', data=data, option=f'--val {val:g}'))
             if val:
                 dataset = with_validation(dataset, val, show)
         with data_progress(output, output.text('writing', path=folder)) as show:
@@ -56,6 +60,6 @@ def convert(data: options.Data,
         count = len(dataset.images())
         output.end(output.text('converted', count=count, folder=folder, format=to.value))
         output.finish(dict(ok=True, folder=str(folder), format=to.value, images=count,
-                           boxes=sum(len(image.boxes) for image in dataset.images()),
+                           boxes=dataset.num_boxes(),
                            class_names=list(dataset.class_names),
                            splits={name: len(images) for name, images in dataset.splits.items()}, warnings=warnings))

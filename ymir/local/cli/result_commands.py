@@ -82,6 +82,8 @@ def check(run: RunFolder = None,
             raise UsageMistake('--run tries the tasks of an image; name it with --image NAME')
         if not try_tasks and (model or classes or out or gpus != '0'):
             raise UsageMistake('--model, --classes, --gpus and --out are for the tasks that --run tries')
+        if classes and not model:
+            raise UsageMistake('--classes names the classes of --model, a weight file; give it as well')
         if run is None and (in_dir or task):
             raise UsageMistake('--in and --task are for the folder of a run')
         from ..check import check_image, check_img_man, check_out, has_errors, recorded, render, to_json
@@ -141,11 +143,15 @@ def report(run: ReportedRun,
     with output.reporting():
         if not run.is_dir():
             raise UsageMistake(f'{run} is no folder; name the folder of a run')
+        if data_format and not labels:
+            raise UsageMistake('--format is that of --labels; give them as well')
+        if gpus != 'auto' and not evaluate:
+            raise UsageMistake('--gpus is for --evaluate; give it as well')
         from ..page import is_run, write_report
         out_dir, in_dir = run_folders(run)
         if not is_run(out_dir):
             raise UsageMistake(f'{run} is no run: there is no monitor.txt, no log and no result in it')
-        dataset = _labels_of(output, out_dir, labels, data_format) if labels else None
+        dataset = _labels_of(output, out_dir, in_dir, labels, data_format) if labels else None
         if evaluate:
             from .validation import evaluate as evaluate_model
             evaluate_model(output, out_dir, in_dir, gpus)
@@ -159,14 +165,20 @@ def report(run: ReportedRun,
         output.finish(dict(ok=True, file=str(written), bytes=Path(written).stat().st_size))
 
 
-def _labels_of(output: Output, out_dir: Path, labels: Path, data_format: options.Format) -> Dataset:
+def _labels_of(output: Output, out_dir: Path, in_dir: Optional[Path], labels: Path,
+               data_format: options.Format) -> Dataset:
     """Reads the true labels of the images of an inference."""
     from ..datasets import read_dataset
+    from ..page.run_files import read_run
+    from ..page.scenes import read_scenes
     if not (out_dir / 'infer-result.json').is_file():
         raise UsageMistake(f'--labels is compared with the result of an inference, and {out_dir} holds no '
                            'infer-result.json')
     dataset = read_dataset(labels, data_format and data_format.value)
     output.warn_of(dataset.warnings)
     if not any(image.boxes for image in dataset.images()):
-        raise UsageMistake(f'{labels} holds images, but no labelled object')
+        raise UsageMistake('\n  '.join((f'{labels} holds images, but no labelled object', *dataset.losses)))
+    if not any(scene.labelled for scene in read_scenes(read_run(out_dir, in_dir), dataset, dataset.class_names)[0]):
+        raise UsageMistake(f'none of the {len(dataset.images())} labelled images of {labels} is among the images of this '
+                           'inference, so there is nothing to compare; name the labels of those images')
     return dataset

@@ -12,9 +12,9 @@ from .output import Output, UsageMistake
 
 DataVal = Annotated[Optional[Path], typer.Option(
     '--val', metavar='DATA', help='Validation set; default: that of DATA, else a share of its images.')]
-ValShare = Annotated[float, typer.Option(
+ValShare = Annotated[Optional[float], typer.Option(
     '--val-share', metavar='SHARE', min=0.01, max=0.9, help='Share of the images, 0.01 to 0.9, that is split off for '
-    'validation where there is none.')]
+    'validation where there is none; default: 0.1.')]
 TrainModel = Annotated[Optional[str], typer.Option(
     '--model', '-m', metavar='MODEL', autocompletion=model_names, help='Name of a model (`ymir models`), or what to '
     'start from: a model package, the folder of an earlier run, a weight file; @STAGE at the end names a stage. '
@@ -28,7 +28,7 @@ def train(data: options.Data,
           overrides: options.Overrides = None,
           model: TrainModel = None,
           val: DataVal = None,
-          val_share: ValShare = 0.1,
+          val_share: ValShare = None,
           classes: options.Classes = None,
           data_format: options.Format = None,
           image: options.Image = None,
@@ -47,13 +47,16 @@ def train(data: options.Data,
     """
     output = Output(as_json, quiet, lang.value if lang else '')
     with output.reporting():
-        from ..parameters import parse_overrides
+        from ..parameters import parse_overrides, warn_of_the_form
         from ..prepare import prepare_training, submitted
         from . import tasks
         from .engine import Engine
         how = Engine.of(image, executor, img_man, gpus, user, link)
         template = how.template('training')
         edits = parse_overrides(overrides or [], template, output.warn)
+        warn_of_the_form(edits, 'training', output.warn)
+        if val and val_share is not None:
+            raise UsageMistake('--val names the validation set, and --val-share would split one off; give one of them')
         source, model_name = _pretrained(model, edits, template)
         folder = tasks.new_folder(out, 'train', model_name or edits.get('model_name') or template.get('model_name'),
                                   bool(how.image))
@@ -134,7 +137,7 @@ def _candidates(output: Output, data: Path, model: str, overrides: Optional[List
                 classes: Optional[str], data_format: Optional[options.DataFormat], engine: Tuple[Any, ...],
                 out: Optional[Path]) -> None:
     with output.reporting():
-        from ..parameters import parse_overrides
+        from ..parameters import parse_overrides, warn_of_the_form
         from ..prepare import prepare_candidates, submitted
         from . import tasks
         from .engine import Engine
@@ -143,6 +146,7 @@ def _candidates(output: Output, data: Path, model: str, overrides: Optional[List
         template_name = 'mining' if wanted.mining else 'infer'
         template = how.template(template_name)
         edits = parse_overrides(overrides or [], template, output.warn)
+        warn_of_the_form(edits, template_name, output.warn)
         names = class_names(classes)
         _need(model, '--model')
         folder = tasks.new_folder(out, wanted.name, model, bool(how.image))
@@ -214,7 +218,17 @@ def _read(output: Output, data: Path, data_format: Optional[options.DataFormat],
         return read_dataset(data, data_format and data_format.value, names, show)
 
 
-def _training_data(output: Output, data: Path, val: Optional[Path], val_share: float, classes: Optional[str],
+def without_boxes(dataset: Any, sentence: str) -> str:
+    """What is wrong with a data set of which no box was read, and why.
+
+    Args:
+        dataset: read.
+        sentence: what is wrong.
+    """
+    return '\n  '.join((sentence, *dataset.losses))
+
+
+def _training_data(output: Output, data: Path, val: Optional[Path], val_share: Optional[float], classes: Optional[str],
                    data_format: Optional[options.DataFormat]) -> Any:
     from dataclasses import replace
 
@@ -224,16 +238,25 @@ def _training_data(output: Output, data: Path, val: Optional[Path], val_share: f
     if val:
         other = _read(output, val, None, list(dataset.class_names))
         held_out = other.splits.get('val') or other.images()
+        if dataset.splits.get('val'):
+            output.warn(output.text('val not used', data=data, count=len(dataset.splits['val']), option=f'--val {val}'))
         train_images = tuple(image for name, part in dataset.splits.items() if name in ('train', 'all')
                              for image in part)
         dataset = replace(dataset, splits=dict(train=train_images or dataset.images(), val=held_out),
                           warnings=dataset.warnings + other.warnings)
     else:
-        dataset = with_validation(dataset, val_share)
+        if val_share is not None and dataset.splits.get('val'):
+            output.warn(output.text('share not used', data=data, option=f'--val-share {val_share:g}'))
+        dataset = with_validation(dataset, 0.1 if val_share is None else val_share)
     output.warn_of(dataset.warnings)
     if not dataset.class_names:
         raise UsageMistake(
             f'{data} has no labels, so there is nothing to train on; images alone can be inferred and mined')
+    if not dataset.num_boxes('train'):
+        raise UsageMistake(without_boxes(dataset, f'none of the {len(dataset.splits["train"])} training images of {data} has '
+                                          'a labelled box, so there is nothing to train on'))
+    if dataset.splits['val'] and not dataset.num_boxes('val'):
+        output.warn(output.text('no box to validate on', count=len(dataset.splits['val'])))
     if val:
         train_names, val_names = (asset_ids([image.path for image in dataset.splits[part]])
                                   for part in ('train', 'val'))

@@ -9,6 +9,7 @@ What is wrong with a data set never stops its reading half-way: the table in `as
 """
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import List, Optional, Sequence
 
@@ -110,7 +111,7 @@ def read_dataset(path: Path,
     if not any(raw.splits.values()) and not raw.unlabelled:
         raise DatasetError(f'{path}, read as {found[0]}, has no images; looked for {module.LOOKS_FOR}.'
                            + ''.join(f'\n  {sentence}' for sentence in raw.warnings.sentences()))
-    return assemble(raw, path, class_names, on_progress)
+    return replace(assemble(raw, path, class_names, on_progress), labelled=module is not plain)
 
 
 def write_dataset(dataset: Dataset, folder: Path, format: str, link: bool = False,

@@ -102,7 +102,7 @@ def assemble(raw: RawDataset, root: Path, class_names: Optional[Sequence[str]] =
             warnings.add('classes that are not there', f'{root}: no class is called {name!r}; there are '
                          f'{", ".join(map(repr, own))}')
     return Dataset(tuple(names), {split: tuple(splits[split]) for split in order}, warnings.sentences(), root,
-                   tuple(splits[UNLABELLED]))
+                   tuple(splits[UNLABELLED]), losses=warnings.of_losses())
 
 
 def _readable(listed: Sequence[Tuple[str, RawImage]], root: Path, warnings: Warnings,

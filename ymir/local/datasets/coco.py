@@ -291,5 +291,5 @@ def write(dataset: Dataset, folder: Path, places: ImagePlaces) -> Written:
         file = folder / ('annotations.json' if split == 'all' else f'annotations/instances_{split}.json')
         file.parent.mkdir(exist_ok=True)
         file.write_text(json.dumps(dict(images=entries, annotations=annotations, categories=categories),
-                                   ensure_ascii=False), encoding='utf-8')
+                                   ensure_ascii=False, allow_nan=False), encoding='utf-8')
     return places.written()

@@ -5,6 +5,9 @@ from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 SHOWN_PER_KIND = 20
+# Kinds of warnings after which all labels that a data set has are there.
+HARMLESS = ('names that differ', 'other formats', 'nc', 'no class names', 'categories without objects', 'no test images',
+            'classes with the same name', 'images of another size', 'images without label file', 'boxes clipped')
 UNLABELLED = 'the image may show objects, so it is for inference and mining only'
 
 
@@ -77,6 +80,10 @@ class Warnings:
             kind: what is wrong, in general.
         """
         return tuple(self._shown.get(kind, ()))
+
+    def of_losses(self) -> Tuple[str, ...]:
+        """The first warning of every kind after which labels are missing."""
+        return tuple(shown[0] for kind, shown in self._shown.items() if kind not in HARMLESS)
 
     def sentences(self) -> Tuple[str, ...]:
         """All warnings, by kind."""

@@ -151,8 +151,11 @@ def read(root: Path, class_names: Optional[Sequence[str]] = None) -> RawDataset:
                                  f'names 0 to {len(names) - 1}; the box is left out')
         raw.splits[split].append(RawImage(path, file or source, kept, relative=True))
     if missing:
-        raw.warnings.add('images without label file', f'{root}: {missing} of {len(listed)} images have no label file '
-                         'and count as images without objects')
+        kind = 'images without label file' if missing < len(listed) else 'no label file'
+        first = next(path for (_, path), (file, _, _) in rows if file is None and os.path.isfile(path))
+        places = (label_places(first)[0], _text_beside(first))
+        raw.warnings.add(kind, f'{root}: {missing} of {len(listed)} images have no label file and count as images without '
+                         f'objects; for {first} looked for {" and ".join(map(str, dict.fromkeys(places)))}')
     return raw
 
 
@@ -246,6 +249,21 @@ def _images_of_tree(root: Path, files: FileNames) -> Dict[str, List[Path]]:
     return splits if any(splits.values()) else dict(all=images_below(folder))
 
 
+def label_places(image: Path) -> List[Path]:
+    """Where the text file of an image may be, the best first.
+
+    Args:
+        image: its path.
+    """
+    places = []
+    parts = list(image.parts)
+    for position in range(len(parts) - 2, -1, -1):
+        if parts[position] in _IMAGE_FOLDERS:
+            places = [_text_beside(Path(*parts[:position], name, *parts[position + 1:])) for name in _LABEL_FOLDERS]
+            break
+    return [*places, _text_beside(image), image.parent / 'labels' / f'{image.stem}.txt']
+
+
 def label_file(image: Path, files: FileNames) -> Optional[Path]:
     """The text file of an image: the last folder `images` of its path replaced by `labels`, or beside it; None if there
     is none.
@@ -254,13 +272,7 @@ def label_file(image: Path, files: FileNames) -> Optional[Path]:
         image: its path.
         files: finds text files whose names differ in letters.
     """
-    places = []
-    parts = list(image.parts)
-    for position in range(len(parts) - 2, -1, -1):
-        if parts[position] in _IMAGE_FOLDERS:
-            places = [_text_beside(Path(*parts[:position], name, *parts[position + 1:])) for name in _LABEL_FOLDERS]
-            break
-    places += [_text_beside(image), image.parent / 'labels' / f'{image.stem}.txt']
+    places = label_places(image)
     found = next((path for path in places if os.path.isfile(path)), None)
     return found or next(filter(None, (files.find_labels(path, image) for path in places)), None)
 
