@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Callable, Dict, Iterator, List
 
 from ymir.errors import ERROR_FILE_VARIABLE, TaskError, read_record
+from ymir.output_paths import PREDICTIONS
 from ymir.prediction_plan import PLAN_FILE, PredictionPlan
 from ymir.runtime_env import select_devices
 from ymir.shards import LineCounter, Prediction, merge_shards, shard_path
@@ -34,7 +35,7 @@ def prediction_folder(root: str) -> Path:
     Returns:
         The folder.
     """
-    return Path(root) / 'predictions'
+    return Path(root) / PREDICTIONS
 
 
 def predict(plan: PredictionPlan, folder: Path, on_progress: Callable[[int], None]) -> Iterator[Prediction]:

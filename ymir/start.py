@@ -21,6 +21,7 @@ from ymir_exc.monitor import write_monitor_logger  # noqa: E402
 
 from ymir.errors import (ERROR_FILE_VARIABLE, ErrorRecord, TaskError, as_task_error, publish,  # noqa: E402
                          read_record)
+from ymir.output_paths import check_outputs  # noqa: E402
 from ymir.runtime_env import prepare_environment  # noqa: E402
 
 SCRIPTS = {'training': 'ymir_training.py', 'mining': 'ymir_mining.py', 'infer': 'ymir_infer.py'}
@@ -35,11 +36,12 @@ def task_commands() -> Dict[str, List[str]]:
 
 
 def begin() -> None:
-    """Check that the platform wants something, and write the first progress line."""
+    """Check that the platform wants something and that it can be written, and write the first progress line."""
     env = get_current_env()
     if not (env.run_training or env.run_mining or env.run_infer):
         raise TaskError(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
                         'env.yaml asks for nothing: one of run_training, run_mining and run_infer must be true.')
+    check_outputs(env)
     write_monitor_logger(percent=0.0)
 
 

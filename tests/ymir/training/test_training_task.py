@@ -14,6 +14,7 @@ from mmengine.config import Config
 
 from ymir.checkpoint_io import load_checkpoint
 from ymir.literal_config import read_literal_config
+from ymir.output_paths import MODEL_FILES, TRAINING_FILES
 
 from .platform import REPOSITORY, check_result, environment, read_monitor, run_start, tiny_task
 
@@ -76,6 +77,16 @@ def test_the_log_shows_data_and_recipe_without_escape_codes(finished):
     assert '\x1b' not in text and 'Failed to search registry' not in text
     for words in ('images used', 'Recipe', 'warm-up', 'yolov8_n', 'from scratch', 'eta:'):
         assert words in text, words
+
+
+def test_what_is_written_was_checked_before(finished):
+    """Names that follow from the training are chosen so that they are free (`unused_name`)."""
+    out = finished[0].out_dir
+    written = {str(path.relative_to(out)) for folder in ('.', 'models', 'ymir_dataset', 'ymir_training')
+               for path in (out / folder).iterdir() if path.is_file()}
+    chosen = {path for path in written if path.startswith(('models/epoch_', 'models/yolov8'))}
+    assert written - chosen <= {'monitor.txt', 'ymir-executor-out.log', 'models/result.yaml', *TRAINING_FILES,
+                                *(f'models/{name}' for name in MODEL_FILES)}
 
 
 def test_tensorboard_has_events(finished):

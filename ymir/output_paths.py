@@ -1,0 +1,142 @@
+"""Whether a task can write all that it will write, found before hours of work.
+
+An output folder that was used before, or was mounted wrongly, may hold a file where a folder is needed or the reverse, be
+read-only or full. Imports neither torch nor mmengine, because `start.py` asks before it starts anything.
+"""
+import errno
+import os
+import secrets
+from pathlib import Path
+from typing import Iterable, Iterator, List, NamedTuple, Set
+
+from ymir_exc.code import ExecutorReturnCode
+from ymir_exc.env import EnvConfig
+
+from ymir.errors import TaskError
+
+PROBE_BYTES = 1 << 20  # less free space than this is none
+FULL = (errno.ENOSPC, errno.EDQUOT)
+ADVICE = 'move it away, or start with an empty output folder'
+
+# Below root_dir and models_dir: what a task writes besides the files that env.yaml names.
+TRAINING_FOLDERS = ('ymir_dataset', 'ymir_training')
+TRAINING_FILES = ('ymir_dataset/ymir_train.json', 'ymir_dataset/ymir_train.stamp.json', 'ymir_dataset/ymir_val.json',
+                  'ymir_dataset/ymir_val.stamp.json', 'ymir_training/train_split.json', 'ymir_training/val_split.json',
+                  'ymir_training/run_config.py', 'ymir_training/initial_weights.pth')
+MODEL_FILES = ('resume.pth', 'last_checkpoint', 'run_config.py')
+PREDICTIONS = 'predictions'
+
+
+class Outputs(NamedTuple):
+    """What a task writes.
+
+    Args:
+        folders: Made if they are not there; a link to a folder is one.
+        scratch: Folders that are deleted and made again, so none may be a link.
+        files: Replaced whole.
+        logs: Written by the platform alone; they need not be writable here.
+    """
+
+    folders: List[str]
+    scratch: List[str]
+    files: List[str]
+    logs: List[str]
+
+
+def outputs_of(env: EnvConfig) -> Outputs:
+    """List what the tasks of a run write.
+
+    Args:
+        env: Of the run.
+
+    Returns:
+        Absolute paths.
+    """
+    output = env.output
+    found = Outputs([output.root_dir], [], [output.monitor_file], [output.executor_log_file])
+    if env.run_training:
+        found.folders.extend([output.models_dir, output.tensorboard_dir, *_below(output.root_dir, TRAINING_FOLDERS)])
+        found.files.extend([output.training_result_file, *_below(output.root_dir, TRAINING_FILES),
+                            *_below(output.models_dir, MODEL_FILES)])
+        return found
+    if env.run_mining:
+        found.files.append(output.mining_result_file)
+    if env.run_infer:
+        found.files.append(output.infer_result_file)
+    found.scratch.extend(_below(output.root_dir, [PREDICTIONS]))
+    return found
+
+
+def _below(folder: str, names: Iterable[str]) -> Iterator[str]:
+    return (os.path.join(folder, name) for name in names)
+
+
+def check_outputs(env: EnvConfig) -> None:
+    """See that everything that a run writes can be written.
+
+    Args:
+        env: Of the run.
+
+    Raises:
+        TaskError: 300001 naming the path, what stands there, and what to do.
+    """
+    outputs = outputs_of(env)
+    writable: Set[Path] = set()
+    for path in map(Path, [*outputs.folders, *outputs.scratch]):
+        _check_folder(path)
+        _check_writable(path, writable)
+    for path in map(Path, outputs.scratch):
+        if path.is_symlink():
+            raise _error(f'{path} is a link, and the task makes a folder there: {ADVICE}.')
+    for path in map(Path, outputs.files):
+        _check_folder(path.parent)
+        _check_file(path)
+        _check_writable(path.parent, writable)
+    for path in map(Path, outputs.logs):
+        _check_file(path)
+
+
+def _error(sentence: str) -> TaskError:
+    return TaskError(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR, sentence)
+
+
+def _nearest(path: Path) -> Path:
+    """The path itself or the first folder above it at which anything stands."""
+    return next((place for place in (path, *path.parents) if os.path.lexists(place)), path)
+
+
+def _check_folder(path: Path) -> None:
+    place = _nearest(path)
+    if not place.is_dir():
+        raise _error(f'{place} is {_kind(place)}, and the task needs a folder there: {ADVICE}.')
+
+
+def _check_file(path: Path) -> None:
+    if os.path.lexists(path) and not path.is_file() and not (path.is_symlink() and not path.exists()):
+        raise _error(f'{path} is {_kind(path)}, and the task needs a file there: {ADVICE}.')
+
+
+def _kind(path: Path) -> str:
+    if path.is_symlink() and not path.exists():
+        return f'a link to {os.readlink(path)}, which does not exist'
+    return 'a folder' if path.is_dir() else 'a file' if path.is_file() else 'a device or a pipe'
+
+
+def _check_writable(path: Path, known: Set[Path]) -> None:
+    """Write a file to a folder, or to the one above in which it will be made, and delete it again."""
+    folder = _nearest(path).resolve()
+    if folder in known:
+        return
+    probe = folder / f'.probe.{secrets.token_hex(8)}.tmp'
+    try:
+        try:
+            probe.write_bytes(b'\0' * PROBE_BYTES)
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError as error:
+        if error.errno in FULL:
+            raise _error(f'No space is left in {folder}: free some, or give the task an output folder on another disk.') \
+                from error
+        raise _error(f'{folder} cannot be written to ({error.strerror or error}): give user {os.getuid()} the right to write '
+                     'there, or mount the output folder without read-only.') from error
+    known.add(folder)
