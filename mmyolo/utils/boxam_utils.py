@@ -220,11 +220,11 @@ class BoxAMDetectorVisualizer:
             self.cam.activations_and_grads = ActivationsAndGradients(model, self.target_layers, self.reshape_transform)
         self.is_recording = not self.is_recording
 
-    def __call__(self, image: np.ndarray, targets: Sequence[Callable], eigen_smooth: bool = False) -> np.ndarray:
+    def __call__(self, img: np.ndarray, targets: Sequence[Callable], eigen_smooth: bool = False) -> np.ndarray:
         """Computes a map.
 
         Args:
-            image: (H, W, 3) uint8 BGR, the one that the model was given.
+            img: (H, W, 3) uint8 BGR, the one that the model was given.
             targets: one `DetBoxScoreTarget`.
             eigen_smooth: keep the first principal component of the weighted channels only.
 
@@ -235,8 +235,8 @@ class BoxAMDetectorVisualizer:
         whole = self.cam(torch.zeros_like(inputs), targets=list(targets), eigen_smooth=eigen_smooth)[0]
         meta = self.model.input_data['data_samples'][0].metainfo
         top, _, left, _ = (int(pad) for pad in meta.get('pad_param', (0, 0, 0, 0)))
-        height, width = (round(side * scale) for side, scale in zip(image.shape, meta['scale_factor'][::-1]))
-        return scale_cam_image(whole[None, top:top + height, left:left + width], image.shape[1::-1])[0]
+        height, width = (round(side * scale) for side, scale in zip(img.shape, meta['scale_factor'][::-1]))
+        return scale_cam_image(whole[None, top:top + height, left:left + width], img.shape[1::-1])[0]
 
     def show_am(self,
                 image: np.ndarray,

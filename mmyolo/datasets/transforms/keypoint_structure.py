@@ -94,20 +94,20 @@ class Keypoints:
         return (self.keypoints_visible > 0).sum(dim=1)
 
     @classmethod
-    def cat(cls, keypoints: Sequence['Keypoints'], dim: int = 0) -> 'Keypoints':
+    def cat(cls, kps_list: Sequence['Keypoints'], dim: int = 0) -> 'Keypoints':
         """Joins the objects of several images.
 
         Args:
-            keypoints: at least one.
+            kps_list: at least one.
             dim: 0, the objects.
         """
         if not keypoints:
             raise ValueError('Keypoints.cat needs at least one instance of Keypoints')
         return cls(
-            torch.cat([one.keypoints for one in keypoints], dim=dim),
-            torch.cat([one.keypoints_visible for one in keypoints], dim=dim),
+            torch.cat([one.keypoints for one in kps_list], dim=dim),
+            torch.cat([one.keypoints_visible for one in kps_list], dim=dim),
             clone=False,
-            flip_indices=keypoints[0].flip_indices)
+            flip_indices=kps_list[0].flip_indices)
 
     def __getitem__(self, index: Union[int, slice, np.ndarray, Tensor, Sequence]) -> 'Keypoints':
         if isinstance(index, np.ndarray):

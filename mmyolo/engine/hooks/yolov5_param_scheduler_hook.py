@@ -2,6 +2,7 @@
 import math
 from typing import Callable
 
+import numpy as np
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
@@ -31,6 +32,11 @@ def cosine_fn(lr_factor: float, max_epochs: int) -> Callable[[float], float]:
         max_epochs: epochs of the training.
     """
     return lambda epoch: (1 - math.cos(epoch * math.pi / max_epochs)) / 2 * (lr_factor - 1) + 1
+
+
+def between(first: float, last: float, iteration: int, iterations: int) -> float:
+    """The value on the way from one to another after some of the iterations; exactly `last` after all of them."""
+    return float(np.interp(iteration, (0, iterations), (first, last))) if iterations else last
 
 
 @HOOKS.register_module()
@@ -92,13 +98,12 @@ class YOLOv5ParamSchedulerHook(WarmupHook):
         if runner.iter > iterations:
             self._warmup_end = True
             return
-        progress = runner.iter / iterations if iterations else 1
         factor = self.scheduler_fn(runner.epoch)
         for index, group in enumerate(runner.optim_wrapper.param_groups):
             first = self.warmup_bias_lr if index == BIAS_GROUP else 0
-            group['lr'] = first + progress * (group['initial_lr'] * factor - first)
+            group['lr'] = between(first, group['initial_lr'] * factor, runner.iter, iterations)
             if 'momentum' in group:
-                group['momentum'] = self.warmup_momentum + progress * (group['initial_momentum'] - self.warmup_momentum)
+                group['momentum'] = between(self.warmup_momentum, group['initial_momentum'], runner.iter, iterations)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Sets the rates of the next epoch, once the warm-up is over.

@@ -11,6 +11,7 @@ from mmengine.logging import MessageHub
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmyolo.errors import ArgumentTypeError
 from mmyolo.registry import MODELS
 
 
@@ -57,7 +58,15 @@ class PPYOLOEBatchRandomResize(nn.Module):
 
         Returns:
             The images (B, C, side, side) as float and the same dict.
+
+        Raises:
+            AssertionError: if a batch was not made by `yolov5_collate` with `use_ms_training`.
         """
+        if isinstance(inputs, Tensor) or not isinstance(data_samples, dict):
+            raise ArgumentTypeError(
+                f'{type(self).__name__} resizes a list of images with a dict of data_samples, got '
+                f'{type(inputs).__name__} and {type(data_samples).__name__}. Set '
+                'collate_fn=dict(type="yolov5_collate", use_ms_training=True) in the train_dataloader.')
         if self._side is None or (MessageHub.get_current_instance().get_info('iter') + 1) % self.interval == 0:
             self._side = self.size_divisor * random.randint(*self.random_size_range)
             if self.random_interp:

@@ -7,6 +7,7 @@ from typing import List, Tuple
 import torch
 from torch import Tensor
 
+from mmyolo.errors import ArgumentTypeError
 from mmyolo.registry import MODELS
 from .yolov5_det_data_preprocessor import YOLOv5DetDataPreprocessor
 
@@ -23,7 +24,7 @@ class PPYOLOEDetDataPreprocessor(YOLOv5DetDataPreprocessor):
 
     def _augment_and_normalize(self, inputs: List[Tensor], data_samples: dict) -> Tuple[Tensor, dict]:
         if isinstance(inputs, Tensor):
-            raise AssertionError(
+            raise ArgumentTypeError(
                 'PPYOLOEDetDataPreprocessor trains on a list of images, got a tensor. Set '
                 'collate_fn=dict(type="yolov5_collate", use_ms_training=True) in the train_dataloader.')
         inputs, data_samples = self._augment([image.float() for image in inputs], data_samples)

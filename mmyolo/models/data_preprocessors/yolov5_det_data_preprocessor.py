@@ -9,6 +9,7 @@ from mmdet.models.data_preprocessors import DetDataPreprocessor
 from mmengine.utils import is_seq_of
 from torch import Tensor
 
+from mmyolo.errors import ArgumentTypeError
 from mmyolo.registry import MODELS
 
 
@@ -47,7 +48,7 @@ class YOLOv5DetDataPreprocessor(DetDataPreprocessor):
         data = self.cast_data(data)
         inputs, data_samples = data['inputs'], data['data_samples']
         if not isinstance(data_samples, dict):
-            raise AssertionError(
+            raise ArgumentTypeError(
                 f'{type(self).__name__} trains on batches of yolov5_collate, whose data_samples are a dict, got '
                 f'{type(data_samples).__name__}. Set collate_fn=dict(type="yolov5_collate") in the train_dataloader, '
                 'or the data_preprocessor to mmdet.DetDataPreprocessor.')

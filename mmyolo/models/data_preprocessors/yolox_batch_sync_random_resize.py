@@ -6,6 +6,7 @@ from mmengine.logging import MessageHub
 from torch import Tensor
 from torch.nn import functional as F
 
+from mmyolo.errors import ArgumentTypeError
 from mmyolo.registry import MODELS
 
 
@@ -29,7 +30,15 @@ class YOLOXBatchSyncRandomResize(BatchSyncRandomResize):
 
         Returns:
             The resized images as float and the same dict.
+
+        Raises:
+            AssertionError: if a batch was not made by `yolov5_collate`.
         """
+        if not isinstance(inputs, Tensor) or not isinstance(data_samples, dict):
+            raise ArgumentTypeError(
+                f'{type(self).__name__} resizes batches of yolov5_collate, a tensor of images and a dict of '
+                f'data_samples, got {type(inputs).__name__} and {type(data_samples).__name__}. Set '
+                'collate_fn=dict(type="yolov5_collate") in the train_dataloader.')
         inputs = inputs.float()
         height, width = inputs.shape[-2:]
         if self._input_size is None:

@@ -1,15 +1,22 @@
-"""What every YOLO head does the same way: building its parts, priors, prediction, and where ground truth comes from."""
+"""What every YOLO head does the same way: building its parts, priors, prediction, and where ground truth comes from.
+
+Training and prediction take short cuts around the maps that `forward` returns. A subclass that replaces a method which
+a short cut leaves out gets the plain way, where that method is called as in the public release.
+"""
 import warnings
 from typing import Callable, List, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.utils import unpack_gt_instances
+from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor
 
 from mmyolo.registry import MODELS, TASK_UTILS
-from .prediction import BatchDetections, detect
+from ..utils import is_original
+from .maps import check_maps
+from .prediction import BatchDetections, clamp_to_image, detect
 
 
 class BaseYOLOHead(BaseDenseHead):
@@ -25,6 +32,15 @@ class BaseYOLOHead(BaseDenseHead):
         train_cfg: settings of training.
         test_cfg: settings of prediction, see `prediction.detect`.
         init_cfg: initialisation, see mmengine's `BaseModule`.
+
+    Attributes:
+        featmap_sizes: (height, width) of each level's map that `mlvl_priors` are of; empty tensors before the first.
+        mlvl_priors: priors of each level in prediction, None before the first.
+        featmap_sizes_train: as `featmap_sizes`, of the training of a head without anchors; None has the next four made
+            anew.
+        num_level_priors: number of priors of each level.
+        flatten_priors_train: (N, 4) x, y and twice the stride of the priors of all levels.
+        stride_tensor: (N, 1) their strides.
     """
 
     def __init__(self,
@@ -51,8 +67,9 @@ class BaseYOLOHead(BaseDenseHead):
         self.loss_cls = MODELS.build(loss_cls)
         self.loss_bbox = MODELS.build(loss_bbox)
         self.loss_obj = None if loss_obj is None else MODELS.build(loss_obj)
-        self.mlvl_priors = None
-        self._priors_key = None
+        self.featmap_sizes = [torch.empty(0)] * self.num_levels
+        self.mlvl_priors = self._own_priors = None
+        self.featmap_sizes_train = self.num_level_priors = self.flatten_priors_train = self.stride_tensor = None
 
     def forward(self, x: Sequence[Tensor]) -> Tuple[List[Tensor], ...]:
         """Predicts maps, see the layers' `forward`."""
@@ -60,7 +77,13 @@ class BaseYOLOHead(BaseDenseHead):
 
     def forward_raw(self, x: Sequence[Tensor]) -> Tuple[List[Tensor], ...]:
         """Predicts maps in the form that costs least; the loss and the prediction of this head take either form."""
-        return getattr(self.head_module, 'forward_raw', self.head_module)(x)
+        return self.head_module.forward_raw(x) if self._may_be_raw() else self(x)
+
+    def _may_be_raw(self) -> bool:
+        """Whether raw maps are those that `forward` starts from."""
+        layers = self.head_module
+        has_raw = hasattr(layers, 'forward_raw')
+        return has_raw and is_original(self, 'forward') and is_original(layers, 'forward', 'forward_single')
 
     def predict(self, x: Sequence[Tensor], batch_data_samples: Sequence, rescale: bool = False) -> List[InstanceData]:
         """Predicts the boxes of a batch.
@@ -74,7 +97,8 @@ class BaseYOLOHead(BaseDenseHead):
             `bboxes` (n, 4) xyxy, `scores` (n,) and `labels` (n,) of each image, best first.
         """
         metas = [sample.metainfo for sample in batch_data_samples]
-        return self.predict_by_feat(*self.forward_raw(x), batch_img_metas=metas, rescale=rescale)
+        maps = self.forward_raw(x) if is_original(self, 'predict_by_feat') else self(x)
+        return self.predict_by_feat(*maps, batch_img_metas=metas, rescale=rescale)
 
     def predict_by_feat(self,
                         cls_scores: Sequence[Tensor],
@@ -97,8 +121,27 @@ class BaseYOLOHead(BaseDenseHead):
             `bboxes` (n, 4) xyxy, `scores` (n,) and `labels` (n,) of each image, best first.
         """
         maps = (cls_scores, bbox_preds, objectnesses)
+        if not is_original(self, '_bbox_post_process'):
+            return self._post_process_each(maps, batch_img_metas, self.test_cfg if cfg is None else cfg, rescale,
+                                           with_nms)
         boxes = self.predict_batch(maps, batch_img_metas, cfg=cfg, rescale=rescale, with_nms=with_nms)
         return [one.instances() for one in boxes.split()]
+
+    def _post_process_each(self, maps: Sequence, batch_img_metas: Sequence[dict], cfg: Mapping, rescale: bool,
+                           with_nms: bool) -> List[InstanceData]:
+        """As `predict_by_feat`, with a `_bbox_post_process` that a subclass has replaced, image by image."""
+        before = ConfigDict(cfg, min_bbox_size=-1)  # what is small is dropped by mmdet's method
+        boxes = self._detect(maps, batch_img_metas, before, rescale, with_nms=False, clamp=False)
+        results = []
+        for found, meta in zip(boxes.split(), batch_img_metas):
+            cfg = ConfigDict(cfg)
+            if cfg.get('yolox_style', False):
+                cfg.max_per_img = len(found.bboxes)
+            one = self._bbox_post_process(
+                results=found.instances(), cfg=cfg, rescale=False, with_nms=with_nms, img_meta=meta)
+            one.bboxes = clamp_to_image(one.bboxes, meta)
+            results.append(one)
+        return results
 
     def predict_batch(self,
                       maps: Sequence[Optional[Sequence[Tensor]]],
@@ -120,8 +163,18 @@ class BaseYOLOHead(BaseDenseHead):
         Returns:
             The boxes of all images.
         """
+        return self._detect(maps, batch_img_metas, self.test_cfg if cfg is None else cfg, rescale, with_nms)
+
+    def _detect(self,
+                maps: Sequence[Optional[Sequence[Tensor]]],
+                batch_img_metas: Sequence[dict],
+                cfg: Mapping,
+                rescale: bool,
+                with_nms: bool,
+                clamp: bool = True) -> BatchDetections:
+        """As `predict_batch`; see `prediction.detect`."""
         cls_scores, bbox_preds, objectnesses = (*maps, None)[:3]
-        cfg = self.test_cfg if cfg is None else cfg
+        check_maps(self, batch_img_metas, cls_scores=cls_scores, bbox_preds=bbox_preds, objectnesses=objectnesses)
         return detect(
             cls_scores,
             bbox_preds,
@@ -132,7 +185,8 @@ class BaseYOLOHead(BaseDenseHead):
             batch_img_metas,
             cfg,
             rescale=rescale,
-            with_nms=with_nms)
+            with_nms=with_nms,
+            clamp=clamp)
 
     def decoder(self, cfg: Mapping) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
         """What makes boxes of predictions with these settings: `decode_bboxes` or another method of its form."""
@@ -153,13 +207,17 @@ class BaseYOLOHead(BaseDenseHead):
 
     def level_priors(self, maps: Sequence[Tensor]) -> List[Tensor]:
         """The priors of each level by row, column and base prior, kept until the maps' sizes or device change."""
-        sizes, device = [tuple(level.shape[-2:]) for level in maps], maps[0].device
-        if self._priors_key != (sizes, device):
-            with warnings.catch_warnings():  # mmdet does not pass the `indexing` that torch asks for
-                warnings.filterwarnings('ignore', message='torch.meshgrid')
-                self.mlvl_priors = self.prior_generator.grid_priors(sizes, device=device)
-            self._priors_key = (sizes, device)
+        sizes, device = [level.shape[-2:] for level in maps], maps[0].device
+        if self.mlvl_priors is not self._own_priors or sizes != self.featmap_sizes or \
+                self.mlvl_priors[0].device != device:
+            self.mlvl_priors = self._own_priors = self._grid_priors(sizes, device)
+            self.featmap_sizes = sizes
         return self.mlvl_priors
+
+    def _grid_priors(self, sizes: Sequence[torch.Size], device: torch.device, **kwargs) -> List[Tensor]:
+        with warnings.catch_warnings():  # mmdet does not pass the `indexing` that torch asks for
+            warnings.filterwarnings('ignore', message='torch.meshgrid')
+            return self.prior_generator.grid_priors(sizes, device=device, **kwargs)
 
     def points_and_strides(self, maps: Sequence[Tensor]) -> Tuple[Tensor, Tensor]:
         """The priors (N, 2 or 4) of all levels in input pixels, and their strides (N,)."""
@@ -167,9 +225,24 @@ class BaseYOLOHead(BaseDenseHead):
         strides = [level.new_full((len(level), ), stride) for level, stride in zip(levels, self.featmap_strides)]
         return torch.cat(levels), torch.cat(strides)
 
+    def priors_for_training(self, maps: Sequence[Tensor]) -> Tensor:
+        """The points (N, 4) of all levels, x, y and twice the stride, kept until the maps' sizes or device change."""
+        sizes, device = [level.shape[-2:] for level in maps], maps[0].device
+        if sizes != self.featmap_sizes_train or self.flatten_priors_train.device != device:
+            levels = self._grid_priors(sizes, device, with_stride=True)
+            self.featmap_sizes_train = sizes
+            self.num_level_priors = [len(level) for level in levels]
+            self.flatten_priors_train = torch.cat(levels)
+            self.stride_tensor = self.flatten_priors_train[:, 2:3]
+        return self.flatten_priors_train
+
     def forward_for_loss(self, x: Sequence[Tensor]) -> Tuple[List[Tensor], ...]:
-        """Predicts the maps that `loss_by_feat` takes."""
+        """Predicts the maps that `loss_by_feat` of this package takes."""
         return self(x)
+
+    def maps_for_loss(self, x: Sequence[Tensor]) -> Tuple[List[Tensor], ...]:
+        """Predicts the maps that `loss_by_feat` takes; those of `forward` if a subclass has replaced it."""
+        return self.forward_for_loss(x) if is_original(self, 'loss_by_feat') else self(x)
 
     def loss(self, x: Sequence[Tensor], batch_data_samples: Union[list, dict]) -> dict:
         """Computes the losses of a batch.
@@ -182,7 +255,7 @@ class BaseYOLOHead(BaseDenseHead):
         Returns:
             Losses by name.
         """
-        maps = self.forward_for_loss(x)
+        maps = self.maps_for_loss(x)
         if isinstance(batch_data_samples, dict):
             return self.loss_by_feat(*maps, batch_data_samples['bboxes_labels'], batch_data_samples['img_metas'])
         gt_instances, gt_instances_ignore, metas = unpack_gt_instances(batch_data_samples)

@@ -1,14 +1,14 @@
 """Layers that predict, per cell, classes and the distances to the four sides of a box.
 
-A distance is a number, or the mean of a distribution over whole strides (2006.04388).
+A distance is a number, or the mean of a distribution over whole strides (2006.04388). Setting `reg_max` of built layers
+to 0 has them return the distributions' logits in place of distances: networks are exported so.
 """
-import math
 from abc import abstractmethod
 from typing import List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmdet.models.utils import multi_apply
-from mmengine.model import BaseModule
+from mmengine.model import BaseModule, bias_init_with_prob
 from torch import Tensor, nn
 
 from ..utils.defaults import ACT_CFG, NORM_CFG
@@ -22,7 +22,7 @@ class DistanceHeadModule(BaseModule):
         in_channels: channels of each level, scaled.
         num_base_priors: points per cell.
         featmap_strides: stride of each level.
-        num_bins: bins of the distribution of a distance; 1 regresses distances directly.
+        reg_max: what distances are learnt as, see the family; 0 regresses them directly.
         norm_cfg: config of the norm layers.
         act_cfg: config of the activations.
         init_cfg: initialisation, see mmengine's `BaseModule`.
@@ -33,7 +33,7 @@ class DistanceHeadModule(BaseModule):
                  in_channels: Sequence[int],
                  num_base_priors: int = 1,
                  featmap_strides: Sequence[int] = (8, 16, 32),
-                 num_bins: int = 1,
+                 reg_max: int = 0,
                  norm_cfg: dict = NORM_CFG,
                  act_cfg: dict = ACT_CFG,
                  init_cfg: Optional[dict] = None) -> None:
@@ -42,12 +42,18 @@ class DistanceHeadModule(BaseModule):
         self.in_channels = list(in_channels)
         self.num_base_priors = num_base_priors
         self.featmap_strides = featmap_strides
-        self.num_bins = num_bins
-        if num_bins > 1:
-            self.register_buffer('proj', torch.arange(num_bins, dtype=torch.float), persistent=False)
+        self.num_levels = len(featmap_strides)
+        self.reg_max = reg_max
+        if self.num_bins > 1:
+            self.register_buffer('proj', torch.arange(self.num_bins, dtype=torch.float), persistent=False)
         self.norm_cfg = norm_cfg
         self.act_cfg = act_cfg
         self._init_layers()
+
+    @property
+    def num_bins(self) -> int:
+        """Bins of the distribution of a distance; 1 if distances are regressed directly."""
+        return self.reg_max + 1
 
     @abstractmethod
     def _init_layers(self) -> None:
@@ -59,12 +65,12 @@ class DistanceHeadModule(BaseModule):
         """Lists of the layers of each level, as `forward_single` takes them."""
 
     @abstractmethod
-    def forward_single(self, x: Tensor, *layers: nn.Module) -> Tuple[Tensor, Tensor]:
+    def raw_single(self, x: Tensor, *layers: nn.Module) -> Tuple[Tensor, Tensor]:
         """The maps of one level, as `forward_raw` returns them."""
 
     def forward_raw(self, x: Sequence[Tensor]) -> Tuple[List[Tensor], ...]:
         """Predicts class logits (B, num_classes, H, W) and distributions (B, 4 * num_bins, H, W) per level."""
-        return multi_apply(self.forward_single, x, *self.level_layers)
+        return multi_apply(self.raw_single, x, *self.level_layers)
 
     def forward(self, x: Sequence[Tensor]) -> Tuple[List[Tensor], ...]:
         """Predicts maps.
@@ -76,27 +82,38 @@ class DistanceHeadModule(BaseModule):
             Per level class logits (B, num_classes, H, W) and distances left, top, right, bottom (B, 4, H, W) in
             strides; in training also logits of the distances' distributions (B, H * W, 4, num_bins).
         """
-        cls_scores, reg_maps = self.forward_raw(x)
-        dists = [self.split_sides(level) for level in reg_maps]
-        bbox_preds = [
-            self.integrate(dist).transpose(1, 2).unflatten(2, level.shape[-2:]) for dist, level in zip(dists, reg_maps)
-        ]
-        return (cls_scores, bbox_preds, dists) if self.training else (cls_scores, bbox_preds)
+        return multi_apply(self.forward_single, x, *self.level_layers)
 
-    def split_sides(self, level: Tensor) -> Tensor:
-        """(B, 4 * num_bins, H, W) -> (B, H * W, 4, num_bins)."""
-        return level.flatten(2).transpose(1, 2).unflatten(2, (4, self.num_bins))
+    def forward_single(self, x: Tensor, *layers: nn.Module) -> Tuple[Tensor, ...]:
+        """The maps of one level, as `forward` returns them.
+
+        Args:
+            x: feature map of the level.
+            *layers: the level's of each list of `level_layers`.
+        """
+        cls_score, reg_map = self.raw_single(x, *layers)
+        if self.num_bins <= 1:
+            bbox_pred = reg_map
+        else:
+            distances = self.integrate(self.split_sides(reg_map))
+            bbox_pred = distances.transpose(1, 2).unflatten(2, reg_map.shape[-2:])
+        return (cls_score, bbox_pred, self.split_sides(reg_map)) if self.training else (cls_score, bbox_pred)
+
+    @staticmethod
+    def split_sides(level: Tensor) -> Tensor:
+        """(B, 4 * R, H, W) -> (B, H * W, 4, R), R bins per side."""
+        return level.flatten(2).transpose(1, 2).unflatten(2, (4, -1))
 
     def integrate(self, dist: Tensor) -> Tensor:
         """The mean distances of distributions.
 
         Args:
-            dist: (..., 4, num_bins) logits, or distances if `num_bins` is 1.
+            dist: (..., 4, R) logits of R bins, or distances if R is 1.
 
         Returns:
-            (..., 4) distances in strides, in single precision unless `num_bins` is 1.
+            (..., 4) distances in strides, in single precision unless R is 1.
         """
-        if self.num_bins == 1:
+        if dist.shape[-1] == 1:
             return dist.squeeze(-1)
         # Half precision would cost up to a pixel per stride of 32, so the product is kept from autocast.
         with torch.autocast(dist.device.type, enabled=False):
@@ -110,9 +127,9 @@ def truncated_channels(in_channels: Union[int, Sequence[int]], widen_factor: flo
     return [int(channels * widen_factor) for channels in in_channels]
 
 
-def start_evenly(cls_preds: Sequence[nn.Conv2d], reg_preds: Sequence[nn.Conv2d]) -> None:
-    """Sets predicting convolutions to a score of 0.01 and to distances of 1 stride, or equally likely ones."""
-    for preds, bias in ((cls_preds, -math.log((1 - 0.01) / 0.01)), (reg_preds, 1.0)):
+def start_evenly(cls_preds: Sequence[nn.Conv2d], reg_preds: Sequence[nn.Conv2d], prior_prob: float) -> None:
+    """Sets predicting convolutions to a score of `prior_prob` and to distances of 1 stride, or equally likely ones."""
+    for preds, bias in ((cls_preds, bias_init_with_prob(prior_prob)), (reg_preds, 1.0)):
         for conv in preds:
             nn.init.zeros_(conv.weight)
             nn.init.constant_(conv.bias, bias)

@@ -7,6 +7,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ..utils import gt_instances_preprocess
+from ..utils.misc import in_batch
 
 GroundTruth = Union[Tensor, Sequence[InstanceData]]
 """(N, 6) rows of image index, label, x1, y1, x2, y2 in input pixels; or `bboxes` and `labels` of each image."""
@@ -49,9 +50,13 @@ def parts_of_input(rows: Tensor, batch_img_metas: Sequence[dict]) -> Tensor:
 
 
 def rows_by_image(rows: Tensor, batch_size: int) -> Tuple[Tensor, List[int], Tensor]:
-    """Sorts rows (N, D) by the image index in their first column; gives also the counts per image and the order."""
-    images = rows[:, 0].long()
-    order = images.argsort(stable=True)
+    """Sorts rows (N, D) by the image index in their first column; gives also the counts per image and the order.
+
+    Rows of an image outside the batch are dropped.
+    """
+    order = rows[:, 0].argsort(stable=True)
+    order = order[in_batch(rows[order], batch_size)]
+    images = rows[order, 0].long()
     return rows[order], torch.bincount(images, minlength=batch_size).tolist(), order
 
 

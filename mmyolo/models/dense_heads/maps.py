@@ -1,8 +1,32 @@
 """Maps of a head by prior: all priors of a batch, or those of some boxes."""
-from typing import Sequence
+from typing import Any, Optional, Sequence
 
 import torch
 from torch import Tensor
+
+from mmyolo.errors import ArgumentValueError
+
+
+def check_maps(head: Any, batch_img_metas: Optional[Sequence[dict]], **kinds: Optional[Sequence[Tensor]]) -> None:
+    """Checks that maps to predict from belong together.
+
+    Args:
+        head: what they are for.
+        batch_img_metas: meta information of each image.
+        **kinds: each kind of maps by its argument's name; None for a kind that the head does without.
+
+    Raises:
+        AssertionError: if a kind has another number of levels, or the batch another number of images.
+    """
+    name = type(head).__name__
+    counts = {kind: len(levels) for kind, levels in kinds.items() if levels is not None}
+    if any(count != head.num_levels for count in counts.values()):
+        raise ArgumentValueError(f'{name} predicts from {head.num_levels} levels of each kind of maps, got ' +
+                                 ', '.join(f'{count} of {kind}' for kind, count in counts.items()))
+    batch_size = len(next(iter(kinds.values()))[0])
+    if batch_img_metas is None or len(batch_img_metas) != batch_size:
+        given = 'none' if batch_img_metas is None else len(batch_img_metas)
+        raise ArgumentValueError(f'{name} needs batch_img_metas of each of the {batch_size} images, got {given}')
 
 
 def by_cell(level: Tensor) -> Tensor:

@@ -42,9 +42,8 @@ class PPYOLOEHeadModule(DistanceHeadModule):
                  norm_cfg: dict = PPYOLOE_NORM_CFG,
                  act_cfg: dict = ACT_CFG,
                  init_cfg: Optional[dict] = None) -> None:
-        self.reg_max = reg_max
         in_channels = truncated_channels(in_channels, widen_factor, len(featmap_strides))
-        super().__init__(num_classes, in_channels, num_base_priors, featmap_strides, reg_max + 1, norm_cfg, act_cfg,
+        super().__init__(num_classes, in_channels, num_base_priors, featmap_strides, reg_max, norm_cfg, act_cfg,
                          init_cfg)
 
     def _init_layers(self) -> None:
@@ -54,18 +53,22 @@ class PPYOLOEHeadModule(DistanceHeadModule):
         self.cls_stems = nn.ModuleList(PPYOLOESELayer(c, **cfg) for c in self.in_channels)
         self.reg_stems = nn.ModuleList(PPYOLOESELayer(c, **cfg) for c in self.in_channels)
 
-    def init_weights(self) -> None:
-        """Sets the predictions to a score of 0.01 and equally likely distances everywhere."""
+    def init_weights(self, prior_prob: float = 0.01) -> None:
+        """Sets the predictions to a score and to equally likely distances everywhere.
+
+        Args:
+            prior_prob: the score.
+        """
         super().init_weights()
-        start_evenly(self.cls_preds, self.reg_preds)
+        start_evenly(self.cls_preds, self.reg_preds, prior_prob)
 
     @property
     def level_layers(self) -> Tuple[nn.ModuleList, ...]:
         """The layers of each level."""
         return self.cls_stems, self.cls_preds, self.reg_stems, self.reg_preds
 
-    def forward_single(self, x: Tensor, cls_stem: nn.Module, cls_pred: nn.Module, reg_stem: nn.Module,
-                       reg_pred: nn.Module) -> Tuple[Tensor, Tensor]:
+    def raw_single(self, x: Tensor, cls_stem: nn.Module, cls_pred: nn.Module, reg_stem: nn.Module,
+                   reg_pred: nn.Module) -> Tuple[Tensor, Tensor]:
         """The maps of one level, as `forward_raw` returns them."""
         mean = F.adaptive_avg_pool2d(x, 1)
         return cls_pred(cls_stem(x, mean) + x), reg_pred(reg_stem(x, mean))

@@ -91,7 +91,8 @@ def detect(cls_scores: Sequence[Tensor],
            batch_img_metas: Sequence[dict],
            cfg: Mapping,
            rescale: bool = True,
-           with_nms: bool = True) -> BatchDetections:
+           with_nms: bool = True,
+           clamp: bool = True) -> BatchDetections:
     """Predicts the boxes of a batch.
 
     Args:
@@ -108,6 +109,7 @@ def detect(cls_scores: Sequence[Tensor],
             (None: no suppression), `max_per_img` (-1: all), `yolox_style` (False; True lifts `max_per_img`).
         rescale: return boxes in pixels of the original images, else of the input.
         with_nms: False returns what would enter NMS.
+        clamp: clamp boxes to the original images.
 
     Returns:
         The boxes.
@@ -128,7 +130,7 @@ def detect(cls_scores: Sequence[Tensor],
     if with_nms:
         max_per_img = -1 if cfg.get('yolox_style', False) else cfg.get('max_per_img', -1)
         boxes = _cap(boxes, max_per_img) if nms is None else _suppress(boxes, nms, nms_pre, max_per_img)
-    return boxes if _are_rotated(boxes.bboxes) else _clamp(boxes, batch_img_metas)
+    return _clamp(boxes, batch_img_metas) if clamp and not _are_rotated(boxes.bboxes) else boxes
 
 
 class _Possible(NamedTuple):
@@ -287,6 +289,12 @@ def input_frames(batch_img_metas: Sequence[dict], like: Tensor) -> Tuple[Tensor,
         top, _, left, _ = (0, 0, 0, 0) if padding is None else padding
         frames.append((left, top, *meta['scale_factor']))
     return like.new_tensor(frames).reshape(-1, 4).split(2, dim=1)
+
+
+def clamp_to_image(bboxes: Tensor, meta: dict) -> Tensor:
+    """Clamps boxes (n, 4) of one image to `ori_shape` of its meta information."""
+    height, width = meta['ori_shape'][:2]
+    return torch.minimum(bboxes.clamp(min=0), bboxes.new_tensor([width, height] * 2))
 
 
 def _clamp(boxes: BatchDetections, batch_img_metas: Sequence[dict]) -> BatchDetections:

@@ -6,7 +6,6 @@ fit.
 """
 from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
-import torch
 from mmcv.cnn import ConvModule, is_norm
 from mmdet.utils import reduce_mean
 from mmengine.model import BaseModule, bias_init_with_prob, constant_init, normal_init
@@ -17,6 +16,7 @@ from mmyolo.registry import MODELS, TASK_UTILS
 from ..utils.defaults import CSPNEXT_ACT_CFG, CSPNEXT_NORM_CFG
 from .ground_truth import GroundTruth, pad_truth
 from .maps import by_prior
+from .sampling import build_sampler
 from .yolov5_head import YOLOv5Head
 
 QUALITY_FOCAL_LOSS = dict(type='mmdet.QualityFocalLoss', use_sigmoid=True, beta=2.0, loss_weight=1.0)
@@ -78,6 +78,7 @@ class RTMDetSepBNHeadModule(BaseModule):
         self.num_base_priors = num_base_priors
         self.stacked_convs = stacked_convs
         self.featmap_strides = featmap_strides
+        self.num_levels = len(featmap_strides)
         self.share_conv = share_conv
         self.pred_kernel_size = pred_kernel_size
         self.conv_cfg = conv_cfg
@@ -124,17 +125,17 @@ class RTMDetSepBNHeadModule(BaseModule):
         for layer in self.rtm_cls:
             nn.init.constant_(layer.bias, bias_init_with_prob(0.01))
 
-    def forward(self, x: Sequence[Tensor]) -> Tuple[Tuple[Tensor, ...], ...]:
+    def forward(self, feats: Sequence[Tensor]) -> Tuple[Tuple[Tensor, ...], ...]:
         """Predicts maps.
 
         Args:
-            x: feature map of each level.
+            feats: feature map of each level.
 
         Returns:
             Per level class logits (B, num_classes, H, W) and distances left, top, right, bottom (B, 4, H, W) in
             strides.
         """
-        return tuple(zip(*(self.forward_single(feat, level) for level, feat in enumerate(x))))
+        return tuple(zip(*(self.forward_single(feat, level) for level, feat in enumerate(feats))))
 
     def forward_single(self, x: Tensor, level: int) -> Tuple[Tensor, ...]:
         """The maps of one level."""
@@ -188,9 +189,10 @@ class RTMDetHead(YOLOv5Head):
         self.cls_out_channels = self.num_classes + (not loss_cls.get('use_sigmoid', False))
 
     def special_init(self) -> None:
-        """Builds the assigner; called last when the head is built."""
+        """Builds the assigner and the sampler; called last when the head is built."""
         if self.train_cfg:
             self.assigner = TASK_UTILS.build(self.train_cfg['assigner'])
+            self.sampler = build_sampler(self.train_cfg, self)
 
     def loss_by_feat(self,
                      cls_scores: Sequence[Tensor],
@@ -209,29 +211,26 @@ class RTMDetHead(YOLOv5Head):
         Returns:
             `loss_cls` and `loss_bbox`, divided by the sum of the overlaps of predicted and true boxes.
         """
-        points, strides = self.points_and_strides(cls_scores)
+        priors = self.priors_for_training(cls_scores)
         logits = by_prior(cls_scores).float()
-        bboxes = self.decode_bboxes(points, by_prior(bbox_preds).float(), strides)
-        assigned = self.assign(logits, bboxes, points, strides, batch_gt_instances)
+        bboxes = self.decode_bboxes(priors[:, :2], by_prior(bbox_preds).float(), self.stride_tensor[:, 0])
+        assigned = self.assign(logits, bboxes, priors, batch_gt_instances)
         return dict(
             loss_cls=self.classification_loss(logits, assigned), loss_bbox=self.regression_loss(bboxes, assigned))
 
-    def assign(self, logits: Tensor, bboxes: Tensor, points: Tensor, strides: Tensor,
-               batch_gt_instances: GroundTruth) -> Assigned:
+    def assign(self, logits: Tensor, bboxes: Tensor, priors: Tensor, batch_gt_instances: GroundTruth) -> Assigned:
         """Finds what each prior is to predict.
 
         Args:
             logits: (B, N, num_classes) class logits.
             bboxes: (B, N, D) predicted boxes in input pixels, in the form of the true ones.
-            points: (N, 2) priors.
-            strides: (N,) strides of the priors.
+            priors: (N, 4) x, y and twice the stride of the priors.
             batch_gt_instances: true boxes, of D values.
 
         Returns:
             The targets.
         """
-        truth = pad_truth(batch_gt_instances, len(logits), like=points)
-        priors = torch.cat((points, strides[:, None].expand(-1, 2)), dim=1)
+        truth = pad_truth(batch_gt_instances, len(logits), like=priors)
         result: Dict[str, Tensor] = self.assigner(bboxes.detach(), logits.detach(), priors, *truth)
         labels, metrics = result['assigned_labels'], result['assign_metrics']
         positives = (labels >= 0) & (labels < self.num_classes)

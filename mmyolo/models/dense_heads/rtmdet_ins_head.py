@@ -249,17 +249,17 @@ class RTMDetInsSepBNHead(RTMDetHead):
         size = input_shape if frame is None else frame.ori_shape
         return draw_masks(draw, len(kernels), size, input_shape[0] * input_shape[1], mask_feat.device)
 
-    def parse_dynamic_params(self, kernels: Tensor) -> Tuple[List[Tensor], List[Tensor]]:
+    def parse_dynamic_params(self, flatten_kernels: Tensor) -> Tuple[List[Tensor], List[Tensor]]:
         """Takes the weights of small networks apart.
 
         Args:
-            kernels: (N, num_gen_params), the weights of all layers, then their biases.
+            flatten_kernels: (N, num_gen_params), the weights of all layers, then their biases.
 
         Returns:
             Per layer weights (N, outputs, inputs) and biases (N, outputs, 1).
         """
         module = self.head_module
-        parts = kernels.split(module.weight_nums + module.bias_nums, dim=1)
+        parts = flatten_kernels.split(module.weight_nums + module.bias_nums, dim=1)
         weights, biases = parts[:module.num_dyconvs], parts[module.num_dyconvs:]
         return ([weight.unflatten(1, (outputs, -1)) for weight, outputs in zip(weights, module.bias_nums)],
                 [bias[:, :, None] for bias in biases])

@@ -153,12 +153,13 @@ class RTMDetRotatedHead(RTMDetHead):
             `loss_cls`, `loss_bbox` and, if there is one, `loss_angle`, divided by the sum of the overlaps of predicted
             and true boxes.
         """
-        points, strides = self.points_and_strides(cls_scores)
+        priors = self.priors_for_training(cls_scores)
+        points, strides = priors[:, :2], self.stride_tensor[:, 0]
         logits, sides, angles = (by_prior(maps).float() for maps in (cls_scores, bbox_preds, angle_preds))
         sides = sides * strides[:, None]
         distances = torch.cat((sides, self.angle_coder.decode(angles, keepdim=True)), dim=-1)
         bboxes = distance2obb(points, distances, self.angle_version)
-        assigned = self.assign(logits, bboxes, points, strides, batch_gt_instances)
+        assigned = self.assign(logits, bboxes, priors, batch_gt_instances)
         losses = dict(loss_cls=self.classification_loss(logits, assigned))
         if self.use_hbbox_loss:
             target = bbox_cxcywh_to_xyxy(assigned.bboxes[..., :4])

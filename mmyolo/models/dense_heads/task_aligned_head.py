@@ -5,8 +5,9 @@ whether distances are learnt as distributions stands in its config. In training 
 computed with gradients; the numbers are those of the plain definition.
 """
 from abc import abstractmethod
+from functools import partial
 from itertools import accumulate
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import torch
 from mmdet.models.losses import CrossEntropyLoss, VarifocalLoss
@@ -99,7 +100,7 @@ class TaskAlignedHead(YOLOv5Head):
 
     def forward_for_loss(self, x: Sequence[Tensor]) -> Tuple[Optional[List[Tensor]], ...]:
         """As the layers' `forward` in training, without distances: gradients are needed for few of them."""
-        if not hasattr(self.head_module, 'forward_raw'):
+        if not self._may_be_raw():
             return self(x)
         cls_scores, reg_maps = self.head_module.forward_raw(x)
         return cls_scores, None, [self.head_module.split_sides(level) for level in reg_maps]
@@ -124,8 +125,8 @@ class TaskAlignedHead(YOLOv5Head):
             `loss_cls`, `loss_bbox` and, with a loss of the distributions, `loss_dfl`.
         """
         batch_size = len(cls_scores[0])
-        counts = [len(level) for level in self.level_priors(cls_scores)]
-        points, strides = self.points_and_strides(cls_scores)
+        priors = self.priors_for_training(cls_scores)
+        counts, points, strides = self.num_level_priors, priors[:, :2], self.stride_tensor[:, 0]
         truth = pad_truth(batch_gt_instances, batch_size, like=points)
         with torch.no_grad():
             if bbox_preds is None:
@@ -133,7 +134,6 @@ class TaskAlignedHead(YOLOv5Head):
             else:
                 distances = [by_cell(level) for level in bbox_preds]
             bboxes = self.bbox_coder.decode(points, torch.cat(distances, 1).float(), strides)
-            priors = torch.cat((points, strides[:, None].expand(-1, 2)), dim=1)
             assigned = self._assign(cls_scores, bboxes, priors, counts, truth)
         scores = assigned['assigned_scores']
         divisor = self.divisor(scores.sum())
@@ -143,8 +143,8 @@ class TaskAlignedHead(YOLOv5Head):
         image = torch.cat([image for image, _ in positives])
         first = accumulate(counts, initial=0)
         place = torch.cat([cell + start for (_, cell), start in zip(positives, first)])
+        losses = dict(loss_cls=self._cls_loss(cls_scores, scores.split(counts, dim=1)) / divisor)
         scores = scores[image, place]
-        losses = dict(loss_cls=self._cls_loss(cls_scores, positives, scores) / divisor)
 
         dist = None
         if bbox_preds is None or self.loss_dfl is not None:
@@ -179,31 +179,34 @@ class TaskAlignedHead(YOLOv5Head):
         scores = torch.cat([level.flatten(2) for level in cls_scores], 2).float().sigmoid().transpose(1, 2)
         return self.assigner(bboxes, scores, priors, *truth)
 
-    def _cls_loss(self, cls_scores: Sequence[Tensor], positives: Sequence[Tuple[Tensor, Tensor]],
-                  scores: Tensor) -> Tensor:
+    def _cls_loss(self, cls_scores: Sequence[Tensor], scores: Sequence[Tensor]) -> Tensor:
         """Sums the classification loss over all priors, in single precision.
 
         Args:
             cls_scores: per level (B, num_classes, H, W).
-            positives: per level images and cells of positive priors.
-            scores: (M, num_classes) soft targets of the positive priors of all levels; the others' are 0.
+            scores: per level (B, H * W, num_classes) soft targets.
         """
+        sum_of = self._sparse_loss()
+        if sum_of is None:
+            logits = torch.cat([by_cell(level) for level in cls_scores], dim=1).float()
+            with torch.autocast(logits.device.type, enabled=False):
+                return self.loss_cls(logits, torch.cat(tuple(scores), dim=1)).sum()
         total = 0
-        scores = scores.split([len(cell) for _, cell in positives])
-        for level, (image, cell), targets in zip(cls_scores, positives, scores):
+        for level, targets in zip(cls_scores, scores):
+            image, cell = (targets != 0).any(-1).nonzero().unbind(1)
+            targets = targets[image, cell]
             row, channel = targets.nonzero().unbind(1)
-            sparse = level, image[row], channel, cell[row], targets[row, channel]
-            if _is_plain_bce(self.loss_cls):
-                total = total + self.loss_cls.loss_weight * sparse_target_bce(*sparse)
-            elif type(self.loss_cls) is VarifocalLoss and self.loss_cls.reduction != 'mean':
-                loss = sparse_target_vfl(*sparse, self.loss_cls.alpha, self.loss_cls.gamma, self.loss_cls.iou_weighted)
-                total = total + self.loss_cls.loss_weight * loss
-            else:
-                logits = by_cell(level).float()
-                dense = torch.zeros_like(logits).index_put((image, cell), targets)
-                with torch.autocast(logits.device.type, enabled=False):
-                    total = total + self.loss_cls(logits, dense).sum()
-        return total
+            total = total + sum_of(level, image[row], channel, cell[row], targets[row, channel])
+        return self.loss_cls.loss_weight * total
+
+    def _sparse_loss(self) -> Optional[Callable[..., Tensor]]:
+        """What sums `loss_cls` over a level from the targets that are not 0, None for another kind of loss."""
+        loss = self.loss_cls
+        if _is_plain_bce(loss):
+            return sparse_target_bce
+        if type(loss) is VarifocalLoss and loss.reduction != 'mean':
+            return partial(sparse_target_vfl, alpha=loss.alpha, gamma=loss.gamma, iou_weighted=loss.iou_weighted)
+        return None
 
 
 def _is_plain_bce(loss: nn.Module) -> bool:

@@ -10,6 +10,7 @@ from typing import Iterable, List, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn.functional as F
+from mmdet.models.utils import multi_apply
 from mmdet.structures.bbox import bbox_overlaps
 from mmengine.dist import get_world_size
 from mmengine.logging import print_log
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from mmyolo.registry import MODELS
 from ..task_modules.assigners.anchor_matching import AnchorMatches, match_anchors
 from ..utils import make_divisible
+from ..utils.misc import in_batch
 from .base_yolo_head import BaseYOLOHead
 from .ground_truth import GroundTruth, as_rows, parts_of_input
 
@@ -65,9 +67,11 @@ class YOLOv5HeadModule(BaseModule):
         self.num_classes = num_classes
         self.num_base_priors = num_base_priors
         self.featmap_strides = featmap_strides
+        self.num_levels = len(featmap_strides)
         if isinstance(in_channels, int):
             in_channels = [in_channels] * len(featmap_strides)
         self.in_channels = [make_divisible(channels, widen_factor) for channels in in_channels]
+        self.num_out_attrib = 5 + num_classes  # predictions of an anchor
         self._init_layers()
 
     def _init_layers(self) -> None:
@@ -76,7 +80,7 @@ class YOLOv5HeadModule(BaseModule):
     @property
     def num_outputs(self) -> int:
         """Predictions per cell."""
-        return self.num_base_priors * (5 + self.num_classes)
+        return self.num_base_priors * self.num_out_attrib
 
     def init_weights(self) -> None:
         """Shifts the biases so that training starts from 8 objects per 640 px image, evenly over the classes."""
@@ -99,17 +103,31 @@ class YOLOv5HeadModule(BaseModule):
         Returns:
             Per level class logits (B, A * num_classes, H, W), boxes (B, A * 4, H, W), objectness logits (B, A, H, W).
         """
-        return tuple([maps.flatten(1, -3) for maps in kind] for kind in self.forward_raw(x))
+        return multi_apply(self.forward_single, x, self.convs_pred)
+
+    def forward_single(self, x: Tensor, convs: nn.Module) -> Tuple[Tensor, ...]:
+        """The maps of one level, as `forward` returns them.
+
+        Args:
+            x: feature map of the level.
+            convs: its layers.
+        """
+        return flatten_anchors(self.raw_single(x, convs))
 
     def forward_raw(self, x: Sequence[Tensor]) -> Tuple[List[Tensor], ...]:
         """As `forward`, with anchors in a dimension of their own, (B, A, C, H, W), which spares a copy of the maps."""
-        return tuple(map(list, zip(*map(self.forward_single, x, self.convs_pred))))
+        return multi_apply(self.raw_single, x, self.convs_pred)
 
-    def forward_single(self, x: Tensor, conv: nn.Module) -> Tuple[Tensor, Tensor, Tensor]:
+    def raw_single(self, x: Tensor, convs: nn.Module) -> Tuple[Tensor, ...]:
         """The maps of one level, as `forward_raw` returns them."""
-        pred = conv(x).unflatten(1, (self.num_base_priors, -1))
+        pred = convs(x).unflatten(1, (self.num_base_priors, -1))
         bbox, objectness, cls = pred.split((4, 1, pred.shape[2] - 5), dim=2)
         return cls, bbox, objectness
+
+
+def flatten_anchors(maps: Sequence[Tensor]) -> Tuple[Tensor, ...]:
+    """Maps (B, A, C, H, W) -> (B, A * C, H, W)."""
+    return tuple(level.flatten(1, -3) for level in maps)
 
 
 @MODELS.register_module()
@@ -193,6 +211,8 @@ class YOLOv5Head(BaseYOLOHead):
         self.register_buffer('priors_base_sizes', anchors / strides, persistent=False)  # (L, A, 2) in cells
         steps = torch.tensor([[0, 0], [1, 0], [0, 1], [-1, 0], [0, -1]], dtype=torch.float)
         self.register_buffer('grid_offset', steps[:, None], persistent=False)  # (5, 1, 2)
+        numbers = torch.arange(self.num_base_priors, dtype=torch.float)[:, None]
+        self.register_buffer('prior_inds', numbers, persistent=False)  # (A, 1)
 
     def forward_for_loss(self, x: Sequence[Tensor]) -> Tuple[List[Tensor], ...]:
         """As `forward_raw`."""
@@ -216,26 +236,47 @@ class YOLOv5Head(BaseYOLOHead):
         Returns:
             `loss_cls`, `loss_obj` and `loss_bbox`, (1,) each, scaled with the number of images over all ranks.
         """
-        ignored = None
+        maps = (cls_scores, bbox_preds, objectnesses)
         if self.ignore_iof_thr != -1 and batch_gt_instances_ignore is not None:
             ignored = as_rows(batch_gt_instances_ignore)
-            if len(ignored) == 0:
-                ignored = None
-        return self._losses(cls_scores, bbox_preds, objectnesses, batch_gt_instances, batch_img_metas, ignored)
+            if len(ignored):
+                return self._loss_by_feat_with_ignore(*maps, batch_gt_instances, batch_img_metas, ignored)
+        return self._losses(*maps, batch_gt_instances, batch_img_metas)
 
     def _loss_by_feat_with_ignore(self, cls_scores, bbox_preds, objectnesses, batch_gt_instances, batch_img_metas,
                                   batch_gt_instances_ignore) -> dict:
         """The losses with boxes to ignore, whether there are any or not; arguments as of `loss_by_feat`."""
         ignored = as_rows(batch_gt_instances_ignore)
+        ignored = ignored[in_batch(ignored, len(cls_scores[0]))]
         return self._losses(cls_scores, bbox_preds, objectnesses, batch_gt_instances, batch_img_metas, ignored)
 
     def _losses(self, cls_scores, bbox_preds, objectnesses, batch_gt_instances, batch_img_metas,
-                ignored: Optional[Tensor]) -> dict:
+                ignored: Optional[Tensor] = None) -> dict:
         cls_scores, bbox_preds, objectnesses = map(self.split_anchors, (cls_scores, bbox_preds, objectnesses))
-        rows = as_rows(batch_gt_instances).to(objectnesses[0].device, torch.float)
-        gt_bboxes = parts_of_input(rows, batch_img_metas)
-        matches = self.match(gt_bboxes, cls_scores, self.near_neighbor_thr)
-        return self.losses_of_matches(cls_scores, bbox_preds, objectnesses, rows, matches, ignored)
+        targets = self._targets_in_batch(batch_gt_instances, batch_img_metas, cls_scores)
+        matches = self.match(targets[0, :, 2:6], cls_scores, self.near_neighbor_thr)
+        return self.losses_of_matches(cls_scores, bbox_preds, objectnesses, targets[0], matches, ignored)
+
+    def _targets_in_batch(self, batch_gt_instances: GroundTruth, batch_img_metas: Sequence[dict],
+                          maps: Sequence[Tensor]) -> Tensor:
+        """What `_convert_gt_to_norm_format` returns, without rows of an image that the batch of `maps` does not have."""
+        targets = self._convert_gt_to_norm_format(batch_gt_instances, batch_img_metas)
+        return targets[:, in_batch(targets[0], len(maps[0]))]
+
+    def _convert_gt_to_norm_format(self, batch_gt_instances: GroundTruth, batch_img_metas: Sequence[dict]) -> Tensor:
+        """True boxes as parts of the input, once for each anchor of a cell.
+
+        Args:
+            batch_gt_instances: true boxes.
+            batch_img_metas: meta information of each image; of the first, `batch_input_shape` (height, width).
+
+        Returns:
+            (A, N, 7) rows of image index, label, centre x, centre y, width, height and anchor.
+        """
+        rows = as_rows(batch_gt_instances).to(self.prior_inds)
+        normed = torch.cat((rows[:, :2], parts_of_input(rows, batch_img_metas)), dim=1)
+        anchors = self.prior_inds[:, None].expand(-1, len(rows), -1)
+        return torch.cat((normed.expand(len(anchors), -1, -1), anchors), dim=2)
 
     def split_anchors(self, maps: Sequence[Tensor]) -> List[Tensor]:
         """Maps of each level, (B, A * C, H, W) or (B, A, C, H, W), -> (B, A, C, H, W)."""
@@ -264,7 +305,7 @@ class YOLOv5Head(BaseYOLOHead):
 
         Args:
             cls_scores, bbox_preds, objectnesses: per level (B, A, C, H, W), see `split_anchors`.
-            rows: (N, 6) rows of image index, label and box.
+            rows: (N, 2 or more) rows of image index and label.
             matches: which anchors answer for which rows.
             ignored: as `rows`, boxes to ignore.
 

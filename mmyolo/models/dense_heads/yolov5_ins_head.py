@@ -11,121 +11,22 @@ import mmcv
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmcv.cnn import ConvModule
 from mmdet.structures.bbox import bbox_cxcywh_to_xyxy
 from mmengine.dist import get_world_size
-from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
-from torch import Tensor, nn
+from torch import Tensor
 
+from mmyolo.errors import ArgumentTypeError
 from mmyolo.registry import MODELS
 
 from ..task_modules.assigners.anchor_matching import AnchorMatches
-from ..utils import make_divisible
-from ..utils.defaults import ACT_CFG, NORM_CFG
-from .ground_truth import as_rows, parts_of_input
-from .maps import gather_priors
+from .maps import check_maps, gather_priors
 from .mask_prediction import Frame, draw_masks, enlarge, frame_of
 from .prediction import BatchDetections, Detections
-from .yolov5_head import YOLOv5Head, YOLOv5HeadModule
+from .yolov5_head import YOLOv5Head
+from .yolov5_ins_head_module import ProtoModule, YOLOv5InsHeadModule
 
-
-class ProtoModule(BaseModule):
-    """Draws the prototypes, at twice the resolution of its input.
-
-    Args:
-        in_channels: channels of the finest level.
-        middle_channels: channels in between.
-        mask_channels: prototypes.
-        norm_cfg: norm after each convolution.
-        act_cfg: activation after each norm.
-    """
-
-    def __init__(self,
-                 *args,
-                 in_channels: int = 32,
-                 middle_channels: int = 256,
-                 mask_channels: int = 32,
-                 norm_cfg: dict = NORM_CFG,
-                 act_cfg: dict = ACT_CFG,
-                 **kwargs) -> None:
-        super().__init__(*args, **kwargs)
-        cfg = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
-        self.conv1 = ConvModule(in_channels, middle_channels, 3, padding=1, **cfg)
-        self.upsample = nn.Upsample(scale_factor=2, mode='nearest')
-        self.conv2 = ConvModule(middle_channels, middle_channels, 3, padding=1, **cfg)
-        self.conv3 = ConvModule(middle_channels, mask_channels, 1, **cfg)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, in_channels, H, W) -> (B, mask_channels, 2 * H, 2 * W)."""
-        return self.conv3(self.conv2(self.upsample(self.conv1(x))))
-
-
-@MODELS.register_module()
-class YOLOv5InsHeadModule(YOLOv5HeadModule):
-    """The layers of the YOLOv5 instance head.
-
-    Args:
-        num_classes: classes of the detector.
-        mask_channels: prototypes.
-        proto_channels: channels of the layers that draw them, before scaling.
-        widen_factor: width of the model.
-        norm_cfg, act_cfg: norms and activations of those layers.
-        *args, **kwargs: of `YOLOv5HeadModule`.
-    """
-
-    def __init__(self,
-                 *args,
-                 num_classes: int,
-                 mask_channels: int = 32,
-                 proto_channels: int = 256,
-                 widen_factor: float = 1.0,
-                 norm_cfg: dict = NORM_CFG,
-                 act_cfg: dict = ACT_CFG,
-                 **kwargs) -> None:
-        self.mask_channels = mask_channels
-        self.proto_channels = make_divisible(proto_channels, widen_factor)
-        self.norm_cfg = norm_cfg
-        self.act_cfg = act_cfg
-        super().__init__(num_classes, *args, widen_factor=widen_factor, **kwargs)
-
-    def _init_layers(self) -> None:
-        super()._init_layers()
-        self.proto_pred = ProtoModule(
-            in_channels=self.in_channels[0],
-            middle_channels=self.proto_channels,
-            mask_channels=self.mask_channels,
-            norm_cfg=self.norm_cfg,
-            act_cfg=self.act_cfg)
-
-    @property
-    def num_outputs(self) -> int:
-        """Predictions per cell."""
-        return super().num_outputs + self.num_base_priors * self.mask_channels
-
-    def forward(self, x: Sequence[Tensor]) -> Tuple:
-        """Predicts maps.
-
-        Args:
-            x: feature map of each level.
-
-        Returns:
-            Per level class logits (B, A * num_classes, H, W), boxes (B, A * 4, H, W), objectness logits (B, A, H, W)
-            and shares of the prototypes (B, A * mask_channels, H, W); the prototypes (B, mask_channels,
-            2 * H0, 2 * W0).
-        """
-        *maps, protos = self.forward_raw(x)
-        return (*([level.flatten(1, -3) for level in kind] for kind in maps), protos)
-
-    def forward_raw(self, x: Sequence[Tensor]) -> Tuple:
-        """As `forward`, with anchors in a dimension of their own, (B, A, C, H, W)."""
-        return (*super().forward_raw(x), self.proto_pred(x[0]))
-
-    def forward_single(self, x: Tensor, conv: nn.Module) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The maps of one level, as `forward_raw` returns them."""
-        pred = conv(x).unflatten(1, (self.num_base_priors, -1))
-        bbox, objectness, cls, coeff = pred.split((4, 1, self.num_classes, self.mask_channels), dim=2)
-        return cls, bbox, objectness, coeff
+__all__ = ['ProtoModule', 'YOLOv5InsHead', 'YOLOv5InsHeadModule']
 
 
 @MODELS.register_module()
@@ -172,7 +73,7 @@ class YOLOv5InsHead(YOLOv5Head):
         if 'masks' not in batch_data_samples:
             raise KeyError(f'{type(self).__name__} needs masks: load them by LoadAnnotations(with_mask=True) '
                            'and put Polygon2Mask before PackDetInputs')
-        return self.loss_by_feat(*self.forward_for_loss(x), batch_data_samples['bboxes_labels'],
+        return self.loss_by_feat(*self.maps_for_loss(x), batch_data_samples['bboxes_labels'],
                                  batch_data_samples['masks'], batch_data_samples['img_metas'])
 
     def loss_by_feat(self,
@@ -200,28 +101,40 @@ class YOLOv5InsHead(YOLOv5Head):
         """
         cls_scores, bbox_preds, objectnesses, coeff_preds = map(self.split_anchors,
                                                                 (cls_scores, bbox_preds, objectnesses, coeff_preds))
-        rows = as_rows(batch_gt_instances).to(proto_preds.device, torch.float)
-        gt_bboxes = parts_of_input(rows, batch_img_metas)
-        matches = self.match(gt_bboxes, cls_scores, self.near_neighbor_thr)
-        losses = self.losses_of_matches(cls_scores, bbox_preds, objectnesses, rows, matches)
-        loss_mask = self._mask_loss(coeff_preds, proto_preds, rows, gt_bboxes, batch_gt_masks, matches)
+        targets = self._targets_in_batch(batch_gt_instances, batch_img_metas, cls_scores)[0]
+        matches = self.match(targets[:, 2:6], cls_scores, self.near_neighbor_thr)
+        losses = self.losses_of_matches(cls_scores, bbox_preds, objectnesses, targets, matches)
+        loss_mask = self._mask_loss(coeff_preds, proto_preds, targets, batch_gt_masks, matches)
         losses['loss_mask'] = loss_mask.reshape(1) * self.loss_mask_weight * get_world_size()
         return losses
 
-    def _mask_loss(self, coeff_preds: Sequence[Tensor], protos: Tensor, rows: Tensor, gt_bboxes: Tensor,
-                   gt_masks: Tensor, matches: AnchorMatches) -> Tensor:
+    def _convert_gt_to_norm_format(self, batch_gt_instances: Tensor, batch_img_metas: Sequence[dict]) -> Tensor:
+        """As in the parent, (A, N, 8): the last value says which of the true masks is the box's.
+
+        It is the number of the box within its image, from 1, if masks overlap, else the row of the box.
+        """
+        targets = super()._convert_gt_to_norm_format(batch_gt_instances, batch_img_metas)
+        images = targets[0, :, 0]
+        numbers = torch.arange(len(images), device=images.device)
+        if self.mask_overlap:
+            order = images.argsort(stable=True)
+            counts = torch.bincount(images.long())
+            numbers = numbers.scatter(0, order, numbers - (counts.cumsum(0) - counts)[images[order].long()] + 1)
+        return torch.cat((targets, numbers.to(targets).expand(len(targets), -1)[..., None]), dim=2)
+
+    def _mask_loss(self, coeff_preds: Sequence[Tensor], protos: Tensor, targets: Tensor, gt_masks: Tensor,
+                   matches: AnchorMatches) -> Tensor:
         """Per image and level the mean over its anchors of the loss within the box per area of the box; their sum.
 
         Args:
             coeff_preds: per level (B, A, mask_channels, H, W).
             protos: (B, mask_channels, h, w).
-            rows: (N, 6) rows of image index, label and box.
-            gt_bboxes: (N, 4) their boxes as parts of the input, centre, width, height.
+            targets: (N, 8) rows of `_convert_gt_to_norm_format`.
             gt_masks: see `loss_by_feat`.
             matches: which anchors answer for which rows.
         """
         batch_size, _, height, width = protos.shape
-        images = rows[matches.gt, 0].long()
+        images = targets[matches.gt, 0].long()
         coeffs = matches.gather(coeff_preds, images)  # (M, mask_channels)
         if len(coeffs) == 0:
             return protos.sum() * 0 + sum(level.sum() for level in coeff_preds) * 0
@@ -230,33 +143,39 @@ class YOLOv5InsHead(YOLOv5Head):
 
         group = images * len(coeff_preds) + matches.level
         members = torch.bincount(group, minlength=batch_size * len(coeff_preds))[group]
-        boxes = gt_bboxes[matches.gt]
+        boxes = targets[matches.gt, 2:6]
         weight = 1 / (boxes[:, 2:].prod(1) * members * (height * width))  # (M,)
-        x1, y1, x2, y2 = (bbox_cxcywh_to_xyxy(boxes) * boxes.new_tensor([width, height] * 2)).unbind(1)
-        columns, lines = (torch.arange(size, device=boxes.device) for size in (width, height))
-        in_columns = (columns >= x1[:, None]) & (columns < x2[:, None])  # (M, w)
-        in_lines = (lines >= y1[:, None]) & (lines < y2[:, None])  # (M, h)
+        corners = bbox_cxcywh_to_xyxy(boxes) * boxes.new_tensor([width, height] * 2)
 
         order = images.argsort(stable=True)
         losses = []
         for image, pairs in enumerate(order.split(torch.bincount(images, minlength=batch_size).tolist())):
             if len(pairs) == 0:
                 continue
-            gts = matches.gt[pairs]
-            if self.mask_overlap:
-                number = (rows[:, 0] == image).cumsum(0)[gts]  # from 1, in the order of the image's boxes
-                target = gt_masks[image] == number[:, None, None]
-            else:
-                target = gt_masks[gts]
+            number = targets[matches.gt[pairs], 7].long()
+            target = gt_masks[image] == number[:, None, None] if self.mask_overlap else gt_masks[number]
             logits = (coeffs[pairs] @ protos[image].flatten(1)).view(-1, height, width)
-            inside = in_lines[pairs, :, None] & in_columns[pairs, None, :]
-            losses.append(
-                self.loss_mask(
-                    logits.float(),
-                    target.to(logits.device, torch.float),
-                    weight=inside * weight[pairs, None, None],
-                    reduction_override='sum'))
+            loss = self.loss_mask(logits.float(), target.to(logits.device, torch.float), reduction_override='none')
+            loss = self.crop_mask(loss, corners[pairs])
+            losses.append((loss.sum((1, 2)) * weight[pairs]).sum())
         return torch.stack(losses).sum()
+
+    @staticmethod
+    def crop_mask(masks: Tensor, boxes: Tensor) -> Tensor:
+        """Sets what lies outside its box to 0.
+
+        Args:
+            masks: (n, H, W) values of pixels.
+            boxes: (n, 4) box of each mask, xyxy in pixels of the masks.
+
+        Returns:
+            (n, H, W): columns x1 <= x < x2 and rows y1 <= y < y2 of `masks`.
+        """
+        height, width = masks.shape[-2:]
+        columns, lines = (torch.arange(size, device=masks.device, dtype=boxes.dtype) for size in (width, height))
+        x1, y1, x2, y2 = boxes[:, :, None].unbind(1)
+        in_lines, in_columns = (lines >= y1) & (lines < y2), (columns >= x1) & (columns < x2)
+        return masks * (in_lines[:, :, None] & in_columns[:, None])
 
     def predict_by_feat(self,
                         cls_scores: Sequence[Tensor],
@@ -284,6 +203,11 @@ class YOLOv5InsHead(YOLOv5Head):
             first.
         """
         cfg = self.test_cfg if cfg is None else cfg
+        coeff_levels = () if coeff_preds is None else coeff_preds
+        check_maps(self, batch_img_metas, cls_scores=cls_scores, bbox_preds=bbox_preds, coeff_preds=coeff_levels)
+        if not isinstance(proto_preds, Tensor):
+            raise ArgumentTypeError(f'proto_preds of {type(self).__name__} is the tensor that `forward` returns last, '
+                                    f'got {type(proto_preds).__name__}')
         maps = (cls_scores, bbox_preds, objectnesses)
         boxes = self._predict_in_input(maps, batch_img_metas, cfg, with_nms)
         coeffs = gather_priors(coeff_preds, boxes.images, boxes.priors, self.num_base_priors)
@@ -334,8 +258,7 @@ class YOLOv5InsHead(YOLOv5Head):
         stride = self.featmap_strides[0]
         return maps[0][0].shape[-2] * stride, maps[0][0].shape[-1] * stride
 
-    @staticmethod
-    def _masks(boxes: Detections, coeffs: Tensor, protos: Tensor, input_shape: Tuple[int, int],
+    def _masks(self, boxes: Detections, coeffs: Tensor, protos: Tensor, input_shape: Tuple[int, int],
                frame: Optional[Frame], cfg: Mapping) -> Tensor:
         """The masks of one image.
 
@@ -352,14 +275,11 @@ class YOLOv5InsHead(YOLOv5Head):
         """
         height, width = input_shape
         threshold = cfg.get('mask_thr_binary', 0.5)
-        columns, lines = (torch.arange(size, device=protos.device) for size in (width, height))
 
         def draw(part: slice) -> Tensor:
             masks = (coeffs[part] @ protos.flatten(1)).sigmoid().view(-1, *protos.shape[1:])
             masks = enlarge(masks, input_shape)
-            x1, y1, x2, y2 = boxes.bboxes[part, :, None].unbind(1)
-            masks *= ((lines >= y1) & (lines < y2))[:, :, None]
-            masks *= ((columns >= x1) & (columns < x2))[:, None, :]
+            masks = self.crop_mask(masks, boxes.bboxes[part])
             if frame is None:
                 return masks > threshold
             masks = frame.crop(masks)

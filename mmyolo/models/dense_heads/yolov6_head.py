@@ -42,9 +42,8 @@ class YOLOv6HeadModule(DistanceHeadModule):
                  norm_cfg: dict = NORM_CFG,
                  act_cfg: dict = ACT_CFG,
                  init_cfg: Optional[dict] = None) -> None:
-        self.reg_max = reg_max
         in_channels = truncated_channels(in_channels, widen_factor, len(featmap_strides))
-        super().__init__(num_classes, in_channels, num_base_priors, featmap_strides, reg_max + 1, norm_cfg, act_cfg,
+        super().__init__(num_classes, in_channels, num_base_priors, featmap_strides, reg_max, norm_cfg, act_cfg,
                          init_cfg)
 
     def _init_layers(self) -> None:
@@ -56,18 +55,22 @@ class YOLOv6HeadModule(DistanceHeadModule):
         self.reg_preds = nn.ModuleList(nn.Conv2d(c, num_sides, 1) for c in self.in_channels)
         self.stems = nn.ModuleList(ConvModule(c, c, 1, **cfg) for c in self.in_channels)
 
-    def init_weights(self) -> None:
-        """Sets the predictions to a score of 0.01 and a distance of 1 stride everywhere."""
+    def init_weights(self, prior_prob: float = 0.01) -> None:
+        """Sets the predictions to a score and to a distance of 1 stride everywhere.
+
+        Args:
+            prior_prob: the score.
+        """
         super().init_weights()
-        start_evenly(self.cls_preds, self.reg_preds)
+        start_evenly(self.cls_preds, self.reg_preds, prior_prob)
 
     @property
     def level_layers(self) -> Tuple[nn.ModuleList, ...]:
         """The layers of each level."""
         return self.stems, self.cls_convs, self.cls_preds, self.reg_convs, self.reg_preds
 
-    def forward_single(self, x: Tensor, stem: nn.Module, cls_conv: nn.Module, cls_pred: nn.Module, reg_conv: nn.Module,
-                       reg_pred: nn.Module) -> Tuple[Tensor, Tensor]:
+    def raw_single(self, x: Tensor, stem: nn.Module, cls_conv: nn.Module, cls_pred: nn.Module, reg_conv: nn.Module,
+                   reg_pred: nn.Module) -> Tuple[Tensor, Tensor]:
         """The maps of one level, as `forward_raw` returns them."""
         x = stem(x)
         return cls_pred(cls_conv(x)), reg_pred(reg_conv(x))

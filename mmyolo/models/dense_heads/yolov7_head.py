@@ -4,17 +4,19 @@ used in training only.
 Unlike the public release, main and auxiliary predictions of P6 models start with biases of their own, instead of
 sharing one tensor, and may have any number of anchors; the ground truth is not overwritten.
 """
-from typing import Iterable, List, Optional, Sequence, Tuple, Union
+from typing import Callable, Iterable, List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmcv.cnn import ConvModule
+from mmdet.models.utils import multi_apply
 from torch import Tensor, nn
 
 from mmyolo.registry import MODELS
 from ..layers import ImplicitA, ImplicitM
+from ..task_modules.assigners.anchor_matching import matches_of_targets
 from ..task_modules.assigners.batch_yolov7_assigner import BatchYOLOv7Assigner
 from ..utils.defaults import ACT_CFG, NORM_CFG
-from .ground_truth import GroundTruth, as_rows, parts_of_input
+from .ground_truth import GroundTruth
 from .yolov5_head import YOLOv5Head, YOLOv5HeadModule
 
 LevelMaps = Sequence[Union[Tensor, Sequence[Tensor]]]
@@ -87,15 +89,28 @@ class YOLOv7p6HeadModule(YOLOv7HeadModule):
 
     def forward(self, x: Sequence[Tensor]) -> Tuple[List, ...]:
         """As in the parent; in training with auxiliary predictions, a main and an auxiliary map per level."""
-        return tuple([_flatten(level) for level in kind] for kind in self.forward_raw(x))
+        return multi_apply(self.forward_single, x, self.main_convs_pred, self.aux_convs_pred)
+
+    def forward_single(self, x: Tensor, convs: nn.Module, aux_convs: Optional[nn.Module]) -> Tuple:
+        """The maps of one level, as `forward` returns them.
+
+        Args:
+            x: feature map of the level.
+            convs: its layers.
+            aux_convs: its layers of auxiliary predictions, None without.
+        """
+        return self._of_level(super().forward_single, x, convs, aux_convs)
 
     def forward_raw(self, x: Sequence[Tensor]) -> Tuple[List, ...]:
         """As `forward`, with anchors in a dimension of their own, (B, A, C, H, W)."""
-        main = list(map(self.forward_single, x, self.main_convs_pred))
-        if self.training and self.use_aux:
-            aux = map(self.forward_single, x, self.aux_convs_pred)
-            main = [[list(pair) for pair in zip(*level)] for level in zip(main, aux)]
-        return tuple(map(list, zip(*main)))
+        levels = zip(x, self.main_convs_pred, self.aux_convs_pred)
+        return tuple(map(list, zip(*(self._of_level(self.raw_single, *level) for level in levels))))
+
+    def _of_level(self, predict: Callable, x: Tensor, convs: nn.Module, aux_convs: Optional[nn.Module]) -> Tuple:
+        main = predict(x, convs)
+        if not (self.training and self.use_aux):
+            return main
+        return tuple(map(list, zip(main, predict(x, aux_convs))))
 
 
 @MODELS.register_module()
@@ -144,34 +159,50 @@ class YOLOv7Head(YOLOv5Head):
         Returns:
             `loss_cls`, `loss_obj` and `loss_bbox`, (1,) each, scaled with the number of images over all ranks.
         """
-        maps = cls_scores, bbox_preds, objectnesses
+        maps = bbox_preds, objectnesses, cls_scores
         if isinstance(cls_scores[0], Tensor):
-            main, aux = tuple(map(self.split_anchors, maps)), None
+            main, aux = self._merge_predict_results(*maps), None
         else:
-            main, aux = (tuple(self.split_anchors([level[part] for level in kind]) for kind in maps)
-                         for part in (0, 1))
-        rows = as_rows(batch_gt_instances).to(main[0][0].device, torch.float)
-        gt_bboxes = parts_of_input(rows, batch_img_metas)
+            main, aux = (
+                self._merge_predict_results(*([level[part] for level in kind] for kind in maps)) for part in (0, 1))
+        targets = self._targets_in_batch(batch_gt_instances, batch_img_metas, main)
         input_shape = batch_img_metas[0]['batch_input_shape'][:2]
 
-        losses = self._losses_of(main, main, rows, gt_bboxes, input_shape, self.near_neighbor_thr)
+        losses = self._losses_of(main, main, targets, input_shape, self.near_neighbor_thr)
         if aux is not None:
             # More neighbours than for the main predictions, and chosen by what those predict.
-            aux_losses = self._losses_of(aux, main, rows, gt_bboxes, input_shape, 2 * self.near_neighbor_thr)
+            aux_losses = self._losses_of(aux, main, targets, input_shape, 2 * self.near_neighbor_thr)
             losses = {name: loss + self.aux_loss_weights * aux_losses[name] for name, loss in losses.items()}
         return losses
 
-    def _losses_of(self, maps: Sequence[List[Tensor]], guide: Sequence[List[Tensor]], rows: Tensor, gt_bboxes: Tensor,
+    def _merge_predict_results(self, bbox_preds: Sequence[Tensor], objectnesses: Sequence[Tensor],
+                               cls_scores: Sequence[Tensor]) -> List[Tensor]:
+        """Joins what an anchor predicts.
+
+        Args:
+            bbox_preds, objectnesses, cls_scores: per level, as `forward` or `forward_raw` returns them.
+
+        Returns:
+            Per level (B, A, H, W, 5 + num_classes): box, objectness and classes.
+        """
+        levels = zip(*map(self.split_anchors, (bbox_preds, objectnesses, cls_scores)))
+        return [torch.cat(level, dim=2).permute(0, 1, 3, 4, 2) for level in levels]
+
+    def _losses_of(self, preds: Sequence[Tensor], guide: Sequence[Tensor], targets: Tensor,
                    input_shape: Tuple[int, int], neighbor_thr: float) -> dict:
-        """The losses of predictions with anchors that are chosen by what `guide` predicts."""
-        candidates = self.match(gt_bboxes, maps[0], neighbor_thr)
-        images = rows[candidates.gt, 0].long()
-        cls_pred, bbox_pred, obj_pred = (candidates.gather(levels, images).detach().float() for levels in guide)
-        sizes = [tuple(level.shape[-2:]) for level in maps[0]]
-        matches = self.assigner.select(candidates, cls_pred, bbox_pred, obj_pred.squeeze(1), rows[:, :2].long(),
-                                       gt_bboxes, input_shape, self.priors_base_sizes, sizes)
-        return self.losses_of_matches(*maps, rows, matches)
+        """The losses of predictions with anchors that are chosen by what `guide` predicts.
 
-
-def _flatten(level: Union[Tensor, Sequence[Tensor]]) -> Union[Tensor, List[Tensor]]:
-    return level.flatten(1, -3) if isinstance(level, Tensor) else [_flatten(part) for part in level]
+        Args:
+            preds, guide: see `_merge_predict_results`.
+            targets: see `_convert_gt_to_norm_format`.
+            input_shape: height and width of the input.
+            neighbor_thr: see `BatchYOLOv7Assigner`.
+        """
+        found = self.assigner(
+            guide, targets, input_shape, self.priors_base_sizes, self.grid_offset, near_neighbor_thr=neighbor_thr)
+        targets = found['mlvl_targets_normed']
+        sizes = [tuple(level.shape[2:4]) for level in preds]
+        matches = matches_of_targets(found['mlvl_positive_infos'], targets, sizes)
+        bbox_preds, objectnesses, cls_scores = zip(
+            *(level.permute(0, 1, 4, 2, 3).split((4, 1, self.num_classes), dim=2) for level in preds))
+        return self.losses_of_matches(cls_scores, bbox_preds, objectnesses, torch.cat(tuple(targets)), matches)

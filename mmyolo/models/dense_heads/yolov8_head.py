@@ -39,10 +39,14 @@ class YOLOv8HeadModule(DistanceHeadModule):
                  norm_cfg: dict = NORM_CFG,
                  act_cfg: dict = ACT_CFG,
                  init_cfg: Optional[dict] = None) -> None:
-        self.reg_max = reg_max
         in_channels = [make_divisible(channels, widen_factor) for channels in in_channels]
         super().__init__(num_classes, in_channels, num_base_priors, featmap_strides, reg_max, norm_cfg, act_cfg,
                          init_cfg)
+
+    @property
+    def num_bins(self) -> int:
+        """Bins of the distribution of a distance; 1 if distances are regressed directly."""
+        return max(self.reg_max, 1)
 
     def _init_layers(self) -> None:
         reg_channels = max(16, self.in_channels[0] // 4, self.reg_max * 4)
@@ -50,7 +54,7 @@ class YOLOv8HeadModule(DistanceHeadModule):
         self.cls_preds = nn.ModuleList(
             self._tower(channels, cls_channels, self.num_classes) for channels in self.in_channels)
         self.reg_preds = nn.ModuleList(
-            self._tower(channels, reg_channels, 4 * self.reg_max) for channels in self.in_channels)
+            self._tower(channels, reg_channels, 4 * self.num_bins) for channels in self.in_channels)
 
     def _tower(self, in_channels: int, channels: int, out_channels: int) -> nn.Sequential:
         cfg = dict(kernel_size=3, padding=1, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
@@ -58,8 +62,12 @@ class YOLOv8HeadModule(DistanceHeadModule):
             ConvModule(in_channels, channels, **cfg), ConvModule(channels, channels, **cfg),
             nn.Conv2d(channels, out_channels, 1))
 
-    def init_weights(self) -> None:
-        """Sets the last biases, those of the classes to expect 5 objects per 640 px image, evenly over the classes."""
+    def init_weights(self, prior_prob: float = 0.01) -> None:
+        """Sets the last biases, those of the classes to expect 5 objects per 640 px image, evenly over the classes.
+
+        Args:
+            prior_prob: not used, as in the public release.
+        """
         super().init_weights()
         for cls_pred, reg_pred, stride in zip(self.cls_preds, self.reg_preds, self.featmap_strides):
             reg_pred[-1].bias.data.fill_(1.0)
@@ -70,7 +78,7 @@ class YOLOv8HeadModule(DistanceHeadModule):
         """The towers of each level."""
         return self.cls_preds, self.reg_preds
 
-    def forward_single(self, x: Tensor, cls_pred: nn.Module, reg_pred: nn.Module) -> Tuple[Tensor, Tensor]:
+    def raw_single(self, x: Tensor, cls_pred: nn.Module, reg_pred: nn.Module) -> Tuple[Tensor, Tensor]:
         """The maps of one level, as `forward_raw` returns them."""
         return cls_pred(x), reg_pred(x)
 

@@ -15,6 +15,7 @@ from mmyolo.registry import MODELS, TASK_UTILS
 
 from .ground_truth import GroundTruth, rows_by_image
 from .maps import by_prior
+from .sampling import build_sampler
 from .yolov5_head import YOLOv5Head
 from .yolox_head_module import YOLOXHeadModule
 
@@ -81,9 +82,10 @@ class YOLOXHead(YOLOv5Head):
         self.loss_bbox_aux = MODELS.build(loss_bbox_aux)
 
     def special_init(self) -> None:
-        """Builds the assigner; called last when the head is built."""
+        """Builds the assigner and the sampler; called last when the head is built."""
         if self.train_cfg:
             self.assigner = TASK_UTILS.build(self.train_cfg['assigner'])
+            self.sampler = build_sampler(self.train_cfg, self)
 
     def loss_by_feat(self,
                      cls_scores: Sequence[Tensor],
@@ -156,7 +158,7 @@ class YOLOXHead(YOLOv5Head):
         for image, (score, bbox, instances) in enumerate(zip(scores.sqrt(), bboxes, truth)):
             predicted = InstanceData(bboxes=bbox, scores=score, priors=centres)
             assigned = self.assigner.assign(predicted, instances)
-            prior = assigned.gt_inds.nonzero().squeeze(1)
+            prior = self.sampler.sample(assigned, predicted, instances).pos_inds
             found.append(
                 Matches(
                     torch.full_like(prior, image), prior, assigned.max_overlaps[prior],

@@ -2,6 +2,7 @@
 from typing import List, Optional, Sequence, Tuple, Union
 
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
+from mmdet.models.utils import multi_apply
 from mmengine.model import BaseModule, bias_init_with_prob
 from torch import Tensor, nn
 
@@ -55,6 +56,7 @@ class YOLOXHeadModule(BaseModule):
         self.num_base_priors = num_base_priors
         self.stacked_convs = stacked_convs
         self.featmap_strides = featmap_strides
+        self.num_levels = len(featmap_strides)
         self.use_depthwise = use_depthwise
         self.dcn_on_last_conv = dcn_on_last_conv
         self.conv_bias = conv_bias
@@ -115,10 +117,20 @@ class YOLOXHeadModule(BaseModule):
             Per level class logits (B, num_classes, H, W), boxes (B, 4, H, W) as `YOLOXBBoxCoder` takes them and
             objectness logits (B, 1, H, W).
         """
-        classes = [tower(level) for tower, level in zip(self.multi_level_cls_convs, x)]
-        boxes = [tower(level) for tower, level in zip(self.multi_level_reg_convs, x)]
-        return (_each(self.multi_level_conv_cls, classes), _each(self.multi_level_conv_reg, boxes),
-                _each(self.multi_level_conv_obj, boxes))
+        return multi_apply(self.forward_single, x, self.multi_level_cls_convs, self.multi_level_reg_convs,
+                           self.multi_level_conv_cls, self.multi_level_conv_reg, self.multi_level_conv_obj)
+
+    def forward_single(self, x: Tensor, cls_convs: nn.Module, reg_convs: nn.Module, conv_cls: nn.Module,
+                       conv_reg: nn.Module, conv_obj: nn.Module) -> Tuple[Tensor, Tensor, Tensor]:
+        """The maps of one level, as `forward` returns them.
+
+        Args:
+            x: feature map of the level.
+            cls_convs, reg_convs: towers of classes and of boxes.
+            conv_cls, conv_reg, conv_obj: last convolutions.
+        """
+        reg_feat = reg_convs(x)
+        return conv_cls(cls_convs(x)), conv_reg(reg_feat), conv_obj(reg_feat)
 
 
 @MODELS.register_module()

@@ -50,7 +50,7 @@ class YOLOXPoseHead(YOLOXHead):
         Returns:
             Losses by name.
         """
-        maps = self.forward_for_loss(x)
+        maps = self.maps_for_loss(x)
         if isinstance(batch_data_samples, dict):
             keys = ('bboxes_labels', 'keypoints', 'keypoints_visible', 'img_metas')
             return self.loss_by_feat(*maps, *(batch_data_samples[key] for key in keys))

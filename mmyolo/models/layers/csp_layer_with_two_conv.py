@@ -23,6 +23,9 @@ class CSPLayerWithTwoConv(BaseModule):
         norm_cfg: norm after each convolution.
         act_cfg: activation after each norm.
         init_cfg: initialisation of mmengine.
+
+    Attributes:
+        mid_channels: channels of a half and of every block.
     """
 
     def __init__(self,
@@ -36,7 +39,7 @@ class CSPLayerWithTwoConv(BaseModule):
                  act_cfg: Optional[dict] = ACT_CFG,
                  init_cfg: Union[dict, list, None] = None) -> None:
         super().__init__(init_cfg=init_cfg)
-        mid_channels = int(out_channels * expand_ratio)
+        self.mid_channels = mid_channels = int(out_channels * expand_ratio)
         common = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.main_conv = ConvModule(in_channels, 2 * mid_channels, 1, **common)
         self.final_conv = ConvModule((2 + num_blocks) * mid_channels, out_channels, 1, **common)

@@ -40,7 +40,7 @@ def gt_instances_preprocess(batch_gt_instances: Union[Tensor, Sequence[InstanceD
 
     Args:
         batch_gt_instances: either (N, 2 + box_dim) rows of image index, label, box, or one `InstanceData` per image
-            with `labels` (n,) and `bboxes` (n, box_dim).
+            with `labels` (n,) and `bboxes` (n, box_dim). Rows of an image outside the batch are dropped.
         batch_size: images in the batch.
 
     Returns:
@@ -48,7 +48,7 @@ def gt_instances_preprocess(batch_gt_instances: Union[Tensor, Sequence[InstanceD
     """
     if not isinstance(batch_gt_instances, Tensor):
         return _pad_instances(batch_gt_instances)
-    rows = batch_gt_instances
+    rows = batch_gt_instances[in_batch(batch_gt_instances, batch_size)]
     if len(rows) == 0:
         return rows.new_zeros((batch_size, 0, rows.shape[1] - 1))
     image = rows[:, 0].long()
@@ -59,6 +59,12 @@ def gt_instances_preprocess(batch_gt_instances: Union[Tensor, Sequence[InstanceD
     padded = rows.new_zeros((batch_size, int(count.max()), rows.shape[1] - 1))
     padded[image, place] = rows[:, 1:]
     return padded
+
+
+def in_batch(rows: Tensor, batch_size: int) -> Tensor:
+    """Marks the rows (N, D) whose image index, their first value, is one of a batch."""
+    images = rows[:, 0].long()
+    return (images >= 0) & (images < batch_size)
 
 
 def _pad_instances(instances: Sequence[InstanceData]) -> Tensor:

@@ -140,3 +140,21 @@ def test_an_optimizer_without_wrapper_and_the_logged_rate():
         hook.before_train_iter(runner, 0)
         assert [group['lr'] for group in optimizer.param_groups] == pytest.approx([1e-4, 1e-4, .0991])
     assert wrapper.get_lr()['base_lr'] == pytest.approx([1e-4])
+
+
+@pytest.mark.parametrize('lr, momentum', [(0.01, 0.937), (0.00334, 0.74832), (0.1, 0.9), (1 / 3, 2 / 3)])
+@pytest.mark.parametrize('iterations', [7, 30, 1000])
+def test_warmup_starts_and_ends_at_exactly_the_values(lr, momentum, iterations):
+    groups = [dict(params=[torch.nn.Parameter(torch.zeros(1))]) for _ in range(3)]
+    optimizer = torch.optim.SGD(groups, lr=lr, momentum=momentum)
+    hook = YOLOv5ParamSchedulerHook(warmup_epochs=1, warmup_mim_iter=0)
+    run = Run(hook, iters_per_epoch=iterations + 1, optimizer=optimizer)
+    hook.warmup_mim_iter, hook.warmup_epochs = iterations, 0
+    values = run.epoch()
+    assert values[0] == [0, 0, 0.1, 0.8]
+    assert values[-1] == [lr, lr, lr, momentum] and not hook._warmup_end
+
+
+def test_no_warmup():
+    run = Run(YOLOv5ParamSchedulerHook(warmup_epochs=0, warmup_mim_iter=0), iters_per_epoch=3)
+    assert run.epoch()[0] == [0.01, 0.01, 0.01, 0.937]

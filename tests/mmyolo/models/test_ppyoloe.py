@@ -161,7 +161,7 @@ def test_loss_of_distributions_by_its_definition(hub):
 
     logits, wanted = torch.cat(dist, 1), 0.
     means = torch.cat([level.flatten(2).transpose(1, 2) for level in bbox], 1)
-    points = torch.cat(head.mlvl_priors)
+    points = head.flatten_priors_train[:, :2]
     strides = torch.cat([torch.full((h * w, ), float(s)) for (h, w), s in zip(SIZES, (8, 16, 32))])
     (boxes, targets, weights), = calls
     for box, target, weight in zip(boxes, targets, weights):

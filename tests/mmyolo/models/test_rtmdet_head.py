@@ -50,7 +50,7 @@ def test_published_assignment():
     cls_scores, bbox_preds = maps()
     points, strides = one.points_and_strides(cls_scores)
     bboxes = one.decode_bboxes(points, by_prior(bbox_preds), strides)
-    assigned = one.assign(by_prior(cls_scores), bboxes, points, strides, ROWS)
+    assigned = one.assign(by_prior(cls_scores), bboxes, one.priors_for_training(cls_scores), ROWS)
     first, second = assigned.positives
     assert first.nonzero().flatten().tolist() == [84, 267, 273, 298, 302, 308, 330, 334]
     assert assigned.labels[0, first].tolist() == [1, 1, 1, 2, 2, 2, 1, 2]

@@ -59,6 +59,26 @@ class AnchorMatches(NamedTuple):
         return AnchorMatches(counts, level, self.anchor[pairs], gt, x, y, bboxes)
 
 
+def matches_of_targets(infos: Sequence[Tensor], targets: Sequence[Tensor],
+                       featmap_sizes: Sequence[Tuple[int, int]]) -> AnchorMatches:
+    """Matches from the lists that `BatchYOLOv7Assigner` returns.
+
+    Args:
+        infos: per level (n, 4) rows of image, anchor, column, row.
+        targets: per level (n, 6 or more) rows of image, label, and box as parts of the input.
+        featmap_sizes: see `match_anchors`.
+
+    Returns:
+        The matches; their `gt` counts the rows of all levels.
+    """
+    counts = [len(level) for level in infos]
+    _, anchor, x, y = torch.cat(tuple(infos)).long().unbind(1)
+    level = torch.arange(len(counts), device=x.device).repeat_interleave(torch.tensor(counts, device=x.device))
+    gt = torch.arange(len(x), device=x.device)
+    none = AnchorMatches(counts, level, anchor, gt, x, y, bboxes=None)
+    return none.hand_over(gt, gt, torch.cat(tuple(targets))[:, 2:6], featmap_sizes)
+
+
 def match_anchors(gt_bboxes: Tensor, anchors: Tensor, featmap_sizes: Sequence[Tuple[int, int]], sides: Tensor,
                   shape_thr: float, neighbor_thr: float) -> AnchorMatches:
     """Matches boxes with anchors.

@@ -1,21 +1,27 @@
 """Task-aligned assignment (TOOD, 2108.07755) of a whole batch at once, as YOLOv6, YOLOv8 and PPYOLOE train with.
 
 The result is that of the dense definition over (images, boxes, priors); the work is not. Overlaps are computed where
-a prior lies inside a box, everything after the top-k on the chosen pairs, and padding costs nothing.
+a prior lies inside a box, everything after the top-k on the chosen pairs, and padding costs nothing. A subclass that
+replaces a step of the definition, see `STEPS`, has the definition computed as it stands.
 
 Kept as published, for equal numbers: a prior inside a box can be chosen with a metric of zero, where the top-k ties; a
 contested prior goes to the box it overlaps most even if that box had not chosen it.
 Different from public mmyolo: fewer priors than `topk` are enough, and the mask of positives is always boolean.
 """
-from typing import Dict, Tuple
+from typing import Dict, Optional, Tuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmyolo.models.losses import bbox_overlaps
 from mmyolo.registry import TASK_UTILS
-from .utils import select_candidates_in_gts, settle_contested, yolov6_iou_calculator
+from ...utils import is_original
+from .utils import (select_candidates_in_gts, select_highest_overlaps, settle_contested,
+                    yolov6_iou_calculator)
 
+# The steps of the definition.
+STEPS = ('get_pos_mask', 'get_box_metrics', 'select_topk_candidates', 'get_targets')
 # Boxes times priors that are held at once: a float tensor of 64 MiB.
 _CHUNK = 1 << 24
 
@@ -79,10 +85,11 @@ class BatchTaskAlignedAssigner(nn.Module):
                 assigned_bboxes=torch.zeros_like(pred_bboxes),
                 assigned_scores=scores,
                 fg_mask_pre_prior=foreground)
+        if not is_original(self, *STEPS):
+            return self._by_definition(pred_bboxes, pred_scores, priors[:, :2], gt_labels, gt_bboxes, pad_bbox_flag)
 
         # Positives are pairs from here on: `places` in the flattened (B, N), `gts` in the flattened (B, G).
-        pairs = _Pairs(pred_bboxes.flatten(0, 1), pred_scores, gt_bboxes.flatten(0, 1),
-                       gt_labels.flatten().long(), self.alpha, self.beta, self.use_ciou)
+        pairs = self._pairs(pred_bboxes, pred_scores, gt_labels, gt_bboxes)
         places, gts = self._choose(pairs, priors[:, :2], pad_bbox_flag.flatten().nonzero().squeeze(1), num_gts)
         places, gts = settle_contested(pairs.overlaps, places, gts, batch * num_priors, num_priors, num_gts)
 
@@ -101,6 +108,108 @@ class BatchTaskAlignedAssigner(nn.Module):
             assigned_bboxes=pairs.gt_bboxes[owners],
             assigned_scores=scores,
             fg_mask_pre_prior=foreground)
+
+    def _by_definition(self, pred_bboxes: Tensor, pred_scores: Tensor, priors: Tensor, gt_labels: Tensor,
+                       gt_bboxes: Tensor, pad_bbox_flag: Tensor) -> Dict[str, Tensor]:
+        """As `forward`, step by step."""
+        batch_size, num_gt = gt_bboxes.shape[:2]
+        pos_mask, metrics, overlaps = self.get_pos_mask(pred_bboxes, pred_scores, priors, gt_labels, gt_bboxes,
+                                                        pad_bbox_flag, batch_size, num_gt)
+        gt_of_prior, foreground, pos_mask = select_highest_overlaps(pos_mask, overlaps, num_gt)
+        labels, bboxes, scores = self.get_targets(gt_labels, gt_bboxes, gt_of_prior, foreground, batch_size, num_gt)
+
+        metrics = metrics * pos_mask
+        best_metric = metrics.amax(-1, keepdim=True)
+        best_overlap = (overlaps * pos_mask).amax(-1, keepdim=True)
+        factor = (metrics * best_overlap / (best_metric + self.eps)).amax(1)
+        return dict(
+            assigned_labels=labels,
+            assigned_bboxes=bboxes,
+            assigned_scores=scores * factor[..., None],
+            fg_mask_pre_prior=foreground.bool())
+
+    def get_pos_mask(self, pred_bboxes: Tensor, pred_scores: Tensor, priors: Tensor, gt_labels: Tensor,
+                     gt_bboxes: Tensor, pad_bbox_flag: Tensor, batch_size: int,
+                     num_gt: int) -> Tuple[Tensor, Tensor, Tensor]:
+        """Marks the priors that boxes choose.
+
+        Args:
+            pred_bboxes, pred_scores, gt_labels, gt_bboxes, pad_bbox_flag: see `forward`.
+            priors: (N, 2) x, y of the priors.
+            batch_size: B.
+            num_gt: G.
+
+        Returns:
+            (B, G, N) 1 for a prior that the box chooses, else 0; (B, G, N) metrics; (B, G, N) overlaps.
+        """
+        inside = select_candidates_in_gts(priors, gt_bboxes)
+        metrics, overlaps = self.get_box_metrics(pred_bboxes, pred_scores, gt_labels, gt_bboxes, batch_size, num_gt)
+        topk_mask = pad_bbox_flag.repeat(1, 1, self.topk).bool()
+        chosen = self.select_topk_candidates(metrics * inside, topk_mask=topk_mask)
+        return chosen * inside * pad_bbox_flag, metrics, overlaps
+
+    def get_box_metrics(self, pred_bboxes: Tensor, pred_scores: Tensor, gt_labels: Tensor, gt_bboxes: Tensor,
+                        batch_size: int, num_gt: int) -> Tuple[Tensor, Tensor]:
+        """Metrics and overlaps of all boxes and priors.
+
+        Args:
+            pred_bboxes, pred_scores, gt_labels, gt_bboxes: see `forward`.
+            batch_size: B.
+            num_gt: G.
+
+        Returns:
+            (B, G, N) `score ** alpha * overlap ** beta` and (B, G, N) overlaps.
+        """
+        num_priors = pred_bboxes.shape[1]
+        places = torch.arange(batch_size * num_priors, device=pred_bboxes.device).view(batch_size, 1, num_priors)
+        gts = torch.arange(batch_size * num_gt, device=pred_bboxes.device).view(batch_size, num_gt, 1)
+        overlaps, metrics = self._pairs(pred_bboxes, pred_scores, gt_labels, gt_bboxes).measure(places, gts)
+        return metrics, overlaps
+
+    def select_topk_candidates(self,
+                               alignment_gt_metrics: Tensor,
+                               using_largest_topk: bool = True,
+                               topk_mask: Optional[Tensor] = None) -> Tensor:
+        """Marks the `topk` priors of each box.
+
+        Args:
+            alignment_gt_metrics: (B, G, N) metrics.
+            using_largest_topk: whether the largest are the best.
+            topk_mask: (B, G, topk) bool, False for padding, which chooses nothing; by default all choose.
+
+        Returns:
+            (B, G, N) 1 for a chosen prior, else 0.
+        """
+        num_chosen = min(self.topk, alignment_gt_metrics.shape[-1])
+        top = alignment_gt_metrics.topk(num_chosen, dim=-1, largest=using_largest_topk).indices
+        chosen = torch.zeros_like(alignment_gt_metrics)
+        chooses = chosen.new_ones(top.shape) if topk_mask is None else topk_mask[..., :num_chosen].to(chosen)
+        return chosen.scatter(-1, top, chooses)
+
+    def get_targets(self, gt_labels: Tensor, gt_bboxes: Tensor, assigned_gt_idxs: Tensor, fg_mask_pre_prior: Tensor,
+                    batch_size: int, num_gt: int) -> Tuple[Tensor, Tensor, Tensor]:
+        """Looks up what the priors are to predict.
+
+        Args:
+            gt_labels, gt_bboxes: see `forward`.
+            assigned_gt_idxs: (B, N) index of each prior's box within its image.
+            fg_mask_pre_prior: (B, N) above 0 for positives.
+            batch_size: B.
+            num_gt: G.
+
+        Returns:
+            (B, N) labels, (B, N, 4) boxes and (B, N, num_classes) scores, 1 for the class of a positive.
+        """
+        first = torch.arange(batch_size, device=gt_labels.device)[:, None] * num_gt
+        owners = assigned_gt_idxs + first
+        labels = gt_labels.long().flatten()[owners].clamp(min=0)
+        scores = F.one_hot(labels, self.num_classes) * (fg_mask_pre_prior > 0)[..., None]
+        return labels, gt_bboxes.reshape(-1, 4)[owners], scores.to(gt_bboxes)
+
+    def _pairs(self, pred_bboxes: Tensor, pred_scores: Tensor, gt_labels: Tensor, gt_bboxes: Tensor) -> '_Pairs':
+        return _Pairs(
+            pred_bboxes.flatten(0, 1), pred_scores, gt_bboxes.flatten(0, 1),
+            gt_labels.flatten().long(), self.alpha, self.beta, self.use_ciou)
 
     def _choose(self, pairs: '_Pairs', points: Tensor, valid: Tensor, num_gts: int) -> Tuple[Tensor, Tensor]:
         """The top-k priors of each valid box, among those whose point lies in it.

@@ -1,0 +1,19 @@
+"""Which methods somebody else has replaced: then the plain way is taken, which calls them, and no short cut around it."""
+from typing import Any
+
+# The packages whose methods a short cut stands for.
+_OWN = ('mmyolo.', 'mmdet.', 'mmengine.')
+
+
+def is_original(obj: Any, *names: str) -> bool:
+    """Tells whether methods are those of this package.
+
+    Args:
+        obj: an object.
+        *names: its methods; those that it lacks count as original.
+
+    Returns:
+        False if a class outside this package, or an assignment to the object, put another function in place of one.
+    """
+    methods = (getattr(obj, name, None) for name in names)
+    return all(method is None or str(getattr(method, '__module__', '')).startswith(_OWN) for method in methods)
