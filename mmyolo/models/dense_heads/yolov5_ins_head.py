@@ -115,11 +115,10 @@ class YOLOv5InsHead(YOLOv5Head):
         """
         targets = super()._convert_gt_to_norm_format(batch_gt_instances, batch_img_metas)
         images = targets[0, :, 0]
-        numbers = torch.arange(len(images), device=images.device)
         if self.mask_overlap:
-            order = images.argsort(stable=True)
-            counts = torch.bincount(images.long())
-            numbers = numbers.scatter(0, order, numbers - (counts.cumsum(0) - counts)[images[order].long()] + 1)
+            numbers = (images[:, None] == images).tril().sum(1)
+        else:
+            numbers = torch.arange(len(images), device=images.device)
         return torch.cat((targets, numbers.to(targets).expand(len(targets), -1)[..., None]), dim=2)
 
     def _mask_loss(self, coeff_preds: Sequence[Tensor], protos: Tensor, targets: Tensor, gt_masks: Tensor,
