@@ -3,8 +3,8 @@
 # 0 processes: a single one on the CPU. 1: a single one, on the GPU where there is one. More: one per GPU, or, where
 # there is none or all are hidden by CUDA_VISIBLE_DEVICES=-1, that many on the CPU.
 #
-# Environment: PYTHON (python3), and for several machines NNODES (1), NODE_RANK (0), MASTER_ADDR (127.0.0.1) and
-# PORT (29500; on a single machine any that is free).
+# Environment: PYTHON (python3), TORCHRUN (the module torch.distributed.run), and for several machines NNODES (1),
+# NODE_RANK (0), MASTER_ADDR (127.0.0.1) and PORT (29500; on a single machine any that is free).
 launch() {
     local processes=$1 script=$2
     shift 2
@@ -25,7 +25,7 @@ launch() {
     if [[ -z ${PORT:-} && $nodes == 1 ]]; then
         port=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
     fi
-    exec "$python" -m torch.distributed.run \
+    exec "$python" -m "${TORCHRUN:-torch.distributed.run}" \
         --nnodes "$nodes" --node_rank "${NODE_RANK:-0}" --nproc_per_node "$processes" \
         --master_addr "${MASTER_ADDR:-127.0.0.1}" --master_port "$port" \
         "$script" "$@" --launcher pytorch

@@ -12,10 +12,13 @@ import errno
 import json
 import logging
 import os
+import signal
 import socket
+import subprocess
 import sys
 import traceback
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple
 
 from ymir_exc.code import ExecutorReturnCode, ExecutorState
@@ -53,21 +56,32 @@ class Rule(NamedTuple):
     advice: str
 
 
+# What a process that uses up the main memory can be told, by what it does; it stands behind a sentence that says so.
+MEMORY_ADVICE = {
+    'gpu': 'set samples_per_gpu, workers_per_gpu or img_size lower, or give the container more memory.',
+    'cpu prediction': 'set img_size lower, let fewer processes predict (the environment variable YMIR_CPU_PROCESSES=1; each takes '
+                      'about half a GB), or give the container more memory.',
+}
+MEMORY_ADVICE_VARIABLE = 'YMIR_MEMORY_ADVICE'
+MEMORY = '{memory}'  # in the advice of a rule
+SHM_ADVICE = 'The shared memory is too small: set shm_size higher (16G) or workers_per_gpu lower (0).'
 # First fit wins. Class names are compared over the whole inheritance line, message parts in lower case.
 RULES = (
+    Rule(ExecutorReturnCode.RC_EXEC_OOM, ('RuntimeError', 'OSError'), ('too many open files', ),
+         'Set workers_per_gpu lower, or let the container open more files (--ulimit nofile).'),
     Rule(ExecutorReturnCode.RC_EXEC_OOM, ('RuntimeError', 'OSError'),
-         ('killed by signal: bus error', 'unable to write to file </torch_', 'insufficient shared memory'),
-         'The shared memory is too small: set shm_size higher (16G) or workers_per_gpu lower (0).'),
+         ('bus error', 'insufficient shared memory', 'out of shared memory', 'shared memory(shm)', 'shared memory object',
+          '</torch_', 'shared memory segment', 'shared memory manager'), SHM_ADVICE),
     Rule(ExecutorReturnCode.RC_EXEC_OOM, ('OutOfMemoryError', ), (),
          'The GPU memory is too small: set samples_per_gpu or img_size lower, or take a smaller model_name.'),
     Rule(ExecutorReturnCode.RC_EXEC_OOM, ('RuntimeError', ),
          ('cuda out of memory', 'cublas_status_alloc_failed', 'cuda error: out of memory'),
          'The GPU memory is too small: set samples_per_gpu or img_size lower, or take a smaller model_name.'),
-    Rule(ExecutorReturnCode.RC_EXEC_OOM, ('MemoryError', ), (),
-         'The main memory is too small: set samples_per_gpu or workers_per_gpu lower.'),
-    Rule(ExecutorReturnCode.RC_EXEC_OOM, ('RuntimeError', 'OSError'),
-         ("can't allocate memory", 'cannot allocate memory', 'killed by signal: killed'),
-         'The main memory is too small: set samples_per_gpu or workers_per_gpu lower.'),
+    Rule(ExecutorReturnCode.RC_EXEC_OOM, ('MemoryError', ), (), MEMORY),
+    Rule(ExecutorReturnCode.RC_EXEC_OOM, ('RuntimeError', 'OSError', 'ImportError', 'SystemError', 'error'),
+         ("can't allocate memory", 'cannot allocate memory', 'not enough memory', 'could not allocate memory', 'bad_alloc',
+          'insufficient memory', 'out of memory', 'unable to mmap', "can't start new thread", 'killed by signal: killed',
+          'exited unexpectedly'), MEMORY),
     Rule(ExecutorReturnCode.RC_EXEC_NO_GPU, ('RuntimeError', 'AssertionError'),
          ('no cuda gpus are available', 'found no nvidia driver', 'torch not compiled with cuda', 'invalid device ordinal'),
          'The task was given GPUs that this container cannot see: start it with them, or with gpu_count 0 for the CPU.'),
@@ -137,11 +151,44 @@ def as_task_error(error: BaseException) -> TaskError:
     for link in links:
         rule = _fitting_rule(link)
         if rule is not None:
-            return _raised_from(TaskError(rule.code, f'{_first_line(_own_words(link))} {rule.advice}'), error)
+            advice = f'The main memory is too small: {memory_advice()}' if rule.advice == MEMORY else rule.advice
+            return _raised_from(TaskError(rule.code, f'{_first_line(_own_words(link))} {advice}'), error)
+        killed = killed_process('The process', link.returncode) if isinstance(link, subprocess.CalledProcessError) else None
+        if killed is not None:
+            return _raised_from(killed, error)
         if isinstance(link, OSError) and link.errno == errno.ENOSPC:
+            if str(link.filename).startswith('/dev/shm') or _is_raised_in(link, 'multiprocessing'):  # e.g. semaphores
+                return _raised_from(TaskError(ExecutorReturnCode.RC_EXEC_OOM, f'{_own_words(link)}. {SHM_ADVICE}'), error)
             sentence = f'No space is left on the disk ({link.filename or "/out or /tmp"}): free some and start again.'
             return _raised_from(TaskError(ExecutorReturnCode.RC_CMD_CONTAINER_ERROR, sentence), error)
     return _raised_from(TaskError(ExecutorReturnCode.RC_CMD_CONTAINER_ERROR, _own_words(error)), error)
+
+
+def _is_raised_in(error: BaseException, package: str) -> bool:
+    return any(f'{os.sep}{package}{os.sep}' in frame.filename for frame in traceback.extract_tb(error.__traceback__))
+
+
+def memory_advice() -> str:
+    """What to do where the main memory is too small, for what this process does."""
+    return MEMORY_ADVICE.get(os.environ.get(MEMORY_ADVICE_VARIABLE, ''), MEMORY_ADVICE['gpu'])
+
+
+def killed_process(what: str, status: int) -> Optional[TaskError]:
+    """The error of a process that the system killed for memory, which leaves no words of its own.
+
+    Args:
+        what: Which process, as the beginning of a sentence.
+        status: Its exit status, negative for a signal or above 128 as a shell has it.
+
+    Returns:
+        The error, None if it was not killed.
+    """
+    if status in (-signal.SIGKILL, 128 + signal.SIGKILL):
+        return TaskError(ExecutorReturnCode.RC_EXEC_OOM,
+                         f'{what} was killed, most likely because the main memory was used up: {memory_advice()}')
+    if status in (-signal.SIGBUS, 128 + signal.SIGBUS):
+        return TaskError(ExecutorReturnCode.RC_EXEC_OOM, f'{what} was ended by a bus error. {SHM_ADVICE}')
+    return None
 
 
 def _fitting_rule(error: BaseException) -> Optional[Rule]:
@@ -185,6 +232,13 @@ def read_record(path: str) -> Optional[ErrorRecord]:
             return ErrorRecord(**json.load(file))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
+
+
+def forget_record() -> None:
+    """Take back what was left, where the cause becomes known after its consequences."""
+    path = os.environ.get(ERROR_FILE_VARIABLE)
+    if path:
+        Path(path).unlink(missing_ok=True)
 
 
 def _leave_record(path: str, record: ErrorRecord) -> None:

@@ -90,11 +90,13 @@ class UserOptions:
         config: Dotted key of the config to value, of both `cfg_options` and the `--cfg-options` among `args_options`.
         arguments: Further arguments of tools/train.py.
         work_dir: What `--work-dir` says, '' if it is not there.
+        text: Both options as the user wrote them, '' if there are none.
     """
 
     config: Dict[str, Any]
     arguments: List[str]
-    work_dir: str = ''
+    work_dir: str
+    text: str
 
 
 def bad_option(key: str, text: str, reason: str) -> TaskError:
@@ -135,7 +137,8 @@ def read_options(params: TrainingParams) -> UserOptions:
     if found.resume is not None:
         arguments.append('--resume' if found.resume == 'auto' else f'--resume={found.resume}')
     config = {**parse_cfg_options(params.cfg_options), **_parse_words('args_options', found.cfg_options)}
-    return UserOptions(config, arguments, found.work_dir)
+    given = (('cfg_options', params.cfg_options), ('args_options', params.args_options))
+    return UserOptions(config, arguments, found.work_dir, ', '.join(f'{key}: {text}' for key, text in given if text.strip()))
 
 
 def _split(key: str, text: str) -> List[str]:

@@ -2,7 +2,8 @@
 
 On GPUs there is one process for each, with loader processes beside it. On a CPU the forward pass takes nearly all the
 time and gains little from a second thread, so there the cores are shared out to several processes with few threads,
-each of which decodes its own images: all cores stay busy and nobody waits for anybody.
+each of which decodes its own images: all cores stay busy and nobody waits for anybody. The environment variable
+YMIR_CPU_PROCESSES sets their number.
 """
 import json
 import os
@@ -12,6 +13,7 @@ from typing import List, Optional, Tuple
 
 from ymir.candidates import count_candidates
 from ymir.params import CandidateParams
+from ymir.runtime_env import cpu_processes
 from ymir.weights import choose_inference_model
 
 PLAN_FILE = 'plan.json'
@@ -98,8 +100,8 @@ def make_plan(params: CandidateParams, index_file: str, models_dir: str, score_t
         batch_size = params.samples_per_gpu
     else:
         cores = len(os.sched_getaffinity(0))
-        world_size = min(cores, MAX_CPU_PROCESSES, 1 + num_images // IMAGES_PER_CPU_PROCESS)
-        workers, threads = 0, cores // world_size
+        world_size = cpu_processes(min(cores, MAX_CPU_PROCESSES, 1 + num_images // IMAGES_PER_CPU_PROCESS))
+        workers, threads = 0, max(cores // world_size, 1)
         batch_size = CPU_BATCH
     return PredictionPlan(
         index_file=index_file,

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List
 
-from ymir.errors import ERROR_FILE_VARIABLE, TaskError, read_record
+from ymir.errors import ERROR_FILE_VARIABLE, MEMORY_ADVICE_VARIABLE, TaskError, killed_process, read_record
 from ymir.output_paths import PREDICTIONS
 from ymir.prediction_plan import PLAN_FILE, PredictionPlan
 from ymir.runtime_env import select_devices
@@ -71,6 +71,8 @@ def predict(plan: PredictionPlan, folder: Path, on_progress: Callable[[int], Non
 
 
 def _run_processes(plan: PredictionPlan, folder: Path, on_progress: Callable[[int], None]) -> None:
+    if not plan.gpu_ids:
+        os.environ[MEMORY_ADVICE_VARIABLE] = 'cpu prediction'
     where = f'GPU {", ".join(map(str, plan.gpu_ids))}' if plan.gpu_ids else f'CPU, {plan.threads} threads each'
     logger.info('Predicting %d images with %s in %d processes (%s)', plan.num_images, Path(plan.checkpoint).name,
                 plan.world_size, where)
@@ -110,11 +112,9 @@ def _check(processes: List[subprocess.Popen], error_file: str) -> None:
         record = read_record(error_file)
         if record is not None:
             raise TaskError(ExecutorReturnCode(record.code), record.sentence)
-        if status == -9:
-            raise TaskError(
-                ExecutorReturnCode.RC_EXEC_OOM,
-                f'The predicting process {rank} was killed, most likely because the main memory was used up: set '
-                'samples_per_gpu, workers_per_gpu or img_size lower, or give the container more memory.')
+        killed = killed_process(f'The predicting process {rank}', status)
+        if killed is not None:
+            raise killed
         raise TaskError(ExecutorReturnCode.RC_CMD_CONTAINER_ERROR,
                         f'The predicting process {rank} ended with status {status} without a Python error; the log '
                         'above is all there is.')

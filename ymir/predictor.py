@@ -15,11 +15,15 @@ import sys
 from pathlib import Path
 from typing import Iterable, List, Sequence
 
-import torch
-from torch import Tensor
+from ymir.errors import TaskError, report_uncaught, run_task
+
+if __name__ == '__main__':
+    report_uncaught(f'prediction, process {sys.argv[2]}')  # also what goes wrong in the imports that follow
+
+import torch  # noqa: E402
+from torch import Tensor  # noqa: E402
 
 from ymir.detector import Detections, Detector, build_model, read_package
-from ymir.errors import TaskError, run_task
 from ymir.images import Batch, CandidateBatches, Image, make_loader, pixel_transforms
 from ymir.prediction_plan import PLAN_FILE, PredictionPlan
 from ymir.shards import Prediction, ShardWriter

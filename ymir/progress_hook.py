@@ -1,9 +1,4 @@
-"""Progress of a training in monitor.txt, and the end of one whose loss is lost.
-
-The config of a run imports this module in every process (`custom_imports`), so it is also the place where uncaught
-errors of tools/train.py, which knows nothing of the platform, are taken care of.
-"""
-import os
+"""Progress of a training in monitor.txt, and the end of one whose loss is lost."""
 import time
 from typing import Any, Dict, Optional
 
@@ -15,7 +10,7 @@ from mmengine.registry import HOOKS
 from ymir_exc.code import ExecutorReturnCode
 from ymir_exc.progress import YmirStage
 
-from ymir.errors import TaskError, report_uncaught
+from ymir.errors import TaskError
 from ymir.progress import write_progress
 
 SECONDS_BETWEEN_WRITES = 0.5
@@ -90,6 +85,3 @@ class YmirProgressHook(Hook):
 def batch_number(runner) -> int:
     """The step within the epoch, from 1."""
     return runner.iter % max(len(runner.train_dataloader), 1) + 1
-
-
-report_uncaught(f'training, rank {os.environ.get("RANK", "0")}')

@@ -12,6 +12,10 @@ import tempfile
 from pathlib import Path
 from typing import MutableMapping, Sequence
 
+from ymir_exc.code import ExecutorReturnCode
+
+from ymir.errors import TaskError
+
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 
 # Variable to the folder below the cache root.
@@ -23,6 +27,8 @@ CACHE_FOLDERS = {
     'TRITON_CACHE_DIR': 'triton',
     'NUMBA_CACHE_DIR': 'numba',
 }
+CPU_PROCESSES_VARIABLE = 'YMIR_CPU_PROCESSES'
+MAX_CPU_PROCESSES = 1024
 
 
 def _is_writable_folder(path: str) -> bool:
@@ -76,6 +82,28 @@ def select_devices(gpu_ids: Sequence[int], environ: MutableMapping[str, str] = o
     outer = [item for item in environ.get('CUDA_VISIBLE_DEVICES', '').split(',') if item]
     chosen = [outer[index] if index < len(outer) else str(index) for index in gpu_ids]
     environ['CUDA_VISIBLE_DEVICES'] = ','.join(chosen)
+
+
+def cpu_processes(default: int) -> int:
+    """How many processes work together where there is no GPU.
+
+    Args:
+        default: Where the environment variable YMIR_CPU_PROCESSES does not say.
+
+    Returns:
+        The number.
+
+    Raises:
+        TaskError: 300001 if the variable holds no number of 1 or more.
+    """
+    text = os.environ.get(CPU_PROCESSES_VARIABLE, '')
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit()) or not 1 <= int(text[:9]) <= MAX_CPU_PROCESSES:
+        raise TaskError(
+            ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
+            f'The environment variable {CPU_PROCESSES_VARIABLE} is {text!r}; allowed is a number from 1 to {MAX_CPU_PROCESSES}.')
+    return int(text)
 
 
 def configure_logging(level: str) -> None:

@@ -19,8 +19,8 @@ from ymir_exc.env import get_current_env  # noqa: E402
 from ymir_exc.executor import Executor  # noqa: E402
 from ymir_exc.monitor import write_monitor_logger  # noqa: E402
 
-from ymir.errors import (ERROR_FILE_VARIABLE, ErrorRecord, TaskError, as_task_error, publish,  # noqa: E402
-                         read_record)
+from ymir.errors import (ERROR_FILE_VARIABLE, ErrorRecord, TaskError, as_task_error, killed_process,  # noqa: E402
+                         publish, read_record)
 from ymir.output_paths import check_outputs  # noqa: E402
 from ymir.runtime_env import prepare_environment  # noqa: E402
 
@@ -47,14 +47,9 @@ def begin() -> None:
 
 def _describe_exit(error: subprocess.CalledProcessError) -> TaskError:
     """Words for a task that ended without leaving an error of its own."""
-    status = error.returncode
-    if status in (-9, 137):
-        return TaskError(
-            ExecutorReturnCode.RC_EXEC_OOM,
-            'The task was killed, most likely because the main memory was used up: set samples_per_gpu, '
-            'workers_per_gpu or img_size lower, or give the container more memory.')
-    return TaskError(ExecutorReturnCode.RC_CMD_CONTAINER_ERROR,
-                     f'The process ended with status {status} without a Python error; the log above is all there is.')
+    return killed_process('The task', error.returncode) or TaskError(
+        ExecutorReturnCode.RC_CMD_CONTAINER_ERROR,
+        f'The process ended with status {error.returncode} without a Python error; the log above is all there is.')
 
 
 def main() -> int:

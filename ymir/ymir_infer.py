@@ -11,10 +11,14 @@ PROJECT_ROOT = Path(__file__).resolve().parents[1]
 # `python ymir/ymir_infer.py` puts ymir/ on the import path, where its modules would be found under second names.
 sys.path[:] = [str(PROJECT_ROOT), *(path for path in sys.path if Path(path or '.').resolve() != PROJECT_ROOT / 'ymir')]
 
+from ymir.errors import report_uncaught, run_task  # noqa: E402
+
+if __name__ == '__main__':
+    report_uncaught('inference')  # also what goes wrong in the imports that follow
+
 from ymir_exc.env import get_current_env, get_executor_config  # noqa: E402
 from ymir_exc.monitor import YmirTask  # noqa: E402
 
-from ymir.errors import run_task  # noqa: E402
 from ymir.params import InferParams, load_params  # noqa: E402
 from ymir.prediction_plan import make_plan  # noqa: E402
 from ymir.prediction_progress import PredictionProgress  # noqa: E402

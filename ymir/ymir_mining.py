@@ -12,11 +12,15 @@ PROJECT_ROOT = Path(__file__).resolve().parents[1]
 # `python ymir/ymir_mining.py` puts ymir/ on the import path, where its modules would be found under second names.
 sys.path[:] = [str(PROJECT_ROOT), *(path for path in sys.path if Path(path or '.').resolve() != PROJECT_ROOT / 'ymir')]
 
+from ymir.errors import report_uncaught, run_task  # noqa: E402
+
+if __name__ == '__main__':
+    report_uncaught('mining')  # also what goes wrong in the imports that follow
+
 from ymir_exc.env import EnvConfig, get_current_env, get_executor_config  # noqa: E402
 from ymir_exc.monitor import YmirTask  # noqa: E402
 
 from ymir.candidates import count_candidates, iter_candidates  # noqa: E402
-from ymir.errors import run_task  # noqa: E402
 from ymir.mining import RULES, Rule  # noqa: E402
 from ymir.mining.order import write_order  # noqa: E402
 from ymir.params import InferParams, MiningParams, load_params  # noqa: E402

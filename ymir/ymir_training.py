@@ -6,12 +6,19 @@ With the environment variable YMIR_CPU_PROCESSES=N a task without GPU trains in 
 import logging
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 # `python ymir/ymir_training.py` puts ymir/ on the import path, where its modules would be found under second names.
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:] = [str(ROOT), *(path for path in sys.path if Path(path or '.').resolve() != ROOT / 'ymir')]
+
+from ymir.errors import (ERROR_FILE_VARIABLE, TaskError, as_task_error, forget_record, read_record, report_uncaught,
+                         run_task)
+
+if __name__ == '__main__':
+    report_uncaught('training')  # also what goes wrong in the imports that follow
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 import torch
@@ -21,17 +28,17 @@ from ymir_exc.atomic import write_text_atomically
 from ymir_exc.child_process import run_and_forward_signals
 from ymir_exc.code import ExecutorReturnCode
 from ymir_exc.env import EnvConfig, get_current_env
+from ymir_exc.monitor import read_monitor
 from ymir_exc.progress import YmirStage
 from ymir_exc.util import get_merged_config
 
 from ymir.checkpoint_hook import remove_temporary_files, unused_name
-from ymir.errors import TaskError, run_task
 from ymir.literal_config import dump_literal_config
-from ymir.options import check_options, read_options
+from ymir.options import UserOptions, check_options, read_options
 from ymir.params import TrainingParams, load_params
 from ymir.pretrained import prepare_initial_weights
 from ymir.progress import write_progress
-from ymir.runtime_env import PROJECT_ROOT, configure_logging, prepare_environment, select_devices
+from ymir.runtime_env import PROJECT_ROOT, configure_logging, cpu_processes, prepare_environment, select_devices
 from ymir.training_config import TrainingConfig, TrainingTask, available_cpus, modify_mmengine_config
 from ymir.training_data import prepare_training_data, print_table
 from ymir.weights import choose_training_weights
@@ -39,8 +46,8 @@ from ymir.zoo import find_model
 
 logger = logging.getLogger('ymir')
 
-CPU_PROCESSES_VARIABLE = 'YMIR_CPU_PROCESSES'
 RUN_CONFIG = 'run_config.py'
+BEGUN = 0.01  # of the progress, as monitor.txt has it
 DETECTION_TYPES = ('', '0', '2')  # 0 is what platforms before the key mean
 
 
@@ -66,34 +73,60 @@ def main() -> None:
         params=params,
         model=model,
         data=data,
-        num_processes=max(len(params.gpu_ids), 1) if params.gpu_ids else cpu_processes(),
+        num_processes=max(len(params.gpu_ids), 1) if params.gpu_ids else cpu_processes(1),
         device=find_device(len(params.gpu_ids)),
         models_dir=Path(env.output.models_dir),
         tensorboard_dir=Path(env.output.tensorboard_dir))
     resuming, arguments = find_resumption(user_options.arguments, options, task.models_dir)
-    task.models_dir.mkdir(parents=True, exist_ok=True)
-    remove_temporary_files(task.models_dir)
-    training = modify_mmengine_config(Config.fromfile(model.config), task)
-    training.run.resume = bool(options.get('resume')) and resuming
-    if not resuming and 'load_from' not in options:
-        training.run.load_from = initial_weights(task, training, env, task_dir)
-    show_recipe(task, training)
-    package_text = dump_literal_config(training.package, task.models_dir / task.package_config_file)
-    config_file = unused_name(task.models_dir, task.package_config_file, package_text)
-    write_text_atomically(task.models_dir / config_file, package_text)
-    training.run.default_hooks.checkpoint.config_file = config_file
-    run_config = task_dir / RUN_CONFIG
-    write_text_atomically(run_config, dump_literal_config(training.run, run_config))
-    write_progress(YmirStage.PREPROCESS, 1.0)
-    result_file = Path(env.output.training_result_file)
-    earlier = file_version(result_file)
-    train(run_config, task, arguments)
+    with blame_options(user_options):
+        task.models_dir.mkdir(parents=True, exist_ok=True)
+        remove_temporary_files(task.models_dir)
+        training = modify_mmengine_config(Config.fromfile(model.config), task)
+        training.run.resume = bool(options.get('resume')) and resuming
+        if not resuming and 'load_from' not in options:
+            training.run.load_from = initial_weights(task, training, env, task_dir)
+        show_recipe(task, training)
+        package_text = dump_literal_config(training.package, task.models_dir / task.package_config_file)
+        config_file = unused_name(task.models_dir, task.package_config_file, package_text)
+        write_text_atomically(task.models_dir / config_file, package_text)
+        training.run.default_hooks.checkpoint.config_file = config_file
+        run_config = task_dir / RUN_CONFIG
+        write_text_atomically(run_config, dump_literal_config(training.run, run_config))
+        write_progress(YmirStage.PREPROCESS, 1.0)
+        result_file = Path(env.output.training_result_file)
+        earlier = file_version(result_file)
+        train(run_config, task, arguments)
     if not result_file.is_file() or not resuming and file_version(result_file) == earlier:
         raise TaskError(
-            ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
+            ExecutorReturnCode.RC_EXEC_CONFIG_ERROR if user_options.text else ExecutorReturnCode.RC_CMD_CONTAINER_ERROR,
             f'The training ended without writing {result_file}: no epoch was validated. Check args_options and '
             'cfg_options.')
     write_progress(YmirStage.POSTPROCESS, 1.0)
+
+
+@contextmanager
+def blame_options(options: UserOptions) -> Iterator[None]:
+    """Name the options of the user in a failure that nothing else explains and that comes early, as those of settings do.
+
+    Args:
+        options: Of the task.
+
+    Raises:
+        TaskError: 300001 for such a failure; any other goes through.
+    """
+    try:
+        yield
+    except Exception as error:
+        record = read_record(os.environ.get(ERROR_FILE_VARIABLE, ''))
+        mapped = TaskError(ExecutorReturnCode(record.code), record.sentence) if record else as_task_error(error)
+        is_unknown = mapped.code == ExecutorReturnCode.RC_CMD_CONTAINER_ERROR
+        if not (options.text and is_unknown and read_monitor().percent < BEGUN):
+            raise
+        forget_record()
+        raise TaskError(
+            ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
+            f'The training failed at its beginning with the options in config.yaml ({options.text}): {mapped.sentence} Correct or remove '
+            'the option that this comes from.') from error
 
 
 def _check_object_type(object_type: Any) -> None:
@@ -124,15 +157,6 @@ def find_resumption(arguments: Sequence[str], options: Mapping[str, Any], models
         return True, list(arguments)
     logger.warning('There is no earlier training in %s to resume: a new one starts.', models_dir)
     return False, [word for word in arguments if word not in asked]
-
-
-def cpu_processes() -> int:
-    """How many processes train where there is no GPU."""
-    text = os.environ.get(CPU_PROCESSES_VARIABLE, '1')
-    if not text.isdigit() or int(text) < 1:
-        raise TaskError(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
-                        f'The environment variable {CPU_PROCESSES_VARIABLE} is {text!r}; allowed is 1 or more.')
-    return int(text)
 
 
 def find_device(num_gpus: int) -> str:
@@ -208,7 +232,8 @@ def train(run_config: Path, task: TrainingTask, arguments: Sequence[str]) -> Non
         subprocess.CalledProcessError: It failed; why, the process that failed has recorded.
     """
     processes = task.num_processes
-    os.environ['PYTHON'] = sys.executable
+    os.environ.update(
+        PYTHON=sys.executable, TRAIN_SCRIPT=str(PROJECT_ROOT / 'ymir' / 'train_process.py'), TORCHRUN='ymir.torchrun')
     if task.device == 'cpu':
         os.environ['CUDA_VISIBLE_DEVICES'] = '-1'
         if processes > 1:

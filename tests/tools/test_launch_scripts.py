@@ -47,6 +47,11 @@ def test_one_is_one_process_that_sees_what_the_caller_sees(python):
         assert lines == [str(TOOLS / 'train.py'), 'config.py', f'CUDA={seen}', f'PYTHONPATH={TOOLS.parent}:/there']
 
 
+def test_others_may_be_run_instead(python):
+    _, lines, _ = run('dist_train.sh', 'config.py', '2', PYTHON=python, TRAIN_SCRIPT='/my/train.py', TORCHRUN='my.torchrun')
+    assert lines[:2] == ['-m', 'my.torchrun'] and '/my/train.py' in lines and str(TOOLS / 'train.py') not in lines
+
+
 def test_more_go_through_torchrun(python):
     code, lines, _ = run('dist_train.sh', 'config.py', '4', '--cfg-options', SPACED, PYTHON=python)
     port = lines.pop(lines.index('--master_port') + 1)

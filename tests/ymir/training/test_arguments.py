@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from ymir.errors import TaskError
-from ymir.ymir_training import CPU_PROCESSES_VARIABLE, cpu_processes, find_device, find_resumption
+from ymir.runtime_env import CPU_PROCESSES_VARIABLE, cpu_processes
+from ymir.ymir_training import find_device, find_resumption
 
 
 @pytest.mark.parametrize('words, options, is_left, result', [
@@ -33,12 +34,16 @@ def test_the_device_is_what_the_platform_gave(monkeypatch):
     assert caught.value.code == 300102
 
 
-@pytest.mark.parametrize('text', ['0', '-1', 'two', ''])
+@pytest.mark.parametrize('text', ['0', '-1', 'two', '²', '٣', '1.5', '9' * 5000])
 def test_the_number_of_cpu_processes(text, monkeypatch):
-    monkeypatch.delenv(CPU_PROCESSES_VARIABLE, raising=False)
-    assert cpu_processes() == 1
+    for unset in (None, ''):
+        monkeypatch.delenv(CPU_PROCESSES_VARIABLE, raising=False)
+        if unset is not None:
+            monkeypatch.setenv(CPU_PROCESSES_VARIABLE, unset)
+        assert cpu_processes(1) == 1 and cpu_processes(8) == 8
     monkeypatch.setenv(CPU_PROCESSES_VARIABLE, '2')
-    assert cpu_processes() == 2
+    assert cpu_processes(8) == 2
     monkeypatch.setenv(CPU_PROCESSES_VARIABLE, text)
-    with pytest.raises(TaskError, match=CPU_PROCESSES_VARIABLE):
-        cpu_processes()
+    with pytest.raises(TaskError, match=CPU_PROCESSES_VARIABLE) as caught:
+        cpu_processes(1)
+    assert caught.value.code == 300001

@@ -7,12 +7,14 @@ import subprocess
 import sys
 import urllib.error
 
+import cv2
 import pytest
 import torch
 import yaml
 from PIL import UnidentifiedImageError
 
-from ymir.errors import ERROR_FILE_VARIABLE, ErrorRecord, TaskError, as_task_error, read_record, report
+from ymir.errors import (ERROR_FILE_VARIABLE, MEMORY_ADVICE_VARIABLE, ErrorRecord, TaskError, as_task_error, killed_process,
+                         read_record, report)
 from ymir_exc.code import ExecutorReturnCode as Code
 from ymir_exc.errors import DatasetError
 
@@ -27,6 +29,26 @@ from .platform import REPOSITORY, environment, read_monitor, tiny_task
     (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), 300103, 'main memory'),
     (RuntimeError('DataLoader worker (pid 7) is killed by signal: Bus error. It is possible'), 300103, 'shm_size'),
     (RuntimeError('DataLoader worker (pid 7) is killed by signal: Killed. '), 300103, 'workers_per_gpu'),
+    (RuntimeError('DataLoader worker (pid(s) 7, 8) exited unexpectedly'), 300103, 'workers_per_gpu'),
+    (RuntimeError('unable to write to file </torch_1_2_3>: No space left on device (28)'), 300103, 'shm_size'),
+    (RuntimeError('unable to allocate shared memory(shm) for file </torch_1_2_3>: Success (0)'), 300103, 'shm_size'),
+    (RuntimeError('unable to open shared memory object </torch_1_2> in read-write mode: No space left (28)'), 300103, 'shm_size'),
+    (RuntimeError('unable to resize file </torch_1_2_3> to the right size: Invalid argument (22)'), 300103, 'shm_size'),
+    (RuntimeError('Unexpected bus error encountered in worker. This might be caused by insufficient shared memory'), 300103, 'shm_size'),
+    (RuntimeError("It is possible that dataloader's workers are out of shared memory."), 300103, 'shm_size'),
+    (OSError(28, 'No space left on device', '/dev/shm/x'), 300103, 'shm_size'),
+    (RuntimeError('unable to open shared memory object </torch_1_2> in read-write mode: Too many open files (24)'), 300103, 'nofile'),
+    (OSError(24, 'Too many open files'), 300103, 'nofile'),
+    (RuntimeError('$ Torch: unable to mmap memory: you tried to mmap 4GB.'), 300103, 'main memory'),
+    (RuntimeError('std::bad_alloc'), 300103, 'main memory'),
+    (RuntimeError("can't start new thread"), 300103, 'main memory'),
+    (RuntimeError('[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: not enough memory: you tried'), 300103, 'main memory'),
+    (cv2.error('OpenCV(4.9.0) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate 9 bytes'), 300103, 'main memory'),
+    (ImportError('libx.so: failed to map segment from shared object: Cannot allocate memory'), 300103, 'main memory'),
+    (OSError(12, 'Cannot allocate memory'), 300103, 'main memory'),
+    (subprocess.CalledProcessError(-9, ['python', 'train.py']), 300103, 'was killed'),
+    (subprocess.CalledProcessError(137, ['bash']), 300103, 'was killed'),
+    (subprocess.CalledProcessError(-7, ['python']), 300103, 'shm_size'),
     (RuntimeError('No CUDA GPUs are available'), 300102, 'gpu_count'),
     (RuntimeError('CUDA error: device-side assert triggered'), 300101, 'driver'),
     (RuntimeError('cuDNN error: CUDNN_STATUS_NOT_INITIALIZED'), 300101, 'driver'),
@@ -47,6 +69,24 @@ def test_mapping(error, code, words):
     assert mapped.code == code
     assert words in mapped.sentence
     assert '\n' not in mapped.sentence and '\t' not in mapped.sentence
+
+
+def test_full_semaphores_are_shared_memory():
+    scope = {}
+    exec(compile("def f():\n    raise OSError(28, 'No space left on device')", '/lib/multiprocessing/synchronize.py', 'exec'), scope)
+    with pytest.raises(OSError) as caught:
+        scope['f']()
+    mapped = as_task_error(caught.value)
+    assert mapped.code == 300103 and 'shm_size' in mapped.sentence
+
+
+def test_advice_for_memory_fits_the_task(monkeypatch):
+    assert 'samples_per_gpu' in as_task_error(MemoryError()).sentence
+    monkeypatch.setenv(MEMORY_ADVICE_VARIABLE, 'cpu prediction')
+    for error in (as_task_error(MemoryError()), killed_process('The process', -9)):
+        assert error.code == 300103 and 'img_size' in error.sentence and 'YMIR_CPU_PROCESSES' in error.sentence
+        assert 'samples_per_gpu' not in error.sentence and 'workers_per_gpu' not in error.sentence
+    assert killed_process('The process', -15) is None and killed_process('The process', 1) is None
 
 
 def test_a_known_error_is_found_below_others():

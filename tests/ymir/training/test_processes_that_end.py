@@ -1,0 +1,112 @@
+"""Processes of a task that are killed, or fail before they can say why: the cause is found all the same."""
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from ymir import ymir_training
+from ymir.errors import ERROR_FILE_VARIABLE, as_task_error, read_record
+from ymir.options import UserOptions
+from ymir.prediction_plan import PredictionPlan
+from ymir.prediction_run import predict
+from ymir.ymir_training import blame_options, train
+
+from .platform import REPOSITORY
+
+# Python imports this module at its start. It acts when a module is imported that only the process in question needs.
+SITE = """
+import os, signal, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        program = ' '.join(sys.orig_argv)
+        if name == os.environ['AT'] and os.environ['IN'] in program and os.environ.get('RANK', '0') == os.environ['ON']:
+            exec(os.environ['DO'])
+sys.meta_path.insert(0, Finder())
+"""
+KILL = 'os.kill(os.getpid(), signal.SIGKILL)'
+BUS = 'os.kill(os.getpid(), signal.SIGBUS)'
+
+
+@pytest.fixture
+def plant(tmp_path):
+    """Have the child processes do something at an import."""
+    before = dict(os.environ)
+    (tmp_path / 'site').mkdir()
+    (tmp_path / 'site' / 'sitecustomize.py').write_text(SITE)
+    error_file = tmp_path / 'error.json'
+    os.environ.update({
+        'PYTHONPATH': f'{REPOSITORY}{os.pathsep}{tmp_path / "site"}',
+        'DEFAULT_ENV_FILE_PATH': str(tmp_path / 'env.yaml'),
+        ERROR_FILE_VARIABLE: str(error_file)
+    })
+
+    def place(do, program, module, rank='0'):
+        os.environ.update(DO=do, IN=program, AT=module, ON=rank)
+        return str(error_file)
+
+    yield place
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.mark.parametrize('processes, do, code, words', [
+    (1, KILL, 300103, 'samples_per_gpu'),
+    (1, BUS, 300103, 'shm_size'),
+    (1, 'raise MemoryError', 300103, 'main memory'),
+    (1, 'raise ImportError("No module named spam")', 160004, 'No module named spam'),
+    (1, 'raise OSError(12, "Cannot allocate memory")', 300103, 'main memory'),
+    pytest.param(2, KILL, 300103, 'The training process 1 was killed', marks=pytest.mark.integration),
+])
+def test_a_training_process(tmp_path, plant, processes, do, code, words):
+    error_file = plant(do, 'train_process.py', 'mmdet', str(processes - 1))
+    task = SimpleNamespace(num_processes=processes, device='cpu', models_dir=tmp_path)
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        train(tmp_path / 'config.py', task, [])
+    record = read_record(error_file) or as_task_error(caught.value)
+    assert record.code == code and words in record.sentence
+
+
+@pytest.mark.parametrize('do, code, words', [
+    (KILL, 300103, 'The predicting process 0 was killed'),
+    ('raise MemoryError', 300103, 'MemoryError'),
+    ('raise ImportError("libx.so: failed to map segment from shared object: Cannot allocate memory")', 300103, 'main memory'),
+    ('raise ImportError("No module named spam")', 160004, 'No module named spam'),
+])
+@pytest.mark.parametrize('gpus', [[], [0]])
+def test_a_predicting_process(tmp_path, plant, do, code, words, gpus):
+    plant(do, 'ymir.predictor', 'torch')
+    plan = PredictionPlan('index', 1, 'w.pth', None, ['a'], 0.1, 0.6, None, 'auto', 1, gpus, 1, 0, 1)
+    with pytest.raises(Exception) as caught:
+        list(predict(plan, tmp_path / 'predictions', lambda done: None))
+    error = as_task_error(caught.value)
+    assert error.code == code and words in error.sentence
+    if code == 300103:
+        assert 'img_size' in error.sentence
+        assert ('samples_per_gpu' in error.sentence) == bool(gpus)
+
+
+@pytest.mark.parametrize('script', ['ymir_training.py', 'ymir_mining.py', 'ymir_infer.py'])
+def test_the_script_of_a_task(tmp_path, plant, script):
+    error_file = plant('raise MemoryError', script, 'ymir.params')
+    done = subprocess.run([sys.executable, str(REPOSITORY / 'ymir' / script)], env=os.environ, capture_output=True, text=True)
+    assert done.returncode == 1
+    record = read_record(error_file)
+    assert record.code == 300103 and 'main memory' in record.sentence
+
+
+@pytest.mark.parametrize('text, percent, error, code', [
+    ('cfg_options: model.backbone.depth=1', 0.0, TypeError("got an unexpected keyword argument 'depth'"), 300001),
+    ('', 0.0, TypeError('ours'), 160004),
+    ('cfg_options: a=1', 0.5, TypeError('much later'), 160004),
+    ('cfg_options: a=1', 0.0, MemoryError(), 300103),
+])
+def test_a_failure_at_the_beginning_is_that_of_the_options(monkeypatch, tmp_path, text, percent, error, code):
+    monkeypatch.delenv(ERROR_FILE_VARIABLE, raising=False)
+    monkeypatch.setattr(ymir_training, 'read_monitor', lambda: SimpleNamespace(percent=percent))
+    with pytest.raises(Exception) as caught, blame_options(UserOptions({}, [], '', text)):
+        raise error
+    mapped = as_task_error(caught.value)
+    assert mapped.code == code
+    assert str(error) in mapped.sentence and (code != 300001 or text in mapped.sentence)

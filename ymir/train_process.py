@@ -1,0 +1,15 @@
+"""tools/train.py with every error reported, those of its imports too."""
+import os
+import runpy
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+# `python ymir/train_process.py` puts ymir/ on the import path, where its modules would be found under second names.
+sys.path[:] = [str(ROOT), *(path for path in sys.path if Path(path or '.').resolve() != ROOT / 'ymir')]
+
+from ymir.errors import report_uncaught  # noqa: E402
+
+if __name__ == '__main__':
+    report_uncaught(f'training, rank {os.environ.get("RANK", "0")}')
+    runpy.run_path(str(ROOT / 'tools' / 'train.py'), run_name='__main__')
