@@ -9,11 +9,11 @@ from enum import IntEnum
 from typing import Any, Dict, Tuple
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from . import settings
-from .errors import ConfigError, ConfigFileNotFoundError
+from .errors import ConfigError, ConfigFileNotFoundError, ValidationError
 from .reading import read_text
+from .record import Record
 
 
 class DatasetType(IntEnum):
@@ -24,17 +24,11 @@ class DatasetType(IntEnum):
     CANDIDATE = 4
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra='ignore', coerce_numbers_to_str=True)
+class _Section(Record):
+    """An absent or empty key takes its default."""
 
-    @model_validator(mode='before')
-    @classmethod
-    def _drop_empty(cls, values: Any) -> Any:
-        if values is None:
-            return {}
-        if isinstance(values, dict):
-            return {key: value for key, value in values.items() if value is not None and value != ''}
-        return values
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**{key: value for key, value in values.items() if value is not None and value != ''})
 
 
 class EnvInputConfig(_Section):
@@ -46,7 +40,10 @@ class EnvInputConfig(_Section):
     training_index_file: str = ''
     val_index_file: str = ''
     candidate_index_file: str = ''
-    config_file: str = Field(default_factory=lambda: settings.DEFAULT_CONFIG_FILE_PATH)
+    config_file: str = '/in/config.yaml'
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**{**values, 'config_file': values.get('config_file') or settings.DEFAULT_CONFIG_FILE_PATH})
 
 
 class EnvOutputConfig(_Section):
@@ -69,8 +66,8 @@ class EnvConfig(_Section):
     run_infer: bool = False
     protocol_version: str = '0.0.1'
     manifest_file: str = '/img-man/manifest.yaml'
-    input: EnvInputConfig = Field(default_factory=EnvInputConfig)
-    output: EnvOutputConfig = Field(default_factory=EnvOutputConfig)
+    input: EnvInputConfig = EnvInputConfig()
+    output: EnvOutputConfig = EnvOutputConfig()
 
 
 # kind and path of a file -> its identity when it was read, and what was read
@@ -107,11 +104,9 @@ def read_yaml_mapping(path: str) -> Dict[str, Any]:
 
 def _read_env(path: str) -> EnvConfig:
     try:
-        return EnvConfig.model_validate(read_yaml_mapping(path))
+        return EnvConfig.parse_obj(read_yaml_mapping(path))
     except ValidationError as error:
-        problems = '; '.join(f'{".".join(map(str, item["loc"]))}: {item["msg"]}, not {item["input"]!r}'
-                             for item in error.errors())
-        raise ConfigError(f'{path}: {problems}') from error
+        raise ConfigError(f'{path}: {error}') from error
 
 
 def _cached(kind: str, path: str, read: Any) -> Any:
@@ -136,7 +131,7 @@ def get_current_env() -> EnvConfig:
         ConfigFileNotFoundError: there is no env.yaml (also a ``FileNotFoundError``).
         ConfigError: it cannot be read or has a wrong value (also a ``ValueError``).
     """
-    return _cached('env', str(settings.DEFAULT_ENV_FILE_PATH), _read_env).model_copy(deep=True)
+    return _cached('env', str(settings.DEFAULT_ENV_FILE_PATH), _read_env).copy(deep=True)
 
 
 def get_executor_config() -> Dict[str, Any]:

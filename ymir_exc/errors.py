@@ -3,6 +3,8 @@
 Each is also the built-in exception that executors written for the older SDK catch (``ValueError``,
 ``FileNotFoundError``).
 """
+from typing import Any, List, Tuple
+
 from .code import ExecutorReturnCode
 
 
@@ -42,3 +44,18 @@ class NoGpuError(ExecutorError, RuntimeError):
 
 class ResultError(ExecutorError, ValueError):
     """A result that the platform would reject; nothing was written."""
+
+
+class ValidationError(ResultError):
+    """Values of a box, an object or env.yaml that are missing or wrong.
+
+    Args:
+        problems: one sentence for each, beginning with the name.
+    """
+
+    def __init__(self, problems: List[str]) -> None:
+        super().__init__('; '.join(problems))
+        self.problems = problems
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        return type(self), (self.problems, )

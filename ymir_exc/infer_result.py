@@ -7,40 +7,65 @@ import contextlib
 import json
 import os
 from pathlib import Path
-from typing import IO, Annotated, Any, Dict, Iterable, Mapping, Optional, Union
-
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from typing import IO, Any, Callable, Dict, Iterable, Mapping, Optional, Union
 
 from . import env
 from .atomic import atomic_file
 from .errors import ResultError
 from .protocol import multiple_model_stages_supportable
+from .record import Record, to_text
 from .scalars import to_finite_float, to_rounded_int
-
-_Int32 = Annotated[int, BeforeValidator(lambda value: to_rounded_int(value, 'a box coordinate')),
-                   Field(ge=-2**31, lt=2**31)]
-_Length = Annotated[_Int32, Field(ge=0)]
-# Seven digits are what a float32 holds; more would only make the file longer.
-_Score = Annotated[float, BeforeValidator(lambda value: float(f'{to_finite_float(value, "score"):.7g}'))]
-
 
 _encode = json.JSONEncoder(allow_nan=False).encode
 
 
-class Box(BaseModel):
+def _finite(convert: Callable[[Any, str], Any], value: Any) -> Any:
+    try:
+        return convert(value, 'value')
+    except ResultError:
+        raise ValueError('must be one finite number') from None
+
+
+def _coordinate(value: Any) -> int:
+    number = value if type(value) is int else _finite(to_rounded_int, value)
+    if not -2**31 <= number < 2**31:
+        raise ValueError('must be a number of 32 bits')
+    return number
+
+
+def _length(value: Any) -> int:
+    number = _coordinate(value)
+    if number < 0:
+        raise ValueError('must not be negative')
+    return number
+
+
+def _score(value: Any) -> float:
+    return float(f'{_finite(to_finite_float, value):.7g}')  # what a float32 holds; more would only make the file longer
+
+
+def _class_name(value: Any) -> str:
+    name = to_text(value)
+    if not name.strip():
+        raise ValueError('must not be blank')
+    return name
+
+
+class Box(Record):
     """A box in pixels of the image, each number rounded to the nearest integer, halves upwards.
 
     Attributes:
         x, y: the upper left corner.
         w, h: width and height, not negative.
     """
-    x: _Int32
-    y: _Int32
-    w: _Length
-    h: _Length
+    x: int
+    y: int
+    w: int
+    h: int
+    converters = dict(x=_coordinate, y=_coordinate, w=_length, h=_length)
 
 
-class Annotation(BaseModel):
+class Annotation(Record):
     """A detected object.
 
     Attributes:
@@ -48,20 +73,19 @@ class Annotation(BaseModel):
         score: finite; the platform's pages expect 0 to 1.
         box: where it is.
     """
-    class_name: str = Field(pattern=r'\S')
-    score: _Score
+    class_name: str
+    score: float
     box: Box
+    converters = dict(class_name=_class_name, score=_score)
 
 
 def _to_dict(annotation: Union[Annotation, Mapping[str, Any]], image: str) -> Dict[str, Any]:
     if not isinstance(annotation, Annotation):
         try:
-            annotation = Annotation.model_validate(annotation)
-        except ValidationError as error:
-            problems = '; '.join(f'{".".join(map(str, item["loc"]))}: {item["msg"]}' for item in error.errors())
-            raise ResultError(f'{image}: {problems}; in {annotation!r}') from error
-    box = annotation.box
-    return dict(class_name=annotation.class_name, score=annotation.score, box=dict(x=box.x, y=box.y, w=box.w, h=box.h))
+            annotation = Annotation.parse_obj(annotation)
+        except ValueError as error:
+            raise ResultError(f'{image}: {error}; in {annotation!r}') from error
+    return annotation.dict()
 
 
 class InferResultWriter:

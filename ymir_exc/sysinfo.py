@@ -20,7 +20,7 @@ def get_gpu_memory(device: Union[str, int] = 'cuda:0') -> Tuple[float, float]:
         NoGpuError: there is no such GPU, or the driver does not answer.
     """
     text = str(device).lower()
-    number = '0' if text == 'cuda' else text.removeprefix('cuda:')
+    number = '0' if text == 'cuda' else text[len('cuda:'):] if text.startswith('cuda:') else text
     if not number.isdigit():
         raise ValueError(f"device must be 'cuda:N' or N, not {device!r}")
     visible = os.environ.get('CUDA_VISIBLE_DEVICES')

@@ -101,13 +101,6 @@ def test_annotations_with_a_byte_order_mark(tmp_path, reader, text):
         assert reader(['cat']).read(str(path), 'a.jpg') == [item]
 
 
-def test_an_unknown_encoding_of_xml_is_an_error_of_the_data(tmp_path):
-    path = tmp_path / 'a.xml'
-    path.write_text(f'<?xml version="1.0" encoding="martian"?>{VOC}')
-    with pytest.raises(DatasetError, match='is not a VOC XML file: .*encoding'):
-        VocReader(['cat']).read(str(path), 'a.jpg')
-
-
 @pytest.mark.parametrize('name', ['env.yaml', 'config.yaml'])
 def test_yaml_of_the_task(task, name):
     path = task.root / 'in' / name

@@ -1,12 +1,12 @@
 """What a conversion found: counts, and of every kind of trouble the number and the first examples."""
-from typing import Dict, List, Tuple
-
-from pydantic import BaseModel, Field
+from dataclasses import asdict, dataclass, field
+from typing import Any, Dict, List, Tuple
 
 MAX_EXAMPLES = 20  # of each reason; a million equal lines help nobody
 
 
-class Finding(BaseModel):
+@dataclass
+class Finding:
     """One skipped image, dropped or clipped box.
 
     Attributes:
@@ -22,7 +22,8 @@ class Finding(BaseModel):
         return f'{self.place}: {self.reason}' + (f' ({self.detail})' if self.detail else '')
 
 
-class Findings(BaseModel):
+@dataclass
+class Findings:
     """Findings of one kind.
 
     Attributes:
@@ -31,8 +32,8 @@ class Findings(BaseModel):
         examples: the first 20 of each reason, in the order of the data set.
     """
     count: int = 0
-    by_reason: Dict[str, int] = Field(default_factory=dict)
-    examples: List[Finding] = Field(default_factory=list)
+    by_reason: Dict[str, int] = field(default_factory=dict)
+    examples: List[Finding] = field(default_factory=list)
 
     def add(self, finding: Finding) -> None:
         """Count a finding and keep it if it is among the first."""
@@ -42,7 +43,8 @@ class Findings(BaseModel):
             self.examples.append(finding)
 
 
-class SplitReport(BaseModel):
+@dataclass
+class SplitReport:
     """What one split holds after the conversion.
 
     Attributes:
@@ -66,15 +68,35 @@ class SplitReport(BaseModel):
     num_images: int = 0
     num_empty_images: int = 0
     num_boxes: int = 0
-    boxes_per_class: Dict[str, int] = Field(default_factory=dict)
+    boxes_per_class: Dict[str, int] = field(default_factory=dict)
     image_widths: Tuple[int, int, int] = (0, 0, 0)
     image_heights: Tuple[int, int, int] = (0, 0, 0)
-    skipped_images: Findings = Field(default_factory=Findings)
-    dropped_boxes: Findings = Field(default_factory=Findings)
-    clipped_boxes: Findings = Field(default_factory=Findings)
+    skipped_images: Findings = field(default_factory=Findings)
+    dropped_boxes: Findings = field(default_factory=Findings)
+    clipped_boxes: Findings = field(default_factory=Findings)
+
+    def to_dict(self) -> Dict[str, Any]:
+        """Give what JSON can hold and :meth:`from_dict` reads."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Dict[str, Any]) -> 'SplitReport':
+        """Make one of what :meth:`to_dict` gave.
+
+        Raises:
+            TypeError, KeyError: it is of another version.
+        """
+        values = dict(values)
+        for name in ('skipped_images', 'dropped_boxes', 'clipped_boxes'):
+            found = values[name]
+            values[name] = Findings(**{**found, 'examples': [Finding(**example) for example in found['examples']]})
+        for name in ('image_widths', 'image_heights'):
+            values[name] = tuple(values[name])
+        return cls(**values)
 
 
-class ConversionReport(BaseModel):
+@dataclass
+class ConversionReport:
     """The reports of all splits.
 
     Attributes:

@@ -10,8 +10,6 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from pydantic import ValidationError
-
 from ..annotations import annotation_format, make_reader
 from ..atomic import write_text_atomically
 from ..attribute_dict import AttributeDict
@@ -70,8 +68,8 @@ def _finished(stamp_file: str, ann_file: str, stamp: str) -> Optional[SplitRepor
         with open(stamp_file, encoding='utf-8') as stream:
             content = json.load(stream)
         if content['inputs'] == stamp and tuple(content['ann_file']) == file_identity(ann_file):
-            return SplitReport.model_validate(content['report'])
-    except (OSError, ValueError, KeyError, TypeError, ValidationError):
+            return SplitReport.from_dict(content['report'])
+    except (OSError, ValueError, KeyError, TypeError):
         return None  # there is none, or it is of another version: convert again
     return None
 
@@ -94,7 +92,7 @@ def _convert_split(cfg: AttributeDict, split: str, cat_id_from_zero: bool, out_d
     report = SplitReport(split=split, img_dir=img_dir, ann_file=ann_file, annotation_format=name)
     images = read_labelled_images(items, make_reader(name, class_names), class_names, report, num_workers, progress)
     write_text_atomically(ann_file, json.dumps(make_coco(images, class_names, cat_id_from_zero), allow_nan=False))
-    stamped = dict(inputs=stamp, ann_file=file_identity(ann_file), report=report.model_dump())
+    stamped = dict(inputs=stamp, ann_file=file_identity(ann_file), report=report.to_dict())
     write_text_atomically(stamp_file, json.dumps(stamped))
     return report
 
