@@ -15,7 +15,8 @@ from ymir.local.check import check_img_man
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ('ymir_exc', 'mmyolo', 'ymir', 'tools', 'benchmarks', 'configs', 'demo')
-SOURCES = sorted(path for name in (*PACKAGES, 'tests') for path in (ROOT / name).rglob('*.py'))
+SOURCES = sorted(path for name in (*PACKAGES, 'tests') for path in (ROOT / name).rglob('*.py')
+                 if not path.is_relative_to(ROOT / 'ymir_exc/build'))  # left by building the library alone
 OPEN_MMLAB = ('mmengine', 'mmcv', 'mmdet')
 TORCH = ('torch', 'torchvision', *OPEN_MMLAB)
 

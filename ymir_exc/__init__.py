@@ -2,3 +2,5 @@
 
 The submodules are the interface: ``from ymir_exc import env, monitor, result_writer, util, ...``.
 """
+
+__version__ = '2.2.0'

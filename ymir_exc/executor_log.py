@@ -5,6 +5,7 @@ import time
 from typing import Any, Optional
 
 from . import env
+from .log import warn_once
 
 # Tensorboard keeps a text in memory and sends it to the browser whole.
 MAX_LOG_BYTES = 1 << 20
@@ -18,7 +19,7 @@ def _event_writer(tensorboard_dir: str, process_id: int) -> Any:
 
 
 def write_tensorboard_text(text: str, tag: Optional[str] = None) -> None:
-    """Show a text in tensorboard.
+    """Show a text in tensorboard; where the package ``tensorboard`` is not installed, warn instead.
 
     Args:
         text: shown as it is, in a code block.
@@ -27,11 +28,15 @@ def write_tensorboard_text(text: str, tag: Optional[str] = None) -> None:
     Raises:
         OSError: the tensorboard directory is not writable.
     """
-    from tensorboard.compat.proto.event_pb2 import Event
-    from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
-    from tensorboard.compat.proto.tensor_pb2 import TensorProto
-    from tensorboard.compat.proto.types_pb2 import DT_STRING
-    from tensorboard.plugins.text.metadata import PLUGIN_NAME
+    try:
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+        from tensorboard.compat.proto.tensor_pb2 import TensorProto
+        from tensorboard.compat.proto.types_pb2 import DT_STRING
+        from tensorboard.plugins.text.metadata import PLUGIN_NAME
+    except ImportError as error:
+        warn_once('tensorboard', f'no text is written for tensorboard: {error}; it is in the package tensorboard')
+        return
 
     now = time.time()
     tensor = TensorProto(dtype=DT_STRING, string_val=[f'```\n{text}\n```'.encode('utf-8', 'replace')])

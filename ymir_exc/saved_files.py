@@ -7,8 +7,8 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Union
 
 from .attribute_dict import AttributeDict
 from .errors import ModelFileError
+from .log import warn_once
 from .model_files import RESERVED_NAMES, copy_file
-from .stage_values import warn_once
 from .training_result import MAX_STAGE_NAME, write_model_stage
 
 logger = logging.getLogger(__name__)

@@ -4,16 +4,14 @@ It rejects the whole result for one number out of bounds. Some of them are nobod
 labelled objects gives -1, NaN or nothing. So what cannot be written is replaced or left out, with one warning of each
 kind, and a training is never ended by its report. Arguments of a wrong type are the author's mistake and stay errors.
 """
-import logging
 import math
 import os
 import time
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Set
+from typing import Any, Dict, Iterable, List, Mapping, Optional
 
 from .errors import ResultError
+from .log import warn_once
 from .scalars import to_float, to_plain
-
-logger = logging.getLogger(__name__)
 
 MAX_INT32 = 2**31 - 1
 
@@ -22,15 +20,6 @@ BOUNDED_METRICS = ('mAP', 'mAR', 'mIoU', 'mAcc', 'maskAP', 'boxAP')
 COUNTERS = ('tp', 'fp', 'fn')
 _RESERVED = ('stage_name', 'files', 'timestamp')
 _ROUNDING = 1e-3  # a sum of float32 may end a little above 1
-
-_warned: Set[str] = set()
-
-
-def warn_once(kind: str, message: str) -> None:
-    """Log a warning, the first of its kind in this process only: a training of 300 epochs has 300 reports."""
-    if kind not in _warned:
-        _warned.add(kind)
-        logger.warning('%s (further warnings of this kind are left out)', message)
 
 
 def main_metric(stage: Mapping[str, Any]) -> Optional[str]:

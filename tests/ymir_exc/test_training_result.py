@@ -8,8 +8,8 @@ import torch
 import yaml
 
 from tests.ymir_exc import platform_rules as rules
+from ymir_exc import log
 from ymir_exc import result_writer as rw
-from ymir_exc import stage_values
 from ymir_exc.code import ExecutorReturnCode
 from ymir_exc.errors import ConfigError, ModelFileError, ResultError
 
@@ -134,7 +134,7 @@ NAN = float('nan')
     (dict(mAP=0.5, evaluation_result={1: 2}), {'mAP': 0.5, '1': 2}),
 ])
 def test_a_report_of_a_validation_without_objects_ends_no_training(task, caplog, given, written):
-    stage_values._warned.clear()
+    log._warned.clear()
     for name in ('one', 'two'):
         rw.write_model_stage(name, [task.add_model('a.pth')], timestamp=1700000000, **given)
     stages = result(task)['model_stages']
@@ -153,7 +153,7 @@ def test_a_wrong_timestamp_is_now(task, timestamp):
 
 
 def test_what_has_no_number_is_left_out_of_evaluate_config_and_attachments(task, caplog):
-    stage_values._warned.clear()
+    log._warned.clear()
     task.add_model('attachments/plots/pr.png')
     given = dict(iou_thr=None, conf_thr=NAN, range='0.5:0.95:0.05', sizes=[1, 2], top=100, good=np.float32(0.5))
     for _ in range(3):

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.ymir_exc import platform_rules as rules
-from ymir_exc import stage_values, sysinfo, util
+from ymir_exc import log, sysinfo, util
 from ymir_exc.attribute_dict import AttributeDict
 from ymir_exc.errors import ConfigError, ModelFileError, NoGpuError
 
@@ -170,7 +170,7 @@ def test_a_stage_without_a_name_is_a_mistake(task, id):
 
 def test_a_filter_that_leaves_nothing_skips_the_stage(task, caplog):
     """As in the public package: the training goes on."""
-    stage_values._warned.clear()
+    log._warned.clear()
     task.add_model('a.pth')
     task.add_model('b.onnx')
     task.write_config(ymir_saved_file_patterns='onnx')

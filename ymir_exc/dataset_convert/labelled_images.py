@@ -100,15 +100,15 @@ def _read_all(items: List[Tuple[str, str]], reader: AnnotationReader, num_worker
     chunks = [items[start:start + _CHUNK] for start in range(0, len(items), _CHUNK)]
     done = 0
     with any_image_size(), ThreadPoolExecutor(num_workers) as pool:
+        read = pool.map(lambda chunk: [_read_image(*item, reader) for item in chunk], chunks)
         try:
-            for results in pool.map(lambda chunk: [_read_image(*item, reader) for item in chunk], chunks):
+            for results in read:
                 yield from results
                 done += len(results)
                 if progress is not None:
                     progress(done, len(items))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        finally:
+            read.close()  # after an error: cancels the chunks that nobody has begun
 
 
 def _spread(values: List[int]) -> Tuple[int, int, int]:

@@ -1,0 +1,19 @@
+"""Warnings that a training of 300 epochs does not repeat 300 times."""
+import logging
+from typing import Set
+
+logger = logging.getLogger(__name__)
+
+_warned: Set[str] = set()
+
+
+def warn_once(kind: str, message: str) -> None:
+    """Log a warning, the first of its kind in this process only.
+
+    Args:
+        kind: what is the same about all of them.
+        message: a sentence.
+    """
+    if kind not in _warned:
+        _warned.add(kind)
+        logger.warning('%s (further warnings of this kind are left out)', message)
