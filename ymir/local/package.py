@@ -23,6 +23,7 @@ from .outcome import (OLD_STAGE, UNREADABLE_YAML, ResultRejected, StageResult, T
                       read_training_result)
 from .prepare import ModelStage
 from .tar_archive import ArchiveError, extract
+from .weight_file import class_names_in
 
 INFO_FILE = 'ymir-info.yaml'
 VERSION = '2.0.0'
@@ -275,14 +276,15 @@ def _checked_stage(name: str, stage: Any) -> Tuple[str, Dict[str, Any]]:
     return name, dict(stage_name=str(stage['stage_name']), files=files, timestamp=timestamp, **metrics)
 
 
-def read_package(source: Path, folder: Path, class_names: Optional[List[str]] = None) -> ModelStage:
+def read_package(source: Path, folder: Path, class_names: Optional[List[str]] = None, to_train: bool = False) -> ModelStage:
     """Takes one stage out of a model, wherever it comes from.
 
     Args:
         source: a package, an extracted package, the folder of an earlier run or a weight file; `@stage` at the end
             names another stage than the best one.
         folder: where a package is extracted to.
-        class_names: for a weight file that lies in no run.
+        class_names: for a weight file that does not say which classes it knows.
+        to_train: a training starts from it, which may do so from weights whose classes are unknown.
 
     Raises:
         PackageError: there is no model.
@@ -290,8 +292,8 @@ def read_package(source: Path, folder: Path, class_names: Optional[List[str]] = 
     source, stage_name = _split_stage(str(source))
     if source.is_dir() and not (source / INFO_FILE).is_file():
         return _stage_of_run(source, stage_name)
-    if source.is_file() and source.suffix in WEIGHT_SUFFIXES and not tarfile.is_tarfile(source):
-        return _stage_of_file(source, class_names)
+    if source.is_file() and source.suffix.lower() in WEIGHT_SUFFIXES and not tarfile.is_tarfile(source):
+        return _stage_of_file(source, class_names, to_train)
     if not source.exists():
         raise PackageError(
             f'{source} does not exist; a model package, the folder of an earlier run or a weight file is '
@@ -341,17 +343,22 @@ def _stage_of_run(folder: Path, stage_name: Optional[str]) -> ModelStage:
                       stage.metrics.get('mAP', 0.0), stage.timestamp)
 
 
-def _stage_of_file(file: Path, class_names: Optional[List[str]]) -> ModelStage:
-    """A single weight file: with the config beside it and the classes of the run that it lies in, if any."""
+def _stage_of_file(file: Path, class_names: Optional[List[str]], to_train: bool) -> ModelStage:
+    """A single weight file, with the config beside it.
+
+    Its classes are those that it says itself, else what the user says, else those of the run that it lies in.
+    """
     config: Dict[str, Any] = {}
     for parent in file.resolve().parents:
         if parent.name == 'models' and (parent.parent.parent / 'in' / 'config.yaml').is_file():
             config = _read_config(parent.parent.parent / 'in' / 'config.yaml')
             break
-    if class_names:
-        config = dict(config, class_names=list(class_names))
-    if not config.get('class_names'):
-        raise PackageError(f'{file} lies in no run: which classes it knows must be said with --classes')
+    names = class_names_in(file) or class_names
+    if names:
+        config = dict(config, class_names=list(names))
+    if not config.get('class_names') and not to_train:
+        raise PackageError(f'{file} does not say which classes it knows, and lies in no run: name them with --classes, in '
+                           'the order in which it was trained')
     beside = sorted(file.parent.glob('*.py'))
     return ModelStage('weights', (file, *(beside if len(beside) == 1 else ())), config,
                       timestamp=int(file.stat().st_mtime))

@@ -283,3 +283,22 @@ def test_a_command_line_of_its_own(command, coco_folder, fake, trained):
     assert json.loads(done.stdout)['ranked'] == 6
     missing = subprocess.run([*command[0], 'infer', str(coco_folder)], capture_output=True, text=True, env=command[1])
     assert missing.returncode == 2 and '--model' in missing.stderr
+
+
+def test_a_weight_file_alone(ymir, coco_folder, fake):
+    """What it knows decides; a training needs no names, and other tasks ask for them."""
+    import torch
+    torch.save(dict(meta=dict(dataset_meta=dict(classes=('cat', 'dog'))), state_dict=dict(a=torch.ones(1))), 'named.pth')
+    torch.save(dict(a=torch.ones(1)), 'bare.pth')
+    tasks = [(0, 'train', 'named.pth', ['target', 'crate', 'star'], ()), (0, 'train', 'bare.pth', ['target', 'crate', 'star'], ()),
+             (0, 'train', 'bare.pth', ['star', 'crate', 'target'], ('--classes', 'star,crate,target')),
+             (0, 'infer', 'named.pth', ['cat', 'dog'], ()), (0, 'mine', 'bare.pth', ['a', 'b'], ('--classes', 'a,b')),
+             (0, 'infer', 'named.pth', ['cat', 'dog'], ('--classes', 'dog,cat')), (2, 'infer', 'bare.pth', None, ())]
+    for number, (expected, task, model, names, options) in enumerate(tasks):
+        code, _, errors = ymir(task, coco_folder, '--model', model, *options, *fake, '--out', f'run{number}')
+        assert code == expected, errors
+        if names:
+            assert yaml.safe_load(Path(f'run{number}/in/config.yaml').read_text())['class_names'] == names
+            contradicted = 'the model decides the classes' in errors
+            assert contradicted == (options == ('--classes', 'dog,cat'))
+    assert 'bare.pth does not say which classes it knows' in errors and '--classes' in errors

@@ -62,7 +62,7 @@ def train(data: options.Data,
                                   bool(how.image))
         # What costs little is tried first, so that a wrong model is not found out after minutes of reading.
         with tasks.making(folder):
-            pretrained = tasks.read_model(source, folder) if source else None
+            pretrained = tasks.read_model(source, folder, to_train=True) if source else None
             if pretrained and not model_name and 'model_name' in template:
                 model_name = pretrained.training_config.get('model_name')
             if model_name:

@@ -77,15 +77,16 @@ def new_folder(out: Optional[Path], task_name: str, model: Any, in_container: bo
             folder = folder.with_name(f'{name}-{number}')
 
 
-def read_model(source: str, folder: Path, class_names: Optional[List[str]] = None) -> ModelStage:
+def read_model(source: str, folder: Path, class_names: Optional[List[str]] = None, to_train: bool = False) -> ModelStage:
     """Reads a model; a package is extracted beside the run.
 
     Args:
         source: package, folder of a run or weight file.
         folder: of the run.
-        class_names: for a weight file.
+        class_names: for a weight file that does not say which classes it knows.
+        to_train: a training starts from it.
     """
-    return package.read_package(Path(source), folder / 'model', class_names)
+    return package.read_package(Path(source), folder / 'model', class_names, to_train)
 
 
 @contextmanager
