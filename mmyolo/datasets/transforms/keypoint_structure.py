@@ -101,7 +101,7 @@ class Keypoints:
             kps_list: at least one.
             dim: 0, the objects.
         """
-        if not keypoints:
+        if not kps_list:
             raise ValueError('Keypoints.cat needs at least one instance of Keypoints')
         return cls(
             torch.cat([one.keypoints for one in kps_list], dim=dim),
