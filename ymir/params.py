@@ -7,6 +7,9 @@ live on in the platform's database; a value that cannot be used is an error.
 """
 import difflib
 import logging
+import re
+import reprlib
+from collections import Counter
 from typing import Annotated, Any, ClassVar, Dict, FrozenSet, List, Literal, Tuple, Type, TypeVar, Union
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
@@ -16,6 +19,10 @@ from ymir_exc.code import ExecutorReturnCode
 from ymir.errors import TaskError
 
 logger = logging.getLogger('ymir')
+
+SHORT = reprlib.Repr()
+SHORT.maxstring = SHORT.maxother = 200
+GPU_NUMBER = re.compile('[0-9]|[1-9][0-9]{1,2}')
 
 # Set or consumed by the platform; known, and nothing to warn about.
 PLATFORM_KEYS = frozenset({
@@ -59,6 +66,7 @@ Fraction = Annotated[float, BeforeValidator(_reject_bool), Field(ge=0, le=1, all
 LearningRate = Annotated[float, BeforeValidator(_reject_bool), Field(ge=0, le=10, allow_inf_nan=False)]
 Side = Annotated[int, Field(ge=32, le=8192)]
 ImageSize = Annotated[Union[Literal[0], Side, Tuple[Side, Side]], BeforeValidator(_size)]
+Files = Annotated[List[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
 Precision = Annotated[Literal['auto', 'fp32', 'bf16', 'fp16'], BeforeValidator(_lower)]
 
 
@@ -81,25 +89,34 @@ class Params(BaseModel):
     @field_validator('class_names', mode='before')
     @classmethod
     def _names_are_text(cls, value: Any) -> Any:
-        for name in value if isinstance(value, (list, tuple)) else ():
+        if not isinstance(value, (list, tuple)):
+            raise ValueError('a list of names is needed')
+        for name in value:
             if isinstance(name, bool):
                 raise ValueError('a class name was read as a boolean: put quotes around yes, no, on and off')
+            if not isinstance(name, (str, int)):
+                raise ValueError(f'the class name {name!r} is no text: put quotes around it')
+            if isinstance(name, str) and not (name.strip() and name.isprintable()):
+                raise ValueError(f'the class name {name!r} is blank or holds control characters; name every class')
         return value
 
     @field_validator('class_names')
     @classmethod
     def _names_differ(cls, value: List[str]) -> List[str]:
-        doubles = sorted({name for name in value if value.count(name) > 1})
+        names = [name.strip() for name in value]
+        doubles = sorted(name for name, count in Counter(names).items() if count > 1)
         if doubles:
             raise ValueError(f'these names occur more than once: {", ".join(doubles)}')
         return value
 
-    @field_validator('gpu_id')
+    @field_validator('gpu_id', mode='before')
     @classmethod
-    def _ids_are_numbers(cls, value: str) -> str:
-        if not all(item.strip().isdigit() for item in value.split(',') if value.strip()):
-            raise ValueError("GPU numbers like '0' or '0,1' are needed, or '' for the CPU")
-        return value.strip()
+    def _ids_are_numbers(cls, value: Any) -> str:
+        ids = [item.strip() for item in str(value).split(',')] if str(value).strip() else []
+        is_text = isinstance(value, (str, int)) and not isinstance(value, bool)
+        if not is_text or not all(GPU_NUMBER.fullmatch(item) for item in ids) or len(set(ids)) < len(ids):
+            raise ValueError("different GPU numbers like '0' or '0,1' are needed, or '' for the CPU")
+        return ','.join(ids)
 
     @property
     def gpu_ids(self) -> List[int]:
@@ -118,7 +135,7 @@ class Params(BaseModel):
 class TrainingParams(Params):
     """Training."""
 
-    pretrained_model_params: List[str] = []
+    pretrained_model_params: Files = []
     export_format: str = 'ark:raw'
     model_name: str = 'yolov8_n'
     samples_per_gpu: Positive = 8
@@ -143,7 +160,7 @@ class TrainingParams(Params):
 class CandidateParams(Params):
     """What mining and inference share: both run a trained model over the candidate images."""
 
-    model_params_path: List[str] = []
+    model_params_path: Files = []
     conf_threshold: Fraction = 0.2
     iou_threshold: Fraction = 0.65
     samples_per_gpu: Positive = 16
@@ -183,10 +200,22 @@ def load_params(cls: Type[AnyParams], raw: Dict[str, Any]) -> AnyParams:
                         f'config.yaml must hold "key: value" lines, it holds {type(raw).__name__}.')
     given = {key: value for key, value in raw.items() if value is not None and not _is_blank(value)}
     _warn_of_unknown(cls, given)
+    given = {key: value for key, value in given.items() if key in cls.model_fields}
+    for key, value in given.items():
+        if not _is_writable(value):
+            raise TaskError(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR, f'Bad value in config.yaml, {key}: {value!r}: a NUL byte or half '
+                            'of a character stands in it, as in no name or path.')
     try:
         return cls.model_validate(given)
     except ValidationError as error:
         raise TaskError(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR, _explain(cls, given, error)) from error
+
+
+def _is_writable(value: Any) -> bool:
+    """Whether a text, or each of a list of texts, may be a name or path and stand in a UTF-8 file."""
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_writable, value))
+    return not isinstance(value, str) or '\0' not in value and not any('\ud800' <= character <= '\udfff' for character in value)
 
 
 def _is_blank(value: Any) -> bool:
@@ -216,4 +245,4 @@ def _explain(cls: Type[Params], given: Dict[str, Any], error: ValidationError) -
         reasons = ['allowed is 0 (the size of the model), one number from 32 to 8192, or "width,height"']
     template = cls.template()
     ending = f' The default is {template[key]!r}.' if key in template else ''
-    return f'Bad value in config.yaml, {key}: {given[key]!r}: {"; ".join(reasons)}.{ending}'
+    return f'Bad value in config.yaml, {key}: {SHORT.repr(given[key])}: {"; ".join(reasons)}.{ending}'

@@ -14,6 +14,7 @@ from . import settings
 from .errors import ConfigError, ConfigFileNotFoundError, ValidationError
 from .reading import read_text
 from .record import Record
+from .yaml_text import load_yaml
 
 
 class DatasetType(IntEnum):
@@ -88,7 +89,7 @@ def read_yaml_mapping(path: str) -> Dict[str, Any]:
         ConfigError: it cannot be read, is not YAML, or holds something else.
     """
     try:
-        content = yaml.safe_load(read_text(path))
+        content = load_yaml(read_text(path))
     except FileNotFoundError:
         raise ConfigFileNotFoundError(f'{path} does not exist') from None
     except UnicodeError as error:

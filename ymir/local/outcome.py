@@ -13,6 +13,8 @@ from typing import Any, Dict, List, Mapping, Tuple
 
 import yaml
 
+from ymir_exc.yaml_text import load_yaml
+
 from .run import DOCKER_FAILED, MonitorReading
 
 CONTAINER_ERROR = 160004
@@ -152,7 +154,7 @@ def read_training_result(models_dir: Path) -> TrainingResult:
     models_dir = Path(models_dir)
     path = models_dir / 'result.yaml'
     try:
-        document = yaml.safe_load(path.read_text(encoding='utf-8'))
+        document = load_yaml(path.read_text(encoding='utf-8'))
     except FileNotFoundError:
         raise ResultRejected(f'{path} does not exist') from None
     except UNREADABLE_YAML as error:

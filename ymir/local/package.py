@@ -18,6 +18,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 import yaml
 
 from ymir_exc.atomic import atomic_file
+from ymir_exc.yaml_text import load_yaml
 
 from .outcome import (OLD_STAGE, UNREADABLE_YAML, ResultRejected, StageResult, TrainingResult, read_stage,
                       read_training_result)
@@ -150,7 +151,7 @@ def _read_result(out_dir: Path) -> TrainingResult:
 def _read_config(path: Path) -> Dict[str, Any]:
     """The config.yaml of a training, whose class_names every model needs."""
     try:
-        config = yaml.safe_load(path.read_text(encoding='utf-8'))
+        config = load_yaml(path.read_text(encoding='utf-8'))
     except UNREADABLE_YAML as error:
         raise PackageError(f'{path} cannot be read: {" ".join(str(error).split())}') from None
     if not isinstance(config, dict) or not isinstance(config.get('class_names'), list) or not config['class_names']:
@@ -234,7 +235,7 @@ def read_info(folder: Path) -> PackageInfo:
     """
     path = Path(folder) / INFO_FILE
     try:
-        document = yaml.safe_load(path.read_text(encoding='utf-8'))
+        document = load_yaml(path.read_text(encoding='utf-8'))
     except FileNotFoundError:
         deeper = next((f'; there is one in {found.parent.relative_to(folder)}/, so pack what is in that folder'
                        for found in Path(folder).rglob(INFO_FILE)), '')

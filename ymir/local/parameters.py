@@ -12,6 +12,8 @@ from typing import Any, Callable, Dict, Mapping, Sequence, Tuple
 
 import yaml
 
+from ymir_exc.yaml_text import load_yaml
+
 from .prepare import IMG_MAN
 
 # What the platform sets, and how to say it here.
@@ -70,7 +72,7 @@ def read_template_of_image(image: str, task_type: str) -> Dict[str, Any]:
     folder = '/img-man'
     path = f'{folder}/manifest.yaml'
     try:
-        manifest = yaml.safe_load(_cat(image, path, required=False))
+        manifest = load_yaml(_cat(image, path, required=False))
     except yaml.YAMLError as error:
         raise ParameterError(f'{image}:{path} cannot be read: {" ".join(str(error).split())}') from None
     types = manifest.get('object_type', 2) if isinstance(manifest, dict) else 2
@@ -113,7 +115,7 @@ def _cat(image: str, path: str, required: bool = True) -> str:
 
 def _parse_template(text: str, place: str, task_type: str) -> Dict[str, Any]:
     try:
-        template = yaml.safe_load(text)
+        template = load_yaml(text)
     except yaml.YAMLError as error:
         raise ParameterError(f'{place} cannot be read: {" ".join(str(error).split())}') from None
     if not isinstance(template, dict):

@@ -49,6 +49,8 @@ def test_the_manifest_says_detection():
     ('find_unused_parameters', 'true', True),
     ('ymir_debug', '0', False),
     ('gpu_id', 0, '0'),
+    ('gpu_id', ' 0 , 12 ', '0,12'),
+    ('pretrained_model_params', '/in/a.pth', ['/in/a.pth']),
     ('class_names', [1, 'two'], ['1', 'two']),
     ('log_level', 'INFO', 'info'),
 ])
@@ -72,6 +74,15 @@ def test_values_are_cast(key, raw, value):
     ('class_names', [], ['[]', 'at least 1']),
     ('class_names', [True], ['quotes']),
     ('class_names', ['a', 'a'], ['more than once: a']),
+    ('class_names', ['a', ' a'], ['more than once: a']),
+    *[('class_names', ['a', name], ['blank', 'control']) for name in ('', ' ', '\t', '\u3000', 'a\nb', 'a\tb')],
+    *[('class_names', ['a', name], ['no text', 'quotes']) for name in (None, 1.5, float('nan'), [], ['b'], {}, b'x')],
+    *[('class_names', names, ['class_names']) for names in ('cat', 5, {'cat': 1}, {'cat'}, 0.5, True)],
+    *[('gpu_id', ids, ["'0,1'"])
+      for ids in ('²', '１', '٣', '0,', ',', '0,,1', '-1', '0;1', '0.0', 0.5, float('nan'), True, [0, 1], {}, '0,0', '00', '9' * 5000)],
+    ('pretrained_model_params', ['a\0.pth'], ['NUL']),
+    ('cfg_options', 'a\0', ['NUL']),
+    ('model_name', 'a\ud800', ['half of a character']),
 ])
 def test_bad_values_are_named(key, raw, words):
     with pytest.raises(TaskError) as caught:

@@ -11,6 +11,8 @@ from typing import Any, List, Optional, Tuple
 
 import yaml
 
+from ymir_exc.yaml_text import check_yaml_size
+
 from .finding import NotApplicable, Words, printable
 
 MAX_SMALL = 64 * 2**20  # bytes; YAML and monitor.txt
@@ -139,6 +141,7 @@ def parse_yaml(document: Document) -> Document:
     if TOO_DEEP.search(document.text):
         return Document(document.name, UNREADABLE, ('brackets nested 200 deep', '括号嵌套达 200 层'), document.text)
     try:
+        check_yaml_size(document.text)
         loader = yaml.SafeLoader(document.text)
         node = loader.get_single_node()
         repeated = tuple(_repeated_keys(node))

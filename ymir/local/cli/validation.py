@@ -5,6 +5,8 @@ from typing import Any, Dict, Optional
 
 import yaml
 
+from ymir_exc.yaml_text import load_yaml
+
 from ..page.run_files import VALIDATION, index_entries, read_run
 from ..prepare import prepare_candidates, submitted
 from . import tasks
@@ -59,7 +61,7 @@ def evaluate(output: Output, out_dir: Path, in_dir: Optional[Path], gpus: str) -
 def _record(work_dir: Path) -> Dict[str, Any]:
     path = work_dir / tasks.RUN_FILE
     try:
-        record = yaml.safe_load(path.read_text(encoding='utf-8'))
+        record = load_yaml(path.read_text(encoding='utf-8'))
     except FileNotFoundError:
         return {}
     except (UnicodeDecodeError, yaml.YAMLError) as error:

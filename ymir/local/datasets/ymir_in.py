@@ -11,6 +11,7 @@ import yaml
 from ymir_exc.annotations.ark import parse_ark_line
 from ymir_exc.errors import DatasetError
 from ymir_exc.reading import read_index
+from ymir_exc.yaml_text import load_yaml
 
 from ..labels import Dataset
 from ..prepare import hyper_parameters, prepare_training
@@ -75,7 +76,7 @@ def read(root: Path) -> RawDataset:
 
 def _class_names(file: Path) -> List[str]:
     try:
-        config = yaml.safe_load(read_text(file))
+        config = load_yaml(read_text(file))
     except yaml.YAMLError as error:
         raise DatasetError(f'{file} is no YAML file, {yaml_fault(error)}') from error
     names = config.get('class_names') if isinstance(config, dict) else None

@@ -14,6 +14,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import yaml
 
 from ymir_exc.errors import DatasetError
+from ymir_exc.yaml_text import load_yaml
 
 from ..hashing import in_threads
 from ..labels import Dataset
@@ -94,7 +95,7 @@ def _lists(root: Path) -> Dict[str, Path]:
 def _load(path: Path) -> Dict[str, Any]:
     """A YAML mapping with all values as text: a class may be called `no` or `007`."""
     try:
-        content = yaml.load(read_text(path), Loader=yaml.BaseLoader)
+        content = load_yaml(read_text(path), yaml.BaseLoader)
     except yaml.YAMLError as error:
         raise DatasetError(f'{path} is no YAML file, {yaml_fault(error)}') from error
     return content if isinstance(content, dict) else {}

@@ -13,6 +13,7 @@ import yaml
 from ymir_exc.annotations import annotation_format, make_reader
 from ymir_exc.errors import DatasetError, ExecutorError
 from ymir_exc.reading import read_index
+from ymir_exc.yaml_text import load_yaml
 
 from ..event_scalars import event_files
 from ..prepare import IMG_MAN
@@ -255,7 +256,7 @@ def lines_of(path: Path) -> List[str]:
 
 def _read_yaml(run: RunFiles, path: Path) -> Dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding='utf-8-sig'))
+        content = load_yaml(path.read_text(encoding='utf-8-sig'))
     except FileNotFoundError:
         run.gaps.append(Text('{} does not exist.', '{} 不存在。').format(path))
         return {}
@@ -270,7 +271,7 @@ def _read_yaml(run: RunFiles, path: Path) -> Dict[str, Any]:
 
 def _template(folder: Path, task: str) -> Dict[str, Any]:
     try:
-        content = yaml.safe_load((folder / f'{task}-template.yaml').read_text(encoding='utf-8'))
+        content = load_yaml((folder / f'{task}-template.yaml').read_text(encoding='utf-8'))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return {}
     return content if isinstance(content, dict) else {}
