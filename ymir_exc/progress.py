@@ -59,14 +59,16 @@ class YmirStageWeight:
     """How much of a task each of its three stages is.
 
     Args:
-        weights: of preprocess, task and postprocess; they must sum to 1. None takes the environment variables
-            PREPROCESS_WEIGHT, TASK_WEIGHT, POSTPROCESS_WEIGHT or 0.00001, 0.99998, 0.00001.
+        weights: of preprocess, task and postprocess, or another object of this class; they must sum to 1. None takes
+            the environment variables PREPROCESS_WEIGHT, TASK_WEIGHT, POSTPROCESS_WEIGHT or 0.00001, 0.99998, 0.00001.
 
     Raises:
         ValueError: there are not three, one is negative, or the sum is not 1.
     """
 
-    def __init__(self, weights: Optional[Sequence[float]] = None) -> None:
+    def __init__(self, weights: Union['YmirStageWeight', Sequence[float], None] = None) -> None:
+        if isinstance(weights, YmirStageWeight):
+            weights = weights.weights
         if weights is None:
             weights = [os.environ.get(name, default) for name, default in zip(_WEIGHT_VARIABLES, _DEFAULT_WEIGHTS)]
         self.weights: List[float] = [to_float(weight, 'a stage weight') for weight in weights]
@@ -93,7 +95,7 @@ class YmirStageWeight:
 
 
 def get_ymir_process(stage: Union[YmirStage, str], p: float, task_idx: int = 0, task_num: int = 1,
-                     weights: Optional[Sequence[float]] = None) -> float:
+                     weights: Union[YmirStageWeight, Sequence[float], None] = None) -> float:
     """Give the progress over several tasks of equal length; older executors call it.
 
     Args:

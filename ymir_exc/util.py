@@ -1,7 +1,7 @@
 """What every executor needs: the merged configuration, weight files, booleans of the web form, progress of stages."""
 import os
 import socket
-from typing import List, Optional, Sequence, Tuple, Union
+from typing import List, Sequence, Tuple, Union
 
 from . import env
 from .attribute_dict import AttributeDict
@@ -118,7 +118,7 @@ def write_ymir_monitor_process(cfg: AttributeDict,
                                task: Union[YmirTask, str],
                                naive_stage_percent: float,
                                stage: Union[YmirStage, str],
-                               stage_weights: Optional[Sequence[float]] = None,
+                               stage_weights: Union[YmirStageWeight, Sequence[float], None] = None,
                                task_order: str = 'tmi') -> None:
     """Write the progress of a stage of a task into monitor.txt.
 

@@ -171,7 +171,7 @@ def test_a_class_named_null_or_a_number(task):
 def conversions(monkeypatch):
     """How many images have been read."""
     read_images = []
-    module = convert.to_coco
+    module = convert.ymir2coco
     real = module.read_labelled_images
     monkeypatch.setattr(module, 'read_labelled_images',
                         lambda items, *rest: read_images.extend(items) or real(items, *rest))
@@ -306,13 +306,35 @@ def test_yolov5(task):
     assert path == str(out / 'data.yaml')
     data = yaml.safe_load((out / 'data.yaml').read_text())
     assert data == dict(path=str(out), nc=3, names=CLASSES, train=str(out / 'train-index.txt'),
-                        val=str(out / 'val-index.txt'))
+                        val=str(out / 'val-index.txt'), test=str(out / 'test-index.txt'))
+    assert (out / 'test-index.txt').read_text() == ''
     images = (out / 'train-index.txt').read_text().splitlines()
     assert images == [str(out / 'images/my photos/a b.jpg'), str(out / 'images/b.jpg')]
     assert all(os.path.isfile(image) for image in images)
     assert (out / 'labels/my photos/a b.txt').read_text() == '0 0.2 0.375 0.2 0.25\n2 0.05 0.5 0.1 1\n'
     assert (out / 'labels/b.txt').read_text() == ''
     assert (out / 'labels/d.txt').read_text() == '1 0.5 0.5 1 1\n'
+
+
+@pytest.mark.parametrize('tasks', ['mining', 'infer', 'mining infer'])
+def test_yolov5_of_candidates(task, tasks):
+    """Every candidate has to be in the result, so also what cannot be read is listed, in the order of the index."""
+    task.write_env(tasks)
+    names = ['12/b.jpg', 'a b.png', '12/gone.jpg']
+    for name in names[:2]:
+        task.add_image(name, None)
+    task.write_index('candidate', [f'{task.assets}/{name}' for name in names])
+    out = task.root / 'out'
+    data = yaml.safe_load(open(convert.convert_ymir_to_yolov5(get_merged_config())))
+    assert data == dict(path=str(out), nc=3, names=CLASSES, **{split: str(out / f'{split}-index.txt')
+                                                               for split in ('train', 'val', 'test')})
+    listed = (out / 'test-index.txt').read_text().splitlines()
+    assert listed == [str(out / 'images' / name) for name in names]
+    assert [os.path.isfile(path) for path in listed] == [True, True, False]
+    assert (out / 'train-index.txt').read_text() == (out / 'val-index.txt').read_text() == ''
+    task.write_index('candidate', ['/elsewhere/a.jpg'])
+    with pytest.raises(DatasetError, match='/elsewhere/a.jpg lies outside'):
+        convert.convert_ymir_to_yolov5(get_merged_config())
 
 
 def test_yolov5_elsewhere_and_in_the_way(task, tmp_path):

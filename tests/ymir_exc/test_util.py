@@ -262,29 +262,6 @@ def test_no_module_imports_anything_heavy():
     assert not {'torch', 'cv2', 'numpy', 'matplotlib', 'tensorboard', 'mmengine', 'mmcv', 'mmdet'} & set(names)
 
 
-def test_every_name_of_the_sdk_is_where_executors_import_it():
-    from ymir_exc import code, dataset_convert, dataset_reader, env, executor, monitor, result_writer, settings
-    expected = {
-        code: 'ExecutorState ExecutorReturnCode',
-        settings: 'DEFAULT_ENV_FILE_PATH DEFAULT_CONFIG_FILE_PATH',
-        env: 'DatasetType EnvInputConfig EnvOutputConfig EnvConfig get_current_env get_executor_config',
-        dataset_reader: 'item_paths items_count images_count bboxes_count filter_broken_images',
-        monitor: 'YmirTask write_monitor_logger write_monitor_logger_for_multiple_tasks '
-                 'write_monitor_logger_for_mutiple_tasks write_tensorboard_text write_final_executor_log',
-        result_writer: 'Box Annotation multiple_model_stages_supportable write_model_stage write_training_result '
-                       'write_mining_result write_infer_result',
-        executor: 'Executor',
-        sysinfo: 'get_gpu_memory',
-        util: 'find_free_port YmirStage YmirStageWeight get_ymir_process get_merged_config get_weight_files get_bool '
-              'filter_saved_files format_saved_files write_ymir_training_result write_ymir_monitor_process',
-        dataset_convert: 'convert_ymir_to_coco convert_ymir_to_yolov5 find_blank_area_in_dataset '
-                         'train_with_black_area_or_not',
-    }
-    missing = [f'{module.__name__}.{name}' for module, names in expected.items() for name in names.split()
-               if not hasattr(module, name)]
-    assert missing == []
-
-
 def test_codes_and_states_of_the_contract():
     from ymir_exc.code import ExecutorReturnCode, ExecutorState
     assert {member.name: int(member) for member in ExecutorState} == dict(ES_RUNNING=2, ES_ERROR=4)
