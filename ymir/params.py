@@ -31,6 +31,9 @@ PLATFORM_KEYS = frozenset({
     'text_prompt'
 })
 
+# What the key may be; 0 is what platforms before the key mean. YAML reads 2.0 as a decimal.
+DETECTION_TYPES = ('2', '2.0', '0')
+
 
 def _reject_bool(value: Any) -> Any:
     """`true` is not 1: a number that YAML read as a boolean (yes, on, off) is a mistake worth telling."""
@@ -193,12 +196,13 @@ def load_params(cls: Type[AnyParams], raw: Dict[str, Any]) -> AnyParams:
         The typed parameters.
 
     Raises:
-        TaskError: 300001 naming key, value and what is allowed.
+        TaskError: 300001 naming key, value and what is allowed; 300005 for a task that is not about detection.
     """
     if not isinstance(raw, dict):
         raise TaskError(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
                         f'config.yaml must hold "key: value" lines, it holds {type(raw).__name__}.')
     given = {key: value for key, value in raw.items() if value is not None and not _is_blank(value)}
+    _check_object_type(given.get('object_type', DETECTION_TYPES[0]))
     _warn_of_unknown(cls, given)
     given = {key: value for key, value in given.items() if key in cls.model_fields}
     for key, value in given.items():
@@ -209,6 +213,15 @@ def load_params(cls: Type[AnyParams], raw: Dict[str, Any]) -> AnyParams:
         return cls.model_validate(given)
     except ValidationError as error:
         raise TaskError(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR, _explain(cls, given, error)) from error
+
+
+def _check_object_type(object_type: Any) -> None:
+    """Only detection is offered, whatever the project on the platform is about."""
+    if str(object_type).strip() not in DETECTION_TYPES:
+        raise TaskError(
+            ExecutorReturnCode.RC_EXEC_OBJECT_TYPE_ERROR,
+            f'object_type in config.yaml is {SHORT.repr(object_type)}; this image detects boxes (object_type 2). Use it in a project of '
+            'that type.')
 
 
 def _is_writable(value: Any) -> bool:

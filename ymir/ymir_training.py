@@ -48,7 +48,6 @@ logger = logging.getLogger('ymir')
 
 RUN_CONFIG = 'run_config.py'
 BEGUN = 0.01  # of the progress, as monitor.txt has it
-DETECTION_TYPES = ('', '0', '2')  # 0 is what platforms before the key mean
 
 
 def main() -> None:
@@ -60,7 +59,6 @@ def main() -> None:
     # mmengine would load a checkpoint that holds code after all, with a warning; models are built here, too.
     os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
     write_progress(YmirStage.PREPROCESS, 0.0)
-    _check_object_type(config.param.get('object_type'))
     model = find_model(params.model_name)
     user_options = read_options(params)
     check_options(user_options, Path(env.output.root_dir), Path(env.output.models_dir))
@@ -127,14 +125,6 @@ def blame_options(options: UserOptions) -> Iterator[None]:
             ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
             f'The training failed at its beginning with the options in config.yaml ({options.text}): {mapped.sentence} Correct or remove '
             'the option that this comes from.') from error
-
-
-def _check_object_type(object_type: Any) -> None:
-    """Only detection is offered, whatever the project on the platform is about."""
-    if object_type is not None and str(object_type) not in DETECTION_TYPES:
-        raise TaskError(
-            ExecutorReturnCode.RC_EXEC_OBJECT_TYPE_ERROR,
-            f'object_type is {object_type!r}; this image trains detectors (object_type 2). Use it in a project of that type.')
 
 
 def find_resumption(arguments: Sequence[str], options: Mapping[str, Any], models_dir: Path) -> Tuple[bool, List[str]]:

@@ -162,3 +162,15 @@ def test_predictions_of_an_earlier_run_are_not_used(tmp_path, images, model_file
     assert next(predict(plan, folder, lambda done: None)).path == 'a.jpg'
     assert task.start().returncode == 0
     assert set(task.detections()) == {'0.jpg', '1.jpg'}
+
+
+def test_no_image_is_lost_to_a_byte_order_mark(tmp_path, images):
+    task = Task(tmp_path, [f'\ufeff{images[0]}', *images[1:4]], [], ('mining', ), mining_algorithm='random')
+    assert task.start().returncode == 0
+    assert sorted(row[0] for row in task.ranking()) == sorted(map(str, images[:4]))
+
+
+def test_a_task_of_segmentation_has_a_code_of_its_own(tmp_path, images):
+    task = Task(tmp_path, images[:1], [], ('mining', 'infer'), mining_algorithm='random', object_type=4)
+    assert task.start().returncode == 1
+    assert task.monitor()[3:5] == ['4', '300005'] and not (task.out / 'result.tsv').exists()

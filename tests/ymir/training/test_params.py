@@ -120,3 +120,17 @@ def test_the_mining_keys_of_a_combined_run_are_no_surprise_to_inference(caplog):
 @pytest.mark.parametrize('gpu_id, ids', [('', []), ('0', [0]), ('0,1,3', [0, 1, 3])])
 def test_gpu_ids(gpu_id, ids):
     assert load_params(TrainingParams, {**NAMES, 'gpu_id': gpu_id}).gpu_ids == ids
+
+
+@pytest.mark.parametrize('cls', [TrainingParams, MiningParams, InferParams])
+@pytest.mark.parametrize('value', [2, '2', ' 2 ', 2.0, None, '', 0])
+def test_a_task_of_detection(cls, value):
+    load_params(cls, {**NAMES, 'object_type': value})
+
+
+@pytest.mark.parametrize('cls', [TrainingParams, MiningParams, InferParams])
+@pytest.mark.parametrize('value', [1, 3, '3', 4, 50, 100, -2, 2.5, True, 'detection', [2], [2, 3], {}])
+def test_a_task_of_another_kind_has_a_code_of_its_own(cls, value):
+    with pytest.raises(TaskError, match='object_type in config.yaml is .*object_type 2') as caught:
+        load_params(cls, {**NAMES, 'object_type': value})
+    assert caught.value.code == ExecutorReturnCode.RC_EXEC_OBJECT_TYPE_ERROR
