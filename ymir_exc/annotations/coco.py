@@ -11,6 +11,8 @@ from typing import Any, Dict, List, Optional
 from ..errors import DatasetError
 from .objects import LabelledObject, read_bytes, to_number
 
+_MAX_AREA = 10**12  # in pixels, and of any number; a float beyond what arithmetic bears is no measure of an image
+
 
 class CocoReader:
     """Reads a coco JSON file, once.
@@ -40,33 +42,86 @@ class CocoReader:
             return None
         try:
             content = json.loads(data)
-            names = {entry['id']: os.path.basename(entry['file_name']) for entry in content['images']}
-            categories = {entry['id']: str(entry['name']) for entry in content['categories']}
-            entries = content['annotations']
-        except (ValueError, KeyError, TypeError) as error:
-            raise DatasetError(f'{path} is not a coco file with images, categories and annotations: '
-                               f'{type(error).__name__} {error}') from error
+        except (ValueError, RecursionError) as error:
+            raise DatasetError(f'{path} is no JSON file that can be read: {type(error).__name__} {error}') from error
+        names = {key: os.path.basename(name) for key, name in _by_id(content, 'images', 'file_name', path).items()}
+        categories = _by_id(content, 'categories', 'name', path)
         objects: Dict[str, List[LabelledObject]] = {name: [] for name in names.values()}
         if len(objects) < len(names):
             raise DatasetError(f'{path}: two images have the same file name')
-        for index, entry in enumerate(entries):
-            place = f'{path}: annotation {entry.get("id", index)}'
-            if entry.get('image_id') not in names:
-                raise DatasetError(f'{place}: image_id {entry.get("image_id")!r} is not among the images')
-            objects[names[entry['image_id']]].append(self._read_object(entry, place, categories))
+        for index, entry in enumerate(_entries(content, 'annotations', path)):
+            place = f'{path}: annotation {entry.get("id", index)!r:.40}'
+            image_id = entry.get('image_id')
+            if not _is_id(image_id) or image_id not in names:
+                raise DatasetError(f'{place}: image_id {image_id!r:.40} is not among the images')
+            objects[names[image_id]].append(self._read_object(entry, place, categories))
         return objects
 
     def _read_object(self, entry: Dict[str, Any], place: str, categories: Dict[Any, str]) -> LabelledObject:
-        name = categories.get(entry.get('category_id'), '')
+        category_id = entry.get('category_id')
+        name = categories.get(category_id, '') if _is_id(category_id) else ''
         class_id = self._class_ids.get(name.strip().lower())
         if class_id is None:
-            raise DatasetError(f'{place}: category_id {entry.get("category_id")!r} ({name or "not in categories"}) is '
+            raise DatasetError(f'{place}: category_id {category_id!r:.40} ({name or "not in categories":.80}) is '
                                f'unknown; allowed: {", ".join(self._class_names)}')
         bbox = entry.get('bbox')
         if not isinstance(bbox, list) or len(bbox) != 4:
-            raise DatasetError(f'{place}: bbox is {bbox!r}; it must be [x, y, w, h]')
+            raise DatasetError(f'{place}: bbox is {bbox!r:.40}; it must be [x, y, w, h]')
         x, y, w, h = (to_number(value, place, 'bbox') for value in bbox)
         area = entry.get('area')
+        area = None if area is None else to_number(area, place, 'area')
+        if area is not None and not 0 <= area <= _MAX_AREA:
+            raise DatasetError(f'{place}: area is {area!r:.40}; it must be a number of pixels')
+        segmentation = entry.get('segmentation') or None
+        if not _is_segmentation(segmentation):
+            raise DatasetError(f'{place}: segmentation is {segmentation!r:.40}; it must be a list of polygons '
+                               '[x, y, x, y, ...], or a mapping with size and counts')
         return LabelledObject(class_id, x, y, x + w, y + h, place, iscrowd=int(bool(entry.get('iscrowd'))),
-                              segmentation=entry.get('segmentation') or None,
-                              area=None if area is None else to_number(area, place, 'area'))
+                              segmentation=segmentation, area=area)
+
+
+def _entries(content: Any, key: str, path: str) -> List[Dict[str, Any]]:
+    """One of the lists of a coco file, whose entries are mappings."""
+    entries = content.get(key) if isinstance(content, dict) else None
+    if not isinstance(entries, list):
+        found = 'is missing' if entries is None else f'is a {type(entries).__name__}'
+        raise DatasetError(f'{path} is not a coco file with images, categories and annotations: {key} {found}; a list is needed')
+    for index, entry in enumerate(entries):
+        if not isinstance(entry, dict):
+            raise DatasetError(f'{path}: {key}[{index}] is {entry!r:.40}; a mapping is needed')
+    return entries
+
+
+def _by_id(content: Any, key: str, value_key: str, path: str) -> Dict[Any, str]:
+    """Ids to names of images or categories."""
+    found: Dict[Any, str] = {}
+    for index, entry in enumerate(_entries(content, key, path)):
+        place = f'{path}: {key}[{index}]'
+        name, entry_id = entry.get(value_key), entry.get('id')
+        if isinstance(name, int) and not isinstance(name, bool):
+            name = str(name)
+        if not isinstance(name, str) or not name.strip():
+            raise DatasetError(f'{place}: {value_key} is {name!r:.40}; a name is needed')
+        if not _is_id(entry_id):
+            raise DatasetError(f'{place}: id is {entry_id!r:.40}; a number or a text is needed')
+        if entry_id in found:
+            raise DatasetError(f'{place}: the id {entry_id!r:.40} is that of another one, {found[entry_id]}')
+        found[entry_id] = name
+    return found
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, (int, str)) and not isinstance(value, bool) or isinstance(value, float) and value.is_integer()
+
+
+def _is_segmentation(value: Any) -> bool:
+    """Whether a value is None, polygons, or a run-length code."""
+    if isinstance(value, dict):
+        counts, size = value.get('counts'), value.get('size')
+        return (isinstance(counts, str) or _are_numbers(counts)) and _are_numbers(size) and len(size) == 2
+    return value is None or isinstance(value, list) and all(_are_numbers(polygon) for polygon in value)
+
+
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(number, (int, float)) and not isinstance(number, bool) and abs(number) <= _MAX_AREA for number in value)

@@ -74,10 +74,12 @@ def to_number(value: Any, place: str, field: str) -> float:
         DatasetError: it is none.
     """
     try:
+        if isinstance(value, bool):
+            raise TypeError
         number = float(value)
         return int(number) if number.is_integer() else _finite(number)
-    except (TypeError, ValueError):
-        raise DatasetError(f'{place}: {field} is {value!r}; it must be a number') from None
+    except (TypeError, ValueError, OverflowError):
+        raise DatasetError(f'{place}: {field} is {value!r:.40}; it must be a number') from None
 
 
 def _finite(number: float) -> float:
