@@ -41,6 +41,7 @@ FORBIDDEN = {
     'ymir': ENDS,
     'ymir/local': (*TORCH, 'mmyolo', *ENDS),
     'tools': (*YMIR, 'demo', 'benchmarks', 'tests'),
+    'tools/dataset_converters': ('ymir_exc', 'demo', 'benchmarks', 'tests'),  # of ymir only the readers of data sets, below
     'demo': (*YMIR, 'tools', 'benchmarks', 'tests'),
     'benchmarks': ('tools', 'demo', 'tests'),
     'configs': (*YMIR, *ENDS),
@@ -115,6 +116,15 @@ def test_ymir_local_imports_nothing_else_of_ymir():
     wrong = [
         f'{path.relative_to(ROOT)}:{line} imports {name}' for path in SOURCES if path.is_relative_to(ROOT / 'ymir/local')
         for line, name in imports_of(path) if name.split('.')[0] == 'ymir' and not name.startswith('ymir.local')
+    ]
+    assert not wrong, '\n'.join(wrong)
+
+
+def test_tools_import_nothing_of_ymir_but_the_readers_of_data_sets():
+    """There is one set of readers, that of the command line; it needs neither torch nor mmyolo."""
+    wrong = [
+        f'{path.relative_to(ROOT)}:{line} imports {name}' for path in SOURCES if path.is_relative_to(ROOT / 'tools')
+        for line, name in imports_of(path) if is_within(name, ['ymir']) and not is_within(name, ['ymir.local.datasets'])
     ]
     assert not wrong, '\n'.join(wrong)
 

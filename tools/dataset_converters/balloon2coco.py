@@ -3,7 +3,7 @@ import argparse
 from pathlib import Path
 from typing import Optional, Sequence
 
-from mmyolo.converters.datasets.balloon import convert_balloon
+from ymir.local.datasets.to_coco import convert_balloon, reporting
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -14,8 +14,10 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
-    for path, coco in convert_balloon(Path(parse_args(argv).data_root)).items():
-        print(f'{path}: {len(coco["images"])} images, {len(coco["annotations"])} annotations')
+    args = parse_args(argv)
+    with reporting() as warn:
+        for path, coco in convert_balloon(Path(args.data_root), warn).items():
+            print(f'{path}: {len(coco["images"])} images, {len(coco["annotations"])} annotations')
 
 
 if __name__ == '__main__':

@@ -3,7 +3,7 @@ import argparse
 from pathlib import Path
 from typing import Optional, Sequence
 
-from mmyolo.converters.datasets.labelme import convert_labelme
+from ymir.local.datasets.to_coco import convert_labelme, reporting
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -22,9 +22,10 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
     txt = None if args.class_id_txt is None else Path(args.class_id_txt)
-    coco = convert_labelme(Path(args.img_dir), Path(args.labels_dir), Path(args.out), txt)
-    print(f'{args.out}: {len(coco["images"])} images, {len(coco["annotations"])} annotations, '
-          f'{len(coco["categories"])} classes')
+    with reporting() as warn:
+        coco = convert_labelme(Path(args.img_dir), Path(args.labels_dir), Path(args.out), txt, warn)
+        print(f'{args.out}: {len(coco["images"])} images, {len(coco["annotations"])} annotations, '
+              f'{len(coco["categories"])} classes')
 
 
 if __name__ == '__main__':

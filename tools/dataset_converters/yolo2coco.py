@@ -3,20 +3,23 @@ import argparse
 from pathlib import Path
 from typing import Optional, Sequence
 
-from mmyolo.converters.datasets.yolo import convert_yolo
+from ymir.local.datasets.to_coco import convert_yolo, reporting
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Convert labels in the format of YOLO to COCO')
     parser.add_argument(
         'image_dir',
-        help='has images/, labels/, classes.txt and perhaps train.txt, val.txt, test.txt; annotations/ is written here')
+        help='has images/, labels/ and classes.txt, perhaps with train/ and val/ in both or with train.txt, val.txt, '
+        'test.txt; annotations/ is written here')
     return parser.parse_args(argv)
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
-    for path, coco in convert_yolo(Path(parse_args(argv).image_dir)).items():
-        print(f'{path}: {len(coco["images"])} images, {len(coco["annotations"])} annotations')
+    args = parse_args(argv)
+    with reporting() as warn:
+        for path, coco in convert_yolo(Path(args.image_dir), warn).items():
+            print(f'{path}: {len(coco["images"])} images, {len(coco["annotations"])} annotations')
 
 
 if __name__ == '__main__':

@@ -1,1 +1,1 @@
-"""Data sets in other formats to COCO JSON, and parts of data sets. Import the module of the format."""
+"""Parts of COCO data sets, patches of DOTA, and downloads. Import the module of what is wanted."""

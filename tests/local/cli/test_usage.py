@@ -8,11 +8,11 @@ from ymir.local.cli import main
 
 @pytest.mark.parametrize('arguments, words', [
     (['infer', 'photos'], ["Missing option '--model'", 'Model package, folder of an earlier run or weight file']),
-    (['train'], ["Missing argument 'DATA'", 'Folder of a COCO, VOC or YOLO data set']),
+    (['train'], ["Missing argument 'DATA'", 'Folder of a COCO, VOC, YOLO, labelme or VIA data set']),
     (['train', 'coco', '--modle', 'yolov8_n'], ['No such option: --modle', 'Did you mean --model?']),
     (['train', 'coco', '--max_epochs=5'], ['No such option: --max_epochs', 'written without dashes, for example']),
     (['train', 'coco', '--model'], ["'--model' requires an argument"]),
-    (['train', 'coco', '--format', 'xml'], ["'xml' is not one of 'coco', 'voc', 'yolo', 'ymir', 'images'"]),
+    (['train', 'coco', '--format', 'xml'], ["'xml' is not one of 'coco', 'voc', 'yolo', 'labelme', 'via', 'ymir', 'images'"]),
     (['train', 'coco', '--val-share', '5'], ['--val-share', '0.01 to 0.9']),
     (['convert', 'a', 'b', '--to', 'cco'], ["'cco' is not one of 'coco', 'voc', 'yolo', 'ymir'"]),
     (['pack', 'a', 'b', 'c'], ['extra argument', 'c']),

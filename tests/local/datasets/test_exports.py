@@ -220,7 +220,7 @@ def test_box_of_a_shape(lay, segmentation):
 @pytest.mark.parametrize('files, words', [
     ({'annotations.xml': '<?xml version="1.0"?>\n<annotations><version>1.1</version></annotations>'}, 'CVAT'),
     ({'project.json': '[{"id": 1, "annotations": [], "data": {"image": "/data/upload/1.jpg"}}]'}, 'Label Studio'),
-    ({'1.json': '{"version": "5", "shapes": [], "imagePath": "1.jpg"}'}, 'LabelMe'),
+    ({'1.json': '{"objects": [{"classTitle": "cat"}]}'}, 'Supervisely'),
     ({'set.zip': 'PK'}, 'is an archive; unpack it'),
 ])
 def test_labels_that_are_not_read_are_named(lay, tmp_path, files, words):

@@ -25,6 +25,17 @@ def coco_of(*names, **more):
              **more))
 
 
+def labelme_of(name, **more):
+    return json.dumps(dict(dict(version='5.4', flags={}, imagePath=name, imageData=None, imageHeight=48, imageWidth=64, shapes=[
+        dict(label='cat', shape_type='rectangle', points=[[16, 12], [48, 36]], group_id=None, flags={})]), **more))
+
+
+def via_of(*names):
+    shape = dict(name='rect', x=16, y=12, width=32, height=24)
+    region = dict(shape_attributes=shape, region_attributes=dict(name='cat'))
+    return json.dumps({f'{name}9': dict(filename=name, size=9, regions=[region], file_attributes={}) for name in names})
+
+
 # files (images get noise), expected splits by the name of the image's file; every image has BOX
 LAYOUTS = {
     'coco, official': ('coco', {
@@ -158,6 +169,37 @@ LAYOUTS = {
         'data/obj/1.jpg': None,
         'data/obj/1.txt': YOLO
     }, dict(train=['1.jpg'])),
+    'labelme, beside the images': ('labelme', {
+        '1.jpg': None,
+        '1.json': labelme_of('1.jpg'),
+        'sub/图 2.png': None,
+        'sub/图 2.json': labelme_of('图 2.png'),
+    }, dict(all=['1.jpg', '图 2.png'])),
+    'labelme, folders of labels': ('labelme', {
+        'images/1.jpg': None,
+        'labels/1.json': labelme_of('..\\images\\1.jpg'),
+    }, dict(all=['1.jpg'])),
+    'labelme, splits': ('labelme', {
+        'train/1.jpg': None,
+        'train/1.json': labelme_of('1.jpg'),
+        'val/images/2.jpg': None,
+        'val/json/2.json': labelme_of('../images/2.jpg'),
+    }, dict(train=['1.jpg'], val=['2.jpg'])),
+    'labelme, renamed': ('labelme', {
+        'images/1.jpg': None,
+        'labels/x.json': labelme_of('C:\\a\\1.JPG', imageHeight=None, imageWidth=None),
+    }, dict(all=['1.jpg'])),
+    'VIA, one file': ('via', {
+        'a.json': via_of('1.jpg', '2.jpg'),
+        '1.jpg': None,
+        '2.jpg': None,
+    }, dict(all=['1.jpg', '2.jpg'])),
+    'VIA, a project with splits': ('via', {
+        'train/via_region_data.json': json.dumps(dict(_via_settings={}, _via_img_metadata=json.loads(via_of('1.jpg')))),
+        'train/1.jpg': None,
+        'val/via_region_data.json': via_of('2.jpg'),
+        'val/2.jpg': None,
+    }, dict(train=['1.jpg'], val=['2.jpg'])),
     'ymir, ark': ('ymir', {
         'in/config.yaml': 'class_names: [cat]\n',
         'in/assets/1.jpg': None,

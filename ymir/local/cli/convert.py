@@ -32,7 +32,7 @@ def convert(data: options.Data,
             as_json: options.Json = False,
             quiet: options.Quiet = False,
             lang: options.Lang = None) -> None:
-    """Convert a data set between COCO, VOC, YOLO and YMIR.
+    """Convert a data set between COCO, VOC, YOLO and YMIR; labelme and VIA are read, too.
 
     Whatever cannot be taken over is named with its file and place; the boxes are those that the platform would have.
 
@@ -40,15 +40,14 @@ def convert(data: options.Data,
     """
     output = Output(as_json, quiet, lang.value if lang else '')
     with output.reporting():
-        from ..datasets import read_dataset, refuse_used, with_validation, write_dataset
-        from .task_commands import class_names, without_boxes
+        from ..datasets import read_dataset, refuse_used, refuse_without_boxes, with_validation, write_dataset
+        from .task_commands import class_names
         refuse_used(folder)  # before minutes of reading
         if data.is_dir() and folder.resolve().is_relative_to(data.resolve()):
             raise UsageMistake(output.text('within data', folder=folder, data=data))
         with data_progress(output, output.text('reading', path=data)) as show:
             dataset = read_dataset(data, data_format.value if data_format else None, class_names(classes), show)
-            if not dataset.num_boxes() and (dataset.losses or not dataset.labelled):
-                raise UsageMistake(without_boxes(dataset, f'no box was read from {data}, so nothing was converted'))
+            refuse_without_boxes(dataset, f'no box was read from {data}, so nothing was converted')
             if val and dataset.splits.get('val'):
                 output.warn(output.text('share not used', data=data, option=f'--val {val:g}'))
             if val:

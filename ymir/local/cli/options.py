@@ -19,6 +19,8 @@ class DataFormat(str, Enum):
     coco = 'coco'
     voc = 'voc'
     yolo = 'yolo'
+    labelme = 'labelme'
+    via = 'via'
     ymir = 'ymir'
     images = 'images'
 
@@ -42,7 +44,7 @@ Lang = Annotated[Optional[Language], typer.Option(
 
 Data = Annotated[Path, typer.Argument(
     metavar='DATA', parser=path_with_a_name,
-    help='Folder of a COCO, VOC or YOLO data set, of images, or of a task (in/).')]
+    help='Folder of a COCO, VOC, YOLO, labelme or VIA data set, of images, or of a task (in/).')]
 Overrides = Annotated[Optional[List[str]], typer.Argument(
     metavar='KEY=VALUE', autocompletion=hyper_parameters,
     help='Hyper-parameters of the executor, typed as the form of the platform does; default: its template.')]

@@ -218,16 +218,6 @@ def _read(output: Output, data: Path, data_format: Optional[options.DataFormat],
         return read_dataset(data, data_format and data_format.value, names, show)
 
 
-def without_boxes(dataset: Any, sentence: str) -> str:
-    """What is wrong with a data set of which no box was read, and why.
-
-    Args:
-        dataset: read.
-        sentence: what is wrong.
-    """
-    return '\n  '.join((sentence, *dataset.losses))
-
-
 def _training_data(output: Output, data: Path, val: Optional[Path], val_share: Optional[float], classes: Optional[str],
                    data_format: Optional[options.DataFormat]) -> Any:
     from dataclasses import replace
@@ -253,8 +243,9 @@ def _training_data(output: Output, data: Path, val: Optional[Path], val_share: O
         raise UsageMistake(
             f'{data} has no labels, so there is nothing to train on; images alone can be inferred and mined')
     if not dataset.num_boxes('train'):
-        raise UsageMistake(without_boxes(dataset, f'none of the {len(dataset.splits["train"])} training images of {data} has '
-                                          'a labelled box, so there is nothing to train on'))
+        sentence = f'none of the {len(dataset.splits["train"])} training images of {data} has a labelled box, so there is ' \
+                   'nothing to train on'
+        raise UsageMistake('\n  '.join((sentence, *dataset.losses)))
     if dataset.splits['val'] and not dataset.num_boxes('val'):
         output.warn(output.text('no box to validate on', count=len(dataset.splits['val'])))
     if val:

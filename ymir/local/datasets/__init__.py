@@ -1,6 +1,6 @@
 """Data sets in the formats that people have them in: read, split, written.
 
-    dataset = read_dataset('folder')                 # COCO, VOC, YOLO, a task of YMIR, or images alone
+    dataset = read_dataset('folder')                 # COCO, VOC, YOLO, labelme, VIA, a task of YMIR, or images alone
     dataset = with_validation(dataset)               # splits 'train' and 'val'
     write_dataset(dataset, 'other', 'yolo')
 
@@ -17,14 +17,14 @@ from ymir_exc.errors import DatasetError
 
 from ..hashing import Progress
 from ..labels import Dataset
-from . import coco, plain, voc, yolo, ymir_in
+from . import coco, labelme, plain, via, voc, yolo, ymir_in
 from .assemble import assemble, platform_name
 from .foreign import archives, foreign_labels
 from .split import with_validation
 from .writing import ImagePlaces, Written
 
 __all__ = ['FORMATS', 'WRITTEN_FORMATS', 'detect_format', 'found_formats', 'platform_name', 'read_dataset',
-           'refuse_used', 'with_validation', 'write_dataset']
+           'refuse_used', 'refuse_without_boxes', 'with_validation', 'write_dataset']
 
 # In the order in which they are looked for: what is most particular first.
 _FORMATS = {
@@ -32,6 +32,8 @@ _FORMATS = {
     'coco': (coco.is_coco, coco),
     'voc': (voc.is_voc, voc),
     'yolo': (yolo.is_yolo, yolo),
+    'labelme': (labelme.is_labelme, labelme),
+    'via': (via.is_via, via),
     'images': (plain.is_images, plain),
 }
 FORMATS = tuple(_FORMATS)
@@ -112,6 +114,20 @@ def read_dataset(path: Path,
         raise DatasetError(f'{path}, read as {found[0]}, has no images; looked for {module.LOOKS_FOR}.'
                            + ''.join(f'\n  {sentence}' for sentence in raw.warnings.sentences()))
     return replace(assemble(raw, path, class_names, on_progress), labelled=module is not plain)
+
+
+def refuse_without_boxes(dataset: Dataset, sentence: str) -> None:
+    """Refuses a data set of which no box could be read; one whose images are known to be empty is none.
+
+    Args:
+        dataset: read.
+        sentence: what is wrong.
+
+    Raises:
+        DatasetError: with the sentence, and why.
+    """
+    if not dataset.num_boxes() and (dataset.losses or not dataset.labelled):
+        raise DatasetError('\n  '.join((sentence, *dataset.losses)))
 
 
 def write_dataset(dataset: Dataset, folder: Path, format: str, link: bool = False,

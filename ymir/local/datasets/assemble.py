@@ -33,9 +33,9 @@ from ymir_exc.errors import DatasetError
 from ..hashing import Progress, asset_ids, in_threads
 from ..labels import Dataset, LabelledBox, LabelledImage
 from .files import SPLITS
+from .fitting import fit
 from .raw import RawBox, RawDataset, RawImage, Warnings
 
-TOLERATED_PIXELS = 1
 UNLABELLED = 'unlabelled'  # beside the splits
 MISSING = 'the image does not exist'
 
@@ -46,7 +46,7 @@ def platform_name(name: str) -> str:
 
 
 def assemble(raw: RawDataset, root: Path, class_names: Optional[Sequence[str]] = None,
-             on_progress: Optional[Progress] = None) -> Dataset:
+             on_progress: Optional[Progress] = None, as_written: bool = False) -> Dataset:
     """Holds labels against their images; see the module's table.
 
     Args:
@@ -54,13 +54,18 @@ def assemble(raw: RawDataset, root: Path, class_names: Optional[Sequence[str]] =
         root: where it was read from.
         class_names: the classes to keep, in this order; None: all of the data set.
         on_progress: called now and then with the number of images done and of all.
+        as_written: names of classes, fractions of pixels and images that occur twice stay as they are, which the
+            platform would change.
 
     Raises:
         DatasetError: `class_names` holds the same class twice, or no image could be read.
     """
     warnings = raw.warnings
-    names = _class_names(raw, warnings) if class_names is None else _asked_names(class_names)
-    indexes = {name: index for index, name in enumerate(names)}
+    if as_written:
+        names = list(raw.class_names)
+    else:
+        names = _class_names(raw, warnings) if class_names is None else _asked_names(class_names)
+    indexes = {name: index for index, name in reversed(list(enumerate(names)))}
     order = [split for split in ('all', *SPLITS) if split in raw.splits]
     listed = [(split, image) for split in order for image in raw.splits[split]]
     listed += [(UNLABELLED, image) for image in raw.unlabelled]
@@ -69,7 +74,8 @@ def assemble(raw: RawDataset, root: Path, class_names: Optional[Sequence[str]] =
     left_out: Counter = Counter()
     splits: Dict[str, List[LabelledImage]] = {split: [] for split in (*order, UNLABELLED)}
     readable = _readable(listed, root, warnings, on_progress)
-    copies.find([image.path for _, image, _ in readable])
+    if not as_written:
+        copies.find([image.path for _, image, _ in readable])
     for split, image, size in readable:
         place = places.get((split, image.path))
         first = copies.first_of(image.path) if place is None else None
@@ -77,7 +83,7 @@ def assemble(raw: RawDataset, root: Path, class_names: Optional[Sequence[str]] =
             which = f'is in two splits (the second time in {split})' if first == image.path else \
                 f'is the same image as {first}'
             warnings.add('images that occur twice', f'{image.path} {which}; it is left out with its '
-                         f'{len(image.boxes)} boxes')
+                         f'{len(image.boxes)} boxes', is_loss=bool(image.boxes))
             continue
         if image.boxes and image.size not in (None, size):
             turned = ', turned as by an EXIF orientation' if image.size == size[::-1] else ''
@@ -85,7 +91,7 @@ def assemble(raw: RawDataset, root: Path, class_names: Optional[Sequence[str]] =
                          f'{image.size[1]}, {image.path} is {size[0]} x {size[1]}{turned}; the boxes may not fit')
         boxes, crowds = (tuple(
             _boxes(image, [box for box in image.boxes if box.crowd == crowd], size, indexes, class_names is not None,
-                   left_out, warnings)) for crowd in (False, True))
+                   left_out, warnings, as_written)) for crowd in (False, True))
         if place is None:
             places[split, image.path] = len(splits[split])
             splits[split].append(LabelledImage(image.path, *size, boxes, crowds))
@@ -97,7 +103,7 @@ def assemble(raw: RawDataset, root: Path, class_names: Optional[Sequence[str]] =
         warnings.add(f'class {name}', f'{root}: class {name!r} is not among the classes asked for; its {count} boxes '
                      'are left out')
     own = dict.fromkeys(map(platform_name, raw.class_names))
-    for name in names:
+    for name in names if class_names is not None else ():
         if own and name not in own:
             warnings.add('classes that are not there', f'{root}: no class is called {name!r}; there are '
                          f'{", ".join(map(repr, own))}')
@@ -114,7 +120,7 @@ def _readable(listed: Sequence[Tuple[str, RawImage]], root: Path, warnings: Warn
     for (split, image), size in zip(listed, sizes):
         if isinstance(size, str):
             named = f' (named in {image.source})' if image.source != image.path else ''
-            warnings.add('images left out', f'{image.path}: {size}; it is left out{named}')
+            warnings.add('images left out', f'{image.path}: {size}; it is left out{named}', is_loss=bool(image.boxes))
         else:
             readable.append((split, image, size))
     if listed and not readable:
@@ -171,11 +177,11 @@ def _size(path: Path) -> object:
 
 
 def _boxes(image: RawImage, labelled: Sequence[RawBox], size: Tuple[int, int], indexes: Dict[str, int], asked: bool,
-           left_out: Counter, warnings: Warnings) -> List[LabelledBox]:
+           left_out: Counter, warnings: Warnings, as_written: bool) -> List[LabelledBox]:
     boxes = []
     which = f' ({image.path.name})' if image.source.stem != image.path.stem else ''
     for box in labelled:
-        name = platform_name(box.class_name)
+        name = box.class_name if as_written else platform_name(box.class_name)
         if name not in indexes:
             if asked and name:
                 left_out[name] += 1
@@ -186,7 +192,7 @@ def _boxes(image: RawImage, labelled: Sequence[RawBox], size: Tuple[int, int], i
         corners = box.corners
         if image.relative:
             corners = tuple(value * side for value, side in zip(corners, (*size, *size)))
-        fitted, problem = _fit(corners, size)
+        fitted, problem = fit(corners, size, whole_pixels=not as_written)
         if problem:
             done = 'clipped' if fitted else 'left out'
             numbers = f'x {corners[0]:g} to {corners[2]:g}, y {corners[1]:g} to {corners[3]:g}'
@@ -195,31 +201,6 @@ def _boxes(image: RawImage, labelled: Sequence[RawBox], size: Tuple[int, int], i
         if fitted:
             boxes.append(LabelledBox(indexes[name], *fitted, difficult=box.difficult))
     return boxes
-
-
-def _fit(corners: Sequence[float], size: Tuple[int, int]) -> Tuple[Optional[Tuple[int, int, int, int]], str]:
-    """x, y, w, h in whole pixels inside the image, None if nothing is left; and what is wrong."""
-    if not all(abs(value) < 2**31 for value in corners):  # also false for NaN
-        return None, 'has no usable numbers'
-    if corners[2] <= corners[0] or corners[3] <= corners[1]:
-        return None, 'is inverted or has no area'
-    left, right = _round(corners[0], corners[2])
-    top, bottom = _round(corners[1], corners[3])
-    clipped = max(left, 0), max(top, 0), min(right, size[0]), min(bottom, size[1])
-    if clipped[2] <= clipped[0] or clipped[3] <= clipped[1]:
-        return None, 'lies outside the image'
-    beyond = max(abs(a - b) for a, b in zip(clipped, (left, top, right, bottom)))
-    return ((clipped[0], clipped[1], clipped[2] - clipped[0], clipped[3] - clipped[1]),
-            'lies partly outside the image' if beyond > TOLERATED_PIXELS else '')
-
-
-def _round(low: float, high: float) -> Tuple[int, int]:
-    """The nearest pixel borders; a box within one pixel gets that pixel."""
-    first, last = int(low + 0.5) if low >= 0 else -int(0.5 - low), int(high + 0.5) if high >= 0 else -int(0.5 - high)
-    if last > first:
-        return first, last
-    first = int((low + high) // 2)
-    return first, first + 1
 
 
 class _Copies:

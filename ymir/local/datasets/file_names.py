@@ -25,6 +25,9 @@ from .files import is_image, split_of
 from .raw import Warnings
 
 
+_MOST_FOLDERS = 32  # of a written path that are looked for under other letters
+
+
 def plain_name(name: str) -> str:
     """A file name without what copying changes: capital letters, forms of accents, %-escapes and outer blanks.
 
@@ -56,6 +59,7 @@ class FileNames:
     def __init__(self) -> None:
         self._listings: Dict[Path, _Listing] = {}
         self._folders: Dict[Path, Optional[Path]] = {}
+        self._existing: Dict[Tuple[Tuple[Path, ...], Tuple[str, ...]], List[Path]] = {}
         self._notes: Dict[Tuple[str, str], str] = {}
 
     def find_written(self,
@@ -79,14 +83,22 @@ class FileNames:
             for base in bases:
                 if is_there(base / tail):
                     return base / tail
-        tails = _tails(without_address(name), in_split)
+        places = self._places(tuple(bases), _tails(without_address(name), in_split))
         for other_ending in (False, True):
-            for tail in tails:
-                for base in bases:
-                    found = self._fitting(base / tail, written, source, other_ending)
-                    if found is not None and is_there(found):
-                        return found
+            for place in places:
+                found = self._fitting(place, written, source, other_ending)
+                if found is not None and is_there(found):
+                    return found
         return None
+
+    def _places(self, bases: Tuple[Path, ...], tails: List[str]) -> List[Path]:
+        """The tails in folders that exist, under other letters perhaps; folders are looked for once."""
+        parents = tuple(tail.rpartition('/')[0] for tail in tails[-_MOST_FOLDERS:])
+        if (bases, parents) not in self._existing:
+            folders = (self._folder(base / parent) for parent in parents for base in bases)
+            self._existing[bases, parents] = [folder for folder in dict.fromkeys(folders) if folder is not None]
+        name = tails[-1].rpartition('/')[2]
+        return [folder / name for folder in self._existing[bases, parents]] if name else []
 
     def find_labels(self, path: Path, image: Path) -> Optional[Path]:
         """Finds the only file of labels whose name differs in what copying changes, if it is of no other image.

@@ -12,9 +12,6 @@ _RULES = (
      'export the task as COCO 1.0, Pascal VOC 1.1 or YOLO 1.1'),
     ('.json', (b'"annotations"', b'"data"', b'"id"'), 'the own format of Label Studio',
      'export the project as COCO, Pascal VOC XML or YOLO'),
-    ('.json', (b'"shapes"', b'"imagePath"'), 'the format of LabelMe',
-     'convert it to COCO or VOC, for example with labelme2coco'),
-    ('.json', (b'"regions"', b'"filename"'), 'the own format of VIA', 'export the annotations as COCO'),
     ('.json', (b'"objects"', b'"classTitle"'), 'the format of Supervisely',
      'export the project as COCO, Pascal VOC or YOLO'),
 )

@@ -59,16 +59,20 @@ class Warnings:
 
     def __init__(self) -> None:
         self._shown: Dict[str, List[str]] = {}
+        self._losses: Dict[str, str] = {}
         self._counts: Counter = Counter()
 
-    def add(self, kind: str, text: str) -> None:
+    def add(self, kind: str, text: str, is_loss: bool = True) -> None:
         """Adds a warning.
 
         Args:
             kind: what is wrong, in general.
             text: a sentence that names file and place.
+            is_loss: labels may be missing therefore.
         """
         self._counts[kind] += 1
+        if is_loss and kind not in HARMLESS:
+            self._losses.setdefault(kind, text)
         shown = self._shown.setdefault(kind, [])
         if len(shown) < SHOWN_PER_KIND:
             shown.append(text)
@@ -83,7 +87,7 @@ class Warnings:
 
     def of_losses(self) -> Tuple[str, ...]:
         """The first warning of every kind after which labels are missing."""
-        return tuple(shown[0] for kind, shown in self._shown.items() if kind not in HARMLESS)
+        return tuple(self._losses.values())
 
     def sentences(self) -> Tuple[str, ...]:
         """All warnings, by kind."""

@@ -6,7 +6,6 @@ the order of `classes.txt`, `labels.txt` or `labelmap.txt` where there is one, e
 corners count from 0.
 """
 import re
-from functools import lru_cache
 from pathlib import Path
 from typing import Dict, List, Optional, Set, Tuple
 from xml.etree import ElementTree
@@ -16,18 +15,17 @@ from ymir_exc.errors import DatasetError
 
 from ..hashing import in_threads
 from ..labels import Dataset, LabelledImage
-from .file_names import FileNames, plain_name, without_address
-from .files import SPLITS, files_below, images_below, is_image, read_lines, split_folders, split_of
+from .class_lists import listed_classes
+from .file_names import FileNames, plain_name
+from .files import SPLITS, files_below, is_image, read_lines, split_folders, split_of
+from .images_of_labels import ImagesOfLabels
 from .raw import UNLABELLED, RawBox, RawDataset, RawImage, size_in_file
 from .writing import ImagePlaces, Written
 
 LOOKS_FOR = 'VOCdevkit/VOC20xx, a folder Annotations of .xml files, or .xml files beside images'
 _ANNOTATION_FOLDERS = ('Annotations', 'annotations', 'gt', 'xmls', 'xml')
-_IMAGE_FOLDERS = ('JPEGImages', 'images', 'Images', 'JPEGimages', 'img')
 _HEAD_BYTES = 4096
 _ROOT = re.compile(r'<annotation[\s>/]')  # CVAT's own files begin with <annotations>
-_BACKGROUND = ('background', '__background__', '_background_', '__ignore__')
-_CLASS_FILES = ('classes.txt', 'labels.txt', 'labelmap.txt')
 
 
 def is_voc(root: Path) -> bool:
@@ -85,14 +83,15 @@ def read(root: Path) -> RawDataset:
     if len(raw.splits) > 1 and 'all' in raw.splits:
         raw.splits['train'] = raw.splits.get('train', []) + raw.splits.pop('all')
     used = {box.class_name for images in raw.splits.values() for image in images for box in image.boxes}
-    names = _listed_classes(root, parts, used)
+    folders = (root, *(part for part, _ in parts), *(folder for _, folder in split_folders(root)))
+    names = listed_classes(folders, used)
     raw.class_names = names + sorted(used - set(names))
     return raw
 
 
 def _read_part(raw: RawDataset, root: Path, annotations: Path) -> None:
     files = FileNames()
-    images = ImagesOfPart(root, files)
+    images = ImagesOfLabels(root, files, _ANNOTATION_FOLDERS)
     by_name = {path.relative_to(annotations).with_suffix('').as_posix(): path for path in files_below(annotations)
                if path.suffix.lower() == '.xml'}
     sets = _sets(raw, root, by_name)
@@ -125,73 +124,6 @@ def _read_part(raw: RawDataset, root: Path, annotations: Path) -> None:
         for path in images.beside(found):
             raw.unlabelled.append(RawImage(path, annotations, ()))
             raw.warnings.add('images without annotation', f'{path} has no .xml file; {UNLABELLED}')
-
-
-class ImagesOfPart:
-    """Finds the image of an XML file: beside it, or where the folder of annotations is one of images.
-
-    Args:
-        root: of the part.
-        files: notes images whose names differ in letters.
-    """
-
-    def __init__(self, root: Path, files: FileNames) -> None:
-        self._root = root
-        self._files = files
-        self._by_folder: Dict[Path, Dict[str, Path]] = {}  # by name and by stem; a name wins
-        self._by_plain_name: Dict[Path, Dict[str, Set[Path]]] = {}  # the same of each folder by plain name
-        for path in images_below(root):
-            names = self._by_folder.setdefault(path.parent, {})
-            names.setdefault(path.stem, path)
-            names[path.name] = path
-            plain = self._by_plain_name.setdefault(path.parent, {})
-            for name in (path.stem, path.name):
-                plain.setdefault(plain_name(name), set()).add(path)
-        self._folders_of = lru_cache(maxsize=None)(self._find_folders)
-
-    def _find_folders(self, folder: Path) -> List[Path]:
-        """Where the images of the XML files of a folder may lie, the best first."""
-        parts = folder.relative_to(self._root).parts
-        swapped = [Path(self._root, *parts[:position], name, *parts[position + 1:])
-                   for position in range(len(parts) - 1, -1, -1) if parts[position] in _ANNOTATION_FOLDERS
-                   for name in _IMAGE_FOLDERS]
-        flat = [parent / name for parent in (folder.parent, self._root) for name in _IMAGE_FOLDERS]
-        folders = dict.fromkeys((*swapped, folder, *flat, folder.parent, self._root))
-        return [path for path in folders if path in self._by_folder]
-
-    def find(self, annotation: Path, file_name: str) -> Optional[Path]:
-        """The image of an XML file; None if there is none.
-
-        Args:
-            annotation: the XML file.
-            file_name: what it says the image is called.
-        """
-        name, bare = (text.rpartition('/')[2] for text in (file_name.replace('\\', '/'), without_address(file_name)))
-        names = [annotation.stem, name, Path(name).stem, bare, Path(bare).stem]
-        if Path(name).stem == annotation.stem:
-            names.insert(0, name)
-        folders = self._folders_of(annotation.parent)
-        found = next((self._by_folder[folder][name] for name in names for folder in folders
-                      if name in self._by_folder[folder]), None)
-        return found or self._with_other_letters(annotation, names, folders)
-
-    def _with_other_letters(self, annotation: Path, names: List[str], folders: List[Path]) -> Optional[Path]:
-        """The only image whose name differs in what copying changes, if it has no XML file of its own."""
-        for name in filter(None, names):
-            for folder in folders:
-                fitting = self._by_plain_name[folder].get(plain_name(name), ())
-                if len(fitting) == 1:
-                    image = next(iter(fitting))
-                    if not annotation.with_name(f'{image.stem}{annotation.suffix}').is_file():
-                        self._files.note(name if is_image(Path(name)) else name + image.suffix, image, annotation)
-                        return image
-        return None
-
-    def beside(self, found: Set[Path]) -> List[Path]:
-        """The images that are not among these, but in a folder with one of them."""
-        folders = dict.fromkeys(path.parent for path in sorted(found))
-        paths = (path for folder in folders for path in dict.fromkeys(self._by_folder.get(folder, {}).values()))
-        return [path for path in paths if path not in found]
 
 
 def _sets(raw: RawDataset, root: Path, by_name: Dict[str, Path]) -> Dict[str, List[str]]:
@@ -231,7 +163,7 @@ def _names(file: Path, by_name: Dict[str, Path]) -> List[str]:
     return names
 
 
-def read_xml(path: Path, images: Optional[ImagesOfPart] = None) -> object:
+def read_xml(path: Path, images: Optional[ImagesOfLabels] = None) -> object:
     """The image of an XML file, or what is wrong with the file.
 
     Args:
@@ -258,17 +190,6 @@ def _box(item: ElementTree.Element, place: str) -> RawBox:
     corners = number('xmin'), number('ymin'), number('xmax') + 1, number('ymax') + 1
     difficult = (item.findtext('difficult') or '').strip() in ('1', 'true', 'True')
     return RawBox((item.findtext('name') or '').strip(), corners, place, difficult)
-
-
-def _listed_classes(root: Path, parts: List[Tuple[Path, Path]], used: Set[str]) -> List[str]:
-    folders = dict.fromkeys((root, *(part for part, _ in parts), *(folder for _, folder in split_folders(root))))
-    file = next((folder / name for folder in folders for name in _CLASS_FILES if (folder / name).is_file()), None)
-    if file is None:
-        return []
-    lines = read_lines(file)
-    if file.name == 'labelmap.txt':  # of CVAT: name:colour:parts:actions
-        lines = [line.split(':')[0] for line in lines if not line.startswith('#')]
-    return [line for line in lines if line in used or line.lower() not in _BACKGROUND]
 
 
 def _xml(image: LabelledImage, file_name: str, class_names: Tuple[str, ...]) -> bytes:

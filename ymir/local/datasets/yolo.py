@@ -133,6 +133,8 @@ def read(root: Path, class_names: Optional[Sequence[str]] = None) -> RawDataset:
     labels = in_threads(lambda item: _read_labels(item[1], num_points, files), listed)
     rows = list(zip(listed, labels))
     files.report(raw.warnings)
+    if file is None and names and len(names) == 1 and any(index > 0 for _, (_, boxes, _) in rows for index, _, _ in boxes):
+        names = names[0].split()  # all names on one line
     if names is None:
         names = list(class_names) if class_names else _numbered(rows, folder, raw.warnings)
     raw.class_names = names
@@ -241,13 +243,22 @@ def _images_of_list(file: Path, bases: Sequence[Path], files: FileNames) -> List
 
 def _images_of_tree(root: Path, files: FileNames) -> Dict[str, List[Path]]:
     lists = _lists(root)
-    folder = next((root / name for name in _IMAGE_FOLDERS if (root / name).is_dir()), root)
+    folder = image_folder(root)
     if lists:
         return {split: _images_of_list(path, [root, folder], files) for split, path in lists.items()}
     splits: Dict[str, List[Path]] = {}
     for split, path in split_folders(folder):
         splits.setdefault(split, []).extend(images_below(path))
     return splits if any(splits.values()) else dict(all=images_below(folder))
+
+
+def image_folder(root: Path) -> Path:
+    """The folder of the images of a data set without data.yaml.
+
+    Args:
+        root: folder of the data set.
+    """
+    return next((root / name for name in _IMAGE_FOLDERS if (root / name).is_dir()), root)
 
 
 def label_places(image: Path) -> List[Path]:
