@@ -96,7 +96,7 @@ KINDS: Dict[str, bytes] = {
     'sixteen_bits.tif': by_cv2('.tif', photo().astype(np.uint16) * 257), 'deflated.tif': by_pil('TIFF', compression='tiff_deflate'),
     'cmyk.tif': by_pil('TIFF', Image.fromarray(photo()).convert('CMYK')),
     'alpha.webp': by_pil('WEBP', Image.fromarray(ALPHA)), 'lossless.webp': by_pil('WEBP', lossless=True),
-    'png_named.jpg': PNG, 'jpg_named.png': JPG, 'bmp_named.webp': BMP, 'bytes_behind.jpg': JPG + b'behind' * 50,
+    'png_named.jpg': by_cv2('.png', photo(90)), 'jpg_named.png': by_cv2('.jpg', photo(90)), 'bmp_named.webp': by_cv2('.bmp', photo(90)), 'bytes_behind.jpg': JPG + b'behind' * 50,
     'pixel.png': by_cv2('.png', photo(1, 1)), 'strip.png': by_cv2('.png', photo(2000, 2)), 'pole.png': by_cv2('.png', photo(1, 1000)),
     **{f'turned_{orientation}.jpg': turned(orientation) for orientation in range(1, 9)}, 'turned_9.jpg': turned(9),
     'turned_6.png': turned(6, 'PNG'), 'turned_6.webp': turned(6, 'WEBP'), 'turned_6.tif': turned(6, 'TIFF'),

@@ -1,7 +1,6 @@
 """From paths to batches for the network: decode and letterbox, in loader processes or in place.
 
-Images are decoded as `LoadImageFromFile` of mmcv does (OpenCV, colour, EXIF orientation applied), whatever their
-extension, and go through the very transforms of the config's test pipeline, so the input is bit for bit that of
+Images are decoded as in training (OpenCV, colour, EXIF orientation applied), whatever their extension, and go through the very transforms of the config's test pipeline, so the input is bit for bit that of
 `inference_detector`. They stay uint8; normalisation happens on the device. Images of different sizes, which some
 pipelines give, form groups of their own, since padding them to a common size would make boxes depend on the company of
 an image.
@@ -18,6 +17,8 @@ from mmcv.transforms import Compose
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from mmyolo.datasets.transforms.loading import decode_image
+from mmyolo.errors import UnreadableImageError
 from mmyolo.registry import TRANSFORMS
 from ymir.candidates import iter_candidates
 from ymir.image_size import set_test_size
@@ -89,21 +90,20 @@ def read_image(path: str) -> np.ndarray:
         (h, w, 3) uint8 BGR, turned as its EXIF orientation says.
 
     Raises:
-        ValueError: It cannot be read or is no image.
+        OSError: It cannot be read or is no image; `reason_of` tells why.
     """
-    try:
-        data = np.fromfile(path, dtype=np.uint8)
-    except OSError as error:
-        raise ValueError(error.strerror or str(error)) from error
-    if data.size == 0:
-        raise ValueError('the file is empty')
-    try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    except cv2.error as error:
-        raise ValueError(error.err or 'OpenCV refuses it') from error
-    if image is None:
-        raise ValueError('it is no image that OpenCV can decode')
-    return image
+    return decode_image(np.fromfile(path, dtype=np.uint8), path)
+
+
+def reason_of(error: Exception) -> str:
+    """Why an image could not be made ready, in a few words without its path."""
+    if isinstance(error, UnreadableImageError):
+        return error.reason
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, MemoryError):
+        return 'its pixels need more memory than there is'
+    return ' '.join(f'it cannot be made ready ({type(error).__name__}: {error})'.split())[:300]
 
 
 class Letterbox:
@@ -128,12 +128,12 @@ class Letterbox:
         """
         try:
             pixels = read_image(path)
-        except ValueError as error:
-            return Image(index, path, problem=str(error)), None
-        shape = pixels.shape[:2]
-        results = self._transform(dict(img=pixels, img_path=path, ori_shape=shape, img_shape=shape))
-        meta = {key: results[key] for key in ('ori_shape', 'scale_factor', 'pad_param') if key in results}
-        return Image(index, path, meta), results['img']
+            shape = pixels.shape[:2]
+            results = self._transform(dict(img=pixels, img_path=path, ori_shape=shape, img_shape=shape))
+            meta = {key: results[key] for key in ('ori_shape', 'scale_factor', 'pad_param') if key in results}
+            return Image(index, path, meta), results['img']
+        except Exception as error:  # whatever is odd about one image, the others are to be predicted
+            return Image(index, path, problem=reason_of(error)), None
 
 
 class CandidateBatches(IterableDataset):

@@ -8,41 +8,59 @@ from ymir.errors import TaskError
 from ymir.shards import Prediction
 from ymir_exc.code import ExecutorReturnCode
 from ymir_exc.result_writer import Annotation, Box, InferResultWriter
+from ymir_exc.skipped_images import CANDIDATES, SKIPPED_IMAGES_FILE, SkippedImage, write_skipped_images
 
 logger = logging.getLogger('ymir')
 
 SHOWN = 5  # images named in a warning
 
 
-def report_unreadable(predictions: Iterable[Prediction], num_images: int) -> Iterator[Prediction]:
-    """Pass predictions on, and say at the end which images could not be read.
+class SkippedCandidates:
+    """The candidates that could not be read, found while predictions pass by.
 
     Args:
-        predictions: Of all images.
-        num_images: How many there are.
-
-    Yields:
-        The predictions.
-
-    Raises:
-        TaskError: 300003 if no image could be read.
+        out_dir: Of the task, where skipped-images.tsv is written.
+        num_images: Of the task.
     """
-    count = 0
-    first: List[str] = []
-    for prediction in predictions:
-        if not prediction.readable:
-            count += 1
-            if len(first) < SHOWN:
-                first.append(f'{prediction.path} ({prediction.problem})')
-        yield prediction
-    if count:
-        listing = ', '.join(first) + (', ...' if count > len(first) else '')
-        if count == num_images:
+
+    def __init__(self, out_dir: str, num_images: int) -> None:
+        self._out_dir = out_dir
+        self._num_images = num_images
+        self._skipped: List[SkippedImage] = []
+
+    def watch(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
+        """Pass predictions on, and write skipped-images.tsv at their end.
+
+        Args:
+            predictions: Of all images.
+
+        Yields:
+            The predictions.
+        """
+        self._skipped = []
+        for prediction in predictions:
+            if not prediction.readable:
+                self._skipped.append(SkippedImage(CANDIDATES, prediction.path, prediction.problem))
+            yield prediction
+        write_skipped_images(self._out_dir, self._skipped)
+
+    def report(self) -> None:
+        """Say which images could not be read; after the result has been written, for it is valid in any case.
+
+        Raises:
+            TaskError: 300003 if no image could be read.
+        """
+        count = len(self._skipped)
+        listing = ', '.join(f'{image.path} ({image.reason})' for image in self._skipped[:SHOWN])
+        listing += ', ...' if count > SHOWN else ''
+        if count and count == self._num_images:
             raise TaskError(
                 ExecutorReturnCode.RC_EXEC_UNKNOWN_IMAGE_FORMAT,
                 f'None of the {count} images can be read: {listing}. JPEG, PNG and BMP files that OpenCV can decode '
                 'are needed.')
-        logger.warning('%d of %d images were skipped because they cannot be read: %s', count, num_images, listing)
+        if count:
+            logger.warning('%d of %d images were skipped because they cannot be read; %s names all of them: %s', count,
+                           self._num_images, SKIPPED_IMAGES_FILE, listing)
 
 
 def to_annotations(prediction: Prediction, class_names: Sequence[str]) -> List[Annotation]:

@@ -69,6 +69,7 @@ def prepare_environment(environ: MutableMapping[str, str] = os.environ) -> None:
         environ.setdefault('LOGNAME', 'ymir')
     paths = [path for path in environ.get('PYTHONPATH', '').split(os.pathsep) if path and path != str(PROJECT_ROOT)]
     environ['PYTHONPATH'] = os.pathsep.join([str(PROJECT_ROOT), *paths])
+    environ.setdefault('OPENCV_LOG_LEVEL', 'SILENT')  # what it says of a broken image names none; the executor does
     environ.setdefault('PYTHONUNBUFFERED', '1')  # what a killed process said stands in the log
 
 

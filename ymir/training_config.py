@@ -270,7 +270,7 @@ def _set_image_size(cfg: ConfigDict, own: Size, size: Size) -> None:
 def _set_runtime(cfg: ConfigDict, task: TrainingTask, recipe: Recipe, size: Size, precision: str) -> None:
     params = task.params
     test_cfg = cfg.model.test_cfg
-    hooks = ['ymir.progress_hook', 'ymir.checkpoint_hook', 'ymir.patience_hook']
+    hooks = ['ymir.progress_hook', 'ymir.checkpoint_hook', 'ymir.patience_hook', 'ymir.skipped_images_hook']
     cfg.custom_imports = dict(imports=hooks, allow_failed_imports=False)
     cfg.default_hooks.checkpoint = dict(
         type='YmirCheckpointHook',
@@ -282,6 +282,7 @@ def _set_runtime(cfg: ConfigDict, task: TrainingTask, recipe: Recipe, size: Size
     cfg.default_hooks.logger = dict(type='LoggerHook', interval=min(recipe.iters_per_epoch, MAX_LOG_INTERVAL))
     cfg.custom_hooks += [
         dict(type='YmirProgressHook', scaled_loss=precision == 'fp16'),
+        dict(type='YmirSkippedImagesHook'),
         dict(type='MemoryFormatHook', memory_format='channels_last'),
     ]
     if task.num_processes > 1:

@@ -10,7 +10,7 @@ import logging
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import rich.box
 from rich.console import Console
@@ -18,7 +18,9 @@ from rich.table import Table
 
 from ymir_exc.atomic import write_text_atomically
 from ymir_exc.dataset_convert import Findings, SplitReport, convert_dataset_to_coco
+from ymir_exc.env import get_current_env
 from ymir_exc.errors import DatasetError
+from ymir_exc.skipped_images import TRAINING, VALIDATION, SkippedImage, write_skipped_images
 
 logger = logging.getLogger('ymir')
 
@@ -84,6 +86,7 @@ def prepare_training_data(class_names: Sequence[str],
         cat_id_from_zero=True, progress=progress and (lambda done, total: progress(done / max(total, 1))))
     splits = report.splits
     print_summary(splits, class_names)
+    write_skipped_images(get_current_env().output.root_dir, _skipped(splits))
     if not splits['train'].num_boxes:
         raise DatasetError(f'none of the {splits["train"].num_images} training images has a labelled object of the classes '
                            f'{", ".join(class_names[:MAX_CLASS_ROWS])}, so there is nothing to learn; choose the data set '
@@ -104,6 +107,12 @@ def prepare_training_data(class_names: Sequence[str],
         logger.warning('No validation image has a labelled object: mAP cannot be measured and is written as 0, and the '
                        'best stage is the newest one.')
     return TrainingData(train_file, val_file, tuple((image['width'], image['height']) for image in train['images']))
+
+
+def _skipped(splits: Mapping[str, SplitReport]) -> Iterator[SkippedImage]:
+    for part, split in ((TRAINING, 'train'), (VALIDATION, 'val')):
+        for finding in splits[split].skipped_images.examples:
+            yield SkippedImage(part, finding.place, f'{finding.reason} ({finding.detail})')
 
 
 def _read(path: Path) -> Coco:

@@ -23,7 +23,7 @@ from ymir.params import InferParams, load_params  # noqa: E402
 from ymir.prediction_plan import make_plan  # noqa: E402
 from ymir.prediction_progress import PredictionProgress  # noqa: E402
 from ymir.prediction_run import predict, prediction_folder  # noqa: E402
-from ymir.results import report_unreadable, write_infer_result  # noqa: E402
+from ymir.results import SkippedCandidates, write_infer_result  # noqa: E402
 from ymir.runtime_env import prepare_environment  # noqa: E402
 
 logger = logging.getLogger('ymir')
@@ -40,11 +40,12 @@ def main() -> None:
     if not env.run_mining:  # else mining has just left its predictions there
         shutil.rmtree(folder, ignore_errors=True)
     with PredictionProgress(YmirTask.INFER, plan.num_images) as progress:
-        predictions = report_unreadable(predict(plan, folder, progress.update), plan.num_images)
-        boxes = write_infer_result(predictions, plan.class_names)
+        skipped = SkippedCandidates(env.output.root_dir, plan.num_images)
+        boxes = write_infer_result(skipped.watch(predict(plan, folder, progress.update)), plan.class_names)
     logger.info('%d boxes above %g in %d images: %s', boxes, params.conf_threshold, plan.num_images,
                 env.output.infer_result_file)
     shutil.rmtree(folder)
+    skipped.report()
 
 
 if __name__ == '__main__':

@@ -27,7 +27,7 @@ from ymir.params import InferParams, MiningParams, load_params  # noqa: E402
 from ymir.prediction_plan import make_plan  # noqa: E402
 from ymir.prediction_progress import PredictionProgress  # noqa: E402
 from ymir.prediction_run import predict, prediction_folder  # noqa: E402
-from ymir.results import report_unreadable  # noqa: E402
+from ymir.results import SkippedCandidates  # noqa: E402
 from ymir.runtime_env import prepare_environment  # noqa: E402
 
 logger = logging.getLogger('ymir')
@@ -52,13 +52,14 @@ def score_paths(rule: Rule, env: EnvConfig) -> Scores:
             progress.update(index + 1)
 
 
-def score_predictions(rule: Rule, params: MiningParams, env: EnvConfig) -> Scores:
+def score_predictions(rule: Rule, params: MiningParams, env: EnvConfig, skipped: SkippedCandidates) -> Scores:
     """Predict every candidate and score what was found.
 
     Args:
         rule: The scoring rule.
         params: Of the task.
         env: Of the task.
+        skipped: Told of the images that cannot be read.
 
     Yields:
         Path and score of every candidate, None for an image that cannot be read.
@@ -69,7 +70,7 @@ def score_predictions(rule: Rule, params: MiningParams, env: EnvConfig) -> Score
     plan = make_plan(params, env.input.candidate_index_file, env.input.models_dir, threshold)
     with PredictionProgress(YmirTask.MINING, plan.num_images) as progress:
         predictions = predict(plan, prediction_folder(env.output.root_dir), progress.update)
-        for prediction in report_unreadable(predictions, plan.num_images):
+        for prediction in skipped.watch(predictions):
             boxes = prediction.above(params.conf_threshold)
             yield prediction.path, rule.score(prediction.path, boxes) if prediction.readable else None
 
@@ -82,11 +83,13 @@ def main() -> None:
     params = load_params(MiningParams, get_executor_config())
     shutil.rmtree(prediction_folder(env.output.root_dir), ignore_errors=True)  # of an earlier run in the same /out
     rule = RULES[params.mining_algorithm](params.seed)
-    scores = score_predictions(rule, params, env) if rule.needs_predictions else score_paths(rule, env)
+    skipped = SkippedCandidates(env.output.root_dir, count_candidates(env.input.candidate_index_file))
+    scores = score_predictions(rule, params, env, skipped) if rule.needs_predictions else score_paths(rule, env)
     count = write_order(scores)
     logger.info('%d images in the order of %s: %s', count, params.mining_algorithm, env.output.mining_result_file)
     if not env.run_infer:
         shutil.rmtree(prediction_folder(env.output.root_dir), ignore_errors=True)
+    skipped.report()
 
 
 if __name__ == '__main__':

@@ -113,9 +113,9 @@ def test_the_report(task):
 
 
 def test_of_many_equal_findings_only_the_first_are_kept(task):
-    fill(task, [task.add_image('a.jpg', '0, 9, 9, 3, 3\n' * 50 + '0, 1, 1, 2, 2')])
+    fill(task, [task.add_image('a.jpg', '0, 9, 9, 3, 3\n' * 150 + '0, 1, 1, 2, 2')])
     dropped = convert.convert_dataset_to_coco().splits['train'].dropped_boxes
-    assert (dropped.count, dropped.by_reason, len(dropped.examples)) == (50, {'inverted box': 50}, 20)
+    assert (dropped.count, dropped.by_reason, len(dropped.examples)) == (150, {'inverted box': 150}, 100)
 
 
 @pytest.mark.parametrize('make, code, words', [

@@ -1,9 +1,10 @@
-"""The size of an image as the loader (OpenCV) will see it, from the file's header alone."""
+"""The size of an image as the loader (OpenCV) will see it, from the file's header alone where Pillow knows it."""
 import contextlib
-from typing import Iterator, Tuple
+from typing import Iterator, Optional, Tuple
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
+MAX_SIDE, MAX_PIXELS = 1 << 20, 1 << 30  # what OpenCV loads; without limits of Pillow's, a header is all that is read
 _ORIENTATION = 0x0112
 _TRANSPOSED = (5, 6, 7, 8)
 # Of the formats with EXIF, OpenCV turns these (seen with 4.12); PIL gives TIFF sizes turned already.
@@ -42,8 +43,33 @@ def read_image_size(path: str) -> Tuple[int, int]:
                     width, height = height, width
     except FileNotFoundError:
         raise OSError('the image does not exist') from None
+    except UnidentifiedImageError as error:
+        size = _decoded_size(path)
+        if size is None:
+            raise OSError(f'the image cannot be read ({type(error).__name__})') from error
+        width, height = size
     except Exception as error:  # PIL's parsers raise what they like on broken data
         raise OSError(f'the image cannot be read ({type(error).__name__})') from error
     if width < 1 or height < 1:
         raise OSError(f'the image has no pixels ({width} x {height})')
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise OSError(f'the image is too large to be loaded ({width} x {height}; at most {MAX_SIDE} a side and '
+                      f'{MAX_PIXELS} in all)')
     return width, height
+
+
+def _decoded_size(path: str) -> Optional[Tuple[int, int]]:
+    """Width and height of an image of a kind that Pillow does not know, such as a TIFF of colours in 32-bit floats.
+
+    Few files come here, so decoding them is no cost. None if OpenCV does not know it either, or is not installed.
+    """
+    try:
+        import cv2
+        import numpy as np
+    except ImportError:
+        return None
+    try:
+        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error):
+        return None
+    return None if image is None else image.shape[1::-1]

@@ -2,7 +2,7 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Dict, List, Tuple
 
-MAX_EXAMPLES = 20  # of each reason; a million equal lines help nobody
+MAX_EXAMPLES = 100  # of each reason; a million equal lines help nobody
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Findings:
     Attributes:
         count: all of them.
         by_reason: reason -> how many.
-        examples: the first 20 of each reason, in the order of the data set.
+        examples: the first 100 of each reason, in the order of the data set.
     """
     count: int = 0
     by_reason: Dict[str, int] = field(default_factory=dict)

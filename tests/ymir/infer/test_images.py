@@ -9,6 +9,8 @@ from mmengine.config import Config
 from mmyolo.utils import register_all_modules
 from ymir.images import CandidateBatches, Letterbox, make_loader, pixel_transforms, read_image
 
+from tests.damaged_images import can_be_read, write_damaged
+
 from .sandbox import write_image
 
 
@@ -46,22 +48,50 @@ def test_orientation_of_the_file_is_applied(tmp_path):
 
 
 @pytest.mark.parametrize('content, problem', [
-    (None, 'No such file'),
+    (None, 'No such file or directory'),
     (b'', 'the file is empty'),
-    (b'this is text', 'no image that OpenCV can decode'),
-    (b'\x89PNG\r\n\x1a\n' + b'\0' * 40, 'no image that OpenCV can decode'),
+    (b'this is text', 'not a readable image, or a damaged one'),
+    (b'\x89PNG\r\n\x1a\n' + b'\0' * 40, 'not a readable image, or a damaged one'),
 ])
-def test_unreadable_files_say_why(tmp_path, content, problem):
+def test_unreadable_files_say_why(tmp_path, pipeline, content, problem):
     path = tmp_path / 'a.jpg'
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(ValueError, match=problem):
-        read_image(str(path))
+    image, pixels = Letterbox(pixel_transforms(pipeline))(3, str(path))
+    assert (image.index, image.path, image.meta, image.problem, pixels) == (3, str(path), None, problem, None)
 
 
-def test_folder_in_place_of_an_image_says_so(tmp_path):
-    with pytest.raises(ValueError, match='directory'):
-        read_image(str(tmp_path))
+def test_folder_in_place_of_an_image_says_so(tmp_path, pipeline):
+    assert Letterbox(pixel_transforms(pipeline))(0, str(tmp_path))[0].problem == 'Is a directory'
+
+
+@pytest.mark.parametrize('error, problem', [
+    (ZeroDivisionError('division by zero'), 'it cannot be made ready (ZeroDivisionError: division by zero)'),
+    (cv2.error('bad size'), 'it cannot be made ready (error: bad size)'),
+    (MemoryError(), 'its pixels need more memory than there is'),
+])
+def test_whatever_goes_wrong_with_an_image_costs_it_alone(tmp_path, pipeline, images, monkeypatch, error, problem):
+    letterbox = Letterbox(pixel_transforms(pipeline))
+    prepare = letterbox._transform
+
+    def fail_at_one(results):
+        if results['img_path'] == str(images[1]):
+            raise error
+        return prepare(results)
+
+    monkeypatch.setattr(letterbox, '_transform', fail_at_one)
+    found = [letterbox(index, str(path)) for index, path in enumerate(images[:3])]
+    assert [image.problem for image, _ in found] == ['', problem, '']
+    assert [pixels is None for _, pixels in found] == [False, True, False]
+
+
+def test_every_kind_of_damage(tmp_path, pipeline):
+    names = write_damaged(tmp_path)
+    letterbox = Letterbox(pixel_transforms(pipeline))
+    for index, name in enumerate(names):
+        image, pixels = letterbox(index, str(tmp_path / name))
+        assert (pixels is not None) == can_be_read(tmp_path / name) == (not image.problem), name
+        assert pixels is None or pixels.shape == (96, 96, 3)
 
 
 def _load(index_file, pipeline, workers, batch_size=4):

@@ -5,7 +5,8 @@ import logging
 import pytest
 
 from ymir.errors import TaskError
-from ymir.results import report_unreadable, to_annotations, write_infer_result
+from ymir.results import SkippedCandidates, to_annotations, write_infer_result
+from ymir_exc.skipped_images import read_skipped_images
 from ymir.shards import Prediction
 
 NAMES = ['cat', 'dog']
@@ -50,17 +51,30 @@ def test_every_name_once(tmp_path, monkeypatch, caplog):
     assert '2 images have the file name of an earlier one' in caplog.text
 
 
-def test_unreadable_images_are_counted_and_the_first_are_named(caplog):
+def test_unreadable_images_are_counted_and_the_first_are_named(tmp_path, caplog):
     predictions = [Prediction(index, f'/a/{index}.jpg', problem='the file is empty') for index in range(7)]
     predictions.append(Prediction(7, '/a/7.jpg', (9, 9)))
+    skipped = SkippedCandidates(str(tmp_path), 8)
+    assert list(skipped.watch(iter(predictions))) == predictions
     with caplog.at_level(logging.WARNING):
-        assert list(report_unreadable(iter(predictions), 8)) == predictions
+        skipped.report()
     assert '7 of 8 images were skipped' in caplog.text
     assert '/a/0.jpg (the file is empty)' in caplog.text and '/a/4.jpg' in caplog.text and '/a/5.jpg' not in caplog.text
+    assert read_skipped_images(str(tmp_path)) == [
+        ('candidates', f'/a/{index}.jpg', 'the file is empty') for index in range(7)]
 
 
 def test_no_readable_image_is_an_error(tmp_path):
     predictions = [Prediction(index, f'/a/{index}.jpg', problem='the file is empty') for index in range(2)]
+    skipped = SkippedCandidates(str(tmp_path), 2)
+    assert list(skipped.watch(iter(predictions))) == predictions
     with pytest.raises(TaskError, match=r'None of the 2 images can be read: /a/0.jpg \(the file is empty\)') as caught:
-        list(report_unreadable(iter(predictions), 2))
+        skipped.report()
     assert caught.value.code == 300003
+
+
+def test_images_that_can_all_be_read_leave_no_list(tmp_path):
+    skipped = SkippedCandidates(str(tmp_path), 1)
+    list(skipped.watch([Prediction(0, '/a/0.jpg', (9, 9))]))
+    skipped.report()
+    assert not list(tmp_path.iterdir())

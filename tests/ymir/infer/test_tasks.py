@@ -5,10 +5,12 @@ import stat
 
 import pytest
 
+from tests.damaged_images import can_be_read, write_damaged
 from tests.other_user import IS_ROOT, SOMEBODY, do_as
 from ymir.prediction_plan import make_plan
 from ymir.prediction_run import predict
 from ymir.params import InferParams, load_params
+from ymir_exc.skipped_images import read_skipped_images
 
 from .sandbox import CLASS_NAMES, Task, write_image, write_model
 
@@ -99,7 +101,6 @@ def test_one_process_gives_the_same_bytes(both, tmp_path, candidates, model_file
     (dict(models=[]), 300004, 'No weight file'),
     (dict(lines=[]), 300002, 'is empty: choose a data set'),
     (dict(lines=None), 300002, 'does not exist'),
-    (dict(lines=['/nowhere/1.jpg', '/nowhere/2.jpg']), 300003, 'None of the 2 images can be read'),
     (dict(class_names=['a', 'b']), 300004, 'was trained for 3 classes, and class_names in config.yaml has 2'),
     (dict(conf_threshold='high'), 300001, 'conf_threshold'),
     (dict(gpu_id='0'), 300102, 'this container sees none'),
@@ -114,6 +115,31 @@ def test_bad_input_has_its_code_and_says_what_to_do(tmp_path, images, model_file
     assert sentence in columns[5]
     assert sentence in '\n'.join(result.stdout.splitlines()[-5:])
     assert not (task.out / 'infer-result.json').exists()
+
+
+def test_nothing_readable_has_a_code_and_an_empty_result(tmp_path, model_files):
+    task = Task(tmp_path, ['/nowhere/1.jpg', '/nowhere/2.jpg'], model_files)
+    result = task.start()
+    assert result.returncode != 0
+    assert task.monitor()[3:5] == ['4', '300003'] and 'None of the 2 images can be read' in task.monitor()[5]
+    assert task.detections() == {'1.jpg': [], '2.jpg': []}
+
+
+def test_every_kind_of_damage_costs_itself_alone(tmp_path, model_files):
+    photos = tmp_path / 'photos'
+    photos.mkdir()
+    names = write_damaged(photos)
+    task = Task(tmp_path, [photos / name for name in names], model_files, ('mining', 'infer'))
+    result = task.start()
+    assert result.returncode == 0, result.stdout
+    readable = {name for name in names if can_be_read(photos / name)}
+    skipped = read_skipped_images(str(task.out))
+    assert {os.path.basename(image.path) for image in skipped} == set(names) - readable
+    assert all(image.part == 'candidates' and image.reason for image in skipped)
+    assert f'{len(names) - len(readable)} of {len(names)} images were skipped' in result.stdout
+    assert list(task.detections()) == names
+    ranked = [os.path.basename(path) for path, _ in task.ranking()]
+    assert set(ranked[:len(readable)]) == readable and set(ranked) == set(names)
 
 
 def test_damaged_weights(tmp_path, images):

@@ -13,6 +13,7 @@ import torch
 import yaml
 from PIL import UnidentifiedImageError
 
+from mmyolo.errors import UnreadableImageError
 from ymir.errors import (ERROR_FILE_VARIABLE, MEMORY_ADVICE_VARIABLE, ErrorRecord, TaskError, as_task_error, killed_process,
                          read_record, report)
 from ymir_exc.code import ExecutorReturnCode as Code
@@ -55,6 +56,7 @@ from .platform import REPOSITORY, environment, read_monitor, tiny_task
     (torch.distributed.DistBackendError('NCCL error in: x'), 300101, 'driver'),
     (FloatingPointError('loss is nan'), 300201, 'learning_rate'),
     (UnidentifiedImageError("cannot identify image file '/in/a.jpg'"), 300003, '/in/a.jpg'),
+    (UnreadableImageError('3 images of the training set were tried and none can be read: /in/a.jpg (cut)'), 300003, '(cut)'),
     (pickle.UnpicklingError('bad'), 300004, 'weight file'),
     (RuntimeError('Error(s) in loading state_dict for YOLO:'), 300004, 'weight file'),
     (yaml.YAMLError('line 3'), 300001, 'line 3'),
