@@ -43,7 +43,7 @@ class CocoReader:
         try:
             content = json.loads(data)
         except (ValueError, RecursionError) as error:
-            raise DatasetError(f'{path} is no JSON file that can be read: {type(error).__name__} {error}') from error
+            raise DatasetError(f'{path} is not a coco file, as it cannot be read as JSON: {type(error).__name__} {error}') from error
         names = {key: os.path.basename(name) for key, name in _by_id(content, 'images', 'file_name', path).items()}
         categories = _by_id(content, 'categories', 'name', path)
         objects: Dict[str, List[LabelledObject]] = {name: [] for name in names.values()}
