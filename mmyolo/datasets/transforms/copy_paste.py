@@ -8,6 +8,7 @@ from mmdet.structures.bbox import autocast_box_type
 from mmdet.structures.mask import PolygonMasks
 from numpy import random
 
+from mmyolo.errors import ArgumentTypeError
 from mmyolo.registry import TRANSFORMS
 
 from .polygons import fill_polygons
@@ -39,6 +40,9 @@ class YOLOv5CopyPaste(BaseTransform):
         if len(results.get('gt_masks', [])) == 0:
             return results
         image, boxes, masks = results['img'], results['gt_bboxes'], results['gt_masks']
+        if not isinstance(masks, PolygonMasks):
+            raise ArgumentTypeError(f'YOLOv5CopyPaste pastes polygons only, not {type(masks).__name__}: '
+                                    'load masks with poly2mask=False')
         height, width = image.shape[:2]
         flipped = boxes.clone()
         flipped.flip_((height, width))

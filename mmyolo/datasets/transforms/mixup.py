@@ -4,7 +4,6 @@ from typing import Sequence, Tuple, Union
 import cv2
 import numpy as np
 from mmdet.structures.bbox import BaseBoxes
-from mmdet.structures.mask import PolygonMasks
 from mmengine.dataset import BaseDataset
 from numpy import random
 
@@ -12,6 +11,7 @@ from mmyolo.registry import TRANSFORMS
 
 from .base_mix import BaseMixImageTransform
 from .keypoint_structure import Keypoints
+from .masks import Masks, join_masks, scale_masks, shift_masks
 from .tiles import resize_to_fit
 
 
@@ -83,8 +83,7 @@ class YOLOv5MixUp(_MixUp):
         for key in ('gt_bboxes_labels', 'gt_ignore_flags'):
             results[key] = np.concatenate((results[key], other[key]))
         if 'gt_masks' in results:
-            masks = results['gt_masks']
-            results['gt_masks'] = PolygonMasks(masks.masks + other['gt_masks'].masks, masks.height, masks.width)
+            results['gt_masks'] = join_masks([results['gt_masks'], other['gt_masks']])
         return results
 
     def __repr__(self) -> str:
@@ -163,6 +162,9 @@ class YOLOXMixUp(_MixUp):
             keypoints = other['gt_keypoints']
             self._move_(keypoints, *where)
             results['gt_keypoints'] = keypoints.cat((results['gt_keypoints'], keypoints))[keep]
+        if 'gt_masks' in results:
+            masks = join_masks([results['gt_masks'], self._moved_masks(other['gt_masks'], *where)])
+            results['gt_masks'] = masks[keep]
         results['gt_bboxes'] = boxes[keep]
         for key in ('gt_bboxes_labels', 'gt_ignore_flags'):
             results[key] = np.concatenate((results[key], other[key]))[keep]
@@ -179,6 +181,16 @@ class YOLOXMixUp(_MixUp):
         objects.translate_((-corner[0], -corner[1]))
         if self.bbox_clip_border:
             objects.clip_(shape)
+
+    @staticmethod
+    def _moved_masks(masks: Masks, scale: float, flip: bool, scaled_shape: Tuple[int, int], corner: Tuple[int, int],
+                     shape: Tuple[int, int]) -> Masks:
+        """As `_move_`, of masks; what lies outside is always cut off."""
+        size = tuple(max(int(side * scale), 1) for side in (masks.height, masks.width))
+        masks = shift_masks(scale_masks(masks, scale, size), scaled_shape, 0, 0)
+        if flip:
+            masks = masks.flip()
+        return shift_masks(masks, shape, -corner[0], -corner[1])
 
     def _scaled(self, image: np.ndarray, jitter: float) -> Tuple[np.ndarray, float]:
         """Letterboxes to the upper left of `img_scale`, then scales the whole; gives the letterbox's ratio too."""

@@ -11,7 +11,8 @@ from numpy import random
 from mmyolo.registry import TRANSFORMS
 
 from .base_mix import BaseMixImageTransform
-from .tiles import place, resize_to_fit, stack_annotations
+from .masks import place
+from .tiles import resize_to_fit, stack_annotations
 
 
 class BaseMosaic(BaseMixImageTransform):
@@ -112,7 +113,7 @@ class Mosaic(BaseMosaic):
         centre_y = int(random.uniform(*self.center_ratio_range) * height)
 
         tiles = [results, *results['mix_results']]
-        scales, shifts = [], []
+        scales, sizes, shifts = [], [], []
         for index, tile in enumerate(tiles):
             image, scale = resize_to_fit(tile['img'], self.img_scale)
             tile_h, tile_w = image.shape[:2]
@@ -121,10 +122,11 @@ class Mosaic(BaseMosaic):
             y = centre_y - tile_h if index < 2 else centre_y
             place(canvas, image, x, y)
             scales.append(scale)
+            sizes.append((tile_h, tile_w))
             shifts.append((x, y))
         results['img'] = canvas
         results['img_shape'] = canvas.shape
-        return stack_annotations(results, tiles, scales, shifts, self.bbox_clip_border)
+        return stack_annotations(results, tiles, scales, sizes, shifts, self.bbox_clip_border)
 
     def __repr__(self) -> str:
         return (f'{self.__class__.__name__}(img_scale={self.img_scale}, center_ratio_range={self.center_ratio_range}, '

@@ -6,15 +6,14 @@ from numpy import random
 
 from mmyolo.registry import TRANSFORMS
 
+from .masks import place
 from .mosaic import BaseMosaic
-from .tiles import place, resize_to_fit, stack_annotations
+from .tiles import resize_to_fit, stack_annotations
 
 
 @TRANSFORMS.register_module()
 class Mosaic9(BaseMosaic):
     """Puts eight images around one, clockwise from the top, and cuts out a window of twice the input size.
-
-    Boxes only; masks are not supported.
 
     Args:
         img_scale: (width, height) that each image is resized to fit.
@@ -58,7 +57,8 @@ class Mosaic9(BaseMosaic):
         width, height = self.img_scale
         tiles = [results, *results['mix_results']]
         images, scales = zip(*(resize_to_fit(tile['img'], self.img_scale) for tile in tiles))
-        corners = _corners([image.shape[:2] for image in images], width, height)
+        sizes = [image.shape[:2] for image in images]
+        corners = _corners(sizes, width, height)
         canvas = np.full((height * 3, width * 3) + images[0].shape[2:], self.pad_val, dtype=images[0].dtype)
         for image, (x, y) in zip(images, corners):
             place(canvas, image, x, y)
@@ -69,7 +69,7 @@ class Mosaic9(BaseMosaic):
         results['img'] = np.ascontiguousarray(window)
         results['img_shape'] = window.shape
         shifts = [(x - offset_x, y - offset_y) for x, y in corners]
-        return stack_annotations(results, tiles, scales, shifts, self.bbox_clip_border)
+        return stack_annotations(results, tiles, scales, sizes, shifts, self.bbox_clip_border)
 
     def __repr__(self) -> str:
         return (f'{self.__class__.__name__}(img_scale={self.img_scale}, pad_val={self.pad_val}, prob={self.prob})')

@@ -13,14 +13,13 @@ from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 from mmdet.datasets.transforms import RandomAffine as MMDETRandomAffine
 from mmdet.structures.bbox import HorizontalBoxes, autocast_box_type
-from mmdet.structures.mask import PolygonMasks
+from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from numpy import random
 
-from mmyolo.errors import ArgumentTypeError
 from mmyolo.registry import TRANSFORMS
 
 from .boxes import rescale_and_translate_, warp_
-from .polygons import resample_polygon
+from .masks import warp_bitmaps, warp_polygon
 
 
 @TRANSFORMS.register_module()
@@ -66,7 +65,7 @@ class RandomAffine(MMDETRandomAffine):
 class YOLOv5RandomAffine(BaseTransform):
     """Warps the image about its centre and drops boxes that became too small, too thin or mostly cut off.
 
-    With `gt_masks` in the results the new boxes are the extents of the warped polygons ("mask refine").
+    With `gt_masks` in the results the new boxes are the extents of the warped masks ("mask refine").
 
     Args:
         max_rotate_degree: Rotation, from - to +.
@@ -75,7 +74,7 @@ class YOLOv5RandomAffine(BaseTransform):
         max_shear_degree: Shear along each axis, from - to +.
         border: (width, height) in pixels added on each side of the output; negative cuts a mosaic to its middle.
         border_val: Colour outside of the image.
-        bbox_clip_border: Clip boxes and polygons to the output.
+        bbox_clip_border: Clip boxes and polygons to the output; bitmaps are always.
         min_bbox_size: A kept box is wider and higher than this, in pixels.
         min_area_ratio: A kept box has more than this share of its scaled area left.
         use_mask_refine: Without effect; masks in the results decide.
@@ -142,7 +141,7 @@ class YOLOv5RandomAffine(BaseTransform):
         """Warps the image and its annotations.
 
         Args:
-            results: Has `img`, `gt_bboxes`, `gt_bboxes_labels`, `gt_ignore_flags`; may have `gt_masks` (polygons).
+            results: Has `img`, `gt_bboxes`, `gt_bboxes_labels`, `gt_ignore_flags`; may have `gt_masks`.
 
         Returns:
             The results with the warped `img`, `img_shape` (h, w, c) and the annotations that are left.
@@ -179,32 +178,36 @@ class YOLOv5RandomAffine(BaseTransform):
 
     def _warp_masks(self, results: dict, matrix: np.ndarray, scale: float, height: int, width: int) -> None:
         masks = results['gt_masks']
-        if not isinstance(masks, PolygonMasks):
-            raise ArgumentTypeError(f'YOLOv5RandomAffine warps polygons only, not {type(masks).__name__}: '
-                                    'load masks with poly2mask=False')
         if len(masks) == 0:
-            results['gt_masks'] = PolygonMasks([], height, width)
+            results['gt_masks'] = masks.resize((height, width))
             return
-        polygons = [[self._warp_polygon(part, matrix) for part in parts] for parts in masks.masks]
-        boxes = HorizontalBoxes(
-            np.stack([_visible_extent(np.concatenate(parts), height, width) for parts in polygons]), clone=False)
+        warp = self._warp_bitmaps if isinstance(masks, BitmapMasks) else self._warp_polygons
+        masks, boxes = warp(masks, matrix, height, width)
         before = results['gt_bboxes'].clone()
         rescale_and_translate_(before, (scale, scale))
         valid = self.filter_gt_bboxes(before, boxes).numpy()
         if self.bbox_clip_border:
             boxes.clip_((height - 1e-3, width - 1e-3))
-            limit = np.array([width, height], dtype=np.float32)
-            polygons = [[np.clip(part, 0, limit) for part in parts] for parts in polygons]
         results['gt_bboxes'] = boxes[valid]
         results['gt_bboxes_labels'] = results['gt_bboxes_labels'][valid]
         results['gt_ignore_flags'] = results['gt_ignore_flags'][valid]
-        masks = [[part.reshape(-1) for part in parts] for parts in polygons]
-        results['gt_masks'] = PolygonMasks(masks, height, width)[valid]
+        results['gt_masks'] = masks[valid]
 
-    def _warp_polygon(self, polygon: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-        """A flat polygon to (resample_num, 2) points of the output."""
-        points = resample_polygon(polygon, self.resample_num)
-        return points @ matrix[:2, :2].T + matrix[:2, 2]
+    def _warp_bitmaps(self, masks: BitmapMasks, matrix: np.ndarray, height: int,
+                      width: int) -> Tuple[BitmapMasks, HorizontalBoxes]:
+        masks = warp_bitmaps(masks, matrix, (height, width))
+        return masks, masks.get_bboxes('hbox')
+
+    def _warp_polygons(self, masks: PolygonMasks, matrix: np.ndarray, height: int,
+                       width: int) -> Tuple[PolygonMasks, HorizontalBoxes]:
+        polygons = [[warp_polygon(part, matrix, self.resample_num) for part in parts] for parts in masks.masks]
+        boxes = HorizontalBoxes(
+            np.stack([_visible_extent(np.concatenate(parts), height, width) for parts in polygons]), clone=False)
+        if self.bbox_clip_border:
+            limit = np.array([width, height], dtype=np.float32)
+            polygons = [[np.clip(part, 0, limit) for part in parts] for parts in polygons]
+        masks = [[part.reshape(-1) for part in parts] for parts in polygons]
+        return PolygonMasks(masks, height, width), boxes
 
     def filter_gt_bboxes(self, origin_bboxes: HorizontalBoxes, wrapped_bboxes: HorizontalBoxes):
         """Finds the boxes worth keeping.

@@ -13,10 +13,12 @@ import mmcv
 import numpy as np
 from mmdet.datasets.transforms import Resize as MMDETResize
 from mmdet.structures.bbox import autocast_box_type
-from mmdet.structures.mask import PolygonMasks
+from mmdet.structures.mask import BitmapMasks
 
 from mmyolo.errors import ArgumentTypeError
 from mmyolo.registry import TRANSFORMS
+
+from .masks import shift_masks
 
 
 @TRANSFORMS.register_module()
@@ -63,6 +65,13 @@ class YOLOv5KeepRatioResize(MMDETResize):
         results['img'] = image
         results['img_shape'] = image.shape[:2]
         results['scale_factor'] = (image.shape[1] / width, image.shape[0] / height)
+
+    def _resize_masks(self, results: dict) -> None:
+        masks = results.get('gt_masks')
+        if isinstance(masks, BitmapMasks):  # mmdet would round their sides, while those of the image are truncated
+            results['gt_masks'] = masks.resize(results['img_shape'])
+        else:
+            super()._resize_masks(results)
 
     @autocast_box_type()
     def transform(self, results: dict) -> dict:
@@ -126,7 +135,7 @@ class LetterResize(MMDETResize):
         """Letterboxes the image and its annotations.
 
         Args:
-            results: Has `img`; may have `batch_shape`, `gt_bboxes`, `gt_masks` (polygons), `gt_seg_map`, and
+            results: Has `img`; may have `batch_shape`, `gt_bboxes`, `gt_masks`, `gt_seg_map`, and
                 `scale_factor` and `pad_param` of an earlier resize.
 
         Returns:
@@ -182,12 +191,7 @@ class LetterResize(MMDETResize):
                 boxes.clip_(shape)
         masks = results.get('gt_masks')
         if masks is not None:
-            if not isinstance(masks, PolygonMasks):
-                raise ArgumentTypeError(f'LetterResize moves polygons only, not {type(masks).__name__}: '
-                                        'load masks with poly2mask=False')
-            masks = masks.resize(size)
-            masks = masks.translate(shape, left, 'horizontal')
-            results['gt_masks'] = masks.translate(shape, top, 'vertical')
+            results['gt_masks'] = shift_masks(masks.resize(size), shape, left, top, self.pad_val['mask'])
         seg_map = results.get('gt_seg_map')
         if seg_map is not None:
             seg_map = mmcv.imresize(seg_map, size[::-1], interpolation='nearest', backend=self.backend)

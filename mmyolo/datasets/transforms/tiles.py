@@ -1,12 +1,12 @@
 """Laying images on a canvas together with their annotations: the work that Mosaic and Mosaic9 share."""
-from typing import List, Sequence, Tuple
+from typing import Sequence, Tuple
 
 import cv2
 import numpy as np
-from mmdet.structures.mask import PolygonMasks
 
 from .boxes import rescale_and_translate_
 from .keypoint_structure import Keypoints
+from .masks import Masks, join_masks, scale_masks, shift_masks
 
 
 def resize_to_fit(image: np.ndarray, scale: Tuple[int, int]) -> Tuple[np.ndarray, float]:
@@ -27,23 +27,8 @@ def resize_to_fit(image: np.ndarray, scale: Tuple[int, int]) -> Tuple[np.ndarray
     return image, ratio
 
 
-def place(canvas: np.ndarray, image: np.ndarray, x: int, y: int) -> None:
-    """Copies an image onto a canvas, cutting off what sticks out.
-
-    Args:
-        canvas: (H, W, c), changed in place.
-        image: (h, w, c).
-        x: Column of the image's left edge, may be negative.
-        y: Row of the image's upper edge, may be negative.
-    """
-    left, top = max(x, 0), max(y, 0)
-    right, bottom = min(x + image.shape[1], canvas.shape[1]), min(y + image.shape[0], canvas.shape[0])
-    if right > left and bottom > top:
-        canvas[top:bottom, left:right] = image[top - y:bottom - y, left - x:right - x]
-
-
-def stack_annotations(results: dict, tiles: Sequence[dict], scales: Sequence[float], shifts: Sequence[Tuple[int, int]],
-                      clip: bool) -> dict:
+def stack_annotations(results: dict, tiles: Sequence[dict], scales: Sequence[float], sizes: Sequence[Tuple[int, int]],
+                      shifts: Sequence[Tuple[int, int]], clip: bool) -> dict:
     """Joins the annotations of all tiles in the pixels of the canvas.
 
     Args:
@@ -51,6 +36,7 @@ def stack_annotations(results: dict, tiles: Sequence[dict], scales: Sequence[flo
             `gt_keypoints`.
         tiles: The results of each image; their boxes and keypoints are changed in place.
         scales: What each image was scaled by.
+        sizes: (h, w) that each image then had.
         shifts: (x, y) that each image was then moved by.
         clip: Clip boxes to `img_shape`, keeping empty ones; otherwise drop the boxes outside.
 
@@ -64,7 +50,7 @@ def stack_annotations(results: dict, tiles: Sequence[dict], scales: Sequence[flo
     joined = boxes[0].cat(boxes, dim=0)
     joined_labels = np.concatenate([tile['gt_bboxes_labels'] for tile in tiles])
     joined_flags = np.concatenate([tile['gt_ignore_flags'] for tile in tiles])
-    masks = _stack_masks(tiles, scales, shifts, shape) if 'gt_masks' in results else None
+    masks = _stack_masks(tiles, scales, sizes, shifts, shape) if 'gt_masks' in results else None
     keypoints = _stack_keypoints(tiles, scales, shifts) if 'gt_keypoints' in results else None
 
     if clip:
@@ -93,11 +79,8 @@ def _stack_keypoints(tiles: Sequence[dict], scales: Sequence[float], shifts: Seq
     return Keypoints.cat([tile['gt_keypoints'] for tile in tiles])
 
 
-def _stack_masks(tiles: Sequence[dict], scales: Sequence[float], shifts: Sequence[Tuple[int, int]],
-                 shape: Tuple[int, int]) -> PolygonMasks:
-    joined: List[list] = []
-    for tile, scale, (x, y) in zip(tiles, scales, shifts):
-        masks = tile['gt_masks'].rescale(float(scale))
-        masks = masks.translate(shape, x, 'horizontal')
-        joined += masks.translate(shape, y, 'vertical').masks
-    return PolygonMasks(joined, *shape)
+def _stack_masks(tiles: Sequence[dict], scales: Sequence[float], sizes: Sequence[Tuple[int, int]],
+                 shifts: Sequence[Tuple[int, int]], shape: Tuple[int, int]) -> Masks:
+    parts = zip(tiles, scales, sizes, shifts)
+    return join_masks(
+        [shift_masks(scale_masks(tile['gt_masks'], scale, size), shape, *shift) for tile, scale, size, shift in parts])
