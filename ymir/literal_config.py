@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Dict, Union
 
 from ymir_exc.code import ExecutorReturnCode
+from ymir_exc.reading import read_text
 
 from ymir.errors import TaskError
 
@@ -28,8 +29,10 @@ def read_literal_config(path: Union[str, Path]) -> Dict[str, Any]:
         TaskError: 300004 if the file cannot be read or holds anything but literals.
     """
     try:
-        text = Path(path).read_text(encoding='utf-8')
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path)
+    except UnicodeError as error:
+        raise TaskError(ExecutorReturnCode.RC_EXEC_MODEL_ERROR, f'The config {path} {error}.') from error
+    except OSError as error:
         raise TaskError(ExecutorReturnCode.RC_EXEC_MODEL_ERROR, f'Cannot read the config {path}: {error}.') from error
     return parse_literal_config(text, Path(path))
 

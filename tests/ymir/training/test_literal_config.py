@@ -54,3 +54,13 @@ def test_broken_and_empty_files(tmp_path, text):
 def test_a_missing_file(tmp_path):
     with pytest.raises(TaskError, match='gone.py'):
         read_literal_config(tmp_path / 'gone.py')
+
+
+def test_a_byte_order_mark_is_no_part_of_the_config(tmp_path):
+    path = tmp_path / 'c.py'
+    path.write_bytes('a = 1'.encode('utf-8-sig'))
+    assert read_literal_config(path) == dict(a=1)
+    path.write_bytes('a = 1'.encode('utf-16'))
+    with pytest.raises(TaskError, match='c.py is UTF-16 text; save it as UTF-8') as caught:
+        read_literal_config(path)
+    assert caught.value.code == 300004
