@@ -4,9 +4,10 @@ Text is UTF-8. A byte order mark, as Windows editors write it, is dropped; a fil
 sentence, for its bytes would be read as something else.
 """
 import codecs
+import io
 import os
 import stat
-from typing import IO, Iterator, NamedTuple, Union
+from typing import Iterator, NamedTuple, Union
 
 from .errors import DatasetError
 
@@ -15,8 +16,7 @@ PathLike = Union[str, 'os.PathLike[str]']
 # That of UTF-32 begins with that of UTF-16.
 _OTHER_MARKS = ((codecs.BOM_UTF32_LE, 'UTF-32'), (codecs.BOM_UTF32_BE, 'UTF-32'), (codecs.BOM_UTF16_LE, 'UTF-16'),
                 (codecs.BOM_UTF16_BE, 'UTF-16'))
-# What may stand around a path without belonging to it; a carriage return is the line end of Windows.
-_BLANKS = ' \r\n'
+_BLANKS = ' \n'  # may stand around a path without belonging to it
 
 
 class IndexLine(NamedTuple):
@@ -57,7 +57,7 @@ def decode(data: bytes, errors: str = 'strict') -> str:
         raise UnicodeError(f'is not UTF-8 text (line {line}); save it as UTF-8') from error
 
 
-def open_regular(path: PathLike) -> IO[bytes]:
+def open_regular(path: PathLike) -> io.BufferedReader:
     """Open a file for reading bytes; unlike ``open``, never wait for a pipe.
 
     Raises:
@@ -86,7 +86,7 @@ def read_text(path: PathLike, errors: str = 'strict') -> str:
 def read_index(path: PathLike) -> Iterator[IndexLine]:
     """Read an index file (train, val or candidate) line by line.
 
-    Blank lines, the line ends of Windows, a missing last one, a byte order mark and blanks around a path are fine;
+    Blank lines, the line ends of any system, a missing last one, a byte order mark and blanks around a path are fine;
     blanks inside belong to the path; what follows a second TAB is ignored. Bytes that are not UTF-8 pass
     (``surrogateescape``), so that such a path still opens.
 
@@ -107,8 +107,10 @@ def read_index(path: PathLike) -> Iterator[IndexLine]:
         raise DatasetError(f'the index file {path} cannot be read: {_reason(error)}') from error
     with stream:
         try:
-            for number, data in enumerate(stream, 1):  # ends at newlines alone: a name may hold what else ends a line
-                line = decode(data, 'surrogateescape')
+            decode(stream.peek(len(codecs.BOM_UTF32_LE)), 'surrogateescape')  # for the mark alone
+            # Lines end as editors end them; str.splitlines knows further ends, which a name may hold.
+            for number, line in enumerate(io.TextIOWrapper(stream, 'utf-8', 'surrogateescape'), 1):
+                line = line.lstrip('\ufeff')  # also where two files were joined
                 if not line.strip():
                     continue
                 if '\0' in line:

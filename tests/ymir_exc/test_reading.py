@@ -23,6 +23,7 @@ INDEXES = {
     'byte order mark': b'\xef\xbb\xbf' + TEXT,
     'a mark where two files were joined': b'\xef\xbb\xbf' + TEXT.replace(b'\n', b'\n\xef\xbb\xbf', 1),
     'Windows': b'\xef\xbb\xbf' + TEXT.replace(b'\n', b'\r\n'),
+    'old Macintosh': TEXT.replace(b'\n', b'\r'),
     'no last newline': TEXT[:-1],
     'blank lines': b'\xef\xbb\xbf\n \r\n' + TEXT.replace(b'\n', b'\n\n\t\n'),
     'blanks around': TEXT.replace(b'\n', b'  \r\n ').rstrip(b' '),
