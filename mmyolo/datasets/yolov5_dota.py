@@ -2,6 +2,7 @@
 
 Needs no mmrotate, and lists files in the order of their names on every machine, both unlike the public release.
 """
+import math
 from pathlib import Path
 from typing import List
 
@@ -9,6 +10,7 @@ from mmdet.datasets import BaseDetDataset
 
 import mmyolo.structures  # noqa: F401  (registers the box types)
 from mmyolo.registry import DATASETS, stand_in
+from mmyolo.utils.files import read_text
 
 from .yolov5_coco import BatchShapePolicyDataset
 
@@ -68,13 +70,15 @@ class DOTADataset(BaseDetDataset):
 
     def _read(self, path: Path, labels: dict) -> List[dict]:
         instances = []
-        for number, line in enumerate(path.read_text(encoding='utf-8').splitlines(), 1):
+        for number, line in enumerate(read_text(path).splitlines(), 1):
             parts = line.split()
             if len(parts) < 9:
                 continue
             try:
                 corners, (name, difficulty) = [float(part) for part in parts[:8]], parts[8:10]
                 difficulty = int(difficulty)
+                if not all(map(math.isfinite, corners)):
+                    raise ValueError
             except ValueError:
                 raise ValueError(
                     f'{path}, line {number}: {line!r} must be 8 numbers, a class and a difficulty') from None

@@ -1,11 +1,55 @@
-"""Pascal VOC for the YOLO recipes."""
+"""Pascal VOC for the YOLO recipes.
+
+mmdet's reader takes UTF-8, UTF-16, Latin-1 and ASCII; here a file may be in any encoding that it declares, such as the
+gb2312 of older Chinese tools, and what is wrong with a file is told with its path.
+"""
+import re
+import tempfile
+from pathlib import Path
+from typing import List, Union
+from xml.etree import ElementTree
+
 from mmdet.datasets import VOCDataset
+from mmengine.fileio import get
 
 from mmyolo.registry import DATASETS
 
 from .yolov5_coco import BatchShapePolicyDataset
 
+_DECLARATION = re.compile(rb'^\s*<\?xml\b[^>]*?\bencoding\s*=\s*["\']([\w.:-]+)["\'][^>]*\?>')
+_WIDER = {b'gb2312': 'gb18030', b'gbk': 'gb18030'}
+
 
 @DATASETS.register_module()
 class YOLOv5VOCDataset(BatchShapePolicyDataset, VOCDataset):
     """mmdet's VOCDataset with batch shapes and mix transforms."""
+
+    def parse_data_info(self, img_info: dict) -> Union[dict, List[dict]]:
+        """Reads the annotation of an image.
+
+        Args:
+            img_info: `img_id`, `file_name` and `xml_path`.
+
+        Raises:
+            ValueError: The XML file is damaged, or is not in the encoding that it declares.
+        """
+        path = img_info['xml_path']
+        try:
+            try:
+                return super().parse_data_info(img_info)
+            except (ElementTree.ParseError, ValueError, LookupError) as error:
+                data = get(path, backend_args=self.backend_args)
+                found = _DECLARATION.match(data)
+                if found is None:
+                    raise
+                encoding = found.group(1)
+                try:
+                    text = data[found.end():].decode(_WIDER.get(encoding.lower(), encoding.decode()))
+                except UnicodeDecodeError:
+                    raise error from None
+                with tempfile.TemporaryDirectory() as folder:
+                    copy = Path(folder) / 'utf-8.xml'
+                    copy.write_text(text, encoding='utf-8')
+                    return dict(super().parse_data_info(dict(img_info, xml_path=str(copy))), xml_path=path)
+        except (ElementTree.ParseError, ValueError, LookupError, TypeError, AttributeError) as error:
+            raise ValueError(f'{path} cannot be read as an annotation of VOC: {error}') from error

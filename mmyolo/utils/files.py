@@ -1,4 +1,5 @@
 """Files that are either the old one or the whole new one, whenever the process ends."""
+import codecs
 import json
 import os
 import stat
@@ -6,6 +7,25 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Iterator, Union
+
+
+def read_text(path: Union[str, Path]) -> str:
+    """Reads a text file: UTF-8 with or without mark, UTF-16 with one, or GB18030 as older Windows tools write it in China.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ValueError: If it is none of these.
+    """
+    data = Path(path).read_bytes()
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    for encoding in ('utf-16', ) if wide else ('utf-8-sig', 'gb18030'):
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise ValueError(f'{path} is no text in UTF-8, UTF-16 or GB18030; save it as UTF-8')
 
 
 @contextmanager

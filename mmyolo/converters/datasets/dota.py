@@ -7,13 +7,14 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
 import shapely
 from mmengine.logging import print_log
 
+from mmyolo.utils.files import read_text
 from mmyolo.utils.misc import IMG_EXTENSIONS
 from mmyolo.utils.terminal import progress
 
@@ -84,25 +85,31 @@ class Objects(NamedTuple):
 
 
 def read_objects(path: Path) -> Objects:
-    """Reads one of DOTA's text files.
+    """Reads one of DOTA's text files; a damaged line is left out with a warning that names it.
 
     Args:
         path: lines `x1 y1 ... y4 class difficulty`, after lines of meta information, such as `gsd:0.5`.
 
     Raises:
-        ValueError: if a line is something else, with its file and number.
+        ValueError: if it is no text.
     """
     corners, labels, difficulties = [], [], []
-    for number, line in enumerate(path.read_text(encoding='utf-8').splitlines(), 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         parts = line.split()
-        if len(parts) < 9:
+        if not parts or ':' in parts[0]:
             continue
         try:
-            corners.append([float(part) for part in parts[:8]])
-            difficulties.append(int(parts[9]) if len(parts) > 9 else 0)
+            values = [float(part) for part in parts[:8]]
+            difficulty = int(parts[9]) if len(parts) > 9 else 0
+            if len(parts) < 9 or not np.isfinite(values).all():
+                raise ValueError
         except ValueError:
-            raise ValueError(f'{path}, line {number}: {line!r} must be `x1 y1 ... y4 class difficulty`') from None
+            print_log(f'{path}, line {number}: {line!r} must be `x1 y1 ... y4 class difficulty`; it is left out', 'current',
+                      logging.WARNING)
+            continue
+        corners.append(values)
         labels.append(parts[8])
+        difficulties.append(difficulty)
     return Objects(np.array(corners, dtype=np.float64).reshape(-1, 8), labels, difficulties)
 
 
@@ -174,7 +181,10 @@ def split_image(image_path: Path, ann_path: Optional[Path], out: Path, config: S
     Raises:
         ValueError: if the image cannot be read.
     """
-    image = cv2.imread(str(image_path))
+    try:
+        image = cv2.imread(str(image_path))
+    except cv2.error as error:  # too many pixels, for example
+        raise ValueError(f'{image_path} cannot be read: {error}') from error
     if image is None:
         raise ValueError(f'{image_path} is not a readable image, or a damaged one')
     height, width = image.shape[:2]
@@ -209,7 +219,7 @@ def list_images(root: Path, phase: str, ann_subdir: str) -> List[Tuple[Path, Opt
         ann_subdir: folder of the text files.
 
     Raises:
-        ValueError: if a folder is missing.
+        ValueError: if a folder is missing, or has no images or no objects' files that belong to them.
     """
     listed = []
     for name in ('train', 'val') if phase == 'trainval' else (phase, ):
@@ -225,6 +235,10 @@ def list_images(root: Path, phase: str, ann_subdir: str) -> List[Tuple[Path, Opt
             if phase != 'test' and not file.is_file():
                 print_log(f'{file} does not exist; its image is taken to have no objects', 'current', logging.WARNING)
             listed.append((image, file if phase != 'test' and file.is_file() else None))
+        if not any(image.parent == folder for image, _ in listed):
+            raise ValueError(f'{folder} holds no image; looked for {", ".join(IMG_EXTENSIONS)}')
+        if phase != 'test' and all(file is None for image, file in listed if image.parent == folder):
+            raise ValueError(f'no image of {folder} has a file of objects <name of the image>.txt in {annotations}')
     return listed
 
 
@@ -249,10 +263,10 @@ def split_dota(config: SplitConfig,
         overwrite: write into folders that hold files already.
 
     Returns:
-        Phase to the numbers of images and of patches.
+        Phase to the numbers of images and of patches. An image that cannot be read is left out with a warning.
 
     Raises:
-        ValueError: if a folder is missing or already filled, or a file is damaged.
+        ValueError: if a folder is missing, empty or already filled, or no image of a phase can be read.
     """
     counts = {}
     for phase in phases:
@@ -265,12 +279,21 @@ def split_dota(config: SplitConfig,
         work = partial(_split_pair, out=target, config=config, suffix=suffix)
         if nproc > 1:
             with ProcessPoolExecutor(nproc) as pool:
-                patches = sum(progress(pool.map(work, listed), f'Splitting {phase}', total=len(listed)))
+                patches = list(progress(pool.map(work, listed), f'Splitting {phase}', total=len(listed)))
         else:
-            patches = sum(map(work, progress(listed, f'Splitting {phase}')))
-        counts[phase] = (len(listed), patches)
+            patches = list(map(work, progress(listed, f'Splitting {phase}')))
+        wrong = [count for count in patches if isinstance(count, str)]
+        for sentence in wrong:
+            print_log(f'{sentence}; it is left out', 'current', logging.WARNING)
+        if len(wrong) == len(patches):
+            raise ValueError(f'no image of {phase} can be read. The first: {wrong[0]}')
+        counts[phase] = (len(patches) - len(wrong), sum(count for count in patches if not isinstance(count, str)))
     return counts
 
 
-def _split_pair(pair: Tuple[Path, Optional[Path]], out: Path, config: SplitConfig, suffix: str) -> int:
-    return split_image(*pair, out, config, suffix)
+def _split_pair(pair: Tuple[Path, Optional[Path]], out: Path, config: SplitConfig, suffix: str) -> Union[int, str]:
+    """The number of patches, or what is wrong with the image or its objects."""
+    try:
+        return split_image(*pair, out, config, suffix)
+    except (ValueError, OSError) as error:
+        return str(error)

@@ -120,24 +120,50 @@ def test_public_test_pipeline(coco):
     assert data['data_samples'].gt_instances.bboxes.tensor.tolist() == [[2, 4, 12, 12]]  # in the file's pixels
 
 
-def test_voc(tmp_path):
-    root = tmp_path / 'VOC2007'
+VOC_OBJECT = '<annotation><size><width>60</width><height>40</height></size><object><name>{}</name><difficult>0</difficult>' \
+    '<bndbox><xmin>3</xmin><ymin>5</ymin><xmax>20</xmax><ymax>30</ymax></bndbox></object></annotation>'
+
+
+def voc(root, data, **options):
+    """A data set of one image of 60 x 40 and these bytes of an annotation."""
     for folder in ('Annotations', 'JPEGImages', 'ImageSets/Main'):
-        (root / folder).mkdir(parents=True)
-    cv2.imwrite(str(root / 'JPEGImages/000001.jpg'), make_image(40, 60))
-    (root / 'Annotations/000001.xml').write_text(
-        '<annotation><size><width>60</width><height>40</height></size><object><name>cat</name><difficult>0</difficult>'
-        '<bndbox><xmin>3</xmin><ymin>5</ymin><xmax>20</xmax><ymax>30</ymax></bndbox></object></annotation>')
-    (root / 'ImageSets/Main/trainval.txt').write_text('000001\n')
-    dataset = YOLOv5VOCDataset(
-        data_root=str(tmp_path),
+        (root / 'VOC2007' / folder).mkdir(parents=True)
+    cv2.imwrite(str(root / 'VOC2007/JPEGImages/000001.jpg'), make_image(40, 60))
+    (root / 'VOC2007/Annotations/000001.xml').write_bytes(data)
+    (root / 'VOC2007/ImageSets/Main/trainval.txt').write_text('000001\n')
+    return YOLOv5VOCDataset(
+        data_root=str(root),
         ann_file='VOC2007/ImageSets/Main/trainval.txt',
         data_prefix=dict(sub_data_root='VOC2007/'),
-        pipeline=LOAD)
+        pipeline=LOAD,
+        **options)
+
+
+def test_voc(tmp_path):
+    dataset = voc(tmp_path, VOC_OBJECT.format('cat').encode())
     results = dataset[0]
     assert results['dataset'] is dataset
     assert results['gt_bboxes'].numpy().tolist() == [[2, 4, 19, 29]]
     assert dataset.metainfo['classes'][results['gt_bboxes_labels'][0]] == 'cat'
+
+
+@pytest.mark.parametrize('declared, name', [('gb2312', '安全帽'), ('GBK', '安全帽'), ('gb18030', '安全帽'), ('big5', '安全帽'),
+                                            ('shift_jis', 'ヘルメット'), ('euc-kr', '안전모'), ('windows-1251', 'каска'),
+                                            ('utf-16', '安全帽'), ('utf-8', '安全帽'), ('latin-1', 'é')])
+def test_voc_in_declared_encodings(tmp_path, declared, name):
+    text = f'<?xml version="1.0" encoding="{declared}"?>\n' + VOC_OBJECT.format(name)
+    dataset = voc(tmp_path, text.encode(declared), metainfo=dict(classes=('cat', name)))
+    assert dataset[0]['gt_bboxes'].numpy().tolist() == [[2, 4, 19, 29]] and dataset[0]['gt_bboxes_labels'].tolist() == [1]
+    assert dataset.get_data_info(0)['xml_path'].endswith('000001.xml')
+
+
+@pytest.mark.parametrize('data', [b'', b'<annotation>', b'<?xml version="1.0" encoding="gb2312"?><annotation>\xff</annotation>',
+                                  b'<?xml version="1.0" encoding="none"?><annotation/>',
+                                  VOC_OBJECT.format('cat').replace('<width>60</width>', '').encode(),
+                                  VOC_OBJECT.format('cat').replace('>20<', '>twenty<').encode()])
+def test_a_damaged_file_of_voc_is_named(tmp_path, data):
+    with pytest.raises(ValueError, match=r'Annotations/000001\.xml cannot be read as an annotation of VOC'):
+        voc(tmp_path, data)
 
 
 def test_crowdhuman(tmp_path):

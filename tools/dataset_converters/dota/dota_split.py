@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Optional, Sequence
 
 from mmyolo.converters.datasets.dota import PHASES, SplitConfig, split_dota
+from mmyolo.utils.files import read_text
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -26,7 +27,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
-    config = SplitConfig.from_dict(json.loads(Path(args.split_config).read_text(encoding='utf-8')))
+    config = SplitConfig.from_dict(json.loads(read_text(args.split_config)))
     suffix = '.' + args.save_ext.lstrip('.')
     counts = split_dota(config, Path(args.data_root), Path(args.out_dir), args.phase, args.ann_subdir, args.nproc,
                         suffix, args.overwrite)

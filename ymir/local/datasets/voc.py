@@ -7,7 +7,7 @@ corners count from 0.
 """
 import re
 from pathlib import Path
-from typing import Dict, List, Optional, Set, Tuple
+from typing import Dict, List, Optional, Tuple
 from xml.etree import ElementTree
 
 from ymir_exc.annotations.xml_text import decode_xml, parse_xml
