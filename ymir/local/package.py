@@ -196,28 +196,33 @@ def sha1_of(file: Path) -> str:
     return digest.hexdigest()
 
 
-def unpack(file: Path, folder: Path) -> PackageInfo:
+def unpack(file: Path, folder: Path, max_bytes: Optional[int] = None) -> PackageInfo:
     """Extracts a package; the folder appears whole or not at all.
 
     Args:
         file: any tar, gzipped or not.
         folder: must not exist, or be empty.
+        max_bytes: what the files may hold; see tar_archive.extract.
 
     Raises:
-        PackageError: the file is no package, or holds what does not belong into one.
+        PackageError: the file is no package, lacks a file that a stage names, or holds what does not belong into one.
     """
     file, folder = Path(file), Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise PackageError(f'{folder} exists already; name a new folder')
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f'.{folder.name}-', dir=folder.parent) as temporary:
+    near = next(parent for parent in folder.absolute().parents if parent.exists())  # nothing is made before all is well
+    with tempfile.TemporaryDirectory(prefix=f'.{folder.name}-', dir=near) as temporary:
         content = Path(temporary) / 'content'
         content.mkdir()
         try:
-            extract(file, content)
+            extract(file, content, max_bytes)
         except ArchiveError as error:
             raise PackageError(str(error)) from None
         info = read_info(content)
+        for name, stage in info.stages.items():
+            for member in stage['files']:
+                _file_of_stage(file, content, name, member)
+        folder.parent.mkdir(parents=True, exist_ok=True)
         if folder.exists():
             folder.rmdir()
         os.replace(content, folder)

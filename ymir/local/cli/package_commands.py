@@ -34,6 +34,8 @@ def pack(run: Annotated[Path,
 
 def unpack(file: Annotated[Path, typer.Argument(metavar='FILE', help='A model package.')],
            folder: Annotated[Path, typer.Argument(metavar='DIR', help='New folder for its files.')],
+           max_gib: Annotated[int, typer.Option('--max-gib', min=0, metavar='N', help='Allow files of N GiB together; 0: 1, or 100 '
+                                                'times the package where that is more.')] = 0,
            as_json: options.Json = False,
            lang: options.Lang = None) -> None:
     """Extract a model package.
@@ -43,7 +45,7 @@ def unpack(file: Annotated[Path, typer.Argument(metavar='FILE', help='A model pa
     output = Output(as_json, language=lang.value if lang else '')
     with output.reporting():
         from .. import package
-        info = package.unpack(file, folder)
+        info = package.unpack(file, folder, max_gib << 30 or None)
         files = [name for name, _ in files_below(folder)]
         names = info.executor_config['class_names']
         output.end(output.text('unpacked', count=len(files), folder=folder, version=info.version, best=info.best,
