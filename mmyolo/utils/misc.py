@@ -32,7 +32,7 @@ def get_file_list(source_root: str) -> Tuple[List[str], dict]:
         Paths of the images, and what the source is: {'is_dir': bool, 'is_url': bool, 'is_file': bool}.
 
     Raises:
-        ValueError: if the source is none of these.
+        ValueError: if the source is none of these, or a directory without images.
     """
     path = Path(source_root)
     is_dir = path.is_dir()
@@ -40,6 +40,8 @@ def get_file_list(source_root: str) -> Tuple[List[str], dict]:
     is_file = not is_dir and not is_url and path.suffix.lower() in IMG_EXTENSIONS
     if is_dir:
         files = sorted(str(file) for file in path.rglob('*') if file.suffix.lower() in IMG_EXTENSIONS)
+        if not files:
+            raise ValueError(f'{source_root} and its sub-directories hold no image ({", ".join(IMG_EXTENSIONS)})')
     elif is_url:
         file = Path(unquote(urlparse(source_root).path)).name
         torch.hub.download_url_to_file(source_root, file)

@@ -51,6 +51,21 @@ def test_coco_split(tmp_path, ratios, sizes):
         assert part['annotations'] == [a for a in coco()['annotations'] if a['image_id'] in ids(part)]
 
 
+@pytest.mark.parametrize('encoding', ['utf-8-sig', 'utf-16', 'gbk'])
+def test_coco_split_in_other_encodings(tmp_path, encoding):
+    (tmp_path / 'all.json').write_bytes(json.dumps(dict(coco(), info='我的'), ensure_ascii=False).encode(encoding))
+    load_tool('misc/coco_split').main(['--json', str(tmp_path / 'all.json'), '--out-dir', str(tmp_path), '--ratios', '1', '1'])
+    assert json.loads((tmp_path / 'test.json').read_text(encoding='utf-8'))['info'] == '我的'
+
+
+@pytest.mark.parametrize('text', ['', '[]', '{"images": []}', '{"annotations": []}', '{"images": {}}'])
+def test_coco_split_of_nothing_is_an_error(tmp_path, text):
+    (tmp_path / 'all.json').write_text(text)
+    with pytest.raises(ValueError, match=r'all\.json cannot be split'):
+        load_tool('misc/coco_split').main(['--json', str(tmp_path / 'all.json'), '--out-dir', str(tmp_path), '--ratios', '1', '1'])
+    assert not (tmp_path / 'test.json').exists()
+
+
 def test_coco_split_by_chance_repeats_with_a_seed(tmp_path):
     (tmp_path / 'all.json').write_text(json.dumps(coco()))
     draws = {}

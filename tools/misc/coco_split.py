@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Optional, Sequence
 
 from mmyolo.converters.datasets.coco_split import split_coco
-from mmyolo.utils.files import write_json
+from mmyolo.utils.files import read_text, write_json
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -28,8 +28,11 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
-    coco = json.loads(Path(args.json).read_text(encoding='utf-8'))
-    parts = split_coco(coco, args.ratios, args.shuffle, None if args.seed == -1 else args.seed)
+    try:
+        coco = json.loads(read_text(args.json))
+        parts = split_coco(coco, args.ratios, args.shuffle, None if args.seed == -1 else args.seed)
+    except ValueError as error:
+        raise ValueError(f'{args.json} cannot be split: {error}') from error
     for name, part in parts.items():
         path = Path(args.out_dir) / f'{name}.json'
         write_json(path, part)

@@ -8,7 +8,7 @@ from typing import Dict, Iterator, Optional, Sequence, Tuple
 
 from mmengine.logging import print_log
 
-from mmyolo.utils.files import replacing, write_json
+from mmyolo.utils.files import read_text, replacing, write_json
 from mmyolo.utils.terminal import progress
 
 from .coco_files import subset
@@ -84,7 +84,7 @@ def extract(root: Path, out_dir: Path, num_images: int, use_training_set: bool, 
     rng, parts, copies = random.Random(seed), {}, []
     for part, source in ('train', 'train' if use_training_set else 'val'), ('val', 'val'):
         file = root / 'annotations' / f'instances_{source}2017.json'
-        parts[part] = choose(json.loads(file.read_text(encoding='utf-8')), num_images, rng, **filters)
+        parts[part] = choose(json.loads(read_text(file)), num_images, rng, **filters)
         folders = root / f'{source}2017', out_dir / f'{part}2017'
         copies.extend((folders[0] / image['file_name'], folders[1] / image['file_name'])
                       for image in parts[part]['images'])

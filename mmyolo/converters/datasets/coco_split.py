@@ -22,11 +22,13 @@ def split_coco(coco: dict, ratios: Sequence[float], shuffle: bool = False,
         Name of each part to the content of its file.
 
     Raises:
-        ValueError: If there are not two or three positive ratios.
+        ValueError: If there are not two or three positive ratios, or no images.
     """
     if len(ratios) not in NAMES or min(ratios) <= 0:
         raise ValueError(f'--ratios must be two positive numbers, for trainval and test, or three, for train, val and '
                          f'test; got {list(ratios)}')
+    if not isinstance(coco, dict) or not isinstance(coco.get('images'), list) or not coco['images']:
+        raise ValueError('there are no images to split; the file needs a list "images"')
     images = list(coco['images'])
     if shuffle:
         random.Random(seed).shuffle(images)

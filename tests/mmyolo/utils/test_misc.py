@@ -19,6 +19,9 @@ def test_file_list(tmp_path, monkeypatch):
     assert get_file_list('no/such.JPG') == (['no/such.JPG'], dict(is_dir=False, is_url=False, is_file=True))
     with pytest.raises(ValueError, match='notes.txt is neither a directory, nor an address, nor an image'):
         get_file_list(str(tmp_path / 'notes.txt'))
+    (tmp_path / 'empty/below').mkdir(parents=True)
+    with pytest.raises(ValueError, match='empty and its sub-directories hold no image'):
+        get_file_list(str(tmp_path / 'empty'))
 
 
 def test_image_from_an_address(monkeypatch):
