@@ -2,6 +2,9 @@
 from mmengine.utils import digit_version
 
 from . import ops  # noqa: F401  stands in for mmcv._ext before anything imports mmdet
+from .utils.checkpoint_loader import guard_mmengine
 from .version import __version__, version_info
+
+guard_mmengine()  # before anything loads a checkpoint
 
 __all__ = ['__version__', 'version_info', 'digit_version']

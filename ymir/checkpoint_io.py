@@ -1,6 +1,6 @@
 """Reading checkpoints as data, and fitting their weights to a model of other classes."""
 import logging
-import pickle
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
@@ -9,12 +9,14 @@ from torch import Tensor
 
 from ymir_exc.code import ExecutorReturnCode
 
-from mmyolo.utils.checkpoint import read_as_data
+from mmyolo.utils.checkpoint import CheckpointError, read_as_data
+from mmyolo.utils.checkpoint_content import clean_checkpoint
 from ymir.errors import TaskError
 
 logger = logging.getLogger('ymir')
 
 StateDict = Dict[str, Tensor]
+LARGEST_WEIGHT = 1e18  # products of two such numbers still fit into a float32
 
 
 def load_checkpoint(path: Path) -> Dict[str, Any]:
@@ -31,23 +33,36 @@ def load_checkpoint(path: Path) -> Dict[str, Any]:
     """
     try:
         content = read_as_data(path)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        # torch explains at length how to load it all the same; the user needs the name of what was refused.
-        cause = next((line.split('was not')[0].strip() for line in str(error).splitlines() if 'GLOBAL' in line),
-                     type(error).__name__)
-        raise TaskError(
-            ExecutorReturnCode.RC_EXEC_MODEL_ERROR,
-            f'Cannot load the weights {path}: it is broken, or holds objects besides weights, which are not loaded '
-            f'because they could run code ({cause}). Export it again as a state_dict, or train with this image.'
-        ) from error
-    if isinstance(content, dict) and content and all(isinstance(value, Tensor) for value in content.values()):
-        content = {'state_dict': content}
-    state = content.get('state_dict') if isinstance(content, dict) else None
-    if not isinstance(state, Mapping) or not state:
-        raise TaskError(ExecutorReturnCode.RC_EXEC_MODEL_ERROR,
-                        f'{path} holds no weights: a mapping with a state_dict is needed.')
-    content['state_dict'] = {name.removeprefix('module.'): value for name, value in state.items()}
+        if isinstance(content, dict) and 'state_dict' not in content:
+            content = {'state_dict': content}
+        content = clean_checkpoint(content, path)
+    except (CheckpointError, OSError) as error:
+        raise TaskError(ExecutorReturnCode.RC_EXEC_MODEL_ERROR, f'Cannot load the weights: {error}') from error
+    content['state_dict'] = {name.removeprefix('module.'): value for name, value in content['state_dict'].items()}
     return content
+
+
+def check_finite(state: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse weights with which no network can compute.
+
+    Args:
+        state: Weights that are going to be used.
+        path: Where they come from, for messages.
+
+    Raises:
+        TaskError: 300004 if one is not a number, infinite, or so large that its square is.
+    """
+    for name, value in state.items():
+        if not (value.is_floating_point() and value.numel()):
+            continue
+        low, high = value.detach().aminmax()
+        extreme = max(abs(low.item()), abs(high.item()))
+        if not extreme < LARGEST_WEIGHT:  # NaN is not less than anything
+            what = f'the value {extreme:g}' if math.isfinite(extreme) else 'values that are no finite numbers (NaN or inf)'
+            raise TaskError(
+                ExecutorReturnCode.RC_EXEC_MODEL_ERROR,
+                f'The weights {path} cannot be used: {name} holds {what}. The training that wrote them had failed; choose '
+                'an earlier stage of it, or another model.')
 
 
 def class_names_of(checkpoint: Mapping[str, Any]) -> Optional[List[str]]:
@@ -55,9 +70,7 @@ def class_names_of(checkpoint: Mapping[str, Any]) -> Optional[List[str]]:
     meta = checkpoint.get('meta') or {}
     dataset_meta = meta.get('dataset_meta') or {}
     names = meta.get('class_names') or dataset_meta.get('classes') or dataset_meta.get('CLASSES') or meta.get('CLASSES')
-    if isinstance(names, str):
-        names = [names]
-    return [str(name) for name in names] if names else None
+    return list(names) if names else None
 
 
 @dataclass(frozen=True)

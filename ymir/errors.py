@@ -48,7 +48,10 @@ class TaskError(Exception):
 
 
 class Rule(NamedTuple):
-    """One row of the mapper: an exception fits if a class name and, where given, a part of its message fit."""
+    """One row of the mapper: an exception fits if a class name and, where given, a part of its message fit.
+
+    Without advice the exception's own sentence is all there is to say.
+    """
 
     code: ExecutorReturnCode
     types: Tuple[str, ...]
@@ -94,6 +97,7 @@ RULES = (
          'The loss is not a number: set learning_rate lower, or precision to fp32.'),
     Rule(ExecutorReturnCode.RC_EXEC_UNKNOWN_IMAGE_FORMAT, ('UnidentifiedImageError', ), (),
          'Replace or remove this image.'),
+    Rule(ExecutorReturnCode.RC_EXEC_MODEL_ERROR, ('CheckpointError', 'ConfigContentError'), (), ''),  # they say it all
     Rule(ExecutorReturnCode.RC_EXEC_MODEL_ERROR, ('UnpicklingError', ), (),
          'The weight file is broken or holds more than weights: export the model again, or train it with this image.'),
     Rule(ExecutorReturnCode.RC_EXEC_MODEL_ERROR, ('RuntimeError', ),
@@ -152,7 +156,8 @@ def as_task_error(error: BaseException) -> TaskError:
         rule = _fitting_rule(link)
         if rule is not None:
             advice = f'The main memory is too small: {memory_advice()}' if rule.advice == MEMORY else rule.advice
-            return _raised_from(TaskError(rule.code, f'{_first_line(_own_words(link))} {advice}'), error)
+            sentence = f'{_first_line(_own_words(link))} {advice}' if advice else str(link)
+            return _raised_from(TaskError(rule.code, sentence), error)
         killed = killed_process('The process', link.returncode) if isinstance(link, subprocess.CalledProcessError) else None
         if killed is not None:
             return _raised_from(killed, error)

@@ -12,7 +12,7 @@ from mmyolo.utils import register_all_modules
 from ymir_exc.atomic import atomic_file
 from ymir_exc.code import ExecutorReturnCode
 
-from ymir.checkpoint_io import StateDict, adapt_state_dict, class_names_of, load_checkpoint
+from ymir.checkpoint_io import StateDict, adapt_state_dict, check_finite, class_names_of, load_checkpoint
 from ymir.errors import TaskError
 from ymir.training_config import CLASS_COUNT_PATHS
 from ymir.weights import InitialWeights
@@ -45,11 +45,13 @@ def prepare_initial_weights(weights: InitialWeights, run: Config, model_name: st
     fitting = len(adaptation.loaded) + len(adaptation.remapped)
     if fitting < MIN_LOADED_SHARE * len(initial):
         own = (checkpoint.get('meta') or {}).get('model_name')
-        hint = f'set model_name to {own}' if own else 'set model_name to the model that it was trained as'
+        hint = f'set model_name to {own}' if isinstance(own, str) else 'set model_name to the model that it was trained as'
         raise TaskError(
             ExecutorReturnCode.RC_EXEC_MODEL_ERROR,
             f'The weights {weights.checkpoint} do not belong to {model_name}: {fitting} of {len(initial)} tensors fit; '
             f'{hint}, or choose no pre-trained model.')
+    check_finite({name: checkpoint['state_dict'][name] for name in adaptation.loaded + adaptation.remapped},
+                 weights.checkpoint)
     logger.info('Initial weights: %s', adaptation.summary())
     with atomic_file(target, 'wb') as stream:
         torch.save({'meta': {}, 'state_dict': adaptation.state_dict}, stream)

@@ -1,13 +1,10 @@
 """Makes a checkpoint of a training ready for others: without what only a resumed training needs, named by its hash."""
 import hashlib
 import io
-import logging
-import pickle
 from pathlib import Path
 from typing import Union
 
 import torch
-from mmengine.logging import print_log
 
 from mmyolo.utils.checkpoint import read_as_data
 from mmyolo.utils.files import replacing
@@ -15,19 +12,6 @@ from mmyolo.utils.files import replacing
 TRAINING_ONLY = ('optimizer', 'message_hub', 'ema_state_dict')
 # constants of the model's code, not weights; checkpoints of older versions hold them
 CONSTANTS = ('priors_base_sizes', 'grid_offset', 'prior_inds')
-
-
-def read_checkpoint(path: Union[str, Path]) -> dict:
-    """Reads a checkpoint to the CPU: as plain data if possible, else with the Python objects that are in it.
-
-    Such objects can run code as they are read, so read only files that you trust.
-    """
-    try:
-        return read_as_data(path)
-    except pickle.UnpicklingError:
-        print_log(f'{path} holds more than plain data and what mmengine writes; reading all of it', 'current',
-                  logging.INFO)  # yapf: disable
-        return torch.load(path, map_location='cpu', weights_only=False)
 
 
 def publish(in_file: Union[str, Path], out_file: Union[str, Path]) -> Path:
@@ -41,10 +25,10 @@ def publish(in_file: Union[str, Path], out_file: Union[str, Path]) -> Path:
         The file that was written: <out_file>-<first 8 digits of its SHA-256>.pth.
 
     Raises:
-        ValueError: If the file has no weights.
+        ValueError: If the file has no weights, or holds more than data.
     """
-    checkpoint = read_checkpoint(in_file)
-    if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
+    checkpoint = read_as_data(in_file)
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get('state_dict'), dict):
         raise ValueError(f'{in_file} has no state_dict; it is not a checkpoint of a training')
     published = {key: value for key, value in checkpoint.items() if key not in TRAINING_ONLY}
     published['state_dict'] = type(checkpoint['state_dict'])(

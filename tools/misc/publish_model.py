@@ -8,7 +8,7 @@ from mmyolo.converters.publish import publish
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Leave out of a checkpoint what only a resumed training needs, and name it by its hash')
-    parser.add_argument('in_file', help='the checkpoint; it may hold Python objects, so trust where it comes from')
+    parser.add_argument('in_file', help='the checkpoint')
     parser.add_argument('out_file', help='the new one; -<8 digits of its SHA-256>.pth is added')
     return parser.parse_args(argv)
 

@@ -17,13 +17,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmyolo.utils.checkpoint import check_file
+from mmyolo.utils.checkpoint_globals import Array, DType, new_array
+
 _BUILTINS = ('bool', 'bytearray', 'bytes', 'complex', 'dict', 'float', 'frozenset', 'int', 'list', 'set', 'str',
              'tuple')
 _REBUILD = ('_rebuild_tensor', '_rebuild_tensor_v2')
 _NUMPY = {
-    ('numpy', 'dtype'): np.dtype,
-    ('numpy', 'ndarray'): np.ndarray,
-    **{(f'numpy.{core}.multiarray', '_reconstruct'): np.empty(0).__reduce__()[0] for core in ('core', '_core')},
+    ('numpy', 'dtype'): DType,
+    ('numpy', 'ndarray'): Array,
+    **{(f'numpy.{core}.multiarray', '_reconstruct'): new_array for core in ('core', '_core')},
 }  # yapf: disable
 
 
@@ -111,6 +114,7 @@ def read_torch(path: Union[str, Path]) -> Any:
     Raises:
         ValueError: If it is no such file.
     """
+    check_file(path)  # torch would unpack tar archives, and run TorchScript
     try:
         return torch.load(path, map_location='cpu', pickle_module=_PICKLE, weights_only=False)
     except (pickle.UnpicklingError, RuntimeError, EOFError, TypeError, AttributeError) as error:

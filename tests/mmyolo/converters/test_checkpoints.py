@@ -362,7 +362,7 @@ def test_messages(tmp_path):
     other = ROOT / 'configs/yolov5/yolov5_s-v61_syncbn_fast_8xb16-300e_coco.py'
     for tool, args, message in [
         ('yolov5_to_mmyolo', ['--src', tmp_path / 'none.pt'], 'There is no file'),
-        ('yolov5_to_mmyolo', ['--src', tmp_path / 'text.pt', '--dst', dst], 'cannot be read as a file of torch.save'),
+        ('yolov5_to_mmyolo', ['--src', tmp_path / 'text.pt', '--dst', dst], 'holds no weights that torch.save wrote; it is a text file'),
         ('yolov5_to_mmyolo', ['--src', tmp_path / 'empty.pt', '--dst', dst], r"holds no weights.*\['epoch'\]"),
         ('yolov8_to_mmyolo', ['--src', good, '--dst', dst], 'not of YOLOv8: these weights have no place.*: model.10'),
         ('yolov5_to_mmyolo', ['--src', good, '--dst', dst, '--config', other],

@@ -1,23 +1,125 @@
-"""Checkpoints are read as data, with what mmengine writes into them."""
-import datetime
+"""Checkpoints are read as data: what harmless ones hold is there, what could run code is refused by name."""
 import pickle
+import pickletools
+import zipfile
 
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 
-from mmyolo.utils.checkpoint import read_as_data
+from mmyolo.utils.checkpoint import CheckpointError, read_as_data
+
+from .files_of_all_kinds import Call, harmless, hostile_calls, junk
+
+HARMLESS = harmless()
+JUNK = junk()
 
 
-def test_smoothed_losses_are_data(tmp_path):
-    content = dict(weight=torch.ones(2), loss=HistoryBuffer([1., 3.], [1, 1]), scale=np.float64(.5))
-    torch.save(content, tmp_path / 'x.pth')
+def same(read, value) -> bool:
+    if isinstance(value, HistoryBuffer):
+        return read.mean() == value.mean() and read.current() == value.current()
+    if isinstance(value, (torch.Tensor, np.ndarray)):
+        value = pickle.loads(pickle.dumps(value, 2))  # numpy reads other byte orders as the machine's own
+        return read.dtype == value.dtype and read.shape == value.shape and str(read) == str(value)
+    if isinstance(value, np.generic) and not isinstance(value, (str, bytes)):
+        return read.dtype == value.dtype and (read == value or str(read) == str(value))
+    return read == value
+
+
+@pytest.mark.parametrize('new_format', [True, False])
+@pytest.mark.parametrize('name', HARMLESS)
+def test_what_harmless_checkpoints_hold(tmp_path, name, new_format):
+    value = HARMLESS[name]
+    torch.save(dict(weight=torch.ones(2), value=value), tmp_path / 'x.pth', _use_new_zipfile_serialization=new_format)
     content = read_as_data(tmp_path / 'x.pth')
-    assert content['loss'].mean() == 2 and content['scale'] == .5 and content['weight'].tolist() == [1, 1]
+    assert content['weight'].tolist() == [1, 1]
+    assert same(content['value'], value)
 
 
-def test_other_objects_are_refused(tmp_path):
-    torch.save(dict(when=datetime.date(2024, 2, 29)), tmp_path / 'x.pth')
-    with pytest.raises(pickle.UnpicklingError):
+def test_names_of_numpy_1(tmp_path):
+    torch.save(dict(a=np.arange(3.), b=np.float32(2)), tmp_path / 'x.pth')
+    with zipfile.ZipFile(tmp_path / 'x.pth') as old, zipfile.ZipFile(tmp_path / 'y.pth', 'w') as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name).replace(b'numpy._core.multiarray', b'numpy.core.multiarray'))
+    content = read_as_data(tmp_path / 'y.pth')
+    assert content['a'].tolist() == [0, 1, 2] and content['b'] == 2
+
+
+def test_arrays_are_written_again_as_plain_ones(tmp_path):
+    torch.save(dict(a=np.arange(3.)), tmp_path / 'x.pth')
+    again = pickle.dumps(read_as_data(tmp_path / 'x.pth')['a'], 2)
+    assert not any('mmyolo' in str(argument) for _, argument, _ in pickletools.genops(again))
+    assert type(pickle.loads(again)) is np.ndarray and pickle.loads(again).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize('new_format', [True, False])
+@pytest.mark.parametrize('place', ['meta', 'weights', 'key'])
+def test_code_is_not_run(tmp_path, place, new_format):
+    canary = tmp_path / 'folder' / 'canary'
+    canary.parent.mkdir()
+    for name, (call, named) in hostile_calls(canary).items():
+        content = dict(
+            meta=dict(state_dict={}, meta=dict(when=call)), weights=dict(state_dict=dict(w=call)), key={'a': (call, )})[place]
+        path = tmp_path / 'x.pth'
+        torch.save(content, path, _use_new_zipfile_serialization=new_format)
+        if named is None:  # harmless: a state of an object of an allowed class
+            read_as_data(path)
+            continue
+        with pytest.raises(CheckpointError, match=f'x.pth holds .*{named}.*not loaded because it could run code'):
+            read_as_data(path)
+        assert not canary.exists() and canary.parent.exists(), name
+    assert HistoryBuffer([1., 3.], [1, 1]).mean() == 2
+
+
+@pytest.mark.parametrize('name', JUNK)
+def test_junk_is_named(tmp_path, name):
+    content, message = JUNK[name]
+    path = tmp_path / 'x.pth'
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError) as caught:
+        read_as_data(path)
+    assert message in str(caught.value) and 'x.pth' in str(caught.value)
+    assert len(str(caught.value)) < 500 and 'weights_only' not in str(caught.value)
+    assert [one.name for one in tmp_path.iterdir()] == ['x.pth']
+
+
+def test_a_folder_and_a_missing_file(tmp_path):
+    with pytest.raises(CheckpointError, match='is a folder'):
+        read_as_data(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        read_as_data(tmp_path / 'x.pth')
+
+
+class Layout:
+    """Pickles to an array whose layout of memory is what the file says."""
+
+    def __init__(self, dtype_state, data, code='O8'):
+        self.dtype = Call(np.dtype, code, False, True, state=dtype_state)
+        self.data = data
+
+    def __reduce__(self):
+        return np.empty(0).__reduce__()[0], (np.ndarray, (0, ), b'b'), (1, (1, ), self.dtype, False, self.data)
+
+
+@pytest.mark.parametrize('state, data, code', [
+    ((3, '|', None, None, None, -1, -1, 0), b'\x41' * 8, 'O8'),  # an object at an address of the file
+    ((3, '|', None, ('a', ), {'a': (np.dtype('O'), 0)}, 8, 1, 0), b'\x41' * 8, 'V8'),
+    ((3, '|', None, None, None, -1, -1, 63), b'\x41' * 8, 'O8'),
+    ((3, '<', None, None, None, -1, -1, 0), b'\x41' * 7, 'f8'),
+])
+def test_addresses_of_a_file_are_not_believed(tmp_path, state, data, code):
+    torch.save(dict(w=Layout(state, data, code)), tmp_path / 'x.pth')
+    with pytest.raises(CheckpointError, match='x.pth'):
+        read_as_data(tmp_path / 'x.pth')
+
+
+def test_a_file_that_asks_for_more_memory_than_it_needs(tmp_path):
+    torch.save(dict(w=torch.arange(4)), tmp_path / 'x.pth', _use_new_zipfile_serialization=False)
+    content = (tmp_path / 'x.pth').read_bytes()
+    huge = b'\x8a\x07' + (1 << 50).to_bytes(7, 'little')
+    changed = content.replace(b'cpuq\x06K\x04', b'cpuq\x06' + huge)
+    assert changed != content
+    (tmp_path / 'x.pth').write_bytes(changed)
+    with pytest.raises(CheckpointError, match='asks for far more memory than its'):
         read_as_data(tmp_path / 'x.pth')
