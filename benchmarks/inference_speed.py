@@ -23,7 +23,8 @@ from rich.table import Table
 from mmyolo.registry import MODELS
 from mmyolo.testing.random_weights import set_score_distribution, settle_batch_norms
 from mmyolo.utils import register_all_modules
-from ymir.detector import Detector, Normalize, build_model, read_package
+from ymir.detector import Detector, Normalize, build_model
+from ymir.model_package import read_package
 from ymir.images import Letterbox, pixel_transforms
 from ymir.local.sample_data import generate
 from ymir.params import InferParams, load_params

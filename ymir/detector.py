@@ -1,8 +1,6 @@
-"""A detector made ready to predict, from the files of a model package (contract sections c.9 and k).
+"""A detector made ready to predict, from what `model_package` read (contract sections c.9 and k).
 
-The package's config is read as data and its weights as tensors; neither can run code. The config comes from the file
-beside the weights, else from the text that mmengine keeps in a checkpoint, else, for a public checkpoint, from
-`configs/`. Class names are those of the task's config.yaml, which the platform copies from the package.
+Class names are those of the task's config.yaml, which the platform copies from the package.
 
 What the config says of prediction stays: `multi_label` (a box may appear once per class that is above the threshold,
 as the reference executor gives it), `nms_pre`, `max_per_img`. Only `score_thr` and the NMS threshold are the task's.
@@ -11,48 +9,25 @@ Precision `auto` is fp32 on a CPU, and fp16 on a GPU for the convolutions (autoc
 fp32).
 """
 import logging
-import re
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Sequence
 
 import torch
-from mmengine.config import Config, ConfigDict
+from mmengine.config import ConfigDict
 from mmengine.model import revert_sync_batchnorm
+from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from mmyolo.registry import MODELS
 from mmyolo.utils import register_all_modules
+from mmyolo.utils.config_types import registered_only
 from mmyolo.utils.folding import fold
-from ymir.checkpoint_io import load_checkpoint
-from ymir.errors import TaskError
-from ymir.literal_config import parse_literal_config, read_literal_config
-from ymir.weights import InferenceModel, public_checkpoints
-from ymir.zoo import CONFIG_ROOT
-from ymir_exc.code import ExecutorReturnCode
+from ymir.checkpoint_io import check_finite
+from ymir.model_package import ModelPackage, fault_of_package, model_error
 
 logger = logging.getLogger('ymir')
 
 AUTOCAST = {'fp16': torch.float16, 'bf16': torch.bfloat16}
-# mmengine imports whatever a dotted type names; a package may name registered classes only.
-REGISTERED_TYPE = re.compile(r'((mmdet|mmyolo|mmcv|mmengine)\.)?[A-Za-z_]\w*')
-
-
-@dataclass
-class ModelPackage:
-    """A trained model as data.
-
-    Args:
-        state_dict: Its weights.
-        model: Config of the detector.
-        pipeline: Config of the test pipeline.
-        source: The weight file, for messages.
-    """
-
-    state_dict: Dict[str, Tensor]
-    model: Dict[str, Any]
-    pipeline: List[Dict[str, Any]]
-    source: Path
 
 
 @dataclass
@@ -63,76 +38,13 @@ class Detections:
         boxes: (n, 4) xyxy in pixels of the image, clipped to it.
         scores: (n,) in [0, 1].
         labels: (n,) positions in class_names.
+        finite: Whether the network gave finite numbers for this image.
     """
 
     boxes: Tensor
     scores: Tensor
     labels: Tensor
-
-
-def _model_error(sentence: str) -> TaskError:
-    return TaskError(ExecutorReturnCode.RC_EXEC_MODEL_ERROR, sentence)
-
-
-def read_package(files: InferenceModel) -> ModelPackage:
-    """Read weights and config of a model package.
-
-    Args:
-        files: What `choose_inference_model` chose.
-
-    Returns:
-        The package.
-
-    Raises:
-        TaskError: 300004 if a file is broken, or no config belongs to the weights.
-    """
-    checkpoint = load_checkpoint(files.checkpoint)
-    config = _find_config(files, checkpoint)
-    model = config.get('model')
-    if not isinstance(model, Mapping):
-        raise _model_error(f'The config of {files.checkpoint} describes no model: it needs the name `model`.')
-    _refuse_code(model, files.checkpoint)
-    pipeline = _test_pipeline(config)
-    if not pipeline:
-        raise _model_error(f'The config of {files.checkpoint} has no test pipeline: it needs the name `test_pipeline` '
-                           'or `test_dataloader`.')
-    _refuse_code(pipeline, files.checkpoint)
-    return ModelPackage(checkpoint['state_dict'], dict(model), list(pipeline), files.checkpoint)
-
-
-def _find_config(files: InferenceModel, checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
-    if files.config is not None:
-        return read_literal_config(files.config)
-    text = (checkpoint.get('meta') or {}).get('cfg')
-    if isinstance(text, str) and text.strip():
-        return parse_literal_config(text, files.checkpoint)
-    for row in public_checkpoints().values():
-        if row.file_name == files.checkpoint.name:
-            return Config.fromfile(next(CONFIG_ROOT.rglob(f'{row.config}.py')))
-    raise _model_error(f'No config belongs to {files.checkpoint}: the package has no .py file, the checkpoint '
-                       'keeps none, and it is no public checkpoint by name. Import the model with its config, or train '
-                       'it with this image.')
-
-
-def _test_pipeline(config: Mapping[str, Any]) -> Optional[Sequence[Dict[str, Any]]]:
-    loader = config.get('test_dataloader') or {}
-    dataset = loader.get('dataset') or {}
-    while 'dataset' in dataset and 'pipeline' not in dataset:  # wrappers such as RepeatDataset
-        dataset = dataset['dataset']
-    return dataset.get('pipeline') or config.get('test_pipeline')
-
-
-def _refuse_code(value: Any, source: Path) -> None:
-    """Refuse a config in which `type` is anything but the name of a registered class."""
-    if isinstance(value, Mapping):
-        kind = value.get('type')
-        if kind is not None and not (isinstance(kind, str) and REGISTERED_TYPE.fullmatch(kind)):
-            raise _model_error(
-                f'The config of {source} names {kind!r} as a type; only classes of this image are loaded.')
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        for item in value:
-            _refuse_code(item, source)
+    finite: bool = True
 
 
 def build_model(package: ModelPackage, class_names: Sequence[str]) -> nn.Module:
@@ -149,18 +61,14 @@ def build_model(package: ModelPackage, class_names: Sequence[str]) -> nn.Module:
         TaskError: 300004 if config, weights and class names do not belong together.
     """
     register_all_modules()
-    config = ConfigDict(package.model)
-    config.pop('train_cfg', None)
-    config.pop('init_cfg', None)
-    config.get('backbone', {}).pop('init_cfg', None)  # may name a download
-    try:
-        model = revert_sync_batchnorm(MODELS.build(config))
-    except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
-        raise _model_error(
-            f'The config of {package.source} describes no detector that this image can build: {error}') from error
-    num_classes = model.bbox_head.num_classes
+    with fault_of_package(f'The config of {package.source} describes no detector that this image can build'):
+        config = ConfigDict(package.model)
+        config.pop('train_cfg', None)
+        with registered_only():
+            model = revert_sync_batchnorm(MODELS.build(config))
+        num_classes = int(model.bbox_head.num_classes)
     if num_classes != len(class_names):
-        raise _model_error(
+        raise model_error(
             f'{package.source} was trained for {num_classes} classes, and class_names in config.yaml has '
             f'{len(class_names)}: {", ".join(class_names[:8])}{", ..." if len(class_names) > 8 else ""}. Choose the '
             'model that these names belong to, or import it again with its own class names.')
@@ -173,13 +81,14 @@ def _load_weights(model: nn.Module, package: ModelPackage) -> None:
         missing, unexpected = model.load_state_dict(package.state_dict, strict=False)
     except RuntimeError as error:  # a shape differs
         detail = str(error).splitlines()[-1].strip()
-        raise _model_error(f'The weights {package.source} do not fit their config: {detail}') from error
+        raise model_error(f'The weights {package.source} do not fit their config: {detail}') from error
     missing = [name for name in missing if not name.endswith('num_batches_tracked')]
     if missing:
-        raise _model_error(f'The weights {package.source} do not fit their config: {len(missing)} tensors are missing, '
-                           f'the first is {missing[0]}. Import weights and config of the same training.')
+        raise model_error(f'The weights {package.source} do not fit their config: {len(missing)} tensors are missing, '
+                          f'the first is {missing[0]}. Import weights and config of the same training.')
     if unexpected:
         logger.info('%d tensors of %s are not used, the first is %s', len(unexpected), package.source, unexpected[0])
+    check_finite({name: value for name, value in model.state_dict().items() if name in package.state_dict}, package.source)
 
 
 class Detector:
@@ -234,8 +143,23 @@ class Detector:
         outputs = [[level.float() for level in levels] for levels in outputs]
         shape = tuple(inputs.shape[2:])
         metas = [dict(meta, batch_input_shape=shape) for meta in metas]
+        finite = _all_finite([level for levels in outputs for level in levels]).tolist()
         results = head.predict_by_feat(*outputs, batch_img_metas=metas, cfg=self.test_cfg, rescale=True)
-        return [Detections(result.bboxes.cpu(), result.scores.cpu(), result.labels.cpu()) for result in results]
+        return [_detections(result, ok) for result, ok in zip(results, finite)]
+
+
+def _all_finite(outputs: Sequence[Tensor]) -> Tensor:
+    """For each image (n,), whether all outputs (n, ...) are finite, by their sums, which take the least time."""
+    return torch.stack([output.sum(dim=tuple(range(1, output.ndim))) for output in outputs]).sum(0).isfinite()
+
+
+def _detections(result: InstanceData, finite: bool) -> Detections:
+    """The boxes of one image on the CPU, without those that are not finite."""
+    boxes, scores, labels = result.bboxes.cpu(), result.scores.cpu(), result.labels.cpu()
+    if not finite:
+        keep = boxes.isfinite().all(1) & scores.isfinite()
+        boxes, scores, labels = boxes[keep], scores[keep], labels[keep]
+    return Detections(boxes, scores, labels, finite)
 
 
 class Normalize(nn.Module):

@@ -128,12 +128,25 @@ class Letterbox:
         """
         try:
             pixels = read_image(path)
-            shape = pixels.shape[:2]
-            results = self._transform(dict(img=pixels, img_path=path, ori_shape=shape, img_shape=shape))
-            meta = {key: results[key] for key in ('ori_shape', 'scale_factor', 'pad_param') if key in results}
-            return Image(index, path, meta), results['img']
+            return self.prepare(index, path, pixels)
         except Exception as error:  # whatever is odd about one image, the others are to be predicted
             return Image(index, path, problem=reason_of(error)), None
+
+    def prepare(self, index: int, path: str, pixels: np.ndarray) -> Tuple[Image, np.ndarray]:
+        """Run the transforms on one image.
+
+        Args:
+            index: Position in the index file.
+            path: The file that the pixels come from.
+            pixels: (h, w, 3) uint8 BGR.
+
+        Returns:
+            The image, and its pixels (H, W, 3) uint8 BGR in the network's size.
+        """
+        shape = pixels.shape[:2]
+        results = self._transform(dict(img=pixels, img_path=path, ori_shape=shape, img_shape=shape))
+        meta = {key: results[key] for key in ('ori_shape', 'scale_factor', 'pad_param') if key in results}
+        return Image(index, path, meta), results['img']
 
 
 class CandidateBatches(IterableDataset):

@@ -20,17 +20,25 @@ from ymir.errors import TaskError, report_uncaught, run_task
 if __name__ == '__main__':
     report_uncaught(f'prediction, process {sys.argv[2]}')  # also what goes wrong in the imports that follow
 
+import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 
-from ymir.detector import Detections, Detector, build_model, read_package
-from ymir.images import Batch, CandidateBatches, Image, make_loader, pixel_transforms
+from mmyolo.utils.config_types import registered_only  # noqa: E402
+
+from ymir.detector import Detections, Detector, build_model
+from ymir.images import Batch, CandidateBatches, Image, Letterbox, make_loader, pixel_transforms
+from ymir.model_package import fault_of_package, model_error, read_package
 from ymir.prediction_plan import PLAN_FILE, PredictionPlan
 from ymir.shards import Prediction, ShardWriter
 from ymir.weights import InferenceModel
 from ymir_exc.code import ExecutorReturnCode
 
 CPU_PIXELS_PER_PASS = 640 * 640
+TEST_PICTURE = (120, 160)  # height and width
+EARLY = 64  # images after which a model that gives no finite numbers for some is no longer refused
+
+logger = logging.getLogger('ymir')
 
 
 def images_per_pass(device: torch.device, batch_size: int, height: int, width: int) -> int:
@@ -91,7 +99,34 @@ def _to_prediction(image: Image, detections: Detections) -> Prediction:
         size=(width, height),
         boxes=detections.boxes.double().numpy().round(3).tolist(),
         scores=detections.scores.double().numpy().round(6).tolist(),
-        labels=detections.labels.tolist())
+        labels=detections.labels.tolist(),
+        finite=detections.finite)
+
+
+def try_model(detector: Detector, letterbox: Letterbox, source: Path) -> None:
+    """Predict a picture of noise before any image, so that a model that cannot work is refused at once.
+
+    Args:
+        detector: The model.
+        letterbox: The transforms of its test pipeline.
+        source: The weight file, for messages.
+
+    Raises:
+        TaskError: 300004 if it fails, or gives numbers that are not finite.
+    """
+    noise = np.random.default_rng(0).integers(0, 256, (*TEST_PICTURE, 3), dtype=np.uint8)
+    with fault_of_package(f'The model {source} with its config cannot predict a test picture'):
+        image, pixels = letterbox.prepare(0, 'test picture', noise)
+        found = detector.predict(torch.as_tensor(pixels)[None], [image.meta])
+    _refuse_unusable(1, int(not found[0].finite), detector, source)
+
+
+def _refuse_unusable(images: int, unusable: int, detector: Detector, source: Path) -> None:
+    """Refuse a model that gives no finite numbers for most of the images so far."""
+    if 2 * unusable > images:
+        hint = '' if detector.autocast_dtype is None else ' Half precision may be too coarse for it: try precision fp32.'
+        raise model_error(f'The model {source} gives no finite numbers (NaN or inf) for {unusable} of {images} pictures, so '
+                          f'there are no boxes; its weights are damaged or far too large. Choose another model.{hint}')
 
 
 def choose_device(plan: PredictionPlan) -> torch.device:
@@ -128,17 +163,28 @@ def predict_shard(plan: PredictionPlan, folder: Path, rank: int) -> None:
     device = choose_device(plan)
     package = read_package(InferenceModel(Path(plan.checkpoint), Path(plan.config) if plan.config else None))
     model = build_model(package, plan.class_names)
-    steps = pixel_transforms(package.pipeline, plan.image_size)
-    batches = CandidateBatches(plan.index_file, rank, plan.world_size, steps, plan.batch_size)
+    with fault_of_package(f'The config of {package.source} cannot be used to predict'), registered_only():
+        steps = pixel_transforms(package.pipeline, plan.image_size)
+        batches = CandidateBatches(plan.index_file, rank, plan.world_size, steps, plan.batch_size)
+        detector = Detector(model, device, plan.score_thr, plan.iou_thr, plan.precision)
+    try_model(detector, batches.letterbox, package.source)
     loader: Iterable[Batch] = iter(make_loader(batches, plan.workers, device.type == 'cuda'))
-    detector = Detector(model, device, plan.score_thr, plan.iou_thr, plan.precision)
     shard = ShardWriter(folder, rank)
     parent = os.getppid()
+    images = unusable = 0
     for batch in loader:
         if os.getppid() != parent:
             raise SystemExit('The task that started this process is gone')
-        shard.write(predict_batch(detector, batch, plan.batch_size))
+        predictions = predict_batch(detector, batch, plan.batch_size)
+        images += sum(prediction.readable for prediction in predictions)
+        unusable += sum(not prediction.finite for prediction in predictions)
+        if images <= EARLY:
+            _refuse_unusable(images, unusable, detector, package.source)
+        shard.write(predictions)
     shard.close()
+    if unusable:
+        logger.warning('The model gave numbers that are not finite (NaN or inf) for %d of %d images of process %d; boxes '
+                       'with such numbers were left out', unusable, images, rank)
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ class Prediction(NamedTuple):
         scores: (n,) in [0, 1], descending.
         labels: (n,) positions in class_names.
         problem: Why the image could not be read.
+        finite: Whether the network gave finite numbers for it.
     """
 
     index: int
@@ -29,6 +30,7 @@ class Prediction(NamedTuple):
     scores: Sequence[float] = ()
     labels: Sequence[int] = ()
     problem: str = ''
+    finite: bool = True
 
     @property
     def readable(self) -> bool:

@@ -32,8 +32,9 @@ from ymir_exc.monitor import read_monitor
 from ymir_exc.progress import YmirStage
 from ymir_exc.util import get_merged_config
 
+from mmyolo.utils.literal_config import dump_literal_config
+
 from ymir.checkpoint_hook import remove_temporary_files, unused_name
-from ymir.literal_config import dump_literal_config
 from ymir.options import UserOptions, check_options, read_options
 from ymir.params import TrainingParams, load_params
 from ymir.pretrained import prepare_initial_weights

@@ -4,9 +4,10 @@ import torch
 from mmdet.apis import inference_detector, init_detector
 from mmengine.config import Config
 
-from ymir.detector import Detector, build_model, read_package
+from ymir.detector import Detector, build_model
 from ymir.errors import TaskError
 from ymir.images import Batch, Image, Letterbox, pixel_transforms
+from ymir.model_package import read_package
 from ymir.predictor import images_per_pass, predict_batch
 from ymir.weights import InferenceModel
 

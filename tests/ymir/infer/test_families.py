@@ -7,7 +7,8 @@ from mmengine.config import Config
 from mmyolo.registry import MODELS
 from mmyolo.testing.random_weights import settle_batch_norms
 from mmyolo.utils import register_all_modules
-from ymir.detector import Detector, Normalize, build_model, read_package
+from ymir.detector import Detector, Normalize, build_model
+from ymir.model_package import read_package
 from ymir.image_size import set_test_size
 from ymir.images import Letterbox, pixel_transforms
 from ymir.training_config import _set_classes

@@ -66,7 +66,8 @@ from .platform import REPOSITORY, environment, read_monitor, tiny_task
     (KeyError('who knows'), 160004, "KeyError: 'who knows'"),
     (ZeroDivisionError(), 160004, 'ZeroDivisionError'),
 ])
-def test_mapping(error, code, words):
+def test_mapping(error, code, words, monkeypatch):
+    monkeypatch.delenv(MEMORY_ADVICE_VARIABLE, raising=False)
     mapped = as_task_error(error)
     assert mapped.code == code
     assert words in mapped.sentence

@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 
 from ymir.errors import TaskError
-from ymir.literal_config import dump_literal_config, read_literal_config
+from mmyolo.utils.literal_config import dump_literal_config, read_literal_config
 from ymir.options import apply_options, check_options, parse_cfg_options, read_options
 from ymir.params import TrainingParams, load_params
 

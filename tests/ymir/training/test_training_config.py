@@ -11,7 +11,7 @@ from mmyolo.utils import register_all_modules
 from ymir import precision
 from ymir.errors import TaskError
 from ymir.image_size import resolve_size, scale_train_size
-from ymir.literal_config import read_literal_config
+from mmyolo.utils.literal_config import read_literal_config
 from ymir.params import TrainingParams, load_params
 from ymir.training_config import MAX_IMAGE_CACHE, TrainingTask, modify_mmengine_config, use_image_cache
 from ymir.training_data import TrainingData

@@ -13,7 +13,7 @@ import yaml
 from mmengine.config import Config
 
 from ymir.checkpoint_io import load_checkpoint
-from ymir.literal_config import read_literal_config
+from mmyolo.utils.literal_config import read_literal_config
 from ymir.output_paths import MODEL_FILES, TRAINING_FILES
 
 from .platform import REPOSITORY, check_result, environment, read_monitor, run_start, tiny_task

@@ -1,0 +1,116 @@
+"""Reading a model package (contract sections c.9 and k): config and weights as data; neither can run code.
+
+The config comes from the file beside the weights, else from the text that mmengine keeps in a checkpoint, else, for a public
+checkpoint, from `configs/`.
+"""
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Mapping
+
+from mmengine.config import Config
+from torch import Tensor
+
+from mmyolo.utils.config_types import model_from_elsewhere, pipeline_from_elsewhere
+from mmyolo.utils.literal_config import ConfigContentError, parse_literal_config, read_literal_config
+from ymir.checkpoint_io import load_checkpoint
+from ymir.errors import TaskError, as_task_error
+from ymir.weights import InferenceModel, public_checkpoints
+from ymir.zoo import CONFIG_ROOT
+from ymir_exc.code import ExecutorReturnCode
+
+# What goes wrong while a model is built or tried is the package's fault, but for these.
+FAULTS_OF_THE_MACHINE = (ExecutorReturnCode.RC_EXEC_OOM, ExecutorReturnCode.RC_EXEC_NO_GPU,
+                         ExecutorReturnCode.RC_EXEC_CUDA_GPU_ERROR)
+
+
+@dataclass
+class ModelPackage:
+    """A trained model as data.
+
+    Args:
+        state_dict: Its weights.
+        model: Config of the detector.
+        pipeline: Config of the test pipeline.
+        source: The weight file, for messages.
+    """
+
+    state_dict: Dict[str, Tensor]
+    model: Dict[str, Any]
+    pipeline: List[Dict[str, Any]]
+    source: Path
+
+
+def model_error(sentence: str) -> TaskError:
+    """An error 300004."""
+    return TaskError(ExecutorReturnCode.RC_EXEC_MODEL_ERROR, sentence)
+
+
+@contextmanager
+def fault_of_package(sentence: str) -> Iterator[None]:
+    """Within this, whatever fails is blamed on the package, unless the machine is at fault or the cause is known.
+
+    Args:
+        sentence: What cannot be done with it; the error follows.
+    """
+    try:
+        yield
+    except ConfigContentError as error:
+        raise model_error(str(error)) from error
+    except TaskError:
+        raise
+    except Exception as error:
+        known = as_task_error(error)
+        if known.code in FAULTS_OF_THE_MACHINE:
+            raise known from error
+        detail = ' '.join(str(error).split())[:300]
+        raise model_error(f'{sentence}: {type(error).__name__}{": " if detail else ""}{detail}') from error
+
+
+def read_package(files: InferenceModel) -> ModelPackage:
+    """Read weights and config of a model package.
+
+    Args:
+        files: What `choose_inference_model` chose.
+
+    Returns:
+        The package.
+
+    Raises:
+        TaskError: 300004 if a file is broken, no config belongs to the weights, or the config would build anything but a
+            detector.
+    """
+    checkpoint = load_checkpoint(files.checkpoint)
+    source = files.config or files.checkpoint
+    with fault_of_package(f'The config of {source} cannot be read'):
+        config = _find_config(files, checkpoint)
+        model = model_from_elsewhere(config.get('model'), source)
+        pipeline = _test_pipeline(config)
+        if not pipeline:
+            raise model_error(f'The config of {source} has no test pipeline: it needs the name `test_pipeline` or '
+                              '`test_dataloader`.')
+        pipeline = pipeline_from_elsewhere(pipeline, source)
+    return ModelPackage(checkpoint['state_dict'], model, pipeline, files.checkpoint)
+
+
+def _find_config(files: InferenceModel, checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
+    if files.config is not None:
+        return read_literal_config(files.config)
+    text = (checkpoint.get('meta') or {}).get('cfg')
+    if isinstance(text, str) and text.strip():
+        return parse_literal_config(text, files.checkpoint)
+    for row in public_checkpoints().values():
+        if row.file_name == files.checkpoint.name:
+            return Config.fromfile(next(CONFIG_ROOT.rglob(f'{row.config}.py')))
+    raise model_error(f'No config belongs to {files.checkpoint}: the package has no .py file, the checkpoint '
+                      'keeps none, and it is no public checkpoint by name. Import the model with its config, or train '
+                      'it with this image.')
+
+
+def _test_pipeline(config: Mapping[str, Any]) -> Any:
+    place = config.get('test_dataloader')
+    while isinstance(place, Mapping):  # wrappers such as RepeatDataset
+        if place.get('pipeline'):
+            return place['pipeline']
+        place = place.get('dataset')
+    return config.get('test_pipeline')
