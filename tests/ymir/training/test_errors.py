@@ -22,6 +22,12 @@ from ymir_exc.errors import DatasetError
 from .platform import REPOSITORY, environment, read_monitor, tiny_task
 
 
+@pytest.fixture(autouse=True)
+def no_task_before(monkeypatch):
+    """A prediction in this process says for whom its advice is."""
+    monkeypatch.delenv(MEMORY_ADVICE_VARIABLE, raising=False)
+
+
 @pytest.mark.parametrize('error, code, words', [
     (TaskError(Code.RC_EXEC_MODEL_ERROR, 'a\tb\nc'), 300004, 'a b c'),
     (DatasetError('line 3 of x'), 300002, 'line 3 of x'),
@@ -66,8 +72,7 @@ from .platform import REPOSITORY, environment, read_monitor, tiny_task
     (KeyError('who knows'), 160004, "KeyError: 'who knows'"),
     (ZeroDivisionError(), 160004, 'ZeroDivisionError'),
 ])
-def test_mapping(error, code, words, monkeypatch):
-    monkeypatch.delenv(MEMORY_ADVICE_VARIABLE, raising=False)
+def test_mapping(error, code, words):
     mapped = as_task_error(error)
     assert mapped.code == code
     assert words in mapped.sentence
