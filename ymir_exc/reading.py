@@ -105,11 +105,11 @@ def read_index(path: PathLike) -> Iterator[IndexLine]:
         raise DatasetError(f'the index file {path} cannot be read: it does not exist') from None
     except (OSError, ValueError) as error:  # a path with a NUL
         raise DatasetError(f'the index file {path} cannot be read: {_reason(error)}') from error
-    with stream:
+    with io.TextIOWrapper(stream, 'utf-8', 'surrogateescape') as lines:
         try:
             decode(stream.peek(len(codecs.BOM_UTF32_LE)), 'surrogateescape')  # for the mark alone
             # Lines end as editors end them; str.splitlines knows further ends, which a name may hold.
-            for number, line in enumerate(io.TextIOWrapper(stream, 'utf-8', 'surrogateescape'), 1):
+            for number, line in enumerate(lines, 1):
                 line = line.lstrip('\ufeff')  # also where two files were joined
                 if not line.strip():
                     continue
