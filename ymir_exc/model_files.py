@@ -56,7 +56,11 @@ def _without_links(root: Path, folder: str, path: Path) -> str:
     real = Path(os.path.realpath(path))
     if root in real.parents:
         return os.path.relpath(real, root)
-    copy_file(real, root / folder / path.name)
+    try:
+        copy_file(real, root / folder / path.name)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ModelFileError(f'stage {folder}: {path} is a link out of {root}, and its copy needs the folder '
+                             f'{root / folder}, where a file stands; rename one') from error
     return path.name
 
 

@@ -40,6 +40,11 @@ def _count(value: Any, name: str) -> Optional[int]:
     return int(number) if 0 <= number <= MAX_INT32 and number == int(number) else None
 
 
+_OTHER_METRICS = {**{name: (_share, 'a number from 0 to 1') for name in BOUNDED_METRICS},
+                  **{name: (_count, f'a whole number from 0 to {MAX_INT32}') for name in COUNTERS}}
+_FREE_METRIC = (to_plain, 'what has a plain, finite form')  # the platform does not read it
+
+
 def clean_metrics(evaluation_result: Mapping[str, Any]) -> Dict[str, Any]:
     """Bring the metrics of a stage into the platform's bounds.
 
@@ -50,7 +55,7 @@ def clean_metrics(evaluation_result: Mapping[str, Any]) -> Dict[str, Any]:
         The metrics that the platform accepts, a main one always: 0 where it could not be measured.
 
     Raises:
-        ResultError: a metric is not one number but, for example, a word or a list.
+        ResultError: a main metric is not one number but, for example, a word or a list.
     """
     metrics: Dict[str, Any] = {}
     given = {str(key): value for key, value in evaluation_result.items()}
@@ -59,21 +64,19 @@ def clean_metrics(evaluation_result: Mapping[str, Any]) -> Dict[str, Any]:
         name = key.lower() if key.lower() in COUNTERS else key
         if name in _RESERVED:
             warn_once(f'metric {name}', f'evaluation_result has the key {name!r}, which is no metric; it is left out')
-        elif name in COUNTERS:
-            metrics[name] = _count(value, name)
-        elif name in BOUNDED_METRICS:
-            metrics[name] = _share(value, name)
+        elif name in MAIN_METRICS:
+            number = _share(value, name)
+            metrics.update({} if number is None else {name: number})
         else:
+            convert, allowed = _OTHER_METRICS.get(name, _FREE_METRIC)
             try:
-                metrics[name] = to_plain(value, name)
+                number = convert(value, name)
             except (ResultError, ValueError, RecursionError):
-                warn_once(f'metric {name}', f'metric {name} = {value!r} is left out: it has no plain, finite form')
-            continue
-        if metrics.get(name, 0) is None:
-            del metrics[name]
-            if name not in MAIN_METRICS:
-                allowed = f'whole numbers from 0 to {MAX_INT32}' if name in COUNTERS else '0 to 1'
-                warn_once(f'metric {name}', f'{name} is {value!r} and is left out: the platform accepts {allowed}')
+                number = None
+            if number is None:
+                warn_once(f'metric {name}', f'{name} is {value!r} and is left out: it may be {allowed}')
+            else:
+                metrics[name] = number
     if main_metric(metrics) is None:
         name = main_metric(given) or 'mAP'
         metrics = {name: 0.0, **metrics}

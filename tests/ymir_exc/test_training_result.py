@@ -78,7 +78,6 @@ GOOD = dict(stage_name='b', files=['a.pth'], mAP=0.5)
     (dict(mAP='good'), ResultError, "mAP must be one number, not 'good'"),
     (dict(mAP=np.ones(3)), ResultError, 'mAP must be one number'),
     (dict(mAP=None, evaluation_result=dict(mIoU=[1, 2])), ResultError, r'mIoU must be one number, not \[1, 2\]'),
-    (dict(tp='many'), ResultError, "tp must be one number, not 'many'"),
     (dict(stage_name=''), ResultError, "stage name ''"),
     (dict(stage_name='epoch 1'), ResultError, "stage name 'epoch 1'"),
     (dict(stage_name='1st'), ResultError, "stage name '1st'"),
@@ -129,6 +128,7 @@ NAN = float('nan')
     (dict(evaluation_result=dict(mIoU=None, mAcc=0.5)), dict(mIoU=0.0, mAcc=0.5)),
     (dict(mAP=0.5, evaluation_result=dict(mAR=NAN, mAP_50=NAN, classes={'cat': NAN}, note=b'\xff')), dict(mAP=0.5)),
     (dict(mAP=0.5, tp=-1, fp=2**31, fn=1.5), dict(mAP=0.5)),
+    (dict(mAP=0.5, tp='many', evaluation_result=dict(mAR=[0.1, 0.2], boxAP=True)), dict(mAP=0.5)),
     (dict(mAP=0.5, evaluation_result=dict(TP=None, FP=NAN, fn=3)), dict(mAP=0.5, fn=3)),
     (dict(mAP=0.5, evaluation_result=dict(files=1, stage_name='x', timestamp=NAN)), dict(mAP=0.5)),
     (dict(mAP=0.5, evaluation_result={1: 2}), {'mAP': 0.5, '1': 2}),
@@ -182,6 +182,15 @@ def test_links_are_named_by_their_target_or_by_a_copy(task, tmp_path):
         assert result(task)['model_stages']['a_b']['files'] == ['folder/a.pth', 'best.pt']
         assert (task.models / 'a_b/best.pt').read_text() == f'epoch {epoch}'
         assert (task.models / 'best.pt').is_symlink() and (task.models / 'last.pth').is_symlink()
+
+
+def test_a_copy_of_what_a_link_leads_to_needs_the_folder_of_the_stage(task, tmp_path):
+    (tmp_path / 'best.pt').write_text('weights')
+    (task.models / 'best.pt').symlink_to(tmp_path / 'best.pt')
+    task.add_model('best')
+    with pytest.raises(ModelFileError, match='where a file stands; rename one'):
+        rw.write_model_stage('best', ['best.pt'], mAP=0.5)
+    assert (task.models / 'best').is_file() and not task.result_file.exists()
 
 
 def test_upper_case_counters_and_harmless_extra_metrics(task):
