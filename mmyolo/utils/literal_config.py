@@ -4,6 +4,7 @@ A model package is something that a user imports from anywhere, and its config i
 writes plain assignments of literals, so nothing is lost by accepting only these.
 """
 import ast
+import codecs
 from pathlib import Path
 from typing import Any, Dict, Union
 
@@ -31,7 +32,10 @@ def read_literal_config(path: Union[str, Path]) -> Dict[str, Any]:
     """
     try:
         with open(path, 'rb') as file:
-            text = file.read(MAX_BYTES + 1).decode('utf-8-sig')
+            content = file.read(MAX_BYTES + 1)
+        if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            raise ConfigContentError(f'The config {path} is UTF-16 text; save it as UTF-8.')
+        text = content.decode('utf-8-sig')
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigContentError(f'Cannot read the config {path}: {error}.') from error
     return parse_literal_config(text, path)

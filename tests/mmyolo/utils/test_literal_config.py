@@ -72,6 +72,5 @@ def test_a_byte_order_mark_is_no_part_of_the_config(tmp_path):
     path.write_bytes('a = 1'.encode('utf-8-sig'))
     assert read_literal_config(path) == dict(a=1)
     path.write_bytes('a = 1'.encode('utf-16'))
-    with pytest.raises(TaskError, match='c.py is UTF-16 text; save it as UTF-8') as caught:
+    with pytest.raises(ConfigContentError, match='c.py is UTF-16 text; save it as UTF-8'):
         read_literal_config(path)
-    assert caught.value.code == 300004
