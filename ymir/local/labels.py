@@ -46,6 +46,7 @@ class Dataset:
         warnings: what a reader left out or changed, one sentence each, with file and place.
         root: where it was read from.
         unlabelled: further images, whose objects nobody has marked; for inference and mining.
+        left_out: split, path and reason of each image that cannot be read.
         labelled: there are files of labels, not images alone.
         losses: those of the warnings, one of each kind, that say why labels are missing.
     """
@@ -54,6 +55,7 @@ class Dataset:
     warnings: Tuple[str, ...] = ()
     root: Path = field(default=Path('.'))
     unlabelled: Tuple[LabelledImage, ...] = ()
+    left_out: Tuple[Tuple[str, Path, str], ...] = ()
     labelled: bool = True
     losses: Tuple[str, ...] = ()
 

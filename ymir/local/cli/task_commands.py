@@ -49,6 +49,7 @@ def train(data: options.Data,
     with output.reporting():
         from ..parameters import parse_overrides, warn_of_the_form
         from ..prepare import prepare_training, submitted
+        from ..skipped import write_left_out
         from . import tasks
         from .engine import Engine
         how = Engine.of(image, executor, img_man, gpus, user, link)
@@ -80,6 +81,7 @@ def train(data: options.Data,
                                         how.links_assets,
                                         show,
                                         how.img_man)
+        write_left_out(task.work_dir, dataset, training=True)
         tasks.run(output, how, task, tasks.Wanted(training=True), edits)
 
 
@@ -139,6 +141,7 @@ def _candidates(output: Output, data: Path, model: str, overrides: Optional[List
     with output.reporting():
         from ..parameters import parse_overrides, warn_of_the_form
         from ..prepare import prepare_candidates, submitted
+        from ..skipped import write_left_out
         from . import tasks
         from .engine import Engine
         wanted = tasks.Wanted(mining=what[0], infer=what[1])
@@ -162,6 +165,7 @@ def _candidates(output: Output, data: Path, model: str, overrides: Optional[List
                 task = prepare_candidates(folder, paths, stage, submitted(template_name, template, edits),
                                           wanted.mining, wanted.infer, len(how.gpu_ids), bool(how.image),
                                           how.links_assets, show, how.img_man)
+        write_left_out(task.work_dir, dataset, training=False)
         is_labelled = any(image.boxes for image in dataset.images())
         tasks.run(output, how, task, wanted, edits, data if is_labelled else None)
 
@@ -233,7 +237,8 @@ def _training_data(output: Output, data: Path, val: Optional[Path], val_share: O
         train_images = tuple(image for name, part in dataset.splits.items() if name in ('train', 'all')
                              for image in part)
         dataset = replace(dataset, splits=dict(train=train_images or dataset.images(), val=held_out),
-                          warnings=dataset.warnings + other.warnings)
+                          warnings=dataset.warnings + other.warnings,
+                          left_out=(*dataset.left_out, *(('val', *image[1:]) for image in other.left_out)))
     else:
         if val_share is not None and dataset.splits.get('val'):
             output.warn(output.text('share not used', data=data, option=f'--val-share {val_share:g}'))

@@ -26,6 +26,7 @@ from ..page.run_files import lines_of
 from ..prepare import ModelStage, Task
 from ..return_codes import find_code
 from ..run import DOCKER_FAILED, Outcome, TaskStopped, run_as_process, run_in_container
+from ..skipped import as_lines, skipped_images
 from .engine import Engine
 from .output import EXIT_FAILED, EXIT_STOPPED, Output, UsageMistake, files_below, program, shown_path, size
 
@@ -143,7 +144,12 @@ def execute(output: Output, how: Engine, task: Task, wanted: Wanted,
         verdict = replace(verdict, reason=_words_of_docker(outcome) or verdict.reason)
     result = dict(ok=verdict.ok, stopped=outcome.stopped, code=verdict.code, reason=verdict.reason,
                   exit_code=outcome.exit_code, **record, folder=str(folder), out=str(folder / 'out'))
+    skipped = skipped_images(task.work_dir, task.out_dir)
+    result.update(num_skipped_images=len(skipped), skipped_images=[
+        dict(image=image.path, part=image.part, reason=image.reason) for image in skipped])
     _write_record(output, task, result)
+    if skipped:
+        output.warn('\n  '.join([output.text('skipped images', count=len(skipped)), *as_lines(skipped)]))
     if changes:
         output.warn(output.text('in changed', count=len(changes), first=next(iter(changes))))
     return outcome, verdict, result

@@ -30,6 +30,7 @@ TEXTS = {
     'trying': ('trying: {task}', '试运行：{task}'),
     'no task tried': ('No task was tried; with --run, a tiny one for every template is.',
                       '没有试运行任何任务；加上 --run 会为每个模板运行一个很小的任务。'),
+    'skipped images': ('{count} images were left out:', '{count} 张图像被跳过：'),
     'in changed': ('the executor changed {count} file(s) below in/, for example {first}; the platform shares these images '
                    'with other tasks', '执行器改动了 in/ 下的 {count} 个文件，例如 {first}；平台上这些图像与其他任务共用'),
     'stopped, container left': ('{task} stopped after {seconds}', '{task}在 {seconds} 后停止'),

@@ -73,7 +73,8 @@ def assemble(raw: RawDataset, root: Path, class_names: Optional[Sequence[str]] =
     copies = _Copies()
     left_out: Counter = Counter()
     splits: Dict[str, List[LabelledImage]] = {split: [] for split in (*order, UNLABELLED)}
-    readable = _readable(listed, root, warnings, on_progress)
+    unreadable: List[Tuple[str, Path, str]] = []
+    readable = _readable(listed, root, warnings, unreadable, on_progress)
     if not as_written:
         copies.find([image.path for _, image, _ in readable])
     for split, image, size in readable:
@@ -108,12 +109,12 @@ def assemble(raw: RawDataset, root: Path, class_names: Optional[Sequence[str]] =
             warnings.add('classes that are not there', f'{root}: no class is called {name!r}; there are '
                          f'{", ".join(map(repr, own))}')
     return Dataset(tuple(names), {split: tuple(splits[split]) for split in order}, warnings.sentences(), root,
-                   tuple(splits[UNLABELLED]), losses=warnings.of_losses())
+                   tuple(splits[UNLABELLED]), tuple(unreadable), losses=warnings.of_losses())
 
 
-def _readable(listed: Sequence[Tuple[str, RawImage]], root: Path, warnings: Warnings,
+def _readable(listed: Sequence[Tuple[str, RawImage]], root: Path, warnings: Warnings, unreadable: List[Tuple[str, Path, str]],
               on_progress: Optional[Progress]) -> List[Tuple[str, RawImage, Tuple[int, int]]]:
-    """(split, image, width and height) of the images that can be read."""
+    """(split, image, width and height) of the images that can be read; `unreadable` gets split, path and reason."""
     with any_image_size():
         sizes = list(in_threads(_size, [image.path for _, image in listed], on_progress))
     readable = []
@@ -121,6 +122,7 @@ def _readable(listed: Sequence[Tuple[str, RawImage]], root: Path, warnings: Warn
         if isinstance(size, str):
             named = f' (named in {image.source})' if image.source != image.path else ''
             warnings.add('images left out', f'{image.path}: {size}; it is left out{named}', is_loss=bool(image.boxes))
+            unreadable.append((split, image.path, size))
         else:
             readable.append((split, image, size))
     if listed and not readable:

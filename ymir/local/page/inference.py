@@ -86,7 +86,7 @@ def inference_part(run: RunFiles,
         result = evaluate(judged, truth.counted, len(shown_names), len(scenes), truth.uncounted, truth.crowd)
         part.update(_with_labels(result, truth, scenes, shown_names, album))
     else:
-        part.update(_without_labels(found, scenes, shown_names, album, run.ranking is not None))
+        part.update(_without_labels(found, scenes, shown_names, album, run))
     return part
 
 
@@ -257,7 +257,7 @@ def _worst_images(result: Evaluation, truth: Truth, scenes: Sequence[Scene], nam
 
 
 def _without_labels(found: Boxes, scenes: Sequence[Scene], names: Sequence[str], album: Album,
-                    ranked: bool) -> Dict[str, Any]:
+                    run: RunFiles) -> Dict[str, Any]:
     """Counts, score histograms, and images: those found with least confidence, without boxes, and with most."""
     counts = np.bincount(found.label, minlength=len(names))
     images_with = [len(np.unique(found.image[found.label == k])) for k in range(len(names))]
@@ -267,16 +267,17 @@ def _without_labels(found: Boxes, scenes: Sequence[Scene], names: Sequence[str],
     np.maximum.at(best, found.image, found.score)
     with_boxes = np.flatnonzero(per_image)
     doubtful = with_boxes[np.argsort(best[with_boxes], kind='stable')][:SAMPLE_IMAGES].tolist()
-    empty = np.flatnonzero(per_image == 0)[:SAMPLE_IMAGES].tolist()
+    empty = [k for k in np.flatnonzero(per_image == 0).tolist() if scenes[k].name not in run.skipped]
     fullest = with_boxes[np.argsort(-per_image[with_boxes], kind='stable')].tolist()
     most = [k for k in fullest if k not in doubtful][:SAMPLE_IMAGES]
     samples = [(title, [_sample(k, found, scenes[k], names, album) for k in rows])
                for title, rows in ((Text('Images whose best score is lowest', '最高得分最低的图像'), doubtful),
-                                   (Text('Images without boxes', '没有框的图像'), empty),
+                                   (Text('Images without boxes', '没有框的图像'), empty[:SAMPLE_IMAGES]),
                                    (Text('Images with most boxes', '框最多的图像'), most)) if rows]
-    num_empty = int((per_image == 0).sum())
+    num_empty = len(empty)
     return dict(
-        answers=summary.plain_inference(len(scenes), len(found), num_empty, ranked),
+        answers=summary.plain_inference(
+            len(with_boxes) + num_empty, len(found), num_empty, run.ranking is not None),
         rows=list(zip(names, counts.tolist(), images_with, means)),
         histograms=_histograms(found, names),
         num_hidden_histograms=_num_hidden(found, names),

@@ -6,18 +6,20 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import yaml
 
 from ymir_exc.annotations import annotation_format, make_reader
 from ymir_exc.errors import DatasetError, ExecutorError
 from ymir_exc.reading import read_index
+from ymir_exc.skipped_images import CANDIDATES, read_skipped_images
 from ymir_exc.yaml_text import load_yaml
 
 from ..event_scalars import event_files
 from ..prepare import IMG_MAN
 from ..run import Progress, read_progress
+from ..skipped import as_lines, skipped_images
 from .text import Text
 
 RESERVED = ('task_id', 'gpu_id', 'gpu_count', 'class_names', 'object_type', 'pretrained_model_params',
@@ -53,6 +55,7 @@ class RunFiles:
         ranking: path and score of each image, best first; None: there is no mining result.
         candidates: paths of in/candidate-index.tsv.
         sources: where the candidates came from, in the same order; may be empty.
+        skipped: file names of candidates that could not be read.
         gaps: what is not there and why.
     """
     out_dir: Path
@@ -69,6 +72,7 @@ class RunFiles:
     ranking: Optional[List[Tuple[str, float]]] = None
     candidates: List[str] = field(default_factory=list)
     sources: List[str] = field(default_factory=list)
+    skipped: FrozenSet[str] = frozenset()
     gaps: List[Text] = field(default_factory=list)
 
     @property
@@ -164,6 +168,7 @@ def read_run(out_dir: Path, in_dir: Optional[Path] = None) -> RunFiles:
         run.sources = lines_of(run.in_dir / 'candidate-src-index.tsv')
     if (out_dir.resolve().parent / 'run.yaml').is_file():
         run.record = _read_yaml(run, out_dir.resolve().parent / 'run.yaml')
+    _tell_skipped_images(run)
     _read_monitor(run)
     run.log = _read_log(run)
     if (out_dir / 'models' / 'result.yaml').exists():
@@ -275,6 +280,15 @@ def _template(folder: Path, task: str) -> Dict[str, Any]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def _tell_skipped_images(run: RunFiles) -> None:
+    run.skipped = frozenset(Path(image.path).name for image in read_skipped_images(str(run.out_dir))
+                            if image.part == CANDIDATES)
+    skipped = skipped_images(run.out_dir.resolve().parent, run.out_dir)
+    if skipped:
+        run.gaps.append(
+            Text('{} images were left out: {}', '{} 张图像被跳过：{}').format(len(skipped), '; '.join(as_lines(skipped))))
 
 
 def _read_monitor(run: RunFiles) -> None:

@@ -80,6 +80,8 @@ def read_scenes(run: RunFiles,
             path, objects = path or given[key][0], given[key][1]
         if path is not None and not path.is_file():
             path = None
+        if key in run.skipped:  # nothing was looked for in it
+            objects = None
         title = Path(sources.get(key) or (given[key][0] if key in given else key)).name
         scenes.append(Scene(key, path, objects is not None, title))
         found += [(k, item) for item in objects or ()]
