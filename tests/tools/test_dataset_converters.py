@@ -125,6 +125,13 @@ def test_yolo_split_by_lists(yolo):
     assert [i['file_name'] for i in parts['val']['images']] == ['b.jpg'] and not parts['val']['annotations']
 
 
+def test_yolo_split_by_names_without_ending(yolo):
+    (yolo / 'train.txt').write_text('a\nc\n')
+    (yolo / 'val.txt').write_text('b\n')
+    assert {name: [i['file_name'] for i in part['images']] for name, part in convert_yolo(yolo).items()} == dict(
+        train=['a.jpg', 'c.jpg'], val=['b.jpg'])
+
+
 def test_yolo_classes_on_one_line(yolo):
     (yolo / 'classes.txt').write_text('dog cat')
     assert [c['name'] for c in convert_yolo(yolo)['result']['categories']] == ['dog', 'cat']
@@ -195,6 +202,9 @@ YOLO_FOLDERS = {
     'other sub-folders': (['images/x/a.jpg', 'images/y/b.jpg'], ['labels/x/a.txt', 'labels/y/b.txt'],
                           {'result': (['x/a.jpg', 'y/b.jpg'], 2)}),
     'labels beside images': (['a.jpg', 'b.jpg'], ['a.txt', 'b.txt'], {'result': (['a.jpg', 'b.jpg'], 2)}),
+    'other names of folders': (['IMAGES/a.jpg', 'IMAGES/b.jpg'], ['LABELS/a.txt'], {'result': (['a.jpg', 'b.jpg'], 1)}),
+    'singular names of folders': (['image/a.jpg'], ['label/a.txt'], {'result': (['a.jpg'], 1)}),
+    'a folder of images in images': (['images/img/a.jpg'], ['labels/img/a.txt'], {'result': (['img/a.jpg'], 1)}),
     'other letters': (['images/A.JPG'], ['labels/a.txt'], {'result': (['A.JPG'], 1)}),
 }
 
@@ -218,7 +228,8 @@ def test_yolo_folders(tmp_path, name):
     ({}, 'holds no YOLO data set with images; looked for .*folders images and labels'),
     ({'images/': None, 'labels/a.txt': '0 0.5 0.5 0.5 0.5'}, 'holds no YOLO data set with images'),
     ({'images/a.jpg': None}, r'(?s)no box was read.*1 of 1 images have no label file.*labels/a\.txt'),
-    ({'images/a.jpg': None, 'yolo_txt/a.txt': '0 0.5 0.5 0.5 0.5'}, '1 of 1 images have no label file'),
+    ({'images/a.jpg': None, 'yolo_txt/a.txt': '0 0.5 0.5 0.5 0.5'},
+     r'1 of 1 images have no label file .*yolo_txt/a\.txt looks like one: call its folder labels'),
     ({'images/a.jpg': 'no image', 'labels/a.txt': '0 0.5 0.5 0.5 0.5'}, 'none of its 1 images can be read.*a.jpg'),
 ])
 def test_nothing_read_is_an_error(tmp_path, files, said):

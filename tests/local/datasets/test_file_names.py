@@ -30,6 +30,8 @@ NAMES = [
     ('ftp://host.example/my%20image.jpg', 'my image.jpg', None),
     ('..\\images\\1.jpg', '1.jpg', None),
     ('D:\\set\\1.jpg', '1.jpg', None),
+    ('1', '1.jpg', None),  # without its ending
+    ('IMG_0', 'img_0.jpg', 'capital letters'),
 ]
 
 
@@ -80,7 +82,7 @@ def test_file_of_labels(tmp_path, draw, put, format, image, labels):
     assert 'labels/Train' in labels or [text for text in dataset.warnings if 'is taken for' in text]
 
 
-@pytest.mark.parametrize('listed', ['IMG_0.jpg', 'Images/IMG_0.jpg', 'X:\\set\\images\\img_0.JPG', 'IMG_0.png'])
+@pytest.mark.parametrize('listed', ['IMG_0.jpg', 'Images/IMG_0.jpg', 'X:\\set\\images\\img_0.JPG', 'IMG_0.png', 'img_0', 'images/img_0'])
 def test_yolo_list(tmp_path, draw, put, listed):
     draw('images/img_0.jpg')
     put('labels/img_0.txt', YOLO)

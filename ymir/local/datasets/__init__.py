@@ -127,7 +127,9 @@ def refuse_without_boxes(dataset: Dataset, sentence: str) -> None:
         DatasetError: with the sentence, and why.
     """
     if not dataset.num_boxes() and (dataset.losses or not dataset.labelled):
-        raise DatasetError('\n  '.join((sentence, *dataset.losses)))
+        looked = () if dataset.labelled else ('there are images alone; looked for labels in these places:', *(
+            f'{name}: {module.LOOKS_FOR}' for name, (_, module) in _FORMATS.items() if name in WRITTEN_FORMATS))
+        raise DatasetError('\n  '.join((sentence, *dataset.losses, *looked)))
 
 
 def write_dataset(dataset: Dataset, folder: Path, format: str, link: bool = False,

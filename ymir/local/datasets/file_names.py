@@ -140,15 +140,17 @@ class FileNames:
         if folder is None:
             return None
         listing = self._listing(folder)
-        fitting = listing.stems.get(plain_name(path.stem), []) if other_ending and is_image(path) else \
-            listing.names.get(plain_name(path.name), [])
+        if other_ending:  # or none is written
+            fitting = listing.stems.get(plain_name(path.stem if is_image(path) else path.name), [])
+        else:
+            fitting = listing.names.get(plain_name(path.name), [])
         if len(fitting) > 1:
             self._notes[str(source), written] = (f'{source}: {written!r} is not there; {" and ".join(fitting)} in {folder} '
                                                  'both could be meant')
         if len(fitting) != 1 or is_taken(folder / fitting[0]):
             return None
         found = folder / fitting[0]
-        if found != path:
+        if found != path and (is_image(path) or found != path.with_name(f'{path.name}{found.suffix}')):
             self.note(written, found, source)
         return found
 
@@ -187,6 +189,7 @@ def _tails(name: str, in_split: bool) -> List[str]:
 
 def _difference(written: str, found: str) -> str:
     name = without_address(written).rpartition('/')[2]
+    found = found if Path(name).suffix else Path(found).stem
     if plain_name(name) != plain_name(found):
         return 'its ending'
     if name.casefold() == found.casefold():

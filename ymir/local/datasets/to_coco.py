@@ -21,6 +21,7 @@ from .file_names import FileNames
 from .files import SPLITS, images_below, read_lines
 from .fitting import fit
 from .raw import RawDataset, RawImage
+from .yolo_folders import image_folder
 
 Warn = Callable[[str], None]
 _SHOWN = 5
@@ -91,7 +92,7 @@ def convert_yolo(root: Path, warn: Warn) -> Dict[Path, dict]:
     root = Path(os.path.abspath(root))
     raw = yolo.read(root)
     dataset = _assembled(raw, root, warn)
-    folder = yolo.image_folder(root)
+    folder = image_folder(root)
     listed = {os.path.normpath(image.path) for part in raw.splits.values() for image in part}
     left = [path for path in images_below(folder) if os.path.normpath(path) not in listed]
     if left:

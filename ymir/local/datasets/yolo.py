@@ -22,13 +22,12 @@ from .file_names import FileNames
 from .files import SPLITS, images_below, is_image, lines_of, read_lines, read_text, split_folders, yaml_fault
 from .raw import RawBox, RawDataset, RawImage, Warnings
 from .writing import ImagePlaces, Written
+from .yolo_folders import has_labels, image_folder, is_row, label_file, looked_for, rows_elsewhere
 
 LOOKS_FOR = ('data.yaml with train and val, folders images and labels (or train/images and train/labels), train.txt, '
              'or .txt files beside images')
 _NAME_FILES = ('classes.txt', 'obj.names', 'labels/classes.txt', 'labels/train/classes.txt', 'predefined_classes.txt',
                'train/labels/classes.txt', 'train/classes.txt', 'names.txt')
-_IMAGE_FOLDERS = ('images', 'Images', 'JPEGImages', 'imgs', 'img')
-_LABEL_FOLDERS = ('labels', 'Labels')
 _SPLIT_KEYS = {'train': ('train', ), 'val': ('val', 'valid', 'validation'), 'test': ('test', )}
 
 
@@ -55,28 +54,11 @@ def is_yolo(root: Path) -> bool:
         return True
     if not root.is_dir():
         return False
-    if any(_has_labels(folder / name) for folder in (root, *(folder for _, folder in split_folders(root)))
-           for name in _LABEL_FOLDERS):
+    if any(has_labels(folder) for folder in (root, *(folder for _, folder in split_folders(root)))):
         return True
     if any(_lists(root).values()):
         return True
-    return any(_is_row(path.with_suffix('.txt')) for path in images_below(root))
-
-
-def _has_labels(folder: Path) -> bool:
-    return folder.is_dir() and next(folder.rglob('*.txt'), None) is not None
-
-
-def _is_row(path: Path) -> bool:
-    """Whether the first line of a file is an object."""
-    if not path.is_file():
-        return False
-    with open(path, 'rb') as stream:
-        words = stream.readline(4096).split()
-    try:
-        return len(words) >= 5 and all(0 <= float(word) <= 1.001 for word in words[1:5]) and float(words[0]) >= 0
-    except ValueError:
-        return False
+    return any(is_row(path.with_suffix('.txt')) for path in images_below(root))
 
 
 def _lists(root: Path) -> Dict[str, Path]:
@@ -87,9 +69,15 @@ def _lists(root: Path) -> Dict[str, Path]:
             path = root / name
             if path.is_file() and split not in found:
                 lines = read_lines(path)
-                if lines and is_image(Path(lines[0])):
+                if lines and (is_image(Path(lines[0])) or _is_stem(lines[0], root)):
                     found[split] = path
     return found
+
+
+def _is_stem(line: str, root: Path) -> bool:
+    """Whether a line is the name of an image without its ending, as the lists of VOC have them."""
+    stem = line.replace('\\', '/').rpartition('/')[2]
+    return any(path.stem == stem for path in images_below(image_folder(root)))
 
 
 def _load(path: Path) -> Dict[str, Any]:
@@ -123,7 +111,7 @@ def read(root: Path, class_names: Optional[Sequence[str]] = None) -> RawDataset:
         images = _images_of_yaml(content, file, raw.warnings, files)
         source = file
     else:
-        source = next((folder / name for name in _NAME_FILES if (folder / name).is_file()), None)
+        source = next(filter(None, (files.find_written(name, [folder], folder) for name in _NAME_FILES)), None)
         names = read_lines(source) if source else None
         images = _images_of_tree(folder, files)
         source = source or folder
@@ -156,9 +144,9 @@ def read(root: Path, class_names: Optional[Sequence[str]] = None) -> RawDataset:
     if missing:
         kind = 'images without label file' if missing < len(listed) else 'no label file'
         first = next(path for (_, path), (file, _, _) in rows if file is None and os.path.isfile(path))
-        places = (label_places(first)[0], _text_beside(first))
+        hint = rows_elsewhere(folder, [path for _, path in listed]) if missing == len(listed) else ''
         raw.warnings.add(kind, f'{root}: {missing} of {len(listed)} images have no label file and count as images without '
-                         f'objects; for {first} looked for {" and ".join(map(str, dict.fromkeys(places)))}')
+                         f'objects; for {first} looked for {looked_for(first)}{hint}')
     return raw
 
 
@@ -250,47 +238,6 @@ def _images_of_tree(root: Path, files: FileNames) -> Dict[str, List[Path]]:
     for split, path in split_folders(folder):
         splits.setdefault(split, []).extend(images_below(path))
     return splits if any(splits.values()) else dict(all=images_below(folder))
-
-
-def image_folder(root: Path) -> Path:
-    """The folder of the images of a data set without data.yaml.
-
-    Args:
-        root: folder of the data set.
-    """
-    return next((root / name for name in _IMAGE_FOLDERS if (root / name).is_dir()), root)
-
-
-def label_places(image: Path) -> List[Path]:
-    """Where the text file of an image may be, the best first.
-
-    Args:
-        image: its path.
-    """
-    places = []
-    parts = list(image.parts)
-    for position in range(len(parts) - 2, -1, -1):
-        if parts[position] in _IMAGE_FOLDERS:
-            places = [_text_beside(Path(*parts[:position], name, *parts[position + 1:])) for name in _LABEL_FOLDERS]
-            break
-    return [*places, _text_beside(image), image.parent / 'labels' / f'{image.stem}.txt']
-
-
-def label_file(image: Path, files: FileNames) -> Optional[Path]:
-    """The text file of an image: the last folder `images` of its path replaced by `labels`, or beside it; None if there
-    is none.
-
-    Args:
-        image: its path.
-        files: finds text files whose names differ in letters.
-    """
-    places = label_places(image)
-    found = next((path for path in places if os.path.isfile(path)), None)
-    return found or next(filter(None, (files.find_labels(path, image) for path in places)), None)
-
-
-def _text_beside(image: Path) -> Path:
-    return Path(os.path.splitext(image)[0] + '.txt')  # with_suffix refuses what a broken list may name, such as /
 
 
 def _read_labels(image: Path, num_points: int,
