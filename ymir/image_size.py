@@ -47,12 +47,29 @@ def resolve_size(asked: Union[int, Sequence[int]], own: Size, multiple: int) -> 
         return tuple(own)
     size = (asked, asked) if isinstance(asked, int) else tuple(asked)
     if any(side % multiple for side in size):
-        nearest = ','.join(str(max(round(side / multiple), 1) * multiple) for side in size)
         raise TaskError(
             ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
             f'Bad value in config.yaml, img_size: {asked}: each side must be a multiple of {multiple} for this model; '
-            f'the nearest is {nearest}.')
+            f'next to it are {nearest_sizes(size, multiple)}.')
     return size
+
+
+def nearest_sizes(size: Size, multiple: int) -> str:
+    """The sizes below and above another that a model can work at, as a user writes them.
+
+    Args:
+        size: (width, height).
+        multiple: The largest stride of the model.
+
+    Returns:
+        E.g. '96 or 128', or '96,64 or 128,96'.
+    """
+    sizes = []
+    for sides in (tuple(max(side // multiple, 1) * multiple for side in size), tuple(-(-side // multiple) * multiple for side in size)):
+        text = str(sides[0]) if sides[0] == sides[1] else ','.join(map(str, sides))
+        if text not in sizes:
+            sizes.append(text)
+    return ' or '.join(sizes)
 
 
 def set_test_size(pipeline: Iterable[Dict[str, Any]], size: Size) -> None:

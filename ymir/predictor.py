@@ -28,6 +28,7 @@ from mmyolo.utils.config_types import registered_only  # noqa: E402
 
 from ymir.detector import Detections, Detector, build_model
 from ymir.images import Batch, CandidateBatches, Image, Letterbox, make_loader, pixel_transforms
+from ymir.input_size import check_input_size  # noqa: E402
 from ymir.model_package import fault_of_package, model_error, read_package
 from ymir.prediction_plan import PLAN_FILE, PredictionPlan
 from ymir.shards import Prediction, ShardWriter
@@ -165,6 +166,7 @@ def predict_shard(plan: PredictionPlan, folder: Path, rank: int) -> None:
     model = build_model(package, plan.class_names)
     with fault_of_package(f'The config of {package.source} cannot be used to predict'), registered_only():
         steps = pixel_transforms(package.pipeline, plan.image_size)
+        check_input_size(model, steps, plan.image_size, package.source)
         batches = CandidateBatches(plan.index_file, rank, plan.world_size, steps, plan.batch_size)
         detector = Detector(model, device, plan.score_thr, plan.iou_thr, plan.precision)
     try_model(detector, batches.letterbox, package.source)
