@@ -133,7 +133,7 @@ def parse_overrides(arguments: Sequence[str], template: Mapping[str, Any],
         warn: called with one sentence for a key that the template does not have.
 
     Raises:
-        ParameterError: no `=`, a key that the platform itself sets, or text for a number.
+        ParameterError: no `=`, a key that is given twice or that the platform itself sets, or text for a number.
     """
     edits: Dict[str, Any] = {}
     for argument in arguments:
@@ -141,6 +141,8 @@ def parse_overrides(arguments: Sequence[str], template: Mapping[str, Any],
         key = key.strip()
         if not equals or not key:
             raise ParameterError(f'{argument!r} is no hyper-parameter; write key=value, for example max_epochs=20')
+        if key in edits:
+            raise ParameterError(f'{key} is given twice, as {edits[key]!r} and in {argument!r}; give it once')
         if key in RESERVED:
             raise ParameterError(f'{key} is set by the platform: {RESERVED[key]}')
         if key not in template and key not in KNOWN_ELSEWHERE:

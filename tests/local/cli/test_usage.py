@@ -21,6 +21,15 @@ from ymir.local.cli import main
     (['train', 'coco', '--model', ''], ['--model is empty']),
     (['mine', '', '--model', 'm'], ["Invalid value for 'DATA': it is empty."]),
     (['infer', 'coco', '--model', ' '], ['--model is empty']),
+    *((['train', 'coco', *option], [f'{option[0].rstrip("=")} is empty; give a value, or leave the option out'])
+      for option in (['--image', ''], ['--executor', ''], ['--img-man', ''], ['--val', ''], ['--out', ''], ['--classes', ''],
+                     ['--user', ''], ['--gpus', ' '], ['--image='], ['--out='], ['-m', ''])),
+    (['train', 'coco', 'max_epochs=5', 'max_epochs=6'], ['max_epochs is given twice']),
+    (['check', '--image', ''], ['--image is empty']),
+    (['report', 'run', '--labels', ''], ['--labels is empty']),
+    (['report', 'run', '--out='], ['--out is empty']),
+    (['convert', 'a', 'b', '--to', 'coco', '--classes', ''], ['--classes is empty']),
+    (['demo', '--out', ''], ['--out is empty']),
 ])
 @pytest.mark.parametrize('as_json', [False, True])
 def test_one_sentence_says_what_is_wrong_and_what_is_allowed(ymir, arguments, words, as_json):

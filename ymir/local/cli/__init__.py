@@ -9,7 +9,7 @@ from typing import Annotated, List, Optional
 import typer
 
 from . import convert, info_commands, package_commands, result_commands, task_commands
-from .command_line import CommandLine
+from .command_line import Command, CommandLine
 
 app = typer.Typer(name='ymir',
                   cls=CommandLine,
@@ -34,7 +34,7 @@ for command, name, panel in (
     (info_commands.explain, 'explain', HELP),
     (info_commands.demo, 'demo', HELP),
 ):
-    app.command(name, rich_help_panel=panel)(command)
+    app.command(name, cls=Command, rich_help_panel=panel)(command)
 
 
 def _print_version(wanted: bool) -> None:

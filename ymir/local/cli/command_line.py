@@ -3,12 +3,30 @@ import sys
 from typing import Any, List, Optional, Sequence
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from .output import EXIT_STOPPED, EXIT_USAGE, Output
 from .stopping import stop_signals
 
 UsageError = typer.BadParameter.__base__  # of click, which recent versions of typer do not show
+
+
+class Command(TyperCommand):
+    """Refuses an option without a value, as an unset variable of a script leaves it: `--image ""` is no wish for none."""
+
+    def parse_args(self, ctx: typer.Context, args: List[str]) -> List[str]:
+        """Reads the arguments of the command; called by typer.
+
+        Args:
+            ctx: of typer.
+            args: of the command line.
+        """
+        valued = {name for option in self.params if not getattr(option, 'is_flag', True) for name in option.opts}
+        for argument, following in zip(args, [*args[1:], None]):
+            name, equals, value = argument.partition('=')
+            if name in valued and (value if equals else following if following is not None else name).strip() == '':
+                raise UsageError(f'{name} is empty; give a value, or leave the option out', ctx)
+        return super().parse_args(ctx, args)
 
 
 class CommandLine(TyperGroup):
