@@ -25,3 +25,7 @@ class UnreadableImageError(UnidentifiedImageError):
     def __init__(self, path: str, reason: str = '') -> None:
         super().__init__(f'{path}: {reason}. Replace it or remove it from the data set.' if reason else path)
         self.reason = reason
+
+
+class ConfigConflictError(ValueError):
+    """Parts of a config contradict each other, or the data set."""

@@ -106,7 +106,7 @@ RULES = (
     Rule(ExecutorReturnCode.RC_EXEC_NETWORK_ERROR,
          ('URLError', 'gaierror', 'ConnectionRefusedError', 'ProtocolError', 'HTTPError'), (),
          'Nothing can be downloaded while a task runs: build the image with the file, or give it as a pre-trained model.'),
-    Rule(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR, ('YAMLError', 'ValidationError'), (),
+    Rule(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR, ('YAMLError', 'ValidationError', 'ConfigConflictError'), (),
          'Correct this setting or file.'),
 )
 

@@ -54,6 +54,7 @@ class PoseCocoDataset(YOLOv5CocoDataset):
             `category_id`, the labels counted from 1, `keypoints` (n, K, 2), `keypoints_visible` (n, K), 0 or 1,
             `flip_indices`, and `id`, that of the image.
         """
+        raw_data_info = self._with_size(raw_data_info)
         count = self._metainfo['num_keypoints']
         instances, keypoints = [], []
         for annotation in raw_data_info['raw_ann_info']:

@@ -6,18 +6,18 @@ A drop-in for mmdet.CocoMetric. On purpose it differs in this:
 - labels are tied to categories by name, so the file may list them in any order and leave out those without objects;
 - annotation ids may start at 0, which pycocotools takes for 'not matched'.
 """
-import contextlib
-import io
 import logging
 from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from mmdet.evaluation import CocoMetric
+from mmengine.fileio import get_local_path
 from mmengine.logging import print_log
 from pycocotools import mask as mask_utils
 from rich.table import Table
 
 from mmyolo.registry import METRICS
+from mmyolo.utils.coco_file import CocoFile, fill_coco_defaults
 from mmyolo.utils.terminal import as_text
 
 from .coco_api import BACKENDS, UNDEFINED, category_ids, evaluate, mean_defined
@@ -47,16 +47,22 @@ class FastCocoMetric(CocoMetric):
     """COCO metric for boxes and masks; metrics other than 'bbox' and 'segm', and `format_only`, are left to mmdet.
 
     Args:
+        ann_file: the COCO file; None takes the objects from the samples.
         backend: 'faster_coco_eval' or 'pycocotools'.
-        kwargs: Arguments of mmdet.CocoMetric. With `classwise`, `<class>_precision` of each class is reported too, nan
+        *args, **kwargs: Further arguments of mmdet.CocoMetric. With `classwise`, `<class>_precision` of each class is reported too, nan
             where the set has no object of it.
     """
 
-    def __init__(self, *args, backend: str = 'faster_coco_eval', **kwargs) -> None:
+    def __init__(self, ann_file: Optional[str] = None, *args, backend: str = 'faster_coco_eval', **kwargs) -> None:
         if backend not in BACKENDS:
             raise ValueError(f'FastCocoMetric: backend is {backend!r}, allowed are {BACKENDS}')
-        with contextlib.redirect_stdout(io.StringIO()):
-            super().__init__(*args, **kwargs)
+        super().__init__(None, *args, **kwargs)
+        if ann_file is not None:
+            with get_local_path(ann_file, backend_args=self.backend_args) as path:
+                self._coco_api = CocoFile(path)
+            if kwargs.get('sort_categories'):
+                self._coco_api.cats = dict(sorted(self._coco_api.cats.items()))
+                self._coco_api.dataset['categories'].sort(key=lambda category: category['id'])
         self.backend = backend
         known = {*_PRECISIONS, *_RECALLS}
         unknown = [item for item in self.metric_items or () if item not in known]
@@ -118,13 +124,18 @@ class FastCocoMetric(CocoMetric):
                 image_id=annotation['image_id'],
                 category_id=annotation['category_id'],
                 bbox=annotation['bbox'],
-                area=annotation.get('area', annotation['bbox'][2] * annotation['bbox'][3]),
-                iscrowd=annotation.get('iscrowd', 0),
-                segmentation=annotation.get('segmentation', [])) for annotation in source.get('annotations', ())
+                area=annotation['area'],
+                iscrowd=annotation['iscrowd'],
+                segmentation=annotation.get('segmentation') or []) for annotation in source['annotations']
             if annotation['category_id'] in wanted and (counted is None or annotation['image_id'] in counted)
         ]
         categories = [dict(id=cat_id, name=name) for name, cat_id in zip(classes, cat_ids) if cat_id is not None]
-        images = [image for image in source['images'] if counted is None or image['id'] in counted]
+        sizes = {truth['img_id']: dict(width=truth['width'], height=truth['height']) for truth in truths}
+        images = [
+            dict(image, **({} if image.get('width') and image.get('height') else sizes.get(image['id'], {})))
+            for image in source['images']
+            if counted is None or image['id'] in counted
+        ]
         return self._coco(images, categories, annotations), cat_ids
 
     def _samples_as_coco(self, truths: Sequence[dict]) -> dict:
@@ -140,9 +151,11 @@ class FastCocoMetric(CocoMetric):
                         bbox=[x1, y1, x2 - x1, y2 - y1],
                         segmentation=instance.get('mask', []),
                         iscrowd=instance.get('ignore_flag', 0)))
-        images = [dict(id=truth['img_id'], width=truth['width'], height=truth['height']) for truth in truths]
+        images = [
+            dict(id=truth['img_id'], file_name='', width=truth['width'], height=truth['height']) for truth in truths
+        ]
         categories = [dict(id=label, name=name) for label, name in enumerate(self.dataset_meta['classes'])]
-        return dict(images=images, categories=categories, annotations=annotations)
+        return fill_coco_defaults(dict(images=images, categories=categories, annotations=annotations), 'samples')
 
     @staticmethod
     def _coco(images: Sequence[dict], categories: Sequence[dict], annotations: Sequence[dict]) -> dict:

@@ -2,7 +2,6 @@
 
 It takes that place where mmpose is not installed, with the arguments that configs of YOLOX-pose use.
 """
-import json
 import logging
 from typing import Dict, List, Optional, Sequence
 
@@ -12,6 +11,7 @@ from mmengine.fileio import get_local_path
 from mmengine.logging import print_log
 
 from mmyolo.registry import METRICS, stand_in
+from mmyolo.utils.coco_file import read_coco
 
 from .coco_api import BACKENDS, category_ids, evaluate, mean_defined
 
@@ -63,8 +63,8 @@ class KeypointCocoMetric(BaseMetric):
         self.nms_mode = nms_mode
         self.nms_thr = nms_thr
         self.backend = backend
-        with get_local_path(ann_file) as path, open(path, encoding='utf-8') as file:
-            self._truth = json.load(file)
+        with get_local_path(ann_file) as path:
+            self._truth = read_coco(path)
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keeps the predictions of a batch.

@@ -71,7 +71,8 @@ def config_from_options(path: str, options: argparse.Namespace) -> Config:
 
     Returns:
         The config, with `launcher` and `work_dir`: the option, else what the file says, else
-        ./work_dirs/<name of the config>; and with a hook by which an unreadable image costs only itself.
+        ./work_dirs/<name of the config>; and with hooks by which an unreadable image costs only itself, and a
+        training does not begin whose parts contradict each other.
     """
     os.environ.setdefault('LOCAL_RANK', str(options.local_rank))
     cfg = Config.fromfile(path)
@@ -82,8 +83,8 @@ def config_from_options(path: str, options: argparse.Namespace) -> Config:
         cfg.work_dir = options.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs') / Path(path).stem)
-    hook = dict(type='mmyolo.UnreadableImagesHook')
-    cfg.custom_hooks = [*(one for one in cfg.get('custom_hooks') or [] if one != hook), hook]
+    hooks = [dict(type='mmyolo.UnreadableImagesHook'), dict(type='mmyolo.ConfigCheckHook')]
+    cfg.custom_hooks = [*(one for one in cfg.get('custom_hooks') or [] if one not in hooks), *hooks]
     use_gloo_without_gpu(cfg)
     return cfg
 

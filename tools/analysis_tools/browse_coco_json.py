@@ -5,11 +5,11 @@ from typing import Optional, Sequence
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 from mmengine.registry import init_default_scope
-from pycocotools.coco import COCO
 
 from mmyolo.analysis.coco_browsing import choose_images, objects
 from mmyolo.analysis.pictures import Gallery, Painter
 from mmyolo.analysis.plotting import windows_wanted
+from mmyolo.utils.coco_file import CocoFile
 from mmyolo.utils.terminal import progress
 
 
@@ -35,7 +35,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
     init_default_scope('mmyolo')
     root = Path(args.data_root or '')
-    coco = COCO(root / args.ann_file)
+    coco = CocoFile(root / args.ann_file)
     images, categories = choose_images(coco, args.category_names, args.shuffle)
     painter = Painter(dict(classes=[category['name'] for category in coco.dataset['categories']]))
     gallery = Gallery(painter, args.out_dir, args.show, args.wait_time)

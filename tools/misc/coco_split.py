@@ -1,11 +1,11 @@
 """Splits a COCO file: python tools/misc/coco_split.py --json FILE --out-dir FOLDER --ratios 0.8 0.1 0.1 --shuffle."""
 import argparse
-import json
 from pathlib import Path
 from typing import Optional, Sequence
 
 from mmyolo.converters.datasets.coco_split import split_coco
-from mmyolo.utils.files import read_text, write_json
+from mmyolo.utils.coco_file import read_coco
+from mmyolo.utils.files import write_json
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -29,8 +29,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
     try:
-        coco = json.loads(read_text(args.json))
-        parts = split_coco(coco, args.ratios, args.shuffle, None if args.seed == -1 else args.seed)
+        parts = split_coco(read_coco(args.json, defaults=False), args.ratios, args.shuffle, None if args.seed == -1 else args.seed)
     except ValueError as error:
         raise ValueError(f'{args.json} cannot be split: {error}') from error
     for name, part in parts.items():

@@ -1,5 +1,4 @@
 """Takes a small data set out of COCO, for trying things out."""
-import json
 import logging
 import random
 import shutil
@@ -8,7 +7,8 @@ from typing import Dict, Iterator, Optional, Sequence, Tuple
 
 from mmengine.logging import print_log
 
-from mmyolo.utils.files import read_text, replacing, write_json
+from mmyolo.utils.coco_file import object_area, read_coco
+from mmyolo.utils.files import replacing, write_json
 from mmyolo.utils.terminal import progress
 
 from .coco_files import subset
@@ -46,7 +46,7 @@ def choose(coco: dict,
         annotations = [annotation for annotation in annotations if annotation['category_id'] in wanted]
     if area_size:
         low, high = AREAS[area_size]
-        annotations = [annotation for annotation in annotations if low <= annotation['area'] < high]
+        annotations = [annotation for annotation in annotations if low <= object_area(annotation) < high]
     if classes or area_size:
         with_objects = {annotation['image_id'] for annotation in annotations}
         images = [image for image in images if image['id'] in with_objects]
@@ -84,7 +84,7 @@ def extract(root: Path, out_dir: Path, num_images: int, use_training_set: bool, 
     rng, parts, copies = random.Random(seed), {}, []
     for part, source in ('train', 'train' if use_training_set else 'val'), ('val', 'val'):
         file = root / 'annotations' / f'instances_{source}2017.json'
-        parts[part] = choose(json.loads(read_text(file)), num_images, rng, **filters)
+        parts[part] = choose(read_coco(file, defaults=False), num_images, rng, **filters)
         folders = root / f'{source}2017', out_dir / f'{part}2017'
         copies.extend((folders[0] / image['file_name'], folders[1] / image['file_name'])
                       for image in parts[part]['images'])

@@ -5,7 +5,8 @@ warpPerspective; in about one pixel in a hundred its sample point lies 1/32 pixe
 (height, width), not swapped.
 """
 import math
-from typing import Tuple
+import warnings
+from typing import Optional, Tuple
 
 import cv2
 import numpy as np
@@ -27,7 +28,7 @@ class RandomAffine(MMDETRandomAffine):
     """mmdet's RandomAffine, the one of YOLOX, that warps keypoints too; boxes outside of the image are dropped."""
 
     @autocast_box_type()
-    def transform(self, results: dict) -> dict:
+    def transform(self, results: dict) -> Optional[dict]:
         """Warps the image and its annotations.
 
         Args:
@@ -137,18 +138,23 @@ class YOLOv5RandomAffine(BaseTransform):
         return translation @ shear @ rotation @ scaling, scale
 
     @autocast_box_type()
-    def transform(self, results: dict) -> dict:
+    def transform(self, results: dict) -> Optional[dict]:
         """Warps the image and its annotations.
 
         Args:
             results: Has `img`, `gt_bboxes`, `gt_bboxes_labels`, `gt_ignore_flags`; may have `gt_masks`.
 
         Returns:
-            The results with the warped `img`, `img_shape` (h, w, c) and the annotations that are left.
+            The results with the warped `img`, `img_shape` (h, w, c) and the annotations that are left; None, which asks
+            for another image, if the border leaves no pixel.
         """
         image = results['img']
         height = image.shape[0] + self.border[1] * 2
         width = image.shape[1] + self.border[0] * 2
+        if min(height, width) < 1:  # cv2 would give an image of a size of its own
+            warnings.warn(f'An image of {image.shape[1]}x{image.shape[0]} pixels is skipped: the border {self.border} of '
+                          f'YOLOv5RandomAffine leaves {width}x{height} of it; it is meant for mosaics')
+            return None
         centre = np.array([[1, 0, -image.shape[1] / 2], [0, 1, -image.shape[0] / 2], [0, 0, 1]], dtype=np.float32)
         matrix, scale = self._get_random_homography_matrix(height, width)
         matrix = matrix @ centre

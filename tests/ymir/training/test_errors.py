@@ -13,7 +13,7 @@ import torch
 import yaml
 from PIL import UnidentifiedImageError
 
-from mmyolo.errors import UnreadableImageError
+from mmyolo.errors import ConfigConflictError, UnreadableImageError
 from ymir.errors import (ERROR_FILE_VARIABLE, MEMORY_ADVICE_VARIABLE, ErrorRecord, TaskError, as_task_error, killed_process,
                          read_record, report)
 from ymir_exc.code import ExecutorReturnCode as Code
@@ -66,6 +66,7 @@ def no_task_before(monkeypatch):
     (pickle.UnpicklingError('bad'), 300004, 'weight file'),
     (RuntimeError('Error(s) in loading state_dict for YOLO:'), 300004, 'weight file'),
     (yaml.YAMLError('line 3'), 300001, 'line 3'),
+    (ConfigConflictError('num_classes is 2'), 300001, 'num_classes is 2'),
     (urllib.error.URLError('timed out'), 300301, 'downloaded'),
     (socket.gaierror(-3, 'Temporary failure'), 300301, 'downloaded'),
     (OSError(28, 'No space left on device', '/out/x'), 160004, 'No space'),

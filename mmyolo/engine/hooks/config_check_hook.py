@@ -1,0 +1,26 @@
+"""Holds the parts of a config against each other before a training begins; see mmyolo/engine/config_check.py."""
+from mmengine.hooks import Hook
+from mmengine.runner import BaseLoop, Runner
+
+from mmyolo.registry import HOOKS
+
+from ..config_check import check_training
+
+
+@HOOKS.register_module()
+class ConfigCheckHook(Hook):
+    """Ends a training that cannot be meant before its first step.
+
+    tools/train.py adds it to every run.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def before_run(self, runner: Runner) -> None:
+        """Checks a training; a validation or a test has not built a training loop.
+
+        Raises:
+            ConfigConflictError: If parts of the config contradict each other.
+        """
+        if isinstance(runner._train_loop, BaseLoop):
+            check_training(runner)
