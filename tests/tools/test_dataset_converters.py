@@ -132,6 +132,15 @@ def test_yolo_split_by_names_without_ending(yolo):
         train=['a.jpg', 'c.jpg'], val=['b.jpg'])
 
 
+def test_yolo_with_a_description(yolo):
+    """data.yaml decides where there is one, also when it is named itself."""
+    (yolo / 'data.yaml').write_text('train: images\nval: images\nnames: {0: dog, 1: cow}\n')
+    for source in yolo, yolo / 'data.yaml':
+        load_tool('dataset_converters/yolo2coco').main([str(source)])
+        coco = json.loads((yolo / 'annotations' / 'result.json').read_text())
+        assert [c['name'] for c in coco['categories']] == ['dog', 'cow'] and len(coco['annotations']) == 3
+
+
 def test_yolo_classes_on_one_line(yolo):
     (yolo / 'classes.txt').write_text('dog cat')
     assert [c['name'] for c in convert_yolo(yolo)['result']['categories']] == ['dog', 'cat']
@@ -229,7 +238,7 @@ def test_yolo_folders(tmp_path, name):
     ({'images/': None, 'labels/a.txt': '0 0.5 0.5 0.5 0.5'}, 'holds no YOLO data set with images'),
     ({'images/a.jpg': None}, r'(?s)no box was read.*1 of 1 images have no label file.*labels/a\.txt'),
     ({'images/a.jpg': None, 'yolo_txt/a.txt': '0 0.5 0.5 0.5 0.5'},
-     r'1 of 1 images have no label file .*yolo_txt/a\.txt looks like one: call its folder labels'),
+     r'1 of 1 images have no label file .*yolo_txt/a\.txt looks like one: put such files where'),
     ({'images/a.jpg': 'no image', 'labels/a.txt': '0 0.5 0.5 0.5 0.5'}, 'none of its 1 images can be read.*a.jpg'),
 ])
 def test_nothing_read_is_an_error(tmp_path, files, said):
@@ -261,6 +270,7 @@ LABELME_SHAPE = dict(label='cat', points=[[10, 20], [50, 80]], shape_type='recta
 LABELME_FILES = [
     (dict(), [[10, 20, 40, 60]], None),
     (dict(version='3.16', shapes=[dict(label='cat', points=[[10, 20], [50, 80]])]), [[10, 20, 40, 60]], None),
+    (dict(shapes=[dict(LABELME_SHAPE, shape_type='Rectangle', label=' cat ')]), [[10, 20, 40, 60]], None),
     (dict(imagePath='..\\images\\a.png', imageHeight=None, flags={'x': True}), [[10, 20, 40, 60]], None),
     (dict(shapes=[dict(LABELME_SHAPE, group_id=1, flags={}, description=None, mask=None)]), [[10, 20, 40, 60]], None),
     (dict(shapes=[LABELME_SHAPE, dict(LABELME_SHAPE, shape_type='circle')]), [[10, 20, 40, 60]],

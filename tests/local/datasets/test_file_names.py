@@ -107,6 +107,24 @@ def test_voc_list_of_names(tmp_path, draw, put):
     assert [image.boxes for image in read_dataset(tmp_path, 'voc').splits['train']] == [(BOX, )]
 
 
+@pytest.mark.parametrize('written, files, found', [
+    ('1.jpg', ['pictures/2024/1.jpg'], 'pictures/2024/1.jpg'),
+    ('a/1.JPG', ['pictures/1.jpg'], 'pictures/1.jpg'),
+    ('IMG.jpg', ['x/IMG.jpg', 'y/img.jpg'], 'x/IMG.jpg'),
+    ('1.jpg', ['x/1.jpg', 'y/1.jpg'], None),
+])
+def test_an_image_in_another_folder(tmp_path, draw, put, written, files, found):
+    for file in files:
+        draw(file)
+    put('a.json', coco_of(written))
+    if found:
+        dataset = read_dataset(tmp_path, 'coco')
+        assert dataset.images()[0].path == tmp_path / found and 'the only image of that name' in dataset.warnings[0]
+    else:
+        with pytest.raises(DatasetError, match='both could be meant'):
+            read_dataset(tmp_path, 'coco')
+
+
 @pytest.mark.parametrize('files', [('img_0.jpg', 'Img_0.jpg'), ('1.jpg', '1.png')])
 def test_two_files_that_fit_are_named_and_none_is_taken(tmp_path, draw, put, files):
     for file in files:

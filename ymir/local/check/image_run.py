@@ -103,7 +103,8 @@ class _Trial:
         parameters = {}
         for task, template in templates.items():
             (img_man / f'{task}-template.yaml').write_text(template.document.text, encoding='utf-8')
-            edits = {key: value for key, value in TINY.items() if key in template.values}
+            # The form drops zeros of mining and inference, so the image must do without.
+            edits = {key: value for key, value in TINY.items() if key in template.values and (value or task == 'training')}
             parameters[task] = hyper_parameters(task, edits, img_man)
         images = generate(self.work_dir / 'pictures', num_images=NUM_IMAGES, num_classes=NUM_CLASSES,
                           size_range=(64, 96))

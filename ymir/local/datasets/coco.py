@@ -101,6 +101,7 @@ class _Finder:
 
     def __init__(self, root: Path, file: Path, split: Optional[str], names: FileNames) -> None:
         self._file = file
+        self._root = root
         self._names = names
         tail = file.stem.rpartition('_')[2]  # instances_train2017 -> train2017
         folders = dict.fromkeys(name for name in (tail, split, 'valid' if split == 'val' else None) if name)
@@ -113,7 +114,8 @@ class _Finder:
 
     def __call__(self, file_name: str) -> Path:
         """The image; a path that does not exist if there is none."""
-        found = self._names.find_written(file_name, (self._last, *self._bases), self._file)
+        found = self._names.find_written(file_name, (self._last, *self._bases), self._file) or \
+            self._names.find_below(file_name, self._root, self._file)
         if found is None:
             return self._bases[-1] / file_name.replace('\\', '/').rpartition('/')[2]
         self._last = next((base for base in self._bases if found == base / file_name), self._last)

@@ -11,9 +11,11 @@ accents as one letter or as two, as    `é.jpg`: `é.jpg`
 macOS writes them
 %-escapes, outer blanks, an address    `my%20image.jpg`, `1.jpg `, `https://host/images/1.jpg?x=1`
 ending of the image                    `1.jpeg`: `1.jpg`
+folder of the image                    `1.jpg`: `pictures/2024/1.jpg`
 =====================================  =================================================================================
 
-A name that fits exactly wins. Other letters and endings count only if one file fits, and are told: `FileNames.report`.
+A name that fits exactly wins. Other letters, endings and folders count only if one file fits, and are told:
+`FileNames.report`.
 """
 import os
 import unicodedata
@@ -21,7 +23,7 @@ from pathlib import Path
 from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 from urllib.parse import unquote
 
-from .files import is_image, split_of
+from .files import images_below, is_image, split_of
 from .raw import Warnings
 
 
@@ -60,6 +62,7 @@ class FileNames:
         self._listings: Dict[Path, _Listing] = {}
         self._folders: Dict[Path, Optional[Path]] = {}
         self._existing: Dict[Tuple[Tuple[Path, ...], Tuple[str, ...]], List[Path]] = {}
+        self._images: Dict[Path, Dict[str, List[Path]]] = {}
         self._notes: Dict[Tuple[str, str], str] = {}
 
     def find_written(self,
@@ -99,6 +102,31 @@ class FileNames:
             self._existing[bases, parents] = [folder for folder in dict.fromkeys(folders) if folder is not None]
         name = tails[-1].rpartition('/')[2]
         return [folder / name for folder in self._existing[bases, parents]] if name else []
+
+    def find_below(self, written: str, root: Path, source: Path) -> Optional[Path]:
+        """Finds the only image of a name in any folder.
+
+        Args:
+            written: the path in the file.
+            root: folder to search, with all that are below.
+            source: the file, for the note.
+        """
+        if root not in self._images:
+            images: Dict[str, List[Path]] = {}
+            for path in images_below(root):
+                images.setdefault(plain_name(path.name), []).append(path)
+            self._images[root] = images
+        name = without_address(written).rpartition('/')[2]
+        fitting = self._images[root].get(plain_name(name), [])
+        fitting = [path for path in fitting if path.name == name] or fitting
+        if len(fitting) > 1:
+            self._notes.setdefault((str(source), written), f'{source}: {written!r} is not where images are looked for; '
+                                   f'{fitting[0]} and {fitting[1]} both could be meant')
+        if len(fitting) != 1:
+            return None
+        self._notes[str(source), written] = (f'{source}: {written!r} is taken for {fitting[0]}, the only image of that name '
+                                             f'below {root}')
+        return fitting[0]
 
     def find_labels(self, path: Path, image: Path) -> Optional[Path]:
         """Finds the only file of labels whose name differs in what copying changes, if it is of no other image.

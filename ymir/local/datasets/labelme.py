@@ -113,7 +113,8 @@ def _shape(entry: Any, place: str) -> Shape:
         points = [(float(x), float(y)) for x, y in entry['points']]
     except (KeyError, TypeError, ValueError, OverflowError):
         return Shape(str(kind), None, f'{place} has no points [[x, y], ...] in numbers')
-    if kind is None:
+    kind = kind.strip().lower() if isinstance(kind, str) else kind
+    if not kind:
         kind = 'rectangle' if len(points) == 2 else 'polygon' if len(points) > 2 else 'point'
     if isinstance(label, bool) or not isinstance(label, (str, int)) or not str(label).strip():
         return Shape(str(kind), None, f'{place} has no label')
@@ -128,7 +129,7 @@ def _shape(entry: Any, place: str) -> Shape:
     corners = tuple(pick(values) for pick in (min, max) for values in zip(*points))
     if not all(map(math.isfinite, (value for point in points for value in point))):
         corners = (math.nan, ) * 4  # min and max pass NaN over
-    return Shape(str(kind), RawBox(str(label), corners, f'{place}', bool(entry.get('difficult'))))
+    return Shape(str(kind), RawBox(str(label).strip(), corners, f'{place}', bool(entry.get('difficult'))))
 
 
 def read(root: Path) -> RawDataset:

@@ -79,7 +79,7 @@ def convert_yolo(root: Path, warn: Warn) -> Dict[Path, dict]:
     """Writes root/annotations/{train,val,test}.json where lists or folders say so, else result.json.
 
     Args:
-        root: folder of a YOLO data set.
+        root: folder of a YOLO data set, or its data.yaml.
         warn: called with one sentence for all that is left out.
 
     Returns:
@@ -92,6 +92,7 @@ def convert_yolo(root: Path, warn: Warn) -> Dict[Path, dict]:
     root = Path(os.path.abspath(root))
     raw = yolo.read(root)
     dataset = _assembled(raw, root, warn)
+    root = root if root.is_dir() else root.parent
     folder = image_folder(root)
     listed = {os.path.normpath(image.path) for part in raw.splits.values() for image in part}
     left = [path for path in images_below(folder) if os.path.normpath(path) not in listed]

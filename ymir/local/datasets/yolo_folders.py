@@ -82,7 +82,7 @@ def rows_elsewhere(root: Path, images: Iterable[Path]) -> str:
     """
     stems = {image.stem for image in images}
     found = next((path for path in files_below(root) if path.suffix == '.txt' and path.stem in stems and is_row(path)), None)
-    return f'. {found} looks like one: call its folder labels, beside images' if found else ''
+    return f'; {found} looks like one: put such files where they are looked for' if found else ''
 
 
 def _text_beside(image: Path) -> Path:
