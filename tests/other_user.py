@@ -1,10 +1,19 @@
 """Doing something as another user of the system; without root's rights, as the same one, who must succeed too."""
 import os
 import traceback
+from pathlib import Path
 from typing import Any, Callable
 
 IS_ROOT = os.geteuid() == 0
 SOMEBODY, ANOTHER = (12345, 54321) if IS_ROOT else (os.getuid(), os.getuid())
+
+
+def give_to_somebody(path: Path, mode: int) -> Path:
+    """Change owner, group and mode of a file."""
+    if IS_ROOT:
+        os.chown(path, SOMEBODY, SOMEBODY)
+    path.chmod(mode)
+    return path
 
 
 def do_as(user: int, action: Callable[[], Any], group: int = -1) -> None:

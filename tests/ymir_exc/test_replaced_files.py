@@ -5,18 +5,15 @@ import stat
 
 import pytest
 
-from tests.other_user import ANOTHER, IS_ROOT, SOMEBODY, do_as
+from tests.other_user import ANOTHER, IS_ROOT, SOMEBODY, do_as, give_to_somebody
 from ymir_exc import atomic
 from ymir_exc.atomic import atomic_file, write_text_atomically
 from ymir_exc.monitor import write_monitor_logger
 
 
-def make(path, mode, owner=SOMEBODY):
+def make(path, mode):
     path.write_text('the old content, which is longer')
-    if IS_ROOT:
-        os.chown(path, owner, owner)
-    path.chmod(mode)
-    return path
+    return give_to_somebody(path, mode)
 
 
 def state_of(path):

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.other_user import IS_ROOT, SOMEBODY, do_as
+from tests.other_user import SOMEBODY, do_as, give_to_somebody
 from mmyolo.utils.files import replacing, write_json
 
 
@@ -29,9 +29,7 @@ def test_json_is_written_into_a_new_folder_for_everybody_to_read(tmp_path):
 def test_what_is_replaced_keeps_owner_and_mode(open_folder):
     path = open_folder / 'a.json'
     path.touch()
-    if IS_ROOT:
-        os.chown(path, SOMEBODY, SOMEBODY)
-    path.chmod(0o666)
+    give_to_somebody(path, 0o666)
     write_json(path, [1])
     status = path.stat()
     assert (status.st_uid, oct(status.st_mode & 0o7777)) == (SOMEBODY, oct(0o666))

@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from tests.damaged_images import can_be_read, write_damaged
-from tests.other_user import IS_ROOT, SOMEBODY, do_as
+from tests.other_user import SOMEBODY, do_as, give_to_somebody
 from ymir.prediction_plan import make_plan
 from ymir.prediction_run import predict
 from ymir.params import InferParams, load_params
@@ -32,9 +32,7 @@ def both(tmp_path_factory, candidates, model_files):
     task.out.chmod(0o777)
     monitor_file = task.out / 'monitor.txt'
     monitor_file.write_text('t0\t1700000000\t0.00\t1\t0\n')
-    if IS_ROOT:
-        os.chown(monitor_file, SOMEBODY, SOMEBODY)
-    monitor_file.chmod(0o777)
+    give_to_somebody(monitor_file, 0o777)
     result = task.start()
     assert result.returncode == 0, result.stdout
     return task, result.stdout

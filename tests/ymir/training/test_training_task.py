@@ -12,6 +12,7 @@ import torch
 import yaml
 from mmengine.config import Config
 
+from tests.other_user import SOMEBODY, give_to_somebody
 from ymir.checkpoint_io import load_checkpoint
 from mmyolo.utils.literal_config import read_literal_config
 from ymir.output_paths import MODEL_FILES, TRAINING_FILES
@@ -46,6 +47,7 @@ def finished(tmp_path_factory):
     """A training of three epochs that keeps the two best."""
     folder = tmp_path_factory.mktemp('finished')
     task = tiny_task(folder, max_epochs=3, max_keep_checkpoints=2, workers_per_gpu=1)
+    give_to_somebody(task.monitor_file, 0o777)
     with Watcher(task) as watcher:
         done = run_start(task, folder)
     return task, done, watcher.percents
@@ -70,6 +72,8 @@ def test_progress_rises_to_one(finished):
     assert percents == sorted(percents)
     assert percents[0] == 0 and any(0 < percent < 1 for percent in percents)
     assert read_monitor(task)[:3] == (1.0, 2, 0)
+    status = task.monitor_file.stat()  # the platform made it, and its user writes it again
+    assert (status.st_uid, oct(status.st_mode & 0o7777)) == (SOMEBODY, oct(0o777))
 
 
 def test_the_log_shows_data_and_recipe_without_escape_codes(finished):
