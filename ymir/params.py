@@ -24,6 +24,8 @@ SHORT = reprlib.Repr()
 SHORT.maxstring = SHORT.maxother = 200
 GPU_NUMBER = re.compile('[0-9]|[1-9][0-9]{1,2}')
 
+PLATFORM_PREFIX = 'openpai_'  # where the platform runs tasks on OpenPAI
+NEAR = 0.75  # of 1; less likeness is no misspelling: max_iter is not val_interval
 # Set or consumed by the platform; known, and nothing to warn about.
 PLATFORM_KEYS = frozenset({
     'task_id', 'class_names', 'gpu_id', 'gpu_count', 'object_type', 'shm_size', 'pretrained_model_params',
@@ -185,12 +187,13 @@ class InferParams(CandidateParams):
 AnyParams = TypeVar('AnyParams', bound=Params)
 
 
-def load_params(cls: Type[AnyParams], raw: Dict[str, Any]) -> AnyParams:
+def load_params(cls: Type[AnyParams], raw: Dict[str, Any], warn: bool = True) -> AnyParams:
     """Read the hyper-parameters of a task.
 
     Args:
         cls: TrainingParams, MiningParams or InferParams.
         raw: The mapping in config.yaml. Absent, None and '' mean the default; unknown keys are warned of.
+        warn: Not where it has been read before in this run.
 
     Returns:
         The typed parameters.
@@ -203,7 +206,8 @@ def load_params(cls: Type[AnyParams], raw: Dict[str, Any]) -> AnyParams:
                         f'config.yaml must hold "key: value" lines, it holds {type(raw).__name__}.')
     given = {key: value for key, value in raw.items() if value is not None and not _is_blank(value)}
     _check_object_type(given.get('object_type', DETECTION_TYPES[0]))
-    _warn_of_unknown(cls, given)
+    if warn:
+        _warn_of_unknown(cls, given)
     given = {key: value for key, value in given.items() if key in cls.model_fields}
     for key, value in given.items():
         if not _is_writable(value):
@@ -237,8 +241,9 @@ def _is_blank(value: Any) -> bool:
 
 def _warn_of_unknown(cls: Type[Params], given: Dict[str, Any]) -> None:
     known = set(cls.model_fields) | PLATFORM_KEYS | cls.foreign_keys
-    for key in sorted(str(key) for key in given if key not in known):
-        near = difflib.get_close_matches(key, cls.model_fields, n=1, cutoff=0.6)
+    unknown = sorted(str(key) for key in given if key not in known and not str(key).startswith(PLATFORM_PREFIX))
+    for key in unknown:
+        near = difflib.get_close_matches(key, cls.model_fields, n=1, cutoff=NEAR)
         hint = f'did you mean {near[0]}?' if near else 'it has no effect.'
         logger.warning('Unknown key in config.yaml: %s; %s', key, hint)
 

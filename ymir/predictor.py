@@ -31,6 +31,7 @@ from ymir.images import Batch, CandidateBatches, Image, Letterbox, make_loader, 
 from ymir.input_size import check_input_size  # noqa: E402
 from ymir.model_package import fault_of_package, model_error, read_package
 from ymir.prediction_plan import PLAN_FILE, PredictionPlan
+from ymir.runtime_env import configure_logging
 from ymir.shards import Prediction, ShardWriter
 from ymir.weights import InferenceModel
 from ymir_exc.code import ExecutorReturnCode
@@ -192,10 +193,7 @@ def predict_shard(plan: PredictionPlan, folder: Path, rank: int) -> None:
 def main() -> None:
     """Read the plan and predict."""
     folder, rank = Path(sys.argv[1]), int(sys.argv[2])
-    logging.basicConfig(
-        level=logging.INFO if rank == 0 else logging.WARNING,
-        format='%(asctime)s %(levelname)s %(message)s',
-        stream=sys.stdout)
+    configure_logging('info' if rank == 0 else 'warning')
     predict_shard(PredictionPlan.load(folder / PLAN_FILE), folder, rank)
 
 

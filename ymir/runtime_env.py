@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 from typing import MutableMapping, Sequence
 
@@ -71,6 +72,8 @@ def prepare_environment(environ: MutableMapping[str, str] = os.environ) -> None:
     environ['PYTHONPATH'] = os.pathsep.join([str(PROJECT_ROOT), *paths])
     environ.setdefault('OPENCV_LOG_LEVEL', 'SILENT')  # what it says of a broken image names none; the executor does
     environ.setdefault('PYTHONUNBUFFERED', '1')  # what a killed process said stands in the log
+    # What libraries will change some day is for their users, not for those of the platform.
+    environ.setdefault('PYTHONWARNINGS', 'ignore::FutureWarning,ignore::DeprecationWarning')
 
 
 def select_devices(gpu_ids: Sequence[int], environ: MutableMapping[str, str] = os.environ) -> None:
@@ -107,8 +110,8 @@ def cpu_processes(default: int) -> int:
     return int(text)
 
 
-def configure_logging(level: str) -> None:
-    """Send the executor's own messages to the log that the platform keeps.
+def configure_logging(level: str = 'info') -> None:
+    """Send the executor's own messages and Python's warnings, each on one line, to the log that the platform keeps.
 
     Args:
         level: 'debug', 'info', 'warning' or 'error'.
@@ -116,3 +119,9 @@ def configure_logging(level: str) -> None:
     logging.basicConfig(format='%(asctime)s %(levelname)s %(message)s', stream=sys.stdout, force=True)
     logging.getLogger('ymir').setLevel(level.upper())
     logging.getLogger('ymir_exc').setLevel(level.upper())
+    logging.captureWarnings(True)
+    warnings.formatwarning = _one_line_warning
+
+
+def _one_line_warning(message: object, category: type, *_: object, **__: object) -> str:
+    return f'{" ".join(str(message).split())} ({category.__name__})'

@@ -2,6 +2,7 @@
 import os
 import runpy
 import sys
+import warnings
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -9,7 +10,14 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:] = [str(ROOT), *(path for path in sys.path if Path(path or '.').resolve() != ROOT / 'ymir')]
 
 from ymir.errors import report_uncaught  # noqa: E402
+from ymir.runtime_env import configure_logging  # noqa: E402
+
+# How warnings begin that nobody can do anything about: the memory format of the weights is chosen for speed.
+USELESS_WARNINGS = ('Grad strides do not match bucket view strides', )
 
 if __name__ == '__main__':
     report_uncaught(f'training, rank {os.environ.get("RANK", "0")}')
+    configure_logging('info' if os.environ.get('RANK', '0') == '0' else 'warning')
+    for beginning in USELESS_WARNINGS:
+        warnings.filterwarnings('ignore', beginning)
     runpy.run_path(str(ROOT / 'tools' / 'train.py'), run_name='__main__')

@@ -32,7 +32,7 @@ CLASS_COUNT_PATHS = (
     ('train_cfg', 'initial_assigner', 'num_classes'),
 )
 # What a runner reads; the variables that a config file computes these from are not dumped.
-RUN_KEYS = ('default_scope', 'custom_imports', 'model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'train_cfg',
+RUN_KEYS = ('default_scope', 'custom_imports', 'runner_type', 'model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'train_cfg',
             'val_cfg', 'test_cfg', 'val_evaluator', 'test_evaluator', 'optim_wrapper', 'param_scheduler',
             'default_hooks', 'custom_hooks', 'env_cfg', 'vis_backends', 'visualizer', 'log_processor',
             'log_level', 'load_from', 'resume', 'randomness', 'find_unused_parameters', 'model_wrapper_cfg', 'backend_args')
@@ -270,8 +270,9 @@ def _set_image_size(cfg: ConfigDict, own: Size, size: Size) -> None:
 def _set_runtime(cfg: ConfigDict, task: TrainingTask, recipe: Recipe, size: Size, precision: str) -> None:
     params = task.params
     test_cfg = cfg.model.test_cfg
-    hooks = ['ymir.progress_hook', 'ymir.checkpoint_hook', 'ymir.patience_hook', 'ymir.skipped_images_hook']
-    cfg.custom_imports = dict(imports=hooks, allow_failed_imports=False)
+    modules = ['progress_hook', 'checkpoint_hook', 'patience_hook', 'skipped_images_hook', 'training_runner']
+    cfg.custom_imports = dict(imports=[f'ymir.{name}' for name in modules], allow_failed_imports=False)
+    cfg.runner_type = 'PlatformRunner'
     cfg.default_hooks.checkpoint = dict(
         type='YmirCheckpointHook',
         config_file=task.package_config_file,

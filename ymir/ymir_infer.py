@@ -24,7 +24,7 @@ from ymir.prediction_plan import make_plan  # noqa: E402
 from ymir.prediction_progress import PredictionProgress  # noqa: E402
 from ymir.prediction_run import predict, prediction_folder  # noqa: E402
 from ymir.results import SkippedCandidates, write_infer_result  # noqa: E402
-from ymir.runtime_env import prepare_environment  # noqa: E402
+from ymir.runtime_env import configure_logging, prepare_environment  # noqa: E402
 
 logger = logging.getLogger('ymir')
 
@@ -32,9 +32,10 @@ logger = logging.getLogger('ymir')
 def main() -> None:
     """Infer and write infer-result.json."""
     prepare_environment()
-    logging.basicConfig(level=logging.INFO, format='%(asctime)s %(levelname)s %(message)s', stream=sys.stdout)
+    configure_logging()
     env = get_current_env()
-    params = load_params(InferParams, get_executor_config())
+    params = load_params(InferParams, get_executor_config(), warn=not env.run_mining)
+    configure_logging(params.log_level)
     plan = make_plan(params, env.input.candidate_index_file, env.input.models_dir, params.conf_threshold)
     folder = prediction_folder(env.output.root_dir)
     if not env.run_mining:  # else mining has just left its predictions there

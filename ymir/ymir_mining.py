@@ -28,7 +28,7 @@ from ymir.prediction_plan import make_plan  # noqa: E402
 from ymir.prediction_progress import PredictionProgress  # noqa: E402
 from ymir.prediction_run import predict, prediction_folder  # noqa: E402
 from ymir.results import SkippedCandidates  # noqa: E402
-from ymir.runtime_env import prepare_environment  # noqa: E402
+from ymir.runtime_env import configure_logging, prepare_environment  # noqa: E402
 
 logger = logging.getLogger('ymir')
 
@@ -66,7 +66,7 @@ def score_predictions(rule: Rule, params: MiningParams, env: EnvConfig, skipped:
     """
     threshold = params.conf_threshold
     if env.run_infer:  # it needs boxes of its own threshold, and gets both tasks' keys from one config.yaml
-        threshold = min(threshold, load_params(InferParams, get_executor_config()).conf_threshold)
+        threshold = min(threshold, load_params(InferParams, get_executor_config(), warn=False).conf_threshold)
     plan = make_plan(params, env.input.candidate_index_file, env.input.models_dir, threshold)
     with PredictionProgress(YmirTask.MINING, plan.num_images) as progress:
         predictions = predict(plan, prediction_folder(env.output.root_dir), progress.update)
@@ -78,9 +78,10 @@ def score_predictions(rule: Rule, params: MiningParams, env: EnvConfig, skipped:
 def main() -> None:
     """Score all candidates and write result.tsv."""
     prepare_environment()
-    logging.basicConfig(level=logging.INFO, format='%(asctime)s %(levelname)s %(message)s', stream=sys.stdout)
+    configure_logging()
     env = get_current_env()
     params = load_params(MiningParams, get_executor_config())
+    configure_logging(params.log_level)
     shutil.rmtree(prediction_folder(env.output.root_dir), ignore_errors=True)  # of an earlier run in the same /out
     rule = RULES[params.mining_algorithm](params.seed)
     skipped = SkippedCandidates(env.output.root_dir, count_candidates(env.input.candidate_index_file))

@@ -55,6 +55,7 @@ def main() -> None:
     """Train as config.yaml and env.yaml of the task say."""
     env = get_current_env()
     config = get_merged_config()
+    configure_logging()
     params = load_params(TrainingParams, config.param)
     configure_logging(params.log_level)
     # mmengine would load a checkpoint that holds code after all, with a warning; models are built here, too.
@@ -225,12 +226,13 @@ def train(run_config: Path, task: TrainingTask, arguments: Sequence[str]) -> Non
     processes = task.num_processes
     os.environ.update(
         PYTHON=sys.executable, TRAIN_SCRIPT=str(PROJECT_ROOT / 'ymir' / 'train_process.py'), TORCHRUN='ymir.torchrun')
+    if processes > 1:  # torchrun and mmengine set both to 1, and warn that they do
+        threads = max(available_cpus() // processes, 1) if task.device == 'cpu' else 1
+        threads = os.environ.setdefault('OMP_NUM_THREADS', str(threads))
+        os.environ.setdefault('MKL_NUM_THREADS', threads)
     if task.device == 'cpu':
         os.environ['CUDA_VISIBLE_DEVICES'] = '-1'
-        if processes > 1:
-            os.environ.setdefault('OMP_NUM_THREADS', str(max(available_cpus() // processes, 1)))
-        else:
-            processes = 0
+        processes = processes if processes > 1 else 0
     run_and_forward_signals([
         'bash',
         str(PROJECT_ROOT / 'tools' / 'dist_train.sh'),

@@ -11,6 +11,8 @@ from mmengine.device import get_device
 from mmengine.dist import is_distributed
 from mmengine.registry import init_default_scope
 
+from .setup_env import register_all_modules
+
 
 class _Options(DictAction):
     """mmengine's key=value options, but a value that is no list keeps its spaces: data_root=/data/my images."""
@@ -86,6 +88,7 @@ def config_from_options(path: str, options: argparse.Namespace) -> Config:
     hooks = [dict(type='mmyolo.UnreadableImagesHook'), dict(type='mmyolo.ConfigCheckHook')]
     cfg.custom_hooks = [*(one for one in cfg.get('custom_hooks') or [] if one not in hooks), *hooks]
     use_gloo_without_gpu(cfg)
+    register_all_modules(init_default_scope=False)
     return cfg
 
 

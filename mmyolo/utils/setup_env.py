@@ -1,5 +1,7 @@
 """Makes every name of the package known to the registries."""
+import contextlib
 import datetime
+import io
 import warnings
 
 from mmengine.registry import DefaultScope
@@ -14,6 +16,8 @@ def register_all_modules(init_default_scope: bool = True) -> None:
         init_default_scope: whether names without a prefix are looked up here from now on. A warning tells if another
             package's scope was in force.
     """
+    with contextlib.redirect_stdout(io.StringIO()):  # mmdet prints that a package for some of its data sets is absent
+        import mmdet.datasets  # noqa: F401
     import mmdet.engine  # noqa: F401
     import mmdet.visualization  # noqa: F401
 

@@ -36,9 +36,9 @@ class SkippedAlbu(BaseTransform):
             SkippedAlbu._told = True
             names = ', '.join(str(effect['type']) for effect in transforms)
             print_log(
-                f'albumentations is not installed: {names} are skipped. `pip install albumentations` brings them.',
+                f'albumentations is not installed, so these rare effects are skipped: {names}',
                 logger='current',
-                level=logging.WARNING)
+                level=logging.INFO)
 
     def transform(self, results: dict) -> dict:
         """Gives the results as they are."""

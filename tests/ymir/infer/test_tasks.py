@@ -12,6 +12,8 @@ from ymir.prediction_run import predict
 from ymir.params import InferParams, load_params
 from ymir_exc.skipped_images import read_skipped_images
 
+from tests.ymir.log_lines import noise
+
 from .sandbox import CLASS_NAMES, Task, write_image, write_model
 
 pytestmark = pytest.mark.integration
@@ -28,7 +30,8 @@ def candidates(tmp_path_factory, images):
 @pytest.fixture(scope='module')
 def both(tmp_path_factory, candidates, model_files):
     """Mining and inference in one run, on all cores."""
-    task = Task(tmp_path_factory.mktemp('both'), candidates, model_files, ('mining', 'infer'))
+    task = Task(tmp_path_factory.mktemp('both'), candidates, model_files, ('mining', 'infer'), openpai_enable=True,
+                max_iter=3)
     task.out.chmod(0o777)
     monitor_file = task.out / 'monitor.txt'
     monitor_file.write_text('t0\t1700000000\t0.00\t1\t0\n')
@@ -75,6 +78,11 @@ def test_ranking_as_the_platform_reads_it(both, candidates):
     assert all(map(math.isfinite, scores)) and scores == sorted(scores, reverse=True)
     assert {os.path.basename(row[0]) for row in rows[-2:]} == {'text.jpg', 'missing.png'}
     assert len(set(scores)) > len(scores) / 2
+
+
+def test_every_line_of_the_log_is_of_use(both):
+    assert noise(both[1]) == []
+    assert both[1].count('Unknown key') == 1 and 'max_iter; it has no effect.' in both[1]
 
 
 def test_network_runs_once_for_both_tasks(both):

@@ -134,3 +134,28 @@ def test_a_task_of_another_kind_has_a_code_of_its_own(cls, value):
     with pytest.raises(TaskError, match='object_type in config.yaml is .*object_type 2') as caught:
         load_params(cls, {**NAMES, 'object_type': value})
     assert caught.value.code == ExecutorReturnCode.RC_EXEC_OBJECT_TYPE_ERROR
+
+
+@pytest.mark.parametrize('key, hint', [
+    ('max_iter', None), ('max_epoch', 'max_epochs'), ('epochs', 'max_epochs'), ('learningrate', 'learning_rate'),
+    ('sample_per_gpu', 'samples_per_gpu'), ('imgsize', 'img_size'), ('image_size', 'img_size'), ('lr', None),
+    ('max_keep_ckpts', 'max_keep_checkpoints'), ('opset', None), ('class_distribution_scores', None), ('save_period', None),
+    ('sync_bn', None), ('activation', None), ('batch', None), ('warmup_epochs', None), ('expected_map', None),
+])
+def test_only_a_likely_misspelling_gives_a_hint(caplog, key, hint):
+    load_params(TrainingParams, {'class_names': ['a'], key: 1})
+    ending = f'did you mean {hint}?' if hint else 'it has no effect.'
+    assert [record.message for record in caplog.records] == [f'Unknown key in config.yaml: {key}; {ending}']
+
+
+def test_keys_of_the_platform_are_nothing_to_warn_about(caplog):
+    keys = dict(openpai_enable=True, openpai_host='h', openpai_token='t', openpai_storage='s', openpai_user='u', shm_size='1G',
+                task_id='t0', object_type=2, gpu_count=0)
+    for cls in (TrainingParams, MiningParams, InferParams):
+        load_params(cls, dict(keys, class_names=['a']))
+    assert not caplog.records
+
+
+def test_what_was_warned_of_is_not_warned_of_again(caplog):
+    load_params(InferParams, dict(class_names=['a'], nothing=1), warn=False)
+    assert not caplog.records

@@ -28,7 +28,7 @@ def task(tmp_path, monkeypatch):
     monkeypatch.setattr(settings, 'DEFAULT_ENV_FILE_PATH', str(task.in_dir / 'env.yaml'))
     monkeypatch.setattr(settings, 'DEFAULT_CONFIG_FILE_PATH', str(task.in_dir / 'config.yaml'))
     # What the main of a training changes in its process.
-    monkeypatch.setattr(ymir_training, 'configure_logging', lambda level: None)
+    monkeypatch.setattr(ymir_training, 'configure_logging', lambda level='info': None)
     for name in ('CUDA_VISIBLE_DEVICES', 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'):
         monkeypatch.setenv(name, os.environ.get(name, ''))
     return task

@@ -17,6 +17,8 @@ from ymir.checkpoint_io import load_checkpoint
 from mmyolo.utils.literal_config import read_literal_config
 from ymir.output_paths import MODEL_FILES, TRAINING_FILES
 
+from tests.ymir.log_lines import noise
+
 from .platform import REPOSITORY, check_result, environment, read_monitor, run_start, tiny_task
 
 pytestmark = pytest.mark.integration
@@ -46,7 +48,8 @@ class Watcher:
 def finished(tmp_path_factory):
     """A training of three epochs that keeps the two best."""
     folder = tmp_path_factory.mktemp('finished')
-    task = tiny_task(folder, max_epochs=3, max_keep_checkpoints=2, workers_per_gpu=1)
+    task = tiny_task(folder, max_epochs=3, max_keep_checkpoints=2, workers_per_gpu=1, openpai_enable=True, max_iter=3,
+                     max_epoch=3)
     give_to_somebody(task.monitor_file, 0o777)
     with Watcher(task) as watcher:
         done = run_start(task, folder)
@@ -91,6 +94,15 @@ def test_what_is_written_was_checked_before(finished):
     chosen = {path for path in written if path.startswith(('models/epoch_', 'models/yolov8'))}
     assert written - chosen <= {'monitor.txt', 'ymir-executor-out.log', 'models/result.yaml', *TRAINING_FILES,
                                 *(f'models/{name}' for name in MODEL_FILES)}
+
+
+def test_every_line_of_the_log_is_of_use(finished):
+    text = finished[1].stdout
+    assert noise(text) == []
+    assert [line.split(' WARNING ')[1] for line in text.splitlines() if ' WARNING ' in line][:2] == [
+        'Unknown key in config.yaml: max_epoch; did you mean max_epochs?',
+        'Unknown key in config.yaml: max_iter; it has no effect.',
+    ]
 
 
 def test_tensorboard_has_events(finished):
@@ -172,6 +184,7 @@ def test_two_cpu_processes_train_together_and_hold_out_what_they_validate_on(tmp
     check_result(task)
     assert 'validation set is empty: 1 training images are validated on instead, and 11 are trained on' in done.stdout
     assert '1 epochs x 2 steps' in done.stdout  # 11 images in 2 processes with 4 each
+    assert noise(done.stdout) == []
 
 
 def check_out(task):
