@@ -11,6 +11,7 @@ from typing import Iterable, Iterator, List, NamedTuple, Set
 
 from ymir_exc.code import ExecutorReturnCode
 from ymir_exc.env import EnvConfig
+from ymir_exc.skipped_images import SKIPPED_IMAGES_FILE
 
 from ymir.errors import TaskError
 
@@ -53,7 +54,8 @@ def outputs_of(env: EnvConfig) -> Outputs:
         Absolute paths.
     """
     output = env.output
-    found = Outputs([output.root_dir], [], [output.monitor_file], [output.executor_log_file])
+    found = Outputs([output.root_dir], [], [output.monitor_file, os.path.join(output.root_dir, SKIPPED_IMAGES_FILE)],
+                    [output.executor_log_file])
     if env.run_training:
         found.folders.extend([output.models_dir, output.tensorboard_dir, *_below(output.root_dir, TRAINING_FOLDERS)])
         found.files.extend([output.training_result_file, *_below(output.root_dir, TRAINING_FILES),

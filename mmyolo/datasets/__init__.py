@@ -1,4 +1,10 @@
 """Data sets, batch shapes, the collate function and the transforms."""
+import contextlib
+import io
+
+with contextlib.redirect_stdout(io.StringIO()):  # mmdet prints that a package for some of its data sets is absent
+    import mmdet.datasets  # noqa: F401
+
 from . import transforms  # noqa: F401
 from .batch_shape_policy import BatchShapePolicy
 from .collate import yolov5_collate

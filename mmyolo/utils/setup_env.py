@@ -1,7 +1,5 @@
 """Makes every name of the package known to the registries."""
-import contextlib
 import datetime
-import io
 import warnings
 
 from mmengine.registry import DefaultScope
@@ -16,12 +14,11 @@ def register_all_modules(init_default_scope: bool = True) -> None:
         init_default_scope: whether names without a prefix are looked up here from now on. A warning tells if another
             package's scope was in force.
     """
-    with contextlib.redirect_stdout(io.StringIO()):  # mmdet prints that a package for some of its data sets is absent
-        import mmdet.datasets  # noqa: F401
+    import mmyolo.datasets  # noqa: F401  first, for it imports mmdet.datasets without a word
+
     import mmdet.engine  # noqa: F401
     import mmdet.visualization  # noqa: F401
 
-    import mmyolo.datasets  # noqa: F401
     import mmyolo.engine  # noqa: F401
     import mmyolo.models  # noqa: F401
 

@@ -17,12 +17,12 @@ FOLDERS = dict(
     training=['.', 'models', 'tensorboard', 'ymir_dataset', 'ymir_training'],
     mining=['.', 'predictions'], infer=['.', 'predictions'], both=['.', 'predictions'])
 FILES = dict(
-    training=['monitor.txt', 'ymir-executor-out.log', 'models/result.yaml', 'models/resume.pth', 'models/last_checkpoint',
-              'models/run_config.py', 'ymir_dataset/ymir_train.json', 'ymir_dataset/ymir_val.stamp.json',
+    training=['monitor.txt', 'skipped-images.tsv', 'ymir-executor-out.log', 'models/result.yaml', 'models/resume.pth',
+              'models/last_checkpoint', 'models/run_config.py', 'ymir_dataset/ymir_train.json', 'ymir_dataset/ymir_val.stamp.json',
               'ymir_training/run_config.py', 'ymir_training/initial_weights.pth', 'ymir_training/val_split.json'],
-    mining=['monitor.txt', 'ymir-executor-out.log', 'result.tsv'],
-    infer=['monitor.txt', 'ymir-executor-out.log', 'infer-result.json'],
-    both=['monitor.txt', 'ymir-executor-out.log', 'result.tsv', 'infer-result.json'])
+    mining=['monitor.txt', 'skipped-images.tsv', 'ymir-executor-out.log', 'result.tsv'],
+    infer=['monitor.txt', 'skipped-images.tsv', 'ymir-executor-out.log', 'infer-result.json'],
+    both=['monitor.txt', 'skipped-images.tsv', 'ymir-executor-out.log', 'result.tsv', 'infer-result.json'])
 
 
 @pytest.fixture
