@@ -3,6 +3,7 @@
 One unreadable monitor.txt makes the platform fail the task for good, so it is replaced atomically, the message holds
 neither TAB nor newline, and the text is always valid UTF-8.
 """
+import os
 import time
 from typing import Any, List, NamedTuple, Sequence, Union
 
@@ -68,8 +69,11 @@ def write_monitor_logger(percent: float,
     if _one_line(message):
         columns.append(_one_line(message))
     text = '\n'.join(['\t'.join(columns), *_trace_lines(trace)]) + '\n'
+    path = current_env.output.monitor_file
+    if os.path.isfile(path):  # a link of the platform's: its reader may look at the file that it leads to
+        path = os.path.realpath(path)
     # A lone surrogate (from a file name that is not UTF-8) would make the file unreadable for the platform.
-    write_text_atomically(current_env.output.monitor_file, text.encode('utf-8', 'replace').decode('utf-8'))
+    write_text_atomically(path, text.encode('utf-8', 'replace').decode('utf-8'))
 
 
 def write_monitor_logger_for_multiple_tasks(cfg: Any, task: Union[YmirTask, str], percent: float,

@@ -122,6 +122,18 @@ def test_attributes_of_the_user_stay(tmp_path):
     assert [name for name in os.listxattr(path) if name.startswith('user.')] == expected
 
 
+def test_a_link_of_the_platform_to_its_monitor_txt_is_followed(task, tmp_path):
+    (tmp_path / 'status').mkdir()
+    path = make(tmp_path / 'status/monitor.txt', 0o640)
+    task.monitor_file.symlink_to('../status/monitor.txt')
+    write_monitor_logger(0.5)
+    assert task.monitor_file.is_symlink() and not path.is_symlink()
+    assert (path.read_text().split('\t')[2], *state_of(path)[:2]) == ('0.50', SOMEBODY, 0o640)
+    path.unlink()  # a link to nowhere is replaced: the file that it means may be on another machine
+    write_monitor_logger(1)
+    assert not task.monitor_file.is_symlink() and task.monitor_file.read_text().split('\t')[2] == '1.00'
+
+
 def test_monitor_txt_can_be_written_by_both_in_turn(task, open_folder):
     """The platform makes it, the executor (root) replaces it many times, the platform writes it at last."""
     path = make(open_folder / 'monitor.txt', 0o777)
