@@ -13,8 +13,8 @@ from mmengine.logging import MessageHub
 from mmyolo.utils.boxam_utils import (BoxAMDetectorVisualizer, BoxAMDetectorWrapper, DetAblationLayer,
                                       DetBoxScoreTarget, GradCAM, GradCAMPlusPlus, reshape_transform)
 from mmyolo.utils.featmap import find_layer
-from mmyolo.utils.inference import (add_detector_arguments, add_output_arguments, output_name, read_detector_config,
-                                    show)
+from mmyolo.utils.inference import (ReadableImages, add_detector_arguments, add_output_arguments, output_name,
+                                    read_detector_config, show)
 from mmyolo.utils.launch import add_cfg_options
 from mmyolo.utils.misc import get_file_list
 
@@ -86,8 +86,7 @@ def main() -> None:
     files, source = get_file_list(args.img)
 
     visualizer.switch_activations_and_grads(model)
-    for file in files:
-        image = mmcv.imread(file)
+    for file, image in ReadableImages(files):
         model.need_loss(False)
         model.set_input_data(image)
         boxes = model()[0].pred_instances

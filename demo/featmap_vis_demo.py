@@ -9,8 +9,9 @@ import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 import mmcv
 
 from mmyolo.utils.featmap import cut_padding, find_layer, overlay_featmap, record_outputs
-from mmyolo.utils.inference import (add_detector_arguments, add_output_arguments, build_painter, build_pipeline,
-                                    detect, load_detector, output_name, read_detector_config, select, show)
+from mmyolo.utils.inference import (ReadableImages, add_detector_arguments, add_output_arguments, build_painter,
+                                    build_pipeline, detect, load_detector, output_name, read_detector_config, select,
+                                    show)
 from mmyolo.utils.launch import add_cfg_options
 from mmyolo.utils.misc import auto_arrange_images, get_file_list
 from mmyolo.utils.terminal import progress
@@ -56,10 +57,11 @@ def main() -> None:
     paint = build_painter(model)
     files, source = get_file_list(args.img)
 
-    for file in progress(files, 'Images'):
+    images = ReadableImages(progress(files, 'Images'))
+    for file, image in images:
         with record_outputs(layers) as featmaps:
             result = select(detect(model, [file], pipeline)[0], args.score_thr)
-        image = mmcv.imread(file, channel_order='rgb')
+        image = image[..., ::-1]
         drawn = []
         for featmap in featmaps.values():
             if featmap.ndim == 4:
@@ -75,7 +77,7 @@ def main() -> None:
             out_file = Path(args.out_dir) / output_name(file, args.img, source['is_dir'])
             mmcv.imwrite(picture[..., ::-1], str(out_file))
     if not args.show:
-        print(f'Results of {len(files)} images stand in {Path(args.out_dir).absolute()}')
+        print(f'Results of {images.num_read} images stand in {Path(args.out_dir).absolute()}')
 
 
 if __name__ == '__main__':

@@ -8,8 +8,8 @@ from pathlib import Path
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 import mmcv
 
-from mmyolo.utils.inference import (add_detector_arguments, add_output_arguments, build_painter, build_pipeline,
-                                    detect, labels_of, load_detector, output_name, select, show)
+from mmyolo.utils.inference import (ReadableImages, add_detector_arguments, add_output_arguments, build_painter,
+                                    build_pipeline, detect, labels_of, load_detector, output_name, select, show)
 from mmyolo.utils.labelme_utils import LabelmeFormat
 from mmyolo.utils.misc import get_file_list
 from mmyolo.utils.terminal import progress
@@ -41,19 +41,20 @@ def main() -> None:
     if not args.show:
         out_dir.mkdir(parents=True, exist_ok=True)
 
-    for file in progress(files, 'Images'):
+    images = ReadableImages(progress(files, 'Images'))
+    for file, image in images:
         result = select(detect(model, [file], pipeline)[0], args.score_thr, labels)
         out_file = out_dir / output_name(file, args.img, source['is_dir'])
         if args.to_labelme:
             write_labelme(result.pred_instances, result.metainfo, out_file.with_suffix('.json'))
             continue
-        picture = paint(mmcv.imread(file, channel_order='rgb'), result)
+        picture = paint(image[..., ::-1], result)
         if args.show:
             show(picture, file)
         else:
             mmcv.imwrite(picture[..., ::-1], str(out_file))
     if not args.show:
-        print(f'Results of {len(files)} images stand in {out_dir.absolute()}')
+        print(f'Results of {images.num_read} images stand in {out_dir.absolute()}')
 
 
 if __name__ == '__main__':

@@ -8,8 +8,8 @@ from pathlib import Path
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 import mmcv
 
-from mmyolo.utils.inference import (add_detector_arguments, add_output_arguments, build_painter, build_pipeline,
-                                    detect, load_detector, output_name, select, show)
+from mmyolo.utils.inference import (ReadableImages, add_detector_arguments, add_output_arguments, build_painter,
+                                    build_pipeline, detect, load_detector, output_name, select, show)
 from mmyolo.utils.large_image import merge_results_by_nms, shift_predictions, slice_windows
 from mmyolo.utils.misc import get_file_list
 from mmyolo.utils.terminal import progress
@@ -48,8 +48,8 @@ def main() -> None:
     def save(picture, path: Path) -> None:
         mmcv.imwrite(picture[..., ::-1], str(path))  # makes folders
 
-    for file in files:
-        image = mmcv.imread(file)
+    images = ReadableImages(files)
+    for file, image in images:
         shape = image.shape[:2]
         windows = slice_windows(*shape, args.patch_size, args.patch_overlap_ratio)
         patches = [image[y1:y2, x1:x2] for x1, y1, x2, y2 in windows]
@@ -82,7 +82,7 @@ def main() -> None:
         else:
             save(picture, out_file)
     if not args.show:
-        print(f'Results of {len(files)} images stand in {Path(args.out_dir).absolute()}')
+        print(f'Results of {images.num_read} images stand in {Path(args.out_dir).absolute()}')
 
 
 if __name__ == '__main__':

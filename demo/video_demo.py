@@ -1,5 +1,6 @@
 """Detects in every frame of a video: python demo/video_demo.py VIDEO CONFIG CHECKPOINT --out FILE.mp4 [--show]."""
 import argparse
+import sys
 from pathlib import Path
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
@@ -43,9 +44,12 @@ def main() -> None:
     paint = build_painter(model)
     writer = open_writer(args.out, video) if args.out else None
 
-    for frame in progress(video, 'Frames', total=len(video)):
-        if frame is None:  # containers may promise more frames than they hold
-            break
+    unreadable = 0
+    for _ in progress(range(len(video)), 'Frames'):
+        frame = video.read()
+        if frame is None:  # damaged, or the container promises more frames than it holds
+            unreadable += 1
+            continue
         result = select(detect(model, [frame], pipeline)[0], args.score_thr)
         picture = paint(frame[..., ::-1], result)[..., ::-1]
         if args.show:
@@ -53,6 +57,8 @@ def main() -> None:
             mmcv.imshow(picture, 'video', int(args.wait_time))
         if writer is not None:
             writer.write(picture)
+    if unreadable:
+        print(f'{unreadable} of {len(video)} frames could not be read and are left out', file=sys.stderr)
     if writer is not None:
         writer.release()
         print(f'The video stands in {Path(args.out).absolute()}')

@@ -1,8 +1,9 @@
 """What the demos share: a detector from its config and weights, its input, batches, and drawing what it found."""
 import argparse
 import copy
+import sys
 from pathlib import Path
-from typing import Callable, List, Optional, Sequence, Union
+from typing import Callable, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from mmengine.hub import get_config
 from mmengine.visualization import Visualizer
 from torch import nn
 
+from mmyolo.datasets.transforms.loading import LoadImageFromFile
+from mmyolo.errors import UnreadableImageError
 from mmyolo.registry import DATASETS, VISUALIZERS
 from .deploy import switch_to_deploy
 from .device import choose_device
@@ -110,6 +113,42 @@ def build_pipeline(model: nn.Module, from_array: bool = False) -> Compose:
     # an image alone has no annotations
     transforms = [loading] + [one for one in transforms if not one['type'].endswith('LoadAnnotations')]
     return Compose(transforms)
+
+
+class ReadableImages:
+    """Reads images one after the other, and skips by name those that cannot be read.
+
+    Args:
+        files: paths, also with a progress bar around them.
+    """
+
+    def __init__(self, files: Iterable[str]) -> None:
+        self.files = files
+        self.num_read = 0
+
+    def __iter__(self) -> Iterator[Tuple[str, np.ndarray]]:
+        """Yields path and (H, W, 3) uint8 BGR of each image.
+
+        Raises:
+            UnreadableImageError: there were images, and none could be read.
+        """
+        loader = LoadImageFromFile()
+        skipped = []
+        for file in self.files:
+            try:
+                image = loader(dict(img_path=file))['img']
+            except OSError as error:
+                reason = getattr(error, 'reason', '') or error.strerror or str(error)
+                skipped.append(f'{file} ({reason})')
+                print(f'Skipped {file}: {reason}', file=sys.stderr)
+                continue
+            self.num_read += 1
+            yield file, image
+        if skipped and not self.num_read:
+            raise UnreadableImageError(f'None of the {len(skipped)} images can be read: {", ".join(skipped[:3])}')
+        if skipped:
+            print(f'{len(skipped)} of {len(skipped) + self.num_read} images were skipped because they cannot be read',
+                  file=sys.stderr)
 
 
 def detect(model: nn.Module, images: Sequence[Image], pipeline: Compose) -> List[DetDataSample]:
