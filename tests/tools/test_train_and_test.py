@@ -23,8 +23,20 @@ def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp('tools')
     names = write_images(root / 'data' / 'images')
     write_coco(root / 'data' / 'all.json', names, CLASSES)
+    write_damaged_set(root / 'data')
     small_config().dump(root / 'small.py')
     return root
+
+
+def write_damaged_set(data):
+    """damaged.json: the images of all.json with two that cannot be read between them, with an object each."""
+    content = json.loads((data / 'all.json').read_text())
+    photo = (data / 'images' / content['images'][0]['file_name']).read_bytes()
+    (data / 'images' / 'cut.jpg').write_bytes(photo[:len(photo) // 2])
+    for img_id, name in ((98, 'cut.jpg'), (99, 'gone.jpg')):
+        content['images'].insert(1, dict(content['images'][0], id=img_id, file_name=name))
+        content['annotations'].append(dict(content['annotations'][0], id=img_id, image_id=img_id))
+    (data / 'damaged.json').write_text(json.dumps(content))
 
 
 def small_config():
@@ -146,17 +158,25 @@ def test_test_gives_the_precision_of_the_training(trained, folder):
 def test_augmentation_at_test_time(trained, folder):
     work = trained
     tested = folder / 'tta'
-    run(folder, 'dist_test.sh', 'small.py', work / 'epoch_1.pth', 0, '--work-dir', tested, '--tta', '--cfg-options',
-        'test_dataloader.batch_size=1', '--show-dir', 'pictures')  # yapf: disable
+    log = run(folder, 'dist_test.sh', 'small.py', work / 'epoch_1.pth', 0, '--work-dir', tested, '--tta', '--cfg-options',
+              'test_dataloader.batch_size=1', 'test_dataloader.dataset.ann_file=damaged.json',
+              'test_evaluator.ann_file=data/damaged.json', '--show-dir', 'pictures')  # yapf: disable
+    assert '2 of 6 images cannot be read and do not count in the evaluation' in log
     assert len(precision(tested)) == 1 and 0 < precision(tested)[0] <= 1
     assert len(list(tested.rglob('pictures/*.jpg'))) == IMAGES
 
 
 def test_two_processes_share_a_training_and_agree_on_a_test(trained, folder):
     work = folder / 'two'
-    run(folder, 'dist_train.sh', 'small.py', 2, '--work-dir', work, '--amp')
+    damaged = [f'{key}={value}damaged.json' for key, value in (
+        ('train_dataloader.dataset.ann_file', ''), ('val_dataloader.dataset.ann_file', ''), ('val_evaluator.ann_file', 'data/'))]
+    log = run(folder, 'dist_train.sh', 'small.py', 2, '--work-dir', work, '--amp', '--cfg-options', *damaged)
     checkpoint = load(work / 'epoch_1.pth')
-    assert checkpoint['meta']['iter'] == 1  # 4 images in 2 processes of 2
+    assert checkpoint['meta']['iter'] == 2  # 6 images in 2 processes of 2
+    for part in 'training', 'validation':
+        told = next(line for line in log.splitlines() if f'2 images of the {part} set were skipped' in line)
+        assert 'cut.jpg (not a readable image, or a damaged one)' in told and 'gone.jpg (No such file' in told
+    assert '2 of 6 images cannot be read and do not count in the evaluation' in log
     assert checkpoint['meta']['cfg'].count("type='AmpOptimWrapper'") == 1
     assert all(torch.isfinite(value).all() for value in checkpoint['state_dict'].values())
     assert len(precision(work)) == 1

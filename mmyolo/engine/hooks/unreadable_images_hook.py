@@ -1,5 +1,6 @@
 """Trainings and tests in which some images cannot be read: these do not count in evaluations, and are counted at the end."""
 import logging
+from typing import Any, Optional
 
 from mmengine.dataset import BaseDataset
 from mmengine.dist import all_gather_object, is_main_process
@@ -50,6 +51,14 @@ class UnreadableImagesHook(Hook):
         """Changes the metrics of the test."""
         _evaluate_readable_images(runner.test_evaluator)
 
+    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Optional[list] = None) -> None:
+        """Hides unreadable images, which have been counted, from the hooks that draw results."""
+        _hide_unreadable(outputs)
+
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Optional[list] = None) -> None:
+        """Hides unreadable images, which have been counted, from the hooks that draw results."""
+        _hide_unreadable(outputs)
+
     def after_train(self, runner: Runner) -> None:
         """Tells what was skipped, in all processes together."""
         _tell()
@@ -62,6 +71,11 @@ class UnreadableImagesHook(Hook):
 def _is_unreadable(dataset: BaseDataset, index: int) -> bool:
     samples = dataset[index]['data_samples']
     return bool((samples[0] if isinstance(samples, list) else samples).get('unreadable'))
+
+
+def _hide_unreadable(outputs: Optional[list]) -> None:
+    if isinstance(outputs, list):
+        outputs[:] = [sample for sample in outputs if not sample.get('unreadable')]
 
 
 def _evaluate_readable_images(evaluator: Evaluator) -> None:
