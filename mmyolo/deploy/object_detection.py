@@ -1,8 +1,4 @@
-"""The codebase and the task of mmdeploy, as names only.
-
-Their place in mmdeploy's registries, and its rewriters, are not here: mmdeploy does not work with the versions of
-PyTorch and mmcv that this project runs on.
-"""
+"""The codebase and the task of mmdeploy; without mmdeploy they are names that say what they need."""
 import importlib.util
 
 WAY_OUT = ('Export with tools/export.py instead, which writes ONNX files for ONNX Runtime, OpenVINO and TensorRT and '
@@ -13,9 +9,7 @@ class _NeedsMMDeploy(type):
     """Makes every use of a class but its name an error."""
 
     def _fail(cls, what: str) -> None:
-        if importlib.util.find_spec('mmdeploy') is None:
-            raise ImportError(f'{what} needs the package mmdeploy, which is not installed. {WAY_OUT}')
-        raise ImportError(f'{what} is not offered to mmdeploy by this package. {WAY_OUT}')
+        raise ImportError(f'{what} needs the package mmdeploy, which is not installed. {WAY_OUT}')
 
     def __call__(cls, *args, **kwargs):
         cls._fail(f'mmyolo.deploy.{cls.__name__}')
@@ -26,13 +20,17 @@ class _NeedsMMDeploy(type):
         cls._fail(f'mmyolo.deploy.{cls.__name__}.{name}')
 
 
-class MMCodebase(metaclass=_NeedsMMDeploy):
-    """mmdeploy's class of codebases."""
+if importlib.util.find_spec('mmdeploy') is not None:
+    from .task import MMYOLO, MMCodebase, YOLOObjectDetection
+else:
 
+    class MMCodebase(metaclass=_NeedsMMDeploy):
+        """mmdeploy's class of codebases."""
 
-class MMYOLO(MMCodebase):
-    """The codebase of mmyolo."""
+    class MMYOLO(MMCodebase):
+        """The codebase of mmyolo."""
 
+    class YOLOObjectDetection(metaclass=_NeedsMMDeploy):
+        """The task of object detection."""
 
-class YOLOObjectDetection(metaclass=_NeedsMMDeploy):
-    """The task of object detection."""
+__all__ = ['MMCodebase', 'MMYOLO', 'YOLOObjectDetection']
