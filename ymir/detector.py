@@ -1,6 +1,6 @@
 """A detector made ready to predict, from what `model_package` read (contract sections c.9 and k).
 
-Class names are those of the task's config.yaml, which the platform copies from the package.
+Class names are those of the task's config.yaml, which the platform copies from the package (`class_names.py`).
 
 What the config says of prediction stays: `multi_label` (a box may appear once per class that is above the threshold,
 as the reference executor gives it), `nms_pre`, `max_per_img`. Only `score_thr` and the NMS threshold are the task's.
@@ -23,6 +23,7 @@ from mmyolo.utils import register_all_modules
 from mmyolo.utils.config_types import registered_only
 from mmyolo.utils.folding import fold
 from ymir.checkpoint_io import check_finite
+from ymir.class_names import listing
 from ymir.model_package import ModelPackage, fault_of_package, model_error
 
 logger = logging.getLogger('ymir')
@@ -68,10 +69,11 @@ def build_model(package: ModelPackage, class_names: Sequence[str]) -> nn.Module:
             model = revert_sync_batchnorm(MODELS.build(config))
         num_classes = int(model.bbox_head.num_classes)
     if num_classes != len(class_names):
+        own = f' ({listing(package.class_names)})' if package.class_names else ''
         raise model_error(
-            f'{package.source} was trained for {num_classes} classes, and class_names in config.yaml has '
-            f'{len(class_names)}: {", ".join(class_names[:8])}{", ..." if len(class_names) > 8 else ""}. Choose the '
-            'model that these names belong to, or import it again with its own class names.')
+            f'{package.source} was trained for {num_classes} classes{own}, and class_names in config.yaml has '
+            f'{len(class_names)}: {listing(class_names)}. Choose the model that these names belong to, or import it again with '
+            'its own class names.')
     _load_weights(model, package)
     return model.eval().requires_grad_(False)
 

@@ -6,14 +6,14 @@ checkpoint, from `configs/`.
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping
+from typing import Any, Dict, Iterator, List, Mapping, Optional
 
 from mmengine.config import Config
 from torch import Tensor
 
 from mmyolo.utils.config_types import model_from_elsewhere, pipeline_from_elsewhere
 from mmyolo.utils.literal_config import ConfigContentError, parse_literal_config, read_literal_config
-from ymir.checkpoint_io import load_checkpoint
+from ymir.checkpoint_io import class_names_of, load_checkpoint
 from ymir.errors import TaskError, as_task_error
 from ymir.weights import InferenceModel, public_checkpoints
 from ymir.zoo import CONFIG_ROOT
@@ -33,12 +33,14 @@ class ModelPackage:
         model: Config of the detector.
         pipeline: Config of the test pipeline.
         source: The weight file, for messages.
+        class_names: Those that the checkpoint keeps, in the order of the outputs; None if it keeps none.
     """
 
     state_dict: Dict[str, Tensor]
     model: Dict[str, Any]
     pipeline: List[Dict[str, Any]]
     source: Path
+    class_names: Optional[List[str]] = None
 
 
 def model_error(sentence: str) -> TaskError:
@@ -90,7 +92,7 @@ def read_package(files: InferenceModel) -> ModelPackage:
             raise model_error(f'The config of {source} has no test pipeline: it needs the name `test_pipeline` or '
                               '`test_dataloader`.')
         pipeline = pipeline_from_elsewhere(pipeline, source)
-    return ModelPackage(checkpoint['state_dict'], model, pipeline, files.checkpoint)
+    return ModelPackage(checkpoint['state_dict'], model, pipeline, files.checkpoint, class_names_of(checkpoint))
 
 
 def _find_config(files: InferenceModel, checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -26,6 +26,7 @@ from torch import Tensor  # noqa: E402
 
 from mmyolo.utils.config_types import registered_only  # noqa: E402
 
+from ymir.class_names import match_class_names
 from ymir.detector import Detections, Detector, build_model
 from ymir.images import Batch, CandidateBatches, Image, Letterbox, make_loader, pixel_transforms
 from ymir.input_size import check_input_size  # noqa: E402
@@ -165,6 +166,9 @@ def predict_shard(plan: PredictionPlan, folder: Path, rank: int) -> None:
     device = choose_device(plan)
     package = read_package(InferenceModel(Path(plan.checkpoint), Path(plan.config) if plan.config else None))
     model = build_model(package, plan.class_names)
+    positions, warning = match_class_names(package.class_names, plan.class_names, package.source)
+    if warning and rank == 0:
+        logger.warning('%s', warning)
     with fault_of_package(f'The config of {package.source} cannot be used to predict'), registered_only():
         steps = pixel_transforms(package.pipeline, plan.image_size)
         check_input_size(model, steps, plan.image_size, package.source)
@@ -183,7 +187,7 @@ def predict_shard(plan: PredictionPlan, folder: Path, rank: int) -> None:
         unusable += sum(not prediction.finite for prediction in predictions)
         if images <= EARLY:
             _refuse_unusable(images, unusable, detector, package.source)
-        shard.write(predictions)
+        shard.write([item._replace(labels=[positions[label] for label in item.labels]) for item in predictions])
     shard.close()
     if unusable:
         logger.warning('The model gave numbers that are not finite (NaN or inf) for %d of %d images of process %d; boxes '
