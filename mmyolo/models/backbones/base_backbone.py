@@ -14,6 +14,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmyolo.errors import ArgumentValueError
 from mmyolo.registry import MODELS
 
+from ..utils import is_original
+
 
 @MODELS.register_module()
 class BaseBackbone(BaseModule, metaclass=ABCMeta):
@@ -62,6 +64,7 @@ class BaseBackbone(BaseModule, metaclass=ABCMeta):
         self.input_channels = input_channels
         self.out_indices = out_indices
         self.frozen_stages = frozen_stages
+        self.plugins = plugins
         self.norm_cfg = norm_cfg
         self.act_cfg = act_cfg
         self.norm_eval = norm_eval
@@ -75,7 +78,8 @@ class BaseBackbone(BaseModule, metaclass=ABCMeta):
             name = f'stage{stage_idx + 1}'
             self.add_module(name, nn.Sequential(*stage))
             self.layers.append(name)
-        self._freeze_stages()
+        if is_original(self, '_freeze_stages'):  # another one may need what its class sets up after this
+            self._freeze_stages()
 
     @abstractmethod
     def build_stem_layer(self) -> nn.Module:

@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from mmyolo.errors import ArgumentValueError
 from mmyolo.registry import MODELS
 
+from ..utils import is_original
+
 
 @MODELS.register_module()
 class BaseYOLONeck(BaseModule, metaclass=ABCMeta):
@@ -70,7 +72,8 @@ class BaseYOLONeck(BaseModule, metaclass=ABCMeta):
             self.downsample_layers.append(self.build_downsample_layer(idx))
             self.bottom_up_layers.append(self.build_bottom_up_layer(idx))
         self.out_layers = nn.ModuleList(self.build_out_layer(idx) for idx in levels)
-        self._freeze_all()
+        if is_original(self, '_freeze_all'):  # another one may need what its class sets up after this
+            self._freeze_all()
 
     @abstractmethod
     def build_reduce_layer(self, idx: int) -> nn.Module:

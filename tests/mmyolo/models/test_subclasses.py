@@ -1,4 +1,4 @@
-"""Classes from outside that build on ours: what they replace is called, what they call and read is there."""
+"""Heads from outside that build on ours: what they replace is called, what they call and read is there."""
 import types
 
 import pytest
@@ -7,7 +7,6 @@ from mmengine.structures import InstanceData
 
 from mmyolo import models
 from mmyolo.models.dense_heads.yolov7_head import BatchYOLOv7Assigner
-from mmyolo.models.layers import CSPLayerWithTwoConv
 from mmyolo.models.utils import OutputSaveFunctionWrapper, OutputSaveObjectWrapper, gt_instances_preprocess
 from tests.mmyolo.models.heads import (FAMILIES, batch, build, features, losses_of, names_of, noting,
                                        predictions_of)
@@ -339,24 +338,6 @@ def test_a_sampler_of_yolox_chooses(plain):
     one.sampler.sample = lambda assigned, predicted, truth: types.SimpleNamespace(
         pos_inds=assigned.gt_inds.nonzero().squeeze(1)[:0])
     assert losses_of(one, 'yolox')['loss_cls'] == 0
-
-
-def test_block_that_adds_a_branch():
-    class ThreeBranches(CSPLayerWithTwoConv):
-
-        def forward(self, x):
-            halves = list(self.main_conv(x).split((self.mid_channels, self.mid_channels), 1))
-            halves.extend(block(halves[-1]) for block in self.blocks)
-            return self.final_conv(torch.cat(halves, 1))
-
-    torch.manual_seed(0)
-    one = ThreeBranches(16, 32, num_blocks=2).eval()
-    other = CSPLayerWithTwoConv(16, 32, num_blocks=2).eval()
-    other.load_state_dict(one.state_dict())
-    x = torch.randn(1, 16, 4, 4)
-    assert one.mid_channels == 16
-    torch.testing.assert_close(one(x), other(x))
-    assert CSPLayerWithTwoConv(16, 32, expand_ratio=.25).mid_channels == 8
 
 
 def test_output_wrappers_around_a_head(plain):
