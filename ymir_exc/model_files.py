@@ -71,7 +71,8 @@ def check_model_files(models_dir: str, stage_name: str, files: Iterable[Union[st
         models_dir: /out/models.
         stage_name: the stage that they belong to.
         files: relative to ``models_dir`` or to its folder ``stage_name``, or absolute and inside ``models_dir``. A link
-            is named by its target; where that lies outside, a copy is put into the folder of the stage.
+            is named by its target; where that lies outside, a copy is put into the folder of the stage. An absolute
+            path takes the place of another file of its name in that folder, where the platform looks first.
 
     Returns:
         Relative paths in the given order, each once.
@@ -97,6 +98,8 @@ def check_model_files(models_dir: str, stage_name: str, files: Iterable[Union[st
             relative = _without_links(root, stage_name, path)
             if relative in RESERVED_NAMES:
                 raise ModelFileError(f'stage {stage_name}: {file} leads to {relative}, which belongs to the platform')
+        elif os.path.isabs(file) and os.path.isfile(file) and not os.path.samefile(file, path):
+            copy_file(file, path)  # which an earlier run left in the stage's folder, and the platform would store
         if relative not in checked:
             checked.append(relative)
     if not checked:

@@ -113,7 +113,8 @@ def write_ymir_training_result(cfg: AttributeDict,
         return
     links = [file for file in saved if not file.startswith(os.pardir + os.sep)
              and os.path.islink(os.path.join(cfg.ymir.output.models_dir, file))]
-    copies = format_saved_files(cfg, [file for file in saved if file not in links])
+    names = format_saved_files(cfg, [file for file in saved if file not in links])
+    copies = [os.path.join(os.path.abspath(cfg.ymir.output.models_dir), name) for name in names]
     write_model_stage(_stage_name(id), [*copies, *links], evaluation_result, mAP=map50, attachments=attachments,
                       evaluate_config=evaluate_config)
 

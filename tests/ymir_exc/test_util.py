@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from tests.ymir_exc import platform_rules as rules
-from ymir_exc import log, sysinfo, util
+from ymir_exc import log, result_writer, sysinfo, util
 from ymir_exc.attribute_dict import AttributeDict
 from ymir_exc.errors import ConfigError, ModelFileError, NoGpuError
+from ymir_exc.model_files import find_model_file
 
 
 def test_attribute_dict():
@@ -281,3 +282,16 @@ def test_settings_come_from_the_environment(name, value):
         done = subprocess.run([sys.executable, '-c', program], env={**environment, **given}, capture_output=True,
                               text=True, check=True)
         assert done.stdout.strip() == expected
+
+
+def test_a_file_that_an_earlier_run_left_in_the_folder_of_a_stage_is_not_packed(task):
+    """The platform takes `<stage>/<file>` before `<file>`."""
+    for folder in ('best/', 'last/', ''):
+        for name in ('a.pth', 'a.py'):
+            task.add_model(f'{folder}{name}', f'old {name}' if folder else f'new {name}')
+    cfg = util.get_merged_config()
+    util.write_ymir_training_result(cfg, ['a.pth', str(task.models / 'a.py')], 'best', map50=0.5)
+    assert [find_model_file(str(task.models), 'best', name).read_text() for name in ('a.pth', 'a.py')] == ['new a.pth', 'new a.py']
+    result_writer.write_model_stage('last', [str(task.models / 'a.pth'), 'a.py'], mAP=0.4)
+    assert find_model_file(str(task.models), 'last', 'a.pth').read_text() == 'new a.pth'
+    assert find_model_file(str(task.models), 'last', 'a.py').read_text() == 'old a.py'  # a relative path may mean this one
