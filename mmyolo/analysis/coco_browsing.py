@@ -22,10 +22,12 @@ def choose_images(coco: COCO, category_names: Optional[Sequence[str]], shuffle: 
         Ids of images and of categories.
 
     Raises:
-        ValueError: If a category is unknown or no image has one.
+        ValueError: If a category is unknown, no image has one, or there are no images.
     """
     ids = {category['name']: category['id'] for category in coco.dataset['categories']}
     images = [image['id'] for image in coco.dataset['images']]
+    if not images:
+        raise ValueError('The COCO file has no images, so there is nothing to draw')
     if category_names:
         unknown = [name for name in category_names if name not in ids]
         if unknown:

@@ -241,6 +241,9 @@ def test_browse_coco_json(data, tmp_path, capsys):
     assert np.abs(boxes - masks).mean() > 30
     with pytest.raises(ValueError, match='cow'):
         tool.main([*arguments, '--out-dir', str(tmp_path), '--category-names', 'cow'])
+    (tmp_path / 'none.json').write_text('{"images": [], "annotations": [], "categories": []}')
+    with pytest.raises(ValueError, match='has no images'):
+        tool.main(['--ann-file', str(tmp_path / 'none.json'), '--out-dir', str(tmp_path)])
     with pytest.raises(SystemExit):
         tool.main(arguments)
     assert '--out-dir' in capsys.readouterr().err

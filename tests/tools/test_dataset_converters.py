@@ -146,6 +146,11 @@ def test_yolo_classes_on_one_line(yolo):
     assert [c['name'] for c in convert_yolo(yolo)['result']['categories']] == ['dog', 'cat']
     (yolo / 'labels' / 'a.txt').write_text('0 0.5 0.5 0.25 0.5')
     assert [c['name'] for c in convert_yolo(yolo)['result']['categories']] == ['dog cat']
+    (yolo / 'classes.txt').write_text('traffic light, cat,\n')
+    assert [c['name'] for c in convert_yolo(yolo)['result']['categories']] == ['traffic light', 'cat']
+    (yolo / 'classes.txt').write_text('\n')
+    with pytest.raises(SystemExit, match='class 0 is unknown, .*classes.txt names no class'):
+        convert_yolo(yolo)
 
 
 # What is wrong with one line; the image is of 200 x 100. Boxes that are kept, and what is said.
@@ -315,6 +320,19 @@ def test_labelme_folders(tmp_path, image, labels):
     coco = convert_labelme(tmp_path)
     assert coco['images'] == [dict(id=1, file_name=image.removeprefix('images/'), width=200, height=100)]
     assert len(coco['annotations']) == 1
+
+
+@pytest.mark.parametrize('written', ['a.png', '..\\images\\A.PNG', 'C:\\x\\a.png'])
+def test_labelme_files_that_were_renamed(tmp_path, written):
+    """The name of the file comes first, then the image that it names."""
+    for name in 'a', 'b':
+        write_image(tmp_path / 'images' / f'{name}.png')
+    (tmp_path / 'labels').mkdir()
+    (tmp_path / 'labels' / 'x.json').write_text(json.dumps(dict(shapes=[LABELME_SHAPE], imagePath=written)))
+    (tmp_path / 'labels' / 'b.json').write_text(json.dumps(dict(shapes=[], imagePath='a.png')))
+    coco = convert_labelme(tmp_path)
+    assert [i['file_name'] for i in coco['images']] == ['a.png', 'b.png']
+    assert [(a['image_id'], repr(a['bbox'])) for a in coco['annotations']] == [(1, '[10, 20, 40, 60]')]
 
 
 @pytest.mark.parametrize('files, said', [

@@ -24,11 +24,12 @@ from .class_lists import listed_classes
 from .file_names import FileNames
 from .files import files_below, read_text, split_folders, split_of
 from .images_of_labels import ImagesOfLabels
-from .raw import UNLABELLED, RawBox, RawDataset, RawImage, size_in_file
+from .raw import UNLABELLED, RawBox, RawDataset, RawImage, number_in_file, size_in_file
 
 LOOKS_FOR = '.json files of labelme ("shapes" and "imagePath") beside images or in a folder of their own'
 _LABEL_FOLDERS = ('labels', 'json', 'jsons', 'annotations', 'Annotations', 'labelme')
 _HEAD_BYTES = 1 << 16
+_MOST_PIXELS = 2**31
 _NO_AREA = ('point', 'points', 'line', 'linestrip')
 
 
@@ -110,7 +111,7 @@ def _shape(entry: Any, place: str) -> Shape:
         return Shape('', None, f'{place} is {str(entry)[:60]!r}, no mapping')
     label, kind = entry.get('label'), entry.get('shape_type')
     try:
-        points = [(float(x), float(y)) for x, y in entry['points']]
+        points = [(number_in_file(x), number_in_file(y)) for x, y in entry['points']]
     except (KeyError, TypeError, ValueError, OverflowError):
         return Shape(str(kind), None, f'{place} has no points [[x, y], ...] in numbers')
     kind = kind.strip().lower() if isinstance(kind, str) else kind
@@ -122,13 +123,14 @@ def _shape(entry: Any, place: str) -> Shape:
         return Shape(str(kind), None, f'{place} is a {kind}, which has no area')
     if len(points) < 2:
         return Shape(str(kind), None, f'{place} is a {kind} of {len(points)} points')
-    if kind == 'circle':
-        (x, y), edge = points[:2]
-        radius = math.dist((x, y), edge)
-        points = [(x - radius, y - radius), (x + radius, y + radius)]
-    corners = tuple(pick(values) for pick in (min, max) for values in zip(*points))
-    if not all(map(math.isfinite, (value for point in points for value in point))):
-        corners = (math.nan, ) * 4  # min and max pass NaN over
+    if not all(abs(value) < _MOST_PIXELS for point in points for value in point):  # NaN is not, either
+        corners = (math.nan, ) * 4
+    else:
+        if kind == 'circle':
+            (x, y), edge = points[:2]
+            radius = math.dist((x, y), edge)
+            points = [(x - radius, y - radius), (x + radius, y + radius)]
+        corners = tuple(pick(values) for pick in (min, max) for values in zip(*points))
     return Shape(str(kind), RawBox(str(label).strip(), corners, f'{place}', bool(entry.get('difficult'))))
 
 

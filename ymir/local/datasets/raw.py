@@ -54,6 +54,22 @@ def size_in_file(width: Any, height: Any) -> Optional[Tuple[int, int]]:
     return size if min(size) > 0 else None
 
 
+def number_in_file(value: Any) -> float:
+    """A number as a JSON file gives it, whole ones whole; also as text.
+
+    Args:
+        value: of the file.
+
+    Raises:
+        TypeError, ValueError: it is none.
+    """
+    if isinstance(value, str):
+        return float(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f'{value!r} is no number')
+    return value
+
+
 class Warnings:
     """Collects what was left out or changed; of each kind the first `SHOWN_PER_KIND` in full, then their number."""
 

@@ -9,7 +9,7 @@ import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
+from typing import Callable, Container, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from ymir_exc.atomic import write_text_atomically
 from ymir_exc.errors import DatasetError
@@ -17,7 +17,7 @@ from ymir_exc.errors import DatasetError
 from ..labels import Dataset, LabelledBox, LabelledImage
 from . import labelme, refuse_without_boxes, via, yolo
 from .assemble import assemble
-from .file_names import FileNames
+from .file_names import FileNames, plain_name, without_address
 from .files import SPLITS, images_below, read_lines
 from .fitting import fit
 from .raw import RawDataset, RawImage
@@ -193,21 +193,20 @@ def _labelme_rectangles(img_dir: Path, labels_dir: Path) -> RawDataset:
     paths = images_below(img_dir)
     if not paths:
         raise DatasetError(f'{img_dir} holds no image')
-    without = []
+    found = {path: _file_of(path, img_dir, labels_dir, files) for path in paths}
+    without = [path for path in paths if found[path] is None]
+    found.update(_files_by_image_path(without, labels_dir, set(found.values())))
+    without = [path for path in without if found[path] is None]
     for path in paths:
-        places = [labels_dir / path.relative_to(img_dir).with_suffix('.json'), labels_dir / f'{path.stem}.json']
-        file = next((place for place in places if place.is_file()), None) or \
-            next(filter(None, (files.find_labels(place, path) for place in places)), None)
-        if file is None:
-            without.append(path)
+        if found[path] is None:
             continue
         try:
-            content = labelme.read_file(file)
+            content = labelme.read_file(found[path])
         except DatasetError as error:
             raw.warnings.add('annotations left out', f'{error}; the image is left out')
             continue
-        boxes = labelme.take_boxes(content, file, raw, ('rectangle', ))
-        raw.splits['all'].append(RawImage(path, file, boxes, size=content.size))
+        boxes = labelme.take_boxes(content, found[path], raw, ('rectangle', ))
+        raw.splits['all'].append(RawImage(path, found[path], boxes, size=content.size))
     files.report(raw.warnings)
     if without:
         examples = ', '.join(map(str, without[:_SHOWN]))
@@ -217,6 +216,26 @@ def _labelme_rectangles(img_dir: Path, labels_dir: Path) -> RawDataset:
         raise DatasetError('\n  '.join((f'no file of labels was read for the {len(paths)} images of {img_dir}',
                                         *raw.warnings.sentences())))
     return raw
+
+
+def _file_of(image: Path, img_dir: Path, labels_dir: Path, files: FileNames) -> Optional[Path]:
+    """The file of an image by its name, in the same sub-folder or in none."""
+    places = [labels_dir / image.relative_to(img_dir).with_suffix('.json'), labels_dir / f'{image.stem}.json']
+    found = next((place for place in places if place.is_file()), None)
+    return found or next(filter(None, (files.find_labels(place, image) for place in places)), None)
+
+
+def _files_by_image_path(images: Sequence[Path], labels_dir: Path, used: Container[Optional[Path]]) -> Dict[Path, Path]:
+    """The files of images that are named in them only, in `imagePath`."""
+    by_name: Dict[str, Path] = {}
+    for file in labelme.label_files(labels_dir) if images else ():
+        if file not in used:
+            try:
+                name = without_address(labelme.read_file(file).image_name).rpartition('/')[2]
+            except DatasetError:
+                continue
+            by_name.setdefault(plain_name(name), file)
+    return {image: by_name[plain_name(image.name)] for image in images if plain_name(image.name) in by_name}
 
 
 def convert_balloon(root: Path, warn: Warn) -> Dict[Path, dict]:

@@ -12,7 +12,7 @@ from ymir_exc.errors import DatasetError
 
 from .file_names import FileNames
 from .files import read_text, split_folders, split_of
-from .raw import RawBox, RawDataset, RawImage
+from .raw import RawBox, RawDataset, RawImage, number_in_file
 
 LOOKS_FOR = 'a JSON file of VIA ("filename" and "regions") in the folder or in train/ and val/'
 _HEAD_BYTES = 1 << 16
@@ -115,13 +115,13 @@ def _region(region: Any, place: str) -> Region:
 
 def _outline(kind: Any, shape: Dict[str, Any]) -> Optional[List[Point]]:
     def numbers(*keys: str) -> List[float]:
-        values = [_number(shape[key]) for key in keys]
+        values = [number_in_file(shape[key]) for key in keys]
         if not all(map(math.isfinite, values)):
             raise ValueError
         return values
 
     if kind == 'polygon':
-        xs, ys = ([_number(value) for value in shape[f'all_points_{axis}']] for axis in 'xy')
+        xs, ys = ([number_in_file(value) for value in shape[f'all_points_{axis}']] for axis in 'xy')
         if len(xs) != len(ys) or not all(map(math.isfinite, (*xs, *ys))):
             raise ValueError
         return list(zip(xs, ys))
@@ -133,15 +133,6 @@ def _outline(kind: Any, shape: Dict[str, Any]) -> Optional[List[Point]]:
         turns = (2 * math.pi * number / _ROUND_CORNERS for number in range(_ROUND_CORNERS))
         return [(x + rx * math.cos(turn), y + ry * math.sin(turn)) for turn in turns]
     return None
-
-
-def _number(value: Any) -> float:
-    """A number as it stands, so that whole ones stay whole."""
-    if isinstance(value, str):
-        return float(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError
-    return value
 
 
 def _class_of(attributes: Any) -> Optional[str]:

@@ -121,8 +121,11 @@ def read(root: Path, class_names: Optional[Sequence[str]] = None) -> RawDataset:
     labels = in_threads(lambda item: _read_labels(item[1], num_points, files), listed)
     rows = list(zip(listed, labels))
     files.report(raw.warnings)
-    if file is None and names and len(names) == 1 and any(index > 0 for _, (_, boxes, _) in rows for index, _, _ in boxes):
-        names = names[0].split()  # all names on one line
+    if file is None and names and len(names) == 1:  # all names on one line, perhaps
+        if ',' in names[0]:
+            names = [name.strip() for name in names[0].split(',') if name.strip()]
+        elif any(index > 0 for _, (_, boxes, _) in rows for index, _, _ in boxes):
+            names = names[0].split()
     if names is None:
         names = list(class_names) if class_names else _numbered(rows, folder, raw.warnings)
     raw.class_names = names
@@ -139,7 +142,7 @@ def read(root: Path, class_names: Optional[Sequence[str]] = None) -> RawDataset:
                 kept.append(RawBox(names[index], corners, place))
             else:
                 raw.warnings.add('boxes without a known class', f'{file}: {place}: class {index} is unknown, {source} '
-                                 f'names 0 to {len(names) - 1}; the box is left out')
+                                 f'names {f"0 to {len(names) - 1}" if names else "no class"}; the box is left out')
         raw.splits[split].append(RawImage(path, file or source, kept, relative=True))
     if missing:
         kind = 'images without label file' if missing < len(listed) else 'no label file'
