@@ -4,11 +4,10 @@
 build to build; those of `READABLE` can be read by every build, those of `UNREADABLE` by none.
 """
 import io
-import os
 import struct
 import zlib
 from pathlib import Path
-from typing import Callable, Dict, List
+from typing import Dict, List
 
 import cv2
 import numpy as np
@@ -148,7 +147,6 @@ def _make_links(folder: Path) -> None:
 
 
 LINKS = ('folder.jpg', 'dangling.jpg', 'circular.jpg', 'linked.jpg', 'forbidden.jpg')
-MAKE_LINKS: Callable[[Path], None] = _make_links
 READABLE = ('plain.jpg', 'plain.png', 'plain.bmp', 'plain.tif', 'plain.webp', 'grey.jpg', 'progressive.jpg', 'cmyk.jpg', 'alpha.png',
             'sixteen_bits.png', 'palette.png', 'one_bit.png', 'png_named.jpg', 'jpg_named.png', 'pixel.png', 'strip.png', 'pole.png',
             'turned_6.jpg', 'bytes_behind.jpg')
@@ -169,7 +167,7 @@ def write_damaged(folder: Path, links: bool = True) -> List[str]:
     for name, data in KINDS.items():
         (folder / name).write_bytes(data)
     if links:
-        MAKE_LINKS(folder)
+        _make_links(folder)
     return [*KINDS, *(LINKS if links else ())]
 
 
@@ -180,8 +178,3 @@ def can_be_read(path: Path) -> bool:
         return bool(len(data)) and cv2.imdecode(data, cv2.IMREAD_COLOR) is not None
     except (OSError, cv2.error):
         return False
-
-
-def is_root() -> bool:
-    """Root reads what is forbidden."""
-    return os.geteuid() == 0

@@ -49,7 +49,7 @@ def read_image_size(path: str) -> Tuple[int, int]:
             raise OSError(f'the image cannot be read ({type(error).__name__})') from error
         width, height = size
     except Exception as error:  # PIL's parsers raise what they like on broken data
-        raise OSError(f'the image cannot be read ({type(error).__name__})') from error
+        raise OSError(f'the image cannot be read ({_words_of(error)})') from error
     if width < 1 or height < 1:
         raise OSError(f'the image has no pixels ({width} x {height})')
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
@@ -73,3 +73,9 @@ def _decoded_size(path: str) -> Optional[Tuple[int, int]]:
     except (OSError, cv2.error):
         return None
     return None if image is None else image.shape[1::-1]
+
+
+def _words_of(error: Exception) -> str:
+    """What an exception says, in one line without the path; its name if it says nothing."""
+    words = getattr(error, 'strerror', None) or ' '.join(str(error).split())[:100]
+    return words or type(error).__name__
