@@ -62,7 +62,7 @@ def build_model(package: ModelPackage, class_names: Sequence[str]) -> nn.Module:
         TaskError: 300004 if config, weights and class names do not belong together.
     """
     register_all_modules()
-    with fault_of_package(f'The config of {package.source} describes no detector that this image can build'):
+    with fault_of_package(f'The config of {package.source} describes no detector that this image can build', package):
         config = ConfigDict(package.model)
         config.pop('train_cfg', None)
         with registered_only():

@@ -11,6 +11,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional
 from mmengine.config import Config
 from torch import Tensor
 
+from mmyolo.utils.checkpoint import fits_into_memory
 from mmyolo.utils.config_types import model_from_elsewhere, pipeline_from_elsewhere
 from mmyolo.utils.literal_config import ConfigContentError, parse_literal_config, read_literal_config
 from ymir.checkpoint_io import class_names_of, load_checkpoint
@@ -49,11 +50,12 @@ def model_error(sentence: str) -> TaskError:
 
 
 @contextmanager
-def fault_of_package(sentence: str) -> Iterator[None]:
+def fault_of_package(sentence: str, package: Optional[ModelPackage] = None) -> Iterator[None]:
     """Within this, whatever fails is blamed on the package, unless the machine is at fault or the cause is known.
 
     Args:
         sentence: What cannot be done with it; the error follows.
+        package: That is being built; a config that asks for far more memory than its weights is at fault itself.
     """
     try:
         yield
@@ -63,7 +65,8 @@ def fault_of_package(sentence: str) -> Iterator[None]:
         raise
     except Exception as error:
         known = as_task_error(error)
-        if known.code in FAULTS_OF_THE_MACHINE:
+        small = package is not None and fits_into_memory(sum(value.nbytes for value in package.state_dict.values()))
+        if known.code in FAULTS_OF_THE_MACHINE and not (small and known.code == ExecutorReturnCode.RC_EXEC_OOM):
             raise known from error
         detail = ' '.join(str(error).split())[:300]
         raise model_error(f'{sentence}: {type(error).__name__}{": " if detail else ""}{detail}') from error

@@ -80,11 +80,15 @@ def check_file(path: Union[str, Path]) -> None:
                                   f'never writes. {ADVICE}')
 
 
+def fits_into_memory(size: int) -> bool:
+    """Whether so many bytes of weights can be worked with on this machine, so that a lack of memory has another reason."""
+    return 4 * size < os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+
+
 def _too_large(name: Any, error: Exception) -> Exception:
     """Tells a file that asks for more than it holds from a machine that is too small."""
     size = os.path.getsize(name) if isinstance(name, (str, Path)) else 0
-    memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
-    if 4 * size > memory:
+    if not fits_into_memory(size):
         return MemoryError(f'{name} does not fit into the main memory')
     return CheckpointError(f'{name} is damaged: it asks for far more memory than its {size:,} bytes need.')
 
