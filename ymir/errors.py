@@ -106,6 +106,9 @@ RULES = (
     Rule(ExecutorReturnCode.RC_EXEC_NETWORK_ERROR,
          ('URLError', 'gaierror', 'ConnectionRefusedError', 'ProtocolError', 'HTTPError'), (),
          'Nothing can be downloaded while a task runs: build the image with the file, or give it as a pre-trained model.'),
+    Rule(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR, ('OSError', 'ValueError'),
+         ('file name too long', 'too many levels of symbolic links', 'embedded null', 'surrogates not allowed'),
+         'Correct this path or name where it comes from: env.yaml, config.yaml, or a list of images.'),
     Rule(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR, ('YAMLError', 'ValidationError', 'ConfigConflictError'), (),
          'Correct this setting or file.'),
 )

@@ -52,7 +52,8 @@ def _switch(value: Any) -> Any:
     """`off` and `no` arrive as False."""
     if isinstance(value, bool):
         return 'auto' if value else 'none'
-    return {'off': 'none', 'no': 'none', 'false': 'none', 'true': 'auto'}.get(_lower(value), _lower(value))
+    word = _lower(value)
+    return {'off': 'none', 'no': 'none', 'false': 'none', 'true': 'auto'}.get(word, word) if isinstance(word, str) else word
 
 
 def _size(value: Any) -> Any:

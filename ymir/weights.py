@@ -96,7 +96,7 @@ def sha256_head_fits(path: Path, head: str) -> bool:
 
 def _existing(paths: Sequence[str], root: Path) -> List[Path]:
     """The files of the list that exist, in its order; relative ones lie below `root`."""
-    return [path for path in (root / item for item in paths) if path.is_file()]
+    return [path for path in (root / item for item in paths) if os.path.isfile(path)]
 
 
 def choose_training_weights(paths: Sequence[str],

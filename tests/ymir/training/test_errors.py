@@ -56,6 +56,8 @@ def no_task_before(monkeypatch):
     (subprocess.CalledProcessError(-9, ['python', 'train.py']), 300103, 'was killed'),
     (subprocess.CalledProcessError(137, ['bash']), 300103, 'was killed'),
     (subprocess.CalledProcessError(-7, ['python']), 300103, 'shm_size'),
+    (OSError(36, 'File name too long', 'x' * 300), 300001, 'Correct this path'),
+    (ValueError('embedded null byte'), 300001, 'Correct this path'),
     (RuntimeError('No CUDA GPUs are available'), 300102, 'gpu_count'),
     (RuntimeError('CUDA error: device-side assert triggered'), 300101, 'driver'),
     (RuntimeError('cuDNN error: CUDNN_STATUS_NOT_INITIALIZED'), 300101, 'driver'),

@@ -68,6 +68,9 @@ def test_values_are_cast(key, raw, value):
     ('img_size', 'large', ["'large'", 'width,height']),
     ('img_size', True, ['True', '32 to 8192']),
     ('precision', 'fp8', ["'fp8'", "'fp32'", "'bf16'", "'fp16'"]),
+    *[(key, value, [key]) for key in ('pretrained', 'precision', 'metric', 'log_level') for value in ({}, [], ['auto'], 5, 0.5)
+      if value not in ({}, [])],
+    ('pretrained', {'a': 1}, ['pretrained']),
     ('metric', 'segm', ["'segm'", "'bbox'"]),
     ('max_keep_checkpoints', 10, ['10', 'less than or equal to 9']),
     ('gpu_id', 'cuda:0', ["'cuda:0'", "'0,1'"]),
