@@ -125,6 +125,17 @@ def test_an_image_in_another_folder(tmp_path, draw, put, written, files, found):
             read_dataset(tmp_path, 'coco')
 
 
+@pytest.mark.parametrize('labels', ['Annotations/1.xml', 'Annotations/sub/1.xml', 'xml/x.xml'])
+def test_an_image_of_voc_in_another_folder(tmp_path, draw, put, labels):
+    draw('pictures/2024/1.JPG')
+    put(labels, VOC.replace('<object>', '<filename>1.jpg</filename><object>', 1))
+    dataset = read_dataset(tmp_path, 'voc')
+    assert [image.boxes for image in dataset.images()] == [(BOX, )] and 'the only image of that name' in dataset.warnings[0]
+    draw('pictures/2025/1.jpg')
+    with pytest.raises(DatasetError, match='does not exist'):
+        read_dataset(tmp_path, 'voc')
+
+
 @pytest.mark.parametrize('files', [('img_0.jpg', 'Img_0.jpg'), ('1.jpg', '1.png')])
 def test_two_files_that_fit_are_named_and_none_is_taken(tmp_path, draw, put, files):
     for file in files:

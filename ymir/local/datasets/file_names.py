@@ -124,8 +124,7 @@ class FileNames:
                                    f'{fitting[0]} and {fitting[1]} both could be meant')
         if len(fitting) != 1:
             return None
-        self._notes[str(source), written] = (f'{source}: {written!r} is taken for {fitting[0]}, the only image of that name '
-                                             f'below {root}')
+        self.note_place(written, fitting[0], root, source)
         return fitting[0]
 
     def find_labels(self, path: Path, image: Path) -> Optional[Path]:
@@ -152,6 +151,17 @@ class FileNames:
         """
         self._notes[str(source), written] = (f'{source}: {written!r} is taken for {found}, for no other file has that name '
                                              f'but for {_difference(written, found.name)}')
+
+    def note_place(self, written: str, found: Path, root: Path, source: Path) -> None:
+        """Keeps that an image was found where none is looked for.
+
+        Args:
+            written: the name that was looked for.
+            found: the image.
+            root: folder that was searched.
+            source: the file that asks for it.
+        """
+        self._notes[str(source), written] = f'{source}: {written!r} is taken for {found}, the only image of that name below {root}'
 
     def report(self, warnings: Warnings) -> None:
         """Adds a sentence for every name that differed.

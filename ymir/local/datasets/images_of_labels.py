@@ -24,13 +24,15 @@ class ImagesOfLabels:
         self._files = files
         self._by_folder: Dict[Path, Dict[str, Path]] = {}  # by name and by stem; a name wins
         self._by_plain_name: Dict[Path, Dict[str, Set[Path]]] = {}  # the same of each folder by plain name
+        self._anywhere_by_plain_name: Dict[str, Set[Path]] = {}
         for path in images_below(root):
             names = self._by_folder.setdefault(path.parent, {})
             names.setdefault(path.stem, path)
             names[path.name] = path
             plain = self._by_plain_name.setdefault(path.parent, {})
-            for name in (path.stem, path.name):
-                plain.setdefault(plain_name(name), set()).add(path)
+            for name in map(plain_name, (path.stem, path.name)):
+                plain.setdefault(name, set()).add(path)
+                self._anywhere_by_plain_name.setdefault(name, set()).add(path)
         self._folders_of = lru_cache(maxsize=None)(self._find_folders)
 
     def _find_folders(self, folder: Path) -> List[Path]:
@@ -58,7 +60,7 @@ class ImagesOfLabels:
         folders = self._folders_of(annotation.parent)
         found = next((self._by_folder[folder][name] for name in names for folder in folders
                       if name in self._by_folder[folder]), None)
-        return found or self._with_other_letters(annotation, names, folders)
+        return found or self._with_other_letters(annotation, names, folders) or self._anywhere(annotation, names)
 
     def _with_other_letters(self, annotation: Path, names: List[str], folders: List[Path]) -> Optional[Path]:
         """The only image whose name differs in what copying changes, if it has no labels of its own."""
@@ -70,6 +72,17 @@ class ImagesOfLabels:
                     if not annotation.with_name(f'{image.stem}{annotation.suffix}').is_file():
                         self._files.note(name if is_image(Path(name)) else name + image.suffix, image, annotation)
                         return image
+        return None
+
+    def _anywhere(self, annotation: Path, names: List[str]) -> Optional[Path]:
+        """The only image of a name in any folder, if it has no labels of its own."""
+        for name in filter(None, names):
+            fitting = self._anywhere_by_plain_name.get(plain_name(name), ())
+            image = next(iter(fitting), None)
+            own = image and annotation.with_name(f'{image.stem}{annotation.suffix}')
+            if len(fitting) == 1 and (own == annotation or not own.is_file()):
+                self._files.note_place(name, image, self._root, annotation)
+                return image
         return None
 
     def beside(self, found: Set[Path]) -> List[Path]:
