@@ -134,6 +134,19 @@ def test_yolo_lines(tmp_path, draw, put):
         read_dataset(tmp_path)
 
 
+@pytest.mark.parametrize('files', [
+    {'images/train/1.jpg': None, 'labels/train/1.txt': '0 0.5 0.5 0.5 0.5', 'images/2.jpg': None, 'images/more/3.jpg': None},
+    {'images/1.jpg': None, 'labels/1.txt': '0 0.5 0.5 0.5 0.5', 'train.txt': 'images/1.jpg\n', 'images/2.jpg': None,
+     'images/3.jpg': None},
+])
+def test_yolo_images_in_no_part_are_told(tmp_path, draw, put, files):
+    for name, text in {**files, 'classes.txt': 'cat'}.items():
+        draw(name) if text is None else put(name, text)
+    dataset = read_dataset(tmp_path)
+    assert [image.path.name for image in dataset.images()] == ['1.jpg']
+    assert f'2 images below {tmp_path / "images"} are in none of the lists or folders of the parts train' in dataset.warnings[0]
+
+
 def test_yolo_without_names(tmp_path, draw, put):
     draw('images/1.jpg')
     put('labels/1.txt', '2 0.5 0.5 0.5 0.5\n')

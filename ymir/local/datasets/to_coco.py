@@ -94,11 +94,6 @@ def convert_yolo(root: Path, warn: Warn) -> Dict[Path, dict]:
     dataset = _assembled(raw, root, warn)
     root = root if root.is_dir() else root.parent
     folder = image_folder(root)
-    listed = {os.path.normpath(image.path) for part in raw.splits.values() for image in part}
-    left = [path for path in images_below(folder) if os.path.normpath(path) not in listed]
-    if left:
-        warn(f'{len(left)} images below {folder} are in none of the lists or folders of the data set and are left out, such '
-             f'as {left[0]}')
     names = {path: _relative(path, (folder, root)) for path in {image.path for image in dataset.images()}}
     ids = {path: number for number, path in enumerate(sorted(names, key=lambda path: Path(names[path])))}
     categories = [dict(id=number, name=name) for number, name in enumerate(dataset.class_names)]

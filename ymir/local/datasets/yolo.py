@@ -114,6 +114,7 @@ def read(root: Path, class_names: Optional[Sequence[str]] = None) -> RawDataset:
         source = next(filter(None, (files.find_written(name, [folder], folder) for name in _NAME_FILES)), None)
         names = read_lines(source) if source else None
         images = _images_of_tree(folder, files)
+        _warn_of_others(images, image_folder(folder), raw.warnings)
         source = source or folder
     if not any(images.values()):
         raise DatasetError(f'{root} holds no YOLO data set with images; looked for {LOOKS_FOR}')
@@ -151,6 +152,15 @@ def read(root: Path, class_names: Optional[Sequence[str]] = None) -> RawDataset:
         raw.warnings.add(kind, f'{root}: {missing} of {len(listed)} images have no label file and count as images without '
                          f'objects; for {first} looked for {looked_for(first)}{hint}')
     return raw
+
+
+def _warn_of_others(images: Dict[str, List[Path]], folder: Path, warnings: Warnings) -> None:
+    """Warns of images in no list and in no folder of a part, where others are."""
+    listed = {os.path.normpath(path) for paths in images.values() for path in paths}
+    others = [path for path in images_below(folder) if os.path.normpath(path) not in listed]
+    if listed and others:
+        warnings.add('images in no part', f'{len(others)} images below {folder} are in none of the lists or folders of the '
+                     f'parts {", ".join(images)} and are left out, such as {others[0]}')
 
 
 def _numbered(rows: Sequence[Any], folder: Path, warnings: Warnings) -> List[str]:
