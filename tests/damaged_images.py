@@ -4,6 +4,7 @@
 build to build; those of `READABLE` can be read by every build, those of `UNREADABLE` by none.
 """
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -142,11 +143,13 @@ def _make_links(folder: Path) -> None:
     (folder / 'dangling.jpg').symlink_to('nowhere.jpg')
     (folder / 'circular.jpg').symlink_to('circular.jpg')
     (folder / 'linked.jpg').symlink_to('plain.jpg')
+    os.mkfifo(folder / 'pipe.jpg')
+    (folder / 'device.jpg').symlink_to('/dev/zero')
     (folder / 'forbidden.jpg').write_bytes(JPG)
     (folder / 'forbidden.jpg').chmod(0)
 
 
-LINKS = ('folder.jpg', 'dangling.jpg', 'circular.jpg', 'linked.jpg', 'forbidden.jpg')
+LINKS = ('folder.jpg', 'dangling.jpg', 'circular.jpg', 'linked.jpg', 'pipe.jpg', 'device.jpg', 'forbidden.jpg')
 READABLE = ('plain.jpg', 'plain.png', 'plain.bmp', 'plain.tif', 'plain.webp', 'grey.jpg', 'progressive.jpg', 'cmyk.jpg', 'alpha.png',
             'sixteen_bits.png', 'palette.png', 'one_bit.png', 'png_named.jpg', 'jpg_named.png', 'pixel.png', 'strip.png', 'pole.png',
             'turned_6.jpg', 'bytes_behind.jpg')
@@ -173,6 +176,8 @@ def write_damaged(folder: Path, links: bool = True) -> List[str]:
 
 def can_be_read(path: Path) -> bool:
     """Whether OpenCV decodes a file."""
+    if not path.is_file():
+        return False
     try:
         data = np.fromfile(path, np.uint8)
         return bool(len(data)) and cv2.imdecode(data, cv2.IMREAD_COLOR) is not None

@@ -17,7 +17,7 @@ from mmcv.transforms import Compose
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from mmyolo.datasets.transforms.loading import decode_image
+from mmyolo.datasets.transforms.loading import decode_image, refuse_endless_file
 from mmyolo.errors import UnreadableImageError
 from mmyolo.registry import TRANSFORMS
 from ymir.candidates import iter_candidates
@@ -92,6 +92,7 @@ def read_image(path: str) -> np.ndarray:
     Raises:
         OSError: It cannot be read or is no image; `reason_of` tells why.
     """
+    refuse_endless_file(path)
     return decode_image(np.fromfile(path, dtype=np.uint8), path)
 
 

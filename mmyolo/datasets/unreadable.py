@@ -132,9 +132,14 @@ def skip_unreadable(part: str, path: str, error: OSError) -> None:
         _log(f'Further images of the {part} set that cannot be read are counted at the end')
 
 
+def printable(text: str) -> str:
+    """A text that any stream takes: bytes of file names that are not UTF-8 are escaped."""
+    return text.encode('utf-8', 'backslashreplace').decode('utf-8')
+
+
 def _log(text: str) -> None:
     # Loggers of other ranks are silent, and these have images of their own.
-    print_log(text, logger='current' if get_rank() == 0 else None, level=logging.WARNING)
+    print_log(printable(text), logger='current' if get_rank() == 0 else None, level=logging.WARNING)
 
 
 def none_readable(part: str, tried: int) -> UnreadableImageError:
@@ -145,9 +150,9 @@ def none_readable(part: str, tried: int) -> UnreadableImageError:
         tried: How many images were tried in vain.
     """
     examples = ', '.join(f'{image.path} ({image.reason})' for image in UNREADABLE.all(part)[:3])
-    return UnreadableImageError(
+    return UnreadableImageError(printable(
         f'{tried} images of the {part} set were tried and none can be read: {examples}. Check that the paths of the data '
-        'set are right and that the files are JPEG, PNG or BMP images')
+        'set are right and that the files are JPEG, PNG or BMP images'))
 
 
 def blank_image() -> np.ndarray:

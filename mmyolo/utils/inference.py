@@ -18,6 +18,7 @@ from mmengine.visualization import Visualizer
 from torch import nn
 
 from mmyolo.datasets.transforms.loading import LoadImageFromFile
+from mmyolo.datasets.unreadable import printable
 from mmyolo.errors import UnreadableImageError
 from mmyolo.registry import DATASETS, VISUALIZERS
 from .deploy import switch_to_deploy
@@ -139,8 +140,8 @@ class ReadableImages:
                 image = loader(dict(img_path=file))['img']
             except OSError as error:
                 reason = getattr(error, 'reason', '') or error.strerror or str(error)
-                skipped.append(f'{file} ({reason})')
-                print(f'Skipped {file}: {reason}', file=sys.stderr)
+                skipped.append(printable(f'{file} ({reason})'))
+                print(printable(f'Skipped {file}: {reason}'), file=sys.stderr)
                 continue
             self.num_read += 1
             yield file, image

@@ -1,5 +1,7 @@
 """The size of an image as the loader (OpenCV) will see it, from the file's header alone where Pillow knows it."""
 import contextlib
+import os
+import stat
 from typing import Iterator, Optional, Tuple
 
 from PIL import Image, UnidentifiedImageError
@@ -35,6 +37,9 @@ def read_image_size(path: str) -> Tuple[int, int]:
         OSError: there is no such file, or it is no image; the message says which, without the path.
     """
     try:
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # to read a pipe or a device might never end
+            raise ValueError('it is no plain file')
         with Image.open(path) as image:
             width, height = image.size
             # info, not getexif(): that decodes a PNG without EXIF to its end.

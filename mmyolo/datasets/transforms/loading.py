@@ -3,6 +3,8 @@
 LoadAnnotations differs from mmdet's: crowd and other ignored instances are not loaded, masks stay polygons, an
 instance without a valid polygon is dropped with its box, and the boxes can be the extents of the polygons.
 """
+import os
+import stat
 from typing import List, Optional, Sequence, Tuple, Union
 
 import cv2
@@ -44,12 +46,30 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
             image = image.astype(np.float32) if self.to_float32 else image
             results.update(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
             return results
+        refuse_endless_file(results['img_path'])
         try:
             return super().transform(results)
         except (OSError, MemoryError):
             raise
         except Exception as error:  # decoders raise what they like on broken data
             raise UnreadableImageError(results['img_path'], NOT_DECODED) from error
+
+
+def refuse_endless_file(path: str) -> None:
+    """Refuses a pipe or a device, reading which might never end.
+
+    Args:
+        path: A file, or an address of a file backend.
+
+    Raises:
+        UnreadableImageError: It is one.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):  # an address, or absent, as reading it will tell
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise UnreadableImageError(path, 'it is no plain file')
 
 
 def decode_image(data: Union[bytes, np.ndarray], path: str, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:

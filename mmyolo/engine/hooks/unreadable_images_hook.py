@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from mmyolo.datasets.unreadable import MAX_NAMED, UNREADABLE, UnreadableImage, none_readable
+from mmyolo.datasets.unreadable import MAX_NAMED, UNREADABLE, UnreadableImage, none_readable, printable
 from mmyolo.evaluation.readable_only import ReadableOnly
 from mmyolo.registry import HOOKS
 
@@ -95,5 +95,5 @@ def _tell() -> None:
         if images:
             names = ', '.join(f'{image.path} ({image.reason})' for image in images[:MAX_NAMED])
             more = ', ...' if len(images) > MAX_NAMED else ''
-            print_log(f'{len(images)} images of the {part} set were skipped because they cannot be read: {names}{more}',
-                      'current', logging.WARNING)
+            text = f'{len(images)} images of the {part} set were skipped because they cannot be read: {names}{more}'
+            print_log(printable(text), 'current', logging.WARNING)

@@ -220,3 +220,12 @@ def test_the_list_is_shared_by_forks():
         added = pool.map(UNREADABLE.add, [UnreadableImage('training', str(number % 7), 'cut') for number in range(70)])
     assert sum(added) == 7
     assert sorted(image.path for image in UNREADABLE.all()) == [str(number) for number in range(7)]
+
+
+def test_names_that_are_not_utf8_can_be_told(tmp_path, caplog):
+    names = [os.fsdecode(b'\xff%d.jpg' % number) for number in range(2)]
+    dataset = make_dataset(write_coco(tmp_path, names), [*LOAD, PACK])
+    with pytest.raises(UnreadableImageError) as caught:
+        dataset[0]
+    assert r'\udcff0.jpg (No such file' in str(caught.value).encode().decode()
+    assert sorted(os.path.basename(image.path) for image in UNREADABLE.all()) == names
