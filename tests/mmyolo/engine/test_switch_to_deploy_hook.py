@@ -8,6 +8,7 @@ from torch import nn
 
 from mmyolo.engine import SwitchToDeployHook
 from mmyolo.models import RepVGGBlock
+from tests.closeness import LAYER, assert_maps_close
 
 
 def test_model_is_switched_before_a_test():
@@ -36,6 +37,6 @@ def test_moving_average_can_be_swapped_back():
         trained, averaged = model(image), ema.ema_model(image)
         for hook in (ema, deploy):
             hook.before_test_epoch(runner)
-        assert torch.allclose(model(image), averaged, atol=1e-6)
+        assert_maps_close(model(image), averaged, LAYER)
         ema.after_test_epoch(runner)
-        assert torch.allclose(model(image), trained, atol=1e-6)
+        assert_maps_close(model(image), trained, LAYER)

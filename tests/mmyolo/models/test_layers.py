@@ -13,6 +13,7 @@ from mmyolo.models.layers import CSPLayerWithTwoConv, DarknetBottleneck, RepVGGB
 from mmyolo.models.plugins import CBAM
 from mmyolo.registry import MODELS
 from mmyolo.utils import switch_to_deploy
+from tests.closeness import LAYER, assert_maps_close
 
 
 class Take(nn.Module):
@@ -86,14 +87,14 @@ def test_deployed_block_gives_the_same(kwargs):
     with torch.no_grad():
         wanted = block(x)
         switch_to_deploy(nn.Sequential(block))
-        assert torch.allclose(block(x), wanted, atol=1e-5)
+        assert_maps_close(block(x), wanted, LAYER)
         switch_to_deploy(block)
-        assert torch.allclose(block(x), wanted, atol=1e-5)
+        assert_maps_close(block(x), wanted, LAYER)
     alpha = ['alpha'] if kwargs.get('use_alpha') else []
     assert list(block.state_dict()) == alpha + ['rbr_reparam.weight', 'rbr_reparam.bias']
     deployed = RepVGGBlock(8, 8, deploy=True, **kwargs).eval()
     deployed.load_state_dict(block.state_dict())
-    assert torch.allclose(deployed(x), wanted, atol=1e-5)
+    assert_maps_close(deployed(x), wanted, LAYER)
 
 
 def test_keys_of_the_training_form():

@@ -4,6 +4,7 @@ import torch
 from mmdet.apis import inference_detector, init_detector
 from mmengine.config import Config
 
+from tests.closeness import assert_same_detections
 from ymir.detector import Detector, build_model
 from ymir.errors import TaskError
 from ymir.images import Batch, Image, Letterbox, pixel_transforms
@@ -38,9 +39,7 @@ def test_same_boxes_as_single_calls(model_files, package, images, batch):
     for item, path in zip(found, images):
         expected = inference_detector(single, str(path)).pred_instances
         expected = expected[expected.scores > 0.2]
-        assert item.labels.tolist() == expected.labels.tolist()
-        torch.testing.assert_close(item.scores, expected.scores, atol=5e-4, rtol=0)
-        torch.testing.assert_close(item.boxes, expected.bboxes, atol=1e-2, rtol=0)
+        assert_same_detections(item, expected)
 
 
 @pytest.mark.parametrize('chosen', [[0], [3], [7, 6, 5, 4, 3, 2, 1, 0], [2, 0, 5]])
@@ -78,7 +77,8 @@ def test_memory_too_small_halves_the_batch(package, batch, monkeypatch):
     monkeypatch.setattr(detector, '_predict', limited)
     found = detector.predict(*batch)
     assert sizes == [8, 4, 2, 2, 4, 2, 2]
-    assert all(torch.equal(a.boxes, b.boxes) for a, b in zip(found, expected))
+    for one, other in zip(found, expected, strict=True):
+        assert_same_detections(one, other)
 
 
 def test_config_from_the_checkpoint(model_files, package):

@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmyolo.registry import MODELS
 from mmyolo.testing.random_weights import settle_batch_norms
 from mmyolo.utils import register_all_modules
+from tests.closeness import assert_same_detections
 from ymir.detector import Detector, Normalize, build_model
 from ymir.model_package import read_package
 from ymir.image_size import set_test_size
@@ -62,8 +63,5 @@ def test_same_boxes_as_single_calls(name, images, tmp_path):
         found, = detector.predict(torch.from_numpy(pixels)[None], [image.meta])
         expected = inference_detector(single, str(path)).pred_instances
         assert len(expected) > 5
-        assert len(found.scores) == pytest.approx(len(expected), abs=2)
-        count = min(len(found.scores), len(expected)) // 2  # the last boxes are as good as their neighbours
-        torch.testing.assert_close(found.scores[:count], expected.scores[:count], atol=1e-4, rtol=0)
-        matched = torch.cdist(found.boxes[:count], expected.bboxes, p=float('inf')).amin(1)
-        assert (matched < 0.05).float().mean() > 0.9
+        # 50 boxes of random weights are close to each other: some come or go where two overlap by just the threshold
+        assert_same_detections(found, expected, doubtful=0.1)
