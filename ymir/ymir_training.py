@@ -58,8 +58,6 @@ def main() -> None:
     configure_logging()
     params = load_params(TrainingParams, config.param)
     configure_logging(params.log_level)
-    # mmengine would load a checkpoint that holds code after all, with a warning; models are built here, too.
-    os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
     write_progress(YmirStage.PREPROCESS, 0.0)
     model = find_model(params.model_name)
     user_options = read_options(params)

@@ -123,6 +123,12 @@ def test_confusion_matrix(config, tmp_path, monkeypatch):
     monkeypatch.setattr(tool, 'normalize', lambda matrix: matrices.append(matrix) or normalize(matrix))
     for options in [], ['--score-thr', '0.5', '--show', '--color-theme', 'viridis']:
         tool.main([config(), str(tmp_path / 'found.pkl'), str(tmp_path / 'out'), *options])
+    canary = tmp_path / 'canary'
+    for hostile in (f"cbuiltins\nopen\n(V{canary}\nVw\ntR.", f"(lp0\ncbuiltins\nopen\n(V{canary}\nVw\ntRa.", 'x', ''):
+        (tmp_path / 'hostile.pkl').write_text(hostile)
+        with pytest.raises(ValueError, match='hostile.pkl'):
+            tool.main([config(), str(tmp_path / 'hostile.pkl'), str(tmp_path / 'out')])
+    assert not canary.exists()
     # the fourth image has no annotations, so what is found there is background
     assert matrices[0].tolist() == [[3, 0, 0], [1, 2, 1], [1, 1, 0]]
     assert matrices[1].tolist() == [[3, 0, 0], [0, 0, 3], [1, 0, 0]]

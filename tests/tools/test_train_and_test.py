@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from tests.mmyolo.utils.files_of_all_kinds import Call
 from small_data import IMAGES, write_coco, write_images
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -195,3 +196,25 @@ def test_two_processes_share_a_training_and_agree_on_a_test(trained, folder):
     for alone, both in zip(found[0], found[2]):
         for key in ('scores', 'labels', 'bboxes'):
             torch.testing.assert_close(both[key], alone[key])
+
+
+def test_a_checkpoint_runs_nothing(folder, tmp_path):
+    """Neither where it is tested, nor where a training begins or goes on with it; no config within it, too."""
+    canary = tmp_path / 'canary'
+    hostile = tmp_path / 'hostile.pth'
+    config = 'open(%r, "w")' % str(canary)
+    torch.save(dict(state_dict=dict(w=torch.ones(1)), meta=dict(epoch=1, iter=1, when=Call(open, str(canary), 'w'))), hostile)
+    torch.save(dict(state_dict=dict(w=torch.ones(1)), meta=dict(epoch=1, iter=1, config=config, cfg=config)), tmp_path / 'text.pth')
+    code = ('import sys, runpy; from mmyolo.utils import register_all_modules; register_all_modules()\n'
+            'for words in {words!r}:\n'
+            '    sys.argv = words\n'
+            '    try: runpy.run_path(words[0], run_name="__main__")\n'
+            '    except BaseException as error: print("ended with", type(error).__name__, error)\n')
+    test, train = str(ROOT / 'tools' / 'test.py'), str(ROOT / 'tools' / 'train.py')
+    words = [[test, 'small.py', str(hostile)], [train, 'small.py', '--cfg-options', f'load_from={hostile}'],
+             [train, 'small.py', '--resume', str(hostile)], [train, 'small.py', '--resume', str(tmp_path / 'text.pth')]]
+    words = [[*line, '--work-dir', str(tmp_path / 'work')] if '--cfg-options' not in line else line for line in words]
+    done = subprocess.run([sys.executable, '-c', code.format(words=words)], cwd=folder, capture_output=True, text=True, timeout=240,
+                          env=dict(os.environ, CUDA_VISIBLE_DEVICES='-1', OMP_NUM_THREADS='1'))
+    assert done.stdout.count('hostile.pth holds io.open, which is not loaded') == 3, done.stdout[-3000:] + done.stderr[-3000:]
+    assert not canary.exists()

@@ -5,11 +5,11 @@ from typing import Optional, Sequence
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 import matplotlib
-from mmengine.fileio import load
 
 from mmyolo.analysis.annotations import build_without_pipelines
 from mmyolo.analysis.confusion_matrix import count, normalize, plot
 from mmyolo.analysis.plotting import save_figure, show_figures, windows_wanted
+from mmyolo.converters.checkpoints.reading import read_predictions
 from mmyolo.utils.launch import add_cfg_options, read_config
 
 
@@ -35,7 +35,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
     cfg = read_config(args.config, args)
     dataset = build_without_pipelines(cfg.test_dataloader.dataset)
-    matrix = count(dataset, load(args.prediction_path), args.score_thr, args.tp_iou_thr, args.nms_iou_thr)
+    matrix = count(dataset, read_predictions(args.prediction_path), args.score_thr, args.tp_iou_thr, args.nms_iou_thr)
     show = windows_wanted(args.show)
     figure = plot(normalize(matrix), dataset.metainfo['classes'], args.color_theme, show)
     path = Path(args.save_dir) / 'confusion_matrix.png'

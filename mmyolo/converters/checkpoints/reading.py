@@ -8,6 +8,7 @@ stand-in that keeps its data and does nothing. Tensors are then collected from w
 import builtins
 import codecs
 import collections
+import io
 import pickle
 import types
 from pathlib import Path
@@ -67,6 +68,10 @@ def _rebuild_parameter(data: Tensor, requires_grad: bool, hooks: Any, state: Any
     return data
 
 
+def _load_tensors(content: bytes) -> Any:
+    return torch.load(io.BytesIO(content), map_location='cpu', weights_only=True)
+
+
 def _harmless(module: str, name: str) -> Any:
     """The class or function of that name if it is on the list, else None."""
     if module in ('builtins', '__builtin__') and name in _BUILTINS:
@@ -81,6 +86,8 @@ def _harmless(module: str, name: str) -> Any:
         return _rebuild_parameter
     if module == 'torch._tensor' and name == '_rebuild_from_type_v2':
         return _rebuild_from_type
+    if module == 'torch.storage' and name == '_load_from_bytes':
+        return _load_tensors  # how pickle stores what tensors hold
     if module == 'torch' and name in ('Size', 'device'):
         return getattr(torch, name)
     if module == 'torch' and (isinstance(getattr(torch, name, None), torch.dtype) or name.endswith('Storage')):
@@ -119,6 +126,28 @@ def read_torch(path: Union[str, Path]) -> Any:
         return torch.load(path, map_location='cpu', pickle_module=_PICKLE, weights_only=False)
     except (pickle.UnpicklingError, RuntimeError, EOFError, TypeError, AttributeError) as error:
         raise ValueError(f'{path} cannot be read as a file of torch.save: {error}') from error
+
+
+def read_predictions(path: Union[str, Path]) -> Any:
+    """Reads the predictions that tools/test.py --out wrote.
+
+    Args:
+        path: The file, a pickle of tensors, numbers and text.
+
+    Returns:
+        Its content; other objects are `StandIn`s.
+
+    Raises:
+        ValueError: If it is no such file.
+    """
+    try:
+        with open(path, 'rb') as file:
+            content = RestrictedUnpickler(file).load()
+    except (pickle.UnpicklingError, RuntimeError, EOFError, TypeError, AttributeError, ValueError, IndexError, KeyError) as error:
+        raise ValueError(f'{path} cannot be read as predictions of tools/test.py --out: {error}') from error
+    if not isinstance(content, list) or not all(isinstance(sample, dict) for sample in content):
+        raise ValueError(f'{path} holds no predictions: a list of dicts is needed, as tools/test.py --out writes it')
+    return content
 
 
 def read_pdparams(path: Union[str, Path]) -> Dict[str, Tensor]:

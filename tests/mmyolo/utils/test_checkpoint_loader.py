@@ -11,9 +11,11 @@ from mmengine.config import Config
 from mmengine.model import BaseModule
 from mmengine.runner import CheckpointLoader, load_checkpoint
 
+from mmyolo.utils import boxam_utils
 from mmyolo.utils.checkpoint import CheckpointError
 from mmyolo.utils.checkpoint_content import clean_checkpoint
 from mmyolo.utils.checkpoint_loader import check_embedded_config
+from mmyolo.utils.inference import load_detector
 from mmyolo.utils.literal_config import ConfigContentError
 
 from .files_of_all_kinds import Call, no_weights
@@ -72,9 +74,11 @@ def test_initial_weights_of_a_module(hostile, canary):
 @pytest.mark.parametrize('load', [
     lambda path: load_checkpoint(torch.nn.Linear(1, 1), path),
     lambda path: init_detector(CONFIG, path, device='cpu'),
+    lambda path: load_detector(CONFIG, path, 'cpu'),
+    lambda path: boxam_utils.init_detector(CONFIG, path, device='cpu'),
     lambda path: DetInferencer(CONFIG, path, device='cpu', scope='mmyolo'),
     lambda path: DetInferencer(weights=path, device='cpu', scope='mmyolo'),
-], ids=['load_checkpoint', 'init_detector', 'inferencer', 'inferencer of weights'])
+], ids=['load_checkpoint', 'init_detector', 'demos', 'attention', 'inferencer', 'inferencer of weights'])
 def test_what_makes_detectors(load, hostile, canary):
     with pytest.raises(CheckpointError, match='hostile.pth holds io.open'):
         load(str(hostile))

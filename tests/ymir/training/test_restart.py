@@ -29,8 +29,7 @@ def task(tmp_path, monkeypatch):
     monkeypatch.setattr(settings, 'DEFAULT_CONFIG_FILE_PATH', str(task.in_dir / 'config.yaml'))
     # What the main of a training changes in its process.
     monkeypatch.setattr(ymir_training, 'configure_logging', lambda level='info': None)
-    for name in ('CUDA_VISIBLE_DEVICES', 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'):
-        monkeypatch.setenv(name, os.environ.get(name, ''))
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', os.environ.get('CUDA_VISIBLE_DEVICES', ''))
     return task
 
 

@@ -1,0 +1,78 @@
+"""Pre-trained weights that a training cannot begin with: refused before it begins, and nothing of them runs."""
+import math
+
+import pytest
+import torch
+
+from tests.mmyolo.utils.files_of_all_kinds import hostile_calls, junk, no_weights
+from ymir.errors import TaskError
+from ymir.pretrained import _initial_state, prepare_initial_weights
+from ymir.weights import InitialWeights
+
+from .test_training_config import make
+
+
+@pytest.fixture(scope='module')
+def run():
+    """The config of a training of a small model."""
+    config = make('yolov8_n').run
+    for part in (config.model.backbone, config.model.neck, config.model.bbox_head.head_module):
+        part.widen_factor = 0.0625
+    return config
+
+
+@pytest.fixture(scope='module')
+def state(run):
+    return _initial_state(run)[0]
+
+
+def prepare(path, run):
+    return prepare_initial_weights(InitialWeights(path, 'package', ''), run, 'yolov8_n', path.with_name('initial.pth'))
+
+
+def refused(path, run):
+    with pytest.raises(TaskError) as caught:
+        prepare(path, run)
+    assert caught.value.code == 300004 and str(path) in caught.value.sentence
+    assert not path.with_name('initial.pth').exists()
+    return caught.value.sentence
+
+
+def test_good_weights_are_taken(tmp_path, run, state):
+    torch.save(dict(state_dict=state, meta=[1]), tmp_path / 'x.pth')
+    written = torch.load(prepare(tmp_path / 'x.pth', run), weights_only=True)['state_dict']
+    assert all(torch.equal(written[name], value) for name, value in state.items())
+
+
+@pytest.mark.parametrize('number', [math.nan, math.inf, 1e30])
+def test_numbers_that_nothing_is_trained_from(tmp_path, run, state, number):
+    name = next(name for name, value in state.items() if value.ndim == 4)
+    changed = dict(state, **{name: torch.full_like(state[name], number)})
+    torch.save(dict(state_dict=changed), tmp_path / 'x.pth')
+    sentence = refused(tmp_path / 'x.pth', run)
+    assert name in sentence and 'learning_rate' not in sentence
+
+
+def test_numbers_that_are_not_used_do_not_matter(tmp_path, run, state):
+    torch.save(dict(state_dict=dict(state, unused=torch.tensor([math.nan]))), tmp_path / 'x.pth')
+    assert prepare(tmp_path / 'x.pth', run).exists()
+
+
+def test_what_holds_no_weights(tmp_path, run):
+    path = tmp_path / 'x.pth'
+    for name, (content, message) in junk().items():
+        path.write_bytes(content)
+        assert message in refused(path, run), name
+    for content, _ in no_weights().values():
+        torch.save(content, path)
+        refused(path, run)
+
+
+def test_nothing_is_run(tmp_path, run, state):
+    canary = tmp_path / 'folder' / 'canary'
+    canary.parent.mkdir()
+    for name, (call, named) in hostile_calls(canary).items():
+        if named is not None:
+            torch.save(dict(state_dict=state, meta=call), tmp_path / 'x.pth')
+            assert named in refused(tmp_path / 'x.pth', run)
+            assert not canary.exists() and canary.parent.exists(), name
