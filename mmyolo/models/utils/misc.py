@@ -7,6 +7,13 @@ from mmdet.structures.bbox import get_box_tensor
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from .output_save import OutputSaveFunctionWrapper, OutputSaveObjectWrapper  # the public release keeps them here
+
+__all__ = [
+    'OutputSaveFunctionWrapper', 'OutputSaveObjectWrapper', 'gt_instances_preprocess', 'in_batch', 'make_divisible',
+    'make_round'
+]
+
 
 def make_divisible(x: float, widen_factor: float = 1.0, divisor: int = 8) -> int:
     """Scales a number of channels and rounds it up to a multiple of `divisor`.
