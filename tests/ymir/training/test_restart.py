@@ -236,3 +236,15 @@ def test_a_model_is_trained_further_from_the_folder_that_it_will_be_written_to(t
     initial = load_checkpoint(task.out_dir / 'ymir_training' / 'initial_weights.pth')['state_dict']
     assert len(initial) == len(state) and all(bool((value == 2).all()) for value in initial.values())
     assert packed(task)['best'] == (0.5, 0.5, NEW)
+
+
+def test_names_at_which_something_else_stands_are_left_alone(task):
+    models = task.out_dir / 'models'
+    (models / 'epoch_1.pth' / 'inner').mkdir(parents=True)
+    (models / CONFIG).symlink_to('/nowhere')
+    for name in ('best', 'last'):
+        (models / name).write_text('no folder')
+    assert train(task, NEW, [0.4, 0.3]) == 'model_2.py'
+    assert packed(task) == dict(best=(0.4, 0.4, NEW), last=(0.3, 0.3, NEW), epoch_2=(0.3, 0.3, NEW))
+    assert check_result(task)['model_stages']['best']['files'] == ['epoch_1_2.pth', 'model_2.py']
+    assert (models / 'epoch_1.pth' / 'inner').is_dir() and (models / 'best').read_text() == 'no folder'
