@@ -1,5 +1,7 @@
 """skipped-images.tsv of a training: what the check of the data left out, and what turned out to be unreadable later."""
-from mmengine.dist import is_main_process
+import atexit
+import os
+
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
@@ -16,6 +18,7 @@ class YmirSkippedImagesHook(Hook):
 
     def __init__(self) -> None:
         self.known = 0
+        atexit.register(self._write)  # a training that fails because of its images names them too
 
     def after_train_epoch(self, runner) -> None:
         """Write what this process and its loader processes found."""
@@ -31,7 +34,7 @@ class YmirSkippedImagesHook(Hook):
 
     def _write(self) -> None:
         found = UNREADABLE.all()
-        if not is_main_process() or len(found) == self.known:
+        if os.environ.get('RANK', '0') != '0' or len(found) == self.known:
             return
         self.known = len(found)
         out_dir = get_current_env().output.root_dir

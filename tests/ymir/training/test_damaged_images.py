@@ -72,3 +72,4 @@ def test_a_validation_set_in_which_nothing_can_be_read(tmp_path):
     assert '4 images of the validation set were tried and none can be read: ' in message
     assert 'not a readable image, or a damaged one' in message
     assert not list((task.out_dir / 'models').glob('*.pth'))
+    assert [image.part for image in read_skipped_images(str(task.out_dir))] == ['validation'] * 4
