@@ -11,7 +11,7 @@ import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Sequence, Tuple
 
 from mmengine import registry
 from mmengine.config import Config, DictAction
@@ -91,12 +91,18 @@ class UserOptions:
         arguments: Further arguments of tools/train.py.
         work_dir: What `--work-dir` says, '' if it is not there.
         text: Both options as the user wrote them, '' if there are none.
+        argument_keys: Keys of `config` that come from `args_options`.
     """
 
     config: Dict[str, Any]
     arguments: List[str]
     work_dir: str
     text: str
+    argument_keys: FrozenSet[str] = frozenset()
+
+    def source_of(self, key: str) -> str:
+        """The key of config.yaml from which an option comes."""
+        return 'args_options' if key in self.argument_keys else 'cfg_options'
 
 
 def bad_option(key: str, text: str, reason: str) -> TaskError:
@@ -136,9 +142,11 @@ def read_options(params: TrainingParams) -> UserOptions:
     arguments = ['--amp'] if found.amp else []
     if found.resume is not None:
         arguments.append('--resume' if found.resume == 'auto' else f'--resume={found.resume}')
-    config = {**parse_cfg_options(params.cfg_options), **_parse_words('args_options', found.cfg_options)}
+    among_arguments = _parse_words('args_options', found.cfg_options)
+    config = {**parse_cfg_options(params.cfg_options), **among_arguments}
     given = (('cfg_options', params.cfg_options), ('args_options', params.args_options))
-    return UserOptions(config, arguments, found.work_dir, ', '.join(f'{key}: {text}' for key, text in given if text.strip()))
+    text = ', '.join(f'{key}: {value}' for key, value in given if value.strip())
+    return UserOptions(config, arguments, found.work_dir, text, frozenset(among_arguments))
 
 
 def _split(key: str, text: str) -> List[str]:
@@ -217,14 +225,14 @@ def check_options(options: UserOptions, out_dir: Path, models_dir: Path) -> None
     for key, value in options.config.items():
         reason = _find_fault(key, value, out_dir)
         if reason:
-            raise bad_option('cfg_options', f'{key}={value}', reason)
+            raise bad_option(options.source_of(key), f'{key}={value}', reason)
         if key.rpartition('.')[2] in CHECKPOINT_KEYS and value not in (None, ''):
-            check_checkpoint(f'cfg_options, {key}', str(value))
+            check_checkpoint(f'{options.source_of(key)}, {key}', str(value))
     for argument in options.arguments:
         if argument.startswith('--resume='):
             check_checkpoint('args_options, --resume', argument.partition('=')[2], resume=True)
     if options.config.get('resume') and options.config.get('load_from'):
-        check_checkpoint('cfg_options, load_from', str(options.config['load_from']), resume=True)
+        check_checkpoint(f'{options.source_of("load_from")}, load_from', str(options.config['load_from']), resume=True)
 
 
 def check_checkpoint(key: str, path: str, resume: bool = False) -> None:
@@ -325,24 +333,24 @@ def _is_below(path: str, folder: Path) -> bool:
     return os.path.isabs(path) and any(Path(os.path.realpath(path)).is_relative_to(root) for root in roots)
 
 
-def apply_options(config: Config, options: Mapping[str, Any]) -> None:
+def apply_options(config: Config, options: UserOptions) -> None:
     """Merge options into a config, in place.
 
     Args:
         config: A complete config.
-        options: Dotted key to value.
+        options: What `read_options` gives.
 
     Raises:
         TaskError: 300001 if a value cannot stand where its key points to.
     """
-    for key, value in options.items():
+    for key, value in options.config.items():
         reason = _find_fault_of_place(config, key, value)
         if reason:
-            raise bad_option('cfg_options', f'{key}={value}', reason)
+            raise bad_option(options.source_of(key), f'{key}={value}', reason)
         try:
             config.merge_from_dict({key: value})
         except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
-            raise bad_option('cfg_options', f'{key}={value}', f'there is no such place in the config ({error}).') from error
+            raise bad_option(options.source_of(key), f'{key}={value}', f'there is no such place in the config ({error}).') from error
 
 
 def _find_fault_of_place(config: Config, key: str, value: Any) -> str:

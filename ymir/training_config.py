@@ -124,7 +124,7 @@ def modify_mmengine_config(cfg: Config, task: TrainingTask) -> TrainingConfig:
     set_precision(base.optim_wrapper, precision)
     _set_runtime(base, task, recipe, size, precision)
     complete = Config(base)
-    apply_options(complete, read_options(params).config)
+    apply_options(complete, read_options(params))
     run = Config({key: complete[key] for key in RUN_KEYS if key in complete})
     return TrainingConfig(run, _package_config(complete, task), recipe, size, precision)
 

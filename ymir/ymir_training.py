@@ -123,8 +123,8 @@ def blame_options(options: UserOptions) -> Iterator[None]:
         forget_record()
         raise TaskError(
             ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
-            f'The training failed at its beginning with the options in config.yaml ({options.text}): {mapped.sentence} Correct or remove '
-            'the option that this comes from.') from error
+            f'{mapped.sentence.rstrip(".")}. The training failed at its beginning, so this comes from the options in config.yaml; '
+            f'correct or remove the one. {options.text}') from error
 
 
 def find_resumption(arguments: Sequence[str], options: Mapping[str, Any], models_dir: Path) -> Tuple[bool, List[str]]:

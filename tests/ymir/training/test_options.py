@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 from ymir.errors import TaskError
 from mmyolo.utils.literal_config import dump_literal_config, read_literal_config
-from ymir.options import apply_options, check_options, parse_cfg_options, read_options
+from ymir.options import UserOptions, apply_options, check_options, parse_cfg_options, read_options
 from ymir.params import TrainingParams, load_params
 
 OUT = Path('/out')
@@ -174,6 +174,7 @@ def test_what_is_refused(text, words):
             read(**source)
         assert caught.value.code == 300001
         assert words in caught.value.sentence and text[:3].strip('"') in caught.value.sentence
+        assert f'config.yaml, {next(iter(source))}: ' in caught.value.sentence
 
 
 def test_paths_through_links_are_refused(tmp_path):
@@ -199,13 +200,14 @@ def test_paths_through_links_are_refused(tmp_path):
 ])
 def test_places_that_hold_something_else(option, words):
     with pytest.raises(TaskError) as caught:
-        apply_options(config(), parse_cfg_options(option))
+        apply_options(config(), UserOptions(parse_cfg_options(option), [], '', ''))
     assert caught.value.code == 300001 and words in caught.value.sentence
 
 
 def test_options_are_applied():
     changed = config()
-    apply_options(changed, parse_cfg_options('custom_hooks.0.momentum=0.5 model.test_cfg.nms.iou_threshold=0.6 model.new.x=1'))
+    text = 'custom_hooks.0.momentum=0.5 model.test_cfg.nms.iou_threshold=0.6 model.new.x=1'
+    apply_options(changed, UserOptions(parse_cfg_options(text), [], '', ''))
     assert changed.custom_hooks[0].momentum == 0.5
     assert changed.model.test_cfg.nms.iou_threshold == 0.6 and changed.model.new.x == 1
 
