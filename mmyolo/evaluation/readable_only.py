@@ -1,8 +1,13 @@
 """Evaluation without the images that could not be read: neither their objects nor what was found in their place counts."""
+import contextlib
+import json
 import logging
-from typing import Any, Dict, Optional, Sequence
+import tempfile
+from typing import Any, Dict, Iterator, Optional, Sequence
 
+from mmdet.evaluation import CrowdHumanMetric
 from mmengine.evaluator import BaseMetric
+from mmengine.fileio import get_text
 from mmengine.logging import print_log
 
 from mmyolo.datasets.unreadable import none_readable
@@ -70,13 +75,26 @@ class ReadableOnly(BaseMetric):
         if left_out:
             print_log(f'{len(left_out)} of {len(results)} images cannot be read and do not count in the evaluation',
                       'current', logging.WARNING)
-        self._set_images(left_out)
-        return self.metric.compute_metrics(readable)
+        with self._truth_without(left_out):
+            return self.metric.compute_metrics(readable)
 
-    def _set_images(self, left_out: Sequence[Any]) -> None:
-        """Tells metrics that read the objects from a COCO file of their own which images count."""
-        coco = getattr(self.metric, '_coco_api', None)
-        if coco is not None:
+    @contextlib.contextmanager
+    def _truth_without(self, left_out: Sequence[Any]) -> Iterator[None]:
+        """Meanwhile, metrics that read the objects from a file of their own do not see those of some images."""
+        api = getattr(self.metric, '_coco_api', None) or getattr(self.metric, '_lvis_api', None)
+        if api is not None:
             without = set(left_out)
-            self.metric.img_ids = [img_id for img_id in coco.get_img_ids() if img_id not in without]
-
+            self.metric.img_ids = [img_id for img_id in api.get_img_ids() if img_id not in without]
+        if not left_out or not isinstance(self.metric, CrowdHumanMetric):
+            yield
+            return
+        whole = self.metric.ann_file
+        lines = get_text(whole, backend_args=self.metric.backend_args).strip().split('\n')
+        with tempfile.NamedTemporaryFile('w', suffix='.odgt', encoding='utf-8') as file:
+            file.write('\n'.join(line for line in lines if json.loads(line)['ID'] not in left_out))
+            file.flush()
+            self.metric.ann_file = file.name
+            try:
+                yield
+            finally:
+                self.metric.ann_file = whole

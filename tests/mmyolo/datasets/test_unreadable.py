@@ -186,6 +186,23 @@ def test_unreadable_images_do_not_count_in_an_evaluation(damaged, cfg):
     assert metrics[key] == pytest.approx(1)
 
 
+def test_crowds_of_unreadable_images_do_not_count(tmp_path):
+    """CrowdHuman's objects stand in a file of lines, in the order of the images."""
+    box = dict(tag='person', vbox=[2, 4, 40, 30], hbox=[2, 4, 9, 9], head_attr={}, extra={})
+    lines = [json.dumps(dict(ID=str(index), gtboxes=[dict(box, fbox=[2, 4, 40, 30 + index])])) for index in range(4)]
+    found = InstanceData(bboxes=torch.tensor([[2., 4, 42, 34]]), scores=torch.tensor([.9]), labels=torch.zeros(1).long())
+    samples = [DetDataSample(metainfo=dict(img_id=str(index), ori_shape=(64, 96), unreadable=index == 1), pred_instances=found)
+               for index in range(4)]
+
+    def measure(kept, wrap):
+        (tmp_path / 'val.odgt').write_text('\n'.join(lines[index] for index in kept))
+        metric = wrap(METRICS.build(dict(type='mmdet.CrowdHumanMetric', ann_file=str(tmp_path / 'val.odgt'), metric=['AP'])))
+        Evaluator([metric]).process([samples[index] for index in kept])
+        return metric.evaluate(len(kept))['crowd_human/mAP']
+
+    assert 0 < measure((0, 2, 3), lambda metric: metric) == measure((0, 1, 2, 3), ReadableOnly)
+
+
 def test_without_the_wrapper_they_would_count(damaged):
     file, readable = damaged
     dataset = make_dataset(file, [*LOAD, PACK], test_mode=True)
