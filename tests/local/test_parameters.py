@@ -39,6 +39,9 @@ def test_unknown_keys_pass_with_a_warning():
     warnings = []
     assert parse_overrides(['learnig_rate=1', 'zzz=1'], TEMPLATE, warnings.append) == dict(learnig_rate='1', zzz='1')
     assert 'did you mean learning_rate?' in warnings[0] and 'did you mean' not in warnings[1]
+    warnings.clear()
+    parse_overrides(['max_iter=1', 'warmup_epochs=1', 'lr=1'], TEMPLATE, warnings.append)
+    assert len(warnings) == 3 and not any('did you mean' in warning for warning in warnings), warnings
 
 
 @pytest.mark.parametrize('argument, words', [

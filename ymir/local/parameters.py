@@ -28,6 +28,7 @@ RESERVED = {
     'run_infer': 'use `ymir infer`',
     'run_mining': 'use `ymir mine` or `ymir infer --mine`',
 }
+NEAR = 0.75  # of 1; less likeness is no misspelling: max_iter is not val_interval
 # Read by the platform or the reference executors though no template need name them.
 KNOWN_ELSEWHERE = ('export_format', 'shm_size')
 FOLDERS = {2: 'det', 3: 'semantic-seg', 4: 'instance-seg', 50: 'multi-modal'}
@@ -146,7 +147,7 @@ def parse_overrides(arguments: Sequence[str], template: Mapping[str, Any],
         if key in RESERVED:
             raise ParameterError(f'{key} is set by the platform: {RESERVED[key]}')
         if key not in template and key not in KNOWN_ELSEWHERE:
-            near = difflib.get_close_matches(key, list(template), n=1, cutoff=0.5)
+            near = difflib.get_close_matches(key, list(template), n=1, cutoff=NEAR)
             warn(f'{key} is not in the template of this executor' + (f'; did you mean {near[0]}?' if near else ''))
         edits[key] = _as_the_form(key, text.strip(), template.get(key, ''))
     return edits
