@@ -50,9 +50,23 @@ def _tensors(state: Any, name: Any) -> Mapping[str, Tensor]:
             state[key] = torch.from_numpy(np.array(value))
         elif not isinstance(value, Tensor):
             del state[key]  # PyTorch keeps other things of modules beside their weights
+        elif _odd_kind(value):
+            raise CheckpointError(f'{name} holds no weights that can be used: {key} is {_odd_kind(value)}; plain numbers are '
+                                  'needed.')
     if not state:
         raise CheckpointError(f'{name} holds no weights: there is no tensor in its state_dict.')
     return state
+
+
+def _odd_kind(value: Tensor) -> str:
+    """What kind of tensor no module's weights are copied from; '' for a plain one."""
+    if value.is_meta:
+        return 'a tensor without content'
+    if value.is_quantized:
+        return 'a quantized tensor'
+    if value.layout is not torch.strided:
+        return 'a sparse tensor'
+    return 'a complex tensor' if value.is_complex() else ''
 
 
 def _clean_meta(meta: Any) -> Dict[str, Any]:

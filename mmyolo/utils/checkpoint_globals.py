@@ -173,7 +173,6 @@ def safe_globals() -> List[Tuple[Any, str]]:
         'builtins.bytes': _bytes,
         'builtins.frozenset': frozenset,
         'builtins.slice': slice,
-        'builtins.range': range,
         'builtins.getattr': _method,
         'mmengine.logging.history_buffer.HistoryBuffer': HistoryBuffer,
         'mmengine.config.config.ConfigDict': _config_dict,

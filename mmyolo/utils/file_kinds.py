@@ -54,7 +54,7 @@ def kind_of_file(path: Union[str, Path]) -> Optional[str]:
         return 'an empty file'
     if not head.strip(b'\x00'):
         return 'a file of zero bytes: it was not written or copied to its end'
-    if head.startswith(b'PK'):
+    if head.startswith(b'PK') or zipfile.is_zipfile(path):
         return _kind_of_zip(path)
     for offset, magic, kind in MAGICS:
         if head[offset:offset + len(magic)] == magic:
