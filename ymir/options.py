@@ -64,7 +64,8 @@ CHECKPOINT_KEYS = frozenset({'load_from', 'checkpoint', 'pretrained'})
 DATA_PATH_KEYS = frozenset({'ann_file', 'data_root', 'img', 'img_path'})  # read as JSON and as images, never written
 PATH_KEY = re.compile(r'(^|_)(dir|dirs|path|paths|file|files|filename|folder|root)$|.+_prefix$|^out_')
 PATH_VALUE = re.compile(r'^[/~\\]|(^|[/\\])\.\.([/\\]|$)')
-CODE_SUFFIXES = ('.py', '.pkl', '.pickle', '.so')
+# mmengine reads YAML with a loader that calls what a file says, and numpy may unpickle.
+CODE_SUFFIXES = ('.py', '.pkl', '.pickle', '.so', '.yaml', '.yml', '.npy', '.npz')
 KEY = re.compile(r'\w[\w-]*(\.[\w-]+)*', re.ASCII)
 # Last part of a key -> the least and the largest value.
 LIMITS: Mapping[str, Tuple[float, float]] = {
