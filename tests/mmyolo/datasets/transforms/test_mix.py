@@ -202,3 +202,31 @@ def test_images_without_boxes_mix():
     assert results['gt_bboxes'].numpy().shape == (0, 4)
     results = YOLOv5RandomAffine(border=(-64, -64))(results)
     assert results['gt_bboxes'].numpy().shape == (0, 4) and results['img'].shape == (128, 128, 3)
+
+
+@pytest.mark.parametrize('use_cached', [True, False])
+def test_a_mosaic_that_draws_more_images_and_chooses_among_them(use_cached):
+
+    class Choosy(Mosaic):
+
+        def get_indexes(self, dataset):
+            return [index % len(dataset) for index in (0, 1, 2, 3, 0)]
+
+        def mix_img_transform(self, results):
+            assert len(results['mix_results']) == 5
+            results['mix_results'] = results['mix_results'][1:4]
+            return super().mix_img_transform(results)
+
+    transform = Choosy(img_scale=(128, 128), use_cached=use_cached, random_pop=False)
+    plain = Mosaic(img_scale=(128, 128))
+    dataset = ListDataset([lambda index=index: make_results(index) for index in range(4)])
+    for index in range(4) if use_cached else ():
+        transform(make_results(index, dataset=dataset))
+    np.random.seed(0)
+    found = transform(make_results(0, dataset=dataset))
+    results = make_results(0, mix_results=[make_results(index) for index in (1, 2, 3)])
+    np.random.seed(0)
+    np.random.uniform(0, 1)
+    expected = plain.mix_img_transform(results)
+    assert np.array_equal(found['img'], expected['img'])
+    assert found['gt_bboxes_labels'].tolist() == expected['gt_bboxes_labels'].tolist()
