@@ -256,11 +256,14 @@ def _suppress(boxes: BatchDetections, nms: Mapping, nms_pre: int, max_per_img: i
     # Other kinds of NMS, such as soft_nms, change scores and know nothing of images.
     kept, scores = [], []
     for members in torch.arange(len(boxes.images), device=boxes.images.device).split(boxes.counts()):
+        if not len(members):  # mmcv fails without boxes
+            continue
         one = boxes[members]
         dets, keep = mmcv_batched_nms(one.bboxes, one.scores, one.labels, nms)
         kept.append(members[keep])
         scores.append(dets[:, -1])
-    return _cap(replace(boxes[torch.cat(kept)], scores=torch.cat(scores)), max_per_img)
+    kept, scores = torch.cat([boxes.images[:0], *kept]), torch.cat([boxes.scores[:0], *scores])
+    return _cap(replace(boxes[kept], scores=scores), max_per_img)
 
 
 def _rescale(boxes: BatchDetections, batch_img_metas: Sequence[dict]) -> BatchDetections:

@@ -109,6 +109,19 @@ def test_every_option_equals_the_definition(family, change):
             torch.testing.assert_close(value, wanted)
 
 
+def test_soft_nms_of_images_without_a_box():
+    head, maps = build('YOLOv8'), maps_of('YOLOv8')
+    both = ConfigDict(CFG, nms=dict(type='soft_nms', iou_threshold=.3))
+    whole = head.predict_by_feat(*maps, batch_img_metas=METAS, cfg=both)
+    empty = [[torch.cat([level[:1] - 99, level[1:]]) for level in maps[0]], *maps[1:]]  # no score in the first image
+    first, second = head.predict_by_feat(*empty, batch_img_metas=METAS, cfg=both)
+    assert len(first) == 0 < len(second)
+    torch.testing.assert_close(second.bboxes, whole[1].bboxes)
+    torch.testing.assert_close(second.scores, whole[1].scores)
+    nothing = head.predict_by_feat(*maps, batch_img_metas=METAS, cfg=ConfigDict(both, score_thr=1.))
+    assert [len(result) for result in nothing] == [0, 0] and nothing[0].bboxes.shape == (0, 4)
+
+
 @pytest.mark.parametrize('switch', [dict(rescale=False), dict(with_nms=False)])
 def test_every_switch_equals_the_definition(switch):
     head, maps = build('YOLOv5'), maps_of('YOLOv5')
