@@ -170,6 +170,7 @@ def check_failure(task, done, code, words):
     (1, dict(model_name='yolov8_q'), 300001, 'yolov8_n'),
     (1, dict(samples_per_gpu='many'), 300001, 'samples_per_gpu'),
     (0, dict(), 300002, 'train set is empty'),
+    (2, dict(cfg_options='model.bbox_head.head_module.num_classes=7'), 300001, 'num_classes is 7'),
     (2, dict(cfg_options='model.bbox_head.loss_bbox.loss_weight=1e300'), 300201, 'not a number'),
 ])
 def test_failures_have_a_code_and_a_sentence(tmp_path, num_train, edits, code, words):
