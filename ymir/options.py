@@ -58,10 +58,13 @@ FORBIDDEN_PARTS = frozenset({
     '_base_', '_scope_', 'custom_imports', 'backend_args', 'file_client_args', 'teacher_config', 'teacher_ckpt', 'worker_init_fn',
     'init_kwargs', 'init_method', 'mp_start_method', 'lazy'
 })
-TYPE_KEYS = ('type', 'constructor')
+TYPE_KEYS = ('type', 'constructor', 'ema_type', 'resize_type', 'rotate_type', 'conv_type')
+# What a class may pass on as a type, whatever it calls it.
+DOTTED_NAME = re.compile(r'[A-Za-z_]\w*(\.[A-Za-z_]\w*)+')
 NMS_KEYS = ('nms', 'nms_cfg')
 CHECKPOINT_KEYS = frozenset({'load_from', 'checkpoint', 'pretrained'})
 DATA_PATH_KEYS = frozenset({'ann_file', 'data_root', 'img', 'img_path'})  # read as JSON and as images, never written
+NAMES_OF_FILES = CHECKPOINT_KEYS | DATA_PATH_KEYS
 PATH_KEY = re.compile(r'(^|_)(dir|dirs|path|paths|file|files|filename|folder|root)$|.+_prefix$|^out_')
 PATH_VALUE = re.compile(r'^[/~\\]|(^|[/\\])\.\.([/\\]|$)')
 # mmengine reads YAML with a loader that calls what a file says, and numpy may unpickle.
@@ -282,7 +285,10 @@ def _find_fault(key: str, value: Any, out_dir: Path) -> str:
     if limits and value is not None and not _is_within(value, limits):
         return f'allowed is a number from {limits[0]:g} to {limits[1]:g}.'
     for leaf in _leaves(value):
-        fault = _find_fault_of_leaf(last, leaf, out_dir)
+        if isinstance(leaf, str) and DOTTED_NAME.fullmatch(leaf) and last not in NAMES_OF_FILES:
+            fault = _find_fault_of_type(parts[:1], leaf)
+        else:
+            fault = _find_fault_of_leaf(last, leaf, out_dir)
         if fault:
             return fault
     return ''
@@ -321,7 +327,7 @@ def _find_fault_of_leaf(last: str, leaf: Any, out_dir: Path) -> str:
         return 'addresses, {{...}} and control characters are not allowed.'
     if leaf.lower().endswith(CODE_SUFFIXES):
         return f'files of code and pickles ({", ".join(CODE_SUFFIXES)}) are not read.'
-    if last in CHECKPOINT_KEYS or last in DATA_PATH_KEYS:
+    if last in NAMES_OF_FILES:
         return ''
     if (PATH_KEY.search(last) or PATH_VALUE.search(leaf)) and not _is_below(leaf, out_dir):
         return f'a path of an option must lie below {out_dir}, where a task may write.'

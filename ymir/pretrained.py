@@ -9,6 +9,7 @@ from mmengine.config import Config
 
 from mmyolo.registry import MODELS
 from mmyolo.utils import register_all_modules
+from mmyolo.utils.config_types import registered_only
 from ymir_exc.atomic import atomic_file
 from ymir_exc.code import ExecutorReturnCode
 
@@ -73,7 +74,8 @@ def _initial_state(run: Config) -> Tuple[StateDict, Dict[str, int]]:
                 node = node.get(name, {})
             if path[-1] in node:
                 node[path[-1]] += extra
-        model = MODELS.build(config)
+        with registered_only():
+            model = MODELS.build(config)
         model.init_weights()
         states.append(model.state_dict())
     initial, larger = states

@@ -94,6 +94,8 @@ ALLOWED = [
     'optim_wrapper.optimizer.type=AdamW optim_wrapper.optimizer.lr=1e-3 optim_wrapper.constructor=DefaultOptimWrapperConstructor',
     'optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult=0.1 optim_wrapper.clip_grad.max_norm=3',
     'custom_hooks.0.type=EMAHook default_hooks.visualization.type=mmdet.DetVisualizationHook',
+    'custom_hooks.0.ema_type=ExpMomentumEMA model.backbone.padding_mode=reflect model.backbone.init_cfg.prefix=backbone.',
+    'train_dataloader.dataset.ann_file=train.json train_dataloader.dataset.data_prefix.img=images.train',
     'default_hooks.logger.interval=5 default_hooks.timer=None',
     'visualizer.vis_backends.0.save_dir=/out/curves visualizer.vis_backends.0.type=TensorboardVisBackend',
     'train_dataloader.sampler.type=mmdet.ClassAwareSampler train_dataloader.dataset.pipeline.2.type=mmdet.RandomFlip',
@@ -117,6 +119,11 @@ REFUSED = [
                     'optim_wrapper', 'optim_wrapper.optimizer', 'param_scheduler.0', 'model_wrapper_cfg', 'model.init_cfg')
       for name in ('os.system', 'mmengine.load', 'mmengine.rmtree', 'builtins.exec', 'subprocess', 'NoSuchClass')],
     ('model.backbone.norm_cfg.type=torch.load', 'no class'),
+    *[(f'{key}=os.system', 'no class')
+      for key in ('custom_hooks.0.ema_type', 'train_dataloader.dataset.pipeline.1.resize_type', 'model.backbone.padding_mode',
+                  'model.neck.any_other', 'default_hooks.x.y')],
+    ('train_dataloader.dataset.pipeline.1.y=[1,os.system]', 'no class'),
+    ('custom_hooks.0.ema_type=system', 'no class'),
     ('model.type=5', 'no class'),
     ('optim_wrapper.constructor=os.system', 'no class'),
     ('default_hooks.x.type=YOLODetectorX', 'no class'),
