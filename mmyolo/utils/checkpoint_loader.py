@@ -100,7 +100,7 @@ def _drop_unsafe_config(values: Dict[str, Any], name: Any) -> None:
         check_embedded_config(values['cfg'], name)
     except ConfigContentError as error:
         del values['cfg']
-        print_log(f'The config within the checkpoint is not used: {error}', 'current', logging.WARNING)
+        print_log(f'The config within the checkpoint is not used: {error}', 'current', logging.INFO)
 
 
 def check_embedded_config(text: Any, name: Any) -> None:
@@ -113,6 +113,8 @@ def check_embedded_config(text: Any, name: Any) -> None:
     Raises:
         ConfigContentError: If it is not plain values, or would build anything but a detector and its data.
     """
+    import mmyolo.visualization  # noqa: F401  registers visualizers
+
     from . import config_types as types
     if not isinstance(text, str):
         raise ConfigContentError(f'The config in {name} is a {type(text).__name__}; text is needed.')
@@ -135,7 +137,7 @@ def check_embedded_config(text: Any, name: Any) -> None:
     batch_shapes = own.pop('batch_shapes_cfg', None)
     if own:
         types.part_from_elsewhere(own, types.DATASET, name, 'test_dataloader.dataset')
-    types.part_from_elsewhere(batch_shapes, types.PART, name, 'batch_shapes_cfg')
+    types.part_from_elsewhere(batch_shapes, types.BATCH_SHAPES, name, 'batch_shapes_cfg')
     types.part_from_elsewhere(loader.get('collate_fn'), types.COLLATE, name, 'collate_fn')
     visualizer = dict(_mapping(config.get('visualizer'), 'visualizer', name))
     backends = visualizer.pop('vis_backends', None) or []

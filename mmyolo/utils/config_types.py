@@ -17,7 +17,7 @@ from .literal_config import ConfigContentError
 from .registered_types import NMS_TYPES, registry_tree
 
 # Scopes by which a config may name classes; mmcv registers its own in mmengine's registries.
-SCOPES = ('mmyolo', 'mmdet', 'mmcv', 'mmengine', 'mmrotate')
+SCOPES = ('mmyolo', 'mmdet', 'mmcv', 'mmengine', 'mmrotate', 'mmpose')
 # Arguments that read or write something outside the config, or decide where classes are looked for.
 OUTSIDE = frozenset({
     'ann_file', 'backend_args', 'cache_dir', 'cfg_path', 'checkpoint', 'ckpt', 'config', 'custom_imports', 'data_prefix',
@@ -57,6 +57,7 @@ TRANSFORM = Kind('a transform of images', ('transform', ), (
     'mmdet.datasets.transforms.colorspace', 'mmdet.datasets.transforms.formatting',
     'mmdet.datasets.transforms.geometric', 'mmdet.datasets.transforms.loading',
     'mmdet.datasets.transforms.transforms', 'mmyolo.datasets.transforms'))
+BATCH_SHAPES = Kind('a rule for the shapes of batches', ('task util', ), ('mmyolo.datasets', ))
 DATASET = Kind('a data set', ('dataset', ), ('mmdet.datasets', 'mmyolo.datasets', 'mmengine.dataset'))
 VISUALIZER = Kind('a visualizer', ('visualizer', ), ('mmengine.visualization', 'mmdet.visualization',
                                                      'mmyolo.visualization'))

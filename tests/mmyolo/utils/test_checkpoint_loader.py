@@ -116,9 +116,25 @@ def test_names_of_classes_in_many_forms(value, names):
     assert clean_checkpoint(content, 'x.pth')['meta']['dataset_meta']['classes'] == names
 
 
+def text_of(config):
+    """What a training keeps of its config, but for the line breaks, which take a second."""
+    return ''.join(f'{key} = {value!r}\n' for key, value in Config.fromfile(config).to_dict().items())
+
+
 @pytest.fixture(scope='module')
 def good_text():
-    return Config.fromfile(CONFIG).pretty_text
+    return text_of(CONFIG)
+
+
+@pytest.mark.parametrize('config', [
+    'yolov5/yolov5_s-v61_syncbn_fast_8xb16-300e_coco', 'yolov5/ins_seg/yolov5_ins_s-v61_syncbn_fast_8xb16-300e_coco_instance',
+    'yolov6/yolov6_v3_s_syncbn_fast_8xb32-300e_coco', 'yolov7/yolov7_w-p6_syncbn_fast_8x16b-300e_coco',
+    'yolox/yolox_s_fast_8xb32-300e-rtmdet-hyp_coco', 'yolox/pose/yolox-pose_s_8xb32-300e-rtmdet-hyp_coco',
+    'ppyoloe/ppyoloe_plus_s_fast_8xb8-80e_coco', 'rtmdet/rtmdet_s_syncbn_fast_8xb32-300e_coco',
+    'rtmdet/rotated/rtmdet-r_s_fast_1xb8-36e_dota', 'rtmdet/rtmdet-ins_s_syncbn_fast_8xb32-300e_coco'
+])
+def test_the_configs_of_every_family_are_data(config):
+    check_embedded_config(text_of(f'configs/{config}.py'), 'x.pth')
 
 
 def test_the_config_of_a_training_is_used(good_text, tmp_path):
