@@ -1,7 +1,9 @@
 """Checkpoints are read as data: what harmless ones hold is there, what could run code is refused by name."""
 import pickle
 import pickletools
+import re
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -123,3 +125,12 @@ def test_a_file_that_asks_for_more_memory_than_it_needs(tmp_path):
     (tmp_path / 'x.pth').write_bytes(changed)
     with pytest.raises(CheckpointError, match='asks for far more memory than its'):
         read_as_data(tmp_path / 'x.pth')
+
+
+def test_nothing_else_reads_pickles():
+    """Who needs to read one calls the reader, or its relative for the files of other projects."""
+    root = Path(__file__).resolve().parents[3]
+    reading = re.compile(r'torch\.load\(|(?<!_)pickle\.loads?\(|np\.load\(|allow_pickle|joblib|torch\.jit\.load|Unpickler\(')
+    found = {str(path.relative_to(root)) for folder in ('mmyolo', 'ymir', 'ymir_exc', 'tools', 'demo')
+             for path in (root / folder).rglob('*.py') if reading.search(path.read_text(encoding='utf-8'))}
+    assert found == {'mmyolo/utils/checkpoint.py', 'mmyolo/converters/checkpoints/reading.py'}
