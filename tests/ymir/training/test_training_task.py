@@ -226,7 +226,7 @@ for line in sys.stdin:
 """
 
 
-@pytest.mark.parametrize('kills', [6, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize('kills', [3, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_kill_at_any_instant_leaves_a_usable_result(kills, tmp_path):
     """The first kill goes through start.py, the others hit the training process, forked ready with its imports."""
     rng = random.Random(0)
