@@ -6,11 +6,14 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, Sequence, Tuple
 
+import pytest
 import yaml
 
+from ymir import ymir_training
 from ymir.local.prepare import Task, hyper_parameters, prepare_training
 from ymir.local.labels import LabelledImage
 from ymir.local.sample_data import generate
+from ymir_exc import settings
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 TINY = dict(
@@ -41,6 +44,14 @@ def run_start(task: Task, cwd: Path, **extra: str) -> subprocess.CompletedProces
                           stderr=subprocess.STDOUT,
                           text=True,
                           timeout=300)
+
+
+def in_this_process(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `ymir_training.main` run this task here; what it changes in its process is undone after the test."""
+    monkeypatch.setattr(settings, 'DEFAULT_ENV_FILE_PATH', str(task.in_dir / 'env.yaml'))
+    monkeypatch.setattr(settings, 'DEFAULT_CONFIG_FILE_PATH', str(task.in_dir / 'config.yaml'))
+    monkeypatch.setattr(ymir_training, 'configure_logging', lambda level='info': None)
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', os.environ.get('CUDA_VISIBLE_DEVICES', ''))
 
 
 def read_monitor(task: Task) -> Tuple[float, int, int, str]:

@@ -1,5 +1,4 @@
 """A new training where an earlier one left its model: the old one is whole until the new one has a stage of its own."""
-import os
 import shutil
 
 import pytest
@@ -12,11 +11,10 @@ from ymir.checkpoint_hook import unused_name
 from ymir.checkpoint_io import load_checkpoint
 from ymir.errors import TaskError
 from ymir.pretrained import _initial_state
-from ymir_exc import settings
 from ymir_exc.code import ExecutorReturnCode
 
 from .hook_runs import CONFIG, Death, Killed, make_hook, make_runner, validate
-from .platform import check_result, tiny_task
+from .platform import check_result, in_this_process, tiny_task
 
 EARLIER = 'earlier = True\n'
 NEW = 'new = True\n'
@@ -25,11 +23,7 @@ NEW = 'new = True\n'
 @pytest.fixture
 def task(tmp_path, monkeypatch):
     task = tiny_task(tmp_path, 4, 2)
-    monkeypatch.setattr(settings, 'DEFAULT_ENV_FILE_PATH', str(task.in_dir / 'env.yaml'))
-    monkeypatch.setattr(settings, 'DEFAULT_CONFIG_FILE_PATH', str(task.in_dir / 'config.yaml'))
-    # What the main of a training changes in its process.
-    monkeypatch.setattr(ymir_training, 'configure_logging', lambda level='info': None)
-    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', os.environ.get('CUDA_VISIBLE_DEVICES', ''))
+    in_this_process(task, monkeypatch)
     return task
 
 

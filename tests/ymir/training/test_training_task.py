@@ -13,13 +13,15 @@ import yaml
 from mmengine.config import Config
 
 from tests.other_user import SOMEBODY, give_to_somebody
-from ymir.checkpoint_io import load_checkpoint
-from mmyolo.utils.literal_config import read_literal_config
-from ymir.output_paths import MODEL_FILES, TRAINING_FILES
-
 from tests.ymir.log_lines import noise
+from mmyolo.utils.literal_config import read_literal_config
+from ymir import ymir_training
+from ymir.checkpoint_io import load_checkpoint
+from ymir.errors import TaskError
+from ymir.output_paths import MODEL_FILES, TRAINING_FILES
+from ymir_exc.errors import ExecutorError
 
-from .platform import REPOSITORY, check_result, environment, read_monitor, run_start, tiny_task
+from .platform import REPOSITORY, check_result, environment, in_this_process, read_monitor, run_start, tiny_task
 
 pytestmark = pytest.mark.integration
 
@@ -145,14 +147,22 @@ def test_a_trained_model_is_trained_further_and_its_classes_are_recognised(finis
     assert torch.equal(new[name][[2, 0]], old[name])
 
 
-def test_weights_of_another_model_are_refused(finished, tmp_path):
+def test_weights_of_another_model_are_refused(finished, tmp_path, monkeypatch):
     from ymir.local.prepare import ModelStage, hyper_parameters, prepare_training
 
     from .platform import tiny_data
     images = tiny_data(tmp_path / 'data', 2)
     task = prepare_training(tmp_path / 'task', ['one', 'two'], images[:1], images[1:],
                             hyper_parameters('training', {'model_name': 'yolov5_n'}), ModelStage.of_training(finished[0]))
-    check_failure(task, run_start(task, tmp_path), 300004, 'set model_name to yolov8_n')
+    check_error(task, monkeypatch, 300004, 'set model_name to yolov8_n')
+
+
+def check_error(task, monkeypatch, code, words):
+    """The task's script alone, in this process."""
+    in_this_process(task, monkeypatch)
+    with pytest.raises((TaskError, ExecutorError), match=words) as caught:
+        ymir_training.main()
+    assert caught.value.code == code
 
 
 def check_failure(task, done, code, words):
@@ -170,11 +180,17 @@ def check_failure(task, done, code, words):
     (1, dict(model_name='yolov8_q'), 300001, 'yolov8_n'),
     (1, dict(samples_per_gpu='many'), 300001, 'samples_per_gpu'),
     (0, dict(), 300002, 'train set is empty'),
-    (2, dict(cfg_options='model.bbox_head.head_module.num_classes=7'), 300001, 'num_classes is 7'),
-    (2, dict(cfg_options='model.bbox_head.loss_bbox.loss_weight=1e300'), 300201, 'not a number'),
 ])
-def test_failures_have_a_code_and_a_sentence(tmp_path, num_train, edits, code, words):
-    task = tiny_task(tmp_path, num_train, 1, **edits)
+def test_what_is_wrong_before_the_training_has_a_code_and_a_sentence(tmp_path, monkeypatch, num_train, edits, code, words):
+    check_error(tiny_task(tmp_path, num_train, 1, **edits), monkeypatch, code, words)
+
+
+@pytest.mark.parametrize('option, code, words', [
+    ('model.bbox_head.head_module.num_classes=7', 300001, 'num_classes is 7'),
+    ('model.bbox_head.loss_bbox.loss_weight=1e300', 300201, 'not a number'),
+])
+def test_what_is_wrong_within_the_training_reaches_the_platform(tmp_path, option, code, words):
+    task = tiny_task(tmp_path, 2, 1, cfg_options=option)
     check_failure(task, run_start(task, tmp_path), code, words)
 
 
