@@ -6,13 +6,14 @@ are let through. `checkpoint_loader` puts this reader under the roads of mmengin
 import os
 import pickle
 import re
+import stat
 import zipfile
 from pathlib import Path
 from typing import Any, BinaryIO, Union
 
 import torch
 
-from .checkpoint_globals import safe_globals
+from .checkpoint_globals import bounded_globals, safe_globals
 from .file_kinds import kind_of_file
 
 MAX_UNPACKED = 20  # times the size of the file; torch.save compresses nothing
@@ -44,7 +45,7 @@ def read_as_data(path: Union[str, Path, BinaryIO], map_location: Any = 'cpu') ->
     if isinstance(path, (str, Path)):
         check_file(path)
     try:
-        with torch.serialization.safe_globals(safe_globals()):
+        with torch.serialization.safe_globals(safe_globals()), bounded_globals():
             return torch.load(path, map_location=map_location, weights_only=True)
     except MemoryError as error:
         raise _too_large(name, error) from error
@@ -68,6 +69,8 @@ def check_file(path: Union[str, Path]) -> None:
     """
     if os.path.isdir(path):
         raise CheckpointError(f'{path} is a folder and no file of weights.')
+    if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would never end
+        raise CheckpointError(f'{path} is no regular file, so it is no file of weights.')
     kind = kind_of_file(path)
     if kind is not None:
         raise CheckpointError(f'{path} holds no weights that torch.save wrote; it is {kind}.')

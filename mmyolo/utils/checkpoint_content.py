@@ -8,8 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .checkpoint import CheckpointError
+from .checkpoint import MAX_UNPACKED, SMALL, CheckpointError
 
+NUMBERS = frozenset({
+    torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.float16, torch.bfloat16, torch.float32,
+    torch.float64
+})
 CLASS_KEYS = ('classes', 'CLASSES', 'class_names')
 
 
@@ -53,6 +57,8 @@ def _tensors(state: Any, name: Any) -> Mapping[str, Tensor]:
         elif _odd_kind(value):
             raise CheckpointError(f'{name} holds no weights that can be used: {key} is {_odd_kind(value)}; plain numbers are '
                                   'needed.')
+        elif vars(value):  # attributes would hide the methods of the tensor
+            state[key] = Tensor.detach(value)
     if not state:
         raise CheckpointError(f'{name} holds no weights: there is no tensor in its state_dict.')
     return state
@@ -64,9 +70,16 @@ def _odd_kind(value: Tensor) -> str:
         return 'a tensor without content'
     if value.is_quantized:
         return 'a quantized tensor'
-    if value.layout is not torch.strided:
+    if value.layout is not torch.strided or value.is_nested:
         return 'a sparse tensor'
-    return 'a complex tensor' if value.is_complex() else ''
+    if value.is_complex():
+        return 'a complex tensor'
+    if value.dtype not in NUMBERS:
+        return f'a tensor of {value.dtype}'
+    size, stored = value.numel() * value.element_size(), value.untyped_storage().nbytes()
+    if size > max(MAX_UNPACKED * stored, SMALL):
+        return f'a tensor that stands for {size:,} bytes, of which the file holds {stored:,}'
+    return ''
 
 
 def _clean_meta(meta: Any) -> Dict[str, Any]:

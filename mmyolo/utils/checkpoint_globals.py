@@ -6,16 +6,19 @@ memory, so stand-ins take their place.
 """
 import argparse
 import datetime
+import math
 import pathlib
 import pickle
 import types
+from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, Iterator, List, Tuple
 
 import numpy as np
 from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
 from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
+from torch import _weights_only_unpickler
 from torch.optim.lr_scheduler import OneCycleLR
 
 PATHS = {
@@ -27,6 +30,8 @@ PATHS = {
     'PureWindowsPath': pathlib.PureWindowsPath,
 }
 DATES = ('date', 'datetime', 'time', 'timedelta', 'timezone')
+MOST_EMPTY_ITEMS = 100_000
+ENCODINGS = ('latin1', 'latin-1', 'utf-8', 'utf8', 'ascii')
 TYPES = (bool, dict, float, int, list, object, str, tuple)  # named as the default of a defaultdict
 
 
@@ -95,6 +100,8 @@ class Array(np.ndarray):
         dtype = stand_in.dtype
         if dtype.hasobject != isinstance(data, list) or dtype.hasobject and dtype != np.dtype(object):
             raise pickle.UnpicklingError('GLOBAL numpy.ndarray whose content does not fit its dtype')
+        if not dtype.itemsize and math.prod(shape) > MOST_EMPTY_ITEMS:  # any number of them is no bytes
+            raise pickle.UnpicklingError(f'an array of more than {MOST_EMPTY_ITEMS:,} items without content')
         super().__setstate__((version, shape, dtype, by_columns, data))
 
     def __reduce__(self) -> tuple:
@@ -142,6 +149,32 @@ def _bytes(*content: Any) -> bytes:
     if content:
         raise pickle.UnpicklingError('GLOBAL builtins.bytes with arguments')
     return b''
+
+
+def _bytearray(*content: Any) -> bytearray:
+    """Bytes of a file; a number would be that many zeros."""
+    if content and not isinstance(content[0], (bytes, str)):
+        raise pickle.UnpicklingError(f'a bytearray of a {type(content[0]).__name__}')
+    return bytearray(*content)
+
+
+def _encode(text: str, encoding: str = 'utf-8', *_: Any) -> bytes:
+    """How bytes are written in old pickles; other encodings take hours for long texts."""
+    if encoding not in ENCODINGS:
+        raise pickle.UnpicklingError(f'a text in the encoding {str(encoding)[:60]!r}')
+    return text.encode(encoding)
+
+
+@contextmanager
+def bounded_globals() -> Iterator[None]:
+    """Within this, what torch itself lets through cannot ask for more memory or time than a file's size gives reason for."""
+    original = _weights_only_unpickler._get_allowed_globals
+    bounded = {**original(), 'builtins.bytearray': _bytearray, '_codecs.encode': _encode}
+    _weights_only_unpickler._get_allowed_globals = lambda: bounded
+    try:
+        yield
+    finally:
+        _weights_only_unpickler._get_allowed_globals = original
 
 
 def _config_dict(*items: Any) -> ConfigDict:

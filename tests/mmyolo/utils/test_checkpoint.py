@@ -1,4 +1,7 @@
 """Checkpoints are read as data: what harmless ones hold is there, what could run code is refused by name."""
+import codecs
+import collections
+import os
 import pickle
 import pickletools
 import re
@@ -11,6 +14,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 
 from mmyolo.utils.checkpoint import CheckpointError, read_as_data
+from mmyolo.utils.checkpoint_content import clean_checkpoint
 
 from .files_of_all_kinds import Call, harmless, hostile_calls, junk
 
@@ -134,3 +138,53 @@ def test_nothing_else_reads_pickles():
     found = {str(path.relative_to(root)) for folder in ('mmyolo', 'ymir', 'ymir_exc', 'tools', 'demo')
              for path in (root / folder).rglob('*.py') if reading.search(path.read_text(encoding='utf-8'))}
     assert found == {'mmyolo/utils/checkpoint.py', 'mmyolo/converters/checkpoints/reading.py'}
+
+
+GREEDY = {
+    'set': Call(set, Call(range, 10**10)), 'frozenset': Call(frozenset, Call(range, 10**10)),
+    'deque': Call(collections.deque, Call(range, 10**10)), 'counter': Call(collections.Counter, Call(range, 10**10)),
+    'size': Call(torch.Size, Call(range, 10**10)), 'numbers': Call(torch.Tensor, Call(range, 10**10)),
+    'bytearray': Call(bytearray, 10**11), 'encode': Call(codecs.encode, 'ü' * 9, 'punycode'),
+    'texts': Call(np.empty(0).__reduce__()[0], np.ndarray, (0, ), b'b',
+                  state=(1, (10**10, ), Call(np.dtype, 'V0', False, True), False, b'')),
+}  # yapf: disable
+
+
+@pytest.mark.parametrize('new_format', [True, False])
+@pytest.mark.parametrize('name', GREEDY)
+def test_a_few_bytes_that_would_become_many(tmp_path, name, new_format):
+    torch.save(dict(w=torch.ones(2), x=GREEDY[name]), tmp_path / 'x.pth', _use_new_zipfile_serialization=new_format)
+    with pytest.raises(CheckpointError, match='x.pth (is damaged or holds more than weights|holds range)'):
+        read_as_data(tmp_path / 'x.pth')
+    torch.save(dict(w=bytearray(b'ab')), tmp_path / 'x.pth')
+    assert read_as_data(tmp_path / 'x.pth')['w'] == b'ab'
+    assert torch.load(tmp_path / 'x.pth', weights_only=True)['w'] == b'ab'  # torch's own list is as it was
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / 'x.pth')
+    with pytest.raises(CheckpointError, match='is no regular file'):
+        read_as_data(tmp_path / 'x.pth')
+
+
+ODD_TENSORS = {
+    'expanded': (torch.zeros(1).expand(10**6, 10**6), 'stands for 4,000,000,000,000 bytes, of which the file holds 4'),
+    'float8': (torch.ones(3).to(torch.float8_e4m3fn), 'w is a tensor of torch.float8_e4m3fn'),
+}  # yapf: disable
+
+
+@pytest.mark.parametrize('name', ODD_TENSORS)
+def test_tensors_that_no_model_takes(tmp_path, name):
+    value, message = ODD_TENSORS[name]
+    torch.save(dict(state_dict=dict(w=value)), tmp_path / 'x.pth')
+    with pytest.raises(CheckpointError, match='x.pth') as caught:
+        clean_checkpoint(read_as_data(tmp_path / 'x.pth'), tmp_path / 'x.pth')
+    assert message in str(caught.value)
+
+
+def test_attributes_of_tensors_are_left_out(tmp_path):
+    value = torch.ones(2)
+    value.to = value.clone = 5
+    torch.save(dict(state_dict=dict(w=value)), tmp_path / 'x.pth')
+    state = clean_checkpoint(read_as_data(tmp_path / 'x.pth'), 'x')['state_dict']
+    assert state['w'].clone().to(torch.float64).tolist() == [1, 1]
