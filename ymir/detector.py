@@ -22,6 +22,7 @@ from mmyolo.registry import MODELS
 from mmyolo.utils import register_all_modules
 from mmyolo.utils.config_types import registered_only
 from mmyolo.utils.folding import fold
+from mmyolo.utils.model_size import limited_size
 from ymir.checkpoint_io import check_finite
 from ymir.class_names import listing
 from ymir.model_package import ModelPackage, fault_of_package, model_error
@@ -65,7 +66,7 @@ def build_model(package: ModelPackage, class_names: Sequence[str]) -> nn.Module:
     with fault_of_package(f'The config of {package.source} describes no detector that this image can build', package):
         config = ConfigDict(package.model)
         config.pop('train_cfg', None)
-        with registered_only():
+        with registered_only(), limited_size(package.state_dict.values()):
             model = revert_sync_batchnorm(MODELS.build(config))
         num_classes = int(model.bbox_head.num_classes)
     if num_classes != len(class_names):

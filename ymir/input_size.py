@@ -11,10 +11,12 @@ from mmcv.transforms import Compose
 from torch import nn
 
 from mmyolo.registry import TRANSFORMS
+from mmyolo.utils.literal_config import ConfigContentError
 from ymir.errors import TaskError
 from ymir.image_size import nearest_sizes, resolve_size
 from ymir_exc.code import ExecutorReturnCode
 
+LARGEST_STRIDE = 1024
 SAMPLE_SHAPES = ((480, 640), (640, 480), (64, 64))  # (h, w); a pipeline may keep the ratio
 
 
@@ -38,12 +40,17 @@ def check_input_size(model: nn.Module, steps: Sequence[Dict[str, Any]], asked: O
         source: The weight file, for messages.
 
     Raises:
+        ConfigContentError: If stride or padding are no sensible numbers.
         TaskError: 300001 naming the sizes next to it.
     """
     stride = largest_stride(model.bbox_head)
+    divisor = model.data_preprocessor.pad_size_divisor
+    for name, value in (('largest stride', stride), ('pad_size_divisor', divisor)):
+        if not isinstance(value, int) or not 1 <= value <= LARGEST_STRIDE:
+            raise ConfigContentError(f'The config of {source} has the {name} {value!r:.80}; a whole number from 1 to '
+                                     f'{LARGEST_STRIDE} is needed.')
     if asked is not None:
         resolve_size(asked[0] if asked[0] == asked[1] else asked, asked, stride)
-    divisor = model.data_preprocessor.pad_size_divisor
     for shape in SAMPLE_SHAPES:
         transform = Compose([TRANSFORMS.build(dict(step)) for step in steps])
         results = transform(dict(img=np.zeros((*shape, 3), np.uint8), img_path='', ori_shape=shape, img_shape=shape))

@@ -124,6 +124,9 @@ def check_embedded_config(text: Any, name: Any) -> None:
     for key in ('_base_', 'custom_imports'):
         if config.get(key):
             raise ConfigContentError(f'The config in {name} has {key}; a config within a checkpoint stands alone.')
+    if config.get('default_scope') not in (None, *types.SCOPES):  # a package that is imported
+        raise ConfigContentError(f'The config in {name} has the default_scope {config["default_scope"]!r:.80}; allowed are '
+                                 f'{", ".join(types.SCOPES)}.')
     types.model_from_elsewhere(config.get('model'), name)
     loader = _mapping(config.get('test_dataloader'), 'test_dataloader', name)
     dataset = dict(_mapping(loader.get('dataset'), 'test_dataloader.dataset', name))

@@ -6,6 +6,8 @@ argument that names a file, an address or another config. Initial weights that s
 weights come with it.
 """
 import inspect
+import math
+import re
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
@@ -26,6 +28,10 @@ OUTSIDE = frozenset({
 })  # yapf: disable
 READING = frozenset({'backend_args', 'file_client_args'})  # of classes that read images; the others' have to be left out
 INITIAL = frozenset({'init_cfg', 'pretrained'})  # initial weights
+# Numbers beyond these make gigabytes of a few characters, in images, in enlarged features or in layers.
+LARGEST_NUMBER = {'model': 10**9, 'test pipeline': 1 << 14}
+LARGEST_SCALE = 16  # of keys that say how many times larger something becomes
+SCALE_KEYS = ('scale_factor', 'ratio_range', 'scale_ratio', 'up_ratio')
 LOCAL_FILES = ({'backend': 'disk'}, {'backend': 'local'})  # what older configs say of how images are read
 
 
@@ -142,7 +148,15 @@ class _Check:
             return self.mapping(value, place, self._kind)
         if isinstance(value, (list, tuple)):
             return type(value)(self.value(item, f'{place}[{index}]') for index, item in enumerate(value))
+        if isinstance(value, (int, float)):
+            self._check_number(value, place)
         return value
+
+    def _check_number(self, number: Any, place: str) -> None:
+        root, name = re.split(r'[.\[]', place, maxsplit=1)[0], re.sub(r'(\[\d+\])+$', '', place)
+        largest = LARGEST_SCALE if name.endswith(SCALE_KEYS) else LARGEST_NUMBER.get(root)
+        if largest is not None and largest < abs(number) < math.inf:
+            raise self._error(place, f'is {_short(number)}; allowed are numbers up to {largest:,}')
 
     def mapping(self, config: Mapping, place: str, kind: Kind) -> Dict[str, Any]:
         checked = {}

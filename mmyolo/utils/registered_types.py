@@ -8,13 +8,14 @@ from typing import Any, Iterator, Optional, Sequence
 from mmengine.registry import Registry
 
 OWN_SCOPE = 'mmyolo'
-# Registered, but they read files that a setting names as code or as pickles, evaluate text, load from the network, or write
-# where a setting says.
+# Registered, but they read files that a setting names as code or as pickles, evaluate text, load from the network, or write or
+# remove what a setting says.
 UNSAFE_TYPES = frozenset({
     'KnowledgeDistillationSingleStageDetector', 'LAD', 'CameraMotionCompensation', 'AppearanceFreeLink', 'RFSearchHook',
     'ProfilerHook', 'NPUProfilerHook', 'DumpResults', 'DumpDetResults', 'DumpProposals', 'DumpODVGResults', 'BertModel',
     'ATSSVLFusionHead', 'RandomSamplingNegPos', 'DSDLDetDataset', 'WandbVisBackend', 'MLflowVisBackend', 'ClearMLVisBackend',
-    'NeptuneVisBackend', 'DVCLiveVisBackend', 'AimVisBackend'
+    'NeptuneVisBackend', 'DVCLiveVisBackend', 'AimVisBackend', 'RefCocoDataset', 'OpenImagesDataset', 'OpenImagesChallengeDataset',
+    'CrowdHumanDataset', 'MOTChallengeMetric', 'CityScapesMetric', 'COCOCaptionMetric', 'CocoOccludedSeparatedMetric'
 })
 # mmcv evaluates the type of a suppression of boxes as an expression.
 NMS_TYPES = ('nms', 'soft_nms', 'nms_rotated')

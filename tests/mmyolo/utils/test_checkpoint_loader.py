@@ -154,6 +154,7 @@ def hostile_texts(canary):
         'import': 'import antigravity',
         'base': f'_base_ = {str(canary.parent / "base.py")!r}',
         'custom_imports': 'custom_imports = dict(imports=["antigravity"])',
+        'scope': 'default_scope = "antigravity"',
         'place': f'a = "{{{{$NOTHING:1;open({text!r},chr(119))}}}}"',
         'place of a file': 'a = "{{ fileDirname }}"',
         'type': f'model = dict(type="builtins.open", file={text!r}, mode="w")',

@@ -129,6 +129,29 @@ def test_configs_of_wrong_types(tmp_path, predict, config, place, value):
     assert caught.value.code == 300004 and len(caught.value.sentence) < 800
 
 
+@pytest.mark.parametrize('place, value, words', [
+    ('model.backbone.deepen_factor', 1e5, 'far larger than its weights'), ('model.backbone.widen_factor', 30, 'far larger than'),
+    ('model.bbox_head.head_module.num_classes', 20000, 'far larger than'), ('model.neck.act_cfg', dict(type='PReLU', num_parameters=10**9),
+                                                                          'far larger than'),
+    ('model.data_preprocessor.pad_size_divisor', 1 << 15, 'from 1 to 1024'), ('model.data_preprocessor.pad_size_divisor', 0, 'from 1'),
+    ('model.bbox_head.prior_generator.strides', [1e-9] * 3, 'the largest stride 1e-09'),
+    ('model.neck.upsample_cfg', dict(type='nearest', scale_factor=10**4), 'numbers up to 16'),
+    ('model.test_cfg.nms_pre', -10**30, 'a large number'),
+    ('test_dataloader.dataset.pipeline', [dict(type='LetterResize', scale=(1 << 15, 32))], 'numbers up to 16,384'),
+    ('test_dataloader.dataset.pipeline', [dict(type='mmdet.Pad', size=(32, 10**6))], 'numbers up to 16,384'),
+    ('test_dataloader.dataset.pipeline', [dict(type='Resize', scale_factor=200)], 'numbers up to 16'),
+    ('test_dataloader.dataset.pipeline', [dict(type='RandomResize', scale=(9, 9), ratio_range=(1, 10**3))], 'numbers up to 16'),
+], ids=str)  # yapf: disable
+def test_numbers_that_would_fill_the_memory(tmp_path, predict, config, place, value, words):
+    changed = set_value(config, place, value)
+    if place.startswith('test_dataloader'):
+        changed.pop('test_pipeline')
+    (tmp_path / 'odd.py').write_text(as_text(changed))
+    with pytest.raises(TaskError, match=words) as caught:
+        predict(config=tmp_path / 'odd.py')
+    assert caught.value.code == 300004
+
+
 @pytest.mark.parametrize('name', [*JUNK, *NO_WEIGHTS])
 def test_weights_that_are_none(tmp_path, name):
     path = tmp_path / 'x.pth'

@@ -130,6 +130,9 @@ REFUSED = [
     ('val_evaluator.type=DumpResults', 'no class'),
     ('model.type=mmdet.KnowledgeDistillationSingleStageDetector', 'no class'),
     ('custom_hooks.0.type=ProfilerHook', 'no class'),
+    *[(f'train_dataloader.dataset.type=mmdet.{name}', 'no class')  # read pickles whatever the suffix, or write beside the file
+      for name in ('RefCocoDataset', 'OpenImagesDataset', 'OpenImagesChallengeDataset', 'CrowdHumanDataset')],
+    *[(f'val_evaluator.type=mmdet.{name}', 'no class') for name in ('MOTChallengeMetric', 'CityScapesMetric')],  # remove folders
     ('visualizer.vis_backends.0.type=WandbVisBackend', 'no class'),
     ('model.test_cfg.nms.type=__import__("os").system("id")', 'nms or soft_nms'),
     ('model.teacher_config=x.py', 'teacher_config'),
