@@ -1,9 +1,9 @@
 """From paths to batches for the network: decode and letterbox, in loader processes or in place.
 
-Images are decoded as in training (OpenCV, colour, EXIF orientation applied), whatever their extension, and go through the very transforms of the config's test pipeline, so the input is bit for bit that of
-`inference_detector`. They stay uint8; normalisation happens on the device. Images of different sizes, which some
-pipelines give, form groups of their own, since padding them to a common size would make boxes depend on the company of
-an image.
+Images are decoded as in training (OpenCV, colour, EXIF orientation applied), whatever their extension, and go through
+the transforms of the config's test pipeline, so the input is bit for bit that of `inference_detector`. They stay uint8;
+normalisation happens on the device. Images of different sizes, which some pipelines give, form groups of their own:
+padding them to a common size would make the boxes of an image depend on the others in its batch.
 """
 import os
 import shutil
@@ -97,14 +97,14 @@ def read_image(path: str) -> np.ndarray:
 
 
 def reason_of(error: Exception) -> str:
-    """Why an image could not be made ready, in a few words without its path."""
+    """Why an image could not be prepared, in a few words without its path."""
     if isinstance(error, UnreadableImageError):
         return error.reason
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if isinstance(error, MemoryError):
         return 'its pixels need more memory than there is'
-    return ' '.join(f'it cannot be made ready ({type(error).__name__}: {error})'.split())[:300]
+    return ' '.join(f'it cannot be prepared ({type(error).__name__}: {error})'.split())[:300]
 
 
 class Letterbox:

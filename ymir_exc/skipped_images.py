@@ -1,4 +1,4 @@
-"""skipped-images.tsv: the images that a task left out, and why, for whoever wants to mend them.
+"""skipped-images.tsv: the images that a task left out, and why, for whoever wants to fix them.
 
 The platform neither reads nor deletes it; the command `ymir` shows it with the names that the user knows. One line per
 image: part of the data, path as in the index file, reason.

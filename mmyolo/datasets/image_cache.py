@@ -8,19 +8,19 @@ which is gone when the last of them is.
 """
 import contextlib
 import errno
-import fcntl
 import functools
 import hashlib
 import logging
 import mmap
 import os
 import struct
-import tempfile
 from pathlib import Path
-from typing import Dict, Iterator, Optional, Tuple
+from typing import Dict, Optional, Tuple
 
 import numpy as np
 from mmengine.logging import print_log
+
+from .shared_file import locked, open_anonymous
 
 _HEADER = struct.Struct('<8sq')  # magic, end of the log
 _RECORD = struct.Struct('<16s4i')  # key; height, width of the pixels; height, width of the image in its file
@@ -41,7 +41,7 @@ class ImageCache:
         self._index: Dict[bytes, Tuple[int, int, int, Tuple[int, int]]] = {}
         self._seen = _HEADER.size
         self._writable = True
-        with self._locked():
+        with locked(self._fd):
             size = os.fstat(fd).st_size
             if size < _HEADER.size or os.pread(fd, len(_MAGIC), 0) != _MAGIC:
                 os.ftruncate(fd, 0)
@@ -94,7 +94,7 @@ class ImageCache:
         """
         if not self._writable:
             return False
-        with self._locked():
+        with locked(self._fd):
             log_end = self._read_records()
             if key in self._index:
                 return True
@@ -116,7 +116,7 @@ class ImageCache:
         return True
 
     def _catch_up(self) -> None:
-        with self._locked():
+        with locked(self._fd):
             self._read_records()
 
     def _read_records(self) -> int:
@@ -131,14 +131,6 @@ class ImageCache:
             self._index[key] = (start, height, width, (ori_height, ori_width))
             self._seen = start + height * width * 3
         return end
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        fcntl.lockf(self._fd, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.lockf(self._fd, fcntl.LOCK_UN)
 
 
 def open_image_cache(cache_bytes: int, cache_dir: Optional[str] = None) -> ImageCache:
@@ -164,10 +156,7 @@ def _open(cache_bytes: int, cache_dir: Optional[str]) -> ImageCache:
     if free is not None:
         cache_bytes = min(cache_bytes, free // 2)
     capacity = cache_bytes // int(os.environ.get('LOCAL_WORLD_SIZE', 1))
-    if hasattr(os, 'memfd_create'):
-        return ImageCache(os.memfd_create('image-cache'), capacity)
-    with tempfile.TemporaryFile() as file:
-        return ImageCache(os.dup(file.fileno()), capacity)
+    return ImageCache(open_anonymous('image-cache'), capacity)
 
 
 def image_key(path: str, max_size: int) -> bytes:

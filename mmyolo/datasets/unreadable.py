@@ -7,20 +7,19 @@ found: an append-only file in memory, as the image cache is.
 In training another image takes the place of an unreadable one, wherever it was to be used. In a test a blank one does, so
 that batches and processes keep in step; it is marked `unreadable`, and `ReadableOnly` leaves it out of the evaluation.
 """
-import contextlib
 import errno
-import fcntl
 import json
 import logging
 import os
-import tempfile
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 from mmengine.dist import get_rank
 from mmengine.logging import print_log
 
 from mmyolo.errors import UnreadableImageError
+
+from .shared_file import locked, open_anonymous
 
 MAX_NAMED = 100  # in the log
 BLANK_SHAPE = (32, 32, 3)
@@ -45,11 +44,7 @@ class UnreadableImages:
     """The list, shared by a process and its forks."""
 
     def __init__(self) -> None:
-        if hasattr(os, 'memfd_create'):
-            self._fd = os.memfd_create('unreadable-images')
-        else:
-            with tempfile.TemporaryFile() as file:
-                self._fd = os.dup(file.fileno())
+        self._fd = open_anonymous('unreadable-images')
         self._seen = 0
         self._found: Dict[Tuple[str, str], UnreadableImage] = {}
 
@@ -62,7 +57,7 @@ class UnreadableImages:
         Returns:
             Whether it is new.
         """
-        with self._locked():
+        with locked(self._fd):
             self._catch_up()
             if image[:2] in self._found:
                 return False
@@ -96,14 +91,6 @@ class UnreadableImages:
         for line in whole.splitlines():
             image = UnreadableImage(*json.loads(line))
             self._found[image[:2]] = image
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        fcntl.lockf(self._fd, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.lockf(self._fd, fcntl.LOCK_UN)
 
 
 UNREADABLE = UnreadableImages()

@@ -51,7 +51,7 @@ def read_as_data(path: Union[str, Path, BinaryIO], map_location: Any = 'cpu') ->
         raise _too_large(name, error) from error
     except OSError:
         raise
-    except Exception as error:  # what a damaged or hostile file makes the reader stumble over is open
+    except Exception as error:  # a damaged or hostile file may raise anything
         if 'allocate memory' in str(error):
             raise _too_large(name, error) from error
         raise CheckpointError(_what_was_wrong(name, error)) from error

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional
 from ..errors import DatasetError
 from .objects import LabelledObject, read_bytes, to_number
 
-_MAX_AREA = 10**12  # in pixels, and of any number; a float beyond what arithmetic bears is no measure of an image
+_MAX_AREA = 10**12  # in pixels, and of any number; larger ones would overflow
 
 
 class CocoReader:

@@ -1,4 +1,4 @@
-"""Holds the parts of a config against each other before a training begins; see mmyolo/engine/config_check.py."""
+"""Checks that the parts of a config fit each other before a training begins; see mmyolo/engine/config_check.py."""
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 
@@ -9,7 +9,7 @@ from ..config_check import check_training
 
 @HOOKS.register_module()
 class ConfigCheckHook(Hook):
-    """Ends a training that cannot be meant before its first step.
+    """Ends a training whose config contradicts itself or the data, before its first step.
 
     tools/train.py adds it to every run.
     """

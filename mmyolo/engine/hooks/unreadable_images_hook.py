@@ -28,7 +28,7 @@ class UnreadableImagesHook(Hook):
         UNREADABLE.clear()
 
     def before_train(self, runner: Runner) -> None:
-        """Sees to it that there is something to validate on, which otherwise shows only after the first epochs.
+        """Checks that the validation set has a readable image, which otherwise shows only after the first epochs.
 
         Raises:
             UnreadableImageError: No image of the validation set can be read.

@@ -66,8 +66,8 @@ def test_folder_in_place_of_an_image_says_so(tmp_path, pipeline):
 
 
 @pytest.mark.parametrize('error, problem', [
-    (ZeroDivisionError('division by zero'), 'it cannot be made ready (ZeroDivisionError: division by zero)'),
-    (cv2.error('bad size'), 'it cannot be made ready (error: bad size)'),
+    (ZeroDivisionError('division by zero'), 'it cannot be prepared (ZeroDivisionError: division by zero)'),
+    (cv2.error('bad size'), 'it cannot be prepared (error: bad size)'),
     (MemoryError(), 'its pixels need more memory than there is'),
 ])
 def test_whatever_goes_wrong_with_an_image_costs_it_alone(tmp_path, pipeline, images, monkeypatch, error, problem):

@@ -1,0 +1,35 @@
+"""A file that a process shares with its forks: one without a name, in memory where the system has such, and its lock."""
+import contextlib
+import fcntl
+import os
+import tempfile
+from typing import Iterator
+
+
+def open_anonymous(name: str) -> int:
+    """Opens a new file that is gone with the last process that has it.
+
+    Args:
+        name: What it is for, as /proc shows it.
+
+    Returns:
+        The file descriptor.
+    """
+    if hasattr(os, 'memfd_create'):
+        return os.memfd_create(name)
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+@contextlib.contextmanager
+def locked(fd: int) -> Iterator[None]:
+    """Keeps other processes out of such blocks of the same file meanwhile; the lock of a killed process goes with it.
+
+    Args:
+        fd: The file descriptor.
+    """
+    fcntl.lockf(fd, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.lockf(fd, fcntl.LOCK_UN)
