@@ -11,7 +11,6 @@ from typing import List, Optional, Sequence, Union
 
 from mmdet.datasets import BaseDetDataset, CocoDataset
 from mmengine.logging import print_log
-from PIL import Image
 
 from mmyolo.errors import ConfigConflictError
 from mmyolo.registry import DATASETS, TASK_UTILS
@@ -162,7 +161,7 @@ class YOLOv5CocoDataset(BatchShapePolicyDataset, CocoDataset):
             return raw_data_info
         try:
             width, height = image_size(os.path.join(self.data_prefix['img'], image['file_name']))
-        except (OSError, ValueError, Image.DecompressionBombError):
+        except (OSError, ValueError):
             boxes = [annotation['bbox'] for annotation in raw_data_info['raw_ann_info']]
             width, height = (max([1, *(box[axis] + box[axis + 2] for box in boxes)]) for axis in (0, 1))
         return dict(raw_data_info, raw_img_info=dict(image, width=width, height=height))

@@ -17,6 +17,7 @@ from pycocotools import mask as mask_utils
 from .files import read_text
 
 QUARTER_TURNS = (5, 6, 7, 8)  # EXIF orientations
+TURNED_BY_OPENCV = ('JPEG', 'MPO', 'PNG')  # Pillow gives the sizes of turned TIFFs turned
 # What every entry of a list needs.
 _NEEDED = {'images': ('id', 'file_name'), 'annotations': ('image_id', 'category_id'), 'categories': ('id', 'name')}
 
@@ -127,9 +128,14 @@ def image_size(path: Union[str, Path]) -> Tuple[int, int]:
     Raises:
         OSError: If it is no image.
     """
-    with Image.open(path) as image:
-        width, height = image.size
-        turned = image.getexif().get(ExifTags.Base.Orientation) in QUARTER_TURNS
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # of Pillow's; OpenCV reads larger ones
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            turned = (image.format in TURNED_BY_OPENCV and 'exif' in image.info
+                      and image.getexif().get(ExifTags.Base.Orientation) in QUARTER_TURNS)
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
     return (height, width) if turned else (width, height)
 
 

@@ -141,7 +141,7 @@ def test_the_wheel_works_where_only_its_dependencies_are(wheel, task, candidates
 def old_pythons() -> list:
     found = []
     for version in OLD_PYTHONS:
-        places = [shutil.which(f'python{version}'), *Path.home().glob(f'.pyenv/versions/{version}.*/bin/python{version}')]
+        places = [shutil.which(f'python{version}'), *Path(os.path.expanduser('~')).glob(f'.pyenv/versions/{version}.*/bin/python{version}')]
         found += [str(place) for place in places if place and subprocess.run(
             [str(place), '-c', 'import sys, ctypes'], capture_output=True).returncode == 0][:1]
     return found

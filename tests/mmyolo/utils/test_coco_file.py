@@ -1,9 +1,12 @@
 """COCO files that leave out what the format leaves optional, and files that are none."""
 import json
+import struct
+import zlib
 
 import cv2
 import numpy as np
 import pytest
+from PIL import ExifTags, Image
 from pycocotools import mask as mask_utils
 
 from mmyolo.registry import DATASETS
@@ -95,6 +98,23 @@ def test_a_data_set_reads_sizes_from_the_images(tmp_path):
     assert [(info['width'], info['height']) for info in infos] == [(60, 40), (4, 22), (6, 4)]
     assert [[one['bbox'] for one in info['instances']] for info in infos] == [[[1, 2, 4, 22]], [[1, 2, 4, 22]], []]
     assert image_size(tmp_path / '1.jpg') == (60, 40)
+
+
+@pytest.mark.parametrize('kind', ['jpg', 'png', 'webp', 'tif'])
+@pytest.mark.parametrize('orientation', [1, 3, 6, 8])
+def test_the_size_of_an_image_is_that_which_opencv_loads(tmp_path, kind, orientation):
+    path = tmp_path / f'x.{kind}'
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.new('RGB', (60, 40)).save(path, exif=exif)
+    assert image_size(path) == cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR).shape[1::-1]
+
+
+def test_the_size_of_an_image_that_pillow_would_call_a_bomb(tmp_path):
+    header = struct.pack('>4s2I5B', b'IHDR', 14000, 13000, 8, 2, 0, 0, 0)
+    end = b'\0\0\0\0IDAT' + struct.pack('>I', zlib.crc32(b'IDAT'))
+    (tmp_path / 'x.png').write_bytes(b'\x89PNG\r\n\x1a\n\0\0\0\r' + header + struct.pack('>I', zlib.crc32(header)) + end)
+    assert image_size(tmp_path / 'x.png') == (14000, 13000)
 
 
 def test_keypoints_need_no_sizes_either(tmp_path):
