@@ -87,7 +87,7 @@ def model_from_elsewhere(model: Any, source: Any) -> Dict[str, Any]:
         raise ConfigContentError(f'The config of {source} describes no model: it needs the name `model` with a dict.')
     checked = _Check(source, PART).mapping(model, 'model', DETECTOR)
     from mmdet.models.detectors import SingleStageDetector
-    if not any(issubclass(cls, SingleStageDetector) for cls in find_registered(checked.get('type'), DETECTOR)):
+    if not any(issubclass(cls, SingleStageDetector) for cls in classes_named(checked.get('type'), DETECTOR)):
         raise ConfigContentError(f'The config of {source}, model: type is {checked.get("type")!r}; {DETECTOR.what} is needed.')
     return checked
 
@@ -179,7 +179,7 @@ class _Check:
         return checked
 
     def _type(self, name: Any, place: str, kind: Kind) -> str:
-        if not isinstance(name, str) or not find_registered(name, kind):
+        if not isinstance(name, str) or not classes_named(name, kind):
             raise self._error(place, f'names {_short(name)} as a type; only {kind.what} that is registered is built')
         scope, _, short = name.rpartition('.')
         return f'mmengine.{short}' if scope == 'mmcv' else name
@@ -196,7 +196,7 @@ def _short(value: Any) -> str:
     return f'a {type(value).__name__}'
 
 
-def find_registered(name: Any, kind: Kind) -> List[Any]:
+def classes_named(name: Any, kind: Kind) -> List[Any]:
     """The registered classes that a name may mean, without importing anything for its sake.
 
     Args:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mmyolo.utils.config_types import (DETECTOR, INITIAL, OUTSIDE, PART, TRANSFORM, all_registered, find_registered,
+from mmyolo.utils.config_types import (DETECTOR, INITIAL, OUTSIDE, PART, TRANSFORM, all_registered, classes_named,
                                        model_from_elsewhere, parameters, pipeline_from_elsewhere, registered_only)
 from mmyolo.utils.literal_config import ConfigContentError
 
@@ -41,7 +41,7 @@ def test_there_are_classes():
     'mmyolo.LoadCachedImage', 'mmengine.BaseTTAModel', 'mmdet.ATSSVLFusionHead', 'mmdet.Detectron2Wrapper'
 ])
 def test_classes_that_reach_out_are_not_among_them(name):
-    kinds = [kind for kind in (DETECTOR, PART, TRANSFORM) if find_registered(name, kind)]
+    kinds = [kind for kind in (DETECTOR, PART, TRANSFORM) if classes_named(name, kind)]
     assert not kinds or kinds == [DETECTOR] and name == 'mmdet.Detectron2Wrapper'
 
 
