@@ -35,7 +35,7 @@ class TaskError(Exception):
 
     Args:
         code: The platform's error code.
-        sentence: What is wrong, where, what is allowed and how to mend it; one line.
+        sentence: What is wrong, where, what is allowed and how to fix it; one line.
     """
 
     def __init__(self, code: ExecutorReturnCode, sentence: str) -> None:

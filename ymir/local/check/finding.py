@@ -25,7 +25,7 @@ class Hit(NamedTuple):
 
 
 class Text(NamedTuple):
-    """A rule in one language: what must hold and why, and how to mend it where it does not."""
+    """A rule in one language: what must hold and why, and how to fix it where it does not."""
     must: str
     mend: str
 
@@ -97,7 +97,7 @@ class Catalogue:
 
         Args:
             name, section, severity: as `Rule` has them.
-            en, zh: what must hold, and how to mend it.
+            en, zh: what must hold, and how to fix it.
         """
 
         def add(check: Callable[[Any], Iterable[Hit]]) -> Callable[[Any], Iterable[Hit]]:

@@ -64,7 +64,7 @@ def to_json(findings: Sequence[Finding]) -> str:
 
 
 def render(findings: Sequence[Finding], console: Console, language: str = 'en') -> None:
-    """Prints what is wrong by subject, each with its place and how to mend it, then how many rules hold.
+    """Prints what is wrong by subject, each with its place and how to fix it, then how many rules hold.
 
     Args:
         findings: of `check_out` or `check_image`.

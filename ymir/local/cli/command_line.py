@@ -93,7 +93,7 @@ def _explain(error: Any, as_json: bool) -> int:
 
 
 def _sentence(error: Any) -> str:
-    """What is wrong, what is allowed and how to mend it."""
+    """What is wrong, what is allowed and how to fix it."""
     command = error.ctx.command if error.ctx else None
     described = getattr(error, 'param', None)
     if described is not None:
