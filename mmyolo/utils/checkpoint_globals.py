@@ -139,27 +139,27 @@ def _method(owner: Any, name: Any) -> Any:
 
 def _default_dict(factory: Any = None, *items: Any) -> dict:
     """A plain dict: torch puts items into no other."""
-    if factory is not None and factory is not _bytes and not isinstance(factory, (ClassName, type)):
+    if factory is not None and factory is not new_bytes and not isinstance(factory, (ClassName, type)):
         raise pickle.UnpicklingError(f'GLOBAL collections.defaultdict of a {type(factory).__name__}')
     return dict(*items)
 
 
-def _bytes(*content: Any) -> bytes:
-    """How empty bytes are written; others are not written so."""
+def new_bytes(*content: Any) -> bytes:
+    """Stands in for `bytes`. How empty bytes are written; others are not written so."""
     if content:
         raise pickle.UnpicklingError('GLOBAL builtins.bytes with arguments')
     return b''
 
 
-def _bytearray(*content: Any) -> bytearray:
-    """Bytes of a file; a number would be that many zeros."""
+def new_bytearray(*content: Any) -> bytearray:
+    """Stands in for `bytearray`. Bytes of a file; a number would be that many zeros."""
     if content and not isinstance(content[0], (bytes, str)):
         raise pickle.UnpicklingError(f'a bytearray of a {type(content[0]).__name__}')
     return bytearray(*content)
 
 
-def _encode(text: str, encoding: str = 'utf-8', *_: Any) -> bytes:
-    """How bytes are written in old pickles; other encodings take hours for long texts."""
+def encode_text(text: str, encoding: str = 'utf-8', *_: Any) -> bytes:
+    """Stands in for `codecs.encode`. How bytes are written in old pickles; other encodings take hours for long texts."""
     if encoding not in ENCODINGS:
         raise pickle.UnpicklingError(f'a text in the encoding {str(encoding)[:60]!r}')
     return text.encode(encoding)
@@ -169,7 +169,7 @@ def _encode(text: str, encoding: str = 'utf-8', *_: Any) -> bytes:
 def bounded_globals() -> Iterator[None]:
     """Within this, what torch itself lets through cannot ask for more memory or time than a file's size gives reason for."""
     original = _weights_only_unpickler._get_allowed_globals
-    bounded = {**original(), 'builtins.bytearray': _bytearray, '_codecs.encode': _encode}
+    bounded = {**original(), 'builtins.bytearray': new_bytearray, '_codecs.encode': encode_text}
     _weights_only_unpickler._get_allowed_globals = lambda: bounded
     try:
         yield
@@ -203,7 +203,7 @@ def safe_globals() -> List[Tuple[Any, str]]:
         'types.SimpleNamespace': types.SimpleNamespace,
         'collections.defaultdict': _default_dict,
         'collections.deque': _deque,
-        'builtins.bytes': _bytes,
+        'builtins.bytes': new_bytes,
         'builtins.frozenset': frozenset,
         'builtins.slice': slice,
         'builtins.getattr': _method,

@@ -4,6 +4,7 @@ import io
 import os
 import random
 import tarfile
+import tracemalloc
 
 import pytest
 import yaml
@@ -139,6 +140,27 @@ def test_files_that_a_stage_names_must_be_there(file, tmp_path):
         for name, content in [('ymir-info.yaml', info), *((f'a/{name}', b'x') for name in others)]:
             archive.addfile(*[(item, io.BytesIO(data)) for item, data in [member(name, content)]][0])
     with pytest.raises(PackageError, match=f'names {file}, which is not in the package'):
+        unpack(tmp_path / 'x.tar', tmp_path / 'target')
+    assert os.listdir(tmp_path) == ['x.tar']
+
+
+def test_weights_that_are_an_archive_are_not_read_to_know_it(tmp_path):
+    """A header that says that a gigabyte of further headers follows."""
+    huge = tarfile.TarInfo('x')
+    huge.type, huge.size = tarfile.XHDTYPE, 1 << 30
+    (tmp_path / 'x.pth').write_bytes(gzip.compress(huge.tobuf(tarfile.USTAR_FORMAT) + bytes(64 << 20)))
+    assert tar_archive.is_tar(tmp_path / 'x.pth') and not tar_archive.is_tar(tmp_path)
+    tracemalloc.start()
+    with pytest.raises(PackageError, match='holds 1073741824 bytes'):
+        read_package(tmp_path / 'x.pth', tmp_path / 'target')
+    assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    tracemalloc.stop()
+
+
+def test_a_description_of_many_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr('ymir.local.package.MAX_INFO', 20)
+    (tmp_path / 'x.tar').write_bytes(tar_of())
+    with pytest.raises(PackageError, match='ymir-info.yaml holds .* bytes; at most 20 are read'):
         unpack(tmp_path / 'x.tar', tmp_path / 'target')
     assert os.listdir(tmp_path) == ['x.tar']
 

@@ -2,6 +2,7 @@
 import os
 import pickle
 import random
+import resource
 import zipfile
 from collections import OrderedDict
 
@@ -71,6 +72,15 @@ def test_nothing_that_a_file_names_is_run(tmp_path, old_form):
     path = save(tmp_path / 'a.pth', dict(meta=dict(dataset_meta=dict(classes=NAMES), calls=calls), state_dict=STATE), old_form)
     assert class_names_in(path) == NAMES
     assert not mark.exists()
+
+
+def test_a_file_that_says_that_it_has_many_objects(tmp_path):
+    """A few bytes with a high number for one object; room for all below it would be gigabytes."""
+    with zipfile.ZipFile(tmp_path / 'a.pth', 'w') as archive:
+        archive.writestr('a/data.pkl', b'\x80\x02}r' + (1 << 26).to_bytes(4, 'little') + b'.')
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert class_names_in(tmp_path / 'a.pth') is None
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + (200 << 10)
 
 
 def test_broken_files_say_nothing(tmp_path):

@@ -23,7 +23,7 @@ from ymir_exc.yaml_text import load_yaml
 from .outcome import (OLD_STAGE, UNREADABLE_YAML, ResultRejected, StageResult, TrainingResult, read_stage,
                       read_training_result)
 from .prepare import ModelStage
-from .tar_archive import ArchiveError, extract
+from .tar_archive import ArchiveError, extract, is_tar
 from .weight_file import class_names_in
 
 INFO_FILE = 'ymir-info.yaml'
@@ -31,6 +31,7 @@ VERSION = '2.0.0'
 VERSIONS = ('2.0.0', '2.0.1', '2.0.2')
 OLD_VERSION = '1.1.0'
 DETECTION = 2
+MAX_INFO = 16 << 20
 WEIGHT_SUFFIXES = ('.pth', '.pt')
 
 
@@ -240,6 +241,8 @@ def read_info(folder: Path) -> PackageInfo:
     """
     path = Path(folder) / INFO_FILE
     try:
+        if path.stat().st_size > MAX_INFO:
+            raise PackageError(f'{INFO_FILE} holds {path.stat().st_size:,} bytes; at most {MAX_INFO:,} are read')
         document = load_yaml(path.read_text(encoding='utf-8'))
     except FileNotFoundError:
         deeper = next((f'; there is one in {found.parent.relative_to(folder)}/, so pack what is in that folder'
@@ -298,7 +301,7 @@ def read_package(source: Path, folder: Path, class_names: Optional[List[str]] = 
     source, stage_name = _split_stage(str(source))
     if source.is_dir() and not (source / INFO_FILE).is_file():
         return _stage_of_run(source, stage_name)
-    if source.is_file() and source.suffix.lower() in WEIGHT_SUFFIXES and not tarfile.is_tarfile(source):
+    if source.is_file() and source.suffix.lower() in WEIGHT_SUFFIXES and not is_tar(source):
         return _stage_of_file(source, class_names, to_train)
     if not source.exists():
         raise PackageError(

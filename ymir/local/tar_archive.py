@@ -62,6 +62,27 @@ class _Bounded:
         return data
 
 
+def is_tar(file: Path) -> bool:
+    """Whether a file begins as a tar archive does, compressed or not; nothing that it describes is read.
+
+    Args:
+        file: of anyone.
+    """
+    try:
+        with open(file, 'rb') as packed:
+            tarfile.TarInfo.frombuf(_unpacked(packed).read(tarfile.BLOCKSIZE), 'utf-8', 'surrogateescape')
+    except (OSError, *_DAMAGE):
+        return False
+    return True
+
+
+def _unpacked(packed: IO[bytes]) -> IO[bytes]:
+    start = packed.read(8)
+    packed.seek(0)
+    opener = next((opener for magic, opener in _OPENERS if start.startswith(magic)), None)
+    return opener(packed) if opener else packed
+
+
 def extract(file: Path, folder: Path, max_bytes: Optional[int] = None) -> None:
     """Extracts a tar file, compressed or not.
 
@@ -78,12 +99,8 @@ def extract(file: Path, folder: Path, max_bytes: Optional[int] = None) -> None:
         if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
             raise ArchiveError(f'{file} is no model package: it is no regular file')
         with open(file, 'rb') as packed:
-            start = packed.read(8)
-            packed.seek(0)
-            opener = next((opener for magic, opener in _OPENERS if start.startswith(magic)), None)
-            stream = opener(packed) if opener else packed
             limit = max_bytes or max(ALWAYS_ALLOWED, MAX_RATIO * status.st_size)
-            _extract_all(file, _Bounded(file, stream, limit), folder)
+            _extract_all(file, _Bounded(file, _unpacked(packed), limit), folder)
     except FileNotFoundError:
         raise ArchiveError(f'{file} does not exist') from None
     except OSError as error:

@@ -31,7 +31,7 @@ class _Nothing(dict):
     __hash__ = object.__hash__
 
 
-class _Reader(pickle.Unpickler):
+class _Reader(pickle._Unpickler):  # in Python: the one in C makes room for as many objects as a file says that it has
 
     def find_class(self, module: str, name: str) -> type:
         return _Nothing

@@ -6,7 +6,6 @@ stand-in that keeps its data and does nothing. Tensors are then collected from w
 `Module.state_dict` would.
 """
 import builtins
-import codecs
 import collections
 import io
 import pickle
@@ -19,10 +18,10 @@ import torch
 from torch import Tensor
 
 from mmyolo.utils.checkpoint import check_file
-from mmyolo.utils.checkpoint_globals import Array, DType, new_array
+from mmyolo.utils.checkpoint_globals import Array, DType, encode_text, new_array, new_bytearray, new_bytes
 
-_BUILTINS = ('bool', 'bytearray', 'bytes', 'complex', 'dict', 'float', 'frozenset', 'int', 'list', 'set', 'str',
-             'tuple')
+_BUILTINS = ('bool', 'complex', 'dict', 'float', 'frozenset', 'int', 'list', 'set', 'str', 'tuple')
+_BOUNDED = {'bytearray': new_bytearray, 'bytes': new_bytes}  # of a number they make that many zeros
 _REBUILD = ('_rebuild_tensor', '_rebuild_tensor_v2')
 _NUMPY = {
     ('numpy', 'dtype'): DType,
@@ -76,10 +75,12 @@ def _harmless(module: str, name: str) -> Any:
     """The class or function of that name if it is on the list, else None."""
     if module in ('builtins', '__builtin__') and name in _BUILTINS:
         return getattr(builtins, name)
+    if module in ('builtins', '__builtin__') and name in _BOUNDED:
+        return _BOUNDED[name]
     if module == 'collections' and name in ('OrderedDict', 'defaultdict'):
         return getattr(collections, name)
     if module == '_codecs' and name == 'encode':
-        return codecs.encode  # how older pickles store bytes
+        return encode_text  # how older pickles store bytes
     if module == 'torch._utils' and name in _REBUILD:
         return getattr(torch._utils, name)
     if module == 'torch._utils' and name in ('_rebuild_parameter', '_rebuild_parameter_with_state'):
@@ -95,7 +96,7 @@ def _harmless(module: str, name: str) -> Any:
     return _NUMPY.get((module, name))
 
 
-class RestrictedUnpickler(pickle.Unpickler):
+class RestrictedUnpickler(pickle._Unpickler):  # the one in C makes room for as many objects as a file says that it has
     """Unpickles data and stand-ins."""
 
     def find_class(self, module: str, name: str) -> Any:
@@ -124,7 +125,9 @@ def read_torch(path: Union[str, Path]) -> Any:
     check_file(path)  # torch would unpack tar archives, and run TorchScript
     try:
         return torch.load(path, map_location='cpu', pickle_module=_PICKLE, weights_only=False)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, TypeError, AttributeError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # what a damaged file makes the reader stumble over is open
         raise ValueError(f'{path} cannot be read as a file of torch.save: {error}') from error
 
 
@@ -143,7 +146,9 @@ def read_predictions(path: Union[str, Path]) -> Any:
     try:
         with open(path, 'rb') as file:
             content = RestrictedUnpickler(file).load()
-    except (pickle.UnpicklingError, RuntimeError, EOFError, TypeError, AttributeError, ValueError, IndexError, KeyError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # as above
         raise ValueError(f'{path} cannot be read as predictions of tools/test.py --out: {error}') from error
     if not isinstance(content, list) or not all(isinstance(sample, dict) for sample in content):
         raise ValueError(f'{path} holds no predictions: a list of dicts is needed, as tools/test.py --out writes it')
@@ -165,7 +170,9 @@ def read_pdparams(path: Union[str, Path]) -> Dict[str, Tensor]:
     try:
         with open(path, 'rb') as file:
             content = RestrictedUnpickler(file, encoding='latin1').load()
-    except (pickle.UnpicklingError, EOFError, TypeError, AttributeError, ValueError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # as above
         raise ValueError(f'{path} cannot be read as a .pdparams file: {error}') from error
     arrays = {}
     if isinstance(content, Mapping):
