@@ -22,6 +22,7 @@ if __name__ == '__main__':
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
+from mmengine.config import ConfigDict  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from mmyolo.utils.config_types import registered_only  # noqa: E402
@@ -39,6 +40,7 @@ from ymir_exc.code import ExecutorReturnCode
 
 CPU_PIXELS_PER_PASS = 640 * 640
 TEST_PICTURE = (120, 160)  # height and width
+TEST_BOXES = 1000  # that enter NMS, which takes long for all of a large input
 EARLY = 64  # images after which a model that gives no finite numbers for some is no longer refused
 
 logger = logging.getLogger('ymir')
@@ -109,6 +111,8 @@ def _to_prediction(image: Image, detections: Detections) -> Prediction:
 def try_model(detector: Detector, letterbox: Letterbox, source: Path) -> None:
     """Predict a picture of noise before any image, so that a model that cannot work is refused at once.
 
+    All its boxes count, whatever their scores: a setting of NMS that is wrong would else show at the first real image.
+
     Args:
         detector: The model.
         letterbox: The transforms of its test pipeline.
@@ -120,7 +124,11 @@ def try_model(detector: Detector, letterbox: Letterbox, source: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (*TEST_PICTURE, 3), dtype=np.uint8)
     with fault_of_package(f'The model {source} with its config cannot predict a test picture'):
         image, pixels = letterbox.prepare(0, 'test picture', noise)
+        settings = detector.test_cfg
+        most = settings.get('nms_pre', TEST_BOXES)
+        detector.test_cfg = ConfigDict(settings, score_thr=-1, nms_pre=most if 0 < most < TEST_BOXES else TEST_BOXES)
         found = detector.predict(torch.as_tensor(pixels)[None], [image.meta])
+        detector.test_cfg = settings
     _refuse_unusable(1, int(not found[0].finite), detector, source)
 
 

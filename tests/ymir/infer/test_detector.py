@@ -9,7 +9,7 @@ from ymir.detector import Detector, build_model
 from ymir.errors import TaskError
 from ymir.images import Batch, Image, Letterbox, pixel_transforms
 from ymir.model_package import read_package
-from ymir.predictor import images_per_pass, predict_batch
+from ymir.predictor import images_per_pass, predict_batch, try_model
 from ymir.weights import InferenceModel
 
 from .sandbox import CLASS_NAMES
@@ -128,4 +128,23 @@ def test_config_of_an_unknown_model(tmp_path, model_files):
                                    'test_pipeline = [dict(type="LetterResize", scale=(96, 96))]')
     with pytest.raises(TaskError, match='NoSuchDetector') as caught:
         build_model(read_package(InferenceModel(model_files[0], tmp_path / 'a.py')), CLASS_NAMES)
+    assert caught.value.code == 300004
+
+
+@pytest.mark.parametrize('setting, message', [
+    (dict(nms=dict(type='nms', colour=1)), 'colour'),
+    (dict(nms_pre=1.5), 'slice indices'),
+    (dict(max_per_img=1.5), 'slice indices'),
+    (dict(min_bbox_size='a'), 'not supported'),
+])
+@pytest.mark.parametrize('score_thr', [0.2, 0.999999])
+def test_settings_of_boxes_are_tried_also_where_the_test_picture_shows_none(package, setting, message, score_thr):
+    model = build_model(package, CLASS_NAMES)
+    detector = Detector(model, CPU, score_thr, 0.65)
+    letterbox = Letterbox(pixel_transforms(package.pipeline))
+    try_model(detector, letterbox, package.source)
+    assert detector.test_cfg.score_thr == score_thr
+    detector.test_cfg.update(setting)
+    with pytest.raises(TaskError, match=f'cannot predict a test picture: .*{message}') as caught:
+        try_model(detector, letterbox, package.source)
     assert caught.value.code == 300004
