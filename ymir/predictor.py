@@ -190,7 +190,8 @@ def predict_shard(plan: PredictionPlan, folder: Path, rank: int) -> None:
     for batch in loader:
         if os.getppid() != parent:
             raise SystemExit('The task that started this process is gone')
-        predictions = predict_batch(detector, batch, plan.batch_size)
+        with fault_of_package(f'The model {package.source} with its config cannot predict images'):
+            predictions = predict_batch(detector, batch, plan.batch_size)
         images += sum(prediction.readable for prediction in predictions)
         unusable += sum(not prediction.finite for prediction in predictions)
         if images <= EARLY:

@@ -29,7 +29,8 @@ OUTSIDE = frozenset({
 READING = frozenset({'backend_args', 'file_client_args'})  # of classes that read images; the others' have to be left out
 INITIAL = frozenset({'init_cfg', 'pretrained'})  # initial weights
 # Numbers beyond these make gigabytes of a few characters, in images, in enlarged features or in layers.
-LARGEST_NUMBER = {'model': 10**9, 'test pipeline': 1 << 14}
+LARGEST_NUMBER = {'model': 10**9, 'test pipeline': 1 << 13}
+MOST_STEPS = 100  # of a pipeline
 LARGEST_SCALE = 16  # of keys that say how many times larger something becomes
 SCALE_KEYS = ('scale_factor', 'ratio_range', 'scale_ratio', 'up_ratio')
 LOCAL_FILES = ({'backend': 'disk'}, {'backend': 'local'})  # what older configs say of how images are read
@@ -106,6 +107,8 @@ def pipeline_from_elsewhere(pipeline: Any, source: Any) -> List[Dict[str, Any]]:
         ConfigContentError: If it holds anything but transforms of images, or names something outside it.
     """
     steps = pipeline if isinstance(pipeline, (list, tuple)) else [pipeline]
+    if len(steps) > MOST_STEPS:
+        raise ConfigContentError(f'The config of {source}: the test pipeline has {len(steps):,} steps; at most {MOST_STEPS} are taken.')
     for step in steps:
         if not isinstance(step, Mapping) or 'type' not in step:
             raise ConfigContentError(f'The config of {source}: the test pipeline holds {_short(step)}; a list of dicts '

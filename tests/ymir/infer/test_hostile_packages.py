@@ -112,7 +112,7 @@ def test_nothing_is_called(tmp_path, predict, config, model_files, name):
     ('model.data_preprocessor.mean', 'abc'), ('model.test_cfg', 3), ('model.test_cfg', 'x'),
     ('model.test_cfg.nms', 'nms'), ('model.test_cfg.nms', 3), ('model.test_cfg.nms_pre', 'x'), ('model.test_cfg.nms_pre', [1]),
     ('model.test_cfg.max_per_img', 'x'), ('model.test_cfg.max_per_img', {}), ('model.test_cfg.min_bbox_size', 'x'),
-    ('test_dataloader', 3), ('test_dataloader', [1]), ('test_dataloader.dataset', 'x'), ('test_dataloader.dataset.pipeline', 3),
+    ('model.test_cfg.nms.max_num', 'x'), ('test_dataloader', 3), ('test_dataloader', [1]), ('test_dataloader.dataset', 'x'), ('test_dataloader.dataset.pipeline', 3),
     ('test_dataloader.dataset.pipeline', ['x']), ('test_dataloader.dataset.pipeline', [dict(type='LetterResize')]),
     ('test_dataloader.dataset.pipeline', [dict(type='LetterResize', scale='x')]),
     ('test_dataloader.dataset.pipeline', [dict(type='LetterResize', scale=(0, 0))]),
@@ -137,9 +137,10 @@ def test_configs_of_wrong_types(tmp_path, predict, config, place, value):
     ('model.bbox_head.prior_generator.strides', [1e-9] * 3, 'the largest stride 1e-09'),
     ('model.neck.upsample_cfg', dict(type='nearest', scale_factor=10**4), 'numbers up to 16'),
     ('model.test_cfg.nms_pre', -10**30, 'a large number'),
-    ('test_dataloader.dataset.pipeline', [dict(type='LetterResize', scale=(1 << 15, 32))], 'numbers up to 16,384'),
-    ('test_dataloader.dataset.pipeline', [dict(type='mmdet.Pad', size=(32, 10**6))], 'numbers up to 16,384'),
+    ('test_dataloader.dataset.pipeline', [dict(type='LetterResize', scale=(1 << 15, 32))], 'numbers up to 8,192'),
+    ('test_dataloader.dataset.pipeline', [dict(type='mmdet.Pad', size=(32, 10**6))], 'numbers up to 8,192'),
     ('test_dataloader.dataset.pipeline', [dict(type='Resize', scale_factor=200)], 'numbers up to 16'),
+    ('test_dataloader.dataset.pipeline', [dict(type='Resize', scale=(8000, 8000))] * 101, 'has 101 steps; at most 100'),
     ('test_dataloader.dataset.pipeline', [dict(type='RandomResize', scale=(9, 9), ratio_range=(1, 10**3))], 'numbers up to 16'),
 ], ids=str)  # yapf: disable
 def test_numbers_that_would_fill_the_memory(tmp_path, predict, config, place, value, words):
