@@ -79,8 +79,12 @@ LIMITS: Mapping[str, Tuple[float, float]] = {
     'num_workers': (0, 1024), 'prefetch_factor': (1, 1024), 'score_thr': (0, 1),
     'iou_threshold': (0, 1), 'nms_pre': (-1, math.inf), 'max_per_img': (-1, math.inf), 'widen_factor': (0.01, 16),
     'deepen_factor': (0.01, 16), 'seed': (0, 2**32 - 1), 'timeout': (1, 1_000_000), 'num_classes': (1, 1_000_000),
+    'num_digits': (0, 20), 'resource_limit': (1, 1 << 20),
 }
 BACKENDS = ('nccl', 'gloo')
+LOG_LEVELS = ('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL')
+# A place for a number in the name of a file; others may be as wide as memory, or look into objects.
+PLACE_IN_TEXT = re.compile(r'\{(?!(:0?\d?d)?\})')
 MAX_OPTIONS = 1000
 MAX_DEPTH = 8
 ARGUMENTS = '--amp, --resume [CHECKPOINT], --cfg-options KEY=VALUE ...'
@@ -281,6 +285,8 @@ def _find_fault(key: str, value: Any, out_dir: Path) -> str:
         return _find_fault_of_type(parts, value)
     if last == 'backend' and parts[0] == 'env_cfg' and value not in BACKENDS:
         return f'allowed is {" or ".join(BACKENDS)}.'
+    if last == 'log_level' and value not in LOG_LEVELS:
+        return f'allowed is {", ".join(LOG_LEVELS)}.'
     limits = LIMITS.get(last)
     if limits and value is not None and not _is_within(value, limits):
         return f'allowed is a number from {limits[0]:g} to {limits[1]:g}.'
@@ -325,6 +331,10 @@ def _find_fault_of_leaf(last: str, leaf: Any, out_dir: Path) -> str:
         return ''
     if '://' in leaf or '{{' in leaf or not leaf.isprintable():
         return 'addresses, {{...}} and control characters are not allowed.'
+    if PLACE_IN_TEXT.search(leaf):
+        return 'of places for numbers only {} and those such as {:03d} are allowed.'
+    if last in NAMES_OF_FILES and os.path.exists(leaf) and not (os.path.isfile(leaf) or os.path.isdir(leaf)):
+        return 'it is a device or a pipe; a file or a folder is needed.'
     if leaf.lower().endswith(CODE_SUFFIXES):
         return f'files of code and pickles ({", ".join(CODE_SUFFIXES)}) are not read.'
     if last in NAMES_OF_FILES:

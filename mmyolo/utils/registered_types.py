@@ -15,7 +15,8 @@ UNSAFE_TYPES = frozenset({
     'ProfilerHook', 'NPUProfilerHook', 'DumpResults', 'DumpDetResults', 'DumpProposals', 'DumpODVGResults', 'BertModel',
     'ATSSVLFusionHead', 'RandomSamplingNegPos', 'DSDLDetDataset', 'WandbVisBackend', 'MLflowVisBackend', 'ClearMLVisBackend',
     'NeptuneVisBackend', 'DVCLiveVisBackend', 'AimVisBackend', 'RefCocoDataset', 'OpenImagesDataset', 'OpenImagesChallengeDataset',
-    'CrowdHumanDataset', 'MOTChallengeMetric', 'CityScapesMetric', 'COCOCaptionMetric', 'CocoOccludedSeparatedMetric'
+    'CrowdHumanDataset', 'MOTChallengeMetric', 'CityScapesMetric', 'COCOCaptionMetric', 'CocoOccludedSeparatedMetric',
+    'Detectron2Wrapper'
 })
 # mmcv evaluates the type of a suppression of boxes as an expression.
 NMS_TYPES = ('nms', 'soft_nms', 'nms_rotated')
