@@ -187,17 +187,3 @@ def write_text_atomically(path: PathLike, text: str) -> None:
     """
     with atomic_file(path, 'w') as stream:
         stream.write(text)
-
-
-def write_bytes_atomically(path: PathLike, data: bytes) -> None:
-    """Replace ``path`` by ``data`` so that no reader ever sees a part of it.
-
-    Args:
-        path: the file to make or to replace.
-        data: its whole new content.
-
-    Raises:
-        OSError: the file cannot be written; the old one is untouched.
-    """
-    with atomic_file(path, 'wb') as stream:
-        stream.write(data)

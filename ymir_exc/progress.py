@@ -5,7 +5,7 @@ A task has three stages with weights; when one container runs mining and inferen
 import math
 import os
 from enum import IntEnum
-from typing import Any, List, Optional, Sequence, Union
+from typing import Any, List, Sequence, Union
 
 from .scalars import to_float
 

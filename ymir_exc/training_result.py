@@ -7,7 +7,7 @@ the file in the order in which they were written: between equal timestamps the l
 import logging
 import os
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Union
+from typing import Any, Dict, Iterable, Mapping, Optional, Union
 
 import yaml
 

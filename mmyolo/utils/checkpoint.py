@@ -48,12 +48,12 @@ def read_as_data(path: Union[str, Path, BinaryIO], map_location: Any = 'cpu') ->
         with torch.serialization.safe_globals(safe_globals()), bounded_globals():
             return torch.load(path, map_location=map_location, weights_only=True)
     except MemoryError as error:
-        raise _too_large(name, error) from error
+        raise _too_large(name) from error
     except OSError:
         raise
     except Exception as error:  # a damaged or hostile file may raise anything
         if 'allocate memory' in str(error):
-            raise _too_large(name, error) from error
+            raise _too_large(name) from error
         raise CheckpointError(_what_was_wrong(name, error)) from error
 
 
@@ -88,7 +88,7 @@ def fits_into_memory(size: int) -> bool:
     return 4 * size < os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
 
 
-def _too_large(name: Any, error: Exception) -> Exception:
+def _too_large(name: Any) -> Exception:
     """Tells a file that asks for more than it holds from a machine that is too small."""
     size = os.path.getsize(name) if isinstance(name, (str, Path)) else 0
     if not fits_into_memory(size):

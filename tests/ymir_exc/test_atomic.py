@@ -12,14 +12,15 @@ import pytest
 import yaml
 
 from tests.ymir_exc import platform_rules as rules
-from ymir_exc.atomic import TEMPORARY_SUFFIX, atomic_file, write_bytes_atomically, write_text_atomically
+from ymir_exc.atomic import TEMPORARY_SUFFIX, atomic_file, write_text_atomically
 
 
 def test_text_and_bytes_are_written_as_given(tmp_path):
     path = tmp_path / 'new/folder/file.txt'
     write_text_atomically(path, 'Gerät\r\n\udcff')
     assert path.read_bytes() == 'Gerät\r\n'.encode() + b'\xff'
-    write_bytes_atomically(path, b'\x00\xff')
+    with atomic_file(path, 'wb') as stream:
+        stream.write(b'\x00\xff')
     assert path.read_bytes() == b'\x00\xff'
     assert os.listdir(path.parent) == ['file.txt']
 

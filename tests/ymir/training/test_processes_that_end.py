@@ -56,7 +56,6 @@ def plant(tmp_path):
     (1, BUS, 300103, 'shm_size'),
     (1, 'raise MemoryError', 300103, 'main memory'),
     (1, 'raise ImportError("No module named spam")', 160004, 'No module named spam'),
-    (1, 'raise OSError(12, "Cannot allocate memory")', 300103, 'main memory'),
     pytest.param(2, KILL, 300103, 'The training process 1 was killed', marks=pytest.mark.integration),
 ])
 def test_a_training_process(tmp_path, plant, processes, do, code, words):
