@@ -162,7 +162,7 @@ def write_damaged(folder: Path, links: bool = True) -> List[str]:
 
     Args:
         folder: an empty one.
-        links: also what is no regular file.
+        links: also what is not a regular file.
 
     Returns:
         Their names.

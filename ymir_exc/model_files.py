@@ -24,7 +24,7 @@ def find_model_file(models_dir: str, folder: str, file: str) -> Optional[Path]:
         file: a path relative to the stage's folder or to ``models_dir``.
 
     Returns:
-        Its path; None if there is no regular file or a link leads to it.
+        Its path; None if there is not a regular file or a link leads to it.
     """
     path = _existing(Path(os.path.realpath(models_dir)), folder, file)
     return path if path is not None and Path(os.path.realpath(path)) == path else None

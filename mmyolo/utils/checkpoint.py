@@ -70,7 +70,7 @@ def check_file(path: Union[str, Path]) -> None:
     if os.path.isdir(path):
         raise CheckpointError(f'{path} is a folder and no file of weights.')
     if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would never end
-        raise CheckpointError(f'{path} is no regular file, so it is no file of weights.')
+        raise CheckpointError(f'{path} is not a regular file, so it is no file of weights.')
     kind = kind_of_file(path)
     if kind is not None:
         raise CheckpointError(f'{path} holds no weights that torch.save wrote; it is {kind}.')

@@ -33,12 +33,12 @@ def read_coco(path: Union[str, Path], defaults: bool = True) -> dict:
         Its content; it has the three lists.
 
     Raises:
-        ValueError: If it is no COCO file.
+        ValueError: If it is not a COCO file.
     """
     try:
         content = json.loads(read_text(path))
     except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f'{path} is no JSON file: {error}') from error
+        raise ValueError(f'{path} is not a JSON file: {error}') from error
     return fill_coco_defaults(content, str(path)) if defaults else check_coco(content, str(path))
 
 
@@ -56,7 +56,7 @@ def check_coco(content: Any, name: str) -> dict:
         ValueError: If it is no COCO dictionary.
     """
     if not isinstance(content, dict) or not isinstance(content.get('images'), list):
-        raise ValueError(f'{name} is no COCO file: it needs a list `images`')
+        raise ValueError(f'{name} is not a COCO file: it needs a list `images`')
     for key, needed in _NEEDED.items():
         entries = content.get(key)
         if entries is None:

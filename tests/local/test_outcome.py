@@ -67,8 +67,8 @@ def result_file(tmp_path, document):
     (dict(mAP=None), 'mAP is None'),
     (dict(timestamp=1700000000000), 'seconds'),
     (dict(files='a.pth'), 'a list is needed'),
-    (dict(files=['b.pth']), 'b.pth is no regular file'),
-    (dict(files=['/etc/hostname']), 'no regular file'),
+    (dict(files=['b.pth']), 'b.pth is not a regular file'),
+    (dict(files=['/etc/hostname']), 'not a regular file'),
     (dict(tp=-1), 'tp is -1'),
 ])
 def test_stages_that_reject_the_whole_result(tmp_path, change, words):

@@ -240,7 +240,7 @@ def test_a_failed_packing_leaves_the_old_file(run, tmp_path):
     file = pack(run, tmp_path / 'model.tar')
     before = file.read_bytes()
     (run / 'out/models/epoch_1.pth').unlink()
-    with pytest.raises(PackageError, match='epoch_1.pth is no regular file'):
+    with pytest.raises(PackageError, match='epoch_1.pth is not a regular file'):
         pack(run, file)
     assert file.read_bytes() == before and sorted(path.name for path in tmp_path.iterdir()) == ['model.tar', 'run']
     (run / 'out/models/epoch_1.pth').symlink_to(run / 'in/config.yaml')

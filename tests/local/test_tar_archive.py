@@ -167,7 +167,7 @@ def test_a_description_of_many_bytes(tmp_path, monkeypatch):
 
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / 'x.tar')
-    with pytest.raises(PackageError, match='no regular file'):
+    with pytest.raises(PackageError, match='not a regular file'):
         unpack(tmp_path / 'x.tar', tmp_path / 'target')
 
 

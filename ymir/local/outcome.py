@@ -232,7 +232,7 @@ def _number(where: str, key: str, value: Any) -> float:
 def _find_file(where: str, models_dir: Path, stage: str, file: str) -> Path:
     path = next((p for p in (models_dir / stage / file, models_dir / file) if os.path.lexists(p)), None)
     if os.path.isabs(file) or path is None or not os.path.isfile(path):
-        raise ResultRejected(f'{where}: {file} is no regular file in {models_dir}')
+        raise ResultRejected(f'{where}: {file} is not a regular file in {models_dir}')
     return path
 
 

@@ -97,14 +97,14 @@ def extract(file: Path, folder: Path, max_bytes: Optional[int] = None) -> None:
     try:
         status = os.stat(file)
         if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
-            raise ArchiveError(f'{file} is no model package: it is no regular file')
+            raise ArchiveError(f'{file} is not a model package: it is not a regular file')
         with open(file, 'rb') as packed:
             limit = max_bytes or max(ALWAYS_ALLOWED, MAX_RATIO * status.st_size)
             _extract_all(file, _Bounded(file, _unpacked(packed), limit), folder)
     except FileNotFoundError:
         raise ArchiveError(f'{file} does not exist') from None
     except OSError as error:
-        raise ArchiveError(f'{file} is no model package: {error.strerror or error}') from None
+        raise ArchiveError(f'{file} is not a model package: {error.strerror or error}') from None
 
 
 def _extract_all(file: Path, stream: _Bounded, folder: Path) -> None:
@@ -113,7 +113,7 @@ def _extract_all(file: Path, stream: _Bounded, folder: Path) -> None:
     except _DAMAGE as error:
         why = ('this is a zip archive' if zipfile.is_zipfile(file) else
                f'this is something else, or damaged ({" ".join(str(error).split()) or type(error).__name__})')
-        raise ArchiveError(f'{file} is no model package: a package is a tar file, {why}') from None
+        raise ArchiveError(f'{file} is not a model package: a package is a tar file, {why}') from None
     free = shutil.disk_usage(folder).free
     try:
         with archive:

@@ -39,7 +39,7 @@ def read_image_size(path: str) -> Tuple[int, int]:
     try:
         mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # to read a pipe or a device might never end
-            raise ValueError('it is no plain file')
+            raise ValueError('it is not a regular file')
         with Image.open(path) as image:
             width, height = image.size
             # info, not getexif(): that decodes a PNG without EXIF to its end.

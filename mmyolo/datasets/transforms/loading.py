@@ -69,7 +69,7 @@ def refuse_endless_file(path: str) -> None:
     except (OSError, ValueError):  # an address, or absent, as reading it will tell
         return
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        raise UnreadableImageError(path, 'it is no plain file')
+        raise UnreadableImageError(path, 'it is not a regular file')
 
 
 def decode_image(data: Union[bytes, np.ndarray], path: str, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:

@@ -90,8 +90,8 @@ def test_no_image_at_all_is_an_error(tmp_path, put):
         read_dataset(tmp_path, 'coco')
 
 
-@pytest.mark.parametrize('text, message', [('{"images": [', 'is no JSON file'), ('{"images": {}}', 'is no COCO file'),
-                                           ('[1]', 'is no COCO file')])
+@pytest.mark.parametrize('text, message', [('{"images": [', 'is not a JSON file'), ('{"images": {}}', 'is not a COCO file'),
+                                           ('[1]', 'is not a COCO file')])
 def test_broken_file_is_an_error(tmp_path, put, text, message):
     with pytest.raises(DatasetError, match=message):
         read_dataset(put('a.json', text), 'coco')

@@ -141,8 +141,8 @@ def test_via_regions(tmp_path, draw, put, shape, box, said, attributes):
     assert read_dataset(tmp_path).class_names == (('cat', ) if attributes else ('object', ))
 
 
-@pytest.mark.parametrize('text, said', [('{"a": {"filename": 1, "regions": []}}', 'has no "filename"'), ('[', 'is no JSON'),
-                                        ('[{"filename": "a", "regions": []}]', 'is no file of VIA')])
+@pytest.mark.parametrize('text, said', [('{"a": {"filename": 1, "regions": []}}', 'has no "filename"'), ('[', 'is not a JSON'),
+                                        ('[{"filename": "a", "regions": []}]', 'is not a VIA file')])
 def test_a_broken_file_of_via_is_named(tmp_path, draw, put, text, said):
     draw('1.jpg')
     put('a.json', text + ' ' * 9 + '"filename" "regions"' * (text == '['))

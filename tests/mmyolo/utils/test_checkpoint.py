@@ -163,7 +163,7 @@ def test_a_few_bytes_that_would_become_many(tmp_path, name, new_format):
 
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / 'x.pth')
-    with pytest.raises(CheckpointError, match='is no regular file'):
+    with pytest.raises(CheckpointError, match='is not a regular file'):
         read_as_data(tmp_path / 'x.pth')
 
 

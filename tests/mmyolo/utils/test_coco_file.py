@@ -71,7 +71,7 @@ def test_what_is_no_coco_file_is_named(wrong, words, tmp_path):
 @pytest.mark.parametrize('data', [b'', b'{', b'\xff\xfe{\x00', b'[' * 100000])
 def test_what_is_no_json_is_named(data, tmp_path):
     (tmp_path / 'x.json').write_bytes(data)
-    with pytest.raises(ValueError, match='x.json is no JSON file'):
+    with pytest.raises(ValueError, match='x.json is not a JSON file'):
         read_coco(tmp_path / 'x.json')
 
 

@@ -166,7 +166,7 @@ def _size(path: Path) -> object:
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
-            return 'it is no plain file'
+            return 'it is not a regular file'
         if not status.st_size:
             return 'the file is empty'
         return read_image_size(os.fspath(path))

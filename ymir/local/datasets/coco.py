@@ -68,7 +68,7 @@ def read(root: Path) -> RawDataset:
         root: folder or file.
 
     Raises:
-        DatasetError: a file is no COCO file.
+        DatasetError: a file is not a COCO file.
     """
     raw = RawDataset()
     files = json_files(root)
@@ -139,10 +139,10 @@ def _load(path: Path) -> Dict[str, Any]:
     try:
         content = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
-        raise DatasetError(f'{path} is no JSON file: {error}; export it again') from error
+        raise DatasetError(f'{path} is not a JSON file: {error}; export it again') from error
     for key in ('images', 'categories'):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
-            raise DatasetError(f'{path} is no COCO file: it needs the lists images, annotations and categories, and '
+            raise DatasetError(f'{path} is not a COCO file: it needs the lists images, annotations and categories, and '
                                f'{key} is none; export it again, or name the right .json file instead of its folder')
     return content
 
@@ -156,7 +156,7 @@ def read_file(path: Path, raw: RawDataset, find: Callable[[str], Path]) -> CocoF
         find: gives the path of an image for its `file_name`.
 
     Raises:
-        DatasetError: it is no COCO file.
+        DatasetError: it is not a COCO file.
     """
     content = _load(path)
     entries = [entry for entry in content['categories'] if isinstance(entry, dict) and _key(entry, 'id') is not None

@@ -90,16 +90,16 @@ def read_file(path: Path) -> LabelmeFile:
         path: the file.
 
     Raises:
-        DatasetError: it is no file of labelme.
+        DatasetError: it is not a labelme file.
     """
     try:
         content = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         if isinstance(error, DatasetError):
             raise
-        raise DatasetError(f'{path} is no JSON file ({error})') from error
+        raise DatasetError(f'{path} is not a JSON file ({error})') from error
     if not isinstance(content, dict) or not isinstance(content.get('shapes'), list):
-        raise DatasetError(f'{path} is no file of labelme: it needs a list "shapes"')
+        raise DatasetError(f'{path} is not a labelme file: it needs a list "shapes"')
     name = content.get('imagePath')
     return LabelmeFile(name if isinstance(name, str) and '\0' not in name else '',
                        size_in_file(content.get('imageWidth'), content.get('imageHeight')),
@@ -141,7 +141,7 @@ def read(root: Path) -> RawDataset:
         root: its folder.
 
     Raises:
-        DatasetError: there is no file of labelme.
+        DatasetError: there is not a labelme file.
     """
     raw = RawDataset()
     files = FileNames()

@@ -74,23 +74,23 @@ def read_file(path: Path) -> Iterator[ViaImage]:
         Its images, in their order.
 
     Raises:
-        DatasetError: it cannot be read, or is no file of VIA.
+        DatasetError: it cannot be read, or is not a VIA file.
     """
     try:
         content = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         if isinstance(error, DatasetError):
             raise
-        raise DatasetError(f'{path} is no JSON file ({error}); export it again') from error
+        raise DatasetError(f'{path} is not a JSON file ({error}); export it again') from error
     if isinstance(content, dict) and isinstance(content.get('_via_img_metadata'), dict):
         content = content['_via_img_metadata']
     if not isinstance(content, dict):
-        raise DatasetError(f'{path} is no file of VIA: it must map images to their "filename" and "regions"')
+        raise DatasetError(f'{path} is not a VIA file: it must map images to their "filename" and "regions"')
     for key, entry in content.items():
         regions = entry.get('regions') if isinstance(entry, dict) else None
         name = entry.get('filename') if isinstance(entry, dict) else None
         if not isinstance(name, str) or not name or '\0' in name or not isinstance(regions, (dict, list)):
-            raise DatasetError(f'{path}: {key!r} has no "filename" or no "regions", so it is no file of VIA')
+            raise DatasetError(f'{path}: {key!r} has no "filename" or no "regions", so it is not a VIA file')
         # A dictionary in version 1 of the annotator, a list in version 2.
         listed = regions.values() if isinstance(regions, dict) else regions
         yield ViaImage(name, [_region(region, f'{name}, region {number}') for number, region in enumerate(listed, 1)])
@@ -154,7 +154,7 @@ def read(root: Path) -> RawDataset:
         root: its folder.
 
     Raises:
-        DatasetError: there is no file of VIA, or one is broken.
+        DatasetError: there is not a VIA file, or one is broken.
     """
     raw = RawDataset()
     files = FileNames()
