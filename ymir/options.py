@@ -17,10 +17,10 @@ from mmengine import registry
 from mmengine.config import Config, DictAction
 
 from mmyolo.utils import register_all_modules
+from mmyolo.utils.registered_types import NMS_TYPES, find_registered
 from ymir.checkpoint_io import load_checkpoint
 from ymir.errors import TaskError
 from ymir.params import TrainingParams
-from mmyolo.utils.registered_types import NMS_TYPES, find_registered
 from ymir_exc.code import ExecutorReturnCode
 
 _DATA = (registry.DATASETS, registry.TRANSFORMS, registry.DATA_SAMPLERS, registry.FUNCTIONS)

@@ -26,17 +26,16 @@ from mmengine.config import ConfigDict  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from mmyolo.utils.config_types import registered_only  # noqa: E402
-
-from ymir.class_names import match_class_names
-from ymir.detector import Detections, Detector, build_model
-from ymir.images import Batch, CandidateBatches, Image, Letterbox, make_loader, pixel_transforms
+from ymir.class_names import match_class_names  # noqa: E402
+from ymir.detector import Detections, Detector, build_model  # noqa: E402
+from ymir.images import Batch, CandidateBatches, Image, Letterbox, make_loader, pixel_transforms  # noqa: E402
 from ymir.input_size import check_input_size  # noqa: E402
-from ymir.model_package import fault_of_package, model_error, read_package
-from ymir.prediction_plan import PLAN_FILE, PredictionPlan
-from ymir.runtime_env import configure_logging
-from ymir.shards import Prediction, ShardWriter
-from ymir.weights import InferenceModel
-from ymir_exc.code import ExecutorReturnCode
+from ymir.model_package import fault_of_package, model_error, read_package  # noqa: E402
+from ymir.prediction_plan import PLAN_FILE, PredictionPlan  # noqa: E402
+from ymir.runtime_env import configure_logging  # noqa: E402
+from ymir.shards import Prediction, ShardWriter  # noqa: E402
+from ymir.weights import InferenceModel  # noqa: E402
+from ymir_exc.code import ExecutorReturnCode  # noqa: E402
 
 CPU_PIXELS_PER_PASS = 640 * 640
 TEST_PICTURE = (120, 160)  # height and width
