@@ -162,6 +162,7 @@ def as_task_error(error: BaseException) -> TaskError:
             sentence = f'{_first_line(_own_words(link))} {advice}' if advice else str(link)
             return _raised_from(TaskError(rule.code, sentence), error)
         killed = killed_process('The process', link.returncode) if isinstance(link, subprocess.CalledProcessError) else None
+        killed = killed or stopped_process(link)
         if killed is not None:
             return _raised_from(killed, error)
         if isinstance(link, OSError) and link.errno == errno.ENOSPC:
@@ -196,6 +197,16 @@ def killed_process(what: str, status: int) -> Optional[TaskError]:
                          f'{what} was killed, most likely because the main memory was used up: {memory_advice()}')
     if status in (-signal.SIGBUS, 128 + signal.SIGBUS):
         return TaskError(ExecutorReturnCode.RC_EXEC_OOM, f'{what} was ended by a bus error. {SHM_ADVICE}')
+    return None
+
+
+def stopped_process(error: BaseException) -> Optional[TaskError]:
+    """The error of a process that was told to end, None for any other; its command line says nothing to a user."""
+    status = getattr(error, 'returncode', 0) if isinstance(error, subprocess.CalledProcessError) else 0
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if status in (-number, 128 + number):
+            return TaskError(ExecutorReturnCode.RC_CMD_CONTAINER_ERROR,
+                             f'The task was stopped from outside ({number.name}), as when its container is stopped: start it again.')
     return None
 
 

@@ -166,3 +166,10 @@ def test_the_outermost_process_speaks_last(tmp_path):
     percent, state, code, message = read_monitor(task)
     assert (state, code) == (4, 300103) and 'main memory' in message
     assert 'MemoryError' in task.monitor_file.read_text()
+
+
+@pytest.mark.parametrize('status, name', [(-15, 'SIGTERM'), (143, 'SIGTERM'), (-2, 'SIGINT'), (130, 'SIGINT'), (1, None)])
+def test_a_task_that_was_stopped_says_so(status, name):
+    error = as_task_error(subprocess.CalledProcessError(status, ['bash', 'dist_train.sh']))
+    assert error.code == 160004
+    assert (f'stopped from outside ({name})' in error.sentence) if name else 'dist_train.sh' in error.sentence
