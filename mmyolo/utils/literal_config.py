@@ -10,7 +10,7 @@ from typing import Any, Dict, Union
 
 CONTAINERS = {'dict': dict, 'list': list, 'tuple': tuple, 'set': set}
 CONSTANTS = {'inf': float('inf'), 'nan': float('nan')}  # as repr() writes them
-MAX_BYTES = 1 << 23  # a dumped config has about 30,000
+MAX_BYTES = 1 << 21  # a dumped config has about 30,000; reading takes some 500 times as much memory
 MAX_DEPTH = 60  # of nested values; a dumped config has about 12
 
 

@@ -74,3 +74,9 @@ def test_a_byte_order_mark_is_no_part_of_the_config(tmp_path):
     path.write_bytes('a = 1'.encode('utf-16'))
     with pytest.raises(ConfigContentError, match='c.py is UTF-16 text; save it as UTF-8'):
         read_literal_config(path)
+
+
+def test_a_config_of_many_bytes_is_not_parsed(tmp_path):
+    (tmp_path / 'c.py').write_text(f'a = [{"0," * (1 << 20)}]')
+    with pytest.raises(ConfigContentError, match='larger than 2,097,152 bytes'):
+        read_literal_config(tmp_path / 'c.py')
