@@ -20,7 +20,7 @@ from ymir_exc.executor import Executor  # noqa: E402
 from ymir_exc.monitor import write_monitor_logger  # noqa: E402
 
 from ymir.errors import (ERROR_FILE_VARIABLE, ErrorRecord, TaskError, as_task_error, killed_process,  # noqa: E402
-                         publish, read_record)
+                         publish, read_record, stopped_process)
 from ymir.output_paths import check_outputs  # noqa: E402
 from ymir.runtime_env import prepare_environment  # noqa: E402
 
@@ -47,7 +47,7 @@ def begin() -> None:
 
 def _describe_exit(error: subprocess.CalledProcessError) -> TaskError:
     """Words for a task that ended without leaving an error of its own."""
-    return killed_process('The task', error.returncode) or TaskError(
+    return killed_process('The task', error.returncode) or stopped_process(error) or TaskError(
         ExecutorReturnCode.RC_CMD_CONTAINER_ERROR,
         f'The process ended with status {error.returncode} without a Python error; the log above is all there is.')
 

@@ -14,6 +14,7 @@ import yaml
 from PIL import UnidentifiedImageError
 
 from mmyolo.errors import ConfigConflictError, UnreadableImageError
+from ymir import start
 from ymir.errors import (ERROR_FILE_VARIABLE, MEMORY_ADVICE_VARIABLE, ErrorRecord, TaskError, as_task_error, killed_process,
                          read_record, report)
 from ymir_exc.code import ExecutorReturnCode as Code
@@ -170,6 +171,8 @@ def test_the_outermost_process_speaks_last(tmp_path):
 
 @pytest.mark.parametrize('status, name', [(-15, 'SIGTERM'), (143, 'SIGTERM'), (-2, 'SIGINT'), (130, 'SIGINT'), (1, None)])
 def test_a_task_that_was_stopped_says_so(status, name):
-    error = as_task_error(subprocess.CalledProcessError(status, ['bash', 'dist_train.sh']))
+    failure = subprocess.CalledProcessError(status, ['bash', 'dist_train.sh'])
+    error = as_task_error(failure)
     assert error.code == 160004
+    assert (start._describe_exit(failure).sentence == error.sentence) == bool(name)
     assert (f'stopped from outside ({name})' in error.sentence) if name else 'dist_train.sh' in error.sentence
