@@ -101,7 +101,7 @@ def test_the_report(task):
     assert report.skipped_images.by_reason == {'unreadable image': 2, 'missing annotation': 2}
     assert [str(finding) for finding in report.skipped_images.examples] == [
         f'{task.assets}/d.jpg: missing annotation ({task.annotations}/d.txt)',
-        f'{task.assets}/text.jpg: unreadable image (the image cannot be read (UnidentifiedImageError))',
+        f'{task.assets}/text.jpg: unreadable image (the image cannot be read (not an image, or a damaged one))',
         f'{task.assets}/gone.jpg: unreadable image (the image does not exist)',
         f'{task.assets}/a.jpg: missing annotation (the index line names none)',
     ]

@@ -51,7 +51,7 @@ def read_image_size(path: str) -> Tuple[int, int]:
     except UnidentifiedImageError as error:
         size = _decoded_size(path)
         if size is None:
-            raise OSError(f'the image cannot be read ({type(error).__name__})') from error
+            raise OSError('the image cannot be read (not an image, or a damaged one)') from error
         width, height = size
     except Exception as error:  # PIL's parsers raise what they like on broken data
         raise OSError(f'the image cannot be read ({_words_of(error)})') from error
