@@ -121,6 +121,7 @@ def use_gloo_without_gpu(cfg: Config) -> None:
 
 
 def leave_processes() -> None:
-    """Leaves the process group at the end of a run that went well."""
+    """Leaves the process group at the end of a run that went well, together: who is left alone by gloo may abort."""
     if is_distributed():
+        dist.barrier()
         dist.destroy_process_group()
