@@ -88,9 +88,9 @@ def main() -> None:
     scores = score_predictions(rule, params, env, skipped) if rule.needs_predictions else score_paths(rule, env)
     count = write_order(scores)
     logger.info('%d images in the order of %s: %s', count, params.mining_algorithm, env.output.mining_result_file)
-    if not env.run_infer:
+    if not env.run_infer:  # else inference follows, with the same predictions, and reports what was skipped
         shutil.rmtree(prediction_folder(env.output.root_dir), ignore_errors=True)
-    skipped.report()
+        skipped.report()
 
 
 if __name__ == '__main__':

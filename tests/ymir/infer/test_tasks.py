@@ -123,12 +123,14 @@ def test_bad_input_has_its_code_and_says_what_to_do(tmp_path, images, model_file
     assert not (task.out / 'infer-result.json').exists()
 
 
-def test_nothing_readable_has_a_code_and_an_empty_result(tmp_path, model_files):
-    task = Task(tmp_path, ['/nowhere/1.jpg', '/nowhere/2.jpg'], model_files)
+@pytest.mark.parametrize('flags', [('infer', ), ('mining', 'infer')])
+def test_nothing_readable_has_a_code_and_an_empty_result(tmp_path, model_files, flags):
+    task = Task(tmp_path, ['/nowhere/1.jpg', '/nowhere/2.jpg'], model_files, flags)
     result = task.start()
     assert result.returncode != 0
     assert task.monitor()[3:5] == ['4', '300003'] and 'None of the 2 images can be read' in task.monitor()[5]
     assert task.detections() == {'1.jpg': [], '2.jpg': []}
+    assert (task.out / 'result.tsv').exists() == ('mining' in flags)
 
 
 def test_every_kind_of_damage_costs_itself_alone(tmp_path, model_files):
