@@ -23,12 +23,6 @@ from ymir_exc.errors import DatasetError
 from .platform import REPOSITORY, environment, read_monitor, tiny_task
 
 
-@pytest.fixture(autouse=True)
-def no_task_before(monkeypatch):
-    """A prediction in this process says for whom its advice is."""
-    monkeypatch.delenv(MEMORY_ADVICE_VARIABLE, raising=False)
-
-
 @pytest.mark.parametrize('error, code, words', [
     (TaskError(Code.RC_EXEC_MODEL_ERROR, 'a\tb\nc'), 300004, 'a b c'),
     (DatasetError('line 3 of x'), 300002, 'line 3 of x'),
