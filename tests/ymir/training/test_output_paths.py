@@ -142,6 +142,7 @@ def test_what_is_of_no_concern_to_a_task_may_be_anything(make_task):
     (out / 'infer-result.json').mkdir(parents=True)
     (out / 'models').write_text('x')
     start.begin()
+    assert (out / 'infer-result.json').is_dir() and (out / 'models').read_text() == 'x' and (out / 'monitor.txt').is_file()
 
 
 def test_the_platform_reads_the_sentence(tmp_path):

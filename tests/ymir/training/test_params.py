@@ -128,7 +128,7 @@ def test_gpu_ids(gpu_id, ids):
 @pytest.mark.parametrize('cls', [TrainingParams, MiningParams, InferParams])
 @pytest.mark.parametrize('value', [2, '2', ' 2 ', 2.0, None, '', 0])
 def test_a_task_of_detection(cls, value):
-    load_params(cls, {**NAMES, 'object_type': value})
+    assert load_params(cls, {**NAMES, 'object_type': value}) == load_params(cls, {**NAMES, 'object_type': 2})
 
 
 @pytest.mark.parametrize('cls', [TrainingParams, MiningParams, InferParams])

@@ -154,23 +154,17 @@ def test_a_result_that_cannot_be_read_is_replaced(task, text):
     assert packed(task)['best'] == (0.3, 0.3, NEW)
 
 
-def test_a_resumed_training_goes_on_with_the_stages_that_are_there(task):
-    config = train(task, EARLIER, [0.8])
+@pytest.mark.parametrize('earlier, new, epoch', [
+    ([0.8], 0.3, 'epoch_2'),
+    ([0.2, 0.8], 0.7, 'epoch_2_2'),  # trained again, as after a kill between result.yaml and resume.pth: nothing is overwritten
+])
+def test_a_resumed_training_goes_on_with_the_stages_that_are_there(task, earlier, new, epoch):
+    config = train(task, EARLIER, earlier)
     runner, hook = make_runner(task), make_hook(2, config)
     runner.epoch = runner.iter = 1
     hook.before_train(runner)
-    validate(hook, runner, 0.3)
-    assert packed(task) == dict(best=(0.8, 0.8, EARLIER), last=(0.3, 0.3, EARLIER), epoch_2=(0.3, 0.3, EARLIER))
-
-
-def test_an_epoch_that_is_trained_again_does_not_write_over_the_file_that_is_named(task):
-    """As after a kill between result.yaml and resume.pth."""
-    config = train(task, EARLIER, [0.2, 0.8])
-    runner, hook = make_runner(task), make_hook(2, config)
-    runner.epoch = runner.iter = 1
-    hook.before_train(runner)
-    validate(hook, runner, 0.7)
-    assert packed(task) == dict(best=(0.8, 0.8, EARLIER), last=(0.7, 0.7, EARLIER), epoch_2_2=(0.7, 0.7, EARLIER))
+    validate(hook, runner, new)
+    assert packed(task) == {'best': (0.8, 0.8, EARLIER), 'last': (new, new, EARLIER), epoch: (new, new, EARLIER)}
 
 
 def test_patterns_choose_no_file_of_the_earlier_training(task):
