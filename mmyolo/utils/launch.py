@@ -1,6 +1,8 @@
 """What tools/train.py and tools/test.py share: options, the config that they give, processes without a GPU."""
 import argparse
+import atexit
 import os
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -121,7 +123,19 @@ def use_gloo_without_gpu(cfg: Config) -> None:
 
 
 def leave_processes() -> None:
-    """Leaves the process group at the end of a run that went well, together: who is left alone by gloo may abort."""
-    if is_distributed():
-        dist.barrier()
-        dist.destroy_process_group()
+    """Ends a run that went well: the last call of a program. Over gloo it does not return, but ends the process with 0.
+
+    The threads of gloo live on after the group. If one still has a tensor to release while Python is torn down, it asks
+    for the lock of the interpreter, is ended in the middle of a destructor, and the process aborts (SIGABRT). So Python
+    is not torn down: functions registered with atexit run, files and streams are flushed, and the process ends.
+    """
+    if not is_distributed():
+        return
+    over_gloo = dist.get_backend() == 'gloo'
+    dist.barrier()  # who is left alone by gloo may abort as well
+    dist.destroy_process_group()
+    if over_gloo:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)

@@ -1,6 +1,8 @@
 """Launching, test-time augmentation and the helpers of mmyolo.testing."""
 import argparse
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -61,6 +63,31 @@ def test_processes_without_gpu_meet_over_gloo(monkeypatch):
         use_gloo_without_gpu(alone)
         assert alone.to_dict() == dict(launcher=launcher)
     assert len(joined) == 1
+
+
+LEAVING = """
+import atexit
+import torch.distributed as dist
+from mmyolo.utils.launch import leave_processes
+
+class Part:
+    def __del__(self):
+        print('torn down')
+
+part = Part()
+atexit.register(print, 'at exit')
+leave_processes()
+print('alone')
+dist.init_process_group('gloo', init_method='file://{file}', rank=0, world_size=1)
+leave_processes()
+print('after')
+"""
+
+
+def test_python_is_not_torn_down_beside_the_threads_of_gloo(tmp_path):
+    """They live on after the group, and one that still releases a tensor would abort the process."""
+    done = subprocess.run([sys.executable, '-c', LEAVING.format(file=tmp_path / 'store')], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.splitlines()) == (0, ['alone', 'at exit']), done.stderr
 
 
 def test_augmentation_replaces_model_and_pipeline():
