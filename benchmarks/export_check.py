@@ -6,12 +6,13 @@ Models have seeded random weights with the statistics of a photograph, and the s
 candidates are above it. The exit code is 1 if any file differs from PyTorch by more than the limits of
 `mmyolo.export.check`. `onnx ms` and `torch ms` are the times of one image, suppression included, best of five.
 """
+
 import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Callable, Optional, Sequence
 
 import cv2
 from rich.console import Console
@@ -32,7 +33,7 @@ def milliseconds(function: Callable, *args) -> float:
     return 1000 * min(times)
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description='Exported files beside PyTorch')
     parser.add_argument('--size', type=int, nargs=2, default=[320, 320], help='height and width of the input')
     parser.add_argument('--family', nargs='+', default=list(FAMILIES), choices=list(FAMILIES))
@@ -42,9 +43,12 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         for family in args.family:
             model, threshold = make_detector(FAMILIES[family], tuple(args.size), [image])
-            common = dict(image_size=tuple(args.size), score_threshold=threshold)
-            for name, more in (('raw', dict(form='raw')), ('nms', dict(form='onnx')),
-                               ('pixels-batch', dict(form='onnx', dynamic=True, preprocess=True))):
+            common = {'image_size': tuple(args.size), 'score_threshold': threshold}
+            for name, more in (
+                ('raw', {'form': 'raw'}),
+                ('nms', {'form': 'onnx'}),
+                ('pixels-batch', {'form': 'onnx', 'dynamic': True, 'preprocess': True}),
+            ):
                 options = ExportOptions(**common, **more)
                 path = Path(folder) / f'{family}-{name}.onnx'
                 export_onnx(model, path, options)
@@ -52,8 +56,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
                 if name == 'nms':
                     runtime = OnnxDetector(path)
                     batch, _ = runtime.make_input([image])
-                    speeds.append((family, milliseconds(runtime.run, batch),
-                                   milliseconds(detect_in_torch, model, batch, options)))
+                    speeds.append(
+                        (family, milliseconds(runtime.run, batch), milliseconds(detect_in_torch, model, batch, options))
+                    )
     console = Console(width=120)
     console.print(report_table(reports, f'ONNX Runtime beside PyTorch at {args.size[0]} x {args.size[1]}'))
     for family, onnx_ms, torch_ms in speeds:

@@ -5,6 +5,7 @@
 The images are links to a few small files, so that the number of lines is all that differs. Memory is the proportional
 set size (pages that processes share are counted once), sampled five times a second.
 """
+
 import argparse
 import os
 import subprocess
@@ -12,13 +13,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import List, Tuple
 
 import yaml
+from inference_speed import CLASS_NAMES, CONFIG, make_model
 from rich.console import Console
 from rich.table import Table
 
-from inference_speed import CLASS_NAMES, CONFIG, make_model
 from mmyolo.utils import register_all_modules
 from ymir.local.sample_data import generate
 
@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LIMIT = 0.10  # growth from the first to the last count
 
 
-def descendants(pid: int) -> List[int]:
+def descendants(pid: int) -> list[int]:
     """A process and all below it."""
     found = [pid]
     for task in Path(f'/proc/{pid}/task').glob('*/children'):
@@ -48,7 +48,7 @@ def memory_of(pid: int) -> int:
     return total
 
 
-def prepare(root: Path, count: int, images: List[Path], models: List[Path]) -> Path:
+def prepare(root: Path, count: int, images: list[Path], models: list[Path]) -> Path:
     """Write /in of a task; returns its env.yaml."""
     (root / 'in/assets').mkdir(parents=True)
     (root / 'out').mkdir()
@@ -58,25 +58,33 @@ def prepare(root: Path, count: int, images: List[Path], models: List[Path]) -> P
         os.link(images[number % len(images)], link)
         lines.append(f'{link}\n')
     (root / 'in/candidate-index.tsv').write_text(''.join(lines))
-    config = dict(class_names=CLASS_NAMES, gpu_id='', model_params_path=[str(path) for path in models])
+    config = {'class_names': CLASS_NAMES, 'gpu_id': '', 'model_params_path': [str(path) for path in models]}
     (root / 'in/config.yaml').write_text(yaml.safe_dump(config))
-    env = dict(
-        task_id='memory',
-        protocol_version='1.1.0',
-        run_infer=True,
-        input=dict(candidate_index_file=str(root / 'in/candidate-index.tsv'), config_file=str(root / 'in/config.yaml')),
-        output=dict(root_dir=str(root / 'out'), infer_result_file=str(root / 'out/infer-result.json'),
-                    monitor_file=str(root / 'out/monitor.txt')))
+    env = {
+        'task_id': 'memory',
+        'protocol_version': '1.1.0',
+        'run_infer': True,
+        'input': {
+            'candidate_index_file': str(root / 'in/candidate-index.tsv'),
+            'config_file': str(root / 'in/config.yaml'),
+        },
+        'output': {
+            'root_dir': str(root / 'out'),
+            'infer_result_file': str(root / 'out/infer-result.json'),
+            'monitor_file': str(root / 'out/monitor.txt'),
+        },
+    }
     (root / 'in/env.yaml').write_text(yaml.safe_dump(env))
     return root / 'in/env.yaml'
 
 
-def run(env_file: Path) -> Tuple[int, float]:
+def run(env_file: Path) -> tuple[int, float]:
     """Run the task; returns its peak memory in bytes and its seconds."""
     environ = dict(os.environ, DEFAULT_ENV_FILE_PATH=str(env_file))
     start = time.perf_counter()
-    process = subprocess.Popen([sys.executable, 'ymir/start.py'], cwd=ROOT, env=environ, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, 'ymir/start.py'], cwd=ROOT, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     peak = 0
     while process.poll() is None:
         peak = max(peak, memory_of(process.pid))

@@ -6,13 +6,13 @@ Both sides run the same random but seeded model, whose scores are as rare as a t
 the same files, in one go. Neither side is charged for importing libraries and loading the model. Boxes above 0.2 are
 compared: each box of the loop with that of its class nearest to it.
 """
+
 import argparse
 import logging
 import os
 import tempfile
 import time
 from pathlib import Path
-from typing import Dict, List, Tuple
 
 import torch
 from mmdet.apis import inference_detector, init_detector
@@ -24,9 +24,9 @@ from mmyolo.registry import MODELS
 from mmyolo.testing.random_weights import set_score_distribution, settle_batch_norms
 from mmyolo.utils import register_all_modules
 from ymir.detector import Detector, Normalize, build_model
-from ymir.model_package import read_package
 from ymir.images import Letterbox, pixel_transforms
 from ymir.local.sample_data import generate
+from ymir.model_package import read_package
 from ymir.params import InferParams, load_params
 from ymir.prediction_plan import make_plan
 from ymir.prediction_run import predict
@@ -40,12 +40,12 @@ SCORE_THR = 0.2
 WARM_UP = 10
 
 
-def make_model(folder: Path, config: str, size: int, images: List[str]) -> Tuple[Path, Path]:
+def make_model(folder: Path, config: str, size: int, images: list[str]) -> tuple[Path, Path]:
     """Write config and checkpoint of the seeded model; returns their paths."""
     cfg = Config.fromfile(config)
     cfg.model.bbox_head.head_module.num_classes = len(CLASS_NAMES)
     cfg.model.train_cfg = None
-    cfg.model.test_cfg.nms.iou_threshold = load_params(InferParams, dict(class_names=['a'])).iou_threshold
+    cfg.model.test_cfg.nms.iou_threshold = load_params(InferParams, {'class_names': ['a']}).iou_threshold
     for step in cfg.test_dataloader.dataset.pipeline:
         if 'scale' in step:
             step.scale = (size, size)
@@ -57,15 +57,15 @@ def make_model(folder: Path, config: str, size: int, images: List[str]) -> Tuple
     settle_batch_norms(model, inputs)
     set_score_distribution(model, inputs)
     cfg.dump(folder / 'model.py')
-    meta = dict(dataset_meta=dict(classes=tuple(CLASS_NAMES)))
-    torch.save(dict(state_dict=model.state_dict(), meta=meta), folder / 'model.pth')
+    meta = {'dataset_meta': {'classes': tuple(CLASS_NAMES)}}
+    torch.save({'state_dict': model.state_dict(), 'meta': meta}, folder / 'model.pth')
     return folder / 'model.pth', folder / 'model.py'
 
 
-Boxes = Dict[str, List[Tuple[List[float], float, int]]]
+Boxes = dict[str, list[tuple[list[float], float, int]]]
 
 
-def run_loop(checkpoint: Path, config: Path, images: List[str]) -> Tuple[float, Boxes]:
+def run_loop(checkpoint: Path, config: Path, images: list[str]) -> tuple[float, Boxes]:
     """One call per image; returns images/s and the boxes of each."""
     cfg = Config.fromfile(config)
     model = init_detector(cfg, str(checkpoint), device='cpu', palette='random')
@@ -79,20 +79,20 @@ def run_loop(checkpoint: Path, config: Path, images: List[str]) -> Tuple[float, 
     return (len(images) - WARM_UP) / (time.perf_counter() - start), found
 
 
-def run_predictor(folder: Path, checkpoint: Path, config: Path, images: List[str]) -> Tuple[float, float, Boxes]:
+def run_predictor(folder: Path, checkpoint: Path, config: Path, images: list[str]) -> tuple[float, float, Boxes]:
     """The executor's road; returns images/s from the first batch on, seconds in all, and the boxes of each image."""
     index = folder / 'candidate-index.tsv'
     index.write_text(''.join(f'{path}\n' for path in images))
-    params = load_params(InferParams, dict(class_names=CLASS_NAMES, model_params_path=[str(checkpoint), str(config)]))
+    params = load_params(InferParams, {'class_names': CLASS_NAMES, 'model_params_path': [str(checkpoint), str(config)]})
     plan = make_plan(params, str(index), str(folder), SCORE_THR)
-    marks: List[Tuple[float, int]] = []
+    marks: list[tuple[float, int]] = []
 
     def on_progress(done: int) -> None:
         if done >= WARM_UP and (not marks or done > marks[-1][1]):
             marks.append((time.perf_counter(), done))
 
     start = time.perf_counter()
-    predictions: List[Prediction] = list(predict(plan, folder / 'predictions', on_progress))
+    predictions: list[Prediction] = list(predict(plan, folder / 'predictions', on_progress))
     seconds = time.perf_counter() - start
     speed = (marks[-1][1] - marks[0][1]) / (marks[-1][0] - marks[0][0])
     return speed, seconds, {item.path: list(zip(item.boxes, item.scores, item.labels)) for item in predictions}
@@ -113,7 +113,7 @@ def run_bare_forward(checkpoint: Path, config: Path, size: int, seconds: float =
     return count / (time.perf_counter() - start)
 
 
-def compare(ours: Boxes, theirs: Boxes) -> Tuple[int, int, float, float]:
+def compare(ours: Boxes, theirs: Boxes) -> tuple[int, int, float, float]:
     """Returns boxes of the loop, those without partner, and the largest difference of a coordinate and of a score."""
     count = lost = 0
     box_difference = score_difference = 0.0
@@ -122,8 +122,11 @@ def compare(ours: Boxes, theirs: Boxes) -> Tuple[int, int, float, float]:
         count += len(boxes)
         lost += abs(len(rest) - len(boxes))
         for box, score, label in boxes:
-            near = [(max(abs(a - b) for a, b in zip(box, other[0])), abs(score - other[1]), other) for other in rest
-                    if other[2] == label]
+            near = [
+                (max(abs(a - b) for a, b in zip(box, other[0])), abs(score - other[1]), other)
+                for other in rest
+                if other[2] == label
+            ]
             if not near:
                 lost += 1
                 continue
@@ -153,8 +156,10 @@ def main() -> None:
         bare = run_bare_forward(checkpoint, config, options.size)
         loop, loop_boxes = run_loop(checkpoint, config, images)
     count, lost, box_difference, score_difference = compare(our_boxes, loop_boxes)
-    table = Table(title=f'{Path(options.config).stem}, {options.size} px, fp32, {options.images} JPEG files, '
-                  f'{len(os.sched_getaffinity(0))} cores')
+    table = Table(
+        title=f'{Path(options.config).stem}, {options.size} px, fp32, {options.images} JPEG files, '
+        f'{len(os.sched_getaffinity(0))} cores'
+    )
     for column in ('', 'images/s'):
         table.add_column(column, justify='left' if not column else 'right')
     table.add_row('loop of inference_detector', f'{loop:.2f}')

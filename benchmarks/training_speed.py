@@ -11,6 +11,7 @@ Three sides, measured in turn in one process, `--rounds` times; medians are prin
 
 What they compute is compared on one batch of the loader: the loss of all three must agree up to the precision.
 """
+
 import argparse
 import copy
 import json
@@ -19,7 +20,7 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -44,13 +45,25 @@ SECONDS_PER_SIDE = 8
 def write_data(folder: Path, num_images: int) -> TrainingData:
     """Draw images and write them as a COCO file."""
     images = generate(folder / 'images', num_images=num_images, num_classes=NUM_CLASSES)
-    coco: Dict[str, List[Dict[str, Any]]] = dict(
-        images=[], annotations=[], categories=[dict(id=k, name=name) for k, name in enumerate(CLASS_NAMES[:NUM_CLASSES])])
+    coco: dict[str, list[dict[str, Any]]] = {
+        'images': [],
+        'annotations': [],
+        'categories': [{'id': k, 'name': name} for k, name in enumerate(CLASS_NAMES[:NUM_CLASSES])],
+    }
     for number, image in enumerate(images):
-        coco['images'].append(dict(id=number, file_name=str(image.path), width=image.width, height=image.height))
+        coco['images'].append(
+            {'id': number, 'file_name': str(image.path), 'width': image.width, 'height': image.height}
+        )
         coco['annotations'] += [
-            dict(id=len(coco['annotations']) + k, image_id=number, category_id=box.class_index, iscrowd=0, area=box.w * box.h,
-                 bbox=[box.x, box.y, box.w, box.h]) for k, box in enumerate(image.boxes)
+            {
+                'id': len(coco['annotations']) + k,
+                'image_id': number,
+                'category_id': box.class_index,
+                'iscrowd': 0,
+                'area': box.w * box.h,
+                'bbox': [box.x, box.y, box.w, box.h],
+            }
+            for k, box in enumerate(image.boxes)
         ]
     path = folder / 'coco.json'
     path.write_text(json.dumps(coco))
@@ -61,17 +74,33 @@ def make_config(folder: Path, data: TrainingData, options: argparse.Namespace) -
     """The executor's training config, without validation and without what writes files for the platform."""
     params = load_params(
         TrainingParams,
-        dict(class_names=list(CLASS_NAMES[:NUM_CLASSES]), model_name=options.model, img_size=options.size,
-             samples_per_gpu=options.batch, max_epochs=options.rounds + 1, precision=options.precision))
+        {
+            'class_names': list(CLASS_NAMES[:NUM_CLASSES]),
+            'model_name': options.model,
+            'img_size': options.size,
+            'samples_per_gpu': options.batch,
+            'max_epochs': options.rounds + 1,
+            'precision': options.precision,
+        },
+    )
     model = find_model(params.model_name)
-    task = TrainingTask(params=params, model=model, data=data, num_processes=1, device=options.device, models_dir=folder,
-                        tensorboard_dir=folder / 'tensorboard')
+    task = TrainingTask(
+        params=params,
+        model=model,
+        data=data,
+        num_processes=1,
+        device=options.device,
+        models_dir=folder,
+        tensorboard_dir=folder / 'tensorboard',
+    )
     cfg = modify_mmengine_config(Config.fromfile(model.config), task).run
     cfg.custom_imports = None
     cfg.default_hooks.checkpoint = None
     cfg.default_hooks.logger.interval = 10**6
-    cfg.custom_hooks = [hook for hook in cfg.custom_hooks if not hook['type'].startswith('Ymir') and 'switch_pipeline' not in hook]
-    cfg.custom_hooks.append(dict(type='MeasureHook', batch_size=options.batch))
+    cfg.custom_hooks = [
+        hook for hook in cfg.custom_hooks if not hook['type'].startswith('Ymir') and 'switch_pipeline' not in hook
+    ]
+    cfg.custom_hooks.append({'type': 'MeasureHook', 'batch_size': options.batch})
     cfg.visualizer.vis_backends = []
     cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None
     cfg.test_dataloader = cfg.test_evaluator = cfg.test_cfg = None
@@ -88,7 +117,7 @@ class BareStep:
         plain: fp32 in the default memory format, whatever the runner uses.
     """
 
-    def __init__(self, runner: Runner, batch: Dict[str, Any], plain: bool) -> None:
+    def __init__(self, runner: Runner, batch: dict[str, Any], plain: bool) -> None:
         self.model = copy.deepcopy(runner.model).train()
         if plain:
             self.model.to(memory_format=torch.contiguous_format)
@@ -142,12 +171,12 @@ class MeasureHook(Hook):
     """
 
     priority = 'LOWEST'
-    results: Dict[str, List[float]] = {}
-    losses: Dict[str, float] = {}
+    results: dict[str, list[float]] = {}
+    losses: dict[str, float] = {}
 
     def __init__(self, batch_size: int) -> None:
         self.batch_size = batch_size
-        self.batch: Dict[str, Any] = {}
+        self.batch: dict[str, Any] = {}
 
     def before_train_epoch(self, runner: Runner) -> None:
         self.start = time.perf_counter()
@@ -198,13 +227,20 @@ def main() -> None:
         Runner.from_cfg(cfg).train()
     speeds = {side: statistics.median(values) for side, values in MeasureHook.results.items()}
     precision = 'fp32' if cfg.optim_wrapper.type == 'OptimWrapper' else cfg.optim_wrapper.dtype
-    table = Table(title=f'{options.model}, {options.size} px, batch {options.batch}, {precision}, '
-                  f'{options.device}, {available_cpus()} cores, median of {options.rounds}')
+    table = Table(
+        title=f'{options.model}, {options.size} px, batch {options.batch}, {precision}, '
+        f'{options.device}, {available_cpus()} cores, median of {options.rounds}'
+    )
     for column in ('', 'images/s', 'of the bare step', 'of bare eager', 'loss of one batch'):
         table.add_column(column, justify='right' if column else 'left')
     for side in ('bare eager', 'bare step', 'training'):
-        table.add_row(side, f'{speeds[side]:.1f}', f'{speeds[side] / speeds["bare step"]:.2f}',
-                      f'{speeds[side] / speeds["bare eager"]:.2f}', f'{MeasureHook.losses[side]:.4f}')
+        table.add_row(
+            side,
+            f'{speeds[side]:.1f}',
+            f'{speeds[side] / speeds["bare step"]:.2f}',
+            f'{speeds[side] / speeds["bare eager"]:.2f}',
+            f'{MeasureHook.losses[side]:.4f}',
+        )
     Console(width=100).print(table)
 
 

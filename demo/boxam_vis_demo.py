@@ -2,19 +2,35 @@
 
 Shows which places of an image decide the boxes found in it. Needs the package grad-cam.
 """
+
 import argparse
 from functools import partial
 from pathlib import Path
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
+
+# isort: split
 import mmcv
 from mmengine.logging import MessageHub
 
-from mmyolo.utils.boxam_utils import (BoxAMDetectorVisualizer, BoxAMDetectorWrapper, DetAblationLayer,
-                                      DetBoxScoreTarget, GradCAM, GradCAMPlusPlus, reshape_transform)
+from mmyolo.utils.boxam_utils import (
+    BoxAMDetectorVisualizer,
+    BoxAMDetectorWrapper,
+    DetAblationLayer,
+    DetBoxScoreTarget,
+    GradCAM,
+    GradCAMPlusPlus,
+    reshape_transform,
+)
 from mmyolo.utils.featmap import find_layer
-from mmyolo.utils.inference import (ReadableImages, add_detector_arguments, add_output_arguments, output_name,
-                                    read_detector_config, show)
+from mmyolo.utils.inference import (
+    ReadableImages,
+    add_detector_arguments,
+    add_output_arguments,
+    output_name,
+    read_detector_config,
+    show,
+)
 from mmyolo.utils.launch import add_cfg_options
 from mmyolo.utils.misc import get_file_list
 
@@ -37,17 +53,20 @@ def parse_args() -> argparse.Namespace:
     add_detector_arguments(parser, 'img', 'image file, folder of images, or address of an image')
     parser.add_argument('--method', default='gradcam', choices=METHODS, help='method (default: %(default)s)')
     parser.add_argument(
-        '--target-layers', nargs='+', default=['neck.out_layers[2]'], help='layers to weigh (default: %(default)s)')
+        '--target-layers', nargs='+', default=['neck.out_layers[2]'], help='layers to weigh (default: %(default)s)'
+    )
     add_output_arguments(parser)
     parser.add_argument('--topk', type=int, default=-1, help='only so many of the best boxes; -1: all')
     parser.add_argument(
-        '--max-shape', nargs='+', type=int, default=[-1], help='largest side of a map; -1: its own size')
+        '--max-shape', nargs='+', type=int, default=[-1], help='largest side of a map; -1: its own size'
+    )
     parser.add_argument('--preview-model', action='store_true', help='print the layers and stop')
     parser.add_argument('--norm-in-bbox', action='store_true', help='scale the map within each box')
     add_cfg_options(parser)
     parser.add_argument('--batch-size', type=int, default=1, help='ablationcam: channels at a time')
     parser.add_argument(
-        '--ratio-channels-to-ablate', type=float, default=0.5, help='ablationcam: share of the channels to try')
+        '--ratio-channels-to-ablate', type=float, default=0.5, help='ablationcam: share of the channels to try'
+    )
     return parser.parse_args()
 
 
@@ -59,7 +78,7 @@ def method_class(name: str):
         from pytorch_grad_cam import AblationCAM, EigenCAM
     except (ImportError, RuntimeError) as error:
         raise ImportError(f'--method {name} needs the package grad-cam ({error}): pip install grad-cam') from error
-    return dict(ablationcam=AblationCAM, eigencam=EigenCAM)[name]
+    return {'ablationcam': AblationCAM, 'eigencam': EigenCAM}[name]
 
 
 def main() -> None:
@@ -75,13 +94,18 @@ def main() -> None:
     max_shape = tuple(args.max_shape * 2)[:2]
     visualizer = BoxAMDetectorVisualizer(
         method_class(args.method),
-        model, [find_layer(model.detector, name) for name in args.target_layers],
+        model,
+        [find_layer(model.detector, name) for name in args.target_layers],
         reshape_transform=partial(reshape_transform, max_shape=max_shape, is_need_grad=is_need_grad),
         is_need_grad=is_need_grad,
-        extra_params=None if args.method != 'ablationcam' else dict(
-            batch_size=args.batch_size,
-            ablation_layer=DetAblationLayer(),
-            ratio_channels_to_ablate=args.ratio_channels_to_ablate))
+        extra_params=None
+        if args.method != 'ablationcam'
+        else {
+            'batch_size': args.batch_size,
+            'ablation_layer': DetAblationLayer(),
+            'ratio_channels_to_ablate': args.ratio_channels_to_ablate,
+        },
+    )
     ignored = next((losses for word, losses in IGNORED_LOSSES.items() if word in args.config), None)
     files, source = get_file_list(args.img)
 
@@ -90,7 +114,7 @@ def main() -> None:
         model.need_loss(False)
         model.set_input_data(image)
         boxes = model()[0].pred_instances
-        boxes = boxes[boxes.scores.argsort(descending=True)][:args.topk if args.topk > 0 else None]
+        boxes = boxes[boxes.scores.argsort(descending=True)][: args.topk if args.topk > 0 else None]
         if not len(boxes):
             print(f'{file}: no box above --score-thr {args.score_thr}, no map')
             continue

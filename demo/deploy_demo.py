@@ -2,11 +2,14 @@
 
 Exported models (ONNX, TensorRT ...) are run by the package mmdeploy, which is not part of this project.
 """
+
 import argparse
 from importlib.util import find_spec
 from pathlib import Path
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
+
+# isort: split
 import torch
 
 from mmyolo.utils.device import choose_device
@@ -22,7 +25,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='the exported model')
     parser.add_argument('--deploy-cfg', required=True, help='the config that the model was exported with')
     parser.add_argument(
-        '--device', default='cuda:0', help='device (default: %(default)s; the CPU where there is no GPU)')
+        '--device', default='cuda:0', help='device (default: %(default)s; the CPU where there is no GPU)'
+    )
     add_output_arguments(parser)
     parser.add_argument('--score-thr', type=float, default=0.3, help='boxes with a lower score are not drawn')
     return parser.parse_args()
@@ -31,9 +35,11 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     if find_spec('mmdeploy') is None:
-        raise SystemExit('demo/deploy_demo.py needs the package mmdeploy, which is not installed: '
-                         'pip install mmdeploy. '
-                         'To run a checkpoint instead of an exported model, use demo/image_demo.py.')
+        raise SystemExit(
+            'demo/deploy_demo.py needs the package mmdeploy, which is not installed: '
+            'pip install mmdeploy. '
+            'To run a checkpoint instead of an exported model, use demo/image_demo.py.'
+        )
     from mmdeploy.apis.utils import build_task_processor
     from mmdeploy.utils import get_input_shape, load_config
 
@@ -53,7 +59,8 @@ def main() -> None:
             show_result=args.show,
             window_name=Path(file).name,
             output_file=None if args.show else str(Path(args.out_dir) / Path(file).name),
-            score_thr=args.score_thr)
+            score_thr=args.score_thr,
+        )
 
 
 if __name__ == '__main__':

@@ -2,16 +2,29 @@
 
 Writes one picture per image: the boxes found with, over them, a map of each output of the target layers.
 """
+
 import argparse
 from pathlib import Path
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
+
+# isort: split
 import mmcv
 
 from mmyolo.utils.featmap import cut_padding, find_layer, overlay_featmap, record_outputs
-from mmyolo.utils.inference import (ReadableImages, add_detector_arguments, add_output_arguments, build_painter,
-                                    build_pipeline, detect, load_detector, output_name, read_detector_config, select,
-                                    show)
+from mmyolo.utils.inference import (
+    ReadableImages,
+    add_detector_arguments,
+    add_output_arguments,
+    build_painter,
+    build_pipeline,
+    detect,
+    load_detector,
+    output_name,
+    read_detector_config,
+    select,
+    show,
+)
 from mmyolo.utils.launch import add_cfg_options
 from mmyolo.utils.misc import auto_arrange_images, get_file_list
 from mmyolo.utils.terminal import progress
@@ -25,15 +38,18 @@ def parse_args() -> argparse.Namespace:
         '--target-layers',
         nargs='+',
         default=['backbone'],
-        help='layers to draw, such as backbone, neck.out_layers[2]; see --preview-model (default: %(default)s)')
+        help='layers to draw, such as backbone, neck.out_layers[2]; see --preview-model (default: %(default)s)',
+    )
     parser.add_argument('--preview-model', action='store_true', help='print the layers and stop')
     parser.add_argument(
         '--channel-reduction',
         default='select_max',
-        help="'select_max': the strongest channel, 'squeeze_mean': their mean, 'None': several (default: %(default)s)")
+        help="'select_max': the strongest channel, 'squeeze_mean': their mean, 'None': several (default: %(default)s)",
+    )
     parser.add_argument('--topk', type=int, default=4, help="with 'None': so many of the strongest channels")
     parser.add_argument(
-        '--arrangement', nargs='+', type=int, default=[2, 2], help="with 'None': rows and columns of the channels")
+        '--arrangement', nargs='+', type=int, default=[2, 2], help="with 'None': rows and columns of the channels"
+    )
     add_cfg_options(parser)
     args = parser.parse_args()
     if args.channel_reduction.lower() == 'none':

@@ -2,14 +2,28 @@
 
 IMAGES is a file, a folder, which is searched recursively, or an address. Writes pictures with boxes, or labelme files.
 """
+
 import argparse
 from pathlib import Path
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
+
+# isort: split
 import mmcv
 
-from mmyolo.utils.inference import (ReadableImages, add_detector_arguments, add_output_arguments, build_painter,
-                                    build_pipeline, detect, labels_of, load_detector, output_name, select, show)
+from mmyolo.utils.inference import (
+    ReadableImages,
+    add_detector_arguments,
+    add_output_arguments,
+    build_painter,
+    build_pipeline,
+    detect,
+    labels_of,
+    load_detector,
+    output_name,
+    select,
+    show,
+)
 from mmyolo.utils.labelme_utils import LabelmeFormat
 from mmyolo.utils.misc import get_file_list
 from mmyolo.utils.terminal import progress

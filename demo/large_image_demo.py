@@ -2,14 +2,27 @@
 
 An image is cut into overlapping patches, which are detected in batches; NMS merges what several patches found.
 """
+
 import argparse
 from pathlib import Path
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
+
+# isort: split
 import mmcv
 
-from mmyolo.utils.inference import (ReadableImages, add_detector_arguments, add_output_arguments, build_painter,
-                                    build_pipeline, detect, load_detector, output_name, select, show)
+from mmyolo.utils.inference import (
+    ReadableImages,
+    add_detector_arguments,
+    add_output_arguments,
+    build_painter,
+    build_pipeline,
+    detect,
+    load_detector,
+    output_name,
+    select,
+    show,
+)
 from mmyolo.utils.large_image import merge_results_by_nms, shift_predictions, slice_windows
 from mmyolo.utils.misc import get_file_list
 from mmyolo.utils.terminal import progress
@@ -23,10 +36,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
     parser.add_argument('--patch-size', type=int, default=640, help='side of a patch in pixels (default: %(default)s)')
     parser.add_argument(
-        '--patch-overlap-ratio', type=float, default=0.25, help='share of its side in common with the next patch')
+        '--patch-overlap-ratio', type=float, default=0.25, help='share of its side in common with the next patch'
+    )
     parser.add_argument('--merge-iou-thr', type=float, default=0.25, help='boxes that overlap more are one')
     parser.add_argument(
-        '--merge-nms-type', default='nms', help="'nms', 'soft_nms' ...; rotated boxes take 'nms_rotated' for 'nms'")
+        '--merge-nms-type', default='nms', help="'nms', 'soft_nms' ...; rotated boxes take 'nms_rotated' for 'nms'"
+    )
     parser.add_argument('--batch-size', type=int, default=1, help='patches at a time (default: %(default)s)')
     parser.add_argument('--debug', action='store_true', help='write a picture before the merge too: <name>_unmerged')
     parser.add_argument('--save-patch', action='store_true', help='write a picture of each patch: <name>_patches/')
@@ -57,7 +72,7 @@ def main() -> None:
         results = []
         name = output_name(file, args.img, source['is_dir'])
         for start in progress(range(0, len(patches), args.batch_size), f'{name}: {len(patches)} patches'):
-            results += detect(model, patches[start:start + args.batch_size], pipeline)
+            results += detect(model, patches[start : start + args.batch_size], pipeline)
         for result in results:
             select(result, args.score_thr)
 
@@ -73,10 +88,12 @@ def main() -> None:
             save(paint(rgb, unmerged), out_file.with_name(f'{out_file.stem}_unmerged{out_file.suffix}'))
         is_rotated = results[0].pred_instances.bboxes.shape[-1] == 5
         nms_type = 'nms_rotated' if is_rotated and args.merge_nms_type == 'nms' else args.merge_nms_type
-        merged = merge_results_by_nms(results, offsets, shape, dict(type=nms_type, iou_threshold=args.merge_iou_thr))
+        merged = merge_results_by_nms(results, offsets, shape, {'type': nms_type, 'iou_threshold': args.merge_iou_thr})
         picture = paint(rgb, select(merged, args.score_thr))  # soft_nms lowers scores
-        print(f'{file}: {sum(len(result.pred_instances) for result in results)} boxes in {len(patches)} patches, '
-              f'{len(merged.pred_instances)} after the merge')
+        print(
+            f'{file}: {sum(len(result.pred_instances) for result in results)} boxes in {len(patches)} patches, '
+            f'{len(merged.pred_instances)} after the merge'
+        )
         if args.show:
             show(picture, file)
         else:

@@ -1,9 +1,12 @@
 """Detects in every frame of a video: python demo/video_demo.py VIDEO CONFIG CHECKPOINT --out FILE.mp4 [--show]."""
+
 import argparse
 import sys
 from pathlib import Path
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
+
+# isort: split
 import cv2
 import mmcv
 

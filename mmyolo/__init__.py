@@ -1,4 +1,5 @@
 """YOLO detectors on mmengine and mmdet, compatible with the public mmyolo 0.6.0."""
+
 from mmengine.utils import digit_version
 
 from . import ops  # noqa: F401  stands in for mmcv._ext before anything imports mmdet

@@ -3,6 +3,7 @@
 Code written for public mmyolo catches AssertionError; ValueError and TypeError are what a wrong argument is. Here these
 checks hold under `python -O` as well.
 """
+
 from PIL import UnidentifiedImageError
 
 

@@ -2,7 +2,8 @@
 
 `locations` are the modules that mmengine imports before it gives up on a name.
 """
-from functools import lru_cache
+
+from functools import cache
 from importlib.util import find_spec
 
 from mmengine import registry as _engine
@@ -47,7 +48,7 @@ VISUALIZERS = _child('visualizer', _engine.VISUALIZERS, _UTILS)
 VISBACKENDS = _child('vis_backend', _engine.VISBACKENDS, _UTILS)
 
 
-@lru_cache(maxsize=None)
+@cache
 def stand_in(registry: Registry, scope: str) -> Registry:
     """The registry for what takes the place of a package that a config names and that is not installed.
 

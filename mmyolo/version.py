@@ -1,4 +1,5 @@
 """The version of the package, which follows the public mmyolo release that it is compatible with."""
+
 __version__ = '0.6.0'
 short_version = __version__
 

@@ -5,7 +5,9 @@ that are folded into convolutions add the same products in other orders, and eac
 network gives is compared before a sigmoid or an exponential magnifies it, relative to its largest value; what follows is
 granted the error that this gives it; and of boxes whose scores or overlaps tie within that error a few may differ.
 """
-from typing import Any, Sequence, Union
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +19,7 @@ LAYER = 64 * EPS  # of a few layers, 8e-6
 NETWORK = 4096 * EPS  # of a whole detector, 5e-4
 SIGMOID_SLOPE = 0.25  # the steepest
 
-Values = Union[torch.Tensor, np.ndarray, Sequence[float]]
+Values = torch.Tensor | np.ndarray | Sequence[float]
 
 
 def _double(values: Values) -> torch.Tensor:
@@ -27,7 +29,7 @@ def _double(values: Values) -> torch.Tensor:
 def magnitude(values: Values) -> float:
     """The largest absolute value."""
     values = _double(values)
-    return float(values.abs().max()) if values.numel() else 0.
+    return float(values.abs().max()) if values.numel() else 0.0
 
 
 def assert_maps_close(found: Values, expected: Values, share: float = NETWORK) -> None:
@@ -51,7 +53,9 @@ def score_error(*logits: Values, share: float = NETWORK) -> float:
     return sum(SIGMOID_SLOPE * share * magnitude(one) for one in logits)
 
 
-def assert_same_detections(found: Any, expected: Any, score: float = 1e-3, box: float = 0.05, doubtful: float = 0.02) -> None:
+def assert_same_detections(
+    found: Any, expected: Any, score: float = 1e-3, box: float = 0.05, doubtful: float = 0.02
+) -> None:
     """Checks detections of an image, in whatever order near ties come.
 
     Args:
@@ -67,9 +71,14 @@ def assert_same_detections(found: Any, expected: Any, score: float = 1e-3, box: 
         sides.append((_double(boxes).reshape(-1, 4), _double(side.scores), torch.as_tensor(side.labels)))
     (boxes, scores, labels), (other_boxes, other_scores, other_labels) = sides
     allowed = max(1, round(doubtful * len(other_scores)))
-    fits = ((torch.cdist(boxes, other_boxes, p=float('inf')) <= box)
-            & ((scores[:, None] - other_scores).abs() <= score) & (labels[:, None] == other_labels))
+    fits = (
+        (torch.cdist(boxes, other_boxes, p=float('inf')) <= box)
+        & ((scores[:, None] - other_scores).abs() <= score)
+        & (labels[:, None] == other_labels)
+    )
     alone = int((~fits.any(1)).sum()), int((~fits.any(0)).sum())
-    assert max(alone) <= allowed, (f'{alone[0]} of {len(scores)} boxes found and {alone[1]} of {len(other_scores)} expected '
-                                   f'have no partner, {allowed} may')
+    assert max(alone) <= allowed, (
+        f'{alone[0]} of {len(scores)} boxes found and {alone[1]} of {len(other_scores)} expected '
+        f'have no partner, {allowed} may'
+    )
     assert abs(len(scores) - len(other_scores)) <= allowed

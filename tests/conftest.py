@@ -1,8 +1,9 @@
 """As this folder is a package, pytest puts the repository root on the path, so helpers import as ``tests.<folder>``."""
+
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
 
 import pytest
 

@@ -1,8 +1,10 @@
 """Doing something as another user of the system; without root's rights, as the same one, who must succeed too."""
+
 import os
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 IS_ROOT = os.geteuid() == 0
 SOMEBODY, ANOTHER = (12345, 54321) if IS_ROOT else (os.getuid(), os.getuid())

@@ -1,4 +1,5 @@
 """The helper by which tests compare float32 results: it grants rounding and finds faults."""
+
 from types import SimpleNamespace
 
 import pytest
@@ -31,15 +32,17 @@ def test_error_of_scores_holds_where_a_sigmoid_is_steepest():
     logits = torch.linspace(-12, 12, 1001)
     moved = logits + NETWORK * 12
     assert (moved.sigmoid() - logits.sigmoid()).abs().max() <= score_error(logits)
-    assert ((moved.sigmoid()**2) - logits.sigmoid()**2).abs().max() <= score_error(logits, logits)
+    assert ((moved.sigmoid() ** 2) - logits.sigmoid() ** 2).abs().max() <= score_error(logits, logits)
     assert score_error(logits, share=LAYER) < score_error(logits) / 50
 
 
 def detections(boxes, scores, labels):
-    return SimpleNamespace(boxes=torch.tensor(boxes).float().reshape(-1, 4), scores=torch.tensor(scores), labels=torch.tensor(labels))
+    return SimpleNamespace(
+        boxes=torch.tensor(boxes).float().reshape(-1, 4), scores=torch.tensor(scores), labels=torch.tensor(labels)
+    )
 
 
-ONE = detections([[0, 0, 9, 9], [20, 0, 29, 9], [40, 0, 49, 9]], [.9, .5, .4], [0, 1, 1])
+ONE = detections([[0, 0, 9, 9], [20, 0, 29, 9], [40, 0, 49, 9]], [0.9, 0.5, 0.4], [0, 1, 1])
 
 
 @pytest.mark.parametrize('other, same', [

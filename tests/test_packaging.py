@@ -1,4 +1,5 @@
 """What a wheel holds, and that configs are found by the name of the package: in a checkout and once installed."""
+
 import shutil
 import subprocess
 import sys
@@ -35,8 +36,8 @@ def test_configs_of_a_checkout_are_found_by_the_name_of_the_package(tmp_path):
 def weights(tmp_path_factory):
     register_all_modules()
     path = tmp_path_factory.mktemp('weights') / 'random.pth'
-    meta = dict(dataset_meta=dict(classes=[str(index) for index in range(80)]))
-    torch.save(dict(state_dict=MODELS.build(get_detector_cfg(CONFIG)).state_dict(), meta=meta), path)
+    meta = {'dataset_meta': {'classes': [str(index) for index in range(80)]}}
+    torch.save({'state_dict': MODELS.build(get_detector_cfg(CONFIG)).state_dict(), 'meta': meta}, path)
     return path
 
 
@@ -84,11 +85,19 @@ def test_a_wheel_holds_configs_tools_and_demos(wheel):
 
 def test_an_installed_package_finds_its_configs_and_models(wheel, tmp_path):
     zipfile.ZipFile(wheel).extractall(tmp_path / 'site')
-    code = ('import mmyolo; from mmengine.hub import get_config; from mmyolo.testing import get_detector_cfg; '
-            f'from mmengine.infer import BaseInferencer; models = BaseInferencer.list_models("mmyolo", ".*"); '
-            f"print(mmyolo.__file__); print('{Path(CONFIG).stem}' in models); print(get_config('mmyolo::{CONFIG}').model == get_detector_cfg('{CONFIG}'))")
-    done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, env={'PYTHONPATH': str(tmp_path / 'site')},
-                          capture_output=True, text=True, check=True)
+    code = (
+        'import mmyolo; from mmengine.hub import get_config; from mmyolo.testing import get_detector_cfg; '
+        f'from mmengine.infer import BaseInferencer; models = BaseInferencer.list_models("mmyolo", ".*"); '
+        f"print(mmyolo.__file__); print('{Path(CONFIG).stem}' in models); print(get_config('mmyolo::{CONFIG}').model == get_detector_cfg('{CONFIG}'))"
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code],
+        cwd=tmp_path,
+        env={'PYTHONPATH': str(tmp_path / 'site')},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.splitlines()[-3:] == [str(tmp_path / 'site/mmyolo/__init__.py'), 'True', 'True']
 
 

@@ -1,10 +1,13 @@
 """Exports a checkpoint to ONNX and checks the file: python tools/export.py CONFIG CHECKPOINT [options]."""
+
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
+
+# isort: split
 import cv2
 from rich.console import Console
 
@@ -18,29 +21,48 @@ BACKENDS = {'onnxruntime': 'onnx', 'openvino': 'onnx', 'tensorrt8': 'tensorrt8',
 NMS = {'none': 'raw', 'onnx': 'onnx', 'tensorrt': 'tensorrt8'}
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Export a checkpoint to ONNX and check the file')
     parser.add_argument('config', help='config file, or mmyolo::<path below configs>')
     parser.add_argument('checkpoint', help='checkpoint file or address')
     parser.add_argument('--out', type=Path, help='the file to write (default: <work dir>/<checkpoint>.onnx)')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dir'), help='(default: ./work_dir)')
-    parser.add_argument('--img-size', type=int, nargs='+', default=[640, 640], metavar='PIXELS',
-                        help='height and width of the input, or one number for both (default: 640 640)')
+    parser.add_argument(
+        '--img-size',
+        type=int,
+        nargs='+',
+        default=[640, 640],
+        metavar='PIXELS',
+        help='height and width of the input, or one number for both (default: 640 640)',
+    )
     parser.add_argument('--batch-size', type=int, default=1, help='images per run (default: 1)')
     parser.add_argument('--dynamic', action='store_true', help='leave the number of images per run open')
     parser.add_argument('--opset', type=int, default=17, help='version of the ONNX operators, 11 to 20 (default: 17)')
     parser.add_argument('--simplify', action='store_true', help='simplify the graph with onnxslim or onnxsim')
-    parser.add_argument('--nms', choices=tuple(NMS), help='none: raw maps; onnx: suppression by standard operators; '
-                        'tensorrt: by the plugin EfficientNMS_TRT (default: as --backend says)')
+    parser.add_argument(
+        '--nms',
+        choices=tuple(NMS),
+        help='none: raw maps; onnx: suppression by standard operators; '
+        'tensorrt: by the plugin EfficientNMS_TRT (default: as --backend says)',
+    )
     parser.add_argument('--model-only', action='store_true', help='raw maps, the same as --nms none')
-    parser.add_argument('--backend', choices=tuple(BACKENDS), default='onnxruntime',
-                        help='what will run the file (default: onnxruntime)')
+    parser.add_argument(
+        '--backend',
+        choices=tuple(BACKENDS),
+        default='onnxruntime',
+        help='what will run the file (default: onnxruntime)',
+    )
     parser.add_argument('--pre-topk', type=int, default=1000, help='candidates of an image that enter suppression')
     parser.add_argument('--keep-topk', type=int, default=100, help='boxes of an image at most')
     parser.add_argument('--iou-threshold', type=float, default=0.65, help='of two boxes that overlap more, one goes')
     parser.add_argument('--score-threshold', type=float, default=0.25, help='boxes need a higher score')
-    parser.add_argument('--with-preprocess', nargs='?', const='uint8', choices=('uint8', 'float'),
-                        help='normalise in the graph: its input is pixels, blue first, as uint8 or float')
+    parser.add_argument(
+        '--with-preprocess',
+        nargs='?',
+        const='uint8',
+        choices=('uint8', 'float'),
+        help='normalise in the graph: its input is pixels, blue first, as uint8 or float',
+    )
     parser.add_argument('--device', default='cpu', help='where the model is traced (default: cpu)')
     parser.add_argument('--image', default=str(DEMO), help='what the check looks at (default: demo/demo.jpg)')
     parser.add_argument('--no-check', action='store_true', help='do not compare the file with PyTorch')
@@ -68,10 +90,11 @@ def options_of(args: argparse.Namespace) -> ExportOptions:
         pre_topk=args.pre_topk,
         keep_topk=args.keep_topk,
         iou_threshold=args.iou_threshold,
-        score_threshold=args.score_threshold)
+        score_threshold=args.score_threshold,
+    )
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     console = Console(width=120)
     try:
@@ -99,8 +122,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     report = check_export(model, path, options, [image])
     console.print(report_table([report]))
     if not report.boxes:
-        print(f'PyTorch finds no box above {options.score_threshold} in {args.image}, so nothing was compared: give '
-              'another --image or a lower --score-threshold')
+        print(
+            f'PyTorch finds no box above {options.score_threshold} in {args.image}, so nothing was compared: give '
+            'another --image or a lower --score-threshold'
+        )
     return 0 if report.passed else 1
 
 
@@ -112,8 +137,10 @@ def describe(path: Path) -> None:
         for value in values:
             tensor = value.type.tensor_type
             shape = [dim.dim_param or dim.dim_value for dim in tensor.shape.dim]
-            print(f'  {kind:6}  {value.name:9} {onnx.TensorProto.DataType.Name(tensor.elem_type).lower():6} '
-                  f'{" x ".join(map(str, shape))}')
+            print(
+                f'  {kind:6}  {value.name:9} {onnx.TensorProto.DataType.Name(tensor.elem_type).lower():6} '
+                f'{" x ".join(map(str, shape))}'
+            )
 
 
 if __name__ == '__main__':

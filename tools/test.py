@@ -1,7 +1,10 @@
 """Evaluates a checkpoint on the test set of its config: python tools/test.py CONFIG CHECKPOINT [options]."""
+
 import argparse
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
+
+# isort: split
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config
@@ -19,7 +22,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='the config file')
     parser.add_argument('checkpoint', help='the checkpoint file')
     parser.add_argument('--out', help='write the predictions to this .pkl or .pickle file')
-    parser.add_argument('--json-prefix', help='write them as COCO JSON to <prefix>.bbox.json instead of evaluating them')
+    parser.add_argument(
+        '--json-prefix', help='write them as COCO JSON to <prefix>.bbox.json instead of evaluating them'
+    )
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
     parser.add_argument('--deploy', action='store_true', help='convert the model to its inference form first')
     parser.add_argument('--show', action='store_true', help='show the predictions in a window')
@@ -52,7 +57,7 @@ def main() -> None:
     if args.show or args.show_dir:
         cfg = trigger_visualization_hook(cfg, args)
     if args.deploy:
-        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='SwitchToDeployHook')]
+        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), {'type': 'SwitchToDeployHook'}]
     if args.json_prefix is not None:
         write_only(cfg, args.json_prefix)
     if args.tta:

@@ -1,7 +1,10 @@
 """Trains the detector of a config: python tools/train.py CONFIG [options]; tools/dist_train.sh for several processes."""
+
 import argparse
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
+
+# isort: split
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config
 from mmengine.logging import print_log
@@ -16,13 +19,15 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Train a detector')
     parser.add_argument('config', help='the config file')
     parser.add_argument(
-        '--amp', action='store_true', help='mixed precision: float16 on a GPU, bfloat16 on a CPU; see AmpOptimWrapper')
+        '--amp', action='store_true', help='mixed precision: float16 on a GPU, bfloat16 on a CPU; see AmpOptimWrapper'
+    )
     parser.add_argument(
         '--resume',
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from this checkpoint; without a name, from the last one in the work directory')
+        help='go on from this checkpoint; without a name, from the last one in the work directory',
+    )
     add_launch_options(parser)
     return parser.parse_args()
 
@@ -40,8 +45,10 @@ def use_amp(cfg: Config) -> None:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.loss_scale = 'dynamic'
     else:
-        raise ValueError(f"--amp replaces optim_wrapper.type 'OptimWrapper', but the config has {kind!r}; set up mixed "
-                         'precision in the config instead')
+        raise ValueError(
+            f"--amp replaces optim_wrapper.type 'OptimWrapper', but the config has {kind!r}; set up mixed "
+            'precision in the config instead'
+        )
 
 
 def main() -> None:

@@ -4,17 +4,17 @@ The platform writes one absolute path per line; `ymir_exc.reading` says what els
 the lines that count is its index; images are dealt to processes in turn, `index % world_size`, so that the results of
 all of them, taken in turn again, stand in the order of the file.
 """
+
 import itertools
 import os
-from typing import Iterator, Tuple
+from collections.abc import Iterator
 
+from ymir.errors import TaskError
 from ymir_exc.code import ExecutorReturnCode
 from ymir_exc.reading import read_index
 
-from ymir.errors import TaskError
 
-
-def iter_candidates(index_file: str, rank: int = 0, world_size: int = 1) -> Iterator[Tuple[int, str]]:
+def iter_candidates(index_file: str, rank: int = 0, world_size: int = 1) -> Iterator[tuple[int, str]]:
     """Yield the images of one process.
 
     Args:
@@ -33,7 +33,8 @@ def iter_candidates(index_file: str, rank: int = 0, world_size: int = 1) -> Iter
         raise TaskError(
             ExecutorReturnCode.RC_EXEC_DATASET_ERROR,
             f'The list of images {index_file or "(no candidate_index_file in env.yaml)"} does not exist: choose a '
-            'data set for the task.')
+            'data set for the task.',
+        )
     images = (line.image for line in read_index(index_file))
     yield from itertools.islice(enumerate(images), rank, None, world_size)
 
@@ -53,6 +54,8 @@ def count_candidates(index_file: str) -> int:
     """
     count = sum(1 for _ in iter_candidates(index_file))
     if count == 0:
-        raise TaskError(ExecutorReturnCode.RC_EXEC_DATASET_ERROR,
-                        f'The list of images {index_file} is empty: choose a data set with at least one image.')
+        raise TaskError(
+            ExecutorReturnCode.RC_EXEC_DATASET_ERROR,
+            f'The list of images {index_file} is empty: choose a data set with at least one image.',
+        )
     return count

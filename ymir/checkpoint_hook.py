@@ -12,13 +12,15 @@ Where an earlier training left a model, it stays until the first stage of the ne
 result.yaml names is written over (`unused_name`), and it is deleted after result.yaml names others.
 mmengine's hook writes in place, deletes before it writes, and saves before it knows the metric.
 """
+
 import itertools
 import logging
 import math
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Set
+from typing import Any
 
 import torch
 from mmengine.dist import master_only
@@ -60,13 +62,15 @@ class YmirCheckpointHook(Hook):
 
     priority = 'VERY_LOW'  # after EMAHook has put the raw weights back
 
-    def __init__(self,
-                 config_file: str,
-                 model_name: str,
-                 img_size: Sequence[int],
-                 max_keep_ckpts: int = 1,
-                 evaluate_config: Optional[Dict[str, float]] = None,
-                 **unused: Any) -> None:
+    def __init__(
+        self,
+        config_file: str,
+        model_name: str,
+        img_size: Sequence[int],
+        max_keep_ckpts: int = 1,
+        evaluate_config: dict[str, float] | None = None,
+        **unused: Any,
+    ) -> None:
         self.config_file = config_file
         self.model_name = model_name
         self.img_size = tuple(img_size)
@@ -75,7 +79,7 @@ class YmirCheckpointHook(Hook):
         self.unused = unused
         self.models_dir = Path(get_current_env().output.models_dir)
         self.replace_all = False
-        self.reported: Set[str] = set()
+        self.reported: set[str] = set()
 
     @master_only
     def before_train(self, runner) -> None:
@@ -85,7 +89,7 @@ class YmirCheckpointHook(Hook):
             runner.logger.warning('Options of the checkpoint hook without effect here: %s', ', '.join(self.unused))
 
     @master_only
-    def after_val_epoch(self, runner, metrics: Optional[Dict[str, float]] = None) -> None:
+    def after_val_epoch(self, runner, metrics: dict[str, float] | None = None) -> None:
         """Save the epoch that was just validated.
 
         Args:
@@ -107,7 +111,7 @@ class YmirCheckpointHook(Hook):
         write_text_atomically(Path(runner.work_dir) / LAST_CHECKPOINT, str(self.models_dir / RESUME_FILE))
         self._delete_unnamed(earlier)
 
-    def _checkpoint(self, runner, mean_ap: float) -> Dict[str, Any]:
+    def _checkpoint(self, runner, mean_ap: float) -> dict[str, Any]:
         """Everything that a restart needs; `state_dict` holds the averaged weights, as hooks of the runner put them."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         dataset_meta = dict(runner.train_dataloader.dataset.metainfo)
@@ -132,7 +136,7 @@ class YmirCheckpointHook(Hook):
         runner.call_hook('before_save_checkpoint', checkpoint=checkpoint)
         return checkpoint
 
-    def _write_stages(self, weights: str, evaluation: Dict[str, float], earlier: Set[Path]) -> None:
+    def _write_stages(self, weights: str, evaluation: dict[str, float], earlier: set[Path]) -> None:
         """Name the new weights in result.yaml before any other file may go."""
         files = [weights, *self._other_files(earlier)]
         known = {} if self.replace_all else _read_stages()
@@ -151,12 +155,14 @@ class YmirCheckpointHook(Hook):
         for name in names:
             self._write_stage(name, files, evaluation, replace_all=self.replace_all and name == names[0])
         surplus = sorted(ranking, key=lambda name: (ranking[name], int(name.split('_')[1])), reverse=True)
-        remove_model_stages(surplus[self.max_keep_ckpts - 1:])
+        remove_model_stages(surplus[self.max_keep_ckpts - 1 :])
 
-    def _write_stage(self, name: str, files: List[str], evaluation: Dict[str, float], replace_all: bool = False) -> None:
+    def _write_stage(
+        self, name: str, files: list[str], evaluation: dict[str, float], replace_all: bool = False
+    ) -> None:
         write_model_stage(name, files, evaluation, evaluate_config=self.evaluate_config, replace_all=replace_all)
 
-    def _other_files(self, earlier: Set[Path]) -> List[str]:
+    def _other_files(self, earlier: set[Path]) -> list[str]:
         """The config, and, where the user gave patterns, the fitting files instead; weights are always kept.
 
         Of the fitting files those are left out that belong to an earlier training or would be taken for one of its files.
@@ -170,18 +176,22 @@ class YmirCheckpointHook(Hook):
         hidden = [name for name in own if _stands_in_a_folder(self.models_dir, name)]
         if not self.reported.issuperset(hidden):
             self.reported.update(hidden)
-            logger.warning('Not part of the model, because folders below %s hold files of the same name, which would be '
-                           'stored instead: %s. Start with an empty output folder.', self.models_dir, ', '.join(hidden))
+            logger.warning(
+                'Not part of the model, because folders below %s hold files of the same name, which would be '
+                'stored instead: %s. Start with an empty output folder.',
+                self.models_dir,
+                ', '.join(hidden),
+            )
         return [name for name in own if name not in hidden]
 
-    def _delete_unnamed(self, earlier: Set[Path]) -> None:
+    def _delete_unnamed(self, earlier: set[Path]) -> None:
         named = _named_paths(self.models_dir)
         for path in earlier.union(self.models_dir.resolve().glob(WEIGHTS_PATTERN)) - named:
             if not path.is_dir():
                 path.unlink(missing_ok=True)
 
 
-def clean_metrics(metrics: Dict[str, float]) -> Dict[str, float]:
+def clean_metrics(metrics: dict[str, float]) -> dict[str, float]:
     """Bring the evaluator's metrics into the platform's bounds.
 
     Args:
@@ -194,11 +204,11 @@ def clean_metrics(metrics: Dict[str, float]) -> Dict[str, float]:
     for key, value in metrics.items():
         number = float(value)
         if key.startswith(METRIC_PREFIX) and math.isfinite(number) and 0 <= number <= 1:
-            cleaned[key[len(METRIC_PREFIX):]] = number
+            cleaned[key[len(METRIC_PREFIX) :]] = number
     return cleaned
 
 
-def _read_result() -> Dict[str, Any]:
+def _read_result() -> dict[str, Any]:
     """result.yaml; one that cannot be read is as good as none."""
     try:
         return read_yaml_mapping(get_current_env().output.training_result_file)
@@ -206,21 +216,34 @@ def _read_result() -> Dict[str, Any]:
         return {}
 
 
-def _read_stages() -> Dict[str, Dict[str, Any]]:
+def _read_stages() -> dict[str, dict[str, Any]]:
     stages = _read_result().get('model_stages')
-    return {name: stage for name, stage in stages.items() if isinstance(stage, dict) and isinstance(stage.get('files'), list)
-            and isinstance(stage.get('mAP'), (int, float))} if isinstance(stages, dict) else {}
+    return (
+        {
+            name: stage
+            for name, stage in stages.items()
+            if isinstance(stage, dict)
+            and isinstance(stage.get('files'), list)
+            and isinstance(stage.get('mAP'), (int, float))
+        }
+        if isinstance(stages, dict)
+        else {}
+    )
 
 
-def _named_paths(models_dir: Path) -> Set[Path]:
+def _named_paths(models_dir: Path) -> set[Path]:
     """Every file that result.yaml names, in its form for any protocol version and whoever wrote it."""
     result = _read_result()
     stages = result.get('model_stages')
     named = {'': result.get('model')}
-    for name, stage in (stages.items() if isinstance(stages, dict) else ()):
+    for name, stage in stages.items() if isinstance(stages, dict) else ():
         named[str(name)] = stage.get('files') if isinstance(stage, dict) else None
-    paths = {find_model_file(str(models_dir), name, str(file)) for name, files in named.items()
-             if isinstance(files, list) for file in files}
+    paths = {
+        find_model_file(str(models_dir), name, str(file))
+        for name, files in named.items()
+        if isinstance(files, list)
+        for file in files
+    }
     return {path for path in paths if path is not None}
 
 
@@ -229,7 +252,7 @@ def _stands_in_a_folder(models_dir: Path, name: str) -> bool:
     return any(os.path.lexists(folder / name) for folder in models_dir.iterdir() if folder.is_dir())
 
 
-def unused_name(models_dir: Path, name: str, content: Optional[str] = None) -> str:
+def unused_name(models_dir: Path, name: str, content: str | None = None) -> str:
     """A name for a new file of a stage, under which no file of a model that is there is written over or found instead.
 
     The platform takes `<stage>/<file>` before `<file>`, so a name that stands in a folder is used, too.
@@ -254,7 +277,7 @@ def unused_name(models_dir: Path, name: str, content: Optional[str] = None) -> s
     raise AssertionError('unreachable')
 
 
-def _save(checkpoint: Dict[str, Any], path: Path) -> None:
+def _save(checkpoint: dict[str, Any], path: Path) -> None:
     with atomic_file(path, 'wb') as stream:
         torch.save(checkpoint, stream)
 

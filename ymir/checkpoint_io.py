@@ -1,25 +1,26 @@
 """Reading checkpoints as data, and fitting their weights to a model of other classes."""
+
 import logging
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any
 
 from torch import Tensor
-
-from ymir_exc.code import ExecutorReturnCode
 
 from mmyolo.utils.checkpoint import CheckpointError, read_as_data
 from mmyolo.utils.checkpoint_content import clean_checkpoint
 from ymir.errors import TaskError
+from ymir_exc.code import ExecutorReturnCode
 
 logger = logging.getLogger('ymir')
 
-StateDict = Dict[str, Tensor]
+StateDict = dict[str, Tensor]
 LARGEST_WEIGHT = 1e18  # products of two such numbers still fit into a float32
 
 
-def load_checkpoint(path: Path) -> Dict[str, Any]:
+def load_checkpoint(path: Path) -> dict[str, Any]:
     """Load a checkpoint to the CPU without running any code of it.
 
     Args:
@@ -58,14 +59,17 @@ def check_finite(state: Mapping[str, Tensor], path: Path) -> None:
         low, high = value.detach().aminmax()
         extreme = max(abs(low.item()), abs(high.item()))
         if not extreme < LARGEST_WEIGHT:  # NaN is not less than anything
-            what = f'the value {extreme:g}' if math.isfinite(extreme) else 'values that are no finite numbers (NaN or inf)'
+            what = (
+                f'the value {extreme:g}' if math.isfinite(extreme) else 'values that are no finite numbers (NaN or inf)'
+            )
             raise TaskError(
                 ExecutorReturnCode.RC_EXEC_MODEL_ERROR,
                 f'The weights {path} cannot be used: {name} holds {what}. The training that wrote them had failed; choose '
-                'an earlier stage of it, or another model.')
+                'an earlier stage of it, or another model.',
+            )
 
 
-def class_names_of(checkpoint: Mapping[str, Any]) -> Optional[List[str]]:
+def class_names_of(checkpoint: Mapping[str, Any]) -> list[str] | None:
     """The class names that a checkpoint was trained with, in the order of its outputs; None if it does not say."""
     meta = checkpoint.get('meta') or {}
     dataset_meta = meta.get('dataset_meta') or {}
@@ -86,23 +90,32 @@ class Adaptation:
     """
 
     state_dict: StateDict
-    loaded: List[str]
-    remapped: List[str]
-    fresh: List[str]
-    shared_classes: List[str]
+    loaded: list[str]
+    remapped: list[str]
+    fresh: list[str]
+    shared_classes: list[str]
 
     def summary(self) -> str:
         """One sentence for the log."""
         text = f'{len(self.loaded)} of {len(self.state_dict)} tensors loaded'
         if self.remapped:
-            text += f', {len(self.remapped)} mapped class by class ({", ".join(self.shared_classes) or "no class shared"})'
+            text += (
+                f', {len(self.remapped)} mapped class by class ({", ".join(self.shared_classes) or "no class shared"})'
+            )
         if self.fresh:
-            text += f', {len(self.fresh)} start fresh ({", ".join(self.fresh[:4])}{", ..." if len(self.fresh) > 4 else ""})'
+            text += (
+                f', {len(self.fresh)} start fresh ({", ".join(self.fresh[:4])}{", ..." if len(self.fresh) > 4 else ""})'
+            )
         return text
 
 
-def adapt_state_dict(source: StateDict, initial: StateDict, rows_per_class: Mapping[str, int],
-                     source_classes: Optional[Sequence[str]], target_classes: Sequence[str]) -> Adaptation:
+def adapt_state_dict(
+    source: StateDict,
+    initial: StateDict,
+    rows_per_class: Mapping[str, int],
+    source_classes: Sequence[str] | None,
+    target_classes: Sequence[str],
+) -> Adaptation:
     """Take over what fits from a checkpoint, the outputs of classes by their names.
 
     The outputs of a head are blocks of `k + num_classes` rows: one block and k = 0 in a head with its own branch for
@@ -128,8 +141,12 @@ def adapt_state_dict(source: StateDict, initial: StateDict, rows_per_class: Mapp
         if value is not None and value.shape == target.shape and (same_order or name not in rows_per_class):
             result[name] = value.to(target.dtype)
             loaded.append(name)
-        elif value is not None and name in rows_per_class and source_classes is not None and _map_rows(
-                value, target, rows_per_class[name], len(source_classes), len(target_classes), pairs):
+        elif (
+            value is not None
+            and name in rows_per_class
+            and source_classes is not None
+            and _map_rows(value, target, rows_per_class[name], len(source_classes), len(target_classes), pairs)
+        ):
             remapped.append(name)
         else:
             fresh.append(name)
@@ -140,14 +157,15 @@ def _key(name: str) -> str:
     return name.strip().lower()
 
 
-def _shared_rows(source: Optional[Sequence[str]], target: Sequence[str]) -> List[tuple]:
+def _shared_rows(source: Sequence[str] | None, target: Sequence[str]) -> list[tuple]:
     """Pairs (index in source, index in target) of equal class names."""
     positions = {_key(name): index for index, name in enumerate(source or ())}
     return [(positions[_key(name)], index) for index, name in enumerate(target) if _key(name) in positions]
 
 
-def _map_rows(source: Tensor, target: Tensor, blocks: int, num_source: int, num_target: int,
-              pairs: Sequence[tuple]) -> bool:
+def _map_rows(
+    source: Tensor, target: Tensor, blocks: int, num_source: int, num_target: int, pairs: Sequence[tuple]
+) -> bool:
     """Copy the rows of shared classes and those of no class into `target`, in place; False if the shapes do not fit."""
     others = target.shape[0] // blocks - num_target
     if source.shape[1:] != target.shape[1:] or source.shape[0] != blocks * (others + num_source):

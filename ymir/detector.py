@@ -8,9 +8,11 @@ as the reference executor gives it), `nms_pre`, `max_per_img`. Only `score_thr` 
 Precision `auto` is fp32 on a CPU, and fp16 on a GPU for the convolutions (autocast; scores and boxes are decoded in
 fp32).
 """
+
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Dict, List, Sequence
+from typing import Any
 
 import torch
 from mmengine.config import ConfigDict
@@ -74,7 +76,8 @@ def build_model(package: ModelPackage, class_names: Sequence[str]) -> nn.Module:
         raise model_error(
             f'{package.source} was trained for {num_classes} classes{own}, and class_names in config.yaml has '
             f'{len(class_names)}: {listing(class_names)}. Choose the model that these names belong to, or import it again with '
-            'its own class names.')
+            'its own class names.'
+        )
     _load_weights(model, package)
     return model.eval().requires_grad_(False)
 
@@ -87,11 +90,15 @@ def _load_weights(model: nn.Module, package: ModelPackage) -> None:
         raise model_error(f'The weights {package.source} do not fit their config: {detail}') from error
     missing = [name for name in missing if not name.endswith('num_batches_tracked')]
     if missing:
-        raise model_error(f'The weights {package.source} do not fit their config: {len(missing)} tensors are missing, '
-                          f'the first is {missing[0]}. Import weights and config of the same training.')
+        raise model_error(
+            f'The weights {package.source} do not fit their config: {len(missing)} tensors are missing, '
+            f'the first is {missing[0]}. Import weights and config of the same training.'
+        )
     if unexpected:
         logger.info('%d tensors of %s are not used, the first is %s', len(unexpected), package.source, unexpected[0])
-    check_finite({name: value for name, value in model.state_dict().items() if name in package.state_dict}, package.source)
+    check_finite(
+        {name: value for name, value in model.state_dict().items() if name in package.state_dict}, package.source
+    )
 
 
 class Detector:
@@ -105,8 +112,9 @@ class Detector:
         precision: 'auto', 'fp32', 'fp16' or 'bf16'; see the module's docstring.
     """
 
-    def __init__(self, model: nn.Module, device: torch.device, score_thr: float, iou_thr: float,
-                 precision: str = 'auto') -> None:
+    def __init__(
+        self, model: nn.Module, device: torch.device, score_thr: float, iou_thr: float, precision: str = 'auto'
+    ) -> None:
         if precision == 'auto':
             precision = 'fp16' if device.type == 'cuda' else 'fp32'
         self.device = device
@@ -114,11 +122,11 @@ class Detector:
         self.model = fold(model).to(device, memory_format=torch.channels_last)
         self.test_cfg = ConfigDict(model.bbox_head.test_cfg or {})
         self.test_cfg.score_thr = score_thr
-        self.test_cfg.nms = ConfigDict(self.test_cfg.get('nms') or dict(type='nms'), iou_threshold=iou_thr)
+        self.test_cfg.nms = ConfigDict(self.test_cfg.get('nms') or {'type': 'nms'}, iou_threshold=iou_thr)
         self._normalize = Normalize(model.data_preprocessor).to(device)
 
     @torch.inference_mode()
-    def predict(self, pixels: Tensor, metas: Sequence[Dict[str, Any]]) -> List[Detections]:
+    def predict(self, pixels: Tensor, metas: Sequence[dict[str, Any]]) -> list[Detections]:
         """Predict the boxes of a batch; a batch too large for the GPU's memory is halved until it fits.
 
         Args:
@@ -138,7 +146,7 @@ class Detector:
         logger.warning('The GPU memory is too small for %d images at once, trying %d', len(metas), half)
         return self.predict(pixels[:half], metas[:half]) + self.predict(pixels[half:], metas[half:])
 
-    def _predict(self, pixels: Tensor, metas: Sequence[Dict[str, Any]]) -> List[Detections]:
+    def _predict(self, pixels: Tensor, metas: Sequence[dict[str, Any]]) -> list[Detections]:
         inputs = self._normalize(pixels.to(self.device, non_blocking=True))
         head = self.model.bbox_head
         with torch.autocast(self.device.type, dtype=self.autocast_dtype, enabled=self.autocast_dtype is not None):

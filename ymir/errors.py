@@ -8,6 +8,7 @@ and the platform shows the last five lines of that log. So only the outermost pr
 the environment variable `YMIR_ERROR_FILE`, the processes below leave their error there (the first one wins: what follows
 in other ranks are consequences), and the outermost writes monitor.txt and prints the five lines after all others ended.
 """
+
 import errno
 import json
 import logging
@@ -17,9 +18,10 @@ import socket
 import subprocess
 import sys
 import traceback
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 from ymir_exc.code import ExecutorReturnCode, ExecutorState
 from ymir_exc.errors import ExecutorError
@@ -54,8 +56,8 @@ class Rule(NamedTuple):
     """
 
     code: ExecutorReturnCode
-    types: Tuple[str, ...]
-    parts: Tuple[str, ...]
+    types: tuple[str, ...]
+    parts: tuple[str, ...]
     advice: str
 
 
@@ -63,67 +65,144 @@ class Rule(NamedTuple):
 MEMORY_ADVICE = {
     'gpu': 'set samples_per_gpu, workers_per_gpu or img_size lower, or give the container more memory.',
     'cpu prediction': 'set img_size lower, let fewer processes predict (the environment variable YMIR_CPU_PROCESSES=1; each takes '
-                      'about half a GB), or give the container more memory.',
+    'about half a GB), or give the container more memory.',
 }
 MEMORY_ADVICE_VARIABLE = 'YMIR_MEMORY_ADVICE'
 MEMORY = '{memory}'  # in the advice of a rule
 SHM_ADVICE = 'The shared memory is too small: set shm_size higher (16G) or workers_per_gpu lower (0).'
 # First fit wins. Class names are compared over the whole inheritance line, message parts in lower case.
 RULES = (
-    Rule(ExecutorReturnCode.RC_EXEC_OOM, ('RuntimeError', 'OSError'), ('too many open files', ),
-         'Set workers_per_gpu lower, or let the container open more files (--ulimit nofile).'),
-    Rule(ExecutorReturnCode.RC_EXEC_OOM, ('RuntimeError', 'OSError'),
-         ('bus error', 'insufficient shared memory', 'out of shared memory', 'shared memory(shm)', 'shared memory object',
-          '</torch_', 'shared memory segment', 'shared memory manager'), SHM_ADVICE),
-    Rule(ExecutorReturnCode.RC_EXEC_OOM, ('OutOfMemoryError', ), (),
-         'The GPU memory is too small: set samples_per_gpu or img_size lower, or take a smaller model_name.'),
-    Rule(ExecutorReturnCode.RC_EXEC_OOM, ('RuntimeError', ),
-         ('cuda out of memory', 'cublas_status_alloc_failed', 'cuda error: out of memory'),
-         'The GPU memory is too small: set samples_per_gpu or img_size lower, or take a smaller model_name.'),
-    Rule(ExecutorReturnCode.RC_EXEC_OOM, ('MemoryError', ), (), MEMORY),
-    Rule(ExecutorReturnCode.RC_EXEC_OOM, ('RuntimeError', 'OSError', 'ImportError', 'SystemError', 'error'),
-         ("can't allocate memory", 'cannot allocate memory', 'not enough memory', 'could not allocate memory', 'bad_alloc',
-          'insufficient memory', 'out of memory', 'unable to mmap', "can't start new thread", 'killed by signal: killed',
-          'exited unexpectedly'), MEMORY),
-    Rule(ExecutorReturnCode.RC_EXEC_NO_GPU, ('RuntimeError', 'AssertionError'),
-         ('no cuda gpus are available', 'found no nvidia driver', 'torch not compiled with cuda', 'invalid device ordinal'),
-         'The task was given GPUs that this container cannot see: start it with them, or with gpu_count 0 for the CPU.'),
-    Rule(ExecutorReturnCode.RC_EXEC_CUDA_GPU_ERROR, ('AcceleratorError', 'DistBackendError'), (),
-         'The GPU, its driver or the link between GPUs failed: check the driver version and the health of the node.'),
-    Rule(ExecutorReturnCode.RC_EXEC_CUDA_GPU_ERROR, ('RuntimeError', ),
-         ('cuda error', 'cudnn error', 'cudnn_status', 'cublas_status', 'nccl error', 'cuda driver', 'nvrtc'),
-         'The GPU or its driver failed: check that the driver is new enough for this image, and the health of the node.'),
-    Rule(ExecutorReturnCode.RC_EXEC_NAN_ERROR, ('FloatingPointError', ), (),
-         'The loss is not a number: set learning_rate lower, or precision to fp32.'),
-    Rule(ExecutorReturnCode.RC_EXEC_UNKNOWN_IMAGE_FORMAT, ('UnidentifiedImageError', ), (),
-         'Replace or remove this image.'),
+    Rule(
+        ExecutorReturnCode.RC_EXEC_OOM,
+        ('RuntimeError', 'OSError'),
+        ('too many open files',),
+        'Set workers_per_gpu lower, or let the container open more files (--ulimit nofile).',
+    ),
+    Rule(
+        ExecutorReturnCode.RC_EXEC_OOM,
+        ('RuntimeError', 'OSError'),
+        (
+            'bus error',
+            'insufficient shared memory',
+            'out of shared memory',
+            'shared memory(shm)',
+            'shared memory object',
+            '</torch_',
+            'shared memory segment',
+            'shared memory manager',
+        ),
+        SHM_ADVICE,
+    ),
+    Rule(
+        ExecutorReturnCode.RC_EXEC_OOM,
+        ('OutOfMemoryError',),
+        (),
+        'The GPU memory is too small: set samples_per_gpu or img_size lower, or take a smaller model_name.',
+    ),
+    Rule(
+        ExecutorReturnCode.RC_EXEC_OOM,
+        ('RuntimeError',),
+        ('cuda out of memory', 'cublas_status_alloc_failed', 'cuda error: out of memory'),
+        'The GPU memory is too small: set samples_per_gpu or img_size lower, or take a smaller model_name.',
+    ),
+    Rule(ExecutorReturnCode.RC_EXEC_OOM, ('MemoryError',), (), MEMORY),
+    Rule(
+        ExecutorReturnCode.RC_EXEC_OOM,
+        ('RuntimeError', 'OSError', 'ImportError', 'SystemError', 'error'),
+        (
+            "can't allocate memory",
+            'cannot allocate memory',
+            'not enough memory',
+            'could not allocate memory',
+            'bad_alloc',
+            'insufficient memory',
+            'out of memory',
+            'unable to mmap',
+            "can't start new thread",
+            'killed by signal: killed',
+            'exited unexpectedly',
+        ),
+        MEMORY,
+    ),
+    Rule(
+        ExecutorReturnCode.RC_EXEC_NO_GPU,
+        ('RuntimeError', 'AssertionError'),
+        (
+            'no cuda gpus are available',
+            'found no nvidia driver',
+            'torch not compiled with cuda',
+            'invalid device ordinal',
+        ),
+        'The task was given GPUs that this container cannot see: start it with them, or with gpu_count 0 for the CPU.',
+    ),
+    Rule(
+        ExecutorReturnCode.RC_EXEC_CUDA_GPU_ERROR,
+        ('AcceleratorError', 'DistBackendError'),
+        (),
+        'The GPU, its driver or the link between GPUs failed: check the driver version and the health of the node.',
+    ),
+    Rule(
+        ExecutorReturnCode.RC_EXEC_CUDA_GPU_ERROR,
+        ('RuntimeError',),
+        ('cuda error', 'cudnn error', 'cudnn_status', 'cublas_status', 'nccl error', 'cuda driver', 'nvrtc'),
+        'The GPU or its driver failed: check that the driver is new enough for this image, and the health of the node.',
+    ),
+    Rule(
+        ExecutorReturnCode.RC_EXEC_NAN_ERROR,
+        ('FloatingPointError',),
+        (),
+        'The loss is not a number: set learning_rate lower, or precision to fp32.',
+    ),
+    Rule(
+        ExecutorReturnCode.RC_EXEC_UNKNOWN_IMAGE_FORMAT,
+        ('UnidentifiedImageError',),
+        (),
+        'Replace or remove this image.',
+    ),
     Rule(ExecutorReturnCode.RC_EXEC_MODEL_ERROR, ('CheckpointError', 'ConfigContentError'), (), ''),  # they say it all
-    Rule(ExecutorReturnCode.RC_EXEC_MODEL_ERROR, ('UnpicklingError', ), (),
-         'The weight file is broken or holds more than weights: export the model again, or train it with this image.'),
-    Rule(ExecutorReturnCode.RC_EXEC_MODEL_ERROR, ('RuntimeError', ),
-         ('error(s) in loading state_dict', 'pytorchstreamreader failed'),
-         'The weight file does not belong to this model or is broken.'),
-    Rule(ExecutorReturnCode.RC_EXEC_NETWORK_ERROR,
-         ('URLError', 'gaierror', 'ConnectionRefusedError', 'ProtocolError', 'HTTPError'), (),
-         'Nothing can be downloaded while a task runs: build the image with the file, or give it as a pre-trained model.'),
-    Rule(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR, ('OSError', 'ValueError'),
-         ('file name too long', 'too many levels of symbolic links', 'embedded null', 'surrogates not allowed'),
-         'Correct this path or name where it comes from: env.yaml, config.yaml, or a list of images.'),
-    Rule(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR, ('YAMLError', 'ValidationError', 'ConfigConflictError'), (),
-         'Correct this setting or file.'),
+    Rule(
+        ExecutorReturnCode.RC_EXEC_MODEL_ERROR,
+        ('UnpicklingError',),
+        (),
+        'The weight file is broken or holds more than weights: export the model again, or train it with this image.',
+    ),
+    Rule(
+        ExecutorReturnCode.RC_EXEC_MODEL_ERROR,
+        ('RuntimeError',),
+        ('error(s) in loading state_dict', 'pytorchstreamreader failed'),
+        'The weight file does not belong to this model or is broken.',
+    ),
+    Rule(
+        ExecutorReturnCode.RC_EXEC_NETWORK_ERROR,
+        ('URLError', 'gaierror', 'ConnectionRefusedError', 'ProtocolError', 'HTTPError'),
+        (),
+        'Nothing can be downloaded while a task runs: build the image with the file, or give it as a pre-trained model.',
+    ),
+    Rule(
+        ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
+        ('OSError', 'ValueError'),
+        ('file name too long', 'too many levels of symbolic links', 'embedded null', 'surrogates not allowed'),
+        'Correct this path or name where it comes from: env.yaml, config.yaml, or a list of images.',
+    ),
+    Rule(
+        ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
+        ('YAMLError', 'ValidationError', 'ConfigConflictError'),
+        (),
+        'Correct this setting or file.',
+    ),
 )
 
 
 def one_line(text: str) -> str:
     """Join a text to one line without TABs, as monitor.txt needs it, and limit its length."""
     joined = ' '.join(str(text).split())
-    return joined if len(joined) <= MAX_SENTENCE else joined[:MAX_SENTENCE - 3] + '...'
+    return joined if len(joined) <= MAX_SENTENCE else joined[: MAX_SENTENCE - 3] + '...'
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """Yield an exception, then what it was raised from or during, outermost first."""
     seen = set()
-    current: Optional[BaseException] = error
+    current: BaseException | None = error
     while current is not None and id(current) not in seen:
         seen.add(id(current))
         yield current
@@ -161,13 +240,17 @@ def as_task_error(error: BaseException) -> TaskError:
             advice = f'The main memory is too small: {memory_advice()}' if rule.advice == MEMORY else rule.advice
             sentence = f'{_first_line(_own_words(link))} {advice}' if advice else str(link)
             return _raised_from(TaskError(rule.code, sentence), error)
-        killed = killed_process('The process', link.returncode) if isinstance(link, subprocess.CalledProcessError) else None
+        killed = (
+            killed_process('The process', link.returncode) if isinstance(link, subprocess.CalledProcessError) else None
+        )
         killed = killed or stopped_process(link)
         if killed is not None:
             return _raised_from(killed, error)
         if isinstance(link, OSError) and link.errno == errno.ENOSPC:
             if str(link.filename).startswith('/dev/shm') or _is_raised_in(link, 'multiprocessing'):  # e.g. semaphores
-                return _raised_from(TaskError(ExecutorReturnCode.RC_EXEC_OOM, f'{_own_words(link)}. {SHM_ADVICE}'), error)
+                return _raised_from(
+                    TaskError(ExecutorReturnCode.RC_EXEC_OOM, f'{_own_words(link)}. {SHM_ADVICE}'), error
+                )
             sentence = f'No space is left on the disk ({link.filename or "/out or /tmp"}): free some and start again.'
             return _raised_from(TaskError(ExecutorReturnCode.RC_CMD_CONTAINER_ERROR, sentence), error)
     return _raised_from(TaskError(ExecutorReturnCode.RC_CMD_CONTAINER_ERROR, _own_words(error)), error)
@@ -182,7 +265,7 @@ def memory_advice() -> str:
     return MEMORY_ADVICE.get(os.environ.get(MEMORY_ADVICE_VARIABLE, ''), MEMORY_ADVICE['gpu'])
 
 
-def killed_process(what: str, status: int) -> Optional[TaskError]:
+def killed_process(what: str, status: int) -> TaskError | None:
     """The error of a process that the system killed for memory, which leaves no words of its own.
 
     Args:
@@ -193,24 +276,28 @@ def killed_process(what: str, status: int) -> Optional[TaskError]:
         The error, None if it was not killed.
     """
     if status in (-signal.SIGKILL, 128 + signal.SIGKILL):
-        return TaskError(ExecutorReturnCode.RC_EXEC_OOM,
-                         f'{what} was killed, most likely because the main memory was used up: {memory_advice()}')
+        return TaskError(
+            ExecutorReturnCode.RC_EXEC_OOM,
+            f'{what} was killed, most likely because the main memory was used up: {memory_advice()}',
+        )
     if status in (-signal.SIGBUS, 128 + signal.SIGBUS):
         return TaskError(ExecutorReturnCode.RC_EXEC_OOM, f'{what} was ended by a bus error. {SHM_ADVICE}')
     return None
 
 
-def stopped_process(error: BaseException) -> Optional[TaskError]:
+def stopped_process(error: BaseException) -> TaskError | None:
     """The error of a process that was told to end, None for any other; its command line says nothing to a user."""
     status = getattr(error, 'returncode', 0) if isinstance(error, subprocess.CalledProcessError) else 0
     for number in (signal.SIGTERM, signal.SIGINT):
         if status in (-number, 128 + number):
-            return TaskError(ExecutorReturnCode.RC_CMD_CONTAINER_ERROR,
-                             f'The task was stopped from outside ({number.name}), as when its container is stopped: start it again.')
+            return TaskError(
+                ExecutorReturnCode.RC_CMD_CONTAINER_ERROR,
+                f'The task was stopped from outside ({number.name}), as when its container is stopped: start it again.',
+            )
     return None
 
 
-def _fitting_rule(error: BaseException) -> Optional[Rule]:
+def _fitting_rule(error: BaseException) -> Rule | None:
     names = {cls.__name__ for cls in type(error).__mro__}
     text = str(error).lower()
     for rule in RULES:
@@ -236,7 +323,7 @@ class ErrorRecord:
     code: int
     sentence: str
     process: str
-    trace: List[str]
+    trace: list[str]
 
     @classmethod
     def of(cls, error: TaskError, process: str) -> 'ErrorRecord':
@@ -244,7 +331,7 @@ class ErrorRecord:
         return cls(int(error.code), error.sentence, process, lines[-MAX_TRACE_LINES:])
 
 
-def read_record(path: str) -> Optional[ErrorRecord]:
+def read_record(path: str) -> ErrorRecord | None:
     """Read the error that a process below left, None if there is none or it is cut short by a kill."""
     try:
         with open(path, encoding='utf-8') as file:
@@ -283,8 +370,9 @@ def _percent_so_far() -> float:
 def write_monitor(record: ErrorRecord) -> None:
     """Write the record to monitor.txt."""
     try:
-        write_monitor_logger(_percent_so_far(), ExecutorState.ES_ERROR, ExecutorReturnCode(record.code),
-                             record.sentence, record.trace)
+        write_monitor_logger(
+            _percent_so_far(), ExecutorState.ES_ERROR, ExecutorReturnCode(record.code), record.sentence, record.trace
+        )
     except (ExecutorError, OSError) as error:  # without env.yaml there is no monitor.txt; the log remains
         print(f'monitor.txt cannot be written: {one_line(str(error))}', file=sys.stderr)
 
@@ -294,11 +382,15 @@ def publish(record: ErrorRecord) -> None:
     write_monitor(record)
     sys.stdout.flush()
     place = next((line.strip() for line in reversed(record.trace) if line.startswith('  File ')), 'unknown')
-    print('---- the task failed ----\n'
-          f'code:  {record.code} {ExecutorReturnCode(record.code).name}\n'
-          f'what:  {record.sentence}\n'
-          f'where: {record.process}, {place}\n'
-          'more:  the trace stands above and in monitor.txt', file=sys.stderr, flush=True)
+    print(
+        '---- the task failed ----\n'
+        f'code:  {record.code} {ExecutorReturnCode(record.code).name}\n'
+        f'what:  {record.sentence}\n'
+        f'where: {record.process}, {place}\n'
+        'more:  the trace stands above and in monitor.txt',
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 def report(error: BaseException, process: str = 'task') -> TaskError:
@@ -343,7 +435,7 @@ def report_uncaught(process: str) -> None:
     sys.excepthook = hook
 
 
-def run_task(name: str, main: Callable[[], Optional[int]]) -> None:
+def run_task(name: str, main: Callable[[], int | None]) -> None:
     """Run the main of a process, and end the process; a failure is reported and gives exit status 1.
 
     Args:

@@ -3,6 +3,7 @@
 A task has no network, so weights must be in the image. Each file is checked against the hash in its name before it gets
 that name; one that is there already is checked and left.
 """
+
 import argparse
 import shutil
 import sys
@@ -13,11 +14,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:] = [str(ROOT), *(path for path in sys.path if Path(path or '.').resolve() != ROOT / 'ymir')]
 
-from ymir_exc.atomic import TEMPORARY_SUFFIX  # noqa: E402
-
 from ymir.errors import TaskError  # noqa: E402
 from ymir.weights import PublicCheckpoint, public_checkpoints, sha256_head_fits  # noqa: E402
 from ymir.zoo import find_model, models  # noqa: E402
+from ymir_exc.atomic import TEMPORARY_SUFFIX  # noqa: E402
 
 TIMEOUT_SECONDS = 60
 

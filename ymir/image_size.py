@@ -2,25 +2,26 @@
 
 A training pipeline may work at twice the size before it crops, so its sizes are scaled; a test pipeline has just one.
 """
-from typing import Any, Dict, Iterable, Iterator, List, Sequence, Tuple, Union
 
-from ymir_exc.code import ExecutorReturnCode
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from ymir.errors import TaskError
+from ymir_exc.code import ExecutorReturnCode
 
-Size = Tuple[int, int]
+Size = tuple[int, int]
 
 # Transform, without the prefix of its package, to the arguments that hold (width, height), or one of the two each.
 SIZE_ARGUMENTS = {
-    'Mosaic': ('img_scale', ),
-    'Mosaic9': ('img_scale', ),
-    'YOLOXMixUp': ('img_scale', ),
-    'YOLOv5KeepRatioResize': ('scale', ),
-    'LetterResize': ('scale', ),
-    'Resize': ('scale', ),
-    'RandomResize': ('scale', ),
-    'RandomCrop': ('crop_size', ),
-    'Pad': ('size', ),
+    'Mosaic': ('img_scale',),
+    'Mosaic9': ('img_scale',),
+    'YOLOXMixUp': ('img_scale',),
+    'YOLOv5KeepRatioResize': ('scale',),
+    'LetterResize': ('scale',),
+    'Resize': ('scale',),
+    'RandomResize': ('scale',),
+    'RandomCrop': ('crop_size',),
+    'Pad': ('size',),
     'FixShapeResize': ('width', 'height'),
 }
 # Transforms that cut a mosaic of twice the size back by half a size on each side.
@@ -29,7 +30,7 @@ BORDER_TRANSFORMS = ('YOLOv5RandomAffine', 'RandomAffine')
 NESTED_ARGUMENTS = ('pre_transform', 'transforms')
 
 
-def resolve_size(asked: Union[int, Sequence[int]], own: Size, multiple: int) -> Size:
+def resolve_size(asked: int | Sequence[int], own: Size, multiple: int) -> Size:
     """The input size of a run.
 
     Args:
@@ -50,7 +51,8 @@ def resolve_size(asked: Union[int, Sequence[int]], own: Size, multiple: int) -> 
         raise TaskError(
             ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
             f'Bad value in config.yaml, img_size: {asked}: each side must be a multiple of {multiple} for this model; '
-            f'next to it are {nearest_sizes(size, multiple)}.')
+            f'next to it are {nearest_sizes(size, multiple)}.',
+        )
     return size
 
 
@@ -65,14 +67,17 @@ def nearest_sizes(size: Size, multiple: int) -> str:
         E.g. '96 or 128', or '96,64 or 128,96'.
     """
     sizes = []
-    for sides in (tuple(max(side // multiple, 1) * multiple for side in size), tuple(-(-side // multiple) * multiple for side in size)):
+    for sides in (
+        tuple(max(side // multiple, 1) * multiple for side in size),
+        tuple(-(-side // multiple) * multiple for side in size),
+    ):
         text = str(sides[0]) if sides[0] == sides[1] else ','.join(map(str, sides))
         if text not in sizes:
             sizes.append(text)
     return ' or '.join(sizes)
 
 
-def set_test_size(pipeline: Iterable[Dict[str, Any]], size: Size) -> None:
+def set_test_size(pipeline: Iterable[dict[str, Any]], size: Size) -> None:
     """Set the input size in a test pipeline, in place.
 
     Args:
@@ -86,7 +91,7 @@ def set_test_size(pipeline: Iterable[Dict[str, Any]], size: Size) -> None:
                 transform[name] = value
 
 
-def scale_train_size(pipeline: Iterable[Dict[str, Any]], own: Size, size: Size) -> None:
+def scale_train_size(pipeline: Iterable[dict[str, Any]], own: Size, size: Size) -> None:
     """Set the input size in a training pipeline, in place; what is a multiple of the size stays one.
 
     Args:
@@ -104,7 +109,7 @@ def scale_train_size(pipeline: Iterable[Dict[str, Any]], own: Size, size: Size) 
             transform['border'] = (-size[0] // 2, -size[1] // 2)
 
 
-def scale_batch_sizes(augments: Iterable[Dict[str, Any]], own: Size, size: Size) -> int:
+def scale_batch_sizes(augments: Iterable[dict[str, Any]], own: Size, size: Size) -> int:
     """Set the range of sizes that batches are resized to, in place.
 
     Args:
@@ -136,7 +141,7 @@ def _scaled(value: Any, own: Size, size: Size, axis: int) -> Any:
     return tuple(round(side * new / old) for side, new, old in zip(value, size, own))
 
 
-def _with_nested(pipeline: Iterable[Dict[str, Any]]) -> Iterator[Dict[str, Any]]:
+def _with_nested(pipeline: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Every transform of a pipeline and of those within its transforms."""
     for transform in pipeline:
         yield transform
@@ -145,7 +150,7 @@ def _with_nested(pipeline: Iterable[Dict[str, Any]]) -> Iterator[Dict[str, Any]]
                 yield from _with_nested(nested)
 
 
-def _pipelines_in(value: Any) -> List[List[Dict[str, Any]]]:
+def _pipelines_in(value: Any) -> list[list[dict[str, Any]]]:
     """A pipeline, or each of a list of pipelines; options of Albu look alike but name no transform of ours."""
     if not isinstance(value, (list, tuple)) or not value:
         return []

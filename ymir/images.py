@@ -5,10 +5,12 @@ the transforms of the config's test pipeline, so the input is bit for bit that o
 normalisation happens on the device. Images of different sizes, which some pipelines give, form groups of their own:
 padding them to a common size would make the boxes of an image depend on the others in its batch.
 """
+
 import os
 import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Any
 
 import cv2
 import numpy as np
@@ -42,7 +44,7 @@ class Image:
 
     index: int
     path: str
-    meta: Optional[Dict[str, Any]] = None
+    meta: dict[str, Any] | None = None
     problem: str = ''
 
 
@@ -55,16 +57,17 @@ class Batch:
         groups: For each input size, places in `images` and pixels (n, H, W, 3) uint8 BGR.
     """
 
-    images: List[Image]
-    groups: List[Tuple[List[int], Union[np.ndarray, Tensor]]]
+    images: list[Image]
+    groups: list[tuple[list[int], np.ndarray | Tensor]]
 
     def pin_memory(self) -> 'Batch':
         """The batch in memory that a GPU copies from without waiting; called by the loader."""
         return Batch(self.images, [(places, torch.as_tensor(pixels).pin_memory()) for places, pixels in self.groups])
 
 
-def pixel_transforms(pipeline: Sequence[Dict[str, Any]],
-                     image_size: Optional[Tuple[int, int]] = None) -> List[Dict[str, Any]]:
+def pixel_transforms(
+    pipeline: Sequence[dict[str, Any]], image_size: tuple[int, int] | None = None
+) -> list[dict[str, Any]]:
     """The steps of a test pipeline between loading and packing.
 
     Args:
@@ -114,10 +117,10 @@ class Letterbox:
         steps: What `pixel_transforms` gives.
     """
 
-    def __init__(self, steps: Sequence[Dict[str, Any]]) -> None:
+    def __init__(self, steps: Sequence[dict[str, Any]]) -> None:
         self._transform = Compose([TRANSFORMS.build(dict(step)) for step in steps])
 
-    def __call__(self, index: int, path: str) -> Tuple[Image, Optional[np.ndarray]]:
+    def __call__(self, index: int, path: str) -> tuple[Image, np.ndarray | None]:
         """Read one image.
 
         Args:
@@ -133,7 +136,7 @@ class Letterbox:
         except Exception as error:  # whatever is odd about one image, the others are to be predicted
             return Image(index, path, problem=reason_of(error)), None
 
-    def prepare(self, index: int, path: str, pixels: np.ndarray) -> Tuple[Image, np.ndarray]:
+    def prepare(self, index: int, path: str, pixels: np.ndarray) -> tuple[Image, np.ndarray]:
         """Run the transforms on one image.
 
         Args:
@@ -145,7 +148,7 @@ class Letterbox:
             The image, and its pixels (H, W, 3) uint8 BGR in the network's size.
         """
         shape = pixels.shape[:2]
-        results = self._transform(dict(img=pixels, img_path=path, ori_shape=shape, img_shape=shape))
+        results = self._transform({'img': pixels, 'img_path': path, 'ori_shape': shape, 'img_shape': shape})
         meta = {key: results[key] for key in ('ori_shape', 'scale_factor', 'pad_param') if key in results}
         return Image(index, path, meta), results['img']
 
@@ -161,8 +164,9 @@ class CandidateBatches(IterableDataset):
         batch_size: Images per batch.
     """
 
-    def __init__(self, index_file: str, rank: int, world_size: int, steps: Sequence[Dict[str, Any]],
-                 batch_size: int) -> None:
+    def __init__(
+        self, index_file: str, rank: int, world_size: int, steps: Sequence[dict[str, Any]], batch_size: int
+    ) -> None:
         self.index_file = index_file
         self.rank = rank
         self.world_size = world_size
@@ -172,7 +176,7 @@ class CandidateBatches(IterableDataset):
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
         first, count = (worker.id, worker.num_workers) if worker else (0, 1)
-        pending: List[Tuple[int, str]] = []
+        pending: list[tuple[int, str]] = []
         number = 0
         for candidate in iter_candidates(self.index_file, self.rank, self.world_size):
             pending.append(candidate)
@@ -184,19 +188,21 @@ class CandidateBatches(IterableDataset):
         if pending and number % count == first:
             yield self._load(pending)
 
-    def _load(self, candidates: Sequence[Tuple[int, str]]) -> Batch:
+    def _load(self, candidates: Sequence[tuple[int, str]]) -> Batch:
         images, groups = [], {}
         for place, (index, path) in enumerate(candidates):
             image, pixels = self.letterbox(index, path)
             images.append(image)
             if pixels is not None:
                 groups.setdefault(pixels.shape, []).append((place, pixels))
-        stacked = [([place for place, _ in group], _sendable(np.stack([pixels for _, pixels in group])))
-                   for group in groups.values()]
+        stacked = [
+            ([place for place, _ in group], _sendable(np.stack([pixels for _, pixels in group])))
+            for group in groups.values()
+        ]
         return Batch(images, stacked)
 
 
-def _sendable(pixels: np.ndarray) -> Union[np.ndarray, Tensor]:
+def _sendable(pixels: np.ndarray) -> np.ndarray | Tensor:
     """A tensor, which a loader process hands over in shared memory, or an array, which it copies, if that is too small.
 
     Containers start with 64 MB of it unless told otherwise, and whoever writes beyond is killed by a bus error.
@@ -221,5 +227,10 @@ def make_loader(batches: CandidateBatches, workers: int, pin_memory: bool) -> Da
         A loader of `Batch`, at most `PREFETCH` of them ahead per loader process.
     """
     cv2.setNumThreads(0)  # processes share the cores; threads of OpenCV below them would only wait for each other
-    return DataLoader(batches, batch_size=None, num_workers=workers, pin_memory=pin_memory,
-                      prefetch_factor=PREFETCH if workers else None)
+    return DataLoader(
+        batches,
+        batch_size=None,
+        num_workers=workers,
+        pin_memory=pin_memory,
+        prefetch_factor=PREFETCH if workers else None,
+    )

@@ -3,8 +3,10 @@
 The levels of a network halve the image again and again and are joined later, which fits only if each side is a multiple of the
 coarsest level's stride.
 """
+
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence, Tuple
+from typing import Any
 
 import numpy as np
 from mmcv.transforms import Compose
@@ -30,7 +32,9 @@ def largest_stride(head: nn.Module) -> int:
     return max(max(stride) if isinstance(stride, (tuple, list)) else stride for stride in strides)
 
 
-def check_input_size(model: nn.Module, steps: Sequence[Dict[str, Any]], asked: Optional[Tuple[int, int]], source: Path) -> None:
+def check_input_size(
+    model: nn.Module, steps: Sequence[dict[str, Any]], asked: tuple[int, int] | None, source: Path
+) -> None:
     """Refuse a size at which the network cannot work.
 
     Args:
@@ -47,16 +51,21 @@ def check_input_size(model: nn.Module, steps: Sequence[Dict[str, Any]], asked: O
     divisor = model.data_preprocessor.pad_size_divisor
     for name, value in (('largest stride', stride), ('pad_size_divisor', divisor)):
         if not isinstance(value, int) or not 1 <= value <= LARGEST_STRIDE:
-            raise ConfigContentError(f'The config of {source} has the {name} {value!r:.80}; a whole number from 1 to '
-                                     f'{LARGEST_STRIDE} is needed.')
+            raise ConfigContentError(
+                f'The config of {source} has the {name} {value!r:.80}; a whole number from 1 to '
+                f'{LARGEST_STRIDE} is needed.'
+            )
     if asked is not None:
         resolve_size(asked[0] if asked[0] == asked[1] else asked, asked, stride)
     for shape in SAMPLE_SHAPES:
         transform = Compose([TRANSFORMS.build(dict(step)) for step in steps])
-        results = transform(dict(img=np.zeros((*shape, 3), np.uint8), img_path='', ori_shape=shape, img_shape=shape))
+        results = transform(
+            {'img': np.zeros((*shape, 3), np.uint8), 'img_path': '', 'ori_shape': shape, 'img_shape': shape}
+        )
         height, width = (-(-side // divisor) * divisor for side in results['img'].shape[:2])
         if height % stride or width % stride:
             raise TaskError(
                 ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
                 f'The config of {source} makes images {width}x{height}, and each side must be a multiple of {stride} for this model: '
-                f'set img_size in config.yaml to {nearest_sizes((width, height), stride)}.')
+                f'set img_size in config.yaml to {nearest_sizes((width, height), stride)}.',
+            )

@@ -3,10 +3,12 @@
 The config comes from the file beside the weights, else from the text that mmengine keeps in a checkpoint, else, for a public
 checkpoint, from `configs/`.
 """
+
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Optional
+from typing import Any
 
 from mmengine.config import Config
 from torch import Tensor
@@ -21,8 +23,11 @@ from ymir.zoo import CONFIG_ROOT
 from ymir_exc.code import ExecutorReturnCode
 
 # What goes wrong while a model is built or tried is the package's fault, but for these.
-FAULTS_OF_THE_MACHINE = (ExecutorReturnCode.RC_EXEC_OOM, ExecutorReturnCode.RC_EXEC_NO_GPU,
-                         ExecutorReturnCode.RC_EXEC_CUDA_GPU_ERROR)
+FAULTS_OF_THE_MACHINE = (
+    ExecutorReturnCode.RC_EXEC_OOM,
+    ExecutorReturnCode.RC_EXEC_NO_GPU,
+    ExecutorReturnCode.RC_EXEC_CUDA_GPU_ERROR,
+)
 
 
 @dataclass
@@ -37,11 +42,11 @@ class ModelPackage:
         class_names: Those that the checkpoint keeps, in the order of the outputs; None if it keeps none.
     """
 
-    state_dict: Dict[str, Tensor]
-    model: Dict[str, Any]
-    pipeline: List[Dict[str, Any]]
+    state_dict: dict[str, Tensor]
+    model: dict[str, Any]
+    pipeline: list[dict[str, Any]]
     source: Path
-    class_names: Optional[List[str]] = None
+    class_names: list[str] | None = None
 
 
 def model_error(sentence: str) -> TaskError:
@@ -50,7 +55,7 @@ def model_error(sentence: str) -> TaskError:
 
 
 @contextmanager
-def fault_of_package(sentence: str, package: Optional[ModelPackage] = None) -> Iterator[None]:
+def fault_of_package(sentence: str, package: ModelPackage | None = None) -> Iterator[None]:
     """Within this, whatever fails is blamed on the package, unless the machine is at fault or the cause is known.
 
     Args:
@@ -92,8 +97,9 @@ def read_package(files: InferenceModel) -> ModelPackage:
         model = model_from_elsewhere(config.get('model'), source)
         pipeline = _test_pipeline(config)
         if not pipeline:
-            raise model_error(f'The config of {source} has no test pipeline: it needs the name `test_pipeline` or '
-                              '`test_dataloader`.')
+            raise model_error(
+                f'The config of {source} has no test pipeline: it needs the name `test_pipeline` or `test_dataloader`.'
+            )
         pipeline = pipeline_from_elsewhere(pipeline, source)
     return ModelPackage(checkpoint['state_dict'], model, pipeline, files.checkpoint, class_names_of(checkpoint))
 
@@ -107,9 +113,11 @@ def _find_config(files: InferenceModel, checkpoint: Mapping[str, Any]) -> Mappin
     for row in public_checkpoints().values():
         if row.file_name == files.checkpoint.name:
             return Config.fromfile(next(CONFIG_ROOT.rglob(f'{row.config}.py')))
-    raise model_error(f'No config belongs to {files.checkpoint}: the package has no .py file, the checkpoint '
-                      'keeps none, and it is no public checkpoint by name. Import the model with its config, or train '
-                      'it with this image.')
+    raise model_error(
+        f'No config belongs to {files.checkpoint}: the package has no .py file, the checkpoint '
+        'keeps none, and it is no public checkpoint by name. Import the model with its config, or train '
+        'it with this image.'
+    )
 
 
 def _test_pipeline(config: Mapping[str, Any]) -> Any:

@@ -3,15 +3,17 @@
 mmengine builds what a config says: a `type` that it does not know is imported, a path is written to, a config that is named is
 executed. So an option may name registered classes only, and folders below the task's output only.
 """
+
 import argparse
 import difflib
 import math
 import os
 import re
 import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Sequence, Tuple
+from typing import Any
 
 from mmengine import registry
 from mmengine.config import Config, DictAction
@@ -33,19 +35,19 @@ REGISTRIES: Mapping[str, Sequence[registry.Registry]] = {
     'train_dataloader': _DATA,
     'val_dataloader': _DATA,
     'test_dataloader': _DATA,
-    'train_cfg': (registry.LOOPS, ),
-    'val_cfg': (registry.LOOPS, ),
-    'test_cfg': (registry.LOOPS, ),
+    'train_cfg': (registry.LOOPS,),
+    'val_cfg': (registry.LOOPS,),
+    'test_cfg': (registry.LOOPS,),
     'val_evaluator': _METRICS,
     'test_evaluator': _METRICS,
     'optim_wrapper': (registry.OPTIM_WRAPPERS, registry.OPTIMIZERS, registry.OPTIM_WRAPPER_CONSTRUCTORS),
-    'param_scheduler': (registry.PARAM_SCHEDULERS, ),
+    'param_scheduler': (registry.PARAM_SCHEDULERS,),
     'default_hooks': _HOOKS,
     'custom_hooks': _HOOKS,
     'visualizer': _VISUALIZERS,
     'vis_backends': _VISUALIZERS,
-    'log_processor': (registry.LOG_PROCESSORS, ),
-    'model_wrapper_cfg': (registry.MODEL_WRAPPERS, ),
+    'log_processor': (registry.LOG_PROCESSORS,),
+    'model_wrapper_cfg': (registry.MODEL_WRAPPERS,),
     'env_cfg': (),
     'log_level': (),
     'load_from': (),
@@ -54,10 +56,22 @@ REGISTRIES: Mapping[str, Sequence[registry.Registry]] = {
     'find_unused_parameters': (),
 }
 # Parts of keys that import, execute, or read and write by other means than files.
-FORBIDDEN_PARTS = frozenset({
-    '_base_', '_scope_', 'custom_imports', 'backend_args', 'file_client_args', 'teacher_config', 'teacher_ckpt', 'worker_init_fn',
-    'init_kwargs', 'init_method', 'mp_start_method', 'lazy'
-})
+FORBIDDEN_PARTS = frozenset(
+    {
+        '_base_',
+        '_scope_',
+        'custom_imports',
+        'backend_args',
+        'file_client_args',
+        'teacher_config',
+        'teacher_ckpt',
+        'worker_init_fn',
+        'init_kwargs',
+        'init_method',
+        'mp_start_method',
+        'lazy',
+    }
+)
 TYPE_KEYS = ('type', 'constructor', 'ema_type', 'resize_type', 'rotate_type', 'conv_type')
 # What a class may pass on as a type, whatever it calls it.
 DOTTED_NAME = re.compile(r'[A-Za-z_]\w*(\.[A-Za-z_]\w*)+')
@@ -71,15 +85,37 @@ PATH_VALUE = re.compile(r'^[/~\\]|(^|[/\\])\.\.([/\\]|$)')
 CODE_SUFFIXES = ('.py', '.pkl', '.pickle', '.so', '.yaml', '.yml', '.npy', '.npz')
 KEY = re.compile(r'\w[\w-]*(\.[\w-]+)*', re.ASCII)
 # Last part of a key -> the least and the largest value.
-LIMITS: Mapping[str, Tuple[float, float]] = {
-    'lr': (0, 10), 'base_lr': (0, 10), 'eta_min': (0, 10), 'lr_factor': (0, 1), 'start_factor': (0, 1),
-    'lr_mult': (0, 1000), 'decay_mult': (0, 1000), 'weight_decay': (0, 10), 'momentum': (0, 1), 'max_norm': (0, math.inf),
-    'max_epochs': (1, 1_000_000), 'max_iters': (1, 1_000_000_000), 'val_interval': (1, 1_000_000), 'val_begin': (0, 1_000_000),
-    'accumulative_counts': (1, 1_000_000), 'batch_size': (1, 1_000_000), 'batch_size_per_gpu': (1, 1_000_000),
-    'num_workers': (0, 1024), 'prefetch_factor': (1, 1024), 'score_thr': (0, 1),
-    'iou_threshold': (0, 1), 'nms_pre': (-1, math.inf), 'max_per_img': (-1, math.inf), 'widen_factor': (0.01, 16),
-    'deepen_factor': (0.01, 16), 'seed': (0, 2**32 - 1), 'timeout': (1, 1_000_000), 'num_classes': (1, 1_000_000),
-    'num_digits': (0, 20), 'resource_limit': (1, 1 << 20),
+LIMITS: Mapping[str, tuple[float, float]] = {
+    'lr': (0, 10),
+    'base_lr': (0, 10),
+    'eta_min': (0, 10),
+    'lr_factor': (0, 1),
+    'start_factor': (0, 1),
+    'lr_mult': (0, 1000),
+    'decay_mult': (0, 1000),
+    'weight_decay': (0, 10),
+    'momentum': (0, 1),
+    'max_norm': (0, math.inf),
+    'max_epochs': (1, 1_000_000),
+    'max_iters': (1, 1_000_000_000),
+    'val_interval': (1, 1_000_000),
+    'val_begin': (0, 1_000_000),
+    'accumulative_counts': (1, 1_000_000),
+    'batch_size': (1, 1_000_000),
+    'batch_size_per_gpu': (1, 1_000_000),
+    'num_workers': (0, 1024),
+    'prefetch_factor': (1, 1024),
+    'score_thr': (0, 1),
+    'iou_threshold': (0, 1),
+    'nms_pre': (-1, math.inf),
+    'max_per_img': (-1, math.inf),
+    'widen_factor': (0.01, 16),
+    'deepen_factor': (0.01, 16),
+    'seed': (0, 2**32 - 1),
+    'timeout': (1, 1_000_000),
+    'num_classes': (1, 1_000_000),
+    'num_digits': (0, 20),
+    'resource_limit': (1, 1 << 20),
 }
 BACKENDS = ('nccl', 'gloo')
 LOG_LEVELS = ('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL')
@@ -102,11 +138,11 @@ class UserOptions:
         argument_keys: Keys of `config` that come from `args_options`.
     """
 
-    config: Dict[str, Any]
-    arguments: List[str]
+    config: dict[str, Any]
+    arguments: list[str]
     work_dir: str
     text: str
-    argument_keys: FrozenSet[str] = frozenset()
+    argument_keys: frozenset[str] = frozenset()
 
     def source_of(self, key: str) -> str:
         """The key of config.yaml from which an option comes."""
@@ -121,7 +157,9 @@ def bad_option(key: str, text: str, reason: str) -> TaskError:
         text: The part of its value that is meant.
         reason: What is wrong and what is allowed.
     """
-    return TaskError(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR, f'Bad value in config.yaml, {key}: {text[:200]!r}: {reason}')
+    return TaskError(
+        ExecutorReturnCode.RC_EXEC_CONFIG_ERROR, f'Bad value in config.yaml, {key}: {text[:200]!r}: {reason}'
+    )
 
 
 def read_options(params: TrainingParams) -> UserOptions:
@@ -157,14 +195,14 @@ def read_options(params: TrainingParams) -> UserOptions:
     return UserOptions(config, arguments, found.work_dir, text, frozenset(among_arguments))
 
 
-def _split(key: str, text: str) -> List[str]:
+def _split(key: str, text: str) -> list[str]:
     try:
         return shlex.split(text)
     except ValueError as error:
         raise bad_option(key, text, f'{error}; close every quote.') from error
 
 
-def parse_cfg_options(text: str) -> Dict[str, Any]:
+def parse_cfg_options(text: str) -> dict[str, Any]:
     """Parse the `cfg_options` of a user as a command line of `key=value` words, by mmengine's rules for values.
 
     Args:
@@ -179,22 +217,25 @@ def parse_cfg_options(text: str) -> Dict[str, Any]:
     return _parse_words('cfg_options', [word for word in _split('cfg_options', text) if word != '--cfg-options'])
 
 
-def _parse_words(source: str, words: Sequence[str]) -> Dict[str, Any]:
+def _parse_words(source: str, words: Sequence[str]) -> dict[str, Any]:
     parsed = argparse.Namespace(options={})
     by_rule = DictAction(['--cfg-options'], 'options')
-    options: Dict[str, Any] = {}
+    options: dict[str, Any] = {}
     if len(words) > MAX_OPTIONS:
         raise bad_option(source, ' '.join(words), f'{len(words)} options; allowed are {MAX_OPTIONS}.')
     for word in words:
         key, sign, value = word.partition('=')
         if not sign or not key:
-            raise bad_option(source, word, 'no key=value. Separate options by spaces and put quotes around a value that '
-                             'holds some.')
+            raise bad_option(
+                source, word, 'no key=value. Separate options by spaces and put quotes around a value that holds some.'
+            )
         if ' ' in value and not set('[](),').intersection(value):
             options[key] = value  # mmengine's rules drop spaces, which is right in lists only
             continue
         if value.startswith(('[', '(')) and not _brackets_fit(value):
-            raise bad_option(source, word, f'no list that can be read; close every bracket, with at most {MAX_DEPTH} in each other.')
+            raise bad_option(
+                source, word, f'no list that can be read; close every bracket, with at most {MAX_DEPTH} in each other.'
+            )
         try:
             by_rule(argparse.ArgumentParser(), parsed, [word])
         except (AssertionError, ValueError, IndexError, RecursionError) as error:
@@ -205,7 +246,7 @@ def _parse_words(source: str, words: Sequence[str]) -> Dict[str, Any]:
 
 def _brackets_fit(text: str) -> bool:
     """Whether a list ends with the bracket that it begins with, and is not too deep to be read."""
-    closing: List[str] = []
+    closing: list[str] = []
     for character in text:
         if character in '[(':
             closing.append(']' if character == '[' else ')')
@@ -228,8 +269,11 @@ def check_options(options: UserOptions, out_dir: Path, models_dir: Path) -> None
         TaskError: 300001 naming key, value and what is allowed; 300004 for a checkpoint that cannot be used.
     """
     if options.work_dir and os.path.realpath(options.work_dir) != os.path.realpath(models_dir):
-        raise bad_option('args_options', f'--work-dir {options.work_dir}', f'a task works in {models_dir}, where the platform '
-                         f'looks for the model; allowed are {ARGUMENTS}.')
+        raise bad_option(
+            'args_options',
+            f'--work-dir {options.work_dir}',
+            f'a task works in {models_dir}, where the platform looks for the model; allowed are {ARGUMENTS}.',
+        )
     for key, value in options.config.items():
         reason = _find_fault(key, value, out_dir)
         if reason:
@@ -255,9 +299,11 @@ def check_checkpoint(key: str, path: str, resume: bool = False) -> None:
         TaskError: 300004 saying what is wrong and what to do.
     """
     if not os.path.isfile(path):
-        raise TaskError(ExecutorReturnCode.RC_EXEC_MODEL_ERROR,
-                        f'{key} in config.yaml names {path}, which is no file in this container: name a checkpoint below /in '
-                        'or /out, or choose the model as the pre-trained model of the task.')
+        raise TaskError(
+            ExecutorReturnCode.RC_EXEC_MODEL_ERROR,
+            f'{key} in config.yaml names {path}, which is no file in this container: name a checkpoint below /in '
+            'or /out, or choose the model as the pre-trained model of the task.',
+        )
     content = load_checkpoint(Path(path))
     lacking = [name for name in ('optimizer', 'message_hub', 'param_schedulers') if name not in content]
     if resume and lacking:
@@ -265,7 +311,8 @@ def check_checkpoint(key: str, path: str, resume: bool = False) -> None:
             ExecutorReturnCode.RC_EXEC_MODEL_ERROR,
             f'{key} in config.yaml: {path} holds weights only ({", ".join(lacking)} missing), as the files of a stage do, so a '
             'training cannot go on from it. To start a new training from these weights leave --resume out and choose the model '
-            'as the pre-trained model of the task; to go on, name the resume.pth that the training left beside them.')
+            'as the pre-trained model of the task; to go on, name the resume.pth that the training left beside them.',
+        )
 
 
 def _find_fault(key: str, value: Any, out_dir: Path) -> str:
@@ -276,11 +323,15 @@ def _find_fault(key: str, value: Any, out_dir: Path) -> str:
         return 'a key consists of names and dots, e.g. optim_wrapper.optimizer.lr.'
     forbidden = FORBIDDEN_PARTS.intersection(parts)
     if forbidden:
-        return f'{sorted(forbidden)[0]} cannot be set by an option, because it could run code or read and write anywhere.'
+        return (
+            f'{sorted(forbidden)[0]} cannot be set by an option, because it could run code or read and write anywhere.'
+        )
     if parts[0] not in REGISTRIES:
         near = difflib.get_close_matches(parts[0], REGISTRIES, n=1)
-        return (f'{parts[0]} is no setting that an option may change{f", did you mean {near[0]}?" if near else ""}; allowed '
-                f'begin with {", ".join(REGISTRIES)}.')
+        return (
+            f'{parts[0]} is no setting that an option may change{f", did you mean {near[0]}?" if near else ""}; allowed '
+            f'begin with {", ".join(REGISTRIES)}.'
+        )
     if last in TYPE_KEYS:
         return _find_fault_of_type(parts, value)
     if last == 'backend' and parts[0] == 'env_cfg' and value not in BACKENDS:
@@ -305,15 +356,19 @@ def _find_fault_of_type(parts: Sequence[str], value: Any) -> str:
         return '' if value in NMS_TYPES else f'allowed is {" or ".join(NMS_TYPES)}.'
     register_all_modules()
     if find_registered(value, REGISTRIES[parts[0]]) is None:
-        return (f'no class of this image that may stand below {parts[0]}; only registered classes are built, those of mmdet '
-                'with their prefix, e.g. mmdet.CocoMetric.')
+        return (
+            f'no class of this image that may stand below {parts[0]}; only registered classes are built, those of mmdet '
+            'with their prefix, e.g. mmdet.CocoMetric.'
+        )
     return ''
 
 
-def _is_within(value: Any, limits: Tuple[float, float]) -> bool:
+def _is_within(value: Any, limits: tuple[float, float]) -> bool:
     leaves = list(_leaves(value))
-    return all(isinstance(leaf, (int, float)) and not isinstance(leaf, bool) and limits[0] <= leaf <= limits[1]
-               for leaf in leaves)
+    return all(
+        isinstance(leaf, (int, float)) and not isinstance(leaf, bool) and limits[0] <= leaf <= limits[1]
+        for leaf in leaves
+    )
 
 
 def _leaves(value: Any) -> Iterator[Any]:
@@ -367,7 +422,9 @@ def apply_options(config: Config, options: UserOptions) -> None:
         try:
             config.merge_from_dict({key: value})
         except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
-            raise bad_option(options.source_of(key), f'{key}={value}', f'there is no such place in the config ({error}).') from error
+            raise bad_option(
+                options.source_of(key), f'{key}={value}', f'there is no such place in the config ({error}).'
+            ) from error
 
 
 def _find_fault_of_place(config: Config, key: str, value: Any) -> str:
@@ -389,7 +446,11 @@ def _find_fault_of_place(config: Config, key: str, value: Any) -> str:
             return f'{".".join(parts[:depth])} is {node!r} and has no settings of its own.'
     if isinstance(node, Mapping) and node and not isinstance(value, Mapping) and (value is not None or len(parts) == 1):
         return f'a group of settings ({", ".join(map(str, list(node)[:8]))}); set one of these.'
-    if isinstance(node, (list, tuple)) and any(isinstance(item, Mapping) for item in node) and value not in (None, [], ()):
+    if (
+        isinstance(node, (list, tuple))
+        and any(isinstance(item, Mapping) for item in node)
+        and value not in (None, [], ())
+    ):
         return f'a list of {len(node)} groups of settings; set one of their keys, e.g. {key}.0.{next(iter(node[0]), "type")}.'
     if isinstance(node, (bool, int, float)) and isinstance(value, str):
         return f'{"true or false" if isinstance(node, bool) else "a number"} is needed; it was {node!r}.'

@@ -3,17 +3,18 @@
 An output folder that was used before, or was mounted wrongly, may hold a file where a folder is needed or the reverse, be
 read-only or full. Imports neither torch nor mmengine, because `start.py` asks before it starts anything.
 """
+
 import errno
 import os
 import secrets
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Iterable, Iterator, List, NamedTuple, Set
+from typing import NamedTuple
 
+from ymir.errors import TaskError
 from ymir_exc.code import ExecutorReturnCode
 from ymir_exc.env import EnvConfig
 from ymir_exc.skipped_images import SKIPPED_IMAGES_FILE
-
-from ymir.errors import TaskError
 
 PROBE_BYTES = 1 << 20  # less free space than this is none
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -21,9 +22,16 @@ ADVICE = 'move it away, or start with an empty output folder'
 
 # Below root_dir and models_dir: what a task writes besides the files that env.yaml names.
 TRAINING_FOLDERS = ('ymir_dataset', 'ymir_training')
-TRAINING_FILES = ('ymir_dataset/ymir_train.json', 'ymir_dataset/ymir_train.stamp.json', 'ymir_dataset/ymir_val.json',
-                  'ymir_dataset/ymir_val.stamp.json', 'ymir_training/train_split.json', 'ymir_training/val_split.json',
-                  'ymir_training/run_config.py', 'ymir_training/initial_weights.pth')
+TRAINING_FILES = (
+    'ymir_dataset/ymir_train.json',
+    'ymir_dataset/ymir_train.stamp.json',
+    'ymir_dataset/ymir_val.json',
+    'ymir_dataset/ymir_val.stamp.json',
+    'ymir_training/train_split.json',
+    'ymir_training/val_split.json',
+    'ymir_training/run_config.py',
+    'ymir_training/initial_weights.pth',
+)
 MODEL_FILES = ('resume.pth', 'last_checkpoint', 'run_config.py')
 PREDICTIONS = 'predictions'
 
@@ -38,10 +46,10 @@ class Outputs(NamedTuple):
         logs: Written by the platform alone; they need not be writable here.
     """
 
-    folders: List[str]
-    scratch: List[str]
-    files: List[str]
-    logs: List[str]
+    folders: list[str]
+    scratch: list[str]
+    files: list[str]
+    logs: list[str]
 
 
 def outputs_of(env: EnvConfig) -> Outputs:
@@ -54,12 +62,21 @@ def outputs_of(env: EnvConfig) -> Outputs:
         Absolute paths.
     """
     output = env.output
-    found = Outputs([output.root_dir], [], [output.monitor_file, os.path.join(output.root_dir, SKIPPED_IMAGES_FILE)],
-                    [output.executor_log_file])
+    found = Outputs(
+        [output.root_dir],
+        [],
+        [output.monitor_file, os.path.join(output.root_dir, SKIPPED_IMAGES_FILE)],
+        [output.executor_log_file],
+    )
     if env.run_training:
         found.folders.extend([output.models_dir, output.tensorboard_dir, *_below(output.root_dir, TRAINING_FOLDERS)])
-        found.files.extend([output.training_result_file, *_below(output.root_dir, TRAINING_FILES),
-                            *_below(output.models_dir, MODEL_FILES)])
+        found.files.extend(
+            [
+                output.training_result_file,
+                *_below(output.root_dir, TRAINING_FILES),
+                *_below(output.models_dir, MODEL_FILES),
+            ]
+        )
         return found
     if env.run_mining:
         found.files.append(output.mining_result_file)
@@ -83,7 +100,7 @@ def check_outputs(env: EnvConfig) -> None:
         TaskError: 300001 naming the path, what stands there, and what to do.
     """
     outputs = outputs_of(env)
-    writable: Set[Path] = set()
+    writable: set[Path] = set()
     for path in map(Path, [*outputs.folders, *outputs.scratch]):
         _check_folder(path)
         _check_writable(path, writable)
@@ -124,7 +141,7 @@ def _kind(path: Path) -> str:
     return 'a folder' if path.is_dir() else 'a file' if path.is_file() else 'a device or a pipe'
 
 
-def _check_writable(path: Path, known: Set[Path]) -> None:
+def _check_writable(path: Path, known: set[Path]) -> None:
     """Write a file to a folder, or to the one above in which it will be made, and delete it again."""
     folder = _nearest(path).resolve()
     if folder in known:
@@ -137,8 +154,11 @@ def _check_writable(path: Path, known: Set[Path]) -> None:
             probe.unlink(missing_ok=True)
     except OSError as error:
         if error.errno in FULL:
-            raise _error(f'No space is left in {folder}: free some, or give the task an output folder on another disk.') \
-                from error
-        raise _error(f'{folder} cannot be written to ({error.strerror or error}): give user {os.getuid()} the right to write '
-                     'there, or mount the output folder without read-only.') from error
+            raise _error(
+                f'No space is left in {folder}: free some, or give the task an output folder on another disk.'
+            ) from error
+        raise _error(
+            f'{folder} cannot be written to ({error.strerror or error}): give user {os.getuid()} the right to write '
+            'there, or mount the output folder without read-only.'
+        ) from error
     known.add(folder)

@@ -5,18 +5,18 @@ returns edited ones as strings, and YAML 1.1 reads `1e-3` as a string and `off` 
 value means the default, and strings are cast. A key that nobody knows is a warning, because templates of older images
 live on in the platform's database; a value that cannot be used is an error.
 """
+
 import difflib
 import logging
 import re
 import reprlib
 from collections import Counter
-from typing import Annotated, Any, ClassVar, Dict, FrozenSet, List, Literal, Tuple, Type, TypeVar, Union
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-from ymir_exc.code import ExecutorReturnCode
-
 from ymir.errors import TaskError
+from ymir_exc.code import ExecutorReturnCode
 
 logger = logging.getLogger('ymir')
 
@@ -27,11 +27,26 @@ GPU_NUMBER = re.compile('[0-9]|[1-9][0-9]{1,2}')
 PLATFORM_PREFIX = 'openpai_'  # where the platform runs tasks on OpenPAI
 NEAR = 0.75  # of 1; less likeness is no misspelling: max_iter is not val_interval
 # Set or consumed by the platform; known, and nothing to warn about.
-PLATFORM_KEYS = frozenset({
-    'task_id', 'class_names', 'gpu_id', 'gpu_count', 'object_type', 'shm_size', 'pretrained_model_params',
-    'model_params_path', 'run_infer', 'run_mining', 'git_url', 'git_branch', 'code_config', 'pypi_mirror', 'prompt',
-    'text_prompt'
-})
+PLATFORM_KEYS = frozenset(
+    {
+        'task_id',
+        'class_names',
+        'gpu_id',
+        'gpu_count',
+        'object_type',
+        'shm_size',
+        'pretrained_model_params',
+        'model_params_path',
+        'run_infer',
+        'run_mining',
+        'git_url',
+        'git_branch',
+        'code_config',
+        'pypi_mirror',
+        'prompt',
+        'text_prompt',
+    }
+)
 
 # What the key may be; 0 is what platforms before the key mean. YAML reads 2.0 as a decimal.
 DETECTION_TYPES = ('2', '2.0', '0')
@@ -53,7 +68,11 @@ def _switch(value: Any) -> Any:
     if isinstance(value, bool):
         return 'auto' if value else 'none'
     word = _lower(value)
-    return {'off': 'none', 'no': 'none', 'false': 'none', 'true': 'auto'}.get(word, word) if isinstance(word, str) else word
+    return (
+        {'off': 'none', 'no': 'none', 'false': 'none', 'true': 'auto'}.get(word, word)
+        if isinstance(word, str)
+        else word
+    )
 
 
 def _size(value: Any) -> Any:
@@ -71,8 +90,8 @@ Positive = Annotated[int, BeforeValidator(_reject_bool), Field(ge=1, le=1_000_00
 Fraction = Annotated[float, BeforeValidator(_reject_bool), Field(ge=0, le=1, allow_inf_nan=False)]
 LearningRate = Annotated[float, BeforeValidator(_reject_bool), Field(ge=0, le=10, allow_inf_nan=False)]
 Side = Annotated[int, Field(ge=32, le=8192)]
-ImageSize = Annotated[Union[Literal[0], Side, Tuple[Side, Side]], BeforeValidator(_size)]
-Files = Annotated[List[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+ImageSize = Annotated[Literal[0] | Side | tuple[Side, Side], BeforeValidator(_size)]
+Files = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
 Precision = Annotated[Literal['auto', 'fp32', 'bf16', 'fp16'], BeforeValidator(_lower)]
 
 
@@ -81,9 +100,9 @@ class Params(BaseModel):
 
     model_config = ConfigDict(extra='ignore', coerce_numbers_to_str=True, protected_namespaces=(), frozen=True)
     # Keys of other tasks that may stand in this task's config.
-    foreign_keys: ClassVar[FrozenSet[str]] = frozenset()
+    foreign_keys: ClassVar[frozenset[str]] = frozenset()
 
-    class_names: List[str] = Field(min_length=1)
+    class_names: list[str] = Field(min_length=1)
     gpu_id: str = ''
     img_size: ImageSize = 0
     workers_per_gpu: Count = 4
@@ -108,7 +127,7 @@ class Params(BaseModel):
 
     @field_validator('class_names')
     @classmethod
-    def _names_differ(cls, value: List[str]) -> List[str]:
+    def _names_differ(cls, value: list[str]) -> list[str]:
         names = [name.strip() for name in value]
         doubles = sorted(name for name, count in Counter(names).items() if count > 1)
         if doubles:
@@ -125,17 +144,14 @@ class Params(BaseModel):
         return ','.join(ids)
 
     @property
-    def gpu_ids(self) -> List[int]:
+    def gpu_ids(self) -> list[int]:
         """The GPUs of the task; none means CPU."""
         return [int(item) for item in self.gpu_id.split(',')] if self.gpu_id else []
 
     @classmethod
-    def template(cls) -> Dict[str, Any]:
+    def template(cls) -> dict[str, Any]:
         """The defaults that the platform shows to the user, in order."""
-        return {
-            name: field.default
-            for name, field in cls.model_fields.items() if name not in PLATFORM_KEYS
-        }
+        return {name: field.default for name, field in cls.model_fields.items() if name not in PLATFORM_KEYS}
 
 
 class TrainingParams(Params):
@@ -182,13 +198,13 @@ class MiningParams(CandidateParams):
 class InferParams(CandidateParams):
     """Inference. A task that mines and infers gets the keys of the mining template only."""
 
-    foreign_keys: ClassVar[FrozenSet[str]] = frozenset({'mining_algorithm'})
+    foreign_keys: ClassVar[frozenset[str]] = frozenset({'mining_algorithm'})
 
 
 AnyParams = TypeVar('AnyParams', bound=Params)
 
 
-def load_params(cls: Type[AnyParams], raw: Dict[str, Any], warn: bool = True) -> AnyParams:
+def load_params(cls: type[AnyParams], raw: dict[str, Any], warn: bool = True) -> AnyParams:
     """Read the hyper-parameters of a task.
 
     Args:
@@ -203,8 +219,10 @@ def load_params(cls: Type[AnyParams], raw: Dict[str, Any], warn: bool = True) ->
         TaskError: 300001 naming key, value and what is allowed; 300005 for a task that is not about detection.
     """
     if not isinstance(raw, dict):
-        raise TaskError(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
-                        f'config.yaml must hold "key: value" lines, it holds {type(raw).__name__}.')
+        raise TaskError(
+            ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
+            f'config.yaml must hold "key: value" lines, it holds {type(raw).__name__}.',
+        )
     given = {key: value for key, value in raw.items() if value is not None and not _is_blank(value)}
     _check_object_type(given.get('object_type', DETECTION_TYPES[0]))
     if warn:
@@ -212,8 +230,11 @@ def load_params(cls: Type[AnyParams], raw: Dict[str, Any], warn: bool = True) ->
     given = {key: value for key, value in given.items() if key in cls.model_fields}
     for key, value in given.items():
         if not _is_writable(value):
-            raise TaskError(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR, f'Bad value in config.yaml, {key}: {value!r}: a NUL byte or half '
-                            'of a character stands in it, as in no name or path.')
+            raise TaskError(
+                ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
+                f'Bad value in config.yaml, {key}: {value!r}: a NUL byte or half '
+                'of a character stands in it, as in no name or path.',
+            )
     try:
         return cls.model_validate(given)
     except ValidationError as error:
@@ -226,21 +247,26 @@ def _check_object_type(object_type: Any) -> None:
         raise TaskError(
             ExecutorReturnCode.RC_EXEC_OBJECT_TYPE_ERROR,
             f'object_type in config.yaml is {SHORT.repr(object_type)}; this image detects boxes (object_type 2). Use it in a project of '
-            'that type.')
+            'that type.',
+        )
 
 
 def _is_writable(value: Any) -> bool:
     """Whether a text, or each of a list of texts, may be a name or path and stand in a UTF-8 file."""
     if isinstance(value, (list, tuple)):
         return all(map(_is_writable, value))
-    return not isinstance(value, str) or '\0' not in value and not any('\ud800' <= character <= '\udfff' for character in value)
+    return (
+        not isinstance(value, str)
+        or '\0' not in value
+        and not any('\ud800' <= character <= '\udfff' for character in value)
+    )
 
 
 def _is_blank(value: Any) -> bool:
     return isinstance(value, str) and not value.strip()
 
 
-def _warn_of_unknown(cls: Type[Params], given: Dict[str, Any]) -> None:
+def _warn_of_unknown(cls: type[Params], given: dict[str, Any]) -> None:
     known = set(cls.model_fields) | PLATFORM_KEYS | cls.foreign_keys
     unknown = sorted(str(key) for key in given if key not in known and not str(key).startswith(PLATFORM_PREFIX))
     for key in unknown:
@@ -249,7 +275,7 @@ def _warn_of_unknown(cls: Type[Params], given: Dict[str, Any]) -> None:
         logger.warning('Unknown key in config.yaml: %s; %s', key, hint)
 
 
-def _explain(cls: Type[Params], given: Dict[str, Any], error: ValidationError) -> str:
+def _explain(cls: type[Params], given: dict[str, Any], error: ValidationError) -> str:
     """One sentence for the first bad key; unions report one error per alternative, which are joined."""
     details = error.errors()
     key = str(details[0]['loc'][0])

@@ -3,8 +3,8 @@
 mmengine's EarlyStoppingHook takes an equal value for an improvement, ends at once at NaN and waits for ever where nothing can be
 measured, so a model that stays at 0 would train to its last epoch.
 """
+
 import math
-from typing import Dict, Optional
 
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
@@ -29,7 +29,7 @@ class PatienceHook(Hook):
         self.best = -math.inf
         self.waited = 0
 
-    def after_val_epoch(self, runner, metrics: Optional[Dict[str, float]] = None) -> None:
+    def after_val_epoch(self, runner, metrics: dict[str, float] | None = None) -> None:
         """Compare a validation with the best one.
 
         Args:
@@ -43,5 +43,9 @@ class PatienceHook(Hook):
         self.waited += 1
         if self.waited >= self.patience:
             runner.train_loop.stop_training = True
-            runner.logger.info('The training ends after epoch %d: no better mAP than %.4f in the last %d validations '
-                               '(patience).', runner.epoch, self.best, self.waited)
+            runner.logger.info(
+                'The training ends after epoch %d: no better mAP than %.4f in the last %d validations (patience).',
+                runner.epoch,
+                self.best,
+                self.waited,
+            )

@@ -1,12 +1,12 @@
 """Which number format a training computes in, by what the hardware does fast."""
+
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 import torch
 
-from ymir_exc.code import ExecutorReturnCode
-
 from ymir.errors import TaskError
+from ymir_exc.code import ExecutorReturnCode
 
 CPU_INFO = Path('/proc/cpuinfo')
 FAST_BF16_FLAGS = frozenset({'avx512_bf16', 'amx_bf16'})
@@ -37,8 +37,10 @@ def resolve_precision(asked: str, device: str) -> str:
     """
     if device == 'cpu':
         if asked == 'fp16':
-            raise TaskError(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
-                            'Bad value in config.yaml, precision: fp16 needs a GPU; allowed on a CPU is auto, fp32 or bf16.')
+            raise TaskError(
+                ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
+                'Bad value in config.yaml, precision: fp16 needs a GPU; allowed on a CPU is auto, fp32 or bf16.',
+            )
         if asked == 'auto':
             return 'bf16' if cpu_has_fast_bf16() else 'fp32'
         return asked
@@ -46,12 +48,14 @@ def resolve_precision(asked: str, device: str) -> str:
     if asked == 'auto':
         return 'bf16' if has_bf16 else 'fp16'
     if asked == 'bf16' and not has_bf16:
-        raise TaskError(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
-                        'Bad value in config.yaml, precision: this GPU has no bf16; allowed is auto, fp32 or fp16.')
+        raise TaskError(
+            ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
+            'Bad value in config.yaml, precision: this GPU has no bf16; allowed is auto, fp32 or fp16.',
+        )
     return asked
 
 
-def set_precision(optim_wrapper: Dict[str, Any], precision: str) -> None:
+def set_precision(optim_wrapper: dict[str, Any], precision: str) -> None:
     """Set the number format in the config of an optimizer wrapper, in place.
 
     Args:
@@ -59,6 +63,6 @@ def set_precision(optim_wrapper: Dict[str, Any], precision: str) -> None:
         precision: 'fp32', 'bf16' or 'fp16'.
     """
     if precision == 'bf16':  # it has the range of fp32: nothing to scale
-        optim_wrapper.update(type='AmpOptimWrapper', dtype='bfloat16', loss_scale=dict(enabled=False))
+        optim_wrapper.update(type='AmpOptimWrapper', dtype='bfloat16', loss_scale={'enabled': False})
     elif precision == 'fp16':
         optim_wrapper.update(type='AmpOptimWrapper', dtype='float16')

@@ -5,11 +5,11 @@ time and gains little from a second thread, so there the cores are shared out to
 each of which decodes its own images: all cores stay busy and nobody waits for anybody. The environment variable
 YMIR_CPU_PROCESSES sets their number.
 """
+
 import json
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import List, Optional, Tuple
 
 from ymir.candidates import count_candidates
 from ymir.params import CandidateParams
@@ -46,21 +46,21 @@ class PredictionPlan:
     index_file: str
     num_images: int
     checkpoint: str
-    config: Optional[str]
-    class_names: List[str]
+    config: str | None
+    class_names: list[str]
     score_thr: float
     iou_thr: float
-    image_size: Optional[Tuple[int, int]]
+    image_size: tuple[int, int] | None
     precision: str
     batch_size: int
-    gpu_ids: List[int]
+    gpu_ids: list[int]
     world_size: int
     workers: int
     threads: int
 
     def covers(self, other: 'PredictionPlan') -> bool:
         """Whether the predictions of this plan hold those of another, which needs no more than a higher `score_thr`."""
-        shared = dict(score_thr=0, batch_size=0, gpu_ids=[], world_size=0, workers=0, threads=0)
+        shared = {'score_thr': 0, 'batch_size': 0, 'gpu_ids': [], 'world_size': 0, 'workers': 0, 'threads': 0}
         return self.score_thr <= other.score_thr and replace(self, **shared) == replace(other, **shared)
 
     def save(self, path: Path) -> None:
@@ -117,4 +117,5 @@ def make_plan(params: CandidateParams, index_file: str, models_dir: str, score_t
         gpu_ids=params.gpu_ids,
         world_size=world_size,
         workers=workers,
-        threads=threads)
+        threads=threads,
+    )

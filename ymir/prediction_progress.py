@@ -1,8 +1,8 @@
 """How far mining or inference is: monitor.txt for the platform, lines for the log, a bar on a terminal."""
+
 import logging
 import sys
 import time
-from typing import Optional
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -29,14 +29,18 @@ class PredictionProgress:
         self._task = task
         self._total = total
         self._weights = YmirStageWeight()
-        self._started: Optional[float] = None  # when the first images were done
+        self._started: float | None = None  # when the first images were done
         self._done_at_start = self._logged = 0
         self._next_monitor = self._next_log = time.monotonic()
-        self._bar: Optional[Progress] = None
+        self._bar: Progress | None = None
         if sys.stdout.isatty():
             self._bar = Progress(
-                TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TextColumn('{task.fields[speed]}'),
-                TimeRemainingColumn())
+                TextColumn('{task.description}'),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn('{task.fields[speed]}'),
+                TimeRemainingColumn(),
+            )
             self._row = self._bar.add_task(task.name.lower(), total=total, speed='')
 
     def __enter__(self) -> 'PredictionProgress':
@@ -45,7 +49,7 @@ class PredictionProgress:
             self._bar.start()
         return self
 
-    def __exit__(self, kind: Optional[type], *exception: object) -> None:
+    def __exit__(self, kind: type | None, *exception: object) -> None:
         if self._bar is not None:
             self._bar.stop()
         if kind is None:
@@ -64,8 +68,9 @@ class PredictionProgress:
         elif done > self._logged and (now >= self._next_log or done == self._total):
             self._logged = done
             self._next_log = now + LOG_SECONDS
-            logger.info('%s: %d of %d images%s', self._task.name.lower(), done, self._total,
-                        self._speed_text(done, now))
+            logger.info(
+                '%s: %d of %d images%s', self._task.name.lower(), done, self._total, self._speed_text(done, now)
+            )
 
     def _speed_text(self, done: int, now: float) -> str:
         if self._started is None or done == self._done_at_start:

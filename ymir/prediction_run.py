@@ -4,14 +4,15 @@ They share nothing but files: no process group, no collective call, so none can 
 parent counts the lines of their shard files for the progress. A process that fails takes the others with it, and its
 error is the task's.
 """
+
 import logging
 import os
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List
 
 from ymir.errors import ERROR_FILE_VARIABLE, MEMORY_ADVICE_VARIABLE, TaskError, killed_process, read_record
 from ymir.output_paths import PREDICTIONS
@@ -74,11 +75,16 @@ def _run_processes(plan: PredictionPlan, folder: Path, on_progress: Callable[[in
     if not plan.gpu_ids:
         os.environ[MEMORY_ADVICE_VARIABLE] = 'cpu prediction'
     where = f'GPU {", ".join(map(str, plan.gpu_ids))}' if plan.gpu_ids else f'CPU, {plan.threads} threads each'
-    logger.info('Predicting %d images with %s in %d processes (%s)', plan.num_images, Path(plan.checkpoint).name,
-                plan.world_size, where)
+    logger.info(
+        'Predicting %d images with %s in %d processes (%s)',
+        plan.num_images,
+        Path(plan.checkpoint).name,
+        plan.world_size,
+        where,
+    )
     error_file = os.environ.get(ERROR_FILE_VARIABLE) or str(folder / 'error.json')
     counters = [LineCounter(shard_path(folder, rank)) for rank in range(plan.world_size)]
-    processes: List[subprocess.Popen] = []
+    processes: list[subprocess.Popen] = []
     try:
         for rank in range(plan.world_size):
             command = [sys.executable, '-m', 'ymir.predictor', str(folder), str(rank)]
@@ -96,15 +102,15 @@ def _run_processes(plan: PredictionPlan, folder: Path, on_progress: Callable[[in
             process.wait()
 
 
-def _environment(plan: PredictionPlan, rank: int, error_file: str) -> Dict[str, str]:
+def _environment(plan: PredictionPlan, rank: int, error_file: str) -> dict[str, str]:
     environ = dict(os.environ)
     environ[ERROR_FILE_VARIABLE] = error_file
     environ['OMP_NUM_THREADS'] = environ['MKL_NUM_THREADS'] = str(plan.threads)
-    select_devices(plan.gpu_ids[rank:rank + 1], environ)
+    select_devices(plan.gpu_ids[rank : rank + 1], environ)
     return environ
 
 
-def _check(processes: List[subprocess.Popen], error_file: str) -> None:
+def _check(processes: list[subprocess.Popen], error_file: str) -> None:
     for rank, process in enumerate(processes):
         status = process.poll()
         if not status:
@@ -115,6 +121,8 @@ def _check(processes: List[subprocess.Popen], error_file: str) -> None:
         killed = killed_process(f'The predicting process {rank}', status)
         if killed is not None:
             raise killed
-        raise TaskError(ExecutorReturnCode.RC_CMD_CONTAINER_ERROR,
-                        f'The predicting process {rank} ended with status {status} without a Python error; the log '
-                        'above is all there is.')
+        raise TaskError(
+            ExecutorReturnCode.RC_CMD_CONTAINER_ERROR,
+            f'The predicting process {rank} ended with status {status} without a Python error; the log '
+            'above is all there is.',
+        )

@@ -9,11 +9,12 @@ their algorithms by the number of images, so every forward pass has the same: wh
 repeated. On a CPU that number follows from the input size alone, as larger passes spill out of the caches; on a GPU it
 is `samples_per_gpu`, and another value changes boxes by no more than rounding.
 """
+
 import logging
 import os
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Iterable, List, Sequence
 
 from ymir.errors import TaskError, report_uncaught, run_task
 
@@ -63,7 +64,7 @@ def images_per_pass(device: torch.device, batch_size: int, height: int, width: i
     return 1 << (fitting.bit_length() - 1)
 
 
-def predict_batch(detector: Detector, batch: Batch, batch_size: int) -> List[Prediction]:
+def predict_batch(detector: Detector, batch: Batch, batch_size: int) -> list[Prediction]:
     """Predict all images of a batch.
 
     Args:
@@ -79,9 +80,9 @@ def predict_batch(detector: Detector, batch: Batch, batch_size: int) -> List[Pre
         pixels = torch.as_tensor(pixels)
         size = images_per_pass(detector.device, batch_size, *pixels.shape[1:3])
         for first in range(0, len(places), size):
-            part = places[first:first + size]
+            part = places[first : first + size]
             metas = [batch.images[place].meta for place in part]
-            found.update(zip(part, detector.predict(*_fill(pixels[first:first + size], metas, size))))
+            found.update(zip(part, detector.predict(*_fill(pixels[first : first + size], metas, size))))
     return [_to_prediction(image, found.get(place)) for place, image in enumerate(batch.images)]
 
 
@@ -104,7 +105,8 @@ def _to_prediction(image: Image, detections: Detections) -> Prediction:
         boxes=detections.boxes.double().numpy().round(3).tolist(),
         scores=detections.scores.double().numpy().round(6).tolist(),
         labels=detections.labels.tolist(),
-        finite=detections.finite)
+        finite=detections.finite,
+    )
 
 
 def try_model(detector: Detector, letterbox: Letterbox, source: Path) -> None:
@@ -134,9 +136,13 @@ def try_model(detector: Detector, letterbox: Letterbox, source: Path) -> None:
 def _refuse_unusable(images: int, unusable: int, detector: Detector, source: Path) -> None:
     """Refuse a model that gives no finite numbers for most of the images so far."""
     if 2 * unusable > images:
-        hint = '' if detector.autocast_dtype is None else ' Half precision may be too coarse for it: try precision fp32.'
-        raise model_error(f'The model {source} gives no finite numbers (NaN or inf) for {unusable} of {images} pictures, so '
-                          f'there are no boxes; its weights are damaged or far too large. Choose another model.{hint}')
+        hint = (
+            '' if detector.autocast_dtype is None else ' Half precision may be too coarse for it: try precision fp32.'
+        )
+        raise model_error(
+            f'The model {source} gives no finite numbers (NaN or inf) for {unusable} of {images} pictures, so '
+            f'there are no boxes; its weights are damaged or far too large. Choose another model.{hint}'
+        )
 
 
 def choose_device(plan: PredictionPlan) -> torch.device:
@@ -157,7 +163,8 @@ def choose_device(plan: PredictionPlan) -> torch.device:
         raise TaskError(
             ExecutorReturnCode.RC_EXEC_NO_GPU,
             f'The task was given the GPUs {", ".join(map(str, plan.gpu_ids))}, and this container sees none: start it '
-            'with them, or with gpu_count 0 for the CPU.')
+            'with them, or with gpu_count 0 for the CPU.',
+        )
     return torch.device('cuda:0')
 
 
@@ -198,8 +205,13 @@ def predict_shard(plan: PredictionPlan, folder: Path, rank: int) -> None:
         shard.write([item._replace(labels=[positions[label] for label in item.labels]) for item in predictions])
     shard.close()
     if unusable:
-        logger.warning('The model gave numbers that are not finite (NaN or inf) for %d of %d images of process %d; boxes '
-                       'with such numbers were left out', unusable, images, rank)
+        logger.warning(
+            'The model gave numbers that are not finite (NaN or inf) for %d of %d images of process %d; boxes '
+            'with such numbers were left out',
+            unusable,
+            images,
+            rank,
+        )
 
 
 def main() -> None:

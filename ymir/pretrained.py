@@ -1,8 +1,8 @@
 """Preparing the initial weights of a training: read as data, fitted to the model and its classes, written as a plain file."""
+
 import copy
 import logging
 from pathlib import Path
-from typing import Dict, Tuple
 
 import torch
 from mmengine.config import Config
@@ -10,13 +10,12 @@ from mmengine.config import Config
 from mmyolo.registry import MODELS
 from mmyolo.utils import register_all_modules
 from mmyolo.utils.config_types import registered_only
-from ymir_exc.atomic import atomic_file
-from ymir_exc.code import ExecutorReturnCode
-
 from ymir.checkpoint_io import StateDict, adapt_state_dict, check_finite, class_names_of, load_checkpoint
 from ymir.errors import TaskError
 from ymir.training_config import CLASS_COUNT_PATHS
 from ymir.weights import InitialWeights
+from ymir_exc.atomic import atomic_file
+from ymir_exc.code import ExecutorReturnCode
 
 logger = logging.getLogger('ymir')
 
@@ -42,24 +41,30 @@ def prepare_initial_weights(weights: InitialWeights, run: Config, model_name: st
     torch.manual_seed(run.randomness.seed)
     initial, rows_per_class = _initial_state(run)
     classes = list(run.train_dataloader.dataset.metainfo['classes'])
-    adaptation = adapt_state_dict(checkpoint['state_dict'], initial, rows_per_class, class_names_of(checkpoint), classes)
+    adaptation = adapt_state_dict(
+        checkpoint['state_dict'], initial, rows_per_class, class_names_of(checkpoint), classes
+    )
     fitting = len(adaptation.loaded) + len(adaptation.remapped)
     if fitting < MIN_LOADED_SHARE * len(initial):
         own = (checkpoint.get('meta') or {}).get('model_name')
-        hint = f'set model_name to {own}' if isinstance(own, str) else 'set model_name to the model that it was trained as'
+        hint = (
+            f'set model_name to {own}' if isinstance(own, str) else 'set model_name to the model that it was trained as'
+        )
         raise TaskError(
             ExecutorReturnCode.RC_EXEC_MODEL_ERROR,
             f'The weights {weights.checkpoint} do not belong to {model_name}: {fitting} of {len(initial)} tensors fit; '
-            f'{hint}, or choose no pre-trained model.')
-    check_finite({name: checkpoint['state_dict'][name] for name in adaptation.loaded + adaptation.remapped},
-                 weights.checkpoint)
+            f'{hint}, or choose no pre-trained model.',
+        )
+    check_finite(
+        {name: checkpoint['state_dict'][name] for name in adaptation.loaded + adaptation.remapped}, weights.checkpoint
+    )
     logger.info('Initial weights: %s', adaptation.summary())
     with atomic_file(target, 'wb') as stream:
         torch.save({'meta': {}, 'state_dict': adaptation.state_dict}, stream)
     return target
 
 
-def _initial_state(run: Config) -> Tuple[StateDict, Dict[str, int]]:
+def _initial_state(run: Config) -> tuple[StateDict, dict[str, int]]:
     """The model's initial weights, and by how many rows each output grows per class.
 
     The second is found by building the model with one class more, so no list of layer names has to be kept.
@@ -81,6 +86,7 @@ def _initial_state(run: Config) -> Tuple[StateDict, Dict[str, int]]:
     initial, larger = states
     rows = {
         name: larger[name].shape[0] - value.shape[0]
-        for name, value in initial.items() if larger[name].shape != value.shape
+        for name, value in initial.items()
+        if larger[name].shape != value.shape
     }
     return initial, rows

@@ -1,4 +1,5 @@
 """Progress of a training in monitor.txt (contract section f)."""
+
 from ymir_exc.monitor import write_monitor_logger
 from ymir_exc.progress import YmirStage, YmirStageWeight
 

@@ -1,17 +1,17 @@
 """Progress of a training in monitor.txt, and the end of one whose loss is lost."""
+
 import time
-from typing import Any, Dict, Optional
+from typing import Any
 
 import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from ymir_exc.code import ExecutorReturnCode
-from ymir_exc.progress import YmirStage
-
 from ymir.errors import TaskError
 from ymir.progress import write_progress
+from ymir_exc.code import ExecutorReturnCode
+from ymir_exc.progress import YmirStage
 
 SECONDS_BETWEEN_WRITES = 0.5
 # In half precision single overflows are part of the search for the loss scale.
@@ -37,11 +37,9 @@ class YmirProgressHook(Hook):
         """Say that the preparation is over."""
         self._write(runner, runner.iter)
 
-    def after_train_iter(self,
-                         runner,
-                         batch_idx: int,
-                         data_batch: Any = None,
-                         outputs: Optional[Dict[str, torch.Tensor]] = None) -> None:
+    def after_train_iter(
+        self, runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, torch.Tensor] | None = None
+    ) -> None:
         """Check the loss and write the progress.
 
         Args:
@@ -68,7 +66,7 @@ class YmirProgressHook(Hook):
             write_progress(YmirStage.TASK, done / max(runner.max_iters, 1))
             self.next_write = time.monotonic() + SECONDS_BETWEEN_WRITES
 
-    def _check_loss(self, runner, outputs: Dict[str, torch.Tensor]) -> None:
+    def _check_loss(self, runner, outputs: dict[str, torch.Tensor]) -> None:
         loss = outputs.get('loss')
         if loss is None or bool(torch.isfinite(loss).all()):
             self.overflows = 0
@@ -79,7 +77,8 @@ class YmirProgressHook(Hook):
             raise TaskError(
                 ExecutorReturnCode.RC_EXEC_NAN_ERROR,
                 f'The loss is not a number in epoch {runner.epoch + 1}, step {batch_number(runner)} ({parts}): set '
-                'learning_rate to a tenth of what the log shows, or precision to fp32.')
+                'learning_rate to a tenth of what the log shows, or precision to fp32.',
+            )
 
 
 def batch_number(runner) -> int:

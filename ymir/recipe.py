@@ -5,9 +5,9 @@ has 100 images and trains for 800 steps, in which a warm-up of 1,000 steps never
 average of the weights still follows every step. This file holds the rules that scale these numbers, and nothing else;
 for a run of COCO's length they give the config's own.
 """
+
 import math
 from dataclasses import dataclass
-from typing import List, Optional, Tuple
 
 # Shares of the whole run, each an upper limit for the number in the config.
 WARMUP_SHARE = 0.1
@@ -81,7 +81,7 @@ class Recipe:
     def total_iters(self) -> int:
         return self.iters_per_epoch * self.epochs
 
-    def rows(self) -> List[Tuple[str, str]]:
+    def rows(self) -> list[tuple[str, str]]:
         """What and how much, for the table in the log."""
         closing = f'last {self.close_mosaic_epochs} epochs' if self.close_mosaic_epochs else 'never'
         by_shape = [('assigned by shape', f'first {self.first_assigner_epochs} epochs')]
@@ -97,11 +97,9 @@ class Recipe:
         ]
 
 
-def make_recipe(num_images: int,
-                total_batch: int,
-                epochs: int,
-                base: BaseRecipe = BaseRecipe(),
-                lr: Optional[float] = None) -> Recipe:
+def make_recipe(
+    num_images: int, total_batch: int, epochs: int, base: BaseRecipe = BaseRecipe(), lr: float | None = None
+) -> Recipe:
     """Scale a config's numbers to the real length of a run.
 
     Args:
@@ -131,4 +129,5 @@ def make_recipe(num_images: int,
         close_mosaic_epochs=closing if epochs >= MIN_EPOCHS_TO_CLOSE_MOSAIC else 0,
         ema_momentum=min(max(base.ema_momentum, 1 / (EMA_WINDOW_SHARE * total)), MAX_EMA_MOMENTUM),
         ema_gamma=max(min(base.ema_gamma, round(EMA_RAMP_SHARE * total)), 1),
-        first_assigner_epochs=max(round(first_share * epochs), 1) if first_share else 0)
+        first_assigner_epochs=max(round(first_share * epochs), 1) if first_share else 0,
+    )

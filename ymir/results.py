@@ -1,8 +1,9 @@
 """From predictions to what the platform reads, one image at a time (contract sections d.3 and d.5)."""
+
 import logging
 import math
 import os
-from typing import Iterable, Iterator, List, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ymir.errors import TaskError
 from ymir.shards import Prediction
@@ -26,7 +27,7 @@ class SkippedCandidates:
     def __init__(self, out_dir: str, num_images: int) -> None:
         self._out_dir = out_dir
         self._num_images = num_images
-        self._skipped: List[SkippedImage] = []
+        self._skipped: list[SkippedImage] = []
 
     def watch(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
         """Pass predictions on, and write skipped-images.tsv at their end.
@@ -57,13 +58,19 @@ class SkippedCandidates:
             raise TaskError(
                 ExecutorReturnCode.RC_EXEC_UNKNOWN_IMAGE_FORMAT,
                 f'None of the {count} images can be read: {listing}. JPEG, PNG and BMP files that OpenCV can decode '
-                'are needed.')
+                'are needed.',
+            )
         if count:
-            logger.warning('%d of %d images were skipped because they cannot be read; %s names all of them: %s', count,
-                           self._num_images, SKIPPED_IMAGES_FILE, listing)
+            logger.warning(
+                '%d of %d images were skipped because they cannot be read; %s names all of them: %s',
+                count,
+                self._num_images,
+                SKIPPED_IMAGES_FILE,
+                listing,
+            )
 
 
-def to_annotations(prediction: Prediction, class_names: Sequence[str]) -> List[Annotation]:
+def to_annotations(prediction: Prediction, class_names: Sequence[str]) -> list[Annotation]:
     """Bring boxes into the platform's form.
 
     Corners are rounded to the nearest pixel, halves upwards; a box keeps at least one pixel in each direction and
@@ -82,7 +89,9 @@ def to_annotations(prediction: Prediction, class_names: Sequence[str]) -> List[A
         top, bottom = _pixels(box[1], box[3], prediction.size[1])
         annotations.append(
             Annotation(
-                class_name=class_names[label], score=score, box=Box(x=left, y=top, w=right - left, h=bottom - top)))
+                class_name=class_names[label], score=score, box=Box(x=left, y=top, w=right - left, h=bottom - top)
+            )
+        )
     return annotations
 
 
@@ -116,6 +125,9 @@ def write_infer_result(predictions: Iterable[Prediction], class_names: Sequence[
             writer.write(prediction.path, to_annotations(prediction, class_names))
             boxes += len(prediction.boxes)
     if repeated:
-        logger.warning('%d images have the file name of an earlier one and were left out: the platform tells images '
-                       'apart by their names alone', repeated)
+        logger.warning(
+            '%d images have the file name of an earlier one and were left out: the platform tells images '
+            'apart by their names alone',
+            repeated,
+        )
     return boxes

@@ -4,18 +4,18 @@ The platform starts the container with `--user uid:gid` of a user that the image
 writable, and `getpass.getuser()`, which torch calls, raises. So every cache gets a writable place before these
 libraries are imported, here and, through the environment, in all child processes.
 """
+
 import getpass
 import logging
 import os
 import sys
 import tempfile
 import warnings
+from collections.abc import MutableMapping, Sequence
 from pathlib import Path
-from typing import MutableMapping, Sequence
-
-from ymir_exc.code import ExecutorReturnCode
 
 from ymir.errors import TaskError
+from ymir_exc.code import ExecutorReturnCode
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 
@@ -106,7 +106,8 @@ def cpu_processes(default: int) -> int:
     if not (text.isascii() and text.isdigit()) or not 1 <= int(text[:9]) <= MAX_CPU_PROCESSES:
         raise TaskError(
             ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
-            f'The environment variable {CPU_PROCESSES_VARIABLE} is {text!r}; allowed is a number from 1 to {MAX_CPU_PROCESSES}.')
+            f'The environment variable {CPU_PROCESSES_VARIABLE} is {text!r}; allowed is a number from 1 to {MAX_CPU_PROCESSES}.',
+        )
     return int(text)
 
 

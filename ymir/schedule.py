@@ -7,8 +7,10 @@
 
 All forms are read as the same few numbers, which `recipe.make_recipe` scales to the run, and written from them.
 """
+
 import math
-from typing import Any, Dict, List, Mapping, Optional
+from collections.abc import Mapping
+from typing import Any
 
 from mmengine.config import ConfigDict
 
@@ -42,17 +44,19 @@ def read_schedule(cfg: ConfigDict, pretrained: bool) -> BaseRecipe:
     assigning = cfg.model.get('train_cfg') or {}
     hook = _rate_hook(cfg)
     ema = next((hook for hook in cfg.custom_hooks if hook['type'] == 'EMAHook'), {})
-    numbers: Dict[str, Any] = dict(lr=optimizer.lr)
+    numbers: dict[str, Any] = {'lr': optimizer.lr}
     if hook.get('type') == YOLOV5_HOOK:
         numbers.update(
             lr_factor=hook.get('lr_factor', default.lr_factor),
             warmup_epochs=hook.get('warmup_epochs', default.warmup_epochs),
-            warmup_min_iters=hook.get('warmup_mim_iter', default.warmup_min_iters))
+            warmup_min_iters=hook.get('warmup_mim_iter', default.warmup_min_iters),
+        )
     elif hook.get('type') == PPYOLOE_HOOK:
         numbers.update(
             lr_factor=_cosine_at_the_end(hook.get('min_lr_ratio', 0.0)),
             warmup_epochs=hook.get('warmup_epochs', 5),
-            warmup_min_iters=hook.get('warmup_min_iter', default.warmup_min_iters))
+            warmup_min_iters=hook.get('warmup_min_iter', default.warmup_min_iters),
+        )
         if cfg.get('load_from') and not pretrained:
             numbers['lr'] *= PPYOLOE_FROM_SCRATCH
     elif cfg.get('param_scheduler'):
@@ -62,7 +66,8 @@ def read_schedule(cfg: ConfigDict, pretrained: bool) -> BaseRecipe:
         ema_momentum=ema.get('momentum', default.ema_momentum),
         ema_gamma=ema.get('gamma', default.ema_gamma),
         first_assigner_share=assigning.get('initial_epoch', 0) / cfg.train_cfg.max_epochs,
-        **numbers)
+        **numbers,
+    )
 
 
 def write_schedule(cfg: ConfigDict, recipe: Recipe) -> None:
@@ -81,13 +86,15 @@ def write_schedule(cfg: ConfigDict, recipe: Recipe) -> None:
             max_epochs=recipe.epochs,
             lr_factor=recipe.lr_factor,
             warmup_epochs=recipe.warmup_iters / recipe.iters_per_epoch,
-            warmup_mim_iter=recipe.warmup_iters)
+            warmup_mim_iter=recipe.warmup_iters,
+        )
     elif hook.get('type') == PPYOLOE_HOOK:
         hook.update(
             total_epochs=int(PPYOLOE_COSINE * recipe.epochs),
             warmup_epochs=recipe.warmup_iters / recipe.iters_per_epoch,
-            warmup_min_iter=recipe.warmup_iters)
-        cfg.optim_wrapper.setdefault('clip_grad', dict(max_norm=PPYOLOE_MAX_GRADIENT))
+            warmup_min_iter=recipe.warmup_iters,
+        )
+        cfg.optim_wrapper.setdefault('clip_grad', {'max_norm': PPYOLOE_MAX_GRADIENT})
     elif cfg.get('param_scheduler'):
         cfg.param_scheduler = _write_list(cfg.param_scheduler, cfg.train_cfg.max_epochs, closing_epochs(cfg), recipe)
     cfg.custom_hooks = _write_hooks(cfg.custom_hooks, recipe)
@@ -101,7 +108,7 @@ def closing_epochs(cfg: ConfigDict) -> int:
     return 0
 
 
-def switch_pipelines(cfg: ConfigDict) -> List[Dict[str, Any]]:
+def switch_pipelines(cfg: ConfigDict) -> list[dict[str, Any]]:
     """The pipelines of the last epochs, for each hook that has one.
 
     Args:
@@ -111,7 +118,8 @@ def switch_pipelines(cfg: ConfigDict) -> List[Dict[str, Any]]:
         Hook and name of its argument, as `dict(hook=..., argument=...)`.
     """
     return [
-        dict(hook=hook, argument=SWITCH_HOOKS[hook['type']]) for hook in cfg.custom_hooks
+        {'hook': hook, 'argument': SWITCH_HOOKS[hook['type']]}
+        for hook in cfg.custom_hooks
         if hook['type'] in SWITCH_HOOKS
     ]
 
@@ -125,21 +133,24 @@ def _rate_hook(cfg: ConfigDict) -> Mapping:
     return cfg.default_hooks.get('param_scheduler') or {}
 
 
-def _read_list(schedulers: List[ConfigDict], lr: float) -> Dict[str, Any]:
+def _read_list(schedulers: list[ConfigDict], lr: float) -> dict[str, Any]:
     warmup = schedulers[0]
     falling = next((item for item in schedulers if 'eta_min' in item), {})
     end: float = warmup['end']
-    length = dict(warmup_epochs=end, warmup_min_iters=1) if warmup.get('by_epoch', True) else \
-        dict(warmup_epochs=0, warmup_min_iters=end)
+    length = (
+        {'warmup_epochs': end, 'warmup_min_iters': 1}
+        if warmup.get('by_epoch', True)
+        else {'warmup_epochs': 0, 'warmup_min_iters': end}
+    )
     return dict(lr_factor=falling.get('eta_min', lr) / lr, **length)
 
 
-def _write_list(schedulers: List[ConfigDict], epochs: int, closing: int, recipe: Recipe) -> List[Dict[str, Any]]:
+def _write_list(schedulers: list[ConfigDict], epochs: int, closing: int, recipe: Recipe) -> list[dict[str, Any]]:
     """The schedulers in steps: the warm-up's end, the start of the last epochs and the end stay what they are."""
     warmup_end = schedulers[0]['end']
     last = epochs - closing
 
-    def place(epoch: Optional[int], missing: int) -> int:
+    def place(epoch: int | None, missing: int) -> int:
         if epoch is None:
             return missing
         if epoch == last and closing:
@@ -162,12 +173,12 @@ def _write_list(schedulers: List[ConfigDict], epochs: int, closing: int, recipe:
     return written
 
 
-def _in_steps(item: Mapping, begin: int, end: int) -> Dict[str, Any]:
+def _in_steps(item: Mapping, begin: int, end: int) -> dict[str, Any]:
     kept = {key: value for key, value in item.items() if key != 'convert_to_iter_based'}
     return dict(kept, by_epoch=False, begin=begin, end=end)
 
 
-def _write_hooks(hooks: List[ConfigDict], recipe: Recipe) -> List[ConfigDict]:
+def _write_hooks(hooks: list[ConfigDict], recipe: Recipe) -> list[ConfigDict]:
     kept = []
     for hook in hooks:
         if hook['type'] in SWITCH_HOOKS:

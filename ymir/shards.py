@@ -4,9 +4,11 @@ A process appends as it goes, so memory holds one batch, a crash leaves what was
 progress. No process waits for another: the parent merges the files after all have ended, by taking one line of each in
 turn, which is the order in which `iter_candidates` dealt the images. Boxes keep 3 decimals of a pixel and scores 6.
 """
+
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Iterator, List, NamedTuple, Optional, Sequence
+from typing import IO, NamedTuple
 
 
 class Prediction(NamedTuple):
@@ -25,7 +27,7 @@ class Prediction(NamedTuple):
 
     index: int
     path: str
-    size: Optional[Sequence[int]] = None
+    size: Sequence[int] | None = None
     boxes: Sequence[Sequence[float]] = ()
     scores: Sequence[float] = ()
     labels: Sequence[int] = ()
@@ -42,7 +44,8 @@ class Prediction(NamedTuple):
         return self._replace(
             boxes=[self.boxes[place] for place in keep],
             scores=[self.scores[place] for place in keep],
-            labels=[self.labels[place] for place in keep])
+            labels=[self.labels[place] for place in keep],
+        )
 
 
 def shard_path(folder: Path, rank: int) -> Path:
@@ -107,7 +110,7 @@ def merge_shards(folder: Path, world_size: int, num_images: int) -> Iterator[Pre
     Raises:
         ValueError: A file is cut short, which means that its process did not end well.
     """
-    files: List[IO[str]] = [open(shard_path(folder, rank), encoding='ascii') for rank in range(world_size)]
+    files: list[IO[str]] = [open(shard_path(folder, rank), encoding='ascii') for rank in range(world_size)]
     try:
         for index in range(num_images):
             line = files[index % world_size].readline()
@@ -118,4 +121,3 @@ def merge_shards(folder: Path, world_size: int, num_images: int) -> Iterator[Pre
     finally:
         for file in files:
             file.close()
-

@@ -1,4 +1,5 @@
 """skipped-images.tsv of a training: what the check of the data left out, and what turned out to be unreadable later."""
+
 import atexit
 import os
 

@@ -2,6 +2,7 @@
 
 torchrun ends with status 1 whatever happened to its processes, and the ones that are left over complain of a lost connection first.
 """
+
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main as run
 

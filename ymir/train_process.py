@@ -1,4 +1,5 @@
 """tools/train.py with every error reported, those of its imports too; no type in its config is imported by its name."""
+
 import os
 import runpy
 import sys
@@ -13,7 +14,7 @@ from ymir.errors import report_uncaught  # noqa: E402
 from ymir.runtime_env import configure_logging  # noqa: E402
 
 # How warnings begin that nobody can do anything about: the memory format of the weights is chosen for speed.
-USELESS_WARNINGS = ('Grad strides do not match bucket view strides', )
+USELESS_WARNINGS = ('Grad strides do not match bucket view strides',)
 
 if __name__ == '__main__':
     report_uncaught(f'training, rank {os.environ.get("RANK", "0")}')

@@ -4,12 +4,13 @@ Every change is made at a named place; nothing is set wherever a key of that nam
 tools/train.py runs, with the platform's paths and hooks, and the one that goes into the model package, which names
 nothing of the platform and loads anywhere, in public mmyolo too.
 """
+
 import copy
 import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
@@ -32,12 +33,49 @@ CLASS_COUNT_PATHS = (
     ('train_cfg', 'initial_assigner', 'num_classes'),
 )
 # What a runner reads; the variables that a config file computes these from are not dumped.
-RUN_KEYS = ('default_scope', 'custom_imports', 'runner_type', 'model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'train_cfg',
-            'val_cfg', 'test_cfg', 'val_evaluator', 'test_evaluator', 'optim_wrapper', 'param_scheduler',
-            'default_hooks', 'custom_hooks', 'env_cfg', 'vis_backends', 'visualizer', 'log_processor',
-            'log_level', 'load_from', 'resume', 'randomness', 'find_unused_parameters', 'model_wrapper_cfg', 'backend_args')
-PACKAGE_KEYS = ('default_scope', 'model', 'test_dataloader', 'test_evaluator', 'test_cfg', 'env_cfg', 'visualizer',
-                'log_processor', 'log_level', 'load_from', 'resume', 'backend_args')
+RUN_KEYS = (
+    'default_scope',
+    'custom_imports',
+    'runner_type',
+    'model',
+    'train_dataloader',
+    'val_dataloader',
+    'test_dataloader',
+    'train_cfg',
+    'val_cfg',
+    'test_cfg',
+    'val_evaluator',
+    'test_evaluator',
+    'optim_wrapper',
+    'param_scheduler',
+    'default_hooks',
+    'custom_hooks',
+    'env_cfg',
+    'vis_backends',
+    'visualizer',
+    'log_processor',
+    'log_level',
+    'load_from',
+    'resume',
+    'randomness',
+    'find_unused_parameters',
+    'model_wrapper_cfg',
+    'backend_args',
+)
+PACKAGE_KEYS = (
+    'default_scope',
+    'model',
+    'test_dataloader',
+    'test_evaluator',
+    'test_cfg',
+    'env_cfg',
+    'visualizer',
+    'log_processor',
+    'log_level',
+    'load_from',
+    'resume',
+    'backend_args',
+)
 MAX_IMAGE_CACHE = 4 * 1024**3
 MAX_LOG_INTERVAL = 50
 
@@ -64,10 +102,10 @@ class TrainingTask:
     device: str
     models_dir: Path
     tensorboard_dir: Path
-    load_from: Optional[Path] = None
+    load_from: Path | None = None
 
     @property
-    def class_names(self) -> Tuple[str, ...]:
+    def class_names(self) -> tuple[str, ...]:
         return tuple(self.params.class_names)
 
     @property
@@ -112,8 +150,13 @@ def modify_mmengine_config(cfg: Config, task: TrainingTask) -> TrainingConfig:
     own = tuple(base.img_scale)
     size = resolve_size(params.img_size, own, _largest_stride(base.model.bbox_head))
     precision = resolve_precision(params.precision, task.device)
-    recipe = make_recipe(task.data.num_train, params.samples_per_gpu * task.num_processes, params.max_epochs,
-                         read_schedule(base, pretrained=task.load_from is not None), params.learning_rate or None)
+    recipe = make_recipe(
+        task.data.num_train,
+        params.samples_per_gpu * task.num_processes,
+        params.max_epochs,
+        read_schedule(base, pretrained=task.load_from is not None),
+        params.learning_rate or None,
+    )
     _set_classes(base, len(task.class_names))
     _set_loss_weights(base, len(task.class_names), size)
     _drop_absent_weights(base.model.backbone)
@@ -163,7 +206,7 @@ def _drop_absent_weights(backbone: ConfigDict) -> None:
         backbone.pop('init_cfg')
 
 
-def _pipeline(loader: ConfigDict) -> List[Dict[str, Any]]:
+def _pipeline(loader: ConfigDict) -> list[dict[str, Any]]:
     """The pipeline of a loader's data set, also of the first of several joined ones."""
     dataset = loader.dataset
     while 'pipeline' not in dataset:
@@ -173,14 +216,25 @@ def _pipeline(loader: ConfigDict) -> List[Dict[str, Any]]:
 
 def _set_data(cfg: ConfigDict, task: TrainingTask, size: Size, largest: int) -> None:
     params, data = task.params, task.data
-    common = dict(type='YOLOv5CocoDataset', data_root='', data_prefix=dict(img=''), metainfo=dict(classes=task.class_names))
+    common = {
+        'type': 'YOLOv5CocoDataset',
+        'data_root': '',
+        'data_prefix': {'img': ''},
+        'metainfo': {'classes': task.class_names},
+    }
     workers = min(params.workers_per_gpu, max(available_cpus() // task.num_processes, 1))
     val_workers = min(workers, 2)
     pin_memory = task.device == 'cuda'
-    cached = dict(type='LoadCachedImage', max_size=largest, cache_bytes=min(data.cache_bytes(largest), MAX_IMAGE_CACHE))
+    cached = {
+        'type': 'LoadCachedImage',
+        'max_size': largest,
+        'cache_bytes': min(data.cache_bytes(largest), MAX_IMAGE_CACHE),
+    }
     batch_shapes = cfg.val_dataloader.dataset.get('batch_shapes_cfg')
     if batch_shapes is not None:  # the policy knows squares only
-        batch_shapes = dict(batch_shapes, batch_size=params.samples_per_gpu, img_size=size[0]) if size[0] == size[1] else None
+        batch_shapes = (
+            dict(batch_shapes, batch_size=params.samples_per_gpu, img_size=size[0]) if size[0] == size[1] else None
+        )
     cfg.train_dataloader.update(
         batch_size=params.samples_per_gpu,
         num_workers=workers,
@@ -190,8 +244,10 @@ def _set_data(cfg: ConfigDict, task: TrainingTask, size: Size, largest: int) -> 
             common,
             ann_file=str(data.train_file),
             # The configs drop images with a side under 32 pixels; here every image counts.
-            filter_cfg=dict(filter_empty_gt=False, min_size=1),
-            pipeline=use_image_cache(_pipeline(cfg.train_dataloader), cached)))
+            filter_cfg={'filter_empty_gt': False, 'min_size': 1},
+            pipeline=use_image_cache(_pipeline(cfg.train_dataloader), cached),
+        ),
+    )
     for item in switch_pipelines(cfg):
         item['hook'][item['argument']] = use_image_cache(item['hook'][item['argument']], cached)
     cfg.val_dataloader.update(
@@ -204,10 +260,16 @@ def _set_data(cfg: ConfigDict, task: TrainingTask, size: Size, largest: int) -> 
             ann_file=str(data.val_file),
             test_mode=True,
             pipeline=_pipeline(cfg.val_dataloader),
-            batch_shapes_cfg=batch_shapes))
+            batch_shapes_cfg=batch_shapes,
+        ),
+    )
     cfg.test_dataloader = copy.deepcopy(cfg.val_dataloader)
-    cfg.val_evaluator = dict(
-        type='FastCocoMetric', proposal_nums=(100, 1, 10), ann_file=str(data.val_file), metric=params.metric)
+    cfg.val_evaluator = {
+        'type': 'FastCocoMetric',
+        'proposal_nums': (100, 1, 10),
+        'ann_file': str(data.val_file),
+        'metric': params.metric,
+    }
     cfg.test_evaluator = dict(cfg.val_evaluator)
 
 
@@ -216,7 +278,7 @@ def available_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
-def use_image_cache(pipeline: List[Dict[str, Any]], cached: Dict[str, Any]) -> List[Dict[str, Any]]:
+def use_image_cache(pipeline: list[dict[str, Any]], cached: dict[str, Any]) -> list[dict[str, Any]]:
     """Load images through the shared memory in a pipeline and the ones nested in it.
 
     Args:
@@ -226,7 +288,7 @@ def use_image_cache(pipeline: List[Dict[str, Any]], cached: Dict[str, Any]) -> L
     Returns:
         The new pipeline.
     """
-    result: List[Dict[str, Any]] = []
+    result: list[dict[str, Any]] = []
     waiting = False
     for transform in pipeline:
         if transform['type'] == 'LoadImageFromFile':
@@ -271,36 +333,37 @@ def _set_runtime(cfg: ConfigDict, task: TrainingTask, recipe: Recipe, size: Size
     params = task.params
     test_cfg = cfg.model.test_cfg
     modules = ['progress_hook', 'checkpoint_hook', 'patience_hook', 'skipped_images_hook', 'training_runner']
-    cfg.custom_imports = dict(imports=[f'ymir.{name}' for name in modules], allow_failed_imports=False)
+    cfg.custom_imports = {'imports': [f'ymir.{name}' for name in modules], 'allow_failed_imports': False}
     cfg.runner_type = 'PlatformRunner'
-    cfg.default_hooks.checkpoint = dict(
-        type='YmirCheckpointHook',
-        config_file=task.package_config_file,
-        model_name=task.model.name,
-        img_size=size,
-        max_keep_ckpts=params.max_keep_checkpoints,
-        evaluate_config=dict(conf_thr=float(test_cfg.score_thr), iou_thr=float(test_cfg.nms.iou_threshold)))
-    cfg.default_hooks.logger = dict(type='LoggerHook', interval=min(recipe.iters_per_epoch, MAX_LOG_INTERVAL))
+    cfg.default_hooks.checkpoint = {
+        'type': 'YmirCheckpointHook',
+        'config_file': task.package_config_file,
+        'model_name': task.model.name,
+        'img_size': size,
+        'max_keep_ckpts': params.max_keep_checkpoints,
+        'evaluate_config': {'conf_thr': float(test_cfg.score_thr), 'iou_thr': float(test_cfg.nms.iou_threshold)},
+    }
+    cfg.default_hooks.logger = {'type': 'LoggerHook', 'interval': min(recipe.iters_per_epoch, MAX_LOG_INTERVAL)}
     cfg.custom_hooks += [
-        dict(type='YmirProgressHook', scaled_loss=precision == 'fp16'),
-        dict(type='YmirSkippedImagesHook'),
-        dict(type='MemoryFormatHook', memory_format='channels_last'),
+        {'type': 'YmirProgressHook', 'scaled_loss': precision == 'fp16'},
+        {'type': 'YmirSkippedImagesHook'},
+        {'type': 'MemoryFormatHook', 'memory_format': 'channels_last'},
     ]
     if task.num_processes > 1:
-        cfg.custom_hooks.append(dict(type='SyncNormStatisticsHook'))
+        cfg.custom_hooks.append({'type': 'SyncNormStatisticsHook'})
     if params.patience:
-        cfg.custom_hooks.append(dict(type='PatienceHook', patience=params.patience))
-    cfg.val_cfg = dict(type='ValLoop', fp16=precision != 'fp32')
+        cfg.custom_hooks.append({'type': 'PatienceHook', 'patience': params.patience})
+    cfg.val_cfg = {'type': 'ValLoop', 'fp16': precision != 'fp32'}
     cfg.visualizer.vis_backends = [
-        dict(type='LocalVisBackend'),
-        dict(type='TensorboardVisBackend', save_dir=str(task.tensorboard_dir))
+        {'type': 'LocalVisBackend'},
+        {'type': 'TensorboardVisBackend', 'save_dir': str(task.tensorboard_dir)},
     ]
     cfg.vis_backends = cfg.visualizer.vis_backends
     if task.device == 'cpu':
-        cfg.env_cfg.dist_cfg = dict(backend='gloo')
+        cfg.env_cfg.dist_cfg = {'backend': 'gloo'}
     cfg.log_level = params.log_level.upper()
     cfg.load_from = str(task.load_from) if task.load_from else None
-    cfg.randomness = dict(seed=params.seed, diff_rank_seed=True)
+    cfg.randomness = {'seed': params.seed, 'diff_rank_seed': True}
     cfg.find_unused_parameters = params.find_unused_parameters
 
 
@@ -308,14 +371,18 @@ def _package_config(complete: Config, task: TrainingTask) -> Config:
     """What inference needs, in the words of public mmyolo."""
     package = ConfigDict(copy.deepcopy({key: complete[key] for key in PACKAGE_KEYS if key in complete}))
     loader, visualizer = package.test_dataloader, package.visualizer
-    loader.dataset.update(ann_file='annotations.json', data_prefix=dict(img='images/'))
+    loader.dataset.update(ann_file='annotations.json', data_prefix={'img': 'images/'})
     loader.update(batch_size=1, num_workers=2, persistent_workers=True, pin_memory=False)
     if loader.dataset.get('batch_shapes_cfg'):
         loader.dataset.batch_shapes_cfg.batch_size = 1
-    visualizer.vis_backends = [dict(type='LocalVisBackend')]
-    package.test_evaluator = dict(
-        type='mmdet.CocoMetric', proposal_nums=(100, 1, 10), ann_file='annotations.json', metric=task.params.metric)
-    package.env_cfg.dist_cfg = dict(backend='nccl')
+    visualizer.vis_backends = [{'type': 'LocalVisBackend'}]
+    package.test_evaluator = {
+        'type': 'mmdet.CocoMetric',
+        'proposal_nums': (100, 1, 10),
+        'ann_file': 'annotations.json',
+        'metric': task.params.metric,
+    }
+    package.env_cfg.dist_cfg = {'backend': 'nccl'}
     package.load_from, package.log_level = None, 'INFO'
     return Config(
         dict(
@@ -327,4 +394,6 @@ def _package_config(complete: Config, task: TrainingTask) -> Config:
             test_pipeline=loader.dataset.pipeline,
             val_dataloader=loader,
             val_evaluator=package.test_evaluator,
-            val_cfg=dict(type='ValLoop')))
+            val_cfg={'type': 'ValLoop'},
+        )
+    )

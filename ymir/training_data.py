@@ -4,13 +4,15 @@ The platform hands over empty index files without a word (contract section a.6),
 validation part. Then a tenth of the training images is held out, chosen by a hash of their paths, so that the same data
 gives the same split on every machine.
 """
+
 import hashlib
 import json
 import logging
 import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any
 
 import rich.box
 from rich.console import Console
@@ -29,7 +31,7 @@ LOG_WIDTH = 120
 MAX_CLASS_ROWS = 40
 MAX_FINDINGS = 5  # of each kind and set, in the log
 
-Coco = Dict[str, Any]
+Coco = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class TrainingData:
 
     train_file: Path
     val_file: Path
-    image_sizes: Tuple[Tuple[int, int], ...]
+    image_sizes: tuple[tuple[int, int], ...]
 
     @property
     def num_train(self) -> int:
@@ -66,9 +68,9 @@ class TrainingData:
         return total
 
 
-def prepare_training_data(class_names: Sequence[str],
-                          annotation_dir: Path,
-                          progress: Optional[Callable[[float], None]] = None) -> TrainingData:
+def prepare_training_data(
+    class_names: Sequence[str], annotation_dir: Path, progress: Callable[[float], None] | None = None
+) -> TrainingData:
     """Convert, check and count the data of the task, and print a table of it.
 
     Args:
@@ -83,14 +85,17 @@ def prepare_training_data(class_names: Sequence[str],
         DatasetError: 300002 if there is no training image, or no object in any; 300003 if none can be read.
     """
     report = convert_dataset_to_coco(
-        cat_id_from_zero=True, progress=progress and (lambda done, total: progress(done / max(total, 1))))
+        cat_id_from_zero=True, progress=progress and (lambda done, total: progress(done / max(total, 1)))
+    )
     splits = report.splits
     print_summary(splits, class_names)
     write_skipped_images(get_current_env().output.root_dir, _skipped(splits))
     if not splits['train'].num_boxes:
-        raise DatasetError(f'none of the {splits["train"].num_images} training images has a labelled object of the classes '
-                           f'{", ".join(class_names[:MAX_CLASS_ROWS])}, so there is nothing to learn; choose the data set '
-                           'with the labels, or classes that it has')
+        raise DatasetError(
+            f'none of the {splits["train"].num_images} training images has a labelled object of the classes '
+            f'{", ".join(class_names[:MAX_CLASS_ROWS])}, so there is nothing to learn; choose the data set '
+            'with the labels, or classes that it has'
+        )
     train_file, val_file = Path(splits['train'].ann_file), Path(splits['val'].ann_file)
     train = _read(train_file)
     has_val_objects = bool(splits['val'].num_boxes)
@@ -98,14 +103,19 @@ def prepare_training_data(class_names: Sequence[str],
         train, val = hold_out(train)
         logger.warning(
             'The validation set is empty: %d training images are validated on instead, and %d are trained on. Choose a '
-            'validation data set to measure on images of your own choice.', len(val['images']), len(train['images']))
+            'validation data set to measure on images of your own choice.',
+            len(val['images']),
+            len(train['images']),
+        )
         train_file, val_file = annotation_dir / 'train_split.json', annotation_dir / 'val_split.json'
         write_text_atomically(train_file, json.dumps(train, allow_nan=False))
         write_text_atomically(val_file, json.dumps(val, allow_nan=False))
         has_val_objects = bool(val['annotations'])
     if not has_val_objects:
-        logger.warning('No validation image has a labelled object: mAP cannot be measured and is written as 0, and the '
-                       'best stage is the newest one.')
+        logger.warning(
+            'No validation image has a labelled object: mAP cannot be measured and is written as 0, and the '
+            'best stage is the newest one.'
+        )
     return TrainingData(train_file, val_file, tuple((image['width'], image['height']) for image in train['images']))
 
 
@@ -120,7 +130,7 @@ def _read(path: Path) -> Coco:
         return json.load(file)
 
 
-def hold_out(coco: Coco) -> Tuple[Coco, Coco]:
+def hold_out(coco: Coco) -> tuple[Coco, Coco]:
     """Split a set by a hash of the image paths.
 
     Args:
@@ -137,7 +147,7 @@ def hold_out(coco: Coco) -> Tuple[Coco, Coco]:
     return train if train['annotations'] else coco, _subset(coco, held)
 
 
-def _subset(coco: Coco, images: List[Dict[str, Any]]) -> Coco:
+def _subset(coco: Coco, images: list[dict[str, Any]]) -> Coco:
     ids = {image['id'] for image in images}
     annotations = [annotation for annotation in coco['annotations'] if annotation['image_id'] in ids]
     return dict(coco, images=images, annotations=annotations)
@@ -192,7 +202,7 @@ def _numbers(values: Sequence[int]) -> str:
     return ', '.join(map(str, values))
 
 
-def print_table(title: str, rows: Sequence[Tuple[str, str]]) -> None:
+def print_table(title: str, rows: Sequence[tuple[str, str]]) -> None:
     """Print a table of what and how much to the log."""
     table = Table(title=title, title_justify='left', show_header=False, box=rich.box.ASCII)
     for name, value in rows:

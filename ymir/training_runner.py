@@ -3,6 +3,7 @@
 mmengine begins with 600 lines about compilers, the whole config and the order of hooks, and asks the system for a compiler that the
 image does not have. The config of a run stands in `out/ymir_training`; with `log_level` debug all but the compilers is shown.
 """
+
 import logging
 from typing import Any
 
@@ -15,8 +16,12 @@ from mmengine.runner import Runner
 import mmyolo
 
 # How messages begin that tell users of the platform nothing.
-USELESS = ('Hooks will be executed in the following order', 'Exp name: ', 'Distributed training is not used',
-           'Switched the model to its deployed form')
+USELESS = (
+    'Hooks will be executed in the following order',
+    'Exp name: ',
+    'Distributed training is not used',
+    'Switched the model to its deployed form',
+)
 
 
 def is_useful(record: logging.LogRecord) -> bool:
@@ -47,6 +52,13 @@ class PlatformRunner(Runner):
     def _log_env(self, env_cfg: dict) -> None:
         """One line instead of what mmengine collects."""
         device = torch.cuda.get_device_name() if torch.cuda.is_available() else 'CPU'
-        self.logger.info('torch %s, mmengine %s, mmyolo %s on %s, %d process(es), seed %s', torch.__version__,
-                         mmengine.__version__, mmyolo.__version__, device, self._world_size, self._seed)
+        self.logger.info(
+            'torch %s, mmengine %s, mmyolo %s on %s, %d process(es), seed %s',
+            torch.__version__,
+            mmengine.__version__,
+            mmyolo.__version__,
+            device,
+            self._world_size,
+            self._seed,
+        )
         self.logger.debug('Config:\n%s', self.cfg.pretty_text)

@@ -4,17 +4,17 @@ Training: the model package that the user chose, else the public checkpoint of e
 none. Mining and inference: the model package (contract section c.9).
 The platform lists the files of one stage in the order in which the stage named them, so the first fitting file is the one meant.
 """
+
 import csv
 import hashlib
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
-
-from ymir_exc.code import ExecutorReturnCode
 
 from ymir.errors import TaskError
+from ymir_exc.code import ExecutorReturnCode
 
 logger = logging.getLogger('ymir')
 
@@ -55,7 +55,7 @@ class InitialWeights:
         reason: One sentence for the log.
     """
 
-    checkpoint: Optional[Path]
+    checkpoint: Path | None
     source: str
     reason: str
 
@@ -70,10 +70,10 @@ class InferenceModel:
     """
 
     checkpoint: Path
-    config: Optional[Path]
+    config: Path | None
 
 
-def public_checkpoints() -> Dict[str, PublicCheckpoint]:
+def public_checkpoints() -> dict[str, PublicCheckpoint]:
     """Read the table of public checkpoints: config stem to row."""
     with open(CHECKPOINT_TABLE, encoding='utf-8', newline='') as file:
         rows = csv.DictReader(file, delimiter='\t')
@@ -94,15 +94,14 @@ def sha256_head_fits(path: Path, head: str) -> bool:
     return digest.hexdigest().startswith(head)
 
 
-def _existing(paths: Sequence[str], root: Path) -> List[Path]:
+def _existing(paths: Sequence[str], root: Path) -> list[Path]:
     """The files of the list that exist, in its order; relative ones lie below `root`."""
     return [path for path in (root / item for item in paths) if os.path.isfile(path)]
 
 
-def choose_training_weights(paths: Sequence[str],
-                            config_stem: str,
-                            use_public: bool = True,
-                            models_dir: str = '/in/models') -> InitialWeights:
+def choose_training_weights(
+    paths: Sequence[str], config_stem: str, use_public: bool = True, models_dir: str = '/in/models'
+) -> InitialWeights:
     """Choose what a training starts from, and log it.
 
     Args:
@@ -135,13 +134,15 @@ def _choose_training_weights(paths: Sequence[str], stem: str, use_public: bool, 
     if not path.is_file():
         return InitialWeights(None, 'scratch', f'none, this image holds no {path}; training from scratch.')
     if not sha256_head_fits(path, row.sha256_head):
-        raise TaskError(ExecutorReturnCode.RC_EXEC_MODEL_ERROR,
-                        f'{path} is damaged: its sha256 does not begin with {row.sha256_head}. Fetch it again and '
-                        'rebuild the image, or set pretrained to none.')
+        raise TaskError(
+            ExecutorReturnCode.RC_EXEC_MODEL_ERROR,
+            f'{path} is damaged: its sha256 does not begin with {row.sha256_head}. Fetch it again and '
+            'rebuild the image, or set pretrained to none.',
+        )
     return InitialWeights(path, 'public', f'{path}, the public checkpoint of {stem} ({row.metric}).')
 
 
-def _checkpoints(paths: Sequence[str], models_dir: Path) -> List[Path]:
+def _checkpoints(paths: Sequence[str], models_dir: Path) -> list[Path]:
     """The weight files among the files of a stage, its best first.
 
     Raises:
@@ -152,7 +153,8 @@ def _checkpoints(paths: Sequence[str], models_dir: Path) -> List[Path]:
         raise TaskError(
             ExecutorReturnCode.RC_EXEC_MODEL_ERROR,
             f'No weight file ({" or ".join(CHECKPOINT_SUFFIXES)}) of the chosen model exists; it lists: '
-            f'{", ".join(map(str, paths)) or "nothing"}. Choose a model that this image can load.')
+            f'{", ".join(map(str, paths)) or "nothing"}. Choose a model that this image can load.',
+        )
     return sorted(found, key=lambda path: not path.name.startswith(BEST_PREFIXES))  # stable: else the list's order
 
 

@@ -2,6 +2,7 @@
 
 Started by `start.py`; imports no torch.
 """
+
 import logging
 import shutil
 import sys
@@ -16,15 +17,14 @@ from ymir.errors import report_uncaught, run_task  # noqa: E402
 if __name__ == '__main__':
     report_uncaught('inference')  # also what goes wrong in the imports that follow
 
-from ymir_exc.env import get_current_env, get_executor_config  # noqa: E402
-from ymir_exc.monitor import YmirTask  # noqa: E402
-
 from ymir.params import InferParams, load_params  # noqa: E402
 from ymir.prediction_plan import make_plan  # noqa: E402
 from ymir.prediction_progress import PredictionProgress  # noqa: E402
 from ymir.prediction_run import predict, prediction_folder  # noqa: E402
 from ymir.results import SkippedCandidates, write_infer_result  # noqa: E402
 from ymir.runtime_env import configure_logging, prepare_environment  # noqa: E402
+from ymir_exc.env import get_current_env, get_executor_config  # noqa: E402
+from ymir_exc.monitor import YmirTask  # noqa: E402
 
 logger = logging.getLogger('ymir')
 
@@ -43,8 +43,13 @@ def main() -> None:
     with PredictionProgress(YmirTask.INFER, plan.num_images) as progress:
         skipped = SkippedCandidates(env.output.root_dir, plan.num_images)
         boxes = write_infer_result(skipped.watch(predict(plan, folder, progress.update)), plan.class_names)
-    logger.info('%d boxes above %g in %d images: %s', boxes, params.conf_threshold, plan.num_images,
-                env.output.infer_result_file)
+    logger.info(
+        '%d boxes above %g in %d images: %s',
+        boxes,
+        params.conf_threshold,
+        plan.num_images,
+        env.output.infer_result_file,
+    )
     shutil.rmtree(folder)
     skipped.report()
 

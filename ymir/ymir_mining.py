@@ -2,11 +2,12 @@
 
 Started by `start.py`; imports no torch. When inference follows in the same run, the network runs here for both.
 """
+
 import logging
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator, Optional, Tuple
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 # `python ymir/ymir_mining.py` puts ymir/ on the import path, where its modules would be found under second names.
@@ -17,9 +18,6 @@ from ymir.errors import report_uncaught, run_task  # noqa: E402
 if __name__ == '__main__':
     report_uncaught('mining')  # also what goes wrong in the imports that follow
 
-from ymir_exc.env import EnvConfig, get_current_env, get_executor_config  # noqa: E402
-from ymir_exc.monitor import YmirTask  # noqa: E402
-
 from ymir.candidates import count_candidates, iter_candidates  # noqa: E402
 from ymir.mining import RULES, Rule  # noqa: E402
 from ymir.mining.order import write_order  # noqa: E402
@@ -29,10 +27,12 @@ from ymir.prediction_progress import PredictionProgress  # noqa: E402
 from ymir.prediction_run import predict, prediction_folder  # noqa: E402
 from ymir.results import SkippedCandidates  # noqa: E402
 from ymir.runtime_env import configure_logging, prepare_environment  # noqa: E402
+from ymir_exc.env import EnvConfig, get_current_env, get_executor_config  # noqa: E402
+from ymir_exc.monitor import YmirTask  # noqa: E402
 
 logger = logging.getLogger('ymir')
 
-Scores = Iterator[Tuple[str, Optional[float]]]
+Scores = Iterator[tuple[str, float | None]]
 
 
 def score_paths(rule: Rule, env: EnvConfig) -> Scores:

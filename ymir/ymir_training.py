@@ -3,37 +3,39 @@
 tools/train.py knows nothing of the platform; the hooks that the config names write progress, checkpoints and result.yaml.
 With the environment variable YMIR_CPU_PROCESSES=N a task without GPU trains in N processes over gloo.
 """
+
 import logging
 import os
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any
 
 # `python ymir/ymir_training.py` puts ymir/ on the import path, where its modules would be found under second names.
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:] = [str(ROOT), *(path for path in sys.path if Path(path or '.').resolve() != ROOT / 'ymir')]
 
-from ymir.errors import (ERROR_FILE_VARIABLE, TaskError, as_task_error, forget_record, read_record, report_uncaught,
-                         run_task)
+from ymir.errors import (
+    ERROR_FILE_VARIABLE,
+    TaskError,
+    as_task_error,
+    forget_record,
+    read_record,
+    report_uncaught,
+    run_task,
+)
 
 if __name__ == '__main__':
     report_uncaught('training')  # also what goes wrong in the imports that follow
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
+
+# isort: split
 import torch
 from mmengine.config import Config
 
-from ymir_exc.atomic import write_text_atomically
-from ymir_exc.child_process import run_and_forward_signals
-from ymir_exc.code import ExecutorReturnCode
-from ymir_exc.env import EnvConfig, get_current_env
-from ymir_exc.monitor import read_monitor
-from ymir_exc.progress import YmirStage
-from ymir_exc.util import get_merged_config
-
 from mmyolo.utils.literal_config import dump_literal_config
-
 from ymir.checkpoint_hook import remove_temporary_files, unused_name
 from ymir.options import UserOptions, check_options, read_options
 from ymir.params import TrainingParams, load_params
@@ -44,6 +46,13 @@ from ymir.training_config import TrainingConfig, TrainingTask, available_cpus, m
 from ymir.training_data import prepare_training_data, print_table
 from ymir.weights import choose_training_weights
 from ymir.zoo import find_model
+from ymir_exc.atomic import write_text_atomically
+from ymir_exc.child_process import run_and_forward_signals
+from ymir_exc.code import ExecutorReturnCode
+from ymir_exc.env import EnvConfig, get_current_env
+from ymir_exc.monitor import read_monitor
+from ymir_exc.progress import YmirStage
+from ymir_exc.util import get_merged_config
 
 logger = logging.getLogger('ymir')
 
@@ -65,8 +74,9 @@ def main() -> None:
     options = user_options.config
     select_devices(params.gpu_ids)
     task_dir = Path(env.output.root_dir) / 'ymir_training'
-    data = prepare_training_data(params.class_names, task_dir,
-                                 lambda share: write_progress(YmirStage.PREPROCESS, share / 2))
+    data = prepare_training_data(
+        params.class_names, task_dir, lambda share: write_progress(YmirStage.PREPROCESS, share / 2)
+    )
     task = TrainingTask(
         params=params,
         model=model,
@@ -74,7 +84,8 @@ def main() -> None:
         num_processes=max(len(params.gpu_ids), 1) if params.gpu_ids else cpu_processes(1),
         device=find_device(len(params.gpu_ids)),
         models_dir=Path(env.output.models_dir),
-        tensorboard_dir=Path(env.output.tensorboard_dir))
+        tensorboard_dir=Path(env.output.tensorboard_dir),
+    )
     resuming, arguments = find_resumption(user_options.arguments, options, task.models_dir)
     with blame_options(user_options):
         task.models_dir.mkdir(parents=True, exist_ok=True)
@@ -98,7 +109,8 @@ def main() -> None:
         raise TaskError(
             ExecutorReturnCode.RC_EXEC_CONFIG_ERROR if user_options.text else ExecutorReturnCode.RC_CMD_CONTAINER_ERROR,
             f'The training ended without writing {result_file}: no epoch was validated. Check args_options and '
-            'cfg_options.')
+            'cfg_options.',
+        )
     write_progress(YmirStage.POSTPROCESS, 1.0)
 
 
@@ -124,10 +136,11 @@ def blame_options(options: UserOptions) -> Iterator[None]:
         raise TaskError(
             ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
             f'{mapped.sentence.rstrip(".")}. The training failed at its beginning, so this comes from the options in config.yaml; '
-            f'correct or remove the one. {options.text}') from error
+            f'correct or remove the one. {options.text}',
+        ) from error
 
 
-def find_resumption(arguments: Sequence[str], options: Mapping[str, Any], models_dir: Path) -> Tuple[bool, List[str]]:
+def find_resumption(arguments: Sequence[str], options: Mapping[str, Any], models_dir: Path) -> tuple[bool, list[str]]:
     """Whether an earlier training in the same folder goes on.
 
     Args:
@@ -139,8 +152,11 @@ def find_resumption(arguments: Sequence[str], options: Mapping[str, Any], models
         Whether to resume, and the arguments without a `--resume` for which there is nothing to go on from.
     """
     asked = [word for word in arguments if word == '--resume' or word.startswith('--resume=')]
-    named = [word for index, word in enumerate(arguments)
-             if '=' in word and word in asked or index and arguments[index - 1] == '--resume' and word[0] != '-']
+    named = [
+        word
+        for index, word in enumerate(arguments)
+        if '=' in word and word in asked or index and arguments[index - 1] == '--resume' and word[0] != '-'
+    ]
     if not asked and not options.get('resume'):
         return False, list(arguments)
     if named or options.get('load_from') or (models_dir / 'last_checkpoint').is_file():
@@ -168,11 +184,12 @@ def find_device(num_gpus: int) -> str:
         raise TaskError(
             ExecutorReturnCode.RC_EXEC_NO_GPU,
             f'The task was given {num_gpus} GPUs, torch {torch.__version__} sees {visible}: check that the container was '
-            'started with --gpus and that the driver fits the CUDA version of this image, or set gpu_count to 0.')
+            'started with --gpus and that the driver fits the CUDA version of this image, or set gpu_count to 0.',
+        )
     return 'cuda'
 
 
-def initial_weights(task: TrainingTask, training: TrainingConfig, env: EnvConfig, task_dir: Path) -> Optional[str]:
+def initial_weights(task: TrainingTask, training: TrainingConfig, env: EnvConfig, task_dir: Path) -> str | None:
     """Choose and fit what the training starts from.
 
     Args:
@@ -185,15 +202,16 @@ def initial_weights(task: TrainingTask, training: TrainingConfig, env: EnvConfig
         Path of the fitted weights, None for random ones.
     """
     params = task.params
-    chosen = choose_training_weights(params.pretrained_model_params, task.model.stem, params.pretrained == 'auto',
-                                     env.input.models_dir)
+    chosen = choose_training_weights(
+        params.pretrained_model_params, task.model.stem, params.pretrained == 'auto', env.input.models_dir
+    )
     if chosen.checkpoint is None:
         return None
     target = task_dir / 'initial_weights.pth'
     return str(prepare_initial_weights(chosen, training.run, task.model.name, target))
 
 
-def file_version(path: Path) -> Optional[Tuple[int, int]]:
+def file_version(path: Path) -> tuple[int, int] | None:
     """What differs after a file has been replaced; None if there is none."""
     return (path.stat().st_ino, path.stat().st_mtime_ns) if path.is_file() else None
 
@@ -202,12 +220,15 @@ def show_recipe(task: TrainingTask, training: TrainingConfig) -> None:
     """Print what will be done."""
     loader = training.run.train_dataloader
     devices = f'{task.num_processes} x {task.device}' if task.num_processes > 1 else task.device
-    print_table('Recipe', [
-        ('model', f'{task.model.name} ({task.model.stem})'),
-        ('input', '{}x{}'.format(*training.img_size)),
-        ('device', f'{devices}, {training.precision}, {loader.num_workers} loader workers each'),
-        *training.recipe.rows(),
-    ])
+    print_table(
+        'Recipe',
+        [
+            ('model', f'{task.model.name} ({task.model.stem})'),
+            ('input', '{}x{}'.format(*training.img_size)),
+            ('device', f'{devices}, {training.precision}, {loader.num_workers} loader workers each'),
+            *training.recipe.rows(),
+        ],
+    )
 
 
 def train(run_config: Path, task: TrainingTask, arguments: Sequence[str]) -> None:
@@ -223,7 +244,8 @@ def train(run_config: Path, task: TrainingTask, arguments: Sequence[str]) -> Non
     """
     processes = task.num_processes
     os.environ.update(
-        PYTHON=sys.executable, TRAIN_SCRIPT=str(PROJECT_ROOT / 'ymir' / 'train_process.py'), TORCHRUN='ymir.torchrun')
+        PYTHON=sys.executable, TRAIN_SCRIPT=str(PROJECT_ROOT / 'ymir' / 'train_process.py'), TORCHRUN='ymir.torchrun'
+    )
     if processes > 1:  # torchrun and mmengine set both to 1, and warn that they do
         threads = max(available_cpus() // processes, 1) if task.device == 'cpu' else 1
         threads = os.environ.setdefault('OMP_NUM_THREADS', str(threads))
@@ -231,13 +253,17 @@ def train(run_config: Path, task: TrainingTask, arguments: Sequence[str]) -> Non
     if task.device == 'cpu':
         os.environ['CUDA_VISIBLE_DEVICES'] = '-1'
         processes = processes if processes > 1 else 0
-    run_and_forward_signals([
-        'bash',
-        str(PROJECT_ROOT / 'tools' / 'dist_train.sh'),
-        str(run_config),
-        str(processes), '--work-dir',
-        str(task.models_dir), *arguments
-    ])
+    run_and_forward_signals(
+        [
+            'bash',
+            str(PROJECT_ROOT / 'tools' / 'dist_train.sh'),
+            str(run_config),
+            str(processes),
+            '--work-dir',
+            str(task.models_dir),
+            *arguments,
+        ]
+    )
 
 
 if __name__ == '__main__':

@@ -5,21 +5,21 @@ down to family and size (`yolov8_n`, `yolov5_s_p6`) is a short name too. Where a
 recipe that comes first in `_preference` is meant, so `yolov5_x` is the P5 model of release v61 in its fast form and not,
 as file-system order decided in older images, the P6 one. Upper case and `-` for `_` do not matter.
 """
+
 import ast
 import difflib
 import json
 import math
 import sys
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
-
-from ymir_exc.code import ExecutorReturnCode
+from typing import Any
 
 from ymir.errors import TaskError
 from ymir.runtime_env import PROJECT_ROOT
 from ymir.weights import public_checkpoints
+from ymir_exc.code import ExecutorReturnCode
 
 CONFIG_ROOT = PROJECT_ROOT / 'configs'
 
@@ -51,16 +51,24 @@ def _normalize(name: str) -> str:
     return name.strip().lower().replace('-', '_')
 
 
-def _preference(path: Path) -> Tuple:
+def _preference(path: Path) -> tuple:
     """Sort key among the configs that share a short name: the plain, fast, published recipe first."""
     words = _normalize(path.stem).split('_')
-    return ('detect' in words, 'p6' in words, 'hyp' in words, 'fast' not in words, path.stem not in public_checkpoints(),
-            path.stem)
+    return (
+        'detect' in words,
+        'p6' in words,
+        'hyp' in words,
+        'fast' not in words,
+        path.stem not in public_checkpoints(),
+        path.stem,
+    )
 
 
 def _is_trainable(path: Path) -> bool:
-    return not (EXCLUDED_FOLDERS.intersection(path.relative_to(CONFIG_ROOT).parts)
-                or any(word in path.stem for word in EXCLUDED_WORDS))
+    return not (
+        EXCLUDED_FOLDERS.intersection(path.relative_to(CONFIG_ROOT).parts)
+        or any(word in path.stem for word in EXCLUDED_WORDS)
+    )
 
 
 def _is_former_name(path: Path) -> bool:
@@ -69,14 +77,14 @@ def _is_former_name(path: Path) -> bool:
     return len(body) == 1 and isinstance(body[0], ast.Assign) and isinstance(body[0].value, ast.Constant)
 
 
-def _model_configs() -> List[Path]:
+def _model_configs() -> list[Path]:
     return [path for path in CONFIG_ROOT.rglob('*_coco.py') if _is_trainable(path) and not _is_former_name(path)]
 
 
-@lru_cache(maxsize=None)
-def _names() -> Dict[str, Path]:
+@cache
+def _names() -> dict[str, Path]:
     """Every name, short or full, to its config file."""
-    names: Dict[str, Path] = {}
+    names: dict[str, Path] = {}
     configs = sorted(_model_configs(), key=_preference)
     for path in configs:
         words = _normalize(path.stem).split('_')
@@ -89,9 +97,9 @@ def _names() -> Dict[str, Path]:
     return names
 
 
-def models() -> List[ZooModel]:
+def models() -> list[ZooModel]:
     """The models of the zoo with their shortest names, sorted by name."""
-    shortest: Dict[Path, str] = {}
+    shortest: dict[Path, str] = {}
     for name, path in sorted(_names().items(), key=lambda item: (len(item[0]), item[0])):
         shortest.setdefault(path, name)
     return sorted((ZooModel(shortest[path], path) for path in _model_configs()), key=lambda model: model.name)
@@ -130,13 +138,15 @@ def _unknown(name: str) -> TaskError:
     short = [model.name for model in models()]
     near = difflib.get_close_matches(_normalize(name), list(_names()), n=3, cutoff=0.6)
     hint = f' Did you mean {" or ".join(near)}?' if near else ''
-    return TaskError(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
-                     f'Unknown model_name in config.yaml: {name!r}.{hint} Known are: {", ".join(short)}.')
+    return TaskError(
+        ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
+        f'Unknown model_name in config.yaml: {name!r}.{hint} Known are: {", ".join(short)}.',
+    )
 
 
-def _published() -> Dict[str, Dict[str, Any]]:
+def _published() -> dict[str, dict[str, Any]]:
     """Parameters, input and accuracy from docs/model_zoo.md and checkpoints.tsv: config stem to values."""
-    values: Dict[str, Dict[str, Any]] = {}
+    values: dict[str, dict[str, Any]] = {}
     document = PROJECT_ROOT / 'docs' / 'model_zoo.md'
     for line in document.read_text(encoding='utf-8').splitlines() if document.is_file() else ():
         cells = [cell.strip() for cell in line.strip('|').split('|')]
@@ -145,7 +155,7 @@ def _published() -> Dict[str, Dict[str, Any]]:
                 million = float(cells[2])
             except ValueError:
                 continue
-            values[cells[0][1:].split(']')[0]] = dict(input=cells[1].replace(' ', ''), parameters=million)
+            values[cells[0][1:].split(']')[0]] = {'input': cells[1].replace(' ', ''), 'parameters': million}
     for stem, row in public_checkpoints().items():
         words = row.metric.split('=')
         if words[0] == 'COCO box AP':
@@ -156,12 +166,15 @@ def _published() -> Dict[str, Dict[str, Any]]:
 def main() -> int:
     """Print the models as JSON, by family and size: name, config, family, parameters in millions, COCO AP, input."""
     published = _published()
-    rows = [{
-        'name': model.name,
-        'config': model.config.relative_to(PROJECT_ROOT).as_posix(),
-        'family': model.config.relative_to(CONFIG_ROOT).parts[0],
-        **{key: published.get(model.stem, {}).get(key) for key in ('parameters', 'ap', 'input')},
-    } for model in models()]
+    rows = [
+        {
+            'name': model.name,
+            'config': model.config.relative_to(PROJECT_ROOT).as_posix(),
+            'family': model.config.relative_to(CONFIG_ROOT).parts[0],
+            **{key: published.get(model.stem, {}).get(key) for key in ('parameters', 'ap', 'input')},
+        }
+        for model in models()
+    ]
     print(json.dumps(sorted(rows, key=lambda row: (row['family'], row['parameters'] or math.inf, row['name']))))
     return 0
 

@@ -3,4 +3,6 @@
 The submodules are the interface: ``from ymir_exc import env, monitor, result_writer, util, ...``.
 """
 
+from __future__ import annotations
+
 __version__ = '2.2.0'

@@ -9,6 +9,9 @@ the new file keeps the mode and, where the system allows it, the owner and the g
 the name cannot be replaced but the file can be written (a folder of somebody else, a file that is a mount point), its
 content is exchanged in place.
 """
+
+from __future__ import annotations
+
 import contextlib
 import errno
 import os
@@ -17,7 +20,7 @@ import shutil
 import stat
 import tempfile
 from pathlib import Path
-from typing import IO, Iterator, Optional, Tuple, Union
+from typing import IO, Iterator, Union
 
 PathLike = Union[str, 'os.PathLike[str]']
 
@@ -81,14 +84,14 @@ def _keep_owner_and_mode(path: PathLike, old: os.stat_result, descriptor: int) -
         _copy_attributes(path, descriptor)
 
 
-def _status(path: PathLike) -> Optional[os.stat_result]:
+def _status(path: PathLike) -> os.stat_result | None:
     try:
         return os.stat(path)
     except OSError:
         return None
 
 
-def _open_temporary(path: Path, old: Optional[os.stat_result]) -> Tuple[int, Optional[Path]]:
+def _open_temporary(path: Path, old: os.stat_result | None) -> tuple[int, Path | None]:
     """Open a temporary file; without a name, somewhere else, if there can be none beside a file that can be written."""
     # File names end at 255 bytes: 50 characters are at most 200 of them.
     temporary = path.parent / f'.{path.name[:50]}.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}'
@@ -114,7 +117,7 @@ def _exchange_content(descriptor: int, path: Path) -> None:
         os.fsync(target.fileno())
 
 
-def _take_name(descriptor: int, temporary: Optional[Path], path: Path) -> None:
+def _take_name(descriptor: int, temporary: Path | None, path: Path) -> None:
     if temporary is not None:
         try:
             os.replace(temporary, path)
@@ -158,7 +161,7 @@ def atomic_file(path: PathLike, mode: str = 'w') -> Iterator[IO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     old = _status(path)
     descriptor, temporary = _open_temporary(path, old)
-    text_options = {} if mode == 'wb' else dict(encoding='utf-8', errors='surrogateescape', newline='')
+    text_options = {} if mode == 'wb' else {'encoding': 'utf-8', 'errors': 'surrogateescape', 'newline': ''}
     try:
         with open(descriptor, mode, **text_options) as stream:
             yield stream

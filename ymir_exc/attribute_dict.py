@@ -1,4 +1,7 @@
 """A dict whose string keys are attributes too: ``cfg.param.max_epochs`` and ``cfg.param.get('max_epochs', 100)``."""
+
+from __future__ import annotations
+
 from typing import Any
 
 

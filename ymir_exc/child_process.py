@@ -1,10 +1,13 @@
 """Running a child process that gets the signals that its parent gets."""
+
+from __future__ import annotations
+
 import os
 import shlex
 import signal
 import subprocess
 import threading
-from typing import Any, List, Sequence, Union
+from typing import Any, Sequence
 
 FORWARDED_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -17,7 +20,7 @@ def _terminal_reaches_child(signum: int) -> bool:
         return False
 
 
-def run_and_forward_signals(command: Union[str, Sequence[str]]) -> None:
+def run_and_forward_signals(command: str | Sequence[str]) -> None:
     """Run a command to its end and pass on SIGTERM and SIGINT to it meanwhile.
 
     Args:
@@ -27,8 +30,8 @@ def run_and_forward_signals(command: Union[str, Sequence[str]]) -> None:
         subprocess.CalledProcessError: it ended with another status than 0, or by a signal.
         OSError: it cannot be started.
     """
-    arguments: List[str] = shlex.split(command) if isinstance(command, str) else [str(part) for part in command]
-    early: List[int] = []
+    arguments: list[str] = shlex.split(command) if isinstance(command, str) else [str(part) for part in command]
+    early: list[int] = []
     child: Any = None
 
     def forward(signum: int, frame: Any) -> None:

@@ -1,15 +1,20 @@
 """States and return codes of monitor.txt (contract sections d.1 and h)."""
+
+from __future__ import annotations
+
 from enum import IntEnum
 
 
 class ExecutorState(IntEnum):
     """Column 4 of monitor.txt: the states that an executor itself writes."""
+
     ES_RUNNING = 2
     ES_ERROR = 4
 
 
 class ExecutorReturnCode(IntEnum):
     """Column 5 of monitor.txt: what the platform shows to the user when the task fails."""
+
     RC_EXEC_NO_ERROR = 0
     RC_EXEC_CONFIG_ERROR = 300001
     RC_EXEC_DATASET_ERROR = 300002

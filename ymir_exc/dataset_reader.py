@@ -1,6 +1,9 @@
 """The images of a data set as its index files name them (contract section c.3)."""
+
+from __future__ import annotations
+
 import logging
-from typing import Iterable, Iterator, List, Tuple
+from typing import Iterable, Iterator
 
 from PIL import Image
 
@@ -14,9 +17,13 @@ from .util import get_class_names
 logger = logging.getLogger(__name__)
 
 _SPLITS = {
-    'train': DatasetType.TRAINING, 'training': DatasetType.TRAINING,
-    'val': DatasetType.VALIDATION, 'validation': DatasetType.VALIDATION,
-    'candidate': DatasetType.CANDIDATE, 'test': DatasetType.CANDIDATE, 'infer': DatasetType.CANDIDATE,
+    'train': DatasetType.TRAINING,
+    'training': DatasetType.TRAINING,
+    'val': DatasetType.VALIDATION,
+    'validation': DatasetType.VALIDATION,
+    'candidate': DatasetType.CANDIDATE,
+    'test': DatasetType.CANDIDATE,
+    'infer': DatasetType.CANDIDATE,
 }
 
 
@@ -48,11 +55,11 @@ def index_file(dataset_type: DatasetType, current_env: EnvConfig) -> str:
     return path
 
 
-def _items(path: str) -> Iterator[Tuple[str, str]]:
+def _items(path: str) -> Iterator[tuple[str, str]]:
     return ((line.image, line.annotation) for line in reading.read_index(path))
 
 
-def read_items(cfg: AttributeDict, split: str) -> List[Tuple[str, str]]:
+def read_items(cfg: AttributeDict, split: str) -> list[tuple[str, str]]:
     """Give the images of a set with their annotations.
 
     Args:
@@ -68,7 +75,7 @@ def read_items(cfg: AttributeDict, split: str) -> List[Tuple[str, str]]:
     return list(_items(index_file(split_to_dataset_type(split), cfg.ymir)))
 
 
-def item_paths(dataset_type: DatasetType) -> Iterator[Tuple[str, str]]:
+def item_paths(dataset_type: DatasetType) -> Iterator[tuple[str, str]]:
     """Give the images of a set with their annotations.
 
     Args:
@@ -134,12 +141,13 @@ def check_unique_image_names(dataset_type: DatasetType) -> None:
         name = image.rpartition('/')[2]
         if hash(name) in seen:
             same = [path for path, _ in item_paths(dataset_type) if path.rpartition('/')[2] == name]
-            raise DatasetError(f'{same[0]} and {same[1]} have the same file name; the platform cannot tell their '
-                               'results apart')
+            raise DatasetError(
+                f'{same[0]} and {same[1]} have the same file name; the platform cannot tell their results apart'
+            )
         seen.add(hash(name))
 
 
-def filter_broken_images(image_files: Iterable[str]) -> List[str]:
+def filter_broken_images(image_files: Iterable[str]) -> list[str]:
     """Keep the images that decode to the last pixel; the rest is logged.
 
     Args:

@@ -3,10 +3,13 @@
 Older platforms leave keys out and hand-made files have empty values or a protocol version that YAML reads as a
 number: an absent or empty key takes its default, a number becomes text.
 """
+
+from __future__ import annotations
+
 import copy
 import os
 from enum import IntEnum
-from typing import Any, Dict, Tuple
+from typing import Any
 
 import yaml
 
@@ -19,6 +22,7 @@ from .yaml_text import load_yaml
 
 class DatasetType(IntEnum):
     """Which index file is meant."""
+
     UNKNOWN = 1
     TRAINING = 2
     VALIDATION = 3
@@ -34,6 +38,7 @@ class _Section(Record):
 
 class EnvInputConfig(_Section):
     """Where the input lies."""
+
     root_dir: str = '/in'
     assets_dir: str = '/in/assets'
     annotations_dir: str = '/in/annotations'
@@ -49,6 +54,7 @@ class EnvInputConfig(_Section):
 
 class EnvOutputConfig(_Section):
     """Where the output goes."""
+
     root_dir: str = '/out'
     models_dir: str = '/out/models'
     tensorboard_dir: str = '/out/tensorboard'
@@ -61,6 +67,7 @@ class EnvOutputConfig(_Section):
 
 class EnvConfig(_Section):
     """The content of env.yaml."""
+
     task_id: str = 'default-task'
     run_training: bool = False
     run_mining: bool = False
@@ -72,10 +79,10 @@ class EnvConfig(_Section):
 
 
 # kind and path of a file -> its identity when it was read, and what was read
-_cache: Dict[Tuple[str, str], Tuple[Tuple[int, int, int], Any]] = {}
+_cache: dict[tuple[str, str], tuple[tuple[int, int, int], Any]] = {}
 
 
-def read_yaml_mapping(path: str) -> Dict[str, Any]:
+def read_yaml_mapping(path: str) -> dict[str, Any]:
     """Read a YAML file that holds a mapping.
 
     Args:
@@ -135,7 +142,7 @@ def get_current_env() -> EnvConfig:
     return _cached('env', str(settings.DEFAULT_ENV_FILE_PATH), _read_env).copy(deep=True)
 
 
-def get_executor_config() -> Dict[str, Any]:
+def get_executor_config() -> dict[str, Any]:
     """Give the hyper-parameters of config.yaml.
 
     Returns:

@@ -3,18 +3,23 @@
 Each is also the built-in exception that executors written for the older SDK catch (``ValueError``,
 ``FileNotFoundError``).
 """
-from typing import Any, List, Tuple
+
+from __future__ import annotations
+
+from typing import Any
 
 from .code import ExecutorReturnCode
 
 
 class ExecutorError(Exception):
     """An error with the return code that monitor.txt should carry."""
+
     code = ExecutorReturnCode.RC_CMD_CONTAINER_ERROR
 
 
 class ConfigError(ExecutorError, ValueError):
     """env.yaml or config.yaml cannot be read, or a value in them cannot be used."""
+
     code = ExecutorReturnCode.RC_EXEC_CONFIG_ERROR
 
 
@@ -24,21 +29,25 @@ class ConfigFileNotFoundError(ConfigError, FileNotFoundError):
 
 class DatasetError(ExecutorError, ValueError):
     """An index file, an annotation or a whole set of them cannot be used."""
+
     code = ExecutorReturnCode.RC_EXEC_DATASET_ERROR
 
 
 class ImageFormatError(DatasetError):
     """No image of a set can be read."""
+
     code = ExecutorReturnCode.RC_EXEC_UNKNOWN_IMAGE_FORMAT
 
 
 class ModelFileError(ExecutorError, ValueError):
     """A model file that a result names is missing or is not a file that the platform can store."""
+
     code = ExecutorReturnCode.RC_EXEC_MODEL_ERROR
 
 
 class NoGpuError(ExecutorError, RuntimeError):
     """A GPU was asked for and none can be seen."""
+
     code = ExecutorReturnCode.RC_EXEC_NO_GPU
 
 
@@ -53,9 +62,9 @@ class ValidationError(ResultError):
         problems: one sentence for each, beginning with the name.
     """
 
-    def __init__(self, problems: List[str]) -> None:
+    def __init__(self, problems: list[str]) -> None:
         super().__init__('; '.join(problems))
         self.problems = problems
 
-    def __reduce__(self) -> Tuple[Any, ...]:
-        return type(self), (self.problems, )
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.problems,)

@@ -1,9 +1,12 @@
 """Starts the programs of a task in order and sees that a failure has a return code (contract sections a.6 and g)."""
+
+from __future__ import annotations
+
 import logging
 import signal
 import subprocess
 import sys
-from typing import Dict, List, Mapping, Optional, Sequence, Union
+from typing import Mapping, Sequence, Union
 
 from . import env, monitor
 from .child_process import run_and_forward_signals
@@ -25,9 +28,10 @@ class Executor:
             are left out run ``ymir/ymir_<task>.py`` with this Python.
     """
 
-    def __init__(self, apps: Optional[Mapping[str, Command]] = None) -> None:
-        self.apps: Dict[str, Command] = {task: [sys.executable, f'ymir/ymir_{task}.py']
-                                         for task in ('training', 'mining', 'infer')}
+    def __init__(self, apps: Mapping[str, Command] | None = None) -> None:
+        self.apps: dict[str, Command] = {
+            task: [sys.executable, f'ymir/ymir_{task}.py'] for task in ('training', 'mining', 'infer')
+        }
         unknown = set(apps or {}) - set(self.apps)
         if unknown:
             raise ValueError(f'unknown tasks {sorted(unknown)}; there are: {", ".join(self.apps)}')
@@ -52,20 +56,25 @@ class Executor:
                 run_and_forward_signals(self.apps[task.name.lower()])
                 monitor.write_monitor_logger_for_multiple_tasks(get_merged_config(), task, 1.0)
             if get_bool(get_merged_config(), 'ymir_debug', False):
-                raise ExecutorError('the task is finished; ymir_debug is true, so it ends as failed and the platform '
-                                    'keeps its work directory')
+                raise ExecutorError(
+                    'the task is finished; ymir_debug is true, so it ends as failed and the platform '
+                    'keeps its work directory'
+                )
         except Exception as error:
             _report(error)
             raise
         return 0
 
     @staticmethod
-    def _tasks() -> List[YmirTask]:
+    def _tasks() -> list[YmirTask]:
         current_env = env.get_current_env()
         if current_env.run_training:
             return [YmirTask.TRAINING]
-        tasks = [task for task, wanted in ((YmirTask.MINING, current_env.run_mining),
-                                           (YmirTask.INFER, current_env.run_infer)) if wanted]
+        tasks = [
+            task
+            for task, wanted in ((YmirTask.MINING, current_env.run_mining), (YmirTask.INFER, current_env.run_infer))
+            if wanted
+        ]
         if not tasks:
             raise ConfigError('env.yaml asks for nothing: run_training, run_mining and run_infer are all false')
         return tasks

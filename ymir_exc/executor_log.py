@@ -1,8 +1,11 @@
 """Text in tensorboard, among it the executor's own log (contract sections d.6 and g)."""
+
+from __future__ import annotations
+
 import functools
 import os
 import time
-from typing import Any, Optional
+from typing import Any
 
 from . import env
 from .log import warn_once
@@ -15,10 +18,11 @@ MAX_LOG_BYTES = 1 << 20
 def _event_writer(tensorboard_dir: str, process_id: int) -> Any:
     """One event file per directory and process; a forked child must not share its parent's."""
     from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
     return EventFileWriter(tensorboard_dir, filename_suffix='.text')
 
 
-def write_tensorboard_text(text: str, tag: Optional[str] = None) -> None:
+def write_tensorboard_text(text: str, tag: str | None = None) -> None:
     """Show a text in tensorboard; where the package ``tensorboard`` is not installed, warn instead.
 
     Args:
@@ -47,7 +51,7 @@ def write_tensorboard_text(text: str, tag: Optional[str] = None) -> None:
     writer.flush()
 
 
-def write_final_executor_log(tag: Optional[str] = None) -> None:
+def write_final_executor_log(tag: str | None = None) -> None:
     """Show the executor's log in tensorboard; of a log over 1 MiB, its end.
 
     Args:

@@ -3,11 +3,14 @@
 One non-integral box makes the platform reject the whole file, so boxes are rounded to integers here; and JSON has no
 NaN, so every score is finite.
 """
+
+from __future__ import annotations
+
 import contextlib
 import json
 import os
 from pathlib import Path
-from typing import IO, Any, Callable, Dict, Iterable, Mapping, Optional, Union
+from typing import IO, Any, Callable, Iterable, Mapping
 
 from . import env
 from .atomic import atomic_file
@@ -28,7 +31,7 @@ def _finite(convert: Callable[[Any, str], Any], value: Any) -> Any:
 
 def _coordinate(value: Any) -> int:
     number = value if type(value) is int else _finite(to_rounded_int, value)
-    if not -2**31 <= number < 2**31:
+    if not -(2**31) <= number < 2**31:
         raise ValueError('must be a number of 32 bits')
     return number
 
@@ -58,11 +61,12 @@ class Box(Record):
         x, y: the upper left corner.
         w, h: width and height, not negative.
     """
+
     x: int
     y: int
     w: int
     h: int
-    converters = dict(x=_coordinate, y=_coordinate, w=_length, h=_length)
+    converters = {'x': _coordinate, 'y': _coordinate, 'w': _length, 'h': _length}
 
 
 class Annotation(Record):
@@ -73,13 +77,14 @@ class Annotation(Record):
         score: finite; the platform's pages expect 0 to 1.
         box: where it is.
     """
+
     class_name: str
     score: float
     box: Box
-    converters = dict(class_name=_class_name, score=_score)
+    converters = {'class_name': _class_name, 'score': _score}
 
 
-def _to_dict(annotation: Union[Annotation, Mapping[str, Any]], image: str) -> Dict[str, Any]:
+def _to_dict(annotation: Annotation | Mapping[str, Any], image: str) -> dict[str, Any]:
     if not isinstance(annotation, Annotation):
         try:
             annotation = Annotation.parse_obj(annotation)
@@ -103,25 +108,25 @@ class InferResultWriter:
         path: the file to write; None takes it from env.yaml.
     """
 
-    def __init__(self, path: Optional[str] = None) -> None:
+    def __init__(self, path: str | None = None) -> None:
         self._path = path or env.get_current_env().output.infer_result_file
         self._list_key = 'boxes' if multiple_model_stages_supportable() else 'annotations'
-        self._folders: Dict[int, str] = {}  # hash of the file name -> folder, shared between images
-        self._known_folders: Dict[str, str] = {}
+        self._folders: dict[int, str] = {}  # hash of the file name -> folder, shared between images
+        self._known_folders: dict[str, str] = {}
         self._context = contextlib.ExitStack()
-        self._stream: Optional[IO[str]] = None
+        self._stream: IO[str] | None = None
 
-    def __enter__(self) -> 'InferResultWriter':
+    def __enter__(self) -> InferResultWriter:
         self._stream = self._context.enter_context(atomic_file(self._path))
         self._stream.write('{"detection": {')
         return self
 
-    def __exit__(self, *exception: Any) -> Optional[bool]:
+    def __exit__(self, *exception: Any) -> bool | None:
         if exception[0] is None:
             self._stream.write('\n}}\n')
         return self._context.__exit__(*exception)
 
-    def write(self, image: Union[str, Path], annotations: Iterable[Union[Annotation, Mapping[str, Any]]]) -> None:
+    def write(self, image: str | Path, annotations: Iterable[Annotation | Mapping[str, Any]]) -> None:
         """Add the objects of one image.
 
         Args:
@@ -137,8 +142,10 @@ class InferResultWriter:
         folder, name = os.path.split(str(image))
         key = hash(name)
         if key in self._folders:
-            raise ResultError(f'two images have the file name {name}: {os.path.join(self._folders[key], name)} and '
-                              f'{image}; the platform cannot tell them apart')
+            raise ResultError(
+                f'two images have the file name {name}: {os.path.join(self._folders[key], name)} and '
+                f'{image}; the platform cannot tell them apart'
+            )
         value = {self._list_key: [_to_dict(annotation, str(image)) for annotation in annotations]}
         try:
             entry = f'{_encode(name)}: {_encode(value)}'

@@ -1,10 +1,12 @@
 """Warnings that a training of 300 epochs does not repeat 300 times."""
+
+from __future__ import annotations
+
 import logging
-from typing import Set
 
 logger = logging.getLogger(__name__)
 
-_warned: Set[str] = set()
+_warned: set[str] = set()
 
 
 def warn_once(kind: str, message: str) -> None:

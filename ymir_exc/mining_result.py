@@ -2,6 +2,9 @@
 
 The platform takes the first lines and never looks at the scores, so the order is the result.
 """
+
+from __future__ import annotations
+
 import contextlib
 import logging
 import math
@@ -10,7 +13,7 @@ import sys
 import tempfile
 from array import array
 from pathlib import Path
-from typing import IO, Any, Optional, Union
+from typing import IO, Any
 
 from . import env
 from .atomic import atomic_file
@@ -31,27 +34,27 @@ class MiningResultWriter:
         path: the file to write; None takes it from env.yaml.
     """
 
-    def __init__(self, path: Optional[str] = None) -> None:
+    def __init__(self, path: str | None = None) -> None:
         self._path = path or env.get_current_env().output.mining_result_file
         self._scores = array('d')
         self._offsets = array('Q', [0])
         self._num_nan = 0
         self._context = contextlib.ExitStack()
-        self._paths: Optional[IO[bytes]] = None
+        self._paths: IO[bytes] | None = None
 
-    def __enter__(self) -> 'MiningResultWriter':
+    def __enter__(self) -> MiningResultWriter:
         folder = os.path.dirname(os.path.abspath(self._path))
         os.makedirs(folder, exist_ok=True)
         self._paths = self._context.enter_context(tempfile.TemporaryFile(dir=folder))
         return self
 
-    def __exit__(self, *exception: Any) -> Optional[bool]:
+    def __exit__(self, *exception: Any) -> bool | None:
         with self._context:
             if exception[0] is None:
                 self._write_sorted()
         return None
 
-    def write(self, image: Union[str, Path], score: Any) -> None:
+    def write(self, image: str | Path, score: Any) -> None:
         """Add one image.
 
         Args:

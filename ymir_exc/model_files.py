@@ -3,10 +3,13 @@
 The platform looks for ``<models>/<stage>/<file>``, then ``<models>/<file>``, resolves the path on the host and stores
 links as links, so a result must name relative paths of regular files.
 """
+
+from __future__ import annotations
+
 import os
 import shutil
 from pathlib import Path
-from typing import Iterable, List, Optional, Union
+from typing import Iterable
 
 from .atomic import atomic_file
 from .errors import ModelFileError
@@ -15,7 +18,7 @@ from .errors import ModelFileError
 RESERVED_NAMES = frozenset({'result.yaml', 'ymir-info.yaml', 'model.tar.gz'})
 
 
-def find_model_file(models_dir: str, folder: str, file: str) -> Optional[Path]:
+def find_model_file(models_dir: str, folder: str, file: str) -> Path | None:
     """Find a file as the platform does.
 
     Args:
@@ -30,17 +33,19 @@ def find_model_file(models_dir: str, folder: str, file: str) -> Optional[Path]:
     return path if path is not None and Path(os.path.realpath(path)) == path else None
 
 
-def _existing(root: Path, folder: str, file: str) -> Optional[Path]:
+def _existing(root: Path, folder: str, file: str) -> Path | None:
     return next((path for path in (root / folder / file, root / file) if path.is_file()), None)
 
 
-def copy_file(source: Union[str, Path], target: Union[str, Path]) -> None:
+def copy_file(source: str | Path, target: str | Path) -> None:
     """Copy a file with its time, unless an equal one (size and time) is there; a link at ``target`` is replaced."""
     status = os.stat(source)
     if os.path.isfile(target) and not os.path.islink(target):
         present = os.stat(target)
-        if os.path.samestat(status, present) or \
-                (status.st_size, status.st_mtime_ns) == (present.st_size, present.st_mtime_ns):
+        if os.path.samestat(status, present) or (status.st_size, status.st_mtime_ns) == (
+            present.st_size,
+            present.st_mtime_ns,
+        ):
             return
     with open(source, 'rb') as stream, atomic_file(target, 'wb') as copy:
         shutil.copyfileobj(stream, copy, 1 << 20)
@@ -59,12 +64,14 @@ def _without_links(root: Path, folder: str, path: Path) -> str:
     try:
         copy_file(real, root / folder / path.name)
     except (FileExistsError, NotADirectoryError) as error:
-        raise ModelFileError(f'stage {folder}: {path} is a link out of {root}, and its copy needs the folder '
-                             f'{root / folder}, where a file stands; rename one') from error
+        raise ModelFileError(
+            f'stage {folder}: {path} is a link out of {root}, and its copy needs the folder '
+            f'{root / folder}, where a file stands; rename one'
+        ) from error
     return path.name
 
 
-def check_model_files(models_dir: str, stage_name: str, files: Iterable[Union[str, Path]]) -> List[str]:
+def check_model_files(models_dir: str, stage_name: str, files: Iterable[str | Path]) -> list[str]:
     """Bring the files of a stage into the form of result.yaml and see that each can be stored.
 
     Args:
@@ -83,7 +90,7 @@ def check_model_files(models_dir: str, stage_name: str, files: Iterable[Union[st
     if isinstance(files, (str, Path)):
         raise ModelFileError(f'stage {stage_name}: files must be a list of paths, not {files!r}')
     root = Path(os.path.realpath(models_dir))
-    checked: List[str] = []
+    checked: list[str] = []
     for file in map(str, files):
         relative = os.path.relpath(file, models_dir) if os.path.isabs(file) else os.path.normpath(file)
         if relative.split(os.sep)[0] == os.pardir:
@@ -92,8 +99,10 @@ def check_model_files(models_dir: str, stage_name: str, files: Iterable[Union[st
             raise ModelFileError(f'stage {stage_name}: {file} has a name that belongs to the platform; rename it')
         path = _existing(root, stage_name, relative)
         if path is None:
-            raise ModelFileError(f'stage {stage_name}: {os.path.join(models_dir, relative)} is not a regular file '
-                                 '(missing or a folder); write the file before naming it in the result')
+            raise ModelFileError(
+                f'stage {stage_name}: {os.path.join(models_dir, relative)} is not a regular file '
+                '(missing or a folder); write the file before naming it in the result'
+            )
         if Path(os.path.realpath(path)) != path:
             relative = _without_links(root, stage_name, path)
             if relative in RESERVED_NAMES:

@@ -3,9 +3,12 @@
 One unreadable monitor.txt makes the platform fail the task for good, so it is replaced atomically, the message holds
 neither TAB nor newline, and the text is always valid UTF-8.
 """
+
+from __future__ import annotations
+
 import os
 import time
-from typing import Any, List, NamedTuple, Sequence, Union
+from typing import Any, NamedTuple, Sequence
 
 from . import env
 from .atomic import write_text_atomically
@@ -14,8 +17,14 @@ from .executor_log import write_final_executor_log, write_tensorboard_text
 from .progress import YmirTask, clamp_percent, scale_to_task
 
 __all__ = [
-    'MonitorLine', 'YmirTask', 'read_monitor', 'write_final_executor_log', 'write_monitor_logger',
-    'write_monitor_logger_for_multiple_tasks', 'write_monitor_logger_for_mutiple_tasks', 'write_tensorboard_text'
+    'MonitorLine',
+    'YmirTask',
+    'read_monitor',
+    'write_final_executor_log',
+    'write_monitor_logger',
+    'write_monitor_logger_for_multiple_tasks',
+    'write_monitor_logger_for_mutiple_tasks',
+    'write_tensorboard_text',
 ]
 
 MAX_TRACE_LINES = 99  # lines 2 to 100
@@ -23,6 +32,7 @@ MAX_TRACE_LINES = 99  # lines 2 to 100
 
 class MonitorLine(NamedTuple):
     """The first line of monitor.txt."""
+
     task_id: str
     timestamp: float
     percent: float
@@ -35,19 +45,21 @@ def _one_line(text: str) -> str:
     return ' '.join(str(text).split())
 
 
-def _trace_lines(trace: Union[str, Sequence[str]]) -> List[str]:
+def _trace_lines(trace: str | Sequence[str]) -> list[str]:
     text = trace if isinstance(trace, str) else '\n'.join(map(str, trace))
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     if len(lines) > MAX_TRACE_LINES:  # the end of a traceback says most
-        lines = [f'... {len(lines) - MAX_TRACE_LINES + 1} lines left out'] + lines[1 - MAX_TRACE_LINES:]
+        lines = [f'... {len(lines) - MAX_TRACE_LINES + 1} lines left out'] + lines[1 - MAX_TRACE_LINES :]
     return lines
 
 
-def write_monitor_logger(percent: float,
-                         state: ExecutorState = ExecutorState.ES_RUNNING,
-                         return_code: ExecutorReturnCode = ExecutorReturnCode.RC_EXEC_NO_ERROR,
-                         message: str = '',
-                         trace: Union[str, Sequence[str]] = '') -> None:
+def write_monitor_logger(
+    percent: float,
+    state: ExecutorState = ExecutorState.ES_RUNNING,
+    return_code: ExecutorReturnCode = ExecutorReturnCode.RC_EXEC_NO_ERROR,
+    message: str = '',
+    trace: str | Sequence[str] = '',
+) -> None:
     """Replace monitor.txt by the present state of the task.
 
     Args:
@@ -63,8 +75,11 @@ def write_monitor_logger(percent: float,
     """
     current_env = env.get_current_env()
     columns = [
-        _one_line(current_env.task_id) or 'default-task', f'{time.time():.6f}', f'{clamp_percent(percent):.2f}',
-        str(int(state)), str(int(return_code))
+        _one_line(current_env.task_id) or 'default-task',
+        f'{time.time():.6f}',
+        f'{clamp_percent(percent):.2f}',
+        str(int(state)),
+        str(int(return_code)),
     ]
     if _one_line(message):
         columns.append(_one_line(message))
@@ -76,8 +91,7 @@ def write_monitor_logger(percent: float,
     write_text_atomically(path, text.encode('utf-8', 'replace').decode('utf-8'))
 
 
-def write_monitor_logger_for_multiple_tasks(cfg: Any, task: Union[YmirTask, str], percent: float,
-                                            order: str = 'tmi') -> None:
+def write_monitor_logger_for_multiple_tasks(cfg: Any, task: YmirTask | str, percent: float, order: str = 'tmi') -> None:
     """Write the progress of one task where mining and inference may share the bar.
 
     Args:
@@ -111,5 +125,11 @@ def read_monitor() -> MonitorLine:
         columns = stream.readline().strip().split('\t')
     if len(columns) < 4:
         raise ValueError(f'{path}: the first line has {len(columns)} columns with TAB between them, not 4 to 6')
-    return MonitorLine(columns[0], float(columns[1]), float(columns[2]), int(columns[3]),
-                       int(columns[4]) if len(columns) > 4 else 0, columns[5] if len(columns) > 5 else '')
+    return MonitorLine(
+        columns[0],
+        float(columns[1]),
+        float(columns[2]),
+        int(columns[3]),
+        int(columns[4]) if len(columns) > 4 else 0,
+        columns[5] if len(columns) > 5 else '',
+    )

@@ -2,16 +2,20 @@
 
 A task has three stages with weights; when one container runs mining and inference, each has half of the bar.
 """
+
+from __future__ import annotations
+
 import math
 import os
 from enum import IntEnum
-from typing import Any, List, Sequence, Union
+from typing import Any, Sequence
 
 from .scalars import to_float
 
 
 class YmirTask(IntEnum):
     """What the executor is doing."""
+
     TRAINING = 1
     MINING = 2
     INFER = 3
@@ -19,6 +23,7 @@ class YmirTask(IntEnum):
 
 class YmirStage(IntEnum):
     """A part of a task."""
+
     PREPROCESS = 1
     TASK = 2
     POSTPROCESS = 3
@@ -28,10 +33,7 @@ _WEIGHT_VARIABLES = ('PREPROCESS_WEIGHT', 'TASK_WEIGHT', 'POSTPROCESS_WEIGHT')
 _DEFAULT_WEIGHTS = (0.00001, 0.99998, 0.00001)
 
 # which half of the bar (0 or 1) a task has when mining and inference run together
-_HALVES = {
-    'tmi': {YmirTask.MINING: 0, YmirTask.INFER: 1},
-    'tim': {YmirTask.INFER: 0, YmirTask.MINING: 1},
-}
+_HALVES = {'tmi': {YmirTask.MINING: 0, YmirTask.INFER: 1}, 'tim': {YmirTask.INFER: 0, YmirTask.MINING: 1}}
 
 
 def clamp_percent(percent: Any) -> float:
@@ -66,18 +68,18 @@ class YmirStageWeight:
         ValueError: there are not three, one is negative, or the sum is not 1.
     """
 
-    def __init__(self, weights: Union['YmirStageWeight', Sequence[float], None] = None) -> None:
+    def __init__(self, weights: YmirStageWeight | Sequence[float] | None = None) -> None:
         if isinstance(weights, YmirStageWeight):
             weights = weights.weights
         if weights is None:
             weights = [os.environ.get(name, default) for name, default in zip(_WEIGHT_VARIABLES, _DEFAULT_WEIGHTS)]
-        self.weights: List[float] = [to_float(weight, 'a stage weight') for weight in weights]
+        self.weights: list[float] = [to_float(weight, 'a stage weight') for weight in weights]
         if len(self.weights) != 3 or not all(weight >= 0 for weight in self.weights):
             raise ValueError(f'stage weights must be three numbers from 0 to 1, not {self.weights}')
         if not math.isclose(sum(self.weights), 1.0, abs_tol=1e-6):
             raise ValueError(f'stage weights must sum to 1; {self.weights} sum to {sum(self.weights)}')
 
-    def get_stage_process(self, stage: Union[YmirStage, str], p: float) -> float:
+    def get_stage_process(self, stage: YmirStage | str, p: float) -> float:
         """Give the progress of the task when one of its stages stands at ``p``.
 
         Args:
@@ -94,8 +96,13 @@ class YmirStageWeight:
         return clamp_percent(sum(self.weights[:index]) + self.weights[index] * clamp_percent(p))
 
 
-def get_ymir_process(stage: Union[YmirStage, str], p: float, task_idx: int = 0, task_num: int = 1,
-                     weights: Union[YmirStageWeight, Sequence[float], None] = None) -> float:
+def get_ymir_process(
+    stage: YmirStage | str,
+    p: float,
+    task_idx: int = 0,
+    task_num: int = 1,
+    weights: YmirStageWeight | Sequence[float] | None = None,
+) -> float:
     """Give the progress over several tasks of equal length; older executors call it.
 
     Args:
@@ -118,8 +125,7 @@ def get_ymir_process(stage: Union[YmirStage, str], p: float, task_idx: int = 0, 
     return (task_idx + YmirStageWeight(weights).get_stage_process(stage, p)) / task_num
 
 
-def scale_to_task(percent: float, task: Union[YmirTask, str], run_mining: bool, run_infer: bool,
-                  order: str = 'tmi') -> float:
+def scale_to_task(percent: float, task: YmirTask | str, run_mining: bool, run_infer: bool, order: str = 'tmi') -> float:
     """Scale the progress of one task to the bar that it shares when mining and inference run in one container.
 
     Args:

@@ -1,16 +1,21 @@
 """What the protocol version of env.yaml allows (contract section e)."""
+
+from __future__ import annotations
+
 import os
 import re
-from typing import List, Tuple
 
 from . import env
 from .errors import ConfigError
 
-_VERSION = re.compile(r'v?(\d+(?:\.\d+)*)(?:[-_.]?(a|alpha|b|beta|c|rc|pre|preview|dev)[-_.]?\d*|[-_.]?(?:post|r|rev)?\d*)'
-                      r'(?:\+[\w.-]+)?', re.IGNORECASE)
+_VERSION = re.compile(
+    r'v?(\d+(?:\.\d+)*)(?:[-_.]?(a|alpha|b|beta|c|rc|pre|preview|dev)[-_.]?\d*|[-_.]?(?:post|r|rev)?\d*)'
+    r'(?:\+[\w.-]+)?',
+    re.IGNORECASE,
+)
 
 
-def _version(text: str, where: str) -> Tuple[List[int], bool]:
+def _version(text: str, where: str) -> tuple[list[int], bool]:
     """Give the numbers of a version, and whether it is a final one: 1.0.0rc1 comes before 1.0.0."""
     found = _VERSION.fullmatch(text.strip())
     if found is None:

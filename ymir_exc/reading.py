@@ -3,6 +3,9 @@
 Text is UTF-8. A byte order mark, as Windows editors write it, is dropped; a file in UTF-16 or UTF-32 is refused with a
 sentence, for its bytes would be read as something else.
 """
+
+from __future__ import annotations
+
 import codecs
 import io
 import os
@@ -14,8 +17,12 @@ from .errors import DatasetError
 PathLike = Union[str, 'os.PathLike[str]']
 
 # That of UTF-32 begins with that of UTF-16.
-_OTHER_MARKS = ((codecs.BOM_UTF32_LE, 'UTF-32'), (codecs.BOM_UTF32_BE, 'UTF-32'), (codecs.BOM_UTF16_LE, 'UTF-16'),
-                (codecs.BOM_UTF16_BE, 'UTF-16'))
+_OTHER_MARKS = (
+    (codecs.BOM_UTF32_LE, 'UTF-32'),
+    (codecs.BOM_UTF32_BE, 'UTF-32'),
+    (codecs.BOM_UTF16_LE, 'UTF-16'),
+    (codecs.BOM_UTF16_BE, 'UTF-16'),
+)
 _BLANKS = ' \n'  # may stand around a path without belonging to it
 
 
@@ -27,6 +34,7 @@ class IndexLine(NamedTuple):
         image: the path of the image.
         annotation: the path of its annotation, '' if the line has none.
     """
+
     number: int
     image: str
     annotation: str
@@ -49,7 +57,7 @@ def decode(data: bytes, errors: str = 'strict') -> str:
         if data.startswith(mark):
             raise UnicodeError(f'is {name} text; save it as UTF-8')
     if data.startswith(codecs.BOM_UTF8):
-        data = data[len(codecs.BOM_UTF8):]
+        data = data[len(codecs.BOM_UTF8) :]
     try:
         return data.decode('utf-8', errors)
     except UnicodeDecodeError as error:
@@ -114,8 +122,10 @@ def read_index(path: PathLike) -> Iterator[IndexLine]:
                 if not line.strip():
                     continue
                 if '\0' in line:
-                    raise DatasetError(f'{path}:{number}: the line holds a NUL byte, as no path can; write the file '
-                                       'again, as UTF-8 text')
+                    raise DatasetError(
+                        f'{path}:{number}: the line holds a NUL byte, as no path can; write the file '
+                        'again, as UTF-8 text'
+                    )
                 image, annotation, *_ = [part.strip(_BLANKS) for part in line.split('\t')] + ['']
                 if not image:
                     raise DatasetError(f'{path}:{number}: the line has no image before the TAB')

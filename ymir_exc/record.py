@@ -4,17 +4,23 @@ They have the methods that executors know from the public package, whose objects
 ``copy`` and ``parse_obj``, and the names that pydantic 2 gave to these. pydantic itself is not needed: executors pin
 either major version of it.
 """
+
+from __future__ import annotations
+
+import builtins
 import copy as copying
 import json as json_text
 import typing
-from typing import Any, Callable, ClassVar, Dict, List, Type, TypeVar
+from typing import Any, Callable, ClassVar, TypeVar
 
 from .errors import ValidationError
 
 Self = TypeVar('Self', bound='Record')
 
-_WORDS = {**dict.fromkeys(('true', 't', 'yes', 'y', 'on', '1'), True),
-          **dict.fromkeys(('false', 'f', 'no', 'n', 'off', '0'), False)}
+_WORDS = {
+    **dict.fromkeys(('true', 't', 'yes', 'y', 'on', '1'), True),
+    **dict.fromkeys(('false', 'f', 'no', 'n', 'off', '0'), False),
+}
 
 
 def to_text(value: Any) -> str:
@@ -53,17 +59,21 @@ class Record:
     Raises:
         ValidationError: a value is missing or wrong.
     """
-    converters: ClassVar[Dict[str, Callable[[Any], Any]]] = {}
-    _fields: ClassVar[Dict[str, Callable[[Any], Any]]] = {}
+
+    converters: ClassVar[builtins.dict[str, Callable[[Any], Any]]] = {}
+    _fields: ClassVar[builtins.dict[str, Callable[[Any], Any]]] = {}
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         hints = typing.get_type_hints(cls)
-        cls._fields = {name: cls.converters.get(name) or _converter(kind) for name, kind in hints.items()
-                       if typing.get_origin(kind) is not ClassVar}
+        cls._fields = {
+            name: cls.converters.get(name) or _converter(kind)
+            for name, kind in hints.items()
+            if typing.get_origin(kind) is not ClassVar
+        }
 
     def __init__(self, **values: Any) -> None:
-        problems: List[str] = []
+        problems: list[str] = []
         for name, convert in self._fields.items():
             if name in values:
                 try:
@@ -81,7 +91,7 @@ class Record:
             raise ValidationError(problems)
 
     @classmethod
-    def parse_obj(cls: Type[Self], values: Any) -> Self:
+    def parse_obj(cls: type[Self], values: Any) -> Self:
         """Make one of a mapping.
 
         Raises:
@@ -91,10 +101,12 @@ class Record:
             raise ValueError('must be a mapping')
         return cls(**{str(name): value for name, value in values.items()})
 
-    def dict(self) -> Dict[str, Any]:
+    def dict(self) -> builtins.dict[str, Any]:
         """Give the values as a dict, records within as dicts too."""
-        return {name: value.dict() if isinstance(value, Record) else value
-                for name, value in ((name, getattr(self, name)) for name in self._fields)}
+        return {
+            name: value.dict() if isinstance(value, Record) else value
+            for name, value in ((name, getattr(self, name)) for name in self._fields)
+        }
 
     def json(self) -> str:
         """Give the values as JSON."""

@@ -1,6 +1,9 @@
 """Writes the results of training, mining and inference into /out (contract sections d.2 to d.5)."""
+
+from __future__ import annotations
+
 import json
-from typing import Any, Dict, Iterable, List, Mapping, Tuple
+from typing import Any, Iterable, Mapping
 
 from . import env
 from .atomic import write_text_atomically
@@ -11,12 +14,20 @@ from .segmentation_result import check_segmentation_result
 from .training_result import remove_model_stages, write_model_stage, write_training_result
 
 __all__ = [
-    'Annotation', 'Box', 'InferResultWriter', 'MiningResultWriter', 'multiple_model_stages_supportable',
-    'remove_model_stages', 'write_infer_result', 'write_mining_result', 'write_model_stage', 'write_training_result'
+    'Annotation',
+    'Box',
+    'InferResultWriter',
+    'MiningResultWriter',
+    'multiple_model_stages_supportable',
+    'remove_model_stages',
+    'write_infer_result',
+    'write_mining_result',
+    'write_model_stage',
+    'write_training_result',
 ]
 
 
-def write_mining_result(mining_result: Iterable[Tuple[str, Any]]) -> None:
+def write_mining_result(mining_result: Iterable[tuple[str, Any]]) -> None:
     """Write result.tsv, the highest score first; equal scores keep their order, NaN goes last.
 
     Args:
@@ -43,13 +54,14 @@ def write_infer_result(infer_result: Mapping[str, Any], algorithm: str = 'detect
         ValueError: another algorithm.
     """
     if algorithm == 'detection':
-        detections: Dict[str, List[Annotation]] = dict(infer_result)
+        detections: dict[str, list[Annotation]] = dict(infer_result)
         with InferResultWriter() as writer:
             for image, annotations in detections.items():
                 writer.write(image, annotations)
     elif algorithm == 'segmentation':
         checked = check_segmentation_result(infer_result)
-        write_text_atomically(env.get_current_env().output.infer_result_file,
-                              json.dumps(checked, allow_nan=False) + '\n')
+        write_text_atomically(
+            env.get_current_env().output.infer_result_file, json.dumps(checked, allow_nan=False) + '\n'
+        )
     else:
         raise ValueError(f"algorithm must be 'detection' or 'segmentation', not {algorithm!r}")

@@ -1,4 +1,7 @@
 """Numbers from what executors hold: Python, numpy and torch scalars and numeric strings, without importing either."""
+
+from __future__ import annotations
+
 import math
 from typing import Any
 

@@ -2,9 +2,12 @@
 
 The platform reads a coco dict. What makes it crash, or lose objects without a word, is an error here.
 """
+
+from __future__ import annotations
+
 import logging
 import os
-from typing import Any, Dict, List, Mapping, Set
+from typing import Any, Mapping
 
 from .errors import ResultError
 from .scalars import to_finite_float, to_plain
@@ -12,15 +15,15 @@ from .scalars import to_finite_float, to_plain
 logger = logging.getLogger(__name__)
 
 
-def _entries(result: Mapping[str, Any], key: str) -> List[Dict[str, Any]]:
+def _entries(result: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
     entries = result.get(key)
     if not isinstance(entries, (list, tuple)) or not all(isinstance(entry, Mapping) for entry in entries):
         raise ResultError(f'the segmentation result needs a list of dicts under {key!r}')
     return [dict(entry) for entry in entries]
 
 
-def _ids(entries: List[Dict[str, Any]], key: str) -> Set[Any]:
-    ids: Set[Any] = set()
+def _ids(entries: list[dict[str, Any]], key: str) -> set[Any]:
+    ids: set[Any] = set()
     for index, entry in enumerate(entries):
         if entry.get('id') is None:
             raise ResultError(f'{key}[{index}] has no id')
@@ -37,17 +40,23 @@ def _check_segmentation(segmentation: Any, where: str) -> None:
         if not isinstance(segmentation.get('size'), list) or len(segmentation['size']) != 2:
             raise ResultError(f'{where}: size must be [height, width]')
     elif isinstance(segmentation, list):
-        if len(segmentation) != 1 or not isinstance(segmentation[0], list) or len(segmentation[0]) % 2 \
-                or len(segmentation[0]) < 6:
-            raise ResultError(f'{where}: exactly one polygon [[x1, y1, x2, y2, x3, y3, ...]] is allowed; use RLE for '
-                              'objects of several parts')
+        if (
+            len(segmentation) != 1
+            or not isinstance(segmentation[0], list)
+            or len(segmentation[0]) % 2
+            or len(segmentation[0]) < 6
+        ):
+            raise ResultError(
+                f'{where}: exactly one polygon [[x1, y1, x2, y2, x3, y3, ...]] is allowed; use RLE for '
+                'objects of several parts'
+            )
         for coordinate in segmentation[0]:
             to_finite_float(coordinate, where)
     else:
         raise ResultError(f'{where} must be an RLE dict or one polygon, not {segmentation!r}')
 
 
-def _check_annotation(annotation: Dict[str, Any], where: str, image_ids: Set[Any], category_ids: Set[Any]) -> None:
+def _check_annotation(annotation: dict[str, Any], where: str, image_ids: set[Any], category_ids: set[Any]) -> None:
     for key, known in (('image_id', image_ids), ('category_id', category_ids)):
         if annotation.get(key) not in known:
             raise ResultError(f'{where}: {key} is {annotation.get(key)!r}, which no entry of the result has')
@@ -63,7 +72,7 @@ def _check_annotation(annotation: Dict[str, Any], where: str, image_ids: Set[Any
         raise ResultError(f'{where}: meta must not be null; leave the key out')
 
 
-def check_segmentation_result(result: Mapping[str, Any]) -> Dict[str, Any]:
+def check_segmentation_result(result: Mapping[str, Any]) -> dict[str, Any]:
     """Check a coco result and bring it into what JSON holds.
 
     numpy and torch numbers become plain ones, RLE counts of bytes become text, and a ``score`` without ``confidence``
@@ -80,8 +89,9 @@ def check_segmentation_result(result: Mapping[str, Any]) -> Dict[str, Any]:
     """
     if not isinstance(result, Mapping):
         raise ResultError(f'a segmentation result is a coco dict, not a {type(result).__name__}')
-    plain = to_plain({**result, **{key: _entries(result, key) for key in ('images', 'categories', 'annotations')}},
-                     'result')
+    plain = to_plain(
+        {**result, **{key: _entries(result, key) for key in ('images', 'categories', 'annotations')}}, 'result'
+    )
     for index, image in enumerate(plain['images']):
         name = image.get('file_name')
         if not name or not isinstance(name, str) or os.path.basename(name) != name:
@@ -100,6 +110,10 @@ def check_segmentation_result(result: Mapping[str, Any]) -> Dict[str, Any]:
         num_dropped += bbox[2] < 1 or bbox[3] < 1 or key in seen
         seen.add(key)
     if num_dropped:
-        logger.warning('%d of %d objects will be dropped by the platform: thinner than a pixel, or of the same image, '
-                       'class and box as another', num_dropped, len(plain['annotations']))
+        logger.warning(
+            '%d of %d objects will be dropped by the platform: thinner than a pixel, or of the same image, '
+            'class and box as another',
+            num_dropped,
+            len(plain['annotations']),
+        )
     return plain

@@ -3,8 +3,11 @@
 The platform neither reads nor deletes it; the command `ymir` shows it with the names that the user knows. One line per
 image: part of the data, path as in the index file, reason.
 """
+
+from __future__ import annotations
+
 import os
-from typing import Iterable, List, NamedTuple
+from typing import Iterable, NamedTuple
 
 from .atomic import atomic_file
 
@@ -20,12 +23,13 @@ class SkippedImage(NamedTuple):
         path: as in the index file.
         reason: one line.
     """
+
     part: str
     path: str
     reason: str
 
 
-def read_skipped_images(directory: str) -> List[SkippedImage]:
+def read_skipped_images(directory: str) -> list[SkippedImage]:
     """Read the file.
 
     Args:
@@ -35,8 +39,9 @@ def read_skipped_images(directory: str) -> List[SkippedImage]:
         The images; none if there is no such file.
     """
     try:
-        with open(os.path.join(directory, SKIPPED_IMAGES_FILE), encoding='utf-8', errors='surrogateescape',
-                  newline='\n') as stream:
+        with open(
+            os.path.join(directory, SKIPPED_IMAGES_FILE), encoding='utf-8', errors='surrogateescape', newline='\n'
+        ) as stream:
             lines = stream.read().split('\n')
     except OSError:
         return []

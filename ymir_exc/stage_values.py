@@ -4,10 +4,13 @@ It rejects the whole result for one number out of bounds. Some of them are nobod
 labelled objects gives -1, NaN or nothing. So what cannot be written is replaced or left out, with one warning of each
 kind, and a training is never ended by its report. Arguments of a wrong type are the author's mistake and stay errors.
 """
+
+from __future__ import annotations
+
 import math
 import os
 import time
-from typing import Any, Dict, Iterable, List, Mapping, Optional
+from typing import Any, Iterable, Mapping
 
 from .errors import ResultError
 from .log import warn_once
@@ -22,12 +25,12 @@ _RESERVED = ('stage_name', 'files', 'timestamp')
 _ROUNDING = 1e-3  # a sum of float32 may end a little above 1
 
 
-def main_metric(stage: Mapping[str, Any]) -> Optional[str]:
+def main_metric(stage: Mapping[str, Any]) -> str | None:
     """Give the name of the metric that decides which stage is best; None if there is none."""
     return next((name for name in MAIN_METRICS if name in stage), None)
 
 
-def _share(value: Any, name: str) -> Optional[float]:
+def _share(value: Any, name: str) -> float | None:
     """Give a metric from 0 to 1; None if it is none."""
     number = math.nan if value is None else to_float(value, name)
     if 0 <= number <= 1 + _ROUNDING:
@@ -35,17 +38,19 @@ def _share(value: Any, name: str) -> Optional[float]:
     return None
 
 
-def _count(value: Any, name: str) -> Optional[int]:
+def _count(value: Any, name: str) -> int | None:
     number = math.nan if value is None else to_float(value, name)
     return int(number) if 0 <= number <= MAX_INT32 and number == int(number) else None
 
 
-_OTHER_METRICS = {**{name: (_share, 'a number from 0 to 1') for name in BOUNDED_METRICS},
-                  **{name: (_count, f'a whole number from 0 to {MAX_INT32}') for name in COUNTERS}}
+_OTHER_METRICS = {
+    **dict.fromkeys(BOUNDED_METRICS, (_share, 'a number from 0 to 1')),
+    **dict.fromkeys(COUNTERS, (_count, f'a whole number from 0 to {MAX_INT32}')),
+}
 _FREE_METRIC = (to_plain, 'what has a plain, finite form')  # the platform does not read it
 
 
-def clean_metrics(evaluation_result: Mapping[str, Any]) -> Dict[str, Any]:
+def clean_metrics(evaluation_result: Mapping[str, Any]) -> dict[str, Any]:
     """Bring the metrics of a stage into the platform's bounds.
 
     Args:
@@ -57,7 +62,7 @@ def clean_metrics(evaluation_result: Mapping[str, Any]) -> Dict[str, Any]:
     Raises:
         ResultError: a main metric is not one number but, for example, a word or a list.
     """
-    metrics: Dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
     given = {str(key): value for key, value in evaluation_result.items()}
     for key, value in given.items():
         # The documents write TP, FP, FN; the platform reads only the lower case.
@@ -81,8 +86,11 @@ def clean_metrics(evaluation_result: Mapping[str, Any]) -> Dict[str, Any]:
         name = main_metric(given) or 'mAP'
         metrics = {name: 0.0, **metrics}
         found = f'is {given[name]!r}' if name in given else 'is not given'
-        warn_once('main metric', f'the metric {name} of a stage {found} and is written as 0: the platform accepts 0 to '
-                  '1. A validation set without labelled objects gives -1 or NaN')
+        warn_once(
+            'main metric',
+            f'the metric {name} of a stage {found} and is written as 0: the platform accepts 0 to '
+            '1. A validation set without labelled objects gives -1 or NaN',
+        )
     return metrics
 
 
@@ -101,9 +109,9 @@ def clean_timestamp(timestamp: Any) -> int:
     return now
 
 
-def clean_evaluate_config(evaluate_config: Mapping[str, Any]) -> Dict[str, float]:
+def clean_evaluate_config(evaluate_config: Mapping[str, Any]) -> dict[str, float]:
     """Keep what is one finite number: the platform accepts nothing else, no None and no ``0.5:0.95:0.05``."""
-    numbers: Dict[str, float] = {}
+    numbers: dict[str, float] = {}
     for key, value in evaluate_config.items():
         try:
             number = to_float(value, str(key))
@@ -112,12 +120,14 @@ def clean_evaluate_config(evaluate_config: Mapping[str, Any]) -> Dict[str, float
         if math.isfinite(number):
             numbers[str(key)] = number
         else:
-            warn_once(f'evaluate_config {key}', f'evaluate_config[{key!r}] is {value!r} and is left out: the platform '
-                      'accepts finite numbers')
+            warn_once(
+                f'evaluate_config {key}',
+                f'evaluate_config[{key!r}] is {value!r} and is left out: the platform accepts finite numbers',
+            )
     return numbers
 
 
-def clean_attachments(models_dir: str, attachments: Mapping[str, Iterable[str]]) -> Dict[str, List[str]]:
+def clean_attachments(models_dir: str, attachments: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
     """Keep the attachments that are there: for a missing one the platform rejects the whole result.
 
     Args:
@@ -127,7 +137,7 @@ def clean_attachments(models_dir: str, attachments: Mapping[str, Iterable[str]])
     Raises:
         ResultError: a section is a text instead of a list.
     """
-    kept: Dict[str, List[str]] = {}
+    kept: dict[str, list[str]] = {}
     for section, files in attachments.items():
         if isinstance(files, str):
             raise ResultError(f'attachments[{section!r}] must be a list of file names, not {files!r}')

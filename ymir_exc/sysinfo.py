@@ -1,12 +1,14 @@
 """What the machine has, without importing torch."""
+
+from __future__ import annotations
+
 import os
 import subprocess
-from typing import Tuple, Union
 
 from .errors import NoGpuError
 
 
-def get_gpu_memory(device: Union[str, int] = 'cuda:0') -> Tuple[float, float]:
+def get_gpu_memory(device: str | int = 'cuda:0') -> tuple[float, float]:
     """Ask the driver for the memory of a GPU, over all processes.
 
     Args:
@@ -20,7 +22,7 @@ def get_gpu_memory(device: Union[str, int] = 'cuda:0') -> Tuple[float, float]:
         NoGpuError: there is no such GPU, or the driver does not answer.
     """
     text = str(device).lower()
-    number = '0' if text == 'cuda' else text[len('cuda:'):] if text.startswith('cuda:') else text
+    number = '0' if text == 'cuda' else text[len('cuda:') :] if text.startswith('cuda:') else text
     if not number.isdigit():
         raise ValueError(f"device must be 'cuda:N' or N, not {device!r}")
     visible = os.environ.get('CUDA_VISIBLE_DEVICES')

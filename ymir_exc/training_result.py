@@ -4,10 +4,13 @@ The platform rejects the whole result for one bad number or one missing file, an
 everything is checked before the file is replaced, and stages whose files have vanished are left out. Stages stand in
 the file in the order in which they were written: between equal timestamps the later one is the newer.
 """
+
+from __future__ import annotations
+
 import logging
 import os
 from pathlib import Path
-from typing import Any, Dict, Iterable, Mapping, Optional, Union
+from typing import Any, Iterable, Mapping, Union
 
 import yaml
 
@@ -29,19 +32,26 @@ Files = Iterable[Union[str, Path]]
 def _check_stage_name(stage_name: str) -> str:
     name = str(stage_name).replace('-', '_')
     if not name.isidentifier() or len(name) > MAX_STAGE_NAME:
-        raise ResultError(f'stage name {stage_name!r}: letters, digits and underscores, no digit first, at most '
-                          f'{MAX_STAGE_NAME} characters; for example epoch_20')
+        raise ResultError(
+            f'stage name {stage_name!r}: letters, digits and underscores, no digit first, at most '
+            f'{MAX_STAGE_NAME} characters; for example epoch_20'
+        )
     return name
 
 
 def _is_whole(models_dir: str, name: str, stage: Any) -> bool:
     """Tell whether a stage that was written before still holds: its numbers are there, its files exist."""
-    return (isinstance(stage, dict) and isinstance(stage.get('files'), list) and bool(stage['files'])
-            and isinstance(stage.get('timestamp'), int) and isinstance(stage.get(main_metric(stage)), (int, float))
-            and all(find_model_file(models_dir, name, str(file)) for file in stage['files']))
+    return (
+        isinstance(stage, dict)
+        and isinstance(stage.get('files'), list)
+        and bool(stage['files'])
+        and isinstance(stage.get('timestamp'), int)
+        and isinstance(stage.get(main_metric(stage)), (int, float))
+        and all(find_model_file(models_dir, name, str(file)) for file in stage['files'])
+    )
 
 
-def _read_result(path: str) -> Dict[str, Any]:
+def _read_result(path: str) -> dict[str, Any]:
     if not os.path.exists(path):
         return {}
     try:
@@ -51,25 +61,30 @@ def _read_result(path: str) -> Dict[str, Any]:
         return {}
 
 
-def _read_stages(path: str, models_dir: str) -> Dict[str, Dict[str, Any]]:
+def _read_stages(path: str, models_dir: str) -> dict[str, dict[str, Any]]:
     stages = _read_result(path).get('model_stages')
     whole = {}
     for name, stage in (stages if isinstance(stages, dict) else {}).items():
         if _is_whole(models_dir, name, stage):
             whole[name] = stage
         else:
-            logger.warning('stage %s is left out of %s: a file of it (%s) is gone or its entry is incomplete', name,
-                           path, stage.get('files') if isinstance(stage, dict) else stage)
+            logger.warning(
+                'stage %s is left out of %s: a file of it (%s) is gone or its entry is incomplete',
+                name,
+                path,
+                stage.get('files') if isinstance(stage, dict) else stage,
+            )
     return whole
 
 
-def _best_stage(stages: Dict[str, Dict[str, Any]]) -> str:
+def _best_stage(stages: dict[str, dict[str, Any]]) -> str:
     order = list(stages)
-    return max(order, key=lambda name: (stages[name][main_metric(stages[name])], stages[name]['timestamp'],
-                                        order.index(name)))
+    return max(
+        order, key=lambda name: (stages[name][main_metric(stages[name])], stages[name]['timestamp'], order.index(name))
+    )
 
 
-def _evict(stages: Dict[str, Dict[str, Any]]) -> None:
+def _evict(stages: dict[str, dict[str, Any]]) -> None:
     """Take out the oldest stages that are not the best until the limit holds; the files are their author's and stay."""
     while len(stages) > MAX_STAGES:
         best = _best_stage(stages)
@@ -78,7 +93,7 @@ def _evict(stages: Dict[str, Dict[str, Any]]) -> None:
         del stages[oldest]
 
 
-def _write_stages(path: str, stages: Dict[str, Dict[str, Any]], **extra: Any) -> None:
+def _write_stages(path: str, stages: dict[str, dict[str, Any]], **extra: Any) -> None:
     best = _best_stage(stages)
     metric = main_metric(stages[best])
     result = {'best_stage_name': best, metric: stages[best][metric], 'model_stages': stages}
@@ -86,7 +101,7 @@ def _write_stages(path: str, stages: Dict[str, Dict[str, Any]], **extra: Any) ->
     write_text_atomically(path, yaml.safe_dump(result, sort_keys=False))
 
 
-def _write_single_model(path: str, models_dir: str, stage: Dict[str, Any], replace_all: bool) -> None:
+def _write_single_model(path: str, models_dir: str, stage: dict[str, Any], replace_all: bool) -> None:
     """Write the form of protocols below 1.0.0, which holds one model: the best so far."""
     metric = stage[main_metric(stage)]
     present = {} if replace_all else _read_result(path)
@@ -94,22 +109,26 @@ def _write_single_model(path: str, models_dir: str, stage: Dict[str, Any], repla
     if is_better and all(find_model_file(models_dir, '', str(file)) for file in present.get('model', [])):
         return
     # This form has no stage folders.
-    files = [os.path.relpath(find_model_file(models_dir, stage['stage_name'], file), os.path.realpath(models_dir))
-             for file in stage['files']]
+    files = [
+        os.path.relpath(find_model_file(models_dir, stage['stage_name'], file), os.path.realpath(models_dir))
+        for file in stage['files']
+    ]
     write_text_atomically(path, yaml.safe_dump({'model': files, 'map': metric}, sort_keys=False))
 
 
-def write_model_stage(stage_name: str,
-                      files: Files,
-                      evaluation_result: Optional[Mapping[str, Any]] = None,
-                      mAP: Any = None,
-                      timestamp: Any = None,
-                      attachments: Optional[Mapping[str, Iterable[str]]] = None,
-                      evaluate_config: Optional[Mapping[str, Any]] = None,
-                      tp: Any = None,
-                      fp: Any = None,
-                      fn: Any = None,
-                      replace_all: bool = False) -> None:
+def write_model_stage(
+    stage_name: str,
+    files: Files,
+    evaluation_result: Mapping[str, Any] | None = None,
+    mAP: Any = None,
+    timestamp: Any = None,
+    attachments: Mapping[str, Iterable[str]] | None = None,
+    evaluate_config: Mapping[str, Any] | None = None,
+    tp: Any = None,
+    fp: Any = None,
+    fn: Any = None,
+    replace_all: bool = False,
+) -> None:
     """Add a model stage to result.yaml, or replace the one of that name.
 
     At most 11 stages are kept; the oldest that is not the best goes first, its files stay. The best stage has the
@@ -141,9 +160,13 @@ def write_model_stage(stage_name: str,
 
     name = _check_stage_name(stage_name)
     given = dict(evaluation_result or {})
-    given.update((key, value) for key, value in dict(mAP=mAP, tp=tp, fp=fp, fn=fn).items() if value is not None)
-    stage = dict(stage_name=name, files=check_model_files(models_dir, name, files),
-                 timestamp=clean_timestamp(timestamp), **clean_metrics(given))
+    given.update((key, value) for key, value in {'mAP': mAP, 'tp': tp, 'fp': fp, 'fn': fn}.items() if value is not None)
+    stage = dict(
+        stage_name=name,
+        files=check_model_files(models_dir, name, files),
+        timestamp=clean_timestamp(timestamp),
+        **clean_metrics(given),
+    )
     kept_attachments = clean_attachments(models_dir, attachments or {})
     numbers = clean_evaluate_config(evaluate_config or {})
 
@@ -157,15 +180,23 @@ def write_model_stage(stage_name: str,
     _write_stages(path, stages, evaluate_config=numbers, attachments=kept_attachments)
 
 
-def write_training_result(stage_name: str,
-                          files: Files,
-                          evaluation_result: Optional[Mapping[str, Any]] = None,
-                          timestamp: Any = None,
-                          attachments: Optional[Mapping[str, Iterable[str]]] = None,
-                          evaluate_config: Optional[Mapping[str, Any]] = None) -> None:
+def write_training_result(
+    stage_name: str,
+    files: Files,
+    evaluation_result: Mapping[str, Any] | None = None,
+    timestamp: Any = None,
+    attachments: Mapping[str, Iterable[str]] | None = None,
+    evaluate_config: Mapping[str, Any] | None = None,
+) -> None:
     """Add a model stage to result.yaml; the name under which older executors call :func:`write_model_stage`."""
-    write_model_stage(stage_name, files, evaluation_result, timestamp=timestamp, attachments=attachments,
-                      evaluate_config=evaluate_config)
+    write_model_stage(
+        stage_name,
+        files,
+        evaluation_result,
+        timestamp=timestamp,
+        attachments=attachments,
+        evaluate_config=evaluate_config,
+    )
 
 
 def remove_model_stages(stage_names: Iterable[str]) -> None:
@@ -182,8 +213,9 @@ def remove_model_stages(stage_names: Iterable[str]) -> None:
     present = _read_result(path)
     if not removed & set(present.get('model_stages') or {}):
         return
-    stages = {name: stage for name, stage in _read_stages(path, current_env.output.models_dir).items()
-              if name not in removed}
+    stages = {
+        name: stage for name, stage in _read_stages(path, current_env.output.models_dir).items() if name not in removed
+    }
     if not stages:
         os.unlink(path)
         return

@@ -1,7 +1,10 @@
 """What every executor needs: the merged configuration, weight files, booleans of the web form, progress of stages."""
+
+from __future__ import annotations
+
 import os
 import socket
-from typing import List, Sequence, Tuple, Union
+from typing import Sequence
 
 from . import env
 from .attribute_dict import AttributeDict
@@ -11,9 +14,19 @@ from .progress import YmirStage, YmirStageWeight, YmirTask, get_ymir_process
 from .saved_files import filter_saved_files, format_saved_files, write_ymir_training_result
 
 __all__ = [
-    'YmirStage', 'YmirStageWeight', 'YmirTask', 'filter_saved_files', 'find_free_port', 'format_saved_files',
-    'get_bool', 'get_class_names', 'get_merged_config', 'get_weight_files', 'get_ymir_process',
-    'write_ymir_monitor_process', 'write_ymir_training_result'
+    'YmirStage',
+    'YmirStageWeight',
+    'YmirTask',
+    'filter_saved_files',
+    'find_free_port',
+    'format_saved_files',
+    'get_bool',
+    'get_class_names',
+    'get_merged_config',
+    'get_weight_files',
+    'get_ymir_process',
+    'write_ymir_monitor_process',
+    'write_ymir_training_result',
 ]
 
 _TRUE = {'t', 'true', '1'}
@@ -36,8 +49,10 @@ def _read_code_config(file: str) -> dict:
     for root in (os.getcwd(), '/app'):
         if os.path.isfile(os.path.join(root, file)):
             return env.read_yaml_mapping(os.path.join(root, file))
-    raise ConfigFileNotFoundError(f'code_config {file} is neither in {os.getcwd()} nor in /app; it must be a path '
-                                  'inside the repository of git_url')
+    raise ConfigFileNotFoundError(
+        f'code_config {file} is neither in {os.getcwd()} nor in /app; it must be a path '
+        'inside the repository of git_url'
+    )
 
 
 def get_merged_config() -> AttributeDict:
@@ -56,7 +71,7 @@ def get_merged_config() -> AttributeDict:
     return AttributeDict(param=param, ymir=env.get_current_env())
 
 
-def get_class_names(cfg: AttributeDict) -> List[str]:
+def get_class_names(cfg: AttributeDict) -> list[str]:
     """Give the class names of the task; their order is the class index of the annotations.
 
     Raises:
@@ -72,7 +87,7 @@ def get_class_names(cfg: AttributeDict) -> List[str]:
     return names
 
 
-def get_weight_files(cfg: AttributeDict, suffix: Union[str, Tuple[str, ...]] = ('.pt', '.pth')) -> List[str]:
+def get_weight_files(cfg: AttributeDict, suffix: str | tuple[str, ...] = ('.pt', '.pth')) -> list[str]:
     """Give the weight files that the platform hands over.
 
     Args:
@@ -85,8 +100,9 @@ def get_weight_files(cfg: AttributeDict, suffix: Union[str, Tuple[str, ...]] = (
     """
     key = 'pretrained_model_params' if cfg.ymir.run_training else 'model_params_path'
     files = cfg.param.get(key) or []
-    paths = [os.path.join(cfg.ymir.input.models_dir, str(file)) for file in
-             ([files] if isinstance(files, str) else files)]
+    paths = [
+        os.path.join(cfg.ymir.input.models_dir, str(file)) for file in ([files] if isinstance(files, str) else files)
+    ]
     return [path for path in paths if path.endswith(suffix) and os.path.isfile(path)]
 
 
@@ -114,12 +130,14 @@ def get_bool(cfg: AttributeDict, key: str, default_value: bool = True) -> bool:
     raise ConfigError(f'{key} in config.yaml is {value!r}; allowed: true, false, t, f, 1, 0')
 
 
-def write_ymir_monitor_process(cfg: AttributeDict,
-                               task: Union[YmirTask, str],
-                               naive_stage_percent: float,
-                               stage: Union[YmirStage, str],
-                               stage_weights: Union[YmirStageWeight, Sequence[float], None] = None,
-                               task_order: str = 'tmi') -> None:
+def write_ymir_monitor_process(
+    cfg: AttributeDict,
+    task: YmirTask | str,
+    naive_stage_percent: float,
+    stage: YmirStage | str,
+    stage_weights: YmirStageWeight | Sequence[float] | None = None,
+    task_order: str = 'tmi',
+) -> None:
     """Write the progress of a stage of a task into monitor.txt.
 
     Args:

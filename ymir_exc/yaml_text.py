@@ -3,8 +3,11 @@
 A few lines of YAML can stand for more than any memory holds (aliases of aliases), for something that contains itself, or for
 nesting that no reader survives; and PyYAML raises what Python raises for values such as the 40th of a month.
 """
+
+from __future__ import annotations
+
 import re
-from typing import Any, Dict, Iterable, List, Tuple
+from typing import Any, Iterable
 
 import yaml
 
@@ -55,8 +58,8 @@ def check_yaml_size(text: str, loader: type = yaml.SafeLoader) -> None:
 
 
 def _count(events: Iterable[yaml.Event]) -> None:
-    sizes: Dict[Any, int] = {}
-    open_nodes: List[Tuple[Any, int]] = [(None, 0)]  # anchor, and nodes before it
+    sizes: dict[Any, int] = {}
+    open_nodes: list[tuple[Any, int]] = [(None, 0)]  # anchor, and nodes before it
     total = 0
     for event in events:
         line = event.start_mark.line + 1

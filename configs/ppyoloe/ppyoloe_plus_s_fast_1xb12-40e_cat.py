@@ -8,9 +8,9 @@ train_ann_file = 'annotations/trainval.json'
 train_data_prefix = 'images/'
 val_ann_file = 'annotations/test.json'
 val_data_prefix = 'images/'
-class_name = ('cat', )
+class_name = ('cat',)
 num_classes = len(class_name)
-metainfo = dict(classes=class_name, palette=[(20, 220, 60)])
+metainfo = {'classes': class_name, 'palette': [(20, 220, 60)]}
 max_epochs = 40
 num_last_epochs = 5  # read by files that build on this one; nothing changes in the last epochs here
 save_epoch_intervals = 10
@@ -18,26 +18,38 @@ max_keep_ckpts = 2
 train_batch_size_per_gpu = 12
 train_num_workers = 4
 
-model = dict(
-    backbone=dict(frozen_stages=4),
-    bbox_head=dict(head_module=dict(num_classes=num_classes)),
-    train_cfg=dict(initial_assigner=dict(num_classes=num_classes), assigner=dict(num_classes=num_classes)))
+model = {
+    'backbone': {'frozen_stages': 4},
+    'bbox_head': {'head_module': {'num_classes': num_classes}},
+    'train_cfg': {'initial_assigner': {'num_classes': num_classes}, 'assigner': {'num_classes': num_classes}},
+}
 
-train_dataloader = dict(
-    batch_size=train_batch_size_per_gpu,
-    num_workers=train_num_workers,
-    dataset=dict(
-        data_root=data_root, metainfo=metainfo, ann_file=train_ann_file, data_prefix=dict(img=train_data_prefix)))
-val_dataloader = dict(
-    dataset=dict(
-        data_root=data_root, metainfo=metainfo, ann_file=val_ann_file, data_prefix=dict(img=val_data_prefix)))
+train_dataloader = {
+    'batch_size': train_batch_size_per_gpu,
+    'num_workers': train_num_workers,
+    'dataset': {
+        'data_root': data_root,
+        'metainfo': metainfo,
+        'ann_file': train_ann_file,
+        'data_prefix': {'img': train_data_prefix},
+    },
+}
+val_dataloader = {
+    'dataset': {
+        'data_root': data_root,
+        'metainfo': metainfo,
+        'ann_file': val_ann_file,
+        'data_prefix': {'img': val_data_prefix},
+    }
+}
 test_dataloader = val_dataloader
 
-val_evaluator = dict(ann_file=data_root + val_ann_file)
+val_evaluator = {'ann_file': data_root + val_ann_file}
 test_evaluator = val_evaluator
 
-default_hooks = dict(
-    checkpoint=dict(interval=save_epoch_intervals, max_keep_ckpts=max_keep_ckpts),
-    logger=dict(interval=5),
-    param_scheduler=dict(warmup_min_iter=10, total_epochs=int(max_epochs * _base_.cosine_ratio)))
-train_cfg = dict(max_epochs=max_epochs, val_interval=save_epoch_intervals)
+default_hooks = {
+    'checkpoint': {'interval': save_epoch_intervals, 'max_keep_ckpts': max_keep_ckpts},
+    'logger': {'interval': 5},
+    'param_scheduler': {'warmup_min_iter': 10, 'total_epochs': int(max_epochs * _base_.cosine_ratio)},
+}
+train_cfg = {'max_epochs': max_epochs, 'val_interval': save_epoch_intervals}

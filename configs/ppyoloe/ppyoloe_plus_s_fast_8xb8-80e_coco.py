@@ -29,12 +29,13 @@ cosine_ratio = 1.2  # the rate falls along a cosine of this many times the epoch
 save_epoch_intervals = 5  # epochs between checkpoints, and between validations
 max_keep_ckpts = 3  # of the periodic ones; the best is kept besides
 
-model_test_cfg = dict(
-    multi_label=True,  # a box may be predicted once per class
-    nms_pre=1000,  # candidates with the highest scores that go into NMS
-    score_thr=0.01,
-    nms=dict(type='nms', iou_threshold=0.7),
-    max_per_img=300)
+model_test_cfg = {
+    'multi_label': True,  # a box may be predicted once per class
+    'nms_pre': 1000,  # candidates with the highest scores that go into NMS
+    'score_thr': 0.01,
+    'nms': {'type': 'nms', 'iou_threshold': 0.7},
+    'max_per_img': 300,
+}
 
 # ======================= images =======================
 img_scale = (640, 640)  # width, height of validation images
@@ -44,185 +45,212 @@ random_size_range = (320, 800)  # training batches are resized to a square of a 
 deepen_factor = 0.33  # times the number of blocks of a stage
 widen_factor = 0.5  # times the number of channels
 strides = [8, 16, 32]
-norm_cfg = dict(type='BN', momentum=0.1, eps=1e-5)
-act_cfg = dict(type='SiLU', inplace=True)
+norm_cfg = {'type': 'BN', 'momentum': 0.1, 'eps': 1e-5}
+act_cfg = {'type': 'SiLU', 'inplace': True}
 
 loss_cls_weight = 1.0
 loss_bbox_weight = 2.5
 loss_dfl_weight = 0.5 / 4  # the sum over the four sides of a box counts 0.5
 
-model = dict(
-    type='YOLODetector',
-    data_preprocessor=dict(
-        type='PPYOLOEDetDataPreprocessor',
-        pad_size_divisor=32,
-        batch_augments=[
-            dict(
-                type='PPYOLOEBatchRandomResize',
-                random_size_range=random_size_range,
-                interval=1,  # another size for every batch
-                size_divisor=32,
-                random_interp=True,  # and another interpolation
-                keep_ratio=False)
+model = {
+    'type': 'YOLODetector',
+    'data_preprocessor': {
+        'type': 'PPYOLOEDetDataPreprocessor',
+        'pad_size_divisor': 32,
+        'batch_augments': [
+            {
+                'type': 'PPYOLOEBatchRandomResize',
+                'random_size_range': random_size_range,
+                'interval': 1,  # another size for every batch
+                'size_divisor': 32,
+                'random_interp': True,  # and another interpolation
+                'keep_ratio': False,
+            }
         ],
-        mean=[0., 0., 0.],
-        std=[255., 255., 255.],
-        bgr_to_rgb=True),
-    backbone=dict(
-        type='PPYOLOECSPResNet',
-        deepen_factor=deepen_factor,
-        widen_factor=widen_factor,
-        block_cfg=dict(type='PPYOLOEBasicBlock', shortcut=True, use_alpha=True),
-        norm_cfg=norm_cfg,
-        act_cfg=act_cfg,
-        attention_cfg=dict(type='EffectiveSELayer', act_cfg=dict(type='HSigmoid')),
-        use_large_stem=True),
-    neck=dict(
-        type='PPYOLOECSPPAFPN',
-        in_channels=[256, 512, 1024],
-        out_channels=[192, 384, 768],
-        deepen_factor=deepen_factor,
-        widen_factor=widen_factor,
-        num_csplayer=1,
-        num_blocks_per_layer=3,
-        block_cfg=dict(type='PPYOLOEBasicBlock', shortcut=False, use_alpha=False),
-        norm_cfg=norm_cfg,
-        act_cfg=act_cfg,
-        drop_block_cfg=None,
-        use_spp=True),
-    bbox_head=dict(
-        type='PPYOLOEHead',
-        head_module=dict(
-            type='PPYOLOEHeadModule',
-            num_classes=num_classes,
-            in_channels=[192, 384, 768],
-            widen_factor=widen_factor,
-            featmap_strides=strides,
-            reg_max=16,  # a side is a distribution over 0 to 16 strides
-            norm_cfg=norm_cfg,
-            act_cfg=act_cfg,
-            num_base_priors=1),
-        prior_generator=dict(type='mmdet.MlvlPointGenerator', offset=0.5, strides=strides),
-        bbox_coder=dict(type='DistancePointBBoxCoder'),
-        loss_cls=dict(
-            type='mmdet.VarifocalLoss',
-            use_sigmoid=True,
-            alpha=0.75,  # weight of background, whose easy examples count less by the power of gamma
-            gamma=2.0,
-            iou_weighted=True,  # an object's weight is its target
-            reduction='sum',
-            loss_weight=loss_cls_weight),
-        loss_bbox=dict(
-            type='IoULoss',
-            iou_mode='giou',
-            bbox_format='xyxy',
-            reduction='mean',
-            loss_weight=loss_bbox_weight,
-            return_iou=False),
-        loss_dfl=dict(type='mmdet.DistributionFocalLoss', reduction='mean', loss_weight=loss_dfl_weight)),
-    train_cfg=dict(
-        initial_epoch=initial_epoch,
-        initial_assigner=dict(
-            type='BatchATSSAssigner',
-            num_classes=num_classes,
-            topk=9,  # candidates of a ground truth per level: those nearest to its centre
-            iou_calculator=dict(type='mmdet.BboxOverlaps2D')),
-        assigner=dict(
-            type='BatchTaskAlignedAssigner',
-            num_classes=num_classes,
-            topk=13,  # a ground truth takes the 13 best aligned cells, where alignment is score**alpha * IoU**beta
-            alpha=1,
-            beta=6,
-            eps=1e-9)),
-    test_cfg=model_test_cfg)
+        'mean': [0.0, 0.0, 0.0],
+        'std': [255.0, 255.0, 255.0],
+        'bgr_to_rgb': True,
+    },
+    'backbone': {
+        'type': 'PPYOLOECSPResNet',
+        'deepen_factor': deepen_factor,
+        'widen_factor': widen_factor,
+        'block_cfg': {'type': 'PPYOLOEBasicBlock', 'shortcut': True, 'use_alpha': True},
+        'norm_cfg': norm_cfg,
+        'act_cfg': act_cfg,
+        'attention_cfg': {'type': 'EffectiveSELayer', 'act_cfg': {'type': 'HSigmoid'}},
+        'use_large_stem': True,
+    },
+    'neck': {
+        'type': 'PPYOLOECSPPAFPN',
+        'in_channels': [256, 512, 1024],
+        'out_channels': [192, 384, 768],
+        'deepen_factor': deepen_factor,
+        'widen_factor': widen_factor,
+        'num_csplayer': 1,
+        'num_blocks_per_layer': 3,
+        'block_cfg': {'type': 'PPYOLOEBasicBlock', 'shortcut': False, 'use_alpha': False},
+        'norm_cfg': norm_cfg,
+        'act_cfg': act_cfg,
+        'drop_block_cfg': None,
+        'use_spp': True,
+    },
+    'bbox_head': {
+        'type': 'PPYOLOEHead',
+        'head_module': {
+            'type': 'PPYOLOEHeadModule',
+            'num_classes': num_classes,
+            'in_channels': [192, 384, 768],
+            'widen_factor': widen_factor,
+            'featmap_strides': strides,
+            'reg_max': 16,  # a side is a distribution over 0 to 16 strides
+            'norm_cfg': norm_cfg,
+            'act_cfg': act_cfg,
+            'num_base_priors': 1,
+        },
+        'prior_generator': {'type': 'mmdet.MlvlPointGenerator', 'offset': 0.5, 'strides': strides},
+        'bbox_coder': {'type': 'DistancePointBBoxCoder'},
+        'loss_cls': {
+            'type': 'mmdet.VarifocalLoss',
+            'use_sigmoid': True,
+            'alpha': 0.75,  # weight of background, whose easy examples count less by the power of gamma
+            'gamma': 2.0,
+            'iou_weighted': True,  # an object's weight is its target
+            'reduction': 'sum',
+            'loss_weight': loss_cls_weight,
+        },
+        'loss_bbox': {
+            'type': 'IoULoss',
+            'iou_mode': 'giou',
+            'bbox_format': 'xyxy',
+            'reduction': 'mean',
+            'loss_weight': loss_bbox_weight,
+            'return_iou': False,
+        },
+        'loss_dfl': {'type': 'mmdet.DistributionFocalLoss', 'reduction': 'mean', 'loss_weight': loss_dfl_weight},
+    },
+    'train_cfg': {
+        'initial_epoch': initial_epoch,
+        'initial_assigner': {
+            'type': 'BatchATSSAssigner',
+            'num_classes': num_classes,
+            'topk': 9,  # candidates of a ground truth per level: those nearest to its centre
+            'iou_calculator': {'type': 'mmdet.BboxOverlaps2D'},
+        },
+        'assigner': {
+            'type': 'BatchTaskAlignedAssigner',
+            'num_classes': num_classes,
+            'topk': 13,  # a ground truth takes the 13 best aligned cells, where alignment is score**alpha * IoU**beta
+            'alpha': 1,
+            'beta': 6,
+            'eps': 1e-9,
+        },
+    },
+    'test_cfg': model_test_cfg,
+}
 
 train_pipeline = [
-    dict(type='LoadImageFromFile', backend_args=_base_.backend_args),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='PPYOLOERandomDistort'),
-    dict(type='mmdet.Expand', mean=(103.53, 116.28, 123.675)),  # on a canvas up to four times as wide and high
-    dict(type='PPYOLOERandomCrop'),
-    dict(type='RandomFlip', prob=0.5),
-    dict(
-        type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'flip', 'flip_direction'))
+    {'type': 'LoadImageFromFile', 'backend_args': _base_.backend_args},
+    {'type': 'LoadAnnotations', 'with_bbox': True},
+    {'type': 'PPYOLOERandomDistort'},
+    {'type': 'mmdet.Expand', 'mean': (103.53, 116.28, 123.675)},  # on a canvas up to four times as wide and high
+    {'type': 'PPYOLOERandomCrop'},
+    {'type': 'RandomFlip', 'prob': 0.5},
+    {'type': 'PackDetInputs', 'meta_keys': ('img_id', 'img_path', 'ori_shape', 'img_shape', 'flip', 'flip_direction')},
 ]
 
-train_dataloader = dict(
-    batch_size=train_batch_size_per_gpu,
-    num_workers=train_num_workers,
-    persistent_workers=persistent_workers,
-    pin_memory=True,
-    collate_fn=dict(type='yolov5_collate', use_ms_training=True),  # images of a batch have different sizes
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        ann_file=train_ann_file,
-        data_prefix=dict(img=train_data_prefix),
-        filter_cfg=dict(filter_empty_gt=True, min_size=0),  # drop images without objects
-        pipeline=train_pipeline))
+train_dataloader = {
+    'batch_size': train_batch_size_per_gpu,
+    'num_workers': train_num_workers,
+    'persistent_workers': persistent_workers,
+    'pin_memory': True,
+    'collate_fn': {'type': 'yolov5_collate', 'use_ms_training': True},  # images of a batch have different sizes
+    'sampler': {'type': 'DefaultSampler', 'shuffle': True},
+    'dataset': {
+        'type': dataset_type,
+        'data_root': data_root,
+        'ann_file': train_ann_file,
+        'data_prefix': {'img': train_data_prefix},
+        'filter_cfg': {'filter_empty_gt': True, 'min_size': 0},  # drop images without objects
+        'pipeline': train_pipeline,
+    },
+}
 
 test_pipeline = [
-    dict(type='LoadImageFromFile', backend_args=_base_.backend_args),
-    dict(
-        type='mmdet.FixShapeResize',
-        width=img_scale[0],
-        height=img_scale[1],
-        keep_ratio=False,
-        interpolation='bicubic'),
-    dict(type='LoadAnnotations', with_bbox=True, _scope_='mmdet'),
-    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'))
+    {'type': 'LoadImageFromFile', 'backend_args': _base_.backend_args},
+    {
+        'type': 'mmdet.FixShapeResize',
+        'width': img_scale[0],
+        'height': img_scale[1],
+        'keep_ratio': False,
+        'interpolation': 'bicubic',
+    },
+    {'type': 'LoadAnnotations', 'with_bbox': True, '_scope_': 'mmdet'},
+    {'type': 'PackDetInputs', 'meta_keys': ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')},
 ]
 
-val_dataloader = dict(
-    batch_size=val_batch_size_per_gpu,
-    num_workers=val_num_workers,
-    persistent_workers=persistent_workers,
-    pin_memory=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        test_mode=True,
-        data_prefix=dict(img=val_data_prefix),
-        filter_cfg=dict(filter_empty_gt=True, min_size=0),
-        ann_file=val_ann_file,
-        pipeline=test_pipeline))
+val_dataloader = {
+    'batch_size': val_batch_size_per_gpu,
+    'num_workers': val_num_workers,
+    'persistent_workers': persistent_workers,
+    'pin_memory': True,
+    'drop_last': False,
+    'sampler': {'type': 'DefaultSampler', 'shuffle': False},
+    'dataset': {
+        'type': dataset_type,
+        'data_root': data_root,
+        'test_mode': True,
+        'data_prefix': {'img': val_data_prefix},
+        'filter_cfg': {'filter_empty_gt': True, 'min_size': 0},
+        'ann_file': val_ann_file,
+        'pipeline': test_pipeline,
+    },
+}
 test_dataloader = val_dataloader
 
-val_evaluator = dict(
-    type='FastCocoMetric', proposal_nums=(100, 1, 10), ann_file=data_root + val_ann_file, metric='bbox')
+val_evaluator = {
+    'type': 'FastCocoMetric',
+    'proposal_nums': (100, 1, 10),
+    'ann_file': data_root + val_ann_file,
+    'metric': 'bbox',
+}
 test_evaluator = val_evaluator
 
 param_scheduler = None  # the hook below sets the rate
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='SGD', lr=base_lr, momentum=0.9, weight_decay=5e-4, nesterov=False),
-    paramwise_cfg=dict(norm_decay_mult=0.))
+optim_wrapper = {
+    'type': 'OptimWrapper',
+    'optimizer': {'type': 'SGD', 'lr': base_lr, 'momentum': 0.9, 'weight_decay': 5e-4, 'nesterov': False},
+    'paramwise_cfg': {'norm_decay_mult': 0.0},
+}
 
-default_hooks = dict(
-    param_scheduler=dict(
-        type='PPYOLOEParamSchedulerHook',
-        warmup_min_iter=1000,  # the warm-up is at least this long
-        start_factor=0.,
-        warmup_epochs=warmup_epochs,
-        min_lr_ratio=0.0,
-        total_epochs=int(max_epochs * cosine_ratio)),
-    checkpoint=dict(
-        type='CheckpointHook', interval=save_epoch_intervals, save_best='auto', max_keep_ckpts=max_keep_ckpts))
+default_hooks = {
+    'param_scheduler': {
+        'type': 'PPYOLOEParamSchedulerHook',
+        'warmup_min_iter': 1000,  # the warm-up is at least this long
+        'start_factor': 0.0,
+        'warmup_epochs': warmup_epochs,
+        'min_lr_ratio': 0.0,
+        'total_epochs': int(max_epochs * cosine_ratio),
+    },
+    'checkpoint': {
+        'type': 'CheckpointHook',
+        'interval': save_epoch_intervals,
+        'save_best': 'auto',
+        'max_keep_ckpts': max_keep_ckpts,
+    },
+}
 
 custom_hooks = [
-    dict(
-        type='EMAHook',  # validates and saves an average of the weights over about the last 1 / momentum iterations
-        ema_type='ExpMomentumEMA',
-        momentum=0.0002,
-        update_buffers=True,
-        strict_load=False,
-        priority=49)
+    {
+        'type': 'EMAHook',  # validates and saves an average of the weights over about the last 1 / momentum iterations
+        'ema_type': 'ExpMomentumEMA',
+        'momentum': 0.0002,
+        'update_buffers': True,
+        'strict_load': False,
+        'priority': 49,
+    }
 ]
 
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=save_epoch_intervals)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
+train_cfg = {'type': 'EpochBasedTrainLoop', 'max_epochs': max_epochs, 'val_interval': save_epoch_intervals}
+val_cfg = {'type': 'ValLoop'}
+test_cfg = {'type': 'TestLoop'}

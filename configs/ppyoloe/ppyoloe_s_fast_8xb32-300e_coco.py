@@ -11,14 +11,16 @@ base_lr = 0.01  # for 256 images a step
 max_epochs = 300
 initial_epoch = 100
 
-model = dict(
-    data_preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]),
-    backbone=dict(
-        block_cfg=dict(use_alpha=False),
-        init_cfg=dict(type='Pretrained', prefix='backbone.', checkpoint=checkpoint, map_location='cpu')),
-    train_cfg=dict(initial_epoch=initial_epoch))
+model = {
+    'data_preprocessor': {'mean': [123.675, 116.28, 103.53], 'std': [58.395, 57.12, 57.375]},
+    'backbone': {
+        'block_cfg': {'use_alpha': False},
+        'init_cfg': {'type': 'Pretrained', 'prefix': 'backbone.', 'checkpoint': checkpoint, 'map_location': 'cpu'},
+    },
+    'train_cfg': {'initial_epoch': initial_epoch},
+}
 
-train_dataloader = dict(batch_size=train_batch_size_per_gpu)
-optim_wrapper = dict(optimizer=dict(lr=base_lr))
-default_hooks = dict(param_scheduler=dict(total_epochs=int(max_epochs * _base_.cosine_ratio)))
-train_cfg = dict(max_epochs=max_epochs)
+train_dataloader = {'batch_size': train_batch_size_per_gpu}
+optim_wrapper = {'optimizer': {'lr': base_lr}}
+default_hooks = {'param_scheduler': {'total_epochs': int(max_epochs * _base_.cosine_ratio)}}
+train_cfg = {'max_epochs': max_epochs}

@@ -6,10 +6,10 @@ deepen_factor = 1.33
 widen_factor = 1.25
 train_batch_size_per_gpu = 16
 
-model = dict(
-    backbone=dict(
-        deepen_factor=deepen_factor, widen_factor=widen_factor, init_cfg=dict(checkpoint=checkpoint)),
-    neck=dict(deepen_factor=deepen_factor, widen_factor=widen_factor),
-    bbox_head=dict(head_module=dict(widen_factor=widen_factor)))
+model = {
+    'backbone': {'deepen_factor': deepen_factor, 'widen_factor': widen_factor, 'init_cfg': {'checkpoint': checkpoint}},
+    'neck': {'deepen_factor': deepen_factor, 'widen_factor': widen_factor},
+    'bbox_head': {'head_module': {'widen_factor': widen_factor}},
+}
 
-train_dataloader = dict(batch_size=train_batch_size_per_gpu)
+train_dataloader = {'batch_size': train_batch_size_per_gpu}

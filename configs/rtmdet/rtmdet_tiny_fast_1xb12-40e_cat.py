@@ -6,9 +6,9 @@ train_ann_file = 'annotations/trainval.json'
 train_data_prefix = 'images/'
 val_ann_file = 'annotations/test.json'
 val_data_prefix = 'images/'
-class_name = ('cat', )
+class_name = ('cat',)
 num_classes = len(class_name)
-metainfo = dict(classes=class_name, palette=[(20, 220, 60)])
+metainfo = {'classes': class_name, 'palette': [(20, 220, 60)]}
 max_epochs = 40
 num_epochs_stage2 = 5
 train_batch_size_per_gpu = 12
@@ -18,34 +18,44 @@ val_num_workers = 2
 
 load_from = 'https://download.openmmlab.com/mmyolo/v0/rtmdet/rtmdet_tiny_syncbn_fast_8xb32-300e_coco/rtmdet_tiny_syncbn_fast_8xb32-300e_coco_20230102_140117-dbb1dc83.pth'  # noqa: E501
 
-model = dict(
-    backbone=dict(frozen_stages=4),
-    bbox_head=dict(head_module=dict(num_classes=num_classes)),
-    train_cfg=dict(assigner=dict(num_classes=num_classes)))
+model = {
+    'backbone': {'frozen_stages': 4},
+    'bbox_head': {'head_module': {'num_classes': num_classes}},
+    'train_cfg': {'assigner': {'num_classes': num_classes}},
+}
 
-train_dataloader = dict(
-    batch_size=train_batch_size_per_gpu,
-    num_workers=train_num_workers,
-    dataset=dict(
-        data_root=data_root, metainfo=metainfo, ann_file=train_ann_file, data_prefix=dict(img=train_data_prefix)))
-val_dataloader = dict(
-    batch_size=val_batch_size_per_gpu,
-    num_workers=val_num_workers,
-    dataset=dict(
-        data_root=data_root, metainfo=metainfo, ann_file=val_ann_file, data_prefix=dict(img=val_data_prefix)))
+train_dataloader = {
+    'batch_size': train_batch_size_per_gpu,
+    'num_workers': train_num_workers,
+    'dataset': {
+        'data_root': data_root,
+        'metainfo': metainfo,
+        'ann_file': train_ann_file,
+        'data_prefix': {'img': train_data_prefix},
+    },
+}
+val_dataloader = {
+    'batch_size': val_batch_size_per_gpu,
+    'num_workers': val_num_workers,
+    'dataset': {
+        'data_root': data_root,
+        'metainfo': metainfo,
+        'ann_file': val_ann_file,
+        'data_prefix': {'img': val_data_prefix},
+    },
+}
 test_dataloader = val_dataloader
 
-val_evaluator = dict(ann_file=data_root + val_ann_file)
+val_evaluator = {'ann_file': data_root + val_ann_file}
 test_evaluator = val_evaluator
 
 _warmup, _cosine = _base_.param_scheduler
-param_scheduler = [
-    dict(_warmup, end=30),
-    dict(_cosine, begin=max_epochs // 2, end=max_epochs, T_max=max_epochs // 2)
-]
+param_scheduler = [dict(_warmup, end=30), dict(_cosine, begin=max_epochs // 2, end=max_epochs, T_max=max_epochs // 2)]
 
 _base_.custom_hooks[1].switch_epoch = max_epochs - num_epochs_stage2
 
-default_hooks = dict(
-    checkpoint=dict(interval=10, max_keep_ckpts=2, save_best='auto'), logger=dict(type='LoggerHook', interval=5))
-train_cfg = dict(max_epochs=max_epochs, val_interval=10)
+default_hooks = {
+    'checkpoint': {'interval': 10, 'max_keep_ckpts': 2, 'save_best': 'auto'},
+    'logger': {'type': 'LoggerHook', 'interval': 5},
+}
+train_cfg = {'max_epochs': max_epochs, 'val_interval': 10}

@@ -7,50 +7,54 @@ anchors = [
     [(19, 27), (44, 40), (38, 94)],  # stride 8
     [(96, 68), (86, 152), (180, 137)],  # stride 16
     [(140, 301), (303, 264), (238, 542)],  # stride 32
-    [(436, 615), (739, 380), (925, 792)]  # stride 64
+    [(436, 615), (739, 380), (925, 792)],  # stride 64
 ]
 strides = [8, 16, 32, 64]
 num_det_layers = 4
 obj_level_weights = [4.0, 1.0, 0.25, 0.06]
-batch_shapes_cfg = dict(img_size=img_scale[0], size_divisor=64)
+batch_shapes_cfg = {'img_size': img_scale[0], 'size_divisor': 64}
 
-model = dict(
-    backbone=dict(arch='P6', out_indices=(2, 3, 4, 5)),
-    neck=dict(in_channels=[256, 512, 768, 1024], out_channels=[256, 512, 768, 1024]),
-    bbox_head=dict(
-        head_module=dict(in_channels=[256, 512, 768, 1024], featmap_strides=strides),
-        prior_generator=dict(base_sizes=anchors, strides=strides),
-        loss_cls=dict(loss_weight=_base_.loss_cls_weight * (num_classes / 80 * 3 / num_det_layers)),
-        loss_bbox=dict(loss_weight=_base_.loss_bbox_weight * (3 / num_det_layers)),
-        loss_obj=dict(loss_weight=_base_.loss_obj_weight * ((img_scale[0] / 640)**2 * 3 / num_det_layers)),
-        obj_level_weights=obj_level_weights))
+model = {
+    'backbone': {'arch': 'P6', 'out_indices': (2, 3, 4, 5)},
+    'neck': {'in_channels': [256, 512, 768, 1024], 'out_channels': [256, 512, 768, 1024]},
+    'bbox_head': {
+        'head_module': {'in_channels': [256, 512, 768, 1024], 'featmap_strides': strides},
+        'prior_generator': {'base_sizes': anchors, 'strides': strides},
+        'loss_cls': {'loss_weight': _base_.loss_cls_weight * (num_classes / 80 * 3 / num_det_layers)},
+        'loss_bbox': {'loss_weight': _base_.loss_bbox_weight * (3 / num_det_layers)},
+        'loss_obj': {'loss_weight': _base_.loss_obj_weight * ((img_scale[0] / 640) ** 2 * 3 / num_det_layers)},
+        'obj_level_weights': obj_level_weights,
+    },
+}
 
 pre_transform = _base_.pre_transform
 mosaic = dict(_base_.mosaic, img_scale=img_scale)
 random_affine = dict(_base_.random_affine, border=(-img_scale[0] // 2, -img_scale[1] // 2))
 
 train_pipeline = [*pre_transform, mosaic, random_affine, *_base_.last_transform]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+train_dataloader = {'dataset': {'pipeline': train_pipeline}}
 
 test_pipeline = [
     _base_.test_pipeline[0],
     dict(_base_.test_pipeline[1], scale=img_scale),
     dict(_base_.test_pipeline[2], scale=img_scale),
-    *_base_.test_pipeline[3:]
+    *_base_.test_pipeline[3:],
 ]
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline, batch_shapes_cfg=batch_shapes_cfg))
+val_dataloader = {'dataset': {'pipeline': test_pipeline, 'batch_shapes_cfg': batch_shapes_cfg}}
 test_dataloader = val_dataloader
 
 tta_img_scales = [(1280, 1280), (1024, 1024), (1536, 1536)]
 _multiscale_resize_transforms = [
-    dict(
-        type='Compose',
-        transforms=[
-            dict(type='YOLOv5KeepRatioResize', scale=_scale),
-            dict(type='LetterResize', scale=_scale, allow_scale_up=False, pad_val=dict(img=114))
-        ]) for _scale in tta_img_scales
+    {
+        'type': 'Compose',
+        'transforms': [
+            {'type': 'YOLOv5KeepRatioResize', 'scale': _scale},
+            {'type': 'LetterResize', 'scale': _scale, 'allow_scale_up': False, 'pad_val': {'img': 114}},
+        ],
+    }
+    for _scale in tta_img_scales
 ]
 tta_pipeline = [
     _base_.tta_pipeline[0],
-    dict(type='TestTimeAug', transforms=[_multiscale_resize_transforms, *_base_.tta_pipeline[1].transforms[1:]])
+    {'type': 'TestTimeAug', 'transforms': [_multiscale_resize_transforms, *_base_.tta_pipeline[1].transforms[1:]]},
 ]

@@ -3,11 +3,15 @@ _base_ = './yolov5_s-v61_syncbn_fast_8xb16-300e_coco.py'
 
 test_pipeline = [
     _base_.test_pipeline[0],
-    dict(type='LetterResize', scale=_base_.img_scale, allow_scale_up=True, use_mini_pad=True),  # pads with black
-    *_base_.test_pipeline[3:]
+    {
+        'type': 'LetterResize',
+        'scale': _base_.img_scale,
+        'allow_scale_up': True,
+        'use_mini_pad': True,
+    },  # pads with black
+    *_base_.test_pipeline[3:],
 ]
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline, batch_shapes_cfg=None))
+val_dataloader = {'dataset': {'pipeline': test_pipeline, 'batch_shapes_cfg': None}}
 test_dataloader = val_dataloader
 
-model = dict(
-    test_cfg=dict(multi_label=False, score_thr=0.25, nms=dict(iou_threshold=0.45)))
+model = {'test_cfg': {'multi_label': False, 'score_thr': 0.25, 'nms': {'iou_threshold': 0.45}}}

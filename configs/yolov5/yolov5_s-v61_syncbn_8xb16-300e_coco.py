@@ -19,26 +19,27 @@ persistent_workers = True  # keep them between epochs; must be False where the n
 anchors = [
     [(10, 13), (16, 30), (33, 23)],  # stride 8
     [(30, 61), (62, 45), (59, 119)],  # stride 16
-    [(116, 90), (156, 198), (373, 326)]  # stride 32
+    [(116, 90), (156, 198), (373, 326)],  # stride 32
 ]
 deepen_factor = 0.33  # times the number of blocks of a stage
 widen_factor = 0.5  # times the number of channels
 strides = [8, 16, 32]
 num_det_layers = 3  # feature maps that predict; the loss weights below are for 3
-norm_cfg = dict(type='BN', momentum=0.03, eps=0.001)
+norm_cfg = {'type': 'BN', 'momentum': 0.03, 'eps': 0.001}
 
 loss_cls_weight = 0.5  # for 80 classes and 3 maps, scaled below
 loss_bbox_weight = 0.05  # for 3 maps, scaled below
 loss_obj_weight = 1.0  # for 640 x 640 and 3 maps, scaled below
-obj_level_weights = [4., 1., 0.4]  # small strides have many more cells, most of them empty
-prior_match_thr = 4.  # an anchor matches a box if no side is this many times as long as the other's
+obj_level_weights = [4.0, 1.0, 0.4]  # small strides have many more cells, most of them empty
+prior_match_thr = 4.0  # an anchor matches a box if no side is this many times as long as the other's
 
-model_test_cfg = dict(
-    multi_label=True,  # a box may be predicted once per class
-    nms_pre=30000,  # candidates with the highest scores that go into NMS
-    score_thr=0.001,  # low, because average precision wants the whole curve
-    nms=dict(type='nms', iou_threshold=0.65),
-    max_per_img=300)
+model_test_cfg = {
+    'multi_label': True,  # a box may be predicted once per class
+    'nms_pre': 30000,  # candidates with the highest scores that go into NMS
+    'score_thr': 0.001,  # low, because average precision wants the whole curve
+    'nms': {'type': 'nms', 'iou_threshold': 0.65},
+    'max_per_img': 300,
+}
 
 # ======================= schedule =======================
 base_lr = 0.01  # for 128 images a step
@@ -56,182 +57,219 @@ val_batch_size_per_gpu = 1
 val_num_workers = 2
 
 # Validation images of like shape share a batch, padded no further than they need.
-batch_shapes_cfg = dict(
-    type='BatchShapePolicy',
-    batch_size=val_batch_size_per_gpu,
-    img_size=img_scale[0],
-    size_divisor=32,  # the largest stride
-    extra_pad_ratio=0.5)  # of size_divisor, a border around the image
+batch_shapes_cfg = {
+    'type': 'BatchShapePolicy',
+    'batch_size': val_batch_size_per_gpu,
+    'img_size': img_scale[0],
+    'size_divisor': 32,  # the largest stride
+    'extra_pad_ratio': 0.5,
+}  # of size_divisor, a border around the image
 
-env_cfg = dict(cudnn_benchmark=True)
+env_cfg = {'cudnn_benchmark': True}
 
-model = dict(
-    type='YOLODetector',
-    data_preprocessor=dict(
-        type='mmdet.DetDataPreprocessor', mean=[0., 0., 0.], std=[255., 255., 255.], bgr_to_rgb=True),
-    backbone=dict(
-        type='YOLOv5CSPDarknet',
-        deepen_factor=deepen_factor,
-        widen_factor=widen_factor,
-        norm_cfg=norm_cfg,
-        act_cfg=dict(type='SiLU', inplace=True)),
-    neck=dict(
-        type='YOLOv5PAFPN',
-        deepen_factor=deepen_factor,
-        widen_factor=widen_factor,
-        in_channels=[256, 512, 1024],
-        out_channels=[256, 512, 1024],
-        num_csp_blocks=3,
-        norm_cfg=norm_cfg,
-        act_cfg=dict(type='SiLU', inplace=True)),
-    bbox_head=dict(
-        type='YOLOv5Head',
-        head_module=dict(
-            type='YOLOv5HeadModule',
-            num_classes=num_classes,
-            in_channels=[256, 512, 1024],
-            widen_factor=widen_factor,
-            featmap_strides=strides,
-            num_base_priors=3),
-        prior_generator=dict(type='mmdet.YOLOAnchorGenerator', base_sizes=anchors, strides=strides),
-        loss_cls=dict(
-            type='mmdet.CrossEntropyLoss',
-            use_sigmoid=True,
-            reduction='mean',
-            loss_weight=loss_cls_weight * (num_classes / 80 * 3 / num_det_layers)),
-        loss_bbox=dict(
-            type='IoULoss',
-            iou_mode='ciou',
-            bbox_format='xywh',
-            eps=1e-7,
-            reduction='mean',
-            loss_weight=loss_bbox_weight * (3 / num_det_layers),
-            return_iou=True),
-        loss_obj=dict(
-            type='mmdet.CrossEntropyLoss',
-            use_sigmoid=True,
-            reduction='mean',
-            loss_weight=loss_obj_weight * ((img_scale[0] / 640)**2 * 3 / num_det_layers)),
-        prior_match_thr=prior_match_thr,
-        obj_level_weights=obj_level_weights),
-    test_cfg=model_test_cfg)
+model = {
+    'type': 'YOLODetector',
+    'data_preprocessor': {
+        'type': 'mmdet.DetDataPreprocessor',
+        'mean': [0.0, 0.0, 0.0],
+        'std': [255.0, 255.0, 255.0],
+        'bgr_to_rgb': True,
+    },
+    'backbone': {
+        'type': 'YOLOv5CSPDarknet',
+        'deepen_factor': deepen_factor,
+        'widen_factor': widen_factor,
+        'norm_cfg': norm_cfg,
+        'act_cfg': {'type': 'SiLU', 'inplace': True},
+    },
+    'neck': {
+        'type': 'YOLOv5PAFPN',
+        'deepen_factor': deepen_factor,
+        'widen_factor': widen_factor,
+        'in_channels': [256, 512, 1024],
+        'out_channels': [256, 512, 1024],
+        'num_csp_blocks': 3,
+        'norm_cfg': norm_cfg,
+        'act_cfg': {'type': 'SiLU', 'inplace': True},
+    },
+    'bbox_head': {
+        'type': 'YOLOv5Head',
+        'head_module': {
+            'type': 'YOLOv5HeadModule',
+            'num_classes': num_classes,
+            'in_channels': [256, 512, 1024],
+            'widen_factor': widen_factor,
+            'featmap_strides': strides,
+            'num_base_priors': 3,
+        },
+        'prior_generator': {'type': 'mmdet.YOLOAnchorGenerator', 'base_sizes': anchors, 'strides': strides},
+        'loss_cls': {
+            'type': 'mmdet.CrossEntropyLoss',
+            'use_sigmoid': True,
+            'reduction': 'mean',
+            'loss_weight': loss_cls_weight * (num_classes / 80 * 3 / num_det_layers),
+        },
+        'loss_bbox': {
+            'type': 'IoULoss',
+            'iou_mode': 'ciou',
+            'bbox_format': 'xywh',
+            'eps': 1e-7,
+            'reduction': 'mean',
+            'loss_weight': loss_bbox_weight * (3 / num_det_layers),
+            'return_iou': True,
+        },
+        'loss_obj': {
+            'type': 'mmdet.CrossEntropyLoss',
+            'use_sigmoid': True,
+            'reduction': 'mean',
+            'loss_weight': loss_obj_weight * ((img_scale[0] / 640) ** 2 * 3 / num_det_layers),
+        },
+        'prior_match_thr': prior_match_thr,
+        'obj_level_weights': obj_level_weights,
+    },
+    'test_cfg': model_test_cfg,
+}
 
 # Colour noise on one image in a hundred each. Needs the package albumentations; without it images pass unchanged.
 albu_train_transforms = [
-    dict(type='Blur', p=0.01),
-    dict(type='MedianBlur', p=0.01),
-    dict(type='ToGray', p=0.01),
-    dict(type='CLAHE', p=0.01)
+    {'type': 'Blur', 'p': 0.01},
+    {'type': 'MedianBlur', 'p': 0.01},
+    {'type': 'ToGray', 'p': 0.01},
+    {'type': 'CLAHE', 'p': 0.01},
 ]
 
 pre_transform = [
-    dict(type='LoadImageFromFile', backend_args=_base_.backend_args),
-    dict(type='LoadAnnotations', with_bbox=True)
+    {'type': 'LoadImageFromFile', 'backend_args': _base_.backend_args},
+    {'type': 'LoadAnnotations', 'with_bbox': True},
 ]
 
-mosaic = dict(type='Mosaic', img_scale=img_scale, pad_val=114.0, pre_transform=pre_transform)
+mosaic = {'type': 'Mosaic', 'img_scale': img_scale, 'pad_val': 114.0, 'pre_transform': pre_transform}
 
 # Cuts the mosaic of twice the size back to img_scale, shifted by up to a tenth.
-random_affine = dict(
-    type='YOLOv5RandomAffine',
-    max_rotate_degree=0.0,
-    max_shear_degree=0.0,
-    scaling_ratio_range=(1 - affine_scale, 1 + affine_scale),
-    border=(-img_scale[0] // 2, -img_scale[1] // 2),
-    border_val=(114, 114, 114))
+random_affine = {
+    'type': 'YOLOv5RandomAffine',
+    'max_rotate_degree': 0.0,
+    'max_shear_degree': 0.0,
+    'scaling_ratio_range': (1 - affine_scale, 1 + affine_scale),
+    'border': (-img_scale[0] // 2, -img_scale[1] // 2),
+    'border_val': (114, 114, 114),
+}
 
 last_transform = [
-    dict(
-        type='mmdet.Albu',
-        transforms=albu_train_transforms,
-        bbox_params=dict(
-            type='BboxParams', format='pascal_voc', label_fields=['gt_bboxes_labels', 'gt_ignore_flags']),
-        keymap={
-            'img': 'image',
-            'gt_bboxes': 'bboxes'
-        }),
-    dict(type='YOLOv5HSVRandomAug'),
-    dict(type='RandomFlip', prob=0.5),
-    dict(
-        type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'flip', 'flip_direction'))
+    {
+        'type': 'mmdet.Albu',
+        'transforms': albu_train_transforms,
+        'bbox_params': {
+            'type': 'BboxParams',
+            'format': 'pascal_voc',
+            'label_fields': ['gt_bboxes_labels', 'gt_ignore_flags'],
+        },
+        'keymap': {'img': 'image', 'gt_bboxes': 'bboxes'},
+    },
+    {'type': 'YOLOv5HSVRandomAug'},
+    {'type': 'RandomFlip', 'prob': 0.5},
+    {'type': 'PackDetInputs', 'meta_keys': ('img_id', 'img_path', 'ori_shape', 'img_shape', 'flip', 'flip_direction')},
 ]
 
 train_pipeline = [*pre_transform, mosaic, random_affine, *last_transform]
 
-train_dataloader = dict(
-    batch_size=train_batch_size_per_gpu,
-    num_workers=train_num_workers,
-    persistent_workers=persistent_workers,
-    pin_memory=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        ann_file=train_ann_file,
-        data_prefix=dict(img=train_data_prefix),
-        filter_cfg=dict(filter_empty_gt=False, min_size=32),  # keep images without objects, drop those under 32 pixels
-        pipeline=train_pipeline))
+train_dataloader = {
+    'batch_size': train_batch_size_per_gpu,
+    'num_workers': train_num_workers,
+    'persistent_workers': persistent_workers,
+    'pin_memory': True,
+    'sampler': {'type': 'DefaultSampler', 'shuffle': True},
+    'dataset': {
+        'type': dataset_type,
+        'data_root': data_root,
+        'ann_file': train_ann_file,
+        'data_prefix': {'img': train_data_prefix},
+        'filter_cfg': {
+            'filter_empty_gt': False,
+            'min_size': 32,
+        },  # keep images without objects, drop those under 32 pixels
+        'pipeline': train_pipeline,
+    },
+}
 
 test_pipeline = [
-    dict(type='LoadImageFromFile', backend_args=_base_.backend_args),
-    dict(type='YOLOv5KeepRatioResize', scale=img_scale),
-    dict(type='LetterResize', scale=img_scale, allow_scale_up=False, pad_val=dict(img=114)),
-    dict(type='LoadAnnotations', with_bbox=True, _scope_='mmdet'),
-    dict(
-        type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'pad_param'))
+    {'type': 'LoadImageFromFile', 'backend_args': _base_.backend_args},
+    {'type': 'YOLOv5KeepRatioResize', 'scale': img_scale},
+    {'type': 'LetterResize', 'scale': img_scale, 'allow_scale_up': False, 'pad_val': {'img': 114}},
+    {'type': 'LoadAnnotations', 'with_bbox': True, '_scope_': 'mmdet'},
+    {
+        'type': 'PackDetInputs',
+        'meta_keys': ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'pad_param'),
+    },
 ]
 
-val_dataloader = dict(
-    batch_size=val_batch_size_per_gpu,
-    num_workers=val_num_workers,
-    persistent_workers=persistent_workers,
-    pin_memory=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        test_mode=True,
-        data_prefix=dict(img=val_data_prefix),
-        ann_file=val_ann_file,
-        pipeline=test_pipeline,
-        batch_shapes_cfg=batch_shapes_cfg))
+val_dataloader = {
+    'batch_size': val_batch_size_per_gpu,
+    'num_workers': val_num_workers,
+    'persistent_workers': persistent_workers,
+    'pin_memory': True,
+    'drop_last': False,
+    'sampler': {'type': 'DefaultSampler', 'shuffle': False},
+    'dataset': {
+        'type': dataset_type,
+        'data_root': data_root,
+        'test_mode': True,
+        'data_prefix': {'img': val_data_prefix},
+        'ann_file': val_ann_file,
+        'pipeline': test_pipeline,
+        'batch_shapes_cfg': batch_shapes_cfg,
+    },
+}
 test_dataloader = val_dataloader
 
-val_evaluator = dict(
-    type='FastCocoMetric', proposal_nums=(100, 1, 10), ann_file=data_root + val_ann_file, metric='bbox')
+val_evaluator = {
+    'type': 'FastCocoMetric',
+    'proposal_nums': (100, 1, 10),
+    'ann_file': data_root + val_ann_file,
+    'metric': 'bbox',
+}
 test_evaluator = val_evaluator
 
 param_scheduler = None  # the hook below sets rate and momentum
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(
-        type='SGD',
-        lr=base_lr,
-        momentum=0.937,
-        weight_decay=weight_decay,
-        nesterov=True,
-        batch_size_per_gpu=train_batch_size_per_gpu),  # read and removed by the constructor
-    constructor='YOLOv5OptimizerConstructor')
+optim_wrapper = {
+    'type': 'OptimWrapper',
+    'optimizer': {
+        'type': 'SGD',
+        'lr': base_lr,
+        'momentum': 0.937,
+        'weight_decay': weight_decay,
+        'nesterov': True,
+        'batch_size_per_gpu': train_batch_size_per_gpu,
+    },  # read and removed by the constructor
+    'constructor': 'YOLOv5OptimizerConstructor',
+}
 
-default_hooks = dict(
-    param_scheduler=dict(
-        type='YOLOv5ParamSchedulerHook', scheduler_type='linear', lr_factor=lr_factor, max_epochs=max_epochs),
-    checkpoint=dict(
-        type='CheckpointHook', interval=save_checkpoint_intervals, save_best='auto', max_keep_ckpts=max_keep_ckpts))
+default_hooks = {
+    'param_scheduler': {
+        'type': 'YOLOv5ParamSchedulerHook',
+        'scheduler_type': 'linear',
+        'lr_factor': lr_factor,
+        'max_epochs': max_epochs,
+    },
+    'checkpoint': {
+        'type': 'CheckpointHook',
+        'interval': save_checkpoint_intervals,
+        'save_best': 'auto',
+        'max_keep_ckpts': max_keep_ckpts,
+    },
+}
 
 custom_hooks = [
-    dict(
-        type='EMAHook',  # validates and saves an average of the weights over about the last 1 / momentum iterations
-        ema_type='ExpMomentumEMA',
-        momentum=0.0001,
-        update_buffers=True,
-        strict_load=False,
-        priority=49)
+    {
+        'type': 'EMAHook',  # validates and saves an average of the weights over about the last 1 / momentum iterations
+        'ema_type': 'ExpMomentumEMA',
+        'momentum': 0.0001,
+        'update_buffers': True,
+        'strict_load': False,
+        'priority': 49,
+    }
 ]
 
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=save_checkpoint_intervals)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
+train_cfg = {'type': 'EpochBasedTrainLoop', 'max_epochs': max_epochs, 'val_interval': save_checkpoint_intervals}
+val_cfg = {'type': 'ValLoop'}
+test_cfg = {'type': 'TestLoop'}

@@ -6,26 +6,36 @@ train_ann_file = 'train.json'
 train_data_prefix = 'train/'
 val_ann_file = 'val.json'
 val_data_prefix = 'val/'
-class_name = ('balloon', )
+class_name = ('balloon',)
 num_classes = len(class_name)
-metainfo = dict(classes=class_name, palette=[(220, 20, 60)])
+metainfo = {'classes': class_name, 'palette': [(220, 20, 60)]}
 train_batch_size_per_gpu = 4
 train_num_workers = 2
 log_interval = 1  # steps between lines of the log
 
-model = dict(bbox_head=dict(head_module=dict(num_classes=num_classes)))
+model = {'bbox_head': {'head_module': {'num_classes': num_classes}}}
 
-train_dataloader = dict(
-    batch_size=train_batch_size_per_gpu,
-    num_workers=train_num_workers,
-    dataset=dict(
-        data_root=data_root, metainfo=metainfo, ann_file=train_ann_file, data_prefix=dict(img=train_data_prefix)))
-val_dataloader = dict(
-    dataset=dict(
-        data_root=data_root, metainfo=metainfo, ann_file=val_ann_file, data_prefix=dict(img=val_data_prefix)))
+train_dataloader = {
+    'batch_size': train_batch_size_per_gpu,
+    'num_workers': train_num_workers,
+    'dataset': {
+        'data_root': data_root,
+        'metainfo': metainfo,
+        'ann_file': train_ann_file,
+        'data_prefix': {'img': train_data_prefix},
+    },
+}
+val_dataloader = {
+    'dataset': {
+        'data_root': data_root,
+        'metainfo': metainfo,
+        'ann_file': val_ann_file,
+        'data_prefix': {'img': val_data_prefix},
+    }
+}
 test_dataloader = val_dataloader
 
-val_evaluator = dict(ann_file=data_root + val_ann_file)
+val_evaluator = {'ann_file': data_root + val_ann_file}
 test_evaluator = val_evaluator
 
-default_hooks = dict(logger=dict(interval=log_interval))
+default_hooks = {'logger': {'interval': log_interval}}

@@ -6,9 +6,9 @@ train_ann_file = 'annotations/trainval.json'
 train_data_prefix = 'images/'
 val_ann_file = 'annotations/test.json'
 val_data_prefix = 'images/'
-class_name = ('cat', )
+class_name = ('cat',)
 num_classes = len(class_name)
-metainfo = dict(classes=class_name, palette=[(20, 220, 60)])
+metainfo = {'classes': class_name, 'palette': [(20, 220, 60)]}
 max_epochs = 40
 num_last_epochs = 5
 train_batch_size_per_gpu = 12
@@ -16,31 +16,44 @@ train_num_workers = 4
 
 load_from = 'https://download.openmmlab.com/mmyolo/v0/yolov6/yolov6_s_syncbn_fast_8xb32-400e_coco/yolov6_s_syncbn_fast_8xb32-400e_coco_20221102_203035-932e1d91.pth'  # noqa: E501
 
-model = dict(
-    backbone=dict(frozen_stages=4),
-    bbox_head=dict(head_module=dict(num_classes=num_classes)),
-    train_cfg=dict(initial_assigner=dict(num_classes=num_classes), assigner=dict(num_classes=num_classes)))
+model = {
+    'backbone': {'frozen_stages': 4},
+    'bbox_head': {'head_module': {'num_classes': num_classes}},
+    'train_cfg': {'initial_assigner': {'num_classes': num_classes}, 'assigner': {'num_classes': num_classes}},
+}
 
-train_dataloader = dict(
-    batch_size=train_batch_size_per_gpu,
-    num_workers=train_num_workers,
-    dataset=dict(
-        data_root=data_root, metainfo=metainfo, ann_file=train_ann_file, data_prefix=dict(img=train_data_prefix)))
-val_dataloader = dict(
-    dataset=dict(
-        data_root=data_root, metainfo=metainfo, ann_file=val_ann_file, data_prefix=dict(img=val_data_prefix)))
+train_dataloader = {
+    'batch_size': train_batch_size_per_gpu,
+    'num_workers': train_num_workers,
+    'dataset': {
+        'data_root': data_root,
+        'metainfo': metainfo,
+        'ann_file': train_ann_file,
+        'data_prefix': {'img': train_data_prefix},
+    },
+}
+val_dataloader = {
+    'dataset': {
+        'data_root': data_root,
+        'metainfo': metainfo,
+        'ann_file': val_ann_file,
+        'data_prefix': {'img': val_data_prefix},
+    }
+}
 test_dataloader = val_dataloader
 
-val_evaluator = dict(ann_file=data_root + val_ann_file)
+val_evaluator = {'ann_file': data_root + val_ann_file}
 test_evaluator = val_evaluator
 
-optim_wrapper = dict(optimizer=dict(batch_size_per_gpu=train_batch_size_per_gpu))
-default_hooks = dict(
-    logger=dict(interval=5),
-    param_scheduler=dict(max_epochs=max_epochs, warmup_mim_iter=10),
-    checkpoint=dict(interval=10, max_keep_ckpts=2))
+optim_wrapper = {'optimizer': {'batch_size_per_gpu': train_batch_size_per_gpu}}
+default_hooks = {
+    'logger': {'interval': 5},
+    'param_scheduler': {'max_epochs': max_epochs, 'warmup_mim_iter': 10},
+    'checkpoint': {'interval': 10, 'max_keep_ckpts': 2},
+}
 custom_hooks = [_base_.ema_hook, dict(_base_.custom_hooks[1], switch_epoch=max_epochs - num_last_epochs)]
-train_cfg = dict(
-    max_epochs=max_epochs,
-    val_interval=10,
-    dynamic_intervals=[(max_epochs - num_last_epochs, _base_.val_interval_stage2)])
+train_cfg = {
+    'max_epochs': max_epochs,
+    'val_interval': 10,
+    'dynamic_intervals': [(max_epochs - num_last_epochs, _base_.val_interval_stage2)],
+}

@@ -1,6 +1,4 @@
 # Size e2e: size e with the sum of two blocks in place of each.
 _base_ = './yolov7_e-p6_syncbn_fast_8x16b-300e_coco.py'
 
-model = dict(
-    backbone=dict(arch='E2E'),
-    neck=dict(block_cfg=dict(type='EELANBlock', num_elan_block=2)))
+model = {'backbone': {'arch': 'E2E'}, 'neck': {'block_cfg': {'type': 'EELANBlock', 'num_elan_block': 2}}}

@@ -1,26 +1,37 @@
 # Test-time augmentation (`tools/test.py --tta`): three sizes, each plain and mirrored, merged by one more NMS.
 _backend_args = None
 
-tta_model = dict(
-    type='mmdet.DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.65), max_per_img=300))
+tta_model = {
+    'type': 'mmdet.DetTTAModel',
+    'tta_cfg': {'nms': {'type': 'nms', 'iou_threshold': 0.65}, 'max_per_img': 300},
+}
 
 img_scales = [(640, 640), (320, 320), (960, 960)]
 
 tta_pipeline = [
-    dict(type='LoadImageFromFile', backend_args=_backend_args),
-    dict(
-        type='TestTimeAug',
-        transforms=[
-            [dict(type='Resize', scale=_scale, keep_ratio=True) for _scale in img_scales],
+    {'type': 'LoadImageFromFile', 'backend_args': _backend_args},
+    {
+        'type': 'TestTimeAug',
+        'transforms': [
+            [{'type': 'Resize', 'scale': _scale, 'keep_ratio': True} for _scale in img_scales],
             # Mirrored before padding, so that the image stays at the top left.
-            [dict(type='RandomFlip', prob=1.), dict(type='RandomFlip', prob=0.)],
-            [dict(type='mmdet.Pad', pad_to_square=True, pad_val=dict(img=(114.0, 114.0, 114.0)))],
-            [dict(type='mmdet.LoadAnnotations', with_bbox=True)],
+            [{'type': 'RandomFlip', 'prob': 1.0}, {'type': 'RandomFlip', 'prob': 0.0}],
+            [{'type': 'mmdet.Pad', 'pad_to_square': True, 'pad_val': {'img': (114.0, 114.0, 114.0)}}],
+            [{'type': 'mmdet.LoadAnnotations', 'with_bbox': True}],
             [
-                dict(
-                    type='PackDetInputs',
-                    meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip',
-                               'flip_direction'))
-            ]
-        ])
+                {
+                    'type': 'PackDetInputs',
+                    'meta_keys': (
+                        'img_id',
+                        'img_path',
+                        'ori_shape',
+                        'img_shape',
+                        'scale_factor',
+                        'flip',
+                        'flip_direction',
+                    ),
+                }
+            ],
+        ],
+    },
 ]

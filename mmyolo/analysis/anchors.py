@@ -3,7 +3,8 @@
 A box size is its width and height in pixels of the network's input: the image is scaled to fit into it, both sides by
 one ratio. Ignored objects do not count.
 """
-from typing import Callable, List, Optional, Sequence, Tuple
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -17,11 +18,11 @@ from mmyolo.utils.terminal import progress
 
 from .annotations import boxes_of, data_infos
 
-MIN_SIDE = 2.  # pixels; of anchors, and of the longer side of boxes, in `v5_k_means`
+MIN_SIDE = 2.0  # pixels; of anchors, and of the longer side of boxes, in `v5_k_means`
 KMEANS_STARTS = 30
 
 
-def collect_sizes(dataset: BaseDataset, input_shape: Tuple[int, int]) -> np.ndarray:
+def collect_sizes(dataset: BaseDataset, input_shape: tuple[int, int]) -> np.ndarray:
     """Collects the sizes of all boxes.
 
     Args:
@@ -101,7 +102,7 @@ def k_means(sizes: Tensor, num_anchors: int, iterations: int, rng: np.random.Gen
     order = rng.permutation(len(sizes))
     different = order[np.sort(np.unique(sizes.cpu().numpy()[order], axis=0, return_index=True)[1])]
     centres = sizes[np.resize(different, num_anchors)].clone()
-    former = torch.full((len(sizes), ), -1, device=sizes.device)
+    former = torch.full((len(sizes),), -1, device=sizes.device)
     for number in range(iterations):
         nearest = size_ious(sizes, centres).max(1)[1]
         if (nearest == former).all():
@@ -114,8 +115,9 @@ def k_means(sizes: Tensor, num_anchors: int, iterations: int, rng: np.random.Gen
     return sort_by_area(centres.cpu().numpy())
 
 
-def evolve(sizes: Tensor, num_anchors: int, input_shape: Tuple[int, int], iterations: int,
-           seed: Optional[int]) -> np.ndarray:
+def evolve(
+    sizes: Tensor, num_anchors: int, input_shape: tuple[int, int], iterations: int, seed: int | None
+) -> np.ndarray:
     """Searches the anchors with the highest mean best IoU by differential evolution (Storn and Price, 1997).
 
     Args:
@@ -135,7 +137,8 @@ def evolve(sizes: Tensor, num_anchors: int, input_shape: Tuple[int, int], iterat
 
     bar = progress(range(iterations), 'Differential evolution')
     found = differential_evolution(
-        cost, [(0, side) for _ in range(num_anchors) for side in input_shape],
+        cost,
+        [(0, side) for _ in range(num_anchors) for side in input_shape],
         strategy='best1bin',
         maxiter=iterations,
         popsize=15,
@@ -144,14 +147,21 @@ def evolve(sizes: Tensor, num_anchors: int, input_shape: Tuple[int, int], iterat
         recombination=0.7,
         updating='immediate',
         callback=lambda *_, **__: next(bar, None) and None,
-        seed=seed)
+        seed=seed,
+    )
     bar.close()
     print_log(f'Differential evolution ended after {found.nit} generations: {found.message}', 'current')
     return sort_by_area(found.x.reshape(num_anchors, 2))
 
 
-def v5_k_means(sizes: Tensor, num_anchors: int, iterations: int, prior_match_thr: float,
-               mutation_args: Sequence[float], rng: np.random.Generator) -> np.ndarray:
+def v5_k_means(
+    sizes: Tensor,
+    num_anchors: int,
+    iterations: int,
+    prior_match_thr: float,
+    mutation_args: Sequence[float],
+    rng: np.random.Generator,
+) -> np.ndarray:
     """Clusters the sizes, then mutates the centres and keeps what fits better.
 
     Args:
@@ -208,7 +218,7 @@ def random_scales(sizes: Tensor, augment_args: Sequence[float], rng: np.random.G
     return sizes * torch.as_tensor(factors, dtype=sizes.dtype, device=sizes.device)
 
 
-def per_level(anchors: np.ndarray, counts: Sequence[int]) -> List[List[List[int]]]:
+def per_level(anchors: np.ndarray, counts: Sequence[int]) -> list[list[list[int]]]:
     """Hands sorted anchors out to the levels, rounded to pixels.
 
     Args:
@@ -220,14 +230,22 @@ def per_level(anchors: np.ndarray, counts: Sequence[int]) -> List[List[List[int]
     """
     rounded = anchors.round().astype(int).tolist()
     ends = np.cumsum(counts)
-    return [rounded[end - count:end] for count, end in zip(counts, ends)]
+    return [rounded[end - count : end] for count, end in zip(counts, ends)]
 
 
-ALGORITHMS: Tuple[str, ...] = ('DE', 'k-means', 'v5-k-means')
+ALGORITHMS: tuple[str, ...] = ('DE', 'k-means', 'v5-k-means')
 
 
-def optimize(algorithm: str, sizes: Tensor, num_anchors: int, input_shape: Tuple[int, int], iterations: int,
-             prior_match_thr: float, mutation_args: Sequence[float], seed: Optional[int]) -> np.ndarray:
+def optimize(
+    algorithm: str,
+    sizes: Tensor,
+    num_anchors: int,
+    input_shape: tuple[int, int],
+    iterations: int,
+    prior_match_thr: float,
+    mutation_args: Sequence[float],
+    seed: int | None,
+) -> np.ndarray:
     """Runs one of the algorithms; the arguments are those of its function above.
 
     Returns:

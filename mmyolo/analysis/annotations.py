@@ -1,6 +1,8 @@
 """The annotations of a data set as a config describes it, without reading an image."""
+
 import copy
-from typing import Any, Iterator, List, Tuple
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from mmengine.config import ConfigDict
@@ -38,7 +40,7 @@ def data_infos(dataset: BaseDataset, description: str) -> Iterator[dict]:
         yield dataset.get_data_info(index)
 
 
-def boxes_of(info: dict) -> Tuple[np.ndarray, np.ndarray]:
+def boxes_of(info: dict) -> tuple[np.ndarray, np.ndarray]:
     """Collects the objects of one image.
 
     Args:
@@ -47,6 +49,6 @@ def boxes_of(info: dict) -> Tuple[np.ndarray, np.ndarray]:
     Returns:
         Boxes (n, 4), xyxy in pixels of the image, and labels (n, ). Objects to be ignored are left out.
     """
-    instances: List[dict] = [instance for instance in info['instances'] if not instance.get('ignore_flag')]
+    instances: list[dict] = [instance for instance in info['instances'] if not instance.get('ignore_flag')]
     boxes = np.array([instance['bbox'] for instance in instances], dtype=np.float64).reshape(-1, 4)
     return boxes, np.array([instance['bbox_label'] for instance in instances], dtype=np.int64)

@@ -1,7 +1,8 @@
 """Images of a COCO file with their boxes or masks, without a config."""
+
 import random
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Iterator, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ from mmengine.structures import InstanceData
 from pycocotools.coco import COCO
 
 
-def choose_images(coco: COCO, category_names: Optional[Sequence[str]], shuffle: bool) -> Tuple[list, list]:
+def choose_images(coco: COCO, category_names: Sequence[str] | None, shuffle: bool) -> tuple[list, list]:
     """Chooses images and the categories to draw.
 
     Args:
@@ -42,8 +43,9 @@ def choose_images(coco: COCO, category_names: Optional[Sequence[str]], shuffle: 
     return images, list(ids.values())
 
 
-def objects(coco: COCO, images: Sequence[int], categories: Sequence[int], folder: Path,
-            masks: bool) -> Iterator[Tuple[str, np.ndarray, InstanceData]]:
+def objects(
+    coco: COCO, images: Sequence[int], categories: Sequence[int], folder: Path, masks: bool
+) -> Iterator[tuple[str, np.ndarray, InstanceData]]:
     """Reads images with their objects; crowds are left out.
 
     Args:
@@ -64,8 +66,9 @@ def objects(coco: COCO, images: Sequence[int], categories: Sequence[int], folder
         file = folder / coco.imgs[image_id]['file_name']
         image = cv2.imread(str(file), cv2.IMREAD_COLOR)
         if image is None:
-            raise FileNotFoundError(f'{file} is missing or cannot be read; --data-root and --img-dir say where '
-                                    'images are')
+            raise FileNotFoundError(
+                f'{file} is missing or cannot be read; --data-root and --img-dir say where images are'
+            )
         entries = coco.loadAnns(coco.getAnnIds(imgIds=[image_id], catIds=categories, iscrowd=False))
         boxes = torch.tensor([entry['bbox'] for entry in entries], dtype=torch.float32).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]

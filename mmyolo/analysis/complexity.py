@@ -1,5 +1,4 @@
 """Parameters and multiply-adds of the detector of a config, in the form in which it is deployed."""
-from typing import Tuple
 
 import torch
 from mmengine.analysis import get_model_complexity_info
@@ -33,7 +32,7 @@ def _forget_absent_modules(model: nn.Module) -> None:
             module.__dict__[name] = None
 
 
-def complexity(model: nn.Module, shape: Tuple[int, int], show_arch: bool = True) -> dict:
+def complexity(model: nn.Module, shape: tuple[int, int], show_arch: bool = True) -> dict:
     """Counts for one image.
 
     Args:
@@ -47,5 +46,5 @@ def complexity(model: nn.Module, shape: Tuple[int, int], show_arch: bool = True)
     """
     device = next(model.parameters()).device
     with torch.no_grad():
-        inputs = (torch.zeros(1, 3, *shape, device=device), )
+        inputs = (torch.zeros(1, 3, *shape, device=device),)
         return get_model_complexity_info(model, inputs=inputs, show_arch=show_arch)

@@ -2,7 +2,8 @@
 
 Rows are true classes, columns predicted ones, the last of both is the background.
 """
-from typing import List, Mapping, Optional, Sequence
+
+from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
@@ -19,8 +20,17 @@ from .plotting import new_figure, shown_names
 MANY = 30  # classes, from which on cells are smaller and zeros are left out
 
 
-def count_image(matrix: np.ndarray, gt_bboxes: np.ndarray, gt_labels: np.ndarray, bboxes: Tensor, scores: Tensor,
-                labels: Tensor, score_thr: float, tp_iou_thr: float, nms_iou_thr: Optional[float]) -> None:
+def count_image(
+    matrix: np.ndarray,
+    gt_bboxes: np.ndarray,
+    gt_labels: np.ndarray,
+    bboxes: Tensor,
+    scores: Tensor,
+    labels: Tensor,
+    score_thr: float,
+    tp_iou_thr: float,
+    nms_iou_thr: float | None,
+) -> None:
     """Adds the objects and detections of one image.
 
     A detection counts once for every object that it overlaps enough, whatever the class of the object, and as a find in
@@ -40,7 +50,7 @@ def count_image(matrix: np.ndarray, gt_bboxes: np.ndarray, gt_labels: np.ndarray
     kept = scores >= score_thr
     bboxes, scores, labels = bboxes[kept].float(), scores[kept].float(), labels[kept]
     if nms_iou_thr is not None and len(bboxes):
-        _, kept = batched_nms(bboxes, scores, labels, dict(type='nms', iou_threshold=nms_iou_thr))
+        _, kept = batched_nms(bboxes, scores, labels, {'type': 'nms', 'iou_threshold': nms_iou_thr})
         bboxes, labels = bboxes[kept], labels[kept]
     predicted, background = labels.numpy(), len(matrix) - 1
     overlaps = bbox_overlaps(bboxes, torch.as_tensor(gt_bboxes, dtype=torch.float32)).numpy() >= tp_iou_thr
@@ -51,11 +61,13 @@ def count_image(matrix: np.ndarray, gt_bboxes: np.ndarray, gt_labels: np.ndarray
     np.add.at(matrix, (gt_labels[~found], background), 1)
 
 
-def count(dataset: BaseDataset,
-          predictions: Sequence[Mapping],
-          score_thr: float = 0.,
-          tp_iou_thr: float = 0.5,
-          nms_iou_thr: Optional[float] = None) -> np.ndarray:
+def count(
+    dataset: BaseDataset,
+    predictions: Sequence[Mapping],
+    score_thr: float = 0.0,
+    tp_iou_thr: float = 0.5,
+    nms_iou_thr: float | None = None,
+) -> np.ndarray:
     """Compares predictions with the annotations of a data set; objects to be ignored do not count.
 
     Args:
@@ -71,8 +83,10 @@ def count(dataset: BaseDataset,
     """
     num_classes = len(dataset.metainfo['classes'])
     if len(predictions) != len(dataset):
-        raise ValueError(f'There are predictions for {len(predictions)} images, but the test set of the config has '
-                         f'{len(dataset)}; use the config that the predictions were made with')
+        raise ValueError(
+            f'There are predictions for {len(predictions)} images, but the test set of the config has '
+            f'{len(dataset)}; use the config that the predictions were made with'
+        )
     by_image = {prediction.get('img_id', index): prediction for index, prediction in enumerate(predictions)}
     matrix = np.zeros((num_classes + 1, num_classes + 1), np.int64)
     for index, info in enumerate(data_infos(dataset, 'Comparing')):
@@ -82,8 +96,9 @@ def count(dataset: BaseDataset,
         found = by_image[image]['pred_instances']
         if len(found['labels']) and int(found['labels'].max()) >= num_classes:
             label = int(found['labels'].max())
-            raise ValueError(f'Image {image!r} has a prediction of class {label}, but the data set has {num_classes} '
-                             'classes')
+            raise ValueError(
+                f'Image {image!r} has a prediction of class {label}, but the data set has {num_classes} classes'
+            )
         count_image(matrix, *boxes_of(info), found['bboxes'].cpu(), found['scores'].cpu(), found['labels'].cpu(),
                     score_thr, tp_iou_thr, nms_iou_thr)  # yapf: disable
     return matrix
@@ -103,7 +118,7 @@ def plot(matrix: np.ndarray, classes: Sequence[str], color_theme: str = 'plasma'
         color_theme: Name of a colour map of matplotlib.
         show: See `new_figure`.
     """
-    names: List[str] = [*shown_names(classes), 'background']
+    names: list[str] = [*shown_names(classes), 'background']
     many = len(names) > MANY
     cell, font = (0.27, 6) if many else (max(0.42, 2.6 / len(names)), 8)
     matrix_side, margin = cell * len(names), 0.085 * max(map(len, names)) + 0.6  # inches

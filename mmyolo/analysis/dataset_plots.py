@@ -1,5 +1,6 @@
 """Pictures of the statistics of a data set: one bar per class, names at the left."""
-from typing import Sequence
+
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -31,7 +32,7 @@ def _figure(statistics: DatasetStatistics, title: str, columns: int, show: bool)
 
 def plot_numbers(statistics: DatasetStatistics, show: bool = False) -> Figure:
     """Objects of each class."""
-    figure, (axis, ) = _figure(statistics, 'Objects per class', 1, show)
+    figure, (axis,) = _figure(statistics, 'Objects per class', 1, show)
     counts = statistics.counts()
     bars = axis.barh(np.arange(len(counts)), counts, color=COLOURS[0])
     axis.bar_label(bars, [f'{count:,}' for count in counts], padding=3, fontsize=8)
@@ -52,7 +53,7 @@ def plot_sizes(statistics: DatasetStatistics, show: bool = False) -> Figure:
 
 def plot_ratios(statistics: DatasetStatistics, show: bool = False) -> Figure:
     """Width over height of the objects of each class."""
-    figure, (axis, ) = _figure(statistics, 'Width over height', 1, show)
+    figure, (axis,) = _figure(statistics, 'Width over height', 1, show)
     _draw_shares(axis, statistics, 'ratio', COLOURS[2])
     axis.set_xscale('log', base=2)
     axis.xaxis.set_major_formatter(lambda value, _: f'{value:g}')
@@ -69,7 +70,7 @@ def plot_areas(statistics: DatasetStatistics, sides: Sequence[float], show: bool
         sides: See `DatasetStatistics.area_counts`.
         show: See `new_figure`.
     """
-    figure, (axis, ) = _figure(statistics, 'Objects by area', 1, show)
+    figure, (axis,) = _figure(statistics, 'Objects by area', 1, show)
     counts = statistics.area_counts(sides)
     left = np.zeros(len(counts))
     for column, colour in zip(range(counts.shape[1]), COLOURS):

@@ -1,6 +1,7 @@
 """What is in a data set: objects per class, their sizes, shapes and areas."""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import List, Optional, Sequence
 
 import numpy as np
 from mmengine.dataset import BaseDataset
@@ -21,7 +22,8 @@ class DatasetStatistics:
         labels: (n, ) class of each object.
         sizes: (n, 2) width and height of each object in pixels of its image.
     """
-    classes: List[str]
+
+    classes: list[str]
     num_images: int
     labels: np.ndarray
     sizes: np.ndarray
@@ -54,7 +56,7 @@ class DatasetStatistics:
         mask = self.labels == self.classes.index(name)
         return DatasetStatistics([name], self.num_images, np.zeros(mask.sum(), np.int64), self.sizes[mask])
 
-    def values(self, quantity: str) -> List[np.ndarray]:
+    def values(self, quantity: str) -> list[np.ndarray]:
         """Width, height or ratio of the objects of each class.
 
         Args:
@@ -67,7 +69,7 @@ class DatasetStatistics:
             mask = (self.sizes > 0).all(1)
             values, labels = self.sizes[mask, 0] / self.sizes[mask, 1], self.labels[mask]
         else:
-            values, labels = self.sizes[:, dict(width=0, height=1)[quantity]], self.labels
+            values, labels = self.sizes[:, {'width': 0, 'height': 1}[quantity]], self.labels
         return [values[labels == label] for label in range(len(self.classes))]
 
 
@@ -79,10 +81,11 @@ def collect(dataset: BaseDataset) -> DatasetStatistics:
         labels.append(classes)
         sizes.append(boxes[:, 2:] - boxes[:, :2])
     return DatasetStatistics(
-        list(dataset.metainfo['classes']), len(dataset), np.concatenate(labels), np.concatenate(sizes))
+        list(dataset.metainfo['classes']), len(dataset), np.concatenate(labels), np.concatenate(sizes)
+    )
 
 
-def area_sides(rule: Optional[Sequence[int]]) -> List[float]:
+def area_sides(rule: Sequence[int] | None) -> list[float]:
     """Borders between classes of areas, as sides of squares.
 
     Args:

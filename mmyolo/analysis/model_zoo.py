@@ -1,9 +1,10 @@
 """The document of all models: parameters and multiply-adds as measured here, accuracies as they were published."""
+
 import argparse
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 import torch
 from mmengine.config import Config
@@ -11,6 +12,7 @@ from mmengine.registry import DefaultScope
 from torch import nn
 
 from mmyolo.utils import register_all_modules
+
 from .complexity import complexity, deployed_model
 
 FAMILIES = {
@@ -66,13 +68,14 @@ class Row:
         parameters: in the deployed form.
         flops: multiply-adds of one image.
     """
+
     config: str
-    size: Tuple[int, int]
+    size: tuple[int, int]
     parameters: int
     flops: int
 
 
-def find_configs(root: Path) -> List[str]:
+def find_configs(root: Path) -> list[str]:
     """The paths of all configs with a model below a folder, without their suffix, as the document lists them."""
     names = sorted(path.relative_to(root).with_suffix('').as_posix() for path in root.rglob('*.py'))
     return [name for name in names if not name.startswith(LEFT_OUT)]
@@ -90,28 +93,28 @@ def family_of(config: str) -> str:
     return folder
 
 
-def read_published(path: Path) -> Dict[str, Tuple[str, str, str, str]]:
+def read_published(path: Path) -> dict[str, tuple[str, str, str, str]]:
     """Reads the table of published results: config -> data set, metric, metric with TTA, address."""
     lines = path.read_text(encoding='utf-8').splitlines()
     rows = [line.split('\t') for line in lines if line.strip() and not line.startswith('#')]
     return {config: tuple(values) for config, *values in rows}
 
 
-def input_size(cfg: Config) -> Tuple[int, int]:
+def input_size(cfg: Config) -> tuple[int, int]:
     """Height and width of the input that the test pipeline of a config makes."""
     dataset = cfg.test_dataloader.dataset
     dataset = dataset.get('dataset', dataset) if 'pipeline' not in dataset else dataset
     for step in dataset.pipeline:
         for key in ('scale', 'size'):
             if key in step:
-                width, height = (step[key], ) * 2 if isinstance(step[key], int) else step[key]
+                width, height = (step[key],) * 2 if isinstance(step[key], int) else step[key]
                 return int(height), int(width)
         if 'width' in step:
             return int(step['height']), int(step['width'])
     raise ValueError(f'No step of the test pipeline of {cfg.filename} names a size')
 
 
-def count(model: nn.Module, size: Tuple[int, int]) -> Tuple[int, int]:
+def count(model: nn.Module, size: tuple[int, int]) -> tuple[int, int]:
     """Parameters, and multiply-adds of one image.
 
     Those of a network of convolutions are a multiple of the input's area and a constant (of attention that works on
@@ -130,7 +133,7 @@ def count(model: nn.Module, size: Tuple[int, int]) -> Tuple[int, int]:
     return int(small['params']), int(small['flops'] + slope * (cells - 1))
 
 
-def measure(root: Path, config: str, known: Dict[str, Tuple[int, int]]) -> Row:
+def measure(root: Path, config: str, known: dict[str, tuple[int, int]]) -> Row:
     """Measures a config.
 
     Args:
@@ -152,12 +155,12 @@ def measure(root: Path, config: str, known: Dict[str, Tuple[int, int]]) -> Row:
     return Row(config, size, *known[network])
 
 
-def document(rows: Sequence[Row], published: Dict[str, Tuple[str, str, str, str]]) -> str:
+def document(rows: Sequence[Row], published: dict[str, tuple[str, str, str, str]]) -> str:
     """Writes the document; families stand in the order of `FAMILIES`, models by size."""
     return INTRODUCTION + ''.join(_sections(rows, published))
 
 
-def _sections(rows: Sequence[Row], published: Dict[str, Tuple[str, str, str, str]]) -> Iterator[str]:
+def _sections(rows: Sequence[Row], published: dict[str, tuple[str, str, str, str]]) -> Iterator[str]:
     for family, title in FAMILIES.items():
         members = [row for row in rows if family_of(row.config) == family]
         if not members:
@@ -168,16 +171,18 @@ def _sections(rows: Sequence[Row], published: Dict[str, Tuple[str, str, str, str
             yield _line(row, published.get(row.config))
 
 
-def _line(row: Row, result: Optional[Tuple[str, str, str, str]]) -> str:
+def _line(row: Row, result: tuple[str, str, str, str] | None) -> str:
     dataset, metric, tta, address = result or ('', '-', '-', '')
     metric = f'{metric} ({dataset})' if dataset else metric
     name = row.config.rpartition('/')[2]
     weights = f'[GPL-3.0]({address})' if address else '-'
-    return (f'| [{name}](../configs/{row.config}.py) | {row.size[0]} x {row.size[1]} | {row.parameters / 1e6:.2f} | '
-            f'{row.flops / 1e9:.2f} | {metric} | {tta} | {weights} |\n')
+    return (
+        f'| [{name}](../configs/{row.config}.py) | {row.size[0]} x {row.size[1]} | {row.parameters / 1e6:.2f} | '
+        f'{row.flops / 1e9:.2f} | {metric} | {tta} | {weights} |\n'
+    )
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line `tools/misc/model_zoo.py`."""
     root = Path(__file__).resolve().parents[2]
     parser = argparse.ArgumentParser(description='Write the document of all models')

@@ -1,8 +1,9 @@
 """Pictures of images with their boxes and masks, alone or as the steps of a pipeline."""
+
 import math
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
@@ -31,14 +32,14 @@ class Painter:
         visualizer: The config of the visualizer; nothing is written by its backends.
     """
 
-    def __init__(self, metainfo: dict, visualizer: Optional[ConfigDict] = None) -> None:
-        visualizer = ConfigDict(visualizer or dict(type='mmdet.DetLocalVisualizer'))
+    def __init__(self, metainfo: dict, visualizer: ConfigDict | None = None) -> None:
+        visualizer = ConfigDict(visualizer or {'type': 'mmdet.DetLocalVisualizer'})
         visualizer.update(name=f'painter-{id(self)}', vis_backends=None)
         self.visualizer: Visualizer = VISUALIZERS.build(visualizer)
         palette = metainfo.get('palette')
         if not palette or len(palette) < len(metainfo['classes']):
             palette = 'random'
-        self.visualizer.dataset_meta = dict(classes=shown_names(metainfo['classes']), palette=palette)
+        self.visualizer.dataset_meta = {'classes': shown_names(metainfo['classes']), 'palette': palette}
 
     def draw(self, image: np.ndarray, instances: InstanceData) -> np.ndarray:
         """Draws one image.
@@ -77,9 +78,9 @@ class Steps:
 
     def __init__(self, transforms: Sequence) -> None:
         self.transforms = list(transforms)
-        self.recorded: List[Tuple[str, np.ndarray, InstanceData]] = []
+        self.recorded: list[tuple[str, np.ndarray, InstanceData]] = []
 
-    def __call__(self, data: dict) -> Optional[dict]:
+    def __call__(self, data: dict) -> dict | None:
         self.recorded = []
         for transform in self.transforms:
             data = transform(data)
@@ -136,11 +137,11 @@ def grid(pictures: Sequence[np.ndarray], captions: Sequence[str]) -> np.ndarray:
         top, left = index // columns * cell_height, index % columns * cell_width + MARGIN
         cv2.putText(canvas, caption, (left, top + CAPTION - 10), font, scale, (0, 0, 0), 1, cv2.LINE_AA)
         top += CAPTION
-        canvas[top:top + tile.shape[0], left:left + tile.shape[1]] = tile
+        canvas[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
     return canvas
 
 
-def write_picture(path: Union[str, Path], picture: np.ndarray) -> None:
+def write_picture(path: str | Path, picture: np.ndarray) -> None:
     """Writes (H, W, 3) RGB; the suffix of the file tells the format.
 
     Raises:
@@ -167,7 +168,7 @@ class Gallery:
         seconds: How long each is shown; 0: until a key is pressed.
     """
 
-    def __init__(self, painter: Painter, folder: Optional[str], show: bool, seconds: float) -> None:
+    def __init__(self, painter: Painter, folder: str | None, show: bool, seconds: float) -> None:
         self.painter, self.show, self.seconds = painter, show, seconds
         self.folder = None if folder is None else Path(folder)
         self.names = set()

@@ -1,8 +1,9 @@
 """Figures that need no window, and text in them that any font can show."""
+
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, Sequence, Union
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -18,6 +19,7 @@ def window_available() -> bool:
     if sys.platform.startswith('linux') and not (os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')):
         return False
     import matplotlib.pyplot as plt
+
     backend = plt.get_backend().lower()
     return backend not in ('agg', 'cairo', 'pdf', 'pgf', 'ps', 'svg', 'template') or 'inline' in backend
 
@@ -41,6 +43,7 @@ def new_figure(width: float, height: float, show: bool = False) -> Figure:
     matplotlib.rcParams['text.parse_math'] = False  # a class may have a dollar in its name
     if show:
         import matplotlib.pyplot as plt
+
         return plt.figure(figsize=(width, height), layout='constrained')
     return Figure(figsize=(width, height), layout='constrained')
 
@@ -48,10 +51,11 @@ def new_figure(width: float, height: float, show: bool = False) -> Figure:
 def show_figures() -> None:
     """Shows the figures made with `show=True` and waits until they are closed."""
     import matplotlib.pyplot as plt
+
     plt.show()
 
 
-def save_figure(figure: Figure, path: Union[str, Path], dpi: int = 150, trim: bool = False) -> None:
+def save_figure(figure: Figure, path: str | Path, dpi: int = 150, trim: bool = False) -> None:
     """Writes a figure; the suffix of the file tells the format.
 
     Args:
@@ -64,7 +68,7 @@ def save_figure(figure: Figure, path: Union[str, Path], dpi: int = 150, trim: bo
         figure.savefig(temporary, dpi=dpi, bbox_inches='tight' if trim else None)
 
 
-def shown_names(names: Sequence[str]) -> List[str]:
+def shown_names(names: Sequence[str]) -> list[str]:
     """Makes names ready for figures and for boxes in pictures.
 
     If the usual font lacks characters, another one is used from now on, see `fit_font`.
@@ -76,7 +80,7 @@ def shown_names(names: Sequence[str]) -> List[str]:
         The names as they are to be drawn; those of more than 32 characters are cut.
     """
     matplotlib.rcParams['text.parse_math'] = False
-    names, font = fit_font([name if len(name) <= MAX_NAME else f'{name[:MAX_NAME - 1]}…' for name in names])
+    names, font = fit_font([name if len(name) <= MAX_NAME else f'{name[: MAX_NAME - 1]}…' for name in names])
     if font is not None:
         matplotlib.rcParams['font.sans-serif'] = [font.name, *matplotlib.rcParams['font.sans-serif']]
     return names

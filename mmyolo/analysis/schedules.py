@@ -3,10 +3,10 @@
 The schedulers and scheduler hooks of a config run beside an optimizer of a model with a few weights. Other hooks do not
 run: they are taken not to change the optimizer.
 """
+
 import copy
 import math
 from types import SimpleNamespace
-from typing import Dict, List, Optional
 
 import torch
 from mmengine.config import Config
@@ -62,7 +62,7 @@ def _build_optimizer(cfg: Config, num_gpus: int):
     return build_optim_wrapper(model, wrapper)
 
 
-def _build_schedulers(cfg: Config, runner: SimpleNamespace) -> List:
+def _build_schedulers(cfg: Config, runner: SimpleNamespace) -> list:
     schedulers = cfg.get('param_scheduler') or []
     if isinstance(schedulers, dict):
         schedulers = [schedulers]
@@ -70,13 +70,13 @@ def _build_schedulers(cfg: Config, runner: SimpleNamespace) -> List:
     for scheduler in copy.deepcopy(list(schedulers)):
         by_epoch = scheduler.get('by_epoch', True)
         scheduler.setdefault('end', runner.max_epochs if by_epoch else runner.max_iters)
-        known = dict(optimizer=runner.optim_wrapper, epoch_length=len(runner.train_dataloader))
+        known = {'optimizer': runner.optim_wrapper, 'epoch_length': len(runner.train_dataloader)}
         built.append(PARAM_SCHEDULERS.build(scheduler, default_args=known))
     return built
 
 
-def _build_hooks(cfg: Config) -> List[ParamSchedulerHook]:
-    configs = [(cfg.get('default_hooks') or {}).get('param_scheduler') or dict(type='ParamSchedulerHook')]
+def _build_hooks(cfg: Config) -> list[ParamSchedulerHook]:
+    configs = [(cfg.get('default_hooks') or {}).get('param_scheduler') or {'type': 'ParamSchedulerHook'}]
     for hook in cfg.get('custom_hooks') or []:
         if issubclass(HOOKS.get(hook['type']) or object, ParamSchedulerHook):
             configs.append(hook)
@@ -86,14 +86,11 @@ def _build_hooks(cfg: Config) -> List[ParamSchedulerHook]:
 def _read(optimizer: torch.optim.Optimizer, parameter: str) -> float:
     group = optimizer.param_groups[0]
     if parameter == 'momentum':
-        return group['momentum'] if 'momentum' in group else group.get('betas', (0, ))[0]
+        return group['momentum'] if 'momentum' in group else group.get('betas', (0,))[0]
     return group[{'lr': 'lr', 'wd': 'weight_decay'}[parameter]]
 
 
-def simulate(cfg: Config,
-             parameter: str = 'lr',
-             num_images: Optional[int] = None,
-             num_gpus: int = 1) -> Dict[str, list]:
+def simulate(cfg: Config, parameter: str = 'lr', num_images: int | None = None, num_gpus: int = 1) -> dict[str, list]:
     """Records what a training would set.
 
     Args:
@@ -137,4 +134,4 @@ def simulate(cfg: Config,
         if by_epoch and batch == length - 1:
             call('after_train_epoch')
             runner.epoch += 1
-    return dict(values=values, epoch_length=length if by_epoch else 0)
+    return {'values': values, 'epoch_length': length if by_epoch else 0}

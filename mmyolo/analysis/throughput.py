@@ -1,7 +1,8 @@
 """How many images per second a detector takes, one at a time, images loaded before the clock starts."""
+
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Callable, Iterable, List, Optional
 
 import torch
 from mmengine.config import Config
@@ -24,6 +25,7 @@ class Throughput:
         images: How many were measured.
         seconds: What they took.
     """
+
     images: int
     seconds: float
 
@@ -38,7 +40,7 @@ class Throughput:
         return 1000 * self.seconds / self.images
 
 
-def build_model(cfg: Config, checkpoint: Optional[str], fuse: bool) -> nn.Module:
+def build_model(cfg: Config, checkpoint: str | None, fuse: bool) -> nn.Module:
     """Builds the detector on the GPU, or without one on the CPU.
 
     Args:
@@ -72,11 +74,13 @@ def _wait() -> None:
         torch.cuda.synchronize()
 
 
-def measure(model: nn.Module,
-            batches: Iterable[dict],
-            max_iter: int = 2000,
-            log_interval: int = 50,
-            log: Callable[[str], None] = print) -> Throughput:
+def measure(
+    model: nn.Module,
+    batches: Iterable[dict],
+    max_iter: int = 2000,
+    log_interval: int = 50,
+    log: Callable[[str], None] = print,
+) -> Throughput:
     """Measures `test_step` of each batch: preparation, network and post-processing.
 
     Args:
@@ -92,7 +96,7 @@ def measure(model: nn.Module,
     Raises:
         ValueError: If nothing was left after the warm-up.
     """
-    times: List[float] = []
+    times: list[float] = []
     images = 0
     for images, batch in enumerate(batches, 1):
         _wait()
@@ -108,6 +112,8 @@ def measure(model: nn.Module,
         if images >= max_iter:
             break
     if not times:
-        raise ValueError(f'Of {images} images the first {WARM_UP} are warm-up, so nothing was measured; a test set of '
-                         f'more images and --max-iter above {WARM_UP} are needed')
+        raise ValueError(
+            f'Of {images} images the first {WARM_UP} are warm-up, so nothing was measured; a test set of '
+            f'more images and --max-iter above {WARM_UP} are needed'
+        )
     return Throughput(len(times), sum(times))

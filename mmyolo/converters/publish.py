@@ -1,8 +1,8 @@
 """Makes a checkpoint of a training ready for others: without what only a resumed training needs, named by its hash."""
+
 import hashlib
 import io
 from pathlib import Path
-from typing import Union
 
 import torch
 
@@ -14,7 +14,7 @@ TRAINING_ONLY = ('optimizer', 'message_hub', 'ema_state_dict')
 CONSTANTS = ('priors_base_sizes', 'grid_offset', 'prior_inds')
 
 
-def publish(in_file: Union[str, Path], out_file: Union[str, Path]) -> Path:
+def publish(in_file: str | Path, out_file: str | Path) -> Path:
     """Writes the published form of a checkpoint.
 
     Args:
@@ -32,8 +32,10 @@ def publish(in_file: Union[str, Path], out_file: Union[str, Path]) -> Path:
         raise ValueError(f'{in_file} has no state_dict; it is not a checkpoint of a training')
     published = {key: value for key, value in checkpoint.items() if key not in TRAINING_ONLY}
     published['state_dict'] = type(checkpoint['state_dict'])(
-        (key, value) for key, value in checkpoint['state_dict'].items()
-        if not key.startswith('data_preprocessor') and not any(name in key for name in CONSTANTS))
+        (key, value)
+        for key, value in checkpoint['state_dict'].items()
+        if not key.startswith('data_preprocessor') and not any(name in key for name in CONSTANTS)
+    )
     out = Path(out_file)
     stem = out.with_suffix('') if out.suffix == '.pth' else out
     content = io.BytesIO()  # given a name, torch would write it into the file and so change the hash

@@ -1,4 +1,5 @@
 """Data sets, batch shapes, the collate function and the transforms."""
+
 import contextlib
 import io
 
@@ -17,6 +18,13 @@ from .yolov5_dota import YOLOv5DOTADataset
 from .yolov5_voc import YOLOv5VOCDataset
 
 __all__ = [
-    'BatchShapePolicy', 'BatchShapePolicyDataset', 'PoseCocoDataset', 'YOLOv5CocoDataset', 'YOLOv5CrowdHumanDataset',
-    'YOLOv5DOTADataset', 'YOLOv5VOCDataset', 'yolov5_collate', *_transforms
+    'BatchShapePolicy',
+    'BatchShapePolicyDataset',
+    'PoseCocoDataset',
+    'YOLOv5CocoDataset',
+    'YOLOv5CrowdHumanDataset',
+    'YOLOv5DOTADataset',
+    'YOLOv5VOCDataset',
+    'yolov5_collate',
+    *_transforms,
 ]

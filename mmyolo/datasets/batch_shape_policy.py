@@ -3,7 +3,6 @@
 Differs from mmyolo 0.6.0 on purpose: images of equal aspect ratio keep their order (the sort is stable) and an empty
 list is returned as it is.
 """
-from typing import List
 
 import numpy as np
 from mmengine.dist import get_dist_info
@@ -23,18 +22,16 @@ class BatchShapePolicy:
             672 x 672.
     """
 
-    def __init__(self,
-                 batch_size: int = 32,
-                 img_size: int = 640,
-                 size_divisor: int = 32,
-                 extra_pad_ratio: float = 0.5) -> None:
+    def __init__(
+        self, batch_size: int = 32, img_size: int = 640, size_divisor: int = 32, extra_pad_ratio: float = 0.5
+    ) -> None:
         self.img_size = img_size
         self.size_divisor = size_divisor
         self.extra_pad_ratio = extra_pad_ratio
         _, world_size = get_dist_info()
         self.batch_size = batch_size * world_size
 
-    def __call__(self, data_list: List[dict]) -> List[dict]:
+    def __call__(self, data_list: list[dict]) -> list[dict]:
         """Orders the images and adds their batch's shape.
 
         Args:

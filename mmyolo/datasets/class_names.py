@@ -1,7 +1,9 @@
 """The names of the classes of a data set: what they may be, and how they differ from those of an annotation file."""
+
 import difflib
 from collections import Counter
-from typing import Any, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mmyolo.errors import ConfigConflictError
 
@@ -18,18 +20,25 @@ def check_class_names(classes: Any) -> None:
         ConfigConflictError: If they are no list of different names.
     """
     if isinstance(classes, str):
-        raise ConfigConflictError(f'metainfo.classes is the text {classes!r}, neither a file nor a list of names: write '
-                                  f'metainfo=dict(classes=({classes!r}, )), with the comma.')
+        raise ConfigConflictError(
+            f'metainfo.classes is the text {classes!r}, neither a file nor a list of names: write '
+            f'metainfo=dict(classes=({classes!r}, )), with the comma.'
+        )
     if not isinstance(classes, (list, tuple)) or not classes:
-        raise ConfigConflictError(f'metainfo.classes is {classes!r}; a tuple of names is needed, for example '
-                                  "metainfo=dict(classes=('cat', 'dog')).")
+        raise ConfigConflictError(
+            f'metainfo.classes is {classes!r}; a tuple of names is needed, for example '
+            "metainfo=dict(classes=('cat', 'dog'))."
+        )
     wrong = [name for name in classes if not isinstance(name, str) or not name.strip()]
     if wrong:
-        raise ConfigConflictError(f'metainfo.classes has {wrong[0]!r} among {tuple(classes)}; every name is a text with at '
-                                  'least one letter.')
+        raise ConfigConflictError(
+            f'metainfo.classes has {wrong[0]!r} among {tuple(classes)}; every name is a text with at least one letter.'
+        )
     twice = [name for name, count in Counter(classes).items() if count > 1]
     if twice:
-        raise ConfigConflictError(f'metainfo.classes has {twice[0]!r} more than once; every class needs a name of its own.')
+        raise ConfigConflictError(
+            f'metainfo.classes has {twice[0]!r} more than once; every class needs a name of its own.'
+        )
 
 
 def differing_names(file: str, classes: Sequence[str], objects: Mapping[str, int]) -> str:
@@ -48,12 +57,14 @@ def differing_names(file: str, classes: Sequence[str], objects: Mapping[str, int
     parts = []
     if absent:
         nearest = difflib.get_close_matches(absent[0], [name for name in objects if name not in classes], 1)
-        hint = f" (did you mean {nearest[0]!r}?)" if nearest else ''
+        hint = f' (did you mean {nearest[0]!r}?)' if nearest else ''
         parts.append(f'there is no {_shorten(list(map(repr, absent)))} of metainfo.classes{hint}')
     if left_out:
         most = sorted(left_out, key=lambda name: -left_out[name])
-        parts.append(f'{sum(left_out.values())} objects of other classes are left out: '
-                     f'{_shorten([f"{name!r} {left_out[name]}" for name in most])}')
+        parts.append(
+            f'{sum(left_out.values())} objects of other classes are left out: '
+            f'{_shorten([f"{name!r} {left_out[name]}" for name in most])}'
+        )
     return f'{file}: {"; ".join(parts)}.' if parts else ''
 
 

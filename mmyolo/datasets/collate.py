@@ -1,5 +1,6 @@
 """The collate function of the fast training path: one tensor of boxes for the batch instead of a list of samples."""
-from typing import Sequence
+
+from collections.abc import Sequence
 
 import torch
 from mmdet.structures.bbox import get_box_tensor

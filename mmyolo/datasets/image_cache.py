@@ -6,6 +6,7 @@ killed at any instant leaves the log whole; its lock goes with it. Readers map t
 since they last looked. Without a folder the file is an anonymous one in memory, which forked processes inherit and
 which is gone when the last of them is.
 """
+
 import contextlib
 import errno
 import functools
@@ -15,7 +16,6 @@ import mmap
 import os
 import struct
 from pathlib import Path
-from typing import Dict, Optional, Tuple
 
 import numpy as np
 from mmengine.logging import print_log
@@ -38,7 +38,7 @@ class ImageCache:
 
     def __init__(self, fd: int, capacity: int) -> None:
         self._fd = fd
-        self._index: Dict[bytes, Tuple[int, int, int, Tuple[int, int]]] = {}
+        self._index: dict[bytes, tuple[int, int, int, tuple[int, int]]] = {}
         self._seen = _HEADER.size
         self._writable = True
         with locked(self._fd):
@@ -62,7 +62,7 @@ class ImageCache:
         self._catch_up()
         return len(self._index)
 
-    def get(self, key: bytes) -> Optional[Tuple[np.ndarray, Tuple[int, int]]]:
+    def get(self, key: bytes) -> tuple[np.ndarray, tuple[int, int]] | None:
         """Looks an image up.
 
         Args:
@@ -81,7 +81,7 @@ class ImageCache:
         pixels = np.frombuffer(self._map, np.uint8, height * width * 3, start)
         return pixels.reshape(height, width, 3), ori_shape
 
-    def put(self, key: bytes, image: np.ndarray, ori_shape: Tuple[int, int]) -> bool:
+    def put(self, key: bytes, image: np.ndarray, ori_shape: tuple[int, int]) -> bool:
         """Stores an image if it fits and is not there yet.
 
         Args:
@@ -109,8 +109,11 @@ class ImageCache:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM):
                     raise
                 self._writable = False
-                print_log(f'No room left for the image cache ({error}): further images are decoded each time.',
-                          logger='current', level=logging.WARNING)
+                print_log(
+                    f'No room left for the image cache ({error}): further images are decoded each time.',
+                    logger='current',
+                    level=logging.WARNING,
+                )
                 return False
             self._read_records()
         return True
@@ -121,7 +124,8 @@ class ImageCache:
 
     def _read_records(self) -> int:
         """Indexes what was appended and gives the end of the log, which a process with a larger capacity may have moved
-        behind what is mapped here."""
+        behind what is mapped here.
+        """
         end = _HEADER.unpack_from(self._map)[1]
         while self._seen < min(end, self.capacity - _RECORD.size):
             key, height, width, ori_height, ori_width = _RECORD.unpack_from(self._map, self._seen)
@@ -133,7 +137,7 @@ class ImageCache:
         return end
 
 
-def open_image_cache(cache_bytes: int, cache_dir: Optional[str] = None) -> ImageCache:
+def open_image_cache(cache_bytes: int, cache_dir: str | None = None) -> ImageCache:
     """Opens the cache of this process and its forks.
 
     Args:
@@ -147,8 +151,8 @@ def open_image_cache(cache_bytes: int, cache_dir: Optional[str] = None) -> Image
     return _open(cache_bytes, cache_dir)
 
 
-@functools.lru_cache(maxsize=None)
-def _open(cache_bytes: int, cache_dir: Optional[str]) -> ImageCache:
+@functools.cache
+def _open(cache_bytes: int, cache_dir: str | None) -> ImageCache:
     if cache_dir is not None:
         os.makedirs(cache_dir, exist_ok=True)
         return ImageCache(os.open(os.path.join(cache_dir, FILE_NAME), os.O_RDWR | os.O_CREAT, 0o644), cache_bytes)
@@ -177,7 +181,7 @@ def image_key(path: str, max_size: int) -> bytes:
     return hashlib.blake2b(repr((path, max_size, state)).encode(), digest_size=16).digest()
 
 
-def available_memory() -> Optional[int]:
+def available_memory() -> int | None:
     """Memory in bytes that can be taken without swapping or hitting the container's limit; None if unknown."""
     amounts = []
     with contextlib.suppress(OSError, StopIteration):
@@ -186,7 +190,8 @@ def available_memory() -> Optional[int]:
     group = Path('/sys/fs/cgroup')
     for limit, used, stat, cached in (
         ('memory.max', 'memory.current', 'memory.stat', 'inactive_file'),
-        ('memory/memory.limit_in_bytes', 'memory/memory.usage_in_bytes', 'memory/memory.stat', 'total_inactive_file')):
+        ('memory/memory.limit_in_bytes', 'memory/memory.usage_in_bytes', 'memory/memory.stat', 'total_inactive_file'),
+    ):
         with contextlib.suppress(OSError, ValueError, KeyError):  # absent, or 'max'
             reclaimable = int(dict(line.split() for line in (group / stat).read_text().splitlines())[cached])
             amounts.append(int((group / limit).read_text()) - int((group / used).read_text()) + reclaimable)

@@ -3,7 +3,6 @@
 Unlike the public release, this needs no mmpose, and the description of the keypoints is found from any working
 directory.
 """
-from typing import List, Optional, Union
 
 import numpy as np
 from mmdet.datasets import CocoDataset
@@ -26,24 +25,26 @@ class PoseCocoDataset(YOLOv5CocoDataset):
         data_mode: only 'bottomup', an image with all its objects at a time.
     """
 
-    METAINFO: dict = dict(from_file='configs/_base_/pose/coco.py', classes=('person', ), palette=[(220, 20, 60)])
+    METAINFO: dict = {'from_file': 'configs/_base_/pose/coco.py', 'classes': ('person',), 'palette': [(220, 20, 60)]}
 
     def __init__(self, *args, data_mode: str = 'bottomup', **kwargs) -> None:
         if data_mode != 'bottomup':
-            raise ValueError(f"data_mode of PoseCocoDataset is {data_mode!r}; 'bottomup' alone is supported, which "
-                             'gives an image with all its objects at a time')
+            raise ValueError(
+                f"data_mode of PoseCocoDataset is {data_mode!r}; 'bottomup' alone is supported, which "
+                'gives an image with all its objects at a time'
+            )
         self.data_mode = data_mode
         super().__init__(*args, **kwargs)
 
     @classmethod
-    def _load_metainfo(cls, metainfo: Optional[dict] = None) -> dict:
+    def _load_metainfo(cls, metainfo: dict | None = None) -> dict:
         given = dict(metainfo or {})
         description = given.pop('from_file', None)  # mmengine would take it for a list of names
         merged = super()._load_metainfo(given)
         default = merged.pop('from_file')
         return {**load_keypoint_info(description or default), **merged}
 
-    def parse_data_info(self, raw_data_info: dict) -> Union[dict, List[dict]]:
+    def parse_data_info(self, raw_data_info: dict) -> dict | list[dict]:
         """Reads an image and its objects.
 
         Args:
@@ -63,8 +64,10 @@ class PoseCocoDataset(YOLOv5CocoDataset):
             points = annotation.get('keypoints')
             if info['instances'] and not info['instances'][0]['ignore_flag'] and points:
                 if len(points) != 3 * count:
-                    raise ValueError(f"Annotation {annotation.get('id')} of {self.ann_file} has {len(points) / 3:g} "
-                                     f'keypoints, the metainfo describes {count}')
+                    raise ValueError(
+                        f'Annotation {annotation.get("id")} of {self.ann_file} has {len(points) / 3:g} '
+                        f'keypoints, the metainfo describes {count}'
+                    )
                 instances += info['instances']
                 keypoints.append(points)
         info = CocoDataset.parse_data_info(self, dict(raw_data_info, raw_ann_info=[]))
@@ -77,7 +80,8 @@ class PoseCocoDataset(YOLOv5CocoDataset):
             category_id=[one['bbox_label'] + 1 for one in instances],
             keypoints=keypoints[..., :2],
             keypoints_visible=keypoints[..., 2].clip(0, 1),
-            flip_indices=self._metainfo['flip_indices'])
+            flip_indices=self._metainfo['flip_indices'],
+        )
 
     def describe(self, idx: int) -> dict:
         """What the pipeline gets of one image: its description, and this data set under `dataset`.

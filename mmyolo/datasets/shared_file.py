@@ -1,9 +1,10 @@
 """A file that a process shares with its forks: one without a name, in memory where the system has such, and its lock."""
+
 import contextlib
 import fcntl
 import os
 import tempfile
-from typing import Iterator
+from collections.abc import Iterator
 
 
 def open_anonymous(name: str) -> int:

@@ -7,11 +7,12 @@ found: an append-only file in memory, as the image cache is.
 In training another image takes the place of an unreadable one, wherever it was to be used. In a test a blank one does, so
 that batches and processes keep in step; it is marked `unreadable`, and `ReadableOnly` leaves it out of the evaluation.
 """
+
 import errno
 import json
 import logging
 import os
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 import numpy as np
 from mmengine.dist import get_rank
@@ -35,6 +36,7 @@ class UnreadableImage(NamedTuple):
         path: The file.
         reason: Why it cannot be read.
     """
+
     part: str
     path: str
     reason: str
@@ -46,7 +48,7 @@ class UnreadableImages:
     def __init__(self) -> None:
         self._fd = open_anonymous('unreadable-images')
         self._seen = 0
-        self._found: Dict[Tuple[str, str], UnreadableImage] = {}
+        self._found: dict[tuple[str, str], UnreadableImage] = {}
 
     def add(self, image: UnreadableImage) -> bool:
         """Adds an entry.
@@ -70,7 +72,7 @@ class UnreadableImages:
         self._catch_up()
         return (part, path) in self._found
 
-    def all(self, *parts: str) -> List[UnreadableImage]:
+    def all(self, *parts: str) -> list[UnreadableImage]:
         """The entries of some parts, of all by default, in the order in which they were found."""
         self._catch_up()
         return [image for image in self._found.values() if not parts or image.part in parts]
@@ -86,7 +88,7 @@ class UnreadableImages:
         if size <= self._seen:
             return
         data = os.pread(self._fd, size - self._seen, self._seen)
-        whole = data[:data.rfind(b'\n') + 1]  # another process may be writing the last line
+        whole = data[: data.rfind(b'\n') + 1]  # another process may be writing the last line
         self._seen += len(whole)
         for line in whole.splitlines():
             image = UnreadableImage(*json.loads(line))
@@ -137,9 +139,12 @@ def none_readable(part: str, tried: int) -> UnreadableImageError:
         tried: How many images were tried in vain.
     """
     examples = ', '.join(f'{image.path} ({image.reason})' for image in UNREADABLE.all(part)[:3])
-    return UnreadableImageError(printable(
-        f'{tried} images of the {part} set were tried and none can be read: {examples}. Check that the paths of the data '
-        'set are right and that the files are JPEG, PNG or BMP images'))
+    return UnreadableImageError(
+        printable(
+            f'{tried} images of the {part} set were tried and none can be read: {examples}. Check that the paths of the data '
+            'set are right and that the files are JPEG, PNG or BMP images'
+        )
+    )
 
 
 def blank_image() -> np.ndarray:
@@ -168,7 +173,7 @@ class ReadableImagesMixin:
         """
         return self.get_data_info(idx)
 
-    def prepare_data(self, idx: int) -> Optional[dict]:
+    def prepare_data(self, idx: int) -> dict | None:
         """Runs the pipeline on one image.
 
         Args:
@@ -201,5 +206,5 @@ class ReadableImagesMixin:
         data = self.pipeline(dict(self.describe(idx), unreadable=True))
         samples = data['data_samples']
         for sample in samples if isinstance(samples, list) else [samples]:
-            sample.set_metainfo(dict(unreadable=True))
+            sample.set_metainfo({'unreadable': True})
         return data

@@ -3,11 +3,12 @@
 Differs from mmdet on purpose: labels follow the class names of `metainfo`, whatever the order of the categories in the
 file, and a class that the file does not list does not shift the others.
 """
+
 import logging
 import os
 import warnings
 from collections import Counter
-from typing import List, Optional, Sequence, Union
+from collections.abc import Sequence
 
 from mmdet.datasets import BaseDetDataset, CocoDataset
 from mmengine.logging import print_log
@@ -28,12 +29,12 @@ class BatchShapePolicyDataset(ReadableImagesMixin, BaseDetDataset):
             such as BatchShapePolicy; None leaves the list alone.
     """
 
-    def __init__(self, *args, batch_shapes_cfg: Optional[dict] = None, **kwargs) -> None:
+    def __init__(self, *args, batch_shapes_cfg: dict | None = None, **kwargs) -> None:
         self.batch_shapes_cfg = batch_shapes_cfg
         super().__init__(*args, **kwargs)
 
     @classmethod
-    def _load_metainfo(cls, metainfo: Optional[dict] = None) -> dict:
+    def _load_metainfo(cls, metainfo: dict | None = None) -> dict:
         loaded = super()._load_metainfo(metainfo)
         if metainfo and 'classes' in metainfo:
             check_class_names(loaded['classes'])
@@ -65,9 +66,11 @@ class BatchShapePolicyDataset(ReadableImagesMixin, BaseDetDataset):
         if not found:
             return f'{self.ann_file} lists no image: check data_root, ann_file and data_prefix of the data set.'
         kept = (self.filter_cfg or {}).get('min_size', 0)
-        return (f'No image is left of the {found} of {self.ann_file}: filter_cfg={dict(self.filter_cfg or {})} drops images '
-                f'without an object of metainfo.classes {tuple(self.metainfo.get("classes", ()))[:10]} where '
-                f'filter_empty_gt is set, and those with a side under {kept} pixels (min_size).')
+        return (
+            f'No image is left of the {found} of {self.ann_file}: filter_cfg={dict(self.filter_cfg or {})} drops images '
+            f'without an object of metainfo.classes {tuple(self.metainfo.get("classes", ()))[:10]} where '
+            f'filter_empty_gt is set, and those with a side under {kept} pixels (min_size).'
+        )
 
     def describe(self, idx: int) -> dict:
         """What the pipeline gets of one image.
@@ -90,7 +93,7 @@ class _CocoByName(CocoFile):
 
     MUST_FIT = True
 
-    def get_cat_ids(self, cat_names: Sequence[str] = (), **kwargs) -> List[Optional[int]]:
+    def get_cat_ids(self, cat_names: Sequence[str] = (), **kwargs) -> list[int | None]:
         """The category of each name, None for a name that the file does not have.
 
         Warns of such names, and of the categories that are left out.
@@ -100,8 +103,10 @@ class _CocoByName(CocoFile):
         """
         ids = {category['name']: category['id'] for category in self.dataset['categories']}
         if ids and not ids.keys() & set(cat_names):
-            message = (f'None of the classes {tuple(cat_names)} of the metainfo is among the categories of the '
-                       f'annotation file, {sorted(ids)}. Make the names equal.')
+            message = (
+                f'None of the classes {tuple(cat_names)} of the metainfo is among the categories of the '
+                f'annotation file, {sorted(ids)}. Make the names equal.'
+            )
             if self.MUST_FIT:
                 raise ValueError(message)
             warnings.warn(message)
@@ -126,7 +131,7 @@ class YOLOv5CocoDataset(BatchShapePolicyDataset, CocoDataset):
 
     COCOAPI = _CocoByName
 
-    def load_data_list(self) -> List[dict]:
+    def load_data_list(self) -> list[dict]:
         """Reads the annotation file.
 
         Returns:
@@ -140,7 +145,7 @@ class YOLOv5CocoDataset(BatchShapePolicyDataset, CocoDataset):
             self.COCOAPI = _CocoOfAnyName
         return super().load_data_list()
 
-    def parse_data_info(self, raw_data_info: dict) -> Union[dict, List[dict]]:
+    def parse_data_info(self, raw_data_info: dict) -> dict | list[dict]:
         """Reads an image and its objects.
 
         Args:

@@ -1,4 +1,5 @@
 """CrowdHuman for the YOLO recipes."""
+
 from mmdet.datasets import CrowdHumanDataset
 
 from mmyolo.registry import DATASETS

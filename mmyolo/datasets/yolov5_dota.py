@@ -2,9 +2,9 @@
 
 Needs no mmrotate, and lists files in the order of their names on every machine, both unlike the public release.
 """
+
 import math
 from pathlib import Path
-from typing import List
 
 from mmdet.datasets import BaseDetDataset
 
@@ -14,12 +14,40 @@ from mmyolo.utils.files import read_text
 
 from .yolov5_coco import BatchShapePolicyDataset
 
-_CLASSES = ('plane', 'baseball-diamond', 'bridge', 'ground-track-field', 'small-vehicle', 'large-vehicle', 'ship',
-            'tennis-court', 'basketball-court', 'storage-tank', 'soccer-ball-field', 'roundabout', 'harbor',
-            'swimming-pool', 'helicopter')
-_PALETTE = [(230, 25, 75), (60, 180, 75), (255, 225, 25), (0, 130, 200), (245, 130, 48), (145, 30, 180),
-            (70, 240, 240), (240, 50, 230), (210, 245, 60), (250, 190, 212), (0, 128, 128), (220, 190, 255),
-            (170, 110, 40), (128, 0, 0), (128, 128, 0)]
+_CLASSES = (
+    'plane',
+    'baseball-diamond',
+    'bridge',
+    'ground-track-field',
+    'small-vehicle',
+    'large-vehicle',
+    'ship',
+    'tennis-court',
+    'basketball-court',
+    'storage-tank',
+    'soccer-ball-field',
+    'roundabout',
+    'harbor',
+    'swimming-pool',
+    'helicopter',
+)
+_PALETTE = [
+    (230, 25, 75),
+    (60, 180, 75),
+    (255, 225, 25),
+    (0, 130, 200),
+    (245, 130, 48),
+    (145, 30, 180),
+    (70, 240, 240),
+    (240, 50, 230),
+    (210, 245, 60),
+    (250, 190, 212),
+    (0, 128, 128),
+    (220, 190, 255),
+    (170, 110, 40),
+    (128, 0, 0),
+    (128, 128, 0),
+]
 
 
 @stand_in(DATASETS, 'mmrotate').register_module()
@@ -36,14 +64,14 @@ class DOTADataset(BaseDetDataset):
             `data_prefix['img_path']`, without objects.
     """
 
-    METAINFO = dict(classes=_CLASSES, palette=_PALETTE)
+    METAINFO = {'classes': _CLASSES, 'palette': _PALETTE}
 
     def __init__(self, diff_thr: int = 100, img_suffix: str = 'png', **kwargs) -> None:
         self.diff_thr = diff_thr
         self.img_suffix = img_suffix
         super().__init__(**kwargs)
 
-    def load_data_list(self) -> List[dict]:
+    def load_data_list(self) -> list[dict]:
         """Lists the images.
 
         Returns:
@@ -65,10 +93,11 @@ class DOTADataset(BaseDetDataset):
             name = f'{file.stem}.{self.img_suffix}'
             instances = self._read(file, labels) if self.ann_file else []
             data_list.append(
-                dict(img_id=file.stem, file_name=name, img_path=str(images / name), instances=instances))
+                {'img_id': file.stem, 'file_name': name, 'img_path': str(images / name), 'instances': instances}
+            )
         return data_list
 
-    def _read(self, path: Path, labels: dict) -> List[dict]:
+    def _read(self, path: Path, labels: dict) -> list[dict]:
         instances = []
         for number, line in enumerate(read_text(path).splitlines(), 1):
             parts = line.split()
@@ -81,20 +110,24 @@ class DOTADataset(BaseDetDataset):
                     raise ValueError
             except ValueError:
                 raise ValueError(
-                    f'{path}, line {number}: {line!r} must be 8 numbers, a class and a difficulty') from None
+                    f'{path}, line {number}: {line!r} must be 8 numbers, a class and a difficulty'
+                ) from None
             if name not in labels:
-                raise ValueError(f'{path}, line {number}: class {name!r} is not among those of metainfo: '
-                                 f'{list(labels)}')
-            instances.append(dict(bbox=corners, bbox_label=labels[name], ignore_flag=int(difficulty > self.diff_thr)))
+                raise ValueError(
+                    f'{path}, line {number}: class {name!r} is not among those of metainfo: {list(labels)}'
+                )
+            instances.append(
+                {'bbox': corners, 'bbox_label': labels[name], 'ignore_flag': int(difficulty > self.diff_thr)}
+            )
         return instances
 
-    def filter_data(self) -> List[dict]:
+    def filter_data(self) -> list[dict]:
         """Drops images without objects if `filter_cfg` says `filter_empty_gt`, except in test mode."""
         if self.test_mode or not (self.filter_cfg or {}).get('filter_empty_gt', False):
             return self.data_list
         return [info for info in self.data_list if info['instances']]
 
-    def get_cat_ids(self, idx: int) -> List[int]:
+    def get_cat_ids(self, idx: int) -> list[int]:
         """The labels of an image's objects."""
         return [instance['bbox_label'] for instance in self.get_data_info(idx)['instances']]
 

@@ -3,12 +3,13 @@
 mmdet's reader takes UTF-8, UTF-16, Latin-1 and ASCII; here a file may be in any encoding that it declares, such as the
 gb2312 of older Chinese tools, and what is wrong with a file is told with its path.
 """
+
 import logging
 import re
 import tempfile
 from collections import Counter
 from pathlib import Path
-from typing import Any, List, Union
+from typing import Any
 from xml.etree import ElementTree
 
 from mmdet.datasets import VOCDataset
@@ -28,7 +29,7 @@ _WIDER = {b'gb2312': 'gb18030', b'gbk': 'gb18030'}
 class YOLOv5VOCDataset(BatchShapePolicyDataset, VOCDataset):
     """mmdet's VOCDataset with batch shapes and mix transforms; objects of classes that are left out are counted."""
 
-    def load_data_list(self) -> List[dict]:
+    def load_data_list(self) -> list[dict]:
         """Reads the list of images and their annotations.
 
         Returns:
@@ -41,7 +42,7 @@ class YOLOv5VOCDataset(BatchShapePolicyDataset, VOCDataset):
             print_log(sentence, 'current', logging.WARNING)
         return images
 
-    def parse_data_info(self, img_info: dict) -> Union[dict, List[dict]]:
+    def parse_data_info(self, img_info: dict) -> dict | list[dict]:
         """Reads the annotation of an image.
 
         Args:
@@ -61,7 +62,7 @@ class YOLOv5VOCDataset(BatchShapePolicyDataset, VOCDataset):
                     raise
                 encoding = found.group(1)
                 try:
-                    text = data[found.end():].decode(_WIDER.get(encoding.lower(), encoding.decode()))
+                    text = data[found.end() :].decode(_WIDER.get(encoding.lower(), encoding.decode()))
                 except UnicodeDecodeError:
                     raise error from None
                 with tempfile.TemporaryDirectory() as folder:
@@ -71,6 +72,6 @@ class YOLOv5VOCDataset(BatchShapePolicyDataset, VOCDataset):
         except (ElementTree.ParseError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise ValueError(f'{path} cannot be read as an annotation of VOC: {error}') from error
 
-    def _parse_instance_info(self, raw_ann_info: Any, minus_one: bool = True) -> List[dict]:
+    def _parse_instance_info(self, raw_ann_info: Any, minus_one: bool = True) -> list[dict]:
         self._named_objects.update(name.text for name in raw_ann_info.findall('object/name'))
         return super()._parse_instance_info(raw_ann_info, minus_one)

@@ -1,8 +1,11 @@
 """The codebase and the task of mmdeploy; without mmdeploy they are names that say what they need."""
+
 import importlib.util
 
-WAY_OUT = ('Export with tools/export.py instead, which writes ONNX files for ONNX Runtime, OpenVINO and TensorRT and '
-           'needs no mmdeploy; see docs/export.md')
+WAY_OUT = (
+    'Export with tools/export.py instead, which writes ONNX files for ONNX Runtime, OpenVINO and TensorRT and '
+    'needs no mmdeploy; see docs/export.md'
+)
 
 
 class _NeedsMMDeploy(type):
@@ -32,5 +35,6 @@ else:
 
     class YOLOObjectDetection(metaclass=_NeedsMMDeploy):
         """The task of object detection."""
+
 
 __all__ = ['MMCodebase', 'MMYOLO', 'YOLOObjectDetection']

@@ -1,6 +1,6 @@
 """The codebase and the task by which mmdeploy exports the detectors; needs mmdeploy."""
+
 from copy import deepcopy
-from typing import Optional
 
 from mmdeploy.codebase.base import CODEBASE, MMCodebase
 from mmdeploy.codebase.mmdet.deploy import ObjectDetection
@@ -60,7 +60,7 @@ class YOLOObjectDetection(ObjectDetection):
             visualizer.dataset_meta = metainfo
         return visualizer
 
-    def _metainfo(self) -> Optional[dict]:
+    def _metainfo(self) -> dict | None:
         for split in ('test', 'val', 'train'):
             dataset = self.model_cfg.get(f'{split}_dataloader', {}).get('dataset')
             dataset_class = None if dataset is None else DATASETS.get(dataset.type)
@@ -68,10 +68,9 @@ class YOLOObjectDetection(ObjectDetection):
                 return dataset_class._load_metainfo(dataset.get('metainfo'))
         return None
 
-    def build_pytorch_model(self,
-                            model_checkpoint: Optional[str] = None,
-                            cfg_options: Optional[dict] = None,
-                            **kwargs) -> nn.Module:
+    def build_pytorch_model(
+        self, model_checkpoint: str | None = None, cfg_options: dict | None = None, **kwargs
+    ) -> nn.Module:
         """Builds the detector in the form in which it is exported.
 
         Args:

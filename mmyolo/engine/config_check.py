@@ -4,10 +4,12 @@ A head of 2 classes trains on labels of 3 without a word on a CPU, a validation 
 wrong names, and an annotation file of another split gives some number. Heads of other packages and data sets of unknown
 kinds are left alone.
 """
+
 import logging
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any
 
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
@@ -21,7 +23,7 @@ from .pipeline_size import Size, check_borders, pipelines
 
 MAX_NAMES = 10  # in a sentence
 # Takes its number of classes for the label of the background alone: one too high changes nothing.
-HARMLESS_IF_HIGHER = ('BatchDynamicSoftLabelAssigner', )
+HARMLESS_IF_HIGHER = ('BatchDynamicSoftLabelAssigner',)
 # Where a part of a head comes from in the config.
 KEYS = {
     'assigner': 'model.train_cfg.assigner.num_classes',
@@ -54,7 +56,7 @@ def check_training(runner: Runner) -> None:
         _check_evaluators(runner, validation)
 
 
-def leaves(dataset: Any) -> List[Any]:
+def leaves(dataset: Any) -> list[Any]:
     """The data sets that hold images, below wrappers such as ConcatDataset, RepeatDataset and MultiImageMixDataset."""
     if isinstance(dataset, BaseDataset):
         return [dataset]
@@ -62,7 +64,7 @@ def leaves(dataset: Any) -> List[Any]:
     return [leaf for part in parts if part is not None for leaf in leaves(part)]
 
 
-def classes_of(datasets: Sequence[Any]) -> Optional[Tuple[str, ...]]:
+def classes_of(datasets: Sequence[Any]) -> tuple[str, ...] | None:
     """The names of the classes, None where a data set has none."""
     names = datasets[0].metainfo.get('classes') if datasets else None
     return tuple(names) if isinstance(names, (list, tuple)) and names else None
@@ -82,8 +84,10 @@ def check_num_classes(head: nn.Module, classes: Sequence[str]) -> None:
     for key, number, part in _numbers(head):
         if number == count:
             continue
-        sentence = (f'{key} is {number}, but the training data have {_count(count)} ({_names(classes)}): set num_classes '
-                    f'to {count} everywhere in the model, or list the classes in metainfo.classes of every data set.')
+        sentence = (
+            f'{key} is {number}, but the training data have {_count(count)} ({_names(classes)}): set num_classes '
+            f'to {count} everywhere in the model, or list the classes in metainfo.classes of every data set.'
+        )
         if type(part).__name__ in HARMLESS_IF_HIGHER and number > count:
             print_log(sentence, 'current', logging.WARNING)
         else:
@@ -91,24 +95,26 @@ def check_num_classes(head: nn.Module, classes: Sequence[str]) -> None:
     for name, loss in head.named_children():
         weights = getattr(loss, 'class_weight', None)
         if isinstance(weights, (list, tuple)) and len(weights) not in (1, count, count + 1):
-            raise ConfigConflictError(f'model.bbox_head.{name}.class_weight has {len(weights)} numbers, but the training '
-                                      f'data have {_count(count)}: give one number per class.')
+            raise ConfigConflictError(
+                f'model.bbox_head.{name}.class_weight has {len(weights)} numbers, but the training '
+                f'data have {_count(count)}: give one number per class.'
+            )
 
 
-def _numbers(head: nn.Module) -> Iterator[Tuple[str, int, Any]]:
+def _numbers(head: nn.Module) -> Iterator[tuple[str, int, Any]]:
     """Key, number and owner of every num_classes of a head."""
     if isinstance(getattr(head, 'num_classes', None), int):
         yield 'model.bbox_head.head_module.num_classes', head.num_classes, head
     parts = {**vars(head), **dict(head.named_children())}
     for name, part in parts.items():
         number = getattr(part, 'num_classes', None)
-        if name not in ('head_module', ) and isinstance(number, int) and not isinstance(number, bool):
+        if name not in ('head_module',) and isinstance(number, int) and not isinstance(number, bool):
             yield KEYS.get(name, f'model.bbox_head.{name}.num_classes'), number, part
 
 
 def _check_pipelines(cfg: Mapping, datasets: Sequence[Any]) -> None:
     """Checks the borders in the pipelines of the training data, those of its last epochs too."""
-    known: Dict[str, Size] = {}
+    known: dict[str, Size] = {}
 
     def largest() -> Size:
         if 'size' not in known:
@@ -137,16 +143,18 @@ def _check_steps(runner: Runner) -> None:
     if hasattr(loader.dataset, '__len__') and len(loader) == 0:
         raise ConfigConflictError(
             f'train_dataloader.batch_size is {loader.batch_size}, but only {len(loader.dataset)} images are left for '
-            'training and drop_last leaves incomplete batches out: lower batch_size or set drop_last=False.')
+            'training and drop_last leaves incomplete batches out: lower batch_size or set drop_last=False.'
+        )
 
 
-def _check_same_classes(training: Optional[Sequence[str]], validation: Optional[Sequence[str]]) -> None:
+def _check_same_classes(training: Sequence[str] | None, validation: Sequence[str] | None) -> None:
     """Checks that a label means the same in training and validation."""
     if training is None or validation is None or tuple(training) == tuple(validation):
         return
     raise ConfigConflictError(
         f'val_dataloader.dataset.metainfo.classes are {len(validation)} ({_names(validation)}), but the training data '
-        f'have {len(training)} ({_names(training)}): give both the same classes in the same order.')
+        f'have {len(training)} ({_names(training)}): give both the same classes in the same order.'
+    )
 
 
 def _check_evaluators(runner: Runner, datasets: Sequence[Any]) -> None:
@@ -169,7 +177,8 @@ def _check_evaluators(runner: Runner, datasets: Sequence[Any]) -> None:
             if known is None or not _ends_with(info['img_path'], known['file_name']):
                 raise ConfigConflictError(
                     f'val_evaluator.ann_file is {ann_file}, which has not the image {info["img_path"]} of '
-                    f'val_dataloader.dataset.ann_file, {dataset.ann_file}: name the same file in both.')
+                    f'val_dataloader.dataset.ann_file, {dataset.ann_file}: name the same file in both.'
+                )
 
 
 def _ends_with(path: str, name: str) -> bool:

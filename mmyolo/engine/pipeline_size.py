@@ -3,11 +3,13 @@
 A mosaic is twice as large as an image, and an affine transform behind it cuts half an image off each side. Without the
 mosaic nothing is left, and cv2 gives some image of its own instead.
 """
-from typing import Any, Callable, Iterator, List, Mapping, Optional, Sequence, Tuple
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from mmyolo.errors import ConfigConflictError
 
-Size = Optional[Tuple[float, float]]  # the largest width and height; None: not known
+Size = tuple[float, float] | None  # the largest width and height; None: not known
 RAW = 'that of the file'  # in place of a size
 
 # Name of the transform -> the key of the size that its images have afterwards, or have at most.
@@ -27,7 +29,7 @@ _SAME_SIZE = ('LoadImageFromFile', 'LoadAnnotations', 'YOLOv5HSVRandomAug', 'YOL
               'PPYOLOERandomDistort', 'PhotoMetricDistortion', 'ConvertBoxType', 'RegularizeRotatedBox')  # yapf: disable
 
 
-def pipelines(node: Any, place: str) -> Iterator[Tuple[str, Sequence[Mapping]]]:
+def pipelines(node: Any, place: str) -> Iterator[tuple[str, Sequence[Mapping]]]:
     """Finds the pipelines below a part of a config.
 
     Args:
@@ -62,7 +64,7 @@ def check_borders(pipeline: Sequence[Mapping], place: str, largest: Callable[[],
     _sizes_after(pipeline, place, [RAW], largest)
 
 
-def _sizes_after(steps: Sequence[Any], place: str, sizes: List[Any], largest: Callable[[], Size]) -> List[Any]:
+def _sizes_after(steps: Sequence[Any], place: str, sizes: list[Any], largest: Callable[[], Size]) -> list[Any]:
     """The sizes that are possible behind some transforms, one for each way through them, given those before."""
     for index, step in enumerate(steps):
         kind = _kind(step)
@@ -128,5 +130,6 @@ def _cut(size: Size, border: Sequence[int], place: str, kind: str) -> Size:
         raise ConfigConflictError(
             f'{place}.border of {kind} is {tuple(border)}, which cuts images of at most {size[0]:g}x{size[1]:g} pixels '
             f'to {left[0]:g}x{left[1]:g}: such a border belongs behind a Mosaic of the same img_scale; without one set '
-            'border=(0, 0).')
+            'border=(0, 0).'
+        )
     return left

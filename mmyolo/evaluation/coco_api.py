@@ -1,8 +1,9 @@
 """The two implementations of COCO's evaluation behind one interface; their numbers are the same."""
+
 import contextlib
 import io
 import logging
-from typing import List, Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import numpy as np
 from mmengine.logging import print_log
@@ -11,7 +12,7 @@ BACKENDS = ('faster_coco_eval', 'pycocotools')
 UNDEFINED = -1.0  # COCO's value where there is no ground truth to find
 
 
-def coco_classes(backend: str) -> Tuple[type, type]:
+def coco_classes(backend: str) -> tuple[type, type]:
     """Gives the classes COCO and COCOeval of a backend; without faster-coco-eval those of pycocotools.
 
     Args:
@@ -20,16 +21,22 @@ def coco_classes(backend: str) -> Tuple[type, type]:
     if backend == 'faster_coco_eval':
         try:
             from faster_coco_eval import COCO, COCOeval_faster
+
             return COCO, COCOeval_faster
         except ImportError as error:
-            print_log(f'faster-coco-eval cannot be imported ({error}); pycocotools evaluates, with the same numbers '
-                      'but slower', 'current', logging.WARNING)
+            print_log(
+                f'faster-coco-eval cannot be imported ({error}); pycocotools evaluates, with the same numbers '
+                'but slower',
+                'current',
+                logging.WARNING,
+            )
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
+
     return COCO, COCOeval
 
 
-def category_ids(classes: Sequence[str], categories: Sequence[dict]) -> List[Optional[int]]:
+def category_ids(classes: Sequence[str], categories: Sequence[dict]) -> list[int | None]:
     """The category of each class by its name, None for one that the validation annotations do not have.
 
     Raises:
@@ -37,8 +44,10 @@ def category_ids(classes: Sequence[str], categories: Sequence[dict]) -> List[Opt
     """
     ids = {category['name']: category['id'] for category in categories}
     if not ids.keys() & set(classes):
-        raise ValueError(f'None of the classes {tuple(classes)} is among the categories of the validation '
-                         f'annotations, {sorted(ids)}. Make the names equal.')
+        raise ValueError(
+            f'None of the classes {tuple(classes)} is among the categories of the validation '
+            f'annotations, {sorted(ids)}. Make the names equal.'
+        )
     return [ids.get(name) for name in classes]
 
 
@@ -48,13 +57,15 @@ def mean_defined(values: np.ndarray) -> float:
     return float(values.mean()) if values.size else UNDEFINED
 
 
-def evaluate(truth: dict,
-             detections: dict,
-             kind: str,
-             max_dets: Sequence[int],
-             iou_thrs: Optional[np.ndarray] = None,
-             sigmas: Optional[np.ndarray] = None,
-             backend: str = 'faster_coco_eval') -> Tuple[np.ndarray, np.ndarray]:
+def evaluate(
+    truth: dict,
+    detections: dict,
+    kind: str,
+    max_dets: Sequence[int],
+    iou_thrs: np.ndarray | None = None,
+    sigmas: np.ndarray | None = None,
+    backend: str = 'faster_coco_eval',
+) -> tuple[np.ndarray, np.ndarray]:
     """Matches detections with the ground truth.
 
     Args:

@@ -6,8 +6,9 @@ A drop-in for mmdet.CocoMetric. On purpose it differs in this:
 - labels are tied to categories by name, so the file may list them in any order and leave out those without objects;
 - annotation ids may start at 0, which pycocotools takes for 'not matched'.
 """
+
 import logging
-from typing import Dict, List, Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import numpy as np
 from mmdet.evaluation import CocoMetric
@@ -29,7 +30,7 @@ _PRECISIONS = {
     'mAP_75': (0.75, 0),
     'mAP_s': (None, 1),
     'mAP_m': (None, 2),
-    'mAP_l': (None, 3)
+    'mAP_l': (None, 3),
 }
 # Name -> (area range, position among the sorted proposal_nums); mmdet names the positions after its default numbers.
 _RECALLS = {
@@ -38,7 +39,7 @@ _RECALLS = {
     'AR@1000': (0, 2),
     'AR_s@1000': (1, 2),
     'AR_m@1000': (2, 2),
-    'AR_l@1000': (3, 2)
+    'AR_l@1000': (3, 2),
 }
 
 
@@ -53,7 +54,7 @@ class FastCocoMetric(CocoMetric):
             where the set has no object of it.
     """
 
-    def __init__(self, ann_file: Optional[str] = None, *args, backend: str = 'faster_coco_eval', **kwargs) -> None:
+    def __init__(self, ann_file: str | None = None, *args, backend: str = 'faster_coco_eval', **kwargs) -> None:
         if backend not in BACKENDS:
             raise ValueError(f'FastCocoMetric: backend is {backend!r}, allowed are {BACKENDS}')
         super().__init__(None, *args, **kwargs)
@@ -69,7 +70,7 @@ class FastCocoMetric(CocoMetric):
         if unknown:
             raise KeyError(f'FastCocoMetric: metric_items has {unknown}, allowed are {sorted(known)}')
 
-    def compute_metrics(self, results: list) -> Dict[str, float]:
+    def compute_metrics(self, results: list) -> dict[str, float]:
         """Evaluates all results of the set.
 
         Args:
@@ -83,18 +84,27 @@ class FastCocoMetric(CocoMetric):
             return super().compute_metrics(results)
         dataset, cat_ids = self._ground_truth([truth for truth, _ in results])
         if not any(not annotation['iscrowd'] for annotation in dataset['annotations']):
-            print_log('The validation set has no annotated object of the classes '
-                      f'{tuple(self.dataset_meta["classes"])}: every mAP is reported as -1. Check its annotations, or '
-                      'validate on other images.', 'current', logging.WARNING)
+            print_log(
+                'The validation set has no annotated object of the classes '
+                f'{tuple(self.dataset_meta["classes"])}: every mAP is reported as -1. Check its annotations, or '
+                'validate on other images.',
+                'current',
+                logging.WARNING,
+            )
         if 'segm' in self.metrics:
             bare = sum(not annotation['segmentation'] for annotation in dataset['annotations'])
             if bare:
-                raise ValueError(f"FastCocoMetric(metric='segm'): {bare} of {len(dataset['annotations'])} objects of "
-                                 "the validation annotations have no segmentation. Add them, or set metric='bbox'")
+                raise ValueError(
+                    f"FastCocoMetric(metric='segm'): {bare} of {len(dataset['annotations'])} objects of "
+                    "the validation annotations have no segmentation. Add them, or set metric='bbox'"
+                )
         predictions = [prediction for _, prediction in results]
         if not any(len(prediction['scores']) for prediction in predictions):
-            print_log('Nothing was detected in the whole validation set: mAP is 0. This is common in the first epochs.',
-                      'current', logging.WARNING)
+            print_log(
+                'Nothing was detected in the whole validation set: mAP is 0. This is common in the first epochs.',
+                'current',
+                logging.WARNING,
+            )
         metrics = {}
         for kind in self.metrics:
             precision, recall = self._evaluate(dataset, self._detections(predictions, cat_ids, kind), kind)
@@ -104,7 +114,7 @@ class FastCocoMetric(CocoMetric):
                 metrics.update(self._classwise(dataset, precision))
         return metrics
 
-    def _ground_truth(self, truths: Sequence[dict]) -> Tuple[dict, List[Optional[int]]]:
+    def _ground_truth(self, truths: Sequence[dict]) -> tuple[dict, list[int | None]]:
         """Reads the ground truth from the annotation file, or from the samples where there is none.
 
         Returns:
@@ -120,17 +130,19 @@ class FastCocoMetric(CocoMetric):
         counted = None if self.img_ids is None else set(self.img_ids)  # of images
         wanted = {cat_id for cat_id in cat_ids if cat_id is not None}
         annotations = [
-            dict(
-                image_id=annotation['image_id'],
-                category_id=annotation['category_id'],
-                bbox=annotation['bbox'],
-                area=annotation['area'],
-                iscrowd=annotation['iscrowd'],
-                segmentation=annotation.get('segmentation') or []) for annotation in source['annotations']
+            {
+                'image_id': annotation['image_id'],
+                'category_id': annotation['category_id'],
+                'bbox': annotation['bbox'],
+                'area': annotation['area'],
+                'iscrowd': annotation['iscrowd'],
+                'segmentation': annotation.get('segmentation') or [],
+            }
+            for annotation in source['annotations']
             if annotation['category_id'] in wanted and (counted is None or annotation['image_id'] in counted)
         ]
-        categories = [dict(id=cat_id, name=name) for name, cat_id in zip(classes, cat_ids) if cat_id is not None]
-        sizes = {truth['img_id']: dict(width=truth['width'], height=truth['height']) for truth in truths}
+        categories = [{'id': cat_id, 'name': name} for name, cat_id in zip(classes, cat_ids) if cat_id is not None]
+        sizes = {truth['img_id']: {'width': truth['width'], 'height': truth['height']} for truth in truths}
         images = [
             dict(image, **({} if image.get('width') and image.get('height') else sizes.get(image['id'], {})))
             for image in source['images']
@@ -145,25 +157,28 @@ class FastCocoMetric(CocoMetric):
             for instance in truth['anns']:
                 x1, y1, x2, y2 = instance['bbox']
                 annotations.append(
-                    dict(
-                        image_id=truth['img_id'],
-                        category_id=int(instance['bbox_label']),
-                        bbox=[x1, y1, x2 - x1, y2 - y1],
-                        segmentation=instance.get('mask', []),
-                        iscrowd=instance.get('ignore_flag', 0)))
+                    {
+                        'image_id': truth['img_id'],
+                        'category_id': int(instance['bbox_label']),
+                        'bbox': [x1, y1, x2 - x1, y2 - y1],
+                        'segmentation': instance.get('mask', []),
+                        'iscrowd': instance.get('ignore_flag', 0),
+                    }
+                )
         images = [
-            dict(id=truth['img_id'], file_name='', width=truth['width'], height=truth['height']) for truth in truths
+            {'id': truth['img_id'], 'file_name': '', 'width': truth['width'], 'height': truth['height']}
+            for truth in truths
         ]
-        categories = [dict(id=label, name=name) for label, name in enumerate(self.dataset_meta['classes'])]
-        return fill_coco_defaults(dict(images=images, categories=categories, annotations=annotations), 'samples')
+        categories = [{'id': label, 'name': name} for label, name in enumerate(self.dataset_meta['classes'])]
+        return fill_coco_defaults({'images': images, 'categories': categories, 'annotations': annotations}, 'samples')
 
     @staticmethod
     def _coco(images: Sequence[dict], categories: Sequence[dict], annotations: Sequence[dict]) -> dict:
         numbered = [dict(annotation, id=index) for index, annotation in enumerate(annotations, 1)]
-        return dict(images=list(images), categories=list(categories), annotations=numbered)
+        return {'images': list(images), 'categories': list(categories), 'annotations': numbered}
 
     @staticmethod
-    def _detections(predictions: Sequence[dict], cat_ids: Sequence[Optional[int]], kind: str = 'bbox') -> List[dict]:
+    def _detections(predictions: Sequence[dict], cat_ids: Sequence[int | None], kind: str = 'bbox') -> list[dict]:
         """Turns predictions into COCO's records; those of classes that the file lacks cannot be evaluated.
 
         Args:
@@ -177,13 +192,14 @@ class FastCocoMetric(CocoMetric):
             boxes = prediction['bboxes'].astype(np.float64)
             boxes[:, 2:] -= boxes[:, :2]
             if kind == 'bbox':
-                extras = [dict(area=width * height) for width, height in boxes[:, 2:].tolist()]
+                extras = [{'area': width * height} for width, height in boxes[:, 2:].tolist()]
             elif 'masks' in prediction:
                 # one by one: pycocotools takes no more than 255 masks at once here
-                extras = [dict(segmentation=mask, area=float(mask_utils.area(mask))) for mask in prediction['masks']]
+                extras = [{'segmentation': mask, 'area': float(mask_utils.area(mask))} for mask in prediction['masks']]
             else:
-                raise ValueError("FastCocoMetric(metric='segm') needs masks and the detector predicts none: "
-                                 "set metric='bbox'")
+                raise ValueError(
+                    "FastCocoMetric(metric='segm') needs masks and the detector predicts none: set metric='bbox'"
+                )
             rows = zip(boxes.tolist(), prediction['scores'].tolist(), prediction['labels'].tolist(), extras)
             for box, score, label, extra in rows:
                 if cat_ids[label] is not None:
@@ -194,10 +210,12 @@ class FastCocoMetric(CocoMetric):
                             bbox=box,
                             score=score,
                             iscrowd=0,
-                            **extra))
+                            **extra,
+                        )
+                    )
         return detections
 
-    def _evaluate(self, dataset: dict, detections: Sequence[dict], kind: str = 'bbox') -> Tuple[np.ndarray, np.ndarray]:
+    def _evaluate(self, dataset: dict, detections: Sequence[dict], kind: str = 'bbox') -> tuple[np.ndarray, np.ndarray]:
         """Matches detections with the ground truth.
 
         Returns:
@@ -210,7 +228,8 @@ class FastCocoMetric(CocoMetric):
             kind,
             max_dets=sorted(self.proposal_nums),
             iou_thrs=self.iou_thrs,
-            backend=self.backend)
+            backend=self.backend,
+        )
 
     def _value(self, name: str, precision: np.ndarray, recall: np.ndarray) -> float:
         if name in _RECALLS:
@@ -222,10 +241,10 @@ class FastCocoMetric(CocoMetric):
         position = max_dets.index(100) if name == 'mAP' and 100 in max_dets else -1
         return mean_defined(self._at_iou(precision, iou)[..., area, position])
 
-    def _at_iou(self, precision: np.ndarray, iou: Optional[float]) -> np.ndarray:
+    def _at_iou(self, precision: np.ndarray, iou: float | None) -> np.ndarray:
         return precision if iou is None else precision[np.isclose(np.atleast_1d(self.iou_thrs), iou)]
 
-    def _classwise(self, dataset: dict, precision: np.ndarray) -> Dict[str, float]:
+    def _classwise(self, dataset: dict, precision: np.ndarray) -> dict[str, float]:
         """Logs a table of all precisions per class.
 
         Returns:

@@ -1,9 +1,10 @@
 """The metric of DOTA, and files for its evaluation server. It stands in for mmrotate's where that is not installed."""
+
 import logging
 import re
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Union
 
 import numpy as np
 import torch
@@ -42,20 +43,23 @@ class DOTAMetric(BaseMetric):
         collect_device: 'cpu' or 'gpu', where processes exchange their results.
         prefix: put before the names of values, 'dota' by default.
     """
-    default_prefix: Optional[str] = 'dota'
 
-    def __init__(self,
-                 iou_thrs: Union[float, Sequence[float]] = 0.5,
-                 scale_ranges: Optional[Sequence[tuple]] = None,
-                 metric: Union[str, Sequence[str]] = 'mAP',
-                 predict_box_type: str = 'rbox',
-                 format_only: bool = False,
-                 outfile_prefix: Optional[str] = None,
-                 merge_patches: bool = False,
-                 iou_thr: float = 0.1,
-                 eval_mode: str = '11points',
-                 collect_device: str = 'cpu',
-                 prefix: Optional[str] = None) -> None:
+    default_prefix: str | None = 'dota'
+
+    def __init__(
+        self,
+        iou_thrs: float | Sequence[float] = 0.5,
+        scale_ranges: Sequence[tuple] | None = None,
+        metric: str | Sequence[str] = 'mAP',
+        predict_box_type: str = 'rbox',
+        format_only: bool = False,
+        outfile_prefix: str | None = None,
+        merge_patches: bool = False,
+        iou_thr: float = 0.1,
+        eval_mode: str = '11points',
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         if list(metric if isinstance(metric, (list, tuple)) else [metric]) != ['mAP']:
             raise KeyError(f"metric of DOTAMetric is {metric!r}, allowed is 'mAP'")
@@ -86,11 +90,12 @@ class DOTAMetric(BaseMetric):
         """
         for sample in data_samples:
             pred = sample['pred_instances']
-            result = dict(
-                img_id=sample['img_id'],
-                bboxes=self._rotated(pred['bboxes'], self.predict_box_type),
-                scores=pred['scores'].detach().float().cpu(),
-                labels=pred['labels'].cpu())
+            result = {
+                'img_id': sample['img_id'],
+                'bboxes': self._rotated(pred['bboxes'], self.predict_box_type),
+                'scores': pred['scores'].detach().float().cpu(),
+                'labels': pred['labels'].cpu(),
+            }
             if not self.format_only:
                 truth = [sample.get('gt_instances') or {}, sample.get('ignored_instances') or {}]
                 boxes = [self._rotated(part['bboxes'], 'rbox') for part in truth if 'bboxes' in part]
@@ -101,7 +106,7 @@ class DOTAMetric(BaseMetric):
                 result['gt_ignored'] = torch.arange(len(result['gt_labels'])) >= len(result['gt_labels']) - count
             self.results.append(result)
 
-    def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
+    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Evaluates or writes all results.
 
         Args:
@@ -123,15 +128,18 @@ class DOTAMetric(BaseMetric):
         for iou_thr in self.iou_thrs:
             classes = evaluate(images, len(names), iou_thr, self.eval_mode)
             precisions = [one.ap for one in classes if one.num_gts]
-            means.append(float(np.mean(precisions)) if precisions else -1.)
+            means.append(float(np.mean(precisions)) if precisions else -1.0)
             values[f'AP{round(iou_thr * 100):02d}'] = means[-1]
             print_log(f'IoU {iou_thr:g}\n{_table(names, classes, means[-1])}', logger)
         if not any(len(image.gt_labels) for image in images):
-            print_log('The validation set has no object: mAP is reported as -1. Check its annotations.', logger,
-                      logging.WARNING)
+            print_log(
+                'The validation set has no object: mAP is reported as -1. Check its annotations.',
+                logger,
+                logging.WARNING,
+            )
         return dict(mAP=float(np.mean(means)), **values)
 
-    def write_submission(self, results: List[dict]) -> Path:
+    def write_submission(self, results: list[dict]) -> Path:
         """Writes `Task1_<class>.txt`, lines of image, score and corners, and Task1.zip with all of them.
 
         Args:
@@ -144,12 +152,12 @@ class DOTAMetric(BaseMetric):
             results = self.merged(results)
         folder = Path(self.outfile_prefix)
         folder.mkdir(parents=True, exist_ok=True)
-        lines: List[List[str]] = [[] for _ in self.dataset_meta['classes']]
+        lines: list[list[str]] = [[] for _ in self.dataset_meta['classes']]
         for result in results:
             corners = RotatedBoxes(result['bboxes']).convert_to('qbox').tensor.tolist()
             for box, score, label in zip(corners, result['scores'].tolist(), result['labels'].tolist()):
                 points = ' '.join(f'{value:.2f}' for value in box)
-                lines[label].append(f"{result['img_id']} {score:.6f} {points}\n")
+                lines[label].append(f'{result["img_id"]} {score:.6f} {points}\n')
         archive = folder / 'Task1.zip'
         with replacing(archive) as temporary, zipfile.ZipFile(temporary, 'w', zipfile.ZIP_DEFLATED) as target:
             for name, content in zip(self.dataset_meta['classes'], lines):
@@ -158,7 +166,7 @@ class DOTAMetric(BaseMetric):
                 target.write(path, path.name)
         return archive
 
-    def merged(self, results: List[dict]) -> List[dict]:
+    def merged(self, results: list[dict]) -> list[dict]:
         """Joins the predictions of patches to those of their images, each class suppressed by itself.
 
         Args:
@@ -167,7 +175,7 @@ class DOTAMetric(BaseMetric):
         Returns:
             The same of each image.
         """
-        groups: Dict[str, list] = {}
+        groups: dict[str, list] = {}
         for result in results:
             match = _PATCH.fullmatch(str(result['img_id']))
             name, x, y = (match['image'], int(match['x']), int(match['y'])) if match else (result['img_id'], 0, 0)
@@ -177,7 +185,7 @@ class DOTAMetric(BaseMetric):
         for name, parts in groups.items():
             boxes, scores, labels = map(torch.cat, zip(*parts))
             kept = nms_rotated(boxes, scores, self.iou_thr, labels)
-            joined.append(dict(img_id=name, bboxes=boxes[kept], scores=scores[kept], labels=labels[kept]))
+            joined.append({'img_id': name, 'bboxes': boxes[kept], 'scores': scores[kept], 'labels': labels[kept]})
         return joined
 
     @staticmethod

@@ -2,8 +2,9 @@
 
 It takes that place where mmpose is not installed, with the arguments that configs of YOLOX-pose use.
 """
+
 import logging
-from typing import Dict, List, Optional, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
@@ -42,19 +43,24 @@ class KeypointCocoMetric(BaseMetric):
 
     default_prefix = 'coco'
 
-    def __init__(self,
-                 ann_file: str,
-                 use_area: bool = True,
-                 score_mode: str = 'bbox_keypoint',
-                 keypoint_score_thr: float = 0.2,
-                 nms_mode: str = 'oks_nms',
-                 nms_thr: float = 0.9,
-                 backend: str = 'faster_coco_eval',
-                 collect_device: str = 'cpu',
-                 prefix: Optional[str] = None) -> None:
+    def __init__(
+        self,
+        ann_file: str,
+        use_area: bool = True,
+        score_mode: str = 'bbox_keypoint',
+        keypoint_score_thr: float = 0.2,
+        nms_mode: str = 'oks_nms',
+        nms_thr: float = 0.9,
+        backend: str = 'faster_coco_eval',
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
-        for name, value, allowed in (('score_mode', score_mode, SCORE_MODES), ('nms_mode', nms_mode, NMS_MODES),
-                                     ('backend', backend, BACKENDS)):
+        for name, value, allowed in (
+            ('score_mode', score_mode, SCORE_MODES),
+            ('nms_mode', nms_mode, NMS_MODES),
+            ('backend', backend, BACKENDS),
+        ):
             if value not in allowed:
                 raise ValueError(f'{type(self).__name__}: {name} is {value!r}, allowed are {allowed}')
         self.use_area = use_area
@@ -78,12 +84,13 @@ class KeypointCocoMetric(BaseMetric):
             found = sample['pred_instances']
             arrays = {
                 key: np.asarray(value.cpu() if hasattr(value, 'cpu') else value)
-                for key, value in ((key, found[key])
-                                   for key in ('bboxes', 'scores', 'labels', 'keypoints', 'keypoint_scores'))
+                for key, value in (
+                    (key, found[key]) for key in ('bboxes', 'scores', 'labels', 'keypoints', 'keypoint_scores')
+                )
             }
             self.results.append(dict(arrays, img_id=sample['img_id']))
 
-    def compute_metrics(self, results: Sequence[dict]) -> Dict[str, float]:
+    def compute_metrics(self, results: Sequence[dict]) -> dict[str, float]:
         """Evaluates all predictions.
 
         Args:
@@ -96,8 +103,11 @@ class KeypointCocoMetric(BaseMetric):
         truth, cat_ids = self._ground_truth({result['img_id'] for result in results})
         detections = [record for result in results for record in self._records(result, cat_ids)]
         if not detections:
-            print_log('No keypoints were detected in the whole validation set: AP is 0. This is common in the first '
-                      'epochs.', 'current', logging.WARNING)
+            print_log(
+                'No keypoints were detected in the whole validation set: AP is 0. This is common in the first epochs.',
+                'current',
+                logging.WARNING,
+            )
         numbered = [dict(record, id=index) for index, record in enumerate(detections, 1)]
         precision, recall = evaluate(
             truth,
@@ -106,7 +116,8 @@ class KeypointCocoMetric(BaseMetric):
             max_dets=[MAX_DETS],
             iou_thrs=_IOU_THRS,
             sigmas=self.dataset_meta['sigmas'],
-            backend=self.backend)
+            backend=self.backend,
+        )
         metrics = {}
         for name, table in (('AP', precision), ('AR', recall)):
             for suffix, (iou, area) in _RANGES.items():
@@ -124,20 +135,22 @@ class KeypointCocoMetric(BaseMetric):
                 area = annotation.get('area') if self.use_area else None
                 labelled = sum(value > 0 for value in annotation['keypoints'][2::3])
                 annotations.append(
-                    dict(
-                        id=len(annotations) + 1,
-                        image_id=annotation['image_id'],
-                        category_id=annotation['category_id'],
-                        bbox=box,
-                        area=box[2] * box[3] * 0.53 if area is None else area,
-                        iscrowd=annotation.get('iscrowd', 0),
-                        keypoints=annotation['keypoints'],
-                        num_keypoints=annotation.get('num_keypoints', labelled)))
+                    {
+                        'id': len(annotations) + 1,
+                        'image_id': annotation['image_id'],
+                        'category_id': annotation['category_id'],
+                        'bbox': box,
+                        'area': box[2] * box[3] * 0.53 if area is None else area,
+                        'iscrowd': annotation.get('iscrowd', 0),
+                        'keypoints': annotation['keypoints'],
+                        'num_keypoints': annotation.get('num_keypoints', labelled),
+                    }
+                )
         images = [image for image in self._truth['images'] if image['id'] in img_ids]
         categories = [category for category in self._truth['categories'] if category['id'] in cat_ids]
-        return dict(images=images, categories=categories, annotations=annotations), cat_ids
+        return {'images': images, 'categories': categories, 'annotations': annotations}, cat_ids
 
-    def _records(self, result: dict, cat_ids: Sequence[Optional[int]]) -> List[dict]:
+    def _records(self, result: dict, cat_ids: Sequence[int | None]) -> list[dict]:
         """The detections of an image as COCO's records."""
         points, visible, scores = (result[key].astype(np.float64) for key in ('keypoints', 'keypoint_scores', 'scores'))
         if len(points) == 0:
@@ -155,14 +168,17 @@ class KeypointCocoMetric(BaseMetric):
         rows = np.concatenate((points, visible[..., None]), axis=2).reshape(len(points), -1)
         boxes = np.concatenate((lower, upper - lower), axis=1)
         return [
-            dict(
-                image_id=result['img_id'],
-                category_id=cat_ids[result['labels'][index]],
-                keypoints=rows[index].tolist(),
-                score=float(scores[index]),
-                area=float(areas[index]),
-                bbox=boxes[index].tolist(),
-                iscrowd=0) for index in keep if cat_ids[result['labels'][index]] is not None
+            {
+                'image_id': result['img_id'],
+                'category_id': cat_ids[result['labels'][index]],
+                'keypoints': rows[index].tolist(),
+                'score': float(scores[index]),
+                'area': float(areas[index]),
+                'bbox': boxes[index].tolist(),
+                'iscrowd': 0,
+            }
+            for index in keep
+            if cat_ids[result['labels'][index]] is not None
         ]
 
 
@@ -171,8 +187,9 @@ def box_areas(boxes: np.ndarray) -> np.ndarray:
     return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
-def oks_nms(keypoints: np.ndarray, scores: np.ndarray, areas: np.ndarray, sigmas: np.ndarray,
-            threshold: float) -> np.ndarray:
+def oks_nms(
+    keypoints: np.ndarray, scores: np.ndarray, areas: np.ndarray, sigmas: np.ndarray, threshold: float
+) -> np.ndarray:
     """Suppresses objects whose keypoints are similar to those of a better one.
 
     Args:
@@ -186,7 +203,7 @@ def oks_nms(keypoints: np.ndarray, scores: np.ndarray, areas: np.ndarray, sigmas
         Indices of the objects that are kept, best first.
     """
     order = np.argsort(-scores, kind='stable')
-    variances = (2 * np.asarray(sigmas, dtype=np.float64))**2
+    variances = (2 * np.asarray(sigmas, dtype=np.float64)) ** 2
     kept = []
     while len(order):
         best, order = order[0], order[1:]

@@ -1,9 +1,11 @@
 """Evaluation without the images that could not be read: neither their objects nor what was found in their place counts."""
+
 import contextlib
 import json
 import logging
 import tempfile
-from typing import Any, Dict, Iterator, Optional, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from mmdet.evaluation import CrowdHumanMetric
 from mmengine.evaluator import BaseMetric
@@ -32,7 +34,7 @@ class ReadableOnly(BaseMetric):
         self.metric = metric
 
     @property
-    def dataset_meta(self) -> Optional[dict]:
+    def dataset_meta(self) -> dict | None:
         return self.metric.dataset_meta
 
     @dataset_meta.setter
@@ -56,7 +58,7 @@ class ReadableOnly(BaseMetric):
             ]
         self.results.extend(results)
 
-    def compute_metrics(self, results: list) -> Dict[str, float]:
+    def compute_metrics(self, results: list) -> dict[str, float]:
         """Evaluates the images that could be read.
 
         Args:
@@ -73,8 +75,11 @@ class ReadableOnly(BaseMetric):
         if left_out and not readable:
             raise none_readable('validation', len(left_out))
         if left_out:
-            print_log(f'{len(left_out)} of {len(results)} images cannot be read and do not count in the evaluation',
-                      'current', logging.WARNING)
+            print_log(
+                f'{len(left_out)} of {len(results)} images cannot be read and do not count in the evaluation',
+                'current',
+                logging.WARNING,
+            )
         with self._truth_without(left_out):
             return self.metric.compute_metrics(readable)
 

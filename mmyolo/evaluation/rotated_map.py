@@ -1,6 +1,7 @@
 """Mean average precision of rotated boxes, as the DOTA benchmark computes it (Pascal VOC's definition)."""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import List, Sequence
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ class ImageBoxes:
         bboxes, scores, labels: (n, 5), (n,), (n,) predictions.
         gt_bboxes, gt_labels, gt_ignored: (m, 5), (m,), (m,) objects; ignored ones count neither way.
     """
+
     bboxes: torch.Tensor
     scores: torch.Tensor
     labels: torch.Tensor
@@ -34,6 +36,7 @@ class ClassResult:
         recall: of all predictions, nan without objects.
         ap: average precision, nan without objects.
     """
+
     num_gts: int
     num_dets: int
     recall: float
@@ -102,10 +105,11 @@ def evaluate_class(images: Sequence[ImageBoxes], label: int, iou_thr: float, mod
         return ClassResult(0, len(scores), float('nan'), float('nan'))
     recall = right / num_gts
     precision = right / np.maximum(right + wrong, 1)
-    return ClassResult(num_gts, len(scores), float(recall[-1]) if len(recall) else 0.,
-                       average_precision(recall, precision, mode))
+    return ClassResult(
+        num_gts, len(scores), float(recall[-1]) if len(recall) else 0.0, average_precision(recall, precision, mode)
+    )
 
 
-def evaluate(images: Sequence[ImageBoxes], num_classes: int, iou_thr: float, mode: str) -> List[ClassResult]:
+def evaluate(images: Sequence[ImageBoxes], num_classes: int, iou_thr: float, mode: str) -> list[ClassResult]:
     """Evaluates every class, see `evaluate_class`."""
     return [evaluate_class(images, label, iou_thr, mode) for label in range(num_classes)]

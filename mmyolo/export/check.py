@@ -1,7 +1,8 @@
 """Compares an exported file, run by ONNX Runtime, with the detector in PyTorch that it was made of."""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -31,6 +32,7 @@ class CheckReport:
         box_difference: largest difference of a coordinate of matched boxes, in input pixels.
         score_difference: largest difference of a score of matched boxes.
     """
+
     name: str
     images: int
     boxes: int
@@ -42,8 +44,11 @@ class CheckReport:
     @property
     def passed(self) -> bool:
         """Whether every box has a partner within the limits."""
-        return (self.boxes == self.found == self.matched and self.box_difference <= MAX_BOX_DIFFERENCE
-                and self.score_difference <= MAX_SCORE_DIFFERENCE)
+        return (
+            self.boxes == self.found == self.matched
+            and self.box_difference <= MAX_BOX_DIFFERENCE
+            and self.score_difference <= MAX_SCORE_DIFFERENCE
+        )
 
 
 def check_export(model: nn.Module, path: Path, options: ExportOptions, images: Sequence[np.ndarray]) -> CheckReport:
@@ -76,8 +81,13 @@ def check_export(model: nn.Module, path: Path, options: ExportOptions, images: S
         for num, boxes, scores, labels in zip(*outputs):
             keep = slice(int(num[0]))
             boxes = torch.from_numpy(boxes[keep])
-            found.append((torch.minimum(boxes.clamp(min=0), limit), torch.from_numpy(scores[keep]),
-                          torch.from_numpy(labels[keep]).long()))
+            found.append(
+                (
+                    torch.minimum(boxes.clamp(min=0), limit),
+                    torch.from_numpy(scores[keep]),
+                    torch.from_numpy(labels[keep]).long(),
+                )
+            )
     pairs = [match(*one, *other) for one, other in zip(expected, found)]
     return CheckReport(
         name=Path(path).name,
@@ -86,20 +96,22 @@ def check_export(model: nn.Module, path: Path, options: ExportOptions, images: S
         found=sum(len(one[1]) for one in found),
         matched=sum(pair[0] for pair in pairs),
         box_difference=max(pair[1] for pair in pairs),
-        score_difference=max(pair[2] for pair in pairs))
+        score_difference=max(pair[2] for pair in pairs),
+    )
 
 
-def _settings(model: nn.Module, options: ExportOptions) -> Tuple[dict, dict]:
+def _settings(model: nn.Module, options: ExportOptions) -> tuple[dict, dict]:
     cfg = detection_settings(model)
     agnostic = bool((cfg.get('nms') or {}).get('class_agnostic', False))
-    cfg = dict(
-        multi_label=cfg.get('multi_label', False),
-        nms_pre=options.pre_topk,
-        score_thr=options.score_threshold,
-        max_per_img=options.keep_topk,
-        nms=dict(type='nms', iou_threshold=options.iou_threshold, class_agnostic=agnostic))
+    cfg = {
+        'multi_label': cfg.get('multi_label', False),
+        'nms_pre': options.pre_topk,
+        'score_thr': options.score_threshold,
+        'max_per_img': options.keep_topk,
+        'nms': {'type': 'nms', 'iou_threshold': options.iou_threshold, 'class_agnostic': agnostic},
+    }
     height, width = options.image_size
-    return cfg, dict(ori_shape=(height, width), img_shape=(height, width), scale_factor=(1., 1.))
+    return cfg, {'ori_shape': (height, width), 'img_shape': (height, width), 'scale_factor': (1.0, 1.0)}
 
 
 def _input_of(model: nn.Module, batch: np.ndarray, options: ExportOptions) -> Tensor:
@@ -110,7 +122,7 @@ def _input_of(model: nn.Module, batch: np.ndarray, options: ExportOptions) -> Te
 
 
 @torch.no_grad()
-def detect_in_torch(model: nn.Module, batch: np.ndarray, options: ExportOptions) -> List[Tuple[Tensor, ...]]:
+def detect_in_torch(model: nn.Module, batch: np.ndarray, options: ExportOptions) -> list[tuple[Tensor, ...]]:
     """The boxes of the detector as it is, neither merged nor folded."""
     head, (cfg, meta) = model.bbox_head, _settings(model, options)
     maps = head.forward_raw(model.eval().extract_feat(_input_of(model, batch, options)))
@@ -118,8 +130,9 @@ def detect_in_torch(model: nn.Module, batch: np.ndarray, options: ExportOptions)
 
 
 @torch.no_grad()
-def _detect_in_maps(model: nn.Module, batch: np.ndarray, outputs: Sequence[np.ndarray],
-                    options: ExportOptions) -> List[Tuple[Tensor, ...]]:
+def _detect_in_maps(
+    model: nn.Module, batch: np.ndarray, outputs: Sequence[np.ndarray], options: ExportOptions
+) -> list[tuple[Tensor, ...]]:
     """The boxes of raw maps that the file gives."""
     head, (cfg, meta) = model.bbox_head, _settings(model, options)
     images = _input_of(model, batch[:1], options)
@@ -128,13 +141,14 @@ def _detect_in_maps(model: nn.Module, batch: np.ndarray, outputs: Sequence[np.nd
     return _boxes_of(head, maps, cfg, meta, len(batch))
 
 
-def _boxes_of(head: nn.Module, maps: Sequence, cfg: dict, meta: dict, count: int) -> List[Tuple[Tensor, ...]]:
+def _boxes_of(head: nn.Module, maps: Sequence, cfg: dict, meta: dict, count: int) -> list[tuple[Tensor, ...]]:
     boxes = head.predict_batch(maps, [meta] * count, cfg=cfg, rescale=False).to('cpu').split()
     return [(one.bboxes, one.scores, one.labels) for one in boxes]
 
 
-def match(boxes: Tensor, scores: Tensor, labels: Tensor, other_boxes: Tensor, other_scores: Tensor,
-          other_labels: Tensor) -> Tuple[int, float, float]:
+def match(
+    boxes: Tensor, scores: Tensor, labels: Tensor, other_boxes: Tensor, other_scores: Tensor, other_labels: Tensor
+) -> tuple[int, float, float]:
     """Pairs boxes of one image with the nearest of their class, each with one at most.
 
     Args:
@@ -146,13 +160,13 @@ def match(boxes: Tensor, scores: Tensor, labels: Tensor, other_boxes: Tensor, ot
         Number of pairs, largest difference of a coordinate, largest difference of a score.
     """
     if not len(boxes) or not len(other_boxes):
-        return 0, 0., 0.
+        return 0, 0.0, 0.0
     distance = (boxes[:, None] - other_boxes).abs().amax(-1)  # (n, m)
     change = (scores[:, None] - other_scores).abs()
     cost = distance + 100 * change  # boxes that lie on each other differ in their score
     cost[(labels[:, None] != other_labels) | (distance > SAME_BOX) | (change > SAME_SCORE)] = torch.inf
     pairs = 0
-    box_difference = score_difference = 0.
+    box_difference = score_difference = 0.0
     for row in range(len(boxes)):
         best = int(cost[row].argmin())
         if cost[row, best] == torch.inf:
@@ -172,6 +186,14 @@ def report_table(reports: Sequence[CheckReport], title: str = 'ONNX Runtime besi
         table.add_column(name, justify='right')
     table.add_column('equal')
     for one in reports:
-        table.add_row(one.name, str(one.images), str(one.boxes), str(one.found), str(one.matched),
-                      f'{one.box_difference:.2g}', f'{one.score_difference:.2g}', 'yes' if one.passed else 'NO')
+        table.add_row(
+            one.name,
+            str(one.images),
+            str(one.boxes),
+            str(one.found),
+            str(one.matched),
+            f'{one.box_difference:.2g}',
+            f'{one.score_difference:.2g}',
+            'yes' if one.passed else 'NO',
+        )
     return table

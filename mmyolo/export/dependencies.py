@@ -1,4 +1,5 @@
 """The packages that only export needs, imported where they are used."""
+
 from importlib import import_module
 from types import ModuleType
 
@@ -13,5 +14,7 @@ def need(name: str) -> ModuleType:
         return import_module(name)
     except ImportError as error:
         package = name.split('.')[0]
-        raise ImportError(f'Export needs the package {package}, which cannot be imported ({error}); install it with: '
-                          f'pip install {package}') from error
+        raise ImportError(
+            f'Export needs the package {package}, which cannot be imported ({error}); install it with: '
+            f'pip install {package}'
+        ) from error

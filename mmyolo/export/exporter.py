@@ -5,12 +5,12 @@ and writes any version of the operators. The newer exporter (`dynamo=True`) need
 and writes operators of version 18, converting them to older versions with a warning that it may fail. A network without
 branches on data loses nothing by being traced; what has branches, suppression, is appended as nodes.
 """
+
 import inspect
 import tempfile
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import List, Tuple
 
 import torch
 from torch import nn
@@ -19,8 +19,16 @@ from torch.onnx import register_custom_op_symbolic, symbolic_opset13
 from .dependencies import need
 from .metadata import make_metadata, write_metadata
 from .model import ExportModel, detection_settings
-from .suppression import (BOXES, OUTPUTS, SCORES, TENSORRT_DOMAIN, GraphBuilder, add_onnx_nms, add_tensorrt7_nms,
-                          add_tensorrt_nms)
+from .suppression import (
+    BOXES,
+    OUTPUTS,
+    SCORES,
+    TENSORRT_DOMAIN,
+    GraphBuilder,
+    add_onnx_nms,
+    add_tensorrt7_nms,
+    add_tensorrt_nms,
+)
 
 FORMS = ('raw', 'onnx', 'tensorrt8', 'tensorrt7')
 OPSETS = (11, 20)
@@ -41,8 +49,9 @@ class ExportOptions:
         input_type: 'uint8' or 'float' pixels, with `preprocess`.
         pre_topk, keep_topk, iou_threshold, score_threshold: see `suppression.add_onnx_nms`.
     """
+
     form: str = 'onnx'
-    image_size: Tuple[int, int] = (640, 640)
+    image_size: tuple[int, int] = (640, 640)
     batch_size: int = 1
     dynamic: bool = False
     opset: int = 17
@@ -102,8 +111,10 @@ def export_onnx(model: nn.Module, path: Path, options: ExportOptions) -> ExportM
     if options.form != 'raw':
         nms = dict(options.nms, multi_label=multi_label, class_agnostic=class_agnostic)
         if options.form == 'tensorrt7' and class_agnostic:
-            raise ValueError('Suppression across classes (class_agnostic of the config) is not in the plugin of '
-                             'TensorRT 7: export for tensorrt8 or onnxruntime')
+            raise ValueError(
+                'Suppression across classes (class_agnostic of the config) is not in the plugin of '
+                'TensorRT 7: export for tensorrt8 or onnxruntime'
+            )
         _append_suppression(graph_model, network, options, class_agnostic)
     metadata = make_metadata(model, options.image_size, options.form, options.preprocess, nms)
     write_metadata(graph_model, metadata)
@@ -122,7 +133,7 @@ def example_input(network: ExportModel, options: ExportOptions) -> torch.Tensor:
     return torch.zeros(shape, dtype=torch.uint8 if pixels else torch.float, device=network.priors.device)
 
 
-def output_names(network: ExportModel, options: ExportOptions) -> List[str]:
+def output_names(network: ExportModel, options: ExportOptions) -> list[str]:
     """Names of what the traced network gives."""
     if options.form != 'raw':
         return [BOXES, SCORES]
@@ -134,7 +145,7 @@ def output_names(network: ExportModel, options: ExportOptions) -> List[str]:
 
 def trace_options() -> dict:
     """The arguments of `torch.onnx.export` that choose the exporter; torch 2.4 knows none."""
-    return dict(dynamo=False) if 'dynamo' in inspect.signature(torch.onnx.export).parameters else {}
+    return {'dynamo': False} if 'dynamo' in inspect.signature(torch.onnx.export).parameters else {}
 
 
 def _trace(network: ExportModel, options: ExportOptions):
@@ -152,12 +163,14 @@ def _trace(network: ExportModel, options: ExportOptions):
         warnings.filterwarnings('ignore', message='.*legacy TorchScript-based ONNX export.*')
         file = Path(folder) / 'model.onnx'
         torch.onnx.export(
-            network, (example_input(network, options), ),
+            network,
+            (example_input(network, options),),
             str(file),
             input_names=['images'],
             output_names=names,
             opset_version=options.opset,
-            **more)
+            **more,
+        )
         return onnx.load(str(file))
 
 
@@ -180,8 +193,9 @@ def _append_suppression(graph_model, network: ExportModel, options: ExportOption
     thresholds = options.iou_threshold, options.score_threshold
     del graph.output[:]
     if options.form == 'onnx':
-        rows = add_onnx_nms(builder, num_priors, num_classes, options.pre_topk, options.keep_topk, *thresholds,
-                            class_agnostic)
+        rows = add_onnx_nms(
+            builder, num_priors, num_classes, options.pre_topk, options.keep_topk, *thresholds, class_agnostic
+        )
     else:
         graph_model.opset_import.append(onnx.helper.make_opsetid(TENSORRT_DOMAIN, 1))
         if options.form == 'tensorrt8':

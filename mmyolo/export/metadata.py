@@ -2,14 +2,16 @@
 
 Each entry of the file's `metadata_props` is JSON. `FIELDS` says what they mean.
 """
+
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Mapping, Optional
 
 from mmengine.config import Config
 from torch import nn
 
 from mmyolo.version import __version__
+
 from .model import pixel_statistics
 
 FIELDS = {
@@ -29,7 +31,7 @@ FIELDS = {
 }
 
 
-def make_metadata(model: nn.Module, image_size, form: str, preprocess: bool, nms: Optional[dict]) -> dict:
+def make_metadata(model: nn.Module, image_size, form: str, preprocess: bool, nms: dict | None) -> dict:
     """Collects what `FIELDS` names.
 
     Args:
@@ -45,36 +47,38 @@ def make_metadata(model: nn.Module, image_size, form: str, preprocess: bool, nms
     head = model.bbox_head
     if not classes or len(classes) != head.num_classes:
         classes = [f'class {index}' for index in range(head.num_classes)]
-    return dict(
-        mmyolo=__version__,
-        config=Path(cfg.filename).name if cfg is not None and cfg.filename else None,
-        classes=list(classes),
-        form=form,
-        input_size=list(image_size),
-        strides=[int(stride) for stride in head.featmap_strides],
-        preprocess_in_graph=preprocess,
-        channel_order='rgb' if to_rgb else 'bgr',
-        mean=mean,
-        std=std,
-        resize=resize_of(cfg),
-        nms=nms,
-        maps=_layout(head) if form == 'raw' else None)
+    return {
+        'mmyolo': __version__,
+        'config': Path(cfg.filename).name if cfg is not None and cfg.filename else None,
+        'classes': list(classes),
+        'form': form,
+        'input_size': list(image_size),
+        'strides': [int(stride) for stride in head.featmap_strides],
+        'preprocess_in_graph': preprocess,
+        'channel_order': 'rgb' if to_rgb else 'bgr',
+        'mean': mean,
+        'std': std,
+        'resize': resize_of(cfg),
+        'nms': nms,
+        'maps': _layout(head) if form == 'raw' else None,
+    }
 
 
 def _layout(head: nn.Module) -> dict:
     """How a consumer finds its way in raw maps."""
     anchors = getattr(head.prior_generator, 'base_sizes', None) if head.num_base_priors > 1 else None
-    return dict(
-        head=type(head).__name__,
-        num_classes=head.num_classes,
-        channels='per anchor: box, objectness, classes' if anchors else 'classes, box, objectness if there is one',
-        anchors=anchors,
-        points_offset=getattr(head.prior_generator, 'offset', None) if not anchors else None)
+    return {
+        'head': type(head).__name__,
+        'num_classes': head.num_classes,
+        'channels': 'per anchor: box, objectness, classes' if anchors else 'classes, box, objectness if there is one',
+        'anchors': anchors,
+        'points_offset': getattr(head.prior_generator, 'offset', None) if not anchors else None,
+    }
 
 
-def resize_of(cfg: Optional[Config]) -> dict:
+def resize_of(cfg: Config | None) -> dict:
     """Reads from the test pipeline how an image becomes the input; see `mmyolo.export.runtime.fit`."""
-    found = dict(mode='letterbox', pad_value=[114, 114, 114], interpolation='area or bilinear', scale_up=True)
+    found = {'mode': 'letterbox', 'pad_value': [114, 114, 114], 'interpolation': 'area or bilinear', 'scale_up': True}
     pipeline = cfg.test_dataloader.dataset.pipeline if cfg is not None and 'test_dataloader' in cfg else []
     types = {step['type'].split('.')[-1]: step for step in pipeline}
     if 'FixShapeResize' in types or ('Resize' in types and not types['Resize'].get('keep_ratio', False)):
@@ -110,6 +114,8 @@ def read_metadata(entries: Mapping[str, str]) -> dict:
     """
     missing = [key for key in FIELDS if key not in entries]
     if missing:
-        raise ValueError(f'The file has no metadata of mmyolo.export ({", ".join(missing[:3])} are missing): export '
-                         'the checkpoint with tools/export.py')
+        raise ValueError(
+            f'The file has no metadata of mmyolo.export ({", ".join(missing[:3])} are missing): export '
+            'the checkpoint with tools/export.py'
+        )
     return {key: json.loads(entries[key]) for key in FIELDS}

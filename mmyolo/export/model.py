@@ -1,6 +1,7 @@
 """The network that is traced: images in; maps, or decoded boxes and scores, out."""
+
 import copy
-from typing import List, Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -27,24 +28,32 @@ class ExportModel(nn.Module):
         ValueError: if the head predicts more than boxes and `raw` is False, or the size does not fit the strides.
     """
 
-    def __init__(self,
-                 model: nn.Module,
-                 image_size: Tuple[int, int],
-                 raw: bool = False,
-                 preprocess: bool = False,
-                 multi_label: bool = True) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        image_size: tuple[int, int],
+        raw: bool = False,
+        preprocess: bool = False,
+        multi_label: bool = True,
+    ) -> None:
         super().__init__()
         head = getattr(model, 'bbox_head', None)
         if head is None or not hasattr(head, 'level_priors'):
-            raise ValueError(f'{type(model).__name__} has no YOLO head: what can be exported are detectors of the '
-                             'families YOLOv5, YOLOv6, YOLOv7, YOLOv8, YOLOX, PPYOLOE and RTMDet')
+            raise ValueError(
+                f'{type(model).__name__} has no YOLO head: what can be exported are detectors of the '
+                'families YOLOv5, YOLOv6, YOLOv7, YOLOv8, YOLOX, PPYOLOE and RTMDet'
+            )
         if type(head).__name__ in MORE_THAN_BOXES and not raw:
-            raise ValueError(f'{type(head).__name__} predicts more than boxes, and the outputs num_dets, boxes, scores '
-                             'and labels cannot hold it: export its maps with --model-only')
+            raise ValueError(
+                f'{type(head).__name__} predicts more than boxes, and the outputs num_dets, boxes, scores '
+                'and labels cannot hold it: export its maps with --model-only'
+            )
         stride = max(head.featmap_strides)
         if any(side % stride for side in image_size):
-            raise ValueError(f'The input size {image_size[0]} x {image_size[1]} is not a multiple of {stride}, the '
-                             'largest stride of the model: change --img-size')
+            raise ValueError(
+                f'The input size {image_size[0]} x {image_size[1]} is not a multiple of {stride}, the '
+                'largest stride of the model: change --img-size'
+            )
         self.model = folded(model)
         self.raw = raw
         self.preprocess = preprocess
@@ -65,7 +74,7 @@ class ExportModel(nn.Module):
         """The head of the folded copy."""
         return self.model.bbox_head
 
-    def maps(self, images: Tensor) -> Tuple[Sequence[Tensor], ...]:
+    def maps(self, images: Tensor) -> tuple[Sequence[Tensor], ...]:
         """The head's maps of normalised images (B, 3, H, W)."""
         return tuple(self.head.forward_raw(self.model.extract_feat(images)))
 
@@ -76,7 +85,7 @@ class ExportModel(nn.Module):
             images = images.flip(1)
         return (images - self.mean) / self.std
 
-    def forward(self, images: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Predicts.
 
         Args:
@@ -112,16 +121,16 @@ class ExportModel(nn.Module):
         return torch.cat(rows, 1)
 
 
-def pixel_statistics(model: nn.Module) -> Tuple[List[float], List[float], bool]:
+def pixel_statistics(model: nn.Module) -> tuple[list[float], list[float], bool]:
     """Mean and standard deviation of pixels, in the order of the network's channels, and whether that is red first."""
     preprocessor = model.data_preprocessor
     to_rgb = bool(getattr(preprocessor, '_channel_conversion', False))
     if not getattr(preprocessor, '_enable_normalize', False):
-        return [0.] * 3, [1.] * 3, to_rgb
+        return [0.0] * 3, [1.0] * 3, to_rgb
     return preprocessor.mean.flatten().tolist(), preprocessor.std.flatten().tolist(), to_rgb
 
 
-def pack_maps(maps: Sequence[Optional[Sequence[Tensor]]]) -> List[Tensor]:
+def pack_maps(maps: Sequence[Sequence[Tensor] | None]) -> list[Tensor]:
     """Makes one tensor of each level.
 
     Args:
@@ -143,7 +152,7 @@ def pack_maps(maps: Sequence[Optional[Sequence[Tensor]]]) -> List[Tensor]:
     return packed + rest
 
 
-def unpack_maps(levels: Sequence[Tensor], like: Sequence[Optional[Sequence[Tensor]]]) -> Tuple[List[Tensor], ...]:
+def unpack_maps(levels: Sequence[Tensor], like: Sequence[Sequence[Tensor] | None]) -> tuple[list[Tensor], ...]:
     """Undoes `pack_maps` for classes, boxes and objectness.
 
     Args:

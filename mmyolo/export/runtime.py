@@ -1,6 +1,8 @@
 """Runs an exported file with ONNX Runtime; all it needs to know stands in the file."""
+
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -8,13 +10,18 @@ import numpy as np
 from .dependencies import need
 from .metadata import read_metadata
 
-INTERPOLATIONS = dict(
-    nearest=cv2.INTER_NEAREST, bilinear=cv2.INTER_LINEAR, bicubic=cv2.INTER_CUBIC, area=cv2.INTER_AREA,
-    lanczos=cv2.INTER_LANCZOS4)
+INTERPOLATIONS = {
+    'nearest': cv2.INTER_NEAREST,
+    'bilinear': cv2.INTER_LINEAR,
+    'bicubic': cv2.INTER_CUBIC,
+    'area': cv2.INTER_AREA,
+    'lanczos': cv2.INTER_LANCZOS4,
+}
 
 
 class Boxes(NamedTuple):
     """Boxes of one image, best first."""
+
     bboxes: np.ndarray
     """(n, 4) xyxy in pixels of the image."""
     scores: np.ndarray
@@ -25,11 +32,12 @@ class Boxes(NamedTuple):
 
 class Fit(NamedTuple):
     """An image as the input of a network; a point p of it is (p - shift) / scale of the image."""
+
     pixels: np.ndarray
     """(H, W, 3) uint8."""
-    scale: Tuple[float, float]
+    scale: tuple[float, float]
     """x, y."""
-    shift: Tuple[int, int]
+    shift: tuple[int, int]
     """x, y."""
 
 
@@ -46,7 +54,7 @@ def fit(image: np.ndarray, size: Sequence[int], resize: dict) -> Fit:
     height, width = image.shape[:2]
     ratio = min(size[0] / height, size[1] / width)
     if not resize['scale_up']:
-        ratio = min(ratio, 1.)
+        ratio = min(ratio, 1.0)
     if resize['mode'] == 'stretch':
         new_h, new_w = size
     elif resize['mode'] == 'corner' or resize['interpolation'] != 'area or bilinear':
@@ -63,7 +71,8 @@ def fit(image: np.ndarray, size: Sequence[int], resize: dict) -> Fit:
     top, left = (pad_h // 2, pad_w // 2) if resize['mode'] == 'letterbox' else (0, 0)
     if pad_h or pad_w:
         image = cv2.copyMakeBorder(
-            image, top, pad_h - top, left, pad_w - left, cv2.BORDER_CONSTANT, value=resize['pad_value'])
+            image, top, pad_h - top, left, pad_w - left, cv2.BORDER_CONSTANT, value=resize['pad_value']
+        )
     return Fit(image, (new_w / width, new_h / height), (left, top))
 
 
@@ -75,7 +84,7 @@ class OnnxDetector:
         providers: of ONNX Runtime, its CPU by default.
     """
 
-    def __init__(self, path: Union[str, Path], providers: Sequence[str] = ('CPUExecutionProvider', )) -> None:
+    def __init__(self, path: str | Path, providers: Sequence[str] = ('CPUExecutionProvider',)) -> None:
         runtime = need('onnxruntime')
         self.session = runtime.InferenceSession(str(path), providers=list(providers))
         self.metadata = read_metadata(self.session.get_modelmeta().custom_metadata_map)
@@ -84,11 +93,11 @@ class OnnxDetector:
         self.input = self.session.get_inputs()[0]
 
     @property
-    def batch_size(self) -> Optional[int]:
+    def batch_size(self) -> int | None:
         """Images per run, None if any number will do."""
         return self.input.shape[0] if isinstance(self.input.shape[0], int) else None
 
-    def make_input(self, images: Sequence[np.ndarray]) -> Tuple[np.ndarray, List[Fit]]:
+    def make_input(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[Fit]]:
         """Makes the input of a batch.
 
         Args:
@@ -106,11 +115,11 @@ class OnnxDetector:
         mean, std = (np.float32(self.metadata[name]).reshape(-1, 1, 1) for name in ('mean', 'std'))
         return (batch.astype(np.float32) - mean) / std, fits
 
-    def run(self, batch: np.ndarray) -> List[np.ndarray]:
+    def run(self, batch: np.ndarray) -> list[np.ndarray]:
         """Runs the graph; returns its outputs."""
         return self.session.run(None, {self.input.name: np.ascontiguousarray(batch)})
 
-    def detect(self, images: Sequence[np.ndarray]) -> List[Boxes]:
+    def detect(self, images: Sequence[np.ndarray]) -> list[Boxes]:
         """Detects in images.
 
         Args:
@@ -124,11 +133,12 @@ class OnnxDetector:
         """
         if self.metadata['form'] == 'raw':
             raise ValueError(
-                'This file gives raw maps, which are not boxes yet: export the checkpoint without --model-only')
+                'This file gives raw maps, which are not boxes yet: export the checkpoint without --model-only'
+            )
         results = []
         step = self.batch_size or max(len(images), 1)
         for start in range(0, len(images), step):
-            part = list(images[start:start + step])
+            part = list(images[start : start + step])
             count = len(part)
             batch, fits = self.make_input(part + part[-1:] * (step - count if self.batch_size else 0))
             outputs = self.run(batch)
@@ -137,8 +147,9 @@ class OnnxDetector:
         return results
 
 
-def _in_image(image: np.ndarray, one: Fit, num: np.ndarray, boxes: np.ndarray, scores: np.ndarray,
-              labels: np.ndarray) -> Boxes:
+def _in_image(
+    image: np.ndarray, one: Fit, num: np.ndarray, boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray
+) -> Boxes:
     num = int(num[0])
     bboxes = (boxes[:num] - np.float32(one.shift * 2)) / np.float32(one.scale * 2)
     height, width = image.shape[:2]

@@ -4,7 +4,8 @@ The nodes are appended to the traced graph one by one instead of being traced, s
 version of PyTorch and ONNX operators. Unlike in public mmyolo (its project easydeploy), `pre_topk` and `keep_topk` hold
 per image whatever the number of classes, outputs have fixed shapes, and no row belongs to another image.
 """
-from typing import List, Sequence
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -43,10 +44,11 @@ class GraphBuilder:
         self._count += 1
         outputs = list(outputs) or [f'nms_{op_type}_{self._count}']
         self.graph.node.append(
-            self.helper.make_node(op_type, list(inputs), outputs, name=f'nms_node_{self._count}', **attributes))
+            self.helper.make_node(op_type, list(inputs), outputs, name=f'nms_node_{self._count}', **attributes)
+        )
         return outputs[0] if len(outputs) == 1 else outputs
 
-    def top(self, values: str, count: int) -> List[str]:
+    def top(self, values: str, count: int) -> list[str]:
         """The `count` largest of each row (B, M), in order, and their places."""
         outputs = [f'nms_top_{self._count}_values', f'nms_top_{self._count}_places']
         return self.add('TopK', values, self.constant([count]), outputs=outputs, axis=1)
@@ -59,8 +61,16 @@ class GraphBuilder:
         return self.add('ReduceSum', numbers, self.constant([1]), outputs=[output], keepdims=1)
 
 
-def add_onnx_nms(builder: GraphBuilder, num_priors: int, num_classes: int, pre_topk: int, keep_topk: int,
-                 iou_threshold: float, score_threshold: float, class_agnostic: bool = False) -> int:
+def add_onnx_nms(
+    builder: GraphBuilder,
+    num_priors: int,
+    num_classes: int,
+    pre_topk: int,
+    keep_topk: int,
+    iou_threshold: float,
+    score_threshold: float,
+    class_agnostic: bool = False,
+) -> int:
     """Appends suppression by standard operators.
 
     Args:
@@ -93,8 +103,14 @@ def add_onnx_nms(builder: GraphBuilder, num_priors: int, num_classes: int, pre_t
         classes = constant(np.arange(num_classes).reshape(1, -1, 1))
         is_class = add('Equal', add('Reshape', label, constant([0, 1, pre_topk])), classes)
         by_class = add('Where', is_class, by_class, constant(-1, np.float32))  # (B, C, pre_topk)
-    kept = add('NonMaxSuppression', boxes, by_class, constant([keep_topk]), constant([iou_threshold], np.float32),
-               constant([score_threshold], np.float32))  # (M, 3) image, class, candidate
+    kept = add(
+        'NonMaxSuppression',
+        boxes,
+        by_class,
+        constant([keep_topk]),
+        constant([iou_threshold], np.float32),
+        constant([score_threshold], np.float32),
+    )  # (M, 3) image, class, candidate
     kept = add('Gather', kept, constant([0, 2]), axis=1)
     nothing = add('Sub', add('Mul', scores, constant(0, np.float32)), constant(1, np.float32))
     kept_scores = add('ScatterND', nothing, kept, add('GatherND', scores, kept))  # -1 where suppressed
@@ -118,8 +134,9 @@ def _rows_of(builder: GraphBuilder, boxes: str, rows: str, count: int) -> str:
     return builder.add('GatherElements', boxes, rows, axis=1)
 
 
-def add_tensorrt_nms(builder: GraphBuilder, keep_topk: int, iou_threshold: float, score_threshold: float,
-                     class_agnostic: bool = False) -> int:
+def add_tensorrt_nms(
+    builder: GraphBuilder, keep_topk: int, iou_threshold: float, score_threshold: float, class_agnostic: bool = False
+) -> int:
     """Appends the plugin EfficientNMS_TRT of TensorRT 8 and later.
 
     Args:
@@ -129,7 +146,7 @@ def add_tensorrt_nms(builder: GraphBuilder, keep_topk: int, iou_threshold: float
     Returns:
         As `add_onnx_nms`.
     """
-    attributes = dict(class_agnostic=1) if class_agnostic else {}
+    attributes = {'class_agnostic': 1} if class_agnostic else {}
     builder.add(
         'EfficientNMS_TRT',
         BOXES,
@@ -143,12 +160,20 @@ def add_tensorrt_nms(builder: GraphBuilder, keep_topk: int, iou_threshold: float
         plugin_version='1',
         score_activation=0,  # the scores are probabilities already
         score_threshold=score_threshold,
-        **attributes)
+        **attributes,
+    )
     return keep_topk
 
 
-def add_tensorrt7_nms(builder: GraphBuilder, num_priors: int, num_classes: int, pre_topk: int, keep_topk: int,
-                      iou_threshold: float, score_threshold: float) -> int:
+def add_tensorrt7_nms(
+    builder: GraphBuilder,
+    num_priors: int,
+    num_classes: int,
+    pre_topk: int,
+    keep_topk: int,
+    iou_threshold: float,
+    score_threshold: float,
+) -> int:
     """Appends the plugin BatchedNMSDynamic_TRT of TensorRT 7; arguments and result as of `add_onnx_nms`."""
     boxes = builder.add('Reshape', BOXES, builder.constant([0, num_priors, 1, 4]))
     builder.add(
@@ -168,6 +193,7 @@ def add_tensorrt7_nms(builder: GraphBuilder, num_priors: int, num_classes: int, 
         clipBoxes=0,
         scoreBits=16,
         caffeSemantics=1,
-        plugin_version='1')
+        plugin_version='1',
+    )
     builder.add('Cast', 'float_labels', outputs=[OUTPUTS[3]], to=need('onnx').TensorProto.INT32)
     return keep_topk

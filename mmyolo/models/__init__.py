@@ -1,4 +1,5 @@
 """Everything a detector is made of; the names of every sub-package can be imported from here."""
+
 from .backbones import *  # noqa: F401,F403
 from .data_preprocessors import *  # noqa: F401,F403
 from .dense_heads import *  # noqa: F401,F403

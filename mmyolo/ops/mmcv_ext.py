@@ -4,6 +4,7 @@ mmcv asks its extension for every operator when it is imported, and calls few. H
 written in PyTorch (OPERATORS); any other exists by name and says, when called, how to get it. A compiled extension,
 where there is one, is left alone.
 """
+
 import importlib
 import importlib.machinery
 import sys
@@ -34,7 +35,8 @@ class _StandIn(types.ModuleType):
             raise NotImplementedError(
                 f'The operator {name!r} of mmcv is not compiled here and has no PyTorch version in mmyolo.ops. '
                 'To use it, compile mmcv: MMCV_WITH_OPS=1 pip install --force-reinstall --no-deps '
-                '--no-build-isolation --no-binary onedl-mmcv onedl-mmcv')
+                '--no-build-isolation --no-binary onedl-mmcv onedl-mmcv'
+            )
 
         missing.__name__ = name
         return missing

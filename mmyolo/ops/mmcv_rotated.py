@@ -1,4 +1,5 @@
 """The operators of rotated boxes in the form in which mmcv.ops calls its extension."""
+
 import torch
 from torch import Tensor
 
@@ -22,8 +23,15 @@ def box_iou_rotated(bboxes1: Tensor, bboxes2: Tensor, ious: Tensor, mode_flag: i
     ious.copy_(overlaps.view(ious.shape))
 
 
-def nms_rotated(dets: Tensor, scores: Tensor, order: Tensor, dets_sorted: Tensor, labels: Tensor, iou_threshold: float,
-                multi_label: bool) -> Tensor:
+def nms_rotated(
+    dets: Tensor,
+    scores: Tensor,
+    order: Tensor,
+    dets_sorted: Tensor,
+    labels: Tensor,
+    iou_threshold: float,
+    multi_label: bool,
+) -> Tensor:
     """Suppresses rotated boxes.
 
     Args:

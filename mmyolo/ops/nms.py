@@ -14,7 +14,8 @@ times slower on a CPU.
 `batched_nms` leaves torchvision's operator alone: that has no classes, which shifted boxes imitate at the price of
 rounding, and does not stop when enough is kept.
 """
-from typing import Callable, Iterable, Iterator, List, Optional
+
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -31,15 +32,17 @@ PAIRS_ON_DEVICE = 1 << 23  # about 100 MB
 
 
 @torch.no_grad()
-def batched_nms(boxes: Tensor,
-                scores: Tensor,
-                labels: Tensor,
-                image_ids: Tensor,
-                num_images: int,
-                iou_threshold: float,
-                max_per_img: int = -1,
-                nms_pre: int = -1,
-                class_agnostic: bool = False) -> List[Tensor]:
+def batched_nms(
+    boxes: Tensor,
+    scores: Tensor,
+    labels: Tensor,
+    image_ids: Tensor,
+    num_images: int,
+    iou_threshold: float,
+    max_per_img: int = -1,
+    nms_pre: int = -1,
+    class_agnostic: bool = False,
+) -> list[Tensor]:
     """Suppresses the candidates of all images of a batch in one go.
 
     Args:
@@ -57,8 +60,9 @@ def batched_nms(boxes: Tensor,
         For each image the indices (n,) int64 of its kept candidates among the N, highest score first.
     """
     labels = None if class_agnostic else labels
-    columns, iou = (_rotated_columns(boxes, labels), _rotated_iou) if boxes.shape[1] == 5 else (_columns(boxes, labels),
-                                                                                              _iou)
+    columns, iou = (
+        (_rotated_columns(boxes, labels), _rotated_iou) if boxes.shape[1] == 5 else (_columns(boxes, labels), _iou)
+    )
     if boxes.device.type != 'cpu':
         ranking = _rank_together(scores, image_ids, num_images, nms_pre)
         return _suppress(columns, [ranking], iou_threshold, max_per_img, iou)
@@ -73,7 +77,7 @@ def batched_nms(boxes: Tensor,
 
 
 @torch.no_grad()
-def nms_rotated(boxes: Tensor, scores: Tensor, iou_threshold: float, labels: Optional[Tensor] = None) -> Tensor:
+def nms_rotated(boxes: Tensor, scores: Tensor, iou_threshold: float, labels: Tensor | None = None) -> Tensor:
     """Suppresses the rotated candidates of one image.
 
     Args:
@@ -126,7 +130,7 @@ def pairwise_iou(first: Tensor, second: Tensor) -> Tensor:
     return _iou(_columns(first)[:, :-1], _columns(second)[:, :-1])
 
 
-def _columns(boxes: Tensor, labels: Optional[Tensor] = None) -> Tensor:
+def _columns(boxes: Tensor, labels: Tensor | None = None) -> Tensor:
     """What `_iou` reads.
 
     Returns:
@@ -135,7 +139,7 @@ def _columns(boxes: Tensor, labels: Optional[Tensor] = None) -> Tensor:
     """
     boxes = boxes.to(torch.promote_types(boxes.dtype, torch.float32))
     # An infinite side would make the distance of classes infinite for all boxes; boxes that are no number have no area.
-    boxes = boxes.nan_to_num(nan=0., posinf=1e15, neginf=-1e15)
+    boxes = boxes.nan_to_num(nan=0.0, posinf=1e15, neginf=-1e15)
     columns = boxes.new_zeros((5 if labels is None else 6, len(boxes) + 1))
     columns[:4, :-1] = boxes.T
     columns[4] = (columns[2] - columns[0]) * (columns[3] - columns[1])
@@ -144,7 +148,7 @@ def _columns(boxes: Tensor, labels: Optional[Tensor] = None) -> Tensor:
     return columns
 
 
-def _rotated_columns(boxes: Tensor, labels: Optional[Tensor] = None) -> Tensor:
+def _rotated_columns(boxes: Tensor, labels: Tensor | None = None) -> Tensor:
     """What `_rotated_iou` reads.
 
     Returns:
@@ -202,11 +206,13 @@ def _rank_together(scores: Tensor, image_ids: Tensor, num_images: int, limit: in
     return ranking if limit < 0 else ranking[:, :limit]
 
 
-def _suppress(columns: Tensor,
-              rankings: Iterable[Tensor],
-              iou_threshold: float,
-              max_per_img: int = -1,
-              iou: Optional[Callable[[Tensor, Tensor], Tensor]] = None) -> List[Tensor]:
+def _suppress(
+    columns: Tensor,
+    rankings: Iterable[Tensor],
+    iou_threshold: float,
+    max_per_img: int = -1,
+    iou: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> list[Tensor]:
     """Goes through the ranked candidates of B images.
 
     Args:
@@ -270,7 +276,7 @@ def _chunks(rankings: Iterable[Tensor]) -> Iterator[Tensor]:
         yield ranking[:, :size]
         start, size = size, 2 * size
         while start < ranking.shape[1]:
-            yield ranking[:, start:start + size]
+            yield ranking[:, start : start + size]
             start, size = start + size, 2 * size
 
 

@@ -8,6 +8,7 @@ sides, identical boxes and boxes without area need no special case in any precis
 A rotated box is centre x, y, width, height and the angle in radians by which its width is turned clockwise from the x
 axis, with y pointing down.
 """
+
 import torch
 from torch import Tensor
 
@@ -92,11 +93,9 @@ def diff_iou_rotated_2d(boxes1: Tensor, boxes2: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def box_iou_rotated(bboxes1: Tensor,
-                    bboxes2: Tensor,
-                    mode: str = 'iou',
-                    aligned: bool = False,
-                    clockwise: bool = True) -> Tensor:
+def box_iou_rotated(
+    bboxes1: Tensor, bboxes2: Tensor, mode: str = 'iou', aligned: bool = False, clockwise: bool = True
+) -> Tensor:
     """Overlaps of boxes; those of pairs too far apart to touch are not computed.
 
     Args:
@@ -122,7 +121,7 @@ def box_iou_rotated(bboxes1: Tensor,
     overlaps = bboxes1.new_zeros(len(bboxes1), len(bboxes2))
     rows = max((1 << 22) // max(len(bboxes2), 1), 1)
     for start in range(0, len(bboxes1), rows):
-        part = bboxes1[start:start + rows]
+        part = bboxes1[start : start + rows]
         row, column = may_touch(part[:, None], bboxes2).nonzero(as_tuple=True)
         overlaps[start + row, column] = aligned_overlaps(part, bboxes2, mode, row, column)
     return overlaps
@@ -135,11 +134,9 @@ def may_touch(first: Tensor, second: Tensor) -> Tensor:
     return near & (first[..., 2] * first[..., 3] > 0) & (second[..., 2] * second[..., 3] > 0)
 
 
-def aligned_overlaps(first: Tensor,
-                     second: Tensor,
-                     mode: str = 'iou',
-                     first_index: Tensor = None,
-                     second_index: Tensor = None) -> Tensor:
+def aligned_overlaps(
+    first: Tensor, second: Tensor, mode: str = 'iou', first_index: Tensor = None, second_index: Tensor = None
+) -> Tensor:
     """Overlaps of pairs, a bounded number at a time.
 
     Args:
@@ -162,5 +159,5 @@ def aligned_overlaps(first: Tensor,
         common = torch.minimum(intersection_area(one, other).clamp(min=0), torch.minimum(area, other_area))
         base = area if mode == 'iof' else area + other_area - common
         valid = (area > 0) & (other_area > 0)
-        parts.append(torch.where(valid, common / base.clamp(min=torch.finfo(base.dtype).smallest_normal), 0.))
+        parts.append(torch.where(valid, common / base.clamp(min=torch.finfo(base.dtype).smallest_normal), 0.0))
     return torch.cat(parts) if parts else first.new_zeros(0)

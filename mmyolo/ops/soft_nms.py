@@ -1,4 +1,5 @@
 """Soft non-maximum suppression (arXiv 1704.04503): overlapping candidates lose score instead of going at once."""
+
 import torch
 from torch import Tensor
 
@@ -8,8 +9,16 @@ NAIVE, LINEAR, GAUSSIAN = range(3)
 
 
 @torch.no_grad()
-def softnms(boxes: Tensor, scores: Tensor, dets: Tensor, iou_threshold: float, sigma: float, min_score: float,
-            method: int, offset: int) -> Tensor:
+def softnms(
+    boxes: Tensor,
+    scores: Tensor,
+    dets: Tensor,
+    iou_threshold: float,
+    sigma: float,
+    min_score: float,
+    method: int,
+    offset: int,
+) -> Tensor:
     """Takes the best candidate, lowers the scores of those it overlaps, and so on.
 
     Args:
@@ -35,13 +44,13 @@ def softnms(boxes: Tensor, scores: Tensor, dets: Tensor, iou_threshold: float, s
         dets[len(taken), :4] = boxes[index]
         dets[len(taken), 4] = scores[index]
         taken.append(int(index))
-        left = torch.cat([left[:best], left[best + 1:]])
+        left = torch.cat([left[:best], left[best + 1 :]])
         iou = pairwise_iou(iou_boxes[index][None], iou_boxes[left])[0]
         if method == GAUSSIAN:
-            weight = torch.exp(-iou**2 / sigma)
+            weight = torch.exp(-(iou**2) / sigma)
         else:
             lowered = 1 - iou if method == LINEAR else torch.zeros_like(iou)
-            weight = torch.where(iou >= iou_threshold, lowered, 1.)
+            weight = torch.where(iou >= iou_threshold, lowered, 1.0)
         scores[left] *= weight.to(scores)
         left = left[scores[left] >= min_score]
     return torch.tensor(taken, dtype=torch.int64)

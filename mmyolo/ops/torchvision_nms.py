@@ -1,12 +1,13 @@
 """torchvision's compiled non-maximum suppression, where torchvision is installed and fits the installed PyTorch."""
+
 import functools
-from typing import Callable, Optional
+from collections.abc import Callable
 
 import torch
 
 
-@functools.lru_cache(maxsize=None)
-def torchvision_nms() -> Optional[Callable]:
+@functools.cache
+def torchvision_nms() -> Callable | None:
     """Finds the operator, once.
 
     Returns:
@@ -14,6 +15,7 @@ def torchvision_nms() -> Optional[Callable]:
     """
     try:
         from torchvision.ops import nms
+
         nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
     except Exception:  # a build for another PyTorch fails in many ways: missing symbols, operators, attributes
         return None

@@ -1,4 +1,5 @@
 """Conversions between horizontal boxes, rotated boxes and quadrilaterals."""
+
 import math
 from importlib.util import find_spec
 

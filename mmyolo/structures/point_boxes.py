@@ -1,5 +1,4 @@
 """What boxes given by a centre or by corners do alike: rotated boxes and quadrilaterals."""
-from typing import Tuple
 
 import torch
 from mmdet.structures.bbox import BaseBoxes
@@ -9,17 +8,14 @@ from torch import BoolTensor, Tensor
 class PointBoxes(BaseBoxes):
     """Boxes that are inside an image when their centre is, and that cannot be clipped."""
 
-    def clip_(self, img_shape: Tuple[int, int]) -> None:
+    def clip_(self, img_shape: tuple[int, int]) -> None:
         """Leaves the boxes alone: a clipped rotated box is none. Many transforms ask for it by default.
 
         Args:
             img_shape: height and width of the image.
         """
 
-    def is_inside(self,
-                  img_shape: Tuple[int, int],
-                  all_inside: bool = False,
-                  allowed_border: int = 0) -> BoolTensor:
+    def is_inside(self, img_shape: tuple[int, int], all_inside: bool = False, allowed_border: int = 0) -> BoolTensor:
         """Finds the boxes whose centre is in the image.
 
         Args:
@@ -32,15 +28,17 @@ class PointBoxes(BaseBoxes):
         """
         x, y = self.centers.unbind(-1)
         height, width = img_shape[:2]
-        return ((x >= -allowed_border) & (x <= width + allowed_border) & (y >= -allowed_border) &
-                (y <= height + allowed_border))
+        return (
+            (x >= -allowed_border)
+            & (x <= width + allowed_border)
+            & (y >= -allowed_border)
+            & (y <= height + allowed_border)
+        )
 
     @staticmethod
-    def overlaps(boxes1: BaseBoxes,
-                 boxes2: BaseBoxes,
-                 mode: str = 'iou',
-                 is_aligned: bool = False,
-                 eps: float = 1e-6) -> Tensor:
+    def overlaps(
+        boxes1: BaseBoxes, boxes2: BaseBoxes, mode: str = 'iou', is_aligned: bool = False, eps: float = 1e-6
+    ) -> Tensor:
         """Overlaps of boxes as rotated boxes.
 
         Args:
@@ -54,8 +52,10 @@ class PointBoxes(BaseBoxes):
             (N, M), or (N,) if `is_aligned`.
         """
         from mmyolo.ops.rotated_iou import box_iou_rotated
+
         return box_iou_rotated(
-            boxes1.convert_to('rbox').tensor, boxes2.convert_to('rbox').tensor, mode=mode, aligned=is_aligned)
+            boxes1.convert_to('rbox').tensor, boxes2.convert_to('rbox').tensor, mode=mode, aligned=is_aligned
+        )
 
     @classmethod
     def from_instance_masks(cls, masks) -> 'PointBoxes':

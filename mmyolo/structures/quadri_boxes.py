@@ -2,8 +2,8 @@
 
 Where mmrotate is installed, its class of the same name is registered and this one is not.
 """
+
 from importlib.util import find_spec
-from typing import Tuple, Union
 
 import cv2
 import numpy as np
@@ -51,7 +51,7 @@ class QuadriBoxes(PointBoxes):
         """(...) heights: as `widths`."""
         return self.areas.sqrt()
 
-    def flip_(self, img_shape: Tuple[int, int], direction: str = 'horizontal') -> None:
+    def flip_(self, img_shape: tuple[int, int], direction: str = 'horizontal') -> None:
         """Flips the boxes with their image.
 
         Args:
@@ -65,7 +65,7 @@ class QuadriBoxes(PointBoxes):
         y = y if direction == 'horizontal' else img_shape[0] - y
         self.tensor = torch.stack((x, y), dim=-1).flatten(-2)
 
-    def translate_(self, distances: Tuple[float, float]) -> None:
+    def translate_(self, distances: tuple[float, float]) -> None:
         """Moves the boxes.
 
         Args:
@@ -73,7 +73,7 @@ class QuadriBoxes(PointBoxes):
         """
         self.tensor = self.tensor + self.tensor.new_tensor(distances).repeat(4)
 
-    def rotate_(self, center: Tuple[float, float], angle: float) -> None:
+    def rotate_(self, center: tuple[float, float], angle: float) -> None:
         """Turns the boxes.
 
         Args:
@@ -82,7 +82,7 @@ class QuadriBoxes(PointBoxes):
         """
         self._transform(self.tensor.new_tensor(cv2.getRotationMatrix2D(center, -angle, 1)))
 
-    def project_(self, homography_matrix: Union[Tensor, np.ndarray]) -> None:
+    def project_(self, homography_matrix: Tensor | np.ndarray) -> None:
         """Maps the corners.
 
         Args:
@@ -90,7 +90,7 @@ class QuadriBoxes(PointBoxes):
         """
         self._transform(torch.as_tensor(homography_matrix).to(self.tensor))
 
-    def rescale_(self, scale_factor: Tuple[float, float]) -> None:
+    def rescale_(self, scale_factor: tuple[float, float]) -> None:
         """Scales the boxes with their image.
 
         Args:
@@ -98,7 +98,7 @@ class QuadriBoxes(PointBoxes):
         """
         self.tensor = self.tensor * self.tensor.new_tensor(scale_factor).repeat(4)
 
-    def resize_(self, scale_factor: Tuple[float, float]) -> None:
+    def resize_(self, scale_factor: tuple[float, float]) -> None:
         """Scales the shapes and leaves the centres where they are.
 
         Args:

@@ -2,9 +2,9 @@
 
 Where mmrotate is installed, its class of the same name is registered and this one is not.
 """
+
 import math
 from importlib.util import find_spec
-from typing import Optional, Tuple, Union
 
 import cv2
 import numpy as np
@@ -61,7 +61,7 @@ class RotatedBoxes(PointBoxes):
         """(..., 4, 2) corners, see `rotated_corners`."""
         return rotated_corners(self.tensor)
 
-    def regularize_boxes(self, pattern: Optional[str] = None) -> Tensor:
+    def regularize_boxes(self, pattern: str | None = None) -> Tensor:
         """Describes the same boxes by the numbers of a convention; a rotated box has several descriptions.
 
         Args:
@@ -91,7 +91,7 @@ class RotatedBoxes(PointBoxes):
         sides = torch.where(swapped, height, width), torch.where(swapped, width, height)
         return torch.stack((x, y, *sides, angle), dim=-1)
 
-    def flip_(self, img_shape: Tuple[int, int], direction: str = 'horizontal') -> None:
+    def flip_(self, img_shape: tuple[int, int], direction: str = 'horizontal') -> None:
         """Flips the boxes with their image.
 
         Args:
@@ -109,7 +109,7 @@ class RotatedBoxes(PointBoxes):
             raise ValueError(f"direction is {direction!r}, allowed are 'horizontal', 'vertical' and 'diagonal'")
         self.tensor = torch.stack((x, y, width, height, angle), dim=-1)
 
-    def translate_(self, distances: Tuple[float, float]) -> None:
+    def translate_(self, distances: tuple[float, float]) -> None:
         """Moves the boxes.
 
         Args:
@@ -117,7 +117,7 @@ class RotatedBoxes(PointBoxes):
         """
         self.tensor = self.tensor + self.tensor.new_tensor((*distances, 0, 0, 0))
 
-    def rotate_(self, center: Tuple[float, float], angle: float) -> None:
+    def rotate_(self, center: tuple[float, float], angle: float) -> None:
         """Turns the boxes.
 
         Args:
@@ -128,7 +128,7 @@ class RotatedBoxes(PointBoxes):
         centre = transform_points(self.tensor[..., :2], matrix)
         self.tensor = torch.cat((centre, self.tensor[..., 2:4], self.tensor[..., 4:] + math.radians(angle)), dim=-1)
 
-    def project_(self, homography_matrix: Union[Tensor, np.ndarray]) -> None:
+    def project_(self, homography_matrix: Tensor | np.ndarray) -> None:
         """Maps the corners and takes the smallest rotated boxes around them.
 
         Args:
@@ -137,7 +137,7 @@ class RotatedBoxes(PointBoxes):
         matrix = torch.as_tensor(homography_matrix).to(self.tensor)
         self.tensor = qbox2rbox(transform_points(self.corners(), matrix).flatten(-2))
 
-    def rescale_(self, scale_factor: Tuple[float, float]) -> None:
+    def rescale_(self, scale_factor: tuple[float, float]) -> None:
         """Scales the boxes with their image; a stretched rotated box is approximated by one with the same side lengths.
 
         Args:
@@ -145,7 +145,7 @@ class RotatedBoxes(PointBoxes):
         """
         self.tensor = rescale_rotated(self.tensor, self.tensor.new_tensor(scale_factor))
 
-    def resize_(self, scale_factor: Tuple[float, float]) -> None:
+    def resize_(self, scale_factor: tuple[float, float]) -> None:
         """Scales the shapes and leaves the centres where they are.
 
         Args:

@@ -1,4 +1,5 @@
 """Configs and boxes for tests."""
+
 import copy
 from pathlib import Path
 
@@ -14,8 +15,10 @@ def _get_config_directory() -> str:
     for directory in (package.parent / 'configs', package / '.mim' / 'configs'):
         if (directory / '_base_').is_dir():
             return str(directory)
-    raise FileNotFoundError(f'There is no folder `configs` beside {package} and none in {package / ".mim"}; '
-                            'work from a checkout of the repository, or install it with `mim install -e .`')
+    raise FileNotFoundError(
+        f'There is no folder `configs` beside {package} and none in {package / ".mim"}; '
+        'work from a checkout of the repository, or install it with `mim install -e .`'
+    )
 
 
 def _get_config_module(fname: str) -> Config:

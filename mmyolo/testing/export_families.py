@@ -1,6 +1,7 @@
 """One small detector of each family with random weights, to compare exported files with PyTorch."""
+
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Sequence, Tuple
 
 import numpy as np
 import torch
@@ -12,11 +13,12 @@ from mmyolo.export.model import ExportModel
 from mmyolo.export.runtime import fit
 from mmyolo.registry import MODELS
 from mmyolo.utils import register_all_modules
+
 from ._utils import _get_config_directory
 from .random_weights import draw_weights, settle_batch_norms, temper_predictions, threshold_for
 
 # Draws for which no overlap lies so near the threshold of suppression that rounding decides.
-SEEDS = dict(rtmdet=2, yolov7=2)
+SEEDS = {'rtmdet': 2, 'yolov7': 2}
 
 FAMILIES = {
     'yolov5': 'yolov5/yolov5_n-v61_syncbn_fast_8xb16-300e_coco',
@@ -33,8 +35,9 @@ FAMILIES = {
 }
 
 
-def make_detector(config: str, size: Tuple[int, int], images: Sequence[np.ndarray],
-                  candidates: int = 100) -> Tuple[nn.Module, float]:
+def make_detector(
+    config: str, size: tuple[int, int], images: Sequence[np.ndarray], candidates: int = 100
+) -> tuple[nn.Module, float]:
     """Builds a detector with random weights; returns it with a score threshold.
 
     Args:

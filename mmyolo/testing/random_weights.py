@@ -1,4 +1,5 @@
 """Random weights with which a detector behaves like a trained one, for tests and benchmarks without checkpoints."""
+
 import torch
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ def draw_weights(model: nn.Module, seed: int = 0) -> None:
         if name.endswith('running_var'):
             value.copy_(1 + 0.1 * noise.clamp(-2, 2))
         elif value.ndim >= 2 and value.numel() > len(value):
-            value.copy_(noise * (len(value) / value.numel())**0.5)
+            value.copy_(noise * (len(value) / value.numel()) ** 0.5)
         elif name.endswith(('weight', 'alpha', 'implicit')):
             value.copy_(1 + 0.1 * noise)
         else:
@@ -58,7 +59,7 @@ def threshold_for(scores: Tensor, count: int) -> float:
         count: At least 10.
     """
     ranked = scores.flatten().sort(descending=True)[0]
-    near = ranked[int(count * 0.8):int(count * 1.2) + 1]
+    near = ranked[int(count * 0.8) : int(count * 1.2) + 1]
     place = int((near[:-1] - near[1:]).argmax())
     return float(near[place] + near[place + 1]) / 2
 

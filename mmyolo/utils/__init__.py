@@ -1,4 +1,5 @@
 """Registration, the description of the environment, and what tools share."""
+
 from .collect_env import collect_env
 from .deploy import switch_to_deploy
 from .misc import is_metainfo_lower

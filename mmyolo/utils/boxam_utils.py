@@ -5,8 +5,9 @@ The methods come from the package grad-cam: AblationCAM (WACV 2020), EigenCAM (a
 say what is missing when they are built. Unlike the public release, the padding of the network's input is cut off the
 maps, so that they lie where they belong, and current releases of grad-cam work.
 """
+
+from collections.abc import Callable, Sequence
 from copy import copy
-from typing import Callable, Dict, List, Optional, Sequence, Tuple, Type, Union
 
 import cv2
 import numpy as np
@@ -21,8 +22,8 @@ from mmengine.structures import InstanceData
 from mmengine.visualization.utils import convert_overlay_heatmap
 from torch import Tensor, nn
 
-from .drawing import draw_instances
 from .device import choose_device
+from .drawing import draw_instances
 from .inference import build_pipeline, read_detector_config
 
 try:
@@ -30,6 +31,7 @@ try:
     from pytorch_grad_cam.base_cam import BaseCAM
     from pytorch_grad_cam.utils.image import scale_cam_image
     from pytorch_grad_cam.utils.svd_on_activations import get_2d_projection
+
     _MISSING = None
 except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision that does not fit torch
     _MISSING = error
@@ -56,11 +58,13 @@ def _require_grad_cam() -> None:
         raise ImportError(f'Box attention maps need the package grad-cam ({_MISSING}): pip install grad-cam')
 
 
-def init_detector(config: Union[str, Config],
-                  checkpoint: Optional[str] = None,
-                  palette: str = 'coco',
-                  device: str = 'cuda:0',
-                  cfg_options: Optional[dict] = None) -> nn.Module:
+def init_detector(
+    config: str | Config,
+    checkpoint: str | None = None,
+    palette: str = 'coco',
+    device: str = 'cuda:0',
+    cfg_options: dict | None = None,
+) -> nn.Module:
     """Builds a detector that can compute losses too.
 
     Args:
@@ -78,9 +82,9 @@ def init_detector(config: Union[str, Config],
     return apis.init_detector(cfg, checkpoint, palette, choose_device(device), cfg_options)
 
 
-def reshape_transform(feats: Union[Tensor, Sequence[Tensor]],
-                      max_shape: Tuple[int, int] = (20, 20),
-                      is_need_grad: bool = False) -> Tensor:
+def reshape_transform(
+    feats: Tensor | Sequence[Tensor], max_shape: tuple[int, int] = (20, 20), is_need_grad: bool = False
+) -> Tensor:
     """Makes one map of the outputs of a layer.
 
     Args:
@@ -97,8 +101,9 @@ def reshape_transform(feats: Union[Tensor, Sequence[Tensor]],
     if isinstance(feats, Tensor):
         feats = [feats]
     elif is_need_grad:
-        raise NotImplementedError('methods of gradients need target layers with a single output, such as '
-                                  'neck.out_layers[2]')
+        raise NotImplementedError(
+            'methods of gradients need target layers with a single output, such as neck.out_layers[2]'
+        )
     size = [max(feat.shape[axis] for feat in feats) for axis in (-2, -1)]
     if -1 not in max_shape:
         size = [min(side, limit) for side, limit in zip(size, max_shape)]
@@ -115,7 +120,7 @@ class BoxAMDetectorWrapper(nn.Module):
         device: where it runs.
     """
 
-    def __init__(self, cfg: Union[str, Config], checkpoint: str, score_thr: float, device: str = 'cuda:0') -> None:
+    def __init__(self, cfg: str | Config, checkpoint: str, score_thr: float, device: str = 'cuda:0') -> None:
         super().__init__()
         cfg = cfg if isinstance(cfg, Config) else read_detector_config(cfg)
         self.cfg, self.score_thr = cfg, score_thr
@@ -123,13 +128,13 @@ class BoxAMDetectorWrapper(nn.Module):
         self.device = str(next(self.detector.parameters()).device)
         self.pipeline = build_pipeline(self.detector, from_array=True)
         self.is_need_loss = False
-        self.input_data: Optional[dict] = None
+        self.input_data: dict | None = None
 
     def need_loss(self, is_need_loss: bool) -> None:
         """Chooses what a call returns: losses, for methods of gradients, or results."""
         self.is_need_loss = is_need_loss
 
-    def set_input_data(self, image: np.ndarray, pred_instances: Optional[InstanceData] = None) -> None:
+    def set_input_data(self, image: np.ndarray, pred_instances: InstanceData | None = None) -> None:
         """Sets the image.
 
         Args:
@@ -140,7 +145,7 @@ class BoxAMDetectorWrapper(nn.Module):
         Raises:
             ValueError: if losses are needed and there are no boxes.
         """
-        data = pseudo_collate([self.pipeline(dict(img=image, img_id=0))])
+        data = pseudo_collate([self.pipeline({'img': image, 'img_id': 0})])
         if self.is_need_loss:
             if pred_instances is None:
                 raise ValueError('losses need boxes: set_input_data(image, pred_instances)')
@@ -151,7 +156,7 @@ class BoxAMDetectorWrapper(nn.Module):
             sample.gt_instances = InstanceData(bboxes=boxes * scale + shift, labels=pred_instances.labels)
         self.input_data = self.detector.data_preprocessor(data, training=False)
 
-    def forward(self, images: Optional[Tensor] = None) -> List[Union[Dict[str, Tensor], DetDataSample]]:
+    def forward(self, images: Tensor | None = None) -> list[dict[str, Tensor] | DetDataSample]:
         """Runs the detector on the image that was set.
 
         Args:
@@ -160,7 +165,7 @@ class BoxAMDetectorWrapper(nn.Module):
         Returns:
             The losses, once; or n results with the boxes above the threshold.
         """
-        inputs, (sample, ) = self.input_data['inputs'], self.input_data['data_samples']
+        inputs, (sample,) = self.input_data['inputs'], self.input_data['data_samples']
         head = self.detector.bbox_head
         if self.is_need_loss:
             # The layers of some heads give what the loss needs in training only; norms below stay as they are.
@@ -192,19 +197,21 @@ class BoxAMDetectorVisualizer:
         extra_params: for `AblationCAM`: `batch_size` (1), `ablation_layer`, `ratio_channels_to_ablate` (1.0).
     """
 
-    def __init__(self,
-                 method_class: Type[BaseCAM],
-                 model: BoxAMDetectorWrapper,
-                 target_layers: List[nn.Module],
-                 reshape_transform: Optional[Callable] = None,
-                 is_need_grad: bool = False,
-                 extra_params: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        method_class: type[BaseCAM],
+        model: BoxAMDetectorWrapper,
+        target_layers: list[nn.Module],
+        reshape_transform: Callable | None = None,
+        is_need_grad: bool = False,
+        extra_params: dict | None = None,
+    ) -> None:
         _require_grad_cam()
         self.target_layers, self.reshape_transform, self.is_need_grad = target_layers, reshape_transform, is_need_grad
         self.model = model
         options = {}
         if issubclass(method_class, AblationCAM):
-            options = dict(dict(batch_size=1, ablation_layer=DetAblationLayer()), **(extra_params or {}))
+            options = dict({'batch_size': 1, 'ablation_layer': DetAblationLayer()}, **(extra_params or {}))
         self.cam = method_class(model, target_layers, reshape_transform=reshape_transform, **options)
         self.is_recording = True
 
@@ -236,13 +243,15 @@ class BoxAMDetectorVisualizer:
         meta = self.model.input_data['data_samples'][0].metainfo
         top, _, left, _ = (int(pad) for pad in meta.get('pad_param', (0, 0, 0, 0)))
         height, width = (round(side * scale) for side, scale in zip(img.shape, meta['scale_factor'][::-1]))
-        return scale_cam_image(whole[None, top:top + height, left:left + width], img.shape[1::-1])[0]
+        return scale_cam_image(whole[None, top : top + height, left : left + width], img.shape[1::-1])[0]
 
-    def show_am(self,
-                image: np.ndarray,
-                pred_instance: InstanceData,
-                grayscale_am: np.ndarray,
-                with_norm_in_bboxes: bool = False) -> np.ndarray:
+    def show_am(
+        self,
+        image: np.ndarray,
+        pred_instance: InstanceData,
+        grayscale_am: np.ndarray,
+        with_norm_in_bboxes: bool = False,
+    ) -> np.ndarray:
         """Draws a map and boxes over the image.
 
         Args:
@@ -282,22 +291,23 @@ def norm_in_bboxes(grayscale_am: np.ndarray, bboxes: Tensor) -> np.ndarray:
 class DetAblationLayer(AblationLayer):
     """Takes channels away from the outputs of a layer, one channel per image of a batch; outputs may be several."""
 
-    def set_next_batch(self, input_batch_index: int, activations: Union[Tensor, Sequence[Tensor]],
-                       num_channels_to_ablate: int) -> None:
+    def set_next_batch(
+        self, input_batch_index: int, activations: Tensor | Sequence[Tensor], num_channels_to_ablate: int
+    ) -> None:
         """Keeps the outputs for one image as often as there are channels to ablate at a time."""
         single = isinstance(activations, Tensor)
         copies = [
-            level[input_batch_index:input_batch_index + 1].repeat(num_channels_to_ablate, 1, 1, 1)
+            level[input_batch_index : input_batch_index + 1].repeat(num_channels_to_ablate, 1, 1, 1)
             for level in ([activations] if single else activations)
         ]
         self.activations = copies[0] if single else copies
 
-    def __call__(self, x) -> Union[Tensor, List[Tensor]]:
+    def __call__(self, x) -> Tensor | list[Tensor]:
         """Gives the outputs, in image i without channel `indices[i]`, counted over all outputs."""
         levels = [self.activations] if isinstance(self.activations, Tensor) else self.activations
         first = 0
         for level in levels:
-            channels = torch.as_tensor(self.indices[:len(level)], device=level.device).long() - first
+            channels = torch.as_tensor(self.indices[: len(level)], device=level.device).long() - first
             rows = ((channels >= 0) & (channels < level.shape[1])).nonzero().squeeze(1)
             level[rows, channels[rows]] = ABLATED
             first += level.shape[1]
@@ -314,16 +324,18 @@ class DetBoxScoreTarget:
         ignore_loss_params: names of losses that do not count.
     """
 
-    def __init__(self,
-                 pred_instance: InstanceData,
-                 match_iou_thr: float = 0.5,
-                 device: str = 'cuda:0',
-                 ignore_loss_params: Optional[Sequence[str]] = None) -> None:
+    def __init__(
+        self,
+        pred_instance: InstanceData,
+        match_iou_thr: float = 0.5,
+        device: str = 'cuda:0',
+        ignore_loss_params: Sequence[str] | None = None,
+    ) -> None:
         self.focal = pred_instance.to(choose_device(device))
         self.match_iou_thr = match_iou_thr
         self.ignore_loss_params = tuple(ignore_loss_params or ())
 
-    def __call__(self, results: Union[Dict[str, Tensor], DetDataSample]) -> Tensor:
+    def __call__(self, results: dict[str, Tensor] | DetDataSample) -> Tensor:
         """Rates losses or a result.
 
         Args:
@@ -335,9 +347,11 @@ class DetBoxScoreTarget:
         """
         if isinstance(results, dict):
             return sum(
-                value.sum() for name, losses in results.items()
+                value.sum()
+                for name, losses in results.items()
                 if 'loss' in name and name not in self.ignore_loss_params
-                for value in ([losses] if isinstance(losses, Tensor) else losses))
+                for value in ([losses] if isinstance(losses, Tensor) else losses)
+            )
         found = results.pred_instances
         if not len(found) or not len(self.focal):
             return self.focal.bboxes.new_zeros(())
@@ -349,13 +363,15 @@ class DetBoxScoreTarget:
 class SpatialBaseCAM(BaseCAM):
     """A method whose weights differ from place to place instead of being averaged: small objects stay visible."""
 
-    def get_cam_image(self,
-                      input_tensor: Tensor,
-                      target_layer: nn.Module,
-                      targets: Sequence[Callable],
-                      activations: np.ndarray,
-                      grads: np.ndarray,
-                      eigen_smooth: bool = False) -> np.ndarray:
+    def get_cam_image(
+        self,
+        input_tensor: Tensor,
+        target_layer: nn.Module,
+        targets: Sequence[Callable],
+        activations: np.ndarray,
+        grads: np.ndarray,
+        eigen_smooth: bool = False,
+    ) -> np.ndarray:
         """Weighs activations: (B, C, H, W) each -> (B, H, W)."""
         weights = self.get_cam_weights(input_tensor, target_layer, targets, activations, grads)
         weighted = weights * activations

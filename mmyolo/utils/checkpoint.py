@@ -3,13 +3,14 @@
 A checkpoint is a pickle, and a pickle can run any code. So only tensors, plain values and what `checkpoint_globals` lists
 are let through. `checkpoint_loader` puts this reader under the roads of mmengine and mmdet.
 """
+
 import os
 import pickle
 import re
 import stat
 import zipfile
 from pathlib import Path
-from typing import Any, BinaryIO, Union
+from typing import Any, BinaryIO
 
 import torch
 
@@ -27,7 +28,7 @@ class CheckpointError(pickle.UnpicklingError, ValueError):
     """A file is no checkpoint, is damaged, or holds what is not read; the message says which, and what to do."""
 
 
-def read_as_data(path: Union[str, Path, BinaryIO], map_location: Any = 'cpu') -> Any:
+def read_as_data(path: str | Path | BinaryIO, map_location: Any = 'cpu') -> Any:
     """Reads a checkpoint without running any code of it.
 
     Args:
@@ -57,7 +58,7 @@ def read_as_data(path: Union[str, Path, BinaryIO], map_location: Any = 'cpu') ->
         raise CheckpointError(_what_was_wrong(name, error)) from error
 
 
-def check_file(path: Union[str, Path]) -> None:
+def check_file(path: str | Path) -> None:
     """Refuses what is no file of weights by its first bytes, or would become far larger when it is read.
 
     Args:
@@ -79,8 +80,10 @@ def check_file(path: Union[str, Path]) -> None:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
         if unpacked > max(MAX_UNPACKED * size, SMALL):
-            raise CheckpointError(f'{path} is not read: its {size:,} bytes would become {unpacked:,}, which torch.save '
-                                  f'never writes. {ADVICE}')
+            raise CheckpointError(
+                f'{path} is not read: its {size:,} bytes would become {unpacked:,}, which torch.save '
+                f'never writes. {ADVICE}'
+            )
 
 
 def fits_into_memory(size: int) -> bool:
@@ -103,14 +106,17 @@ def _what_was_wrong(name: Any, error: Exception) -> str:
     if refused:
         module, _, rest = refused[1].partition('.')
         found = f'{KNOWN_AS.get(module, module)}.{rest}' if rest else module
-        return (f'{name} holds {found}, which is not loaded because it could run code; only tensors and plain values '
-                f'are. {ADVICE}')
+        return (
+            f'{name} holds {found}, which is not loaded because it could run code; only tensors and plain values '
+            f'are. {ADVICE}'
+        )
     if isinstance(error, pickle.UnpicklingError):
         detail = text.split('WeightsUnpickler error:')[-1].strip().splitlines() or ['']
         if 'Unsupported operand' in text:
-            return (f'{name} is no checkpoint, is damaged or was saved with a pickle protocol above 3 '
-                    f'({detail[0][:80]}). {ADVICE}')
+            return (
+                f'{name} is no checkpoint, is damaged or was saved with a pickle protocol above 3 '
+                f'({detail[0][:80]}). {ADVICE}'
+            )
         return f'{name} is damaged or holds more than weights ({detail[0][:200]}). {ADVICE}'
     first = text.splitlines()[0][:200] if text else 'it ends too early'
     return f'{name} is damaged or is no checkpoint ({type(error).__name__}: {first}). Copy or download it again.'
-

@@ -2,7 +2,9 @@
 
 Weights that cannot be used are an error. What is odd in `meta`, which only describes them, is left out.
 """
-from typing import Any, Dict, List, Mapping, Optional
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,14 +12,24 @@ from torch import Tensor
 
 from .checkpoint import MAX_UNPACKED, SMALL, CheckpointError
 
-NUMBERS = frozenset({
-    torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.float16, torch.bfloat16, torch.float32,
-    torch.float64
-})
+NUMBERS = frozenset(
+    {
+        torch.bool,
+        torch.uint8,
+        torch.int8,
+        torch.int16,
+        torch.int32,
+        torch.int64,
+        torch.float16,
+        torch.bfloat16,
+        torch.float32,
+        torch.float64,
+    }
+)
 CLASS_KEYS = ('classes', 'CLASSES', 'class_names')
 
 
-def clean_checkpoint(content: Any, name: Any) -> Dict[str, Any]:
+def clean_checkpoint(content: Any, name: Any) -> dict[str, Any]:
     """Checks the content of a checkpoint.
 
     Args:
@@ -31,8 +43,9 @@ def clean_checkpoint(content: Any, name: Any) -> Dict[str, Any]:
         CheckpointError: If it holds no weights.
     """
     if not isinstance(content, Mapping):
-        raise CheckpointError(f'{name} holds a {type(content).__name__} and no weights; a state_dict, or a dict with one, '
-                              'is needed.')
+        raise CheckpointError(
+            f'{name} holds a {type(content).__name__} and no weights; a state_dict, or a dict with one, is needed.'
+        )
     if 'state_dict' in content:
         content['state_dict'] = _tensors(content['state_dict'], name)
     elif not any(isinstance(value, (Tensor, Mapping)) for value in content.values()):
@@ -44,19 +57,22 @@ def clean_checkpoint(content: Any, name: Any) -> Dict[str, Any]:
 
 def _tensors(state: Any, name: Any) -> Mapping[str, Tensor]:
     if not isinstance(state, Mapping):
-        raise CheckpointError(f'{name} holds no weights: its state_dict is a {type(state).__name__}; names with tensors are '
-                              'needed.')
+        raise CheckpointError(
+            f'{name} holds no weights: its state_dict is a {type(state).__name__}; names with tensors are needed.'
+        )
     for key, value in list(state.items()):
         if not isinstance(key, str):
-            raise CheckpointError(f'{name} holds no weights: its state_dict has a {type(key).__name__} for a name; text is '
-                                  'needed.')
+            raise CheckpointError(
+                f'{name} holds no weights: its state_dict has a {type(key).__name__} for a name; text is needed.'
+            )
         if isinstance(value, np.ndarray) and value.dtype.kind in 'biuf' and value.dtype.isnative:
             state[key] = torch.from_numpy(np.array(value))
         elif not isinstance(value, Tensor):
             del state[key]  # PyTorch keeps other things of modules beside their weights
         elif _odd_kind(value):
-            raise CheckpointError(f'{name} holds no weights that can be used: {key} is {_odd_kind(value)}; plain numbers are '
-                                  'needed.')
+            raise CheckpointError(
+                f'{name} holds no weights that can be used: {key} is {_odd_kind(value)}; plain numbers are needed.'
+            )
         elif vars(value):  # attributes would hide the methods of the tensor
             state[key] = Tensor.detach(value)
     if not state:
@@ -82,7 +98,7 @@ def _odd_kind(value: Tensor) -> str:
     return ''
 
 
-def _clean_meta(meta: Any) -> Dict[str, Any]:
+def _clean_meta(meta: Any) -> dict[str, Any]:
     if not isinstance(meta, Mapping):
         return {}
     clean = _clean_names(meta)
@@ -94,7 +110,7 @@ def _clean_meta(meta: Any) -> Dict[str, Any]:
     return clean
 
 
-def _clean_names(values: Mapping[Any, Any]) -> Dict[str, Any]:
+def _clean_names(values: Mapping[Any, Any]) -> dict[str, Any]:
     clean = {key: value for key, value in values.items() if isinstance(key, str)}
     for key in CLASS_KEYS:
         if key in clean:
@@ -106,7 +122,7 @@ def _clean_names(values: Mapping[Any, Any]) -> Dict[str, Any]:
     return clean
 
 
-def _as_names(value: Any) -> Optional[List[str]]:
+def _as_names(value: Any) -> list[str] | None:
     """Class names in order, None if a value holds none: a text, a sequence, or a dict that numbers them from 0."""
     if isinstance(value, str):
         return [str(value)]

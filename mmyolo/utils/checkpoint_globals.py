@@ -4,15 +4,17 @@ They are what harmless checkpoints hold: numbers and arrays of numpy, dates, pat
 passes to them, they make a value and do nothing else. numpy's own functions believe what a file says of the layout of
 memory, so stand-ins take their place.
 """
+
 import argparse
 import datetime
 import math
 import pathlib
 import pickle
 import types
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
-from typing import Any, Dict, Iterator, List, Tuple
+from functools import cache
+from typing import Any
 
 import numpy as np
 from mmengine.config import ConfigDict
@@ -43,7 +45,7 @@ class ClassName:
         methods: Of it, those that a checkpoint may refer to.
     """
 
-    def __init__(self, cls: type, methods: Tuple[str, ...] = ()) -> None:
+    def __init__(self, cls: type, methods: tuple[str, ...] = ()) -> None:
         self.cls = cls
         self.methods = methods
 
@@ -66,7 +68,7 @@ class DType:
             self.dtype = np.dtype((_plain(subarray[0]), subarray[1]))
         elif names is not None:
             formats, offsets = zip(*((_plain(fields[name][0]), fields[name][1]) for name in names))
-            self.dtype = np.dtype(dict(names=list(names), formats=formats, offsets=offsets, itemsize=size))
+            self.dtype = np.dtype({'names': list(names), 'formats': formats, 'offsets': offsets, 'itemsize': size})
         elif self.dtype.kind in 'mM':
             unit, number = state[8][1][:2]
             unit = unit.decode('ascii') if isinstance(unit, bytes) else unit
@@ -89,7 +91,7 @@ class Array(np.ndarray):
     """An array that a file fills; it is written again as a plain array."""
 
     def __new__(cls, *_: Any) -> 'Array':
-        return super().__new__(cls, (0, ))
+        return super().__new__(cls, (0,))
 
     def __setstate__(self, state: Any) -> None:
         version, shape, stand_in, by_columns, data = state
@@ -185,10 +187,10 @@ def _deque(items: Any = (), *_: Any) -> list:
     return list(items)
 
 
-@lru_cache(maxsize=None)
-def safe_globals() -> List[Tuple[Any, str]]:
+@cache
+def safe_globals() -> list[tuple[Any, str]]:
     """What `torch.serialization.safe_globals` takes: objects, and the names by which pickles know them."""
-    named: Dict[str, Any] = {'numpy.ndarray': Array, 'numpy.dtype': DType}
+    named: dict[str, Any] = {'numpy.ndarray': Array, 'numpy.dtype': DType}
     for core in ('numpy.core', 'numpy._core'):  # numpy 1 and 2
         named[f'{core}.multiarray._reconstruct'] = new_array
         named[f'{core}.multiarray.scalar'] = _scalar
@@ -198,16 +200,18 @@ def safe_globals() -> List[Tuple[Any, str]]:
     named.update({f'builtins.{cls.__name__}': ClassName(cls) for cls in TYPES})
     for cls in (OneCycleParamScheduler, OneCycleLR):
         named[f'{cls.__module__}.{cls.__name__}'] = ClassName(cls, ('_annealing_cos', '_annealing_linear'))
-    named.update({
-        'argparse.Namespace': argparse.Namespace,
-        'types.SimpleNamespace': types.SimpleNamespace,
-        'collections.defaultdict': _default_dict,
-        'collections.deque': _deque,
-        'builtins.bytes': new_bytes,
-        'builtins.frozenset': frozenset,
-        'builtins.slice': slice,
-        'builtins.getattr': _method,
-        'mmengine.logging.history_buffer.HistoryBuffer': HistoryBuffer,
-        'mmengine.config.config.ConfigDict': _config_dict,
-    })
+    named.update(
+        {
+            'argparse.Namespace': argparse.Namespace,
+            'types.SimpleNamespace': types.SimpleNamespace,
+            'collections.defaultdict': _default_dict,
+            'collections.deque': _deque,
+            'builtins.bytes': new_bytes,
+            'builtins.frozenset': frozenset,
+            'builtins.slice': slice,
+            'builtins.getattr': _method,
+            'mmengine.logging.history_buffer.HistoryBuffer': HistoryBuffer,
+            'mmengine.config.config.ConfigDict': _config_dict,
+        }
+    )
     return [(value, name) for name, value in named.items()]

@@ -7,10 +7,12 @@ when `mmyolo` is imported, replaces that function and the one that downloads; so
 A checkpoint also brings the text of a config, which mmengine executes when an inferencer is made of weights alone, and
 in old files when a training is resumed. It is passed on only if it is data and builds nothing but a detector.
 """
+
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, Mapping, Optional, Union
+from typing import Any, BinaryIO
 from urllib.parse import unquote, urlparse
 
 import torch
@@ -33,12 +35,14 @@ def guard_mmengine() -> None:
     """
     for name, replacement in zip(REPLACED, (read_checkpoint, download_checkpoint)):
         if not hasattr(mmengine_checkpoint, name):
-            raise ImportError(f'mmengine.runner.checkpoint has no {name}: install the onedl-mmengine that '
-                              'requirements/constraints.txt names')
+            raise ImportError(
+                f'mmengine.runner.checkpoint has no {name}: install the onedl-mmengine that '
+                'requirements/constraints.txt names'
+            )
         setattr(mmengine_checkpoint, name, replacement)
 
 
-def read_checkpoint(path: Union[str, Path, BinaryIO], map_location: Any = None, weights_only: Any = None) -> Dict[str, Any]:
+def read_checkpoint(path: str | Path | BinaryIO, map_location: Any = None, weights_only: Any = None) -> dict[str, Any]:
     """Reads a checkpoint for mmengine.
 
     Args:
@@ -63,12 +67,14 @@ def read_checkpoint(path: Union[str, Path, BinaryIO], map_location: Any = None, 
     return content
 
 
-def download_checkpoint(url: str,
-                        model_dir: Optional[str] = None,
-                        map_location: Any = None,
-                        progress: bool = True,
-                        check_hash: bool = False,
-                        file_name: Optional[str] = None) -> Dict[str, Any]:
+def download_checkpoint(
+    url: str,
+    model_dir: str | None = None,
+    map_location: Any = None,
+    progress: bool = True,
+    check_hash: bool = False,
+    file_name: str | None = None,
+) -> dict[str, Any]:
     """Downloads a checkpoint, unless it was downloaded before, and reads it.
 
     Args:
@@ -92,7 +98,7 @@ def download_checkpoint(url: str,
     return read_checkpoint(path, map_location)
 
 
-def _drop_unsafe_config(values: Dict[str, Any], name: Any) -> None:
+def _drop_unsafe_config(values: dict[str, Any], name: Any) -> None:
     """Takes out the text of a config that does more than to describe a detector."""
     if 'cfg' not in values:
         return
@@ -116,6 +122,7 @@ def check_embedded_config(text: Any, name: Any) -> None:
     import mmyolo.visualization  # noqa: F401  registers visualizers
 
     from . import config_types as types
+
     if not isinstance(text, str):
         raise ConfigContentError(f'The config in {name} is a {type(text).__name__}; text is needed.')
     if '{{' in text:  # filled in by mmengine before the text is executed
@@ -125,8 +132,10 @@ def check_embedded_config(text: Any, name: Any) -> None:
         if config.get(key):
             raise ConfigContentError(f'The config in {name} has {key}; a config within a checkpoint stands alone.')
     if config.get('default_scope') not in (None, *types.SCOPES):  # a package that is imported
-        raise ConfigContentError(f'The config in {name} has the default_scope {config["default_scope"]!r:.80}; allowed are '
-                                 f'{", ".join(types.SCOPES)}.')
+        raise ConfigContentError(
+            f'The config in {name} has the default_scope {config["default_scope"]!r:.80}; allowed are '
+            f'{", ".join(types.SCOPES)}.'
+        )
     types.model_from_elsewhere(config.get('model'), name)
     loader = _mapping(config.get('test_dataloader'), 'test_dataloader', name)
     dataset = dict(_mapping(loader.get('dataset'), 'test_dataloader.dataset', name))

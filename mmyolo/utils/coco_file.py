@@ -3,11 +3,13 @@
 Exporters often write boxes and categories only. pycocotools, mmdet and faster-coco-eval read `area`, `iscrowd` and the
 sizes of images as if they were always there.
 """
+
 import contextlib
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any
 
 import numpy as np
 from mmdet.datasets.api_wrappers import COCO
@@ -22,7 +24,7 @@ TURNED_BY_OPENCV = ('JPEG', 'MPO', 'PNG')  # Pillow gives the sizes of turned TI
 _NEEDED = {'images': ('id', 'file_name'), 'annotations': ('image_id', 'category_id'), 'categories': ('id', 'name')}
 
 
-def read_coco(path: Union[str, Path], defaults: bool = True) -> dict:
+def read_coco(path: str | Path, defaults: bool = True) -> dict:
     """Reads a COCO file.
 
     Args:
@@ -94,8 +96,10 @@ def fill_coco_defaults(content: Any, name: str) -> dict:
         if annotation.get('bbox') is None:
             annotation['bbox'] = _box_of(annotation, f'{name}: annotations[{index}]')
         elif not _is_box(annotation['bbox']):
-            raise ValueError(f'{name}: annotations[{index}].bbox is {annotation["bbox"]!r}, four numbers are needed: x, y, '
-                             'width, height')
+            raise ValueError(
+                f'{name}: annotations[{index}].bbox is {annotation["bbox"]!r}, four numbers are needed: x, y, '
+                'width, height'
+            )
         annotation['area'] = object_area(annotation)
         if annotation.get('iscrowd') is None:
             annotation['iscrowd'] = 0
@@ -109,7 +113,7 @@ class CocoFile(COCO):
         annotation_file: The file; None for an empty index.
     """
 
-    def __init__(self, annotation_file: Optional[Union[str, Path]] = None) -> None:
+    def __init__(self, annotation_file: str | Path | None = None) -> None:
         super().__init__()
         self.name = str(annotation_file)  # of the file, for messages
         if annotation_file is not None:
@@ -119,7 +123,7 @@ class CocoFile(COCO):
             self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
 
 
-def image_size(path: Union[str, Path]) -> Tuple[int, int]:
+def image_size(path: str | Path) -> tuple[int, int]:
     """Reads width and height of an image from the head of its file, as OpenCV will give it.
 
     Args:
@@ -132,8 +136,11 @@ def image_size(path: Union[str, Path]) -> Tuple[int, int]:
     try:
         with Image.open(path) as image:
             width, height = image.size
-            turned = (image.format in TURNED_BY_OPENCV and 'exif' in image.info
-                      and image.getexif().get(ExifTags.Base.Orientation) in QUARTER_TURNS)
+            turned = (
+                image.format in TURNED_BY_OPENCV
+                and 'exif' in image.info
+                and image.getexif().get(ExifTags.Base.Orientation) in QUARTER_TURNS
+            )
     finally:
         Image.MAX_IMAGE_PIXELS = limit
     return (height, width) if turned else (width, height)
@@ -151,7 +158,7 @@ def _check(entries: Any, key: str, needed: Sequence[str], name: str) -> None:
             raise ValueError(f'{name}: {key}[{index}] lacks {", ".join(missing)}')
 
 
-def _number(annotations: List[Dict[str, Any]]) -> None:
+def _number(annotations: list[dict[str, Any]]) -> None:
     """Gives those without an id one that no other has."""
     free = max((entry['id'] for entry in annotations if isinstance(entry.get('id'), int)), default=0) + 1
     for entry in annotations:
@@ -161,10 +168,12 @@ def _number(annotations: List[Dict[str, Any]]) -> None:
 
 
 def _is_box(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and len(value) == 4 and all(isinstance(item, (int, float)) for item in value)
+    return (
+        isinstance(value, (list, tuple)) and len(value) == 4 and all(isinstance(item, (int, float)) for item in value)
+    )
 
 
-def _box_of(annotation: Dict[str, Any], place: str) -> List[float]:
+def _box_of(annotation: dict[str, Any], place: str) -> list[float]:
     """The box around the segmentation or the keypoints of an annotation.
 
     Raises:
@@ -173,8 +182,9 @@ def _box_of(annotation: Dict[str, Any], place: str) -> List[float]:
     segmentation, keypoints = annotation.get('segmentation'), annotation.get('keypoints')
     if isinstance(segmentation, dict):
         size = segmentation['size']
-        run_lengths = mask_utils.frPyObjects(segmentation, *size) if isinstance(segmentation['counts'],
-                                                                                list) else segmentation
+        run_lengths = (
+            mask_utils.frPyObjects(segmentation, *size) if isinstance(segmentation['counts'], list) else segmentation
+        )
         return mask_utils.toBbox(run_lengths).tolist()
     if segmentation:
         points = np.concatenate([np.reshape(polygon, (-1, 2)) for polygon in segmentation])

@@ -1,4 +1,5 @@
 """The versions that a bug report needs."""
+
 from mmengine.utils import get_git_hash
 from mmengine.utils.dl_utils import collect_env as collect_base_env
 

@@ -5,12 +5,14 @@ weights is data, so here only names that are registered count, only kinds of cla
 argument that names a file, an address or another config. Initial weights that such a config asks for are left out: the
 weights come with it.
 """
+
 import inspect
 import math
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
-from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
+from functools import cache
+from typing import Any, NamedTuple
 
 from mmengine import registry as engine
 from mmengine.registry import registry as registry_module
@@ -26,7 +28,9 @@ OUTSIDE = frozenset({
     'data_root', 'file_client_args', 'label_map_file', 'lang_model_name', 'module', 'proposal_file', 'save_dir',
     'seg_map_path', 'teacher', 'teacher_ckpt', 'teacher_config', 'tokenizer_name', 'url', '_base_'
 })  # yapf: disable
-READING = frozenset({'backend_args', 'file_client_args'})  # of classes that read images; the others' have to be left out
+READING = frozenset(
+    {'backend_args', 'file_client_args'}
+)  # of classes that read images; the others' have to be left out
 INITIAL = frozenset({'init_cfg', 'pretrained'})  # initial weights
 # Numbers beyond these make gigabytes of a few characters, in images, in enlarged features or in layers.
 LARGEST_NUMBER = {'model': 10**9, 'test pipeline': 1 << 13}
@@ -46,32 +50,65 @@ class Kind(NamedTuple):
     """
 
     what: str
-    registries: Tuple[str, ...]
-    modules: Tuple[str, ...]
+    registries: tuple[str, ...]
+    modules: tuple[str, ...]
 
 
-DETECTOR = Kind('a detector with one stage', ('model', ), ('mmdet.models.detectors', 'mmyolo.models.detectors'))
-PART = Kind('a part of a detector', ('model', 'task util'), (
-    'mmcv.cnn.bricks', 'mmcv.ops', 'mmdet.models.backbones', 'mmdet.models.data_preprocessors',
-    'mmdet.models.dense_heads', 'mmdet.models.layers', 'mmdet.models.losses', 'mmdet.models.necks',
-    'mmdet.models.task_modules.assigners', 'mmdet.models.task_modules.coders',
-    'mmdet.models.task_modules.prior_generators', 'mmdet.models.task_modules.samplers',
-    'mmengine.model.base_model.data_preprocessor', 'mmengine.utils.dl_utils', 'mmyolo.models.backbones',
-    'mmyolo.models.data_preprocessors', 'mmyolo.models.dense_heads', 'mmyolo.models.layers', 'mmyolo.models.losses',
-    'mmyolo.models.necks', 'mmyolo.models.plugins', 'mmyolo.models.task_modules', 'torch.nn.modules'))
-TRANSFORM = Kind('a transform of images', ('transform', ), (
-    'mmcv.transforms.formatting', 'mmcv.transforms.loading', 'mmcv.transforms.processing', 'mmcv.transforms.wrappers',
-    'mmdet.datasets.transforms.colorspace', 'mmdet.datasets.transforms.formatting',
-    'mmdet.datasets.transforms.geometric', 'mmdet.datasets.transforms.loading',
-    'mmdet.datasets.transforms.transforms', 'mmyolo.datasets.transforms'))
-BATCH_SHAPES = Kind('a rule for the shapes of batches', ('task util', ), ('mmyolo.datasets', ))
-DATASET = Kind('a data set', ('dataset', ), ('mmdet.datasets', 'mmyolo.datasets', 'mmengine.dataset'))
-VISUALIZER = Kind('a visualizer', ('visualizer', ), ('mmengine.visualization', 'mmdet.visualization',
-                                                     'mmyolo.visualization'))
-COLLATE = Kind('a function that makes batches', ('function', ), ('mmengine.dataset', 'mmyolo.datasets'))
+DETECTOR = Kind('a detector with one stage', ('model',), ('mmdet.models.detectors', 'mmyolo.models.detectors'))
+PART = Kind(
+    'a part of a detector',
+    ('model', 'task util'),
+    (
+        'mmcv.cnn.bricks',
+        'mmcv.ops',
+        'mmdet.models.backbones',
+        'mmdet.models.data_preprocessors',
+        'mmdet.models.dense_heads',
+        'mmdet.models.layers',
+        'mmdet.models.losses',
+        'mmdet.models.necks',
+        'mmdet.models.task_modules.assigners',
+        'mmdet.models.task_modules.coders',
+        'mmdet.models.task_modules.prior_generators',
+        'mmdet.models.task_modules.samplers',
+        'mmengine.model.base_model.data_preprocessor',
+        'mmengine.utils.dl_utils',
+        'mmyolo.models.backbones',
+        'mmyolo.models.data_preprocessors',
+        'mmyolo.models.dense_heads',
+        'mmyolo.models.layers',
+        'mmyolo.models.losses',
+        'mmyolo.models.necks',
+        'mmyolo.models.plugins',
+        'mmyolo.models.task_modules',
+        'torch.nn.modules',
+    ),
+)
+TRANSFORM = Kind(
+    'a transform of images',
+    ('transform',),
+    (
+        'mmcv.transforms.formatting',
+        'mmcv.transforms.loading',
+        'mmcv.transforms.processing',
+        'mmcv.transforms.wrappers',
+        'mmdet.datasets.transforms.colorspace',
+        'mmdet.datasets.transforms.formatting',
+        'mmdet.datasets.transforms.geometric',
+        'mmdet.datasets.transforms.loading',
+        'mmdet.datasets.transforms.transforms',
+        'mmyolo.datasets.transforms',
+    ),
+)
+BATCH_SHAPES = Kind('a rule for the shapes of batches', ('task util',), ('mmyolo.datasets',))
+DATASET = Kind('a data set', ('dataset',), ('mmdet.datasets', 'mmyolo.datasets', 'mmengine.dataset'))
+VISUALIZER = Kind(
+    'a visualizer', ('visualizer',), ('mmengine.visualization', 'mmdet.visualization', 'mmyolo.visualization')
+)
+COLLATE = Kind('a function that makes batches', ('function',), ('mmengine.dataset', 'mmyolo.datasets'))
 
 
-def model_from_elsewhere(model: Any, source: Any) -> Dict[str, Any]:
+def model_from_elsewhere(model: Any, source: Any) -> dict[str, Any]:
     """Checks the config of a detector.
 
     Args:
@@ -88,12 +125,15 @@ def model_from_elsewhere(model: Any, source: Any) -> Dict[str, Any]:
         raise ConfigContentError(f'The config of {source} describes no model: it needs the name `model` with a dict.')
     checked = _Check(source, PART).mapping(model, 'model', DETECTOR)
     from mmdet.models.detectors import SingleStageDetector
+
     if not any(issubclass(cls, SingleStageDetector) for cls in classes_named(checked.get('type'), DETECTOR)):
-        raise ConfigContentError(f'The config of {source}, model: type is {checked.get("type")!r}; {DETECTOR.what} is needed.')
+        raise ConfigContentError(
+            f'The config of {source}, model: type is {checked.get("type")!r}; {DETECTOR.what} is needed.'
+        )
     return checked
 
 
-def pipeline_from_elsewhere(pipeline: Any, source: Any) -> List[Dict[str, Any]]:
+def pipeline_from_elsewhere(pipeline: Any, source: Any) -> list[dict[str, Any]]:
     """Checks a test pipeline.
 
     Args:
@@ -108,11 +148,15 @@ def pipeline_from_elsewhere(pipeline: Any, source: Any) -> List[Dict[str, Any]]:
     """
     steps = pipeline if isinstance(pipeline, (list, tuple)) else [pipeline]
     if len(steps) > MOST_STEPS:
-        raise ConfigContentError(f'The config of {source}: the test pipeline has {len(steps):,} steps; at most {MOST_STEPS} are taken.')
+        raise ConfigContentError(
+            f'The config of {source}: the test pipeline has {len(steps):,} steps; at most {MOST_STEPS} are taken.'
+        )
     for step in steps:
         if not isinstance(step, Mapping) or 'type' not in step:
-            raise ConfigContentError(f'The config of {source}: the test pipeline holds {_short(step)}; a list of dicts '
-                                     'with a `type` is needed.')
+            raise ConfigContentError(
+                f'The config of {source}: the test pipeline holds {_short(step)}; a list of dicts '
+                'with a `type` is needed.'
+            )
     return _Check(source, TRANSFORM).value(list(steps), 'test pipeline')
 
 
@@ -161,7 +205,7 @@ class _Check:
         if largest is not None and largest < abs(number) < math.inf:
             raise self._error(place, f'is {_short(number)}; allowed are numbers up to {largest:,}')
 
-    def mapping(self, config: Mapping, place: str, kind: Kind) -> Dict[str, Any]:
+    def mapping(self, config: Mapping, place: str, kind: Kind) -> dict[str, Any]:
         checked = {}
         for key, value in config.items():
             if not isinstance(key, str) and 'type' in config:
@@ -169,8 +213,11 @@ class _Check:
             if key in INITIAL or key in OUTSIDE and (not value or value in LOCAL_FILES):
                 continue
             if key in OUTSIDE:
-                raise self._error(place, f'has {key}={_short(value)}; a config from elsewhere may not name files, '
-                                         'addresses, modules or other configs')
+                raise self._error(
+                    place,
+                    f'has {key}={_short(value)}; a config from elsewhere may not name files, '
+                    'addresses, modules or other configs',
+                )
             if key == '_scope_' and value not in SCOPES:
                 raise self._error(place, f'has _scope_={_short(value)}; allowed are {", ".join(SCOPES)}')
             checked[key] = self.value(value, f'{place}.{key}')
@@ -199,7 +246,7 @@ def _short(value: Any) -> str:
     return f'a {type(value).__name__}'
 
 
-def classes_named(name: Any, kind: Kind) -> List[Any]:
+def classes_named(name: Any, kind: Kind) -> list[Any]:
     """The registered classes that a name may mean, without importing anything for its sake.
 
     Args:
@@ -214,8 +261,11 @@ def classes_named(name: Any, kind: Kind) -> List[Any]:
     scope, dot, short = name.rpartition('.')
     if dot and scope not in SCOPES:
         return []
-    found = [(registry_scope, value) for registry_scope, value in _registered(kind.registries).get(short, ())
-             if not scope or registry_scope == ('mmengine' if scope == 'mmcv' else scope)]
+    found = [
+        (registry_scope, value)
+        for registry_scope, value in _registered(kind.registries).get(short, ())
+        if not scope or registry_scope == ('mmengine' if scope == 'mmcv' else scope)
+    ]
     return [value for _, value in found] if all(_is_of(value, kind) for _, value in found) else []
 
 
@@ -230,25 +280,40 @@ def _is_of(value: Any, kind: Kind) -> bool:
     return kind in (DATASET, VISUALIZER) or not (OUTSIDE - READING) & parameters(value)
 
 
-@lru_cache(maxsize=None)
-def parameters(value: Any) -> FrozenSet[str]:
+@cache
+def parameters(value: Any) -> frozenset[str]:
     """The names of all arguments of a class, those of its bases too, or of a function."""
     makers = [vars(cls).get('__init__') for cls in value.__mro__] if inspect.isclass(value) else [value]
-    return frozenset(name for maker in makers if inspect.isfunction(maker) for name in inspect.signature(maker).parameters)
+    return frozenset(
+        name for maker in makers if inspect.isfunction(maker) for name in inspect.signature(maker).parameters
+    )
 
 
-def all_registered(kind: Kind) -> Dict[str, List[Any]]:
+def all_registered(kind: Kind) -> dict[str, list[Any]]:
     """All classes of a kind: `scope.Name` to class."""
-    return {f'{scope}.{name}': value for name, values in _registered(kind.registries).items()
-            for scope, value in values if _is_of(value, kind)}
+    return {
+        f'{scope}.{name}': value
+        for name, values in _registered(kind.registries).items()
+        for scope, value in values
+        if _is_of(value, kind)
+    }
 
 
-def _registered(registries: Sequence[str]) -> Dict[str, List[Tuple[str, Any]]]:
+def _registered(registries: Sequence[str]) -> dict[str, list[tuple[str, Any]]]:
     """Name to scopes and classes, of all that is registered once the packages are imported."""
     _import_packages()
-    roots = {root.name: root for root in (engine.MODELS, engine.TASK_UTILS, engine.TRANSFORMS, engine.DATASETS,
-                                          engine.VISUALIZERS, engine.FUNCTIONS)}
-    found: Dict[str, List[Tuple[str, Any]]] = {}
+    roots = {
+        root.name: root
+        for root in (
+            engine.MODELS,
+            engine.TASK_UTILS,
+            engine.TRANSFORMS,
+            engine.DATASETS,
+            engine.VISUALIZERS,
+            engine.FUNCTIONS,
+        )
+    }
+    found: dict[str, list[tuple[str, Any]]] = {}
     for name in registries:
         for registry in registry_tree(roots[name]):
             for short, value in registry.module_dict.items():
@@ -256,7 +321,7 @@ def _registered(registries: Sequence[str]) -> Dict[str, List[Tuple[str, Any]]]:
     return found
 
 
-@lru_cache(maxsize=None)
+@cache
 def _import_packages() -> None:
     import mmcv.cnn  # noqa: F401
     import mmcv.ops  # noqa: F401
@@ -264,6 +329,7 @@ def _import_packages() -> None:
     import mmdet.models  # noqa: F401
 
     from .setup_env import register_all_modules
+
     register_all_modules(init_default_scope=False)
 
 

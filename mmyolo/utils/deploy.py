@@ -1,4 +1,5 @@
 """From the form in which a model trains to the form in which it runs."""
+
 from mmengine.logging import print_log
 from torch import nn
 

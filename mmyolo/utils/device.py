@@ -1,4 +1,5 @@
 """The device that a tool runs on."""
+
 import torch
 
 

@@ -2,8 +2,9 @@
 
 In place of mmdet's visualizer, which writes labels of 6 to 13 points into the boxes whatever the size of the image.
 """
-from functools import lru_cache
-from typing import List, Optional, Sequence, Tuple
+
+from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from mmdet.structures.bbox import get_box_tensor
@@ -13,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from .fonts import fit_font, usual_font_file
 
-Colour = Tuple[int, int, int]
+Colour = tuple[int, int, int]
 MASK_OPACITY = 0.45
 
 
@@ -36,11 +37,9 @@ def class_colours(palette, num_classes: int) -> Sequence[Colour]:
     return [tuple(int(value) for value in colour) for colour in colours]
 
 
-def draw_instances(image: np.ndarray,
-                   instances: InstanceData,
-                   classes: Sequence[str],
-                   palette=None,
-                   line_width: Optional[int] = None) -> np.ndarray:
+def draw_instances(
+    image: np.ndarray, instances: InstanceData, classes: Sequence[str], palette=None, line_width: int | None = None
+) -> np.ndarray:
     """Draws boxes with their classes and scores, and masks where there are any.
 
     Args:
@@ -55,7 +54,7 @@ def draw_instances(image: np.ndarray,
         (H, W, 3) uint8 RGB, another array.
     """
     height, width = image.shape[:2]
-    size = (height * width)**0.5
+    size = (height * width) ** 0.5
     line_width = line_width or max(round(size / 300), 1)
     smallest, largest = (int(min(max(size / part, 9), 32)) for part in (110, 48))  # of text, in pixels
     colours = class_colours(palette, len(classes))
@@ -80,14 +79,14 @@ def draw_instances(image: np.ndarray,
     return np.array(canvas)
 
 
-@lru_cache(maxsize=None)
-def _legible(classes: Tuple[str, ...]) -> Tuple[List[str], str]:
+@cache
+def _legible(classes: tuple[str, ...]) -> tuple[list[str], str]:
     """Names as they can be drawn, and the file of a font that has their characters and those of scores."""
     (*names, _), font = fit_font([*classes, ' .0123456789'])
     return names, usual_font_file() if font is None else font.file
 
 
-@lru_cache(maxsize=None)
+@cache
 def _font(file: str, size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(file, size)
 
@@ -110,8 +109,15 @@ def _blend_masks(image: np.ndarray, masks, colours: Sequence[Colour]) -> np.ndar
     return blended.round().astype(np.uint8)
 
 
-def _write(draw: ImageDraw.ImageDraw, text: str, points: np.ndarray, colour: Colour, font: ImageFont.FreeTypeFont,
-           line_width: int, size: Tuple[int, int]) -> None:
+def _write(
+    draw: ImageDraw.ImageDraw,
+    text: str,
+    points: np.ndarray,
+    colour: Colour,
+    font: ImageFont.FreeTypeFont,
+    line_width: int,
+    size: tuple[int, int],
+) -> None:
     """Writes a label on its colour: above the box, where that is outside the image below, and else inside."""
     left, top, right, bottom = draw.textbbox((0, 0), text, font, anchor='lt')
     pad = max(font.size // 6, 1)

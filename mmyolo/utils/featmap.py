@@ -3,9 +3,10 @@
 Unlike the public release, layers are found without evaluating text as code, and the padding of the input is cut off, so
 that a map lies where it belongs.
 """
+
 import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Dict, Iterator, List, Mapping, Optional
 
 import numpy as np
 import torch.nn.functional as F
@@ -37,8 +38,10 @@ def find_layer(model: nn.Module, expression: str) -> nn.Module:
             layer = getattr(layer, name) if name else layer[int(index)]
         except (AttributeError, IndexError, TypeError):
             known = ', '.join(name for name, _ in layer.named_children()) or 'none'
-            raise ValueError(f'There is no layer {expression!r}: {steps[place:]!r} is not to be found after '
-                             f'{steps[:place] or "the model"!r}, which has the layers {known}') from None
+            raise ValueError(
+                f'There is no layer {expression!r}: {steps[place:]!r} is not to be found after '
+                f'{steps[:place] or "the model"!r}, which has the layers {known}'
+            ) from None
         place = match.end()
     if not isinstance(layer, nn.Module):
         raise ValueError(f'{expression!r} is no layer but a {type(layer).__name__}')
@@ -46,7 +49,7 @@ def find_layer(model: nn.Module, expression: str) -> nn.Module:
 
 
 @contextmanager
-def record_outputs(layers: Mapping[str, nn.Module]) -> Iterator[Dict[str, Tensor]]:
+def record_outputs(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
     """Within this context, keeps the latest feature maps that layers put out.
 
     Args:
@@ -55,7 +58,7 @@ def record_outputs(layers: Mapping[str, nn.Module]) -> Iterator[Dict[str, Tensor
     Yields:
         (B, C, H, W) by name; a layer with several outputs gives name[0], name[1] ...
     """
-    outputs: Dict[str, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
 
     def keep(name: str, output) -> None:
         if isinstance(output, Tensor):
@@ -99,7 +102,7 @@ def cut_padding(featmap: Tensor, metainfo: Mapping) -> Tensor:
     return F.grid_sample(featmap[None].float(), grid, padding_mode='border', align_corners=False)[0]
 
 
-def reduce_channels(featmap: Tensor, reduction: Optional[str], topk: int) -> List[Tensor]:
+def reduce_channels(featmap: Tensor, reduction: str | None, topk: int) -> list[Tensor]:
     """Chooses what of a feature map is shown.
 
     Args:
@@ -122,17 +125,16 @@ def reduce_channels(featmap: Tensor, reduction: Optional[str], topk: int) -> Lis
     if count <= 0:
         if len(featmap) not in (1, 3):
             raise ValueError(
-                f'without a reduction and with topk {topk} a map needs 1 or 3 channels, it has {len(featmap)}')
+                f'without a reduction and with topk {topk} a map needs 1 or 3 channels, it has {len(featmap)}'
+            )
         return list(featmap)
     best = featmap.sum((1, 2)).topk(min(count, len(featmap))).indices
     return list(featmap[best])
 
 
-def overlay_featmap(featmap: Tensor,
-                    image: np.ndarray,
-                    reduction: Optional[str] = 'select_max',
-                    topk: int = 4,
-                    alpha: float = 0.5) -> List[np.ndarray]:
+def overlay_featmap(
+    featmap: Tensor, image: np.ndarray, reduction: str | None = 'select_max', topk: int = 4, alpha: float = 0.5
+) -> list[np.ndarray]:
     """Lays what is shown of a feature map over an image.
 
     Args:

@@ -1,8 +1,8 @@
 """What a file is, by its first bytes, for the user who took it for weights."""
+
 import re
 import zipfile
 from pathlib import Path
-from typing import Optional, Union
 
 HEAD = 4096  # bytes that are looked at
 
@@ -39,7 +39,7 @@ ONNX = re.compile(rb'\x08[\x01-\x1f](\x12[\x00-\x7f]|\x3a|\x42)')  # ir_version,
 SAFETENSORS = re.compile(rb'.{7}\x00\{', re.DOTALL)  # length of the header, header
 
 
-def kind_of_file(path: Union[str, Path]) -> Optional[str]:
+def kind_of_file(path: str | Path) -> str | None:
     """Names what a file is.
 
     Args:
@@ -57,7 +57,7 @@ def kind_of_file(path: Union[str, Path]) -> Optional[str]:
     if head.startswith(b'PK') or zipfile.is_zipfile(path):
         return _kind_of_zip(path)
     for offset, magic, kind in MAGICS:
-        if head[offset:offset + len(magic)] == magic:
+        if head[offset : offset + len(magic)] == magic:
             return kind
     if SAFETENSORS.match(head):
         return 'a safetensors file'
@@ -75,7 +75,7 @@ def _is_text(head: bytes) -> bool:
     return not re.search(rb'[\x00-\x08\x0e-\x1f\x7f]', head) and head[:1] != b'\x80'
 
 
-def _kind_of_zip(path: Union[str, Path]) -> Optional[str]:
+def _kind_of_zip(path: str | Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name.partition('/')[2] or name for name in archive.namelist()]

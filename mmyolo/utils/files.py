@@ -1,15 +1,17 @@
 """Files that are either the old one or the whole new one, whenever the process ends."""
+
 import codecs
 import json
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator, Union
+from typing import Any
 
 
-def read_text(path: Union[str, Path]) -> str:
+def read_text(path: str | Path) -> str:
     """Reads a text file: UTF-8 with or without mark, UTF-16 with one, or GB18030 as older Windows tools write it in China.
 
     Args:
@@ -20,7 +22,7 @@ def read_text(path: Union[str, Path]) -> str:
     """
     data = Path(path).read_bytes()
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    for encoding in ('utf-16', ) if wide else ('utf-8-sig', 'gb18030'):
+    for encoding in ('utf-16',) if wide else ('utf-8-sig', 'gb18030'):
         try:
             return data.decode(encoding)
         except UnicodeDecodeError:
@@ -29,7 +31,7 @@ def read_text(path: Union[str, Path]) -> str:
 
 
 @contextmanager
-def replacing(path: Union[str, Path]) -> Iterator[Path]:
+def replacing(path: str | Path) -> Iterator[Path]:
     """Gives the name of a temporary file beside `path`, which takes its place if the block ends without an error.
 
     Args:
@@ -67,7 +69,7 @@ def _set_owner_and_mode(temporary: Path, path: Path) -> None:
     temporary.chmod(mode)
 
 
-def write_json(path: Union[str, Path], content: Any, **options: Any) -> None:
+def write_json(path: str | Path, content: Any, **options: Any) -> None:
     """Writes JSON as UTF-8.
 
     Args:

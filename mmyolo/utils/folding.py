@@ -2,6 +2,7 @@
 
 Not imported by `mmyolo.utils`, because it needs the models.
 """
+
 import copy
 
 from mmcv.cnn import ConvModule
@@ -11,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mmyolo.models.layers import ImplicitA, ImplicitM
+
 from .deploy import switch_to_deploy
 
 
@@ -61,25 +63,29 @@ def fold_implicit_knowledge(model: nn.Module) -> None:
         layers = list(sequence)
         while True:
             places = [
-                place for place in range(len(layers) - 2) if isinstance(layers[place], ImplicitA)
-                and _is_pointwise(layers[place + 1]) and isinstance(layers[place + 2], ImplicitM)
+                place
+                for place in range(len(layers) - 2)
+                if isinstance(layers[place], ImplicitA)
+                and _is_pointwise(layers[place + 1])
+                and isinstance(layers[place + 2], ImplicitM)
             ]
             if not places:
                 break
             place = places[0]
-            layers[place:place + 3] = [_fold(*layers[place:place + 3])]
+            layers[place : place + 3] = [_fold(*layers[place : place + 3])]
         if len(layers) != len(sequence):
             sequence._modules.clear()
             sequence.extend(layers)
 
 
 def _is_pointwise(layer: nn.Module) -> bool:
-    return (isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1) and layer.groups == 1
-            and layer.padding == (0, 0))
+    return (
+        isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1) and layer.groups == 1 and layer.padding == (0, 0)
+    )
 
 
 def _fold(add: ImplicitA, conv: nn.Conv2d, multiply: ImplicitM) -> nn.Conv2d:
-    """m * (W (x + a) + b) = (m W) x + m (W a + b)."""
+    """M * (W (x + a) + b) = (m W) x + m (W a + b)."""
     conv = copy.deepcopy(conv)
     weight, scale = conv.weight.data, multiply.implicit.data.flatten()
     shift = weight.flatten(1) @ add.implicit.data.flatten()

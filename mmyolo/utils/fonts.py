@@ -1,5 +1,7 @@
 """Fonts for names in any script, in figures and in pictures."""
-from typing import List, NamedTuple, Optional, Sequence, Set, Tuple
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from matplotlib.font_manager import FontProperties, findfont, findSystemFonts, fontManager
 from matplotlib.ft2font import FT2Font
@@ -9,6 +11,7 @@ LAST_RESORT = 'Last Resort'  # a font that has a box for every character
 
 class Font(NamedTuple):
     """An installed font."""
+
     name: str
     file: str
 
@@ -18,7 +21,7 @@ def usual_font_file() -> str:
     return findfont(FontProperties(family=['sans-serif']))
 
 
-def fit_font(names: Sequence[str]) -> Tuple[List[str], Optional[Font]]:
+def fit_font(names: Sequence[str]) -> tuple[list[str], Font | None]:
     """Finds a font that has all characters of names; the usual one lacks Chinese ones, for example.
 
     Args:
@@ -46,11 +49,11 @@ def _code(character: str) -> str:
     return character.encode('ascii', 'backslashreplace').decode()
 
 
-def _characters(path: str) -> Set[str]:
+def _characters(path: str) -> set[str]:
     return {chr(code) for code in FT2Font(path).get_charmap()}
 
 
-def _other_fonts() -> List[Font]:
+def _other_fonts() -> list[Font]:
     """Every installed font, upright and regular ones first."""
     known = {font.fname for font in fontManager.ttflist}
     for path in findSystemFonts():  # the list is a cache, which lacks fonts that were installed later

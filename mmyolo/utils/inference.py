@@ -1,9 +1,10 @@
 """What the demos share: a detector from its config and weights, its input, batches, and drawing what it found."""
+
 import argparse
 import copy
 import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Callable, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -21,13 +22,14 @@ from mmyolo.datasets.transforms.loading import LoadImageFromFile
 from mmyolo.datasets.unreadable import printable
 from mmyolo.errors import UnreadableImageError
 from mmyolo.registry import DATASETS, VISUALIZERS
+
 from .deploy import switch_to_deploy
 from .device import choose_device
 from .drawing import draw_instances
 from .misc import show_data_classes
 from .tta import use_tta
 
-Image = Union[str, np.ndarray]
+Image = str | np.ndarray
 
 
 def add_detector_arguments(parser: argparse.ArgumentParser, source: str, source_help: str) -> None:
@@ -36,9 +38,11 @@ def add_detector_arguments(parser: argparse.ArgumentParser, source: str, source_
     parser.add_argument('config', help='config file, or mmyolo::<path below configs>')
     parser.add_argument('checkpoint', help='checkpoint file or address')
     parser.add_argument(
-        '--device', default='cuda:0', help='device (default: %(default)s; the CPU where there is no GPU)')
+        '--device', default='cuda:0', help='device (default: %(default)s; the CPU where there is no GPU)'
+    )
     parser.add_argument(
-        '--score-thr', type=float, default=0.3, help='boxes with a lower score do not count (default: %(default)s)')
+        '--score-thr', type=float, default=0.3, help='boxes with a lower score do not count (default: %(default)s)'
+    )
 
 
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +51,7 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--show', action='store_true', help='show pictures in a window instead of writing them')
 
 
-def read_detector_config(config: str, cfg_options: Optional[dict] = None) -> Config:
+def read_detector_config(config: str, cfg_options: dict | None = None) -> Config:
     """Reads a config file, or the config of an installed package as `<package>::<path below its configs>`."""
     cfg = get_config(config) if '::' in str(config) else Config.fromfile(config)
     if cfg_options is not None:
@@ -57,11 +61,9 @@ def read_detector_config(config: str, cfg_options: Optional[dict] = None) -> Con
     return cfg
 
 
-def load_detector(config: Union[str, Config],
-                  checkpoint: str,
-                  device: str = 'cuda:0',
-                  tta: bool = False,
-                  deploy: bool = False) -> nn.Module:
+def load_detector(
+    config: str | Config, checkpoint: str, device: str = 'cuda:0', tta: bool = False, deploy: bool = False
+) -> nn.Module:
     """Builds a detector and loads its weights.
 
     Args:
@@ -110,7 +112,7 @@ def build_pipeline(model: nn.Module, from_array: bool = False) -> Compose:
     """
     loading, *transforms = get_test_pipeline_cfg(model.cfg.copy())
     if from_array:
-        loading = dict(type='mmdet.LoadImageFromNDArray')
+        loading = {'type': 'mmdet.LoadImageFromNDArray'}
     # an image alone has no annotations
     transforms = [loading] + [one for one in transforms if not one['type'].endswith('LoadAnnotations')]
     return Compose(transforms)
@@ -127,7 +129,7 @@ class ReadableImages:
         self.files = files
         self.num_read = 0
 
-    def __iter__(self) -> Iterator[Tuple[str, np.ndarray]]:
+    def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
         """Yields path and (H, W, 3) uint8 BGR of each image.
 
         Raises:
@@ -137,7 +139,7 @@ class ReadableImages:
         skipped = []
         for file in self.files:
             try:
-                image = loader(dict(img_path=file))['img']
+                image = loader({'img_path': file})['img']
             except OSError as error:
                 reason = getattr(error, 'reason', '') or error.strerror or str(error)
                 skipped.append(printable(f'{file} ({reason})'))
@@ -148,11 +150,13 @@ class ReadableImages:
         if skipped and not self.num_read:
             raise UnreadableImageError(f'None of the {len(skipped)} images can be read: {", ".join(skipped[:3])}')
         if skipped:
-            print(f'{len(skipped)} of {len(skipped) + self.num_read} images were skipped because they cannot be read',
-                  file=sys.stderr)
+            print(
+                f'{len(skipped)} of {len(skipped) + self.num_read} images were skipped because they cannot be read',
+                file=sys.stderr,
+            )
 
 
-def detect(model: nn.Module, images: Sequence[Image], pipeline: Compose) -> List[DetDataSample]:
+def detect(model: nn.Module, images: Sequence[Image], pipeline: Compose) -> list[DetDataSample]:
     """Detects in a batch of images.
 
     Args:
@@ -165,14 +169,14 @@ def detect(model: nn.Module, images: Sequence[Image], pipeline: Compose) -> List
     """
     if not len(images):
         return []
-    samples = [dict(img=image) if isinstance(image, np.ndarray) else dict(img_path=image) for image in images]
-    known = {key: model.dataset_meta[key] for key in ('flip_indices', ) if key in model.dataset_meta}  # of keypoints
+    samples = [{'img': image} if isinstance(image, np.ndarray) else {'img_path': image} for image in images]
+    known = {key: model.dataset_meta[key] for key in ('flip_indices',) if key in model.dataset_meta}  # of keypoints
     batch = pseudo_collate([pipeline(dict(known, img_id=i, id=i, **sample)) for i, sample in enumerate(samples)])
     with torch.no_grad():
         return list(model.test_step(batch))
 
 
-def select(result: DetDataSample, score_thr: float, labels: Optional[Sequence[int]] = None) -> DetDataSample:
+def select(result: DetDataSample, score_thr: float, labels: Sequence[int] | None = None) -> DetDataSample:
     """Keeps the boxes of some classes with a score above a threshold; returns the result, changed in place.
 
     Args:
@@ -188,7 +192,7 @@ def select(result: DetDataSample, score_thr: float, labels: Optional[Sequence[in
     return result
 
 
-def labels_of(names: Optional[Sequence[str]], classes: Sequence[str]) -> Optional[List[int]]:
+def labels_of(names: Sequence[str] | None, classes: Sequence[str]) -> list[int] | None:
     """Returns the labels of classes, None for None.
 
     Raises:
@@ -200,7 +204,8 @@ def labels_of(names: Optional[Sequence[str]], classes: Sequence[str]) -> Optiona
     if unknown:
         show_data_classes(classes)
         raise RuntimeError(
-            f'--class-name {" ".join(unknown)}: not a class of this detector; the table shows those it has')
+            f'--class-name {" ".join(unknown)}: not a class of this detector; the table shows those it has'
+        )
     return [list(classes).index(name) for name in names]
 
 
@@ -214,11 +219,12 @@ def build_painter(model: nn.Module) -> Callable[[np.ndarray, DetDataSample], np.
     Returns:
         ((H, W, 3) uint8 RGB, result that `select` has thinned out) -> (H, W, 3) uint8 RGB.
     """
-    cfg = dict(model.cfg.get('visualizer') or dict(type='mmdet.DetLocalVisualizer'), vis_backends=None)
+    cfg = dict(model.cfg.get('visualizer') or {'type': 'mmdet.DetLocalVisualizer'}, vis_backends=None)
     meta = model.dataset_meta
     if cfg['type'].split('.')[-1] in ('DetLocalVisualizer', 'RotLocalVisualizer'):
-        return lambda image, result: draw_instances(image, result.pred_instances.cpu(), meta['classes'],
-                                                    meta.get('palette'))
+        return lambda image, result: draw_instances(
+            image, result.pred_instances.cpu(), meta['classes'], meta.get('palette')
+        )
     cfg['name'] = f'{cfg.get("name", "visualizer")}_of_demo_{id(model)}'  # mmengine keeps one visualizer per name
     visualizer = VISUALIZERS.build(cfg)
     if hasattr(visualizer, 'set_dataset_meta'):

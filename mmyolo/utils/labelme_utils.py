@@ -1,6 +1,7 @@
 """Predictions as files of the annotation tool labelme."""
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Mapping, Optional, Sequence
 
 from mmdet.structures.bbox import get_box_tensor
 from mmengine.structures import InstanceData
@@ -20,11 +21,13 @@ class LabelmeFormat:
     def __init__(self, classes: Sequence[str]) -> None:
         self.classes = classes
 
-    def __call__(self,
-                 pred_instances: InstanceData,
-                 metainfo: Mapping,
-                 output_path: str,
-                 selected_classes: Optional[Sequence[str]] = None) -> None:
+    def __call__(
+        self,
+        pred_instances: InstanceData,
+        metainfo: Mapping,
+        output_path: str,
+        selected_classes: Sequence[str] | None = None,
+    ) -> None:
         """Writes one file.
 
         Args:
@@ -45,13 +48,21 @@ class LabelmeFormat:
             name = self.classes[label]
             if selected_classes is None or name in selected_classes:
                 shapes.append(
-                    dict(label=name, points=[box[:2], box[2:]], group_id=None, shape_type='rectangle', flags={}))
-        content = dict(
-            version=LABELME_VERSION,
-            flags={},
-            imagePath=str(Path(metainfo['img_path']).absolute()),
-            imageData=None,
-            imageHeight=height,
-            imageWidth=width,
-            shapes=shapes)
+                    {
+                        'label': name,
+                        'points': [box[:2], box[2:]],
+                        'group_id': None,
+                        'shape_type': 'rectangle',
+                        'flags': {},
+                    }
+                )
+        content = {
+            'version': LABELME_VERSION,
+            'flags': {},
+            'imagePath': str(Path(metainfo['img_path']).absolute()),
+            'imageData': None,
+            'imageHeight': height,
+            'imageWidth': width,
+            'shapes': shapes,
+        }
         write_json(output_path, content, indent=2)

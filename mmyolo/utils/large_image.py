@@ -2,7 +2,8 @@
 
 Unlike the public release, masks move with their boxes, and the package sahi is not needed.
 """
-from typing import List, Mapping, Sequence, Tuple
+
+from collections.abc import Mapping, Sequence
 
 import torch
 from mmcv.ops import batched_nms
@@ -11,10 +12,10 @@ from mmdet.structures.bbox import get_box_tensor
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-Offset = Tuple[int, int]
+Offset = tuple[int, int]
 
 
-def slice_windows(height: int, width: int, patch_size: int, overlap_ratio: float) -> List[Tuple[int, int, int, int]]:
+def slice_windows(height: int, width: int, patch_size: int, overlap_ratio: float) -> list[tuple[int, int, int, int]]:
     """Covers an image with patches of one size, row by row.
 
     Patches lie a fixed step apart; one that would reach past the right or bottom edge is shifted back inside, so the
@@ -42,7 +43,7 @@ def slice_windows(height: int, width: int, patch_size: int, overlap_ratio: float
     return [(x, y, min(x + patch_size, width), min(y + patch_size, height)) for y in rows for x in columns]
 
 
-def _starts(length: int, patch_size: int, step: int) -> List[int]:
+def _starts(length: int, patch_size: int, step: int) -> list[int]:
     last = max(length - patch_size, 0)
     return [*range(0, last, step), last]
 
@@ -62,8 +63,9 @@ def shift_rbboxes(bboxes: Tensor, offset: Sequence[int]) -> Tensor:
     return shifted
 
 
-def shift_predictions(det_data_samples: Sequence[DetDataSample], offsets: Sequence[Offset],
-                      src_image_shape: Tuple[int, int]) -> InstanceData:
+def shift_predictions(
+    det_data_samples: Sequence[DetDataSample], offsets: Sequence[Offset], src_image_shape: tuple[int, int]
+) -> InstanceData:
     """Joins the predictions of patches in the coordinates of the whole image.
 
     Args:
@@ -79,14 +81,16 @@ def shift_predictions(det_data_samples: Sequence[DetDataSample], offsets: Sequen
         NotImplementedError: if boxes are neither (n, 4) nor (n, 5).
     """
     if not det_data_samples or len(det_data_samples) != len(offsets):
-        raise ValueError(f'needs at least one patch and an offset for each, got {len(det_data_samples)} patches and '
-                         f'{len(offsets)} offsets')
-    return InstanceData.cat([
-        _shift(sample.pred_instances, offset, src_image_shape) for sample, offset in zip(det_data_samples, offsets)
-    ])
+        raise ValueError(
+            f'needs at least one patch and an offset for each, got {len(det_data_samples)} patches and '
+            f'{len(offsets)} offsets'
+        )
+    return InstanceData.cat(
+        [_shift(sample.pred_instances, offset, src_image_shape) for sample, offset in zip(det_data_samples, offsets)]
+    )
 
 
-def _shift(instances: InstanceData, offset: Offset, image_shape: Tuple[int, int]) -> InstanceData:
+def _shift(instances: InstanceData, offset: Offset, image_shape: tuple[int, int]) -> InstanceData:
     instances = instances.to_tensor()  # results with keypoints may hold arrays
     boxes = get_box_tensor(instances.bboxes)
     if boxes.shape[-1] == 4:
@@ -106,16 +110,17 @@ def _shift(instances: InstanceData, offset: Offset, image_shape: Tuple[int, int]
     return shifted
 
 
-def _shift_masks(masks: Tensor, offset: Offset, image_shape: Tuple[int, int]) -> Tensor:
+def _shift_masks(masks: Tensor, offset: Offset, image_shape: tuple[int, int]) -> Tensor:
     x, y = offset
     whole = masks.new_zeros((len(masks), *image_shape[:2]))
-    target = whole[:, y:y + masks.shape[1], x:x + masks.shape[2]]
-    target.copy_(masks[:, :target.shape[1], :target.shape[2]])
+    target = whole[:, y : y + masks.shape[1], x : x + masks.shape[2]]
+    target.copy_(masks[:, : target.shape[1], : target.shape[2]])
     return whole
 
 
-def merge_results_by_nms(results: Sequence[DetDataSample], offsets: Sequence[Offset],
-                         src_image_shape: Tuple[int, int], nms_cfg: Mapping) -> DetDataSample:
+def merge_results_by_nms(
+    results: Sequence[DetDataSample], offsets: Sequence[Offset], src_image_shape: tuple[int, int], nms_cfg: Mapping
+) -> DetDataSample:
     """Merges the predictions of patches; of several boxes of one object, NMS within its class keeps the best.
 
     Args:

@@ -1,4 +1,5 @@
 """What tools/train.py and tools/test.py share: options, the config that they give, processes without a GPU."""
+
 import argparse
 import atexit
 import os
@@ -33,7 +34,8 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         action=_Options,
         help='settings of the config to change: key=value, key.inner=value, key="[a,b]", key="[(a,b),(c,d)]"; '
-        'spaces inside a list are dropped')
+        'spaces inside a list are dropped',
+    )
 
 
 def read_config(path: str, options: argparse.Namespace) -> Config:
@@ -62,7 +64,8 @@ def add_launch_options(parser: argparse.ArgumentParser) -> None:
 def add_launcher_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options that tell who started the processes."""
     parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='who started the processes')
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='who started the processes'
+    )
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by older launchers')
 
 
@@ -87,7 +90,7 @@ def config_from_options(path: str, options: argparse.Namespace) -> Config:
         cfg.work_dir = options.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs') / Path(path).stem)
-    hooks = [dict(type='mmyolo.UnreadableImagesHook'), dict(type='mmyolo.ConfigCheckHook')]
+    hooks = [{'type': 'mmyolo.UnreadableImagesHook'}, {'type': 'mmyolo.ConfigCheckHook'}]
     cfg.custom_hooks = [*(one for one in cfg.get('custom_hooks') or [] if one not in hooks), *hooks]
     use_gloo_without_gpu(cfg)
     register_all_modules(init_default_scope=False)
@@ -111,10 +114,11 @@ def use_gloo_without_gpu(cfg: Config) -> None:
         return
     if cfg.launcher != 'pytorch':
         raise ValueError(f"launcher is {cfg.launcher!r}, but without a GPU only 'pytorch' (torchrun) is supported")
-    wrapper = dict(
-        type='MMDistributedDataParallel',
-        broadcast_buffers=False,
-        find_unused_parameters=cfg.get('find_unused_parameters', False))
+    wrapper = {
+        'type': 'MMDistributedDataParallel',
+        'broadcast_buffers': False,
+        'find_unused_parameters': cfg.get('find_unused_parameters', False),
+    }
     wrapper.update(cfg.get('model_wrapper_cfg') or {}, device_ids=None)
     cfg.model_wrapper_cfg = wrapper
     if not is_distributed():

@@ -3,10 +3,11 @@
 A model package is something that a user imports from anywhere, and its config is a Python file. mmengine's `Config.dump`
 writes plain assignments of literals, so nothing is lost by accepting only these.
 """
+
 import ast
 import codecs
 from pathlib import Path
-from typing import Any, Dict, Union
+from typing import Any
 
 CONTAINERS = {'dict': dict, 'list': list, 'tuple': tuple, 'set': set}
 CONSTANTS = {'inf': float('inf'), 'nan': float('nan')}  # as repr() writes them
@@ -18,7 +19,7 @@ class ConfigContentError(ValueError):
     """A config cannot be read as data, or asks for what a config from elsewhere may not; the message says where."""
 
 
-def read_literal_config(path: Union[str, Path]) -> Dict[str, Any]:
+def read_literal_config(path: str | Path) -> dict[str, Any]:
     """Read the top-level names of a dumped config file.
 
     Args:
@@ -41,7 +42,7 @@ def read_literal_config(path: Union[str, Path]) -> Dict[str, Any]:
     return parse_literal_config(text, path)
 
 
-def parse_literal_config(text: str, path: Union[str, Path]) -> Dict[str, Any]:
+def parse_literal_config(text: str, path: str | Path) -> dict[str, Any]:
     """Read the top-level names of a dumped config.
 
     Args:
@@ -62,7 +63,7 @@ def parse_literal_config(text: str, path: Union[str, Path]) -> Dict[str, Any]:
         raise ConfigContentError(f'Cannot read the config {path}: {error}.') from error
     except (RecursionError, MemoryError) as error:  # both mean brackets in brackets
         raise ConfigContentError(f'Cannot read the config {path}: its values are nested too deeply.') from error
-    values: Dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for statement in tree.body:
         if isinstance(statement, ast.Assign) and all(isinstance(target, ast.Name) for target in statement.targets):
             for target in statement.targets:
@@ -72,17 +73,19 @@ def parse_literal_config(text: str, path: Union[str, Path]) -> Dict[str, Any]:
     return values
 
 
-def _evaluate(node: ast.expr, path: Union[str, Path], depth: int = 0) -> Any:
+def _evaluate(node: ast.expr, path: str | Path, depth: int = 0) -> Any:
     """The value of one expression of literals."""
     if depth > MAX_DEPTH:
-        raise ConfigContentError(f'The config {path}, line {node.lineno}: values are nested more than {MAX_DEPTH} deep.')
+        raise ConfigContentError(
+            f'The config {path}, line {node.lineno}: values are nested more than {MAX_DEPTH} deep.'
+        )
     try:
         return _value_of(node, path, depth + 1)
     except TypeError as error:  # a list as a key, or in a set
         raise _not_literal(node, path) from error
 
 
-def _value_of(node: ast.expr, path: Union[str, Path], depth: int) -> Any:
+def _value_of(node: ast.expr, path: str | Path, depth: int) -> Any:
     if isinstance(node, ast.Constant):
         return node.value
     if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
@@ -90,8 +93,7 @@ def _value_of(node: ast.expr, path: Union[str, Path], depth: int) -> Any:
         return kind([_evaluate(item, path, depth) for item in node.elts])
     if isinstance(node, ast.Dict) and all(key is not None for key in node.keys):
         return {
-            _evaluate(key, path, depth): _evaluate(value, path, depth)
-            for key, value in zip(node.keys, node.values)
+            _evaluate(key, path, depth): _evaluate(value, path, depth) for key, value in zip(node.keys, node.values)
         }
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
         value = _evaluate(node.operand, path, depth)
@@ -117,13 +119,14 @@ def _value_of(node: ast.expr, path: Union[str, Path], depth: int) -> Any:
     raise _not_literal(node, path)
 
 
-def _not_literal(node: ast.AST, path: Union[str, Path]) -> ConfigContentError:
+def _not_literal(node: ast.AST, path: str | Path) -> ConfigContentError:
     return ConfigContentError(
         f'The config {path}, line {getattr(node, "lineno", 0)}, holds code; only assignments of plain values are '
-        'read from a model package, as mmengine dumps them. Dump the config with Config.dump and import it again.')
+        'read from a model package, as mmengine dumps them. Dump the config with Config.dump and import it again.'
+    )
 
 
-def dump_literal_config(config: Any, path: Union[str, Path]) -> str:
+def dump_literal_config(config: Any, path: str | Path) -> str:
     """Write a config as text that mmengine reads as what it was, and that holds no code.
 
     mmengine replaces `{{...}}` in a file before it reads it, and writes keys of mappings without escaping them.

@@ -3,9 +3,10 @@
 Unlike the public release, no picture is left out of a grid, a table of 25 class names is not empty, and a file that is
 no image is an error.
 """
+
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, Sequence, Tuple
 from urllib.parse import unquote, urlparse
 
 import numpy as np
@@ -21,7 +22,7 @@ IMG_EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tif
 NAMES_PER_COLUMN = 25
 
 
-def get_file_list(source_root: str) -> Tuple[List[str], dict]:
+def get_file_list(source_root: str) -> tuple[list[str], dict]:
     """Finds the images that a path stands for.
 
     Args:
@@ -49,9 +50,10 @@ def get_file_list(source_root: str) -> Tuple[List[str], dict]:
     elif is_file:
         files = [source_root]
     else:
-        raise ValueError(f'{source_root} is neither a directory, nor an address, nor an image '
-                         f'({", ".join(IMG_EXTENSIONS)})')
-    return files, dict(is_dir=is_dir, is_url=is_url, is_file=is_file)
+        raise ValueError(
+            f'{source_root} is neither a directory, nor an address, nor an image ({", ".join(IMG_EXTENSIONS)})'
+        )
+    return files, {'is_dir': is_dir, 'is_url': is_url, 'is_file': is_file}
 
 
 def show_data_classes(data_classes: Sequence[str]) -> None:
@@ -62,7 +64,7 @@ def show_data_classes(data_classes: Sequence[str]) -> None:
     """
     table = Table(title='Information of dataset class', min_width=30)
     starts = range(0, max(len(data_classes), 1), NAMES_PER_COLUMN)
-    columns = [data_classes[start:start + NAMES_PER_COLUMN] for start in starts]
+    columns = [data_classes[start : start + NAMES_PER_COLUMN] for start in starts]
     for number in range(len(columns)):
         table.add_column(f'Class name {number + 1}' if len(columns) > 1 else 'Class name')
     for row in range(len(columns[0])):
@@ -85,8 +87,10 @@ def is_metainfo_lower(cfg: Config) -> None:
             place, node = f'{place}.dataset', node['dataset']
         upper = [key for key in node.get('metainfo') or {} if not key.islower()]
         if upper:
-            raise AssertionError(f'{place}.metainfo has the keys {upper}; write them in lower case, '
-                                 "for example metainfo=dict(classes=('cat', ))")
+            raise AssertionError(
+                f'{place}.metainfo has the keys {upper}; write them in lower case, '
+                "for example metainfo=dict(classes=('cat', ))"
+            )
 
 
 def auto_arrange_images(image_list: Sequence[np.ndarray], image_column: int = 2) -> np.ndarray:
@@ -103,4 +107,4 @@ def auto_arrange_images(image_list: Sequence[np.ndarray], image_column: int = 2)
     rows = math.ceil(len(image_list) / columns)
     blank = np.full_like(image_list[0], 255)
     images = list(image_list) + [blank] * (rows * columns - len(image_list))
-    return np.vstack([np.hstack(images[start:start + columns]) for start in range(0, len(images), columns)])
+    return np.vstack([np.hstack(images[start : start + columns]) for start in range(0, len(images), columns)])

@@ -2,8 +2,10 @@
 
 A few characters of a config, such as a factor or a number of classes, decide how many layers and numbers a model has.
 """
+
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Iterable, Iterator
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
@@ -31,15 +33,19 @@ def limited_size(weights: Iterable[Tensor]) -> Iterator[None]:
         nonlocal numbers
         numbers -= tensor.numel() if isinstance(tensor, Tensor) else 0
         if numbers < 0:
-            raise ConfigContentError(f'The config describes a model that is far larger than its weights, which hold {sum(sizes):,} '
-                                     'numbers: sizes such as widen_factor or num_classes in it are wrong.')
+            raise ConfigContentError(
+                f'The config describes a model that is far larger than its weights, which hold {sum(sizes):,} '
+                'numbers: sizes such as widen_factor or num_classes in it are wrong.'
+            )
 
     def count_layers(_: nn.Module, __: str, layer: Any) -> None:
         nonlocal layers
         layers -= 1
         if layers < 0:
-            raise ConfigContentError(f'The config describes a model of far more layers than its weights, which are {len(sizes):,} '
-                                     'tensors: sizes such as deepen_factor in it are wrong.')
+            raise ConfigContentError(
+                f'The config describes a model of far more layers than its weights, which are {len(sizes):,} '
+                'tensors: sizes such as deepen_factor in it are wrong.'
+            )
 
     handles = [
         torch_module.register_module_parameter_registration_hook(count_numbers),

@@ -3,26 +3,54 @@
 `Registry.get` of mmengine imports whatever a name that it does not know says (`os.system`, `mmengine.rmtree`) and takes what
 it finds. Here a name that is not registered is nothing.
 """
-from typing import Any, Iterator, Optional, Sequence
+
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from mmengine.registry import Registry
 
 OWN_SCOPE = 'mmyolo'
 # Registered, but they read files that a setting names as code or as pickles, evaluate text, load from the network, or write or
 # remove what a setting says.
-UNSAFE_TYPES = frozenset({
-    'KnowledgeDistillationSingleStageDetector', 'LAD', 'CameraMotionCompensation', 'AppearanceFreeLink', 'RFSearchHook',
-    'ProfilerHook', 'NPUProfilerHook', 'DumpResults', 'DumpDetResults', 'DumpProposals', 'DumpODVGResults', 'BertModel',
-    'ATSSVLFusionHead', 'RandomSamplingNegPos', 'DSDLDetDataset', 'WandbVisBackend', 'MLflowVisBackend', 'ClearMLVisBackend',
-    'NeptuneVisBackend', 'DVCLiveVisBackend', 'AimVisBackend', 'RefCocoDataset', 'OpenImagesDataset', 'OpenImagesChallengeDataset',
-    'CrowdHumanDataset', 'MOTChallengeMetric', 'CityScapesMetric', 'COCOCaptionMetric', 'CocoOccludedSeparatedMetric',
-    'Detectron2Wrapper'
-})
+UNSAFE_TYPES = frozenset(
+    {
+        'KnowledgeDistillationSingleStageDetector',
+        'LAD',
+        'CameraMotionCompensation',
+        'AppearanceFreeLink',
+        'RFSearchHook',
+        'ProfilerHook',
+        'NPUProfilerHook',
+        'DumpResults',
+        'DumpDetResults',
+        'DumpProposals',
+        'DumpODVGResults',
+        'BertModel',
+        'ATSSVLFusionHead',
+        'RandomSamplingNegPos',
+        'DSDLDetDataset',
+        'WandbVisBackend',
+        'MLflowVisBackend',
+        'ClearMLVisBackend',
+        'NeptuneVisBackend',
+        'DVCLiveVisBackend',
+        'AimVisBackend',
+        'RefCocoDataset',
+        'OpenImagesDataset',
+        'OpenImagesChallengeDataset',
+        'CrowdHumanDataset',
+        'MOTChallengeMetric',
+        'CityScapesMetric',
+        'COCOCaptionMetric',
+        'CocoOccludedSeparatedMetric',
+        'Detectron2Wrapper',
+    }
+)
 # mmcv evaluates the type of a suppression of boxes as an expression.
 NMS_TYPES = ('nms', 'soft_nms', 'nms_rotated')
 
 
-def find_registered(name: Any, registries: Sequence[Registry]) -> Optional[Any]:
+def find_registered(name: Any, registries: Sequence[Registry]) -> Any | None:
     """Look a name up as mmengine does in the scope `mmyolo`, but import nothing for it.
 
     Args:

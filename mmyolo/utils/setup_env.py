@@ -1,4 +1,5 @@
 """Makes every name of the package known to the registries."""
+
 import datetime
 import warnings
 
@@ -14,11 +15,10 @@ def register_all_modules(init_default_scope: bool = True) -> None:
         init_default_scope: whether names without a prefix are looked up here from now on. A warning tells if another
             package's scope was in force.
     """
-    import mmyolo.datasets  # noqa: F401  first, for it imports mmdet.datasets without a word
-
     import mmdet.engine  # noqa: F401
     import mmdet.visualization  # noqa: F401
 
+    import mmyolo.datasets  # noqa: F401  first, for it imports mmdet.datasets without a word
     import mmyolo.engine  # noqa: F401
     import mmyolo.models  # noqa: F401
 
@@ -28,7 +28,9 @@ def register_all_modules(init_default_scope: bool = True) -> None:
     if current is None or not DefaultScope.check_instance_created(SCOPE):
         DefaultScope.get_instance(SCOPE, scope_name=SCOPE)
     elif current.scope_name != SCOPE:
-        warnings.warn(f'The current default scope "{current.scope_name}" is not "{SCOPE}"; '
-                      f'register_all_modules makes it "{SCOPE}". Pass init_default_scope=False to leave it.')
+        warnings.warn(
+            f'The current default scope "{current.scope_name}" is not "{SCOPE}"; '
+            f'register_all_modules makes it "{SCOPE}". Pass init_default_scope=False to leave it.'
+        )
         # instances are kept by name for the life of the process
         DefaultScope.get_instance(f'{SCOPE}-{datetime.datetime.now()}', scope_name=SCOPE)

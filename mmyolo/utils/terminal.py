@@ -1,5 +1,7 @@
 """Progress of long work on the terminal, and tables for a log."""
-from typing import Iterable, Iterator, Optional, TypeVar
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import track
@@ -8,7 +10,7 @@ from rich.table import Table
 Item = TypeVar('Item')
 
 
-def progress(items: Iterable[Item], description: str, total: Optional[int] = None) -> Iterator[Item]:
+def progress(items: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
     """Gives items one by one and draws a bar on the error stream, which leaves the output to results.
 
     Args:

@@ -1,4 +1,5 @@
 """Switches a config to test-time augmentation."""
+
 from mmengine.config import Config, ConfigDict
 
 
@@ -13,8 +14,10 @@ def use_tta(cfg: Config) -> None:
     """
     missing = [key for key in ('tta_model', 'tta_pipeline') if key not in cfg]
     if missing:
-        raise ValueError(f'Test-time augmentation needs {" and ".join(missing)} in the config; '
-                         "add '../_base_/det_p5_tta.py' to its _base_")
+        raise ValueError(
+            f'Test-time augmentation needs {" and ".join(missing)} in the config; '
+            "add '../_base_/det_p5_tta.py' to its _base_"
+        )
     cfg.model = ConfigDict(cfg.tta_model, module=cfg.model)
     dataset = cfg.test_dataloader.dataset
     while 'dataset' in dataset:

@@ -1,5 +1,6 @@
 """Draws objects with their keypoints; configs name it `mmpose.PoseLocalVisualizer`, and it is that without mmpose."""
-from typing import Optional, Sequence, Tuple, Union
+
+from collections.abc import Sequence
 
 import cv2
 import mmcv
@@ -12,7 +13,7 @@ from mmengine.visualization import Visualizer
 from mmyolo.registry import VISUALIZERS, stand_in
 from mmyolo.utils.keypoint_info import load_keypoint_info
 
-Color = Union[str, Tuple[int, int, int], Sequence[Tuple[int, int, int]]]
+Color = str | tuple[int, int, int] | Sequence[tuple[int, int, int]]
 
 
 @stand_in(VISUALIZERS, 'mmpose').register_module()
@@ -32,19 +33,21 @@ class PoseLocalVisualizer(Visualizer):
         **kwargs: further arguments of mmpose's visualizer; without effect.
     """
 
-    def __init__(self,
-                 name: str = 'visualizer',
-                 image: Optional[np.ndarray] = None,
-                 vis_backends: Optional[list] = None,
-                 save_dir: Optional[str] = None,
-                 bbox_color: Color = (0, 255, 0),
-                 kpt_color: Color = (255, 0, 0),
-                 link_color: Optional[Color] = None,
-                 skeleton: Optional[Sequence[Tuple[int, int]]] = None,
-                 line_width: int = 1,
-                 radius: int = 3,
-                 alpha: float = 1.0,
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        name: str = 'visualizer',
+        image: np.ndarray | None = None,
+        vis_backends: list | None = None,
+        save_dir: str | None = None,
+        bbox_color: Color = (0, 255, 0),
+        kpt_color: Color = (255, 0, 0),
+        link_color: Color | None = None,
+        skeleton: Sequence[tuple[int, int]] | None = None,
+        line_width: int = 1,
+        radius: int = 3,
+        alpha: float = 1.0,
+        **kwargs,
+    ) -> None:
         super().__init__(name=name, image=image, vis_backends=vis_backends, save_dir=save_dir)
         self.bbox_color = bbox_color
         self.kpt_color = kpt_color
@@ -53,7 +56,7 @@ class PoseLocalVisualizer(Visualizer):
         self.line_width = line_width
         self.radius = radius
         self.alpha = alpha
-        self.dataset_meta: Optional[dict] = None
+        self.dataset_meta: dict | None = None
 
     def set_dataset_meta(self, dataset_meta: dict, **kwargs) -> None:
         """Takes colours and links from the description of a data set.
@@ -64,20 +67,22 @@ class PoseLocalVisualizer(Visualizer):
         self.dataset_meta = load_keypoint_info(dataset_meta)
 
     @master_only
-    def add_datasample(self,
-                       name: str,
-                       image: np.ndarray,
-                       data_sample: Optional[DetDataSample] = None,
-                       draw_gt: bool = True,
-                       draw_pred: bool = True,
-                       draw_bbox: bool = True,
-                       show: bool = False,
-                       wait_time: float = 0,
-                       out_file: Optional[str] = None,
-                       pred_score_thr: float = 0.3,
-                       kpt_thr: float = 0.3,
-                       step: int = 0,
-                       **kwargs) -> None:
+    def add_datasample(
+        self,
+        name: str,
+        image: np.ndarray,
+        data_sample: DetDataSample | None = None,
+        draw_gt: bool = True,
+        draw_pred: bool = True,
+        draw_bbox: bool = True,
+        show: bool = False,
+        wait_time: float = 0,
+        out_file: str | None = None,
+        pred_score_thr: float = 0.3,
+        kpt_thr: float = 0.3,
+        step: int = 0,
+        **kwargs,
+    ) -> None:
         """Draws an image, the truth left of the prediction if there are both, and shows or keeps it.
 
         Args:
@@ -102,8 +107,7 @@ class PoseLocalVisualizer(Visualizer):
         if draw_pred and data_sample is not None and 'pred_instances' in data_sample:
             found: InstanceData = data_sample.pred_instances
             found = found[_array(found.scores) > pred_score_thr]
-            pictures.append(
-                self._draw(image, found.bboxes, found.keypoints, found.keypoint_scores, kpt_thr, draw_bbox))
+            pictures.append(self._draw(image, found.bboxes, found.keypoints, found.keypoint_scores, kpt_thr, draw_bbox))
         picture = np.concatenate(pictures, axis=1) if pictures else image
         self.set_image(picture)
         if show:

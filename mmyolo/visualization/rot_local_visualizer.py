@@ -1,5 +1,4 @@
 """Draws rotated boxes. It stands in for mmrotate's visualizer where that is not installed."""
-from typing import List, Optional
 
 import numpy as np
 from mmdet.structures.bbox import BaseBoxes
@@ -10,15 +9,16 @@ from mmengine.structures import InstanceData
 from mmyolo.registry import VISUALIZERS, stand_in
 from mmyolo.structures import QuadriBoxes, RotatedBoxes
 
-_TEXT_BOX = dict(facecolor='black', alpha=0.8, pad=0.7, edgecolor='none')
+_TEXT_BOX = {'facecolor': 'black', 'alpha': 0.8, 'pad': 0.7, 'edgecolor': 'none'}
 
 
 @stand_in(VISUALIZERS, 'mmrotate').register_module()
 class RotLocalVisualizer(DetLocalVisualizer):
     """mmdet's visualizer for boxes of any type: tensors of 5 and 8 numbers are rotated boxes and quadrilaterals."""
 
-    def _draw_instances(self, image: np.ndarray, instances: InstanceData, classes: Optional[List[str]],
-                        palette: Optional[List[tuple]]) -> np.ndarray:
+    def _draw_instances(
+        self, image: np.ndarray, instances: InstanceData, classes: list[str] | None, palette: list[tuple] | None
+    ) -> np.ndarray:
         """Draws the outlines, classes and scores of boxes.
 
         Args:
@@ -48,7 +48,8 @@ class RotLocalVisualizer(DetLocalVisualizer):
             list(corners),
             edge_colors=[colors[label] for label in labels],
             alpha=self.alpha,
-            line_widths=self.line_width)
+            line_widths=self.line_width,
+        )
         scales = _get_adaptive_scales(boxes.areas.numpy())
         for index, label in enumerate(labels):
             text = classes[label] if classes is not None else f'class {label}'
@@ -59,5 +60,6 @@ class RotLocalVisualizer(DetLocalVisualizer):
                 corners[index].min(0).clip(0) + self.line_width,
                 colors=text_colors[label],
                 font_sizes=int(13 * scales[index]),
-                bboxes=[_TEXT_BOX])
+                bboxes=[_TEXT_BOX],
+            )
         return self.get_image()

@@ -1,4 +1,5 @@
 """Makes expected.py and state_spec.py importable."""
+
 import sys
 from pathlib import Path
 

@@ -1,4 +1,5 @@
 """Small data sets laid out where the configs look for them, below a folder that is the working directory."""
+
 import json
 from pathlib import Path
 
@@ -31,33 +32,40 @@ def write_coco(file: Path, names: list, classes: tuple) -> None:
     for index, boxes in enumerate(BOXES[:-1]):
         for label, (x1, y1, x2, y2) in enumerate(boxes):
             annotations.append(
-                dict(
-                    id=len(annotations) + 1,
-                    image_id=index,
-                    category_id=label % len(classes) + 1,
-                    bbox=[x1, y1, x2 - x1, y2 - y1],
-                    area=(x2 - x1) * (y2 - y1),
-                    iscrowd=0,
-                    segmentation=[[x1, y1, x2, y1, x2, y2, x1, y2]]))
-    content = dict(
-        images=[dict(id=i, file_name=name, width=WIDTH, height=HEIGHT) for i, name in enumerate(names)],
-        categories=[dict(id=i, name=name) for i, name in enumerate(classes, 1)],
-        annotations=annotations)
+                {
+                    'id': len(annotations) + 1,
+                    'image_id': index,
+                    'category_id': label % len(classes) + 1,
+                    'bbox': [x1, y1, x2 - x1, y2 - y1],
+                    'area': (x2 - x1) * (y2 - y1),
+                    'iscrowd': 0,
+                    'segmentation': [[x1, y1, x2, y1, x2, y2, x1, y2]],
+                }
+            )
+    content = {
+        'images': [{'id': i, 'file_name': name, 'width': WIDTH, 'height': HEIGHT} for i, name in enumerate(names)],
+        'categories': [{'id': i, 'name': name} for i, name in enumerate(classes, 1)],
+        'annotations': annotations,
+    }
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(content))
 
 
 def write_voc(root: Path) -> None:
-    for year, split in (('VOC2007', ('trainval', 'test')), ('VOC2012', ('trainval', ))):
+    for year, split in (('VOC2007', ('trainval', 'test')), ('VOC2012', ('trainval',))):
         names = write_images(root / year / 'JPEGImages')
         (root / year / 'Annotations').mkdir()
         (root / year / 'ImageSets' / 'Main').mkdir(parents=True)
         for name, boxes in zip(names, BOXES):
-            objects = ''.join(f'<object><name>{VOCDataset.METAINFO["classes"][label]}</name><difficult>0</difficult>'
-                              f'<bndbox><xmin>{x1}</xmin><ymin>{y1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax></bndbox>'
-                              '</object>' for label, (x1, y1, x2, y2) in enumerate(boxes))
+            objects = ''.join(
+                f'<object><name>{VOCDataset.METAINFO["classes"][label]}</name><difficult>0</difficult>'
+                f'<bndbox><xmin>{x1}</xmin><ymin>{y1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax></bndbox>'
+                '</object>'
+                for label, (x1, y1, x2, y2) in enumerate(boxes)
+            )
             (root / year / 'Annotations' / name.replace('jpg', 'xml')).write_text(
-                f'<annotation><size><width>{WIDTH}</width><height>{HEIGHT}</height></size>{objects}</annotation>')
+                f'<annotation><size><width>{WIDTH}</width><height>{HEIGHT}</height></size>{objects}</annotation>'
+            )
         for part in split:
             (root / year / 'ImageSets' / 'Main' / f'{part}.txt').write_text('\n'.join(n[:-4] for n in names))
 
@@ -67,11 +75,11 @@ def write_crowdhuman(root: Path) -> None:
     lines = []
     for name, boxes in zip(names, BOXES):
         people = [
-            dict(tag='person', fbox=[x1, y1, x2 - x1, y2 - y1], vbox=[x1, y1, x2 - x1, y2 - y1],
-                 hbox=[x1, y1, 10, 10], head_attr=dict(), extra=dict(ignore=label, box_id=label))
+            {'tag': 'person', 'fbox': [x1, y1, x2 - x1, y2 - y1], 'vbox': [x1, y1, x2 - x1, y2 - y1],
+                 'hbox': [x1, y1, 10, 10], 'head_attr': {}, 'extra': {'ignore': label, 'box_id': label}}
             for label, (x1, y1, x2, y2) in enumerate(boxes)
         ]  # yapf: disable
-        lines.append(json.dumps(dict(ID=name[:-4], gtboxes=people)))
+        lines.append(json.dumps({'ID': name[:-4], 'gtboxes': people}))
     for part in ('train', 'val'):
         (root / f'annotation_{part}.odgt').write_text('\n'.join(lines))
 
@@ -83,9 +91,9 @@ def write_all(root: Path) -> None:
     for part in ('train2017', 'val2017'):
         write_coco(data / 'coco' / 'annotations' / f'instances_{part}.json', write_images(data / 'coco' / part), coco)
     for part in ('train', 'val'):
-        write_coco(data / 'balloon' / f'{part}.json', write_images(data / 'balloon' / part), ('balloon', ))
+        write_coco(data / 'balloon' / f'{part}.json', write_images(data / 'balloon' / part), ('balloon',))
     names = write_images(data / 'cat' / 'images')
     for part in ('trainval', 'test'):
-        write_coco(data / 'cat' / 'annotations' / f'{part}.json', names, ('cat', ))
+        write_coco(data / 'cat' / 'annotations' / f'{part}.json', names, ('cat',))
     write_voc(data / 'VOCdevkit')
     write_crowdhuman(data / 'CrowdHuman')

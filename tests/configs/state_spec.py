@@ -2,14 +2,15 @@
 
 Written from the layer tables of the architectures and independent of the code under test.
 """
-import math
-from typing import Dict, List, Sequence, Tuple
 
-State = Dict[str, Tuple[int, ...]]
+import math
+from collections.abc import Sequence
+
+State = dict[str, tuple[int, ...]]
 
 V5_STAGES = {
     'P5': [(64, 128, 3), (128, 256, 6), (256, 512, 9), (512, 1024, 3)],
-    'P6': [(64, 128, 3), (128, 256, 6), (256, 512, 9), (512, 768, 3), (768, 1024, 3)]
+    'P6': [(64, 128, 3), (128, 256, 6), (256, 512, 9), (512, 768, 3), (768, 1024, 3)],
 }
 
 
@@ -23,13 +24,13 @@ def repeated(blocks: int, deepen: float) -> int:
 
 def plain(state: State, name: str, cin: int, cout: int) -> None:
     state[f'{name}.weight'] = (cout, cin, 1, 1)
-    state[f'{name}.bias'] = (cout, )
+    state[f'{name}.bias'] = (cout,)
 
 
 def conv(state: State, name: str, cin: int, cout: int, kernel: int = 1) -> None:
     state[f'{name}.conv.weight'] = (cout, cin, kernel, kernel)
     for entry in ('weight', 'bias', 'running_mean', 'running_var'):
-        state[f'{name}.bn.{entry}'] = (cout, )
+        state[f'{name}.bn.{entry}'] = (cout,)
     state[f'{name}.bn.num_batches_tracked'] = ()
 
 
@@ -63,7 +64,7 @@ def backbone(state: State, stages: Sequence[tuple], stem_kernel: int, layer, dee
             conv(state, f'{name}.2.conv2', 2 * cout, cout)
 
 
-def v5_neck(state: State, channels: List[int], blocks: int) -> None:
+def v5_neck(state: State, channels: list[int], blocks: int) -> None:
     last = len(channels) - 1
     conv(state, f'neck.reduce_layers.{last}', channels[last], channels[last - 1])
     for position, index in enumerate(range(last, 0, -1)):
@@ -78,18 +79,28 @@ def v5_neck(state: State, channels: List[int], blocks: int) -> None:
         csp(state, f'neck.bottom_up_layers.{index}', 2 * channels[index], channels[index + 1], blocks)
 
 
-def v8_neck(state: State, raw: List[int], widen: float, blocks: int) -> None:
+def v8_neck(state: State, raw: list[int], widen: float, blocks: int) -> None:
     last, channels = len(raw) - 1, [scaled(value, widen) for value in raw]
     for position, index in enumerate(range(last, 0, -1)):
-        csp_with_two_conv(state, f'neck.top_down_layers.{position}', scaled(raw[index - 1] + raw[index], widen),
-                          channels[index - 1], blocks)
+        csp_with_two_conv(
+            state,
+            f'neck.top_down_layers.{position}',
+            scaled(raw[index - 1] + raw[index], widen),
+            channels[index - 1],
+            blocks,
+        )
     for index in range(last):
         conv(state, f'neck.downsample_layers.{index}', channels[index], channels[index], 3)
-        csp_with_two_conv(state, f'neck.bottom_up_layers.{index}', scaled(raw[index] + raw[index + 1], widen),
-                          channels[index + 1], blocks)
+        csp_with_two_conv(
+            state,
+            f'neck.bottom_up_layers.{index}',
+            scaled(raw[index] + raw[index + 1], widen),
+            channels[index + 1],
+            blocks,
+        )
 
 
-def v8_head(state: State, channels: List[int], classes: int) -> None:
+def v8_head(state: State, channels: list[int], classes: int) -> None:
     reg, cls = max(16, channels[0] // 4, 64), max(channels[0], classes)
     for kind, middle, out in (('cls', cls, classes), ('reg', reg, 64)):
         for level, cin in enumerate(channels):

@@ -1,4 +1,5 @@
 """Configs of RTMDet that wrap what other packages have: they parse, and name the package where it is missing."""
+
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from mmengine.registry import DefaultScope
 from mmyolo.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[2] / 'configs' / 'rtmdet'
-WIDTHS = dict(tiny=96, s=128, m=192, l=256, x=320)  # of the outputs of the neck
+WIDTHS = {'tiny': 96, 's': 128, 'm': 192, 'l': 256, 'x': 320}  # of the outputs of the neck
 
 
 @pytest.mark.parametrize('student, teacher', [('tiny', 's'), ('s', 'm'), ('m', 'l'), ('l', 'x')])
@@ -18,7 +19,7 @@ def test_distillation(student, teacher):
     assert f'rtmdet_{student}_' in cfg.model.architecture.cfg_path
     assert f'rtmdet_{teacher}_' in cfg.model.teacher.cfg_path and f'rtmdet_{teacher}_' in cfg.model.teacher_ckpt
     for path in (cfg.model.architecture.cfg_path, cfg.model.teacher.cfg_path):
-        assert (ROOT.parent / path[len('mmyolo::'):]).is_file()
+        assert (ROOT.parent / path[len('mmyolo::') :]).is_file()
     for level in range(3):
         connector = cfg.model.distiller.connectors[f'fpn{level}_s']
         assert (connector.in_channel, connector.out_channel) == (WIDTHS[student], WIDTHS[teacher])

@@ -1,20 +1,21 @@
 """What the configs of PPYOLOE come to, one row per file."""
+
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 
 ROOT = Path(__file__).resolve().parents[2] / 'configs/ppyoloe'
-SIZES = dict(s=(.33, .5), m=(.67, .75), l=(1, 1), x=(1.33, 1.25))
+SIZES = {'s': (0.33, 0.5), 'm': (0.67, 0.75), 'l': (1, 1), 'x': (1.33, 1.25)}
 # size, images per process, rate, epochs, epochs of the cosine, epochs of ATSS, least iterations of the warm-up
 ROWS = {
-    **{f'ppyoloe_plus_{size}_fast_8xb8-80e_coco': (size, 8, .001, 80, 96, 30, 1000) for size in SIZES},
-    'ppyoloe_plus_s_fast_1xb12-40e_cat': ('s', 12, .001, 40, 48, 30, 10),
-    'ppyoloe_s_fast_8xb32-300e_coco': ('s', 32, .01, 300, 360, 100, 1000),
-    'ppyoloe_s_fast_8xb32-400e_coco': ('s', 32, .01, 400, 480, 133, 1000),
-    'ppyoloe_m_fast_8xb28-300e_coco': ('m', 28, .01, 300, 360, 100, 1000),
-    'ppyoloe_l_fast_8xb20-300e_coco': ('l', 20, .01, 300, 360, 100, 1000),
-    'ppyoloe_x_fast_8xb16-300e_coco': ('x', 16, .01, 300, 360, 100, 1000),
+    **{f'ppyoloe_plus_{size}_fast_8xb8-80e_coco': (size, 8, 0.001, 80, 96, 30, 1000) for size in SIZES},
+    'ppyoloe_plus_s_fast_1xb12-40e_cat': ('s', 12, 0.001, 40, 48, 30, 10),
+    'ppyoloe_s_fast_8xb32-300e_coco': ('s', 32, 0.01, 300, 360, 100, 1000),
+    'ppyoloe_s_fast_8xb32-400e_coco': ('s', 32, 0.01, 400, 480, 133, 1000),
+    'ppyoloe_m_fast_8xb28-300e_coco': ('m', 28, 0.01, 300, 360, 100, 1000),
+    'ppyoloe_l_fast_8xb20-300e_coco': ('l', 20, 0.01, 300, 360, 100, 1000),
+    'ppyoloe_x_fast_8xb16-300e_coco': ('x', 16, 0.01, 300, 360, 100, 1000),
 }
 
 
@@ -31,17 +32,21 @@ def test_values(name):
     for part in (model.backbone, model.neck):
         assert (part.deepen_factor, part.widen_factor) == SIZES[size]
     assert model.bbox_head.head_module.widen_factor == SIZES[size][1]
-    assert model.backbone.block_cfg == dict(type='PPYOLOEBasicBlock', shortcut=True, use_alpha=plus)
+    assert model.backbone.block_cfg == {'type': 'PPYOLOEBasicBlock', 'shortcut': True, 'use_alpha': plus}
     assert cfg.train_dataloader.batch_size == batch
-    optimizer = dict(type='SGD', lr=rate, momentum=.9, weight_decay=5e-4, nesterov=False)
-    assert cfg.optim_wrapper == dict(type='OptimWrapper', optimizer=optimizer, paramwise_cfg=dict(norm_decay_mult=0.))
-    assert cfg.default_hooks.param_scheduler == dict(
-        type='PPYOLOEParamSchedulerHook', warmup_min_iter=least, start_factor=0., warmup_epochs=5, min_lr_ratio=0.,
-        total_epochs=cosine)  # yapf: disable
+    optimizer = {'type': 'SGD', 'lr': rate, 'momentum': 0.9, 'weight_decay': 5e-4, 'nesterov': False}
+    assert cfg.optim_wrapper == {
+        'type': 'OptimWrapper',
+        'optimizer': optimizer,
+        'paramwise_cfg': {'norm_decay_mult': 0.0},
+    }
+    assert cfg.default_hooks.param_scheduler == {
+        'type': 'PPYOLOEParamSchedulerHook', 'warmup_min_iter': least, 'start_factor': 0., 'warmup_epochs': 5, 'min_lr_ratio': 0.,
+        'total_epochs': cosine}  # yapf: disable
     every, keep = (10, 2) if 'cat' in name else (5, 3)
     assert (cfg.train_cfg.max_epochs, cfg.train_cfg.val_interval) == (epochs, every)
     assert (cfg.default_hooks.checkpoint.interval, cfg.default_hooks.checkpoint.max_keep_ckpts) == (every, keep)
-    assert cfg.custom_hooks[0].momentum == .0002 and len(cfg.custom_hooks) == 1
+    assert cfg.custom_hooks[0].momentum == 0.0002 and len(cfg.custom_hooks) == 1
 
     num_classes = 1 if 'cat' in name else 80
     assert model.bbox_head.head_module.num_classes == num_classes
@@ -49,16 +54,21 @@ def test_values(name):
     assert model.train_cfg.initial_assigner.num_classes == model.train_cfg.assigner.num_classes == num_classes
     assert (model.train_cfg.initial_assigner.topk, model.train_cfg.assigner.topk) == (9, 13)
     assert model.train_cfg.assigner.eps == 1e-9
-    assert model.test_cfg == dict(
-        multi_label=True, nms_pre=1000, score_thr=.01, nms=dict(type='nms', iou_threshold=.7), max_per_img=300)
+    assert model.test_cfg == {
+        'multi_label': True,
+        'nms_pre': 1000,
+        'score_thr': 0.01,
+        'nms': {'type': 'nms', 'iou_threshold': 0.7},
+        'max_per_img': 300,
+    }
 
     preprocessor = model.data_preprocessor
     if plus:
-        assert (preprocessor.mean, preprocessor.std) == ([0.] * 3, [255.] * 3)
+        assert (preprocessor.mean, preprocessor.std) == ([0.0] * 3, [255.0] * 3)
         assert cfg.load_from and 'init_cfg' not in model.backbone
     else:
-        assert preprocessor.mean == pytest.approx([.485 * 255, .456 * 255, .406 * 255])
-        assert preprocessor.std == pytest.approx([.229 * 255, .224 * 255, .225 * 255])
+        assert preprocessor.mean == pytest.approx([0.485 * 255, 0.456 * 255, 0.406 * 255])
+        assert preprocessor.std == pytest.approx([0.229 * 255, 0.224 * 255, 0.225 * 255])
         assert cfg.load_from is None
         start = model.backbone.init_cfg
         assert (start.type, start.prefix, start.map_location) == ('Pretrained', 'backbone.', 'cpu')
@@ -67,12 +77,22 @@ def test_values(name):
     assert preprocessor.batch_augments[0].random_size_range == (320, 800)
 
     for loader in (cfg.train_dataloader, cfg.val_dataloader):
-        assert loader.dataset.filter_cfg == dict(filter_empty_gt=True, min_size=0)
+        assert loader.dataset.filter_cfg == {'filter_empty_gt': True, 'min_size': 0}
         assert 'batch_shapes_cfg' not in loader.dataset
-    assert cfg.train_dataloader.collate_fn == dict(type='yolov5_collate', use_ms_training=True)
+    assert cfg.train_dataloader.collate_fn == {'type': 'yolov5_collate', 'use_ms_training': True}
     assert [step.type for step in cfg.train_dataloader.dataset.pipeline] == [
-        'LoadImageFromFile', 'LoadAnnotations', 'PPYOLOERandomDistort', 'mmdet.Expand', 'PPYOLOERandomCrop',
-        'RandomFlip', 'PackDetInputs'
+        'LoadImageFromFile',
+        'LoadAnnotations',
+        'PPYOLOERandomDistort',
+        'mmdet.Expand',
+        'PPYOLOERandomCrop',
+        'RandomFlip',
+        'PackDetInputs',
     ]
-    assert cfg.test_dataloader.dataset.pipeline[1] == dict(
-        type='mmdet.FixShapeResize', width=640, height=640, keep_ratio=False, interpolation='bicubic')
+    assert cfg.test_dataloader.dataset.pipeline[1] == {
+        'type': 'mmdet.FixShapeResize',
+        'width': 640,
+        'height': 640,
+        'keep_ratio': False,
+        'interpolation': 'bicubic',
+    }

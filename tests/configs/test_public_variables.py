@@ -1,4 +1,5 @@
 """Top-level variables that users' configs read through `_base_.NAME` are in the files that have them in public mmyolo."""
+
 import fnmatch
 import functools
 from pathlib import Path
@@ -54,7 +55,7 @@ def matching(patterns):
     return [name for name in FILES if any(fnmatch.fnmatch(name, pattern) for pattern in patterns)]
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def config(name):
     return Config.fromfile(ROOT / name)
 
@@ -105,13 +106,13 @@ def test_variable_is_what_is_used(name, variable, path):
 def test_a_config_reads_them_through_its_base(tmp_path):
     base = ROOT / 'yolov8/yolov8_m_mask-refine_syncbn_fast_8xb16-500e_coco.py'
     path = tmp_path / 'mine.py'
-    path.write_text(f'''_base_ = {str(base)!r}
+    path.write_text(f"""_base_ = {str(base)!r}
 use_mask2refine = _base_.use_mask2refine
 mosaic_affine_transform = [_base_.mosaic_affine_transform[0], _base_.mosaic_affine_transform[-1]]
 train_pipeline = [*_base_.pre_transform, *mosaic_affine_transform, *_base_.last_transform]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 default_hooks = dict(checkpoint=dict(interval=_base_.save_epoch_intervals * 2))
-''')
+""")
     cfg = Config.fromfile(path)
     kinds = [step.type for step in cfg.train_dataloader.dataset.pipeline]
     assert kinds[2:4] == ['Mosaic', 'YOLOv5RandomAffine'] and 'YOLOv5CopyPaste' not in kinds

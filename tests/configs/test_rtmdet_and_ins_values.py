@@ -1,4 +1,5 @@
 """The values of the RTMDet and YOLOv5 instance recipes, and their pipelines on a small data set."""
+
 import copy
 from pathlib import Path
 
@@ -32,17 +33,18 @@ def scope():
 
 
 def one(pipeline, kind):
-    found, = (item for item in pipeline if item['type'] == kind)
+    (found,) = (item for item in pipeline if item['type'] == kind)
     return found
 
 
 # size: depth, width, ratio range, mosaic cache, mixup cache, random_pop, mixup probability
-SIZES = dict(
-    tiny=(.167, .375, (.5, 2.), 20, 10, False, .5),
-    s=(.33, .5, (.5, 2.), 40, 20, None, None),
-    m=(.67, .75, (.1, 2.), 40, 20, None, None),
-    l=(1., 1., (.1, 2.), 40, 20, None, None),
-    x=(1.33, 1.25, (.1, 2.), 40, 20, None, None))
+SIZES = {
+    'tiny': (0.167, 0.375, (0.5, 2.0), 20, 10, False, 0.5),
+    's': (0.33, 0.5, (0.5, 2.0), 40, 20, None, None),
+    'm': (0.67, 0.75, (0.1, 2.0), 40, 20, None, None),
+    'l': (1.0, 1.0, (0.1, 2.0), 40, 20, None, None),
+    'x': (1.33, 1.25, (0.1, 2.0), 40, 20, None, None),
+}
 
 
 @pytest.mark.parametrize('size', SIZES)
@@ -51,7 +53,7 @@ def test_rtmdet(size):
     depth, width, ratios, mosaic_cache, mixup_cache, random_pop, prob = SIZES[size]
     for part in (cfg.model.backbone, cfg.model.neck):
         assert (part.deepen_factor, part.widen_factor) == (depth, width)
-    assert cfg.model.bbox_head.head_module.get('widen_factor', 1.) == width
+    assert cfg.model.bbox_head.head_module.get('widen_factor', 1.0) == width
     pipeline = cfg.train_dataloader.dataset.pipeline
     mosaic, mixup = one(pipeline, 'Mosaic'), one(pipeline, 'YOLOv5MixUp')
     assert (mosaic.max_cached_images, mixup.max_cached_images) == (mosaic_cache, mixup_cache)
@@ -65,7 +67,7 @@ def test_rtmdet(size):
     assert (size in ('tiny', 's')) == (pretrained is not None)
     if pretrained:
         assert pretrained.checkpoint.endswith(f'/cspnext-{size}_imagenet_600e.pth')
-    assert cfg.optim_wrapper.optimizer == dict(type='AdamW', lr=.004, weight_decay=.05)
+    assert cfg.optim_wrapper.optimizer == {'type': 'AdamW', 'lr': 0.004, 'weight_decay': 0.05}
     assert cfg.param_scheduler[1].eta_min == pytest.approx(2e-4) and cfg.param_scheduler[1].begin == 150
     assert cfg.train_cfg.dynamic_intervals == [(280, 1)]
 
@@ -76,7 +78,7 @@ def test_rtmdet_decays_weights_only():
     groups = build_optim_wrapper(MODELS.build(cfg.model), cfg.optim_wrapper).optimizer.param_groups
     assert len(groups) == 240
     assert sum(group['weight_decay'] == 0 for group in groups) == 162
-    assert sum(group['weight_decay'] == .05 for group in groups) == 78
+    assert sum(group['weight_decay'] == 0.05 for group in groups) == 78
 
 
 def test_rtmdet_cat():
@@ -94,25 +96,27 @@ def test_rtmdet_cat():
 
 def test_rtmdet_ins():
     cfg = config('rtmdet/rtmdet-ins_s_syncbn_fast_8xb32-300e_coco')
-    assert cfg.model.test_cfg == dict(
-        multi_label=True,
-        nms_pre=1000,
-        min_bbox_size=0,
-        score_thr=.05,
-        nms=dict(type='nms', iou_threshold=.6),
-        max_per_img=100,
-        mask_thr_binary=.5)
+    assert cfg.model.test_cfg == {
+        'multi_label': True,
+        'nms_pre': 1000,
+        'min_bbox_size': 0,
+        'score_thr': 0.05,
+        'nms': {'type': 'nms', 'iou_threshold': 0.6},
+        'max_per_img': 100,
+        'mask_thr_binary': 0.5,
+    }
     assert cfg.test_evaluator.metric == ['bbox', 'segm']
     assert one(cfg.test_dataloader.dataset.pipeline, 'LoadAnnotations').with_mask
 
 
 # size: depth, width, scale, class, objectness, lr factor, mixup, copy-paste
-INS_SIZES = dict(
-    n=(.33, .25, .5, .5, 1., .01, None, None),
-    s=(.33, .5, .5, .5, 1., .01, None, None),
-    m=(.67, .75, .9, .3, .7, .1, .1, None),
-    l=(1., 1., .9, .3, .7, .1, .1, .1),
-    x=(1.33, 1.25, .9, .3, .7, .1, .1, .1))
+INS_SIZES = {
+    'n': (0.33, 0.25, 0.5, 0.5, 1.0, 0.01, None, None),
+    's': (0.33, 0.5, 0.5, 0.5, 1.0, 0.01, None, None),
+    'm': (0.67, 0.75, 0.9, 0.3, 0.7, 0.1, 0.1, None),
+    'l': (1.0, 1.0, 0.9, 0.3, 0.7, 0.1, 0.1, 0.1),
+    'x': (1.33, 1.25, 0.9, 0.3, 0.7, 0.1, 0.1, 0.1),
+}
 
 
 @pytest.mark.parametrize('size', INS_SIZES)
@@ -122,12 +126,12 @@ def test_ins(size):
     head = cfg.model.bbox_head
     assert (cfg.model.backbone.deepen_factor, head.head_module.widen_factor) == (depth, width)
     assert (head.loss_cls.loss_weight, head.loss_obj.loss_weight) == pytest.approx((cls, objectness))
-    assert (head.loss_mask_weight, head.head_module.mask_channels, head.head_module.proto_channels) == (.05, 32, 256)
+    assert (head.loss_mask_weight, head.head_module.mask_channels, head.head_module.proto_channels) == (0.05, 32, 256)
     assert cfg.default_hooks.param_scheduler.lr_factor == lr_factor
     pipeline = cfg.train_dataloader.dataset.pipeline
     affine = one(pipeline, 'YOLOv5RandomAffine')
     assert affine.scaling_ratio_range == pytest.approx((1 - scale, 1 + scale))
-    assert (affine.min_area_ratio, affine.max_aspect_ratio) == (.01, 100)
+    assert (affine.min_area_ratio, affine.max_aspect_ratio) == (0.01, 100)
     kinds = [item['type'] for item in pipeline]
     assert kinds[-3:] == ['RandomFlip', 'Polygon2Mask', 'PackDetInputs']
     assert one(pipeline, 'YOLOv5MixUp').prob == mixup if mixup else 'YOLOv5MixUp' not in kinds
@@ -165,7 +169,7 @@ def test_batches(name, tmp_path, monkeypatch):
     assert masks.shape == ((6 if overlap else len(rows)), 160, 160)
     seen = 0
     for index, (image, _, *box) in enumerate(rows.tolist()):
-        number = int((rows[:index + 1, 0] == image).sum())
+        number = int((rows[: index + 1, 0] == image).sum())
         mask = masks[int(image)] == number if overlap else masks[index] > 0
         y, x = mask.nonzero().unbind(1)
         if len(y):

@@ -2,6 +2,7 @@
 
 The default tier does it for one config of each kind; `-m slow` for all of them.
 """
+
 import zlib
 
 import numpy as np
@@ -70,33 +71,37 @@ def published(network):
         elif key.endswith(('running_var', 'bn.weight')):
             state[key] = torch.ones(shape)
         else:
-            fan_in = np.prod(shape[1:]) if len(shape) > 1 else 100.
+            fan_in = np.prod(shape[1:]) if len(shape) > 1 else 100.0
             state[key] = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32) / np.sqrt(fan_in)).float()
     return state
 
 
 def samples(classes):
     """Two images with one box in the first, two in the second."""
-    boxes = [[[5., 8., 40., 50.]], [[10., 2., 30., 60.], [20., 20., 62., 44.]]]
+    boxes = [[[5.0, 8.0, 40.0, 50.0]], [[10.0, 2.0, 30.0, 60.0], [20.0, 20.0, 62.0, 44.0]]]
     out = []
     for index, rows in enumerate(boxes):
         generator = torch.Generator().manual_seed(index)
         sample = DetDataSample(
-            metainfo=dict(
-                img_id=index,
-                img_path=f'{index}.jpg',
-                ori_shape=(SIDE // 2, SIDE // 2),
-                img_shape=(SIDE, SIDE),
-                scale_factor=(2., 2.),
-                pad_param=np.zeros(4, np.float32)))
-        sample.gt_instances = InstanceData(
-            bboxes=torch.tensor(rows), labels=torch.arange(len(rows)) % classes)
+            metainfo={
+                'img_id': index,
+                'img_path': f'{index}.jpg',
+                'ori_shape': (SIDE // 2, SIDE // 2),
+                'img_shape': (SIDE, SIDE),
+                'scale_factor': (2.0, 2.0),
+                'pad_param': np.zeros(4, np.float32),
+            }
+        )
+        sample.gt_instances = InstanceData(bboxes=torch.tensor(rows), labels=torch.arange(len(rows)) % classes)
         sample.ignored_instances = InstanceData(
-            bboxes=torch.tensor([[0., 0., 20., 20.]]), labels=torch.zeros(1, dtype=torch.long))
+            bboxes=torch.tensor([[0.0, 0.0, 20.0, 20.0]]), labels=torch.zeros(1, dtype=torch.long)
+        )
         out.append(
-            dict(
-                inputs=torch.randint(0, 255, (3, SIDE, SIDE), generator=generator, dtype=torch.uint8),
-                data_samples=sample))
+            {
+                'inputs': torch.randint(0, 255, (3, SIDE, SIDE), generator=generator, dtype=torch.uint8),
+                'data_samples': sample,
+            }
+        )
     return out
 
 
@@ -118,7 +123,7 @@ def test_loads_trains_and_predicts(name):
     assert trained == {id(parameter) for parameter in model.parameters()}
 
     before = {key: value.clone() for key, value in model.named_parameters()}
-    collate = COLLATE_FUNCTIONS.get(cfg.train_dataloader.get('collate_fn', dict(type='pseudo_collate'))['type'])
+    collate = COLLATE_FUNCTIONS.get(cfg.train_dataloader.get('collate_fn', {'type': 'pseudo_collate'})['type'])
     logs = model.train_step(collate(samples(wanted['classes'])), optim_wrapper)
     names = ['loss_cls', 'loss_bbox', 'loss_dfl' if kind in ('v8', 'v8-1', 'v5u') else 'loss_obj']
     assert set(logs) == {'loss', *names}

@@ -1,6 +1,7 @@
 """Every config file comes to the values of its published recipe, and to a network with its published layout."""
+
 import math
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from mmyolo.registry import MODELS
 ROOT = Path(__file__).resolve().parents[2] / 'configs'
 
 
-@lru_cache(maxsize=None)
+@cache
 def config(name):
     return Config.fromfile(ROOT / f'{name}.py')
 
@@ -69,7 +70,7 @@ def values_of(cfg):
     switches = [hook for hook in cfg.custom_hooks if hook.type == 'mmdet.PipelineSwitchHook']
     last = None
     if switches:
-        affine_2, = stage(switches[0].switch_pipeline, border=False)
+        (affine_2,) = stage(switches[0].switch_pipeline, border=False)
         assert affine_2.scaling_ratio_range == affine[0].scaling_ratio_range
         assert not of_type(switches[0].switch_pipeline, 'Mosaic')
         last = (switches[0].switch_epoch, affine_2.get('min_area_ratio'), affine_2.get('max_aspect_ratio'))
@@ -82,32 +83,35 @@ def values_of(cfg):
     assert [item.scale for item in resizes] == [(-2 * width, -2 * height)]
     assert cfg.test_dataloader == cfg.val_dataloader
     assert cfg.test_evaluator == cfg.val_evaluator
-    return dict(
-        epochs=cfg.train_cfg.max_epochs,
-        batch=cfg.train_dataloader.batch_size,
-        optimizer_batch=optimizer.batch_size_per_gpu,
-        workers=cfg.train_dataloader.num_workers,
-        lr=optimizer.lr,
-        lr_factor=cfg.default_hooks.param_scheduler.lr_factor,
-        decay=optimizer.weight_decay,
-        clip=cfg.optim_wrapper.get('clip_grad', {}).get('max_norm'),
-        keep=cfg.default_hooks.checkpoint.max_keep_ckpts,
-        every=cfg.train_cfg.val_interval,
-        scale=(-2 * width, -2 * height),
-        affine=(high - low) / 2,
-        translate=affine[0].get('max_translate_ratio'),
-        mixup=argument(pipeline, 'YOLOv5MixUp', 'prob'),
-        paste=argument(pipeline, 'YOLOv5CopyPaste', 'prob'),
-        refine=refine == {(True, True)},
-        area=affine[0].get('min_area_ratio'),
-        aspect=affine[0].get('max_aspect_ratio'),
-        last=last,
-        losses=tuple(head[key].loss_weight for key in ('loss_cls', 'loss_bbox', 'loss_obj', 'loss_dfl') if key in head),
-        nms=cfg.model.test_cfg.nms.iou_threshold,
-        classes=head.head_module.num_classes,
-        batch_shapes=shapes and (shapes.img_size, shapes.size_divisor),
-        frozen=cfg.model.backbone.get('frozen_stages'),
-        load=cfg.load_from)
+    return {
+        'epochs': cfg.train_cfg.max_epochs,
+        'batch': cfg.train_dataloader.batch_size,
+        'optimizer_batch': optimizer.batch_size_per_gpu,
+        'workers': cfg.train_dataloader.num_workers,
+        'lr': optimizer.lr,
+        'lr_factor': cfg.default_hooks.param_scheduler.lr_factor,
+        'decay': optimizer.weight_decay,
+        'clip': cfg.optim_wrapper.get('clip_grad', {}).get('max_norm'),
+        'keep': cfg.default_hooks.checkpoint.max_keep_ckpts,
+        'every': cfg.train_cfg.val_interval,
+        'scale': (-2 * width, -2 * height),
+        'affine': (high - low) / 2,
+        'translate': affine[0].get('max_translate_ratio'),
+        'mixup': argument(pipeline, 'YOLOv5MixUp', 'prob'),
+        'paste': argument(pipeline, 'YOLOv5CopyPaste', 'prob'),
+        'refine': refine == {(True, True)},
+        'area': affine[0].get('min_area_ratio'),
+        'aspect': affine[0].get('max_aspect_ratio'),
+        'last': last,
+        'losses': tuple(
+            head[key].loss_weight for key in ('loss_cls', 'loss_bbox', 'loss_obj', 'loss_dfl') if key in head
+        ),
+        'nms': cfg.model.test_cfg.nms.iou_threshold,
+        'classes': head.head_module.num_classes,
+        'batch_shapes': shapes and (shapes.img_size, shapes.size_divisor),
+        'frozen': cfg.model.backbone.get('frozen_stages'),
+        'load': cfg.load_from,
+    }
 
 
 def test_every_file_has_a_row():
@@ -139,7 +143,8 @@ DEEPEST = 'yolov5/voc/yolov5_x-v61_fast_1xb32-50e_voc'
 
 
 @pytest.mark.parametrize(
-    'name', [name if name == DEEPEST else pytest.param(name, marks=pytest.mark.slow) for name in CONFIGS])
+    'name', [name if name == DEEPEST else pytest.param(name, marks=pytest.mark.slow) for name in CONFIGS]
+)
 def test_dump_reads_back(name, tmp_path):
     """A training writes its config down; the copy must be complete without its bases."""
     cfg = config(name)
@@ -147,13 +152,15 @@ def test_dump_reads_back(name, tmp_path):
     assert Config.fromfile(tmp_path / 'copy.py').to_dict() == cfg.to_dict()
 
 
-@lru_cache(maxsize=None)
+@cache
 def layout(name):
     """Names and shapes of the state_dict, names and shapes of parameters; values are never allocated."""
     with torch.device('meta'), DefaultScope.overwrite_default_scope('mmyolo'):
         model = MODELS.build(ConfigDict(config(name).model))
-    return ({key: tuple(value.shape) for key, value in model.state_dict().items()},
-            {key: tuple(value.shape) for key, value in model.named_parameters()})
+    return (
+        {key: tuple(value.shape) for key, value in model.state_dict().items()},
+        {key: tuple(value.shape) for key, value in model.named_parameters()},
+    )
 
 
 def networks():

@@ -4,6 +4,7 @@
 digits of the SHA-256 of its names and shapes. `-` where nothing is published. The default tier takes one small config
 of each kind; `-m slow` all files.
 """
+
 import copy
 import functools
 import hashlib
@@ -39,9 +40,9 @@ QUICK = [
     'rtmdet/rtmdet-ins_s_syncbn_fast_8xb32-300e_coco',
     'rtmdet/rotated/rtmdet-r_tiny_fast_1xb8-36e_dota',
 ]
-NO_TRAINING = ('RTMDetInsSepBNHead', )
+NO_TRAINING = ('RTMDetInsSepBNHead',)
 # Parts whose gradient may be missing for two boxes: a level that is assigned none, scales of branches that stay at 0.
-MAY_LACK_GRADIENTS = ('bbox_head.', )
+MAY_LACK_GRADIENTS = ('bbox_head.',)
 
 
 def rows():
@@ -76,7 +77,7 @@ def tiers(names):
     return [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def config(name):
     return Config.fromfile(ROOT / f'{name}.py')
 
@@ -91,7 +92,7 @@ def digest(state):
 def scope():
     register_all_modules(init_default_scope=False)
     hub = MessageHub.get_instance('config-tests')
-    for key, value in dict(iter=0, epoch=0, max_epochs=300, max_iters=1000).items():
+    for key, value in {'iter': 0, 'epoch': 0, 'max_epochs': 300, 'max_iters': 1000}.items():
         hub.update_info(key, value)
     MessageHub._instance_dict.move_to_end('config-tests')
     with DefaultScope.overwrite_default_scope('mmyolo'):
@@ -144,7 +145,7 @@ def test_trains_predicts_and_deploys(name):
     again.load_state_dict(model.state_dict(), strict=True)
 
     side = max(SIDE, 2 * max(model.bbox_head.featmap_strides))
-    collate = dict(cfg.train_dataloader.get('collate_fn', dict(type='pseudo_collate')))
+    collate = dict(cfg.train_dataloader.get('collate_fn', {'type': 'pseudo_collate'}))
     collate = functools.partial(COLLATE_FUNCTIONS.get(collate.pop('type')), **collate)
     batch = train_samples(cfg.model.bbox_head, side)
 

@@ -1,4 +1,5 @@
 """The configs of YOLOX and YOLOX-pose come to the values of the published recipes, and their pipelines to batches."""
+
 import json
 
 import numpy as np
@@ -13,27 +14,35 @@ from test_values import ROOT, config, of_type
 from mmyolo.registry import DATASETS, MODELS
 from mmyolo.utils import register_all_modules
 
-SIZES = dict(nano=(0.33, 0.25), tiny=(0.33, 0.375), s=(0.33, 0.5), m=(0.67, 0.75), l=(1, 1), x=(1.33, 1.25))
-LARGE = dict(resize=(480, 800), test=(640, 640), tta=[(640, 640), (320, 320), (960, 960)])
-SMALL = dict(resize=(320, 640), test=(416, 416), mixup=None)
+SIZES = {
+    'nano': (0.33, 0.25),
+    'tiny': (0.33, 0.375),
+    's': (0.33, 0.5),
+    'm': (0.67, 0.75),
+    'l': (1, 1),
+    'x': (1.33, 1.25),
+}
+LARGE = {'resize': (480, 800), 'test': (640, 640), 'tta': [(640, 640), (320, 320), (960, 960)]}
+SMALL = {'resize': (320, 640), 'test': (416, 416), 'mixup': None}
 PLAIN = dict(
     LARGE, batch=8, optimizer='SGD', lr=.01, decay=.0005, interval=10, last=15, ema=.0001, base_batch=64, epochs=300,
     warmup=5, affine=(.1, 2), mixup=(.8, 1.6), classes=80, frozen=None, load=None)  # yapf: disable
-RTMDET = dict(PLAIN, batch=32, optimizer='AdamW', lr=.004, decay=.05, interval=1, last=20, ema=.0002, base_batch=256)
-POSE = dict(RTMDET, classes=1, affine=(.75, 1.))
-TINY = dict(SMALL, affine=(.5, 1.5))
+RTMDET = dict(PLAIN, batch=32, optimizer='AdamW', lr=0.004, decay=0.05, interval=1, last=20, ema=0.0002, base_batch=256)
+POSE = dict(RTMDET, classes=1, affine=(0.75, 1.0))
+TINY = dict(SMALL, affine=(0.5, 1.5))
 TTA_TINY = [(416, 416), (320, 320), (640, 640)]
 RECIPES = {
-    **{f'yolox_{size}{fast}_8xb8-300e_coco': PLAIN
-       for size in 'smlx' for fast in ('', '_fast')},
-    **{f'yolox_{size}{fast}_8xb8-300e_coco': dict(PLAIN, **TINY, tta=TTA_TINY)
-       for size in ('nano', 'tiny') for fast in ('', '_fast')},
-    **{f'yolox_{size}_fast_8xb32-300e-rtmdet-hyp_coco': RTMDET
-       for size in 'sm'},
-    **{f'yolox_{size}_fast_8xb32-300e-rtmdet-hyp_coco': dict(RTMDET, **TINY)
-       for size in ('nano', 'tiny')},
-    'yolox_s_fast_1xb12-40e-rtmdet-hyp_cat':
-    dict(RTMDET, classes=1, frozen=4, batch=12, epochs=40, last=5, warmup=3, load='s_fast_8xb32'),
+    **{f'yolox_{size}{fast}_8xb8-300e_coco': PLAIN for size in 'smlx' for fast in ('', '_fast')},
+    **{
+        f'yolox_{size}{fast}_8xb8-300e_coco': dict(PLAIN, **TINY, tta=TTA_TINY)
+        for size in ('nano', 'tiny')
+        for fast in ('', '_fast')
+    },
+    **{f'yolox_{size}_fast_8xb32-300e-rtmdet-hyp_coco': RTMDET for size in 'sm'},
+    **{f'yolox_{size}_fast_8xb32-300e-rtmdet-hyp_coco': dict(RTMDET, **TINY) for size in ('nano', 'tiny')},
+    'yolox_s_fast_1xb12-40e-rtmdet-hyp_cat': dict(
+        RTMDET, classes=1, frozen=4, batch=12, epochs=40, last=5, warmup=3, load='s_fast_8xb32'
+    ),
     'pose/yolox-pose_tiny_8xb32-300e-rtmdet-hyp_coco': dict(POSE, **SMALL, load='tiny_fast_8xb32'),
     'pose/yolox-pose_s_8xb32-300e-rtmdet-hyp_coco': dict(POSE, load='s_fast_8xb32'),
     'pose/yolox-pose_m_8xb32-300e-rtmdet-hyp_coco': dict(POSE, load='m_fast_8xb32'),
@@ -48,9 +57,9 @@ def yolox(name):
 def values_of(cfg):
     """The values of a config in the form of the rows above."""
     pipeline = cfg.train_dataloader.dataset.pipeline
-    affine, = of_type(pipeline, 'RandomAffine')
+    (affine,) = of_type(pipeline, 'RandomAffine')
     mixups = of_type(pipeline, 'YOLOXMixUp')
-    mosaic, = of_type(pipeline, 'Mosaic')
+    (mosaic,) = of_type(pipeline, 'Mosaic')
     assert mosaic.img_scale == (640, 640) and affine.border == (-320, -320)
     switch, norm, ema = cfg.custom_hooks
     assert (switch.type, norm.type, ema.type) == ('YOLOXModeSwitchHook', 'mmdet.SyncNormHook', 'EMAHook')
@@ -60,34 +69,37 @@ def values_of(cfg):
     end = cfg.train_cfg.max_epochs - switch.num_last_epochs
     optimizer = cfg.optim_wrapper.optimizer
     assert cosine.begin == 5 and cosine.T_max == cosine.end == constant.begin == end
-    assert cosine.eta_min == pytest.approx(optimizer.lr * .05) and constant.end == cfg.train_cfg.max_epochs
-    cat = cfg.filename.endswith('_cat.py')  # validates every ten epochs to its end, which comes before the interval of the base changes
+    assert cosine.eta_min == pytest.approx(optimizer.lr * 0.05) and constant.end == cfg.train_cfg.max_epochs
+    cat = cfg.filename.endswith(
+        '_cat.py'
+    )  # validates every ten epochs to its end, which comes before the interval of the base changes
     assert cfg.train_cfg.dynamic_intervals == [(280 if cat else end, 1)] and cfg.train_cfg.val_interval == 10
     assert cfg.optim_wrapper.paramwise_cfg.norm_decay_mult == cfg.optim_wrapper.paramwise_cfg.bias_decay_mult == 0
     assert cfg.optim_wrapper.paramwise_cfg.get('bypass_duplicate', False) == (optimizer.type == 'AdamW')
-    augment, = cfg.model.data_preprocessor.batch_augments
-    resize, = of_type(cfg.test_pipeline, 'Resize')
+    (augment,) = cfg.model.data_preprocessor.batch_augments
+    (resize,) = of_type(cfg.test_pipeline, 'Resize')
     assert cfg.test_pipeline == cfg.val_dataloader.dataset.pipeline == cfg.test_dataloader.dataset.pipeline
     assert cfg.default_hooks.checkpoint.max_keep_ckpts == (2 if cat else 3) and cfg.model.test_cfg.yolox_style
-    return dict(
-        batch=cfg.train_dataloader.batch_size,
-        optimizer=optimizer.type,
-        lr=optimizer.lr,
-        decay=optimizer.weight_decay,
-        interval=augment.interval,
-        resize=augment.random_size_range,
-        last=switch.num_last_epochs,
-        ema=ema.momentum,
-        base_batch=cfg.auto_scale_lr.base_batch_size,
-        epochs=cfg.train_cfg.max_epochs,
-        warmup=warmup.end,
-        affine=affine.scaling_ratio_range,
-        mixup=mixups[0].ratio_range if mixups else None,
-        test=resize.scale,
-        tta=[item.scale for item in cfg.tta_pipeline[1].transforms[0]],
-        classes=cfg.model.bbox_head.head_module.num_classes,
-        frozen=cfg.model.backbone.get('frozen_stages'),
-        load=cfg.load_from)
+    return {
+        'batch': cfg.train_dataloader.batch_size,
+        'optimizer': optimizer.type,
+        'lr': optimizer.lr,
+        'decay': optimizer.weight_decay,
+        'interval': augment.interval,
+        'resize': augment.random_size_range,
+        'last': switch.num_last_epochs,
+        'ema': ema.momentum,
+        'base_batch': cfg.auto_scale_lr.base_batch_size,
+        'epochs': cfg.train_cfg.max_epochs,
+        'warmup': warmup.end,
+        'affine': affine.scaling_ratio_range,
+        'mixup': mixups[0].ratio_range if mixups else None,
+        'test': resize.scale,
+        'tta': [item.scale for item in cfg.tta_pipeline[1].transforms[0]],
+        'classes': cfg.model.bbox_head.head_module.num_classes,
+        'frozen': cfg.model.backbone.get('frozen_stages'),
+        'load': cfg.load_from,
+    }
 
 
 def test_every_file_has_a_row():
@@ -114,18 +126,28 @@ def test_values_of_pose(name):
     cfg = yolox(name)
     head, assigner = cfg.model.bbox_head, cfg.model.train_cfg.assigner
     assert (head.type, head.head_module.type, head.head_module.num_keypoints) == (
-        'YOLOXPoseHead', 'YOLOXPoseHeadModule', 17)
-    assert head.loss_pose == dict(type='OksLoss', metainfo='configs/_base_/pose/coco.py', loss_weight=30.)
-    assert (assigner.type, assigner.oks_weight, assigner.center_radius) == ('PoseSimOTAAssigner', 3., 2.5)
-    assert cfg.model.test_cfg.score_thr == .01
+        'YOLOXPoseHead',
+        'YOLOXPoseHeadModule',
+        17,
+    )
+    assert head.loss_pose == {'type': 'OksLoss', 'metainfo': 'configs/_base_/pose/coco.py', 'loss_weight': 30.0}
+    assert (assigner.type, assigner.oks_weight, assigner.center_radius) == ('PoseSimOTAAssigner', 3.0, 2.5)
+    assert cfg.model.test_cfg.score_thr == 0.01
     for loader, split in ((cfg.train_dataloader, 'train'), (cfg.val_dataloader, 'val')):
         assert loader.dataset.type == 'PoseCocoDataset'
         assert loader.dataset.ann_file == f'annotations/person_keypoints_{split}2017.json'
     for pipeline in (cfg.train_dataloader.dataset.pipeline, cfg.custom_hooks[0].new_train_pipeline):
         assert all(item.with_keypoints for item in of_type(pipeline, 'LoadAnnotations'))
         assert of_type(pipeline, 'FilterAnnotations')[0].by_keypoints
-    assert cfg.val_evaluator == cfg.test_evaluator == dict(
-        type='mmpose.CocoMetric', score_mode='bbox', ann_file='data/coco/annotations/person_keypoints_val2017.json')
+    assert (
+        cfg.val_evaluator
+        == cfg.test_evaluator
+        == {
+            'type': 'mmpose.CocoMetric',
+            'score_mode': 'bbox',
+            'ann_file': 'data/coco/annotations/person_keypoints_val2017.json',
+        }
+    )
     assert cfg.default_hooks.checkpoint.save_best == 'coco/AP' and cfg.visualizer.type == 'mmpose.PoseLocalVisualizer'
 
 
@@ -144,8 +166,8 @@ def test_initialisation():
     torch.nn.init.constant_(model.backbone.stage3[0].pointwise_conv.conv.weight, 100)
     model.init_weights()
     weight = model.backbone.stage3[0].pointwise_conv.conv.weight
-    bound = 1 / weight[0].numel()**.5  # of a uniform distribution with a gain for a slope of the square root of 5
-    assert bound * .9 < weight.abs().max() <= bound
+    bound = 1 / weight[0].numel() ** 0.5  # of a uniform distribution with a gain for a slope of the square root of 5
+    assert bound * 0.9 < weight.abs().max() <= bound
     module = model.bbox_head.head_module
     assert module.multi_level_conv_obj[0].bias.tolist() == pytest.approx([-4.59512])
     assert module.multi_level_conv_cls[2].bias.tolist() == pytest.approx([-4.59512] * 80)
@@ -159,7 +181,7 @@ def data_root(tmp_path_factory):
     for part in ('train2017', 'val2017'):
         source = root / 'data' / 'coco' / 'annotations' / f'instances_{part}.json'
         content = json.loads(source.read_text())
-        content['categories'] = [dict(id=1, name='person')]
+        content['categories'] = [{'id': 1, 'name': 'person'}]
         for annotation in content['annotations']:
             x, y, width, height = annotation['bbox']
             steps = np.linspace(0, 1, 17)
@@ -196,7 +218,7 @@ def test_reads_its_data(name, data_root, monkeypatch):
                 assert inside[visible].all()
         sample = DATASETS.build(cfg.val_dataloader.dataset)[0]
     assert sample['inputs'].shape == (3, 640, 640)
-    assert sample['data_samples'].scale_factor == (4., 4.)
+    assert sample['data_samples'].scale_factor == (4.0, 4.0)
     if is_pose:
         assert sample['data_samples'].gt_instances.keypoints[0, 0].tolist() == list(BOXES[0][0][:2])
         assert sample['data_samples'].id == 0 and len(sample['data_samples'].flip_indices) == 17

@@ -1,4 +1,5 @@
 """What the tests of demos share: a trained detector, and running a demo as its command line."""
+
 import runpy
 import sys
 from pathlib import Path

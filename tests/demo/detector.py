@@ -1,6 +1,6 @@
 """A detector of two shapes that trains in seconds, and pictures of these shapes."""
+
 from pathlib import Path
-from typing import List, Tuple
 
 import cv2
 import numpy as np
@@ -45,11 +45,11 @@ tta_pipeline = [
 ]
 test_dataloader = dict(dataset=dict(metainfo=metainfo, pipeline=test_pipeline, batch_shapes_cfg=None))
 """
-Box = Tuple[int, int, int, int, int]
+Box = tuple[int, int, int, int, int]
 """Label and x1, y1, x2, y2 in pixels."""
 
 
-def picture(seed: int, height: int, width: int, count: int, scale: float = 1) -> Tuple[np.ndarray, List[Box]]:
+def picture(seed: int, height: int, width: int, count: int, scale: float = 1) -> tuple[np.ndarray, list[Box]]:
     """Draws red squares and green discs on a dark ground; no two touch.
 
     Returns:
@@ -61,7 +61,7 @@ def picture(seed: int, height: int, width: int, count: int, scale: float = 1) ->
     for _ in range(50 * count):
         half = int(rng.integers(10, 20) * scale)
         x, y = int(rng.integers(half + 3, width - half - 3)), int(rng.integers(half + 3, height - half - 3))
-        area = np.s_[max(y - half - 6, 0):y + half + 6, max(x - half - 6, 0):x + half + 6]
+        area = np.s_[max(y - half - 6, 0) : y + half + 6, max(x - half - 6, 0) : x + half + 6]
         if len(boxes) == count or taken[area].any():
             continue
         taken[area] = True
@@ -75,7 +75,7 @@ def picture(seed: int, height: int, width: int, count: int, scale: float = 1) ->
     return image, boxes
 
 
-def train(folder: Path, steps: int = 140) -> Tuple[str, str]:
+def train(folder: Path, steps: int = 140) -> tuple[str, str]:
     """Trains the detector.
 
     Returns:
@@ -97,18 +97,18 @@ def train(folder: Path, steps: int = 140) -> Tuple[str, str]:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.004, total_steps=steps)
     for step in range(steps):
         images, rows = _batch(step)
-        data = dict(inputs=images, data_samples=dict(bboxes_labels=rows, img_metas=None))
+        data = {'inputs': images, 'data_samples': {'bboxes_labels': rows, 'img_metas': None}}
         losses = model(**model.data_preprocessor(data, training=True), mode='loss')
         loss = sum(value for name, value in losses.items() if 'loss' in name)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-    torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=CLASSES))), checkpoint)
+    torch.save({'state_dict': model.state_dict(), 'meta': {'dataset_meta': {'classes': CLASSES}}}, checkpoint)
     return str(config), str(checkpoint)
 
 
-def _batch(step: int, size: int = 6) -> Tuple[Tensor, Tensor]:
+def _batch(step: int, size: int = 6) -> tuple[Tensor, Tensor]:
     images, rows = [], []
     for index in range(size):
         image, boxes = picture(1000 + size * step + index, SIZE, SIZE, 1 + (step + index) % 4)

@@ -1,4 +1,5 @@
 """Box attention maps: their parts, which need no package, and the demo, which needs grad-cam."""
+
 import re
 from importlib.util import find_spec
 
@@ -10,9 +11,16 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 
 from mmyolo.utils import boxam_utils
-from mmyolo.utils.boxam_utils import (BoxAMDetectorVisualizer, BoxAMDetectorWrapper, DetAblationLayer,
-                                      DetBoxScoreTarget, GradCAM, GradCAMPlusPlus, norm_in_bboxes,
-                                      reshape_transform)
+from mmyolo.utils.boxam_utils import (
+    BoxAMDetectorVisualizer,
+    BoxAMDetectorWrapper,
+    DetAblationLayer,
+    DetBoxScoreTarget,
+    GradCAM,
+    GradCAMPlusPlus,
+    norm_in_bboxes,
+    reshape_transform,
+)
 from tests.demo.detector import picture
 
 HAS_GRAD_CAM = boxam_utils._MISSING is None
@@ -24,7 +32,8 @@ def boxes(rows, labels=None, scores=None):
     return InstanceData(
         bboxes=torch.tensor(rows, dtype=torch.float32).reshape(-1, 4),
         labels=torch.tensor(labels or [0] * count),
-        scores=torch.tensor(scores or [1.0] * count))
+        scores=torch.tensor(scores or [1.0] * count),
+    )
 
 
 def test_maps_become_one():
@@ -46,15 +55,18 @@ def test_target_of_a_result():
 
 
 def test_target_of_losses():
-    losses = dict(
-        loss_cls=torch.tensor(1.0), loss_bbox=[torch.tensor(2.0), torch.tensor(3.0)], accuracy=torch.tensor(9.0))
+    losses = {
+        'loss_cls': torch.tensor(1.0),
+        'loss_bbox': [torch.tensor(2.0), torch.tensor(3.0)],
+        'accuracy': torch.tensor(9.0),
+    }
     assert DetBoxScoreTarget(boxes([[0, 0, 1, 1]]), device='cpu')(losses).item() == 6
     assert DetBoxScoreTarget(boxes([[0, 0, 1, 1]]), device='cpu', ignore_loss_params=['loss_cls'])(losses).item() == 5
 
 
 def test_maps_are_scaled_within_boxes():
     am = np.arange(16, dtype=np.float32).reshape(4, 4)
-    normed = norm_in_bboxes(am, torch.tensor([[0., 0, 2, 2], [3, 3, 9, 9]]))
+    normed = norm_in_bboxes(am, torch.tensor([[0.0, 0, 2, 2], [3, 3, 9, 9]]))
     np.testing.assert_allclose(normed[:2, :2], [[0, 0.2], [0.8, 1]])
     assert normed[2:, :3].max() == 0
 
@@ -82,8 +94,12 @@ def test_the_wrapper_gives_results_and_losses(shapes):
 @pytest.mark.skipif(HAS_GRAD_CAM, reason='grad-cam is installed')
 def test_without_grad_cam(run, write_picture):
     write_picture('a.png', 20, 96, 128, 2)
-    for build in (DetAblationLayer, lambda: GradCAM(None, []), lambda: GradCAMPlusPlus(None, []),
-                  lambda: BoxAMDetectorVisualizer(GradCAM, None, [])):
+    for build in (
+        DetAblationLayer,
+        lambda: GradCAM(None, []),
+        lambda: GradCAMPlusPlus(None, []),
+        lambda: BoxAMDetectorVisualizer(GradCAM, None, []),
+    ):
         with pytest.raises(ImportError, match='need the package grad-cam .*pip install grad-cam'):
             build()
     for method in ('gradcam', 'eigencam'):
@@ -108,16 +124,28 @@ def test_channels_are_taken_away():
 @pytest.mark.parametrize('method', ['gradcam', 'gradcam++', 'ablationcam', 'eigencam'])
 def test_what_decides_a_box_lies_in_it(run, write_picture, method):
     truth = write_picture('a.png', 20, 96, 128, 2)
-    run('boxam_vis_demo', 'a.png', '--method', method, '--target-layers', 'neck.out_layers[0]', '--batch-size', 4,
-        '--ratio-channels-to-ablate', 0.25, '--cfg-options', 'model.test_cfg.max_per_img=50')
+    run(
+        'boxam_vis_demo',
+        'a.png',
+        '--method',
+        method,
+        '--target-layers',
+        'neck.out_layers[0]',
+        '--batch-size',
+        4,
+        '--ratio-channels-to-ablate',
+        0.25,
+        '--cfg-options',
+        'model.test_cfg.max_per_img=50',
+    )
     before, after = cv2.imread('a.png'), cv2.imread('output/a.png').astype(int)
     assert after.shape == before.shape
     if method == 'eigencam':  # its sign is arbitrary
         return
-    heat = (after[..., 2] + after[..., 1] - after[..., 0])  # JET: blue is low
+    heat = after[..., 2] + after[..., 1] - after[..., 0]  # JET: blue is low
     inside = np.zeros(heat.shape, bool)
     for _, x1, y1, x2, y2 in truth:
-        inside[y1 + 3:y2 - 3, x1 + 3:x2 - 3] = True
+        inside[y1 + 3 : y2 - 3, x1 + 3 : x2 - 3] = True
     assert heat[inside].mean() > np.median(heat[~inside]) + 60
 
 
@@ -127,8 +155,18 @@ def test_nothing_found_and_options(run, write_picture, capsys):
     run('boxam_vis_demo', 'dark.png', '--topk', 1, '--norm-in-bbox', '--max-shape', 10, 8)
     assert re.search('dark.png: no box above --score-thr 0.3', capsys.readouterr().out)
     write_picture('a.png', 20, 96, 128, 2)
-    run('boxam_vis_demo', 'a.png', '--topk', 1, '--norm-in-bbox', '--max-shape', 10, 8, '--target-layers',
-        'neck.out_layers[0]')
+    run(
+        'boxam_vis_demo',
+        'a.png',
+        '--topk',
+        1,
+        '--norm-in-bbox',
+        '--max-shape',
+        10,
+        8,
+        '--target-layers',
+        'neck.out_layers[0]',
+    )
     assert cv2.imread('output/a.png') is not None
 
 

@@ -1,4 +1,5 @@
 """demo/deploy_demo.py where the package that it needs is absent."""
+
 from importlib.util import find_spec
 
 import pytest

@@ -1,4 +1,5 @@
 """The commands of the documents about demos, as they stand there, with seeded weights for CHECKPOINT."""
+
 import runpy
 import shlex
 import sys
@@ -37,7 +38,7 @@ def seeded(tmp_path_factory):
     settle_batch_norms(model, images)
     set_score_distribution(model, images)
     path = tmp_path_factory.mktemp('weights') / 'seeded.pth'
-    torch.save(dict(state_dict=model.state_dict()), path)
+    torch.save({'state_dict': model.state_dict()}, path)
     return str(path)
 
 
@@ -54,7 +55,7 @@ def test_command(words, seeded, tmp_path, monkeypatch):
     words = [word.replace('CHECKPOINT', seeded).replace('output', str(tmp_path / 'output')) for word in words]
     monkeypatch.setattr(sys, 'argv', [*words, '--device', 'cpu'])
     runpy.run_path(words[0], run_name='__main__')
-    source, = (tmp_path / 'output').iterdir()
+    (source,) = (tmp_path / 'output').iterdir()
     assert source.name == Path(words[1]).name and source.stat().st_size > 10_000
     if source.suffix == '.jpg':
         assert (cv2.imread(str(source)) != cv2.resize(cv2.imread(words[1]), cv2.imread(str(source)).shape[1::-1])).any()

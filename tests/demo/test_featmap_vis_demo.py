@@ -1,4 +1,5 @@
 """demo/featmap_vis_demo.py, and the maps it draws."""
+
 import cv2
 import numpy as np
 import pytest
@@ -14,8 +15,22 @@ def test_one_map_per_output(run, write_picture):
 
 def test_several_channels(run, write_picture):
     write_picture('in/a.png', 12, 90, 128, 3)
-    run('featmap_vis_demo', 'in', '--target-layers', 'model.backbone.stage2', 'neck.out_layers[0]',
-        '--channel-reduction', 'None', '--topk', 3, '--arrangement', 1, 3, '--out-dir', 'out')
+    run(
+        'featmap_vis_demo',
+        'in',
+        '--target-layers',
+        'model.backbone.stage2',
+        'neck.out_layers[0]',
+        '--channel-reduction',
+        'None',
+        '--topk',
+        3,
+        '--arrangement',
+        1,
+        3,
+        '--out-dir',
+        'out',
+    )
     assert cv2.imread('out/a.png').shape == (90, 2 * 3 * 128, 3)
 
 
@@ -24,8 +39,16 @@ def test_the_map_lies_over_the_object(run, write_picture):
     image = np.zeros((40, 128, 3), np.uint8)
     image[5:35, 80:110] = (40, 60, 230)
     cv2.imwrite('a.png', image)
-    run('featmap_vis_demo', 'a.png', '--target-layers', 'backbone.stem', '--score-thr', 1, '--channel-reduction',
-        'squeeze_mean')
+    run(
+        'featmap_vis_demo',
+        'a.png',
+        '--target-layers',
+        'backbone.stem',
+        '--score-thr',
+        1,
+        '--channel-reduction',
+        'squeeze_mean',
+    )
     heat = cv2.imread('output/a.png').astype(int)
     ground = heat[:5, :70].mean((0, 1))
     strange = np.abs(heat - ground).sum(2) > 60
@@ -41,12 +64,15 @@ def test_options_of_the_config_reach_the_model(run, write_picture, capsys):
     assert 'YOLODetector' in shown and 'ReLU' in shown
 
 
-@pytest.mark.parametrize('options, message', [
-    (('--target-layers', 'backbone.stage9'), r"'\.?stage9' is not to be found after 'backbone"),
-    (('--target-layers', '__import__("os")'), "no layer '__import__"),
-    (('--target-layers', 'bbox_head.loss_cls'), 'put out no feature maps'),
-    (('--channel-reduction', 'sum'), "'squeeze_mean', 'select_max' or None"),
-])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (('--target-layers', 'backbone.stage9'), r"'\.?stage9' is not to be found after 'backbone"),
+        (('--target-layers', '__import__("os")'), "no layer '__import__"),
+        (('--target-layers', 'bbox_head.loss_cls'), 'put out no feature maps'),
+        (('--channel-reduction', 'sum'), "'squeeze_mean', 'select_max' or None"),
+    ],
+)
 def test_wrong_use(run, write_picture, options, message):
     write_picture('a.png', 12, 90, 128, 3)
     with pytest.raises(ValueError, match=message):

@@ -1,4 +1,5 @@
 """demo/image_demo.py on a file, a folder and an address; as pictures and as labelme files."""
+
 import json
 import shutil
 from pathlib import Path
@@ -21,10 +22,11 @@ def assert_found(found, boxes, tolerance=6):
     np.testing.assert_allclose(np.array(found), np.array(boxes), atol=tolerance)
 
 
-@pytest.mark.parametrize('options', [(), ('--deploy', ), ('--tta', )], ids=['plain', 'deploy', 'tta'])
+@pytest.mark.parametrize('options', [(), ('--deploy',), ('--tta',)], ids=['plain', 'deploy', 'tta'])
 def test_finds_the_objects_of_a_folder(run, write_picture, options, capsys):
-    boxes = {name: sorted(write_picture(f'in/{name}', seed, 128, 128, 2))
-             for seed, name in ((2, 'a.png'), (4, 'deep/b.JPG'))}
+    boxes = {
+        name: sorted(write_picture(f'in/{name}', seed, 128, 128, 2)) for seed, name in ((2, 'a.png'), (4, 'deep/b.JPG'))
+    }
     Path('in/notes.txt').write_text('no image')
     run('image_demo', 'in', '--to-labelme', '--out-dir', 'out', '--score-thr', 0.5, *options)
     assert sorted(path.name for path in Path('out').iterdir()) == ['a.json', 'deep_b.json']
@@ -41,7 +43,7 @@ def test_draws_boxes_on_a_file(run, write_picture):
     assert after.shape == before.shape
     changed = (after != before).any(2)
     for _, x1, y1, x2, y2 in boxes:
-        assert changed[y1 - 4:y2 + 4, x1 - 4:x2 + 4].any()
+        assert changed[y1 - 4 : y2 + 4, x1 - 4 : x2 + 4].any()
     colours = {tuple(pixel) for pixel in after[changed]}
     assert (60, 20, 220) in colours or (80, 160, 0) in colours  # the palette of the config, BGR
 
@@ -80,13 +82,15 @@ def test_a_config_of_the_package_and_a_missing_gpu(run, write_picture, monkeypat
 
     from mmyolo.utils.device import choose_device
     from mmyolo.utils.inference import read_detector_config
+
     name = 'mmyolo::yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco.py'
-    torch.save(dict(state_dict=MODELS.build(read_detector_config(name).model).state_dict()), 'random.pth')
+    torch.save({'state_dict': MODELS.build(read_detector_config(name).model).state_dict()}, 'random.pth')
     write_picture('a.png', 2, 64, 64, 1)
     import runpy
     import sys
 
     from tests.demo.detector import ROOT
+
     monkeypatch.setattr(sys, 'argv', ['image_demo.py', 'a.png', name, 'random.pth', '--score-thr', '0.99'])
     monkeypatch.setattr('torch.cuda.is_available', lambda: False)
     runpy.run_path(str(ROOT / 'demo/image_demo.py'), run_name='__main__')

@@ -1,4 +1,5 @@
 """demo/large_image_demo.py: what it writes, and that patches find what the whole image cannot show."""
+
 import re
 from pathlib import Path
 
@@ -21,10 +22,11 @@ def test_patches_find_small_objects(run, write_picture, capsys):
     assert len(boxes) <= merged < found
     before, after, unmerged = (cv2.imread(name) for name in ('in/a.png', 'output/a.png', 'output/a_unmerged.png'))
     for _, x1, y1, x2, y2 in boxes:
-        assert (after != before)[y1 - 4:y2 + 4, x1 - 4:x2 + 4].any()
+        assert (after != before)[y1 - 4 : y2 + 4, x1 - 4 : x2 + 4].any()
     assert (unmerged != before).sum() > (after != before).sum()
     assert sorted(path.name for path in Path('output/a_patches').iterdir()) == sorted(
-        f'{x}_{y}.png' for x, y, *_ in windows)
+        f'{x}_{y}.png' for x, y, *_ in windows
+    )
     assert cv2.imread('output/a_patches/0_64.png').shape == (128, 128, 3)
 
 

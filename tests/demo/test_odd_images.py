@@ -1,4 +1,5 @@
 """Demos on a folder in which some images cannot be read and others are as thin as a line."""
+
 from pathlib import Path
 
 import cv2
@@ -6,15 +7,15 @@ import mmcv
 import pytest
 
 from mmyolo.errors import UnreadableImageError
-
 from tests.damaged_images import KINDS
 from tests.demo.detector import picture
 
 BROKEN = ('cut_half.jpg', 'wrong_crc.png', 'page.jpg', 'empty.jpg', 'floats.tiff')
 
 
-@pytest.mark.parametrize('demo, options', [
-    ('image_demo', ()), ('large_image_demo', ('--patch-size', 1000)), ('featmap_vis_demo', ())])
+@pytest.mark.parametrize(
+    'demo, options', [('image_demo', ()), ('large_image_demo', ('--patch-size', 1000)), ('featmap_vis_demo', ())]
+)
 def test_an_odd_image_costs_only_itself(run, write_picture, capsys, demo, options):
     write_picture('in/good.png', 2, 128, 128, 2)
     for name in (*BROKEN, 'strip.png', 'pole.png', 'pixel.png'):

@@ -1,4 +1,5 @@
 """demo/video_demo.py without a window."""
+
 import cv2
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def test_every_frame_is_drawn_on(run):
     for shift, (old, new) in enumerate(zip(before, after)):
         changed = np.abs(old.astype(int) - new).max(2) > 60
         for _, x1, y1, x2, y2 in boxes:
-            assert changed[y1 - 4:y2 + 4, x1 + shift - 4:x2 + shift + 4].sum() > 20
+            assert changed[y1 - 4 : y2 + 4, x1 + shift - 4 : x2 + shift + 4].sum() > 20
 
 
 def test_the_video_of_the_folder_is_read():

@@ -1,4 +1,5 @@
 """Builds the image once for all tests of this folder; they are skipped where that cannot be."""
+
 import os
 import shutil
 import subprocess
@@ -33,8 +34,18 @@ def base_image() -> str:
 @pytest.fixture(scope='session')
 def image(base_image) -> str:
     """The name of the freshly built image."""
-    command = ['docker', 'build', '--network=host', '--build-arg', f'BASE_IMAGE={base_image}', '-t', IMAGE, '-f',
-               'ymir/Dockerfile', '.']
+    command = [
+        'docker',
+        'build',
+        '--network=host',
+        '--build-arg',
+        f'BASE_IMAGE={base_image}',
+        '-t',
+        IMAGE,
+        '-f',
+        'ymir/Dockerfile',
+        '.',
+    ]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1800)
     assert done.returncode == 0, done.stdout[-4000:]
     return IMAGE

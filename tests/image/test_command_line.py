@@ -1,4 +1,5 @@
 """The command line with a real engine, on an image that has nothing to do with ours."""
+
 import json
 import os
 import signal
@@ -22,10 +23,9 @@ IMAGE = 'cli/foreign:test'
 
 def build(tag, *options, dockerfile=None):
     command = ['docker', 'build', '--quiet', '--network=none', '-t', tag, *options]
-    done = subprocess.run([*command, '-' if dockerfile else str(FOLDER)],
-                          input=dockerfile,
-                          text=True,
-                          capture_output=True)
+    done = subprocess.run(
+        [*command, '-' if dockerfile else str(FOLDER)], input=dockerfile, text=True, capture_output=True
+    )
     assert done.returncode == 0, done.stderr
     return tag
 
@@ -49,13 +49,18 @@ def data(tmp_path, monkeypatch):
     """A COCO folder in the current folder."""
     monkeypatch.chdir(tmp_path)
     images = generate(tmp_path / 'drawn', num_images=5, num_classes=2, size_range=(64, 96))
-    write_dataset(Dataset(('target', 'crate'), dict(all=tuple(images))), tmp_path / 'data', 'coco')
+    write_dataset(Dataset(('target', 'crate'), {'all': tuple(images)}), tmp_path / 'data', 'coco')
     return tmp_path / 'data'
 
 
 def start(*arguments):
-    return subprocess.Popen([sys.executable, '-m', 'ymir.local.cli', *map(str, arguments)], stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True, env=dict(os.environ, PYTHONPATH=str(ROOT), LANG='C'))
+    return subprocess.Popen(
+        [sys.executable, '-m', 'ymir.local.cli', *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=dict(os.environ, PYTHONPATH=str(ROOT), LANG='C'),
+    )
 
 
 def ymir(*arguments):
@@ -67,17 +72,19 @@ def ymir(*arguments):
 
 
 def containers():
-    return subprocess.run(['docker', 'ps', '-aq', '--filter', 'ancestor=cli/variant:test'], capture_output=True,
-                          text=True).stdout.split()
+    return subprocess.run(
+        ['docker', 'ps', '-aq', '--filter', 'ancestor=cli/variant:test'], capture_output=True, text=True
+    ).stdout.split()
 
 
 def test_train_infer_and_mine_in_an_image(data, image):
     code, trained = ymir('train', data, '--image', image, '--gpus', '0', 'max_epochs=3', '--out', 'trained')
     assert (code, trained['ok'], trained['best_stage']) == (0, True, 'final'), trained
     assert all(f'--image {image}' in line for line in trained['next'] if line.startswith(('ymir infer', 'ymir mine')))
-    code, both = ymir('infer', data, '--mine', '--image', image, '--gpus', '0', '--model', 'trained/model.tar', '--out',
-                      'both')
-    assert (code, both['images'], both['ranked'], both['boxes_per_class']) == (0, 5, 5, dict(target=5)), both
+    code, both = ymir(
+        'infer', data, '--mine', '--image', image, '--gpus', '0', '--model', 'trained/model.tar', '--out', 'both'
+    )
+    assert (code, both['images'], both['ranked'], both['boxes_per_class']) == (0, 5, 5, {'target': 5}), both
     assert both['top'][0]['image'].startswith(str(data))
     for run in ('trained', 'both'):
         assert ymir('check', run)[0] == 0
@@ -106,16 +113,33 @@ def test_a_training_in_a_container_is_evaluated_in_one(data, image):
 
 
 def test_failure(data, variant):
-    code, result = ymir('train', data, '--image', variant('RUN printf "echo too bad\\nexit 3\\n" >> /usr/bin/start.sh'),
-                        '--gpus', '0', '--out', 'run')
+    code, result = ymir(
+        'train',
+        data,
+        '--image',
+        variant('RUN printf "echo too bad\\nexit 3\\n" >> /usr/bin/start.sh'),
+        '--gpus',
+        '0',
+        '--out',
+        'run',
+    )
     assert (code, result['code'], result['exit_code'], result['log_tail'][-1]) == (1, 160004, 3, 'too bad')
     assert result['package'] == 'run/model.tar'
 
 
 @pytest.mark.parametrize('how', [signal.SIGINT, signal.SIGKILL])
 def test_a_stop_removes_the_container(data, variant, how):
-    process = start('train', data, '--image', variant('RUN echo "sleep 300" >> /usr/bin/start.sh'), '--gpus', '0',
-                    '--out', 'run', '--json')
+    process = start(
+        'train',
+        data,
+        '--image',
+        variant('RUN echo "sleep 300" >> /usr/bin/start.sh'),
+        '--gpus',
+        '0',
+        '--out',
+        'run',
+        '--json',
+    )
     end = time.monotonic() + 300
     while not Path('run/out/models/result.yaml').is_file():
         assert time.monotonic() < end and process.poll() is None, process.communicate()

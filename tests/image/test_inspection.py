@@ -1,4 +1,5 @@
 """What the platform does when an image is added (contract section b)."""
+
 import json
 import subprocess
 from pathlib import Path
@@ -28,14 +29,35 @@ def test_command_and_entry_point(image):
 
 
 def test_exactly_one_opencv(image):
-    packages = subprocess.check_output(['docker', 'run', '--rm', '--network=none', image, 'python3', '-m', 'pip', 'list'],
-                                       text=True, stderr=subprocess.DEVNULL)
-    assert [line.split()[0] for line in packages.splitlines()
-            if line.lower().startswith('opencv')] == ['opencv-python-headless']
+    packages = subprocess.check_output(
+        ['docker', 'run', '--rm', '--network=none', image, 'python3', '-m', 'pip', 'list'],
+        text=True,
+        stderr=subprocess.DEVNULL,
+    )
+    assert [line.split()[0] for line in packages.splitlines() if line.lower().startswith('opencv')] == [
+        'opencv-python-headless'
+    ]
 
 
 def test_an_unknown_user_can_read_code_and_weights(image):
     """Nothing in /app, /weights and /img-man is closed to a user that the image does not know."""
-    done = subprocess.run(['docker', 'run', '--rm', '--network=none', '--user', '12345:23456', image, 'find', '/app',
-                           '/weights', '/img-man', '!', '-readable'], capture_output=True, text=True)
+    done = subprocess.run(
+        [
+            'docker',
+            'run',
+            '--rm',
+            '--network=none',
+            '--user',
+            '12345:23456',
+            image,
+            'find',
+            '/app',
+            '/weights',
+            '/img-man',
+            '!',
+            '-readable',
+        ],
+        capture_output=True,
+        text=True,
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, '', '')

@@ -1,4 +1,5 @@
 """Our executor gives the same as a process and in its image: the weights of a training, the boxes, the ranking."""
+
 import json
 import os
 import subprocess
@@ -16,10 +17,18 @@ from ymir.local.sample_data import CLASS_NAMES, generate
 pytestmark = [pytest.mark.image, pytest.mark.timeout(1200)]
 ROOT = Path(__file__).resolve().parents[2]
 # A network of a few channels, of whose boxes every one counts, however unsure.
-NETWORK = ('model.backbone.widen_factor=0.125 model.neck.widen_factor=0.125 '
-           'model.bbox_head.head_module.widen_factor=0.125 model.test_cfg.score_thr=0.0001')
-PARAMETERS = ('max_epochs=2', 'img_size=64', 'samples_per_gpu=4', 'workers_per_gpu=0', 'precision=fp32',
-              f'cfg_options={NETWORK}')
+NETWORK = (
+    'model.backbone.widen_factor=0.125 model.neck.widen_factor=0.125 '
+    'model.bbox_head.head_module.widen_factor=0.125 model.test_cfg.score_thr=0.0001'
+)
+PARAMETERS = (
+    'max_epochs=2',
+    'img_size=64',
+    'samples_per_gpu=4',
+    'workers_per_gpu=0',
+    'precision=fp32',
+    f'cfg_options={NETWORK}',
+)
 UNSURE = 'conf_threshold=0.0001'
 WAYS = ('process', 'container')
 
@@ -35,10 +44,25 @@ def both(image, tmp_path_factory):
         started = {}
         for way in WAYS:
             options = ['--image', image] if way == 'container' else []
-            command = [sys.executable, '-m', 'ymir.local.cli', *map(str, arguments), *options, '--gpus', '0', '--json',
-                       '--out', str(folder / f'{name}-{way}')]
-            started[way] = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                            env=dict(environ, PYTHONPATH=str(ROOT)))
+            command = [
+                sys.executable,
+                '-m',
+                'ymir.local.cli',
+                *map(str, arguments),
+                *options,
+                '--gpus',
+                '0',
+                '--json',
+                '--out',
+                str(folder / f'{name}-{way}'),
+            ]
+            started[way] = subprocess.Popen(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=dict(environ, PYTHONPATH=str(ROOT)),
+            )
         for way, process in started.items():
             text, errors = process.communicate()
             assert process.returncode == 0, (way, errors, json.loads(text).get('log_tail'))
@@ -51,7 +75,7 @@ def both(image, tmp_path_factory):
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp('data')
     images = generate(folder / 'source', 12, 2, (64, 96), (1, 2), (0.3, 0.6), 2)
-    write_dataset(Dataset(tuple(CLASS_NAMES[:2]), dict(all=tuple(images))), folder / 'coco', 'coco')
+    write_dataset(Dataset(tuple(CLASS_NAMES[:2]), {'all': tuple(images)}), folder / 'coco', 'coco')
     return folder / 'coco'
 
 
@@ -69,15 +93,19 @@ def read_result(run):
 
 
 def version_of_torch(image):
-    return subprocess.run(['docker', 'run', '--rm', '--network=none', image, 'python3', '-c',
-                           'import torch; print(torch.__version__)'], capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        ['docker', 'run', '--rm', '--network=none', image, 'python3', '-c', 'import torch; print(torch.__version__)'],
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
 
 
 def test_training(trained, image):
     """On one machine with one torch the weights are equal to the last bit."""
     process, container = (trained[way] for way in WAYS)
-    names = [sorted(path.name for path in (run / 'out/models').iterdir() if path.is_file())
-             for run in (process, container)]
+    names = [
+        sorted(path.name for path in (run / 'out/models').iterdir() if path.is_file()) for run in (process, container)
+    ]
     assert names[0] == names[1]
     results = [read_result(run) for run in (process, container)]
     assert set(results[0]['model_stages']) == set(results[1]['model_stages'])
@@ -86,8 +114,10 @@ def test_training(trained, image):
     assert results[0] == results[1]
     files = {file for stage in results[0]['model_stages'].values() for file in stage['files'] if file.endswith('.pth')}
     for name in sorted(files):
-        weights = [torch.load(run / 'out/models' / name, map_location='cpu', weights_only=False)['state_dict']
-                   for run in (process, container)]
+        weights = [
+            torch.load(run / 'out/models' / name, map_location='cpu', weights_only=False)['state_dict']
+            for run in (process, container)
+        ]
         assert weights[0].keys() == weights[1].keys()
         assert [key for key in weights[0] if not torch.equal(weights[0][key], weights[1][key])] == []
 

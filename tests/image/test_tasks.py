@@ -3,20 +3,21 @@
 What they leave is judged twice: by `ymir check`, and by rules that were written from the contract alone and share no code
 with the product.
 """
+
 import pytest
 import yaml
-from tests.ymir_exc import platform_rules
 
+from tests.ymir_exc import platform_rules
 from ymir.local.check import check_out
+from ymir.local.demo_result import read_predictions
 from ymir.local.in_changes import changes_since, listing
 from ymir.local.prepare import ModelStage, asset_id, hyper_parameters, prepare_candidates, prepare_training
-from ymir.local.demo_result import read_predictions
 from ymir.local.run import run_in_container
 from ymir.local.sample_data import CLASS_NAMES, generate
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(2400)]
 CLASSES = list(CLASS_NAMES[:3])
-PARAMETERS = dict(model_name='yolov8_n', img_size=96, max_epochs=2, samples_per_gpu=4, workers_per_gpu=1)
+PARAMETERS = {'model_name': 'yolov8_n', 'img_size': 96, 'max_epochs': 2, 'samples_per_gpu': 4, 'workers_per_gpu': 1}
 
 
 def run(task, image):
@@ -49,8 +50,14 @@ def images(tmp_path_factory):
 @pytest.fixture(scope='module')
 def training(image, images, tmp_path_factory):
     """A finished training and how it ended."""
-    task = prepare_training(tmp_path_factory.mktemp('training') / 'work', CLASSES, images[:12], images[12:16],
-                            hyper_parameters('training', PARAMETERS), in_container=True)
+    task = prepare_training(
+        tmp_path_factory.mktemp('training') / 'work',
+        CLASSES,
+        images[:12],
+        images[12:16],
+        hyper_parameters('training', PARAMETERS),
+        in_container=True,
+    )
     return task, run(task, image)
 
 
@@ -70,8 +77,9 @@ def test_mining_and_inference_in_one_run(training, image, images, tmp_path):
     broken = tmp_path / 'broken.jpg'
     broken.write_bytes(images[16].path.read_bytes()[:200])
     paths = [*(candidate.path for candidate in images[16:]), broken]
-    task = prepare_candidates(tmp_path / 'work', paths, ModelStage.of_training(trained), mining=True, infer=True,
-                              in_container=True)
+    task = prepare_candidates(
+        tmp_path / 'work', paths, ModelStage.of_training(trained), mining=True, infer=True, in_container=True
+    )
     before = listing(task.in_dir)
     run(task, image).raise_for_failure('mining and inference')
 
@@ -93,17 +101,27 @@ def annotate_all(content):
     return damage
 
 
-@pytest.mark.parametrize('edits, damage, code, words', [
-    (dict(model_name='yolov8_huge'), None, 300001, 'yolov8_huge'),
-    (dict(max_epochs='many'), None, 300001, 'max_epochs'),
-    ({}, lambda task: (task.in_dir / 'train-index.tsv').write_text(''), 300002, 'train set is empty'),
-    ({}, annotate_all('7, 1, 2, 30, 40, -1.0, 0.0\n'), 300002, 'class index 7'),
-    ({}, annotate_all('0, 30, 2, 1, 40, -1.0, 0.0\n'), 300002, 'inverted box'),
-    ({}, annotate_all(None), 300002, 'missing annotation'),
-], ids=['unknown model', 'bad value', 'empty set', 'wrong class', 'inverted box', 'missing annotation'])
+@pytest.mark.parametrize(
+    'edits, damage, code, words',
+    [
+        ({'model_name': 'yolov8_huge'}, None, 300001, 'yolov8_huge'),
+        ({'max_epochs': 'many'}, None, 300001, 'max_epochs'),
+        ({}, lambda task: (task.in_dir / 'train-index.tsv').write_text(''), 300002, 'train set is empty'),
+        ({}, annotate_all('7, 1, 2, 30, 40, -1.0, 0.0\n'), 300002, 'class index 7'),
+        ({}, annotate_all('0, 30, 2, 1, 40, -1.0, 0.0\n'), 300002, 'inverted box'),
+        ({}, annotate_all(None), 300002, 'missing annotation'),
+    ],
+    ids=['unknown model', 'bad value', 'empty set', 'wrong class', 'inverted box', 'missing annotation'],
+)
 def test_bad_input_is_explained_in_the_last_lines(image, images, tmp_path, edits, damage, code, words):
-    task = prepare_training(tmp_path / 'work', CLASSES, images[:4], images[12:16],
-                            hyper_parameters('training', {**PARAMETERS, **edits}), in_container=True)
+    task = prepare_training(
+        tmp_path / 'work',
+        CLASSES,
+        images[:4],
+        images[12:16],
+        hyper_parameters('training', {**PARAMETERS, **edits}),
+        in_container=True,
+    )
     if damage:
         damage(task)
     outcome = run(task, image)
@@ -118,7 +136,7 @@ def test_bad_input_is_explained_in_the_last_lines(image, images, tmp_path, edits
 def test_no_weights(image, images, tmp_path):
     config = tmp_path / 'config.py'
     config.write_text("model = dict(type='YOLODetector')\n")
-    stage = ModelStage('best', (config, ), {'class_names': CLASSES})
+    stage = ModelStage('best', (config,), {'class_names': CLASSES})
     task = prepare_candidates(tmp_path / 'work', [images[0].path], stage, infer=True, in_container=True)
     outcome = run(task, image)
     assert outcome.exit_code != 0

@@ -25,15 +25,12 @@ def fake(tmp_path):
     """Options that run `fake_executor.py` with templates of its own."""
     img_man = tmp_path / 'img-man'
     img_man.mkdir()
-    common = dict(crash_code=0, exit_status=0, seconds=0.0, child_file='', broken_monitor=0)
-    templates = dict(training=dict(common,
-                                   model_name='small',
-                                   max_epochs=2,
-                                   metric=0.5,
-                                   curves=0,
-                                   export_format='ark:raw'),
-                     mining=dict(common, mining_algorithm='random'),
-                     infer=dict(common, conf_threshold=0.2))
+    common = {'crash_code': 0, 'exit_status': 0, 'seconds': 0.0, 'child_file': '', 'broken_monitor': 0}
+    templates = {
+        'training': dict(common, model_name='small', max_epochs=2, metric=0.5, curves=0, export_format='ark:raw'),
+        'mining': dict(common, mining_algorithm='random'),
+        'infer': dict(common, conf_threshold=0.2),
+    }
     for name, values in templates.items():
         (img_man / f'{name}-template.yaml').write_text(yaml.safe_dump(values))
     executor = Path(__file__).with_name('fake_executor.py')
@@ -43,6 +40,6 @@ def fake(tmp_path):
 @pytest.fixture
 def coco_folder(tmp_path, images, class_names):
     """The six images as a COCO folder."""
-    dataset = Dataset(tuple(class_names), dict(all=tuple(images)))
+    dataset = Dataset(tuple(class_names), {'all': tuple(images)})
     write_dataset(dataset, tmp_path / 'coco', 'coco')
     return tmp_path / 'coco'

@@ -1,4 +1,5 @@
 """An executor that obeys the contract and computes nothing; hyper-parameters make it misbehave."""
+
 import json
 import os
 import subprocess
@@ -16,12 +17,12 @@ models = Path(env['output']['models_dir'])
 def progress(percent, state=2, code=0, message=''):
     path = Path(env['output']['monitor_file'])
     new = path.with_name('monitor.new')
-    new.write_text(f"{env['task_id']}\t{time.time():.6f}\t{percent:.2f}\t{state}\t{code}\t{message}\n")
+    new.write_text(f'{env["task_id"]}\t{time.time():.6f}\t{percent:.2f}\t{state}\t{code}\t{message}\n')
     new.replace(path)
 
 
 def write_result(stages):
-    document = dict(best_stage_name=max(stages, key=lambda name: stages[name]['mAP']), model_stages=stages)
+    document = {'best_stage_name': max(stages, key=lambda name: stages[name]['mAP']), 'model_stages': stages}
     (models / 'result.new').write_text(yaml.safe_dump(document))
     (models / 'result.new').replace(models / 'result.yaml')
 
@@ -29,6 +30,7 @@ def write_result(stages):
 def write_curves(writer, epoch, epochs):
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
+
     values = {'epoch': epoch, 'loss': 2.0 / epoch, 'lr': 0.01, 'coco/bbox_mAP': epoch / epochs / 2}
     summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
     writer.add_event(Event(wall_time=time.time(), step=epoch, summary=summary))
@@ -39,13 +41,16 @@ def train():
     epochs, stages, writer = int(config['max_epochs']), {}, None
     if config.get('curves'):
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
         writer = EventFileWriter(env['output']['tensorboard_dir'])
     for epoch in range(1, epochs + 1):
         (models / f'epoch_{epoch}.pth').write_bytes(b'weights %d' % epoch)
-        stages[f'epoch_{epoch}'] = dict(stage_name=f'epoch_{epoch}',
-                                        files=[f'epoch_{epoch}.pth'],
-                                        timestamp=1700000000 + epoch,
-                                        mAP=float(config.get('metric', 0.5)) * epoch / epochs)
+        stages[f'epoch_{epoch}'] = {
+            'stage_name': f'epoch_{epoch}',
+            'files': [f'epoch_{epoch}.pth'],
+            'timestamp': 1700000000 + epoch,
+            'mAP': float(config.get('metric', 0.5)) * epoch / epochs,
+        }
         write_result(stages)
         progress(epoch / epochs)
         if writer:
@@ -64,9 +69,9 @@ def mine():
 
 def infer():
     assert all(Path(path).is_file() for path in config['model_params_path'])
-    box = dict(class_name=config['class_names'][0], score=0.75, box=dict(x=1, y=2, w=3, h=4))
-    detection = {os.path.basename(path): dict(boxes=[box]) for path in candidates()}
-    Path(env['output']['infer_result_file']).write_text(json.dumps(dict(detection=detection)))
+    box = {'class_name': config['class_names'][0], 'score': 0.75, 'box': {'x': 1, 'y': 2, 'w': 3, 'h': 4}}
+    detection = {os.path.basename(path): {'boxes': [box]} for path in candidates()}
+    Path(env['output']['infer_result_file']).write_text(json.dumps({'detection': detection}))
 
 
 progress(0.0)

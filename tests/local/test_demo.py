@@ -1,4 +1,5 @@
 """The demo, cut short: every task through start.py, table and picture at the end, a failure in the platform's words."""
+
 import io
 
 import cv2
@@ -12,10 +13,10 @@ from ymir.local.run import TaskFailed
 @pytest.fixture
 def short(monkeypatch):
     """The demo's settings, small enough for a test."""
-    for name, value in dict(NUM_TRAIN=8, NUM_VAL=4, NUM_CANDIDATES=4, PICTURED=3).items():
+    for name, value in {'NUM_TRAIN': 8, 'NUM_VAL': 4, 'NUM_CANDIDATES': 4, 'PICTURED': 3}.items():
         monkeypatch.setattr(demo, name, value)
     monkeypatch.setitem(demo.DATA, 'size_range', (64, 96))
-    for name, value in dict(img_size=64, max_epochs=1, workers_per_gpu=0).items():
+    for name, value in {'img_size': 64, 'max_epochs': 1, 'workers_per_gpu': 0}.items():
         monkeypatch.setitem(demo.TRAINING, name, value)
     return Console(file=io.StringIO(), width=80)
 
@@ -24,8 +25,11 @@ def short(monkeypatch):
 def test_demo_shows_what_it_did(short, tmp_path):
     demo.demo(tmp_path, 0, short)
     text = short.file.getvalue()
-    rows = {line.split('│')[1].strip(): [cell.strip() for cell in line.split('│')[2:-1]] for line in text.splitlines()
-            if line.startswith('│')}
+    rows = {
+        line.split('│')[1].strip(): [cell.strip() for cell in line.split('│')[2:-1]]
+        for line in text.splitlines()
+        if line.startswith('│')
+    }
     assert list(rows) == ['training', 'mining', 'inference']
     assert [row[1] for row in rows.values()] == ['8', '4', '4']
     assert 0 <= float(rows['training'][0]) <= 1

@@ -1,4 +1,5 @@
 """What the demo shows: mAP against hand-made cases, the picture, reading predictions."""
+
 import json
 
 import cv2
@@ -13,14 +14,17 @@ def image_with(tmp_path, *boxes):
     return LabelledImage(tmp_path / 'x.jpg', 100, 100, tuple(LabelledBox(*box) for box in boxes))
 
 
-@pytest.mark.parametrize('predicted, expected', [
-    ([(LabelledBox(0, 10, 10, 40, 40), 0.9), (LabelledBox(1, 60, 60, 20, 20), 0.8)], 1.0),
-    # IoU is 0.8 for one class: right at 0.5 to 0.8, which is 7 of 10 thresholds
-    ([(LabelledBox(0, 10, 10, 32, 40), 0.9), (LabelledBox(1, 60, 60, 20, 20), 0.8)], 0.85),
-    ([(LabelledBox(0, 10, 10, 40, 40), 0.9)], 0.5),
-    ([(LabelledBox(1, 10, 10, 40, 40), 0.9)], 0.0),
-    ([], 0.0),
-])
+@pytest.mark.parametrize(
+    'predicted, expected',
+    [
+        ([(LabelledBox(0, 10, 10, 40, 40), 0.9), (LabelledBox(1, 60, 60, 20, 20), 0.8)], 1.0),
+        # IoU is 0.8 for one class: right at 0.5 to 0.8, which is 7 of 10 thresholds
+        ([(LabelledBox(0, 10, 10, 32, 40), 0.9), (LabelledBox(1, 60, 60, 20, 20), 0.8)], 0.85),
+        ([(LabelledBox(0, 10, 10, 40, 40), 0.9)], 0.5),
+        ([(LabelledBox(1, 10, 10, 40, 40), 0.9)], 0.0),
+        ([], 0.0),
+    ],
+)
 def test_mean_average_precision(tmp_path, predicted, expected):
     labels = [image_with(tmp_path, (0, 10, 10, 40, 40), (1, 60, 60, 20, 20))]
     assert mean_average_precision(labels, [predicted]) == pytest.approx(expected, abs=1e-6)
@@ -32,8 +36,8 @@ def test_no_labels_at_all(tmp_path):
 
 def test_read_predictions(tmp_path):
     path = tmp_path / 'infer-result.json'
-    box = dict(class_name='crate', score=0.75, box=dict(x=1, y=2, w=3, h=4))
-    path.write_text(json.dumps(dict(detection={'a.jpg': dict(boxes=[box]), 'b.jpg': dict(boxes=[])})))
+    box = {'class_name': 'crate', 'score': 0.75, 'box': {'x': 1, 'y': 2, 'w': 3, 'h': 4}}
+    path.write_text(json.dumps({'detection': {'a.jpg': {'boxes': [box]}, 'b.jpg': {'boxes': []}}}))
     assert read_predictions(path, ['target', 'crate']) == {'a': [(LabelledBox(1, 1, 2, 3, 4), 0.75)], 'b': []}
 
 

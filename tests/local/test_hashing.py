@@ -1,4 +1,5 @@
 """The platform's names of images."""
+
 import hashlib
 
 import pytest

@@ -1,4 +1,5 @@
 """What changes below `in` while a task runs."""
+
 import os
 
 from ymir.local.in_changes import changes_since, listing
@@ -21,8 +22,10 @@ def test_nothing_everything_and_links(tmp_path):
     (folder / 'models/broken').unlink()
     (folder / 'models/broken').mkdir()
     assert changes_since(before, folder) == {
-        'models/a.pth': 'removed', 'models/broken': 'changed', 'models/cache': 'added',
-        os.fsdecode(b'models/cache/odd\xff\n'): 'added'
+        'models/a.pth': 'removed',
+        'models/broken': 'changed',
+        'models/cache': 'added',
+        os.fsdecode(b'models/cache/odd\xff\n'): 'added',
     }
 
 
@@ -30,8 +33,13 @@ def test_writing_through_the_path_of_an_image(tmp_path, images):
     """The cache holds hard links for a container, and where none can be made symbolic links for a process."""
     model = tmp_path / 'model.pth'
     model.write_bytes(b'weights')
-    task = prepare_candidates(tmp_path / 'work', [image.path for image in images[:2]],
-                              ModelStage('best', (model, ), {'class_names': ['target']}), {}, infer=True)
+    task = prepare_candidates(
+        tmp_path / 'work',
+        [image.path for image in images[:2]],
+        ModelStage('best', (model,), {'class_names': ['target']}),
+        {},
+        infer=True,
+    )
     cache = (task.in_dir / 'assets').resolve()
     paths = [path for path in sorted(cache.rglob('*.*')) if path.is_file()]
     paths[1].unlink()

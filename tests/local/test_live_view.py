@@ -1,4 +1,5 @@
 """Numbers of a running task: from event files to a line, and the time to go."""
+
 import io
 import time
 
@@ -17,11 +18,13 @@ def writer(tmp_path):
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
     events = EventFileWriter(str(tmp_path / 'tensorboard/run'))
 
     def write(step, **values):
         summary = Summary(
-            value=[Summary.Value(tag=tag.replace('__', '/'), simple_value=value) for tag, value in values.items()])
+            value=[Summary.Value(tag=tag.replace('__', '/'), simple_value=value) for tag, value in values.items()]
+        )
         events.add_event(Event(wall_time=1.0, step=step, summary=summary))
         events.flush()
 
@@ -34,11 +37,11 @@ def test_event_files_are_read_as_they_grow(tmp_path, writer):
     assert scalars.last() == {}
     writer(1, loss=2.0, lr=0.01)
     scalars.update()
-    assert scalars.last() == pytest.approx(dict(loss=2.0, lr=0.01))
+    assert scalars.last() == pytest.approx({'loss': 2.0, 'lr': 0.01})
     writer(2, loss=1.5, coco__bbox_mAP=0.25, coco__bbox_mAP_50=0.5)
     writer(3, coco__bbox_mAP=0.125)
     scalars.update()
-    assert scalars.last() == pytest.approx(dict(loss=1.5, lr=0.01, mAP=0.125))
+    assert scalars.last() == pytest.approx({'loss': 1.5, 'lr': 0.01, 'mAP': 0.125})
     assert scalars.series['coco/bbox_mAP'] == [(2, 0.25), (3, 0.125)]
 
 
@@ -52,21 +55,30 @@ def test_what_is_no_event_file_does_no_harm(tmp_path):
     EventScalars(tmp_path / 'nowhere').update()
 
 
-@pytest.mark.parametrize('tags, expected', [
-    (['loss', 'loss_cls', 'lr', 'base_lr', 'coco/bbox_mAP', 'coco/bbox_mAP_50'
-      ], dict(loss='loss', lr='lr', mAP='coco/bbox_mAP')),
-    (['train/box_loss', 'train/loss', 'x/lr0', 'metrics/mAP_0.5:0.95'
-      ], dict(loss='train/loss', mAP='metrics/mAP_0.5:0.95')),
-    (['val/AP50', 'epoch'], dict(mAP='val/AP50', epoch='epoch')),
-    ([], {}),
-])
+@pytest.mark.parametrize(
+    'tags, expected',
+    [
+        (
+            ['loss', 'loss_cls', 'lr', 'base_lr', 'coco/bbox_mAP', 'coco/bbox_mAP_50'],
+            {'loss': 'loss', 'lr': 'lr', 'mAP': 'coco/bbox_mAP'},
+        ),
+        (
+            ['train/box_loss', 'train/loss', 'x/lr0', 'metrics/mAP_0.5:0.95'],
+            {'loss': 'train/loss', 'mAP': 'metrics/mAP_0.5:0.95'},
+        ),
+        (['val/AP50', 'epoch'], {'mAP': 'val/AP50', 'epoch': 'epoch'}),
+        ([], {}),
+    ],
+)
 def test_tags_of_several_executors(tags, expected):
     assert recognise(tags) == expected
 
 
 def test_the_line_of_numbers():
-    assert numbers_line(dict(epoch=3, loss=1.23456, mAP=0.4567, lr=0.01),
-                        10) == 'epoch 3/10  loss 1.235  mAP 0.457  lr 0.01'
+    assert (
+        numbers_line({'epoch': 3, 'loss': 1.23456, 'mAP': 0.4567, 'lr': 0.01}, 10)
+        == 'epoch 3/10  loss 1.235  mAP 0.457  lr 0.01'
+    )
     assert numbers_line({}) == ''
 
 

@@ -1,4 +1,5 @@
 """The prepared work directory against the platform's."""
+
 import os
 import re
 import stat
@@ -9,8 +10,14 @@ import pytest
 import yaml
 
 from ymir.local import assets
-from ymir.local.prepare import (UNREFERENCED_INDEX_FILES, ModelStage, asset_id, hyper_parameters, prepare_candidates,
-                                prepare_training)
+from ymir.local.prepare import (
+    UNREFERENCED_INDEX_FILES,
+    ModelStage,
+    asset_id,
+    hyper_parameters,
+    prepare_candidates,
+    prepare_training,
+)
 
 
 def training(tmp_path, images, class_names, **options):
@@ -58,10 +65,21 @@ def test_other_annotation_formats(tmp_path, images, class_names, export_format, 
 
 
 def test_reserved_keys_of_the_config(tmp_path, images, class_names, stage):
-    task = training(tmp_path, images, class_names, gpu_count=2,
-                    parameters={'max_epochs': 3, 'pretrained_model_params': ['/template/says.pth'], 'task_id': 'x'})
-    assert config_of(task) == dict(task_id=task.task_id, class_names=class_names, gpu_id='0,1', gpu_count=2,
-                                   object_type=2, max_epochs=3)
+    task = training(
+        tmp_path,
+        images,
+        class_names,
+        gpu_count=2,
+        parameters={'max_epochs': 3, 'pretrained_model_params': ['/template/says.pth'], 'task_id': 'x'},
+    )
+    assert config_of(task) == {
+        'task_id': task.task_id,
+        'class_names': class_names,
+        'gpu_id': '0,1',
+        'gpu_count': 2,
+        'object_type': 2,
+        'max_epochs': 3,
+    }
 
 
 def test_pretrained_stage_is_extracted(tmp_path, images, class_names, stage):
@@ -71,8 +89,12 @@ def test_pretrained_stage_is_extracted(tmp_path, images, class_names, stage):
     assert [(task.work_dir / path[1:]).read_text() for path in paths] == ['best.pth', 'config.py']
     info = yaml.safe_load((task.in_dir / 'models/ymir-info.yaml').read_text())
     assert info['executor_config']['class_names'] == ['target', 'crate']
-    assert info['stages']['epoch_9'] == dict(stage_name='epoch_9', files=['best.pth', 'config.py'],
-                                             timestamp=1700000100, mAP=0.5)
+    assert info['stages']['epoch_9'] == {
+        'stage_name': 'epoch_9',
+        'files': ['best.pth', 'config.py'],
+        'timestamp': 1700000100,
+        'mAP': 0.5,
+    }
 
 
 def test_out_is_what_the_platform_leaves_there(tmp_path, images, class_names):
@@ -87,10 +109,17 @@ def test_out_is_what_the_platform_leaves_there(tmp_path, images, class_names):
 def test_mining_and_inference_in_one_run(tmp_path, images, stage):
     paths = [image.path for image in images]
     task = prepare_candidates(tmp_path / 'work', paths, stage, {'conf_threshold': 0.1}, mining=True, infer=True)
-    assert config_of(task) == dict(task_id=task.task_id, class_names=['target', 'crate'], gpu_id='', gpu_count=0,
-                                   object_type=2, run_mining=True, run_infer=True, conf_threshold=0.1,
-                                   model_params_path=[f'{task.in_dir}/models/epoch_9/best.pth',
-                                                      f'{task.in_dir}/models/epoch_9/config.py'])
+    assert config_of(task) == {
+        'task_id': task.task_id,
+        'class_names': ['target', 'crate'],
+        'gpu_id': '',
+        'gpu_count': 0,
+        'object_type': 2,
+        'run_mining': True,
+        'run_infer': True,
+        'conf_threshold': 0.1,
+        'model_params_path': [f'{task.in_dir}/models/epoch_9/best.pth', f'{task.in_dir}/models/epoch_9/config.py'],
+    }
     env = yaml.safe_load((task.in_dir / 'env.yaml').read_text())
     assert (env['run_training'], env['run_mining'], env['run_infer']) == (False, True, True)
     assert env['input']['training_index_file'] == env['input']['val_index_file'] == ''
@@ -102,9 +131,19 @@ def test_mining_and_inference_in_one_run(tmp_path, images, stage):
 def test_in_of_a_training_holds_exactly_the_platforms_files(tmp_path, images, class_names):
     task = training(tmp_path, images, class_names)
     names = [asset_id(image.path) for image in images]
-    assert sorted(path.name for path in task.in_dir.iterdir()) == sorted((
-        'annotations', 'assets', 'config.yaml', 'env.yaml', 'models', 'predictions', 'train-index.tsv', 'val-index.tsv',
-        *UNREFERENCED_INDEX_FILES))
+    assert sorted(path.name for path in task.in_dir.iterdir()) == sorted(
+        (
+            'annotations',
+            'assets',
+            'config.yaml',
+            'env.yaml',
+            'models',
+            'predictions',
+            'train-index.tsv',
+            'val-index.tsv',
+            *UNREFERENCED_INDEX_FILES,
+        )
+    )
     assert all((task.in_dir / name).read_bytes() == b'' for name in UNREFERENCED_INDEX_FILES)
     for name in ('annotations', 'models', 'predictions'):
         assert (task.in_dir / name).is_dir() and not (task.in_dir / name).is_symlink()
@@ -113,28 +152,41 @@ def test_in_of_a_training_holds_exactly_the_platforms_files(tmp_path, images, cl
     assert sorted(written) == sorted(f'{n[-2:]}/{n}.txt' for n in names)
     assert (task.in_dir / 'assets').readlink() == task.work_dir / 'asset_cache'
     assert (task.in_dir / 'val-index.tsv').read_bytes() == ''.join(
-        f'/in/assets/{n[-2:]}/{n}.jpg\t/in/annotations/{n[-2:]}/{n}.txt\n' for n in names[4:]).encode()
-    boxes = ((images[5].boxes[0], ) if images[5].boxes else ())
+        f'/in/assets/{n[-2:]}/{n}.jpg\t/in/annotations/{n[-2:]}/{n}.txt\n' for n in names[4:]
+    ).encode()
+    boxes = (images[5].boxes[0],) if images[5].boxes else ()
     text = (task.in_dir / f'annotations/{names[5][-2:]}/{names[5]}.txt').read_text()
-    assert text.startswith(''.join(f'{b.class_index}, {b.x}, {b.y}, {b.x + b.w - 1}, {b.y + b.h - 1}, -1.0, 0.0\n'
-                                   for b in boxes))
+    assert text.startswith(
+        ''.join(f'{b.class_index}, {b.x}, {b.y}, {b.x + b.w - 1}, {b.y + b.h - 1}, -1.0, 0.0\n' for b in boxes)
+    )
     assert (task.out_dir / 'tensorboard/executor.log').readlink() == task.log_file
 
 
 def test_in_of_an_inference_holds_exactly_the_platforms_files(tmp_path, images, stage):
     paths = [image.path for image in images]
     task = prepare_candidates(tmp_path / 'work', paths, stage, {'conf_threshold': 0.1}, infer=True, in_container=True)
-    assert sorted(path.name for path in task.in_dir.iterdir()) == sorted((
-        'annotations', 'assets', 'candidate-index.tsv', 'candidate-src-index.tsv', 'config.yaml', 'env.yaml', 'models',
-        'predictions'))
+    assert sorted(path.name for path in task.in_dir.iterdir()) == sorted(
+        (
+            'annotations',
+            'assets',
+            'candidate-index.tsv',
+            'candidate-src-index.tsv',
+            'config.yaml',
+            'env.yaml',
+            'models',
+            'predictions',
+        )
+    )
     names = [asset_id(path) for path in paths]
     assert (task.in_dir / 'candidate-index.tsv').read_bytes() == ''.join(
-        f'/in/assets/{n[-2:]}/{n}.jpg\n' for n in names).encode()
+        f'/in/assets/{n[-2:]}/{n}.jpg\n' for n in names
+    ).encode()
     assert (task.in_dir / 'candidate-src-index.tsv').read_bytes() == ''.join(f'{path}\n' for path in paths).encode()
     assert (task.in_dir / 'config.yaml').read_text() == (
         "class_names:\n- target\n- crate\nconf_threshold: 0.1\ngpu_count: 0\ngpu_id: ''\nmodel_params_path:\n"
         '- /in/models/epoch_9/best.pth\n- /in/models/epoch_9/config.py\nobject_type: 2\nrun_infer: true\n'
-        f'run_mining: false\ntask_id: {task.task_id}\n')
+        f'run_mining: false\ntask_id: {task.task_id}\n'
+    )
     assert not task.log_file.exists()  # docker's output makes it
     assert (task.out_dir / 'tensorboard').is_dir() and not (task.out_dir / 'tensorboard').is_symlink()
 
@@ -145,8 +197,10 @@ def test_names_in_chinese_stand_in_the_config_as_they_are(tmp_path, images):
     assert text.startswith('class_names:\n- 叉车\n- pallet\n- star\nexport_format: ark:raw\n')
 
 
-@pytest.mark.parametrize('content, suffix', [(b'\xff\xd8..', 'jpg'), (b'\x89PNG..', 'png'), (b'BM..', 'bmp'),
-                                             (b'RIFF..', 'unknown'), (b'', 'unknown')])
+@pytest.mark.parametrize(
+    'content, suffix',
+    [(b'\xff\xd8..', 'jpg'), (b'\x89PNG..', 'png'), (b'BM..', 'bmp'), (b'RIFF..', 'unknown'), (b'', 'unknown')],
+)
 def test_ending_says_what_the_bytes_are(tmp_path, stage, content, suffix):
     (tmp_path / 'a 图.jpeg').write_bytes(content)
     task = prepare_candidates(tmp_path / 'work', [tmp_path / 'a 图.jpeg'], stage, infer=True, in_container=True)
@@ -157,8 +211,9 @@ def test_ending_says_what_the_bytes_are(tmp_path, stage, content, suffix):
 @pytest.mark.parametrize('in_container', [False, True])
 def test_assets_are_links_where_the_file_system_can(tmp_path, images, stage, monkeypatch, in_container):
     def asset(name, **options):
-        task = prepare_candidates(tmp_path / name, [images[0].path], stage, infer=True, in_container=in_container,
-                                  **options)
+        task = prepare_candidates(
+            tmp_path / name, [images[0].path], stage, infer=True, in_container=in_container, **options
+        )
         return next(path for path in (task.work_dir / 'asset_cache').rglob('*') if not path.is_dir())
 
     assert asset('hard').samefile(images[0].path) and not asset('hard2').is_symlink()
@@ -189,10 +244,32 @@ def test_copies_are_clones_where_the_file_system_can(tmp_path, images, monkeypat
 def test_manifest_is_that_of_the_executor(tmp_path, images, class_names, stage):
     paths = [image.path for image in images]
     for number, in_container in enumerate((False, True)):
-        for kind, task in (('training', prepare_training(tmp_path / f't{number}', class_names, images, [], {},
-                                                         in_container=in_container, img_man=tmp_path / 'other')),
-                           ('infer', prepare_candidates(tmp_path / f'i{number}', paths, stage, {}, infer=True,
-                                                        in_container=in_container, img_man=tmp_path / 'other'))):
+        for kind, task in (
+            (
+                'training',
+                prepare_training(
+                    tmp_path / f't{number}',
+                    class_names,
+                    images,
+                    [],
+                    {},
+                    in_container=in_container,
+                    img_man=tmp_path / 'other',
+                ),
+            ),
+            (
+                'infer',
+                prepare_candidates(
+                    tmp_path / f'i{number}',
+                    paths,
+                    stage,
+                    {},
+                    infer=True,
+                    in_container=in_container,
+                    img_man=tmp_path / 'other',
+                ),
+            ),
+        ):
             expected = '/img-man/manifest.yaml' if in_container else str(tmp_path / 'other/manifest.yaml')
             assert yaml.safe_load((task.in_dir / 'env.yaml').read_text())['manifest_file'] == expected, kind
 
@@ -222,8 +299,10 @@ def test_stage_of_a_training(tmp_path, images, class_names):
     (models / 'cfg.py').touch()
     (models / 'b').mkdir()
     (models / 'b/b.pth').touch()
-    stages = {name: dict(stage_name=name, files=[f'{name}.pth', 'cfg.py'], timestamp=5, mAP=0.25) for name in 'ab'}
-    (models / 'result.yaml').write_text(yaml.safe_dump(dict(best_stage_name='b', mAP=0.25, model_stages=stages)))
+    stages = {
+        name: {'stage_name': name, 'files': [f'{name}.pth', 'cfg.py'], 'timestamp': 5, 'mAP': 0.25} for name in 'ab'
+    }
+    (models / 'result.yaml').write_text(yaml.safe_dump({'best_stage_name': 'b', 'mAP': 0.25, 'model_stages': stages}))
     best = ModelStage.of_training(task)
     assert (best.name, best.files, best.metric) == ('b', (models / 'b/b.pth', models / 'cfg.py'), 0.25)
     assert best.training_config['class_names'] == class_names
@@ -234,12 +313,12 @@ def test_stage_of_a_training(tmp_path, images, class_names):
 def test_the_web_form_drops_empty_values(tmp_path):
     for name in ('training', 'mining'):
         (tmp_path / f'{name}-template.yaml').write_text("a: ''\nb: 0\nc: false\nd: 5\n")
-    assert hyper_parameters('training', {'d': 6}, tmp_path) == dict(b=0, c=False, d=6)
-    assert hyper_parameters('mining', {'e': 'x'}, tmp_path) == dict(d=5, e='x')
+    assert hyper_parameters('training', {'d': 6}, tmp_path) == {'b': 0, 'c': False, 'd': 6}
+    assert hyper_parameters('mining', {'e': 'x'}, tmp_path) == {'d': 5, 'e': 'x'}
 
 
 def test_a_zero_that_the_user_gives_is_kept(tmp_path):
     for name in ('training', 'mining', 'infer'):
         (tmp_path / f'{name}-template.yaml').write_text('a: 0.2\nb: 0\n')
-    for name, expected in dict(training=dict(a=0, b=0), mining=dict(a=0), infer=dict(a=0)).items():
+    for name, expected in {'training': {'a': 0, 'b': 0}, 'mining': {'a': 0}, 'infer': {'a': 0}}.items():
         assert hyper_parameters(name, {'a': 0, 'c': ''}, tmp_path) == expected

@@ -1,4 +1,5 @@
 """The table of codes: complete, in both languages."""
+
 import re
 
 import pytest
@@ -12,7 +13,9 @@ def test_every_code_of_an_executor_is_explained(code):
     assert find_code(code.value).name == code.name
 
 
-@pytest.mark.parametrize('code', [160001, 160004, 160008, 160011, 160015, 160019, 169999, 150404, 130401, 130504, 130605])
+@pytest.mark.parametrize(
+    'code', [160001, 160004, 160008, 160011, 160015, 160019, 169999, 150404, 130401, 130504, 130605]
+)
 def test_codes_of_the_platform_are_explained(code):
     assert find_code(code).code == code
 

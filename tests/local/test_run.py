@@ -1,4 +1,5 @@
 """Running a task and watching it, with stand-ins for start.py and for Docker."""
+
 import os
 import shlex
 import signal
@@ -12,8 +13,16 @@ import pytest
 from ymir.local import run
 from ymir.local.guard import kill_all_with, remove_container
 from ymir.local.prepare import Task, prepare_training
-from ymir.local.run import (Progress, TaskFailed, TaskStopped, docker_command, log_tail, read_progress, run_as_process,
-                            run_in_container)
+from ymir.local.run import (
+    Progress,
+    TaskFailed,
+    TaskStopped,
+    docker_command,
+    log_tail,
+    read_progress,
+    run_as_process,
+    run_in_container,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,7 +55,7 @@ def test_success(task, executor):
     seen = []
     outcome = run_as_process(task, seen.append)
     assert (outcome.exit_code, outcome.progress) == (0, Progress(1.0, 2))
-    assert outcome.tail == ('all done', )
+    assert outcome.tail == ('all done',)
     assert seen[-2:] == [0.5, 1.0]
     outcome.raise_for_failure('training')
 
@@ -65,10 +74,13 @@ def test_state_error_counts_even_with_exit_code_0(task, executor):
         run_as_process(task).raise_for_failure('training')
 
 
-@pytest.mark.parametrize('line, expected', [
-    ('t1\t1.5\t0.37\t2', Progress(0.37, 2)),
-    ('t1\t1.5\t0.37\t4\t300103\tout of memory\ntrace', Progress(0.37, 4, 300103, 'out of memory')),
-])
+@pytest.mark.parametrize(
+    'line, expected',
+    [
+        ('t1\t1.5\t0.37\t2', Progress(0.37, 2)),
+        ('t1\t1.5\t0.37\t4\t300103\tout of memory\ntrace', Progress(0.37, 4, 300103, 'out of memory')),
+    ],
+)
 def test_read_progress(tmp_path, line, expected):
     path = tmp_path / 'monitor.txt'
     path.write_text(line)
@@ -86,32 +98,47 @@ def test_what_the_platform_cannot_parse(tmp_path, line):
             read_progress(path)
 
 
-@pytest.mark.parametrize('options, expected', [
-    (dict(), 'docker run --rm -v{work}/in:/in:ro -v{work}/out:/out -v{cache}:{cache} --shm-size=16G --name t123 a:b'),
-    (dict(gpu_ids=(1, 4), user='12345:23456', tensorboard=True),
-     'docker run --rm -v{work}/in:/in:ro -v{work}/out:/out -v{cache}:{cache} -v{tb}:{tb} --user 12345:23456 '
-     '--gpus \'"device=1,4"\' --shm-size=32G --name t123 a:b'),
-    (dict(gpu_ids=(3, ), shm_size='8G', models=True, tensorboard=True, options=['--network=none']),
-     'docker run --rm -v{work}/in:/in:ro -v{work}/out:/out -v{cache}:{cache} -v{models}:{models} -v{tb}:{tb} '
-     '--gpus \'"device=3"\' --shm-size=8G --name t123 --network=none a:b'),
-], ids=['inference on the CPU', 'training on two GPUs', 'all links'])
+@pytest.mark.parametrize(
+    'options, expected',
+    [
+        ({}, 'docker run --rm -v{work}/in:/in:ro -v{work}/out:/out -v{cache}:{cache} --shm-size=16G --name t123 a:b'),
+        (
+            {'gpu_ids': (1, 4), 'user': '12345:23456', 'tensorboard': True},
+            'docker run --rm -v{work}/in:/in:ro -v{work}/out:/out -v{cache}:{cache} -v{tb}:{tb} --user 12345:23456 '
+            '--gpus \'"device=1,4"\' --shm-size=32G --name t123 a:b',
+        ),
+        (
+            {'gpu_ids': (3,), 'shm_size': '8G', 'models': True, 'tensorboard': True, 'options': ['--network=none']},
+            'docker run --rm -v{work}/in:/in:ro -v{work}/out:/out -v{cache}:{cache} -v{models}:{models} -v{tb}:{tb} '
+            '--gpus \'"device=3"\' --shm-size=8G --name t123 --network=none a:b',
+        ),
+    ],
+    ids=['inference on the CPU', 'training on two GPUs', 'all links'],
+)
 def test_docker_command_is_the_platforms(tmp_path, options, expected):
     """Word by word as contract section a.3 has it; `options` exist for tests only."""
     task = Task(tmp_path, 't123', True)
-    places = dict(work=tmp_path, cache=tmp_path / 'cache', tb=tmp_path / 'tb', models=tmp_path / 'stage')
+    places = {'work': tmp_path, 'cache': tmp_path / 'cache', 'tb': tmp_path / 'tb', 'models': tmp_path / 'stage'}
     for folder in (*places.values(), task.in_dir, task.out_dir):
         folder.mkdir(exist_ok=True)
     (task.in_dir / 'assets').symlink_to(places['cache'])
-    for name, link, target in (('models', task.in_dir / 'models', places['models']),
-                               ('tensorboard', task.out_dir / 'tensorboard', places['tb'])):
+    for name, link, target in (
+        ('models', task.in_dir / 'models', places['models']),
+        ('tensorboard', task.out_dir / 'tensorboard', places['tb']),
+    ):
         link.symlink_to(target) if options.pop(name, False) else link.mkdir()
     assert docker_command(task, 'a:b', **options) == shlex.split(expected.format(**places))
 
 
 def test_log_tail_reads_the_end_only(tmp_path):
     path = tmp_path / 'log'
-    for text, expected in (('', ()), ('a', ('a', )), ('a\n', ('a', )), ('1\n2\n3\n4\n5\n6\n', tuple('23456')),
-                           ('x' * 3_000_000 + '\nend\n', ('x' * (run.MAX_TAIL_BYTES - 5), 'end'))):
+    for text, expected in (
+        ('', ()),
+        ('a', ('a',)),
+        ('a\n', ('a',)),
+        ('1\n2\n3\n4\n5\n6\n', tuple('23456')),
+        ('x' * 3_000_000 + '\nend\n', ('x' * (run.MAX_TAIL_BYTES - 5), 'end')),
+    ):
         path.write_text(text)
         assert log_tail(path) == expected
 
@@ -139,8 +166,10 @@ work, in_container, *command = sys.argv[1:]
 task = Task(Path(work), 't123', bool(in_container))
 run_in_container(task, 'a:b') if in_container else run_as_process(task, command=command)
 """
-LEAVES_ITS_GROUP = ('import subprocess, sys, time; child = subprocess.Popen(["sleep", "600"], start_new_session=True); '
-                    'print(child.pid, flush=True); time.sleep(600)')
+LEAVES_ITS_GROUP = (
+    'import subprocess, sys, time; child = subprocess.Popen(["sleep", "600"], start_new_session=True); '
+    'print(child.pid, flush=True); time.sleep(600)'
+)
 
 
 @pytest.fixture
@@ -171,8 +200,16 @@ def bare_task(tmp_path):
 @pytest.mark.skipif(not Path('/proc/self/environ').exists(), reason='only Linux tells the environment of a process')
 @pytest.mark.parametrize('in_container', [False, True])
 def test_nothing_is_left_when_the_watcher_is_killed(bare_task, docker, in_container):
-    command = [sys.executable, '-c', WATCHER, str(bare_task.work_dir), 'yes' if in_container else '', sys.executable,
-               '-c', LEAVES_ITS_GROUP]
+    command = [
+        sys.executable,
+        '-c',
+        WATCHER,
+        str(bare_task.work_dir),
+        'yes' if in_container else '',
+        sys.executable,
+        '-c',
+        LEAVES_ITS_GROUP,
+    ]
     watcher = subprocess.Popen(command, env=dict(os.environ, PYTHONPATH=str(ROOT)))
     wait_until(lambda: bare_task.log_file.is_file() and bare_task.log_file.read_text().strip())
     pid = bare_task.log_file.read_text().strip()

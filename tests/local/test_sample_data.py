@@ -1,4 +1,5 @@
 """The generated data set: exact boxes, reproducible bytes, what its parameters promise."""
+
 import cv2
 import numpy as np
 import pytest

@@ -1,4 +1,5 @@
 """Archives that are cut, damaged or made to harm: one sentence, nothing left behind, nothing written elsewhere."""
+
 import gzip
 import io
 import os
@@ -14,9 +15,17 @@ from ymir.local import tar_archive
 from ymir.local.cli import app
 from ymir.local.package import PackageError, read_package, unpack
 
-STAGE = dict(stage_name='a', files=['w.pth', 'c.py'], timestamp=1700000500, mAP=0.4)
-INFO = dict(package_version='2.0.0', object_type=2, best_stage_name='a', executor_config=dict(class_names=['cat']),
-            task_context={}, stages=dict(a=STAGE), attachments={}, evaluate_config={})
+STAGE = {'stage_name': 'a', 'files': ['w.pth', 'c.py'], 'timestamp': 1700000500, 'mAP': 0.4}
+INFO = {
+    'package_version': '2.0.0',
+    'object_type': 2,
+    'best_stage_name': 'a',
+    'executor_config': {'class_names': ['cat']},
+    'task_context': {},
+    'stages': {'a': STAGE},
+    'attachments': {},
+    'evaluate_config': {},
+}
 WEIGHTS = random.Random(0).randbytes(3000)
 
 
@@ -31,7 +40,11 @@ def member(name, content=b'', **values):
 def tar_of(*members, before=()):
     """The bytes of a plain archive: ymir-info.yaml, the files of its stage, and what is given."""
     stream = io.BytesIO()
-    good = [member('ymir-info.yaml', yaml.safe_dump(INFO).encode()), member('a/w.pth', WEIGHTS), member('a/c.py', b'x = 1')]
+    good = [
+        member('ymir-info.yaml', yaml.safe_dump(INFO).encode()),
+        member('a/w.pth', WEIGHTS),
+        member('a/c.py', b'x = 1'),
+    ]
     with tarfile.open(fileobj=stream, mode='w', format=tarfile.GNU_FORMAT) as archive:
         for info, content in (*before, *good, *members):
             archive.addfile(info, io.BytesIO(content))
@@ -44,7 +57,7 @@ def header(**values):
 
 
 def without_end(data):
-    return data[:data.rstrip(b'\0').__len__() // 512 * 512 + 512]
+    return data[: data.rstrip(b'\0').__len__() // 512 * 512 + 512]
 
 
 GOOD = tar_of()
@@ -59,7 +72,7 @@ HARMFUL = {
     'a header that is broken': (GOOD[:1024] + b'x' * 512 + GOOD[1536:], 'a header in it is broken'),
     'something behind its end': (GOOD + b'junk', 'something stands behind its end'),
     'another archive behind its end': (GOOD + GOOD, 'something stands behind its end'),
-    'gzip cut in half': (PACKED[:len(PACKED) // 2], 'damaged'),
+    'gzip cut in half': (PACKED[: len(PACKED) // 2], 'damaged'),
     'gzip cut in its checksum': (PACKED[:-6], 'Compressed file ended'),
     'gzip without its length': (PACKED[:-1], 'Compressed file ended'),
     'gzip with a wrong checksum': (PACKED[:-8] + b'\1\2\3\4' + PACKED[-4:], 'CRC check failed'),
@@ -69,14 +82,20 @@ HARMFUL = {
     'a bomb': (gzip.compress(tar_of(member('zeros', bytes(64 << 20)))), 'made to fill a disk'),
     'a bomb that says so': (gzip.compress(OPEN_END + header(size=1 << 45) + bytes(5 << 20)), 'more than are free'),
     'a bomb behind the end': (gzip.compress(GOOD + bytes(64 << 20)), 'made to fill a disk'),
-    'a bomb in a header': (gzip.compress(OPEN_END + PAX_BOMB + bytes(5 << 20)), 'a header in it holds 8589934592 bytes'),
+    'a bomb in a header': (
+        gzip.compress(OPEN_END + PAX_BOMB + bytes(5 << 20)),
+        'a header in it holds 8589934592 bytes',
+    ),
     'a long name of 5 MB': (tar_of(before=[member('n' * (5 << 20))]), 'a header in it holds'),
     'many files': (tar_of(*[member(f'{number}') for number in range(200)]), 'holds more than 100 files'),
     'holes': (OPEN_END + header(type=tarfile.GNUTYPE_SPARSE, size=0) + bytes(1024), 'a file with holes'),
     'a negative size': (OPEN_END + header(size=-5) + bytes(1024), 'a header in it holds -5 bytes'),
     'a link': (tar_of(member('l', type=tarfile.SYMTYPE, linkname='/etc/passwd')), 'a link'),
     'a hard link': (tar_of(member('l', type=tarfile.LNKTYPE, linkname='a/w.pth')), 'a link'),
-    'a link and a file below it': (tar_of(member('l', type=tarfile.SYMTYPE, linkname='..'), member('l/evil', b'x')), 'a link'),
+    'a link and a file below it': (
+        tar_of(member('l', type=tarfile.SYMTYPE, linkname='..'), member('l/evil', b'x')),
+        'a link',
+    ),
     'a device': (tar_of(member('d', type=tarfile.BLKTYPE)), 'a device or pipe'),
     'a pipe': (tar_of(member('d', type=tarfile.FIFOTYPE)), 'a device or pipe'),
     'a file above': (tar_of(member('../evil', b'x')), 'outside of the folder'),
@@ -122,8 +141,18 @@ def test_no_cut_goes_unnoticed(pack, tmp_path):
         assert os.listdir(tmp_path) == ['x.tar']
 
 
-@pytest.mark.parametrize('data', [GOOD, PACKED, OPEN_END + bytes(1024), PACKED + bytes(512), tar_of(member('a', type=tarfile.DIRTYPE)),
-                                  tar_of(before=[member('.', type=tarfile.DIRTYPE)]), tar_of(member('n' * 200, b'x'))])
+@pytest.mark.parametrize(
+    'data',
+    [
+        GOOD,
+        PACKED,
+        OPEN_END + bytes(1024),
+        PACKED + bytes(512),
+        tar_of(member('a', type=tarfile.DIRTYPE)),
+        tar_of(before=[member('.', type=tarfile.DIRTYPE)]),
+        tar_of(member('n' * 200, b'x')),
+    ],
+)
 def test_what_is_whole_is_unpacked(data, tmp_path):
     (tmp_path / 'x.tar').write_bytes(data)
     assert unpack(tmp_path / 'x.tar', tmp_path / 'new/target').best == 'a'
@@ -133,7 +162,7 @@ def test_what_is_whole_is_unpacked(data, tmp_path):
 
 @pytest.mark.parametrize('file', ['w.pth', 'c.py'])
 def test_files_that_a_stage_names_must_be_there(file, tmp_path):
-    stages = dict(a=STAGE, b=dict(STAGE, stage_name='b', files=[file]))
+    stages = {'a': STAGE, 'b': dict(STAGE, stage_name='b', files=[file])}
     info = yaml.safe_dump(dict(INFO, stages=stages)).encode()
     others = [name for name in STAGE['files'] if name != file]
     with tarfile.open(tmp_path / 'x.tar', 'w:gz') as archive:

@@ -1,4 +1,5 @@
 """The classes of a weight file, read without torch: from every form of checkpoint, and from hostile and broken files."""
+
 import os
 import pickle
 import random
@@ -25,31 +26,38 @@ def save(path, content, old_form=False):
 
 
 @pytest.mark.parametrize('old_form', [False, True])
-@pytest.mark.parametrize('meta, names', [
-    (dict(class_names=NAMES, dataset_meta=dict(classes=('x', ))), NAMES),
-    (dict(dataset_meta=dict(classes=tuple(NAMES), palette=[(1, 2, 3)])), NAMES),
-    (dict(dataset_meta=dict(CLASSES=tuple(NAMES))), NAMES),
-    (dict(CLASSES=NAMES, cfg='model = dict()'), NAMES),
-    (OrderedDict(dataset_meta=OrderedDict(classes=tuple(NAMES))), NAMES),
-    (ConfigDict(dataset_meta=dict(classes=NAMES)), NAMES),
-    (dict(dataset_meta=dict(classes='cat')), ['cat']),
-    (dict(dataset_meta=dict(classes=(' Cat ', 'dog'))), ['Cat', 'dog']),
-    (dict(dataset_meta=dict(classes=())), None),
-    (dict(dataset_meta=dict(classes=('cat', 'Cat'))), None),
-    (dict(dataset_meta=dict(classes=('cat', ''))), None),
-    (dict(dataset_meta=dict(classes=(1, 2))), None),
-    (dict(dataset_meta=None), None),
-    (dict(epoch=3), None),
-    (3, None),
-])
+@pytest.mark.parametrize(
+    'meta, names',
+    [
+        ({'class_names': NAMES, 'dataset_meta': {'classes': ('x',)}}, NAMES),
+        ({'dataset_meta': {'classes': tuple(NAMES), 'palette': [(1, 2, 3)]}}, NAMES),
+        ({'dataset_meta': {'CLASSES': tuple(NAMES)}}, NAMES),
+        ({'CLASSES': NAMES, 'cfg': 'model = dict()'}, NAMES),
+        (OrderedDict(dataset_meta=OrderedDict(classes=tuple(NAMES))), NAMES),
+        (ConfigDict(dataset_meta={'classes': NAMES}), NAMES),
+        ({'dataset_meta': {'classes': 'cat'}}, ['cat']),
+        ({'dataset_meta': {'classes': (' Cat ', 'dog')}}, ['Cat', 'dog']),
+        ({'dataset_meta': {'classes': ()}}, None),
+        ({'dataset_meta': {'classes': ('cat', 'Cat')}}, None),
+        ({'dataset_meta': {'classes': ('cat', '')}}, None),
+        ({'dataset_meta': {'classes': (1, 2)}}, None),
+        ({'dataset_meta': None}, None),
+        ({'epoch': 3}, None),
+        (3, None),
+    ],
+)
 def test_names_of_a_checkpoint(tmp_path, meta, names, old_form):
-    content = dict(meta=meta, state_dict=STATE, message_hub=dict(loss=HistoryBuffer([1.0, 2.0], [1, 1]), kind=np.float32(1)),
-                   optimizer=dict(state={0: dict(step=torch.tensor(1.0))}, param_groups=[dict(lr=np.float64(0.1))]),
-                   more={torch.float16: {1, 2}})
+    content = {
+        'meta': meta,
+        'state_dict': STATE,
+        'message_hub': {'loss': HistoryBuffer([1.0, 2.0], [1, 1]), 'kind': np.float32(1)},
+        'optimizer': {'state': {0: {'step': torch.tensor(1.0)}}, 'param_groups': [{'lr': np.float64(0.1)}]},
+        'more': {torch.float16: {1, 2}},
+    }
     assert class_names_in(save(tmp_path / 'a.pth', content, old_form)) == names
 
 
-@pytest.mark.parametrize('content', [STATE, dict(state_dict=STATE), [1], torch.nn.Linear(1, 1), None])
+@pytest.mark.parametrize('content', [STATE, {'state_dict': STATE}, [1], torch.nn.Linear(1, 1), None])
 def test_weights_that_do_not_say(tmp_path, content):
     assert class_names_in(save(tmp_path / 'a.pth', content)) is None
 
@@ -67,9 +75,17 @@ class Hostile:
 @pytest.mark.parametrize('old_form', [False, True])
 def test_nothing_that_a_file_names_is_run(tmp_path, old_form):
     mark = tmp_path / 'mark'
-    calls = [Hostile(os.mkdir, str(mark)), Hostile(eval, f'open({str(mark)!r}, "w")'), Hostile(os.system, f'touch {mark}'),
-             Hostile(getattr, Hostile(__import__, 'os'), 'mkdir')]
-    path = save(tmp_path / 'a.pth', dict(meta=dict(dataset_meta=dict(classes=NAMES), calls=calls), state_dict=STATE), old_form)
+    calls = [
+        Hostile(os.mkdir, str(mark)),
+        Hostile(eval, f'open({str(mark)!r}, "w")'),
+        Hostile(os.system, f'touch {mark}'),
+        Hostile(getattr, Hostile(__import__, 'os'), 'mkdir'),
+    ]
+    path = save(
+        tmp_path / 'a.pth',
+        {'meta': {'dataset_meta': {'classes': NAMES}, 'calls': calls}, 'state_dict': STATE},
+        old_form,
+    )
     assert class_names_in(path) == NAMES
     assert not mark.exists()
 
@@ -84,9 +100,9 @@ def test_a_file_that_says_that_it_has_many_objects(tmp_path):
 
 
 def test_broken_files_say_nothing(tmp_path):
-    path = save(tmp_path / 'a.pth', dict(meta=dict(dataset_meta=dict(classes=NAMES)), state_dict=STATE))
+    path = save(tmp_path / 'a.pth', {'meta': {'dataset_meta': {'classes': NAMES}}, 'state_dict': STATE})
     whole, rng = path.read_bytes(), random.Random(0)
-    broken = [b'', b'text', whole[:100], whole[:-100], pickle.dumps(3), pickle.dumps(dict(meta=1)), b'\x80\x02' * 50]
+    broken = [b'', b'text', whole[:100], whole[:-100], pickle.dumps(3), pickle.dumps({'meta': 1}), b'\x80\x02' * 50]
     for _ in range(300):
         data = bytearray(whole)
         for _ in range(rng.randint(1, 20)):
@@ -102,16 +118,16 @@ def test_broken_files_say_nothing(tmp_path):
 def test_a_small_zip_that_becomes_large_is_not_read(tmp_path):
     path = tmp_path / 'a.pth'
     with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr('a/data.pkl', pickle.dumps(dict(meta=dict(CLASSES=NAMES))))
+        archive.writestr('a/data.pkl', pickle.dumps({'meta': {'CLASSES': NAMES}}))
     assert class_names_in(path) is None
 
 
 def test_the_file_decides_and_a_training_needs_no_names(tmp_path):
-    named = save(tmp_path / 'named.PTH', dict(meta=dict(dataset_meta=dict(classes=NAMES)), state_dict=STATE))
+    named = save(tmp_path / 'named.PTH', {'meta': {'dataset_meta': {'classes': NAMES}}, 'state_dict': STATE})
     bare = save(tmp_path / 'bare.pth', STATE)
     for given in (None, ['a'], NAMES):
-        assert read_package(named, tmp_path / 'x', given).training_config == dict(class_names=NAMES)
-    assert read_package(bare, tmp_path / 'x', ['a', 'b']).training_config == dict(class_names=['a', 'b'])
+        assert read_package(named, tmp_path / 'x', given).training_config == {'class_names': NAMES}
+    assert read_package(bare, tmp_path / 'x', ['a', 'b']).training_config == {'class_names': ['a', 'b']}
     assert read_package(bare, tmp_path / 'x', to_train=True).training_config == {}
     with pytest.raises(PackageError, match='does not say which classes it knows.*--classes'):
         read_package(bare, tmp_path / 'x')
@@ -121,4 +137,4 @@ def test_the_file_decides_and_a_training_needs_no_names(tmp_path):
     for file, expected in ((named, NAMES), (bare, ['x', 'y', 'z'])):
         moved = tmp_path / 'run/out/models' / file.name
         moved.write_bytes(file.read_bytes())
-        assert read_package(moved, tmp_path / 'x').training_config == dict(class_names=expected)
+        assert read_package(moved, tmp_path / 'x').training_config == {'class_names': expected}

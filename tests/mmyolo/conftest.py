@@ -1,8 +1,11 @@
 """Every test starts alike, whatever ran before it, so that each file can be run alone and in any order."""
+
 import pytest
 from mmengine.registry import DefaultScope
 
 import mmyolo  # noqa: F401  before mmdet, whose modules ask for the operators that it brings
+
+# isort: split
 
 
 @pytest.fixture(autouse=True)

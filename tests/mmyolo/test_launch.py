@@ -1,4 +1,5 @@
 """Launching, test-time augmentation and the helpers of mmyolo.testing."""
+
 import argparse
 import os
 import subprocess
@@ -22,12 +23,15 @@ def parse(*args):
     return parser.parse_args(args)
 
 
-@pytest.mark.parametrize('args, in_file, expected', [
-    ((), '', 'work_dirs/tiny'),
-    ((), 'work_dir = "here"', 'here'),
-    (('--work-dir', 'there'), 'work_dir = "here"', 'there'),
-    (('--cfg-options', 'work_dir=elsewhere'), 'work_dir = "here"', 'elsewhere'),
-])
+@pytest.mark.parametrize(
+    'args, in_file, expected',
+    [
+        ((), '', 'work_dirs/tiny'),
+        ((), 'work_dir = "here"', 'here'),
+        (('--work-dir', 'there'), 'work_dir = "here"', 'there'),
+        (('--cfg-options', 'work_dir=elsewhere'), 'work_dir = "here"', 'elsewhere'),
+    ],
+)
 def test_work_dir(tmp_path, args, in_file, expected):
     (tmp_path / 'tiny.py').write_text(in_file)
     assert config_from_options(str(tmp_path / 'tiny.py'), parse(*args)).work_dir == expected
@@ -37,8 +41,9 @@ def test_options_change_the_config(tmp_path, monkeypatch):
     monkeypatch.delenv('LOCAL_RANK', raising=False)
     (tmp_path / 'tiny.py').write_text('a = dict(b=1, c=[1, 2])')
     cfg = config_from_options(
-        str(tmp_path / 'tiny.py'), parse('--cfg-options', 'a.b=two words', 'a.c=[(3,4)]', '--local-rank', '3'))
-    assert cfg.a == dict(b='two words', c=[(3, 4)])
+        str(tmp_path / 'tiny.py'), parse('--cfg-options', 'a.b=two words', 'a.c=[(3,4)]', '--local-rank', '3')
+    )
+    assert cfg.a == {'b': 'two words', 'c': [(3, 4)]}
     assert cfg.launcher == 'none'
     assert os.environ['LOCAL_RANK'] == '3'
 
@@ -46,22 +51,27 @@ def test_options_change_the_config(tmp_path, monkeypatch):
 def test_processes_without_gpu_meet_over_gloo(monkeypatch):
     joined = []
     monkeypatch.setattr('mmyolo.utils.launch.get_device', lambda: 'cpu')
-    monkeypatch.setattr('mmyolo.utils.launch.dist.init_process_group',
-                        lambda *args, **kwargs: joined.append((args, kwargs)))
-    cfg = Config(dict(launcher='pytorch', find_unused_parameters=True, env_cfg=dict(dist_cfg=dict(timeout=60))))
+    monkeypatch.setattr(
+        'mmyolo.utils.launch.dist.init_process_group', lambda *args, **kwargs: joined.append((args, kwargs))
+    )
+    cfg = Config({'launcher': 'pytorch', 'find_unused_parameters': True, 'env_cfg': {'dist_cfg': {'timeout': 60}}})
     use_gloo_without_gpu(cfg)
-    assert cfg.model_wrapper_cfg == dict(
-        type='MMDistributedDataParallel', broadcast_buffers=False, find_unused_parameters=True, device_ids=None)
-    (args, kwargs), = joined
-    assert args == ('gloo', ) and kwargs['timeout'].total_seconds() == 60
+    assert cfg.model_wrapper_cfg == {
+        'type': 'MMDistributedDataParallel',
+        'broadcast_buffers': False,
+        'find_unused_parameters': True,
+        'device_ids': None,
+    }
+    ((args, kwargs),) = joined
+    assert args == ('gloo',) and kwargs['timeout'].total_seconds() == 60
 
     with pytest.raises(ValueError, match="'slurm'.*torchrun"):
-        use_gloo_without_gpu(Config(dict(launcher='slurm')))
+        use_gloo_without_gpu(Config({'launcher': 'slurm'}))
     for launcher, device in ('none', 'cpu'), ('pytorch', 'cuda'):
         monkeypatch.setattr('mmyolo.utils.launch.get_device', lambda device=device: device)
-        alone = Config(dict(launcher=launcher))
+        alone = Config({'launcher': launcher})
         use_gloo_without_gpu(alone)
-        assert alone.to_dict() == dict(launcher=launcher)
+        assert alone.to_dict() == {'launcher': launcher}
     assert len(joined) == 1
 
 
@@ -86,20 +96,22 @@ print('after')
 
 def test_python_is_not_torn_down_beside_the_threads_of_gloo(tmp_path):
     """They live on after the group, and one that still releases a tensor would abort the process."""
-    done = subprocess.run([sys.executable, '-c', LEAVING.format(file=tmp_path / 'store')], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, '-c', LEAVING.format(file=tmp_path / 'store')], capture_output=True, text=True
+    )
     assert (done.returncode, done.stdout.splitlines()) == (0, ['alone', 'at exit']), done.stderr
 
 
 def test_augmentation_replaces_model_and_pipeline():
     cfg = _get_config_module('yolov5/yolov5_n-v61_syncbn_fast_8xb16-300e_coco.py')
     model = cfg.model.to_dict()
-    cfg.test_dataloader.dataset = dict(type='RepeatDataset', times=1, dataset=cfg.test_dataloader.dataset)
+    cfg.test_dataloader.dataset = {'type': 'RepeatDataset', 'times': 1, 'dataset': cfg.test_dataloader.dataset}
     use_tta(cfg)
     assert cfg.model.type == 'mmdet.DetTTAModel' and cfg.model.module.to_dict() == model
     inner = cfg.test_dataloader.dataset.dataset
     assert inner.pipeline == cfg.tta_pipeline and inner.batch_shapes_cfg is None
     with pytest.raises(ValueError, match='tta_model and tta_pipeline.*det_p5_tta.py'):
-        use_tta(Config(dict(model=dict())))
+        use_tta(Config({'model': {}}))
 
 
 def test_detectors_of_configs_are_copies():

@@ -1,4 +1,5 @@
 """Every name of the public mmyolo 0.6.0 that other code imports or a config names is here, at its path."""
+
 from importlib import import_module
 
 import pytest
@@ -155,6 +156,7 @@ def test_registry(name):
 @pytest.mark.parametrize('name', EXPORTS['mmyolo.registry'].split())
 def test_registries_are_children_in_the_scope(name):
     import mmengine.registry as root
+
     assert getattr(registry, name).scope == 'mmyolo'
     assert getattr(registry, name).parent is getattr(root, name)
 

@@ -1,17 +1,18 @@
 """Arguments of the public classes and methods, by name and in order, with their defaults where these are plain values."""
+
 import inspect
 
 import pytest
 
 from mmyolo import datasets, engine, models
+from mmyolo.datasets.transforms import keypoint_structure, mix_img_transforms
+from mmyolo.engine.hooks import yolov5_param_scheduler_hook
 from mmyolo.models import utils
 from mmyolo.models.dense_heads import rtmdet_ins_head, yolov5_head, yolov5_ins_head
 from mmyolo.models.layers import yolo_bricks
 from mmyolo.models.plugins import cbam
 from mmyolo.models.task_modules import assigners, coders
 from mmyolo.models.task_modules.assigners import batch_atss_assigner, batch_dsl_assigner, batch_yolov7_assigner
-from mmyolo.datasets.transforms import keypoint_structure, mix_img_transforms
-from mmyolo.engine.hooks import yolov5_param_scheduler_hook
 from mmyolo.utils import boxam_utils, labelme_utils, large_image, misc
 
 PLACES = (models, datasets, engine, utils, assigners, coders, yolo_bricks, cbam, yolov5_head, yolov5_ins_head,
@@ -282,15 +283,15 @@ def find(name):
 def assert_takes(function, wanted):
     parameters = [one for one in inspect.signature(function).parameters.values() if one.name not in ('self', 'cls')]
     if '*' in wanted:  # those behind it come by name
-        by_name = wanted[wanted.index('*') + 1:]
-        wanted = wanted[:wanted.index('*')]
+        by_name = wanted[wanted.index('*') + 1 :]
+        wanted = wanted[: wanted.index('*')]
     else:
         by_name = []
     open_end = wanted[-1:] == ['...']
     wanted = wanted[:-1] if open_end else wanted
     plain = [one for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
     names = [text.split('=')[0] for text in wanted]
-    assert [one.name for one in plain][:len(names)] == names
+    assert [one.name for one in plain][: len(names)] == names
     known = {one.name: one for one in plain}
     for text in wanted + by_name:
         name, _, default = text.partition('=')

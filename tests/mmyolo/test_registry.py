@@ -1,4 +1,5 @@
 """Names of packages that are not installed resolve to what stands in for them; an installed package keeps its names."""
+
 import importlib
 
 import pytest

@@ -1,4 +1,5 @@
 """Makes the small data sets of tests/configs importable."""
+
 import sys
 from pathlib import Path
 

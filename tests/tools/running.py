@@ -1,4 +1,5 @@
 """Runs a tool: in this process, which saves the start of Python, or as its users do."""
+
 import importlib.util
 import os
 import subprocess

@@ -1,4 +1,5 @@
 """tools/analysis_tools on small generated data: what each command line writes, number for number."""
+
 import json
 import logging
 import pickle
@@ -39,11 +40,13 @@ def config(data, tmp_path):
 
     def write(base='yolov5/yolov5_s-v61_syncbn_fast_8xb16-300e_coco.py', further=''):
         path = tmp_path / 'small.py'
-        path.write_text(f'_base_ = {str(ROOT / "configs" / base)!r}\n'
-                        f'data = dict(data_root={str(data)!r}, ann_file="all.json", data_prefix=dict(img="images/"),\n'
-                        f'            metainfo=dict(classes={CLASSES!r}))\n'
-                        'train_dataloader = dict(dataset=data)\nval_dataloader = dict(dataset=data)\n'
-                        f'test_dataloader = val_dataloader\n{further}')
+        path.write_text(
+            f'_base_ = {str(ROOT / "configs" / base)!r}\n'
+            f'data = dict(data_root={str(data)!r}, ann_file="all.json", data_prefix=dict(img="images/"),\n'
+            f'            metainfo=dict(classes={CLASSES!r}))\n'
+            'train_dataloader = dict(dataset=data)\nval_dataloader = dict(dataset=data)\n'
+            f'test_dataloader = val_dataloader\n{further}'
+        )
         return str(path)
 
     return write
@@ -74,14 +77,14 @@ def test_optimize_anchors(config, tmp_path, capsys, algorithm):
 def test_optimize_anchors_v5_is_exact(config, tmp_path):
     path = config(further='model = dict(bbox_head=dict(prior_generator=dict(base_sizes=[[(10, 13)], [(30, 61)]])))')
     load_tool('analysis_tools/optimize_anchors').main(
-        [path, '--algorithm', 'v5-k-means', '--iters', '5', '--input-shape', '160', '--out-dir', str(tmp_path)])
+        [path, '--algorithm', 'v5-k-means', '--iters', '5', '--input-shape', '160', '--out-dir', str(tmp_path)]
+    )
     assert json.loads((tmp_path / 'anchor_optimize_result.json').read_text()) == [[[60, 70]], [[90, 55]]]
 
 
 def test_optimize_anchors_without_anchors(config):
     with pytest.raises(SystemExit, match='no anchors to optimize'):
-        load_tool('analysis_tools/optimize_anchors').main(
-            [config('yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco.py')])
+        load_tool('analysis_tools/optimize_anchors').main([config('yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco.py')])
 
 
 def test_dataset_analysis(config, tmp_path, capsys):
@@ -110,12 +113,15 @@ def test_confusion_matrix(config, tmp_path, monkeypatch):
     for image, boxes in enumerate(BOXES):
         labels = [0, 0] if image == 0 else [0, 1]  # the nut of the first image is taken for a bolt
         found.append(
-            dict(
-                img_id=image,
-                pred_instances=dict(
-                    bboxes=torch.tensor(boxes, dtype=torch.float32),
-                    scores=torch.tensor([0.9, 0.4]),
-                    labels=torch.tensor(labels))))
+            {
+                'img_id': image,
+                'pred_instances': {
+                    'bboxes': torch.tensor(boxes, dtype=torch.float32),
+                    'scores': torch.tensor([0.9, 0.4]),
+                    'labels': torch.tensor(labels),
+                },
+            }
+        )
     (tmp_path / 'found.pkl').write_bytes(pickle.dumps(found[::-1]))
     matrices = []
     normalize = confusion_matrix.normalize
@@ -124,7 +130,7 @@ def test_confusion_matrix(config, tmp_path, monkeypatch):
     for options in [], ['--score-thr', '0.5', '--show', '--color-theme', 'viridis']:
         tool.main([config(), str(tmp_path / 'found.pkl'), str(tmp_path / 'out'), *options])
     canary = tmp_path / 'canary'
-    for hostile in (f"cbuiltins\nopen\n(V{canary}\nVw\ntR.", f"(lp0\ncbuiltins\nopen\n(V{canary}\nVw\ntRa.", 'x', ''):
+    for hostile in (f'cbuiltins\nopen\n(V{canary}\nVw\ntR.', f'(lp0\ncbuiltins\nopen\n(V{canary}\nVw\ntRa.', 'x', ''):
         (tmp_path / 'hostile.pkl').write_text(hostile)
         with pytest.raises(ValueError, match='hostile.pkl'):
             tool.main([config(), str(tmp_path / 'hostile.pkl'), str(tmp_path / 'out')])
@@ -171,11 +177,10 @@ def test_vis_scheduler_without_the_key(config, tmp_path):
     assert [path.name for path in (tmp_path / 'out').iterdir()] == ['none-lr.jpg']
 
 
-@pytest.mark.parametrize('options, said', [
-    (['--window-size', '12x7'], 'width*height'),
-    (['--style', 'nonsense'], 'is unknown'),
-    ([], 'nothing to do'),
-])
+@pytest.mark.parametrize(
+    'options, said',
+    [(['--window-size', '12x7'], 'width*height'), (['--style', 'nonsense'], 'is unknown'), ([], 'nothing to do')],
+)
 def test_vis_scheduler_refuses(options, said, capsys):
     with pytest.raises(SystemExit):
         load_tool('analysis_tools/vis_scheduler').main(['x.py', *options])
@@ -186,14 +191,15 @@ def test_vis_scheduler_refuses(options, said, capsys):
 def test_browse_dataset(config, tmp_path, mode):
     out = tmp_path / 'out'
     load_tool('analysis_tools/browse_dataset').main(
-        [config(), '-m', mode, '-n', '1' if mode == 'pipeline' else '2', '--not-show', '--out-dir', str(out)])
-    assert sorted(path.name for path in out.iterdir()) == ['000000.jpg', '000001.jpg'][:1 if mode == 'pipeline' else 2]
+        [config(), '-m', mode, '-n', '1' if mode == 'pipeline' else '2', '--not-show', '--out-dir', str(out)]
+    )
+    assert sorted(path.name for path in out.iterdir()) == ['000000.jpg', '000001.jpg'][: 1 if mode == 'pipeline' else 2]
     size = size_of(out / '000000.jpg')
     if mode == 'original':
         assert size == (WIDTH, HEIGHT)
         drawn = cv2.imread(str(out / '000000.jpg'))
         x1, y1, x2, y2 = BOXES[0][1]
-        inside, edge = drawn[y2 - 8, x2 - 20].astype(int), drawn[y2 - 8, x2 - 1:x2 + 2].astype(int)
+        inside, edge = drawn[y2 - 8, x2 - 20].astype(int), drawn[y2 - 8, x2 - 1 : x2 + 2].astype(int)
         assert np.abs(edge - inside).max() > 60
     elif mode == 'transformed':
         assert size == (640, 640)
@@ -208,14 +214,18 @@ def test_browse_dataset_moves_boxes_in_validation(config, tmp_path):
     assert len(list(out.iterdir())) == 4
     from mmyolo.analysis.pictures import Steps
     from mmyolo.registry import DATASETS
+
     cfg = Config.fromfile(config())
     tool = load_tool('analysis_tools/browse_dataset')
     tool.read_objects_early(cfg.val_dataloader.dataset)
     dataset = DATASETS.build(cfg.val_dataloader.dataset)
-    (name, steps), = tool.recorded(dataset, 1)
+    ((name, steps),) = tool.recorded(dataset, 1)
     assert name == '000000.jpg' and isinstance(dataset.pipeline, Steps)
     assert [step[0] for step in steps] == [
-        'LoadImageFromFile', 'LoadAnnotations', 'YOLOv5KeepRatioResize', 'LetterResize'
+        'LoadImageFromFile',
+        'LoadAnnotations',
+        'YOLOv5KeepRatioResize',
+        'LetterResize',
     ]
     ratio = steps[2][1].shape[1] / WIDTH
     np.testing.assert_allclose(steps[2][2].bboxes.tensor[0], np.array(BOXES[0][0]) * ratio, rtol=1e-5)
@@ -237,7 +247,7 @@ def test_browse_coco_json(data, tmp_path, capsys):
     for name, options in ('all', []), ('masks', ['--disp-all', '--shuffle']), ('nut', ['--category-names', *CLASSES]):
         tool.main([*arguments, '--out-dir', str(tmp_path / name), *options])
     counts = {name: len(list((tmp_path / name).iterdir())) for name in ('all', 'masks', 'nut')}
-    assert counts == dict(all=4, masks=4, nut=3)  # the fourth image has no objects
+    assert counts == {'all': 4, 'masks': 4, 'nut': 3}  # the fourth image has no objects
     for path in (tmp_path / 'all').iterdir():
         assert size_of(path) == (WIDTH, HEIGHT)
     x1, y1, x2, y2 = BOXES[0][0]
@@ -263,10 +273,11 @@ def test_benchmark(config, data, tmp_path):
         "    dict(type='LetterResize', scale=(64, 64)), dict(type='PackDetInputs', meta_keys=('img_id', 'ori_shape',\n"
         "    'scale_factor', 'pad_param'))]\n"
         "test_dataloader = dict(dataset=dict(_delete_=True, type='ConcatDataset', datasets=[dict(\n"
-        "    type='YOLOv5CocoDataset', test_mode=True, pipeline=test_pipeline, **data)] * 2))\n")
+        "    type='YOLOv5CocoDataset', test_mode=True, pipeline=test_pipeline, **data)] * 2))\n",
+    )
     init_default_scope('mmyolo')
     weights = tmp_path / 'model.pth'
-    torch.save(dict(state_dict=MODELS.build(Config.fromfile(path).model).state_dict()), weights)
+    torch.save({'state_dict': MODELS.build(Config.fromfile(path).model).state_dict()}, weights)
     tool = load_tool('analysis_tools/benchmark')
     try:
         tool.main([

@@ -1,4 +1,5 @@
 """tools/dataset_converters: what each command line writes, number for number."""
+
 import json
 
 import pytest
@@ -16,22 +17,22 @@ def write_image(path, size=(200, 100), orientation=None):
 
 
 def test_balloon(tmp_path, monkeypatch):
-    shape = dict(name='polygon', all_points_x=[10, 30, 20], all_points_y=[5, 5, 45])
-    regions = {'0': dict(shape_attributes=shape)}
+    shape = {'name': 'polygon', 'all_points_x': [10, 30, 20], 'all_points_y': [5, 5, 45]}
+    regions = {'0': {'shape_attributes': shape}}
     for split, entries in ('train', {'a': regions, 'b': list(regions.values()) * 2}), ('val', {'c': {}}):
         for name in entries:
             write_image(tmp_path / 'data/balloon' / split / f'{name}.jpg')
-        content = {f'{name}.jpg123': dict(filename=f'{name}.jpg', regions=value) for name, value in entries.items()}
+        content = {f'{name}.jpg123': {'filename': f'{name}.jpg', 'regions': value} for name, value in entries.items()}
         (tmp_path / 'data/balloon' / split / 'via_region_data.json').write_text(json.dumps(content))
     monkeypatch.chdir(tmp_path)
     load_tool('dataset_converters/balloon2coco').main([])
     train, val = (json.loads((tmp_path / f'data/balloon/{split}.json').read_text()) for split in ('train', 'val'))
-    assert train['categories'] == val['categories'] == [dict(id=0, name='balloon')]
-    assert train['images'][1] == dict(id=1, file_name='b.jpg', width=200, height=100)
+    assert train['categories'] == val['categories'] == [{'id': 0, 'name': 'balloon'}]
+    assert train['images'][1] == {'id': 1, 'file_name': 'b.jpg', 'width': 200, 'height': 100}
     assert [(a['id'], a['image_id']) for a in train['annotations']] == [(1, 0), (2, 1), (3, 1)]
-    assert train['annotations'][0] == dict(
-        id=1, image_id=0, category_id=0, bbox=[10, 5, 20, 40], area=800, iscrowd=0,
-        segmentation=[[10.5, 5.5, 30.5, 5.5, 20.5, 45.5]])  # yapf: disable
+    assert train['annotations'][0] == {
+        'id': 1, 'image_id': 0, 'category_id': 0, 'bbox': [10, 5, 20, 40], 'area': 800, 'iscrowd': 0,
+        'segmentation': [[10.5, 5.5, 30.5, 5.5, 20.5, 45.5]]}  # yapf: disable
     assert len(val['images']) == 1 and val['annotations'] == []
 
 
@@ -40,12 +41,13 @@ def labelme(tmp_path):
     """Two images with labels and one without; a circle among the rectangles; corners in any order."""
     for name in 'a', 'b', 'c':
         write_image(tmp_path / 'images' / f'{name}.png')
-    shapes = dict(
-        a=[('traffic light', 'rectangle', [[10, 20], [50, 80]]), ('cat', 'circle', [[1, 1], [2, 2]])],
-        b=[('cat', 'rectangle', [[60, 90], [40.5, 30]]), ('traffic light', 'rectangle', [[0, 0], [1, 1]])])
+    shapes = {
+        'a': [('traffic light', 'rectangle', [[10, 20], [50, 80]]), ('cat', 'circle', [[1, 1], [2, 2]])],
+        'b': [('cat', 'rectangle', [[60, 90], [40.5, 30]]), ('traffic light', 'rectangle', [[0, 0], [1, 1]])],
+    }
     (tmp_path / 'labels').mkdir()
     for name, entries in shapes.items():
-        content = dict(shapes=[dict(label=l, shape_type=t, points=p) for l, t, p in entries])
+        content = {'shapes': [{'label': l, 'shape_type': t, 'points': p} for l, t, p in entries]}
         (tmp_path / 'labels' / f'{name}.json').write_text(json.dumps(content))
     return tmp_path
 
@@ -53,15 +55,16 @@ def labelme(tmp_path):
 def convert_labelme(root, *options):
     out = root / 'out' / 'all.json'
     load_tool('dataset_converters/labelme2coco').main(
-        ['--img-dir', str(root / 'images'), '--labels-dir', str(root / 'labels'), '--out', str(out), *options])
+        ['--img-dir', str(root / 'images'), '--labels-dir', str(root / 'labels'), '--out', str(out), *options]
+    )
     return json.loads(out.read_text())
 
 
 def test_labelme(labelme):
     coco = convert_labelme(labelme)
-    assert coco['images'] == [dict(id=1, file_name='a.png', width=200, height=100),
-                              dict(id=2, file_name='b.png', width=200, height=100)]  # yapf: disable
-    assert coco['categories'] == [dict(id=1, name='traffic light'), dict(id=2, name='cat')]
+    assert coco['images'] == [{'id': 1, 'file_name': 'a.png', 'width': 200, 'height': 100},
+                              {'id': 2, 'file_name': 'b.png', 'width': 200, 'height': 100}]  # yapf: disable
+    assert coco['categories'] == [{'id': 1, 'name': 'traffic light'}, {'id': 2, 'name': 'cat'}]
     assert [(a['id'], a['image_id'], a['category_id'], a['bbox']) for a in coco['annotations']] == [
         (1, 1, 1, [10, 20, 40, 60]), (2, 2, 2, [40.5, 30, 19.5, 60]), (3, 2, 1, [0, 0, 1, 1])
     ]  # yapf: disable
@@ -77,8 +80,12 @@ def test_labelme_with_a_list_of_classes(labelme):
     assert [(c['id'], c['name']) for c in coco['categories']] == [(3, 'cat'), (7, 'traffic light'), (9, 'cow')]
     assert [a['category_id'] for a in coco['annotations']] == [7, 3, 7]
     assert not (labelme / 'out' / 'class_with_id.txt').exists()
-    for text, said in (('3 cat\n', r"a.json: shape 1: the class 'traffic light' is not in .*classes.txt"),
-                       ('cat\n', 'line 1'), ('1 cat\n1 dog', 'line 2'), ('', 'names no classes')):
+    for text, said in (
+        ('3 cat\n', r"a.json: shape 1: the class 'traffic light' is not in .*classes.txt"),
+        ('cat\n', 'line 1'),
+        ('1 cat\n1 dog', 'line 2'),
+        ('', 'names no classes'),
+    ):
         txt.write_text(text)
         with pytest.raises(SystemExit, match=said):
             convert_labelme(labelme, '--class-id-txt', str(txt))
@@ -105,7 +112,7 @@ def test_yolo(yolo):
     parts = convert_yolo(yolo)
     assert list(parts) == ['result']
     coco = parts['result']
-    assert coco['categories'] == [dict(id=0, name='traffic light'), dict(id=1, name='cat')]
+    assert coco['categories'] == [{'id': 0, 'name': 'traffic light'}, {'id': 1, 'name': 'cat'}]
     assert [(i['id'], i['file_name'], i['width'], i['height']) for i in coco['images']] == [
         (0, 'a.jpg', 200, 100), (1, 'b.jpg', 200, 100), (2, 'c.jpg', 100, 200)
     ]  # yapf: disable
@@ -128,8 +135,10 @@ def test_yolo_split_by_lists(yolo):
 def test_yolo_split_by_names_without_ending(yolo):
     (yolo / 'train.txt').write_text('a\nc\n')
     (yolo / 'val.txt').write_text('b\n')
-    assert {name: [i['file_name'] for i in part['images']] for name, part in convert_yolo(yolo).items()} == dict(
-        train=['a.jpg', 'c.jpg'], val=['b.jpg'])
+    assert {name: [i['file_name'] for i in part['images']] for name, part in convert_yolo(yolo).items()} == {
+        'train': ['a.jpg', 'c.jpg'],
+        'val': ['b.jpg'],
+    }
 
 
 def test_yolo_with_a_description(yolo):
@@ -208,13 +217,21 @@ def test_yolo_encodings(yolo, encoding):
 # Files beside classes.txt of two classes; for each file that is written the images and the number of annotations.
 YOLO_FOLDERS = {
     'flat': (['images/a.jpg', 'images/b.jpg'], ['labels/a.txt'], {'result': (['a.jpg', 'b.jpg'], 1)}),
-    'splits below images': (['images/train/a.jpg', 'images/train/b.jpg', 'images/val/a.jpg'],
-                            ['labels/train/a.txt', 'labels/val/a.txt'],
-                            {'train': (['train/a.jpg', 'train/b.jpg'], 1), 'val': (['val/a.jpg'], 1)}),
-    'splits above images': (['train/images/a.jpg', 'valid/images/b.jpg'], ['train/labels/a.txt', 'valid/labels/b.txt'],
-                            {'train': (['train/images/a.jpg'], 1), 'val': (['valid/images/b.jpg'], 1)}),
-    'other sub-folders': (['images/x/a.jpg', 'images/y/b.jpg'], ['labels/x/a.txt', 'labels/y/b.txt'],
-                          {'result': (['x/a.jpg', 'y/b.jpg'], 2)}),
+    'splits below images': (
+        ['images/train/a.jpg', 'images/train/b.jpg', 'images/val/a.jpg'],
+        ['labels/train/a.txt', 'labels/val/a.txt'],
+        {'train': (['train/a.jpg', 'train/b.jpg'], 1), 'val': (['val/a.jpg'], 1)},
+    ),
+    'splits above images': (
+        ['train/images/a.jpg', 'valid/images/b.jpg'],
+        ['train/labels/a.txt', 'valid/labels/b.txt'],
+        {'train': (['train/images/a.jpg'], 1), 'val': (['valid/images/b.jpg'], 1)},
+    ),
+    'other sub-folders': (
+        ['images/x/a.jpg', 'images/y/b.jpg'],
+        ['labels/x/a.txt', 'labels/y/b.txt'],
+        {'result': (['x/a.jpg', 'y/b.jpg'], 2)},
+    ),
     'labels beside images': (['a.jpg', 'b.jpg'], ['a.txt', 'b.txt'], {'result': (['a.jpg', 'b.jpg'], 2)}),
     'other names of folders': (['IMAGES/a.jpg', 'IMAGES/b.jpg'], ['LABELS/a.txt'], {'result': (['a.jpg', 'b.jpg'], 1)}),
     'singular names of folders': (['image/a.jpg'], ['label/a.txt'], {'result': (['a.jpg'], 1)}),
@@ -233,19 +250,26 @@ def test_yolo_folders(tmp_path, name):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text('1 0.5 0.5 0.25 0.5\n')
     parts = convert_yolo(tmp_path)
-    assert {key: ([i['file_name'] for i in part['images']], len(part['annotations'])) for key, part in parts.items()} == expected
+    assert {
+        key: ([i['file_name'] for i in part['images']], len(part['annotations'])) for key, part in parts.items()
+    } == expected
     ids = [a['id'] for part in parts.values() for a in part['annotations']]
     assert sorted(ids) == list(range(1, len(labels) + 1))
 
 
-@pytest.mark.parametrize('files, said', [
-    ({}, 'holds no YOLO data set with images; looked for .*folders images and labels'),
-    ({'images/': None, 'labels/a.txt': '0 0.5 0.5 0.5 0.5'}, 'holds no YOLO data set with images'),
-    ({'images/a.jpg': None}, r'(?s)no box was read.*1 of 1 images have no label file.*labels/a\.txt'),
-    ({'images/a.jpg': None, 'yolo_txt/a.txt': '0 0.5 0.5 0.5 0.5'},
-     r'1 of 1 images have no label file .*yolo_txt/a\.txt looks like one: put such files where'),
-    ({'images/a.jpg': 'no image', 'labels/a.txt': '0 0.5 0.5 0.5 0.5'}, 'none of its 1 images can be read.*a.jpg'),
-])
+@pytest.mark.parametrize(
+    'files, said',
+    [
+        ({}, 'holds no YOLO data set with images; looked for .*folders images and labels'),
+        ({'images/': None, 'labels/a.txt': '0 0.5 0.5 0.5 0.5'}, 'holds no YOLO data set with images'),
+        ({'images/a.jpg': None}, r'(?s)no box was read.*1 of 1 images have no label file.*labels/a\.txt'),
+        (
+            {'images/a.jpg': None, 'yolo_txt/a.txt': '0 0.5 0.5 0.5 0.5'},
+            r'1 of 1 images have no label file .*yolo_txt/a\.txt looks like one: put such files where',
+        ),
+        ({'images/a.jpg': 'no image', 'labels/a.txt': '0 0.5 0.5 0.5 0.5'}, 'none of its 1 images can be read.*a.jpg'),
+    ],
+)
 def test_nothing_read_is_an_error(tmp_path, files, said):
     for name, text in {**files, 'classes.txt': 'cat'}.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -270,25 +294,34 @@ def test_images_that_are_known_to_be_empty_and_one_that_is_broken(yolo, capsys):
     assert 'd.jpg: it is no image' in capsys.readouterr().err
 
 
-LABELME_SHAPE = dict(label='cat', points=[[10, 20], [50, 80]], shape_type='rectangle')
+LABELME_SHAPE = {'label': 'cat', 'points': [[10, 20], [50, 80]], 'shape_type': 'rectangle'}
 # Changes to a file with one good rectangle: boxes, and what is said.
 LABELME_FILES = [
-    (dict(), [[10, 20, 40, 60]], None),
-    (dict(version='3.16', shapes=[dict(label='cat', points=[[10, 20], [50, 80]])]), [[10, 20, 40, 60]], None),
-    (dict(shapes=[dict(LABELME_SHAPE, shape_type='Rectangle', label=' cat ')]), [[10, 20, 40, 60]], None),
-    (dict(imagePath='..\\images\\a.png', imageHeight=None, flags={'x': True}), [[10, 20, 40, 60]], None),
-    (dict(shapes=[dict(LABELME_SHAPE, group_id=1, flags={}, description=None, mask=None)]), [[10, 20, 40, 60]], None),
-    (dict(shapes=[LABELME_SHAPE, dict(LABELME_SHAPE, shape_type='circle')]), [[10, 20, 40, 60]],
-     'shape 2 is a circle, not a rectangle'),
-    (dict(shapes=[LABELME_SHAPE, dict(LABELME_SHAPE, shape_type='line')]), [[10, 20, 40, 60]], 'shape 2 is a line'),
-    (dict(shapes=[LABELME_SHAPE, dict(LABELME_SHAPE, points=[[float('nan'), 1], [2, 3]])]), [[10, 20, 40, 60]],
-     'shape 2: the box has no usable numbers'),
-    (dict(shapes=[LABELME_SHAPE, dict(LABELME_SHAPE, points=[[150, 50], [900, 80]])]), [[10, 20, 40, 60], [150, 50, 50, 30]],
-     'shape 2: the box lies partly outside'),
-    (dict(shapes=[LABELME_SHAPE, {}]), [[10, 20, 40, 60]], 'shape 2 has no points'),
-    (dict(imageWidth=100, imageHeight=50), [[10, 20, 40, 60]], 'the labels are for an image of 100 x 50'),
-    (dict(shapes=[dict(LABELME_SHAPE, shape_type='polygon')]), None, 'shape 1 is a polygon, not a rectangle'),
-    (dict(shapes=None), None, 'needs a list "shapes"'),
+    ({}, [[10, 20, 40, 60]], None),
+    ({'version': '3.16', 'shapes': [{'label': 'cat', 'points': [[10, 20], [50, 80]]}]}, [[10, 20, 40, 60]], None),
+    ({'shapes': [dict(LABELME_SHAPE, shape_type='Rectangle', label=' cat ')]}, [[10, 20, 40, 60]], None),
+    ({'imagePath': '..\\images\\a.png', 'imageHeight': None, 'flags': {'x': True}}, [[10, 20, 40, 60]], None),
+    ({'shapes': [dict(LABELME_SHAPE, group_id=1, flags={}, description=None, mask=None)]}, [[10, 20, 40, 60]], None),
+    (
+        {'shapes': [LABELME_SHAPE, dict(LABELME_SHAPE, shape_type='circle')]},
+        [[10, 20, 40, 60]],
+        'shape 2 is a circle, not a rectangle',
+    ),
+    ({'shapes': [LABELME_SHAPE, dict(LABELME_SHAPE, shape_type='line')]}, [[10, 20, 40, 60]], 'shape 2 is a line'),
+    (
+        {'shapes': [LABELME_SHAPE, dict(LABELME_SHAPE, points=[[float('nan'), 1], [2, 3]])]},
+        [[10, 20, 40, 60]],
+        'shape 2: the box has no usable numbers',
+    ),
+    (
+        {'shapes': [LABELME_SHAPE, dict(LABELME_SHAPE, points=[[150, 50], [900, 80]])]},
+        [[10, 20, 40, 60], [150, 50, 50, 30]],
+        'shape 2: the box lies partly outside',
+    ),
+    ({'shapes': [LABELME_SHAPE, {}]}, [[10, 20, 40, 60]], 'shape 2 has no points'),
+    ({'imageWidth': 100, 'imageHeight': 50}, [[10, 20, 40, 60]], 'the labels are for an image of 100 x 50'),
+    ({'shapes': [dict(LABELME_SHAPE, shape_type='polygon')]}, None, 'shape 1 is a polygon, not a rectangle'),
+    ({'shapes': None}, None, 'needs a list "shapes"'),
 ]
 
 
@@ -297,7 +330,10 @@ LABELME_FILES = [
 def test_labelme_files(tmp_path, capsys, change, boxes, said, encoding):
     write_image(tmp_path / 'images' / 'a.png')
     (tmp_path / 'labels').mkdir()
-    content = dict(dict(version='5.4', shapes=[LABELME_SHAPE], imagePath='a.png', imageHeight=100, imageWidth=200), **change)
+    content = dict(
+        {'version': '5.4', 'shapes': [LABELME_SHAPE], 'imagePath': 'a.png', 'imageHeight': 100, 'imageWidth': 200},
+        **change,
+    )
     text = json.dumps(content, ensure_ascii=False).replace('cat', '安全帽')
     (tmp_path / 'labels' / 'a.json').write_bytes(text.encode(encoding))
     if boxes is None:
@@ -306,19 +342,26 @@ def test_labelme_files(tmp_path, capsys, change, boxes, said, encoding):
         assert not (tmp_path / 'out').exists()
         return
     coco = convert_labelme(tmp_path)
-    assert [a['bbox'] for a in coco['annotations']] == boxes and coco['categories'] == [dict(id=1, name='安全帽')]
+    assert [a['bbox'] for a in coco['annotations']] == boxes and coco['categories'] == [{'id': 1, 'name': '安全帽'}]
     told = capsys.readouterr().err
     assert bool(told) == (said is not None) and (not said or 'labels/a.json' in told and said in told)
 
 
-@pytest.mark.parametrize('image, labels', [('images/train/a.png', 'labels/train/a.json'), ('images/train/a.png', 'labels/a.json'),
-                                           ('images/A.PNG', 'labels/a.json'), ('images/a b.png', 'labels/a%20b.json')])
+@pytest.mark.parametrize(
+    'image, labels',
+    [
+        ('images/train/a.png', 'labels/train/a.json'),
+        ('images/train/a.png', 'labels/a.json'),
+        ('images/A.PNG', 'labels/a.json'),
+        ('images/a b.png', 'labels/a%20b.json'),
+    ],
+)
 def test_labelme_folders(tmp_path, image, labels):
     write_image(tmp_path / image)
     (tmp_path / labels).parent.mkdir(parents=True)
-    (tmp_path / labels).write_text(json.dumps(dict(shapes=[LABELME_SHAPE])))
+    (tmp_path / labels).write_text(json.dumps({'shapes': [LABELME_SHAPE]}))
     coco = convert_labelme(tmp_path)
-    assert coco['images'] == [dict(id=1, file_name=image.removeprefix('images/'), width=200, height=100)]
+    assert coco['images'] == [{'id': 1, 'file_name': image.removeprefix('images/'), 'width': 200, 'height': 100}]
     assert len(coco['annotations']) == 1
 
 
@@ -328,26 +371,32 @@ def test_labelme_files_that_were_renamed(tmp_path, written):
     for name in 'a', 'b':
         write_image(tmp_path / 'images' / f'{name}.png')
     (tmp_path / 'labels').mkdir()
-    (tmp_path / 'labels' / 'x.json').write_text(json.dumps(dict(shapes=[LABELME_SHAPE], imagePath=written)))
-    (tmp_path / 'labels' / 'b.json').write_text(json.dumps(dict(shapes=[], imagePath='a.png')))
+    (tmp_path / 'labels' / 'x.json').write_text(json.dumps({'shapes': [LABELME_SHAPE], 'imagePath': written}))
+    (tmp_path / 'labels' / 'b.json').write_text(json.dumps({'shapes': [], 'imagePath': 'a.png'}))
     coco = convert_labelme(tmp_path)
     assert [i['file_name'] for i in coco['images']] == ['a.png', 'b.png']
     assert [(a['image_id'], repr(a['bbox'])) for a in coco['annotations']] == [(1, '[10, 20, 40, 60]')]
 
 
-@pytest.mark.parametrize('files, said', [
-    (['images/', 'labels/a.json'], 'images holds no image'),
-    (['labels/a.json'], '--img-dir: .*images is no folder'),
-    (['images/a.png'], '--labels-dir: .*labels is no folder'),
-    (['images/a.png', 'labels/b.json'], r'1 of 1 images have no file of labels <name of the image>\.json in .*labels'),
-])
+@pytest.mark.parametrize(
+    'files, said',
+    [
+        (['images/', 'labels/a.json'], 'images holds no image'),
+        (['labels/a.json'], '--img-dir: .*images is no folder'),
+        (['images/a.png'], '--labels-dir: .*labels is no folder'),
+        (
+            ['images/a.png', 'labels/b.json'],
+            r'1 of 1 images have no file of labels <name of the image>\.json in .*labels',
+        ),
+    ],
+)
 def test_labelme_of_nothing_is_an_error(tmp_path, files, said):
     for name in files:
         if name.endswith('.png'):
             write_image(tmp_path / name)
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         if name.endswith('.json'):
-            (tmp_path / name).write_text(json.dumps(dict(shapes=[LABELME_SHAPE])))
+            (tmp_path / name).write_text(json.dumps({'shapes': [LABELME_SHAPE]}))
         elif name.endswith('/'):
             (tmp_path / name).mkdir()
     with pytest.raises(SystemExit, match=said):
@@ -355,21 +404,28 @@ def test_labelme_of_nothing_is_an_error(tmp_path, files, said):
     assert not (tmp_path / 'out').exists()
 
 
-POLYGON = dict(name='polygon', all_points_x=[10, 30, 20], all_points_y=[5, 5, 45])
+POLYGON = {'name': 'polygon', 'all_points_x': [10, 30, 20], 'all_points_y': [5, 5, 45]}
 NAN_POLYGON = dict(POLYGON, all_points_x=[10, float('nan'), 20])
 
 
-@pytest.mark.parametrize('regions, count, said', [
-    ([POLYGON, NAN_POLYGON], 1, 'region 2: its polygon has no usable numbers'),
-    ([POLYGON, dict(name='point', cx=1, cy=2)], 1, 'region 2: it is a point'),
-    ([POLYGON, dict(name='rect', x=1, y=2, width=3, height=4)], 2, None),
-    ([POLYGON, dict(POLYGON, all_points_x=[910, 930, 920])], 1, 'region 2: the box around it lies outside the image'),
-    ([POLYGON, dict(POLYGON, all_points_x=[190, 300, 200])], 2, 'the box around it lies partly outside the image'),
-    ([NAN_POLYGON], None, 'no region was read from .*via_region_data.json'),
-    (None, None, 'via_region_data.json: .* has no "filename" or no "regions"'),
-    ('missing', None, 'via_region_data.json cannot be read: No such file'),
-    ('no image', None, 'none of its 1 images can be read'),
-])
+@pytest.mark.parametrize(
+    'regions, count, said',
+    [
+        ([POLYGON, NAN_POLYGON], 1, 'region 2: its polygon has no usable numbers'),
+        ([POLYGON, {'name': 'point', 'cx': 1, 'cy': 2}], 1, 'region 2: it is a point'),
+        ([POLYGON, {'name': 'rect', 'x': 1, 'y': 2, 'width': 3, 'height': 4}], 2, None),
+        (
+            [POLYGON, dict(POLYGON, all_points_x=[910, 930, 920])],
+            1,
+            'region 2: the box around it lies outside the image',
+        ),
+        ([POLYGON, dict(POLYGON, all_points_x=[190, 300, 200])], 2, 'the box around it lies partly outside the image'),
+        ([NAN_POLYGON], None, 'no region was read from .*via_region_data.json'),
+        (None, None, 'via_region_data.json: .* has no "filename" or no "regions"'),
+        ('missing', None, 'via_region_data.json cannot be read: No such file'),
+        ('no image', None, 'none of its 1 images can be read'),
+    ],
+)
 @pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig'])
 def test_balloon_files(tmp_path, capsys, regions, count, said, encoding):
     for split in 'train', 'val':
@@ -377,8 +433,8 @@ def test_balloon_files(tmp_path, capsys, regions, count, said, encoding):
         if regions != 'no image' or split == 'val':
             write_image(tmp_path / split / 'a.jpg')
         listed = [POLYGON] if isinstance(regions, str) or split == 'val' else regions
-        entries = listed and [dict(shape_attributes=shape, region_attributes={}) for shape in listed]
-        content = json.dumps({'a.jpg9': dict(filename='a.jpg', regions=entries)})
+        entries = listed and [{'shape_attributes': shape, 'region_attributes': {}} for shape in listed]
+        content = json.dumps({'a.jpg9': {'filename': 'a.jpg', 'regions': entries}})
         if regions != 'missing' or split == 'val':
             (tmp_path / split / 'via_region_data.json').write_bytes(content.encode(encoding))
     arguments = ['--data-root', str(tmp_path)]
@@ -390,6 +446,10 @@ def test_balloon_files(tmp_path, capsys, regions, count, said, encoding):
     load_tool('dataset_converters/balloon2coco').main(arguments)
     annotations = json.loads((tmp_path / 'train.json').read_text())['annotations']
     assert len(annotations) == count and annotations[0]['bbox'] == [10, 5, 20, 40]
-    assert all(0 <= value <= side for a in annotations for polygon in a['segmentation']
-               for value, side in zip(polygon, (200, 100) * len(polygon)))
+    assert all(
+        0 <= value <= side
+        for a in annotations
+        for polygon in a['segmentation']
+        for value, side in zip(polygon, (200, 100) * len(polygon))
+    )
     assert not said or said in capsys.readouterr().err

@@ -1,4 +1,5 @@
 """docs/tools.md names every tool, and its examples are command lines that the tools take."""
+
 import re
 import shlex
 
@@ -10,7 +11,8 @@ LINES = re.findall(r'`python tools/(\S+)\.py ?([^`]*)`', (ROOT / 'docs' / 'tools
 TOOLS = [path for suffix in ('py', 'sh') for path in (ROOT / 'tools').rglob(f'[a-z]*.{suffix}')]
 HAVE_PARSER = {
     path.relative_to(ROOT / 'tools').with_suffix('').as_posix()
-    for path in TOOLS if 'def parse_args(argv' in path.read_text(encoding='utf-8')
+    for path in TOOLS
+    if 'def parse_args(argv' in path.read_text(encoding='utf-8')
 }
 PARSED = [(tool, options) for tool, options in LINES if tool in HAVE_PARSER]
 

@@ -1,4 +1,5 @@
 """DOTA from large images to an evaluated model: cut, loaded, transformed, evaluated, written for the server."""
+
 import json
 import zipfile
 from pathlib import Path
@@ -49,8 +50,8 @@ def split(tmp_path_factory):
     folder = tmp_path_factory.mktemp('dota')
     for seed, name in enumerate(('train', 'val', 'test')):
         write_dota(folder / 'DOTA', name, seed=seed)
-    config = dict(patch_sizes=[128], patch_overlap_sizes=[28], img_resize_ratio=[1.0], min_img_ratio=0.6, iof_thr=0.7,
-                  padding=True, padding_value=[104, 116, 124])  # yapf: disable
+    config = {'patch_sizes': [128], 'patch_overlap_sizes': [28], 'img_resize_ratio': [1.0], 'min_img_ratio': 0.6, 'iof_thr': 0.7,
+                  'padding': True, 'padding_value': [104, 116, 124]}  # yapf: disable
     (folder / 'split.json').write_text(json.dumps(config))
     run_tool(SCRIPT, folder / 'split.json', folder / 'DOTA', folder / 'split', '--nproc', '2')
     return folder
@@ -63,13 +64,16 @@ def scope():
         yield
 
 
-@pytest.mark.parametrize('size, windows, found', [
-    ((300, 260), [(128, 28)], [(x, y) for y in (0, 100, 132) for x in (0, 100, 172)]),
-    ((128, 128), [(128, 28)], [(0, 0)]),
-    ((129, 128), [(128, 28)], [(0, 0), (1, 0)]),
-    ((60, 60), [(128, 28)], [(0, 0)]),  # covers less than min_img_ratio, but there is no other
-    ((150, 100), [(100, 20), (200, 40)], [(0, 0), (50, 0)]),
-])
+@pytest.mark.parametrize(
+    'size, windows, found',
+    [
+        ((300, 260), [(128, 28)], [(x, y) for y in (0, 100, 132) for x in (0, 100, 172)]),
+        ((128, 128), [(128, 28)], [(0, 0)]),
+        ((129, 128), [(128, 28)], [(0, 0), (1, 0)]),
+        ((60, 60), [(128, 28)], [(0, 0)]),  # covers less than min_img_ratio, but there is no other
+        ((150, 100), [(100, 20), (200, 40)], [(0, 0), (50, 0)]),
+    ],
+)
 def test_windows(size, windows, found):
     boxes = sliding_windows(*size, windows, 0.6)
     assert [tuple(box) for box in boxes[:, :2].tolist()] == found
@@ -112,15 +116,16 @@ def test_split_files_and_errors(split, tmp_path, capsys):
     multi = SplitConfig([1024], [500], [0.5, 1.0, 1.5])
     assert multi.windows() == [(2048, 1000), (1024, 500), (682, 333)]
     with pytest.raises(ValueError, match='iof'):
-        SplitConfig.from_dict(dict(patch_sizes=[1], patch_overlap_sizes=[0], iof=1))
+        SplitConfig.from_dict({'patch_sizes': [1], 'patch_overlap_sizes': [0], 'iof': 1})
     with pytest.raises(ValueError, match='holds files already'):
         split_dota(multi, split / 'DOTA', split / 'split', nproc=1)
     with pytest.raises(ValueError, match='does not exist'):
         split_dota(multi, split / 'elsewhere', tmp_path, nproc=1)
-    counts = split_dota(SplitConfig([400], [0]), split / 'DOTA', tmp_path, ('val', ), nproc=1, suffix='.jpg')
+    counts = split_dota(SplitConfig([400], [0]), split / 'DOTA', tmp_path, ('val',), nproc=1, suffix='.jpg')
     assert counts == {'val': (2, 2)}  # the image is smaller than a patch
     assert sorted(path.name for path in (tmp_path / 'val/images').iterdir()) == [
-        'val0__400__0___0.jpg', 'val1__400__0___0.jpg'
+        'val0__400__0___0.jpg',
+        'val1__400__0___0.jpg',
     ]
 
 
@@ -149,16 +154,16 @@ def test_data_set(split):
     val = DATASETS.build(dict(cfg.val_dataloader.dataset, pipeline=[]))
     assert len(val) == len(files) and 'dataset' not in val[0]
     test = DATASETS.build(
-        dict(type='YOLOv5DOTADataset', data_root=str(split / 'split'), data_prefix=dict(img_path='test/images'),
-             test_mode=True, pipeline=[]))  # yapf: disable
+        {'type': 'YOLOv5DOTADataset', 'data_root': str(split / 'split'), 'data_prefix': {'img_path': 'test/images'},
+             'test_mode': True, 'pipeline': []})  # yapf: disable
     assert len(test) == 18 and test[0]['instances'] == []
     with pytest.raises(FileNotFoundError, match='Check data_root'):
         DATASETS.build(dict(cfg.val_dataloader.dataset, ann_file='nowhere'))
     with pytest.raises(ValueError, match="class 'ship' is not among"):
-        DATASETS.build(dict(cfg.val_dataloader.dataset, metainfo=dict(classes=('plane', 'storage-tank'))))
+        DATASETS.build(dict(cfg.val_dataloader.dataset, metainfo={'classes': ('plane', 'storage-tank')}))
 
 
-def predictions(dataset, jitter=0.):
+def predictions(dataset, jitter=0.0):
     """Data samples with predictions equal to the ground truth, in another description, or moved by some pixels."""
     for index in range(len(dataset)):
         sample = dataset[index]['data_samples']
@@ -166,7 +171,8 @@ def predictions(dataset, jitter=0.):
         boxes = RotatedBoxes(truth.bboxes.regularize_boxes('oc'))
         boxes.translate_((jitter, 0))
         sample.pred_instances = InstanceData(
-            bboxes=boxes, scores=torch.linspace(0.9, 0.5, len(boxes)), labels=truth.labels)
+            bboxes=boxes, scores=torch.linspace(0.9, 0.5, len(boxes)), labels=truth.labels
+        )
         yield sample.to_dict()
 
 
@@ -174,7 +180,7 @@ def test_perfect_predictions(split):
     cfg = config(split)
     val = DATASETS.build(cfg.val_dataloader.dataset)
     for mode in ('11points', 'area'):
-        for jitter, wanted in ((0., 1), (1000., 0)):
+        for jitter, wanted in ((0.0, 1), (1000.0, 0)):
             metric = METRICS.build(dict(cfg.val_evaluator, eval_mode=mode, iou_thrs=[0.5, 0.75]))
             metric.dataset_meta = val.metainfo
             metric.process({}, list(predictions(val, jitter)))
@@ -187,7 +193,8 @@ def test_submission(split, tmp_path):
     cfg = config(split)
     val = DATASETS.build(cfg.val_dataloader.dataset)
     metric = METRICS.build(
-        dict(type='mmrotate.DOTAMetric', format_only=True, merge_patches=True, outfile_prefix=str(tmp_path)))
+        {'type': 'mmrotate.DOTAMetric', 'format_only': True, 'merge_patches': True, 'outfile_prefix': str(tmp_path)}
+    )
     metric.dataset_meta = val.metainfo
     metric.process({}, list(predictions(val)))
     assert metric.evaluate(len(val)) == {}
@@ -216,6 +223,7 @@ def test_submission(split, tmp_path):
 
 def box_class_of(corners):
     from mmyolo.structures import qbox2rbox
+
     return qbox2rbox(corners)
 
 
@@ -272,8 +280,12 @@ def test_trains_validates_and_tests(split, tmp_path):
     cfg.train_dataloader.dataset.indices = 8
     cfg.val_dataloader.dataset.indices = 4
     cfg.test_dataloader = cfg.val_dataloader
-    cfg.test_evaluator = dict(
-        type='mmrotate.DOTAMetric', format_only=True, merge_patches=True, outfile_prefix=str(tmp_path / 'files'))
+    cfg.test_evaluator = {
+        'type': 'mmrotate.DOTAMetric',
+        'format_only': True,
+        'merge_patches': True,
+        'outfile_prefix': str(tmp_path / 'files'),
+    }
     cfg.dump(path)
     work_dir = tmp_path / 'work'
     run_tool('train', path, '--work-dir', work_dir)

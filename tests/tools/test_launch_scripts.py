@@ -1,4 +1,5 @@
 """dist_train.sh and dist_test.sh hand over what they should, seen through a stand-in for Python."""
+
 import os
 import signal
 import subprocess
@@ -16,13 +17,13 @@ SPACED = 'a.b="two words"'
 def python(tmp_path):
     """A `python` that prints its arguments one per line and what it sees; run with -c it is the real one."""
     stand_in = tmp_path / 'my python'
-    stand_in.write_text(f'''#!/bin/bash
+    stand_in.write_text(f"""#!/bin/bash
 if [[ $1 == -c ]]; then exec {sys.executable} "$@"; fi
 printf '%s\\n' "$@"
 echo "CUDA=${{CUDA_VISIBLE_DEVICES-unset}}"
 echo "PYTHONPATH=$PYTHONPATH"
 exit 7
-''')
+""")
     stand_in.chmod(0o755)
     return str(stand_in)
 
@@ -48,7 +49,9 @@ def test_one_is_one_process_that_sees_what_the_caller_sees(python):
 
 
 def test_others_may_be_run_instead(python):
-    _, lines, _ = run('dist_train.sh', 'config.py', '2', PYTHON=python, TRAIN_SCRIPT='/my/train.py', TORCHRUN='my.torchrun')
+    _, lines, _ = run(
+        'dist_train.sh', 'config.py', '2', PYTHON=python, TRAIN_SCRIPT='/my/train.py', TORCHRUN='my.torchrun'
+    )
     assert lines[:2] == ['-m', 'my.torchrun'] and '/my/train.py' in lines and str(TOOLS / 'train.py') not in lines
 
 
@@ -79,12 +82,15 @@ def test_test_has_a_checkpoint(python):
     assert lines[:5] == [str(TOOLS / 'test.py'), 'config.py', 'model.pth', '--out', 'a b.pkl']
 
 
-@pytest.mark.parametrize('args, said', [
-    (['dist_train.sh', 'config.py'], 'Usage'),
-    (['dist_test.sh', 'config.py', 'model.pth'], 'Usage'),
-    (['dist_train.sh', 'config.py', '--amp'], "'--amp'; it must be 0"),
-    (['dist_train.sh', 'config.py', ''], "''; it must be 0"),
-])
+@pytest.mark.parametrize(
+    'args, said',
+    [
+        (['dist_train.sh', 'config.py'], 'Usage'),
+        (['dist_test.sh', 'config.py', 'model.pth'], 'Usage'),
+        (['dist_train.sh', 'config.py', '--amp'], "'--amp'; it must be 0"),
+        (['dist_train.sh', 'config.py', ''], "''; it must be 0"),
+    ],
+)
 def test_wrong_use_is_said(args, said, python):
     code, lines, error = run(*args, PYTHON=python)
     assert code == 2 and not lines and said in error
@@ -93,12 +99,12 @@ def test_wrong_use_is_said(args, said, python):
 def test_a_signal_reaches_python(tmp_path):
     """The shell is replaced, so the process that a caller knows is the one that works."""
     stand_in = tmp_path / 'python'
-    stand_in.write_text(f'''#!{sys.executable}
+    stand_in.write_text(f"""#!{sys.executable}
 import signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(9))
 print('ready', flush=True)
 time.sleep(30)
-''')
+""")
     stand_in.chmod(0o755)
     started = subprocess.Popen(['bash', str(TOOLS / 'dist_train.sh'), 'config.py', '0'], stdout=subprocess.PIPE,
                                text=True, env=dict(os.environ, PYTHON=str(stand_in)))  # yapf: disable

@@ -1,4 +1,5 @@
 """tools/misc: what each command line writes, number for number."""
+
 import functools
 import hashlib
 import http.server
@@ -20,29 +21,41 @@ from tests.tools.running import load_tool, run_tool
 def coco(num_images=10):
     """Image i has i annotations, of categories 1 and 2 in turn and growing area."""
     annotations = [
-        dict(id=100 * i + k, image_id=i, category_id=1 + k % 2, bbox=[0, 0, 20 * (k + 1), 20], area=400 * (k + 1))
-        for i in range(num_images) for k in range(i)
+        {
+            'id': 100 * i + k,
+            'image_id': i,
+            'category_id': 1 + k % 2,
+            'bbox': [0, 0, 20 * (k + 1), 20],
+            'area': 400 * (k + 1),
+        }
+        for i in range(num_images)
+        for k in range(i)
     ]
-    return dict(
-        info='mine',
-        images=[dict(id=i, file_name=f'{i}.jpg', width=400, height=400) for i in range(num_images)],
-        categories=[dict(id=1, name='猫'), dict(id=2, name='dog')],
-        annotations=annotations)
+    return {
+        'info': 'mine',
+        'images': [{'id': i, 'file_name': f'{i}.jpg', 'width': 400, 'height': 400} for i in range(num_images)],
+        'categories': [{'id': 1, 'name': '猫'}, {'id': 2, 'name': 'dog'}],
+        'annotations': annotations,
+    }
 
 
 def ids(content):
     return [image['id'] for image in content['images']]
 
 
-@pytest.mark.parametrize('ratios, sizes', [
-    (['0.8', '0.2'], dict(trainval=8, test=2)),
-    (['7', '3'], dict(trainval=7, test=3)),
-    (['0.6', '0.25', '0.25'], dict(train=6, val=2, test=2)),  # 10 * 0.25 / 1.1 is rounded down
-])
+@pytest.mark.parametrize(
+    'ratios, sizes',
+    [
+        (['0.8', '0.2'], {'trainval': 8, 'test': 2}),
+        (['7', '3'], {'trainval': 7, 'test': 3}),
+        (['0.6', '0.25', '0.25'], {'train': 6, 'val': 2, 'test': 2}),  # 10 * 0.25 / 1.1 is rounded down
+    ],
+)
 def test_coco_split(tmp_path, ratios, sizes):
     (tmp_path / 'all.json').write_text(json.dumps(coco()))
     load_tool('misc/coco_split').main(
-        ['--json', str(tmp_path / 'all.json'), '--out-dir', str(tmp_path / 'parts'), '--ratios', *ratios])
+        ['--json', str(tmp_path / 'all.json'), '--out-dir', str(tmp_path / 'parts'), '--ratios', *ratios]
+    )
     parts = {path.stem: json.loads(path.read_text()) for path in (tmp_path / 'parts').iterdir()}
     assert {name: len(part['images']) for name, part in parts.items()} == sizes
     assert sum((ids(parts[name]) for name in sizes), []) == list(range(10))
@@ -54,7 +67,9 @@ def test_coco_split(tmp_path, ratios, sizes):
 @pytest.mark.parametrize('encoding', ['utf-8-sig', 'utf-16', 'gbk'])
 def test_coco_split_in_other_encodings(tmp_path, encoding):
     (tmp_path / 'all.json').write_bytes(json.dumps(dict(coco(), info='我的'), ensure_ascii=False).encode(encoding))
-    load_tool('misc/coco_split').main(['--json', str(tmp_path / 'all.json'), '--out-dir', str(tmp_path), '--ratios', '1', '1'])
+    load_tool('misc/coco_split').main(
+        ['--json', str(tmp_path / 'all.json'), '--out-dir', str(tmp_path), '--ratios', '1', '1']
+    )
     assert json.loads((tmp_path / 'test.json').read_text(encoding='utf-8'))['info'] == '我的'
 
 
@@ -62,7 +77,9 @@ def test_coco_split_in_other_encodings(tmp_path, encoding):
 def test_coco_split_of_nothing_is_an_error(tmp_path, text):
     (tmp_path / 'all.json').write_text(text)
     with pytest.raises(ValueError, match=r'all\.json cannot be split'):
-        load_tool('misc/coco_split').main(['--json', str(tmp_path / 'all.json'), '--out-dir', str(tmp_path), '--ratios', '1', '1'])
+        load_tool('misc/coco_split').main(
+            ['--json', str(tmp_path / 'all.json'), '--out-dir', str(tmp_path), '--ratios', '1', '1']
+        )
     assert not (tmp_path / 'test.json').exists()
 
 
@@ -149,10 +166,11 @@ def test_print_config(tmp_path, capsys, monkeypatch):
     (tmp_path / 'base.py').write_text("a = 1\nb = dict(c='x', d='${a}')\n")
     (tmp_path / 'config.py').write_text("_base_ = './base.py'\n")
     load_tool('misc/print_config').main(
-        ['config.py', '--save-path', 'all.json', '--cfg-options', 'a=5', 'b.c=two words'])
+        ['config.py', '--save-path', 'all.json', '--cfg-options', 'a=5', 'b.c=two words']
+    )
     said = capsys.readouterr().out
     assert 'a = 5' in said and "c='two words', d=5" in said
-    assert json.loads((tmp_path / 'all.json').read_text())['b'] == dict(c='two words', d=5)
+    assert json.loads((tmp_path / 'all.json').read_text())['b'] == {'c': 'two words', 'd': 5}
     load_tool('misc/print_config').main(['config.py', '--save-path', 'all.py'])
     assert Config.fromfile('all.py').b.d == 1
 
@@ -165,21 +183,24 @@ def test_print_config_moves_the_data(tmp_path, monkeypatch, capsys):
 
 
 def test_publish_model(tmp_path):
-    weight = torch.arange(6.).view(2, 3)
+    weight = torch.arange(6.0).view(2, 3)
     torch.save(
-        dict(
-            meta=dict(epoch=3),
-            message_hub=dict(loss=HistoryBuffer([1.], [1])),
-            optimizer=dict(state=1),
-            ema_state_dict=dict(steps=1),
-            param_schedulers=[dict(last_step=2)],
-            state_dict={
+        {
+            'meta': {'epoch': 3},
+            'message_hub': {'loss': HistoryBuffer([1.0], [1])},
+            'optimizer': {'state': 1},
+            'ema_state_dict': {'steps': 1},
+            'param_schedulers': [{'last_step': 2}],
+            'state_dict': {
                 'backbone.weight': weight,
                 'data_preprocessor.mean': weight,
                 'bbox_head.priors_base_sizes': weight,
                 'bbox_head.grid_offset': weight,
-                'bbox_head.assigner.prior_inds': weight
-            }), tmp_path / 'epoch_3.pth')
+                'bbox_head.assigner.prior_inds': weight,
+            },
+        },
+        tmp_path / 'epoch_3.pth',
+    )
     run_tool('misc/publish_model', tmp_path / 'epoch_3.pth', tmp_path / 'out/a')
     load_tool('misc/publish_model').main([str(tmp_path / 'epoch_3.pth'), str(tmp_path / 'out/b.pth')])
     written = sorted((tmp_path / 'out').iterdir())
@@ -192,7 +213,7 @@ def test_publish_model(tmp_path):
 
 
 def test_publish_model_refuses_what_has_no_weights(tmp_path):
-    torch.save(dict(a=1), tmp_path / 'x.pth')
+    torch.save({'a': 1}, tmp_path / 'x.pth')
     with pytest.raises(ValueError, match='no state_dict'):
         load_tool('misc/publish_model').main([str(tmp_path / 'x.pth'), str(tmp_path / 'y')])
     assert [path.name for path in tmp_path.iterdir()] == ['x.pth']
@@ -226,13 +247,14 @@ def server(tmp_path, monkeypatch):
             else:
                 super().do_GET()
 
-    with http.server.ThreadingHTTPServer(('127.0.0.1', 0),
-                                         functools.partial(Handler, directory=str(folder))) as running:
+    with http.server.ThreadingHTTPServer(
+        ('127.0.0.1', 0), functools.partial(Handler, directory=str(folder))
+    ) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         base = f'http://127.0.0.1:{running.server_port}'
         table = {
             'coco2017': (f'{base}/one.zip', f'{base}/two.tar'),
-            'cat': (f'{base}/one.zip', f'{base}/none.zip', f'{base}/cut.zip')
+            'cat': (f'{base}/one.zip', f'{base}/none.zip', f'{base}/cut.zip'),
         }
         tool = load_tool('misc/download_dataset')
         monkeypatch.setattr(tool, 'ARCHIVES', table)

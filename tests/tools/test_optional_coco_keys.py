@@ -1,4 +1,5 @@
 """Every tool that reads a COCO file takes one without the optional keys, and gives what it gives for a whole one."""
+
 import json
 import pickle
 
@@ -21,7 +22,9 @@ def data(tmp_path_factory):
     root = tmp_path_factory.mktemp('optional')
     for name in ('whole', 'bare'):
         for part in ('train2017', 'val2017'):
-            write_coco(root / name / 'annotations' / f'instances_{part}.json', write_images(root / name / part), CLASSES)
+            write_coco(
+                root / name / 'annotations' / f'instances_{part}.json', write_images(root / name / part), CLASSES
+            )
         for file in (root / name / 'annotations').iterdir():
             content = json.loads(file.read_text())
             for annotation in content['annotations']:
@@ -41,13 +44,14 @@ def write_config(folder, path):
         f'data = dict(data_root={str(folder)!r}, ann_file="annotations/instances_val2017.json",\n'
         f'            data_prefix=dict(img="val2017/"), metainfo=dict(classes={CLASSES!r}))\n'
         'train_dataloader = dict(dataset=data)\nval_dataloader = dict(dataset=data)\ntest_dataloader = val_dataloader\n'
-        'model = dict(bbox_head=dict(prior_generator=dict(base_sizes=[[(10, 13)], [(30, 61)]])))\n')
+        'model = dict(bbox_head=dict(prior_generator=dict(base_sizes=[[(10, 13)], [(30, 61)]])))\n'
+    )
     return str(path)
 
 
 def write_predictions(path):
-    found = [dict(img_id=image, pred_instances=dict(
-        bboxes=torch.tensor(boxes, dtype=torch.float32), scores=torch.tensor([0.9, 0.4]), labels=torch.tensor([0, 1])))
+    found = [{'img_id': image, 'pred_instances': {
+        'bboxes': torch.tensor(boxes, dtype=torch.float32), 'scores': torch.tensor([0.9, 0.4]), 'labels': torch.tensor([0, 1])}}
              for image, boxes in enumerate(BOXES)]  # yapf: disable
     path.write_bytes(pickle.dumps(found))
     return str(path)
@@ -68,7 +72,7 @@ TOOLS = {
         '--json', data / 'annotations/instances_val2017.json', '--out-dir', out, '--ratios', '1', '1'],
     'misc/extract_subcoco': lambda data, out, cfg: [data, out, '--num-img', '2', '--seed', '1', '--area-size', 'medium'],
 }  # yapf: disable
-DRAWN_BY_CHANCE = ('analysis_tools/browse_dataset_simple', )  # training images are augmented
+DRAWN_BY_CHANCE = ('analysis_tools/browse_dataset_simple',)  # training images are augmented
 
 
 def outputs(folder):
@@ -78,8 +82,10 @@ def outputs(folder):
         if path.suffix == '.json':
             content = json.loads(path.read_text())
             if isinstance(content, dict):
-                content = [[image['file_name'] for image in content['images']],
-                           [[one['image_id'], one['category_id'], *one['bbox']] for one in content['annotations']]]
+                content = [
+                    [image['file_name'] for image in content['images']],
+                    [[one['image_id'], one['category_id'], *one['bbox']] for one in content['annotations']],
+                ]
             found[path.name] = content
         elif path.is_file():
             found[path.name] = path.read_bytes()
@@ -106,11 +112,11 @@ def test_evaluation(data, backend):
     values = []
     for kind in ('whole', 'bare'):
         metric = FastCocoMetric(str(data / kind / 'annotations/instances_val2017.json'), backend=backend)
-        metric.dataset_meta = dict(classes=CLASSES)
+        metric.dataset_meta = {'classes': CLASSES}
         for image, boxes in enumerate(BOXES):
-            instances = dict(bboxes=torch.tensor(boxes, dtype=torch.float32), scores=torch.tensor([.9, .8]),
-                             labels=torch.tensor([0, 1] if image else [1, 0]))  # yapf: disable
-            metric.process({}, [dict(img_id=image, ori_shape=(HEIGHT, WIDTH), pred_instances=instances)])
+            instances = {'bboxes': torch.tensor(boxes, dtype=torch.float32), 'scores': torch.tensor([.9, .8]),
+                             'labels': torch.tensor([0, 1] if image else [1, 0])}  # yapf: disable
+            metric.process({}, [{'img_id': image, 'ori_shape': (HEIGHT, WIDTH), 'pred_instances': instances}])
         values.append(metric.evaluate(size=len(BOXES)))
     assert values[0] == values[1]
     assert 0.3 < values[0]['coco/bbox_mAP'] < 0.9 and np.isfinite(list(values[0].values())).all()

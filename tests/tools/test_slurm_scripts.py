@@ -1,4 +1,5 @@
 """slurm_train.sh and slurm_test.sh hand over what they should, seen through a stand-in for srun."""
+
 import os
 import subprocess
 from pathlib import Path

@@ -1,4 +1,5 @@
 """The tools on a small data set, on the CPU: train, resume, test, alone and with two processes."""
+
 import json
 import os
 import pickle
@@ -9,8 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from tests.mmyolo.utils.files_of_all_kinds import Call
 from small_data import IMAGES, write_coco, write_images
+
+from tests.mmyolo.utils.files_of_all_kinds import Call
 
 ROOT = Path(__file__).resolve().parents[2]
 SCALE = (64, 64)
@@ -33,7 +35,7 @@ def write_damaged_set(data):
     """damaged.json: the images of all.json with two that cannot be read between them, with an object each."""
     content = json.loads((data / 'all.json').read_text())
     photo = (data / 'images' / content['images'][0]['file_name']).read_bytes()
-    (data / 'images' / 'cut.jpg').write_bytes(photo[:len(photo) // 2])
+    (data / 'images' / 'cut.jpg').write_bytes(photo[: len(photo) // 2])
     for img_id, name in ((98, 'cut.jpg'), (99, 'gone.jpg')):
         content['images'].insert(1, dict(content['images'][0], id=img_id, file_name=name))
         content['annotations'].append(dict(content['annotations'][0], id=img_id, image_id=img_id))
@@ -60,10 +62,8 @@ def small_config():
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         loader.update(batch_size=2, num_workers=0, persistent_workers=False)
         loader.dataset.update(
-            data_root='data/',
-            ann_file='all.json',
-            data_prefix=dict(img='images/'),
-            metainfo=dict(classes=CLASSES))
+            data_root='data/', ann_file='all.json', data_prefix={'img': 'images/'}, metainfo={'classes': CLASSES}
+        )
     for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
         evaluator.update(ann_file='data/all.json', iou_thrs=[0.1, 0.3, 0.5])  # after one step few boxes are good
     shrink(cfg.train_dataloader.dataset.pipeline)
@@ -72,14 +72,14 @@ def small_config():
     shrink(cfg.custom_hooks)
     shrink(cfg.tta_pipeline)
     cfg.custom_hooks[1].switch_epoch = 1
-    cfg.custom_hooks.insert(0, dict(type='MemoryFormatHook'))
-    cfg.custom_hooks.append(dict(type='SyncNormStatisticsHook'))
+    cfg.custom_hooks.insert(0, {'type': 'MemoryFormatHook'})
+    cfg.custom_hooks.append({'type': 'SyncNormStatisticsHook'})
     cfg.train_cfg.update(max_epochs=1, val_interval=1, dynamic_intervals=None)
     cfg.default_hooks.checkpoint.interval = 1
     cfg.default_hooks.param_scheduler.update(max_epochs=2, warmup_mim_iter=2)
     cfg.model.bbox_head.head_module.num_classes = cfg.model.train_cfg.assigner.num_classes = len(CLASSES)
-    cfg.model.test_cfg.score_thr = 0.  # and it is sure of nothing
-    cfg.randomness = dict(seed=0)
+    cfg.model.test_cfg.score_thr = 0.0  # and it is sure of nothing
+    cfg.randomness = {'seed': 0}
     return cfg
 
 
@@ -141,8 +141,14 @@ def test_resume_goes_on_where_it_stopped(trained, folder):
 def shared(folder):
     """A training of two processes on data of which two images cannot be read: work directory and log."""
     work = folder / 'two'
-    damaged = [f'{key}={value}damaged.json' for key, value in (
-        ('train_dataloader.dataset.ann_file', ''), ('val_dataloader.dataset.ann_file', ''), ('val_evaluator.ann_file', 'data/'))]
+    damaged = [
+        f'{key}={value}damaged.json'
+        for key, value in (
+            ('train_dataloader.dataset.ann_file', ''),
+            ('val_dataloader.dataset.ann_file', ''),
+            ('val_evaluator.ann_file', 'data/'),
+        )
+    ]
     return work, run(folder, 'dist_train.sh', 'small.py', 2, '--work-dir', work, '--amp', '--cfg-options', *damaged)
 
 
@@ -212,19 +218,39 @@ def test_a_checkpoint_runs_nothing(folder, tmp_path):
     """Neither where it is tested, nor where a training begins or goes on with it; no config within it, too."""
     canary = tmp_path / 'canary'
     hostile = tmp_path / 'hostile.pth'
-    config = 'open(%r, "w")' % str(canary)
-    torch.save(dict(state_dict=dict(w=torch.ones(1)), meta=dict(epoch=1, iter=1, when=Call(open, str(canary), 'w'))), hostile)
-    torch.save(dict(state_dict=dict(w=torch.ones(1)), meta=dict(epoch=1, iter=1, config=config, cfg=config)), tmp_path / 'text.pth')
-    code = ('import sys, runpy; from mmyolo.utils import register_all_modules; register_all_modules()\n'
-            'for words in {words!r}:\n'
-            '    sys.argv = words\n'
-            '    try: runpy.run_path(words[0], run_name="__main__")\n'
-            '    except BaseException as error: print("ended with", type(error).__name__, error)\n')
+    config = f'open({str(canary)!r}, "w")'
+    torch.save(
+        {'state_dict': {'w': torch.ones(1)}, 'meta': {'epoch': 1, 'iter': 1, 'when': Call(open, str(canary), 'w')}},
+        hostile,
+    )
+    torch.save(
+        {'state_dict': {'w': torch.ones(1)}, 'meta': {'epoch': 1, 'iter': 1, 'config': config, 'cfg': config}},
+        tmp_path / 'text.pth',
+    )
+    code = (
+        'import sys, runpy; from mmyolo.utils import register_all_modules; register_all_modules()\n'
+        'for words in {words!r}:\n'
+        '    sys.argv = words\n'
+        '    try: runpy.run_path(words[0], run_name="__main__")\n'
+        '    except BaseException as error: print("ended with", type(error).__name__, error)\n'
+    )
     test, train = str(ROOT / 'tools' / 'test.py'), str(ROOT / 'tools' / 'train.py')
-    words = [[test, 'small.py', str(hostile)], [train, 'small.py', '--cfg-options', f'load_from={hostile}'],
-             [train, 'small.py', '--resume', str(hostile)], [train, 'small.py', '--resume', str(tmp_path / 'text.pth')]]
+    words = [
+        [test, 'small.py', str(hostile)],
+        [train, 'small.py', '--cfg-options', f'load_from={hostile}'],
+        [train, 'small.py', '--resume', str(hostile)],
+        [train, 'small.py', '--resume', str(tmp_path / 'text.pth')],
+    ]
     words = [[*line, '--work-dir', str(tmp_path / 'work')] if '--cfg-options' not in line else line for line in words]
-    done = subprocess.run([sys.executable, '-c', code.format(words=words)], cwd=folder, capture_output=True, text=True, timeout=240,
-                          env=dict(os.environ, CUDA_VISIBLE_DEVICES='-1', OMP_NUM_THREADS='1'))
-    assert done.stdout.count('hostile.pth holds io.open, which is not loaded') == 3, done.stdout[-3000:] + done.stderr[-3000:]
+    done = subprocess.run(
+        [sys.executable, '-c', code.format(words=words)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env=dict(os.environ, CUDA_VISIBLE_DEVICES='-1', OMP_NUM_THREADS='1'),
+    )
+    assert done.stdout.count('hostile.pth holds io.open, which is not loaded') == 3, (
+        done.stdout[-3000:] + done.stderr[-3000:]
+    )
     assert not canary.exists()

@@ -1,4 +1,5 @@
 """What every test of the executor starts from."""
+
 import pytest
 
 from ymir.errors import MEMORY_ADVICE_VARIABLE

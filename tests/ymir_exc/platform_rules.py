@@ -3,11 +3,13 @@
 Written from contract sections d.1 to d.5 alone; imports nothing of the project, so that a mistake there cannot hide
 here. Where the verifier (section l) asks for more than the platform, its rule is applied when ``candidates`` is given.
 """
+
 import json
 import math
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Optional
+from typing import Any
 
 import yaml
 
@@ -25,7 +27,7 @@ def _converts(kind: type, value: Any) -> bool:
     return True
 
 
-def monitor_violations(text: str, task_id: Optional[str] = None) -> List[str]:
+def monitor_violations(text: str, task_id: str | None = None) -> list[str]:
     """Section d.1: what is wrong with the content of monitor.txt.
 
     Args:
@@ -56,7 +58,7 @@ def monitor_violations(text: str, task_id: Optional[str] = None) -> List[str]:
     return found
 
 
-def _file_violations(models_dir: Path, stage: str, file: Any) -> List[str]:
+def _file_violations(models_dir: Path, stage: str, file: Any) -> list[str]:
     file = str(file)
     if os.path.isabs(file):
         return [f'{stage}: absolute path {file}']
@@ -68,7 +70,7 @@ def _file_violations(models_dir: Path, stage: str, file: Any) -> List[str]:
     return [f'{stage}: {file} does not exist']
 
 
-def _stage_violations(models_dir: Path, key: str, stage: Any) -> List[str]:
+def _stage_violations(models_dir: Path, key: str, stage: Any) -> list[str]:
     if not isinstance(stage, dict):
         return [f'{key}: no mapping']
     found = [f'{key}: no {field}' for field in ('stage_name', 'files', 'timestamp') if field not in stage]
@@ -94,7 +96,7 @@ def _stage_violations(models_dir: Path, key: str, stage: Any) -> List[str]:
     return found
 
 
-def result_yaml_violations(path: Path, models_dir: Optional[Path] = None) -> List[str]:
+def result_yaml_violations(path: Path, models_dir: Path | None = None) -> list[str]:
     """Section d.2: why the platform would reject a training result.
 
     Args:
@@ -113,8 +115,11 @@ def result_yaml_violations(path: Path, models_dir: Optional[Path] = None) -> Lis
             return [f'model is {result["model"]!r}']
         if 'map' not in result:
             return ['old form without map']
-        return _stage_violations(models_dir, OLD_STAGE, dict(stage_name=OLD_STAGE, files=result['model'], timestamp=0,
-                                                             mAP=result['map']))
+        return _stage_violations(
+            models_dir,
+            OLD_STAGE,
+            {'stage_name': OLD_STAGE, 'files': result['model'], 'timestamp': 0, 'mAP': result['map']},
+        )
     stages = result.get('model_stages')
     if not isinstance(stages, dict) or not stages:
         return [f'model_stages is {stages!r}']
@@ -130,8 +135,11 @@ def result_yaml_violations(path: Path, models_dir: Optional[Path] = None) -> Lis
         if not isinstance(files, list):
             found.append(f'attachments[{section!r}] is {files!r}')
             continue
-        found += [f'attachment {section}/{file} does not exist' for file in files
-                  if not (models_dir / 'attachments' / section / str(file)).is_file()]
+        found += [
+            f'attachment {section}/{file} does not exist'
+            for file in files
+            if not (models_dir / 'attachments' / section / str(file)).is_file()
+        ]
     return found
 
 
@@ -140,7 +148,7 @@ def _reject_constant(word: str) -> None:
 
 
 def _load_json(text: str) -> Any:
-    def unique(pairs: List[Any]) -> Dict[str, Any]:
+    def unique(pairs: list[Any]) -> dict[str, Any]:
         mapping = dict(pairs)
         if len(mapping) < len(pairs):
             raise ValueError(f'a key occurs twice among {[key for key, _ in pairs]}')
@@ -149,22 +157,25 @@ def _load_json(text: str) -> Any:
     return json.loads(text, parse_constant=_reject_constant, object_pairs_hook=unique)
 
 
-def _box_violations(where: str, box: Any) -> List[str]:
+def _box_violations(where: str, box: Any) -> list[str]:
     if not isinstance(box, dict):
         return [f'{where}: box is {box!r}']
     found = [f'{where}: unknown key {key} in box' for key in box if key not in ('x', 'y', 'w', 'h', 'rotate_angle')]
     for key in 'xywh':
         value = box.get(key, 0)
-        if isinstance(value, bool) or not _converts(float, value) or float(value) != int(float(value)) \
-                or not -INT32 <= int(float(value)) < INT32:
+        if (
+            isinstance(value, bool)
+            or not _converts(float, value)
+            or float(value) != int(float(value))
+            or not -INT32 <= int(float(value)) < INT32
+        ):
             found.append(f'{where}: {key} is {value!r}')
     if not math.isfinite(float(box.get('rotate_angle', 0))):
         found.append(f'{where}: rotate_angle')
     return found
 
 
-def infer_result_violations(text: str, candidates: Optional[Iterable[str]] = None,
-                            list_key: str = 'boxes') -> List[str]:
+def infer_result_violations(text: str, candidates: Iterable[str] | None = None, list_key: str = 'boxes') -> list[str]:
     """Section d.3: what is wrong with infer-result.json of detection.
 
     Args:
@@ -198,7 +209,7 @@ def infer_result_violations(text: str, candidates: Optional[Iterable[str]] = Non
     return found
 
 
-def _segmentation_violations(where: str, annotation: Dict[str, Any]) -> List[str]:
+def _segmentation_violations(where: str, annotation: dict[str, Any]) -> list[str]:
     segmentation = annotation.get('segmentation')
     if isinstance(segmentation, dict):
         return [] if isinstance(segmentation.get('counts'), str) else [f'{where}: counts is no text']
@@ -207,7 +218,7 @@ def _segmentation_violations(where: str, annotation: Dict[str, Any]) -> List[str
     return [] if 'segmentation' not in annotation else [f'{where}: segmentation is {segmentation!r}']
 
 
-def segmentation_result_violations(text: str) -> List[str]:
+def segmentation_result_violations(text: str) -> list[str]:
     """Section d.4: what crashes the platform or gets lost in infer-result.json of segmentation."""
     try:
         result = _load_json(text)
@@ -241,7 +252,7 @@ def segmentation_result_violations(text: str) -> List[str]:
     return found
 
 
-def mining_result_violations(text: str, candidates: Optional[Iterable[str]] = None) -> List[str]:
+def mining_result_violations(text: str, candidates: Iterable[str] | None = None) -> list[str]:
     """Section d.5: what is wrong with result.tsv.
 
     Args:
@@ -249,8 +260,8 @@ def mining_result_violations(text: str, candidates: Optional[Iterable[str]] = No
         candidates: the image paths of the index, each of which must have exactly one line (the verifier's rule).
     """
     found = []
-    paths: List[str] = []
-    scores: List[float] = []
+    paths: list[str] = []
+    scores: list[float] = []
     for number, line in enumerate(text.split('\n'), 1):
         if not line.strip():
             continue

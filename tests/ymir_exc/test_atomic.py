@@ -1,4 +1,5 @@
 """Files are whole at every instant, also when the writer is killed."""
+
 import os
 import random
 import signal
@@ -71,7 +72,9 @@ def test_the_name_appears_only_when_the_block_ends(tmp_path):
 def test_the_content_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
     steps = []
     for name in ('fsync', 'replace'):
-        monkeypatch.setattr(os, name, lambda *args, name=name, real=getattr(os, name): steps.append(name) or real(*args))
+        monkeypatch.setattr(
+            os, name, lambda *args, name=name, real=getattr(os, name): steps.append(name) or real(*args)
+        )
     write_text_atomically(tmp_path / 'file', 'x')
     assert steps == ['fsync', 'replace', 'fsync']  # the file, its name, the directory
 
@@ -88,7 +91,7 @@ def test_another_mode_is_refused(tmp_path):
             pass
 
 
-WRITER = '''
+WRITER = """
 import itertools
 from ymir_exc import monitor, result_writer as rw
 for n in itertools.count():
@@ -97,7 +100,7 @@ for n in itertools.count():
     rw.write_mining_result([('/in/assets/%d.jpg' % i, i) for i in range(n % 300 + 1)])
     box = rw.Annotation(class_name='cat', score=.5, box=rw.Box(x=1, y=2, w=3, h=4))
     rw.write_infer_result({'/in/assets/%d.jpg' % i: [box] * (i % 5) for i in range(n % 300 + 1)})
-'''
+"""
 
 
 def all_violations(task):
@@ -117,8 +120,11 @@ def all_violations(task):
 def test_a_process_killed_at_any_instant_leaves_whole_files(task):
     for name in ('a.pth', 'b.py'):
         task.add_model(name)
-    environment = dict(os.environ, DEFAULT_ENV_FILE_PATH=str(task.root / 'in/env.yaml'),
-                       PYTHONPATH=str(Path(__file__).resolve().parents[2]))
+    environment = dict(
+        os.environ,
+        DEFAULT_ENV_FILE_PATH=str(task.root / 'in/env.yaml'),
+        PYTHONPATH=str(Path(__file__).resolve().parents[2]),
+    )
     instants = random.Random(0)
     for _ in range(8):
         child = subprocess.Popen([sys.executable, '-c', WRITER], env=environment)

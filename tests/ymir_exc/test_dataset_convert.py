@@ -1,4 +1,5 @@
 """From the platform's data set to coco and YOLOv5 files."""
+
 import json
 import os
 
@@ -30,19 +31,49 @@ def read(part):
 
 
 def test_the_dict_and_every_byte_of_the_file(task):
-    fill(task, [task.add_image('my photos/a b.jpg', '0, 37, 52, 60, 61, -1.0, 0.5\r\n\r\n2, 5, 6, 5, 6'),
-                task.add_image('b.png', '', size=(30, 40))], [task.add_image('c.bmp', '1, 0, 0, 99, 79')])
+    fill(
+        task,
+        [
+            task.add_image('my photos/a b.jpg', '0, 37, 52, 60, 61, -1.0, 0.5\r\n\r\n2, 5, 6, 5, 6'),
+            task.add_image('b.png', '', size=(30, 40)),
+        ],
+        [task.add_image('c.bmp', '1, 0, 0, 99, 79')],
+    )
     parts = convert.convert_ymir_to_coco()
     folder = task.root / 'out/ymir_dataset'
-    assert parts == dict(train=dict(img_dir=str(task.assets), ann_file=str(folder / 'ymir_train.json')),
-                         val=dict(img_dir=str(task.assets), ann_file=str(folder / 'ymir_val.json')))
-    assert read(parts['train']) == dict(
-        images=[dict(id=1, file_name=str(task.assets / 'my photos/a b.jpg'), width=100, height=80),
-                dict(id=2, file_name=str(task.assets / 'b.png'), width=30, height=40)],
-        annotations=[dict(id=1, image_id=1, category_id=1, bbox=[37, 52, 24, 10], area=240, iscrowd=0, segmentation=[],
-                          bbox_quality=-1, rotate_angle=0.5),
-                     dict(id=2, image_id=1, category_id=3, bbox=[5, 6, 1, 1], area=1, iscrowd=0, segmentation=[])],
-        categories=[dict(id=index, name=name, supercategory='object') for index, name in enumerate(CLASSES, 1)])
+    assert parts == {
+        'train': {'img_dir': str(task.assets), 'ann_file': str(folder / 'ymir_train.json')},
+        'val': {'img_dir': str(task.assets), 'ann_file': str(folder / 'ymir_val.json')},
+    }
+    assert read(parts['train']) == {
+        'images': [
+            {'id': 1, 'file_name': str(task.assets / 'my photos/a b.jpg'), 'width': 100, 'height': 80},
+            {'id': 2, 'file_name': str(task.assets / 'b.png'), 'width': 30, 'height': 40},
+        ],
+        'annotations': [
+            {
+                'id': 1,
+                'image_id': 1,
+                'category_id': 1,
+                'bbox': [37, 52, 24, 10],
+                'area': 240,
+                'iscrowd': 0,
+                'segmentation': [],
+                'bbox_quality': -1,
+                'rotate_angle': 0.5,
+            },
+            {
+                'id': 2,
+                'image_id': 1,
+                'category_id': 3,
+                'bbox': [5, 6, 1, 1],
+                'area': 1,
+                'iscrowd': 0,
+                'segmentation': [],
+            },
+        ],
+        'categories': [{'id': index, 'name': name, 'supercategory': 'object'} for index, name in enumerate(CLASSES, 1)],
+    }
     assert read(parts['val'])['annotations'][0]['bbox'] == [0, 0, 100, 80]
     assert COCO(parts['train']['ann_file']).getCatIds() == [1, 2, 3]
 
@@ -55,23 +86,26 @@ def test_category_ids_from_zero(task):
 
 
 # line in an image of 100 x 80 -> bbox, and the count of dropped and clipped boxes
-@pytest.mark.parametrize('line, bbox, dropped, clipped', [
-    ('10, 20, 19, 29', [10, 20, 10, 10], 0, 0),
-    ('0, 0, 99, 79', [0, 0, 100, 80], 0, 0),
-    ('0, 0, 100, 80', [0, 0, 100, 80], 0, 0),  # the far corner written exclusive: clipped without a word
-    ('-3, 5, 16, 24', [0, 5, 17, 20], 0, 1),
-    ('90, 70, 500, 500', [90, 70, 10, 10], 0, 1),
-    ('-50, -50, 500, 500', [0, 0, 100, 80], 0, 1),
-    ('9, 9, 9, 9', [9, 9, 1, 1], 0, 0),
-    ('10.5, 20, 19.25, 29', [10.5, 20, 9.75, 10], 0, 0),
-    ('19, 20, 10, 29', None, 1, 0),
-    ('10, 29, 19, 20', None, 1, 0),
-    ('19, 29, 10, 20', None, 1, 0),
-    ('10, 20, 9, 29', None, 1, 0),
-    ('100, 10, 120, 20', None, 1, 0),
-    ('-20, 10, -1, 20', None, 1, 0),
-    ('99.5, 10, 120, 20', None, 1, 0),
-])
+@pytest.mark.parametrize(
+    'line, bbox, dropped, clipped',
+    [
+        ('10, 20, 19, 29', [10, 20, 10, 10], 0, 0),
+        ('0, 0, 99, 79', [0, 0, 100, 80], 0, 0),
+        ('0, 0, 100, 80', [0, 0, 100, 80], 0, 0),  # the far corner written exclusive: clipped without a word
+        ('-3, 5, 16, 24', [0, 5, 17, 20], 0, 1),
+        ('90, 70, 500, 500', [90, 70, 10, 10], 0, 1),
+        ('-50, -50, 500, 500', [0, 0, 100, 80], 0, 1),
+        ('9, 9, 9, 9', [9, 9, 1, 1], 0, 0),
+        ('10.5, 20, 19.25, 29', [10.5, 20, 9.75, 10], 0, 0),
+        ('19, 20, 10, 29', None, 1, 0),
+        ('10, 29, 19, 20', None, 1, 0),
+        ('19, 29, 10, 20', None, 1, 0),
+        ('10, 20, 9, 29', None, 1, 0),
+        ('100, 10, 120, 20', None, 1, 0),
+        ('-20, 10, -1, 20', None, 1, 0),
+        ('99.5, 10, 120, 20', None, 1, 0),
+    ],
+)
 def test_boxes_at_the_border(task, line, bbox, dropped, clipped):
     fill(task, [task.add_image('a.jpg', f'1, 1, 1, 2, 2\n0, {line}\n')])
     report = convert.convert_dataset_to_coco().splits['train']
@@ -85,18 +119,21 @@ def test_boxes_at_the_border(task, line, bbox, dropped, clipped):
 def test_the_report(task):
     (task.assets / 'text.jpg').write_text('no image')
     (task.annotations / 'text.txt').write_text('')
-    fill(task, [
-        task.add_image('a.jpg', '0, 1, 2, 3, 4\n0, 9, 9, 3, 3\n1, -9, 5, 16, 24\n', size=(60, 50)),
-        task.add_image('b.jpg', '', size=(200, 90)),
-        task.add_image('c.jpg', '0, 1, 2, 3, 4'),
-        task.add_image('d.jpg', None),
-        f'{task.assets / "text.jpg"}\t{task.annotations / "text.txt"}',
-        f'{task.assets / "gone.jpg"}\t{task.annotations / "text.txt"}',
-        str(task.assets / 'a.jpg'),
-    ])
+    fill(
+        task,
+        [
+            task.add_image('a.jpg', '0, 1, 2, 3, 4\n0, 9, 9, 3, 3\n1, -9, 5, 16, 24\n', size=(60, 50)),
+            task.add_image('b.jpg', '', size=(200, 90)),
+            task.add_image('c.jpg', '0, 1, 2, 3, 4'),
+            task.add_image('d.jpg', None),
+            f'{task.assets / "text.jpg"}\t{task.annotations / "text.txt"}',
+            f'{task.assets / "gone.jpg"}\t{task.annotations / "text.txt"}',
+            str(task.assets / 'a.jpg'),
+        ],
+    )
     report = convert.convert_dataset_to_coco(splits=['train']).splits['train']
     assert (report.num_listed, report.num_images, report.num_empty_images, report.num_boxes) == (7, 3, 1, 3)
-    assert report.boxes_per_class == dict(cat=2, dog=1, bird=0)
+    assert report.boxes_per_class == {'cat': 2, 'dog': 1, 'bird': 0}
     assert (report.image_widths, report.image_heights) == ((60, 100, 200), (50, 80, 90))
     assert report.skipped_images.by_reason == {'unreadable image': 2, 'missing annotation': 2}
     assert [str(finding) for finding in report.skipped_images.examples] == [
@@ -106,9 +143,11 @@ def test_the_report(task):
         f'{task.assets}/a.jpg: missing annotation (the index line names none)',
     ]
     assert [str(finding) for finding in report.dropped_boxes.examples] == [
-        f'{task.annotations}/a.txt:2: inverted box (x 9 to 4, y 9 to 4, image 60 x 50)']
+        f'{task.annotations}/a.txt:2: inverted box (x 9 to 4, y 9 to 4, image 60 x 50)'
+    ]
     assert [str(finding) for finding in report.clipped_boxes.examples] == [
-        f'{task.annotations}/a.txt:3: box partly outside the image (x -9 to 17, y 5 to 25, image 60 x 50)']
+        f'{task.annotations}/a.txt:3: box partly outside the image (x -9 to 17, y 5 to 25, image 60 x 50)'
+    ]
     assert [os.path.basename(image['file_name']) for image in read(report)['images']] == ['a.jpg', 'b.jpg', 'c.jpg']
 
 
@@ -118,17 +157,36 @@ def test_of_many_equal_findings_only_the_first_are_kept(task):
     assert (dropped.count, dropped.by_reason, len(dropped.examples)) == (150, {'inverted box': 150}, 100)
 
 
-@pytest.mark.parametrize('make, code, words', [
-    (lambda task: [], 300002, 'the train set is empty'),
-    (lambda task: [task.add_image('a.jpg', None), task.add_image('b.jpg', None)], 300002,
-     r'no image of the train set can be used \(2 x missing annotation\); the first: .*a.jpg'),
-    (lambda task: ['none.jpg\tnone.txt'], 300003, 'none.jpg: unreadable image'),
-    (lambda task: ['none.jpg\tnone.txt', task.add_image('a.jpg', None)], 300002, '1 x unreadable image, 1 x missing'),
-    (lambda task: [task.add_image('a.jpg', '0, 9, 9, 3, 3\n0, 500, 9, 600, 30')], 300002,
-     'all 2 boxes of the train set are unusable; the first: .*a.txt:1: inverted box'),
-    (lambda task: [task.add_image('a.jpg', '0, 1, 2, 3, 4'), task.add_image('b.jpg', '0, 1, 2, 3, 4\n7, 1, 2, 3, 4')],
-     300002, r'b.txt:2: class index 7 is out of range; allowed: 0 to 2'),
-])
+@pytest.mark.parametrize(
+    'make, code, words',
+    [
+        (lambda task: [], 300002, 'the train set is empty'),
+        (
+            lambda task: [task.add_image('a.jpg', None), task.add_image('b.jpg', None)],
+            300002,
+            r'no image of the train set can be used \(2 x missing annotation\); the first: .*a.jpg',
+        ),
+        (lambda task: ['none.jpg\tnone.txt'], 300003, 'none.jpg: unreadable image'),
+        (
+            lambda task: ['none.jpg\tnone.txt', task.add_image('a.jpg', None)],
+            300002,
+            '1 x unreadable image, 1 x missing',
+        ),
+        (
+            lambda task: [task.add_image('a.jpg', '0, 9, 9, 3, 3\n0, 500, 9, 600, 30')],
+            300002,
+            'all 2 boxes of the train set are unusable; the first: .*a.txt:1: inverted box',
+        ),
+        (
+            lambda task: [
+                task.add_image('a.jpg', '0, 1, 2, 3, 4'),
+                task.add_image('b.jpg', '0, 1, 2, 3, 4\n7, 1, 2, 3, 4'),
+            ],
+            300002,
+            r'b.txt:2: class index 7 is out of range; allowed: 0 to 2',
+        ),
+    ],
+)
 def test_data_that_cannot_be_used(task, make, code, words):
     fill(task, make(task))
     with pytest.raises(DatasetError, match=words) as caught:
@@ -146,14 +204,15 @@ def test_an_empty_validation_set_is_the_executors_decision(task):
 
 
 def test_the_first_error_of_the_index_is_the_one_that_is_raised(task):
-    fill(task, [task.add_image(f'{index}.jpg', '' if index < 300 else f'{index}, 1, 2, 3, 4')
-                for index in range(330)])
+    fill(task, [task.add_image(f'{index}.jpg', '' if index < 300 else f'{index}, 1, 2, 3, 4') for index in range(330)])
     with pytest.raises(DatasetError, match='class index 300 '):
         convert.convert_dataset_to_coco(num_workers=8)
 
 
-@pytest.mark.parametrize('class_names, words', [(None, 'not None'), ([], r'not \[\]'), ('cat', "not 'cat'"),
-                                                (['cat', 'dog', 'cat'], 'more than once: cat')])
+@pytest.mark.parametrize(
+    'class_names, words',
+    [(None, 'not None'), ([], r'not \[\]'), ('cat', "not 'cat'"), (['cat', 'dog', 'cat'], 'more than once: cat')],
+)
 def test_bad_class_names(task, class_names, words):
     task.write_config(class_names=class_names)
     fill(task, [task.add_image('a.jpg')])
@@ -173,8 +232,9 @@ def conversions(monkeypatch):
     read_images = []
     module = convert.ymir2coco
     real = module.read_labelled_images
-    monkeypatch.setattr(module, 'read_labelled_images',
-                        lambda items, *rest: read_images.extend(items) or real(items, *rest))
+    monkeypatch.setattr(
+        module, 'read_labelled_images', lambda items, *rest: read_images.extend(items) or real(items, *rest)
+    )
     return read_images
 
 
@@ -188,19 +248,22 @@ def test_a_finished_conversion_is_not_repeated_and_gives_the_same_report(task, c
     assert stamps == {path: path.stat().st_mtime_ns for path in stamps}
 
 
-@pytest.mark.parametrize('change', [
-    lambda task: (task.annotations / 'a.txt').write_text('0, 1, 2, 3, 4\n1, 1, 2, 3, 4'),
-    lambda task: os.utime(task.annotations / 'a.txt', ns=(1, 1)),
-    lambda task: (task.annotations / 'b.txt').write_text(''),
-    lambda task: Image.new('RGB', (60, 60)).save(task.assets / 'a.jpg'),
-    lambda task: task.write_config(class_names=['cat', 'dog']),
-    lambda task: fill(task, [task.add_image('c.jpg')]),
-    lambda task: (task.root / 'out/ymir_dataset/ymir_train.json').write_text('{"images": ['),
-    lambda task: (task.root / 'out/ymir_dataset/ymir_train.json').unlink(),
-    lambda task: (task.root / 'out/ymir_dataset/ymir_train.stamp.json').unlink(),
-    lambda task: (task.root / 'out/ymir_dataset/ymir_train.stamp.json').write_text('{"inputs": 1}'),
-    lambda task: (task.root / 'out/ymir_dataset/ymir_train.stamp.json').write_text('{'),
-])
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda task: (task.annotations / 'a.txt').write_text('0, 1, 2, 3, 4\n1, 1, 2, 3, 4'),
+        lambda task: os.utime(task.annotations / 'a.txt', ns=(1, 1)),
+        lambda task: (task.annotations / 'b.txt').write_text(''),
+        lambda task: Image.new('RGB', (60, 60)).save(task.assets / 'a.jpg'),
+        lambda task: task.write_config(class_names=['cat', 'dog']),
+        lambda task: fill(task, [task.add_image('c.jpg')]),
+        lambda task: (task.root / 'out/ymir_dataset/ymir_train.json').write_text('{"images": ['),
+        lambda task: (task.root / 'out/ymir_dataset/ymir_train.json').unlink(),
+        lambda task: (task.root / 'out/ymir_dataset/ymir_train.stamp.json').unlink(),
+        lambda task: (task.root / 'out/ymir_dataset/ymir_train.stamp.json').write_text('{"inputs": 1}'),
+        lambda task: (task.root / 'out/ymir_dataset/ymir_train.stamp.json').write_text('{'),
+    ],
+)
 def test_any_change_of_the_inputs_repeats_it(task, conversions, change):
     fill(task, [task.add_image('a.jpg', '0, 1, 2, 3, 4'), task.add_image('b.jpg', None)])
     convert.convert_dataset_to_coco(splits=['train'])
@@ -241,9 +304,10 @@ def test_sizes_are_those_of_the_loader(tmp_path, suffix, orientation):
     if orientation is not None:
         exif = Image.Exif()
         exif[0x0112] = orientation
-        options = dict(exif=exif)
+        options = {'exif': exif}
     Image.fromarray(np.arange(40 * 60 * 3, dtype=np.uint8).reshape(40, 60, 3)).save(
-        path, format='JPEG' if suffix == 'unknown' else None, **options)
+        path, format='JPEG' if suffix == 'unknown' else None, **options
+    )
     loaded = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
     if loaded is None:  # OpenCV 4.12 cannot load a TIFF that is to be turned
         assert suffix == 'tiff' and orientation in (6, 8)
@@ -263,26 +327,48 @@ def write_voc(task, names):
         (task.annotations / f'{name}.xml').write_text(
             '<annotation><size><width>9</width><height>9</height><depth>3</depth></size>'
             '<object><name>dog</name><bndbox><xmin>10</xmin><ymin>20</ymin><xmax>19</xmax><ymax>29</ymax></bndbox>'
-            '</object></annotation>')
+            '</object></annotation>'
+        )
     return [f'{task.assets}/{name}.jpg\t{task.annotations}/{name}.xml' for name in names]
 
 
 def write_coco(task, names):
     path = task.annotations / 'coco-annotations.json'
-    path.write_text(json.dumps(dict(
-        images=[dict(id=index, file_name=f'{name}.jpg', width=9, height=9) for index, name in enumerate(names, 1)],
-        categories=[dict(id=1, name='dog')],
-        annotations=[dict(id=index, image_id=index, category_id=1, bbox=[10, 20, 10, 10], iscrowd=1, area=55,
-                          segmentation=[[10, 20, 20, 20, 20, 30]]) for index, _ in enumerate(names, 1)])))
+    path.write_text(
+        json.dumps(
+            {
+                'images': [
+                    {'id': index, 'file_name': f'{name}.jpg', 'width': 9, 'height': 9}
+                    for index, name in enumerate(names, 1)
+                ],
+                'categories': [{'id': 1, 'name': 'dog'}],
+                'annotations': [
+                    {
+                        'id': index,
+                        'image_id': index,
+                        'category_id': 1,
+                        'bbox': [10, 20, 10, 10],
+                        'iscrowd': 1,
+                        'area': 55,
+                        'segmentation': [[10, 20, 20, 20, 20, 30]],
+                    }
+                    for index, _ in enumerate(names, 1)
+                ],
+            }
+        )
+    )
     return [f'{task.assets}/{name}.jpg\t{path}' for name in names]
 
 
-@pytest.mark.parametrize('export_format, write, extra', [
-    ('voc:raw', write_voc, {}),
-    (None, write_voc, {}),
-    ('seg-coco:raw', write_coco, dict(area=55, iscrowd=1, segmentation=[[10, 20, 20, 20, 20, 30]])),
-    ('', write_coco, dict(area=55, iscrowd=1, segmentation=[[10, 20, 20, 20, 20, 30]])),
-])
+@pytest.mark.parametrize(
+    'export_format, write, extra',
+    [
+        ('voc:raw', write_voc, {}),
+        (None, write_voc, {}),
+        ('seg-coco:raw', write_coco, {'area': 55, 'iscrowd': 1, 'segmentation': [[10, 20, 20, 20, 20, 30]]}),
+        ('', write_coco, {'area': 55, 'iscrowd': 1, 'segmentation': [[10, 20, 20, 20, 20, 30]]}),
+    ],
+)
 def test_other_annotation_formats(task, export_format, write, extra):
     for name in 'abc':
         task.add_image(f'{name}.jpg', None)
@@ -292,21 +378,42 @@ def test_other_annotation_formats(task, export_format, write, extra):
     report = convert.convert_dataset_to_coco()
     assert (report.splits['train'].num_boxes, report.splits['val'].num_boxes) == (2, 1)
     content = read(report.splits['val'])
-    assert content['images'] == [dict(id=1, file_name=f'{task.assets}/c.jpg', width=100, height=80)]
-    expected = dict(id=1, image_id=1, category_id=2, bbox=[10, 20, 10, 10], area=100, iscrowd=0, segmentation=[])
+    assert content['images'] == [{'id': 1, 'file_name': f'{task.assets}/c.jpg', 'width': 100, 'height': 80}]
+    expected = {
+        'id': 1,
+        'image_id': 1,
+        'category_id': 2,
+        'bbox': [10, 20, 10, 10],
+        'area': 100,
+        'iscrowd': 0,
+        'segmentation': [],
+    }
     assert content['annotations'] == [dict(expected, **extra)]
 
 
 def test_yolov5(task):
-    fill(task, [task.add_image('my photos/a b.jpg', '0, 10, 20, 29, 39\n2, -10, 0, 9, 79\n1, 9, 9, 3, 3'),
-                task.add_image('b.jpg'), task.add_image('c.jpg', None)], [task.add_image('d.png', '1, 0, 0, 99, 79')])
+    fill(
+        task,
+        [
+            task.add_image('my photos/a b.jpg', '0, 10, 20, 29, 39\n2, -10, 0, 9, 79\n1, 9, 9, 3, 3'),
+            task.add_image('b.jpg'),
+            task.add_image('c.jpg', None),
+        ],
+        [task.add_image('d.png', '1, 0, 0, 99, 79')],
+    )
     out = task.root / 'out'
     for _ in range(2):  # it may be repeated
         path = convert.convert_ymir_to_yolov5(get_merged_config())
     assert path == str(out / 'data.yaml')
     data = yaml.safe_load((out / 'data.yaml').read_text())
-    assert data == dict(path=str(out), nc=3, names=CLASSES, train=str(out / 'train-index.txt'),
-                        val=str(out / 'val-index.txt'), test=str(out / 'test-index.txt'))
+    assert data == {
+        'path': str(out),
+        'nc': 3,
+        'names': CLASSES,
+        'train': str(out / 'train-index.txt'),
+        'val': str(out / 'val-index.txt'),
+        'test': str(out / 'test-index.txt'),
+    }
     assert (out / 'test-index.txt').read_text() == ''
     images = (out / 'train-index.txt').read_text().splitlines()
     assert images == [str(out / 'images/my photos/a b.jpg'), str(out / 'images/b.jpg')]
@@ -326,8 +433,12 @@ def test_yolov5_of_candidates(task, tasks):
     task.write_index('candidate', [f'{task.assets}/{name}' for name in names])
     out = task.root / 'out'
     data = yaml.safe_load(open(convert.convert_ymir_to_yolov5(get_merged_config())))
-    assert data == dict(path=str(out), nc=3, names=CLASSES, **{split: str(out / f'{split}-index.txt')
-                                                               for split in ('train', 'val', 'test')})
+    assert data == dict(
+        path=str(out),
+        nc=3,
+        names=CLASSES,
+        **{split: str(out / f'{split}-index.txt') for split in ('train', 'val', 'test')},
+    )
     listed = (out / 'test-index.txt').read_text().splitlines()
     assert listed == [str(out / 'images' / name) for name in names]
     assert [os.path.isfile(path) for path in listed] == [True, True, False]
@@ -356,28 +467,42 @@ def test_yolov5_elsewhere_and_in_the_way(task, tmp_path):
 def rle(*boxes):
     pixels = np.zeros((10, 20), np.uint8, order='F')
     for x, y, w, h in boxes:
-        pixels[y:y + h, x:x + w] = 1
+        pixels[y : y + h, x : x + w] = 1
     encoded = mask.encode(pixels)
-    return dict(size=encoded['size'], counts=encoded['counts'].decode())
+    return {'size': encoded['size'], 'counts': encoded['counts'].decode()}
 
 
-@pytest.mark.parametrize('segmentations, blank', [
-    ([rle((0, 0, 20, 10))], False),
-    ([rle((0, 0, 10, 10)), rle((10, 0, 10, 10))], False),
-    ([rle((0, 0, 15, 10)), rle((0, 0, 15, 10))], True),  # areas sum to more than the image, but a strip is blank
-    ([rle((0, 0, 20, 9))], True),
-    ([[[0, 0, 20, 0, 20, 10, 0, 10]]], False),
-    ([dict(size=[10, 20], counts=[0, 200])], False),
-    ([], True),
-    ([{}], True),
-])
+@pytest.mark.parametrize(
+    'segmentations, blank',
+    [
+        ([rle((0, 0, 20, 10))], False),
+        ([rle((0, 0, 10, 10)), rle((10, 0, 10, 10))], False),
+        ([rle((0, 0, 15, 10)), rle((0, 0, 15, 10))], True),  # areas sum to more than the image, but a strip is blank
+        ([rle((0, 0, 20, 9))], True),
+        ([[[0, 0, 20, 0, 20, 10, 0, 10]]], False),
+        ([{'size': [10, 20], 'counts': [0, 200]}], False),
+        ([], True),
+        ([{}], True),
+    ],
+)
 def test_blank_area(task, monkeypatch, segmentations, blank):
     monkeypatch.setenv('WITH_BLANK_AREA', '')
     path = task.annotations / 'coco-annotations.json'
-    path.write_text(json.dumps(dict(
-        images=[dict(id=1, file_name='a.jpg', width=20, height=10), dict(id=2, file_name='val.jpg', width=9, height=9)],
-        categories=[], annotations=[dict(id=index, image_id=1, segmentation=segmentation)
-                                    for index, segmentation in enumerate(segmentations)])))
+    path.write_text(
+        json.dumps(
+            {
+                'images': [
+                    {'id': 1, 'file_name': 'a.jpg', 'width': 20, 'height': 10},
+                    {'id': 2, 'file_name': 'val.jpg', 'width': 9, 'height': 9},
+                ],
+                'categories': [],
+                'annotations': [
+                    {'id': index, 'image_id': 1, 'segmentation': segmentation}
+                    for index, segmentation in enumerate(segmentations)
+                ],
+            }
+        )
+    )
     task.write_index('train', [f'/in/assets/a.jpg\t{path}'])
     cfg = get_merged_config()
     assert convert.find_blank_area_in_dataset(cfg) is blank

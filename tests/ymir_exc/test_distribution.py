@@ -1,4 +1,5 @@
 """The library alone: a wheel of its own, installed where nothing else is, for Python 3.8 and later."""
+
 import ast
 import os
 import re
@@ -16,10 +17,12 @@ SOURCES = sorted(path for path in (ROOT / 'ymir_exc').rglob('*.py') if path.rela
 SETTINGS = (ROOT / 'ymir_exc/pyproject.toml').read_text(encoding='utf-8')
 OLD_PYTHONS = ('3.8', '3.9')
 # Attributes and keywords of the standard library that came after Python 3.8.
-LATER = re.compile(r'\.(removeprefix|removesuffix|is_relative_to|with_stem|hardlink_to|to_thread|pairwise|lcm|'
-                   r'nextafter|randbytes|bit_count|waitstatus_to_exitcode|cache)\b(?=\(|\n)|\b(cancel_futures|strict|'
-                   r'kw_only|slots|encoding_warning)=|\bimport (zoneinfo|tomllib|graphlib)\b|\bfrom typing import .*\b('
-                   r'Annotated|ParamSpec|TypeAlias|Self|Concatenate|NotRequired)\b')
+LATER = re.compile(
+    r'\.(removeprefix|removesuffix|is_relative_to|with_stem|hardlink_to|to_thread|pairwise|lcm|'
+    r'nextafter|randbytes|bit_count|waitstatus_to_exitcode|cache)\b(?=\(|\n)|\b(cancel_futures|strict|'
+    r'kw_only|slots|encoding_warning)=|\bimport (zoneinfo|tomllib|graphlib)\b|\bfrom typing import .*\b('
+    r'Annotated|ParamSpec|TypeAlias|Self|Concatenate|NotRequired)\b'
+)
 
 
 def names_in(kind: str) -> list:
@@ -34,22 +37,34 @@ def test_python_3_8_knows_the_syntax_and_the_library(path):
     assert not (found := LATER.search(text)), found.group()
     for node in ast.walk(tree):
         if isinstance(node, ast.Subscript):
-            assert getattr(node.value, 'id', '') not in ('dict', 'list', 'tuple', 'set', 'frozenset', 'type'), node.lineno
+            assert getattr(node.value, 'id', '') not in ('dict', 'list', 'tuple', 'set', 'frozenset', 'type'), (
+                node.lineno
+            )
         annotations = [getattr(node, name, None) for name in ('annotation', 'returns')]
         assert not any(isinstance(annotation, ast.BinOp) for annotation in annotations), f'line {node.lineno}: X | Y'
 
 
 def test_every_package_and_dependency_is_named():
-    assert names_in('packages') == sorted(path.parent.relative_to(ROOT).as_posix().replace('/', '.')
-                                          for path in SOURCES if path.name == '__init__.py')
-    imported = {name.split('.')[0] for path in SOURCES for node in ast.parse(path.read_text(encoding='utf-8')).body
-                for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else
-                             [node.module] if isinstance(node, ast.ImportFrom) and not node.level else [])}
+    assert names_in('packages') == sorted(
+        path.parent.relative_to(ROOT).as_posix().replace('/', '.') for path in SOURCES if path.name == '__init__.py'
+    )
+    imported = {
+        name.split('.')[0]
+        for path in SOURCES
+        for node in ast.parse(path.read_text(encoding='utf-8')).body
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module]
+            if isinstance(node, ast.ImportFrom) and not node.level
+            else []
+        )
+    }
     assert imported - set(sys.stdlib_module_names) == {'yaml', 'PIL'}
     assert sorted(re.split('[><=]', name)[0] for name in names_in('dependencies')) == ['Pillow', 'PyYAML']
 
 
-TASK = '''
+TASK = """
 import importlib, importlib.util, json, os, pkgutil, sys
 import ymir_exc
 for module in pkgutil.walk_packages(ymir_exc.__path__, 'ymir_exc.'):
@@ -68,10 +83,10 @@ if len(sys.argv) > 2:
     coco = convert_dataset_to_coco(cfg, ['train']).splits['train']
     assert coco.num_boxes == 1 and json.load(open(coco.ann_file))['images'][0]['width'] == 100
 print(sys.version_info[:2] >= (3, 8), os.path.dirname(ymir_exc.__file__), *sorted(present))
-'''
+"""
 
 
-NAMES_ONLY = '''
+NAMES_ONLY = """
 import importlib
 def __getattr__(name):
     try:
@@ -80,16 +95,27 @@ def __getattr__(name):
         if name.startswith('__'):
             raise AttributeError(name) from None
         return type(name, (Exception,), {})
-'''
+"""
 
 
 @pytest.fixture(scope='module')
 def wheel(tmp_path_factory) -> Path:
     source, out = tmp_path_factory.mktemp('source') / 'ymir_exc', tmp_path_factory.mktemp('wheel')
     shutil.copytree(ROOT / 'ymir_exc', source, ignore=shutil.ignore_patterns('__pycache__', 'build', '*.egg-info'))
-    command = [sys.executable, '-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation', '-q', '-w', str(out), str(source)]
+    command = [
+        sys.executable,
+        '-m',
+        'pip',
+        'wheel',
+        '--no-deps',
+        '--no-build-isolation',
+        '-q',
+        '-w',
+        str(out),
+        str(source),
+    ]
     subprocess.run(command, check=True, capture_output=True)
-    path, = out.glob('ymir_exc-*.whl')
+    (path,) = out.glob('ymir_exc-*.whl')
     return path
 
 
@@ -102,14 +128,21 @@ def candidates(task) -> Path:
     task.add_model('a.pth')
     task.write_env()
     path = task.root / 'in/env.yaml'
-    path.write_text(path.read_text().replace("candidate_index_file: ''",
-                                             f"candidate_index_file: {task.root / 'in/candidate-index.tsv'}"))
+    path.write_text(
+        path.read_text().replace(
+            "candidate_index_file: ''", f'candidate_index_file: {task.root / "in/candidate-index.tsv"}'
+        )
+    )
     return path
 
 
 def results_of(task) -> tuple:
-    return (task.monitor_file.read_text().split('\t')[2:], task.mining_file.read_text(),
-            'best_stage_name: stage_1' in task.result_file.read_text(), '"class_name": "cat"' in task.infer_file.read_text())
+    return (
+        task.monitor_file.read_text().split('\t')[2:],
+        task.mining_file.read_text(),
+        'best_stage_name: stage_1' in task.result_file.read_text(),
+        '"class_name": "cat"' in task.infer_file.read_text(),
+    )
 
 
 def expected(task) -> tuple:
@@ -121,8 +154,10 @@ def test_the_wheel_works_where_only_its_dependencies_are(wheel, task, candidates
     place = tmp_path / 'empty'
     venv.create(place, with_pip=False)
     python = place / 'bin/python'
-    subprocess.run([sys.executable, '-m', 'pip', '--python', str(python), 'install', '-q', '--no-deps', '--no-index', str(wheel)],
-                   check=True)
+    subprocess.run(
+        [sys.executable, '-m', 'pip', '--python', str(python), 'install', '-q', '--no-deps', '--no-index', str(wheel)],
+        check=True,
+    )
     packages = next(place.glob('lib/python*/site-packages'))
     metadata = next(packages.glob('ymir_exc-*.dist-info/METADATA')).read_text()
     needed = [line for line in metadata.splitlines() if line.startswith('Requires-Dist:') and 'extra ==' not in line]
@@ -131,8 +166,12 @@ def test_the_wheel_works_where_only_its_dependencies_are(wheel, task, candidates
         files = distribution(name).files
         for top in {file.parts[0] for file in files if file.parts[0] != '..'}:
             os.symlink(distribution(name).locate_file(top), packages / top)
-    done = subprocess.run([str(python), '-I', '-W', 'error', '-c', TASK, str(candidates), 'convert'], cwd=tmp_path, text=True,
-                          stdout=subprocess.PIPE)
+    done = subprocess.run(
+        [str(python), '-I', '-W', 'error', '-c', TASK, str(candidates), 'convert'],
+        cwd=tmp_path,
+        text=True,
+        stdout=subprocess.PIPE,
+    )
     assert done.returncode == 0
     assert done.stdout.split() == ['True', str(packages / 'ymir_exc')]  # of the heavy packages, none
     assert results_of(task) == expected(task)
@@ -141,9 +180,15 @@ def test_the_wheel_works_where_only_its_dependencies_are(wheel, task, candidates
 def old_pythons() -> list:
     found = []
     for version in OLD_PYTHONS:
-        places = [shutil.which(f'python{version}'), *Path(os.path.expanduser('~')).glob(f'.pyenv/versions/{version}.*/bin/python{version}')]
-        found += [str(place) for place in places if place and subprocess.run(
-            [str(place), '-c', 'import sys, ctypes'], capture_output=True).returncode == 0][:1]
+        places = [
+            shutil.which(f'python{version}'),
+            *Path(os.path.expanduser('~')).glob(f'.pyenv/versions/{version}.*/bin/python{version}'),
+        ]
+        found += [
+            str(place)
+            for place in places
+            if place and subprocess.run([str(place), '-c', 'import sys, ctypes'], capture_output=True).returncode == 0
+        ][:1]
     return found
 
 
@@ -153,14 +198,19 @@ def test_the_wheel_works_on_old_pythons(wheel, task, candidates, tmp_path, pytho
     """Those that the machine has; Pillow, which is built for one version, is there by its name only."""
     packages = tmp_path / 'packages'
     shutil.unpack_archive(wheel, packages, 'zip')
-    shutil.copytree(distribution('PyYAML').locate_file('yaml'), packages / 'yaml', ignore=shutil.ignore_patterns('*.so'))
+    shutil.copytree(
+        distribution('PyYAML').locate_file('yaml'), packages / 'yaml', ignore=shutil.ignore_patterns('*.so')
+    )
     (packages / 'PIL').mkdir()
     for name in ('__init__', 'Image'):
         (packages / f'PIL/{name}.py').write_text(NAMES_ONLY)
-    done = subprocess.run([python, '-S', '-c', TASK, str(candidates)], cwd=tmp_path, text=True, stdout=subprocess.PIPE,
-                          env=dict(PYTHONPATH=str(packages)))
+    done = subprocess.run(
+        [python, '-S', '-c', TASK, str(candidates)],
+        cwd=tmp_path,
+        text=True,
+        stdout=subprocess.PIPE,
+        env={'PYTHONPATH': str(packages)},
+    )
     assert done.returncode == 0
     assert done.stdout.split() == ['True', str(packages / 'ymir_exc')]
     assert results_of(task) == expected(task)
-
-

@@ -1,4 +1,5 @@
 """env.yaml and config.yaml: the platform's own, older ones and broken ones."""
+
 import os
 
 import pytest
@@ -64,12 +65,15 @@ def test_a_protocol_version_that_yaml_reads_as_a_number_is_text(env_file, text, 
     assert (env.get_current_env().protocol_version, env.get_current_env().task_id) == (version, '12')
 
 
-@pytest.mark.parametrize('text, words', [
-    ('a: [', ['cannot be read']),
-    ('- a', ['mapping', 'list']),
-    ('run_training: perhaps', ['run_training', "'perhaps'"]),
-    ('input: 3', ['input', '3']),
-])
+@pytest.mark.parametrize(
+    'text, words',
+    [
+        ('a: [', ['cannot be read']),
+        ('- a', ['mapping', 'list']),
+        ('run_training: perhaps', ['run_training', "'perhaps'"]),
+        ('input: 3', ['input', '3']),
+    ],
+)
 def test_a_broken_file_is_named_with_the_key(env_file, text, words):
     env_file.write_text(text)
     with pytest.raises(ConfigError) as caught:

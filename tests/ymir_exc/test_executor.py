@@ -1,4 +1,5 @@
 """Starting the programs of a task, and what monitor.txt says when one fails."""
+
 import os
 import signal
 import subprocess
@@ -44,8 +45,10 @@ def state(task):
     return line.percent, line.state, line.code
 
 
-@pytest.mark.parametrize('run, apps', [('training', ['training']), ('mining', ['mining']), ('infer', ['infer']),
-                                       ('mining infer', ['mining', 'infer'])])
+@pytest.mark.parametrize(
+    'run, apps',
+    [('training', ['training']), ('mining', ['mining']), ('infer', ['infer']), ('mining infer', ['mining', 'infer'])],
+)
 def test_the_order_and_the_end_of_the_bar(task, log, run, apps):
     task.write_env(run)
     assert Executor(log.apps).start() == 0
@@ -61,14 +64,17 @@ def test_mining_ends_at_half_of_the_bar(task, log):
 
 
 def test_commands_may_be_lines_with_quotes(task, log):
-    line = f"{sys.executable} -c '{NOTE}' \"{task.root}/log of apps\" one"
+    line = f'{sys.executable} -c \'{NOTE}\' "{task.root}/log of apps" one'
     Executor({'training': line}).start()
     assert log.read() == ['one']
 
 
 def test_default_commands_are_those_of_the_project():
-    assert Executor({'mining': 'x'}).apps == dict(training=[sys.executable, 'ymir/ymir_training.py'], mining='x',
-                                                  infer=[sys.executable, 'ymir/ymir_infer.py'])
+    assert Executor({'mining': 'x'}).apps == {
+        'training': [sys.executable, 'ymir/ymir_training.py'],
+        'mining': 'x',
+        'infer': [sys.executable, 'ymir/ymir_infer.py'],
+    }
     with pytest.raises(ValueError, match='minig'):
         Executor({'minig': 'x'})
 
@@ -84,11 +90,14 @@ def test_a_failure_without_a_code_gets_the_containers(task, log):
     assert monitor.read_monitor().message.endswith('ended with exit status 3')
 
 
-@pytest.mark.parametrize('program, code', [
-    ('monitor.write_monitor_logger(.3, ExecutorState.ES_ERROR, 300103, "no memory", "trace"); sys.exit(1)', 300103),
-    ('monitor.write_monitor_logger(.3, ExecutorState.ES_ERROR); sys.exit(1)', 160004),
-    ('monitor.write_monitor_logger(.3); sys.exit(1)', 160004),
-])
+@pytest.mark.parametrize(
+    'program, code',
+    [
+        ('monitor.write_monitor_logger(.3, ExecutorState.ES_ERROR, 300103, "no memory", "trace"); sys.exit(1)', 300103),
+        ('monitor.write_monitor_logger(.3, ExecutorState.ES_ERROR); sys.exit(1)', 160004),
+        ('monitor.write_monitor_logger(.3); sys.exit(1)', 160004),
+    ],
+)
 def test_the_programs_own_code_is_left(task, monkeypatch, program, code):
     monkeypatch.setenv('DEFAULT_ENV_FILE_PATH', str(task.root / 'in/env.yaml'))
     monkeypatch.setenv('PYTHONPATH', str(ROOT))
@@ -168,8 +177,13 @@ time.sleep(30)
 def test_signals_reach_the_program(task, tmp_path, signum):
     ready = tmp_path / 'ready'
     environment = dict(os.environ, DEFAULT_ENV_FILE_PATH=str(task.root / 'in/env.yaml'), PYTHONPATH=str(ROOT))
-    parent = subprocess.Popen([sys.executable, '-c', PARENT, str(ready)], env=environment, stderr=subprocess.PIPE,
-                              stdin=subprocess.DEVNULL, text=True)
+    parent = subprocess.Popen(
+        [sys.executable, '-c', PARENT, str(ready)],
+        env=environment,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
     end = time.monotonic() + 20
     while not ready.exists():
         assert parent.poll() is None and time.monotonic() < end

@@ -1,4 +1,5 @@
 """Sizes from headers are those that OpenCV loads, for every kind of odd and damaged image that it can load."""
+
 import cv2
 import numpy as np
 import pytest
@@ -31,8 +32,16 @@ def test_what_no_build_can_load_is_refused_by_its_header(tmp_path, name):
         read_image_size(str(tmp_path / name))
 
 
-@pytest.mark.parametrize('width, height, fits', [
-    (14000, 13000, True), (1 << 20, 1024, True), (1 << 20, 1025, False), ((1 << 20) + 1, 1, False), (1, (1 << 20) + 1, False)])
+@pytest.mark.parametrize(
+    'width, height, fits',
+    [
+        (14000, 13000, True),
+        (1 << 20, 1024, True),
+        (1 << 20, 1025, False),
+        ((1 << 20) + 1, 1, False),
+        (1, (1 << 20) + 1, False),
+    ],
+)
 def test_the_limits_are_those_of_opencv(tmp_path, width, height, fits):
     path = tmp_path / 'a.png'
     path.write_bytes(png_of_size(width, height))

@@ -1,4 +1,5 @@
 """infer-result.json and result.tsv, held against the platform's rules."""
+
 import json
 import tracemalloc
 
@@ -19,19 +20,19 @@ def detection(task, candidates=None, list_key='boxes'):
 
 
 def annotation(**changes):
-    return Annotation(**{**dict(class_name='cat', score=0.8, box=Box(x=10, y=20, w=30, h=40)), **changes})
+    return Annotation(**{**{'class_name': 'cat', 'score': 0.8, 'box': Box(x=10, y=20, w=30, h=40)}, **changes})
 
 
 @pytest.mark.parametrize('protocol, list_key', [('1.1.0', 'boxes'), (1.0, 'boxes'), (None, 'annotations')])
 def test_the_form_of_the_contract(task, protocol, list_key):
     task.write_env('infer', protocol_version=protocol)
     paths = ['/in/assets/0d/3f9c0d.jpg', '/in/assets/12/77 ab12.jpg', '/in/assets/x/图.png']
-    rw.write_infer_result({paths[0]: [annotation()], paths[1]: [], paths[2]: (annotation(class_name='狗'), )})
-    box = dict(x=10, y=20, w=30, h=40)
+    rw.write_infer_result({paths[0]: [annotation()], paths[1]: [], paths[2]: (annotation(class_name='狗'),)})
+    box = {'x': 10, 'y': 20, 'w': 30, 'h': 40}
     assert detection(task, paths, list_key) == {
-        '3f9c0d.jpg': {list_key: [dict(class_name='cat', score=0.8, box=box)]},
+        '3f9c0d.jpg': {list_key: [{'class_name': 'cat', 'score': 0.8, 'box': box}]},
         '77 ab12.jpg': {list_key: []},
-        '图.png': {list_key: [dict(class_name='狗', score=0.8, box=box)]},
+        '图.png': {list_key: [{'class_name': '狗', 'score': 0.8, 'box': box}]},
     }
 
 
@@ -40,30 +41,57 @@ def test_no_images(task):
     assert detection(task, []) == {}
 
 
-@pytest.mark.parametrize('value, rounded', [
-    (5, 5), (5.49, 5), (5.5, 6), (6.5, 7), (-0.5, 0), (-0.51, -1), ('7', 7), ('7.6', 8), (np.float32(2.5), 3),
-    (np.int64(9), 9), (torch.tensor(3.7), 4), (2**31 - 1, 2**31 - 1)
-])
+@pytest.mark.parametrize(
+    'value, rounded',
+    [
+        (5, 5),
+        (5.49, 5),
+        (5.5, 6),
+        (6.5, 7),
+        (-0.5, 0),
+        (-0.51, -1),
+        ('7', 7),
+        ('7.6', 8),
+        (np.float32(2.5), 3),
+        (np.int64(9), 9),
+        (torch.tensor(3.7), 4),
+        (2**31 - 1, 2**31 - 1),
+    ],
+)
 def test_coordinates_are_rounded_to_the_nearest_integer(value, rounded):
     assert Box(x=value, y=0, w=1, h=1).x == rounded
 
 
-@pytest.mark.parametrize('key, value', [('x', float('nan')), ('y', float('inf')), ('w', -1), ('h', 'wide'),
-                                        ('x', 2**31), ('x', None), ('x', True)])
+@pytest.mark.parametrize(
+    'key, value',
+    [('x', float('nan')), ('y', float('inf')), ('w', -1), ('h', 'wide'), ('x', 2**31), ('x', None), ('x', True)],
+)
 def test_a_box_that_the_platform_rejects(key, value):
     with pytest.raises(ValidationError, match=key):
-        Box(**{**dict(x=0, y=0, w=1, h=1), key: value})
+        Box(**{**{'x': 0, 'y': 0, 'w': 1, 'h': 1}, key: value})
 
 
-@pytest.mark.parametrize('key, value', [('score', float('nan')), ('score', float('-inf')), ('score', 'high'),
-                                        ('class_name', ''), ('class_name', ' \t'), ('class_name', None), ('box', None)])
+@pytest.mark.parametrize(
+    'key, value',
+    [
+        ('score', float('nan')),
+        ('score', float('-inf')),
+        ('score', 'high'),
+        ('class_name', ''),
+        ('class_name', ' \t'),
+        ('class_name', None),
+        ('box', None),
+    ],
+)
 def test_an_object_that_the_platform_rejects(key, value):
     with pytest.raises(ValidationError, match=key):
         annotation(**{key: value})
 
 
-@pytest.mark.parametrize('score, text', [(np.float32(0.91), '0.91'), (torch.tensor(0.1), '0.1'), (1, '1.0'),
-                                         ('0.25', '0.25'), (1e-12, '1e-12')])
+@pytest.mark.parametrize(
+    'score, text',
+    [(np.float32(0.91), '0.91'), (torch.tensor(0.1), '0.1'), (1, '1.0'), ('0.25', '0.25'), (1e-12, '1e-12')],
+)
 def test_scores_are_written_with_the_digits_they_have(task, score, text):
     rw.write_infer_result({'a.jpg': [annotation(score=score)]})
     assert f'"score": {text},' in task.infer_file.read_text()
@@ -78,16 +106,18 @@ def test_the_same_file_name_twice_names_both_paths_and_the_old_file_stays(task):
 
 
 def test_the_stream_takes_dicts_and_names_the_image_of_a_bad_one(task):
-    good = dict(class_name='cat', score='0.5', box=dict(x=1.2, y=2, w=3, h=4))
+    good = {'class_name': 'cat', 'score': '0.5', 'box': {'x': 1.2, 'y': 2, 'w': 3, 'h': 4}}
     with rw.InferResultWriter() as writer:
         writer.write('/in/a.jpg', [good])
         assert not task.infer_file.exists()
-    assert detection(task)['a.jpg']['boxes'] == [dict(class_name='cat', score=0.5, box=dict(x=1, y=2, w=3, h=4))]
+    assert detection(task)['a.jpg']['boxes'] == [
+        {'class_name': 'cat', 'score': 0.5, 'box': {'x': 1, 'y': 2, 'w': 3, 'h': 4}}
+    ]
     before = task.infer_file.read_bytes()
     with pytest.raises(ResultError, match='/in/b.jpg: box.w: must be one finite number, not nan'):
         with rw.InferResultWriter() as writer:
             writer.write('/in/a.jpg', [good])
-            writer.write('/in/b.jpg', [dict(good, box=dict(x=1, y=2, w=float('nan'), h=4, float=1))])
+            writer.write('/in/b.jpg', [dict(good, box={'x': 1, 'y': 2, 'w': float('nan'), 'h': 4, 'float': 1})])
     assert task.infer_file.read_bytes() == before
     with pytest.raises(RuntimeError, match='with'):
         rw.InferResultWriter().write('a.jpg', [])
@@ -125,15 +155,18 @@ def test_an_unknown_algorithm(task, algorithm):
         rw.write_infer_result({}, algorithm=algorithm)
 
 
-@pytest.mark.parametrize('scores, order, written', [
-    ([0.25, 0.5, 0.75], [2, 1, 0], ['0.75', '0.5', '0.25']),
-    ([0.5, 0.5, 0.75, 0.5], [2, 0, 1, 3], ['0.75', '0.5', '0.5', '0.5']),
-    ([0.5, float('nan'), 0.75], [2, 0, 1], ['0.75', '0.5', '-1.7976931348623157e+308']),
-    ([float('nan'), 0.5, float('nan')], [1, 0, 2], ['0.5'] + ['-1.7976931348623157e+308'] * 2),
-    ([-10, float('-inf'), float('inf')], [2, 0, 1], ['1.7976931348623157e+308', '-10', '-1.7976931348623157e+308']),
-    ([np.float32(0.1), torch.tensor(0.91), '0.3'], [1, 2, 0], ['0.91', '0.3', '0.1']),
-    ([], [], []),
-])
+@pytest.mark.parametrize(
+    'scores, order, written',
+    [
+        ([0.25, 0.5, 0.75], [2, 1, 0], ['0.75', '0.5', '0.25']),
+        ([0.5, 0.5, 0.75, 0.5], [2, 0, 1, 3], ['0.75', '0.5', '0.5', '0.5']),
+        ([0.5, float('nan'), 0.75], [2, 0, 1], ['0.75', '0.5', '-1.7976931348623157e+308']),
+        ([float('nan'), 0.5, float('nan')], [1, 0, 2], ['0.5'] + ['-1.7976931348623157e+308'] * 2),
+        ([-10, float('-inf'), float('inf')], [2, 0, 1], ['1.7976931348623157e+308', '-10', '-1.7976931348623157e+308']),
+        ([np.float32(0.1), torch.tensor(0.91), '0.3'], [1, 2, 0], ['0.91', '0.3', '0.1']),
+        ([], [], []),
+    ],
+)
 def test_mining_result(task, scores, order, written):
     paths = [f'/in/assets/{index}/a b{index}.jpg' for index in range(len(scores))]
     rw.write_mining_result(zip(paths, scores))
@@ -147,9 +180,10 @@ def test_nan_scores_are_told(task, caplog):
     assert 'score of b.jpg is NaN' in caplog.text and '2 of 3 mining scores are NaN' in caplog.text
 
 
-@pytest.mark.parametrize('path, score, words', [
-    ('a.jpg', 'high', 'score of a.jpg'), ('a.jpg', None, 'score of a.jpg'), ('a\tb.jpg', 1, 'TAB'), ('', 1, 'empty')
-])
+@pytest.mark.parametrize(
+    'path, score, words',
+    [('a.jpg', 'high', 'score of a.jpg'), ('a.jpg', None, 'score of a.jpg'), ('a\tb.jpg', 1, 'TAB'), ('', 1, 'empty')],
+)
 def test_a_bad_mining_line_leaves_the_old_file(task, path, score, words):
     rw.write_mining_result([('old.jpg', 1)])
     with pytest.raises(ResultError, match=words):
@@ -164,59 +198,79 @@ def test_a_path_that_is_not_utf8_is_written_byte_by_byte(task):
 
 
 def coco(**changes):
-    item = dict(id=1, image_id=1, category_id=0, bbox=[1, 2, 3, 4], area=12, iscrowd=0, confidence=0.9,
-                segmentation=dict(size=[80, 100], counts='abc'))
+    item = {
+        'id': 1,
+        'image_id': 1,
+        'category_id': 0,
+        'bbox': [1, 2, 3, 4],
+        'area': 12,
+        'iscrowd': 0,
+        'confidence': 0.9,
+        'segmentation': {'size': [80, 100], 'counts': 'abc'},
+    }
     item.update(changes)
     item = {key: value for key, value in item.items() if not (isinstance(value, str) and value == 'absent')}
-    return dict(images=[dict(id=1, file_name='a.jpg', width=100, height=80)], categories=[dict(id=0, name='cat')],
-                annotations=[item])
+    return {
+        'images': [{'id': 1, 'file_name': 'a.jpg', 'width': 100, 'height': 80}],
+        'categories': [{'id': 0, 'name': 'cat'}],
+        'annotations': [item],
+    }
 
 
-@pytest.mark.parametrize('changes, expected', [
-    ({}, {}),
-    (dict(bbox=np.array([1.5, 2, 3, 4], np.float32)), dict(bbox=[1.5, 2.0, 3.0, 4.0])),
-    (dict(bbox=(1, 2, 3, 4), area=torch.tensor(12)), {}),
-    (dict(segmentation=dict(size=(80, 100), counts=b'abc')), {}),
-    (dict(segmentation=[[1, 2, 3, 4, 5, 6]]), dict(segmentation=[[1, 2, 3, 4, 5, 6]])),
-    (dict(segmentation='absent'), dict(segmentation='absent')),
-    (dict(confidence='absent', score=np.float64(0.25)), dict(confidence=0.25, score=0.25)),
-    (dict(confidence='absent'), dict(confidence='absent')),
-])
+@pytest.mark.parametrize(
+    'changes, expected',
+    [
+        ({}, {}),
+        ({'bbox': np.array([1.5, 2, 3, 4], np.float32)}, {'bbox': [1.5, 2.0, 3.0, 4.0]}),
+        ({'bbox': (1, 2, 3, 4), 'area': torch.tensor(12)}, {}),
+        ({'segmentation': {'size': (80, 100), 'counts': b'abc'}}, {}),
+        ({'segmentation': [[1, 2, 3, 4, 5, 6]]}, {'segmentation': [[1, 2, 3, 4, 5, 6]]}),
+        ({'segmentation': 'absent'}, {'segmentation': 'absent'}),
+        ({'confidence': 'absent', 'score': np.float64(0.25)}, {'confidence': 0.25, 'score': 0.25}),
+        ({'confidence': 'absent'}, {'confidence': 'absent'}),
+    ],
+)
 def test_segmentation(task, changes, expected):
     rw.write_infer_result(coco(**changes), algorithm='segmentation')
     assert rules.segmentation_result_violations(task.infer_file.read_text()) == []
     assert json.loads(task.infer_file.read_text()) == coco(**expected)
 
 
-@pytest.mark.parametrize('changes, words', [
-    (dict(image_id=7), 'image_id is 7'),
-    (dict(category_id='absent'), 'category_id is None'),
-    (dict(bbox='absent'), 'bbox'),
-    (dict(bbox=[1, 2, 3]), 'bbox'),
-    (dict(bbox=[1, 2, float('nan'), 3]), 'finite'),
-    (dict(area='absent'), 'area'),
-    (dict(segmentation=dict(size=[80, 100], counts=[1, 2])), 'compressed RLE'),
-    (dict(segmentation=dict(counts='abc')), 'size'),
-    (dict(segmentation=[]), 'one polygon'),
-    (dict(segmentation=[[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6]]), 'one polygon'),
-    (dict(segmentation=None), 'not None'),
-    (dict(confidence=float('nan')), 'confidence'),
-    (dict(meta=None), 'meta'),
-])
+@pytest.mark.parametrize(
+    'changes, words',
+    [
+        ({'image_id': 7}, 'image_id is 7'),
+        ({'category_id': 'absent'}, 'category_id is None'),
+        ({'bbox': 'absent'}, 'bbox'),
+        ({'bbox': [1, 2, 3]}, 'bbox'),
+        ({'bbox': [1, 2, float('nan'), 3]}, 'finite'),
+        ({'area': 'absent'}, 'area'),
+        ({'segmentation': {'size': [80, 100], 'counts': [1, 2]}}, 'compressed RLE'),
+        ({'segmentation': {'counts': 'abc'}}, 'size'),
+        ({'segmentation': []}, 'one polygon'),
+        ({'segmentation': [[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6]]}, 'one polygon'),
+        ({'segmentation': None}, 'not None'),
+        ({'confidence': float('nan')}, 'confidence'),
+        ({'meta': None}, 'meta'),
+    ],
+)
 def test_segmentation_objects_that_crash_the_platform_or_get_lost(task, changes, words):
     with pytest.raises(ResultError, match=words):
         rw.write_infer_result(coco(**changes), algorithm='segmentation')
     assert not task.infer_file.exists()
 
 
-@pytest.mark.parametrize('key, value, words', [
-    ('images', None, "'images'"),
-    ('images', [dict(id=1, file_name='x/a.jpg')], 'without a folder'),
-    ('images', [dict(id=1, file_name='a.jpg')] * 2, 'occurs twice'),
-    ('images', [dict(file_name='a.jpg')], 'no id'),
-    ('categories', [dict(id=0)] * 2, 'occurs twice'),
-    ('annotations', {}, "'annotations'"),
-])
+@pytest.mark.parametrize(
+    'key, value, words',
+    [
+        ('images', None, "'images'"),
+        ('images', [{'id': 1, 'file_name': 'x/a.jpg'}], 'without a folder'),
+        ('images', [{'id': 1, 'file_name': 'a.jpg'}] * 2, 'occurs twice'),
+        ('images', [{'file_name': 'a.jpg'}], 'no id'),
+        ('categories', [{'id': 0}] * 2, 'occurs twice'),
+        ('annotations', {}, "'annotations'"),
+    ],
+)
 def test_segmentation_tables(task, key, value, words):
     result = coco()
     result[key] = value
@@ -226,6 +280,6 @@ def test_segmentation_tables(task, key, value, words):
 
 def test_objects_that_the_platform_will_drop_are_counted(task, caplog):
     result = coco()
-    result['annotations'] += [dict(result['annotations'][0], id=2), dict(result['annotations'][0], bbox=[1, 2, .5, 4])]
+    result['annotations'] += [dict(result['annotations'][0], id=2), dict(result['annotations'][0], bbox=[1, 2, 0.5, 4])]
     rw.write_infer_result(result, algorithm='segmentation')
     assert '2 of 3 objects will be dropped' in caplog.text

@@ -1,4 +1,5 @@
 """monitor.txt, column by column, and the arithmetic of progress."""
+
 import os
 import time
 
@@ -9,8 +10,14 @@ from tests.ymir_exc import platform_rules as rules
 from tests.ymir_exc.conftest import TASK_ID
 from ymir_exc import monitor
 from ymir_exc.code import ExecutorReturnCode, ExecutorState
-from ymir_exc.util import (YmirStage, YmirStageWeight, YmirTask, get_merged_config, get_ymir_process,
-                           write_ymir_monitor_process)
+from ymir_exc.util import (
+    YmirStage,
+    YmirStageWeight,
+    YmirTask,
+    get_merged_config,
+    get_ymir_process,
+    write_ymir_monitor_process,
+)
 
 
 def columns(task):
@@ -28,10 +35,21 @@ def test_the_line_of_the_contract(task):
     assert task.monitor_file.read_text().endswith('\n')
 
 
-@pytest.mark.parametrize('percent, text', [
-    (-0.1, '0.00'), (0, '0.00'), (0.005, '0.01'), (0.994, '0.99'), (1, '1.00'), (1.0000001, '1.00'), (5, '1.00'),
-    (float('inf'), '1.00'), (np.float32(0.25), '0.25'), ('0.5', '0.50')
-])
+@pytest.mark.parametrize(
+    'percent, text',
+    [
+        (-0.1, '0.00'),
+        (0, '0.00'),
+        (0.005, '0.01'),
+        (0.994, '0.99'),
+        (1, '1.00'),
+        (1.0000001, '1.00'),
+        (5, '1.00'),
+        (float('inf'), '1.00'),
+        (np.float32(0.25), '0.25'),
+        ('0.5', '0.50'),
+    ],
+)
 def test_percent_is_brought_into_its_range(task, percent, text):
     monitor.write_monitor_logger(percent)
     assert columns(task)[2] == text
@@ -46,12 +64,15 @@ def test_percent_that_is_no_number_is_refused_and_the_file_stays(task, percent):
     assert task.monitor_file.read_text() == before
 
 
-@pytest.mark.parametrize('message, written', [
-    ('class_names is empty', 'class_names is empty'),
-    ('a\tb\r\nc\x0bd\u2028e', 'a b c d e'),
-    ('类别为空', '类别为空'),
-    ('file \udcff.jpg', 'file ?.jpg'),
-])
+@pytest.mark.parametrize(
+    'message, written',
+    [
+        ('class_names is empty', 'class_names is empty'),
+        ('a\tb\r\nc\x0bd\u2028e', 'a b c d e'),
+        ('类别为空', '类别为空'),
+        ('file \udcff.jpg', 'file ?.jpg'),
+    ],
+)
 def test_message(task, message, written):
     monitor.write_monitor_logger(0.5, ExecutorState.ES_ERROR, ExecutorReturnCode.RC_EXEC_CONFIG_ERROR, message=message)
     assert columns(task)[2:] == ['0.50', '4', '300001', written]
@@ -92,26 +113,32 @@ def test_read_monitor_gives_what_was_written(task):
         monitor.read_monitor()
 
 
-@pytest.mark.parametrize('run, name, percent, order, expected', [
-    ('training', 'training', 0.3, 'tmi', 0.3),
-    ('mining', 'mining', 0.3, 'tmi', 0.3),
-    ('infer', YmirTask.INFER, 0.3, 'tim', 0.3),
-    ('mining infer', YmirTask.MINING, 0.3, 'tmi', 0.15),
-    ('mining infer', 'infer', 0.3, 'tmi', 0.65),
-    ('mining infer', 'MINING', 0.3, 'tim', 0.65),
-    ('mining infer', 3, 0.3, 'tim', 0.15),
-    ('mining infer', 'infer', 1.00001, 'tmi', 1.0),
-])
-@pytest.mark.parametrize('function', [monitor.write_monitor_logger_for_multiple_tasks,
-                                      monitor.write_monitor_logger_for_mutiple_tasks])
+@pytest.mark.parametrize(
+    'run, name, percent, order, expected',
+    [
+        ('training', 'training', 0.3, 'tmi', 0.3),
+        ('mining', 'mining', 0.3, 'tmi', 0.3),
+        ('infer', YmirTask.INFER, 0.3, 'tim', 0.3),
+        ('mining infer', YmirTask.MINING, 0.3, 'tmi', 0.15),
+        ('mining infer', 'infer', 0.3, 'tmi', 0.65),
+        ('mining infer', 'MINING', 0.3, 'tim', 0.65),
+        ('mining infer', 3, 0.3, 'tim', 0.15),
+        ('mining infer', 'infer', 1.00001, 'tmi', 1.0),
+    ],
+)
+@pytest.mark.parametrize(
+    'function', [monitor.write_monitor_logger_for_multiple_tasks, monitor.write_monitor_logger_for_mutiple_tasks]
+)
 def test_two_tasks_share_the_bar(task, function, run, name, percent, order, expected):
     task.write_env(run)
     function(get_merged_config(), name, percent, order=order)
     assert columns(task)[2] == f'{expected:.2f}'
 
 
-@pytest.mark.parametrize('name, percent, order', [('test', 0.5, 'tmi'), (7, 0.5, 'tmi'), ('infer', 0.5, 'mit'),
-                                                  ('infer', float('nan'), 'tmi')])
+@pytest.mark.parametrize(
+    'name, percent, order',
+    [('test', 0.5, 'tmi'), (7, 0.5, 'tmi'), ('infer', 0.5, 'mit'), ('infer', float('nan'), 'tmi')],
+)
 def test_a_bad_task_order_or_percent_is_refused(task, name, percent, order):
     with pytest.raises(ValueError):
         monitor.write_monitor_logger_for_multiple_tasks(get_merged_config(), name, percent, order)
@@ -120,10 +147,19 @@ def test_a_bad_task_order_or_percent_is_refused(task, name, percent, order):
 WEIGHTS = [0.1, 0.8, 0.1]
 
 
-@pytest.mark.parametrize('stage, p, expected', [
-    (YmirStage.PREPROCESS, 0.5, 0.05), (YmirStage.TASK, 0.5, 0.5), (YmirStage.POSTPROCESS, 0.5, 0.95),
-    ('preprocess', 1, 0.1), ('task', 1, 0.9), ('TASK', 0, 0.1), ('postprocess', 1, 1.0), (2, 7, 0.9)
-])
+@pytest.mark.parametrize(
+    'stage, p, expected',
+    [
+        (YmirStage.PREPROCESS, 0.5, 0.05),
+        (YmirStage.TASK, 0.5, 0.5),
+        (YmirStage.POSTPROCESS, 0.5, 0.95),
+        ('preprocess', 1, 0.1),
+        ('task', 1, 0.9),
+        ('TASK', 0, 0.1),
+        ('postprocess', 1, 1.0),
+        (2, 7, 0.9),
+    ],
+)
 def test_stages(stage, p, expected):
     assert YmirStageWeight(WEIGHTS).get_stage_process(stage, p) == pytest.approx(expected, abs=1e-12)
 
@@ -167,10 +203,13 @@ def test_write_ymir_monitor_process(task):
 
 def tensorboard_texts(task):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
     events = EventAccumulator(str(task.root / 'out/tensorboard'))
     events.Reload()
-    return {tag: [event.tensor_proto.string_val[0].decode() for event in events.Tensors(tag)]
-            for tag in events.Tags()['tensors']}
+    return {
+        tag: [event.tensor_proto.string_val[0].decode() for event in events.Tensors(tag)]
+        for tag in events.Tags()['tensors']
+    }
 
 
 def test_texts_of_a_process_go_into_one_event_file(task):
@@ -186,6 +225,6 @@ def test_of_a_huge_executor_log_the_end_is_shown(task):
         monitor.write_final_executor_log()
     (task.root / 'out/ymir-executor-out.log').write_bytes(b'x' * (3 << 20) + b'\xffthe end')
     monitor.write_final_executor_log('tail')
-    text, = tensorboard_texts(task)['tail']
+    (text,) = tensorboard_texts(task)['tail']
     assert text.endswith('\ufffdthe end\n```') and len(text) < (1 << 20) + 100
     assert text.startswith(f'```\n... the first {(2 << 20) + 8} bytes are left out\n')

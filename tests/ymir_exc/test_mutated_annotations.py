@@ -1,4 +1,5 @@
 """Whatever stands in the annotations of a training, it is read or refused with a code and the name of the file."""
+
 import copy
 import json
 import math
@@ -11,19 +12,71 @@ from ymir_exc import dataset_convert as convert
 from ymir_exc.code import ExecutorReturnCode
 from ymir_exc.errors import ExecutorError
 
-COCO = dict(
-    info=dict(year=2024),
-    images=[dict(id=1, file_name='a.jpg', width=100, height=80), dict(id=2, file_name='b.jpg', width=100, height=80)],
-    categories=[dict(id=3, name='dog', supercategory='animal'), dict(id=7, name='Cat')],
-    annotations=[
-        dict(id=5, image_id=1, category_id=3, bbox=[10, 20, 30.5, 10], iscrowd=0, area=305.0,
-             segmentation=[[10, 20, 40, 20, 40, 30]]),
-        dict(id=6, image_id=2, category_id=7, bbox=[0, 0, 50, 50], iscrowd=1, segmentation=dict(size=[80, 100], counts=[0, 8000])),
-    ])
+COCO = {
+    'info': {'year': 2024},
+    'images': [
+        {'id': 1, 'file_name': 'a.jpg', 'width': 100, 'height': 80},
+        {'id': 2, 'file_name': 'b.jpg', 'width': 100, 'height': 80},
+    ],
+    'categories': [{'id': 3, 'name': 'dog', 'supercategory': 'animal'}, {'id': 7, 'name': 'Cat'}],
+    'annotations': [
+        {
+            'id': 5,
+            'image_id': 1,
+            'category_id': 3,
+            'bbox': [10, 20, 30.5, 10],
+            'iscrowd': 0,
+            'area': 305.0,
+            'segmentation': [[10, 20, 40, 20, 40, 30]],
+        },
+        {
+            'id': 6,
+            'image_id': 2,
+            'category_id': 7,
+            'bbox': [0, 0, 50, 50],
+            'iscrowd': 1,
+            'segmentation': {'size': [80, 100], 'counts': [0, 8000]},
+        },
+    ],
+}
 DEEP = json.loads('[' * 400 + ']' * 400)
-VALUES = (None, True, False, 0, -1, 2, 1.5, 10**20, 10**400, -10**400, math.nan, math.inf, -math.inf, '', ' ', 'x', '1', 'a.jpg', 'dog',
-          '\0', '\ud800', [], {}, [1], [None], [[]], [[1, 'x']], {'a': 1}, {'size': 1, 'counts': 2}, [1, 2, 3, math.nan], [1, 2, 3, True],
-          [[math.nan] * 6], [1, 2, '3', 4], DEEP, 'x' * 5000)
+VALUES = (
+    None,
+    True,
+    False,
+    0,
+    -1,
+    2,
+    1.5,
+    10**20,
+    10**400,
+    -(10**400),
+    math.nan,
+    math.inf,
+    -math.inf,
+    '',
+    ' ',
+    'x',
+    '1',
+    'a.jpg',
+    'dog',
+    '\0',
+    '\ud800',
+    [],
+    {},
+    [1],
+    [None],
+    [[]],
+    [[1, 'x']],
+    {'a': 1},
+    {'size': 1, 'counts': 2},
+    [1, 2, 3, math.nan],
+    [1, 2, 3, True],
+    [[math.nan] * 6],
+    [1, 2, '3', 4],
+    DEEP,
+    'x' * 5000,
+)
 
 
 def places(node, path=()):
@@ -69,7 +122,7 @@ def convert_all(task):
 
     def run(export_format, content):
         task.write_config(export_format=f'{export_format}:raw')
-        suffix = dict(coco='json', voc='xml', ark='txt')[export_format]
+        suffix = {'coco': 'json', 'voc': 'xml', 'ark': 'txt'}[export_format]
         path = task.annotations / f'it.{suffix}'
         path.write_bytes(content)
         task.write_index('train', [f'{task.assets}/{name}.jpg\t{path}' for name in 'ab'])
@@ -85,7 +138,10 @@ def convert_all(task):
 
 def check(coco, error, content):
     if error is not None:
-        assert error.code in (ExecutorReturnCode.RC_EXEC_DATASET_ERROR, ExecutorReturnCode.RC_EXEC_UNKNOWN_IMAGE_FORMAT), content
+        assert error.code in (
+            ExecutorReturnCode.RC_EXEC_DATASET_ERROR,
+            ExecutorReturnCode.RC_EXEC_UNKNOWN_IMAGE_FORMAT,
+        ), content
         assert len(str(error)) < 1000 and ('/it.' in str(error) or 'the train set' in str(error)), (content, error)
         return
     ids = {image['id'] for image in coco['images']}
@@ -95,11 +151,14 @@ def check(coco, error, content):
         assert item['category_id'] in (1, 2, 3) and 0 <= item['area'] <= 10**12 and item['iscrowd'] in (0, 1), content
 
 
-@pytest.mark.parametrize('export_format, make', [
-    ('coco', coco_text),
-    ('voc', lambda generator: mutated(VOC, generator)),
-    ('ark', lambda generator: mutated('0, 16, 12, 47, 35, -1.0, 0.0\n2, 1, 2, 4, 5\n', generator)),
-])
+@pytest.mark.parametrize(
+    'export_format, make',
+    [
+        ('coco', coco_text),
+        ('voc', lambda generator: mutated(VOC, generator)),
+        ('ark', lambda generator: mutated('0, 16, 12, 47, 35, -1.0, 0.0\n2, 1, 2, 4, 5\n', generator)),
+    ],
+)
 def test_mutated_annotations(export_format, make, convert_all):
     generator = random.Random(export_format)
     refused = 0
@@ -126,49 +185,55 @@ def with_values(**values):
     return document
 
 
-@pytest.mark.parametrize('document, words', [
-    ([], 'images is missing; a list is needed'),
-    (with_values(images=...), 'images is missing'),
-    (with_values(annotations={}), 'annotations is a dict'),
-    (with_values(categories='dog'), 'categories is a str'),
-    (with_values(images__1=None), 'images[1] is None; a mapping'),
-    (with_values(images__1__id=...), 'images[1]: id is None'),
-    (with_values(images__1__id=1), 'images[1]: the id 1 is that of another one, a.jpg'),
-    (with_values(images__1__id=[]), 'images[1]: id is []'),
-    (with_values(images__1__id=math.nan), 'images[1]: id is nan'),
-    (with_values(images__0__file_name=None), 'images[0]: file_name is None'),
-    (with_values(images__0__file_name='x/b.jpg'), 'two images have the same file name'),
-    (with_values(categories__0__name={}), 'categories[0]: name is {}'),
-    (with_values(categories__1__id=3), 'the id 3 is that of another one, dog'),
-    (with_values(annotations__0=5), 'annotations[0] is 5'),
-    (with_values(annotations__0__image_id='1'), "annotation 5: image_id '1' is not among"),
-    (with_values(annotations__0__image_id={}), 'image_id {} is not among'),
-    (with_values(annotations__0__category_id=[3]), 'category_id [3] (not in categories)'),
-    (with_values(annotations__0__bbox=...), 'bbox is None'),
-    (with_values(annotations__0__bbox=[1, 2, 3]), 'bbox is [1, 2, 3]'),
-    (with_values(annotations__0__bbox__2=None), 'bbox is None; it must be a number'),
-    (with_values(annotations__0__bbox__2=True), 'bbox is True; it must be a number'),
-    (with_values(annotations__0__bbox__2=10**400), 'it must be a number'),
-    (with_values(annotations__0__area='big'), "area is 'big'"),
-    (with_values(annotations__0__area=-1), 'area is -1'),
-    (with_values(annotations__0__segmentation=[[math.nan] * 6]), 'segmentation is [[nan'),
-    (with_values(annotations__0__segmentation='x'), "segmentation is 'x'"),
-    (with_values(annotations__0__segmentation={'counts': 5}), "segmentation is {'counts'"),
-])
+@pytest.mark.parametrize(
+    'document, words',
+    [
+        ([], 'images is missing; a list is needed'),
+        (with_values(images=...), 'images is missing'),
+        (with_values(annotations={}), 'annotations is a dict'),
+        (with_values(categories='dog'), 'categories is a str'),
+        (with_values(images__1=None), 'images[1] is None; a mapping'),
+        (with_values(images__1__id=...), 'images[1]: id is None'),
+        (with_values(images__1__id=1), 'images[1]: the id 1 is that of another one, a.jpg'),
+        (with_values(images__1__id=[]), 'images[1]: id is []'),
+        (with_values(images__1__id=math.nan), 'images[1]: id is nan'),
+        (with_values(images__0__file_name=None), 'images[0]: file_name is None'),
+        (with_values(images__0__file_name='x/b.jpg'), 'two images have the same file name'),
+        (with_values(categories__0__name={}), 'categories[0]: name is {}'),
+        (with_values(categories__1__id=3), 'the id 3 is that of another one, dog'),
+        (with_values(annotations__0=5), 'annotations[0] is 5'),
+        (with_values(annotations__0__image_id='1'), "annotation 5: image_id '1' is not among"),
+        (with_values(annotations__0__image_id={}), 'image_id {} is not among'),
+        (with_values(annotations__0__category_id=[3]), 'category_id [3] (not in categories)'),
+        (with_values(annotations__0__bbox=...), 'bbox is None'),
+        (with_values(annotations__0__bbox=[1, 2, 3]), 'bbox is [1, 2, 3]'),
+        (with_values(annotations__0__bbox__2=None), 'bbox is None; it must be a number'),
+        (with_values(annotations__0__bbox__2=True), 'bbox is True; it must be a number'),
+        (with_values(annotations__0__bbox__2=10**400), 'it must be a number'),
+        (with_values(annotations__0__area='big'), "area is 'big'"),
+        (with_values(annotations__0__area=-1), 'area is -1'),
+        (with_values(annotations__0__segmentation=[[math.nan] * 6]), 'segmentation is [[nan'),
+        (with_values(annotations__0__segmentation='x'), "segmentation is 'x'"),
+        (with_values(annotations__0__segmentation={'counts': 5}), "segmentation is {'counts'"),
+    ],
+)
 def test_what_is_wrong_is_named(document, words, convert_all):
     _, error = convert_all('coco', json.dumps(document).encode())
     assert error.code == ExecutorReturnCode.RC_EXEC_DATASET_ERROR
     assert words in str(error) and '/it.json' in str(error)
 
 
-@pytest.mark.parametrize('document', [
-    with_values(images__0__width=..., images__0__height=None),
-    with_values(annotations__0__area=..., annotations__0__iscrowd=..., annotations__0__segmentation=..., info=...),
-    with_values(annotations__0__segmentation=None, annotations__0__id=...),
-    with_values(images__0__id='one', annotations__0__image_id='one'),
-    with_values(images__0__id=1.0, categories__0__id=3.0),
-    with_values(annotations__1__segmentation=[[0, 0, 5, 5]]),
-])
+@pytest.mark.parametrize(
+    'document',
+    [
+        with_values(images__0__width=..., images__0__height=None),
+        with_values(annotations__0__area=..., annotations__0__iscrowd=..., annotations__0__segmentation=..., info=...),
+        with_values(annotations__0__segmentation=None, annotations__0__id=...),
+        with_values(images__0__id='one', annotations__0__image_id='one'),
+        with_values(images__0__id=1.0, categories__0__id=3.0),
+        with_values(annotations__1__segmentation=[[0, 0, 5, 5]]),
+    ],
+)
 def test_what_may_be_left_out(document, convert_all):
     coco, error = convert_all('coco', json.dumps(document).encode())
     assert error is None and [item['bbox'] for item in coco['annotations']] == [[10, 20, 30.5, 10], [0, 0, 50, 50]]

@@ -1,4 +1,5 @@
 """Every name of the public package, at every path from which executors import it, with the arguments that they give."""
+
 import importlib
 import inspect
 
@@ -85,7 +86,7 @@ def test_name_and_arguments(module, line):
     exec(f'def {line}: pass', scope)  # of the table above
     wanted = list(inspect.signature(scope[name]).parameters.values())
     given = list(inspect.signature(found).parameters.values())
-    known, added = given[:len(wanted)], given[len(wanted):]
+    known, added = given[: len(wanted)], given[len(wanted) :]
     assert [parameter.name for parameter in known] == [parameter.name for parameter in wanted]
     for parameter, other in zip(known, wanted):
         assert (parameter.default is parameter.empty) == (other.default is other.empty)
@@ -100,25 +101,41 @@ def test_methods():
 
 def test_members():
     from ymir_exc.env import DatasetType
-    assert {member.name: int(member) for member in DatasetType} == dict(UNKNOWN=1, TRAINING=2, VALIDATION=3, CANDIDATE=4)
-    assert {member.name: int(member) for member in monitor.YmirTask} == dict(TRAINING=1, MINING=2, INFER=3)
-    assert {member.name: int(member) for member in util.YmirStage} == dict(PREPROCESS=1, TASK=2, POSTPROCESS=3)
+
+    assert {member.name: int(member) for member in DatasetType} == {
+        'UNKNOWN': 1,
+        'TRAINING': 2,
+        'VALIDATION': 3,
+        'CANDIDATE': 4,
+    }
+    assert {member.name: int(member) for member in monitor.YmirTask} == {'TRAINING': 1, 'MINING': 2, 'INFER': 3}
+    assert {member.name: int(member) for member in util.YmirStage} == {'PREPROCESS': 1, 'TASK': 2, 'POSTPROCESS': 3}
 
 
-@pytest.mark.parametrize('weights', [(0.25, 0.5, 0.25), [0.25, 0.5, 0.25], YmirStageWeight((0.25, 0.5, 0.25)),
-                                     YmirStageWeight(YmirStageWeight((0.25, 0.5, 0.25)))])
+@pytest.mark.parametrize(
+    'weights',
+    [
+        (0.25, 0.5, 0.25),
+        [0.25, 0.5, 0.25],
+        YmirStageWeight((0.25, 0.5, 0.25)),
+        YmirStageWeight(YmirStageWeight((0.25, 0.5, 0.25))),
+    ],
+)
 def test_weights_of_stages_are_numbers_or_an_object(task, weights):
     assert YmirStageWeight(weights).get_stage_process('task', 0.5) == 0.5
     assert util.get_ymir_process(util.YmirStage.POSTPROCESS, 0.5, weights=weights) == 0.875
-    util.write_ymir_monitor_process(util.get_merged_config(), util.YmirTask.TRAINING, 1.0, util.YmirStage.PREPROCESS, weights)
+    util.write_ymir_monitor_process(
+        util.get_merged_config(), util.YmirTask.TRAINING, 1.0, util.YmirStage.PREPROCESS, weights
+    )
     assert monitor.read_monitor().percent == 0.25
 
 
 def test_objects_have_the_methods_of_both_majors_of_pydantic(task):
     from ymir_exc import env
     from ymir_exc.result_writer import Annotation, Box
+
     item = Annotation(class_name='cat', score=0.5, box=Box(x=1, y=2, w=3, h=4))
-    plain = dict(class_name='cat', score=0.5, box=dict(x=1, y=2, w=3, h=4))
+    plain = {'class_name': 'cat', 'score': 0.5, 'box': {'x': 1, 'y': 2, 'w': 3, 'h': 4}}
     assert item.dict() == item.model_dump() == plain and item.json() == item.model_dump_json()
     assert Annotation.parse_obj(plain) == Annotation.model_validate(plain) == Annotation(**plain) == item
     other = item.copy(deep=True)

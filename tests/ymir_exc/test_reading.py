@@ -1,4 +1,5 @@
 """The one reader of the platform's text files: what it takes, what it refuses, and that everybody uses it."""
+
 import json
 import os
 import re
@@ -70,8 +71,11 @@ def test_an_index_that_cannot_be_used_is_an_error_of_the_data(candidates, task, 
         candidates.write_bytes(content)
     elif kind != 'missing':
         {'folder': os.mkdir, 'pipe': os.mkfifo}[kind](candidates)
-    readers = [lambda: list(read_index(candidates)), lambda: list(iter_candidates(str(candidates))),
-               lambda: list(dataset_reader.item_paths(env.DatasetType.CANDIDATE))]
+    readers = [
+        lambda: list(read_index(candidates)),
+        lambda: list(iter_candidates(str(candidates))),
+        lambda: list(dataset_reader.item_paths(env.DatasetType.CANDIDATE)),
+    ]
     for reader in readers:
         with pytest.raises(Exception, match=re.escape(words)) as caught:
             reader()
@@ -82,17 +86,24 @@ def test_an_index_that_cannot_be_used_is_an_error_of_the_data(candidates, task, 
 
 
 ARK = '0, 1, 2, 3, 4, -1.0, 0.0\n'
-VOC = ('<annotation><object><name>cat</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>3</xmax><ymax>4</ymax></bndbox>'
-       '</object></annotation>')
-COCO = json.dumps(dict(images=[dict(id=1, file_name='a.jpg', width=9, height=9)], categories=[dict(id=0, name='cat')],
-                       annotations=[dict(id=1, image_id=1, category_id=0, bbox=[1, 2, 3, 3], area=9, iscrowd=0)]))
+VOC = (
+    '<annotation><object><name>cat</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>3</xmax><ymax>4</ymax></bndbox>'
+    '</object></annotation>'
+)
+COCO = json.dumps(
+    {
+        'images': [{'id': 1, 'file_name': 'a.jpg', 'width': 9, 'height': 9}],
+        'categories': [{'id': 0, 'name': 'cat'}],
+        'annotations': [{'id': 1, 'image_id': 1, 'category_id': 0, 'bbox': [1, 2, 3, 3], 'area': 9, 'iscrowd': 0}],
+    }
+)
 
 
 @pytest.mark.parametrize('reader, text', [(ArkReader, ARK), (VocReader, VOC), (CocoReader, COCO)])
 def test_annotations_with_a_byte_order_mark(tmp_path, reader, text):
     path = tmp_path / 'annotation'
     path.write_bytes(b'\xef\xbb\xbf' + text.encode())
-    item, = reader(['cat']).read(str(path), 'a.jpg')
+    (item,) = reader(['cat']).read(str(path), 'a.jpg')
     assert item[:5] == (0, 1, 2, 4, 5)
     path.write_bytes(text.encode('utf-16'))
     if reader is ArkReader:

@@ -1,4 +1,5 @@
 """A file that is replaced keeps its owner and mode: the platform's user writes monitor.txt again after the task."""
+
 import errno
 import os
 import stat
@@ -31,7 +32,11 @@ def test_owner_and_mode_stay(open_folder, mode, umask):
         write_text_atomically(path, 'new')
     finally:
         os.umask(old)
-    assert (path.stat().st_uid, path.stat().st_gid, path.stat().st_mode) == (before.st_uid, before.st_gid, before.st_mode)
+    assert (path.stat().st_uid, path.stat().st_gid, path.stat().st_mode) == (
+        before.st_uid,
+        before.st_gid,
+        before.st_mode,
+    )
     assert path.stat().st_ino != before.st_ino and os.listdir(open_folder) == ['file']
     if mode & 0o400 or IS_ROOT:
         assert path.read_text() == 'new'
@@ -42,7 +47,7 @@ def test_what_is_written_is_never_more_open_than_the_old_file(open_folder):
     with atomic_file(path) as stream:
         stream.write('secret')
         stream.flush()
-        temporary, = (other for other in open_folder.iterdir() if other != path)
+        (temporary,) = (other for other in open_folder.iterdir() if other != path)
         assert stat.S_IMODE(temporary.stat().st_mode) == 0o600
     assert state_of(path) == (SOMEBODY, 0o600, 'secret')
 
@@ -55,8 +60,9 @@ def test_a_mode_that_was_changed_meanwhile_counts(open_folder):
     assert state_of(path) == (SOMEBODY, 0o777, 'new')
 
 
-@pytest.mark.parametrize('mode, kept', [(0o777, 0o777), (0o666, 0o666), (0o664, 0o644), (0o660, 0o600), (0o606, 0o606),
-                                        (0o4777, 0o777)])
+@pytest.mark.parametrize(
+    'mode, kept', [(0o777, 0o777), (0o666, 0o666), (0o664, 0o644), (0o660, 0o600), (0o606, 0o606), (0o4777, 0o777)]
+)
 def test_without_the_right_to_give_it_away_the_mode_stays_and_nothing_is_widened(open_folder, mode, kept):
     """The old group may be another's: what its members could do, the new group may not."""
     path = make(open_folder / 'file', mode)
@@ -83,7 +89,7 @@ def test_a_file_that_may_be_written_in_a_folder_that_may_not(open_folder, folder
 
 
 def test_a_mount_point_is_written_in_place(tmp_path, monkeypatch):
-    """docker run -v monitor.txt:/out/monitor.txt: the kernel refuses to rename over it."""
+    """Docker run -v monitor.txt:/out/monitor.txt: the kernel refuses to rename over it."""
     path = make(tmp_path / 'file', 0o640)
     inode = path.stat().st_ino
 
@@ -137,7 +143,7 @@ def test_a_link_of_the_platform_to_its_monitor_txt_is_followed(task, tmp_path):
 def test_monitor_txt_can_be_written_by_both_in_turn(task, open_folder):
     """The platform makes it, the executor (root) replaces it many times, the platform writes it at last."""
     path = make(open_folder / 'monitor.txt', 0o777)
-    task.write_env(output=dict(monitor_file=str(path), root_dir=str(open_folder)))
+    task.write_env(output={'monitor_file': str(path), 'root_dir': str(open_folder)})
     for percent in (0, 0.5, 1):
         write_monitor_logger(percent)
         assert state_of(path)[:2] == (SOMEBODY, 0o777)

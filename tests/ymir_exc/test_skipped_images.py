@@ -2,7 +2,10 @@ from ymir_exc.skipped_images import SKIPPED_IMAGES_FILE, SkippedImage, read_skip
 
 
 def test_what_is_written_is_read_again(tmp_path):
-    images = [SkippedImage('training', '/in/a b.jpg', 'cut'), SkippedImage('validation', '/in/\u732b\udcff.jpg', 'two: words')]
+    images = [
+        SkippedImage('training', '/in/a b.jpg', 'cut'),
+        SkippedImage('validation', '/in/\u732b\udcff.jpg', 'two: words'),
+    ]
     assert write_skipped_images(str(tmp_path), iter(images)) == 2
     assert read_skipped_images(str(tmp_path)) == images
 

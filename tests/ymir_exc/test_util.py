@@ -1,4 +1,5 @@
 """The merged configuration, hyper-parameters as the web form sends them, and the files that go into a model."""
+
 import copy
 import os
 import pickle
@@ -33,7 +34,7 @@ def test_attribute_dict():
 
 
 def test_merged_config(task):
-    task.write_config(max_epochs=100, nested=dict(deep=[1]))
+    task.write_config(max_epochs=100, nested={'deep': [1]})
     cfg = util.get_merged_config()
     assert cfg.param.max_epochs == cfg.param['max_epochs'] == cfg['param'].get('max_epochs', 1) == 100
     assert cfg.param.get('missing', 'default') == 'default' and cfg.param.nested.deep == [1]
@@ -51,18 +52,21 @@ def test_live_code_parameters_lie_below_those_of_the_platform(task, tmp_path, mo
         util.get_merged_config()
 
 
-@pytest.mark.parametrize('values, expected', [
-    (['t', 'T', 'true', 'True', ' TRUE ', '1', 1, True], True),
-    (['f', 'F', 'false', 'False', 'FALSE', '0', 0, False], False),
-])
+@pytest.mark.parametrize(
+    'values, expected',
+    [
+        (['t', 'T', 'true', 'True', ' TRUE ', '1', 1, True], True),
+        (['f', 'F', 'false', 'False', 'FALSE', '0', 0, False], False),
+    ],
+)
 def test_get_bool(values, expected):
-    assert [util.get_bool(AttributeDict(param=dict(key=value)), 'key') for value in values] == [expected] * len(values)
+    assert [util.get_bool(AttributeDict(param={'key': value}), 'key') for value in values] == [expected] * len(values)
 
 
 @pytest.mark.parametrize('value', ['yes', 1.0, None, 2, '', [True]])
 def test_get_bool_refuses(value):
     with pytest.raises(ConfigError, match='key in config.yaml is .*; allowed: true, false'):
-        util.get_bool(AttributeDict(param=dict(key=value)), 'key')
+        util.get_bool(AttributeDict(param={'key': value}), 'key')
 
 
 def test_get_bool_of_an_absent_key():
@@ -70,8 +74,10 @@ def test_get_bool_of_an_absent_key():
     assert (util.get_bool(cfg, 'key'), util.get_bool(cfg, 'key', False)) == (True, False)
 
 
-@pytest.mark.parametrize('run, key', [('training', 'pretrained_model_params'), ('mining', 'model_params_path'),
-                                      ('infer', 'model_params_path')])
+@pytest.mark.parametrize(
+    'run, key',
+    [('training', 'pretrained_model_params'), ('mining', 'model_params_path'), ('infer', 'model_params_path')],
+)
 def test_weight_files(task, run, key):
     models = task.root / 'in/models'
     (models / 'best').mkdir()
@@ -97,14 +103,17 @@ def test_a_free_port_can_be_bound():
         assert listener.getsockname()[1] == port
 
 
-@pytest.mark.parametrize('patterns, kept', [
-    (None, ['a.pth', 'cfg.py', 'sub/b.pth', 'log.yaml']),
-    ('', ['a.pth', 'cfg.py', 'sub/b.pth', 'log.yaml']),
-    (r'\.pth$', ['a.pth', 'sub/b.pth']),
-    (r'^a, cfg', ['a.pth', 'cfg.py']),
-    ('*.yaml, *.py', ['cfg.py', 'log.yaml']),  # a glob, which is no regular expression
-    ('nothing', []),
-])
+@pytest.mark.parametrize(
+    'patterns, kept',
+    [
+        (None, ['a.pth', 'cfg.py', 'sub/b.pth', 'log.yaml']),
+        ('', ['a.pth', 'cfg.py', 'sub/b.pth', 'log.yaml']),
+        (r'\.pth$', ['a.pth', 'sub/b.pth']),
+        (r'^a, cfg', ['a.pth', 'cfg.py']),
+        ('*.yaml, *.py', ['cfg.py', 'log.yaml']),  # a glob, which is no regular expression
+        ('nothing', []),
+    ],
+)
 def test_filter_saved_files(task, patterns, kept):
     task.write_config(ymir_saved_file_patterns=patterns)
     cfg = util.get_merged_config()
@@ -150,9 +159,21 @@ def test_format_saved_files_refuses(task):
     assert not (task.models / 'a.pth').exists()
 
 
-@pytest.mark.parametrize('id, name', [
-    (3, 'stage_3'), ('12', 'stage_12'), ('best-one', 'best_one'), ('epoch=3-step=20', 'epoch_3_step_20'), (3.5, 'stage_3_5'),
-    ('best model@1', 'best_model_1'), (' 1st ', 'stage_1st'), ('最好', '最好'), ('²', '_'), ('x' * 200, 'x' * 94)])
+@pytest.mark.parametrize(
+    'id, name',
+    [
+        (3, 'stage_3'),
+        ('12', 'stage_12'),
+        ('best-one', 'best_one'),
+        ('epoch=3-step=20', 'epoch_3_step_20'),
+        (3.5, 'stage_3_5'),
+        ('best model@1', 'best_model_1'),
+        (' 1st ', 'stage_1st'),
+        ('最好', '最好'),
+        ('²', '_'),
+        ('x' * 200, 'x' * 94),
+    ],
+)
 def test_write_ymir_training_result(task, id, name):
     task.write_config(ymir_saved_file_patterns='*.pth')
     task.add_model('work/a.pth')
@@ -183,7 +204,7 @@ def test_a_filter_that_leaves_nothing_skips_the_stage(task, caplog):
     util.write_ymir_training_result(cfg, ['a.pth', 'b.onnx'], 3, map50=0.5)
     util.write_ymir_training_result(cfg, ['a.pth'], 4, map50=0.9)
     stages = yaml.safe_load(task.result_file.read_text())['model_stages']
-    assert {name: stage['files'] for name, stage in stages.items()} == dict(stage_3=['b.onnx'])
+    assert {name: stage['files'] for name, stage in stages.items()} == {'stage_3': ['b.onnx']}
 
 
 def test_links_of_a_training_stay_and_are_followed(task, tmp_path):
@@ -202,8 +223,16 @@ def test_links_of_a_training_stay_and_are_followed(task, tmp_path):
         assert (task.models / 'best.pt').is_symlink() and (task.models / 'last.pt').is_symlink()
 
 
-@pytest.mark.parametrize('given', [dict(map50=-1), dict(map50=None), dict(map50=float('nan')), dict(evaluation_result={}),
-                                   dict(map50=None, evaluation_result=dict(mAP=None), evaluate_config=dict(iou=None))])
+@pytest.mark.parametrize(
+    'given',
+    [
+        {'map50': -1},
+        {'map50': None},
+        {'map50': float('nan')},
+        {'evaluation_result': {}},
+        {'map50': None, 'evaluation_result': {'mAP': None}, 'evaluate_config': {'iou': None}},
+    ],
+)
 def test_a_report_without_a_metric_is_written(task, given):
     util.write_ymir_training_result(util.get_merged_config(), [task.add_model('a.pth')], 1, **given)
     assert rules.result_yaml_violations(task.result_file) == []
@@ -215,16 +244,25 @@ def nvidia_smi(tmp_path, monkeypatch):
     """A driver with three GPUs."""
     program = tmp_path / 'bin/nvidia-smi'
     program.parent.mkdir()
-    program.write_text('#!/bin/sh\ncase "$1" in --id=0) echo "8192, 4096";; --id=2) echo "81920, 512";;'
-                       ' --id=GPU-ab) echo "1024, 1024";; *) echo "No devices were found"; exit 6;; esac\n')
+    program.write_text(
+        '#!/bin/sh\ncase "$1" in --id=0) echo "8192, 4096";; --id=2) echo "81920, 512";;'
+        ' --id=GPU-ab) echo "1024, 1024";; *) echo "No devices were found"; exit 6;; esac\n'
+    )
     program.chmod(0o755)
     monkeypatch.setenv('PATH', str(program.parent))
 
 
-@pytest.mark.parametrize('visible, device, memory', [
-    (None, 'cuda:0', (8, 4)), (None, 'cuda', (8, 4)), (None, 2, (80, 0.5)), ('2,0', 'cuda:0', (80, 0.5)),
-    ('2, 0', '1', (8, 4)), ('GPU-ab', 'cuda:0', (1, 1)),
-])
+@pytest.mark.parametrize(
+    'visible, device, memory',
+    [
+        (None, 'cuda:0', (8, 4)),
+        (None, 'cuda', (8, 4)),
+        (None, 2, (80, 0.5)),
+        ('2,0', 'cuda:0', (80, 0.5)),
+        ('2, 0', '1', (8, 4)),
+        ('GPU-ab', 'cuda:0', (1, 1)),
+    ],
+)
 def test_gpu_memory(nvidia_smi, monkeypatch, visible, device, memory):
     monkeypatch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
     if visible is not None:
@@ -232,10 +270,15 @@ def test_gpu_memory(nvidia_smi, monkeypatch, visible, device, memory):
     assert sysinfo.get_gpu_memory(device) == memory
 
 
-@pytest.mark.parametrize('visible, device, error, words', [
-    (None, 'cuda:1', NoGpuError, 'cuda:1'), ('', 'cuda:0', NoGpuError, 'has 0 GPUs'), ('2', 1, NoGpuError, 'has 1'),
-    (None, 'cpu', ValueError, "not 'cpu'"),
-])
+@pytest.mark.parametrize(
+    'visible, device, error, words',
+    [
+        (None, 'cuda:1', NoGpuError, 'cuda:1'),
+        ('', 'cuda:0', NoGpuError, 'has 0 GPUs'),
+        ('2', 1, NoGpuError, 'has 1'),
+        (None, 'cpu', ValueError, "not 'cpu'"),
+    ],
+)
 def test_no_such_gpu(nvidia_smi, monkeypatch, visible, device, error, words):
     monkeypatch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
     if visible is not None:
@@ -251,13 +294,25 @@ def test_no_driver(monkeypatch, tmp_path):
         sysinfo.get_gpu_memory()
 
 
-MODULES = ('code', 'dataset_convert', 'dataset_reader', 'env', 'executor', 'monitor', 'result_writer', 'settings',
-           'sysinfo', 'util')
+MODULES = (
+    'code',
+    'dataset_convert',
+    'dataset_reader',
+    'env',
+    'executor',
+    'monitor',
+    'result_writer',
+    'settings',
+    'sysinfo',
+    'util',
+)
 
 
 def test_no_module_imports_anything_heavy():
-    program = (f'import sys\nfrom ymir_exc import {", ".join(MODULES)}\n'
-               'print(*sorted({name.split(".")[0] for name in sys.modules}))')
+    program = (
+        f'import sys\nfrom ymir_exc import {", ".join(MODULES)}\n'
+        'print(*sorted({name.split(".")[0] for name in sys.modules}))'
+    )
     names = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, check=True).stdout.split()
     assert 'ymir_exc' in names
     assert not {'torch', 'cv2', 'numpy', 'matplotlib', 'tensorboard', 'mmengine', 'mmcv', 'mmdet'} & set(names)
@@ -265,22 +320,34 @@ def test_no_module_imports_anything_heavy():
 
 def test_codes_and_states_of_the_contract():
     from ymir_exc.code import ExecutorReturnCode, ExecutorState
-    assert {member.name: int(member) for member in ExecutorState} == dict(ES_RUNNING=2, ES_ERROR=4)
-    assert {member.name: int(member) for member in ExecutorReturnCode} == dict(
-        RC_EXEC_NO_ERROR=0, RC_EXEC_CONFIG_ERROR=300001, RC_EXEC_DATASET_ERROR=300002,
-        RC_EXEC_UNKNOWN_IMAGE_FORMAT=300003, RC_EXEC_MODEL_ERROR=300004, RC_EXEC_OBJECT_TYPE_ERROR=300005,
-        RC_EXEC_CUDA_GPU_ERROR=300101, RC_EXEC_NO_GPU=300102, RC_EXEC_OOM=300103, RC_EXEC_NAN_ERROR=300201,
-        RC_EXEC_NETWORK_ERROR=300301, RC_CMD_CONTAINER_ERROR=160004)
+
+    assert {member.name: int(member) for member in ExecutorState} == {'ES_RUNNING': 2, 'ES_ERROR': 4}
+    assert {member.name: int(member) for member in ExecutorReturnCode} == {
+        'RC_EXEC_NO_ERROR': 0,
+        'RC_EXEC_CONFIG_ERROR': 300001,
+        'RC_EXEC_DATASET_ERROR': 300002,
+        'RC_EXEC_UNKNOWN_IMAGE_FORMAT': 300003,
+        'RC_EXEC_MODEL_ERROR': 300004,
+        'RC_EXEC_OBJECT_TYPE_ERROR': 300005,
+        'RC_EXEC_CUDA_GPU_ERROR': 300101,
+        'RC_EXEC_NO_GPU': 300102,
+        'RC_EXEC_OOM': 300103,
+        'RC_EXEC_NAN_ERROR': 300201,
+        'RC_EXEC_NETWORK_ERROR': 300301,
+        'RC_CMD_CONTAINER_ERROR': 160004,
+    }
 
 
-@pytest.mark.parametrize('name, value', [('DEFAULT_ENV_FILE_PATH', '/x/env.yaml'),
-                                         ('DEFAULT_CONFIG_FILE_PATH', '/x/config.yaml')])
+@pytest.mark.parametrize(
+    'name, value', [('DEFAULT_ENV_FILE_PATH', '/x/env.yaml'), ('DEFAULT_CONFIG_FILE_PATH', '/x/config.yaml')]
+)
 def test_settings_come_from_the_environment(name, value):
     program = f'from ymir_exc import settings; print(settings.{name})'
     for given, expected in (({name: value}, value), ({}, value.replace('/x/', '/in/'))):
         environment = {key: item for key, item in os.environ.items() if key != name}
-        done = subprocess.run([sys.executable, '-c', program], env={**environment, **given}, capture_output=True,
-                              text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, '-c', program], env={**environment, **given}, capture_output=True, text=True, check=True
+        )
         assert done.stdout.strip() == expected
 
 
@@ -291,7 +358,12 @@ def test_a_file_that_an_earlier_run_left_in_the_folder_of_a_stage_is_not_packed(
             task.add_model(f'{folder}{name}', f'old {name}' if folder else f'new {name}')
     cfg = util.get_merged_config()
     util.write_ymir_training_result(cfg, ['a.pth', str(task.models / 'a.py')], 'best', map50=0.5)
-    assert [find_model_file(str(task.models), 'best', name).read_text() for name in ('a.pth', 'a.py')] == ['new a.pth', 'new a.py']
+    assert [find_model_file(str(task.models), 'best', name).read_text() for name in ('a.pth', 'a.py')] == [
+        'new a.pth',
+        'new a.py',
+    ]
     result_writer.write_model_stage('last', [str(task.models / 'a.pth'), 'a.py'], mAP=0.4)
     assert find_model_file(str(task.models), 'last', 'a.pth').read_text() == 'new a.pth'
-    assert find_model_file(str(task.models), 'last', 'a.py').read_text() == 'old a.py'  # a relative path may mean this one
+    assert (
+        find_model_file(str(task.models), 'last', 'a.py').read_text() == 'old a.py'
+    )  # a relative path may mean this one

@@ -1,4 +1,5 @@
 """XML in every encoding that annotation tools write or declare, and XML that would do harm."""
+
 import pytest
 
 from ymir_exc.annotations import VocReader
@@ -43,7 +44,7 @@ def test_encodings(tmp_path, declared, real, text):
     assert parse_xml(data).findtext('object/name') == text
     assert '<annotation>' in decode_xml(data[:260], 'ignore')
     (tmp_path / 'a.xml').write_bytes(data)
-    (read, ) = VocReader(['cat', text]).read(str(tmp_path / 'a.xml'), '')
+    (read,) = VocReader(['cat', text]).read(str(tmp_path / 'a.xml'), '')
     assert read.class_id == 1
 
 
@@ -57,13 +58,22 @@ def test_lines_keep_their_numbers():
         parse_xml('<?xml version="1.0"\n encoding="gbk"?>\n<a>\n</b>'.encode('gbk'))
 
 
-BOMB = '<!DOCTYPE a [<!ENTITY l "lol">' + ''.join(
-    f'<!ENTITY l{number} "{f"&l{number - 1 or str()};" * 10}">' for number in range(1, 12)) + ']><a>&l11;</a>'
+BOMB = (
+    '<!DOCTYPE a [<!ENTITY l "lol">'
+    + ''.join(f'<!ENTITY l{number} "{f"&l{number - 1 or str()};" * 10}">' for number in range(1, 12))
+    + ']><a>&l11;</a>'
+)
 
 
 @pytest.mark.parametrize('encoding', ['utf-8', 'utf-16', 'gbk'])
-@pytest.mark.parametrize('text', [BOMB, '<!DOCTYPE a [<!ENTITY x SYSTEM "{secret}">]><a>&x;</a>',
-                                  '<!DOCTYPE a [<!entity % x SYSTEM "{secret}"> %x;]><a/>'])
+@pytest.mark.parametrize(
+    'text',
+    [
+        BOMB,
+        '<!DOCTYPE a [<!ENTITY x SYSTEM "{secret}">]><a>&x;</a>',
+        '<!DOCTYPE a [<!entity % x SYSTEM "{secret}"> %x;]><a/>',
+    ],
+)
 def test_entities_are_refused(tmp_path, text, encoding):
     (tmp_path / 'secret').write_text('secret')
     text = text.replace('{secret}', (tmp_path / 'secret').as_uri())
@@ -75,10 +85,18 @@ def test_an_external_description_is_not_loaded():
     assert parse_xml(b'<!DOCTYPE a SYSTEM "http://example.invalid/a.dtd"><a>1</a>').text == '1'
 
 
-@pytest.mark.parametrize('data, message', [
-    (b'', 'no element found'), (b'<a>', 'no element found'), (b'\xff\xff\xff<a/>', 'neither in UTF-8 or GB18030'),
-    (b'<?xml version="1.0" encoding="gb2312"?><a>\xff</a>', 'neither in gb2312, as it says, nor'),
-    (b'\xff\xfe<\0a\0>\0', 'no element found'), (b'\xff\xfe<', 'neither in UTF-8'), (b'<a>\0</a>', 'not well-formed')])
+@pytest.mark.parametrize(
+    'data, message',
+    [
+        (b'', 'no element found'),
+        (b'<a>', 'no element found'),
+        (b'\xff\xff\xff<a/>', 'neither in UTF-8 or GB18030'),
+        (b'<?xml version="1.0" encoding="gb2312"?><a>\xff</a>', 'neither in gb2312, as it says, nor'),
+        (b'\xff\xfe<\0a\0>\0', 'no element found'),
+        (b'\xff\xfe<', 'neither in UTF-8'),
+        (b'<a>\0</a>', 'not well-formed'),
+    ],
+)
 def test_what_is_no_xml(tmp_path, data, message):
     with pytest.raises(ValueError, match=message):
         parse_xml(data)

@@ -1,4 +1,5 @@
 """YAML of somebody else: plain data of a bounded size, or an error within a moment."""
+
 import datetime
 
 import pytest
@@ -15,7 +16,10 @@ def bomb(line, first):
 
 FAULTS = {
     'aliases of aliases': (bomb(lambda n, refs: f'a{n}: &a{n} [{refs}]', 'a0: &a0 [x]'), 'with aliases written out'),
-    'merges of merges': (bomb(lambda n, refs: f'a{n}: &a{n} {{<<: [{refs}], k{n}: 1}}', 'a0: &a0 {x: 1}'), 'with aliases'),
+    'merges of merges': (
+        bomb(lambda n, refs: f'a{n}: &a{n} {{<<: [{refs}], k{n}: 1}}', 'a0: &a0 {x: 1}'),
+        'with aliases',
+    ),
     'a list in itself': ('a: &a [1, *a]', 'stands inside of what it names'),
     'a mapping in itself': ('a: &a\n  b: *a', 'line 2: *a stands inside'),
     'a merge with itself': ('a: &a {<<: *a}', 'stands inside'),
@@ -48,15 +52,18 @@ def test_faults(fault, tmp_path):
         env.read_yaml_mapping(str(path))
 
 
-@pytest.mark.parametrize('text, value', [
-    ('', None),
-    ('a: &x [1, 2]\nb: *x\nc: [*x, *x]', {'a': [1, 2], 'b': [1, 2], 'c': [[1, 2], [1, 2]]}),
-    ('a: &x {b: 1}\nc: {<<: *x, d: 2}', {'a': {'b': 1}, 'c': {'b': 1, 'd': 2}}),
-    ('a: 2020-02-29', {'a': datetime.date(2020, 2, 29)}),
-    ('a: 1e-3', {'a': '1e-3'}),
-    ('a: ' + 'y' * 5000, {'a': 'y' * 5000}),
-    ("a: '" + '9' * 500 + "'", {'a': '9' * 500}),
-])
+@pytest.mark.parametrize(
+    'text, value',
+    [
+        ('', None),
+        ('a: &x [1, 2]\nb: *x\nc: [*x, *x]', {'a': [1, 2], 'b': [1, 2], 'c': [[1, 2], [1, 2]]}),
+        ('a: &x {b: 1}\nc: {<<: *x, d: 2}', {'a': {'b': 1}, 'c': {'b': 1, 'd': 2}}),
+        ('a: 2020-02-29', {'a': datetime.date(2020, 2, 29)}),
+        ('a: 1e-3', {'a': '1e-3'}),
+        ('a: ' + 'y' * 5000, {'a': 'y' * 5000}),
+        ("a: '" + '9' * 500 + "'", {'a': '9' * 500}),
+    ],
+)
 def test_what_is_fine_is_as_pyyaml_reads_it(text, value):
     assert load_yaml(text) == yaml.safe_load(text) == value
 

@@ -1,22 +1,30 @@
 """Measures images per second: python tools/analysis_tools/benchmark.py CONFIG CHECKPOINT [--fuse-conv-bn]."""
+
 import argparse
 import os
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
+
+# isort: split
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import init_dist, is_main_process
 from mmengine.logging import MMLogger
 
 from mmyolo.analysis.throughput import build_loader, build_model, measure
-from mmyolo.utils.launch import (add_cfg_options, add_launcher_options, leave_processes, read_config,
-                                 use_gloo_without_gpu)
+from mmyolo.utils.launch import (
+    add_cfg_options,
+    add_launcher_options,
+    leave_processes,
+    read_config,
+    use_gloo_without_gpu,
+)
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Measure how many images of the test set a detector takes per second')
     parser.add_argument('config', help='the config file')
     parser.add_argument('checkpoint', help='the checkpoint file')
@@ -46,7 +54,7 @@ def join_processes(cfg: Config, args: argparse.Namespace) -> None:
         init_dist(args.launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {}))
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     cfg = read_config(args.config, args)
     join_processes(cfg, args)
@@ -63,8 +71,10 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     speeds = []
     for number in range(1, args.repeat_num + 1):
         speed = measure(model, loader, args.max_iter, args.log_interval, logger.info)
-        logger.info(f'Time {number} of {args.repeat_num}: {speed.fps:.1f} img/s, {speed.milliseconds:.1f} ms/img, '
-                    f'{speed.images} images')
+        logger.info(
+            f'Time {number} of {args.repeat_num}: {speed.fps:.1f} img/s, {speed.milliseconds:.1f} ms/img, '
+            f'{speed.images} images'
+        )
         speeds.append(speed)
     if len(speeds) > 1:
         fps = statistics.mean(speed.fps for speed in speeds)

@@ -1,9 +1,12 @@
 """Draws the objects of a COCO file: browse_coco_json.py --data-root data/coco --img-dir val2017 --ann-file FILE."""
+
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
+
+# isort: split
 from mmengine.registry import init_default_scope
 
 from mmyolo.analysis.coco_browsing import choose_images, objects
@@ -13,12 +16,11 @@ from mmyolo.utils.coco_file import CocoFile
 from mmyolo.utils.terminal import progress
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Draw the objects of a COCO file; crowds are left out')
     parser.add_argument('--data-root', help='the folder that the next two are below')
     parser.add_argument('--img-dir', default='data/coco/train2017', help='the images')
-    parser.add_argument(
-        '--ann-file', default='data/coco/annotations/instances_train2017.json', help='the COCO file')
+    parser.add_argument('--ann-file', default='data/coco/annotations/instances_train2017.json', help='the COCO file')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds that a window stays; 0: until a key')
     parser.add_argument('--disp-all', action='store_true', help='masks too')
     parser.add_argument('--category-names', nargs='+', help='only these categories')
@@ -31,13 +33,13 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return args
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     init_default_scope('mmyolo')
     root = Path(args.data_root or '')
     coco = CocoFile(root / args.ann_file)
     images, categories = choose_images(coco, args.category_names, args.shuffle)
-    painter = Painter(dict(classes=[category['name'] for category in coco.dataset['categories']]))
+    painter = Painter({'classes': [category['name'] for category in coco.dataset['categories']]})
     gallery = Gallery(painter, args.out_dir, args.show, args.wait_time)
     found = objects(coco, images, categories, root / args.img_dir, args.disp_all)
     for name, image, instances in progress(found, 'Drawing', len(images)):

@@ -1,9 +1,13 @@
 """Draws what training sees: python tools/analysis_tools/browse_dataset.py CONFIG -m pipeline -n 10 --not-show."""
+
 import argparse
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Iterator, List, Optional, Sequence, Tuple
+from typing import Any
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
+
+# isort: split
 import numpy as np
 from mmengine.config import ConfigDict
 from mmengine.dataset import BaseDataset
@@ -15,7 +19,7 @@ from mmyolo.utils.launch import add_cfg_options, read_config
 from mmyolo.utils.terminal import progress
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Draw the images and objects of a data set through its pipeline')
     parser.add_argument('config', help='the config file')
     parser.add_argument('-p', '--phase', choices=('train', 'test', 'val'), default='train', help='which data set')
@@ -24,7 +28,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         '--mode',
         choices=('original', 'transformed', 'pipeline'),
         default='transformed',
-        help='images as they are read, at the end of the pipeline, or after each of its steps side by side')
+        help='images as they are read, at the end of the pipeline, or after each of its steps side by side',
+    )
     parser.add_argument('--out-dir', default='output', help='where the pictures go')
     parser.add_argument('--not-show', action='store_true', help='open no window')
     parser.add_argument('-n', '--show-number', type=int, help='how many images; all by default')
@@ -53,7 +58,7 @@ def read_objects_early(node: Any) -> None:
         node['pipeline'] = [*others[:1], *loading, *others[1:]]
 
 
-def record_steps(dataset: BaseDataset) -> List[Steps]:
+def record_steps(dataset: BaseDataset) -> list[Steps]:
     """Puts a recorder in the place of the pipeline of a data set, or of those within a wrapper."""
     inner = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
     found = [steps for entry in inner if entry is not None for steps in record_steps(entry)]
@@ -63,7 +68,7 @@ def record_steps(dataset: BaseDataset) -> List[Steps]:
     return found
 
 
-def recorded(dataset: BaseDataset, count: int) -> Iterator[Tuple[str, list]]:
+def recorded(dataset: BaseDataset, count: int) -> Iterator[tuple[str, list]]:
     """Gives the name of each image and its steps."""
     recorders = record_steps(dataset)
     for index in progress(range(count), 'Drawing'):
@@ -91,7 +96,7 @@ def picture_of(painter: Painter, steps: list, mode: str) -> np.ndarray:
     return painter.draw(image, instances)
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     cfg = read_config(args.config, args)
     dataset_cfg: ConfigDict = cfg[f'{args.phase}_dataloader'].dataset

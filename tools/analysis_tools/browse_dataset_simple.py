@@ -1,9 +1,12 @@
 """Draws what the training loader gives: browse_dataset_simple.py CONFIG --output-dir FOLDER --not-show."""
+
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
+
+# isort: split
 import numpy as np
 
 from mmyolo.analysis.pictures import Gallery, Painter
@@ -13,7 +16,7 @@ from mmyolo.utils.launch import add_cfg_options, read_config
 from mmyolo.utils.terminal import progress
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Draw every image of the training set at the end of its pipeline')
     parser.add_argument('config', help='the config file')
     parser.add_argument('--output-dir', help='where the pictures go; none are written without it')
@@ -27,7 +30,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return args
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     cfg = read_config(args.config, args)
     dataset = DATASETS.build(cfg.train_dataloader.dataset)

@@ -1,9 +1,12 @@
 """Draws which classes are taken for which: confusion_matrix.py CONFIG PREDICTIONS.pkl SAVE_DIR."""
+
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
+
+# isort: split
 import matplotlib
 
 from mmyolo.analysis.annotations import build_without_pipelines
@@ -13,7 +16,7 @@ from mmyolo.converters.checkpoints.reading import read_predictions
 from mmyolo.utils.launch import add_cfg_options, read_config
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Draw which classes of the test set are taken for which')
     parser.add_argument('config', help='the config file')
     parser.add_argument('prediction_path', help='the .pkl that tools/test.py --out wrote')
@@ -23,7 +26,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument('--score-thr', type=float, default=0.3, help='lowest score that counts')
     parser.add_argument('--tp-iou-thr', type=float, default=0.5, help='lowest IoU of a detection with its object')
     parser.add_argument(
-        '--nms-iou-thr', type=float, help='drop detections that overlap a better one of their class more than this')
+        '--nms-iou-thr', type=float, help='drop detections that overlap a better one of their class more than this'
+    )
     add_cfg_options(parser)
     args = parser.parse_args(argv)
     if args.color_theme not in matplotlib.colormaps:
@@ -31,7 +35,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return args
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     cfg = read_config(args.config, args)
     dataset = build_without_pipelines(cfg.test_dataloader.dataset)

@@ -1,9 +1,12 @@
 """Counts and draws what is in a data set: python tools/analysis_tools/dataset_analysis.py CONFIG [--val-dataset]."""
+
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
+
+# isort: split
 from rich.console import Console
 from rich.table import Table
 
@@ -18,13 +21,14 @@ FUNCTIONS = ('show_bbox_num', 'show_bbox_wh', 'show_bbox_wh_ratio', 'show_bbox_a
 ROWS = 25  # of a column of the table
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Count and draw what is in a data set')
     parser.add_argument('config', help='the config file')
     parser.add_argument('--val-dataset', action='store_true', help='the validation set instead of the training set')
     parser.add_argument('--class-name', help='only this class')
     parser.add_argument(
-        '--area-rule', nargs='+', type=int, help='up to three sides in pixels whose squares part the areas; 32 96')
+        '--area-rule', nargs='+', type=int, help='up to three sides in pixels whose squares part the areas; 32 96'
+    )
     parser.add_argument('--func', choices=FUNCTIONS, help='only this picture; all four by default')
     parser.add_argument('--out-dir', default='./dataset_analysis', help='where the pictures go')
     add_cfg_options(parser)
@@ -48,7 +52,7 @@ def print_tables(statistics: DatasetStatistics, title: str) -> None:
     console.print(table)
     rows = list(zip(statistics.classes, map(str, statistics.counts())))
     table = Table(title='Objects per class')
-    columns = [rows[start:start + ROWS] for start in range(0, len(rows), ROWS)]
+    columns = [rows[start : start + ROWS] for start in range(0, len(rows), ROWS)]
     for _ in columns:
         table.add_column('class')
         table.add_column('objects', justify='right')
@@ -57,7 +61,7 @@ def print_tables(statistics: DatasetStatistics, title: str) -> None:
     console.print(table)
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     cfg = read_config(args.config, args)
     loader = cfg.val_dataloader if args.val_dataset else cfg.train_dataloader
@@ -73,7 +77,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         'show_bbox_wh_ratio': ('bbox_ratio', lambda: plot_ratios(statistics)),
         'show_bbox_area': ('bbox_area', lambda: plot_areas(statistics, args.sides)),
     }
-    for function in FUNCTIONS if args.func is None else (args.func, ):
+    for function in FUNCTIONS if args.func is None else (args.func,):
         suffix, draw = pictures[function]
         path = Path(args.out_dir) / f'{name.replace("/", "_")}_{suffix}.jpg'
         save_figure(draw(), path)

@@ -1,14 +1,17 @@
 """Counts parameters and multiply-adds: python tools/analysis_tools/get_flops.py CONFIG [--shape 640 640]."""
+
 import argparse
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
+
+# isort: split
 
 from mmyolo.analysis.complexity import complexity, deployed_model
 from mmyolo.utils.launch import add_cfg_options, read_config
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Count parameters and multiply-adds of the deployed detector')
     parser.add_argument('config', help='the config file')
     parser.add_argument('--shape', type=int, nargs='+', default=[640, 640], help='height and width, or one side')
@@ -22,7 +25,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return args
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     result = complexity(deployed_model(read_config(args.config, args)), args.shape, args.show_arch)
     if args.show_arch:
@@ -30,9 +33,11 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     if not args.not_show_table:
         print(result['out_table'])
     line = '=' * 30
-    print(f'{line}\nInput shape: {args.shape}\nFlops: {result["flops_str"]}\nParams: {result["params_str"]}\n{line}\n'
-          'A flop is a multiplication with its addition. Counted are the operators that have weights or move as much '
-          'data; check the number before you publish it.')
+    print(
+        f'{line}\nInput shape: {args.shape}\nFlops: {result["flops_str"]}\nParams: {result["params_str"]}\n{line}\n'
+        'A flop is a multiplication with its addition. Counted are the operators that have weights or move as much '
+        'data; check the number before you publish it.'
+    )
 
 
 if __name__ == '__main__':

@@ -1,11 +1,14 @@
 """Draws the learning rate of a training: vis_scheduler.py CONFIG --dataset-size 118287 --ngpus 8 --out-dir FOLDER."""
+
 import argparse
 import logging
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
+
+# isort: split
 import matplotlib.style
 from mmengine.logging import MMLogger
 
@@ -16,7 +19,7 @@ from mmyolo.utils.launch import add_cfg_options, read_config
 SEABORN = 'seaborn-v0_8-'  # where matplotlib keeps styles such as whitegrid
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Draw the learning rate, momentum or weight decay of a training')
     parser.add_argument('config', help='the config file')
     parser.add_argument('-p', '--parameter', choices=list(PARAMETERS), default='lr', help='what to draw')
@@ -47,7 +50,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return args
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     cfg = read_config(args.config, args)
     MMLogger.get_instance('vis_scheduler', log_level=args.log_level)

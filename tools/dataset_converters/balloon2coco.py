@@ -1,19 +1,21 @@
 """Converts the balloon data set to COCO: python tools/dataset_converters/balloon2coco.py."""
+
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence
 
 from ymir.local.datasets.to_coco import convert_balloon, reporting
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Convert data/balloon/{train,val}/via_region_data.json to data/balloon/{train,val}.json')
+        description='Convert data/balloon/{train,val}/via_region_data.json to data/balloon/{train,val}.json'
+    )
     parser.add_argument('--data-root', default='data/balloon', help='the data set, if it is elsewhere')
     return parser.parse_args(argv)
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     with reporting() as warn:
         for path, coco in convert_balloon(Path(args.data_root), warn).items():

@@ -1,14 +1,15 @@
 """Splits a COCO file: python tools/misc/coco_split.py --json FILE --out-dir FOLDER --ratios 0.8 0.1 0.1 --shuffle."""
+
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence
 
 from mmyolo.converters.datasets.coco_split import split_coco
 from mmyolo.utils.coco_file import read_coco
 from mmyolo.utils.files import write_json
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Split the images of a COCO file')
     parser.add_argument('--json', required=True, help='the COCO file')
     parser.add_argument('--out-dir', required=True, help='where the parts are written')
@@ -17,7 +18,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         nargs='+',
         type=float,
         required=True,
-        help='two numbers write trainval.json and test.json, three train.json, val.json and test.json')
+        help='two numbers write trainval.json and test.json, three train.json, val.json and test.json',
+    )
     parser.add_argument('--shuffle', action='store_true', help='draw images by chance instead of in their order')
     parser.add_argument('--seed', type=int, default=-1, help='of --shuffle; -1: another draw every time')
     args = parser.parse_args(argv)
@@ -26,10 +28,12 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return args
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     try:
-        parts = split_coco(read_coco(args.json, defaults=False), args.ratios, args.shuffle, None if args.seed == -1 else args.seed)
+        parts = split_coco(
+            read_coco(args.json, defaults=False), args.ratios, args.shuffle, None if args.seed == -1 else args.seed
+        )
     except ValueError as error:
         raise ValueError(f'{args.json} cannot be split: {error}') from error
     for name, part in parts.items():

@@ -1,13 +1,14 @@
 """Downloads a public data set: python tools/misc/download_dataset.py --dataset-name cat --save-dir data/cat --unzip."""
+
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence
 
 from mmyolo.converters.datasets.download import ARCHIVES, DownloadError, download_all
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Download a data set')
     parser.add_argument('--dataset-name', default='coco2017', choices=list(ARCHIVES), help='which one')
     parser.add_argument('--save-dir', default='data/coco', help='where it goes')
@@ -20,7 +21,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return args
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     try:
         download_all(ARCHIVES[args.dataset_name], Path(args.save_dir), args.unzip, args.delete, args.threads)

@@ -1,7 +1,10 @@
 """Writes the document of all models: python tools/misc/model_zoo.py [--out docs/model_zoo.md]."""
+
 import sys
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
+
+# isort: split
 
 from mmyolo.analysis.model_zoo import main
 

@@ -1,10 +1,14 @@
 """Prints a config with all its bases: python tools/misc/print_config.py CONFIG [--save-path all.py]."""
+
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Optional, Sequence
+from typing import Any
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
+
+# isort: split
 from mmdet.utils import replace_cfg_vals
 from mmengine.config import Config
 
@@ -14,7 +18,7 @@ from mmyolo.utils.launch import add_cfg_options, read_config
 SUFFIXES = ('.py', '.json', '.yml')
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Print the whole config')
     parser.add_argument('config', help='the config file')
     parser.add_argument('--save-path', help=f'write it to this file too ({", ".join(SUFFIXES)})')
@@ -43,13 +47,13 @@ def move_data_root(cfg: Config, root: str) -> None:
         elif isinstance(node, (list, tuple)):
             return type(node)(moved(value) for value in node)
         elif isinstance(node, str) and node.startswith(former):
-            return root + node[len(former):]
+            return root + node[len(former) :]
         return node
 
     moved(cfg._cfg_dict)
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     cfg = replace_cfg_vals(read_config(args.config, args))
     if 'MMDET_DATASETS' in os.environ:

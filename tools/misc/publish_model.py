@@ -1,19 +1,21 @@
 """Makes a checkpoint ready for others: python tools/misc/publish_model.py IN_FILE OUT_FILE."""
+
 import argparse
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 from mmyolo.converters.publish import publish
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Leave out of a checkpoint what only a resumed training needs, and name it by its hash')
+        description='Leave out of a checkpoint what only a resumed training needs, and name it by its hash'
+    )
     parser.add_argument('in_file', help='the checkpoint')
     parser.add_argument('out_file', help='the new one; -<8 digits of its SHA-256>.pth is added')
     return parser.parse_args(argv)
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     print(f'Wrote {publish(args.in_file, args.out_file)}')
 

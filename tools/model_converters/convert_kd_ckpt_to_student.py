@@ -1,12 +1,13 @@
 """Takes the student out of a distillation: python tools/model_converters/convert_kd_ckpt_to_student.py CHECKPOINT."""
+
 import argparse
 import sys
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 from mmyolo.converters.checkpoints.student import extract_student
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description='Take the student out of a checkpoint of a distillation')
     parser.add_argument('checkpoint', help='the checkpoint')
     parser.add_argument('--out-path', help='folder of the new file; that of the checkpoint by default')

@@ -1,19 +1,25 @@
 """Converts PPYOLOE weights: python tools/model_converters/ppyoloe_to_mmyolo.py --src FILE.pdparams --dst FILE.pth."""
-from typing import Optional, Sequence
+
+from collections.abc import Sequence
 
 from mmyolo.converters.checkpoints.command_line import make_parser, run
 from mmyolo.converters.checkpoints.ppyoloe import translate_ppyoloe, translate_ppyoloe_backbone
 from mmyolo.converters.checkpoints.reading import read_pdparams
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = make_parser('Convert PPYOLOE weights', 'ppyoloe_plus_crn_s_80e_coco.pdparams', 'mmppyoloe_plus_s.pt')
     parser.add_argument(
-        '--imagenet-pretrain', action='store_true', help='the file is of a classifier; take its backbone')
+        '--imagenet-pretrain', action='store_true', help='the file is of a classifier; take its backbone'
+    )
     args = parser.parse_args(argv)
     backbone = args.imagenet_pretrain
-    run(args, translate_ppyoloe_backbone if backbone else translate_ppyoloe, read_pdparams,
-        may_lack=(r'^(neck|bbox_head)\.', ) if backbone else ())
+    run(
+        args,
+        translate_ppyoloe_backbone if backbone else translate_ppyoloe,
+        read_pdparams,
+        may_lack=(r'^(neck|bbox_head)\.',) if backbone else (),
+    )
 
 
 if __name__ == '__main__':

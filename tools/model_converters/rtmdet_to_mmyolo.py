@@ -1,11 +1,12 @@
 """Converts RTMDet weights of mmdet: python tools/model_converters/rtmdet_to_mmyolo.py rtmdet.pth mmrtmdet.pth."""
-from typing import Optional, Sequence
 
-from mmyolo.converters.checkpoints.mmdet_rtmdet import translate_rtmdet
+from collections.abc import Sequence
+
 from mmyolo.converters.checkpoints.command_line import make_parser, run
+from mmyolo.converters.checkpoints.mmdet_rtmdet import translate_rtmdet
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     run(make_parser('Convert RTMDet weights of mmdet').parse_args(argv), translate_rtmdet)
 
 

@@ -1,11 +1,12 @@
 """Converts YOLOv5 weights: python tools/model_converters/yolov5_to_mmyolo.py --src yolov5s.pt --dst mmyolov5s.pt."""
-from typing import Optional, Sequence
 
-from mmyolo.converters.checkpoints.ultralytics import translate_yolov5
+from collections.abc import Sequence
+
 from mmyolo.converters.checkpoints.command_line import make_parser, run
+from mmyolo.converters.checkpoints.ultralytics import translate_yolov5
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     run(make_parser('Convert YOLOv5 weights', 'yolov5s.pt', 'mmyolov5s.pt').parse_args(argv), translate_yolov5)
 
 

@@ -1,11 +1,12 @@
 """Converts YOLOv6 weights: python tools/model_converters/yolov6_to_mmyolo.py --src yolov6s.pt --dst mmyolov6.pt."""
-from typing import Optional, Sequence
 
-from mmyolo.converters.checkpoints.yolov6 import translate_yolov6
+from collections.abc import Sequence
+
 from mmyolo.converters.checkpoints.command_line import make_parser, run
+from mmyolo.converters.checkpoints.yolov6 import translate_yolov6
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     run(make_parser('Convert YOLOv6 weights', 'yolov6s.pt', 'mmyolov6.pt').parse_args(argv), translate_yolov6)
 
 

@@ -2,20 +2,21 @@
 
 The name of the file tells the model. What lacks in the result are the auxiliary heads, which only training needs.
 """
+
 import sys
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 from mmyolo.converters.checkpoints.command_line import make_parser, run
 from mmyolo.converters.checkpoints.yolov7 import translator
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = make_parser('Convert YOLOv7 weights').parse_args(argv)
     try:
         translate = translator(args.src)
     except ValueError as error:
         sys.exit(str(error))
-    run(args, translate, may_lack=(r'\.aux_convs_pred\.', ))
+    run(args, translate, may_lack=(r'\.aux_convs_pred\.',))
 
 
 if __name__ == '__main__':

@@ -2,8 +2,9 @@
 
 Boxes come as `LabelledBox`; the ark and VOC formats hold inclusive corners, coco holds x, y, w, h.
 """
+
 import json
-from typing import Dict, List, Optional, Sequence, Tuple
+from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from ymir_exc.errors import ConfigError
@@ -13,7 +14,7 @@ from .labels import LabelledBox, LabelledImage
 FORMATS = {'ark': 'ark', 'det-ark': 'ark', 'voc': 'voc', 'det-voc': 'voc', 'coco': 'coco', 'seg-coco': 'coco'}
 
 
-def annotation_format(export_format: Optional[str]) -> Optional[str]:
+def annotation_format(export_format: str | None) -> str | None:
     """Says what the platform writes for a value of the hyper-parameter `export_format`.
 
     Args:
@@ -33,12 +34,14 @@ def annotation_format(export_format: Optional[str]) -> Optional[str]:
 
 def ark_bytes(boxes: Sequence[LabelledBox]) -> bytes:
     """Writes one line per box: class, xmin, ymin, xmax, ymax (inclusive), quality (-1.0: none), rotation."""
-    return ''.join(f'{box.class_index}, {box.x}, {box.y}, {box.x + box.w - 1}, {box.y + box.h - 1}, -1.0, 0.0\n'
-                   for box in boxes).encode()
+    return ''.join(
+        f'{box.class_index}, {box.x}, {box.y}, {box.x + box.w - 1}, {box.y + box.h - 1}, -1.0, 0.0\n' for box in boxes
+    ).encode()
 
 
-def voc_bytes(image_path: str, width: int, height: int, boxes: Sequence[LabelledBox],
-              class_names: Sequence[str]) -> bytes:
+def voc_bytes(
+    image_path: str, width: int, height: int, boxes: Sequence[LabelledBox], class_names: Sequence[str]
+) -> bytes:
     """Writes one VOC document on a single line, without a declaration.
 
     Args:
@@ -48,7 +51,7 @@ def voc_bytes(image_path: str, width: int, height: int, boxes: Sequence[Labelled
         class_names: names by class index.
     """
 
-    def add(parent: ElementTree.Element, name: str, text: Optional[object] = None) -> ElementTree.Element:
+    def add(parent: ElementTree.Element, name: str, text: object | None = None) -> ElementTree.Element:
         child = ElementTree.SubElement(parent, name)
         child.text = None if text is None else str(text)
         return child
@@ -71,8 +74,13 @@ def voc_bytes(image_path: str, width: int, height: int, boxes: Sequence[Labelled
             add(item, name, value)
         if box.w and box.h:
             corners = add(item, 'bndbox')
-            for name, value in (('xmin', box.x), ('ymin', box.y), ('xmax', box.x + box.w - 1),
-                                ('ymax', box.y + box.h - 1), ('rotate_angle', '0.0000')):
+            for name, value in (
+                ('xmin', box.x),
+                ('ymin', box.y),
+                ('xmax', box.x + box.w - 1),
+                ('ymax', box.y + box.h - 1),
+                ('rotate_angle', '0.0000'),
+            ):
                 add(corners, name, value)
         add(item, 'difficult', 0)
         add(item, 'box_quality', '-1.0000')
@@ -80,25 +88,48 @@ def voc_bytes(image_path: str, width: int, height: int, boxes: Sequence[Labelled
     return ElementTree.tostring(root, encoding='utf-8')
 
 
-def coco_bytes(images: Dict[str, Tuple[str, LabelledImage]], class_names: Sequence[str]) -> bytes:
+def coco_bytes(images: dict[str, tuple[str, LabelledImage]], class_names: Sequence[str]) -> bytes:
     """Writes one coco document for all images.
 
     Args:
         images: image id (sha1) to file name without folder and image.
         class_names: names by class index; only those that occur are written.
     """
-    entries: List[dict] = []
-    annotations: List[dict] = []
+    entries: list[dict] = []
+    annotations: list[dict] = []
     for image_id, (file_name, image) in enumerate(sorted(images.values(), key=lambda item: item[0]), 1):
-        entries.append(dict(id=image_id, file_name=file_name, width=image.width, height=image.height,
-                            date_captured='', license=1, coco_url='', flickr_url=''))
+        entries.append(
+            {
+                'id': image_id,
+                'file_name': file_name,
+                'width': image.width,
+                'height': image.height,
+                'date_captured': '',
+                'license': 1,
+                'coco_url': '',
+                'flickr_url': '',
+            }
+        )
         for box in image.boxes:
-            annotations.append(dict(id=len(annotations) + 1, image_id=image_id, category_id=box.class_index, iscrowd=0,
-                                    bbox=[box.x, box.y, box.w, box.h], confidence=-1.0, area=box.w * box.h,
-                                    segmentation={}))
+            annotations.append(
+                {
+                    'id': len(annotations) + 1,
+                    'image_id': image_id,
+                    'category_id': box.class_index,
+                    'iscrowd': 0,
+                    'bbox': [box.x, box.y, box.w, box.h],
+                    'confidence': -1.0,
+                    'area': box.w * box.h,
+                    'segmentation': {},
+                }
+            )
     occurring = sorted({annotation['category_id'] for annotation in annotations})
     return json.dumps(
-        dict(images=entries,
-             licenses=[dict(id=1, name='unknown', url='')],
-             categories=[dict(id=index, name=class_names[index], supercategory='object') for index in occurring],
-             annotations=annotations), allow_nan=False).encode()
+        {
+            'images': entries,
+            'licenses': [{'id': 1, 'name': 'unknown', 'url': ''}],
+            'categories': [{'id': index, 'name': class_names[index], 'supercategory': 'object'} for index in occurring],
+            'annotations': annotations,
+        },
+        allow_nan=False,
+    ).encode()

@@ -3,11 +3,12 @@
 What is written through a link changes the user's own file. So links are for whoever only reads: the executor of this
 package. Every other one gets copies, which cost no space where the file system clones (Btrfs, XFS, bcachefs).
 """
+
 import fcntl
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Dict, Mapping, Tuple
 
 from .hashing import in_threads
 
@@ -16,7 +17,7 @@ CLONE = 0x40049409  # FICLONE of <linux/fs.h>
 SUFFIXES = ((b'\xff\xd8', 'jpg'), (b'\x89PNG', 'png'), (b'BM', 'bmp'))
 
 
-def add_assets(cache: Path, images: Mapping[str, Path], link: bool, symlink: bool) -> Dict[str, str]:
+def add_assets(cache: Path, images: Mapping[str, Path], link: bool, symlink: bool) -> dict[str, str]:
     """Puts images into an empty cache.
 
     Args:
@@ -31,7 +32,7 @@ def add_assets(cache: Path, images: Mapping[str, Path], link: bool, symlink: boo
     for name in images:
         (cache / name[-2:]).mkdir(exist_ok=True)
 
-    def add(item: Tuple[str, Path]) -> str:
+    def add(item: tuple[str, Path]) -> str:
         name, image = item
         with open(image, 'rb') as stream:
             head = stream.read(4)

@@ -3,14 +3,15 @@
 Draws a small data set, trains on it, mines and infers with the model that came out, each through `ymir/start.py` as the
 platform would, and ends with a table and a picture.
 """
+
 import argparse
 import os
 import shutil
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -25,9 +26,21 @@ from .sample_data import CLASS_NAMES, generate
 NUM_CLASSES = 3
 NUM_TRAIN, NUM_VAL, NUM_CANDIDATES = 160, 40, 60
 # Large, clear objects and a small input: enough to see a detector learn in two minutes on two CPU cores.
-DATA = dict(num_classes=NUM_CLASSES, size_range=(360, 640), objects_range=(1, 4), scale_range=(0.2, 0.5), clutter=8)
-TRAINING = dict(model_name='yolov8_n', img_size=192, max_epochs=25, val_interval=5, samples_per_gpu=8,
-                workers_per_gpu=2)
+DATA = {
+    'num_classes': NUM_CLASSES,
+    'size_range': (360, 640),
+    'objects_range': (1, 4),
+    'scale_range': (0.2, 0.5),
+    'clutter': 8,
+}
+TRAINING = {
+    'model_name': 'yolov8_n',
+    'img_size': 192,
+    'max_epochs': 25,
+    'val_interval': 5,
+    'samples_per_gpu': 8,
+    'workers_per_gpu': 2,
+}
 PICTURED = 6
 FOLDERS = ('data', 'training', 'mining', 'infer')
 MARK = '.ymir_demo'  # says that a demo made the folders
@@ -81,12 +94,13 @@ def demo(out_dir: Path, gpu_count: int, console: Console) -> None:
     make_room(out_dir)
     class_names = CLASS_NAMES[:NUM_CLASSES]
     images = generate(out_dir / 'data', num_images=NUM_TRAIN + NUM_VAL + NUM_CANDIDATES, **DATA)
-    train, val = images[:NUM_TRAIN], images[NUM_TRAIN:NUM_TRAIN + NUM_VAL]
-    candidates = images[NUM_TRAIN + NUM_VAL:]
+    train, val = images[:NUM_TRAIN], images[NUM_TRAIN : NUM_TRAIN + NUM_VAL]
+    candidates = images[NUM_TRAIN + NUM_VAL :]
     console.print(f'data: {len(images)} images of {", ".join(class_names)} in {out_dir / "data"}')
 
-    training = prepare_training(out_dir / 'training', class_names, train, val, hyper_parameters('training', TRAINING),
-                                gpu_count=gpu_count)
+    training = prepare_training(
+        out_dir / 'training', class_names, train, val, hyper_parameters('training', TRAINING), gpu_count=gpu_count
+    )
     trained = run_task(console, 'training', training)
     model = ModelStage.of_training(training)
 
@@ -109,22 +123,28 @@ def demo(out_dir: Path, gpu_count: int, console: Console) -> None:
         ('mining', mining, mined, '', NUM_CANDIDATES, 'result.tsv'),
         ('inference', infer, inferred, f'{score:.3f}', NUM_CANDIDATES, 'infer-result.json'),
     ):
-        table.add_row(name, metric, f'{count}', f'{outcome.seconds:.0f}', f'{count / outcome.seconds:.1f}',
-                      f'{len(files_below(task.out_dir))}, {main_file}')
+        table.add_row(
+            name,
+            metric,
+            f'{count}',
+            f'{outcome.seconds:.0f}',
+            f'{count / outcome.seconds:.1f}',
+            f'{len(files_below(task.out_dir))}, {main_file}',
+        )
     console.print(table)
     for line in (
-            f'mAP is that of IoU 0.5:0.95: for training on {NUM_VAL} validation images, for inference',
-            f'on {NUM_CANDIDATES} images that training never saw. Seconds and images/s hold the whole process,',
-            'the start of Python included; training counts its images once per epoch.',
-            f'model    {", ".join(os.path.relpath(file) for file in model.files)}',
-            f'files    {out_dir}/training/out, {out_dir}/mining/out, {out_dir}/infer/out',
-            f'picture  {picture} (labels beside predictions)',
-            f'total    {time.monotonic() - began:.0f} s',
+        f'mAP is that of IoU 0.5:0.95: for training on {NUM_VAL} validation images, for inference',
+        f'on {NUM_CANDIDATES} images that training never saw. Seconds and images/s hold the whole process,',
+        'the start of Python included; training counts its images once per epoch.',
+        f'model    {", ".join(os.path.relpath(file) for file in model.files)}',
+        f'files    {out_dir}/training/out, {out_dir}/mining/out, {out_dir}/infer/out',
+        f'picture  {picture} (labels beside predictions)',
+        f'total    {time.monotonic() - began:.0f} s',
     ):
         console.print(line, soft_wrap=True, highlight=False)
 
 
-def predictions_of(infer: Task, images: Sequence[LabelledImage], class_names: Sequence[str]) -> List[list]:
+def predictions_of(infer: Task, images: Sequence[LabelledImage], class_names: Sequence[str]) -> list[list]:
     """Gives the predicted boxes with scores for each image.
 
     Args:

@@ -3,22 +3,24 @@
 Tags differ between executors, so a few well-known forms are recognised: `loss` and `train/loss`, `lr` and `base_lr`,
 `coco/bbox_mAP` and `val/mAP`, `epoch`.
 """
+
 import logging
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any
 
 # What is shown -> the tags that mean it, best first.
 TAGS = {
-    'epoch': (r'(.*/)?epoch', ),
+    'epoch': (r'(.*/)?epoch',),
     'loss': (r'loss', r'(train/)(total_)?loss', r'(.*/)?(total_)?loss'),
     'mAP': (r'(.*/)?(bbox_)?mAP', r'(.*/)?(segm_)?mAP(_?50[-:]95|_0\.5:0\.95)', r'(.*/)?(bbox_)?(mAP|AP)_?50'),
     'lr': (r'lr', r'(train/)lr', r'base_lr', r'(.*/)?(lr|learning_rate)(/pg0)?'),
 }
 
 
-def recognise(tags: Any) -> Dict[str, str]:
+def recognise(tags: Any) -> dict[str, str]:
     """Says which tag holds what.
 
     Args:
@@ -30,18 +32,23 @@ def recognise(tags: Any) -> Dict[str, str]:
     found = {}
     for name, patterns in TAGS.items():
         for pattern in patterns:
-            fitting = sorted((tag for tag in tags if re.fullmatch(pattern, tag, re.IGNORECASE)),
-                             key=lambda t: (len(t), t))
+            fitting = sorted(
+                (tag for tag in tags if re.fullmatch(pattern, tag, re.IGNORECASE)), key=lambda t: (len(t), t)
+            )
             if fitting:
                 found[name] = fitting[0]
                 break
     return found
 
 
-def event_files(folder: Path) -> List[Path]:
+def event_files(folder: Path) -> list[Path]:
     """Event files below a folder, in the order of their names; none if it does not exist."""
-    return sorted(Path(root) / name for root, _, names in os.walk(folder) for name in names
-                  if 'tfevents' in name and (Path(root) / name).is_file())
+    return sorted(
+        Path(root) / name
+        for root, _, names in os.walk(folder)
+        for name in names
+        if 'tfevents' in name and (Path(root) / name).is_file()
+    )
 
 
 def events_of(path: Path) -> Any:
@@ -49,12 +56,14 @@ def events_of(path: Path) -> Any:
     # Kept out of the import of this module: takes longer than all the rest of the command line.
     logging.getLogger('tensorboard').setLevel(logging.ERROR)
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
     return EventFileLoader(str(path))
 
 
-def scalars_of(event: Any) -> Iterator[Tuple[str, float]]:
+def scalars_of(event: Any) -> Iterator[tuple[str, float]]:
     """Tag and number of each scalar of an event, in its old form and in its new one, a tensor of one number."""
     from tensorboard.util.tensor_util import make_ndarray
+
     for value in event.summary.value:
         if value.HasField('simple_value'):
             yield value.tag, float(value.simple_value)
@@ -76,8 +85,8 @@ class EventScalars:
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
-        self.series: Dict[str, List[Tuple[int, float]]] = {}
-        self._loaders: Dict[Path, Any] = {}
+        self.series: dict[str, list[tuple[int, float]]] = {}
+        self._loaders: dict[Path, Any] = {}
 
     def update(self) -> None:
         """Reads the new events; a file that cannot be read is left out."""
@@ -91,6 +100,6 @@ class EventScalars:
             except Exception as error:  # a damaged record, or a file that vanished: the view is no reason to fail
                 logging.getLogger(__name__).debug('%s: %s', path, error)
 
-    def last(self) -> Dict[str, float]:
+    def last(self) -> dict[str, float]:
         """The newest epoch, loss, mAP and lr, as far as the executor writes them."""
         return {name: self.series[tag][-1][1] for name, tag in recognise(self.series).items()}

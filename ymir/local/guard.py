@@ -6,13 +6,13 @@ it started and, once all has ended, `done`. When the pipe closes without that wo
 
 Run as a file, it needs nothing but the standard library and starts at once.
 """
+
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Optional
 
 DOCKER_SECONDS = 60
 DONE = b'done\n'
@@ -28,9 +28,14 @@ class Guard:
 
     def __init__(self, mark: str, container: str = '') -> None:
         self.mark, self.container = mark, container
-        self._started: Optional[int] = None
-        self._process = subprocess.Popen([sys.executable, '-I', __file__, mark, container], stdin=subprocess.PIPE,
-                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        self._started: int | None = None
+        self._process = subprocess.Popen(
+            [sys.executable, '-I', __file__, mark, container],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
     def watch(self, pid: int) -> None:
         """Says which process was started, the leader of its group.
@@ -64,7 +69,7 @@ class Guard:
             pass  # somebody killed it; the task goes on without
 
 
-def end_task(mark: str, container: str = '', pid: Optional[int] = None) -> str:
+def end_task(mark: str, container: str = '', pid: int | None = None) -> str:
     """Kills all processes of a task and removes its container.
 
     Args:
@@ -131,8 +136,14 @@ def remove_container(name: str) -> str:
     end = time.monotonic() + 1
     while True:
         try:
-            done = subprocess.run(['docker', 'rm', '-f', name], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                  stderr=subprocess.PIPE, timeout=DOCKER_SECONDS, start_new_session=True)
+            done = subprocess.run(
+                ['docker', 'rm', '-f', name],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                timeout=DOCKER_SECONDS,
+                start_new_session=True,
+            )
         except subprocess.TimeoutExpired:
             return f'Docker gave no answer in {DOCKER_SECONDS} seconds'
         except OSError as error:

@@ -1,9 +1,11 @@
 """The platform's name of an image, the sha1 of its bytes, for many images at once."""
+
 import hashlib
 import os
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Any
 
 Progress = Callable[[int, int], Any]
 
@@ -12,7 +14,7 @@ READ_BYTES = 1 << 20
 NUM_THREADS = min(16, 4 * (os.cpu_count() or 1))  # most of the time is spent waiting for the disk
 
 # By path, size and time of change: reading, splitting and preparing a data set need the same names.
-_known: Dict[Tuple[str, int, int], str] = {}
+_known: dict[tuple[str, int, int], str] = {}
 
 
 def asset_id(image: Path) -> str:
@@ -36,7 +38,7 @@ def asset_id(image: Path) -> str:
     return _known[key]
 
 
-def asset_ids(images: Iterable[Path], on_progress: Optional[Progress] = None) -> List[str]:
+def asset_ids(images: Iterable[Path], on_progress: Progress | None = None) -> list[str]:
     """The names of many images, in their order; see `asset_id`.
 
     Args:
@@ -46,9 +48,7 @@ def asset_ids(images: Iterable[Path], on_progress: Optional[Progress] = None) ->
     return list(in_threads(asset_id, list(images), on_progress))
 
 
-def in_threads(function: Callable[[Any], Any],
-               items: List[Any],
-               on_progress: Optional[Progress] = None) -> Iterator[Any]:
+def in_threads(function: Callable[[Any], Any], items: list[Any], on_progress: Progress | None = None) -> Iterator[Any]:
     """Gives `function` of each item, in order; the function is called in several threads.
 
     Args:
@@ -56,7 +56,7 @@ def in_threads(function: Callable[[Any], Any],
         items: what to call it with.
         on_progress: called now and then with the number of items done and of all.
     """
-    chunks = [items[start:start + CHUNK] for start in range(0, len(items), CHUNK)]
+    chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
     done = 0
     with ThreadPoolExecutor(NUM_THREADS) as pool:
         try:

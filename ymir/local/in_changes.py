@@ -3,16 +3,17 @@
 The image cache behind in/assets is not read-only, and here its files are often the user's own by a hard or symbolic
 link, so what is written through the path of an image is seen by size and time of the file that it leads to.
 """
+
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Dict, List, Mapping, Tuple, Union
 
 ADDED, REMOVED, CHANGED = 'added', 'removed', 'changed'
-Listing = Dict[str, Tuple[int, ...]]
+Listing = dict[str, tuple[int, ...]]
 
 
-def listing(folder: Union[str, Path]) -> Listing:
+def listing(folder: str | Path) -> Listing:
     """Lists everything below a folder, what links lead to included.
 
     Args:
@@ -26,7 +27,7 @@ def listing(folder: Union[str, Path]) -> Listing:
     return found
 
 
-def _list(path: str, prefix: str, parents: List[Tuple[int, int]], found: Listing) -> None:
+def _list(path: str, prefix: str, parents: list[tuple[int, int]], found: Listing) -> None:
     try:
         status = os.stat(path)
         identity = status.st_dev, status.st_ino
@@ -40,13 +41,13 @@ def _list(path: str, prefix: str, parents: List[Tuple[int, int]], found: Listing
             status = entry.stat(follow_symlinks=False)
         kind = stat.S_IFMT(status.st_mode)
         if stat.S_ISDIR(kind):
-            found[prefix + entry.name] = (kind, )
+            found[prefix + entry.name] = (kind,)
             _list(entry.path, f'{prefix}{entry.name}/', [*parents, identity], found)
         else:
             found[prefix + entry.name] = (kind, status.st_size, status.st_mtime_ns)
 
 
-def changes_since(before: Mapping[str, Tuple[int, ...]], folder: Union[str, Path]) -> Dict[str, str]:
+def changes_since(before: Mapping[str, tuple[int, ...]], folder: str | Path) -> dict[str, str]:
     """Compares a folder with what it was.
 
     Args:
@@ -59,5 +60,6 @@ def changes_since(before: Mapping[str, Tuple[int, ...]], folder: Union[str, Path
     after = listing(folder)
     return {
         name: REMOVED if name not in after else ADDED if name not in before else CHANGED
-        for name in sorted({*before, *after}) if before.get(name) != after.get(name)
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
     }

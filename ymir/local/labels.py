@@ -1,7 +1,7 @@
 """Images with labels: what every reader of a data set gives and every writer takes."""
+
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, Optional, Tuple
 
 
 @dataclass(frozen=True)
@@ -10,6 +10,7 @@ class LabelledBox:
 
     `difficult` is VOC's mark of an object that is hard to recognise.
     """
+
     class_index: int
     x: int
     y: int
@@ -29,11 +30,12 @@ class LabelledImage:
         crowds: COCO's regions of many objects that nobody counted. A training leaves them out; what is found there is
             neither right nor wrong.
     """
+
     path: Path
     width: int
     height: int
-    boxes: Tuple[LabelledBox, ...]
-    crowds: Tuple[LabelledBox, ...] = ()
+    boxes: tuple[LabelledBox, ...]
+    crowds: tuple[LabelledBox, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,16 +52,17 @@ class Dataset:
         labelled: there are files of labels, not images alone.
         losses: those of the warnings, one of each kind, that say why labels are missing.
     """
-    class_names: Tuple[str, ...]
-    splits: Dict[str, Tuple[LabelledImage, ...]]
-    warnings: Tuple[str, ...] = ()
-    root: Path = field(default=Path('.'))
-    unlabelled: Tuple[LabelledImage, ...] = ()
-    left_out: Tuple[Tuple[str, Path, str], ...] = ()
-    labelled: bool = True
-    losses: Tuple[str, ...] = ()
 
-    def num_boxes(self, split: Optional[str] = None) -> int:
+    class_names: tuple[str, ...]
+    splits: dict[str, tuple[LabelledImage, ...]]
+    warnings: tuple[str, ...] = ()
+    root: Path = field(default=Path('.'))
+    unlabelled: tuple[LabelledImage, ...] = ()
+    left_out: tuple[tuple[str, Path, str], ...] = ()
+    labelled: bool = True
+    losses: tuple[str, ...] = ()
+
+    def num_boxes(self, split: str | None = None) -> int:
         """The number of objects.
 
         Args:
@@ -67,6 +70,6 @@ class Dataset:
         """
         return sum(len(image.boxes) for image in (self.images() if split is None else self.splits.get(split, ())))
 
-    def images(self) -> Tuple[LabelledImage, ...]:
+    def images(self) -> tuple[LabelledImage, ...]:
         """The images of all parts, in order."""
         return tuple(image for part in self.splits.values() for image in part)

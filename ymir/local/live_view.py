@@ -1,7 +1,8 @@
 """Shows a running task: a bar with the newest numbers on a terminal, a line at every tenth elsewhere."""
+
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Callable, Dict, Iterator, Optional
 
 from rich.console import Console
 
@@ -22,7 +23,7 @@ def duration(seconds: float) -> str:
     return f'{hours}:{minutes:02}:{seconds:02}' if hours else f'{minutes}:{seconds:02}'
 
 
-def numbers_line(values: Dict[str, float], max_epochs: Optional[int] = None) -> str:
+def numbers_line(values: dict[str, float], max_epochs: int | None = None) -> str:
     """Writes epoch, loss, mAP and learning rate in one line.
 
     Args:
@@ -32,8 +33,11 @@ def numbers_line(values: Dict[str, float], max_epochs: Optional[int] = None) -> 
     words = []
     if 'epoch' in values:
         words.append(f'epoch {values["epoch"]:g}' + (f'/{max_epochs}' if max_epochs else ''))
-    words += [f'{name} {values[name]:{form}}' for name, form in (('loss', '.4g'), ('mAP', '.3f'), ('lr', '.2g'))
-              if name in values]
+    words += [
+        f'{name} {values[name]:{form}}'
+        for name, form in (('loss', '.4g'), ('mAP', '.3f'), ('lr', '.2g'))
+        if name in values
+    ]
     return '  '.join(words)
 
 
@@ -45,12 +49,12 @@ class Watch:
         max_epochs: of a training.
     """
 
-    def __init__(self, scalars: Optional[EventScalars] = None, max_epochs: Optional[int] = None) -> None:
+    def __init__(self, scalars: EventScalars | None = None, max_epochs: int | None = None) -> None:
         self.scalars = scalars
         self.max_epochs = max_epochs
         self.percent = 0.0
         self.began = time.monotonic()
-        self._moved: Optional[tuple] = None
+        self._moved: tuple | None = None
         self._next_read = 0.0
 
     def take(self, progress: Progress) -> None:
@@ -74,7 +78,7 @@ class Watch:
         return time.monotonic() - self.began
 
     @property
-    def remaining(self) -> Optional[float]:
+    def remaining(self) -> float | None:
         """Seconds to go at the speed so far; None while there is none."""
         if self._moved is None or self.percent >= 1:
             return None
@@ -115,8 +119,13 @@ def live_view(console: Console, title: str, watch: Watch, quiet: bool = False) -
     def picture() -> Group:
         row = Table.grid(padding=(0, 1))
         remaining = watch.remaining
-        row.add_row(title, ProgressBar(total=1.0, completed=watch.percent, width=30), f'{watch.percent:4.0%}',
-                    duration(watch.elapsed), f'ETA {duration(remaining)}' if remaining is not None else 'ETA -:--')
+        row.add_row(
+            title,
+            ProgressBar(total=1.0, completed=watch.percent, width=30),
+            f'{watch.percent:4.0%}',
+            duration(watch.elapsed),
+            f'ETA {duration(remaining)}' if remaining is not None else 'ETA -:--',
+        )
         return Group(row, Text(watch.numbers(), no_wrap=True, overflow='ellipsis', style='dim'))
 
     with Live(picture(), console=console, auto_refresh=False) as live:

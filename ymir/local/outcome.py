@@ -3,13 +3,15 @@
 Success is exit code 0 together with result files that the platform can read. Everything else gets the code that the
 platform would show, so that a failure here and there are the same failure.
 """
+
 import json
 import math
 import os
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any
 
 import yaml
 
@@ -54,10 +56,11 @@ class StageResult:
         timestamp: seconds.
         metrics: the platform's metrics and counters that the stage has.
     """
+
     name: str
-    files: Dict[str, Path]
+    files: dict[str, Path]
     timestamp: int
-    metrics: Dict[str, float]
+    metrics: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,11 @@ class TrainingResult:
         attachments: section to file names.
         evaluate_config: numbers by name.
     """
+
     best: str
-    stages: Dict[str, StageResult]
-    attachments: Dict[str, List[str]] = field(default_factory=dict)
-    evaluate_config: Dict[str, float] = field(default_factory=dict)
+    stages: dict[str, StageResult]
+    attachments: dict[str, list[str]] = field(default_factory=dict)
+    evaluate_config: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,13 +89,20 @@ class Verdict:
         code: 0, or the code that the platform would show.
         reason: why, one sentence; empty if all is well.
     """
+
     ok: bool
     code: int = 0
     reason: str = ''
 
 
-def judge(exit_code: int, monitor: MonitorReading, out_dir: Path, training: bool = False, mining: bool = False,
-          infer: bool = False) -> Verdict:
+def judge(
+    exit_code: int,
+    monitor: MonitorReading,
+    out_dir: Path,
+    training: bool = False,
+    mining: bool = False,
+    infer: bool = False,
+) -> Verdict:
     """Decides whether a task succeeded.
 
     Args:
@@ -162,8 +173,14 @@ def read_training_result(models_dir: Path) -> TrainingResult:
     if not isinstance(document, dict):
         raise ResultRejected(f'{path} holds no mapping')
     if 'model' in document:  # the form of protocols below 1.0.0 wins
-        stages = {OLD_STAGE: dict(stage_name=OLD_STAGE, files=document['model'], timestamp=0,
-                                  mAP=document.get('map', 0))}
+        stages = {
+            OLD_STAGE: {
+                'stage_name': OLD_STAGE,
+                'files': document['model'],
+                'timestamp': 0,
+                'mAP': document.get('map', 0),
+            }
+        }
         best = OLD_STAGE
     else:
         stages, best = document.get('model_stages'), document.get('best_stage_name')
@@ -172,8 +189,9 @@ def read_training_result(models_dir: Path) -> TrainingResult:
     if best not in list(stages):  # it may be of a type that no mapping can look up
         raise ResultRejected(f'{path}: best_stage_name is {best!r}, the stages are {", ".join(map(str, stages))}')
     read = {str(name): _read_stage(path, models_dir, str(name), stage) for name, stage in stages.items()}
-    return TrainingResult(str(best), read, _read_attachments(path, models_dir, document),
-                          _read_evaluate_config(path, document))
+    return TrainingResult(
+        str(best), read, _read_attachments(path, models_dir, document), _read_evaluate_config(path, document)
+    )
 
 
 def _read_stage(path: Path, models_dir: Path, name: str, stage: Any) -> StageResult:
@@ -182,7 +200,7 @@ def _read_stage(path: Path, models_dir: Path, name: str, stage: Any) -> StageRes
     return StageResult(name, {file: _find_file(where, models_dir, name, file) for file in names}, timestamp, metrics)
 
 
-def read_stage(where: str, stage: Any) -> Tuple[List[str], int, Dict[str, float]]:
+def read_stage(where: str, stage: Any) -> tuple[list[str], int, dict[str, float]]:
     """Reads a stage of a training result or of a model package, within the platform's bounds.
 
     Args:
@@ -205,7 +223,7 @@ def read_stage(where: str, stage: Any) -> Tuple[List[str], int, Dict[str, float]
     timestamp = _number(where, 'timestamp', stage['timestamp'])
     if not -INT32 <= timestamp < INT32:
         raise ResultRejected(f'{where}: timestamp is {stage["timestamp"]!r}; it counts seconds, not milliseconds')
-    metrics: Dict[str, float] = {}
+    metrics: dict[str, float] = {}
     for key in METRICS:
         if key in stage:
             metrics[key] = _number(where, key, stage[key])
@@ -236,7 +254,7 @@ def _find_file(where: str, models_dir: Path, stage: str, file: str) -> Path:
     return path
 
 
-def _read_attachments(path: Path, models_dir: Path, document: Mapping[str, Any]) -> Dict[str, List[str]]:
+def _read_attachments(path: Path, models_dir: Path, document: Mapping[str, Any]) -> dict[str, list[str]]:
     attachments = document.get('attachments', {})
     if not isinstance(attachments, dict):
         raise ResultRejected(f'{path}: attachments is {attachments!r}, a mapping is needed')
@@ -249,14 +267,14 @@ def _read_attachments(path: Path, models_dir: Path, document: Mapping[str, Any])
     return {str(section): [str(file) for file in files] for section, files in attachments.items()}
 
 
-def _read_evaluate_config(path: Path, document: Mapping[str, Any]) -> Dict[str, float]:
+def _read_evaluate_config(path: Path, document: Mapping[str, Any]) -> dict[str, float]:
     config = document.get('evaluate_config', {})
     if not isinstance(config, dict):
         raise ResultRejected(f'{path}: evaluate_config is {config!r}, a mapping of numbers is needed')
     return {str(key): _number(f'{path}: evaluate_config', str(key), value) for key, value in config.items()}
 
 
-def read_mining_result(path: Path) -> List[Tuple[str, str]]:
+def read_mining_result(path: Path) -> list[tuple[str, str]]:
     """Reads result.tsv: paths with the text of their scores, best first.
 
     Args:
@@ -276,7 +294,7 @@ def read_mining_result(path: Path) -> List[Tuple[str, str]]:
     return [(row[0], row[1] if len(row) > 1 else '') for row in rows]
 
 
-def read_infer_result(path: Path) -> Dict[str, List[Dict[str, Any]]]:
+def read_infer_result(path: Path) -> dict[str, list[dict[str, Any]]]:
     """Reads infer-result.json of detection: image name to the objects that the platform would store.
 
     Args:
@@ -295,7 +313,7 @@ def read_infer_result(path: Path) -> Dict[str, List[Dict[str, Any]]]:
         return _read_segmentation(path, document)
     if not isinstance(document, dict) or not isinstance(document.get('detection'), dict):
         raise ResultRejected(f'{path} has no mapping under detection')
-    found: Dict[str, List[Dict[str, Any]]] = {}
+    found: dict[str, list[dict[str, Any]]] = {}
     for name, entry in document['detection'].items():
         if not isinstance(entry, dict):
             raise ResultRejected(f'{path}: {name} is {entry!r}, a mapping is needed', INTERNAL_ERROR)
@@ -323,24 +341,29 @@ def _is_kept(where: str, item: Any) -> bool:
         for key, value in box.items():
             if key == 'rotate_angle':
                 float(value)
-            elif key not in ('x', 'y', 'w', 'h') or isinstance(value, bool) or float(value) != int(float(value)) \
-                    or not -INT32 <= float(value) < INT32:
+            elif (
+                key not in ('x', 'y', 'w', 'h')
+                or isinstance(value, bool)
+                or float(value) != int(float(value))
+                or not -INT32 <= float(value) < INT32
+            ):
                 raise ValueError(f'{key} is {value!r}')
     except (TypeError, ValueError, OverflowError) as error:
         raise ResultRejected(f'{where}: {error}; whole numbers x, y, w, h are needed', INTERNAL_ERROR) from None
     return True
 
 
-def _read_segmentation(path: Path, document: Mapping[str, Any]) -> Dict[str, List[Dict[str, Any]]]:
+def _read_segmentation(path: Path, document: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """The coco form of object types 3 and 4: image name to the annotations, with class names and scores."""
     try:
         names = {image['id']: image['file_name'] for image in document['images']}
         classes = {category['id']: category['name'] for category in document['categories']}
-        found: Dict[str, List[Dict[str, Any]]] = {name: [] for name in names.values()}
+        found: dict[str, list[dict[str, Any]]] = {name: [] for name in names.values()}
         for item in document['annotations']:
             if item['image_id'] in names and item['category_id'] in classes:
                 found[names[item['image_id']]].append(
-                    dict(item, class_name=str(classes[item['category_id']]), score=float(item.get('confidence', -1.0))))
+                    dict(item, class_name=str(classes[item['category_id']]), score=float(item.get('confidence', -1.0)))
+                )
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise ResultRejected(f'{path}: {type(error).__name__}: {error}', INTERNAL_ERROR) from None
     return found

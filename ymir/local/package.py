@@ -5,23 +5,32 @@ The same files give the same bytes, also those of an extracted package, so that 
 the platform's store. Reading is stricter than the platform's, which extracts whatever a tar file holds
 (tar_archive.py).
 """
+
 import gzip
 import hashlib
 import io
 import os
 import tarfile
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any
 
 import yaml
 
 from ymir_exc.atomic import atomic_file
 from ymir_exc.yaml_text import load_yaml
 
-from .outcome import (OLD_STAGE, UNREADABLE_YAML, ResultRejected, StageResult, TrainingResult, read_stage,
-                      read_training_result)
+from .outcome import (
+    OLD_STAGE,
+    UNREADABLE_YAML,
+    ResultRejected,
+    StageResult,
+    TrainingResult,
+    read_stage,
+    read_training_result,
+)
 from .prepare import ModelStage
 from .tar_archive import ArchiveError, extract, is_tar
 from .weight_file import class_names_in
@@ -51,15 +60,16 @@ class PackageInfo:
         task_context: who made it.
         object_type: 2 is detection.
     """
+
     version: str
     best: str
-    stages: Dict[str, Dict[str, Any]]
-    executor_config: Dict[str, Any]
-    task_context: Dict[str, Any]
+    stages: dict[str, dict[str, Any]]
+    executor_config: dict[str, Any]
+    task_context: dict[str, Any]
     object_type: int = DETECTION
 
 
-def run_folders(folder: Path) -> Tuple[Path, Optional[Path]]:
+def run_folders(folder: Path) -> tuple[Path, Path | None]:
     """Finds `out` and `in` of a run.
 
     Args:
@@ -74,7 +84,7 @@ def run_folders(folder: Path) -> Tuple[Path, Optional[Path]]:
     return out_dir, in_dir if (in_dir / 'config.yaml').is_file() else None
 
 
-def pack(out_dir: Path, file: Path, in_dir: Optional[Path] = None, executor: str = '', producer: str = '') -> Path:
+def pack(out_dir: Path, file: Path, in_dir: Path | None = None, executor: str = '', producer: str = '') -> Path:
     """Packs the result of a training as the platform does, also of one that was stopped.
 
     Args:
@@ -95,7 +105,7 @@ def pack(out_dir: Path, file: Path, in_dir: Optional[Path] = None, executor: str
     else:
         stages, attachments, info = _content_of_training(out_dir, in_dir, executor, producer)
     newest = max(stage.timestamp for stage in stages.values())
-    members: Dict[str, Tuple[Path, int]] = {}  # by name: a file may be listed twice
+    members: dict[str, tuple[Path, int]] = {}  # by name: a file may be listed twice
     for _, stage in sorted(stages.items()):
         for name, path in stage.files.items():
             members[_member_name(f'{stage.name}/{name}')] = path, stage.timestamp
@@ -104,8 +114,11 @@ def pack(out_dir: Path, file: Path, in_dir: Optional[Path] = None, executor: str
     for path, _ in members.values():
         if path.is_symlink():
             raise PackageError(f'{path} is a link: the platform would store the link, which names nothing later')
-    with atomic_file(file, 'wb') as stream, gzip.GzipFile('', 'wb', 1, stream, mtime=0) as packed, \
-            tarfile.open(fileobj=packed, mode='w', format=tarfile.PAX_FORMAT) as archive:
+    with (
+        atomic_file(file, 'wb') as stream,
+        gzip.GzipFile('', 'wb', 1, stream, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode='w', format=tarfile.PAX_FORMAT) as archive,
+    ):
         for name, (path, seconds) in members.items():
             with open(path, 'rb') as content:
                 archive.addfile(_member(name, os.fstat(content.fileno()).st_size, seconds), content)
@@ -114,19 +127,24 @@ def pack(out_dir: Path, file: Path, in_dir: Optional[Path] = None, executor: str
 
 
 # What a package holds: its stages, the files of its attachments by member name, and the bytes of its description.
-Content = Tuple[Mapping[str, StageResult], Dict[str, Path], bytes]
+Content = tuple[Mapping[str, StageResult], dict[str, Path], bytes]
 
 
-def _content_of_training(out_dir: Path, in_dir: Optional[Path], executor: str, producer: str) -> Content:
+def _content_of_training(out_dir: Path, in_dir: Path | None, executor: str, producer: str) -> Content:
     out_dir, beside = run_folders(out_dir)
     in_dir = Path(in_dir) if in_dir else beside
     if in_dir is None or not (in_dir / 'config.yaml').is_file():
-        raise PackageError(f'{in_dir or out_dir.parent / "in"}: no config.yaml of the training, whose class_names the '
-                           'package needs; name the folder of the run, which holds `in` and `out`')
+        raise PackageError(
+            f'{in_dir or out_dir.parent / "in"}: no config.yaml of the training, whose class_names the '
+            'package needs; name the folder of the run, which holds `in` and `out`'
+        )
     config = _read_config(in_dir / 'config.yaml')
     result = _read_result(out_dir)
-    attachments = {f'attachments/{section}/{name}': out_dir / 'models' / 'attachments' / section / name
-                   for section, names in result.attachments.items() for name in names}
+    attachments = {
+        f'attachments/{section}/{name}': out_dir / 'models' / 'attachments' / section / name
+        for section, names in result.attachments.items()
+        for name in names
+    }
     info = yaml.safe_dump(_info_of(result, config, executor, producer), allow_unicode=True).encode()
     return result.stages, attachments, info
 
@@ -149,7 +167,7 @@ def _read_result(out_dir: Path) -> TrainingResult:
         raise PackageError(error.reason) from None
 
 
-def _read_config(path: Path) -> Dict[str, Any]:
+def _read_config(path: Path) -> dict[str, Any]:
     """The config.yaml of a training, whose class_names every model needs."""
     try:
         config = load_yaml(path.read_text(encoding='utf-8'))
@@ -160,15 +178,24 @@ def _read_config(path: Path) -> Dict[str, Any]:
     return config
 
 
-def _info_of(result: TrainingResult, config: Mapping[str, Any], executor: str, producer: str) -> Dict[str, Any]:
+def _info_of(result: TrainingResult, config: Mapping[str, Any], executor: str, producer: str) -> dict[str, Any]:
     stages = {
         stage.name: dict(stage_name=stage.name, files=list(stage.files), timestamp=stage.timestamp, **stage.metrics)
         for stage in result.stages.values()
     }
     context = {key: value for key, value in (('executor', executor), ('producer', producer)) if value}
-    return dict(package_version=VERSION, object_type=config.get('object_type', DETECTION), best_stage_name=result.best,
-                executor_config=dict(config), task_context=context, stages=stages, attachments=result.attachments,
-                evaluate_config=result.evaluate_config, model_hash='', stage_name='')
+    return {
+        'package_version': VERSION,
+        'object_type': config.get('object_type', DETECTION),
+        'best_stage_name': result.best,
+        'executor_config': dict(config),
+        'task_context': context,
+        'stages': stages,
+        'attachments': result.attachments,
+        'evaluate_config': result.evaluate_config,
+        'model_hash': '',
+        'stage_name': '',
+    }
 
 
 def _member(name: str, size: int, seconds: int) -> tarfile.TarInfo:
@@ -197,7 +224,7 @@ def sha1_of(file: Path) -> str:
     return digest.hexdigest()
 
 
-def unpack(file: Path, folder: Path, max_bytes: Optional[int] = None) -> PackageInfo:
+def unpack(file: Path, folder: Path, max_bytes: int | None = None) -> PackageInfo:
     """Extracts a package; the folder appears whole or not at all.
 
     Args:
@@ -245,8 +272,13 @@ def read_info(folder: Path) -> PackageInfo:
             raise PackageError(f'{INFO_FILE} holds {path.stat().st_size:,} bytes; at most {MAX_INFO:,} are read')
         document = load_yaml(path.read_text(encoding='utf-8'))
     except FileNotFoundError:
-        deeper = next((f'; there is one in {found.parent.relative_to(folder)}/, so pack what is in that folder'
-                       for found in Path(folder).rglob(INFO_FILE)), '')
+        deeper = next(
+            (
+                f'; there is one in {found.parent.relative_to(folder)}/, so pack what is in that folder'
+                for found in Path(folder).rglob(INFO_FILE)
+            ),
+            '',
+        )
         raise PackageError(f'there is no {INFO_FILE} at the root of the package{deeper}') from None
     except UNREADABLE_YAML as error:
         raise PackageError(f'{INFO_FILE} cannot be read: {" ".join(str(error).split())}') from None
@@ -260,13 +292,16 @@ def read_info(folder: Path) -> PackageInfo:
         raise PackageError(f'{INFO_FILE}: task_context is {context!r}, a mapping is needed')
     if version == OLD_VERSION:
         if not isinstance(document.get('models'), list):
-            raise PackageError(f'{INFO_FILE}: a package without package_version needs `models`, a list of file names; '
-                               'one with stages needs package_version: 2.0.0')
-        stage = dict(stage_name=OLD_STAGE, files=document['models'], timestamp=0, mAP=context.get('mAP') or 0)
+            raise PackageError(
+                f'{INFO_FILE}: a package without package_version needs `models`, a list of file names; '
+                'one with stages needs package_version: 2.0.0'
+            )
+        stage = {'stage_name': OLD_STAGE, 'files': document['models'], 'timestamp': 0, 'mAP': context.get('mAP') or 0}
         return PackageInfo(version, OLD_STAGE, dict([_checked_stage(OLD_STAGE, stage)]), config, context)
     if version not in VERSIONS:
         raise PackageError(
-            f'{INFO_FILE}: package_version is {version}; known are {", ".join((*VERSIONS, OLD_VERSION))}')
+            f'{INFO_FILE}: package_version is {version}; known are {", ".join((*VERSIONS, OLD_VERSION))}'
+        )
     stages, best, kind = (document.get(key) for key in ('stages', 'best_stage_name', 'object_type'))
     if not isinstance(stages, dict) or best not in list(stages):
         raise PackageError(f'{INFO_FILE}: best_stage_name is {best!r}, stages are {stages!r}')
@@ -276,7 +311,7 @@ def read_info(folder: Path) -> PackageInfo:
     return PackageInfo(version, str(best), checked, config, context, kind or DETECTION)
 
 
-def _checked_stage(name: str, stage: Any) -> Tuple[str, Dict[str, Any]]:
+def _checked_stage(name: str, stage: Any) -> tuple[str, dict[str, Any]]:
     """A stage of ymir-info.yaml by its name, with numbers that are numbers."""
     try:
         files, timestamp, metrics = read_stage(f'{INFO_FILE}: stage {name}', stage)
@@ -285,7 +320,9 @@ def _checked_stage(name: str, stage: Any) -> Tuple[str, Dict[str, Any]]:
     return name, dict(stage_name=str(stage['stage_name']), files=files, timestamp=timestamp, **metrics)
 
 
-def read_package(source: Path, folder: Path, class_names: Optional[List[str]] = None, to_train: bool = False) -> ModelStage:
+def read_package(
+    source: Path, folder: Path, class_names: list[str] | None = None, to_train: bool = False
+) -> ModelStage:
     """Takes one stage out of a model, wherever it comes from.
 
     Args:
@@ -305,8 +342,8 @@ def read_package(source: Path, folder: Path, class_names: Optional[List[str]] = 
         return _stage_of_file(source, class_names, to_train)
     if not source.exists():
         raise PackageError(
-            f'{source} does not exist; a model package, the folder of an earlier run or a weight file is '
-            'needed')
+            f'{source} does not exist; a model package, the folder of an earlier run or a weight file is needed'
+        )
     if source.is_dir():
         folder, info = source, read_info(source)
     else:
@@ -330,14 +367,14 @@ def _file_of_stage(source: Path, folder: Path, stage: str, file: str) -> Path:
     return path
 
 
-def _split_stage(source: str) -> Tuple[Path, Optional[str]]:
+def _split_stage(source: str) -> tuple[Path, str | None]:
     head, at, stage = source.rpartition('@')
     if at and not Path(source).exists() and Path(head).exists():
         return Path(head), stage
     return Path(source), None
 
 
-def _stage_of_run(folder: Path, stage_name: Optional[str]) -> ModelStage:
+def _stage_of_run(folder: Path, stage_name: str | None) -> ModelStage:
     out_dir, in_dir = run_folders(folder)
     if in_dir is None or not (out_dir / 'models').is_dir():
         raise PackageError(f'{folder} is no folder of a run: `in/config.yaml` and `out/models` are needed')
@@ -348,16 +385,21 @@ def _stage_of_run(folder: Path, stage_name: Optional[str]) -> ModelStage:
     stage = result.stages[name]
     if not stage.files:
         raise PackageError(f'{folder}: stage {name} has no files')
-    return ModelStage(name, tuple(stage.files.values()), _read_config(in_dir / 'config.yaml'),
-                      stage.metrics.get('mAP', 0.0), stage.timestamp)
+    return ModelStage(
+        name,
+        tuple(stage.files.values()),
+        _read_config(in_dir / 'config.yaml'),
+        stage.metrics.get('mAP', 0.0),
+        stage.timestamp,
+    )
 
 
-def _stage_of_file(file: Path, class_names: Optional[List[str]], to_train: bool) -> ModelStage:
+def _stage_of_file(file: Path, class_names: list[str] | None, to_train: bool) -> ModelStage:
     """A single weight file, with the config beside it.
 
     Its classes are those that it says itself, else what the user says, else those of the run that it lies in.
     """
-    config: Dict[str, Any] = {}
+    config: dict[str, Any] = {}
     for parent in file.resolve().parents:
         if parent.name == 'models' and (parent.parent.parent / 'in' / 'config.yaml').is_file():
             config = _read_config(parent.parent.parent / 'in' / 'config.yaml')
@@ -366,8 +408,11 @@ def _stage_of_file(file: Path, class_names: Optional[List[str]], to_train: bool)
     if names:
         config = dict(config, class_names=list(names))
     if not config.get('class_names') and not to_train:
-        raise PackageError(f'{file} does not say which classes it knows, and lies in no run: name them with --classes, in '
-                           'the order in which it was trained')
+        raise PackageError(
+            f'{file} does not say which classes it knows, and lies in no run: name them with --classes, in '
+            'the order in which it was trained'
+        )
     beside = sorted(file.parent.glob('*.py'))
-    return ModelStage('weights', (file, *(beside if len(beside) == 1 else ())), config,
-                      timestamp=int(file.stat().st_mtime))
+    return ModelStage(
+        'weights', (file, *(beside if len(beside) == 1 else ())), config, timestamp=int(file.stat().st_mtime)
+    )

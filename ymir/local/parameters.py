@@ -5,10 +5,12 @@ that a user types comes back as text, so `precision=16` is the text '16' and `ym
 drops is not in config.yaml: for training empty texts, for mining and inference everything empty, zero or false; but a zero
 that is given here is kept.
 """
+
 import difflib
 import subprocess
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Callable, Dict, Mapping, Sequence, Tuple
+from typing import Any
 
 import yaml
 
@@ -39,7 +41,7 @@ class ParameterError(ValueError):
     """A hyper-parameter on the command line is wrong, or an image has no template."""
 
 
-def read_template(task_type: str, folder: Path = IMG_MAN) -> Dict[str, Any]:
+def read_template(task_type: str, folder: Path = IMG_MAN) -> dict[str, Any]:
     """Reads a template from a folder.
 
     Args:
@@ -59,7 +61,7 @@ def read_template(task_type: str, folder: Path = IMG_MAN) -> Dict[str, Any]:
     return _parse_template(text, str(path), task_type)
 
 
-def read_template_of_image(image: str, task_type: str) -> Dict[str, Any]:
+def read_template_of_image(image: str, task_type: str) -> dict[str, Any]:
     """Reads a template from an image with the platform's own command.
 
     Args:
@@ -114,7 +116,7 @@ def _cat(image: str, path: str, required: bool = True) -> str:
     return '' if done.returncode else done.stdout.decode('utf-8', errors='replace')
 
 
-def _parse_template(text: str, place: str, task_type: str) -> Dict[str, Any]:
+def _parse_template(text: str, place: str, task_type: str) -> dict[str, Any]:
     try:
         template = load_yaml(text)
     except yaml.YAMLError as error:
@@ -124,8 +126,9 @@ def _parse_template(text: str, place: str, task_type: str) -> Dict[str, Any]:
     return template
 
 
-def parse_overrides(arguments: Sequence[str], template: Mapping[str, Any],
-                    warn: Callable[[str], None]) -> Dict[str, Any]:
+def parse_overrides(
+    arguments: Sequence[str], template: Mapping[str, Any], warn: Callable[[str], None]
+) -> dict[str, Any]:
     """Reads `key=value` arguments, each value with the type that the form would give it.
 
     Args:
@@ -136,7 +139,7 @@ def parse_overrides(arguments: Sequence[str], template: Mapping[str, Any],
     Raises:
         ParameterError: no `=`, a key that is given twice or that the platform itself sets, or text for a number.
     """
-    edits: Dict[str, Any] = {}
+    edits: dict[str, Any] = {}
     for argument in arguments:
         key, equals, text = argument.partition('=')
         key = key.strip()
@@ -163,11 +166,15 @@ def warn_of_the_form(edits: Mapping[str, Any], task_type: str, warn: Callable[[s
     """
     for key, value in edits.items():
         if value == '':
-            warn(f'{key} is empty, so config.yaml has no {key}, and the default of the executor itself counts, which may be '
-                 'another one than that of its template; give a value')
+            warn(
+                f'{key} is empty, so config.yaml has no {key}, and the default of the executor itself counts, which may be '
+                'another one than that of its template; give a value'
+            )
         elif not value and task_type != 'training':
-            warn(f'{key}={value} counts here; on the platform it would not, for the form of {task_type} drops zeros, and '
-                 'the default of the executor would count')
+            warn(
+                f'{key}={value} counts here; on the platform it would not, for the form of {task_type} drops zeros, and '
+                'the default of the executor would count'
+            )
 
 
 def _as_the_form(key: str, text: str, default: Any) -> Any:
@@ -185,7 +192,7 @@ def _as_the_form(key: str, text: str, default: Any) -> Any:
     raise ParameterError(f'{key} is {text!r}; a number is needed, as the default {default!r} is one')
 
 
-def split_gpus(text: str) -> Tuple[int, ...]:
+def split_gpus(text: str) -> tuple[int, ...]:
     """Reads `--gpus`: how many (`2`), which (`1,3` or `3,`), or `auto`.
 
     Args:
@@ -199,14 +206,14 @@ def split_gpus(text: str) -> Tuple[int, ...]:
     """
     text = text.strip().lower()
     if text == 'auto':
-        return (0, ) if _visible_gpus() else ()
+        return (0,) if _visible_gpus() else ()
     try:
         if ',' in text:
             ids = tuple(int(part) for part in text.split(',') if part.strip())
         else:
-            ids = tuple(range(int(text))) if int(text) >= 0 else (-1, )
+            ids = tuple(range(int(text))) if int(text) >= 0 else (-1,)
     except ValueError:
-        ids = (-1, )
+        ids = (-1,)
     if any(number < 0 for number in ids) or len(set(ids)) < len(ids):
         raise ParameterError(f'--gpus is {text!r}; allowed are a count (2), numbers (1,3; a single one as 3,) and auto')
     return ids

@@ -8,13 +8,15 @@ Differs on purpose in two things: paths inside the files begin with `/in` and `/
 this machine gets the real paths; and the cache may hold links to the images instead of copies. The cache is not
 read-only, on the platform neither, so links are for an executor that is known to read only (see assets.py).
 """
+
 import os
 import secrets
 import shutil
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any
 
 import yaml
 
@@ -26,16 +28,33 @@ from .hashing import Progress, asset_id, asset_ids, in_threads
 from .labels import LabelledImage
 from .refusals import label_store, refuse_contradictions, refuse_copies
 
-__all__ = ['IMG_MAN', 'REPOSITORY', 'SOURCES_FILE', 'ModelStage', 'Task', 'asset_id', 'hyper_parameters',
-           'prepare_candidates', 'prepare_training', 'submitted']
+__all__ = [
+    'IMG_MAN',
+    'REPOSITORY',
+    'SOURCES_FILE',
+    'ModelStage',
+    'Task',
+    'asset_id',
+    'hyper_parameters',
+    'prepare_candidates',
+    'prepare_training',
+    'submitted',
+]
 
 PROTOCOL_VERSION = '1.1.0'
 REPOSITORY = Path(__file__).resolve().parents[2]
 IMG_MAN = REPOSITORY / 'ymir' / 'img-man'
 SOURCES_FILE = 'sources.tsv'
 # Written for training and named by nothing in env.yaml.
-UNREFERENCED_INDEX_FILES = ('idx-assets.tsv', 'idx-gt.tsv', 'idx-pred.tsv', 'test-index.tsv', 'pred-train-index.tsv',
-                            'pred-val-index.tsv', 'pred-test-index.tsv')
+UNREFERENCED_INDEX_FILES = (
+    'idx-assets.tsv',
+    'idx-gt.tsv',
+    'idx-pred.tsv',
+    'test-index.tsv',
+    'pred-train-index.tsv',
+    'pred-val-index.tsv',
+    'pred-test-index.tsv',
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +66,7 @@ class Task:
         task_id: name of the task, and of its container.
         in_container: the files name `/in` and `/out`.
     """
+
     work_dir: Path
     task_id: str
     in_container: bool
@@ -89,6 +109,7 @@ class ModelStage:
         metric: mAP.
         timestamp: seconds.
     """
+
     name: str
     files: Sequence[Path]
     training_config: Mapping[str, Any]
@@ -96,7 +117,7 @@ class ModelStage:
     timestamp: int = 0
 
     @classmethod
-    def of_training(cls, task: Task, name: Optional[str] = None) -> 'ModelStage':
+    def of_training(cls, task: Task, name: str | None = None) -> 'ModelStage':
         """Takes a stage out of a finished training.
 
         Args:
@@ -121,9 +142,7 @@ class ModelStage:
         return cls(name, tuple(files), config, float(stage['mAP']), int(stage['timestamp']))
 
 
-def hyper_parameters(task_type: str,
-                     edits: Optional[Mapping[str, Any]] = None,
-                     img_man: Path = IMG_MAN) -> Dict[str, Any]:
+def hyper_parameters(task_type: str, edits: Mapping[str, Any] | None = None, img_man: Path = IMG_MAN) -> dict[str, Any]:
     """Gives the values that the web form would submit: the template, edited, without what the form drops.
 
     Args:
@@ -135,7 +154,7 @@ def hyper_parameters(task_type: str,
     return submitted(task_type, template, edits)
 
 
-def submitted(task_type: str, template: Mapping[str, Any], edits: Optional[Mapping[str, Any]] = None) -> Dict[str, Any]:
+def submitted(task_type: str, template: Mapping[str, Any], edits: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Gives what the web form submits of a template: edited, without what the form drops (section b.3).
 
     Differs on purpose in one thing: a zero that the user gives for mining or inference is kept, for whoever writes
@@ -147,21 +166,26 @@ def submitted(task_type: str, template: Mapping[str, Any], edits: Optional[Mappi
         edits: what the user changes or adds.
     """
     values = {**template, **(edits or {})}
-    return {key: value for key, value in values.items()
-            if value != '' and (value or task_type == 'training' or key in (edits or {}))}
+    return {
+        key: value
+        for key, value in values.items()
+        if value != '' and (value or task_type == 'training' or key in (edits or {}))
+    }
 
 
-def prepare_training(work_dir: Path,
-                     class_names: Sequence[str],
-                     train: Sequence[LabelledImage],
-                     val: Sequence[LabelledImage],
-                     parameters: Optional[Mapping[str, Any]] = None,
-                     pretrained: Optional[ModelStage] = None,
-                     gpu_count: int = 0,
-                     in_container: bool = False,
-                     link_assets: bool = True,
-                     on_progress: Optional[Progress] = None,
-                     img_man: Path = IMG_MAN) -> Task:
+def prepare_training(
+    work_dir: Path,
+    class_names: Sequence[str],
+    train: Sequence[LabelledImage],
+    val: Sequence[LabelledImage],
+    parameters: Mapping[str, Any] | None = None,
+    pretrained: ModelStage | None = None,
+    gpu_count: int = 0,
+    in_container: bool = False,
+    link_assets: bool = True,
+    on_progress: Progress | None = None,
+    img_man: Path = IMG_MAN,
+) -> Task:
     """Prepares a training.
 
     Args:
@@ -185,9 +209,9 @@ def prepare_training(work_dir: Path,
     parameters = dict(hyper_parameters('training') if parameters is None else parameters)
     annotation_format(parameters.get('export_format'))
     class_names = label_store(class_names)
-    refuse_contradictions(dict(train=train, val=val), on_progress)
+    refuse_contradictions({'train': train, 'val': val}, on_progress)
     task = _new_task(work_dir, in_container)
-    _write_training_indexes(task, class_names, dict(train=train, val=val), parameters, link_assets)
+    _write_training_indexes(task, class_names, {'train': train, 'val': val}, parameters, link_assets)
     parameters.pop('pretrained_model_params', None)
     if pretrained:
         parameters['pretrained_model_params'] = _add_model(task, pretrained)
@@ -197,17 +221,19 @@ def prepare_training(work_dir: Path,
     return task
 
 
-def prepare_candidates(work_dir: Path,
-                       images: Sequence[Path],
-                       model: ModelStage,
-                       parameters: Optional[Mapping[str, Any]] = None,
-                       mining: bool = False,
-                       infer: bool = False,
-                       gpu_count: int = 0,
-                       in_container: bool = False,
-                       link_assets: bool = True,
-                       on_progress: Optional[Progress] = None,
-                       img_man: Path = IMG_MAN) -> Task:
+def prepare_candidates(
+    work_dir: Path,
+    images: Sequence[Path],
+    model: ModelStage,
+    parameters: Mapping[str, Any] | None = None,
+    mining: bool = False,
+    infer: bool = False,
+    gpu_count: int = 0,
+    in_container: bool = False,
+    link_assets: bool = True,
+    on_progress: Progress | None = None,
+    img_man: Path = IMG_MAN,
+) -> Task:
     """Prepares mining, inference or both in one run.
 
     Args:
@@ -240,8 +266,9 @@ def prepare_candidates(work_dir: Path,
     _write_lines(task.in_dir / 'candidate-src-index.tsv', [os.path.realpath(image) for image in images])
     _write_lines(task.in_dir / 'candidate-index.tsv', [assets[name] for name in names])
     parameters['model_params_path'] = _add_model(task, model)
-    _write_config(task, dict(parameters, run_mining=mining, run_infer=infer), model.training_config['class_names'],
-                  gpu_count)
+    _write_config(
+        task, dict(parameters, run_mining=mining, run_infer=infer), model.training_config['class_names'], gpu_count
+    )
     _write_env(task, img_man, run_mining=mining, run_infer=infer)
     _make_out(task, training=False)
     return task
@@ -264,22 +291,29 @@ def _new_task(work_dir: Path, in_container: bool) -> Task:
     return task
 
 
-def _add_assets(task: Task, images: Mapping[str, Path], link: bool) -> Dict[str, str]:
+def _add_assets(task: Task, images: Mapping[str, Path], link: bool) -> dict[str, str]:
     """Puts images, by sha1, into the cache; gives their paths as the executor sees them, by sha1."""
     # A symbolic link would point to nothing within a container.
     relative = add_assets(task.work_dir / 'asset_cache', images, link, symlink=not task.in_container)
     return {name: f'{task.in_prefix}/assets/{path}' for name, path in relative.items()}
 
 
-def _write_training_indexes(task: Task, class_names: Sequence[str], splits: Mapping[str, Sequence[LabelledImage]],
-                            parameters: Mapping[str, Any], link: bool) -> None:
+def _write_training_indexes(
+    task: Task,
+    class_names: Sequence[str],
+    splits: Mapping[str, Sequence[LabelledImage]],
+    parameters: Mapping[str, Any],
+    link: bool,
+) -> None:
     kind = annotation_format(parameters.get('export_format'))
     listed = [image for images in splits.values() for image in images]
     names = asset_ids([image.path for image in listed])
     by_name = dict(zip(names, listed))
     assets = _add_assets(task, {name: image.path for name, image in by_name.items()}, link)
-    _write_lines(task.work_dir / SOURCES_FILE,
-                 [f'{Path(assets[name]).name}\t{os.path.realpath(image.path)}' for name, image in by_name.items()])
+    _write_lines(
+        task.work_dir / SOURCES_FILE,
+        [f'{Path(assets[name]).name}\t{os.path.realpath(image.path)}' for name, image in by_name.items()],
+    )
     folder = task.in_dir / 'annotations'
     if kind == 'coco':
         images_by_name = {name: (Path(assets[name]).name, image) for name, image in by_name.items()}
@@ -291,10 +325,13 @@ def _write_training_indexes(task: Task, class_names: Sequence[str], splits: Mapp
     def annotation_of(name: str) -> str:
         return 'coco-annotations.json' if kind == 'coco' else f'{name[-2:]}/{name}.{"txt" if kind == "ark" else "xml"}'
 
-    def write_annotation(item: Tuple[str, LabelledImage]) -> None:
+    def write_annotation(item: tuple[str, LabelledImage]) -> None:
         name, image = item
-        content = ark_bytes(image.boxes) if kind == 'ark' else voc_bytes(assets[name], image.width, image.height,
-                                                                         image.boxes, class_names)
+        content = (
+            ark_bytes(image.boxes)
+            if kind == 'ark'
+            else voc_bytes(assets[name], image.width, image.height, image.boxes, class_names)
+        )
         (folder / annotation_of(name)).write_bytes(content)
 
     if kind in ('ark', 'voc'):
@@ -302,7 +339,7 @@ def _write_training_indexes(task: Task, class_names: Sequence[str], splits: Mapp
             pass
     start = 0
     for split, images in splits.items():
-        own = names[start:start + len(images)]
+        own = names[start : start + len(images)]
         start += len(images)
         lines = [f'{assets[name]}\t{task.in_prefix}/annotations/{annotation_of(name)}' for name in own] if kind else []
         _write_lines(task.in_dir / f'{split}-index.tsv', lines)
@@ -310,56 +347,74 @@ def _write_training_indexes(task: Task, class_names: Sequence[str], splits: Mapp
         (task.in_dir / name).touch()
 
 
-def _add_model(task: Task, model: ModelStage) -> List[str]:
+def _add_model(task: Task, model: ModelStage) -> list[str]:
     """Extracts a stage into in/models and gives its paths as the executor sees them."""
     models = task.in_dir / 'models'
     (models / model.name).mkdir()
     for file in model.files:
         shutil.copy(file, models / model.name / file.name)
     names = [file.name for file in model.files]
-    stage = dict(stage_name=model.name, files=names, timestamp=model.timestamp, mAP=model.metric)
-    info = dict(package_version='2.0.0', object_type=2, best_stage_name=model.name,
-                executor_config=dict(model.training_config), task_context=dict(executor='det/mmyolo:tmi'),
-                stages={model.name: stage}, attachments={}, evaluate_config={}, model_hash='', stage_name='')
+    stage = {'stage_name': model.name, 'files': names, 'timestamp': model.timestamp, 'mAP': model.metric}
+    info = {
+        'package_version': '2.0.0',
+        'object_type': 2,
+        'best_stage_name': model.name,
+        'executor_config': dict(model.training_config),
+        'task_context': {'executor': 'det/mmyolo:tmi'},
+        'stages': {model.name: stage},
+        'attachments': {},
+        'evaluate_config': {},
+        'model_hash': '',
+        'stage_name': '',
+    }
     (models / 'ymir-info.yaml').write_text(yaml.safe_dump(info, allow_unicode=True), encoding='utf-8')
     return [f'{task.in_prefix}/models/{model.name}/{name}' for name in names]
 
 
 def _write_config(task: Task, parameters: Mapping[str, Any], class_names: Sequence[str], gpu_count: int) -> None:
-    config = dict(parameters, task_id=task.task_id, class_names=list(class_names), object_type=2, gpu_count=gpu_count,
-                  gpu_id=','.join(map(str, range(gpu_count))))
+    config = dict(
+        parameters,
+        task_id=task.task_id,
+        class_names=list(class_names),
+        object_type=2,
+        gpu_count=gpu_count,
+        gpu_id=','.join(map(str, range(gpu_count))),
+    )
     (task.in_dir / 'config.yaml').write_text(yaml.safe_dump(config, allow_unicode=True), encoding='utf-8')
 
 
-def _write_env(task: Task,
-               img_man: Path,
-               run_training: bool = False,
-               run_mining: bool = False,
-               run_infer: bool = False) -> None:
+def _write_env(
+    task: Task, img_man: Path, run_training: bool = False, run_mining: bool = False, run_infer: bool = False
+) -> None:
     root_in, root_out = task.in_prefix, task.out_prefix
-    env = dict(
-        input=dict(root_dir=root_in,
-                   assets_dir=f'{root_in}/assets',
-                   annotations_dir=f'{root_in}/annotations',
-                   models_dir=f'{root_in}/models',
-                   config_file=f'{root_in}/config.yaml',
-                   training_index_file=f'{root_in}/train-index.tsv' if run_training else '',
-                   val_index_file=f'{root_in}/val-index.tsv' if run_training else '',
-                   candidate_index_file='' if run_training else f'{root_in}/candidate-index.tsv'),
-        output=dict(root_dir=root_out,
-                    models_dir=f'{root_out}/models',
-                    tensorboard_dir=f'{root_out}/tensorboard',
-                    training_result_file=f'{root_out}/models/result.yaml',
-                    mining_result_file=f'{root_out}/result.tsv',
-                    infer_result_file=f'{root_out}/infer-result.json',
-                    monitor_file=f'{root_out}/monitor.txt',
-                    executor_log_file=f'{root_out}/ymir-executor-out.log'),
-        manifest_file='/img-man/manifest.yaml' if task.in_container else os.path.abspath(img_man / 'manifest.yaml'),
-        protocol_version=PROTOCOL_VERSION,
-        task_id=task.task_id,
-        run_training=run_training,
-        run_mining=run_mining,
-        run_infer=run_infer)
+    env = {
+        'input': {
+            'root_dir': root_in,
+            'assets_dir': f'{root_in}/assets',
+            'annotations_dir': f'{root_in}/annotations',
+            'models_dir': f'{root_in}/models',
+            'config_file': f'{root_in}/config.yaml',
+            'training_index_file': f'{root_in}/train-index.tsv' if run_training else '',
+            'val_index_file': f'{root_in}/val-index.tsv' if run_training else '',
+            'candidate_index_file': '' if run_training else f'{root_in}/candidate-index.tsv',
+        },
+        'output': {
+            'root_dir': root_out,
+            'models_dir': f'{root_out}/models',
+            'tensorboard_dir': f'{root_out}/tensorboard',
+            'training_result_file': f'{root_out}/models/result.yaml',
+            'mining_result_file': f'{root_out}/result.tsv',
+            'infer_result_file': f'{root_out}/infer-result.json',
+            'monitor_file': f'{root_out}/monitor.txt',
+            'executor_log_file': f'{root_out}/ymir-executor-out.log',
+        },
+        'manifest_file': '/img-man/manifest.yaml' if task.in_container else os.path.abspath(img_man / 'manifest.yaml'),
+        'protocol_version': PROTOCOL_VERSION,
+        'task_id': task.task_id,
+        'run_training': run_training,
+        'run_mining': run_mining,
+        'run_infer': run_infer,
+    }
     (task.in_dir / 'env.yaml').write_text(yaml.safe_dump(env, allow_unicode=True), encoding='utf-8')
 
 

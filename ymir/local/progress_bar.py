@@ -1,6 +1,7 @@
 """Shows the progress of a task: a bar on a terminal, a line at every tenth elsewhere."""
+
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Callable, Iterator
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -15,8 +16,13 @@ def progress_bar(console: Console, title: str) -> Iterator[Callable[[float], Non
         title: what is going on.
     """
     if console.is_terminal:
-        columns = (TextColumn('{task.description:<10}', markup=False), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
-                   TimeRemainingColumn())
+        columns = (
+            TextColumn('{task.description:<10}', markup=False),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
         with Progress(*columns, console=console) as progress:
             bar = progress.add_task(title, total=1.0)
             yield lambda percent: progress.update(bar, completed=percent)

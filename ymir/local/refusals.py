@@ -1,6 +1,7 @@
 """What no task of the platform can hold: classes and images that are not told apart."""
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Dict, List, Mapping, Optional, Sequence
 
 from ymir_exc.errors import DatasetError
 
@@ -8,7 +9,7 @@ from .hashing import Progress, asset_ids
 from .labels import LabelledImage
 
 
-def label_store(class_names: Sequence[str]) -> List[str]:
+def label_store(class_names: Sequence[str]) -> list[str]:
     """Class names as the platform's label store has them, lower-cased and stripped.
 
     Args:
@@ -19,8 +20,10 @@ def label_store(class_names: Sequence[str]) -> List[str]:
     """
     names = [str(name).strip().lower() for name in class_names]
     if not names or len(set(names)) < len(names) or '' in names:
-        raise DatasetError(f'class_names is {list(class_names)}; there must be one at least, and no two that are equal '
-                           'but for case and outer blanks')
+        raise DatasetError(
+            f'class_names is {list(class_names)}; there must be one at least, and no two that are equal '
+            'but for case and outer blanks'
+        )
     return names
 
 
@@ -35,14 +38,14 @@ def refuse_copies(what: str, images: Sequence[Path], names: Sequence[str]) -> No
     Raises:
         DatasetError: two have the same name.
     """
-    first: Dict[str, Path] = {}
+    first: dict[str, Path] = {}
     for image, name in zip(images, names):
         if name in first:
             raise DatasetError(f'two {what} are the same image: {first[name]} and {image}')
         first[name] = image
 
 
-def refuse_contradictions(splits: Mapping[str, Sequence[LabelledImage]], on_progress: Optional[Progress]) -> None:
+def refuse_contradictions(splits: Mapping[str, Sequence[LabelledImage]], on_progress: Progress | None) -> None:
     """Refuses what one annotation file for each image cannot hold: an image may be in both sets, but once in each, and
     with the same labels.
 
@@ -58,7 +61,7 @@ def refuse_contradictions(splits: Mapping[str, Sequence[LabelledImage]], on_prog
     by_name = dict(zip(names, listed))
     start = 0
     for split, images in splits.items():
-        refuse_copies(f'images of {split}', [image.path for image in images], names[start:start + len(images)])
+        refuse_copies(f'images of {split}', [image.path for image in images], names[start : start + len(images)])
         start += len(images)
     for image, name in zip(listed, names):
         if image.boxes != by_name[name].boxes:

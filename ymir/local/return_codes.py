@@ -1,9 +1,9 @@
 """The codes that the platform shows when a task fails, in words: a table in return_codes.yaml (contract a.6 and h)."""
+
 import difflib
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
 
 import yaml
 
@@ -22,21 +22,22 @@ class ReturnCode:
         name: as the source of the platform calls it.
         meaning, causes, remedy: texts by language.
     """
+
     code: int
     name: str
-    meaning: Dict[str, str]
-    causes: Dict[str, str]
-    remedy: Dict[str, str]
+    meaning: dict[str, str]
+    causes: dict[str, str]
+    remedy: dict[str, str]
 
 
-@lru_cache(maxsize=None)
-def return_codes() -> Dict[int, ReturnCode]:
+@cache
+def return_codes() -> dict[int, ReturnCode]:
     """All codes of the table, by number, in its order."""
     table = yaml.safe_load(TABLE.read_text(encoding='utf-8'))
     return {code: ReturnCode(code, **entry) for code, entry in table.items()}
 
 
-def find_code(code: int) -> Optional[ReturnCode]:
+def find_code(code: int) -> ReturnCode | None:
     """Finds a code, also by its number in the older numbering.
 
     Args:
@@ -44,11 +45,11 @@ def find_code(code: int) -> Optional[ReturnCode]:
     """
     text = str(code)
     if len(text) == 6 and text.startswith(OLD_PREFIX):
-        code = int(PREFIX + text[len(OLD_PREFIX):])
+        code = int(PREFIX + text[len(OLD_PREFIX) :])
     return return_codes().get(code)
 
 
-def nearest_codes(code: str) -> List[int]:
+def nearest_codes(code: str) -> list[int]:
     """The codes that are nearest to an unknown one.
 
     Args:
@@ -56,7 +57,7 @@ def nearest_codes(code: str) -> List[int]:
     """
     if code.isdigit():  # the fewest wrong digits first: 16001 and 160101 are slips for 160011
 
-        def distance(known: int) -> Tuple[float, int]:
+        def distance(known: int) -> tuple[float, int]:
             return -difflib.SequenceMatcher(None, str(known), code).ratio(), abs(known - int(code))
 
         return [known for known in sorted(return_codes(), key=distance) if -distance(known)[0] > 0.6][:3]

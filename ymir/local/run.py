@@ -5,13 +5,14 @@ Either way standard output and error are appended to out/ymir-executor-out.log, 
 the platform shows when the task fails. A task that is stopped is stopped as the platform does it: killed at once, with
 all that it started. The same happens when the watcher itself is killed (guard.py).
 """
+
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from .guard import Guard
 from .prepare import REPOSITORY, Task
@@ -34,6 +35,7 @@ class Progress:
         code: 0 or the error code.
         message: one sentence, may be empty.
     """
+
     percent: float
     state: int
     code: int = 0
@@ -49,8 +51,9 @@ class MonitorReading:
         error: the first state 4, which is final for the platform, whatever follows.
         problem: why the file could not be read; empty if it always could.
     """
+
     last: Progress = Progress(0.0, 1)
-    error: Optional[Progress] = None
+    error: Progress | None = None
     problem: str = ''
     _suspect: str = ''
 
@@ -92,10 +95,11 @@ class Outcome:
         stopped: the user stopped it.
         left: why its container may still be there; empty as a rule.
     """
+
     exit_code: int
     seconds: float
     progress: Progress
-    tail: Tuple[str, ...]
+    tail: tuple[str, ...]
     monitor: MonitorReading = field(default_factory=MonitorReading)
     stopped: bool = False
     left: str = ''
@@ -107,8 +111,9 @@ class Outcome:
             name: what the task is called in the message.
         """
         if self.exit_code or self.progress.state == STATE_ERROR:
-            raise TaskFailed(f'{name} failed: exit code {self.exit_code}, error code {self.progress.code}\n' +
-                             '\n'.join(self.tail))
+            raise TaskFailed(
+                f'{name} failed: exit code {self.exit_code}, error code {self.progress.code}\n' + '\n'.join(self.tail)
+            )
 
 
 class TaskFailed(Exception):
@@ -159,11 +164,13 @@ class TaskStopped(KeyboardInterrupt):
         self.outcome = outcome
 
 
-def run_as_process(task: Task,
-                   on_progress: Callable[[float], None] = lambda percent: None,
-                   environ: Optional[Dict[str, str]] = None,
-                   command: Optional[Sequence[str]] = None,
-                   on_poll: Callable[[Progress], None] = lambda progress: None) -> Outcome:
+def run_as_process(
+    task: Task,
+    on_progress: Callable[[float], None] = lambda percent: None,
+    environ: dict[str, str] | None = None,
+    command: Sequence[str] | None = None,
+    on_poll: Callable[[Progress], None] = lambda progress: None,
+) -> Outcome:
     """Runs a task with this Python; kills what is left of it at the end and when interrupted.
 
     Args:
@@ -182,14 +189,16 @@ def run_as_process(task: Task,
     return _follow(command, task, on_progress, on_poll, dict(environ or {}, PATH=path), cwd)
 
 
-def run_in_container(task: Task,
-                     image: str,
-                     on_progress: Callable[[float], None] = lambda percent: None,
-                     gpu_ids: Sequence[int] = (),
-                     user: Optional[str] = None,
-                     shm_size: Optional[str] = None,
-                     options: Sequence[str] = (),
-                     on_poll: Callable[[Progress], None] = lambda progress: None) -> Outcome:
+def run_in_container(
+    task: Task,
+    image: str,
+    on_progress: Callable[[float], None] = lambda percent: None,
+    gpu_ids: Sequence[int] = (),
+    user: str | None = None,
+    shm_size: str | None = None,
+    options: Sequence[str] = (),
+    on_poll: Callable[[Progress], None] = lambda progress: None,
+) -> Outcome:
     """Runs a task in its image.
 
     Args:
@@ -209,12 +218,14 @@ def run_in_container(task: Task,
     return _follow(command, task, on_progress, on_poll, {}, Path.cwd(), container=task.task_id)
 
 
-def docker_command(task: Task,
-                   image: str,
-                   gpu_ids: Sequence[int] = (),
-                   user: Optional[str] = None,
-                   shm_size: Optional[str] = None,
-                   options: Sequence[str] = ()) -> List[str]:
+def docker_command(
+    task: Task,
+    image: str,
+    gpu_ids: Sequence[int] = (),
+    user: str | None = None,
+    shm_size: str | None = None,
+    options: Sequence[str] = (),
+) -> list[str]:
     """Gives the platform's command line, one element per token (section a.3).
 
     A platform whose runtime is `nvidia` begins with `nvidia-docker` instead, which Docker has replaced with `--gpus`.
@@ -234,7 +245,7 @@ def docker_command(task: Task,
     return [*command, f'--shm-size={shm_size}', '--name', task.task_id, *options, image]
 
 
-def log_tail(file: Path, lines: int = TAIL_LINES) -> Tuple[str, ...]:
+def log_tail(file: Path, lines: int = TAIL_LINES) -> tuple[str, ...]:
     """Gives the last lines of a log, which may be larger than the memory.
 
     Args:
@@ -247,8 +258,15 @@ def log_tail(file: Path, lines: int = TAIL_LINES) -> Tuple[str, ...]:
     return tuple(text.removesuffix('\n').split('\n')[-lines:]) if text else ()
 
 
-def _follow(command: Sequence[str], task: Task, on_progress: Callable[[float], None],
-            on_poll: Callable[[Progress], None], environ: Dict[str, str], cwd: Path, container: str = '') -> Outcome:
+def _follow(
+    command: Sequence[str],
+    task: Task,
+    on_progress: Callable[[float], None],
+    on_poll: Callable[[Progress], None],
+    environ: dict[str, str],
+    cwd: Path,
+    container: str = '',
+) -> Outcome:
     """Runs a command, reads monitor.txt while it runs, and leaves nothing of it."""
     began = time.monotonic()
     shown = -1.0
@@ -260,8 +278,15 @@ def _follow(command: Sequence[str], task: Task, on_progress: Callable[[float], N
     guard = Guard(f'DEFAULT_ENV_FILE_PATH={env_file}', container)
     try:
         with open(task.log_file, 'ab') as log:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=env,
-                                       cwd=cwd, start_new_session=True)
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=env,
+                cwd=cwd,
+                start_new_session=True,
+            )
         guard.watch(process.pid)
         running = True
         while running:
@@ -283,8 +308,15 @@ def _follow(command: Sequence[str], task: Task, on_progress: Callable[[float], N
         left = guard.end(removed)
     if process:
         process.wait()
-    outcome = Outcome(EXIT_STOPPED if stopped else process.returncode,
-                      time.monotonic() - began, monitor.last, log_tail(task.log_file), monitor, stopped, left)
+    outcome = Outcome(
+        EXIT_STOPPED if stopped else process.returncode,
+        time.monotonic() - began,
+        monitor.last,
+        log_tail(task.log_file),
+        monitor,
+        stopped,
+        left,
+    )
     if stopped:
         raise TaskStopped(outcome)
     return outcome

@@ -4,9 +4,10 @@ Every image is a JPEG with a cluttered background (gradient, cloud noise, stray 
 whose class is told by shape and texture, not by colour: hue, size, rotation and lighting vary for every class alike.
 Labels are measured on the pixels that were drawn. The same seed gives the same bytes.
 """
+
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -28,7 +29,7 @@ def _alternating(points: int, inner: float, width: float) -> np.ndarray:
     outline = []
     for k in range(points):
         for radius, centre in ((1.0, k * step), (inner, (k + 0.5) * step)):
-            for side in ((-1, 1) if width else (0, )):
+            for side in (-1, 1) if width else (0,):
                 angle = centre + side * width * step / 2
                 outline.append((radius * math.cos(angle), radius * math.sin(angle)))
     return np.array(outline)
@@ -42,30 +43,56 @@ def _rectangle(left: float, top: float, right: float, bottom: float) -> np.ndarr
 # painted on it in a second tone. Coordinates lie within -1..1.
 SHAPES = {
     'target': ([_regular(48)], [_regular(48, 0.72), _regular(48, 0.42)]),
-    'crate': ([_rectangle(-0.9, -0.9, 0.9, 0.9)],
-              [_rectangle(-0.9, k - 0.1, 0.9, k + 0.1) for k in (-0.5, 0.0, 0.5)]),
+    'crate': ([_rectangle(-0.9, -0.9, 0.9, 0.9)], [_rectangle(-0.9, k - 0.1, 0.9, k + 0.1) for k in (-0.5, 0.0, 0.5)]),
     'star': ([_alternating(5, 0.42, 0)], []),
     'gear': ([_alternating(9, 0.74, 0.45), _regular(32, 0.36)], []),
-    'cone': ([np.array([(0, -1), (0.8, 0.9), (-0.8, 0.9)])],
-             [np.array([(-0.27, -0.25), (0.27, -0.25), (0.4, 0.05), (-0.4, 0.05)]),
-              np.array([(-0.53, 0.35), (0.53, 0.35), (0.66, 0.65), (-0.66, 0.65)])]),
-    'cross': ([np.array([(-0.3, -1), (0.3, -1), (0.3, -0.3), (1, -0.3), (1, 0.3), (0.3, 0.3), (0.3, 1), (-0.3, 1),
-                         (-0.3, 0.3), (-1, 0.3), (-1, -0.3), (-0.3, -0.3)])], []),
+    'cone': (
+        [np.array([(0, -1), (0.8, 0.9), (-0.8, 0.9)])],
+        [
+            np.array([(-0.27, -0.25), (0.27, -0.25), (0.4, 0.05), (-0.4, 0.05)]),
+            np.array([(-0.53, 0.35), (0.53, 0.35), (0.66, 0.65), (-0.66, 0.65)]),
+        ],
+    ),
+    'cross': (
+        [
+            np.array(
+                [
+                    (-0.3, -1),
+                    (0.3, -1),
+                    (0.3, -0.3),
+                    (1, -0.3),
+                    (1, 0.3),
+                    (0.3, 0.3),
+                    (0.3, 1),
+                    (-0.3, 1),
+                    (-0.3, 0.3),
+                    (-1, 0.3),
+                    (-1, -0.3),
+                    (-0.3, -0.3),
+                ]
+            )
+        ],
+        [],
+    ),
     'ring': ([_regular(48), _regular(48, 0.62)], []),
-    'domino': ([_rectangle(-0.5, -1, 0.5, 1)],
-               [_regular(16, 0.16) + place for place in ((-0.2, -0.6), (0.2, -0.6), (0, 0), (-0.2, 0.6), (0.2, 0.6))]),
+    'domino': (
+        [_rectangle(-0.5, -1, 0.5, 1)],
+        [_regular(16, 0.16) + place for place in ((-0.2, -0.6), (0.2, -0.6), (0, 0), (-0.2, 0.6), (0.2, 0.6))],
+    ),
 }
 CLASS_NAMES = tuple(SHAPES)
 
 
-def generate(out_dir: Path,
-             num_images: int = 100,
-             num_classes: int = 5,
-             size_range: Tuple[int, int] = (480, 1280),
-             objects_range: Tuple[int, int] = (1, 6),
-             scale_range: Tuple[float, float] = (0.08, 0.35),
-             clutter: int = 14,
-             seed: int = 0) -> List[LabelledImage]:
+def generate(
+    out_dir: Path,
+    num_images: int = 100,
+    num_classes: int = 5,
+    size_range: tuple[int, int] = (480, 1280),
+    objects_range: tuple[int, int] = (1, 6),
+    scale_range: tuple[float, float] = (0.08, 0.35),
+    clutter: int = 14,
+    seed: int = 0,
+) -> list[LabelledImage]:
     """Draws a data set.
 
     Args:
@@ -93,7 +120,7 @@ def generate(out_dir: Path,
         rng = np.random.default_rng((seed, index))
         width, height = (int(side) for side in rng.integers(size_range[0], size_range[1] + 1, 2))
         picture = _background(rng, width, height, clutter)
-        boxes: List[LabelledBox] = []
+        boxes: list[LabelledBox] = []
         for _ in range(rng.integers(objects_range[0], objects_range[1] + 1)):
             class_index = int(rng.integers(num_classes))
             _place(rng, picture, boxes, class_index, scale_range)
@@ -103,7 +130,7 @@ def generate(out_dir: Path,
     return images
 
 
-def _colour(rng: np.random.Generator, saturation: Tuple[int, int], value: Tuple[int, int]) -> np.ndarray:
+def _colour(rng: np.random.Generator, saturation: tuple[int, int], value: tuple[int, int]) -> np.ndarray:
     hsv = np.uint8([[[rng.integers(180), rng.integers(*saturation), rng.integers(*value)]]])
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0, 0].astype(np.float32)
 
@@ -128,13 +155,19 @@ def _background(rng: np.random.Generator, width: int, height: int, clutter: int)
             cv2.addWeighted(layer, 0.6, picture, 0.4, 0, dst=picture)
         else:
             end = centre + rng.uniform(-0.5, 0.5, 2) * side
-            cv2.line(picture, tuple(map(int, centre)), tuple(map(int, end)), colour, int(rng.integers(1, 7)),
-                     cv2.LINE_AA)
+            cv2.line(
+                picture, tuple(map(int, centre)), tuple(map(int, end)), colour, int(rng.integers(1, 7)), cv2.LINE_AA
+            )
     return picture
 
 
-def _place(rng: np.random.Generator, picture: np.ndarray, boxes: List[LabelledBox], class_index: int,
-           scale_range: Tuple[float, float]) -> None:
+def _place(
+    rng: np.random.Generator,
+    picture: np.ndarray,
+    boxes: list[LabelledBox],
+    class_index: int,
+    scale_range: tuple[float, float],
+) -> None:
     """Draws one object where it covers no other, and appends its box; gives up silently when there is no room."""
     height, width = picture.shape[:2]
     silhouette, pattern = SHAPES[CLASS_NAMES[class_index]]
@@ -146,8 +179,13 @@ def _place(rng: np.random.Generator, picture: np.ndarray, boxes: List[LabelledBo
             continue
         x, y = int(rng.integers(0, width - w)), int(rng.integers(0, height - h))
         rows, columns = np.flatnonzero((alpha >= 0.5).any(1)), np.flatnonzero((alpha >= 0.5).any(0))
-        box = LabelledBox(class_index, int(x + columns[0]), int(y + rows[0]), int(columns[-1] - columns[0] + 1),
-                          int(rows[-1] - rows[0] + 1))
+        box = LabelledBox(
+            class_index,
+            int(x + columns[0]),
+            int(y + rows[0]),
+            int(columns[-1] - columns[0] + 1),
+            int(rows[-1] - rows[0] + 1),
+        )
         if all(_overlap(box, other) <= MAX_OVERLAP for other in boxes):
             break
     else:
@@ -155,13 +193,14 @@ def _place(rng: np.random.Generator, picture: np.ndarray, boxes: List[LabelledBo
     first, second = _colour(rng, (60, 255), (90, 256)), _colour(rng, (0, 120), (20, 256))
     light = np.linspace(*rng.uniform(0.75, 1.2, 2), num=w, dtype=np.float32)[None, :, None]
     surface = np.clip((first + paint[..., None] * (second - first)) * light, 0, 255)
-    target = picture[y:y + h, x:x + w]
+    target = picture[y : y + h, x : x + w]
     target += alpha[..., None] * (surface - target)
     boxes.append(box)
 
 
-def _render(size: float, turn: float, squeeze: float, silhouette: Sequence[np.ndarray],
-            pattern: Sequence[np.ndarray]) -> Tuple[np.ndarray, np.ndarray]:
+def _render(
+    size: float, turn: float, squeeze: float, silhouette: Sequence[np.ndarray], pattern: Sequence[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
     """Two masks (h, w) in 0..1: how much of the pixel the object covers, and how much of that is the second tone."""
     cos, sin = math.cos(turn), math.sin(turn)
     to_canvas = np.array([[cos, sin], [-sin, cos]]) * [[1], [squeeze]]
@@ -171,7 +210,7 @@ def _render(size: float, turn: float, squeeze: float, silhouette: Sequence[np.nd
     origin = np.concatenate(outlines).min(0) * scale - SUPERSAMPLING
     w, h = (int(math.ceil(side)) + 2 for side in span * scale / SUPERSAMPLING)
 
-    def mask(polygons: List[np.ndarray]) -> np.ndarray:
+    def mask(polygons: list[np.ndarray]) -> np.ndarray:
         canvas = np.zeros((h * SUPERSAMPLING, w * SUPERSAMPLING), np.float32)
         if polygons:
             cv2.fillPoly(canvas, [np.round(polygon * scale - origin).astype(np.int32) for polygon in polygons], 1.0)

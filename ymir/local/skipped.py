@@ -3,10 +3,18 @@
 What the reader leaves out stands in a file of its own beside `in` and `out`, in the form in which the executor of this
 package tells what it left out (`ymir_exc.skipped_images`); other executors tell nothing.
 """
-from pathlib import Path
-from typing import Dict, Iterable, List
 
-from ymir_exc.skipped_images import CANDIDATES, TRAINING, VALIDATION, SkippedImage, read_skipped_images, write_skipped_images
+from collections.abc import Iterable
+from pathlib import Path
+
+from ymir_exc.skipped_images import (
+    CANDIDATES,
+    TRAINING,
+    VALIDATION,
+    SkippedImage,
+    read_skipped_images,
+    write_skipped_images,
+)
 
 from .labels import Dataset
 from .prepare import SOURCES_FILE
@@ -22,14 +30,16 @@ def write_left_out(work_dir: Path, dataset: Dataset, training: bool) -> None:
         dataset: what was read.
         training: the images are for training and validation, not candidates.
     """
-    parts = dict(all=TRAINING, train=TRAINING, val=VALIDATION) if training else {}
+    parts = {'all': TRAINING, 'train': TRAINING, 'val': VALIDATION} if training else {}
     left_out = [(split, path, reason) for split, path, reason in dataset.left_out if split in parts or not training]
     if left_out:
-        write_skipped_images(str(work_dir), (SkippedImage(parts.get(split, CANDIDATES), _name(path), reason)
-                                             for split, path, reason in left_out))
+        write_skipped_images(
+            str(work_dir),
+            (SkippedImage(parts.get(split, CANDIDATES), _name(path), reason) for split, path, reason in left_out),
+        )
 
 
-def skipped_images(work_dir: Path, out_dir: Path) -> List[SkippedImage]:
+def skipped_images(work_dir: Path, out_dir: Path) -> list[SkippedImage]:
     """The images that a run left out.
 
     Args:
@@ -45,7 +55,7 @@ def skipped_images(work_dir: Path, out_dir: Path) -> List[SkippedImage]:
     return list(dict.fromkeys([*read_skipped_images(str(work_dir)), *named]))
 
 
-def as_lines(images: Iterable[SkippedImage]) -> List[str]:
+def as_lines(images: Iterable[SkippedImage]) -> list[str]:
     """A line of each of the first images, and the number of the others.
 
     Args:
@@ -60,17 +70,25 @@ def _name(path: Path) -> str:
     return str(path) if not set('\t\n\r') & set(str(path)) else repr(str(path))[1:-1]
 
 
-def _owners(work_dir: Path) -> Dict[str, str]:
+def _owners(work_dir: Path) -> dict[str, str]:
     """File name in the cache to the user's file."""
-    owners = dict(zip(*(
-        [name(line) for line in _lines(work_dir / 'in' / file)]
-        for file, name in (('candidate-index.tsv', lambda line: Path(line).name), ('candidate-src-index.tsv', str)))))
+    owners = dict(
+        zip(
+            *(
+                [name(line) for line in _lines(work_dir / 'in' / file)]
+                for file, name in (
+                    ('candidate-index.tsv', lambda line: Path(line).name),
+                    ('candidate-src-index.tsv', str),
+                )
+            )
+        )
+    )
     for folder in (work_dir.parent, work_dir):  # validation images are candidates of a run within that of the training
         owners.update(line.split('\t', 1) for line in _lines(folder / SOURCES_FILE) if '\t' in line)
     return owners
 
 
-def _lines(path: Path) -> List[str]:
+def _lines(path: Path) -> list[str]:
     try:
         return [line for line in path.read_text(encoding='utf-8', errors='surrogateescape').split('\n') if line]
     except OSError:

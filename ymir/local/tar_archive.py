@@ -3,6 +3,7 @@
 tarfile takes a header that is cut or broken for the end of the archive and reads no further than that, so what stands behind goes
 unnoticed, a wrong checksum of gzip too. Here an archive ends as it should, and the file with it.
 """
+
 import bz2
 import gzip
 import lzma
@@ -13,7 +14,7 @@ import tarfile
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import IO, Optional
+from typing import IO
 
 MAX_MEMBERS = 10_000
 MAX_HEADER = 1 << 20  # of the members that describe others
@@ -57,8 +58,10 @@ class _Bounded:
         data = self.stream.read(size)
         self.count += len(data)
         if self.count > self.limit:
-            raise ArchiveError(f'{self.file} holds more than {self.limit} bytes when it is unpacked; models shrink little when they '
-                               'are packed, so this one seems made to fill a disk. `ymir unpack --max-gib N` allows more')
+            raise ArchiveError(
+                f'{self.file} holds more than {self.limit} bytes when it is unpacked; models shrink little when they '
+                'are packed, so this one seems made to fill a disk. `ymir unpack --max-gib N` allows more'
+            )
         return data
 
 
@@ -83,7 +86,7 @@ def _unpacked(packed: IO[bytes]) -> IO[bytes]:
     return opener(packed) if opener else packed
 
 
-def extract(file: Path, folder: Path, max_bytes: Optional[int] = None) -> None:
+def extract(file: Path, folder: Path, max_bytes: int | None = None) -> None:
     """Extracts a tar file, compressed or not.
 
     Args:
@@ -111,8 +114,11 @@ def _extract_all(file: Path, stream: _Bounded, folder: Path) -> None:
     try:
         archive = tarfile.open(fileobj=stream, mode='r|', tarinfo=_Member, bufsize=1 << 20)
     except _DAMAGE as error:
-        why = ('this is a zip archive' if zipfile.is_zipfile(file) else
-               f'this is something else, or damaged ({" ".join(str(error).split()) or type(error).__name__})')
+        why = (
+            'this is a zip archive'
+            if zipfile.is_zipfile(file)
+            else f'this is something else, or damaged ({" ".join(str(error).split()) or type(error).__name__})'
+        )
         raise ArchiveError(f'{file} is not a model package: a package is a tar file, {why}') from None
     free = shutil.disk_usage(folder).free
     try:
@@ -159,5 +165,11 @@ def _check_member(file: Path, member: tarfile.TarInfo) -> None:
     if path.is_absolute() or '..' in path.parts or '\\' in member.name or '\0' in member.name:
         raise ArchiveError(f'{file}: {member.name!r} would lie outside of the folder')
     if member.issparse() or not (member.isreg() or member.isdir()):
-        kind = 'a link' if member.islnk() or member.issym() else 'a file with holes' if member.issparse() else 'a device or pipe'
+        kind = (
+            'a link'
+            if member.islnk() or member.issym()
+            else 'a file with holes'
+            if member.issparse()
+            else 'a device or pipe'
+        )
         raise ArchiveError(f'{file}: {member.name!r} is {kind}; a package holds regular files only')

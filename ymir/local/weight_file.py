@@ -3,13 +3,15 @@
 `torch.save` writes a pickle, alone or within an uncompressed zip. Every class and function that the pickle names is
 replaced by one stand-in that does nothing, so mappings, lists and texts come out and all else is empty. Tensors are not read.
 """
+
 import pickle
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, List, Mapping, Optional
+from typing import Any, BinaryIO
 
 MAX_PICKLE = 128 << 20  # of a file whose tensors are stored beside it; the losses of a long training are some MB
-OLD_MAGIC = 0x1950a86a20f9469cfc6c  # the first of four pickles in files before torch 1.6
+OLD_MAGIC = 0x1950A86A20F9469CFC6C  # the first of four pickles in files before torch 1.6
 
 
 class _Nothing(dict):
@@ -32,7 +34,6 @@ class _Nothing(dict):
 
 
 class _Reader(pickle._Unpickler):  # in Python: the one in C makes room for as many objects as a file says that it has
-
     def find_class(self, module: str, name: str) -> type:
         return _Nothing
 
@@ -40,7 +41,7 @@ class _Reader(pickle._Unpickler):  # in Python: the one in C makes room for as m
         return _Nothing()
 
 
-def class_names_in(file: Path) -> Optional[List[str]]:
+def class_names_in(file: Path) -> list[str] | None:
     """Read the class names that a checkpoint of mmengine keeps in its meta.
 
     Args:
@@ -74,11 +75,10 @@ def _read_old(stream: BinaryIO) -> Any:
     return _Reader(stream).load()
 
 
-def _class_names(content: Any) -> Optional[List[str]]:
+def _class_names(content: Any) -> list[str] | None:
     meta = _mapping(content, 'meta')
     dataset_meta = _mapping(meta, 'dataset_meta')
-    names = (meta.get('class_names') or dataset_meta.get('classes') or dataset_meta.get('CLASSES')
-             or meta.get('CLASSES'))
+    names = meta.get('class_names') or dataset_meta.get('classes') or dataset_meta.get('CLASSES') or meta.get('CLASSES')
     names = [names] if isinstance(names, str) else names
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) and name.strip() for name in names):
         return None

@@ -3,6 +3,7 @@
 One-sided: a box counts most at p = 1/e and nothing at p = 1. The sum grows with the number of boxes, so crowded images
 come first, and images without boxes last among the readable ones.
 """
+
 import math
 
 from ymir.mining.rule import Rule

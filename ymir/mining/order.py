@@ -2,12 +2,13 @@
 
 The platform takes the first lines of the file, so the order is the result, and every candidate needs its line.
 """
-from typing import Iterable, Optional, Tuple
+
+from collections.abc import Iterable
 
 from ymir_exc.result_writer import MiningResultWriter
 
 
-def write_order(scored: Iterable[Tuple[str, Optional[float]]]) -> int:
+def write_order(scored: Iterable[tuple[str, float | None]]) -> int:
     """Write result.tsv.
 
     Args:

@@ -1,6 +1,6 @@
 """Random order, the baseline of every comparison; the same order for the same paths and seed, anywhere."""
+
 import hashlib
-from typing import Optional
 
 from ymir.mining.rule import Rule
 from ymir.shards import Prediction
@@ -11,7 +11,7 @@ class RandomRule(Rule):
 
     needs_predictions = False
 
-    def score(self, path: str, prediction: Optional[Prediction] = None) -> float:
+    def score(self, path: str, prediction: Prediction | None = None) -> float:
         text = f'{self.seed}:{path}'.encode('utf-8', 'surrogateescape')
         # 53 bits fill the mantissa, so the score is below 1.
         return (int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), 'big') >> 11) / 2**53

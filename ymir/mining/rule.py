@@ -1,6 +1,6 @@
 """What a scoring rule is: from one image to how much it is worth to be labelled."""
+
 from abc import ABC, abstractmethod
-from typing import Optional
 
 from ymir.shards import Prediction
 
@@ -19,7 +19,7 @@ class Rule(ABC):
         self.seed = seed
 
     @abstractmethod
-    def score(self, path: str, prediction: Optional[Prediction]) -> float:
+    def score(self, path: str, prediction: Prediction | None) -> float:
         """Score an image; a higher one is labelled earlier.
 
         Args:

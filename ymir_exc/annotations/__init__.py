@@ -1,5 +1,8 @@
 """Readers of the annotation formats that the platform exports (contract sections c.4 to c.7)."""
-from typing import Any, List
+
+from __future__ import annotations
+
+from typing import Any
 
 from ..errors import ConfigError
 from .ark import ArkReader
@@ -7,8 +10,15 @@ from .coco import CocoReader
 from .objects import AnnotationReader, LabelledObject
 from .voc import VocReader
 
-__all__ = ['AnnotationReader', 'ArkReader', 'CocoReader', 'LabelledObject', 'VocReader', 'annotation_format',
-           'make_reader']
+__all__ = [
+    'AnnotationReader',
+    'ArkReader',
+    'CocoReader',
+    'LabelledObject',
+    'VocReader',
+    'annotation_format',
+    'make_reader',
+]
 
 _READERS = {'ark': ArkReader, 'voc': VocReader, 'coco': CocoReader}
 _FORMATS = {'ark': 'ark', 'det-ark': 'ark', 'voc': 'voc', 'det-voc': 'voc', 'coco': 'coco', 'seg-coco': 'coco'}
@@ -31,15 +41,17 @@ def annotation_format(export_format: Any, annotation_path: str = '') -> str:
     """
     word = str(export_format or '').partition(':')[0].strip().lower()
     if not word:
-        suffix = annotation_path[annotation_path.rfind('.'):].lower()
+        suffix = annotation_path[annotation_path.rfind('.') :].lower()
         return _SUFFIXES.get(suffix, 'voc')
     if word not in _FORMATS:
-        raise ConfigError(f'export_format in config.yaml is {export_format!r}, which gives no boxes; allowed: ark:raw, '
-                          'voc:raw, coco:raw')
+        raise ConfigError(
+            f'export_format in config.yaml is {export_format!r}, which gives no boxes; allowed: ark:raw, '
+            'voc:raw, coco:raw'
+        )
     return _FORMATS[word]
 
 
-def make_reader(name: str, class_names: List[str]) -> AnnotationReader:
+def make_reader(name: str, class_names: list[str]) -> AnnotationReader:
     """Make the reader of a format.
 
     Args:

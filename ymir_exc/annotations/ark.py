@@ -4,7 +4,8 @@
 xmin == xmax. An image without objects has a file of 0 bytes. Blank lines, CRLF, spaces or none after the commas and
 decimals are fine.
 """
-from typing import List, Optional
+
+from __future__ import annotations
 
 from ..errors import DatasetError
 from ..reading import decode
@@ -13,7 +14,7 @@ from .objects import LabelledObject, read_bytes, to_number
 _FIELDS = ('class index', 'xmin', 'ymin', 'xmax', 'ymax', 'quality', 'angle')
 
 
-def parse_ark_line(line: str, place: str, class_names: List[str]) -> LabelledObject:
+def parse_ark_line(line: str, place: str, class_names: list[str]) -> LabelledObject:
     """Parse one line of an ark file.
 
     Args:
@@ -29,13 +30,17 @@ def parse_ark_line(line: str, place: str, class_names: List[str]) -> LabelledObj
     """
     values = line.split(',')
     if not 5 <= len(values) <= 7:
-        raise DatasetError(f'{place}: {line.strip()!r} has {len(values)} values; 5 to 7 are allowed: '
-                           f'{", ".join(_FIELDS)}')
-    class_id, xmin, ymin, xmax, ymax, *rest = (to_number(value.strip(), place, field)
-                                              for value, field in zip(values, _FIELDS))
+        raise DatasetError(
+            f'{place}: {line.strip()!r} has {len(values)} values; 5 to 7 are allowed: {", ".join(_FIELDS)}'
+        )
+    class_id, xmin, ymin, xmax, ymax, *rest = (
+        to_number(value.strip(), place, field) for value, field in zip(values, _FIELDS)
+    )
     if class_id not in range(len(class_names)):
-        raise DatasetError(f'{place}: class index {values[0].strip()} is out of range; allowed: 0 to '
-                           f'{len(class_names) - 1} ({", ".join(class_names)})')
+        raise DatasetError(
+            f'{place}: class index {values[0].strip()} is out of range; allowed: 0 to '
+            f'{len(class_names) - 1} ({", ".join(class_names)})'
+        )
     quality, angle = (rest + [None, None])[:2]
     return LabelledObject(class_id, xmin, ymin, xmax + 1, ymax + 1, place, quality, angle)
 
@@ -47,10 +52,10 @@ class ArkReader:
         class_names: in the order of the class index.
     """
 
-    def __init__(self, class_names: List[str]) -> None:
+    def __init__(self, class_names: list[str]) -> None:
         self._class_names = class_names
 
-    def read(self, annotation: str, image: str) -> Optional[List[LabelledObject]]:
+    def read(self, annotation: str, image: str) -> list[LabelledObject] | None:
         """See :class:`~ymir_exc.annotations.AnnotationReader`."""
         data = read_bytes(annotation)
         if data is None:
@@ -59,5 +64,8 @@ class ArkReader:
             lines = decode(data, 'replace').split('\n')
         except UnicodeError as error:
             raise DatasetError(f'the annotation {annotation} {error}') from error
-        return [parse_ark_line(line, f'{annotation}:{number}', self._class_names)
-                for number, line in enumerate(lines, 1) if line.strip()]
+        return [
+            parse_ark_line(line, f'{annotation}:{number}', self._class_names)
+            for number, line in enumerate(lines, 1)
+            if line.strip()
+        ]

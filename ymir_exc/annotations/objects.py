@@ -1,5 +1,8 @@
 """What every annotation reader gives: objects with a box whose far corner lies outside it."""
-from typing import Any, List, NamedTuple, Optional, Protocol
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
 
 from ..errors import DatasetError
 from ..reading import open_regular
@@ -18,23 +21,24 @@ class LabelledObject(NamedTuple):
         segmentation: of coco annotations; None if there is none.
         area: in square pixels, if the annotation says so.
     """
+
     class_id: int
     xmin: float
     ymin: float
     xmax: float
     ymax: float
     place: str
-    quality: Optional[float] = None
-    angle: Optional[float] = None
+    quality: float | None = None
+    angle: float | None = None
     iscrowd: int = 0
     segmentation: Any = None
-    area: Optional[float] = None
+    area: float | None = None
 
 
 class AnnotationReader(Protocol):
     """Reads the annotation of one image; safe to call from several threads."""
 
-    def read(self, annotation: str, image: str) -> Optional[List[LabelledObject]]:
+    def read(self, annotation: str, image: str) -> list[LabelledObject] | None:
         """Read the objects of an image.
 
         Args:
@@ -50,7 +54,7 @@ class AnnotationReader(Protocol):
         ...
 
 
-def read_bytes(path: str) -> Optional[bytes]:
+def read_bytes(path: str) -> bytes | None:
     """Read an annotation file; None if there is none.
 
     Raises:

@@ -15,20 +15,37 @@ an unknown or wrong encoding, or none               as UTF-8, else as GB18030
 
 Nothing outside the file is ever loaded, and a file that declares entities, which may grow without end, is refused.
 """
+
+from __future__ import annotations
+
 import codecs
 import re
-from typing import Iterator, Optional
+from typing import Iterator
 from xml.etree import ElementTree
 
-_MARKS = ((codecs.BOM_UTF8, 'utf-8-sig'), (codecs.BOM_UTF32_LE, 'utf-32'), (codecs.BOM_UTF32_BE, 'utf-32'),
-          (codecs.BOM_UTF16_LE, 'utf-16'), (codecs.BOM_UTF16_BE, 'utf-16'), (b'<\0\0\0', 'utf-32-le'),
-          (b'\0\0\0<', 'utf-32-be'), (b'<\0', 'utf-16-le'), (b'\0<', 'utf-16-be'))
+_MARKS = (
+    (codecs.BOM_UTF8, 'utf-8-sig'),
+    (codecs.BOM_UTF32_LE, 'utf-32'),
+    (codecs.BOM_UTF32_BE, 'utf-32'),
+    (codecs.BOM_UTF16_LE, 'utf-16'),
+    (codecs.BOM_UTF16_BE, 'utf-16'),
+    (b'<\0\0\0', 'utf-32-le'),
+    (b'\0\0\0<', 'utf-32-be'),
+    (b'<\0', 'utf-16-le'),
+    (b'\0<', 'utf-16-be'),
+)
 _DECLARATION = re.compile(r'\s*<\?xml\b[^>]*?\?>')
 _ENCODING = re.compile(rb'^\s*<\?xml\b[^>]*?\bencoding\s*=\s*["\']\s*([\w.:-]+)\s*["\']')
 _ENTITY = re.compile(r'<!ENTITY\b', re.IGNORECASE)
 # Windows means more characters by these names than the standards do.
-_WIDER = {'gb2312': 'gb18030', 'gbk': 'gb18030', 'shift_jis': 'cp932', 'euc_kr': 'cp949', 'big5': 'cp950',
-          'iso8859-1': 'cp1252'}
+_WIDER = {
+    'gb2312': 'gb18030',
+    'gbk': 'gb18030',
+    'shift_jis': 'cp932',
+    'euc_kr': 'cp949',
+    'big5': 'cp950',
+    'iso8859-1': 'cp1252',
+}
 # Of Python's codecs, those that are no encoding of a file as a whole, or need two bytes for a letter of ASCII.
 _NO_ENCODINGS = re.compile(r'(utf-?_?(7|16|32))|punycode|idna|escape|undefined|mbcs|oem')
 _DECLARED_BYTES = 1024
@@ -75,8 +92,10 @@ def decode_xml(data: bytes, errors: str = 'strict') -> str:
         except (UnicodeError, LookupError):
             continue
     declared = _declared(data)
-    raise ValueError(f'its text is neither in {f"{declared}, as it says, nor in " if declared else ""}UTF-8 or GB18030; save '
-                     'it as UTF-8')
+    raise ValueError(
+        f'its text is neither in {f"{declared}, as it says, nor in " if declared else ""}UTF-8 or GB18030; save '
+        'it as UTF-8'
+    )
 
 
 def _encodings(data: bytes) -> Iterator[str]:
@@ -93,12 +112,12 @@ def _encodings(data: bytes) -> Iterator[str]:
     yield 'gb18030'
 
 
-def _declared(data: bytes) -> Optional[str]:
+def _declared(data: bytes) -> str | None:
     found = _ENCODING.match(data[:_DECLARED_BYTES])
     return found.group(1).decode('ascii', 'replace') if found else None
 
 
-def _codec(declared: Optional[str]) -> Optional[str]:
+def _codec(declared: str | None) -> str | None:
     """Python's name of a declared encoding; None if there is none, or it cannot be that of this file."""
     plain = re.sub(r'^x-', '', (declared or '').lower())
     for name in (plain, re.sub(r'^windows-(\d+)j?$', r'cp\1', plain), re.sub(r'^gb_?2312.*', 'gb2312', plain)):

@@ -1,8 +1,11 @@
 """The size of an image as the loader (OpenCV) will see it, from the file's header alone where Pillow knows it."""
+
+from __future__ import annotations
+
 import contextlib
 import os
 import stat
-from typing import Iterator, Optional, Tuple
+from typing import Iterator
 
 from PIL import Image, UnidentifiedImageError
 
@@ -24,7 +27,7 @@ def any_image_size() -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def read_image_size(path: str) -> Tuple[int, int]:
+def read_image_size(path: str) -> tuple[int, int]:
     """Read width and height, in the orientation in which OpenCV loads the image.
 
     Args:
@@ -58,12 +61,14 @@ def read_image_size(path: str) -> Tuple[int, int]:
     if width < 1 or height < 1:
         raise OSError(f'the image has no pixels ({width} x {height})')
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-        raise OSError(f'the image is too large to be loaded ({width} x {height}; at most {MAX_SIDE} a side and '
-                      f'{MAX_PIXELS} in all)')
+        raise OSError(
+            f'the image is too large to be loaded ({width} x {height}; at most {MAX_SIDE} a side and '
+            f'{MAX_PIXELS} in all)'
+        )
     return width, height
 
 
-def _decoded_size(path: str) -> Optional[Tuple[int, int]]:
+def _decoded_size(path: str) -> tuple[int, int] | None:
     """Width and height of an image of a kind that Pillow does not know, such as a TIFF of colours in 32-bit floats.
 
     Few files come here, so decoding them is no cost. None if OpenCV does not know it either, or is not installed.

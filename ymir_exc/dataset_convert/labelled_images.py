@@ -18,10 +18,13 @@ index file of ``val`` empty               a set without images; whether training
                                           decision
 ========================================  ==============================================================================
 """
+
+from __future__ import annotations
+
 import os
 import statistics
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, Callable, Iterator, NamedTuple
 
 from ..annotations import AnnotationReader, LabelledObject
 from ..errors import DatasetError, ImageFormatError
@@ -47,19 +50,20 @@ class LabelledImage(NamedTuple):
         width, height: in pixels, as the loader sees it.
         objects: inside the image; xmax and ymax exclusive.
     """
+
     path: str
     width: int
     height: int
-    objects: List[LabelledObject]
+    objects: list[LabelledObject]
 
 
 class _ReadImage(NamedTuple):
     image: LabelledImage
-    dropped: List[Finding]
-    clipped: List[Finding]
+    dropped: list[Finding]
+    clipped: list[Finding]
 
 
-def _fit(item: LabelledObject, width: int, height: int) -> Tuple[Optional[LabelledObject], Optional[Finding]]:
+def _fit(item: LabelledObject, width: int, height: int) -> tuple[LabelledObject | None, Finding | None]:
     """Clip an object to the image; also says what is wrong with it."""
     box = item[1:5]
     detail = f'x {box[0]} to {box[2]}, y {box[1]} to {box[3]}, image {width} x {height}'
@@ -79,7 +83,7 @@ def _fit(item: LabelledObject, width: int, height: int) -> Tuple[Optional[Labell
     return item._replace(xmin=clipped[0], ymin=clipped[1], xmax=clipped[2], ymax=clipped[3]), finding
 
 
-def _read_image(image: str, annotation: str, reader: AnnotationReader) -> Union[_ReadImage, Finding]:
+def _read_image(image: str, annotation: str, reader: AnnotationReader) -> _ReadImage | Finding:
     try:
         width, height = read_image_size(image)
     except OSError as error:
@@ -91,13 +95,15 @@ def _read_image(image: str, annotation: str, reader: AnnotationReader) -> Union[
     return _ReadImage(
         LabelledImage(image, width, height, [item for item, _ in fitted if item is not None]),
         [finding for item, finding in fitted if item is None],
-        [finding for item, finding in fitted if item is not None and finding is not None])
+        [finding for item, finding in fitted if item is not None and finding is not None],
+    )
 
 
-def _read_all(items: List[Tuple[str, str]], reader: AnnotationReader, num_workers: Optional[int],
-              progress: Optional[Progress]) -> Iterator[Union[_ReadImage, Finding]]:
+def _read_all(
+    items: list[tuple[str, str]], reader: AnnotationReader, num_workers: int | None, progress: Progress | None
+) -> Iterator[_ReadImage | Finding]:
     """Read in threads: the work is to wait for the disk, and headers take 30 microseconds of Python each."""
-    chunks = [items[start:start + _CHUNK] for start in range(0, len(items), _CHUNK)]
+    chunks = [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
     done = 0
     with any_image_size(), ThreadPoolExecutor(num_workers) as pool:
         read = pool.map(lambda chunk: [_read_image(*item, reader) for item in chunk], chunks)
@@ -111,16 +117,18 @@ def _read_all(items: List[Tuple[str, str]], reader: AnnotationReader, num_worker
             read.close()  # after an error: cancels the chunks that nobody has begun
 
 
-def _spread(values: List[int]) -> Tuple[int, int, int]:
+def _spread(values: list[int]) -> tuple[int, int, int]:
     return min(values), int(statistics.median(values)), max(values)
 
 
-def read_labelled_images(items: List[Tuple[str, str]],
-                         reader: AnnotationReader,
-                         class_names: List[str],
-                         report: SplitReport,
-                         num_workers: Optional[int] = None,
-                         progress: Optional[Progress] = None) -> List[LabelledImage]:
+def read_labelled_images(
+    items: list[tuple[str, str]],
+    reader: AnnotationReader,
+    class_names: list[str],
+    report: SplitReport,
+    num_workers: int | None = None,
+    progress: Progress | None = None,
+) -> list[LabelledImage]:
     """Read a split; see the module's table for what happens to bad data.
 
     Args:
@@ -139,7 +147,7 @@ def read_labelled_images(items: List[Tuple[str, str]],
     """
     report.num_listed = len(items)
     report.boxes_per_class = dict.fromkeys(class_names, 0)
-    images: List[LabelledImage] = []
+    images: list[LabelledImage] = []
     for result in _read_all(items, reader, num_workers, progress):
         if isinstance(result, Finding):
             report.skipped_images.add(result)
@@ -166,20 +174,26 @@ def _check(report: SplitReport) -> None:
     if report.num_listed == 0 and report.split != 'train':
         return
     if report.num_listed == 0:
-        raise DatasetError(f'the {report.split} set is empty: its index file lists no image. Choose a data set with '
-                           'images, and an export_format with annotations (ark:raw)')
+        raise DatasetError(
+            f'the {report.split} set is empty: its index file lists no image. Choose a data set with '
+            'images, and an export_format with annotations (ark:raw)'
+        )
     if report.num_images == 0:
         by_reason = report.skipped_images.by_reason
         reasons = ', '.join(f'{count} x {reason}' for reason, count in by_reason.items())
         error = DatasetError if MISSING_ANNOTATION in by_reason else ImageFormatError
-        raise error(f'no image of the {report.split} set can be used ({reasons}); the first: '
-                    f'{report.skipped_images.examples[0]}')
+        raise error(
+            f'no image of the {report.split} set can be used ({reasons}); the first: '
+            f'{report.skipped_images.examples[0]}'
+        )
     if report.num_boxes == 0 and report.dropped_boxes.count:
-        raise DatasetError(f'all {report.dropped_boxes.count} boxes of the {report.split} set are unusable; the first: '
-                           f'{report.dropped_boxes.examples[0]}')
+        raise DatasetError(
+            f'all {report.dropped_boxes.count} boxes of the {report.split} set are unusable; the first: '
+            f'{report.dropped_boxes.examples[0]}'
+        )
 
 
-def file_identity(path: str) -> Tuple[str, int, int]:
+def file_identity(path: str) -> tuple[str, int, int]:
     """Tell a file's path, size and modification time, by which a change of it is seen; zeros if there is none."""
     try:
         status = os.stat(path)

@@ -1,6 +1,9 @@
 """What a conversion found: counts, and of every kind of trouble the number and the first examples."""
+
+from __future__ import annotations
+
 from dataclasses import asdict, dataclass, field
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 MAX_EXAMPLES = 100  # of each reason; a million equal lines help nobody
 
@@ -14,6 +17,7 @@ class Finding:
         reason: what is wrong with it.
         detail: the values.
     """
+
     place: str
     reason: str
     detail: str = ''
@@ -31,9 +35,10 @@ class Findings:
         by_reason: reason -> how many.
         examples: the first 100 of each reason, in the order of the data set.
     """
+
     count: int = 0
-    by_reason: Dict[str, int] = field(default_factory=dict)
-    examples: List[Finding] = field(default_factory=list)
+    by_reason: dict[str, int] = field(default_factory=dict)
+    examples: list[Finding] = field(default_factory=list)
 
     def add(self, finding: Finding) -> None:
         """Count a finding and keep it if it is among the first."""
@@ -60,6 +65,7 @@ class SplitReport:
         image_widths, image_heights: smallest, median and largest, in pixels.
         skipped_images, dropped_boxes, clipped_boxes: what was left out or changed, with reason and place.
     """
+
     split: str
     img_dir: str
     ann_file: str
@@ -68,19 +74,19 @@ class SplitReport:
     num_images: int = 0
     num_empty_images: int = 0
     num_boxes: int = 0
-    boxes_per_class: Dict[str, int] = field(default_factory=dict)
-    image_widths: Tuple[int, int, int] = (0, 0, 0)
-    image_heights: Tuple[int, int, int] = (0, 0, 0)
+    boxes_per_class: dict[str, int] = field(default_factory=dict)
+    image_widths: tuple[int, int, int] = (0, 0, 0)
+    image_heights: tuple[int, int, int] = (0, 0, 0)
     skipped_images: Findings = field(default_factory=Findings)
     dropped_boxes: Findings = field(default_factory=Findings)
     clipped_boxes: Findings = field(default_factory=Findings)
 
-    def to_dict(self) -> Dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Give what JSON can hold and :meth:`from_dict` reads."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Dict[str, Any]) -> 'SplitReport':
+    def from_dict(cls, values: dict[str, Any]) -> SplitReport:
         """Make one of what :meth:`to_dict` gave.
 
         Raises:
@@ -102,4 +108,5 @@ class ConversionReport:
     Attributes:
         splits: ``train`` and ``val`` -> report.
     """
-    splits: Dict[str, SplitReport]
+
+    splits: dict[str, SplitReport]

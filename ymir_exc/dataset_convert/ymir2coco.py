@@ -4,11 +4,14 @@ Boxes are clipped to the image and have the width xmax - xmin + 1 of the platfor
 after EXIF orientation. What happens to bad data is in the table of :mod:`~ymir_exc.dataset_convert.labelled_images`.
 A finished conversion is known by a stamp of everything that went into it, not by the folder's existence.
 """
+
+from __future__ import annotations
+
 import hashlib
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Sequence
 
 from ..annotations import annotation_format, make_reader
 from ..atomic import write_text_atomically
@@ -21,12 +24,17 @@ from .report import ConversionReport, SplitReport
 FORMAT_VERSION = 1  # to be raised when the files that are written change
 
 
-def _coco_annotation(image_id: int, annotation_id: int, item: Any, first_category: int) -> Dict[str, Any]:
+def _coco_annotation(image_id: int, annotation_id: int, item: Any, first_category: int) -> dict[str, Any]:
     width, height = item.xmax - item.xmin, item.ymax - item.ymin
-    annotation = dict(id=annotation_id, image_id=image_id, category_id=item.class_id + first_category,
-                      bbox=[item.xmin, item.ymin, width, height],
-                      area=width * height if item.segmentation is None or item.area is None else item.area,
-                      iscrowd=item.iscrowd, segmentation=item.segmentation or [])
+    annotation = {
+        'id': annotation_id,
+        'image_id': image_id,
+        'category_id': item.class_id + first_category,
+        'bbox': [item.xmin, item.ymin, width, height],
+        'area': width * height if item.segmentation is None or item.area is None else item.area,
+        'iscrowd': item.iscrowd,
+        'segmentation': item.segmentation or [],
+    }
     if item.quality is not None:
         annotation['bbox_quality'] = item.quality
     if item.angle is not None:
@@ -34,7 +42,7 @@ def _coco_annotation(image_id: int, annotation_id: int, item: Any, first_categor
     return annotation
 
 
-def make_coco(images: Sequence[LabelledImage], class_names: Sequence[str], cat_id_from_zero: bool) -> Dict[str, Any]:
+def make_coco(images: Sequence[LabelledImage], class_names: Sequence[str], cat_id_from_zero: bool) -> dict[str, Any]:
     """Make a coco dict with absolute image paths.
 
     Args:
@@ -43,18 +51,21 @@ def make_coco(images: Sequence[LabelledImage], class_names: Sequence[str], cat_i
         cat_id_from_zero: whether the first category has id 0, else 1. Images and annotations count from 1.
     """
     first = 0 if cat_id_from_zero else 1
-    categories = [dict(id=index, name=name, supercategory='object') for index, name in enumerate(class_names, first)]
-    image_entries: List[Dict[str, Any]] = []
-    annotations: List[Dict[str, Any]] = []
+    categories = [
+        {'id': index, 'name': name, 'supercategory': 'object'} for index, name in enumerate(class_names, first)
+    ]
+    image_entries: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for image_id, image in enumerate(images, 1):
-        image_entries.append(dict(id=image_id, file_name=os.path.abspath(image.path), width=image.width,
-                                  height=image.height))
+        image_entries.append(
+            {'id': image_id, 'file_name': os.path.abspath(image.path), 'width': image.width, 'height': image.height}
+        )
         for item in image.objects:
             annotations.append(_coco_annotation(image_id, len(annotations) + 1, item, first))
-    return dict(images=image_entries, annotations=annotations, categories=categories)
+    return {'images': image_entries, 'annotations': annotations, 'categories': categories}
 
 
-def _stamp(items: Sequence[Tuple[str, str]], num_workers: Optional[int], *parts: Any) -> str:
+def _stamp(items: Sequence[tuple[str, str]], num_workers: int | None, *parts: Any) -> str:
     """Hash the content of the index, every file's size and time, and the settings."""
     digest = hashlib.sha256(repr((FORMAT_VERSION, *parts)).encode())
     with ThreadPoolExecutor(num_workers) as pool:
@@ -63,7 +74,7 @@ def _stamp(items: Sequence[Tuple[str, str]], num_workers: Optional[int], *parts:
     return digest.hexdigest()
 
 
-def _finished(stamp_file: str, ann_file: str, stamp: str) -> Optional[SplitReport]:
+def _finished(stamp_file: str, ann_file: str, stamp: str) -> SplitReport | None:
     try:
         with open(stamp_file, encoding='utf-8') as stream:
             content = json.load(stream)
@@ -74,8 +85,14 @@ def _finished(stamp_file: str, ann_file: str, stamp: str) -> Optional[SplitRepor
     return None
 
 
-def _convert_split(cfg: AttributeDict, split: str, cat_id_from_zero: bool, out_dir: str, num_workers: Optional[int],
-                   progress: Optional[Progress]) -> SplitReport:
+def _convert_split(
+    cfg: AttributeDict,
+    split: str,
+    cat_id_from_zero: bool,
+    out_dir: str,
+    num_workers: int | None,
+    progress: Progress | None,
+) -> SplitReport:
     class_names = get_class_names(cfg)
     items = read_items(cfg, split)
     name = annotation_format(cfg.param.get('export_format'), items[0][1] if items else '')
@@ -92,17 +109,19 @@ def _convert_split(cfg: AttributeDict, split: str, cat_id_from_zero: bool, out_d
     report = SplitReport(split=split, img_dir=img_dir, ann_file=ann_file, annotation_format=name)
     images = read_labelled_images(items, make_reader(name, class_names), class_names, report, num_workers, progress)
     write_text_atomically(ann_file, json.dumps(make_coco(images, class_names, cat_id_from_zero), allow_nan=False))
-    stamped = dict(inputs=stamp, ann_file=file_identity(ann_file), report=report.to_dict())
+    stamped = {'inputs': stamp, 'ann_file': file_identity(ann_file), 'report': report.to_dict()}
     write_text_atomically(stamp_file, json.dumps(stamped))
     return report
 
 
-def convert_dataset_to_coco(cfg: Optional[AttributeDict] = None,
-                            splits: Sequence[str] = ('train', 'val'),
-                            cat_id_from_zero: bool = False,
-                            out_dir: Optional[str] = None,
-                            num_workers: Optional[int] = None,
-                            progress: Optional[Progress] = None) -> ConversionReport:
+def convert_dataset_to_coco(
+    cfg: AttributeDict | None = None,
+    splits: Sequence[str] = ('train', 'val'),
+    cat_id_from_zero: bool = False,
+    out_dir: str | None = None,
+    num_workers: int | None = None,
+    progress: Progress | None = None,
+) -> ConversionReport:
     """Write ``ymir_<split>.json`` for each split, unless the same conversion is finished already, and tell what it had.
 
     ``export_format`` of config.yaml says which annotations to read: ark, voc or coco.
@@ -126,7 +145,7 @@ def convert_dataset_to_coco(cfg: Optional[AttributeDict] = None,
     cfg = get_merged_config() if cfg is None else cfg
     out_dir = out_dir or os.path.join(cfg.ymir.output.root_dir, 'ymir_dataset')
     counts = [images_count(cfg, split) for split in splits]
-    reports: Dict[str, SplitReport] = {}
+    reports: dict[str, SplitReport] = {}
     for index, split in enumerate(splits):
         before, total = sum(counts[:index]), sum(counts)
         shifted = None if progress is None else lambda done, _, before=before: progress(before + done, total)
@@ -134,7 +153,7 @@ def convert_dataset_to_coco(cfg: Optional[AttributeDict] = None,
     return ConversionReport(splits=reports)
 
 
-def convert_ymir_to_coco(cat_id_from_zero: bool = False) -> Dict[str, Dict[str, str]]:
+def convert_ymir_to_coco(cat_id_from_zero: bool = False) -> dict[str, dict[str, str]]:
     """Convert the training and validation sets to coco files under ``/out/ymir_dataset``.
 
     Args:
@@ -148,4 +167,4 @@ def convert_ymir_to_coco(cat_id_from_zero: bool = False) -> Dict[str, Dict[str, 
         DatasetError, ConfigError: see :func:`convert_dataset_to_coco`.
     """
     report = convert_dataset_to_coco(cat_id_from_zero=cat_id_from_zero)
-    return {split: dict(img_dir=part.img_dir, ann_file=part.ann_file) for split, part in report.splits.items()}
+    return {split: {'img_dir': part.img_dir, 'ann_file': part.ann_file} for split, part in report.splits.items()}

@@ -3,11 +3,14 @@
 The platform never annotates background; a semantic segmentation executor must know whether blank pixels are a class of
 their own or to be ignored.
 """
+
+from __future__ import annotations
+
 import json
 import os
 import random
 from collections import defaultdict
-from typing import Any, Dict, List
+from typing import Any
 
 from ..attribute_dict import AttributeDict
 from ..dataset_reader import read_items
@@ -18,7 +21,7 @@ from ..util import get_bool
 _SEED = 0  # the same data gives the same answer in every process
 
 
-def _covered_pixels(segmentations: List[Any], width: int, height: int) -> int:
+def _covered_pixels(segmentations: list[Any], width: int, height: int) -> int:
     """Count the pixels under any of the masks; overlapping ones count once."""
     from pycocotools import mask
 
@@ -50,22 +53,27 @@ def find_blank_area_in_dataset(ymir_cfg: AttributeDict, max_sample_num: int = 10
     if not items:
         raise DatasetError('the train set is empty: its index file lists no image')
     names = {os.path.basename(image) for image, _ in items}
-    images: List[Dict[str, Any]] = []
-    segmentations: Dict[Any, List[Any]] = defaultdict(list)
+    images: list[dict[str, Any]] = []
+    segmentations: dict[Any, list[Any]] = defaultdict(list)
     for number, path in enumerate(sorted({annotation for _, annotation in items})):
         try:
             with open_regular(path) as stream:
                 content = json.loads(stream.read())  # finds the encoding of bytes itself, byte order mark or not
-            images += [dict(image, key=(number, image['id'])) for image in content['images']
-                       if os.path.basename(image['file_name']) in names]
+            images += [
+                dict(image, key=(number, image['id']))
+                for image in content['images']
+                if os.path.basename(image['file_name']) in names
+            ]
             for annotation in content['annotations']:
                 if annotation.get('segmentation'):
                     segmentations[number, annotation['image_id']].append(annotation['segmentation'])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DatasetError(f'{path} is not a readable coco file: {type(error).__name__} {error}') from error
     sample = random.Random(_SEED).sample(images, min(max_sample_num, len(images)))
-    return any(_covered_pixels(segmentations[image['key']], image['width'], image['height'])
-               < image['width'] * image['height'] for image in sample)
+    return any(
+        _covered_pixels(segmentations[image['key']], image['width'], image['height']) < image['width'] * image['height']
+        for image in sample
+    )
 
 
 def train_with_black_area_or_not(ymir_cfg: AttributeDict, max_sample_num: int = 100) -> bool:

@@ -3,8 +3,10 @@
 ``images`` is a link to the assets, ``labels`` mirrors it with a text file per image: ``class x y w h`` per object, the
 centre and the size as fractions of the image. Bad data is treated as for coco.
 """
+
+from __future__ import annotations
+
 import os
-from typing import Dict, List, Optional
 
 import yaml
 
@@ -41,10 +43,10 @@ def _path_below(image: str, assets_dir: str, out_dir: str) -> str:
     return os.path.join(out_dir, 'images', relative)
 
 
-def _write_split(images: List[LabelledImage], assets_dir: str, out_dir: str) -> List[str]:
+def _write_split(images: list[LabelledImage], assets_dir: str, out_dir: str) -> list[str]:
     """Write the label files; gives the images' paths below ``out_dir``."""
-    paths: List[str] = []
-    sources: Dict[str, str] = {}  # label file -> image
+    paths: list[str] = []
+    sources: dict[str, str] = {}  # label file -> image
     for image in images:
         path = _path_below(image.path, assets_dir, out_dir)
         relative = os.path.relpath(path, os.path.join(out_dir, 'images'))
@@ -59,17 +61,18 @@ def _write_split(images: List[LabelledImage], assets_dir: str, out_dir: str) -> 
     return paths
 
 
-def _label_split(cfg: AttributeDict, split: str, class_names: List[str], assets_dir: str, out_dir: str) -> List[str]:
+def _label_split(cfg: AttributeDict, split: str, class_names: list[str], assets_dir: str, out_dir: str) -> list[str]:
     """Write the label files of a split that has annotations; gives the images' paths below ``out_dir``."""
     items = read_items(cfg, split)
     name = annotation_format(cfg.param.get('export_format'), items[0][1] if items else '')
-    report = SplitReport(split=split, img_dir=assets_dir, ann_file=os.path.join(out_dir, f'{split}-index.txt'),
-                         annotation_format=name)
+    report = SplitReport(
+        split=split, img_dir=assets_dir, ann_file=os.path.join(out_dir, f'{split}-index.txt'), annotation_format=name
+    )
     images = read_labelled_images(items, make_reader(name, class_names), class_names, report)
     return _write_split(images, assets_dir, out_dir)
 
 
-def convert_ymir_to_yolov5(cfg: AttributeDict, out_dir: Optional[str] = None) -> str:
+def convert_ymir_to_yolov5(cfg: AttributeDict, out_dir: str | None = None) -> str:
     """Convert the data set of a task; may be repeated.
 
     Args:
@@ -89,11 +92,14 @@ def convert_ymir_to_yolov5(cfg: AttributeDict, out_dir: Optional[str] = None) ->
     class_names = get_class_names(cfg)
     os.makedirs(out_dir, exist_ok=True)
     _link_images(assets_dir, os.path.join(out_dir, 'images'))
-    data = dict(path=out_dir, nc=len(class_names), names=class_names)
+    data = {'path': out_dir, 'nc': len(class_names), 'names': class_names}
     given = cfg.ymir.input
-    for split, index_file in (('train', given.training_index_file), ('val', given.val_index_file),
-                              ('test', given.candidate_index_file)):
-        images: List[str] = []
+    for split, index_file in (
+        ('train', given.training_index_file),
+        ('val', given.val_index_file),
+        ('test', given.candidate_index_file),
+    ):
+        images: list[str] = []
         if split == 'test' and index_file:
             images = [_path_below(path, assets_dir, out_dir) for path, _ in read_items(cfg, split)]
         elif index_file or cfg.ymir.run_training and split != 'test':

@@ -2,6 +2,6 @@
 _base_ = './rtmdet-r_m_syncbn_fast_2xb4-36e_dota.py'
 data_root = 'data/split_ms_dota/'
 
-train_dataloader = dict(dataset=dict(data_root=data_root))
-val_dataloader = dict(dataset=dict(data_root=data_root))
+train_dataloader = {'dataset': {'data_root': data_root}}
+val_dataloader = {'dataset': {'data_root': data_root}}
 test_dataloader = val_dataloader

@@ -3,17 +3,18 @@ _base_ = './yolov5_m_mask-refine-v61_syncbn_fast_8xb16-300e_coco.py'
 deepen_factor = 1.0
 widen_factor = 1.0
 
-model = dict(
-    backbone=dict(deepen_factor=deepen_factor, widen_factor=widen_factor),
-    neck=dict(deepen_factor=deepen_factor, widen_factor=widen_factor),
-    bbox_head=dict(head_module=dict(widen_factor=widen_factor)))
+model = {
+    'backbone': {'deepen_factor': deepen_factor, 'widen_factor': widen_factor},
+    'neck': {'deepen_factor': deepen_factor, 'widen_factor': widen_factor},
+    'bbox_head': {'head_module': {'widen_factor': widen_factor}},
+}
 
 copypaste_prob = 0.1  # share of the objects of a mosaic that are pasted once more, mirrored
 
 pre_transform = _base_.pre_transform
-copypaste = dict(type='YOLOv5CopyPaste', prob=copypaste_prob)
+copypaste = {'type': 'YOLOv5CopyPaste', 'prob': copypaste_prob}
 mosaic_affine_pipeline = [_base_.mosaic, copypaste, _base_.random_affine, _base_.remove_masks]
 mixup = dict(_base_.mixup, pre_transform=[*pre_transform, *mosaic_affine_pipeline])
 
 train_pipeline = [*pre_transform, *mosaic_affine_pipeline, mixup, *_base_.last_transform]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+train_dataloader = {'dataset': {'pipeline': train_pipeline}}

@@ -6,10 +6,11 @@ train_batch_size_per_gpu = 32
 
 load_from = 'https://download.openmmlab.com/mmyolo/v0/yolov5/yolov5_l-v61_syncbn_fast_8xb16-300e_coco/yolov5_l-v61_syncbn_fast_8xb16-300e_coco_20220917_031007-096ef0eb.pth'  # noqa: E501
 
-model = dict(
-    backbone=dict(deepen_factor=deepen_factor, widen_factor=widen_factor),
-    neck=dict(deepen_factor=deepen_factor, widen_factor=widen_factor),
-    bbox_head=dict(head_module=dict(widen_factor=widen_factor)))
+model = {
+    'backbone': {'deepen_factor': deepen_factor, 'widen_factor': widen_factor},
+    'neck': {'deepen_factor': deepen_factor, 'widen_factor': widen_factor},
+    'bbox_head': {'head_module': {'widen_factor': widen_factor}},
+}
 
-train_dataloader = dict(batch_size=train_batch_size_per_gpu)
-optim_wrapper = dict(optimizer=dict(batch_size_per_gpu=train_batch_size_per_gpu))
+train_dataloader = {'batch_size': train_batch_size_per_gpu}
+optim_wrapper = {'optimizer': {'batch_size_per_gpu': train_batch_size_per_gpu}}

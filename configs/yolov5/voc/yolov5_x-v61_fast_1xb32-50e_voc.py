@@ -5,7 +5,8 @@ widen_factor = 1.25
 
 load_from = None
 
-model = dict(
-    backbone=dict(deepen_factor=deepen_factor, widen_factor=widen_factor),
-    neck=dict(deepen_factor=deepen_factor, widen_factor=widen_factor),
-    bbox_head=dict(head_module=dict(widen_factor=widen_factor)))
+model = {
+    'backbone': {'deepen_factor': deepen_factor, 'widen_factor': widen_factor},
+    'neck': {'deepen_factor': deepen_factor, 'widen_factor': widen_factor},
+    'bbox_head': {'head_module': {'widen_factor': widen_factor}},
+}

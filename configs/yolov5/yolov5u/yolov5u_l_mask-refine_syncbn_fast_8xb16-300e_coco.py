@@ -5,15 +5,16 @@ widen_factor = 1.0
 mixup_prob = 0.15
 copypaste_prob = 0.3
 
-model = dict(
-    backbone=dict(deepen_factor=deepen_factor, widen_factor=widen_factor),
-    neck=dict(deepen_factor=deepen_factor, widen_factor=widen_factor),
-    bbox_head=dict(head_module=dict(widen_factor=widen_factor)))
+model = {
+    'backbone': {'deepen_factor': deepen_factor, 'widen_factor': widen_factor},
+    'neck': {'deepen_factor': deepen_factor, 'widen_factor': widen_factor},
+    'bbox_head': {'head_module': {'widen_factor': widen_factor}},
+}
 
 pre_transform = _base_.pre_transform
 copypaste = dict(_base_.copypaste, prob=copypaste_prob)
 mosaic_affine_transform = [_base_.mosaic, copypaste, _base_.random_affine]
-mixup = dict(type='YOLOv5MixUp', prob=mixup_prob, pre_transform=[*pre_transform, *mosaic_affine_transform])
+mixup = {'type': 'YOLOv5MixUp', 'prob': mixup_prob, 'pre_transform': [*pre_transform, *mosaic_affine_transform]}
 
 train_pipeline = [*pre_transform, *mosaic_affine_transform, mixup, *_base_.last_transform]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+train_dataloader = {'dataset': {'pipeline': train_pipeline}}

@@ -3,7 +3,8 @@ _base_ = './yolov5u_s_syncbn_fast_8xb16-300e_coco.py'
 deepen_factor = 0.33
 widen_factor = 0.25
 
-model = dict(
-    backbone=dict(deepen_factor=deepen_factor, widen_factor=widen_factor),
-    neck=dict(deepen_factor=deepen_factor, widen_factor=widen_factor),
-    bbox_head=dict(head_module=dict(widen_factor=widen_factor)))
+model = {
+    'backbone': {'deepen_factor': deepen_factor, 'widen_factor': widen_factor},
+    'neck': {'deepen_factor': deepen_factor, 'widen_factor': widen_factor},
+    'bbox_head': {'head_module': {'widen_factor': widen_factor}},
+}

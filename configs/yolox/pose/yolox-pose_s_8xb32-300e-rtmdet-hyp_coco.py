@@ -16,55 +16,62 @@ scaling_ratio_range = (0.75, 1.0)
 loss_pose_weight = 30.0  # of one minus the similarity of keypoints
 oks_weight = 3.0  # share of the keypoints in the cost of a match; boxes have 3, classes 1
 
-model = dict(
-    bbox_head=dict(
-        type='YOLOXPoseHead',
-        head_module=dict(type='YOLOXPoseHeadModule', num_classes=num_classes, num_keypoints=num_keypoints),
-        loss_pose=dict(type='OksLoss', metainfo=metainfo_file, loss_weight=loss_pose_weight)),
-    train_cfg=dict(
-        assigner=dict(
-            type='PoseSimOTAAssigner',
-            oks_weight=oks_weight,
-            oks_calculator=dict(type='OksLoss', metainfo=metainfo_file))),
-    test_cfg=dict(score_thr=score_thr))
+model = {
+    'bbox_head': {
+        'type': 'YOLOXPoseHead',
+        'head_module': {'type': 'YOLOXPoseHeadModule', 'num_classes': num_classes, 'num_keypoints': num_keypoints},
+        'loss_pose': {'type': 'OksLoss', 'metainfo': metainfo_file, 'loss_weight': loss_pose_weight},
+    },
+    'train_cfg': {
+        'assigner': {
+            'type': 'PoseSimOTAAssigner',
+            'oks_weight': oks_weight,
+            'oks_calculator': {'type': 'OksLoss', 'metainfo': metainfo_file},
+        }
+    },
+    'test_cfg': {'score_thr': score_thr},
+}
 
 pre_transform = [
-    dict(type='LoadImageFromFile', backend_args=_base_.backend_args),
-    dict(type='LoadAnnotations', with_keypoints=True)
+    {'type': 'LoadImageFromFile', 'backend_args': _base_.backend_args},
+    {'type': 'LoadAnnotations', 'with_keypoints': True},
 ]
 mosaic = dict(_base_.mosaic, pre_transform=pre_transform)
 random_affine = dict(_base_.random_affine, scaling_ratio_range=scaling_ratio_range)
 mixup = dict(_base_.mixup, pre_transform=pre_transform)
 
 last_transform = [
-    dict(type='mmdet.YOLOXHSVRandomAug'),
-    dict(type='RandomFlip', prob=0.5),
+    {'type': 'mmdet.YOLOXHSVRandomAug'},
+    {'type': 'RandomFlip', 'prob': 0.5},
     # keep_empty=False keeps images without an object; the name means the opposite.
-    dict(type='FilterAnnotations', by_keypoints=True, keep_empty=False),
-    dict(
-        type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'flip', 'flip_direction'))
+    {'type': 'FilterAnnotations', 'by_keypoints': True, 'keep_empty': False},
+    {'type': 'PackDetInputs', 'meta_keys': ('img_id', 'img_path', 'ori_shape', 'img_shape', 'flip', 'flip_direction')},
 ]
 train_pipeline_stage1 = [*pre_transform, mosaic, random_affine, mixup, *last_transform]
 train_pipeline_stage2 = [*pre_transform, *_base_.resize_and_pad, *last_transform]
-train_dataloader = dict(dataset=dict(type=dataset_type, ann_file=train_ann_file, pipeline=train_pipeline_stage1))
+train_dataloader = {'dataset': {'type': dataset_type, 'ann_file': train_ann_file, 'pipeline': train_pipeline_stage1}}
 
 test_pipeline = [
     pre_transform[0],
     *_base_.resize_and_pad,
     pre_transform[1],  # last, so that the ground truth is in pixels of the original image
-    dict(
-        type='PackDetInputs',
-        meta_keys=('id', 'img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip_indices'))
+    {
+        'type': 'PackDetInputs',
+        'meta_keys': ('id', 'img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip_indices'),
+    },
 ]
-val_dataloader = dict(dataset=dict(type=dataset_type, ann_file=val_ann_file, pipeline=test_pipeline))
+val_dataloader = {'dataset': {'type': dataset_type, 'ann_file': val_ann_file, 'pipeline': test_pipeline}}
 test_dataloader = val_dataloader
 
-val_evaluator = dict(
-    _delete_=True, type='mmpose.CocoMetric', ann_file=_base_.data_root + val_ann_file, score_mode='bbox')
+val_evaluator = {
+    '_delete_': True,
+    'type': 'mmpose.CocoMetric',
+    'ann_file': _base_.data_root + val_ann_file,
+    'score_mode': 'bbox',
+}
 test_evaluator = val_evaluator
 
 _mode_switch, *_others = _base_.custom_hooks
 custom_hooks = [dict(_mode_switch, new_train_pipeline=train_pipeline_stage2), *_others]
-default_hooks = dict(checkpoint=dict(save_best='coco/AP', rule='greater'))
-visualizer = dict(type='mmpose.PoseLocalVisualizer')
+default_hooks = {'checkpoint': {'save_best': 'coco/AP', 'rule': 'greater'}}
+visualizer = {'type': 'mmpose.PoseLocalVisualizer'}

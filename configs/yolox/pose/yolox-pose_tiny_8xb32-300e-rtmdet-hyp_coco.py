@@ -8,22 +8,26 @@ widen_factor = 0.375
 random_size_range = (320, 640)
 test_img_scale = (416, 416)
 
-model = dict(
-    data_preprocessor=dict(batch_augments=[
-        dict(
-            type='YOLOXBatchSyncRandomResize',
-            random_size_range=random_size_range,
-            size_divisor=32,
-            interval=_base_.batch_augments_interval)
-    ]),
-    backbone=dict(deepen_factor=deepen_factor, widen_factor=widen_factor),
-    neck=dict(deepen_factor=deepen_factor, widen_factor=widen_factor),
-    bbox_head=dict(head_module=dict(widen_factor=widen_factor)))
+model = {
+    'data_preprocessor': {
+        'batch_augments': [
+            {
+                'type': 'YOLOXBatchSyncRandomResize',
+                'random_size_range': random_size_range,
+                'size_divisor': 32,
+                'interval': _base_.batch_augments_interval,
+            }
+        ]
+    },
+    'backbone': {'deepen_factor': deepen_factor, 'widen_factor': widen_factor},
+    'neck': {'deepen_factor': deepen_factor, 'widen_factor': widen_factor},
+    'bbox_head': {'head_module': {'widen_factor': widen_factor}},
+}
 
 train_pipeline_stage1 = [*_base_.pre_transform, _base_.mosaic, _base_.random_affine, *_base_.last_transform]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline_stage1))
+train_dataloader = {'dataset': {'pipeline': train_pipeline_stage1}}
 
 _load, _, *_rest = _base_.test_pipeline
-test_pipeline = [_load, dict(type='Resize', scale=test_img_scale, keep_ratio=True), *_rest]
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_pipeline = [_load, {'type': 'Resize', 'scale': test_img_scale, 'keep_ratio': True}, *_rest]
+val_dataloader = {'dataset': {'pipeline': test_pipeline}}
 test_dataloader = val_dataloader

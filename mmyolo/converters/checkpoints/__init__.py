@@ -1,4 +1,5 @@
 """Turns checkpoints of other projects into checkpoints of this one."""
+
 from .convert import convert_checkpoint
 from .rules import KeyMap, Rename
 

@@ -1,13 +1,14 @@
 """The command line that all converters of checkpoints share."""
+
 import argparse
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Callable, Optional, Sequence, Union
 
 from .convert import State, convert_checkpoint
 
 
-def make_parser(description: str, src: Optional[str] = None, dst: Optional[str] = None) -> argparse.ArgumentParser:
+def make_parser(description: str, src: str | None = None, dst: str | None = None) -> argparse.ArgumentParser:
     """Makes a parser.
 
     Args:
@@ -25,10 +26,12 @@ def make_parser(description: str, src: Optional[str] = None, dst: Optional[str] 
     return parser
 
 
-def run(args: argparse.Namespace,
-        translate: Callable[[State], State],
-        read: Optional[Callable[[Union[str, Path]], State]] = None,
-        may_lack: Sequence[str] = ()) -> None:
+def run(
+    args: argparse.Namespace,
+    translate: Callable[[State], State],
+    read: Callable[[str | Path], State] | None = None,
+    may_lack: Sequence[str] = (),
+) -> None:
     """Converts as the arguments say; ends the program with a message if that fails.
 
     Args:

@@ -1,6 +1,8 @@
 """From a file of another project to a file of this one."""
+
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Union
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,15 +12,17 @@ from mmyolo.utils.files import replacing
 from .reading import find_classes, find_weights, plain, read_torch
 from .rules import compare
 
-State = Dict[str, Tensor]
+State = dict[str, Tensor]
 
 
-def convert_checkpoint(src: Union[str, Path],
-                       dst: Union[str, Path],
-                       translate: Callable[[State], State],
-                       read: Optional[Callable[[Union[str, Path]], State]] = None,
-                       config: Optional[str] = None,
-                       may_lack: Sequence[str] = ()) -> State:
+def convert_checkpoint(
+    src: str | Path,
+    dst: str | Path,
+    translate: Callable[[State], State],
+    read: Callable[[str | Path], State] | None = None,
+    config: str | None = None,
+    may_lack: Sequence[str] = (),
+) -> State:
     """Converts a checkpoint.
 
     Args:
@@ -37,7 +41,7 @@ def convert_checkpoint(src: Union[str, Path],
     """
     if not Path(src).is_file():
         raise ValueError(f'There is no file {src}')
-    meta: Dict[str, Any] = {}
+    meta: dict[str, Any] = {}
     if read is not None:
         weights = read(src)
     else:
@@ -53,23 +57,26 @@ def convert_checkpoint(src: Union[str, Path],
     return state
 
 
-def save(path: Union[str, Path], state: State, meta: Mapping[str, Any]) -> None:
+def save(path: str | Path, state: State, meta: Mapping[str, Any]) -> None:
     """Writes weights and what is known about them; the file can be read without running code."""
     with replacing(path) as temporary:
-        torch.save(dict(meta=dict(meta), state_dict={key: value.clone() for key, value in state.items()}), temporary)
+        torch.save({'meta': dict(meta), 'state_dict': {key: value.clone() for key, value in state.items()}}, temporary)
 
 
-def _meta(content: Any) -> Dict[str, Any]:
+def _meta(content: Any) -> dict[str, Any]:
     meta = {}
     if isinstance(content, Mapping):
         if isinstance(content.get('meta'), Mapping):
             meta.update(plain(content['meta']))
         else:
-            meta.update((key, content[key]) for key in ('epoch', 'date', 'version', 'license')
-                        if isinstance(content.get(key), (int, str)))
+            meta.update(
+                (key, content[key])
+                for key in ('epoch', 'date', 'version', 'license')
+                if isinstance(content.get(key), (int, str))
+            )
     classes = find_classes(content)
     if classes is not None:
-        meta.setdefault('dataset_meta', dict(classes=tuple(classes)))
+        meta.setdefault('dataset_meta', {'classes': tuple(classes)})
     return meta
 
 
@@ -80,6 +87,7 @@ def _layout(config: str) -> State:
 
     from mmyolo.registry import MODELS
     from mmyolo.utils import register_all_modules
+
     register_all_modules(init_default_scope=False)
     cfg = Config.fromfile(config)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmyolo')), torch.device('meta'):

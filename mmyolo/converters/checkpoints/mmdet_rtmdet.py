@@ -1,5 +1,6 @@
 """Names of RTMDet in mmdet, whose neck and head are laid out otherwise than here."""
-from typing import Dict, Mapping
+
+from collections.abc import Mapping
 
 from torch import Tensor
 
@@ -18,6 +19,6 @@ KEYS = KeyMap('RTMDet of mmdet', [
 ], dropped=(r'^data_preprocessor\.', ))  # yapf: disable
 
 
-def translate_rtmdet(state: Mapping[str, Tensor]) -> Dict[str, Tensor]:
+def translate_rtmdet(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Names of RTMDet."""
     return place_keys(state, KEYS)

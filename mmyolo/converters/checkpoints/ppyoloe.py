@@ -1,5 +1,6 @@
 """Names in PPYOLOE and PPYOLOE+ files of PaddleDetection."""
-from typing import Dict, Mapping
+
+from collections.abc import Mapping
 
 from torch import Tensor
 
@@ -35,15 +36,15 @@ KEYS = KeyMap('PPYOLOE', [
       for theirs, ours in _HEAD.items() for level in range(3)),
 ], dropped=(r'anchor_points$', r'stride_tensor$', r'\.proj_conv\.'),
               optional=('backbone.stem.conv3', *_MORE_LAYERS))  # yapf: disable
-KEYS_BACKBONE = KeyMap('the backbone of PPYOLOE', _BACKBONE, optional=('backbone.stem.conv3', ))
+KEYS_BACKBONE = KeyMap('the backbone of PPYOLOE', _BACKBONE, optional=('backbone.stem.conv3',))
 
 
-def translate_ppyoloe(state: Mapping[str, Tensor]) -> Dict[str, Tensor]:
+def translate_ppyoloe(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Names of a detector."""
     return place_keys(state, KEYS)
 
 
-def translate_ppyoloe_backbone(state: Mapping[str, Tensor]) -> Dict[str, Tensor]:
+def translate_ppyoloe_backbone(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Names of a backbone that was trained on ImageNet; its classifier is left out."""
     backbone = {f'backbone.{key.removeprefix("backbone.")}': value for key, value in state.items() if '@@' not in key}
     return place_keys({

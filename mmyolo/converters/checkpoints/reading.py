@@ -5,13 +5,15 @@ While such a file is read, every class and function that is not on a short list 
 stand-in that keeps its data and does nothing. Tensors are then collected from what is left of the model, as
 `Module.state_dict` would.
 """
+
 import builtins
 import collections
 import io
 import pickle
 import types
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Union
+from typing import Any
 
 import numpy as np
 import torch
@@ -102,7 +104,7 @@ class RestrictedUnpickler(pickle._Unpickler):  # the one in C makes room for as 
     def find_class(self, module: str, name: str) -> Any:
         """The class or function of that name if it is harmless, else a class of stand-ins."""
         found = _harmless(module, name)
-        return type(name, (StandIn, ), {'__module__': module}) if found is None else found
+        return type(name, (StandIn,), {'__module__': module}) if found is None else found
 
 
 _PICKLE = types.ModuleType('restricted_pickle')
@@ -110,7 +112,7 @@ _PICKLE.Unpickler = RestrictedUnpickler
 _PICKLE.load = lambda file, **kwargs: RestrictedUnpickler(file, **kwargs).load()
 
 
-def read_torch(path: Union[str, Path]) -> Any:
+def read_torch(path: str | Path) -> Any:
     """Reads what `torch.save` wrote.
 
     Args:
@@ -131,7 +133,7 @@ def read_torch(path: Union[str, Path]) -> Any:
         raise ValueError(f'{path} cannot be read as a file of torch.save: {error}') from error
 
 
-def read_predictions(path: Union[str, Path]) -> Any:
+def read_predictions(path: str | Path) -> Any:
     """Reads the predictions that tools/test.py --out wrote.
 
     Args:
@@ -155,7 +157,7 @@ def read_predictions(path: Union[str, Path]) -> Any:
     return content
 
 
-def read_pdparams(path: Union[str, Path]) -> Dict[str, Tensor]:
+def read_pdparams(path: str | Path) -> dict[str, Tensor]:
     """Reads a .pdparams file of PaddlePaddle, a pickle of arrays by name.
 
     Args:
@@ -182,7 +184,7 @@ def read_pdparams(path: Union[str, Path]) -> Dict[str, Tensor]:
     return {name: torch.from_numpy(np.ascontiguousarray(array)).reshape(array.shape) for name, array in arrays.items()}
 
 
-def find_weights(content: Any, path: Union[str, Path]) -> Dict[str, Tensor]:
+def find_weights(content: Any, path: str | Path) -> dict[str, Tensor]:
     """Collects the weights of a checkpoint, in single precision: of the moving average, if it has one.
 
     Args:
@@ -203,7 +205,7 @@ def find_weights(content: Any, path: Union[str, Path]) -> Dict[str, Tensor]:
     raise ValueError(f'{path} holds no weights: neither a model nor a state_dict was found in it, but {has}')
 
 
-def find_classes(content: Any) -> Optional[List[str]]:
+def find_classes(content: Any) -> list[str] | None:
     """The names of the classes that a pickled model brings along, None if it has none."""
     for part in _candidates(content):
         names = getattr(part, 'names', None)
@@ -225,13 +227,16 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _candidates(content: Any) -> List[Any]:
-    parts = [content[key] for key in ('ema', 'model', 'state_dict') if key in content] \
-        if isinstance(content, Mapping) else []
+def _candidates(content: Any) -> list[Any]:
+    parts = (
+        [content[key] for key in ('ema', 'model', 'state_dict') if key in content]
+        if isinstance(content, Mapping)
+        else []
+    )
     return [part for part in (*parts, content) if part is not None]
 
 
-def _state_dict(part: Any) -> Dict[str, Tensor]:
+def _state_dict(part: Any) -> dict[str, Tensor]:
     """The tensors of a state_dict, or of what is left of a module."""
     if isinstance(part, Mapping):
         if isinstance(part.get('state_dict'), Mapping):  # of a checkpoint in a checkpoint
@@ -242,7 +247,7 @@ def _state_dict(part: Any) -> Dict[str, Tensor]:
     return found
 
 
-def _collect(module: Any, prefix: str, found: Dict[str, Tensor]) -> None:
+def _collect(module: Any, prefix: str, found: dict[str, Tensor]) -> None:
     state = getattr(module, '__dict__', {})
     fleeting = state.get('_non_persistent_buffers_set') or ()
     for group in ('_parameters', '_buffers'):

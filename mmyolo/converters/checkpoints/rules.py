@@ -1,22 +1,26 @@
 """How names of weights are translated: where each part of a foreign model goes, and its layers within."""
+
 import re
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 
 class Rename(NamedTuple):
     """A regular expression and what replaces it."""
+
     pattern: str
     replacement: str
 
 
-CONV: Tuple[Rename, ...] = ()
+CONV: tuple[Rename, ...] = ()
 """Layers whose names are the same."""
 
 
 class Place(NamedTuple):
     """Where a part goes."""
+
     source: str
     """Start of the foreign names, up to a dot."""
     target: str
@@ -27,6 +31,7 @@ class Place(NamedTuple):
 
 class KeyMap(NamedTuple):
     """Names of one architecture."""
+
     name: str
     """Of the architecture, for messages."""
     places: Sequence[Place]
@@ -37,7 +42,7 @@ class KeyMap(NamedTuple):
     """Sources that a file may lack."""
 
 
-def place_keys(state: Mapping[str, Tensor], keys: KeyMap) -> Dict[str, Tensor]:
+def place_keys(state: Mapping[str, Tensor], keys: KeyMap) -> dict[str, Tensor]:
     """Renames weights.
 
     Args:
@@ -61,7 +66,7 @@ def place_keys(state: Mapping[str, Tensor], keys: KeyMap) -> Dict[str, Tensor]:
             lost.append(key)
             continue
         used.add(place.source)
-        rest = key[len(place.source):]
+        rest = key[len(place.source) :]
         for rule in place.layers:
             rest = re.sub(rule.pattern, rule.replacement, rest)
         name = place.target + rest
@@ -76,7 +81,7 @@ def place_keys(state: Mapping[str, Tensor], keys: KeyMap) -> Dict[str, Tensor]:
     return result
 
 
-def _find(key: str, places: Dict[str, Place]) -> Any:
+def _find(key: str, places: dict[str, Place]) -> Any:
     parts = key.split('.')
     for end in range(len(parts), -1, -1):
         place = places.get('.'.join(parts[:end]))
@@ -85,7 +90,7 @@ def _find(key: str, places: Dict[str, Place]) -> Any:
     return None
 
 
-def compare(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], may_lack: Sequence[str] = ()) -> List[str]:
+def compare(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], may_lack: Sequence[str] = ()) -> list[str]:
     """Compares weights with those of a model.
 
     Args:

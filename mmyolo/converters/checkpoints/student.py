@@ -1,6 +1,6 @@
 """Takes the student out of a checkpoint of distillation by mmrazor."""
+
 from pathlib import Path
-from typing import Optional, Union
 
 from .convert import save
 from .reading import plain, read_torch
@@ -8,7 +8,7 @@ from .reading import plain, read_torch
 STUDENT = 'architecture.'
 
 
-def extract_student(checkpoint: Union[str, Path], out_path: Optional[str] = None, inplace: bool = False) -> Path:
+def extract_student(checkpoint: str | Path, out_path: str | None = None, inplace: bool = False) -> Path:
     """Writes the student's weights and the meta information.
 
     Args:
@@ -27,7 +27,7 @@ def extract_student(checkpoint: Union[str, Path], out_path: Optional[str] = None
         raise ValueError(f'There is no file {source}')
     content = read_torch(source)
     state = content.get('state_dict') if isinstance(content, dict) else None
-    student = {key[len(STUDENT):]: value for key, value in (state or {}).items() if key.startswith(STUDENT)}
+    student = {key[len(STUDENT) :]: value for key, value in (state or {}).items() if key.startswith(STUDENT)}
     if not student:
         raise ValueError(f'{source} has no weights that start with {STUDENT}; it is not a checkpoint of a distillation')
     target = source if inplace else Path(out_path or source.parent) / f'{source.stem}_student.pth'

@@ -1,11 +1,12 @@
 """Names in YOLOv5, YOLOv5u and YOLOv8 files of ultralytics, where every layer is a number."""
-from typing import Dict, List, Mapping, Sequence, Tuple
+
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
 from .rules import CONV, KeyMap, Place, Rename, place_keys
 
-SPPF = (Rename(r'^\.cv(\d)', r'.conv\1'), )
+SPPF = (Rename(r'^\.cv(\d)', r'.conv\1'),)
 BLOCKS = Rename(r'^\.m\.(\d+)\.cv(\d)', r'.blocks.\1.conv\2')
 # Two convolutions beside each other and one behind them.
 C3 = (BLOCKS, Rename(r'^\.cv1', '.main_conv'), Rename(r'^\.cv2', '.short_conv'), Rename(r'^\.cv3', '.final_conv'))
@@ -19,11 +20,11 @@ FREE_HEAD = (Rename(r'^\.cv2\.', '.reg_preds.'), Rename(r'^\.cv3\.', '.cls_preds
 HEAD = 'bbox_head.head_module'
 
 
-def _places(rows: Sequence[Tuple[int, str, Sequence[Rename]]]) -> List[Place]:
+def _places(rows: Sequence[tuple[int, str, Sequence[Rename]]]) -> list[Place]:
     return [Place(f'model.{index}', target, layers) for index, target, layers in rows]
 
 
-def _backbone(stages: int, csp: Sequence[Rename]) -> List[Tuple[int, str, Sequence[Rename]]]:
+def _backbone(stages: int, csp: Sequence[Rename]) -> list[tuple[int, str, Sequence[Rename]]]:
     rows = [(0, 'backbone.stem', CONV)]
     for stage in range(1, stages + 1):
         rows += [(2 * stage - 1, f'backbone.stage{stage}.0', CONV), (2 * stage, f'backbone.stage{stage}.1', csp)]
@@ -62,10 +63,10 @@ _V8_NECK = [
     (19, 'neck.downsample_layers.1', CONV),
     (21, 'neck.bottom_up_layers.1', C2F),
 ]
-_ANCHORS = (r'^model\.\d+\.anchor', )
-_DFL = (r'^model\.\d+\.dfl\.', )  # its weights are the numbers 0 to 15
+_ANCHORS = (r'^model\.\d+\.anchor',)
+_DFL = (r'^model\.\d+\.dfl\.',)  # its weights are the numbers 0 to 15
 
-KEYS: Dict[str, KeyMap] = {
+KEYS: dict[str, KeyMap] = {
     'yolov5': KeyMap('YOLOv5', _places([*_backbone(4, C3), *_V5_P5_NECK, (24, HEAD, ANCHOR_HEAD)]), _ANCHORS),
     'yolov5-p6': KeyMap('YOLOv5 P6', _places([*_backbone(5, C3), *_V5_P6_NECK, (33, HEAD, ANCHOR_HEAD)]), _ANCHORS),
     'yolov5u': KeyMap('YOLOv5u', _places([*_backbone(4, C3), *_V5_P5_NECK, (24, HEAD, FREE_HEAD)]), _DFL),
@@ -73,17 +74,17 @@ KEYS: Dict[str, KeyMap] = {
 }  # yapf: disable
 
 
-def translate_yolov5(state: Mapping[str, Tensor]) -> Dict[str, Tensor]:
+def translate_yolov5(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Names of YOLOv5; models for 1280 pixels (P6) are those with a layer 33."""
     is_p6 = any(key.startswith('model.33.') for key in state)
     return place_keys(state, KEYS['yolov5-p6' if is_p6 else 'yolov5'])
 
 
-def translate_yolov5u(state: Mapping[str, Tensor]) -> Dict[str, Tensor]:
+def translate_yolov5u(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Names of YOLOv5u."""
     return place_keys(state, KEYS['yolov5u'])
 
 
-def translate_yolov8(state: Mapping[str, Tensor]) -> Dict[str, Tensor]:
+def translate_yolov8(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Names of YOLOv8."""
     return place_keys(state, KEYS['yolov8'])

@@ -1,5 +1,6 @@
 """Names in YOLOv6 files of Meituan, versions 2 and 3."""
-from typing import Dict, List, Mapping
+
+from collections.abc import Mapping
 
 from torch import Tensor
 
@@ -33,7 +34,7 @@ _PARTS = ('stems', 'cls_convs', 'reg_convs', 'cls_preds', 'reg_preds')
 _DROPPED = (r'^detect\.proj', r'^detect\.anchors')
 
 
-def _head(reg_preds: str = 'reg_preds') -> List[Place]:
+def _head(reg_preds: str = 'reg_preds') -> list[Place]:
     return [
         Place(f'detect.{reg_preds if part == "reg_preds" else part}', f'bbox_head.head_module.{part}')
         for part in _PARTS
@@ -43,16 +44,17 @@ def _head(reg_preds: str = 'reg_preds') -> List[Place]:
 KEYS = KeyMap('YOLOv6', [*_BACKBONE, *_NECK, *_UPSAMPLE, *_head()], _DROPPED)
 KEYS_V3 = KeyMap('YOLOv6 v3', [*_BACKBONE, *_NECK, *_FUSION, *_head()], _DROPPED)
 # Sizes that were distilled have a second head of distributions, of use in their training only.
-KEYS_V3_DISTILLED = KeyMap('YOLOv6 v3', [*_BACKBONE, *_NECK, *_FUSION, *_head('reg_preds_lrtb')],
-                           (*_DROPPED, r'^detect\.reg_preds\.'))
+KEYS_V3_DISTILLED = KeyMap(
+    'YOLOv6 v3', [*_BACKBONE, *_NECK, *_FUSION, *_head('reg_preds_lrtb')], (*_DROPPED, r'^detect\.reg_preds\.')
+)
 
 
-def translate_yolov6(state: Mapping[str, Tensor]) -> Dict[str, Tensor]:
+def translate_yolov6(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Names of version 2 and before."""
     return place_keys(state, KEYS)
 
 
-def translate_yolov6_v3(state: Mapping[str, Tensor]) -> Dict[str, Tensor]:
+def translate_yolov6_v3(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Names of version 3."""
     distilled = any(key.startswith('detect.reg_preds_lrtb.') for key in state)
     return place_keys(state, KEYS_V3_DISTILLED if distilled else KEYS_V3)

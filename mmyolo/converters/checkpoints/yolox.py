@@ -1,5 +1,6 @@
 """Names in YOLOX files of Megvii."""
-from typing import Dict, Mapping
+
+from collections.abc import Mapping
 
 from torch import Tensor
 
@@ -34,6 +35,6 @@ KEYS = KeyMap('YOLOX', [
 ])  # yapf: disable
 
 
-def translate_yolox(state: Mapping[str, Tensor]) -> Dict[str, Tensor]:
+def translate_yolox(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Names of YOLOX."""
     return place_keys(state, KEYS)

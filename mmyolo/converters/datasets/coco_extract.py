@@ -1,9 +1,10 @@
 """Takes a small data set out of COCO, for trying things out."""
+
 import logging
 import random
 import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Dict, Iterator, Optional, Sequence, Tuple
 
 from mmengine.logging import print_log
 
@@ -16,11 +17,9 @@ from .coco_files import subset
 AREAS = {'small': (0, 32**2), 'medium': (32**2, 96**2), 'large': (96**2, float('inf'))}  # in square pixels, as COCO's
 
 
-def choose(coco: dict,
-           num_images: int,
-           rng: random.Random,
-           area_size: Optional[str] = None,
-           classes: Optional[Sequence[str]] = None) -> dict:
+def choose(
+    coco: dict, num_images: int, rng: random.Random, area_size: str | None = None, classes: Sequence[str] | None = None
+) -> dict:
     """Draws images of a COCO file.
 
     Args:
@@ -60,8 +59,9 @@ def choose(coco: dict,
     return subset(coco, images, annotations)
 
 
-def extract(root: Path, out_dir: Path, num_images: int, use_training_set: bool, seed: Optional[int],
-            **filters) -> Dict[str, dict]:
+def extract(
+    root: Path, out_dir: Path, num_images: int, use_training_set: bool, seed: int | None, **filters
+) -> dict[str, dict]:
     """Writes a small data set in the layout of COCO 2017.
 
     Args:
@@ -86,15 +86,16 @@ def extract(root: Path, out_dir: Path, num_images: int, use_training_set: bool, 
         file = root / 'annotations' / f'instances_{source}2017.json'
         parts[part] = choose(read_coco(file, defaults=False), num_images, rng, **filters)
         folders = root / f'{source}2017', out_dir / f'{part}2017'
-        copies.extend((folders[0] / image['file_name'], folders[1] / image['file_name'])
-                      for image in parts[part]['images'])
+        copies.extend(
+            (folders[0] / image['file_name'], folders[1] / image['file_name']) for image in parts[part]['images']
+        )
     _copy(progress(copies, 'Copying images'))
     for part, content in parts.items():
         write_json(out_dir / 'annotations' / f'instances_{part}2017.json', content)
     return parts
 
 
-def _copy(pairs: Iterator[Tuple[Path, Path]]) -> None:
+def _copy(pairs: Iterator[tuple[Path, Path]]) -> None:
     for source, target in pairs:
         with replacing(target) as temporary:
             shutil.copyfile(source, temporary)

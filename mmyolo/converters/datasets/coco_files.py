@@ -1,5 +1,6 @@
 """What makes up a COCO file: subsets of it."""
-from typing import Iterable, List
+
+from collections.abc import Iterable
 
 
 def subset(coco: dict, images: Iterable[dict], annotations: Iterable[dict]) -> dict:
@@ -12,5 +13,5 @@ def subset(coco: dict, images: Iterable[dict], annotations: Iterable[dict]) -> d
     """
     images = list(images)
     kept = {image['id'] for image in images}
-    chosen: List[dict] = [annotation for annotation in annotations if annotation['image_id'] in kept]
+    chosen: list[dict] = [annotation for annotation in annotations if annotation['image_id'] in kept]
     return dict(coco, images=images, annotations=chosen)

@@ -1,14 +1,14 @@
 """Splits the images of a COCO file into parts for training, validation and test."""
+
 import random
-from typing import Dict, Optional, Sequence
+from collections.abc import Sequence
 
 from .coco_files import subset
 
 NAMES = {2: ('trainval', 'test'), 3: ('train', 'val', 'test')}
 
 
-def split_coco(coco: dict, ratios: Sequence[float], shuffle: bool = False,
-               seed: Optional[int] = None) -> Dict[str, dict]:
+def split_coco(coco: dict, ratios: Sequence[float], shuffle: bool = False, seed: int | None = None) -> dict[str, dict]:
     """Splits a COCO file by images.
 
     Args:
@@ -25,8 +25,10 @@ def split_coco(coco: dict, ratios: Sequence[float], shuffle: bool = False,
         ValueError: If there are not two or three positive ratios, or no images.
     """
     if len(ratios) not in NAMES or min(ratios) <= 0:
-        raise ValueError(f'--ratios must be two positive numbers, for trainval and test, or three, for train, val and '
-                         f'test; got {list(ratios)}')
+        raise ValueError(
+            f'--ratios must be two positive numbers, for trainval and test, or three, for train, val and '
+            f'test; got {list(ratios)}'
+        )
     if not isinstance(coco, dict) or not isinstance(coco.get('images'), list) or not coco['images']:
         raise ValueError('there are no images to split; the file needs a list "images"')
     images = list(coco['images'])
@@ -37,6 +39,6 @@ def split_coco(coco: dict, ratios: Sequence[float], shuffle: bool = False,
     sizes.insert(0, len(images) - sum(sizes))
     parts, start = {}, 0
     for name, size in zip(NAMES[len(ratios)], sizes):
-        parts[name] = subset(coco, images[start:start + size], coco.get('annotations', ()))
+        parts[name] = subset(coco, images[start : start + size], coco.get('annotations', ()))
         start += size
     return parts

@@ -2,12 +2,14 @@
 
 Unlike the public release, as many processes read as are asked for.
 """
+
 import logging
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -35,9 +37,10 @@ class SplitConfig:
         padding: fill patches that stick out to their full size.
         padding_value: blue, green, red of the filling.
     """
+
     patch_sizes: Sequence[int]
     patch_overlap_sizes: Sequence[int]
-    img_resize_ratio: Sequence[float] = (1.0, )
+    img_resize_ratio: Sequence[float] = (1.0,)
     min_img_ratio: float = 0.6
     iof_thr: float = 0.7
     padding: bool = True
@@ -58,17 +61,22 @@ class SplitConfig:
             raise ValueError(f'the split config lacks {sorted(missing)}')
         config = cls(**content)
         if len(config.patch_sizes) != len(config.patch_overlap_sizes):
-            raise ValueError(f'patch_sizes {config.patch_sizes} and patch_overlap_sizes {config.patch_overlap_sizes} '
-                             'of the split config must be lists of one length')
+            raise ValueError(
+                f'patch_sizes {config.patch_sizes} and patch_overlap_sizes {config.patch_overlap_sizes} '
+                'of the split config must be lists of one length'
+            )
         for size, overlap in config.windows():
             if not 0 <= overlap < size:
                 raise ValueError(f'patches of {size} pixels cannot overlap by {overlap}')
         return config
 
-    def windows(self) -> List[Tuple[int, int]]:
+    def windows(self) -> list[tuple[int, int]]:
         """Size and overlap of all kinds of patches, in pixels of the image."""
-        return [(int(size / ratio), int(overlap / ratio))
-                for size, overlap in zip(self.patch_sizes, self.patch_overlap_sizes) for ratio in self.img_resize_ratio]
+        return [
+            (int(size / ratio), int(overlap / ratio))
+            for size, overlap in zip(self.patch_sizes, self.patch_overlap_sizes)
+            for ratio in self.img_resize_ratio
+        ]
 
 
 class Objects(NamedTuple):
@@ -79,9 +87,10 @@ class Objects(NamedTuple):
         labels: (n,) names of classes.
         difficulties: (n,).
     """
+
     corners: np.ndarray
-    labels: List[str]
-    difficulties: List[int]
+    labels: list[str]
+    difficulties: list[int]
 
 
 def read_objects(path: Path) -> Objects:
@@ -104,8 +113,11 @@ def read_objects(path: Path) -> Objects:
             if len(parts) < 9 or not np.isfinite(values).all():
                 raise ValueError
         except ValueError:
-            print_log(f'{path}, line {number}: {line!r} must be `x1 y1 ... y4 class difficulty`; it is left out', 'current',
-                      logging.WARNING)
+            print_log(
+                f'{path}, line {number}: {line!r} must be `x1 y1 ... y4 class difficulty`; it is left out',
+                'current',
+                logging.WARNING,
+            )
             continue
         corners.append(values)
         labels.append(parts[8])
@@ -113,7 +125,7 @@ def read_objects(path: Path) -> Objects:
     return Objects(np.array(corners, dtype=np.float64).reshape(-1, 8), labels, difficulties)
 
 
-def sliding_windows(width: int, height: int, windows: Sequence[Tuple[int, int]], min_img_ratio: float) -> np.ndarray:
+def sliding_windows(width: int, height: int, windows: Sequence[tuple[int, int]], min_img_ratio: float) -> np.ndarray:
     """Places patches on an image.
 
     Args:
@@ -165,7 +177,7 @@ def covered_parts(corners: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     return common / np.maximum(shapely.area(objects)[:, None], 1e-6)
 
 
-def split_image(image_path: Path, ann_path: Optional[Path], out: Path, config: SplitConfig, suffix: str) -> int:
+def split_image(image_path: Path, ann_path: Path | None, out: Path, config: SplitConfig, suffix: str) -> int:
     """Cuts one image.
 
     Args:
@@ -197,7 +209,7 @@ def split_image(image_path: Path, ann_path: Optional[Path], out: Path, config: S
         if config.padding and patch.shape[:2] != (y2 - y1, x2 - x1):
             padded = np.empty((y2 - y1, x2 - x1, 3), dtype=image.dtype)
             padded[...] = config.padding_value
-            padded[:patch.shape[0], :patch.shape[1]] = patch
+            padded[: patch.shape[0], : patch.shape[1]] = patch
             patch = padded
         cv2.imwrite(str(out / 'images' / f'{name}{suffix}'), patch)
         lines = []
@@ -210,7 +222,7 @@ def split_image(image_path: Path, ann_path: Optional[Path], out: Path, config: S
     return len(boxes)
 
 
-def list_images(root: Path, phase: str, ann_subdir: str) -> List[Tuple[Path, Optional[Path]]]:
+def list_images(root: Path, phase: str, ann_subdir: str) -> list[tuple[Path, Path | None]]:
     """Lists the images of a phase and their files of objects.
 
     Args:
@@ -222,7 +234,7 @@ def list_images(root: Path, phase: str, ann_subdir: str) -> List[Tuple[Path, Opt
         ValueError: if a folder is missing, or has no images or no objects' files that belong to them.
     """
     listed = []
-    for name in ('train', 'val') if phase == 'trainval' else (phase, ):
+    for name in ('train', 'val') if phase == 'trainval' else (phase,):
         folder, annotations = root / name / 'images', root / name / ann_subdir
         if (annotations / 'labelTxt').is_dir():
             annotations = annotations / 'labelTxt'
@@ -242,14 +254,16 @@ def list_images(root: Path, phase: str, ann_subdir: str) -> List[Tuple[Path, Opt
     return listed
 
 
-def split_dota(config: SplitConfig,
-               root: Path,
-               out: Path,
-               phases: Sequence[str] = ('trainval', 'test'),
-               ann_subdir: str = 'labelTxt-v1.0',
-               nproc: int = 8,
-               suffix: str = '.png',
-               overwrite: bool = False) -> dict:
+def split_dota(
+    config: SplitConfig,
+    root: Path,
+    out: Path,
+    phases: Sequence[str] = ('trainval', 'test'),
+    ann_subdir: str = 'labelTxt-v1.0',
+    nproc: int = 8,
+    suffix: str = '.png',
+    overwrite: bool = False,
+) -> dict:
     """Cuts the images of DOTA.
 
     Args:
@@ -291,7 +305,7 @@ def split_dota(config: SplitConfig,
     return counts
 
 
-def _split_pair(pair: Tuple[Path, Optional[Path]], out: Path, config: SplitConfig, suffix: str) -> Union[int, str]:
+def _split_pair(pair: tuple[Path, Path | None], out: Path, config: SplitConfig, suffix: str) -> int | str:
     """The number of patches, or what is wrong with the image or its objects."""
     try:
         return split_image(*pair, out, config, suffix)

@@ -1,12 +1,13 @@
 """Downloads public data sets: several archives at a time, each whole or not at all."""
+
 import http.client
 import shutil
 import tarfile
 import urllib.request
 import zipfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Dict, Sequence, Tuple
 from urllib.parse import unquote, urlparse
 
 from rich.console import Console
@@ -18,7 +19,7 @@ COCO = 'http://images.cocodataset.org'
 LVIS = 'https://dl.fbaipublicfiles.com/LVIS'
 VOC = 'http://host.robots.ox.ac.uk/pascal/VOC'
 
-ARCHIVES: Dict[str, Tuple[str, ...]] = {
+ARCHIVES: dict[str, tuple[str, ...]] = {
     'coco2017': (
         f'{COCO}/zips/train2017.zip',
         f'{COCO}/zips/val2017.zip',
@@ -36,9 +37,9 @@ ARCHIVES: Dict[str, Tuple[str, ...]] = {
         f'{VOC}/voc2007/VOCtest_06-Nov-2007.tar',
         f'{VOC}/voc2007/VOCdevkit_08-Jun-2007.tar',
     ),
-    'voc2012': (f'{VOC}/voc2012/VOCtrainval_11-May-2012.tar', ),
-    'balloon': ('https://github.com/matterport/Mask_RCNN/releases/download/v2.1/balloon_dataset.zip', ),
-    'cat': ('https://download.openmmlab.com/mmyolo/data/cat_dataset.zip', ),
+    'voc2012': (f'{VOC}/voc2012/VOCtrainval_11-May-2012.tar',),
+    'balloon': ('https://github.com/matterport/Mask_RCNN/releases/download/v2.1/balloon_dataset.zip',),
+    'cat': ('https://download.openmmlab.com/mmyolo/data/cat_dataset.zip',),
 }
 CHUNK = 1 << 20
 TIMEOUT = 60  # seconds without a byte
@@ -48,11 +49,9 @@ class DownloadError(RuntimeError):
     """Some archives could not be had; the message names each and why."""
 
 
-def download_all(urls: Sequence[str],
-                 folder: Path,
-                 unzip: bool = False,
-                 delete: bool = False,
-                 threads: int = 4) -> Tuple[Path, ...]:
+def download_all(
+    urls: Sequence[str], folder: Path, unzip: bool = False, delete: bool = False, threads: int = 4
+) -> tuple[Path, ...]:
     """Downloads archives; those that stand in the folder already are not downloaded again.
 
     Args:
@@ -75,8 +74,9 @@ def download_all(urls: Sequence[str],
         errors = {url: job.exception() for url, job in zip(urls, jobs)}
     failed = [f'{url}: {error}' for url, error in errors.items() if error is not None]
     if failed:
-        raise DownloadError(f'{len(failed)} of {len(urls)} archives failed; run the command again for these:\n' +
-                            '\n'.join(failed))
+        raise DownloadError(
+            f'{len(failed)} of {len(urls)} archives failed; run the command again for these:\n' + '\n'.join(failed)
+        )
     return tuple(job.result() for job in jobs)
 
 

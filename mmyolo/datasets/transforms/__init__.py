@@ -1,4 +1,5 @@
 """Transforms of the YOLO recipes, and mmcv's Compose under this package's scope."""
+
 from mmcv.transforms import Compose
 
 from mmyolo.registry import TRANSFORMS
@@ -8,18 +9,52 @@ from .formatting import PackDetInputs
 from .loading import LoadImageFromFile
 from .mix_img_transforms import BaseMixImageTransform, Mosaic, Mosaic9, YOLOv5MixUp, YOLOXMixUp
 from .thin_images import keep_one_pixel
-from .transforms import (Albu, FilterAnnotations, LetterResize, LoadAnnotations, PPYOLOERandomCrop,
-                         PPYOLOERandomDistort, Polygon2Mask, RandomAffine, RandomFlip, RegularizeRotatedBox,
-                         RemoveDataElement, Resize, YOLOv5CopyPaste, YOLOv5HSVRandomAug, YOLOv5KeepRatioResize,
-                         YOLOv5RandomAffine)
+from .transforms import (
+    Albu,
+    FilterAnnotations,
+    LetterResize,
+    LoadAnnotations,
+    Polygon2Mask,
+    PPYOLOERandomCrop,
+    PPYOLOERandomDistort,
+    RandomAffine,
+    RandomFlip,
+    RegularizeRotatedBox,
+    RemoveDataElement,
+    Resize,
+    YOLOv5CopyPaste,
+    YOLOv5HSVRandomAug,
+    YOLOv5KeepRatioResize,
+    YOLOv5RandomAffine,
+)
 
 TRANSFORMS.register_module(module=Compose, force=True)
 keep_one_pixel()
 
 __all__ = [
-    'Albu', 'BaseMixImageTransform', 'Compose', 'FilterAnnotations', 'LetterResize', 'LoadAnnotations',
-    'LoadCachedImage', 'LoadImageFromFile', 'Mosaic', 'Mosaic9', 'PPYOLOERandomCrop', 'PPYOLOERandomDistort',
-    'PackDetInputs', 'Polygon2Mask', 'RandomAffine', 'RandomFlip', 'RegularizeRotatedBox', 'RemoveDataElement',
-    'Resize', 'YOLOXMixUp', 'YOLOv5CopyPaste', 'YOLOv5HSVRandomAug', 'YOLOv5KeepRatioResize', 'YOLOv5MixUp',
-    'YOLOv5RandomAffine'
+    'Albu',
+    'BaseMixImageTransform',
+    'Compose',
+    'FilterAnnotations',
+    'LetterResize',
+    'LoadAnnotations',
+    'LoadCachedImage',
+    'LoadImageFromFile',
+    'Mosaic',
+    'Mosaic9',
+    'PPYOLOERandomCrop',
+    'PPYOLOERandomDistort',
+    'PackDetInputs',
+    'Polygon2Mask',
+    'RandomAffine',
+    'RandomFlip',
+    'RegularizeRotatedBox',
+    'RemoveDataElement',
+    'Resize',
+    'YOLOXMixUp',
+    'YOLOv5CopyPaste',
+    'YOLOv5HSVRandomAug',
+    'YOLOv5KeepRatioResize',
+    'YOLOv5MixUp',
+    'YOLOv5RandomAffine',
 ]

@@ -5,6 +5,7 @@ albumentations is optional here (`pip install "albumentations<2"`), so without i
 mmdet's, which refuses to be built: it says once that it is skipped and leaves the images alone. Configs need no change
 either way.
 """
+
 import logging
 
 from mmcv.transforms import BaseTransform
@@ -38,7 +39,8 @@ class SkippedAlbu(BaseTransform):
             print_log(
                 f'albumentations is not installed, so these rare effects are skipped: {names}',
                 logger='current',
-                level=logging.INFO)
+                level=logging.INFO,
+            )
 
     def transform(self, results: dict) -> dict:
         """Gives the results as they are."""

@@ -3,9 +3,10 @@
 Differs from mmyolo 0.6.0 on purpose: a further image that the pre-transform drops is drawn again, up to `max_refetch`
 times, and one that cannot be read is skipped; and `dataset` stays in the results while a cache is warming up.
 """
+
 import copy
 from abc import ABCMeta, abstractmethod
-from typing import Callable, List, Optional, Sequence, Tuple, Union
+from collections.abc import Callable, Sequence
 
 from mmcv.transforms import BaseTransform, Compose
 from mmdet.structures.bbox import autocast_box_type
@@ -33,35 +34,41 @@ class BaseMixImageTransform(BaseTransform, metaclass=ABCMeta):
         max_refetch: How often to draw again if `pre_transform` drops an image.
     """
 
-    num_images: Optional[int] = None
+    num_images: int | None = None
     """Images that become one, where a subclass takes a fixed number."""
 
-    def __init__(self,
-                 pre_transform: Optional[Sequence[Union[dict, Callable]]] = None,
-                 prob: float = 1.0,
-                 use_cached: bool = False,
-                 max_cached_images: int = 40,
-                 random_pop: bool = True,
-                 max_refetch: int = 15) -> None:
+    def __init__(
+        self,
+        pre_transform: Sequence[dict | Callable] | None = None,
+        prob: float = 1.0,
+        use_cached: bool = False,
+        max_cached_images: int = 40,
+        random_pop: bool = True,
+        max_refetch: int = 15,
+    ) -> None:
         if use_cached and self.num_images is not None:
-            assert max_cached_images >= self.num_images, \
+            assert max_cached_images >= self.num_images, (
                 f'{self.__class__.__name__} needs max_cached_images >= {self.num_images}, not {max_cached_images}'
+            )
         self.max_refetch = max_refetch
         self.prob = prob
         self.use_cached = use_cached
         self.max_cached_images = max_cached_images
         self.random_pop = random_pop
-        self.results_cache: List[dict] = []
-        self.pre_transform = None if pre_transform is None else Compose(
-            [TRANSFORMS.build(step) if isinstance(step, dict) else step for step in pre_transform])
+        self.results_cache: list[dict] = []
+        self.pre_transform = (
+            None
+            if pre_transform is None
+            else Compose([TRANSFORMS.build(step) if isinstance(step, dict) else step for step in pre_transform])
+        )
 
     @staticmethod
-    def _check_scale(img_scale: Tuple[int, int]) -> Tuple[int, int]:
+    def _check_scale(img_scale: tuple[int, int]) -> tuple[int, int]:
         assert isinstance(img_scale, tuple), f'img_scale is a tuple (width, height), not {img_scale!r}'
         return img_scale
 
     @abstractmethod
-    def get_indexes(self, dataset: Union[BaseDataset, list]) -> Union[list, int]:
+    def get_indexes(self, dataset: BaseDataset | list) -> list | int:
         """Draws the indexes of the further images.
 
         Args:
@@ -100,7 +107,8 @@ class BaseMixImageTransform(BaseTransform, metaclass=ABCMeta):
         else:
             assert 'dataset' in results, (
                 f'{self.__class__.__name__} mixes images of the data set: use a YOLOv5*Dataset outside of test mode, '
-                'which puts itself into the results, or use_cached=True')
+                'which puts itself into the results, or use_cached=True'
+            )
             dataset = results.pop('dataset')
             mix_results = self._from_dataset(dataset)
         if mix_results is not None:
@@ -111,7 +119,7 @@ class BaseMixImageTransform(BaseTransform, metaclass=ABCMeta):
             results['dataset'] = dataset
         return results
 
-    def _from_cache(self, results: dict) -> Optional[List[dict]]:
+    def _from_cache(self, results: dict) -> list[dict] | None:
         cache = self.results_cache
         cache.append(copy.deepcopy(results))
         if len(cache) > self.max_cached_images:
@@ -120,20 +128,21 @@ class BaseMixImageTransform(BaseTransform, metaclass=ABCMeta):
             return None
         return [copy.deepcopy(cache[index]) for index in self._draw(cache)]
 
-    def _from_dataset(self, dataset: BaseDataset) -> List[dict]:
+    def _from_dataset(self, dataset: BaseDataset) -> list[dict]:
         for _ in range(self.max_refetch):
             mix_results = [self._load(dataset, index) for index in self._draw(dataset)]
             if None not in mix_results:
                 return mix_results
         raise RuntimeError(
             f'{self.__class__.__name__}: the pre_transform dropped an image in each of {self.max_refetch} draws. '
-            'Check that it can return images without boxes, and filter_cfg of the data set.')
+            'Check that it can return images without boxes, and filter_cfg of the data set.'
+        )
 
-    def _draw(self, dataset: Union[BaseDataset, list]) -> list:
+    def _draw(self, dataset: BaseDataset | list) -> list:
         indexes = self.get_indexes(dataset)
         return list(indexes) if isinstance(indexes, Sequence) else [indexes]
 
-    def _load(self, dataset: BaseDataset, index: int) -> Optional[dict]:
+    def _load(self, dataset: BaseDataset, index: int) -> dict | None:
         """Prepares a further image; in place of one that cannot be read, another one that is drawn."""
         tried = set()
         while len(tried) < min(len(dataset), MAX_TRIED):
@@ -149,7 +158,7 @@ class BaseMixImageTransform(BaseTransform, metaclass=ABCMeta):
             index = random.randint(0, len(dataset))
         raise none_readable('training', len(tried))
 
-    def _prepare(self, dataset: BaseDataset, info: dict) -> Optional[dict]:
+    def _prepare(self, dataset: BaseDataset, info: dict) -> dict | None:
         info['dataset'] = dataset
         if self.pre_transform is not None:
             info = self.pre_transform(info)

@@ -3,14 +3,13 @@
 The methods of mmdet's boxes make a few small tensors per call, which for the few boxes of an image costs ten times the
 arithmetic, and a mosaic of four calls them often. Other kinds than horizontal boxes take mmdet's way.
 """
-from typing import Tuple
 
 import numpy as np
 import torch
 from mmdet.structures.bbox import BaseBoxes, HorizontalBoxes
 
 
-def rescale_and_translate_(boxes: BaseBoxes, factor: Tuple[float, float], shift: Tuple[float, float] = (0, 0)) -> None:
+def rescale_and_translate_(boxes: BaseBoxes, factor: tuple[float, float], shift: tuple[float, float] = (0, 0)) -> None:
     """Scales boxes, then moves them, in place.
 
     Args:

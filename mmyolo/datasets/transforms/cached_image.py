@@ -3,8 +3,8 @@
 Decoding a photo costs more than all other augmentations of a small input size together, and a mosaic decodes four.
 LoadCachedImage decodes each file once, shrinks it to what the recipe can use and keeps the pixels.
 """
+
 import io
-from typing import Dict, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -48,18 +48,20 @@ class LoadCachedImage(BaseTransform):
         backend_args: File backend of mmengine, see LoadImageFromFile.
     """
 
-    def __init__(self,
-                 max_size: int,
-                 cache_bytes: int = 2 * 1024**3,
-                 cache_dir: Optional[str] = None,
-                 backend_args: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        max_size: int,
+        cache_bytes: int = 2 * 1024**3,
+        cache_dir: str | None = None,
+        backend_args: dict | None = None,
+    ) -> None:
         if max_size < 1:
             raise ValueError(f'LoadCachedImage: max_size is at least 1 pixel, not {max_size}')
         self.max_size = max_size
         self.cache_bytes = cache_bytes
         self.cache_dir = cache_dir
         self.backend_args = backend_args
-        self._keys: Dict[str, bytes] = {}
+        self._keys: dict[str, bytes] = {}
         # Made here, before the loader processes are forked, so that they share it.
         open_image_cache(cache_bytes, cache_dir)
 
@@ -80,7 +82,8 @@ class LoadCachedImage(BaseTransform):
         """
         if 'instances' in results and 'gt_bboxes' not in results:
             raise ValueError(
-                'LoadCachedImage scales the boxes with the image: put LoadAnnotations before it in the pipeline')
+                'LoadCachedImage scales the boxes with the image: put LoadAnnotations before it in the pipeline'
+            )
         image, ori_shape = self._load(results['img_path'])
         height, width = image.shape[:2]
         factor = (width / ori_shape[1], height / ori_shape[0])
@@ -97,7 +100,7 @@ class LoadCachedImage(BaseTransform):
                 results['gt_keypoints'].rescale_(factor)
         return results
 
-    def _load(self, path: str) -> Tuple[np.ndarray, Tuple[int, int]]:
+    def _load(self, path: str) -> tuple[np.ndarray, tuple[int, int]]:
         cache = open_image_cache(self.cache_bytes, self.cache_dir)
         key = self._keys.get(path)
         if key is None:
@@ -111,11 +114,13 @@ class LoadCachedImage(BaseTransform):
         return found
 
     def __repr__(self) -> str:
-        return (f'{self.__class__.__name__}(max_size={self.max_size}, cache_bytes={self.cache_bytes}, '
-                f'cache_dir={self.cache_dir!r})')
+        return (
+            f'{self.__class__.__name__}(max_size={self.max_size}, cache_bytes={self.cache_bytes}, '
+            f'cache_dir={self.cache_dir!r})'
+        )
 
 
-def decode_shrunk(data: bytes, max_size: int, path: str) -> Tuple[np.ndarray, Tuple[int, int]]:
+def decode_shrunk(data: bytes, max_size: int, path: str) -> tuple[np.ndarray, tuple[int, int]]:
     """Decodes an image and shrinks it by area if its longer side exceeds a limit.
 
     Args:
@@ -137,7 +142,7 @@ def decode_shrunk(data: bytes, max_size: int, path: str) -> Tuple[np.ndarray, Tu
         turned = (width, height) == tuple(-(-side // divisor) for side in header) and width != height
         height, width = header[::-1] if turned else header
         # A last pixel of which less than half is image would shift the rest when resized.
-        image = image[:max(round(height / divisor), 1), :max(round(width / divisor), 1)]
+        image = image[: max(round(height / divisor), 1), : max(round(width / divisor), 1)]
     ratio = max_size / max(height, width)
     if ratio < 1:
         size = (max(round(width * ratio), 1), max(round(height * ratio), 1))
@@ -146,7 +151,7 @@ def decode_shrunk(data: bytes, max_size: int, path: str) -> Tuple[np.ndarray, Tu
     return np.ascontiguousarray(image), (height, width)
 
 
-def _reduction(data: bytes, max_size: int) -> Tuple[int, Optional[Tuple[int, int]]]:
+def _reduction(data: bytes, max_size: int) -> tuple[int, tuple[int, int] | None]:
     """By what to divide the sides while decoding, 1 for all but large JPEGs.
 
     Where it is more, also the size (h, w) in the header. An image that EXIF turns is divided if nothing remains, since

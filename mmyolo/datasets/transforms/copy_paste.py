@@ -2,6 +2,7 @@
 
 Differs from mmyolo 0.6.0 on purpose: the given image array is left as it was.
 """
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmdet.structures.bbox import autocast_box_type
@@ -41,8 +42,9 @@ class YOLOv5CopyPaste(BaseTransform):
             return results
         image, boxes, masks = results['img'], results['gt_bboxes'], results['gt_masks']
         if not isinstance(masks, PolygonMasks):
-            raise ArgumentTypeError(f'YOLOv5CopyPaste pastes polygons only, not {type(masks).__name__}: '
-                                    'load masks with poly2mask=False')
+            raise ArgumentTypeError(
+                f'YOLOv5CopyPaste pastes polygons only, not {type(masks).__name__}: load masks with poly2mask=False'
+            )
         height, width = image.shape[:2]
         flipped = boxes.clone()
         flipped.flip_((height, width))

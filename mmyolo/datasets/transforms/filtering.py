@@ -1,5 +1,6 @@
 """Dropping annotations or whole entries of the results."""
-from typing import Optional, Sequence, Union
+
+from collections.abc import Sequence
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -24,7 +25,7 @@ class FilterAnnotations(MMDETFilterAnnotations):
         self.by_keypoints = by_keypoints
 
     @autocast_box_type()
-    def transform(self, results: dict) -> Optional[dict]:
+    def transform(self, results: dict) -> dict | None:
         """Filters.
 
         Args:
@@ -63,7 +64,7 @@ class RemoveDataElement(BaseTransform):
         keys: Name or names of the entries; an absent one is no error.
     """
 
-    def __init__(self, keys: Union[str, Sequence[str]]) -> None:
+    def __init__(self, keys: str | Sequence[str]) -> None:
         self.keys = [keys] if isinstance(keys, str) else keys
 
     def transform(self, results: dict) -> dict:

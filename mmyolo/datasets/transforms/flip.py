@@ -1,4 +1,5 @@
 """Random flips."""
+
 import cv2
 import numpy as np
 from mmdet.datasets.transforms import RandomFlip as MMDETRandomFlip

@@ -1,4 +1,5 @@
 """Packing: from the results of a pipeline to a tensor and a data sample."""
+
 import cv2
 import numpy as np
 import torch
@@ -49,7 +50,8 @@ class PackDetInputs(MMDETPackDetInputs):
 
         if 'proposals' in results:
             sample.proposals = InstanceData(
-                bboxes=to_tensor(results['proposals']), scores=to_tensor(results['proposals_scores']))
+                bboxes=to_tensor(results['proposals']), scores=to_tensor(results['proposals_scores'])
+            )
         if 'gt_seg_map' in results:
             sample.gt_sem_seg = PixelData(sem_seg=to_tensor(results['gt_seg_map'][None].copy()))
         if 'gt_panoptic_seg' in results:

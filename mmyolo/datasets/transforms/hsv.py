@@ -1,5 +1,4 @@
 """Colour jitter of YOLOv5 in the HSV space."""
-from typing import Union
 
 import cv2
 import numpy as np
@@ -19,10 +18,9 @@ class YOLOv5HSVRandomAug(BaseTransform):
         value_delta: As above, of the value.
     """
 
-    def __init__(self,
-                 hue_delta: Union[int, float] = 0.015,
-                 saturation_delta: Union[int, float] = 0.7,
-                 value_delta: Union[int, float] = 0.4) -> None:
+    def __init__(
+        self, hue_delta: int | float = 0.015, saturation_delta: int | float = 0.7, value_delta: int | float = 0.4
+    ) -> None:
         self.hue_delta = hue_delta
         self.saturation_delta = saturation_delta
         self.value_delta = value_delta
@@ -46,5 +44,7 @@ class YOLOv5HSVRandomAug(BaseTransform):
         return results
 
     def __repr__(self) -> str:
-        return (f'{self.__class__.__name__}(hue_delta={self.hue_delta}, '
-                f'saturation_delta={self.saturation_delta}, value_delta={self.value_delta})')
+        return (
+            f'{self.__class__.__name__}(hue_delta={self.hue_delta}, '
+            f'saturation_delta={self.saturation_delta}, value_delta={self.value_delta})'
+        )

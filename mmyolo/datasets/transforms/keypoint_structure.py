@@ -1,11 +1,12 @@
 """Keypoints of the objects of an image, moved as the image is."""
-from typing import List, Optional, Sequence, Tuple, Union
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-Points = Union[np.ndarray, Tensor, Sequence]
+Points = np.ndarray | Tensor | Sequence
 
 
 class Keypoints:
@@ -19,23 +20,27 @@ class Keypoints:
         flip_indices: what to permute the K keypoints of a mirrored object by; needed to flip.
     """
 
-    def __init__(self,
-                 keypoints: Points,
-                 keypoints_visible: Points,
-                 device: Optional[Union[str, torch.device]] = None,
-                 clone: bool = True,
-                 flip_indices: Optional[List[int]] = None) -> None:
+    def __init__(
+        self,
+        keypoints: Points,
+        keypoints_visible: Points,
+        device: str | torch.device | None = None,
+        clone: bool = True,
+        flip_indices: list[int] | None = None,
+    ) -> None:
         keypoints, visible = (_tensor(part, device, clone) for part in (keypoints, keypoints_visible))
         if keypoints.ndim == 2:
             keypoints, visible = keypoints[None], visible[None]
         if keypoints.ndim != 3 or keypoints.shape[-1] != 2 or visible.shape != keypoints.shape[:2]:
-            raise ValueError(f'Keypoints are (N, K, 2) with a visibility of (N, K), got {tuple(keypoints.shape)} and '
-                             f'{tuple(visible.shape)}')
+            raise ValueError(
+                f'Keypoints are (N, K, 2) with a visibility of (N, K), got {tuple(keypoints.shape)} and '
+                f'{tuple(visible.shape)}'
+            )
         self.keypoints = keypoints
         self.keypoints_visible = visible
         self.flip_indices = flip_indices
 
-    def flip_(self, img_shape: Tuple[int, int], direction: str = 'horizontal') -> None:
+    def flip_(self, img_shape: tuple[int, int], direction: str = 'horizontal') -> None:
         """Mirrors horizontally.
 
         Args:
@@ -44,7 +49,8 @@ class Keypoints:
         """
         if direction != 'horizontal':
             raise ValueError(
-                f"Keypoints can be flipped 'horizontal' only, not {direction!r}: set direction of RandomFlip")
+                f"Keypoints can be flipped 'horizontal' only, not {direction!r}: set direction of RandomFlip"
+            )
         if self.flip_indices is None:
             raise ValueError('Keypoints cannot be flipped without flip_indices, which say what is left and right')
         flipped = self.keypoints[:, self.flip_indices]
@@ -52,7 +58,7 @@ class Keypoints:
         self.keypoints = flipped
         self.keypoints_visible = self.keypoints_visible[:, self.flip_indices]
 
-    def translate_(self, distances: Tuple[float, float]) -> None:
+    def translate_(self, distances: tuple[float, float]) -> None:
         """Moves.
 
         Args:
@@ -60,7 +66,7 @@ class Keypoints:
         """
         self.keypoints = self.keypoints + self.keypoints.new_tensor(distances)
 
-    def rescale_(self, scale_factor: Tuple[float, float]) -> None:
+    def rescale_(self, scale_factor: tuple[float, float]) -> None:
         """Scales.
 
         Args:
@@ -68,7 +74,7 @@ class Keypoints:
         """
         self.keypoints = self.keypoints * self.keypoints.new_tensor(scale_factor)
 
-    def project_(self, homography_matrix: Union[np.ndarray, Tensor]) -> None:
+    def project_(self, homography_matrix: np.ndarray | Tensor) -> None:
         """Warps.
 
         Args:
@@ -78,7 +84,7 @@ class Keypoints:
         projected = torch.nn.functional.pad(self.keypoints, (0, 1), value=1) @ matrix.T
         self.keypoints = projected[..., :2] / projected[..., 2:]
 
-    def clip_(self, img_shape: Tuple[int, int]) -> None:
+    def clip_(self, img_shape: tuple[int, int]) -> None:
         """Makes keypoints outside of the image invisible; they stay where they are.
 
         Args:
@@ -107,9 +113,10 @@ class Keypoints:
             torch.cat([one.keypoints for one in kps_list], dim=dim),
             torch.cat([one.keypoints_visible for one in kps_list], dim=dim),
             clone=False,
-            flip_indices=kps_list[0].flip_indices)
+            flip_indices=kps_list[0].flip_indices,
+        )
 
-    def __getitem__(self, index: Union[int, slice, np.ndarray, Tensor, Sequence]) -> 'Keypoints':
+    def __getitem__(self, index: int | slice | np.ndarray | Tensor | Sequence) -> 'Keypoints':
         if isinstance(index, np.ndarray):
             index = torch.as_tensor(index, device=self.device)
         return self._like(self.keypoints[index], self.keypoints_visible[index])
@@ -137,7 +144,7 @@ class Keypoints:
         return type(self)(keypoints, visible, clone=False, flip_indices=self.flip_indices)
 
 
-def _tensor(values: Points, device: Optional[Union[str, torch.device]], clone: bool) -> Tensor:
+def _tensor(values: Points, device: str | torch.device | None, clone: bool) -> Tensor:
     if isinstance(values, Tensor):
         values = values.clone() if clone else values
     else:

@@ -3,9 +3,10 @@
 LoadAnnotations differs from mmdet's: crowd and other ignored instances are not loaded, masks stay polygons, an
 instance without a valid polygon is dropped with its box, and the boxes can be the extents of the polygons.
 """
+
 import os
 import stat
-from typing import List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -28,7 +29,7 @@ NOT_DECODED = 'not a readable image, or a damaged one'
 class LoadImageFromFile(MMCVLoadImageFromFile):
     """mmcv's LoadImageFromFile, with an error that names the file when it holds no readable image."""
 
-    def transform(self, results: dict) -> Optional[dict]:
+    def transform(self, results: dict) -> dict | None:
         """Reads `img_path`.
 
         Args:
@@ -72,7 +73,7 @@ def refuse_endless_file(path: str) -> None:
         raise UnreadableImageError(path, 'it is not a regular file')
 
 
-def decode_image(data: Union[bytes, np.ndarray], path: str, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
+def decode_image(data: bytes | np.ndarray, path: str, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
     """Decodes the bytes of a file.
 
     Args:
@@ -92,7 +93,9 @@ def decode_image(data: Union[bytes, np.ndarray], path: str, flags: int = cv2.IMR
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         too_large = error.code == cv2.Error.StsNoMem
-        raise UnreadableImageError(path, 'its pixels need more memory than there is' if too_large else NOT_DECODED) from error
+        raise UnreadableImageError(
+            path, 'its pixels need more memory than there is' if too_large else NOT_DECODED
+        ) from error
     if image is None:
         raise UnreadableImageError(path, NOT_DECODED)
     return image
@@ -111,11 +114,13 @@ class LoadAnnotations(MMDETLoadAnnotations):
     """
 
     def __init__(self, mask2bbox: bool = False, poly2mask: bool = False, merge_polygons: bool = True, **kwargs) -> None:
-        assert not poly2mask, \
+        assert not poly2mask, (
             'LoadAnnotations of mmyolo keeps polygons: set poly2mask=False or use mmdet.LoadAnnotations'
+        )
         super().__init__(poly2mask=poly2mask, **kwargs)
-        assert self.with_mask or not mask2bbox, \
+        assert self.with_mask or not mask2bbox, (
             'LoadAnnotations(mask2bbox=True) takes boxes from masks: set with_mask=True'
+        )
         self.mask2bbox = mask2bbox
         self.merge_polygons = merge_polygons
 
@@ -156,7 +161,8 @@ class LoadAnnotations(MMDETLoadAnnotations):
         results['gt_bboxes_labels'] = np.array(results['category_id'], dtype=np.int64).reshape(-1) - 1
         results['gt_ignore_flags'] = np.zeros(len(results['bbox']), dtype=bool)
         results['gt_keypoints'] = Keypoints(
-            results['keypoints'], results['keypoints_visible'], flip_indices=results['flip_indices'])
+            results['keypoints'], results['keypoints_visible'], flip_indices=results['flip_indices']
+        )
         if 'img_shape' in results:
             results['height'], results['width'] = results['img_shape'][:2]
         return results
@@ -168,14 +174,16 @@ class LoadAnnotations(MMDETLoadAnnotations):
         box_class = get_box_type(self.box_type)[1]
         return box_class(boxes.reshape(-1, box_class.box_dim), clone=False)
 
-    def _valid_polygons(self, instances: Sequence[dict]) -> Tuple[List[dict], List[List[np.ndarray]]]:
+    def _valid_polygons(self, instances: Sequence[dict]) -> tuple[list[dict], list[list[np.ndarray]]]:
         """Keeps the instances with a polygon of three points or more; run-length encoded masks are no polygons."""
         kept, polygons = [], []
         for instance in instances:
             mask = instance.get('mask')
-            parts = [] if not isinstance(mask, list) else [
-                np.array(part, dtype=np.float32) for part in mask if len(part) % 2 == 0 and len(part) >= 6
-            ]
+            parts = (
+                []
+                if not isinstance(mask, list)
+                else [np.array(part, dtype=np.float32) for part in mask if len(part) % 2 == 0 and len(part) >= 6]
+            )
             if not parts:
                 continue
             if self.merge_polygons and len(parts) > 1:
@@ -185,5 +193,4 @@ class LoadAnnotations(MMDETLoadAnnotations):
         return kept, polygons
 
     def __repr__(self) -> str:
-        return (f'{super().__repr__()[:-1]}, mask2bbox={self.mask2bbox}, '
-                f'merge_polygons={self.merge_polygons})')
+        return f'{super().__repr__()[:-1]}, mask2bbox={self.mask2bbox}, merge_polygons={self.merge_polygons})'

@@ -1,5 +1,6 @@
 """Masks of instances, polygons or bitmaps, moved as the image under them is."""
-from typing import Sequence, Tuple, Union
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -9,7 +10,7 @@ from mmyolo.errors import ArgumentTypeError
 
 from .polygons import resample_polygon
 
-Masks = Union[BitmapMasks, PolygonMasks]
+Masks = BitmapMasks | PolygonMasks
 
 
 def place(canvas: np.ndarray, image: np.ndarray, x: int, y: int) -> None:
@@ -24,10 +25,10 @@ def place(canvas: np.ndarray, image: np.ndarray, x: int, y: int) -> None:
     left, top = max(x, 0), max(y, 0)
     right, bottom = min(x + image.shape[1], canvas.shape[1]), min(y + image.shape[0], canvas.shape[0])
     if right > left and bottom > top:
-        canvas[top:bottom, left:right] = image[top - y:bottom - y, left - x:right - x]
+        canvas[top:bottom, left:right] = image[top - y : bottom - y, left - x : right - x]
 
 
-def scale_masks(masks: Masks, scale: float, size: Tuple[int, int]) -> Masks:
+def scale_masks(masks: Masks, scale: float, size: tuple[int, int]) -> Masks:
     """Scales masks with their image.
 
     Args:
@@ -41,7 +42,7 @@ def scale_masks(masks: Masks, scale: float, size: Tuple[int, int]) -> Masks:
     return masks.resize(size) if isinstance(masks, BitmapMasks) else masks.rescale(float(scale))
 
 
-def shift_masks(masks: Masks, shape: Tuple[int, int], x: int, y: int, fill: int = 0) -> Masks:
+def shift_masks(masks: Masks, shape: tuple[int, int], x: int, y: int, fill: int = 0) -> Masks:
     """Lays masks onto a canvas, cutting off what sticks out.
 
     Args:
@@ -75,12 +76,14 @@ def join_masks(parts: Sequence[Masks]) -> Masks:
     """
     kinds = {type(part).__name__ for part in parts}
     if len(kinds) > 1:
-        raise ArgumentTypeError(f'masks of the images to mix are {" and ".join(sorted(kinds))}: '
-                                'load the annotations of all by one kind of LoadAnnotations')
+        raise ArgumentTypeError(
+            f'masks of the images to mix are {" and ".join(sorted(kinds))}: '
+            'load the annotations of all by one kind of LoadAnnotations'
+        )
     return parts[0].cat(list(parts))
 
 
-def warp_bitmaps(masks: BitmapMasks, matrix: np.ndarray, shape: Tuple[int, int]) -> BitmapMasks:
+def warp_bitmaps(masks: BitmapMasks, matrix: np.ndarray, shape: tuple[int, int]) -> BitmapMasks:
     """Warps bitmaps by the nearest pixel.
 
     Args:

@@ -1,4 +1,5 @@
 """Public mmyolo's import path of the transforms that mix several images."""
+
 from .base_mix import BaseMixImageTransform
 from .mixup import YOLOv5MixUp, YOLOXMixUp
 from .mosaic import Mosaic

@@ -1,5 +1,6 @@
 """MixUp: two images blended into one, with the boxes of both."""
-from typing import Sequence, Tuple, Union
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -20,7 +21,7 @@ class _MixUp(BaseMixImageTransform):
 
     num_images = 2
 
-    def get_indexes(self, dataset: Union[BaseDataset, list]) -> int:
+    def get_indexes(self, dataset: BaseDataset | list) -> int:
         """Draws an index.
 
         Args:
@@ -42,22 +43,25 @@ class YOLOv5MixUp(_MixUp):
         pre_transform: See BaseMixImageTransform, as are the remaining arguments.
     """
 
-    def __init__(self,
-                 alpha: float = 32.0,
-                 beta: float = 32.0,
-                 pre_transform: Sequence[dict] = None,
-                 prob: float = 1.0,
-                 use_cached: bool = False,
-                 max_cached_images: int = 20,
-                 random_pop: bool = True,
-                 max_refetch: int = 15) -> None:
+    def __init__(
+        self,
+        alpha: float = 32.0,
+        beta: float = 32.0,
+        pre_transform: Sequence[dict] = None,
+        prob: float = 1.0,
+        use_cached: bool = False,
+        max_cached_images: int = 20,
+        random_pop: bool = True,
+        max_refetch: int = 15,
+    ) -> None:
         super().__init__(
             pre_transform=pre_transform,
             prob=prob,
             use_cached=use_cached,
             max_cached_images=max_cached_images,
             random_pop=random_pop,
-            max_refetch=max_refetch)
+            max_refetch=max_refetch,
+        )
         self.alpha = alpha
         self.beta = beta
 
@@ -72,9 +76,10 @@ class YOLOv5MixUp(_MixUp):
         """
         other = results['mix_results'][0]
         image, other_image = results['img'], other['img']
-        assert image.shape == other_image.shape, \
-            (f'YOLOv5MixUp blends images of one size, not {image.shape} and {other_image.shape}: '
-             'put it behind the affine transform')
+        assert image.shape == other_image.shape, (
+            f'YOLOv5MixUp blends images of one size, not {image.shape} and {other_image.shape}: '
+            'put it behind the affine transform'
+        )
         ratio = random.beta(self.alpha, self.beta)
         results['img'] = (image * ratio + other_image * (1 - ratio)).astype(np.uint8)
         results['img_shape'] = image.shape
@@ -103,25 +108,28 @@ class YOLOXMixUp(_MixUp):
         pre_transform: See BaseMixImageTransform, as are the remaining arguments.
     """
 
-    def __init__(self,
-                 img_scale: Tuple[int, int] = (640, 640),
-                 ratio_range: Tuple[float, float] = (0.5, 1.5),
-                 flip_ratio: float = 0.5,
-                 pad_val: float = 114.0,
-                 bbox_clip_border: bool = True,
-                 pre_transform: Sequence[dict] = None,
-                 prob: float = 1.0,
-                 use_cached: bool = False,
-                 max_cached_images: int = 20,
-                 random_pop: bool = True,
-                 max_refetch: int = 15) -> None:
+    def __init__(
+        self,
+        img_scale: tuple[int, int] = (640, 640),
+        ratio_range: tuple[float, float] = (0.5, 1.5),
+        flip_ratio: float = 0.5,
+        pad_val: float = 114.0,
+        bbox_clip_border: bool = True,
+        pre_transform: Sequence[dict] = None,
+        prob: float = 1.0,
+        use_cached: bool = False,
+        max_cached_images: int = 20,
+        random_pop: bool = True,
+        max_refetch: int = 15,
+    ) -> None:
         super().__init__(
             pre_transform=pre_transform,
             prob=prob,
             use_cached=use_cached,
             max_cached_images=max_cached_images,
             random_pop=random_pop,
-            max_refetch=max_refetch)
+            max_refetch=max_refetch,
+        )
         self.img_scale = self._check_scale(img_scale)
         self.ratio_range = ratio_range
         self.flip_ratio = flip_ratio
@@ -170,8 +178,15 @@ class YOLOXMixUp(_MixUp):
             results[key] = np.concatenate((results[key], other[key]))[keep]
         return results
 
-    def _move_(self, objects: Union[BaseBoxes, Keypoints], scale: float, flip: bool, scaled_shape: Tuple[int, int],
-               corner: Tuple[int, int], shape: Tuple[int, int]) -> None:
+    def _move_(
+        self,
+        objects: BaseBoxes | Keypoints,
+        scale: float,
+        flip: bool,
+        scaled_shape: tuple[int, int],
+        corner: tuple[int, int],
+        shape: tuple[int, int],
+    ) -> None:
         """Moves boxes or keypoints as the other image is: scaled, flipped, cropped to `shape` at `corner` (x, y)."""
         objects.rescale_((scale, scale))
         if self.bbox_clip_border:
@@ -183,8 +198,14 @@ class YOLOXMixUp(_MixUp):
             objects.clip_(shape)
 
     @staticmethod
-    def _moved_masks(masks: Masks, scale: float, flip: bool, scaled_shape: Tuple[int, int], corner: Tuple[int, int],
-                     shape: Tuple[int, int]) -> Masks:
+    def _moved_masks(
+        masks: Masks,
+        scale: float,
+        flip: bool,
+        scaled_shape: tuple[int, int],
+        corner: tuple[int, int],
+        shape: tuple[int, int],
+    ) -> Masks:
         """As `_move_`, of masks; what lies outside is always cut off."""
         size = tuple(max(int(side * scale), 1) for side in (masks.height, masks.width))
         masks = shift_masks(scale_masks(masks, scale, size), scaled_shape, 0, 0)
@@ -192,24 +213,26 @@ class YOLOXMixUp(_MixUp):
             masks = masks.flip()
         return shift_masks(masks, shape, -corner[0], -corner[1])
 
-    def _scaled(self, image: np.ndarray, jitter: float) -> Tuple[np.ndarray, float]:
+    def _scaled(self, image: np.ndarray, jitter: float) -> tuple[np.ndarray, float]:
         """Letterboxes to the upper left of `img_scale`, then scales the whole; gives the letterbox's ratio too."""
         image, ratio = resize_to_fit(image, self.img_scale)
         width, height = self.img_scale
         canvas = np.full((height, width) + image.shape[2:], self.pad_val, dtype=np.float32)
-        canvas[:image.shape[0], :image.shape[1]] = image
+        canvas[: image.shape[0], : image.shape[1]] = image
         size = (max(int(width * jitter), 1), max(int(height * jitter), 1))
         return cv2.resize(canvas, size, interpolation=cv2.INTER_LINEAR), ratio
 
-    def _crop(self, image: np.ndarray, shape: Tuple[int, int]) -> Tuple[np.ndarray, Tuple[int, int]]:
+    def _crop(self, image: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
         """Pads to the shape (h, w) at least and crops a random window of it; gives the window's corner (x, y) too."""
         height, width = max(image.shape[0], shape[0]), max(image.shape[1], shape[1])
         padded = np.full((height, width) + image.shape[2:], self.pad_val, dtype=np.uint8)
-        padded[:image.shape[0], :image.shape[1]] = image
+        padded[: image.shape[0], : image.shape[1]] = image
         y = random.randint(0, height - shape[0]) if height > shape[0] else 0
         x = random.randint(0, width - shape[1]) if width > shape[1] else 0
-        return padded[y:y + shape[0], x:x + shape[1]], (x, y)
+        return padded[y : y + shape[0], x : x + shape[1]], (x, y)
 
     def __repr__(self) -> str:
-        return (f'{self.__class__.__name__}(img_scale={self.img_scale}, ratio_range={self.ratio_range}, '
-                f'flip_ratio={self.flip_ratio}, pad_val={self.pad_val}, prob={self.prob})')
+        return (
+            f'{self.__class__.__name__}(img_scale={self.img_scale}, ratio_range={self.ratio_range}, '
+            f'flip_ratio={self.flip_ratio}, pad_val={self.pad_val}, prob={self.prob})'
+        )

@@ -2,7 +2,8 @@
 
 Differs from mmyolo 0.6.0 on purpose: polygons are clipped to the canvas also where it is not square.
 """
-from typing import Sequence, Tuple, Union
+
+from collections.abc import Sequence
 
 import numpy as np
 from mmengine.dataset import BaseDataset
@@ -28,15 +29,16 @@ class BaseMosaic(BaseMixImageTransform):
 
     num_images: int
 
-    def __init__(self, img_scale: Tuple[int, int], bbox_clip_border: bool, pad_val: float, prob: float,
-                 **kwargs) -> None:
+    def __init__(
+        self, img_scale: tuple[int, int], bbox_clip_border: bool, pad_val: float, prob: float, **kwargs
+    ) -> None:
         assert 0 <= prob <= 1.0, f'prob is within 0 and 1, not {prob}'
         super().__init__(prob=prob, **kwargs)
         self.img_scale = self._check_scale(img_scale)
         self.bbox_clip_border = bbox_clip_border
         self.pad_val = pad_val
 
-    def get_indexes(self, dataset: Union[BaseDataset, list]) -> list:
+    def get_indexes(self, dataset: BaseDataset | list) -> list:
         """Draws indexes.
 
         Args:
@@ -74,17 +76,19 @@ class Mosaic(BaseMosaic):
 
     num_images = 4
 
-    def __init__(self,
-                 img_scale: Tuple[int, int] = (640, 640),
-                 center_ratio_range: Tuple[float, float] = (0.5, 1.5),
-                 bbox_clip_border: bool = True,
-                 pad_val: float = 114.0,
-                 pre_transform: Sequence[dict] = None,
-                 prob: float = 1.0,
-                 use_cached: bool = False,
-                 max_cached_images: int = 40,
-                 random_pop: bool = True,
-                 max_refetch: int = 15) -> None:
+    def __init__(
+        self,
+        img_scale: tuple[int, int] = (640, 640),
+        center_ratio_range: tuple[float, float] = (0.5, 1.5),
+        bbox_clip_border: bool = True,
+        pad_val: float = 114.0,
+        pre_transform: Sequence[dict] = None,
+        prob: float = 1.0,
+        use_cached: bool = False,
+        max_cached_images: int = 40,
+        random_pop: bool = True,
+        max_refetch: int = 15,
+    ) -> None:
         super().__init__(
             img_scale,
             bbox_clip_border,
@@ -94,7 +98,8 @@ class Mosaic(BaseMosaic):
             use_cached=use_cached,
             max_cached_images=max_cached_images,
             random_pop=random_pop,
-            max_refetch=max_refetch)
+            max_refetch=max_refetch,
+        )
         self.center_ratio_range = center_ratio_range
 
     def mix_img_transform(self, results: dict) -> dict:
@@ -129,5 +134,7 @@ class Mosaic(BaseMosaic):
         return stack_annotations(results, tiles, scales, sizes, shifts, self.bbox_clip_border)
 
     def __repr__(self) -> str:
-        return (f'{self.__class__.__name__}(img_scale={self.img_scale}, center_ratio_range={self.center_ratio_range}, '
-                f'pad_val={self.pad_val}, prob={self.prob})')
+        return (
+            f'{self.__class__.__name__}(img_scale={self.img_scale}, center_ratio_range={self.center_ratio_range}, '
+            f'pad_val={self.pad_val}, prob={self.prob})'
+        )

@@ -1,5 +1,6 @@
 """Mosaic of nine images, of which a random window is kept."""
-from typing import List, Sequence, Tuple, Union
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy import random
@@ -24,16 +25,18 @@ class Mosaic9(BaseMosaic):
 
     num_images = 9
 
-    def __init__(self,
-                 img_scale: Tuple[int, int] = (640, 640),
-                 bbox_clip_border: bool = True,
-                 pad_val: Union[float, int] = 114.0,
-                 pre_transform: Sequence[dict] = None,
-                 prob: float = 1.0,
-                 use_cached: bool = False,
-                 max_cached_images: int = 50,
-                 random_pop: bool = True,
-                 max_refetch: int = 15) -> None:
+    def __init__(
+        self,
+        img_scale: tuple[int, int] = (640, 640),
+        bbox_clip_border: bool = True,
+        pad_val: float | int = 114.0,
+        pre_transform: Sequence[dict] = None,
+        prob: float = 1.0,
+        use_cached: bool = False,
+        max_cached_images: int = 50,
+        random_pop: bool = True,
+        max_refetch: int = 15,
+    ) -> None:
         super().__init__(
             img_scale,
             bbox_clip_border,
@@ -43,7 +46,8 @@ class Mosaic9(BaseMosaic):
             use_cached=use_cached,
             max_cached_images=max_cached_images,
             random_pop=random_pop,
-            max_refetch=max_refetch)
+            max_refetch=max_refetch,
+        )
 
     def mix_img_transform(self, results: dict) -> dict:
         """Makes the mosaic.
@@ -65,17 +69,17 @@ class Mosaic9(BaseMosaic):
 
         offset_x = int(random.uniform(0, width))
         offset_y = int(random.uniform(0, height))
-        window = canvas[offset_y:offset_y + height * 2, offset_x:offset_x + width * 2]
+        window = canvas[offset_y : offset_y + height * 2, offset_x : offset_x + width * 2]
         results['img'] = np.ascontiguousarray(window)
         results['img_shape'] = window.shape
         shifts = [(x - offset_x, y - offset_y) for x, y in corners]
         return stack_annotations(results, tiles, scales, sizes, shifts, self.bbox_clip_border)
 
     def __repr__(self) -> str:
-        return (f'{self.__class__.__name__}(img_scale={self.img_scale}, pad_val={self.pad_val}, prob={self.prob})')
+        return f'{self.__class__.__name__}(img_scale={self.img_scale}, pad_val={self.pad_val}, prob={self.prob})'
 
 
-def _corners(shapes: Sequence[Tuple[int, int]], width: int, height: int) -> List[Tuple[int, int]]:
+def _corners(shapes: Sequence[tuple[int, int]], width: int, height: int) -> list[tuple[int, int]]:
     """The upper left corners (x, y) on a canvas of three by three.
 
     Args:
@@ -87,15 +91,17 @@ def _corners(shapes: Sequence[Tuple[int, int]], width: int, height: int) -> List
     corners = []
     for index, (h, w) in enumerate(shapes):
         before_h, before_w = shapes[index - 1]
-        corners.append((
-            (width, height),
-            (width, height - h),
-            (width + before_w, height - h),
-            (width + centre_w, height),
-            (width + centre_w, height + before_h),
-            (width + centre_w - w, height + centre_h),
-            (width + centre_w - before_w - w, height + centre_h),
-            (width - w, height + centre_h - h),
-            (width - w, height + centre_h - before_h - h),
-        )[index])
+        corners.append(
+            (
+                (width, height),
+                (width, height - h),
+                (width + before_w, height - h),
+                (width + centre_w, height),
+                (width + centre_w, height + before_h),
+                (width + centre_w - w, height + centre_h),
+                (width + centre_w - before_w - w, height + centre_h),
+                (width - w, height + centre_h - h),
+                (width - w, height + centre_h - before_h - h),
+            )[index]
+        )
     return corners

@@ -3,6 +3,7 @@
 Unlike the public release, parts of an instance may have different numbers of points, and the flags of ignored instances
 are put in the same order as their boxes.
 """
+
 import cv2
 import numpy as np
 import torch
@@ -44,8 +45,9 @@ class Polygon2Mask(BaseTransform):
         """
         polygons = results['gt_masks']
         if not isinstance(polygons, PolygonMasks):
-            raise ArgumentTypeError(f'Polygon2Mask draws polygons, not {type(polygons).__name__}: '
-                                    'load masks with poly2mask=False')
+            raise ArgumentTypeError(
+                f'Polygon2Mask draws polygons, not {type(polygons).__name__}: load masks with poly2mask=False'
+            )
         height, width = results['img_shape'][:2]
         masks = self.polygons2masks((height, width), polygons)
         if not self.mask_overlap:
@@ -81,5 +83,7 @@ class Polygon2Mask(BaseTransform):
         return masks
 
     def __repr__(self) -> str:
-        return (f'{type(self).__name__}(downsample_ratio={self.downsample_ratio}, mask_overlap={self.mask_overlap}, '
-                f'coco_style={self.coco_style})')
+        return (
+            f'{type(self).__name__}(downsample_ratio={self.downsample_ratio}, mask_overlap={self.mask_overlap}, '
+            f'coco_style={self.coco_style})'
+        )

@@ -1,5 +1,6 @@
 """Polygons as flat arrays [x0, y0, x1, y1, ...] in pixels: joining the parts of an instance, resampling, filling."""
-from typing import List, Sequence
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -18,7 +19,7 @@ def merge_polygons(parts: Sequence[np.ndarray]) -> np.ndarray:
         One flat array.
     """
     points = [part.reshape(-1, 2) for part in parts]
-    links: List[List[int]] = [[] for _ in points]
+    links: list[list[int]] = [[] for _ in points]
     for i, (first, second) in enumerate(zip(points, points[1:])):
         distances = np.square(first[:, None] - second[None]).sum(axis=-1)
         a, b = np.unravel_index(np.argmin(distances), distances.shape)
@@ -35,8 +36,8 @@ def merge_polygons(parts: Sequence[np.ndarray]) -> np.ndarray:
         if enter > leave:
             part, enter, leave = part[::-1], len(part) - 1 - enter, len(part) - 1 - leave
         part = np.roll(part, -enter, axis=0)
-        out.append(part[:leave - enter + 1])
-        back.append(np.concatenate((part[leave - enter:], part[:1])))
+        out.append(part[: leave - enter + 1])
+        back.append(np.concatenate((part[leave - enter :], part[:1])))
     return np.concatenate(out + back[::-1]).reshape(-1)
 
 

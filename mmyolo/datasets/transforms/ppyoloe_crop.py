@@ -2,7 +2,8 @@
 
 Unlike public mmyolo, the mask of the first box that is kept is kept too.
 """
-from typing import Optional, Sequence, Tuple
+
+from collections.abc import Sequence
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -26,13 +27,15 @@ class PPYOLOERandomCrop(BaseTransform):
         cover_all_box: Whether all boxes have to overlap that much, not only one.
     """
 
-    def __init__(self,
-                 aspect_ratio: Optional[Sequence[float]] = [.5, 2.],
-                 thresholds: Sequence[float] = [.0, .1, .3, .5, .7, .9],
-                 scaling: Sequence[float] = [.3, 1.],
-                 num_attempts: int = 50,
-                 allow_no_crop: bool = True,
-                 cover_all_box: bool = False) -> None:
+    def __init__(
+        self,
+        aspect_ratio: Sequence[float] | None = [0.5, 2.0],
+        thresholds: Sequence[float] = [0.0, 0.1, 0.3, 0.5, 0.7, 0.9],
+        scaling: Sequence[float] = [0.3, 1.0],
+        num_attempts: int = 50,
+        allow_no_crop: bool = True,
+        cover_all_box: bool = False,
+    ) -> None:
         self.aspect_ratio = aspect_ratio
         self.thresholds = thresholds
         self.scaling = scaling
@@ -71,7 +74,7 @@ class PPYOLOERandomCrop(BaseTransform):
                     return _crop(results, crop, keep)
         return results
 
-    def _draw(self, height: int, width: int) -> Optional[Tuple[int, int, int, int]]:
+    def _draw(self, height: int, width: int) -> tuple[int, int, int, int] | None:
         """Draws a crop, xyxy in pixels; None if its shape is refused."""
         scale = random.uniform(*self.scaling)
         if self.aspect_ratio is not None:
@@ -89,12 +92,14 @@ class PPYOLOERandomCrop(BaseTransform):
         return left, top, left + crop_width, top + crop_height
 
     def __repr__(self) -> str:
-        return (f'{self.__class__.__name__}(aspect_ratio={self.aspect_ratio}, thresholds={self.thresholds}, '
-                f'scaling={self.scaling}, num_attempts={self.num_attempts}, allow_no_crop={self.allow_no_crop}, '
-                f'cover_all_box={self.cover_all_box})')
+        return (
+            f'{self.__class__.__name__}(aspect_ratio={self.aspect_ratio}, thresholds={self.thresholds}, '
+            f'scaling={self.scaling}, num_attempts={self.num_attempts}, allow_no_crop={self.allow_no_crop}, '
+            f'cover_all_box={self.cover_all_box})'
+        )
 
 
-def _overlaps(boxes: np.ndarray, crop: Tuple[int, int, int, int]) -> np.ndarray:
+def _overlaps(boxes: np.ndarray, crop: tuple[int, int, int, int]) -> np.ndarray:
     """(N,) IoU of boxes (N, 4) xyxy and a crop."""
     inter = _area(np.maximum(boxes[:, :2], crop[:2]), np.minimum(boxes[:, 2:], crop[2:]))
     union = _area(boxes[:, :2], boxes[:, 2:]) + (crop[2] - crop[0]) * (crop[3] - crop[1]) - inter
@@ -105,14 +110,14 @@ def _area(top_left: np.ndarray, bottom_right: np.ndarray) -> np.ndarray:
     return np.maximum(bottom_right - top_left, 0).prod(axis=1)
 
 
-def _centred_inside(boxes: np.ndarray, crop: Tuple[int, int, int, int]) -> np.ndarray:
+def _centred_inside(boxes: np.ndarray, crop: tuple[int, int, int, int]) -> np.ndarray:
     """(N,) whether the centre of a box lies in the crop, without its right and bottom edge, and some area too."""
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     inside = ((centres >= crop[:2]) & (centres < crop[2:])).all(axis=1)
     return inside & (np.minimum(boxes[:, 2:], crop[2:]) > np.maximum(boxes[:, :2], crop[:2])).all(axis=1)
 
 
-def _crop(results: dict, crop: Tuple[int, int, int, int], keep: np.ndarray) -> dict:
+def _crop(results: dict, crop: tuple[int, int, int, int], keep: np.ndarray) -> dict:
     left, top, right, bottom = crop
     results['img'] = results['img'][top:bottom, left:right]
     results['img_shape'] = results['img'].shape

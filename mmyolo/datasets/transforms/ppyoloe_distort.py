@@ -3,6 +3,7 @@
 Every step is affine in the three channels, so the image is passed over once. Unlike in public mmyolo the image stays
 float32 when the hue changes, where it became float64.
 """
+
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -10,8 +11,8 @@ from numpy import random
 
 from mmyolo.registry import TRANSFORMS
 
-_BGR_TO_YIQ = np.array([[.114, .587, .299], [-.321, -.274, .596], [.311, -.523, .211]])
-_YIQ_TO_BGR = np.array([[1, -1.107, 1.705], [1, -.272, -.647], [1, .956, .621]])
+_BGR_TO_YIQ = np.array([[0.114, 0.587, 0.299], [-0.321, -0.274, 0.596], [0.311, -0.523, 0.211]])
+_YIQ_TO_BGR = np.array([[1, -1.107, 1.705], [1, -0.272, -0.647], [1, 0.956, 0.621]])
 _BGR_TO_GRAY = _BGR_TO_YIQ[0]
 
 
@@ -38,12 +39,14 @@ class PPYOLOERandomDistort(BaseTransform):
         num_distort_func: How many of the four are tried.
     """
 
-    def __init__(self,
-                 hue_cfg: dict = dict(min=-18, max=18, prob=0.5),
-                 saturation_cfg: dict = dict(min=0.5, max=1.5, prob=0.5),
-                 contrast_cfg: dict = dict(min=0.5, max=1.5, prob=0.5),
-                 brightness_cfg: dict = dict(min=0.5, max=1.5, prob=0.5),
-                 num_distort_func: int = 4) -> None:
+    def __init__(
+        self,
+        hue_cfg: dict = {'min': -18, 'max': 18, 'prob': 0.5},
+        saturation_cfg: dict = {'min': 0.5, 'max': 1.5, 'prob': 0.5},
+        contrast_cfg: dict = {'min': 0.5, 'max': 1.5, 'prob': 0.5},
+        brightness_cfg: dict = {'min': 0.5, 'max': 1.5, 'prob': 0.5},
+        num_distort_func: int = 4,
+    ) -> None:
         assert 0 < num_distort_func <= 4, f'num_distort_func is from 1 to 4, not {num_distort_func}'
         self.hue_cfg = hue_cfg
         self.saturation_cfg = saturation_cfg
@@ -52,7 +55,7 @@ class PPYOLOERandomDistort(BaseTransform):
         self.num_distort_func = num_distort_func
         for name in ('hue_cfg', 'saturation_cfg', 'contrast_cfg', 'brightness_cfg'):
             cfg = getattr(self, name)
-            assert 0 <= cfg['prob'] <= 1, f"prob of {name} is within 0 and 1, not {cfg['prob']}"
+            assert 0 <= cfg['prob'] <= 1, f'prob of {name} is within 0 and 1, not {cfg["prob"]}'
 
     def transform(self, results: dict) -> dict:
         """Jitters `img`.
@@ -65,9 +68,9 @@ class PPYOLOERandomDistort(BaseTransform):
         """
         colour, shift = np.eye(3), np.zeros((3, 1))
         steps = np.array(['brightness', 'contrast', 'saturation', 'hue'])
-        for step in random.permutation(steps)[:self.num_distort_func]:
+        for step in random.permutation(steps)[: self.num_distort_func]:
             cfg = getattr(self, f'{step}_cfg')
-            if random.uniform(0., 1.) >= cfg['prob']:
+            if random.uniform(0.0, 1.0) >= cfg['prob']:
                 continue
             delta = random.uniform(cfg['min'], cfg['max'])
             if step == 'brightness':
@@ -79,6 +82,8 @@ class PPYOLOERandomDistort(BaseTransform):
         return results
 
     def __repr__(self) -> str:
-        return (f'{self.__class__.__name__}(hue_cfg={self.hue_cfg}, saturation_cfg={self.saturation_cfg}, '
-                f'contrast_cfg={self.contrast_cfg}, brightness_cfg={self.brightness_cfg}, '
-                f'num_distort_func={self.num_distort_func})')
+        return (
+            f'{self.__class__.__name__}(hue_cfg={self.hue_cfg}, saturation_cfg={self.saturation_cfg}, '
+            f'contrast_cfg={self.contrast_cfg}, brightness_cfg={self.brightness_cfg}, '
+            f'num_distort_func={self.num_distort_func})'
+        )

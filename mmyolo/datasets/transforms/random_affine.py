@@ -4,9 +4,9 @@ Differs from mmyolo 0.6.0 on purpose: the image is warped by cv2.warpAffine, whi
 warpPerspective; in about one pixel in a hundred its sample point lies 1/32 pixel aside. Polygons are clipped to
 (height, width), not swapped.
 """
+
 import math
 import warnings
-from typing import Optional, Tuple
 
 import cv2
 import numpy as np
@@ -28,7 +28,7 @@ class RandomAffine(MMDETRandomAffine):
     """mmdet's RandomAffine, the one of YOLOX, that warps keypoints too; boxes outside of the image are dropped."""
 
     @autocast_box_type()
-    def transform(self, results: dict) -> Optional[dict]:
+    def transform(self, results: dict) -> dict | None:
         """Warps the image and its annotations.
 
         Args:
@@ -83,22 +83,25 @@ class YOLOv5RandomAffine(BaseTransform):
         resample_num: Points per polygon when warping.
     """
 
-    def __init__(self,
-                 max_rotate_degree: float = 10.0,
-                 max_translate_ratio: float = 0.1,
-                 scaling_ratio_range: Tuple[float, float] = (0.5, 1.5),
-                 max_shear_degree: float = 2.0,
-                 border: Tuple[int, int] = (0, 0),
-                 border_val: Tuple[int, int, int] = (114, 114, 114),
-                 bbox_clip_border: bool = True,
-                 min_bbox_size: int = 2,
-                 min_area_ratio: float = 0.1,
-                 use_mask_refine: bool = False,
-                 max_aspect_ratio: float = 20.,
-                 resample_num: int = 1000) -> None:
+    def __init__(
+        self,
+        max_rotate_degree: float = 10.0,
+        max_translate_ratio: float = 0.1,
+        scaling_ratio_range: tuple[float, float] = (0.5, 1.5),
+        max_shear_degree: float = 2.0,
+        border: tuple[int, int] = (0, 0),
+        border_val: tuple[int, int, int] = (114, 114, 114),
+        bbox_clip_border: bool = True,
+        min_bbox_size: int = 2,
+        min_area_ratio: float = 0.1,
+        use_mask_refine: bool = False,
+        max_aspect_ratio: float = 20.0,
+        resample_num: int = 1000,
+    ) -> None:
         assert 0 <= max_translate_ratio <= 1, f'max_translate_ratio is within 0 and 1, not {max_translate_ratio}'
-        assert 0 < scaling_ratio_range[0] <= scaling_ratio_range[1], \
+        assert 0 < scaling_ratio_range[0] <= scaling_ratio_range[1], (
             f'scaling_ratio_range is two positive numbers in rising order, not {scaling_ratio_range}'
+        )
         self.max_rotate_degree = max_rotate_degree
         self.max_translate_ratio = max_translate_ratio
         self.scaling_ratio_range = scaling_ratio_range
@@ -113,7 +116,7 @@ class YOLOv5RandomAffine(BaseTransform):
         self.resample_num = resample_num
 
     @cache_randomness
-    def _get_random_homography_matrix(self, height: int, width: int) -> Tuple[np.ndarray, float]:
+    def _get_random_homography_matrix(self, height: int, width: int) -> tuple[np.ndarray, float]:
         """Draws a warp of centred coordinates.
 
         Args:
@@ -138,7 +141,7 @@ class YOLOv5RandomAffine(BaseTransform):
         return translation @ shear @ rotation @ scaling, scale
 
     @autocast_box_type()
-    def transform(self, results: dict) -> Optional[dict]:
+    def transform(self, results: dict) -> dict | None:
         """Warps the image and its annotations.
 
         Args:
@@ -152,8 +155,10 @@ class YOLOv5RandomAffine(BaseTransform):
         height = image.shape[0] + self.border[1] * 2
         width = image.shape[1] + self.border[0] * 2
         if min(height, width) < 1:  # cv2 would give an image of a size of its own
-            warnings.warn(f'An image of {image.shape[1]}x{image.shape[0]} pixels is skipped: the border {self.border} of '
-                          f'YOLOv5RandomAffine leaves {width}x{height} of it; it is meant for mosaics')
+            warnings.warn(
+                f'An image of {image.shape[1]}x{image.shape[0]} pixels is skipped: the border {self.border} of '
+                f'YOLOv5RandomAffine leaves {width}x{height} of it; it is meant for mosaics'
+            )
             return None
         centre = np.array([[1, 0, -image.shape[1] / 2], [0, 1, -image.shape[0] / 2], [0, 0, 1]], dtype=np.float32)
         matrix, scale = self._get_random_homography_matrix(height, width)
@@ -199,16 +204,19 @@ class YOLOv5RandomAffine(BaseTransform):
         results['gt_ignore_flags'] = results['gt_ignore_flags'][valid]
         results['gt_masks'] = masks[valid]
 
-    def _warp_bitmaps(self, masks: BitmapMasks, matrix: np.ndarray, height: int,
-                      width: int) -> Tuple[BitmapMasks, HorizontalBoxes]:
+    def _warp_bitmaps(
+        self, masks: BitmapMasks, matrix: np.ndarray, height: int, width: int
+    ) -> tuple[BitmapMasks, HorizontalBoxes]:
         masks = warp_bitmaps(masks, matrix, (height, width))
         return masks, masks.get_bboxes('hbox')
 
-    def _warp_polygons(self, masks: PolygonMasks, matrix: np.ndarray, height: int,
-                       width: int) -> Tuple[PolygonMasks, HorizontalBoxes]:
+    def _warp_polygons(
+        self, masks: PolygonMasks, matrix: np.ndarray, height: int, width: int
+    ) -> tuple[PolygonMasks, HorizontalBoxes]:
         polygons = [[warp_polygon(part, matrix, self.resample_num) for part in parts] for parts in masks.masks]
         boxes = HorizontalBoxes(
-            np.stack([_visible_extent(np.concatenate(parts), height, width) for parts in polygons]), clone=False)
+            np.stack([_visible_extent(np.concatenate(parts), height, width) for parts in polygons]), clone=False
+        )
         if self.bbox_clip_border:
             limit = np.array([width, height], dtype=np.float32)
             polygons = [[np.clip(part, 0, limit) for part in parts] for parts in polygons]
@@ -228,15 +236,21 @@ class YOLOv5RandomAffine(BaseTransform):
         widths, heights = wrapped_bboxes.widths, wrapped_bboxes.heights
         area_ratio = widths * heights / (origin_bboxes.widths * origin_bboxes.heights + 1e-16)
         aspect_ratio = (widths / (heights + 1e-16)).maximum(heights / (widths + 1e-16))
-        return ((widths > self.min_bbox_size) & (heights > self.min_bbox_size) & (area_ratio > self.min_area_ratio) &
-                (aspect_ratio < self.max_aspect_ratio))
+        return (
+            (widths > self.min_bbox_size)
+            & (heights > self.min_bbox_size)
+            & (area_ratio > self.min_area_ratio)
+            & (aspect_ratio < self.max_aspect_ratio)
+        )
 
     def __repr__(self) -> str:
-        return (f'{self.__class__.__name__}(max_rotate_degree={self.max_rotate_degree}, '
-                f'max_translate_ratio={self.max_translate_ratio}, scaling_ratio_range={self.scaling_ratio_range}, '
-                f'max_shear_degree={self.max_shear_degree}, border={self.border}, border_val={self.border_val}, '
-                f'bbox_clip_border={self.bbox_clip_border}, min_bbox_size={self.min_bbox_size}, '
-                f'min_area_ratio={self.min_area_ratio}, max_aspect_ratio={self.max_aspect_ratio})')
+        return (
+            f'{self.__class__.__name__}(max_rotate_degree={self.max_rotate_degree}, '
+            f'max_translate_ratio={self.max_translate_ratio}, scaling_ratio_range={self.scaling_ratio_range}, '
+            f'max_shear_degree={self.max_shear_degree}, border={self.border}, border_val={self.border_val}, '
+            f'bbox_clip_border={self.bbox_clip_border}, min_bbox_size={self.min_bbox_size}, '
+            f'min_area_ratio={self.min_area_ratio}, max_aspect_ratio={self.max_aspect_ratio})'
+        )
 
 
 def _visible_extent(points: np.ndarray, height: int, width: int) -> np.ndarray:

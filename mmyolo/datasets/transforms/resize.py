@@ -5,8 +5,8 @@ thin_images.py). In LetterResize: `pad_val` may be a plain number; a segmentatio
 too, with `pad_val['seg']`; `homography_matrix` holds the shift by the padding; `scale_factor` of YOLOv5KeepRatioResize
 is relative to the file even if the image came already resized.
 """
+
 from numbers import Number
-from typing import Tuple, Union
 
 import cv2
 import mmcv
@@ -46,7 +46,7 @@ class YOLOv5KeepRatioResize(MMDETResize):
         **kwargs: Of mmdet's Resize.
     """
 
-    def __init__(self, scale: Union[int, Tuple[int, int]], keep_ratio: bool = True, **kwargs) -> None:
+    def __init__(self, scale: int | tuple[int, int], keep_ratio: bool = True, **kwargs) -> None:
         assert keep_ratio is True, 'YOLOv5KeepRatioResize keeps the aspect ratio: use mmdet.Resize for keep_ratio=False'
         super().__init__(scale=scale, keep_ratio=True, **kwargs)
 
@@ -59,9 +59,11 @@ class YOLOv5KeepRatioResize(MMDETResize):
         ratio = min(max(self.scale) / max(height, width), min(self.scale) / min(height, width))
         if ratio != 1:
             image = mmcv.imresize(
-                image, (max(int(width * ratio), 1), max(int(height * ratio), 1)),
+                image,
+                (max(int(width * ratio), 1), max(int(height * ratio), 1)),
                 interpolation='area' if ratio < 1 else 'bilinear',
-                backend=self.backend)
+                backend=self.backend,
+            )
         results['img'] = image
         results['img_shape'] = image.shape[:2]
         results['scale_factor'] = (image.shape[1] / width, image.shape[0] / height)
@@ -85,7 +87,7 @@ class YOLOv5KeepRatioResize(MMDETResize):
             The results with `img`, `img_shape` (h, w), `scale_factor` (w, h) relative to the file, `homography_matrix`
             and the annotations in the new pixels.
         """
-        before = results.pop('scale_factor', (1., 1.))
+        before = results.pop('scale_factor', (1.0, 1.0))
         results = super().transform(results)
         factor = results['scale_factor']
         results['scale_factor'] = (factor[0] * before[0], factor[1] * before[1])
@@ -110,20 +112,23 @@ class LetterResize(MMDETResize):
         **kwargs: Of mmdet's Resize.
     """
 
-    def __init__(self,
-                 scale: Union[int, Tuple[int, int]],
-                 pad_val: Union[Number, dict] = dict(img=0, mask=0, seg=255),
-                 use_mini_pad: bool = False,
-                 stretch_only: bool = False,
-                 allow_scale_up: bool = True,
-                 half_pad_param: bool = False,
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        scale: int | tuple[int, int],
+        pad_val: Number | dict = {'img': 0, 'mask': 0, 'seg': 255},
+        use_mini_pad: bool = False,
+        stretch_only: bool = False,
+        allow_scale_up: bool = True,
+        half_pad_param: bool = False,
+        **kwargs,
+    ) -> None:
         super().__init__(scale=scale, keep_ratio=True, **kwargs)
         if isinstance(pad_val, Number):
-            pad_val = dict(img=pad_val)
+            pad_val = {'img': pad_val}
         if not isinstance(pad_val, dict):
-            raise ArgumentTypeError('LetterResize: pad_val is a number or a dict with img, mask and seg, '
-                                    f'not {pad_val!r}')
+            raise ArgumentTypeError(
+                f'LetterResize: pad_val is a number or a dict with img, mask and seg, not {pad_val!r}'
+            )
         self.pad_val = {'img': 0, 'mask': 0, 'seg': 255, **pad_val}
         self.use_mini_pad = use_mini_pad
         self.stretch_only = stretch_only
@@ -163,15 +168,15 @@ class LetterResize(MMDETResize):
         earlier = results.get('homography_matrix')
         results['homography_matrix'] = shift if earlier is None else shift @ earlier
         self._record_padding(results, size, borders, (height, width))
-        before = results.get('scale_factor', (1., 1.))
+        before = results.get('scale_factor', (1.0, 1.0))
         results['scale_factor'] = (before[0] * factor[0], before[1] * factor[1])
         return results
 
-    def _size_and_padding(self, shape: Tuple[int, int], target: Tuple[int, int]) -> Tuple[tuple, tuple]:
+    def _size_and_padding(self, shape: tuple[int, int], target: tuple[int, int]) -> tuple[tuple, tuple]:
         """Both (h, w): the size to resize to, and the padding in all."""
         ratio = min(target[0] / shape[0], target[1] / shape[1])
         if not self.allow_scale_up:
-            ratio = min(ratio, 1.)
+            ratio = min(ratio, 1.0)
         size = (max(int(round(shape[0] * ratio)), 1), max(int(round(shape[1] * ratio)), 1))
         padding = (int(target[0]) - size[0], int(target[1]) - size[1])
         if self.use_mini_pad:
@@ -208,15 +213,17 @@ class LetterResize(MMDETResize):
         results['pad_param'] = padding
 
     def __repr__(self) -> str:
-        return (f'{self.__class__.__name__}(scale={self.scale}, pad_val={self.pad_val}, '
-                f'use_mini_pad={self.use_mini_pad}, stretch_only={self.stretch_only}, '
-                f'allow_scale_up={self.allow_scale_up}, half_pad_param={self.half_pad_param})')
+        return (
+            f'{self.__class__.__name__}(scale={self.scale}, pad_val={self.pad_val}, '
+            f'use_mini_pad={self.use_mini_pad}, stretch_only={self.stretch_only}, '
+            f'allow_scale_up={self.allow_scale_up}, half_pad_param={self.half_pad_param})'
+        )
 
 
-def _pad(image: np.ndarray, borders: tuple, value: Union[Number, Tuple[Number, ...]]) -> np.ndarray:
+def _pad(image: np.ndarray, borders: tuple, value: Number | tuple[Number, ...]) -> np.ndarray:
     """Pads (top, bottom, left, right) pixels; OpenCV reads a lone number as the value of the first channel."""
     if not any(borders):
         return image
     if isinstance(value, int) and image.ndim == 3:
-        value = (value, ) * image.shape[2]
+        value = (value,) * image.shape[2]
     return cv2.copyMakeBorder(image, *borders, cv2.BORDER_CONSTANT, value=value)

@@ -1,5 +1,6 @@
 """Transforms of rotated boxes. All but RegularizeRotatedBox stand in for mmrotate's where that is not installed."""
-from typing import Optional, Sequence, Union
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -34,8 +35,9 @@ class RegularizeRotatedBox(BaseTransform):
             The results with regular `gt_bboxes`.
         """
         boxes = results['gt_bboxes']
-        assert hasattr(boxes, 'regularize_boxes'), \
+        assert hasattr(boxes, 'regularize_boxes'), (
             f"RegularizeRotatedBox needs RotatedBoxes, not {type(boxes).__name__}: put ConvertBoxType('rbox') before it"
+        )
         results['gt_bboxes'] = type(boxes)(boxes.regularize_boxes(self.angle_version))
         return results
 
@@ -67,7 +69,8 @@ class ConvertBoxType(BaseTransform):
             if key in results:
                 assert isinstance(results[key], BaseBoxes), (
                     f'ConvertBoxType: {key} must be boxes with a type, not {type(results[key]).__name__}: set box_type '
-                    'in LoadAnnotations')
+                    'in LoadAnnotations'
+                )
                 results[key] = convert_box_type(results[key], dst_type=dst_type)
         return results
 
@@ -84,17 +87,18 @@ class Rotate(BaseTransform):
         img_border_value: Value of the corners that the image leaves, one for all channels or one each.
         interpolation: 'nearest', 'bilinear', 'bicubic', 'area' or 'lanczos'.
     """
-    _INTERPOLATIONS = dict(
-        nearest=cv2.INTER_NEAREST,
-        bilinear=cv2.INTER_LINEAR,
-        bicubic=cv2.INTER_CUBIC,
-        area=cv2.INTER_AREA,
-        lanczos=cv2.INTER_LANCZOS4)
 
-    def __init__(self,
-                 rotate_angle: float,
-                 img_border_value: Union[float, Sequence[float]] = 0,
-                 interpolation: str = 'bilinear') -> None:
+    _INTERPOLATIONS = {
+        'nearest': cv2.INTER_NEAREST,
+        'bilinear': cv2.INTER_LINEAR,
+        'bicubic': cv2.INTER_CUBIC,
+        'area': cv2.INTER_AREA,
+        'lanczos': cv2.INTER_LANCZOS4,
+    }
+
+    def __init__(
+        self, rotate_angle: float, img_border_value: float | Sequence[float] = 0, interpolation: str = 'bilinear'
+    ) -> None:
         if interpolation not in self._INTERPOLATIONS:
             raise ValueError(f'interpolation is {interpolation!r}, allowed are {list(self._INTERPOLATIONS)}')
         self.rotate_angle = rotate_angle
@@ -114,11 +118,12 @@ class Rotate(BaseTransform):
         image = results['img']
         height, width = image.shape[:2]
         border = self.img_border_value
-        border = tuple(border) if isinstance(border, Sequence) else (border, ) * 4
+        border = tuple(border) if isinstance(border, Sequence) else (border,) * 4
         # Pixels are counted at their middle, boxes at the edges of pixels: both turn around the same point.
         matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), -self.rotate_angle, 1)
         results['img'] = cv2.warpAffine(
-            image, matrix, (width, height), flags=self._INTERPOLATIONS[self.interpolation], borderValue=border)
+            image, matrix, (width, height), flags=self._INTERPOLATIONS[self.interpolation], borderValue=border
+        )
         results['img_shape'] = results['img'].shape[:2]
         if results.get('gt_bboxes') is not None:
             boxes = results['gt_bboxes']
@@ -133,8 +138,10 @@ class Rotate(BaseTransform):
         return results
 
     def __repr__(self) -> str:
-        return (f'{self.__class__.__name__}(rotate_angle={self.rotate_angle}, '
-                f'img_border_value={self.img_border_value}, interpolation={self.interpolation!r})')
+        return (
+            f'{self.__class__.__name__}(rotate_angle={self.rotate_angle}, '
+            f'img_border_value={self.img_border_value}, interpolation={self.interpolation!r})'
+        )
 
 
 @stand_in(TRANSFORMS, 'mmrotate').register_module()
@@ -150,12 +157,14 @@ class RandomRotate(BaseTransform):
         **rotate_kwargs: Its further arguments.
     """
 
-    def __init__(self,
-                 prob: float = 0.5,
-                 angle_range: float = 180,
-                 rect_obj_labels: Optional[Sequence[int]] = None,
-                 rotate_type: str = 'mmrotate.Rotate',
-                 **rotate_kwargs) -> None:
+    def __init__(
+        self,
+        prob: float = 0.5,
+        angle_range: float = 180,
+        rect_obj_labels: Sequence[int] | None = None,
+        rotate_type: str = 'mmrotate.Rotate',
+        **rotate_kwargs,
+    ) -> None:
         assert 0 < angle_range <= 180, f'angle_range is above 0 and at most 180 degrees, not {angle_range}'
         self.prob = prob
         self.angle_range = angle_range
@@ -187,11 +196,15 @@ class RandomRotate(BaseTransform):
         """
         if not self._is_rotated():
             return results
-        upright = self.rect_obj_labels is not None and np.isin(
-            results.get('gt_bboxes_labels', []), self.rect_obj_labels).any()
+        upright = (
+            self.rect_obj_labels is not None
+            and np.isin(results.get('gt_bboxes_labels', []), self.rect_obj_labels).any()
+        )
         self.rotate.rotate_angle = self._random_right_angle() if upright else self._random_angle()
         return self.rotate(results)
 
     def __repr__(self) -> str:
-        return (f'{self.__class__.__name__}(prob={self.prob}, angle_range={self.angle_range}, '
-                f'rect_obj_labels={self.rect_obj_labels}, rotate={self.rotate!r})')
+        return (
+            f'{self.__class__.__name__}(prob={self.prob}, angle_range={self.angle_range}, '
+            f'rect_obj_labels={self.rect_obj_labels}, rotate={self.rotate!r})'
+        )

@@ -4,15 +4,20 @@ OpenCV cannot resize to a side of 0, and such an image would end a training or a
 keeps the aspect ratio in one function, and mmdet has a second one, so they are replaced where they are used: then
 `mmdet.Resize`, `mmdet.RandomResize`, masks and the transforms of mmcv have no side of 0 either. All other sizes stay.
 """
+
 import functools
-from typing import Callable, Tuple
+from collections.abc import Callable
 
 from mmcv.image import geometric
 from mmcv.transforms import processing
 from mmdet.datasets.transforms import transforms
 
-_USED_BY = ((geometric, '_scale_size'), (processing, '_scale_size'), (transforms, '_scale_size'),
-            (transforms, '_fixed_scale_size'))
+_USED_BY = (
+    (geometric, '_scale_size'),
+    (processing, '_scale_size'),
+    (transforms, '_scale_size'),
+    (transforms, '_fixed_scale_size'),
+)
 
 
 def keep_one_pixel() -> None:
@@ -23,10 +28,10 @@ def keep_one_pixel() -> None:
             setattr(module, name, _at_least_one(compute))
 
 
-def _at_least_one(compute: Callable[..., Tuple[int, int]]) -> Callable[..., Tuple[int, int]]:
+def _at_least_one(compute: Callable[..., tuple[int, int]]) -> Callable[..., tuple[int, int]]:
 
     @functools.wraps(compute)
-    def compute_size(*args, **kwargs) -> Tuple[int, int]:
+    def compute_size(*args, **kwargs) -> tuple[int, int]:
         width, height = compute(*args, **kwargs)
         return max(width, 1), max(height, 1)
 

@@ -1,5 +1,6 @@
 """Laying images on a canvas together with their annotations: the work that Mosaic and Mosaic9 share."""
-from typing import Sequence, Tuple
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -9,7 +10,7 @@ from .keypoint_structure import Keypoints
 from .masks import Masks, join_masks, scale_masks, shift_masks
 
 
-def resize_to_fit(image: np.ndarray, scale: Tuple[int, int]) -> Tuple[np.ndarray, float]:
+def resize_to_fit(image: np.ndarray, scale: tuple[int, int]) -> tuple[np.ndarray, float]:
     """Resizes bilinearly to the largest size that fits, sides truncated to whole pixels, but at least 1.
 
     Args:
@@ -27,8 +28,14 @@ def resize_to_fit(image: np.ndarray, scale: Tuple[int, int]) -> Tuple[np.ndarray
     return image, ratio
 
 
-def stack_annotations(results: dict, tiles: Sequence[dict], scales: Sequence[float], sizes: Sequence[Tuple[int, int]],
-                      shifts: Sequence[Tuple[int, int]], clip: bool) -> dict:
+def stack_annotations(
+    results: dict,
+    tiles: Sequence[dict],
+    scales: Sequence[float],
+    sizes: Sequence[tuple[int, int]],
+    shifts: Sequence[tuple[int, int]],
+    clip: bool,
+) -> dict:
     """Joins the annotations of all tiles in the pixels of the canvas.
 
     Args:
@@ -72,15 +79,21 @@ def stack_annotations(results: dict, tiles: Sequence[dict], scales: Sequence[flo
     return results
 
 
-def _stack_keypoints(tiles: Sequence[dict], scales: Sequence[float], shifts: Sequence[Tuple[int, int]]) -> Keypoints:
+def _stack_keypoints(tiles: Sequence[dict], scales: Sequence[float], shifts: Sequence[tuple[int, int]]) -> Keypoints:
     for tile, scale, shift in zip(tiles, scales, shifts):
         tile['gt_keypoints'].rescale_((scale, scale))
         tile['gt_keypoints'].translate_(shift)
     return Keypoints.cat([tile['gt_keypoints'] for tile in tiles])
 
 
-def _stack_masks(tiles: Sequence[dict], scales: Sequence[float], sizes: Sequence[Tuple[int, int]],
-                 shifts: Sequence[Tuple[int, int]], shape: Tuple[int, int]) -> Masks:
+def _stack_masks(
+    tiles: Sequence[dict],
+    scales: Sequence[float],
+    sizes: Sequence[tuple[int, int]],
+    shifts: Sequence[tuple[int, int]],
+    shape: tuple[int, int],
+) -> Masks:
     parts = zip(tiles, scales, sizes, shifts)
     return join_masks(
-        [shift_masks(scale_masks(tile['gt_masks'], scale, size), shape, *shift) for tile, scale, size, shift in parts])
+        [shift_masks(scale_masks(tile['gt_masks'], scale, size), shape, *shift) for tile, scale, size, shift in parts]
+    )

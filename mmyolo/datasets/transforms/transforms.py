@@ -1,4 +1,5 @@
 """Public mmyolo's import path of the transforms that work on one image."""
+
 from .albu import Albu
 from .copy_paste import YOLOv5CopyPaste
 from .filtering import FilterAnnotations, RemoveDataElement
@@ -13,7 +14,20 @@ from .resize import LetterResize, Resize, YOLOv5KeepRatioResize
 from .rotated import RegularizeRotatedBox
 
 __all__ = [
-    'Albu', 'FilterAnnotations', 'LetterResize', 'LoadAnnotations', 'PPYOLOERandomCrop', 'PPYOLOERandomDistort',
-    'Polygon2Mask', 'RandomAffine', 'RandomFlip', 'RegularizeRotatedBox', 'RemoveDataElement', 'Resize',
-    'YOLOv5CopyPaste', 'YOLOv5HSVRandomAug', 'YOLOv5KeepRatioResize', 'YOLOv5RandomAffine'
+    'Albu',
+    'FilterAnnotations',
+    'LetterResize',
+    'LoadAnnotations',
+    'PPYOLOERandomCrop',
+    'PPYOLOERandomDistort',
+    'Polygon2Mask',
+    'RandomAffine',
+    'RandomFlip',
+    'RegularizeRotatedBox',
+    'RemoveDataElement',
+    'Resize',
+    'YOLOv5CopyPaste',
+    'YOLOv5HSVRandomAug',
+    'YOLOv5KeepRatioResize',
+    'YOLOv5RandomAffine',
 ]

@@ -1,4 +1,5 @@
 """What happens between the steps of a training or a test."""
+
 from .config_check_hook import ConfigCheckHook
 from .memory_format_hook import MemoryFormatHook
 from .ppyoloe_param_scheduler_hook import PPYOLOEParamSchedulerHook
@@ -9,6 +10,12 @@ from .yolov5_param_scheduler_hook import YOLOv5ParamSchedulerHook
 from .yolox_mode_switch_hook import YOLOXModeSwitchHook
 
 __all__ = [
-    'ConfigCheckHook', 'MemoryFormatHook', 'PPYOLOEParamSchedulerHook', 'SwitchToDeployHook',
-    'SyncNormStatisticsHook', 'UnreadableImagesHook', 'YOLOXModeSwitchHook', 'YOLOv5ParamSchedulerHook'
+    'ConfigCheckHook',
+    'MemoryFormatHook',
+    'PPYOLOEParamSchedulerHook',
+    'SwitchToDeployHook',
+    'SyncNormStatisticsHook',
+    'UnreadableImagesHook',
+    'YOLOXModeSwitchHook',
+    'YOLOv5ParamSchedulerHook',
 ]

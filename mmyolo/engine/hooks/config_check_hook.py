@@ -1,4 +1,5 @@
 """Checks that the parts of a config fit each other before a training begins; see mmyolo/engine/config_check.py."""
+
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 

@@ -3,6 +3,7 @@
 In channels-last order convolutions of a YOLO are some 15 % faster on CPU, and more in lower precision on both CPU and
 GPU. Values stay the same; only strides change, and activations follow the weights.
 """
+
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner

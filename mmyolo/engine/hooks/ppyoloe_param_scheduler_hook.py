@@ -3,12 +3,14 @@
 Unlike in public mmyolo, a resumed training falls to the share of its initial rate, not of the rate it was resumed at,
 and the rate stays at its lowest if the cosine ends before the training.
 """
+
 import math
 
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
 from mmyolo.registry import HOOKS
+
 from .warmup import WarmupHook
 
 
@@ -29,12 +31,14 @@ class PPYOLOEParamSchedulerHook(WarmupHook):
 
     min_iter_name = 'warmup_min_iter'
 
-    def __init__(self,
-                 warmup_min_iter: int = 1000,
-                 start_factor: float = 0.,
-                 warmup_epochs: float = 5,
-                 min_lr_ratio: float = 0.0,
-                 total_epochs: int = 360) -> None:
+    def __init__(
+        self,
+        warmup_min_iter: int = 1000,
+        start_factor: float = 0.0,
+        warmup_epochs: float = 5,
+        min_lr_ratio: float = 0.0,
+        total_epochs: int = 360,
+    ) -> None:
         self.warmup_min_iter = warmup_min_iter
         self.start_factor = start_factor
         self.warmup_epochs = warmup_epochs

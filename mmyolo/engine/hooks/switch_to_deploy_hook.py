@@ -1,4 +1,5 @@
 """Tests the form of the model that will be deployed."""
+
 from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 

@@ -4,6 +4,7 @@ Without SyncBatchNorm, which needs an accelerator, every process counts its own 
 weights keeps statistics of its own as well. Each process would validate, and the first one save, another model.
 mmengine's SyncBuffersHook does not know of the moving average.
 """
+
 from mmengine.dist import all_reduce_params, is_distributed
 from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner

@@ -1,6 +1,7 @@
 """Trainings and tests in which some images cannot be read: these do not count in evaluations, and are counted at the end."""
+
 import logging
-from typing import Any, Optional
+from typing import Any
 
 from mmengine.dataset import BaseDataset
 from mmengine.dist import all_gather_object, is_main_process
@@ -51,11 +52,15 @@ class UnreadableImagesHook(Hook):
         """Changes the metrics of the test."""
         _evaluate_readable_images(runner.test_evaluator)
 
-    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Optional[list] = None) -> None:
+    def after_val_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: list | None = None
+    ) -> None:
         """Hides unreadable images, which have been counted, from the hooks that draw results."""
         _hide_unreadable(outputs)
 
-    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Optional[list] = None) -> None:
+    def after_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: list | None = None
+    ) -> None:
         """Hides unreadable images, which have been counted, from the hooks that draw results."""
         _hide_unreadable(outputs)
 
@@ -73,7 +78,7 @@ def _is_unreadable(dataset: BaseDataset, index: int) -> bool:
     return bool((samples[0] if isinstance(samples, list) else samples).get('unreadable'))
 
 
-def _hide_unreadable(outputs: Optional[list]) -> None:
+def _hide_unreadable(outputs: list | None) -> None:
     if isinstance(outputs, list):
         outputs[:] = [sample for sample in outputs if not sample.get('unreadable')]
 

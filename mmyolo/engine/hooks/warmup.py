@@ -1,4 +1,5 @@
 """What schedules by iteration have in common: a warm-up, and the rates that their factors apply to."""
+
 import logging
 
 from mmengine.hooks import ParamSchedulerHook
@@ -26,7 +27,9 @@ class WarmupHook(ParamSchedulerHook):
             print_log(
                 f'The warm-up has {iterations} iterations and the training {runner.max_iters}: the learning rate never '
                 f'reaches its value. Set warmup_epochs and {self.min_iter_name} of {type(self).__name__} lower.',
-                'current', logging.WARNING)
+                'current',
+                logging.WARNING,
+            )
 
     def _warmup_iters(self, runner: Runner) -> int:
         return max(round(self.warmup_epochs * len(runner.train_dataloader)), getattr(self, self.min_iter_name))

@@ -1,6 +1,7 @@
 """The learning rate and momentum of YOLOv5: a warm-up by iteration, then a rate per epoch."""
+
 import math
-from typing import Callable
+from collections.abc import Callable
 
 import numpy as np
 from mmengine.hooks.hook import DATA_BATCH
@@ -8,6 +9,7 @@ from mmengine.runner import Runner
 
 from mmyolo.errors import ArgumentValueError
 from mmyolo.registry import HOOKS
+
 from .warmup import WarmupHook
 
 # index of the parameter group of biases, see YOLOv5OptimizerConstructor
@@ -66,18 +68,21 @@ class YOLOv5ParamSchedulerHook(WarmupHook):
 
     scheduler_maps = {'linear': linear_fn, 'cosine': cosine_fn}
 
-    def __init__(self,
-                 scheduler_type: str = 'linear',
-                 lr_factor: float = 0.01,
-                 max_epochs: int = 300,
-                 warmup_epochs: float = 3,
-                 warmup_bias_lr: float = 0.1,
-                 warmup_momentum: float = 0.8,
-                 warmup_mim_iter: int = 1000,
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        scheduler_type: str = 'linear',
+        lr_factor: float = 0.01,
+        max_epochs: int = 300,
+        warmup_epochs: float = 3,
+        warmup_bias_lr: float = 0.1,
+        warmup_momentum: float = 0.8,
+        warmup_mim_iter: int = 1000,
+        **kwargs,
+    ) -> None:
         if scheduler_type not in self.scheduler_maps:
-            raise ArgumentValueError(f'scheduler_type must be one of {sorted(self.scheduler_maps)}, '
-                                     f'got {scheduler_type!r}')
+            raise ArgumentValueError(
+                f'scheduler_type must be one of {sorted(self.scheduler_maps)}, got {scheduler_type!r}'
+            )
         self.warmup_epochs = warmup_epochs
         self.warmup_bias_lr = warmup_bias_lr
         self.warmup_momentum = warmup_momentum

@@ -3,8 +3,9 @@
 Unlike the public release, a training that is resumed after the switch is switched too, the pipeline of a data set
 within wrappers is found, and the new loader has the seed of the old one.
 """
+
 import copy
-from typing import Any, List, Optional
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
@@ -25,7 +26,7 @@ class YOLOXModeSwitchHook(Hook):
         new_train_pipeline: the transforms of the last epochs; None keeps the ones there are.
     """
 
-    def __init__(self, num_last_epochs: int = 15, new_train_pipeline: Optional[List[dict]] = None) -> None:
+    def __init__(self, num_last_epochs: int = 15, new_train_pipeline: list[dict] | None = None) -> None:
         self.num_last_epochs = num_last_epochs
         self.new_train_pipeline = new_train_pipeline
         self._has_switched = False
@@ -51,7 +52,7 @@ class YOLOXModeSwitchHook(Hook):
         model.bbox_head.use_bbox_aux = True
 
 
-def _set_pipeline(dataset: Any, pipeline: List[dict]) -> None:
+def _set_pipeline(dataset: Any, pipeline: list[dict]) -> None:
     """Gives a data set, or those within a wrapper without a pipeline of its own, another pipeline, in place."""
     if not isinstance(dataset, dict):  # built already
         dataset.pipeline = copy.deepcopy(pipeline)

@@ -3,8 +3,8 @@
 mmengine's wrapper refuses to run without a GPU and scales every loss. The name is the same, so a config that asks for
 AmpOptimWrapper in the scope of this package trains on both.
 """
+
 import logging
-from typing import Optional, Union
 
 import torch
 from mmengine.device import get_device
@@ -29,11 +29,13 @@ class AmpOptimWrapper(_AmpOptimWrapper):
         kwargs: arguments of mmengine's OptimWrapper.
     """
 
-    def __init__(self,
-                 loss_scale: Union[str, float, dict] = 'dynamic',
-                 dtype: Union[str, torch.dtype, None] = None,
-                 use_fsdp: bool = False,
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        loss_scale: str | float | dict = 'dynamic',
+        dtype: str | torch.dtype | None = None,
+        use_fsdp: bool = False,
+        **kwargs,
+    ) -> None:
         on_cpu = get_device() == 'cpu'
         if on_cpu and dtype not in (None, 'bfloat16', torch.bfloat16):
             print_log(f'Mixed precision on a CPU uses bfloat16; {dtype} is for GPUs', 'current', logging.WARNING)
@@ -42,7 +44,7 @@ class AmpOptimWrapper(_AmpOptimWrapper):
             return
         OptimWrapper.__init__(self, **kwargs)
         self.loss_scaler = torch.amp.GradScaler(enabled=False)
-        self._scale_update_param: Optional[float] = None
+        self._scale_update_param: float | None = None
         self.cast_dtype = torch.bfloat16
 
     def load_state_dict(self, state_dict: dict) -> None:

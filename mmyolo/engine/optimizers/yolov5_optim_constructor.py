@@ -4,7 +4,6 @@ Unlike the public release: parameters that are neither a weight nor a bias (lear
 group of norms; a parameter shared by several modules is in one group; norms and biases have no weight decay whatever
 the optimizer's default is; the caller's config is left as it was.
 """
-from typing import List, Optional
 
 from mmengine.dist import get_world_size
 from mmengine.logging import print_log
@@ -33,7 +32,7 @@ class YOLOv5OptimizerConstructor:
         AssertionError: if `optimizer` or `base_total_batch_size` is missing.
     """
 
-    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: Optional[dict] = None) -> None:
+    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
         if not isinstance(optim_wrapper_cfg, dict):
             raise TypeError(f'optim_wrapper must be a dict, got {type(optim_wrapper_cfg).__name__}')
         if 'optimizer' not in optim_wrapper_cfg:
@@ -53,16 +52,17 @@ class YOLOv5OptimizerConstructor:
         optimizer_cfg = self.optimizer_cfg.copy()
         batch_size = optimizer_cfg.pop('batch_size_per_gpu', None)
         weights, norms, biases = self.group_parameters(model)
-        groups = [dict(params=weights), dict(params=norms, weight_decay=0.), dict(params=biases, weight_decay=0.)]
+        groups = [{'params': weights}, {'params': norms, 'weight_decay': 0.0}, {'params': biases, 'weight_decay': 0.0}]
         if 'weight_decay' in optimizer_cfg:
             groups[0]['weight_decay'] = optimizer_cfg.pop('weight_decay') * self.decay_scale(batch_size)
         print_log(
-            f'Parameter groups: {len(weights)} weights, {len(norms)} norms and single parameters, '
-            f'{len(biases)} biases', 'current')
+            f'Parameter groups: {len(weights)} weights, {len(norms)} norms and single parameters, {len(biases)} biases',
+            'current',
+        )
         optimizer = OPTIMIZERS.build(dict(optimizer_cfg, params=groups))
-        return OPTIM_WRAPPERS.build(self.optim_wrapper_cfg, default_args=dict(optimizer=optimizer))
+        return OPTIM_WRAPPERS.build(self.optim_wrapper_cfg, default_args={'optimizer': optimizer})
 
-    def group_parameters(self, model: nn.Module) -> List[List[nn.Parameter]]:
+    def group_parameters(self, model: nn.Module) -> list[list[nn.Parameter]]:
         """Sorts the parameters of a model, frozen ones too.
 
         Args:
@@ -88,14 +88,14 @@ class YOLOv5OptimizerConstructor:
                     weights.append(parameter)
         return [weights, norms + single, biases]
 
-    def decay_scale(self, batch_size_per_gpu: Optional[int]) -> float:
+    def decay_scale(self, batch_size_per_gpu: int | None) -> float:
         """The factor on weight decay.
 
         Args:
             batch_size_per_gpu: images per process and step; None leaves weight decay as it is.
         """
         if batch_size_per_gpu is None:
-            return 1.
+            return 1.0
         total = get_world_size() * batch_size_per_gpu
         accumulate = max(round(self.base_total_batch_size / total), 1)
         scale = total * accumulate / self.base_total_batch_size

@@ -1,4 +1,5 @@
 """Parameter groups and weight decay of YOLOv7."""
+
 from mmyolo.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 from .yolov5_optim_constructor import YOLOv5OptimizerConstructor

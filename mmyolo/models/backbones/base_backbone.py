@@ -3,8 +3,9 @@
 Unlike the public release, frozen stages need no gradient from construction on, so a data-parallel wrapper sees it, and
 `train()` returns the module.
 """
+
 from abc import ABCMeta, abstractmethod
-from typing import List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
 
 from mmcv.cnn import build_plugin_layer
 from mmengine.model import BaseModule
@@ -40,18 +41,20 @@ class BaseBackbone(BaseModule, metaclass=ABCMeta):
         ValueError: if `frozen_stages` names a stage that does not exist.
     """
 
-    def __init__(self,
-                 arch_setting: Sequence[Sequence],
-                 deepen_factor: float = 1.0,
-                 widen_factor: float = 1.0,
-                 input_channels: int = 3,
-                 out_indices: Sequence[int] = (2, 3, 4),
-                 frozen_stages: int = -1,
-                 plugins: Union[dict, List[dict], None] = None,
-                 norm_cfg: Optional[dict] = None,
-                 act_cfg: Optional[dict] = None,
-                 norm_eval: bool = False,
-                 init_cfg: Union[dict, list, None] = None) -> None:
+    def __init__(
+        self,
+        arch_setting: Sequence[Sequence],
+        deepen_factor: float = 1.0,
+        widen_factor: float = 1.0,
+        input_channels: int = 3,
+        out_indices: Sequence[int] = (2, 3, 4),
+        frozen_stages: int = -1,
+        plugins: dict | list[dict] | None = None,
+        norm_cfg: dict | None = None,
+        act_cfg: dict | None = None,
+        norm_eval: bool = False,
+        init_cfg: dict | list | None = None,
+    ) -> None:
         super().__init__(init_cfg)
         self.num_stages = len(arch_setting)
         if not set(out_indices) <= set(range(self.num_stages + 1)):
@@ -86,7 +89,7 @@ class BaseBackbone(BaseModule, metaclass=ABCMeta):
         """Builds what comes before the first stage."""
 
     @abstractmethod
-    def build_stage_layer(self, stage_idx: int, setting: Sequence) -> List[nn.Module]:
+    def build_stage_layer(self, stage_idx: int, setting: Sequence) -> list[nn.Module]:
         """Builds the layers of a stage.
 
         Args:
@@ -94,8 +97,7 @@ class BaseBackbone(BaseModule, metaclass=ABCMeta):
             setting: the stage's row of the table.
         """
 
-    def make_stage_plugins(self, plugins: Union[dict, List[dict]], stage_idx: int,
-                           setting: Sequence) -> List[nn.Module]:
+    def make_stage_plugins(self, plugins: dict | list[dict], stage_idx: int, setting: Sequence) -> list[nn.Module]:
         """Builds the plugins of a stage, whose channels are int(setting[1] * widen_factor).
 
         Args:
@@ -110,14 +112,15 @@ class BaseBackbone(BaseModule, metaclass=ABCMeta):
         for plugin in [plugins] if isinstance(plugins, dict) else plugins:
             stages = plugin.get('stages')
             if stages is not None and len(stages) != self.num_stages:
-                raise ArgumentValueError(f'stages of a plugin needs {self.num_stages} entries, one per stage, '
-                                         f'got {stages}')
+                raise ArgumentValueError(
+                    f'stages of a plugin needs {self.num_stages} entries, one per stage, got {stages}'
+                )
             if stages is None or stages[stage_idx]:
                 layers.append(build_plugin_layer(plugin['cfg'], in_channels=int(setting[1] * self.widen_factor))[1])
         return layers
 
     def _freeze_stages(self) -> None:
-        for name in self.layers[:self.frozen_stages + 1]:
+        for name in self.layers[: self.frozen_stages + 1]:
             getattr(self, name).eval().requires_grad_(False)
 
     def train(self, mode: bool = True) -> 'BaseBackbone':
@@ -130,7 +133,7 @@ class BaseBackbone(BaseModule, metaclass=ABCMeta):
                     module.eval()
         return self
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, input_channels, H, W) -> the feature maps of `out_indices`, finest first."""
         outs = []
         for index, name in enumerate(self.layers):

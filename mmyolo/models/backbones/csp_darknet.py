@@ -3,7 +3,8 @@
 YOLOX's can be imported from here too. Unlike the public release, `last_stage_out_channels` of one model does not reach
 another.
 """
-from typing import List, Optional, Sequence, Union
+
+from collections.abc import Sequence
 
 from mmcv.cnn import ConvModule
 from mmdet.models.layers import CSPLayer
@@ -37,9 +38,10 @@ class CSPDarknet(TorchConvInit, BaseBackbone):
             stride=2,
             padding=self.stem_padding,
             norm_cfg=self.norm_cfg,
-            act_cfg=self.act_cfg)
+            act_cfg=self.act_cfg,
+        )
 
-    def build_stage_layer(self, stage_idx: int, setting: Sequence) -> List[nn.Module]:
+    def build_stage_layer(self, stage_idx: int, setting: Sequence) -> list[nn.Module]:
         """A convolution of stride 2, a CSP layer and, in the last stage, pooling.
 
         Args:
@@ -49,7 +51,7 @@ class CSPDarknet(TorchConvInit, BaseBackbone):
         in_channels, out_channels, num_blocks, add_identity, use_spp = setting
         in_channels = make_divisible(in_channels, self.widen_factor)
         out_channels = make_divisible(out_channels, self.widen_factor)
-        common = dict(norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
+        common = {'norm_cfg': self.norm_cfg, 'act_cfg': self.act_cfg}
         stage = [
             ConvModule(in_channels, out_channels, 3, stride=2, padding=1, **common),
             self.csp_layer(
@@ -57,7 +59,8 @@ class CSPDarknet(TorchConvInit, BaseBackbone):
                 out_channels,
                 num_blocks=make_round(num_blocks, self.deepen_factor),
                 add_identity=add_identity,
-                **common)
+                **common,
+            ),
         ]
         if use_spp:
             stage.append(SPPFBottleneck(out_channels, out_channels, kernel_sizes=5, **common))
@@ -76,29 +79,51 @@ class YOLOv5CSPDarknet(CSPDarknet):
 
     # in_channels, out_channels, num_blocks, add_identity, use_spp
     arch_settings = {
-        'P5': [[64, 128, 3, True, False], [128, 256, 6, True, False], [256, 512, 9, True, False],
-               [512, 1024, 3, True, True]],
-        'P6': [[64, 128, 3, True, False], [128, 256, 6, True, False], [256, 512, 9, True, False],
-               [512, 768, 3, True, False], [768, 1024, 3, True, True]],
+        'P5': [
+            [64, 128, 3, True, False],
+            [128, 256, 6, True, False],
+            [256, 512, 9, True, False],
+            [512, 1024, 3, True, True],
+        ],
+        'P6': [
+            [64, 128, 3, True, False],
+            [128, 256, 6, True, False],
+            [256, 512, 9, True, False],
+            [512, 768, 3, True, False],
+            [768, 1024, 3, True, True],
+        ],
     }
     stem_kernel = 6
     stem_padding = 2
     csp_layer = CSPLayer
 
-    def __init__(self,
-                 arch: str = 'P5',
-                 plugins: Union[dict, List[dict], None] = None,
-                 deepen_factor: float = 1.0,
-                 widen_factor: float = 1.0,
-                 input_channels: int = 3,
-                 out_indices: Sequence[int] = (2, 3, 4),
-                 frozen_stages: int = -1,
-                 norm_cfg: Optional[dict] = NORM_CFG,
-                 act_cfg: Optional[dict] = ACT_CFG,
-                 norm_eval: bool = False,
-                 init_cfg: Union[dict, list, None] = None) -> None:
-        super().__init__(self.arch_settings[arch], deepen_factor, widen_factor, input_channels, out_indices,
-                         frozen_stages, plugins, norm_cfg, act_cfg, norm_eval, init_cfg)
+    def __init__(
+        self,
+        arch: str = 'P5',
+        plugins: dict | list[dict] | None = None,
+        deepen_factor: float = 1.0,
+        widen_factor: float = 1.0,
+        input_channels: int = 3,
+        out_indices: Sequence[int] = (2, 3, 4),
+        frozen_stages: int = -1,
+        norm_cfg: dict | None = NORM_CFG,
+        act_cfg: dict | None = ACT_CFG,
+        norm_eval: bool = False,
+        init_cfg: dict | list | None = None,
+    ) -> None:
+        super().__init__(
+            self.arch_settings[arch],
+            deepen_factor,
+            widen_factor,
+            input_channels,
+            out_indices,
+            frozen_stages,
+            plugins,
+            norm_cfg,
+            act_cfg,
+            norm_eval,
+            init_cfg,
+        )
 
 
 @MODELS.register_module()
@@ -114,27 +139,44 @@ class YOLOv8CSPDarknet(CSPDarknet):
 
     # in_channels, out_channels (None: last_stage_out_channels), num_blocks, add_identity, use_spp
     arch_settings = {
-        'P5': [[64, 128, 3, True, False], [128, 256, 6, True, False], [256, 512, 6, True, False],
-               [512, None, 3, True, True]],
+        'P5': [
+            [64, 128, 3, True, False],
+            [128, 256, 6, True, False],
+            [256, 512, 6, True, False],
+            [512, None, 3, True, True],
+        ]
     }
     stem_kernel = 3
     stem_padding = 1
     csp_layer = CSPLayerWithTwoConv
 
-    def __init__(self,
-                 arch: str = 'P5',
-                 last_stage_out_channels: int = 1024,
-                 plugins: Union[dict, List[dict], None] = None,
-                 deepen_factor: float = 1.0,
-                 widen_factor: float = 1.0,
-                 input_channels: int = 3,
-                 out_indices: Sequence[int] = (2, 3, 4),
-                 frozen_stages: int = -1,
-                 norm_cfg: Optional[dict] = NORM_CFG,
-                 act_cfg: Optional[dict] = ACT_CFG,
-                 norm_eval: bool = False,
-                 init_cfg: Union[dict, list, None] = None) -> None:
+    def __init__(
+        self,
+        arch: str = 'P5',
+        last_stage_out_channels: int = 1024,
+        plugins: dict | list[dict] | None = None,
+        deepen_factor: float = 1.0,
+        widen_factor: float = 1.0,
+        input_channels: int = 3,
+        out_indices: Sequence[int] = (2, 3, 4),
+        frozen_stages: int = -1,
+        norm_cfg: dict | None = NORM_CFG,
+        act_cfg: dict | None = ACT_CFG,
+        norm_eval: bool = False,
+        init_cfg: dict | list | None = None,
+    ) -> None:
         arch_setting = [list(setting) for setting in self.arch_settings[arch]]
         arch_setting[-1][1] = last_stage_out_channels
-        super().__init__(arch_setting, deepen_factor, widen_factor, input_channels, out_indices, frozen_stages, plugins,
-                         norm_cfg, act_cfg, norm_eval, init_cfg)
+        super().__init__(
+            arch_setting,
+            deepen_factor,
+            widen_factor,
+            input_channels,
+            out_indices,
+            frozen_stages,
+            plugins,
+            norm_cfg,
+            act_cfg,
+            norm_eval,
+            init_cfg,
+        )

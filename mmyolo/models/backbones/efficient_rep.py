@@ -3,7 +3,8 @@
 Blocks are chosen by config and have their own norm and activation; `norm_cfg` and `act_cfg` reach the layers around
 them.
 """
-from typing import List, Optional, Sequence, Union
+
+from collections.abc import Sequence
 
 from torch import nn
 
@@ -29,34 +30,45 @@ class YOLOv6EfficientRep(TorchConvInit, BaseBackbone):
     """
 
     # in_channels, out_channels, num_blocks, use_spp
-    arch_settings = {
-        'P5': [[64, 128, 6, False], [128, 256, 12, False], [256, 512, 18, False], [512, 1024, 6, True]],
-    }
+    arch_settings = {'P5': [[64, 128, 6, False], [128, 256, 12, False], [256, 512, 18, False], [512, 1024, 6, True]]}
 
-    def __init__(self,
-                 arch: str = 'P5',
-                 plugins: Union[dict, List[dict], None] = None,
-                 deepen_factor: float = 1.0,
-                 widen_factor: float = 1.0,
-                 input_channels: int = 3,
-                 out_indices: Sequence[int] = (2, 3, 4),
-                 frozen_stages: int = -1,
-                 use_cspsppf: bool = False,
-                 norm_cfg: Optional[dict] = NORM_CFG,
-                 act_cfg: Optional[dict] = dict(type='ReLU', inplace=True),
-                 norm_eval: bool = False,
-                 block_cfg: dict = dict(type='RepVGGBlock'),
-                 init_cfg: Union[dict, list, None] = None) -> None:
+    def __init__(
+        self,
+        arch: str = 'P5',
+        plugins: dict | list[dict] | None = None,
+        deepen_factor: float = 1.0,
+        widen_factor: float = 1.0,
+        input_channels: int = 3,
+        out_indices: Sequence[int] = (2, 3, 4),
+        frozen_stages: int = -1,
+        use_cspsppf: bool = False,
+        norm_cfg: dict | None = NORM_CFG,
+        act_cfg: dict | None = {'type': 'ReLU', 'inplace': True},
+        norm_eval: bool = False,
+        block_cfg: dict = {'type': 'RepVGGBlock'},
+        init_cfg: dict | list | None = None,
+    ) -> None:
         self.block_cfg = block_cfg
         self.use_cspsppf = use_cspsppf
-        super().__init__(self.arch_settings[arch], deepen_factor, widen_factor, input_channels, out_indices,
-                         frozen_stages, plugins, norm_cfg, act_cfg, norm_eval, init_cfg)
+        super().__init__(
+            self.arch_settings[arch],
+            deepen_factor,
+            widen_factor,
+            input_channels,
+            out_indices,
+            frozen_stages,
+            plugins,
+            norm_cfg,
+            act_cfg,
+            norm_eval,
+            init_cfg,
+        )
 
     def build_stem_layer(self) -> nn.Module:
         """A block of stride 2."""
         return self._strided(self.input_channels, int(self.arch_setting[0][0] * self.widen_factor))
 
-    def build_stage_layer(self, stage_idx: int, setting: Sequence) -> List[nn.Module]:
+    def build_stage_layer(self, stage_idx: int, setting: Sequence) -> list[nn.Module]:
         """A block of stride 2, a chain of blocks and, in the last stage, pooling.
 
         Args:
@@ -70,12 +82,14 @@ class YOLOv6EfficientRep(TorchConvInit, BaseBackbone):
         if use_spp:
             pooling = CSPSPPFBottleneck if self.use_cspsppf else SPPFBottleneck
             stage.append(
-                pooling(out_channels, out_channels, kernel_sizes=5, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg))
+                pooling(out_channels, out_channels, kernel_sizes=5, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
+            )
         return stage
 
     def _strided(self, in_channels: int, out_channels: int) -> nn.Module:
         return MODELS.build(
-            dict(self.block_cfg, in_channels=in_channels, out_channels=out_channels, kernel_size=3, stride=2))
+            dict(self.block_cfg, in_channels=in_channels, out_channels=out_channels, kernel_size=3, stride=2)
+        )
 
     def _chain(self, channels: int, num_blocks: int) -> nn.Module:
         return RepStageBlock(channels, channels, num_blocks, block_cfg=self.block_cfg)
@@ -96,21 +110,23 @@ class YOLOv6CSPBep(YOLOv6EfficientRep):
             init_cfg: see `BaseBackbone`.
     """
 
-    def __init__(self,
-                 arch: str = 'P5',
-                 plugins: Union[dict, List[dict], None] = None,
-                 deepen_factor: float = 1.0,
-                 widen_factor: float = 1.0,
-                 input_channels: int = 3,
-                 hidden_ratio: float = 0.5,
-                 out_indices: Sequence[int] = (2, 3, 4),
-                 frozen_stages: int = -1,
-                 use_cspsppf: bool = False,
-                 norm_cfg: Optional[dict] = NORM_CFG,
-                 act_cfg: Optional[dict] = ACT_CFG,
-                 norm_eval: bool = False,
-                 block_cfg: dict = dict(type='ConvWrapper'),
-                 init_cfg: Union[dict, list, None] = None) -> None:
+    def __init__(
+        self,
+        arch: str = 'P5',
+        plugins: dict | list[dict] | None = None,
+        deepen_factor: float = 1.0,
+        widen_factor: float = 1.0,
+        input_channels: int = 3,
+        hidden_ratio: float = 0.5,
+        out_indices: Sequence[int] = (2, 3, 4),
+        frozen_stages: int = -1,
+        use_cspsppf: bool = False,
+        norm_cfg: dict | None = NORM_CFG,
+        act_cfg: dict | None = ACT_CFG,
+        norm_eval: bool = False,
+        block_cfg: dict = {'type': 'ConvWrapper'},
+        init_cfg: dict | list | None = None,
+    ) -> None:
         self.hidden_ratio = hidden_ratio
         super().__init__(
             arch,
@@ -124,7 +140,8 @@ class YOLOv6CSPBep(YOLOv6EfficientRep):
             act_cfg=act_cfg,
             norm_eval=norm_eval,
             block_cfg=block_cfg,
-            init_cfg=init_cfg)
+            init_cfg=init_cfg,
+        )
 
     def _chain(self, channels: int, num_blocks: int) -> nn.Module:
         return BepC3StageBlock(
@@ -134,4 +151,5 @@ class YOLOv6CSPBep(YOLOv6EfficientRep):
             self.hidden_ratio,
             block_cfg=self.block_cfg,
             norm_cfg=self.norm_cfg,
-            act_cfg=self.act_cfg)
+            act_cfg=self.act_cfg,
+        )

@@ -2,7 +2,8 @@
 
 Unlike the public release, stems take `input_channels`.
 """
-from typing import List, Optional, Sequence, Union
+
+from collections.abc import Sequence
 
 from mmcv.cnn import ConvModule
 from mmdet.models.backbones.csp_darknet import Focus
@@ -17,14 +18,15 @@ from .base_backbone import BaseBackbone
 
 def _elan(ratio: float, num_blocks: int = 2, **kwargs) -> dict:
     return dict(
-        type='ELANBlock', middle_ratio=ratio, block_ratio=ratio, num_blocks=num_blocks, num_convs_in_block=2, **kwargs)
+        type='ELANBlock', middle_ratio=ratio, block_ratio=ratio, num_blocks=num_blocks, num_convs_in_block=2, **kwargs
+    )
 
 
 def _tiny(ratio: float) -> dict:
-    return dict(type='TinyDownSampleBlock', middle_ratio=ratio)
+    return {'type': 'TinyDownSampleBlock', 'middle_ratio': ratio}
 
 
-def _stages(channels: Sequence[int], block: dict) -> List[list]:
+def _stages(channels: Sequence[int], block: dict) -> list[list]:
     return [[*pair, block] for pair in zip(channels, channels[1:])]
 
 
@@ -50,36 +52,51 @@ class YOLOv7Backbone(BaseBackbone):
         'E2E': _stages([80, 160, 320, 640, 960, 1280], dict(_elan(0.4, 3), type='EELANBlock', num_elan_block=2)),
     }
 
-    def __init__(self,
-                 arch: str = 'L',
-                 deepen_factor: float = 1.0,
-                 widen_factor: float = 1.0,
-                 input_channels: int = 3,
-                 out_indices: Sequence[int] = (2, 3, 4),
-                 frozen_stages: int = -1,
-                 plugins: Union[dict, List[dict], None] = None,
-                 norm_cfg: Optional[dict] = NORM_CFG,
-                 act_cfg: Optional[dict] = ACT_CFG,
-                 norm_eval: bool = False,
-                 init_cfg: Union[dict, list, None] = None) -> None:
+    def __init__(
+        self,
+        arch: str = 'L',
+        deepen_factor: float = 1.0,
+        widen_factor: float = 1.0,
+        input_channels: int = 3,
+        out_indices: Sequence[int] = (2, 3, 4),
+        frozen_stages: int = -1,
+        plugins: dict | list[dict] | None = None,
+        norm_cfg: dict | None = NORM_CFG,
+        act_cfg: dict | None = ACT_CFG,
+        norm_eval: bool = False,
+        init_cfg: dict | list | None = None,
+    ) -> None:
         self.arch = arch
-        super().__init__(self.arch_settings[arch], deepen_factor, widen_factor, input_channels, out_indices,
-                         frozen_stages, plugins, norm_cfg, act_cfg, norm_eval, init_cfg)
+        super().__init__(
+            self.arch_settings[arch],
+            deepen_factor,
+            widen_factor,
+            input_channels,
+            out_indices,
+            frozen_stages,
+            plugins,
+            norm_cfg,
+            act_cfg,
+            norm_eval,
+            init_cfg,
+        )
 
     def build_stem_layer(self) -> nn.Module:
         """Down to stride 2, in size Tiny to stride 4."""
         channels = int(self.arch_setting[0][0] * self.widen_factor)
         if self.arch == 'Tiny':
             return nn.Sequential(
-                self._conv(self.input_channels, channels // 2, stride=2),
-                self._conv(channels // 2, channels, stride=2))
+                self._conv(self.input_channels, channels // 2, stride=2), self._conv(channels // 2, channels, stride=2)
+            )
         if self.arch in ('L', 'X'):
             return nn.Sequential(
-                self._conv(self.input_channels, channels // 2), self._conv(channels // 2, channels, stride=2),
-                self._conv(channels, channels))
+                self._conv(self.input_channels, channels // 2),
+                self._conv(channels // 2, channels, stride=2),
+                self._conv(channels, channels),
+            )
         return Focus(self.input_channels, channels, kernel_size=3, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
 
-    def build_stage_layer(self, stage_idx: int, setting: Sequence) -> List[nn.Module]:
+    def build_stage_layer(self, stage_idx: int, setting: Sequence) -> list[nn.Module]:
         """Down-sampling, but for the first stage of size Tiny, and a block.
 
         Args:
@@ -88,7 +105,7 @@ class YOLOv7Backbone(BaseBackbone):
         """
         in_channels, out_channels, block = setting
         in_channels, out_channels = int(in_channels * self.widen_factor), int(out_channels * self.widen_factor)
-        common = dict(norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
+        common = {'norm_cfg': self.norm_cfg, 'act_cfg': self.act_cfg}
         if self.arch == 'Tiny':
             block_in, stage = in_channels, [nn.MaxPool2d(2, 2)] if stage_idx > 0 else []
         elif self.arch in ('L', 'X') and stage_idx > 0:
@@ -103,5 +120,4 @@ class YOLOv7Backbone(BaseBackbone):
         return stage
 
     def _conv(self, in_channels: int, out_channels: int, stride: int = 1) -> nn.Module:
-        return ConvModule(
-            in_channels, out_channels, 3, stride, padding=1, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
+        return ConvModule(in_channels, out_channels, 3, stride, padding=1, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)

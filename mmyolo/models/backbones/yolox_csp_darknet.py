@@ -3,7 +3,8 @@
 Two things differ from the paper's nano model and are kept, because public checkpoints have this layout: depthwise
 convolutions replace those between the stages only, and the blocks within CSP layers stay dense.
 """
-from typing import List, Optional, Sequence, Tuple, Union
+
+from collections.abc import Sequence
 
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from mmdet.models.backbones.csp_darknet import Focus, SPPBottleneck
@@ -31,35 +32,52 @@ class YOLOXCSPDarknet(BaseBackbone):
 
     # in_channels, out_channels, num_blocks, add_identity, use_spp
     arch_settings = {
-        'P5': [[64, 128, 3, True, False], [128, 256, 9, True, False], [256, 512, 9, True, False],
-               [512, 1024, 3, False, True]],
+        'P5': [
+            [64, 128, 3, True, False],
+            [128, 256, 9, True, False],
+            [256, 512, 9, True, False],
+            [512, 1024, 3, False, True],
+        ]
     }
 
-    def __init__(self,
-                 arch: str = 'P5',
-                 plugins: Union[dict, List[dict], None] = None,
-                 deepen_factor: float = 1.0,
-                 widen_factor: float = 1.0,
-                 input_channels: int = 3,
-                 out_indices: Sequence[int] = (2, 3, 4),
-                 frozen_stages: int = -1,
-                 use_depthwise: bool = False,
-                 spp_kernal_sizes: Tuple[int, ...] = (5, 9, 13),
-                 norm_cfg: Optional[dict] = NORM_CFG,
-                 act_cfg: Optional[dict] = ACT_CFG,
-                 norm_eval: bool = False,
-                 init_cfg: Union[dict, list, None] = None) -> None:
+    def __init__(
+        self,
+        arch: str = 'P5',
+        plugins: dict | list[dict] | None = None,
+        deepen_factor: float = 1.0,
+        widen_factor: float = 1.0,
+        input_channels: int = 3,
+        out_indices: Sequence[int] = (2, 3, 4),
+        frozen_stages: int = -1,
+        use_depthwise: bool = False,
+        spp_kernal_sizes: tuple[int, ...] = (5, 9, 13),
+        norm_cfg: dict | None = NORM_CFG,
+        act_cfg: dict | None = ACT_CFG,
+        norm_eval: bool = False,
+        init_cfg: dict | list | None = None,
+    ) -> None:
         self.use_depthwise = use_depthwise
         self.spp_kernal_sizes = spp_kernal_sizes
-        super().__init__(self.arch_settings[arch], deepen_factor, widen_factor, input_channels, out_indices,
-                         frozen_stages, plugins, norm_cfg, act_cfg, norm_eval, init_cfg)
+        super().__init__(
+            self.arch_settings[arch],
+            deepen_factor,
+            widen_factor,
+            input_channels,
+            out_indices,
+            frozen_stages,
+            plugins,
+            norm_cfg,
+            act_cfg,
+            norm_eval,
+            init_cfg,
+        )
 
     def build_stem_layer(self) -> nn.Module:
         """Four pixels become one of four times the channels, then a convolution."""
         channels = make_divisible(self.arch_setting[0][0], self.widen_factor)
         return Focus(self.input_channels, channels, kernel_size=3, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
 
-    def build_stage_layer(self, stage_idx: int, setting: Sequence) -> List[nn.Module]:
+    def build_stage_layer(self, stage_idx: int, setting: Sequence) -> list[nn.Module]:
         """A convolution of stride 2, pooling in the last stage, and a CSP layer.
 
         Args:
@@ -69,7 +87,7 @@ class YOLOXCSPDarknet(BaseBackbone):
         in_channels, out_channels, num_blocks, add_identity, use_spp = setting
         in_channels = make_divisible(in_channels, self.widen_factor)
         out_channels = make_divisible(out_channels, self.widen_factor)
-        common = dict(norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
+        common = {'norm_cfg': self.norm_cfg, 'act_cfg': self.act_cfg}
         conv = DepthwiseSeparableConvModule if self.use_depthwise else ConvModule
         stage = [conv(in_channels, out_channels, 3, stride=2, padding=1, **common)]
         if use_spp:
@@ -80,5 +98,7 @@ class YOLOXCSPDarknet(BaseBackbone):
                 out_channels,
                 num_blocks=make_round(num_blocks, self.deepen_factor),
                 add_identity=add_identity,
-                **common))
+                **common,
+            )
+        )
         return stage

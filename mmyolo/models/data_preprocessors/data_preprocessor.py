@@ -1,9 +1,13 @@
 """The import path under which the public release keeps its preprocessors."""
+
 from .ppyoloe_batch_random_resize import PPYOLOEBatchRandomResize
 from .ppyoloe_det_data_preprocessor import PPYOLOEDetDataPreprocessor
 from .yolov5_det_data_preprocessor import YOLOv5DetDataPreprocessor
 from .yolox_batch_sync_random_resize import YOLOXBatchSyncRandomResize
 
 __all__ = [
-    'PPYOLOEBatchRandomResize', 'PPYOLOEDetDataPreprocessor', 'YOLOXBatchSyncRandomResize', 'YOLOv5DetDataPreprocessor'
+    'PPYOLOEBatchRandomResize',
+    'PPYOLOEDetDataPreprocessor',
+    'YOLOXBatchSyncRandomResize',
+    'YOLOv5DetDataPreprocessor',
 ]

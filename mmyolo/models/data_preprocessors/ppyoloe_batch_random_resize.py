@@ -3,8 +3,9 @@
 Sizes are not synchronised between processes, as published. Unlike in public mmyolo, a longer `interval` works: the
 first batch draws a size whatever its number.
 """
+
 import random
-from typing import Sequence, Tuple, Union
+from collections.abc import Sequence
 
 import torch
 from mmengine.logging import MessageHub
@@ -28,18 +29,21 @@ class PPYOLOEBatchRandomResize(nn.Module):
         keep_ratio: must be False; images are stretched.
     """
 
-    def __init__(self,
-                 random_size_range: Tuple[int, int],
-                 interval: int = 1,
-                 size_divisor: int = 32,
-                 random_interp: bool = True,
-                 interp_mode: Union[Sequence[str], str] = ['nearest', 'bilinear', 'bicubic', 'area'],
-                 keep_ratio: bool = False) -> None:
+    def __init__(
+        self,
+        random_size_range: tuple[int, int],
+        interval: int = 1,
+        size_divisor: int = 32,
+        random_interp: bool = True,
+        interp_mode: Sequence[str] | str = ['nearest', 'bilinear', 'bicubic', 'area'],
+        keep_ratio: bool = False,
+    ) -> None:
         super().__init__()
         assert not keep_ratio, 'PPYOLOEBatchRandomResize stretches images, set keep_ratio=False'
         assert isinstance(interp_mode, (list, tuple) if random_interp else str), (
             'PPYOLOEBatchRandomResize: interp_mode is a list with random_interp=True and one name without, '
-            f'got {interp_mode!r} and random_interp={random_interp}')
+            f'got {interp_mode!r} and random_interp={random_interp}'
+        )
         self.random_size_range = tuple(round(side / size_divisor) for side in random_size_range)
         self.interval = interval
         self.size_divisor = size_divisor
@@ -49,7 +53,7 @@ class PPYOLOEBatchRandomResize(nn.Module):
         self._side = None
         self._mode = None if random_interp else interp_mode
 
-    def forward(self, inputs: Sequence[Tensor], data_samples: dict) -> Tuple[Tensor, dict]:
+    def forward(self, inputs: Sequence[Tensor], data_samples: dict) -> tuple[Tensor, dict]:
         """Resizes images and boxes.
 
         Args:
@@ -66,7 +70,8 @@ class PPYOLOEBatchRandomResize(nn.Module):
             raise ArgumentTypeError(
                 f'{type(self).__name__} resizes a list of images with a dict of data_samples, got '
                 f'{type(inputs).__name__} and {type(data_samples).__name__}. Set '
-                'collate_fn=dict(type="yolov5_collate", use_ms_training=True) in the train_dataloader.')
+                'collate_fn=dict(type="yolov5_collate", use_ms_training=True) in the train_dataloader.'
+            )
         if self._side is None or (MessageHub.get_current_instance().get_info('iter') + 1) % self.interval == 0:
             self._side = self.size_divisor * random.randint(*self.random_size_range)
             if self.random_interp:

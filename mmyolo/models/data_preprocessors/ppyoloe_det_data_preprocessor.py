@@ -2,13 +2,13 @@
 
 Unlike public mmyolo, images of one size need no batch augmentation.
 """
-from typing import List, Tuple
 
 import torch
 from torch import Tensor
 
 from mmyolo.errors import ArgumentTypeError
 from mmyolo.registry import MODELS
+
 from .yolov5_det_data_preprocessor import YOLOv5DetDataPreprocessor
 
 
@@ -22,17 +22,20 @@ class PPYOLOEDetDataPreprocessor(YOLOv5DetDataPreprocessor):
         **kwargs: as `args`. In training, `batch_augments` have to bring the images to one size.
     """
 
-    def _augment_and_normalize(self, inputs: List[Tensor], data_samples: dict) -> Tuple[Tensor, dict]:
+    def _augment_and_normalize(self, inputs: list[Tensor], data_samples: dict) -> tuple[Tensor, dict]:
         if isinstance(inputs, Tensor):
             raise ArgumentTypeError(
                 'PPYOLOEDetDataPreprocessor trains on a list of images, got a tensor. Set '
-                'collate_fn=dict(type="yolov5_collate", use_ms_training=True) in the train_dataloader.')
+                'collate_fn=dict(type="yolov5_collate", use_ms_training=True) in the train_dataloader.'
+            )
         inputs, data_samples = self._augment([image.float() for image in inputs], data_samples)
         if not isinstance(inputs, Tensor):
             sizes = {tuple(image.shape) for image in inputs}
             if len(sizes) > 1:
-                raise ValueError(f'images of one batch have the sizes {sorted(sizes)} (channels, height, width): set '
-                                 'batch_augments of the data_preprocessor, such as PPYOLOEBatchRandomResize')
+                raise ValueError(
+                    f'images of one batch have the sizes {sorted(sizes)} (channels, height, width): set '
+                    'batch_augments of the data_preprocessor, such as PPYOLOEBatchRandomResize'
+                )
             inputs = torch.stack(list(inputs))
         # The order of the channels is no matter to augmentation, so it is changed last, of the whole batch.
         return self._normalize(inputs), data_samples

@@ -2,7 +2,6 @@
 
 Images travel to the device as bytes and become numbers there. A batch in channels-last order stays in it.
 """
-from typing import List, Tuple, Union
 
 import torch
 from mmdet.models.data_preprocessors import DetDataPreprocessor
@@ -51,19 +50,19 @@ class YOLOv5DetDataPreprocessor(DetDataPreprocessor):
             raise ArgumentTypeError(
                 f'{type(self).__name__} trains on batches of yolov5_collate, whose data_samples are a dict, got '
                 f'{type(data_samples).__name__}. Set collate_fn=dict(type="yolov5_collate") in the train_dataloader, '
-                'or the data_preprocessor to mmdet.DetDataPreprocessor.')
+                'or the data_preprocessor to mmdet.DetDataPreprocessor.'
+            )
         inputs, data_samples = self._augment_and_normalize(inputs, data_samples)
 
         kept = ('bboxes_labels', 'masks', 'keypoints', 'keypoints_visible')
         output = {key: data_samples[key] for key in kept if key in data_samples}
-        output['img_metas'] = [dict(batch_input_shape=inputs.shape[2:])] * len(inputs)
-        return dict(inputs=inputs, data_samples=output)
+        output['img_metas'] = [{'batch_input_shape': inputs.shape[2:]}] * len(inputs)
+        return {'inputs': inputs, 'data_samples': output}
 
-    def _augment_and_normalize(self, inputs: Tensor, data_samples: dict) -> Tuple[Tensor, dict]:
+    def _augment_and_normalize(self, inputs: Tensor, data_samples: dict) -> tuple[Tensor, dict]:
         return self._augment(self._normalize(inputs), data_samples)
 
-    def _augment(self, inputs: Union[Tensor, List[Tensor]],
-                 data_samples: dict) -> Tuple[Union[Tensor, List[Tensor]], dict]:
+    def _augment(self, inputs: Tensor | list[Tensor], data_samples: dict) -> tuple[Tensor | list[Tensor], dict]:
         for augment in self.batch_augments or ():
             inputs, data_samples = augment(inputs, data_samples)
         return inputs, data_samples

@@ -1,5 +1,4 @@
 """Multi-scale training: every so many steps another size, the same in all processes (YOLOX)."""
-from typing import Tuple
 
 from mmdet.models.data_preprocessors import BatchSyncRandomResize
 from mmengine.logging import MessageHub
@@ -20,7 +19,7 @@ class YOLOXBatchSyncRandomResize(BatchSyncRandomResize):
         size_divisor: heights and widths are multiples of it.
     """
 
-    def forward(self, inputs: Tensor, data_samples: dict) -> Tuple[Tensor, dict]:
+    def forward(self, inputs: Tensor, data_samples: dict) -> tuple[Tensor, dict]:
         """Resizes images, boxes and keypoints.
 
         Args:
@@ -38,7 +37,8 @@ class YOLOXBatchSyncRandomResize(BatchSyncRandomResize):
             raise ArgumentTypeError(
                 f'{type(self).__name__} resizes batches of yolov5_collate, a tensor of images and a dict of '
                 f'data_samples, got {type(inputs).__name__} and {type(data_samples).__name__}. Set '
-                'collate_fn=dict(type="yolov5_collate") in the train_dataloader.')
+                'collate_fn=dict(type="yolov5_collate") in the train_dataloader.'
+            )
         inputs = inputs.float()
         height, width = inputs.shape[-2:]
         if self._input_size is None:

@@ -1,4 +1,5 @@
 """Detection heads."""
+
 from .base_yolo_head import BaseYOLOHead
 from .ppyoloe_head import PPYOLOEHead, PPYOLOEHeadModule
 from .prediction import BatchDetections, Detections
@@ -14,9 +15,30 @@ from .yolox_head import YOLOXHead, YOLOXHeadModule
 from .yolox_pose_head import YOLOXPoseHead, YOLOXPoseHeadModule
 
 __all__ = [
-    'BaseYOLOHead', 'BatchDetections', 'Detections', 'PPYOLOEHead', 'PPYOLOEHeadModule', 'RTMDetHead',
-    'RTMDetInsSepBNHead', 'RTMDetInsSepBNHeadModule', 'RTMDetRotatedHead', 'RTMDetRotatedSepBNHeadModule',
-    'RTMDetSepBNHeadModule', 'YOLOXHead', 'YOLOXHeadModule', 'YOLOXPoseHead', 'YOLOXPoseHeadModule', 'YOLOv5Head',
-    'YOLOv5HeadModule', 'YOLOv5InsHead', 'YOLOv5InsHeadModule', 'YOLOv6Head', 'YOLOv6HeadModule', 'YOLOv7Head',
-    'YOLOv7HeadModule', 'YOLOv7p6HeadModule', 'YOLOv8Head', 'YOLOv8HeadModule'
+    'BaseYOLOHead',
+    'BatchDetections',
+    'Detections',
+    'PPYOLOEHead',
+    'PPYOLOEHeadModule',
+    'RTMDetHead',
+    'RTMDetInsSepBNHead',
+    'RTMDetInsSepBNHeadModule',
+    'RTMDetRotatedHead',
+    'RTMDetRotatedSepBNHeadModule',
+    'RTMDetSepBNHeadModule',
+    'YOLOXHead',
+    'YOLOXHeadModule',
+    'YOLOXPoseHead',
+    'YOLOXPoseHeadModule',
+    'YOLOv5Head',
+    'YOLOv5HeadModule',
+    'YOLOv5InsHead',
+    'YOLOv5InsHeadModule',
+    'YOLOv6Head',
+    'YOLOv6HeadModule',
+    'YOLOv7Head',
+    'YOLOv7HeadModule',
+    'YOLOv7p6HeadModule',
+    'YOLOv8Head',
+    'YOLOv8HeadModule',
 ]

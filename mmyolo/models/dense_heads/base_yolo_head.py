@@ -3,8 +3,9 @@
 Training and prediction take short cuts around the maps that `forward` returns. A subclass that replaces a method which
 a short cut leaves out gets the plain way, where that method is called as in the public release.
 """
+
 import warnings
-from typing import Callable, List, Mapping, Optional, Sequence, Tuple, Union
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
@@ -14,6 +15,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from mmyolo.registry import MODELS, TASK_UTILS
+
 from ..utils import is_original
 from .maps import check_maps
 from .prediction import BatchDetections, clamp_to_image, detect
@@ -43,16 +45,18 @@ class BaseYOLOHead(BaseDenseHead):
         stride_tensor: (N, 1) their strides.
     """
 
-    def __init__(self,
-                 head_module: dict,
-                 prior_generator: dict,
-                 bbox_coder: dict,
-                 loss_cls: dict,
-                 loss_bbox: dict,
-                 loss_obj: Optional[dict] = None,
-                 train_cfg: Optional[dict] = None,
-                 test_cfg: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        head_module: dict,
+        prior_generator: dict,
+        bbox_coder: dict,
+        loss_cls: dict,
+        loss_bbox: dict,
+        loss_obj: dict | None = None,
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.head_module = MODELS.build(head_module)
         self.num_classes = self.head_module.num_classes
@@ -71,11 +75,11 @@ class BaseYOLOHead(BaseDenseHead):
         self.mlvl_priors = self._own_priors = None
         self.featmap_sizes_train = self.num_level_priors = self.flatten_priors_train = self.stride_tensor = None
 
-    def forward(self, x: Sequence[Tensor]) -> Tuple[List[Tensor], ...]:
+    def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
         """Predicts maps, see the layers' `forward`."""
         return self.head_module(x)
 
-    def forward_raw(self, x: Sequence[Tensor]) -> Tuple[List[Tensor], ...]:
+    def forward_raw(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
         """Predicts maps in the form that costs least; the loss and the prediction of this head take either form."""
         return self.head_module.forward_raw(x) if self._may_be_raw() else self(x)
 
@@ -85,7 +89,7 @@ class BaseYOLOHead(BaseDenseHead):
         has_raw = hasattr(layers, 'forward_raw')
         return has_raw and is_original(self, 'forward') and is_original(layers, 'forward', 'forward_single')
 
-    def predict(self, x: Sequence[Tensor], batch_data_samples: Sequence, rescale: bool = False) -> List[InstanceData]:
+    def predict(self, x: Sequence[Tensor], batch_data_samples: Sequence, rescale: bool = False) -> list[InstanceData]:
         """Predicts the boxes of a batch.
 
         Args:
@@ -100,14 +104,16 @@ class BaseYOLOHead(BaseDenseHead):
         maps = self.forward_raw(x) if is_original(self, 'predict_by_feat') else self(x)
         return self.predict_by_feat(*maps, batch_img_metas=metas, rescale=rescale)
 
-    def predict_by_feat(self,
-                        cls_scores: Sequence[Tensor],
-                        bbox_preds: Sequence[Tensor],
-                        objectnesses: Optional[Sequence[Tensor]] = None,
-                        batch_img_metas: Optional[Sequence[dict]] = None,
-                        cfg: Optional[Mapping] = None,
-                        rescale: bool = True,
-                        with_nms: bool = True) -> List[InstanceData]:
+    def predict_by_feat(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        objectnesses: Sequence[Tensor] | None = None,
+        batch_img_metas: Sequence[dict] | None = None,
+        cfg: Mapping | None = None,
+        rescale: bool = True,
+        with_nms: bool = True,
+    ) -> list[InstanceData]:
         """Predicts the boxes of a batch from maps.
 
         Args:
@@ -122,13 +128,15 @@ class BaseYOLOHead(BaseDenseHead):
         """
         maps = (cls_scores, bbox_preds, objectnesses)
         if not is_original(self, '_bbox_post_process'):
-            return self._post_process_each(maps, batch_img_metas, self.test_cfg if cfg is None else cfg, rescale,
-                                           with_nms)
+            return self._post_process_each(
+                maps, batch_img_metas, self.test_cfg if cfg is None else cfg, rescale, with_nms
+            )
         boxes = self.predict_batch(maps, batch_img_metas, cfg=cfg, rescale=rescale, with_nms=with_nms)
         return [one.instances() for one in boxes.split()]
 
-    def _post_process_each(self, maps: Sequence, batch_img_metas: Sequence[dict], cfg: Mapping, rescale: bool,
-                           with_nms: bool) -> List[InstanceData]:
+    def _post_process_each(
+        self, maps: Sequence, batch_img_metas: Sequence[dict], cfg: Mapping, rescale: bool, with_nms: bool
+    ) -> list[InstanceData]:
         """As `predict_by_feat`, with a `_bbox_post_process` that a subclass has replaced, image by image."""
         before = ConfigDict(cfg, min_bbox_size=-1)  # what is small is dropped by mmdet's method
         boxes = self._detect(maps, batch_img_metas, before, rescale, with_nms=False, clamp=False)
@@ -138,17 +146,20 @@ class BaseYOLOHead(BaseDenseHead):
             if cfg.get('yolox_style', False):
                 cfg.max_per_img = len(found.bboxes)
             one = self._bbox_post_process(
-                results=found.instances(), cfg=cfg, rescale=False, with_nms=with_nms, img_meta=meta)
+                results=found.instances(), cfg=cfg, rescale=False, with_nms=with_nms, img_meta=meta
+            )
             one.bboxes = clamp_to_image(one.bboxes, meta)
             results.append(one)
         return results
 
-    def predict_batch(self,
-                      maps: Sequence[Optional[Sequence[Tensor]]],
-                      batch_img_metas: Sequence[dict],
-                      cfg: Optional[Mapping] = None,
-                      rescale: bool = True,
-                      with_nms: bool = True) -> BatchDetections:
+    def predict_batch(
+        self,
+        maps: Sequence[Sequence[Tensor] | None],
+        batch_img_metas: Sequence[dict],
+        cfg: Mapping | None = None,
+        rescale: bool = True,
+        with_nms: bool = True,
+    ) -> BatchDetections:
         """Predicts the boxes of a batch as a few flat tensors: the shortest way for inference.
 
         `head.predict_batch(head.forward_raw(features), metas).to('cpu').split()` gives the `Detections` of each image.
@@ -165,13 +176,15 @@ class BaseYOLOHead(BaseDenseHead):
         """
         return self._detect(maps, batch_img_metas, self.test_cfg if cfg is None else cfg, rescale, with_nms)
 
-    def _detect(self,
-                maps: Sequence[Optional[Sequence[Tensor]]],
-                batch_img_metas: Sequence[dict],
-                cfg: Mapping,
-                rescale: bool,
-                with_nms: bool,
-                clamp: bool = True) -> BatchDetections:
+    def _detect(
+        self,
+        maps: Sequence[Sequence[Tensor] | None],
+        batch_img_metas: Sequence[dict],
+        cfg: Mapping,
+        rescale: bool,
+        with_nms: bool,
+        clamp: bool = True,
+    ) -> BatchDetections:
         """As `predict_batch`; see `prediction.detect`."""
         cls_scores, bbox_preds, objectnesses = (*maps, None)[:3]
         check_maps(self, batch_img_metas, cls_scores=cls_scores, bbox_preds=bbox_preds, objectnesses=objectnesses)
@@ -186,7 +199,8 @@ class BaseYOLOHead(BaseDenseHead):
             cfg,
             rescale=rescale,
             with_nms=with_nms,
-            clamp=clamp)
+            clamp=clamp,
+        )
 
     def decoder(self, cfg: Mapping) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
         """What makes boxes of predictions with these settings: `decode_bboxes` or another method of its form."""
@@ -205,24 +219,27 @@ class BaseYOLOHead(BaseDenseHead):
         """
         return self.bbox_coder.decode(priors, bbox_preds, strides)
 
-    def level_priors(self, maps: Sequence[Tensor]) -> List[Tensor]:
+    def level_priors(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """The priors of each level by row, column and base prior, kept until the maps' sizes or device change."""
         sizes, device = [level.shape[-2:] for level in maps], maps[0].device
-        if self.mlvl_priors is not self._own_priors or sizes != self.featmap_sizes or \
-                self.mlvl_priors[0].device != device:
+        if (
+            self.mlvl_priors is not self._own_priors
+            or sizes != self.featmap_sizes
+            or self.mlvl_priors[0].device != device
+        ):
             self.mlvl_priors = self._own_priors = self._grid_priors(sizes, device)
             self.featmap_sizes = sizes
         return self.mlvl_priors
 
-    def _grid_priors(self, sizes: Sequence[torch.Size], device: torch.device, **kwargs) -> List[Tensor]:
+    def _grid_priors(self, sizes: Sequence[torch.Size], device: torch.device, **kwargs) -> list[Tensor]:
         with warnings.catch_warnings():  # mmdet does not pass the `indexing` that torch asks for
             warnings.filterwarnings('ignore', message='torch.meshgrid')
             return self.prior_generator.grid_priors(sizes, device=device, **kwargs)
 
-    def points_and_strides(self, maps: Sequence[Tensor]) -> Tuple[Tensor, Tensor]:
+    def points_and_strides(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """The priors (N, 2 or 4) of all levels in input pixels, and their strides (N,)."""
         levels = self.level_priors(maps)
-        strides = [level.new_full((len(level), ), stride) for level, stride in zip(levels, self.featmap_strides)]
+        strides = [level.new_full((len(level),), stride) for level, stride in zip(levels, self.featmap_strides)]
         return torch.cat(levels), torch.cat(strides)
 
     def priors_for_training(self, maps: Sequence[Tensor]) -> Tensor:
@@ -236,15 +253,15 @@ class BaseYOLOHead(BaseDenseHead):
             self.stride_tensor = self.flatten_priors_train[:, 2:3]
         return self.flatten_priors_train
 
-    def forward_for_loss(self, x: Sequence[Tensor]) -> Tuple[List[Tensor], ...]:
+    def forward_for_loss(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
         """Predicts the maps that `loss_by_feat` of this package takes."""
         return self(x)
 
-    def maps_for_loss(self, x: Sequence[Tensor]) -> Tuple[List[Tensor], ...]:
+    def maps_for_loss(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
         """Predicts the maps that `loss_by_feat` takes; those of `forward` if a subclass has replaced it."""
         return self.forward_for_loss(x) if is_original(self, 'loss_by_feat') else self(x)
 
-    def loss(self, x: Sequence[Tensor], batch_data_samples: Union[list, dict]) -> dict:
+    def loss(self, x: Sequence[Tensor], batch_data_samples: list | dict) -> dict:
         """Computes the losses of a batch.
 
         Args:

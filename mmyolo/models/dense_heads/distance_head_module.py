@@ -3,8 +3,9 @@
 A distance is a number, or the mean of a distribution over whole strides (2006.04388). Setting `reg_max` of built layers
 to 0 has them return the distributions' logits in place of distances: networks are exported so.
 """
+
 from abc import abstractmethod
-from typing import List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
 
 import torch
 from mmdet.models.utils import multi_apply
@@ -28,15 +29,17 @@ class DistanceHeadModule(BaseModule):
         init_cfg: initialisation, see mmengine's `BaseModule`.
     """
 
-    def __init__(self,
-                 num_classes: int,
-                 in_channels: Sequence[int],
-                 num_base_priors: int = 1,
-                 featmap_strides: Sequence[int] = (8, 16, 32),
-                 reg_max: int = 0,
-                 norm_cfg: dict = NORM_CFG,
-                 act_cfg: dict = ACT_CFG,
-                 init_cfg: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: Sequence[int],
+        num_base_priors: int = 1,
+        featmap_strides: Sequence[int] = (8, 16, 32),
+        reg_max: int = 0,
+        norm_cfg: dict = NORM_CFG,
+        act_cfg: dict = ACT_CFG,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.num_classes = num_classes
         self.in_channels = list(in_channels)
@@ -61,18 +64,18 @@ class DistanceHeadModule(BaseModule):
 
     @property
     @abstractmethod
-    def level_layers(self) -> Tuple[Sequence[nn.Module], ...]:
+    def level_layers(self) -> tuple[Sequence[nn.Module], ...]:
         """Lists of the layers of each level, as `forward_single` takes them."""
 
     @abstractmethod
-    def raw_single(self, x: Tensor, *layers: nn.Module) -> Tuple[Tensor, Tensor]:
+    def raw_single(self, x: Tensor, *layers: nn.Module) -> tuple[Tensor, Tensor]:
         """The maps of one level, as `forward_raw` returns them."""
 
-    def forward_raw(self, x: Sequence[Tensor]) -> Tuple[List[Tensor], ...]:
+    def forward_raw(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
         """Predicts class logits (B, num_classes, H, W) and distributions (B, 4 * num_bins, H, W) per level."""
         return multi_apply(self.raw_single, x, *self.level_layers)
 
-    def forward(self, x: Sequence[Tensor]) -> Tuple[List[Tensor], ...]:
+    def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
         """Predicts maps.
 
         Args:
@@ -84,7 +87,7 @@ class DistanceHeadModule(BaseModule):
         """
         return multi_apply(self.forward_single, x, *self.level_layers)
 
-    def forward_single(self, x: Tensor, *layers: nn.Module) -> Tuple[Tensor, ...]:
+    def forward_single(self, x: Tensor, *layers: nn.Module) -> tuple[Tensor, ...]:
         """The maps of one level, as `forward` returns them.
 
         Args:
@@ -120,7 +123,7 @@ class DistanceHeadModule(BaseModule):
             return dist.float().softmax(-1) @ self.proj
 
 
-def truncated_channels(in_channels: Union[int, Sequence[int]], widen_factor: float, num_levels: int) -> List[int]:
+def truncated_channels(in_channels: int | Sequence[int], widen_factor: float, num_levels: int) -> list[int]:
     """Scales the channels of every level, or of each, without rounding them to a multiple."""
     if isinstance(in_channels, int):
         in_channels = [in_channels] * num_levels

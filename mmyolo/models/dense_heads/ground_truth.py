@@ -1,5 +1,7 @@
 """The true boxes of a batch in the layouts that heads need: as rows, by image, or padded."""
-from typing import List, NamedTuple, Sequence, Tuple, Union
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from mmdet.structures.bbox import bbox_xyxy_to_cxcywh, get_box_tensor
@@ -9,12 +11,13 @@ from torch import Tensor
 from ..utils import gt_instances_preprocess
 from ..utils.misc import in_batch
 
-GroundTruth = Union[Tensor, Sequence[InstanceData]]
+GroundTruth = Tensor | Sequence[InstanceData]
 """(N, 6) rows of image index, label, x1, y1, x2, y2 in input pixels; or `bboxes` and `labels` of each image."""
 
 
 class PaddedTruth(NamedTuple):
     """True boxes as assigners take them, G being the largest number of boxes of an image."""
+
     labels: Tensor
     """(B, G, 1), 0 for padding."""
     bboxes: Tensor
@@ -49,7 +52,7 @@ def parts_of_input(rows: Tensor, batch_img_metas: Sequence[dict]) -> Tensor:
     return bbox_xyxy_to_cxcywh(rows[:, 2:6]) / rows.new_tensor([width, height, width, height])
 
 
-def rows_by_image(rows: Tensor, batch_size: int) -> Tuple[Tensor, List[int], Tensor]:
+def rows_by_image(rows: Tensor, batch_size: int) -> tuple[Tensor, list[int], Tensor]:
     """Sorts rows (N, D) by the image index in their first column; gives also the counts per image and the order.
 
     Rows of an image outside the batch are dropped.

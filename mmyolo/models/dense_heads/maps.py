@@ -1,5 +1,7 @@
 """Maps of a head by prior: all priors of a batch, or those of some boxes."""
-from typing import Any, Optional, Sequence
+
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -7,7 +9,7 @@ from torch import Tensor
 from mmyolo.errors import ArgumentValueError
 
 
-def check_maps(head: Any, batch_img_metas: Optional[Sequence[dict]], **kinds: Optional[Sequence[Tensor]]) -> None:
+def check_maps(head: Any, batch_img_metas: Sequence[dict] | None, **kinds: Sequence[Tensor] | None) -> None:
     """Checks that maps to predict from belong together.
 
     Args:
@@ -21,8 +23,10 @@ def check_maps(head: Any, batch_img_metas: Optional[Sequence[dict]], **kinds: Op
     name = type(head).__name__
     counts = {kind: len(levels) for kind, levels in kinds.items() if levels is not None}
     if any(count != head.num_levels for count in counts.values()):
-        raise ArgumentValueError(f'{name} predicts from {head.num_levels} levels of each kind of maps, got ' +
-                                 ', '.join(f'{count} of {kind}' for kind, count in counts.items()))
+        raise ArgumentValueError(
+            f'{name} predicts from {head.num_levels} levels of each kind of maps, got '
+            + ', '.join(f'{count} of {kind}' for kind, count in counts.items())
+        )
     batch_size = len(next(iter(kinds.values()))[0])
     if batch_img_metas is None or len(batch_img_metas) != batch_size:
         given = 'none' if batch_img_metas is None else len(batch_img_metas)

@@ -4,8 +4,10 @@ here.
 Only boxes that survived NMS get a mask. A photograph of 12 megapixels with 300 objects would take 14 GB as float, so
 masks are enlarged a few at a time and only their bits are kept.
 """
+
 import math
-from typing import Callable, NamedTuple, Sequence, Tuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,21 +19,22 @@ _MAX_PIXELS = 1 << 24
 
 class Frame(NamedTuple):
     """Where an original image lies in the input of the network, in whole pixels."""
+
     top: int
     bottom: int
     """First row below it."""
     left: int
     right: int
     """First column right of it."""
-    ori_shape: Tuple[int, int]
+    ori_shape: tuple[int, int]
     """Height and width of the original image."""
 
     def crop(self, masks: Tensor) -> Tensor:
         """(n, H, W) masks of the input -> those of the part with the image."""
-        return masks[:, self.top:self.bottom, self.left:self.right]
+        return masks[:, self.top : self.bottom, self.left : self.right]
 
 
-def frame_of(meta: dict, input_shape: Tuple[int, int]) -> Frame:
+def frame_of(meta: dict, input_shape: tuple[int, int]) -> Frame:
     """Finds the image in its padded input.
 
     Args:
@@ -61,8 +64,9 @@ def enlarge(masks: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(masks[None], size=tuple(size), mode='bilinear', align_corners=False)[0]
 
 
-def draw_masks(draw: Callable[[slice], Tensor], count: int, size: Tuple[int, int], pixels: int,
-               device: torch.device) -> Tensor:
+def draw_masks(
+    draw: Callable[[slice], Tensor], count: int, size: tuple[int, int], pixels: int, device: torch.device
+) -> Tensor:
     """Draws masks a few at a time.
 
     Args:

@@ -3,13 +3,15 @@
 Unlike the public release, `loss_dfl` is computed of the distributions as they are predicted; there the logits of
 different priors, sides and bins are mixed up.
 """
-from typing import Optional, Sequence, Tuple
+
+from collections.abc import Sequence
 
 from mmdet.utils import reduce_mean
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmyolo.registry import MODELS
+
 from ..layers.ppyoloe_blocks import PPYOLOESELayer
 from ..utils.defaults import ACT_CFG, PPYOLOE_NORM_CFG
 from .distance_head_module import DistanceHeadModule, start_evenly, truncated_channels
@@ -32,22 +34,25 @@ class PPYOLOEHeadModule(DistanceHeadModule):
         init_cfg: initialisation, see mmengine's `BaseModule`.
     """
 
-    def __init__(self,
-                 num_classes: int,
-                 in_channels: Sequence[int],
-                 widen_factor: float = 1.0,
-                 num_base_priors: int = 1,
-                 featmap_strides: Sequence[int] = (8, 16, 32),
-                 reg_max: int = 16,
-                 norm_cfg: dict = PPYOLOE_NORM_CFG,
-                 act_cfg: dict = ACT_CFG,
-                 init_cfg: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: Sequence[int],
+        widen_factor: float = 1.0,
+        num_base_priors: int = 1,
+        featmap_strides: Sequence[int] = (8, 16, 32),
+        reg_max: int = 16,
+        norm_cfg: dict = PPYOLOE_NORM_CFG,
+        act_cfg: dict = ACT_CFG,
+        init_cfg: dict | None = None,
+    ) -> None:
         in_channels = truncated_channels(in_channels, widen_factor, len(featmap_strides))
-        super().__init__(num_classes, in_channels, num_base_priors, featmap_strides, reg_max, norm_cfg, act_cfg,
-                         init_cfg)
+        super().__init__(
+            num_classes, in_channels, num_base_priors, featmap_strides, reg_max, norm_cfg, act_cfg, init_cfg
+        )
 
     def _init_layers(self) -> None:
-        cfg = dict(norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
+        cfg = {'norm_cfg': self.norm_cfg, 'act_cfg': self.act_cfg}
         self.cls_preds = nn.ModuleList(nn.Conv2d(c, self.num_classes, 3, padding=1) for c in self.in_channels)
         self.reg_preds = nn.ModuleList(nn.Conv2d(c, 4 * self.num_bins, 3, padding=1) for c in self.in_channels)
         self.cls_stems = nn.ModuleList(PPYOLOESELayer(c, **cfg) for c in self.in_channels)
@@ -63,12 +68,13 @@ class PPYOLOEHeadModule(DistanceHeadModule):
         start_evenly(self.cls_preds, self.reg_preds, prior_prob)
 
     @property
-    def level_layers(self) -> Tuple[nn.ModuleList, ...]:
+    def level_layers(self) -> tuple[nn.ModuleList, ...]:
         """The layers of each level."""
         return self.cls_stems, self.cls_preds, self.reg_stems, self.reg_preds
 
-    def raw_single(self, x: Tensor, cls_stem: nn.Module, cls_pred: nn.Module, reg_stem: nn.Module,
-                   reg_pred: nn.Module) -> Tuple[Tensor, Tensor]:
+    def raw_single(
+        self, x: Tensor, cls_stem: nn.Module, cls_pred: nn.Module, reg_stem: nn.Module, reg_pred: nn.Module
+    ) -> tuple[Tensor, Tensor]:
         """The maps of one level, as `forward_raw` returns them."""
         mean = F.adaptive_avg_pool2d(x, 1)
         return cls_pred(cls_stem(x, mean) + x), reg_pred(reg_stem(x, mean))
@@ -83,18 +89,21 @@ class PPYOLOEHead(TaskAlignedHead):
             `TaskAlignedHead`.
     """
 
-    def __init__(self,
-                 head_module: dict,
-                 prior_generator: dict = POINTS,
-                 bbox_coder: dict = dict(type='DistancePointBBoxCoder'),
-                 loss_cls: dict = VARIFOCAL_LOSS,
-                 loss_bbox: dict = GIOU_LOSS,
-                 loss_dfl: dict = dict(type='mmdet.DistributionFocalLoss', reduction='mean', loss_weight=0.5 / 4),
-                 train_cfg: Optional[dict] = None,
-                 test_cfg: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None) -> None:
-        super().__init__(head_module, prior_generator, bbox_coder, loss_cls, loss_bbox, loss_dfl, train_cfg, test_cfg,
-                         init_cfg)
+    def __init__(
+        self,
+        head_module: dict,
+        prior_generator: dict = POINTS,
+        bbox_coder: dict = {'type': 'DistancePointBBoxCoder'},
+        loss_cls: dict = VARIFOCAL_LOSS,
+        loss_bbox: dict = GIOU_LOSS,
+        loss_dfl: dict = {'type': 'mmdet.DistributionFocalLoss', 'reduction': 'mean', 'loss_weight': 0.5 / 4},
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(
+            head_module, prior_generator, bbox_coder, loss_cls, loss_bbox, loss_dfl, train_cfg, test_cfg, init_cfg
+        )
 
     def divisor(self, total_score: Tensor) -> Tensor:
         """The sum of the soft targets, its mean over the ranks, at least 1."""
@@ -102,4 +111,4 @@ class PPYOLOEHead(TaskAlignedHead):
 
     def loss_scale(self, batch_size: int) -> float:
         """1: the mean over the ranks is in the divisor."""
-        return 1.
+        return 1.0

@@ -10,10 +10,12 @@ The work: logits are compared first, so that only priors that can yield a box ar
 all images share one NMS. Nothing loops over images or boxes and nothing is changed in place, so that gradients flow. A
 device is waited for only where a number of results must be known: once per level, for the scores, and in NMS.
 """
+
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, repeat
-from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, NamedTuple
 
 import torch
 from mmcv.ops import batched_nms as mmcv_batched_nms
@@ -30,6 +32,7 @@ _LOGIT_SLACK = 0.01
 
 class Detections(NamedTuple):
     """Boxes of one image, best first."""
+
     bboxes: Tensor
     """(n, 4) xyxy in pixels, or (n, 5) rotated boxes."""
     scores: Tensor
@@ -41,7 +44,7 @@ class Detections(NamedTuple):
 
     def instances(self, **more: Any) -> InstanceData:
         """Returns `bboxes`, `scores` and `labels`, and `more` values of each box, which come in place of the former."""
-        return InstanceData(**{**dict(bboxes=self.bboxes, scores=self.scores, labels=self.labels), **more})
+        return InstanceData(**{**{'bboxes': self.bboxes, 'scores': self.scores, 'labels': self.labels}, **more})
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class BatchDetections:
         images: (n,) int64, ascending, the image of each box.
         batch_size: images in the batch.
     """
+
     bboxes: Tensor
     scores: Tensor
     labels: Tensor
@@ -67,13 +71,13 @@ class BatchDetections:
         """Moves the boxes, which costs five copies however many images there are."""
         return self._apply(lambda tensor: tensor.to(device))
 
-    def split(self) -> List[Detections]:
+    def split(self) -> list[Detections]:
         """Returns the boxes of each image."""
         counts = self.counts()
         fields = (self.bboxes, self.scores, self.labels, self.priors)
         return [Detections(*image) for image in zip(*(field.split(counts) for field in fields))]
 
-    def counts(self) -> List[int]:
+    def counts(self) -> list[int]:
         """Returns the number of boxes of each image."""
         return torch.bincount(self.images, minlength=self.batch_size).tolist()
 
@@ -82,17 +86,19 @@ class BatchDetections:
         return BatchDetections(*map(change, fields), self.batch_size)
 
 
-def detect(cls_scores: Sequence[Tensor],
-           bbox_preds: Sequence[Tensor],
-           objectnesses: Optional[Sequence[Tensor]],
-           mlvl_priors: Sequence[Tensor],
-           strides: Sequence[int],
-           decode: Callable[[Tensor, Tensor, Tensor], Tensor],
-           batch_img_metas: Sequence[dict],
-           cfg: Mapping,
-           rescale: bool = True,
-           with_nms: bool = True,
-           clamp: bool = True) -> BatchDetections:
+def detect(
+    cls_scores: Sequence[Tensor],
+    bbox_preds: Sequence[Tensor],
+    objectnesses: Sequence[Tensor] | None,
+    mlvl_priors: Sequence[Tensor],
+    strides: Sequence[int],
+    decode: Callable[[Tensor, Tensor, Tensor], Tensor],
+    batch_img_metas: Sequence[dict],
+    cfg: Mapping,
+    rescale: bool = True,
+    with_nms: bool = True,
+    clamp: bool = True,
+) -> BatchDetections:
     """Predicts the boxes of a batch.
 
     Args:
@@ -135,6 +141,7 @@ def detect(cls_scores: Sequence[Tensor],
 
 class _Possible(NamedTuple):
     """Priors of one level that can yield a box, K in all, by image."""
+
     scores: Tensor
     """(K, C) scores, objectness included."""
     preds: Tensor
@@ -149,15 +156,22 @@ class _Possible(NamedTuple):
     """(K,) indices of their images."""
 
 
-def _possible(cls_score: Tensor, bbox_pred: Tensor, objectness: Optional[Tensor], priors: Tensor, stride: int,
-              first_prior: int, score_thr: float) -> _Possible:
+def _possible(
+    cls_score: Tensor,
+    bbox_pred: Tensor,
+    objectness: Tensor | None,
+    priors: Tensor,
+    stride: int,
+    first_prior: int,
+    score_thr: float,
+) -> _Possible:
     """Gathers the priors of one level whose logits do not rule out a score above the threshold."""
     batch_size, (height, width) = len(cls_score), cls_score.shape[-2:]
     cells = height * width
     anchors = len(priors) // cells
     cls_score, bbox_pred = (
-        maps.reshape(batch_size, anchors, maps.shape[1:-2].numel() // anchors, cells)
-        for maps in (cls_score, bbox_pred))
+        maps.reshape(batch_size, anchors, maps.shape[1:-2].numel() // anchors, cells) for maps in (cls_score, bbox_pred)
+    )
     least = _least_logit(score_thr)
     if objectness is None:
         mask = cls_score.detach().amax(2) > least  # (B, A, H * W)
@@ -171,7 +185,7 @@ def _possible(cls_score: Tensor, bbox_pred: Tensor, objectness: Optional[Tensor]
     if objectness is not None:
         scores = scores * _sigmoid(objectness[image, anchor, cell])[:, None]
     place = cell * anchors + anchor
-    strides = priors.new_full((len(place), ), stride)
+    strides = priors.new_full((len(place),), stride)
     preds = bbox_pred[image, anchor, :, cell].float()
     return _Possible(scores, preds, priors[place], strides, place + first_prior, image)
 
@@ -251,7 +265,8 @@ def _suppress(boxes: BatchDetections, nms: Mapping, nms_pre: int, max_per_img: i
             nms['iou_threshold'],
             max_per_img=max_per_img,
             nms_pre=nms_pre,
-            class_agnostic=nms.get('class_agnostic', False))
+            class_agnostic=nms.get('class_agnostic', False),
+        )
         return boxes[torch.cat([boxes.images[:0], *kept])]  # there may be no image
     # Other kinds of NMS, such as soft_nms, change scores and know nothing of images.
     kept, scores = [], []
@@ -276,7 +291,7 @@ def _rescale(boxes: BatchDetections, batch_img_metas: Sequence[dict]) -> BatchDe
     return replace(boxes, bboxes=(boxes.bboxes - shift) / scale)
 
 
-def input_frames(batch_img_metas: Sequence[dict], like: Tensor) -> Tuple[Tensor, Tensor]:
+def input_frames(batch_img_metas: Sequence[dict], like: Tensor) -> tuple[Tensor, Tensor]:
     """Where the original images lie in the input: a point p of the input is (p - shift) / scale of the original.
 
     Args:

@@ -4,7 +4,9 @@ with norms of its own, and a soft label whose value is the overlap.
 Distances are regressed as they are, in strides: weights of mmdet's large models, which regress their exponent, do not
 fit.
 """
-from typing import Dict, NamedTuple, Optional, Sequence, Tuple
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from mmcv.cnn import ConvModule, is_norm
 from mmdet.utils import reduce_mean
@@ -19,12 +21,13 @@ from .maps import by_prior
 from .sampling import build_sampler
 from .yolov5_head import YOLOv5Head
 
-QUALITY_FOCAL_LOSS = dict(type='mmdet.QualityFocalLoss', use_sigmoid=True, beta=2.0, loss_weight=1.0)
-POINTS = dict(type='mmdet.MlvlPointGenerator', offset=0, strides=[8, 16, 32])
+QUALITY_FOCAL_LOSS = {'type': 'mmdet.QualityFocalLoss', 'use_sigmoid': True, 'beta': 2.0, 'loss_weight': 1.0}
+POINTS = {'type': 'mmdet.MlvlPointGenerator', 'offset': 0, 'strides': [8, 16, 32]}
 
 
 class Assigned(NamedTuple):
     """What each of the N priors of a batch is to predict."""
+
     labels: Tensor
     """(B, N) int64, `num_classes` of the assigner for background."""
     bboxes: Tensor
@@ -57,20 +60,22 @@ class RTMDetSepBNHeadModule(BaseModule):
         init_cfg: initialisation, see mmengine's `BaseModule`.
     """
 
-    def __init__(self,
-                 num_classes: int,
-                 in_channels: int,
-                 widen_factor: float = 1.0,
-                 num_base_priors: int = 1,
-                 feat_channels: int = 256,
-                 stacked_convs: int = 2,
-                 featmap_strides: Sequence[int] = (8, 16, 32),
-                 share_conv: bool = True,
-                 pred_kernel_size: int = 1,
-                 conv_cfg: Optional[dict] = None,
-                 norm_cfg: dict = CSPNEXT_NORM_CFG,
-                 act_cfg: dict = CSPNEXT_ACT_CFG,
-                 init_cfg: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        widen_factor: float = 1.0,
+        num_base_priors: int = 1,
+        feat_channels: int = 256,
+        stacked_convs: int = 2,
+        featmap_strides: Sequence[int] = (8, 16, 32),
+        share_conv: bool = True,
+        pred_kernel_size: int = 1,
+        conv_cfg: dict | None = None,
+        norm_cfg: dict = CSPNEXT_NORM_CFG,
+        act_cfg: dict = CSPNEXT_ACT_CFG,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.num_classes = num_classes
         self.in_channels = int(in_channels * widen_factor)
@@ -94,11 +99,12 @@ class RTMDetSepBNHeadModule(BaseModule):
 
     def _towers(self, share_conv: bool) -> nn.ModuleList:
         """Builds a tower per level."""
-        cfg = dict(padding=1, conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
+        cfg = {'padding': 1, 'conv_cfg': self.conv_cfg, 'norm_cfg': self.norm_cfg, 'act_cfg': self.act_cfg}
         channels = [self.in_channels] + [self.feat_channels] * self.stacked_convs
         towers = nn.ModuleList(
             nn.ModuleList(ConvModule(*pair, 3, **cfg) for pair in zip(channels, channels[1:]))
-            for _ in self.featmap_strides)
+            for _ in self.featmap_strides
+        )
         if share_conv:
             for tower in towers:
                 for layer, first in zip(tower, towers[0]):
@@ -109,7 +115,8 @@ class RTMDetSepBNHeadModule(BaseModule):
         """Builds a last convolution per level."""
         kernel = self.pred_kernel_size
         return nn.ModuleList(
-            nn.Conv2d(self.feat_channels, out_channels, kernel, padding=kernel // 2) for _ in self.featmap_strides)
+            nn.Conv2d(self.feat_channels, out_channels, kernel, padding=kernel // 2) for _ in self.featmap_strides
+        )
 
     def init_weights(self) -> None:
         """Draws all weights from a narrow normal distribution; every class starts at a probability of 1 %."""
@@ -125,7 +132,7 @@ class RTMDetSepBNHeadModule(BaseModule):
         for layer in self.rtm_cls:
             nn.init.constant_(layer.bias, bias_init_with_prob(0.01))
 
-    def forward(self, feats: Sequence[Tensor]) -> Tuple[Tuple[Tensor, ...], ...]:
+    def forward(self, feats: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], ...]:
         """Predicts maps.
 
         Args:
@@ -137,12 +144,12 @@ class RTMDetSepBNHeadModule(BaseModule):
         """
         return tuple(zip(*(self.forward_single(feat, level) for level, feat in enumerate(feats))))
 
-    def forward_single(self, x: Tensor, level: int) -> Tuple[Tensor, ...]:
+    def forward_single(self, x: Tensor, level: int) -> tuple[Tensor, ...]:
         """The maps of one level."""
         cls_feat, reg_feat = self.towers(x, level)
         return self.rtm_cls[level](cls_feat), self.rtm_reg[level](reg_feat)
 
-    def towers(self, x: Tensor, level: int) -> Tuple[Tensor, Tensor]:
+    def towers(self, x: Tensor, level: int) -> tuple[Tensor, Tensor]:
         """The features from which classes and from which distances are predicted, (B, feat_channels, H, W) each."""
         cls_feat = reg_feat = x
         for layer in self.cls_convs[level]:
@@ -167,15 +174,17 @@ class RTMDetHead(YOLOv5Head):
         init_cfg: initialisation, see mmengine's `BaseModule`.
     """
 
-    def __init__(self,
-                 head_module: dict,
-                 prior_generator: dict = POINTS,
-                 bbox_coder: dict = dict(type='DistancePointBBoxCoder'),
-                 loss_cls: dict = QUALITY_FOCAL_LOSS,
-                 loss_bbox: dict = dict(type='mmdet.GIoULoss', loss_weight=2.0),
-                 train_cfg: Optional[dict] = None,
-                 test_cfg: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        head_module: dict,
+        prior_generator: dict = POINTS,
+        bbox_coder: dict = {'type': 'DistancePointBBoxCoder'},
+        loss_cls: dict = QUALITY_FOCAL_LOSS,
+        loss_bbox: dict = {'type': 'mmdet.GIoULoss', 'loss_weight': 2.0},
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(
             head_module,
             prior_generator,
@@ -184,7 +193,8 @@ class RTMDetHead(YOLOv5Head):
             loss_bbox,
             train_cfg=train_cfg,
             test_cfg=test_cfg,
-            init_cfg=init_cfg)
+            init_cfg=init_cfg,
+        )
         self.loss_obj = None
         self.cls_out_channels = self.num_classes + (not loss_cls.get('use_sigmoid', False))
 
@@ -194,12 +204,14 @@ class RTMDetHead(YOLOv5Head):
             self.assigner = TASK_UTILS.build(self.train_cfg['assigner'])
             self.sampler = build_sampler(self.train_cfg, self)
 
-    def loss_by_feat(self,
-                     cls_scores: Sequence[Tensor],
-                     bbox_preds: Sequence[Tensor],
-                     batch_gt_instances: GroundTruth,
-                     batch_img_metas: Sequence[dict],
-                     batch_gt_instances_ignore: Optional[GroundTruth] = None) -> dict:
+    def loss_by_feat(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        batch_gt_instances: GroundTruth,
+        batch_img_metas: Sequence[dict],
+        batch_gt_instances_ignore: GroundTruth | None = None,
+    ) -> dict:
         """Computes the losses of a batch from maps.
 
         Args:
@@ -215,8 +227,10 @@ class RTMDetHead(YOLOv5Head):
         logits = by_prior(cls_scores).float()
         bboxes = self.decode_bboxes(priors[:, :2], by_prior(bbox_preds).float(), self.stride_tensor[:, 0])
         assigned = self.assign(logits, bboxes, priors, batch_gt_instances)
-        return dict(
-            loss_cls=self.classification_loss(logits, assigned), loss_bbox=self.regression_loss(bboxes, assigned))
+        return {
+            'loss_cls': self.classification_loss(logits, assigned),
+            'loss_bbox': self.regression_loss(bboxes, assigned),
+        }
 
     def assign(self, logits: Tensor, bboxes: Tensor, priors: Tensor, batch_gt_instances: GroundTruth) -> Assigned:
         """Finds what each prior is to predict.
@@ -231,7 +245,7 @@ class RTMDetHead(YOLOv5Head):
             The targets.
         """
         truth = pad_truth(batch_gt_instances, len(logits), like=priors)
-        result: Dict[str, Tensor] = self.assigner(bboxes.detach(), logits.detach(), priors, *truth)
+        result: dict[str, Tensor] = self.assigner(bboxes.detach(), logits.detach(), priors, *truth)
         labels, metrics = result['assigned_labels'], result['assign_metrics']
         positives = (labels >= 0) & (labels < self.num_classes)
         avg_factor = reduce_mean(metrics.sum()).clamp(min=1)
@@ -242,7 +256,7 @@ class RTMDetHead(YOLOv5Head):
         target = assigned.labels.flatten(), assigned.metrics.flatten()
         return self.loss_cls(logits.flatten(0, 1), target, avg_factor=assigned.avg_factor)
 
-    def regression_loss(self, bboxes: Tensor, assigned: Assigned, target: Optional[Tensor] = None) -> Tensor:
+    def regression_loss(self, bboxes: Tensor, assigned: Assigned, target: Tensor | None = None) -> Tensor:
         """The loss of the boxes of positive priors.
 
         Args:

@@ -6,7 +6,9 @@ Kept as in public checkpoints: the towers of classes and distances are one and t
 Different from public mmyolo: masks are cropped where the image lies, also if `pad_param` is no array or missing;
 results have no `kernels` and `priors`; masks are enlarged a few at a time, see `mask_prediction`.
 """
-from typing import List, Mapping, NoReturn, Optional, Sequence, Tuple
+
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 import torch
 import torch.nn.functional as F
@@ -37,28 +39,33 @@ class MaskFeatModule(BaseModule):
         norm_cfg: norm after each 3x3 convolution.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 feat_channels: int = 256,
-                 stacked_convs: int = 4,
-                 num_levels: int = 3,
-                 num_prototypes: int = 8,
-                 act_cfg: dict = dict(type='ReLU', inplace=True),
-                 norm_cfg: dict = CSPNEXT_NORM_CFG) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        feat_channels: int = 256,
+        stacked_convs: int = 4,
+        num_levels: int = 3,
+        num_prototypes: int = 8,
+        act_cfg: dict = {'type': 'ReLU', 'inplace': True},
+        norm_cfg: dict = CSPNEXT_NORM_CFG,
+    ) -> None:
         super().__init__(init_cfg=None)
         self.num_levels = num_levels
         self.fusion_conv = nn.Conv2d(num_levels * in_channels, in_channels, 1)
         channels = [in_channels] + [feat_channels] * stacked_convs
         self.stacked_convs = nn.Sequential(
-            *(ConvModule(*pair, 3, padding=1, act_cfg=act_cfg, norm_cfg=norm_cfg)
-              for pair in zip(channels, channels[1:])))
+            *(
+                ConvModule(*pair, 3, padding=1, act_cfg=act_cfg, norm_cfg=norm_cfg)
+                for pair in zip(channels, channels[1:])
+            )
+        )
         self.projection = nn.Conv2d(feat_channels, num_prototypes, 1)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Feature map of each level, finest first, -> (B, num_prototypes, H, W) of the finest level's size."""
         size = features[0].shape[-2:]
         levels = [features[0]]
-        levels += [F.interpolate(level, size=size, mode='bilinear') for level in features[1:self.num_levels]]
+        levels += [F.interpolate(level, size=size, mode='bilinear') for level in features[1 : self.num_levels]]
         return self.projection(self.stacked_convs(self.fusion_conv(torch.cat(levels, dim=1))))
 
 
@@ -75,14 +82,16 @@ class RTMDetInsSepBNHeadModule(RTMDetSepBNHeadModule):
         *args, **kwargs: of `RTMDetSepBNHeadModule`.
     """
 
-    def __init__(self,
-                 num_classes: int,
-                 *args,
-                 num_prototypes: int = 8,
-                 dyconv_channels: int = 8,
-                 num_dyconvs: int = 3,
-                 use_sigmoid_cls: bool = True,
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        *args,
+        num_prototypes: int = 8,
+        dyconv_channels: int = 8,
+        num_dyconvs: int = 3,
+        use_sigmoid_cls: bool = True,
+        **kwargs,
+    ) -> None:
         self.num_prototypes = num_prototypes
         self.num_dyconvs = num_dyconvs
         self.dyconv_channels = dyconv_channels
@@ -110,7 +119,8 @@ class RTMDetInsSepBNHeadModule(RTMDetSepBNHeadModule):
             num_levels=len(self.featmap_strides),
             num_prototypes=self.num_prototypes,
             act_cfg=self.act_cfg,
-            norm_cfg=self.norm_cfg)
+            norm_cfg=self.norm_cfg,
+        )
 
     def init_weights(self) -> None:
         """As its parent, without `init_cfg`; every distance starts at one stride."""
@@ -118,7 +128,7 @@ class RTMDetInsSepBNHeadModule(RTMDetSepBNHeadModule):
         for layer in self.rtm_reg:
             nn.init.constant_(layer.bias, 1.0)
 
-    def forward(self, feats: Sequence[Tensor]) -> Tuple:
+    def forward(self, feats: Sequence[Tensor]) -> tuple:
         """Predicts maps.
 
         Args:
@@ -130,7 +140,7 @@ class RTMDetInsSepBNHeadModule(RTMDetSepBNHeadModule):
         """
         return (*super().forward(feats), self.mask_head(feats))
 
-    def forward_single(self, x: Tensor, level: int) -> Tuple[Tensor, ...]:
+    def forward_single(self, x: Tensor, level: int) -> tuple[Tensor, ...]:
         """The maps of one level."""
         cls_feat = kernel_feat = x
         for layer in self.cls_convs[level]:
@@ -153,21 +163,25 @@ class RTMDetInsSepBNHead(RTMDetHead):
         init_cfg: initialisation, see mmengine's `BaseModule`.
     """
 
-    def __init__(self,
-                 head_module: dict,
-                 prior_generator: dict = POINTS,
-                 bbox_coder: dict = dict(type='DistancePointBBoxCoder'),
-                 loss_cls: dict = QUALITY_FOCAL_LOSS,
-                 loss_bbox: dict = dict(type='mmdet.GIoULoss', loss_weight=2.0),
-                 loss_mask: dict = dict(type='mmdet.DiceLoss', loss_weight=2.0, eps=5e-6, reduction='mean'),
-                 train_cfg: Optional[dict] = None,
-                 test_cfg: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        head_module: dict,
+        prior_generator: dict = POINTS,
+        bbox_coder: dict = {'type': 'DistancePointBBoxCoder'},
+        loss_cls: dict = QUALITY_FOCAL_LOSS,
+        loss_bbox: dict = {'type': 'mmdet.GIoULoss', 'loss_weight': 2.0},
+        loss_mask: dict = {'type': 'mmdet.DiceLoss', 'loss_weight': 2.0, 'eps': 5e-6, 'reduction': 'mean'},
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(head_module, prior_generator, bbox_coder, loss_cls, loss_bbox, train_cfg, test_cfg, init_cfg)
         self.use_sigmoid_cls = loss_cls.get('use_sigmoid', False)
         if self.use_sigmoid_cls != self.head_module.use_sigmoid_cls:
-            raise AssertionError(f'use_sigmoid of loss_cls is {self.use_sigmoid_cls}, use_sigmoid_cls of head_module '
-                                 f'{self.head_module.use_sigmoid_cls}: make them equal')
+            raise AssertionError(
+                f'use_sigmoid of loss_cls is {self.use_sigmoid_cls}, use_sigmoid_cls of head_module '
+                f'{self.head_module.use_sigmoid_cls}: make them equal'
+            )
         self.loss_mask = MODELS.build(loss_mask)
 
     def loss_by_feat(self, *args, **kwargs) -> NoReturn:
@@ -178,27 +192,32 @@ class RTMDetInsSepBNHead(RTMDetHead):
         """
         raise NotImplementedError(
             f'{type(self).__name__} predicts only: RTMDet-Ins cannot be trained with mmyolo, here or in public mmyolo. '
-            'Train it with mmdet and convert the weights, or train an instance model of configs/yolov5/ins_seg.')
+            'Train it with mmdet and convert the weights, or train an instance model of configs/yolov5/ins_seg.'
+        )
 
-    def predict_batch(self,
-                      maps: Sequence,
-                      batch_img_metas: Sequence[dict],
-                      cfg: Optional[Mapping] = None,
-                      rescale: bool = True,
-                      with_nms: bool = True) -> BatchDetections:
+    def predict_batch(
+        self,
+        maps: Sequence,
+        batch_img_metas: Sequence[dict],
+        cfg: Mapping | None = None,
+        rescale: bool = True,
+        with_nms: bool = True,
+    ) -> BatchDetections:
         """Predicts the boxes of a batch without their masks, see `BaseYOLOHead.predict_batch`."""
         return super().predict_batch(maps[:2], batch_img_metas, cfg=cfg, rescale=rescale, with_nms=with_nms)
 
-    def predict_by_feat(self,
-                        cls_scores: Sequence[Tensor],
-                        bbox_preds: Sequence[Tensor],
-                        kernel_preds: Sequence[Tensor],
-                        mask_feats: Tensor,
-                        score_factors: Optional[Sequence[Tensor]] = None,
-                        batch_img_metas: Optional[Sequence[dict]] = None,
-                        cfg: Optional[Mapping] = None,
-                        rescale: bool = True,
-                        with_nms: bool = True) -> List[InstanceData]:
+    def predict_by_feat(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        kernel_preds: Sequence[Tensor],
+        mask_feats: Tensor,
+        score_factors: Sequence[Tensor] | None = None,
+        batch_img_metas: Sequence[dict] | None = None,
+        cfg: Mapping | None = None,
+        rescale: bool = True,
+        with_nms: bool = True,
+    ) -> list[InstanceData]:
         """Predicts the boxes and masks of a batch from maps.
 
         Args:
@@ -221,14 +240,14 @@ class RTMDetInsSepBNHead(RTMDetHead):
         priors = torch.cat((points, strides[:, None].expand(-1, 2)), dim=1)[boxes.priors]
 
         results, counts = [], boxes.counts()
-        for found, kernel, prior, mask_feat, meta in zip(boxes.split(), kernels.split(counts), priors.split(counts),
-                                                         mask_feats, batch_img_metas):
+        for found, kernel, prior, mask_feat, meta in zip(
+            boxes.split(), kernels.split(counts), priors.split(counts), mask_feats, batch_img_metas
+        ):
             masks = self._masks(mask_feat, kernel, prior, meta if rescale else None, cfg)
             results.append(found.instances(masks=masks))
         return results
 
-    def _masks(self, mask_feat: Tensor, kernels: Tensor, priors: Tensor, meta: Optional[dict],
-               cfg: Mapping) -> Tensor:
+    def _masks(self, mask_feat: Tensor, kernels: Tensor, priors: Tensor, meta: dict | None, cfg: Mapping) -> Tensor:
         """The binary masks (N, height, width) of one image, arguments as of `_mask_predict_by_feat`.
 
         Args:
@@ -249,7 +268,7 @@ class RTMDetInsSepBNHead(RTMDetHead):
         size = input_shape if frame is None else frame.ori_shape
         return draw_masks(draw, len(kernels), size, input_shape[0] * input_shape[1], mask_feat.device)
 
-    def parse_dynamic_params(self, flatten_kernels: Tensor) -> Tuple[List[Tensor], List[Tensor]]:
+    def parse_dynamic_params(self, flatten_kernels: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Takes the weights of small networks apart.
 
         Args:
@@ -260,9 +279,11 @@ class RTMDetInsSepBNHead(RTMDetHead):
         """
         module = self.head_module
         parts = flatten_kernels.split(module.weight_nums + module.bias_nums, dim=1)
-        weights, biases = parts[:module.num_dyconvs], parts[module.num_dyconvs:]
-        return ([weight.unflatten(1, (outputs, -1)) for weight, outputs in zip(weights, module.bias_nums)],
-                [bias[:, :, None] for bias in biases])
+        weights, biases = parts[: module.num_dyconvs], parts[module.num_dyconvs :]
+        return (
+            [weight.unflatten(1, (outputs, -1)) for weight, outputs in zip(weights, module.bias_nums)],
+            [bias[:, :, None] for bias in biases],
+        )
 
     def _mask_predict_by_feat(self, mask_feat: Tensor, kernels: Tensor, priors: Tensor) -> Tensor:
         """Draws low-resolution masks.

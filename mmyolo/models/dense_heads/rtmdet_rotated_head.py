@@ -2,8 +2,9 @@
 
 Needs no mmrotate and trains on any device, both unlike the public release. The config of the layers is not changed.
 """
+
 import warnings
-from typing import Callable, List, Mapping, Optional, Sequence, Tuple
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from mmdet.structures.bbox import bbox_cxcywh_to_xyxy, distance2bbox, get_box_type
@@ -39,18 +40,20 @@ class RTMDetRotatedSepBNHeadModule(RTMDetSepBNHeadModule):
         **kwargs: `conv_cfg`, `norm_cfg`, `act_cfg` and `init_cfg` of RTMDetSepBNHeadModule.
     """
 
-    def __init__(self,
-                 num_classes: int,
-                 in_channels: int,
-                 widen_factor: float = 1.0,
-                 num_base_priors: int = 1,
-                 feat_channels: int = 256,
-                 stacked_convs: int = 2,
-                 featmap_strides: Sequence[int] = (8, 16, 32),
-                 share_conv: bool = True,
-                 pred_kernel_size: int = 1,
-                 angle_out_dim: int = 1,
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        widen_factor: float = 1.0,
+        num_base_priors: int = 1,
+        feat_channels: int = 256,
+        stacked_convs: int = 2,
+        featmap_strides: Sequence[int] = (8, 16, 32),
+        share_conv: bool = True,
+        pred_kernel_size: int = 1,
+        angle_out_dim: int = 1,
+        **kwargs,
+    ) -> None:
         self.angle_out_dim = angle_out_dim
         super().__init__(
             num_classes,
@@ -62,7 +65,8 @@ class RTMDetRotatedSepBNHeadModule(RTMDetSepBNHeadModule):
             featmap_strides=featmap_strides,
             share_conv=share_conv,
             pred_kernel_size=pred_kernel_size,
-            **kwargs)
+            **kwargs,
+        )
 
     def _init_layers(self) -> None:
         super()._init_layers()
@@ -73,7 +77,7 @@ class RTMDetRotatedSepBNHeadModule(RTMDetSepBNHeadModule):
         for layer in self.rtm_ang:
             normal_init(layer, std=0.01)
 
-    def forward_single(self, x: Tensor, level: int) -> Tuple[Tensor, ...]:
+    def forward_single(self, x: Tensor, level: int) -> tuple[Tensor, ...]:
         """The maps of one level: classes, distances and angles."""
         cls_feat, reg_feat = self.towers(x, level)
         return self.rtm_cls[level](cls_feat), self.rtm_reg[level](reg_feat), self.rtm_ang[level](reg_feat)
@@ -101,25 +105,30 @@ class RTMDetRotatedHead(RTMDetHead):
         init_cfg: initialisation, see mmengine's `BaseModule`.
     """
 
-    def __init__(self,
-                 head_module: dict,
-                 prior_generator: dict = POINTS,
-                 bbox_coder: dict = dict(type='DistanceAnglePointCoder'),
-                 loss_cls: dict = QUALITY_FOCAL_LOSS,
-                 loss_bbox: dict = dict(type='mmrotate.RotatedIoULoss', mode='linear', loss_weight=2.0),
-                 angle_version: str = 'le90',
-                 use_hbbox_loss: bool = False,
-                 angle_coder: dict = dict(type='mmrotate.PseudoAngleCoder'),
-                 loss_angle: Optional[dict] = None,
-                 train_cfg: Optional[dict] = None,
-                 test_cfg: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None) -> None:
-        assert loss_angle is not None or not use_hbbox_loss, \
+    def __init__(
+        self,
+        head_module: dict,
+        prior_generator: dict = POINTS,
+        bbox_coder: dict = {'type': 'DistanceAnglePointCoder'},
+        loss_cls: dict = QUALITY_FOCAL_LOSS,
+        loss_bbox: dict = {'type': 'mmrotate.RotatedIoULoss', 'mode': 'linear', 'loss_weight': 2.0},
+        angle_version: str = 'le90',
+        use_hbbox_loss: bool = False,
+        angle_coder: dict = {'type': 'mmrotate.PseudoAngleCoder'},
+        loss_angle: dict | None = None,
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        assert loss_angle is not None or not use_hbbox_loss, (
             'RTMDetRotatedHead(use_hbbox_loss=True) learns angles from loss_angle alone: give its config'
+        )
         angle_coder = TASK_UTILS.build(angle_coder)
         if head_module.get('angle_out_dim', angle_coder.encode_size) != angle_coder.encode_size:
-            warnings.warn(f"angle_out_dim of head_module is {head_module['angle_out_dim']}, but the angle coder needs "
-                          f'{angle_coder.encode_size}, which is taken')
+            warnings.warn(
+                f'angle_out_dim of head_module is {head_module["angle_out_dim"]}, but the angle coder needs '
+                f'{angle_coder.encode_size}, which is taken'
+            )
         super().__init__(
             dict(head_module, angle_out_dim=angle_coder.encode_size),
             prior_generator,
@@ -128,19 +137,22 @@ class RTMDetRotatedHead(RTMDetHead):
             loss_bbox,
             train_cfg=train_cfg,
             test_cfg=test_cfg,
-            init_cfg=init_cfg)
+            init_cfg=init_cfg,
+        )
         self.angle_version = angle_version
         self.use_hbbox_loss = use_hbbox_loss
         self.angle_coder = angle_coder
         self.loss_angle = None if loss_angle is None else MODELS.build(loss_angle)
 
-    def loss_by_feat(self,
-                     cls_scores: Sequence[Tensor],
-                     bbox_preds: Sequence[Tensor],
-                     angle_preds: Sequence[Tensor],
-                     batch_gt_instances: GroundTruth,
-                     batch_img_metas: Sequence[dict],
-                     batch_gt_instances_ignore: Optional[GroundTruth] = None) -> dict:
+    def loss_by_feat(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        angle_preds: Sequence[Tensor],
+        batch_gt_instances: GroundTruth,
+        batch_img_metas: Sequence[dict],
+        batch_gt_instances_ignore: GroundTruth | None = None,
+    ) -> dict:
         """Computes the losses of a batch from maps.
 
         Args:
@@ -160,7 +172,7 @@ class RTMDetRotatedHead(RTMDetHead):
         distances = torch.cat((sides, self.angle_coder.decode(angles, keepdim=True)), dim=-1)
         bboxes = distance2obb(points, distances, self.angle_version)
         assigned = self.assign(logits, bboxes, priors, batch_gt_instances)
-        losses = dict(loss_cls=self.classification_loss(logits, assigned))
+        losses = {'loss_cls': self.classification_loss(logits, assigned)}
         if self.use_hbbox_loss:
             target = bbox_cxcywh_to_xyxy(assigned.bboxes[..., :4])
             losses['loss_bbox'] = self.regression_loss(distance2bbox(points, sides), assigned, target)
@@ -179,15 +191,17 @@ class RTMDetRotatedHead(RTMDetHead):
         target = self.angle_coder.encode(assigned.bboxes[positives][:, 4:])
         return self.loss_angle(pred, target, weight=assigned.metrics[positives], avg_factor=assigned.avg_factor)
 
-    def predict_by_feat(self,
-                        cls_scores: Sequence[Tensor],
-                        bbox_preds: Sequence[Tensor],
-                        angle_preds: Sequence[Tensor],
-                        objectnesses: Optional[Sequence[Tensor]] = None,
-                        batch_img_metas: Optional[Sequence[dict]] = None,
-                        cfg: Optional[Mapping] = None,
-                        rescale: bool = True,
-                        with_nms: bool = True) -> List[InstanceData]:
+    def predict_by_feat(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        angle_preds: Sequence[Tensor],
+        objectnesses: Sequence[Tensor] | None = None,
+        batch_img_metas: Sequence[dict] | None = None,
+        cfg: Mapping | None = None,
+        rescale: bool = True,
+        with_nms: bool = True,
+    ) -> list[InstanceData]:
         """Predicts the boxes of a batch from maps.
 
         Args:
@@ -205,12 +219,14 @@ class RTMDetRotatedHead(RTMDetHead):
         box_class = get_box_type('rbox')[1]
         return [one.instances(bboxes=box_class(one.bboxes, clone=False)) for one in boxes.split()]
 
-    def predict_batch(self,
-                      maps: Sequence[Sequence[Tensor]],
-                      batch_img_metas: Sequence[dict],
-                      cfg: Optional[Mapping] = None,
-                      rescale: bool = True,
-                      with_nms: bool = True) -> BatchDetections:
+    def predict_batch(
+        self,
+        maps: Sequence[Sequence[Tensor]],
+        batch_img_metas: Sequence[dict],
+        cfg: Mapping | None = None,
+        rescale: bool = True,
+        with_nms: bool = True,
+    ) -> BatchDetections:
         """Predicts the rotated boxes of a batch as a few flat tensors; arguments as of `BaseYOLOHead`."""
         cls_scores, bbox_preds, angle_preds = maps
         preds = [torch.cat(level, dim=1) for level in zip(bbox_preds, angle_preds)]

@@ -1,5 +1,7 @@
 """The sampler of a head in training."""
-from typing import Any, Mapping
+
+from collections.abc import Mapping
+from typing import Any
 
 from mmyolo.registry import TASK_UTILS
 
@@ -11,5 +13,5 @@ def build_sampler(train_cfg: Mapping, head: Any) -> Any:
         train_cfg: settings of training; `sampler` is a config, by default all positive priors are taken.
         head: the head, which some samplers ask for.
     """
-    cfg = train_cfg.get('sampler', dict(type='mmdet.PseudoSampler'))
-    return TASK_UTILS.build(cfg, default_args=dict(context=head))
+    cfg = train_cfg.get('sampler', {'type': 'mmdet.PseudoSampler'})
+    return TASK_UTILS.build(cfg, default_args={'context': head})

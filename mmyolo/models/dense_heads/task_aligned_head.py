@@ -4,10 +4,11 @@ A family says by what its losses are divided and multiplied; whether another ass
 whether distances are learnt as distributions stands in its config. In training only the positive priors' distances are
 computed with gradients; the numbers are those of the plain definition.
 """
+
 from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import accumulate
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import torch
 from mmdet.models.losses import CrossEntropyLoss, VarifocalLoss
@@ -15,23 +16,31 @@ from mmengine.logging import MessageHub
 from torch import Tensor, nn
 
 from mmyolo.registry import MODELS, TASK_UTILS
+
 from ..losses.sparse_target_bce import sparse_target_bce
 from ..losses.sparse_target_vfl import sparse_target_vfl
 from .ground_truth import GroundTruth, PaddedTruth, pad_truth
 from .maps import by_cell
 from .yolov5_head import YOLOv5Head
 
-POINTS = dict(type='mmdet.MlvlPointGenerator', offset=0.5, strides=[8, 16, 32])
-VARIFOCAL_LOSS = dict(
-    type='mmdet.VarifocalLoss',
-    use_sigmoid=True,
-    alpha=0.75,
-    gamma=2.0,
-    iou_weighted=True,
-    reduction='sum',
-    loss_weight=1.0)
-GIOU_LOSS = dict(
-    type='IoULoss', iou_mode='giou', bbox_format='xyxy', reduction='mean', loss_weight=2.5, return_iou=False)
+POINTS = {'type': 'mmdet.MlvlPointGenerator', 'offset': 0.5, 'strides': [8, 16, 32]}
+VARIFOCAL_LOSS = {
+    'type': 'mmdet.VarifocalLoss',
+    'use_sigmoid': True,
+    'alpha': 0.75,
+    'gamma': 2.0,
+    'iou_weighted': True,
+    'reduction': 'sum',
+    'loss_weight': 1.0,
+}
+GIOU_LOSS = {
+    'type': 'IoULoss',
+    'iou_mode': 'giou',
+    'bbox_format': 'xyxy',
+    'reduction': 'mean',
+    'loss_weight': 2.5,
+    'return_iou': False,
+}
 
 
 class TaskAlignedHead(YOLOv5Head):
@@ -49,16 +58,18 @@ class TaskAlignedHead(YOLOv5Head):
         init_cfg: initialisation, see mmengine's `BaseModule`.
     """
 
-    def __init__(self,
-                 head_module: dict,
-                 prior_generator: dict,
-                 bbox_coder: dict,
-                 loss_cls: dict,
-                 loss_bbox: dict,
-                 loss_dfl: Optional[dict] = None,
-                 train_cfg: Optional[dict] = None,
-                 test_cfg: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        head_module: dict,
+        prior_generator: dict,
+        bbox_coder: dict,
+        loss_cls: dict,
+        loss_bbox: dict,
+        loss_dfl: dict | None = None,
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(
             head_module,
             prior_generator,
@@ -67,7 +78,8 @@ class TaskAlignedHead(YOLOv5Head):
             loss_bbox=loss_bbox,
             train_cfg=train_cfg,
             test_cfg=test_cfg,
-            init_cfg=init_cfg)
+            init_cfg=init_cfg,
+        )
         self.loss_obj = None
         self.loss_dfl = None if loss_dfl is None else MODELS.build(loss_dfl)
 
@@ -98,20 +110,22 @@ class TaskAlignedHead(YOLOv5Head):
             bbox_preds = self.head_module.integrate(bbox_preds.unflatten(-1, (4, -1)))
         return super().decode_bboxes(priors, bbox_preds, strides)
 
-    def forward_for_loss(self, x: Sequence[Tensor]) -> Tuple[Optional[List[Tensor]], ...]:
+    def forward_for_loss(self, x: Sequence[Tensor]) -> tuple[list[Tensor] | None, ...]:
         """As the layers' `forward` in training, without distances: gradients are needed for few of them."""
         if not self._may_be_raw():
             return self(x)
         cls_scores, reg_maps = self.head_module.forward_raw(x)
         return cls_scores, None, [self.head_module.split_sides(level) for level in reg_maps]
 
-    def loss_by_feat(self,
-                     cls_scores: Sequence[Tensor],
-                     bbox_preds: Optional[Sequence[Tensor]],
-                     bbox_dist_preds: Optional[Sequence[Tensor]],
-                     batch_gt_instances: GroundTruth,
-                     batch_img_metas: Sequence[dict],
-                     batch_gt_instances_ignore: Optional[GroundTruth] = None) -> dict:
+    def loss_by_feat(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor] | None,
+        bbox_dist_preds: Sequence[Tensor] | None,
+        batch_gt_instances: GroundTruth,
+        batch_img_metas: Sequence[dict],
+        batch_gt_instances_ignore: GroundTruth | None = None,
+    ) -> dict:
         """Computes the losses of a batch from maps.
 
         Args:
@@ -143,7 +157,7 @@ class TaskAlignedHead(YOLOv5Head):
         image = torch.cat([image for image, _ in positives])
         first = accumulate(counts, initial=0)
         place = torch.cat([cell + start for (_, cell), start in zip(positives, first)])
-        losses = dict(loss_cls=self._cls_loss(cls_scores, scores.split(counts, dim=1)) / divisor)
+        losses = {'loss_cls': self._cls_loss(cls_scores, scores.split(counts, dim=1)) / divisor}
         scores = scores[image, place]
 
         dist = None
@@ -163,13 +177,15 @@ class TaskAlignedHead(YOLOv5Head):
                 dist.flatten(0, 1),
                 self.bbox_coder.encode(points, target, max_dis=dist.shape[-1] - 1, eps=0.01).flatten(),
                 weight=weight[:, None].expand(-1, 4).flatten(),
-                avg_factor=divisor)
+                avg_factor=divisor,
+            )
 
         scale = self.loss_scale(batch_size)
         return {name: loss * scale for name, loss in losses.items()}
 
-    def _assign(self, cls_scores: Sequence[Tensor], bboxes: Tensor, priors: Tensor, counts: Sequence[int],
-                truth: PaddedTruth) -> Dict[str, Tensor]:
+    def _assign(
+        self, cls_scores: Sequence[Tensor], bboxes: Tensor, priors: Tensor, counts: Sequence[int], truth: PaddedTruth
+    ) -> dict[str, Tensor]:
         """Assigns boxes to priors; arguments and result as of the assigners, `counts` being priors per level."""
         if self.initial_assigner is not None:
             epoch = MessageHub.get_current_instance().get_info('epoch', 0)
@@ -199,7 +215,7 @@ class TaskAlignedHead(YOLOv5Head):
             total = total + sum_of(level, image[row], channel, cell[row], targets[row, channel])
         return self.loss_cls.loss_weight * total
 
-    def _sparse_loss(self) -> Optional[Callable[..., Tensor]]:
+    def _sparse_loss(self) -> Callable[..., Tensor] | None:
         """What sums `loss_cls` over a level from the targets that are not 0, None for another kind of loss."""
         loss = self.loss_cls
         if _is_plain_bce(loss):

@@ -4,9 +4,10 @@ Deliberately different from public mmyolo: a box centred exactly on the right or
 instead of failing; of several boxes on one anchor the last decides its objectness on any device; the ground truth is
 not overwritten.
 """
+
 import logging
 import math
-from typing import Iterable, List, Optional, Sequence, Tuple, Union
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmyolo.registry import MODELS
+
 from ..task_modules.assigners.anchor_matching import AnchorMatches, match_anchors
 from ..utils import make_divisible
 from ..utils.misc import in_batch
@@ -25,7 +27,7 @@ from .base_yolo_head import BaseYOLOHead
 from .ground_truth import GroundTruth, as_rows, parts_of_input
 
 
-def get_prior_xy_info(index: int, num_base_priors: int, featmap_sizes: Tuple[int, int]) -> Tuple[int, int, int]:
+def get_prior_xy_info(index: int, num_base_priors: int, featmap_sizes: tuple[int, int]) -> tuple[int, int, int]:
     """Takes the flat index of a prior in its level apart.
 
     Args:
@@ -56,13 +58,15 @@ class YOLOv5HeadModule(BaseModule):
 
     class_margin = 0.999999  # taken off the number of classes where their first scores are set
 
-    def __init__(self,
-                 num_classes: int,
-                 in_channels: Union[int, Sequence[int]],
-                 widen_factor: float = 1.0,
-                 num_base_priors: int = 3,
-                 featmap_strides: Sequence[int] = (8, 16, 32),
-                 init_cfg: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int | Sequence[int],
+        widen_factor: float = 1.0,
+        num_base_priors: int = 3,
+        featmap_strides: Sequence[int] = (8, 16, 32),
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.num_classes = num_classes
         self.num_base_priors = num_base_priors
@@ -87,14 +91,14 @@ class YOLOv5HeadModule(BaseModule):
         super().init_weights()
         for conv, stride in self.predicting_convs():
             bias = conv.bias.data.view(self.num_base_priors, -1)
-            bias[:, 4] += math.log(8 / (640 / stride)**2)
-            bias[:, 5:5 + self.num_classes] += math.log(0.6 / (self.num_classes - self.class_margin))
+            bias[:, 4] += math.log(8 / (640 / stride) ** 2)
+            bias[:, 5 : 5 + self.num_classes] += math.log(0.6 / (self.num_classes - self.class_margin))
 
-    def predicting_convs(self) -> Iterable[Tuple[nn.Conv2d, int]]:
+    def predicting_convs(self) -> Iterable[tuple[nn.Conv2d, int]]:
         """The last convolutions, and the strides of their levels."""
         return zip(self.convs_pred, self.featmap_strides)
 
-    def forward(self, x: Sequence[Tensor]) -> Tuple[List[Tensor], ...]:
+    def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
         """Predicts maps.
 
         Args:
@@ -105,7 +109,7 @@ class YOLOv5HeadModule(BaseModule):
         """
         return multi_apply(self.forward_single, x, self.convs_pred)
 
-    def forward_single(self, x: Tensor, convs: nn.Module) -> Tuple[Tensor, ...]:
+    def forward_single(self, x: Tensor, convs: nn.Module) -> tuple[Tensor, ...]:
         """The maps of one level, as `forward` returns them.
 
         Args:
@@ -114,18 +118,18 @@ class YOLOv5HeadModule(BaseModule):
         """
         return flatten_anchors(self.raw_single(x, convs))
 
-    def forward_raw(self, x: Sequence[Tensor]) -> Tuple[List[Tensor], ...]:
+    def forward_raw(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
         """As `forward`, with anchors in a dimension of their own, (B, A, C, H, W), which spares a copy of the maps."""
         return multi_apply(self.raw_single, x, self.convs_pred)
 
-    def raw_single(self, x: Tensor, convs: nn.Module) -> Tuple[Tensor, ...]:
+    def raw_single(self, x: Tensor, convs: nn.Module) -> tuple[Tensor, ...]:
         """The maps of one level, as `forward_raw` returns them."""
         pred = convs(x).unflatten(1, (self.num_base_priors, -1))
         bbox, objectness, cls = pred.split((4, 1, pred.shape[2] - 5), dim=2)
         return cls, bbox, objectness
 
 
-def flatten_anchors(maps: Sequence[Tensor]) -> Tuple[Tensor, ...]:
+def flatten_anchors(maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Maps (B, A, C, H, W) -> (B, A * C, H, W)."""
     return tuple(level.flatten(1, -3) for level in maps)
 
@@ -150,33 +154,48 @@ class YOLOv5Head(BaseYOLOHead):
         init_cfg: initialisation, see mmengine's `BaseModule`.
     """
 
-    def __init__(self,
-                 head_module: dict,
-                 prior_generator: dict = dict(
-                     type='mmdet.YOLOAnchorGenerator',
-                     base_sizes=[[(10, 13), (16, 30), (33, 23)], [(30, 61), (62, 45), (59, 119)],
-                                 [(116, 90), (156, 198), (373, 326)]],
-                     strides=[8, 16, 32]),
-                 bbox_coder: dict = dict(type='YOLOv5BBoxCoder'),
-                 loss_cls: dict = dict(
-                     type='mmdet.CrossEntropyLoss', use_sigmoid=True, reduction='mean', loss_weight=0.5),
-                 loss_bbox: dict = dict(
-                     type='IoULoss',
-                     iou_mode='ciou',
-                     bbox_format='xywh',
-                     eps=1e-7,
-                     reduction='mean',
-                     loss_weight=0.05,
-                     return_iou=True),
-                 loss_obj: dict = dict(
-                     type='mmdet.CrossEntropyLoss', use_sigmoid=True, reduction='mean', loss_weight=1.0),
-                 prior_match_thr: float = 4.0,
-                 near_neighbor_thr: float = 0.5,
-                 ignore_iof_thr: float = -1.0,
-                 obj_level_weights: Sequence[float] = (4.0, 1.0, 0.4),
-                 train_cfg: Optional[dict] = None,
-                 test_cfg: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        head_module: dict,
+        prior_generator: dict = {
+            'type': 'mmdet.YOLOAnchorGenerator',
+            'base_sizes': [
+                [(10, 13), (16, 30), (33, 23)],
+                [(30, 61), (62, 45), (59, 119)],
+                [(116, 90), (156, 198), (373, 326)],
+            ],
+            'strides': [8, 16, 32],
+        },
+        bbox_coder: dict = {'type': 'YOLOv5BBoxCoder'},
+        loss_cls: dict = {
+            'type': 'mmdet.CrossEntropyLoss',
+            'use_sigmoid': True,
+            'reduction': 'mean',
+            'loss_weight': 0.5,
+        },
+        loss_bbox: dict = {
+            'type': 'IoULoss',
+            'iou_mode': 'ciou',
+            'bbox_format': 'xywh',
+            'eps': 1e-7,
+            'reduction': 'mean',
+            'loss_weight': 0.05,
+            'return_iou': True,
+        },
+        loss_obj: dict = {
+            'type': 'mmdet.CrossEntropyLoss',
+            'use_sigmoid': True,
+            'reduction': 'mean',
+            'loss_weight': 1.0,
+        },
+        prior_match_thr: float = 4.0,
+        near_neighbor_thr: float = 0.5,
+        ignore_iof_thr: float = -1.0,
+        obj_level_weights: Sequence[float] = (4.0, 1.0, 0.4),
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(
             head_module,
             prior_generator,
@@ -186,7 +205,8 @@ class YOLOv5Head(BaseYOLOHead):
             loss_obj,
             train_cfg=train_cfg,
             test_cfg=test_cfg,
-            init_cfg=init_cfg)
+            init_cfg=init_cfg,
+        )
         self.prior_match_thr = prior_match_thr
         self.near_neighbor_thr = near_neighbor_thr
         self.ignore_iof_thr = ignore_iof_thr
@@ -196,13 +216,16 @@ class YOLOv5Head(BaseYOLOHead):
     def special_init(self) -> None:
         """Sets up what only this head has; called last when the head is built."""
         if len(self.obj_level_weights) != self.num_levels:
-            raise ValueError(f'obj_level_weights of {type(self).__name__} has {len(self.obj_level_weights)} values, '
-                             f'the head has {self.num_levels} levels: give one weight per level')
+            raise ValueError(
+                f'obj_level_weights of {type(self).__name__} has {len(self.obj_level_weights)} values, '
+                f'the head has {self.num_levels} levels: give one weight per level'
+            )
         if self.prior_match_thr != 4.0:
             print_log(
                 f'prior_match_thr is {self.prior_match_thr}, but a decoded side is at most 4 times its anchor',
                 logger='current',
-                level=logging.WARNING)
+                level=logging.WARNING,
+            )
         if self.num_classes == 1:
             print_log('With a single class, objectness alone is learnt and loss_cls is 0', logger='current')
 
@@ -214,17 +237,19 @@ class YOLOv5Head(BaseYOLOHead):
         numbers = torch.arange(self.num_base_priors, dtype=torch.float)[:, None]
         self.register_buffer('prior_inds', numbers, persistent=False)  # (A, 1)
 
-    def forward_for_loss(self, x: Sequence[Tensor]) -> Tuple[List[Tensor], ...]:
+    def forward_for_loss(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
         """As `forward_raw`."""
         return self.forward_raw(x)
 
-    def loss_by_feat(self,
-                     cls_scores: Sequence[Tensor],
-                     bbox_preds: Sequence[Tensor],
-                     objectnesses: Sequence[Tensor],
-                     batch_gt_instances: GroundTruth,
-                     batch_img_metas: Sequence[dict],
-                     batch_gt_instances_ignore: Optional[GroundTruth] = None) -> dict:
+    def loss_by_feat(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        objectnesses: Sequence[Tensor],
+        batch_gt_instances: GroundTruth,
+        batch_img_metas: Sequence[dict],
+        batch_gt_instances_ignore: GroundTruth | None = None,
+    ) -> dict:
         """Computes the losses of a batch from maps.
 
         Args:
@@ -243,22 +268,25 @@ class YOLOv5Head(BaseYOLOHead):
                 return self._loss_by_feat_with_ignore(*maps, batch_gt_instances, batch_img_metas, ignored)
         return self._losses(*maps, batch_gt_instances, batch_img_metas)
 
-    def _loss_by_feat_with_ignore(self, cls_scores, bbox_preds, objectnesses, batch_gt_instances, batch_img_metas,
-                                  batch_gt_instances_ignore) -> dict:
+    def _loss_by_feat_with_ignore(
+        self, cls_scores, bbox_preds, objectnesses, batch_gt_instances, batch_img_metas, batch_gt_instances_ignore
+    ) -> dict:
         """The losses with boxes to ignore, whether there are any or not; arguments as of `loss_by_feat`."""
         ignored = as_rows(batch_gt_instances_ignore)
         ignored = ignored[in_batch(ignored, len(cls_scores[0]))]
         return self._losses(cls_scores, bbox_preds, objectnesses, batch_gt_instances, batch_img_metas, ignored)
 
-    def _losses(self, cls_scores, bbox_preds, objectnesses, batch_gt_instances, batch_img_metas,
-                ignored: Optional[Tensor] = None) -> dict:
+    def _losses(
+        self, cls_scores, bbox_preds, objectnesses, batch_gt_instances, batch_img_metas, ignored: Tensor | None = None
+    ) -> dict:
         cls_scores, bbox_preds, objectnesses = map(self.split_anchors, (cls_scores, bbox_preds, objectnesses))
         targets = self._targets_in_batch(batch_gt_instances, batch_img_metas, cls_scores)
         matches = self.match(targets[0, :, 2:6], cls_scores, self.near_neighbor_thr)
         return self.losses_of_matches(cls_scores, bbox_preds, objectnesses, targets[0], matches, ignored)
 
-    def _targets_in_batch(self, batch_gt_instances: GroundTruth, batch_img_metas: Sequence[dict],
-                          maps: Sequence[Tensor]) -> Tensor:
+    def _targets_in_batch(
+        self, batch_gt_instances: GroundTruth, batch_img_metas: Sequence[dict], maps: Sequence[Tensor]
+    ) -> Tensor:
         """What `_convert_gt_to_norm_format` returns, without rows of an image that the batch of `maps` does not have."""
         targets = self._convert_gt_to_norm_format(batch_gt_instances, batch_img_metas)
         return targets[:, in_batch(targets[0], len(maps[0]))]
@@ -278,7 +306,7 @@ class YOLOv5Head(BaseYOLOHead):
         anchors = self.prior_inds[:, None].expand(-1, len(rows), -1)
         return torch.cat((normed.expand(len(anchors), -1, -1), anchors), dim=2)
 
-    def split_anchors(self, maps: Sequence[Tensor]) -> List[Tensor]:
+    def split_anchors(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """Maps of each level, (B, A * C, H, W) or (B, A, C, H, W), -> (B, A, C, H, W)."""
         return [level.reshape(len(level), self.num_base_priors, -1, *level.shape[-2:]) for level in maps]
 
@@ -291,16 +319,19 @@ class YOLOv5Head(BaseYOLOHead):
             neighbor_thr: see `match_anchors`.
         """
         sizes = [tuple(level.shape[-2:]) for level in maps]
-        return match_anchors(gt_bboxes, self.priors_base_sizes, sizes, self.grid_offset[:, 0], self.prior_match_thr,
-                             neighbor_thr)
+        return match_anchors(
+            gt_bboxes, self.priors_base_sizes, sizes, self.grid_offset[:, 0], self.prior_match_thr, neighbor_thr
+        )
 
-    def losses_of_matches(self,
-                          cls_scores: Sequence[Tensor],
-                          bbox_preds: Sequence[Tensor],
-                          objectnesses: Sequence[Tensor],
-                          rows: Tensor,
-                          matches: AnchorMatches,
-                          ignored: Optional[Tensor] = None) -> dict:
+    def losses_of_matches(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        objectnesses: Sequence[Tensor],
+        rows: Tensor,
+        matches: AnchorMatches,
+        ignored: Tensor | None = None,
+    ) -> dict:
         """The losses; each is a mean over a level, summed over the levels, and all levels are computed as one.
 
         Args:
@@ -325,16 +356,16 @@ class YOLOv5Head(BaseYOLOHead):
         objectness = torch.cat([level.flatten() for level in objectnesses]).float()
 
         trained = self._trained_cells(cls_scores, ignored)
-        obj_weight = torch.cat([
-            part / part.sum().clamp(min=1) * weight for part, weight in zip(trained, self.obj_level_weights)
-        ])
+        obj_weight = torch.cat(
+            [part / part.sum().clamp(min=1) * weight for part, weight in zip(trained, self.obj_level_weights)]
+        )
         pair_weight = torch.cat(trained)[cells]
         pairs_of_level = pair_weight.new_zeros(self.num_levels).index_add(0, matches.level, pair_weight).clamp(min=1)
         pair_weight = pair_weight / pairs_of_level[matches.level]
 
         anchors = self.priors_base_sizes[matches.level, matches.anchor]
         bbox_pred = bbox_pred.sigmoid() * 2
-        bbox_pred = torch.cat((bbox_pred[:, :2] - 0.5, bbox_pred[:, 2:]**2 * anchors), dim=1)
+        bbox_pred = torch.cat((bbox_pred[:, :2] - 0.5, bbox_pred[:, 2:] ** 2 * anchors), dim=1)
         loss_bbox, iou = self.loss_bbox(bbox_pred, matches.bboxes, weight=pair_weight, reduction_override='sum')
 
         # Writing the last pair's overlap from every pair of a cell gives one result on any device.
@@ -351,13 +382,14 @@ class YOLOv5Head(BaseYOLOHead):
             cls_weight = pair_weight if ignored is not None else pair_weight / self.num_classes
             cls_target = F.one_hot(labels, self.num_classes).to(cls_pred)
             loss_cls = self.loss_cls(
-                cls_pred, cls_target, weight=cls_weight[:, None].expand_as(cls_pred), reduction_override='sum')
+                cls_pred, cls_target, weight=cls_weight[:, None].expand_as(cls_pred), reduction_override='sum'
+            )
 
         scale = batch_size * get_world_size()
-        losses = dict(loss_cls=loss_cls, loss_obj=loss_obj, loss_bbox=loss_bbox)
+        losses = {'loss_cls': loss_cls, 'loss_obj': loss_obj, 'loss_bbox': loss_bbox}
         return {name: loss.reshape(1) * scale for name, loss in losses.items()}
 
-    def _trained_cells(self, maps: Sequence[Tensor], ignored: Optional[Tensor]) -> List[Tensor]:
+    def _trained_cells(self, maps: Sequence[Tensor], ignored: Tensor | None) -> list[Tensor]:
         """Marks the anchors that are not covered by a box to ignore.
 
         Args:

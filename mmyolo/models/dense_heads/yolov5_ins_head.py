@@ -4,8 +4,9 @@
 Unlike the public release, masks of `rescale=False` are binary, an image padded unequally on two sides is cropped where
 it lies, and masks are enlarged a few at a time, see `mask_prediction`.
 """
+
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import List, Mapping, Optional, Sequence, Tuple
 
 import mmcv
 import numpy as np
@@ -41,12 +42,14 @@ class YOLOv5InsHead(YOLOv5Head):
         *args, **kwargs: of `YOLOv5Head`.
     """
 
-    def __init__(self,
-                 *args,
-                 mask_overlap: bool = True,
-                 loss_mask: dict = dict(type='mmdet.CrossEntropyLoss', use_sigmoid=True, reduction='none'),
-                 loss_mask_weight: float = 0.05,
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        *args,
+        mask_overlap: bool = True,
+        loss_mask: dict = {'type': 'mmdet.CrossEntropyLoss', 'use_sigmoid': True, 'reduction': 'none'},
+        loss_mask_weight: float = 0.05,
+        **kwargs,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.mask_overlap = mask_overlap
         self.loss_mask = MODELS.build(loss_mask)
@@ -69,23 +72,32 @@ class YOLOv5InsHead(YOLOv5Head):
         if not isinstance(batch_data_samples, dict):
             raise NotImplementedError(
                 f'{type(self).__name__} trains on batches of yolov5_collate only: set '
-                'collate_fn=dict(type="yolov5_collate") and the preprocessor YOLOv5DetDataPreprocessor')
+                'collate_fn=dict(type="yolov5_collate") and the preprocessor YOLOv5DetDataPreprocessor'
+            )
         if 'masks' not in batch_data_samples:
-            raise KeyError(f'{type(self).__name__} needs masks: load them by LoadAnnotations(with_mask=True) '
-                           'and put Polygon2Mask before PackDetInputs')
-        return self.loss_by_feat(*self.maps_for_loss(x), batch_data_samples['bboxes_labels'],
-                                 batch_data_samples['masks'], batch_data_samples['img_metas'])
+            raise KeyError(
+                f'{type(self).__name__} needs masks: load them by LoadAnnotations(with_mask=True) '
+                'and put Polygon2Mask before PackDetInputs'
+            )
+        return self.loss_by_feat(
+            *self.maps_for_loss(x),
+            batch_data_samples['bboxes_labels'],
+            batch_data_samples['masks'],
+            batch_data_samples['img_metas'],
+        )
 
-    def loss_by_feat(self,
-                     cls_scores: Sequence[Tensor],
-                     bbox_preds: Sequence[Tensor],
-                     objectnesses: Sequence[Tensor],
-                     coeff_preds: Sequence[Tensor],
-                     proto_preds: Tensor,
-                     batch_gt_instances: Tensor,
-                     batch_gt_masks: Tensor,
-                     batch_img_metas: Sequence[dict],
-                     batch_gt_instances_ignore: Optional[Tensor] = None) -> dict:
+    def loss_by_feat(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        objectnesses: Sequence[Tensor],
+        coeff_preds: Sequence[Tensor],
+        proto_preds: Tensor,
+        batch_gt_instances: Tensor,
+        batch_gt_masks: Tensor,
+        batch_img_metas: Sequence[dict],
+        batch_gt_instances_ignore: Tensor | None = None,
+    ) -> dict:
         """Computes the losses of a batch from maps.
 
         Args:
@@ -99,8 +111,9 @@ class YOLOv5InsHead(YOLOv5Head):
             `loss_cls`, `loss_obj`, `loss_bbox` and `loss_mask`, (1,) each. The first three are scaled with the number
             of images over all ranks; that of the masks is a sum over images and levels and scaled with the ranks.
         """
-        cls_scores, bbox_preds, objectnesses, coeff_preds = map(self.split_anchors,
-                                                                (cls_scores, bbox_preds, objectnesses, coeff_preds))
+        cls_scores, bbox_preds, objectnesses, coeff_preds = map(
+            self.split_anchors, (cls_scores, bbox_preds, objectnesses, coeff_preds)
+        )
         targets = self._targets_in_batch(batch_gt_instances, batch_img_metas, cls_scores)[0]
         matches = self.match(targets[:, 2:6], cls_scores, self.near_neighbor_thr)
         losses = self.losses_of_matches(cls_scores, bbox_preds, objectnesses, targets, matches)
@@ -121,8 +134,9 @@ class YOLOv5InsHead(YOLOv5Head):
             numbers = torch.arange(len(images), device=images.device)
         return torch.cat((targets, numbers.to(targets).expand(len(targets), -1)[..., None]), dim=2)
 
-    def _mask_loss(self, coeff_preds: Sequence[Tensor], protos: Tensor, targets: Tensor, gt_masks: Tensor,
-                   matches: AnchorMatches) -> Tensor:
+    def _mask_loss(
+        self, coeff_preds: Sequence[Tensor], protos: Tensor, targets: Tensor, gt_masks: Tensor, matches: AnchorMatches
+    ) -> Tensor:
         """Per image and level the mean over its anchors of the loss within the box per area of the box; their sum.
 
         Args:
@@ -176,16 +190,18 @@ class YOLOv5InsHead(YOLOv5Head):
         in_lines, in_columns = (lines >= y1) & (lines < y2), (columns >= x1) & (columns < x2)
         return masks * (in_lines[:, :, None] & in_columns[:, None])
 
-    def predict_by_feat(self,
-                        cls_scores: Sequence[Tensor],
-                        bbox_preds: Sequence[Tensor],
-                        objectnesses: Optional[Sequence[Tensor]] = None,
-                        coeff_preds: Optional[Sequence[Tensor]] = None,
-                        proto_preds: Optional[Tensor] = None,
-                        batch_img_metas: Optional[Sequence[dict]] = None,
-                        cfg: Optional[Mapping] = None,
-                        rescale: bool = True,
-                        with_nms: bool = True) -> List[InstanceData]:
+    def predict_by_feat(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        objectnesses: Sequence[Tensor] | None = None,
+        coeff_preds: Sequence[Tensor] | None = None,
+        proto_preds: Tensor | None = None,
+        batch_img_metas: Sequence[dict] | None = None,
+        cfg: Mapping | None = None,
+        rescale: bool = True,
+        with_nms: bool = True,
+    ) -> list[InstanceData]:
         """Predicts the boxes and masks of a batch from maps.
 
         Args:
@@ -205,8 +221,10 @@ class YOLOv5InsHead(YOLOv5Head):
         coeff_levels = () if coeff_preds is None else coeff_preds
         check_maps(self, batch_img_metas, cls_scores=cls_scores, bbox_preds=bbox_preds, coeff_preds=coeff_levels)
         if not isinstance(proto_preds, Tensor):
-            raise ArgumentTypeError(f'proto_preds of {type(self).__name__} is the tensor that `forward` returns last, '
-                                    f'got {type(proto_preds).__name__}')
+            raise ArgumentTypeError(
+                f'proto_preds of {type(self).__name__} is the tensor that `forward` returns last, '
+                f'got {type(proto_preds).__name__}'
+            )
         maps = (cls_scores, bbox_preds, objectnesses)
         boxes = self._predict_in_input(maps, batch_img_metas, cfg, with_nms)
         coeffs = gather_priors(coeff_preds, boxes.images, boxes.priors, self.num_base_priors)
@@ -223,18 +241,21 @@ class YOLOv5InsHead(YOLOv5Head):
             results.append(found.instances(masks=masks))
         return results
 
-    def predict_batch(self,
-                      maps: Sequence[Optional[Sequence[Tensor]]],
-                      batch_img_metas: Sequence[dict],
-                      cfg: Optional[Mapping] = None,
-                      rescale: bool = True,
-                      with_nms: bool = True) -> BatchDetections:
+    def predict_batch(
+        self,
+        maps: Sequence[Sequence[Tensor] | None],
+        batch_img_metas: Sequence[dict],
+        cfg: Mapping | None = None,
+        rescale: bool = True,
+        with_nms: bool = True,
+    ) -> BatchDetections:
         """Predicts the boxes of a batch without their masks, see `BaseYOLOHead.predict_batch`."""
         boxes = self._predict_in_input(maps, batch_img_metas, self.test_cfg if cfg is None else cfg, with_nms)
         return self._to_original(boxes, maps, batch_img_metas) if rescale else boxes
 
-    def _predict_in_input(self, maps: Sequence, batch_img_metas: Sequence[dict], cfg: Mapping,
-                          with_nms: bool) -> BatchDetections:
+    def _predict_in_input(
+        self, maps: Sequence, batch_img_metas: Sequence[dict], cfg: Mapping, with_nms: bool
+    ) -> BatchDetections:
         """The boxes in input pixels, where this head suppresses them, clamped to the input."""
         metas = [dict(meta, ori_shape=self._input_shape(maps)) for meta in batch_img_metas]
         return super().predict_batch(maps[:3], metas, cfg=cfg, rescale=False, with_nms=with_nms)
@@ -246,19 +267,35 @@ class YOLOv5InsHead(YOLOv5Head):
         for meta in batch_img_metas:
             ori_height, ori_width = meta['ori_shape'][:2]
             top, bottom, left, right = _padding(meta, height, width)
-            rows.append((left, top, (width - left - right) / ori_width, (height - top - bottom) / ori_height,
-                         ori_width, ori_height))
+            rows.append(
+                (
+                    left,
+                    top,
+                    (width - left - right) / ori_width,
+                    (height - top - bottom) / ori_height,
+                    ori_width,
+                    ori_height,
+                )
+            )
         shift, scale, size = (
-            part.repeat(1, 2) for part in boxes.bboxes.new_tensor(rows).reshape(-1, 6)[boxes.images].split(2, dim=1))
+            part.repeat(1, 2) for part in boxes.bboxes.new_tensor(rows).reshape(-1, 6)[boxes.images].split(2, dim=1)
+        )
         bboxes = (boxes.bboxes - shift) / scale
         return replace(boxes, bboxes=torch.minimum(bboxes.clamp(min=0), size))
 
-    def _input_shape(self, maps: Sequence) -> Tuple[int, int]:
+    def _input_shape(self, maps: Sequence) -> tuple[int, int]:
         stride = self.featmap_strides[0]
         return maps[0][0].shape[-2] * stride, maps[0][0].shape[-1] * stride
 
-    def _masks(self, boxes: Detections, coeffs: Tensor, protos: Tensor, input_shape: Tuple[int, int],
-               frame: Optional[Frame], cfg: Mapping) -> Tensor:
+    def _masks(
+        self,
+        boxes: Detections,
+        coeffs: Tensor,
+        protos: Tensor,
+        input_shape: tuple[int, int],
+        frame: Frame | None,
+        cfg: Mapping,
+    ) -> Tensor:
         """The masks of one image.
 
         Args:
@@ -291,7 +328,7 @@ class YOLOv5InsHead(YOLOv5Head):
         return draw_masks(draw, len(coeffs), size, height * width, protos.device)
 
 
-def _padding(meta: dict, height: int, width: int) -> Tuple[float, float, float, float]:
+def _padding(meta: dict, height: int, width: int) -> tuple[float, float, float, float]:
     """Rows and columns of padding at the top, bottom, left and right of an image in its input."""
     if meta.get('pad_param') is not None:
         return tuple(float(side) for side in meta['pad_param'])
@@ -299,11 +336,11 @@ def _padding(meta: dict, height: int, width: int) -> Tuple[float, float, float, 
     return frame.top, height - frame.bottom, frame.left, width - frame.right
 
 
-def _resize_bits(bits: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
+def _resize_bits(bits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """(h, w, n) uint8 masks of 0 and 1 -> (*size, n) bool, by OpenCV, which takes up to 512 at once."""
     height, width = size
     parts = [
-        mmcv.imresize(bits[..., start:start + 512], (width, height)).reshape(height, width, -1)
+        mmcv.imresize(bits[..., start : start + 512], (width, height)).reshape(height, width, -1)
         for start in range(0, bits.shape[-1], 512)
     ]
     return np.concatenate(parts, axis=-1).astype(bool)

@@ -1,5 +1,6 @@
 """The layers of YOLOv5's instance head: those of its head, and what draws prototypes of masks."""
-from typing import Sequence, Tuple
+
+from collections.abc import Sequence
 
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
@@ -23,16 +24,18 @@ class ProtoModule(BaseModule):
         act_cfg: activation after each norm.
     """
 
-    def __init__(self,
-                 *args,
-                 in_channels: int = 32,
-                 middle_channels: int = 256,
-                 mask_channels: int = 32,
-                 norm_cfg: dict = NORM_CFG,
-                 act_cfg: dict = ACT_CFG,
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        *args,
+        in_channels: int = 32,
+        middle_channels: int = 256,
+        mask_channels: int = 32,
+        norm_cfg: dict = NORM_CFG,
+        act_cfg: dict = ACT_CFG,
+        **kwargs,
+    ) -> None:
         super().__init__(*args, **kwargs)
-        cfg = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
+        cfg = {'norm_cfg': norm_cfg, 'act_cfg': act_cfg}
         self.conv1 = ConvModule(in_channels, middle_channels, 3, padding=1, **cfg)
         self.upsample = nn.Upsample(scale_factor=2, mode='nearest')
         self.conv2 = ConvModule(middle_channels, middle_channels, 3, padding=1, **cfg)
@@ -56,15 +59,17 @@ class YOLOv5InsHeadModule(YOLOv5HeadModule):
         *args, **kwargs: of `YOLOv5HeadModule`.
     """
 
-    def __init__(self,
-                 *args,
-                 num_classes: int,
-                 mask_channels: int = 32,
-                 proto_channels: int = 256,
-                 widen_factor: float = 1.0,
-                 norm_cfg: dict = NORM_CFG,
-                 act_cfg: dict = ACT_CFG,
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        *args,
+        num_classes: int,
+        mask_channels: int = 32,
+        proto_channels: int = 256,
+        widen_factor: float = 1.0,
+        norm_cfg: dict = NORM_CFG,
+        act_cfg: dict = ACT_CFG,
+        **kwargs,
+    ) -> None:
         self.mask_channels = mask_channels
         self.proto_channels = make_divisible(proto_channels, widen_factor)
         self.norm_cfg = norm_cfg
@@ -79,9 +84,10 @@ class YOLOv5InsHeadModule(YOLOv5HeadModule):
             middle_channels=self.proto_channels,
             mask_channels=self.mask_channels,
             norm_cfg=self.norm_cfg,
-            act_cfg=self.act_cfg)
+            act_cfg=self.act_cfg,
+        )
 
-    def forward(self, x: Sequence[Tensor]) -> Tuple:
+    def forward(self, x: Sequence[Tensor]) -> tuple:
         """Predicts maps.
 
         Args:
@@ -94,11 +100,11 @@ class YOLOv5InsHeadModule(YOLOv5HeadModule):
         """
         return (*super().forward(x), self.proto_pred(x[0]))
 
-    def forward_raw(self, x: Sequence[Tensor]) -> Tuple:
+    def forward_raw(self, x: Sequence[Tensor]) -> tuple:
         """As `forward`, with anchors in a dimension of their own, (B, A, C, H, W)."""
         return (*super().forward_raw(x), self.proto_pred(x[0]))
 
-    def raw_single(self, x: Tensor, convs: nn.Module) -> Tuple[Tensor, ...]:
+    def raw_single(self, x: Tensor, convs: nn.Module) -> tuple[Tensor, ...]:
         """The maps of one level, as `forward_raw` returns them."""
         pred = convs(x).unflatten(1, (self.num_base_priors, -1))
         bbox, objectness, cls, coeff = pred.split((4, 1, self.num_classes, self.mask_channels), dim=2)

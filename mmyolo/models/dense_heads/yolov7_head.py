@@ -4,7 +4,8 @@ used in training only.
 Unlike the public release, main and auxiliary predictions of P6 models start with biases of their own, instead of
 sharing one tensor, and may have any number of anchors; the ground truth is not overwritten.
 """
-from typing import Callable, Iterable, List, Optional, Sequence, Tuple, Union
+
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from mmcv.cnn import ConvModule
@@ -12,6 +13,7 @@ from mmdet.models.utils import multi_apply
 from torch import Tensor, nn
 
 from mmyolo.registry import MODELS
+
 from ..layers import ImplicitA, ImplicitM
 from ..task_modules.assigners.anchor_matching import matches_of_targets
 from ..task_modules.assigners.batch_yolov7_assigner import BatchYOLOv7Assigner
@@ -19,7 +21,7 @@ from ..utils.defaults import ACT_CFG, NORM_CFG
 from .ground_truth import GroundTruth
 from .yolov5_head import YOLOv5Head, YOLOv5HeadModule
 
-LevelMaps = Sequence[Union[Tensor, Sequence[Tensor]]]
+LevelMaps = Sequence[Tensor | Sequence[Tensor]]
 """Per level a map, or a main and an auxiliary map."""
 
 
@@ -31,11 +33,11 @@ class YOLOv7HeadModule(YOLOv5HeadModule):
 
     def _init_layers(self) -> None:
         self.convs_pred = nn.ModuleList(
-            nn.Sequential(
-                ImplicitA(channels), nn.Conv2d(channels, self.num_outputs, 1), ImplicitM(self.num_outputs))
-            for channels in self.in_channels)
+            nn.Sequential(ImplicitA(channels), nn.Conv2d(channels, self.num_outputs, 1), ImplicitM(self.num_outputs))
+            for channels in self.in_channels
+        )
 
-    def predicting_convs(self) -> Iterable[Tuple[nn.Conv2d, int]]:
+    def predicting_convs(self) -> Iterable[tuple[nn.Conv2d, int]]:
         """The last convolutions, and the strides of their levels."""
         return zip((layers[1] for layers in self.convs_pred), self.featmap_strides)
 
@@ -53,14 +55,16 @@ class YOLOv7p6HeadModule(YOLOv7HeadModule):
         act_cfg: config of the activations.
     """
 
-    def __init__(self,
-                 *args,
-                 main_out_channels: Sequence[int] = (256, 512, 768, 1024),
-                 aux_out_channels: Sequence[int] = (320, 640, 960, 1280),
-                 use_aux: bool = True,
-                 norm_cfg: Optional[dict] = NORM_CFG,
-                 act_cfg: Optional[dict] = ACT_CFG,
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        *args,
+        main_out_channels: Sequence[int] = (256, 512, 768, 1024),
+        aux_out_channels: Sequence[int] = (320, 640, 960, 1280),
+        use_aux: bool = True,
+        norm_cfg: dict | None = NORM_CFG,
+        act_cfg: dict | None = ACT_CFG,
+        **kwargs,
+    ) -> None:
         self.main_out_channels = main_out_channels
         self.aux_out_channels = aux_out_channels
         self.use_aux = use_aux
@@ -69,29 +73,34 @@ class YOLOv7p6HeadModule(YOLOv7HeadModule):
         super().__init__(*args, **kwargs)
 
     def _init_layers(self) -> None:
-        cfg = dict(norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
+        cfg = {'norm_cfg': self.norm_cfg, 'act_cfg': self.act_cfg}
         self.main_convs_pred = nn.ModuleList(
             nn.Sequential(
-                ConvModule(channels, main, 3, padding=1, **cfg), ImplicitA(main),
-                nn.Conv2d(main, self.num_outputs, 1), ImplicitM(self.num_outputs))
-            for channels, main in zip(self.in_channels, self.main_out_channels))
+                ConvModule(channels, main, 3, padding=1, **cfg),
+                ImplicitA(main),
+                nn.Conv2d(main, self.num_outputs, 1),
+                ImplicitM(self.num_outputs),
+            )
+            for channels, main in zip(self.in_channels, self.main_out_channels)
+        )
         self.aux_convs_pred = [None] * len(self.main_convs_pred)
         if self.use_aux:
             self.aux_convs_pred = nn.ModuleList(
                 nn.Sequential(ConvModule(channels, aux, 3, padding=1, **cfg), nn.Conv2d(aux, self.num_outputs, 1))
-                for channels, aux in zip(self.in_channels, self.aux_out_channels))
+                for channels, aux in zip(self.in_channels, self.aux_out_channels)
+            )
 
-    def predicting_convs(self) -> Iterable[Tuple[nn.Conv2d, int]]:
+    def predicting_convs(self) -> Iterable[tuple[nn.Conv2d, int]]:
         """As in the parent, of main and auxiliary predictions."""
         main = [layers[2] for layers in self.main_convs_pred]
         aux = [layers[1] for layers in self.aux_convs_pred] if self.use_aux else []
         return zip(main + aux, self.featmap_strides * 2)
 
-    def forward(self, x: Sequence[Tensor]) -> Tuple[List, ...]:
+    def forward(self, x: Sequence[Tensor]) -> tuple[list, ...]:
         """As in the parent; in training with auxiliary predictions, a main and an auxiliary map per level."""
         return multi_apply(self.forward_single, x, self.main_convs_pred, self.aux_convs_pred)
 
-    def forward_single(self, x: Tensor, convs: nn.Module, aux_convs: Optional[nn.Module]) -> Tuple:
+    def forward_single(self, x: Tensor, convs: nn.Module, aux_convs: nn.Module | None) -> tuple:
         """The maps of one level, as `forward` returns them.
 
         Args:
@@ -101,12 +110,12 @@ class YOLOv7p6HeadModule(YOLOv7HeadModule):
         """
         return self._of_level(super().forward_single, x, convs, aux_convs)
 
-    def forward_raw(self, x: Sequence[Tensor]) -> Tuple[List, ...]:
+    def forward_raw(self, x: Sequence[Tensor]) -> tuple[list, ...]:
         """As `forward`, with anchors in a dimension of their own, (B, A, C, H, W)."""
         levels = zip(x, self.main_convs_pred, self.aux_convs_pred)
         return tuple(map(list, zip(*(self._of_level(self.raw_single, *level) for level in levels))))
 
-    def _of_level(self, predict: Callable, x: Tensor, convs: nn.Module, aux_convs: Optional[nn.Module]) -> Tuple:
+    def _of_level(self, predict: Callable, x: Tensor, convs: nn.Module, aux_convs: nn.Module | None) -> tuple:
         main = predict(x, convs)
         if not (self.training and self.use_aux):
             return main
@@ -123,13 +132,15 @@ class YOLOv7Head(YOLOv5Head):
         aux_loss_weights: weight of the losses of auxiliary predictions.
     """
 
-    def __init__(self,
-                 *args,
-                 simota_candidate_topk: int = 20,
-                 simota_iou_weight: float = 3.0,
-                 simota_cls_weight: float = 1.0,
-                 aux_loss_weights: float = 0.25,
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        *args,
+        simota_candidate_topk: int = 20,
+        simota_iou_weight: float = 3.0,
+        simota_cls_weight: float = 1.0,
+        aux_loss_weights: float = 0.25,
+        **kwargs,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.aux_loss_weights = aux_loss_weights
         self.assigner = BatchYOLOv7Assigner(
@@ -139,15 +150,18 @@ class YOLOv7Head(YOLOv5Head):
             prior_match_thr=self.prior_match_thr,
             candidate_topk=simota_candidate_topk,
             iou_weight=simota_iou_weight,
-            cls_weight=simota_cls_weight)
+            cls_weight=simota_cls_weight,
+        )
 
-    def loss_by_feat(self,
-                     cls_scores: LevelMaps,
-                     bbox_preds: LevelMaps,
-                     objectnesses: LevelMaps,
-                     batch_gt_instances: GroundTruth,
-                     batch_img_metas: Sequence[dict],
-                     batch_gt_instances_ignore: Optional[GroundTruth] = None) -> dict:
+    def loss_by_feat(
+        self,
+        cls_scores: LevelMaps,
+        bbox_preds: LevelMaps,
+        objectnesses: LevelMaps,
+        batch_gt_instances: GroundTruth,
+        batch_img_metas: Sequence[dict],
+        batch_gt_instances_ignore: GroundTruth | None = None,
+    ) -> dict:
         """Computes the losses of a batch from maps.
 
         Args:
@@ -164,7 +178,8 @@ class YOLOv7Head(YOLOv5Head):
             main, aux = self._merge_predict_results(*maps), None
         else:
             main, aux = (
-                self._merge_predict_results(*([level[part] for level in kind] for kind in maps)) for part in (0, 1))
+                self._merge_predict_results(*([level[part] for level in kind] for kind in maps)) for part in (0, 1)
+            )
         targets = self._targets_in_batch(batch_gt_instances, batch_img_metas, main)
         input_shape = batch_img_metas[0]['batch_input_shape'][:2]
 
@@ -175,8 +190,9 @@ class YOLOv7Head(YOLOv5Head):
             losses = {name: loss + self.aux_loss_weights * aux_losses[name] for name, loss in losses.items()}
         return losses
 
-    def _merge_predict_results(self, bbox_preds: Sequence[Tensor], objectnesses: Sequence[Tensor],
-                               cls_scores: Sequence[Tensor]) -> List[Tensor]:
+    def _merge_predict_results(
+        self, bbox_preds: Sequence[Tensor], objectnesses: Sequence[Tensor], cls_scores: Sequence[Tensor]
+    ) -> list[Tensor]:
         """Joins what an anchor predicts.
 
         Args:
@@ -188,8 +204,14 @@ class YOLOv7Head(YOLOv5Head):
         levels = zip(*map(self.split_anchors, (bbox_preds, objectnesses, cls_scores)))
         return [torch.cat(level, dim=2).permute(0, 1, 3, 4, 2) for level in levels]
 
-    def _losses_of(self, preds: Sequence[Tensor], guide: Sequence[Tensor], targets: Tensor,
-                   input_shape: Tuple[int, int], neighbor_thr: float) -> dict:
+    def _losses_of(
+        self,
+        preds: Sequence[Tensor],
+        guide: Sequence[Tensor],
+        targets: Tensor,
+        input_shape: tuple[int, int],
+        neighbor_thr: float,
+    ) -> dict:
         """The losses of predictions with anchors that are chosen by what `guide` predicts.
 
         Args:
@@ -199,10 +221,12 @@ class YOLOv7Head(YOLOv5Head):
             neighbor_thr: see `BatchYOLOv7Assigner`.
         """
         found = self.assigner(
-            guide, targets, input_shape, self.priors_base_sizes, self.grid_offset, near_neighbor_thr=neighbor_thr)
+            guide, targets, input_shape, self.priors_base_sizes, self.grid_offset, near_neighbor_thr=neighbor_thr
+        )
         targets = found['mlvl_targets_normed']
         sizes = [tuple(level.shape[2:4]) for level in preds]
         matches = matches_of_targets(found['mlvl_positive_infos'], targets, sizes)
         bbox_preds, objectnesses, cls_scores = zip(
-            *(level.permute(0, 1, 4, 2, 3).split((4, 1, self.num_classes), dim=2) for level in preds))
+            *(level.permute(0, 1, 4, 2, 3).split((4, 1, self.num_classes), dim=2) for level in preds)
+        )
         return self.losses_of_matches(cls_scores, bbox_preds, objectnesses, torch.cat(tuple(targets)), matches)

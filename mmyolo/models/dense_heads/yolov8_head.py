@@ -1,12 +1,14 @@
 """The anchor-free head of YOLOv8: classes and distances to the four sides, the latter as distributions (2006.04388)."""
+
 import math
-from typing import Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 from mmcv.cnn import ConvModule
 from mmengine.dist import get_world_size
 from torch import Tensor, nn
 
 from mmyolo.registry import MODELS
+
 from ..utils import make_divisible
 from ..utils.defaults import ACT_CFG, NORM_CFG
 from .distance_head_module import DistanceHeadModule
@@ -29,19 +31,22 @@ class YOLOv8HeadModule(DistanceHeadModule):
         init_cfg: initialisation, see mmengine's `BaseModule`.
     """
 
-    def __init__(self,
-                 num_classes: int,
-                 in_channels: Sequence[int],
-                 widen_factor: float = 1.0,
-                 num_base_priors: int = 1,
-                 featmap_strides: Sequence[int] = (8, 16, 32),
-                 reg_max: int = 16,
-                 norm_cfg: dict = NORM_CFG,
-                 act_cfg: dict = ACT_CFG,
-                 init_cfg: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: Sequence[int],
+        widen_factor: float = 1.0,
+        num_base_priors: int = 1,
+        featmap_strides: Sequence[int] = (8, 16, 32),
+        reg_max: int = 16,
+        norm_cfg: dict = NORM_CFG,
+        act_cfg: dict = ACT_CFG,
+        init_cfg: dict | None = None,
+    ) -> None:
         in_channels = [make_divisible(channels, widen_factor) for channels in in_channels]
-        super().__init__(num_classes, in_channels, num_base_priors, featmap_strides, reg_max, norm_cfg, act_cfg,
-                         init_cfg)
+        super().__init__(
+            num_classes, in_channels, num_base_priors, featmap_strides, reg_max, norm_cfg, act_cfg, init_cfg
+        )
 
     @property
     def num_bins(self) -> int:
@@ -52,15 +57,19 @@ class YOLOv8HeadModule(DistanceHeadModule):
         reg_channels = max(16, self.in_channels[0] // 4, self.reg_max * 4)
         cls_channels = max(self.in_channels[0], self.num_classes)
         self.cls_preds = nn.ModuleList(
-            self._tower(channels, cls_channels, self.num_classes) for channels in self.in_channels)
+            self._tower(channels, cls_channels, self.num_classes) for channels in self.in_channels
+        )
         self.reg_preds = nn.ModuleList(
-            self._tower(channels, reg_channels, 4 * self.num_bins) for channels in self.in_channels)
+            self._tower(channels, reg_channels, 4 * self.num_bins) for channels in self.in_channels
+        )
 
     def _tower(self, in_channels: int, channels: int, out_channels: int) -> nn.Sequential:
-        cfg = dict(kernel_size=3, padding=1, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
+        cfg = {'kernel_size': 3, 'padding': 1, 'norm_cfg': self.norm_cfg, 'act_cfg': self.act_cfg}
         return nn.Sequential(
-            ConvModule(in_channels, channels, **cfg), ConvModule(channels, channels, **cfg),
-            nn.Conv2d(channels, out_channels, 1))
+            ConvModule(in_channels, channels, **cfg),
+            ConvModule(channels, channels, **cfg),
+            nn.Conv2d(channels, out_channels, 1),
+        )
 
     def init_weights(self, prior_prob: float = 0.01) -> None:
         """Sets the last biases, those of the classes to expect 5 objects per 640 px image, evenly over the classes.
@@ -71,14 +80,14 @@ class YOLOv8HeadModule(DistanceHeadModule):
         super().init_weights()
         for cls_pred, reg_pred, stride in zip(self.cls_preds, self.reg_preds, self.featmap_strides):
             reg_pred[-1].bias.data.fill_(1.0)
-            cls_pred[-1].bias.data.fill_(math.log(5 / self.num_classes / (640 / stride)**2))
+            cls_pred[-1].bias.data.fill_(math.log(5 / self.num_classes / (640 / stride) ** 2))
 
     @property
-    def level_layers(self) -> Tuple[nn.ModuleList, nn.ModuleList]:
+    def level_layers(self) -> tuple[nn.ModuleList, nn.ModuleList]:
         """The towers of each level."""
         return self.cls_preds, self.reg_preds
 
-    def raw_single(self, x: Tensor, cls_pred: nn.Module, reg_pred: nn.Module) -> Tuple[Tensor, Tensor]:
+    def raw_single(self, x: Tensor, cls_pred: nn.Module, reg_pred: nn.Module) -> tuple[Tensor, Tensor]:
         """The maps of one level, as `forward_raw` returns them."""
         return cls_pred(x), reg_pred(x)
 
@@ -92,25 +101,33 @@ class YOLOv8Head(TaskAlignedHead):
             `TaskAlignedHead`.
     """
 
-    def __init__(self,
-                 head_module: dict,
-                 prior_generator: dict = POINTS,
-                 bbox_coder: dict = dict(type='DistancePointBBoxCoder'),
-                 loss_cls: dict = dict(
-                     type='mmdet.CrossEntropyLoss', use_sigmoid=True, reduction='none', loss_weight=0.5),
-                 loss_bbox: dict = dict(
-                     type='IoULoss',
-                     iou_mode='ciou',
-                     bbox_format='xyxy',
-                     reduction='sum',
-                     loss_weight=7.5,
-                     return_iou=False),
-                 loss_dfl: dict = dict(type='mmdet.DistributionFocalLoss', reduction='mean', loss_weight=1.5 / 4),
-                 train_cfg: Optional[dict] = None,
-                 test_cfg: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None) -> None:
-        super().__init__(head_module, prior_generator, bbox_coder, loss_cls, loss_bbox, loss_dfl, train_cfg, test_cfg,
-                         init_cfg)
+    def __init__(
+        self,
+        head_module: dict,
+        prior_generator: dict = POINTS,
+        bbox_coder: dict = {'type': 'DistancePointBBoxCoder'},
+        loss_cls: dict = {
+            'type': 'mmdet.CrossEntropyLoss',
+            'use_sigmoid': True,
+            'reduction': 'none',
+            'loss_weight': 0.5,
+        },
+        loss_bbox: dict = {
+            'type': 'IoULoss',
+            'iou_mode': 'ciou',
+            'bbox_format': 'xyxy',
+            'reduction': 'sum',
+            'loss_weight': 7.5,
+            'return_iou': False,
+        },
+        loss_dfl: dict = {'type': 'mmdet.DistributionFocalLoss', 'reduction': 'mean', 'loss_weight': 1.5 / 4},
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(
+            head_module, prior_generator, bbox_coder, loss_cls, loss_bbox, loss_dfl, train_cfg, test_cfg, init_cfg
+        )
 
     def divisor(self, total_score: Tensor) -> Tensor:
         """The sum of the soft targets, at least 1."""

@@ -2,7 +2,9 @@
 
 Unlike the public release, true boxes may also be given as a list with the instances of each image.
 """
-from typing import List, NamedTuple, Optional, Sequence
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from mmdet.structures.bbox import bbox_xyxy_to_cxcywh, get_box_tensor
@@ -24,6 +26,7 @@ __all__ = ['YOLOXHead', 'YOLOXHeadModule']
 
 class Matches(NamedTuple):
     """The M priors of a batch that answer for a true box."""
+
     images: Tensor
     """(M,) int64, ascending, image of the prior."""
     priors: Tensor
@@ -54,20 +57,35 @@ class YOLOXHead(YOLOv5Head):
         use_bbox_aux: whether `loss_bbox_aux` counts; `YOLOXModeSwitchHook` sets it.
     """
 
-    def __init__(self,
-                 head_module: dict,
-                 prior_generator: dict = dict(type='mmdet.MlvlPointGenerator', offset=0, strides=[8, 16, 32]),
-                 bbox_coder: dict = dict(type='YOLOXBBoxCoder'),
-                 loss_cls: dict = dict(
-                     type='mmdet.CrossEntropyLoss', use_sigmoid=True, reduction='sum', loss_weight=1.0),
-                 loss_bbox: dict = dict(
-                     type='mmdet.IoULoss', mode='square', eps=1e-16, reduction='sum', loss_weight=5.0),
-                 loss_obj: dict = dict(
-                     type='mmdet.CrossEntropyLoss', use_sigmoid=True, reduction='sum', loss_weight=1.0),
-                 loss_bbox_aux: dict = dict(type='mmdet.L1Loss', reduction='sum', loss_weight=1.0),
-                 train_cfg: Optional[dict] = None,
-                 test_cfg: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        head_module: dict,
+        prior_generator: dict = {'type': 'mmdet.MlvlPointGenerator', 'offset': 0, 'strides': [8, 16, 32]},
+        bbox_coder: dict = {'type': 'YOLOXBBoxCoder'},
+        loss_cls: dict = {
+            'type': 'mmdet.CrossEntropyLoss',
+            'use_sigmoid': True,
+            'reduction': 'sum',
+            'loss_weight': 1.0,
+        },
+        loss_bbox: dict = {
+            'type': 'mmdet.IoULoss',
+            'mode': 'square',
+            'eps': 1e-16,
+            'reduction': 'sum',
+            'loss_weight': 5.0,
+        },
+        loss_obj: dict = {
+            'type': 'mmdet.CrossEntropyLoss',
+            'use_sigmoid': True,
+            'reduction': 'sum',
+            'loss_weight': 1.0,
+        },
+        loss_bbox_aux: dict = {'type': 'mmdet.L1Loss', 'reduction': 'sum', 'loss_weight': 1.0},
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(
             head_module,
             prior_generator,
@@ -77,7 +95,8 @@ class YOLOXHead(YOLOv5Head):
             loss_obj,
             train_cfg=train_cfg,
             test_cfg=test_cfg,
-            init_cfg=init_cfg)
+            init_cfg=init_cfg,
+        )
         self.use_bbox_aux = False
         self.loss_bbox_aux = MODELS.build(loss_bbox_aux)
 
@@ -87,13 +106,15 @@ class YOLOXHead(YOLOv5Head):
             self.assigner = TASK_UTILS.build(self.train_cfg['assigner'])
             self.sampler = build_sampler(self.train_cfg, self)
 
-    def loss_by_feat(self,
-                     cls_scores: Sequence[Tensor],
-                     bbox_preds: Sequence[Tensor],
-                     objectnesses: Sequence[Tensor],
-                     batch_gt_instances: GroundTruth,
-                     batch_img_metas: Sequence[dict],
-                     batch_gt_instances_ignore: Optional[GroundTruth] = None) -> dict:
+    def loss_by_feat(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        objectnesses: Sequence[Tensor],
+        batch_gt_instances: GroundTruth,
+        batch_img_metas: Sequence[dict],
+        batch_gt_instances_ignore: GroundTruth | None = None,
+    ) -> dict:
         """Computes the losses of a batch from maps.
 
         Args:
@@ -111,7 +132,7 @@ class YOLOXHead(YOLOv5Head):
         return self.detection_losses(cls_scores, bbox_preds, objectnesses, matches)
 
     @staticmethod
-    def gt_instances_preprocess(batch_gt_instances: Tensor, batch_size: int) -> List[InstanceData]:
+    def gt_instances_preprocess(batch_gt_instances: Tensor, batch_size: int) -> list[InstanceData]:
         """Sorts true boxes by image.
 
         Args:
@@ -124,18 +145,20 @@ class YOLOXHead(YOLOv5Head):
         rows, counts, _ = rows_by_image(batch_gt_instances, batch_size)
         return [InstanceData(bboxes=part[:, 2:], labels=part[:, 1].long()) for part in rows.split(counts)]
 
-    def _truth(self, batch_gt_instances: GroundTruth, batch_size: int) -> List[InstanceData]:
+    def _truth(self, batch_gt_instances: GroundTruth, batch_size: int) -> list[InstanceData]:
         if isinstance(batch_gt_instances, Tensor):
             return self.gt_instances_preprocess(batch_gt_instances, batch_size)
         return [InstanceData(bboxes=get_box_tensor(one.bboxes), labels=one.labels) for one in batch_gt_instances]
 
     @torch.no_grad()
-    def assign(self,
-               cls_scores: Sequence[Tensor],
-               bbox_preds: Sequence[Tensor],
-               objectnesses: Sequence[Tensor],
-               truth: Sequence[InstanceData],
-               extras: Optional[Tensor] = None) -> Matches:
+    def assign(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        objectnesses: Sequence[Tensor],
+        truth: Sequence[InstanceData],
+        extras: Tensor | None = None,
+    ) -> Matches:
         """Finds the priors that answer for true boxes.
 
         Args:
@@ -161,13 +184,22 @@ class YOLOXHead(YOLOv5Head):
             prior = self.sampler.sample(assigned, predicted, instances).pos_inds
             found.append(
                 Matches(
-                    torch.full_like(prior, image), prior, assigned.max_overlaps[prior],
-                    instances[assigned.gt_inds[prior] - 1]))
+                    torch.full_like(prior, image),
+                    prior,
+                    assigned.max_overlaps[prior],
+                    instances[assigned.gt_inds[prior] - 1],
+                )
+            )
         *tensors, instances = zip(*found)
         return Matches(*map(torch.cat, tensors), InstanceData.cat(instances))
 
-    def detection_losses(self, cls_scores: Sequence[Tensor], bbox_preds: Sequence[Tensor],
-                         objectnesses: Sequence[Tensor], matches: Matches) -> dict:
+    def detection_losses(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        objectnesses: Sequence[Tensor],
+        matches: Matches,
+    ) -> dict:
         """Computes the losses of classes, boxes and objectness.
 
         Args:
@@ -191,10 +223,11 @@ class YOLOXHead(YOLOv5Head):
         bboxes = self.decode_bboxes(points, bbox_pred[None], strides)[0]
         bbox_target = truth.bboxes.to(bboxes)
 
-        losses = dict(
-            loss_cls=self.loss_cls(cls_pred, cls_target) / count if len(priors) else cls_pred.sum() * 0,
-            loss_bbox=self.loss_bbox(bboxes, bbox_target) / count if len(priors) else bbox_pred.sum() * 0,
-            loss_obj=self.loss_obj(objectness.flatten(0, 1), obj_target.flatten(0, 1)) / count)
+        losses = {
+            'loss_cls': self.loss_cls(cls_pred, cls_target) / count if len(priors) else cls_pred.sum() * 0,
+            'loss_bbox': self.loss_bbox(bboxes, bbox_target) / count if len(priors) else bbox_pred.sum() * 0,
+            'loss_obj': self.loss_obj(objectness.flatten(0, 1), obj_target.flatten(0, 1)) / count,
+        }
         if self.use_bbox_aux:
             aux_target = bbox_xyxy_to_cxcywh(bbox_target)
             centre = (aux_target[:, :2] - points) / strides[:, None]

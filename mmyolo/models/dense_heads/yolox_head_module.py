@@ -1,5 +1,6 @@
 """The layers of the YOLOX head (arXiv 2107.08430, section 2.1): per level a tower for classes and one for boxes."""
-from typing import List, Optional, Sequence, Tuple, Union
+
+from collections.abc import Sequence
 
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from mmdet.models.utils import multi_apply
@@ -32,21 +33,23 @@ class YOLOXHeadModule(BaseModule):
         init_cfg: initialisation, see mmengine's `BaseModule`.
     """
 
-    def __init__(self,
-                 num_classes: int,
-                 in_channels: int,
-                 widen_factor: float = 1.0,
-                 num_base_priors: int = 1,
-                 feat_channels: int = 256,
-                 stacked_convs: int = 2,
-                 featmap_strides: Sequence[int] = (8, 16, 32),
-                 use_depthwise: bool = False,
-                 dcn_on_last_conv: bool = False,
-                 conv_bias: Union[bool, str] = 'auto',
-                 conv_cfg: Optional[dict] = None,
-                 norm_cfg: dict = NORM_CFG,
-                 act_cfg: dict = ACT_CFG,
-                 init_cfg: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        widen_factor: float = 1.0,
+        num_base_priors: int = 1,
+        feat_channels: int = 256,
+        stacked_convs: int = 2,
+        featmap_strides: Sequence[int] = (8, 16, 32),
+        use_depthwise: bool = False,
+        dcn_on_last_conv: bool = False,
+        conv_bias: bool | str = 'auto',
+        conv_cfg: dict | None = None,
+        norm_cfg: dict = NORM_CFG,
+        act_cfg: dict = ACT_CFG,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(init_cfg=init_cfg)
         if conv_bias not in ('auto', True, False):
             raise ValueError(f"conv_bias of {type(self).__name__} is {conv_bias!r}, allowed are 'auto', True and False")
@@ -86,15 +89,18 @@ class YOLOXHeadModule(BaseModule):
                     self.feat_channels,
                     3,
                     padding=1,
-                    conv_cfg=dict(type='DCNv2') if self.dcn_on_last_conv and is_last else self.conv_cfg,
+                    conv_cfg={'type': 'DCNv2'} if self.dcn_on_last_conv and is_last else self.conv_cfg,
                     norm_cfg=self.norm_cfg,
                     act_cfg=self.act_cfg,
-                    bias=self.conv_bias))
+                    bias=self.conv_bias,
+                )
+            )
         return nn.Sequential(*layers)
 
     def _outputs(self, channels: int) -> nn.ModuleList:
         return nn.ModuleList(
-            nn.Conv2d(self.feat_channels, self.num_base_priors * channels, 1) for _ in self.featmap_strides)
+            nn.Conv2d(self.feat_channels, self.num_base_priors * channels, 1) for _ in self.featmap_strides
+        )
 
     def init_weights(self) -> None:
         """Sets the biases of classes and objectness to a score of 0.01."""
@@ -107,7 +113,7 @@ class YOLOXHeadModule(BaseModule):
             for conv in convs:
                 conv.bias.data.fill_(bias_init_with_prob(0.01))
 
-    def forward(self, x: Sequence[Tensor]) -> Tuple[List[Tensor], ...]:
+    def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
         """Predicts maps.
 
         Args:
@@ -117,11 +123,25 @@ class YOLOXHeadModule(BaseModule):
             Per level class logits (B, num_classes, H, W), boxes (B, 4, H, W) as `YOLOXBBoxCoder` takes them and
             objectness logits (B, 1, H, W).
         """
-        return multi_apply(self.forward_single, x, self.multi_level_cls_convs, self.multi_level_reg_convs,
-                           self.multi_level_conv_cls, self.multi_level_conv_reg, self.multi_level_conv_obj)
+        return multi_apply(
+            self.forward_single,
+            x,
+            self.multi_level_cls_convs,
+            self.multi_level_reg_convs,
+            self.multi_level_conv_cls,
+            self.multi_level_conv_reg,
+            self.multi_level_conv_obj,
+        )
 
-    def forward_single(self, x: Tensor, cls_convs: nn.Module, reg_convs: nn.Module, conv_cls: nn.Module,
-                       conv_reg: nn.Module, conv_obj: nn.Module) -> Tuple[Tensor, Tensor, Tensor]:
+    def forward_single(
+        self,
+        x: Tensor,
+        cls_convs: nn.Module,
+        reg_convs: nn.Module,
+        conv_cls: nn.Module,
+        conv_reg: nn.Module,
+        conv_obj: nn.Module,
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """The maps of one level, as `forward` returns them.
 
         Args:
@@ -158,7 +178,7 @@ class YOLOXPoseHeadModule(YOLOXHeadModule):
         super().init_weights()
         self._expect_little(self.multi_level_conv_vis)
 
-    def forward(self, x: Sequence[Tensor]) -> Tuple[List[Tensor], ...]:
+    def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
         """Predicts maps.
 
         Args:
@@ -169,9 +189,12 @@ class YOLOXPoseHeadModule(YOLOXHeadModule):
             cell's corner in strides, x before y, and the logits of their visibility (B, num_keypoints, H, W).
         """
         keypoints = [tower(level) for tower, level in zip(self.multi_level_pose_convs, x)]
-        return (*super().forward(x), _each(self.multi_level_conv_offsets, keypoints),
-                _each(self.multi_level_conv_vis, keypoints))
+        return (
+            *super().forward(x),
+            _each(self.multi_level_conv_offsets, keypoints),
+            _each(self.multi_level_conv_vis, keypoints),
+        )
 
 
-def _each(convs: nn.ModuleList, levels: Sequence[Tensor]) -> List[Tensor]:
+def _each(convs: nn.ModuleList, levels: Sequence[Tensor]) -> list[Tensor]:
     return [conv(level) for conv, level in zip(convs, levels)]

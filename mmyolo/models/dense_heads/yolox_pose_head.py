@@ -3,7 +3,8 @@
 Unlike the public release, each kept box brings the keypoints of its prior through NMS, where that lost track of them;
 padding at the top and left is taken off the keypoints; and data samples may be a list.
 """
-from typing import List, Mapping, Optional, Sequence, Union
+
+from collections.abc import Mapping, Sequence
 
 import torch
 from mmdet.models.utils import unpack_gt_instances
@@ -30,7 +31,7 @@ class YOLOXPoseHead(YOLOXHead):
         *args, **kwargs: of `YOLOXHead`; the layers are a `YOLOXPoseHeadModule`, the assigner a `PoseSimOTAAssigner`.
     """
 
-    def __init__(self, loss_pose: dict = dict(type='OksLoss'), *args, **kwargs) -> None:
+    def __init__(self, loss_pose: dict = {'type': 'OksLoss'}, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.num_keypoints = self.head_module.num_keypoints
         self.loss_pose = MODELS.build(loss_pose)
@@ -38,7 +39,7 @@ class YOLOXPoseHead(YOLOXHead):
             # Its buffer moves with the head and is in public checkpoints.
             self.assigner_oks_calculator = self.assigner.oks_calculator
 
-    def loss(self, x: Sequence[Tensor], batch_data_samples: Union[list, dict]) -> dict:
+    def loss(self, x: Sequence[Tensor], batch_data_samples: list | dict) -> dict:
         """Computes the losses of a batch.
 
         Args:
@@ -58,17 +59,19 @@ class YOLOXPoseHead(YOLOXHead):
         keypoints, visible = (torch.cat([one[key] for one in instances]) for key in ('keypoints', 'keypoints_visible'))
         return self.loss_by_feat(*maps, as_rows(instances), keypoints, visible, metas)
 
-    def loss_by_feat(self,
-                     cls_scores: Sequence[Tensor],
-                     bbox_preds: Sequence[Tensor],
-                     objectnesses: Sequence[Tensor],
-                     kpt_preds: Sequence[Tensor],
-                     vis_preds: Sequence[Tensor],
-                     batch_gt_instances: Tensor,
-                     batch_gt_keypoints: Tensor,
-                     batch_gt_keypoints_visible: Tensor,
-                     batch_img_metas: Sequence[dict],
-                     batch_gt_instances_ignore: Optional[Tensor] = None) -> dict:
+    def loss_by_feat(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        objectnesses: Sequence[Tensor],
+        kpt_preds: Sequence[Tensor],
+        vis_preds: Sequence[Tensor],
+        batch_gt_instances: Tensor,
+        batch_gt_keypoints: Tensor,
+        batch_gt_keypoints_visible: Tensor,
+        batch_img_metas: Sequence[dict],
+        batch_gt_instances_ignore: Tensor | None = None,
+    ) -> dict:
         """Computes the losses of a batch from maps.
 
         Args:
@@ -83,8 +86,9 @@ class YOLOXPoseHead(YOLOXHead):
             The losses of `YOLOXHead.loss_by_feat`; `loss_kpt` (M,) of each positive prior; and `loss_vis`, a mean over
             the visible keypoints.
         """
-        truth = self.gt_kps_instances_preprocess(batch_gt_instances, batch_gt_keypoints, batch_gt_keypoints_visible,
-                                                 len(cls_scores[0]))
+        truth = self.gt_kps_instances_preprocess(
+            batch_gt_instances, batch_gt_keypoints, batch_gt_keypoints_visible, len(cls_scores[0])
+        )
         points, strides = self.points_and_strides(cls_scores)
         with torch.no_grad():
             keypoints = self.decode_keypoints(points, by_prior(kpt_preds).float(), strides)
@@ -103,8 +107,9 @@ class YOLOXPoseHead(YOLOXHead):
         return losses
 
     @staticmethod
-    def gt_kps_instances_preprocess(batch_gt_instances: Tensor, batch_gt_keypoints: Tensor,
-                                    batch_gt_keypoints_visible: Tensor, batch_size: int) -> List[InstanceData]:
+    def gt_kps_instances_preprocess(
+        batch_gt_instances: Tensor, batch_gt_keypoints: Tensor, batch_gt_keypoints_visible: Tensor, batch_size: int
+    ) -> list[InstanceData]:
         """Sorts true objects by image.
 
         Args:
@@ -137,7 +142,7 @@ class YOLOXPoseHead(YOLOXHead):
         """
         return offsets.unflatten(-1, (-1, 2)) * strides[:, None, None] + points[:, None]
 
-    def predict(self, x: Sequence[Tensor], batch_data_samples: Sequence, rescale: bool = False) -> List[InstanceData]:
+    def predict(self, x: Sequence[Tensor], batch_data_samples: Sequence, rescale: bool = False) -> list[InstanceData]:
         """Predicts the objects of a batch.
 
         Args:
@@ -150,16 +155,18 @@ class YOLOXPoseHead(YOLOXHead):
         """
         return [one.numpy() for one in super().predict(x, batch_data_samples, rescale)]
 
-    def predict_by_feat(self,
-                        cls_scores: Sequence[Tensor],
-                        bbox_preds: Sequence[Tensor],
-                        objectnesses: Optional[Sequence[Tensor]] = None,
-                        kpt_preds: Optional[Sequence[Tensor]] = None,
-                        vis_preds: Optional[Sequence[Tensor]] = None,
-                        batch_img_metas: Optional[Sequence[dict]] = None,
-                        cfg: Optional[Mapping] = None,
-                        rescale: bool = True,
-                        with_nms: bool = True) -> List[InstanceData]:
+    def predict_by_feat(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        objectnesses: Sequence[Tensor] | None = None,
+        kpt_preds: Sequence[Tensor] | None = None,
+        vis_preds: Sequence[Tensor] | None = None,
+        batch_img_metas: Sequence[dict] | None = None,
+        cfg: Mapping | None = None,
+        rescale: bool = True,
+        with_nms: bool = True,
+    ) -> list[InstanceData]:
         """Predicts the objects of a batch from maps.
 
         Args:
@@ -182,11 +189,13 @@ class YOLOXPoseHead(YOLOXHead):
             for one, points, scores in zip(boxes.split(), keypoints.split(counts), visible.split(counts))
         ]
 
-    def keypoints_of(self,
-                     boxes: BatchDetections,
-                     kpt_preds: Sequence[Tensor],
-                     vis_preds: Sequence[Tensor],
-                     batch_img_metas: Optional[Sequence[dict]] = None) -> tuple:
+    def keypoints_of(
+        self,
+        boxes: BatchDetections,
+        kpt_preds: Sequence[Tensor],
+        vis_preds: Sequence[Tensor],
+        batch_img_metas: Sequence[dict] | None = None,
+    ) -> tuple:
         """Fetches the keypoints of predicted boxes.
 
         Args:

@@ -1,4 +1,5 @@
 """What the distillation configs of RTMDet name, for an error that says what is missing."""
+
 from mmyolo.registry import MODELS, stand_in
 
 
@@ -11,5 +12,7 @@ class FpnTeacherDistill:
     """
 
     def __init__(self, *args, **kwargs) -> None:
-        raise ImportError('this config distils a detector with the package mmrazor, which is not installed: install '
-                          'mmrazor, or train the student alone with its config in configs/rtmdet')
+        raise ImportError(
+            'this config distils a detector with the package mmrazor, which is not installed: install '
+            'mmrazor, or train the student alone with its config in configs/rtmdet'
+        )

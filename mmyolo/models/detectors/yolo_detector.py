@@ -1,5 +1,4 @@
 """The detector that all YOLO configs name."""
-from typing import Optional, Union
 
 from mmdet.models.detectors import SingleStageDetector
 from mmengine.device import get_device
@@ -26,15 +25,17 @@ class YOLODetector(SingleStageDetector):
             accelerator they stay as they are, because PyTorch's synchronised norm refuses CPU tensors.
     """
 
-    def __init__(self,
-                 backbone: dict,
-                 neck: Optional[dict],
-                 bbox_head: dict,
-                 train_cfg: Optional[dict] = None,
-                 test_cfg: Optional[dict] = None,
-                 data_preprocessor: Optional[dict] = None,
-                 init_cfg: Union[dict, list, None] = None,
-                 use_syncbn: bool = True) -> None:
+    def __init__(
+        self,
+        backbone: dict,
+        neck: dict | None,
+        bbox_head: dict,
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | list | None = None,
+        use_syncbn: bool = True,
+    ) -> None:
         super().__init__(backbone, neck, bbox_head, train_cfg, test_cfg, data_preprocessor, init_cfg)
         if use_syncbn and get_world_size() > 1 and get_device() != 'cpu':
             convert_sync_batchnorm(self)

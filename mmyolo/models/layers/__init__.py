@@ -1,4 +1,5 @@
 """Blocks that backbones, necks and heads are made of, and the moving average of a model."""
+
 from . import activation  # noqa: F401  registers SiLU
 from .bi_fusion import BiFusion
 from .conv_wrapper import ConvWrapper  # noqa: F401  registers it
@@ -15,7 +16,21 @@ from .rep_vgg_block import RepVGGBlock
 from .sppf_bottleneck import SPPFBottleneck
 
 __all__ = [
-    'BepC3StageBlock', 'BiFusion', 'CSPLayerWithTwoConv', 'DarknetBottleneck', 'EELANBlock', 'ELANBlock',
-    'EffectiveSELayer', 'ExpMomentumEMA', 'ImplicitA', 'ImplicitM', 'MaxPoolAndStrideConvBlock', 'PPYOLOEBasicBlock',
-    'RepStageBlock', 'RepVGGBlock', 'SPPFBottleneck', 'SPPFCSPBlock', 'TinyDownSampleBlock'
+    'BepC3StageBlock',
+    'BiFusion',
+    'CSPLayerWithTwoConv',
+    'DarknetBottleneck',
+    'EELANBlock',
+    'ELANBlock',
+    'EffectiveSELayer',
+    'ExpMomentumEMA',
+    'ImplicitA',
+    'ImplicitM',
+    'MaxPoolAndStrideConvBlock',
+    'PPYOLOEBasicBlock',
+    'RepStageBlock',
+    'RepVGGBlock',
+    'SPPFBottleneck',
+    'SPPFCSPBlock',
+    'TinyDownSampleBlock',
 ]

@@ -1,4 +1,5 @@
 """Activations that configs name without a prefix."""
+
 from torch import nn
 
 from mmyolo.registry import MODELS

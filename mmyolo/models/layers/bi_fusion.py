@@ -1,5 +1,6 @@
 """The joint of YOLOv6 v3 (2301.05586, section 2.1): three neighbouring levels instead of two."""
-from typing import Optional, Sequence
+
+from collections.abc import Sequence
 
 import torch
 from mmcv.cnn import ConvModule
@@ -19,14 +20,16 @@ class BiFusion(nn.Module):
         act_cfg: activation after each norm.
     """
 
-    def __init__(self,
-                 in_channels0: int,
-                 in_channels1: int,
-                 out_channels: int,
-                 norm_cfg: Optional[dict] = NORM_CFG,
-                 act_cfg: Optional[dict] = dict(type='ReLU', inplace=True)) -> None:
+    def __init__(
+        self,
+        in_channels0: int,
+        in_channels1: int,
+        out_channels: int,
+        norm_cfg: dict | None = NORM_CFG,
+        act_cfg: dict | None = {'type': 'ReLU', 'inplace': True},
+    ) -> None:
         super().__init__()
-        common = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
+        common = {'norm_cfg': norm_cfg, 'act_cfg': act_cfg}
         self.conv1 = ConvModule(in_channels0, out_channels, 1, **common)
         self.conv2 = ConvModule(in_channels1, out_channels, 1, **common)
         self.conv3 = ConvModule(3 * out_channels, out_channels, 1, **common)
@@ -35,7 +38,8 @@ class BiFusion(nn.Module):
 
     def forward(self, x: Sequence[Tensor]) -> Tensor:
         """Coarser level (B, out_channels, H / 2, W / 2), level (B, in_channels0, H, W), finer level
-        (B, in_channels1, 2 * H, 2 * W) -> (B, out_channels, H, W)."""
+        (B, in_channels1, 2 * H, 2 * W) -> (B, out_channels, H, W).
+        """
         coarser, level, finer = x
         maps = self.upsample(coarser), self.conv1(level), self.downsample(self.conv2(finer))
         return self.conv3(torch.cat(maps, dim=1))

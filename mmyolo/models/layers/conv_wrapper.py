@@ -1,6 +1,6 @@
 """A plain convolution under the arguments of `RepVGGBlock`, for models whose blocks are chosen by config (YOLOv6-l)."""
+
 import warnings
-from typing import Optional
 
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
@@ -23,15 +23,17 @@ class ConvWrapper(nn.Module):
         act_cfg: activation after the norm.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 out_channels: int,
-                 kernel_size: int = 3,
-                 stride: int = 1,
-                 groups: int = 1,
-                 bias: bool = True,
-                 norm_cfg: Optional[dict] = None,
-                 act_cfg: Optional[dict] = dict(type='SiLU')) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        stride: int = 1,
+        groups: int = 1,
+        bias: bool = True,
+        norm_cfg: dict | None = None,
+        act_cfg: dict | None = {'type': 'SiLU'},
+    ) -> None:
         super().__init__()
         with warnings.catch_warnings():  # mmcv finds the bias unnecessary, but published checkpoints have it
             warnings.filterwarnings('ignore', message='Unnecessary conv bias')
@@ -44,7 +46,8 @@ class ConvWrapper(nn.Module):
                 groups=groups,
                 bias=bias,
                 norm_cfg=norm_cfg,
-                act_cfg=act_cfg)
+                act_cfg=act_cfg,
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, H / stride, W / stride)."""

@@ -1,5 +1,4 @@
 """The cross-stage partial layer of YOLOv8 (C2f): every block's output reaches the last convolution."""
-from typing import Optional, Union
 
 import torch
 from mmcv.cnn import ConvModule
@@ -28,19 +27,21 @@ class CSPLayerWithTwoConv(BaseModule):
         mid_channels: channels of a half and of every block.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 out_channels: int,
-                 expand_ratio: float = 0.5,
-                 num_blocks: int = 1,
-                 add_identity: bool = True,
-                 conv_cfg: Optional[dict] = None,
-                 norm_cfg: Optional[dict] = NORM_CFG,
-                 act_cfg: Optional[dict] = ACT_CFG,
-                 init_cfg: Union[dict, list, None] = None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        expand_ratio: float = 0.5,
+        num_blocks: int = 1,
+        add_identity: bool = True,
+        conv_cfg: dict | None = None,
+        norm_cfg: dict | None = NORM_CFG,
+        act_cfg: dict | None = ACT_CFG,
+        init_cfg: dict | list | None = None,
+    ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.mid_channels = mid_channels = int(out_channels * expand_ratio)
-        common = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        common = {'conv_cfg': conv_cfg, 'norm_cfg': norm_cfg, 'act_cfg': act_cfg}
         self.main_conv = ConvModule(in_channels, 2 * mid_channels, 1, **common)
         self.final_conv = ConvModule((2 + num_blocks) * mid_channels, out_channels, 1, **common)
         self.blocks = nn.ModuleList(
@@ -51,7 +52,10 @@ class CSPLayerWithTwoConv(BaseModule):
                 kernel_size=(3, 3),
                 padding=(1, 1),
                 add_identity=add_identity,
-                **common) for _ in range(num_blocks))
+                **common,
+            )
+            for _ in range(num_blocks)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, H, W)."""

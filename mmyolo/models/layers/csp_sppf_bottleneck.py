@@ -1,5 +1,6 @@
 """Pyramid pooling in a cross-stage partial layer: of YOLOv6 v3 (2301.05586) and of YOLOv7 (2207.02696)."""
-from typing import Optional, Sequence, Union
+
+from collections.abc import Sequence
 
 import torch
 from mmcv.cnn import ConvModule
@@ -27,18 +28,20 @@ class CSPSPPFBottleneck(BaseModule):
         init_cfg: initialisation of mmengine.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 out_channels: int,
-                 kernel_sizes: Union[int, Sequence[int]] = 5,
-                 use_conv_first: bool = True,
-                 mid_channels_scale: float = 0.5,
-                 conv_cfg: Optional[dict] = None,
-                 norm_cfg: Optional[dict] = NORM_CFG,
-                 act_cfg: Optional[dict] = ACT_CFG,
-                 init_cfg: Union[dict, list, None] = None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_sizes: int | Sequence[int] = 5,
+        use_conv_first: bool = True,
+        mid_channels_scale: float = 0.5,
+        conv_cfg: dict | None = None,
+        norm_cfg: dict | None = NORM_CFG,
+        act_cfg: dict | None = ACT_CFG,
+        init_cfg: dict | list | None = None,
+    ) -> None:
         super().__init__(init_cfg=init_cfg)
-        common = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        common = {'conv_cfg': conv_cfg, 'norm_cfg': norm_cfg, 'act_cfg': act_cfg}
         mid = int(in_channels * mid_channels_scale) if use_conv_first else in_channels
         self.conv1 = self.conv3 = self.conv4 = nn.Identity()
         if use_conv_first:
@@ -74,19 +77,21 @@ class SPPFCSPBlock(BaseModule):
         init_cfg: initialisation of mmengine.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 out_channels: int,
-                 expand_ratio: float = 0.5,
-                 kernel_sizes: Union[int, Sequence[int]] = 5,
-                 is_tiny_version: bool = False,
-                 conv_cfg: Optional[dict] = None,
-                 norm_cfg: Optional[dict] = NORM_CFG,
-                 act_cfg: Optional[dict] = ACT_CFG,
-                 init_cfg: Union[dict, list, None] = None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        expand_ratio: float = 0.5,
+        kernel_sizes: int | Sequence[int] = 5,
+        is_tiny_version: bool = False,
+        conv_cfg: dict | None = None,
+        norm_cfg: dict | None = NORM_CFG,
+        act_cfg: dict | None = ACT_CFG,
+        init_cfg: dict | list | None = None,
+    ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.is_tiny_version = is_tiny_version
-        common = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        common = {'conv_cfg': conv_cfg, 'norm_cfg': norm_cfg, 'act_cfg': act_cfg}
         mid = int(2 * out_channels * expand_ratio)
         self.poolings = PyramidPooling(kernel_sizes, coarsest_first=is_tiny_version)
         pooled = self.poolings.num_maps * mid
@@ -95,10 +100,13 @@ class SPPFCSPBlock(BaseModule):
             self.fuse_layers = ConvModule(pooled, mid, 1, **common)
         else:
             self.main_layers = nn.Sequential(
-                ConvModule(in_channels, mid, 1, **common), ConvModule(mid, mid, 3, padding=1, **common),
-                ConvModule(mid, mid, 1, **common))
+                ConvModule(in_channels, mid, 1, **common),
+                ConvModule(mid, mid, 3, padding=1, **common),
+                ConvModule(mid, mid, 1, **common),
+            )
             self.fuse_layers = nn.Sequential(
-                ConvModule(pooled, mid, 1, **common), ConvModule(mid, mid, 3, padding=1, **common))
+                ConvModule(pooled, mid, 1, **common), ConvModule(mid, mid, 3, padding=1, **common)
+            )
         self.short_layer = ConvModule(in_channels, mid, 1, **common)
         self.final_conv = ConvModule(2 * mid, out_channels, 1, **common)
 

@@ -1,5 +1,6 @@
 """Residual block of CSP layers with free kernel sizes."""
-from typing import Optional, Sequence, Union
+
+from collections.abc import Sequence
 
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from mmdet.models.layers.csp_layer import DarknetBottleneck as _DarknetBottleneck
@@ -26,18 +27,20 @@ class DarknetBottleneck(_DarknetBottleneck):
         init_cfg: initialisation of mmengine.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 out_channels: int,
-                 expansion: float = 0.5,
-                 kernel_size: Sequence[int] = (1, 3),
-                 padding: Sequence[int] = (0, 1),
-                 add_identity: bool = True,
-                 use_depthwise: bool = False,
-                 conv_cfg: Optional[dict] = None,
-                 norm_cfg: Optional[dict] = NORM_CFG,
-                 act_cfg: Optional[dict] = ACT_CFG,
-                 init_cfg: Union[dict, list, None] = None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        expansion: float = 0.5,
+        kernel_size: Sequence[int] = (1, 3),
+        padding: Sequence[int] = (0, 1),
+        add_identity: bool = True,
+        use_depthwise: bool = False,
+        conv_cfg: dict | None = None,
+        norm_cfg: dict | None = NORM_CFG,
+        act_cfg: dict | None = ACT_CFG,
+        init_cfg: dict | list | None = None,
+    ) -> None:
         super().__init__(
             in_channels,
             out_channels,
@@ -47,9 +50,10 @@ class DarknetBottleneck(_DarknetBottleneck):
             conv_cfg=conv_cfg,
             norm_cfg=norm_cfg,
             act_cfg=act_cfg,
-            init_cfg=init_cfg)
+            init_cfg=init_cfg,
+        )
         hidden_channels = int(out_channels * expansion)
-        common = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        common = {'conv_cfg': conv_cfg, 'norm_cfg': norm_cfg, 'act_cfg': act_cfg}
         self.conv1 = ConvModule(in_channels, hidden_channels, kernel_size[0], padding=padding[0], **common)
         second = DepthwiseSeparableConvModule if use_depthwise else ConvModule
         self.conv2 = second(hidden_channels, out_channels, kernel_size[1], padding=padding[1], **common)

@@ -1,5 +1,4 @@
 """Efficient layer aggregation of YOLOv7 (2207.02696, section 3.1): every convolution block reaches the last one."""
-from typing import Optional, Union
 
 import torch
 from mmcv.cnn import ConvModule
@@ -28,22 +27,26 @@ class ELANBlock(BaseModule):
         init_cfg: initialisation of mmengine.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 out_channels: int,
-                 middle_ratio: float,
-                 block_ratio: float,
-                 num_blocks: int = 2,
-                 num_convs_in_block: int = 1,
-                 conv_cfg: Optional[dict] = None,
-                 norm_cfg: Optional[dict] = NORM_CFG,
-                 act_cfg: Optional[dict] = ACT_CFG,
-                 init_cfg: Union[dict, list, None] = None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        middle_ratio: float,
+        block_ratio: float,
+        num_blocks: int = 2,
+        num_convs_in_block: int = 1,
+        conv_cfg: dict | None = None,
+        norm_cfg: dict | None = NORM_CFG,
+        act_cfg: dict | None = ACT_CFG,
+        init_cfg: dict | list | None = None,
+    ) -> None:
         super().__init__(init_cfg=init_cfg)
         if num_blocks < 1 or num_convs_in_block < 1:
-            raise AssertionError('num_blocks and num_convs_in_block of ELANBlock must be at least 1, '
-                                 f'got {num_blocks} and {num_convs_in_block}')
-        common = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+            raise AssertionError(
+                'num_blocks and num_convs_in_block of ELANBlock must be at least 1, '
+                f'got {num_blocks} and {num_convs_in_block}'
+            )
+        common = {'conv_cfg': conv_cfg, 'norm_cfg': norm_cfg, 'act_cfg': act_cfg}
         middle, channels = int(in_channels * middle_ratio), int(in_channels * block_ratio)
         self.main_conv = ConvModule(in_channels, middle, 1, **common)
         self.short_conv = ConvModule(in_channels, middle, 1, **common)
@@ -99,25 +102,29 @@ class TinyDownSampleBlock(BaseModule):
         init_cfg: initialisation of mmengine.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 out_channels: int,
-                 middle_ratio: float = 1.0,
-                 kernel_sizes: int = 3,
-                 conv_cfg: Optional[dict] = None,
-                 norm_cfg: Optional[dict] = NORM_CFG,
-                 act_cfg: Optional[dict] = dict(type='LeakyReLU', negative_slope=0.1),
-                 init_cfg: Union[dict, list, None] = None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        middle_ratio: float = 1.0,
+        kernel_sizes: int = 3,
+        conv_cfg: dict | None = None,
+        norm_cfg: dict | None = NORM_CFG,
+        act_cfg: dict | None = {'type': 'LeakyReLU', 'negative_slope': 0.1},
+        init_cfg: dict | list | None = None,
+    ) -> None:
         super().__init__(init_cfg=init_cfg)
-        common = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        common = {'conv_cfg': conv_cfg, 'norm_cfg': norm_cfg, 'act_cfg': act_cfg}
         middle = int(in_channels * middle_ratio)
         chained = dict(kernel_size=kernel_sizes, padding=kernel_sizes // 2, **common)
         self.short_conv = ConvModule(in_channels, middle, 1, **common)
-        self.main_convs = nn.ModuleList([
-            ConvModule(in_channels, middle, 1, **common),
-            ConvModule(middle, middle, **chained),
-            ConvModule(middle, middle, **chained)
-        ])
+        self.main_convs = nn.ModuleList(
+            [
+                ConvModule(in_channels, middle, 1, **common),
+                ConvModule(middle, middle, **chained),
+                ConvModule(middle, middle, **chained),
+            ]
+        )
         self.final_conv = ConvModule(4 * middle, out_channels, 1, **common)
 
     def forward(self, x: Tensor) -> Tensor:

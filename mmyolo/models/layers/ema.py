@@ -4,9 +4,10 @@ Unlike the public release, buffers that are not averaged follow the model after 
 the model handed to `update_parameters` is the one that is read; a tensor shared under several names moves once. The
 numbers are otherwise the same. All tensors are updated by one fused call instead of one call each.
 """
+
 import math
 from collections import defaultdict
-from typing import Dict, Iterable, Tuple, Union
+from collections.abc import Iterable
 
 import torch
 from mmdet.models.layers import ExpMomentumEMA as _ExpMomentumEMA
@@ -32,15 +33,18 @@ class ExpMomentumEMA(_ExpMomentumEMA):
             first copy; otherwise all buffers follow the model.
     """
 
-    def __init__(self,
-                 model: nn.Module,
-                 momentum: float = 0.0002,
-                 gamma: int = 2000,
-                 interval: int = 1,
-                 device: Union[torch.device, str, None] = None,
-                 update_buffers: bool = False) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        momentum: float = 0.0002,
+        gamma: int = 2000,
+        interval: int = 1,
+        device: torch.device | str | None = None,
+        update_buffers: bool = False,
+    ) -> None:
         super().__init__(
-            model, momentum=momentum, gamma=gamma, interval=interval, device=device, update_buffers=update_buffers)
+            model, momentum=momentum, gamma=gamma, interval=interval, device=device, update_buffers=update_buffers
+        )
         self.avg_parameters = _without_aliases(self.avg_parameters)
 
     def momentum_at(self, steps: int) -> float:
@@ -78,14 +82,14 @@ class ExpMomentumEMA(_ExpMomentumEMA):
         self.steps += 1
 
 
-def _without_aliases(tensors: Dict[str, Tensor]) -> Dict[str, Tensor]:
+def _without_aliases(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     first_names = {}
     for name, tensor in tensors.items():
         first_names.setdefault(tensor.data_ptr() if tensor.numel() else name, name)
     return {name: tensors[name] for name in first_names.values()}
 
 
-def _lerp(pairs: Iterable[Tuple[Tensor, Tensor]], weight: float) -> None:
+def _lerp(pairs: Iterable[tuple[Tensor, Tensor]], weight: float) -> None:
     # a call is fused only over tensors of one device and type
     batches = defaultdict(lambda: ([], []))
     for average, current in pairs:

@@ -1,4 +1,5 @@
 """Implicit knowledge of YOLOR (2105.04206), as the heads of YOLOv7 use it: a learnt number per channel."""
+
 import torch
 from torch import Tensor, nn
 
@@ -25,7 +26,7 @@ class ImplicitA(_Implicit):
         mean, std: of the normal distribution that the numbers are drawn from.
     """
 
-    def __init__(self, in_channels: int, mean: float = 0., std: float = .02) -> None:
+    def __init__(self, in_channels: int, mean: float = 0.0, std: float = 0.02) -> None:
         super().__init__(in_channels, mean, std)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -41,7 +42,7 @@ class ImplicitM(_Implicit):
         mean, std: of the normal distribution that the numbers are drawn from.
     """
 
-    def __init__(self, in_channels: int, mean: float = 1., std: float = .02) -> None:
+    def __init__(self, in_channels: int, mean: float = 1.0, std: float = 0.02) -> None:
         super().__init__(in_channels, mean, std)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,5 +1,4 @@
 """Down-sampling of YOLOv7: half of the channels by pooling, half by a strided convolution."""
-from typing import Optional, Union
 
 import torch
 from mmcv.cnn import ConvModule
@@ -24,24 +23,27 @@ class MaxPoolAndStrideConvBlock(BaseModule):
         init_cfg: initialisation of mmengine.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 out_channels: int,
-                 maxpool_kernel_sizes: int = 2,
-                 use_in_channels_of_middle: bool = False,
-                 conv_cfg: Optional[dict] = None,
-                 norm_cfg: Optional[dict] = NORM_CFG,
-                 act_cfg: Optional[dict] = ACT_CFG,
-                 init_cfg: Union[dict, list, None] = None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        maxpool_kernel_sizes: int = 2,
+        use_in_channels_of_middle: bool = False,
+        conv_cfg: dict | None = None,
+        norm_cfg: dict | None = NORM_CFG,
+        act_cfg: dict | None = ACT_CFG,
+        init_cfg: dict | list | None = None,
+    ) -> None:
         super().__init__(init_cfg=init_cfg)
-        common = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        common = {'conv_cfg': conv_cfg, 'norm_cfg': norm_cfg, 'act_cfg': act_cfg}
         half = out_channels // 2
         middle = in_channels if use_in_channels_of_middle else half
         self.maxpool_branches = nn.Sequential(
-            nn.MaxPool2d(maxpool_kernel_sizes, maxpool_kernel_sizes), ConvModule(in_channels, half, 1, **common))
+            nn.MaxPool2d(maxpool_kernel_sizes, maxpool_kernel_sizes), ConvModule(in_channels, half, 1, **common)
+        )
         self.stride_conv_branches = nn.Sequential(
-            ConvModule(in_channels, middle, 1, **common),
-            ConvModule(middle, half, 3, stride=2, padding=1, **common))
+            ConvModule(in_channels, middle, 1, **common), ConvModule(middle, half, 3, stride=2, padding=1, **common)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, H / 2, W / 2)."""

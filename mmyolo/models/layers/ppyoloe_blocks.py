@@ -1,6 +1,6 @@
 """Blocks of PPYOLOE (2203.16250, section 2.2): re-parameterised residual blocks, attention by channel."""
+
 import warnings
-from typing import Optional, Union
 
 import torch
 from mmcv.cnn import ConvModule, build_activation_layer
@@ -23,7 +23,7 @@ class EffectiveSELayer(nn.Module):
         act_cfg: activation of the weights.
     """
 
-    def __init__(self, channels: int, act_cfg: dict = dict(type='HSigmoid')) -> None:
+    def __init__(self, channels: int, act_cfg: dict = {'type': 'HSigmoid'}) -> None:
         super().__init__()
         self.fc = ConvModule(channels, channels, 1, act_cfg=None)
         with warnings.catch_warnings():  # of a default that mmcv changed long ago
@@ -81,20 +81,25 @@ class PPYOLOEBasicBlock(nn.Module):
         ValueError: if the input cannot be added.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 out_channels: int,
-                 norm_cfg: dict = PPYOLOE_NORM_CFG,
-                 act_cfg: dict = ACT_CFG,
-                 shortcut: bool = True,
-                 use_alpha: bool = False) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        norm_cfg: dict = PPYOLOE_NORM_CFG,
+        act_cfg: dict = ACT_CFG,
+        shortcut: bool = True,
+        use_alpha: bool = False,
+    ) -> None:
         super().__init__()
         if shortcut and in_channels != out_channels:
-            raise ValueError(f'PPYOLOEBasicBlock cannot add its input of {in_channels} channels to {out_channels}: '
-                             'set shortcut=False or make them equal')
+            raise ValueError(
+                f'PPYOLOEBasicBlock cannot add its input of {in_channels} channels to {out_channels}: '
+                'set shortcut=False or make them equal'
+            )
         self.conv1 = ConvModule(in_channels, out_channels, 3, padding=1, norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.conv2 = RepVGGBlock(
-            out_channels, out_channels, norm_cfg=norm_cfg, act_cfg=act_cfg, use_alpha=use_alpha, use_bn_first=False)
+            out_channels, out_channels, norm_cfg=norm_cfg, act_cfg=act_cfg, use_alpha=use_alpha, use_bn_first=False
+        )
         self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
@@ -119,19 +124,21 @@ class CSPResLayer(BaseModule):
         init_cfg: initialisation of mmengine.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 out_channels: int,
-                 num_block: int,
-                 block_cfg: dict = dict(type='PPYOLOEBasicBlock', shortcut=True, use_alpha=True),
-                 stride: int = 1,
-                 norm_cfg: dict = PPYOLOE_NORM_CFG,
-                 act_cfg: dict = ACT_CFG,
-                 attention_cfg: Optional[dict] = dict(type='EffectiveSELayer', act_cfg=dict(type='HSigmoid')),
-                 use_spp: bool = False,
-                 init_cfg: Union[dict, list, None] = None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        num_block: int,
+        block_cfg: dict = {'type': 'PPYOLOEBasicBlock', 'shortcut': True, 'use_alpha': True},
+        stride: int = 1,
+        norm_cfg: dict = PPYOLOE_NORM_CFG,
+        act_cfg: dict = ACT_CFG,
+        attention_cfg: dict | None = {'type': 'EffectiveSELayer', 'act_cfg': {'type': 'HSigmoid'}},
+        use_spp: bool = False,
+        init_cfg: dict | list | None = None,
+    ) -> None:
         super().__init__(init_cfg=init_cfg)
-        common = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
+        common = {'norm_cfg': norm_cfg, 'act_cfg': act_cfg}
         # What the last convolution takes: with a stride the mean of both sides' channels, else the output's.
         joined_channels = (in_channels + out_channels) // 2 if stride == 2 else out_channels
         half = joined_channels // 2
@@ -144,10 +151,12 @@ class CSPResLayer(BaseModule):
         self.blocks = nn.Sequential()
         for index in range(num_block):
             self.blocks.add_module(
-                str(index), MODELS.build(dict(block_cfg, in_channels=half, out_channels=half, **common)))
+                str(index), MODELS.build(dict(block_cfg, in_channels=half, out_channels=half, **common))
+            )
             if use_spp and index == (num_block - 1) // 2:
                 self.blocks.add_module(
-                    'spp', SPPFBottleneck(half, half, kernel_sizes=[5, 9, 13], use_conv_first=False, **common))
+                    'spp', SPPFBottleneck(half, half, kernel_sizes=[5, 9, 13], use_conv_first=False, **common)
+                )
         self.conv3 = ConvModule(joined_channels, out_channels, 1, **common)
         self.attn = None
         if attention_cfg is not None:

@@ -1,5 +1,6 @@
 """A feature map beside max-poolings of it at several scales."""
-from typing import Sequence, Union
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ class PyramidPooling(nn.Module):
         coarsest_first: whether the map itself comes last instead of first.
     """
 
-    def __init__(self, kernel_sizes: Union[int, Sequence[int]] = 5, coarsest_first: bool = False) -> None:
+    def __init__(self, kernel_sizes: int | Sequence[int] = 5, coarsest_first: bool = False) -> None:
         super().__init__()
         self.chained = isinstance(kernel_sizes, int)
         kernels = [kernel_sizes] * 3 if self.chained else kernel_sizes

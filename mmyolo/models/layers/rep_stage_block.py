@@ -2,7 +2,6 @@
 
 Unlike the public release, `RepStageBlock` does not build plain blocks that it then replaces by `BottleRep`s.
 """
-from typing import Optional, Type
 
 import torch
 from mmcv.cnn import ConvModule
@@ -24,11 +23,13 @@ class BottleRep(nn.Module):
         adaptive_weight: whether the weight of the input is learnt; else it is 1.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 out_channels: int,
-                 block_cfg: dict = dict(type='RepVGGBlock'),
-                 adaptive_weight: bool = False) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        block_cfg: dict = {'type': 'RepVGGBlock'},
+        adaptive_weight: bool = False,
+    ) -> None:
         super().__init__()
         self.conv1 = MODELS.build(dict(block_cfg, in_channels=in_channels, out_channels=out_channels))
         self.conv2 = MODELS.build(dict(block_cfg, in_channels=out_channels, out_channels=out_channels))
@@ -53,12 +54,14 @@ class RepStageBlock(nn.Module):
         block_cfg: config of the blocks.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 out_channels: int,
-                 num_blocks: int = 1,
-                 bottle_block: Type[nn.Module] = RepVGGBlock,
-                 block_cfg: dict = dict(type='RepVGGBlock')) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        num_blocks: int = 1,
+        bottle_block: type[nn.Module] = RepVGGBlock,
+        block_cfg: dict = {'type': 'RepVGGBlock'},
+    ) -> None:
         super().__init__()
         in_pairs = bottle_block is BottleRep
         if in_pairs:
@@ -93,18 +96,20 @@ class BepC3StageBlock(nn.Module):
         act_cfg: activation after each norm.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 out_channels: int,
-                 num_blocks: int = 1,
-                 hidden_ratio: float = 0.5,
-                 concat_all_layer: bool = True,
-                 block_cfg: dict = dict(type='RepVGGBlock'),
-                 norm_cfg: Optional[dict] = NORM_CFG,
-                 act_cfg: Optional[dict] = dict(type='ReLU', inplace=True)) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        num_blocks: int = 1,
+        hidden_ratio: float = 0.5,
+        concat_all_layer: bool = True,
+        block_cfg: dict = {'type': 'RepVGGBlock'},
+        norm_cfg: dict | None = NORM_CFG,
+        act_cfg: dict | None = {'type': 'ReLU', 'inplace': True},
+    ) -> None:
         super().__init__()
         hidden = int(out_channels * hidden_ratio)
-        common = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
+        common = {'norm_cfg': norm_cfg, 'act_cfg': act_cfg}
         self.concat_all_layer = concat_all_layer
         self.conv1 = ConvModule(in_channels, hidden, 1, **common)
         self.conv2 = ConvModule(in_channels, hidden, 1, **common)

@@ -3,7 +3,6 @@
 Unlike the public release, a learned `alpha` of exactly 0 removes the 1x1 branch; there it brings the branch back at
 full weight.
 """
-from typing import Optional, Tuple
 
 import torch
 from mmcv.cnn import ConvModule, build_activation_layer, build_norm_layer
@@ -41,21 +40,23 @@ class RepVGGBlock(nn.Module):
         NotImplementedError: for `use_se`.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 out_channels: int,
-                 kernel_size: int = 3,
-                 stride: int = 1,
-                 padding: int = 1,
-                 dilation: int = 1,
-                 groups: int = 1,
-                 padding_mode: str = 'zeros',
-                 norm_cfg: dict = NORM_CFG,
-                 act_cfg: Optional[dict] = dict(type='ReLU', inplace=True),
-                 use_se: bool = False,
-                 use_alpha: bool = False,
-                 use_bn_first: bool = True,
-                 deploy: bool = False) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        stride: int = 1,
+        padding: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
+        padding_mode: str = 'zeros',
+        norm_cfg: dict = NORM_CFG,
+        act_cfg: dict | None = {'type': 'ReLU', 'inplace': True},
+        use_se: bool = False,
+        use_alpha: bool = False,
+        use_bn_first: bool = True,
+        deploy: bool = False,
+    ) -> None:
         super().__init__()
         if kernel_size != 3 or padding != 1:
             raise ArgumentValueError(f'RepVGGBlock needs kernel_size 3 and padding 1, got {kernel_size} and {padding}')
@@ -71,11 +72,12 @@ class RepVGGBlock(nn.Module):
         self.alpha = nn.Parameter(torch.ones(1)) if use_alpha else None
         if deploy:
             self.rbr_reparam = nn.Conv2d(
-                in_channels, out_channels, 3, stride, padding, dilation, groups, padding_mode=padding_mode)
+                in_channels, out_channels, 3, stride, padding, dilation, groups, padding_mode=padding_mode
+            )
             return
         has_identity = use_bn_first and in_channels == out_channels and stride == 1
         self.rbr_identity = build_norm_layer(norm_cfg, in_channels)[1] if has_identity else None
-        common = dict(groups=groups, bias=False, norm_cfg=norm_cfg, act_cfg=None)
+        common = {'groups': groups, 'bias': False, 'norm_cfg': norm_cfg, 'act_cfg': None}
         self.rbr_dense = ConvModule(in_channels, out_channels, 3, stride=stride, padding=1, **common)
         # The stride is taken before this convolution: the backward pass of a strided one over few channels in
         # channels-last memory writes out of bounds on some CPUs (oneDNN in torch 2.13).
@@ -85,7 +87,7 @@ class RepVGGBlock(nn.Module):
         """(B, in_channels, H, W) -> (B, out_channels, H / stride, W / stride)."""
         if self.deploy:
             return self.nonlinearity(self.se(self.rbr_reparam(inputs)))
-        point = self.rbr_1x1(inputs[..., ::self.stride, ::self.stride] if self.stride > 1 else inputs)
+        point = self.rbr_1x1(inputs[..., :: self.stride, :: self.stride] if self.stride > 1 else inputs)
         if self.alpha is not None:
             point = self.alpha * point
         out = self.rbr_dense(inputs) + point
@@ -93,7 +95,7 @@ class RepVGGBlock(nn.Module):
             out = out + self.rbr_identity(inputs)
         return self.nonlinearity(self.se(out))
 
-    def get_equivalent_kernel_bias(self) -> Tuple[Tensor, Tensor]:
+    def get_equivalent_kernel_bias(self) -> tuple[Tensor, Tensor]:
         """Folds norms and branches into one convolution.
 
         Returns:
@@ -122,7 +124,8 @@ class RepVGGBlock(nn.Module):
             stride=conv.stride,
             padding=conv.padding,
             dilation=conv.dilation,
-            groups=conv.groups)
+            groups=conv.groups,
+        )
         self.rbr_reparam.weight.data = kernel.detach()
         self.rbr_reparam.bias.data = bias.detach()
         for parameter in self.parameters():
@@ -138,6 +141,6 @@ class RepVGGBlock(nn.Module):
         return kernel
 
 
-def _fuse_norm(kernel: Tensor, norm: nn.Module) -> Tuple[Tensor, Tensor]:
+def _fuse_norm(kernel: Tensor, norm: nn.Module) -> tuple[Tensor, Tensor]:
     scale = norm.weight / (norm.running_var + norm.eps).sqrt()
     return kernel * scale.reshape(-1, 1, 1, 1), norm.bias - norm.running_mean * scale

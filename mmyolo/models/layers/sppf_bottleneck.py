@@ -1,5 +1,6 @@
 """Spatial pyramid pooling, in a chain of small poolings (SPPF) or side by side (SPP)."""
-from typing import Optional, Sequence, Union
+
+from collections.abc import Sequence
 
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
@@ -24,18 +25,20 @@ class SPPFBottleneck(BaseModule):
         init_cfg: initialisation of mmengine.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 out_channels: int,
-                 kernel_sizes: Union[int, Sequence[int]] = 5,
-                 use_conv_first: bool = True,
-                 mid_channels_scale: float = 0.5,
-                 conv_cfg: Optional[dict] = None,
-                 norm_cfg: Optional[dict] = NORM_CFG,
-                 act_cfg: Optional[dict] = ACT_CFG,
-                 init_cfg: Union[dict, list, None] = None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_sizes: int | Sequence[int] = 5,
+        use_conv_first: bool = True,
+        mid_channels_scale: float = 0.5,
+        conv_cfg: dict | None = None,
+        norm_cfg: dict | None = NORM_CFG,
+        act_cfg: dict | None = ACT_CFG,
+        init_cfg: dict | list | None = None,
+    ) -> None:
         super().__init__(init_cfg=init_cfg)
-        common = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        common = {'conv_cfg': conv_cfg, 'norm_cfg': norm_cfg, 'act_cfg': act_cfg}
         mid_channels = int(in_channels * mid_channels_scale) if use_conv_first else in_channels
         self.conv1 = ConvModule(in_channels, mid_channels, 1, **common) if use_conv_first else None
         self.poolings = PyramidPooling(kernel_sizes)

@@ -1,4 +1,5 @@
 """The import path under which the public release keeps its blocks."""
+
 from .bi_fusion import BiFusion
 from .conv_wrapper import ConvWrapper
 from .csp_layer_with_two_conv import CSPLayerWithTwoConv
@@ -13,8 +14,25 @@ from .rep_vgg_block import RepVGGBlock
 from .sppf_bottleneck import SPPFBottleneck
 
 __all__ = [
-    'BepC3StageBlock', 'BiFusion', 'BottleRep', 'CSPLayerWithTwoConv', 'CSPResLayer', 'CSPSPPFBottleneck',
-    'ConvWrapper', 'DarknetBottleneck', 'EELANBlock', 'ELANBlock', 'EffectiveSELayer', 'ImplicitA', 'ImplicitM',
-    'MaxPoolAndStrideConvBlock', 'PPYOLOEBasicBlock', 'PPYOLOESELayer', 'RepStageBlock', 'RepVGGBlock',
-    'SPPFBottleneck', 'SPPFCSPBlock', 'TinyDownSampleBlock'
+    'BepC3StageBlock',
+    'BiFusion',
+    'BottleRep',
+    'CSPLayerWithTwoConv',
+    'CSPResLayer',
+    'CSPSPPFBottleneck',
+    'ConvWrapper',
+    'DarknetBottleneck',
+    'EELANBlock',
+    'ELANBlock',
+    'EffectiveSELayer',
+    'ImplicitA',
+    'ImplicitM',
+    'MaxPoolAndStrideConvBlock',
+    'PPYOLOEBasicBlock',
+    'PPYOLOESELayer',
+    'RepStageBlock',
+    'RepVGGBlock',
+    'SPPFBottleneck',
+    'SPPFCSPBlock',
+    'TinyDownSampleBlock',
 ]

@@ -3,8 +3,8 @@
 The epsilons stand where published checkpoints were trained with them, so the numbers can be compared. Unlike public
 mmyolo, a batch of zero weights needs no case of its own: the loss is 0 and the IoUs are still returned.
 """
+
 import math
-from typing import Optional, Tuple, Union
 
 import torch
 from mmdet.models.losses.utils import weight_reduce_loss
@@ -18,12 +18,14 @@ IOU_MODES = ('iou', 'ciou', 'giou', 'siou')
 BBOX_FORMATS = ('xyxy', 'xywh')
 
 
-def bbox_overlaps(pred: Tensor,
-                  target: Tensor,
-                  iou_mode: str = 'ciou',
-                  bbox_format: str = 'xywh',
-                  siou_theta: float = 4.0,
-                  eps: float = 1e-7) -> Tensor:
+def bbox_overlaps(
+    pred: Tensor,
+    target: Tensor,
+    iou_mode: str = 'ciou',
+    bbox_format: str = 'xywh',
+    siou_theta: float = 4.0,
+    eps: float = 1e-7,
+) -> Tensor:
     """Overlap of boxes taken pair by pair.
 
     Args:
@@ -68,7 +70,7 @@ def bbox_overlaps(pred: Tensor,
         cost = (enclose - union) / enclose
     elif iou_mode == 'ciou':
         diagonal = enclose_w**2 + enclose_h**2 + eps
-        aspect = (4 / math.pi**2) * (torch.atan(tw / th) - torch.atan(pw / ph))**2
+        aspect = (4 / math.pi**2) * (torch.atan(tw / th) - torch.atan(pw / ph)) ** 2
         with torch.no_grad():
             alpha = aspect / (aspect - iou + (1 + eps))
         cost = (dx**2 + dy**2) / diagonal + alpha * aspect
@@ -77,19 +79,25 @@ def bbox_overlaps(pred: Tensor,
     return (iou - cost).clamp(-1, 1)
 
 
-def _siou_cost(dx: Tensor, dy: Tensor, widths: Tuple[Tensor, Tensor], heights: Tuple[Tensor, Tensor],
-               enclose: Tuple[Tensor, Tensor], theta: float) -> Tensor:
+def _siou_cost(
+    dx: Tensor,
+    dy: Tensor,
+    widths: tuple[Tensor, Tensor],
+    heights: tuple[Tensor, Tensor],
+    enclose: tuple[Tensor, Tensor],
+    theta: float,
+) -> Tensor:
     """Half the sum of the distance and the shape cost of SIoU, of what `bbox_overlaps` has at hand."""
     length = torch.sqrt(dx**2 + dy**2)
     sin_x, sin_y = dx.abs() / length, dy.abs() / length
     sine = torch.where(sin_y > math.sin(math.pi / 4), sin_x, sin_y)
     gamma = 2 - torch.cos(2 * torch.asin(sine) - math.pi / 2)
-    distance = sum(1 - torch.exp(-gamma * (delta / side)**2) for delta, side in zip((dx, dy), enclose))
-    shape = sum((1 - torch.exp(-(a - b).abs() / torch.maximum(a, b)))**theta for a, b in (widths, heights))
+    distance = sum(1 - torch.exp(-gamma * (delta / side) ** 2) for delta, side in zip((dx, dy), enclose))
+    shape = sum((1 - torch.exp(-(a - b).abs() / torch.maximum(a, b))) ** theta for a, b in (widths, heights))
     return 0.5 * (distance + shape)
 
 
-def _check(value: str, allowed: Tuple[str, ...], name: str) -> None:
+def _check(value: str, allowed: tuple[str, ...], name: str) -> None:
     if value not in allowed:
         raise ArgumentValueError(f'{name} must be one of {", ".join(allowed)}, got {value!r}')
 
@@ -110,13 +118,15 @@ class IoULoss(nn.Module):
         ValueError: for a mode, format or reduction that does not exist.
     """
 
-    def __init__(self,
-                 iou_mode: str = 'ciou',
-                 bbox_format: str = 'xywh',
-                 eps: float = 1e-7,
-                 reduction: str = 'mean',
-                 loss_weight: float = 1.0,
-                 return_iou: bool = True) -> None:
+    def __init__(
+        self,
+        iou_mode: str = 'ciou',
+        bbox_format: str = 'xywh',
+        eps: float = 1e-7,
+        reduction: str = 'mean',
+        loss_weight: float = 1.0,
+        return_iou: bool = True,
+    ) -> None:
         super().__init__()
         _check(iou_mode, ('ciou', 'siou', 'giou'), 'iou_mode')
         _check(bbox_format, BBOX_FORMATS, 'bbox_format')
@@ -128,12 +138,14 @@ class IoULoss(nn.Module):
         self.loss_weight = loss_weight
         self.return_iou = return_iou
 
-    def forward(self,
-                pred: Tensor,
-                target: Tensor,
-                weight: Optional[Tensor] = None,
-                avg_factor: Optional[Union[float, Tensor]] = None,
-                reduction_override: Optional[str] = None) -> Union[Tensor, Tuple[Tensor, Tensor]]:
+    def forward(
+        self,
+        pred: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: float | Tensor | None = None,
+        reduction_override: str | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
         """Computes the loss of box pairs.
 
         Args:

@@ -3,7 +3,6 @@
 Two things differ from COCO's similarity and are kept, because public checkpoints were trained so: an object's scale is
 the diagonal of its box, not the root of its area, and tolerances are `sigmas` rather than twice their size.
 """
-from typing import Optional, Union
 
 import torch
 from torch import Tensor, nn
@@ -21,17 +20,13 @@ class OksLoss(nn.Module):
         loss_weight: weight of the loss.
     """
 
-    def __init__(self, metainfo: Union[str, dict, None] = None, loss_weight: float = 1.0) -> None:
+    def __init__(self, metainfo: str | dict | None = None, loss_weight: float = 1.0) -> None:
         super().__init__()
         sigmas = None if metainfo is None else torch.as_tensor(load_keypoint_info(metainfo)['sigmas'])
         self.register_buffer('sigmas', sigmas)  # persistent, because public checkpoints hold it
         self.loss_weight = loss_weight
 
-    def forward(self,
-                output: Tensor,
-                target: Tensor,
-                target_weights: Tensor,
-                bboxes: Optional[Tensor] = None) -> Tensor:
+    def forward(self, output: Tensor, target: Tensor, target_weights: Tensor, bboxes: Tensor | None = None) -> Tensor:
         """Computes the loss.
 
         Args:
@@ -42,11 +37,9 @@ class OksLoss(nn.Module):
         """
         return (1 - self.compute_oks(output, target, target_weights, bboxes)) * self.loss_weight
 
-    def compute_oks(self,
-                    output: Tensor,
-                    target: Tensor,
-                    target_weights: Tensor,
-                    bboxes: Optional[Tensor] = None) -> Tensor:
+    def compute_oks(
+        self, output: Tensor, target: Tensor, target_weights: Tensor, bboxes: Tensor | None = None
+    ) -> Tensor:
         """Computes the similarity of keypoints; leading dimensions are broadcast.
 
         Args:

@@ -2,7 +2,6 @@
 
 Works on any device, because the overlap needs no compiled code.
 """
-from typing import Optional
 
 import torch
 from mmdet.models.losses.utils import weight_reduce_loss
@@ -11,11 +10,7 @@ from torch import Tensor, nn
 from mmyolo.ops.rotated_iou import diff_iou_rotated_2d
 from mmyolo.registry import MODELS, stand_in
 
-_MODES = {
-    'linear': lambda iou: 1 - iou,
-    'square': lambda iou: 1 - iou**2,
-    'log': lambda iou: -iou.log(),
-}
+_MODES = {'linear': lambda iou: 1 - iou, 'square': lambda iou: 1 - iou**2, 'log': lambda iou: -iou.log()}
 
 
 @stand_in(MODELS, 'mmrotate').register_module()
@@ -30,12 +25,14 @@ class RotatedIoULoss(nn.Module):
         mode: 'linear' for 1 - IoU, 'square' for 1 - IoU^2, 'log' for -ln(IoU).
     """
 
-    def __init__(self,
-                 linear: bool = False,
-                 eps: float = 1e-6,
-                 reduction: str = 'mean',
-                 loss_weight: float = 1.0,
-                 mode: str = 'log') -> None:
+    def __init__(
+        self,
+        linear: bool = False,
+        eps: float = 1e-6,
+        reduction: str = 'mean',
+        loss_weight: float = 1.0,
+        mode: str = 'log',
+    ) -> None:
         super().__init__()
         assert mode in _MODES, f'mode of RotatedIoULoss is {mode!r}, allowed are {list(_MODES)}'
         self.mode = 'linear' if linear else mode
@@ -44,12 +41,14 @@ class RotatedIoULoss(nn.Module):
         self.reduction = reduction
         self.loss_weight = loss_weight
 
-    def forward(self,
-                pred: Tensor,
-                target: Tensor,
-                weight: Optional[Tensor] = None,
-                avg_factor: Optional[float] = None,
-                reduction_override: Optional[str] = None) -> Tensor:
+    def forward(
+        self,
+        pred: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: float | None = None,
+        reduction_override: str | None = None,
+    ) -> Tensor:
         """Computes the loss.
 
         Args:

@@ -1,5 +1,4 @@
 """The focal loss (arXiv 1708.02002) with targets between 0 and 1, for angle classes; stands in for mmrotate's."""
-from typing import Optional
 
 import torch.nn.functional as F
 from mmdet.models.losses.utils import weight_reduce_loss
@@ -19,23 +18,23 @@ class SmoothFocalLoss(nn.Module):
         loss_weight: weight of the loss.
     """
 
-    def __init__(self,
-                 gamma: float = 2.0,
-                 alpha: float = 0.25,
-                 reduction: str = 'mean',
-                 loss_weight: float = 1.0) -> None:
+    def __init__(
+        self, gamma: float = 2.0, alpha: float = 0.25, reduction: str = 'mean', loss_weight: float = 1.0
+    ) -> None:
         super().__init__()
         self.gamma = gamma
         self.alpha = alpha
         self.reduction = reduction
         self.loss_weight = loss_weight
 
-    def forward(self,
-                pred: Tensor,
-                target: Tensor,
-                weight: Optional[Tensor] = None,
-                avg_factor: Optional[float] = None,
-                reduction_override: Optional[str] = None) -> Tensor:
+    def forward(
+        self,
+        pred: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: float | None = None,
+        reduction_override: str | None = None,
+    ) -> Tensor:
         """Computes the loss.
 
         Args:

@@ -2,6 +2,7 @@
 
 Nothing of the maps' size is allocated but the gradient, and the maps keep their memory format.
 """
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,7 +10,6 @@ from torch.autograd.function import once_differentiable
 
 
 class _SparseTargetBCE(torch.autograd.Function):
-
     @staticmethod
     def forward(ctx, logits: Tensor, image: Tensor, channel: Tensor, cell: Tensor, targets: Tensor) -> Tensor:
         row, column = cell // logits.shape[3], cell % logits.shape[3]
@@ -23,7 +23,7 @@ class _SparseTargetBCE(torch.autograd.Function):
         logits, image, channel, row, column, targets = ctx.saved_tensors
         grad = logits.float().sigmoid()
         grad[image, channel, row, column] -= targets
-        return (grad.mul_(grad_loss).to(logits.dtype), ) + (None, ) * 4
+        return (grad.mul_(grad_loss).to(logits.dtype),) + (None,) * 4
 
 
 def sparse_target_bce(logits: Tensor, image: Tensor, channel: Tensor, cell: Tensor, targets: Tensor) -> Tensor:

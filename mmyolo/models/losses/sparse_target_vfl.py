@@ -2,6 +2,7 @@
 
 As `sparse_target_bce`: nothing of the maps' size is kept for the gradient but the maps.
 """
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,10 +10,18 @@ from torch.autograd.function import once_differentiable
 
 
 class _SparseTargetVFL(torch.autograd.Function):
-
     @staticmethod
-    def forward(ctx, logits: Tensor, image: Tensor, channel: Tensor, cell: Tensor, targets: Tensor, alpha: float,
-                gamma: float, iou_weighted: bool) -> Tensor:
+    def forward(
+        ctx,
+        logits: Tensor,
+        image: Tensor,
+        channel: Tensor,
+        cell: Tensor,
+        targets: Tensor,
+        alpha: float,
+        gamma: float,
+        iou_weighted: bool,
+    ) -> Tensor:
         place = image, channel, cell // logits.shape[3], cell % logits.shape[3]
         weight = targets if iou_weighted else torch.ones_like(targets)
         ctx.save_for_backward(logits, *place, targets, weight)
@@ -31,17 +40,19 @@ class _SparseTargetVFL(torch.autograd.Function):
         grad = F.softplus(logits.float()).mul_(1 - score).mul_(ctx.gamma).add_(score)
         grad.mul_(score.pow(ctx.gamma)).mul_(ctx.alpha)
         grad[place] = weight * (score[place] - targets)
-        return (grad.mul_(grad_loss).to(logits.dtype), ) + (None, ) * 7
+        return (grad.mul_(grad_loss).to(logits.dtype),) + (None,) * 7
 
 
-def sparse_target_vfl(logits: Tensor,
-                      image: Tensor,
-                      channel: Tensor,
-                      cell: Tensor,
-                      targets: Tensor,
-                      alpha: float = 0.75,
-                      gamma: float = 2.0,
-                      iou_weighted: bool = True) -> Tensor:
+def sparse_target_vfl(
+    logits: Tensor,
+    image: Tensor,
+    channel: Tensor,
+    cell: Tensor,
+    targets: Tensor,
+    alpha: float = 0.75,
+    gamma: float = 2.0,
+    iou_weighted: bool = True,
+) -> Tensor:
     """Sums the varifocal loss of logits over all elements of a map, in single precision.
 
     Args:

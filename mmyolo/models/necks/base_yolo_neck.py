@@ -7,8 +7,9 @@ Unlike the public release, a frozen neck needs no gradient from construction on,
     downsample_layers  L - 1 modules, finest level first; likewise bottom_up_layers
     out_layers         L modules, finest level first
 """
+
 from abc import ABCMeta, abstractmethod
-from typing import List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
 
 import torch
 from mmcv.cnn import ConvModule
@@ -37,17 +38,19 @@ class BaseYOLONeck(BaseModule, metaclass=ABCMeta):
         init_cfg: initialisation of mmengine.
     """
 
-    def __init__(self,
-                 in_channels: List[int],
-                 out_channels: Union[int, List[int]],
-                 deepen_factor: float = 1.0,
-                 widen_factor: float = 1.0,
-                 upsample_feats_cat_first: bool = True,
-                 freeze_all: bool = False,
-                 norm_cfg: Optional[dict] = None,
-                 act_cfg: Optional[dict] = None,
-                 init_cfg: Union[dict, list, None] = None,
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        in_channels: list[int],
+        out_channels: int | list[int],
+        deepen_factor: float = 1.0,
+        widen_factor: float = 1.0,
+        upsample_feats_cat_first: bool = True,
+        freeze_all: bool = False,
+        norm_cfg: dict | None = None,
+        act_cfg: dict | None = None,
+        init_cfg: dict | list | None = None,
+        **kwargs,
+    ) -> None:
         super().__init__(init_cfg)
         self.in_channels = in_channels
         self.out_channels = out_channels
@@ -101,7 +104,8 @@ class BaseYOLONeck(BaseModule, metaclass=ABCMeta):
 
     def _conv(self, in_channels: int, out_channels: int, kernel_size: int, **kwargs) -> nn.Module:
         return ConvModule(
-            in_channels, out_channels, kernel_size, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg, **kwargs)
+            in_channels, out_channels, kernel_size, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg, **kwargs
+        )
 
     def _freeze_all(self) -> None:
         if self.freeze_all:
@@ -120,8 +124,9 @@ class BaseYOLONeck(BaseModule, metaclass=ABCMeta):
         """How many feature maps the neck takes."""
         return len(self.in_channels)
 
-    def join_upwards(self, upsample: nn.Module, coarse: Tensor, fine: Tensor, inputs: Sequence[Tensor],
-                     idx: int) -> Tensor:
+    def join_upwards(
+        self, upsample: nn.Module, coarse: Tensor, fine: Tensor, inputs: Sequence[Tensor], idx: int
+    ) -> Tensor:
         """Joins level `idx` with the next finer one.
 
         Args:
@@ -137,12 +142,12 @@ class BaseYOLONeck(BaseModule, metaclass=ABCMeta):
         pair = [upsample(coarse), fine]
         return torch.cat(pair if self.upsample_feats_cat_first else pair[::-1], dim=1)
 
-    def forward(self, inputs: Sequence[Tensor]) -> Tuple[Tensor, ...]:
+    def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Maps of L levels, finest first, (B, in_channels[idx], H / 2^idx, W / 2^idx) -> L maps of the same sizes."""
         if len(inputs) != self.num_inputs:
             raise ArgumentValueError(f'the neck takes {self.num_inputs} feature maps (in_channels), got {len(inputs)}')
         levels = len(self.in_channels)
-        reduced = [layer(x) for layer, x in zip(self.reduce_layers, inputs[self.num_inputs - levels:])]
+        reduced = [layer(x) for layer, x in zip(self.reduce_layers, inputs[self.num_inputs - levels :])]
 
         inner = [reduced[-1]]
         for upsample, top_down, idx in zip(self.upsample_layers, self.top_down_layers, range(levels - 1, 0, -1)):

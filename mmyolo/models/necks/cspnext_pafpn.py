@@ -3,7 +3,6 @@
 As in public checkpoints, CSP layers have dense blocks without channel attention whatever `use_depthwise` says, and a
 shallow model may have CSP layers without a block.
 """
-from typing import List, Optional, Union
 
 from mmdet.models.layers import CSPLayer
 from torch import nn
@@ -28,26 +27,37 @@ class CSPNeXtPAFPN(YOLOXPAFPN):
         conv_cfg: kind of convolution, None for Conv2d.
     """
 
-    def __init__(self,
-                 in_channels: List[int],
-                 out_channels: int,
-                 deepen_factor: float = 1.0,
-                 widen_factor: float = 1.0,
-                 num_csp_blocks: int = 3,
-                 freeze_all: bool = False,
-                 use_depthwise: bool = False,
-                 expand_ratio: float = 0.5,
-                 upsample_cfg: dict = dict(scale_factor=2, mode='nearest'),
-                 conv_cfg: Optional[dict] = None,
-                 norm_cfg: dict = CSPNEXT_NORM_CFG,
-                 act_cfg: dict = CSPNEXT_ACT_CFG,
-                 init_cfg: Union[dict, list, None] = CSPNEXT_INIT_CFG) -> None:
+    def __init__(
+        self,
+        in_channels: list[int],
+        out_channels: int,
+        deepen_factor: float = 1.0,
+        widen_factor: float = 1.0,
+        num_csp_blocks: int = 3,
+        freeze_all: bool = False,
+        use_depthwise: bool = False,
+        expand_ratio: float = 0.5,
+        upsample_cfg: dict = {'scale_factor': 2, 'mode': 'nearest'},
+        conv_cfg: dict | None = None,
+        norm_cfg: dict = CSPNEXT_NORM_CFG,
+        act_cfg: dict = CSPNEXT_ACT_CFG,
+        init_cfg: dict | list | None = CSPNEXT_INIT_CFG,
+    ) -> None:
         self.expand_ratio = expand_ratio
         self.upsample_cfg = upsample_cfg
         self.conv_cfg = conv_cfg
-        super().__init__([int(channels * widen_factor) for channels in in_channels], int(out_channels * widen_factor),
-                         deepen_factor, widen_factor, round(num_csp_blocks * deepen_factor), use_depthwise, freeze_all,
-                         norm_cfg, act_cfg, init_cfg)
+        super().__init__(
+            [int(channels * widen_factor) for channels in in_channels],
+            int(out_channels * widen_factor),
+            deepen_factor,
+            widen_factor,
+            round(num_csp_blocks * deepen_factor),
+            use_depthwise,
+            freeze_all,
+            norm_cfg,
+            act_cfg,
+            init_cfg,
+        )
 
     def build_upsample_layer(self, idx: int) -> nn.Module:
         """`nn.Upsample`."""
@@ -70,4 +80,5 @@ class CSPNeXtPAFPN(YOLOXPAFPN):
             use_cspnext_block=True,
             conv_cfg=self.conv_cfg,
             norm_cfg=self.norm_cfg,
-            act_cfg=self.act_cfg)
+            act_cfg=self.act_cfg,
+        )

@@ -1,5 +1,4 @@
 """Neck of PPYOLOE (2203.16250, section 2.2)."""
-from typing import List, Optional, Union
 
 from torch import nn
 
@@ -31,20 +30,22 @@ class PPYOLOECSPPAFPN(BaseYOLONeck):
         use_spp: whether the reduction of the coarsest level pools.
     """
 
-    def __init__(self,
-                 in_channels: List[int] = [256, 512, 1024],
-                 out_channels: List[int] = [256, 512, 1024],
-                 deepen_factor: float = 1.0,
-                 widen_factor: float = 1.0,
-                 freeze_all: bool = False,
-                 num_csplayer: int = 1,
-                 num_blocks_per_layer: int = 3,
-                 block_cfg: dict = dict(type='PPYOLOEBasicBlock', shortcut=False, use_alpha=False),
-                 norm_cfg: dict = PPYOLOE_NORM_CFG,
-                 act_cfg: dict = ACT_CFG,
-                 drop_block_cfg: Optional[dict] = None,
-                 init_cfg: Union[dict, list, None] = None,
-                 use_spp: bool = False) -> None:
+    def __init__(
+        self,
+        in_channels: list[int] = [256, 512, 1024],
+        out_channels: list[int] = [256, 512, 1024],
+        deepen_factor: float = 1.0,
+        widen_factor: float = 1.0,
+        freeze_all: bool = False,
+        num_csplayer: int = 1,
+        num_blocks_per_layer: int = 3,
+        block_cfg: dict = {'type': 'PPYOLOEBasicBlock', 'shortcut': False, 'use_alpha': False},
+        norm_cfg: dict = PPYOLOE_NORM_CFG,
+        act_cfg: dict = ACT_CFG,
+        drop_block_cfg: dict | None = None,
+        init_cfg: dict | list | None = None,
+        use_spp: bool = False,
+    ) -> None:
         self.num_csplayer = num_csplayer
         self.num_blocks_per_layer = round(num_blocks_per_layer * deepen_factor)
         self.block_cfg = block_cfg
@@ -58,7 +59,8 @@ class PPYOLOECSPPAFPN(BaseYOLONeck):
             freeze_all=freeze_all,
             norm_cfg=norm_cfg,
             act_cfg=act_cfg,
-            init_cfg=init_cfg)
+            init_cfg=init_cfg,
+        )
 
     def build_reduce_layer(self, idx: int) -> nn.Module:
         """Nothing, and `CSPResLayer`s at the coarsest level."""
@@ -72,8 +74,7 @@ class PPYOLOECSPPAFPN(BaseYOLONeck):
     def build_upsample_layer(self, idx: int) -> nn.Module:
         """A 1x1 convolution that halves the channels, and the nearest neighbour."""
         channels = self.out_channels[idx]
-        return nn.Sequential(
-            self._conv(channels, channels // 2, 1), nn.Upsample(scale_factor=2, mode='nearest'))
+        return nn.Sequential(self._conv(channels, channels // 2, 1), nn.Upsample(scale_factor=2, mode='nearest'))
 
     def build_top_down_layer(self, idx: int) -> nn.Module:
         """`CSPResLayer`s."""
@@ -93,13 +94,18 @@ class PPYOLOECSPPAFPN(BaseYOLONeck):
         return nn.Identity()
 
     def _csp_layers(self, in_channels: int, out_channels: int, use_spp: bool = False) -> nn.Sequential:
-        return nn.Sequential(*(
-            CSPResLayer(
-                out_channels if index else in_channels,
-                out_channels,
-                self.num_blocks_per_layer,
-                block_cfg=self.block_cfg,
-                norm_cfg=self.norm_cfg,
-                act_cfg=self.act_cfg,
-                attention_cfg=None,
-                use_spp=use_spp) for index in range(self.num_csplayer)))
+        return nn.Sequential(
+            *(
+                CSPResLayer(
+                    out_channels if index else in_channels,
+                    out_channels,
+                    self.num_blocks_per_layer,
+                    block_cfg=self.block_cfg,
+                    norm_cfg=self.norm_cfg,
+                    act_cfg=self.act_cfg,
+                    attention_cfg=None,
+                    use_spp=use_spp,
+                )
+                for index in range(self.num_csplayer)
+            )
+        )

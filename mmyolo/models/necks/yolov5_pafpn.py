@@ -1,5 +1,4 @@
 """Neck of YOLOv5; those of YOLOv6, YOLOv8, YOLOX and RTMDet take its path with stages and channels of their own."""
-from typing import List, Optional, Union
 
 from mmdet.models.layers import CSPLayer
 from torch import nn
@@ -29,16 +28,18 @@ class YOLOv5PAFPN(TorchConvInit, BaseYOLONeck):
 
     csp_layer = CSPLayer
 
-    def __init__(self,
-                 in_channels: List[int],
-                 out_channels: Union[int, List[int]],
-                 deepen_factor: float = 1.0,
-                 widen_factor: float = 1.0,
-                 num_csp_blocks: int = 1,
-                 freeze_all: bool = False,
-                 norm_cfg: Optional[dict] = NORM_CFG,
-                 act_cfg: Optional[dict] = ACT_CFG,
-                 init_cfg: Union[dict, list, None] = None) -> None:
+    def __init__(
+        self,
+        in_channels: list[int],
+        out_channels: int | list[int],
+        deepen_factor: float = 1.0,
+        widen_factor: float = 1.0,
+        num_csp_blocks: int = 1,
+        freeze_all: bool = False,
+        norm_cfg: dict | None = NORM_CFG,
+        act_cfg: dict | None = ACT_CFG,
+        init_cfg: dict | list | None = None,
+    ) -> None:
         self.num_csp_blocks = num_csp_blocks
         super().__init__(
             in_channels,
@@ -48,7 +49,8 @@ class YOLOv5PAFPN(TorchConvInit, BaseYOLONeck):
             freeze_all=freeze_all,
             norm_cfg=norm_cfg,
             act_cfg=act_cfg,
-            init_cfg=init_cfg)
+            init_cfg=init_cfg,
+        )
 
     def build_reduce_layer(self, idx: int) -> nn.Module:
         """A 1x1 convolution to the next finer level's channels for the coarsest level, nothing for others."""
@@ -104,4 +106,5 @@ class YOLOv5PAFPN(TorchConvInit, BaseYOLONeck):
             num_blocks=self._num_blocks(),
             add_identity=False,
             norm_cfg=self.norm_cfg,
-            act_cfg=self.act_cfg)
+            act_cfg=self.act_cfg,
+        )

@@ -1,5 +1,6 @@
 """Necks of YOLOv6: RepPAN (2209.02976, section 2.1) and its successor with three-level joints (2301.05586)."""
-from typing import List, Optional, Sequence, Union
+
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -9,8 +10,8 @@ from ..layers import BepC3StageBlock, BiFusion, RepStageBlock
 from ..utils.defaults import NORM_CFG
 from .yolov5_pafpn import YOLOv5PAFPN
 
-RELU = dict(type='ReLU', inplace=True)
-SILU = dict(type='SiLU', inplace=True)
+RELU = {'type': 'ReLU', 'inplace': True}
+SILU = {'type': 'SiLU', 'inplace': True}
 
 
 @MODELS.register_module()
@@ -28,21 +29,32 @@ class YOLOv6RepPAFPN(YOLOv5PAFPN):
 
     num_extra_levels = 0  # finer inputs that are no level of the neck
 
-    def __init__(self,
-                 in_channels: List[int],
-                 out_channels: List[int],
-                 deepen_factor: float = 1.0,
-                 widen_factor: float = 1.0,
-                 num_csp_blocks: int = 12,
-                 freeze_all: bool = False,
-                 norm_cfg: Optional[dict] = NORM_CFG,
-                 act_cfg: Optional[dict] = RELU,
-                 block_cfg: dict = dict(type='RepVGGBlock'),
-                 init_cfg: Union[dict, list, None] = None) -> None:
+    def __init__(
+        self,
+        in_channels: list[int],
+        out_channels: list[int],
+        deepen_factor: float = 1.0,
+        widen_factor: float = 1.0,
+        num_csp_blocks: int = 12,
+        freeze_all: bool = False,
+        norm_cfg: dict | None = NORM_CFG,
+        act_cfg: dict | None = RELU,
+        block_cfg: dict = {'type': 'RepVGGBlock'},
+        init_cfg: dict | list | None = None,
+    ) -> None:
         self.block_cfg = block_cfg
-        self.extra_in_channels = in_channels[:self.num_extra_levels]
-        super().__init__(in_channels[self.num_extra_levels:], out_channels, deepen_factor, widen_factor, num_csp_blocks,
-                         freeze_all, norm_cfg, act_cfg, init_cfg)
+        self.extra_in_channels = in_channels[: self.num_extra_levels]
+        super().__init__(
+            in_channels[self.num_extra_levels :],
+            out_channels,
+            deepen_factor,
+            widen_factor,
+            num_csp_blocks,
+            freeze_all,
+            norm_cfg,
+            act_cfg,
+            init_cfg,
+        )
 
     def build_upsample_layer(self, idx: int) -> nn.Module:
         """A transposed convolution of stride 2."""
@@ -73,23 +85,35 @@ class CSPChains:
         block_act_cfg: activation of the 1x1 convolutions around the blocks.
     """
 
-    def __init__(self,
-                 in_channels: List[int],
-                 out_channels: List[int],
-                 deepen_factor: float = 1.0,
-                 widen_factor: float = 1.0,
-                 hidden_ratio: float = 0.5,
-                 num_csp_blocks: int = 12,
-                 freeze_all: bool = False,
-                 norm_cfg: Optional[dict] = NORM_CFG,
-                 act_cfg: Optional[dict] = RELU,
-                 block_act_cfg: Optional[dict] = SILU,
-                 block_cfg: dict = dict(type='RepVGGBlock'),
-                 init_cfg: Union[dict, list, None] = None) -> None:
+    def __init__(
+        self,
+        in_channels: list[int],
+        out_channels: list[int],
+        deepen_factor: float = 1.0,
+        widen_factor: float = 1.0,
+        hidden_ratio: float = 0.5,
+        num_csp_blocks: int = 12,
+        freeze_all: bool = False,
+        norm_cfg: dict | None = NORM_CFG,
+        act_cfg: dict | None = RELU,
+        block_act_cfg: dict | None = SILU,
+        block_cfg: dict = {'type': 'RepVGGBlock'},
+        init_cfg: dict | list | None = None,
+    ) -> None:
         self.hidden_ratio = hidden_ratio
         self.block_act_cfg = block_act_cfg
-        super().__init__(in_channels, out_channels, deepen_factor, widen_factor, num_csp_blocks, freeze_all, norm_cfg,
-                         act_cfg, block_cfg, init_cfg)
+        super().__init__(
+            in_channels,
+            out_channels,
+            deepen_factor,
+            widen_factor,
+            num_csp_blocks,
+            freeze_all,
+            norm_cfg,
+            act_cfg,
+            block_cfg,
+            init_cfg,
+        )
 
     def _stage(self, in_channels: int, out_channels: int) -> nn.Module:
         return BepC3StageBlock(
@@ -99,7 +123,8 @@ class CSPChains:
             self.hidden_ratio,
             block_cfg=self.block_cfg,
             norm_cfg=self.norm_cfg,
-            act_cfg=self.block_act_cfg)
+            act_cfg=self.block_act_cfg,
+        )
 
 
 @MODELS.register_module()
@@ -124,8 +149,9 @@ class YOLOv6RepBiPAFPN(YOLOv6RepPAFPN):
         finer = self._in(idx - 2) if idx > 1 else self._scaled(self.extra_in_channels[0])
         return BiFusion(self._in(idx - 1), finer, self._out(idx - 1), norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
 
-    def join_upwards(self, upsample: nn.Module, coarse: Tensor, fine: Tensor, inputs: Sequence[Tensor],
-                     idx: int) -> Tensor:
+    def join_upwards(
+        self, upsample: nn.Module, coarse: Tensor, fine: Tensor, inputs: Sequence[Tensor], idx: int
+    ) -> Tensor:
         """As in the base class; the level below the finer one joins as the backbone gave it."""
         return upsample((coarse, fine, inputs[idx - 1]))  # inputs[0] is the level below level 0
 

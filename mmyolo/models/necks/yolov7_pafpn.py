@@ -2,7 +2,6 @@
 
 Unlike the public release, norm and activation of one neck do not reach the default `block_cfg` of the next.
 """
-from typing import List, Optional, Union
 
 from torch import nn
 
@@ -35,24 +34,31 @@ class YOLOv7PAFPN(BaseYOLONeck):
         init_cfg: initialisation of mmengine.
     """
 
-    def __init__(self,
-                 in_channels: List[int],
-                 out_channels: List[int],
-                 block_cfg: dict = dict(
-                     type='ELANBlock', middle_ratio=0.5, block_ratio=0.25, num_blocks=4, num_convs_in_block=1),
-                 deepen_factor: float = 1.0,
-                 widen_factor: float = 1.0,
-                 spp_expand_ratio: float = 0.5,
-                 is_tiny_version: bool = False,
-                 use_maxpool_in_downsample: bool = True,
-                 use_in_channels_in_downsample: bool = False,
-                 use_repconv_outs: bool = True,
-                 upsample_feats_cat_first: bool = False,
-                 freeze_all: bool = False,
-                 norm_cfg: Optional[dict] = NORM_CFG,
-                 act_cfg: Optional[dict] = ACT_CFG,
-                 init_cfg: Union[dict, list, None] = None) -> None:
-        self.block_cfg = dict(dict(norm_cfg=norm_cfg, act_cfg=act_cfg), **block_cfg)
+    def __init__(
+        self,
+        in_channels: list[int],
+        out_channels: list[int],
+        block_cfg: dict = {
+            'type': 'ELANBlock',
+            'middle_ratio': 0.5,
+            'block_ratio': 0.25,
+            'num_blocks': 4,
+            'num_convs_in_block': 1,
+        },
+        deepen_factor: float = 1.0,
+        widen_factor: float = 1.0,
+        spp_expand_ratio: float = 0.5,
+        is_tiny_version: bool = False,
+        use_maxpool_in_downsample: bool = True,
+        use_in_channels_in_downsample: bool = False,
+        use_repconv_outs: bool = True,
+        upsample_feats_cat_first: bool = False,
+        freeze_all: bool = False,
+        norm_cfg: dict | None = NORM_CFG,
+        act_cfg: dict | None = ACT_CFG,
+        init_cfg: dict | list | None = None,
+    ) -> None:
+        self.block_cfg = dict({'norm_cfg': norm_cfg, 'act_cfg': act_cfg}, **block_cfg)
         self.spp_expand_ratio = spp_expand_ratio
         self.is_tiny_version = is_tiny_version
         self.use_maxpool_in_downsample = use_maxpool_in_downsample
@@ -67,7 +73,8 @@ class YOLOv7PAFPN(BaseYOLONeck):
             freeze_all=freeze_all,
             norm_cfg=norm_cfg,
             act_cfg=act_cfg,
-            init_cfg=init_cfg)
+            init_cfg=init_cfg,
+        )
 
     def build_reduce_layer(self, idx: int) -> nn.Module:
         """Pooling for the coarsest level, a 1x1 convolution for others."""
@@ -80,13 +87,15 @@ class YOLOv7PAFPN(BaseYOLONeck):
             is_tiny_version=self.is_tiny_version,
             kernel_sizes=5,
             norm_cfg=self.norm_cfg,
-            act_cfg=self.act_cfg)
+            act_cfg=self.act_cfg,
+        )
 
     def build_upsample_layer(self, idx: int) -> nn.Module:
         """A 1x1 convolution to the next finer level's channels; repeats every pixel twice in both directions."""
         return nn.Sequential(
             self._conv(self.out_channels[idx], self.out_channels[idx - 1], 1),
-            nn.Upsample(scale_factor=2, mode='nearest'))
+            nn.Upsample(scale_factor=2, mode='nearest'),
+        )
 
     def build_top_down_layer(self, idx: int) -> nn.Module:
         """A block."""
@@ -101,7 +110,8 @@ class YOLOv7PAFPN(BaseYOLONeck):
             self.out_channels[idx + 1],
             use_in_channels_of_middle=self.use_in_channels_in_downsample,
             norm_cfg=self.norm_cfg,
-            act_cfg=self.act_cfg)
+            act_cfg=self.act_cfg,
+        )
 
     def build_bottom_up_layer(self, idx: int) -> nn.Module:
         """A block."""

@@ -1,5 +1,4 @@
 """Neck of YOLOv8."""
-from typing import List, Optional, Union
 
 from torch import nn
 
@@ -22,18 +21,29 @@ class YOLOv8PAFPN(YOLOv5PAFPN):
 
     csp_layer = CSPLayerWithTwoConv
 
-    def __init__(self,
-                 in_channels: List[int],
-                 out_channels: List[int],
-                 deepen_factor: float = 1.0,
-                 widen_factor: float = 1.0,
-                 num_csp_blocks: int = 3,
-                 freeze_all: bool = False,
-                 norm_cfg: Optional[dict] = NORM_CFG,
-                 act_cfg: Optional[dict] = ACT_CFG,
-                 init_cfg: Union[dict, list, None] = None) -> None:
-        super().__init__(in_channels, out_channels, deepen_factor, widen_factor, num_csp_blocks, freeze_all, norm_cfg,
-                         act_cfg, init_cfg)
+    def __init__(
+        self,
+        in_channels: list[int],
+        out_channels: list[int],
+        deepen_factor: float = 1.0,
+        widen_factor: float = 1.0,
+        num_csp_blocks: int = 3,
+        freeze_all: bool = False,
+        norm_cfg: dict | None = NORM_CFG,
+        act_cfg: dict | None = ACT_CFG,
+        init_cfg: dict | list | None = None,
+    ) -> None:
+        super().__init__(
+            in_channels,
+            out_channels,
+            deepen_factor,
+            widen_factor,
+            num_csp_blocks,
+            freeze_all,
+            norm_cfg,
+            act_cfg,
+            init_cfg,
+        )
 
     def build_reduce_layer(self, idx: int) -> nn.Module:
         """Nothing."""

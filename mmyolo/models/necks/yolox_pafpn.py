@@ -1,5 +1,4 @@
 """Neck of YOLOX."""
-from typing import List, Optional, Union
 
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from mmengine.model import BaseModule
@@ -24,21 +23,32 @@ class YOLOXPAFPN(YOLOv5PAFPN):
         use_depthwise: whether the convolutions of stride 2 are depthwise separable.
     """
 
-    def __init__(self,
-                 in_channels: List[int],
-                 out_channels: int,
-                 deepen_factor: float = 1.0,
-                 widen_factor: float = 1.0,
-                 num_csp_blocks: int = 3,
-                 use_depthwise: bool = False,
-                 freeze_all: bool = False,
-                 norm_cfg: Optional[dict] = NORM_CFG,
-                 act_cfg: Optional[dict] = ACT_CFG,
-                 init_cfg: Union[dict, list, None] = None) -> None:
+    def __init__(
+        self,
+        in_channels: list[int],
+        out_channels: int,
+        deepen_factor: float = 1.0,
+        widen_factor: float = 1.0,
+        num_csp_blocks: int = 3,
+        use_depthwise: bool = False,
+        freeze_all: bool = False,
+        norm_cfg: dict | None = NORM_CFG,
+        act_cfg: dict | None = ACT_CFG,
+        init_cfg: dict | list | None = None,
+    ) -> None:
         self.use_depthwise = use_depthwise
         self.conv = DepthwiseSeparableConvModule if use_depthwise else ConvModule
-        super().__init__(in_channels, out_channels, deepen_factor, widen_factor, num_csp_blocks, freeze_all, norm_cfg,
-                         act_cfg, init_cfg)
+        super().__init__(
+            in_channels,
+            out_channels,
+            deepen_factor,
+            widen_factor,
+            num_csp_blocks,
+            freeze_all,
+            norm_cfg,
+            act_cfg,
+            init_cfg,
+        )
 
     def init_weights(self) -> None:
         """As mmengine does: the configs initialise the whole detector by its `init_cfg`."""
@@ -53,8 +63,7 @@ class YOLOXPAFPN(YOLOv5PAFPN):
         return self._conv(self._in(idx), self._scaled(self.out_channels), 1)
 
     def _spatial(self, in_channels: int, out_channels: int, stride: int = 1) -> nn.Module:
-        return self.conv(
-            in_channels, out_channels, 3, stride, padding=1, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
+        return self.conv(in_channels, out_channels, 3, stride, padding=1, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
 
     def _scaled(self, channels: int) -> int:
         return int(channels * self.widen_factor)

@@ -1,5 +1,4 @@
 """Convolutional block attention (CBAM, arXiv 1807.06521): which channels matter, then which places."""
-from typing import Union
 
 import torch
 from mmcv.cnn import ConvModule
@@ -18,11 +17,12 @@ class ChannelAttention(BaseModule):
         act_cfg: activation of the hidden layer.
     """
 
-    def __init__(self, channels: int, reduce_ratio: int = 16, act_cfg: dict = dict(type='ReLU')) -> None:
+    def __init__(self, channels: int, reduce_ratio: int = 16, act_cfg: dict = {'type': 'ReLU'}) -> None:
         super().__init__()
         hidden = int(channels / reduce_ratio)
         self.fc = nn.Sequential(
-            ConvModule(channels, hidden, 1, act_cfg=act_cfg), ConvModule(hidden, channels, 1, act_cfg=None))
+            ConvModule(channels, hidden, 1, act_cfg=act_cfg), ConvModule(hidden, channels, 1, act_cfg=None)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, 1, 1)."""
@@ -38,7 +38,7 @@ class SpatialAttention(BaseModule):
 
     def __init__(self, kernel_size: int = 7) -> None:
         super().__init__()
-        self.conv = ConvModule(2, 1, kernel_size, padding=kernel_size // 2, act_cfg=dict(type='Sigmoid'))
+        self.conv = ConvModule(2, 1, kernel_size, padding=kernel_size // 2, act_cfg={'type': 'Sigmoid'})
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, 1, H, W)."""
@@ -57,12 +57,14 @@ class CBAM(BaseModule):
         init_cfg: initialisation of mmengine.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 reduce_ratio: int = 16,
-                 kernel_size: int = 7,
-                 act_cfg: dict = dict(type='ReLU'),
-                 init_cfg: Union[dict, list, None] = None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        reduce_ratio: int = 16,
+        kernel_size: int = 7,
+        act_cfg: dict = {'type': 'ReLU'},
+        init_cfg: dict | list | None = None,
+    ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.channel_attention = ChannelAttention(in_channels, reduce_ratio, act_cfg)
         self.spatial_attention = SpatialAttention(kernel_size)

@@ -1,5 +1,4 @@
 """The overlap calculator of assigners of rotated boxes; stands in for mmrotate's where that is not installed."""
-from typing import Union
 
 from mmdet.structures.bbox import BaseBoxes, get_box_tensor
 from torch import Tensor
@@ -12,11 +11,9 @@ from mmyolo.registry import TASK_UTILS, stand_in
 class RBboxOverlaps2D:
     """Overlaps of rotated boxes, whose sides count as 0.001 pixels at least."""
 
-    def __call__(self,
-                 bboxes1: Union[Tensor, BaseBoxes],
-                 bboxes2: Union[Tensor, BaseBoxes],
-                 mode: str = 'iou',
-                 is_aligned: bool = False) -> Tensor:
+    def __call__(
+        self, bboxes1: Tensor | BaseBoxes, bboxes2: Tensor | BaseBoxes, mode: str = 'iou', is_aligned: bool = False
+    ) -> Tensor:
         """Computes overlaps.
 
         Args:

@@ -1,6 +1,7 @@
 """Scaling of widths and depths, and ground truth of a batch as one padded tensor."""
+
 import math
-from typing import Sequence, Union
+from collections.abc import Sequence
 
 import torch
 from mmdet.structures.bbox import get_box_tensor
@@ -10,8 +11,12 @@ from torch import Tensor
 from .output_save import OutputSaveFunctionWrapper, OutputSaveObjectWrapper  # the public release keeps them here
 
 __all__ = [
-    'OutputSaveFunctionWrapper', 'OutputSaveObjectWrapper', 'gt_instances_preprocess', 'in_batch', 'make_divisible',
-    'make_round'
+    'OutputSaveFunctionWrapper',
+    'OutputSaveObjectWrapper',
+    'gt_instances_preprocess',
+    'in_batch',
+    'make_divisible',
+    'make_round',
 ]
 
 
@@ -42,7 +47,7 @@ def make_round(x: float, deepen_factor: float = 1.0) -> int:
     return max(round(x * deepen_factor), 1) if x > 1 else x
 
 
-def gt_instances_preprocess(batch_gt_instances: Union[Tensor, Sequence[InstanceData]], batch_size: int) -> Tensor:
+def gt_instances_preprocess(batch_gt_instances: Tensor | Sequence[InstanceData], batch_size: int) -> Tensor:
     """Lays the boxes of a batch into one tensor, padded with zero rows; the order within an image is kept.
 
     Args:
@@ -78,6 +83,6 @@ def _pad_instances(instances: Sequence[InstanceData]) -> Tensor:
     boxes = [get_box_tensor(one.bboxes) for one in instances]
     padded = boxes[0].new_zeros((len(boxes), max(map(len, boxes)), 1 + boxes[0].shape[-1]))
     for row, one, box in zip(padded, instances, boxes):
-        row[:len(box), 0] = one.labels
-        row[:len(box), 1:] = box
+        row[: len(box), 0] = one.labels
+        row[: len(box), 1:] = box
     return padded

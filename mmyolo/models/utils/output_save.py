@@ -1,8 +1,10 @@
 """Wrappers that note what an object's methods or a function return, for export checks and tests."""
+
 import copy
 from collections import defaultdict
+from collections.abc import Callable
 from functools import wraps
-from typing import Any, Callable, Optional
+from typing import Any
 
 
 class OutputSaveObjectWrapper:
@@ -56,7 +58,7 @@ class OutputSaveFunctionWrapper:
         ValueError: if `spec` is neither a dict nor None.
     """
 
-    def __init__(self, func: Callable, spec: Optional[dict] = None) -> None:
+    def __init__(self, func: Callable, spec: dict | None = None) -> None:
         if spec is None:
             spec = func.__globals__
         if not isinstance(spec, dict):

@@ -1,4 +1,5 @@
 """Which methods somebody else has replaced: then the plain way is taken, which calls them, and no short cut around it."""
+
 from typing import Any
 
 # The packages whose methods a short cut stands for.

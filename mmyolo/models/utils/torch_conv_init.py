@@ -1,4 +1,5 @@
 """The rule by which YOLO backbones and necks are initialised."""
+
 from torch import nn
 
 

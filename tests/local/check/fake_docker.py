@@ -5,6 +5,7 @@
 
 A task runs files/usr/bin/start.sh with IN and OUT in the place of /in and /out; the user is not changed.
 """
+
 import json
 import os
 import sys
@@ -30,7 +31,7 @@ def config_of(folder: str) -> dict:
 
 
 if arguments[:2] == ['image', 'inspect']:
-    print(json.dumps([dict(Config=config_of(folder_of(arguments[2])))]))
+    print(json.dumps([{'Config': config_of(folder_of(arguments[2]))}]))
 elif arguments[0] == 'pull':
     sys.exit(f'Error response from daemon: pull access denied for {arguments[1]}')
 elif arguments[0] == 'images':

@@ -1,9 +1,11 @@
 """Violations of the contract: for each the rule that must name it and the change that makes it out of a good run."""
+
 import json
 import os
 import shutil
 
 import yaml
+
 from tests.local.check import runs
 
 
@@ -133,7 +135,7 @@ def without_weights(task):
 
 
 def old_form(task, **changes):
-    runs.write_result(task, {**dict(model=['epoch_1.pth', 'config.py'], map='0.61'), **changes})
+    runs.write_result(task, {**{'model': ['epoch_1.pth', 'config.py'], 'map': '0.61'}, **changes})
 
 
 def rename_stage(value):
@@ -144,8 +146,12 @@ def rename_stage(value):
 
 # kind of run, the rule that must name it, the damage, whether the oracle of the other tests must see it too
 PLANTED = [
-    ('training', 'container/out-folder', lambda task: (shutil.rmtree(task.out_dir / 'models'),
-                                                       (task.out_dir / 'models').write_text('x')), False),
+    (
+        'training',
+        'container/out-folder',
+        lambda task: (shutil.rmtree(task.out_dir / 'models'), (task.out_dir / 'models').write_text('x')),
+        False,
+    ),
     ('training', 'container/no-error-state', monitor(c4='4', c5='300103'), False),
     ('infer', 'monitor/exists', text('monitor.txt', None), False),
     ('infer', 'monitor/exists', replaced_by_folder('monitor.txt'), False),
@@ -172,11 +178,18 @@ PLANTED = [
     ('training', 'training/readable', text('models/result.yaml', 'a: [1'), True),
     ('training', 'training/readable', text('models/result.yaml', ''), True),
     ('training', 'training/readable', text('models/result.yaml', b'PK\x03\x04\x00\xff'), True),
-    ('training', 'training/plain-values',
-     text('models/result.yaml', 'model_stages: {a: {mAP: !!python/object/apply:numpy.float64 [1]}}'), True),
-    ('training', 'training/repeated-keys',
-     lambda task: text('models/result.yaml', 'mAP: 0.3\n' + (task.out_dir / 'models/result.yaml').read_text())(task),
-     False),
+    (
+        'training',
+        'training/plain-values',
+        text('models/result.yaml', 'model_stages: {a: {mAP: !!python/object/apply:numpy.float64 [1]}}'),
+        True,
+    ),
+    (
+        'training',
+        'training/repeated-keys',
+        lambda task: text('models/result.yaml', 'mAP: 0.3\n' + (task.out_dir / 'models/result.yaml').read_text())(task),
+        False,
+    ),
     ('training', 'training/form', result(lambda value: value.update(model_stages={})), True),
     ('training', 'training/one-form', result(lambda value: value.update(model=['config.py'], map=0.5)), False),
     ('training', 'training/old-model', lambda task: old_form(task, model='epoch_1.pth'), True),
@@ -195,17 +208,25 @@ PLANTED = [
     ('training', 'training/file-exists', text('models/epoch_2/epoch_2.pth', None), True),
     ('training', 'training/file-regular', stage(files=['attachments']), True),
     ('training', 'training/file-link', linked, True),
-    ('training', 'training/platform-files', lambda task: (text('models/ymir-info.yaml', 'x')(task),
-                                                          stage(files=['ymir-info.yaml'])(task)), False),
+    (
+        'training',
+        'training/platform-files',
+        lambda task: (text('models/ymir-info.yaml', 'x')(task), stage(files=['ymir-info.yaml'])(task)),
+        False,
+    ),
     ('training', 'training/timestamp', stage(timestamp=runs.NOW * 1000), True),
     ('training', 'training/metrics', stage(mAP=-1), True),
     ('training', 'training/metrics', stage(mAR=float('nan')), True),
     ('training', 'training/metrics', stage(maskAP=None), True),
     ('training', 'training/counters', stage(tp=2**31), True),
     ('training', 'training/spelling', lambda task: (without('tp')(task), stage(TP=4)(task)), False),
-    ('training', 'training/evaluate-config',
-     result(lambda value: value.update(evaluate_config=dict(iou='0.5:0.95'))), True),
-    ('training', 'training/attachments', result(lambda value: value.update(attachments=dict(plots='curve.png'))), True),
+    (
+        'training',
+        'training/evaluate-config',
+        result(lambda value: value.update(evaluate_config={'iou': '0.5:0.95'})),
+        True,
+    ),
+    ('training', 'training/attachments', result(lambda value: value.update(attachments={'plots': 'curve.png'})), True),
     ('training', 'training/attachment-files', text('models/attachments/plots/curve.png', None), True),
     ('training', 'verifier/stage-metric', without('mAP'), False),
     ('training', 'verifier/map-number', result(lambda value: value.update(map='high')), False),
@@ -217,12 +238,16 @@ PLANTED = [
     ('infer', 'infer/readable', text('infer-result.json', b'\x80\x81'), False),
     ('infer', 'infer/readable', text('infer-result.json', '[' * 100000), False),
     ('infer', 'infer/detection', text('infer-result.json', '{"detection": []}'), True),
-    ('infer', 'infer/repeated-images',
-     infer(lambda images, first, _: images.update({f'/in/{first}': images[first]})), True),
-    ('infer', 'infer/known-images', infer(lambda images, *_: images.update({'other.jpg': dict(boxes=[])})), True),
+    (
+        'infer',
+        'infer/repeated-images',
+        infer(lambda images, first, _: images.update({f'/in/{first}': images[first]})),
+        True,
+    ),
+    ('infer', 'infer/known-images', infer(lambda images, *_: images.update({'other.jpg': {'boxes': []}})), True),
     ('infer', 'infer/entry', infer(lambda images, first, _: images.update({first: None})), True),
-    ('infer', 'infer/list', infer(lambda images, first, _: images.update({first: dict(boxes={})})), True),
-    ('infer', 'infer/list-key', infer(lambda images, first, _: images.update({first: dict(objects=[])})), True),
+    ('infer', 'infer/list', infer(lambda images, first, _: images.update({first: {'boxes': {}}})), True),
+    ('infer', 'infer/list-key', infer(lambda images, first, _: images.update({first: {'objects': []}})), True),
     ('infer', 'infer/object', infer(lambda images, first, _: images[first]['boxes'].append(5)), False),
     ('infer', 'infer/class-name', item(class_name=' '), True),
     ('infer', 'infer/class-name', drop('class_name'), True),
@@ -239,8 +264,12 @@ PLANTED = [
     ('infer', 'infer/box-size', box(w=-3), False),
     ('infer', 'infer/rotate-angle', box(rotate_angle=float('inf')), True),
     ('infer', 'verifier/every-candidate', infer(lambda images, _, second: images.pop(second)), True),
-    ('infer', 'verifier/plain-keys',
-     infer(lambda images, first, _: images.update({f'/in/assets/{first}': images.pop(first)})), False),
+    (
+        'infer',
+        'verifier/plain-keys',
+        infer(lambda images, first, _: images.update({f'/in/assets/{first}': images.pop(first)})),
+        False,
+    ),
     ('mining', 'mining/exists', text('result.tsv', None), False),
     ('mining', 'mining/readable', text('result.tsv', b'\xff\xff'), False),
     ('mining+infer', 'mining/columns', tsv(lambda lines: f'{lines[0]}\n{lines[1]}\n\t0.1\n'), False),
@@ -250,27 +279,40 @@ PLANTED = [
     ('mining', 'mining/repeated', tsv(lambda lines: f'{lines[0]}\n{lines[1]}\n{lines[1]}\n'), True),
     ('mining', 'mining/known-paths', tsv(lambda lines: f'{lines[0]}\n{lines[1]}\n/in/assets/x.jpg\t0.1\n'), True),
     ('mining', 'verifier/mining-count', tsv(lambda lines: f'{lines[0]}\n'), True),
-    ('segmentation', 'segmentation/parts',
-     coco(lambda value: value.pop('categories') and value.update(annotations=[])), True),
-    ('segmentation', 'segmentation/file-name',
-     coco(lambda value: value['images'][0].update(file_name='')), False),
-    ('segmentation', 'segmentation/known-images',
-     coco(lambda value: value['images'].append(dict(id=3, file_name='x.jpg'))), False),
+    (
+        'segmentation',
+        'segmentation/parts',
+        coco(lambda value: value.pop('categories') and value.update(annotations=[])),
+        True,
+    ),
+    ('segmentation', 'segmentation/file-name', coco(lambda value: value['images'][0].update(file_name='')), False),
+    (
+        'segmentation',
+        'segmentation/known-images',
+        coco(lambda value: value['images'].append({'id': 3, 'file_name': 'x.jpg'})),
+        False,
+    ),
     ('segmentation', 'segmentation/ids', coco(lambda value: value['images'][1].update(id=1)), True),
     ('segmentation', 'segmentation/references', mask(category_id=9), True),
     ('segmentation', 'segmentation/known-class', coco(lambda value: value['categories'][0].update(name='dog')), False),
     ('segmentation', 'segmentation/bbox', mask(bbox=[1, 2, 0.9, 4]), False),
     ('segmentation', 'segmentation/area', mask(area=None), True),
-    ('segmentation', 'segmentation/mask', mask(segmentation=dict(size=[64, 64], counts=[1, 2])), True),
+    ('segmentation', 'segmentation/mask', mask(segmentation={'size': [64, 64], 'counts': [1, 2]}), True),
     ('segmentation', 'segmentation/mask', mask(segmentation=[[1, 2, 3, 4], [5, 6, 7, 8]]), True),
     ('segmentation', 'segmentation/mask', mask(segmentation=[[1, 2, 3, None]]), False),
     ('segmentation', 'segmentation/confidence', mask(confidence='high'), True),
-    ('segmentation', 'segmentation/score-key',
-     coco(lambda value: value['annotations'][0].update(score=value['annotations'][0].pop('confidence'))), False),
+    (
+        'segmentation',
+        'segmentation/score-key',
+        coco(lambda value: value['annotations'][0].update(score=value['annotations'][0].pop('confidence'))),
+        False,
+    ),
     ('segmentation', 'segmentation/meta', mask(meta=None), True),
     ('segmentation', 'segmentation/repeated', mask(bbox=[9, 2, 30, 40]), False),
     ('segmentation', 'verifier/rle', mask(segmentation=[[1, 2, 3, 4, 5, 6]]), False),
 ]
 # what these rules find makes others fail too
-ALONGSIDE = {'segmentation/file-name': {'segmentation/known-images', 'verifier/every-candidate'},
-             'infer/repeated-images': {'verifier/plain-keys'}}
+ALONGSIDE = {
+    'segmentation/file-name': {'segmentation/known-images', 'verifier/every-candidate'},
+    'infer/repeated-images': {'verifier/plain-keys'},
+}

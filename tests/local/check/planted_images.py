@@ -1,4 +1,5 @@
 """Violations in an image: for each the rule that must name it and the change to the good foreign image."""
+
 import json
 
 

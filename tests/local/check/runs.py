@@ -1,4 +1,5 @@
 """Finished runs that obey the contract, to be damaged in one place by a test."""
+
 import json
 from pathlib import Path
 
@@ -19,8 +20,16 @@ def finish(task, seconds=NOW + 0.125):
 
 
 def stage_of(name, metric, timestamp):
-    return dict(stage_name=name, files=[f'{name}.pth', 'config.py'], timestamp=timestamp, mAP=metric, mAR=0.5, tp=4,
-                fp=1, fn=2)
+    return {
+        'stage_name': name,
+        'files': [f'{name}.pth', 'config.py'],
+        'timestamp': timestamp,
+        'mAP': metric,
+        'mAR': 0.5,
+        'tp': 4,
+        'fp': 1,
+        'fn': 2,
+    }
 
 
 def train(work_dir, images):
@@ -31,10 +40,16 @@ def train(work_dir, images):
     (models / 'attachments/plots').mkdir(parents=True)
     for name in ('epoch_1.pth', 'epoch_2/epoch_2.pth', 'config.py', 'attachments/plots/curve.png'):
         (models / name).write_bytes(b'content')
-    write_result(task, dict(best_stage_name='epoch_2', mAP=0.4, evaluate_config=dict(conf_thr=0.005, iou_thr=0.5),
-                            attachments=dict(plots=['curve.png']),
-                            model_stages=dict(epoch_1=stage_of('epoch_1', 0.3, NOW),
-                                              epoch_2=stage_of('epoch_2', 0.4, NOW + 9))))
+    write_result(
+        task,
+        {
+            'best_stage_name': 'epoch_2',
+            'mAP': 0.4,
+            'evaluate_config': {'conf_thr': 0.005, 'iou_thr': 0.5},
+            'attachments': {'plots': ['curve.png']},
+            'model_stages': {'epoch_1': stage_of('epoch_1', 0.3, NOW), 'epoch_2': stage_of('epoch_2', 0.4, NOW + 9)},
+        },
+    )
     (task.out_dir / 'tensorboard/events.out.tfevents.1').write_bytes(b'events')
     finish(task)
     return task
@@ -48,16 +63,19 @@ def detect(work_dir, images, mining=False, infer=False):
     """A finished mining, inference or both over two images; the second has no objects."""
     model = work_dir.parent / 'model.pth'
     model.write_bytes(b'content')
-    stage = ModelStage('best', (model, ), {'class_names': list(CLASSES)})
-    task = prepare_candidates(work_dir, [image.path for image in images[:2]], stage, {}, mining=mining, infer=infer,
-                              in_container=True)
+    stage = ModelStage('best', (model,), {'class_names': list(CLASSES)})
+    task = prepare_candidates(
+        work_dir, [image.path for image in images[:2]], stage, {}, mining=mining, infer=infer, in_container=True
+    )
     paths = (task.in_dir / 'candidate-index.tsv').read_text().splitlines()
     if mining:
         (task.out_dir / 'result.tsv').write_text(f'{paths[1]}\t0.75\n{paths[0]}\t0.5\n')
     if infer:
-        boxes = [dict(class_name='Crate ', score=0.9, box=dict(x=3, y=4, w=20, h=10)),
-                 dict(class_name='target', score=0.2, box=dict(x=5, y=6.0, w='7', h=8, rotate_angle=0.0))]
-        write_json(task, dict(detection={Path(paths[0]).name: dict(boxes=boxes), Path(paths[1]).name: dict(boxes=[])}))
+        boxes = [
+            {'class_name': 'Crate ', 'score': 0.9, 'box': {'x': 3, 'y': 4, 'w': 20, 'h': 10}},
+            {'class_name': 'target', 'score': 0.2, 'box': {'x': 5, 'y': 6.0, 'w': '7', 'h': 8, 'rotate_angle': 0.0}},
+        ]
+        write_json(task, {'detection': {Path(paths[0]).name: {'boxes': boxes}, Path(paths[1]).name: {'boxes': []}}})
     finish(task)
     return task
 
@@ -72,12 +90,28 @@ def segment(work_dir, images):
     config = yaml.safe_load((task.in_dir / 'config.yaml').read_text())
     (task.in_dir / 'config.yaml').write_text(yaml.safe_dump(dict(config, object_type=4)))
     names = [Path(line).name for line in (task.in_dir / 'candidate-index.tsv').read_text().splitlines()]
-    write_json(task, dict(
-        images=[dict(id=number, file_name=name, width=64, height=64) for number, name in enumerate(names, 1)],
-        categories=[dict(id=number, name=name) for number, name in enumerate(CLASSES, 1)],
-        annotations=[dict(id=1, image_id=1, category_id=2, bbox=[1, 2, 30.5, 40], area=900, confidence=0.7, iscrowd=0,
-                          segmentation=dict(size=[64, 64], counts='abc')),
-                     dict(id=2, image_id=1, category_id=2, bbox=[9, 2, 30, 40], area=900, confidence=0.6)]))
+    write_json(
+        task,
+        {
+            'images': [
+                {'id': number, 'file_name': name, 'width': 64, 'height': 64} for number, name in enumerate(names, 1)
+            ],
+            'categories': [{'id': number, 'name': name} for number, name in enumerate(CLASSES, 1)],
+            'annotations': [
+                {
+                    'id': 1,
+                    'image_id': 1,
+                    'category_id': 2,
+                    'bbox': [1, 2, 30.5, 40],
+                    'area': 900,
+                    'confidence': 0.7,
+                    'iscrowd': 0,
+                    'segmentation': {'size': [64, 64], 'counts': 'abc'},
+                },
+                {'id': 2, 'image_id': 1, 'category_id': 2, 'bbox': [9, 2, 30, 40], 'area': 900, 'confidence': 0.6},
+            ],
+        },
+    )
     return task
 
 

@@ -1,4 +1,5 @@
 """An image that has nothing to do with ours passes; violations planted into it are named. Docker is a stand-in here."""
+
 import contextlib
 import io
 import json
@@ -10,13 +11,22 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
+
 from tests.local.check import runs
 from tests.local.check.planted import result, stage
 from tests.local.check.planted_images import DAMAGED_RUNS, PLANTED
-from typer.testing import CliRunner
-
-from ymir.local.check import (all_rules, check_image, check_img_man, check_out, has_errors, image, image_run, render,
-                              run_rules)
+from ymir.local.check import (
+    all_rules,
+    check_image,
+    check_img_man,
+    check_out,
+    has_errors,
+    image,
+    image_run,
+    render,
+    run_rules,
+)
 from ymir.local.check.image import Answer, docker
 from ymir.local.check.run_rules import Moments
 from ymir.local.cli import app
@@ -37,7 +47,7 @@ def foreign(tmp_path, monkeypatch):
     (folder / 'files/usr/bin').mkdir(parents=True)
     shutil.copytree(HERE / 'foreign/img-man', folder / 'files/img-man')
     shutil.copy(HERE / 'foreign/start.sh', folder / 'files/usr/bin/start.sh')
-    config = dict(Cmd=['/bin/sh', '-c', 'bash /usr/bin/start.sh'], Entrypoint=None)
+    config = {'Cmd': ['/bin/sh', '-c', 'bash /usr/bin/start.sh'], 'Entrypoint': None}
     (folder / 'config.json').write_text(json.dumps(config))
     monkeypatch.setenv('PATH', f'{tool.parent}:/usr/bin:/bin')
     monkeypatch.setenv('FAKE_IMAGES', str(tmp_path / 'images'))
@@ -80,9 +90,13 @@ def test_a_good_image_and_the_commands_of_the_platform(foreign):
     assert failed(findings) == set(), findings
     run = f'run --rm {NAME} cat'
     assert commands(foreign) == [
-        f'image inspect {NAME}', f'images {NAME} --format {{{{.ID}}}}', f'{run} /img-man/manifest.yaml',
-        f'{run} /usr/bin/start.sh', f'{run} /img-man/training-template.yaml', f'{run} /img-man/mining-template.yaml',
-        f'{run} /img-man/infer-template.yaml'
+        f'image inspect {NAME}',
+        f'images {NAME} --format {{{{.ID}}}}',
+        f'{run} /img-man/manifest.yaml',
+        f'{run} /usr/bin/start.sh',
+        f'{run} /img-man/training-template.yaml',
+        f'{run} /img-man/mining-template.yaml',
+        f'{run} /img-man/infer-template.yaml',
     ]
 
 
@@ -102,15 +116,15 @@ def test_every_rule_for_images_is_planted():
 
 def test_without_an_engine_one_clear_finding(foreign, monkeypatch):
     monkeypatch.setenv('FAKE_IMAGES', '/nowhere')
-    finding, = [finding for finding in check_image(NAME, run=True) if finding.ok is False]
+    (finding,) = [finding for finding in check_image(NAME, run=True) if finding.ok is False]
     assert finding.rule == 'image/engine' and 'Is the docker daemon running?' in finding.message
     monkeypatch.setenv('PATH', '/nowhere')
-    finding, = [finding for finding in check_image(NAME) if finding.ok is False]
+    (finding,) = [finding for finding in check_image(NAME) if finding.ok is False]
     assert finding.rule == 'image/engine' and 'docker cannot be started' in finding.message
 
 
 def test_an_image_that_is_nowhere(foreign):
-    finding, = [finding for finding in check_image('no/such:image') if finding.ok is False]
+    (finding,) = [finding for finding in check_image('no/such:image') if finding.ok is False]
     assert finding.rule == 'image/present' and 'pull access denied' in finding.message
     assert commands(foreign)[:2] == ['image inspect no/such:image', 'pull no/such:image']
 
@@ -134,8 +148,14 @@ def test_run_of_a_good_image(foreign, tmp_path):
     findings = check_image(NAME, run=True, work_dir=tmp_path / 'work')
     assert failed(findings) == set(), [finding for finding in findings if finding.ok is False]
     passed = {finding.rule for finding in findings if finding.ok}
-    assert passed >= {'container/exit-code', 'container/in-unchanged', 'container/ends', 'training/file-exists',
-                      'mining/order', 'infer/known-images'}
+    assert passed >= {
+        'container/exit-code',
+        'container/in-unchanged',
+        'container/ends',
+        'training/file-exists',
+        'mining/order',
+        'infer/known-images',
+    }
     runs = [command for command in commands(foreign) if '--user' in command]
     assert len(runs) == 3
     for words in ('--network=none', f'-v{tmp_path}/work', ':/in:ro'):
@@ -169,7 +189,7 @@ def test_an_image_without_training_needs_a_model_from_elsewhere(foreign, tmp_pat
     weights = tmp_path / 'final.pth'
     weights.write_bytes(b'weights')
     tasks = []
-    model = ModelStage('final', (weights, ), {'class_names': ['cat']})
+    model = ModelStage('final', (weights,), {'class_names': ['cat']})
     findings = check_image(NAME, run=True, model=model, on_task=tasks.append)
     assert failed(findings) == set() and tasks == ['mining+infer', 'infer']
     assert len([command for command in commands(foreign) if '--user' in command]) == 2
@@ -218,7 +238,7 @@ def test_templates_that_are_not_for_detection_are_named(in_process):
 def test_on_the_command_line(in_process, tmp_path):
     def ymir(*arguments):
         words = ['check', '--image', NAME, *map(str, arguments)]
-        done = CliRunner().invoke(app, words, env=dict(LANG='C', COLUMNS='200'))
+        done = CliRunner().invoke(app, words, env={'LANG': 'C', 'COLUMNS': '200'})
         return done.exit_code, done.stdout, done.stderr
 
     code, text, _ = ymir()
@@ -258,12 +278,15 @@ def test_training_data_is_as_awkward_as_real_data(in_process, tmp_path):
     assert '' in texts and any(line.startswith('0, -4, -3, ') for text in texts for line in text.split('\n'))
 
 
-@pytest.mark.parametrize('change, rule', [
-    (lambda out: (out / 'models/final.pth').unlink(), 'training/file-exists'),
-    (lambda out: (out / 'models/result.yaml').write_text(''), 'training/readable'),
-    (lambda out: (out / 'monitor.txt').write_text('t1\t17'), 'monitor/columns'),
-    (lambda out: (out / 'monitor.txt').unlink(), 'monitor/exists'),
-])
+@pytest.mark.parametrize(
+    'change, rule',
+    [
+        (lambda out: (out / 'models/final.pth').unlink(), 'training/file-exists'),
+        (lambda out: (out / 'models/result.yaml').write_text(''), 'training/readable'),
+        (lambda out: (out / 'monitor.txt').write_text('t1\t17'), 'monitor/columns'),
+        (lambda out: (out / 'monitor.txt').unlink(), 'monitor/exists'),
+    ],
+)
 def test_what_is_wrong_for_a_moment(change, rule, tmp_path, images):
     task = runs.make('training', tmp_path / 'work', images)
     (task.out_dir / 'models/epoch_2/epoch_2.pth').rename(task.out_dir / 'models/final.pth')
@@ -274,7 +297,7 @@ def test_what_is_wrong_for_a_moment(change, rule, tmp_path, images):
     change(task.out_dir)
     moments.look()
     moments.look()
-    hit, = moments.hits([])
+    (hit,) = moments.hits([])
     assert hit.place.startswith('training: ') and hit.found[0].startswith(f'{rule}: ')
     at_the_end = check_out(task.out_dir, task.in_dir)
     assert list(moments.hits(at_the_end)) == []  # told by its own rule
@@ -311,8 +334,10 @@ def test_what_changes_while_one_looks_is_not_judged(tmp_path, images, monkeypatc
 def test_a_task_is_looked_at_while_it_runs(foreign, monkeypatch):
     """The task waits until it has been seen in the wrong moment."""
     script = foreign / 'files/usr/bin/start.sh'
-    wait = 'mv "$out/models/final.pth" "$out/kept"; until [ -e "$out/seen" ]; do sleep 0.05; done; ' \
-           'mv "$out/kept" "$out/models/final.pth"'
+    wait = (
+        'mv "$out/models/final.pth" "$out/kept"; until [ -e "$out/seen" ]; do sleep 0.05; done; '
+        'mv "$out/kept" "$out/models/final.pth"'
+    )
     script.write_text(script.read_text().replace('END\nfi', f'END\n{wait}\nfi', 1))
     look = Moments.look
 
@@ -341,7 +366,12 @@ def test_a_folder_of_templates_needs_no_docker(monkeypatch, tmp_path):
     findings = check_img_man(HERE / 'foreign/img-man')
     assert failed(findings) == set()
     assert {finding.rule for finding in findings if finding.rule.startswith('image/') and finding.ok is not None} == {
-        'image/manifest', 'image/object-type', 'image/object-type-known', 'image/flags', 'image/templates'}
+        'image/manifest',
+        'image/object-type',
+        'image/object-type-known',
+        'image/flags',
+        'image/templates',
+    }
     (tmp_path / 'manifest.yaml').write_text('object_type: 2')
     (tmp_path / 'mining-template.yaml').write_text('gpu_id: 1')
     assert failed(check_img_man(tmp_path)) == {'template/reserved'}

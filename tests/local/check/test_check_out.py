@@ -1,12 +1,13 @@
 """Violations of the contract, planted one at a time into good runs: each is found and named, and nothing else is."""
+
 import shutil
 from random import Random
 
 import pytest
+
 from tests.local.check import runs
 from tests.local.check.planted import ALONGSIDE, PLANTED, infer, monitor, stage
 from tests.ymir_exc import platform_rules as oracle
-
 from ymir.local.check import check_out, has_errors
 from ymir.local.check.catalogues import OUT
 from ymir.local.in_changes import changes_since, listing
@@ -28,8 +29,11 @@ def oracle_violations(kind, task):
         found += oracle.mining_result_violations((task.out_dir / 'result.tsv').read_text(errors='replace'), candidates)
     if kind in ('infer', 'segmentation', 'mining+infer') and (task.out_dir / 'infer-result.json').is_file():
         content = (task.out_dir / 'infer-result.json').read_text(errors='replace')
-        found += (oracle.segmentation_result_violations(content) if kind == 'segmentation'
-                  else oracle.infer_result_violations(content, candidates))
+        found += (
+            oracle.segmentation_result_violations(content)
+            if kind == 'segmentation'
+            else oracle.infer_result_violations(content, candidates)
+        )
     return found
 
 
@@ -43,8 +47,9 @@ def test_nothing_is_wrong_with_a_good_run(kind, tmp_path, images):
     assert oracle_violations(kind, task) == []
 
 
-@pytest.mark.parametrize('kind, rule, damage, seen_by_oracle', PLANTED,
-                         ids=[f'{row[1]}-{number}' for number, row in enumerate(PLANTED)])
+@pytest.mark.parametrize(
+    'kind, rule, damage, seen_by_oracle', PLANTED, ids=[f'{row[1]}-{number}' for number, row in enumerate(PLANTED)]
+)
 def test_planted(kind, rule, damage, seen_by_oracle, tmp_path, images):
     task = runs.make(kind, tmp_path / 'work', images)
     before = listing(task.in_dir)
@@ -62,8 +67,15 @@ def test_planted(kind, rule, damage, seen_by_oracle, tmp_path, images):
 
 
 def test_every_rule_for_out_is_planted_or_tested_by_name():
-    elsewhere = {'container/task-known', 'container/exit-code', 'container/log-says-why', 'container/in-unchanged',
-                 'monitor/code-on-failure', 'verifier/model-files', 'verifier/mining-spaces'}
+    elsewhere = {
+        'container/task-known',
+        'container/exit-code',
+        'container/log-says-why',
+        'container/in-unchanged',
+        'monitor/code-on-failure',
+        'verifier/model-files',
+        'verifier/mining-spaces',
+    }
     names = {rule.name for rule in OUT.rules}
     assert names == {row[1] for row in PLANTED} | elsewhere
 
@@ -83,8 +95,11 @@ def test_the_other_rules_for_out(tmp_path, images):
     (task.in_dir / 'models/best/model.pth').unlink()
     findings = check_out(task.out_dir, in_changes=changes_since(before, task.in_dir))
     places = [finding.place for finding in findings if finding.ok is False]
-    assert places == ['in/annotations/cache.npy', f'in/{asset.relative_to(task.work_dir / "asset_cache")}'.replace(
-        'in/', 'in/assets/', 1), 'in/models/best/model.pth']
+    assert places == [
+        'in/annotations/cache.npy',
+        f'in/{asset.relative_to(task.work_dir / "asset_cache")}'.replace('in/', 'in/assets/', 1),
+        'in/models/best/model.pth',
+    ]
 
     index = task.in_dir / 'candidate-index.tsv'
     for path in (index, task.out_dir / 'result.tsv'):
@@ -124,7 +139,7 @@ def test_without_in_what_lies_in_out_says_the_task(kind, tmp_path, images):
 def test_place_has_file_line_and_key(tmp_path, images):
     task = runs.make('training', tmp_path / 'work', images)
     stage(mAP=-1)(task)
-    finding, = [finding for finding in check_out(task.out_dir) if finding.ok is False]
+    (finding,) = [finding for finding in check_out(task.out_dir) if finding.ok is False]
     line = int(finding.place.split(':')[1].split()[0])
     assert finding.place == f'models/result.yaml:{line} model_stages.epoch_2.mAP'
     assert (task.out_dir / 'models/result.yaml').read_text().splitlines()[line - 1].strip() == 'mAP: -1'
@@ -142,8 +157,14 @@ def test_many_hits_of_a_rule_are_counted(tmp_path, images):
 def test_what_the_oracle_finds_is_found(kind, tmp_path, images):
     """Random changes of single characters: nothing that the independent rules see escapes."""
     task = runs.make(kind, tmp_path / 'work', images)
-    names = ['monitor.txt', *(name for name in ('models/result.yaml', 'infer-result.json', 'result.tsv')
-                              if (task.out_dir / name).is_file())]
+    names = [
+        'monitor.txt',
+        *(
+            name
+            for name in ('models/result.yaml', 'infer-result.json', 'result.tsv')
+            if (task.out_dir / name).is_file()
+        ),
+    ]
     good = {name: (task.out_dir / name).read_text() for name in names}
     random = Random(0)
     num_found = 0
@@ -153,7 +174,7 @@ def test_what_the_oracle_finds_is_found(kind, tmp_path, images):
         name = random.choice(names)
         place = random.randrange(len(good[name]))
         letter = random.choice(list('-9.:,x "{[]\t\n~'))
-        (task.out_dir / name).write_text(good[name][:place] + letter + good[name][place + 1:])
+        (task.out_dir / name).write_text(good[name][:place] + letter + good[name][place + 1 :])
         findings = check_out(task.out_dir, task.in_dir)
         assert not [finding for finding in findings if 'the check itself stopped' in finding.message]
         try:

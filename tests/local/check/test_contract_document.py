@@ -1,4 +1,5 @@
 """docs/contract.md says what the rules say, has every section that is cited, and its example keeps the contract."""
+
 import json
 import re
 import subprocess
@@ -24,7 +25,8 @@ CITED = re.compile(r'contract (?:sections? )?((?:[a-m](?:\.\d+)?(?:, | and | to 
 def test_the_tables_are_those_of_the_rules():
     assert with_tables(DOCUMENT) == DOCUMENT, 'run python -m ymir.local.check.rule_tables docs/contract.md'
     assert sorted(re.findall(r'^\| `(\w+/[\w-]+)` \| (?:error|warning) \|', DOCUMENT, re.MULTILINE)) == sorted(
-        rule.name for rule in all_rules())
+        rule.name for rule in all_rules()
+    )
 
 
 def test_a_rule_without_a_place_is_named():
@@ -35,7 +37,7 @@ def test_a_rule_without_a_place_is_named():
 
 
 def test_what_would_break_a_table_is_escaped():
-    rule = Rule('a/b', 'z', 'error', dict(en=Text('x | <y>', '')), lambda facts: [])
+    rule = Rule('a/b', 'z', 'error', {'en': Text('x | <y>', '')}, lambda facts: [])
     assert table([rule]).splitlines()[-1] == '| `a/b` | error | x \\| &lt;y> |'
 
 
@@ -56,7 +58,7 @@ def test_every_section_that_is_cited_stands_in_it():
 
 def block(language, number=0):
     """A block of code of the example."""
-    text = DOCUMENT[DOCUMENT.index('<!-- example -->'):]
+    text = DOCUMENT[DOCUMENT.index('<!-- example -->') :]
     return re.findall(rf'```{language}\n(.*?)```', text, re.DOTALL)[number]
 
 
@@ -66,18 +68,21 @@ def example(tmp_path, monkeypatch, images):
     monkeypatch.chdir(tmp_path)
     Path('executor.py').write_text(block('python'))
     subprocess.run(['bash', '-ec', block('bash')], check=True)
-    write_dataset(Dataset(('target', 'crate'), dict(all=tuple(images))), tmp_path / 'data', 'coco')
+    write_dataset(Dataset(('target', 'crate'), {'all': tuple(images)}), tmp_path / 'data', 'coco')
     return ['--executor', f'{sys.executable} executor.py', '--img-man', 'img-man', '--gpus', '0']
 
 
 def ymir(*arguments):
-    result = CliRunner().invoke(app, [*map(str, arguments), '--json'], env=dict(COLUMNS='200', LANG='C'))
+    result = CliRunner().invoke(app, [*map(str, arguments), '--json'], env={'COLUMNS': '200', 'LANG': 'C'})
     return result.exit_code, json.loads(result.stdout)
 
 
 def failed(result):
-    return [(finding['rule'], finding['place'], finding['message']) for finding in result['findings']
-            if finding['ok'] is False]
+    return [
+        (finding['rule'], finding['place'], finding['message'])
+        for finding in result['findings']
+        if finding['ok'] is False
+    ]
 
 
 def test_the_example_keeps_the_contract(example):
@@ -86,7 +91,7 @@ def test_the_example_keeps_the_contract(example):
     code, trained = ymir('train', 'data', *example, '--out', 'run', 'max_epochs=2')
     assert (code, trained['ok'], trained['best_stage'], trained['in_changes']) == (0, True, 'epoch_2', {}), trained
     code, found = ymir('infer', 'data', '--mine', '--model', 'run/model.tar', *example, '--out', 'found')
-    assert (code, found['boxes_per_class']) == (0, dict(target=4)), found
+    assert (code, found['boxes_per_class']) == (0, {'target': 4}), found
     for run in ('run', 'found'):
         code, checked = ymir('check', run)
         assert failed(checked) == [] and checked['passed'] > 20

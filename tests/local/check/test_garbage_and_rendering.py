@@ -1,13 +1,14 @@
 """Whatever lies in `out` gives findings and no exception; findings as table and as JSON."""
+
 import json
 import os
 from pathlib import Path
 
 import pytest
 from rich.console import Console
+
 from tests.local.check import runs
 from tests.local.check.planted import stage
-
 from ymir.local.check import all_rules, check_out, has_errors, render, to_json
 
 
@@ -16,19 +17,39 @@ def failed(findings):
 
 
 DEEP = '[' * 3000 + ']' * 3000
-GARBAGE = [b'', b'\x00', b'\xff' * 999, b'null', b'[]', b'5', b'"text"', b'{}', b'NaN', b'- a', b'a: b: c', b'\t',
-           b'\n' * 500,
-           b'{"detection": {"a.jpg": {"boxes": [null, {"box": null}, {"box": {"x": null}}, [], '
-           b'{"score": [], "class_name": 1}]}}}',
-           b'{"images": [null], "categories": 5, "annotations": [{"bbox": [null, 1, {}, []], "segmentation": 5}]}',
-           b'{"detection": {"\\ud800": {"boxes": [{"class_name": "\\ud800", "score": 1e999}]}}}',
-           b'model_stages: {a: 5, b: null, 3: {files: [null, 5, {}], timestamp: [], mAP: {}}}\nbest_stage_name: []',
-           b'model: [[], {}]\nmap: []\nattachments: []\nevaluate_config: 3', b'&a [*a]', b'model_stages: &a {x: *a}',
-           b'best_stage_name: 2024-13-45', b'? [a, b]\n: 1', b'!!binary x', b'!!python/object:os.system {}',
-           DEEP.encode(),
-           b'{"detection": {"a": {"boxes": [{"box": {"x": ' + b'9' * 5000 + b'}}]}}}',
-           b'model_stages: {"a\\0b": {files: ["x\\0y"]}}',
-           b'a\t\t\t\t\t\n', b't\t1e999\tnan\t-1\t1_0\n', 'ü\t１\t１\t２\n'.encode()]
+GARBAGE = [
+    b'',
+    b'\x00',
+    b'\xff' * 999,
+    b'null',
+    b'[]',
+    b'5',
+    b'"text"',
+    b'{}',
+    b'NaN',
+    b'- a',
+    b'a: b: c',
+    b'\t',
+    b'\n' * 500,
+    b'{"detection": {"a.jpg": {"boxes": [null, {"box": null}, {"box": {"x": null}}, [], '
+    b'{"score": [], "class_name": 1}]}}}',
+    b'{"images": [null], "categories": 5, "annotations": [{"bbox": [null, 1, {}, []], "segmentation": 5}]}',
+    b'{"detection": {"\\ud800": {"boxes": [{"class_name": "\\ud800", "score": 1e999}]}}}',
+    b'model_stages: {a: 5, b: null, 3: {files: [null, 5, {}], timestamp: [], mAP: {}}}\nbest_stage_name: []',
+    b'model: [[], {}]\nmap: []\nattachments: []\nevaluate_config: 3',
+    b'&a [*a]',
+    b'model_stages: &a {x: *a}',
+    b'best_stage_name: 2024-13-45',
+    b'? [a, b]\n: 1',
+    b'!!binary x',
+    b'!!python/object:os.system {}',
+    DEEP.encode(),
+    b'{"detection": {"a": {"boxes": [{"box": {"x": ' + b'9' * 5000 + b'}}]}}}',
+    b'model_stages: {"a\\0b": {files: ["x\\0y"]}}',
+    b'a\t\t\t\t\t\n',
+    b't\t1e999\tnan\t-1\t1_0\n',
+    'ü\t１\t１\t２\n'.encode(),
+]
 
 
 @pytest.mark.parametrize('content', GARBAGE, ids=[repr(content[:20]) for content in GARBAGE])
@@ -51,8 +72,11 @@ def test_garbage_is_a_finding_and_never_an_exception(content, tmp_path, images):
 
 def test_strange_entries_in_the_place_of_files(tmp_path, images):
     task = runs.make('mining+infer', tmp_path / 'work', images)
-    for name, make in (('infer-result.json', Path.mkdir), ('result.tsv', os.mkfifo),
-                       ('monitor.txt', lambda path: path.symlink_to(path))):
+    for name, make in (
+        ('infer-result.json', Path.mkdir),
+        ('result.tsv', os.mkfifo),
+        ('monitor.txt', lambda path: path.symlink_to(path)),
+    ):
         (task.out_dir / name).unlink()
         make(task.out_dir / name)
     assert failed(check_out(task.out_dir, task.in_dir)) == {'monitor/exists', 'infer/exists', 'mining/exists'}
@@ -90,8 +114,9 @@ def test_texts():
     assert len(set(names)) == len(names) >= 110
 
 
-@pytest.mark.parametrize('language, words', [('en', ('mAP [0]', 'Mend', 'error', '2 error(s)')),
-                                             ('zh', ('修复方法', '错误 2 个'))])
+@pytest.mark.parametrize(
+    'language, words', [('en', ('mAP [0]', 'Mend', 'error', '2 error(s)')), ('zh', ('修复方法', '错误 2 个'))]
+)
 def test_table(language, words, tmp_path, images):
     task = runs.make('training', tmp_path / 'work', images)
     stage(mAP='[0]', files=['mAP [0]'])(task)
@@ -107,6 +132,6 @@ def test_json(tmp_path, images):
     stage(mAP=2)(task)
     value = json.loads(to_json(check_out(task.out_dir, task.in_dir)))
     assert (value['errors'], value['warnings']) == (1, 0) and value['passed'] > 30
-    broken, = [finding for finding in value['findings'] if finding['status'] == 'failed']
+    (broken,) = [finding for finding in value['findings'] if finding['status'] == 'failed']
     assert (broken['rule'], broken['severity'], broken['section']) == ('training/metrics', 'error', 'd.2')
     assert broken['mend'] and broken['mend_zh'] and broken['message_zh']

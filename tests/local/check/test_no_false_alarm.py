@@ -1,12 +1,13 @@
 """Runs that are unusual and right: nothing is said of them."""
+
 import json
 import shutil
 
 import pytest
 import yaml
+
 from tests.local.check import runs
 from tests.local.check.planted import infer, monitor, result
-
 from ymir.local.check import check_out
 from ymir.local.check.template_rules import SHM_SIZE
 
@@ -19,13 +20,17 @@ def edit_yaml(path, **changes):
     path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **changes}, allow_unicode=True))
 
 
-@pytest.mark.parametrize('class_names, written', [
-    (['1', 'no'], ['1', 'No']),
-    ([1, 2.5], ['1', '2.5']),  # as a hand-written config.yaml may have them
-    (['äpfel', 'штаб'], ['ÄPFEL', ' Штаб ']),
-    (['traffic light', 'person: standing'], ['Traffic Light', 'person: standing']),
-    (['猫', '狗 (大)'], ['猫', '狗 (大)']),
-], ids=str)
+@pytest.mark.parametrize(
+    'class_names, written',
+    [
+        (['1', 'no'], ['1', 'No']),
+        ([1, 2.5], ['1', '2.5']),  # as a hand-written config.yaml may have them
+        (['äpfel', 'штаб'], ['ÄPFEL', ' Штаб ']),
+        (['traffic light', 'person: standing'], ['Traffic Light', 'person: standing']),
+        (['猫', '狗 (大)'], ['猫', '狗 (大)']),
+    ],
+    ids=str,
+)
 def test_names_of_classes(class_names, written, tmp_path, images):
     task = runs.make('infer', tmp_path / 'work', images)
     edit_yaml(task.in_dir / 'config.yaml', class_names=class_names)
@@ -110,7 +115,7 @@ def test_semantic_segmentation_without_scores(tmp_path, images):
 
 def test_an_inference_that_found_nothing(tmp_path, images):
     task = runs.make('infer', tmp_path / 'work', images)
-    infer(lambda found, first, second: found.update({first: dict(boxes=[]), second: {}}))(task)
+    infer(lambda found, first, second: found.update({first: {'boxes': []}, second: {}}))(task)
     assert failed(check_out(task.out_dir, task.in_dir)) == set()
 
 

@@ -26,7 +26,7 @@ runpy.run_path(sys.argv[0], run_name='__main__')
 
 def run_in_process(*arguments, **environ):
     """Runs a command in this process; gives exit code, standard output and standard error."""
-    environ = dict(dict(COLUMNS='200', LANG='C'), **environ)
+    environ = dict({'COLUMNS': '200', 'LANG': 'C'}, **environ)
     result = CliRunner().invoke(app, [str(argument) for argument in arguments], env=environ)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
@@ -51,7 +51,7 @@ def start(command):
     processes = []
 
     def start(*arguments, **options):
-        options = dict(dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=command[1]), **options)
+        options = dict({'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, 'env': command[1]}, **options)
         process = subprocess.Popen([*command[0], *map(str, arguments)], **options)
         processes.append(process)
         return process

@@ -1,4 +1,5 @@
 """`ymir check` of runs that `ymir` made: what run.yaml noted is used."""
+
 import json
 from pathlib import Path
 
@@ -9,8 +10,11 @@ from ymir.local.check.finding import MAX_HITS
 
 
 def failed(text):
-    return [(finding['rule'], finding['place']) for finding in json.loads(text)['findings'] if finding['ok'] is False
-            and finding['severity'] == 'error']
+    return [
+        (finding['rule'], finding['place'])
+        for finding in json.loads(text)['findings']
+        if finding['ok'] is False and finding['severity'] == 'error'
+    ]
 
 
 def test_what_an_executor_changes_below_in_is_named(ymir, trained, rude, coco_folder):

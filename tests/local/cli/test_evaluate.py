@@ -1,4 +1,5 @@
 """`ymir report --evaluate`: the model of a training over its validation images."""
+
 import json
 from pathlib import Path
 
@@ -18,8 +19,10 @@ def test_the_validation_images_are_inferred_once(ymir, trained):
     assert 'inference in trained/validation' in text and 'report:' in text
     page = (trained / 'report.html').read_text(encoding='utf-8')
     validation = trained / 'validation'
-    (line, ), (candidate, ) = ((folder / 'in' / name).read_text().splitlines()
-                               for folder, name in ((trained, 'val-index.tsv'), (validation, 'candidate-index.tsv')))
+    (line,), (candidate,) = (
+        (folder / 'in' / name).read_text().splitlines()
+        for folder, name in ((trained, 'val-index.tsv'), (validation, 'candidate-index.tsv'))
+    )
     assert Path(line.split('\t')[0]).name == Path(candidate).name
     owners = dict(row.split('\t') for row in (trained / 'sources.tsv').read_text().splitlines())
     image = Path(owners[Path(candidate).name])
@@ -47,12 +50,15 @@ def test_a_failure_is_told_and_tried_again(ymir, trained):
     assert code == 0 and EVALUATED in (trained / 'report.html').read_text(encoding='utf-8'), errors
 
 
-@pytest.mark.parametrize('change, told', [
-    (lambda run: (run / 'in/val-index.tsv').write_text(''), 'names no image that is there'),
-    (lambda run: (run / 'in/val-index.tsv').unlink(), '--evaluate is for trainings'),
-    (lambda run: (run / 'out/models/result.yaml').unlink(), 'result.yaml'),
-    (lambda run: (run / 'run.yaml').write_text('image: ['), 'run.yaml cannot be read'),
-])
+@pytest.mark.parametrize(
+    'change, told',
+    [
+        (lambda run: (run / 'in/val-index.tsv').write_text(''), 'names no image that is there'),
+        (lambda run: (run / 'in/val-index.tsv').unlink(), '--evaluate is for trainings'),
+        (lambda run: (run / 'out/models/result.yaml').unlink(), 'result.yaml'),
+        (lambda run: (run / 'run.yaml').write_text('image: ['), 'run.yaml cannot be read'),
+    ],
+)
 def test_what_cannot_be_evaluated(ymir, trained, change, told):
     change(trained)
     code, text, errors = evaluate(ymir, trained)

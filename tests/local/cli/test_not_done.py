@@ -1,4 +1,5 @@
 """What was asked for and not done is no success, and an option without effect is told."""
+
 import json
 import shutil
 from pathlib import Path
@@ -12,7 +13,7 @@ from ymir.local.labels import Dataset, LabelledBox, LabelledImage
 
 YOLO = '0 0.5 0.5 0.5 0.5\n'
 XML = '<annotation><object><name>cat</name></object></annotation>'
-ARGUMENTS = dict(train=(), convert=('converted', '--to', 'coco'))
+ARGUMENTS = {'train': (), 'convert': ('converted', '--to', 'coco')}
 
 
 @pytest.fixture
@@ -32,8 +33,16 @@ def make(images, tmp_path):
 
 
 def coco(**more):
-    return json.dumps(dict(dict(images=[dict(id=k, file_name=f'{k}.jpg') for k in range(3)], annotations=[],
-                                categories=[dict(id=1, name='cat')]), **more))
+    return json.dumps(
+        dict(
+            {
+                'images': [{'id': k, 'file_name': f'{k}.jpg'} for k in range(3)],
+                'annotations': [],
+                'categories': [{'id': 1, 'name': 'cat'}],
+            },
+            **more,
+        )
+    )
 
 
 # folder of the images, files, what the sentence says
@@ -45,10 +54,10 @@ WITHOUT_BOXES = {
     'unknown class': ('images', {'labels/0.txt': '7 0.5 0.5 0.5 0.5', 'classes.txt': 'cat'}, 'class 7 is unknown'),
     'NaN': ('images', {'labels/0.txt': '0 nan 0.5 0.5 0.5', 'classes.txt': 'cat'}, 'labels/0.txt: line 1'),
     'no area': ('images', {'labels/0.txt': '0 0.5 0.5 0 0', 'classes.txt': 'cat'}, 'has no area'),
-    'outside': ('', {'a.json': coco(annotations=[dict(id=1, image_id=1, category_id=1, bbox=[9e3, 1, 5, 5])])},
+    'outside': ('', {'a.json': coco(annotations=[{'id': 1, 'image_id': 1, 'category_id': 1, 'bbox': [9e3, 1, 5, 5]}])},
                 'lies outside the image'),
     'no annotations in the file': ('', {'a.json': coco(annotations=None)}, 'has no list annotations'),
-    'other image ids': ('', {'a.json': coco(annotations=[dict(id=1, image_id='a.jpg', category_id=1, bbox=[1, 1, 5, 5])])},
+    'other image ids': ('', {'a.json': coco(annotations=[{'id': 1, 'image_id': 'a.jpg', 'category_id': 1, 'bbox': [1, 1, 5, 5]}])},
                         "image_id 'a.jpg' is not among the images"),
     'VOC without corners': ('', {'0.xml': XML}, 'the box has no usable numbers'),
 }  # yapf: disable
@@ -109,7 +118,9 @@ def test_values_that_the_form_drops(ymir, coco_folder, fake, trained, command, a
     assert code == 0, errors
     config = yaml.safe_load(Path('run/in/config.yaml').read_text())
     assert config.get((argument or 'conf_threshold').partition('=')[0]) == value
-    warned = [line for line in errors.splitlines() if line.startswith('warning: ') and 'is not in the template' not in line]
+    warned = [
+        line for line in errors.splitlines() if line.startswith('warning: ') and 'is not in the template' not in line
+    ]
     assert len(warned) == bool(said) and (not said or said in warned[0]), errors
 
 
@@ -123,22 +134,25 @@ def other(tmp_path):
 
 @pytest.fixture
 def with_val(images, class_names, tmp_path):
-    write_dataset(Dataset(tuple(class_names), dict(train=tuple(images[:4]), val=tuple(images[4:]))), tmp_path / 'split',
-                  'yolo')
+    write_dataset(
+        Dataset(tuple(class_names), {'train': tuple(images[:4]), 'val': tuple(images[4:])}), tmp_path / 'split', 'yolo'
+    )
     return tmp_path / 'split'
 
 
 def test_options_without_effect(ymir, with_val, coco_folder, fake, trained):
     # command line, exit code, what is said
-    for number, (arguments, expected, said) in enumerate((
-        (['train', with_val, '--val-share', '0.5', *fake], 0, '--val-share 0.5 is not used, for'),
-        (['train', with_val, '--val', coco_folder, *fake], 0, '2 validation images of'),
-        (['train', coco_folder, '--val', with_val, '--val-share', '0.5', *fake], 2, 'give one of them'),
-        (['convert', with_val, 'new', '--to', 'coco', '--val', '0.5'], 0, '--val 0.5 is not used, for'),
-        (['check', '--image', 'x', '--run', '--classes', 'cat'], 2, '--classes names the classes of --model'),
-        (['report', trained, '--format', 'coco'], 2, '--format is that of --labels'),
-        (['report', trained, '--gpus', '0'], 2, '--gpus is for --evaluate'),
-    )):
+    for number, (arguments, expected, said) in enumerate(
+        (
+            (['train', with_val, '--val-share', '0.5', *fake], 0, '--val-share 0.5 is not used, for'),
+            (['train', with_val, '--val', coco_folder, *fake], 0, '2 validation images of'),
+            (['train', coco_folder, '--val', with_val, '--val-share', '0.5', *fake], 2, 'give one of them'),
+            (['convert', with_val, 'new', '--to', 'coco', '--val', '0.5'], 0, '--val 0.5 is not used, for'),
+            (['check', '--image', 'x', '--run', '--classes', 'cat'], 2, '--classes names the classes of --model'),
+            (['report', trained, '--format', 'coco'], 2, '--format is that of --labels'),
+            (['report', trained, '--gpus', '0'], 2, '--gpus is for --evaluate'),
+        )
+    ):
         options = ['--out', f'run{number}'] if arguments[0] == 'train' else []
         code, _, errors = ymir(*arguments, *options)
         assert code == expected and said in errors, (arguments, errors)
@@ -153,10 +167,8 @@ def test_validation_without_boxes_is_told(ymir, coco_folder, fake, other):
 
 def test_labels_of_other_images(ymir, coco_folder, fake, trained, other):
     assert ymir('infer', coco_folder, '--model', trained, *fake, '--out', 'run', '-q')[0] == 0
-    image = LabelledImage(other / 'images/other.png', 40, 30, (LabelledBox(0, 1, 2, 3, 4), ))
-    write_dataset(Dataset(('crate', ), dict(all=(image, ))), Path('other-coco'), 'coco')
+    image = LabelledImage(other / 'images/other.png', 40, 30, (LabelledBox(0, 1, 2, 3, 4),))
+    write_dataset(Dataset(('crate',), {'all': (image,)}), Path('other-coco'), 'coco')
     code, text, errors = ymir('report', 'run', '--labels', 'other-coco', '--json')
     assert code == 2 and 'is among the images of this inference' in errors and not Path('run/report.html').exists()
     assert ymir('report', 'run', '--labels', coco_folder)[0] == 0
-
-

@@ -1,4 +1,5 @@
 """Packages, checks, reports, conversions and information; and the walk from a folder to a second inference."""
+
 import json
 import subprocess
 import sys
@@ -28,25 +29,32 @@ def test_packing_prints_the_name_in_the_platforms_store(ymir, trained):
     assert len(done.stdout.split()[0]) == len(text.split('sha1 ')[1].strip()) == 40
 
 
-@pytest.mark.parametrize('arguments, words', [
-    (['pack', 'nowhere'], 'nowhere is no folder'),
-    (['pack', 'trained', 'trained/model.tar'], '--force'),
-    (['pack', 'coco', 'x.tar'], 'class_names'),
-    (['unpack', 'coco/annotations.json', 'x'], 'model package'),
-    (['unpack', 'trained/model.tar', 'coco'], 'exists already'),
-])
+@pytest.mark.parametrize(
+    'arguments, words',
+    [
+        (['pack', 'nowhere'], 'nowhere is no folder'),
+        (['pack', 'trained', 'trained/model.tar'], '--force'),
+        (['pack', 'coco', 'x.tar'], 'class_names'),
+        (['unpack', 'coco/annotations.json', 'x'], 'model package'),
+        (['unpack', 'trained/model.tar', 'coco'], 'exists already'),
+    ],
+)
 def test_mistakes_with_packages(ymir, trained, arguments, words):
     code, text, errors = ymir(*arguments, '--json')
     assert code == 2 and words in ' '.join(errors.split()) and json.loads(text)['ok'] is False
 
 
 def test_packages_as_a_process(command, trained):
-    done = subprocess.run([*command[0], 'unpack', str(trained / 'model.tar'), 'folder', '--json'],
-                          capture_output=True,
-                          text=True,
-                          env=command[1])
+    done = subprocess.run(
+        [*command[0], 'unpack', str(trained / 'model.tar'), 'folder', '--json'],
+        capture_output=True,
+        text=True,
+        env=command[1],
+    )
     assert done.returncode == 0 and json.loads(done.stdout)['files'] == [
-        'epoch_1/epoch_1.pth', 'epoch_2/epoch_2.pth', 'ymir-info.yaml'
+        'epoch_1/epoch_1.pth',
+        'epoch_2/epoch_2.pth',
+        'ymir-info.yaml',
     ]
 
 
@@ -76,10 +84,9 @@ def test_check_of_templates(ymir):
 
 
 def test_check_as_a_process(command, trained):
-    done = subprocess.run([*command[0], 'check', str(trained), '--lang', 'zh'],
-                          capture_output=True,
-                          text=True,
-                          env=command[1])
+    done = subprocess.run(
+        [*command[0], 'check', str(trained), '--lang', 'zh'], capture_output=True, text=True, env=command[1]
+    )
     assert done.returncode == 0, done.stdout
     assert '通过' in done.stdout
 
@@ -93,7 +100,8 @@ def test_report(ymir, command, trained):
         [*command[0], 'report', str(trained), '--out', 'page.html', '--lang', 'zh'],
         capture_output=True,
         text=True,
-        env=command[1])
+        env=command[1],
+    )
     assert done.returncode == 0 and Path('page.html').stat().st_size > 1000, done.stderr
 
 
@@ -117,8 +125,10 @@ def test_models(ymir):
 
 
 def test_models_are_listed_without_torch(command):
-    code = 'import runpy, sys; sys.argv = ["zoo"]\ntry: runpy.run_module("ymir.zoo", run_name="__main__")\n' \
-           'except SystemExit: pass\nassert not {"torch", "mmengine", "mmdet"} & set(sys.modules)'
+    code = (
+        'import runpy, sys; sys.argv = ["zoo"]\ntry: runpy.run_module("ymir.zoo", run_name="__main__")\n'
+        'except SystemExit: pass\nassert not {"torch", "mmengine", "mmdet"} & set(sys.modules)'
+    )
     done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True, env=command[1])
     assert done.returncode == 0, done.stderr
     assert len(json.loads(done.stdout)) > 40
@@ -141,6 +151,7 @@ def test_explain(ymir, command):
 
 def test_demo_is_there(ymir, monkeypatch):
     from ymir.local import demo
+
     seen = []
     monkeypatch.setattr(demo, 'demo', lambda *arguments: seen.append(arguments[:2]))
     assert ymir('demo', '--out', 'shown', '--gpus', '2')[0] == 0
@@ -170,7 +181,9 @@ def test_help_is_fast(command):
     rounds = [(seconds(*begin, '--help'), seconds(sys.executable, '-c', 'import typer.rich_utils')) for _ in range(3)]
     ours, typer = (min(column[1:]) for column in zip(*rounds))  # the first one compiles
     assert ours < 2 * typer
-    code = 'import sys\nfrom ymir.local.cli import main\ntry: main(["--help"])\n' \
-           'except SystemExit: print(*sys.modules, file=sys.stderr)'
+    code = (
+        'import sys\nfrom ymir.local.cli import main\ntry: main(["--help"])\n'
+        'except SystemExit: print(*sys.modules, file=sys.stderr)'
+    )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, env=env)
     assert not {'yaml', 'numpy', 'PIL', 'torch', 'matplotlib', 'pydantic'} & set(done.stderr.split())

@@ -1,4 +1,5 @@
 """`ymir train`, `infer` and `mine` with an executor that only pretends: what is prepared, shown, kept and returned."""
+
 import fcntl
 import json
 import os
@@ -61,8 +62,12 @@ def test_json_is_one_object_and_all_of_standard_output(ymir, coco_folder, fake):
     code, text, errors = ymir('train', coco_folder, *fake, '--out', 'run', '--json')
     result = json.loads(text)
     assert code == 0 and 'training: 100%' in errors
-    assert (result['ok'], result['code'], result['best_stage'], result['package']) == (True, 0, 'epoch_2',
-                                                                                       'run/model.tar')
+    assert (result['ok'], result['code'], result['best_stage'], result['package']) == (
+        True,
+        0,
+        'epoch_2',
+        'run/model.tar',
+    )
     assert [stage['mAP'] for stage in result['stages']] == [0.25, 0.5]
     assert 'out/models/epoch_2.pth' in result['files']
     assert yaml.safe_load(Path('run/run.yaml').read_text())['ok'] is True
@@ -70,12 +75,14 @@ def test_json_is_one_object_and_all_of_standard_output(ymir, coco_folder, fake):
 
 def test_inference_with_every_kind_of_model(ymir, coco_folder, fake, trained, images):
     for number, model in enumerate(
-        (trained / 'model.tar', trained, f'{trained}@epoch_1', trained / 'out/models/epoch_2.pth')):
-        code, text, errors = ymir('infer', coco_folder / 'images', '--model', model, *fake, '--out', f'run{number}',
-                                  '--json')
+        (trained / 'model.tar', trained, f'{trained}@epoch_1', trained / 'out/models/epoch_2.pth')
+    ):
+        code, text, errors = ymir(
+            'infer', coco_folder / 'images', '--model', model, *fake, '--out', f'run{number}', '--json'
+        )
         result = json.loads(text)
         assert code == 0, errors
-        assert (result['images'], result['boxes'], result['boxes_per_class']) == (6, 6, dict(target=6))
+        assert (result['images'], result['boxes'], result['boxes_per_class']) == (6, 6, {'target': 6})
         config = yaml.safe_load(Path(f'run{number}/in/config.yaml').read_text())
         assert config['class_names'] == ['target', 'crate', 'star'] and config['run_infer'] is True
         assert all(Path(path).is_file() for path in config['model_params_path'])
@@ -84,8 +91,9 @@ def test_inference_with_every_kind_of_model(ymir, coco_folder, fake, trained, im
 
 def test_true_labels_are_offered_to_the_report(ymir, coco_folder, fake, trained):
     for data, ending in ((coco_folder, ' --labels coco'), (coco_folder / 'images', '')):
-        code, text, errors = ymir('infer', data, '--model', trained, '--classes', 'a', *fake, '--out',
-                                  data.name + '.run')
+        code, text, errors = ymir(
+            'infer', data, '--model', trained, '--classes', 'a', *fake, '--out', data.name + '.run'
+        )
         assert code == 0 and f'ymir report {data.name}.run{ending}\n' in text
         assert 'the model decides the classes' in errors
 
@@ -121,7 +129,8 @@ def test_failure_in_the_platforms_words(ymir, coco_folder, fake):
 def test_the_log_cannot_change_the_terminal(ymir, coco_folder, fake):
     script = Path('loud.py')
     script.write_text(
-        "import sys\nprint('\\x1b[31m1%\\r50%\\r100%\\x1b[0m\\x1b]0;title\\x07')\nprint('end')\nsys.exit(1)\n")
+        "import sys\nprint('\\x1b[31m1%\\r50%\\r100%\\x1b[0m\\x1b]0;title\\x07')\nprint('end')\nsys.exit(1)\n"
+    )
     options = ['--executor', f'{sys.executable} {script}', *fake[2:]]
     code, text, _ = ymir('train', coco_folder, *options, '--out', 'run')
     assert code == 1 and '160004' in text and '  100%0;title\n  end\n' in text
@@ -133,8 +142,9 @@ def test_failure_in_chinese(ymir, coco_folder, fake):
     assert code == 1 and '训练失败：300103' in text and '处理办法: 减小 samples_per_gpu' in text
 
 
-@pytest.mark.parametrize('override, expected', [('exit_status=3', 160004), ('metric=2.5', 160011),
-                                                ('broken_monitor=1', 150404)])
+@pytest.mark.parametrize(
+    'override, expected', [('exit_status=3', 160004), ('metric=2.5', 160011), ('broken_monitor=1', 150404)]
+)
 def test_codes_that_the_platform_gives(ymir, coco_folder, fake, override, expected):
     code, text, _ = ymir('train', coco_folder, override, *fake, '--out', 'run', '--json')
     result = json.loads(text)
@@ -151,28 +161,32 @@ def test_a_second_training_starts_from_the_first(ymir, coco_folder, fake, traine
 
 
 def test_classes_and_validation_of_their_own(ymir, coco_folder, fake):
-    code, text, errors = ymir('train', coco_folder, '--val', coco_folder, '--classes', 'star,target', *fake, '--out',
-                              'run')
+    code, text, errors = ymir(
+        'train', coco_folder, '--val', coco_folder, '--classes', 'star,target', *fake, '--out', 'run'
+    )
     assert code == 0, errors
     assert yaml.safe_load(Path('run/in/config.yaml').read_text())['class_names'] == ['star', 'target']
     assert '6 training and 6 validation images' in text
     assert '6 validation images are training images too' in errors
 
 
-@pytest.mark.parametrize('arguments, words', [
-    (['train', 'nowhere'], 'nowhere does not exist'),
-    (['train', 'coco', 'epochs'], 'write key=value'),
-    (['train', 'coco', 'gpu_id=1'], 'use --gpus'),
-    (['train', 'coco', 'max_epochs=many'], 'a number is needed'),
-    (['train', 'coco', '--gpus', 'x'], "--gpus is 'x'"),
-    (['train', 'coco', '--classes', 'a,a'], 'named once'),
-    (['train', 'coco', '--model', 'nowhere/model.tar'], 'does not exist'),
-    (['train', 'coco', '--user', '1:1'], 'give --image as well'),
-    (['train', 'coco', '--model', 'a', 'model_name=b'], 'say the same thing'),
-    (['infer', 'coco', '--model', 'nowhere.tar'], 'does not exist'),
-    (['infer', 'coco', '--model', 'coco'], 'no folder of a run'),
-    (['train', 'coco', '--executor', 'no-such-command'], 'there is no command no-such-command'),
-])
+@pytest.mark.parametrize(
+    'arguments, words',
+    [
+        (['train', 'nowhere'], 'nowhere does not exist'),
+        (['train', 'coco', 'epochs'], 'write key=value'),
+        (['train', 'coco', 'gpu_id=1'], 'use --gpus'),
+        (['train', 'coco', 'max_epochs=many'], 'a number is needed'),
+        (['train', 'coco', '--gpus', 'x'], "--gpus is 'x'"),
+        (['train', 'coco', '--classes', 'a,a'], 'named once'),
+        (['train', 'coco', '--model', 'nowhere/model.tar'], 'does not exist'),
+        (['train', 'coco', '--user', '1:1'], 'give --image as well'),
+        (['train', 'coco', '--model', 'a', 'model_name=b'], 'say the same thing'),
+        (['infer', 'coco', '--model', 'nowhere.tar'], 'does not exist'),
+        (['infer', 'coco', '--model', 'coco'], 'no folder of a run'),
+        (['train', 'coco', '--executor', 'no-such-command'], 'there is no command no-such-command'),
+    ],
+)
 def test_wrong_usage(ymir, coco_folder, fake, arguments, words):
     options = {name: value for name, value in zip(fake[::2], fake[1::2]) if name not in arguments}
     options = [word for pair in options.items() for word in pair]
@@ -239,9 +253,22 @@ def read_terminal(master, wanted, process):
 def test_ctrl_c_leaves_the_terminal_clean(start, command, coco_folder, fake):
     """On a terminal of its own, Ctrl-C typed: one picture, no trace, the cursor visible again."""
     master, slave = pty.openpty()
-    process = start('train', coco_folder, 'max_epochs=2000', 'seconds=0.1', 'curves=1', *fake, '--out', 'run',
-                    stdin=slave, stdout=slave, stderr=slave, env=dict(command[1], TERM='xterm'), start_new_session=True,
-                    preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+    process = start(
+        'train',
+        coco_folder,
+        'max_epochs=2000',
+        'seconds=0.1',
+        'curves=1',
+        *fake,
+        '--out',
+        'run',
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=dict(command[1], TERM='xterm'),
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
     os.close(slave)
     seen = read_terminal(master, (rb'mAP', rb'ETA \d', rb'epoch \d+/2000'), process)
     os.write(master, b'\x03')
@@ -260,11 +287,23 @@ def test_ctrl_c_leaves_the_terminal_clean(start, command, coco_folder, fake):
 def test_a_terminal_that_is_closed_stops_the_run_in_order(start, command, coco_folder, fake):
     """A closed window or a lost connection: the signal comes, and nothing can be written any more."""
     master, slave = pty.openpty()
-    process = start('train', coco_folder, 'max_epochs=2000', 'seconds=0.1', *fake, '--out', 'run', stdin=slave,
-                    stdout=slave, stderr=slave, env=dict(command[1], TERM='xterm'), start_new_session=True,
-                    preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+    process = start(
+        'train',
+        coco_folder,
+        'max_epochs=2000',
+        'seconds=0.1',
+        *fake,
+        '--out',
+        'run',
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=dict(command[1], TERM='xterm'),
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
     os.close(slave)
-    read_terminal(master, (rb'ETA \d', ), process)
+    read_terminal(master, (rb'ETA \d',), process)
     os.close(master)
     assert process.wait(SECONDS) == 130
     assert yaml.safe_load(Path('run/run.yaml').read_text())['stopped'] is True
@@ -274,11 +313,11 @@ def test_a_terminal_that_is_closed_stops_the_run_in_order(start, command, coco_f
 def test_a_command_line_of_its_own(command, coco_folder, fake, trained):
     """As a true process, from data to ranking."""
     done = subprocess.run(
-        [*command[0], 'mine', str(coco_folder), '-m',
-         str(trained), *fake, '--json'],
+        [*command[0], 'mine', str(coco_folder), '-m', str(trained), *fake, '--json'],
         capture_output=True,
         text=True,
-        env=command[1])
+        env=command[1],
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)['ranked'] == 6
     missing = subprocess.run([*command[0], 'infer', str(coco_folder)], capture_output=True, text=True, env=command[1])
@@ -288,12 +327,18 @@ def test_a_command_line_of_its_own(command, coco_folder, fake, trained):
 def test_a_weight_file_alone(ymir, coco_folder, fake):
     """What it knows decides; a training needs no names, and other tasks ask for them."""
     import torch
-    torch.save(dict(meta=dict(dataset_meta=dict(classes=('cat', 'dog'))), state_dict=dict(a=torch.ones(1))), 'named.pth')
-    torch.save(dict(a=torch.ones(1)), 'bare.pth')
-    tasks = [(0, 'train', 'named.pth', ['target', 'crate', 'star'], ()), (0, 'train', 'bare.pth', ['target', 'crate', 'star'], ()),
-             (0, 'train', 'bare.pth', ['star', 'crate', 'target'], ('--classes', 'star,crate,target')),
-             (0, 'infer', 'named.pth', ['cat', 'dog'], ()), (0, 'mine', 'bare.pth', ['a', 'b'], ('--classes', 'a,b')),
-             (0, 'infer', 'named.pth', ['cat', 'dog'], ('--classes', 'dog,cat')), (2, 'infer', 'bare.pth', None, ())]
+
+    torch.save({'meta': {'dataset_meta': {'classes': ('cat', 'dog')}}, 'state_dict': {'a': torch.ones(1)}}, 'named.pth')
+    torch.save({'a': torch.ones(1)}, 'bare.pth')
+    tasks = [
+        (0, 'train', 'named.pth', ['target', 'crate', 'star'], ()),
+        (0, 'train', 'bare.pth', ['target', 'crate', 'star'], ()),
+        (0, 'train', 'bare.pth', ['star', 'crate', 'target'], ('--classes', 'star,crate,target')),
+        (0, 'infer', 'named.pth', ['cat', 'dog'], ()),
+        (0, 'mine', 'bare.pth', ['a', 'b'], ('--classes', 'a,b')),
+        (0, 'infer', 'named.pth', ['cat', 'dog'], ('--classes', 'dog,cat')),
+        (2, 'infer', 'bare.pth', None, ()),
+    ]
     for number, (expected, task, model, names, options) in enumerate(tasks):
         code, _, errors = ymir(task, coco_folder, '--model', model, *options, *fake, '--out', f'run{number}')
         assert code == expected, errors

@@ -1,4 +1,5 @@
 """`ymir train --image` with a stand-in for Docker: the commands that it runs, and what one reads when Docker refuses."""
+
 import json
 import os
 import shlex
@@ -33,14 +34,23 @@ def docker(tmp_path, monkeypatch):
     return folder
 
 
-@pytest.mark.parametrize('said, reason', [
-    ('docker: Error response from daemon: could not select device driver "" with capabilities: [[gpu]].\n\n'
-     "Run 'docker run --help' for more information", 'use --gpus 0'),
-    ("docker: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?.\n"
-     "See 'docker run --help'.", 'Is the docker daemon running?'),
-    ('time="2024-01-01" level=error msg="error waiting for container: unexpected EOF"', 'unexpected EOF'),
-    ('', 'exit code 125: Docker started no container or lost it'),
-])
+@pytest.mark.parametrize(
+    'said, reason',
+    [
+        (
+            'docker: Error response from daemon: could not select device driver "" with capabilities: [[gpu]].\n\n'
+            "Run 'docker run --help' for more information",
+            'use --gpus 0',
+        ),
+        (
+            'docker: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?.\n'
+            "See 'docker run --help'.",
+            'Is the docker daemon running?',
+        ),
+        ('time="2024-01-01" level=error msg="error waiting for container: unexpected EOF"', 'unexpected EOF'),
+        ('', 'exit code 125: Docker started no container or lost it'),
+    ],
+)
 def test_docker_refuses(ymir, docker, coco_folder, said, reason):
     (docker / 'refusal').write_text(said)
     code, text, _ = ymir('train', coco_folder, *OPTIONS)
@@ -60,9 +70,22 @@ def test_the_commands_of_the_platform(ymir, docker, coco_folder, tmp_path):
         ['image', 'inspect', 'a:b'],
         ['run', '--rm', 'a:b', 'cat', '/img-man/manifest.yaml'],
         ['run', '--rm', 'a:b', 'cat', '/img-man/training-template.yaml'],
-        ['run', '--rm', f'-v{run}/in:/in:ro', f'-v{run}/out:/out', f'-v{run}/asset_cache:{run}/asset_cache',
-         f'-v{run}/tensorboard/{name}:{run}/tensorboard/{name}', '--user', '7:8', '--gpus', '"device=1,3"',
-         '--shm-size=32G', '--name', name, 'a:b'],
+        [
+            'run',
+            '--rm',
+            f'-v{run}/in:/in:ro',
+            f'-v{run}/out:/out',
+            f'-v{run}/asset_cache:{run}/asset_cache',
+            f'-v{run}/tensorboard/{name}:{run}/tensorboard/{name}',
+            '--user',
+            '7:8',
+            '--gpus',
+            '"device=1,3"',
+            '--shm-size=32G',
+            '--name',
+            name,
+            'a:b',
+        ],
     ]
     assert all(call == ['rm', '-f', name] for call in calls[4:])
 

@@ -1,4 +1,5 @@
 """The images that were left out, before a task or in it, are named as their owner knows them, wherever a run is shown."""
+
 import json
 import re
 import sys
@@ -38,8 +39,11 @@ def add_broken(folder):
     """Adds images whose headers are broken, and gives their names and reasons."""
     for name in ('empty.jpg', 'page.jpg', 'wide.png'):
         (folder / name).write_bytes(KINDS[name])
-    return {'empty.jpg': 'the file is empty', 'page.jpg': 'it is no image, or its beginning is broken',
-            'wide.png': 'the image is too large to be loaded (1100000 x 1; at most 1048576 a side and 1073741824 in all)'}
+    return {
+        'empty.jpg': 'the file is empty',
+        'page.jpg': 'it is no image, or its beginning is broken',
+        'wide.png': 'the image is too large to be loaded (1100000 x 1; at most 1048576 a side and 1073741824 in all)',
+    }
 
 
 @pytest.mark.parametrize('task', [['infer'], ['mine'], ['infer', '--mine']])
@@ -51,10 +55,11 @@ def test_candidates(ymir, coco_folder, skipping, trained, task):
     result = json.loads(text)
     assert code == 0 and result['num_skipped_images'] == 4
     assert {row['image']: row['reason'] for row in result['skipped_images']} == {
-        str(photos / name): reason for name, reason in expected.items()}
+        str(photos / name): reason for name, reason in expected.items()
+    }
     assert {row['part'] for row in result['skipped_images']} == {'candidates'}
     assert yaml.safe_load(Path('run/run.yaml').read_text())['skipped_images'] == result['skipped_images']
-    told = errors[errors.index('4 images were left out:'):]
+    told = errors[errors.index('4 images were left out:') :]
     assert all(f'{photos / name}: {reason} (candidates)' in told for name, reason in expected.items())
 
     code, _, _ = ymir('report', 'run')

@@ -1,4 +1,5 @@
 """What happens around a command: full disks, foreign letters, narrow terminals, readers that go, signals."""
+
 import errno
 import json
 import os
@@ -18,9 +19,14 @@ from ymir.local import datasets, package
 SECONDS = 120  # so long may a slow machine take
 
 
-@pytest.mark.parametrize('error, code', [(OSError(errno.ENOSPC, 'No space left on device'), 1),
-                                         (OSError(errno.ENOSPC, 'No space left on device', 'x.tar'), 1),
-                                         (PermissionError(errno.EACCES, 'Permission denied', 'x.tar'), 2)])
+@pytest.mark.parametrize(
+    'error, code',
+    [
+        (OSError(errno.ENOSPC, 'No space left on device'), 1),
+        (OSError(errno.ENOSPC, 'No space left on device', 'x.tar'), 1),
+        (PermissionError(errno.EACCES, 'Permission denied', 'x.tar'), 2),
+    ],
+)
 def test_an_error_of_the_system_is_one_sentence(ymir, trained, monkeypatch, error, code):
 
     def fail(*_):
@@ -29,7 +35,7 @@ def test_an_error_of_the_system_is_one_sentence(ymir, trained, monkeypatch, erro
     monkeypatch.setattr(package, 'pack', fail)
     done, text, errors = ymir('pack', trained, 'x.tar', '--json')
     sentence = f'{error.filename}: {error.strerror}' if error.filename else error.strerror
-    assert done == code and json.loads(text) == dict(ok=False, error=sentence, exit_code=code)
+    assert done == code and json.loads(text) == {'ok': False, 'error': sentence, 'exit_code': code}
     assert errors == f'error: {sentence}\n'
 
 
@@ -64,15 +70,24 @@ def test_stopping_while_data_is_read_leaves_nothing(ymir, coco_folder, fake, mon
 
     monkeypatch.setattr(datasets, 'read_dataset', stop)
     code, text, errors = ymir('train', coco_folder, *fake, '--out', 'run', '--json')
-    assert code == 130 and json.loads(text) == dict(ok=False, stopped=True, exit_code=130)
+    assert code == 130 and json.loads(text) == {'ok': False, 'stopped': True, 'exit_code': 130}
     assert errors.endswith('stopped\n') and not Path('run').exists()
     assert signal.getsignal(how) == signal.SIG_IGN  # a second one does not change the exit code
 
 
 def test_what_is_ignored_stays_ignored(start, coco_folder, fake):
     """As with `nohup`: a training goes on when the user logs out."""
-    process = start('train', coco_folder, 'max_epochs=10', 'seconds=0.1', *fake, '--out', 'run',
-                    stdout=subprocess.DEVNULL, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    process = start(
+        'train',
+        coco_folder,
+        'max_epochs=10',
+        'seconds=0.1',
+        *fake,
+        '--out',
+        'run',
+        stdout=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )
     while not Path('run/out/models/epoch_1.pth').is_file() and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(signal.SIGHUP)
@@ -82,8 +97,17 @@ def test_what_is_ignored_stays_ignored(start, coco_folder, fake):
 @pytest.mark.parametrize('join', [False, True])
 def test_a_reader_that_goes_stops_the_run_in_order(start, coco_folder, fake, join):
     """`ymir train ... | head -1`, and `2>&1` with it."""
-    process = start('train', coco_folder, 'max_epochs=300', 'seconds=0.02', *fake, '--out', 'run', text=True,
-                    stderr=subprocess.STDOUT if join else subprocess.PIPE)
+    process = start(
+        'train',
+        coco_folder,
+        'max_epochs=300',
+        'seconds=0.02',
+        *fake,
+        '--out',
+        'run',
+        text=True,
+        stderr=subprocess.STDOUT if join else subprocess.PIPE,
+    )
     while not process.stdout.readline().startswith('training: '):
         assert process.poll() is None
     process.stdout.close()
@@ -115,8 +139,11 @@ def test_names_of_files_that_are_not_utf8(command, coco_folder, fake, trained):
     photos.mkdir()
     Image.new('RGB', (40, 40), (9, 8, 7)).save(os.fsencode(photos) + b'/caf\xe9.png')
     (photos / os.fsdecode(b'broken\xff.jpg')).write_bytes(b'no image')
-    done = subprocess.run([*command[0], 'mine', 'photos', '--model', str(trained), *fake, '--out', 'mined', '--json'],
-                          capture_output=True, env=command[1])
+    done = subprocess.run(
+        [*command[0], 'mine', 'photos', '--model', str(trained), *fake, '--out', 'mined', '--json'],
+        capture_output=True,
+        env=command[1],
+    )
     result = json.loads(done.stdout)
     assert done.returncode == 0, done.stderr
     assert os.fsencode(result['top'][0]['image']).endswith(b'photos/caf\xe9.png')
@@ -135,10 +162,14 @@ def test_a_narrow_terminal_and_a_pipe(ymir, command):
 
 def test_without_colours(command, coco_folder, fake):
     script = 'import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)'
-    for environ, coloured in ((dict(NO_COLOR='1'), False), ({}, True)):
+    for environ, coloured in (({'NO_COLOR': '1'}, False), ({}, True)):
         env = dict(command[1], TERM='xterm', **environ)
-        done = subprocess.run([sys.executable, '-c', script, *command[0], 'explain', '1234567'], capture_output=True,
-                              stdin=subprocess.DEVNULL, env=env)
+        done = subprocess.run(
+            [sys.executable, '-c', script, *command[0], 'explain', '1234567'],
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            env=env,
+        )
         assert (b'\x1b[31m' in done.stdout) is coloured, done
 
 

@@ -1,4 +1,5 @@
 """A command line that cannot be understood: one sentence, exit code 2, JSON with `--json`; and completion."""
+
 import json
 import subprocess
 
@@ -6,31 +7,51 @@ import pytest
 
 from ymir.local.cli import main
 
-@pytest.mark.parametrize('arguments, words', [
-    (['infer', 'photos'], ["Missing option '--model'", 'Model package, folder of an earlier run or weight file']),
-    (['train'], ["Missing argument 'DATA'", 'Folder of a COCO, VOC, YOLO, labelme or VIA data set']),
-    (['train', 'coco', '--modle', 'yolov8_n'], ['No such option: --modle', 'Did you mean --model?']),
-    (['train', 'coco', '--max_epochs=5'], ['No such option: --max_epochs', 'written without dashes, for example']),
-    (['train', 'coco', '--model'], ["'--model' requires an argument"]),
-    (['train', 'coco', '--format', 'xml'], ["'xml' is not one of 'coco', 'voc', 'yolo', 'labelme', 'via', 'ymir', 'images'"]),
-    (['train', 'coco', '--val-share', '5'], ['--val-share', '0.01 to 0.9']),
-    (['convert', 'a', 'b', '--to', 'cco'], ["'cco' is not one of 'coco', 'voc', 'yolo', 'ymir'"]),
-    (['pack', 'a', 'b', 'c'], ['extra argument', 'c']),
-    (['trian', 'coco'], ["No such command 'trian'", "Did you mean 'train'?"]),
-    (['fly'], ["No such command 'fly'", 'Commands are: train, infer, mine, pack']),
-    (['train', 'coco', '--model', ''], ['--model is empty']),
-    (['mine', '', '--model', 'm'], ["Invalid value for 'DATA': it is empty."]),
-    (['infer', 'coco', '--model', ' '], ['--model is empty']),
-    *((['train', 'coco', *option], [f'{option[0].rstrip("=")} is empty; give a value, or leave the option out'])
-      for option in (['--image', ''], ['--executor', ''], ['--img-man', ''], ['--val', ''], ['--out', ''], ['--classes', ''],
-                     ['--user', ''], ['--gpus', ' '], ['--image='], ['--out='], ['-m', ''])),
-    (['train', 'coco', 'max_epochs=5', 'max_epochs=6'], ['max_epochs is given twice']),
-    (['check', '--image', ''], ['--image is empty']),
-    (['report', 'run', '--labels', ''], ['--labels is empty']),
-    (['report', 'run', '--out='], ['--out is empty']),
-    (['convert', 'a', 'b', '--to', 'coco', '--classes', ''], ['--classes is empty']),
-    (['demo', '--out', ''], ['--out is empty']),
-])
+
+@pytest.mark.parametrize(
+    'arguments, words',
+    [
+        (['infer', 'photos'], ["Missing option '--model'", 'Model package, folder of an earlier run or weight file']),
+        (['train'], ["Missing argument 'DATA'", 'Folder of a COCO, VOC, YOLO, labelme or VIA data set']),
+        (['train', 'coco', '--modle', 'yolov8_n'], ['No such option: --modle', 'Did you mean --model?']),
+        (['train', 'coco', '--max_epochs=5'], ['No such option: --max_epochs', 'written without dashes, for example']),
+        (['train', 'coco', '--model'], ["'--model' requires an argument"]),
+        (
+            ['train', 'coco', '--format', 'xml'],
+            ["'xml' is not one of 'coco', 'voc', 'yolo', 'labelme', 'via', 'ymir', 'images'"],
+        ),
+        (['train', 'coco', '--val-share', '5'], ['--val-share', '0.01 to 0.9']),
+        (['convert', 'a', 'b', '--to', 'cco'], ["'cco' is not one of 'coco', 'voc', 'yolo', 'ymir'"]),
+        (['pack', 'a', 'b', 'c'], ['extra argument', 'c']),
+        (['trian', 'coco'], ["No such command 'trian'", "Did you mean 'train'?"]),
+        (['fly'], ["No such command 'fly'", 'Commands are: train, infer, mine, pack']),
+        (['train', 'coco', '--model', ''], ['--model is empty']),
+        (['mine', '', '--model', 'm'], ["Invalid value for 'DATA': it is empty."]),
+        (['infer', 'coco', '--model', ' '], ['--model is empty']),
+        *(
+            (['train', 'coco', *option], [f'{option[0].rstrip("=")} is empty; give a value, or leave the option out'])
+            for option in (
+                ['--image', ''],
+                ['--executor', ''],
+                ['--img-man', ''],
+                ['--val', ''],
+                ['--out', ''],
+                ['--classes', ''],
+                ['--user', ''],
+                ['--gpus', ' '],
+                ['--image='],
+                ['--out='],
+                ['-m', ''],
+            )
+        ),
+        (['train', 'coco', 'max_epochs=5', 'max_epochs=6'], ['max_epochs is given twice']),
+        (['check', '--image', ''], ['--image is empty']),
+        (['report', 'run', '--labels', ''], ['--labels is empty']),
+        (['report', 'run', '--out='], ['--out is empty']),
+        (['convert', 'a', 'b', '--to', 'coco', '--classes', ''], ['--classes is empty']),
+        (['demo', '--out', ''], ['--out is empty']),
+    ],
+)
 @pytest.mark.parametrize('as_json', [False, True])
 def test_one_sentence_says_what_is_wrong_and_what_is_allowed(ymir, arguments, words, as_json):
     code, text, errors = ymir(arguments[0], *['--json'][:as_json], *arguments[1:])
@@ -38,7 +59,7 @@ def test_one_sentence_says_what_is_wrong_and_what_is_allowed(ymir, arguments, wo
     assert code == 2 and first.startswith('error: ')
     assert all(word in first for word in words), errors
     if as_json:
-        assert json.loads(text) == dict(ok=False, error=first.removeprefix('error: '), exit_code=2)
+        assert json.loads(text) == {'ok': False, 'error': first.removeprefix('error: '), 'exit_code': 2}
     else:
         assert text == ''
 
@@ -66,7 +87,11 @@ def test_version(ymir):
 
 def completed(line, monkeypatch, capsys):
     """What bash offers after a line."""
-    for name, value in dict(_YMIR_COMPLETE='complete_bash', COMP_WORDS=line, COMP_CWORD=f'{line.count(" ")}').items():
+    for name, value in {
+        '_YMIR_COMPLETE': 'complete_bash',
+        'COMP_WORDS': line,
+        'COMP_CWORD': f'{line.count(" ")}',
+    }.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as end:
         main([])
@@ -74,19 +99,22 @@ def completed(line, monkeypatch, capsys):
     return capsys.readouterr().out.split()
 
 
-@pytest.mark.parametrize('line, expected', [
-    ('ymir tr', ['train']),
-    ('ymir train coco --model yolov8_', [f'yolov8_{size}' for size in 'nsmlx']),
-    ('ymir train coco --model run/mo', []),  # nothing: the shell offers files
-    ('ymir train coco --form', ['--format']),
-    ('ymir train coco --format y', ['yolo', 'ymir']),
-    ('ymir train coco max_ep', ['max_epochs=100']),
-    ('ymir mine photos mining_a', ['mining_algorithm=entropy']),
-    ('ymir infer photos conf', ['conf_threshold=0.2']),
-    ('ymir infer photos --mine conf', ['conf_threshold=0.1']),
-    ('ymir infer photos --image name conf', []),  # to ask an image takes seconds
-    ('ymir train co', []),
-])
+@pytest.mark.parametrize(
+    'line, expected',
+    [
+        ('ymir tr', ['train']),
+        ('ymir train coco --model yolov8_', [f'yolov8_{size}' for size in 'nsmlx']),
+        ('ymir train coco --model run/mo', []),  # nothing: the shell offers files
+        ('ymir train coco --form', ['--format']),
+        ('ymir train coco --format y', ['yolo', 'ymir']),
+        ('ymir train coco max_ep', ['max_epochs=100']),
+        ('ymir mine photos mining_a', ['mining_algorithm=entropy']),
+        ('ymir infer photos conf', ['conf_threshold=0.2']),
+        ('ymir infer photos --mine conf', ['conf_threshold=0.1']),
+        ('ymir infer photos --image name conf', []),  # to ask an image takes seconds
+        ('ymir train co', []),
+    ],
+)
 def test_completion_of_the_shell(monkeypatch, capsys, line, expected):
     assert completed(line, monkeypatch, capsys) == expected
 

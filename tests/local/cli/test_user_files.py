@@ -1,4 +1,5 @@
 """What the user brings stays as it is, whatever the executor does."""
+
 import json
 from pathlib import Path
 
@@ -6,7 +7,8 @@ from pathlib import Path
 def state(folder):
     return {
         path.relative_to(folder).as_posix(): (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_mode)
-        for path in sorted(folder.rglob('*')) if path.is_file()
+        for path in sorted(folder.rglob('*'))
+        if path.is_file()
     }
 
 

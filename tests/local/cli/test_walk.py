@@ -1,4 +1,5 @@
 """The walk of an engineer from a folder of images to a model and back, each step one command, typed as documented."""
+
 import json
 import re
 import subprocess
@@ -8,9 +9,18 @@ import pytest
 import yaml
 
 # A network of a few channels, so that two epochs on a CPU take seconds.
-TINY = ('model.backbone.widen_factor=0.125 model.neck.widen_factor=0.125 '
-        'model.bbox_head.head_module.widen_factor=0.125 model.test_cfg.score_thr=0.0001')
-REAL = ('max_epochs=2', 'img_size=64', 'samples_per_gpu=2', 'workers_per_gpu=0', 'precision=fp32', f'cfg_options={TINY}')
+TINY = (
+    'model.backbone.widen_factor=0.125 model.neck.widen_factor=0.125 '
+    'model.bbox_head.head_module.widen_factor=0.125 model.test_cfg.score_thr=0.0001'
+)
+REAL = (
+    'max_epochs=2',
+    'img_size=64',
+    'samples_per_gpu=2',
+    'workers_per_gpu=0',
+    'precision=fp32',
+    f'cfg_options={TINY}',
+)
 
 
 def walk(command, data, options, training, mining):
@@ -38,14 +48,14 @@ def walk(command, data, options, training, mining):
 
 
 def test_with_any_executor(command, coco_folder, fake):
-    mining = dict(mined=['mine', coco_folder / 'images'], found=['infer', coco_folder])
+    mining = {'mined': ['mine', coco_folder / 'images'], 'found': ['infer', coco_folder]}
     found, again = walk(command, coco_folder, fake, ['--model', 'small', 'max_epochs=2'], mining)
     assert found == again and len(found['detection']) == 6
 
 
 @pytest.mark.integration
 def test_with_our_executor(command, coco_folder):
-    mining = dict(found=['infer', coco_folder, '--mine'])
+    mining = {'found': ['infer', coco_folder, '--mine']}
     found, again = walk(command, coco_folder, ['--gpus', '0'], ['--model', 'yolov8_n', *REAL], mining)
     assert found == again and len(found['detection']) == 6
     result = yaml.safe_load(Path('first/out/models/result.yaml').read_text())

@@ -1,4 +1,5 @@
 """Any data set through any two formats: the same boxes, classes and splits, whatever the images and names are."""
+
 import itertools
 import os
 import random
@@ -12,12 +13,47 @@ from ymir.local.datasets import WRITTEN_FORMATS, read_dataset, with_validation, 
 from ymir.local.labels import Dataset, LabelledBox, LabelledImage
 
 CLASSES = ('person', '叉车', 'a: b', 'yes', '1', 'null', '#x', '-y', "it's", '"q"', 'a,b', 'background', 'é&<>', '~')
-NAMES = ('a.JPG', 'a.png', 'b/a.jpg', 'c d/e/a.jpeg', '🚗 数据 ünï.jpg', ' lead.jpg', 'trail .jpg', 'dot..jpg',
-         '-dash.jpg', 'a#b%20&?.jpg', 'q\'".bmp', '1.jpg', 'a -1.jpg', 'a 1.jpg', 'u\u2028v\x0bw.jpg', 'n.tar.jpg',
-         'train.jpg', f'{"l" * 251}.jpg', f'b/{"l" * 251}.jpg', f'{"长" * 83}.jpg', f'b/{"长" * 83}.jpg',
-         'images/labels/x.jpg', 'g.gif', 'w.webp', 't.tif', 'j.jfif', 'p.ppm', os.fsdecode(b'\xff\xfe.jpg'))
-FORMATS = {'.jpg': 'JPEG', '.jpeg': 'JPEG', '.jfif': 'JPEG', '.png': 'PNG', '.bmp': 'BMP', '.gif': 'GIF',
-           '.webp': 'WEBP', '.tif': 'TIFF', '.ppm': 'PPM'}
+NAMES = (
+    'a.JPG',
+    'a.png',
+    'b/a.jpg',
+    'c d/e/a.jpeg',
+    '🚗 数据 ünï.jpg',
+    ' lead.jpg',
+    'trail .jpg',
+    'dot..jpg',
+    '-dash.jpg',
+    'a#b%20&?.jpg',
+    'q\'".bmp',
+    '1.jpg',
+    'a -1.jpg',
+    'a 1.jpg',
+    'u\u2028v\x0bw.jpg',
+    'n.tar.jpg',
+    'train.jpg',
+    f'{"l" * 251}.jpg',
+    f'b/{"l" * 251}.jpg',
+    f'{"长" * 83}.jpg',
+    f'b/{"长" * 83}.jpg',
+    'images/labels/x.jpg',
+    'g.gif',
+    'w.webp',
+    't.tif',
+    'j.jfif',
+    'p.ppm',
+    os.fsdecode(b'\xff\xfe.jpg'),
+)
+FORMATS = {
+    '.jpg': 'JPEG',
+    '.jpeg': 'JPEG',
+    '.jfif': 'JPEG',
+    '.png': 'PNG',
+    '.bmp': 'BMP',
+    '.gif': 'GIF',
+    '.webp': 'WEBP',
+    '.tif': 'TIFF',
+    '.ppm': 'PPM',
+}
 
 
 def draw(path, generator, turned):
@@ -35,7 +71,7 @@ def draw(path, generator, turned):
         exif[0x0112] = 6
         size = size[::-1]
     path.parent.mkdir(parents=True, exist_ok=True)
-    image.save(path, kind, **(dict(exif=exif) if kind == 'JPEG' else {}))
+    image.save(path, kind, **({'exif': exif} if kind == 'JPEG' else {}))
     return size
 
 
@@ -49,10 +85,17 @@ def make(folder, seed):
         boxes = []
         for _ in range(generator.choice((0, 1, 1, 3, 9))):
             x, y = generator.randrange(width), generator.randrange(height)
-            boxes.append(LabelledBox(generator.randrange(len(CLASSES)), x, y, generator.randint(1, width - x),
-                                     generator.randint(1, height - y)))
+            boxes.append(
+                LabelledBox(
+                    generator.randrange(len(CLASSES)),
+                    x,
+                    y,
+                    generator.randint(1, width - x),
+                    generator.randint(1, height - y),
+                )
+            )
         images.append(LabelledImage(path, width, height, tuple(boxes)))
-    return with_validation(Dataset(CLASSES, dict(all=tuple(images)), (), folder), 0.3)
+    return with_validation(Dataset(CLASSES, {'all': tuple(images)}, (), folder), 0.3)
 
 
 def content(dataset):
@@ -67,8 +110,9 @@ def state(folder):
     return {path: (path.stat().st_mtime_ns, path.stat().st_mode) for path in sorted(Path(folder).rglob('*'))}
 
 
-@pytest.mark.parametrize('seed, first, second',
-                         [(seed, *pair) for seed, pair in enumerate(itertools.product(WRITTEN_FORMATS, repeat=2))])
+@pytest.mark.parametrize(
+    'seed, first, second', [(seed, *pair) for seed, pair in enumerate(itertools.product(WRITTEN_FORMATS, repeat=2))]
+)
 def test_any_to_any(tmp_path, seed, first, second):
     dataset = make(tmp_path / 'source', seed)
     expected, before = content(dataset), state(tmp_path / 'source')
@@ -81,8 +125,9 @@ def test_any_to_any(tmp_path, seed, first, second):
 
 
 def test_crowds_stay_in_coco(tmp_path):
-    image = LabelledImage(tmp_path / 'a.png', *draw(tmp_path / 'a.png', random.Random(1), False), (), (LabelledBox(
-        0, 0, 0, 1, 1), ))
-    write_dataset(Dataset(('cat', ), dict(all=(image, ))), tmp_path / 'out', 'coco')
-    (read, ) = read_dataset(tmp_path / 'out').images()
+    image = LabelledImage(
+        tmp_path / 'a.png', *draw(tmp_path / 'a.png', random.Random(1), False), (), (LabelledBox(0, 0, 0, 1, 1),)
+    )
+    write_dataset(Dataset(('cat',), {'all': (image,)}), tmp_path / 'out', 'coco')
+    (read,) = read_dataset(tmp_path / 'out').images()
     assert (read.boxes, read.crowds) == (image.boxes, image.crowds)

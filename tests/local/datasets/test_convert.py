@@ -1,4 +1,5 @@
 """`ymir convert`."""
+
 import json
 
 import pytest
@@ -13,9 +14,10 @@ from ymir.local.labels import Dataset, LabelledBox, LabelledImage
 def source(draw, tmp_path):
     """A COCO set of 10 images of one class."""
     images = tuple(
-        LabelledImage(draw(f'drawn/{number} 图.jpg'), 64, 48, (LabelledBox(0, number, 2, 3, 4), ))
-        for number in range(10))
-    write_dataset(Dataset(('cat', ), dict(all=images)), tmp_path / 'source', 'coco')
+        LabelledImage(draw(f'drawn/{number} 图.jpg'), 64, 48, (LabelledBox(0, number, 2, 3, 4),))
+        for number in range(10)
+    )
+    write_dataset(Dataset(('cat',), {'all': images}), tmp_path / 'source', 'coco')
     return tmp_path / 'source'
 
 
@@ -28,7 +30,7 @@ def test_every_format(source, tmp_path, to):
     result = run(source, tmp_path / 'out', '--to', to, '--from', 'coco', '--val', '0.2', '--json', '--quiet')
     assert result.exit_code == 0, result.output
     said = json.loads(result.stdout.splitlines()[-1])
-    assert (said['images'], said['boxes'], said['splits'], said['warnings']) == (10, 10, dict(train=8, val=2), [])
+    assert (said['images'], said['boxes'], said['splits'], said['warnings']) == (10, 10, {'train': 8, 'val': 2}, [])
     assert detect_format(tmp_path / 'out') == to
     boxes = {image.path.read_bytes(): image.boxes for image in read_dataset(tmp_path / 'out').images()}
     assert boxes == {image.path.read_bytes(): image.boxes for image in read_dataset(source).images()}
@@ -42,10 +44,12 @@ def test_link_or_copy(source, tmp_path, option, linked):
 
 
 def test_mistakes(source, tmp_path):
-    for arguments, message in (((tmp_path / 'none', tmp_path / 'a', '--to', 'voc'), 'does not exist'),
-                               ((source, source, '--to', 'voc'), 'is not empty, so nothing was written'),
-                               ((source, source / 'new', '--to', 'voc'), 'lies within'),
-                               ((source, tmp_path / 'b', '--to', 'pascal'), "'pascal' is not one of")):
+    for arguments, message in (
+        ((tmp_path / 'none', tmp_path / 'a', '--to', 'voc'), 'does not exist'),
+        ((source, source, '--to', 'voc'), 'is not empty, so nothing was written'),
+        ((source, source / 'new', '--to', 'voc'), 'lies within'),
+        ((source, tmp_path / 'b', '--to', 'pascal'), "'pascal' is not one of"),
+    ):
         result = run(*arguments)
         assert result.exit_code == 2 and message in ' '.join(result.output.split()), result.output
 

@@ -1,4 +1,5 @@
 """What is wrong with a data set is left out and named, file and place; the rest is read."""
+
 import json
 import shutil
 
@@ -22,12 +23,17 @@ def coco(tmp_path, draw):
     def read(annotations=(), images=(), categories=(), **options):
         if not (tmp_path / '1.jpg').exists():
             draw('1.jpg')
-        first = dict(id=1, image_id=1, category_id=1, bbox=[1, 2, 3, 4])
-        (tmp_path / 'a.json').write_text(json.dumps(
-            dict(images=[dict(id=1, file_name='1.jpg'), *images],
-                 annotations=[first, *(dict(dict(first, id=7), **entry) for entry in annotations)],
-                 categories=[dict(id=1, name='cat'), *categories])),
-                                         encoding='utf-8')
+        first = {'id': 1, 'image_id': 1, 'category_id': 1, 'bbox': [1, 2, 3, 4]}
+        (tmp_path / 'a.json').write_text(
+            json.dumps(
+                {
+                    'images': [{'id': 1, 'file_name': '1.jpg'}, *images],
+                    'annotations': [first, *(dict(dict(first, id=7), **entry) for entry in annotations)],
+                    'categories': [{'id': 1, 'name': 'cat'}, *categories],
+                }
+            ),
+            encoding='utf-8',
+        )
         return read_dataset(tmp_path, 'coco', **options)
 
     return read
@@ -36,28 +42,32 @@ def coco(tmp_path, draw):
 @pytest.mark.parametrize(
     'entry, expected, warning',
     [
-        (dict(bbox=[10.4, 10.5, 5.2, 5.2]), (10, 11, 6, 5), None),
-        (dict(bbox=[10.6, 10, 0.7, 5]), (10, 10, 1, 5), None),  # within one pixel
-        (dict(bbox=[60, 40, 5, 9]), (60, 40, 4, 8), None),  # one pixel too far is usual
-        (dict(bbox=[-0.4, 0, 5, 5]), (0, 0, 5, 5), None),
-        (dict(bbox=[-9, 40, 19, 90]),
-         (0, 40, 10, 8), 'annotation 7: the box lies partly outside the image (x -9 to 10, y '
-         '40 to 130, image 64 x 48); it is clipped'),
-        (dict(bbox=[64, 0, 5, 5]), None, 'annotation 7: the box lies outside the image'),
-        (dict(bbox=[-9, 0, 5, 5]), None, 'annotation 7: the box lies outside the image'),
-        (dict(bbox=[9, 9, -5, 5]), None, 'annotation 7: the box is inverted or has no area'),
-        (dict(bbox=[9, 9, 0, 5]), None, 'annotation 7: the box is inverted or has no area'),
-        (dict(bbox=[9, 9, float('nan'), 5]), None, 'annotation 7: the box has no usable numbers'),
-        (dict(bbox=[9, 9, 1e20, 5]), None, 'annotation 7: the box has no usable numbers'),
-        (dict(bbox=[9, 9, 5]), None, 'annotation 7: its bbox [9, 9, 5] is not [x, y, w, h] in numbers'),
-        (dict(bbox='9'), None, "annotation 7: its bbox '9' is not"),
-        (dict(bbox=None), None, 'annotation 7: it has neither bbox nor segmentation'),
-        (dict(category_id=5), None, 'annotation 7: category_id 5 is not among the categories'),
-        (dict(image_id=5), None, 'annotation 7: image_id 5 is not among the images'),
-        (dict(image_id=[1], category_id=[1]), None, 'annotation 7: category_id [1] is not'),
-        (dict(image_id=[1]), None, 'annotation 7: image_id [1] is not'),
-        (dict(iscrowd=1), None, 'annotation 7: it is a crowd; it is left out'),
-    ])
+        ({'bbox': [10.4, 10.5, 5.2, 5.2]}, (10, 11, 6, 5), None),
+        ({'bbox': [10.6, 10, 0.7, 5]}, (10, 10, 1, 5), None),  # within one pixel
+        ({'bbox': [60, 40, 5, 9]}, (60, 40, 4, 8), None),  # one pixel too far is usual
+        ({'bbox': [-0.4, 0, 5, 5]}, (0, 0, 5, 5), None),
+        (
+            {'bbox': [-9, 40, 19, 90]},
+            (0, 40, 10, 8),
+            'annotation 7: the box lies partly outside the image (x -9 to 10, y '
+            '40 to 130, image 64 x 48); it is clipped',
+        ),
+        ({'bbox': [64, 0, 5, 5]}, None, 'annotation 7: the box lies outside the image'),
+        ({'bbox': [-9, 0, 5, 5]}, None, 'annotation 7: the box lies outside the image'),
+        ({'bbox': [9, 9, -5, 5]}, None, 'annotation 7: the box is inverted or has no area'),
+        ({'bbox': [9, 9, 0, 5]}, None, 'annotation 7: the box is inverted or has no area'),
+        ({'bbox': [9, 9, float('nan'), 5]}, None, 'annotation 7: the box has no usable numbers'),
+        ({'bbox': [9, 9, 1e20, 5]}, None, 'annotation 7: the box has no usable numbers'),
+        ({'bbox': [9, 9, 5]}, None, 'annotation 7: its bbox [9, 9, 5] is not [x, y, w, h] in numbers'),
+        ({'bbox': '9'}, None, "annotation 7: its bbox '9' is not"),
+        ({'bbox': None}, None, 'annotation 7: it has neither bbox nor segmentation'),
+        ({'category_id': 5}, None, 'annotation 7: category_id 5 is not among the categories'),
+        ({'image_id': 5}, None, 'annotation 7: image_id 5 is not among the images'),
+        ({'image_id': [1], 'category_id': [1]}, None, 'annotation 7: category_id [1] is not'),
+        ({'image_id': [1]}, None, 'annotation 7: image_id [1] is not'),
+        ({'iscrowd': 1}, None, 'annotation 7: it is a crowd; it is left out'),
+    ],
+)
 def test_annotation(coco, tmp_path, entry, expected, warning):
     dataset = coco([entry])
     assert dataset.images()[0].boxes == (GOOD, *([LabelledBox(0, *expected)] if expected else []))
@@ -67,7 +77,7 @@ def test_annotation(coco, tmp_path, entry, expected, warning):
 
 
 def test_many_warnings_of_a_kind_are_counted(coco):
-    warnings = coco([dict(iscrowd=1, id=number) for number in range(SHOWN_PER_KIND + 5)]).warnings
+    warnings = coco([{'iscrowd': 1, 'id': number} for number in range(SHOWN_PER_KIND + 5)]).warnings
     assert len(warnings) == SHOWN_PER_KIND + 1 and warnings[-1] == '... and 5 more of the same: annotations left out'
 
 
@@ -76,7 +86,7 @@ def test_images_missing_unreadable_and_twice(coco, tmp_path, draw):
     shutil.copy(tmp_path / '1.jpg', tmp_path / 'copy.jpg')
     (tmp_path / 'broken.jpg').write_bytes(b'\xff\xd8 no image')
     names = ('gone.jpg', 'broken.jpg', 'copy.jpg')
-    dataset = coco([dict(image_id=4)], [dict(id=number, file_name=name) for number, name in enumerate(names, 2)])
+    dataset = coco([{'image_id': 4}], [{'id': number, 'file_name': name} for number, name in enumerate(names, 2)])
     assert [image.path.name for image in dataset.images()] == ['1.jpg']
     gone, broken, copy = dataset.warnings
     assert f'{tmp_path / "gone.jpg"}: the image does not exist' in gone and 'a.json' in gone
@@ -85,28 +95,31 @@ def test_images_missing_unreadable_and_twice(coco, tmp_path, draw):
 
 
 def test_no_image_at_all_is_an_error(tmp_path, put):
-    put('a.json', json.dumps(dict(images=[dict(id=1, file_name='x.jpg')], annotations=[], categories=[])))
+    put('a.json', json.dumps({'images': [{'id': 1, 'file_name': 'x.jpg'}], 'annotations': [], 'categories': []}))
     with pytest.raises(DatasetError, match=r'none of its 1 images .*x\.jpg: the image does not exist; copy the images'):
         read_dataset(tmp_path, 'coco')
 
 
-@pytest.mark.parametrize('text, message', [('{"images": [', 'is not a JSON file'), ('{"images": {}}', 'is not a COCO file'),
-                                           ('[1]', 'is not a COCO file')])
+@pytest.mark.parametrize(
+    'text, message',
+    [('{"images": [', 'is not a JSON file'), ('{"images": {}}', 'is not a COCO file'), ('[1]', 'is not a COCO file')],
+)
 def test_broken_file_is_an_error(tmp_path, put, text, message):
     with pytest.raises(DatasetError, match=message):
         read_dataset(put('a.json', text), 'coco')
 
 
 def test_class_names(coco):
-    dataset = coco([dict(category_id=3), dict(category_id=2)],
-                   categories=[dict(id=3, name=' CAT'), dict(id=2, name='Dog ')])
+    dataset = coco(
+        [{'category_id': 3}, {'category_id': 2}], categories=[{'id': 3, 'name': ' CAT'}, {'id': 2, 'name': 'Dog '}]
+    )
     assert dataset.class_names == ('cat', 'dog')
     assert [box.class_index for box in dataset.images()[0].boxes] == [0, 0, 1]
     assert "the classes 'cat', ' CAT' become one class, 'cat'" in dataset.warnings[0]
 
 
 def test_classes_asked_for(coco, tmp_path):
-    dataset = coco([dict(category_id=2)], categories=[dict(id=2, name='dog')], class_names=['bird', 'DOG'])
+    dataset = coco([{'category_id': 2}], categories=[{'id': 2, 'name': 'dog'}], class_names=['bird', 'DOG'])
     assert dataset.class_names == ('bird', 'dog')
     assert [box.class_index for box in dataset.images()[0].boxes] == [1]
     assert "class 'cat' is not among the classes asked for; its 1 boxes are left out" in dataset.warnings[0]
@@ -120,31 +133,56 @@ def test_yolo_lines(tmp_path, draw, put):
     draw('images/2.jpg')
     put('data.yaml', 'train: images\nnames: [cat]\nnc: 3\n')
     put(
-        'labels/1.txt', 'cat 0.5 0.5 0.5 0.5\n1 0.5 0.5 0.5 0.5\n-1 0.5 0.5 0.5 0.5\n0 0.5 0.5\n0.5 0.5 0.5 0.5 0.5\n'
-        '0 0.5 0.5 0.5 0.5\n')
+        'labels/1.txt',
+        'cat 0.5 0.5 0.5 0.5\n1 0.5 0.5 0.5 0.5\n-1 0.5 0.5 0.5 0.5\n0 0.5 0.5\n0.5 0.5 0.5 0.5 0.5\n'
+        '0 0.5 0.5 0.5 0.5\n',
+    )
     dataset = read_dataset(tmp_path)
-    assert [image.boxes for image in dataset.images()] == [(LabelledBox(0, 16, 12, 32, 24), ), ()]
+    assert [image.boxes for image in dataset.images()] == [(LabelledBox(0, 16, 12, 32, 24),), ()]
     text = '\n'.join(dataset.warnings)
-    for part in ("1.txt: line 1: 'cat 0.5", '1.txt: line 2: class 1 is unknown', 'data.yaml names 0 to 0',
-                 'line 3: class -1', 'line 4: 3 values', 'line 5: the class index 0.5',
-                 'nc is 3, but there are 1 names', '1 of 2 images have no label file'):
+    for part in (
+        "1.txt: line 1: 'cat 0.5",
+        '1.txt: line 2: class 1 is unknown',
+        'data.yaml names 0 to 0',
+        'line 3: class -1',
+        'line 4: 3 values',
+        'line 5: the class index 0.5',
+        'nc is 3, but there are 1 names',
+        '1 of 2 images have no label file',
+    ):
         assert part in text
     put('data.yaml', 'train: nowhere\nval: images\nnames: [cat]\n')
     with pytest.raises(DatasetError, match="train is 'nowhere', which does not exist; write there a folder"):
         read_dataset(tmp_path)
 
 
-@pytest.mark.parametrize('files', [
-    {'images/train/1.jpg': None, 'labels/train/1.txt': '0 0.5 0.5 0.5 0.5', 'images/2.jpg': None, 'images/more/3.jpg': None},
-    {'images/1.jpg': None, 'labels/1.txt': '0 0.5 0.5 0.5 0.5', 'train.txt': 'images/1.jpg\n', 'images/2.jpg': None,
-     'images/3.jpg': None},
-])
+@pytest.mark.parametrize(
+    'files',
+    [
+        {
+            'images/train/1.jpg': None,
+            'labels/train/1.txt': '0 0.5 0.5 0.5 0.5',
+            'images/2.jpg': None,
+            'images/more/3.jpg': None,
+        },
+        {
+            'images/1.jpg': None,
+            'labels/1.txt': '0 0.5 0.5 0.5 0.5',
+            'train.txt': 'images/1.jpg\n',
+            'images/2.jpg': None,
+            'images/3.jpg': None,
+        },
+    ],
+)
 def test_yolo_images_in_no_part_are_told(tmp_path, draw, put, files):
     for name, text in {**files, 'classes.txt': 'cat'}.items():
         draw(name) if text is None else put(name, text)
     dataset = read_dataset(tmp_path)
     assert [image.path.name for image in dataset.images()] == ['1.jpg']
-    assert f'2 images below {tmp_path / "images"} are in none of the lists or folders of the parts train' in dataset.warnings[0]
+    assert (
+        f'2 images below {tmp_path / "images"} are in none of the lists or folders of the parts train'
+        in dataset.warnings[0]
+    )
 
 
 def test_yolo_without_names(tmp_path, draw, put):
@@ -163,19 +201,26 @@ def test_voc_files(tmp_path, draw, put):
     put(
         'Annotations/a.xml',
         f'<annotation>{good}<object><name>cat</name></object><object><name/>{corners.format(1)}</object>'
-        f'<object><name>cat</name>{corners.format("one")}</object></annotation>')
+        f'<object><name>cat</name>{corners.format("one")}</object></annotation>',
+    )
     put('Annotations/b.xml', '<annotation><object>')
     put('Annotations/d.xml', f'<annotation>{good}</annotation>')
     put('ImageSets/Main/train.txt', 'a\nb\nc\n')
     put('ImageSets/Main/val.txt', 'a\n')
     dataset = read_dataset(tmp_path)
-    assert dataset.class_names == ('cat', )
+    assert dataset.class_names == ('cat',)
     assert [image.path.name for image in dataset.images()] == ['a.jpg']
-    assert dataset.images()[0].boxes == (LabelledBox(0, 1, 2, 8, 8, difficult=True), )
+    assert dataset.images()[0].boxes == (LabelledBox(0, 1, 2, 8, 8, difficult=True),)
     text = '\n'.join(dataset.warnings)
-    for part in ('a.xml: object 2: the box has no usable numbers', "a.xml: object 3: class '' is unknown",
-                 'a.xml: object 4: the box', 'b.xml: it is no readable XML file', 'c has no ', 'd.xml is in no list of',
-                 'val.txt: a is in train.txt too'):
+    for part in (
+        'a.xml: object 2: the box has no usable numbers',
+        "a.xml: object 3: class '' is unknown",
+        'a.xml: object 4: the box',
+        'b.xml: it is no readable XML file',
+        'c has no ',
+        'd.xml is in no list of',
+        'val.txt: a is in train.txt too',
+    ):
         assert part in text
 
 
@@ -186,10 +231,13 @@ def test_ymir_lines(tmp_path, draw, put):
     put('annotations/1.txt', '0,1,2,3,5\r\n5, 1, 2, 3, 4\nx\n')
     put('train-index.tsv', '/in/assets/1.jpg\t/in/annotations/1.txt\n\n/in/assets/2.jpg\t/in/annotations/2.txt\n')
     dataset = read_dataset(tmp_path)
-    assert [image.boxes for image in dataset.images()] == [(GOOD, )]
+    assert [image.boxes for image in dataset.images()] == [(GOOD,)]
     text = '\n'.join(dataset.warnings)
-    for part in ('1.txt: line 2: class index 5 is out of range', "1.txt: line 3: 'x' has 1 values",
-                 'train-index.tsv:3'):
+    for part in (
+        '1.txt: line 2: class index 5 is out of range',
+        "1.txt: line 3: 'x' has 1 values",
+        'train-index.tsv:3',
+    ):
         assert part in text
 
 

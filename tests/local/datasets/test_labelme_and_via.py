@@ -1,4 +1,5 @@
 """Files of labelme and VIA: every shape, every version, and what is wrong with them."""
+
 import json
 import math
 
@@ -52,21 +53,23 @@ LABELME_SHAPES = [
 @pytest.mark.parametrize('kind, points, box, said', LABELME_SHAPES)
 def test_labelme_shapes(tmp_path, draw, put, kind, points, box, said):
     draw('1.jpg')
-    shape = dict(label='cat', points=points, **({} if kind is None else dict(shape_type=kind)))
-    good = dict(label='cat', points=[[1, 2], [4, 6]], shape_type='rectangle')
+    shape = dict(label='cat', points=points, **({} if kind is None else {'shape_type': kind}))
+    good = {'label': 'cat', 'points': [[1, 2], [4, 6]], 'shape_type': 'rectangle'}
     put('1.json', labelme_of('1.jpg', shapes=[good, shape]))
     boxes, warnings = boxes_of(tmp_path, None)
     assert boxes == [(1, 2, 3, 4), *([box] if box else [])]
     assert bool(warnings) == (said is not None) and (not said or said in warnings and '1.json: shape 2' in warnings)
 
 
-@pytest.mark.parametrize('label, said', [(None, 'has no label'), ('  ', 'has no label'), (True, 'has no label'),
-                                         ([1], 'has no label'), (7, None)])
+@pytest.mark.parametrize(
+    'label, said',
+    [(None, 'has no label'), ('  ', 'has no label'), (True, 'has no label'), ([1], 'has no label'), (7, None)],
+)
 def test_labelme_labels(tmp_path, draw, put, label, said):
     draw('1.jpg')
-    put('1.json', labelme_of('1.jpg', shapes=[dict(label=label, points=[[1, 2], [4, 6]])]))
+    put('1.json', labelme_of('1.jpg', shapes=[{'label': label, 'points': [[1, 2], [4, 6]]}]))
     dataset = read_dataset(tmp_path)
-    assert dataset.class_names == (() if said else ('7', )) and bool(dataset.num_boxes()) == (not said)
+    assert dataset.class_names == (() if said else ('7',)) and bool(dataset.num_boxes()) == (not said)
     assert not said or said in dataset.warnings[0]
 
 
@@ -89,7 +92,7 @@ def test_encodings(tmp_path, draw, put, format, text, encoding):
     content = json.dumps(json.loads(text.replace('"cat"', '"安全帽"')), ensure_ascii=False)
     put('图.json', '').write_bytes(content.encode(encoding))
     dataset = read_dataset(tmp_path)
-    assert dataset.class_names == ('安全帽', ) and dataset.images()[0].boxes == (LabelledBox(0, 16, 12, 32, 24), )
+    assert dataset.class_names == ('安全帽',) and dataset.images()[0].boxes == (LabelledBox(0, 16, 12, 32, 24),)
 
 
 def test_classes_are_in_the_order_of_the_list(tmp_path, draw, put):
@@ -108,41 +111,61 @@ def test_images_without_a_file_of_labelme_may_show_objects(tmp_path, draw, put):
 
 # shape_attributes, the box, what the warning says
 VIA_SHAPES = [
-    (dict(name='rect', x=16, y=12, width=32, height=24), (16, 12, 32, 24), None),
-    (dict(name='rect', x='16', y='12', width='32', height='24'), (16, 12, 32, 24), None),
-    (dict(name='polygon', all_points_x=[16, 30, 48], all_points_y=[20, 12, 36]), (16, 12, 32, 24), None),
-    (dict(all_points_x=[16, 30, 48], all_points_y=[20, 12, 36]), (16, 12, 32, 24), None),
-    (dict(name='circle', cx=32, cy=24, r=10), (22, 14, 20, 20), None),
-    (dict(name='ellipse', cx=32, cy=24, rx=12, ry=6), (20, 18, 24, 12), None),
-    (dict(name='point', cx=32, cy=24), None, 'a point, which has no area'),
-    (dict(name='polyline', all_points_x=[1, 2, 3], all_points_y=[1, 2, 4]), None, 'a polyline, which has no area'),
-    (dict(name='polygon', all_points_x=[16, 30], all_points_y=[20, 12]), None, 'polygon has 2 points'),
-    (dict(name='polygon', all_points_x=[16, 30, 48], all_points_y=[20, 12]), None, 'no usable numbers'),
-    (dict(name='polygon', all_points_x=[16, NAN, 48], all_points_y=[20, 12, 36]), None, 'no usable numbers'),
-    (dict(name='rect', x=16, y=12, width=None, height=24), None, 'no usable numbers'),
-    (dict(name='rect', x=10**400, y=12, width=3, height=24), None, 'no usable numbers'),
-    (dict(name='rect', x=16, y=12), None, 'no usable numbers'),
-    (dict(name='rect', x=16, y=12, width=0, height=24), None, 'has no area'),
-    (dict(name='rect', x=90, y=12, width=5, height=24), None, 'lies outside the image'),
+    ({'name': 'rect', 'x': 16, 'y': 12, 'width': 32, 'height': 24}, (16, 12, 32, 24), None),
+    ({'name': 'rect', 'x': '16', 'y': '12', 'width': '32', 'height': '24'}, (16, 12, 32, 24), None),
+    ({'name': 'polygon', 'all_points_x': [16, 30, 48], 'all_points_y': [20, 12, 36]}, (16, 12, 32, 24), None),
+    ({'all_points_x': [16, 30, 48], 'all_points_y': [20, 12, 36]}, (16, 12, 32, 24), None),
+    ({'name': 'circle', 'cx': 32, 'cy': 24, 'r': 10}, (22, 14, 20, 20), None),
+    ({'name': 'ellipse', 'cx': 32, 'cy': 24, 'rx': 12, 'ry': 6}, (20, 18, 24, 12), None),
+    ({'name': 'point', 'cx': 32, 'cy': 24}, None, 'a point, which has no area'),
+    ({'name': 'polyline', 'all_points_x': [1, 2, 3], 'all_points_y': [1, 2, 4]}, None, 'a polyline, which has no area'),
+    ({'name': 'polygon', 'all_points_x': [16, 30], 'all_points_y': [20, 12]}, None, 'polygon has 2 points'),
+    ({'name': 'polygon', 'all_points_x': [16, 30, 48], 'all_points_y': [20, 12]}, None, 'no usable numbers'),
+    ({'name': 'polygon', 'all_points_x': [16, NAN, 48], 'all_points_y': [20, 12, 36]}, None, 'no usable numbers'),
+    ({'name': 'rect', 'x': 16, 'y': 12, 'width': None, 'height': 24}, None, 'no usable numbers'),
+    ({'name': 'rect', 'x': 10**400, 'y': 12, 'width': 3, 'height': 24}, None, 'no usable numbers'),
+    ({'name': 'rect', 'x': 16, 'y': 12}, None, 'no usable numbers'),
+    ({'name': 'rect', 'x': 16, 'y': 12, 'width': 0, 'height': 24}, None, 'has no area'),
+    ({'name': 'rect', 'x': 90, 'y': 12, 'width': 5, 'height': 24}, None, 'lies outside the image'),
     (None, None, 'no shape_attributes'),
 ]
 
 
 @pytest.mark.parametrize('shape, box, said', VIA_SHAPES)
-@pytest.mark.parametrize('attributes', [dict(name='cat'), dict(kind='cat'), dict(type=dict(dog=False, cat=True)), {}])
+@pytest.mark.parametrize('attributes', [{'name': 'cat'}, {'kind': 'cat'}, {'type': {'dog': False, 'cat': True}}, {}])
 def test_via_regions(tmp_path, draw, put, shape, box, said, attributes):
     draw('1.jpg')
-    good = dict(shape_attributes=dict(name='rect', x=1, y=2, width=3, height=4), region_attributes=attributes)
-    put('a.json', json.dumps({'1.jpg9': dict(filename='1.jpg', regions=[
-        good, dict(shape_attributes=shape, region_attributes=attributes)])}))
+    good = {
+        'shape_attributes': {'name': 'rect', 'x': 1, 'y': 2, 'width': 3, 'height': 4},
+        'region_attributes': attributes,
+    }
+    put(
+        'a.json',
+        json.dumps(
+            {
+                '1.jpg9': {
+                    'filename': '1.jpg',
+                    'regions': [good, {'shape_attributes': shape, 'region_attributes': attributes}],
+                }
+            }
+        ),
+    )
     boxes, warnings = boxes_of(tmp_path, 'via')
     assert boxes == [(1, 2, 3, 4), *([box] if box else [])]
-    assert bool(warnings) == (said is not None) and (not said or said in warnings and 'a.json: 1.jpg, region 2' in warnings)
-    assert read_dataset(tmp_path).class_names == (('cat', ) if attributes else ('object', ))
+    assert bool(warnings) == (said is not None) and (
+        not said or said in warnings and 'a.json: 1.jpg, region 2' in warnings
+    )
+    assert read_dataset(tmp_path).class_names == (('cat',) if attributes else ('object',))
 
 
-@pytest.mark.parametrize('text, said', [('{"a": {"filename": 1, "regions": []}}', 'has no "filename"'), ('[', 'is not a JSON'),
-                                        ('[{"filename": "a", "regions": []}]', 'is not a VIA file')])
+@pytest.mark.parametrize(
+    'text, said',
+    [
+        ('{"a": {"filename": 1, "regions": []}}', 'has no "filename"'),
+        ('[', 'is not a JSON'),
+        ('[{"filename": "a", "regions": []}]', 'is not a VIA file'),
+    ],
+)
 def test_a_broken_file_of_via_is_named(tmp_path, draw, put, text, said):
     draw('1.jpg')
     put('a.json', text + ' ' * 9 + '"filename" "regions"' * (text == '['))

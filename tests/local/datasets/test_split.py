@@ -1,4 +1,5 @@
 """Splitting off a validation set."""
+
 import random
 
 import pytest
@@ -24,7 +25,7 @@ def images_of(tmp_path):
 
 
 def split(images, share=0.1):
-    return with_validation(Dataset(('a', 'b', 'c'), dict(all=images)), share).splits
+    return with_validation(Dataset(('a', 'b', 'c'), {'all': images}), share).splits
 
 
 @pytest.mark.parametrize('count, expected', [(2, 1), (5, 1), (14, 1), (16, 2), (100, 10)])
@@ -40,9 +41,9 @@ def test_names_and_order_do_not_count(images_of):
     first = images_of(*[[0]] * 40)
     second = list(images_of(*[[0]] * 40, prefix='other'))
     random.Random(0).shuffle(second)
-    assert {image.path.read_bytes()
-            for image in split(first)['val']} == {image.path.read_bytes()
-                                                  for image in split(second)['val']}
+    assert {image.path.read_bytes() for image in split(first)['val']} == {
+        image.path.read_bytes() for image in split(second)['val']
+    }
 
 
 def test_no_class_leaves_training(images_of):
@@ -53,7 +54,8 @@ def test_no_class_leaves_training(images_of):
 
 def test_class_that_must_leave_is_named(images_of):
     dataset = with_validation(
-        Dataset(('a', 'b', 'c'), dict(train=images_of([0], [1, 2]), val=(), test=images_of([0])), ('w', )))
+        Dataset(('a', 'b', 'c'), {'train': images_of([0], [1, 2]), 'val': (), 'test': images_of([0])}, ('w',))
+    )
     assert list(dataset.splits) == ['train', 'val', 'test']
     assert [len(images) for images in dataset.splits.values()] == [1, 1, 1]
     assert dataset.warnings[0] == 'w' and "class 'a' is in the validation set only" in dataset.warnings[1]
@@ -61,13 +63,16 @@ def test_class_that_must_leave_is_named(images_of):
 
 def test_validation_that_is_there_stays(images_of):
     train, val = images_of([0], [1]), images_of([2], prefix='v')
-    assert with_validation(Dataset(('a', 'b', 'c'), dict(train=train, val=val))).splits == dict(train=train, val=val)
+    assert with_validation(Dataset(('a', 'b', 'c'), {'train': train, 'val': val})).splits == {
+        'train': train,
+        'val': val,
+    }
 
 
 def test_edges(images_of):
-    single = with_validation(Dataset(('a', ), dict(all=images_of([0]))))
+    single = with_validation(Dataset(('a',), {'all': images_of([0])}))
     assert (len(single.splits['train']), len(single.splits['val'])) == (1, 0) and 'single image' in single.warnings[0]
     with pytest.raises(DatasetError, match='no images to train on; it has 1 in val'):
-        with_validation(Dataset(('a', ), dict(val=images_of([0]))))
+        with_validation(Dataset(('a',), {'val': images_of([0])}))
     with pytest.raises(ValueError, match='between 0 and 1'):
-        with_validation(Dataset(('a', ), dict(all=images_of([0]))), 1.0)
+        with_validation(Dataset(('a',), {'all': images_of([0])}), 1.0)

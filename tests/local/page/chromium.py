@@ -1,19 +1,32 @@
 """A headless Chromium: what a page shows, says and asks for."""
+
 import json
 import os
 import shutil
 import subprocess
 from html import unescape
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional
+from typing import NamedTuple
 
 NAMES = ('chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable')
-FLAGS = ('--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-         '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-default-apps',
-         '--no-pings', '--disable-dev-shm-usage', '--hide-scrollbars', '--no-proxy-server',
-         '--host-resolver-rules=MAP * ~NOTFOUND')  # nothing leaves the machine
+FLAGS = (
+    '--headless',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+    '--disable-default-apps',
+    '--no-pings',
+    '--disable-dev-shm-usage',
+    '--hide-scrollbars',
+    '--no-proxy-server',
+    '--host-resolver-rules=MAP * ~NOTFOUND',
+)  # nothing leaves the machine
 # Runs after the page's own script and leaves what it found as text of the document.
-PROBE = '''<script>
+PROBE = """<script>
 const copies = [...document.querySelectorAll('image')].map((image) => {
   const copy = new Image();  // delays the load event of the page until it has loaded or failed
   copy.src = image.getAttribute('href');
@@ -66,16 +79,16 @@ function contrasts() {  // texts of the page whose contrast with what is behind 
   }
   return [...found];
 }
-</script>'''
+</script>"""
 # A window is at least 500 pixels wide, a frame in it is not.
-FRAME = '''<!DOCTYPE html><iframe src="page.html" style="width: {}px; height: 900px; border: 0"></iframe><script>
+FRAME = """<!DOCTYPE html><iframe src="page.html" style="width: {}px; height: 900px; border: 0"></iframe><script>
 addEventListener('message', (event) => {{
   const place = document.createElement('pre');
   place.id = 'probe';
   place.textContent = event.data;
   document.body.append(place);
 }});
-</script>'''
+</script>"""
 MIN_WINDOW = 500
 
 
@@ -87,12 +100,13 @@ class Visit(NamedTuple):
         console: messages of the console.
         requests: addresses that a page asked for.
     """
-    probe: Dict
-    console: List[str]
-    requests: List[str]
+
+    probe: dict
+    console: list[str]
+    requests: list[str]
 
 
-def find() -> Optional[str]:
+def find() -> str | None:
     """The browser; None if there is none."""
     named = os.environ.get('YMIR_TEST_CHROMIUM')
     return named or next((path for path in map(shutil.which, NAMES) if path), None)
@@ -114,21 +128,30 @@ def visit(file: Path, folder: Path, language: str = 'en-US', dark: bool = False,
     if width < MIN_WINDOW:
         (folder / 'frame.html').write_text(FRAME.format(width), encoding='utf-8')
     command = [
-        find(), *FLAGS, f'--user-data-dir={folder / "profile"}', f'--window-size={width},900', f'--lang={language}',
-        f'--accept-lang={language}', '--enable-logging=stderr', f'--log-net-log={net_log}',
-        '--virtual-time-budget=20000', *(['--blink-settings=preferredColorScheme=0'] if dark else []), '--dump-dom',
-        (folder / 'frame.html' if width < MIN_WINDOW else page).as_uri()
+        find(),
+        *FLAGS,
+        f'--user-data-dir={folder / "profile"}',
+        f'--window-size={width},900',
+        f'--lang={language}',
+        f'--accept-lang={language}',
+        '--enable-logging=stderr',
+        f'--log-net-log={net_log}',
+        '--virtual-time-budget=20000',
+        *(['--blink-settings=preferredColorScheme=0'] if dark else []),
+        '--dump-dom',
+        (folder / 'frame.html' if width < MIN_WINDOW else page).as_uri(),
     ]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=120, env=dict(os.environ, LANGUAGE=language.replace('-', '_')))
+        command, capture_output=True, text=True, timeout=120, env=dict(os.environ, LANGUAGE=language.replace('-', '_'))
+    )
     start = done.stdout.rfind('<pre id="probe">')
     assert start > 0, f'the page did not come to its end: {done.stdout[-300:]} {done.stderr[-2000:]}'
-    probe = json.loads(unescape(done.stdout[start + len('<pre id="probe">'):].partition('</pre>')[0]))
+    probe = json.loads(unescape(done.stdout[start + len('<pre id="probe">') :].partition('</pre>')[0]))
     console = [line for line in done.stderr.splitlines() if 'CONSOLE' in line]
     return Visit(probe, console, _requests(net_log))
 
 
-def _requests(net_log: Path) -> List[str]:
+def _requests(net_log: Path) -> list[str]:
     """What a page asked for; what the browser asks for itself has no origin in the log."""
     found = []
     for line in net_log.read_text(encoding='utf-8').splitlines()[1:]:

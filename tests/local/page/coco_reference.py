@@ -1,7 +1,8 @@
 """What pycocotools and faster-coco-eval make of boxes: the numbers that a report must show."""
+
 import contextlib
 import io
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 from faster_coco_eval import COCO as FasterCOCO
@@ -14,33 +15,39 @@ from ymir.local.page.matching import Boxes
 PACKAGES = {'pycocotools': (COCO, COCOeval), 'faster-coco-eval': (FasterCOCO, COCOeval_faster)}
 
 
-def evaluated(package: str,
-              found: Boxes,
-              truth: Boxes,
-              crowds: Optional[Boxes],
-              num_classes: int,
-              num_images: int,
-              by_class: bool = True) -> Any:
+def evaluated(
+    package: str,
+    found: Boxes,
+    truth: Boxes,
+    crowds: Boxes | None,
+    num_classes: int,
+    num_images: int,
+    by_class: bool = True,
+) -> Any:
     """An evaluation that has run."""
     coco_class, evaluation_class = PACKAGES[package]
-    rows = [(boxes, k, crowd) for boxes, crowd in ((truth, 0), (crowds, 1)) if boxes is not None
-            for k in range(len(boxes))]
+    rows = [
+        (boxes, k, crowd) for boxes, crowd in ((truth, 0), (crowds, 1)) if boxes is not None for k in range(len(boxes))
+    ]
     coco = coco_class()
-    coco.dataset = dict(
-        info={},
-        images=[dict(id=k) for k in range(num_images)],
-        categories=[dict(id=k, name=str(k)) for k in range(num_classes)],
-        annotations=[
-            dict(
-                id=number,
-                image_id=int(boxes.image[k]),
-                category_id=int(boxes.label[k]),
-                bbox=boxes.xywh[k].tolist(),
-                area=float(boxes.xywh[k, 2:].prod()),
-                iscrowd=crowd) for number, (boxes, k, crowd) in enumerate(rows, 1)
-        ])
+    coco.dataset = {
+        'info': {},
+        'images': [{'id': k} for k in range(num_images)],
+        'categories': [{'id': k, 'name': str(k)} for k in range(num_classes)],
+        'annotations': [
+            {
+                'id': number,
+                'image_id': int(boxes.image[k]),
+                'category_id': int(boxes.label[k]),
+                'bbox': boxes.xywh[k].tolist(),
+                'area': float(boxes.xywh[k, 2:].prod()),
+                'iscrowd': crowd,
+            }
+            for number, (boxes, k, crowd) in enumerate(rows, 1)
+        ],
+    }
     results = [
-        dict(image_id=int(i), category_id=int(c), bbox=box.tolist(), score=float(s))
+        {'image_id': int(i), 'category_id': int(c), 'bbox': box.tolist(), 'score': float(s)}
         for i, c, box, s in zip(found.image, found.label, found.xywh, found.score)
     ]
     with contextlib.redirect_stdout(io.StringIO()):
@@ -57,10 +64,12 @@ def precisions(evaluation: Any) -> np.ndarray:
     return np.asarray(evaluation.eval['precision'])[:, :, :, 0, -1]
 
 
-def confusion(found: Boxes, truth: Boxes, crowds: Optional[Boxes], num_classes: int, num_images: int,
-              score: float) -> np.ndarray:
+def confusion(
+    found: Boxes, truth: Boxes, crowds: Boxes | None, num_classes: int, num_images: int, score: float
+) -> np.ndarray:
     """(C + 1, C + 1) labels by predictions from a score upwards: matched within the class by pycocotools, what is left
-    matched by it whatever the class."""
+    matched by it whatever the class.
+    """
     kept = _take(found, found.score >= score)
     matrix = np.zeros((num_classes + 1, num_classes + 1), np.int64)
     loose, free = np.zeros(len(kept), bool), np.ones(len(truth), bool)

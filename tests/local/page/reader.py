@@ -1,4 +1,5 @@
 """Reads a report back: its tables as English text, its titles and addresses."""
+
 from html.parser import HTMLParser
 from pathlib import Path
 

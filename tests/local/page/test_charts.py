@@ -10,27 +10,32 @@ from ymir.local.page.text import Text
 LABEL = Text('a', '甲')
 
 
-@pytest.mark.parametrize('low, high, expected', [
-    (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]),
-    (0.02, 0.19, [0, 0.05, 0.1, 0.15, 0.2]),
-    (-3, 12, [-5, 0, 5, 10, 15]),
-    (5, 5, [2, 3, 4, 5, 6, 7, 8]),
-    (0.001, 0.001, [0.0004, 0.0006, 0.0008, 0.001, 0.0012, 0.0014, 0.0016]),
-    (0, 0, [0, 0.2, 0.4, 0.6, 0.8, 1]),
-])
+@pytest.mark.parametrize(
+    'low, high, expected',
+    [
+        (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]),
+        (0.02, 0.19, [0, 0.05, 0.1, 0.15, 0.2]),
+        (-3, 12, [-5, 0, 5, 10, 15]),
+        (5, 5, [2, 3, 4, 5, 6, 7, 8]),
+        (0.001, 0.001, [0.0004, 0.0006, 0.0008, 0.001, 0.0012, 0.0014, 0.0016]),
+        (0, 0, [0, 0.2, 0.4, 0.6, 0.8, 1]),
+    ],
+)
 def test_ticks_are_round_and_cover_the_range(low, high, expected):
     assert ticks(low, high) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize('value, expected', [(12000, '12,000'), (0.12345, '0.123'), (1234.5, '1,234'),
-                                             (float('nan'), 'NaN')])
+@pytest.mark.parametrize(
+    'value, expected', [(12000, '12,000'), (0.12345, '0.123'), (1234.5, '1,234'), (float('nan'), 'NaN')]
+)
 def test_number(value, expected):
     assert number(value) == expected
 
 
 def test_points_of_a_line_stand_where_the_axes_say():
     svg = line_chart(
-        LABEL, [Series('s', [0, 1, 2, 3], [0, 1, float('nan'), 0.5])], y_range=(0, 1), width=166, height=152)
+        LABEL, [Series('s', [0, 1, 2, 3], [0, 1, float('nan'), 0.5])], y_range=(0, 1), width=166, height=152
+    )
     root = ElementTree.fromstring(svg)
     # 100 pixels each way: 52 to 152 across, 112 up to 12
     assert root.find('polyline').get('points') == '52.0,112.0 85.3,12.0 152.0,62.0'
@@ -45,7 +50,8 @@ def test_one_point_is_seen():
 
 def test_bars_are_stacked():
     root = ElementTree.fromstring(
-        bar_chart(LABEL, [0, 1, 2], [('x', [1, 0], 0), ('y', [1, 4], 1)], width=166, height=152))
+        bar_chart(LABEL, [0, 1, 2], [('x', [1, 0], 0), ('y', [1, 4], 1)], width=166, height=152)
+    )
     bars = [(rect.get('class'), rect.get('y'), rect.get('height')) for rect in root.iter('rect')]
     assert bars == [('c0 bar', '87.0', '25.0'), ('c1 bar', '62.0', '25.0'), ('c1 bar', '12.0', '100.0')]
 
@@ -57,8 +63,10 @@ def test_heat_map_shades_by_the_share_of_the_row():
     assert [text.text for text in root.iter('text') if 'count' in text.get('class')] == ['3', '1']
 
 
-@pytest.mark.parametrize('classes, count, text', [(2, 99_999, '99,999'), (2, 123_456, '123k'), (20, 999, '999'),
-                                                  (20, 4_567, '5k'), (60, 9, None)])
+@pytest.mark.parametrize(
+    'classes, count, text',
+    [(2, 99_999, '99,999'), (2, 123_456, '123k'), (20, 999, '999'), (20, 4_567, '5k'), (60, 9, None)],
+)
 def test_counts_fit_their_cells(classes, count, text):
     matrix = np.zeros((classes, classes), np.int64)
     matrix[0, 1] = count

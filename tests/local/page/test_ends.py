@@ -1,4 +1,5 @@
 """How a run ended: the state in the page, and why it failed."""
+
 import pytest
 import yaml
 
@@ -7,7 +8,7 @@ from tests.local.page.reader import report
 
 
 def write_record(task, **record):
-    whole = dict(dict(ok=True, stopped=False, code=0, reason=''), **record)
+    whole = dict({'ok': True, 'stopped': False, 'code': 0, 'reason': ''}, **record)
     (task.work_dir / 'run.yaml').write_text(yaml.safe_dump(whole))
 
 

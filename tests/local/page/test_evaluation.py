@@ -5,31 +5,30 @@ from ymir.local.page.evaluation import evaluate
 from ymir.local.page.matching import Boxes
 
 # Image 0: labels A (class 0), B (class 0), C (class 1), D (class 1, large, never found).
-TRUTH = Boxes.of([
-    (0, 0, 0, 0, 10, 10, 1),
-    (0, 0, 50, 0, 10, 10, 1),
-    (0, 1, 0, 50, 10, 10, 1),
-    (1, 1, 0, 0, 30, 30, 1),
-])
-FOUND = Boxes.of([
-    (0, 0, 0, 0, 10, 10, 0.9),  # A
-    (0, 0, 1, 0, 10, 10, 0.8),  # A again
-    (0, 0, 56, 0, 10, 10, 0.85),  # B, IoU 40 / 160 = 0.25
-    (0, 0, 0, 50, 10, 10, 0.7),  # C as class 0
-    (0, 1, 80, 80, 10, 10, 0.95),  # nothing
-    (0, 1, 1, 50, 10, 10, 0.6),  # C
-])
+TRUTH = Boxes.of([(0, 0, 0, 0, 10, 10, 1), (0, 0, 50, 0, 10, 10, 1), (0, 1, 0, 50, 10, 10, 1), (1, 1, 0, 0, 30, 30, 1)])
+FOUND = Boxes.of(
+    [
+        (0, 0, 0, 0, 10, 10, 0.9),  # A
+        (0, 0, 1, 0, 10, 10, 0.8),  # A again
+        (0, 0, 56, 0, 10, 10, 0.85),  # B, IoU 40 / 160 = 0.25
+        (0, 0, 0, 50, 10, 10, 0.7),  # C as class 0
+        (0, 1, 80, 80, 10, 10, 0.95),  # nothing
+        (0, 1, 1, 50, 10, 10, 0.6),  # C
+    ]
+)
 
 
 def test_every_kind_of_mistake():
     result = evaluate(FOUND, TRUTH, 2, 2)
     # F1 by score: 0.95: 0/5; 0.9: 2*1/(2+4); ... 0.6: 2*2/(6+4) = 0.4, the best
     assert result.score == 0.6
-    assert [(item.kind, item.found, item.truth) for item in result.mistakes] == [('background', 4, -1),
-                                                                                 ('badly placed', 2, 1),
-                                                                                 ('duplicate', 1, 0),
-                                                                                 ('wrong class', 3, 2),
-                                                                                 ('missed', -1, 3)]
+    assert [(item.kind, item.found, item.truth) for item in result.mistakes] == [
+        ('background', 4, -1),
+        ('badly placed', 2, 1),
+        ('duplicate', 1, 0),
+        ('wrong class', 3, 2),
+        ('missed', -1, 3),
+    ]
     assert result.matched.tolist() == [0, -1, -1, -1, -1, 2]
     assert result.errors.tolist() == [4, 1]
     assert result.confusion.tolist() == [[1, 0, 1], [0, 1, 1], [3, 1, 0]]

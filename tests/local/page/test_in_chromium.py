@@ -1,4 +1,5 @@
 """The pages in a real browser: everything is drawn, nothing complains, nothing is fetched."""
+
 import re
 
 import pytest
@@ -22,25 +23,29 @@ def pages(tmp_path_factory):
     objects = runs.jittered(images, NAMES)
     paths = [image.path for image in images]
     infer, mining = (
-        runs.candidates(folder / name, paths, NAMES, mining=name == 'mining') for name in ('infer', 'mining'))
+        runs.candidates(folder / name, paths, NAMES, mining=name == 'mining') for name in ('infer', 'mining')
+    )
     for task in (infer, mining):
         runs.write_detections(task, objects)
         runs.finish(task)
     runs.write_ranking(mining, objects)
-    training = runs.training(folder / 'training', images, NAMES, dict(model_name='yolov8_s'))
+    training = runs.training(folder / 'training', images, NAMES, {'model_name': 'yolov8_s'})
     runs.write_events(
-        training, {
+        training,
+        {
             'loss': [(k, 10 / k) for k in range(1, 200)],
             'loss_cls': [(k, 4 / k) for k in range(1, 200)],
             'lr': [(k, 0.01 / k) for k in range(1, 200)],
             'coco/bbox_mAP': [(5, 0.1), (10, 0.25)],
-            'coco/bbox_mAP_50': [(5, 0.2), (10, 0.35)]
-        })
-    runs.write_stages(training, dict(best=0.25, last=0.2), 'best')
+            'coco/bbox_mAP_50': [(5, 0.2), (10, 0.35)],
+        },
+    )
+    runs.write_stages(training, {'best': 0.25, 'last': 0.2}, 'best')
     runs.finish(training, 0.5, 4, 300103, 'CUDA out of memory.', 'one\ntwo')
     return {
-        'infer':
-        write_report(infer.out_dir, folder / 'infer.html', labels=runs.dataset(images, NAMES), language='both'),
+        'infer': write_report(
+            infer.out_dir, folder / 'infer.html', labels=runs.dataset(images, NAMES), language='both'
+        ),
         'mining': write_report(mining.out_dir, folder / 'mining.html', language='both'),
         'training': write_report(training.out_dir, folder / 'training.html', language='both'),
     }
@@ -62,7 +67,8 @@ def test_page(pages, tmp_path, name, pictures, charts, language, dark):
     chinese = len(re.findall('[\u4e00-\u9fff]', probe['text'].replace('星形', '')))
     assert chinese > 100 if language == 'zh-CN' else chinese == 0
     assert ('Ranking' in probe['text'] or 'What was trained' in probe['text'] or 'Classes' in probe['text']) == (
-        language == 'en-US')
+        language == 'en-US'
+    )
 
 
 @pytest.mark.parametrize('name', ['infer', 'mining', 'training'])
@@ -82,10 +88,16 @@ def test_a_click_on_a_heading_sorts(pages, tmp_path):
     order = {}
     for clicks in (0, 1, 2):
         page = tmp_path / f'{clicks}.html'
-        page.write_text(pages['infer'].read_text(encoding='utf-8').replace(
-            '</body>', "<script>addEventListener('DOMContentLoaded', () => { for (let k = 0; k < %d; k++) "
-            "document.querySelectorAll('#classes th button')[5].click(); });</script></body>" % clicks),
-                        encoding='utf-8')
+        page.write_text(
+            pages['infer']
+            .read_text(encoding='utf-8')
+            .replace(
+                '</body>',
+                "<script>addEventListener('DOMContentLoaded', () => { for (let k = 0; k < %d; k++) "
+                "document.querySelectorAll('#classes th button')[5].click(); });</script></body>" % clicks,
+            ),
+            encoding='utf-8',
+        )
         order[clicks] = chromium.visit(page, tmp_path / f'browser{clicks}').probe['ap50']
     assert order[1] == sorted(order[0], reverse=True) and order[2] == sorted(order[0]) and len(set(order[0])) == 3
 
@@ -95,8 +107,9 @@ def test_the_probe_sees_what_is_wrong(pages, tmp_path):
     html = re.sub(r'href="data:image/jpeg;base64,[^"]{40}', 'href="data:image/jpeg;base64,', html, count=1)
     html = re.sub(r'<meta http-equiv[^>]*>', '', html)
     html = html.replace(
-        '</main>', '<p style="color:#bbb">x</p><img src="http://example.invalid/a.png" alt=""></main>'
-        '<script>nowhere()</script>')
+        '</main>',
+        '<p style="color:#bbb">x</p><img src="http://example.invalid/a.png" alt=""></main><script>nowhere()</script>',
+    )
     bad = tmp_path / 'bad.html'
     bad.write_text(html, encoding='utf-8')
     seen = chromium.visit(bad, tmp_path / 'browser')

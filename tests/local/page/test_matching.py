@@ -3,8 +3,17 @@ import pytest
 
 from tests.local.page import coco_reference
 from ymir.local.page.evaluation import best_f1, evaluate
-from ymir.local.page.matching import (Boxes, cover_of, interpolated, iou_of, match, pairs_within, precision_recall,
-                                      rank_within, reached)
+from ymir.local.page.matching import (
+    Boxes,
+    cover_of,
+    interpolated,
+    iou_of,
+    match,
+    pairs_within,
+    precision_recall,
+    rank_within,
+    reached,
+)
 
 
 def random_boxes(rng, num, num_images, num_classes, scores=None):
@@ -12,8 +21,8 @@ def random_boxes(rng, num, num_images, num_classes, scores=None):
     wh = rng.integers(0 if scores else 1, 25, (num, 2))  # predictions may have no width
     score = rng.choice(scores, num) if scores else np.ones(num)
     return Boxes(
-        rng.integers(0, num_images, num), rng.integers(0, num_classes, num),
-        np.hstack([xy, wh]).astype(float), score)
+        rng.integers(0, num_images, num), rng.integers(0, num_classes, num), np.hstack([xy, wh]).astype(float), score
+    )
 
 
 @pytest.mark.parametrize(
@@ -25,7 +34,8 @@ def random_boxes(rng, num, num_images, num_classes, scores=None):
         (12, 5, 600, 150, 40),
         (3, 20, 100, 30, 10),  # classes without labels
         (3, 2, 1, 1, 0),
-    ])
+    ],
+)
 def test_numbers_are_those_of_coco_evaluators(num_images, num_classes, num_found, num_truth, num_crowds):
     rng = np.random.default_rng(num_found)
     truth = random_boxes(rng, num_truth, num_images, num_classes)
@@ -33,8 +43,8 @@ def test_numbers_are_those_of_coco_evaluators(num_images, num_classes, num_found
     # near copies of labels, so that high thresholds decide as well; some exact, some equally far from two labels
     rows = rng.integers(0, num_truth, num_found // 2)
     for name in ('image', 'label'):
-        getattr(found, name)[:len(rows)] = getattr(truth, name)[rows]
-    found.xywh[:len(rows)] = truth.xywh[rows] + rng.integers(-1, 2, (len(rows), 4)).clip(0)
+        getattr(found, name)[: len(rows)] = getattr(truth, name)[rows]
+    found.xywh[: len(rows)] = truth.xywh[rows] + rng.integers(-1, 2, (len(rows), 4)).clip(0)
     crowds = random_boxes(rng, num_crowds, num_images, num_classes)
     result = evaluate(found, truth, num_classes, num_images, crowds, np.ones(num_crowds, bool))
     for package in coco_reference.PACKAGES:
@@ -47,14 +57,17 @@ def test_numbers_are_those_of_coco_evaluators(num_images, num_classes, num_found
         for label, item in enumerate(result.classes):
             if item.num_truth:
                 assert np.allclose(item.curve, precision[0, :, label], atol=1e-6)
-    assert result.confusion.tolist() == coco_reference.confusion(found, truth, crowds, num_classes, num_images,
-                                                                 result.score).tolist()
+    assert (
+        result.confusion.tolist()
+        == coco_reference.confusion(found, truth, crowds, num_classes, num_images, result.score).tolist()
+    )
 
 
 def test_the_larger_overlap_wins_and_of_equal_ones_the_last_label():
     truth = Boxes.of([(0, 0, 0, 0, 10, 10, 1), (0, 0, 0, 0, 10, 10, 1), (0, 0, 0, 1, 10, 10, 1)])
-    found = Boxes.of([(0, 0, 0, 0, 10, 10, 0.5), (0, 0, 0, 0, 10, 10, 0.9), (0, 0, 0, 0, 10, 10, 0.2),
-                      (0, 1, 0, 0, 10, 10, 1.0)])
+    found = Boxes.of(
+        [(0, 0, 0, 0, 10, 10, 0.5), (0, 0, 0, 0, 10, 10, 0.9), (0, 0, 0, 0, 10, 10, 0.2), (0, 1, 0, 0, 10, 10, 1.0)]
+    )
     assert match(found, truth)[0].tolist() == [0, 1, 2, -1]
     # whatever the class: the fourth has the highest score and takes the last of two equal labels
     assert match(found, truth, by_class=False, thresholds=np.array([0.5]))[0].tolist() == [2, 0, -1, 1]
@@ -90,8 +103,16 @@ def test_difficult_objects_are_neither_found_nor_missed():
     """As VOC does it: any number of predictions on one of them do not count."""
     truth = Boxes.of([(0, 0, 0, 0, 10, 10, 1), (0, 0, 40, 0, 10, 10, 1)])
     difficult = Boxes.of([(0, 0, 20, 0, 10, 10, 1), (0, 0, 1, 0, 10, 10, 1)])
-    found = Boxes.of([(0, 0, 0, 0, 10, 10, 0.9), (0, 0, 20, 0, 10, 10, 0.8), (0, 0, 21, 0, 10, 10, 0.7),
-                      (0, 1, 20, 0, 10, 10, 0.6), (0, 0, 40, 0, 10, 10, 0.5), (0, 0, 70, 0, 10, 10, 0.4)])
+    found = Boxes.of(
+        [
+            (0, 0, 0, 0, 10, 10, 0.9),
+            (0, 0, 20, 0, 10, 10, 0.8),
+            (0, 0, 21, 0, 10, 10, 0.7),
+            (0, 1, 20, 0, 10, 10, 0.6),
+            (0, 0, 40, 0, 10, 10, 0.5),
+            (0, 0, 70, 0, 10, 10, 0.4),
+        ]
+    )
     assert reached(found, difficult, np.zeros(2, bool))[0].tolist() == [True, True, True, False, False, False]
     result = evaluate(found, truth, 2, 1, difficult)
     # The first is right although it reaches a difficult object too; the fourth is of another class.

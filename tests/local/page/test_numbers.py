@@ -1,4 +1,5 @@
 """The numbers in a page of an inference are those of COCO's evaluators, from the files on."""
+
 import json
 import re
 
@@ -19,14 +20,18 @@ def labelled(tmp_path, class_names):
     """Thirty images, some with a crowd, in a COCO folder."""
     images = generate(tmp_path / 'labelled' / 'images', 30, 3, size_range=(64, 96), objects_range=(1, 5))
     annotations = [
-        dict(image_id=k, category_id=box.class_index + 1, bbox=[box.x, box.y, box.w, box.h], iscrowd=0)
-        for k, image in enumerate(images) for box in image.boxes
+        {'image_id': k, 'category_id': box.class_index + 1, 'bbox': [box.x, box.y, box.w, box.h], 'iscrowd': 0}
+        for k, image in enumerate(images)
+        for box in image.boxes
     ]
-    annotations += [dict(image_id=k, category_id=1 + k % 3, bbox=[0, 0, 40, 50], iscrowd=1) for k in range(0, 30, 4)]
-    content = dict(
-        images=[dict(id=k, file_name=image.path.name) for k, image in enumerate(images)],
-        categories=[dict(id=k, name=name) for k, name in enumerate(class_names, 1)],
-        annotations=[dict(item, id=k) for k, item in enumerate(annotations, 1)])
+    annotations += [
+        {'image_id': k, 'category_id': 1 + k % 3, 'bbox': [0, 0, 40, 50], 'iscrowd': 1} for k in range(0, 30, 4)
+    ]
+    content = {
+        'images': [{'id': k, 'file_name': image.path.name} for k, image in enumerate(images)],
+        'categories': [{'id': k, 'name': name} for k, name in enumerate(class_names, 1)],
+        'annotations': [dict(item, id=k) for k, item in enumerate(annotations, 1)],
+    }
     (tmp_path / 'labelled' / 'annotations.json').write_text(json.dumps(content))
     return images, content
 
@@ -39,15 +44,25 @@ def test_page_of_a_coco_folder(labelled, tmp_path, class_names):
     runs.finish(task)
     page = report(task, tmp_path, labels=read_dataset(tmp_path / 'labelled', 'coco'))
 
-    found = Boxes.of([(k, class_names.index(name), *box, score) for k, items in enumerate(objects)
-                      for name, score, *box in items])
-    truth, crowds = (Boxes.of([(item['image_id'], item['category_id'] - 1, *item['bbox'], 1)
-                               for item in content['annotations'] if item['iscrowd'] == crowd]) for crowd in (0, 1))
+    found = Boxes.of(
+        [(k, class_names.index(name), *box, score) for k, items in enumerate(objects) for name, score, *box in items]
+    )
+    truth, crowds = (
+        Boxes.of(
+            [
+                (item['image_id'], item['category_id'] - 1, *item['bbox'], 1)
+                for item in content['annotations']
+                if item['iscrowd'] == crowd
+            ]
+        )
+        for crowd in (0, 1)
+    )
     reference = coco_reference.evaluated('pycocotools', found, truth, crowds, 3, len(images))
     precision = coco_reference.precisions(reference)
     ap = precision.mean(1)
-    assert [row[5:7] for row in page.table('class')[1:]] == [[f'{ap[0, k]:.3f}', f'{ap[:, k].mean():.3f}']
-                                                            for k in range(3)]
+    assert [row[5:7] for row in page.table('class')[1:]] == [
+        [f'{ap[0, k]:.3f}', f'{ap[:, k].mean():.3f}'] for k in range(3)
+    ]
     assert f'<dd id="map">{ap.mean():.3f}</dd>' in page.html and f'<dd id="map50">{ap[0].mean():.3f}</dd>' in page.html
     for k, name in enumerate(class_names):
         points = re.search(rf'points="([^"]*)"><title>{name} \({ap[0, k]:.3f}\)', page.html).group(1)
@@ -56,8 +71,10 @@ def test_page_of_a_coco_folder(labelled, tmp_path, class_names):
         assert (330 - BOTTOM - y) / (330 - TOP - BOTTOM) == pytest.approx(precision[0, :, k], abs=2e-4)
     score = float(re.search(r'F1[^<]*</span>.*?<dd>([0-9.]+)</dd>', page.html, re.S).group(1))
     matrix = coco_reference.confusion(found, truth, crowds, 3, len(images), score - 5e-4)
-    cells = {(row, column): int(count) for row, column, count in re.findall(
-        r'<g><title[^>]*>([^<→]+) → ([^<:]+): (\d+) ', page.html)}
+    cells = {
+        (row, column): int(count)
+        for row, column, count in re.findall(r'<g><title[^>]*>([^<→]+) → ([^<:]+): (\d+) ', page.html)
+    }
     rows, columns = [*class_names, 'left over'], [*class_names, 'not found']
     assert cells == {(rows[r], columns[c]): int(matrix[r, c]) for r, c in np.argwhere(matrix)}
     assert '8 as crowds' in page.html
@@ -66,9 +83,15 @@ def test_page_of_a_coco_folder(labelled, tmp_path, class_names):
 def test_difficult_objects_do_not_count(inference, tmp_path, images, class_names):
     """Half of the objects are marked: the predictions on them vanish from the numbers, and nothing is missed."""
     marked = [
-        LabelledImage(image.path, image.width, image.height,
-                      tuple(LabelledBox(b.class_index, b.x, b.y, b.w, b.h, difficult=k % 2 == 1)
-                            for k, b in enumerate(image.boxes))) for image in images
+        LabelledImage(
+            image.path,
+            image.width,
+            image.height,
+            tuple(
+                LabelledBox(b.class_index, b.x, b.y, b.w, b.h, difficult=k % 2 == 1) for k, b in enumerate(image.boxes)
+            ),
+        )
+        for image in images
     ]
     counted = [sum(not b.difficult and b.class_index == k for image in marked for b in image.boxes) for k in range(3)]
     num_marked = sum(b.difficult for image in marked for b in image.boxes)

@@ -1,4 +1,5 @@
 """`ymir report`: where it writes, and what it refuses."""
+
 import json
 
 import pytest
@@ -18,7 +19,7 @@ def test_the_page_of_a_run_and_of_its_out(inference, labels, tmp_path):
     for run in (inference.work_dir, inference.out_dir):
         code, text, errors = run_in_process('report', run, '--labels', labels, '--json')
         page = inference.work_dir / 'report.html'
-        assert code == 0 and json.loads(text) == dict(ok=True, file=str(page), bytes=page.stat().st_size), errors
+        assert code == 0 and json.loads(text) == {'ok': True, 'file': str(page), 'bytes': page.stat().st_size}, errors
         assert '<dd id="map">1.000</dd>' in page.read_text(encoding='utf-8')
         page.unlink()
 

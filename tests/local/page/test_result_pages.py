@@ -25,11 +25,20 @@ def test_perfect_predictions(inference, tmp_path, images, class_names):
     count = [sum(box.class_index == k for image in images for box in image.boxes) for k in range(3)]
     rows = page.table('class')
     assert rows[0] == [
-        'class', 'objects', 'found', 'precision', 'recall', 'AP50', 'AP50:95', 'best threshold', 'F1 there'
+        'class',
+        'objects',
+        'found',
+        'precision',
+        'recall',
+        'AP50',
+        'AP50:95',
+        'best threshold',
+        'F1 there',
     ]
     for row, name, num in zip(rows[1:], class_names, count):
-        assert row == ([name, str(num), str(num), *['1.000'] * 4, '0.900', '1.000']
-                       if num else [name, '0', '0', *['–'] * 6])
+        assert row == (
+            [name, str(num), str(num), *['1.000'] * 4, '0.900', '1.000'] if num else [name, '0', '0', *['–'] * 6]
+        )
     assert '<dd id="map">1.000</dd>' in page.html
     assert 'There are no mistakes' in page.html
     assert 'Images with most mistakes' not in page.html and 'id="gaps"' not in page.html
@@ -40,15 +49,17 @@ def test_numbers_by_hand(tmp_path, images):
     names = ['a', 'b']
     labelled = [
         LabelledImage(images[0].path, 64, 64, (LabelledBox(0, 0, 0, 20, 20), LabelledBox(1, 30, 30, 20, 20))),
-        LabelledImage(images[1].path, 64, 64, (LabelledBox(0, 5, 5, 20, 20), ))
+        LabelledImage(images[1].path, 64, 64, (LabelledBox(0, 5, 5, 20, 20),)),
     ]
     task = runs.candidates(tmp_path / 'infer', [image.path for image in labelled], names)
     runs.write_detections(task, [[('a', 0.8, 0, 0, 20, 20), ('b', 0.4, 0, 40, 8, 8)], [('a', 0.6, 40, 40, 10, 10)]])
     runs.finish(task)
     page = report(task, tmp_path, labels=runs.dataset(labelled, names))
     # F1: at 0.8 2*1/(1+3) = 0.5, lower scores add only mistakes
-    assert page.table('class')[1:] == [['a', '2', '1', '1.000', '0.500', '0.505', '0.505', '0.800', '0.667'],
-                                       ['b', '1', '0', '–', '0.000', '0.000', '0.000', '–', '0.000']]
+    assert page.table('class')[1:] == [
+        ['a', '2', '1', '1.000', '0.500', '0.505', '0.505', '0.800', '0.667'],
+        ['b', '1', '0', '–', '0.000', '0.000', '0.000', '–', '0.000'],
+    ]
     assert '<dd id="map50">0.252</dd>' in page.html
     assert re.search(r'Missed</span>.*?class="count">2<', page.html, re.S)
 
@@ -64,21 +75,30 @@ def test_labels_are_found_by_source_by_hash_and_by_name(inference, tmp_path, ima
         inference,
         tmp_path,
         labels=Dataset(
-            ('star', 'TARGET ', 'crate', 'bird'), {
-                'all':
-                tuple(
+            ('star', 'TARGET ', 'crate', 'bird'),
+            {
+                'all': tuple(
                     LabelledImage(
-                        i.path, i.width, i.height,
-                        tuple(LabelledBox((box.class_index + 1) % 3, box.x, box.y, box.w, box.h) for box in i.boxes))
-                    for i in images)
-            }))
+                        i.path,
+                        i.width,
+                        i.height,
+                        tuple(LabelledBox((box.class_index + 1) % 3, box.x, box.y, box.w, box.h) for box in i.boxes),
+                    )
+                    for i in images
+                )
+            },
+        ),
+    )
     assert '<dd id="map">1.000</dd>' in page.html  # classes are joined by name
 
 
 def test_annotations_of_the_run_serve_as_labels(inference, tmp_path, images):
     for asset, image in zip((inference.in_dir / 'candidate-index.tsv').read_text().split(), images):
-        (inference.in_dir / 'annotations' / f'{Path(asset).stem}.txt').write_text(''.join(
-            f'{b.class_index}, {b.x}, {b.y}, {b.x + b.w - 1}, {b.y + b.h - 1}, -1.0, 0.0\n' for b in image.boxes))
+        (inference.in_dir / 'annotations' / f'{Path(asset).stem}.txt').write_text(
+            ''.join(
+                f'{b.class_index}, {b.x}, {b.y}, {b.x + b.w - 1}, {b.y + b.h - 1}, -1.0, 0.0\n' for b in image.boxes
+            )
+        )
     assert '<dd id="map">1.000</dd>' in report(inference, tmp_path).html
 
 
@@ -103,8 +123,12 @@ def test_nothing_found(tmp_path, images, class_names):
 def test_any_number_of_classes_and_any_name(tmp_path, images, num_classes):
     names = ['猫 🐈 <b>"&\'', *(f'class {k} 类别' for k in range(1, num_classes))]
     labelled = [
-        LabelledImage(image.path, image.width, image.height,
-                      tuple(LabelledBox(k % num_classes, k % 40, k % 40, 20, 20) for k in range(n * 30, n * 30 + 30)))
+        LabelledImage(
+            image.path,
+            image.width,
+            image.height,
+            tuple(LabelledBox(k % num_classes, k % 40, k % 40, 20, 20) for k in range(n * 30, n * 30 + 30)),
+        )
         for n, image in enumerate(images)
     ]
     task = runs.candidates(tmp_path / 'infer', [image.path for image in images], names)
@@ -126,10 +150,11 @@ def test_odd_images(tmp_path, class_names):
     paths = [tiny, large, broken, empty]
     task = runs.candidates(tmp_path / 'infer', paths, class_names)
     runs.write_detections(
-        task, [[('star', 0.5, 0, 0, 1, 1)], [('star', 0.9, -50, 4000, 3000, 9000)], [('crate', 0.4, 1, 1, 2, 2)], []])
+        task, [[('star', 0.5, 0, 0, 1, 1)], [('star', 0.9, -50, 4000, 3000, 9000)], [('crate', 0.4, 1, 1, 2, 2)], []]
+    )
     runs.finish(task)
     assert report(task, tmp_path).html.count('class="no-picture"') == 2
-    labels = runs.dataset([LabelledImage(path, 1, 1, (LabelledBox(0, 0, 0, 1, 1), )) for path in paths], class_names)
+    labels = runs.dataset([LabelledImage(path, 1, 1, (LabelledBox(0, 0, 0, 1, 1),)) for path in paths], class_names)
     page = report(task, tmp_path, labels=labels)
     assert BROKEN.en in page.html and len(page.html) < 2_000_000
 
@@ -156,17 +181,20 @@ def test_names_cover_each_other_nowhere(tmp_path, images):
     assert texts[0][0] == 'at 11' and texts[0][1] == pytest.approx(float(box.get('x')) + 1, abs=0.1)
     assert texts[0][2] == pytest.approx(float(box.get('y')) - 4, abs=0.1) and 2 < len(texts) < 12
     for k, (_, x, y) in enumerate(texts):
-        assert all(abs(y - other) >= LINE or abs(x - left) >= 40 for _, left, other in texts[k + 1:])
+        assert all(abs(y - other) >= LINE or abs(x - left) >= 40 for _, left, other in texts[k + 1 :])
     assert [title.text for title in svg.iter('title')] == [f'at {k:02}' for k in range(12)]
 
 
-@pytest.mark.parametrize('text, room, tail, expected', [
-    ('crate', 90, ' 0.50', 'crate 0.50'),
-    ('a long name', 80, ' 0.50', 'a lo… 0.50'),
-    ('很长的类别名称', 75, '', '很长的类…'),
-    ('name', 1, ' 0.50', 'n… 0.50'),
-    ('', 50, ' 0.50', ' 0.50'),
-])
+@pytest.mark.parametrize(
+    'text, room, tail, expected',
+    [
+        ('crate', 90, ' 0.50', 'crate 0.50'),
+        ('a long name', 80, ' 0.50', 'a lo… 0.50'),
+        ('很长的类别名称', 75, '', '很长的类…'),
+        ('name', 1, ' 0.50', 'n… 0.50'),
+        ('', 50, ' 0.50', ' 0.50'),
+    ],
+)
 def test_long_names_are_cut_and_scores_are_not(text, room, tail, expected):
     assert _cut(text, room, tail)[0] == expected
 
@@ -187,7 +215,7 @@ def test_album(tmp_path, images):
 
 def test_pictures_stay_within_their_allowance(inference, tmp_path, monkeypatch):
     monkeypatch.setattr(pictures, 'MAX_BYTES', 6000)
-    monkeypatch.setattr(pictures.Album.__init__, '__defaults__', (6000, ))
+    monkeypatch.setattr(pictures.Album.__init__, '__defaults__', (6000,))
     page = report(inference, tmp_path)
     assert sum(len(address) for address in page.addresses if address.startswith('data:')) <= 6000
     assert LEFT_OUT.en in page.html
@@ -212,18 +240,27 @@ def test_mining_and_inference(tmp_path, images, class_names):
 BOXES = [Found('a', 0.5, (0, 0, 1, 1)), Found('b', 0.25, (0, 0, 1, 1))]
 
 
-@pytest.mark.parametrize('score, boxes, algorithm, what, terms', [
-    (1.0, BOXES, 'entropy', '2 boxes, 1 with a score below 0.5', '1 = 0.50 + 0.50'),
-    (2.0, BOXES, 'entropy', '2 boxes, 1 with a score below 0.5', 'the boxes of the inference sum to 1: its conf_thres'),
-    (0.0, [], 'entropy', 'no boxes', None),
-    (1.0, None, 'entropy', 'at least 2 doubtful boxes', None),
-    (0.53, None, 'entropy', 'at least 1 doubtful box', None),
-    (0.0, None, 'entropy', 'no doubtful box', None),
-    (0.7, BOXES, 'random', 'drawn by lot', None),
-    (0.7, BOXES, '', None, None),
-    (-1.7976931348623157e308, None, 'entropy', 'the image could not be read', None),
-    (float('nan'), BOXES, 'entropy', None, None),
-])
+@pytest.mark.parametrize(
+    'score, boxes, algorithm, what, terms',
+    [
+        (1.0, BOXES, 'entropy', '2 boxes, 1 with a score below 0.5', '1 = 0.50 + 0.50'),
+        (
+            2.0,
+            BOXES,
+            'entropy',
+            '2 boxes, 1 with a score below 0.5',
+            'the boxes of the inference sum to 1: its conf_thres',
+        ),
+        (0.0, [], 'entropy', 'no boxes', None),
+        (1.0, None, 'entropy', 'at least 2 doubtful boxes', None),
+        (0.53, None, 'entropy', 'at least 1 doubtful box', None),
+        (0.0, None, 'entropy', 'no doubtful box', None),
+        (0.7, BOXES, 'random', 'drawn by lot', None),
+        (0.7, BOXES, '', None, None),
+        (-1.7976931348623157e308, None, 'entropy', 'the image could not be read', None),
+        (float('nan'), BOXES, 'entropy', None, None),
+    ],
+)
 def test_reason(score, boxes, algorithm, what, terms):
     reason = reason_of(score, boxes, algorithm)
     assert (reason.what and reason.what.en) == what
@@ -233,6 +270,7 @@ def test_reason(score, boxes, algorithm, what, terms):
 def test_every_algorithm_of_this_executor_has_a_reason():
     """Fails when ymir/mining learns a new algorithm that the page does not explain."""
     from ymir.mining import RULES
+
     assert set(ALGORITHMS) == set(RULES)
 
 

@@ -12,12 +12,14 @@ def test_training(training, tmp_path, images, class_names):
     page = report(training, tmp_path)
     assert page.table('parameter')[1:] == [['max_epochs', '30', '100'], ['model_name', 'yolov8_s', 'yolov8_n']]
     best, last = page.table('stage')[1:]
-    assert [cell.strip()
-            for cell in best[:4]] == ['best ★ best', '10', '0.2500', 'mAP_50 0.375'] and best[4] == 'best.pth (2.0 KB)'
+    assert [cell.strip() for cell in best[:4]] == ['best ★ best', '10', '0.2500', 'mAP_50 0.375'] and best[
+        4
+    ] == 'best.pth (2.0 KB)'
     assert last[:3] == ['last', '15', '0.2000']
-    counts = [[
-        str(sum(box.class_index == k for image in part for box in image.boxes)) for part in (images[:3], images[3:])
-    ] for k in range(3)]
+    counts = [
+        [str(sum(box.class_index == k for image in part for box in image.boxes)) for part in (images[:3], images[3:])]
+        for k in range(3)
+    ]
     assert [row[1:3] for row in page.table('class')[1:]] == counts
     assert ['warm-up', '50 steps'] in page.table('model') and ['PyTorch', '2.13.0'] in page.table('Python')
     titles = re.findall(r'<title>([^<]*)</title>', page.html)
@@ -30,8 +32,9 @@ def test_the_model_on_the_validation_images(training, tmp_path, images, class_na
     assert hint in report(training, tmp_path).html
     paths = [line.split('\t')[0] for line in (training.in_dir / 'val-index.tsv').read_text().splitlines()]
     task = runs.candidates(training.work_dir / 'validation', [Path(path) for path in paths], class_names)
-    objects = [[(class_names[box.class_index], 0.9, box.x, box.y, box.w, box.h) for box in image.boxes]
-               for image in images[3:]]
+    objects = [
+        [(class_names[box.class_index], 0.9, box.x, box.y, box.w, box.h) for box in image.boxes] for image in images[3:]
+    ]
     runs.write_detections(task, [objects[0][1:], *objects[1:]])
     runs.finish(task)
     page = report(training, tmp_path)
@@ -57,8 +60,9 @@ def test_training_with_broken_files(training, tmp_path):
     events.write_bytes(events.read_bytes()[:-7])
     assert 'mAP: 0.25 (10)' in report(training, tmp_path).html
     events.write_bytes(b'nonsense' * 10)
-    (training.out_dir / 'models' /
-     'result.yaml').write_text('model_stages: {best: 3, last: {files: [a.pth]}}\nbest_stage_name: best')
+    (training.out_dir / 'models' / 'result.yaml').write_text(
+        'model_stages: {best: 3, last: {files: [a.pth]}}\nbest_stage_name: best'
+    )
     page = report(training, tmp_path)
     assert 'There are no curves' in page.html and page.table('stage')[1][4] == 'a.pth (missing)'
 
@@ -93,6 +97,7 @@ def test_scalars_in_both_forms(tmp_path):
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.util.tensor_util import make_tensor_proto
+
     values = [
         Summary.Value(tag='old', simple_value=0.5),
         Summary.Value(tag='new', tensor=make_tensor_proto(0.25)),
@@ -101,4 +106,9 @@ def test_scalars_in_both_forms(tmp_path):
         Summary.Value(tag='text', tensor=make_tensor_proto('x')),
         Summary.Value(tag='many', tensor=make_tensor_proto(np.zeros(3, np.float32))),
     ]
-    assert dict(scalars_of(Event(summary=Summary(value=values)))) == dict(old=0.5, new=0.25, double=0.125, count=3)
+    assert dict(scalars_of(Event(summary=Summary(value=values)))) == {
+        'old': 0.5,
+        'new': 0.25,
+        'double': 0.125,
+        'count': 3,
+    }

@@ -13,19 +13,22 @@ from ymir.local.page.run_files import Found, ascii_table, read_run
 from ymir.local.page.training import duration
 
 
-@pytest.mark.parametrize('file, content, told', [
-    ('out/monitor.txt', None, 'There is no out/monitor.txt'),
-    ('out/monitor.txt', 'x y', 'out/monitor.txt cannot be read'),
-    ('out/ymir-executor-out.log', None, 'There is no out/ymir-executor-out.log'),
-    ('out/infer-result.json', '{"detection": [1]}', 'infer-result.json cannot be read'),
-    ('out/infer-result.json', '{"detection": {"a.jpg": {"boxes": [{"score": 1}]}, "b.jpg": null}}', '1 objects of'),
-    ('out/infer-result.json', '{"detec', 'infer-result.json cannot be read'),
-    ('out/infer-result.json', None, 'There is no out/infer-result.json'),
-    ('in/config.yaml', None, 'config.yaml does not exist'),
-    ('in/config.yaml', '- [', 'config.yaml cannot be read'),
-    ('in/env.yaml', '', 'env.yaml holds no'),
-    ('in/candidate-index.tsv', None, 'No labels are known'),
-])
+@pytest.mark.parametrize(
+    'file, content, told',
+    [
+        ('out/monitor.txt', None, 'There is no out/monitor.txt'),
+        ('out/monitor.txt', 'x y', 'out/monitor.txt cannot be read'),
+        ('out/ymir-executor-out.log', None, 'There is no out/ymir-executor-out.log'),
+        ('out/infer-result.json', '{"detection": [1]}', 'infer-result.json cannot be read'),
+        ('out/infer-result.json', '{"detection": {"a.jpg": {"boxes": [{"score": 1}]}, "b.jpg": null}}', '1 objects of'),
+        ('out/infer-result.json', '{"detec', 'infer-result.json cannot be read'),
+        ('out/infer-result.json', None, 'There is no out/infer-result.json'),
+        ('in/config.yaml', None, 'config.yaml does not exist'),
+        ('in/config.yaml', '- [', 'config.yaml cannot be read'),
+        ('in/env.yaml', '', 'env.yaml holds no'),
+        ('in/candidate-index.tsv', None, 'No labels are known'),
+    ],
+)
 def test_missing_and_broken_files_are_told(inference, tmp_path, file, content, told):
     path = inference.work_dir / file
     path.unlink()
@@ -52,8 +55,10 @@ NASTY = [None, float('inf'), 'x', ['a', 3], {'a': 1}]
 @pytest.mark.parametrize('value', NASTY, ids=repr)
 def test_any_value_in_any_key(inference, training, tmp_path, images, class_names, value):
     """A page is made whatever stands in the files: one key after the other gets a value of another kind."""
-    for task, files in ((inference, ('in/config.yaml', 'in/env.yaml')),
-                        (training, ('in/config.yaml', 'in/env.yaml', 'out/models/result.yaml'))):
+    for task, files in (
+        (inference, ('in/config.yaml', 'in/env.yaml')),
+        (training, ('in/config.yaml', 'in/env.yaml', 'out/models/result.yaml')),
+    ):
         for file in files:
             path = task.work_dir / file
             before = path.read_text(encoding='utf-8')
@@ -62,8 +67,12 @@ def test_any_value_in_any_key(inference, training, tmp_path, images, class_names
             path.write_text(yaml.safe_dump(content), encoding='utf-8')
             page = report(task, tmp_path, labels=runs.dataset(images, class_names)).html
             assert '<h1' in page and page.rstrip().endswith('</html>'), file
-            content = dict(yaml.safe_load(before), model=value, map=value, model_stages={'a': value, 'b': {
-                'files': value, 'mAP': value, 'timestamp': value, 'mAP_50': value}})
+            content = dict(
+                yaml.safe_load(before),
+                model=value,
+                map=value,
+                model_stages={'a': value, 'b': {'files': value, 'mAP': value, 'timestamp': value, 'mAP_50': value}},
+            )
             path.write_text(yaml.safe_dump(content), encoding='utf-8')
             page = report(task, tmp_path, labels=runs.dataset(images, class_names)).html
             assert '<h1' in page and page.rstrip().endswith('</html>'), file
@@ -86,7 +95,7 @@ def test_languages(inference, tmp_path):
     html = report(inference, tmp_path, language='zh').html
     assert '<html lang="zh" data-open="zh">' in html and '>推理报告</title>' in html
     assert 'data-open="both"' in report(inference, tmp_path, language='both').html
-    with pytest.raises(ValueError, match="allowed: en, zh, both"):
+    with pytest.raises(ValueError, match='allowed: en, zh, both'):
         report(inference, tmp_path, language='de')
 
 
@@ -94,8 +103,9 @@ def test_every_text_stands_in_both_languages(inference, training, tmp_path, imag
     for task in (inference, training):
         html = report(task, tmp_path, labels=runs.dataset(images, class_names)).html
         assert html.count('class="en"') == html.count('class="zh"') > 20
-        assert not re.search(r'\{[a-z0-9:., ]*\}', re.sub(r'<(style|script)>.*?</\1>', '', html,
-                                                          flags=re.S))  # unfilled
+        assert not re.search(
+            r'\{[a-z0-9:., ]*\}', re.sub(r'<(style|script)>.*?</\1>', '', html, flags=re.S)
+        )  # unfilled
 
 
 def test_the_page_needs_nothing_beside_it(inference, tmp_path, images, class_names):
@@ -108,21 +118,26 @@ def test_the_page_needs_nothing_beside_it(inference, tmp_path, images, class_nam
 
 
 def test_helpers(tmp_path):
-    assert ascii_table(['x', 'Data', '+---+', '|   | a |', '|---+---|', '| n | 1 |', '+---+', 'y'],
-                       'Data') == [['', 'a'], ['n', '1']]
+    assert ascii_table(['x', 'Data', '+---+', '|   | a |', '|---+---|', '| n | 1 |', '+---+', 'y'], 'Data') == [
+        ['', 'a'],
+        ['n', '1'],
+    ]
     assert ascii_table(['Data', 'nothing'], 'Data') == []
     assert [duration(seconds).en for seconds in (9.6, 61, 3720)] == ['10 s', '1 min 1 s', '1 h 2 min']
     (tmp_path / 'infer-result.json').write_text(
-        json.dumps({
-            'detection': {
-                'a/b.jpg': {
-                    'annotations': [
-                        dict(class_name=' Cat', score='0.5', box=dict(x='1', y=2, w=3)),
-                        dict(class_name='x', score=math.nan, box={})
-                    ]
+        json.dumps(
+            {
+                'detection': {
+                    'a/b.jpg': {
+                        'annotations': [
+                            {'class_name': ' Cat', 'score': '0.5', 'box': {'x': '1', 'y': 2, 'w': 3}},
+                            {'class_name': 'x', 'score': math.nan, 'box': {}},
+                        ]
+                    }
                 }
             }
-        }))
+        )
+    )
     assert read_run(tmp_path).detections == {'b.jpg': [Found('cat', 0.5, (1, 2, 3, 0))]}
 
 

@@ -1,4 +1,5 @@
 """Anchors: numbers by hand, clusters that are known, and what mutations gain."""
+
 import numpy as np
 import pytest
 import torch
@@ -21,8 +22,8 @@ class DataSet:
     def get_data_info(self, index):
         boxes = [[[0, 0, 20, 10], [5, 5, 45, 45]], [[1, 1, 5, 5], [3, 3, 3, 9]]][index]
         ignored = [[0, 0], [1, 0]][index]
-        instances = [dict(bbox=box, bbox_label=0, ignore_flag=flag) for box, flag in zip(boxes, ignored)]
-        return dict(width=400, height=200, instances=instances)
+        instances = [{'bbox': box, 'bbox_label': 0, 'ignore_flag': flag} for box, flag in zip(boxes, ignored)]
+        return {'width': 400, 'height': 200, 'instances': instances}
 
 
 @pytest.mark.parametrize('shape, ratio', [((640, 640), 1.6), ((200, 200), 0.5), ((800, 300), 1.5)])
@@ -37,7 +38,7 @@ def test_no_box_is_an_error():
 
 
 def test_measures_by_hand():
-    sizes, found = torch.tensor([[10., 10.], [10., 40.]]), torch.tensor([[10., 20.], [5., 5.]])
+    sizes, found = torch.tensor([[10.0, 10.0], [10.0, 40.0]]), torch.tensor([[10.0, 20.0], [5.0, 5.0]])
     torch.testing.assert_close(anchors.size_ious(sizes, found), torch.tensor([[0.5, 0.25], [0.5, 25 / 400]]))
     assert anchors.mean_best_iou(sizes, found) == pytest.approx(0.5)
     torch.testing.assert_close(anchors.best_ratios(sizes, found), torch.tensor([0.5, 0.5]))
@@ -46,7 +47,7 @@ def test_measures_by_hand():
 
 
 def test_k_means_finds_means():
-    sizes = torch.tensor([[10., 10.], [12., 12.], [100., 100.], [120., 80.]])
+    sizes = torch.tensor([[10.0, 10.0], [12.0, 12.0], [100.0, 100.0], [120.0, 80.0]])
     found = anchors.k_means(sizes, 2, 100, np.random.default_rng(0))
     np.testing.assert_allclose(found, [[11, 11], [110, 90]])
     found = anchors.k_means(three_clusters(), 3, 100, np.random.default_rng(0))
@@ -83,7 +84,7 @@ def test_mutations_only_gain():
 
 
 def test_too_few_different_boxes():
-    found = anchors.v5_k_means(torch.full((5, 2), 30.), 4, 0, 4.0, (0.9, 0.1), np.random.default_rng(0))
+    found = anchors.v5_k_means(torch.full((5, 2), 30.0), 4, 0, 4.0, (0.9, 0.1), np.random.default_rng(0))
     assert found.shape == (4, 2) and (found >= 2).all() and (found <= 30).all()
     with pytest.raises(ValueError, match='2 pixels'):
         anchors.v5_k_means(torch.ones(5, 2), 4, 0, 4.0, (0.9, 0.1), np.random.default_rng(0))

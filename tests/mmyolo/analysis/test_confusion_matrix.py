@@ -1,4 +1,5 @@
 """The confusion matrix against a matrix made by hand and against loops."""
+
 import numpy as np
 import pytest
 import torch
@@ -7,16 +8,16 @@ from mmyolo.analysis import confusion_matrix as cm
 
 GT = [([0, 0, 100, 100], 0), ([200, 0, 300, 100], 1), ([400, 0, 500, 100], 1)]
 FOUND = [  # box, score, label
-    ([0, 0, 100, 100], .9, 0),  # right
-    ([200, 0, 300, 100], .8, 0),  # takes the second object for class 0
-    ([0, 0, 100, 95], .7, 0),  # right again
-    ([0, 200, 100, 300], .6, 2),  # nothing there
-    ([400, 0, 500, 100], .1, 1),  # not sure enough
+    ([0, 0, 100, 100], 0.9, 0),  # right
+    ([200, 0, 300, 100], 0.8, 0),  # takes the second object for class 0
+    ([0, 0, 100, 95], 0.7, 0),  # right again
+    ([0, 200, 100, 300], 0.6, 2),  # nothing there
+    ([400, 0, 500, 100], 0.1, 1),  # not sure enough
 ]
 
 
 class DataSet:
-    metainfo = dict(classes=('a', 'b', 'c'))
+    metainfo = {'classes': ('a', 'b', 'c')}
 
     def __init__(self, images):
         self.images = images
@@ -25,18 +26,20 @@ class DataSet:
         return len(self.images)
 
     def get_data_info(self, index):
-        instances = [dict(bbox=box, bbox_label=label, ignore_flag=0) for box, label in self.images[index]]
-        return dict(img_id=index, instances=instances)
+        instances = [{'bbox': box, 'bbox_label': label, 'ignore_flag': 0} for box, label in self.images[index]]
+        return {'img_id': index, 'instances': instances}
 
 
 def prediction(image, found):
     boxes, scores, labels = zip(*found) if found else ((), (), ())
-    return dict(
-        img_id=image,
-        pred_instances=dict(
-            bboxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
-            scores=torch.tensor(scores, dtype=torch.float32),
-            labels=torch.tensor(labels, dtype=torch.long)))
+    return {
+        'img_id': image,
+        'pred_instances': {
+            'bboxes': torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+            'scores': torch.tensor(scores, dtype=torch.float32),
+            'labels': torch.tensor(labels, dtype=torch.long),
+        },
+    }
 
 
 def test_by_hand():
@@ -94,11 +97,14 @@ def test_against_loops():
     assert counted.sum() > 200
 
 
-@pytest.mark.parametrize('found, said', [
-    ([], 'predictions for 0 images, but the test set of the config has 1'),
-    ([prediction(7, [])], 'no prediction for the image with the id 0'),
-    ([prediction(0, [([0, 0, 1, 1], .9, 3)])], 'class 3, but the data set has 3'),
-])
+@pytest.mark.parametrize(
+    'found, said',
+    [
+        ([], 'predictions for 0 images, but the test set of the config has 1'),
+        ([prediction(7, [])], 'no prediction for the image with the id 0'),
+        ([prediction(0, [([0, 0, 1, 1], 0.9, 3)])], 'class 3, but the data set has 3'),
+    ],
+)
 def test_predictions_of_another_data_set(found, said):
     with pytest.raises(ValueError, match=said):
         cm.count(DataSet([GT]), found)
@@ -106,11 +112,11 @@ def test_predictions_of_another_data_set(found, said):
 
 @pytest.mark.parametrize('num_classes', [1, 20, 40])
 def test_picture(num_classes):
-    matrix = np.full((num_classes + 1, ) * 2, 0.2)
+    matrix = np.full((num_classes + 1,) * 2, 0.2)
     np.fill_diagonal(matrix, 100)
     figure = cm.plot(matrix, [f'class {index}' for index in range(num_classes)])
     texts = [text.get_text() for text in figure.axes[0].texts]
-    assert len(texts) == (num_classes + 1)**2 and texts[:2] == ['100', '<1']
+    assert len(texts) == (num_classes + 1) ** 2 and texts[:2] == ['100', '<1']
     figure.canvas.draw()
     cell = figure.axes[0].get_window_extent().width / (num_classes + 1)
     assert figure.axes[0].texts[0].get_window_extent().width < cell

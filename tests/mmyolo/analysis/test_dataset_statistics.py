@@ -1,4 +1,5 @@
 """Statistics of a data set, by hand."""
+
 import numpy as np
 import pytest
 

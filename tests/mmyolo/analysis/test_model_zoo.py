@@ -1,12 +1,21 @@
 """The document of all models: complete, with the numbers that are measured and those that were published."""
+
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 
 from mmyolo.analysis.complexity import complexity, deployed_model
-from mmyolo.analysis.model_zoo import (FAMILIES, Row, document, family_of, find_configs, input_size, measure,
-                                       read_published)
+from mmyolo.analysis.model_zoo import (
+    FAMILIES,
+    Row,
+    document,
+    family_of,
+    find_configs,
+    input_size,
+    measure,
+    read_published,
+)
 from mmyolo.utils import register_all_modules
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -35,10 +44,13 @@ def test_published_results_belong_to_configs():
     assert {config for config in PUBLISHED if not config.startswith('rtmdet/distillation/')} <= names
 
 
-@pytest.mark.parametrize('config, size, parameters, metric, tta', [
-    ('yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco', '640 x 640', '3.16', 'box AP 37.2 (COCO)', '-'),
-    ('rtmdet/rtmdet_tiny_syncbn_fast_8xb32-300e_coco', '640 x 640', '4.90', 'box AP 41.0 (COCO)', '42.7'),
-])
+@pytest.mark.parametrize(
+    'config, size, parameters, metric, tta',
+    [
+        ('yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco', '640 x 640', '3.16', 'box AP 37.2 (COCO)', '-'),
+        ('rtmdet/rtmdet_tiny_syncbn_fast_8xb32-300e_coco', '640 x 640', '4.90', 'box AP 41.0 (COCO)', '42.7'),
+    ],
+)
 def test_rows(config, size, parameters, metric, tta):
     row = cells(config)
     assert row[1] == size and row[4:6] == [metric, tta]

@@ -1,4 +1,5 @@
 """Pictures: what is where, and files under their own names."""
+
 import cv2
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ from mmyolo.analysis.pictures import CAPTION, MARGIN, Gallery, Painter, Steps, g
 
 
 def test_painter_draws_boxes_in_the_colour_of_their_class():
-    painter = Painter(dict(classes=('猫', 'dog'), palette=[(255, 0, 0), (0, 255, 0)]))
+    painter = Painter({'classes': ('猫', 'dog'), 'palette': [(255, 0, 0), (0, 255, 0)]})
     instances = InstanceData(
-        bboxes=HorizontalBoxes(torch.tensor([[20., 30., 70., 80.], [-5., 60., 10., 90.]])), labels=torch.tensor([1, 0]))
+        bboxes=HorizontalBoxes(torch.tensor([[20.0, 30.0, 70.0, 80.0], [-5.0, 60.0, 10.0, 90.0]])),
+        labels=torch.tensor([1, 0]),
+    )
     image = np.full((100, 120, 3), 40, np.uint8)
     drawn = painter.draw(image, instances)
     assert drawn.shape == image.shape and (image == 40).all()
@@ -26,18 +29,17 @@ def test_painter_draws_boxes_in_the_colour_of_their_class():
 def test_steps_are_remembered_as_they_were():
 
     def load(data):
-        return dict(img=np.zeros((4, 6, 3), np.uint8), gt_bboxes=HorizontalBoxes(torch.ones(1, 4)),
-                    gt_bboxes_labels=np.array([2]))  # yapf: disable
+        return {'img': np.zeros((4, 6, 3), np.uint8), 'gt_bboxes': HorizontalBoxes(torch.ones(1, 4)),
+                    'gt_bboxes_labels': np.array([2])}  # yapf: disable
 
     class Paint:
-
         def __call__(self, data):
             data['img'][..., 0] = 9  # blue, in place
             data['gt_bboxes'].tensor.add_(1)
             return data
 
-    steps = Steps([load, Paint(), lambda data: dict(packed=True)])
-    assert steps({}) == dict(packed=True)
+    steps = Steps([load, Paint(), lambda data: {'packed': True}])
+    assert steps({}) == {'packed': True}
     (first, before, boxes), (second, after, moved) = steps.recorded
     assert (first, second) == ('function', 'Paint')
     assert before.sum() == 0 and after[0, 0].tolist() == [0, 0, 9]  # RGB
@@ -52,10 +54,10 @@ def test_grid():
     out = grid(pictures, ['one', 'two', 'three'])
     cell = (60 + CAPTION + MARGIN, 640 + 2 * MARGIN)
     assert out.shape == (2 * cell[0], 2 * cell[1], 3)
-    assert (out[CAPTION:CAPTION + 50, MARGIN:MARGIN + 640] == 10).all()
-    assert (out[CAPTION:CAPTION + 60, cell[1] + MARGIN:cell[1] + MARGIN + 50] == 20).all()
-    assert (out[cell[0] + CAPTION:, cell[1]:] == 255).all()
-    assert (out[:CAPTION, :cell[1]] < 100).any()  # the line
+    assert (out[CAPTION : CAPTION + 50, MARGIN : MARGIN + 640] == 10).all()
+    assert (out[CAPTION : CAPTION + 60, cell[1] + MARGIN : cell[1] + MARGIN + 50] == 20).all()
+    assert (out[cell[0] + CAPTION :, cell[1] :] == 255).all()
+    assert (out[:CAPTION, : cell[1]] < 100).any()  # the line
 
 
 def test_files_keep_their_names(tmp_path):

@@ -1,4 +1,5 @@
 """Names that a font can show, and windows only where there can be some."""
+
 import matplotlib
 import pytest
 
@@ -43,5 +44,6 @@ def test_a_figure_is_written_whole(tmp_path):
     path = tmp_path / 'new' / 'a.jpg'
     plotting.save_figure(plotting.new_figure(2, 1), path, dpi=100)
     import cv2
+
     assert cv2.imread(str(path)).shape == (100, 200, 3)
     assert list(path.parent.iterdir()) == [path]

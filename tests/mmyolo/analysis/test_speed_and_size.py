@@ -1,4 +1,5 @@
 """Throughput with a clock of its own, merged batch norms, and flops against a count by hooks."""
+
 import itertools
 
 import pytest
@@ -47,14 +48,14 @@ def test_nothing_left_to_measure(clock, batches, max_iter):
 
 def test_batch_norms_are_merged(tmp_path):
     init_default_scope('mmyolo')
-    cfg = Config(dict(model=get_detector_cfg('yolov5/yolov5_n-v61_syncbn_fast_8xb16-300e_coco.py')))
+    cfg = Config({'model': get_detector_cfg('yolov5/yolov5_n-v61_syncbn_fast_8xb16-300e_coco.py')})
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.uniform_(-1, 1)
             module.running_var.uniform_(0.5, 2)
-    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'model.pth')
+    torch.save({'state_dict': model.state_dict()}, tmp_path / 'model.pth')
     plain, fused = (throughput.build_model(cfg, str(tmp_path / 'model.pth'), fuse) for fuse in (False, True))
     norms = [sum(isinstance(module, nn.BatchNorm2d) for module in built.modules()) for built in (plain, fused)]
     assert norms[0] > 50 and norms[1] == 0
@@ -66,7 +67,7 @@ def test_batch_norms_are_merged(tmp_path):
 
 def test_flops_against_a_count_by_hooks():
     init_default_scope('mmyolo')
-    cfg = Config(dict(model=get_detector_cfg('yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco.py')))
+    cfg = Config({'model': get_detector_cfg('yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco.py')})
     model = deployed_model(cfg)
     multiplications = []
 
@@ -89,11 +90,10 @@ def test_branches_are_merged_before_they_are_counted():
 
     @MODELS.register_module(name='TwoBlocks', force=True)
     class TwoBlocks(nn.Sequential):
-
         def __init__(self):
             super().__init__(RepVGGBlock(3, 8), RepVGGBlock(8, 8))
 
-    model = deployed_model(Config(dict(model=dict(type='TwoBlocks'))))
+    model = deployed_model(Config({'model': {'type': 'TwoBlocks'}}))
     result = complexity(model, (10, 10))
     assert result['params'] == (3 * 9 + 1) * 8 + (8 * 9 + 1) * 8
     assert result['flops'] == 100 * 9 * (3 * 8 + 8 * 8)

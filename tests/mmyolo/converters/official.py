@@ -3,6 +3,7 @@
 Written without them: numbered layers come from a walk through the layers in the order in which those projects list
 them, layers without weights (pooling, joining, upsampling) counting too.
 """
+
 import re
 
 
@@ -80,11 +81,20 @@ def _tiny(walk, ours):
     walk.skip().add(f'{ours}.final_conv')
 
 
-SPPCSPC = ((r'^\.main_layers\.0', '.cv1'), (r'^\.short_layer', '.cv2'), (r'^\.main_layers\.1', '.cv3'),
-           (r'^\.main_layers\.2', '.cv4'), (r'^\.fuse_layers\.0', '.cv5'), (r'^\.fuse_layers\.1', '.cv6'),
-           (r'^\.final_conv', '.cv7'))
-DOWN_C = ((r'^\.stride_conv_branches\.0', '.cv1'), (r'^\.stride_conv_branches\.1', '.cv2'),
-          (r'^\.maxpool_branches\.1', '.cv3'))
+SPPCSPC = (
+    (r'^\.main_layers\.0', '.cv1'),
+    (r'^\.short_layer', '.cv2'),
+    (r'^\.main_layers\.1', '.cv3'),
+    (r'^\.main_layers\.2', '.cv4'),
+    (r'^\.fuse_layers\.0', '.cv5'),
+    (r'^\.fuse_layers\.1', '.cv6'),
+    (r'^\.final_conv', '.cv7'),
+)
+DOWN_C = (
+    (r'^\.stride_conv_branches\.0', '.cv1'),
+    (r'^\.stride_conv_branches\.1', '.cv2'),
+    (r'^\.maxpool_branches\.1', '.cv3'),
+)
 
 
 def _down(walk, ours, kind):
@@ -135,7 +145,7 @@ def yolov7(kind):
     rep = ((r'^\.rbr_(\w+)\.conv', r'.rbr_\1.0'), (r'^\.rbr_(\w+)\.bn', r'.rbr_\1.1')) if kind == 'l' else ()
     for level in range(joints + 1):
         walk.add(f'{HEAD}.main_convs_pred.{level}.0' if p6 else f'neck.out_layers.{level}', *rep)
-    preds = ((r'^\.main_convs_pred\.(\d)\.2', r'.m.\1'), ) if p6 else ((r'^\.convs_pred\.(\d)\.1', r'.m.\1'), )
+    preds = ((r'^\.main_convs_pred\.(\d)\.2', r'.m.\1'),) if p6 else ((r'^\.convs_pred\.(\d)\.1', r'.m.\1'),)
     return walk.add(HEAD, *preds).rename
 
 
@@ -171,17 +181,29 @@ _NECK6 = (
     (r'^bbox_head\.head_module\.', 'detect.'),
 )
 # Layers of three convolutions and blocks: their blocks are `m`, their convolutions `cv`.
-_BEP3 = ((r'^((?:backbone\.ERBlock_\d\.1|neck\.Rep_\w\d))\.conv(\d)\.(?=conv|bn)', r'\1.cv\2.'),
-         (r'^((?:backbone\.ERBlock_\d\.1|neck\.Rep_\w\d))\.block\.(?=conv|block)', r'\1.m.'))
-YOLOV6 = by_rules((r'^backbone\.stage(\d)\.(.*)$', _yolov6_stage), *_NECK6,
-                  (r'^neck\.upsample_layers\.(\d)\.', r'neck.upsample\1.upsample_transpose.'))
-_V3 = ((r'^backbone\.stage(\d)\.(.*)$', _yolov6_stage), *_NECK6,
-       (r'^neck\.upsample_layers\.(\d)\.upsample\.', r'neck.Bifusion\1.upsample.upsample_transpose.'),
-       (r'^neck\.upsample_layers\.(\d)\.conv', r'neck.Bifusion\1.cv'),
-       (r'^neck\.upsample_layers\.(\d)\.', r'neck.Bifusion\1.'))
+_BEP3 = (
+    (r'^((?:backbone\.ERBlock_\d\.1|neck\.Rep_\w\d))\.conv(\d)\.(?=conv|bn)', r'\1.cv\2.'),
+    (r'^((?:backbone\.ERBlock_\d\.1|neck\.Rep_\w\d))\.block\.(?=conv|block)', r'\1.m.'),
+)
+YOLOV6 = by_rules(
+    (r'^backbone\.stage(\d)\.(.*)$', _yolov6_stage),
+    *_NECK6,
+    (r'^neck\.upsample_layers\.(\d)\.', r'neck.upsample\1.upsample_transpose.'),
+)
+_V3 = (
+    (r'^backbone\.stage(\d)\.(.*)$', _yolov6_stage),
+    *_NECK6,
+    (r'^neck\.upsample_layers\.(\d)\.upsample\.', r'neck.Bifusion\1.upsample.upsample_transpose.'),
+    (r'^neck\.upsample_layers\.(\d)\.conv', r'neck.Bifusion\1.cv'),
+    (r'^neck\.upsample_layers\.(\d)\.', r'neck.Bifusion\1.'),
+)
 YOLOV6_V3 = by_rules(*_V3, (r'^detect\.reg_preds\.', 'detect.reg_preds_lrtb.'))
-YOLOV6_BEP3 = by_rules((r'^backbone\.stage(\d)\.(.*)$', _yolov6_stage), *_NECK6, *_BEP3,
-                       (r'^neck\.upsample_layers\.(\d)\.', r'neck.upsample\1.upsample_transpose.'))
+YOLOV6_BEP3 = by_rules(
+    (r'^backbone\.stage(\d)\.(.*)$', _yolov6_stage),
+    *_NECK6,
+    *_BEP3,
+    (r'^neck\.upsample_layers\.(\d)\.', r'neck.upsample\1.upsample_transpose.'),
+)
 YOLOV6_V3_BEP3 = by_rules(*_V3, *_BEP3)
 
 YOLOX = by_rules(
@@ -218,5 +240,5 @@ PPYOLOE = by_rules(
     (r'^(neck\..*)\.blocks\.', r'\1.convs.'), (r'\.spp\.conv2\.', '.spp.conv.'),
     (r'\.rbr_dense\.', '.conv1.'), (r'\.rbr_1x1\.', '.conv2.'), (r'\.attn\.fc\.conv\.', '.attn.fc.'),
     *((rf'^bbox_head\.head_module\.{ours}\.(\d)\.', _mirrored(theirs))
-      for ours, theirs in dict(cls_stems='stem_cls', reg_stems='stem_reg', cls_preds='pred_cls',
-                               reg_preds='pred_reg').items()))  # yapf: disable
+      for ours, theirs in {'cls_stems': 'stem_cls', 'reg_stems': 'stem_reg', 'cls_preds': 'pred_cls',
+                               'reg_preds': 'pred_reg'}.items()))  # yapf: disable

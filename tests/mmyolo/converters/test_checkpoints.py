@@ -3,6 +3,7 @@
 No published file is at hand, so files are made from our models: `official.py` names the weights as those projects do,
 and `KNOWN` holds names and shapes that their files are known to have.
 """
+
 import pickle
 import subprocess
 import sys
@@ -14,18 +15,18 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
-from tests.mmyolo.converters import official
-from tests.mmyolo.converters.known_names import KNOWN
-from tests.tools.running import ROOT, load_tool, run_tool
 
 from mmyolo.converters.checkpoints import KeyMap, Rename
 from mmyolo.converters.checkpoints.reading import StandIn, read_torch
 from mmyolo.converters.checkpoints.rules import Place, place_keys
-from mmyolo.converters.checkpoints.ultralytics import (translate_yolov5, translate_yolov5u, translate_yolov8)
+from mmyolo.converters.checkpoints.ultralytics import translate_yolov5, translate_yolov5u, translate_yolov8
 from mmyolo.converters.checkpoints.yolov6 import translate_yolov6, translate_yolov6_v3
 from mmyolo.converters.checkpoints.yolov7 import translator
 from mmyolo.registry import MODELS
 from mmyolo.utils import register_all_modules
+from tests.mmyolo.converters import official
+from tests.mmyolo.converters.known_names import KNOWN
+from tests.tools.running import ROOT, load_tool, run_tool
 
 V5 = official.ultralytics(official.C3, 4, True, official.ANCHOR_HEAD)
 V5_P6 = official.ultralytics(official.C3, 5, True, official.ANCHOR_HEAD)
@@ -105,7 +106,8 @@ LONGER = ('yolov5-p6', 'yolov5u', 'yolov6-v3', 'yolox-nano')
 
 
 @pytest.mark.parametrize(
-    'family', [pytest.param(name, marks=pytest.mark.slow) if name in LONGER else name for name in SMALL])
+    'family', [pytest.param(name, marks=pytest.mark.slow) if name in LONGER else name for name in SMALL]
+)
 def test_every_weight_arrives(family, tmp_path):
     tool, config, rename, extra = SMALL[family]
     model = build(config)
@@ -113,10 +115,10 @@ def test_every_weight_arrives(family, tmp_path):
     theirs = as_official(wanted, rename, extra)
     assert {key: tuple(theirs[key].shape) for key in KNOWN[family]} == KNOWN[family]
     src = tmp_path / ('yolov7-tiny.pt' if family == 'yolov7-tiny' else 'theirs.pt')
-    torch.save(dict(model=theirs, optimizer={'state': {}}, epoch=7), src)
+    torch.save({'model': theirs, 'optimizer': {'state': {}}, 'epoch': 7}, src)
     found = convert(tool, src, tmp_path / 'ours.pth', '--config', ROOT / 'configs' / f'{config}.py')
     check(found, wanted, model)
-    assert found['meta'] == dict(epoch=7)
+    assert found['meta'] == {'epoch': 7}
 
 
 @pytest.mark.parametrize('translate, config, rename', [
@@ -180,8 +182,13 @@ def test_ppyoloe(tmp_path):
         **{'yolo_head.anchor_points': np.zeros((9, 2)), 'yolo_head.stride_tensor': np.zeros((9, 1)),
            'yolo_head.proj_conv.weight': np.zeros((1, 17, 1, 1))})  # yapf: disable
     assert {key: arrays[key].shape for key in KNOWN['ppyoloe']} == KNOWN['ppyoloe']
-    found = convert('ppyoloe_to_mmyolo', tmp_path / 'theirs.pdparams', tmp_path / 'ours.pth', '--config',
-                    ROOT / 'configs' / f'{config}.py')
+    found = convert(
+        'ppyoloe_to_mmyolo',
+        tmp_path / 'theirs.pdparams',
+        tmp_path / 'ours.pth',
+        '--config',
+        ROOT / 'configs' / f'{config}.py',
+    )
     check(found, wanted, model)
 
 
@@ -201,21 +208,24 @@ def test_ppyoloe_backbone(prefix, tmp_path):
 
 def test_rtmdet_of_mmdet_gives_the_same_maps(tmp_path):
     import mmdet
+
     theirs_cfg = Config.fromfile(
-        Path(mmdet.__file__).parent / '.mim/configs/rtmdet/rtmdet_tiny_8xb32-300e_coco.py').model
+        Path(mmdet.__file__).parent / '.mim/configs/rtmdet/rtmdet_tiny_8xb32-300e_coco.py'
+    ).model
     theirs_cfg.backbone.init_cfg = None
     from mmdet.registry import MODELS as MMDET
+
     theirs = MMDET.build(dict(theirs_cfg, _scope_='mmdet')).eval()
     torch.manual_seed(0)
     for key, value in theirs.state_dict().items():
         if key.endswith('running_mean'):
-            value.copy_(torch.randn(value.shape) * .1)
+            value.copy_(torch.randn(value.shape) * 0.1)
         elif key.endswith('running_var'):
             value.copy_(1 + torch.rand(value.shape))
     src, dst = tmp_path / 'theirs.pth', tmp_path / 'ours.pth'
-    meta = dict(epoch=300, dataset_meta=dict(classes=('a', 'b')), cfg='x = 1')
+    meta = {'epoch': 300, 'dataset_meta': {'classes': ('a', 'b')}, 'cfg': 'x = 1'}
     foreign = dict(meta, hook_msgs=HistoryBuffer(), palette=np.array([[1, 2, 3]]))
-    torch.save(dict(meta=foreign, state_dict={**theirs.state_dict(), 'data_preprocessor.mean': torch.zeros(3)}), src)
+    torch.save({'meta': foreign, 'state_dict': {**theirs.state_dict(), 'data_preprocessor.mean': torch.zeros(3)}}, src)
     found = convert('rtmdet_to_mmyolo', src, dst)
     assert found['meta'] == dict(meta, palette=[[1, 2, 3]])
     ours = build('rtmdet/rtmdet_tiny_syncbn_fast_8xb32-300e_coco', 'cpu').eval()
@@ -231,7 +241,7 @@ def test_rtmdet_of_mmdet_gives_the_same_maps(tmp_path):
         assert torch.allclose(our, their, atol=1e-4) or torch.allclose(our * stride, their, atol=1e-3)
 
 
-PICKLER = textwrap.dedent('''
+PICKLER = textwrap.dedent("""
     import sys, types
     import torch
     from torch import nn
@@ -282,7 +292,7 @@ PICKLER = textwrap.dedent('''
             torch.save(content, file, _use_new_zipfile_serialization=False)
         else:
             torch.save(content, file)
-''')
+""")
 
 
 @pytest.fixture(scope='module')
@@ -307,7 +317,7 @@ def test_pickled_models_of_absent_classes(family, pickled_models, tmp_path):
     tool, config, *_ = SMALL[family]
     found = convert(tool, folder / f'{family}.pt', tmp_path / 'ours.pth')
     check(found, wanted[family], build(config))
-    assert found['meta'] == dict(epoch=-1, date='2022-01-01', dataset_meta=dict(classes=('cat', 'dog')))
+    assert found['meta'] == {'epoch': -1, 'date': '2022-01-01', 'dataset_meta': {'classes': ('cat', 'dog')}}
     assert not (folder / 'executed').exists(), 'a call in the file was executed'
 
 
@@ -323,14 +333,14 @@ def test_student_of_a_distillation(tmp_path, capsys):
     src = tmp_path / 'epoch_9.pth'
     weights = {'a.weight': torch.rand(2, 3), 'b.num_batches_tracked': torch.tensor(4)}
     state = {f'architecture.{key}': value for key, value in weights.items()}
-    torch.save(dict(meta=dict(epoch=9), state_dict={**state, 'distiller.x': torch.rand(1)}, optimizer={}), src)
+    torch.save({'meta': {'epoch': 9}, 'state_dict': {**state, 'distiller.x': torch.rand(1)}, 'optimizer': {}}, src)
     main = load_tool('model_converters/convert_kd_ckpt_to_student').main
     main([str(src)])
     main([str(src), '--out-path', str(tmp_path / 'out')])
     main([str(src), '--inplace'])
     for path in (tmp_path / 'epoch_9_student.pth', tmp_path / 'out/epoch_9_student.pth', src):
         found = torch.load(path, weights_only=True)
-        assert found['meta'] == dict(epoch=9)
+        assert found['meta'] == {'epoch': 9}
         assert found['state_dict'].keys() == weights.keys()
         assert all(torch.equal(found['state_dict'][key], value) for key, value in weights.items())
     with pytest.raises(SystemExit, match='no weights that start with architecture'):
@@ -340,11 +350,14 @@ def test_student_of_a_distillation(tmp_path, capsys):
 KEYS = KeyMap('Net', [Place('model.1', 'a', [Rename(r'^\.cv', '.conv')]), Place('model.10', 'b')], [r'anchor'])
 
 
-@pytest.mark.parametrize('names, message', [
-    (['model.1.cv1', 'model.10.x', 'model.2.x', 'head'], 'no place in it: model.2.x, head'),
-    (['model.1.cv1', 'model.1.anchors'], 'no weights that start with model.10'),
-    (['model.1.cv1', 'model.1.conv1', 'model.10.x'], 'model.1.conv1 and model.1.cv1 both are a.conv1'),
-])
+@pytest.mark.parametrize(
+    'names, message',
+    [
+        (['model.1.cv1', 'model.10.x', 'model.2.x', 'head'], 'no place in it: model.2.x, head'),
+        (['model.1.cv1', 'model.1.anchors'], 'no weights that start with model.10'),
+        (['model.1.cv1', 'model.1.conv1', 'model.10.x'], 'model.1.conv1 and model.1.cv1 both are a.conv1'),
+    ],
+)
 def test_files_of_another_model(names, message):
     with pytest.raises(ValueError, match=f'not of Net.*{message}|{message}.*not of Net'):
         place_keys({name: torch.zeros(1) for name in names}, KEYS)
@@ -355,10 +368,10 @@ def test_messages(tmp_path):
     state = unlike(build('yolov5/yolov5_n-v61_syncbn_fast_8xb16-300e_coco').state_dict())
     theirs = as_official(state, V5)
     good, dst = tmp_path / 'yolov5n.pt', tmp_path / 'ours.pth'
-    torch.save(dict(model=theirs), good)
+    torch.save({'model': theirs}, good)
     (tmp_path / 'text.pt').write_text('no checkpoint')
     (tmp_path / 'text.pdparams').write_bytes(pickle.dumps({'a': 'b'}))
-    torch.save(dict(epoch=3), tmp_path / 'empty.pt')
+    torch.save({'epoch': 3}, tmp_path / 'empty.pt')
     other = ROOT / 'configs/yolov5/yolov5_s-v61_syncbn_fast_8xb16-300e_coco.py'
     for tool, args, message in [
         ('yolov5_to_mmyolo', ['--src', tmp_path / 'none.pt'], 'There is no file'),
@@ -381,7 +394,7 @@ def test_messages(tmp_path):
 def test_as_a_user_starts_it(tmp_path):
     model = build(SMALL['yolov8'][1])
     wanted = unlike(model.state_dict())
-    torch.save(dict(model=as_official(wanted, V8)), tmp_path / 'yolov8n.pt')
+    torch.save({'model': as_official(wanted, V8)}, tmp_path / 'yolov8n.pt')
     done = run_tool('model_converters/yolov8_to_mmyolo', '--src', 'yolov8n.pt', '--dst', 'out/ours.pth', cwd=tmp_path)
     assert 'out/ours.pth: 354 tensors' in done.stdout
     check(torch.load(tmp_path / 'out/ours.pth', weights_only=True), wanted, model)

@@ -1,4 +1,5 @@
 """Checkpoints of other projects that would make gigabytes of a few bytes."""
+
 import codecs
 import io
 
@@ -18,7 +19,9 @@ class Many:
         return self.parts
 
 
-@pytest.mark.parametrize('part', [Many(bytes, 10**11), Many(bytearray, 10**11), Many(codecs.encode, 'x', 'punycode')], ids=str)
+@pytest.mark.parametrize(
+    'part', [Many(bytes, 10**11), Many(bytearray, 10**11), Many(codecs.encode, 'x', 'punycode')], ids=str
+)
 def test_a_few_bytes_that_would_become_many(tmp_path, part):
     torch.save({'model': part}, tmp_path / 'x.pt')
     with pytest.raises(ValueError, match='x.pt cannot be read as a file of torch.save'):

@@ -1,4 +1,5 @@
 """Images and results of the numbers that the public implementation was observed to give."""
+
 import numpy as np
 import torch
 from mmdet.structures.bbox import HorizontalBoxes
@@ -17,7 +18,7 @@ def make_image(height: int, width: int, index: int = 0) -> np.ndarray:
 def make_results(index: int, size: tuple = None, **kwargs) -> dict:
     """Results of an image with two boxes, labels index and index + 1."""
     height, width = size or SIZES[index]
-    boxes = torch.tensor([[10. + index, 12, 60, 70 + index], [5, 5, 30, 25]])
+    boxes = torch.tensor([[10.0 + index, 12, 60, 70 + index], [5, 5, 30, 25]])
     return dict(
         img=make_image(height, width, index),
         img_shape=(height, width),
@@ -25,13 +26,16 @@ def make_results(index: int, size: tuple = None, **kwargs) -> dict:
         gt_bboxes=HorizontalBoxes(boxes),
         gt_bboxes_labels=np.array([index, index + 1]),
         gt_ignore_flags=np.zeros(2, dtype=bool),
-        **kwargs)
+        **kwargs,
+    )
 
 
 def add_masks(results: dict) -> dict:
     """Gives every box the polygon of its own outline."""
-    polygons = [[np.array([x1, y1, x2, y1, x2, y2, x1, y2], dtype=np.float32)]
-                for x1, y1, x2, y2 in results['gt_bboxes'].numpy()]
+    polygons = [
+        [np.array([x1, y1, x2, y1, x2, y2, x1, y2], dtype=np.float32)]
+        for x1, y1, x2, y2 in results['gt_bboxes'].numpy()
+    ]
     results['gt_masks'] = PolygonMasks(polygons, *results['img'].shape[:2])
     return results
 

@@ -10,18 +10,22 @@ from mmyolo.registry import TASK_UTILS
 
 
 def policy_shapes(policy, sizes):
-    return [(info['id'], info['batch_shape'].tolist())
-            for info in policy([dict(id=i, height=h, width=w) for i, (h, w) in enumerate(sizes)])]
+    return [
+        (info['id'], info['batch_shape'].tolist())
+        for info in policy([{'id': i, 'height': h, 'width': w} for i, (h, w) in enumerate(sizes)])
+    ]
 
 
-@pytest.mark.parametrize('size, shape', [((333, 500), [448, 672]), ((480, 640), [512, 672]), ((640, 640), [672, 672]),
-                                         ((640, 427), [672, 448])])
+@pytest.mark.parametrize(
+    'size, shape',
+    [((333, 500), [448, 672]), ((480, 640), [512, 672]), ((640, 640), [672, 672]), ((640, 427), [672, 448])],
+)
 def test_batch_shape_of_one_image(size, shape):
     assert policy_shapes(BatchShapePolicy(batch_size=1), [size]) == [(0, shape)]
 
 
 def test_batch_shapes_match_the_public_numbers():
-    policy = TASK_UTILS.build(dict(type='BatchShapePolicy', batch_size=2))
+    policy = TASK_UTILS.build({'type': 'BatchShapePolicy', 'batch_size': 2})
     shapes = policy_shapes(policy, [(20, 100), (11, 100), (21, 100), (30, 100), (10, 100)])
     assert shapes == [(4, [96, 672]), (1, [96, 672]), (0, [160, 672]), (2, [160, 672]), (3, [224, 672])]
 
@@ -43,12 +47,13 @@ def packed(boxes, labels, **instances):
     sample.gt_instances = InstanceData(
         bboxes=HorizontalBoxes(torch.tensor(boxes).reshape(-1, 4)),
         labels=torch.tensor(labels, dtype=torch.long),
-        **instances)
-    return dict(inputs=torch.full((3, 4, 6), len(labels), dtype=torch.uint8), data_samples=sample)
+        **instances,
+    )
+    return {'inputs': torch.full((3, 4, 6), len(labels), dtype=torch.uint8), 'data_samples': sample}
 
 
 def test_collate_joins_the_batch():
-    batch = [packed([[1., 2, 3, 4], [5, 6, 7, 8]], [1, 0]), packed([], []), packed([[9., 9, 10, 10]], [2])]
+    batch = [packed([[1.0, 2, 3, 4], [5, 6, 7, 8]], [1, 0]), packed([], []), packed([[9.0, 9, 10, 10]], [2])]
     result = FUNCTIONS.get('yolov5_collate')(batch)
     assert result['inputs'].shape == (3, 3, 4, 6) and result['inputs'].dtype == torch.uint8
     assert result['inputs'][:, 0, 0, 0].tolist() == [2, 0, 1]
@@ -69,16 +74,20 @@ def test_collate_keeps_a_list_for_multi_scale_training():
 
 def test_collate_joins_masks_and_keypoints():
     batch = [
-        packed([[1., 2, 3, 4]], [1],
-               masks=torch.ones(1, 4, 6),
-               keypoints=torch.zeros(1, 17, 2),
-               keypoints_visible=torch.ones(1, 17)) for _ in range(2)
+        packed(
+            [[1.0, 2, 3, 4]],
+            [1],
+            masks=torch.ones(1, 4, 6),
+            keypoints=torch.zeros(1, 17, 2),
+            keypoints_visible=torch.ones(1, 17),
+        )
+        for _ in range(2)
     ]
     result = yolov5_collate(batch)['data_samples']
     assert result['masks'].shape == (2, 4, 6)
     assert result['keypoints'].shape == (2, 17, 2) and result['keypoints_visible'].shape == (2, 17)
 
-    batch = [packed([[1., 2, 3, 4]], [1]) for _ in range(2)]
+    batch = [packed([[1.0, 2, 3, 4]], [1]) for _ in range(2)]
     for data in batch:
         data['data_samples'].gt_panoptic_seg = PixelData(pan_seg=torch.ones(1, 4, 6))
     assert yolov5_collate(batch)['data_samples']['masks'].shape == (2, 4, 6)

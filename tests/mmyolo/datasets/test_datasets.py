@@ -24,43 +24,56 @@ def coco(tmp_path):
     images, annotations = [], []
     for index, (height, width) in enumerate(SIZES):
         cv2.imwrite(str(tmp_path / f'{index}.png'), make_image(height, width, index))
-        images.append(dict(id=index, file_name=f'{index}.png', height=height, width=width))
+        images.append({'id': index, 'file_name': f'{index}.png', 'height': height, 'width': width})
         annotations.append(
-            dict(id=index + 1, image_id=index, bbox=[2, 4, 10, 8], area=80, iscrowd=int(index == 2), category_id=7))
-    categories = [dict(id=5, name='a'), dict(id=7, name='b')]
-    (tmp_path / 'coco.json').write_text(json.dumps(dict(images=images, annotations=annotations, categories=categories)))
-    return dict(
-        ann_file=str(tmp_path / 'coco.json'),
-        data_prefix=dict(img=str(tmp_path)),
-        metainfo=dict(classes=('a', 'b')))
+            {
+                'id': index + 1,
+                'image_id': index,
+                'bbox': [2, 4, 10, 8],
+                'area': 80,
+                'iscrowd': int(index == 2),
+                'category_id': 7,
+            }
+        )
+    categories = [{'id': 5, 'name': 'a'}, {'id': 7, 'name': 'b'}]
+    (tmp_path / 'coco.json').write_text(
+        json.dumps({'images': images, 'annotations': annotations, 'categories': categories})
+    )
+    return {
+        'ann_file': str(tmp_path / 'coco.json'),
+        'data_prefix': {'img': str(tmp_path)},
+        'metainfo': {'classes': ('a', 'b')},
+    }
 
 
-LOAD = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True)]
+LOAD = [{'type': 'LoadImageFromFile'}, {'type': 'LoadAnnotations', 'with_bbox': True}]
 
 
 def pipeline(load, scale=(32, 32)):
     border = (-scale[0] // 2, -scale[1] // 2)
     mosaic_affine = [
         *load,
-        dict(type='Mosaic', img_scale=scale, pad_val=114.0, pre_transform=load),
-        dict(type='YOLOv5RandomAffine', max_rotate_degree=0., max_shear_degree=0., border=border),
+        {'type': 'Mosaic', 'img_scale': scale, 'pad_val': 114.0, 'pre_transform': load},
+        {'type': 'YOLOv5RandomAffine', 'max_rotate_degree': 0.0, 'max_shear_degree': 0.0, 'border': border},
     ]
     return [
         *mosaic_affine,
-        dict(type='YOLOv5MixUp', prob=.5, pre_transform=mosaic_affine),
-        dict(type='mmdet.Albu', transforms=[dict(type='Blur', p=.01)]),
-        dict(type='YOLOv5HSVRandomAug'),
-        dict(type='mmdet.RandomFlip', prob=.5),
-        dict(
-            type='mmdet.PackDetInputs',
-            meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'flip', 'flip_direction')),
+        {'type': 'YOLOv5MixUp', 'prob': 0.5, 'pre_transform': mosaic_affine},
+        {'type': 'mmdet.Albu', 'transforms': [{'type': 'Blur', 'p': 0.01}]},
+        {'type': 'YOLOv5HSVRandomAug'},
+        {'type': 'mmdet.RandomFlip', 'prob': 0.5},
+        {
+            'type': 'mmdet.PackDetInputs',
+            'meta_keys': ('img_id', 'img_path', 'ori_shape', 'img_shape', 'flip', 'flip_direction'),
+        },
     ]
 
 
 def test_list_filter_and_batch_shapes(coco):
-    shapes = dict(type='BatchShapePolicy', batch_size=2, img_size=64, extra_pad_ratio=0)
+    shapes = {'type': 'BatchShapePolicy', 'batch_size': 2, 'img_size': 64, 'extra_pad_ratio': 0}
     dataset = DATASETS.build(
-        dict(type='YOLOv5CocoDataset', batch_shapes_cfg=shapes, filter_cfg=dict(min_size=20), **coco))
+        dict(type='YOLOv5CocoDataset', batch_shapes_cfg=shapes, filter_cfg={'min_size': 20}, **coco)
+    )
     # Sorted by height / width before the filter takes the image of 16 x 16 out of its batch.
     assert [dataset.get_data_info(i)['img_id'] for i in range(len(dataset))] == [3, 0, 2, 1]
     assert all(dataset.get_data_info(i)['batch_shape'].tolist() == [64, 64] for i in range(4))
@@ -79,7 +92,9 @@ def test_only_training_offers_the_dataset_to_the_pipeline(coco):
 
 @pytest.mark.parametrize('max_size', [None, 32])
 def test_public_training_pipeline(coco, max_size):
-    load = LOAD if max_size is None else [LOAD[1], dict(type='LoadCachedImage', max_size=max_size, cache_bytes=2**20)]
+    load = (
+        LOAD if max_size is None else [LOAD[1], {'type': 'LoadCachedImage', 'max_size': max_size, 'cache_bytes': 2**20}]
+    )
     dataset = YOLOv5CocoDataset(pipeline=pipeline(load), **coco)
     np.random.seed(0)
     batch = [dataset[index] for index in range(5)]
@@ -89,14 +104,14 @@ def test_public_training_pipeline(coco, max_size):
     result = yolov5_collate(batch)
     assert result['inputs'].shape == (5, 3, 32, 32)
     rows = result['data_samples']['bboxes_labels']
-    assert len(rows) > 5 and set(rows[:, 1].tolist()) == {1.}
+    assert len(rows) > 5 and set(rows[:, 1].tolist()) == {1.0}
     assert rows[:, 2:].min() >= 0 and rows[:, 2:].max() <= 32
 
 
 def test_cached_images_train_like_loaded_ones(coco):
     """Images that fit the cache unshrunk and the mosaic's own resize: everything after loading is the same."""
     results = []
-    for load in (LOAD, [LOAD[1], dict(type='LoadCachedImage', max_size=64, cache_bytes=2**20)]):
+    for load in (LOAD, [LOAD[1], {'type': 'LoadCachedImage', 'max_size': 64, 'cache_bytes': 2**20}]):
         dataset = YOLOv5CocoDataset(pipeline=pipeline(load, (64, 64)), **coco)
         np.random.seed(1)
         results.append(yolov5_collate([dataset[index] for index in range(5)]))
@@ -106,13 +121,13 @@ def test_cached_images_train_like_loaded_ones(coco):
 
 def test_public_test_pipeline(coco):
     test_pipeline = [
-        dict(type='LoadImageFromFile'),
-        dict(type='YOLOv5KeepRatioResize', scale=(64, 64)),
-        dict(type='LetterResize', scale=(64, 64), allow_scale_up=False, pad_val=dict(img=114)),
-        dict(type='LoadAnnotations', with_bbox=True, _scope_='mmdet'),
-        dict(type='mmdet.PackDetInputs', meta_keys=('img_id', 'ori_shape', 'img_shape', 'scale_factor', 'pad_param')),
+        {'type': 'LoadImageFromFile'},
+        {'type': 'YOLOv5KeepRatioResize', 'scale': (64, 64)},
+        {'type': 'LetterResize', 'scale': (64, 64), 'allow_scale_up': False, 'pad_val': {'img': 114}},
+        {'type': 'LoadAnnotations', 'with_bbox': True, '_scope_': 'mmdet'},
+        {'type': 'mmdet.PackDetInputs', 'meta_keys': ('img_id', 'ori_shape', 'img_shape', 'scale_factor', 'pad_param')},
     ]
-    shapes = dict(type='BatchShapePolicy', batch_size=1, img_size=64)
+    shapes = {'type': 'BatchShapePolicy', 'batch_size': 1, 'img_size': 64}
     dataset = YOLOv5CocoDataset(pipeline=test_pipeline, test_mode=True, batch_shapes_cfg=shapes, **coco)
     data = dataset[0]  # 30 x 60
     assert data['inputs'].shape == (3, 64, 96)
@@ -120,8 +135,10 @@ def test_public_test_pipeline(coco):
     assert data['data_samples'].gt_instances.bboxes.tensor.tolist() == [[2, 4, 12, 12]]  # in the file's pixels
 
 
-VOC_OBJECT = '<annotation><size><width>60</width><height>40</height></size><object><name>{}</name><difficult>0</difficult>' \
+VOC_OBJECT = (
+    '<annotation><size><width>60</width><height>40</height></size><object><name>{}</name><difficult>0</difficult>'
     '<bndbox><xmin>3</xmin><ymin>5</ymin><xmax>20</xmax><ymax>30</ymax></bndbox></object></annotation>'
+)
 
 
 def voc(root, data, **options):
@@ -134,9 +151,10 @@ def voc(root, data, **options):
     return YOLOv5VOCDataset(
         data_root=str(root),
         ann_file='VOC2007/ImageSets/Main/trainval.txt',
-        data_prefix=dict(sub_data_root='VOC2007/'),
+        data_prefix={'sub_data_root': 'VOC2007/'},
         pipeline=LOAD,
-        **options)
+        **options,
+    )
 
 
 def test_voc(tmp_path):
@@ -147,20 +165,41 @@ def test_voc(tmp_path):
     assert dataset.metainfo['classes'][results['gt_bboxes_labels'][0]] == 'cat'
 
 
-@pytest.mark.parametrize('declared, name', [('gb2312', '安全帽'), ('GBK', '安全帽'), ('gb18030', '安全帽'), ('big5', '安全帽'),
-                                            ('shift_jis', 'ヘルメット'), ('euc-kr', '안전모'), ('windows-1251', 'каска'),
-                                            ('utf-16', '安全帽'), ('utf-8', '安全帽'), ('latin-1', 'é')])
+@pytest.mark.parametrize(
+    'declared, name',
+    [
+        ('gb2312', '安全帽'),
+        ('GBK', '安全帽'),
+        ('gb18030', '安全帽'),
+        ('big5', '安全帽'),
+        ('shift_jis', 'ヘルメット'),
+        ('euc-kr', '안전모'),
+        ('windows-1251', 'каска'),
+        ('utf-16', '安全帽'),
+        ('utf-8', '安全帽'),
+        ('latin-1', 'é'),
+    ],
+)
 def test_voc_in_declared_encodings(tmp_path, declared, name):
     text = f'<?xml version="1.0" encoding="{declared}"?>\n' + VOC_OBJECT.format(name)
-    dataset = voc(tmp_path, text.encode(declared), metainfo=dict(classes=('cat', name)))
-    assert dataset[0]['gt_bboxes'].numpy().tolist() == [[2, 4, 19, 29]] and dataset[0]['gt_bboxes_labels'].tolist() == [1]
+    dataset = voc(tmp_path, text.encode(declared), metainfo={'classes': ('cat', name)})
+    assert dataset[0]['gt_bboxes'].numpy().tolist() == [[2, 4, 19, 29]] and dataset[0]['gt_bboxes_labels'].tolist() == [
+        1
+    ]
     assert dataset.get_data_info(0)['xml_path'].endswith('000001.xml')
 
 
-@pytest.mark.parametrize('data', [b'', b'<annotation>', b'<?xml version="1.0" encoding="gb2312"?><annotation>\xff</annotation>',
-                                  b'<?xml version="1.0" encoding="none"?><annotation/>',
-                                  VOC_OBJECT.format('cat').replace('<width>60</width>', '').encode(),
-                                  VOC_OBJECT.format('cat').replace('>20<', '>twenty<').encode()])
+@pytest.mark.parametrize(
+    'data',
+    [
+        b'',
+        b'<annotation>',
+        b'<?xml version="1.0" encoding="gb2312"?><annotation>\xff</annotation>',
+        b'<?xml version="1.0" encoding="none"?><annotation/>',
+        VOC_OBJECT.format('cat').replace('<width>60</width>', '').encode(),
+        VOC_OBJECT.format('cat').replace('>20<', '>twenty<').encode(),
+    ],
+)
 def test_a_damaged_file_of_voc_is_named(tmp_path, data):
     with pytest.raises(ValueError, match=r'Annotations/000001\.xml cannot be read as an annotation of VOC'):
         voc(tmp_path, data)
@@ -169,18 +208,29 @@ def test_a_damaged_file_of_voc_is_named(tmp_path, data):
 def test_crowdhuman(tmp_path):
     (tmp_path / 'Images').mkdir()
     cv2.imwrite(str(tmp_path / 'Images/a.jpg'), make_image(40, 60))
-    line = dict(ID='a', gtboxes=[
-        dict(tag='person', fbox=[2, 4, 10, 20], hbox=[3, 4, 5, 5], vbox=[2, 4, 9, 18], extra=dict()),
-        dict(tag='mask', fbox=[30, 4, 10, 20], hbox=[3, 4, 5, 5], vbox=[2, 4, 9, 18], extra=dict(ignore=1)),
-    ])
+    line = {
+        'ID': 'a',
+        'gtboxes': [
+            {'tag': 'person', 'fbox': [2, 4, 10, 20], 'hbox': [3, 4, 5, 5], 'vbox': [2, 4, 9, 18], 'extra': {}},
+            {
+                'tag': 'mask',
+                'fbox': [30, 4, 10, 20],
+                'hbox': [3, 4, 5, 5],
+                'vbox': [2, 4, 9, 18],
+                'extra': {'ignore': 1},
+            },
+        ],
+    }
     (tmp_path / 'train.odgt').write_text(json.dumps(line))
     dataset = DATASETS.build(
-        dict(
-            type='YOLOv5CrowdHumanDataset',
-            data_root=str(tmp_path),
-            ann_file='train.odgt',
-            data_prefix=dict(img='Images'),
-            pipeline=LOAD))
+        {
+            'type': 'YOLOv5CrowdHumanDataset',
+            'data_root': str(tmp_path),
+            'ann_file': 'train.odgt',
+            'data_prefix': {'img': 'Images'},
+            'pipeline': LOAD,
+        }
+    )
     results = dataset[0]
     assert results['dataset'] is dataset
     assert results['gt_bboxes'].numpy().tolist() == [[2, 4, 12, 24]]  # the ignored one is not loaded

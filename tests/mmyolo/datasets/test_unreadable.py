@@ -1,4 +1,5 @@
 """Data sets in which most images cannot be read: the others are used, and every unreadable one is named once."""
+
 import json
 import multiprocessing
 import os
@@ -20,13 +21,12 @@ from mmyolo.errors import UnreadableImageError
 from mmyolo.evaluation import FastCocoMetric
 from mmyolo.evaluation.readable_only import ReadableOnly
 from mmyolo.registry import METRICS
-
 from tests.damaged_images import READABLE, can_be_read, photo, write_damaged
 
 CLASSES = ('a', 'b')
-LOAD = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True)]
-CACHED = [LOAD[1], dict(type='LoadCachedImage', max_size=32, cache_bytes=2**20)]
-PACK = dict(type='mmdet.PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'scale_factor'))
+LOAD = [{'type': 'LoadImageFromFile'}, {'type': 'LoadAnnotations', 'with_bbox': True}]
+CACHED = [LOAD[1], {'type': 'LoadCachedImage', 'max_size': 32, 'cache_bytes': 2**20}]
+PACK = {'type': 'mmdet.PackDetInputs', 'meta_keys': ('img_id', 'img_path', 'ori_shape', 'scale_factor')}
 
 
 @pytest.fixture(autouse=True)
@@ -45,17 +45,31 @@ def damaged(tmp_path_factory):
 
 
 def write_coco(folder, names):
-    images = [dict(id=index, file_name=name, width=96, height=64) for index, name in enumerate(names)]
-    boxes = [dict(id=index + 1, image_id=index, bbox=[2, 4, 40, 30], area=1200, iscrowd=0, category_id=index % 2)
-             for index in range(len(names))]
-    categories = [dict(id=label, name=name) for label, name in enumerate(CLASSES)]
-    (folder / 'coco.json').write_text(json.dumps(dict(images=images, annotations=boxes, categories=categories)))
+    images = [{'id': index, 'file_name': name, 'width': 96, 'height': 64} for index, name in enumerate(names)]
+    boxes = [
+        {
+            'id': index + 1,
+            'image_id': index,
+            'bbox': [2, 4, 40, 30],
+            'area': 1200,
+            'iscrowd': 0,
+            'category_id': index % 2,
+        }
+        for index in range(len(names))
+    ]
+    categories = [{'id': label, 'name': name} for label, name in enumerate(CLASSES)]
+    (folder / 'coco.json').write_text(json.dumps({'images': images, 'annotations': boxes, 'categories': categories}))
     return folder / 'coco.json'
 
 
 def make_dataset(file, pipeline, **kwargs):
-    return YOLOv5CocoDataset(ann_file=str(file), data_prefix=dict(img=str(file.parent)), pipeline=pipeline,
-                             metainfo=dict(classes=CLASSES), **kwargs)
+    return YOLOv5CocoDataset(
+        ann_file=str(file),
+        data_prefix={'img': str(file.parent)},
+        pipeline=pipeline,
+        metainfo={'classes': CLASSES},
+        **kwargs,
+    )
 
 
 def base_name(data):
@@ -63,14 +77,21 @@ def base_name(data):
 
 
 def mixing(load):
-    mosaic = [*load, dict(type='Mosaic', img_scale=(32, 32), pad_val=114.0, pre_transform=load),
-              dict(type='YOLOv5RandomAffine', border=(-16, -16))]
-    return [*mosaic, dict(type='YOLOv5MixUp', pre_transform=mosaic), PACK]
+    mosaic = [
+        *load,
+        {'type': 'Mosaic', 'img_scale': (32, 32), 'pad_val': 114.0, 'pre_transform': load},
+        {'type': 'YOLOv5RandomAffine', 'border': (-16, -16)},
+    ]
+    return [*mosaic, {'type': 'YOLOv5MixUp', 'pre_transform': mosaic}, PACK]
 
 
 def mixing_as_yolox(load):
-    return [*load, dict(type='Mosaic9', img_scale=(32, 32), pad_val=114.0, pre_transform=load),
-            dict(type='YOLOXMixUp', img_scale=(64, 64), pre_transform=load), PACK]
+    return [
+        *load,
+        {'type': 'Mosaic9', 'img_scale': (32, 32), 'pad_val': 114.0, 'pre_transform': load},
+        {'type': 'YOLOXMixUp', 'img_scale': (64, 64), 'pre_transform': load},
+        PACK,
+    ]
 
 
 @pytest.mark.parametrize('load', [LOAD, CACHED])
@@ -109,7 +130,9 @@ def test_an_image_is_named_once(tmp_path, caplog):
         names = [base_name(dataset[index]) for index in (0, 0, 1, 2, 1, 0)]
     assert names == ['good.jpg'] * 6
     assert {(os.path.basename(image.path), image.reason) for image in UNREADABLE.all()} == {
-        ('broken.jpg', 'not a readable image, or a damaged one'), ('gone.jpg', 'No such file or directory')}
+        ('broken.jpg', 'not a readable image, or a damaged one'),
+        ('gone.jpg', 'No such file or directory'),
+    }
 
 
 @pytest.mark.parametrize('load', [LOAD, CACHED])
@@ -143,7 +166,7 @@ def test_large_photos_are_read_by_all_alike(tmp_path, monkeypatch):
     """Pillow refuses images of twice its limit, OpenCV does not."""
     monkeypatch.setattr('PIL.Image.MAX_IMAGE_PIXELS', 1000)
     cv2.imwrite(str(tmp_path / 'large.jpg'), photo(96, 64))
-    results = dict(img_path=str(tmp_path / 'large.jpg'))
+    results = {'img_path': str(tmp_path / 'large.jpg')}
     assert LoadImageFromFile()(dict(results))['ori_shape'] == (64, 96)
     assert LoadCachedImage(20)(dict(results))['ori_shape'] == (64, 96)
 
@@ -155,18 +178,23 @@ def found_in(dataset):
     """Data samples in which every box is found exactly, and something in the blank images too."""
     for index in range(len(dataset)):
         sample = dataset[index]['data_samples']
-        boxes = torch.tensor([[2., 4, 42, 34]])
+        boxes = torch.tensor([[2.0, 4, 42, 34]])
         if sample.get('unreadable'):
             boxes = boxes + 50
-        yield DetDataSample(metainfo=dict(sample.metainfo, unreadable=sample.get('unreadable')),
-                            gt_instances=sample.gt_instances,
-                            ignored_instances=InstanceData(bboxes=torch.zeros(0, 4), labels=torch.zeros(0)),
-                            pred_instances=InstanceData(bboxes=boxes, scores=torch.tensor([.9]),
-                                                        labels=torch.tensor([index % 2])))
+        yield DetDataSample(
+            metainfo=dict(sample.metainfo, unreadable=sample.get('unreadable')),
+            gt_instances=sample.gt_instances,
+            ignored_instances=InstanceData(bboxes=torch.zeros(0, 4), labels=torch.zeros(0)),
+            pred_instances=InstanceData(bboxes=boxes, scores=torch.tensor([0.9]), labels=torch.tensor([index % 2])),
+        )
 
 
-METRIC_CONFIGS = [dict(type='FastCocoMetric'), dict(type='FastCocoMetric', format_only=False, metric='proposal'),
-                  dict(type='mmdet.CocoMetric'), dict(type='mmdet.VOCMetric', metric='mAP', eval_mode='area')]
+METRIC_CONFIGS = [
+    {'type': 'FastCocoMetric'},
+    {'type': 'FastCocoMetric', 'format_only': False, 'metric': 'proposal'},
+    {'type': 'mmdet.CocoMetric'},
+    {'type': 'mmdet.VOCMetric', 'metric': 'mAP', 'eval_mode': 'area'},
+]
 FULL = {'FastCocoMetric': 'coco/bbox_mAP', 'mmdet.CocoMetric': 'coco/bbox_mAP', 'mmdet.VOCMetric': 'pascal_voc/mAP'}
 
 
@@ -174,13 +202,13 @@ FULL = {'FastCocoMetric': 'coco/bbox_mAP', 'mmdet.CocoMetric': 'coco/bbox_mAP', 
 def test_unreadable_images_do_not_count_in_an_evaluation(damaged, cfg):
     file, readable = damaged
     cfg = dict(cfg) if 'VOC' in cfg['type'] else dict(cfg, ann_file=str(file), proposal_nums=(100, 300, 1000))
-    dataset = make_dataset(file, [LOAD[0], dict(type='LoadAnnotations', with_bbox=True), PACK], test_mode=True)
+    dataset = make_dataset(file, [LOAD[0], {'type': 'LoadAnnotations', 'with_bbox': True}, PACK], test_mode=True)
     evaluator = Evaluator([ReadableOnly(METRICS.build(cfg))])
     evaluator.dataset_meta = dataset.metainfo
     samples = list(found_in(dataset))
     assert sum(bool(sample.get('unreadable')) for sample in samples) == len(dataset) - len(readable)
     for start in range(0, len(samples), 8):
-        evaluator.process(samples[start:start + 8])
+        evaluator.process(samples[start : start + 8])
     metrics = evaluator.evaluate(len(dataset))
     key = 'coco/AR@100' if cfg.get('metric') == 'proposal' else FULL[cfg['type']]
     assert metrics[key] == pytest.approx(1)
@@ -188,15 +216,23 @@ def test_unreadable_images_do_not_count_in_an_evaluation(damaged, cfg):
 
 def test_crowds_of_unreadable_images_do_not_count(tmp_path):
     """CrowdHuman's objects stand in a file of lines, in the order of the images."""
-    box = dict(tag='person', vbox=[2, 4, 40, 30], hbox=[2, 4, 9, 9], head_attr={}, extra={})
-    lines = [json.dumps(dict(ID=str(index), gtboxes=[dict(box, fbox=[2, 4, 40, 30 + index])])) for index in range(4)]
-    found = InstanceData(bboxes=torch.tensor([[2., 4, 42, 34]]), scores=torch.tensor([.9]), labels=torch.zeros(1).long())
-    samples = [DetDataSample(metainfo=dict(img_id=str(index), ori_shape=(64, 96), unreadable=index == 1), pred_instances=found)
-               for index in range(4)]
+    box = {'tag': 'person', 'vbox': [2, 4, 40, 30], 'hbox': [2, 4, 9, 9], 'head_attr': {}, 'extra': {}}
+    lines = [json.dumps({'ID': str(index), 'gtboxes': [dict(box, fbox=[2, 4, 40, 30 + index])]}) for index in range(4)]
+    found = InstanceData(
+        bboxes=torch.tensor([[2.0, 4, 42, 34]]), scores=torch.tensor([0.9]), labels=torch.zeros(1).long()
+    )
+    samples = [
+        DetDataSample(
+            metainfo={'img_id': str(index), 'ori_shape': (64, 96), 'unreadable': index == 1}, pred_instances=found
+        )
+        for index in range(4)
+    ]
 
     def measure(kept, wrap):
         (tmp_path / 'val.odgt').write_text('\n'.join(lines[index] for index in kept))
-        metric = wrap(METRICS.build(dict(type='mmdet.CrowdHumanMetric', ann_file=str(tmp_path / 'val.odgt'), metric=['AP'])))
+        metric = wrap(
+            METRICS.build({'type': 'mmdet.CrowdHumanMetric', 'ann_file': str(tmp_path / 'val.odgt'), 'metric': ['AP']})
+        )
         Evaluator([metric]).process([samples[index] for index in kept])
         return metric.evaluate(len(kept))['crowd_human/mAP']
 
@@ -209,7 +245,7 @@ def test_without_the_wrapper_they_would_count(damaged):
     evaluator = Evaluator([FastCocoMetric(ann_file=str(file))])
     evaluator.dataset_meta = dataset.metainfo
     evaluator.process(list(found_in(dataset)))
-    assert evaluator.evaluate(len(dataset))['coco/bbox_mAP'] < .8
+    assert evaluator.evaluate(len(dataset))['coco/bbox_mAP'] < 0.8
 
 
 def test_predictions_that_are_written_are_those_of_readable_images(damaged, tmp_path):

@@ -1,4 +1,5 @@
 """What `mmyolo.deploy` offers without mmdeploy, and the numbers and attributes of its parts."""
+
 import copy
 import subprocess
 import sys
@@ -24,15 +25,16 @@ def test_names_say_what_they_need(name):
 
 @pytest.mark.slow  # what mmyolo's files may import is held in test_house.py
 def test_mmyolo_does_not_import_it():
-    code = ('import sys, mmyolo, mmyolo.models; '
-            "print([n for n in sys.modules if n.startswith(('mmyolo.deploy', 'onnx'))])")
+    code = (
+        "import sys, mmyolo, mmyolo.models; print([n for n in sys.modules if n.startswith(('mmyolo.deploy', 'onnx'))])"
+    )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().splitlines()[-1] == '[]'
 
 
 def test_decoder_gives_centre_and_size():
-    priors = torch.tensor([[0., 0., 10., 20.], [8., 8., 24., 40.]])
-    strides = torch.tensor([8., 16.])
+    priors = torch.tensor([[0.0, 0.0, 10.0, 20.0], [8.0, 8.0, 24.0, 40.0]])
+    strides = torch.tensor([8.0, 16.0])
     assert yolov5_bbox_decoder(priors, torch.zeros(1, 2, 4), strides).tolist() == [[[5, 10, 10, 20], [16, 24, 16, 32]]]
     preds = torch.randn(2, 2, 4, generator=torch.Generator().manual_seed(0))
     x, y, w, h = yolov5_bbox_decoder(priors, preds, strides).unbind(-1)
@@ -54,14 +56,13 @@ def test_node_in_a_graph(coding, tmp_path):
     from mmyolo.export.exporter import trace_options
 
     class Network(torch.nn.Module):
-
         def forward(self, boxes, scores):
             return efficient_nms(boxes, scores, iou_threshold=0.6, score_threshold=0.1, keep_top_k=8, box_coding=coding)
 
     torch.onnx.export(
         Network(), (torch.rand(1, 30, 4), torch.rand(1, 30, 7)), str(tmp_path / 'x.onnx'), opset_version=13,
-        custom_opsets=dict(TRT=1), **trace_options())  # yapf: disable
-    node, = [node for node in onnx.load(str(tmp_path / 'x.onnx')).graph.node if node.op_type == 'EfficientNMS_TRT']
+        custom_opsets={'TRT': 1}, **trace_options())  # yapf: disable
+    (node,) = [node for node in onnx.load(str(tmp_path / 'x.onnx')).graph.node if node.op_type == 'EfficientNMS_TRT']
     assert node.domain == 'TRT' and len(node.output) == 4
     values = {one.name: onnx.helper.get_attribute_value(one) for one in node.attribute}
     assert values['box_coding'] == coding and values['max_output_boxes'] == 8 and values['background_class'] == -1

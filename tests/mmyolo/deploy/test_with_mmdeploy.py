@@ -1,4 +1,5 @@
 """What mmdeploy finds here, held by a package of its name with the parts that are used of it."""
+
 import importlib
 import sys
 import textwrap
@@ -69,9 +70,9 @@ FILES = {
     ''',
 }  # yapf: disable
 HEAD = 'mmyolo.models.dense_heads.yolov5_head.'
-CFG = ConfigDict(codebase_config=dict(
-    post_processing=dict(max_output_boxes_per_class=200, iou_threshold=.5, score_threshold=.05, pre_top_k=5000,
-                         keep_top_k=100)))  # yapf: disable
+CFG = ConfigDict(codebase_config={
+    'post_processing': {'max_output_boxes_per_class': 200, 'iou_threshold': .5, 'score_threshold': .05, 'pre_top_k': 5000,
+                         'keep_top_k': 100}})  # yapf: disable
 
 
 @pytest.fixture
@@ -94,11 +95,13 @@ def mmdeploy(tmp_path, monkeypatch):
 def codebase():
     from mmdeploy.codebase import import_codebase
     from mmdeploy.utils import Codebase
+
     return import_codebase(Codebase.MMYOLO, ['mmyolo.deploy'])
 
 
 def rewriter(name, backend='default'):
     from mmdeploy.core import FUNCTION_REWRITER
+
     FUNCTION_REWRITER.cfg = ConfigDict(CFG)
     return FUNCTION_REWRITER.rewriters[HEAD + name, backend]
 
@@ -108,6 +111,7 @@ def test_the_codebase_is_found(mmdeploy):
     assert type(found).__name__ == 'MMYOLO' and type(found).__module__ == 'mmyolo.deploy.task'
     assert found.task_registry.module_dict['ObjectDetection'].__name__ == 'YOLOObjectDetection'
     import mmyolo.deploy
+
     assert isinstance(found, mmyolo.deploy.MMCodebase)
 
 
@@ -115,9 +119,9 @@ def test_the_task_builds_a_detector_and_knows_its_classes(mmdeploy, tmp_path):
     cfg = Config.fromfile('configs/yolov6/yolov6_n_syncbn_fast_8xb32-400e_coco.py')
     cfg.model.backbone.init_cfg = None
     weights = MODELS.build(cfg.model).state_dict()
-    torch.save(dict(state_dict=weights), tmp_path / 'weights.pth')
+    torch.save({'state_dict': weights}, tmp_path / 'weights.pth')
     task = codebase().task_registry.build(
-        dict(type='ObjectDetection', model_cfg=cfg, deploy_cfg=CFG, device='cpu'))  # yapf: disable
+        {'type': 'ObjectDetection', 'model_cfg': cfg, 'deploy_cfg': CFG, 'device': 'cpu'})  # yapf: disable
     model = task.build_pytorch_model(str(tmp_path / 'weights.pth'))
     assert not model.training and model.backbone.stem.deploy
     key = 'bbox_head.head_module.cls_preds.0.weight'
@@ -134,8 +138,11 @@ def test_all_boxes_of_the_heads(mmdeploy, family):
         boxes, scores = predict(head, *head(features(family)), with_nms=False)
         raw_boxes, raw_scores = predict(head, *head.forward_raw(features(family)), with_nms=False)
         found = head.predict_batch(
-            head(features(family)), [dict(ori_shape=(1000, 1000), scale_factor=(1, 1))] * 2,
-            dict(head.test_cfg, nms=None, score_thr=0., nms_pre=10**6, max_per_img=-1), rescale=False)
+            head(features(family)),
+            [{'ori_shape': (1000, 1000), 'scale_factor': (1, 1)}] * 2,
+            dict(head.test_cfg, nms=None, score_thr=0.0, nms_pre=10**6, max_per_img=-1),
+            rescale=False,
+        )
     torch.testing.assert_close((boxes, scores), (raw_boxes, raw_scores))
     assert boxes.shape == (2, 84 * head.num_base_priors, 4) and scores.shape == (*boxes.shape[:2], 3)
     where = found.images, found.priors
@@ -147,9 +154,9 @@ def test_options_of_suppression(mmdeploy):
     codebase()
     predict, head = rewriter('YOLOv5Head.predict_by_feat'), build('yolov8').eval()
     (_, _, *options), kwargs = predict(head, *head(features('yolov8')))
-    assert options == [200, .65, .01, 5000, 30] and kwargs == {}
-    (_, _, *options), _ = predict(head, *head(features('yolov8')), cfg=ConfigDict(nms=dict(type='nms')))
-    assert options == [200, .5, .05, 5000, 100]
+    assert options == [200, 0.65, 0.01, 5000, 30] and kwargs == {}
+    (_, _, *options), _ = predict(head, *head(features('yolov8')), cfg=ConfigDict(nms={'type': 'nms'}))
+    assert options == [200, 0.5, 0.05, 5000, 100]
 
 
 @pytest.mark.parametrize('family, coding', [('yolov5', 1), ('yolov8', 0)])
@@ -157,6 +164,7 @@ def test_suppression_by_the_plugin(mmdeploy, family, coding, monkeypatch):
     codebase()
     predict, head = rewriter('YOLOv5Head.predict_by_feat'), build(family).eval()
     from mmdeploy.core import FUNCTION_REWRITER
+
     FUNCTION_REWRITER.cfg = ConfigDict(CFG, use_efficientnms=True)
     rewriters = sys.modules['mmyolo.deploy.models.dense_heads.rewriters']
     calls = []
@@ -176,5 +184,6 @@ def test_raw_maps_for_rknn(mmdeploy):
     head = build('yolov5').eval()
     maps = rewriter('YOLOv5HeadModule.forward', 'rknn')(head.head_module, features('yolov5'))
     assert [tuple(level.shape) for level in maps] == [(2, 24, 8, 8), (2, 24, 4, 4), (2, 24, 2, 2)]
-    torch.testing.assert_close(rewriter('YOLOv5Head.predict', 'rknn')(head, features('yolov5'), None)[0],
-                               head(features('yolov5'))[0])
+    torch.testing.assert_close(
+        rewriter('YOLOv5Head.predict', 'rknn')(head, features('yolov5'), None)[0], head(features('yolov5'))[0]
+    )

@@ -1,4 +1,5 @@
 """AmpOptimWrapper where there is no GPU, and with bfloat16 anywhere."""
+
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
@@ -35,24 +36,25 @@ def test_computes_in_bfloat16_and_steps_in_float32():
 
 
 def test_clips_gradients():
-    _, layer, _ = step('AmpOptimWrapper', clip_grad=dict(max_norm=1e-6))
+    _, layer, _ = step('AmpOptimWrapper', clip_grad={'max_norm': 1e-6})
     torch.manual_seed(0)
     start = nn.Linear(64, 8)
     assert 0 < (layer.weight - start.weight).norm() <= 1.1e-7
 
 
-@pytest.mark.parametrize('dtype, warned', [(None, False), ('bfloat16', False), (torch.bfloat16, False),
-                                           ('float16', True)])
+@pytest.mark.parametrize(
+    'dtype, warned', [(None, False), ('bfloat16', False), (torch.bfloat16, False), ('float16', True)]
+)
 def test_every_type_is_bfloat16_here(dtype, warned, monkeypatch):
     said = []
     monkeypatch.setattr('mmyolo.engine.optimizers.amp_optim_wrapper.print_log', lambda text, *args: said.append(text))
-    _, _, y = step('AmpOptimWrapper', dtype=dtype, loss_scale=dict(init_scale=128.))
+    _, _, y = step('AmpOptimWrapper', dtype=dtype, loss_scale={'init_scale': 128.0})
     assert y.dtype == torch.bfloat16
     assert bool(said) == warned
 
 
-@pytest.mark.parametrize('scaled', [dict(scale=1024., growth_factor=2., backoff_factor=.5, growth_interval=9,
-                                        _growth_tracker=0), {}, None])  # yapf: disable
+@pytest.mark.parametrize('scaled', [{'scale': 1024., 'growth_factor': 2., 'backoff_factor': .5, 'growth_interval': 9,
+                                        '_growth_tracker': 0}, {}, None])  # yapf: disable
 def test_loads_a_state_of_any_kind(scaled):
     wrapper, _, _ = step('AmpOptimWrapper')
     state = OptimWrapper.state_dict(wrapper)

@@ -1,4 +1,5 @@
 """A training whose parts contradict each other, or the data, ends before its first step with a sentence that names the key."""
+
 import copy
 import json
 import logging
@@ -23,12 +24,12 @@ from small_data import HEIGHT, WIDTH, write_coco, write_images  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[3] / 'configs'
 CLASSES = ('bolt', 'nut')
-LOAD = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True)]
-RESIZE = [dict(type='YOLOv5KeepRatioResize', scale=(64, 64)), dict(type='LetterResize', scale=(64, 64))]
-PACK = [dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape'))]
+LOAD = [{'type': 'LoadImageFromFile'}, {'type': 'LoadAnnotations', 'with_bbox': True}]
+RESIZE = [{'type': 'YOLOv5KeepRatioResize', 'scale': (64, 64)}, {'type': 'LetterResize', 'scale': (64, 64)}]
+PACK = [{'type': 'PackDetInputs', 'meta_keys': ('img_id', 'img_path', 'ori_shape', 'img_shape')}]
 TEST_PACK = [dict(PACK[0], meta_keys=(*PACK[0]['meta_keys'], 'scale_factor', 'pad_param'))]
-AFFINE = dict(type='YOLOv5RandomAffine', border=(-32, -32))
-MOSAIC = dict(type='Mosaic', img_scale=(64, 64), pre_transform=LOAD)
+AFFINE = {'type': 'YOLOv5RandomAffine', 'border': (-32, -32)}
+MOSAIC = {'type': 'Mosaic', 'img_scale': (64, 64), 'pre_transform': LOAD}
 
 
 @pytest.fixture(autouse=True)
@@ -59,17 +60,17 @@ def small_config(data, work_dir, base='yolov8/yolov8_n_syncbn_fast_8xb16-500e_co
             assigner.num_classes = len(CLASSES)
     for part in (cfg.model.backbone, cfg.model.neck, cfg.model.bbox_head.head_module):
         part.widen_factor = 0.125
-    dataset = dict(type='YOLOv5CocoDataset', data_root=str(data), ann_file='all.json', data_prefix=dict(img='images/'),
-                   metainfo=dict(classes=CLASSES))  # yapf: disable
-    loader = dict(batch_size=2, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False))
-    cfg.train_dataloader = dict(loader, collate_fn=dict(type='yolov5_collate'),
+    dataset = {'type': 'YOLOv5CocoDataset', 'data_root': str(data), 'ann_file': 'all.json', 'data_prefix': {'img': 'images/'},
+                   'metainfo': {'classes': CLASSES}}  # yapf: disable
+    loader = {'batch_size': 2, 'num_workers': 0, 'sampler': {'type': 'DefaultSampler', 'shuffle': False}}
+    cfg.train_dataloader = dict(loader, collate_fn={'type': 'yolov5_collate'},
                                 dataset=dict(dataset, pipeline=[*LOAD, *RESIZE, *PACK]))  # yapf: disable
     cfg.val_dataloader = dict(loader, dataset=dict(dataset, test_mode=True, pipeline=[*LOAD, *RESIZE, *TEST_PACK]))
     cfg.test_dataloader, cfg.test_cfg, cfg.test_evaluator = None, None, None
-    cfg.val_evaluator = dict(type='FastCocoMetric', ann_file=str(data / 'all.json'))
-    cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1, val_interval=1)
-    cfg.default_hooks = dict(checkpoint=None, logger=dict(type='LoggerHook'))
-    cfg.custom_hooks = [dict(type='mmyolo.ConfigCheckHook')]
+    cfg.val_evaluator = {'type': 'FastCocoMetric', 'ann_file': str(data / 'all.json')}
+    cfg.train_cfg = {'type': 'EpochBasedTrainLoop', 'max_epochs': 1, 'val_interval': 1}
+    cfg.default_hooks = {'checkpoint': None, 'logger': {'type': 'LoggerHook'}}
+    cfg.custom_hooks = [{'type': 'mmyolo.ConfigCheckHook'}]
     cfg.work_dir, cfg.default_scope, cfg.visualizer = str(work_dir), 'mmyolo', None
     return cfg
 
@@ -92,11 +93,11 @@ def wrapped(kind, **options):
     def change(cfg):
         dataset = cfg.train_dataloader.dataset
         if kind == 'ConcatDataset':
-            cfg.train_dataloader.dataset = dict(type=kind, datasets=[dataset, copy.deepcopy(dataset)])
+            cfg.train_dataloader.dataset = {'type': kind, 'datasets': [dataset, copy.deepcopy(dataset)]}
         elif kind == 'MultiImageMixDataset':
             inner = dict(dataset, pipeline=LOAD)
-            cfg.train_dataloader.dataset = dict(type='mmdet.MultiImageMixDataset', dataset=inner,
-                                                pipeline=[dict(type='mmdet.Mosaic', img_scale=(64, 64)), *RESIZE, *PACK])  # yapf: disable
+            cfg.train_dataloader.dataset = {'type': 'mmdet.MultiImageMixDataset', 'dataset': inner,
+                                                'pipeline': [{'type': 'mmdet.Mosaic', 'img_scale': (64, 64)}, *RESIZE, *PACK]}  # yapf: disable
         else:
             cfg.train_dataloader.dataset = dict(type=kind, dataset=dataset, **options)
 
@@ -128,7 +129,7 @@ def pipeline(*steps):
     return put('train_dataloader.dataset.pipeline', [*LOAD, *steps, *PACK])
 
 
-ALL_CLASSES = both(*(put(f'{part}_dataloader.dataset.metainfo', dict(classes=('bolt', 'nut', 'pin')))
+ALL_CLASSES = both(*(put(f'{part}_dataloader.dataset.metainfo', {'classes': ('bolt', 'nut', 'pin')})
                      for part in ('train', 'val')))  # yapf: disable
 HEAD = 'model.bbox_head.head_module.num_classes'
 
@@ -146,35 +147,35 @@ CONFLICTS = {
                              [f'{HEAD} is 3']),
     'weights of classes': (put('model.bbox_head.loss_cls.class_weight', [1., 1., 1., 1.]),
                            ['loss_cls.class_weight has 4 numbers', '2 classes']),
-    'other order in validation': (put('val_dataloader.dataset.metainfo', dict(classes=('nut', 'bolt'))),
+    'other order in validation': (put('val_dataloader.dataset.metainfo', {'classes': ('nut', 'bolt')}),
                                   ['val_dataloader.dataset.metainfo.classes', "'nut', 'bolt'"]),
-    'validation of one class': (put('val_dataloader.dataset.metainfo', dict(classes=('nut', ))),
+    'validation of one class': (put('val_dataloader.dataset.metainfo', {'classes': ('nut', )}),
                                 ['val_dataloader.dataset.metainfo.classes', 'are 1']),
-    'classes are a text': (put('train_dataloader.dataset.metainfo', dict(classes=('bolt'))),
+    'classes are a text': (put('train_dataloader.dataset.metainfo', {'classes': ('bolt')}),
                            ["metainfo.classes is the text 'bolt'", "('bolt', )"]),
-    'classes are a number': (put('train_dataloader.dataset.metainfo', dict(classes=2)), ['metainfo.classes is 2']),
-    'no classes': (put('train_dataloader.dataset.metainfo', dict(classes=())), ['metainfo.classes is ()']),
-    'a class twice': (put('train_dataloader.dataset.metainfo', dict(classes=('bolt', 'bolt'))), ["'bolt' more than once"]),
-    'a blank class': (put('train_dataloader.dataset.metainfo', dict(classes=('bolt', ' '))), ["' ' among"]),
+    'classes are a number': (put('train_dataloader.dataset.metainfo', {'classes': 2}), ['metainfo.classes is 2']),
+    'no classes': (put('train_dataloader.dataset.metainfo', {'classes': ()}), ['metainfo.classes is ()']),
+    'a class twice': (put('train_dataloader.dataset.metainfo', {'classes': ('bolt', 'bolt')}), ["'bolt' more than once"]),
+    'a blank class': (put('train_dataloader.dataset.metainfo', {'classes': ('bolt', ' ')}), ["' ' among"]),
     'another file in the evaluator': (use_another_file, ['val_evaluator.ann_file', 'another.json', 'all.json']),
-    'all images are too small': (put('train_dataloader.dataset.filter_cfg', dict(filter_empty_gt=False, min_size=500)),
+    'all images are too small': (put('train_dataloader.dataset.filter_cfg', {'filter_empty_gt': False, 'min_size': 500}),
                                  ['No image is left of the 4', 'min_size', '500']),
-    'a batch larger than the data': (put('train_dataloader', dict(
-        batch_size=5, drop_last=True, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False))),
+    'a batch larger than the data': (put('train_dataloader', {
+        'batch_size': 5, 'drop_last': True, 'num_workers': 0, 'sampler': {'type': 'DefaultSampler', 'shuffle': False}}),
         ['train_dataloader.batch_size is 5', '4 images', 'drop_last']),
     'border without a mosaic': (pipeline(*RESIZE, AFFINE),
                                 ['train_dataloader.dataset.pipeline.4.border', '(-32, -32)', '0x0']),
     'border on files as they are': (pipeline(dict(AFFINE, border=(-80, -80))), ['border', f'{WIDTH}x{HEIGHT}', '0x-40']),
     'border where the mosaic is rare': (pipeline(*RESIZE, dict(MOSAIC, prob=.5), AFFINE), ['border', '0x0']),
-    'border of another affine transform': (pipeline(*RESIZE, dict(type='mmdet.RandomAffine', border=(0, -32))),
+    'border of another affine transform': (pipeline(*RESIZE, {'type': 'mmdet.RandomAffine', 'border': (0, -32)}),
                                            ['border', '64x0']),
-    'border within a choice': (pipeline(*RESIZE, dict(type='RandomChoice', transforms=[[MOSAIC, AFFINE], [AFFINE]])),
+    'border within a choice': (pipeline(*RESIZE, {'type': 'RandomChoice', 'transforms': [[MOSAIC, AFFINE], [AFFINE]]}),
                                ['pipeline.4.transforms.1.0.border', '0x0']),
-    'border in a mixup': (pipeline(dict(type='YOLOv5MixUp', pre_transform=[*LOAD, *RESIZE, AFFINE]), *RESIZE),
+    'border in a mixup': (pipeline({'type': 'YOLOv5MixUp', 'pre_transform': [*LOAD, *RESIZE, AFFINE]}, *RESIZE),
                           ['pre_transform.4.border', '0x0']),
     'border in the last epochs': (put('custom_hooks', [
-        dict(type='mmyolo.ConfigCheckHook'),
-        dict(type='mmdet.PipelineSwitchHook', switch_epoch=1, switch_pipeline=[*LOAD, *RESIZE, AFFINE, *PACK])]),
+        {'type': 'mmyolo.ConfigCheckHook'},
+        {'type': 'mmdet.PipelineSwitchHook', 'switch_epoch': 1, 'switch_pipeline': [*LOAD, *RESIZE, AFFINE, *PACK]}]),
         ['custom_hooks.1.switch_pipeline.4.border', '0x0']),
 }  # yapf: disable
 
@@ -204,7 +205,7 @@ LEGIT = {
     'border that leaves some': pipeline(*RESIZE, dict(AFFINE, border=(-31, -31))),
     'no validation': both(*(put(key, None) for key in ('val_dataloader', 'val_cfg', 'val_evaluator'))),
     'images without objects are dropped': put('train_dataloader.dataset.filter_cfg',
-                                              dict(filter_empty_gt=True, min_size=1)),
+                                              {'filter_empty_gt': True, 'min_size': 1}),
     'one weight for all classes': put('model.bbox_head.loss_cls.class_weight', 0.5),
 }  # yapf: disable
 
@@ -233,7 +234,9 @@ def test_assigner_that_needs_no_exact_number_is_only_named(caplog):
 
 def files():
     names = sorted(str(path.relative_to(ROOT)) for path in ROOT.rglob('*.py'))
-    return [name for name in names if not name.startswith(('_base_', 'yolox/yolox_p5_tta', 'rtmdet/cspnext', 'rtmdet/dist'))]
+    return [
+        name for name in names if not name.startswith(('_base_', 'yolox/yolox_p5_tta', 'rtmdet/cspnext', 'rtmdet/dist'))
+    ]
 
 
 QUICK = ('yolov5/voc/yolov5_s', 'yolov5/ins_seg/yolov5_ins_l', 'yolov5/crowdhuman/yolov5_s-v61_fast', 'yolov8/yolov8_n_mask',

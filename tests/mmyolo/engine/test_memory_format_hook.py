@@ -1,4 +1,5 @@
 """MemoryFormatHook: other strides, the same parameters and values."""
+
 from types import SimpleNamespace
 
 import pytest
@@ -19,7 +20,7 @@ def test_changes_strides_in_place():
     net, reference = model(), model()
     parameters = list(net.parameters())
     optimizer = torch.optim.SGD(parameters, lr=0.1)
-    HOOKS.build(dict(type='MemoryFormatHook')).before_run(SimpleNamespace(model=net))
+    HOOKS.build({'type': 'MemoryFormatHook'}).before_run(SimpleNamespace(model=net))
     assert all(now is before for now, before in zip(net.parameters(), parameters))
     assert net[3].weight.is_contiguous(memory_format=torch.channels_last) and not net[3].weight.is_contiguous()
 

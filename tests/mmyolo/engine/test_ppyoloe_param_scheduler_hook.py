@@ -1,4 +1,5 @@
 """The learning rate of PPYOLOE, iteration by iteration."""
+
 import math
 from types import SimpleNamespace
 
@@ -13,15 +14,19 @@ class Run:
     """Steps a hook through iterations of a training of nothing."""
 
     def __init__(self, hook, iters_per_epoch, epochs, lrs=(0.01, 0.02), initial=None):
-        groups = [dict(params=[torch.nn.Parameter(torch.zeros(1))], lr=lr) for lr in lrs]
+        groups = [{'params': [torch.nn.Parameter(torch.zeros(1))], 'lr': lr} for lr in lrs]
         self.optimizer = torch.optim.SGD(groups, momentum=0.9)
         for group in self.optimizer.param_groups:
             if initial:
                 group['initial_lr'] = initial
         self.hook = hook
         self.state = SimpleNamespace(
-            optim_wrapper=OptimWrapper(self.optimizer), train_dataloader=range(iters_per_epoch), iter=0, epoch=0,
-            max_iters=iters_per_epoch * epochs)
+            optim_wrapper=OptimWrapper(self.optimizer),
+            train_dataloader=range(iters_per_epoch),
+            iter=0,
+            epoch=0,
+            max_iters=iters_per_epoch * epochs,
+        )
         hook.before_train(self.state)
 
     def rates(self, iteration):
@@ -38,26 +43,28 @@ def test_numbers():
             2501: .5 * (1 + math.cos(math.pi / 45500)),
             25250: .5,
             39999: .5 * (1 + math.cos(math.pi * 37499 / 45500))}.items():  # yapf: disable
-        assert run.rates(iteration) == pytest.approx([.01 * factor, .02 * factor], rel=1e-6), iteration
+        assert run.rates(iteration) == pytest.approx([0.01 * factor, 0.02 * factor], rel=1e-6), iteration
 
 
 def test_start_and_end():
-    run = Run(PPYOLOEParamSchedulerHook(10, start_factor=.1, warmup_epochs=1, min_lr_ratio=.05, total_epochs=4), 20, 4)
-    assert run.rates(0)[0] == pytest.approx(.001)
-    assert run.rates(5)[0] == pytest.approx(.01 * (.1 * .75 + .25))
-    assert run.rates(50)[0] == pytest.approx(.01 * (.05 + .95 / 2))
-    assert run.rates(80)[0] == pytest.approx(.0005)
-    assert run.rates(100)[0] == pytest.approx(.0005), 'after the cosine'
+    run = Run(
+        PPYOLOEParamSchedulerHook(10, start_factor=0.1, warmup_epochs=1, min_lr_ratio=0.05, total_epochs=4), 20, 4
+    )
+    assert run.rates(0)[0] == pytest.approx(0.001)
+    assert run.rates(5)[0] == pytest.approx(0.01 * (0.1 * 0.75 + 0.25))
+    assert run.rates(50)[0] == pytest.approx(0.01 * (0.05 + 0.95 / 2))
+    assert run.rates(80)[0] == pytest.approx(0.0005)
+    assert run.rates(100)[0] == pytest.approx(0.0005), 'after the cosine'
 
 
 def test_least_iterations_of_the_warmup_and_none():
-    assert Run(PPYOLOEParamSchedulerHook(), 10, 80).rates(500)[0] == pytest.approx(.005)
-    assert Run(PPYOLOEParamSchedulerHook(0, warmup_epochs=0), 10, 80).rates(0)[0] == pytest.approx(.01)
+    assert Run(PPYOLOEParamSchedulerHook(), 10, 80).rates(500)[0] == pytest.approx(0.005)
+    assert Run(PPYOLOEParamSchedulerHook(0, warmup_epochs=0), 10, 80).rates(0)[0] == pytest.approx(0.01)
 
 
 def test_resumed_optimizer_keeps_its_first_rate():
-    run = Run(PPYOLOEParamSchedulerHook(0, warmup_epochs=0, min_lr_ratio=.1, total_epochs=2), 10, 2, initial=.04)
-    assert run.rates(20) == pytest.approx([.004, .004])
+    run = Run(PPYOLOEParamSchedulerHook(0, warmup_epochs=0, min_lr_ratio=0.1, total_epochs=2), 10, 2, initial=0.04)
+    assert run.rates(20) == pytest.approx([0.004, 0.004])
 
 
 @pytest.mark.parametrize('epochs, warned', [(20, True), (101, False)])

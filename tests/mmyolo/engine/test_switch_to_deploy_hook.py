@@ -1,4 +1,5 @@
 """The deployed form is tested, beside a moving average too."""
+
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -14,8 +15,10 @@ from tests.closeness import LAYER, assert_maps_close
 def test_model_is_switched_before_a_test():
     model = nn.Sequential(RepVGGBlock(4, 4))
     SwitchToDeployHook().before_test_epoch(SimpleNamespace(model=model, hooks=[]))
-    assert model[0].deploy and [name for name, _ in model.named_parameters()] == ['0.rbr_reparam.weight',
-                                                                                 '0.rbr_reparam.bias']
+    assert model[0].deploy and [name for name, _ in model.named_parameters()] == [
+        '0.rbr_reparam.weight',
+        '0.rbr_reparam.bias',
+    ]
 
 
 def test_a_runner_without_hooks_will_do():

@@ -1,4 +1,5 @@
 """Which parameters decay, and by how much."""
+
 import copy
 
 import pytest
@@ -8,8 +9,16 @@ from torch import nn
 
 import mmyolo.engine.optimizers.yolov5_optim_constructor as module
 from mmyolo.engine import YOLOv5OptimizerConstructor, YOLOv7OptimWrapperConstructor
-from mmyolo.models import (RepVGGBlock, YOLOv5CSPDarknet, YOLOv5HeadModule, YOLOv5PAFPN, YOLOv7HeadModule,
-                           YOLOv8CSPDarknet, YOLOv8HeadModule, YOLOv8PAFPN)
+from mmyolo.models import (
+    RepVGGBlock,
+    YOLOv5CSPDarknet,
+    YOLOv5HeadModule,
+    YOLOv5PAFPN,
+    YOLOv7HeadModule,
+    YOLOv8CSPDarknet,
+    YOLOv8HeadModule,
+    YOLOv8PAFPN,
+)
 from mmyolo.utils import register_all_modules
 
 CHANNELS = [256, 512, 1024]
@@ -26,17 +35,21 @@ class Scaled(nn.Module):
 
 
 def config(optimizer: str = 'SGD', **kwargs) -> dict:
-    return dict(type='OptimWrapper', optimizer=dict(type=optimizer, lr=0.01, weight_decay=5e-4, **kwargs))
+    return {'type': 'OptimWrapper', 'optimizer': dict(type=optimizer, lr=0.01, weight_decay=5e-4, **kwargs)}
 
 
-@pytest.mark.parametrize('parts', [(YOLOv5CSPDarknet, YOLOv5PAFPN, YOLOv5HeadModule),
-                                   (YOLOv8CSPDarknet, YOLOv8PAFPN, YOLOv8HeadModule)], ids=['v5-s', 'v8-s'])
+@pytest.mark.parametrize(
+    'parts',
+    [(YOLOv5CSPDarknet, YOLOv5PAFPN, YOLOv5HeadModule), (YOLOv8CSPDarknet, YOLOv8PAFPN, YOLOv8HeadModule)],
+    ids=['v5-s', 'v8-s'],
+)
 def test_groups_of_whole_models(parts):
     backbone, neck, head = parts
-    scale = dict(deepen_factor=0.33, widen_factor=0.5)
+    scale = {'deepen_factor': 0.33, 'widen_factor': 0.5}
     with torch.device('meta'):
         model = nn.ModuleList(
-            [backbone(**scale), neck(CHANNELS, CHANNELS, **scale), head(80, CHANNELS, widen_factor=0.5)])
+            [backbone(**scale), neck(CHANNELS, CHANNELS, **scale), head(80, CHANNELS, widen_factor=0.5)]
+        )
     sizes = [len(group) for group in YOLOv5OptimizerConstructor(config()).group_parameters(model)]
     assert sizes == ([60, 57, 60] if head is YOLOv5HeadModule else [63, 57, 63])
     assert sum(sizes) == len(list(model.parameters()))
@@ -45,8 +58,11 @@ def test_groups_of_whole_models(parts):
 def test_every_parameter_is_in_one_group():
     model = Scaled()
     groups = YOLOv5OptimizerConstructor(config())(model).optimizer.param_groups
-    assert [group['params'] for group in groups] == [[model.conv.weight], [model.norm.weight, model.scale],
-                                                     [model.conv.bias, model.norm.bias]]
+    assert [group['params'] for group in groups] == [
+        [model.conv.weight],
+        [model.norm.weight, model.scale],
+        [model.conv.bias, model.norm.bias],
+    ]
     assert [group['weight_decay'] for group in groups] == [5e-4, 0, 0]
 
 
@@ -68,7 +84,7 @@ def test_implicit_knowledge_of_yolov7_does_not_decay():
     assert len(weights) == 3
     assert [group['weight_decay'] for group in groups] == [1e-3, 0, 0]
     with pytest.raises(AssertionError, match='base_total_batch_size'):
-        YOLOv7OptimWrapperConstructor(config(), dict())
+        YOLOv7OptimWrapperConstructor(config(), {})
 
 
 def test_shared_parameter_is_in_one_group():
@@ -85,11 +101,12 @@ def test_frozen_parameters_keep_their_place():
     assert sizes == [1, 2, 2]
 
 
-@pytest.mark.parametrize('world, batch_size, factor', [(1, 16, 1), (8, 16, 2), (8, 32, 4), (1, 12, 0.9375), (1, 64, 1),
-                                                       (1, None, 1)])
+@pytest.mark.parametrize(
+    'world, batch_size, factor', [(1, 16, 1), (8, 16, 2), (8, 32, 4), (1, 12, 0.9375), (1, 64, 1), (1, None, 1)]
+)
 def test_weight_decay_follows_the_batch(world, batch_size, factor, monkeypatch):
     monkeypatch.setattr(module, 'get_world_size', lambda: world)
-    kwargs = {} if batch_size is None else dict(batch_size_per_gpu=batch_size)
+    kwargs = {} if batch_size is None else {'batch_size_per_gpu': batch_size}
     groups = YOLOv5OptimizerConstructor(config(**kwargs))(Scaled()).optimizer.param_groups
     assert groups[0]['weight_decay'] == pytest.approx(5e-4 * factor)
     assert [group['lr'] for group in groups] == [0.01] * 3
@@ -115,7 +132,7 @@ def test_from_a_config_which_stays_as_it_was():
 
 @pytest.mark.parametrize('args, error, message', [
     (([], ), TypeError, 'got list'),
-    ((dict(type='OptimWrapper'), ), AssertionError, "needs the key 'optimizer'"),
+    (({'type': 'OptimWrapper'}, ), AssertionError, "needs the key 'optimizer'"),
     ((config(), {}), AssertionError, 'base_total_batch_size'),
 ])  # yapf: disable
 def test_wrong_configs_are_named(args, error, message):

@@ -1,4 +1,5 @@
 """Learning rates and momenta of a training, iteration by iteration."""
+
 import logging
 from types import SimpleNamespace
 
@@ -14,13 +15,17 @@ class Run:
     """Steps a hook through a training of nothing."""
 
     def __init__(self, hook: YOLOv5ParamSchedulerHook, iters_per_epoch: int, epochs: int = 300, optimizer=None) -> None:
-        groups = [dict(params=[torch.nn.Parameter(torch.zeros(1))]) for _ in range(3)]
+        groups = [{'params': [torch.nn.Parameter(torch.zeros(1))]} for _ in range(3)]
         optimizer = optimizer or torch.optim.SGD(groups, lr=0.01, momentum=0.937)
         self.hook = hook
         self.iters_per_epoch = iters_per_epoch
         self.state = SimpleNamespace(
-            optim_wrapper=OptimWrapper(optimizer), train_dataloader=range(iters_per_epoch), iter=0, epoch=0,
-            max_iters=iters_per_epoch * epochs)
+            optim_wrapper=OptimWrapper(optimizer),
+            train_dataloader=range(iters_per_epoch),
+            iter=0,
+            epoch=0,
+            max_iters=iters_per_epoch * epochs,
+        )
         hook.before_train(self.state)
 
     def epoch(self) -> list:
@@ -39,12 +44,12 @@ class Run:
 
 # per iteration the rates of convolutions and norms, of biases, and momentum
 WARMUP = {
-    0: (0, .1, .8),
-    1: (6.67e-6, .09994, .800091),
-    250: (.00166667, .085, .822833),
-    499: (.00332667, .07006, .845575),
-    500: (.00332233, .069989, .845667),
-    1499: (.00992738, .00999404, .936909),
+    0: (0, 0.1, 0.8),
+    1: (6.67e-6, 0.09994, 0.800091),
+    250: (0.00166667, 0.085, 0.822833),
+    499: (0.00332667, 0.07006, 0.845575),
+    500: (0.00332233, 0.069989, 0.845667),
+    1499: (0.00992738, 0.00999404, 0.936909),
 }
 
 
@@ -53,9 +58,9 @@ def test_numbers():
     first = run.epoch() + run.epoch() + run.epoch()
     for iteration, (lr, bias_lr, momentum) in WARMUP.items():
         assert first[iteration] == pytest.approx([lr, lr, bias_lr, momentum], rel=1e-4, abs=1e-8), iteration
-    for wanted in (.009901, .009901, .009868, .009835, .009802):
+    for wanted in (0.009901, 0.009901, 0.009868, 0.009835, 0.009802):
         values = run.epoch()
-        assert values[0] == pytest.approx([wanted] * 3 + [.937])
+        assert values[0] == pytest.approx([wanted] * 3 + [0.937])
         assert values == [values[0]] * 500
 
 
@@ -69,8 +74,10 @@ def test_warmup_that_ends_within_an_epoch_keeps_its_last_rate():
     assert run.epoch()[0][0] == pytest.approx(last)
 
 
-@pytest.mark.parametrize('function, values', [(linear_fn, [1, .9967, .505, .0133, .01]),
-                                              (cosine_fn, [1, .999973, .505, .010027, .01])])
+@pytest.mark.parametrize(
+    'function, values',
+    [(linear_fn, [1, 0.9967, 0.505, 0.0133, 0.01]), (cosine_fn, [1, 0.999973, 0.505, 0.010027, 0.01])],
+)
 def test_factors(function, values):
     factor = function(lr_factor=0.01, max_epochs=300)
     assert [factor(epoch) for epoch in (0, 1, 150, 299, 300)] == pytest.approx(values, abs=1e-6)
@@ -89,13 +96,14 @@ def test_no_warmup():
 
 
 @pytest.mark.parametrize('hook, iters_per_epoch, epochs, warned', [
-    (dict(), 10, 20, True), (dict(), 10, 101, False), (dict(), 400, 3, True),
-    (dict(warmup_epochs=1, warmup_mim_iter=0), 10, 20, False)
+    ({}, 10, 20, True), ({}, 10, 101, False), ({}, 400, 3, True),
+    ({'warmup_epochs': 1, 'warmup_mim_iter': 0}, 10, 20, False)
 ])  # yapf: disable
 def test_a_training_shorter_than_its_warmup_is_warned_of(hook, iters_per_epoch, epochs, warned, monkeypatch):
     messages = []
-    monkeypatch.setattr('mmyolo.engine.hooks.warmup.print_log',
-                        lambda message, logger, level: messages.append((message, level)))
+    monkeypatch.setattr(
+        'mmyolo.engine.hooks.warmup.print_log', lambda message, logger, level: messages.append((message, level))
+    )
     run = Run(YOLOv5ParamSchedulerHook(**hook), iters_per_epoch, epochs)
     run.epoch(), run.epoch()
     assert len(messages) == warned
@@ -104,14 +112,14 @@ def test_a_training_shorter_than_its_warmup_is_warned_of(hook, iters_per_epoch, 
 
 
 def test_optimizer_without_momentum():
-    groups = [dict(params=[torch.nn.Parameter(torch.zeros(1))]) for _ in range(3)]
+    groups = [{'params': [torch.nn.Parameter(torch.zeros(1))]} for _ in range(3)]
     run = Run(YOLOv5ParamSchedulerHook(), 10, optimizer=torch.optim.AdamW(groups, lr=0.01))
     assert run.epoch()[5] == pytest.approx([5e-5, 5e-5, 0.1 + 5e-3 * (0.01 - 0.1), None])
     assert run.state.optim_wrapper.optimizer.param_groups[0]['betas'] == (0.9, 0.999)
 
 
 def test_resumed_training_goes_on_as_if_it_had_not_stopped():
-    kwargs = dict(max_epochs=8, warmup_epochs=2, warmup_mim_iter=0)
+    kwargs = {'max_epochs': 8, 'warmup_epochs': 2, 'warmup_mim_iter': 0}
     whole = Run(YOLOv5ParamSchedulerHook(**kwargs), 10)
     halves = Run(YOLOv5ParamSchedulerHook(**kwargs), 10)
     for stop in range(1, 7):
@@ -131,21 +139,21 @@ def test_unknown_schedule():
 
 def test_an_optimizer_without_wrapper_and_the_logged_rate():
     """The rate that mmengine logs as base_lr is in a group that no optimizer has."""
-    groups = [dict(params=[torch.nn.Parameter(torch.zeros(1))]) for _ in range(3)]
+    groups = [{'params': [torch.nn.Parameter(torch.zeros(1))]} for _ in range(3)]
     optimizer = torch.optim.SGD(groups, lr=0.01, momentum=0.937)
     for wrapper in (optimizer, OptimWrapper(optimizer)):
         runner = SimpleNamespace(optim_wrapper=wrapper, train_dataloader=range(10), iter=10, epoch=0)
         hook = YOLOv5ParamSchedulerHook()
         hook.before_train(runner)
         hook.before_train_iter(runner, 0)
-        assert [group['lr'] for group in optimizer.param_groups] == pytest.approx([1e-4, 1e-4, .0991])
+        assert [group['lr'] for group in optimizer.param_groups] == pytest.approx([1e-4, 1e-4, 0.0991])
     assert wrapper.get_lr()['base_lr'] == pytest.approx([1e-4])
 
 
 @pytest.mark.parametrize('lr, momentum', [(0.01, 0.937), (0.00334, 0.74832), (0.1, 0.9), (1 / 3, 2 / 3)])
 @pytest.mark.parametrize('iterations', [7, 30, 1000])
 def test_warmup_starts_and_ends_at_exactly_the_values(lr, momentum, iterations):
-    groups = [dict(params=[torch.nn.Parameter(torch.zeros(1))]) for _ in range(3)]
+    groups = [{'params': [torch.nn.Parameter(torch.zeros(1))]} for _ in range(3)]
     optimizer = torch.optim.SGD(groups, lr=lr, momentum=momentum)
     hook = YOLOv5ParamSchedulerHook(warmup_epochs=1, warmup_mim_iter=0)
     run = Run(hook, iters_per_epoch=iterations + 1, optimizer=optimizer)
@@ -153,8 +161,3 @@ def test_warmup_starts_and_ends_at_exactly_the_values(lr, momentum, iterations):
     values = run.epoch()
     assert values[0] == [0, 0, 0.1, 0.8]
     assert values[-1] == [lr, lr, lr, momentum] and not hook._warmup_end
-
-
-def test_no_warmup():
-    run = Run(YOLOv5ParamSchedulerHook(warmup_epochs=0, warmup_mim_iter=0), iters_per_epoch=3)
-    assert run.epoch()[0] == [0.01, 0.01, 0.01, 0.937]

@@ -1,4 +1,5 @@
 """The last epochs of YOLOX: when they begin, also for a resumed training, and what changes."""
+
 from types import SimpleNamespace
 
 import pytest
@@ -25,7 +26,6 @@ class ModeSwitchData:
 
 @DATASETS.register_module()
 class ModeSwitchConcat:
-
     def __init__(self, datasets):
         self.datasets = [DATASETS.build(one) for one in datasets]
 
@@ -33,19 +33,21 @@ class ModeSwitchConcat:
         return 8
 
 
-FIRST, LAST = [dict(type='Mosaic')], [dict(type='Resize')]
+FIRST, LAST = [{'type': 'Mosaic'}], [{'type': 'Resize'}]
 
 
-def runner(epoch, dataset=dict(type='ModeSwitchData', pipeline=FIRST)):
+def runner(epoch, dataset={'type': 'ModeSwitchData', 'pipeline': FIRST}):
     loader = ConfigDict(
-        batch_size=2, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=True), dataset=dataset)
+        batch_size=2, num_workers=0, sampler={'type': 'DefaultSampler', 'shuffle': True}, dataset=dataset
+    )
     return SimpleNamespace(
         epoch=epoch,
         max_epochs=300,
         seed=7,
         cfg=ConfigDict(train_dataloader=loader),
         train_loop=SimpleNamespace(dataloader='first'),
-        model=SimpleNamespace(bbox_head=SimpleNamespace(use_bbox_aux=False)))
+        model=SimpleNamespace(bbox_head=SimpleNamespace(use_bbox_aux=False)),
+    )
 
 
 @pytest.mark.parametrize('epoch, switched', [(0, False), (283, False), (284, True), (290, True), (299, True)])
@@ -71,8 +73,8 @@ def test_it_switches_once():
 
 
 def test_data_sets_within_wrappers_are_found():
-    inner = dict(type='ModeSwitchData', pipeline=FIRST)
-    run = runner(284, dict(type='ModeSwitchConcat', datasets=[inner, inner]))
+    inner = {'type': 'ModeSwitchData', 'pipeline': FIRST}
+    run = runner(284, {'type': 'ModeSwitchConcat', 'datasets': [inner, inner]})
     YOLOXModeSwitchHook(15, LAST).before_train_epoch(run)
     assert [one.pipeline for one in run.train_loop.dataloader.dataset.datasets] == [LAST, LAST]
 

@@ -1,4 +1,5 @@
 """FastCocoMetric against pycocotools, mmdet's metric and cases whose answer is known."""
+
 import json
 import math
 
@@ -7,7 +8,10 @@ import pytest
 import torch
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
+
+# isort: split
 from mmdet.evaluation import CocoMetric
+
 from mmyolo.evaluation import FastCocoMetric
 from mmyolo.registry import METRICS
 
@@ -35,30 +39,34 @@ def random_set(images=20, seed=0):
 
 def write_truth(path, truth, images, order=(0, 1, 2), first_id=1):
     annotations = [
-        dict(
-            id=index,
-            image_id=image,
-            category_id=int(label) + 5,
-            bbox=[float(box[0]), float(box[1]), float(box[2] - box[0]), float(box[3] - box[1])],
-            area=float((box[2] - box[0]) * (box[3] - box[1])),
-            iscrowd=int(crowd)) for index, (image, box, label, crowd) in enumerate(truth, first_id)
+        {
+            'id': index,
+            'image_id': image,
+            'category_id': int(label) + 5,
+            'bbox': [float(box[0]), float(box[1]), float(box[2] - box[0]), float(box[3] - box[1])],
+            'area': float((box[2] - box[0]) * (box[3] - box[1])),
+            'iscrowd': int(crowd),
+        }
+        for index, (image, box, label, crowd) in enumerate(truth, first_id)
     ]
-    content = dict(
-        images=[dict(id=image, width=640, height=640, file_name=f'{image}.jpg') for image in range(images)],
-        categories=[dict(id=label + 5, name=CLASSES[label]) for label in order],
-        annotations=annotations)
+    content = {
+        'images': [{'id': image, 'width': 640, 'height': 640, 'file_name': f'{image}.jpg'} for image in range(images)],
+        'categories': [{'id': label + 5, 'name': CLASSES[label]} for label in order],
+        'annotations': annotations,
+    }
     path.write_text(json.dumps(content))
     return str(path)
 
 
 def evaluate(metric, detections):
-    metric.dataset_meta = dict(classes=CLASSES)
+    metric.dataset_meta = {'classes': CLASSES}
     for image, boxes, scores, labels in detections:
-        instances = dict(
-            bboxes=torch.as_tensor(boxes).reshape(-1, 4),
-            scores=torch.as_tensor(scores),
-            labels=torch.as_tensor(labels, dtype=torch.long))
-        metric.process({}, [dict(pred_instances=instances, img_id=image, ori_shape=(640, 640))])
+        instances = {
+            'bboxes': torch.as_tensor(boxes).reshape(-1, 4),
+            'scores': torch.as_tensor(scores),
+            'labels': torch.as_tensor(labels, dtype=torch.long),
+        }
+        metric.process({}, [{'pred_instances': instances, 'img_id': image, 'ori_shape': (640, 640)}])
     return metric.evaluate(max(len(detections), 1))
 
 
@@ -70,8 +78,12 @@ def test_equals_pycocotools(tmp_path, proposal_nums):
     fast, reference = (
         evaluate(
             FastCocoMetric(
-                ann_file=ann_file, proposal_nums=proposal_nums, backend=backend, classwise=True, metric_items=items),
-            detections) for backend in ('faster_coco_eval', 'pycocotools'))
+                ann_file=ann_file, proposal_nums=proposal_nums, backend=backend, classwise=True, metric_items=items
+            ),
+            detections,
+        )
+        for backend in ('faster_coco_eval', 'pycocotools')
+    )
     assert fast == pytest.approx(reference, rel=1e-9)
     assert 0.2 < fast['coco/bbox_mAP'] < 0.9
 
@@ -79,7 +91,7 @@ def test_equals_pycocotools(tmp_path, proposal_nums):
 def test_equals_mmdet_to_its_three_digits(tmp_path):
     truth, detections = random_set(seed=1)
     ann_file = write_truth(tmp_path / 'truth.json', truth, 20)
-    settings = dict(ann_file=ann_file, proposal_nums=(100, 1, 10), classwise=True)
+    settings = {'ann_file': ann_file, 'proposal_nums': (100, 1, 10), 'classwise': True}
     ours = evaluate(FastCocoMetric(**settings), detections)
     theirs = evaluate(CocoMetric(**settings), detections)
     assert set(ours) == set(theirs)
@@ -90,15 +102,19 @@ def test_ground_truth_of_the_samples_equals_that_of_a_file(tmp_path):
     truth, detections = random_set(seed=2)
     from_file = evaluate(FastCocoMetric(write_truth(tmp_path / 'truth.json', truth, 20)), detections)
     metric = FastCocoMetric()
-    metric.dataset_meta = dict(classes=CLASSES)
+    metric.dataset_meta = {'classes': CLASSES}
     for image, boxes, scores, labels in detections:
         instances = [
-            dict(bbox=box.tolist(), bbox_label=label, ignore_flag=int(crowd)) for owner, box, label, crowd in truth
+            {'bbox': box.tolist(), 'bbox_label': label, 'ignore_flag': int(crowd)}
+            for owner, box, label, crowd in truth
             if owner == image
         ]
-        predicted = dict(
-            bboxes=torch.as_tensor(boxes), scores=torch.as_tensor(scores), labels=torch.as_tensor(labels))
-        sample = dict(pred_instances=predicted, img_id=image, ori_shape=(640, 640), instances=instances)
+        predicted = {
+            'bboxes': torch.as_tensor(boxes),
+            'scores': torch.as_tensor(scores),
+            'labels': torch.as_tensor(labels),
+        }
+        sample = {'pred_instances': predicted, 'img_id': image, 'ori_shape': (640, 640), 'instances': instances}
         metric.process({}, [sample])
     assert metric.evaluate(20) == pytest.approx(from_file)
 
@@ -112,8 +128,8 @@ def test_neither_the_order_of_categories_nor_the_first_id_matters(tmp_path, orde
 
 
 def test_a_category_that_the_file_lacks_is_left_out(tmp_path):
-    box = np.array([10., 10, 60, 60])
-    ann_file = write_truth(tmp_path / 'truth.json', [(0, box, 2, False)], 1, order=(2, ))
+    box = np.array([10.0, 10, 60, 60])
+    ann_file = write_truth(tmp_path / 'truth.json', [(0, box, 2, False)], 1, order=(2,))
     detections = [(0, np.stack([box, box]).astype(np.float32), np.array([0.9, 0.8]), np.array([0, 2]))]
     result = evaluate(FastCocoMetric(ann_file, classwise=True), detections)
     assert result['coco/bbox_mAP'] == 1
@@ -123,7 +139,7 @@ def test_a_category_that_the_file_lacks_is_left_out(tmp_path):
 
 @pytest.mark.parametrize('backend', ['faster_coco_eval', 'pycocotools'])
 def test_no_detection_gives_zero(tmp_path, backend):
-    truth = [(0, np.array([10., 10, 60, 60]), 1, False)]
+    truth = [(0, np.array([10.0, 10, 60, 60]), 1, False)]
     ann_file = write_truth(tmp_path / 'truth.json', truth, 2)
     nothing = [(image, np.zeros((0, 4), np.float32), np.zeros(0), np.zeros(0)) for image in range(2)]
     for detections in (nothing, []):
@@ -136,11 +152,11 @@ def test_no_detection_gives_zero(tmp_path, backend):
 def test_no_ground_truth_gives_minus_one_and_a_warning(tmp_path, backend, monkeypatch):
     said = []
     monkeypatch.setattr('mmyolo.evaluation.coco_metric.print_log', lambda text, *args: said.append(text))
-    crowd = [(0, np.array([10., 10, 60, 60]), 1, True)]
+    crowd = [(0, np.array([10.0, 10, 60, 60]), 1, True)]
     for truth in ([], crowd):
         said.clear()
         ann_file = write_truth(tmp_path / 'truth.json', truth, 1)
-        detections = [(0, np.array([[5., 5, 50, 50]], np.float32), np.array([0.9]), np.array([1]))]
+        detections = [(0, np.array([[5.0, 5, 50, 50]], np.float32), np.array([0.9]), np.array([1]))]
         result = evaluate(FastCocoMetric(ann_file, backend=backend), detections)
         assert set(result.values()) == {-1}
         assert 'has no annotated object' in said[0]
@@ -149,7 +165,7 @@ def test_no_ground_truth_gives_minus_one_and_a_warning(tmp_path, backend, monkey
 def test_names_that_do_not_fit_are_named(tmp_path):
     ann_file = write_truth(tmp_path / 'truth.json', [], 1)
     metric = FastCocoMetric(ann_file)
-    metric.dataset_meta = dict(classes=('cat', ))
+    metric.dataset_meta = {'classes': ('cat',)}
     with pytest.raises(ValueError, match=r"\('cat',\).*'bolt', 'nut', 'washer'"):
         metric.compute_metrics([])
 

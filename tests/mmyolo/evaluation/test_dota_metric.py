@@ -1,4 +1,5 @@
 """Average precision of rotated boxes against hand-computed values and the definition."""
+
 import numpy as np
 import pytest
 import torch
@@ -10,13 +11,16 @@ from mmyolo.ops import box_iou_rotated
 from mmyolo.structures import RotatedBoxes
 
 
-@pytest.mark.parametrize('recall, precision, eleven, area', [
-    ([], [], 0, 0),
-    ([1.], [1.], 1, 1),
-    ([0.5, 0.5, 1.], [1., 0.5, 2 / 3], (6 + 5 * 2 / 3) / 11, 0.5 + 0.5 * 2 / 3),
-    ([0.3], [0.6], 4 * 0.6 / 11, 0.18),
-    ([0.0, 0.5], [0., 0.5], 6 * 0.5 / 11, 0.25),
-])
+@pytest.mark.parametrize(
+    'recall, precision, eleven, area',
+    [
+        ([], [], 0, 0),
+        ([1.0], [1.0], 1, 1),
+        ([0.5, 0.5, 1.0], [1.0, 0.5, 2 / 3], (6 + 5 * 2 / 3) / 11, 0.5 + 0.5 * 2 / 3),
+        ([0.3], [0.6], 4 * 0.6 / 11, 0.18),
+        ([0.0, 0.5], [0.0, 0.5], 6 * 0.5 / 11, 0.25),
+    ],
+)
 def test_average_precision(recall, precision, eleven, area):
     recall, precision = np.array(recall), np.array(precision)
     assert average_precision(recall, precision, '11points') == pytest.approx(eleven)
@@ -29,19 +33,21 @@ def sample(img_id, boxes, scores, labels, gt_boxes, gt_labels, ignored=(), as_ty
     gt_labels = torch.tensor(gt_labels, dtype=torch.long)
     kept = len(rows) - len(ignored)
     pred = torch.tensor(boxes, dtype=torch.float).reshape(-1, 5)
-    return dict(
-        img_id=img_id,
-        pred_instances=dict(
-            bboxes=RotatedBoxes(pred) if as_type else pred,
-            scores=torch.tensor(scores, dtype=torch.float),
-            labels=torch.tensor(labels, dtype=torch.long)),
-        gt_instances=InstanceData(bboxes=rows[:kept], labels=gt_labels[:kept]).to_dict(),
-        ignored_instances=InstanceData(bboxes=rows[kept:], labels=gt_labels[kept:]).to_dict())
+    return {
+        'img_id': img_id,
+        'pred_instances': {
+            'bboxes': RotatedBoxes(pred) if as_type else pred,
+            'scores': torch.tensor(scores, dtype=torch.float),
+            'labels': torch.tensor(labels, dtype=torch.long),
+        },
+        'gt_instances': InstanceData(bboxes=rows[:kept], labels=gt_labels[:kept]).to_dict(),
+        'ignored_instances': InstanceData(bboxes=rows[kept:], labels=gt_labels[kept:]).to_dict(),
+    }
 
 
 def evaluate(samples, classes=('a', 'b'), **kwargs):
     metric = DOTAMetric(**kwargs)
-    metric.dataset_meta = dict(classes=classes)
+    metric.dataset_meta = {'classes': classes}
     metric.process({}, samples)
     return metric.evaluate(len(samples))
 
@@ -93,7 +99,7 @@ def test_against_the_definition():
         right = np.cumsum([hit for _, hit in rows])
         recall, precision = right / total, right / np.arange(1, len(rows) + 1)
         eleven = np.mean([max(precision[recall >= t / 10 - 1e-9], default=0) for t in range(11)])
-        found = evaluate(samples, ('a', ), iou_thrs=iou_thr)
+        found = evaluate(samples, ('a',), iou_thrs=iou_thr)
         assert found['dota/mAP'] == pytest.approx(eleven) and 0.1 < eleven < 1
 
 
@@ -120,12 +126,9 @@ def test_merged_patches():
     torch.testing.assert_close(joined['P_1']['bboxes'][0], torch.tensor([120, *A[1:]], dtype=torch.float))
 
 
-@pytest.mark.parametrize('kwargs', [
-    dict(metric='AR'),
-    dict(eval_mode='12points'),
-    dict(format_only=True),
-    dict(predict_box_type='hbox'),
-])
+@pytest.mark.parametrize(
+    'kwargs', [{'metric': 'AR'}, {'eval_mode': '12points'}, {'format_only': True}, {'predict_box_type': 'hbox'}]
+)
 def test_wrong_settings(kwargs):
     with pytest.raises((KeyError, ValueError), match='allowed|outfile_prefix'):
         DOTAMetric(**kwargs)

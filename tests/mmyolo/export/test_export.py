@@ -1,4 +1,5 @@
 """Exported files: their graphs, what is written in them, and that ONNX Runtime finds the boxes that PyTorch finds."""
+
 import json
 from pathlib import Path
 
@@ -22,8 +23,7 @@ from mmyolo.models.layers import ImplicitA, ImplicitM  # noqa: E402
 from mmyolo.ops.nms import batched_nms  # noqa: E402
 from mmyolo.testing.export_families import FAMILIES, make_detector  # noqa: E402
 from mmyolo.utils.folding import fold_batch_norms, fold_implicit_knowledge, folded  # noqa: E402
-from tests.closeness import (LAYER, NETWORK, assert_maps_close, assert_same_detections,  # noqa: E402
-                             magnitude, score_error)
+from tests.closeness import LAYER, NETWORK, assert_maps_close, assert_same_detections, magnitude, score_error  # noqa: E402
 from tests.tools.running import load_tool  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -58,9 +58,9 @@ def attributes(node):
 
 
 @pytest.mark.parametrize('form', ['raw', 'onnx'])
-@pytest.mark.parametrize('family', [
-    name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES
-])
+@pytest.mark.parametrize(
+    'family', [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES]
+)
 def test_finds_the_boxes_of_pytorch(detectors, family, form, tmp_path):
     model, path, options = write(detectors, family, tmp_path, form=form, batch_size=2)
     report = check_export(model, path, options, [PHOTO])
@@ -83,7 +83,7 @@ def test_pixels_and_an_open_batch(detectors, tmp_path):
 
 
 def test_outputs_keep_their_limits(detectors, tmp_path):
-    _, path, _ = write(detectors, 'yolov5', tmp_path, keep_topk=7, score_threshold=0.)
+    _, path, _ = write(detectors, 'yolov5', tmp_path, keep_topk=7, score_threshold=0.0)
     runtime = OnnxDetector(path)
     assert [one.name for one in runtime.session.get_outputs()] == list(OUTPUTS)
     num, boxes, scores, labels = runtime.run(runtime.make_input([PHOTO])[0])
@@ -96,15 +96,18 @@ def graph_of_nms(num_priors, num_classes, opset=17, **settings):
     """Suppression alone; its inputs are boxes and scores of any number of images."""
     float32 = onnx.TensorProto.FLOAT
     info = onnx.helper.make_tensor_value_info
-    graph = onnx.helper.make_graph([], 'nms', [
-        info(BOXES, float32, ['batch', num_priors, 4]),
-        info(SCORES, float32, ['batch', num_priors, num_classes])
-    ], [])
+    graph = onnx.helper.make_graph(
+        [],
+        'nms',
+        [info(BOXES, float32, ['batch', num_priors, 4]), info(SCORES, float32, ['batch', num_priors, num_classes])],
+        [],
+    )
     add_onnx_nms(GraphBuilder(graph, opset), num_priors, num_classes, **settings)
     for name, kind in zip(OUTPUTS, (onnx.TensorProto.INT32, float32, float32, onnx.TensorProto.INT32)):
         graph.output.append(info(name, kind, None))
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid('', opset)], ir_version=8)
     import onnxruntime
+
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=['CPUExecutionProvider'])
     return lambda boxes, scores: session.run(None, {BOXES: boxes, SCORES: scores})
 
@@ -119,7 +122,8 @@ def test_suppression_agrees_with_ours(opset, agnostic):
     scores = random.permutation(3 * 50 * 4).reshape(3, 50, 4).astype(np.float32) / 601
     scores[1] *= 0.1  # nothing in this image reaches the threshold
     run = graph_of_nms(
-        50, 4, opset, pre_topk=60, keep_topk=12, iou_threshold=0.4, score_threshold=0.3, class_agnostic=agnostic)
+        50, 4, opset, pre_topk=60, keep_topk=12, iou_threshold=0.4, score_threshold=0.3, class_agnostic=agnostic
+    )
     num, got_boxes, got_scores, got_labels = run(boxes, scores)
     assert num[1] == 0 and not got_scores[1].any() and not got_boxes[1].any() and (got_labels[1] == -1).all()
     for image in (0, 2):
@@ -129,10 +133,10 @@ def test_suppression_agrees_with_ours(opset, agnostic):
             torch.from_numpy(boxes[image][prior]), value, torch.from_numpy(label), torch.zeros(len(prior)).long(), 1,
             0.4, max_per_img=12, nms_pre=60, class_agnostic=agnostic)  # yapf: disable
         assert num[image] == len(keep) > 3
-        np.testing.assert_allclose(got_scores[image][:len(keep)], value[keep])
-        assert got_labels[image][:len(keep)].tolist() == label[keep].tolist()
-        np.testing.assert_allclose(got_boxes[image][:len(keep)], boxes[image][prior][keep])
-        assert (got_labels[image][len(keep):] == -1).all()
+        np.testing.assert_allclose(got_scores[image][: len(keep)], value[keep])
+        assert got_labels[image][: len(keep)].tolist() == label[keep].tolist()
+        np.testing.assert_allclose(got_boxes[image][: len(keep)], boxes[image][prior][keep])
+        assert (got_labels[image][len(keep) :] == -1).all()
 
 
 def test_pre_topk_of_one():
@@ -150,14 +154,15 @@ def test_graph_for_tensorrt(detectors, tmp_path):
     assert (node.op_type, node.domain, list(node.output)) == ('EfficientNMS_TRT', 'TRT', list(OUTPUTS))
     assert {one.domain for one in found.opset_import} == {'', 'TRT'}
     values = attributes(node)
-    assert values == dict(
-        background_class=-1,
-        box_coding=0,
-        iou_threshold=pytest.approx(0.6),
-        max_output_boxes=50,
-        plugin_version=b'1',
-        score_activation=0,
-        score_threshold=pytest.approx(options.score_threshold))
+    assert values == {
+        'background_class': -1,
+        'box_coding': 0,
+        'iou_threshold': pytest.approx(0.6),
+        'max_output_boxes': 50,
+        'plugin_version': b'1',
+        'score_activation': 0,
+        'score_threshold': pytest.approx(options.score_threshold),
+    }
     shapes = [[dim.dim_value for dim in one.type.tensor_type.shape.dim] for one in found.graph.output]
     assert shapes == [[1, 1], [1, 50, 4], [1, 50], [1, 50]]
     with pytest.raises(ValueError, match='cannot run'):
@@ -172,19 +177,21 @@ def test_box_coding_of_the_graph_is_corners(detectors, tmp_path):
     for name in (BOXES, SCORES):
         found.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
     import onnxruntime
+
     session = onnxruntime.InferenceSession(found.SerializeToString(), providers=['CPUExecutionProvider'])
     inputs = np.random.default_rng(0).random((1, 3, *SIZE), np.float32)
     boxes, scores = session.run(None, {'images': inputs})
     assert (boxes[..., 2:] >= boxes[..., :2]).all() and 0 <= scores.min() and scores.max() <= 1
     with torch.no_grad():
         maps = model.bbox_head.forward_raw(model.extract_feat(torch.from_numpy(inputs)))
-        meta = dict(ori_shape=(9999, 9999), scale_factor=(1., 1.))
-        every = model.bbox_head.predict_batch(maps, [meta], cfg=dict(score_thr=-1, nms=None), rescale=False)
+        meta = {'ori_shape': (9999, 9999), 'scale_factor': (1.0, 1.0)}
+        every = model.bbox_head.predict_batch(maps, [meta], cfg={'score_thr': -1, 'nms': None}, rescale=False)
     order = every.priors.argsort()
     logits, sides, objectness = (torch.cat([level.flatten() for level in part]) for part in maps)
-    slope = 0.6 * 373 + 16  # pixels by which a corner moves at most: with the side of the largest anchor, and its centre
-    np.testing.assert_allclose(
-        boxes[0].clip(0), every.bboxes[order], rtol=0, atol=slope * NETWORK * magnitude(sides))
+    slope = (
+        0.6 * 373 + 16
+    )  # pixels by which a corner moves at most: with the side of the largest anchor, and its centre
+    np.testing.assert_allclose(boxes[0].clip(0), every.bboxes[order], rtol=0, atol=slope * NETWORK * magnitude(sides))
     np.testing.assert_allclose(scores[0].max(1), every.scores[order], rtol=0, atol=score_error(logits, objectness))
 
 
@@ -217,8 +224,12 @@ def test_metadata_is_enough_to_run_the_file(detectors, tmp_path):
     assert metadata['config'] == 'yolov8_n_syncbn_fast_8xb16-500e_coco.py'
     assert metadata['input_size'] == list(SIZE) and metadata['strides'] == [8, 16, 32]
     assert (metadata['channel_order'], metadata['mean'], metadata['std']) == ('rgb', [0] * 3, [255] * 3)
-    assert metadata['resize'] == dict(
-        mode='letterbox', pad_value=[114] * 3, interpolation='area or bilinear', scale_up=True)
+    assert metadata['resize'] == {
+        'mode': 'letterbox',
+        'pad_value': [114] * 3,
+        'interpolation': 'area or bilinear',
+        'scale_up': True,
+    }
     assert metadata['nms'] == dict(options.nms, multi_label=True, class_agnostic=False)
     entries = {entry.key: json.loads(entry.value) for entry in onnx.load(str(path)).metadata_props}
     assert entries == metadata
@@ -227,15 +238,17 @@ def test_metadata_is_enough_to_run_the_file(detectors, tmp_path):
 @pytest.mark.parametrize('family', ['yolov8', 'yolox', 'ppyoloe', 'rtmdet'])
 @pytest.mark.parametrize('shape', [(427, 640), (100, 60), (300, 300)])
 def test_images_are_fitted_as_the_test_pipeline_does(family, shape):
-    import mmyolo.datasets  # noqa: F401
     from mmengine.config import Config
     from mmengine.registry import DefaultScope
+
+    import mmyolo.datasets  # noqa: F401
+
     cfg = Config.fromfile(ROOT / 'configs' / f'{FAMILIES[family]}.py')
     pipeline = cfg.test_dataloader.dataset.pipeline
     steps = [step for step in pipeline if 'Load' not in step.type and 'Pack' not in step.type]
     image = cv2.resize(PHOTO, shape[::-1])
     with DefaultScope.overwrite_default_scope('mmyolo'):
-        results = Compose(steps)(dict(img=image, img_shape=shape, ori_shape=shape))
+        results = Compose(steps)({'img': image, 'img_shape': shape, 'ori_shape': shape})
     size = results['img'].shape[:2]
     one = fit(image, size, resize_of(cfg))
     np.testing.assert_array_equal(one.pixels, results['img'])
@@ -246,7 +259,7 @@ def test_images_are_fitted_as_the_test_pipeline_does(family, shape):
 
 def test_norms_are_folded_once_where_convolutions_are_shared(detectors):
     torch.manual_seed(0)
-    first, second = (ConvModule(4, 4, 3, norm_cfg=dict(type='BN')) for _ in range(2))
+    first, second = (ConvModule(4, 4, 3, norm_cfg={'type': 'BN'}) for _ in range(2))
     second.conv = first.conv
     pair = nn.ModuleList([first, second]).eval()
     for module in pair:
@@ -262,7 +275,7 @@ def test_norms_are_folded_once_where_convolutions_are_shared(detectors):
 
 def test_implicit_knowledge_is_folded():
     torch.manual_seed(0)
-    layers = nn.Sequential(nn.ReLU(), ImplicitA(3, std=1.), nn.Conv2d(3, 5, 1), ImplicitM(5, std=1.))
+    layers = nn.Sequential(nn.ReLU(), ImplicitA(3, std=1.0), nn.Conv2d(3, 5, 1), ImplicitM(5, std=1.0))
     images = torch.rand(2, 3, 4, 4)
     expected = layers(images)
     fold_implicit_knowledge(layers)
@@ -279,20 +292,23 @@ def test_the_detector_itself_stays_as_it_is(detectors):
 
 
 def test_match_pairs_by_class_and_place():
-    boxes = torch.tensor([[0., 0, 10, 10], [0, 0, 10, 10], [50, 50, 60, 60]])
-    scores, labels = torch.tensor([.9, .8, .7]), torch.tensor([0, 0, 1])
-    other = boxes + torch.tensor([[0.5], [0.25], [0.]])
-    assert match(boxes, scores, labels, other[[1, 0, 2]], scores[[1, 0, 2]], labels) == (3, 0.5, 0.)
+    boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 10], [50, 50, 60, 60]])
+    scores, labels = torch.tensor([0.9, 0.8, 0.7]), torch.tensor([0, 0, 1])
+    other = boxes + torch.tensor([[0.5], [0.25], [0.0]])
+    assert match(boxes, scores, labels, other[[1, 0, 2]], scores[[1, 0, 2]], labels) == (3, 0.5, 0.0)
     assert match(boxes, scores, labels, boxes, scores, torch.tensor([0, 1, 1]))[0] == 2
-    assert match(boxes[:0], scores[:0], labels[:0], boxes, scores, labels) == (0, 0., 0.)
+    assert match(boxes[:0], scores[:0], labels[:0], boxes, scores, labels) == (0, 0.0, 0.0)
 
 
-@pytest.mark.parametrize('options, words', [
-    (dict(form='tensorrt9'), 'raw, onnx, tensorrt8, tensorrt7'),
-    (dict(opset=9), '11 to 20'),
-    (dict(keep_topk=0), 'at least 1'),
-    (dict(iou_threshold=1.5), '0 to 1'),
-])
+@pytest.mark.parametrize(
+    'options, words',
+    [
+        ({'form': 'tensorrt9'}, 'raw, onnx, tensorrt8, tensorrt7'),
+        ({'opset': 9}, '11 to 20'),
+        ({'keep_topk': 0}, 'at least 1'),
+        ({'iou_threshold': 1.5}, '0 to 1'),
+    ],
+)
 def test_wrong_options(options, words):
     with pytest.raises(ValueError, match=words):
         ExportOptions(**options)
@@ -305,11 +321,16 @@ def test_wrong_size_names_the_stride(detectors):
 
 def test_the_tool_writes_and_checks(detectors, tmp_path, capsys):
     model, threshold, size = detectors('yolov8')
-    meta = dict(dataset_meta=dict(classes=tuple(f'c{index}' for index in range(80))))
-    torch.save(dict(state_dict=model.state_dict(), meta=meta), tmp_path / 'weights.pth')
+    meta = {'dataset_meta': {'classes': tuple(f'c{index}' for index in range(80))}}
+    torch.save({'state_dict': model.state_dict(), 'meta': meta}, tmp_path / 'weights.pth')
     config = str(ROOT / 'configs' / f'{FAMILIES["yolov8"]}.py')
     arguments = [
-        config, str(tmp_path / 'weights.pth'), '--work-dir', str(tmp_path / 'out'), '--img-size', *map(str, size)
+        config,
+        str(tmp_path / 'weights.pth'),
+        '--work-dir',
+        str(tmp_path / 'out'),
+        '--img-size',
+        *map(str, size),
     ]
     tool = load_tool('export')
     assert tool.main([*arguments, '--score-threshold', str(threshold), '--keep-topk', '40']) == 0
@@ -324,12 +345,17 @@ def test_the_tool_writes_and_checks(detectors, tmp_path, capsys):
 
 def test_the_tool_fails_where_numbers_differ(detectors, tmp_path, monkeypatch):
     model, threshold, size = detectors('yolov8')
-    torch.save(dict(state_dict=model.state_dict(), meta={}), tmp_path / 'weights.pth')
+    torch.save({'state_dict': model.state_dict(), 'meta': {}}, tmp_path / 'weights.pth')
     tool = load_tool('export')
-    monkeypatch.setattr('mmyolo.export.check.MAX_SCORE_DIFFERENCE', -1.)
+    monkeypatch.setattr('mmyolo.export.check.MAX_SCORE_DIFFERENCE', -1.0)
     config = str(ROOT / 'configs' / f'{FAMILIES["yolov8"]}.py')
     arguments = [
-        config, str(tmp_path / 'weights.pth'), '--out', str(tmp_path / 'x.onnx'), '--img-size', *map(str, size)
+        config,
+        str(tmp_path / 'weights.pth'),
+        '--out',
+        str(tmp_path / 'x.onnx'),
+        '--img-size',
+        *map(str, size),
     ]
     assert tool.main([*arguments, '--score-threshold', str(threshold)]) == 1
     assert tool.main([*arguments, '--score-threshold', str(threshold), '--no-check']) == 0

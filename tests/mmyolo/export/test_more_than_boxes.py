@@ -1,4 +1,5 @@
 """Heads that predict more than boxes: raw maps only, and an error that says so."""
+
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,15 @@ CONFIGS = Path(__file__).resolve().parents[3] / 'configs'
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('config', [
-    'yolov5/ins_seg/yolov5_ins_n-v61_syncbn_fast_8xb16-300e_coco_instance',
-    'yolox/pose/yolox-pose_tiny_8xb32-300e-rtmdet-hyp_coco',
-    'rtmdet/rtmdet-ins_s_syncbn_fast_8xb32-300e_coco',
-    'rtmdet/rotated/rtmdet-r_tiny_fast_1xb8-36e_dota',
-])
+@pytest.mark.parametrize(
+    'config',
+    [
+        'yolov5/ins_seg/yolov5_ins_n-v61_syncbn_fast_8xb16-300e_coco_instance',
+        'yolox/pose/yolox-pose_tiny_8xb32-300e-rtmdet-hyp_coco',
+        'rtmdet/rtmdet-ins_s_syncbn_fast_8xb32-300e_coco',
+        'rtmdet/rotated/rtmdet-r_tiny_fast_1xb8-36e_dota',
+    ],
+)
 def test_maps_only(config, tmp_path):
     register_all_modules()
     cfg = Config.fromfile(CONFIGS / f'{config}.py')

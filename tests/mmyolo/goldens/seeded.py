@@ -2,8 +2,8 @@
 
 The draws are part of the numbers: change nothing here without making all of them anew.
 """
+
 import zlib
-from typing import Dict
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ def draw(name: str) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(name.encode()))
 
 
-def seeded_state(state: Dict[str, Tensor], gain: float = 1.0) -> Dict[str, Tensor]:
+def seeded_state(state: dict[str, Tensor], gain: float = 1.0) -> dict[str, Tensor]:
     """A state of the same keys and shapes whose activations neither vanish nor explode.
 
     Weights are gain * N(0, 1) / sqrt(fan in), norm scales near 1, running variances in 0.8..1.2, everything else

@@ -2,6 +2,7 @@
 
 Per config: names and shapes of the state; every feature and output map; predictions; losses and gradients of a step.
 """
+
 import gzip
 import json
 from pathlib import Path
@@ -29,7 +30,7 @@ def build(golden):
     hub = MessageHub.get_instance('goldens')
     MessageHub._instance_dict.move_to_end('goldens')
     hub.update_info('epoch', golden['epoch'])
-    config, = CONFIGS.rglob(golden['config'])
+    (config,) = CONFIGS.rglob(golden['config'])
     cfg = Config.fromfile(config)
     cfg.model.backbone.pop('init_cfg', None)
     model = MODELS.build(cfg.model)
@@ -45,7 +46,7 @@ def check_maps(maps, expected):
         assert level.double().std().item() == pytest.approx(numbers['std'], rel=2e-3, abs=2e-4), index
 
 
-@pytest.mark.parametrize('path', NUMBERS, ids=lambda path: path.name[:-len('.json.gz')])
+@pytest.mark.parametrize('path', NUMBERS, ids=lambda path: path.name[: -len('.json.gz')])
 def test_detector_gives_published_numbers(path):
     golden = json.loads(gzip.decompress(path.read_bytes()))
     cfg, model = build(golden)
@@ -54,10 +55,10 @@ def test_detector_gives_published_numbers(path):
     assert sum(parameter.numel() for parameter in model.parameters()) == golden['parameters']
 
     image = seeded_image(2, size, size)
-    shapes = dict(ori_shape=(size // 2, size // 2), batch_input_shape=(size, size))
-    meta = dict(shapes, scale_factor=(2., 2.), pad_param=[0, 0, 0, 0])
+    shapes = {'ori_shape': (size // 2, size // 2), 'batch_input_shape': (size, size)}
+    meta = dict(shapes, scale_factor=(2.0, 2.0), pad_param=[0, 0, 0, 0])
     test_cfg = cfg.model.test_cfg
-    test_cfg.update(score_thr=.01, max_per_img=min(test_cfg.get('max_per_img', 300), 300))
+    test_cfg.update(score_thr=0.01, max_per_img=min(test_cfg.get('max_per_img', 300), 300))
     model.eval()
     with torch.no_grad():
         features = model.extract_feat(image)
@@ -66,12 +67,12 @@ def test_detector_gives_published_numbers(path):
         check_maps(flatten(maps), golden['outputs'])
         results = head.predict_by_feat(*maps, batch_img_metas=[meta, meta], cfg=test_cfg)
     for result, numbers in zip(results, golden['predictions'], strict=True):
-        assert len(result) == pytest.approx(numbers['count'], abs=.02 * max(numbers['count'], 50))
+        assert len(result) == pytest.approx(numbers['count'], abs=0.02 * max(numbers['count'], 50))
         assert result.scores[:20].tolist() == pytest.approx(numbers['scores'], rel=2e-3, abs=1e-4)
 
     model.train()
     boxes = seeded_boxes(2, size, size, head.num_classes)
-    losses = head.loss(model.extract_feat(image), dict(bboxes_labels=boxes, img_metas=[meta, meta]))
+    losses = head.loss(model.extract_feat(image), {'bboxes_labels': boxes, 'img_metas': [meta, meta]})
     sum(loss.sum() for loss in losses.values()).backward()
     assert losses.keys() == golden['losses'].keys()
     for name, numbers in golden['losses'].items():

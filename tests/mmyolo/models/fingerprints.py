@@ -1,4 +1,5 @@
 """Weights drawn by the names of tensors, for which means and deviations of the maps of whole detectors are known."""
+
 import zlib
 from math import prod
 from pathlib import Path
@@ -23,7 +24,7 @@ def draw_weights(model):
         elif key.endswith(('running_mean', 'bias')):
             noise = 0.1 * noise
         elif value.ndim == 4 and not key.endswith('implicit'):
-            noise = noise * (2 / prod(value.shape[1:]))**0.5
+            noise = noise * (2 / prod(value.shape[1:])) ** 0.5
         else:
             noise = 1 + (0.02 if key.endswith('implicit') else 0.1) * noise
         if 'rbr_' in key and key.endswith('weight'):

@@ -1,12 +1,14 @@
 """Maps of three levels and boxes on two images of 128 pixels: the inputs that published losses are known for."""
+
 import torch
 
 from mmyolo.models.utils import gt_instances_preprocess
 
 SIZES, STRIDES = ((16, 16), (8, 8), (4, 4)), (8, 16, 32)
-GT_ROWS = torch.tensor([[0, 1, 10, 12, 60, 70], [0, 3, 40, 40, 100, 120], [1, 0, 5, 5, 30, 30],
-                        [1, 2, 64, 20, 120, 90.]])
-METAS = [dict(batch_input_shape=(128, 128), ori_shape=(128, 128), img_shape=(128, 128))] * 2
+GT_ROWS = torch.tensor(
+    [[0, 1, 10, 12, 60, 70], [0, 3, 40, 40, 100, 120], [1, 0, 5, 5, 30, 30], [1, 2, 64, 20, 120, 90.0]]
+)
+METAS = [{'batch_input_shape': (128, 128), 'ori_shape': (128, 128), 'img_shape': (128, 128)}] * 2
 
 
 def draw(kind, seed, *shape):
@@ -30,7 +32,7 @@ def grid(sizes=SIZES, strides=STRIDES):
     priors = []
     for (h, w), stride in zip(sizes, strides):
         y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing='ij')
-        points = (torch.stack((x, y), -1).reshape(-1, 2) + .5) * stride
+        points = (torch.stack((x, y), -1).reshape(-1, 2) + 0.5) * stride
         priors.append(torch.cat((points, torch.full_like(points, stride)), 1))
     return torch.cat(priors)
 

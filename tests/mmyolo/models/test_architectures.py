@@ -1,16 +1,24 @@
 """Backbones, necks and whole detectors of YOLOv5 and YOLOv8: shapes, keys, counts, numbers."""
+
 import math
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from mmyolo.models import (YOLODetector, YOLOv5CSPDarknet, YOLOv5HeadModule, YOLOv5PAFPN, YOLOv8CSPDarknet,
-                           YOLOv8HeadModule, YOLOv8PAFPN)
+from mmyolo.models import (
+    YOLODetector,
+    YOLOv5CSPDarknet,
+    YOLOv5HeadModule,
+    YOLOv5PAFPN,
+    YOLOv8CSPDarknet,
+    YOLOv8HeadModule,
+    YOLOv8PAFPN,
+)
 
 # deepen_factor, widen_factor
-SIZES = dict(n=(0.33, 0.25), s=(0.33, 0.5), m=(0.67, 0.75), l=(1, 1), x=(1.33, 1.25))
-V8_LAST_CHANNELS = dict(n=1024, s=1024, m=768, l=512, x=512)
+SIZES = {'n': (0.33, 0.25), 's': (0.33, 0.5), 'm': (0.67, 0.75), 'l': (1, 1), 'x': (1.33, 1.25)}
+V8_LAST_CHANNELS = {'n': 1024, 's': 1024, 'm': 768, 'l': 512, 'x': 512}
 P5, P6 = [256, 512, 1024], [256, 512, 768, 1024]
 
 
@@ -27,21 +35,26 @@ class Network(nn.Module):
 
 def build(family: str, size: str, num_classes: int = 80) -> Network:
     deepen, widen = SIZES[size]
-    scale = dict(deepen_factor=deepen, widen_factor=widen)
+    scale = {'deepen_factor': deepen, 'widen_factor': widen}
     if family == 'v8':
         last = V8_LAST_CHANNELS[size]
         widen = 1.25 if size == 'x' else min(widen, 1)
-        scale = dict(deepen_factor=min(deepen, 1), widen_factor=widen)
+        scale = {'deepen_factor': min(deepen, 1), 'widen_factor': widen}
         channels = [256, 512, last]
         return Network(
-            YOLOv8CSPDarknet(last_stage_out_channels=last, **scale), YOLOv8PAFPN(channels, channels, **scale),
-            YOLOv8HeadModule(num_classes, channels, widen))
+            YOLOv8CSPDarknet(last_stage_out_channels=last, **scale),
+            YOLOv8PAFPN(channels, channels, **scale),
+            YOLOv8HeadModule(num_classes, channels, widen),
+        )
     channels = P6 if family == 'v5-p6' else P5
-    arch = dict(arch='P6', out_indices=(2, 3, 4, 5)) if channels is P6 else {}
+    arch = {'arch': 'P6', 'out_indices': (2, 3, 4, 5)} if channels is P6 else {}
     backbone = YOLOv5CSPDarknet(**arch, **scale)
-    strides = [8, 16, 32, 64][:len(channels)]
-    return Network(backbone, YOLOv5PAFPN(channels, channels, num_csp_blocks=3, **scale),
-                   YOLOv5HeadModule(num_classes, channels, widen, featmap_strides=strides))
+    strides = [8, 16, 32, 64][: len(channels)]
+    return Network(
+        backbone,
+        YOLOv5PAFPN(channels, channels, num_csp_blocks=3, **scale),
+        YOLOv5HeadModule(num_classes, channels, widen, featmap_strides=strides),
+    )
 
 
 # parameters and entries of the state dict
@@ -59,8 +72,9 @@ def test_size(family, size, parameters, entries):
     assert len(model.state_dict()) == entries
 
 
-@pytest.mark.parametrize('family, num_classes, parameters', [('v5', 1, 7022326), ('v8', 1, 11135971),
-                                                             ('v5', 20, 7073569)])
+@pytest.mark.parametrize(
+    'family, num_classes, parameters', [('v5', 1, 7022326), ('v8', 1, 11135971), ('v5', 20, 7073569)]
+)
 def test_size_with_other_classes(family, num_classes, parameters):
     with torch.device('meta'):
         model = build(family, 's', num_classes)
@@ -129,21 +143,45 @@ def fingerprint(feature: Tensor) -> list:
 
 
 FINGERPRINTS = {
-    ('v5', 's'): ([[.08328, .08474, .07823], [.35796, .75432, .27212], [.29361, -.08347, -.18838]],
-                  [[.04665, .02984, -.04214], [.15378, .18727, -.04547], [.16149, .1247, -.14318]]),
-    ('v5-p6', 'n'): ([[.09964, .06612, -.02017], [.1113, .1646, .04], [.08133, .07698, -.11091],
-                      [.0401, -.05732, -.01864]],
-                     [[.03245, -.01673, .05364], [.04054, -.03565, -.0107], [.09576, .03251, -.07788],
-                      [.16091, .20605, -.0357]]),
-    ('v8', 's'): ([[.12141, -.16575, .26255], [.19031, -.02291, .23398], [.29468, -.08237, -.18958]],
-                  [[.10598, -.03291, -.09725], [.15469, .13761, .14015], [.16684, .15865, .19703]]),
+    ('v5', 's'): (
+        [[0.08328, 0.08474, 0.07823], [0.35796, 0.75432, 0.27212], [0.29361, -0.08347, -0.18838]],
+        [[0.04665, 0.02984, -0.04214], [0.15378, 0.18727, -0.04547], [0.16149, 0.1247, -0.14318]],
+    ),
+    ('v5-p6', 'n'): (
+        [
+            [0.09964, 0.06612, -0.02017],
+            [0.1113, 0.1646, 0.04],
+            [0.08133, 0.07698, -0.11091],
+            [0.0401, -0.05732, -0.01864],
+        ],
+        [
+            [0.03245, -0.01673, 0.05364],
+            [0.04054, -0.03565, -0.0107],
+            [0.09576, 0.03251, -0.07788],
+            [0.16091, 0.20605, -0.0357],
+        ],
+    ),
+    ('v8', 's'): (
+        [[0.12141, -0.16575, 0.26255], [0.19031, -0.02291, 0.23398], [0.29468, -0.08237, -0.18958]],
+        [[0.10598, -0.03291, -0.09725], [0.15469, 0.13761, 0.14015], [0.16684, 0.15865, 0.19703]],
+    ),
 }
 # Of the head's maps of each kind, the first and the last level.
 HEAD_FINGERPRINTS = {
-    ('v5', 's'): [[.25566, -.14655, -.29223], [.51292, -.66087, .87731], [.27127, .49197, .45691],
-                  [.5288, .54218, .52408], [.29125, .26292, -.35354], [.57321, -.718, .82887]],
-    ('v8', 's'): [[.25922, .29245, -.13663], [.25925, .29233, -.13662], [7.44247, 7.51192, 7.29673],
-                  [7.44235, 7.5127, 7.29574]],
+    ('v5', 's'): [
+        [0.25566, -0.14655, -0.29223],
+        [0.51292, -0.66087, 0.87731],
+        [0.27127, 0.49197, 0.45691],
+        [0.5288, 0.54218, 0.52408],
+        [0.29125, 0.26292, -0.35354],
+        [0.57321, -0.718, 0.82887],
+    ],
+    ('v8', 's'): [
+        [0.25922, 0.29245, -0.13663],
+        [0.25925, 0.29233, -0.13662],
+        [7.44247, 7.51192, 7.29673],
+        [7.44235, 7.5127, 7.29574],
+    ],
 }
 
 
@@ -211,12 +249,14 @@ def test_frozen_neck():
 
 
 def test_plugins():
-    plugins = [dict(cfg=dict(type='mmdet.DropBlock', drop_prob=0.1, block_size=3), stages=(False, False, True, True))]
+    plugins = [
+        {'cfg': {'type': 'mmdet.DropBlock', 'drop_prob': 0.1, 'block_size': 3}, 'stages': (False, False, True, True)}
+    ]
     model = YOLOv5CSPDarknet(widen_factor=0.125, plugins=plugins)
     assert [len(getattr(model, f'stage{i}')) for i in (1, 2, 3, 4)] == [2, 2, 3, 4]
     assert plugins[0]['stages'] == (False, False, True, True)
     with pytest.raises(ValueError, match='stages of a plugin needs 4 entries'):
-        YOLOv5CSPDarknet(widen_factor=0.125, plugins=[dict(cfg=dict(type='CBAM'), stages=(True, ))])
+        YOLOv5CSPDarknet(widen_factor=0.125, plugins=[{'cfg': {'type': 'CBAM'}, 'stages': (True,)}])
 
 
 def test_last_stage_of_one_model_does_not_reach_another():
@@ -251,7 +291,7 @@ def test_convolutions_start_from_the_default_of_pytorch(model):
 
 
 def test_init_cfg_is_followed():
-    model = YOLOv5CSPDarknet(widen_factor=0.125, init_cfg=dict(type='Constant', layer='Conv2d', val=0.5))
+    model = YOLOv5CSPDarknet(widen_factor=0.125, init_cfg={'type': 'Constant', 'layer': 'Conv2d', 'val': 0.5})
     model.init_weights()
     assert torch.all(model.stage4[0].conv.weight == 0.5)
 
@@ -259,26 +299,43 @@ def test_init_cfg_is_followed():
 def detector(**kwargs) -> YOLODetector:
     from mmyolo.registry import MODELS
     from mmyolo.utils import register_all_modules
+
     register_all_modules()
-    scale = dict(deepen_factor=0.33, widen_factor=0.125)
+    scale = {'deepen_factor': 0.33, 'widen_factor': 0.125}
     return MODELS.build(
         dict(
             type='YOLODetector',
-            data_preprocessor=dict(type='YOLOv5DetDataPreprocessor', mean=[0, 0, 0], std=[255] * 3, bgr_to_rgb=True),
+            data_preprocessor={
+                'type': 'YOLOv5DetDataPreprocessor',
+                'mean': [0, 0, 0],
+                'std': [255] * 3,
+                'bgr_to_rgb': True,
+            },
             backbone=dict(type='YOLOv8CSPDarknet', **scale),
             neck=dict(type='YOLOv8PAFPN', in_channels=P5, out_channels=P5, **scale),
-            bbox_head=dict(
-                type='YOLOv8Head',
-                head_module=dict(type='YOLOv8HeadModule', num_classes=3, in_channels=P5, widen_factor=0.125)),
-            test_cfg=dict(multi_label=True, nms_pre=100, score_thr=0.0, nms=dict(type='nms', iou_threshold=0.7),
-                          max_per_img=5),
-            **kwargs))
+            bbox_head={
+                'type': 'YOLOv8Head',
+                'head_module': {'type': 'YOLOv8HeadModule', 'num_classes': 3, 'in_channels': P5, 'widen_factor': 0.125},
+            },
+            test_cfg={
+                'multi_label': True,
+                'nms_pre': 100,
+                'score_thr': 0.0,
+                'nms': {'type': 'nms', 'iou_threshold': 0.7},
+                'max_per_img': 5,
+            },
+            **kwargs,
+        )
+    )
 
 
-@pytest.mark.parametrize('world, device, use_syncbn, synced', [(2, 'cuda', True, True), (2, 'cuda', False, False),
-                                                               (1, 'cuda', True, False), (2, 'cpu', True, False)])
+@pytest.mark.parametrize(
+    'world, device, use_syncbn, synced',
+    [(2, 'cuda', True, True), (2, 'cuda', False, False), (1, 'cuda', True, False), (2, 'cpu', True, False)],
+)
 def test_norms_are_synchronised_between_processes(world, device, use_syncbn, synced, monkeypatch):
     import mmyolo.models.detectors.yolo_detector as module
+
     monkeypatch.setattr(module, 'get_world_size', lambda: world)
     monkeypatch.setattr(module, 'get_device', lambda: device)
     model = detector(use_syncbn=use_syncbn)
@@ -290,9 +347,17 @@ def test_norms_are_synchronised_between_processes(world, device, use_syncbn, syn
 def test_detector_predicts():
     model = detector().eval()
     from mmdet.structures import DetDataSample
-    sample = DetDataSample(metainfo=dict(img_shape=(64, 64), ori_shape=(32, 32), scale_factor=(2., 2.),
-                                         pad_param=[0, 0, 0, 0], batch_input_shape=(64, 64)))
+
+    sample = DetDataSample(
+        metainfo={
+            'img_shape': (64, 64),
+            'ori_shape': (32, 32),
+            'scale_factor': (2.0, 2.0),
+            'pad_param': [0, 0, 0, 0],
+            'batch_input_shape': (64, 64),
+        }
+    )
     with torch.no_grad():
-        result = model.test_step(dict(inputs=[torch.zeros(3, 64, 64, dtype=torch.uint8)], data_samples=[sample]))
+        result = model.test_step({'inputs': [torch.zeros(3, 64, 64, dtype=torch.uint8)], 'data_samples': [sample]})
     assert len(result[0].pred_instances) == 5
     assert result[0].pred_instances.bboxes.max() <= 32

@@ -1,4 +1,5 @@
 """Subclasses of the task-aligned assigner: the steps that they replace are called, and what these return counts."""
+
 import pytest
 import torch
 
@@ -12,7 +13,7 @@ STEPS = ('get_pos_mask', 'get_box_metrics', 'select_topk_candidates', 'get_targe
 
 def assigner_inputs():
     generator = torch.Generator().manual_seed(0)
-    rows = torch.cat((GT_ROWS, GT_ROWS + torch.tensor([0, 0, 1., 2, -3, -1]), GT_ROWS[:1] * .9))
+    rows = torch.cat((GT_ROWS, GT_ROWS + torch.tensor([0, 0, 1.0, 2, -3, -1]), GT_ROWS[:1] * 0.9))
     rows[:, :2] = rows[:, :2].round()
     truth = gt_instances_preprocess(rows, 3)  # the third image has no box
     one = build('yolov8')
@@ -24,8 +25,8 @@ def assigner_inputs():
     return boxes, scores, priors, truth[..., :1], truth[..., 1:], flag
 
 
-@pytest.mark.parametrize('replaced', [(step, ) for step in STEPS] + [STEPS])
-@pytest.mark.parametrize('options', [dict(), dict(use_ciou=True, alpha=.5, topk=10), dict(topk=1), dict(topk=500)])
+@pytest.mark.parametrize('replaced', [(step,) for step in STEPS] + [STEPS])
+@pytest.mark.parametrize('options', [{}, {'use_ciou': True, 'alpha': 0.5, 'topk': 10}, {'topk': 1}, {'topk': 500}])
 def test_steps_of_task_aligned_assignment(replaced, options):
     inputs = assigner_inputs()
     expected = models.BatchTaskAlignedAssigner(3, **options)(*inputs)
@@ -58,4 +59,4 @@ def test_what_a_step_returns_counts():
     assert found['fg_mask_pre_prior'][:, :40].any() and not found['fg_mask_pre_prior'][:, 40:].any()
     mask = models.BatchTaskAlignedAssigner.get_pos_mask(FirstHalf(3), *inputs, 3, inputs[3].shape[1])[0]
     assert mask.shape == (3, inputs[3].shape[1], 84) and set(mask.unique().tolist()) == {0, 1}
-    assert found['assigned_scores'].max() <= .5
+    assert found['assigned_scores'].max() <= 0.5

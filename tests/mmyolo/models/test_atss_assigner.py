@@ -1,14 +1,20 @@
 """ATSS assignment against its dense definition, against published numbers, and at its edges."""
+
 import pytest
 import torch
 from mmdet.structures.bbox import bbox_overlaps
-from tests.mmyolo.models.levels import decode, draw_maps, grid, gt_rows
 
 from mmyolo.models.task_modules import assigners
-from mmyolo.models.task_modules.assigners import (BatchATSSAssigner, batch_atss_assigner, select_candidates_in_gts,
-                                                  select_highest_overlaps, yolov6_iou_calculator)
+from mmyolo.models.task_modules.assigners import (
+    BatchATSSAssigner,
+    batch_atss_assigner,
+    select_candidates_in_gts,
+    select_highest_overlaps,
+    yolov6_iou_calculator,
+)
 from mmyolo.models.task_modules.assigners.batch_atss_assigner import bbox_center_distance
 from mmyolo.models.utils import gt_instances_preprocess
+from tests.mmyolo.models.levels import decode, draw_maps, grid, gt_rows
 
 
 def dense(assigner, pred, priors, counts, gt):
@@ -21,7 +27,7 @@ def dense(assigner, pred, priors, counts, gt):
     candidate = torch.zeros_like(iou)
     first = 0
     for count in counts:
-        nearest = distance[..., first:first + count].topk(min(assigner.topk, count), largest=False).indices + first
+        nearest = distance[..., first : first + count].topk(min(assigner.topk, count), largest=False).indices + first
         candidate.scatter_(2, nearest, 1)
         first += count
     among = [[iou[b, g][candidate[b, g] > 0] for g in range(num_gts)] for b in range(batch)]
@@ -32,11 +38,12 @@ def dense(assigner, pred, priors, counts, gt):
     factor = (yolov6_iou_calculator(boxes, pred) * positive).amax(1)
     label = labels.gather(1, index).masked_fill(foreground == 0, assigner.num_classes)
     one_hot = torch.eye(assigner.num_classes + 1)[label][..., :-1]
-    return dict(
-        assigned_labels=label,
-        assigned_bboxes=boxes.gather(1, index[..., None].expand(-1, -1, 4)),
-        assigned_scores=one_hot * factor[..., None],
-        fg_mask_pre_prior=foreground > 0)
+    return {
+        'assigned_labels': label,
+        'assigned_bboxes': boxes.gather(1, index[..., None].expand(-1, -1, 4)),
+        'assigned_scores': one_hot * factor[..., None],
+        'fg_mask_pre_prior': foreground > 0,
+    }
 
 
 def call(assigner, pred, priors, counts, gt):
@@ -97,14 +104,14 @@ def test_without_predictions_positives_score_one():
 
 
 def test_center_distance():
-    anchors = torch.tensor([[0., 0, 10, 12], [2, 2, 2, 2]])
-    distances, points = bbox_center_distance(torch.tensor([[0., 0, 4, 4]]), anchors)
+    anchors = torch.tensor([[0.0, 0, 10, 12], [2, 2, 2, 2]])
+    distances, points = bbox_center_distance(torch.tensor([[0.0, 0, 4, 4]]), anchors)
     assert distances.tolist() == [[5, 0]] and points.tolist() == [[5, 6], [2, 2]]
     assert 'BatchATSSAssigner' in assigners.__all__
 
 
 def test_no_prior():
-    boxes, nothing = torch.tensor([[[0., 0, 9, 9]]]), torch.empty(1, 0, 4)
+    boxes, nothing = torch.tensor([[[0.0, 0, 9, 9]]]), torch.empty(1, 0, 4)
     assigner, priors = BatchATSSAssigner(3), torch.empty(0, 4)
     result = assigner(nothing, priors, [0, 0, 0], torch.zeros(1, 1, 1), boxes, torch.ones(1, 1, 1))
     assert result['assigned_scores'].shape == (1, 0, 3) and result['fg_mask_pre_prior'].shape == (1, 0)

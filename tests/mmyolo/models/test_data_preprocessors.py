@@ -1,4 +1,5 @@
 """From collated batches to model input."""
+
 import random
 
 import pytest
@@ -9,17 +10,18 @@ from mmengine.logging import MessageHub
 
 from mmyolo.models.data_preprocessors import YOLOv5DetDataPreprocessor, YOLOXBatchSyncRandomResize
 
-NORMALISE = dict(mean=[0., 0., 0.], std=[255., 255., 255.], bgr_to_rgb=True)
+NORMALISE = {'mean': [0.0, 0.0, 0.0], 'std': [255.0, 255.0, 255.0], 'bgr_to_rgb': True}
 
 
 def batch(height: int = 8, width: int = 6) -> dict:
     images = torch.randint(0, 256, (2, 3, height, width), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    boxes = torch.tensor([[0., 1., 1., 2., 3., 4.], [1., 0., 2., 2., 6., 8.]])
-    return dict(inputs=images, data_samples=dict(bboxes_labels=boxes, img_metas=[{}, {}]))
+    boxes = torch.tensor([[0.0, 1.0, 1.0, 2.0, 3.0, 4.0], [1.0, 0.0, 2.0, 2.0, 6.0, 8.0]])
+    return {'inputs': images, 'data_samples': {'bboxes_labels': boxes, 'img_metas': [{}, {}]}}
 
 
-@pytest.mark.parametrize('mean, std', [([0., 0., 0.], [255., 255., 255.]), ([123.675, 116.28, 103.53],
-                                                                            [58.395, 57.12, 57.375])])
+@pytest.mark.parametrize(
+    'mean, std', [([0.0, 0.0, 0.0], [255.0, 255.0, 255.0]), ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])]
+)
 @pytest.mark.parametrize('bgr_to_rgb', [True, False])
 def test_training_batch(mean, std, bgr_to_rgb):
     data = batch()
@@ -30,14 +32,14 @@ def test_training_batch(mean, std, bgr_to_rgb):
     assert torch.equal(output['inputs'], wanted)
     assert torch.equal(data['inputs'], original)
     assert torch.equal(output['data_samples']['bboxes_labels'], data['data_samples']['bboxes_labels'])
-    assert output['data_samples']['img_metas'] == [dict(batch_input_shape=(8, 6))] * 2
+    assert output['data_samples']['img_metas'] == [{'batch_input_shape': (8, 6)}] * 2
 
 
 def test_float_images_of_the_caller_stay_as_they_are():
     data = batch()
     data['inputs'] = data['inputs'].float()
     original = data['inputs'].clone()
-    YOLOv5DetDataPreprocessor(mean=[0.] * 3, std=[255.] * 3)(data, training=True)
+    YOLOv5DetDataPreprocessor(mean=[0.0] * 3, std=[255.0] * 3)(data, training=True)
     assert torch.equal(data['inputs'], original)
 
 
@@ -55,7 +57,7 @@ def test_channels_last_stays():
 
 def test_what_else_the_collate_function_gives():
     data = batch()
-    extra = dict(masks=torch.ones(2, 8, 6), keypoints=torch.ones(2, 17, 2), keypoints_visible=torch.ones(2, 17))
+    extra = {'masks': torch.ones(2, 8, 6), 'keypoints': torch.ones(2, 17, 2), 'keypoints_visible': torch.ones(2, 17)}
     data['data_samples'].update(extra)
     samples = YOLOv5DetDataPreprocessor(**NORMALISE)(data, training=True)['data_samples']
     assert {key: samples[key] for key in extra} == extra
@@ -63,7 +65,9 @@ def test_what_else_the_collate_function_gives():
 
 def test_training_refuses_batches_of_other_collate_functions():
     with pytest.raises(AssertionError, match='got list.*yolov5_collate'):
-        YOLOv5DetDataPreprocessor()(dict(inputs=torch.rand(1, 3, 4, 4), data_samples=[DetDataSample()]), training=True)
+        YOLOv5DetDataPreprocessor()(
+            {'inputs': torch.rand(1, 3, 4, 4), 'data_samples': [DetDataSample()]}, training=True
+        )
 
 
 @pytest.mark.parametrize('sizes', [[(10, 14), (10, 14)], [(9, 11), (10, 14)]], ids=['one size', 'two sizes'])
@@ -72,8 +76,8 @@ def test_inference_is_that_of_mmdet(sizes):
     images = [torch.randint(0, 256, (3, *size), dtype=torch.uint8) for size in sizes]
 
     def run(preprocessor):
-        samples = [DetDataSample(metainfo=dict(img_shape=size)) for size in sizes]
-        output = preprocessor(dict(inputs=[image.clone() for image in images], data_samples=samples))
+        samples = [DetDataSample(metainfo={'img_shape': size}) for size in sizes]
+        output = preprocessor({'inputs': [image.clone() for image in images], 'data_samples': samples})
         return output['inputs'], [sample.metainfo for sample in output['data_samples']]
 
     inputs, metas = run(YOLOv5DetDataPreprocessor(**kwargs))
@@ -84,7 +88,7 @@ def test_inference_is_that_of_mmdet(sizes):
 
 
 def test_inference_without_samples():
-    output = YOLOv5DetDataPreprocessor()(dict(inputs=[torch.rand(3, 10, 14)], data_samples=None))
+    output = YOLOv5DetDataPreprocessor()({'inputs': [torch.rand(3, 10, 14)], 'data_samples': None})
     assert output['inputs'].shape == (1, 3, 10, 14) and output['data_samples'] is None
 
 
@@ -105,7 +109,7 @@ def test_multi_scale(hub):
     sizes = set()
     for step in range(8):
         hub.update_info('iter', step)
-        samples = dict(bboxes_labels=boxes.clone(), keypoints=torch.ones(2, 17, 2))
+        samples = {'bboxes_labels': boxes.clone(), 'keypoints': torch.ones(2, 17, 2)}
         inputs, samples = resize(images, samples)
         assert inputs.shape == (2, 3, *size)
         scale = torch.tensor([size[1] / 128, size[0] / 64])
@@ -120,7 +124,7 @@ def test_multi_scale(hub):
 
 def test_multi_scale_within_the_preprocessor(hub):
     hub.update_info('iter', 0)
-    augment = dict(type='YOLOXBatchSyncRandomResize', random_size_range=(32, 32), interval=1)
+    augment = {'type': 'YOLOXBatchSyncRandomResize', 'random_size_range': (32, 32), 'interval': 1}
     preprocessor = YOLOv5DetDataPreprocessor(**NORMALISE, batch_augments=[augment])
     preprocessor(batch(64, 64), training=True)
     output = preprocessor(batch(64, 64), training=True)

@@ -1,4 +1,5 @@
 """Dynamic soft label assignment against its definition, written here pair by pair."""
+
 import math
 
 import pytest
@@ -19,7 +20,7 @@ def grid():
     return torch.tensor(rows, dtype=torch.float)
 
 
-def definition(pred_bboxes, logits, priors, gt_labels, gt_bboxes, flags, num_classes, topk=13, radius=3., weight=3.):
+def definition(pred_bboxes, logits, priors, gt_labels, gt_bboxes, flags, num_classes, topk=13, radius=3.0, weight=3.0):
     """The paper's rule and the published tie rules, one prior and one box at a time."""
     batch, num_priors, _ = pred_bboxes.shape
     labels = torch.full((batch, num_priors), num_classes)
@@ -35,8 +36,8 @@ def definition(pred_bboxes, logits, priors, gt_labels, gt_bboxes, flags, num_cla
             for g, (x1, y1, x2, y2) in enumerate(gt_bboxes[b].tolist()):
                 distance = math.hypot(x - (x1 + x2) / 2, y - (y1 + y2) / 2) / stride
                 logit = logits[b, p, int(gt_labels[b, g])]
-                cls = F.binary_cross_entropy_with_logits(logit, iou[p, g]) * (logit.sigmoid() - iou[p, g])**2
-                cost[p, g] = cls - weight * (iou[p, g] + 1e-7).log() + 10**(distance - radius)
+                cls = F.binary_cross_entropy_with_logits(logit, iou[p, g]) * (logit.sigmoid() - iou[p, g]) ** 2
+                cost[p, g] = cls - weight * (iou[p, g] + 1e-7).log() + 10 ** (distance - radius)
         chosen = torch.zeros(num_priors, total, dtype=torch.bool)
         for g in range(count):
             wanted = max(1, int(iou[:, g].topk(min(topk, num_priors)).values.sum()))
@@ -53,15 +54,15 @@ def case(seed, batch=3, num_gts=6, num_classes=4):
 
     def boxes(*shape):
         centre = torch.rand(*shape, 2, generator=generator) * SIDE
-        size = torch.rand(*shape, 2, generator=generator) * SIDE * .7 + 2
+        size = torch.rand(*shape, 2, generator=generator) * SIDE * 0.7 + 2
         return torch.cat((centre - size / 2, centre + size / 2), -1)
 
     gt_bboxes = boxes(batch, num_gts).clamp(min=0, max=SIDE)
-    gt_bboxes[:, 0] = gt_bboxes.new_tensor([9., 9., 15., 15.])  # no prior inside
+    gt_bboxes[:, 0] = gt_bboxes.new_tensor([9.0, 9.0, 15.0, 15.0])  # no prior inside
     pred = boxes(batch, len(priors))
     # Many priors predict a true box nearly, so that boxes take several priors and contest some.
     target = torch.randint(num_gts, (batch, len(priors)), generator=generator)
-    near = torch.rand(batch, len(priors), generator=generator) < .6
+    near = torch.rand(batch, len(priors), generator=generator) < 0.6
     pred[near] = gt_bboxes[torch.arange(batch)[:, None], target][near] + torch.rand(4, generator=generator) * 4
     logits = torch.randn(batch, len(priors), num_classes, generator=generator) * 2
     labels = torch.randint(num_classes, (batch, num_gts, 1), generator=generator).float()
@@ -97,9 +98,10 @@ def test_chunks_change_nothing(monkeypatch):
 def test_box_without_priors_takes_the_first_ones():
     priors = grid()
     pred, logits = torch.zeros(1, len(priors), 4), torch.zeros(1, len(priors), 2)
-    gt = torch.tensor([[[9., 9., 15., 15.], [17., 17., 23., 23.]]])
-    result = BatchDynamicSoftLabelAssigner(num_classes=2)(pred, logits, priors, torch.ones(1, 2, 1), gt,
-                                                          torch.ones(1, 2, 1))
+    gt = torch.tensor([[[9.0, 9.0, 15.0, 15.0], [17.0, 17.0, 23.0, 23.0]]])
+    result = BatchDynamicSoftLabelAssigner(num_classes=2)(
+        pred, logits, priors, torch.ones(1, 2, 1), gt, torch.ones(1, 2, 1)
+    )
     # Both want prior 0, and where nothing is in play the image's first box gets it.
     assert (result['assigned_labels'] < 2).nonzero().tolist() == [[0, 0]]
     assert torch.equal(result['assigned_bboxes'][0, 0], gt[0, 0])
@@ -108,8 +110,13 @@ def test_box_without_priors_takes_the_first_ones():
 @pytest.mark.parametrize('num_priors, num_gts', [(5, 0), (0, 3), (0, 0)])
 def test_nothing_to_assign(num_priors, num_gts):
     result = BatchDynamicSoftLabelAssigner(num_classes=80)(
-        torch.zeros(2, num_priors, 4), torch.zeros(2, num_priors, 80), torch.zeros(num_priors, 4),
-        torch.zeros(2, num_gts, 1), torch.zeros(2, num_gts, 4), torch.ones(2, num_gts, 1))
+        torch.zeros(2, num_priors, 4),
+        torch.zeros(2, num_priors, 80),
+        torch.zeros(num_priors, 4),
+        torch.zeros(2, num_gts, 1),
+        torch.zeros(2, num_gts, 4),
+        torch.ones(2, num_gts, 1),
+    )
     assert torch.equal(result['assigned_labels'], torch.full((2, num_priors), 80))
     assert result['assigned_bboxes'].shape == (2, num_priors, 4)
     assert result['assign_metrics'].sum() == 0
@@ -118,29 +125,30 @@ def test_nothing_to_assign(num_priors, num_gts):
 def test_box_objects_are_refused():
     pred, logits, priors, labels, _, flags = case(0)
     with pytest.raises(NotImplementedError, match='HorizontalBoxes'):
-        BatchDynamicSoftLabelAssigner(num_classes=4)(pred, logits, priors, labels, HorizontalBoxes(torch.zeros(6, 4)),
-                                                     flags)
+        BatchDynamicSoftLabelAssigner(num_classes=4)(
+            pred, logits, priors, labels, HorizontalBoxes(torch.zeros(6, 4)), flags
+        )
 
 
 def test_points_inside_boxes():
-    points = torch.tensor([[4., 4.], [10., 4.], [0., 4.], [8.5, 8.5]])
-    horizontal = torch.tensor([[[0., 0., 10., 10.]], [[4., 4., 9., 9.]]])
+    points = torch.tensor([[4.0, 4.0], [10.0, 4.0], [0.0, 4.0], [8.5, 8.5]])
+    horizontal = torch.tensor([[[0.0, 0.0, 10.0, 10.0]], [[4.0, 4.0, 9.0, 9.0]]])
     inside = find_inside_points(horizontal, points)
     assert inside.shape == (4, 2, 1)
     assert inside[..., 0].tolist() == [[True, False], [False, False], [False, False], [True, True]]
 
     # A square of side 10 around the origin, turned by 45 degrees, reaches to 7.07 on the axes, not to its old corners.
-    rotated = torch.tensor([[[0., 0., 10., 10., math.pi / 4]]])
-    points = torch.tensor([[7., 0.], [4.9, 4.9], [0., -7.], [3., 3.]])
+    rotated = torch.tensor([[[0.0, 0.0, 10.0, 10.0, math.pi / 4]]])
+    points = torch.tensor([[7.0, 0.0], [4.9, 4.9], [0.0, -7.0], [3.0, 3.0]])
     assert find_inside_points(rotated, points, box_dim=5).flatten().tolist() == [True, False, True, True]
     # Angles turn from x to y: a long box along the diagonal x = y.
-    rotated = torch.tensor([[[0., 0., 20., 2., math.pi / 4]]])
-    points = torch.tensor([[6., 6.], [6., -6.]])
+    rotated = torch.tensor([[[0.0, 0.0, 20.0, 2.0, math.pi / 4]]])
+    points = torch.tensor([[6.0, 6.0], [6.0, -6.0]])
     assert find_inside_points(rotated, points, box_dim=5).flatten().tolist() == [True, False]
 
 
 def test_centres():
-    assert get_box_center(torch.tensor([[0., 2., 4., 10.]])).tolist() == [[2., 6.]]
-    assert get_box_center(torch.tensor([[3., 5., 4., 10., .1]]), box_dim=5).tolist() == [[3., 5.]]
+    assert get_box_center(torch.tensor([[0.0, 2.0, 4.0, 10.0]])).tolist() == [[2.0, 6.0]]
+    assert get_box_center(torch.tensor([[3.0, 5.0, 4.0, 10.0, 0.1]]), box_dim=5).tolist() == [[3.0, 5.0]]
     with pytest.raises(NotImplementedError, match='got 6'):
         get_box_center(torch.zeros(1, 6), box_dim=6)

@@ -1,4 +1,5 @@
 """The moving average: its numbers, its buffers, and that it follows the model it is given."""
+
 import copy
 import math
 
@@ -10,7 +11,7 @@ from torch import nn
 from mmyolo.models.layers import ExpMomentumEMA
 
 # share of the model in the update, momentum 1e-4
-SHARES = {0: .9995, 1: .999001, 10: .994516, 100: .950759, 1000: .606267, 5000: .082136, 20000: .000145}
+SHARES = {0: 0.9995, 1: 0.999001, 10: 0.994516, 100: 0.950759, 1000: 0.606267, 5000: 0.082136, 20000: 0.000145}
 
 
 def small_model() -> nn.Module:
@@ -35,7 +36,7 @@ def test_share(step, share):
 @pytest.mark.parametrize('interval', [1, 2])
 def test_numbers_are_those_of_one_lerp_per_tensor(update_buffers, interval):
     model = small_model()
-    kwargs = dict(momentum=1e-4, gamma=5, interval=interval, update_buffers=update_buffers)
+    kwargs = {'momentum': 1e-4, 'gamma': 5, 'interval': interval, 'update_buffers': update_buffers}
     ema, slow = ExpMomentumEMA(model, **kwargs), EMAOfMMDet(model, **kwargs)
     for _ in range(6):
         train(model)
@@ -88,7 +89,7 @@ def test_buffers_that_are_not_averaged_follow_the_model_at_every_step():
 def test_parameters_that_were_replaced_are_followed(update_buffers):
     model = nn.Linear(1, 1)
     ema = ExpMomentumEMA(model, update_buffers=update_buffers)
-    model.weight = nn.Parameter(torch.full((1, 1), 7.))
+    model.weight = nn.Parameter(torch.full((1, 1), 7.0))
     ema.update_parameters(model)
     assert ema.module.weight.item() == 7
 
@@ -97,7 +98,7 @@ def test_shared_tensor_moves_once():
     model = nn.Sequential(nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False))
     model[1].weight = model[0].weight
     ema = ExpMomentumEMA(model, gamma=10, update_buffers=True)
-    for value in (1., 2.):
+    for value in (1.0, 2.0):
         model[0].weight.data.fill_(value)
         ema.update_parameters(model)
     assert ema.module[1].weight.item() == pytest.approx(1 + ema.momentum_at(1))

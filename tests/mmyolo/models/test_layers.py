@@ -1,4 +1,5 @@
 """Blocks: shapes, the order in which features are joined, re-parameterisation."""
+
 import os
 import subprocess
 import sys
@@ -23,9 +24,15 @@ class Take(nn.Module):
         return x
 
 
-@pytest.mark.parametrize('kwargs, channels', [(dict(kernel_sizes=5), 8), (dict(kernel_sizes=[3, 5, 7]), 8),
-                                              (dict(kernel_sizes=[3, 5, 7], use_conv_first=False), 16),
-                                              (dict(kernel_sizes=3, mid_channels_scale=0.25), 4)])
+@pytest.mark.parametrize(
+    'kwargs, channels',
+    [
+        ({'kernel_sizes': 5}, 8),
+        ({'kernel_sizes': [3, 5, 7]}, 8),
+        ({'kernel_sizes': [3, 5, 7], 'use_conv_first': False}, 16),
+        ({'kernel_sizes': 3, 'mid_channels_scale': 0.25}, 4),
+    ],
+)
 def test_sppf(kwargs, channels):
     block = SPPFBottleneck(16, 24, **kwargs)
     assert block(torch.rand(2, 16, 9, 7)).shape == (2, 24, 9, 7)
@@ -77,8 +84,11 @@ def rep_block(**kwargs) -> RepVGGBlock:
     return block.eval()
 
 
-@pytest.mark.parametrize('kwargs', [{}, dict(stride=2), dict(groups=2), dict(use_alpha=True), dict(use_bn_first=False),
-                                    dict(act_cfg=None)], ids=str)
+@pytest.mark.parametrize(
+    'kwargs',
+    [{}, {'stride': 2}, {'groups': 2}, {'use_alpha': True}, {'use_bn_first': False}, {'act_cfg': None}],
+    ids=str,
+)
 def test_deployed_block_gives_the_same(kwargs):
     block = rep_block(**kwargs)
     if kwargs.get('use_alpha'):
@@ -124,7 +134,7 @@ def test_block_refuses_what_it_cannot_do():
         RepVGGBlock(8, 8, use_se=True)
 
 
-@pytest.mark.parametrize('kwargs', [{}, dict(reduce_ratio=8), dict(act_cfg=dict(type='Sigmoid'))], ids=str)
+@pytest.mark.parametrize('kwargs', [{}, {'reduce_ratio': 8}, {'act_cfg': {'type': 'Sigmoid'}}], ids=str)
 def test_cbam(kwargs):
     block = CBAM(16, **kwargs)
     assert block(torch.rand(2, 16, 6, 5)).shape == (2, 16, 6, 5)
@@ -142,13 +152,13 @@ def test_cbam_weighs_channels_then_places():
 
 
 def test_activation_is_found_by_its_name():
-    assert isinstance(MODELS.build(dict(type='SiLU', inplace=True)), nn.SiLU)
-    assert isinstance(ConvModule(2, 2, 1, act_cfg=dict(type='SiLU')).activate, nn.SiLU)
+    assert isinstance(MODELS.build({'type': 'SiLU', 'inplace': True}), nn.SiLU)
+    assert isinstance(ConvModule(2, 2, 1, act_cfg={'type': 'SiLU'}).activate, nn.SiLU)
 
 
 def test_strided_rep_vgg_block_trains_on_images_in_channels_last():
     """A strided 1x1 convolution corrupts memory here; a process of its own keeps a crash from ending the tests."""
-    script = '''
+    script = """
 import torch
 from mmyolo.models.layers import RepVGGBlock
 for mixed in False, True:
@@ -159,7 +169,7 @@ for mixed in False, True:
             out = block(image)
         out.float().pow(2).mean().backward()
     print('mixed' if mixed else 'float', flush=True)  # says how far it came
-'''
+"""
     environ = dict(os.environ, MALLOC_CHECK_='3', OMP_NUM_THREADS='1')
     result = subprocess.run([sys.executable, '-c', script], env=environ, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr[-500:]
@@ -171,5 +181,5 @@ def test_strided_rep_vgg_block_is_two_strided_branches():
     image = torch.randn(2, 3, 7, 10)
     dense = F.conv2d(image, block.rbr_dense.conv.weight, stride=2, padding=1)
     point = F.conv2d(image, block.rbr_1x1.conv.weight, stride=2)
-    scale = 1 / (1 + block.rbr_dense.bn.eps)**0.5
+    scale = 1 / (1 + block.rbr_dense.bn.eps) ** 0.5
     torch.testing.assert_close(block(image), (dense + point) * scale)

@@ -1,4 +1,5 @@
 """Scaling of widths and depths, padded ground truth, wrappers that note results."""
+
 import copy
 
 import pytest
@@ -6,24 +7,33 @@ import torch
 from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.structures import InstanceData
 
-from mmyolo.models.utils import (OutputSaveFunctionWrapper, OutputSaveObjectWrapper, gt_instances_preprocess,
-                                 make_divisible, make_round)
+from mmyolo.models.utils import (
+    OutputSaveFunctionWrapper,
+    OutputSaveObjectWrapper,
+    gt_instances_preprocess,
+    make_divisible,
+    make_round,
+)
 
 
-@pytest.mark.parametrize('x, factor, divisor, wanted', [(64, 0.25, 8, 16), (100, 1.0, 8, 104), (768, 0.75, 8, 576),
-                                                        (10, 0.5, 4, 8), (64, 1.25, 8, 80)])
+@pytest.mark.parametrize(
+    'x, factor, divisor, wanted',
+    [(64, 0.25, 8, 16), (100, 1.0, 8, 104), (768, 0.75, 8, 576), (10, 0.5, 4, 8), (64, 1.25, 8, 80)],
+)
 def test_make_divisible(x, factor, divisor, wanted):
     assert make_divisible(x, factor, divisor) == wanted
 
 
-@pytest.mark.parametrize('x, factor, wanted', [(3, 0.33, 1), (9, 0.33, 3), (1, 1.33, 1), (3, 0.1, 1), (6, 1.33, 8),
-                                               (5, 0.5, 2), (3, 0.5, 2)])
+@pytest.mark.parametrize(
+    'x, factor, wanted', [(3, 0.33, 1), (9, 0.33, 3), (1, 1.33, 1), (3, 0.1, 1), (6, 1.33, 8), (5, 0.5, 2), (3, 0.5, 2)]
+)
 def test_make_round(x, factor, wanted):
     assert make_round(x, factor) == wanted
 
 
-ROWS = torch.tensor([[2., 5, 1, 2, 3, 4], [0, 1, 5, 6, 7, 8], [2, 3, 9, 9, 9, 9], [0, 2, 1, 1, 1, 1],
-                     [2, 4, 0, 0, 1, 1]])
+ROWS = torch.tensor(
+    [[2.0, 5, 1, 2, 3, 4], [0, 1, 5, 6, 7, 8], [2, 3, 9, 9, 9, 9], [0, 2, 1, 1, 1, 1], [2, 4, 0, 0, 1, 1]]
+)
 
 
 def test_rows_are_padded_in_their_order():
@@ -46,7 +56,7 @@ def test_instances_give_the_same_as_rows(box_dim):
 
 
 def test_box_objects():
-    instance = InstanceData(labels=torch.tensor([3]), bboxes=HorizontalBoxes(torch.tensor([[1., 2., 3., 4.]])))
+    instance = InstanceData(labels=torch.tensor([3]), bboxes=HorizontalBoxes(torch.tensor([[1.0, 2.0, 3.0, 4.0]])))
     assert gt_instances_preprocess([instance], 1).tolist() == [[[3, 1, 2, 3, 4]]]
 
 

@@ -1,4 +1,5 @@
 """Backbones, necks and blocks from outside that build on ours."""
+
 import pytest
 import torch
 
@@ -14,11 +15,11 @@ BACKBONES = ['YOLOv5CSPDarknet', 'YOLOv8CSPDarknet', 'YOLOXCSPDarknet', 'CSPNeXt
 def test_backbones(name):
     base = getattr(models, name)
     subclass, calls = noting(base, 'build_stem_layer', 'build_stage_layer', 'make_stage_plugins', '_freeze_stages')
-    plugins = [dict(cfg=dict(type='CBAM'), stages=(False, False, True, True))] if name != 'PPYOLOECSPResNet' else None
-    options = dict(widen_factor=.25, frozen_stages=1, plugins=plugins)
+    plugins = [{'cfg': {'type': 'CBAM'}, 'stages': (False, False, True, True)}] if name != 'PPYOLOECSPResNet' else None
+    options = {'widen_factor': 0.25, 'frozen_stages': 1, 'plugins': plugins}
     one, other = subclass(**options).train(), base(**options).train()
     other.load_state_dict(one.state_dict())
-    names = ['build_stem_layer'] + ['build_stage_layer', 'make_stage_plugins'][:2 if plugins else 1] * 4
+    names = ['build_stem_layer'] + ['build_stage_layer', 'make_stage_plugins'][: 2 if plugins else 1] * 4
     assert [name for name, _, _ in calls] == names + ['_freeze_stages']
     assert one.plugins is plugins and one.layers == ['stem', 'stage1', 'stage2', 'stage3', 'stage4']
     assert not one.stage1.training and one.stage2.training
@@ -49,7 +50,9 @@ class GuidedPAFPN(models.YOLOv8PAFPN):
         inner = [outs[-1]]
         for step, idx in enumerate(range(len(self.in_channels) - 1, 0, -1)):
             pair = [self.upsample_layers[step](inner[0]), outs[idx - 1]]
-            inner.insert(0, self.top_down_layers[step](torch.cat(pair if self.upsample_feats_cat_first else pair[::-1], 1)))
+            inner.insert(
+                0, self.top_down_layers[step](torch.cat(pair if self.upsample_feats_cat_first else pair[::-1], 1))
+            )
         results = [inner[0]]
         for idx in range(len(self.in_channels) - 1):
             pair = torch.cat([self.downsample_layers[idx](results[-1]), inner[idx + 1]], 1)
@@ -59,11 +62,11 @@ class GuidedPAFPN(models.YOLOv8PAFPN):
 
 @pytest.mark.parametrize('freeze_all', [True, False])
 def test_neck_with_another_input(freeze_all):
-    options = dict(in_channels=[16, 32, 64], out_channels=[16, 32, 64], freeze_all=freeze_all)
+    options = {'in_channels': [16, 32, 64], 'out_channels': [16, 32, 64], 'freeze_all': freeze_all}
     one, other = GuidedPAFPN(**options, guides=(1, 2)), models.YOLOv8PAFPN(**options)
     other.load_state_dict(one.state_dict(), strict=False)
     feats = [torch.randn(1, c, size, size) for c, size in ((16, 16), (32, 8), (64, 4))]
-    for level, expected in zip(one.eval()(feats, 1.), other.eval()(feats)):
+    for level, expected in zip(one.eval()(feats, 1.0), other.eval()(feats)):
         torch.testing.assert_close(level, expected)
     assert one.factor.requires_grad and one.train().out_layers is not None
     assert one.top_down_layers[0].main_conv.conv.weight.requires_grad is not freeze_all
@@ -71,7 +74,6 @@ def test_neck_with_another_input(freeze_all):
 
 def test_block_that_adds_a_branch():
     class ThreeBranches(CSPLayerWithTwoConv):
-
         def forward(self, x):
             halves = list(self.main_conv(x).split((self.mid_channels, self.mid_channels), 1))
             halves.extend(block(halves[-1]) for block in self.blocks)
@@ -84,4 +86,4 @@ def test_block_that_adds_a_branch():
     x = torch.randn(1, 16, 4, 4)
     assert one.mid_channels == 16
     torch.testing.assert_close(one(x), other(x))
-    assert CSPLayerWithTwoConv(16, 32, expand_ratio=.25).mid_channels == 8
+    assert CSPLayerWithTwoConv(16, 32, expand_ratio=0.25).mid_channels == 8

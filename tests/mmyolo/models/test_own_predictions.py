@@ -1,4 +1,5 @@
 """Heads from outside that predict, or look at assignments, by themselves from what our heads keep."""
+
 import pytest
 import torch
 from mmdet.models.utils import filter_scores_and_topk
@@ -13,19 +14,23 @@ from tests.mmyolo.models.maps import GT_ROWS, SIZES, TRAIN_METAS
 def own_prediction(base):
     """A subclass of a head that predicts anew from what the head keeps."""
 
-    def predict_by_feat(self, cls_scores, bbox_preds, objectnesses=None, batch_img_metas=None, cfg=None, rescale=True,
-                        with_nms=True):
+    def predict_by_feat(
+        self, cls_scores, bbox_preds, objectnesses=None, batch_img_metas=None, cfg=None, rescale=True, with_nms=True
+    ):
         cfg, num_imgs = ConfigDict(self.test_cfg if cfg is None else cfg), len(batch_img_metas)
         sizes = [level.shape[2:] for level in cls_scores]
         if sizes != self.featmap_sizes:
             self.mlvl_priors = self.prior_generator.grid_priors(
-                sizes, dtype=cls_scores[0].dtype, device=cls_scores[0].device)
+                sizes, dtype=cls_scores[0].dtype, device=cls_scores[0].device
+            )
             self.featmap_sizes = sizes
         priors = torch.cat(self.mlvl_priors)
-        strides = torch.cat([
-            level.new_full((size.numel() * self.num_base_priors, ), stride)
-            for level, size, stride in zip(self.mlvl_priors, sizes, self.featmap_strides)
-        ])
+        strides = torch.cat(
+            [
+                level.new_full((size.numel() * self.num_base_priors,), stride)
+                for level, size, stride in zip(self.mlvl_priors, sizes, self.featmap_strides)
+            ]
+        )
 
         def flat(maps, channels):
             return torch.cat([level.permute(0, 2, 3, 1).reshape(num_imgs, -1, channels) for level in maps], dim=1)
@@ -46,7 +51,7 @@ def own_prediction(base):
             results.append(found)
         return results
 
-    return type('OwnPrediction', (base, ), dict(predict_by_feat=predict_by_feat, __module__=__name__))
+    return type('OwnPrediction', (base,), {'predict_by_feat': predict_by_feat, '__module__': __name__})
 
 
 @pytest.mark.parametrize('family', ['yolov5', 'yolov6', 'yolov7', 'yolov7_aux', 'yolov8', 'ppyoloe', 'yolox', 'rtmdet'])
@@ -63,11 +68,11 @@ def test_own_prediction(family):
 def test_what_a_viewer_of_assignments_reads(family):
     one = build(family)
     anchors = torch.tensor(one.prior_generator.base_sizes, dtype=torch.float)
-    strides = torch.tensor([8., 16, 32]).view(3, 1, 1)
+    strides = torch.tensor([8.0, 16, 32]).view(3, 1, 1)
     torch.testing.assert_close(one.priors_base_sizes, anchors / strides)
     assert one.grid_offset.tolist() == [[[0, 0]], [[1, 0]], [[0, 1]], [[-1, 0]], [[0, -1]]]
     assert one.prior_inds.tolist() == [[0], [1], [2]]
-    assert (one.near_neighbor_thr, one.prior_match_thr, one.num_base_priors, one.num_levels) == (.5, 4., 3, 3)
+    assert (one.near_neighbor_thr, one.prior_match_thr, one.num_base_priors, one.num_levels) == (0.5, 4.0, 3, 3)
     targets = one._convert_gt_to_norm_format(GT_ROWS, TRAIN_METAS)
     counts = []
     for size, sizes in zip(SIZES, one.priors_base_sizes):  # matches by shape alone

@@ -1,22 +1,35 @@
 """PPYOLOE: published numbers of layers, network and losses, and the loss of distributions as it is meant."""
+
 import pytest
 import torch
 from mmengine.logging import MessageHub
 from mmengine.structures import InstanceData
-from tests.mmyolo.models.fingerprints import fingerprint
-from tests.mmyolo.models.levels import GT_ROWS, METAS, SIZES, draw
 from torch import nn
 from torch.nn import functional as F
 
 from mmyolo.models import PPYOLOECSPPAFPN, PPYOLOECSPResNet, PPYOLOEHead
 from mmyolo.models.layers.yolo_bricks import CSPResLayer, EffectiveSELayer, PPYOLOEBasicBlock, PPYOLOESELayer
 from mmyolo.registry import MODELS
+from tests.mmyolo.models.fingerprints import fingerprint
+from tests.mmyolo.models.levels import GT_ROWS, METAS, SIZES, draw
 
 FINGERPRINTS = {
-    'ppyoloe/ppyoloe_s_fast_8xb32-300e_coco.py':
-    [(-0.02909, .1973), (-.007570, .1903), (.005306, .1733), (8.111, .06648), (7.954, .1580), (8.012, .1221)],
-    'ppyoloe/ppyoloe_plus_m_fast_8xb8-80e_coco.py':
-    [(-.02748, .1781), (.01880, .1837), (.002986, .1624), (8.014, .09421), (7.996, .08254), (7.895, .1833)],
+    'ppyoloe/ppyoloe_s_fast_8xb32-300e_coco.py': [
+        (-0.02909, 0.1973),
+        (-0.007570, 0.1903),
+        (0.005306, 0.1733),
+        (8.111, 0.06648),
+        (7.954, 0.1580),
+        (8.012, 0.1221),
+    ],
+    'ppyoloe/ppyoloe_plus_m_fast_8xb8-80e_coco.py': [
+        (-0.02748, 0.1781),
+        (0.01880, 0.1837),
+        (0.002986, 0.1624),
+        (8.014, 0.09421),
+        (7.996, 0.08254),
+        (7.895, 0.1833),
+    ],
 }
 
 
@@ -49,7 +62,7 @@ def test_attention_weighs_channels_by_their_means():
 
 def test_stem_of_the_head():
     layer = PPYOLOESELayer(6).eval()
-    assert 0 < layer.fc.weight.abs().max() < .01 and (layer.fc.bias == 0).all()
+    assert 0 < layer.fc.weight.abs().max() < 0.01 and (layer.fc.bias == 0).all()
     x, mean = draw('randn', 0, 2, 6, 5, 4), draw('randn', 1, 2, 6, 1, 1)
     torch.testing.assert_close(layer(x, mean), layer.conv(x * torch.sigmoid(layer.fc(mean))))
 
@@ -84,29 +97,30 @@ def test_csp_layer_joins_the_short_way_first():
 
 @pytest.mark.parametrize('large, widths', [(False, [16, 32]), (True, [16, 16, 32])])
 def test_stem(large, widths):
-    stem = PPYOLOECSPResNet(widen_factor=.5, deepen_factor=.33, use_large_stem=large).stem
+    stem = PPYOLOECSPResNet(widen_factor=0.5, deepen_factor=0.33, use_large_stem=large).stem
     assert [conv.out_channels for conv in stem] == widths
     assert [conv.conv.stride[0] for conv in stem] == [2] + [1] * (len(widths) - 1)
 
 
-@pytest.mark.parametrize('deepen_factor, blocks', [(.33, [1, 2, 2, 1]), (.67, [2, 4, 4, 2]), (1.33, [4, 8, 8, 4])])
+@pytest.mark.parametrize('deepen_factor, blocks', [(0.33, [1, 2, 2, 1]), (0.67, [2, 4, 4, 2]), (1.33, [4, 8, 8, 4])])
 def test_backbone(deepen_factor, blocks):
-    model = PPYOLOECSPResNet(deepen_factor=deepen_factor, widen_factor=.125, out_indices=(0, 1, 2, 3, 4))
+    model = PPYOLOECSPResNet(deepen_factor=deepen_factor, widen_factor=0.125, out_indices=(0, 1, 2, 3, 4))
     assert [len(getattr(model, name)[0].blocks) for name in model.layers[1:]] == blocks
     shapes = [tuple(out.shape) for out in model(torch.rand(2, 3, 64, 96))]
     assert shapes == [(2, 8, 32, 48), (2, 16, 16, 24), (2, 32, 8, 12), (2, 64, 4, 6), (2, 128, 2, 3)]
 
 
 def test_backbone_of_other_stages_with_plugins():
-    plugins = [dict(cfg=dict(type='CBAM', reduce_ratio=4), stages=(False, True))]
+    plugins = [{'cfg': {'type': 'CBAM', 'reduce_ratio': 4}, 'stages': (False, True)}]
     model = PPYOLOECSPResNet(
-        arch_ovewrite=[[32, 64, 1], [64, 128, 2]], widen_factor=.5, out_indices=(1, 2), plugins=plugins)
+        arch_ovewrite=[[32, 64, 1], [64, 128, 2]], widen_factor=0.5, out_indices=(1, 2), plugins=plugins
+    )
     assert [len(model.stage1), len(model.stage2)] == [1, 2]
     assert [out.shape[1] for out in model(torch.rand(1, 3, 32, 32))] == [32, 64]
 
 
 def test_neck_with_more_layers_and_dropped_blocks():
-    drop = dict(type='mmdet.DropBlock', drop_prob=.1, block_size=3, warm_iters=0)
+    drop = {'type': 'mmdet.DropBlock', 'drop_prob': 0.1, 'block_size': 3, 'warm_iters': 0}
     neck = PPYOLOECSPPAFPN([16, 32, 64], [8, 16, 24], num_csplayer=2, drop_block_cfg=drop, use_spp=True)
     assert [len(neck.reduce_layers[2]), len(neck.top_down_layers[0]), len(neck.bottom_up_layers[0])] == [3, 2, 2]
     inputs = [torch.rand(2, c, s, s) for c, s in ((16, 16), (32, 8), (64, 4))]
@@ -114,19 +128,27 @@ def test_neck_with_more_layers_and_dropped_blocks():
 
 
 def build(num_classes=4):
-    train_cfg = dict(
-        initial_epoch=4,
-        initial_assigner=dict(type='BatchATSSAssigner', num_classes=num_classes, topk=9),
-        assigner=dict(type='BatchTaskAlignedAssigner', num_classes=num_classes, topk=13, alpha=1, beta=6, eps=1e-9))
-    layers = dict(type='PPYOLOEHeadModule', num_classes=num_classes, in_channels=[8, 16, 24], reg_max=16)
-    return MODELS.build(dict(type='PPYOLOEHead', head_module=layers, train_cfg=train_cfg))
+    train_cfg = {
+        'initial_epoch': 4,
+        'initial_assigner': {'type': 'BatchATSSAssigner', 'num_classes': num_classes, 'topk': 9},
+        'assigner': {
+            'type': 'BatchTaskAlignedAssigner',
+            'num_classes': num_classes,
+            'topk': 13,
+            'alpha': 1,
+            'beta': 6,
+            'eps': 1e-9,
+        },
+    }
+    layers = {'type': 'PPYOLOEHeadModule', 'num_classes': num_classes, 'in_channels': [8, 16, 24], 'reg_max': 16}
+    return MODELS.build({'type': 'PPYOLOEHead', 'head_module': layers, 'train_cfg': train_cfg})
 
 
 def maps():
     """Class logits, distances and their distributions."""
     cls = [draw('randn', 100 + i, 2, 4, *size) for i, size in enumerate(SIZES)]
     dist = [draw('randn', 300 + i, 2, h * w, 4, 17) for i, (h, w) in enumerate(SIZES)]
-    means = [(level.softmax(-1) * torch.arange(17.)).sum(-1) for level in dist]
+    means = [(level.softmax(-1) * torch.arange(17.0)).sum(-1) for level in dist]
     return cls, [mean.transpose(1, 2).unflatten(2, size) for mean, size in zip(means, SIZES)], dist
 
 
@@ -139,11 +161,14 @@ def values(losses):
     return [losses[name].item() for name in ('loss_cls', 'loss_bbox', 'loss_dfl')]
 
 
-@pytest.mark.parametrize('epoch, rows, expected', [
-    (0, GT_ROWS, [365.20731, 2.15416, 1.67067]),
-    (10, GT_ROWS, [140.28842, 1.78800, 1.62211]),
-    (10, GT_ROWS[:0], [685.69690, 0, 0]),
-])
+@pytest.mark.parametrize(
+    'epoch, rows, expected',
+    [
+        (0, GT_ROWS, [365.20731, 2.15416, 1.67067]),
+        (10, GT_ROWS, [140.28842, 1.78800, 1.62211]),
+        (10, GT_ROWS[:0], [685.69690, 0, 0]),
+    ],
+)
 def test_losses(hub, epoch, rows, expected):
     """Of the last column 1.64222 and 1.62096 are published, computed of mixed-up logits; these are what is meant."""
     hub.update_info('epoch', epoch)
@@ -155,26 +180,27 @@ def test_loss_of_distributions_by_its_definition(hub):
     head = build()
     cls, bbox, dist = maps()
     calls = []
-    head.loss_bbox.register_forward_pre_hook(lambda _, args, kwargs: calls.append((*args, kwargs['weight'])),
-                                             with_kwargs=True)
+    head.loss_bbox.register_forward_pre_hook(
+        lambda _, args, kwargs: calls.append((*args, kwargs['weight'])), with_kwargs=True
+    )
     total = head.loss_by_feat(cls, bbox, dist, GT_ROWS, METAS)['loss_dfl']
 
-    logits, wanted = torch.cat(dist, 1), 0.
+    logits, wanted = torch.cat(dist, 1), 0.0
     means = torch.cat([level.flatten(2).transpose(1, 2) for level in bbox], 1)
     points = head.flatten_priors_train[:, :2]
-    strides = torch.cat([torch.full((h * w, ), float(s)) for (h, w), s in zip(SIZES, (8, 16, 32))])
-    (boxes, targets, weights), = calls
+    strides = torch.cat([torch.full((h * w,), float(s)) for (h, w), s in zip(SIZES, (8, 16, 32))])
+    ((boxes, targets, weights),) = calls
     for box, target, weight in zip(boxes, targets, weights):
         # the prior whose box this is
         cells = points / strides[:, None]
         decoded = torch.cat((cells - means[..., :2], cells + means[..., 2:]), -1)
         image, place = (decoded - box).abs().sum(-1).min().eq((decoded - box).abs().sum(-1)).nonzero()[0]
         x, y = points[place] / strides[place]
-        sides = torch.stack((x - target[0], y - target[1], target[2] - x, target[3] - y)).clamp(0, 16 - .01)
+        sides = torch.stack((x - target[0], y - target[1], target[2] - x, target[3] - y)).clamp(0, 16 - 0.01)
         for side, row in zip(sides, logits[image, place]):
             low = int(side)
             log = -row.log_softmax(0)
-            wanted += weight * (log[low] * (low + 1 - side) + log[low + 1] * (side - low)) / 4 * .5
+            wanted += weight * (log[low] * (low + 1 - side) + log[low + 1] * (side - low)) / 4 * 0.5
     torch.testing.assert_close(total, wanted / max(weights.sum(), 1), rtol=1e-4, atol=1e-5)
 
 
@@ -184,7 +210,7 @@ def test_training_equals_the_loss_of_the_forward_maps(hub, epoch, rows):
     hub.update_info('epoch', epoch)
     torch.manual_seed(0)
     head = build()
-    short = head.loss(features(), dict(bboxes_labels=rows, img_metas=METAS))
+    short = head.loss(features(), {'bboxes_labels': rows, 'img_metas': METAS})
     assert values(short) == pytest.approx(values(head.loss_by_feat(*head(features()), rows, METAS)), rel=1e-5)
     sum(short.values()).backward()
     assert all(parameter.grad.isfinite().all() for parameter in head.parameters())
@@ -192,7 +218,9 @@ def test_training_equals_the_loss_of_the_forward_maps(hub, epoch, rows):
 
 def test_lists_of_instances_and_one_class(hub):
     hub.update_info('epoch', 10)
-    instances = [InstanceData(bboxes=torch.tensor([[24., 37., 98., 118.]]), labels=torch.zeros(1)) for _ in range(2)]
+    instances = [
+        InstanceData(bboxes=torch.tensor([[24.0, 37.0, 98.0, 118.0]]), labels=torch.zeros(1)) for _ in range(2)
+    ]
     head = build(num_classes=1)
     assert all(value > 0 for value in values(head.loss_by_feat(*head(features()), instances, METAS)))
 
@@ -200,7 +228,7 @@ def test_lists_of_instances_and_one_class(hub):
 def test_mean_over_processes(monkeypatch):
     monkeypatch.setattr('mmyolo.models.dense_heads.ppyoloe_head.reduce_mean', lambda tensor: tensor * 2)
     head = build()
-    assert head.divisor(torch.tensor(3.)) == 6 and head.divisor(torch.tensor(.2)) == 1 and head.loss_scale(16) == 1
+    assert head.divisor(torch.tensor(3.0)) == 6 and head.divisor(torch.tensor(0.2)) == 1 and head.loss_scale(16) == 1
 
 
 def test_classes_see_the_map_itself_and_distances_do_not():
@@ -213,7 +241,7 @@ def test_classes_see_the_map_itself_and_distances_do_not():
         for x, level, pred in zip(features(), cls, module.cls_preds):
             torch.testing.assert_close(level, F.conv2d(x, pred.weight, pred.bias, padding=1))
         for level, pred in zip(bbox, module.reg_preds):
-            mean = (pred.bias.view(4, 17).softmax(-1) * torch.arange(17.)).sum(-1)
+            mean = (pred.bias.view(4, 17).softmax(-1) * torch.arange(17.0)).sum(-1)
             torch.testing.assert_close(level, mean.view(1, 4, 1, 1).expand_as(level))
     assert 'head_module.proj' not in head.state_dict()
 
@@ -223,5 +251,5 @@ def test_initial_predictions():
     head.init_weights()
     cls, bbox = head(features())
     assert isinstance(head, PPYOLOEHead)
-    assert all(torch.allclose(level.sigmoid(), torch.tensor(.01)) for level in cls)
-    assert all(torch.allclose(level, torch.tensor(8.)) for level in bbox)
+    assert all(torch.allclose(level.sigmoid(), torch.tensor(0.01)) for level in cls)
+    assert all(torch.allclose(level, torch.tensor(8.0)) for level in bbox)

@@ -1,4 +1,5 @@
 """Batches of PPYOLOE: one square for images of several sizes, then normalisation."""
+
 import random
 
 import pytest
@@ -9,8 +10,8 @@ from torch.nn import functional as F
 from mmyolo.models import PPYOLOEBatchRandomResize, PPYOLOEDetDataPreprocessor
 from mmyolo.registry import MODELS
 
-NORMALISE = dict(mean=[1., 2., 3.], std=[4., 5., 6.], bgr_to_rgb=True)
-RESIZE = dict(type='mmyolo.PPYOLOEBatchRandomResize', random_size_range=(32, 96), size_divisor=32)
+NORMALISE = {'mean': [1.0, 2.0, 3.0], 'std': [4.0, 5.0, 6.0], 'bgr_to_rgb': True}
+RESIZE = {'type': 'mmyolo.PPYOLOEBatchRandomResize', 'random_size_range': (32, 96), 'size_divisor': 32}
 
 
 @pytest.fixture(autouse=True)
@@ -23,8 +24,8 @@ def hub():
 
 def batch(*sizes):
     images = [torch.randint(0, 256, (3, *size), dtype=torch.uint8) for size in sizes or ((40, 20), (16, 64))]
-    boxes = torch.tensor([[0., 7, 2, 4, 10, 20], [1, 3, 8, 4, 16, 12], [0, 1, 0, 0, 20, 40]])
-    return dict(inputs=images, data_samples=dict(bboxes_labels=boxes))
+    boxes = torch.tensor([[0.0, 7, 2, 4, 10, 20], [1, 3, 8, 4, 16, 12], [0, 1, 0, 0, 20, 40]])
+    return {'inputs': images, 'data_samples': {'bboxes_labels': boxes}}
 
 
 @pytest.mark.parametrize('mode', ['nearest', 'bilinear', 'bicubic', 'area'])
@@ -32,7 +33,7 @@ def test_resize(mode):
     data = batch()
     resize = PPYOLOEBatchRandomResize((64, 64), random_interp=False, interp_mode=mode)
     images, samples = resize(data['inputs'], data['data_samples'])
-    corners = {} if mode in ('nearest', 'area') else dict(align_corners=False)
+    corners = {} if mode in ('nearest', 'area') else {'align_corners': False}
     for image, wanted in zip(images, data['inputs'], strict=True):
         torch.testing.assert_close(image, F.interpolate(wanted[None].float(), (64, 64), mode=mode, **corners)[0])
     wanted = torch.tensor([[0, 7, 6.4, 6.4, 32, 32], [1, 3, 8, 16, 16, 48], [0, 1, 0, 0, 64, 64]])
@@ -40,8 +41,8 @@ def test_resize(mode):
 
 
 def test_a_row_of_no_image_leaves_the_others():
-    rows = torch.tensor([[5, 0, 1, 1, 2, 2], [-3, 0, 1, 1, 2, 2], [0, 0, 1, 1, 2, 2.]])
-    _, samples = PPYOLOEBatchRandomResize((64, 64))([torch.zeros(3, 32, 16)], dict(bboxes_labels=rows))
+    rows = torch.tensor([[5, 0, 1, 1, 2, 2], [-3, 0, 1, 1, 2, 2], [0, 0, 1, 1, 2, 2.0]])
+    _, samples = PPYOLOEBatchRandomResize((64, 64))([torch.zeros(3, 32, 16)], {'bboxes_labels': rows})
     assert samples['bboxes_labels'][2].tolist() == [0, 0, 4, 2, 8, 4]
 
 
@@ -54,7 +55,7 @@ def test_draws_of_sides_and_interpolations():
     random.seed(3)
     found = []
     for _ in range(9):
-        images, _ = resize(batch((2, 3))['inputs'], dict(bboxes_labels=torch.zeros(0, 6)))
+        images, _ = resize(batch((2, 3))['inputs'], {'bboxes_labels': torch.zeros(0, 6)})
         found.append((images.shape[-1], resize._mode))
     assert found == wanted and len(set(found)) > 5
 
@@ -65,12 +66,13 @@ def test_interval_holds_a_side(hub):
     sides = []
     for iteration in range(7):
         hub.update_info('iter', iteration)
-        sides.append(resize([torch.zeros(3, 4, 4)], dict(bboxes_labels=torch.zeros(0, 6)))[0].shape[-1])
+        sides.append(resize([torch.zeros(3, 4, 4)], {'bboxes_labels': torch.zeros(0, 6)})[0].shape[-1])
     assert sides[0] == sides[1] != sides[2] == sides[3] == sides[4] != sides[5] == sides[6]
 
 
 @pytest.mark.parametrize(
-    'kwargs', [dict(keep_ratio=True), dict(random_interp=False), dict(interp_mode='area'), dict(interp_mode=None)])
+    'kwargs', [{'keep_ratio': True}, {'random_interp': False}, {'interp_mode': 'area'}, {'interp_mode': None}]
+)
 def test_wrong_arguments(kwargs):
     with pytest.raises(AssertionError, match='PPYOLOEBatchRandomResize'):
         PPYOLOEBatchRandomResize((320, 800), **kwargs)
@@ -84,14 +86,16 @@ def test_training_batch():
             type='PPYOLOEDetDataPreprocessor',
             batch_augments=[dict(RESIZE, random_size_range=(64, 64), random_interp=False, interp_mode='bilinear')],
             pad_size_divisor=32,
-            **NORMALISE))
+            **NORMALISE,
+        )
+    )
     output = preprocessor(data, training=True)
     for image, found in zip(images, output['inputs'], strict=True):
         wanted = F.interpolate(image[None], (64, 64), mode='bilinear', align_corners=False)[0]
-        wanted = (wanted - torch.tensor([1., 2, 3])[:, None, None]) / torch.tensor([4., 5, 6])[:, None, None]
+        wanted = (wanted - torch.tensor([1.0, 2, 3])[:, None, None]) / torch.tensor([4.0, 5, 6])[:, None, None]
         torch.testing.assert_close(found, wanted)
     samples = output['data_samples']
-    assert samples['img_metas'] == [dict(batch_input_shape=(64, 64))] * 2
+    assert samples['img_metas'] == [{'batch_input_shape': (64, 64)}] * 2
     assert samples['bboxes_labels'][1].tolist() == [1, 3, 8, 16, 16, 48]
 
 
@@ -105,12 +109,12 @@ def test_without_augmentation():
 def test_other_collate_functions_are_refused():
     preprocessor = PPYOLOEDetDataPreprocessor(**NORMALISE)
     with pytest.raises(AssertionError, match='got list'):
-        preprocessor(dict(inputs=[torch.rand(3, 4, 4)], data_samples=[]), training=True)
+        preprocessor({'inputs': [torch.rand(3, 4, 4)], 'data_samples': []}, training=True)
     with pytest.raises(AssertionError, match='use_ms_training=True'):
-        preprocessor(dict(inputs=torch.rand(1, 3, 4, 4), data_samples=dict(bboxes_labels=torch.zeros(0, 6))), True)
+        preprocessor({'inputs': torch.rand(1, 3, 4, 4), 'data_samples': {'bboxes_labels': torch.zeros(0, 6)}}, True)
 
 
 def test_inference_pads_and_needs_no_samples():
     images = [torch.randint(0, 256, (3, 11, 10), dtype=torch.uint8), torch.randint(0, 256, (3, 9, 14))]
-    output = PPYOLOEDetDataPreprocessor(pad_size_divisor=2, **NORMALISE)(dict(inputs=images, data_samples=None))
+    output = PPYOLOEDetDataPreprocessor(pad_size_divisor=2, **NORMALISE)({'inputs': images, 'data_samples': None})
     assert output['inputs'].shape == (2, 3, 12, 14) and output['data_samples'] is None

@@ -1,4 +1,5 @@
 """The prediction path: published numbers, its definition written plainly, options, precision, empty results."""
+
 import pytest
 import torch
 from mmdet.structures import DetDataSample
@@ -9,15 +10,16 @@ from mmyolo.registry import MODELS
 from tests.mmyolo.models.maps import SIZES, TEST_METAS, yolov5_maps, yolov8_maps
 
 CFG = ConfigDict(
-    multi_label=True, nms_pre=30000, score_thr=.05, nms=dict(type='nms', iou_threshold=.65), max_per_img=300)
+    multi_label=True, nms_pre=30000, score_thr=0.05, nms={'type': 'nms', 'iou_threshold': 0.65}, max_per_img=300
+)
 METAS = [
-    dict(ori_shape=(50, 60), scale_factor=(1.2, .9), pad_param=[7, 7, 2, 2]),
-    dict(ori_shape=(400, 300), scale_factor=(.16, .2))
+    {'ori_shape': (50, 60), 'scale_factor': (1.2, 0.9), 'pad_param': [7, 7, 2, 2]},
+    {'ori_shape': (400, 300), 'scale_factor': (0.16, 0.2)},
 ]
 
 
 def build(family, num_classes=3, **kwargs):
-    layers = dict(type=f'{family}HeadModule', num_classes=num_classes, in_channels=[8, 16, 24])
+    layers = {'type': f'{family}HeadModule', 'num_classes': num_classes, 'in_channels': [8, 16, 24]}
     return MODELS.build(dict(type=f'{family}Head', head_module=layers, test_cfg=CFG, **kwargs)).eval()
 
 
@@ -28,10 +30,11 @@ def maps_of(family, num_classes=3):
 def plainly(head, maps, metas, cfg, rescale=True, with_nms=True):
     """The definition, image by image, everything activated and decoded."""
     from mmcv.ops import batched_nms  # can be imported once mmyolo is
+
     cls, bbox, obj = (*maps, None)[:3]
     priors = torch.cat(head.prior_generator.grid_priors([level.shape[-2:] for level in cls], device='cpu'))
     anchors, batch = head.num_base_priors, len(cls[0])
-    strides = torch.cat([torch.full((h * w * anchors, ), float(s)) for (h, w), s in zip(SIZES, head.featmap_strides)])
+    strides = torch.cat([torch.full((h * w * anchors,), float(s)) for (h, w), s in zip(SIZES, head.featmap_strides)])
 
     def rows(levels, channels):
         return torch.cat([level.permute(0, 2, 3, 1).reshape(batch, -1, channels) for level in levels], 1)
@@ -49,7 +52,7 @@ def plainly(head, maps, metas, cfg, rescale=True, with_nms=True):
             score, label = score.max(1)
             prior = (score > cfg['score_thr']).nonzero()[:, 0]
             score, label = score[prior], label[prior]
-        order = score.argsort(descending=True, stable=True)[:cfg['nms_pre']]
+        order = score.argsort(descending=True, stable=True)[: cfg['nms_pre']]
         box, score, label = box[prior[order]], score[order], label[order]
         if rescale:
             top, _, left, _ = meta.get('pad_param', (0, 0, 0, 0))
@@ -59,48 +62,62 @@ def plainly(head, maps, metas, cfg, rescale=True, with_nms=True):
             box, score, label = box[large], score[large], label[large]
         if with_nms and len(box):
             dets, keep = batched_nms(box, score, label, cfg['nms'])
-            keep = keep[:None if cfg.get('yolox_style') else cfg['max_per_img']]
-            box, score, label = box[keep], dets[:len(keep), 4], label[keep]
+            keep = keep[: None if cfg.get('yolox_style') else cfg['max_per_img']]
+            box, score, label = box[keep], dets[: len(keep), 4], label[keep]
         height, width = meta['ori_shape']
-        box = torch.stack((box[:, 0].clamp(0, width), box[:, 1].clamp(0, height), box[:, 2].clamp(0, width),
-                           box[:, 3].clamp(0, height)), 1)
+        box = torch.stack(
+            (
+                box[:, 0].clamp(0, width),
+                box[:, 1].clamp(0, height),
+                box[:, 2].clamp(0, width),
+                box[:, 3].clamp(0, height),
+            ),
+            1,
+        )
         results.append((box, score, label))
     return results
 
 
-@pytest.mark.parametrize('family, multi_label, expected', [
-    ('YOLOv5', True, [(300, 71.7191, 33713.02, 275, .36533, 0), (300, 58.6958, 31119.96, 308, .36432, 0)]),
-    ('YOLOv5', False, [(209, 43.0707, 24740.31, 190, .36533, 0), (224, 34.9515, 23742.26, 251, .36432, 0)]),
-    ('YOLOv8', True, [(44, 15.6002, 4838.27, 45, .49999, 0), (43, 14.3961, 4730.48, 42, .5, 2)]),
-])
+@pytest.mark.parametrize(
+    'family, multi_label, expected',
+    [
+        ('YOLOv5', True, [(300, 71.7191, 33713.02, 275, 0.36533, 0), (300, 58.6958, 31119.96, 308, 0.36432, 0)]),
+        ('YOLOv5', False, [(209, 43.0707, 24740.31, 190, 0.36533, 0), (224, 34.9515, 23742.26, 251, 0.36432, 0)]),
+        ('YOLOv8', True, [(44, 15.6002, 4838.27, 45, 0.49999, 0), (43, 14.3961, 4730.48, 42, 0.5, 2)]),
+    ],
+)
 def test_published_predictions(family, multi_label, expected):
     results = build(family).predict_by_feat(
-        *maps_of(family), batch_img_metas=TEST_METAS, cfg=ConfigDict(CFG, multi_label=multi_label))
+        *maps_of(family), batch_img_metas=TEST_METAS, cfg=ConfigDict(CFG, multi_label=multi_label)
+    )
     for result, (count, scores, bboxes, labels, score, label) in zip(results, expected):
         assert len(result) == count
         assert result.scores.sum().item() == pytest.approx(scores, rel=1e-4)
         assert result.bboxes.sum().item() == pytest.approx(bboxes, rel=1e-4)
         assert result.labels.sum().item() == labels
         assert result.scores[0].item() == pytest.approx(score, rel=1e-4) and result.labels[0].item() == label
-    top = torch.tensor([30.5997, 0, 60, 40.5229] if family == 'YOLOv5' else [0., 0, 60, 50])
+    top = torch.tensor([30.5997, 0, 60, 40.5229] if family == 'YOLOv5' else [0.0, 0, 60, 50])
     torch.testing.assert_close(results[0].bboxes[0], top, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize('family', ['YOLOv5', 'YOLOv8'])
-@pytest.mark.parametrize('change', [
-    dict(),
-    dict(multi_label=False),
-    dict(score_thr=.3),
-    dict(score_thr=0),
-    dict(score_thr=-1),
-    dict(score_thr=1),
-    dict(nms_pre=25),
-    dict(max_per_img=7),
-    dict(max_per_img=7, yolox_style=True),
-    dict(min_bbox_size=30, nms_pre=50),
-    dict(nms=dict(type='nms', iou_threshold=.3, class_agnostic=True)),
-    dict(nms=dict(type='soft_nms', iou_threshold=.3)),
-])
+@pytest.mark.parametrize(
+    'change',
+    [
+        {},
+        {'multi_label': False},
+        {'score_thr': 0.3},
+        {'score_thr': 0},
+        {'score_thr': -1},
+        {'score_thr': 1},
+        {'nms_pre': 25},
+        {'max_per_img': 7},
+        {'max_per_img': 7, 'yolox_style': True},
+        {'min_bbox_size': 30, 'nms_pre': 50},
+        {'nms': {'type': 'nms', 'iou_threshold': 0.3, 'class_agnostic': True}},
+        {'nms': {'type': 'soft_nms', 'iou_threshold': 0.3}},
+    ],
+)
 def test_every_option_equals_the_definition(family, change):
     head, maps, cfg = build(family), maps_of(family), ConfigDict(CFG, **change)
     results = head.predict_by_feat(*maps, batch_img_metas=METAS, cfg=cfg)
@@ -111,18 +128,18 @@ def test_every_option_equals_the_definition(family, change):
 
 def test_soft_nms_of_images_without_a_box():
     head, maps = build('YOLOv8'), maps_of('YOLOv8')
-    both = ConfigDict(CFG, nms=dict(type='soft_nms', iou_threshold=.3))
+    both = ConfigDict(CFG, nms={'type': 'soft_nms', 'iou_threshold': 0.3})
     whole = head.predict_by_feat(*maps, batch_img_metas=METAS, cfg=both)
     empty = [[torch.cat([level[:1] - 99, level[1:]]) for level in maps[0]], *maps[1:]]  # no score in the first image
     first, second = head.predict_by_feat(*empty, batch_img_metas=METAS, cfg=both)
     assert len(first) == 0 < len(second)
     torch.testing.assert_close(second.bboxes, whole[1].bboxes)
     torch.testing.assert_close(second.scores, whole[1].scores)
-    nothing = head.predict_by_feat(*maps, batch_img_metas=METAS, cfg=ConfigDict(both, score_thr=1.))
+    nothing = head.predict_by_feat(*maps, batch_img_metas=METAS, cfg=ConfigDict(both, score_thr=1.0))
     assert [len(result) for result in nothing] == [0, 0] and nothing[0].bboxes.shape == (0, 4)
 
 
-@pytest.mark.parametrize('switch', [dict(rescale=False), dict(with_nms=False)])
+@pytest.mark.parametrize('switch', [{'rescale': False}, {'with_nms': False}])
 def test_every_switch_equals_the_definition(switch):
     head, maps = build('YOLOv5'), maps_of('YOLOv5')
     results = head.predict_by_feat(*maps, batch_img_metas=METAS, **switch)
@@ -135,7 +152,8 @@ def test_every_switch_equals_the_definition(switch):
 def test_one_class_has_one_label(family):
     head, maps = build(family, num_classes=1), maps_of(family, num_classes=1)
     for result, expected in zip(
-            head.predict_by_feat(*maps, batch_img_metas=METAS), plainly(head, maps, METAS, CFG), strict=True):
+        head.predict_by_feat(*maps, batch_img_metas=METAS), plainly(head, maps, METAS, CFG), strict=True
+    ):
         torch.testing.assert_close(result.scores, expected[1])
         assert len(result) > 0 and not result.labels.any()
 
@@ -146,16 +164,17 @@ def test_raw_maps_and_the_detectors_way_give_the_same(family, memory_format):
     torch.manual_seed(0)
     head = build(family).to(memory_format=memory_format)
     for name, parameter in head.named_parameters():
-        torch.nn.init.normal_(parameter, std=.3)
+        torch.nn.init.normal_(parameter, std=0.3)
     x = [torch.randn(2, c, *size).contiguous(memory_format=memory_format) for c, size in zip((8, 16, 24), SIZES)]
     with torch.no_grad():
         expected = head.predict_by_feat(*head(x), batch_img_metas=METAS)
         samples = [DetDataSample(metainfo=meta) for meta in METAS]
         for one, raw, detected in zip(
-                expected,
-                head.predict_batch(head.forward_raw(x), METAS).to('cpu').split(),
-                head.predict(x, samples, rescale=True),
-                strict=True):
+            expected,
+            head.predict_batch(head.forward_raw(x), METAS).to('cpu').split(),
+            head.predict(x, samples, rescale=True),
+            strict=True,
+        ):
             assert len(one) > 0
             for other in (raw, detected):
                 torch.testing.assert_close(other.bboxes, one.bboxes, rtol=1e-4, atol=1e-3)
@@ -192,9 +211,8 @@ def test_half_precision_maps_lose_no_box_at_the_threshold(dtype):
     threshold = single[0][0].sigmoid().median().item()
     cfg = ConfigDict(CFG, score_thr=threshold)
     for result, expected in zip(
-            head.predict_by_feat(*maps, batch_img_metas=METAS, cfg=cfg),
-            plainly(head, single, METAS, cfg),
-            strict=True):
+        head.predict_by_feat(*maps, batch_img_metas=METAS, cfg=cfg), plainly(head, single, METAS, cfg), strict=True
+    ):
         torch.testing.assert_close(result.scores, expected[1])
         torch.testing.assert_close(result.bboxes, expected[0])
 
@@ -204,7 +222,7 @@ def test_an_image_without_boxes_beside_one_with():
     for level in maps[0]:
         level[0] = -20
     empty, other = head.predict_by_feat(*maps, batch_img_metas=METAS)
-    assert empty.bboxes.shape == (0, 4) and empty.scores.shape == (0, ) and empty.labels.dtype == torch.int64
+    assert empty.bboxes.shape == (0, 4) and empty.scores.shape == (0,) and empty.labels.dtype == torch.int64
     alone = head.predict_by_feat(*[[level[1:] for level in kind] for kind in maps], batch_img_metas=METAS[1:])[0]
     assert torch.equal(other.bboxes, alone.bboxes) and torch.equal(other.scores, alone.scores)
 
@@ -227,8 +245,8 @@ def test_priors_follow_the_size_of_the_maps():
 def test_meta_information_in_other_forms():
     """No padding may be said by None, and shapes may have channels."""
     head, maps = build('YOLOv5'), yolov5_maps()
-    metas = [dict(ori_shape=(50, 60), scale_factor=(1, 1)) for _ in range(2)]
-    others = [dict(ori_shape=(50, 60, 3), scale_factor=[1., 1.], pad_param=None) for _ in range(2)]
+    metas = [{'ori_shape': (50, 60), 'scale_factor': (1, 1)} for _ in range(2)]
+    others = [{'ori_shape': (50, 60, 3), 'scale_factor': [1.0, 1.0], 'pad_param': None} for _ in range(2)]
     expected, got = (head.predict_by_feat(*maps, batch_img_metas=one, cfg=CFG) for one in (metas, others))
     assert all(torch.equal(a.bboxes, b.bboxes) for a, b in zip(expected, got)) and len(got[0])
 

@@ -1,4 +1,5 @@
 """Layers whose `reg_max` is set to 0 once they are built: distances come out as the logits of their distributions."""
+
 import pytest
 import torch
 
@@ -47,10 +48,10 @@ def test_heads_without_distributions(family):
     torch.testing.assert_close(head(features(family)), expected)
 
 
-@pytest.mark.parametrize('config, channels', [
-    ('yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco.py', 144),
-    ('ppyoloe/ppyoloe_plus_s_fast_8xb8-80e_coco.py', 148),
-])
+@pytest.mark.parametrize(
+    'config, channels',
+    [('yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco.py', 144), ('ppyoloe/ppyoloe_plus_s_fast_8xb8-80e_coco.py', 148)],
+)
 def test_detectors(config, channels):
     cfg = get_detector_cfg(config)
     cfg.backbone.init_cfg = None

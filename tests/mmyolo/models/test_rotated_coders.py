@@ -1,4 +1,5 @@
 """The coders and losses of rotated boxes, against hand-computed values and their inverses."""
+
 import math
 
 import pytest
@@ -20,14 +21,14 @@ def test_names():
 
 def test_distances_decode():
     coder = DistanceAnglePointCoder(angle_version='le90')
-    points = torch.tensor([[10., 20], [10, 20], [10, 20]])
-    preds = torch.tensor([[1., 2, 3, 4, 0], [1, 2, 3, 4, math.pi / 2 - 1e-3], [1, 1, 1, 1, math.pi]])
-    stride = torch.tensor([2., 2, 8])
+    points = torch.tensor([[10.0, 20], [10, 20], [10, 20]])
+    preds = torch.tensor([[1.0, 2, 3, 4, 0], [1, 2, 3, 4, math.pi / 2 - 1e-3], [1, 1, 1, 1, math.pi]])
+    stride = torch.tensor([2.0, 2, 8])
     before = preds.clone()
     found = coder.decode(points, preds, stride)
     assert torch.equal(preds, before)
     # right minus left is 4, bottom minus top is 4: the centre lies 2 along and 2 across from the point
-    wanted = torch.tensor([[12., 22, 8, 12, 0], [8, 22, 8, 12, math.pi / 2], [10, 20, 16, 16, 0]])
+    wanted = torch.tensor([[12.0, 22, 8, 12, 0], [8, 22, 8, 12, math.pi / 2], [10, 20, 16, 16, 0]])
     torch.testing.assert_close(found, wanted, rtol=0, atol=5e-3)
     torch.testing.assert_close(coder.decode(points, preds[None], stride), found[None])
     with pytest.raises(AssertionError):
@@ -44,7 +45,7 @@ def test_distances_encode():
     coder = DistanceAnglePointCoder(angle_version='le90')
     encoded = coder.encode(points, boxes)
     torch.testing.assert_close(coder.decode(points, encoded, torch.ones(50)), boxes)
-    far = coder.encode(torch.zeros(1, 2), torch.tensor([[0., 0, 100, 2, 0]]))
+    far = coder.encode(torch.zeros(1, 2), torch.tensor([[0.0, 0, 100, 2, 0]]))
     torch.testing.assert_close(far, torch.tensor([[15.99, 1, 15.99, 1, 0]]))
 
 
@@ -60,10 +61,10 @@ def test_angle_ranges(version, start, period):
 
 
 def test_pseudo_angles():
-    angles = torch.tensor([[0.3], [-1.]])
+    angles = torch.tensor([[0.3], [-1.0]])
     coder = PseudoAngleCoder()
     assert coder.encode_size == 1 and coder.encode(angles) is angles
-    assert coder.decode(angles).shape == (2, ) and coder.decode(angles, keepdim=True).shape == (2, 1)
+    assert coder.decode(angles).shape == (2,) and coder.decode(angles, keepdim=True).shape == (2, 1)
 
 
 @pytest.mark.parametrize('version, size, offset', [('oc', 90, 0), ('le90', 180, 90), ('le135', 180, 45)])
@@ -78,13 +79,14 @@ def test_angle_classes(version, size, offset, omega, window):
     if window != 'rect':
         found = coder.decode(label, keepdim=True) * 180 / math.pi
         assert found.shape == degrees.shape and (found - degrees).abs().max() <= omega / 2 + 1e-3
-        assert coder.decode(label).shape == (len(degrees), )
+        assert coder.decode(label).shape == (len(degrees),)
     row = label[0]  # the first class, so that the window goes around
-    values = dict(
-        gaussian=[math.exp(-d * d) / 18 for d in range(4)],
-        triangle=[1, 2 / 3, 1 / 3, 0],
-        rect=[1] * 4,
-        pulse=[1, 0, 0, 0])
+    values = {
+        'gaussian': [math.exp(-d * d) / 18 for d in range(4)],
+        'triangle': [1, 2 / 3, 1 / 3, 0],
+        'rect': [1] * 4,
+        'pulse': [1, 0, 0, 0],
+    }
     values = torch.tensor(values[window], dtype=torch.float)
     torch.testing.assert_close(row[:4], values)
     torch.testing.assert_close(row[-3:], values[1:].flip(0))
@@ -92,20 +94,20 @@ def test_angle_classes(version, size, offset, omega, window):
 
 
 def test_overlaps():
-    boxes = torch.tensor([[10., 10, 8, 4, 0.3], [10, 10, 0, 4, 0], [10, 10, -5, -5, 0]])
+    boxes = torch.tensor([[10.0, 10, 8, 4, 0.3], [10, 10, 0, 4, 0], [10, 10, -5, -5, 0]])
     before = boxes.clone()
     iou = RBboxOverlaps2D()(boxes, boxes)
     assert torch.equal(boxes, before)
     assert iou[0, 0] == pytest.approx(1, abs=1e-5) and iou[1, 1] > 0.9 and iou[0, 2] < 1e-6
-    assert RBboxOverlaps2D()(boxes, boxes, is_aligned=True).shape == (3, )
+    assert RBboxOverlaps2D()(boxes, boxes, is_aligned=True).shape == (3,)
 
 
 @pytest.mark.parametrize('mode, value', [('linear', 0.5), ('square', 0.75), ('log', math.log(2))])
 def test_rotated_iou_loss(mode, value):
-    pred = torch.tensor([[10., 10, 8, 4, 0.3], [10, 10, 8, 4, 0]], requires_grad=True)
-    target = torch.tensor([[10., 10, 4, 4, 0.3], [10, 10, 8, 4, 0]])
-    loss = RotatedIoULoss(mode=mode, loss_weight=2., reduction='none')(pred, target)
-    torch.testing.assert_close(loss, torch.tensor([2 * value, 0.]), rtol=1e-4, atol=1e-5)
+    pred = torch.tensor([[10.0, 10, 8, 4, 0.3], [10, 10, 8, 4, 0]], requires_grad=True)
+    target = torch.tensor([[10.0, 10, 4, 4, 0.3], [10, 10, 8, 4, 0]])
+    loss = RotatedIoULoss(mode=mode, loss_weight=2.0, reduction='none')(pred, target)
+    torch.testing.assert_close(loss, torch.tensor([2 * value, 0.0]), rtol=1e-4, atol=1e-5)
     mean = RotatedIoULoss(mode=mode)(pred, target, weight=torch.tensor([0.5, 1]), avg_factor=4)
     assert mean.item() == pytest.approx(0.5 * value / 4, abs=1e-5)
     mean.backward()
@@ -118,20 +120,21 @@ def test_rotated_iou_loss(mode, value):
 
 
 def test_smooth_focal_loss():
-    logits, target = torch.tensor([[0., 2.], [-1., 0.5]]), torch.tensor([[1., 0.], [0.3, 0.]])
-    wanted = 0.
+    logits, target = torch.tensor([[0.0, 2.0], [-1.0, 0.5]]), torch.tensor([[1.0, 0.0], [0.3, 0.0]])
+    wanted = 0.0
     for logit, true in zip(logits.flatten().tolist(), target.flatten().tolist()):
         p = 1 / (1 + math.exp(-logit))
         miss = p * (1 - true) + (1 - p) * true
         balance = 0.25 * true + 0.75 * (1 - true)
         wanted += -(true * math.log(p) + (1 - true) * math.log(1 - p)) * balance * miss**2
     assert SmoothFocalLoss(reduction='sum')(logits, target).item() == pytest.approx(wanted, rel=1e-5)
-    weighted = SmoothFocalLoss(loss_weight=0.2)(logits, target, weight=torch.tensor([1., 0]), avg_factor=2)
+    weighted = SmoothFocalLoss(loss_weight=0.2)(logits, target, weight=torch.tensor([1.0, 0]), avg_factor=2)
     alone = SmoothFocalLoss(reduction='sum')(logits[:1], target[:1])
     assert weighted.item() == pytest.approx(0.1 * alone.item(), rel=1e-5)
 
 
 def test_matches_the_overlap():
-    boxes = torch.tensor([[10., 10, 8, 4, 0.3]])
+    boxes = torch.tensor([[10.0, 10, 8, 4, 0.3]])
     assert RotatedIoULoss(mode='linear')(boxes, boxes + 0.5) == pytest.approx(
-        1 - box_iou_rotated(boxes, boxes + 0.5).item(), abs=1e-5)
+        1 - box_iou_rotated(boxes, boxes + 0.5).item(), abs=1e-5
+    )

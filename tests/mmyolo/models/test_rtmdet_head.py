@@ -1,4 +1,5 @@
 """The RTMDet heads for boxes and for instances against published numbers, and their layers."""
+
 import numpy as np
 import pytest
 import torch
@@ -10,8 +11,8 @@ from mmyolo.models.dense_heads.rtmdet_ins_head import MaskFeatModule
 from mmyolo.registry import MODELS
 
 SIZES = (16, 8, 4)
-ROWS = torch.tensor([[0, 1, 10, 12, 60, 70], [0, 2, 30, 40, 120, 110], [1, 0, 5, 5, 40, 30.]])
-META = dict(ori_shape=(100, 120), scale_factor=(1, 1), pad_param=np.array([2, 2, 4, 4.]))
+ROWS = torch.tensor([[0, 1, 10, 12, 60, 70], [0, 2, 30, 40, 120, 110], [1, 0, 5, 5, 40, 30.0]])
+META = {'ori_shape': (100, 120), 'scale_factor': (1, 1), 'pad_param': np.array([2, 2, 4, 4.0])}
 
 
 def values(shape, start, scale):
@@ -21,17 +22,24 @@ def values(shape, start, scale):
 
 
 def maps():
-    cls_scores = [values((2, 3, n, n), .1 * level, 4) - 2 for level, n in enumerate(SIZES)]
-    bbox_preds = [values((2, 4, n, n), .5 + .1 * level, 3) + .2 for level, n in enumerate(SIZES)]
+    cls_scores = [values((2, 3, n, n), 0.1 * level, 4) - 2 for level, n in enumerate(SIZES)]
+    bbox_preds = [values((2, 4, n, n), 0.5 + 0.1 * level, 3) + 0.2 for level, n in enumerate(SIZES)]
     return cls_scores, bbox_preds
 
 
 def head(kind='RTMDetHead', num_classes=3, **kwargs):
     module = kind.replace('Head', 'HeadModule') if 'Ins' in kind else 'RTMDetSepBNHeadModule'
     layers = dict(type=module, num_classes=num_classes, in_channels=8, feat_channels=8, **kwargs)
-    assigner = dict(type='BatchDynamicSoftLabelAssigner', num_classes=80, topk=13)
-    test_cfg = dict(multi_label=True, score_thr=.3, nms=dict(type='nms', iou_threshold=.65), max_per_img=300)
-    return MODELS.build(dict(type=kind, head_module=layers, train_cfg=dict(assigner=assigner), test_cfg=test_cfg))
+    assigner = {'type': 'BatchDynamicSoftLabelAssigner', 'num_classes': 80, 'topk': 13}
+    test_cfg = {
+        'multi_label': True,
+        'score_thr': 0.3,
+        'nms': {'type': 'nms', 'iou_threshold': 0.65},
+        'max_per_img': 300,
+    }
+    return MODELS.build(
+        {'type': kind, 'head_module': layers, 'train_cfg': {'assigner': assigner}, 'test_cfg': test_cfg}
+    )
 
 
 def test_published_losses():
@@ -46,6 +54,7 @@ def test_published_losses():
 
 def test_published_assignment():
     from mmyolo.models.dense_heads.maps import by_prior
+
     one = head()
     cls_scores, bbox_preds = maps()
     points, strides = one.points_and_strides(cls_scores)
@@ -55,16 +64,17 @@ def test_published_assignment():
     assert first.nonzero().flatten().tolist() == [84, 267, 273, 298, 302, 308, 330, 334]
     assert assigned.labels[0, first].tolist() == [1, 1, 1, 2, 2, 2, 1, 2]
     assert assigned.metrics[0, first].tolist() == pytest.approx(
-        [.42622, .50687, .5592, .42116, .37613, .55811, .38207, .33341], abs=1e-5)
+        [0.42622, 0.50687, 0.5592, 0.42116, 0.37613, 0.55811, 0.38207, 0.33341], abs=1e-5
+    )
     assert second.nonzero().flatten().tolist() == [18, 19, 34, 49]
-    assert assigned.metrics[1, second].tolist() == pytest.approx([.45527, .5243, .44251, .41454], abs=1e-5)
+    assert assigned.metrics[1, second].tolist() == pytest.approx([0.45527, 0.5243, 0.44251, 0.41454], abs=1e-5)
 
 
 def test_published_predictions():
     first, _ = head().predict_by_feat(*maps(), batch_img_metas=[META, META])
     expected = torch.tensor([[44.03157, 2.75310, 120, 63.26794], [20.12321, 0, 62.84067, 100]])
     torch.testing.assert_close(first.bboxes[:2], expected, atol=1e-4, rtol=0)
-    assert first.scores[:2].tolist() == pytest.approx([.88030, .87983], abs=1e-5)
+    assert first.scores[:2].tolist() == pytest.approx([0.88030, 0.87983], abs=1e-5)
     assert first.labels[:2].tolist() == [2, 2]
     raw, _ = head().predict_by_feat(*maps(), batch_img_metas=[META, META], with_nms=False)
     assert len(raw) > len(first)
@@ -80,7 +90,7 @@ def test_losses_with_and_without_boxes(num_classes):
     assert empty['loss_cls'] > 0 and empty['loss_bbox'] == 0
     sum(empty.values()).backward()
     assert all((level.grad == 0).all() for level in bbox_preds)
-    box = torch.tensor([[0., 0., 23.6667, 23.8757, 100., 100.]])
+    box = torch.tensor([[0.0, 0.0, 23.6667, 23.8757, 100.0, 100.0]])
     losses = one.loss_by_feat(cls_scores, bbox_preds, box, [META])
     assert losses['loss_cls'] > 0 and losses['loss_bbox'] > 0
 
@@ -95,7 +105,7 @@ def test_levels_share_convolutions_not_norms(share_conv):
     assert module.cls_convs[0] is not module.reg_convs[0]
     assert module.rtm_cls[1].bias.tolist() == pytest.approx([-4.59512] * 3, abs=1e-5)
     assert module.rtm_reg[1].bias.tolist() == [0] * 4
-    assert module.rtm_reg[0].weight.std().item() == pytest.approx(.01, rel=.5)
+    assert module.rtm_reg[0].weight.std().item() == pytest.approx(0.01, rel=0.5)
 
 
 def test_instance_layers():
@@ -113,23 +123,23 @@ def test_instance_layers():
 
 def test_published_masks():
     one = head('RTMDetInsSepBNHead')
-    priors = torch.tensor([(8, 16, 8, 8), (16, 0, 16, 16), (32, 32, 32, 32.)])
-    masks = one._mask_predict_by_feat(values((8, 6, 5), .3, 2) - 1, values((3, 169), .7, 2) - 1, priors)
-    assert masks[:, 0, 0].tolist() == pytest.approx([.88512, -.77815, -.87772], abs=1e-5)
-    assert masks[:, 5, 4].tolist() == pytest.approx([.80464, -.96939, -.04817], abs=1e-5)
+    priors = torch.tensor([(8, 16, 8, 8), (16, 0, 16, 16), (32, 32, 32, 32.0)])
+    masks = one._mask_predict_by_feat(values((8, 6, 5), 0.3, 2) - 1, values((3, 169), 0.7, 2) - 1, priors)
+    assert masks[:, 0, 0].tolist() == pytest.approx([0.88512, -0.77815, -0.87772], abs=1e-5)
+    assert masks[:, 5, 4].tolist() == pytest.approx([0.80464, -0.96939, -0.04817], abs=1e-5)
     assert masks.sum().item() == pytest.approx(-13.5815, abs=1e-3)
 
 
 def instance_maps():
     cls_scores, bbox_preds = maps()
-    kernels = [values((2, 169, n, n), .3 * level, 2) - 1 for level, n in enumerate(SIZES)]
-    return cls_scores, bbox_preds, kernels, values((2, 8, 16, 16), .2, 2) - 1
+    kernels = [values((2, 169, n, n), 0.3 * level, 2) - 1 for level, n in enumerate(SIZES)]
+    return cls_scores, bbox_preds, kernels, values((2, 8, 16, 16), 0.2, 2) - 1
 
 
-@pytest.mark.parametrize('pad_param', [np.array([2., 2., 4., 4.], np.float32), [2, 2, 4, 4], None])
+@pytest.mark.parametrize('pad_param', [np.array([2.0, 2.0, 4.0, 4.0], np.float32), [2, 2, 4, 4], None])
 def test_instance_predictions(pad_param):
     one = head('RTMDetInsSepBNHead')
-    meta = dict(ori_shape=(248, 240), scale_factor=(.5, .5))
+    meta = {'ori_shape': (248, 240), 'scale_factor': (0.5, 0.5)}
     if pad_param is not None:
         meta['pad_param'] = pad_param
     results = one.predict_by_feat(*instance_maps(), batch_img_metas=[meta] * 2)
@@ -146,7 +156,7 @@ def test_instance_predictions(pad_param):
     logits = one._mask_predict_by_feat(instance_maps()[3][0], kernels, priors)[None]
     logits = torch.nn.functional.interpolate(logits, scale_factor=8, mode='bilinear')
     logits = logits[..., 2:126, 4:124] if pad_param is not None else logits[..., :124, :120]
-    masks = torch.nn.functional.interpolate(logits, (248, 240), mode='bilinear')[0].sigmoid() > .5
+    masks = torch.nn.functional.interpolate(logits, (248, 240), mode='bilinear')[0].sigmoid() > 0.5
     assert (results[0].masks != masks).float().mean() < 1e-6
     assert 0 < masks.float().mean() < 1
 
@@ -155,8 +165,7 @@ def test_instance_predictions_of_the_input_and_of_nothing():
     one = head('RTMDetInsSepBNHead')
     results = one.predict_by_feat(*instance_maps(), batch_img_metas=[META] * 2, rescale=False)
     assert results[0].masks.shape[1:] == (128, 128)
-    nothing = one.predict_by_feat(
-        *instance_maps(), batch_img_metas=[META] * 2, cfg=dict(one.test_cfg, score_thr=.999))
+    nothing = one.predict_by_feat(*instance_maps(), batch_img_metas=[META] * 2, cfg=dict(one.test_cfg, score_thr=0.999))
     assert [result.masks.shape for result in nothing] == [(0, 100, 120)] * 2
     with pytest.raises(AssertionError, match='with_nms=True'):
         one.predict_by_feat(*instance_maps(), batch_img_metas=[META] * 2, with_nms=False)
@@ -168,7 +177,8 @@ def test_instance_head_says_what_it_cannot():
         one.loss_by_feat(*instance_maps(), ROWS, [META] * 2)
     with pytest.raises(AssertionError, match='make them equal'):
         RTMDetInsSepBNHead(
-            dict(type='RTMDetInsSepBNHeadModule', num_classes=3, in_channels=8, use_sigmoid_cls=False))
+            {'type': 'RTMDetInsSepBNHeadModule', 'num_classes': 3, 'in_channels': 8, 'use_sigmoid_cls': False}
+        )
 
 
 def test_prototypes_have_the_finest_size():
@@ -179,10 +189,10 @@ def test_prototypes_have_the_finest_size():
 def test_backbone():
     assert [out.shape for out in CSPNeXt(widen_factor=.125, deepen_factor=.33)(torch.rand(1, 3, 64, 64))
             ] == [(1, 32, 8, 8), (1, 64, 4, 4), (1, 128, 2, 2)]  # yapf: disable
-    grey = CSPNeXt(arch='P6', widen_factor=.125, deepen_factor=.33, input_channels=1, out_indices=range(6))
+    grey = CSPNeXt(arch='P6', widen_factor=0.125, deepen_factor=0.33, input_channels=1, out_indices=range(6))
     assert [out.shape[1] for out in grey.eval()(torch.rand(1, 1, 64, 64))] == [8, 16, 32, 64, 96, 128]
-    assert not hasattr(CSPNeXt(widen_factor=.125, channel_attention=False).stage1[1], 'attention')
-    depthwise = CSPNeXt(widen_factor=.125, use_depthwise=True)
+    assert not hasattr(CSPNeXt(widen_factor=0.125, channel_attention=False).stage1[1], 'attention')
+    depthwise = CSPNeXt(widen_factor=0.125, use_depthwise=True)
     assert hasattr(depthwise.stage1[0], 'depthwise_conv') and not hasattr(depthwise.stem[0], 'depthwise_conv')
     with pytest.raises(AssertionError):
         CSPNeXt(out_indices=[6])
@@ -191,7 +201,7 @@ def test_backbone():
 
 
 def test_neck():
-    neck = CSPNeXtPAFPN([32, 64, 128], 48, widen_factor=.5, deepen_factor=.1)
+    neck = CSPNeXtPAFPN([32, 64, 128], 48, widen_factor=0.5, deepen_factor=0.1)
     outs = neck([torch.rand(1, 16, 16, 16), torch.rand(1, 32, 8, 8), torch.rand(1, 64, 4, 4)])
     assert [out.shape for out in outs] == [(1, 24, 16, 16), (1, 24, 8, 8), (1, 24, 4, 4)]
     assert len(neck.top_down_layers[0][0].blocks) == 0  # round(3 * 0.1), not clamped

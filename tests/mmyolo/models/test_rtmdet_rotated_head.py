@@ -1,4 +1,5 @@
 """The head of RTMDet-R: layers, losses with and without objects, what the losses lead to, and prediction."""
+
 import math
 
 import pytest
@@ -11,21 +12,30 @@ from mmyolo.models.dense_heads import RTMDetRotatedHead, RTMDetRotatedSepBNHeadM
 from mmyolo.ops import box_iou_rotated
 from mmyolo.structures import RotatedBoxes, rbox2hbox
 
-LAYERS = dict(type='RTMDetRotatedSepBNHeadModule', num_classes=4, in_channels=1, stacked_convs=1, feat_channels=64)
+LAYERS = {
+    'type': 'RTMDetRotatedSepBNHeadModule',
+    'num_classes': 4,
+    'in_channels': 1,
+    'stacked_convs': 1,
+    'feat_channels': 64,
+}
 TEST_CFG = Config(
-    dict(
-        multi_label=True,
-        decode_with_angle=True,
-        nms_pre=2000,
-        score_thr=0.01,
-        nms=dict(type='nms_rotated', iou_threshold=0.1),
-        max_per_img=300))
-UPRIGHT = dict(  # boxes as if they were not turned, angles as classes
-    bbox_coder=dict(type='DistancePointBBoxCoder'),
-    loss_bbox=dict(type='mmdet.GIoULoss', loss_weight=2.0),
-    angle_coder=dict(type='mmrotate.CSLCoder', angle_version='le90', omega=1, window='rect', radius=1),
-    loss_angle=dict(type='mmrotate.SmoothFocalLoss', gamma=2.0, alpha=0.25, loss_weight=0.2),
-    use_hbbox_loss=True)
+    {
+        'multi_label': True,
+        'decode_with_angle': True,
+        'nms_pre': 2000,
+        'score_thr': 0.01,
+        'nms': {'type': 'nms_rotated', 'iou_threshold': 0.1},
+        'max_per_img': 300,
+    }
+)
+UPRIGHT = {  # boxes as if they were not turned, angles as classes
+    'bbox_coder': {'type': 'DistancePointBBoxCoder'},
+    'loss_bbox': {'type': 'mmdet.GIoULoss', 'loss_weight': 2.0},
+    'angle_coder': {'type': 'mmrotate.CSLCoder', 'angle_version': 'le90', 'omega': 1, 'window': 'rect', 'radius': 1},
+    'loss_angle': {'type': 'mmrotate.SmoothFocalLoss', 'gamma': 2.0, 'alpha': 0.25, 'loss_weight': 0.2},
+    'use_hbbox_loss': True,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -35,26 +45,29 @@ def scope():
 
 
 def build(num_classes=4, test_cfg=TEST_CFG, **kwargs):
-    assigner = dict(
-        type='BatchDynamicSoftLabelAssigner',
-        num_classes=80,
-        topk=13,
-        iou_calculator=dict(type='mmrotate.RBboxOverlaps2D'),
-        batch_iou=False)
+    assigner = {
+        'type': 'BatchDynamicSoftLabelAssigner',
+        'num_classes': 80,
+        'topk': 13,
+        'iou_calculator': {'type': 'mmrotate.RBboxOverlaps2D'},
+        'batch_iou': False,
+    }
     return RTMDetRotatedHead(
         head_module=dict(LAYERS, num_classes=num_classes),
-        train_cfg=Config(dict(assigner=assigner)),
+        train_cfg=Config({'assigner': assigner}),
         test_cfg=test_cfg,
-        **kwargs)
+        **kwargs,
+    )
 
 
 def metas(count=1, side=256):
     return [
-        dict(
-            img_shape=(side, side, 3),
-            ori_shape=(side, side, 3),
-            scale_factor=(1., 1.),
-            batch_input_shape=(side, side))
+        {
+            'img_shape': (side, side, 3),
+            'ori_shape': (side, side, 3),
+            'scale_factor': (1.0, 1.0),
+            'batch_input_shape': (side, side),
+        }
     ] * count
 
 
@@ -71,8 +84,9 @@ def test_layers():
         for layer in (reg, angle):
             assert (layer.bias == 0).all() and layer.weight.std().item() == pytest.approx(0.01, rel=0.5)
     maps = module(features())
-    assert [[level.shape[1:] for level in kind] for kind in maps] == [[(channels, side, side) for side in (32, 16, 8)]
-                                                                      for channels in (4, 4, 3)]
+    assert [[level.shape[1:] for level in kind] for kind in maps] == [
+        [(channels, side, side) for side in (32, 16, 8)] for channels in (4, 4, 3)
+    ]
 
 
 def test_config_of_layers():
@@ -116,23 +130,18 @@ def test_losses(num_classes, upright, typed):
         assert {name: value.item() for name, value in empty.items()} == {n: v.item() for n, v in losses.items()}
 
     boxes = torch.tensor([[130.6667, 86.8757, 80, 60, 0.3]])
-    truth = InstanceData(
-        bboxes=RotatedBoxes(boxes) if typed else boxes, labels=torch.zeros(1, dtype=torch.long))
+    truth = InstanceData(bboxes=RotatedBoxes(boxes) if typed else boxes, labels=torch.zeros(1, dtype=torch.long))
     # distances that reach somewhere, as after some training
     maps = (maps[0], [level + 3 for level in maps[1]], maps[2])
     losses = head.loss_by_feat(*maps, [truth], metas())
     assert set(losses) == names and all(value > 0 for value in losses.values())
-    row = torch.cat((torch.tensor([[0., 0]]), boxes), dim=1)
+    row = torch.cat((torch.tensor([[0.0, 0]]), boxes), dim=1)
     assert {n: v.item() for n, v in head.loss_by_feat(*maps, row, metas()).items()} == {
         n: v.item() for n, v in losses.items()
     }
 
 
-TRUTH = torch.tensor([
-    [0, 2, 60., 50, 70, 24, 0.5],
-    [0, 0, 150., 150, 90, 40, -1.2],
-    [1, 1, 100., 90, 60, 30, 1.4],
-])
+TRUTH = torch.tensor([[0, 2, 60.0, 50, 70, 24, 0.5], [0, 0, 150.0, 150, 90, 40, -1.2], [1, 1, 100.0, 90, 60, 30, 1.4]])
 
 
 @pytest.mark.parametrize('upright', [False, True])
@@ -140,8 +149,10 @@ def test_losses_lead_to_the_boxes(upright):
     """Maps that are trained alone come to predict the objects, angles included."""
     head = build(**(UPRIGHT if upright else {}))
     sizes, angle_dim = (32, 16, 8), head.head_module.angle_out_dim
-    maps = [[torch.full((2, channels, size, size), start, requires_grad=True) for size in sizes]
-            for channels, start in ((4, -3.), (4, 2.), (angle_dim, 0.))]
+    maps = [
+        [torch.full((2, channels, size, size), start, requires_grad=True) for size in sizes]
+        for channels, start in ((4, -3.0), (4, 2.0), (angle_dim, 0.0))
+    ]
     optimizer = torch.optim.Adam([level for kind in maps for level in kind], lr=0.05)
     for _ in range(120):
         optimizer.zero_grad()
@@ -164,12 +175,12 @@ def test_losses_lead_to_the_boxes(upright):
 def one_box_maps(box, stride=8, side=256, label=1):
     """Maps whose prior in the middle of a level alone predicts something: that box."""
     size = side // stride
-    maps = [torch.full((1, 3, size, size), -9.), torch.zeros(1, 4, size, size), torch.zeros(1, 1, size, size)]
+    maps = [torch.full((1, 3, size, size), -9.0), torch.zeros(1, 4, size, size), torch.zeros(1, 1, size, size)]
     row, column = int(box[1] // stride), int(box[0] // stride)
     dx, dy = column * stride - box[0], row * stride - box[1]
     cos, sin = math.cos(box[4]), math.sin(box[4])
     along, across = dx * cos + dy * sin, dy * cos - dx * sin
-    maps[0][0, label, row, column] = 3.
+    maps[0][0, label, row, column] = 3.0
     sides = box[2] / 2 + along, box[3] / 2 + across, box[2] / 2 - along, box[3] / 2 - across
     maps[1][0, :, row, column] = torch.tensor(sides) / stride
     maps[2][0, 0, row, column] = box[4]
@@ -178,19 +189,20 @@ def one_box_maps(box, stride=8, side=256, label=1):
 
 def test_prediction_in_the_original_image():
     """A letterboxed image: padding taken off, sizes and centres scaled, and nothing clamped."""
-    box = (250., 100., 60., 20., 0.4)
+    box = (250.0, 100.0, 60.0, 20.0, 0.4)
     head = RTMDetRotatedHead(
         head_module=dict(LAYERS, num_classes=3, featmap_strides=[8]),
-        prior_generator=dict(type='mmdet.MlvlPointGenerator', offset=0, strides=[8]),
-        bbox_coder=dict(type='DistanceAnglePointCoder', angle_version='le90'),
-        test_cfg=Config(dict(TEST_CFG, score_thr=0.5)))
-    meta = dict(ori_shape=(100, 110), scale_factor=(2., 2.), pad_param=(10, 10, 20, 20))
+        prior_generator={'type': 'mmdet.MlvlPointGenerator', 'offset': 0, 'strides': [8]},
+        bbox_coder={'type': 'DistanceAnglePointCoder', 'angle_version': 'le90'},
+        test_cfg=Config(dict(TEST_CFG, score_thr=0.5)),
+    )
+    meta = {'ori_shape': (100, 110), 'scale_factor': (2.0, 2.0), 'pad_param': (10, 10, 20, 20)}
     maps = one_box_maps(box)
-    result, = head.predict_by_feat(*maps, batch_img_metas=[meta], rescale=True)
-    torch.testing.assert_close(result.bboxes.tensor, torch.tensor([[115., 45, 30, 10, 0.4]]))
+    (result,) = head.predict_by_feat(*maps, batch_img_metas=[meta], rescale=True)
+    torch.testing.assert_close(result.bboxes.tensor, torch.tensor([[115.0, 45, 30, 10, 0.4]]))
     assert result.labels.tolist() == [1]
     assert rbox2hbox(result.bboxes.tensor)[0, 2] > 110
-    result, = head.predict_by_feat(*maps, batch_img_metas=[meta], rescale=False)
+    (result,) = head.predict_by_feat(*maps, batch_img_metas=[meta], rescale=False)
     torch.testing.assert_close(result.bboxes.tensor, torch.tensor([box]))
     batch = head.predict_batch(maps, [meta], rescale=False)
     assert batch.priors.tolist() == [12 * 32 + 31]
@@ -203,13 +215,17 @@ def test_prediction_in_the_original_image():
 def test_suppresses_by_class_and_rotation():
     head = RTMDetRotatedHead(
         head_module=dict(LAYERS, num_classes=3, featmap_strides=[8, 8]),
-        prior_generator=dict(type='mmdet.MlvlPointGenerator', offset=0, strides=[8, 8]),
-        bbox_coder=dict(type='DistanceAnglePointCoder', angle_version='le90'),
-        test_cfg=Config(dict(TEST_CFG, score_thr=0.5)))
-    meta = dict(ori_shape=(256, 256), scale_factor=(1., 1.))
-    thin = (100., 100., 90., 6., 0.8)
-    for other, label, count in (((104., 104., 90., 6., 0.8), 1, 1), ((104., 104., 90., 6., 0.8), 2, 2),
-                                ((100., 100., 90., 6., -0.8), 1, 2)):
+        prior_generator={'type': 'mmdet.MlvlPointGenerator', 'offset': 0, 'strides': [8, 8]},
+        bbox_coder={'type': 'DistanceAnglePointCoder', 'angle_version': 'le90'},
+        test_cfg=Config(dict(TEST_CFG, score_thr=0.5)),
+    )
+    meta = {'ori_shape': (256, 256), 'scale_factor': (1.0, 1.0)}
+    thin = (100.0, 100.0, 90.0, 6.0, 0.8)
+    for other, label, count in (
+        ((104.0, 104.0, 90.0, 6.0, 0.8), 1, 1),
+        ((104.0, 104.0, 90.0, 6.0, 0.8), 2, 2),
+        ((100.0, 100.0, 90.0, 6.0, -0.8), 1, 2),
+    ):
         maps = [one + two for one, two in zip(one_box_maps(thin), one_box_maps(other, label=label))]
-        result, = head.predict_by_feat(*maps, batch_img_metas=[meta])
+        (result,) = head.predict_by_feat(*maps, batch_img_metas=[meta])
         assert len(result.scores) == count

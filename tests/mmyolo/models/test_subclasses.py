@@ -1,4 +1,5 @@
 """Heads from outside that build on ours: what they replace is called, what they call and read is there."""
+
 import types
 
 import pytest
@@ -8,8 +9,7 @@ from mmengine.structures import InstanceData
 from mmyolo import models
 from mmyolo.models.dense_heads.yolov7_head import BatchYOLOv7Assigner
 from mmyolo.models.utils import OutputSaveFunctionWrapper, OutputSaveObjectWrapper, gt_instances_preprocess
-from tests.mmyolo.models.heads import (FAMILIES, batch, build, features, losses_of, names_of, noting,
-                                       predictions_of)
+from tests.mmyolo.models.heads import FAMILIES, batch, build, features, losses_of, names_of, noting, predictions_of
 from tests.mmyolo.models.maps import GT_ROWS, SIZES, TRAIN_METAS
 
 POINT_FAMILIES = ['yolov6', 'yolov8', 'ppyoloe', 'rtmdet']
@@ -30,8 +30,9 @@ def plain():
 
 
 @pytest.mark.parametrize('family', FAMILIES)
-@pytest.mark.parametrize('names', [('forward', ), ('loss_by_feat', 'predict_by_feat'), ('loss', 'predict'),
-                                   ('special_init', )])
+@pytest.mark.parametrize(
+    'names', [('forward',), ('loss_by_feat', 'predict_by_feat'), ('loss', 'predict'), ('special_init',)]
+)
 def test_methods_of_a_head(plain, family, names):
     head, calls = noting(getattr(models, FAMILIES[family].head), *names)
     losses, predictions = plain[family]
@@ -91,7 +92,7 @@ def test_a_method_put_on_a_built_head(family):
 def test_post_processing(plain, family, with_nms):
     head, calls = noting(getattr(models, FAMILIES[family].head), '_bbox_post_process')
     one, maps = build(family, head=head).eval(), build(family).eval()(features(family))
-    metas = [dict(ori_shape=(50, 60), scale_factor=(1, 1), pad_param=[7, 7, 2, 2])] * 2
+    metas = [{'ori_shape': (50, 60), 'scale_factor': (1, 1), 'pad_param': [7, 7, 2, 2]}] * 2
     with torch.no_grad():
         results = one.predict_by_feat(*maps, batch_img_metas=metas, with_nms=with_nms)
         expected = build(family).predict_by_feat(*maps, batch_img_metas=metas, with_nms=with_nms)
@@ -99,7 +100,7 @@ def test_post_processing(plain, family, with_nms):
     assert len(calls) == 2
     _, args, kwargs = calls[0]
     assert args == () and sorted(kwargs) == ['cfg', 'img_meta', 'rescale', 'results', 'with_nms']
-    assert isinstance(kwargs['results'], InstanceData) and kwargs['cfg'].score_thr == .01
+    assert isinstance(kwargs['results'], InstanceData) and kwargs['cfg'].score_thr == 0.01
 
 
 @pytest.mark.parametrize('family', FAMILIES)
@@ -118,7 +119,7 @@ def test_points_of_training(family):
     levels = one.prior_generator.grid_priors(SIZES, device='cpu', with_stride=True)
     torch.testing.assert_close(one.flatten_priors_train, torch.cat(levels))
     assert one.stride_tensor.shape == (84, 1)
-    assert one.stride_tensor.flatten().tolist() == [8.] * 64 + [16.] * 16 + [32.] * 4
+    assert one.stride_tensor.flatten().tolist() == [8.0] * 64 + [16.0] * 16 + [32.0] * 4
 
     kept = one.flatten_priors_train
     losses_of(one, family)
@@ -151,14 +152,22 @@ def test_priors_of_prediction(family):
 class OwnLoss(models.YOLOv8Head):
     """Computes the loss anew from what the head keeps, as an open-vocabulary detector does."""
 
-    def loss_by_feat(self, cls_scores, bbox_preds, bbox_dist_preds, batch_gt_instances, batch_img_metas,
-                     batch_gt_instances_ignore=None):
+    def loss_by_feat(
+        self,
+        cls_scores,
+        bbox_preds,
+        bbox_dist_preds,
+        batch_gt_instances,
+        batch_img_metas,
+        batch_gt_instances_ignore=None,
+    ):
         num_imgs = len(batch_img_metas)
         sizes = [level.shape[2:] for level in cls_scores]
         if sizes != self.featmap_sizes_train:
             self.featmap_sizes_train = sizes
             levels = self.prior_generator.grid_priors(
-                sizes, dtype=cls_scores[0].dtype, device=cls_scores[0].device, with_stride=True)
+                sizes, dtype=cls_scores[0].dtype, device=cls_scores[0].device, with_stride=True
+            )
             self.num_level_priors = [len(level) for level in levels]
             self.flatten_priors_train = torch.cat(levels, dim=0)
             self.stride_tensor = self.flatten_priors_train[..., [2]]
@@ -173,7 +182,9 @@ class OwnLoss(models.YOLOv8Head):
         dist = torch.cat([level.reshape(num_imgs, -1, self.head_module.reg_max * 4) for level in bbox_dist_preds], 1)
         points, strides = self.flatten_priors_train[..., :2], self.stride_tensor
         decoded = self.bbox_coder.decode(points, distances, strides[..., 0])
-        found = self.assigner(decoded.detach(), logits.detach().sigmoid(), self.flatten_priors_train, labels, boxes, flag)
+        found = self.assigner(
+            decoded.detach(), logits.detach().sigmoid(), self.flatten_priors_train, labels, boxes, flag
+        )
         scores, positive = found['assigned_scores'], found['fg_mask_pre_prior'] > 0
         total = scores.sum().clamp(min=1)
         loss_cls = self.loss_cls(logits, scores).sum() / total
@@ -181,12 +192,14 @@ class OwnLoss(models.YOLOv8Head):
         target = (found['assigned_bboxes'] / strides)[positive]
         loss_bbox = self.loss_bbox((decoded / strides)[positive], target, weight=weight) / total
         sides = self.bbox_coder.encode(
-            (points / strides), found['assigned_bboxes'] / strides, max_dis=self.head_module.reg_max - 1, eps=.01)
+            (points / strides), found['assigned_bboxes'] / strides, max_dis=self.head_module.reg_max - 1, eps=0.01
+        )
         loss_dfl = self.loss_dfl(
             dist[positive].reshape(-1, self.head_module.reg_max),
             sides[positive].reshape(-1),
             weight=weight[:, None].expand(-1, 4).reshape(-1),
-            avg_factor=total)
+            avg_factor=total,
+        )
         return {'loss_cls': loss_cls * num_imgs, 'loss_bbox': loss_bbox * num_imgs, 'loss_dfl': loss_dfl * num_imgs}
 
 
@@ -219,16 +232,16 @@ class ImageAndTextHead(models.YOLOv8Head):
 
 def test_layers_with_another_input(plain):
     one = build('yolov8', head=ImageAndTextHead, layers=ImageAndText)
-    losses = one.train().loss(features('yolov8'), [1., 1., 1.], batch())
+    losses = one.train().loss(features('yolov8'), [1.0, 1.0, 1.0], batch())
     assert {name: loss.item() for name, loss in losses.items()} == pytest.approx(plain['yolov8'][0], rel=1e-4)
-    other = one.loss(features('yolov8'), [2., 2., 2.], batch())
+    other = one.loss(features('yolov8'), [2.0, 2.0, 2.0], batch())
     assert other['loss_cls'].item() != pytest.approx(losses['loss_cls'].item(), rel=1e-2)
 
 
 def test_head_with_another_assigner(plain):
     one = build('yolov8')
     assigner, calls = noting(models.BatchTaskAlignedAssigner, 'forward')
-    one.assigner = assigner(3, topk=10, alpha=.5, beta=6., eps=1e-9, use_ciou=True)
+    one.assigner = assigner(3, topk=10, alpha=0.5, beta=6.0, eps=1e-9, use_ciou=True)
     assert losses_of(one, 'yolov8') == pytest.approx(plain['yolov8'][0], rel=1e-5)
     _, args, kwargs = calls[0]
     assert [tuple(part.shape) for part in args] == [(2, 84, 4), (2, 84, 3), (84, 4), (2, 2, 1), (2, 2, 4), (2, 2, 1)]
@@ -237,14 +250,13 @@ def test_head_with_another_assigner(plain):
 
 def test_targets_that_an_assigner_gives_to_background_count():
     class Smooth(models.BatchTaskAlignedAssigner):
-
         def forward(self, *args):
             found = super().forward(*args)
-            found['assigned_scores'] = found['assigned_scores'] + .01
+            found['assigned_scores'] = found['assigned_scores'] + 0.01
             return found
 
     one = build('yolov8')
-    one.assigner = Smooth(3, topk=10, alpha=.5, beta=6., eps=1e-9, use_ciou=True)
+    one.assigner = Smooth(3, topk=10, alpha=0.5, beta=6.0, eps=1e-9, use_ciou=True)
     own = build('yolov8', head=OwnLoss)
     own.assigner = one.assigner
     assert losses_of(one, 'yolov8')['loss_cls'] == pytest.approx(losses_of(own, 'yolov8')['loss_cls'], rel=1e-4)
@@ -255,7 +267,7 @@ def test_targets_of_anchors(plain, family):
     head, calls = noting(getattr(models, FAMILIES[family].head), '_convert_gt_to_norm_format')
     one = build(family, head=head)
     assert losses_of(one, family) == pytest.approx(plain[family][0], rel=1e-5)
-    (_, (rows, metas), _), = calls
+    ((_, (rows, metas), _),) = calls
     assert metas is TRAIN_METAS and torch.equal(rows, GT_ROWS)
 
     targets = build(family)._convert_gt_to_norm_format(GT_ROWS, TRAIN_METAS)
@@ -264,13 +276,16 @@ def test_targets_of_anchors(plain, family):
     assert one.prior_inds.shape == (3, 1) and 'prior_inds' not in one.state_dict()
     if family == 'yolov5_ins':
         assert targets[0, :, 7].tolist() == [1, 2, 1, 2]
-        assert build(family, mask_overlap=False)._convert_gt_to_norm_format(
-            GT_ROWS, TRAIN_METAS)[1, :, 7].tolist() == [0, 1, 2, 3]
+        assert build(family, mask_overlap=False)._convert_gt_to_norm_format(GT_ROWS, TRAIN_METAS)[1, :, 7].tolist() == [
+            0,
+            1,
+            2,
+            3,
+        ]
 
 
 def test_replaced_targets_count():
     class OneBox(models.YOLOv5Head):
-
         def _convert_gt_to_norm_format(self, *args):
             return super()._convert_gt_to_norm_format(*args)[:, :1]
 
@@ -293,7 +308,7 @@ def test_merged_maps_of_yolov7(plain, family, merges):
     ]  # yapf: disable
 
 
-@pytest.mark.parametrize('family, thresholds', [('yolov7', [.5]), ('yolov7_aux', [.5, 1.])])
+@pytest.mark.parametrize('family, thresholds', [('yolov7', [0.5]), ('yolov7_aux', [0.5, 1.0])])
 def test_assigner_of_yolov7(plain, family, thresholds):
     assigner, calls = noting(BatchYOLOv7Assigner, 'forward')
     one = build(family)
@@ -315,7 +330,7 @@ def test_masks_are_cropped_by_the_method(plain):
     assert len(calls) == 4 and torch.equal(results[0].masks, predictions[0].masks)
 
     masks = torch.ones(2, 4, 6)
-    cropped = one.crop_mask(masks, torch.tensor([[1., 1., 3., 2.5], [0.5, 0, 9, 9]]))
+    cropped = one.crop_mask(masks, torch.tensor([[1.0, 1.0, 3.0, 2.5], [0.5, 0, 9, 9]]))
     assert cropped[0].tolist() == [[0] * 6, [0, 1, 1, 0, 0, 0], [0, 1, 1, 0, 0, 0], [0] * 6]
     assert cropped[1].tolist() == [[0, 1, 1, 1, 1, 1]] * 4
     assert masks.min() == 1
@@ -323,7 +338,6 @@ def test_masks_are_cropped_by_the_method(plain):
 
 def test_uncropped_masks_count():
     class Whole(models.YOLOv5InsHead):
-
         def crop_mask(self, masks, boxes):
             return masks
 
@@ -336,7 +350,8 @@ def test_a_sampler_of_yolox_chooses(plain):
     one = build('yolox')
     assert losses_of(one, 'yolox')['loss_cls'] > 0
     one.sampler.sample = lambda assigned, predicted, truth: types.SimpleNamespace(
-        pos_inds=assigned.gt_inds.nonzero().squeeze(1)[:0])
+        pos_inds=assigned.gt_inds.nonzero().squeeze(1)[:0]
+    )
     assert losses_of(one, 'yolox')['loss_cls'] == 0
 
 

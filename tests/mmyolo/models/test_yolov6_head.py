@@ -1,20 +1,22 @@
 """The YOLOv6 head: published losses of both assigners, distances as numbers and distributions, precision."""
+
 import pytest
 import torch
 from mmengine.logging import MessageHub
-from tests.mmyolo.models.levels import GT_ROWS, METAS, SIZES, draw_maps
 
 from mmyolo.registry import MODELS
+from tests.mmyolo.models.levels import GT_ROWS, METAS, SIZES, draw_maps
 
 
 def build(num_classes=4, iou_mode='giou', **kwargs):
     layers = dict(type='YOLOv6HeadModule', num_classes=num_classes, in_channels=[8, 16, 24], **kwargs)
-    loss = dict(type='IoULoss', iou_mode=iou_mode, bbox_format='xyxy', loss_weight=2.5, return_iou=False)
-    train_cfg = dict(
-        initial_epoch=4,
-        initial_assigner=dict(type='BatchATSSAssigner', num_classes=num_classes, topk=9),
-        assigner=dict(type='BatchTaskAlignedAssigner', num_classes=num_classes, topk=13, alpha=1, beta=6))
-    return MODELS.build(dict(type='YOLOv6Head', head_module=layers, loss_bbox=loss, train_cfg=train_cfg))
+    loss = {'type': 'IoULoss', 'iou_mode': iou_mode, 'bbox_format': 'xyxy', 'loss_weight': 2.5, 'return_iou': False}
+    train_cfg = {
+        'initial_epoch': 4,
+        'initial_assigner': {'type': 'BatchATSSAssigner', 'num_classes': num_classes, 'topk': 9},
+        'assigner': {'type': 'BatchTaskAlignedAssigner', 'num_classes': num_classes, 'topk': 13, 'alpha': 1, 'beta': 6},
+    }
+    return MODELS.build({'type': 'YOLOv6Head', 'head_module': layers, 'loss_bbox': loss, 'train_cfg': train_cfg})
 
 
 @pytest.fixture(autouse=True)
@@ -35,12 +37,15 @@ def values(losses):
     return [losses['loss_cls'].item(), losses['loss_bbox'].item()]
 
 
-@pytest.mark.parametrize('epoch, iou_mode, expected', [
-    (0, 'giou', [105.63594, 1.63622]),
-    (10, 'giou', [159.95563, 0.97616]),
-    (0, 'siou', [105.63594, 1.59510]),
-    (10, 'siou', [159.95563, 0.98167]),
-])
+@pytest.mark.parametrize(
+    'epoch, iou_mode, expected',
+    [
+        (0, 'giou', [105.63594, 1.63622]),
+        (10, 'giou', [159.95563, 0.97616]),
+        (0, 'siou', [105.63594, 1.59510]),
+        (10, 'siou', [159.95563, 0.98167]),
+    ],
+)
 def test_published_losses(hub, epoch, iou_mode, expected):
     hub.update_info('epoch', epoch)
     losses = build(iou_mode=iou_mode).loss_by_feat(*draw_maps(), None, GT_ROWS, METAS)
@@ -55,8 +60,10 @@ def test_training_equals_the_loss_of_the_forward_maps(hub, epoch, reg_max, rows)
     torch.manual_seed(0)
     head = build(reg_max=reg_max)
     results = []
-    for losses in (head.loss(features(), dict(bboxes_labels=rows, img_metas=METAS)),
-                   head.loss_by_feat(*head(features()), rows, METAS)):
+    for losses in (
+        head.loss(features(), {'bboxes_labels': rows, 'img_metas': METAS}),
+        head.loss_by_feat(*head(features()), rows, METAS),
+    ):
         head.zero_grad()
         sum(losses.values()).backward()
         results.append((values(losses), [parameter.grad.clone() for parameter in head.parameters()]))
@@ -74,7 +81,7 @@ def test_maps_of_training_and_prediction():
     torch.testing.assert_close(bbox[1], direct.forward_raw(features())[1][1])
     cls, bbox, dist = spread(features())
     assert [level.shape for level in dist] == [(2, h * w, 4, 17) for h, w in SIZES]
-    expected = (dist[0].softmax(-1) * torch.arange(17.)).sum(-1)
+    expected = (dist[0].softmax(-1) * torch.arange(17.0)).sum(-1)
     torch.testing.assert_close(bbox[0].flatten(2).transpose(1, 2), expected)
     assert 'head_module.proj' not in spread.state_dict()
 
@@ -83,18 +90,18 @@ def test_initial_predictions():
     head = build(num_classes=80).eval()
     head.init_weights()
     cls, bbox = head(features())
-    assert all(torch.allclose(level.sigmoid(), torch.tensor(.01)) for level in cls)
+    assert all(torch.allclose(level.sigmoid(), torch.tensor(0.01)) for level in cls)
     assert all((level == 1).all() for level in bbox)
 
 
 def test_losses_are_single_precision_under_autocast():
     torch.manual_seed(0)
     head = build(reg_max=16)
-    exact = head.loss(features(), dict(bboxes_labels=GT_ROWS, img_metas=METAS))
+    exact = head.loss(features(), {'bboxes_labels': GT_ROWS, 'img_metas': METAS})
     with torch.autocast('cpu', torch.bfloat16):
-        losses = head.loss(features(), dict(bboxes_labels=GT_ROWS, img_metas=METAS))
+        losses = head.loss(features(), {'bboxes_labels': GT_ROWS, 'img_metas': METAS})
     assert all(loss.dtype == torch.float32 for loss in losses.values())
-    assert values(losses) == pytest.approx(values(exact), rel=.02)
+    assert values(losses) == pytest.approx(values(exact), rel=0.02)
     sum(losses.values()).backward()
     assert all(parameter.grad.isfinite().all() for parameter in head.parameters())
 
@@ -103,5 +110,5 @@ def test_one_class(hub):
     hub.update_info('epoch', 10)
     rows = GT_ROWS.clone()
     rows[:, 1] = 0
-    losses = build(num_classes=1).loss(features(), dict(bboxes_labels=rows, img_metas=METAS))
+    losses = build(num_classes=1).loss(features(), {'bboxes_labels': rows, 'img_metas': METAS})
     assert all(value > 0 for value in values(losses))

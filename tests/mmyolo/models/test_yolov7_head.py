@@ -1,39 +1,43 @@
 """The YOLOv7 heads and their assignment: published numbers, a naive reference, auxiliary predictions, edges."""
+
 import math
 
 import pytest
 import torch
 import torch.nn.functional as F
 from mmdet.structures.bbox import bbox_cxcywh_to_xyxy, bbox_overlaps
-from tests.mmyolo.models.levels import GT_ROWS, METAS, SIZES, STRIDES, draw
-from tests.mmyolo.models.maps import as_instances
 
 from mmyolo.models.dense_heads.ground_truth import parts_of_input
 from mmyolo.models.task_modules.assigners import batch_yolov7_assigner
 from mmyolo.models.task_modules.assigners.batch_yolov7_assigner import BatchYOLOv7Assigner
 from mmyolo.registry import MODELS
+from tests.mmyolo.models.levels import GT_ROWS, METAS, SIZES, STRIDES, draw
+from tests.mmyolo.models.maps import as_instances
 
 ANCHORS = [[(12, 16), (19, 36), (40, 28)], [(36, 75), (76, 55), (72, 146)], [(142, 110), (192, 243), (459, 401)]]
 
 
 def build(num_classes=4, layers='YOLOv7HeadModule', **kwargs):
     layers = dict(type=layers, num_classes=num_classes, in_channels=[8, 16, 24], **kwargs)
-    bce = dict(type='mmdet.CrossEntropyLoss', use_sigmoid=True)
+    bce = {'type': 'mmdet.CrossEntropyLoss', 'use_sigmoid': True}
     return MODELS.build(
-        dict(
-            type='YOLOv7Head',
-            head_module=layers,
-            prior_generator=dict(type='mmdet.YOLOAnchorGenerator', base_sizes=ANCHORS, strides=STRIDES),
-            loss_cls=dict(bce, loss_weight=.3),
-            loss_obj=dict(bce, loss_weight=.7),
-            simota_candidate_topk=10))
+        {
+            'type': 'YOLOv7Head',
+            'head_module': layers,
+            'prior_generator': {'type': 'mmdet.YOLOAnchorGenerator', 'base_sizes': ANCHORS, 'strides': STRIDES},
+            'loss_cls': dict(bce, loss_weight=0.3),
+            'loss_obj': dict(bce, loss_weight=0.7),
+            'simota_candidate_topk': 10,
+        }
+    )
 
 
 def draw_maps(seed=400):
     """Class logits, boxes and objectness of three anchors, per level."""
     maps = [draw('randn', seed + i, 2, 3, 9, *size) for i, size in enumerate(SIZES)]
-    return tuple([level[:, :, part].flatten(1, 2) for level in maps]
-                 for part in (slice(5, 9), slice(0, 4), slice(4, 5)))
+    return tuple(
+        [level[:, :, part].flatten(1, 2) for level in maps] for part in (slice(5, 9), slice(0, 4), slice(4, 5))
+    )
 
 
 def features(batch_size=2):
@@ -45,21 +49,21 @@ def values(losses):
     return [losses[name].item() for name in ('loss_cls', 'loss_obj', 'loss_bbox')]
 
 
-@pytest.mark.parametrize('rows, expected', [(GT_ROWS, [1.35618, 6.14068, .16780]), (GT_ROWS[:0], [0, 6.13475, 0])])
+@pytest.mark.parametrize('rows, expected', [(GT_ROWS, [1.35618, 6.14068, 0.16780]), (GT_ROWS[:0], [0, 6.13475, 0])])
 def test_published_losses_from_rows_and_from_instances(rows, expected):
     for ground_truth in (rows, as_instances(rows)):
         losses = build().loss_by_feat(*draw_maps(), ground_truth, METAS)
         assert values(losses) == pytest.approx(expected, abs=1e-5)
         metas = [dict(meta, batch_input_shape=(*meta['batch_input_shape'], 3)) for meta in METAS]  # with channels
         assert build().loss_by_feat(*draw_maps(), ground_truth, metas) == losses
-        assert all(loss.shape == (1, ) for loss in losses.values())
+        assert all(loss.shape == (1,) for loss in losses.values())
 
 
 def test_published_losses_with_auxiliary_predictions():
     pairs = [list(map(list, zip(*kinds))) for kinds in zip(draw_maps(400), draw_maps(500))]
     before = GT_ROWS.clone()
     losses = build().loss_by_feat(*pairs, GT_ROWS, METAS)
-    assert values(losses) == pytest.approx([1.77008, 7.66761, .23000], abs=1e-5)
+    assert values(losses) == pytest.approx([1.77008, 7.66761, 0.23000], abs=1e-5)
     assert torch.equal(before, GT_ROWS)
 
 
@@ -73,7 +77,7 @@ def assign(thr, rows=GT_ROWS, seed=400, topk=10):
     return result, maps, head
 
 
-@pytest.mark.parametrize('thr, candidates, matched', [(.5, [27, 36, 13], [3, 7, 1]), (1., [45, 55, 25], [5, 6, 2])])
+@pytest.mark.parametrize('thr, candidates, matched', [(0.5, [27, 36, 13], [3, 7, 1]), (1.0, [45, 55, 25], [5, 6, 2])])
 def test_published_numbers_of_matches(thr, candidates, matched):
     result, maps, head = assign(thr)
     levels = [level[..., 0] for level in maps]
@@ -99,11 +103,11 @@ def naive(head, maps, rows, thr, topk):
             level, a, x, y = (int(part[m]) for part in (matches.level, matches.anchor, matches.x, matches.y))
             pred = maps[level][image, a, y, x]
             box = pred[:4].sigmoid() * 2
-            centre = (box[:2] - .5 + torch.tensor([x, y])) * STRIDES[level]
-            box = bbox_cxcywh_to_xyxy(torch.cat((centre, box[2:]**2 * torch.tensor(ANCHORS[level][a])))[None])
+            centre = (box[:2] - 0.5 + torch.tensor([x, y])) * STRIDES[level]
+            box = bbox_cxcywh_to_xyxy(torch.cat((centre, box[2:] ** 2 * torch.tensor(ANCHORS[level][a])))[None])
             score = (pred[5:].sigmoid() * pred[4].sigmoid()).sqrt()
             for j, row in enumerate(mine):
-                iou[j, k] = bbox_overlaps(rows[row:row + 1, 2:], box)
+                iou[j, k] = bbox_overlaps(rows[row : row + 1, 2:], box)
                 target = F.one_hot(rows[row, 1].long(), 4).float()
                 cost[j, k] = F.binary_cross_entropy(score, target, reduction='sum') - 3 * (iou[j, k] + 1e-8).log()
         claims = torch.zeros_like(cost)
@@ -118,7 +122,7 @@ def naive(head, maps, rows, thr, topk):
 
 
 @pytest.mark.parametrize('block', [1 << 22, 1])
-@pytest.mark.parametrize('thr', [.5, 1.])
+@pytest.mark.parametrize('thr', [0.5, 1.0])
 def test_equals_one_image_after_another(monkeypatch, thr, block):
     monkeypatch.setattr(batch_yolov7_assigner, '_CHUNK', block)
     generator = torch.Generator().manual_seed(1)
@@ -137,7 +141,7 @@ def test_equals_one_image_after_another(monkeypatch, thr, block):
 
 def test_scores_of_exactly_one_are_finite():
     head = build()
-    maps = [[torch.full_like(level, 200.) for level in kind] for kind in draw_maps()]
+    maps = [[torch.full_like(level, 200.0) for level in kind] for kind in draw_maps()]
     assert all(loss.isfinite().all() for loss in head.loss_by_feat(*maps, GT_ROWS, METAS).values())
 
 
@@ -146,7 +150,7 @@ def test_auxiliary_predictions_train_and_do_not_predict():
     head = build(layers='YOLOv7p6HeadModule', main_out_channels=[8, 8, 16], aux_out_channels=[8, 16, 8])
     maps = head(features())
     assert [[part.shape[1] for part in level] for level in maps[0]] == [[12, 12]] * 3
-    losses = head.loss(features(), dict(bboxes_labels=GT_ROWS, img_metas=METAS))
+    losses = head.loss(features(), {'bboxes_labels': GT_ROWS, 'img_metas': METAS})
     expected = head.loss_by_feat(*maps, GT_ROWS, METAS)
     assert values(losses) == pytest.approx(values(expected), rel=1e-5)
     sum(losses.values()).backward()
@@ -162,30 +166,33 @@ def test_initial_biases(layers):
     head = build(num_classes=80, layers=layers).head_module
     before = {name: parameter.clone() for name, parameter in head.named_parameters()}
     head.init_weights()
-    biases = {name: parameter for name, parameter in head.named_parameters()
-              if name.endswith('.bias') and parameter.shape == (255, )}
+    biases = {
+        name: parameter
+        for name, parameter in head.named_parameters()
+        if name.endswith('.bias') and parameter.shape == (255,)
+    }
     assert len(biases) == (3 if layers == 'YOLOv7HeadModule' else 6)
     for name, bias in biases.items():
         stride = STRIDES[int(name.split('.')[1])]
         shift = (bias - before[name]).view(3, 85)
-        assert torch.allclose(shift[:, :4], torch.tensor(0.))
-        assert torch.allclose(shift[:, 4], torch.tensor(math.log(8 / (640 / stride)**2)), atol=1e-5)
-        assert torch.allclose(shift[:, 5:], torch.tensor(math.log(.6 / 79.01)), atol=1e-5)
+        assert torch.allclose(shift[:, :4], torch.tensor(0.0))
+        assert torch.allclose(shift[:, 4], torch.tensor(math.log(8 / (640 / stride) ** 2)), atol=1e-5)
+        assert torch.allclose(shift[:, 5:], torch.tensor(math.log(0.6 / 79.01)), atol=1e-5)
     assert len({parameter.data_ptr() for parameter in head.parameters()}) == len(before)
 
 
 def test_losses_are_single_precision_under_autocast():
     torch.manual_seed(0)
     head = build()
-    exact = head.loss(features(), dict(bboxes_labels=GT_ROWS, img_metas=METAS))
+    exact = head.loss(features(), {'bboxes_labels': GT_ROWS, 'img_metas': METAS})
     with torch.autocast('cpu', torch.bfloat16):
-        losses = head.loss(features(), dict(bboxes_labels=GT_ROWS, img_metas=METAS))
+        losses = head.loss(features(), {'bboxes_labels': GT_ROWS, 'img_metas': METAS})
     assert all(loss.dtype == torch.float32 for loss in losses.values())
-    assert values(losses) == pytest.approx(values(exact), rel=.05)
+    assert values(losses) == pytest.approx(values(exact), rel=0.05)
 
 
 def test_one_class_learns_objectness_alone():
     rows = GT_ROWS.clone()
     rows[:, 1] = 0
-    losses = values(build(num_classes=1).loss(features(), dict(bboxes_labels=rows, img_metas=METAS)))
+    losses = values(build(num_classes=1).loss(features(), {'bboxes_labels': rows, 'img_metas': METAS}))
     assert losses[0] == 0 and losses[1] > 0 and losses[2] > 0

@@ -1,41 +1,46 @@
 """YOLOX: published numbers of its networks, losses and predictions; both forms of ground truth; its initialisation."""
+
 import pytest
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 
-from mmyolo.models import YOLOXBBoxCoder, YOLOXCSPDarknet, YOLOXHead, YOLOXHeadModule, YOLOXPAFPN
+from mmyolo.models import YOLOXPAFPN, YOLOXBBoxCoder, YOLOXCSPDarknet, YOLOXHead, YOLOXHeadModule
 from mmyolo.models.backbones.csp_darknet import YOLOXCSPDarknet as FromPublicPath
 from mmyolo.registry import MODELS, TASK_UTILS
 from tests.mmyolo.models.maps import GT_ROWS, SIZES, TEST_METAS, TRAIN_METAS, as_instances, wave
 from tests.mmyolo.models.test_architectures import Network, fill, fingerprint
 
-ASSIGNER = dict(type='SimOTAAssigner', center_radius=2.5)
+ASSIGNER = {'type': 'SimOTAAssigner', 'center_radius': 2.5}
 CFG = ConfigDict(
-    yolox_style=True, multi_label=True, score_thr=.05, nms=dict(type='nms', iou_threshold=.65), max_per_img=300)
+    yolox_style=True, multi_label=True, score_thr=0.05, nms={'type': 'nms', 'iou_threshold': 0.65}, max_per_img=300
+)
 
 
 def network(widen, use_depthwise=False):
-    scale = dict(deepen_factor=0.33, widen_factor=widen, use_depthwise=use_depthwise)
+    scale = {'deepen_factor': 0.33, 'widen_factor': widen, 'use_depthwise': use_depthwise}
     return Network(
-        YOLOXCSPDarknet(**scale), YOLOXPAFPN([256, 512, 1024], 256, **scale),
-        YOLOXHeadModule(80, 256, widen_factor=widen, use_depthwise=use_depthwise))
+        YOLOXCSPDarknet(**scale),
+        YOLOXPAFPN([256, 512, 1024], 256, **scale),
+        YOLOXHeadModule(80, 256, widen_factor=widen, use_depthwise=use_depthwise),
+    )
 
 
 def head(num_classes=3, **kwargs):
-    layers = dict(type='YOLOXHeadModule', num_classes=num_classes, in_channels=8, feat_channels=8)
+    layers = {'type': 'YOLOXHeadModule', 'num_classes': num_classes, 'in_channels': 8, 'feat_channels': 8}
     return MODELS.build(
-        dict(type='YOLOXHead', head_module=layers, train_cfg=dict(assigner=ASSIGNER), test_cfg=CFG, **kwargs))
+        dict(type='YOLOXHead', head_module=layers, train_cfg={'assigner': ASSIGNER}, test_cfg=CFG, **kwargs)
+    )
 
 
 def maps(num_classes=3):
     """Class logits, boxes and objectness; what the published numbers were computed from."""
 
-    def kind(channels, step, shift=0.):
-        return [wave((2, channels, *size), step + .01 * i, 1., shift) for i, size in enumerate(SIZES)]
+    def kind(channels, step, shift=0.0):
+        return [wave((2, channels, *size), step + 0.01 * i, 1.0, shift) for i, size in enumerate(SIZES)]
 
-    return kind(num_classes, .11, -1.), kind(4, .07), kind(1, .05)
+    return kind(num_classes, 0.11, -1.0), kind(4, 0.07), kind(1, 0.05)
 
 
 def values(losses):
@@ -43,10 +48,14 @@ def values(losses):
 
 
 FINGERPRINTS = {
-    (0.5, False): ([[.10746, .16435, .03952], [.35795, .75429, .27205], [.16356, .10101, -.15394]],
-                   [[.12618, .18382, -.10383], [.17699, .32012, -.19356], [.25985, .48349, .5667]]),
-    (0.25, True): ([[.16975, .18295, -.05664], [.10991, .15833, .03592], [.17721, .2166, -.05787]],
-                   [[.09461, .13032, -.1529], [.12853, .20216, .01243], [.1787, .32061, -.12244]]),
+    (0.5, False): (
+        [[0.10746, 0.16435, 0.03952], [0.35795, 0.75429, 0.27205], [0.16356, 0.10101, -0.15394]],
+        [[0.12618, 0.18382, -0.10383], [0.17699, 0.32012, -0.19356], [0.25985, 0.48349, 0.5667]],
+    ),
+    (0.25, True): (
+        [[0.16975, 0.18295, -0.05664], [0.10991, 0.15833, 0.03592], [0.17721, 0.2166, -0.05787]],
+        [[0.09461, 0.13032, -0.1529], [0.12853, 0.20216, 0.01243], [0.1787, 0.32061, -0.12244]],
+    ),
 }
 
 
@@ -61,13 +70,15 @@ def test_published_numbers_of_the_network(widen, use_depthwise):
     for got, wanted in zip((*features, *outputs), sum(FINGERPRINTS[widen, use_depthwise], []), strict=True):
         assert fingerprint(got) == pytest.approx(wanted, abs=2e-5)
     if not use_depthwise:
-        wanted = [[.26064, -.35747, .2284], [.35276, -.35747, .38243], [.35787, -.35747, -.35802]]
+        wanted = [[0.26064, -0.35747, 0.2284], [0.35276, -0.35747, 0.38243], [0.35787, -0.35747, -0.35802]]
         assert [fingerprint(kind[0]) for kind in predicted] == [pytest.approx(row, abs=2e-5) for row in wanted]
 
 
 def test_layers_of_the_backbone():
     assert FromPublicPath is YOLOXCSPDarknet
-    plugins = [dict(cfg=dict(type='mmdet.DropBlock', drop_prob=0.1, block_size=3), stages=(False, False, True, True))]
+    plugins = [
+        {'cfg': {'type': 'mmdet.DropBlock', 'drop_prob': 0.1, 'block_size': 3}, 'stages': (False, False, True, True)}
+    ]
     model = YOLOXCSPDarknet(widen_factor=0.125, plugins=plugins)
     assert [len(getattr(model, f'stage{index}')) for index in (1, 2, 3, 4)] == [2, 2, 3, 4]
     model = YOLOXCSPDarknet(widen_factor=0.125, out_indices=(0, 1, 2, 3, 4), frozen_stages=1)
@@ -96,17 +107,16 @@ def test_initial_biases():
 
 def test_coder():
     """Centre offset and logarithm of the size, in strides."""
-    points, strides = torch.tensor([[16., 8], [0, 0]]), torch.tensor([8., 16])
-    preds = torch.tensor([[[.5, -1, 0, torch.log(torch.tensor(2.))], [0, 0, 0, 0]]])
+    points, strides = torch.tensor([[16.0, 8], [0, 0]]), torch.tensor([8.0, 16])
+    preds = torch.tensor([[[0.5, -1, 0, torch.log(torch.tensor(2.0))], [0, 0, 0, 0]]])
     boxes = YOLOXBBoxCoder().decode(points, preds, strides)
-    torch.testing.assert_close(boxes, torch.tensor([[[16., -8, 24, 8], [-8, -8, 8, 8]]]))
+    torch.testing.assert_close(boxes, torch.tensor([[[16.0, -8, 24, 8], [-8, -8, 8, 8]]]))
     torch.testing.assert_close(YOLOXBBoxCoder().decode(points[:1], preds[:, :1], 8), boxes[:, :1])
 
 
-@pytest.mark.parametrize('rows, expected', [
-    (GT_ROWS, [1.3342, 4.61801, 34.41475, 1.73013]),
-    (GT_ROWS[:0], [0, 0, 138.3009, 0]),
-])
+@pytest.mark.parametrize(
+    'rows, expected', [(GT_ROWS, [1.3342, 4.61801, 34.41475, 1.73013]), (GT_ROWS[:0], [0, 0, 138.3009, 0])]
+)
 def test_published_losses_from_rows_and_from_instances(rows, expected):
     model = head()
     for ground_truth in (rows, as_instances(rows), rows.flip(0)):
@@ -129,7 +139,7 @@ def test_labels_of_any_type(dtype):
 
 
 @pytest.mark.parametrize('assigner', [
-    ASSIGNER, dict(type='mmdet.SimOTAAssigner', iou_calculator=dict(type='mmdet.BboxOverlaps2D'))
+    ASSIGNER, {'type': 'mmdet.SimOTAAssigner', 'iou_calculator': {'type': 'mmdet.BboxOverlaps2D'}}
 ])  # yapf: disable
 def test_published_positive_priors(assigner):
     model = head()
@@ -153,7 +163,7 @@ def test_one_class_and_gradients():
     rows[:, 1] = 0
     generator = torch.Generator().manual_seed(0)
     x = [torch.randn(2, 8, *size, generator=generator) for size in SIZES]
-    losses = model.loss(x, dict(bboxes_labels=rows, img_metas=TRAIN_METAS))
+    losses = model.loss(x, {'bboxes_labels': rows, 'img_metas': TRAIN_METAS})
     assert all(loss > 0 for loss in losses.values())
     sum(losses.values()).backward()
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in model.parameters())
@@ -164,10 +174,10 @@ def test_published_predictions():
     sums = [[len(one), one.scores.sum().item(), one.bboxes.sum().item(), one.labels.sum().item()] for one in results]
     assert sums == [
         pytest.approx([252, 47.679, 27401.97, 252], rel=1e-4),
-        pytest.approx([213, 30.9884, 22888.21, 220], rel=1e-4)
+        pytest.approx([213, 30.9884, 22888.21, 220], rel=1e-4),
     ]
     assert results[0].bboxes[0].tolist() == pytest.approx([56.4323, 47.7262, 60, 50], rel=1e-4)
-    assert results[0].scores[0].item() == pytest.approx(.33871, rel=1e-4)
+    assert results[0].scores[0].item() == pytest.approx(0.33871, rel=1e-4)
 
 
 def test_the_batch_road_gives_the_same():
@@ -179,11 +189,11 @@ def test_the_batch_road_gives_the_same():
 
 def test_the_list_of_samples_trains_like_the_rows():
     model = head()
-    x = [wave((2, 8, *size), .3) for size in SIZES]
+    x = [wave((2, 8, *size), 0.3) for size in SIZES]
     samples = []
     for instances in as_instances(GT_ROWS):
         sample = DetDataSample(metainfo=TRAIN_METAS[0])
         sample.gt_instances = InstanceData(bboxes=instances.bboxes, labels=instances.labels)
         samples.append(sample)
-    rows = model.loss(x, dict(bboxes_labels=GT_ROWS, img_metas=TRAIN_METAS))
+    rows = model.loss(x, {'bboxes_labels': GT_ROWS, 'img_metas': TRAIN_METAS})
     assert values(model.loss(x, samples)) == pytest.approx(values(rows))

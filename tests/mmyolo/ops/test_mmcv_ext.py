@@ -1,4 +1,5 @@
 """mmcv and mmdet run without compiled operators."""
+
 import subprocess
 import sys
 import textwrap
@@ -15,9 +16,17 @@ from mmyolo.ops.torchvision_nms import torchvision_nms
 import mmcv.ops  # isort: skip  after the stand-in is in place
 
 # the example of mmcv.ops.nms's documentation
-BOXES = torch.tensor([[49.1, 32.4, 51.0, 35.9], [49.3, 32.9, 51.0, 35.3], [49.2, 31.8, 51.0, 35.4],
-                      [35.1, 11.5, 39.1, 15.7], [35.6, 11.8, 39.3, 14.2], [35.3, 11.5, 39.9, 14.5],
-                      [35.2, 11.7, 39.7, 15.7]])
+BOXES = torch.tensor(
+    [
+        [49.1, 32.4, 51.0, 35.9],
+        [49.3, 32.9, 51.0, 35.3],
+        [49.2, 31.8, 51.0, 35.4],
+        [35.1, 11.5, 39.1, 15.7],
+        [35.6, 11.8, 39.3, 14.2],
+        [35.3, 11.5, 39.9, 14.5],
+        [35.2, 11.7, 39.7, 15.7],
+    ]
+)
 SCORES = torch.tensor([0.9, 0.9, 0.5, 0.5, 0.5, 0.4, 0.3])
 
 
@@ -28,12 +37,15 @@ def run(code: str) -> str:
 
 
 def test_all_of_mmdet_imports_in_a_fresh_process():
-    assert run('''
+    assert (
+        run("""
         import mmyolo
         import mmdet.apis, mmdet.datasets, mmdet.engine, mmdet.evaluation, mmdet.models, mmdet.visualization
         from mmdet.registry import MODELS
         print('MaskRCNN' in MODELS)
-        ''') == 'True'
+        """)
+        == 'True'
+    )
 
 
 def test_a_compiled_extension_is_left_alone(monkeypatch):
@@ -59,7 +71,7 @@ def test_nms_of_mmcv():
 
 def test_batched_nms_of_mmcv():
     labels = torch.tensor([0, 1, 0, 0, 0, 1, 0])
-    dets, kept = mmcv.ops.batched_nms(BOXES, SCORES, labels, dict(type='nms', iou_threshold=0.6))
+    dets, kept = mmcv.ops.batched_nms(BOXES, SCORES, labels, {'type': 'nms', 'iou_threshold': 0.6})
     assert kept.tolist() == [0, 1, 3, 4, 5]
 
 
@@ -68,7 +80,7 @@ def test_batched_nms_of_mmcv():
 def test_offset(offset, kept, compiled, monkeypatch):
     if not compiled:
         monkeypatch.setattr(ops, 'torchvision_nms', lambda: None)
-    boxes = torch.tensor([[0., 0., 1., 1.], [0., 0., 1., 0.5]])  # IoU 0.5, with offset 0.75
+    boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, 0.5]])  # IoU 0.5, with offset 0.75
     assert ops.nms(boxes, torch.tensor([0.9, 0.8]), 0.6, offset).tolist() == kept
 
 
@@ -76,8 +88,14 @@ def test_nms_without_boxes():
     assert ops.nms(torch.zeros(0, 4), torch.zeros(0), 0.5).tolist() == []
 
 
-@pytest.mark.parametrize('fault', ["raise RuntimeError('operator torchvision::nms does not exist')",
-                                   "raise ImportError('libtorch.so: undefined symbol')", ''])
+@pytest.mark.parametrize(
+    'fault',
+    [
+        "raise RuntimeError('operator torchvision::nms does not exist')",
+        "raise ImportError('libtorch.so: undefined symbol')",
+        '',
+    ],
+)
 def test_a_broken_torchvision_is_as_good_as_none(fault, tmp_path, monkeypatch):
     package = tmp_path / 'torchvision'
     package.mkdir()
@@ -96,8 +114,10 @@ def test_a_torchvision_that_works_is_used(tmp_path, monkeypatch):
     package = tmp_path / 'torchvision'
     package.mkdir()
     package.joinpath('__init__.py').touch()
-    package.joinpath('ops.py').write_text('import torch\ndef nms(boxes, scores, iou_threshold):\n'
-                                          '    return torch.tensor([len(boxes), int(100 * iou_threshold)])\n')
+    package.joinpath('ops.py').write_text(
+        'import torch\ndef nms(boxes, scores, iou_threshold):\n'
+        '    return torch.tensor([len(boxes), int(100 * iou_threshold)])\n'
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
     for name in ('torchvision', 'torchvision.ops'):
         monkeypatch.delitem(sys.modules, name, raising=False)
@@ -109,7 +129,9 @@ def test_a_torchvision_that_works_is_used(tmp_path, monkeypatch):
 
 
 def soft(method: str, **kwargs):
-    boxes = torch.tensor([[0., 0., 10., 10.], [0., 0., 10., 8.], [0., 0., 10., 2.], [20., 20., 30., 30.]])
+    boxes = torch.tensor(
+        [[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 8.0], [0.0, 0.0, 10.0, 2.0], [20.0, 20.0, 30.0, 30.0]]
+    )
     dets, kept = mmcv.ops.soft_nms(boxes, torch.tensor([0.9, 0.8, 0.7, 0.6]), 0.5, method=method, **kwargs)
     assert torch.equal(dets[:, :4], boxes[kept])
     return kept.tolist(), dets[:, 4].tolist()
@@ -129,9 +151,9 @@ def test_soft_nms_naive():
 
 def test_soft_nms_gaussian():
     kept, scores = soft('gaussian', sigma=0.5)
-    third = 0.7 * np.exp(-0.2**2 / 0.5)
+    third = 0.7 * np.exp(-(0.2**2) / 0.5)
     assert kept == [0, 2, 3, 1]
-    assert scores == pytest.approx([0.9, third, 0.6, 0.8 * np.exp(-0.8**2 / 0.5) * np.exp(-0.25**2 / 0.5)])
+    assert scores == pytest.approx([0.9, third, 0.6, 0.8 * np.exp(-(0.8**2) / 0.5) * np.exp(-(0.25**2) / 0.5)])
 
 
 def test_soft_nms_drops_below_min_score():

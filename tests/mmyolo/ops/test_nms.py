@@ -1,4 +1,5 @@
 """Suppression held against its definition, candidate by candidate in plain Python."""
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +7,7 @@ import torch
 import mmyolo.ops.nms as ops
 from mmyolo.ops import batched_nms
 
-SMALL = dict(BLOCK=3, FIRST_CHUNK=2, HEAD=4, MANY=8, PAIRS_ON_CPU=16)
+SMALL = {'BLOCK': 3, 'FIRST_CHUNK': 2, 'HEAD': 4, 'MANY': 8, 'PAIRS_ON_CPU': 16}
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> np.float32:
@@ -22,13 +23,13 @@ def greedy(case: dict) -> list:
     boxes, kept = case['boxes'].numpy(), []
     for image in range(case['num_images']):
         order = sorted((-float(score), i) for i, score in enumerate(case['scores']) if case['image_ids'][i] == image)
-        order = order[:case['nms_pre']] if case['nms_pre'] >= 0 else order
+        order = order[: case['nms_pre']] if case['nms_pre'] >= 0 else order
         mine = []
         for _, i in order:
             rivals = [j for j in mine if case['class_agnostic'] or case['labels'][i] == case['labels'][j]]
             if all(overlap(boxes[i], boxes[j]) <= np.float32(case['iou_threshold']) for j in rivals):
                 mine.append(i)
-        kept.append(mine[:case['max_per_img']] if case['max_per_img'] >= 0 else mine)
+        kept.append(mine[: case['max_per_img']] if case['max_per_img'] >= 0 else mine)
     return kept
 
 
@@ -41,16 +42,17 @@ def random_case(seed: int) -> dict:
         corner += rng.random((count, 2), dtype=np.float32)
     size = rng.integers(-1, 12, (count, 2)).astype(np.float32)
     image_ids = rng.integers(0, num_images, count)
-    return dict(
-        boxes=torch.from_numpy(np.concatenate([corner, corner + size], axis=1)),
-        scores=torch.from_numpy((rng.integers(0, 10, count) / 10).astype(np.float32)),
-        labels=torch.from_numpy(rng.integers(0, 3, count)),
-        image_ids=torch.from_numpy(np.sort(image_ids) if seed % 3 else image_ids),
-        num_images=num_images,
-        iou_threshold=float(rng.choice([0., 0.25, 0.5, 0.65, 1.])),
-        max_per_img=int(rng.choice([-1, 0, 1, 5, 300])),
-        nms_pre=int(rng.choice([-1, 0, 1, 20])),
-        class_agnostic=bool(rng.integers(2)))
+    return {
+        'boxes': torch.from_numpy(np.concatenate([corner, corner + size], axis=1)),
+        'scores': torch.from_numpy((rng.integers(0, 10, count) / 10).astype(np.float32)),
+        'labels': torch.from_numpy(rng.integers(0, 3, count)),
+        'image_ids': torch.from_numpy(np.sort(image_ids) if seed % 3 else image_ids),
+        'num_images': num_images,
+        'iou_threshold': float(rng.choice([0.0, 0.25, 0.5, 0.65, 1.0])),
+        'max_per_img': int(rng.choice([-1, 0, 1, 5, 300])),
+        'nms_pre': int(rng.choice([-1, 0, 1, 20])),
+        'class_agnostic': bool(rng.integers(2)),
+    }
 
 
 def as_on_a_device(case: dict) -> list:
@@ -75,20 +77,20 @@ def test_batched_nms_equals_the_definition(constants, monkeypatch):
 
 
 def test_ties_keep_the_lower_index():
-    boxes, zeros = torch.tensor([[0., 0., 10., 10.]]).repeat(4, 1), torch.zeros(4, dtype=torch.int64)
-    kept = batched_nms(boxes, torch.full((4, ), 0.5), torch.tensor([0, 1, 0, 1]), zeros, 1, 0.5)
+    boxes, zeros = torch.tensor([[0.0, 0.0, 10.0, 10.0]]).repeat(4, 1), torch.zeros(4, dtype=torch.int64)
+    kept = batched_nms(boxes, torch.full((4,), 0.5), torch.tensor([0, 1, 0, 1]), zeros, 1, 0.5)
     assert kept[0].tolist() == [0, 1]
 
 
 def test_threshold_itself_does_not_suppress():
-    boxes = torch.tensor([[0., 0., 4., 4.], [0., 0., 4., 2.]])
+    boxes = torch.tensor([[0.0, 0.0, 4.0, 4.0], [0.0, 0.0, 4.0, 2.0]])
     scores, zeros = torch.tensor([0.9, 0.8]), torch.zeros(2, dtype=torch.int64)
     assert batched_nms(boxes, scores, zeros, zeros, 1, 0.5)[0].tolist() == [0, 1]
     assert batched_nms(boxes, scores, zeros, zeros, 1, 0.49)[0].tolist() == [0]
 
 
 def test_a_chain_of_overlaps_is_settled_one_after_another():
-    left = torch.arange(200.)
+    left = torch.arange(200.0)
     boxes = torch.stack([left, torch.zeros(200), left + 2, torch.ones(200)], dim=1)  # IoU 1/3 with the next, else 0
     zeros = torch.zeros(200, dtype=torch.int64)
     kept = batched_nms(boxes, torch.linspace(1, 0.5, 200), zeros, zeros, 1, 0.3)
@@ -108,8 +110,16 @@ def test_images_without_candidates_and_images_with_many():
     boxes = torch.rand(3000, 4, generator=torch.Generator().manual_seed(0)) * 100
     boxes[:, 2:] += boxes[:, :2]
     image_ids = torch.tensor([1] * 2990 + [3] * 10)
-    case.update(boxes=boxes, scores=torch.linspace(1, 0, 3000), labels=torch.zeros(3000, dtype=torch.int64),
-                image_ids=image_ids, num_images=4, iou_threshold=0.5, max_per_img=20, nms_pre=-1)
+    case.update(
+        boxes=boxes,
+        scores=torch.linspace(1, 0, 3000),
+        labels=torch.zeros(3000, dtype=torch.int64),
+        image_ids=image_ids,
+        num_images=4,
+        iou_threshold=0.5,
+        max_per_img=20,
+        nms_pre=-1,
+    )
     kept = batched_nms(**case)
     assert [len(rows) for rows in kept][:3] == [0, 20, 0]
     for one, other in zip(kept, as_on_a_device(case)):
@@ -117,7 +127,7 @@ def test_images_without_candidates_and_images_with_many():
 
 
 def test_large_labels_and_coordinates_stay_apart():
-    boxes = torch.tensor([[9000., 9000., 9100., 9100.]]).repeat(3, 1)
+    boxes = torch.tensor([[9000.0, 9000.0, 9100.0, 9100.0]]).repeat(3, 1)
     labels = torch.tensor([20000, 20001, 20000])
     kept = batched_nms(boxes, torch.tensor([0.5, 0.6, 0.4]), labels, torch.zeros(3, dtype=torch.int64), 1, 0.5)
     assert kept[0].tolist() == [1, 0]
@@ -127,8 +137,8 @@ def test_large_labels_and_coordinates_stay_apart():
 def test_a_box_without_bounds_changes_nothing_for_others(side):
     case = dict(random_case(1), iou_threshold=0.25, max_per_img=-1, nms_pre=-1, class_agnostic=False)
     expected = batched_nms(**case)
-    broken = dict(case, boxes=torch.cat([case['boxes'], torch.tensor([[0., 0., side, 3.]])]))
-    for key, value in (('scores', 2.), ('labels', 1), ('image_ids', 0)):
+    broken = dict(case, boxes=torch.cat([case['boxes'], torch.tensor([[0.0, 0.0, side, 3.0]])]))
+    for key, value in (('scores', 2.0), ('labels', 1), ('image_ids', 0)):
         broken[key] = torch.cat([case[key], torch.tensor([value]).to(case[key])])
     rest = [[index for index in kept.tolist() if index < len(case['boxes'])] for kept in batched_nms(**broken)]
     assert len(case['boxes']) > 10 and rest[1:] == [kept.tolist() for kept in expected[1:]]
@@ -144,7 +154,7 @@ def test_without_a_limit_classes_are_not_compared_with_each_other(monkeypatch):
         return iou(first, second)
 
     monkeypatch.setattr(ops, '_iou', counting_iou)
-    corner = torch.arange(count)[:, None] * 10.
+    corner = torch.arange(count)[:, None] * 10.0
     boxes = torch.cat([corner, corner, corner + 5, corner + 5], dim=1)
     labels, zeros = torch.arange(count) % classes, torch.zeros(count, dtype=torch.int64)
     assert len(batched_nms(boxes, torch.rand(count), labels, zeros, 1, 0.5)[0]) == count
@@ -159,12 +169,12 @@ def test_other_number_types(dtype):
 
 
 def test_nothing_needs_a_gradient():
-    boxes = torch.tensor([[0., 0., 1., 1.]], requires_grad=True)
+    boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0]], requires_grad=True)
     zeros = torch.zeros(1, dtype=torch.int64)
     assert batched_nms(boxes * 2, torch.ones(1, requires_grad=True) * 2, zeros, zeros, 1, 0.5)[0].tolist() == [0]
 
 
 def test_pairwise_iou():
-    first = torch.tensor([[0., 0., 2., 2.], [1., 1., 1., 1.]])
-    second = torch.tensor([[1., 0., 3., 2.], [0., 0., 2., 2.], [5., 5., 6., 6.]])
+    first = torch.tensor([[0.0, 0.0, 2.0, 2.0], [1.0, 1.0, 1.0, 1.0]])
+    second = torch.tensor([[1.0, 0.0, 3.0, 2.0], [0.0, 0.0, 2.0, 2.0], [5.0, 5.0, 6.0, 6.0]])
     assert torch.allclose(ops.pairwise_iou(first, second), torch.tensor([[1 / 3, 1, 0], [0, 0, 0]]))

@@ -1,4 +1,5 @@
 """Rotated overlaps against shapely and by finite differences; rotated suppression against its definition."""
+
 import math
 
 import mmcv.ops
@@ -10,10 +11,10 @@ from mmyolo.ops import batched_nms, box_iou_rotated, diff_iou_rotated_2d, nms_ro
 from mmyolo.ops.rotated_iou import rotated_corners
 
 
-def random_boxes(count, seed, size=60.):
+def random_boxes(count, seed, size=60.0):
     generator = torch.Generator().manual_seed(seed)
     boxes = torch.rand(count, 5, generator=generator, dtype=torch.float64)
-    return boxes * torch.tensor([size, size, size, size, 7.]) + torch.tensor([0, 0, .5, .5, -3.5])
+    return boxes * torch.tensor([size, size, size, size, 7.0]) + torch.tensor([0, 0, 0.5, 0.5, -3.5])
 
 
 def exact(first, second):
@@ -25,11 +26,9 @@ def exact(first, second):
     return torch.tensor(rows, dtype=torch.float64).unbind(1)
 
 
-@pytest.mark.parametrize('dtype, size, error', [
-    (torch.float64, 60, 1e-9),
-    (torch.float32, 60, 1e-6),
-    (torch.float32, 2000, 1e-6),
-])
+@pytest.mark.parametrize(
+    'dtype, size, error', [(torch.float64, 60, 1e-9), (torch.float32, 60, 1e-6), (torch.float32, 2000, 1e-6)]
+)
 def test_against_shapely(dtype, size, error):
     first, second = random_boxes(3000, 0, size), random_boxes(3000, 1, size)
     common, area, other = exact(first.to(dtype), second.to(dtype))
@@ -40,24 +39,27 @@ def test_against_shapely(dtype, size, error):
     assert (iof - common / area).abs().max() < 100 * error  # of boxes a hundred times smaller than the other
 
 
-ON = [100., 50., 40., 20.]
+ON = [100.0, 50.0, 40.0, 20.0]
 
 
-@pytest.mark.parametrize('first, second, iou', [
-    ([*ON, .3], [*ON, .3], 1),
-    ([*ON, .3], [*ON, .3 + math.pi], 1),
-    ([*ON, .3], [100, 50, 20, 40, .3 + math.pi / 2], 1),
-    ([*ON, .3], [*ON, .3 + 1e-6], 1),
-    ([*ON, .3], [100, 50, 20, 20, .3], 0.5),  # two sides in common
-    ([*ON, .3], [100, 50, 20, 10, .3], 0.25),
-    ([*ON, 0], [140, 50, 40, 20, 0], 0),  # a side in common
-    ([*ON, 0], [140, 70, 40, 20, 0], 0),  # a corner in common
-    ([*ON, 0], [120, 50, 40, 20, 0], 1 / 3),
-    ([0, 0, 2, 2, 0], [0, 0, 2, 2, math.pi / 4], (8 * math.sqrt(2) - 8) / (8 - (8 * math.sqrt(2) - 8))),
-    ([*ON, 0], [100, 50, 0, 20, 0], 0),
-    ([0, 0, 0, 0, 0], [0, 0, 0, 0, 0], 0),
-    ([*ON, 0], [1e6, 1e6, 5, 5, 1], 0),
-])
+@pytest.mark.parametrize(
+    'first, second, iou',
+    [
+        ([*ON, 0.3], [*ON, 0.3], 1),
+        ([*ON, 0.3], [*ON, 0.3 + math.pi], 1),
+        ([*ON, 0.3], [100, 50, 20, 40, 0.3 + math.pi / 2], 1),
+        ([*ON, 0.3], [*ON, 0.3 + 1e-6], 1),
+        ([*ON, 0.3], [100, 50, 20, 20, 0.3], 0.5),  # two sides in common
+        ([*ON, 0.3], [100, 50, 20, 10, 0.3], 0.25),
+        ([*ON, 0], [140, 50, 40, 20, 0], 0),  # a side in common
+        ([*ON, 0], [140, 70, 40, 20, 0], 0),  # a corner in common
+        ([*ON, 0], [120, 50, 40, 20, 0], 1 / 3),
+        ([0, 0, 2, 2, 0], [0, 0, 2, 2, math.pi / 4], (8 * math.sqrt(2) - 8) / (8 - (8 * math.sqrt(2) - 8))),
+        ([*ON, 0], [100, 50, 0, 20, 0], 0),
+        ([0, 0, 0, 0, 0], [0, 0, 0, 0, 0], 0),
+        ([*ON, 0], [1e6, 1e6, 5, 5, 1], 0),
+    ],
+)
 def test_special_cases(first, second, iou):
     first, second = torch.tensor([first], dtype=torch.float), torch.tensor([second], dtype=torch.float)
     assert box_iou_rotated(first, second).item() == pytest.approx(iou, abs=2e-6)
@@ -73,16 +75,18 @@ def test_pairs_and_mmcvs_names():
     iou = box_iou_rotated(first, second)
     assert iou.shape == (30, 40)
     for column in range(0, 40, 7):
-        aligned = box_iou_rotated(first, second[column:column + 1].expand(30, 5), aligned=True)
+        aligned = box_iou_rotated(first, second[column : column + 1].expand(30, 5), aligned=True)
         torch.testing.assert_close(iou[:, column], aligned)
     torch.testing.assert_close(mmcv.ops.box_iou_rotated(first, second), iou)
-    torch.testing.assert_close(mmcv.ops.box_iou_rotated(first, second[:30], 'iof', aligned=True),
-                               box_iou_rotated(first, second[:30], 'iof', aligned=True))
-    other = torch.tensor([1., 1, 1, 1, -1])
+    torch.testing.assert_close(
+        mmcv.ops.box_iou_rotated(first, second[:30], 'iof', aligned=True),
+        box_iou_rotated(first, second[:30], 'iof', aligned=True),
+    )
+    other = torch.tensor([1.0, 1, 1, 1, -1])
     torch.testing.assert_close(box_iou_rotated(first * other, second * other, clockwise=False), iou)
     assert box_iou_rotated(first[:0], second).shape == (0, 40)
     assert box_iou_rotated(first, second[:0]).shape == (30, 0)
-    assert box_iou_rotated(first[:0], second[:0], aligned=True).shape == (0, )
+    assert box_iou_rotated(first[:0], second[:0], aligned=True).shape == (0,)
     with pytest.raises(ValueError, match='allowed are'):
         box_iou_rotated(first, second, mode='giou')
 
@@ -105,9 +109,9 @@ def by_definition(boxes, scores, labels, threshold):
 @pytest.mark.parametrize('count', [0, 1, 40, 600])
 def test_nms(count):
     generator = torch.Generator().manual_seed(count)
-    boxes = random_boxes(count, 6).float() * torch.tensor([3, 3, .6, .6, 1])
+    boxes = random_boxes(count, 6).float() * torch.tensor([3, 3, 0.6, 0.6, 1])
     scores = torch.rand(count, generator=generator)
-    labels = torch.randint(3, (count, ), generator=generator)
+    labels = torch.randint(3, (count,), generator=generator)
     kept = by_definition(boxes, scores, labels, 0.1)
     assert nms_rotated(boxes, scores, 0.1, labels).tolist() == kept
     assert nms_rotated(boxes, scores, 0.1).tolist() == by_definition(boxes, scores, torch.zeros(count), 0.1)

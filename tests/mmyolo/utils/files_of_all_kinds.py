@@ -1,4 +1,5 @@
 """Files that are taken for weights: harmless ones, hostile ones and what is none, for tests of every road that reads them."""
+
 import argparse
 import builtins
 import collections
@@ -49,8 +50,10 @@ def hostile_calls(canary):
         'getattr of a scheduler': (Call(getattr, OneCycleParamScheduler, 'build_iter_from_epoch'), 'getattr'),
         'setattr': (Call(setattr, HistoryBuffer, 'mean', None), 'setattr'),
         'load': (Call(torch.load, text), 'torch'),
-        'nested': (Call(torch.storage._load_from_bytes, pickle.dumps(Call(os.system, f'touch {text}'))),
-                   'torch.storage._load_from_bytes'),
+        'nested': (
+            Call(torch.storage._load_from_bytes, pickle.dumps(Call(os.system, f'touch {text}'))),
+            'torch.storage._load_from_bytes',
+        ),
         'import by name': (Call(pickle.loads, pickle.dumps(Call(os.system, f'touch {text}'))), 'loads'),
         'path': (Call(builtins.getattr, pathlib.Path(text), 'touch'), 'getattr'),
         'state of a class': (Call(collections.OrderedDict, state={'a': 1}), None),
@@ -81,7 +84,7 @@ def harmless(tmp_path=None):
         'counter': collections.Counter('aab'), 'namespace': argparse.Namespace(lr=0.1, data=pathlib.PosixPath('x')),
         'set': {1, 2}, 'frozenset': frozenset([1]), 'bytes': b'ab', 'complex': 1 + 2j, 'slice': slice(1, 3),
         'large': 10**30, 'nan': [float('inf')],
-        'config': ConfigDict(a=dict(b=[1, ConfigDict(c=2)])),
+        'config': ConfigDict(a={'b': [1, ConfigDict(c=2)]}),
         'size': torch.Size([1, 2]), 'dtype': torch.float16, 'device': torch.device('cuda:1'),
         'history': HistoryBuffer([1., 3.], [1, 1]), 'optimizer': optimizer.state_dict(), 'scheduler': schedule.state_dict(),
         'parameter': torch.nn.Parameter(torch.ones(2)), 'half': torch.ones(2).half(), 'bfloat16': torch.ones(2).bfloat16(),
@@ -107,7 +110,7 @@ def _tar():
 
 def _saved(content=None, **options):
     stream = io.BytesIO()
-    torch.save(dict(state_dict=dict(w=torch.ones(999))) if content is None else content, stream, **options)
+    torch.save({'state_dict': {'w': torch.ones(999)}} if content is None else content, stream, **options)
     return stream.getvalue()
 
 
@@ -173,14 +176,14 @@ def no_weights():
         'number': (3, 'holds a int and no weights'),
         'None': (None, 'holds a NoneType and no weights'),
         'text': ('weights', 'holds a str and no weights'),
-        'no dict': (dict(state_dict=[torch.ones(1)]), 'its state_dict is a list'),
-        'empty': (dict(state_dict={}), 'there is no tensor'),
-        'no tensors': (dict(state_dict=dict(a=1, b='x')), 'there is no tensor'),
-        'numbers for names': (dict(state_dict={0: torch.ones(1)}), 'has a int for a name'),
-        'sparse': (dict(state_dict=dict(a=torch.eye(2).to_sparse())), 'a is a sparse tensor'),
-        'quantized': (dict(state_dict=dict(a=torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8))),
+        'no dict': ({'state_dict': [torch.ones(1)]}, 'its state_dict is a list'),
+        'empty': ({'state_dict': {}}, 'there is no tensor'),
+        'no tensors': ({'state_dict': {'a': 1, 'b': 'x'}}, 'there is no tensor'),
+        'numbers for names': ({'state_dict': {0: torch.ones(1)}}, 'has a int for a name'),
+        'sparse': ({'state_dict': {'a': torch.eye(2).to_sparse()}}, 'a is a sparse tensor'),
+        'quantized': ({'state_dict': {'a': torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)}},
                       'a is a quantized tensor'),
-        'without content': (dict(state_dict=dict(a=torch.ones(2, device='meta'))), 'a is a tensor without content'),
-        'complex': (dict(state_dict=dict(a=torch.ones(2, dtype=torch.complex64))), 'a is a complex tensor'),
-        'tuples for names': (dict(state_dict={('a', 1): torch.ones(1)}), 'has a tuple for a name'),
+        'without content': ({'state_dict': {'a': torch.ones(2, device='meta')}}, 'a is a tensor without content'),
+        'complex': ({'state_dict': {'a': torch.ones(2, dtype=torch.complex64)}}, 'a is a complex tensor'),
+        'tuples for names': ({'state_dict': {('a', 1): torch.ones(1)}}, 'has a tuple for a name'),
     }  # yapf: disable

@@ -1,4 +1,5 @@
 """Checkpoints are read as data: what harmless ones hold is there, what could run code is refused by name."""
+
 import codecs
 import collections
 import os
@@ -37,14 +38,14 @@ def same(read, value) -> bool:
 @pytest.mark.parametrize('name', HARMLESS)
 def test_what_harmless_checkpoints_hold(tmp_path, name, new_format):
     value = HARMLESS[name]
-    torch.save(dict(weight=torch.ones(2), value=value), tmp_path / 'x.pth', _use_new_zipfile_serialization=new_format)
+    torch.save({'weight': torch.ones(2), 'value': value}, tmp_path / 'x.pth', _use_new_zipfile_serialization=new_format)
     content = read_as_data(tmp_path / 'x.pth')
     assert content['weight'].tolist() == [1, 1]
     assert same(content['value'], value)
 
 
 def test_names_of_numpy_1(tmp_path):
-    torch.save(dict(a=np.arange(3.), b=np.float32(2)), tmp_path / 'x.pth')
+    torch.save({'a': np.arange(3.0), 'b': np.float32(2)}, tmp_path / 'x.pth')
     with zipfile.ZipFile(tmp_path / 'x.pth') as old, zipfile.ZipFile(tmp_path / 'y.pth', 'w') as new:
         for name in old.namelist():
             new.writestr(name, old.read(name).replace(b'numpy._core.multiarray', b'numpy.core.multiarray'))
@@ -53,7 +54,7 @@ def test_names_of_numpy_1(tmp_path):
 
 
 def test_arrays_are_written_again_as_plain_ones(tmp_path):
-    torch.save(dict(a=np.arange(3.)), tmp_path / 'x.pth')
+    torch.save({'a': np.arange(3.0)}, tmp_path / 'x.pth')
     again = pickle.dumps(read_as_data(tmp_path / 'x.pth')['a'], 2)
     assert not any('mmyolo' in str(argument) for _, argument, _ in pickletools.genops(again))
     assert type(pickle.loads(again)) is np.ndarray and pickle.loads(again).tolist() == [0, 1, 2]
@@ -65,8 +66,11 @@ def test_code_is_not_run(tmp_path, place, new_format):
     canary = tmp_path / 'folder' / 'canary'
     canary.parent.mkdir()
     for name, (call, named) in hostile_calls(canary).items():
-        content = dict(
-            meta=dict(state_dict={}, meta=dict(when=call)), weights=dict(state_dict=dict(w=call)), key={'a': (call, )})[place]
+        content = {
+            'meta': {'state_dict': {}, 'meta': {'when': call}},
+            'weights': {'state_dict': {'w': call}},
+            'key': {'a': (call,)},
+        }[place]
         path = tmp_path / 'x.pth'
         torch.save(content, path, _use_new_zipfile_serialization=new_format)
         if named is None:  # harmless: a state of an object of an allowed class
@@ -75,7 +79,7 @@ def test_code_is_not_run(tmp_path, place, new_format):
         with pytest.raises(CheckpointError, match=f'x.pth holds .*{named}.*not loaded because it could run code'):
             read_as_data(path)
         assert not canary.exists() and canary.parent.exists(), name
-    assert HistoryBuffer([1., 3.], [1, 1]).mean() == 2
+    assert HistoryBuffer([1.0, 3.0], [1, 1]).mean() == 2
 
 
 @pytest.mark.parametrize('name', JUNK)
@@ -105,23 +109,26 @@ class Layout:
         self.data = data
 
     def __reduce__(self):
-        return np.empty(0).__reduce__()[0], (np.ndarray, (0, ), b'b'), (1, (1, ), self.dtype, False, self.data)
+        return np.empty(0).__reduce__()[0], (np.ndarray, (0,), b'b'), (1, (1,), self.dtype, False, self.data)
 
 
-@pytest.mark.parametrize('state, data, code', [
-    ((3, '|', None, None, None, -1, -1, 0), b'\x41' * 8, 'O8'),  # an object at an address of the file
-    ((3, '|', None, ('a', ), {'a': (np.dtype('O'), 0)}, 8, 1, 0), b'\x41' * 8, 'V8'),
-    ((3, '|', None, None, None, -1, -1, 63), b'\x41' * 8, 'O8'),
-    ((3, '<', None, None, None, -1, -1, 0), b'\x41' * 7, 'f8'),
-])
+@pytest.mark.parametrize(
+    'state, data, code',
+    [
+        ((3, '|', None, None, None, -1, -1, 0), b'\x41' * 8, 'O8'),  # an object at an address of the file
+        ((3, '|', None, ('a',), {'a': (np.dtype('O'), 0)}, 8, 1, 0), b'\x41' * 8, 'V8'),
+        ((3, '|', None, None, None, -1, -1, 63), b'\x41' * 8, 'O8'),
+        ((3, '<', None, None, None, -1, -1, 0), b'\x41' * 7, 'f8'),
+    ],
+)
 def test_addresses_of_a_file_are_not_believed(tmp_path, state, data, code):
-    torch.save(dict(w=Layout(state, data, code)), tmp_path / 'x.pth')
+    torch.save({'w': Layout(state, data, code)}, tmp_path / 'x.pth')
     with pytest.raises(CheckpointError, match='x.pth'):
         read_as_data(tmp_path / 'x.pth')
 
 
 def test_a_file_that_asks_for_more_memory_than_it_needs(tmp_path):
-    torch.save(dict(w=torch.arange(4)), tmp_path / 'x.pth', _use_new_zipfile_serialization=False)
+    torch.save({'w': torch.arange(4)}, tmp_path / 'x.pth', _use_new_zipfile_serialization=False)
     content = (tmp_path / 'x.pth').read_bytes()
     huge = b'\x8a\x07' + (1 << 50).to_bytes(7, 'little')
     changed = content.replace(b'cpuq\x06K\x04', b'cpuq\x06' + huge)
@@ -134,9 +141,15 @@ def test_a_file_that_asks_for_more_memory_than_it_needs(tmp_path):
 def test_nothing_else_reads_pickles():
     """Who needs to read one calls the reader, or its relative for the files of other projects."""
     root = Path(__file__).resolve().parents[3]
-    reading = re.compile(r'torch\.load\(|(?<!_)pickle\.loads?\(|np\.load\(|allow_pickle|joblib|torch\.jit\.load|Unpickler\(')
-    found = {str(path.relative_to(root)) for folder in ('mmyolo', 'ymir', 'ymir_exc', 'tools', 'demo')
-             for path in (root / folder).rglob('*.py') if reading.search(path.read_text(encoding='utf-8'))}
+    reading = re.compile(
+        r'torch\.load\(|(?<!_)pickle\.loads?\(|np\.load\(|allow_pickle|joblib|torch\.jit\.load|Unpickler\('
+    )
+    found = {
+        str(path.relative_to(root))
+        for folder in ('mmyolo', 'ymir', 'ymir_exc', 'tools', 'demo')
+        for path in (root / folder).rglob('*.py')
+        if reading.search(path.read_text(encoding='utf-8'))
+    }
     assert found == {'mmyolo/utils/checkpoint.py', 'mmyolo/converters/checkpoints/reading.py'}
 
 
@@ -153,10 +166,10 @@ GREEDY = {
 @pytest.mark.parametrize('new_format', [True, False])
 @pytest.mark.parametrize('name', GREEDY)
 def test_a_few_bytes_that_would_become_many(tmp_path, name, new_format):
-    torch.save(dict(w=torch.ones(2), x=GREEDY[name]), tmp_path / 'x.pth', _use_new_zipfile_serialization=new_format)
+    torch.save({'w': torch.ones(2), 'x': GREEDY[name]}, tmp_path / 'x.pth', _use_new_zipfile_serialization=new_format)
     with pytest.raises(CheckpointError, match='x.pth (is damaged or holds more than weights|holds range)'):
         read_as_data(tmp_path / 'x.pth')
-    torch.save(dict(w=bytearray(b'ab')), tmp_path / 'x.pth')
+    torch.save({'w': bytearray(b'ab')}, tmp_path / 'x.pth')
     assert read_as_data(tmp_path / 'x.pth')['w'] == b'ab'
     assert torch.load(tmp_path / 'x.pth', weights_only=True)['w'] == b'ab'  # torch's own list is as it was
 
@@ -176,7 +189,7 @@ ODD_TENSORS = {
 @pytest.mark.parametrize('name', ODD_TENSORS)
 def test_tensors_that_no_model_takes(tmp_path, name):
     value, message = ODD_TENSORS[name]
-    torch.save(dict(state_dict=dict(w=value)), tmp_path / 'x.pth')
+    torch.save({'state_dict': {'w': value}}, tmp_path / 'x.pth')
     with pytest.raises(CheckpointError, match='x.pth') as caught:
         clean_checkpoint(read_as_data(tmp_path / 'x.pth'), tmp_path / 'x.pth')
     assert message in str(caught.value)
@@ -185,6 +198,6 @@ def test_tensors_that_no_model_takes(tmp_path, name):
 def test_attributes_of_tensors_are_left_out(tmp_path):
     value = torch.ones(2)
     value.to = value.clone = 5
-    torch.save(dict(state_dict=dict(w=value)), tmp_path / 'x.pth')
+    torch.save({'state_dict': {'w': value}}, tmp_path / 'x.pth')
     state = clean_checkpoint(read_as_data(tmp_path / 'x.pth'), 'x')['state_dict']
     assert state['w'].clone().to(torch.float64).tolist() == [1, 1]

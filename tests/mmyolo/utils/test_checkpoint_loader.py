@@ -1,4 +1,5 @@
 """Every road by which mmengine and mmdet load weights reads data only, and a config within a checkpoint is data too."""
+
 import functools
 import http.server
 import json
@@ -32,7 +33,7 @@ def canary(tmp_path):
 def hostile(tmp_path, canary):
     """A checkpoint that would make the file `canary`."""
     path = tmp_path / 'hostile.pth'
-    torch.save(dict(state_dict=dict(w=torch.ones(1)), meta=dict(when=Call(open, str(canary), 'w'))), path)
+    torch.save({'state_dict': {'w': torch.ones(1)}, 'meta': {'when': Call(open, str(canary), 'w')}}, path)
     return path
 
 
@@ -50,12 +51,21 @@ def address(tmp_path):
 def test_each_kind_of_address(tmp_path, canary, hostile, address, scheme, monkeypatch):
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch'))
     monkeypatch.setenv('MMENGINE_HOME', str(tmp_path))
-    torch.save(dict(state_dict={'backbone.w': torch.ones(1)}), tmp_path / 'good.pth')
+    torch.save({'state_dict': {'backbone.w': torch.ones(1)}}, tmp_path / 'good.pth')
     (tmp_path / 'open_mmlab.json').write_text(
-        json.dumps(dict(hostile=f'{address}/hostile.pth', good=f'{address}/good.pth', hostile_file='hostile.pth',
-                        good_file='good.pth')))
-    monkeypatch.setattr('mmengine.runner.checkpoint.get_mmcls_models',
-                        lambda: dict(hostile=f'{address}/hostile.pth', good=f'{address}/good.pth'))
+        json.dumps(
+            {
+                'hostile': f'{address}/hostile.pth',
+                'good': f'{address}/good.pth',
+                'hostile_file': 'hostile.pth',
+                'good_file': 'good.pth',
+            }
+        )
+    )
+    monkeypatch.setattr(
+        'mmengine.runner.checkpoint.get_mmcls_models',
+        lambda: {'hostile': f'{address}/hostile.pth', 'good': f'{address}/good.pth'},
+    )
     form = {'': str(tmp_path) + '/{}.pth', 'http': address + '/{}.pth', 'openmmlab of a file': 'openmmlab://{}_file'}
     name = form.get(scheme, scheme + '://{}')
     assert CheckpointLoader.load_checkpoint(name.format('good'))['state_dict']
@@ -65,20 +75,24 @@ def test_each_kind_of_address(tmp_path, canary, hostile, address, scheme, monkey
 
 
 def test_initial_weights_of_a_module(hostile, canary):
-    module = BaseModule(init_cfg=dict(type='Pretrained', checkpoint=str(hostile)))
+    module = BaseModule(init_cfg={'type': 'Pretrained', 'checkpoint': str(hostile)})
     with pytest.raises(CheckpointError, match='hostile.pth'):
         module.init_weights()
     assert not canary.exists()
 
 
-@pytest.mark.parametrize('load', [
-    lambda path: load_checkpoint(torch.nn.Linear(1, 1), path),
-    lambda path: init_detector(CONFIG, path, device='cpu'),
-    lambda path: load_detector(CONFIG, path, 'cpu'),
-    lambda path: boxam_utils.init_detector(CONFIG, path, device='cpu'),
-    lambda path: DetInferencer(CONFIG, path, device='cpu', scope='mmyolo'),
-    lambda path: DetInferencer(weights=path, device='cpu', scope='mmyolo'),
-], ids=['load_checkpoint', 'init_detector', 'demos', 'attention', 'inferencer', 'inferencer of weights'])
+@pytest.mark.parametrize(
+    'load',
+    [
+        lambda path: load_checkpoint(torch.nn.Linear(1, 1), path),
+        lambda path: init_detector(CONFIG, path, device='cpu'),
+        lambda path: load_detector(CONFIG, path, 'cpu'),
+        lambda path: boxam_utils.init_detector(CONFIG, path, device='cpu'),
+        lambda path: DetInferencer(CONFIG, path, device='cpu', scope='mmyolo'),
+        lambda path: DetInferencer(weights=path, device='cpu', scope='mmyolo'),
+    ],
+    ids=['load_checkpoint', 'init_detector', 'demos', 'attention', 'inferencer', 'inferencer of weights'],
+)
 def test_what_makes_detectors(load, hostile, canary):
     with pytest.raises(CheckpointError, match='hostile.pth holds io.open'):
         load(str(hostile))
@@ -93,18 +107,45 @@ def test_what_holds_no_weights(tmp_path, name):
         load_checkpoint(torch.nn.Linear(1, 1), str(tmp_path / 'x.pth'))
 
 
-NONSENSE = [3, 'x', [], [1], {}, {1: 2}, {'a': 'x'}, (None, ), [['a']], [None], {0: 'a', 5: 'b'}, {'x': [1, {2: 3}]}, {'a', 'b'}]
+NONSENSE = [
+    3,
+    'x',
+    [],
+    [1],
+    {},
+    {1: 2},
+    {'a': 'x'},
+    (None,),
+    [['a']],
+    [None],
+    {0: 'a', 5: 'b'},
+    {'x': [1, {2: 3}]},
+    {'a', 'b'},
+]
 
 
 @pytest.mark.parametrize('value', NONSENSE, ids=str)
 def test_odd_metas_are_left_out(tmp_path, value):
-    metas = [value, dict(classes=value), dict(CLASSES=value), dict(dataset_meta=value), dict(dataset_meta=dict(classes=value)),
-             dict(dataset_meta=dict(CLASSES=value)), dict(class_names=value), dict(cfg=value), dict(config=value)]
+    metas = [
+        value,
+        {'classes': value},
+        {'CLASSES': value},
+        {'dataset_meta': value},
+        {'dataset_meta': {'classes': value}},
+        {'dataset_meta': {'CLASSES': value}},
+        {'class_names': value},
+        {'cfg': value},
+        {'config': value},
+    ]
     for meta in metas:
-        clean = clean_checkpoint(dict(state_dict=dict(w=torch.ones(1)), meta=meta), 'x.pth')['meta']
-        names = [one.get(key) for one in (clean, clean.get('dataset_meta', {})) for key in ('classes', 'CLASSES', 'class_names')]
+        clean = clean_checkpoint({'state_dict': {'w': torch.ones(1)}, 'meta': meta}, 'x.pth')['meta']
+        names = [
+            one.get(key)
+            for one in (clean, clean.get('dataset_meta', {}))
+            for key in ('classes', 'CLASSES', 'class_names')
+        ]
         assert all(one is None or all(isinstance(name, str) for name in one) for one in names)
-        torch.save(dict(state_dict=dict(weight=torch.ones(1, 1)), meta=meta, message_hub=value), tmp_path / 'x.pth')
+        torch.save({'state_dict': {'weight': torch.ones(1, 1)}, 'meta': meta, 'message_hub': value}, tmp_path / 'x.pth')
         load_checkpoint(torch.nn.Linear(1, 1), str(tmp_path / 'x.pth'))
 
 
@@ -112,7 +153,7 @@ def test_odd_metas_are_left_out(tmp_path, value):
     (['a', 'b'], ['a', 'b']), (('a', 'b'), ('a', 'b')), ('a', ['a']), ({1: 'b', 0: 'a'}, ['a', 'b']), ([0, 1], ['0', '1'])
 ])  # yapf: disable
 def test_names_of_classes_in_many_forms(value, names):
-    content = dict(state_dict=dict(w=torch.ones(1)), meta=dict(dataset_meta=dict(classes=value)))
+    content = {'state_dict': {'w': torch.ones(1)}, 'meta': {'dataset_meta': {'classes': value}}}
     assert clean_checkpoint(content, 'x.pth')['meta']['dataset_meta']['classes'] == names
 
 
@@ -126,13 +167,21 @@ def good_text():
     return text_of(CONFIG)
 
 
-@pytest.mark.parametrize('config', [
-    'yolov5/yolov5_s-v61_syncbn_fast_8xb16-300e_coco', 'yolov5/ins_seg/yolov5_ins_s-v61_syncbn_fast_8xb16-300e_coco_instance',
-    'yolov6/yolov6_v3_s_syncbn_fast_8xb32-300e_coco', 'yolov7/yolov7_w-p6_syncbn_fast_8x16b-300e_coco',
-    'yolox/yolox_s_fast_8xb32-300e-rtmdet-hyp_coco', 'yolox/pose/yolox-pose_s_8xb32-300e-rtmdet-hyp_coco',
-    'ppyoloe/ppyoloe_plus_s_fast_8xb8-80e_coco', 'rtmdet/rtmdet_s_syncbn_fast_8xb32-300e_coco',
-    'rtmdet/rotated/rtmdet-r_s_fast_1xb8-36e_dota', 'rtmdet/rtmdet-ins_s_syncbn_fast_8xb32-300e_coco'
-])
+@pytest.mark.parametrize(
+    'config',
+    [
+        'yolov5/yolov5_s-v61_syncbn_fast_8xb16-300e_coco',
+        'yolov5/ins_seg/yolov5_ins_s-v61_syncbn_fast_8xb16-300e_coco_instance',
+        'yolov6/yolov6_v3_s_syncbn_fast_8xb32-300e_coco',
+        'yolov7/yolov7_w-p6_syncbn_fast_8x16b-300e_coco',
+        'yolox/yolox_s_fast_8xb32-300e-rtmdet-hyp_coco',
+        'yolox/pose/yolox-pose_s_8xb32-300e-rtmdet-hyp_coco',
+        'ppyoloe/ppyoloe_plus_s_fast_8xb8-80e_coco',
+        'rtmdet/rtmdet_s_syncbn_fast_8xb32-300e_coco',
+        'rtmdet/rotated/rtmdet-r_s_fast_1xb8-36e_dota',
+        'rtmdet/rtmdet-ins_s_syncbn_fast_8xb32-300e_coco',
+    ],
+)
 def test_the_configs_of_every_family_are_data(config):
     check_embedded_config(text_of(f'configs/{config}.py'), 'x.pth')
 
@@ -140,8 +189,10 @@ def test_the_configs_of_every_family_are_data(config):
 def test_the_config_of_a_training_is_used(good_text, tmp_path):
     check_embedded_config(good_text, 'x.pth')
     detector = init_detector(CONFIG, None, device='cpu')
-    torch.save(dict(state_dict=detector.state_dict(), meta=dict(cfg=good_text, dataset_meta=dict(classes=['a'] * 80))),
-               tmp_path / 'x.pth')
+    torch.save(
+        {'state_dict': detector.state_dict(), 'meta': {'cfg': good_text, 'dataset_meta': {'classes': ['a'] * 80}}},
+        tmp_path / 'x.pth',
+    )
     inferencer = DetInferencer(weights=str(tmp_path / 'x.pth'), device='cpu', scope='mmyolo')
     assert type(inferencer.model).__name__ == 'YOLODetector' and inferencer.model.dataset_meta['classes'] == ['a'] * 80
 
@@ -181,10 +232,10 @@ def test_a_hostile_config_is_not_used(good_text, tmp_path, canary, name):
     with pytest.raises(ConfigContentError, match='x.pth'):
         check_embedded_config(text, 'x.pth')
     path = tmp_path / 'x.pth'
-    for content in (dict(meta=dict(cfg=text)), dict(message_hub=dict(runtime_info=dict(cfg=text)), meta={})):
-        torch.save(dict(state_dict=dict(w=torch.ones(1)), **content), path)
+    for content in ({'meta': {'cfg': text}}, {'message_hub': {'runtime_info': {'cfg': text}}, 'meta': {}}):
+        torch.save(dict(state_dict={'w': torch.ones(1)}, **content), path)
         with pytest.raises(ValueError, match='Cannot find the config'):
             DetInferencer(weights=str(path), device='cpu', scope='mmyolo')
-    torch.save(dict(state_dict=dict(w=torch.ones(1)), meta=dict(config=text)), path)
+    torch.save({'state_dict': {'w': torch.ones(1)}, 'meta': {'config': text}}, path)
     assert 'config' not in CheckpointLoader.load_checkpoint(str(path))['meta']  # executed where a training is resumed
     assert not canary.exists()

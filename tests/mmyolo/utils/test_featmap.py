@@ -1,4 +1,5 @@
 """Finding layers and preparing feature maps."""
+
 import pytest
 import torch
 from torch import nn
@@ -7,7 +8,6 @@ from mmyolo.utils.featmap import cut_padding, find_layer, record_outputs, reduce
 
 
 class Net(nn.Module):
-
     def __init__(self):
         super().__init__()
         self.body = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sequential(nn.ReLU()))
@@ -41,18 +41,18 @@ def test_outputs_are_recorded():
 
 
 def test_padding_is_cut():
-    featmap = torch.arange(64.).reshape(1, 8, 8)
-    assert cut_padding(featmap, dict(img_shape=(80, 80))) is featmap
-    meta = dict(img_shape=(80, 80), pad_param=(20, 20, 0, 0))  # two rows above and two below
+    featmap = torch.arange(64.0).reshape(1, 8, 8)
+    assert cut_padding(featmap, {'img_shape': (80, 80)}) is featmap
+    meta = {'img_shape': (80, 80), 'pad_param': (20, 20, 0, 0)}  # two rows above and two below
     whole = nn.functional.interpolate(featmap[:, 2:6][None], (8, 8), mode='bilinear', align_corners=False)[0]
     cut = cut_padding(featmap, meta)
     torch.testing.assert_close(cut[:, 1:-1], whole[:, 1:-1])  # beside the cut, neighbours in the padding count
-    batch = dict(img_shape=(40, 80), batch_input_shape=(80, 80))
-    torch.testing.assert_close(cut_padding(featmap, batch)[0, :, 0], torch.linspace(-2., 26, 8).clamp(min=0))
+    batch = {'img_shape': (40, 80), 'batch_input_shape': (80, 80)}
+    torch.testing.assert_close(cut_padding(featmap, batch)[0, :, 0], torch.linspace(-2.0, 26, 8).clamp(min=0))
 
 
 def test_channels_are_chosen():
-    featmap = torch.tensor([1., 5, 3, 4]).reshape(4, 1, 1).expand(4, 2, 2)
+    featmap = torch.tensor([1.0, 5, 3, 4]).reshape(4, 1, 1).expand(4, 2, 2)
     assert [one[0, 0].item() for one in reduce_channels(featmap, 'select_max', 9)] == [5]
     assert [one[0, 0].item() for one in reduce_channels(featmap, 'squeeze_mean', 9)] == [3.25]
     assert [one[0, 0].item() for one in reduce_channels(featmap, None, 3)] == [5, 4, 3]

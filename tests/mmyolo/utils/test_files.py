@@ -1,11 +1,12 @@
 """A file is replaced as a whole or not at all."""
+
 import json
 import os
 
 import pytest
 
-from tests.other_user import SOMEBODY, do_as, give_to_somebody
 from mmyolo.utils.files import replacing, write_json
+from tests.other_user import SOMEBODY, do_as, give_to_somebody
 
 
 def test_an_error_leaves_the_old_file(tmp_path):

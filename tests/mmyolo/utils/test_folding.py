@@ -1,4 +1,5 @@
 """Folded detectors of every family give the maps of unfolded ones."""
+
 import copy
 
 import pytest

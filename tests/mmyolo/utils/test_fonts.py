@@ -1,4 +1,5 @@
 """Names that a font can show."""
+
 import shutil
 
 import matplotlib

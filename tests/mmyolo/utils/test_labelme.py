@@ -1,4 +1,5 @@
 """labelme files."""
+
 import json
 from pathlib import Path
 
@@ -8,12 +9,12 @@ from mmengine.structures import InstanceData
 
 from mmyolo.utils.labelme_utils import LabelmeFormat
 
-INSTANCES = InstanceData(bboxes=torch.tensor([[1., 2, 3.5, 4], [0, 0, 9, 8]]), labels=torch.tensor([1, 0]))
+INSTANCES = InstanceData(bboxes=torch.tensor([[1.0, 2, 3.5, 4], [0, 0, 9, 8]]), labels=torch.tensor([1, 0]))
 
 
 def test_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    LabelmeFormat(('cat', '狗'))(INSTANCES, dict(img_path='images/a.jpg', ori_shape=(10, 20)), 'a.json')
+    LabelmeFormat(('cat', '狗'))(INSTANCES, {'img_path': 'images/a.jpg', 'ori_shape': (10, 20)}, 'a.json')
     text = Path('a.json').read_text(encoding='utf-8')
     assert '狗' in text and text.startswith('{\n  "version"')
     assert json.loads(text) == {
@@ -33,12 +34,12 @@ def test_file(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('selected, labels', [(None, ['b', 'a']), (['a'], ['a']), ([], [])])
 def test_selected_classes(tmp_path, selected, labels):
-    LabelmeFormat(['a', 'b'])(INSTANCES, dict(img_path='a.jpg', ori_shape=(10, 20)), tmp_path / 'a.json', selected)
+    LabelmeFormat(['a', 'b'])(INSTANCES, {'img_path': 'a.jpg', 'ori_shape': (10, 20)}, tmp_path / 'a.json', selected)
     assert [shape['label'] for shape in json.loads((tmp_path / 'a.json').read_text())['shapes']] == labels
 
 
 def test_no_boxes_and_rotated_boxes(tmp_path):
-    write, meta = LabelmeFormat(['a']), dict(img_path='a.jpg', ori_shape=(10, 20))
+    write, meta = LabelmeFormat(['a']), {'img_path': 'a.jpg', 'ori_shape': (10, 20)}
     write(InstanceData(bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long)), meta, tmp_path / 'a.json')
     assert json.loads((tmp_path / 'a.json').read_text())['shapes'] == []
     rotated = InstanceData(bboxes=torch.zeros(1, 5), labels=torch.zeros(1, dtype=torch.long))

@@ -1,4 +1,5 @@
 """Patches of large images: where they lie, and how their predictions are moved and merged."""
+
 import math
 
 import pytest
@@ -14,18 +15,22 @@ def sample(boxes, scores=None, labels=None, **more):
     scores = torch.ones(len(boxes)) if scores is None else torch.tensor(scores)
     labels = torch.zeros(len(boxes), dtype=torch.long) if labels is None else torch.tensor(labels)
     return DetDataSample(
-        metainfo=dict(ori_shape=(100, 100)),
-        pred_instances=InstanceData(bboxes=boxes, scores=scores, labels=labels, **more))
+        metainfo={'ori_shape': (100, 100)},
+        pred_instances=InstanceData(bboxes=boxes, scores=scores, labels=labels, **more),
+    )
 
 
-@pytest.mark.parametrize('height, width, size, ratio, expected', [
-    (100, 100, 100, 0.25, [(0, 0, 100, 100)]),
-    (60, 80, 100, 0.25, [(0, 0, 80, 60)]),
-    (100, 200, 100, 0.0, [(0, 0, 100, 100), (100, 0, 200, 100)]),
-    (100, 230, 100, 0.25, [(0, 0, 100, 100), (75, 0, 175, 100), (130, 0, 230, 100)]),
-    (175, 101, 100, 0.25, [(0, 0, 100, 100), (1, 0, 101, 100), (0, 75, 100, 175), (1, 75, 101, 175)]),
-    (50, 130, 100, 0.333, [(0, 0, 100, 50), (30, 0, 130, 50)]),
-])
+@pytest.mark.parametrize(
+    'height, width, size, ratio, expected',
+    [
+        (100, 100, 100, 0.25, [(0, 0, 100, 100)]),
+        (60, 80, 100, 0.25, [(0, 0, 80, 60)]),
+        (100, 200, 100, 0.0, [(0, 0, 100, 100), (100, 0, 200, 100)]),
+        (100, 230, 100, 0.25, [(0, 0, 100, 100), (75, 0, 175, 100), (130, 0, 230, 100)]),
+        (175, 101, 100, 0.25, [(0, 0, 100, 100), (1, 0, 101, 100), (0, 75, 100, 175), (1, 75, 101, 175)]),
+        (50, 130, 100, 0.333, [(0, 0, 100, 50), (30, 0, 130, 50)]),
+    ],
+)
 def test_windows(height, width, size, ratio, expected):
     assert slice_windows(height, width, size, ratio) == expected
 
@@ -62,8 +67,8 @@ def test_boxes_masks_and_keypoints_move():
     mask = torch.zeros(1, 4, 5, dtype=torch.bool)
     mask[0, 1, 2] = True
     results = [
-        sample([[1, 2, 3, 4]], masks=mask, keypoints=torch.tensor([[[1., 2.]]])),
-        sample([[0, 0, 1, 1]], masks=mask, keypoints=torch.tensor([[[1., 2.]]]))
+        sample([[1, 2, 3, 4]], masks=mask, keypoints=torch.tensor([[[1.0, 2.0]]])),
+        sample([[0, 0, 1, 1]], masks=mask, keypoints=torch.tensor([[[1.0, 2.0]]])),
     ]
     moved = shift_predictions(results, [(0, 0), (7, 3)], (8, 10))
     assert moved.bboxes.tolist() == [[1, 2, 3, 4], [7, 3, 8, 4]]
@@ -98,9 +103,11 @@ def iou(a, b):
 
 
 def naive_merge(results, offsets, threshold):
-    found = [([box[0] + x, box[1] + y, box[2] + x, box[3] + y], score, label)
-             for result, (x, y) in zip(results, offsets) for box, score, label in zip(
-                 *(result.pred_instances[key].tolist() for key in ('bboxes', 'scores', 'labels')))]
+    found = [
+        ([box[0] + x, box[1] + y, box[2] + x, box[3] + y], score, label)
+        for result, (x, y) in zip(results, offsets)
+        for box, score, label in zip(*(result.pred_instances[key].tolist() for key in ('bboxes', 'scores', 'labels')))
+    ]
     kept = []
     for box, score, label in sorted(found, key=lambda one: -one[1]):
         if all(label != other or iou(box, held) <= threshold for held, _, other in kept):
@@ -114,9 +121,14 @@ def test_merge_equals_a_naive_one(threshold):
     results, offsets = [], [(0, 0), (40, 0), (0, 40), (40, 40)]
     for _ in offsets:
         corner, side = torch.rand(40, 2) * 50, torch.rand(40, 2) * 30 + 5
-        results.append(sample(torch.cat([corner, corner + side], 1).tolist(), torch.rand(40).tolist(),
-                              torch.randint(3, (40, )).tolist()))
-    merged = merge_results_by_nms(results, offsets, (120, 120), dict(type='nms', iou_threshold=threshold))
+        results.append(
+            sample(
+                torch.cat([corner, corner + side], 1).tolist(),
+                torch.rand(40).tolist(),
+                torch.randint(3, (40,)).tolist(),
+            )
+        )
+    merged = merge_results_by_nms(results, offsets, (120, 120), {'type': 'nms', 'iou_threshold': threshold})
     expected = naive_merge(results, offsets, threshold)
     assert len(expected) < 160
     instances = merged.pred_instances
@@ -128,17 +140,19 @@ def test_merge_equals_a_naive_one(threshold):
 
 
 def test_merge_of_nothing():
-    merged = merge_results_by_nms([sample([]), sample([])], [(0, 0), (9, 9)], (20, 20),
-                                  dict(type='nms', iou_threshold=0.25))
+    merged = merge_results_by_nms(
+        [sample([]), sample([])], [(0, 0), (9, 9)], (20, 20), {'type': 'nms', 'iou_threshold': 0.25}
+    )
     assert len(merged.pred_instances) == 0
 
 
 def test_merge_of_rotated_boxes():
     results = [
         sample([[20, 10, 20, 4, 0.7]], [0.9], dim=5),
-        sample([[10, 10, 20, 4, 0.7], [10, 10, 20, 4, 0.7 + math.pi / 2]], [0.8, 0.7], dim=5)
+        sample([[10, 10, 20, 4, 0.7], [10, 10, 20, 4, 0.7 + math.pi / 2]], [0.8, 0.7], dim=5),
     ]
-    merged = merge_results_by_nms(results, [(0, 0), (10, 0)], (40, 40), dict(type='nms_rotated', iou_threshold=0.25))
-    torch.testing.assert_close(merged.pred_instances.bboxes,
-                               torch.tensor([[20, 10, 20, 4, 0.7], [20, 10, 20, 4, 0.7 + math.pi / 2]]))
+    merged = merge_results_by_nms(results, [(0, 0), (10, 0)], (40, 40), {'type': 'nms_rotated', 'iou_threshold': 0.25})
+    torch.testing.assert_close(
+        merged.pred_instances.bboxes, torch.tensor([[20, 10, 20, 4, 0.7], [20, 10, 20, 4, 0.7 + math.pi / 2]])
+    )
     torch.testing.assert_close(merged.pred_instances.scores, torch.tensor([0.9, 0.7]))

@@ -1,4 +1,5 @@
 """Dumped configs are data."""
+
 import pytest
 from mmengine.config import Config
 
@@ -13,9 +14,14 @@ def write(tmp_path, text):
 
 
 def test_what_mmengine_dumps_is_read_back(tmp_path):
-    content = dict(
-        model=dict(type='A', scale=(1.5, -2), nested=[dict(a=None), {'b c': True, 1: 'x'}]), lr=1e-9, big=float('inf'),
-        names=('gelb', 'grün'), empty=dict(), one=(1, ))
+    content = {
+        'model': {'type': 'A', 'scale': (1.5, -2), 'nested': [{'a': None}, {'b c': True, 1: 'x'}]},
+        'lr': 1e-9,
+        'big': float('inf'),
+        'names': ('gelb', 'grün'),
+        'empty': {},
+        'one': (1,),
+    }
     path = tmp_path / 'c.py'
     Config(content).dump(str(path))
     assert read_literal_config(path) == content
@@ -29,14 +35,48 @@ def test_every_model_config_survives_a_dump(tmp_path):
     assert read_literal_config(path)['model'] == config.model.to_dict()
 
 
-@pytest.mark.parametrize('text', [
-    'import os', 'a = open("x")', 'a = [x for x in (1, 2)]', 'a = 1\nfor i in a: pass', 'a = b', 'a.b = 1', 'a = "x" * 9',
-    'a = f"{1}"', 'a = dict(**b)', 'a = dict(1)', 'def f(): pass', 'a = lambda: 1', 'print("executed")',
-    'a = {[]: 1}', 'a = {[1]}', 'a = set([[1]])', 'a = dict([[[], 1]])', 'a = dict(**{1: 2})', 'a = tuple(3)', 'a = -"x"',
-    'a: int = 1', 'a += 1', '(a, b) = 1, 2', 'del a', 'a = (b := 1)', 'a = {**{}}', 'a = [*[]]', 'a = 1 if 1 else 2', 'a = ().x',
-    'a = dict.fromkeys("x")', 'a = "{}".format(1)', 'a = __import__("os").system("true")', 'a = getattr(1, "real")',
-    'with open("x"): pass', 'assert a', 'a = await b', '@a\nclass b: pass'
-])
+@pytest.mark.parametrize(
+    'text',
+    [
+        'import os',
+        'a = open("x")',
+        'a = [x for x in (1, 2)]',
+        'a = 1\nfor i in a: pass',
+        'a = b',
+        'a.b = 1',
+        'a = "x" * 9',
+        'a = f"{1}"',
+        'a = dict(**b)',
+        'a = dict(1)',
+        'def f(): pass',
+        'a = lambda: 1',
+        'print("executed")',
+        'a = {[]: 1}',
+        'a = {[1]}',
+        'a = set([[1]])',
+        'a = dict([[[], 1]])',
+        'a = dict(**{1: 2})',
+        'a = tuple(3)',
+        'a = -"x"',
+        'a: int = 1',
+        'a += 1',
+        '(a, b) = 1, 2',
+        'del a',
+        'a = (b := 1)',
+        'a = {**{}}',
+        'a = [*[]]',
+        'a = 1 if 1 else 2',
+        'a = ().x',
+        'a = dict.fromkeys("x")',
+        'a = "{}".format(1)',
+        'a = __import__("os").system("true")',
+        'a = getattr(1, "real")',
+        'with open("x"): pass',
+        'assert a',
+        'a = await b',
+        '@a\nclass b: pass',
+    ],
+)
 def test_code_is_refused(tmp_path, text, capsys):
     with pytest.raises(ConfigContentError, match='c.py'):
         read_literal_config(write(tmp_path, text))
@@ -70,7 +110,7 @@ def test_a_missing_file(tmp_path):
 def test_a_byte_order_mark_is_no_part_of_the_config(tmp_path):
     path = tmp_path / 'c.py'
     path.write_bytes('a = 1'.encode('utf-8-sig'))
-    assert read_literal_config(path) == dict(a=1)
+    assert read_literal_config(path) == {'a': 1}
     path.write_bytes('a = 1'.encode('utf-16'))
     with pytest.raises(ConfigContentError, match='c.py is UTF-16 text; save it as UTF-8'):
         read_literal_config(path)

@@ -1,4 +1,5 @@
 """What command-line tools share."""
+
 import numpy as np
 import pytest
 from mmengine.config import Config
@@ -15,8 +16,8 @@ def test_file_list(tmp_path, monkeypatch):
         file.touch()
     files, kind = get_file_list(str(tmp_path))
     assert files == sorted(str(tmp_path / name) for name in names[:3])
-    assert kind == dict(is_dir=True, is_url=False, is_file=False)
-    assert get_file_list('no/such.JPG') == (['no/such.JPG'], dict(is_dir=False, is_url=False, is_file=True))
+    assert kind == {'is_dir': True, 'is_url': False, 'is_file': False}
+    assert get_file_list('no/such.JPG') == (['no/such.JPG'], {'is_dir': False, 'is_url': False, 'is_file': True})
     with pytest.raises(ValueError, match='notes.txt is neither a directory, nor an address, nor an image'):
         get_file_list(str(tmp_path / 'notes.txt'))
     (tmp_path / 'empty/below').mkdir(parents=True)
@@ -28,7 +29,7 @@ def test_image_from_an_address(monkeypatch):
     fetched = []
     monkeypatch.setattr('torch.hub.download_url_to_file', lambda url, file: fetched.append((url, file)))
     address = 'https://example.com/images/a%20dog.jpg?size=5'
-    assert get_file_list(address) == (['a dog.jpg'], dict(is_dir=False, is_url=True, is_file=False))
+    assert get_file_list(address) == (['a dog.jpg'], {'is_dir': False, 'is_url': True, 'is_file': False})
     assert fetched == [(address, 'a dog.jpg')]
 
 
@@ -41,8 +42,9 @@ def test_every_class_is_shown(count, capsys, monkeypatch):
     assert all(f'name{i:02d}' in shown for i in range(count))
 
 
-@pytest.mark.parametrize('count, columns, shape', [(1, 2, (4, 6)), (2, 2, (4, 12)), (4, 2, (8, 12)), (5, 2, (12, 12)),
-                                                   (4, 3, (8, 18))])
+@pytest.mark.parametrize(
+    'count, columns, shape', [(1, 2, (4, 6)), (2, 2, (4, 12)), (4, 2, (8, 12)), (5, 2, (12, 12)), (4, 3, (8, 18))]
+)
 def test_grid(count, columns, shape):
     images = [np.full((4, 6, 3), i, dtype=np.uint8) for i in range(count)]
     grid = auto_arrange_images(images, columns)
@@ -53,8 +55,8 @@ def test_grid(count, columns, shape):
 
 
 def test_metainfo():
-    inner = dict(type='RepeatDataset', dataset=dict(type='YOLOv5CocoDataset', metainfo=dict(classes=('a', ))))
-    is_metainfo_lower(Config(dict(train_dataloader=dict(dataset=inner), val_dataloader=None)))
-    inner['dataset']['metainfo'] = dict(CLASSES=('a', ))
+    inner = {'type': 'RepeatDataset', 'dataset': {'type': 'YOLOv5CocoDataset', 'metainfo': {'classes': ('a',)}}}
+    is_metainfo_lower(Config({'train_dataloader': {'dataset': inner}, 'val_dataloader': None}))
+    inner['dataset']['metainfo'] = {'CLASSES': ('a',)}
     with pytest.raises(AssertionError, match=r"val_dataloader.dataset.dataset.metainfo has the keys \['CLASSES'\]"):
-        is_metainfo_lower(Config(dict(val_dataloader=dict(dataset=inner))))
+        is_metainfo_lower(Config({'val_dataloader': {'dataset': inner}}))

@@ -1,4 +1,5 @@
 """Registration, and the scope in which names are looked up."""
+
 import sys
 import warnings
 from pathlib import Path
@@ -71,7 +72,14 @@ def test_modules_that_were_forgotten_register_again():
 def test_collect_env():
     env = collect_env()
     keys = {
-        'sys.platform', 'Python', 'CUDA available', 'PyTorch', 'PyTorch compiling details', 'OpenCV', 'MMEngine', 'GCC'
+        'sys.platform',
+        'Python',
+        'CUDA available',
+        'PyTorch',
+        'PyTorch compiling details',
+        'OpenCV',
+        'MMEngine',
+        'GCC',
     }
     assert keys <= set(env)
     assert env['MMCV'] == mmcv.__version__ and env['MMDetection'] == mmdet.__version__

@@ -1,4 +1,5 @@
 """Keypoints and links are drawn in their colours, where they are, if they are likely enough."""
+
 import cv2
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from mmyolo.utils.keypoint_info import load_keypoint_info
 from mmyolo.visualization import PoseLocalVisualizer
 
 
-def sample(scores=(.9, .1)):
+def sample(scores=(0.9, 0.1)):
     keypoints = np.zeros((2, 17, 2), np.float32)
     keypoints[0, 9], keypoints[0, 7] = (20, 20), (60, 20)  # left wrist and elbow
     keypoints[1, 9] = (20, 60)
@@ -19,11 +20,12 @@ def sample(scores=(.9, .1)):
     visible[:, [7, 9]] = 1
     one = DetDataSample()
     one.pred_instances = InstanceData(
-        bboxes=np.array([[10., 10, 70, 30], [10, 50, 70, 70]], np.float32),
+        bboxes=np.array([[10.0, 10, 70, 30], [10, 50, 70, 70]], np.float32),
         scores=np.array(scores, np.float32),
         labels=np.zeros(2, int),
         keypoints=keypoints,
-        keypoint_scores=visible)
+        keypoint_scores=visible,
+    )
     return one
 
 
@@ -32,7 +34,7 @@ def test_what_is_drawn(tmp_path):
     visualizer = PoseLocalVisualizer(line_width=3)
     visualizer.set_dataset_meta(load_keypoint_info('configs/_base_/pose/coco.py'))
     image = np.zeros((80, 80, 3), np.uint8)
-    visualizer.add_datasample('one', image, sample(), out_file=str(tmp_path / 'one.png'), pred_score_thr=.3)
+    visualizer.add_datasample('one', image, sample(), out_file=str(tmp_path / 'one.png'), pred_score_thr=0.3)
     drawn = cv2.imread(str(tmp_path / 'one.png'))[..., ::-1]
     assert drawn.shape == image.shape and image.max() == 0
     assert drawn[20, 20].tolist() == drawn[20, 40].tolist() == [0, 255, 0]  # the left side is green, and the link
@@ -44,7 +46,8 @@ def test_truth_and_prediction_side_by_side_and_nothing():
     visualizer = PoseLocalVisualizer(kpt_color='red')
     one = sample()
     one.gt_instances = InstanceData(
-        bboxes=torch.zeros(1, 4), keypoints=torch.full((1, 17, 2), 40.), keypoints_visible=torch.ones(1, 17))
+        bboxes=torch.zeros(1, 4), keypoints=torch.full((1, 17, 2), 40.0), keypoints_visible=torch.ones(1, 17)
+    )
     visualizer.add_datasample('two', np.zeros((80, 80, 3), np.uint8), one)
     drawn = visualizer.get_image()
     assert drawn.shape == (80, 160, 3)

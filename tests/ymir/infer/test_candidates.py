@@ -1,4 +1,5 @@
 """The list of images: what counts as a line, how it is dealt out."""
+
 import pytest
 
 from ymir.candidates import count_candidates, iter_candidates
@@ -16,15 +17,18 @@ def index_file(tmp_path):
     return write
 
 
-@pytest.mark.parametrize('content, paths', [
-    (b'/a/1.jpg\n/a/2.jpg\n', ['/a/1.jpg', '/a/2.jpg']),
-    (b'/a/1.jpg\r\n\r\n/a/2.jpg', ['/a/1.jpg', '/a/2.jpg']),
-    (b'\n  \n /a/with space.jpg \n', ['/a/with space.jpg']),
-    (b'/a/1.jpg\t/b/1.txt\n', ['/a/1.jpg']),
-    (b'/a/1.jpg\n/a/1.jpg\n', ['/a/1.jpg', '/a/1.jpg']),
-    ('/a/\u56fe.jpg\n'.encode(), ['/a/\u56fe.jpg']),
-    (b'/a/\xff.jpg\n', ['/a/\udcff.jpg']),
-])
+@pytest.mark.parametrize(
+    'content, paths',
+    [
+        (b'/a/1.jpg\n/a/2.jpg\n', ['/a/1.jpg', '/a/2.jpg']),
+        (b'/a/1.jpg\r\n\r\n/a/2.jpg', ['/a/1.jpg', '/a/2.jpg']),
+        (b'\n  \n /a/with space.jpg \n', ['/a/with space.jpg']),
+        (b'/a/1.jpg\t/b/1.txt\n', ['/a/1.jpg']),
+        (b'/a/1.jpg\n/a/1.jpg\n', ['/a/1.jpg', '/a/1.jpg']),
+        ('/a/\u56fe.jpg\n'.encode(), ['/a/\u56fe.jpg']),
+        (b'/a/\xff.jpg\n', ['/a/\udcff.jpg']),
+    ],
+)
 def test_lines(index_file, content, paths):
     path = index_file(content)
     assert list(iter_candidates(path)) == list(enumerate(paths))

@@ -1,4 +1,5 @@
 """Loading model packages, and boxes equal to those of one `inference_detector` call per image."""
+
 import pytest
 import torch
 from mmdet.apis import inference_detector, init_detector
@@ -110,12 +111,15 @@ def test_weights_of_another_model(package):
     assert caught.value.code == 300004
 
 
-@pytest.mark.parametrize('text, message', [
-    ('model = dict(type="YOLODetector", backbone=dict(type="os.system"))', "names 'os.system' as a type"),
-    ('test_pipeline = []', 'describes no model'),
-    ('model = dict(type="YOLODetector")', 'has no test pipeline'),
-    ('import os', 'holds code'),
-])
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        ('model = dict(type="YOLODetector", backbone=dict(type="os.system"))', "names 'os.system' as a type"),
+        ('test_pipeline = []', 'describes no model'),
+        ('model = dict(type="YOLODetector")', 'has no test pipeline'),
+        ('import os', 'holds code'),
+    ],
+)
 def test_configs_that_are_refused(tmp_path, model_files, text, message):
     (tmp_path / 'a.py').write_text(text)
     with pytest.raises(TaskError, match=message) as caught:
@@ -124,19 +128,23 @@ def test_configs_that_are_refused(tmp_path, model_files, text, message):
 
 
 def test_config_of_an_unknown_model(tmp_path, model_files):
-    (tmp_path / 'a.py').write_text('model = dict(type="NoSuchDetector")\n'
-                                   'test_pipeline = [dict(type="LetterResize", scale=(96, 96))]')
+    (tmp_path / 'a.py').write_text(
+        'model = dict(type="NoSuchDetector")\ntest_pipeline = [dict(type="LetterResize", scale=(96, 96))]'
+    )
     with pytest.raises(TaskError, match='NoSuchDetector') as caught:
         build_model(read_package(InferenceModel(model_files[0], tmp_path / 'a.py')), CLASS_NAMES)
     assert caught.value.code == 300004
 
 
-@pytest.mark.parametrize('setting, message', [
-    (dict(nms=dict(type='nms', colour=1)), 'colour'),
-    (dict(nms_pre=1.5), 'slice indices'),
-    (dict(max_per_img=1.5), 'slice indices'),
-    (dict(min_bbox_size='a'), 'not supported'),
-])
+@pytest.mark.parametrize(
+    'setting, message',
+    [
+        ({'nms': {'type': 'nms', 'colour': 1}}, 'colour'),
+        ({'nms_pre': 1.5}, 'slice indices'),
+        ({'max_per_img': 1.5}, 'slice indices'),
+        ({'min_bbox_size': 'a'}, 'not supported'),
+    ],
+)
 @pytest.mark.parametrize('score_thr', [0.2, 0.999999])
 def test_settings_of_boxes_are_tried_also_where_the_test_picture_shows_none(package, setting, message, score_thr):
     model = build_model(package, CLASS_NAMES)

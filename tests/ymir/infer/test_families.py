@@ -1,4 +1,5 @@
 """The executor predicts what the library's own inference predicts, for a model of every family and their pipelines."""
+
 import pytest
 import torch
 from mmdet.apis import inference_detector, init_detector
@@ -9,9 +10,9 @@ from mmyolo.testing.random_weights import settle_batch_norms
 from mmyolo.utils import register_all_modules
 from tests.closeness import assert_same_detections
 from ymir.detector import Detector, Normalize, build_model
-from ymir.model_package import read_package
 from ymir.image_size import set_test_size
 from ymir.images import Letterbox, pixel_transforms
+from ymir.model_package import read_package
 from ymir.training_config import _set_classes
 from ymir.weights import InferenceModel
 from ymir.zoo import find_model
@@ -38,12 +39,12 @@ def write_package(folder, name, images):
     letterbox = Letterbox(pixel_transforms(config.test_pipeline))
     pixels = [torch.from_numpy(letterbox(0, str(path))[1]) for path in images]
     height, width = SIZE[1], SIZE[0]
-    inputs = torch.stack([
-        torch.nn.functional.pad(one, (0, 0, 0, width - one.shape[1], 0, height - one.shape[0])) for one in pixels
-    ])
+    inputs = torch.stack(
+        [torch.nn.functional.pad(one, (0, 0, 0, width - one.shape[1], 0, height - one.shape[0])) for one in pixels]
+    )
     settle_batch_norms(model, Normalize(model.data_preprocessor)(inputs))
     checkpoint, config_file = folder / f'{name}.pth', folder / f'{name}.py'
-    torch.save(dict(state_dict=model.state_dict(), meta={}), checkpoint)
+    torch.save({'state_dict': model.state_dict(), 'meta': {}}, checkpoint)
     config.dump(config_file)
     return checkpoint, config_file
 
@@ -55,12 +56,16 @@ def test_same_boxes_as_single_calls(name, images, tmp_path):
     package = read_package(InferenceModel(checkpoint, config_file))
     letterbox = Letterbox(pixel_transforms(package.pipeline))
     config = Config.fromfile(config_file)
-    detector = Detector(build_model(package, CLASS_NAMES), torch.device('cpu'), config.model.test_cfg.score_thr,
-                        config.model.test_cfg.nms.iou_threshold)
+    detector = Detector(
+        build_model(package, CLASS_NAMES),
+        torch.device('cpu'),
+        config.model.test_cfg.score_thr,
+        config.model.test_cfg.nms.iou_threshold,
+    )
     single = init_detector(config, str(checkpoint), device='cpu', palette='random')
     for index, path in enumerate(images):
         image, pixels = letterbox(index, str(path))
-        found, = detector.predict(torch.from_numpy(pixels)[None], [image.meta])
+        (found,) = detector.predict(torch.from_numpy(pixels)[None], [image.meta])
         expected = inference_detector(single, str(path)).pred_instances
         assert len(expected) > 5
         # 50 boxes of random weights are close to each other: some come or go where two overlap by just the threshold

@@ -1,4 +1,5 @@
 """Decoding and letterboxing: the pixels of the config's own pipeline, whatever the loader; bad files do no harm."""
+
 import cv2
 import numpy as np
 import pytest
@@ -7,9 +8,8 @@ from mmcv.transforms import Compose
 from mmengine.config import Config
 
 from mmyolo.utils import register_all_modules
-from ymir.images import CandidateBatches, Letterbox, make_loader, pixel_transforms, read_image
-
 from tests.damaged_images import can_be_read, write_damaged
+from ymir.images import CandidateBatches, Letterbox, make_loader, pixel_transforms, read_image
 
 from .sandbox import write_image
 
@@ -24,7 +24,7 @@ def test_pixels_and_metas_are_those_of_the_pipeline(pipeline, images):
     whole = Compose(pipeline)
     letterbox = Letterbox(pixel_transforms(pipeline))
     for index, path in enumerate(images[:5]):
-        expected = whole(dict(img_path=str(path), img_id=0))
+        expected = whole({'img_path': str(path), 'img_id': 0})
         image, pixels = letterbox(index, str(path))
         assert torch.equal(torch.from_numpy(pixels).permute(2, 0, 1), expected['inputs'])
         meta = expected['data_samples'].metainfo
@@ -47,12 +47,15 @@ def test_orientation_of_the_file_is_applied(tmp_path):
     assert np.array_equal(read_image(str(turned)), cv2.rotate(read_image(str(upright)), cv2.ROTATE_90_CLOCKWISE))
 
 
-@pytest.mark.parametrize('content, problem', [
-    (None, 'No such file or directory'),
-    (b'', 'the file is empty'),
-    (b'this is text', 'not a readable image, or a damaged one'),
-    (b'\x89PNG\r\n\x1a\n' + b'\0' * 40, 'not a readable image, or a damaged one'),
-])
+@pytest.mark.parametrize(
+    'content, problem',
+    [
+        (None, 'No such file or directory'),
+        (b'', 'the file is empty'),
+        (b'this is text', 'not a readable image, or a damaged one'),
+        (b'\x89PNG\r\n\x1a\n' + b'\0' * 40, 'not a readable image, or a damaged one'),
+    ],
+)
 def test_unreadable_files_say_why(tmp_path, pipeline, content, problem):
     path = tmp_path / 'a.jpg'
     if content is not None:
@@ -65,11 +68,14 @@ def test_folder_in_place_of_an_image_says_so(tmp_path, pipeline):
     assert Letterbox(pixel_transforms(pipeline))(0, str(tmp_path))[0].problem == 'Is a directory'
 
 
-@pytest.mark.parametrize('error, problem', [
-    (ZeroDivisionError('division by zero'), 'it cannot be prepared (ZeroDivisionError: division by zero)'),
-    (cv2.error('bad size'), 'it cannot be prepared (error: bad size)'),
-    (MemoryError(), 'its pixels need more memory than there is'),
-])
+@pytest.mark.parametrize(
+    'error, problem',
+    [
+        (ZeroDivisionError('division by zero'), 'it cannot be prepared (ZeroDivisionError: division by zero)'),
+        (cv2.error('bad size'), 'it cannot be prepared (error: bad size)'),
+        (MemoryError(), 'its pixels need more memory than there is'),
+    ],
+)
 def test_whatever_goes_wrong_with_an_image_costs_it_alone(tmp_path, pipeline, images, monkeypatch, error, problem):
     letterbox = Letterbox(pixel_transforms(pipeline))
     prepare = letterbox._transform
@@ -120,6 +126,6 @@ def test_images_of_different_input_sizes_form_groups(tmp_path, pipeline, images)
     steps[1]['use_mini_pad'] = True
     index_file = tmp_path / 'index.tsv'
     index_file.write_text('\n'.join(map(str, images[:5])))
-    batch, = make_loader(CandidateBatches(str(index_file), 0, 1, steps, 8), 0, pin_memory=False)
+    (batch,) = make_loader(CandidateBatches(str(index_file), 0, 1, steps, 8), 0, pin_memory=False)
     assert sorted(place for places, _ in batch.groups for place in places) == [0, 1, 2, 3, 4]
     assert len({pixels.shape[1:] for _, pixels in batch.groups}) == len(batch.groups) > 1

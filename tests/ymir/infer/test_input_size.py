@@ -1,4 +1,5 @@
 """An img_size at which the network cannot work is refused before the first image, with the sizes next to it."""
+
 import copy
 
 import pytest
@@ -30,29 +31,34 @@ def run(cls, size, model_files, tmp_path):
     """What a predicting process does with the parameters of a task."""
     index = tmp_path / 'index.tsv'
     index.write_text('/nowhere.jpg\n')
-    params = load_params(cls, dict(class_names=CLASS_NAMES, img_size=size, model_params_path=[str(path) for path in model_files]))
+    params = load_params(
+        cls, {'class_names': CLASS_NAMES, 'img_size': size, 'model_params_path': [str(path) for path in model_files]}
+    )
     predict_shard(make_plan(params, str(index), '/', 0.1), tmp_path, 0)
 
 
 @pytest.mark.parametrize('cls', [InferParams, MiningParams])
-@pytest.mark.parametrize('size, words', [
-    (100, 'img_size: 100: each side must be a multiple of 32 for this model; next to it are 96 or 128'),
-    ('100', 'next to it are 96 or 128'),
-    ('33', 'next to it are 32 or 64'),
-    ('96,100', 'next to it are 96 or 96,128'),
-    ('100x96', 'next to it are 96 or 128,96'),
-    ([641, 480], 'next to it are 640,480 or 672,480'),
-    (8191, 'next to it are 8160 or 8192'),
-    (-96, '32 to 8192'),
-    ('0,96', '32 to 8192'),
-    (16, '32 to 8192'),
-    (8224, '32 to 8192'),
-    ('96,96,96', '32 to 8192'),
-    ('wide', '32 to 8192'),
-    (96.5, '32 to 8192'),
-    (True, '32 to 8192'),
-    (float('nan'), '32 to 8192'),
-])
+@pytest.mark.parametrize(
+    'size, words',
+    [
+        (100, 'img_size: 100: each side must be a multiple of 32 for this model; next to it are 96 or 128'),
+        ('100', 'next to it are 96 or 128'),
+        ('33', 'next to it are 32 or 64'),
+        ('96,100', 'next to it are 96 or 96,128'),
+        ('100x96', 'next to it are 96 or 128,96'),
+        ([641, 480], 'next to it are 640,480 or 672,480'),
+        (8191, 'next to it are 8160 or 8192'),
+        (-96, '32 to 8192'),
+        ('0,96', '32 to 8192'),
+        (16, '32 to 8192'),
+        (8224, '32 to 8192'),
+        ('96,96,96', '32 to 8192'),
+        ('wide', '32 to 8192'),
+        (96.5, '32 to 8192'),
+        (True, '32 to 8192'),
+        (float('nan'), '32 to 8192'),
+    ],
+)
 def test_sizes_that_are_refused(cls, size, words, model_files, tmp_path):
     with pytest.raises(TaskError) as caught:
         run(cls, size, model_files, tmp_path)
@@ -65,7 +71,9 @@ def test_sizes_that_fit(size, package, model):
     check_input_size(model, pixel_transforms(package.pipeline, size), size, package.source)
 
 
-@pytest.mark.parametrize('own, words', [((100, 100), '96 or 128'), ((96, 50), '96,32 or 96,64'), ((20, 20), 'img_size in config.yaml to 32')])
+@pytest.mark.parametrize(
+    'own, words', [((100, 100), '96 or 128'), ((96, 50), '96,32 or 96,64'), ((20, 20), 'img_size in config.yaml to 32')]
+)
 def test_the_size_of_the_package_itself(own, words, package, model):
     pipeline = copy.deepcopy(package.pipeline)
     for step in pipeline:
@@ -73,12 +81,14 @@ def test_the_size_of_the_package_itself(own, words, package, model):
             step['scale'] = own
     with pytest.raises(TaskError) as caught:
         check_input_size(model, pixel_transforms(pipeline), None, package.source)
-    assert caught.value.code == 300001 and words in caught.value.sentence and str(package.source) in caught.value.sentence
+    assert (
+        caught.value.code == 300001 and words in caught.value.sentence and str(package.source) in caught.value.sentence
+    )
     check_input_size(model, pixel_transforms(pipeline, (96, 96)), (96, 96), package.source)
 
 
 def test_padding_to_the_stride_makes_any_size_fit(package, model, monkeypatch):
     monkeypatch.setattr(model.data_preprocessor, 'pad_size_divisor', 32)
-    steps = [dict(type='mmdet.Resize', scale=(100, 60), keep_ratio=True)]
+    steps = [{'type': 'mmdet.Resize', 'scale': (100, 60), 'keep_ratio': True}]
     check_input_size(model, steps, None, package.source)
     assert largest_stride(model.bbox_head) == 32

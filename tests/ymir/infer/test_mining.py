@@ -1,4 +1,5 @@
 """Scoring rules against hand-made numbers, and the order of result.tsv."""
+
 import math
 from typing import get_args
 
@@ -19,14 +20,17 @@ def test_every_name_the_user_may_give_has_a_rule():
     assert set(get_args(field.annotation)) == set(RULES)
 
 
-@pytest.mark.parametrize('scores, entropy', [
-    ((), 0.0),
-    ((1.0, ), 0.0),
-    ((0.5, ), 0.5),
-    ((0.25, 0.5), 1.0),
-    ((0.9, 0.6, 0.3), 0.9 * 0.152003093 + 0.6 * 0.736965594 + 0.3 * 1.736965594),
-    ((0.0, 0.5), 0.5),
-])
+@pytest.mark.parametrize(
+    'scores, entropy',
+    [
+        ((), 0.0),
+        ((1.0,), 0.0),
+        ((0.5,), 0.5),
+        ((0.25, 0.5), 1.0),
+        ((0.9, 0.6, 0.3), 0.9 * 0.152003093 + 0.6 * 0.736965594 + 0.3 * 1.736965594),
+        ((0.0, 0.5), 0.5),
+    ],
+)
 def test_entropy(scores, entropy):
     score = EntropyRule().score('a', with_scores(*scores))
     assert score == pytest.approx(entropy, abs=1e-8)
@@ -42,7 +46,7 @@ def test_random_depends_on_path_and_seed_alone():
     # mean and variance of a uniform distribution; 2,000 draws put the mean within 0.03 of it all but surely
     mean = sum(first) / 2000
     assert mean == pytest.approx(0.5, abs=0.03)
-    assert sum((score - mean)**2 for score in first) / 2000 == pytest.approx(1 / 12, abs=0.01)
+    assert sum((score - mean) ** 2 for score in first) / 2000 == pytest.approx(1 / 12, abs=0.01)
     assert not RandomRule.needs_predictions
 
 

@@ -1,4 +1,5 @@
 """Shard files: what is written comes back in order, and a process that stopped early is noticed."""
+
 import pytest
 
 from ymir.shards import LineCounter, Prediction, ShardWriter, merge_shards, shard_path

@@ -1,4 +1,5 @@
 """`python ymir/start.py` mines and infers: results by the platform's rules, the same for any number of processes."""
+
 import math
 import os
 import stat
@@ -7,12 +8,11 @@ import pytest
 
 from tests.damaged_images import can_be_read, write_damaged
 from tests.other_user import SOMEBODY, do_as, give_to_somebody
+from tests.ymir.log_lines import noise
+from ymir.params import InferParams, load_params
 from ymir.prediction_plan import make_plan
 from ymir.prediction_run import predict
-from ymir.params import InferParams, load_params
 from ymir_exc.skipped_images import read_skipped_images
-
-from tests.ymir.log_lines import noise
 
 from .sandbox import CLASS_NAMES, Task, write_image, write_model
 
@@ -30,8 +30,9 @@ def candidates(tmp_path_factory, images):
 @pytest.fixture(scope='module')
 def both(tmp_path_factory, candidates, model_files):
     """Mining and inference in one run, on all cores."""
-    task = Task(tmp_path_factory.mktemp('both'), candidates, model_files, ('mining', 'infer'), openpai_enable=True,
-                max_iter=3)
+    task = Task(
+        tmp_path_factory.mktemp('both'), candidates, model_files, ('mining', 'infer'), openpai_enable=True, max_iter=3
+    )
     task.out.chmod(0o777)
     monitor_file = task.out / 'monitor.txt'
     monitor_file.write_text('t0\t1700000000\t0.00\t1\t0\n')
@@ -96,23 +97,26 @@ def test_network_runs_once_for_both_tasks(both):
 def test_one_process_gives_the_same_bytes(both, tmp_path, candidates, model_files):
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip('the task of the fixture had one process itself')
-    task = Task(tmp_path, candidates, model_files, ('infer', ), samples_per_gpu=3)
+    task = Task(tmp_path, candidates, model_files, ('infer',), samples_per_gpu=3)
     result = task.start(cores=1)
     assert result.returncode == 0, result.stdout
     assert 'in 1 processes' in result.stdout and 'in 2 processes' in both[1]
     assert (task.out / 'infer-result.json').read_bytes() == (both[0].out / 'infer-result.json').read_bytes()
 
 
-@pytest.mark.parametrize('change, code, sentence', [
-    (dict(models=[]), 300004, 'No weight file'),
-    (dict(lines=[]), 300002, 'is empty: choose a data set'),
-    (dict(lines=None), 300002, 'does not exist'),
-    (dict(class_names=['a', 'b']), 300004, 'was trained for 3 classes, and class_names in config.yaml has 2'),
-    (dict(conf_threshold='high'), 300001, 'conf_threshold'),
-    (dict(gpu_id='0'), 300102, 'this container sees none'),
-])
+@pytest.mark.parametrize(
+    'change, code, sentence',
+    [
+        ({'models': []}, 300004, 'No weight file'),
+        ({'lines': []}, 300002, 'is empty: choose a data set'),
+        ({'lines': None}, 300002, 'does not exist'),
+        ({'class_names': ['a', 'b']}, 300004, 'was trained for 3 classes, and class_names in config.yaml has 2'),
+        ({'conf_threshold': 'high'}, 300001, 'conf_threshold'),
+        ({'gpu_id': '0'}, 300102, 'this container sees none'),
+    ],
+)
 def test_bad_input_has_its_code_and_says_what_to_do(tmp_path, images, model_files, change, code, sentence):
-    arguments = {**dict(lines=images[:3], models=model_files), **change}
+    arguments = {**{'lines': images[:3], 'models': model_files}, **change}
     task = Task(tmp_path, **arguments)
     result = task.start()
     assert result.returncode != 0
@@ -123,7 +127,7 @@ def test_bad_input_has_its_code_and_says_what_to_do(tmp_path, images, model_file
     assert not (task.out / 'infer-result.json').exists()
 
 
-@pytest.mark.parametrize('flags', [('infer', ), ('mining', 'infer')])
+@pytest.mark.parametrize('flags', [('infer',), ('mining', 'infer')])
 def test_nothing_readable_has_a_code_and_an_empty_result(tmp_path, model_files, flags):
     task = Task(tmp_path, ['/nowhere/1.jpg', '/nowhere/2.jpg'], model_files, flags)
     result = task.start()
@@ -147,7 +151,7 @@ def test_every_kind_of_damage_costs_itself_alone(tmp_path, model_files):
     assert f'{len(names) - len(readable)} of {len(names)} images were skipped' in result.stdout
     assert list(task.detections()) == names
     ranked = [os.path.basename(path) for path, _ in task.ranking()]
-    assert set(ranked[:len(readable)]) == readable and set(ranked) == set(names)
+    assert set(ranked[: len(readable)]) == readable and set(ranked) == set(names)
 
 
 def test_damaged_weights(tmp_path, images):
@@ -160,7 +164,7 @@ def test_damaged_weights(tmp_path, images):
 
 def test_random_order_needs_neither_model_nor_images(tmp_path):
     lines = [f'/nowhere/{number}.jpg' for number in range(50)]
-    task = Task(tmp_path, lines, [], ('mining', ), mining_algorithm='random', seed=7)
+    task = Task(tmp_path, lines, [], ('mining',), mining_algorithm='random', seed=7)
     result = task.start()
     assert result.returncode == 0, result.stdout
     first = task.ranking()
@@ -169,7 +173,7 @@ def test_random_order_needs_neither_model_nor_images(tmp_path):
 
 
 def plan_of(task, model_files):
-    raw = dict(class_names=CLASS_NAMES, model_params_path=[str(path) for path in model_files])
+    raw = {'class_names': CLASS_NAMES, 'model_params_path': [str(path) for path in model_files]}
     folder = task.root / 'in'
     return make_plan(load_params(InferParams, raw), str(folder / 'candidate-index.tsv'), str(folder / 'models'), 0.2)
 
@@ -199,7 +203,7 @@ def test_predictions_of_an_earlier_run_are_not_used(tmp_path, images, model_file
 
 
 def test_no_image_is_lost_to_a_byte_order_mark(tmp_path, images):
-    task = Task(tmp_path, [f'\ufeff{images[0]}', *images[1:4]], [], ('mining', ), mining_algorithm='random')
+    task = Task(tmp_path, [f'\ufeff{images[0]}', *images[1:4]], [], ('mining',), mining_algorithm='random')
     assert task.start().returncode == 0
     assert sorted(row[0] for row in task.ranking()) == sorted(map(str, images[:4]))
 

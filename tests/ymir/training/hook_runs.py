@@ -1,4 +1,5 @@
 """The checkpoint hook run by hand, without a training, and killed where a test wants."""
+
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,15 +20,23 @@ class Killed(BaseException):
 def make_runner(task):
     model = torch.nn.Linear(2, 2)
     return SimpleNamespace(
-        epoch=0, iter=0, seed=1, experiment_name='test', model=model, work_dir=str(task.out_dir / 'models'),
-        train_dataloader=SimpleNamespace(dataset=SimpleNamespace(metainfo=dict(classes=('one', 'two')))),
+        epoch=0,
+        iter=0,
+        seed=1,
+        experiment_name='test',
+        model=model,
+        work_dir=str(task.out_dir / 'models'),
+        train_dataloader=SimpleNamespace(dataset=SimpleNamespace(metainfo={'classes': ('one', 'two')})),
         message_hub=MessageHub.get_instance('checkpoint-hook-test'),
-        optim_wrapper=OptimWrapper(torch.optim.SGD(model.parameters(), 0.1)), param_schedulers=None,
-        logger=MMLogger.get_instance('checkpoint-hook-test'), call_hook=lambda name, checkpoint: None)
+        optim_wrapper=OptimWrapper(torch.optim.SGD(model.parameters(), 0.1)),
+        param_schedulers=None,
+        logger=MMLogger.get_instance('checkpoint-hook-test'),
+        call_hook=lambda name, checkpoint: None,
+    )
 
 
 def make_hook(keep=1, config=CONFIG):
-    return YmirCheckpointHook(config, 'yolov8_n', (64, 64), keep, dict(conf_thr=0.001, iou_thr=0.7))
+    return YmirCheckpointHook(config, 'yolov8_n', (64, 64), keep, {'conf_thr': 0.001, 'iou_thr': 0.7})
 
 
 def validate(hook, runner, mean_ap):
@@ -45,7 +54,11 @@ class Death:
 
     def __init__(self, monkeypatch):
         self.changes_left = -1
-        for name, change in (('os.replace', os.replace), ('os.unlink', os.unlink), ('pathlib.Path.unlink', Path.unlink)):
+        for name, change in (
+            ('os.replace', os.replace),
+            ('os.unlink', os.unlink),
+            ('pathlib.Path.unlink', Path.unlink),
+        ):
             monkeypatch.setattr(name, self._counted(change))
 
     def _counted(self, change):

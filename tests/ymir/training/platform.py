@@ -1,24 +1,32 @@
 """A task's folders as the platform makes them, and its rules for what comes back (contract sections c.1 and d)."""
+
 import math
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, Sequence, Tuple
+from typing import Any
 
 import pytest
 import yaml
 
 from ymir import ymir_training
-from ymir.local.prepare import Task, hyper_parameters, prepare_training
 from ymir.local.labels import LabelledImage
+from ymir.local.prepare import Task, hyper_parameters, prepare_training
 from ymir.local.sample_data import generate
 from ymir_exc import settings
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-TINY = dict(
-    img_size=64, max_epochs=2, samples_per_gpu=4, workers_per_gpu=0, precision='fp32', cfg_options='model.backbone.widen_factor=0.125 '
-    'model.neck.widen_factor=0.125 model.bbox_head.head_module.widen_factor=0.125')
+TINY = {
+    'img_size': 64,
+    'max_epochs': 2,
+    'samples_per_gpu': 4,
+    'workers_per_gpu': 0,
+    'precision': 'fp32',
+    'cfg_options': 'model.backbone.widen_factor=0.125 '
+    'model.neck.widen_factor=0.125 model.bbox_head.head_module.widen_factor=0.125',
+}
 
 
 def tiny_data(folder: Path, count: int = 12) -> Sequence[LabelledImage]:
@@ -27,23 +35,30 @@ def tiny_data(folder: Path, count: int = 12) -> Sequence[LabelledImage]:
 
 def tiny_task(folder: Path, num_train: int = 8, num_val: int = 4, **edits: Any) -> Task:
     images = tiny_data(folder / 'data', max(num_train + num_val, 1))
-    return prepare_training(folder / 'task', ['one', 'two'], images[:num_train], images[num_train:num_train + num_val],
-                            hyper_parameters('training', {**TINY, **edits}))
+    return prepare_training(
+        folder / 'task',
+        ['one', 'two'],
+        images[:num_train],
+        images[num_train : num_train + num_val],
+        hyper_parameters('training', {**TINY, **edits}),
+    )
 
 
-def environment(task: Task, **extra: str) -> Dict[str, str]:
+def environment(task: Task, **extra: str) -> dict[str, str]:
     return dict(os.environ, DEFAULT_ENV_FILE_PATH=str(task.in_dir / 'env.yaml'), OMP_NUM_THREADS='1', **extra)
 
 
 def run_start(task: Task, cwd: Path, **extra: str) -> subprocess.CompletedProcess:
     """Run start.py with stdout and stderr in one stream, as the platform's log has them."""
-    return subprocess.run([sys.executable, str(REPOSITORY / 'ymir' / 'start.py')],
-                          env=environment(task, **extra),
-                          cwd=cwd,
-                          stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT,
-                          text=True,
-                          timeout=300)
+    return subprocess.run(
+        [sys.executable, str(REPOSITORY / 'ymir' / 'start.py')],
+        env=environment(task, **extra),
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+    )
 
 
 def in_this_process(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +69,7 @@ def in_this_process(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', os.environ.get('CUDA_VISIBLE_DEVICES', ''))
 
 
-def read_monitor(task: Task) -> Tuple[float, int, int, str]:
+def read_monitor(task: Task) -> tuple[float, int, int, str]:
     """Percent, state, code and message, parsed as strictly as the platform does."""
     columns = task.monitor_file.read_text(encoding='utf-8').split('\n')[0].strip().split('\t')
     assert 4 <= len(columns) <= 6
@@ -65,7 +80,7 @@ def read_monitor(task: Task) -> Tuple[float, int, int, str]:
     return percent, state, int(columns[4]) if len(columns) > 4 else 0, columns[5] if len(columns) > 5 else ''
 
 
-def check_result(task: Task) -> Dict[str, Any]:
+def check_result(task: Task) -> dict[str, Any]:
     """Apply the platform's rules to result.yaml (section d.2)."""
     models = task.out_dir / 'models'
     result = yaml.safe_load((models / 'result.yaml').read_text(encoding='utf-8'))

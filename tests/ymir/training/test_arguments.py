@@ -1,4 +1,5 @@
 """The decisions of ymir_training.py before anything runs."""
+
 import pytest
 import torch
 
@@ -7,18 +8,21 @@ from ymir.runtime_env import CPU_PROCESSES_VARIABLE, cpu_processes
 from ymir.ymir_training import find_device, find_resumption
 
 
-@pytest.mark.parametrize('words, options, is_left, result', [
-    ([], {}, True, (False, [])),
-    (['--amp'], {}, True, (False, ['--amp'])),
-    (['--resume', '--amp'], {}, True, (True, ['--resume', '--amp'])),
-    (['--resume', '--amp'], {}, False, (False, ['--amp'])),
-    (['--resume', '/a.pth'], {}, False, (True, ['--resume', '/a.pth'])),
-    (['--resume=/a.pth'], {}, False, (True, ['--resume=/a.pth'])),
-    ([], {'resume': True}, True, (True, [])),
-    ([], {'resume': True}, False, (False, [])),
-    ([], {'resume': True, 'load_from': '/a.pth'}, False, (True, [])),
-    ([], {'load_from': '/a.pth'}, False, (False, [])),
-])
+@pytest.mark.parametrize(
+    'words, options, is_left, result',
+    [
+        ([], {}, True, (False, [])),
+        (['--amp'], {}, True, (False, ['--amp'])),
+        (['--resume', '--amp'], {}, True, (True, ['--resume', '--amp'])),
+        (['--resume', '--amp'], {}, False, (False, ['--amp'])),
+        (['--resume', '/a.pth'], {}, False, (True, ['--resume', '/a.pth'])),
+        (['--resume=/a.pth'], {}, False, (True, ['--resume=/a.pth'])),
+        ([], {'resume': True}, True, (True, [])),
+        ([], {'resume': True}, False, (False, [])),
+        ([], {'resume': True, 'load_from': '/a.pth'}, False, (True, [])),
+        ([], {'load_from': '/a.pth'}, False, (False, [])),
+    ],
+)
 def test_resuming_needs_something_to_go_on_from(tmp_path, words, options, is_left, result):
     if is_left:
         (tmp_path / 'last_checkpoint').write_text('x')

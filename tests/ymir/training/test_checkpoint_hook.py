@@ -1,4 +1,5 @@
 """Stages and files after each validation, and with an end of the process between any two changes on the disk."""
+
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from ymir_exc import settings
 
 from .hook_runs import CONFIG, Death, Killed, make_hook, make_runner, validate
 from .platform import check_result, tiny_task
+
 
 @pytest.fixture
 def task(tmp_path, monkeypatch):
@@ -29,16 +31,19 @@ def stages_after(task, keep, values):
     return {name: (int(Path(stage['files'][0]).stem.split('_')[1]), stage['mAP']) for name, stage in stages.items()}
 
 
-@pytest.mark.parametrize('keep, values, expected', [
-    (1, [0.1], dict(best=(1, 0.1), last=(1, 0.1))),
-    (1, [0.1, 0.3, 0.2], dict(best=(2, 0.3), last=(3, 0.2))),
-    (1, [0.0, 0.0], dict(best=(2, 0.0), last=(2, 0.0))),
-    (1, [float('nan'), -1.0], dict(best=(2, 0.0), last=(2, 0.0))),
-    (2, [0.1, 0.3, 0.2], dict(best=(2, 0.3), last=(3, 0.2), epoch_3=(3, 0.2))),
-    (3, [0.1, 0.3, 0.2, 0.4, 0.0], dict(best=(4, 0.4), last=(5, 0.0), epoch_2=(2, 0.3), epoch_3=(3, 0.2))),
-    (3, [0.5, 0.4, 0.3, 0.2], dict(best=(1, 0.5), last=(4, 0.2), epoch_2=(2, 0.4), epoch_3=(3, 0.3))),
-    (2, [0.1, 0.2, 0.3, 0.4], dict(best=(4, 0.4), last=(4, 0.4), epoch_3=(3, 0.3))),
-])
+@pytest.mark.parametrize(
+    'keep, values, expected',
+    [
+        (1, [0.1], {'best': (1, 0.1), 'last': (1, 0.1)}),
+        (1, [0.1, 0.3, 0.2], {'best': (2, 0.3), 'last': (3, 0.2)}),
+        (1, [0.0, 0.0], {'best': (2, 0.0), 'last': (2, 0.0)}),
+        (1, [float('nan'), -1.0], {'best': (2, 0.0), 'last': (2, 0.0)}),
+        (2, [0.1, 0.3, 0.2], {'best': (2, 0.3), 'last': (3, 0.2), 'epoch_3': (3, 0.2)}),
+        (3, [0.1, 0.3, 0.2, 0.4, 0.0], {'best': (4, 0.4), 'last': (5, 0.0), 'epoch_2': (2, 0.3), 'epoch_3': (3, 0.2)}),
+        (3, [0.5, 0.4, 0.3, 0.2], {'best': (1, 0.5), 'last': (4, 0.2), 'epoch_2': (2, 0.4), 'epoch_3': (3, 0.3)}),
+        (2, [0.1, 0.2, 0.3, 0.4], {'best': (4, 0.4), 'last': (4, 0.4), 'epoch_3': (3, 0.3)}),
+    ],
+)
 def test_stages(task, keep, values, expected):
     assert stages_after(task, keep, values) == expected
     assert check_result(task)['best_stage_name'] == 'best'
@@ -65,7 +70,11 @@ def test_the_files(task):
     assert set(weights) == {'meta', 'state_dict'}
     assert (weights['meta']['mAP'], weights['meta']['epoch']) == (0.25, 1)
     assert set(load_checkpoint(models / 'resume.pth')) == {
-        'meta', 'state_dict', 'message_hub', 'optimizer', 'param_schedulers'
+        'meta',
+        'state_dict',
+        'message_hub',
+        'optimizer',
+        'param_schedulers',
     }
     assert (models / 'last_checkpoint').read_text() == str(models / 'resume.pth')
     assert check_result(task)['model_stages']['best']['files'] == ['epoch_1.pth', CONFIG]
@@ -105,7 +114,9 @@ def test_an_end_between_any_two_changes_on_the_disk(task, keep, monkeypatch):
     assert deaths > 5 * len(values)
 
 
-@pytest.mark.parametrize('patterns, files', [('', [CONFIG]), (r'\.txt$', ['notes.txt']), ('*.py', [CONFIG]), ('epoch_.*', [])])
+@pytest.mark.parametrize(
+    'patterns, files', [('', [CONFIG]), (r'\.txt$', ['notes.txt']), ('*.py', [CONFIG]), ('epoch_.*', [])]
+)
 def test_further_files_are_chosen_by_pattern_and_weights_always_stay(task, patterns, files):
     models = task.out_dir / 'models'
     (models / 'notes.txt').write_text('x')
@@ -116,7 +127,12 @@ def test_further_files_are_chosen_by_pattern_and_weights_always_stay(task, patte
 
 
 def test_metrics_stay_within_the_platforms_bounds():
-    metrics = {'coco/bbox_mAP': 0.5, 'coco/bbox_mAP_50': float('nan'), 'coco/bbox_mAP_l': -1.0, 'coco/bbox_mAP_s': 0.25,
-               'other': 3.0}
+    metrics = {
+        'coco/bbox_mAP': 0.5,
+        'coco/bbox_mAP_50': float('nan'),
+        'coco/bbox_mAP_l': -1.0,
+        'coco/bbox_mAP_s': 0.25,
+        'other': 3.0,
+    }
     assert clean_metrics(metrics) == {'mAP': 0.5, 'mAP_s': 0.25}
     assert clean_metrics({}) == clean_metrics({'coco/bbox_mAP': -1.0}) == {'mAP': 0.0}

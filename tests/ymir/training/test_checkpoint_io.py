@@ -1,4 +1,5 @@
 """Checkpoints as data, and head weights class by class."""
+
 import numpy as np
 import pytest
 import torch
@@ -27,8 +28,9 @@ def test_what_mmengine_writes_is_loaded(tmp_path):
     path = save(
         tmp_path / 'a.pth',
         state_dict={'module.w': torch.ones(2)},
-        meta=dict(mAP=np.float64(0.5), seed=np.int64(3), dataset_meta=dict(classes=('a', 'b'))),
-        message_hub=dict(log_scalars=dict(loss=HistoryBuffer([1.0, 2.0], [1, 1]))))
+        meta={'mAP': np.float64(0.5), 'seed': np.int64(3), 'dataset_meta': {'classes': ('a', 'b')}},
+        message_hub={'log_scalars': {'loss': HistoryBuffer([1.0, 2.0], [1, 1])}},
+    )
     checkpoint = load_checkpoint(path)
     assert list(checkpoint['state_dict']) == ['w']
     assert class_names_of(checkpoint) == ['a', 'b']
@@ -41,8 +43,9 @@ def test_a_bare_state_dict_is_loaded(tmp_path):
     assert checkpoint['state_dict']['w'].item() == 1 and class_names_of(checkpoint) is None
 
 
-@pytest.mark.parametrize('call', [(print, 'executed'), (eval, '1'), (getattr, HistoryBuffer, '__init__'),
-                                  (getattr, {}, 'clear')])
+@pytest.mark.parametrize(
+    'call', [(print, 'executed'), (eval, '1'), (getattr, HistoryBuffer, '__init__'), (getattr, {}, 'clear')]
+)
 def test_code_in_a_checkpoint_is_not_run(tmp_path, capsys, call):
     path = save(tmp_path / 'a.pth', state_dict={'w': torch.ones(1)}, meta=Reduced(*call))
     with pytest.raises(TaskError, match='could run code') as caught:

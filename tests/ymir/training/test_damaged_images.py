@@ -1,4 +1,5 @@
 """A training whose data hold every kind of damage: each image costs only itself."""
+
 import os
 import re
 
@@ -17,9 +18,10 @@ pytestmark = pytest.mark.integration
 
 def damaged_task(folder, names, **edits):
     """All images are in both sets, with a box of five pixels."""
-    images = [LabelledImage(folder / name, 96, 64, (LabelledBox(k % 2, 0, 0, 5, 5), )) for k, name in enumerate(names)]
-    return prepare_training(folder.parent / 'task', ['one', 'two'], images, images,
-                            hyper_parameters('training', {**TINY, **edits}))
+    images = [LabelledImage(folder / name, 96, 64, (LabelledBox(k % 2, 0, 0, 5, 5),)) for k, name in enumerate(names)]
+    return prepare_training(
+        folder.parent / 'task', ['one', 'two'], images, images, hyper_parameters('training', {**TINY, **edits})
+    )
 
 
 def test_a_training_uses_what_can_be_read(tmp_path):
@@ -62,9 +64,11 @@ def test_a_validation_set_in_which_nothing_can_be_read(tmp_path):
     folder.mkdir()
     (folder / 'good.jpg').write_bytes(KINDS['plain.jpg'])
     for share in range(4):
-        (folder / f'cut_{share}.jpg').write_bytes(KINDS['plain.jpg'][:-200 - share])
-    good, *cut = [LabelledImage(path, 96, 64, (LabelledBox(0, 0, 0, 5, 5), ))
-                  for path in sorted(folder.iterdir(), key=lambda path: path.stem != 'good')]
+        (folder / f'cut_{share}.jpg').write_bytes(KINDS['plain.jpg'][: -200 - share])
+    good, *cut = [
+        LabelledImage(path, 96, 64, (LabelledBox(0, 0, 0, 5, 5),))
+        for path in sorted(folder.iterdir(), key=lambda path: path.stem != 'good')
+    ]
     task = prepare_training(tmp_path / 'task', ['one'], [good], cut, hyper_parameters('training', TINY))
     done = run_start(task, tmp_path)
     _, state, code, message = read_monitor(task)

@@ -1,4 +1,5 @@
 """Whatever stands in env.yaml, config.yaml and the index files: the task begins, or ends with a code for the user's fault."""
+
 import os
 import random
 import shutil
@@ -15,9 +16,47 @@ from ymir_exc import settings
 
 from .platform import tiny_data
 
-VALUES = (None, True, False, 0, -1, 1, 10**30, 0.5, float('nan'), float('inf'), '', ' ', 'x', '0', '1e-3', 'nan', '²', '\0', '\ud800', 'ü' * 2000,
-          '../../x', '/', '/dev/null', '/etc/passwd', 'a,b', '[1', "'", '--x', 'a=b', '{{ x }}', [], {}, [[]], [None], ['a'], {'a': 1}, [1, 2],
-          {1: 2}, [{'a': []}])
+VALUES = (
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1,
+    10**30,
+    0.5,
+    float('nan'),
+    float('inf'),
+    '',
+    ' ',
+    'x',
+    '0',
+    '1e-3',
+    'nan',
+    '²',
+    '\0',
+    '\ud800',
+    'ü' * 2000,
+    '../../x',
+    '/',
+    '/dev/null',
+    '/etc/passwd',
+    'a,b',
+    '[1',
+    "'",
+    '--x',
+    'a=b',
+    '{{ x }}',
+    [],
+    {},
+    [[]],
+    [None],
+    ['a'],
+    {'a': 1},
+    [1, 2],
+    {1: 2},
+    [{'a': []}],
+)
 
 
 def changed(document, generator):
@@ -41,22 +80,36 @@ def tasks(tmp_path_factory):
     """Folders of a training and of mining with inference."""
     root = tmp_path_factory.mktemp('tasks')
     images = tiny_data(root / 'data', 3)
-    training = prepare_training(root / 'training', ['one', 'two'], images[:2], images[2:], hyper_parameters('training', {}))
+    training = prepare_training(
+        root / 'training', ['one', 'two'], images[:2], images[2:], hyper_parameters('training', {})
+    )
     files = [root / 'w.pth', root / 'c.py']
     for file in files:
         file.write_text('x = 1')
-    raw = dict(class_names=['one', 'two'], model_params_path=[str(file) for file in files], gpu_id='', gpu_count=0, task_id='t')
+    raw = {
+        'class_names': ['one', 'two'],
+        'model_params_path': [str(file) for file in files],
+        'gpu_id': '',
+        'gpu_count': 0,
+        'task_id': 't',
+    }
     mining = root / 'mining'
     shutil.copytree(training.in_dir, mining / 'in')
     (mining / 'out').mkdir()
     (mining / 'in/candidate-index.tsv').write_text(''.join(f'{image.path}\n' for image in images))
     (mining / 'in/config.yaml').write_text(yaml.safe_dump(raw))
-    env = yaml.safe_load((training.in_dir / 'env.yaml').read_text().replace(str(training.in_dir), str(mining / 'in')).replace(
-        str(training.out_dir), str(mining / 'out')))
+    env = yaml.safe_load(
+        (training.in_dir / 'env.yaml')
+        .read_text()
+        .replace(str(training.in_dir), str(mining / 'in'))
+        .replace(str(training.out_dir), str(mining / 'out'))
+    )
     env.update(run_training=False, run_mining=True, run_infer=True)
-    env['input'].update(training_index_file='', val_index_file='', candidate_index_file=str(mining / 'in/candidate-index.tsv'))
+    env['input'].update(
+        training_index_file='', val_index_file='', candidate_index_file=str(mining / 'in/candidate-index.tsv')
+    )
     (mining / 'in/env.yaml').write_text(yaml.safe_dump(env))
-    return dict(training=training.in_dir, mining=mining / 'in')
+    return {'training': training.in_dir, 'mining': mining / 'in'}
 
 
 class Begun(Exception):
@@ -98,7 +151,9 @@ def dispatch(monkeypatch, tmp_path):
 @pytest.mark.parametrize('file', ['env.yaml', 'config.yaml', 'index'])
 def test_mutated_tasks(kind, file, tasks, dispatch, capsys):
     in_dir = tasks[kind]
-    path = in_dir / (dict(training='train-index.tsv', mining='candidate-index.tsv')[kind] if file == 'index' else file)
+    path = in_dir / (
+        {'training': 'train-index.tsv', 'mining': 'candidate-index.tsv'}[kind] if file == 'index' else file
+    )
     good = path.read_bytes()
     generator = random.Random(f'{kind} {file}')
     begun = 0
@@ -117,7 +172,11 @@ def test_mutated_tasks(kind, file, tasks, dispatch, capsys):
             if not isinstance(error, Begun):
                 assert isinstance(error, Exception), content
                 mapped = as_task_error(error)
-                assert mapped.code in (300001, 300002, 300003, 300004, 300005, 300102), (content, mapped.code, mapped.sentence)
+                assert mapped.code in (300001, 300002, 300003, 300004, 300005, 300102), (
+                    content,
+                    mapped.code,
+                    mapped.sentence,
+                )
                 assert len(mapped.sentence) > 10
     finally:
         path.write_bytes(good)

@@ -1,4 +1,5 @@
 """cfg_options and args_options: what may be set, and what is refused before anything runs or is written."""
+
 import os
 import pickle
 from pathlib import Path
@@ -7,8 +8,8 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from ymir.errors import TaskError
 from mmyolo.utils.literal_config import dump_literal_config, read_literal_config
+from ymir.errors import TaskError
 from ymir.options import UserOptions, apply_options, check_options, parse_cfg_options, read_options
 from ymir.params import TrainingParams, load_params
 
@@ -16,7 +17,9 @@ OUT = Path('/out')
 
 
 def read(cfg_options='', args_options='', out=OUT):
-    params = load_params(TrainingParams, dict(class_names=['a'], cfg_options=cfg_options, args_options=args_options))
+    params = load_params(
+        TrainingParams, {'class_names': ['a'], 'cfg_options': cfg_options, 'args_options': args_options}
+    )
     options = read_options(params)
     check_options(options, out, out / 'models')
     return options
@@ -24,62 +27,92 @@ def read(cfg_options='', args_options='', out=OUT):
 
 def config():
     return Config(
-        dict(
-            model=dict(type='YOLODetector', test_cfg=dict(nms=dict(type='nms', iou_threshold=0.7), multi_label=True)),
-            custom_hooks=[dict(type='EMAHook', momentum=0.1)],
-            optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1, betas=(0.9, 0.99)))))
+        {
+            'model': {
+                'type': 'YOLODetector',
+                'test_cfg': {'nms': {'type': 'nms', 'iou_threshold': 0.7}, 'multi_label': True},
+            },
+            'custom_hooks': [{'type': 'EMAHook', 'momentum': 0.1}],
+            'optim_wrapper': {'optimizer': {'type': 'SGD', 'lr': 0.1, 'betas': (0.9, 0.99)}},
+        }
+    )
 
 
-@pytest.mark.parametrize('text, options', [
-    ('', {}),
-    ('--cfg-options a.b=1 c=x', {'a.b': 1, 'c': 'x'}),
-    ('a=[1,2] b=1,2 c=(1,2)', {'a': [1, 2], 'b': [1, 2], 'c': (1, 2)}),
-    ('a="two words" b=None c=True d=k=v', {'a': 'two words', 'b': None, 'c': True, 'd': 'k=v'}),
-])
+@pytest.mark.parametrize(
+    'text, options',
+    [
+        ('', {}),
+        ('--cfg-options a.b=1 c=x', {'a.b': 1, 'c': 'x'}),
+        ('a=[1,2] b=1,2 c=(1,2)', {'a': [1, 2], 'b': [1, 2], 'c': (1, 2)}),
+        ('a="two words" b=None c=True d=k=v', {'a': 'two words', 'b': None, 'c': True, 'd': 'k=v'}),
+    ],
+)
 def test_words_of_cfg_options(text, options):
     assert parse_cfg_options(text) == options
 
 
-@pytest.mark.parametrize('text', ['a', 'a=1 b', '=1', 'a="1', 'a=[1,2', 'a=' + '[' * 5000, 'a=(1',
-                                  'a=' + '[' * 5000 + ']' * 5000, 'a=[1)', 'a=((1,2)'])
+@pytest.mark.parametrize(
+    'text',
+    [
+        'a',
+        'a=1 b',
+        '=1',
+        'a="1',
+        'a=[1,2',
+        'a=' + '[' * 5000,
+        'a=(1',
+        'a=' + '[' * 5000 + ']' * 5000,
+        'a=[1)',
+        'a=((1,2)',
+    ],
+)
 def test_bad_words_of_cfg_options_are_named(text):
     with pytest.raises(TaskError, match='cfg_options') as caught:
         parse_cfg_options(text)
     assert caught.value.code == 300001
 
 
-@pytest.mark.parametrize('text, arguments, options', [
-    ('', [], {}),
-    ('--amp  --resume', ['--amp', '--resume'], {}),
-    ('--resume auto', ['--resume'], {}),
-    ('--work-dir /out/models --amp', ['--amp'], {}),
-    ('--cfg-options train_cfg.max_epochs=7 optim_wrapper.optimizer.lr=0.1 --amp', ['--amp'],
-     {'train_cfg.max_epochs': 7, 'optim_wrapper.optimizer.lr': 0.1}),
-])
+@pytest.mark.parametrize(
+    'text, arguments, options',
+    [
+        ('', [], {}),
+        ('--amp  --resume', ['--amp', '--resume'], {}),
+        ('--resume auto', ['--resume'], {}),
+        ('--work-dir /out/models --amp', ['--amp'], {}),
+        (
+            '--cfg-options train_cfg.max_epochs=7 optim_wrapper.optimizer.lr=0.1 --amp',
+            ['--amp'],
+            {'train_cfg.max_epochs': 7, 'optim_wrapper.optimizer.lr': 0.1},
+        ),
+    ],
+)
 def test_arguments(text, arguments, options):
     found = read('train_cfg.max_epochs=3' if options else '', text)
     assert (found.arguments, found.config) == (arguments, options)
 
 
-@pytest.mark.parametrize('text, words', [
-    ('--resume "a', 'close every quote'),
-    ('--nothing', "'--nothing'"),
-    ('--amp=3', 'ignored explicit argument'),
-    ('--res x', "'--res'"),
-    ('--help', "'--help'"),
-    ('-h', "'-h'"),
-    ('--resume-from a.pth', "'--resume-from'"),
-    ('--launcher pytorch', "'--launcher'"),
-    ('--local_rank 1', "'--local_rank'"),
-    ('some.py', "'some.py'"),
-    ('--work-dir /tmp/x', 'works in /out/models'),
-    ('--work-dir=/out/models/../../tmp', 'works in /out/models'),
-    ('--work-dir', 'expected one argument'),
-    ('--cfg-options', 'expected at least one argument'),
-    ('--cfg-options x', 'no key=value'),
-    ('--cfg-options custom_imports.imports=[os]', 'custom_imports'),
-    ('--amp --cfg-options default_hooks.x.type=os.system default_hooks.x.command=id', 'no class of this image'),
-])
+@pytest.mark.parametrize(
+    'text, words',
+    [
+        ('--resume "a', 'close every quote'),
+        ('--nothing', "'--nothing'"),
+        ('--amp=3', 'ignored explicit argument'),
+        ('--res x', "'--res'"),
+        ('--help', "'--help'"),
+        ('-h', "'-h'"),
+        ('--resume-from a.pth', "'--resume-from'"),
+        ('--launcher pytorch', "'--launcher'"),
+        ('--local_rank 1', "'--local_rank'"),
+        ('some.py', "'some.py'"),
+        ('--work-dir /tmp/x', 'works in /out/models'),
+        ('--work-dir=/out/models/../../tmp', 'works in /out/models'),
+        ('--work-dir', 'expected one argument'),
+        ('--cfg-options', 'expected at least one argument'),
+        ('--cfg-options x', 'no key=value'),
+        ('--cfg-options custom_imports.imports=[os]', 'custom_imports'),
+        ('--amp --cfg-options default_hooks.x.type=os.system default_hooks.x.command=id', 'no class of this image'),
+    ],
+)
 def test_arguments_that_are_refused(text, words):
     with pytest.raises(TaskError) as caught:
         read('', text)
@@ -115,15 +148,39 @@ def test_what_may_be_set(text):
 
 
 REFUSED = [
-    *[(f'{place}.type={name}', 'no class of this image')
-      for place in ('default_hooks.x', 'custom_hooks.0', 'model', 'model.backbone', 'val_evaluator', 'train_cfg', 'visualizer',
-                    'train_dataloader.dataset', 'train_dataloader.sampler', 'train_dataloader.collate_fn', 'log_processor',
-                    'optim_wrapper', 'optim_wrapper.optimizer', 'param_scheduler.0', 'model_wrapper_cfg', 'model.init_cfg')
-      for name in ('os.system', 'mmengine.load', 'mmengine.rmtree', 'builtins.exec', 'subprocess', 'NoSuchClass')],
+    *[
+        (f'{place}.type={name}', 'no class of this image')
+        for place in (
+            'default_hooks.x',
+            'custom_hooks.0',
+            'model',
+            'model.backbone',
+            'val_evaluator',
+            'train_cfg',
+            'visualizer',
+            'train_dataloader.dataset',
+            'train_dataloader.sampler',
+            'train_dataloader.collate_fn',
+            'log_processor',
+            'optim_wrapper',
+            'optim_wrapper.optimizer',
+            'param_scheduler.0',
+            'model_wrapper_cfg',
+            'model.init_cfg',
+        )
+        for name in ('os.system', 'mmengine.load', 'mmengine.rmtree', 'builtins.exec', 'subprocess', 'NoSuchClass')
+    ],
     ('model.backbone.norm_cfg.type=torch.load', 'no class'),
-    *[(f'{key}=os.system', 'no class')
-      for key in ('custom_hooks.0.ema_type', 'train_dataloader.dataset.pipeline.1.resize_type', 'model.backbone.padding_mode',
-                  'model.neck.any_other', 'default_hooks.x.y')],
+    *[
+        (f'{key}=os.system', 'no class')
+        for key in (
+            'custom_hooks.0.ema_type',
+            'train_dataloader.dataset.pipeline.1.resize_type',
+            'model.backbone.padding_mode',
+            'model.neck.any_other',
+            'default_hooks.x.y',
+        )
+    ],
     ('train_dataloader.dataset.pipeline.1.y=[1,os.system]', 'no class'),
     ('custom_hooks.0.ema_type=system', 'no class'),
     ('model.type=5', 'no class'),
@@ -132,9 +189,16 @@ REFUSED = [
     ('val_evaluator.type=DumpResults', 'no class'),
     ('model.type=mmdet.KnowledgeDistillationSingleStageDetector', 'no class'),
     ('custom_hooks.0.type=ProfilerHook', 'no class'),
-    *[(f'train_dataloader.dataset.type=mmdet.{name}', 'no class')  # read pickles whatever the suffix, or write beside the file
-      for name in ('RefCocoDataset', 'OpenImagesDataset', 'OpenImagesChallengeDataset', 'CrowdHumanDataset')],
-    *[(f'val_evaluator.type=mmdet.{name}', 'no class') for name in ('MOTChallengeMetric', 'CityScapesMetric')],  # remove folders
+    *[
+        (
+            f'train_dataloader.dataset.type=mmdet.{name}',
+            'no class',
+        )  # read pickles whatever the suffix, or write beside the file
+        for name in ('RefCocoDataset', 'OpenImagesDataset', 'OpenImagesChallengeDataset', 'CrowdHumanDataset')
+    ],
+    *[
+        (f'val_evaluator.type=mmdet.{name}', 'no class') for name in ('MOTChallengeMetric', 'CityScapesMetric')
+    ],  # remove folders
     ('visualizer.vis_backends.0.type=WandbVisBackend', 'no class'),
     ('model.test_cfg.nms.type=__import__("os").system("id")', 'nms or soft_nms'),
     ('model.teacher_config=x.py', 'teacher_config'),
@@ -152,23 +216,38 @@ REFUSED = [
     ('env_cfg.dist_cfg.init_method=tcp://1.2.3.4:5', 'init_method'),
     ('env_cfg.dist_cfg.backend=mpi', 'nccl or gloo'),
     ('env_cfg.mp_cfg.mp_start_method=spawn', 'mp_start_method'),
-    *[(f'{key}={value}', 'must lie below /out')
-      for key in ('default_hooks.checkpoint.out_dir', 'visualizer.save_dir', 'visualizer.vis_backends.1.save_dir',
-                  'val_evaluator.outfile_prefix', 'default_hooks.visualization.test_out_dir', 'custom_hooks.0.result_path',
-                  'custom_hooks.0.json_trace_path', 'default_hooks.logger.out_dir', 'visualizer.vis_backends.0.config_save_file')
-      for value in ('/tmp/x', 'x', '../x', '/out/../tmp/x', '/output/x')],
+    *[
+        (f'{key}={value}', 'must lie below /out')
+        for key in (
+            'default_hooks.checkpoint.out_dir',
+            'visualizer.save_dir',
+            'visualizer.vis_backends.1.save_dir',
+            'val_evaluator.outfile_prefix',
+            'default_hooks.visualization.test_out_dir',
+            'custom_hooks.0.result_path',
+            'custom_hooks.0.json_trace_path',
+            'default_hooks.logger.out_dir',
+            'visualizer.vis_backends.0.config_save_file',
+        )
+        for value in ('/tmp/x', 'x', '../x', '/out/../tmp/x', '/output/x')
+    ],
     ('visualizer.name=../../x', 'must lie below /out'),
     ('default_hooks.checkpoint.filename_tmpl=/tmp/epoch_{}', 'must lie below /out'),
     ('train_dataloader.dataset.proposal_file=/in/x.json', 'must lie below /out'),
-    *[(f'train_dataloader.dataset.ann_file=/in/x.{suffix}', 'pickles') for suffix in ('pkl', 'pickle', 'yaml', 'YML', 'npy', 'py')],
+    *[
+        (f'train_dataloader.dataset.ann_file=/in/x.{suffix}', 'pickles')
+        for suffix in ('pkl', 'pickle', 'yaml', 'YML', 'npy', 'py')
+    ],
     ('train_dataloader.dataset.ann_file=http://nowhere/x.json', 'addresses'),
     ('load_from=https://nowhere/x.pth', 'addresses'),
     ('model.name={{_base_.x}}', '{{...}}'),
-    ("\"model.x'+str(1)+'=1\"", 'names and dots'),
+    ('"model.x\'+str(1)+\'=1"', 'names and dots'),
     ('"model.a b=1"', 'names and dots'),
     ('model..x=1', 'names and dots'),
-    *[(f'optim_wrapper.optimizer.lr={value}', 'allowed is a number from 0 to 10')
-      for value in ('nan', 'inf', '-inf', '-1', '11', 'fast', 'True', '1e999')],
+    *[
+        (f'optim_wrapper.optimizer.lr={value}', 'allowed is a number from 0 to 10')
+        for value in ('nan', 'inf', '-inf', '-1', '11', 'fast', 'True', '1e999')
+    ],
     ('optim_wrapper.optimizer.weight_decay=nan', 'allowed is a number'),
     ('optim_wrapper.optimizer.momentum=2', 'from 0 to 1'),
     ('train_cfg.max_epochs=0', 'from 1 to'),
@@ -181,7 +260,7 @@ REFUSED = [
 
 @pytest.mark.parametrize('text, words', REFUSED)
 def test_what_is_refused(text, words):
-    for source in (dict(cfg_options=text), dict(args_options=f'--cfg-options {text}')):
+    for source in ({'cfg_options': text}, {'args_options': f'--cfg-options {text}'}):
         with pytest.raises(TaskError) as caught:
             read(**source)
         assert caught.value.code == 300001
@@ -199,17 +278,20 @@ def test_paths_through_links_are_refused(tmp_path):
         read(f'visualizer.save_dir={tmp_path}/out/link/x', out=tmp_path / 'out')
 
 
-@pytest.mark.parametrize('option, words', [
-    ('model=None', 'a group of settings'),
-    ('model.test_cfg=5', 'a group of settings'),
-    ('custom_hooks=[1,2]', 'a list of 1 groups'),
-    ('custom_hooks.1.momentum=1', 'a list of 1; allowed'),
-    ('custom_hooks.x=1', 'a list of 1; allowed'),
-    ('optim_wrapper.optimizer.lr.x=1', 'has no settings of its own'),
-    ('optim_wrapper.optimizer.lr=much', 'a number is needed'),
-    ('model.test_cfg.multi_label=maybe', 'true or false is needed'),
-    ('optim_wrapper.optimizer.betas=x', 'a list is needed'),
-])
+@pytest.mark.parametrize(
+    'option, words',
+    [
+        ('model=None', 'a group of settings'),
+        ('model.test_cfg=5', 'a group of settings'),
+        ('custom_hooks=[1,2]', 'a list of 1 groups'),
+        ('custom_hooks.1.momentum=1', 'a list of 1; allowed'),
+        ('custom_hooks.x=1', 'a list of 1; allowed'),
+        ('optim_wrapper.optimizer.lr.x=1', 'has no settings of its own'),
+        ('optim_wrapper.optimizer.lr=much', 'a number is needed'),
+        ('model.test_cfg.multi_label=maybe', 'true or false is needed'),
+        ('optim_wrapper.optimizer.betas=x', 'a list is needed'),
+    ],
+)
 def test_places_that_hold_something_else(option, words):
     with pytest.raises(TaskError) as caught:
         apply_options(config(), UserOptions(parse_cfg_options(option), [], '', ''))
@@ -224,27 +306,31 @@ def test_options_are_applied():
     assert changed.model.test_cfg.nms.iou_threshold == 0.6 and changed.model.new.x == 1
 
 
-@pytest.mark.parametrize('name', ['{{_base_.x}}', '{{ fileDirname }}', "{{$HOME:'+str(1)+'}}", "a'b", 'a"b', 'a\\{{b', 'a\nb'])
+@pytest.mark.parametrize(
+    'name', ['{{_base_.x}}', '{{ fileDirname }}', "{{$HOME:'+str(1)+'}}", "a'b", 'a"b', 'a\\{{b', 'a\nb']
+)
 def test_a_config_is_written_as_data(tmp_path, name):
-    written = Config(dict(classes=(name, 'b'), x=dict(y=[name])))
+    written = Config({'classes': (name, 'b'), 'x': {'y': [name]}})
     path = tmp_path / 'c.py'
     path.write_text(dump_literal_config(written, path))
     assert read_literal_config(path) == written.to_dict() == Config.fromfile(path).to_dict()
 
 
 class Evil:
-
     def __reduce__(self):
-        return os.system, ('touch evil', )
+        return os.system, ('touch evil',)
 
 
-@pytest.mark.parametrize('content, resume, words', [
-    (None, False, 'is no file in this container'),
-    (b'PK\x03\x04junk', False, 'Cannot load the weights'),
-    (pickle.dumps({'state_dict': Evil()}), False, 'Cannot load the weights'),
-    ({'state_dict': {'a': torch.zeros(1)}, 'meta': {'epoch': 3}}, True, 'holds weights only'),
-    ({'a': torch.zeros(1)}, True, 'name the resume.pth'),
-])
+@pytest.mark.parametrize(
+    'content, resume, words',
+    [
+        (None, False, 'is no file in this container'),
+        (b'PK\x03\x04junk', False, 'Cannot load the weights'),
+        (pickle.dumps({'state_dict': Evil()}), False, 'Cannot load the weights'),
+        ({'state_dict': {'a': torch.zeros(1)}, 'meta': {'epoch': 3}}, True, 'holds weights only'),
+        ({'a': torch.zeros(1)}, True, 'name the resume.pth'),
+    ],
+)
 def test_checkpoints_of_options(tmp_path, monkeypatch, content, resume, words):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / 'epoch_3.pth'
@@ -252,9 +338,9 @@ def test_checkpoints_of_options(tmp_path, monkeypatch, content, resume, words):
         path.write_bytes(content)
     elif content:
         torch.save(content, path)
-    texts = [dict(args_options=f'--resume {path}'), dict(cfg_options=f'resume=True load_from={path}')]
+    texts = [{'args_options': f'--resume {path}'}, {'cfg_options': f'resume=True load_from={path}'}]
     if not resume:
-        texts += [dict(cfg_options=f'load_from={path}'), dict(cfg_options=f'model.backbone.init_cfg.checkpoint={path}')]
+        texts += [{'cfg_options': f'load_from={path}'}, {'cfg_options': f'model.backbone.init_cfg.checkpoint={path}'}]
     for text in texts:
         with pytest.raises(TaskError) as caught:
             read(**text)

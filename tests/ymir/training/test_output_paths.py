@@ -1,4 +1,5 @@
 """What stands in the way of a task's outputs is found before anything begins."""
+
 import errno
 import os
 from pathlib import Path
@@ -12,17 +13,37 @@ from ymir_exc import settings
 
 from .platform import REPOSITORY, read_monitor, run_start, tiny_task
 
-FLAGS = dict(training=['run_training'], mining=['run_mining'], infer=['run_infer'], both=['run_mining', 'run_infer'])
-FOLDERS = dict(
-    training=['.', 'models', 'tensorboard', 'ymir_dataset', 'ymir_training'],
-    mining=['.', 'predictions'], infer=['.', 'predictions'], both=['.', 'predictions'])
-FILES = dict(
-    training=['monitor.txt', 'skipped-images.tsv', 'ymir-executor-out.log', 'models/result.yaml', 'models/resume.pth',
-              'models/last_checkpoint', 'models/run_config.py', 'ymir_dataset/ymir_train.json', 'ymir_dataset/ymir_val.stamp.json',
-              'ymir_training/run_config.py', 'ymir_training/initial_weights.pth', 'ymir_training/val_split.json'],
-    mining=['monitor.txt', 'skipped-images.tsv', 'ymir-executor-out.log', 'result.tsv'],
-    infer=['monitor.txt', 'skipped-images.tsv', 'ymir-executor-out.log', 'infer-result.json'],
-    both=['monitor.txt', 'skipped-images.tsv', 'ymir-executor-out.log', 'result.tsv', 'infer-result.json'])
+FLAGS = {
+    'training': ['run_training'],
+    'mining': ['run_mining'],
+    'infer': ['run_infer'],
+    'both': ['run_mining', 'run_infer'],
+}
+FOLDERS = {
+    'training': ['.', 'models', 'tensorboard', 'ymir_dataset', 'ymir_training'],
+    'mining': ['.', 'predictions'],
+    'infer': ['.', 'predictions'],
+    'both': ['.', 'predictions'],
+}
+FILES = {
+    'training': [
+        'monitor.txt',
+        'skipped-images.tsv',
+        'ymir-executor-out.log',
+        'models/result.yaml',
+        'models/resume.pth',
+        'models/last_checkpoint',
+        'models/run_config.py',
+        'ymir_dataset/ymir_train.json',
+        'ymir_dataset/ymir_val.stamp.json',
+        'ymir_training/run_config.py',
+        'ymir_training/initial_weights.pth',
+        'ymir_training/val_split.json',
+    ],
+    'mining': ['monitor.txt', 'skipped-images.tsv', 'ymir-executor-out.log', 'result.tsv'],
+    'infer': ['monitor.txt', 'skipped-images.tsv', 'ymir-executor-out.log', 'infer-result.json'],
+    'both': ['monitor.txt', 'skipped-images.tsv', 'ymir-executor-out.log', 'result.tsv', 'infer-result.json'],
+}
 
 
 @pytest.fixture
@@ -31,10 +52,17 @@ def make_task(tmp_path, monkeypatch):
 
     def make(kind):
         out = tmp_path / 'out'
-        output = dict(root_dir='.', models_dir='models', tensorboard_dir='tensorboard', training_result_file='models/result.yaml',
-                      mining_result_file='result.tsv', infer_result_file='infer-result.json', monitor_file='monitor.txt',
-                      executor_log_file='ymir-executor-out.log')
-        env = dict(task_id='t0', output={key: str(out / value) for key, value in output.items()})
+        output = {
+            'root_dir': '.',
+            'models_dir': 'models',
+            'tensorboard_dir': 'tensorboard',
+            'training_result_file': 'models/result.yaml',
+            'mining_result_file': 'result.tsv',
+            'infer_result_file': 'infer-result.json',
+            'monitor_file': 'monitor.txt',
+            'executor_log_file': 'ymir-executor-out.log',
+        }
+        env = {'task_id': 't0', 'output': {key: str(out / value) for key, value in output.items()}}
         env.update((flag, True) for flag in FLAGS[kind])
         (tmp_path / 'env.yaml').write_text(yaml.safe_dump(env))
         monkeypatch.setattr(settings, 'DEFAULT_ENV_FILE_PATH', str(tmp_path / 'env.yaml'))
@@ -88,10 +116,15 @@ def test_a_folder_where_a_file_is_needed(make_task, kind, name):
 
 
 @pytest.mark.parametrize('kind', FLAGS)
-@pytest.mark.parametrize('number, words', [
-    (errno.ENOSPC, 'No space is left in'), (errno.EDQUOT, 'No space is left in'), (errno.EROFS, 'Read-only file system'),
-    (errno.EACCES, 'Permission denied'),
-])
+@pytest.mark.parametrize(
+    'number, words',
+    [
+        (errno.ENOSPC, 'No space is left in'),
+        (errno.EDQUOT, 'No space is left in'),
+        (errno.EROFS, 'Read-only file system'),
+        (errno.EACCES, 'Permission denied'),
+    ],
+)
 def test_a_folder_that_cannot_be_written_to(make_task, kind, number, words, monkeypatch):
     out = make_task(kind)
     out.mkdir()
@@ -103,9 +136,14 @@ def test_a_folder_that_cannot_be_written_to(make_task, kind, number, words, monk
     refused(out, words, out)
 
 
-@pytest.mark.parametrize('kind, name, target', [
-    ('training', 'models/result.yaml', 'pipe'), ('infer', 'infer-result.json', 'pipe'), ('mining', 'predictions', 'link'),
-])
+@pytest.mark.parametrize(
+    'kind, name, target',
+    [
+        ('training', 'models/result.yaml', 'pipe'),
+        ('infer', 'infer-result.json', 'pipe'),
+        ('mining', 'predictions', 'link'),
+    ],
+)
 def test_what_is_neither_a_file_nor_a_folder(make_task, kind, name, target):
     out = make_task(kind)
     (out / name).parent.mkdir(parents=True)
@@ -142,7 +180,9 @@ def test_what_is_of_no_concern_to_a_task_may_be_anything(make_task):
     (out / 'infer-result.json').mkdir(parents=True)
     (out / 'models').write_text('x')
     start.begin()
-    assert (out / 'infer-result.json').is_dir() and (out / 'models').read_text() == 'x' and (out / 'monitor.txt').is_file()
+    assert (
+        (out / 'infer-result.json').is_dir() and (out / 'models').read_text() == 'x' and (out / 'monitor.txt').is_file()
+    )
 
 
 def test_the_platform_reads_the_sentence(tmp_path):

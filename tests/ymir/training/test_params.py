@@ -1,4 +1,5 @@
 """Typed parameters: what the web form and YAML 1.1 make of a value, and what the user reads about a bad one."""
+
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from ymir.params import PLATFORM_KEYS, InferParams, MiningParams, TrainingParams
 from ymir_exc.code import ExecutorReturnCode
 
 IMG_MAN = Path(ymir.__file__).parent / 'img-man'
-NAMES = dict(class_names=['cat', 'dog'])
+NAMES = {'class_names': ['cat', 'dog']}
 
 
 @pytest.mark.parametrize('cls, task', [(TrainingParams, 'training'), (MiningParams, 'mining'), (InferParams, 'infer')])
@@ -27,66 +28,99 @@ def test_the_manifest_says_detection():
     assert yaml.safe_load((IMG_MAN / 'manifest.yaml').read_text(encoding='utf-8')) == {'object_type': 2}
 
 
-@pytest.mark.parametrize('key, raw, value', [
-    ('samples_per_gpu', '16', 16),
-    ('samples_per_gpu', 16.0, 16),
-    ('workers_per_gpu', '0', 0),
-    ('learning_rate', '1e-3', 0.001),
-    ('learning_rate', '0.25', 0.25),
-    ('img_size', '320', 320),
-    ('img_size', '640,480', (640, 480)),
-    ('img_size', '640x480', (640, 480)),
-    ('img_size', [640, 480], (640, 480)),
-    ('img_size', 0, 0),
-    ('img_size', '', 0),
-    ('max_epochs', None, 100),
-    ('max_epochs', '  ', 100),
-    ('val_interval', 0, 1),
-    ('val_interval', '-5', 1),
-    ('precision', 'BF16', 'bf16'),
-    ('pretrained', False, 'none'),
-    ('pretrained', 'off', 'none'),
-    ('find_unused_parameters', 'true', True),
-    ('ymir_debug', '0', False),
-    ('gpu_id', 0, '0'),
-    ('gpu_id', ' 0 , 12 ', '0,12'),
-    ('pretrained_model_params', '/in/a.pth', ['/in/a.pth']),
-    ('class_names', [1, 'two'], ['1', 'two']),
-    ('log_level', 'INFO', 'info'),
-])
+@pytest.mark.parametrize(
+    'key, raw, value',
+    [
+        ('samples_per_gpu', '16', 16),
+        ('samples_per_gpu', 16.0, 16),
+        ('workers_per_gpu', '0', 0),
+        ('learning_rate', '1e-3', 0.001),
+        ('learning_rate', '0.25', 0.25),
+        ('img_size', '320', 320),
+        ('img_size', '640,480', (640, 480)),
+        ('img_size', '640x480', (640, 480)),
+        ('img_size', [640, 480], (640, 480)),
+        ('img_size', 0, 0),
+        ('img_size', '', 0),
+        ('max_epochs', None, 100),
+        ('max_epochs', '  ', 100),
+        ('val_interval', 0, 1),
+        ('val_interval', '-5', 1),
+        ('precision', 'BF16', 'bf16'),
+        ('pretrained', False, 'none'),
+        ('pretrained', 'off', 'none'),
+        ('find_unused_parameters', 'true', True),
+        ('ymir_debug', '0', False),
+        ('gpu_id', 0, '0'),
+        ('gpu_id', ' 0 , 12 ', '0,12'),
+        ('pretrained_model_params', '/in/a.pth', ['/in/a.pth']),
+        ('class_names', [1, 'two'], ['1', 'two']),
+        ('log_level', 'INFO', 'info'),
+    ],
+)
 def test_values_are_cast(key, raw, value):
     assert getattr(load_params(TrainingParams, {**NAMES, key: raw}), key) == value
 
 
-@pytest.mark.parametrize('key, raw, words', [
-    ('samples_per_gpu', 0, ['0', 'greater than or equal to 1', '8']),
-    ('samples_per_gpu', True, ['True', 'boolean']),
-    ('samples_per_gpu', 'many', ["'many'", 'integer']),
-    ('learning_rate', 'nan', ["'nan'"]),
-    ('learning_rate', -1, ['-1', 'greater than or equal to 0']),
-    ('img_size', 20, ['20', '32 to 8192']),
-    ('img_size', 'large', ["'large'", 'width,height']),
-    ('img_size', True, ['True', '32 to 8192']),
-    ('precision', 'fp8', ["'fp8'", "'fp32'", "'bf16'", "'fp16'"]),
-    *[(key, value, [key]) for key in ('pretrained', 'precision', 'metric', 'log_level') for value in ({}, [], ['auto'], 5, 0.5)
-      if value not in ({}, [])],
-    ('pretrained', {'a': 1}, ['pretrained']),
-    ('metric', 'segm', ["'segm'", "'bbox'"]),
-    ('max_keep_checkpoints', 10, ['10', 'less than or equal to 9']),
-    ('gpu_id', 'cuda:0', ["'cuda:0'", "'0,1'"]),
-    ('class_names', [], ['[]', 'at least 1']),
-    ('class_names', [True], ['quotes']),
-    ('class_names', ['a', 'a'], ['more than once: a']),
-    ('class_names', ['a', ' a'], ['more than once: a']),
-    *[('class_names', ['a', name], ['blank', 'control']) for name in ('', ' ', '\t', '\u3000', 'a\nb', 'a\tb')],
-    *[('class_names', ['a', name], ['no text', 'quotes']) for name in (None, 1.5, float('nan'), [], ['b'], {}, b'x')],
-    *[('class_names', names, ['class_names']) for names in ('cat', 5, {'cat': 1}, {'cat'}, 0.5, True)],
-    *[('gpu_id', ids, ["'0,1'"])
-      for ids in ('²', '１', '٣', '0,', ',', '0,,1', '-1', '0;1', '0.0', 0.5, float('nan'), True, [0, 1], {}, '0,0', '00', '9' * 5000)],
-    ('pretrained_model_params', ['a\0.pth'], ['NUL']),
-    ('cfg_options', 'a\0', ['NUL']),
-    ('model_name', 'a\ud800', ['half of a character']),
-])
+@pytest.mark.parametrize(
+    'key, raw, words',
+    [
+        ('samples_per_gpu', 0, ['0', 'greater than or equal to 1', '8']),
+        ('samples_per_gpu', True, ['True', 'boolean']),
+        ('samples_per_gpu', 'many', ["'many'", 'integer']),
+        ('learning_rate', 'nan', ["'nan'"]),
+        ('learning_rate', -1, ['-1', 'greater than or equal to 0']),
+        ('img_size', 20, ['20', '32 to 8192']),
+        ('img_size', 'large', ["'large'", 'width,height']),
+        ('img_size', True, ['True', '32 to 8192']),
+        ('precision', 'fp8', ["'fp8'", "'fp32'", "'bf16'", "'fp16'"]),
+        *[
+            (key, value, [key])
+            for key in ('pretrained', 'precision', 'metric', 'log_level')
+            for value in ({}, [], ['auto'], 5, 0.5)
+            if value not in ({}, [])
+        ],
+        ('pretrained', {'a': 1}, ['pretrained']),
+        ('metric', 'segm', ["'segm'", "'bbox'"]),
+        ('max_keep_checkpoints', 10, ['10', 'less than or equal to 9']),
+        ('gpu_id', 'cuda:0', ["'cuda:0'", "'0,1'"]),
+        ('class_names', [], ['[]', 'at least 1']),
+        ('class_names', [True], ['quotes']),
+        ('class_names', ['a', 'a'], ['more than once: a']),
+        ('class_names', ['a', ' a'], ['more than once: a']),
+        *[('class_names', ['a', name], ['blank', 'control']) for name in ('', ' ', '\t', '\u3000', 'a\nb', 'a\tb')],
+        *[
+            ('class_names', ['a', name], ['no text', 'quotes'])
+            for name in (None, 1.5, float('nan'), [], ['b'], {}, b'x')
+        ],
+        *[('class_names', names, ['class_names']) for names in ('cat', 5, {'cat': 1}, {'cat'}, 0.5, True)],
+        *[
+            ('gpu_id', ids, ["'0,1'"])
+            for ids in (
+                '²',
+                '１',
+                '٣',
+                '0,',
+                ',',
+                '0,,1',
+                '-1',
+                '0;1',
+                '0.0',
+                0.5,
+                float('nan'),
+                True,
+                [0, 1],
+                {},
+                '0,0',
+                '00',
+                '9' * 5000,
+            )
+        ],
+        ('pretrained_model_params', ['a\0.pth'], ['NUL']),
+        ('cfg_options', 'a\0', ['NUL']),
+        ('model_name', 'a\ud800', ['half of a character']),
+    ],
+)
 def test_bad_values_are_named(key, raw, words):
     with pytest.raises(TaskError) as caught:
         load_params(TrainingParams, {**NAMES, key: raw})
@@ -139,12 +173,28 @@ def test_a_task_of_another_kind_has_a_code_of_its_own(cls, value):
     assert caught.value.code == ExecutorReturnCode.RC_EXEC_OBJECT_TYPE_ERROR
 
 
-@pytest.mark.parametrize('key, hint', [
-    ('max_iter', None), ('max_epoch', 'max_epochs'), ('epochs', 'max_epochs'), ('learningrate', 'learning_rate'),
-    ('sample_per_gpu', 'samples_per_gpu'), ('imgsize', 'img_size'), ('image_size', 'img_size'), ('lr', None),
-    ('max_keep_ckpts', 'max_keep_checkpoints'), ('opset', None), ('class_distribution_scores', None), ('save_period', None),
-    ('sync_bn', None), ('activation', None), ('batch', None), ('warmup_epochs', None), ('expected_map', None),
-])
+@pytest.mark.parametrize(
+    'key, hint',
+    [
+        ('max_iter', None),
+        ('max_epoch', 'max_epochs'),
+        ('epochs', 'max_epochs'),
+        ('learningrate', 'learning_rate'),
+        ('sample_per_gpu', 'samples_per_gpu'),
+        ('imgsize', 'img_size'),
+        ('image_size', 'img_size'),
+        ('lr', None),
+        ('max_keep_ckpts', 'max_keep_checkpoints'),
+        ('opset', None),
+        ('class_distribution_scores', None),
+        ('save_period', None),
+        ('sync_bn', None),
+        ('activation', None),
+        ('batch', None),
+        ('warmup_epochs', None),
+        ('expected_map', None),
+    ],
+)
 def test_only_a_likely_misspelling_gives_a_hint(caplog, key, hint):
     load_params(TrainingParams, {'class_names': ['a'], key: 1})
     ending = f'did you mean {hint}?' if hint else 'it has no effect.'
@@ -152,13 +202,22 @@ def test_only_a_likely_misspelling_gives_a_hint(caplog, key, hint):
 
 
 def test_keys_of_the_platform_are_nothing_to_warn_about(caplog):
-    keys = dict(openpai_enable=True, openpai_host='h', openpai_token='t', openpai_storage='s', openpai_user='u', shm_size='1G',
-                task_id='t0', object_type=2, gpu_count=0)
+    keys = {
+        'openpai_enable': True,
+        'openpai_host': 'h',
+        'openpai_token': 't',
+        'openpai_storage': 's',
+        'openpai_user': 'u',
+        'shm_size': '1G',
+        'task_id': 't0',
+        'object_type': 2,
+        'gpu_count': 0,
+    }
     for cls in (TrainingParams, MiningParams, InferParams):
         load_params(cls, dict(keys, class_names=['a']))
     assert not caplog.records
 
 
 def test_what_was_warned_of_is_not_warned_of_again(caplog):
-    load_params(InferParams, dict(class_names=['a'], nothing=1), warn=False)
+    load_params(InferParams, {'class_names': ['a'], 'nothing': 1}, warn=False)
     assert not caplog.records

@@ -1,4 +1,5 @@
 """When a training that does not get better ends."""
+
 import logging
 from types import SimpleNamespace
 
@@ -21,19 +22,22 @@ def validations_until_the_end(patience, values):
     return None
 
 
-@pytest.mark.parametrize('patience, values, end', [
-    (2, [0.3, 0.3, 0.3, 0.3], 3),
-    (2, [0.0] * 5, 3),
-    (2, [NAN] * 5, 3),
-    (2, [-1.0] * 5, 3),
-    (2, [None] * 5, 3),
-    (2, [NAN, 0.0, -1.0, None], 3),
-    (1, [0.3, 0.3], 2),
-    (1, [0.1, 0.2, 0.3], None),
-    (2, [0.1, 0.2, 0.2, 0.2 + 1e-6, 0.2, 0.2, 0.9], 6),
-    (3, [0.5, 0.4, 0.3, 0.6, 0.1, NAN, 0.6, 0.9], 7),
-    (3, [0.5, 0.4, 0.5, 0.51], None),
-    (2, [0.5, NAN, 0.4], 3),
-])
+@pytest.mark.parametrize(
+    'patience, values, end',
+    [
+        (2, [0.3, 0.3, 0.3, 0.3], 3),
+        (2, [0.0] * 5, 3),
+        (2, [NAN] * 5, 3),
+        (2, [-1.0] * 5, 3),
+        (2, [None] * 5, 3),
+        (2, [NAN, 0.0, -1.0, None], 3),
+        (1, [0.3, 0.3], 2),
+        (1, [0.1, 0.2, 0.3], None),
+        (2, [0.1, 0.2, 0.2, 0.2 + 1e-6, 0.2, 0.2, 0.9], 6),
+        (3, [0.5, 0.4, 0.3, 0.6, 0.1, NAN, 0.6, 0.9], 7),
+        (3, [0.5, 0.4, 0.5, 0.51], None),
+        (2, [0.5, NAN, 0.4], 3),
+    ],
+)
 def test_it_ends_after_so_many_validations_without_a_higher_map(patience, values, end):
     assert validations_until_the_end(patience, values) == end

@@ -1,4 +1,5 @@
 """Pre-trained weights that a training cannot begin with: refused before it begins, and nothing of them runs."""
+
 import math
 
 import pytest
@@ -39,7 +40,7 @@ def refused(path, run):
 
 
 def test_good_weights_are_taken(tmp_path, run, state):
-    torch.save(dict(state_dict=state, meta=[1]), tmp_path / 'x.pth')
+    torch.save({'state_dict': state, 'meta': [1]}, tmp_path / 'x.pth')
     written = torch.load(prepare(tmp_path / 'x.pth', run), weights_only=True)['state_dict']
     assert all(torch.equal(written[name], value) for name, value in state.items())
 
@@ -48,13 +49,13 @@ def test_good_weights_are_taken(tmp_path, run, state):
 def test_numbers_that_nothing_is_trained_from(tmp_path, run, state, number):
     name = next(name for name, value in state.items() if value.ndim == 4)
     changed = dict(state, **{name: torch.full_like(state[name], number)})
-    torch.save(dict(state_dict=changed), tmp_path / 'x.pth')
+    torch.save({'state_dict': changed}, tmp_path / 'x.pth')
     sentence = refused(tmp_path / 'x.pth', run)
     assert name in sentence and 'learning_rate' not in sentence
 
 
 def test_numbers_that_are_not_used_do_not_matter(tmp_path, run, state):
-    torch.save(dict(state_dict=dict(state, unused=torch.tensor([math.nan]))), tmp_path / 'x.pth')
+    torch.save({'state_dict': dict(state, unused=torch.tensor([math.nan]))}, tmp_path / 'x.pth')
     assert prepare(tmp_path / 'x.pth', run).exists()
 
 
@@ -73,6 +74,6 @@ def test_nothing_is_run(tmp_path, run, state):
     canary.parent.mkdir()
     for name, (call, named) in hostile_calls(canary).items():
         if named is not None:
-            torch.save(dict(state_dict=state, meta=call), tmp_path / 'x.pth')
+            torch.save({'state_dict': state, 'meta': call}, tmp_path / 'x.pth')
             assert named in refused(tmp_path / 'x.pth', run)
             assert not canary.exists() and canary.parent.exists(), name

@@ -1,4 +1,5 @@
 """Processes of a task that are killed, or fail before they can say why: the cause is found all the same."""
+
 import os
 import subprocess
 import sys
@@ -36,11 +37,13 @@ def plant(tmp_path):
     (tmp_path / 'site').mkdir()
     (tmp_path / 'site' / 'sitecustomize.py').write_text(SITE)
     error_file = tmp_path / 'error.json'
-    os.environ.update({
-        'PYTHONPATH': f'{REPOSITORY}{os.pathsep}{tmp_path / "site"}',
-        'DEFAULT_ENV_FILE_PATH': str(tmp_path / 'env.yaml'),
-        ERROR_FILE_VARIABLE: str(error_file)
-    })
+    os.environ.update(
+        {
+            'PYTHONPATH': f'{REPOSITORY}{os.pathsep}{tmp_path / "site"}',
+            'DEFAULT_ENV_FILE_PATH': str(tmp_path / 'env.yaml'),
+            ERROR_FILE_VARIABLE: str(error_file),
+        }
+    )
 
     def place(do, program, module, rank='0'):
         os.environ.update(DO=do, IN=program, AT=module, ON=rank)
@@ -51,13 +54,16 @@ def plant(tmp_path):
     os.environ.update(before)
 
 
-@pytest.mark.parametrize('processes, do, code, words', [
-    (1, KILL, 300103, 'samples_per_gpu'),
-    (1, BUS, 300103, 'shm_size'),
-    (1, 'raise MemoryError', 300103, 'main memory'),
-    (1, 'raise ImportError("No module named spam")', 160004, 'No module named spam'),
-    pytest.param(2, KILL, 300103, 'The training process 1 was killed', marks=pytest.mark.integration),
-])
+@pytest.mark.parametrize(
+    'processes, do, code, words',
+    [
+        (1, KILL, 300103, 'samples_per_gpu'),
+        (1, BUS, 300103, 'shm_size'),
+        (1, 'raise MemoryError', 300103, 'main memory'),
+        (1, 'raise ImportError("No module named spam")', 160004, 'No module named spam'),
+        pytest.param(2, KILL, 300103, 'The training process 1 was killed', marks=pytest.mark.integration),
+    ],
+)
 def test_a_training_process(tmp_path, plant, processes, do, code, words):
     error_file = plant(do, 'train_process.py', 'mmdet', str(processes - 1))
     task = SimpleNamespace(num_processes=processes, device='cpu', models_dir=tmp_path)
@@ -67,12 +73,19 @@ def test_a_training_process(tmp_path, plant, processes, do, code, words):
     assert record.code == code and words in record.sentence
 
 
-@pytest.mark.parametrize('do, code, words', [
-    (KILL, 300103, 'The predicting process 0 was killed'),
-    ('raise MemoryError', 300103, 'MemoryError'),
-    ('raise ImportError("libx.so: failed to map segment from shared object: Cannot allocate memory")', 300103, 'main memory'),
-    ('raise ImportError("No module named spam")', 160004, 'No module named spam'),
-])
+@pytest.mark.parametrize(
+    'do, code, words',
+    [
+        (KILL, 300103, 'The predicting process 0 was killed'),
+        ('raise MemoryError', 300103, 'MemoryError'),
+        (
+            'raise ImportError("libx.so: failed to map segment from shared object: Cannot allocate memory")',
+            300103,
+            'main memory',
+        ),
+        ('raise ImportError("No module named spam")', 160004, 'No module named spam'),
+    ],
+)
 @pytest.mark.parametrize('gpus', [[], [0]])
 def test_a_predicting_process(tmp_path, plant, do, code, words, gpus):
     plant(do, 'ymir.predictor', 'torch')
@@ -89,18 +102,23 @@ def test_a_predicting_process(tmp_path, plant, do, code, words, gpus):
 @pytest.mark.parametrize('script', ['ymir_training.py', 'ymir_mining.py', 'ymir_infer.py'])
 def test_the_script_of_a_task(tmp_path, plant, script):
     error_file = plant('raise MemoryError', script, 'ymir.params')
-    done = subprocess.run([sys.executable, str(REPOSITORY / 'ymir' / script)], env=os.environ, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, str(REPOSITORY / 'ymir' / script)], env=os.environ, capture_output=True, text=True
+    )
     assert done.returncode == 1
     record = read_record(error_file)
     assert record.code == 300103 and 'main memory' in record.sentence
 
 
-@pytest.mark.parametrize('text, percent, error, code', [
-    ('cfg_options: model.backbone.depth=1', 0.0, TypeError("got an unexpected keyword argument 'depth'"), 300001),
-    ('', 0.0, TypeError('ours'), 160004),
-    ('cfg_options: a=1', 0.5, TypeError('much later'), 160004),
-    ('cfg_options: a=1', 0.0, MemoryError(), 300103),
-])
+@pytest.mark.parametrize(
+    'text, percent, error, code',
+    [
+        ('cfg_options: model.backbone.depth=1', 0.0, TypeError("got an unexpected keyword argument 'depth'"), 300001),
+        ('', 0.0, TypeError('ours'), 160004),
+        ('cfg_options: a=1', 0.5, TypeError('much later'), 160004),
+        ('cfg_options: a=1', 0.0, MemoryError(), 300103),
+    ],
+)
 def test_a_failure_at_the_beginning_is_that_of_the_options(monkeypatch, tmp_path, text, percent, error, code):
     monkeypatch.delenv(ERROR_FILE_VARIABLE, raising=False)
     monkeypatch.setattr(ymir_training, 'read_monitor', lambda: SimpleNamespace(percent=percent))

@@ -1,13 +1,13 @@
 """What the hook of a training writes, step by step."""
+
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from ymir_exc import settings
-
 from ymir.errors import TaskError
 from ymir.progress_hook import YmirProgressHook
+from ymir_exc import settings
 
 from .platform import read_monitor, tiny_task
 

@@ -1,4 +1,5 @@
 """The numbers of a run follow its length."""
+
 import pytest
 
 from ymir.recipe import BaseRecipe, make_recipe
@@ -8,7 +9,11 @@ def test_a_run_of_cocos_length_keeps_the_configs_numbers():
     recipe = make_recipe(118_287, 128, 300)
     base = BaseRecipe()
     assert recipe.warmup_iters == 3 * 925
-    assert (recipe.close_mosaic_epochs, recipe.ema_momentum, recipe.ema_gamma) == (10, base.ema_momentum, base.ema_gamma)
+    assert (recipe.close_mosaic_epochs, recipe.ema_momentum, recipe.ema_gamma) == (
+        10,
+        base.ema_momentum,
+        base.ema_gamma,
+    )
 
 
 def test_a_short_run():
@@ -29,14 +34,17 @@ def test_every_run_has_sane_numbers(images, batch, epochs):
     assert 0 < recipe.ema_momentum < 1 and recipe.ema_gamma >= 1
 
 
-@pytest.mark.parametrize('images, batch, epochs, share, expected', [
-    (118_287, 64, 80, 30 / 80, 30),  # PPYOLOE+ on COCO
-    (20_000, 8, 40, 30 / 80, 15),  # 100,000 steps: its warm-up is whole
-    (160, 8, 25, 30 / 80, 2),  # 500 steps
-    (160, 8, 40, 4 / 400, 1),  # YOLOv6
-    (160, 8, 2, 30 / 80, 1),
-    (160, 8, 25, 0, 0),
-])
+@pytest.mark.parametrize(
+    'images, batch, epochs, share, expected',
+    [
+        (118_287, 64, 80, 30 / 80, 30),  # PPYOLOE+ on COCO
+        (20_000, 8, 40, 30 / 80, 15),  # 100,000 steps: its warm-up is whole
+        (160, 8, 25, 30 / 80, 2),  # 500 steps
+        (160, 8, 40, 4 / 400, 1),  # YOLOv6
+        (160, 8, 2, 30 / 80, 1),
+        (160, 8, 25, 0, 0),
+    ],
+)
 def test_the_first_assigner_takes_its_share_but_little_of_a_short_run(images, batch, epochs, share, expected):
     recipe = make_recipe(images, batch, epochs, BaseRecipe(first_assigner_share=share))
     assert recipe.first_assigner_epochs == expected

@@ -1,4 +1,5 @@
 """A new training where an earlier one left its model: the old one is whole until the new one has a stage of its own."""
+
 import shutil
 
 import pytest
@@ -44,8 +45,9 @@ def packed(task):
     models = task.out_dir / 'models'
     content = {}
     for name, stage in check_result(task)['model_stages'].items():
-        weights, config = (next(path for path in (models / name / file, models / file) if path.is_file())
-                           for file in stage['files'])
+        weights, config = (
+            next(path for path in (models / name / file, models / file) if path.is_file()) for file in stage['files']
+        )
         meta = load_checkpoint(weights)['meta']
         assert meta['cfg'] == config.read_text()
         content[name] = (stage['mAP'], meta['mAP'], config.read_text())
@@ -80,11 +82,16 @@ def test_the_earlier_model_is_whole_until_the_new_one_is(task, monkeypatch, same
             assert now == earlier
             seen_earlier += 1
         else:
-            assert all(metric in (0.2, 0.05) and own == metric and text == new_text
-                       for metric, own, text in now.values())
+            assert all(
+                metric in (0.2, 0.05) and own == metric and text == new_text for metric, own, text in now.values()
+            )
             seen_new += 1
     assert seen_earlier >= 2 and seen_new >= 5
-    assert packed(task) == dict(best=(0.2, 0.2, new_text), last=(0.05, 0.05, new_text), epoch_2=(0.05, 0.05, new_text))
+    assert packed(task) == {
+        'best': (0.2, 0.2, new_text),
+        'last': (0.05, 0.05, new_text),
+        'epoch_2': (0.05, 0.05, new_text),
+    }
     named = {file for stage in check_result(task)['model_stages'].values() for file in stage['files']}
     assert {path.name for path in models.iterdir()} == {*named, 'result.yaml', 'resume.pth', 'last_checkpoint'}
     assert load_checkpoint(models / 'resume.pth')['meta']['mAP'] == 0.05
@@ -105,9 +112,12 @@ def test_old_files_in_the_folder_of_a_stage_are_neither_packed_nor_lost(task, st
     for name in ('epoch_1.pth', 'epoch_2.pth', CONFIG):
         (folder / name).write_text('old')
     train(task, NEW, [0.4, 0.3])
-    assert packed(task) == dict(best=(0.4, 0.4, NEW), last=(0.3, 0.3, NEW), epoch_2_2=(0.3, 0.3, NEW))
+    assert packed(task) == {'best': (0.4, 0.4, NEW), 'last': (0.3, 0.3, NEW), 'epoch_2_2': (0.3, 0.3, NEW)}
     assert {path.name: path.read_text() for path in folder.iterdir()} == {
-        'epoch_1.pth': 'old', 'epoch_2.pth': 'old', CONFIG: 'old'}
+        'epoch_1.pth': 'old',
+        'epoch_2.pth': 'old',
+        CONFIG: 'old',
+    }
 
 
 def write_foreign(task, protocol='1.1.0'):
@@ -116,11 +126,11 @@ def write_foreign(task, protocol='1.1.0'):
     if protocol != '1.1.0':
         env = task.in_dir / 'env.yaml'
         env.write_text(env.read_text().replace('protocol_version: 1.1.0', f'protocol_version: {protocol}'))
-        result = dict(model=['epoch_1.pth', CONFIG], map=0.9)
+        result = {'model': ['epoch_1.pth', CONFIG], 'map': 0.9}
         paths = [models / name for name in result['model']]
     else:
-        stage = dict(stage_name='best', files=['epoch_1.pth', CONFIG], timestamp=1700000000, mIoU=0.9)
-        result = dict(best_stage_name='best', mIoU=0.9, model_stages=dict(best=stage))
+        stage = {'stage_name': 'best', 'files': ['epoch_1.pth', CONFIG], 'timestamp': 1700000000, 'mIoU': 0.9}
+        result = {'best_stage_name': 'best', 'mIoU': 0.9, 'model_stages': {'best': stage}}
         paths = [models / 'best' / name for name in stage['files']]
     for path in paths:
         path.parent.mkdir(exist_ok=True)
@@ -154,10 +164,17 @@ def test_a_result_that_cannot_be_read_is_replaced(task, text):
     assert packed(task)['best'] == (0.3, 0.3, NEW)
 
 
-@pytest.mark.parametrize('earlier, new, epoch', [
-    ([0.8], 0.3, 'epoch_2'),
-    ([0.2, 0.8], 0.7, 'epoch_2_2'),  # trained again, as after a kill between result.yaml and resume.pth: nothing is overwritten
-])
+@pytest.mark.parametrize(
+    'earlier, new, epoch',
+    [
+        ([0.8], 0.3, 'epoch_2'),
+        (
+            [0.2, 0.8],
+            0.7,
+            'epoch_2_2',
+        ),  # trained again, as after a kill between result.yaml and resume.pth: nothing is overwritten
+    ],
+)
 def test_a_resumed_training_goes_on_with_the_stages_that_are_there(task, earlier, new, epoch):
     config = train(task, EARLIER, earlier)
     runner, hook = make_runner(task), make_hook(2, config)
@@ -169,7 +186,9 @@ def test_a_resumed_training_goes_on_with_the_stages_that_are_there(task, earlier
 
 def test_patterns_choose_no_file_of_the_earlier_training(task):
     config = task.in_dir / 'config.yaml'
-    config.write_text(yaml.safe_dump({**yaml.safe_load(config.read_text()), 'ymir_saved_file_patterns': r'\.py$,\.txt$'}))
+    config.write_text(
+        yaml.safe_dump({**yaml.safe_load(config.read_text()), 'ymir_saved_file_patterns': r'\.py$,\.txt$'})
+    )
     models = task.out_dir / 'models'
     (models / 'run_config.py').write_text('of mmengine')
     (models / 'best').mkdir()
@@ -204,7 +223,7 @@ def test_a_new_training_that_fails_leaves_the_earlier_model(task, monkeypatch, o
     monkeypatch.setattr(ymir_training, 'train', end)
     with pytest.raises(Exception) as caught:
         ymir_training.main()
-    code = dict(weights=300004, data=300002, crash=300201).get(obstacle, 300001)
+    code = {'weights': 300004, 'data': 300002, 'crash': 300201}.get(obstacle, 300001)
     assert caught.value.code == code, caught.value
     assert {name: (models / name).read_bytes() for name in before} == before
     assert set(packed(task)) == {'best', 'last', 'epoch_2'}
@@ -217,7 +236,10 @@ def test_a_model_is_trained_further_from_the_folder_that_it_will_be_written_to(t
     ymir_training.main()
     weights = models / check_result(task)['model_stages']['best']['files'][0]
     state, _ = _initial_state(Config.fromfile(task.out_dir / 'ymir_training' / 'run_config.py'))
-    torch.save(dict(state_dict={name: value * 0 + 2 for name, value in state.items()}, meta=dict(mAP=0.5, cfg=NEW)), weights)
+    torch.save(
+        {'state_dict': {name: value * 0 + 2 for name, value in state.items()}, 'meta': {'mAP': 0.5, 'cfg': NEW}},
+        weights,
+    )
     config = task.in_dir / 'config.yaml'
     config.write_text(yaml.safe_dump({**yaml.safe_load(config.read_text()), 'pretrained_model_params': [str(weights)]}))
     ymir_training.main()
@@ -233,6 +255,6 @@ def test_names_at_which_something_else_stands_are_left_alone(task):
     for name in ('best', 'last'):
         (models / name).write_text('no folder')
     assert train(task, NEW, [0.4, 0.3]) == 'model_2.py'
-    assert packed(task) == dict(best=(0.4, 0.4, NEW), last=(0.3, 0.3, NEW), epoch_2=(0.3, 0.3, NEW))
+    assert packed(task) == {'best': (0.4, 0.4, NEW), 'last': (0.3, 0.3, NEW), 'epoch_2': (0.3, 0.3, NEW)}
     assert check_result(task)['model_stages']['best']['files'] == ['epoch_1_2.pth', 'model_2.py']
     assert (models / 'epoch_1.pth' / 'inner').is_dir() and (models / 'best').read_text() == 'no folder'

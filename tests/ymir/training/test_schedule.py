@@ -1,4 +1,5 @@
 """The three forms of a schedule: what is read from them, and what stands in them for a run of another length."""
+
 import pytest
 from mmengine.config import ConfigDict
 
@@ -7,75 +8,93 @@ from ymir.schedule import read_schedule, switch_pipelines, write_schedule
 
 
 def recipe(**edits):
-    numbers = dict(num_images=400, total_batch=8, epochs=40, iters_per_epoch=50, lr=0.002, lr_factor=0.05,
-                   warmup_iters=200, close_mosaic_epochs=6, ema_momentum=0.01, ema_gamma=200)
+    numbers = {
+        'num_images': 400,
+        'total_batch': 8,
+        'epochs': 40,
+        'iters_per_epoch': 50,
+        'lr': 0.002,
+        'lr_factor': 0.05,
+        'warmup_iters': 200,
+        'close_mosaic_epochs': 6,
+        'ema_momentum': 0.01,
+        'ema_gamma': 200,
+    }
     return Recipe(**dict(numbers, **edits))
 
 
-def config(optimizer, hooks=(), rate_hook=None, schedulers=None, epochs=300, batch=32, load_from=None,
-           first_assigner=0):
+def config(
+    optimizer, hooks=(), rate_hook=None, schedulers=None, epochs=300, batch=32, load_from=None, first_assigner=0
+):
     return ConfigDict(
-        model=dict(train_cfg=dict(initial_epoch=first_assigner) if first_assigner else None),
-        optim_wrapper=dict(optimizer=optimizer),
-        train_dataloader=dict(batch_size=batch),
-        train_cfg=dict(max_epochs=epochs),
-        default_hooks=dict(param_scheduler=rate_hook),
+        model={'train_cfg': {'initial_epoch': first_assigner} if first_assigner else None},
+        optim_wrapper={'optimizer': optimizer},
+        train_dataloader={'batch_size': batch},
+        train_cfg={'max_epochs': epochs},
+        default_hooks={'param_scheduler': rate_hook},
         param_scheduler=schedulers,
-        custom_hooks=[dict(type='EMAHook', momentum=0.0002), *hooks],
-        load_from=load_from)
+        custom_hooks=[{'type': 'EMAHook', 'momentum': 0.0002}, *hooks],
+        load_from=load_from,
+    )
 
 
 def rtmdet():
     return config(
-        dict(type='AdamW', lr=0.004),
-        [dict(type='mmdet.PipelineSwitchHook', switch_epoch=280, switch_pipeline=[dict(type='A')])],
-        dict(type='ParamSchedulerHook'),
-        [dict(type='LinearLR', start_factor=1e-5, by_epoch=False, begin=0, end=1000),
-         dict(type='CosineAnnealingLR', eta_min=0.0002, begin=150, end=300, T_max=150, by_epoch=True,
-              convert_to_iter_based=True)])  # yapf: disable
+        {'type': 'AdamW', 'lr': 0.004},
+        [{'type': 'mmdet.PipelineSwitchHook', 'switch_epoch': 280, 'switch_pipeline': [{'type': 'A'}]}],
+        {'type': 'ParamSchedulerHook'},
+        [{'type': 'LinearLR', 'start_factor': 1e-5, 'by_epoch': False, 'begin': 0, 'end': 1000},
+         {'type': 'CosineAnnealingLR', 'eta_min': 0.0002, 'begin': 150, 'end': 300, 'T_max': 150, 'by_epoch': True,
+              'convert_to_iter_based': True}])  # yapf: disable
 
 
 def yolox():
     return config(
-        dict(type='SGD', lr=0.01),
-        [dict(type='YOLOXModeSwitchHook', num_last_epochs=15, new_train_pipeline=[dict(type='B')])],
-        dict(type='ParamSchedulerHook'),
-        [dict(type='mmdet.QuadraticWarmupLR', by_epoch=True, begin=0, end=5, convert_to_iter_based=True),
-         dict(type='CosineAnnealingLR', eta_min=0.0005, begin=5, T_max=285, end=285, by_epoch=True,
-              convert_to_iter_based=True),
-         dict(type='ConstantLR', by_epoch=True, factor=1, begin=285, end=300)],
+        {'type': 'SGD', 'lr': 0.01},
+        [{'type': 'YOLOXModeSwitchHook', 'num_last_epochs': 15, 'new_train_pipeline': [{'type': 'B'}]}],
+        {'type': 'ParamSchedulerHook'},
+        [{'type': 'mmdet.QuadraticWarmupLR', 'by_epoch': True, 'begin': 0, 'end': 5, 'convert_to_iter_based': True},
+         {'type': 'CosineAnnealingLR', 'eta_min': 0.0005, 'begin': 5, 'T_max': 285, 'end': 285, 'by_epoch': True,
+              'convert_to_iter_based': True},
+         {'type': 'ConstantLR', 'by_epoch': True, 'factor': 1, 'begin': 285, 'end': 300}],
         batch=8)  # yapf: disable
 
 
 def ppyoloe(load_from='plus_obj365.pth'):
-    hook = dict(
-        type='PPYOLOEParamSchedulerHook', warmup_min_iter=1000, warmup_epochs=5, min_lr_ratio=0.0, total_epochs=96)
-    return config(dict(type='SGD', lr=0.001), (), hook, epochs=80, batch=8, load_from=load_from,
-                  first_assigner=30)
+    hook = {
+        'type': 'PPYOLOEParamSchedulerHook',
+        'warmup_min_iter': 1000,
+        'warmup_epochs': 5,
+        'min_lr_ratio': 0.0,
+        'total_epochs': 96,
+    }
+    return config({'type': 'SGD', 'lr': 0.001}, (), hook, epochs=80, batch=8, load_from=load_from, first_assigner=30)
 
 
 def yolov5():
-    hook = dict(type='YOLOv5ParamSchedulerHook', lr_factor=0.1, max_epochs=300)
-    return config(dict(type='SGD', lr=0.01, batch_size_per_gpu=16), (), hook)
+    hook = {'type': 'YOLOv5ParamSchedulerHook', 'lr_factor': 0.1, 'max_epochs': 300}
+    return config({'type': 'SGD', 'lr': 0.01, 'batch_size_per_gpu': 16}, (), hook)
 
 
 @pytest.mark.parametrize('cfg, pretrained, wanted', [
-    (rtmdet(), False, dict(lr=0.004, lr_factor=0.05, warmup_epochs=0, warmup_min_iters=1000, close_mosaic_epochs=20,
-                           ema_momentum=0.0002)),
-    (yolox(), False, dict(lr=0.01, lr_factor=0.05, warmup_epochs=5, warmup_min_iters=1, close_mosaic_epochs=15,
-                          ema_momentum=0.0002)),
-    (ppyoloe(), True, dict(lr=0.001, lr_factor=0.066987, warmup_epochs=5, warmup_min_iters=1000, close_mosaic_epochs=0,
-                           ema_momentum=0.0002, first_assigner_share=0.375)),
-    (ppyoloe(), False, dict(lr=0.01, lr_factor=0.066987, warmup_epochs=5, warmup_min_iters=1000, close_mosaic_epochs=0,
-                            ema_momentum=0.0002, first_assigner_share=0.375)),
-    (ppyoloe(load_from=None), False, dict(lr=0.001, lr_factor=0.066987, warmup_epochs=5, warmup_min_iters=1000,
-                                          close_mosaic_epochs=0, ema_momentum=0.0002,
-                                          first_assigner_share=0.375)),
-    (yolov5(), False, dict(lr=0.01, lr_factor=0.1, warmup_epochs=3, warmup_min_iters=1000, close_mosaic_epochs=0,
-                           ema_momentum=0.0002)),
+    (rtmdet(), False, {'lr': 0.004, 'lr_factor': 0.05, 'warmup_epochs': 0, 'warmup_min_iters': 1000, 'close_mosaic_epochs': 20,
+                           'ema_momentum': 0.0002}),
+    (yolox(), False, {'lr': 0.01, 'lr_factor': 0.05, 'warmup_epochs': 5, 'warmup_min_iters': 1, 'close_mosaic_epochs': 15,
+                          'ema_momentum': 0.0002}),
+    (ppyoloe(), True, {'lr': 0.001, 'lr_factor': 0.066987, 'warmup_epochs': 5, 'warmup_min_iters': 1000, 'close_mosaic_epochs': 0,
+                           'ema_momentum': 0.0002, 'first_assigner_share': 0.375}),
+    (ppyoloe(), False, {'lr': 0.01, 'lr_factor': 0.066987, 'warmup_epochs': 5, 'warmup_min_iters': 1000, 'close_mosaic_epochs': 0,
+                            'ema_momentum': 0.0002, 'first_assigner_share': 0.375}),
+    (ppyoloe(load_from=None), False, {'lr': 0.001, 'lr_factor': 0.066987, 'warmup_epochs': 5, 'warmup_min_iters': 1000,
+                                          'close_mosaic_epochs': 0, 'ema_momentum': 0.0002,
+                                          'first_assigner_share': 0.375}),
+    (yolov5(), False, {'lr': 0.01, 'lr_factor': 0.1, 'warmup_epochs': 3, 'warmup_min_iters': 1000, 'close_mosaic_epochs': 0,
+                           'ema_momentum': 0.0002}),
 ])  # yapf: disable
 def test_what_is_read(cfg, pretrained, wanted):
-    assert read_schedule(cfg, pretrained) == BaseRecipe(**{key: pytest.approx(value, rel=1e-4) for key, value in wanted.items()})
+    assert read_schedule(cfg, pretrained) == BaseRecipe(
+        **{key: pytest.approx(value, rel=1e-4) for key, value in wanted.items()}
+    )
 
 
 def test_schedulers_of_rtmdet():
@@ -113,7 +132,7 @@ def test_hook_of_ppyoloe():
     write_schedule(cfg, recipe(first_assigner_epochs=4))
     hook = cfg.default_hooks.param_scheduler
     assert cfg.model.train_cfg.initial_epoch == 4
-    assert cfg.optim_wrapper.clip_grad == dict(max_norm=10)
+    assert cfg.optim_wrapper.clip_grad == {'max_norm': 10}
     assert (hook.total_epochs, hook.warmup_min_iter, hook.warmup_epochs) == (48, 200, 4)
 
 
@@ -139,5 +158,5 @@ def test_a_run_of_the_recipes_length_keeps_its_numbers():
 
 
 def test_pipelines_of_the_last_epochs():
-    (item, ), = [switch_pipelines(yolox())]
-    assert item['hook'][item['argument']] == [dict(type='B')]
+    ((item,),) = [switch_pipelines(yolox())]
+    assert item['hook'][item['argument']] == [{'type': 'B'}]

@@ -1,4 +1,5 @@
 """start.py before torch, in any directory, for any user."""
+
 import os
 import subprocess
 import sys
@@ -23,9 +24,14 @@ def test_the_first_progress_line_comes_before_torch(tmp_path):
     task = tiny_task(tmp_path, 1, 1)
     task.monitor_file.unlink()
     script = REPOSITORY / 'ymir' / 'start.py'
-    done = subprocess.run([sys.executable, '-c', UP_TO_THE_TASK, str(script)], env=environment(task), cwd=tmp_path,
-                          text=True, capture_output=True)
-    assert done.stderr.strip() == f"0 {[sys.executable, str(script.with_name('ymir_training.py'))]}"
+    done = subprocess.run(
+        [sys.executable, '-c', UP_TO_THE_TASK, str(script)],
+        env=environment(task),
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
+    )
+    assert done.stderr.strip() == f'0 {[sys.executable, str(script.with_name("ymir_training.py"))]}'
     assert read_monitor(task)[:3] == (0.0, 2, 0)
 
 
@@ -52,7 +58,9 @@ def test_what_works_is_left_alone(tmp_path):
     assert (environ['HOME'], environ['TORCH_HOME'], environ['USER']) == (str(tmp_path), str(tmp_path), 'me')
 
 
-@pytest.mark.parametrize('gpu_ids, outer, visible', [([], '0,1', ''), ([0, 1], None, '0,1'), ([1], '4,7', '7'), ([0], '', '0')])
+@pytest.mark.parametrize(
+    'gpu_ids, outer, visible', [([], '0,1', ''), ([0, 1], None, '0,1'), ([1], '4,7', '7'), ([0], '', '0')]
+)
 def test_torch_sees_the_gpus_of_the_task(gpu_ids, outer, visible):
     environ = {} if outer is None else {'CUDA_VISIBLE_DEVICES': outer}
     select_devices(gpu_ids, environ)
@@ -61,8 +69,14 @@ def test_torch_sees_the_gpus_of_the_task(gpu_ids, outer, visible):
 
 def test_without_env_yaml_the_log_says_so(tmp_path):
     env = dict(os.environ, DEFAULT_ENV_FILE_PATH=str(tmp_path / 'env.yaml'))
-    done = subprocess.run([sys.executable, str(REPOSITORY / 'ymir' / 'start.py')], env=env, cwd=tmp_path, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    done = subprocess.run(
+        [sys.executable, str(REPOSITORY / 'ymir' / 'start.py')],
+        env=env,
+        cwd=tmp_path,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     assert done.returncode == 1
     lines = done.stdout.splitlines()[-5:]
     assert lines[0] == '---- the task failed ----' and '300001' in lines[1] and 'env.yaml' in lines[2]

@@ -1,4 +1,5 @@
 """The numbers that modify_mmengine_config sets, for every model of the zoo and at the named places."""
+
 import copy
 from pathlib import Path
 
@@ -6,25 +7,28 @@ import pytest
 from mmengine.config import Config
 
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
+
+# isort: split
 from mmyolo.registry import DATASETS, MODELS
 from mmyolo.utils import register_all_modules
+from mmyolo.utils.literal_config import read_literal_config
 from ymir import precision
 from ymir.errors import TaskError
 from ymir.image_size import resolve_size, scale_train_size
-from mmyolo.utils.literal_config import read_literal_config
 from ymir.params import TrainingParams, load_params
 from ymir.training_config import MAX_IMAGE_CACHE, TrainingTask, modify_mmengine_config, use_image_cache
 from ymir.training_data import TrainingData
 from ymir.zoo import find_model, models
 
 NAMES = ['cat', 'dog', 'gnu']
-DATA = TrainingData(Path('/out/train.json'), Path('/out/val.json'), ((640, 480), ) * 400)
+DATA = TrainingData(Path('/out/train.json'), Path('/out/val.json'), ((640, 480),) * 400)
 
 
 def make(model_name='yolov8_n', num_processes=1, data=DATA, **edits):
     params = load_params(TrainingParams, {'class_names': NAMES, 'model_name': model_name, 'precision': 'fp32', **edits})
-    task = TrainingTask(params, find_model(params.model_name), data, num_processes, 'cpu', Path('/out/models'),
-                        Path('/out/tensorboard'))
+    task = TrainingTask(
+        params, find_model(params.model_name), data, num_processes, 'cpu', Path('/out/models'), Path('/out/tensorboard')
+    )
     return modify_mmengine_config(Config.fromfile(task.model.config), task)
 
 
@@ -67,7 +71,7 @@ def test_classes_and_data_of_yolov8():
     loader = run.train_dataloader
     assert (loader.batch_size, loader.num_workers, loader.persistent_workers) == (4, 1, True)
     assert loader.dataset.ann_file == '/out/train.json'
-    assert loader.dataset.filter_cfg == dict(filter_empty_gt=False, min_size=1)
+    assert loader.dataset.filter_cfg == {'filter_empty_gt': False, 'min_size': 1}
     assert run.val_evaluator.ann_file == run.val_dataloader.dataset.ann_file == '/out/val.json'
     assert run.optim_wrapper.optimizer.batch_size_per_gpu == 4
     assert run.env_cfg.dist_cfg.backend == 'gloo'
@@ -83,13 +87,16 @@ def test_a_backbone_starts_from_weights_that_are_there(tmp_path, monkeypatch):
     assert make('rtmdet_tiny').run.model.backbone.init_cfg.checkpoint == str(tmp_path / 'weights.pth')
 
 
-@pytest.mark.parametrize('name, epochs, initial', [
-    ('yolov6_n', 40, 1),
-    ('yolov6_n', 400, 4),
-    ('ppyoloe_plus_s', 40, 4),
-    ('ppyoloe_plus_s', 1000, 375),
-    ('yolov8_n', 40, None),
-])
+@pytest.mark.parametrize(
+    'name, epochs, initial',
+    [
+        ('yolov6_n', 40, 1),
+        ('yolov6_n', 400, 4),
+        ('ppyoloe_plus_s', 40, 4),
+        ('ppyoloe_plus_s', 1000, 375),
+        ('yolov8_n', 40, None),
+    ],
+)
 def test_the_first_assigner_gets_its_share_of_the_run(name, epochs, initial):
     assert make(name, max_epochs=epochs).run.model.train_cfg.get('initial_epoch') == initial
 
@@ -101,7 +108,7 @@ def test_gradients_of_ppyoloe_are_limited(name, limit):
 
 def test_a_limit_of_the_user_stays():
     run = make('ppyoloe_s', cfg_options='optim_wrapper.clip_grad.max_norm=3').run
-    assert run.optim_wrapper.clip_grad == dict(max_norm=3)
+    assert run.optim_wrapper.clip_grad == {'max_norm': 3}
 
 
 def test_input_sizes_of_pipelines_that_crop_later():
@@ -120,7 +127,7 @@ def test_input_sizes_of_batches():
     assert transforms(yolox.train_dataloader.dataset.pipeline, 'LoadCachedImage')[0].max_size == 384
     ppyoloe = make('ppyoloe_plus_s', img_size=320).run
     assert ppyoloe.model.data_preprocessor.batch_augments[0].random_size_range == (160, 384)
-    resize, = transforms(ppyoloe.val_dataloader.dataset.pipeline, 'mmdet.FixShapeResize')
+    (resize,) = transforms(ppyoloe.val_dataloader.dataset.pipeline, 'mmdet.FixShapeResize')
     assert (resize.width, resize.height) == (320, 320)
 
 
@@ -181,8 +188,10 @@ def test_batch_shapes_follow_the_size_and_know_squares_only():
     assert make('yolov5_n', img_size='320,192').run.val_dataloader.dataset.batch_shapes_cfg is None
 
 
-@pytest.mark.parametrize('name, size, nearest', [('yolov8_n', 200, '192 or 224'), ('yolov5_n_p6', 96, '64 or 128'),
-                                                 ('yolov8_n', '320,100', '320,96 or 320,128')])
+@pytest.mark.parametrize(
+    'name, size, nearest',
+    [('yolov8_n', 200, '192 or 224'), ('yolov5_n_p6', 96, '64 or 128'), ('yolov8_n', '320,100', '320,96 or 320,128')],
+)
 def test_sizes_that_do_not_fit_the_strides_are_named(name, size, nearest):
     with pytest.raises(TaskError, match=nearest) as caught:
         make(name, img_size=size)
@@ -196,17 +205,22 @@ def test_the_models_own_size():
 
 
 def test_options_of_albu_are_no_transforms():
-    pipeline = [dict(type='mmdet.Albu', transforms=[dict(type='LetterResize', scale=1)]),
-                dict(type='RandomChoice', transforms=[[dict(type='Mosaic', img_scale=(1, 1))], [dict(type='Other')]])]
+    pipeline = [
+        {'type': 'mmdet.Albu', 'transforms': [{'type': 'LetterResize', 'scale': 1}]},
+        {'type': 'RandomChoice', 'transforms': [[{'type': 'Mosaic', 'img_scale': (1, 1)}], [{'type': 'Other'}]]},
+    ]
     scale_train_size(pipeline, (2, 1), (64, 32))
     assert pipeline[1]['transforms'][0][0]['img_scale'] == (32, 32)
 
 
 def test_the_cache_replaces_loading_everywhere_and_annotations_come_first():
-    pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'),
-                dict(type='Mosaic', pre_transform=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')])]
+    pipeline = [
+        {'type': 'LoadImageFromFile'},
+        {'type': 'LoadAnnotations'},
+        {'type': 'Mosaic', 'pre_transform': [{'type': 'LoadImageFromFile'}, {'type': 'LoadAnnotations'}]},
+    ]
     original = copy.deepcopy(pipeline)
-    cached = use_image_cache(pipeline, dict(type='C'))
+    cached = use_image_cache(pipeline, {'type': 'C'})
     assert [item['type'] for item in cached] == ['LoadAnnotations', 'C', 'Mosaic']
     assert [item['type'] for item in cached[2]['pre_transform']] == ['LoadAnnotations', 'C']
     assert pipeline == original
@@ -216,7 +230,7 @@ def test_the_cache_is_as_large_as_the_data_and_bounded():
     pipeline = make(img_size=320).run.train_dataloader.dataset.pipeline
     pixels = 400 * 320 * 240 * 3
     assert pixels < transforms(pipeline, 'LoadCachedImage')[0].cache_bytes < 1.05 * pixels
-    many = TrainingData(DATA.train_file, DATA.val_file, ((640, 480), ) * 50_000)
+    many = TrainingData(DATA.train_file, DATA.val_file, ((640, 480),) * 50_000)
     pipeline = make(data=many).run.train_dataloader.dataset.pipeline
     assert transforms(pipeline, 'LoadCachedImage')[0].cache_bytes == MAX_IMAGE_CACHE
 
@@ -225,10 +239,10 @@ def test_hooks_of_the_platform():
     run = make(patience=5, max_keep_checkpoints=3, seed=7, log_level='debug', find_unused_parameters='true').run
     checkpoint = run.default_hooks.checkpoint
     assert (checkpoint.type, checkpoint.max_keep_ckpts) == ('YmirCheckpointHook', 3)
-    assert checkpoint.evaluate_config == dict(conf_thr=0.001, iou_thr=0.7)
+    assert checkpoint.evaluate_config == {'conf_thr': 0.001, 'iou_thr': 0.7}
     assert hook(run, 'PatienceHook').patience == 5
     assert hook(make().run, 'PatienceHook') is None
-    assert run.visualizer.vis_backends[1] == dict(type='TensorboardVisBackend', save_dir='/out/tensorboard')
+    assert run.visualizer.vis_backends[1] == {'type': 'TensorboardVisBackend', 'save_dir': '/out/tensorboard'}
     assert (run.randomness.seed, run.log_level, run.find_unused_parameters) == (7, 'DEBUG', True)
 
 
@@ -236,7 +250,8 @@ def test_the_users_options_come_last():
     run = make(
         learning_rate=0.5,
         cfg_options='optim_wrapper.optimizer.lr=0.25 train_cfg.max_epochs=7 model.test_cfg.nms.type=soft_nms '
-        'custom_hooks.0.momentum=0.5 load_from=/in/a.pth').run
+        'custom_hooks.0.momentum=0.5 load_from=/in/a.pth',
+    ).run
     assert run.optim_wrapper.optimizer.lr == 0.25
     assert run.train_cfg.max_epochs == 7
     assert run.model.test_cfg.nms.type == 'soft_nms'
@@ -245,8 +260,15 @@ def test_the_users_options_come_last():
     assert make(learning_rate=0.5).run.optim_wrapper.optimizer.lr == 0.5
 
 
-@pytest.mark.parametrize('asked, fast, wrapper', [('auto', True, 'AmpOptimWrapper'), ('auto', False, 'OptimWrapper'),
-                                                  ('bf16', False, 'AmpOptimWrapper'), ('fp32', True, 'OptimWrapper')])
+@pytest.mark.parametrize(
+    'asked, fast, wrapper',
+    [
+        ('auto', True, 'AmpOptimWrapper'),
+        ('auto', False, 'OptimWrapper'),
+        ('bf16', False, 'AmpOptimWrapper'),
+        ('fp32', True, 'OptimWrapper'),
+    ],
+)
 def test_precision_on_a_cpu(asked, fast, wrapper, monkeypatch):
     monkeypatch.setattr(precision, 'cpu_has_fast_bf16', lambda: fast)
     run = make(precision=asked).run

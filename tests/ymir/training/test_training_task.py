@@ -1,4 +1,5 @@
 """Real trainings through start.py on a few drawn images."""
+
 import os
 import random
 import signal
@@ -12,9 +13,9 @@ import torch
 import yaml
 from mmengine.config import Config
 
+from mmyolo.utils.literal_config import read_literal_config
 from tests.other_user import SOMEBODY, give_to_somebody
 from tests.ymir.log_lines import noise
-from mmyolo.utils.literal_config import read_literal_config
 from ymir import ymir_training
 from ymir.checkpoint_io import load_checkpoint
 from ymir.errors import TaskError
@@ -50,8 +51,9 @@ class Watcher:
 def finished(tmp_path_factory):
     """A training of three epochs that keeps the two best."""
     folder = tmp_path_factory.mktemp('finished')
-    task = tiny_task(folder, max_epochs=3, max_keep_checkpoints=2, workers_per_gpu=1, openpai_enable=True, max_iter=3,
-                     max_epoch=3)
+    task = tiny_task(
+        folder, max_epochs=3, max_keep_checkpoints=2, workers_per_gpu=1, openpai_enable=True, max_iter=3, max_epoch=3
+    )
     give_to_somebody(task.monitor_file, 0o777)
     with Watcher(task) as watcher:
         done = run_start(task, folder)
@@ -91,8 +93,12 @@ def test_the_log_shows_data_and_recipe_without_escape_codes(finished):
 def test_what_is_written_was_checked_before(finished):
     """Names that follow from the training are chosen so that they are free (`unused_name`)."""
     out = finished[0].out_dir
-    written = {str(path.relative_to(out)) for folder in ('.', 'models', 'ymir_dataset', 'ymir_training')
-               for path in (out / folder).iterdir() if path.is_file()}
+    written = {
+        str(path.relative_to(out))
+        for folder in ('.', 'models', 'ymir_dataset', 'ymir_training')
+        for path in (out / folder).iterdir()
+        if path.is_file()
+    }
     chosen = {path for path in written if path.startswith(('models/epoch_', 'models/yolov8'))}
     others = {'monitor.txt', 'skipped-images.tsv', 'ymir-executor-out.log', 'models/result.yaml'}
     assert written - chosen <= {*others, *TRAINING_FILES, *(f'models/{name}' for name in MODEL_FILES)}
@@ -125,8 +131,10 @@ def test_stage_files_are_small_and_say_what_they_are(finished):
     assert Config.fromstring(meta['cfg'], '.py').to_dict() == config
     resume = load_checkpoint(models / 'resume.pth')
     # A checkpoint holds the averaged weights; the raw ones that training goes on from are beside them.
-    assert all(torch.equal(value, resume['state_dict'][name]) for name, value in weights['state_dict'].items()) or \
-        best['files'][0] != 'epoch_3.pth'
+    assert (
+        all(torch.equal(value, resume['state_dict'][name]) for name, value in weights['state_dict'].items())
+        or best['files'][0] != 'epoch_3.pth'
+    )
     assert {'optimizer', 'ema_state_dict', 'message_hub'} <= set(resume)
 
 
@@ -134,9 +142,16 @@ def test_a_trained_model_is_trained_further_and_its_classes_are_recognised(finis
     from ymir.local.prepare import ModelStage, hyper_parameters, prepare_training
 
     from .platform import TINY, tiny_data
+
     images = tiny_data(tmp_path / 'data', 6)
-    task = prepare_training(tmp_path / 'task', ['two', 'three', 'one'], images[:4], images[4:],
-                            hyper_parameters('training', {**TINY, 'max_epochs': 1}), ModelStage.of_training(finished[0]))
+    task = prepare_training(
+        tmp_path / 'task',
+        ['two', 'three', 'one'],
+        images[:4],
+        images[4:],
+        hyper_parameters('training', {**TINY, 'max_epochs': 1}),
+        ModelStage.of_training(finished[0]),
+    )
     done = run_start(task, tmp_path)
     assert done.returncode == 0, done.stdout
     check_result(task)
@@ -151,9 +166,16 @@ def test_weights_of_another_model_are_refused(finished, tmp_path, monkeypatch):
     from ymir.local.prepare import ModelStage, hyper_parameters, prepare_training
 
     from .platform import tiny_data
+
     images = tiny_data(tmp_path / 'data', 2)
-    task = prepare_training(tmp_path / 'task', ['one', 'two'], images[:1], images[1:],
-                            hyper_parameters('training', {'model_name': 'yolov5_n'}), ModelStage.of_training(finished[0]))
+    task = prepare_training(
+        tmp_path / 'task',
+        ['one', 'two'],
+        images[:1],
+        images[1:],
+        hyper_parameters('training', {'model_name': 'yolov5_n'}),
+        ModelStage.of_training(finished[0]),
+    )
     check_error(task, monkeypatch, 300004, 'set model_name to yolov8_n')
 
 
@@ -176,19 +198,27 @@ def check_failure(task, done, code, words):
     assert len(task.monitor_file.read_text().splitlines()) > 2
 
 
-@pytest.mark.parametrize('num_train, edits, code, words', [
-    (1, dict(model_name='yolov8_q'), 300001, 'yolov8_n'),
-    (1, dict(samples_per_gpu='many'), 300001, 'samples_per_gpu'),
-    (0, dict(), 300002, 'train set is empty'),
-])
-def test_what_is_wrong_before_the_training_has_a_code_and_a_sentence(tmp_path, monkeypatch, num_train, edits, code, words):
+@pytest.mark.parametrize(
+    'num_train, edits, code, words',
+    [
+        (1, {'model_name': 'yolov8_q'}, 300001, 'yolov8_n'),
+        (1, {'samples_per_gpu': 'many'}, 300001, 'samples_per_gpu'),
+        (0, {}, 300002, 'train set is empty'),
+    ],
+)
+def test_what_is_wrong_before_the_training_has_a_code_and_a_sentence(
+    tmp_path, monkeypatch, num_train, edits, code, words
+):
     check_error(tiny_task(tmp_path, num_train, 1, **edits), monkeypatch, code, words)
 
 
-@pytest.mark.parametrize('option, code, words', [
-    ('model.bbox_head.head_module.num_classes=7', 300001, 'num_classes is 7'),
-    ('model.bbox_head.loss_bbox.loss_weight=1e300', 300201, 'not a number'),
-])
+@pytest.mark.parametrize(
+    'option, code, words',
+    [
+        ('model.bbox_head.head_module.num_classes=7', 300001, 'num_classes is 7'),
+        ('model.bbox_head.loss_bbox.loss_weight=1e300', 300201, 'not a number'),
+    ],
+)
 def test_what_is_wrong_within_the_training_reaches_the_platform(tmp_path, option, code, words):
     task = tiny_task(tmp_path, 2, 1, cfg_options=option)
     check_failure(task, run_start(task, tmp_path), code, words)
@@ -249,8 +279,13 @@ def test_a_kill_at_any_instant_leaves_a_usable_result(kills, tmp_path):
     task = tiny_task(tmp_path, max_epochs=1000, max_keep_checkpoints=3, log_level='error')
     result = task.out_dir / 'models' / 'result.yaml'
     with open(tmp_path / 'log.txt', 'wb') as log:
-        process = subprocess.Popen([sys.executable, str(REPOSITORY / 'ymir' / 'start.py')], env=environment(task),
-                                   stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(
+            [sys.executable, str(REPOSITORY / 'ymir' / 'start.py')],
+            env=environment(task),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
         wait_for(result.exists, process)
         time.sleep(rng.uniform(0, 1))
         os.killpg(process.pid, signal.SIGKILL)
@@ -259,8 +294,21 @@ def test_a_kill_at_any_instant_leaves_a_usable_result(kills, tmp_path):
 
     config = task.out_dir / 'ymir_training' / 'run_config.py'
     trainer = subprocess.Popen(
-        [sys.executable, '-c', TRAINER, str(REPOSITORY), str(config), '--work-dir', str(task.out_dir / 'models'), '--resume'],
-        env=environment(task), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        [
+            sys.executable,
+            '-c',
+            TRAINER,
+            str(REPOSITORY),
+            str(config),
+            '--work-dir',
+            str(task.out_dir / 'models'),
+            '--resume',
+        ],
+        env=environment(task),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     epochs = []
     for _ in range(kills - 1):
         before = result.stat().st_mtime_ns

@@ -1,4 +1,5 @@
 """Where weights come from, by rule."""
+
 import hashlib
 import os
 from pathlib import Path
@@ -58,7 +59,9 @@ def test_public_weights_of_exactly_this_model(public_dir, monkeypatch, caplog):
     path = public_dir / row.file_name
     path.write_bytes(b'weights')
     head = hashlib.sha256(b'weights').hexdigest()[:8]
-    monkeypatch.setattr(weights, 'public_checkpoints', lambda: {STEM: weights.PublicCheckpoint(STEM, head, '', row.url)})
+    monkeypatch.setattr(
+        weights, 'public_checkpoints', lambda: {STEM: weights.PublicCheckpoint(STEM, head, '', row.url)}
+    )
     assert choose_training_weights([], STEM).checkpoint == path
     assert str(path) in caplog.text
     # The reference took the nearest name: yolov8_l trained from yolov8_s.
@@ -91,7 +94,8 @@ def test_the_table_of_public_checkpoints():
     released = {Path(entry['Config']).stem: entry['Weights'] for entry in entries}
     stems = {model.stem for model in models()}
     assert {stem: row.url for stem, row in table.items() if stem in stems} == {
-        stem: url for stem, url in released.items() if stem in stems}
+        stem: url for stem, url in released.items() if stem in stems
+    }
 
 
 def test_inference_takes_weights_and_config(tmp_path):

@@ -1,4 +1,5 @@
 """Model names: every name means one file, on every file system."""
+
 import re
 
 import pytest
@@ -8,17 +9,20 @@ from ymir.runtime_env import PROJECT_ROOT
 from ymir.zoo import CONFIG_ROOT, find_model, models
 
 
-@pytest.mark.parametrize('name, config', [
-    ('yolov8_n', 'yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco.py'),
-    ('YOLOv8-X', 'yolov8/yolov8_x_syncbn_fast_8xb16-500e_coco.py'),
-    ('yolov5_s', 'yolov5/yolov5_s-v61_syncbn_fast_8xb16-300e_coco.py'),
-    ('yolov5_x', 'yolov5/yolov5_x-v61_syncbn_fast_8xb16-300e_coco.py'),
-    ('yolov5_s_p6', 'yolov5/yolov5_s-p6-v62_syncbn_fast_8xb16-300e_coco.py'),
-    ('yolov5_s-v61_syncbn_8xb16-300e_coco', 'yolov5/yolov5_s-v61_syncbn_8xb16-300e_coco.py'),
-    ('yolov5u_m', 'yolov5/yolov5u/yolov5u_m_syncbn_fast_8xb16-300e_coco.py'),
-    ('configs/yolov5/yolov5_s-v61_fast_1xb12-40e_cat.py', 'yolov5/yolov5_s-v61_fast_1xb12-40e_cat.py'),
-    ('yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco.py', 'yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco.py'),
-])
+@pytest.mark.parametrize(
+    'name, config',
+    [
+        ('yolov8_n', 'yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco.py'),
+        ('YOLOv8-X', 'yolov8/yolov8_x_syncbn_fast_8xb16-500e_coco.py'),
+        ('yolov5_s', 'yolov5/yolov5_s-v61_syncbn_fast_8xb16-300e_coco.py'),
+        ('yolov5_x', 'yolov5/yolov5_x-v61_syncbn_fast_8xb16-300e_coco.py'),
+        ('yolov5_s_p6', 'yolov5/yolov5_s-p6-v62_syncbn_fast_8xb16-300e_coco.py'),
+        ('yolov5_s-v61_syncbn_8xb16-300e_coco', 'yolov5/yolov5_s-v61_syncbn_8xb16-300e_coco.py'),
+        ('yolov5u_m', 'yolov5/yolov5u/yolov5u_m_syncbn_fast_8xb16-300e_coco.py'),
+        ('configs/yolov5/yolov5_s-v61_fast_1xb12-40e_cat.py', 'yolov5/yolov5_s-v61_fast_1xb12-40e_cat.py'),
+        ('yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco.py', 'yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco.py'),
+    ],
+)
 def test_names(name, config):
     assert find_model(name).config == CONFIG_ROOT / config
 
@@ -48,4 +52,6 @@ def test_unknown_names_list_what_there_is(name):
     with pytest.raises(TaskError) as caught:
         find_model(name)
     assert caught.value.code == 300001
-    assert name in caught.value.sentence and 'yolov8_n' in caught.value.sentence and 'yolov5_s_p6' in caught.value.sentence
+    assert (
+        name in caught.value.sentence and 'yolov8_n' in caught.value.sentence and 'yolov5_s_p6' in caught.value.sentence
+    )

@@ -6,14 +6,27 @@
 One file per subject holds the rules; each is data (name, contract section, severity, English and Chinese texts) with a
 generator of hits. Nothing here raises, whatever lies in the folder: an unreadable file is a finding.
 """
+
 import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Callable, List, Mapping, Optional, Sequence, Union
+
+from ..prepare import ModelStage
 
 # Importing a file of rules fills the catalogue; the order here is the order of the findings.
-from . import behaviour, monitor, training, training_files, infer, segmentation, mining, verifier  # noqa: F401, I001
-from . import image_rules, template_rules, run_rules  # noqa: F401, I001
-from ..prepare import ModelStage
+from . import (  # noqa: F401, I001  # noqa: F401, I001
+    behaviour,
+    image_rules,
+    infer,
+    mining,
+    monitor,
+    run_rules,
+    segmentation,
+    template_rules,
+    training,
+    training_files,
+    verifier,
+)
 from .catalogues import IMAGE, OUT, RUNS
 from .facts import Run
 from .finding import ERROR, WARNING, Finding, Rule
@@ -22,17 +35,30 @@ from .record import recorded
 from .rendering import counts, has_errors, render, to_json
 
 __all__ = [
-    'ERROR', 'WARNING', 'Finding', 'Rule', 'all_rules', 'check_image', 'check_img_man', 'check_out', 'counts',
-    'has_errors', 'recorded', 'render', 'to_json'
+    'ERROR',
+    'WARNING',
+    'Finding',
+    'Rule',
+    'all_rules',
+    'check_image',
+    'check_img_man',
+    'check_out',
+    'counts',
+    'has_errors',
+    'recorded',
+    'render',
+    'to_json',
 ]
 
 
-def check_out(out_dir: Union[str, Path],
-              in_dir: Union[None, str, Path] = None,
-              task: Union[None, str, Sequence[str]] = None,
-              exit_code: Optional[int] = None,
-              stopped: bool = False,
-              in_changes: Optional[Mapping[str, str]] = None) -> List[Finding]:
+def check_out(
+    out_dir: str | Path,
+    in_dir: None | str | Path = None,
+    task: None | str | Sequence[str] = None,
+    exit_code: int | None = None,
+    stopped: bool = False,
+    in_changes: Mapping[str, str] | None = None,
+) -> list[Finding]:
     """Checks what a task left in `out`.
 
     Args:
@@ -57,12 +83,14 @@ def check_out(out_dir: Union[str, Path],
     return OUT.evaluate(Run(out_dir, in_dir, task, exit_code, stopped, in_changes))
 
 
-def check_image(image: str,
-                run: bool = False,
-                work_dir: Union[None, str, Path] = None,
-                model: Optional[ModelStage] = None,
-                gpu_ids: Sequence[int] = (),
-                on_task: Callable[[str], None] = lambda task: None) -> List[Finding]:
+def check_image(
+    image: str,
+    run: bool = False,
+    work_dir: None | str | Path = None,
+    model: ModelStage | None = None,
+    gpu_ids: Sequence[int] = (),
+    on_task: Callable[[str], None] = lambda task: None,
+) -> list[Finding]:
     """Checks an image as the platform does when it is added.
 
     Args:
@@ -86,11 +114,12 @@ def check_image(image: str,
     findings = IMAGE.evaluate(facts)
     if run:
         from .image_run import check_runs  # generates pictures, which needs more than the checks do
+
         findings += check_runs(facts, work_dir, model, gpu_ids, on_task)
     return findings
 
 
-def check_img_man(folder: Union[str, Path]) -> List[Finding]:
+def check_img_man(folder: str | Path) -> list[Finding]:
     """Checks manifest and templates before they are in an image; needs no Docker.
 
     Args:
@@ -99,6 +128,6 @@ def check_img_man(folder: Union[str, Path]) -> List[Finding]:
     return IMAGE.evaluate(ImgMan(Path(folder)))
 
 
-def all_rules() -> List[Rule]:
+def all_rules() -> list[Rule]:
     """Gives every rule there is: those of `out`, of an image, of tasks tried in it."""
     return [*OUT.rules, *IMAGE.rules, *RUNS.rules]

@@ -1,8 +1,10 @@
 """What the rules of a finished task look at: the files of `out` and the task in `in`, each read when first wanted."""
+
 import os
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any
 
 from ymir_exc.errors import DatasetError
 from ymir_exc.reading import read_index
@@ -11,14 +13,24 @@ from .finding import NotApplicable
 from .reading import MAX_LARGE, Document, parse_json, parse_yaml, read_text
 
 TRAINING, MINING, INFER = 'training', 'mining', 'infer'
-TASK_WORDS = {'training': TRAINING, 'train': TRAINING, 't': TRAINING, 'mining': MINING, 'mine': MINING, 'm': MINING,
-              'infer': INFER, 'inference': INFER, 'i': INFER, 'mi': (MINING, INFER)}
+TASK_WORDS = {
+    'training': TRAINING,
+    'train': TRAINING,
+    't': TRAINING,
+    'mining': MINING,
+    'mine': MINING,
+    'm': MINING,
+    'infer': INFER,
+    'inference': INFER,
+    'i': INFER,
+    'mi': (MINING, INFER),
+}
 DETECTION = 2
 MAIN_METRICS = {DETECTION: 'mAP', 3: 'mIoU', 4: 'maskAP'}
 STATE_ERROR, STATE_DONE = 4, 3
 
 
-def tasks_of(task: Union[None, str, Sequence[str]]) -> FrozenSet[str]:
+def tasks_of(task: None | str | Sequence[str]) -> frozenset[str]:
     """Gives the tasks that a word names.
 
     Args:
@@ -51,13 +63,15 @@ class Run:
     Properties raise `NotApplicable` where there is nothing to give.
     """
 
-    def __init__(self,
-                 out_dir: Path,
-                 in_dir: Optional[Path] = None,
-                 task: Union[None, str, Sequence[str]] = None,
-                 exit_code: Optional[int] = None,
-                 stopped: bool = False,
-                 in_changes: Optional[Mapping[str, str]] = None) -> None:
+    def __init__(
+        self,
+        out_dir: Path,
+        in_dir: Path | None = None,
+        task: None | str | Sequence[str] = None,
+        exit_code: int | None = None,
+        stopped: bool = False,
+        in_changes: Mapping[str, str] | None = None,
+    ) -> None:
         self.out_dir = Path(out_dir)
         self.in_dir = None if in_dir is None else Path(in_dir)
         self.exit_code = exit_code
@@ -74,7 +88,7 @@ class Run:
         return read_text(self.out_dir / 'monitor.txt', 'monitor.txt')
 
     @property
-    def monitor_columns(self) -> List[str]:
+    def monitor_columns(self) -> list[str]:
         """The columns of line 1 as the platform cuts them; at least four."""
         columns = self.monitor.need().text.split('\n')[0].strip().split('\t')
         if len(columns) < 4:
@@ -82,7 +96,7 @@ class Run:
         return columns
 
     @property
-    def state(self) -> Optional[int]:
+    def state(self) -> int | None:
         """The state in monitor.txt; None if there is none."""
         try:
             return int(self.monitor_columns[3])
@@ -118,29 +132,32 @@ class Run:
         return read_text(self.out_dir / 'result.tsv', 'result.tsv', MAX_LARGE)
 
     @cached_property
-    def mining_lines(self) -> List[Tuple[int, List[str]]]:
+    def mining_lines(self) -> list[tuple[int, list[str]]]:
         """Number and columns of every line of result.tsv that is not blank."""
-        return [(number, line.rstrip('\r').split('\t'))
-                for number, line in enumerate(self.mining_result.need().lines, 1) if line.strip()]
+        return [
+            (number, line.rstrip('\r').split('\t'))
+            for number, line in enumerate(self.mining_result.need().lines, 1)
+            if line.strip()
+        ]
 
     @cached_property
-    def env(self) -> Dict[str, Any]:
+    def env(self) -> dict[str, Any]:
         """env.yaml, {} if there is none that can be read."""
         return self._in_yaml('env.yaml')
 
     @cached_property
-    def config(self) -> Dict[str, Any]:
+    def config(self) -> dict[str, Any]:
         """config.yaml, {} if there is none that can be read."""
         return self._in_yaml('config.yaml')
 
-    def _in_yaml(self, name: str) -> Dict[str, Any]:
+    def _in_yaml(self, name: str) -> dict[str, Any]:
         if self.in_dir is None:
             return {}
         value = parse_yaml(read_text(self.in_dir / name, f'in/{name}')).value
         return value if isinstance(value, dict) else {}
 
     @cached_property
-    def tasks(self) -> FrozenSet[str]:
+    def tasks(self) -> frozenset[str]:
         """What the task was to do; empty if nothing says so."""
         # The platform keeps config.yaml alone of `in` after a success.
         settings = self.env or self.config
@@ -175,7 +192,7 @@ class Run:
         return task_id
 
     @property
-    def class_names(self) -> List[str]:
+    def class_names(self) -> list[str]:
         """The class names of the task, as the platform compares them."""
         names = self.config.get('class_names')
         if not isinstance(names, list) or not names:
@@ -188,7 +205,7 @@ class Run:
         return value if isinstance(value, int) else DETECTION
 
     @cached_property
-    def _candidates(self) -> Optional[List[str]]:
+    def _candidates(self) -> list[str] | None:
         if self.in_dir is None:
             return None
         try:
@@ -197,7 +214,7 @@ class Run:
             return None
 
     @property
-    def candidates(self) -> List[str]:
+    def candidates(self) -> list[str]:
         """The image paths of the index, as the executor saw them."""
         if self._candidates is None:
             raise NotApplicable

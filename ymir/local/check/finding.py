@@ -3,15 +3,17 @@
 A rule is data (name, contract section, severity, texts) and a small generator that yields a `Hit` for every violation.
 It raises `NotApplicable` where there is nothing for it to look at, which the facts it reads usually do for it.
 """
+
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Any, NamedTuple
 
 LANGUAGES = ('en', 'zh')
 ERROR = 'error'  # the platform fails the task, or loses or mistakes what was written
 WARNING = 'warning'  # it works, but harms: the user, the next tool, the official verifier
 MAX_HITS = 5  # of one rule; what is beyond is counted
 
-Words = Union[str, Tuple[str, str]]  # the same in every language, or English and Chinese
+Words = str | tuple[str, str]  # the same in every language, or English and Chinese
 
 
 class NotApplicable(Exception):
@@ -20,12 +22,14 @@ class NotApplicable(Exception):
 
 class Hit(NamedTuple):
     """One violation: where, and what stands there."""
+
     place: str
     found: Words = ''
 
 
 class Text(NamedTuple):
     """A rule in one language: what must hold and why, and how to fix it where it does not."""
+
     must: str
     mend: str
 
@@ -41,6 +45,7 @@ class Rule:
         texts: by language.
         check: takes the facts and gives the hits.
     """
+
     name: str
     section: str
     severity: str
@@ -61,16 +66,17 @@ class Finding:
         severity, section: as the rule has them.
         texts: message and mend by language.
     """
+
     rule: str
-    ok: Optional[bool]
+    ok: bool | None
     place: str = ''
     message: str = ''
     mend: str = ''
     severity: str = ERROR
     section: str = ''
-    texts: Mapping[str, Tuple[str, str]] = field(default_factory=dict, compare=False, repr=False)
+    texts: Mapping[str, tuple[str, str]] = field(default_factory=dict, compare=False, repr=False)
 
-    def text(self, language: str) -> Tuple[str, str]:
+    def text(self, language: str) -> tuple[str, str]:
         """Gives message and mend.
 
         Args:
@@ -78,21 +84,25 @@ class Finding:
         """
         return self.texts.get(language, (self.message, self.mend))
 
-    def as_dict(self) -> Dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """Gives what a script wants to know, as plain values."""
         values = asdict(self)
         texts = values.pop('texts')
-        return dict(values, status={True: 'passed', False: 'failed', None: 'not applicable'}[self.ok],
-                    message_zh=texts.get('zh', (self.message, ''))[0], mend_zh=texts.get('zh', ('', self.mend))[1])
+        return dict(
+            values,
+            status={True: 'passed', False: 'failed', None: 'not applicable'}[self.ok],
+            message_zh=texts.get('zh', (self.message, ''))[0],
+            mend_zh=texts.get('zh', ('', self.mend))[1],
+        )
 
 
 class Catalogue:
     """Rules in the order in which they were written down."""
 
     def __init__(self) -> None:
-        self.rules: List[Rule] = []
+        self.rules: list[Rule] = []
 
-    def rule(self, name: str, section: str, severity: str, en: Tuple[str, str], zh: Tuple[str, str]) -> Callable:
+    def rule(self, name: str, section: str, severity: str, en: tuple[str, str], zh: tuple[str, str]) -> Callable:
         """Makes a rule of a function.
 
         Args:
@@ -101,12 +111,12 @@ class Catalogue:
         """
 
         def add(check: Callable[[Any], Iterable[Hit]]) -> Callable[[Any], Iterable[Hit]]:
-            self.rules.append(Rule(name, section, severity, dict(en=Text(*en), zh=Text(*zh)), check))
+            self.rules.append(Rule(name, section, severity, {'en': Text(*en), 'zh': Text(*zh)}, check))
             return check
 
         return add
 
-    def evaluate(self, facts: Any) -> List[Finding]:
+    def evaluate(self, facts: Any) -> list[Finding]:
         """Puts every rule to the facts; raises nothing whatever they are.
 
         Args:
@@ -115,14 +125,14 @@ class Catalogue:
         return [finding for rule in self.rules for finding in findings_of(rule, facts)]
 
 
-def findings_of(rule: Rule, facts: Any) -> List[Finding]:
+def findings_of(rule: Rule, facts: Any) -> list[Finding]:
     """Gives what comes of one rule: one finding, or several if it is broken in several places.
 
     Args:
         rule: the rule.
         facts: what it reads.
     """
-    hits: List[Hit] = []
+    hits: list[Hit] = []
     more = 0
     try:
         for hit in rule.check(facts):
@@ -135,8 +145,15 @@ def findings_of(rule: Rule, facts: Any) -> List[Finding]:
             return [_without_hit(rule, None)]
     except Exception as error:  # a file can be strange in ways that no rule foresees: this is a finding too
         name = type(error).__name__
-        hits.append(Hit(rule.name, (f'the check itself stopped with {name}: {printable(str(error))[:200]}',
-                                    f'检查本身因 {name} 中断：{printable(str(error))[:200]}')))
+        hits.append(
+            Hit(
+                rule.name,
+                (
+                    f'the check itself stopped with {name}: {printable(str(error))[:200]}',
+                    f'检查本身因 {name} 中断：{printable(str(error))[:200]}',
+                ),
+            )
+        )
     if not hits:
         return [_without_hit(rule, True)]
     return [_failed(rule, hit, more if hit is hits[-1] else 0) for hit in hits]
@@ -152,14 +169,20 @@ def printable(text: str) -> str:
     return ''.join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
-def _without_hit(rule: Rule, ok: Optional[bool]) -> Finding:
-    return Finding(rule.name, ok, message=rule.texts['en'].must, severity=rule.severity, section=rule.section,
-                   texts={language: (text.must, '') for language, text in rule.texts.items()})
+def _without_hit(rule: Rule, ok: bool | None) -> Finding:
+    return Finding(
+        rule.name,
+        ok,
+        message=rule.texts['en'].must,
+        severity=rule.severity,
+        section=rule.section,
+        texts={language: (text.must, '') for language, text in rule.texts.items()},
+    )
 
 
 def _failed(rule: Rule, hit: Hit, more: int) -> Finding:
     found = dict(zip(LANGUAGES, (hit.found, hit.found) if isinstance(hit.found, str) else hit.found))
-    endings = dict(en=('Found: {}.', ' ({} more places like it.)'), zh=('实际：{}。', '（同类问题还有 {} 处。）'))
+    endings = {'en': ('Found: {}.', ' ({} more places like it.)'), 'zh': ('实际：{}。', '（同类问题还有 {} 处。）')}
     texts = {}
     for language, text in rule.texts.items():
         sentence, ending = endings[language]

@@ -1,16 +1,17 @@
 """What the rules of an image look at: the platform's inspection commands (contract section b), run when first wanted.
 
-    docker image inspect IMG                      and `docker pull IMG` if it is not there
-    docker images IMG --format {{.ID}}
-    docker run --rm IMG cat /img-man/manifest.yaml
-    docker run --rm IMG cat <dir>/{training,mining,infer}-template.yaml
+docker image inspect IMG                      and `docker pull IMG` if it is not there
+docker images IMG --format {{.ID}}
+docker run --rm IMG cat /img-man/manifest.yaml
+docker run --rm IMG cat <dir>/{training,mining,infer}-template.yaml
 """
+
 import json
 import subprocess
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 from .finding import NotApplicable
 from .reading import MISSING, UNREADABLE, Document, parse_yaml
@@ -28,7 +29,8 @@ NO_ENGINE_WORDS = ('cannot connect', 'permission denied', 'is the docker daemon 
 @dataclass(frozen=True)
 class Answer:
     """How a command ended; exit code None if it could not be started or took too long."""
-    exit_code: Optional[int]
+
+    exit_code: int | None
     stdout: bytes = b''
     stderr: str = ''
 
@@ -42,12 +44,13 @@ class Template:
         object_type: of the manifest; None if the templates lie in /img-man itself.
         document: its content.
     """
+
     task: str
-    object_type: Optional[int]
+    object_type: int | None
     document: Document
 
     @property
-    def values(self) -> Dict[Any, Any]:
+    def values(self) -> dict[Any, Any]:
         return self.document.value if isinstance(self.document.value, dict) else {}
 
 
@@ -116,7 +119,7 @@ class Image:
         return self
 
     @cached_property
-    def settings(self) -> Dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
         """`Config` of `docker image inspect`."""
         try:
             settings = json.loads(self.need()._inspected.stdout)[0]['Config']
@@ -139,15 +142,17 @@ class Image:
         return answer.stderr or f'exit code {answer.exit_code}' if answer.exit_code in (None, *CANNOT_RUN) else ''
 
     @cached_property
-    def entry_point_problem(self) -> Tuple[str, str]:
+    def entry_point_problem(self) -> tuple[str, str]:
         """What `cat` prints and what the file holds, if an entry point makes these differ."""
         if not self.settings.get('Entrypoint'):
             raise NotApplicable
         direct = docker('run', '--rm', '--entrypoint', 'cat', self.name, MANIFEST)
         if (direct.exit_code, direct.stdout) == (self.manifest_answer.exit_code, self.manifest_answer.stdout):
             return '', ''
-        return (self.manifest_answer.stdout.decode('utf-8', 'replace') or self.manifest_answer.stderr,
-                direct.stdout.decode('utf-8', 'replace') or direct.stderr)
+        return (
+            self.manifest_answer.stdout.decode('utf-8', 'replace') or self.manifest_answer.stderr,
+            direct.stdout.decode('utf-8', 'replace') or direct.stderr,
+        )
 
     def need_cat(self) -> None:
         """Raises NotApplicable if nothing that is printed can be believed."""
@@ -171,7 +176,7 @@ class Image:
         return value.get('object_type', 2) if isinstance(value, dict) else 2
 
     @cached_property
-    def templates(self) -> List[Template]:
+    def templates(self) -> list[Template]:
         """All templates that the platform looks for, absent ones too."""
         kind = self.object_type
         if isinstance(kind, int):
@@ -184,7 +189,7 @@ class Image:
         return [Template(task, member, _document(self.cat(path), path)) for task, member, path in paths]
 
     @property
-    def declared(self) -> List[Template]:
+    def declared(self) -> list[Template]:
         """The templates that are mappings: what the image can do.
 
         Raises:
@@ -219,7 +224,7 @@ class ImgMan(Image):
     cat_problem = ''
 
     @property
-    def settings(self) -> Dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
         raise NotApplicable
 
     engine_problem = absence = settings
@@ -231,6 +236,6 @@ class ImgMan(Image):
         if not file.startswith('/img-man/'):
             raise NotApplicable
         try:
-            return Answer(0, (self.folder / file[len('/img-man/'):]).read_bytes())
+            return Answer(0, (self.folder / file[len('/img-man/') :]).read_bytes())
         except OSError as error:
             return Answer(1, stderr=str(error))

@@ -1,4 +1,5 @@
 """Reads what an executor left behind, whatever it is: gives a value or says what is wrong, and never raises."""
+
 import json
 import os
 import re
@@ -7,7 +8,7 @@ import stat
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, List, Optional, Tuple
+from typing import Any
 
 import yaml
 
@@ -46,7 +47,7 @@ def clip(text: str, length: int = 300) -> str:
         length: at most so many characters.
     """
     text = printable(' '.join(text.split()))
-    return text if len(text) <= length else '...' + text[3 - length:]
+    return text if len(text) <= length else '...' + text[3 - length :]
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,14 @@ class Document:
         node: the YAML tree, which knows the lines.
         repeated: keys that stand twice in one mapping.
     """
+
     name: str
-    problem: Optional[str] = None
+    problem: str | None = None
     detail: Words = ''
     text: str = ''
     value: Any = None
     node: Any = None
-    repeated: Tuple[str, ...] = ()
+    repeated: tuple[str, ...] = ()
 
     @property
     def present(self) -> bool:
@@ -92,12 +94,18 @@ class Document:
             keys: the way from the root of the document.
         """
         line = line_of(self.node, keys)
-        path = ''.join(f'[{key}]' if isinstance(key, int) else f'.{key}' if isinstance(key, str) and key.isidentifier()
-                       else f'[{short(key)}]' for key in keys).lstrip('.')
+        path = ''.join(
+            f'[{key}]'
+            if isinstance(key, int)
+            else f'.{key}'
+            if isinstance(key, str) and key.isidentifier()
+            else f'[{short(key)}]'
+            for key in keys
+        ).lstrip('.')
         return self.name + (f':{line}' if line else '') + (f' {path}' if path else '')
 
     @cached_property
-    def lines(self) -> List[str]:
+    def lines(self) -> list[str]:
         """The text by lines, which only a newline ends."""
         lines = self.text.split('\n')
         return lines[:-1] if lines[-1] == '' else lines
@@ -120,8 +128,14 @@ def read_text(path: Path, name: str, max_bytes: int = MAX_SMALL) -> Document:
     if not stat.S_ISREG(status.st_mode):  # a named pipe would never end
         return Document(name, NO_FILE, NO_REGULAR_FILE)
     if status.st_size > max_bytes:
-        return Document(name, UNREADABLE, (f'{status.st_size} bytes, more than is read here ({max_bytes})',
-                                           f'{status.st_size} 字节，超过此处读取的上限（{max_bytes}）'))
+        return Document(
+            name,
+            UNREADABLE,
+            (
+                f'{status.st_size} bytes, more than is read here ({max_bytes})',
+                f'{status.st_size} 字节，超过此处读取的上限（{max_bytes}）',
+            ),
+        )
     try:
         return Document(name, text=path.read_bytes().decode('utf-8'))
     except UnicodeDecodeError as error:
@@ -162,9 +176,9 @@ def parse_json(document: Document) -> Document:
     """
     if document.problem:
         return document
-    repeated: List[str] = []
+    repeated: list[str] = []
 
-    def mapping(pairs: List[Tuple[str, Any]]) -> Any:
+    def mapping(pairs: list[tuple[str, Any]]) -> Any:
         values = dict(pairs)
         if len(values) < len(pairs):
             seen = set()
@@ -181,7 +195,7 @@ def parse_json(document: Document) -> Document:
     return Document(document.name, None, '', '', value, None, tuple(repeated))
 
 
-def line_of(node: Any, keys: Tuple[Any, ...]) -> Optional[int]:
+def line_of(node: Any, keys: tuple[Any, ...]) -> int | None:
     """Finds the line of a key in a YAML tree, as deep as the keys lead.
 
     Args:
@@ -191,8 +205,11 @@ def line_of(node: Any, keys: Tuple[Any, ...]) -> Optional[int]:
     line = None
     for key in keys:
         if isinstance(node, yaml.MappingNode):
-            found = [(name, value) for name, value in node.value
-                     if isinstance(name, yaml.ScalarNode) and name.value == str(key)]
+            found = [
+                (name, value)
+                for name, value in node.value
+                if isinstance(name, yaml.ScalarNode) and name.value == str(key)
+            ]
             if not found:
                 return line
             line, node = found[-1][0].start_mark.line + 1, found[-1][1]
@@ -204,7 +221,7 @@ def line_of(node: Any, keys: Tuple[Any, ...]) -> Optional[int]:
     return line
 
 
-def _repeated_keys(node: Any, depth: int = 4) -> List[str]:
+def _repeated_keys(node: Any, depth: int = 4) -> list[str]:
     if not isinstance(node, yaml.MappingNode) or not depth:
         return []
     names = [name.value for name, _ in node.value if isinstance(name, yaml.ScalarNode) and name.value != '<<']
@@ -227,7 +244,7 @@ def is_number(value: Any, low: float = float('-inf'), high: float = float('inf')
         return False
 
 
-def is_integer(value: Any, low: int = -2**31, high: int = 2**31 - 1) -> bool:
+def is_integer(value: Any, low: int = -(2**31), high: int = 2**31 - 1) -> bool:
     """Whether `int(value)` works and gives an integer within bounds.
 
     Args:

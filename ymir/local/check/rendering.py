@@ -1,6 +1,7 @@
 """Findings as a table for a person and as JSON for a script."""
+
 import json
-from typing import Dict, List, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -8,7 +9,7 @@ from rich.text import Text
 
 from .finding import ERROR, WARNING, Finding
 
-SUBJECTS: Dict[str, Sequence[str]] = {
+SUBJECTS: dict[str, Sequence[str]] = {
     'container': ('Container', '容器'),
     'monitor': ('Progress (monitor.txt)', '进度（monitor.txt）'),
     'training': ('Training result (result.yaml)', '训练结果（result.yaml）'),
@@ -20,28 +21,49 @@ SUBJECTS: Dict[str, Sequence[str]] = {
     'verifier': ('Official verifier', '官方检查工具'),
 }
 WORDS = {
-    'en': dict(error='error', warning='warning', passed='passed', rule='Rule', place='Place',
-               what='What must hold, what was found', mend='Mend', failed='failed', skipped='not applicable',
-               good='Nothing is wrong.',
-               summary='{errors} error(s), {warnings} warning(s), {passed} rules passed, {skipped} not applicable.'),
-    'zh': dict(error='错误', warning='警告', passed='通过', rule='规则', place='位置', what='要求与实际', mend='修复方法',
-               failed='未通过', skipped='不适用', good='没有发现问题。',
-               summary='错误 {errors} 个，警告 {warnings} 个；通过 {passed} 条规则，不适用 {skipped} 条。'),
+    'en': {
+        'error': 'error',
+        'warning': 'warning',
+        'passed': 'passed',
+        'rule': 'Rule',
+        'place': 'Place',
+        'what': 'What must hold, what was found',
+        'mend': 'Mend',
+        'failed': 'failed',
+        'skipped': 'not applicable',
+        'good': 'Nothing is wrong.',
+        'summary': '{errors} error(s), {warnings} warning(s), {passed} rules passed, {skipped} not applicable.',
+    },
+    'zh': {
+        'error': '错误',
+        'warning': '警告',
+        'passed': '通过',
+        'rule': '规则',
+        'place': '位置',
+        'what': '要求与实际',
+        'mend': '修复方法',
+        'failed': '未通过',
+        'skipped': '不适用',
+        'good': '没有发现问题。',
+        'summary': '错误 {errors} 个，警告 {warnings} 个；通过 {passed} 条规则，不适用 {skipped} 条。',
+    },
 }
 STYLES = {ERROR: 'bold red', WARNING: 'yellow'}
 
 
-def counts(findings: Sequence[Finding]) -> Dict[str, int]:
+def counts(findings: Sequence[Finding]) -> dict[str, int]:
     """Counts findings: errors, warnings (in places), rules passed and rules not applicable.
 
     Args:
         findings: of `check_out` or `check_image`.
     """
     failed = [finding for finding in findings if finding.ok is False]
-    return dict(errors=sum(finding.severity == ERROR for finding in failed),
-                warnings=sum(finding.severity == WARNING for finding in failed),
-                passed=sum(finding.ok is True for finding in findings),
-                skipped=sum(finding.ok is None for finding in findings))
+    return {
+        'errors': sum(finding.severity == ERROR for finding in failed),
+        'warnings': sum(finding.severity == WARNING for finding in failed),
+        'passed': sum(finding.ok is True for finding in findings),
+        'skipped': sum(finding.ok is None for finding in findings),
+    }
 
 
 def has_errors(findings: Sequence[Finding]) -> bool:
@@ -59,8 +81,9 @@ def to_json(findings: Sequence[Finding]) -> str:
     Args:
         findings: of `check_out` or `check_image`.
     """
-    return json.dumps(dict(counts(findings), findings=[finding.as_dict() for finding in findings]), ensure_ascii=False,
-                      indent=2)
+    return json.dumps(
+        dict(counts(findings), findings=[finding.as_dict() for finding in findings]), ensure_ascii=False, indent=2
+    )
 
 
 def render(findings: Sequence[Finding], console: Console, language: str = 'en') -> None:
@@ -72,7 +95,7 @@ def render(findings: Sequence[Finding], console: Console, language: str = 'en') 
         language: 'en' or 'zh'.
     """
     words = WORDS[language]
-    subjects: Dict[str, List[Finding]] = {name: [] for name in SUBJECTS}
+    subjects: dict[str, list[Finding]] = {name: [] for name in SUBJECTS}
     for finding in findings:
         subjects.setdefault(finding.rule.split('/')[0], []).append(finding)
     for subject, own in subjects.items():
@@ -85,8 +108,9 @@ def render(findings: Sequence[Finding], console: Console, language: str = 'en') 
     for subject, own in subjects.items():
         if any(finding.ok is not None for finding in own):
             values = [sum(finding.ok is wanted for finding in own) for wanted in (False, True, None)]
-            summary.add_row(_title(subject, language), Text(str(values[0]), 'red' if values[0] else 'green'),
-                            *map(str, values[1:]))
+            summary.add_row(
+                _title(subject, language), Text(str(values[0]), 'red' if values[0] else 'green'), *map(str, values[1:])
+            )
     console.print(summary)
     numbers = counts(findings)
     ending = words['summary'].format(**numbers)
@@ -109,7 +133,8 @@ def _table(subject: str, failed: Sequence[Finding], language: str) -> Table:
     for finding in failed:
         message, mend = finding.text(language)
         # Text, never markup: file names and values may hold square brackets
-        name = Text.assemble((words[finding.severity], STYLES[finding.severity]), f'\n{finding.rule}\n',
-                             (f'({finding.section})', 'dim'))
+        name = Text.assemble(
+            (words[finding.severity], STYLES[finding.severity]), f'\n{finding.rule}\n', (f'({finding.section})', 'dim')
+        )
         table.add_row(name, Text(finding.place), Text(message), Text(mend, 'green'))
     return table

@@ -3,10 +3,11 @@
 Every rule stands once, under the first section that it names. A table stands between `<!-- rules SECTION -->` and
 `<!-- end of rules -->`; what stands between two of these is replaced.
 """
+
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, Sequence
 
 from . import all_rules
 from .finding import Rule
@@ -29,8 +30,9 @@ def with_tables(document: str) -> str:
     empty = sorted(set(places) - {home(rule) for rule in rules})
     if homeless or empty:
         raise ValueError(f'without exactly one place in the document: {homeless}; places without rules: {empty}')
-    return BLOCK.sub(lambda match: match[1] + table([rule for rule in rules if home(rule) == match[2]]) + match[3],
-                     document)
+    return BLOCK.sub(
+        lambda match: match[1] + table([rule for rule in rules if home(rule) == match[2]]) + match[3], document
+    )
 
 
 def home(rule: Rule) -> str:
@@ -45,7 +47,7 @@ def table(rules: Sequence[Rule]) -> str:
     Args:
         rules: in the order of the rows.
     """
-    lines: List[str] = ['| rule of `ymir check` | | what must hold |', '|---|---|---|']
+    lines: list[str] = ['| rule of `ymir check` | | what must hold |', '|---|---|---|']
     for rule in rules:
         words = rule.texts['en'].must.replace('|', '\\|').replace('<', '&lt;')
         lines.append(f'| `{rule.name}` | {rule.severity} | {words} |')

@@ -1,24 +1,24 @@
 """Rules for what is seen only while an image runs its tasks (contract sections a.3, a.4, d.1 and d.2)."""
+
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Tuple
 
 from .catalogues import OUT, RUNS
 from .facts import Run
 from .finding import ERROR, WARNING, Finding, Hit, NotApplicable, Words, findings_of
 
-
-HARMLESS_FOR_A_MOMENT = ('monitor/not-empty', )  # the platform looks again
+HARMLESS_FOR_A_MOMENT = ('monitor/not-empty',)  # the platform looks again
 
 
 class Attempts:
     """What came of the tasks that were tried: facts for the rules of this file."""
 
     def __init__(self) -> None:
-        self.tried: List[str] = []
-        self.not_tried: Dict[str, Words] = {}  # the others of which the image has a template: why not
-        self.endless: Dict[str, Words] = {}  # what says that it did not end
-        self.moments: List[Hit] = []  # what was wrong for a while and right at the end
+        self.tried: list[str] = []
+        self.not_tried: dict[str, Words] = {}  # the others of which the image has a template: why not
+        self.endless: dict[str, Words] = {}  # what says that it did not end
+        self.moments: list[Hit] = []  # what was wrong for a while and right at the end
 
 
 class Moments:
@@ -32,9 +32,14 @@ class Moments:
     def __init__(self, out_dir: Path, task: str) -> None:
         self.out_dir = out_dir
         self.task = task
-        self.rules = [rule for rule in OUT.rules if rule.severity == ERROR and rule.name not in HARMLESS_FOR_A_MOMENT
-                      and rule.name.split('/')[0] in ('monitor', 'training')]
-        self.seen: Dict[Tuple[str, str], Finding] = {}
+        self.rules = [
+            rule
+            for rule in OUT.rules
+            if rule.severity == ERROR
+            and rule.name not in HARMLESS_FOR_A_MOMENT
+            and rule.name.split('/')[0] in ('monitor', 'training')
+        ]
+        self.seen: dict[tuple[str, str], Finding] = {}
 
     def look(self) -> None:
         """Looks once; what changed meanwhile is not judged, because a file may rightly go after result.yaml is new."""
@@ -45,7 +50,7 @@ class Moments:
             for finding in failed:
                 self.seen.setdefault((finding.rule, finding.place), finding)
 
-    def hits(self, at_the_end: List[Finding]) -> Iterator[Hit]:
+    def hits(self, at_the_end: list[Finding]) -> Iterator[Hit]:
         """Gives what was wrong for a while.
 
         Args:
@@ -56,21 +61,24 @@ class Moments:
             if rule not in known:
                 yield Hit(f'{self.task}: {place}', (f'{rule}: {finding.message}', f'{rule}：{finding.text("zh")[0]}'))
 
-    def _contents(self) -> List[Optional[bytes]]:
+    def _contents(self) -> list[bytes | None]:
         return [_content(self.out_dir / name) for name in ('monitor.txt', 'models/result.yaml')]
 
 
-def _content(path: Path) -> Optional[bytes]:
+def _content(path: Path) -> bytes | None:
     try:
         return path.read_bytes() if os.path.isfile(path) else None
     except OSError:
         return None
 
 
-@RUNS.rule('container/ends', 'a.3', ERROR,
-           en=('A task on ten small pictures ends by itself.',
-               'Look for a process that waits: a loader, a server, a prompt.'),
-           zh=('十张小图的任务会自行结束。', '请查找仍在等待的进程：数据加载、服务或交互提示。'))
+@RUNS.rule(
+    'container/ends',
+    'a.3',
+    ERROR,
+    en=('A task on ten small pictures ends by itself.', 'Look for a process that waits: a loader, a server, a prompt.'),
+    zh=('十张小图的任务会自行结束。', '请查找仍在等待的进程：数据加载、服务或交互提示。'),
+)
 def ends(attempts: Attempts) -> Iterator[Hit]:
     if not attempts.tried:
         raise NotApplicable
@@ -78,23 +86,37 @@ def ends(attempts: Attempts) -> Iterator[Hit]:
         yield Hit(task, reason)
 
 
-@RUNS.rule('container/always-valid', 'a.3, d.1, d.2', ERROR,
-           en=('monitor.txt and result.yaml are right at every moment: the platform reads the one every 20 seconds, '
-               'and packs what the other names when the task is stopped, which kills it at once.',
-               'Write a temporary file in /out and rename it; name files in result.yaml after they are written, and '
-               'take them out before they are removed.'),
-           zh=('monitor.txt 和 result.yaml 在任何时刻都正确：平台每 20 秒读取前者；任务停止时会被立即杀死，平台随即打包后者列出的文件。',
-               '请先在 /out 写临时文件再重命名；先写好文件再写入 result.yaml，先从中移除再删除文件。'))
+@RUNS.rule(
+    'container/always-valid',
+    'a.3, d.1, d.2',
+    ERROR,
+    en=(
+        'monitor.txt and result.yaml are right at every moment: the platform reads the one every 20 seconds, '
+        'and packs what the other names when the task is stopped, which kills it at once.',
+        'Write a temporary file in /out and rename it; name files in result.yaml after they are written, and '
+        'take them out before they are removed.',
+    ),
+    zh=(
+        'monitor.txt 和 result.yaml 在任何时刻都正确：平台每 20 秒读取前者；任务停止时会被立即杀死，平台随即打包后者列出的文件。',
+        '请先在 /out 写临时文件再重命名；先写好文件再写入 result.yaml，先从中移除再删除文件。',
+    ),
+)
 def always_valid(attempts: Attempts) -> Iterator[Hit]:
     if not attempts.tried:
         raise NotApplicable
     yield from attempts.moments
 
 
-@RUNS.rule('container/tried', 'a.4', WARNING,
-           en=('Every task of which the image has a template has been tried.',
-               'Give a model of this image with --model, or mend what its training reports.'),
-           zh=('镜像提供模板的每种任务都已试运行。', '请用 --model 给出该镜像的模型，或修复其训练报告的问题。'))
+@RUNS.rule(
+    'container/tried',
+    'a.4',
+    WARNING,
+    en=(
+        'Every task of which the image has a template has been tried.',
+        'Give a model of this image with --model, or mend what its training reports.',
+    ),
+    zh=('镜像提供模板的每种任务都已试运行。', '请用 --model 给出该镜像的模型，或修复其训练报告的问题。'),
+)
 def tried(attempts: Attempts) -> Iterator[Hit]:
     if not attempts.tried and not attempts.not_tried:
         raise NotApplicable

@@ -3,22 +3,25 @@
 One file per group of commands. Everything that takes time to import is imported inside a command, so that `ymir --help`
 answers at once.
 """
+
 import sys
-from typing import Annotated, List, Optional
+from typing import Annotated
 
 import typer
 
 from . import convert, info_commands, package_commands, result_commands, task_commands
 from .command_line import Command, CommandLine
 
-app = typer.Typer(name='ymir',
-                  cls=CommandLine,
-                  no_args_is_help=True,
-                  pretty_exceptions_show_locals=False,
-                  context_settings={'help_option_names': ['-h', '--help']},
-                  help='Train, infer and mine with an executor of the YMIR platform, without the platform.\n\n'
-                  'First steps: ymir train coco/ --model yolov8_n, then what it prints at its end. Each command has a '
-                  '--help with an example; exit codes: 0 success, 1 failure, 2 wrong usage, 130 stopped with Ctrl-C.')
+app = typer.Typer(
+    name='ymir',
+    cls=CommandLine,
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    context_settings={'help_option_names': ['-h', '--help']},
+    help='Train, infer and mine with an executor of the YMIR platform, without the platform.\n\n'
+    'First steps: ymir train coco/ --model yolov8_n, then what it prints at its end. Each command has a '
+    '--help with an example; exit codes: 0 success, 1 failure, 2 wrong usage, 130 stopped with Ctrl-C.',
+)
 
 TASKS, MODELS, RESULTS, HELP = 'Tasks', 'Models', 'Results and data', 'Information'
 for command, name, panel in (
@@ -40,6 +43,7 @@ for command, name, panel in (
 def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import PackageNotFoundError, version
+
         try:
             typer.echo(f'ymir-mmyolo {version("ymir-mmyolo")}')
         except PackageNotFoundError:
@@ -48,12 +52,15 @@ def _print_version(wanted: bool) -> None:
 
 
 @app.callback()
-def _options(version: Annotated[bool, typer.Option('--version', callback=_print_version, is_eager=True,
-                                                   help='Print the version.')] = False) -> None:
+def _options(
+    version: Annotated[
+        bool, typer.Option('--version', callback=_print_version, is_eager=True, help='Print the version.')
+    ] = False,
+) -> None:
     """Options before a command; the text of the help stands above."""
 
 
-def main(arguments: Optional[List[str]] = None) -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Runs the command line and ends the process with its exit code.
 
     Args:

@@ -1,4 +1,5 @@
 """`python -m ymir.local.cli` is `ymir`."""
+
 from . import main
 
 main()

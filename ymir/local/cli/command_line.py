@@ -1,6 +1,8 @@
 """The group of commands, and what it says about a command line that cannot be understood."""
+
 import sys
-from typing import Any, List, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -14,7 +16,7 @@ UsageError = typer.BadParameter.__base__  # of click, which recent versions of t
 class Command(TyperCommand):
     """Refuses an option without a value, as an unset variable of a script leaves it: `--image ""` is no wish for none."""
 
-    def parse_args(self, ctx: typer.Context, args: List[str]) -> List[str]:
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
         """Reads the arguments of the command; called by typer.
 
         Args:
@@ -31,17 +33,19 @@ class Command(TyperCommand):
 
 class CommandLine(TyperGroup):
     """Says one sentence about wrong usage in the manner of every other error; with `--json`, on standard output too."""
+
     _as_json = _has_begun = False
 
-    def main(self, args: Optional[Sequence[str]] = None, *positional: Any, standalone_mode: bool = True,
-             **options: Any) -> Any:
+    def main(
+        self, args: Sequence[str] | None = None, *positional: Any, standalone_mode: bool = True, **options: Any
+    ) -> Any:
         """Runs a command line; called by typer.
 
         Args:
             args: default: those of the process.
             positional, standalone_mode, options: of typer.
         """
-        arguments: List[str] = list(sys.argv[1:] if args is None else args)
+        arguments: list[str] = list(sys.argv[1:] if args is None else args)
         self._as_json = '--json' in arguments
         if not standalone_mode:
             return super().main(arguments, *positional, standalone_mode=False, **options)

@@ -1,14 +1,15 @@
 """What the shell offers after a TAB: names of models and keys of hyper-parameters. Files it offers itself."""
+
 import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 import typer
 
 
-def listed_models() -> List[Dict[str, Any]]:
+def listed_models() -> list[dict[str, Any]]:
     """The models of the executor of this package, as `python -m ymir.zoo` prints them.
 
     Raises:
@@ -23,7 +24,7 @@ def listed_models() -> List[Dict[str, Any]]:
     return json.loads(done.stdout)
 
 
-def model_names(incomplete: str) -> List[Tuple[str, str]]:
+def model_names(incomplete: str) -> list[tuple[str, str]]:
     """Names for `--model`, each with the COCO AP of its public weights.
 
     Args:
@@ -35,11 +36,14 @@ def model_names(incomplete: str) -> List[Tuple[str, str]]:
         models = listed_models()
     except (RuntimeError, OSError, ValueError):
         return []
-    return [(model['name'], f'COCO AP {model["ap"]}' if model['ap'] else model['family']) for model in models
-            if model['name'].startswith(incomplete)]
+    return [
+        (model['name'], f'COCO AP {model["ap"]}' if model['ap'] else model['family'])
+        for model in models
+        if model['name'].startswith(incomplete)
+    ]
 
 
-def hyper_parameters(ctx: typer.Context, incomplete: str) -> List[str]:
+def hyper_parameters(ctx: typer.Context, incomplete: str) -> list[str]:
     """Keys with their defaults, from the template of this executor or of `--img-man`; an image is not asked.
 
     Args:
@@ -48,10 +52,11 @@ def hyper_parameters(ctx: typer.Context, incomplete: str) -> List[str]:
     """
     from ..parameters import ParameterError, read_template
     from ..prepare import IMG_MAN
+
     if ctx.params.get('image'):
         return []
     candidates = 'mining' if ctx.params.get('mine') else 'infer'
-    task = dict(train='training', mine='mining').get(ctx.info_name or '', candidates)
+    task = {'train': 'training', 'mine': 'mining'}.get(ctx.info_name or '', candidates)
     try:
         template = read_template(task, Path(ctx.params.get('img_man') or IMG_MAN))
     except (ParameterError, OSError):

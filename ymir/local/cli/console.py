@@ -1,8 +1,10 @@
 """Where text is printed: never folded when it is piped, never the end of a command because of a letter."""
+
 import errno
 import os
 import sys
-from typing import Any, Callable, TextIO
+from collections.abc import Callable
+from typing import Any, TextIO
 
 from rich.console import Console as RichConsole
 
@@ -64,6 +66,7 @@ class Console(RichConsole):
     Args:
         stderr: print to standard error.
     """
+
     reader_has_gone = False
 
     def __init__(self, stderr: bool = False, **options: Any) -> None:

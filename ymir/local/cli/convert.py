@@ -1,7 +1,8 @@
 """`ymir convert`: a data set in another format."""
+
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -12,26 +13,37 @@ from .output import Output, UsageMistake
 
 class WrittenFormat(str, Enum):
     """Formats that can be written."""
+
     coco = 'coco'
     voc = 'voc'
     yolo = 'yolo'
     ymir = 'ymir'
 
 
-def convert(data: options.Data,
-            folder: Annotated[Path, typer.Argument(metavar='DIR', help='New folder.')],
-            to: Annotated[WrittenFormat, typer.Option('--to', help='Format to write.')],
-            data_format: Annotated[Optional[options.DataFormat], typer.Option(
-                '--from', '--format', help='Format of DATA; default: what is found in it.')] = None,
-            classes: options.Classes = None,
-            val: Annotated[float, typer.Option(
-                '--val', metavar='SHARE', min=0, max=0.9,
-                help='Share of the images that become validation where the data set has none.')] = 0,
-            link: Annotated[bool, typer.Option(
-                '--link/--copy', help='Link to the images instead of copying them.')] = False,
-            as_json: options.Json = False,
-            quiet: options.Quiet = False,
-            lang: options.Lang = None) -> None:
+def convert(
+    data: options.Data,
+    folder: Annotated[Path, typer.Argument(metavar='DIR', help='New folder.')],
+    to: Annotated[WrittenFormat, typer.Option('--to', help='Format to write.')],
+    data_format: Annotated[
+        options.DataFormat | None,
+        typer.Option('--from', '--format', help='Format of DATA; default: what is found in it.'),
+    ] = None,
+    classes: options.Classes = None,
+    val: Annotated[
+        float,
+        typer.Option(
+            '--val',
+            metavar='SHARE',
+            min=0,
+            max=0.9,
+            help='Share of the images that become validation where the data set has none.',
+        ),
+    ] = 0,
+    link: Annotated[bool, typer.Option('--link/--copy', help='Link to the images instead of copying them.')] = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    lang: options.Lang = None,
+) -> None:
     """Convert a data set between COCO, VOC, YOLO and YMIR; labelme and VIA are read, too.
 
     Whatever cannot be taken over is named with its file and place; the boxes are those that the platform would have.
@@ -42,6 +54,7 @@ def convert(data: options.Data,
     with output.reporting():
         from ..datasets import read_dataset, refuse_used, refuse_without_boxes, with_validation, write_dataset
         from .task_commands import class_names
+
         refuse_used(folder)  # before minutes of reading
         if data.is_dir() and folder.resolve().is_relative_to(data.resolve()):
             raise UsageMistake(output.text('within data', folder=folder, data=data))
@@ -58,7 +71,15 @@ def convert(data: options.Data,
             output.warn(sentence)
         count = len(dataset.images())
         output.end(output.text('converted', count=count, folder=folder, format=to.value))
-        output.finish(dict(ok=True, folder=str(folder), format=to.value, images=count,
-                           boxes=dataset.num_boxes(),
-                           class_names=list(dataset.class_names),
-                           splits={name: len(images) for name, images in dataset.splits.items()}, warnings=warnings))
+        output.finish(
+            {
+                'ok': True,
+                'folder': str(folder),
+                'format': to.value,
+                'images': count,
+                'boxes': dataset.num_boxes(),
+                'class_names': list(dataset.class_names),
+                'splits': {name: len(images) for name, images in dataset.splits.items()},
+                'warnings': warnings,
+            }
+        )

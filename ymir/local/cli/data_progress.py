@@ -1,6 +1,7 @@
 """A bar while a data set is read, split, prepared or written; on terminals only."""
+
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Callable, Iterator
 
 from .output import Output
 
@@ -17,5 +18,6 @@ def data_progress(output: Output, title: str) -> Iterator[Callable[[int, int], N
         yield lambda done, count: None
         return
     from ..progress_bar import progress_bar
+
     with progress_bar(output.console, title) as show:
         yield lambda done, count: show(done / count if count else 1.0)

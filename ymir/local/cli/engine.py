@@ -1,10 +1,12 @@
 """What runs a task: the executor of this package, another one, or an image."""
+
 import os
 import shlex
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Any
 
 from .. import parameters
 from ..prepare import IMG_MAN
@@ -26,16 +28,24 @@ class Engine:
         user: `uid:gid` in the container; None: that of the image.
         links_assets: gets links to the images instead of copies.
     """
-    image: Optional[str]
-    command: Optional[Sequence[str]]
+
+    image: str | None
+    command: Sequence[str] | None
     img_man: Path
-    gpu_ids: Tuple[int, ...]
-    user: Optional[str]
+    gpu_ids: tuple[int, ...]
+    user: str | None
     links_assets: bool
 
     @classmethod
-    def of(cls, image: Optional[str], executor: Optional[str], img_man: Optional[Path], gpus: str,
-           user: Optional[str], link: Optional[bool] = None) -> 'Engine':
+    def of(
+        cls,
+        image: str | None,
+        executor: str | None,
+        img_man: Path | None,
+        gpus: str,
+        user: str | None,
+        link: bool | None = None,
+    ) -> 'Engine':
         """Reads the options of the command line."""
         if image and (executor or img_man):
             raise UsageMistake('--image brings its own executor and templates; leave --executor and --img-man out')
@@ -66,7 +76,7 @@ class Engine:
         user = (record.get('user') or ROOT) if image and 'user' in record else None
         return cls.of(image, command, Path(img_man) if img_man and command else None, gpus, user)
 
-    def template(self, task_type: str) -> Dict[str, Any]:
+    def template(self, task_type: str) -> dict[str, Any]:
         """The template of a task type, from the image or the folder."""
         if self.image:
             return parameters.read_template_of_image(self.image, task_type)
@@ -79,14 +89,15 @@ class Engine:
             return f' --image {shlex.quote(self.image)}{user}'
         if not self.command:
             return ''
-        return f' --executor {shlex.quote(shlex.join(self.command))}' + \
-            (f' --img-man {shown_path(self.img_man)}' if self.img_man != IMG_MAN else '')
+        return f' --executor {shlex.quote(shlex.join(self.command))}' + (
+            f' --img-man {shown_path(self.img_man)}' if self.img_man != IMG_MAN else ''
+        )
 
     def describe(self) -> str:
         """Who did it, for the model package."""
         return self.image or (shlex.join(self.command) if self.command else OWN)
 
-    def own_templates(self) -> Optional[str]:
+    def own_templates(self) -> str | None:
         """The folder of the templates of another executor; None for an image, and for that of this package."""
         return str(self.img_man.resolve()) if self.command else None
 

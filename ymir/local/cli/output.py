@@ -1,13 +1,15 @@
 """What commands say and where: people's text, or one JSON object on standard output and everything else beside it."""
+
 import json
 import os
 import shlex
 import shutil
 import sys
 import traceback
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, NoReturn, Sequence, Tuple
+from typing import Any, NoReturn
 
 import typer
 
@@ -57,6 +59,7 @@ class Output:
 
     def __init__(self, as_json: bool = False, quiet: bool = False, language: str = '') -> None:
         from .console import Console
+
         self.as_json = as_json
         self.quiet = quiet
         self.language = language or default_language()
@@ -97,11 +100,9 @@ class Output:
         Args:
             text: one sentence.
         """
-        self.errors.print(f'{self.text("warning")}: {text}',
-                          style='yellow',
-                          markup=False,
-                          highlight=False,
-                          soft_wrap=True)
+        self.errors.print(
+            f'{self.text("warning")}: {text}', style='yellow', markup=False, highlight=False, soft_wrap=True
+        )
 
     def warn_of(self, sentences: Sequence[str]) -> None:
         """Warns of many things: the first few, and how many more.
@@ -114,8 +115,9 @@ class Output:
         if len(sentences) > SHOWN_WARNINGS:
             self.warn(self.text('more warnings', count=len(sentences) - SHOWN_WARNINGS))
 
-    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]],
-              right: Sequence[int] = ()) -> None:
+    def table(
+        self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int] = ()
+    ) -> None:
         """Prints a table.
 
         Args:
@@ -126,15 +128,17 @@ class Output:
         """
         from rich.table import Table
         from rich.text import Text
+
         table = Table(title=title, title_justify='left')
         for number, column in enumerate(columns):
-            table.add_column(Text(column), justify='right' if number in right else 'left', overflow='fold',
-                             no_wrap=number in right)
+            table.add_column(
+                Text(column), justify='right' if number in right else 'left', overflow='fold', no_wrap=number in right
+            )
         for row in rows:
             table.add_row(*(Text(str(cell)) for cell in row))
         self.console.print(table)
 
-    def finish(self, result: Dict[str, Any], code: int = 0) -> NoReturn:
+    def finish(self, result: dict[str, Any], code: int = 0) -> NoReturn:
         """Ends the command.
 
         Args:
@@ -153,14 +157,14 @@ class Output:
             code: exit code.
         """
         self.errors.print(f'{self.text("error")}: {text}', style='red', markup=False, highlight=False, soft_wrap=True)
-        self.finish(dict(ok=False, error=text, exit_code=code), code)
+        self.finish({'ok': False, 'error': text, 'exit_code': code}, code)
 
     def stop(self) -> NoReturn:
         """Ends the command after Ctrl-C."""
         self.errors.print(self.text('interrupted'), style='yellow')
-        self.finish(dict(ok=False, stopped=True, exit_code=EXIT_STOPPED), EXIT_STOPPED)
+        self.finish({'ok': False, 'stopped': True, 'exit_code': EXIT_STOPPED}, EXIT_STOPPED)
 
-    def _print_json(self, result: Dict[str, Any]) -> None:
+    def _print_json(self, result: dict[str, Any]) -> None:
         text = json.dumps(result, ensure_ascii=False, default=str, allow_nan=False)
         try:
             text.encode('utf-8')
@@ -170,6 +174,7 @@ class Output:
             typer.echo(text)
         except BrokenPipeError:
             from .console import drop_output
+
             drop_output(sys.stdout)
 
     @contextmanager
@@ -195,14 +200,24 @@ class Output:
             self.fail(f'{type(error).__name__}: {error}', EXIT_FAILED)
 
 
-def _mistakes() -> Tuple[type, ...]:
+def _mistakes() -> tuple[type, ...]:
     """What the user, and not this program, has to mend."""
     from ymir_exc.errors import ExecutorError
 
     from ..package import PackageError
     from ..parameters import ParameterError
-    return (UsageMistake, ParameterError, PackageError, ExecutorError, FileExistsError, FileNotFoundError,
-            NotADirectoryError, IsADirectoryError, PermissionError)
+
+    return (
+        UsageMistake,
+        ParameterError,
+        PackageError,
+        ExecutorError,
+        FileExistsError,
+        FileNotFoundError,
+        NotADirectoryError,
+        IsADirectoryError,
+        PermissionError,
+    )
 
 
 def shown_path(path: Path) -> str:
@@ -221,14 +236,17 @@ def program() -> str:
     return shown_path(called) if called.name == 'ymir' and not shutil.which('ymir') else 'ymir'
 
 
-def files_below(folder: Path) -> List[Tuple[str, int]]:
+def files_below(folder: Path) -> list[tuple[str, int]]:
     """Lists the plain files of a folder with their sizes, links left out.
 
     Args:
         folder: where to look.
     """
-    return sorted((str(path.relative_to(folder)), path.stat().st_size) for path in Path(folder).rglob('*')
-                  if path.is_file() and not path.is_symlink())
+    return sorted(
+        (str(path.relative_to(folder)), path.stat().st_size)
+        for path in Path(folder).rglob('*')
+        if path.is_file() and not path.is_symlink()
+    )
 
 
 def size(count: float) -> str:

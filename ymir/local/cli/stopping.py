@@ -1,8 +1,10 @@
 """Ctrl-C and requests to end, which stop every command in the same orderly way."""
+
 import signal
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Iterator, NoReturn
+from typing import Any, NoReturn
 
 
 @contextmanager

@@ -1,4 +1,5 @@
 """Runs a prepared task, shows it while it runs and says what came out (contract sections a.3 to a.6)."""
+
 import datetime
 import getpass
 import math
@@ -6,10 +7,11 @@ import os
 import re
 import shutil
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NoReturn, Optional, Tuple
+from typing import Any, NoReturn
 
 import yaml
 
@@ -20,8 +22,15 @@ from .. import package
 from ..event_scalars import EventScalars
 from ..in_changes import changes_since, listing
 from ..live_view import Watch, duration, live_view
-from ..outcome import (ResultRejected, TrainingResult, Verdict, judge, read_infer_result, read_mining_result,
-                       read_training_result)
+from ..outcome import (
+    ResultRejected,
+    TrainingResult,
+    Verdict,
+    judge,
+    read_infer_result,
+    read_mining_result,
+    read_training_result,
+)
 from ..page.run_files import lines_of
 from ..prepare import ModelStage, Task
 from ..return_codes import find_code
@@ -39,6 +48,7 @@ RANKED = 10
 @dataclass(frozen=True)
 class Wanted:
     """What a task is to do."""
+
     training: bool = False
     mining: bool = False
     infer: bool = False
@@ -49,7 +59,7 @@ class Wanted:
         return 'training' if self.training else '+'.join(name for name in ('mining', 'infer') if getattr(self, name))
 
 
-def new_folder(out: Optional[Path], task_name: str, model: Any, in_container: bool = False) -> Path:
+def new_folder(out: Path | None, task_name: str, model: Any, in_container: bool = False) -> Path:
     """Makes the folder of a run, so that no other run can take it.
 
     Args:
@@ -78,7 +88,7 @@ def new_folder(out: Optional[Path], task_name: str, model: Any, in_container: bo
             folder = folder.with_name(f'{name}-{number}')
 
 
-def read_model(source: str, folder: Path, class_names: Optional[List[str]] = None, to_train: bool = False) -> ModelStage:
+def read_model(source: str, folder: Path, class_names: list[str] | None = None, to_train: bool = False) -> ModelStage:
     """Reads a model; a package is extracted beside the run.
 
     Args:
@@ -111,8 +121,9 @@ def making(folder: Path) -> Iterator[None]:
         raise
 
 
-def execute(output: Output, how: Engine, task: Task, wanted: Wanted,
-            edits: Dict[str, Any]) -> Tuple[Outcome, Verdict, Dict[str, Any]]:
+def execute(
+    output: Output, how: Engine, task: Task, wanted: Wanted, edits: dict[str, Any]
+) -> tuple[Outcome, Verdict, dict[str, Any]]:
     """Runs a task, shows how it goes, and records how it ended.
 
     Args:
@@ -135,18 +146,40 @@ def execute(output: Output, how: Engine, task: Task, wanted: Wanted,
     if outcome.left:
         output.warn(output.text('container left', name=task.task_id, reason=outcome.left))
     changes = changes_since(before, task.in_dir)
-    record = dict(task=wanted.name, task_id=task.task_id, began=round(began), seconds=round(outcome.seconds, 1),
-                  image=how.image, user=how.user, executor=how.describe(), img_man=how.own_templates(),
-                  parameters=edits, in_changes=dict(list(changes.items())[:MAX_CHANGES]))
-    verdict = Verdict(False) if outcome.stopped else judge(outcome.exit_code, outcome.monitor, task.out_dir,
-                                                           wanted.training, wanted.mining, wanted.infer)
+    record = {
+        'task': wanted.name,
+        'task_id': task.task_id,
+        'began': round(began),
+        'seconds': round(outcome.seconds, 1),
+        'image': how.image,
+        'user': how.user,
+        'executor': how.describe(),
+        'img_man': how.own_templates(),
+        'parameters': edits,
+        'in_changes': dict(list(changes.items())[:MAX_CHANGES]),
+    }
+    verdict = (
+        Verdict(False)
+        if outcome.stopped
+        else judge(outcome.exit_code, outcome.monitor, task.out_dir, wanted.training, wanted.mining, wanted.infer)
+    )
     if how.image and outcome.exit_code == DOCKER_FAILED and not outcome.progress.code:
         verdict = replace(verdict, reason=_words_of_docker(outcome) or verdict.reason)
-    result = dict(ok=verdict.ok, stopped=outcome.stopped, code=verdict.code, reason=verdict.reason,
-                  exit_code=outcome.exit_code, **record, folder=str(folder), out=str(folder / 'out'))
+    result = dict(
+        ok=verdict.ok,
+        stopped=outcome.stopped,
+        code=verdict.code,
+        reason=verdict.reason,
+        exit_code=outcome.exit_code,
+        **record,
+        folder=str(folder),
+        out=str(folder / 'out'),
+    )
     skipped = skipped_images(task.work_dir, task.out_dir)
-    result.update(num_skipped_images=len(skipped), skipped_images=[
-        dict(image=image.path, part=image.part, reason=image.reason) for image in skipped])
+    result.update(
+        num_skipped_images=len(skipped),
+        skipped_images=[{'image': image.path, 'part': image.part, 'reason': image.reason} for image in skipped],
+    )
     _write_record(output, task, result)
     if skipped:
         output.warn('\n  '.join([output.text('skipped images', count=len(skipped)), *as_lines(skipped)]))
@@ -155,8 +188,9 @@ def execute(output: Output, how: Engine, task: Task, wanted: Wanted,
     return outcome, verdict, result
 
 
-def run(output: Output, how: Engine, task: Task, wanted: Wanted, edits: Dict[str, Any],
-        labels: Optional[Path] = None) -> NoReturn:
+def run(
+    output: Output, how: Engine, task: Task, wanted: Wanted, edits: dict[str, Any], labels: Path | None = None
+) -> NoReturn:
     """Runs a task, shows how it goes and what came out, and ends the command.
 
     Args:
@@ -177,8 +211,9 @@ def run(output: Output, how: Engine, task: Task, wanted: Wanted, edits: Dict[str
     end_badly(output, how, task, outcome, verdict, result)
 
 
-def end_badly(output: Output, how: Engine, task: Task, outcome: Outcome, verdict: Verdict,
-              result: Dict[str, Any]) -> NoReturn:
+def end_badly(
+    output: Output, how: Engine, task: Task, outcome: Outcome, verdict: Verdict, result: dict[str, Any]
+) -> NoReturn:
     """Says how a task was stopped or has failed, and ends the command.
 
     Args:
@@ -204,7 +239,7 @@ def _words_of_docker(outcome: Outcome) -> str:
     return said
 
 
-def _write_record(output: Output, task: Task, result: Dict[str, Any]) -> None:
+def _write_record(output: Output, task: Task, result: dict[str, Any]) -> None:
     """On a full disk there is no record, but the user still learns how the task ended."""
     path = task.work_dir / RUN_FILE
     try:
@@ -213,19 +248,27 @@ def _write_record(output: Output, task: Task, result: Dict[str, Any]) -> None:
         output.warn(f'{shown_path(path)}: {error.strerror or error}')
 
 
-def _start(output: Output, how: Engine, task: Task, wanted: Wanted, config: Dict[str, Any], title: str) -> Outcome:
+def _start(output: Output, how: Engine, task: Task, wanted: Wanted, config: dict[str, Any], title: str) -> Outcome:
     epochs = config.get('max_epochs')
-    watch = Watch(EventScalars(task.out_dir / 'tensorboard') if wanted.training else None,
-                  int(epochs) if str(epochs).isdecimal() else None)
-    outcome: Optional[Outcome] = None
+    watch = Watch(
+        EventScalars(task.out_dir / 'tensorboard') if wanted.training else None,
+        int(epochs) if str(epochs).isdecimal() else None,
+    )
+    outcome: Outcome | None = None
     try:
         with live_view(output.console, title, watch, output.quiet) as show:
             try:
                 if how.image:
-                    outcome = run_in_container(task, how.image, gpu_ids=how.gpu_ids, user=how.user,
-                                               shm_size=str(config.get('shm_size') or ''), on_poll=show)
+                    outcome = run_in_container(
+                        task,
+                        how.image,
+                        gpu_ids=how.gpu_ids,
+                        user=how.user,
+                        shm_size=str(config.get('shm_size') or ''),
+                        on_poll=show,
+                    )
                 else:
-                    environ = dict(CUDA_VISIBLE_DEVICES=','.join(map(str, how.gpu_ids))) if how.gpu_ids else None
+                    environ = {'CUDA_VISIBLE_DEVICES': ','.join(map(str, how.gpu_ids))} if how.gpu_ids else None
                     outcome = run_as_process(task, environ=environ, command=how.command, on_poll=show)
             except TaskStopped as stop:
                 outcome = stop.outcome
@@ -235,15 +278,23 @@ def _start(output: Output, how: Engine, task: Task, wanted: Wanted, config: Dict
     return outcome
 
 
-def _keep_model(output: Output, how: Engine, task: Task, folder: Path) -> Dict[str, Any]:
+def _keep_model(output: Output, how: Engine, task: Task, folder: Path) -> dict[str, Any]:
     """Packs the stages that a training has saved; a training may end before it has saved any."""
     try:
         training = read_training_result(task.out_dir / 'models')
     except ResultRejected:
-        return dict(stages=[], package=None)
-    stages = [dict(name=stage.name, timestamp=stage.timestamp, best=stage.name == training.best,
-                   files=list(stage.files), **stage.metrics) for stage in training.stages.values()]
-    kept: Dict[str, Any] = dict(stages=stages, best_stage=training.best, package=None)
+        return {'stages': [], 'package': None}
+    stages = [
+        dict(
+            name=stage.name,
+            timestamp=stage.timestamp,
+            best=stage.name == training.best,
+            files=list(stage.files),
+            **stage.metrics,
+        )
+        for stage in training.stages.values()
+    ]
+    kept: dict[str, Any] = {'stages': stages, 'best_stage': training.best, 'package': None}
     try:
         file = package.pack(task.work_dir, task.work_dir / 'model.tar', executor=how.describe(), producer=_user())
     except (package.PackageError, OSError) as error:
@@ -260,8 +311,16 @@ def _user() -> str:
         return ''
 
 
-def _show_success(output: Output, how: Engine, task: Task, folder: Path, wanted: Wanted, outcome: Outcome,
-                  result: Dict[str, Any], labels: Optional[Path]) -> None:
+def _show_success(
+    output: Output,
+    how: Engine,
+    task: Task,
+    folder: Path,
+    wanted: Wanted,
+    outcome: Outcome,
+    result: dict[str, Any],
+    labels: Path | None,
+) -> None:
     output.end(output.text('done', task=output.text(wanted.name), seconds=duration(outcome.seconds)), 'green')
     if wanted.training:
         _show_stages(output, read_training_result(task.out_dir / 'models'))
@@ -271,14 +330,17 @@ def _show_success(output: Output, how: Engine, task: Task, folder: Path, wanted:
         result.update(_show_ranking(output, task))
     files = files_below(task.out_dir)
     result['files'] = [f'out/{name}' for name, _ in files]
-    output.say(f'{output.text("folder")}: {folder}  ({len(files)} {output.text("files")}, '
-               f'{size(sum(count for _, count in files))})')
+    output.say(
+        f'{output.text("folder")}: {folder}  ({len(files)} {output.text("files")}, '
+        f'{size(sum(count for _, count in files))})'
+    )
     if result.get('package'):
         path = Path(result['package'])
         output.say(f'{output.text("package")}: {path}  {size(path.stat().st_size)}  sha1 {result["sha1"]}')
     ymir = program()
     report = f'{ymir} report {shown_path(folder)}' + (
-        ' --evaluate' if wanted.training else f' --labels {shown_path(labels)}' if labels and wanted.infer else '')
+        ' --evaluate' if wanted.training else f' --labels {shown_path(labels)}' if labels and wanted.infer else ''
+    )
     commands = [report, f'{ymir} check {shown_path(folder)}']
     if result.get('package'):
         model = shown_path(Path(result['package'])) + how.options()
@@ -289,44 +351,68 @@ def _show_success(output: Output, how: Engine, task: Task, folder: Path, wanted:
 
 def _show_stages(output: Output, training: TrainingResult) -> None:
     names = list(dict.fromkeys(name for stage in training.stages.values() for name in stage.metrics))
-    rows = [(stage.name, '*' if stage.name == training.best else '',
-             *(f'{stage.metrics[name]:.4g}' if name in stage.metrics else '' for name in names), ', '.join(stage.files))
-            for stage in training.stages.values()]
+    rows = [
+        (
+            stage.name,
+            '*' if stage.name == training.best else '',
+            *(f'{stage.metrics[name]:.4g}' if name in stage.metrics else '' for name in names),
+            ', '.join(stage.files),
+        )
+        for stage in training.stages.values()
+    ]
     if not output.quiet:
-        output.table(output.text('stages'), (output.text('stage'), output.text('best'), *names, output.text('files')),
-                     rows, range(2, 2 + len(names)))
+        output.table(
+            output.text('stages'),
+            (output.text('stage'), output.text('best'), *names, output.text('files')),
+            rows,
+            range(2, 2 + len(names)),
+        )
 
 
-def _show_objects(output: Output, task: Task) -> Dict[str, Any]:
+def _show_objects(output: Output, task: Task) -> dict[str, Any]:
     found = read_infer_result(task.out_dir / 'infer-result.json')
-    counts: Dict[str, List[float]] = {}
-    seen: Dict[str, set] = {}
+    counts: dict[str, list[float]] = {}
+    seen: dict[str, set] = {}
     for image, objects in found.items():
         for item in objects:
             name = item['class_name'].strip().lower()
             counts.setdefault(name, []).append(float(item['score']))
             seen.setdefault(name, set()).add(image)
-    rows = [(name, f'{len(scores)}', f'{len(seen[name])}', f'{sum(scores) / len(scores):.3f}')
-            for name, scores in sorted(counts.items(), key=lambda pair: -len(pair[1]))]
+    rows = [
+        (name, f'{len(scores)}', f'{len(seen[name])}', f'{sum(scores) / len(scores):.3f}')
+        for name, scores in sorted(counts.items(), key=lambda pair: -len(pair[1]))
+    ]
     boxes = sum(map(len, counts.values()))
     occupied = len(set().union(*seen.values())) if seen else 0
     rows.append((output.text('total'), f'{boxes}', f'{occupied} / {len(found)}', ''))
     if not output.quiet:
-        output.table(output.text('objects'), [output.text(name) for name in ('class', 'boxes', 'images', 'mean score')],
-                     rows, (1, 2, 3))
-    return dict(images=len(found), boxes=boxes, boxes_per_class={name: len(scores) for name, scores in counts.items()})
+        output.table(
+            output.text('objects'),
+            [output.text(name) for name in ('class', 'boxes', 'images', 'mean score')],
+            rows,
+            (1, 2, 3),
+        )
+    return {
+        'images': len(found),
+        'boxes': boxes,
+        'boxes_per_class': {name: len(scores) for name, scores in counts.items()},
+    }
 
 
-def _show_ranking(output: Output, task: Task) -> Dict[str, Any]:
+def _show_ranking(output: Output, task: Task) -> dict[str, Any]:
     ranking = read_mining_result(task.out_dir / 'result.tsv')
     images = (line.image for line in read_index(task.in_dir / 'candidate-index.tsv'))
     original = dict(zip(images, lines_of(task.in_dir / 'candidate-src-index.tsv')))
-    rows = [(f'{rank}', _rounded(score), shown_path(Path(original.get(path, path))))
-            for rank, (path, score) in enumerate(ranking[:RANKED], 1)]
+    rows = [
+        (f'{rank}', _rounded(score), shown_path(Path(original.get(path, path))))
+        for rank, (path, score) in enumerate(ranking[:RANKED], 1)
+    ]
     if not output.quiet:
         output.table(output.text('ranking'), [output.text(name) for name in ('rank', 'score', 'image')], rows, (0, 1))
-    return dict(ranked=len(ranking),
-                top=[dict(image=original.get(path, path), score=_number(score)) for path, score in ranking[:RANKED]])
+    return {
+        'ranked': len(ranking),
+        'top': [{'image': original.get(path, path), 'score': _number(score)} for path, score in ranking[:RANKED]],
+    }
 
 
 def _number(score: str) -> Any:
@@ -342,7 +428,7 @@ def _rounded(score: str) -> str:
     return f'{number:.4g}' if isinstance(number, float) else score
 
 
-def _show_stop(output: Output, how: Engine, title: str, outcome: Outcome, result: Dict[str, Any]) -> None:
+def _show_stop(output: Output, how: Engine, title: str, outcome: Outcome, result: dict[str, Any]) -> None:
     key = 'stopped, container left' if outcome.left else 'stopped'
     output.end(output.text(key, task=title, seconds=duration(outcome.seconds)), 'yellow')
     if result['task'] != 'training':
@@ -365,8 +451,9 @@ def _plain(line: str) -> str:
     return ''.join(letter for letter in line if letter.isprintable() or letter == '\t')
 
 
-def _show_failure(output: Output, title: str, verdict: Verdict, outcome: Outcome, task: Task,
-                  result: Dict[str, Any]) -> None:
+def _show_failure(
+    output: Output, title: str, verdict: Verdict, outcome: Outcome, task: Task, result: dict[str, Any]
+) -> None:
     known = find_code(verdict.code)
     name = known.name if known else ''
     output.end(output.text('failed', task=title, code=verdict.code, name=name).rstrip(), 'bold red')
@@ -376,8 +463,11 @@ def _show_failure(output: Output, title: str, verdict: Verdict, outcome: Outcome
     if known:
         for key, texts in (('meaning', known.meaning), ('causes', known.causes), ('remedy', known.remedy)):
             output.end(f'{output.text(key)}: {texts[output.language]}')
-        result['explanation'] = dict(meaning=known.meaning[output.language], causes=known.causes[output.language],
-                                     remedy=known.remedy[output.language])
+        result['explanation'] = {
+            'meaning': known.meaning[output.language],
+            'causes': known.causes[output.language],
+            'remedy': known.remedy[output.language],
+        }
     if result.get('package'):
         best = next(stage for stage in result['stages'] if stage['best'])
         output.end(output.text('kept model', stage=best['name'], metric=best.get('mAP', 0.0)))

@@ -1,4 +1,5 @@
 """The sentences of the command line: name to English and Chinese."""
+
 TEXTS = {
     'warning': ('warning', '警告'),
     'error': ('error', '错误'),
@@ -10,32 +11,54 @@ TEXTS = {
     'reading': ('reading {path}', '读取 {path}'),
     'writing': ('writing {path}', '写入 {path}'),
     'preparing': ('preparing {path}', '准备 {path}'),
-    'data': ('{train} training and {val} validation images, {classes} classes: {names}',
-             '训练图像 {train} 张，验证图像 {val} 张，类别 {classes} 个：{names}'),
-    'classes of the model': ('the model decides the classes, --classes does not: {names}',
-                             '类别由模型决定，--classes 不起作用：{names}'),
+    'data': (
+        '{train} training and {val} validation images, {classes} classes: {names}',
+        '训练图像 {train} 张，验证图像 {val} 张，类别 {classes} 个：{names}',
+    ),
+    'classes of the model': (
+        'the model decides the classes, --classes does not: {names}',
+        '类别由模型决定，--classes 不起作用：{names}',
+    ),
     'candidates': ('{count} images', '图像 {count} 张'),
-    'overlap': ('{count} validation images are training images too, so the accuracy will be too high',
-                '{count} 张验证图像同时在训练集中，精度会偏高'),
-    'val not used': ('the {count} validation images of {data} are not used, for {option} names others',
-                     '{data} 中的 {count} 张验证图像未使用，因为 {option} 另行指定了验证集'),
-    'share not used': ('{option} is not used, for {data} has validation images of its own',
-                       '{option} 未使用，因为 {data} 自带验证图像'),
-    'no box to validate on': ('none of the {count} validation images has a labelled box, so no accuracy can be measured',
-                              '{count} 张验证图像都没有标注框，无法测量精度'),
+    'overlap': (
+        '{count} validation images are training images too, so the accuracy will be too high',
+        '{count} 张验证图像同时在训练集中，精度会偏高',
+    ),
+    'val not used': (
+        'the {count} validation images of {data} are not used, for {option} names others',
+        '{data} 中的 {count} 张验证图像未使用，因为 {option} 另行指定了验证集',
+    ),
+    'share not used': (
+        '{option} is not used, for {data} has validation images of its own',
+        '{option} 未使用，因为 {data} 自带验证图像',
+    ),
+    'no box to validate on': (
+        'none of the {count} validation images has a labelled box, so no accuracy can be measured',
+        '{count} 张验证图像都没有标注框，无法测量精度',
+    ),
     'more warnings': ('... and {count} more', '……另有 {count} 条'),
     'evaluated': ('the validation images have been inferred before: {folder}', '验证图像此前已推理：{folder}'),
     'running': ('{task} in {folder}', '{task}：{folder}'),
-    'stopped': ('{task} stopped after {seconds}; everything of it has ended', '{task}在 {seconds} 后停止，相关进程均已结束'),
+    'stopped': (
+        '{task} stopped after {seconds}; everything of it has ended',
+        '{task}在 {seconds} 后停止，相关进程均已结束',
+    ),
     'trying': ('trying: {task}', '试运行：{task}'),
-    'no task tried': ('No task was tried; with --run, a tiny one for every template is.',
-                      '没有试运行任何任务；加上 --run 会为每个模板运行一个很小的任务。'),
+    'no task tried': (
+        'No task was tried; with --run, a tiny one for every template is.',
+        '没有试运行任何任务；加上 --run 会为每个模板运行一个很小的任务。',
+    ),
     'skipped images': ('{count} images were left out:', '{count} 张图像被跳过：'),
-    'in changed': ('the executor changed {count} file(s) below in/, for example {first}; the platform shares these images '
-                   'with other tasks', '执行器改动了 in/ 下的 {count} 个文件，例如 {first}；平台上这些图像与其他任务共用'),
+    'in changed': (
+        'the executor changed {count} file(s) below in/, for example {first}; the platform shares these images '
+        'with other tasks',
+        '执行器改动了 in/ 下的 {count} 个文件，例如 {first}；平台上这些图像与其他任务共用',
+    ),
     'stopped, container left': ('{task} stopped after {seconds}', '{task}在 {seconds} 后停止'),
-    'container left': ('the container {name} may still be there: {reason}; `docker rm -f {name}` removes it',
-                       '容器 {name} 可能仍在：{reason}；用 `docker rm -f {name}` 删除'),
+    'container left': (
+        'the container {name} may still be there: {reason}; `docker rm -f {name}` removes it',
+        '容器 {name} 可能仍在：{reason}；用 `docker rm -f {name}` 删除',
+    ),
     'failed': ('{task} failed: {code} {name}', '{task}失败：{code} {name}'),
     'platform shows': ('The platform shows the last lines of the log:', '平台显示日志的最后几行：'),
     'empty log': ('(the log is empty)', '（日志为空）'),
@@ -50,8 +73,10 @@ TEXTS = {
     'stage': ('stage', '阶段'),
     'best': ('best', '最佳'),
     'files': ('files', '文件'),
-    'kept model': ('what was saved before is kept: stage {stage}, mAP {metric:.3f}',
-                   '已保存的结果予以保留：阶段 {stage}，mAP {metric:.3f}'),
+    'kept model': (
+        'what was saved before is kept: stage {stage}, mAP {metric:.3f}',
+        '已保存的结果予以保留：阶段 {stage}，mAP {metric:.3f}',
+    ),
     'kept nothing': ('no valid model had been saved yet', '尚未保存有效模型'),
     'not packed': ('the model cannot be packed: {reason}', '模型无法打包：{reason}'),
     'package': ('package', '模型包'),
@@ -68,8 +93,10 @@ TEXTS = {
     'score': ('score', '得分'),
     'folder': ('folder', '文件夹'),
     'packed': ('{file}  {size}\nsha1 {sha1}', '{file}  {size}\nsha1 {sha1}'),
-    'unpacked': ('{count} files in {folder}; package version {version}, best stage {best}, classes {names}',
-                 '{folder} 中有 {count} 个文件；包版本 {version}，最佳阶段 {best}，类别 {names}'),
+    'unpacked': (
+        '{count} files in {folder}; package version {version}, best stage {best}, classes {names}',
+        '{folder} 中有 {count} 个文件；包版本 {version}，最佳阶段 {best}，类别 {names}',
+    ),
     'no such code': ('{code} is not a code that the platform shows{near}', '{code} 不是平台会显示的错误码{near}'),
     'nearest': ('; nearest: {codes}', '；相近的有：{codes}'),
     'old number': ('{old} is the older number of {code}', '{old} 是 {code} 的旧编号'),
@@ -79,7 +106,9 @@ TEXTS = {
     'no match': ('no model has {words} in its name', '没有名称包含 {words} 的模型'),
     'nearest models': ('; nearest: {names}', '；相近的有：{names}'),
     'report': ('report: {file}', '报告：{file}'),
-    'within data': ('{folder} lies within {data}, which stays as it is; name a folder elsewhere',
-                    '{folder} 位于 {data} 之内，数据集保持不变；请指定其他文件夹'),
+    'within data': (
+        '{folder} lies within {data}, which stays as it is; name a folder elsewhere',
+        '{folder} 位于 {data} 之内，数据集保持不变；请指定其他文件夹',
+    ),
     'converted': ('{count} images written to {folder} as {format}', '已将 {count} 张图像以 {format} 格式写入 {folder}'),
 }

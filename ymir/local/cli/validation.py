@@ -1,7 +1,8 @@
 """`ymir report --evaluate`: the model of a training, run over the validation images of that training."""
+
 import shutil
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any
 
 import yaml
 
@@ -19,7 +20,7 @@ SCORE_KEYS = ('conf_threshold', 'conf_thres', 'conf_thr', 'score_threshold', 'sc
 LEAST_SCORE = 0.01
 
 
-def evaluate(output: Output, out_dir: Path, in_dir: Optional[Path], gpus: str) -> None:
+def evaluate(output: Output, out_dir: Path, in_dir: Path | None, gpus: str) -> None:
     """Infers the validation images of a training with its best model, unless that was done before.
 
     Args:
@@ -50,15 +51,24 @@ def evaluate(output: Output, out_dir: Path, in_dir: Optional[Path], gpus: str) -
     with tasks.making(folder):
         stage = tasks.read_model(str(work_dir), folder)
         with data_progress(output, output.text('preparing', path=folder)) as show:
-            task = prepare_candidates(folder, images, stage, submitted('infer', template, edits), infer=True,
-                                      gpu_count=len(how.gpu_ids), in_container=bool(how.image),
-                                      link_assets=how.links_assets, on_progress=show, img_man=how.img_man)
+            task = prepare_candidates(
+                folder,
+                images,
+                stage,
+                submitted('infer', template, edits),
+                infer=True,
+                gpu_count=len(how.gpu_ids),
+                in_container=bool(how.image),
+                link_assets=how.links_assets,
+                on_progress=show,
+                img_man=how.img_man,
+            )
     outcome, verdict, result = tasks.execute(output, how, task, tasks.Wanted(infer=True), edits)
     if not verdict.ok:
         tasks.end_badly(output, how, task, outcome, verdict, result)
 
 
-def _record(work_dir: Path) -> Dict[str, Any]:
+def _record(work_dir: Path) -> dict[str, Any]:
     path = work_dir / tasks.RUN_FILE
     try:
         record = load_yaml(path.read_text(encoding='utf-8'))

@@ -7,24 +7,35 @@
 What is wrong with a data set never stops its reading half-way: the table in `assemble.py` says what happens, and
 `Dataset.warnings` names every file and place.
 """
+
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import List, Optional, Sequence
 
 from ymir_exc.errors import DatasetError
 
 from ..hashing import Progress
 from ..labels import Dataset
-from . import coco, labelme, plain, via, voc, yolo, ymir_in
+from . import coco, labelme, plain, via, voc, ymir_in, yolo
 from .assemble import assemble, platform_name
 from .foreign import archives, foreign_labels
 from .split import with_validation
 from .writing import ImagePlaces, Written
 
-__all__ = ['FORMATS', 'WRITTEN_FORMATS', 'detect_format', 'found_formats', 'platform_name', 'read_dataset',
-           'refuse_used', 'refuse_without_boxes', 'with_validation', 'write_dataset']
+__all__ = [
+    'FORMATS',
+    'WRITTEN_FORMATS',
+    'detect_format',
+    'found_formats',
+    'platform_name',
+    'read_dataset',
+    'refuse_used',
+    'refuse_without_boxes',
+    'with_validation',
+    'write_dataset',
+]
 
 # In the order in which they are looked for: what is most particular first.
 _FORMATS = {
@@ -40,7 +51,7 @@ FORMATS = tuple(_FORMATS)
 WRITTEN_FORMATS = ('coco', 'voc', 'yolo', 'ymir')
 
 
-def found_formats(path: Path) -> List[str]:
+def found_formats(path: Path) -> list[str]:
     """The formats that a folder or file may be read in, the one to take first.
 
     Args:
@@ -80,10 +91,9 @@ def detect_format(path: Path) -> str:
     return found_formats(path)[0]
 
 
-def read_dataset(path: Path,
-                 format: Optional[str] = None,
-                 class_names: Optional[Sequence[str]] = None,
-                 on_progress: Optional[Progress] = None) -> Dataset:
+def read_dataset(
+    path: Path, format: str | None = None, class_names: Sequence[str] | None = None, on_progress: Progress | None = None
+) -> Dataset:
     """Reads a data set.
 
     Args:
@@ -108,11 +118,14 @@ def read_dataset(path: Path,
     module = _FORMATS[found[0]][1]
     raw = module.read(path, class_names) if module is yolo else module.read(path)
     for other in found[1:]:
-        raw.warnings.add('other formats', f'{path} is read as {found[0]}, but looks like {other} too; name the format '
-                         'to choose')
+        raw.warnings.add(
+            'other formats', f'{path} is read as {found[0]}, but looks like {other} too; name the format to choose'
+        )
     if not any(raw.splits.values()) and not raw.unlabelled:
-        raise DatasetError(f'{path}, read as {found[0]}, has no images; looked for {module.LOOKS_FOR}.'
-                           + ''.join(f'\n  {sentence}' for sentence in raw.warnings.sentences()))
+        raise DatasetError(
+            f'{path}, read as {found[0]}, has no images; looked for {module.LOOKS_FOR}.'
+            + ''.join(f'\n  {sentence}' for sentence in raw.warnings.sentences())
+        )
     return replace(assemble(raw, path, class_names, on_progress), labelled=module is not plain)
 
 
@@ -127,13 +140,20 @@ def refuse_without_boxes(dataset: Dataset, sentence: str) -> None:
         DatasetError: with the sentence, and why.
     """
     if not dataset.num_boxes() and (dataset.losses or not dataset.labelled):
-        looked = () if dataset.labelled else ('there are images alone; looked for labels in these places:', *(
-            f'{name}: {module.LOOKS_FOR}' for name, (_, module) in _FORMATS.items() if name in WRITTEN_FORMATS))
+        looked = (
+            ()
+            if dataset.labelled
+            else (
+                'there are images alone; looked for labels in these places:',
+                *(f'{name}: {module.LOOKS_FOR}' for name, (_, module) in _FORMATS.items() if name in WRITTEN_FORMATS),
+            )
+        )
         raise DatasetError('\n  '.join((sentence, *dataset.losses, *looked)))
 
 
-def write_dataset(dataset: Dataset, folder: Path, format: str, link: bool = False,
-                  on_progress: Progress = lambda done, count: None) -> Written:
+def write_dataset(
+    dataset: Dataset, folder: Path, format: str, link: bool = False, on_progress: Progress = lambda done, count: None
+) -> Written:
     """Writes a data set.
 
     Args:

@@ -18,12 +18,13 @@ image drawn at another size               kept; its boxes may not fit, above all
 image that occurred before (same bytes)   left out; the first one stays, with its labels
 ========================================  ==============================================================================
 """
+
 import os
 import stat
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Set, Tuple
 
 from PIL import UnidentifiedImageError
 
@@ -45,8 +46,13 @@ def platform_name(name: str) -> str:
     return str(name).strip().lower()
 
 
-def assemble(raw: RawDataset, root: Path, class_names: Optional[Sequence[str]] = None,
-             on_progress: Optional[Progress] = None, as_written: bool = False) -> Dataset:
+def assemble(
+    raw: RawDataset,
+    root: Path,
+    class_names: Sequence[str] | None = None,
+    on_progress: Progress | None = None,
+    as_written: bool = False,
+) -> Dataset:
     """Holds labels against their images; see the module's table.
 
     Args:
@@ -69,11 +75,11 @@ def assemble(raw: RawDataset, root: Path, class_names: Optional[Sequence[str]] =
     order = [split for split in ('all', *SPLITS) if split in raw.splits]
     listed = [(split, image) for split in order for image in raw.splits[split]]
     listed += [(UNLABELLED, image) for image in raw.unlabelled]
-    places: Dict[Tuple[str, Path], int] = {}  # in its split
+    places: dict[tuple[str, Path], int] = {}  # in its split
     copies = _Copies()
     left_out: Counter = Counter()
-    splits: Dict[str, List[LabelledImage]] = {split: [] for split in (*order, UNLABELLED)}
-    unreadable: List[Tuple[str, Path, str]] = []
+    splits: dict[str, list[LabelledImage]] = {split: [] for split in (*order, UNLABELLED)}
+    unreadable: list[tuple[str, Path, str]] = []
     readable = _readable(listed, root, warnings, unreadable, on_progress)
     if not as_written:
         copies.find([image.path for _, image, _ in readable])
@@ -81,39 +87,77 @@ def assemble(raw: RawDataset, root: Path, class_names: Optional[Sequence[str]] =
         place = places.get((split, image.path))
         first = copies.first_of(image.path) if place is None else None
         if first is not None:
-            which = f'is in two splits (the second time in {split})' if first == image.path else \
-                f'is the same image as {first}'
-            warnings.add('images that occur twice', f'{image.path} {which}; it is left out with its '
-                         f'{len(image.boxes)} boxes', is_loss=bool(image.boxes))
+            which = (
+                f'is in two splits (the second time in {split})'
+                if first == image.path
+                else f'is the same image as {first}'
+            )
+            warnings.add(
+                'images that occur twice',
+                f'{image.path} {which}; it is left out with its {len(image.boxes)} boxes',
+                is_loss=bool(image.boxes),
+            )
             continue
         if image.boxes and image.size not in (None, size):
             turned = ', turned as by an EXIF orientation' if image.size == size[::-1] else ''
-            warnings.add('images of another size', f'{image.source}: the labels are for an image of {image.size[0]} x '
-                         f'{image.size[1]}, {image.path} is {size[0]} x {size[1]}{turned}; the boxes may not fit')
-        boxes, crowds = (tuple(
-            _boxes(image, [box for box in image.boxes if box.crowd == crowd], size, indexes, class_names is not None,
-                   left_out, warnings, as_written)) for crowd in (False, True))
+            warnings.add(
+                'images of another size',
+                f'{image.source}: the labels are for an image of {image.size[0]} x '
+                f'{image.size[1]}, {image.path} is {size[0]} x {size[1]}{turned}; the boxes may not fit',
+            )
+        boxes, crowds = (
+            tuple(
+                _boxes(
+                    image,
+                    [box for box in image.boxes if box.crowd == crowd],
+                    size,
+                    indexes,
+                    class_names is not None,
+                    left_out,
+                    warnings,
+                    as_written,
+                )
+            )
+            for crowd in (False, True)
+        )
         if place is None:
             places[split, image.path] = len(splits[split])
             splits[split].append(LabelledImage(image.path, *size, boxes, crowds))
         else:
             there = splits[split][place]
-            splits[split][place] = replace(there, boxes=_joined(there.boxes, boxes),
-                                           crowds=_joined(there.crowds, crowds))
+            splits[split][place] = replace(
+                there, boxes=_joined(there.boxes, boxes), crowds=_joined(there.crowds, crowds)
+            )
     for name, count in left_out.items():
-        warnings.add(f'class {name}', f'{root}: class {name!r} is not among the classes asked for; its {count} boxes '
-                     'are left out')
+        warnings.add(
+            f'class {name}',
+            f'{root}: class {name!r} is not among the classes asked for; its {count} boxes are left out',
+        )
     own = dict.fromkeys(map(platform_name, raw.class_names))
     for name in names if class_names is not None else ():
         if own and name not in own:
-            warnings.add('classes that are not there', f'{root}: no class is called {name!r}; there are '
-                         f'{", ".join(map(repr, own))}')
-    return Dataset(tuple(names), {split: tuple(splits[split]) for split in order}, warnings.sentences(), root,
-                   tuple(splits[UNLABELLED]), tuple(unreadable), losses=warnings.of_losses())
+            warnings.add(
+                'classes that are not there',
+                f'{root}: no class is called {name!r}; there are {", ".join(map(repr, own))}',
+            )
+    return Dataset(
+        tuple(names),
+        {split: tuple(splits[split]) for split in order},
+        warnings.sentences(),
+        root,
+        tuple(splits[UNLABELLED]),
+        tuple(unreadable),
+        losses=warnings.of_losses(),
+    )
 
 
-def _readable(listed: Sequence[Tuple[str, RawImage]], root: Path, warnings: Warnings, unreadable: List[Tuple[str, Path, str]],
-              on_progress: Optional[Progress]) -> List[Tuple[str, RawImage, Tuple[int, int]]]:
+def _readable(
+    listed: Sequence[tuple[str, RawImage]],
+    root: Path,
+    warnings: Warnings,
+    unreadable: list[tuple[str, Path, str]],
+    on_progress: Progress | None,
+) -> list[tuple[str, RawImage, tuple[int, int]]]:
     """(split, image, width and height) of the images that can be read; `unreadable` gets split, path and reason."""
     with any_image_size():
         sizes = list(in_threads(_size, [image.path for _, image in listed], on_progress))
@@ -127,35 +171,42 @@ def _readable(listed: Sequence[Tuple[str, RawImage]], root: Path, warnings: Warn
             readable.append((split, image, size))
     if listed and not readable:
         missing = all(size == MISSING for size in sizes)
-        raise DatasetError(f'{root}: none of its {len(listed)} images can be read. The first: {listed[0][1].path}: '
-                           f'{sizes[0]}' + ('; copy the images to where the labels are, for example into a folder '
-                                            'images' if missing else '')
-                           + ''.join(f'\n  {sentence}' for sentence in warnings.of_kind('names that differ')))
+        raise DatasetError(
+            f'{root}: none of its {len(listed)} images can be read. The first: {listed[0][1].path}: '
+            f'{sizes[0]}'
+            + ('; copy the images to where the labels are, for example into a folder images' if missing else '')
+            + ''.join(f'\n  {sentence}' for sentence in warnings.of_kind('names that differ'))
+        )
     return readable
 
 
-def _joined(first: Tuple[LabelledBox, ...], second: Tuple[LabelledBox, ...]) -> Tuple[LabelledBox, ...]:
+def _joined(first: tuple[LabelledBox, ...], second: tuple[LabelledBox, ...]) -> tuple[LabelledBox, ...]:
     return (*first, *(box for box in second if box not in first))
 
 
-def _asked_names(class_names: Sequence[str]) -> List[str]:
+def _asked_names(class_names: Sequence[str]) -> list[str]:
     names = [platform_name(name) for name in class_names]
     twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
-        raise DatasetError(f'the classes asked for hold {", ".join(map(repr, twice))} twice; the platform compares '
-                           'names without case and outer blanks')
+        raise DatasetError(
+            f'the classes asked for hold {", ".join(map(repr, twice))} twice; the platform compares '
+            'names without case and outer blanks'
+        )
     return names
 
 
-def _class_names(raw: RawDataset, warnings: Warnings) -> List[str]:
-    spellings: Dict[str, List[str]] = defaultdict(list)
+def _class_names(raw: RawDataset, warnings: Warnings) -> list[str]:
+    spellings: dict[str, list[str]] = defaultdict(list)
     for name in raw.class_names:
         if name not in spellings[platform_name(name)]:
             spellings[platform_name(name)].append(name)
     for name, written in spellings.items():
         if len(written) > 1:
-            warnings.add('classes with the same name', f'the classes {", ".join(map(repr, written))} become one class, '
-                         f'{name!r}: the platform compares names without case and outer blanks')
+            warnings.add(
+                'classes with the same name',
+                f'the classes {", ".join(map(repr, written))} become one class, '
+                f'{name!r}: the platform compares names without case and outer blanks',
+            )
     return [name for name in spellings if name]
 
 
@@ -178,8 +229,16 @@ def _size(path: Path) -> object:
         return str(error.strerror or error)
 
 
-def _boxes(image: RawImage, labelled: Sequence[RawBox], size: Tuple[int, int], indexes: Dict[str, int], asked: bool,
-           left_out: Counter, warnings: Warnings, as_written: bool) -> List[LabelledBox]:
+def _boxes(
+    image: RawImage,
+    labelled: Sequence[RawBox],
+    size: tuple[int, int],
+    indexes: dict[str, int],
+    asked: bool,
+    left_out: Counter,
+    warnings: Warnings,
+    as_written: bool,
+) -> list[LabelledBox]:
     boxes = []
     which = f' ({image.path.name})' if image.source.stem != image.path.stem else ''
     for box in labelled:
@@ -188,8 +247,10 @@ def _boxes(image: RawImage, labelled: Sequence[RawBox], size: Tuple[int, int], i
             if asked and name:
                 left_out[name] += 1
             else:
-                warnings.add('boxes without a known class', f'{image.source}: {box.place}{which}: class '
-                             f'{box.class_name!r} is unknown; the box is left out')
+                warnings.add(
+                    'boxes without a known class',
+                    f'{image.source}: {box.place}{which}: class {box.class_name!r} is unknown; the box is left out',
+                )
             continue
         corners = box.corners
         if image.relative:
@@ -198,8 +259,11 @@ def _boxes(image: RawImage, labelled: Sequence[RawBox], size: Tuple[int, int], i
         if problem:
             done = 'clipped' if fitted else 'left out'
             numbers = f'x {corners[0]:g} to {corners[2]:g}, y {corners[1]:g} to {corners[3]:g}'
-            warnings.add(f'boxes {done}', f'{image.source}: {box.place}{which}: the box {problem} ({numbers}, image '
-                         f'{size[0]} x {size[1]}); it is {done}')
+            warnings.add(
+                f'boxes {done}',
+                f'{image.source}: {box.place}{which}: the box {problem} ({numbers}, image '
+                f'{size[0]} x {size[1]}); it is {done}',
+            )
         if fitted:
             boxes.append(LabelledBox(indexes[name], *fitted, difficult=box.difficult))
     return boxes
@@ -209,18 +273,18 @@ class _Copies:
     """Tells which images have the bytes of an earlier one. Only images of the same size in bytes are read."""
 
     def __init__(self) -> None:
-        self._ids: Dict[Path, str] = {}
-        self._first: Dict[str, Path] = {}
-        self._seen: Set[str] = set()
+        self._ids: dict[Path, str] = {}
+        self._first: dict[str, Path] = {}
+        self._seen: set[str] = set()
 
     def find(self, paths: Sequence[Path]) -> None:
-        by_size: Dict[int, List[Path]] = defaultdict(list)
+        by_size: dict[int, list[Path]] = defaultdict(list)
         for path in paths:
             by_size[os.stat(path).st_size].append(path)
         suspects = [path for group in by_size.values() if len(group) > 1 for path in group]
         self._ids = dict(zip(suspects, asset_ids(suspects)))
 
-    def first_of(self, path: Path) -> Optional[Path]:
+    def first_of(self, path: Path) -> Path | None:
         """The earlier image with the same bytes; None if this is the first one."""
         if path not in self._ids:
             return None

@@ -1,6 +1,7 @@
 """Lists of class names beside files of labels that name their classes themselves."""
+
+from collections.abc import Container, Iterable
 from pathlib import Path
-from typing import Container, Iterable, List
 
 from .files import read_lines
 
@@ -8,15 +9,16 @@ _BACKGROUND = ('background', '__background__', '_background_', '__ignore__')
 _CLASS_FILES = ('classes.txt', 'labels.txt', 'labelmap.txt')
 
 
-def listed_classes(folders: Iterable[Path], used: Container[str]) -> List[str]:
+def listed_classes(folders: Iterable[Path], used: Container[str]) -> list[str]:
     """The names in the first list of classes that is found; none if there is none.
 
     Args:
         folders: to look in.
         used: names that objects have: others that mean no object are left out.
     """
-    file = next((folder / name for folder in dict.fromkeys(folders) for name in _CLASS_FILES
-                 if (folder / name).is_file()), None)
+    file = next(
+        (folder / name for folder in dict.fromkeys(folders) for name in _CLASS_FILES if (folder / name).is_file()), None
+    )
     if file is None:
         return []
     lines = read_lines(file)

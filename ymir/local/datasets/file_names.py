@@ -17,15 +17,16 @@ folder of the image                    `1.jpg`: `pictures/2024/1.jpg`
 A name that fits exactly wins. Other letters, endings and folders count only if one file fits, and are told:
 `FileNames.report`.
 """
+
 import os
 import unicodedata
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from .files import images_below, is_image, split_of
 from .raw import Warnings
-
 
 _MOST_FOLDERS = 32  # of a written path that are looked for under other letters
 
@@ -51,26 +52,29 @@ def without_address(written: str) -> str:
 
 class _Listing(NamedTuple):
     """Names of a folder by plain name, and those of images by plain stem."""
-    names: Dict[str, List[str]]
-    stems: Dict[str, List[str]]
+
+    names: dict[str, list[str]]
+    stems: dict[str, list[str]]
 
 
 class FileNames:
     """Finds files under the names that are written somewhere; safe to use from several threads."""
 
     def __init__(self) -> None:
-        self._listings: Dict[Path, _Listing] = {}
-        self._folders: Dict[Path, Optional[Path]] = {}
-        self._existing: Dict[Tuple[Tuple[Path, ...], Tuple[str, ...]], List[Path]] = {}
-        self._images: Dict[Path, Dict[str, List[Path]]] = {}
-        self._notes: Dict[Tuple[str, str], str] = {}
+        self._listings: dict[Path, _Listing] = {}
+        self._folders: dict[Path, Path | None] = {}
+        self._existing: dict[tuple[tuple[Path, ...], tuple[str, ...]], list[Path]] = {}
+        self._images: dict[Path, dict[str, list[Path]]] = {}
+        self._notes: dict[tuple[str, str], str] = {}
 
-    def find_written(self,
-                     written: str,
-                     bases: Iterable[Path],
-                     source: Path,
-                     is_there: Callable[[str], bool] = os.path.isfile,
-                     in_split: bool = False) -> Optional[Path]:
+    def find_written(
+        self,
+        written: str,
+        bases: Iterable[Path],
+        source: Path,
+        is_there: Callable[[str], bool] = os.path.isfile,
+        in_split: bool = False,
+    ) -> Path | None:
         """Finds what a file of labels names: as it stands there, else without its first folders.
 
         Args:
@@ -94,7 +98,7 @@ class FileNames:
                     return found
         return None
 
-    def _places(self, bases: Tuple[Path, ...], tails: List[str]) -> List[Path]:
+    def _places(self, bases: tuple[Path, ...], tails: list[str]) -> list[Path]:
         """The tails in folders that exist, under other letters perhaps; folders are looked for once."""
         parents = tuple(tail.rpartition('/')[0] for tail in tails[-_MOST_FOLDERS:])
         if (bases, parents) not in self._existing:
@@ -103,7 +107,7 @@ class FileNames:
         name = tails[-1].rpartition('/')[2]
         return [folder / name for folder in self._existing[bases, parents]] if name else []
 
-    def find_below(self, written: str, root: Path, source: Path) -> Optional[Path]:
+    def find_below(self, written: str, root: Path, source: Path) -> Path | None:
         """Finds the only image of a name in any folder.
 
         Args:
@@ -112,7 +116,7 @@ class FileNames:
             source: the file, for the note.
         """
         if root not in self._images:
-            images: Dict[str, List[Path]] = {}
+            images: dict[str, list[Path]] = {}
             for path in images_below(root):
                 images.setdefault(plain_name(path.name), []).append(path)
             self._images[root] = images
@@ -120,14 +124,17 @@ class FileNames:
         fitting = self._images[root].get(plain_name(name), [])
         fitting = [path for path in fitting if path.name == name] or fitting
         if len(fitting) > 1:
-            self._notes.setdefault((str(source), written), f'{source}: {written!r} is not where images are looked for; '
-                                   f'{fitting[0]} and {fitting[1]} both could be meant')
+            self._notes.setdefault(
+                (str(source), written),
+                f'{source}: {written!r} is not where images are looked for; '
+                f'{fitting[0]} and {fitting[1]} both could be meant',
+            )
         if len(fitting) != 1:
             return None
         self.note_place(written, fitting[0], root, source)
         return fitting[0]
 
-    def find_labels(self, path: Path, image: Path) -> Optional[Path]:
+    def find_labels(self, path: Path, image: Path) -> Path | None:
         """Finds the only file of labels whose name differs in what copying changes, if it is of no other image.
 
         Args:
@@ -149,8 +156,10 @@ class FileNames:
             found: the file.
             source: the file that asks for it.
         """
-        self._notes[str(source), written] = (f'{source}: {written!r} is taken for {found}, for no other file has that name '
-                                             f'but for {_difference(written, found.name)}')
+        self._notes[str(source), written] = (
+            f'{source}: {written!r} is taken for {found}, for no other file has that name '
+            f'but for {_difference(written, found.name)}'
+        )
 
     def note_place(self, written: str, found: Path, root: Path, source: Path) -> None:
         """Keeps that an image was found where none is looked for.
@@ -161,7 +170,9 @@ class FileNames:
             root: folder that was searched.
             source: the file that asks for it.
         """
-        self._notes[str(source), written] = f'{source}: {written!r} is taken for {found}, the only image of that name below {root}'
+        self._notes[str(source), written] = (
+            f'{source}: {written!r} is taken for {found}, the only image of that name below {root}'
+        )
 
     def report(self, warnings: Warnings) -> None:
         """Adds a sentence for every name that differed.
@@ -172,8 +183,14 @@ class FileNames:
         for key in sorted(self._notes):
             warnings.add('names that differ', self._notes[key])
 
-    def _fitting(self, path: Path, written: str, source: Path, other_ending: bool,
-                 is_taken: Callable[[Path], bool] = lambda found: False) -> Optional[Path]:
+    def _fitting(
+        self,
+        path: Path,
+        written: str,
+        source: Path,
+        other_ending: bool,
+        is_taken: Callable[[Path], bool] = lambda found: False,
+    ) -> Path | None:
         folder = self._folder(path.parent)
         if folder is None:
             return None
@@ -183,8 +200,9 @@ class FileNames:
         else:
             fitting = listing.names.get(plain_name(path.name), [])
         if len(fitting) > 1:
-            self._notes[str(source), written] = (f'{source}: {written!r} is not there; {" and ".join(fitting)} in {folder} '
-                                                 'both could be meant')
+            self._notes[str(source), written] = (
+                f'{source}: {written!r} is not there; {" and ".join(fitting)} in {folder} both could be meant'
+            )
         if len(fitting) != 1 or is_taken(folder / fitting[0]):
             return None
         found = folder / fitting[0]
@@ -192,10 +210,10 @@ class FileNames:
             self.note(written, found, source)
         return found
 
-    def _folder(self, path: Path) -> Optional[Path]:
+    def _folder(self, path: Path) -> Path | None:
         """A folder under its name, else the only one whose name differs in what copying changes."""
         if path not in self._folders:
-            found: Optional[Path] = path if os.path.isdir(path) else None
+            found: Path | None = path if os.path.isdir(path) else None
             if found is None and path.parent != path:
                 parent = self._folder(path.parent)
                 names = self._listing(parent).names.get(plain_name(path.name), []) if parent else []
@@ -219,7 +237,7 @@ class FileNames:
         return self._listings[folder]
 
 
-def _tails(name: str, in_split: bool) -> List[str]:
+def _tails(name: str, in_split: bool) -> list[str]:
     parts = [part for part in name.split('/') if part not in ('', '.', '..')]
     last = max((at for at, part in enumerate(parts) if in_split and split_of(part)), default=len(parts) - 1)
     return list(dict.fromkeys((name, *('/'.join(parts[start:]) for start in range(last + 1)))))

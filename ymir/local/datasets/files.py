@@ -1,9 +1,11 @@
 """Finding images and the names of splits in folders."""
+
 import codecs
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator, List, NoReturn, Optional, Tuple
+from typing import NoReturn
 
 import yaml
 
@@ -11,11 +13,34 @@ from ymir_exc.errors import DatasetError
 
 # What OpenCV reads. The platform itself names every image by its content, so endings count only where folders are read.
 IMAGE_SUFFIXES = frozenset(
-    ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.bmp', '.dib', '.webp', '.tif', '.tiff', '.jp2', '.ppm', '.pgm',
-     '.avif', '.gif'))
+    (
+        '.jpg',
+        '.jpeg',
+        '.jpe',
+        '.jfif',
+        '.png',
+        '.bmp',
+        '.dib',
+        '.webp',
+        '.tif',
+        '.tiff',
+        '.jp2',
+        '.ppm',
+        '.pgm',
+        '.avif',
+        '.gif',
+    )
+)
 SPLITS = ('train', 'val', 'test')
-SPLIT_WORDS = {'train': 'train', 'training': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val', 'test': 'test',
-               'testing': 'test'}
+SPLIT_WORDS = {
+    'train': 'train',
+    'training': 'train',
+    'val': 'val',
+    'valid': 'val',
+    'validation': 'val',
+    'test': 'test',
+    'testing': 'test',
+}
 
 
 def is_image(path: Path) -> bool:
@@ -50,12 +75,12 @@ def files_below(folder: Path) -> Iterator[Path]:
                 yield Path(parent, name)
 
 
-def images_below(folder: Path) -> List[Path]:
+def images_below(folder: Path) -> list[Path]:
     """All images of a folder and its sub-folders, in order."""
     return [path for path in files_below(folder) if is_image(path)]
 
 
-def split_of(name: str) -> Optional[str]:
+def split_of(name: str) -> str | None:
     """The split that a file or folder is named after: 'val' for `instances_val2017.json` and `valid`, else None."""
     for word in ''.join(letter if letter.isalpha() else ' ' for letter in name.lower()).split():
         if word in SPLIT_WORDS:
@@ -63,13 +88,13 @@ def split_of(name: str) -> Optional[str]:
     return None
 
 
-def split_folders(root: Path) -> List[Tuple[str, Path]]:
+def split_folders(root: Path) -> list[tuple[str, Path]]:
     """(split, folder) of the sub-folders that are named after a split; several may have the same."""
     found = [(split_of(path.name), path) for path in sorted(root.iterdir()) if path.is_dir()]
     return [(split, path) for wanted in SPLITS for split, path in found if split == wanted]
 
 
-def read_lines(path: Path) -> List[str]:
+def read_lines(path: Path) -> list[str]:
     """The lines of a text file without those that are blank.
 
     Raises:
@@ -78,7 +103,7 @@ def read_lines(path: Path) -> List[str]:
     return [line.strip() for line in lines_of(read_text(path)) if line.strip()]
 
 
-def lines_of(text: str) -> List[str]:
+def lines_of(text: str) -> list[str]:
     """The lines of a text; unlike str.splitlines, only at the ends that editors write, for names may hold others."""
     return re.split('\r\n|\n|\r', text)
 
@@ -104,8 +129,9 @@ def decode_text(data: bytes, errors: str = 'strict') -> str:
         errors: 'strict', or 'ignore' for a beginning that may end within a character.
     """
     try:
-        return data.decode('utf-16' if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else 'utf-8-sig',
-                           errors)
+        return data.decode(
+            'utf-16' if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else 'utf-8-sig', errors
+        )
     except UnicodeDecodeError:
         return data.decode('gb18030', 'replace')
 

@@ -1,11 +1,13 @@
 """A box as it is drawn, and as much of it as lies within its image."""
-from typing import Optional, Sequence, Tuple
+
+from collections.abc import Sequence
 
 TOLERATED_PIXELS = 1  # many tools write the far corner one too far
 
 
-def fit(corners: Sequence[float], size: Tuple[int, int],
-        whole_pixels: bool = True) -> Tuple[Optional[Tuple[float, float, float, float]], str]:
+def fit(
+    corners: Sequence[float], size: tuple[int, int], whole_pixels: bool = True
+) -> tuple[tuple[float, float, float, float] | None, str]:
     """Fits a box into its image.
 
     Args:
@@ -28,11 +30,13 @@ def fit(corners: Sequence[float], size: Tuple[int, int],
     if clipped[2] <= clipped[0] or clipped[3] <= clipped[1]:
         return None, 'lies outside the image'
     beyond = max(abs(a - b) for a, b in zip(clipped, (left, top, right, bottom)))
-    return ((clipped[0], clipped[1], clipped[2] - clipped[0], clipped[3] - clipped[1]),
-            'lies partly outside the image' if beyond > TOLERATED_PIXELS else '')
+    return (
+        (clipped[0], clipped[1], clipped[2] - clipped[0], clipped[3] - clipped[1]),
+        'lies partly outside the image' if beyond > TOLERATED_PIXELS else '',
+    )
 
 
-def _round(low: float, high: float) -> Tuple[int, int]:
+def _round(low: float, high: float) -> tuple[int, int]:
     """The nearest pixel borders; a box within one pixel gets that pixel."""
     first, last = int(low + 0.5) if low >= 0 else -int(0.5 - low), int(high + 0.5) if high >= 0 else -int(0.5 - high)
     if last > first:

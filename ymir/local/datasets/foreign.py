@@ -1,25 +1,38 @@
 """Files of other programs that hold labels which are not read: so that nobody wonders where the boxes are."""
+
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Iterator, List
 
 from .files import files_below
 
 _HEAD_BYTES = 1 << 16
 # Of a file's ending: what its first bytes hold, what that is, and what to do. All words of a rule must be there.
 _RULES = (
-    ('.xml', (b'<annotations', b'<version>'), 'the own format of CVAT',
-     'export the task as COCO 1.0, Pascal VOC 1.1 or YOLO 1.1'),
-    ('.json', (b'"annotations"', b'"data"', b'"id"'), 'the own format of Label Studio',
-     'export the project as COCO, Pascal VOC XML or YOLO'),
-    ('.json', (b'"objects"', b'"classTitle"'), 'the format of Supervisely',
-     'export the project as COCO, Pascal VOC or YOLO'),
+    (
+        '.xml',
+        (b'<annotations', b'<version>'),
+        'the own format of CVAT',
+        'export the task as COCO 1.0, Pascal VOC 1.1 or YOLO 1.1',
+    ),
+    (
+        '.json',
+        (b'"annotations"', b'"data"', b'"id"'),
+        'the own format of Label Studio',
+        'export the project as COCO, Pascal VOC XML or YOLO',
+    ),
+    (
+        '.json',
+        (b'"objects"', b'"classTitle"'),
+        'the format of Supervisely',
+        'export the project as COCO, Pascal VOC or YOLO',
+    ),
 )
 _ARCHIVES = ('.zip', '.tar', '.gz', '.tgz', '.bz2', '.xz', '.7z', '.rar')
 _LOOKED_AT = 1000
 
 
-def foreign_labels(root: Path) -> List[str]:
+def foreign_labels(root: Path) -> list[str]:
     """Says which files hold labels in a form that is not read, and what to do; one sentence per form.
 
     Args:
@@ -38,7 +51,7 @@ def foreign_labels(root: Path) -> List[str]:
     return list(found.values())
 
 
-def archives(root: Path) -> List[str]:
+def archives(root: Path) -> list[str]:
     """Says which files may hold the data set that is not there, and what to do.
 
     Args:

@@ -1,7 +1,8 @@
 """Finds the images of data sets that have a file of labels per image."""
+
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Set
 
 from .file_names import FileNames, plain_name, without_address
 from .files import images_below, is_image
@@ -22,9 +23,9 @@ class ImagesOfLabels:
         self._root = root
         self._label_folders = label_folders
         self._files = files
-        self._by_folder: Dict[Path, Dict[str, Path]] = {}  # by name and by stem; a name wins
-        self._by_plain_name: Dict[Path, Dict[str, Set[Path]]] = {}  # the same of each folder by plain name
-        self._anywhere_by_plain_name: Dict[str, Set[Path]] = {}
+        self._by_folder: dict[Path, dict[str, Path]] = {}  # by name and by stem; a name wins
+        self._by_plain_name: dict[Path, dict[str, set[Path]]] = {}  # the same of each folder by plain name
+        self._anywhere_by_plain_name: dict[str, set[Path]] = {}
         for path in images_below(root):
             names = self._by_folder.setdefault(path.parent, {})
             names.setdefault(path.stem, path)
@@ -35,18 +36,21 @@ class ImagesOfLabels:
                 self._anywhere_by_plain_name.setdefault(name, set()).add(path)
         self._folders_of = lru_cache(maxsize=None)(self._find_folders)
 
-    def _find_folders(self, folder: Path) -> List[Path]:
+    def _find_folders(self, folder: Path) -> list[Path]:
         """Where the images of the labels of a folder may lie, the best first."""
         # A list may name anything, such as /.
         parts = folder.relative_to(self._root).parts if folder.is_relative_to(self._root) else ()
-        swapped = [Path(self._root, *parts[:position], name, *parts[position + 1:])
-                   for position in range(len(parts) - 1, -1, -1) if parts[position] in self._label_folders
-                   for name in _IMAGE_FOLDERS]
+        swapped = [
+            Path(self._root, *parts[:position], name, *parts[position + 1 :])
+            for position in range(len(parts) - 1, -1, -1)
+            if parts[position] in self._label_folders
+            for name in _IMAGE_FOLDERS
+        ]
         flat = [parent / name for parent in (folder.parent, self._root) for name in _IMAGE_FOLDERS]
         folders = dict.fromkeys((*swapped, folder, *flat, folder.parent, self._root))
         return [path for path in folders if path in self._by_folder]
 
-    def find(self, annotation: Path, file_name: str) -> Optional[Path]:
+    def find(self, annotation: Path, file_name: str) -> Path | None:
         """The image of a file of labels; None if there is none.
 
         Args:
@@ -58,11 +62,13 @@ class ImagesOfLabels:
         if Path(name).stem == annotation.stem:
             names.insert(0, name)
         folders = self._folders_of(annotation.parent)
-        found = next((self._by_folder[folder][name] for name in names for folder in folders
-                      if name in self._by_folder[folder]), None)
+        found = next(
+            (self._by_folder[folder][name] for name in names for folder in folders if name in self._by_folder[folder]),
+            None,
+        )
         return found or self._with_other_letters(annotation, names, folders) or self._anywhere(annotation, names)
 
-    def _with_other_letters(self, annotation: Path, names: List[str], folders: List[Path]) -> Optional[Path]:
+    def _with_other_letters(self, annotation: Path, names: list[str], folders: list[Path]) -> Path | None:
         """The only image whose name differs in what copying changes, if it has no labels of its own."""
         for name in filter(None, names):
             for folder in folders:
@@ -74,7 +80,7 @@ class ImagesOfLabels:
                         return image
         return None
 
-    def _anywhere(self, annotation: Path, names: List[str]) -> Optional[Path]:
+    def _anywhere(self, annotation: Path, names: list[str]) -> Path | None:
         """The only image of a name in any folder, if it has no labels of its own."""
         for name in filter(None, names):
             fitting = self._anywhere_by_plain_name.get(plain_name(name), ())
@@ -85,7 +91,7 @@ class ImagesOfLabels:
                 return image
         return None
 
-    def beside(self, found: Set[Path]) -> List[Path]:
+    def beside(self, found: set[Path]) -> list[Path]:
         """The images that are not among these, but in a folder with one of them."""
         folders = dict.fromkeys(path.parent for path in sorted(found))
         paths = (path for folder in folders for path in dict.fromkeys(self._by_folder.get(folder, {}).values()))

@@ -12,10 +12,12 @@ point, line, linestrip, points            none; it is left out
 Files may lack what labelme itself does not need, such as the size. Classes are in the order of `labels.txt` or
 `classes.txt` where there is one, else alphabetical.
 """
+
 import json
 import math
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Collection, List, NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple
 
 from ymir_exc.errors import DatasetError
 
@@ -41,8 +43,9 @@ class Shape(NamedTuple):
         box: the object; None if the shape has no area or is damaged.
         problem: what is wrong then.
     """
+
     kind: str
-    box: Optional[RawBox]
+    box: RawBox | None
     problem: str = ''
 
 
@@ -54,12 +57,13 @@ class LabelmeFile(NamedTuple):
         size: width and height, where the file has them.
         shapes: in their order.
     """
+
     image_name: str
-    size: Optional[Tuple[int, int]]
-    shapes: List[Shape]
+    size: tuple[int, int] | None
+    shapes: list[Shape]
 
 
-def label_files(root: Path) -> List[Path]:
+def label_files(root: Path) -> list[Path]:
     """The files of a folder and below that look like labelme's, from their first bytes."""
     return [path for path in files_below(root) if looks_like_labelme(path)] if root.is_dir() else []
 
@@ -79,8 +83,12 @@ def looks_like_labelme(path: Path) -> bool:
         return False
     with open(path, 'rb') as stream:
         head = stream.read(_HEAD_BYTES).replace(b'\0', b'')  # of UTF-16
-    return b'"shapes"' in head and (b'"imagePath"' in head or b'"points"' in head) or \
-        b'"imageData"' in head and b'"imagePath"' in head
+    return (
+        b'"shapes"' in head
+        and (b'"imagePath"' in head or b'"points"' in head)
+        or b'"imageData"' in head
+        and b'"imagePath"' in head
+    )
 
 
 def read_file(path: Path) -> LabelmeFile:
@@ -101,9 +109,11 @@ def read_file(path: Path) -> LabelmeFile:
     if not isinstance(content, dict) or not isinstance(content.get('shapes'), list):
         raise DatasetError(f'{path} is not a labelme file: it needs a list "shapes"')
     name = content.get('imagePath')
-    return LabelmeFile(name if isinstance(name, str) and '\0' not in name else '',
-                       size_in_file(content.get('imageWidth'), content.get('imageHeight')),
-                       [_shape(entry, f'shape {number}') for number, entry in enumerate(content['shapes'], 1)])
+    return LabelmeFile(
+        name if isinstance(name, str) and '\0' not in name else '',
+        size_in_file(content.get('imageWidth'), content.get('imageHeight')),
+        [_shape(entry, f'shape {number}') for number, entry in enumerate(content['shapes'], 1)],
+    )
 
 
 def _shape(entry: Any, place: str) -> Shape:
@@ -124,7 +134,7 @@ def _shape(entry: Any, place: str) -> Shape:
     if len(points) < 2:
         return Shape(str(kind), None, f'{place} is a {kind} of {len(points)} points')
     if not all(abs(value) < _MOST_PIXELS for point in points for value in point):  # NaN is not, either
-        corners = (math.nan, ) * 4
+        corners = (math.nan,) * 4
     else:
         if kind == 'circle':
             (x, y), edge = points[:2]
@@ -158,8 +168,13 @@ def read(root: Path) -> RawDataset:
             continue
         split = next(filter(None, map(split_of, path.relative_to(root).parts[:-1])), 'all')
         raw.splits.setdefault(split, []).append(
-            RawImage(image or path.parent / (Path(result.image_name.replace('\\', '/')).name or f'{path.stem}.jpg'), path,
-                     take_boxes(result, path, raw), size=result.size))
+            RawImage(
+                image or path.parent / (Path(result.image_name.replace('\\', '/')).name or f'{path.stem}.jpg'),
+                path,
+                take_boxes(result, path, raw),
+                size=result.size,
+            )
+        )
     files.report(raw.warnings)
     if len(raw.splits) > 1 and 'all' in raw.splits:
         raw.splits['train'] = raw.splits.get('train', []) + raw.splits.pop('all')
@@ -172,7 +187,7 @@ def read(root: Path) -> RawDataset:
     return raw
 
 
-def take_boxes(content: LabelmeFile, path: Path, raw: RawDataset, kinds: Collection[str] = ()) -> List[RawBox]:
+def take_boxes(content: LabelmeFile, path: Path, raw: RawDataset, kinds: Collection[str] = ()) -> list[RawBox]:
     """The boxes of a file; what has none becomes a warning.
 
     Args:
@@ -186,8 +201,10 @@ def take_boxes(content: LabelmeFile, path: Path, raw: RawDataset, kinds: Collect
         if shape.box is None:
             raw.warnings.add('annotations left out', f'{path}: {shape.problem}; it is left out')
         elif kinds and shape.kind not in kinds:
-            raw.warnings.add('shapes of other kinds', f'{path}: {shape.box.place} is a {shape.kind}, not a '
-                             f'{" or ".join(kinds)}; it is left out')
+            raw.warnings.add(
+                'shapes of other kinds',
+                f'{path}: {shape.box.place} is a {shape.kind}, not a {" or ".join(kinds)}; it is left out',
+            )
         else:
             boxes.append(shape.box)
     return boxes

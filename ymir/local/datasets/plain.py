@@ -1,6 +1,6 @@
 """A folder of images without labels, or a single image: candidates for mining and inference."""
+
 from pathlib import Path
-from typing import List
 
 from .files import images_below, is_image
 from .foreign import foreign_labels
@@ -9,7 +9,7 @@ from .raw import RawDataset, RawImage
 LOOKS_FOR = 'images (jpg, png, bmp, webp, tif ...) in the folder or its sub-folders'
 
 
-def _images(root: Path) -> List[Path]:
+def _images(root: Path) -> list[Path]:
     if root.is_file():
         return [root] if is_image(root) else []
     return images_below(root)
@@ -22,7 +22,7 @@ def is_images(root: Path) -> bool:
 
 def read(root: Path) -> RawDataset:
     """Reads the folder; see the module."""
-    raw = RawDataset(splits=dict(all=[RawImage(path, path, ()) for path in _images(root)]))
+    raw = RawDataset(splits={'all': [RawImage(path, path, ()) for path in _images(root)]})
     for sentence in foreign_labels(root):
         raw.warnings.add('labels that are not read', sentence)
     return raw

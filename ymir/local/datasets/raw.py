@@ -1,13 +1,25 @@
 """What the reader of a format gives: labels as they stand in the files, before they are held against the images."""
+
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, NamedTuple
 
 SHOWN_PER_KIND = 20
 # Kinds of warnings after which all labels that a data set has are there.
-HARMLESS = ('names that differ', 'other formats', 'nc', 'no class names', 'categories without objects', 'no test images',
-            'classes with the same name', 'images of another size', 'images without label file', 'boxes clipped')
+HARMLESS = (
+    'names that differ',
+    'other formats',
+    'nc',
+    'no class names',
+    'categories without objects',
+    'no test images',
+    'classes with the same name',
+    'images of another size',
+    'images without label file',
+    'boxes clipped',
+)
 UNLABELLED = 'the image may show objects, so it is for inference and mining only'
 
 
@@ -21,8 +33,9 @@ class RawBox(NamedTuple):
         difficult: VOC's mark.
         crowd: COCO's mark of a region of many objects.
     """
+
     class_name: str
-    corners: Tuple[float, float, float, float]
+    corners: tuple[float, float, float, float]
     place: str
     difficult: bool = False
     crowd: bool = False
@@ -38,14 +51,15 @@ class RawImage(NamedTuple):
         relative: corners are shares of the image's sides.
         size: width and height for which the boxes were drawn, where the file of labels says so.
     """
+
     path: Path
     source: Path
     boxes: Sequence[RawBox]
     relative: bool = False
-    size: Optional[Tuple[int, int]] = None
+    size: tuple[int, int] | None = None
 
 
-def size_in_file(width: Any, height: Any) -> Optional[Tuple[int, int]]:
+def size_in_file(width: Any, height: Any) -> tuple[int, int] | None:
     """A size as a file of labels gives it; None if it is none, such as the 0 that some tools write."""
     try:
         size = int(float(width)), int(float(height))
@@ -74,8 +88,8 @@ class Warnings:
     """Collects what was left out or changed; of each kind the first `SHOWN_PER_KIND` in full, then their number."""
 
     def __init__(self) -> None:
-        self._shown: Dict[str, List[str]] = {}
-        self._losses: Dict[str, str] = {}
+        self._shown: dict[str, list[str]] = {}
+        self._losses: dict[str, str] = {}
         self._counts: Counter = Counter()
 
     def add(self, kind: str, text: str, is_loss: bool = True) -> None:
@@ -93,7 +107,7 @@ class Warnings:
         if len(shown) < SHOWN_PER_KIND:
             shown.append(text)
 
-    def of_kind(self, kind: str) -> Tuple[str, ...]:
+    def of_kind(self, kind: str) -> tuple[str, ...]:
         """The first warnings of a kind.
 
         Args:
@@ -101,13 +115,13 @@ class Warnings:
         """
         return tuple(self._shown.get(kind, ()))
 
-    def of_losses(self) -> Tuple[str, ...]:
+    def of_losses(self) -> tuple[str, ...]:
         """The first warning of every kind after which labels are missing."""
         return tuple(self._losses.values())
 
-    def sentences(self) -> Tuple[str, ...]:
+    def sentences(self) -> tuple[str, ...]:
         """All warnings, by kind."""
-        result: List[str] = []
+        result: list[str] = []
         for kind, shown in self._shown.items():
             result += shown
             rest = self._counts[kind] - len(shown)
@@ -126,7 +140,8 @@ class RawDataset:
         warnings: collects what is left out.
         unlabelled: images that have no labels in a format where those without objects have, so they may show some.
     """
-    class_names: List[str] = field(default_factory=list)
-    splits: Dict[str, List[RawImage]] = field(default_factory=dict)
+
+    class_names: list[str] = field(default_factory=list)
+    splits: dict[str, list[RawImage]] = field(default_factory=dict)
     warnings: Warnings = field(default_factory=Warnings)
-    unlabelled: List[RawImage] = field(default_factory=list)
+    unlabelled: list[RawImage] = field(default_factory=list)

@@ -4,10 +4,11 @@ Runs alternate between outside and inside, beginning outside, down one column of
 a list of numbers, or packed into text: 5 bits a character from `0` on, the sixth says that more follow, and from the
 fourth number on the difference to the one before last.
 """
-from typing import Any, List, Tuple
+
+from typing import Any
 
 
-def mask_corners(mask: Any) -> Tuple[int, int, int, int]:
+def mask_corners(mask: Any) -> tuple[int, int, int, int]:
     """The box around a mask: xmin, ymin, xmax, ymax, the far corner outside.
 
     Args:
@@ -38,7 +39,7 @@ def mask_corners(mask: Any) -> Tuple[int, int, int, int]:
     return min(columns), min(tops), max(columns) + 1, max(bottoms) + 1
 
 
-def unpack(text: str) -> List[int]:
+def unpack(text: str) -> list[int]:
     """The runs that a text packs.
 
     Args:
@@ -47,7 +48,7 @@ def unpack(text: str) -> List[int]:
     Raises:
         ValueError: it ends within a number.
     """
-    counts: List[int] = []
+    counts: list[int] = []
     number = shift = 0
     for letter in text:
         code = ord(letter) - 48

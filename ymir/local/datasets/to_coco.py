@@ -4,12 +4,13 @@ What is read, and what is left out with a warning, is decided by the readers tha
 there, classes keep their names and ids, boxes their fractions of pixels, and images that occur twice stay. Nothing read is
 an error, and no file is written then.
 """
+
 import json
 import os
 import sys
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Container, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from ymir_exc.atomic import write_text_atomically
 from ymir_exc.errors import DatasetError
@@ -38,25 +39,37 @@ def reporting() -> Iterator[Warn]:
 
 def _annotation(number: int, image_id: int, category_id: int, box: LabelledBox) -> dict:
     """An annotation; its segmentation is the outline of the box, clockwise from the upper left. Ids begin with 1, for
-    pycocotools takes 0 for "not matched"."""
+    pycocotools takes 0 for "not matched".
+    """
     x1, y1, x2, y2 = box.x, box.y, box.x + box.w, box.y + box.h
-    return dict(id=number, image_id=image_id, category_id=category_id, bbox=[box.x, box.y, box.w, box.h],
-                area=box.w * box.h, iscrowd=0, segmentation=[[x1, y1, x2, y1, x2, y2, x1, y2]])
+    return {
+        'id': number,
+        'image_id': image_id,
+        'category_id': category_id,
+        'bbox': [box.x, box.y, box.w, box.h],
+        'area': box.w * box.h,
+        'iscrowd': 0,
+        'segmentation': [[x1, y1, x2, y1, x2, y2, x1, y2]],
+    }
 
 
-def _coco(images: Iterable[Tuple[int, str, LabelledImage]], categories: Sequence[dict], category_ids: Sequence[int],
-          first: int) -> dict:
+def _coco(
+    images: Iterable[tuple[int, str, LabelledImage]],
+    categories: Sequence[dict],
+    category_ids: Sequence[int],
+    first: int,
+) -> dict:
     """The content of a file; ids of annotations begin with `first`."""
-    entries: List[dict] = []
-    annotations: List[dict] = []
+    entries: list[dict] = []
+    annotations: list[dict] = []
     for image_id, name, image in images:
-        entries.append(dict(id=image_id, file_name=name, width=image.width, height=image.height))
+        entries.append({'id': image_id, 'file_name': name, 'width': image.width, 'height': image.height})
         for box in image.boxes:
             annotations.append(_annotation(first + len(annotations), image_id, category_ids[box.class_index], box))
-    return dict(images=entries, annotations=annotations, categories=list(categories))
+    return {'images': entries, 'annotations': annotations, 'categories': list(categories)}
 
 
-def write_coco(files: Dict[Path, dict], indent: Optional[int] = None) -> None:
+def write_coco(files: dict[Path, dict], indent: int | None = None) -> None:
     """Writes COCO files, each as a whole.
 
     Args:
@@ -75,7 +88,7 @@ def _relative(path: Path, bases: Iterable[Path]) -> str:
     return (path if base is None else path.relative_to(base)).as_posix()
 
 
-def convert_yolo(root: Path, warn: Warn) -> Dict[Path, dict]:
+def convert_yolo(root: Path, warn: Warn) -> dict[Path, dict]:
     """Writes root/annotations/{train,val,test}.json where lists or folders say so, else result.json.
 
     Args:
@@ -96,7 +109,7 @@ def convert_yolo(root: Path, warn: Warn) -> Dict[Path, dict]:
     folder = image_folder(root)
     names = {path: _relative(path, (folder, root)) for path in {image.path for image in dataset.images()}}
     ids = {path: number for number, path in enumerate(sorted(names, key=lambda path: Path(names[path])))}
-    categories = [dict(id=number, name=name) for number, name in enumerate(dataset.class_names)]
+    categories = [{'id': number, 'name': name} for number, name in enumerate(dataset.class_names)]
     written, first = {}, 1
     for split in ('all', *SPLITS):
         if split in dataset.splits:
@@ -116,7 +129,7 @@ def _assembled(raw: RawDataset, root: Path, warn: Warn) -> Dataset:
     return dataset
 
 
-def read_class_ids(path: Path) -> Dict[str, int]:
+def read_class_ids(path: Path) -> dict[str, int]:
     """Reads lines of an id and a name, such as `1 traffic light`.
 
     Args:
@@ -125,7 +138,7 @@ def read_class_ids(path: Path) -> Dict[str, int]:
     Raises:
         DatasetError: a line is something else, or a name or an id occurs twice.
     """
-    ids: Dict[str, int] = {}
+    ids: dict[str, int] = {}
     for number, line in enumerate(read_lines(path), 1):
         index, _, name = line.replace('\t', ' ').partition(' ')
         name = name.strip()
@@ -139,7 +152,7 @@ def read_class_ids(path: Path) -> Dict[str, int]:
     return ids
 
 
-def convert_labelme(img_dir: Path, labels_dir: Path, out: Path, class_id_txt: Optional[Path], warn: Warn) -> dict:
+def convert_labelme(img_dir: Path, labels_dir: Path, out: Path, class_id_txt: Path | None, warn: Warn) -> dict:
     """Writes the rectangles of labelme as a COCO file and, where no list of classes is given, class_with_id.txt beside it.
 
     Args:
@@ -167,16 +180,21 @@ def convert_labelme(img_dir: Path, labels_dir: Path, out: Path, class_id_txt: Op
         for image in raw.splits['all']:
             for box in image.boxes:
                 if box.class_name not in ids:
-                    raise DatasetError(f'{image.source}: {box.place}: the class {box.class_name!r} is not in {class_id_txt}, '
-                                       f'which has {sorted(ids)}')
+                    raise DatasetError(
+                        f'{image.source}: {box.place}: the class {box.class_name!r} is not in {class_id_txt}, '
+                        f'which has {sorted(ids)}'
+                    )
     raw.class_names = list(ids)
     dataset = _assembled(raw, labels_dir, warn)
-    images = [(number, _relative(image.path, (img_dir, )), image)
-              for number, image in enumerate(dataset.splits['all'], 1)]
-    content = _coco(images, [dict(id=number, name=name) for name, number in ids.items()], list(ids.values()), 1)
+    images = [
+        (number, _relative(image.path, (img_dir,)), image) for number, image in enumerate(dataset.splits['all'], 1)
+    ]
+    content = _coco(images, [{'id': number, 'name': name} for name, number in ids.items()], list(ids.values()), 1)
     write_coco({out: content}, indent=4)
     if not is_listed:
-        write_text_atomically(out.parent / 'class_with_id.txt', ''.join(f'{number} {name}\n' for name, number in ids.items()))
+        write_text_atomically(
+            out.parent / 'class_with_id.txt', ''.join(f'{number} {name}\n' for name, number in ids.items())
+        )
     return content
 
 
@@ -184,7 +202,7 @@ def _labelme_rectangles(img_dir: Path, labels_dir: Path) -> RawDataset:
     for folder, option in (img_dir, '--img-dir'), (labels_dir, '--labels-dir'):
         if not folder.is_dir():
             raise DatasetError(f'{option}: {folder} is no folder')
-    raw, files = RawDataset(splits=dict(all=[])), FileNames()
+    raw, files = RawDataset(splits={'all': []}), FileNames()
     paths = images_below(img_dir)
     if not paths:
         raise DatasetError(f'{img_dir} holds no image')
@@ -200,29 +218,35 @@ def _labelme_rectangles(img_dir: Path, labels_dir: Path) -> RawDataset:
         except DatasetError as error:
             raw.warnings.add('annotations left out', f'{error}; the image is left out')
             continue
-        boxes = labelme.take_boxes(content, found[path], raw, ('rectangle', ))
+        boxes = labelme.take_boxes(content, found[path], raw, ('rectangle',))
         raw.splits['all'].append(RawImage(path, found[path], boxes, size=content.size))
     files.report(raw.warnings)
     if without:
         examples = ', '.join(map(str, without[:_SHOWN]))
-        raw.warnings.add('images without annotation', f'{len(without)} of {len(paths)} images have no file of labels '
-                         f'<name of the image>.json in {labels_dir} and are left out: {examples}')
+        raw.warnings.add(
+            'images without annotation',
+            f'{len(without)} of {len(paths)} images have no file of labels '
+            f'<name of the image>.json in {labels_dir} and are left out: {examples}',
+        )
     if not raw.splits['all']:
-        raise DatasetError('\n  '.join((f'no file of labels was read for the {len(paths)} images of {img_dir}',
-                                        *raw.warnings.sentences())))
+        raise DatasetError(
+            '\n  '.join(
+                (f'no file of labels was read for the {len(paths)} images of {img_dir}', *raw.warnings.sentences())
+            )
+        )
     return raw
 
 
-def _file_of(image: Path, img_dir: Path, labels_dir: Path, files: FileNames) -> Optional[Path]:
+def _file_of(image: Path, img_dir: Path, labels_dir: Path, files: FileNames) -> Path | None:
     """The file of an image by its name, in the same sub-folder or in none."""
     places = [labels_dir / image.relative_to(img_dir).with_suffix('.json'), labels_dir / f'{image.stem}.json']
     found = next((place for place in places if place.is_file()), None)
     return found or next(filter(None, (files.find_labels(place, image) for place in places)), None)
 
 
-def _files_by_image_path(images: Sequence[Path], labels_dir: Path, used: Container[Optional[Path]]) -> Dict[Path, Path]:
+def _files_by_image_path(images: Sequence[Path], labels_dir: Path, used: Container[Path | None]) -> dict[Path, Path]:
     """The files of images that are named in them only, in `imagePath`."""
-    by_name: Dict[str, Path] = {}
+    by_name: dict[str, Path] = {}
     for file in labelme.label_files(labels_dir) if images else ():
         if file not in used:
             try:
@@ -233,7 +257,7 @@ def _files_by_image_path(images: Sequence[Path], labels_dir: Path, used: Contain
     return {image: by_name[plain_name(image.name)] for image in images if plain_name(image.name) in by_name}
 
 
-def convert_balloon(root: Path, warn: Warn) -> Dict[Path, dict]:
+def convert_balloon(root: Path, warn: Warn) -> dict[Path, dict]:
     """Writes root/train.json and root/val.json from root/{train,val}/via_region_data.json.
 
     Args:
@@ -256,17 +280,21 @@ def _balloons(folder: Path, warn: Warn) -> dict:
     file = folder / 'via_region_data.json'
     entries = list(via.read_file(file))
     files, raw = FileNames(), RawDataset(class_names=['balloon'])
-    regions: Dict[Path, List[via.Region]] = {}
+    regions: dict[Path, list[via.Region]] = {}
     for entry in entries:
-        path = files.find_written(entry.file_name, (folder, ), file) or folder / entry.file_name
+        path = files.find_written(entry.file_name, (folder,), file) or folder / entry.file_name
         regions.setdefault(path, []).extend(entry.regions)
     raw.splits['all'] = [RawImage(path, file, ()) for path in regions]
     files.report(raw.warnings)
     if not regions:
         raise DatasetError(f'{file} names no images')
     dataset = assemble(raw, folder, as_written=True)
-    content = _coco(((number, _relative(image.path, (folder, )), image) for number, image in enumerate(dataset.images())),
-                    [dict(id=0, name='balloon')], [0], 1)
+    content = _coco(
+        ((number, _relative(image.path, (folder,)), image) for number, image in enumerate(dataset.images())),
+        [{'id': 0, 'name': 'balloon'}],
+        [0],
+        1,
+    )
     for number, image in enumerate(dataset.images()):
         for region in regions[image.path]:
             annotation, problem = _polygon(region, (image.width, image.height))
@@ -281,12 +309,17 @@ def _balloons(folder: Path, warn: Warn) -> dict:
     return content
 
 
-def _polygon(region: via.Region, size: Tuple[int, int]) -> Tuple[Optional[dict], str]:
+def _polygon(region: via.Region, size: tuple[int, int]) -> tuple[dict | None, str]:
     if not region.points:
         return None, f'{region.problem}; it is left out'
     fitted, problem = fit(region.corners(), size, whole_pixels=False)
     if fitted is None:
         return None, f'the box around it {problem}; it is left out'
     points = [min(max(value + 0.5, 0), side) for point in region.points for value, side in zip(point, size)]
-    return dict(category_id=0, bbox=list(fitted), area=fitted[2] * fitted[3], iscrowd=0,
-                segmentation=[points]), f'the box around it {problem}; it is clipped' if problem else ''
+    return {
+        'category_id': 0,
+        'bbox': list(fitted),
+        'area': fitted[2] * fitted[3],
+        'iscrowd': 0,
+        'segmentation': [points],
+    }, f'the box around it {problem}; it is clipped' if problem else ''

@@ -3,10 +3,12 @@
 Rectangles and polygons count, and circles and ellipses as polygons; points and lines have no area. The class of a
 region is its attribute `class`, `name`, `label` or `type`, or its only one.
 """
+
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple
 
 from ymir_exc.errors import DatasetError
 
@@ -18,7 +20,7 @@ LOOKS_FOR = 'a JSON file of VIA ("filename" and "regions") in the folder or in t
 _HEAD_BYTES = 1 << 16
 _CLASS_ATTRIBUTES = ('class', 'name', 'label', 'type')
 _ROUND_CORNERS = 32
-Point = Tuple[float, float]
+Point = tuple[float, float]
 
 
 class Region(NamedTuple):
@@ -30,12 +32,13 @@ class Region(NamedTuple):
         place: where it stands.
         problem: what is wrong where there are no points.
     """
-    points: List[Point]
-    class_name: Optional[str]
+
+    points: list[Point]
+    class_name: str | None
     place: str
     problem: str = ''
 
-    def corners(self) -> Tuple[float, float, float, float]:
+    def corners(self) -> tuple[float, float, float, float]:
         """xmin, ymin, xmax, ymax of its points."""
         xs, ys = zip(*self.points)
         return min(xs), min(ys), max(xs), max(ys)
@@ -43,11 +46,12 @@ class Region(NamedTuple):
 
 class ViaImage(NamedTuple):
     """One image of a file."""
+
     file_name: str
-    regions: List[Region]
+    regions: list[Region]
 
 
-def label_files(root: Path) -> List[Path]:
+def label_files(root: Path) -> list[Path]:
     """The files that look like VIA's, from their first bytes: of the folder and its split folders."""
     folders = [root, *(folder for _, folder in split_folders(root))] if root.is_dir() else []
     return [path for folder in folders for path in sorted(folder.glob('*.json')) if path.is_file() and _is_via(path)]
@@ -113,8 +117,8 @@ def _region(region: Any, place: str) -> Region:
     return Region(points, name, place)
 
 
-def _outline(kind: Any, shape: Dict[str, Any]) -> Optional[List[Point]]:
-    def numbers(*keys: str) -> List[float]:
+def _outline(kind: Any, shape: dict[str, Any]) -> list[Point] | None:
+    def numbers(*keys: str) -> list[float]:
         values = [number_in_file(shape[key]) for key in keys]
         if not all(map(math.isfinite, values)):
             raise ValueError
@@ -135,7 +139,7 @@ def _outline(kind: Any, shape: Dict[str, Any]) -> Optional[List[Point]]:
     return None
 
 
-def _class_of(attributes: Any) -> Optional[str]:
+def _class_of(attributes: Any) -> str | None:
     if not isinstance(attributes, dict):
         return None
     values = [attributes[key] for key in _CLASS_ATTRIBUTES if key in attributes] or list(attributes.values())[:1]
@@ -161,17 +165,23 @@ def read(root: Path) -> RawDataset:
     paths = label_files(root)
     if not paths:
         raise DatasetError(f'{root} holds no file of VIA; looked for {LOOKS_FOR}')
-    splits = {path: (split_of(path.parent.name) if path.parent != root else None) or split_of(path.stem) for path in paths}
+    splits = {
+        path: (split_of(path.parent.name) if path.parent != root else None) or split_of(path.stem) for path in paths
+    }
     for path in paths:
         images = raw.splits.setdefault(splits[path] or ('train' if any(splits.values()) else 'all'), [])
         for entry in read_file(path):
-            image = files.find_written(entry.file_name, (path.parent, path.parent / 'images', root, root / 'images'), path)
+            image = files.find_written(
+                entry.file_name, (path.parent, path.parent / 'images', root, root / 'images'), path
+            )
             boxes = []
             for region in entry.regions:
                 if region.points:
                     boxes.append(RawBox(region.class_name or 'object', region.corners(), region.place))
                 else:
-                    raw.warnings.add('annotations left out', f'{path}: {region.place}: {region.problem}; it is left out')
+                    raw.warnings.add(
+                        'annotations left out', f'{path}: {region.place}: {region.problem}; it is left out'
+                    )
             images.append(RawImage(image or path.parent / entry.file_name, path, boxes))
     files.report(raw.warnings)
     raw.class_names = sorted({box.class_name for part in raw.splits.values() for image in part for box in image.boxes})

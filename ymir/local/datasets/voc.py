@@ -5,9 +5,9 @@ XML files beside their images, and any of these with sub-folders, `train`, `val`
 the order of `classes.txt`, `labels.txt` or `labelmap.txt` where there is one, else alphabetical. As on the platform,
 corners count from 0.
 """
+
 import re
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
 from xml.etree import ElementTree
 
 from ymir_exc.annotations.xml_text import decode_xml, parse_xml
@@ -49,11 +49,11 @@ def _has_xml(folder: Path) -> bool:
     return folder.is_dir() and any(_is_annotation(path) for path in files_below(folder))
 
 
-def _annotations_of(root: Path) -> Optional[Path]:
+def _annotations_of(root: Path) -> Path | None:
     return next((root / name for name in _ANNOTATION_FOLDERS if _has_xml(root / name)), None)
 
 
-def _parts(root: Path) -> List[Tuple[Path, Path]]:
+def _parts(root: Path) -> list[tuple[Path, Path]]:
     """(root of the part, folder of its XML files): the root itself or its years, and all below the root else."""
     if not root.is_dir():
         return []
@@ -92,8 +92,11 @@ def read(root: Path) -> RawDataset:
 def _read_part(raw: RawDataset, root: Path, annotations: Path) -> None:
     files = FileNames()
     images = ImagesOfLabels(root, files, _ANNOTATION_FOLDERS)
-    by_name = {path.relative_to(annotations).with_suffix('').as_posix(): path for path in files_below(annotations)
-               if path.suffix.lower() == '.xml'}
+    by_name = {
+        path.relative_to(annotations).with_suffix('').as_posix(): path
+        for path in files_below(annotations)
+        if path.suffix.lower() == '.xml'
+    }
     sets = _sets(raw, root, by_name)
     if not sets:
         for name in by_name:  # train/a.xml, annotations/train/a.xml, train/Annotations/a.xml
@@ -102,8 +105,9 @@ def _read_part(raw: RawDataset, root: Path, annotations: Path) -> None:
     listed = {name for names in sets.values() for name in names}
     for name in by_name:
         if name not in listed:
-            raw.warnings.add('annotations in no set', f'{by_name[name]} is in no list of {root / "ImageSets/Main"}; it '
-                             'is left out')
+            raw.warnings.add(
+                'annotations in no set', f'{by_name[name]} is in no list of {root / "ImageSets/Main"}; it is left out'
+            )
     wanted = [name for name in by_name if name in listed]
     read_images = dict(zip(wanted, in_threads(lambda name: read_xml(by_name[name], images), wanted)))
     files.report(raw.warnings)
@@ -113,8 +117,10 @@ def _read_part(raw: RawDataset, root: Path, annotations: Path) -> None:
             if result is None:
                 image = images.find(annotations / f'{name}.xml', '')
                 raw.unlabelled += [RawImage(image, root / 'ImageSets' / 'Main', ())] if image else []
-                raw.warnings.add('images without annotation', f'{root / "ImageSets/Main"}: {name} has no '
-                                 f'{annotations / (name + ".xml")}; {UNLABELLED}')
+                raw.warnings.add(
+                    'images without annotation',
+                    f'{root / "ImageSets/Main"}: {name} has no {annotations / (name + ".xml")}; {UNLABELLED}',
+                )
             elif isinstance(result, str):
                 raw.warnings.add('annotations left out', f'{by_name[name]}: {result}; the image is left out')
             else:
@@ -126,7 +132,7 @@ def _read_part(raw: RawDataset, root: Path, annotations: Path) -> None:
             raw.warnings.add('images without annotation', f'{path} has no .xml file; {UNLABELLED}')
 
 
-def _sets(raw: RawDataset, root: Path, by_name: Dict[str, Path]) -> Dict[str, List[str]]:
+def _sets(raw: RawDataset, root: Path, by_name: dict[str, Path]) -> dict[str, list[str]]:
     """Names of the images of each split, from ImageSets/Main."""
     main = root / 'ImageSets' / 'Main'
     sets = {split: _names(main / f'{split}.txt', by_name) for split in SPLITS if (main / f'{split}.txt').is_file()}
@@ -142,15 +148,16 @@ def _sets(raw: RawDataset, root: Path, by_name: Dict[str, Path]) -> Dict[str, Li
                 if seen.setdefault(name, split) == split:
                     result[split].append(name)
                 else:
-                    raw.warnings.add('images in two sets', f'{main / split}.txt: {name} is in {seen[name]}.txt too; it '
-                                     'stays there')
+                    raw.warnings.add(
+                        'images in two sets', f'{main / split}.txt: {name} is in {seen[name]}.txt too; it stays there'
+                    )
     return result
 
 
-def _names(file: Path, by_name: Dict[str, Path]) -> List[str]:
+def _names(file: Path, by_name: dict[str, Path]) -> list[str]:
     """Names of a list; a name may hold spaces, and lists of one class have 1, 0 or -1 behind it."""
     names = []
-    by_plain_name: Dict[str, List[str]] = {}
+    by_plain_name: dict[str, list[str]] = {}
     for name in by_name:
         by_plain_name.setdefault(plain_name(name), []).append(name)
     for line in read_lines(file):
@@ -163,7 +170,7 @@ def _names(file: Path, by_name: Dict[str, Path]) -> List[str]:
     return names
 
 
-def read_xml(path: Path, images: Optional[ImagesOfLabels] = None) -> object:
+def read_xml(path: Path, images: ImagesOfLabels | None = None) -> object:
     """The image of an XML file, or what is wrong with the file.
 
     Args:
@@ -176,8 +183,12 @@ def read_xml(path: Path, images: Optional[ImagesOfLabels] = None) -> object:
         return f'it is no readable XML file ({error})'
     image = images.find(path, (root.findtext('filename') or '').strip()) if images else None
     boxes = [_box(item, f'object {number}') for number, item in enumerate(root.iter('object'), 1)]
-    return RawImage(image or path.with_suffix('.jpg'), path, boxes,
-                    size=size_in_file(root.findtext('size/width'), root.findtext('size/height')))
+    return RawImage(
+        image or path.with_suffix('.jpg'),
+        path,
+        boxes,
+        size=size_in_file(root.findtext('size/width'), root.findtext('size/height')),
+    )
 
 
 def _box(item: ElementTree.Element, place: str) -> RawBox:
@@ -192,7 +203,7 @@ def _box(item: ElementTree.Element, place: str) -> RawBox:
     return RawBox((item.findtext('name') or '').strip(), corners, place, difficult)
 
 
-def _xml(image: LabelledImage, file_name: str, class_names: Tuple[str, ...]) -> bytes:
+def _xml(image: LabelledImage, file_name: str, class_names: tuple[str, ...]) -> bytes:
     root = ElementTree.Element('annotation')
 
     def add(parent: ElementTree.Element, name: str, text: object = None) -> ElementTree.Element:
@@ -208,8 +219,12 @@ def _xml(image: LabelledImage, file_name: str, class_names: Tuple[str, ...]) -> 
     add(root, 'segmented', 0)
     for box in image.boxes:
         item = add(root, 'object')
-        for name, value in (('name', class_names[box.class_index]), ('pose', 'Unspecified'), ('truncated', 0),
-                            ('difficult', int(box.difficult))):
+        for name, value in (
+            ('name', class_names[box.class_index]),
+            ('pose', 'Unspecified'),
+            ('truncated', 0),
+            ('difficult', int(box.difficult)),
+        ):
             add(item, name, value)
         corners = add(item, 'bndbox')
         for name, value in (('xmin', box.x), ('ymin', box.y), ('xmax', box.x + box.w - 1), ('ymax', box.y + box.h - 1)):

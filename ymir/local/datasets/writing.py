@@ -1,6 +1,7 @@
 """What all writers share: where images go, by copy or by link, and what could not be written."""
+
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, Sequence, Set, Tuple
 
 from PIL import Image
 
@@ -10,9 +11,17 @@ from ..labels import LabelledImage
 from .files import is_image
 
 MAX_STEM = 249  # bytes of 255, with .jpeg behind
-SUFFIX_OF = {'PNG': '.png', 'BMP': '.bmp', 'WEBP': '.webp', 'TIFF': '.tif', 'GIF': '.gif', 'JPEG2000': '.jp2',
-             'PPM': '.ppm', 'AVIF': '.avif'}
-Written = Tuple[str, ...]  # warnings, one sentence each
+SUFFIX_OF = {
+    'PNG': '.png',
+    'BMP': '.bmp',
+    'WEBP': '.webp',
+    'TIFF': '.tif',
+    'GIF': '.gif',
+    'JPEG2000': '.jp2',
+    'PPM': '.ppm',
+    'AVIF': '.avif',
+}
+Written = tuple[str, ...]  # warnings, one sentence each
 
 
 def _cut(text: str, num_bytes: int) -> str:
@@ -41,10 +50,10 @@ class ImagePlaces:
         self.folder = folder
         self.link = link
         self.on_progress = on_progress
-        self.warnings: List[str] = []
-        self._stems: Set[str] = set()
+        self.warnings: list[str] = []
+        self._stems: set[str] = set()
 
-    def add(self, below: str, images: Sequence[LabelledImage]) -> List[str]:
+    def add(self, below: str, images: Sequence[LabelledImage]) -> list[str]:
         """Puts images into a sub-folder.
 
         Args:
@@ -62,7 +71,7 @@ class ImagePlaces:
             pass
         return names
 
-    def _put(self, pair: Tuple[Path, Path]) -> None:
+    def _put(self, pair: tuple[Path, Path]) -> None:
         if self.link:
             link_or_copy(*pair, symlink=True)
         else:

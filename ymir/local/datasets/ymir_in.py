@@ -2,9 +2,11 @@
 
 The paths of its index files begin with `/in`, which stands for the folder itself.
 """
+
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any
 
 import yaml
 
@@ -24,7 +26,7 @@ LOOKS_FOR = 'in/config.yaml with in/train-index.tsv or in/candidate-index.tsv'
 _INDEXES = {'train': 'train-index.tsv', 'val': 'val-index.tsv', 'all': 'candidate-index.tsv'}
 
 
-def in_folder(root: Path) -> Optional[Path]:
+def in_folder(root: Path) -> Path | None:
     """The folder `in`: the root or below it; None if it is no work directory."""
     for folder in (root, root / 'in'):
         if (folder / 'config.yaml').is_file() and any((folder / name).is_file() for name in _INDEXES.values()):
@@ -50,7 +52,7 @@ def read(root: Path) -> RawDataset:
     if folder is None:
         raise DatasetError(f'{root} holds no task of YMIR; looked for {LOOKS_FOR}')
     raw = RawDataset(class_names=_class_names(folder / 'config.yaml'))
-    readers: Dict[Path, Dict[str, RawImage]] = {}
+    readers: dict[Path, dict[str, RawImage]] = {}
     for split, name in _INDEXES.items():
         if not (folder / name).is_file():
             continue
@@ -63,8 +65,11 @@ def read(root: Path) -> RawDataset:
             labelled = _read_annotation(raw, image, _inside(folder, annotation), readers) if annotation else None
             if labelled is None:
                 raw.unlabelled.append(RawImage(image, folder / name, ()))
-                raw.warnings.add('images without annotation', f'{folder / name}:{number}: '
-                                 f'{annotation or "no annotation"} does not exist or cannot be read; {UNLABELLED}')
+                raw.warnings.add(
+                    'images without annotation',
+                    f'{folder / name}:{number}: '
+                    f'{annotation or "no annotation"} does not exist or cannot be read; {UNLABELLED}',
+                )
             else:
                 images.append(labelled)
         raw.splits[split] = images
@@ -74,7 +79,7 @@ def read(root: Path) -> RawDataset:
     return raw
 
 
-def _class_names(file: Path) -> List[str]:
+def _class_names(file: Path) -> list[str]:
     try:
         config = load_yaml(read_text(file))
     except yaml.YAMLError as error:
@@ -90,14 +95,14 @@ def _inside(folder: Path, path: str) -> Path:
     rest = path.rpartition('/in/')[2]
     places = [folder / path, folder / rest]
     if rest.startswith('assets/'):  # a link to the cache beside `in`
-        places.append(folder.parent / 'asset_cache' / rest[len('assets/'):])
+        places.append(folder.parent / 'asset_cache' / rest[len('assets/') :])
     return next((place for place in places if os.path.isfile(place)), places[1])
 
 
-def _read_annotation(raw: RawDataset, image: Path, file: Path, readers: Dict[Path, Any]) -> Optional[RawImage]:
+def _read_annotation(raw: RawDataset, image: Path, file: Path, readers: dict[Path, Any]) -> RawImage | None:
     if not os.path.isfile(file):
         return None
-    readers_of: Dict[str, Callable[[], Optional[RawImage]]] = {
+    readers_of: dict[str, Callable[[], RawImage | None]] = {
         '.txt': lambda: RawImage(image, file, _read_ark(raw, file)),
         '.xml': lambda: _read_voc(raw, image, file),
         '.json': lambda: _read_coco(raw, image, file, readers),
@@ -107,7 +112,7 @@ def _read_annotation(raw: RawDataset, image: Path, file: Path, readers: Dict[Pat
     return readers_of[file.suffix]()
 
 
-def _read_ark(raw: RawDataset, file: Path) -> List[RawBox]:
+def _read_ark(raw: RawDataset, file: Path) -> list[RawBox]:
     boxes = []
     for number, line in enumerate(read_text(file).splitlines(), 1):
         if line.strip():
@@ -120,7 +125,7 @@ def _read_ark(raw: RawDataset, file: Path) -> List[RawBox]:
     return boxes
 
 
-def _read_voc(raw: RawDataset, image: Path, file: Path) -> Optional[RawImage]:
+def _read_voc(raw: RawDataset, image: Path, file: Path) -> RawImage | None:
     result = voc.read_xml(file)
     if isinstance(result, str):
         raw.warnings.add('annotations left out', f'{file}: {result}')
@@ -128,8 +133,7 @@ def _read_voc(raw: RawDataset, image: Path, file: Path) -> Optional[RawImage]:
     return result._replace(path=image)
 
 
-def _read_coco(raw: RawDataset, image: Path, file: Path,
-               readers: Dict[Path, Dict[str, RawImage]]) -> Optional[RawImage]:
+def _read_coco(raw: RawDataset, image: Path, file: Path, readers: dict[Path, dict[str, RawImage]]) -> RawImage | None:
     if file not in readers:
         readers[file] = {item.path.name: item for item in coco.read_file(file, raw, Path).images}
     found = readers[file].get(image.name)
@@ -150,10 +154,19 @@ def write(dataset: Dataset, folder: Path, places: ImagePlaces) -> Written:
     if not dataset.class_names:
         raise DatasetError(f'{dataset.root} has no classes; the platform trains on one class at least')
     train = [*dataset.splits.get('all', ()), *dataset.splits.get('train', ())]
-    prepare_training(folder, dataset.class_names, train, dataset.splits.get('val', ()),
-                     hyper_parameters('training', dict(export_format='ark:raw')), in_container=True,
-                     link_assets=places.link, on_progress=places.on_progress)
+    prepare_training(
+        folder,
+        dataset.class_names,
+        train,
+        dataset.splits.get('val', ()),
+        hyper_parameters('training', {'export_format': 'ark:raw'}),
+        in_container=True,
+        link_assets=places.link,
+        on_progress=places.on_progress,
+    )
     if dataset.splits.get('test'):
-        places.warnings.append(f'{folder}: a training of the platform has no test set; {len(dataset.splits["test"])} '
-                               'images are not written')
+        places.warnings.append(
+            f'{folder}: a training of the platform has no test set; {len(dataset.splits["test"])} '
+            'images are not written'
+        )
     return places.written()

@@ -7,9 +7,11 @@ Read are `data.yaml` (train, val and test as a folder, a list or a text file of 
 trees `images/train` with `labels/train` or `train/images` with `train/labels`, lists `train.txt`, and text files beside
 images. An image without a text file is one without objects, as YOLO's own tools take it.
 """
+
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any
 
 import yaml
 
@@ -24,14 +26,24 @@ from .raw import RawBox, RawDataset, RawImage, Warnings
 from .writing import ImagePlaces, Written
 from .yolo_folders import has_labels, image_folder, is_row, label_file, looked_for, rows_elsewhere
 
-LOOKS_FOR = ('data.yaml with train and val, folders images and labels (or train/images and train/labels), train.txt, '
-             'or .txt files beside images')
-_NAME_FILES = ('classes.txt', 'obj.names', 'labels/classes.txt', 'labels/train/classes.txt', 'predefined_classes.txt',
-               'train/labels/classes.txt', 'train/classes.txt', 'names.txt')
-_SPLIT_KEYS = {'train': ('train', ), 'val': ('val', 'valid', 'validation'), 'test': ('test', )}
+LOOKS_FOR = (
+    'data.yaml with train and val, folders images and labels (or train/images and train/labels), train.txt, '
+    'or .txt files beside images'
+)
+_NAME_FILES = (
+    'classes.txt',
+    'obj.names',
+    'labels/classes.txt',
+    'labels/train/classes.txt',
+    'predefined_classes.txt',
+    'train/labels/classes.txt',
+    'train/classes.txt',
+    'names.txt',
+)
+_SPLIT_KEYS = {'train': ('train',), 'val': ('val', 'valid', 'validation'), 'test': ('test',)}
 
 
-def yaml_file(root: Path) -> Optional[Path]:
+def yaml_file(root: Path) -> Path | None:
     """The file that describes the data set; None if there is none."""
     if root.is_file():
         return root if root.suffix.lower() in ('.yaml', '.yml') else None
@@ -61,7 +73,7 @@ def is_yolo(root: Path) -> bool:
     return any(is_row(path.with_suffix('.txt')) for path in images_below(root))
 
 
-def _lists(root: Path) -> Dict[str, Path]:
+def _lists(root: Path) -> dict[str, Path]:
     """`train.txt`, `val.txt`, `test.txt` that name images."""
     found = {}
     for split in SPLITS:
@@ -80,7 +92,7 @@ def _is_stem(line: str, root: Path) -> bool:
     return any(path.stem == stem for path in images_below(image_folder(root)))
 
 
-def _load(path: Path) -> Dict[str, Any]:
+def _load(path: Path) -> dict[str, Any]:
     """A YAML mapping with all values as text: a class may be called `no` or `007`."""
     try:
         content = load_yaml(read_text(path), yaml.BaseLoader)
@@ -89,7 +101,7 @@ def _load(path: Path) -> Dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def read(root: Path, class_names: Optional[Sequence[str]] = None) -> RawDataset:
+def read(root: Path, class_names: Sequence[str] | None = None) -> RawDataset:
     """Reads a YOLO data set; see the module.
 
     Args:
@@ -142,36 +154,48 @@ def read(root: Path, class_names: Optional[Sequence[str]] = None) -> RawDataset:
             if 0 <= index < len(names):
                 kept.append(RawBox(names[index], corners, place))
             else:
-                raw.warnings.add('boxes without a known class', f'{file}: {place}: class {index} is unknown, {source} '
-                                 f'names {f"0 to {len(names) - 1}" if names else "no class"}; the box is left out')
+                raw.warnings.add(
+                    'boxes without a known class',
+                    f'{file}: {place}: class {index} is unknown, {source} '
+                    f'names {f"0 to {len(names) - 1}" if names else "no class"}; the box is left out',
+                )
         raw.splits[split].append(RawImage(path, file or source, kept, relative=True))
     if missing:
         kind = 'images without label file' if missing < len(listed) else 'no label file'
         first = next(path for (_, path), (file, _, _) in rows if file is None and os.path.isfile(path))
         hint = rows_elsewhere(folder, [path for _, path in listed]) if missing == len(listed) else ''
-        raw.warnings.add(kind, f'{root}: {missing} of {len(listed)} images have no label file and count as images without '
-                         f'objects; for {first} looked for {looked_for(first)}{hint}')
+        raw.warnings.add(
+            kind,
+            f'{root}: {missing} of {len(listed)} images have no label file and count as images without '
+            f'objects; for {first} looked for {looked_for(first)}{hint}',
+        )
     return raw
 
 
-def _warn_of_others(images: Dict[str, List[Path]], folder: Path, warnings: Warnings) -> None:
+def _warn_of_others(images: dict[str, list[Path]], folder: Path, warnings: Warnings) -> None:
     """Warns of images in no list and in no folder of a part, where others are."""
     listed = {os.path.normpath(path) for paths in images.values() for path in paths}
     others = [path for path in images_below(folder) if os.path.normpath(path) not in listed]
     if listed and others:
-        warnings.add('images in no part', f'{len(others)} images below {folder} are in none of the lists or folders of the '
-                     f'parts {", ".join(images)} and are left out, such as {others[0]}')
+        warnings.add(
+            'images in no part',
+            f'{len(others)} images below {folder} are in none of the lists or folders of the '
+            f'parts {", ".join(images)} and are left out, such as {others[0]}',
+        )
 
 
-def _numbered(rows: Sequence[Any], folder: Path, warnings: Warnings) -> List[str]:
+def _numbered(rows: Sequence[Any], folder: Path, warnings: Warnings) -> list[str]:
     highest = max((index for _, (_, boxes, _) in rows for index, _, _ in boxes), default=-1)
     names = [f'class_{index}' for index in range(min(highest + 1, 1000))]
-    warnings.add('no class names', f'{folder} names no classes (looked for names in data.yaml, '
-                 f'{", ".join(_NAME_FILES)}); they are called {", ".join(names[:3])} ...')
+    warnings.add(
+        'no class names',
+        f'{folder} names no classes (looked for names in data.yaml, '
+        f'{", ".join(_NAME_FILES)}); they are called {", ".join(names[:3])} ...',
+    )
     return names
 
 
-def _names_of_yaml(content: Dict[str, Any], file: Path, warnings: Warnings) -> List[str]:
+def _names_of_yaml(content: dict[str, Any], file: Path, warnings: Warnings) -> list[str]:
     names = content.get('names')
     if isinstance(names, dict):
         try:
@@ -193,20 +217,22 @@ def _names_of_yaml(content: Dict[str, Any], file: Path, warnings: Warnings) -> L
     return names
 
 
-def _keypoints(content: Dict[str, Any]) -> int:
+def _keypoints(content: dict[str, Any]) -> int:
     """How many numbers of key points follow each box."""
     shape = content.get('kpt_shape')
-    return int(shape[0]) * int(shape[1]) if isinstance(shape, list) and [
-        isinstance(side, str) and side.isdigit() for side in shape] == [True, True] else 0
+    return (
+        int(shape[0]) * int(shape[1])
+        if isinstance(shape, list) and [isinstance(side, str) and side.isdigit() for side in shape] == [True, True]
+        else 0
+    )
 
 
-def _images_of_yaml(content: Dict[str, Any], file: Path, warnings: Warnings,
-                    files: FileNames) -> Dict[str, List[Path]]:
+def _images_of_yaml(content: dict[str, Any], file: Path, warnings: Warnings, files: FileNames) -> dict[str, list[Path]]:
     here = file.parent
     base = Path(str(content.get('path') or '.')).expanduser()
     bases = list(dict.fromkeys((base if base.is_absolute() else here / base, here, here / base.name)))
-    images: Dict[str, List[Path]] = {}
-    entries_of: Dict[str, Any] = {}
+    images: dict[str, list[Path]] = {}
+    entries_of: dict[str, Any] = {}
     for split, keys in _SPLIT_KEYS.items():
         entries = next((content[key] for key in keys if content.get(key) not in (None, '', [], '~', 'null')), None)
         if entries is None:
@@ -222,39 +248,44 @@ def _images_of_yaml(content: Dict[str, Any], file: Path, warnings: Warnings,
             warnings.add('no test images', f'{error}; there are no test images')
         entries_of[split] = entries
     if entries_of.get('train') == entries_of.get('val'):  # no split, and tools that insist on one
-        images = {**({'all': images['train']} if 'train' in images else {}),
-                  **{split: paths for split, paths in images.items() if split == 'test'}}
+        images = {
+            **({'all': images['train']} if 'train' in images else {}),
+            **{split: paths for split, paths in images.items() if split == 'test'},
+        }
     return images
 
 
-def _images_of_entry(entry: str, bases: Sequence[Path], file: Path, split: str, files: FileNames) -> List[Path]:
+def _images_of_entry(entry: str, bases: Sequence[Path], file: Path, split: str, files: FileNames) -> list[Path]:
     found = files.find_written(entry, bases, file, os.path.exists, in_split=True)
     if found is None:
-        raise DatasetError(f'{file}: {split} is {entry!r}, which does not exist; write there a folder or list of images, from '
-                           f'{" or ".join(map(str, bases))} on')
+        raise DatasetError(
+            f'{file}: {split} is {entry!r}, which does not exist; write there a folder or list of images, from '
+            f'{" or ".join(map(str, bases))} on'
+        )
     if found.is_dir():
         return images_below(found)
     return [found] if is_image(found) else _images_of_list(found, bases, files)
 
 
-def _images_of_list(file: Path, bases: Sequence[Path], files: FileNames) -> List[Path]:
+def _images_of_list(file: Path, bases: Sequence[Path], files: FileNames) -> list[Path]:
     bases = list(dict.fromkeys((file.parent, *bases)))
     return [files.find_written(line, bases, file) or file.parent / line for line in read_lines(file)]
 
 
-def _images_of_tree(root: Path, files: FileNames) -> Dict[str, List[Path]]:
+def _images_of_tree(root: Path, files: FileNames) -> dict[str, list[Path]]:
     lists = _lists(root)
     folder = image_folder(root)
     if lists:
         return {split: _images_of_list(path, [root, folder], files) for split, path in lists.items()}
-    splits: Dict[str, List[Path]] = {}
+    splits: dict[str, list[Path]] = {}
     for split, path in split_folders(folder):
         splits.setdefault(split, []).extend(images_below(path))
-    return splits if any(splits.values()) else dict(all=images_below(folder))
+    return splits if any(splits.values()) else {'all': images_below(folder)}
 
 
-def _read_labels(image: Path, num_points: int,
-                 files: FileNames) -> Tuple[Optional[Path], List[Tuple[int, Any, str]], List[str]]:
+def _read_labels(
+    image: Path, num_points: int, files: FileNames
+) -> tuple[Path | None, list[tuple[int, Any, str]], list[str]]:
     """The text file, (class index, corners, place) of each object, and what is wrong with other lines."""
     file = label_file(image, files)
     if file is None:
@@ -277,8 +308,10 @@ def _read_labels(image: Path, num_points: int,
             wrong.append(f'line {number}: the class index {words[0]} is no whole number')
             continue
         if not all(-1 <= value <= 2 for value in values[:4]):  # a little outside happens; NaN is refused, too
-            wrong.append(f'line {number}: {line.strip()[:60]!r} holds no shares of the image\'s sides, 0 to 1; divide '
-                         'pixels by width and height')
+            wrong.append(
+                f"line {number}: {line.strip()[:60]!r} holds no shares of the image's sides, 0 to 1; divide "
+                'pixels by width and height'
+            )
             continue
         if len(values) in (4, 5) or num_points and len(values) == 4 + num_points:
             x, y, w, h = values[:4]
@@ -306,9 +339,12 @@ def write(dataset: Dataset, folder: Path, places: ImagePlaces) -> Written:
         labels = folder / 'labels' / split
         labels.mkdir(parents=True)
         for image, name in zip(images, places.add(paths[split], images)):
-            lines = (f'{box.class_index} {(box.x + box.w / 2) / image.width:.6f} '
-                     f'{(box.y + box.h / 2) / image.height:.6f} '
-                     f'{box.w / image.width:.6f} {box.h / image.height:.6f}\n' for box in image.boxes)
+            lines = (
+                f'{box.class_index} {(box.x + box.w / 2) / image.width:.6f} '
+                f'{(box.y + box.h / 2) / image.height:.6f} '
+                f'{box.w / image.width:.6f} {box.h / image.height:.6f}\n'
+                for box in image.boxes
+            )
             (labels / f'{Path(name).stem}.txt').write_text(''.join(lines))
     difficult = sum(box.difficult for image in dataset.images() for box in image.boxes)
     if difficult:

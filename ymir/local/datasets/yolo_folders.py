@@ -1,7 +1,8 @@
 """Where YOLO data sets keep images and the text file of each."""
+
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Iterable, List, Optional
 
 from .file_names import FileNames
 from .files import files_below
@@ -12,8 +13,9 @@ LABEL_FOLDERS = ('labels', 'Labels', 'LABELS', 'label', 'Label')
 
 def has_labels(folder: Path) -> bool:
     """Whether a folder has one of labels, with text files in it."""
-    return any((folder / name).is_dir() and next((folder / name).rglob('*.txt'), None) is not None
-               for name in LABEL_FOLDERS)
+    return any(
+        (folder / name).is_dir() and next((folder / name).rglob('*.txt'), None) is not None for name in LABEL_FOLDERS
+    )
 
 
 def is_row(path: Path) -> bool:
@@ -37,7 +39,7 @@ def image_folder(root: Path) -> Path:
     return next((root / name for name in IMAGE_FOLDERS if (root / name).is_dir()), root)
 
 
-def label_places(image: Path) -> List[Path]:
+def label_places(image: Path) -> list[Path]:
     """Where the text file of an image may be, the best first.
 
     Args:
@@ -47,11 +49,11 @@ def label_places(image: Path) -> List[Path]:
     parts = list(image.parts)
     for position in range(len(parts) - 2, -1, -1):
         if parts[position] in IMAGE_FOLDERS:
-            places += [_text_beside(Path(*parts[:position], name, *parts[position + 1:])) for name in LABEL_FOLDERS]
+            places += [_text_beside(Path(*parts[:position], name, *parts[position + 1 :])) for name in LABEL_FOLDERS]
     return [*places, _text_beside(image), image.parent / 'labels' / f'{image.stem}.txt']
 
 
-def label_file(image: Path, files: FileNames) -> Optional[Path]:
+def label_file(image: Path, files: FileNames) -> Path | None:
     """The text file of an image: the last folder `images` of its path replaced by `labels`, or beside it; None if there
     is none.
 
@@ -81,7 +83,9 @@ def rows_elsewhere(root: Path, images: Iterable[Path]) -> str:
         images: those whose text files were not found.
     """
     stems = {image.stem for image in images}
-    found = next((path for path in files_below(root) if path.suffix == '.txt' and path.stem in stems and is_row(path)), None)
+    found = next(
+        (path for path in files_below(root) if path.suffix == '.txt' and path.stem in stems and is_row(path)), None
+    )
     return f'; {found} looks like one: put such files where they are looked for' if found else ''
 
 

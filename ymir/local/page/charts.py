@@ -3,8 +3,10 @@
 Colours come from variables of the page's style sheet, so that one chart serves the light and the dark scheme; values
 are shown by `<title>` when the pointer rests on a mark.
 """
+
 import math
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from markupsafe import Markup
@@ -26,6 +28,7 @@ class Series(NamedTuple):
         style: 'line', 'faint' (raw values under a smoothed line), 'bold' or 'dashed'.
         dots: draw the points.
     """
+
     name: object
     x: Sequence[float]
     y: Sequence[float]
@@ -34,7 +37,7 @@ class Series(NamedTuple):
     dots: bool = False
 
 
-def ticks(low: float, high: float, count: int = 5) -> List[float]:
+def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Round numbers (1, 2 or 5 times a power of ten) that cover a range.
 
     Args:
@@ -44,7 +47,7 @@ def ticks(low: float, high: float, count: int = 5) -> List[float]:
     if not high > low:
         low, high = (low - abs(low) / 2, low + abs(low) / 2) if low else (0.0, 1.0)
     raw = (high - low) / count
-    power = 10.0**math.floor(math.log10(raw))
+    power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [round(k * step, 12) for k in range(first, last + 1)]
@@ -59,14 +62,16 @@ def number(value: float) -> str:
     return f'{value:.3g}' if abs(value) < 1000 else f'{value:,.0f}'
 
 
-def line_chart(label: Text,
-               series: Sequence[Series],
-               x_name: object = '',
-               y_name: object = '',
-               y_range: Optional[Tuple[float, float]] = None,
-               x_range: Optional[Tuple[float, float]] = None,
-               width: int = 460,
-               height: int = 250) -> Markup:
+def line_chart(
+    label: Text,
+    series: Sequence[Series],
+    x_name: object = '',
+    y_name: object = '',
+    y_range: tuple[float, float] | None = None,
+    x_range: tuple[float, float] | None = None,
+    width: int = 460,
+    height: int = 250,
+) -> Markup:
     """Draws lines over common axes.
 
     Args:
@@ -81,8 +86,10 @@ def line_chart(label: Text,
     every_y = np.concatenate([y for _, _, y in clean] or [np.zeros(0)])
     if not len(every_x):
         return Markup('')
-    x_ticks, y_ticks = (ticks(*(ends or (float(values.min()), float(values.max()))))
-                        for ends, values in ((x_range, every_x), (y_range, every_y)))
+    x_ticks, y_ticks = (
+        ticks(*(ends or (float(values.min()), float(values.max()))))
+        for ends, values in ((x_range, every_x), (y_range, every_y))
+    )
     x_low, x_high = x_range or (float(every_x.min()), float(every_x.max()))
     if x_high == x_low:
         x_low, x_high = x_ticks[0], x_ticks[-1]
@@ -97,12 +104,12 @@ def line_chart(label: Text,
 
     parts = [_open(label, width, height, 'line-chart')]
     parts += [
-        _grid_line(LEFT, py(tick), width - RIGHT, py(tick)) + _label(LEFT - 6,
-                                                                     py(tick) + 4, number(tick), 'end')
+        _grid_line(LEFT, py(tick), width - RIGHT, py(tick)) + _label(LEFT - 6, py(tick) + 4, number(tick), 'end')
         for tick in y_ticks
     ]
     parts += [
-        _label(px(tick), height - BOTTOM + 16, number(tick), 'middle') for tick in x_ticks
+        _label(px(tick), height - BOTTOM + 16, number(tick), 'middle')
+        for tick in x_ticks
         if x_low - 1e-9 <= tick <= x_high + 1e-9
     ]
     parts.append(_axes(width, height))
@@ -113,26 +120,39 @@ def line_chart(label: Text,
         colour = 'grey' if item.colour < 0 else f'c{item.colour % NUM_COLOURS}'
         points = ' '.join(f'{a:.1f},{b:.1f}' for a, b in zip(px(x), py(y)))
         parts.append(
-            Markup('<polyline class="{} {}" points="{}">{}</polyline>').format(colour, item.style, points,
-                                                                               as_text(item.name).title()))
+            Markup('<polyline class="{} {}" points="{}">{}</polyline>').format(
+                colour, item.style, points, as_text(item.name).title()
+            )
+        )
         if item.style != 'faint' and len(x):
             step = max(math.ceil(len(x) / MAX_HOVER_POINTS), 1)
             radius = 2.5 if item.dots or len(x) == 1 else 0
             for k in range(0, len(x), step):
                 parts.append(
-                    Markup('<g class="point"><circle class="{} mark" cx="{:.1f}" cy="{:.1f}" r="{}"/><circle '
-                           'class="target" cx="{:.1f}" cy="{:.1f}" r="6">{}</circle></g>').format(
-                               colour, px(x[k]), py(y[k]), radius, px(x[k]), py(y[k]),
-                               _hover('{}: {} ({})', item.name, number(float(y[k])), number(float(x[k])))))
+                    Markup(
+                        '<g class="point"><circle class="{} mark" cx="{:.1f}" cy="{:.1f}" r="{}"/><circle '
+                        'class="target" cx="{:.1f}" cy="{:.1f}" r="6">{}</circle></g>'
+                    ).format(
+                        colour,
+                        px(x[k]),
+                        py(y[k]),
+                        radius,
+                        px(x[k]),
+                        py(y[k]),
+                        _hover('{}: {} ({})', item.name, number(float(y[k])), number(float(x[k]))),
+                    )
+                )
     return Markup('').join(parts) + Markup('</svg>') + _legend(series)
 
 
-def bar_chart(label: Text,
-              edges: Sequence[float],
-              layers: Sequence[Tuple[object, Sequence[float], int]],
-              x_name: object = '',
-              width: int = 300,
-              height: int = 170) -> Markup:
+def bar_chart(
+    label: Text,
+    edges: Sequence[float],
+    layers: Sequence[tuple[object, Sequence[float], int]],
+    x_name: object = '',
+    width: int = 300,
+    height: int = 170,
+) -> Markup:
     """Draws a histogram, its layers stacked.
 
     Args:
@@ -163,15 +183,27 @@ def bar_chart(label: Text,
             title = _hover('{} {}–{}: {}', name, number(edges[k]), number(edges[k + 1]), number(values[k]))
             parts.append(
                 Markup('<rect class="c{} bar" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}">{}</rect>').format(
-                    colour % NUM_COLOURS, LEFT + k * bar + 0.5, TOP + plot_h - below[k] / top * plot_h - bar_h,
-                    max(bar - 1, 1), bar_h, title))
+                    colour % NUM_COLOURS,
+                    LEFT + k * bar + 0.5,
+                    TOP + plot_h - below[k] / top * plot_h - bar_h,
+                    max(bar - 1, 1),
+                    bar_h,
+                    title,
+                )
+            )
         below += values
     parts += [_axes(width, height), _axis_name(width, height, x_name), Markup('</svg>')]
     return Markup('').join(parts)
 
 
-def heat_map(label: Text, matrix: np.ndarray, rows: Sequence[object], columns: Sequence[object], row_name: Text,
-             column_name: Text) -> Markup:
+def heat_map(
+    label: Text,
+    matrix: np.ndarray,
+    rows: Sequence[object],
+    columns: Sequence[object],
+    row_name: Text,
+    column_name: Text,
+) -> Markup:
     """Draws a matrix of counts, right ones on the diagonal but for its end, where what has no partner stands; shade is
     the share of the row, so that rare classes are seen as well.
 
@@ -194,38 +226,49 @@ def heat_map(label: Text, matrix: np.ndarray, rows: Sequence[object], columns: S
     parts.append(_upright(14, top + num_rows * cell / 2, row_name))
     parts.append(
         Markup('<text class="axis-name" text-anchor="middle" x="{}" y="14">{}</text>').format(
-            left + num_columns * cell / 2, column_name.svg()))
+            left + num_columns * cell / 2, column_name.svg()
+        )
+    )
     for k, name in enumerate(rows):
         parts.append(
             Markup('<text class="tick" text-anchor="end" x="{}" y="{}">{}</text>').format(
-                left - 6, top + (k + 0.5) * cell + 4, _shortened(name, shown)))
+                left - 6, top + (k + 0.5) * cell + 4, _shortened(name, shown)
+            )
+        )
     for k, name in enumerate(columns):
         parts.append(
             Markup('<text class="tick" transform="translate({},{}) rotate(-90)">{}</text>').format(
-                left + (k + 0.5) * cell + 4, top - 6, _shortened(name, shown)))
+                left + (k + 0.5) * cell + 4, top - 6, _shortened(name, shown)
+            )
+        )
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     parts.append(
-        Markup('<rect class="field" x="{}" y="{}" width="{}" height="{}"/>').format(left, top, num_columns * cell,
-                                                                                    num_rows * cell))
+        Markup('<rect class="field" x="{}" y="{}" width="{}" height="{}"/>').format(
+            left, top, num_columns * cell, num_rows * cell
+        )
+    )
     for r, c in np.argwhere(matrix > 0):
         kind = 'right' if r == c else 'wrong'
         x, y = left + c * cell, top + r * cell
         title = _hover('{} → {}: {} ({})', rows[r], columns[c], int(matrix[r, c]), f'{share[r, c]:.0%}')
         parts.append(
-            Markup('<g>{}<rect class="cell {}" x="{}" y="{}" width="{}" height="{}" '
-                   'fill-opacity="{:.2f}"/>').format(title, kind, x + 0.5, y + 0.5, cell - 1, cell - 1,
-                                                     0.1 + darkest * share[r, c]))
+            Markup('<g>{}<rect class="cell {}" x="{}" y="{}" width="{}" height="{}" fill-opacity="{:.2f}"/>').format(
+                title, kind, x + 0.5, y + 0.5, cell - 1, cell - 1, 0.1 + darkest * share[r, c]
+            )
+        )
         if cell > 12:
             fits = matrix[r, c] < (100_000 if cell > 30 else 1000)
             text = number(matrix[r, c]) if fits else f'{matrix[r, c] / 1000:,.0f}k'
             parts.append(
                 Markup('<text class="count" text-anchor="middle" x="{}" y="{}">{}</text>').format(
-                    x + cell / 2, y + cell / 2 + 4, text))
+                    x + cell / 2, y + cell / 2 + 4, text
+                )
+            )
         parts.append(Markup('</g>'))
     return Markup('').join(parts) + Markup('</svg>')
 
 
-def _finite(item: Series) -> Tuple[np.ndarray, np.ndarray]:
+def _finite(item: Series) -> tuple[np.ndarray, np.ndarray]:
     x, y = np.asarray(item.x, float), np.asarray(item.y, float)
     keep = np.isfinite(x) & np.isfinite(y)
     return x[keep], y[keep]
@@ -233,8 +276,8 @@ def _finite(item: Series) -> Tuple[np.ndarray, np.ndarray]:
 
 def _open(label: Text, width: float, height: float, kind: str) -> Markup:
     return Markup(
-        '<svg class="chart {}" role="img" {} viewBox="0 0 {w:.0f} {h:.0f}" width="{w:.0f}" height="{h:.0f}">').format(
-            kind, label.attribute('aria-label'), w=width, h=height)
+        '<svg class="chart {}" role="img" {} viewBox="0 0 {w:.0f} {h:.0f}" width="{w:.0f}" height="{h:.0f}">'
+    ).format(kind, label.attribute('aria-label'), w=width, h=height)
 
 
 def _grid_line(x1: float, y1: float, x2: float, y2: float) -> Markup:
@@ -251,8 +294,8 @@ def _axes(width: int, height: int) -> Markup:
 
 def _axis_name(width: int, height: int, name: object) -> Markup:
     return Markup('<text class="axis-name" text-anchor="middle" x="{}" y="{}">{}</text>').format(
-        (LEFT + width - RIGHT) / 2, height - 6,
-        as_text(name).svg())
+        (LEFT + width - RIGHT) / 2, height - 6, as_text(name).svg()
+    )
 
 
 def _hover(form: str, *values: object) -> Markup:
@@ -260,8 +303,9 @@ def _hover(form: str, *values: object) -> Markup:
 
 
 def _upright(x: float, y: float, name: object) -> Markup:
-    return Markup('<text class="axis-name" text-anchor="middle" transform="translate({},{}) rotate(-90)">{}</text>'
-                  ).format(x, y, as_text(name).svg())
+    return Markup(
+        '<text class="axis-name" text-anchor="middle" transform="translate({},{}) rotate(-90)">{}</text>'
+    ).format(x, y, as_text(name).svg())
 
 
 def _legend(series: Sequence[Series]) -> Markup:
@@ -270,14 +314,18 @@ def _legend(series: Sequence[Series]) -> Markup:
         return Markup('')
     items = Markup('').join(
         Markup('<li><i class="swatch {}{}"></i>{}</li>').format(
-            'grey' if item.colour < 0 else f'c{item.colour % NUM_COLOURS}', ' dashed' if item.style == 'dashed' else '',
-            as_text(item.name)) for item in named)
+            'grey' if item.colour < 0 else f'c{item.colour % NUM_COLOURS}',
+            ' dashed' if item.style == 'dashed' else '',
+            as_text(item.name),
+        )
+        for item in named
+    )
     return Markup('<ul class="legend">{}</ul>').format(items)
 
 
 def _width_of(text: str) -> float:
     """Letters, those beyond Latin counted twice."""
-    return sum(2 if ord(letter) > 0x2e7f else 1 for letter in text)
+    return sum(2 if ord(letter) > 0x2E7F else 1 for letter in text)
 
 
 def _shortened(name: object, letters: int) -> Markup:
@@ -287,7 +335,7 @@ def _shortened(name: object, letters: int) -> Markup:
             return text
         kept, room = [], letters - 1
         for letter in text:
-            room -= 2 if ord(letter) > 0x2e7f else 1
+            room -= 2 if ord(letter) > 0x2E7F else 1
             if room < 0:
                 break
             kept.append(letter)

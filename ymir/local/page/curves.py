@@ -1,7 +1,7 @@
 """Curves of a training, from tensorboard's event files."""
+
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Tuple
 
 import numpy as np
 
@@ -20,12 +20,13 @@ class Curve:
         values: (N,).
         times: (N,) when each was written, seconds.
     """
+
     steps: np.ndarray
     values: np.ndarray
     times: np.ndarray
 
 
-def read_curves(folder: Path) -> Tuple[Dict[str, Curve], List[Text]]:
+def read_curves(folder: Path) -> tuple[dict[str, Curve], list[Text]]:
     """Reads all scalars below a folder; of two values at one step the later counts, as after a resumed training.
 
     Args:
@@ -34,7 +35,7 @@ def read_curves(folder: Path) -> Tuple[Dict[str, Curve], List[Text]]:
     Returns:
         Curves by tag, and what could not be read.
     """
-    points: Dict[str, Dict[int, Tuple[float, float]]] = {}
+    points: dict[str, dict[int, tuple[float, float]]] = {}
     gaps = []
     for path in event_files(folder):
         try:
@@ -42,7 +43,9 @@ def read_curves(folder: Path) -> Tuple[Dict[str, Curve], List[Text]]:
                 for tag, number in scalars_of(event):
                     points.setdefault(tag, {})[event.step] = (number, event.wall_time)
         except Exception as error:  # a file cut short raises several kinds, of several libraries
-            gaps.append(Text('{} cannot be read to its end: {}', '{} 未能读完：{}').format(path.name, type(error).__name__))
+            gaps.append(
+                Text('{} cannot be read to its end: {}', '{} 未能读完：{}').format(path.name, type(error).__name__)
+            )
     curves = {}
     for tag, by_step in points.items():
         steps = np.array(sorted(by_step))

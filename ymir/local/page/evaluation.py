@@ -4,13 +4,25 @@ AP is COCO's. Everything that needs one decision per object (found, precision, c
 from one score upwards: the one with the best F1 over all classes together, at IoU 0.5. Crowds and difficult objects are
 neither found nor missed, and predictions that reach nothing else are neither right nor wrong.
 """
+
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import List, NamedTuple, Optional, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from .matching import (IOU_THRESHOLDS, MAX_PER_CLASS, Boxes, interpolated, iou_of, match, pairs_within,
-                       precision_recall, rank_within, reached)
+from .matching import (
+    IOU_THRESHOLDS,
+    MAX_PER_CLASS,
+    Boxes,
+    interpolated,
+    iou_of,
+    match,
+    pairs_within,
+    precision_recall,
+    rank_within,
+    reached,
+)
 
 NEAR = 0.1  # least IoU at which a prediction is badly placed and not on background
 KINDS = ('wrong class', 'badly placed', 'background', 'duplicate', 'missed')
@@ -28,6 +40,7 @@ class ClassResult(NamedTuple):
         best_score, best_f1: where F1 is best for this class, and that F1.
         curve: (101,) precision at recalls 0 to 1, at IoU 0.5.
     """
+
     num_truth: int
     num_found: int
     num_predicted: int
@@ -49,6 +62,7 @@ class Mistake(NamedTuple):
         found: row of the prediction, -1 for a missed label.
         truth: row of the label that was missed, taken for another class, hit again or nearly hit; -1: none.
     """
+
     kind: str
     image: int
     found: int
@@ -72,9 +86,10 @@ class Evaluation:
         mistakes: the most confident first, of the missed labels the largest.
         errors: (I,) mistakes per image.
     """
+
     found: Boxes
     truth: Boxes
-    classes: List[ClassResult]
+    classes: list[ClassResult]
     score: float
     map: float
     map50: float
@@ -82,16 +97,18 @@ class Evaluation:
     matched: np.ndarray
     hit: np.ndarray
     neutral: np.ndarray
-    mistakes: List[Mistake]
+    mistakes: list[Mistake]
     errors: np.ndarray
 
 
-def evaluate(found: Boxes,
-             truth: Boxes,
-             num_classes: int,
-             num_images: int,
-             uncounted: Optional[Boxes] = None,
-             crowd: Optional[np.ndarray] = None) -> Evaluation:
+def evaluate(
+    found: Boxes,
+    truth: Boxes,
+    num_classes: int,
+    num_images: int,
+    uncounted: Boxes | None = None,
+    crowd: np.ndarray | None = None,
+) -> Evaluation:
     """Compares predictions with labels.
 
     Args:
@@ -128,9 +145,20 @@ def evaluate(found: Boxes,
         elif item.kind != 'missed':
             confusion[-1, found.label[item.found]] += 1
     confusion[:-1, -1] = np.bincount(truth.label, minlength=num_classes) - confusion[:-1, :-1].sum(1)
-    return Evaluation(found, truth, classes, score, _mean([result.ap for result in with_labels]),
-                      _mean([result.ap50 for result in with_labels]), confusion, matched, hit, neutral[0], mistakes,
-                      errors)
+    return Evaluation(
+        found,
+        truth,
+        classes,
+        score,
+        _mean([result.ap for result in with_labels]),
+        _mean([result.ap50 for result in with_labels]),
+        confusion,
+        matched,
+        hit,
+        neutral[0],
+        mistakes,
+        errors,
+    )
 
 
 def best_f1(score: np.ndarray, hit: np.ndarray, num_truth: int) -> tuple:
@@ -145,8 +173,9 @@ def best_f1(score: np.ndarray, hit: np.ndarray, num_truth: int) -> tuple:
     return float(scores[best]), float(f1[best])
 
 
-def _class_result(found: Boxes, truth: Boxes, taken: np.ndarray, judged: np.ndarray, shown: np.ndarray,
-                  label: int) -> ClassResult:
+def _class_result(
+    found: Boxes, truth: Boxes, taken: np.ndarray, judged: np.ndarray, shown: np.ndarray, label: int
+) -> ClassResult:
     """One row of the table; `judged` (T, N) are the predictions that count at each IoU, `shown` (N,) those drawn."""
     mine = found.label == label
     num_truth = int((truth.label == label).sum())
@@ -161,11 +190,21 @@ def _class_result(found: Boxes, truth: Boxes, taken: np.ndarray, judged: np.ndar
     curves = [interpolated(*precision_recall(found.score[kept], row[kept] >= 0, num_truth)[1:]) for kept, row in levels]
     kept = levels[0][0]
     best_score, f1 = best_f1(found.score[kept], taken[0][kept] >= 0, num_truth)
-    return ClassResult(num_truth, num_found, num_predicted, precision, num_found / num_truth, float(np.mean(curves)),
-                       float(np.mean(curves[0])), best_score if f1 > 0 else float('nan'), f1, curves[0])
+    return ClassResult(
+        num_truth,
+        num_found,
+        num_predicted,
+        precision,
+        num_found / num_truth,
+        float(np.mean(curves)),
+        float(np.mean(curves[0])),
+        best_score if f1 > 0 else float('nan'),
+        f1,
+        curves[0],
+    )
 
 
-def _mistakes(found: Boxes, truth: Boxes, matched: np.ndarray, shown: np.ndarray) -> List[Mistake]:
+def _mistakes(found: Boxes, truth: Boxes, matched: np.ndarray, shown: np.ndarray) -> list[Mistake]:
     """Says of each prediction without a label what is wrong with it; a label is missed if nothing of that is at it."""
     loose = np.flatnonzero(shown & (matched < 0))
     free = np.setdiff1d(np.arange(len(truth)), matched[matched >= 0])
@@ -176,9 +215,10 @@ def _mistakes(found: Boxes, truth: Boxes, matched: np.ndarray, shown: np.ndarray
     iou = iou_of(found.xywh[loose[one]], truth.xywh[two])
     same = found.label[loose[one]] == truth.label[two]
     order = np.lexsort((iou, one))
-    nearest, other_class = ({int(loose[one[k]]): (float(iou[k]), int(two[k]))
-                             for k in order[which[order]]}  # the largest comes last
-                            for which in (same, ~same))
+    nearest, other_class = (
+        {int(loose[one[k]]): (float(iou[k]), int(two[k])) for k in order[which[order]]}  # the largest comes last
+        for which in (same, ~same)
+    )
     mistakes = []
     for row in loose[np.argsort(-found.score[loose], kind='stable')].tolist():
         image = int(found.image[row])

@@ -1,5 +1,6 @@
 """Why a run failed: the code, what it means, what helps, and the end of the log."""
-from typing import List, NamedTuple, Optional
+
+from typing import NamedTuple
 
 from ..return_codes import find_code
 from ..run import STATE_ERROR
@@ -22,15 +23,16 @@ class Failure(NamedTuple):
         log: more of the log's end.
         trace: of monitor.txt.
     """
+
     code: int
-    meaning: List[Text]
+    meaning: list[Text]
     message: str
-    shown: List[str]
-    log: List[str]
-    trace: List[str]
+    shown: list[str]
+    log: list[str]
+    trace: list[str]
 
 
-def failure_of(run: RunFiles) -> Optional[Failure]:
+def failure_of(run: RunFiles) -> Failure | None:
     """Gives why a run failed; None if neither monitor.txt nor run.yaml says so, and for a run that was stopped."""
     progress, record = run.progress, run.record
     told = progress is not None and (progress.state == STATE_ERROR or progress.code)

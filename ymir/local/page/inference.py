@@ -1,5 +1,7 @@
 """The inference part of the page, with labels and without."""
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -34,16 +36,17 @@ KIND_NOTES = {
     'badly placed': Text('the right class, but IoU 0.1 to 0.5 only', '类别正确，但 IoU 只有 0.1 到 0.5'),
     'background': Text('nothing of that class is labelled there', '该处没有该类别的标注'),
     'duplicate': Text('the object was found already with a higher score', '该目标已被更高分的框检出'),
-    'missed': Text('a labelled object without a prediction at it; the largest first', '标注目标处没有预测；按面积从大到小'),
+    'missed': Text(
+        'a labelled object without a prediction at it; the largest first', '标注目标处没有预测；按面积从大到小'
+    ),
 }
 BACKGROUND = Text('background', '背景')
 NOT_FOUND, LEFT_OVER = Text('not found', '未检出'), Text('left over', '多余')
 
 
-def inference_part(run: RunFiles,
-                   labels: Optional[Dataset],
-                   album: Album,
-                   training: Optional[RunFiles] = None) -> Dict[str, Any]:
+def inference_part(
+    run: RunFiles, labels: Dataset | None, album: Album, training: RunFiles | None = None
+) -> dict[str, Any]:
     """Collects what the template shows of an inference; `run.gaps` gets what is not there.
 
     Args:
@@ -64,23 +67,37 @@ def inference_part(run: RunFiles,
             rows.append((k, index[item.class_name], *item.xywh, item.score))
     if unknown:
         run.gaps.append(
-            Text('The result names classes that config.yaml does not: {}',
-                 '结果中有 config.yaml 未列出的类别：{}').format(', '.join(unknown)))
+            Text(
+                'The result names classes that config.yaml does not: {}', '结果中有 config.yaml 未列出的类别：{}'
+            ).format(', '.join(unknown))
+        )
     shown_names = [*run.class_names, *unknown]
     found = Boxes.of(rows)
     missing = sum(scene.name not in (run.detections or {}) for scene in scenes)
     if missing:
         run.gaps.append(
-            Text('{} candidates are not in infer-result.json.', '{} 张候选图像不在 infer-result.json 中。').format(missing))
-    part: Dict[str, Any] = dict(of_training=training is not None, num_images=len(scenes), num_boxes=len(found), names=shown_names,
-                                num_labels=len(truth.counted), num_uncounted=len(truth.uncounted))
+            Text('{} candidates are not in infer-result.json.', '{} 张候选图像不在 infer-result.json 中。').format(
+                missing
+            )
+        )
+    part: dict[str, Any] = {
+        'of_training': training is not None,
+        'num_images': len(scenes),
+        'num_boxes': len(found),
+        'names': shown_names,
+        'num_labels': len(truth.counted),
+        'num_uncounted': len(truth.uncounted),
+    }
     labelled = np.array([scene.labelled for scene in scenes], bool)
     part['labelled'] = bool(labelled.any())
     if part['labelled']:
         if not labelled.all():
             run.gaps.append(
-                Text('{} of {} images have no labels and do not count in the numbers below.',
-                     '{} / {} 张图像没有标注，不计入以下数字。').format(int((~labelled).sum()), len(scenes)))
+                Text(
+                    '{} of {} images have no labels and do not count in the numbers below.',
+                    '{} / {} 张图像没有标注，不计入以下数字。',
+                ).format(int((~labelled).sum()), len(scenes))
+            )
         counted = labelled[found.image]
         judged = Boxes(found.image[counted], found.label[counted], found.xywh[counted], found.score[counted])
         result = evaluate(judged, truth.counted, len(shown_names), len(scenes), truth.uncounted, truth.crowd)
@@ -90,18 +107,20 @@ def inference_part(run: RunFiles,
     return part
 
 
-def _with_labels(result: Evaluation, truth: Truth, scenes: Sequence[Scene], names: Sequence[str],
-                 album: Album) -> Dict[str, Any]:
-    return dict(
-        answers=summary.labelled_inference(result, names),
-        evaluation=result,
-        rows=list(zip(names, result.classes)),
-        curves=_precision_recall_chart(result, names),
-        confusion=_confusion_chart(result, names),
-        histograms=_histograms(result.found, names, result.hit, ~result.neutral),
-        num_hidden_histograms=_num_hidden(result.found, names),
-        mistakes=_mistake_groups(result, scenes, names, album),
-        worst=_worst_images(result, truth, scenes, names, album))
+def _with_labels(
+    result: Evaluation, truth: Truth, scenes: Sequence[Scene], names: Sequence[str], album: Album
+) -> dict[str, Any]:
+    return {
+        'answers': summary.labelled_inference(result, names),
+        'evaluation': result,
+        'rows': list(zip(names, result.classes)),
+        'curves': _precision_recall_chart(result, names),
+        'confusion': _confusion_chart(result, names),
+        'histograms': _histograms(result.found, names, result.hit, ~result.neutral),
+        'num_hidden_histograms': _num_hidden(result.found, names),
+        'mistakes': _mistake_groups(result, scenes, names, album),
+        'worst': _worst_images(result, truth, scenes, names, album),
+    }
 
 
 def _precision_recall_chart(result: Evaluation, names: Sequence[str]) -> Markup:
@@ -117,25 +136,36 @@ def _precision_recall_chart(result: Evaluation, names: Sequence[str]) -> Markup:
     if len(known) > 1:
         mean = np.mean([item.curve for _, item in known], axis=0)
         series.append(
-            Series(Text('all classes ({:.3f})', '所有类别 ({:.3f})').format(result.map50), recall, mean, 7, 'bold'))
+            Series(Text('all classes ({:.3f})', '所有类别 ({:.3f})').format(result.map50), recall, mean, 7, 'bold')
+        )
     return line_chart(
-        Text('Precision over recall at IoU 0.5', 'IoU 0.5 下的精确率-召回率曲线'), series,
+        Text('Precision over recall at IoU 0.5', 'IoU 0.5 下的精确率-召回率曲线'),
+        series,
         Text('recall: share of the objects that are found', '召回率：检出目标的比例'),
-        Text('precision: share of the boxes that are right', '精确率：正确框的比例'), (0, 1), (0, 1), 520, 330)
+        Text('precision: share of the boxes that are right', '精确率：正确框的比例'),
+        (0, 1),
+        (0, 1),
+        520,
+        330,
+    )
 
 
 def _confusion_chart(result: Evaluation, names: Sequence[str]) -> Markup:
     if len(names) > MAX_MATRIX:
         return Markup('')
     return heat_map(
-        Text('Confusion matrix', '混淆矩阵'), result.confusion, [*names, LEFT_OVER], [*names, NOT_FOUND],
-        Text('labelled as', '标注为'), Text('predicted as', '预测为'))
+        Text('Confusion matrix', '混淆矩阵'),
+        result.confusion,
+        [*names, LEFT_OVER],
+        [*names, NOT_FOUND],
+        Text('labelled as', '标注为'),
+        Text('predicted as', '预测为'),
+    )
 
 
-def _histograms(found: Boxes,
-                names: Sequence[str],
-                hit: Optional[np.ndarray] = None,
-                judged: Optional[np.ndarray] = None) -> List[Tuple[str, int, Markup]]:
+def _histograms(
+    found: Boxes, names: Sequence[str], hit: np.ndarray | None = None, judged: np.ndarray | None = None
+) -> list[tuple[str, int, Markup]]:
     """Scores of each class with predictions, those with most first.
 
     Args:
@@ -155,8 +185,10 @@ def _histograms(found: Boxes,
         if hit is None:
             layers = [(Text('boxes', '框'), np.histogram(scores[mine], edges)[0], 0)]
         else:
-            layers = [(Text('right', '正确'), np.histogram(scores[mine & hit], edges)[0], 2),
-                      (Text('wrong', '错误'), np.histogram(scores[mine & judged & ~hit], edges)[0], 1)]
+            layers = [
+                (Text('right', '正确'), np.histogram(scores[mine & hit], edges)[0], 2),
+                (Text('wrong', '错误'), np.histogram(scores[mine & judged & ~hit], edges)[0], 1),
+            ]
         title = Text('Scores of {}', '{} 的得分分布').format(names[label])
         charts.append((names[label], int(counts[label]), bar_chart(title, edges, layers, Text('score', '得分'))))
     return charts
@@ -166,8 +198,9 @@ def _num_hidden(found: Boxes, names: Sequence[str]) -> int:
     return max(int((np.bincount(found.label, minlength=len(names)) > 0).sum()) - MAX_HISTOGRAMS, 0)
 
 
-def _mistake_groups(result: Evaluation, scenes: Sequence[Scene], names: Sequence[str],
-                    album: Album) -> List[Dict[str, Any]]:
+def _mistake_groups(
+    result: Evaluation, scenes: Sequence[Scene], names: Sequence[str], album: Album
+) -> list[dict[str, Any]]:
     """The kinds of mistakes, the commonest first, each with its most confident mistakes."""
     groups = []
     for kind in KINDS:
@@ -177,17 +210,20 @@ def _mistake_groups(result: Evaluation, scenes: Sequence[Scene], names: Sequence
             cards.append(_mistake_card(item, result, scenes[item.image], names, album))
         if items:
             groups.append(
-                dict(
-                    anchor=kind.replace(' ', '-'),
-                    name=KIND_NAMES[kind],
-                    note=KIND_NOTES[kind],
-                    count=len(items),
-                    cards=cards))
+                {
+                    'anchor': kind.replace(' ', '-'),
+                    'name': KIND_NAMES[kind],
+                    'note': KIND_NOTES[kind],
+                    'count': len(items),
+                    'cards': cards,
+                }
+            )
     return sorted(groups, key=lambda group: -group['count'])
 
 
-def _mistake_card(item: Mistake, result: Evaluation, scene: Scene, names: Sequence[str],
-                  album: Album) -> Dict[str, Any]:
+def _mistake_card(
+    item: Mistake, result: Evaluation, scene: Scene, names: Sequence[str], album: Album
+) -> dict[str, Any]:
     marks, spans = [], []
     labelled = predicted = ''
     score = float('nan')
@@ -203,20 +239,22 @@ def _mistake_card(item: Mistake, result: Evaluation, scene: Scene, names: Sequen
     corners = np.array([(x, y, x + w, y + h) for x, y, w, h in spans])
     low, high = corners[:, :2].min(0), corners[:, 2:].max(0)
     picture = album.crop(scene.path, (*low, *(high - low)), CROP_SIDE)
-    label = Text('{}: labelled {}, predicted {}',
-                 '{}：标注 {}，预测 {}').format(KIND_NAMES[item.kind], labelled or BACKGROUND, predicted
-                                          or Text('nothing', '无'))
-    return dict(
-        picture=picture,
-        svg=picture.svg(label, marks),
-        labelled=labelled,
-        predicted=predicted,
-        score=score,
-        file=scene.title)
+    label = Text('{}: labelled {}, predicted {}', '{}：标注 {}，预测 {}').format(
+        KIND_NAMES[item.kind], labelled or BACKGROUND, predicted or Text('nothing', '无')
+    )
+    return {
+        'picture': picture,
+        'svg': picture.svg(label, marks),
+        'labelled': labelled,
+        'predicted': predicted,
+        'score': score,
+        'file': scene.title,
+    }
 
 
-def _worst_images(result: Evaluation, truth: Truth, scenes: Sequence[Scene], names: Sequence[str],
-                  album: Album) -> List[Dict[str, Any]]:
+def _worst_images(
+    result: Evaluation, truth: Truth, scenes: Sequence[Scene], names: Sequence[str], album: Album
+) -> list[dict[str, Any]]:
     """Images with most mistakes, labels on the left and predictions on the right; without any mistake the fullest."""
     full = np.bincount(result.truth.image, minlength=len(scenes))
     order = np.argsort(-(result.errors if result.errors.any() else full), kind='stable')[:WORST_IMAGES].tolist()
@@ -234,30 +272,39 @@ def _worst_images(result: Evaluation, truth: Truth, scenes: Sequence[Scene], nam
         ]
         left += [
             Mark(
-                tuple(result.truth.xywh[row]), names[result.truth.label[row]],
-                'truth' if row in found_rows else 'missed') for row in truth_rows
+                tuple(result.truth.xywh[row]),
+                names[result.truth.label[row]],
+                'truth' if row in found_rows else 'missed',
+            )
+            for row in truth_rows
         ]
         right = [
             Mark(
-                tuple(result.found.xywh[row]), names[result.found.label[row]],
+                tuple(result.found.xywh[row]),
+                names[result.found.label[row]],
                 'neutral' if result.neutral[row] else 'right' if result.matched[row] >= 0 else 'wrong',
-                f' {result.found.score[row]:.2f}') for row in pred_rows
+                f' {result.found.score[row]:.2f}',
+            )
+            for row in pred_rows
         ]
         cards.append(
-            dict(
-                picture=picture,
-                file=scenes[k].title,
-                errors=int(result.errors[k]),
-                left=picture.svg(Text('{}, labels', '{}，标注').format(scenes[k].title), left),
-                right=picture.svg(Text('{}, predictions', '{}，预测').format(scenes[k].title), right),
-                num_truth=len(truth_rows),
-                num_found=sum(mark.kind != 'neutral' for mark in right),
-                num_right=sum(mark.kind == 'right' for mark in right)))
+            {
+                'picture': picture,
+                'file': scenes[k].title,
+                'errors': int(result.errors[k]),
+                'left': picture.svg(Text('{}, labels', '{}，标注').format(scenes[k].title), left),
+                'right': picture.svg(Text('{}, predictions', '{}，预测').format(scenes[k].title), right),
+                'num_truth': len(truth_rows),
+                'num_found': sum(mark.kind != 'neutral' for mark in right),
+                'num_right': sum(mark.kind == 'right' for mark in right),
+            }
+        )
     return cards
 
 
-def _without_labels(found: Boxes, scenes: Sequence[Scene], names: Sequence[str], album: Album,
-                    run: RunFiles) -> Dict[str, Any]:
+def _without_labels(
+    found: Boxes, scenes: Sequence[Scene], names: Sequence[str], album: Album, run: RunFiles
+) -> dict[str, Any]:
     """Counts, score histograms, and images: those found with least confidence, without boxes, and with most."""
     counts = np.bincount(found.label, minlength=len(names))
     images_with = [len(np.unique(found.image[found.label == k])) for k in range(len(names))]
@@ -270,22 +317,27 @@ def _without_labels(found: Boxes, scenes: Sequence[Scene], names: Sequence[str],
     empty = [k for k in np.flatnonzero(per_image == 0).tolist() if scenes[k].name not in run.skipped]
     fullest = with_boxes[np.argsort(-per_image[with_boxes], kind='stable')].tolist()
     most = [k for k in fullest if k not in doubtful][:SAMPLE_IMAGES]
-    samples = [(title, [_sample(k, found, scenes[k], names, album) for k in rows])
-               for title, rows in ((Text('Images whose best score is lowest', '最高得分最低的图像'), doubtful),
-                                   (Text('Images without boxes', '没有框的图像'), empty[:SAMPLE_IMAGES]),
-                                   (Text('Images with most boxes', '框最多的图像'), most)) if rows]
+    samples = [
+        (title, [_sample(k, found, scenes[k], names, album) for k in rows])
+        for title, rows in (
+            (Text('Images whose best score is lowest', '最高得分最低的图像'), doubtful),
+            (Text('Images without boxes', '没有框的图像'), empty[:SAMPLE_IMAGES]),
+            (Text('Images with most boxes', '框最多的图像'), most),
+        )
+        if rows
+    ]
     num_empty = len(empty)
-    return dict(
-        answers=summary.plain_inference(
-            len(with_boxes) + num_empty, len(found), num_empty, run.ranking is not None),
-        rows=list(zip(names, counts.tolist(), images_with, means)),
-        histograms=_histograms(found, names),
-        num_hidden_histograms=_num_hidden(found, names),
-        num_empty=num_empty,
-        samples=samples)
+    return {
+        'answers': summary.plain_inference(len(with_boxes) + num_empty, len(found), num_empty, run.ranking is not None),
+        'rows': list(zip(names, counts.tolist(), images_with, means)),
+        'histograms': _histograms(found, names),
+        'num_hidden_histograms': _num_hidden(found, names),
+        'num_empty': num_empty,
+        'samples': samples,
+    }
 
 
-def _sample(k: int, found: Boxes, scene: Scene, names: Sequence[str], album: Album) -> Dict[str, Any]:
+def _sample(k: int, found: Boxes, scene: Scene, names: Sequence[str], album: Album) -> dict[str, Any]:
     picture = album.whole(scene.path, 300)
     rows = np.flatnonzero(found.image == k)
     marks = [
@@ -293,4 +345,4 @@ def _sample(k: int, found: Boxes, scene: Scene, names: Sequence[str], album: Alb
         for row in rows[np.argsort(found.score[rows], kind='stable')]
     ]
     label = Text('{}, boxes: {}', '{}，框：{}').format(as_text(scene.title), len(rows))
-    return dict(picture=picture, svg=picture.svg(label, marks), file=scene.title, count=len(rows))
+    return {'picture': picture, 'svg': picture.svg(label, marks), 'file': scene.title, 'count': len(rows)}

@@ -8,8 +8,8 @@ which is the same, since no two of them can want one label.
 Labels that do not count (COCO's crowds, VOC's difficult objects) take no part in that: a prediction that is left
 without a label and reaches one of them does not count either, however many do.
 """
+
 from dataclasses import dataclass
-from typing import Tuple
 
 import numpy as np
 
@@ -28,6 +28,7 @@ class Boxes:
         xywh: (N, 4) in pixels.
         score: (N,) 1 for labels.
     """
+
     image: np.ndarray
     label: np.ndarray
     xywh: np.ndarray
@@ -62,7 +63,7 @@ def cover_of(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.divide(inter, area, out=np.zeros_like(inter), where=area > 0)
 
 
-def pairs_within(first: np.ndarray, second: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+def pairs_within(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """All pairs of rows of equal key.
 
     Args:
@@ -104,8 +105,9 @@ def match(found: Boxes, truth: Boxes, by_class: bool = True, thresholds: np.ndar
     if not len(found) or not len(truth):
         return taken
     classes = int(max(found.label.max(), truth.label.max())) + 1
-    found_key, truth_key = ((boxes.image * classes + boxes.label) if by_class else boxes.image
-                            for boxes in (found, truth))
+    found_key, truth_key = (
+        (boxes.image * classes + boxes.label) if by_class else boxes.image for boxes in (found, truth)
+    )
     rank = rank_within(found_key, found.score)
     counted = np.flatnonzero((rank < MAX_PER_CLASS) | (not by_class))
     one, other = pairs_within(found_key[counted], truth_key)
@@ -128,8 +130,7 @@ def match(found: Boxes, truth: Boxes, by_class: bool = True, thresholds: np.ndar
     return taken
 
 
-def reached(found: Boxes, uncounted: Boxes, crowd: np.ndarray,
-            thresholds: np.ndarray = IOU_THRESHOLDS) -> np.ndarray:
+def reached(found: Boxes, uncounted: Boxes, crowd: np.ndarray, thresholds: np.ndarray = IOU_THRESHOLDS) -> np.ndarray:
     """Says which predictions reach a label of their class that does not count.
 
     Args:
@@ -150,7 +151,7 @@ def reached(found: Boxes, uncounted: Boxes, crowd: np.ndarray,
     return best >= np.minimum(thresholds, 1 - 1e-10)[:, None]
 
 
-def precision_recall(score: np.ndarray, hit: np.ndarray, num_truth: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+def precision_recall(score: np.ndarray, hit: np.ndarray, num_truth: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Curves over falling score.
 
     Args:

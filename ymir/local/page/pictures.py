@@ -3,9 +3,11 @@
 Names of classes may hold any script and emoji, which OpenCV cannot draw; so boxes and names are text and shapes of the
 page. All pictures of a page share one allowance of bytes.
 """
+
 import base64
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -17,7 +19,7 @@ MAX_BYTES = 5_500_000  # of base64, all pictures together
 QUALITY = 80
 MAX_NAME, SHORT_NAME = 0.45, 100  # share of a picture's width that a name may take, and what it always may, in pixels
 LINE = 15.0  # pixels between the base lines of two texts
-NARROW_LETTER, WIDE_LETTER, LAST_NARROW = 8.0, 14.0, 0x2e7f  # pixels at the size that the style sheet sets
+NARROW_LETTER, WIDE_LETTER, LAST_NARROW = 8.0, 14.0, 0x2E7F  # pixels at the size that the style sheet sets
 
 # Why there is no picture
 BROKEN = Text('The image cannot be read.', '图像无法读取。')
@@ -34,7 +36,8 @@ class Mark(NamedTuple):
         kind: 'truth', 'right', 'wrong', 'missed', 'neutral' or 'plain'; decides colour and stroke.
         tail: what stands after the text and is never cut, such as a score.
     """
-    xywh: Tuple[float, float, float, float]
+
+    xywh: tuple[float, float, float, float]
     text: str
     kind: str
     tail: str = ''
@@ -51,13 +54,14 @@ class Picture(NamedTuple):
         width, height: on the screen.
         problem: why there is no picture.
     """
+
     name: str
     address: str
-    origin: Tuple[float, float] = (0, 0)
+    origin: tuple[float, float] = (0, 0)
     scale: float = 1.0
     width: int = 160
     height: int = 120
-    problem: Optional[Text] = None
+    problem: Text | None = None
 
     def definition(self) -> Markup:
         """The image itself, to be shown any number of times by `svg`."""
@@ -65,8 +69,8 @@ class Picture(NamedTuple):
             return Markup('')
         return Markup(
             '<svg class="store" aria-hidden="true" width="0" height="0"><defs><image id="{}" width="{}" height="{}" '
-            'preserveAspectRatio="none" href="{}"/></defs></svg>').format(self.name, self.width, self.height,
-                                                                          self.address)
+            'preserveAspectRatio="none" href="{}"/></defs></svg>'
+        ).format(self.name, self.width, self.height, self.address)
 
     def svg(self, label: Text, marks: Sequence[Mark] = ()) -> Markup:
         """Shows the image with boxes.
@@ -78,10 +82,12 @@ class Picture(NamedTuple):
         """
         if self.problem:
             return Markup('<div class="no-picture" role="img" {}>{}</div>').format(
-                label.attribute('aria-label'), self.problem)
+                label.attribute('aria-label'), self.problem
+            )
         parts = [
-            Markup('<svg class="picture" role="img" {} viewBox="0 0 {w} {h}" width="{w}" height="{h}"><use href="#{}"/>'
-                   ).format(label.attribute('aria-label'), self.name, w=self.width, h=self.height)
+            Markup(
+                '<svg class="picture" role="img" {} viewBox="0 0 {w} {h}" width="{w}" height="{h}"><use href="#{}"/>'
+            ).format(label.attribute('aria-label'), self.name, w=self.width, h=self.height)
         ]
         shapes, texts, taken = [], [], []
         for mark in marks[::-1]:
@@ -93,7 +99,9 @@ class Picture(NamedTuple):
             shape = Markup('x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"').format(x1, y1, x2 - x1, y2 - y1)
             shapes.append(
                 Markup('<rect class="halo" {}/><rect class="box {}" {}><title>{}</title></rect>').format(
-                    shape, mark.kind, shape, mark.text + mark.tail))
+                    shape, mark.kind, shape, mark.text + mark.tail
+                )
+            )
             if mark.text:
                 room = max(x2 - x1, self.width * MAX_NAME, SHORT_NAME)
                 text, length = _cut(mark.text, room, mark.tail)
@@ -101,11 +109,14 @@ class Picture(NamedTuple):
                 if place is not None:
                     texts.append(
                         Markup('<text class="mark {}" text-anchor="{}" x="{:.1f}" y="{:.1f}">{}</text>').format(
-                            mark.kind, *place, text))
+                            mark.kind, *place, text
+                        )
+                    )
         return Markup('').join([*parts, *shapes[::-1], *texts]) + Markup('</svg>')
 
-    def _place(self, corners: Tuple[float, float, float, float], length: float,
-               taken: List[Tuple[float, float, float]]) -> Optional[Tuple[str, float, float]]:
+    def _place(
+        self, corners: tuple[float, float, float, float], length: float, taken: list[tuple[float, float, float]]
+    ) -> tuple[str, float, float] | None:
         """Anchor and position of a text: above its box, in it, below it, at its bottom; `taken` gets the place.
 
         Args:
@@ -118,8 +129,9 @@ class Picture(NamedTuple):
         begins = [('start', x1 + 1, x1 + 1)] if x1 + 1 + length < self.width else []
         for anchor, x, start in (*begins, ('end', right_end, right_end - length)):
             for base in (y1 - 4, y1 + LINE - 2, y2 + LINE - 2, y2 - 4):
-                free = all(start + length <= other or end <= start or abs(base - line) >= LINE
-                           for other, end, line in taken)
+                free = all(
+                    start + length <= other or end <= start or abs(base - line) >= LINE for other, end, line in taken
+                )
                 if free and LINE - 3 <= base <= self.height - 2:
                     taken.append((start, start + length, base))
                     return anchor, x, base
@@ -135,11 +147,11 @@ class Album:
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self.left = max_bytes
-        self.pictures: List[Picture] = []
-        self._last: Tuple[Optional[Tuple[str, int]], object] = (None, None)
-        self._whole: Dict[Tuple[str, int], Picture] = {}
+        self.pictures: list[Picture] = []
+        self._last: tuple[tuple[str, int] | None, object] = (None, None)
+        self._whole: dict[tuple[str, int], Picture] = {}
 
-    def whole(self, path: Optional[Path], side: int) -> Picture:
+    def whole(self, path: Path | None, side: int) -> Picture:
         """Shows a whole image.
 
         Args:
@@ -151,7 +163,7 @@ class Album:
             self._whole[key] = self._make(path, None, side)
         return self._whole[key]
 
-    def crop(self, path: Optional[Path], xywh: Sequence[float], side: int) -> Picture:
+    def crop(self, path: Path | None, xywh: Sequence[float], side: int) -> Picture:
         """Shows the surroundings of a box, half as much again on each side.
 
         Args:
@@ -161,7 +173,7 @@ class Album:
         """
         return self._make(path, tuple(xywh), side)
 
-    def _make(self, path: Optional[Path], xywh: Optional[Tuple[float, ...]], side: int) -> Picture:
+    def _make(self, path: Path | None, xywh: tuple[float, ...] | None, side: int) -> Picture:
         name = f'picture{len(self.pictures)}'
         picture, problem = self._draw(name, path, xywh, side)
         if picture is None:
@@ -169,8 +181,9 @@ class Album:
         self.pictures.append(picture)
         return picture
 
-    def _draw(self, name: str, path: Optional[Path], xywh: Optional[Tuple[float, ...]],
-              side: int) -> Tuple[Optional[Picture], Optional[Text]]:
+    def _draw(
+        self, name: str, path: Path | None, xywh: tuple[float, ...] | None, side: int
+    ) -> tuple[Picture | None, Text | None]:
         if path is None or not path.is_file():
             return None, ABSENT
         if self.left <= 0:
@@ -182,7 +195,7 @@ class Album:
         left, top, part_w, part_h = _region(xywh, width, height)
         shrunk = pixels.shape[1] / width
         x, y = int(left * shrunk), int(top * shrunk)
-        pixels = pixels[y:max(y + round(part_h * shrunk), y + 1), x:max(x + round(part_w * shrunk), x + 1)]
+        pixels = pixels[y : max(y + round(part_h * shrunk), y + 1), x : max(x + round(part_w * shrunk), x + 1)]
         scale = min(side / max(part_w, part_h), max(8, 64 / max(part_w, part_h)))  # a tiny image is shown as what it is
         shown_w, shown_h = (max(round(length * scale), 1) for length in (part_w, part_h))
         if max(pixels.shape[:2]) > side:
@@ -195,7 +208,7 @@ class Album:
         self.left -= len(address)
         return Picture(name, address, (left, top), scale, shown_w, shown_h), None
 
-    def _load(self, path: Path, side: int) -> Optional[Tuple[np.ndarray, int, int]]:
+    def _load(self, path: Path, side: int) -> tuple[np.ndarray, int, int] | None:
         """Pixels and the image's own width and height, turned as EXIF says; crops of one image load it once."""
         key = (str(path), side)
         if self._last[0] != key:
@@ -203,7 +216,7 @@ class Album:
         return self._last[1]
 
 
-def _decode(path: Path, side: int) -> Optional[Tuple[np.ndarray, int, int]]:
+def _decode(path: Path, side: int) -> tuple[np.ndarray, int, int] | None:
     try:
         data = np.frombuffer(path.read_bytes(), np.uint8)
         pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
@@ -214,11 +227,11 @@ def _decode(path: Path, side: int) -> Optional[Tuple[np.ndarray, int, int]]:
     height, width = pixels.shape[:2]
     if side and max(width, height) > 4 * side:  # a good deal faster than one large step, and it hardly shows
         factor = max(width, height) // (2 * side)
-        pixels = np.ascontiguousarray(pixels[factor // 2::factor, factor // 2::factor])
+        pixels = np.ascontiguousarray(pixels[factor // 2 :: factor, factor // 2 :: factor])
     return pixels, width, height
 
 
-def _region(xywh: Optional[Tuple[float, ...]], width: int, height: int) -> Tuple[float, float, float, float]:
+def _region(xywh: tuple[float, ...] | None, width: int, height: int) -> tuple[float, float, float, float]:
     """The part to show: all of it, or a box with its surroundings, within the image and at least 16 pixels wide."""
     if xywh is None:
         return 0, 0, width, height
@@ -235,7 +248,7 @@ def _region(xywh: Optional[Tuple[float, ...]], width: int, height: int) -> Tuple
     return x1, y1, min(x2, width) - x1, min(y2, height) - y1
 
 
-def _cut(text: str, room: float, tail: str) -> Tuple[str, float]:
+def _cut(text: str, room: float, tail: str) -> tuple[str, float]:
     """Shortens a text to a width in pixels, its tail kept; gives it with about the width that it needs."""
     widths = [WIDE_LETTER if ord(letter) > LAST_NARROW else NARROW_LETTER for letter in text]
     end = NARROW_LETTER * len(tail)

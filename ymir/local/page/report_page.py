@@ -1,7 +1,8 @@
 """Writes the page: reads the run, collects its parts, fills the templates."""
+
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 import jinja2
 
@@ -36,11 +37,9 @@ STATES = {
 }
 
 
-def write_report(out_dir: Path,
-                 file: Path,
-                 in_dir: Optional[Path] = None,
-                 labels: Optional[Dataset] = None,
-                 language: str = 'en') -> Path:
+def write_report(
+    out_dir: Path, file: Path, in_dir: Path | None = None, labels: Dataset | None = None, language: str = 'en'
+) -> Path:
     """Writes the report of a training, an inference, a mining, or the last two together.
 
     Args:
@@ -62,7 +61,7 @@ def write_report(out_dir: Path,
         raise ValueError(f'language is {language!r}; allowed: {", ".join(LANGUAGES)}')
     run = read_run(out_dir, in_dir)
     album = Album()
-    parts: Dict[str, Any] = {}
+    parts: dict[str, Any] = {}
     validation = _validation_of(run) if 'training' in run.wants and labels is None else None
     if 'training' in run.wants:
         parts['training'] = training_part(run, validation is not None)
@@ -75,23 +74,32 @@ def write_report(out_dir: Path,
         parts['infer'] = inference_part(run, labels, album)
     elif labels is not None:
         run.gaps.append(
-            Text('The labels given are not used: they are compared with the result of an inference, and there is none.',
-                 '给出的标注未使用：标注用于与推理结果比较，而这里没有推理结果。'))
+            Text(
+                'The labels given are not used: they are compared with the result of an inference, and there is none.',
+                '给出的标注未使用：标注用于与推理结果比较，而这里没有推理结果。',
+            )
+        )
     if not run.wants:
-        run.gaps.insert(0, Text('No result of a training, a mining or an inference lies here.', '这里没有训练、挖掘或推理的结果。'))
+        run.gaps.insert(
+            0, Text('No result of a training, a mining or an inference lies here.', '这里没有训练、挖掘或推理的结果。')
+        )
     failure = failure_of(run)
-    html = _environment().get_template('page.html').render(
-        title=TITLES.get('+'.join(run.wants), TITLES['']),
-        language=language,
-        run=run,
-        parts=parts,
-        answers=summary.merged([part['answers'] for part in parts.values()]),
-        failure=failure,
-        state=_state(run, failure is not None),
-        states=STATES,
-        header=_header(run),
-        pictures=[picture for picture in album.pictures if picture.address],
-        made=time.strftime('%Y-%m-%d %H:%M'),
+    html = (
+        _environment()
+        .get_template('page.html')
+        .render(
+            title=TITLES.get('+'.join(run.wants), TITLES['']),
+            language=language,
+            run=run,
+            parts=parts,
+            answers=summary.merged([part['answers'] for part in parts.values()]),
+            failure=failure,
+            state=_state(run, failure is not None),
+            states=STATES,
+            header=_header(run),
+            pictures=[picture for picture in album.pictures if picture.address],
+            made=time.strftime('%Y-%m-%d %H:%M'),
+        )
     )
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -100,7 +108,7 @@ def write_report(out_dir: Path,
     return file
 
 
-def _validation_of(run: RunFiles) -> Optional[RunFiles]:
+def _validation_of(run: RunFiles) -> RunFiles | None:
     """The finished run of a training's model over its validation images, if there is one."""
     folder = run.out_dir.resolve().parent / VALIDATION
     found = read_run(folder) if is_run(folder / 'out') else None
@@ -117,7 +125,8 @@ def _environment() -> jinja2.Environment:
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined)
+        undefined=jinja2.StrictUndefined,
+    )
     environment.globals.update(t=Text, zip=zip)
     environment.filters.update(number=number, ratio=_ratio)
     return environment
@@ -136,12 +145,12 @@ def _state(run: RunFiles, failed: bool) -> str:
         return 'failed'
     if run.progress is None:
         return 'unknown'
-    results = dict(training=bool(run.result), mining=run.ranking is not None, infer=run.detections is not None)
+    results = {'training': bool(run.result), 'mining': run.ranking is not None, 'infer': run.detections is not None}
     whole = all(results[name] for name in run.wants) and bool(run.wants)
     return 'done' if run.progress.state == 3 or whole and run.progress.percent >= 0.995 else 'open'
 
 
-def _header(run: RunFiles) -> List[Tuple[Text, str]]:
+def _header(run: RunFiles) -> list[tuple[Text, str]]:
     rows = []
     task_id = run.env.get('task_id') or run.config.get('task_id')
     if task_id:
@@ -149,7 +158,6 @@ def _header(run: RunFiles) -> List[Tuple[Text, str]]:
     if run.progress:
         rows.append((Text('Progress', '进度'), f'{run.progress.percent:.0%}'))
     if run.written:
-        rows.append((Text('Last update', '最后更新'), time.strftime('%Y-%m-%d %H:%M:%S',
-                                                                      time.localtime(run.written))))
+        rows.append((Text('Last update', '最后更新'), time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(run.written))))
     rows.append((Text('Folder', '目录'), str(run.out_dir.resolve())))
     return rows

@@ -2,11 +2,13 @@
 
 Everything may be missing, cut short or broken: then a field is empty and `gaps` says what is not there and why.
 """
+
 import json
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -22,8 +24,17 @@ from ..run import Progress, read_progress
 from ..skipped import as_lines, skipped_images
 from .text import Text
 
-RESERVED = ('task_id', 'gpu_id', 'gpu_count', 'class_names', 'object_type', 'pretrained_model_params',
-            'model_params_path', 'run_infer', 'run_mining')  # keys of config.yaml that the platform writes itself
+RESERVED = (
+    'task_id',
+    'gpu_id',
+    'gpu_count',
+    'class_names',
+    'object_type',
+    'pretrained_model_params',
+    'model_params_path',
+    'run_infer',
+    'run_mining',
+)  # keys of config.yaml that the platform writes itself
 TRACES = ('monitor.txt', 'ymir-executor-out.log', 'models', 'tensorboard', 'result.tsv', 'infer-result.json')
 VALIDATION = 'validation'  # in the folder of a training: the run of its best model over the validation images
 MAX_LOG_BYTES = 2_000_000
@@ -32,9 +43,10 @@ MAX_COUNTED_FILES = 20_000
 
 class Found(NamedTuple):
     """One predicted object: class name, score and box in pixels."""
+
     class_name: str
     score: float
-    xywh: Tuple[float, float, float, float]
+    xywh: tuple[float, float, float, float]
 
 
 @dataclass
@@ -58,37 +70,40 @@ class RunFiles:
         skipped: file names of candidates that could not be read.
         gaps: what is not there and why.
     """
+
     out_dir: Path
-    in_dir: Optional[Path]
-    config: Dict[str, Any] = field(default_factory=dict)
-    env: Dict[str, Any] = field(default_factory=dict)
-    record: Dict[str, Any] = field(default_factory=dict)
-    progress: Optional[Progress] = None
+    in_dir: Path | None
+    config: dict[str, Any] = field(default_factory=dict)
+    env: dict[str, Any] = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict)
+    progress: Progress | None = None
     written: float = 0.0
-    trace: Tuple[str, ...] = ()
-    log: List[str] = field(default_factory=list)
-    result: Dict[str, Any] = field(default_factory=dict)
-    detections: Optional[Dict[str, List[Found]]] = None
-    ranking: Optional[List[Tuple[str, float]]] = None
-    candidates: List[str] = field(default_factory=list)
-    sources: List[str] = field(default_factory=list)
-    skipped: FrozenSet[str] = frozenset()
-    gaps: List[Text] = field(default_factory=list)
+    trace: tuple[str, ...] = ()
+    log: list[str] = field(default_factory=list)
+    result: dict[str, Any] = field(default_factory=dict)
+    detections: dict[str, list[Found]] | None = None
+    ranking: list[tuple[str, float]] | None = None
+    candidates: list[str] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    skipped: frozenset[str] = frozenset()
+    gaps: list[Text] = field(default_factory=list)
 
     @property
-    def wants(self) -> Tuple[str, ...]:
+    def wants(self) -> tuple[str, ...]:
         """What the run was to do, of 'training', 'mining' and 'infer'; without env.yaml, what it has results of."""
         named = tuple(name for name in ('training', 'mining', 'infer') if self.env.get(f'run_{name}'))
-        found = ((bool(self.result) or self.has_events, 'training'), (self.ranking
-                                                                      is not None, 'mining'), (self.detections
-                                                                                               is not None, 'infer'))
+        found = (
+            (bool(self.result) or self.has_events, 'training'),
+            (self.ranking is not None, 'mining'),
+            (self.detections is not None, 'infer'),
+        )
         return named or tuple(name for present, name in found if present)
 
     @property
     def has_events(self) -> bool:
         return bool(event_files(self.out_dir / 'tensorboard'))
 
-    def template(self, task: str) -> Dict[str, Any]:
+    def template(self, task: str) -> dict[str, Any]:
         """The template that config.yaml was made of, empty if it is not on this machine.
 
         That of a container is not, but that of this executor is, and its runs have all keys of it.
@@ -106,31 +121,32 @@ class RunFiles:
         """Whether config.yaml has the keys of this executor's template, which those of other images have not."""
         return self.has_keys_of(_template(IMG_MAN, task))
 
-    def has_keys_of(self, template: Dict[str, Any]) -> bool:
+    def has_keys_of(self, template: dict[str, Any]) -> bool:
         """Whether config.yaml holds the keys of a template whose values are words; the platform leaves out numbers
-        that are 0 and whatever is empty or false."""
+        that are 0 and whatever is empty or false.
+        """
         words = {key for key, value in template.items() if isinstance(value, str) and value} - set(RESERVED)
         return bool(words) and all(key in self.config for key in words)
 
     @property
-    def class_names(self) -> List[str]:
+    def class_names(self) -> list[str]:
         """Of config.yaml; else those that the inference result names, sorted."""
         names = self.config.get('class_names')
         if isinstance(names, list) and names:
             return [str(name) for name in names]
         return sorted({found.class_name for boxes in (self.detections or {}).values() for found in boxes})
 
-    def host_path(self, path: str) -> Optional[Path]:
+    def host_path(self, path: str) -> Path | None:
         """Finds a file that the executor knows by `path`, which may lie below its /in."""
         given = self.env.get('input')
         root = str((given.get('root_dir') if isinstance(given, dict) else None) or '/in')
         options = [Path(path)]
         for prefix in {root, '/in'}:
             if self.in_dir and path.startswith(prefix.rstrip('/') + '/'):
-                relative = path[len(prefix.rstrip('/')) + 1:]
+                relative = path[len(prefix.rstrip('/')) + 1 :]
                 options.insert(0, self.in_dir / relative)
                 if relative.startswith('assets/'):  # a work directory that was moved has a broken link there
-                    options.append(self.in_dir.parent / 'asset_cache' / relative[len('assets/'):])
+                    options.append(self.in_dir.parent / 'asset_cache' / relative[len('assets/') :])
         return next((option for option in options if option.is_file()), None)
 
 
@@ -139,7 +155,7 @@ def is_run(out_dir: Path) -> bool:
     return any((Path(out_dir) / name).exists() for name in TRACES)
 
 
-def read_run(out_dir: Path, in_dir: Optional[Path] = None) -> RunFiles:
+def read_run(out_dir: Path, in_dir: Path | None = None) -> RunFiles:
     """Reads a run.
 
     Args:
@@ -159,8 +175,11 @@ def read_run(out_dir: Path, in_dir: Optional[Path] = None) -> RunFiles:
     run = RunFiles(out_dir, Path(in_dir) if in_dir else None)
     if run.in_dir is None:
         run.gaps.append(
-            Text('There is no `in` folder beside `out`: parameters, class order and image paths are unknown.',
-                 '`out` 旁边没有 `in` 目录：参数、类别顺序和图像路径未知。'))
+            Text(
+                'There is no `in` folder beside `out`: parameters, class order and image paths are unknown.',
+                '`out` 旁边没有 `in` 目录：参数、类别顺序和图像路径未知。',
+            )
+        )
     else:
         run.env = _read_yaml(run, run.in_dir / 'env.yaml')
         run.config = _read_yaml(run, run.in_dir / 'config.yaml')
@@ -175,21 +194,27 @@ def read_run(out_dir: Path, in_dir: Optional[Path] = None) -> RunFiles:
         run.result = _read_yaml(run, out_dir / 'models' / 'result.yaml')
     run.detections = _read_detections(run)
     run.ranking = _read_ranking(run)
-    for name, value, file in (('training', run.result or None, 'models/result.yaml'),
-                              ('mining', run.ranking, 'result.tsv'), ('infer', run.detections, 'infer-result.json')):
+    for name, value, file in (
+        ('training', run.result or None, 'models/result.yaml'),
+        ('mining', run.ranking, 'result.tsv'),
+        ('infer', run.detections, 'infer-result.json'),
+    ):
         if run.env.get(f'run_{name}') and value is None and not (out_dir / file).exists():
             run.gaps.append(
-                Text('There is no out/{}: the run has not come so far or has failed.',
-                     '没有 out/{}：任务尚未到达这一步或已失败。').format(file))
+                Text(
+                    'There is no out/{}: the run has not come so far or has failed.',
+                    '没有 out/{}：任务尚未到达这一步或已失败。',
+                ).format(file)
+            )
     return run
 
 
-def index_entries(run: RunFiles, split: str) -> List[Tuple[str, str]]:
+def index_entries(run: RunFiles, split: str) -> list[tuple[str, str]]:
     """Image and annotation path of each line of in/<split>-index.tsv, which may be absent."""
     return _index(run, split) if run.in_dir else []
 
 
-def _index(run: RunFiles, name: str) -> List[Tuple[str, str]]:
+def _index(run: RunFiles, name: str) -> list[tuple[str, str]]:
     path = run.in_dir / f'{name}-index.tsv'
     try:
         return [(line.image, line.annotation) for line in read_index(path)] if path.exists() else []
@@ -199,7 +224,7 @@ def _index(run: RunFiles, name: str) -> List[Tuple[str, str]]:
         return []
 
 
-def objects_of(run: RunFiles, entries: Sequence[Tuple[str, str]]) -> Iterator[Optional[list]]:
+def objects_of(run: RunFiles, entries: Sequence[tuple[str, str]]) -> Iterator[list | None]:
     """Reads annotations.
 
     Args:
@@ -209,7 +234,7 @@ def objects_of(run: RunFiles, entries: Sequence[Tuple[str, str]]) -> Iterator[Op
     Yields:
         Objects (`ymir_exc.annotations.LabelledObject`) of each image; None if there is no annotation or it is wrong.
     """
-    readers: Dict[str, Any] = {}
+    readers: dict[str, Any] = {}
     for image, annotation in entries:
         path = run.host_path(annotation) if annotation else None
         if path is None:
@@ -217,14 +242,15 @@ def objects_of(run: RunFiles, entries: Sequence[Tuple[str, str]]) -> Iterator[Op
             continue
         try:
             kind = annotation_format(
-                run.config.get('export_format') if run.env.get('run_training') else None, str(path))
+                run.config.get('export_format') if run.env.get('run_training') else None, str(path)
+            )
             reader = readers.setdefault(kind, make_reader(kind, run.class_names))
             yield reader.read(str(path), image)
         except (ExecutorError, ValueError):
             yield None
 
 
-def ascii_table(lines: Sequence[str], title: str) -> List[List[str]]:
+def ascii_table(lines: Sequence[str], title: str) -> list[list[str]]:
     """Finds a table of the log that stands under its title between `+---+` lines.
 
     Args:
@@ -237,7 +263,7 @@ def ascii_table(lines: Sequence[str], title: str) -> List[List[str]]:
     for k, line in enumerate(lines[:-1]):
         if line.strip() == title and lines[k + 1].startswith('+--'):
             rows = []
-            for row in lines[k + 2:]:
+            for row in lines[k + 2 :]:
                 if row.startswith('|-') or not row.startswith('|'):
                     if row.startswith('+'):
                         return rows
@@ -246,7 +272,7 @@ def ascii_table(lines: Sequence[str], title: str) -> List[List[str]]:
     return []
 
 
-def lines_of(path: Path) -> List[str]:
+def lines_of(path: Path) -> list[str]:
     """The lines of a text file that are not empty; none if it cannot be read.
 
     Args:
@@ -259,7 +285,7 @@ def lines_of(path: Path) -> List[str]:
     return [line.rstrip('\r') for line in text.split('\n') if line.strip()]
 
 
-def _read_yaml(run: RunFiles, path: Path) -> Dict[str, Any]:
+def _read_yaml(run: RunFiles, path: Path) -> dict[str, Any]:
     try:
         content = load_yaml(path.read_text(encoding='utf-8-sig'))
     except FileNotFoundError:
@@ -274,7 +300,7 @@ def _read_yaml(run: RunFiles, path: Path) -> Dict[str, Any]:
     return content
 
 
-def _template(folder: Path, task: str) -> Dict[str, Any]:
+def _template(folder: Path, task: str) -> dict[str, Any]:
     try:
         content = load_yaml((folder / f'{task}-template.yaml').read_text(encoding='utf-8'))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
@@ -283,12 +309,16 @@ def _template(folder: Path, task: str) -> Dict[str, Any]:
 
 
 def _tell_skipped_images(run: RunFiles) -> None:
-    run.skipped = frozenset(Path(image.path).name for image in read_skipped_images(str(run.out_dir))
-                            if image.part == CANDIDATES)
+    run.skipped = frozenset(
+        Path(image.path).name for image in read_skipped_images(str(run.out_dir)) if image.part == CANDIDATES
+    )
     skipped = skipped_images(run.out_dir.resolve().parent, run.out_dir)
     if skipped:
         run.gaps.append(
-            Text('{} images were left out: {}', '{} 张图像被跳过：{}').format(len(skipped), '; '.join(as_lines(skipped))))
+            Text('{} images were left out: {}', '{} 张图像被跳过：{}').format(
+                len(skipped), '; '.join(as_lines(skipped))
+            )
+        )
 
 
 def _read_monitor(run: RunFiles) -> None:
@@ -300,15 +330,21 @@ def _read_monitor(run: RunFiles) -> None:
         run.trace = tuple(lines[1:100])
     except FileNotFoundError:
         run.gaps.append(
-            Text('There is no out/monitor.txt: whether the run succeeded is unknown.',
-                 '没有 out/monitor.txt：无法知道任务是否成功。'))
+            Text(
+                'There is no out/monitor.txt: whether the run succeeded is unknown.',
+                '没有 out/monitor.txt：无法知道任务是否成功。',
+            )
+        )
     except (OSError, ValueError) as error:
         run.gaps.append(
-            Text('out/monitor.txt cannot be read, nor could the platform: {}',
-                 'out/monitor.txt 无法读取（平台同样无法读取）：{}').format(_one_line(error)))
+            Text(
+                'out/monitor.txt cannot be read, nor could the platform: {}',
+                'out/monitor.txt 无法读取（平台同样无法读取）：{}',
+            ).format(_one_line(error))
+        )
 
 
-def _read_log(run: RunFiles) -> List[str]:
+def _read_log(run: RunFiles) -> list[str]:
     path = run.out_dir / 'ymir-executor-out.log'
     try:
         with open(path, 'rb') as stream:
@@ -319,12 +355,15 @@ def _read_log(run: RunFiles) -> List[str]:
             tail = stream.read()
     except OSError:
         run.gaps.append(
-            Text('There is no out/ymir-executor-out.log, the log of the run.', '没有任务日志 out/ymir-executor-out.log。'))
+            Text(
+                'There is no out/ymir-executor-out.log, the log of the run.', '没有任务日志 out/ymir-executor-out.log。'
+            )
+        )
         return []
     return (head + tail).decode('utf-8', 'replace').splitlines()
 
 
-def _read_detections(run: RunFiles) -> Optional[Dict[str, List[Found]]]:
+def _read_detections(run: RunFiles) -> dict[str, list[Found]] | None:
     path = run.out_dir / 'infer-result.json'
     if not path.exists():
         return None
@@ -350,12 +389,15 @@ def _read_detections(run: RunFiles) -> Optional[Dict[str, List[Found]]]:
         found[name] = boxes
     if wrong:
         run.gaps.append(
-            Text('{} objects of infer-result.json are malformed and left out.',
-                 'infer-result.json 中有 {} 个目标格式错误，已忽略。').format(wrong))
+            Text(
+                '{} objects of infer-result.json are malformed and left out.',
+                'infer-result.json 中有 {} 个目标格式错误，已忽略。',
+            ).format(wrong)
+        )
     return found
 
 
-def _read_ranking(run: RunFiles) -> Optional[List[Tuple[str, float]]]:
+def _read_ranking(run: RunFiles) -> list[tuple[str, float]] | None:
     path = run.out_dir / 'result.tsv'
     if not path.exists():
         return None

@@ -1,4 +1,5 @@
 """Texts in two languages: both stand in the page, the style sheet shows one of them."""
+
 from typing import NamedTuple
 
 from markupsafe import Markup, escape
@@ -6,6 +7,7 @@ from markupsafe import Markup, escape
 
 class Text(NamedTuple):
     """A text in English and in Chinese; a template prints it as two elements of which one is visible."""
+
     en: str
     zh: str
 
@@ -13,7 +15,8 @@ class Text(NamedTuple):
         if self.en == self.zh:
             return escape(self.en)
         return Markup('<span class="en" lang="en">{}</span><span class="zh" lang="zh">{}</span>').format(
-            self.en, self.zh)
+            self.en, self.zh
+        )
 
     def format(self, *values: object, **names: object) -> 'Text':
         """Fills both languages as `str.format` does; values that are Texts give each language its own."""

@@ -1,7 +1,9 @@
 """The training part of the page."""
+
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -15,11 +17,11 @@ from .text import Text
 
 MACHINE_KEYS = ('Python', 'PyTorch', 'CUDA available', 'NVCC', 'GCC', 'OpenCV', 'TorchVision', 'MMEngine')
 SMOOTHED_FROM = 60  # points; over fewer, a moving average lags behind what was logged
-Charts = List[Tuple[Text, Markup]]
+Charts = list[tuple[Text, Markup]]
 STEP, EPOCH = Text('step', '步'), Text('epoch', '轮')
 
 
-def training_part(run: RunFiles, evaluated: bool = False) -> Dict[str, Any]:
+def training_part(run: RunFiles, evaluated: bool = False) -> dict[str, Any]:
     """Collects what the template shows of a training; `run.gaps` gets what is not there.
 
     Args:
@@ -30,8 +32,11 @@ def training_part(run: RunFiles, evaluated: bool = False) -> Dict[str, Any]:
     run.gaps.extend(gaps)
     if not curves:
         run.gaps.append(
-            Text('There are no curves: out/tensorboard holds no event file with numbers.',
-                 '没有曲线：out/tensorboard 中没有含数值的事件文件。'))
+            Text(
+                'There are no curves: out/tensorboard holds no event file with numbers.',
+                '没有曲线：out/tensorboard 中没有含数值的事件文件。',
+            )
+        )
     changed, parameters = _parameters(run)
     main = recognise(curves).get('mAP')
     in_epochs = _in_epochs(run, curves.get(main))
@@ -39,21 +44,28 @@ def training_part(run: RunFiles, evaluated: bool = False) -> Dict[str, Any]:
     classes, stages = _class_counts(run), _stages(run, curves.get(main) if in_epochs else None)
     best = next((stage for stage in stages if stage['best']), stages[0] if stages else {})
     answers = summary.training(
-        best.get('metrics', {}), best.get('epoch', ''), _known(curves.get(main)), len(index_entries(run, 'val')),
-        classes['counts'] if classes['known'] else (), classes['names'], evaluated)
-    return dict(
-        answers=answers,
-        facts=_facts(run, curves),
-        changed=changed,
-        parameters=parameters,
-        classes=classes,
-        charts=charts,
-        smoothed=any('faint' in chart for _, chart in charts),
-        other_charts=other_charts,
-        stages=stages,
-        recipe=ascii_table(run.log, 'Recipe'),
-        data_table=ascii_table(run.log, 'Data'),
-        machine=_machine(run.log))
+        best.get('metrics', {}),
+        best.get('epoch', ''),
+        _known(curves.get(main)),
+        len(index_entries(run, 'val')),
+        classes['counts'] if classes['known'] else (),
+        classes['names'],
+        evaluated,
+    )
+    return {
+        'answers': answers,
+        'facts': _facts(run, curves),
+        'changed': changed,
+        'parameters': parameters,
+        'classes': classes,
+        'charts': charts,
+        'smoothed': any('faint' in chart for _, chart in charts),
+        'other_charts': other_charts,
+        'stages': stages,
+        'recipe': ascii_table(run.log, 'Recipe'),
+        'data_table': ascii_table(run.log, 'Data'),
+        'machine': _machine(run.log),
+    }
 
 
 def duration(seconds: float) -> Text:
@@ -65,23 +77,28 @@ def duration(seconds: float) -> Text:
     return Text(f'{minutes} min {rest} s', f'{minutes} 分 {rest} 秒') if minutes else Text(f'{rest} s', f'{rest} 秒')
 
 
-def _facts(run: RunFiles, curves: Mapping[str, Curve]) -> List[Tuple[Text, object]]:
+def _facts(run: RunFiles, curves: Mapping[str, Curve]) -> list[tuple[Text, object]]:
     config, facts = run.config, []
     if config.get('model_name'):
         facts.append((Text('Model', '模型'), config['model_name']))
     pretrained = config.get('pretrained_model_params')
     if pretrained:
-        names = ', '.join(Path(str(path)).name
-                          for path in pretrained) if isinstance(pretrained, list) else str(pretrained)
+        names = (
+            ', '.join(Path(str(path)).name for path in pretrained) if isinstance(pretrained, list) else str(pretrained)
+        )
         facts.append((Text('Started from', '初始权重'), names))
-    counts = [(name, len(index_entries(run, split)))
-              for split, name in (('train', Text('{} training', '训练 {}')), ('val', Text('{} validation', '验证 {}')))]
+    counts = [
+        (name, len(index_entries(run, split)))
+        for split, name in (('train', Text('{} training', '训练 {}')), ('val', Text('{} validation', '验证 {}')))
+    ]
     if any(count for _, count in counts):
         (one, a), (two, b) = counts
-        facts.append((Text('Images', '图像'), Text('{}, {}', '{}，{}').format(one.format(f'{a:,}'), two.format(f'{b:,}'))))
+        facts.append(
+            (Text('Images', '图像'), Text('{}, {}', '{}，{}').format(one.format(f'{a:,}'), two.format(f'{b:,}')))
+        )
     if run.class_names:
         facts.append((Text('Classes', '类别'), len(run.class_names)))
-    named = dict(max_epochs=Text('Epochs', '轮数'), samples_per_gpu=Text('Batch size per device', '每设备批大小'))
+    named = {'max_epochs': Text('Epochs', '轮数'), 'samples_per_gpu': Text('Batch size per device', '每设备批大小')}
     facts += [(name, config[key]) for key, name in named.items() if key in config]
     if 'gpu_count' in config or 'gpu_id' in config:
         device = f'{config.get("gpu_count", "")} × GPU'.strip() if config.get('gpu_id') else 'CPU'
@@ -98,7 +115,8 @@ def _facts(run: RunFiles, curves: Mapping[str, Curve]) -> List[Tuple[Text, objec
 
 def _seconds(run: RunFiles, curves: Mapping[str, Curve]) -> float:
     """As the command line measured it; else from the creation of the task, with which its name ends, or from the first
-    curve, to the last monitor.txt."""
+    curve, to the last monitor.txt.
+    """
     if isinstance(run.record.get('seconds'), (int, float)):
         return float(run.record['seconds'])
     task_id = str(run.env.get('task_id') or '')
@@ -110,19 +128,22 @@ def _seconds(run: RunFiles, curves: Mapping[str, Curve]) -> float:
     return ended - began if 0 < began <= ended else 0.0
 
 
-def _parameters(run: RunFiles) -> Tuple[List[Tuple[str, object, object]], List[Tuple[str, object]]]:
+def _parameters(run: RunFiles) -> tuple[list[tuple[str, object, object]], list[tuple[str, object]]]:
     """What differs from the image's template (key, here, template), and all parameters."""
     values = {key: value for key, value in run.config.items() if key not in RESERVED}
     rows = sorted(values.items(), key=lambda row: str(row[0]))
     template = run.template('training')
     if not template:
         return [], rows
-    changed = [(key, value, template.get(key, '')) for key, value in rows
-               if key not in template or str(template[key]) != str(value)]
+    changed = [
+        (key, value, template.get(key, ''))
+        for key, value in rows
+        if key not in template or str(template[key]) != str(value)
+    ]
     return changed, rows
 
 
-def _class_counts(run: RunFiles) -> Dict[str, Any]:
+def _class_counts(run: RunFiles) -> dict[str, Any]:
     """Labelled objects per class of both parts."""
     names = run.class_names
     table = np.zeros((len(names), 2), np.int64)
@@ -130,20 +151,23 @@ def _class_counts(run: RunFiles) -> Dict[str, Any]:
         entries = index_entries(run, split)
         if len(entries) > MAX_COUNTED_FILES:
             run.gaps.append(
-                Text('Objects per class are counted in the first {:,} images.',
-                     '每类目标数只统计前 {:,} 张图像。').format(MAX_COUNTED_FILES))
+                Text(
+                    'Objects per class are counted in the first {:,} images.', '每类目标数只统计前 {:,} 张图像。'
+                ).format(MAX_COUNTED_FILES)
+            )
         for objects in objects_of(run, entries[:MAX_COUNTED_FILES]):
             for item in objects or ():
                 table[int(item.class_id), column] += 1
-    return dict(
-        names=names,
-        rows=list(zip(names, table.tolist())),
-        counts=table.tolist(),
-        top=max(int(table.max(initial=0)), 1),
-        known=bool(table.any()))
+    return {
+        'names': names,
+        'rows': list(zip(names, table.tolist())),
+        'counts': table.tolist(),
+        'top': max(int(table.max(initial=0)), 1),
+        'known': bool(table.any()),
+    }
 
 
-def _known(curve: Optional[Curve]) -> Optional[np.ndarray]:
+def _known(curve: Curve | None) -> np.ndarray | None:
     """The values of a curve of accuracy; COCO's -1 (no label) is none."""
     if curve is None:
         return None
@@ -151,13 +175,13 @@ def _known(curve: Optional[Curve]) -> Optional[np.ndarray]:
     return values[values >= 0]
 
 
-def _in_epochs(run: RunFiles, curve: Optional[Curve]) -> bool:
+def _in_epochs(run: RunFiles, curve: Curve | None) -> bool:
     """Whether accuracy was logged by epoch; some executors count steps."""
     epochs = next((run.config[key] for key in ('max_epochs', 'epochs') if key in run.config), None)
     return curve is None or not isinstance(epochs, int) or curve.steps[-1] <= epochs
 
 
-def _charts(curves: Mapping[str, Curve], main: Optional[str], in_epochs: bool) -> Tuple[Charts, Charts]:
+def _charts(curves: Mapping[str, Curve], main: str | None, in_epochs: bool) -> tuple[Charts, Charts]:
     """Loss, its parts, accuracy and learning rate; and what else was logged. Each chart stands under its title.
 
     Args:
@@ -165,7 +189,7 @@ def _charts(curves: Mapping[str, Curve], main: Optional[str], in_epochs: bool) -
         main: tag of the accuracy that decides which model is the best.
         in_epochs: accuracy was logged by epoch.
     """
-    groups: Dict[str, Dict[str, Curve]] = dict(total={}, loss={}, accuracy={}, lr={}, other={})
+    groups: dict[str, dict[str, Curve]] = {'total': {}, 'loss': {}, 'accuracy': {}, 'lr': {}, 'other': {}}
     for tag, curve in sorted(curves.items()):
         name = tag.lower()
         last = name.rpartition('/')[2]
@@ -185,16 +209,23 @@ def _charts(curves: Mapping[str, Curve], main: Optional[str], in_epochs: bool) -
     titles = (
         (groups['total'], Text('Loss', '损失'), STEP, True),
         (groups['loss'], Text('Parts of the loss', '各项损失'), STEP, True),
-        (groups['accuracy'], Text('Accuracy on the validation images', '验证集精度'), EPOCH if in_epochs else STEP, False),
+        (
+            groups['accuracy'],
+            Text('Accuracy on the validation images', '验证集精度'),
+            EPOCH if in_epochs else STEP,
+            False,
+        ),
         (groups['lr'], Text('Learning rate', '学习率'), STEP, False),
     )
     charts = [(title, _chart(title, group, x_name, smooth, main)) for group, title, x_name, smooth in titles if group]
-    others = [(Text(tag, tag), _chart(Text(tag, tag), {tag: curve}, STEP, True, main))
-              for tag, curve in groups['other'].items()]
+    others = [
+        (Text(tag, tag), _chart(Text(tag, tag), {tag: curve}, STEP, True, main))
+        for tag, curve in groups['other'].items()
+    ]
     return charts, others
 
 
-def _chart(title: Text, group: Mapping[str, Curve], x_name: Text, smooth: bool, main: Optional[str]) -> Markup:
+def _chart(title: Text, group: Mapping[str, Curve], x_name: Text, smooth: bool, main: str | None) -> Markup:
     series = []
     for colour, (tag, curve) in enumerate(group.items()):
         name = tag.rpartition('/')[2].replace('bbox_', '') if '/' in tag else tag
@@ -208,17 +239,21 @@ def _chart(title: Text, group: Mapping[str, Curve], x_name: Text, smooth: bool, 
     return line_chart(title, series, x_name)
 
 
-def _stages_of(run: RunFiles) -> Tuple[Dict[str, dict], str]:
+def _stages_of(run: RunFiles) -> tuple[dict[str, dict], str]:
     """The stages of result.yaml, in its new form or its old one (contract section d.2), and the name of the best."""
     if 'model' in run.result:
-        return {'default_best_stage': dict(files=run.result['model'], mAP=run.result.get('map'))}, 'default_best_stage'
+        return {
+            'default_best_stage': {'files': run.result['model'], 'mAP': run.result.get('map')}
+        }, 'default_best_stage'
     stages = run.result.get('model_stages')
     stages = stages if isinstance(stages, dict) else {}
-    return ({str(key): stage
-             for key, stage in stages.items() if isinstance(stage, dict)}, str(run.result.get('best_stage_name')))
+    return (
+        {str(key): stage for key, stage in stages.items() if isinstance(stage, dict)},
+        str(run.result.get('best_stage_name')),
+    )
 
 
-def _stages(run: RunFiles, main: Optional[Curve]) -> List[Dict[str, Any]]:
+def _stages(run: RunFiles, main: Curve | None) -> list[dict[str, Any]]:
     """One row per stage of result.yaml; the epoch is the one whose mAP the stage has.
 
     Args:
@@ -228,32 +263,43 @@ def _stages(run: RunFiles, main: Optional[Curve]) -> List[Dict[str, Any]]:
     stages, best_name = _stages_of(run)
     rows = []
     for key, stage in stages.items():
-        value = next((stage[name] for name in ('maskAP', 'mIoU', 'mAP') if isinstance(stage.get(name), (int, float))),
-                     None)
+        value = next(
+            (stage[name] for name in ('maskAP', 'mIoU', 'mAP') if isinstance(stage.get(name), (int, float))), None
+        )
         epoch = ''
         if main is not None and value is not None:
             same = np.flatnonzero(np.abs(main.values - value) < 1e-6)
             epoch = int(main.steps[same[0]]) if len(same) else ''
         files = []
         for file in stage.get('files') if isinstance(stage.get('files'), list) else ():
-            path = next((path
-                         for path in (run.out_dir / 'models' / key / str(file), run.out_dir / 'models' / str(file))
-                         if path.is_file()), None)
+            path = next(
+                (
+                    path
+                    for path in (run.out_dir / 'models' / key / str(file), run.out_dir / 'models' / str(file))
+                    if path.is_file()
+                ),
+                None,
+            )
             files.append((str(file), _size(path.stat().st_size) if path else None))
         stamp = stage.get('timestamp')
-        metrics = {str(name): float(item) for name, item in stage.items()
-                   if isinstance(item, (int, float)) and name != 'timestamp'}
+        metrics = {
+            str(name): float(item)
+            for name, item in stage.items()
+            if isinstance(item, (int, float)) and name != 'timestamp'
+        }
         others = ', '.join(f'{name} {number(item)}' for name, item in metrics.items() if name != 'mAP')
         rows.append(
-            dict(
-                name=key,
-                best=key == best_name,
-                value=value,
-                epoch=epoch,
-                files=files,
-                others=others,
-                metrics=metrics,
-                time=_clock(stamp)))
+            {
+                'name': key,
+                'best': key == best_name,
+                'value': value,
+                'epoch': epoch,
+                'files': files,
+                'others': others,
+                'metrics': metrics,
+                'time': _clock(stamp),
+            }
+        )
     return rows
 
 
@@ -272,11 +318,11 @@ def _size(num_bytes: float) -> str:
     return f'{num_bytes:.1f} GB'
 
 
-def _machine(log: List[str]) -> List[Tuple[str, str]]:
+def _machine(log: list[str]) -> list[tuple[str, str]]:
     """What mmengine prints of the machine: the `key: value` lines below "System environment:"."""
     start = next((k for k, line in enumerate(log) if line.strip() == 'System environment:'), None)
     rows = []
-    for line in log[start + 1:start + 60] if start is not None else ():
+    for line in log[start + 1 : start + 60] if start is not None else ():
         if line.strip() == 'Runtime environment:':
             break
         key, colon, value = line.strip().partition(': ')

@@ -2,7 +2,8 @@
 
 Every prior is decoded, so that shapes do not depend on values, and boxes stay in pixels of the input.
 """
-from typing import Optional, Sequence, Tuple
+
+from collections.abc import Sequence
 
 import torch
 from mmdeploy.codebase.mmdet import get_post_processing_params
@@ -19,14 +20,16 @@ from .yolov5_head import yolov5_bbox_decoder
 
 
 @FUNCTION_REWRITER.register_rewriter(func_name='mmyolo.models.dense_heads.yolov5_head.YOLOv5Head.predict_by_feat')
-def yolov5_head__predict_by_feat(self,
-                                 cls_scores: Sequence[Tensor],
-                                 bbox_preds: Sequence[Tensor],
-                                 objectnesses: Optional[Sequence[Tensor]] = None,
-                                 batch_img_metas: Optional[Sequence[dict]] = None,
-                                 cfg: Optional[ConfigDict] = None,
-                                 rescale: bool = False,
-                                 with_nms: bool = True) -> Tuple[Tensor, Tensor]:
+def yolov5_head__predict_by_feat(
+    self,
+    cls_scores: Sequence[Tensor],
+    bbox_preds: Sequence[Tensor],
+    objectnesses: Sequence[Tensor] | None = None,
+    batch_img_metas: Sequence[dict] | None = None,
+    cfg: ConfigDict | None = None,
+    rescale: bool = False,
+    with_nms: bool = True,
+) -> tuple[Tensor, Tensor]:
     """Predicts the boxes of a batch from maps, in shapes that do not depend on what they hold.
 
     Args:
@@ -44,7 +47,8 @@ def yolov5_head__predict_by_feat(self,
     levels = self.prior_generator.grid_priors([level.shape[-2:] for level in cls_scores], device=cls_scores[0].device)
     priors = torch.cat(levels)
     strides = torch.cat(
-        [level.new_full(level.shape[:1], float(stride)) for level, stride in zip(levels, self.featmap_strides)])
+        [level.new_full(level.shape[:1], float(stride)) for level, stride in zip(levels, self.featmap_strides)]
+    )
     scores, preds = (_by_prior(maps, self.num_base_priors) for maps in (cls_scores, bbox_preds))
     scores = scores.sigmoid()
     if objectnesses is not None:
@@ -56,13 +60,17 @@ def yolov5_head__predict_by_feat(self,
     if not with_nms:
         return bboxes, scores
     params = get_post_processing_params(deploy_cfg)
-    options = (params.max_output_boxes_per_class, cfg.get('nms', {}).get('iou_threshold', params.iou_threshold),
-               cfg.get('score_thr', params.score_threshold), params.pre_top_k,
-               cfg.get('max_per_img', params.keep_top_k))
+    options = (
+        params.max_output_boxes_per_class,
+        cfg.get('nms', {}).get('iou_threshold', params.iou_threshold),
+        cfg.get('score_thr', params.score_threshold),
+        params.pre_top_k,
+        cfg.get('max_per_img', params.keep_top_k),
+    )
     if not use_plugin:
         return multiclass_nms(bboxes, scores, *options)
     suppress = mark('efficient_nms', inputs=['boxes', 'scores'], outputs=['dets', 'labels'])(efficient_nms)
-    return suppress(bboxes, scores, *options, **(dict(box_coding=CENTRE_AND_SIZE) if as_centres else {}))
+    return suppress(bboxes, scores, *options, **({'box_coding': CENTRE_AND_SIZE} if as_centres else {}))
 
 
 def _by_prior(maps: Sequence[Tensor], anchors: int) -> Tensor:
@@ -75,14 +83,16 @@ def _by_prior(maps: Sequence[Tensor], anchors: int) -> Tensor:
 
 
 @FUNCTION_REWRITER.register_rewriter(
-    func_name='mmyolo.models.dense_heads.yolov5_head.YOLOv5Head.predict', backend='rknn')
+    func_name='mmyolo.models.dense_heads.yolov5_head.YOLOv5Head.predict', backend='rknn'
+)
 def yolov5_head__predict__rknn(self, x: Sequence[Tensor], *args, **kwargs):
     """Returns the maps as the layers give them: the device's own code decodes them."""
     return self(x)
 
 
 @FUNCTION_REWRITER.register_rewriter(
-    func_name='mmyolo.models.dense_heads.yolov5_head.YOLOv5HeadModule.forward', backend='rknn')
+    func_name='mmyolo.models.dense_heads.yolov5_head.YOLOv5HeadModule.forward', backend='rknn'
+)
 def yolov5_head_module__forward__rknn(self, x: Sequence[Tensor]) -> Sequence[Tensor]:
     """Returns the map of each level before it is taken apart."""
     return [convs(level) for level, convs in zip(x, self.convs_pred)]

@@ -1,4 +1,5 @@
 """Decodes YOLOv5's predictions to centre and size, the form of boxes whose `box_coding` in EfficientNMS_TRT is 1."""
+
 import torch
 from torch import Tensor
 
@@ -18,4 +19,4 @@ def yolov5_bbox_decoder(priors: Tensor, bbox_preds: Tensor, stride: Tensor) -> T
     centre = (priors[..., :2] + priors[..., 2:]) / 2
     size = priors[..., 2:] - priors[..., :2]
     centre = centre + (pred[..., :2] - 0.5) * 2 * stride[:, None]
-    return torch.cat((centre, (pred[..., 2:] * 2)**2 * size), dim=-1)
+    return torch.cat((centre, (pred[..., 2:] * 2) ** 2 * size), dim=-1)

@@ -2,7 +2,6 @@
 
 Unlike in public mmyolo, `box_coding` is what the plugin takes it for: 0 corners, 1 centre and size.
 """
-from typing import Tuple
 
 import torch
 from torch import Tensor
@@ -14,16 +13,18 @@ class TRTEfficientNMSop(torch.autograd.Function):
     """The plugin in a traced graph; run by PyTorch it gives random numbers of the right shapes."""
 
     @staticmethod
-    def forward(ctx,
-                boxes: Tensor,
-                scores: Tensor,
-                background_class: int = -1,
-                box_coding: int = CORNERS,
-                iou_threshold: float = 0.45,
-                max_output_boxes: int = 100,
-                plugin_version: str = '1',
-                score_activation: int = 0,
-                score_threshold: float = 0.25) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(
+        ctx,
+        boxes: Tensor,
+        scores: Tensor,
+        background_class: int = -1,
+        box_coding: int = CORNERS,
+        iou_threshold: float = 0.45,
+        max_output_boxes: int = 100,
+        plugin_version: str = '1',
+        score_activation: int = 0,
+        score_threshold: float = 0.25,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Stands in for the plugin while a network is traced.
 
         Args:
@@ -48,16 +49,18 @@ class TRTEfficientNMSop(torch.autograd.Function):
         return num_dets, det_boxes, det_scores, labels
 
     @staticmethod
-    def symbolic(g,
-                 boxes,
-                 scores,
-                 background_class: int = -1,
-                 box_coding: int = CORNERS,
-                 iou_threshold: float = 0.45,
-                 max_output_boxes: int = 100,
-                 plugin_version: str = '1',
-                 score_activation: int = 0,
-                 score_threshold: float = 0.25):
+    def symbolic(
+        g,
+        boxes,
+        scores,
+        background_class: int = -1,
+        box_coding: int = CORNERS,
+        iou_threshold: float = 0.45,
+        max_output_boxes: int = 100,
+        plugin_version: str = '1',
+        score_activation: int = 0,
+        score_threshold: float = 0.25,
+    ):
         """The node of the ONNX graph; arguments as of `forward`."""
         return g.op(
             'TRT::EfficientNMS_TRT',
@@ -70,17 +73,20 @@ class TRTEfficientNMSop(torch.autograd.Function):
             plugin_version_s=plugin_version,
             score_activation_i=score_activation,
             score_threshold_f=score_threshold,
-            outputs=4)
+            outputs=4,
+        )
 
 
-def efficient_nms(boxes: Tensor,
-                  scores: Tensor,
-                  max_output_boxes_per_class: int = 1000,
-                  iou_threshold: float = 0.5,
-                  score_threshold: float = 0.05,
-                  pre_top_k: int = -1,
-                  keep_top_k: int = 100,
-                  box_coding: int = CORNERS) -> Tuple[Tensor, Tensor]:
+def efficient_nms(
+    boxes: Tensor,
+    scores: Tensor,
+    max_output_boxes_per_class: int = 1000,
+    iou_threshold: float = 0.5,
+    score_threshold: float = 0.05,
+    pre_top_k: int = -1,
+    keep_top_k: int = 100,
+    box_coding: int = CORNERS,
+) -> tuple[Tensor, Tensor]:
     """Suppresses by the plugin.
 
     Args:
@@ -96,6 +102,7 @@ def efficient_nms(boxes: Tensor,
         Boxes with their scores (B, K, 5), xyxy, and labels (B, K).
     """
     boxes = boxes if boxes.dim() == 4 else boxes.unsqueeze(2)
-    _, det_boxes, det_scores, labels = TRTEfficientNMSop.apply(boxes, scores, -1, box_coding, iou_threshold, keep_top_k,
-                                                               '1', 0, score_threshold)
+    _, det_boxes, det_scores, labels = TRTEfficientNMSop.apply(
+        boxes, scores, -1, box_coding, iou_threshold, keep_top_k, '1', 0, score_threshold
+    )
     return torch.cat([det_boxes, det_scores.unsqueeze(-1)], -1), labels

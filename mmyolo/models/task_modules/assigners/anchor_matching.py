@@ -3,7 +3,9 @@
 All levels are matched at once. Unlike public mmyolo, a cell never lies outside its map: a box centred exactly on the
 right or bottom edge belongs to the last cell.
 """
-from typing import List, NamedTuple, Sequence, Tuple
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,7 +16,8 @@ class AnchorMatches(NamedTuple):
 
     Where the same anchor of the same cell occurs twice, the later pair has the last word on its objectness.
     """
-    counts: List[int]
+
+    counts: list[int]
     """Pairs per level."""
     level: Tensor
     """(M,) level."""
@@ -42,8 +45,9 @@ class AnchorMatches(NamedTuple):
         places = zip(*(part.split(self.counts) for part in (images, self.anchor, self.y, self.x)))
         return torch.cat([level[image, anchor, :, y, x] for level, (image, anchor, y, x) in zip(levels, places)])
 
-    def hand_over(self, pairs: Tensor, gt: Tensor, gt_bboxes: Tensor,
-                  featmap_sizes: Sequence[Tuple[int, int]]) -> 'AnchorMatches':
+    def hand_over(
+        self, pairs: Tensor, gt: Tensor, gt_bboxes: Tensor, featmap_sizes: Sequence[tuple[int, int]]
+    ) -> 'AnchorMatches':
         """Keeps some pairs and gives their anchors to other boxes.
 
         Args:
@@ -59,8 +63,9 @@ class AnchorMatches(NamedTuple):
         return AnchorMatches(counts, level, self.anchor[pairs], gt, x, y, bboxes)
 
 
-def matches_of_targets(infos: Sequence[Tensor], targets: Sequence[Tensor],
-                       featmap_sizes: Sequence[Tuple[int, int]]) -> AnchorMatches:
+def matches_of_targets(
+    infos: Sequence[Tensor], targets: Sequence[Tensor], featmap_sizes: Sequence[tuple[int, int]]
+) -> AnchorMatches:
     """Matches from the lists that `BatchYOLOv7Assigner` returns.
 
     Args:
@@ -79,8 +84,14 @@ def matches_of_targets(infos: Sequence[Tensor], targets: Sequence[Tensor],
     return none.hand_over(gt, gt, torch.cat(tuple(targets))[:, 2:6], featmap_sizes)
 
 
-def match_anchors(gt_bboxes: Tensor, anchors: Tensor, featmap_sizes: Sequence[Tuple[int, int]], sides: Tensor,
-                  shape_thr: float, neighbor_thr: float) -> AnchorMatches:
+def match_anchors(
+    gt_bboxes: Tensor,
+    anchors: Tensor,
+    featmap_sizes: Sequence[tuple[int, int]],
+    sides: Tensor,
+    shape_thr: float,
+    neighbor_thr: float,
+) -> AnchorMatches:
     """Matches boxes with anchors.
 
     Args:

@@ -7,12 +7,14 @@ Kept as published, for equal numbers: a contested prior goes to the box that its
 had not chosen it. Different from public mmyolo: a level may have fewer priors than `topk`, `topk` may be 1, and the
 mask of positives is always boolean.
 """
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from mmyolo.registry import TASK_UTILS
+
 from .utils import settle_contested, yolov6_iou_calculator
 
 # Boxes times priors that are held at once.
@@ -23,7 +25,7 @@ _MARGIN = 1e-9
 _ANCHOR_REACH = 2.5
 
 
-def bbox_center_distance(bboxes: Tensor, priors: Tensor) -> Tuple[Tensor, Tensor]:
+def bbox_center_distance(bboxes: Tensor, priors: Tensor) -> tuple[Tensor, Tensor]:
     """Distances between the centres of boxes.
 
     Args:
@@ -49,18 +51,24 @@ class BatchATSSAssigner(nn.Module):
         topk: candidates per box and level.
     """
 
-    def __init__(self,
-                 num_classes: int,
-                 iou_calculator: dict = dict(type='mmdet.BboxOverlaps2D'),
-                 topk: int = 9) -> None:
+    def __init__(
+        self, num_classes: int, iou_calculator: dict = {'type': 'mmdet.BboxOverlaps2D'}, topk: int = 9
+    ) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.iou_calculator = TASK_UTILS.build(iou_calculator)
         self.topk = topk
 
     @torch.no_grad()
-    def forward(self, pred_bboxes: Optional[Tensor], priors: Tensor, num_level_priors: Sequence[int], gt_labels: Tensor,
-                gt_bboxes: Tensor, pad_bbox_flag: Tensor) -> Dict[str, Tensor]:
+    def forward(
+        self,
+        pred_bboxes: Tensor | None,
+        priors: Tensor,
+        num_level_priors: Sequence[int],
+        gt_labels: Tensor,
+        gt_bboxes: Tensor,
+        pad_bbox_flag: Tensor,
+    ) -> dict[str, Tensor]:
         """Assigns boxes to priors.
 
         Args:
@@ -91,7 +99,8 @@ class BatchATSSAssigner(nn.Module):
             def overlaps(places: Tensor, gts: Tensor) -> Tensor:
                 places, gts = torch.broadcast_tensors(places, gts)
                 aligned = self.iou_calculator(
-                    all_gts[gts].reshape(-1, 4), anchors[places % num_priors].reshape(-1, 4), is_aligned=True)
+                    all_gts[gts].reshape(-1, 4), anchors[places % num_priors].reshape(-1, 4), is_aligned=True
+                )
                 return aligned.reshape(places.shape)
 
             # Positives are pairs: `places` in the flattened (B, N), `gts` in the flattened (B, G).
@@ -108,14 +117,22 @@ class BatchATSSAssigner(nn.Module):
                 pred = pred_bboxes.flatten(0, 1)[places].float()
                 score = yolov6_iou_calculator(all_gts[gts, None], pred[:, None]).flatten()
             scores.view(-1)[places * self.num_classes + label] = score
-        return dict(
-            assigned_labels=labels,
-            assigned_bboxes=bboxes,
-            assigned_scores=scores,
-            fg_mask_pre_prior=labels < self.num_classes)
+        return {
+            'assigned_labels': labels,
+            'assigned_bboxes': bboxes,
+            'assigned_scores': scores,
+            'fg_mask_pre_prior': labels < self.num_classes,
+        }
 
-    def _choose(self, overlaps: Callable[[Tensor, Tensor], Tensor], gt_bboxes: Tensor, anchors: Tensor,
-                num_level_priors: Sequence[int], valid: Tensor, num_gts: int) -> Tuple[Tensor, Tensor]:
+    def _choose(
+        self,
+        overlaps: Callable[[Tensor, Tensor], Tensor],
+        gt_bboxes: Tensor,
+        anchors: Tensor,
+        num_level_priors: Sequence[int],
+        valid: Tensor,
+        num_gts: int,
+    ) -> tuple[Tensor, Tensor]:
         """The candidates of each box that overlap it more than its candidates' mean and standard deviation together.
 
         Args:
@@ -134,7 +151,7 @@ class BatchATSSAssigner(nn.Module):
         chunks = valid.split(max(1, _CHUNK // max(1, num_priors))) if len(valid) else ()
         for gts in chunks:
             distances, points = bbox_center_distance(gt_bboxes[gts], anchors)  # (t, N)
-            nearest: List[Tensor] = []
+            nearest: list[Tensor] = []
             first = 0
             for level in distances.split(list(num_level_priors), dim=1):
                 nearest.append(level.topk(min(self.topk, level.shape[1]), largest=False).indices + first)

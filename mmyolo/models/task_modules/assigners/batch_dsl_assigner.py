@@ -12,7 +12,6 @@ Different from public mmyolo: nothing is computed for padding, boxes are taken i
 are looked for instead of a full sort. The result differs only where two priors in play cost a box exactly the same and
 only one of them fits: a sort takes either, and so do we.
 """
-from typing import Dict, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +19,7 @@ from mmdet.structures.bbox import BaseBoxes
 from torch import Tensor, nn
 
 from mmyolo.registry import TASK_UTILS
+
 from .utils import settle_contested
 
 INF = 100000000
@@ -90,13 +90,15 @@ class BatchDynamicSoftLabelAssigner(nn.Module):
         batch_iou: whether the calculator takes boxes of many images at once; False calls it image by image.
     """
 
-    def __init__(self,
-                 num_classes: int,
-                 soft_center_radius: float = 3.0,
-                 topk: int = 13,
-                 iou_weight: float = 3.0,
-                 iou_calculator: dict = dict(type='mmdet.BboxOverlaps2D'),
-                 batch_iou: bool = True) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        soft_center_radius: float = 3.0,
+        topk: int = 13,
+        iou_weight: float = 3.0,
+        iou_calculator: dict = {'type': 'mmdet.BboxOverlaps2D'},
+        batch_iou: bool = True,
+    ) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.soft_center_radius = soft_center_radius
@@ -106,8 +108,15 @@ class BatchDynamicSoftLabelAssigner(nn.Module):
         self.batch_iou = batch_iou
 
     @torch.no_grad()
-    def forward(self, pred_bboxes: Tensor, pred_scores: Tensor, priors: Tensor, gt_labels: Tensor, gt_bboxes: Tensor,
-                pad_bbox_flag: Tensor) -> Dict[str, Tensor]:
+    def forward(
+        self,
+        pred_bboxes: Tensor,
+        pred_scores: Tensor,
+        priors: Tensor,
+        gt_labels: Tensor,
+        gt_bboxes: Tensor,
+        pad_bbox_flag: Tensor,
+    ) -> dict[str, Tensor]:
         """Assigns boxes to priors.
 
         Args:
@@ -137,18 +146,20 @@ class BatchDynamicSoftLabelAssigner(nn.Module):
             pairs = _Pairs(self, pred_bboxes, pred_scores, priors, gt_labels, gt_bboxes)
             valid = pad_bbox_flag.flatten().nonzero().squeeze(1)
             places, gts = self._choose(pairs, valid, num_gts)
-            places, gts = settle_contested(lambda *pair: -pairs.costs_of(*pair), places, gts, batch * num_priors,
-                                           num_priors, num_gts)
+            places, gts = settle_contested(
+                lambda *pair: -pairs.costs_of(*pair), places, gts, batch * num_priors, num_priors, num_gts
+            )
             labels.view(-1)[places] = gt_labels.flatten().long()[gts]
             bboxes.view(-1, box_dim)[places] = gt_bboxes.flatten(0, 1)[gts]
             metrics.view(-1)[places] = pairs.overlaps_of(places, gts).to(metrics)
-        return dict(
-            assigned_labels=labels,
-            assigned_labels_weights=torch.ones_like(metrics),
-            assigned_bboxes=bboxes,
-            assign_metrics=metrics)
+        return {
+            'assigned_labels': labels,
+            'assigned_labels_weights': torch.ones_like(metrics),
+            'assigned_bboxes': bboxes,
+            'assign_metrics': metrics,
+        }
 
-    def _choose(self, pairs: '_Pairs', valid: Tensor, num_gts: int) -> Tuple[Tensor, Tensor]:
+    def _choose(self, pairs: '_Pairs', valid: Tensor, num_gts: int) -> tuple[Tensor, Tensor]:
         """The priors that each box wants.
 
         Args:
@@ -182,8 +193,15 @@ class _Pairs:
     Boxes and priors are counted over the images: `gts` in the flattened (B, G), `places` in the flattened (B, N).
     """
 
-    def __init__(self, assigner: BatchDynamicSoftLabelAssigner, pred_bboxes: Tensor, pred_scores: Tensor,
-                 priors: Tensor, gt_labels: Tensor, gt_bboxes: Tensor) -> None:
+    def __init__(
+        self,
+        assigner: BatchDynamicSoftLabelAssigner,
+        pred_bboxes: Tensor,
+        pred_scores: Tensor,
+        priors: Tensor,
+        gt_labels: Tensor,
+        gt_bboxes: Tensor,
+    ) -> None:
         self.assigner = assigner
         self.num_gts, self.num_priors = gt_bboxes.shape[1], len(priors)
         self.pred_bboxes = pred_bboxes
@@ -206,8 +224,10 @@ class _Pairs:
             return self.assigner.iou_calculator(bboxes[:, None], self.pred_bboxes[images])[:, 0]
         parts = [
             self.assigner.iou_calculator(pred, part).t()
-            for pred, part in zip(self.pred_bboxes, bboxes.split(torch.bincount(
-                images, minlength=len(self.pred_bboxes)).tolist())) if len(part)
+            for pred, part in zip(
+                self.pred_bboxes, bboxes.split(torch.bincount(images, minlength=len(self.pred_bboxes)).tolist())
+            )
+            if len(part)
         ]
         return torch.cat(parts)
 
@@ -230,8 +250,9 @@ class _Pairs:
         places, gts = torch.broadcast_tensors(places, gts)
         images, priors = places // self.num_priors, places % self.num_priors
         dx, dy = (self.points[priors] - self.centres[gts]).unbind(-1)
-        cost = self._cost(self.logits[images, self.labels[gts], priors], self.overlaps_of(places, gts), dx, dy,
-                          self.strides[priors])
+        cost = self._cost(
+            self.logits[images, self.labels[gts], priors], self.overlaps_of(places, gts), dx, dy, self.strides[priors]
+        )
         return cost.masked_fill(self.in_play[images, priors] == 0, INF)
 
     def _cost(self, logits: Tensor, overlaps: Tensor, dx: Tensor, dy: Tensor, strides: Tensor) -> Tensor:

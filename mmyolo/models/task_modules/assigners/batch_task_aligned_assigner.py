@@ -8,7 +8,6 @@ Kept as published, for equal numbers: a prior inside a box can be chosen with a 
 contested prior goes to the box it overlaps most even if that box had not chosen it.
 Different from public mmyolo: fewer priors than `topk` are enough, and the mask of positives is always boolean.
 """
-from typing import Dict, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -16,9 +15,9 @@ from torch import Tensor, nn
 
 from mmyolo.models.losses import bbox_overlaps
 from mmyolo.registry import TASK_UTILS
+
 from ...utils import is_original
-from .utils import (select_candidates_in_gts, select_highest_overlaps, settle_contested,
-                    yolov6_iou_calculator)
+from .utils import select_candidates_in_gts, select_highest_overlaps, settle_contested, yolov6_iou_calculator
 
 # The steps of the definition.
 STEPS = ('get_pos_mask', 'get_box_metrics', 'select_topk_candidates', 'get_targets')
@@ -39,13 +38,15 @@ class BatchTaskAlignedAssigner(nn.Module):
         use_ciou: CIoU, at least 0, as overlap; else IoU.
     """
 
-    def __init__(self,
-                 num_classes: int,
-                 topk: int = 13,
-                 alpha: float = 1.0,
-                 beta: float = 6.0,
-                 eps: float = 1e-7,
-                 use_ciou: bool = False) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        topk: int = 13,
+        alpha: float = 1.0,
+        beta: float = 6.0,
+        eps: float = 1e-7,
+        use_ciou: bool = False,
+    ) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.topk = topk
@@ -55,8 +56,15 @@ class BatchTaskAlignedAssigner(nn.Module):
         self.use_ciou = use_ciou
 
     @torch.no_grad()
-    def forward(self, pred_bboxes: Tensor, pred_scores: Tensor, priors: Tensor, gt_labels: Tensor, gt_bboxes: Tensor,
-                pad_bbox_flag: Tensor) -> Dict[str, Tensor]:
+    def forward(
+        self,
+        pred_bboxes: Tensor,
+        pred_scores: Tensor,
+        priors: Tensor,
+        gt_labels: Tensor,
+        gt_bboxes: Tensor,
+        pad_bbox_flag: Tensor,
+    ) -> dict[str, Tensor]:
         """Assigns boxes to priors.
 
         Args:
@@ -80,11 +88,12 @@ class BatchTaskAlignedAssigner(nn.Module):
         scores = pred_bboxes.new_zeros((batch, num_priors, self.num_classes))
         foreground = torch.zeros((batch, num_priors), dtype=torch.bool, device=pred_bboxes.device)
         if num_gts == 0:
-            return dict(
-                assigned_labels=torch.full_like(foreground, self.num_classes, dtype=torch.long),
-                assigned_bboxes=torch.zeros_like(pred_bboxes),
-                assigned_scores=scores,
-                fg_mask_pre_prior=foreground)
+            return {
+                'assigned_labels': torch.full_like(foreground, self.num_classes, dtype=torch.long),
+                'assigned_bboxes': torch.zeros_like(pred_bboxes),
+                'assigned_scores': scores,
+                'fg_mask_pre_prior': foreground,
+            }
         if not is_original(self, *STEPS):
             return self._by_definition(pred_bboxes, pred_scores, priors[:, :2], gt_labels, gt_bboxes, pad_bbox_flag)
 
@@ -95,7 +104,8 @@ class BatchTaskAlignedAssigner(nn.Module):
 
         overlaps, metric = pairs.measure(places, gts)
         best_metric, best_overlap = (
-            metric.new_zeros(batch * num_gts).scatter_reduce(0, gts, value, 'amax') for value in (metric, overlaps))
+            metric.new_zeros(batch * num_gts).scatter_reduce(0, gts, value, 'amax') for value in (metric, overlaps)
+        )
         score = metric * best_overlap[gts] / (best_metric[gts] + self.eps)
 
         owners = (torch.arange(batch, device=gts.device) * num_gts)[:, None].repeat(1, num_priors)
@@ -103,18 +113,27 @@ class BatchTaskAlignedAssigner(nn.Module):
         labels = pairs.gt_labels[owners]
         scores.view(-1)[places * self.num_classes + pairs.gt_labels[gts]] = score
         foreground.view(-1)[places] = True
-        return dict(
-            assigned_labels=labels,
-            assigned_bboxes=pairs.gt_bboxes[owners],
-            assigned_scores=scores,
-            fg_mask_pre_prior=foreground)
+        return {
+            'assigned_labels': labels,
+            'assigned_bboxes': pairs.gt_bboxes[owners],
+            'assigned_scores': scores,
+            'fg_mask_pre_prior': foreground,
+        }
 
-    def _by_definition(self, pred_bboxes: Tensor, pred_scores: Tensor, priors: Tensor, gt_labels: Tensor,
-                       gt_bboxes: Tensor, pad_bbox_flag: Tensor) -> Dict[str, Tensor]:
+    def _by_definition(
+        self,
+        pred_bboxes: Tensor,
+        pred_scores: Tensor,
+        priors: Tensor,
+        gt_labels: Tensor,
+        gt_bboxes: Tensor,
+        pad_bbox_flag: Tensor,
+    ) -> dict[str, Tensor]:
         """As `forward`, step by step."""
         batch_size, num_gt = gt_bboxes.shape[:2]
-        pos_mask, metrics, overlaps = self.get_pos_mask(pred_bboxes, pred_scores, priors, gt_labels, gt_bboxes,
-                                                        pad_bbox_flag, batch_size, num_gt)
+        pos_mask, metrics, overlaps = self.get_pos_mask(
+            pred_bboxes, pred_scores, priors, gt_labels, gt_bboxes, pad_bbox_flag, batch_size, num_gt
+        )
         gt_of_prior, foreground, pos_mask = select_highest_overlaps(pos_mask, overlaps, num_gt)
         labels, bboxes, scores = self.get_targets(gt_labels, gt_bboxes, gt_of_prior, foreground, batch_size, num_gt)
 
@@ -122,15 +141,24 @@ class BatchTaskAlignedAssigner(nn.Module):
         best_metric = metrics.amax(-1, keepdim=True)
         best_overlap = (overlaps * pos_mask).amax(-1, keepdim=True)
         factor = (metrics * best_overlap / (best_metric + self.eps)).amax(1)
-        return dict(
-            assigned_labels=labels,
-            assigned_bboxes=bboxes,
-            assigned_scores=scores * factor[..., None],
-            fg_mask_pre_prior=foreground.bool())
+        return {
+            'assigned_labels': labels,
+            'assigned_bboxes': bboxes,
+            'assigned_scores': scores * factor[..., None],
+            'fg_mask_pre_prior': foreground.bool(),
+        }
 
-    def get_pos_mask(self, pred_bboxes: Tensor, pred_scores: Tensor, priors: Tensor, gt_labels: Tensor,
-                     gt_bboxes: Tensor, pad_bbox_flag: Tensor, batch_size: int,
-                     num_gt: int) -> Tuple[Tensor, Tensor, Tensor]:
+    def get_pos_mask(
+        self,
+        pred_bboxes: Tensor,
+        pred_scores: Tensor,
+        priors: Tensor,
+        gt_labels: Tensor,
+        gt_bboxes: Tensor,
+        pad_bbox_flag: Tensor,
+        batch_size: int,
+        num_gt: int,
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Marks the priors that boxes choose.
 
         Args:
@@ -148,8 +176,15 @@ class BatchTaskAlignedAssigner(nn.Module):
         chosen = self.select_topk_candidates(metrics * inside, topk_mask=topk_mask)
         return chosen * inside * pad_bbox_flag, metrics, overlaps
 
-    def get_box_metrics(self, pred_bboxes: Tensor, pred_scores: Tensor, gt_labels: Tensor, gt_bboxes: Tensor,
-                        batch_size: int, num_gt: int) -> Tuple[Tensor, Tensor]:
+    def get_box_metrics(
+        self,
+        pred_bboxes: Tensor,
+        pred_scores: Tensor,
+        gt_labels: Tensor,
+        gt_bboxes: Tensor,
+        batch_size: int,
+        num_gt: int,
+    ) -> tuple[Tensor, Tensor]:
         """Metrics and overlaps of all boxes and priors.
 
         Args:
@@ -166,10 +201,9 @@ class BatchTaskAlignedAssigner(nn.Module):
         overlaps, metrics = self._pairs(pred_bboxes, pred_scores, gt_labels, gt_bboxes).measure(places, gts)
         return metrics, overlaps
 
-    def select_topk_candidates(self,
-                               alignment_gt_metrics: Tensor,
-                               using_largest_topk: bool = True,
-                               topk_mask: Optional[Tensor] = None) -> Tensor:
+    def select_topk_candidates(
+        self, alignment_gt_metrics: Tensor, using_largest_topk: bool = True, topk_mask: Tensor | None = None
+    ) -> Tensor:
         """Marks the `topk` priors of each box.
 
         Args:
@@ -186,8 +220,15 @@ class BatchTaskAlignedAssigner(nn.Module):
         chooses = chosen.new_ones(top.shape) if topk_mask is None else topk_mask[..., :num_chosen].to(chosen)
         return chosen.scatter(-1, top, chooses)
 
-    def get_targets(self, gt_labels: Tensor, gt_bboxes: Tensor, assigned_gt_idxs: Tensor, fg_mask_pre_prior: Tensor,
-                    batch_size: int, num_gt: int) -> Tuple[Tensor, Tensor, Tensor]:
+    def get_targets(
+        self,
+        gt_labels: Tensor,
+        gt_bboxes: Tensor,
+        assigned_gt_idxs: Tensor,
+        fg_mask_pre_prior: Tensor,
+        batch_size: int,
+        num_gt: int,
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Looks up what the priors are to predict.
 
         Args:
@@ -208,10 +249,16 @@ class BatchTaskAlignedAssigner(nn.Module):
 
     def _pairs(self, pred_bboxes: Tensor, pred_scores: Tensor, gt_labels: Tensor, gt_bboxes: Tensor) -> '_Pairs':
         return _Pairs(
-            pred_bboxes.flatten(0, 1), pred_scores, gt_bboxes.flatten(0, 1),
-            gt_labels.flatten().long(), self.alpha, self.beta, self.use_ciou)
+            pred_bboxes.flatten(0, 1),
+            pred_scores,
+            gt_bboxes.flatten(0, 1),
+            gt_labels.flatten().long(),
+            self.alpha,
+            self.beta,
+            self.use_ciou,
+        )
 
-    def _choose(self, pairs: '_Pairs', points: Tensor, valid: Tensor, num_gts: int) -> Tuple[Tensor, Tensor]:
+    def _choose(self, pairs: '_Pairs', points: Tensor, valid: Tensor, num_gts: int) -> tuple[Tensor, Tensor]:
         """The top-k priors of each valid box, among those whose point lies in it.
 
         Args:
@@ -241,8 +288,16 @@ class BatchTaskAlignedAssigner(nn.Module):
 class _Pairs:
     """Overlap and metric of pairs of a prediction and a box, each named by its flat index."""
 
-    def __init__(self, pred_bboxes: Tensor, pred_scores: Tensor, gt_bboxes: Tensor, gt_labels: Tensor, alpha: float,
-                 beta: float, use_ciou: bool) -> None:
+    def __init__(
+        self,
+        pred_bboxes: Tensor,
+        pred_scores: Tensor,
+        gt_bboxes: Tensor,
+        gt_labels: Tensor,
+        alpha: float,
+        beta: float,
+        use_ciou: bool,
+    ) -> None:
         self.pred_bboxes = pred_bboxes
         self.pred_scores = pred_scores
         self.gt_bboxes = gt_bboxes.float()
@@ -260,7 +315,7 @@ class _Pairs:
         overlaps = yolov6_iou_calculator(target.reshape(-1, 1, 4), pred.reshape(-1, 1, 4))
         return overlaps.reshape(pred.shape[:-1])
 
-    def measure(self, places: Tensor, gts: Tensor) -> Tuple[Tensor, Tensor]:
+    def measure(self, places: Tensor, gts: Tensor) -> tuple[Tensor, Tensor]:
         """Overlaps and metrics of pairs."""
         overlaps = self.overlaps(places, gts)
         # Not flattened: the scores may be a transposed view.

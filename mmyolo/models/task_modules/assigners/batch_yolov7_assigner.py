@@ -4,7 +4,8 @@ All images and levels are computed at once, in blocks of images of bounded size,
 and a candidate is taken from one sum per candidate. As published, a candidate that several boxes want goes to the
 cheapest box, whether that one wanted it or not. Unlike the public release, scores of exactly 0 or 1 have a cost.
 """
-from typing import Dict, List, Sequence, Tuple
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -32,14 +33,16 @@ class BatchYOLOv7Assigner(nn.Module):
         cls_weight: weight of the classification in the cost.
     """
 
-    def __init__(self,
-                 num_classes: int,
-                 num_base_priors: int,
-                 featmap_strides: Sequence[int],
-                 prior_match_thr: float = 4.0,
-                 candidate_topk: int = 10,
-                 iou_weight: float = 3.0,
-                 cls_weight: float = 1.0) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        num_base_priors: int,
+        featmap_strides: Sequence[int],
+        prior_match_thr: float = 4.0,
+        candidate_topk: int = 10,
+        iou_weight: float = 3.0,
+        cls_weight: float = 1.0,
+    ) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.num_base_priors = num_base_priors
@@ -50,13 +53,15 @@ class BatchYOLOv7Assigner(nn.Module):
         self.cls_weight = cls_weight
 
     @torch.no_grad()
-    def forward(self,
-                pred_results: Sequence[Tensor],
-                batch_targets_normed: Tensor,
-                batch_input_shape: Tuple[int, int],
-                priors_base_sizes: Tensor,
-                grid_offset: Tensor,
-                near_neighbor_thr: float = 0.5) -> Dict[str, List[Tensor]]:
+    def forward(
+        self,
+        pred_results: Sequence[Tensor],
+        batch_targets_normed: Tensor,
+        batch_input_shape: tuple[int, int],
+        priors_base_sizes: Tensor,
+        grid_offset: Tensor,
+        near_neighbor_thr: float = 0.5,
+    ) -> dict[str, list[Tensor]]:
         """Assigns boxes to anchors.
 
         Args:
@@ -75,12 +80,22 @@ class BatchYOLOv7Assigner(nn.Module):
         """
         rows = batch_targets_normed[0]
         sizes = [tuple(level.shape[2:4]) for level in pred_results]
-        candidates = match_anchors(rows[:, 2:6], priors_base_sizes, sizes, grid_offset[:, 0], self.prior_match_thr,
-                                   near_neighbor_thr)
+        candidates = match_anchors(
+            rows[:, 2:6], priors_base_sizes, sizes, grid_offset[:, 0], self.prior_match_thr, near_neighbor_thr
+        )
         images = rows[candidates.gt, 0].long()
         pred = candidates.gather([level.permute(0, 1, 4, 2, 3) for level in pred_results], images).float()
-        matches = self.select(candidates, pred[:, 5:], pred[:, :4], pred[:, 4], rows[:, :2].long(), rows[:, 2:6],
-                              batch_input_shape, priors_base_sizes, sizes)
+        matches = self.select(
+            candidates,
+            pred[:, 5:],
+            pred[:, :4],
+            pred[:, 4],
+            rows[:, :2].long(),
+            rows[:, 2:6],
+            batch_input_shape,
+            priors_base_sizes,
+            sizes,
+        )
 
         # By level, then image.
         images = rows[matches.gt, 0].long()
@@ -89,15 +104,25 @@ class BatchYOLOv7Assigner(nn.Module):
         infos = torch.stack((images, matches.anchor, matches.x, matches.y), dim=1)[order]
         priors = priors_base_sizes[matches.level, matches.anchor][order]
         targets = batch_targets_normed[matches.anchor, matches.gt][order]
-        return dict(
-            mlvl_positive_infos=list(infos.split(matches.counts)),
-            mlvl_priors=list(priors.split(matches.counts)),
-            mlvl_targets_normed=list(targets.split(matches.counts)))
+        return {
+            'mlvl_positive_infos': list(infos.split(matches.counts)),
+            'mlvl_priors': list(priors.split(matches.counts)),
+            'mlvl_targets_normed': list(targets.split(matches.counts)),
+        }
 
     @torch.no_grad()
-    def select(self, candidates: AnchorMatches, cls_pred: Tensor, bbox_pred: Tensor, obj_pred: Tensor,
-               gt_rows: Tensor, gt_bboxes: Tensor, input_shape: Tuple[int, int], anchors: Tensor,
-               featmap_sizes: Sequence[Tuple[int, int]]) -> AnchorMatches:
+    def select(
+        self,
+        candidates: AnchorMatches,
+        cls_pred: Tensor,
+        bbox_pred: Tensor,
+        obj_pred: Tensor,
+        gt_rows: Tensor,
+        gt_bboxes: Tensor,
+        input_shape: tuple[int, int],
+        anchors: Tensor,
+        featmap_sizes: Sequence[tuple[int, int]],
+    ) -> AnchorMatches:
         """Chooses positives among candidates.
 
         Args:
@@ -143,11 +168,19 @@ class BatchYOLOv7Assigner(nn.Module):
         cell = torch.stack((candidates.x, candidates.y), dim=1)
         bbox_pred = bbox_pred.sigmoid() * 2
         centre = (bbox_pred[:, :2] - 0.5 + cell) * stride
-        size = bbox_pred[:, 2:]**2 * anchors[candidates.level, candidates.anchor] * stride
+        size = bbox_pred[:, 2:] ** 2 * anchors[candidates.level, candidates.anchor] * stride
         return bbox_cxcywh_to_xyxy(torch.cat((centre, size), dim=1))
 
-    def _sim_ota(self, gts: Tensor, places: Tensor, gt_pixels: Tensor, labels: Tensor, pred_pixels: Tensor,
-                 logit: Tensor, background: Tensor) -> Tuple[Tensor, Tensor]:
+    def _sim_ota(
+        self,
+        gts: Tensor,
+        places: Tensor,
+        gt_pixels: Tensor,
+        labels: Tensor,
+        pred_pixels: Tensor,
+        logit: Tensor,
+        background: Tensor,
+    ) -> tuple[Tensor, Tensor]:
         """SimOTA of a block of images.
 
         Args:

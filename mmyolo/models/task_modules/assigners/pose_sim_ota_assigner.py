@@ -1,5 +1,4 @@
 """SimOTA for objects with keypoints: these have a share in the cost of a match, and tell how good it is."""
-from typing import Tuple
 
 import torch
 from mmengine.structures import InstanceData
@@ -26,21 +25,23 @@ class PoseSimOTAAssigner(SimOTAAssigner):
         oks_calculator: config of the loss whose `compute_oks` is the similarity of keypoints.
     """
 
-    def __init__(self,
-                 center_radius: float = 2.5,
-                 candidate_topk: int = 10,
-                 iou_weight: float = 3.0,
-                 cls_weight: float = 1.0,
-                 oks_weight: float = 0.0,
-                 vis_weight: float = 0.0,
-                 iou_calculator: dict = dict(type='mmdet.BboxOverlaps2D'),
-                 oks_calculator: dict = dict(type='OksLoss')) -> None:
+    def __init__(
+        self,
+        center_radius: float = 2.5,
+        candidate_topk: int = 10,
+        iou_weight: float = 3.0,
+        cls_weight: float = 1.0,
+        oks_weight: float = 0.0,
+        vis_weight: float = 0.0,
+        iou_calculator: dict = {'type': 'mmdet.BboxOverlaps2D'},
+        oks_calculator: dict = {'type': 'OksLoss'},
+    ) -> None:
         super().__init__(center_radius, candidate_topk, iou_weight, cls_weight, iou_calculator)
         self.oks_weight = oks_weight
         self.vis_weight = vis_weight
         self.oks_calculator = MODELS.build(oks_calculator)
 
-    def costs(self, predicted: InstanceData, truth: InstanceData, overlaps: Tensor) -> Tuple[Tensor, Tensor]:
+    def costs(self, predicted: InstanceData, truth: InstanceData, overlaps: Tensor) -> tuple[Tensor, Tensor]:
         """Computes what each pair costs, and how well it meets.
 
         Args:
@@ -53,8 +54,9 @@ class PoseSimOTAAssigner(SimOTAAssigner):
         """
         keypoints = predicted.bboxes[:, 4:].unflatten(1, (-1, 3))  # (V, K, 3)
         visible = (truth.keypoints_visible > 0).float()  # (G, K)
-        similarity = self.oks_calculator.compute_oks(keypoints[:, None, :, :2], truth.keypoints[None], visible[None],
-                                                     truth.bboxes[None])
+        similarity = self.oks_calculator.compute_oks(
+            keypoints[:, None, :, :2], truth.keypoints[None], visible[None], truth.bboxes[None]
+        )
         cost = torch.zeros_like(overlaps)
         if self.cls_weight > 0:
             cost = cost + self.cls_weight * pairwise_bce(predicted.scores, truth.labels)

@@ -4,7 +4,6 @@ The definition and the settings are those of mmdet's class; the costs of classes
 boxes and classes, and no loop runs over the boxes, which makes it ten times faster and spares a device the waiting.
 Where costs are equal, as those of priors off the middle of a box may be, the choice can be another one.
 """
-from typing import Optional, Tuple
 
 import torch
 from mmdet.models.task_modules.assigners import AssignResult
@@ -30,23 +29,27 @@ class SimOTAAssigner(MMDETSimOTAAssigner):
         iou_calculator: config of the overlap of boxes.
     """
 
-    def __init__(self,
-                 center_radius: float = 2.5,
-                 candidate_topk: int = 10,
-                 iou_weight: float = 3.0,
-                 cls_weight: float = 1.0,
-                 iou_calculator: dict = dict(type='mmdet.BboxOverlaps2D')) -> None:
+    def __init__(
+        self,
+        center_radius: float = 2.5,
+        candidate_topk: int = 10,
+        iou_weight: float = 3.0,
+        cls_weight: float = 1.0,
+        iou_calculator: dict = {'type': 'mmdet.BboxOverlaps2D'},
+    ) -> None:
         self.center_radius = center_radius
         self.candidate_topk = candidate_topk
         self.iou_weight = iou_weight
         self.cls_weight = cls_weight
         self.iou_calculator = TASK_UTILS.build(iou_calculator)
 
-    def assign(self,
-               pred_instances: InstanceData,
-               gt_instances: InstanceData,
-               gt_instances_ignore: Optional[InstanceData] = None,
-               **kwargs) -> AssignResult:
+    def assign(
+        self,
+        pred_instances: InstanceData,
+        gt_instances: InstanceData,
+        gt_instances_ignore: InstanceData | None = None,
+        **kwargs,
+    ) -> AssignResult:
         """Assigns the priors of an image.
 
         Args:
@@ -76,7 +79,7 @@ class SimOTAAssigner(MMDETSimOTAAssigner):
                 quality[positive] = met[row, matched].to(quality)
         return AssignResult(len(truth), gt_inds, quality, labels=labels)
 
-    def costs(self, predicted: InstanceData, truth: InstanceData, overlaps: Tensor) -> Tuple[Tensor, Tensor]:
+    def costs(self, predicted: InstanceData, truth: InstanceData, overlaps: Tensor) -> tuple[Tensor, Tensor]:
         """Computes what each pair costs, and how well it meets.
 
         Args:
@@ -90,7 +93,7 @@ class SimOTAAssigner(MMDETSimOTAAssigner):
         cost = self.cls_weight * pairwise_bce(predicted.scores, truth.labels) - self.iou_weight * (overlaps + EPS).log()
         return cost, overlaps
 
-    def _cheapest(self, cost: Tensor, overlaps: Tensor) -> Tuple[Tensor, Tensor]:
+    def _cheapest(self, cost: Tensor, overlaps: Tensor) -> tuple[Tensor, Tensor]:
         """Picks priors by cost, and of the boxes that picked a prior the one for which it costs least.
 
         Args:

@@ -1,5 +1,6 @@
 """Steps that assigners share: which points lie in a box, who gets a point that several boxes want, plain IoU."""
-from typing import Callable, Tuple
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +25,7 @@ def select_candidates_in_gts(priors_points: Tensor, gt_bboxes: Tensor, eps: floa
     return (torch.minimum(horizontal, vertical) > eps).to(gt_bboxes.dtype)
 
 
-def select_highest_overlaps(pos_mask: Tensor, overlaps: Tensor, num_gt: int) -> Tuple[Tensor, Tensor, Tensor]:
+def select_highest_overlaps(pos_mask: Tensor, overlaps: Tensor, num_gt: int) -> tuple[Tensor, Tensor, Tensor]:
     """Gives every prior that several boxes claim to the box it overlaps most, claimant or not.
 
     Args:
@@ -42,8 +43,14 @@ def select_highest_overlaps(pos_mask: Tensor, overlaps: Tensor, num_gt: int) -> 
     return pos_mask.argmax(dim=-2), pos_mask.sum(dim=-2), pos_mask
 
 
-def settle_contested(overlaps: Callable[[Tensor, Tensor], Tensor], places: Tensor, gts: Tensor, num_places: int,
-                     num_priors: int, num_gts: int) -> Tuple[Tensor, Tensor]:
+def settle_contested(
+    overlaps: Callable[[Tensor, Tensor], Tensor],
+    places: Tensor,
+    gts: Tensor,
+    num_places: int,
+    num_priors: int,
+    num_gts: int,
+) -> tuple[Tensor, Tensor]:
     """Leaves every prior one box, as `select_highest_overlaps` does, where claims are pairs instead of a mask.
 
     Args:

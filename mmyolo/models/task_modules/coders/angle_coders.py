@@ -2,6 +2,7 @@
 
 They stand in for mmrotate's where it is not installed.
 """
+
 import math
 
 import torch
@@ -17,6 +18,7 @@ _OFFSETS = {'oc': 0, 'le90': 90, 'le135': 45}
 @stand_in(TASK_UTILS, 'mmrotate').register_module()
 class PseudoAngleCoder(BaseBBoxCoder):
     """An angle is predicted as it is."""
+
     encode_size = 1
 
     def encode(self, angle_targets: Tensor) -> Tensor:

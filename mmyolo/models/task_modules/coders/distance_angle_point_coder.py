@@ -2,8 +2,9 @@
 
 Needs no mmrotate, and does not change the predictions that it decodes, both unlike the public release.
 """
+
 import math
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 from mmdet.models.task_modules.coders.base_bbox_coder import BaseBBoxCoder
@@ -31,7 +32,7 @@ def norm_angle(angle: Tensor, angle_version: str) -> Tensor:
     if angle_version == 'oc':
         return angle
     if angle_version not in ANGLE_RANGES:
-        raise ValueError(f"angle_version is {angle_version!r}, allowed are {['oc', *ANGLE_RANGES]}")
+        raise ValueError(f'angle_version is {angle_version!r}, allowed are {["oc", *ANGLE_RANGES]}')
     start, period = ANGLE_RANGES[angle_version]
     return (angle - start) % period + start
 
@@ -54,7 +55,7 @@ def distance2obb(points: Tensor, distance: Tensor, angle_version: str = 'oc') ->
     return torch.cat((points[..., :2] + offset, before + after, norm_angle(angle, angle_version)), dim=-1)
 
 
-def obb2distance(points: Tensor, boxes: Tensor, max_dis: Optional[float] = None, eps: float = 0.01) -> Tensor:
+def obb2distance(points: Tensor, boxes: Tensor, max_dis: float | None = None, eps: float = 0.01) -> Tensor:
     """Distances of rotated boxes.
 
     Args:
@@ -84,6 +85,7 @@ class DistanceAnglePointCoder(BaseBBoxCoder):
         clip_border: kept for configs; rotated boxes are not clipped.
         angle_version: convention of angles, see `norm_angle`.
     """
+
     encode_size = 5
 
     def __init__(self, clip_border: bool = True, angle_version: str = 'oc', **kwargs) -> None:
@@ -91,11 +93,9 @@ class DistanceAnglePointCoder(BaseBBoxCoder):
         self.clip_border = clip_border
         self.angle_version = angle_version
 
-    def decode(self,
-               points: Tensor,
-               pred_bboxes: Tensor,
-               stride: Tensor,
-               max_shape: Optional[Sequence[int]] = None) -> Tensor:
+    def decode(
+        self, points: Tensor, pred_bboxes: Tensor, stride: Tensor, max_shape: Sequence[int] | None = None
+    ) -> Tensor:
         """Rotated boxes of predictions.
 
         Args:
@@ -107,15 +107,17 @@ class DistanceAnglePointCoder(BaseBBoxCoder):
         Returns:
             (N, 5) or (B, N, 5) rotated boxes in input pixels.
         """
-        assert points.shape[-2] == pred_bboxes.shape[-2], \
+        assert points.shape[-2] == pred_bboxes.shape[-2], (
             f'{points.shape[-2]} points do not fit {pred_bboxes.shape[-2]} predictions'
-        assert points.shape[-1] == 2 and pred_bboxes.shape[-1] == 5, \
+        )
+        assert points.shape[-1] == 2 and pred_bboxes.shape[-1] == 5, (
             f'points have 2 numbers and predictions 5, not {points.shape[-1]} and {pred_bboxes.shape[-1]}'
+        )
         stride = stride[:, None] if pred_bboxes.dim() == 2 else stride[None, :, None]
         distance = torch.cat((pred_bboxes[..., :4] * stride, pred_bboxes[..., 4:]), dim=-1)
         return distance2obb(points, distance, self.angle_version)
 
-    def encode(self, points: Tensor, gt_bboxes: Tensor, max_dis: float = 16., eps: float = 0.01) -> Tensor:
+    def encode(self, points: Tensor, gt_bboxes: Tensor, max_dis: float = 16.0, eps: float = 0.01) -> Tensor:
         """Distances of boxes.
 
         Args:
@@ -127,8 +129,10 @@ class DistanceAnglePointCoder(BaseBBoxCoder):
         Returns:
             Left, top, right, bottom, within [0, max_dis - eps], and angle of the boxes' shape.
         """
-        assert points.shape[-2] == gt_bboxes.shape[-2], \
+        assert points.shape[-2] == gt_bboxes.shape[-2], (
             f'{points.shape[-2]} points do not fit {gt_bboxes.shape[-2]} boxes'
-        assert points.shape[-1] == 2 and gt_bboxes.shape[-1] == 5, \
+        )
+        assert points.shape[-1] == 2 and gt_bboxes.shape[-1] == 5, (
             f'points have 2 numbers and boxes 5, not {points.shape[-1]} and {gt_bboxes.shape[-1]}'
+        )
         return obb2distance(points, gt_bboxes, max_dis, eps)

@@ -1,5 +1,6 @@
 """Distances from a point to the four sides of a box, counted in strides."""
-from typing import Optional, Sequence, Union
+
+from collections.abc import Sequence
 
 from mmdet.models.task_modules.coders import DistancePointBBoxCoder as _DistancePointBBoxCoder
 from mmdet.structures.bbox import bbox2distance, distance2bbox
@@ -12,7 +13,7 @@ from mmyolo.registry import TASK_UTILS
 class DistancePointBBoxCoder(_DistancePointBBoxCoder):
     """mmdet's coder with distances in units of the stride of their point."""
 
-    def encode(self, points: Tensor, gt_bboxes: Tensor, max_dis: float = 16., eps: float = 0.01) -> Tensor:
+    def encode(self, points: Tensor, gt_bboxes: Tensor, max_dis: float = 16.0, eps: float = 0.01) -> Tensor:
         """Distances from points to the sides of boxes.
 
         Args:
@@ -26,11 +27,13 @@ class DistancePointBBoxCoder(_DistancePointBBoxCoder):
         """
         return bbox2distance(points, gt_bboxes, max_dis, eps)
 
-    def decode(self,
-               points: Tensor,
-               pred_bboxes: Tensor,
-               stride: Tensor,
-               max_shape: Optional[Union[Sequence[int], Tensor, Sequence[Sequence[int]]]] = None) -> Tensor:
+    def decode(
+        self,
+        points: Tensor,
+        pred_bboxes: Tensor,
+        stride: Tensor,
+        max_shape: Sequence[int] | Tensor | Sequence[Sequence[int]] | None = None,
+    ) -> Tensor:
         """Boxes of distances.
 
         Args:

@@ -1,5 +1,4 @@
 """What a YOLOv5 head regresses, as boxes: offsets and sizes relative to an anchor, through a sigmoid."""
-from typing import Union
 
 import torch
 from mmdet.models.task_modules.coders.base_bbox_coder import BaseBBoxCoder
@@ -15,7 +14,7 @@ class YOLOv5BBoxCoder(BaseBBoxCoder):
     def encode(self, **kwargs) -> None:
         """Does nothing: the loss compares decoded boxes."""
 
-    def decode(self, priors: Tensor, pred_bboxes: Tensor, stride: Union[Tensor, int]) -> Tensor:
+    def decode(self, priors: Tensor, pred_bboxes: Tensor, stride: Tensor | int) -> Tensor:
         """Decodes predictions to boxes.
 
         Args:
@@ -32,5 +31,5 @@ class YOLOv5BBoxCoder(BaseBBoxCoder):
         if isinstance(stride, Tensor):
             stride = stride[..., None]
         centre = centre + (pred[..., :2] - 0.5) * 2 * stride
-        half = (pred[..., 2:] * 2)**2 * size / 2
+        half = (pred[..., 2:] * 2) ** 2 * size / 2
         return torch.cat((centre - half, centre + half), dim=-1)

@@ -1,5 +1,4 @@
 """What a YOLOX head regresses, as boxes: the offset of the centre from a point, and the logarithm of the size."""
-from typing import Union
 
 import torch
 from mmdet.models.task_modules.coders.base_bbox_coder import BaseBBoxCoder
@@ -15,7 +14,7 @@ class YOLOXBBoxCoder(BaseBBoxCoder):
     def encode(self, **kwargs) -> None:
         """Does nothing: the loss compares decoded boxes."""
 
-    def decode(self, priors: Tensor, pred_bboxes: Tensor, stride: Union[Tensor, int]) -> Tensor:
+    def decode(self, priors: Tensor, pred_bboxes: Tensor, stride: Tensor | int) -> Tensor:
         """Decodes predictions to boxes.
 
         Args:

@@ -6,8 +6,13 @@ import pytest
 from PIL import Image, UnidentifiedImageError
 
 from mmyolo.datasets.image_cache import _open, open_image_cache
-from mmyolo.datasets.transforms import (LoadAnnotations, LoadCachedImage, LoadImageFromFile, YOLOv5KeepRatioResize,
-                                        cached_image)
+from mmyolo.datasets.transforms import (
+    LoadAnnotations,
+    LoadCachedImage,
+    LoadImageFromFile,
+    YOLOv5KeepRatioResize,
+    cached_image,
+)
 from mmyolo.datasets.transforms.cached_image import decode_shrunk
 
 MEGABYTE = 1024**2
@@ -33,17 +38,20 @@ def cache_dir(tmp_path):
 
 
 def load(path, max_size=100, **kwargs):
-    return LoadCachedImage(max_size, **{'cache_bytes': MEGABYTE, **kwargs})(dict(img_path=path))
+    return LoadCachedImage(max_size, **{'cache_bytes': MEGABYTE, **kwargs})({'img_path': path})
 
 
-@pytest.mark.parametrize('size, name, shape', [
-    ((80, 60), 'small.jpg', (80, 60)),
-    ((100, 80), 'exact.png', (100, 80)),
-    ((150, 120), 'photo.png', (100, 80)),
-    ((451, 300), 'quarter.jpg', (100, 67)),
-    ((401, 901), 'eighth.jpg', (45, 100)),
-    ((1000, 8), 'thin.jpg', (100, 1)),
-])
+@pytest.mark.parametrize(
+    'size, name, shape',
+    [
+        ((80, 60), 'small.jpg', (80, 60)),
+        ((100, 80), 'exact.png', (100, 80)),
+        ((150, 120), 'photo.png', (100, 80)),
+        ((451, 300), 'quarter.jpg', (100, 67)),
+        ((401, 901), 'eighth.jpg', (45, 100)),
+        ((1000, 8), 'thin.jpg', (100, 1)),
+    ],
+)
 def test_loads_what_loading_and_resizing_give(photo, cache_dir, size, name, shape):
     path = photo(*size, name)
     results = load(path, cache_dir=cache_dir)
@@ -51,7 +59,7 @@ def test_loads_what_loading_and_resizing_give(photo, cache_dir, size, name, shap
     assert results['img_shape'] == shape and results['ori_shape'] == size
     assert results['scale_factor'] == (shape[1] / size[1], shape[0] / size[0])
 
-    expected = LoadImageFromFile()(dict(img_path=path))['img']
+    expected = LoadImageFromFile()({'img_path': path})['img']
     if shape != size:
         expected = cv2.resize(expected, shape[::-1], interpolation=cv2.INTER_AREA)
     difference = np.abs(results['img'].astype(int) - expected).mean()
@@ -60,7 +68,7 @@ def test_loads_what_loading_and_resizing_give(photo, cache_dir, size, name, shap
 
 def test_equals_the_keep_ratio_resize_of_a_moderately_larger_image(photo, cache_dir):
     path = photo(160, 120)
-    expected = YOLOv5KeepRatioResize((100, 100))(LoadImageFromFile()(dict(img_path=path)))
+    expected = YOLOv5KeepRatioResize((100, 100))(LoadImageFromFile()({'img_path': path}))
     results = load(path, cache_dir=cache_dir)
     assert (results['img'] == expected['img']).all()
     assert results['scale_factor'] == expected['scale_factor']
@@ -72,7 +80,7 @@ def test_exif_turns_the_image_and_its_sizes(photo, cache_dir, size, orientation)
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = photo(*size, exif=exif)
-    plain = LoadImageFromFile()(dict(img_path=path))['img']
+    plain = LoadImageFromFile()({'img_path': path})['img']
     assert plain.shape[:2] == (size if orientation == 3 else size[::-1])
     results = load(path, cache_dir=cache_dir)
     assert results['ori_shape'] == plain.shape[:2]
@@ -82,11 +90,12 @@ def test_exif_turns_the_image_and_its_sizes(photo, cache_dir, size, orientation)
 
 def test_annotations_are_scaled_to_what_was_loaded(photo, cache_dir):
     polygon = [20, 40, 100, 40, 100, 200]
-    results = dict(
-        img_path=photo(400, 200),
-        height=400,
-        width=200,
-        instances=[dict(bbox=[20, 40, 100, 200], bbox_label=0, ignore_flag=0, mask=[polygon])])
+    results = {
+        'img_path': photo(400, 200),
+        'height': 400,
+        'width': 200,
+        'instances': [{'bbox': [20, 40, 100, 200], 'bbox_label': 0, 'ignore_flag': 0, 'mask': [polygon]}],
+    }
     results = LoadAnnotations(with_bbox=True, with_mask=True)(results)
     results = LoadCachedImage(100, cache_bytes=MEGABYTE, cache_dir=cache_dir)(results)
     assert results['img_shape'] == (100, 50)
@@ -96,13 +105,14 @@ def test_annotations_are_scaled_to_what_was_loaded(photo, cache_dir):
 
 
 def test_keypoints_are_scaled_to_what_was_loaded(photo, cache_dir):
-    results = dict(
-        img_path=photo(400, 200),
-        bbox=[[20, 40, 100, 200]],
-        category_id=[1],
-        keypoints=[[[20, 40], [60, 80]]],
-        keypoints_visible=[[1, 1]],
-        flip_indices=[1, 0])
+    results = {
+        'img_path': photo(400, 200),
+        'bbox': [[20, 40, 100, 200]],
+        'category_id': [1],
+        'keypoints': [[[20, 40], [60, 80]]],
+        'keypoints_visible': [[1, 1]],
+        'flip_indices': [1, 0],
+    }
     results = LoadAnnotations(with_keypoints=True)(results)
     results = LoadCachedImage(100, cache_bytes=MEGABYTE, cache_dir=cache_dir)(results)
     assert results['gt_keypoints'].keypoints.tolist() == [[[5, 10], [15, 20]]]
@@ -111,7 +121,7 @@ def test_keypoints_are_scaled_to_what_was_loaded(photo, cache_dir):
 
 def test_the_wrong_order_is_refused(photo, cache_dir):
     with pytest.raises(ValueError, match='LoadAnnotations before'):
-        LoadCachedImage(100, MEGABYTE, cache_dir)(dict(img_path=photo(10, 10), instances=[]))
+        LoadCachedImage(100, MEGABYTE, cache_dir)({'img_path': photo(10, 10), 'instances': []})
 
 
 def test_the_second_load_decodes_nothing(photo, cache_dir, monkeypatch):
@@ -148,7 +158,7 @@ def test_forked_processes_share_the_memory(photo):
     paths = [photo(200 + i, 150, f'{i}.jpg') for i in range(4)]
     transform = LoadCachedImage(100, cache_bytes=3 * MEGABYTE)
     context = multiprocessing.get_context('fork')
-    workers = [context.Process(target=lambda p=p: transform(dict(img_path=p))) for p in paths[:3]]
+    workers = [context.Process(target=lambda p=p: transform({'img_path': p})) for p in paths[:3]]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -158,7 +168,7 @@ def test_forked_processes_share_the_memory(photo):
     assert len(cache) == 3
     for path in paths[:3]:
         expected = decode_shrunk(open(path, 'rb').read(), 100, path)[0]
-        assert (transform(dict(img_path=path))['img'] == expected).all()
+        assert (transform({'img_path': path})['img'] == expected).all()
     _open.cache_clear()
 
 

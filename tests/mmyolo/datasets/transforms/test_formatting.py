@@ -30,7 +30,7 @@ def test_packs_as_mmdet_does(flags):
 @pytest.mark.parametrize('shape', [(6, 4), (6, 4, 1), (6, 4, 3)])
 def test_images_of_any_channels_and_layout(shape):
     image = np.arange(int(np.prod(shape)), dtype=np.uint8).reshape(shape)[:, ::-1]
-    inputs = PackDetInputs(())(dict(img=image))['inputs']
+    inputs = PackDetInputs(())({'img': image})['inputs']
     assert (inputs.numpy() == image.reshape(6, 4, -1).transpose(2, 0, 1)).all()
     assert inputs.is_contiguous()
 
@@ -43,4 +43,4 @@ def test_extra_annotations_and_missing_keys():
     assert sample.gt_instances.keypoints_visible.sum() == 34
     assert sample.gt_panoptic_seg.pan_seg.shape == (1, 22, 30)
     with pytest.raises(AssertionError, match='flip_direction'):
-        PackDetInputs(('flip_direction', ))(make_results(0))
+        PackDetInputs(('flip_direction',))(make_results(0))

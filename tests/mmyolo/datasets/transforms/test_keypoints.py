@@ -1,11 +1,20 @@
 """Keypoints stay on their objects: every transform moves them as it moves the image."""
+
 import numpy as np
 import pytest
 import torch
 from mmdet.structures.bbox import HorizontalBoxes
 
-from mmyolo.datasets.transforms import (FilterAnnotations, LoadAnnotations, Mosaic, PackDetInputs, RandomAffine,
-                                        RandomFlip, Resize, YOLOXMixUp)
+from mmyolo.datasets.transforms import (
+    FilterAnnotations,
+    LoadAnnotations,
+    Mosaic,
+    PackDetInputs,
+    RandomAffine,
+    RandomFlip,
+    Resize,
+    YOLOXMixUp,
+)
 from mmyolo.datasets.transforms.keypoint_structure import Keypoints
 
 FLIP = [1, 0, 2]
@@ -19,40 +28,41 @@ def results_of(height=100, width=120, corner=(30, 40), size=(40, 30)):
     x, y = corner
     points = np.array([[x + 6, y + 6], [x + size[0] - 6, y + 8], [x + 12, y + size[1] - 6]], dtype=np.float32)
     for (px, py), mark in zip(points.astype(int), MARKS):
-        image[py - 3:py + 4, px - 3:px + 4] = mark
-    return dict(
-        img=image,
-        img_shape=(height, width),
-        ori_shape=(height, width),
-        gt_bboxes=HorizontalBoxes(torch.tensor([[x, y, x + size[0], y + size[1]]], dtype=torch.float)),
-        gt_bboxes_labels=np.array([0]),
-        gt_ignore_flags=np.zeros(1, dtype=bool),
+        image[py - 3 : py + 4, px - 3 : px + 4] = mark
+    return {
+        'img': image,
+        'img_shape': (height, width),
+        'ori_shape': (height, width),
+        'gt_bboxes': HorizontalBoxes(torch.tensor([[x, y, x + size[0], y + size[1]]], dtype=torch.float)),
+        'gt_bboxes_labels': np.array([0]),
+        'gt_ignore_flags': np.zeros(1, dtype=bool),
         # centres of pixels: the square of seven around pixel p is centred at p + 0.5
-        gt_keypoints=Keypoints(points[None] + .5, np.array([[1, 1, 1]]), flip_indices=FLIP))
+        'gt_keypoints': Keypoints(points[None] + 0.5, np.array([[1, 1, 1]]), flip_indices=FLIP),
+    }
 
 
 def centres_of(image, box, order=(0, 1, 2)):
     """Middles of the marks within a box, in pixels."""
     x1, y1, x2, y2 = [int(round(float(value))) for value in box]
-    part = image[max(y1, 0):y2, max(x1, 0):x2].astype(float)
+    part = image[max(y1, 0) : y2, max(x1, 0) : x2].astype(float)
     found = []
     for channel in order:
         others = np.delete(part, channel, axis=2).max(2)
         weight = np.clip(part[..., channel] - others, 0, None)
-        y, x = np.mgrid[:part.shape[0], :part.shape[1]]
+        y, x = np.mgrid[: part.shape[0], : part.shape[1]]
         first = (max(x1, 0), max(y1, 0))
-        found.append([(at * weight).sum() / weight.sum() + start + .5 for at, start in zip((x, y), first)])
+        found.append([(at * weight).sum() / weight.sum() + start + 0.5 for at, start in zip((x, y), first)])
     return np.array(found)
 
 
-def assert_on_their_marks(results, index=0, order=(0, 1, 2), atol=.6):
+def assert_on_their_marks(results, index=0, order=(0, 1, 2), atol=0.6):
     box = results['gt_bboxes'].tensor[index].tolist()
     points = results['gt_keypoints'].keypoints[index].numpy()
     np.testing.assert_allclose(points, centres_of(results['img'], box, order), atol=atol)
 
 
 def test_structure():
-    keypoints = Keypoints(np.array([[[1., 2], [3, 4]]]), np.array([[2, 0]]), flip_indices=[1, 0])
+    keypoints = Keypoints(np.array([[[1.0, 2], [3, 4]]]), np.array([[2, 0]]), flip_indices=[1, 0])
     assert len(keypoints) == 1 and keypoints.num_keypoints.tolist() == [1]
     copy = keypoints.clone()
     copy.translate_((1, -1))
@@ -60,7 +70,7 @@ def test_structure():
     assert copy.keypoints.tolist() == [[[4, 10], [8, 30]]] and keypoints.keypoints[0, 0].tolist() == [1, 2]
     copy.flip_((40, 20))
     assert copy.keypoints.tolist() == [[[12, 30], [16, 10]]] and copy.keypoints_visible.tolist() == [[0, 2]]
-    copy.project_(np.array([[0, 1, 0], [1, 0, 5], [0, 0, .5]]))
+    copy.project_(np.array([[0, 1, 0], [1, 0, 5], [0, 0, 0.5]]))
     assert copy.keypoints.tolist() == [[[60, 34], [20, 42]]]
     copy.clip_((45, 50))
     assert copy.keypoints_visible.tolist() == [[0, 2]] and copy.keypoints[0, 0].tolist() == [60, 34]
@@ -70,12 +80,15 @@ def test_structure():
     assert both[:0].num_keypoints.tolist() == [] and both.to('cpu').device.type == 'cpu'
 
 
-@pytest.mark.parametrize('call, message', [
-    (lambda one: one.flip_((4, 4), 'vertical'), "'horizontal' only"),
-    (lambda one: Keypoints(one.keypoints, one.keypoints_visible).flip_((4, 4)), 'flip_indices'),
-    (lambda one: Keypoints(one.keypoints, torch.ones(2, 3)), r'\(N, K, 2\)'),
-    (lambda one: Keypoints.cat([]), 'at least one'),
-])
+@pytest.mark.parametrize(
+    'call, message',
+    [
+        (lambda one: one.flip_((4, 4), 'vertical'), "'horizontal' only"),
+        (lambda one: Keypoints(one.keypoints, one.keypoints_visible).flip_((4, 4)), 'flip_indices'),
+        (lambda one: Keypoints(one.keypoints, torch.ones(2, 3)), r'\(N, K, 2\)'),
+        (lambda one: Keypoints.cat([]), 'at least one'),
+    ],
+)
 def test_structure_names_mistakes(call, message):
     with pytest.raises(ValueError, match=message):
         call(Keypoints(torch.zeros(1, 2, 2), torch.ones(1, 2), flip_indices=[1, 0]))
@@ -98,7 +111,7 @@ def test_resize():
 
 
 def test_flip_swaps_left_and_right():
-    results = RandomFlip(prob=1.).transform(results_of())
+    results = RandomFlip(prob=1.0).transform(results_of())
     assert_on_their_marks(results, order=(1, 0, 2), atol=1e-3)
 
 
@@ -114,7 +127,8 @@ def test_random_affine():
 
 def test_random_affine_equals_mmdets_for_boxes_and_drops_what_leaves_the_image():
     from mmyolo.registry import TRANSFORMS
-    settings = dict(scaling_ratio_range=(.1, 2), max_translate_ratio=.8, border=(-20, -10))
+
+    settings = {'scaling_ratio_range': (0.1, 2), 'max_translate_ratio': 0.8, 'border': (-20, -10)}
     mmdets = TRANSFORMS.build(dict(settings, type='mmdet.RandomAffine'))
     ours = RandomAffine(**settings)
     dropped = 0
@@ -147,7 +161,7 @@ def test_mosaic():
         assert torch.equal(visible > 0, inside)
         margin = ((points > 8).all(1) & (points[:, 0] < width - 8) & (points[:, 1] < height - 8)).all()
         if margin:
-            assert_on_their_marks(results, index, atol=1.)
+            assert_on_their_marks(results, index, atol=1.0)
             checked += 1
     assert checked >= 2
 
@@ -161,13 +175,13 @@ def test_mosaic_without_clipping_drops_keypoints_with_their_box():
     assert len(results['gt_keypoints']) == len(results['gt_bboxes']) == 3
 
 
-@pytest.mark.parametrize('flip_ratio, order', [(1., (0, 1, 2)), (0., (1, 0, 2))])
+@pytest.mark.parametrize('flip_ratio, order', [(1.0, (0, 1, 2)), (0.0, (1, 0, 2))])
 def test_mixup(flip_ratio, order):
     np.random.seed(0)
     results = results_of(120, 120, (5, 5))
     results['img'][:] = 0
     results['mix_results'] = [results_of(120, 120, (50, 60))]
-    mixup = YOLOXMixUp(img_scale=(120, 120), ratio_range=(.9, 1.1), flip_ratio=flip_ratio, pad_val=0.)
+    mixup = YOLOXMixUp(img_scale=(120, 120), ratio_range=(0.9, 1.1), flip_ratio=flip_ratio, pad_val=0.0)
     results = mixup.mix_img_transform(results)
     assert len(results['gt_keypoints']) == 2
     assert results['gt_keypoints'].keypoints_visible[1].tolist() == [1, 1, 1]
@@ -180,7 +194,7 @@ def test_filter():
         results[key] = results[key].cat([results[key].clone() for _ in range(3)])
     results['gt_bboxes_labels'], results['gt_ignore_flags'] = np.arange(3), np.zeros(3, dtype=bool)
     results['gt_keypoints'].keypoints_visible[1] = 0
-    results['gt_bboxes'].tensor[2, 2] = results['gt_bboxes'].tensor[2, 0] + .5
+    results['gt_bboxes'].tensor[2, 2] = results['gt_bboxes'].tensor[2, 0] + 0.5
     kept = FilterAnnotations(by_keypoints=True, keep_empty=False).transform(dict(results))
     assert kept['gt_bboxes_labels'].tolist() == [0] and len(kept['gt_keypoints']) == len(kept['gt_bboxes']) == 1
     kept = FilterAnnotations(keep_empty=False).transform(dict(results))
@@ -192,13 +206,14 @@ def test_filter():
 
 
 def raw(count):
-    return dict(
-        img_shape=(50, 60),
-        bbox=np.full((count, 4), 3.),
-        category_id=[1] * count,
-        keypoints=np.ones((count, 3, 2)),
-        keypoints_visible=np.ones((count, 3)),
-        flip_indices=FLIP)
+    return {
+        'img_shape': (50, 60),
+        'bbox': np.full((count, 4), 3.0),
+        'category_id': [1] * count,
+        'keypoints': np.ones((count, 3, 2)),
+        'keypoints_visible': np.ones((count, 3)),
+        'flip_indices': FLIP,
+    }
 
 
 @pytest.mark.parametrize('count', [0, 2])

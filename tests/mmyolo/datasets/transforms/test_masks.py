@@ -1,17 +1,24 @@
 """Masks of either kind move with their image: the extent of a transformed mask is the transformed box."""
+
 import numpy as np
 import pytest
 import torch
 from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
-from tests.mmyolo.datasets.samples import ListDataset, make_image
 
 from mmyolo.registry import TRANSFORMS
 from mmyolo.utils import register_all_modules
+from tests.mmyolo.datasets.samples import ListDataset, make_image
 
 register_all_modules()
 SIZES = ((90, 120), (128, 96), (100, 100), (60, 140), (33, 77))
-BOXES = ([(12, 8, 60, 50), (70, 20, 100, 80)], [(5, 5, 80, 100)], [], [(1, 1, 130, 58), (20, 30, 50, 40)], [(3, 4, 70, 30)])
+BOXES = (
+    [(12, 8, 60, 50), (70, 20, 100, 80)],
+    [(5, 5, 80, 100)],
+    [],
+    [(1, 1, 130, 58), (20, 30, 50, 40)],
+    [(3, 4, 70, 30)],
+)
 MIXED = ('Mosaic', 'Mosaic9', 'YOLOXMixUp')
 
 
@@ -20,41 +27,46 @@ def load(index, kind, size=None, boxes=None):
     height, width = size or SIZES[index]
     boxes = BOXES[index] if boxes is None else boxes
     instances = [
-        dict(bbox=list(box), bbox_label=number, ignore_flag=0,
-             mask=[[box[0], box[1], box[2], box[1], box[2], box[3], box[0], box[3]]])
+        {'bbox': list(box), 'bbox_label': number, 'ignore_flag': 0,
+             'mask': [[box[0], box[1], box[2], box[1], box[2], box[3], box[0], box[3]]]}
         for number, box in enumerate(boxes)
     ]  # yapf: disable
-    results = dict(img=make_image(height, width, index), img_shape=(height, width), ori_shape=(height, width),
-                   height=height, width=width, instances=instances)  # yapf: disable
-    annotations = dict(type='mmdet.LoadAnnotations', with_bbox=True, with_mask=True, poly2mask=True)
+    results = {'img': make_image(height, width, index), 'img_shape': (height, width), 'ori_shape': (height, width),
+                   'height': height, 'width': width, 'instances': instances}  # yapf: disable
+    annotations = {'type': 'mmdet.LoadAnnotations', 'with_bbox': True, 'with_mask': True, 'poly2mask': True}
     if kind == 'polygons':
-        annotations = dict(type='LoadAnnotations', with_bbox=True, with_mask=True)
+        annotations = {'type': 'LoadAnnotations', 'with_bbox': True, 'with_mask': True}
     return TRANSFORMS.build(annotations)(results)
 
 
 def fixed(results, height=64, width=96):
     """Makes an image of one size, for what mixes equal ones."""
-    return TRANSFORMS.build(dict(type='mmdet.Resize', scale=(width, height), keep_ratio=False))(results)
+    return TRANSFORMS.build({'type': 'mmdet.Resize', 'scale': (width, height), 'keep_ratio': False})(results)
 
 
 def transforms(name):
     scale = (96, 64)
     return {
-        'Mosaic': dict(type='Mosaic', img_scale=scale),
-        'Mosaic9': dict(type='Mosaic9', img_scale=scale),
-        'YOLOXMixUp': dict(type='YOLOXMixUp', img_scale=scale, ratio_range=(.6, 1.6)),
-        'YOLOv5RandomAffine': dict(type='YOLOv5RandomAffine', max_rotate_degree=0., max_shear_degree=0.),
-        'smaller': dict(type='YOLOv5RandomAffine', max_rotate_degree=0., max_shear_degree=0., border=(-20, -10)),
-        'RandomFlip': dict(type='RandomFlip', prob=1.),
-        'vertical': dict(type='RandomFlip', prob=1., direction='vertical'),
-        'Resize': dict(type='Resize', scale=scale, keep_ratio=True),
-        'stretched': dict(type='Resize', scale=scale, keep_ratio=False),
-        'YOLOv5KeepRatioResize': dict(type='YOLOv5KeepRatioResize', scale=scale),
-        'LetterResize': dict(type='LetterResize', scale=scale, pad_val=dict(img=114)),
-        'no scale up': dict(type='LetterResize', scale=(300, 200), allow_scale_up=False),
-        'mini pad': dict(type='LetterResize', scale=scale, use_mini_pad=True),
-        'stretch only': dict(type='LetterResize', scale=scale, stretch_only=True),
-        'PPYOLOERandomCrop': dict(type='PPYOLOERandomCrop', allow_no_crop=False, thresholds=[.1]),
+        'Mosaic': {'type': 'Mosaic', 'img_scale': scale},
+        'Mosaic9': {'type': 'Mosaic9', 'img_scale': scale},
+        'YOLOXMixUp': {'type': 'YOLOXMixUp', 'img_scale': scale, 'ratio_range': (0.6, 1.6)},
+        'YOLOv5RandomAffine': {'type': 'YOLOv5RandomAffine', 'max_rotate_degree': 0.0, 'max_shear_degree': 0.0},
+        'smaller': {
+            'type': 'YOLOv5RandomAffine',
+            'max_rotate_degree': 0.0,
+            'max_shear_degree': 0.0,
+            'border': (-20, -10),
+        },
+        'RandomFlip': {'type': 'RandomFlip', 'prob': 1.0},
+        'vertical': {'type': 'RandomFlip', 'prob': 1.0, 'direction': 'vertical'},
+        'Resize': {'type': 'Resize', 'scale': scale, 'keep_ratio': True},
+        'stretched': {'type': 'Resize', 'scale': scale, 'keep_ratio': False},
+        'YOLOv5KeepRatioResize': {'type': 'YOLOv5KeepRatioResize', 'scale': scale},
+        'LetterResize': {'type': 'LetterResize', 'scale': scale, 'pad_val': {'img': 114}},
+        'no scale up': {'type': 'LetterResize', 'scale': (300, 200), 'allow_scale_up': False},
+        'mini pad': {'type': 'LetterResize', 'scale': scale, 'use_mini_pad': True},
+        'stretch only': {'type': 'LetterResize', 'scale': scale, 'stretch_only': True},
+        'PPYOLOERandomCrop': {'type': 'PPYOLOERandomCrop', 'allow_no_crop': False, 'thresholds': [0.1]},
     }[name]
 
 
@@ -99,7 +111,7 @@ def test_masks_stay_on_their_boxes(name, kind):
 
 
 @pytest.mark.parametrize('kind', ['polygons', 'bitmaps'])
-@pytest.mark.parametrize('name', MIXED + ('YOLOv5RandomAffine', ))
+@pytest.mark.parametrize('name', MIXED + ('YOLOv5RandomAffine',))
 def test_boxes_outside_are_dropped_with_their_masks(name, kind):
     for seed in range(6):
         assert_masks_fit(run(name, kind, seed, bbox_clip_border=False), kind, 1.5)
@@ -116,7 +128,7 @@ def test_both_kinds_give_the_same_objects(name):
 
 
 def test_turned_and_sheared():
-    transform = TRANSFORMS.build(dict(type='YOLOv5RandomAffine', max_rotate_degree=30., max_shear_degree=10.))
+    transform = TRANSFORMS.build({'type': 'YOLOv5RandomAffine', 'max_rotate_degree': 30.0, 'max_shear_degree': 10.0})
     for seed in range(6):
         np.random.seed(seed)
         results = transform(load(0, 'bitmaps'))
@@ -131,7 +143,7 @@ def test_turned_and_sheared():
 def test_mixup_of_equal_images(kind, first, second):
     results = fixed(load(first, kind))
     results['dataset'] = ListDataset([lambda: fixed(load(second, kind))])
-    results = TRANSFORMS.build(dict(type='YOLOv5MixUp'))(results)
+    results = TRANSFORMS.build({'type': 'YOLOv5MixUp'})(results)
     assert_masks_fit(results, kind)
     assert len(results['gt_masks']) == len(BOXES[first]) + len(BOXES[second])
 
@@ -154,7 +166,7 @@ def test_pixels_of_a_mosaic_of_bitmaps():
             image[mask > 0] = 255
         return dict(results, img=image)
 
-    transform = TRANSFORMS.build(dict(type='Mosaic', img_scale=(96, 64), pad_val=0.))
+    transform = TRANSFORMS.build({'type': 'Mosaic', 'img_scale': (96, 64), 'pad_val': 0.0})
     for seed in range(5):
         np.random.seed(seed)
         results = bright(0)
@@ -162,19 +174,19 @@ def test_pixels_of_a_mosaic_of_bitmaps():
         results = transform(results)
         shown = results['gt_masks'].masks.any(0)
         apart = (results['img'][..., 0] > 127) != shown
-        assert apart.mean() < .02  # at the borders, where one is interpolated and the other is not
+        assert apart.mean() < 0.02  # at the borders, where one is interpolated and the other is not
         inner = results['img'][..., 0] == 255
-        assert (inner & ~shown).mean() < .01
+        assert (inner & ~shown).mean() < 0.01
 
 
 @pytest.mark.parametrize('kind', ['polygons', 'bitmaps'])
 def test_a_whole_recipe(kind):
-    annotations = [dict(type='YOLOv5HSVRandomAug')]
-    mosaic = [dict(type='Mosaic', img_scale=(96, 64)),
-              dict(type='YOLOv5RandomAffine', max_rotate_degree=0., max_shear_degree=0., border=(-48, -32),
-                   min_area_ratio=.01)]  # yapf: disable
-    pipeline = [*mosaic, dict(type='YOLOv5MixUp', prob=1., pre_transform=mosaic), *annotations,
-                dict(type='RandomFlip', prob=.5)]  # yapf: disable
+    annotations = [{'type': 'YOLOv5HSVRandomAug'}]
+    mosaic = [{'type': 'Mosaic', 'img_scale': (96, 64)},
+              {'type': 'YOLOv5RandomAffine', 'max_rotate_degree': 0., 'max_shear_degree': 0., 'border': (-48, -32),
+                   'min_area_ratio': .01}]  # yapf: disable
+    pipeline = [*mosaic, {'type': 'YOLOv5MixUp', 'prob': 1., 'pre_transform': mosaic}, *annotations,
+                {'type': 'RandomFlip', 'prob': .5}]  # yapf: disable
     pipeline = [TRANSFORMS.build(one) for one in pipeline]
     for seed in range(5):
         np.random.seed(seed)
@@ -184,22 +196,24 @@ def test_a_whole_recipe(kind):
             results = transform(results)
         assert_masks_fit(results, kind)
         assert results['img'].shape == (64, 96, 3)
-        results = TRANSFORMS.build(dict(type='FilterAnnotations', by_mask=True, keep_empty=False))(results)
-        packed = TRANSFORMS.build(dict(type='PackDetInputs', meta_keys=('img_shape', )))(results)
+        results = TRANSFORMS.build({'type': 'FilterAnnotations', 'by_mask': True, 'keep_empty': False})(results)
+        packed = TRANSFORMS.build({'type': 'PackDetInputs', 'meta_keys': ('img_shape',)})(results)
         instances = packed['data_samples'].gt_instances
         assert len(instances.masks) == len(instances.bboxes)
 
 
 def test_padding_of_bitmaps():
     results = load(0, 'bitmaps')
-    results = TRANSFORMS.build(dict(type='LetterResize', scale=(120, 120), pad_val=dict(img=114, mask=1)))(results)
+    results = TRANSFORMS.build({'type': 'LetterResize', 'scale': (120, 120), 'pad_val': {'img': 114, 'mask': 1}})(
+        results
+    )
     masks = results['gt_masks'].masks
     assert masks[:, :15].all() and masks[:, 105:].all() and not masks[:, 15:20, :10].any()
 
 
 def test_copy_paste_names_what_it_needs():
     with pytest.raises(AssertionError, match='poly2mask=False'):
-        TRANSFORMS.build(dict(type='YOLOv5CopyPaste', prob=1.))(load(0, 'bitmaps'))
+        TRANSFORMS.build({'type': 'YOLOv5CopyPaste', 'prob': 1.0})(load(0, 'bitmaps'))
 
 
 def test_no_boxes_at_all():

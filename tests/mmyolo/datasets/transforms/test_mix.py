@@ -4,13 +4,19 @@ import numpy as np
 import pytest
 
 from mmyolo.datasets.transforms import Mosaic, Mosaic9, YOLOv5MixUp, YOLOv5RandomAffine, YOLOXMixUp
-
 from tests.mmyolo.datasets.samples import ListDataset, add_masks, make_results
 
 SCALE = (128, 128)
-MOSAIC_BOXES = [(16.667, 70.8, 70, 132.667), (11.333, 63.333, 38, 84.667), (145, 38, 194, 97), (139, 31, 164, 51),
-                (21.36, 169.36, 82.8, 246.16), (12.4, 160.4, 44.4, 186), (145.886, 164.971, 188.857, 220.743),
-                (138.571, 158.571, 161.429, 176.857)]
+MOSAIC_BOXES = [
+    (16.667, 70.8, 70, 132.667),
+    (11.333, 63.333, 38, 84.667),
+    (145, 38, 194, 97),
+    (139, 31, 164, 51),
+    (21.36, 169.36, 82.8, 246.16),
+    (12.4, 160.4, 44.4, 186),
+    (145.886, 164.971, 188.857, 220.743),
+    (138.571, 158.571, 161.429, 176.857),
+]
 
 
 def mosaic_results():
@@ -22,7 +28,7 @@ def test_mosaic_matches_the_public_numbers():
     results = Mosaic(SCALE).mix_img_transform(mosaic_results())
     assert results['img'].shape == results['img_shape'] == (256, 256, 3)
     assert results['img'].dtype == np.uint8
-    assert results['img'].mean() == pytest.approx(121.35, abs=.01)
+    assert results['img'].mean() == pytest.approx(121.35, abs=0.01)
     np.testing.assert_allclose(results['gt_bboxes'].numpy(), MOSAIC_BOXES, atol=1e-3)
     assert results['gt_bboxes_labels'].tolist() == [0, 1, 1, 2, 2, 3, 3, 4]
     assert results['gt_ignore_flags'].tolist() == [False] * 8
@@ -32,11 +38,12 @@ def test_affine_after_mosaic_matches_the_public_numbers():
     np.random.seed(3)
     results = Mosaic(SCALE).mix_img_transform(mosaic_results())
     np.random.seed(5)
-    affine = YOLOv5RandomAffine(max_rotate_degree=0., max_shear_degree=0., border=(-64, -64))
+    affine = YOLOv5RandomAffine(max_rotate_degree=0.0, max_shear_degree=0.0, border=(-64, -64))
     results = affine(results)
     assert results['img'].shape == results['img_shape'] == (128, 128, 3)
     np.testing.assert_allclose(
-        results['gt_bboxes'].numpy(), [(87.006, 0, 128, 24.368), (78.194, 108.766, 109.525, 128)], atol=1e-3)
+        results['gt_bboxes'].numpy(), [(87.006, 0, 128, 24.368), (78.194, 108.766, 109.525, 128)], atol=1e-3
+    )
     assert results['gt_bboxes_labels'].tolist() == [1, 4]
 
 
@@ -48,7 +55,7 @@ def test_mosaic_moves_masks_with_the_boxes():
     results = Mosaic(scale).mix_img_transform(results)
     assert (results['gt_masks'].height, results['gt_masks'].width) == (320, 256)
     extents = results['gt_masks'].get_bboxes(dst_type='hbox').numpy()
-    np.testing.assert_allclose(extents, results['gt_bboxes'].numpy(), atol=1.)  # polygons follow the rounded size
+    np.testing.assert_allclose(extents, results['gt_bboxes'].numpy(), atol=1.0)  # polygons follow the rounded size
     assert extents[:, 3].max() > 256
 
 
@@ -60,7 +67,7 @@ def test_mosaic_drops_boxes_outside_without_clipping():
     assert results['gt_bboxes_labels'].tolist() == [1, 1, 2, 2, 3, 3, 4]
 
 
-@pytest.mark.parametrize('centre', [(0., 0.), (2., 2.)])
+@pytest.mark.parametrize('centre', [(0.0, 0.0), (2.0, 2.0)])
 def test_mosaic_with_the_centre_in_a_corner_is_one_image(centre):
     results = Mosaic(SCALE, center_ratio_range=centre).mix_img_transform(mosaic_results())
     assert results['img'].shape == (256, 256, 3) and len(results['gt_bboxes']) == 8
@@ -73,9 +80,15 @@ def test_mosaic9_matches_the_public_numbers():
     assert results['img'].shape == (256, 256, 3) and results['img'].flags.c_contiguous
     np.testing.assert_allclose(
         results['gt_bboxes'].numpy()[[0, 1, 2, 3, 5]],
-        [(24.667, 98.8, 78, 160.667), (19.333, 91.333, 46, 112.667), (25, 0, 74, 29), (19, 0, 44, 0),
-         (116.4, 0, 148.4, 0)],
-        atol=1e-3)
+        [
+            (24.667, 98.8, 78, 160.667),
+            (19.333, 91.333, 46, 112.667),
+            (25, 0, 74, 29),
+            (19, 0, 44, 0),
+            (116.4, 0, 148.4, 0),
+        ],
+        atol=1e-3,
+    )
     assert len(results['gt_bboxes']) == 18
 
 
@@ -83,9 +96,10 @@ def test_yolox_mixup_matches_the_public_numbers():
     results = make_results(0, size=(128, 128), mix_results=[make_results(1, size=(90, 120))])
     before = results['img'].copy()
     np.random.seed(2)
-    results = YOLOXMixUp(SCALE, ratio_range=(.8, 1.6)).mix_img_transform(results)
+    results = YOLOXMixUp(SCALE, ratio_range=(0.8, 1.6)).mix_img_transform(results)
     np.testing.assert_allclose(
-        results['gt_bboxes'].numpy()[2:], [(0, 3.705, 55.523, 76.002), (0, 0, 18.761, 19.635)], atol=1e-3)
+        results['gt_bboxes'].numpy()[2:], [(0, 3.705, 55.523, 76.002), (0, 0, 18.761, 19.635)], atol=1e-3
+    )
     assert results['gt_bboxes_labels'].tolist() == [0, 1, 1, 2]
     assert results['img'].dtype == np.uint8 and (results['img'] <= before / 2 + 127.5).all()
 
@@ -120,7 +134,7 @@ def test_draws_come_in_the_documented_order():
     np.random.seed(11)
     np.random.uniform(0, 1)
     indexes = [np.random.randint(0, 4) for _ in range(3)]
-    centre = [np.random.uniform(.5, 1.5) for _ in range(2)]
+    centre = [np.random.uniform(0.5, 1.5) for _ in range(2)]
     following = np.random.uniform()
 
     np.random.seed(11)
@@ -131,14 +145,16 @@ def test_draws_come_in_the_documented_order():
     assert results['gt_bboxes_labels'].tolist() == [0, 1] + [label for i in indexes for label in (i, i + 1)]
     # The lower right corner of image 0, scaled to 128 x 96, is at the centre; its box is clipped to the canvas.
     np.testing.assert_allclose(
-        results['gt_bboxes'].numpy()[0, 2:], [int(centre[0] * 128) - 64, int(centre[1] * 128) - 96 + 70 * 128 / 120],
-        atol=1e-3)
+        results['gt_bboxes'].numpy()[0, 2:],
+        [int(centre[0] * 128) - 64, int(centre[1] * 128) - 96 + 70 * 128 / 120],
+        atol=1e-3,
+    )
 
 
 def test_prob_zero_leaves_the_results_alone():
     results = make_results(0, dataset=object())
     image = results['img']
-    assert YOLOv5MixUp(prob=0.)(results)['img'] is image
+    assert YOLOv5MixUp(prob=0.0)(results)['img'] is image
 
 
 def test_mixing_needs_the_dataset():
@@ -182,11 +198,18 @@ def test_random_pop_never_drops_the_newest():
         assert mixup.results_cache[-1]['marker'] == count
 
 
-@pytest.mark.parametrize('make', [
-    lambda: Mosaic([640, 640]), lambda: Mosaic(prob=1.5), lambda: Mosaic(use_cached=True, max_cached_images=3),
-    lambda: Mosaic9(640), lambda: Mosaic9(use_cached=True, max_cached_images=8),
-    lambda: YOLOv5MixUp(use_cached=True, max_cached_images=1), lambda: YOLOXMixUp(img_scale=[640, 640])
-])
+@pytest.mark.parametrize(
+    'make',
+    [
+        lambda: Mosaic([640, 640]),
+        lambda: Mosaic(prob=1.5),
+        lambda: Mosaic(use_cached=True, max_cached_images=3),
+        lambda: Mosaic9(640),
+        lambda: Mosaic9(use_cached=True, max_cached_images=8),
+        lambda: YOLOv5MixUp(use_cached=True, max_cached_images=1),
+        lambda: YOLOXMixUp(img_scale=[640, 640]),
+    ],
+)
 def test_wrong_arguments_are_refused(make):
     with pytest.raises(AssertionError):
         make()
@@ -208,7 +231,6 @@ def test_images_without_boxes_mix():
 def test_a_mosaic_that_draws_more_images_and_chooses_among_them(use_cached):
 
     class Choosy(Mosaic):
-
         def get_indexes(self, dataset):
             return [index % len(dataset) for index in (0, 1, 2, 3, 0)]
 

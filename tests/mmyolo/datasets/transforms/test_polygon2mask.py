@@ -1,4 +1,5 @@
 """Drawing polygons into training masks."""
+
 import numpy as np
 import pytest
 import torch
@@ -17,13 +18,14 @@ def square(x1, y1, x2, y2):
 
 def results(*squares):
     boxes = np.array(squares, dtype=np.float32).reshape(-1, 4)
-    return dict(
-        img=np.zeros((SIZE, SIZE, 3), np.uint8),
-        img_shape=(SIZE, SIZE, 3),
-        gt_masks=PolygonMasks([square(*box) for box in squares], SIZE, SIZE),
-        gt_bboxes=HorizontalBoxes(torch.from_numpy(boxes)),
-        gt_bboxes_labels=np.arange(len(squares)),
-        gt_ignore_flags=np.zeros(len(squares), bool))
+    return {
+        'img': np.zeros((SIZE, SIZE, 3), np.uint8),
+        'img_shape': (SIZE, SIZE, 3),
+        'gt_masks': PolygonMasks([square(*box) for box in squares], SIZE, SIZE),
+        'gt_bboxes': HorizontalBoxes(torch.from_numpy(boxes)),
+        'gt_bboxes_labels': np.arange(len(squares)),
+        'gt_ignore_flags': np.zeros(len(squares), bool),
+    }
 
 
 def test_smaller_objects_lie_on_top():

@@ -1,4 +1,5 @@
 """The two augmentations of PPYOLOE against their definitions, step by step and draw by draw."""
+
 import numpy as np
 import pytest
 from mmdet.structures.bbox import HorizontalBoxes
@@ -6,8 +7,8 @@ from mmdet.structures.mask import BitmapMasks
 
 from mmyolo.datasets.transforms.transforms import PPYOLOERandomCrop, PPYOLOERandomDistort
 
-ALWAYS = dict(hue_cfg=dict(min=-18, max=18, prob=1), saturation_cfg=dict(min=.5, max=1.5, prob=1),
-              contrast_cfg=dict(min=.5, max=1.5, prob=1), brightness_cfg=dict(min=.5, max=1.5, prob=1))  # yapf: disable
+ALWAYS = {'hue_cfg': {'min': -18, 'max': 18, 'prob': 1}, 'saturation_cfg': {'min': .5, 'max': 1.5, 'prob': 1},
+              'contrast_cfg': {'min': .5, 'max': 1.5, 'prob': 1}, 'brightness_cfg': {'min': .5, 'max': 1.5, 'prob': 1}}  # yapf: disable
 
 
 def image(seed=0, height=40, width=60):
@@ -27,12 +28,12 @@ def distorted(img, num, configs):
         elif name == 'contrast':
             img = img * delta
         elif name == 'saturation':
-            grey = (img * [.114, .587, .299]).sum(-1, keepdims=True)
+            grey = (img * [0.114, 0.587, 0.299]).sum(-1, keepdims=True)
             img = img * delta + grey * (1 - delta)
         else:
             u, w = np.cos(delta * np.pi), np.sin(delta * np.pi)
-            to_yiq = np.array([[.114, .587, .299], [-.321, -.274, .596], [.311, -.523, .211]])
-            from_yiq = np.array([[1, -1.107, 1.705], [1, -.272, -.647], [1, .956, .621]])
+            to_yiq = np.array([[0.114, 0.587, 0.299], [-0.321, -0.274, 0.596], [0.311, -0.523, 0.211]])
+            from_yiq = np.array([[1, -1.107, 1.705], [1, -0.272, -0.647], [1, 0.956, 0.621]])
             img = img @ (from_yiq @ np.array([[1, 0, 0], [0, u, -w], [0, w, u]]) @ to_yiq).T
     return img
 
@@ -49,7 +50,7 @@ def test_distort(num, kwargs):
         state = np.random.get_state()[2]
         np.random.seed(seed)
         given = original.copy()
-        found = transform(dict(img=given))['img']
+        found = transform({'img': given})['img']
         assert np.random.get_state()[2] == state, 'as many draws'
         assert found.dtype == np.float32 and (given == original).all()
         np.testing.assert_allclose(found, wanted, atol=1e-3)
@@ -59,7 +60,7 @@ def test_wrong_arguments_of_distort():
     with pytest.raises(AssertionError, match='from 1 to 4, not 5'):
         PPYOLOERandomDistort(num_distort_func=5)
     with pytest.raises(AssertionError, match='prob of hue_cfg'):
-        PPYOLOERandomDistort(hue_cfg=dict(min=0, max=1, prob=1.5))
+        PPYOLOERandomDistort(hue_cfg={'min': 0, 'max': 1, 'prob': 1.5})
     assert 'num_distort_func=4' in repr(PPYOLOERandomDistort())
 
 
@@ -68,18 +69,25 @@ def sample(seed=0, boxes=((2, 3, 20, 30), (30, 5, 55, 20), (10, 20, 50, 38))):
     masks = np.zeros((len(boxes), 40, 60), np.uint8)
     for mask, (x1, y1, x2, y2) in zip(masks, boxes.astype(int)):
         mask[y1:y2, x1:x2] = 1
-    return dict(
-        img=image(seed),
-        img_shape=(40, 60),
-        gt_bboxes=HorizontalBoxes(boxes),
-        gt_bboxes_labels=np.arange(len(boxes)),
-        gt_ignore_flags=np.arange(len(boxes)) == 1,
-        gt_masks=BitmapMasks(masks, 40, 60),
-        gt_seg_map=image(seed + 1)[..., 0])
+    return {
+        'img': image(seed),
+        'img_shape': (40, 60),
+        'gt_bboxes': HorizontalBoxes(boxes),
+        'gt_bboxes_labels': np.arange(len(boxes)),
+        'gt_ignore_flags': np.arange(len(boxes)) == 1,
+        'gt_masks': BitmapMasks(masks, 40, 60),
+        'gt_seg_map': image(seed + 1)[..., 0],
+    }
 
 
-def crop_of(boxes, aspect_ratio=(.5, 2.), thresholds=(.0, .1, .3, .5, .7, .9), scaling=(.3, 1.), allow=True,
-            cover=False):
+def crop_of(
+    boxes,
+    aspect_ratio=(0.5, 2.0),
+    thresholds=(0.0, 0.1, 0.3, 0.5, 0.7, 0.9),
+    scaling=(0.3, 1.0),
+    allow=True,
+    cover=False,
+):
     """The crop and the kept boxes, in plain loops; None without a crop."""
     height, width = 40, 60
     options = list(thresholds) + (['no_crop'] if allow else [])
@@ -91,7 +99,7 @@ def crop_of(boxes, aspect_ratio=(.5, 2.), thresholds=(.0, .1, .3, .5, .7, .9), s
             scale = np.random.uniform(*scaling)
             if aspect_ratio is None:
                 h, w = height * np.random.uniform(*scaling), width * np.random.uniform(*scaling)
-                if h / w < .5 or h / w > 2:
+                if h / w < 0.5 or h / w > 2:
                     continue
             else:
                 ratio = np.random.uniform(max(aspect_ratio[0], scale**2), min(aspect_ratio[1], scale**-2))
@@ -112,10 +120,10 @@ def crop_of(boxes, aspect_ratio=(.5, 2.), thresholds=(.0, .1, .3, .5, .7, .9), s
 
 @pytest.mark.parametrize('ours, plain', [
     ({}, {}),
-    (dict(aspect_ratio=None), dict(aspect_ratio=None)),
-    (dict(allow_no_crop=False, cover_all_box=True), dict(allow=False, cover=True)),
-    (dict(thresholds=[.2], scaling=[.1, .4], aspect_ratio=[1, 1.5], allow_no_crop=False),
-     dict(thresholds=[.2], scaling=[.1, .4], aspect_ratio=[1, 1.5], allow=False)),
+    ({'aspect_ratio': None}, {'aspect_ratio': None}),
+    ({'allow_no_crop': False, 'cover_all_box': True}, {'allow': False, 'cover': True}),
+    ({'thresholds': [.2], 'scaling': [.1, .4], 'aspect_ratio': [1, 1.5], 'allow_no_crop': False},
+     {'thresholds': [.2], 'scaling': [.1, .4], 'aspect_ratio': [1, 1.5], 'allow': False}),
 ])  # yapf: disable
 def test_crop(ours, plain):
     transform = PPYOLOERandomCrop(**ours)
@@ -156,6 +164,6 @@ def test_nothing_to_crop_around():
 def test_arrays_and_few_annotations():
     for seed in range(5):
         np.random.seed(seed)
-        given = dict(img=image(), gt_bboxes=np.array([[2., 3, 40, 30]], np.float32))
+        given = {'img': image(), 'gt_bboxes': np.array([[2.0, 3, 40, 30]], np.float32)}
         found = PPYOLOERandomCrop(allow_no_crop=False)(given)
         assert len(found['gt_bboxes']) == 1

@@ -1,4 +1,5 @@
 """Transforms of rotated boxes, against the pixels of marked points."""
+
 import math
 
 import numpy as np
@@ -13,17 +14,18 @@ from mmyolo.registry import TRANSFORMS
 from mmyolo.structures import QuadriBoxes, RotatedBoxes
 
 
-def results(boxes=((40., 30, 20, 10, 0.4), (90, 60, 16, 8, -0.7)), size=(120, 100)):
+def results(boxes=((40.0, 30, 20, 10, 0.4), (90, 60, 16, 8, -0.7)), size=(120, 100)):
     """An image with a bright spot in the middle of each box."""
     image = np.zeros((size[1], size[0], 3), np.uint8)
     for x, y, *_ in boxes:
-        image[int(y) - 2:int(y) + 2, int(x) - 2:int(x) + 2] = 255
-    return dict(
-        img=image,
-        img_shape=image.shape[:2],
-        gt_bboxes=RotatedBoxes(torch.tensor(boxes).reshape(-1, 5)),
-        gt_bboxes_labels=np.arange(len(boxes)),
-        gt_ignore_flags=np.zeros(len(boxes), bool))
+        image[int(y) - 2 : int(y) + 2, int(x) - 2 : int(x) + 2] = 255
+    return {
+        'img': image,
+        'img_shape': image.shape[:2],
+        'gt_bboxes': RotatedBoxes(torch.tensor(boxes).reshape(-1, 5)),
+        'gt_bboxes_labels': np.arange(len(boxes)),
+        'gt_ignore_flags': np.zeros(len(boxes), bool),
+    }
 
 
 def assert_spots(found, count=None):
@@ -34,7 +36,7 @@ def assert_spots(found, count=None):
     height, width = found['img'].shape[:2]
     for x, y in boxes.centers.tolist():
         if 2 < x < width - 2 and 2 < y < height - 2:
-            assert found['img'][int(y - 0.5):int(y + 0.5) + 1, int(x - 0.5):int(x + 0.5) + 1].max() > 120
+            assert found['img'][int(y - 0.5) : int(y + 0.5) + 1, int(x - 0.5) : int(x + 0.5) + 1].max() > 120
 
 
 def test_names():
@@ -44,14 +46,14 @@ def test_names():
 
 
 def test_regularize_and_convert():
-    given = dict(gt_bboxes=QuadriBoxes([[5., 0, 5, 10, 0, 10, 0, 0]]))
-    found = ConvertBoxType(dict(gt_bboxes='rbox', absent='rbox'))(given)
+    given = {'gt_bboxes': QuadriBoxes([[5.0, 0, 5, 10, 0, 10, 0, 0]])}
+    found = ConvertBoxType({'gt_bboxes': 'rbox', 'absent': 'rbox'})(given)
     found = RegularizeRotatedBox('le90')(found)
     torch.testing.assert_close(found['gt_bboxes'].tensor, torch.tensor([[2.5, 5, 10, 5, -math.pi / 2]]))
     with pytest.raises(AssertionError, match='RotatedBoxes'):
-        RegularizeRotatedBox()(dict(gt_bboxes=HorizontalBoxes([[0., 0, 1, 1]])))
+        RegularizeRotatedBox()({'gt_bboxes': HorizontalBoxes([[0.0, 0, 1, 1]])})
     with pytest.raises(AssertionError, match='box_type'):
-        ConvertBoxType(dict(gt_bboxes='rbox'))(dict(gt_bboxes=np.zeros((0, 4))))
+        ConvertBoxType({'gt_bboxes': 'rbox'})({'gt_bboxes': np.zeros((0, 4))})
 
 
 @pytest.mark.parametrize('angle', [0, 10, 90, -90, 180, -37.5])
@@ -69,10 +71,10 @@ def test_rotate(angle):
 
 
 def test_rotate_drops_what_leaves():
-    found = Rotate(90, img_border_value=(1, 2, 3))(results(((10., 50, 8, 4, 0), (60, 50, 8, 4, 0))))
+    found = Rotate(90, img_border_value=(1, 2, 3))(results(((10.0, 50, 8, 4, 0), (60, 50, 8, 4, 0))))
     assert found['gt_bboxes_labels'].tolist() == [0, 1]
     assert found['gt_bboxes'].centers.tolist()[0] == pytest.approx([60, 0])
-    found = Rotate(90)(results(((5., 50, 8, 4, 0), (60, 50, 8, 4, 0))))
+    found = Rotate(90)(results(((5.0, 50, 8, 4, 0), (60, 50, 8, 4, 0))))
     assert found['gt_bboxes_labels'].tolist() == [1]
     assert Rotate(33)(results(()))['gt_bboxes'].tensor.shape == (0, 5)
     found = Rotate(45, img_border_value=(1, 2, 3))(results(()))
@@ -110,9 +112,11 @@ def test_flip(direction):
 
 def test_resize_crop_pad():
     np.random.seed(0)
-    for step in (dict(type='mmdet.Resize', scale=(240, 200), keep_ratio=True),
-                 dict(type='mmdet.RandomCrop', crop_size=(80, 80)),
-                 dict(type='mmdet.Pad', size=(150, 150))):
+    for step in (
+        {'type': 'mmdet.Resize', 'scale': (240, 200), 'keep_ratio': True},
+        {'type': 'mmdet.RandomCrop', 'crop_size': (80, 80)},
+        {'type': 'mmdet.Pad', 'size': (150, 150)},
+    ):
         found = TRANSFORMS.build(step)(results())
         assert_spots(found)
         if 'scale' in step:
@@ -122,10 +126,10 @@ def test_resize_crop_pad():
 @pytest.mark.parametrize('empty', [False, True])
 def test_mixes(empty):
     np.random.seed(0)
-    boxes = () if empty else ((40., 30, 20, 10, 0.4), )
+    boxes = () if empty else ((40.0, 30, 20, 10, 0.4),)
     for transform, count in ((Mosaic(img_scale=(120, 100), use_cached=True), 4), (YOLOv5MixUp(use_cached=True), 2)):
         for _ in range(6):
             found = transform(results(boxes))
         assert_spots(found, 0 if empty else count)
         if not empty:
-            torch.testing.assert_close(found['gt_bboxes'].angles, torch.full((count, ), 0.4))
+            torch.testing.assert_close(found['gt_bboxes'].angles, torch.full((count,), 0.4))
