@@ -29,7 +29,7 @@ $(READY): requirements/install.sh $(wildcard requirements/*.txt) pyproject.toml
 	@touch $@
 
 demo: $(READY)  ## train, mine and infer on generated data as the platform does (about 5 minutes on 2 CPU cores)
-	$(PY) -m ymir.local.demo
+	$(PY) -m ymir_local.demo.demo
 
 test: $(READY)  ## unit and integration tests
 	$(PY) -m pytest -m 'not slow and not gpu and not image' $(PYTEST_ARGS)

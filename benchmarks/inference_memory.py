@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mmyolo.utils import register_all_modules
-from ymir.local.sample_data import generate
+from ymir_local.demo.sample_data import generate
 
 ROOT = Path(__file__).resolve().parents[1]
 LIMIT = 0.10  # growth from the first to the last count

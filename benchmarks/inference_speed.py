@@ -25,13 +25,13 @@ from mmyolo.testing.random_weights import set_score_distribution, settle_batch_n
 from mmyolo.utils import register_all_modules
 from ymir.detector import Detector, Normalize, build_model
 from ymir.images import Letterbox, pixel_transforms
-from ymir.local.sample_data import generate
 from ymir.model_package import read_package
 from ymir.params import InferParams, load_params
 from ymir.prediction_plan import make_plan
 from ymir.prediction_run import predict
 from ymir.shards import Prediction
 from ymir.weights import InferenceModel
+from ymir_local.demo.sample_data import generate
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / 'configs/yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco.py'

@@ -31,11 +31,11 @@ from rich.console import Console
 from rich.table import Table
 
 from mmyolo.utils import register_all_modules
-from ymir.local.sample_data import CLASS_NAMES, generate
 from ymir.params import TrainingParams, load_params
 from ymir.training_config import TrainingTask, available_cpus, modify_mmengine_config
 from ymir.training_data import TrainingData
 from ymir.zoo import find_model
+from ymir_local.demo.sample_data import CLASS_NAMES, generate
 
 NUM_CLASSES = 5
 WARM_UP_STEPS = 2

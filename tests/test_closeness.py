@@ -11,8 +11,10 @@ from tests.closeness import LAYER, NETWORK, assert_maps_close, assert_same_detec
 
 def network(depth, width):
     torch.manual_seed(0)
-    layers = [nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.SiLU())
-              for _ in range(depth)]  # yapf: disable
+    layers = [
+        nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.SiLU())
+        for _ in range(depth)
+    ]
     return nn.Sequential(*layers), torch.randn(2, width, 8, 8)
 
 
@@ -45,16 +47,22 @@ def detections(boxes, scores, labels):
 ONE = detections([[0, 0, 9, 9], [20, 0, 29, 9], [40, 0, 49, 9]], [0.9, 0.5, 0.4], [0, 1, 1])
 
 
-@pytest.mark.parametrize('other, same', [
-    (detections([[0, 0, 9, 9], [40, 0, 49, 9], [20, 0, 29, 9]], [.9, .4002, .5], [0, 1, 1]), True),  # another order
-    (detections([[0, 0, 9, 9], [20, 0, 29, 9]], [.9, .5], [0, 1]), True),  # one at the threshold
-    (detections([[0, 0, 9, 9.04], [20, 0, 29, 9], [40, 0, 49, 9]], [.9, .5, .4], [0, 1, 1]), True),
-    (detections([[0, 0, 9, 9]], [.9], [0]), False),
-    (detections([[0, 0, 9, 9], [20, 0, 29, 9], [40, 0, 49, 9]], [.9, .5, .4], [0, 0, 0]), False),
-    (detections([[0, 0, 9, 9], [21, 0, 29, 9], [41, 0, 49, 9]], [.9, .5, .4], [0, 1, 1]), False),
-    (detections([[0, 0, 9, 9], [20, 0, 29, 9], [40, 0, 49, 9]], [.9, .6, .3], [0, 1, 1]), False),
-    (detections([], [], []), False),
-])  # yapf: disable
+@pytest.mark.parametrize(
+    'other, same',
+    [
+        (
+            detections([[0, 0, 9, 9], [40, 0, 49, 9], [20, 0, 29, 9]], [0.9, 0.4002, 0.5], [0, 1, 1]),
+            True,
+        ),  # another order
+        (detections([[0, 0, 9, 9], [20, 0, 29, 9]], [0.9, 0.5], [0, 1]), True),  # one at the threshold
+        (detections([[0, 0, 9, 9.04], [20, 0, 29, 9], [40, 0, 49, 9]], [0.9, 0.5, 0.4], [0, 1, 1]), True),
+        (detections([[0, 0, 9, 9]], [0.9], [0]), False),
+        (detections([[0, 0, 9, 9], [20, 0, 29, 9], [40, 0, 49, 9]], [0.9, 0.5, 0.4], [0, 0, 0]), False),
+        (detections([[0, 0, 9, 9], [21, 0, 29, 9], [41, 0, 49, 9]], [0.9, 0.5, 0.4], [0, 1, 1]), False),
+        (detections([[0, 0, 9, 9], [20, 0, 29, 9], [40, 0, 49, 9]], [0.9, 0.6, 0.3], [0, 1, 1]), False),
+        (detections([], [], []), False),
+    ],
+)
 def test_detections(other, same):
     if same:
         assert_same_detections(other, ONE)

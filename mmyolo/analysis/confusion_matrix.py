@@ -99,8 +99,16 @@ def count(
             raise ValueError(
                 f'Image {image!r} has a prediction of class {label}, but the data set has {num_classes} classes'
             )
-        count_image(matrix, *boxes_of(info), found['bboxes'].cpu(), found['scores'].cpu(), found['labels'].cpu(),
-                    score_thr, tp_iou_thr, nms_iou_thr)  # yapf: disable
+        count_image(
+            matrix,
+            *boxes_of(info),
+            found['bboxes'].cpu(),
+            found['scores'].cpu(),
+            found['labels'].cpu(),
+            score_thr,
+            tp_iou_thr,
+            nms_iou_thr,
+        )
     return matrix
 
 
@@ -141,8 +149,15 @@ def plot(matrix: np.ndarray, classes: Sequence[str], color_theme: str = 'plasma'
     for row, column in np.argwhere(matrix > 0) if many else np.ndindex(matrix.shape):
         red, green, blue, _ = colours(matrix[row, column] / 100)
         dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
-        text = axis.text(column, row, _per_cent(matrix[row, column]), ha='center', va='center', fontsize=font,
-                         color='white' if dark else 'black')  # yapf: disable
+        text = axis.text(
+            column,
+            row,
+            _per_cent(matrix[row, column]),
+            ha='center',
+            va='center',
+            fontsize=font,
+            color='white' if dark else 'black',
+        )
         text.set_in_layout(False)  # thousands of them would be measured again and again
     return figure
 

@@ -109,9 +109,15 @@ def simulate(cfg: Config, parameter: str = 'lr', num_images: int | None = None, 
     loader = _Loader(length, cfg.train_dataloader.batch_size)
     max_epochs = cfg.train_cfg.max_epochs if by_epoch else math.ceil(max_iters / length)
     runner = SimpleNamespace(
-        cfg=cfg, iter=0, epoch=0, max_iters=max_iters, max_epochs=max_epochs, train_dataloader=loader,
+        cfg=cfg,
+        iter=0,
+        epoch=0,
+        max_iters=max_iters,
+        max_epochs=max_epochs,
+        train_dataloader=loader,
         train_loop=SimpleNamespace(dataloader=loader, max_iters=max_iters, max_epochs=max_epochs),
-        optim_wrapper=_build_optimizer(cfg, num_gpus))  # yapf: disable
+        optim_wrapper=_build_optimizer(cfg, num_gpus),
+    )
     runner.param_schedulers = _build_schedulers(cfg, runner)
     hooks = _build_hooks(cfg)
     optimizer = runner.optim_wrapper.optimizer

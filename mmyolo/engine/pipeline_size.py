@@ -24,9 +24,24 @@ _SIZED = {
 _MOSAICS = ('Mosaic', 'Mosaic9')
 _AFFINE = ('YOLOv5RandomAffine', 'RandomAffine')
 # Neither boxes nor colours change the size.
-_SAME_SIZE = ('LoadImageFromFile', 'LoadAnnotations', 'YOLOv5HSVRandomAug', 'YOLOXHSVRandomAug', 'RandomFlip', 'Albu',
-              'YOLOv5CopyPaste', 'YOLOv5MixUp', 'YOLOXMixUp', 'FilterAnnotations', 'RemoveDataElement', 'Polygon2Mask',
-              'PPYOLOERandomDistort', 'PhotoMetricDistortion', 'ConvertBoxType', 'RegularizeRotatedBox')  # yapf: disable
+_SAME_SIZE = (
+    'LoadImageFromFile',
+    'LoadAnnotations',
+    'YOLOv5HSVRandomAug',
+    'YOLOXHSVRandomAug',
+    'RandomFlip',
+    'Albu',
+    'YOLOv5CopyPaste',
+    'YOLOv5MixUp',
+    'YOLOXMixUp',
+    'FilterAnnotations',
+    'RemoveDataElement',
+    'Polygon2Mask',
+    'PPYOLOERandomDistort',
+    'PhotoMetricDistortion',
+    'ConvertBoxType',
+    'RegularizeRotatedBox',
+)
 
 
 def pipelines(node: Any, place: str) -> Iterator[tuple[str, Sequence[Mapping]]]:
@@ -81,8 +96,11 @@ def _sizes_after(steps: Sequence[Any], place: str, sizes: list[Any], largest: Ca
             sizes = [mosaic, *(sizes if step.get('prob', 1) < 1 else ())]
         elif kind == 'RandomChoice':
             branches = [branch if isinstance(branch, (list, tuple)) else [branch] for branch in step['transforms']]
-            sizes = [size for number, branch in enumerate(branches)
-                     for size in _sizes_after(branch, f'{here}.transforms.{number}', sizes, largest)]  # yapf: disable
+            sizes = [
+                size
+                for number, branch in enumerate(branches)
+                for size in _sizes_after(branch, f'{here}.transforms.{number}', sizes, largest)
+            ]
         elif kind in _SIZED:
             sizes = [_resized(step, kind)]
         elif kind not in _SAME_SIZE:

@@ -23,11 +23,33 @@ from .registered_types import NMS_TYPES, registry_tree
 # Scopes by which a config may name classes; mmcv registers its own in mmengine's registries.
 SCOPES = ('mmyolo', 'mmdet', 'mmcv', 'mmengine', 'mmrotate', 'mmpose')
 # Arguments that read or write something outside the config, or decide where classes are looked for.
-OUTSIDE = frozenset({
-    'ann_file', 'backend_args', 'cache_dir', 'cfg_path', 'checkpoint', 'ckpt', 'config', 'custom_imports', 'data_prefix',
-    'data_root', 'file_client_args', 'label_map_file', 'lang_model_name', 'module', 'proposal_file', 'save_dir',
-    'seg_map_path', 'teacher', 'teacher_ckpt', 'teacher_config', 'tokenizer_name', 'url', '_base_'
-})  # yapf: disable
+OUTSIDE = frozenset(
+    {
+        'ann_file',
+        'backend_args',
+        'cache_dir',
+        'cfg_path',
+        'checkpoint',
+        'ckpt',
+        'config',
+        'custom_imports',
+        'data_prefix',
+        'data_root',
+        'file_client_args',
+        'label_map_file',
+        'lang_model_name',
+        'module',
+        'proposal_file',
+        'save_dir',
+        'seg_map_path',
+        'teacher',
+        'teacher_ckpt',
+        'teacher_config',
+        'tokenizer_name',
+        'url',
+        '_base_',
+    }
+)
 READING = frozenset(
     {'backend_args', 'file_client_args'}
 )  # of classes that read images; the others' have to be left out

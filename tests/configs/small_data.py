@@ -75,10 +75,16 @@ def write_crowdhuman(root: Path) -> None:
     lines = []
     for name, boxes in zip(names, BOXES):
         people = [
-            {'tag': 'person', 'fbox': [x1, y1, x2 - x1, y2 - y1], 'vbox': [x1, y1, x2 - x1, y2 - y1],
-                 'hbox': [x1, y1, 10, 10], 'head_attr': {}, 'extra': {'ignore': label, 'box_id': label}}
+            {
+                'tag': 'person',
+                'fbox': [x1, y1, x2 - x1, y2 - y1],
+                'vbox': [x1, y1, x2 - x1, y2 - y1],
+                'hbox': [x1, y1, 10, 10],
+                'head_attr': {},
+                'extra': {'ignore': label, 'box_id': label},
+            }
             for label, (x1, y1, x2, y2) in enumerate(boxes)
-        ]  # yapf: disable
+        ]
         lines.append(json.dumps({'ID': name[:-4], 'gtboxes': people}))
     for part in ('train', 'val'):
         (root / f'annotation_{part}.odgt').write_text('\n'.join(lines))

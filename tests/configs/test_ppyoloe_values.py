@@ -41,8 +41,13 @@ def test_values(name):
         'paramwise_cfg': {'norm_decay_mult': 0.0},
     }
     assert cfg.default_hooks.param_scheduler == {
-        'type': 'PPYOLOEParamSchedulerHook', 'warmup_min_iter': least, 'start_factor': 0., 'warmup_epochs': 5, 'min_lr_ratio': 0.,
-        'total_epochs': cosine}  # yapf: disable
+        'type': 'PPYOLOEParamSchedulerHook',
+        'warmup_min_iter': least,
+        'start_factor': 0.0,
+        'warmup_epochs': 5,
+        'min_lr_ratio': 0.0,
+        'total_epochs': cosine,
+    }
     every, keep = (10, 2) if 'cat' in name else (5, 3)
     assert (cfg.train_cfg.max_epochs, cfg.train_cfg.val_interval) == (epochs, every)
     assert (cfg.default_hooks.checkpoint.interval, cfg.default_hooks.checkpoint.max_keep_ckpts) == (every, keep)

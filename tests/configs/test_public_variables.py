@@ -10,12 +10,24 @@ from mmengine.config import Config
 ROOT = Path(__file__).resolve().parents[2] / 'configs'
 FILES = sorted(str(path.relative_to(ROOT)) for path in ROOT.rglob('*.py'))
 MASKS = ['yolov5/ins_seg/*', 'yolov5/mask_refine/*', 'yolov5/yolov5u/*mask-refine*', 'yolov8/*mask-refine*']
-LARGE = ['yolov5/yolov5_[mlx]-v61_*', 'yolov5/yolov5_[mlx]-p6-*', 'yolov5/mask_refine/yolov5_[mlx]_*',
-         'yolov5/ins_seg/yolov5_ins_[mlx]-*', 'yolov6/*_m_*', 'yolov6/*_l_*']  # yapf: disable
+LARGE = [
+    'yolov5/yolov5_[mlx]-v61_*',
+    'yolov5/yolov5_[mlx]-p6-*',
+    'yolov5/mask_refine/yolov5_[mlx]_*',
+    'yolov5/ins_seg/yolov5_ins_[mlx]-*',
+    'yolov6/*_m_*',
+    'yolov6/*_l_*',
+]
 ROTATED = ['rtmdet/rotated/*']
 # What is without a recipe for detection: classifiers of mmpretrain, and parts of other files.
-WITHOUT_TTA = ['_base_/default_runtime*', '_base_/pose/*', '_base_/rtmdet_distiller*', 'rtmdet/cspnext*', *ROTATED,
-               'yolox/*']  # yapf: disable
+WITHOUT_TTA = [
+    '_base_/default_runtime*',
+    '_base_/pose/*',
+    '_base_/rtmdet_distiller*',
+    'rtmdet/cspnext*',
+    *ROTATED,
+    'yolox/*',
+]
 
 # Name -> patterns of the files that have it, number of these files, value where the recipe gives one.
 VARIABLES = {
@@ -40,15 +52,50 @@ VARIABLES = {
     'val_interval_stage2': (['rtmdet/rotated/*-aug-100e*', 'rtmdet/rtmdet_*'], 7, 1),
     '_multiscale_resize_transforms': (['*'], 100, None),
     # Those of the root of RTMDet, which every size inherits.
-    **{name: (['rtmdet/rtmdet_*'], 6, None) for name in (
-        'data_root', 'train_ann_file', 'train_data_prefix', 'val_ann_file', 'val_data_prefix', 'num_classes',
-        'train_batch_size_per_gpu', 'train_num_workers', 'persistent_workers', 'base_lr', 'max_epochs',
-        'num_epochs_stage2', 'model_test_cfg', 'img_scale', 'random_resize_ratio_range', 'mosaic_max_cached_images',
-        'mixup_max_cached_images', 'dataset_type', 'val_batch_size_per_gpu', 'val_num_workers', 'batch_shapes_cfg',
-        'deepen_factor', 'widen_factor', 'strides', 'norm_cfg', 'lr_start_factor', 'dsl_topk', 'loss_cls_weight',
-        'loss_bbox_weight', 'qfl_beta', 'weight_decay', 'save_checkpoint_intervals', 'max_keep_ckpts',
-        'env_cfg', 'model', 'train_pipeline', 'train_pipeline_stage2', 'test_pipeline')},
-}  # yapf: disable
+    **{
+        name: (['rtmdet/rtmdet_*'], 6, None)
+        for name in (
+            'data_root',
+            'train_ann_file',
+            'train_data_prefix',
+            'val_ann_file',
+            'val_data_prefix',
+            'num_classes',
+            'train_batch_size_per_gpu',
+            'train_num_workers',
+            'persistent_workers',
+            'base_lr',
+            'max_epochs',
+            'num_epochs_stage2',
+            'model_test_cfg',
+            'img_scale',
+            'random_resize_ratio_range',
+            'mosaic_max_cached_images',
+            'mixup_max_cached_images',
+            'dataset_type',
+            'val_batch_size_per_gpu',
+            'val_num_workers',
+            'batch_shapes_cfg',
+            'deepen_factor',
+            'widen_factor',
+            'strides',
+            'norm_cfg',
+            'lr_start_factor',
+            'dsl_topk',
+            'loss_cls_weight',
+            'loss_bbox_weight',
+            'qfl_beta',
+            'weight_decay',
+            'save_checkpoint_intervals',
+            'max_keep_ckpts',
+            'env_cfg',
+            'model',
+            'train_pipeline',
+            'train_pipeline_stage2',
+            'test_pipeline',
+        )
+    },
+}
 
 
 def matching(patterns):
@@ -73,31 +120,72 @@ def test_variable(variable):
 
 
 # What the recipe makes of them: they hold the parts that are trained with, not copies that say something else.
-@pytest.mark.parametrize('name, variable, path', [
-    ('yolov5/yolov5_m-v61_syncbn_fast_8xb16-300e_coco', 'mosaic_affine_pipeline', lambda cfg: cfg.train_pipeline[2:4]),
-    ('yolov6/yolov6_v3_l_syncbn_fast_8xb32-300e_coco', 'mosaic_affine_pipeline', lambda cfg: cfg.train_pipeline[2:4]),
-    ('yolov5/mask_refine/yolov5_x_mask-refine-v61_syncbn_fast_8xb16-300e_coco', 'mosaic_affine_pipeline',
-     lambda cfg: cfg.train_pipeline[2:6]),
-    ('yolov8/yolov8_x_mask-refine_syncbn_fast_8xb16-500e_coco', 'mosaic_affine_transform',
-     lambda cfg: cfg.train_pipeline[2:5]),
-    ('yolov7/yolov7_e2e-p6_syncbn_fast_8x16b-300e_coco', 'mosiac9_pipeline',
-     lambda cfg: cfg.train_pipeline[2].transforms[1]),
-    ('yolov7/yolov7_tiny_syncbn_fast_8x16b-300e_coco', 'mosiac4_pipeline',
-     lambda cfg: cfg.train_pipeline[2].transforms[0]),
-    ('yolov5/voc/yolov5_n-v61_fast_1xb64-50e_voc', 'randchoice_mosaic_pipeline', lambda cfg: cfg.train_pipeline[2]),
-    ('yolov5/voc/yolov5_n-v61_fast_1xb64-50e_voc', 'with_mosiac_pipeline',
-     lambda cfg: cfg.train_dataloader.dataset.datasets[1].pipeline[2].transforms[0]),
-    ('yolov5/voc/yolov5_n-v61_fast_1xb64-50e_voc', 'without_mosaic_pipeline',
-     lambda cfg: cfg.train_dataloader.dataset.datasets[0].pipeline[2].transforms[1]),
-    ('yolov7/yolov7_d-p6_syncbn_fast_8x16b-300e_coco', 'tta_img_scales',
-     lambda cfg: [step.transforms[1].scale for step in cfg.tta_pipeline[1].transforms[0]]),
-    ('yolox/pose/yolox-pose_l_8xb32-300e-rtmdet-hyp_coco', 'scaling_ratio_range',
-     lambda cfg: cfg.train_pipeline_stage1[3].scaling_ratio_range),
-    ('yolox/yolox_nano_fast_8xb32-300e-rtmdet-hyp_coco', 'scaling_ratio_range',
-     lambda cfg: cfg.train_pipeline_stage1[3].scaling_ratio_range),
-    ('rtmdet/rtmdet_x_syncbn_fast_8xb32-300e_coco', '_multiscale_resize_transforms',
-     lambda cfg: cfg.tta_pipeline[1].transforms[0]),
-])  # yapf: disable
+@pytest.mark.parametrize(
+    'name, variable, path',
+    [
+        (
+            'yolov5/yolov5_m-v61_syncbn_fast_8xb16-300e_coco',
+            'mosaic_affine_pipeline',
+            lambda cfg: cfg.train_pipeline[2:4],
+        ),
+        (
+            'yolov6/yolov6_v3_l_syncbn_fast_8xb32-300e_coco',
+            'mosaic_affine_pipeline',
+            lambda cfg: cfg.train_pipeline[2:4],
+        ),
+        (
+            'yolov5/mask_refine/yolov5_x_mask-refine-v61_syncbn_fast_8xb16-300e_coco',
+            'mosaic_affine_pipeline',
+            lambda cfg: cfg.train_pipeline[2:6],
+        ),
+        (
+            'yolov8/yolov8_x_mask-refine_syncbn_fast_8xb16-500e_coco',
+            'mosaic_affine_transform',
+            lambda cfg: cfg.train_pipeline[2:5],
+        ),
+        (
+            'yolov7/yolov7_e2e-p6_syncbn_fast_8x16b-300e_coco',
+            'mosiac9_pipeline',
+            lambda cfg: cfg.train_pipeline[2].transforms[1],
+        ),
+        (
+            'yolov7/yolov7_tiny_syncbn_fast_8x16b-300e_coco',
+            'mosiac4_pipeline',
+            lambda cfg: cfg.train_pipeline[2].transforms[0],
+        ),
+        ('yolov5/voc/yolov5_n-v61_fast_1xb64-50e_voc', 'randchoice_mosaic_pipeline', lambda cfg: cfg.train_pipeline[2]),
+        (
+            'yolov5/voc/yolov5_n-v61_fast_1xb64-50e_voc',
+            'with_mosiac_pipeline',
+            lambda cfg: cfg.train_dataloader.dataset.datasets[1].pipeline[2].transforms[0],
+        ),
+        (
+            'yolov5/voc/yolov5_n-v61_fast_1xb64-50e_voc',
+            'without_mosaic_pipeline',
+            lambda cfg: cfg.train_dataloader.dataset.datasets[0].pipeline[2].transforms[1],
+        ),
+        (
+            'yolov7/yolov7_d-p6_syncbn_fast_8x16b-300e_coco',
+            'tta_img_scales',
+            lambda cfg: [step.transforms[1].scale for step in cfg.tta_pipeline[1].transforms[0]],
+        ),
+        (
+            'yolox/pose/yolox-pose_l_8xb32-300e-rtmdet-hyp_coco',
+            'scaling_ratio_range',
+            lambda cfg: cfg.train_pipeline_stage1[3].scaling_ratio_range,
+        ),
+        (
+            'yolox/yolox_nano_fast_8xb32-300e-rtmdet-hyp_coco',
+            'scaling_ratio_range',
+            lambda cfg: cfg.train_pipeline_stage1[3].scaling_ratio_range,
+        ),
+        (
+            'rtmdet/rtmdet_x_syncbn_fast_8xb32-300e_coco',
+            '_multiscale_resize_transforms',
+            lambda cfg: cfg.tta_pipeline[1].transforms[0],
+        ),
+    ],
+)
 def test_variable_is_what_is_used(name, variable, path):
     cfg = config(f'{name}.py')
     assert cfg[variable] and cfg[variable] == path(cfg)

@@ -140,7 +140,11 @@ def test_ins(size):
     assert cfg.test_evaluator.metric == ['bbox', 'segm']
     test_cfg = cfg.model.test_cfg
     assert (test_cfg.nms.iou_threshold, test_cfg.min_bbox_size, test_cfg.mask_thr_binary, test_cfg.fast_test) == (
-        .6, 0, .5, True)  # yapf: disable
+        0.6,
+        0,
+        0.5,
+        True,
+    )
 
 
 def test_ins_without_overlap():

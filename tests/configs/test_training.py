@@ -30,7 +30,7 @@ QUICK_STEP = [
     'yolov5/voc/yolov5_n-v61_fast_1xb64-50e_voc',
     'yolov5/yolov5u/yolov5u_n_syncbn_fast_8xb16-300e_coco',
     'yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco',
-]  # yapf: disable
+]
 QUICK_DATA = [
     'yolov5/yolov5_m-v61_syncbn_fast_8xb16-300e_coco',
     'yolov5/yolov5_s-v61_fast_1xb12-40e_608x352_cat',
@@ -38,7 +38,7 @@ QUICK_DATA = [
     'yolov5/voc/yolov5_n-v61_fast_1xb64-50e_voc',
     'yolov5/mask_refine/yolov5_l_mask-refine-v61_syncbn_fast_8xb16-300e_coco',
     'yolov8/yolov8_l_mask-refine_syncbn_fast_8xb16-500e_coco',
-]  # yapf: disable
+]
 
 
 def tiers(quick):

@@ -25,8 +25,23 @@ SIZES = {
 LARGE = {'resize': (480, 800), 'test': (640, 640), 'tta': [(640, 640), (320, 320), (960, 960)]}
 SMALL = {'resize': (320, 640), 'test': (416, 416), 'mixup': None}
 PLAIN = dict(
-    LARGE, batch=8, optimizer='SGD', lr=.01, decay=.0005, interval=10, last=15, ema=.0001, base_batch=64, epochs=300,
-    warmup=5, affine=(.1, 2), mixup=(.8, 1.6), classes=80, frozen=None, load=None)  # yapf: disable
+    LARGE,
+    batch=8,
+    optimizer='SGD',
+    lr=0.01,
+    decay=0.0005,
+    interval=10,
+    last=15,
+    ema=0.0001,
+    base_batch=64,
+    epochs=300,
+    warmup=5,
+    affine=(0.1, 2),
+    mixup=(0.8, 1.6),
+    classes=80,
+    frozen=None,
+    load=None,
+)
 RTMDET = dict(PLAIN, batch=32, optimizer='AdamW', lr=0.004, decay=0.05, interval=1, last=20, ema=0.0002, base_batch=256)
 POSE = dict(RTMDET, classes=1, affine=(0.75, 1.0))
 TINY = dict(SMALL, affine=(0.5, 1.5))
@@ -151,8 +166,14 @@ def test_values_of_pose(name):
     assert cfg.default_hooks.checkpoint.save_best == 'coco/AP' and cfg.visualizer.type == 'mmpose.PoseLocalVisualizer'
 
 
-@pytest.mark.parametrize('name', ['yolox_tiny_fast_8xb32-300e-rtmdet-hyp_coco', 'yolox_s_fast_1xb12-40e-rtmdet-hyp_cat',
-                                  'pose/yolox-pose_tiny_8xb32-300e-rtmdet-hyp_coco'])  # yapf: disable
+@pytest.mark.parametrize(
+    'name',
+    [
+        'yolox_tiny_fast_8xb32-300e-rtmdet-hyp_coco',
+        'yolox_s_fast_1xb12-40e-rtmdet-hyp_cat',
+        'pose/yolox-pose_tiny_8xb32-300e-rtmdet-hyp_coco',
+    ],
+)
 def test_dump_reads_back(name, tmp_path):
     yolox(name).dump(tmp_path / 'copy.py')
     assert Config.fromfile(tmp_path / 'copy.py').to_dict() == yolox(name).to_dict()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ymir.local.check import check_image, image_run
-from ymir.local.prepare import ModelStage
+from ymir_local.check import check_image, image_run
+from ymir_local.platform.prepare import ModelStage
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(2400)]
 FOLDER = Path(__file__).resolve().parents[1] / 'local/check/foreign'

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ymir.local.datasets import write_dataset
-from ymir.local.labels import Dataset
-from ymir.local.sample_data import generate
+from ymir_local.datasets import write_dataset
+from ymir_local.demo.sample_data import generate
+from ymir_local.platform.labels import Dataset
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(600)]
 ROOT = Path(__file__).resolve().parents[2]
-FOLDER = ROOT / 'tests/local/check/foreign'
+FOLDER = ROOT / 'tests/ymir_local/check/foreign'
 IMAGE = 'cli/foreign:test'
 
 
@@ -55,7 +55,7 @@ def data(tmp_path, monkeypatch):
 
 def start(*arguments):
     return subprocess.Popen(
-        [sys.executable, '-m', 'ymir.local.cli', *map(str, arguments)],
+        [sys.executable, '-m', 'ymir_local.cli', *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

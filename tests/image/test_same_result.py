@@ -10,9 +10,9 @@ import pytest
 import torch
 import yaml
 
-from ymir.local.datasets import write_dataset
-from ymir.local.labels import Dataset
-from ymir.local.sample_data import CLASS_NAMES, generate
+from ymir_local.datasets import write_dataset
+from ymir_local.demo.sample_data import CLASS_NAMES, generate
+from ymir_local.platform.labels import Dataset
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(1200)]
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +47,7 @@ def both(image, tmp_path_factory):
             command = [
                 sys.executable,
                 '-m',
-                'ymir.local.cli',
+                'ymir_local.cli',
                 *map(str, arguments),
                 *options,
                 '--gpus',

@@ -8,12 +8,12 @@ import pytest
 import yaml
 
 from tests.ymir_exc import platform_rules
-from ymir.local.check import check_out
-from ymir.local.demo_result import read_predictions
-from ymir.local.in_changes import changes_since, listing
-from ymir.local.prepare import ModelStage, asset_id, hyper_parameters, prepare_candidates, prepare_training
-from ymir.local.run import run_in_container
-from ymir.local.sample_data import CLASS_NAMES, generate
+from ymir_local.check import check_out
+from ymir_local.demo.demo_result import read_predictions
+from ymir_local.demo.sample_data import CLASS_NAMES, generate
+from ymir_local.platform.in_changes import changes_since, listing
+from ymir_local.platform.prepare import ModelStage, asset_id, hyper_parameters, prepare_candidates, prepare_training
+from ymir_local.platform.run import run_in_container
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(2400)]
 CLASSES = list(CLASS_NAMES[:3])

@@ -15,9 +15,29 @@ from mmyolo.models.task_modules import assigners, coders
 from mmyolo.models.task_modules.assigners import batch_atss_assigner, batch_dsl_assigner, batch_yolov7_assigner
 from mmyolo.utils import boxam_utils, labelme_utils, large_image, misc
 
-PLACES = (models, datasets, engine, utils, assigners, coders, yolo_bricks, cbam, yolov5_head, yolov5_ins_head,
-          rtmdet_ins_head, batch_atss_assigner, batch_dsl_assigner, batch_yolov7_assigner, keypoint_structure,
-          mix_img_transforms, yolov5_param_scheduler_hook, boxam_utils, labelme_utils, large_image, misc)  # yapf: disable
+PLACES = (
+    models,
+    datasets,
+    engine,
+    utils,
+    assigners,
+    coders,
+    yolo_bricks,
+    cbam,
+    yolov5_head,
+    yolov5_ins_head,
+    rtmdet_ins_head,
+    batch_atss_assigner,
+    batch_dsl_assigner,
+    batch_yolov7_assigner,
+    keypoint_structure,
+    mix_img_transforms,
+    yolov5_param_scheduler_hook,
+    boxam_utils,
+    labelme_utils,
+    large_image,
+    misc,
+)
 
 # A line per class, continued by indentation. `...` stands for further arguments, those behind * come by name.
 CONSTRUCTORS = """

@@ -22,7 +22,13 @@ def run_tool(path: str, *args, cwd: Path = ROOT, code: int = 0, **variables: str
     """Starts a tool as a process without a display and checks the exit code."""
     environment = {key: value for key, value in os.environ.items() if key not in ('DISPLAY', 'WAYLAND_DISPLAY')}
     environment.update(CUDA_VISIBLE_DEVICES='-1', OMP_NUM_THREADS='1', **variables)
-    done = subprocess.run([sys.executable, str(ROOT / 'tools' / f'{path}.py'), *map(str, args)], cwd=cwd,
-                          env=environment, capture_output=True, text=True, timeout=240)  # yapf: disable
+    done = subprocess.run(
+        [sys.executable, str(ROOT / 'tools' / f'{path}.py'), *map(str, args)],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
     assert done.returncode == code, f'{done.stdout[-3000:]}\n{done.stderr[-3000:]}'
     return done

@@ -60,10 +60,21 @@ def size_of(path):
 def test_optimize_anchors(config, tmp_path, capsys, algorithm):
     # the boxes of an image are 60 x 70 and 90 x 55; the input is four times as wide as the images
     path = config(further='model = dict(bbox_head=dict(prior_generator=dict(base_sizes=[[(10, 13)], [(30, 61)]])))')
-    load_tool('analysis_tools/optimize_anchors').main([
-        path, '--algorithm', algorithm, '--iters', '200', '--seed', '0', '--out-dir', str(tmp_path / 'out'),
-        '--device', 'cuda:99' if not torch.cuda.is_available() else 'cpu'
-    ])  # yapf: disable
+    load_tool('analysis_tools/optimize_anchors').main(
+        [
+            path,
+            '--algorithm',
+            algorithm,
+            '--iters',
+            '200',
+            '--seed',
+            '0',
+            '--out-dir',
+            str(tmp_path / 'out'),
+            '--device',
+            'cuda:99' if not torch.cuda.is_available() else 'cpu',
+        ]
+    )
     found = json.loads((tmp_path / 'out' / 'anchor_optimize_result.json').read_text())
     assert np.abs(np.array(found) - [[[240, 280]], [[360, 220]]]).max() < 2
     areas = [level[0][0] * level[0][1] for level in found]
@@ -94,10 +105,20 @@ def test_dataset_analysis(config, tmp_path, capsys):
     assert names == {f'YOLOv5CocoDataset_bbox_{kind}.jpg' for kind in ('num', 'wh', 'ratio', 'area')}
     said = capsys.readouterr().out
     assert re.search(r'│ 4 +│ 6 +│ 1.50', said) and re.search(r'螺栓 *│ *3 ', said) and re.search(r'nut *│ *3 ', said)
-    tool.main([
-        config(), '--val-dataset', '--class-name', 'nut', '--func', 'show_bbox_area', '--area-rule', '70', '--out-dir',
-        str(tmp_path / 'nut')
-    ])  # yapf: disable
+    tool.main(
+        [
+            config(),
+            '--val-dataset',
+            '--class-name',
+            'nut',
+            '--func',
+            'show_bbox_area',
+            '--area-rule',
+            '70',
+            '--out-dir',
+            str(tmp_path / 'nut'),
+        ]
+    )
     assert [path.name for path in (tmp_path / 'nut').iterdir()] == ['nut_bbox_area.jpg']
     assert re.search(r'│ 4 +│ 3 +│ 0.75', capsys.readouterr().out)
 
@@ -280,10 +301,21 @@ def test_benchmark(config, data, tmp_path):
     torch.save({'state_dict': MODELS.build(Config.fromfile(path).model).state_dict()}, weights)
     tool = load_tool('analysis_tools/benchmark')
     try:
-        tool.main([
-            path, str(weights), '--repeat-num', '2', '--log-interval', '7', '--work-dir', str(tmp_path / 'work'),
-            '--fuse-conv-bn', '--local-rank', '0'
-        ])  # yapf: disable
+        tool.main(
+            [
+                path,
+                str(weights),
+                '--repeat-num',
+                '2',
+                '--log-interval',
+                '7',
+                '--work-dir',
+                str(tmp_path / 'work'),
+                '--fuse-conv-bn',
+                '--local-rank',
+                '0',
+            ]
+        )
     finally:
         for handler in logging.getLogger('benchmark').handlers:
             handler.close()

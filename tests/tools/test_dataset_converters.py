@@ -31,8 +31,14 @@ def test_balloon(tmp_path, monkeypatch):
     assert train['images'][1] == {'id': 1, 'file_name': 'b.jpg', 'width': 200, 'height': 100}
     assert [(a['id'], a['image_id']) for a in train['annotations']] == [(1, 0), (2, 1), (3, 1)]
     assert train['annotations'][0] == {
-        'id': 1, 'image_id': 0, 'category_id': 0, 'bbox': [10, 5, 20, 40], 'area': 800, 'iscrowd': 0,
-        'segmentation': [[10.5, 5.5, 30.5, 5.5, 20.5, 45.5]]}  # yapf: disable
+        'id': 1,
+        'image_id': 0,
+        'category_id': 0,
+        'bbox': [10, 5, 20, 40],
+        'area': 800,
+        'iscrowd': 0,
+        'segmentation': [[10.5, 5.5, 30.5, 5.5, 20.5, 45.5]],
+    }
     assert len(val['images']) == 1 and val['annotations'] == []
 
 
@@ -62,12 +68,16 @@ def convert_labelme(root, *options):
 
 def test_labelme(labelme):
     coco = convert_labelme(labelme)
-    assert coco['images'] == [{'id': 1, 'file_name': 'a.png', 'width': 200, 'height': 100},
-                              {'id': 2, 'file_name': 'b.png', 'width': 200, 'height': 100}]  # yapf: disable
+    assert coco['images'] == [
+        {'id': 1, 'file_name': 'a.png', 'width': 200, 'height': 100},
+        {'id': 2, 'file_name': 'b.png', 'width': 200, 'height': 100},
+    ]
     assert coco['categories'] == [{'id': 1, 'name': 'traffic light'}, {'id': 2, 'name': 'cat'}]
     assert [(a['id'], a['image_id'], a['category_id'], a['bbox']) for a in coco['annotations']] == [
-        (1, 1, 1, [10, 20, 40, 60]), (2, 2, 2, [40.5, 30, 19.5, 60]), (3, 2, 1, [0, 0, 1, 1])
-    ]  # yapf: disable
+        (1, 1, 1, [10, 20, 40, 60]),
+        (2, 2, 2, [40.5, 30, 19.5, 60]),
+        (3, 2, 1, [0, 0, 1, 1]),
+    ]
     assert coco['annotations'][0]['segmentation'] == [[10, 20, 50, 20, 50, 80, 10, 80]]
     assert coco['annotations'][0]['area'] == 2400
     assert (labelme / 'out' / 'class_with_id.txt').read_text() == '1 traffic light\n2 cat\n'
@@ -114,11 +124,15 @@ def test_yolo(yolo):
     coco = parts['result']
     assert coco['categories'] == [{'id': 0, 'name': 'traffic light'}, {'id': 1, 'name': 'cat'}]
     assert [(i['id'], i['file_name'], i['width'], i['height']) for i in coco['images']] == [
-        (0, 'a.jpg', 200, 100), (1, 'b.jpg', 200, 100), (2, 'c.jpg', 100, 200)
-    ]  # yapf: disable
+        (0, 'a.jpg', 200, 100),
+        (1, 'b.jpg', 200, 100),
+        (2, 'c.jpg', 100, 200),
+    ]
     assert [(a['id'], a['image_id'], a['category_id'], a['bbox'], a['area']) for a in coco['annotations']] == [
-        (1, 0, 1, [75, 25, 50, 50], 2500), (2, 0, 0, [0, 0, 100, 100], 10000), (3, 2, 0, [25, 50, 50, 100], 5000)
-    ]  # yapf: disable
+        (1, 0, 1, [75, 25, 50, 50], 2500),
+        (2, 0, 0, [0, 0, 100, 100], 10000),
+        (3, 2, 0, [25, 50, 50, 100], 5000),
+    ]
     assert coco['annotations'][0]['segmentation'] == [[75, 25, 125, 25, 125, 75, 75, 75]]
 
 

@@ -50,8 +50,15 @@ def split(tmp_path_factory):
     folder = tmp_path_factory.mktemp('dota')
     for seed, name in enumerate(('train', 'val', 'test')):
         write_dota(folder / 'DOTA', name, seed=seed)
-    config = {'patch_sizes': [128], 'patch_overlap_sizes': [28], 'img_resize_ratio': [1.0], 'min_img_ratio': 0.6, 'iof_thr': 0.7,
-                  'padding': True, 'padding_value': [104, 116, 124]}  # yapf: disable
+    config = {
+        'patch_sizes': [128],
+        'patch_overlap_sizes': [28],
+        'img_resize_ratio': [1.0],
+        'min_img_ratio': 0.6,
+        'iof_thr': 0.7,
+        'padding': True,
+        'padding_value': [104, 116, 124],
+    }
     (folder / 'split.json').write_text(json.dumps(config))
     run_tool(SCRIPT, folder / 'split.json', folder / 'DOTA', folder / 'split', '--nproc', '2')
     return folder
@@ -154,8 +161,14 @@ def test_data_set(split):
     val = DATASETS.build(dict(cfg.val_dataloader.dataset, pipeline=[]))
     assert len(val) == len(files) and 'dataset' not in val[0]
     test = DATASETS.build(
-        {'type': 'YOLOv5DOTADataset', 'data_root': str(split / 'split'), 'data_prefix': {'img_path': 'test/images'},
-             'test_mode': True, 'pipeline': []})  # yapf: disable
+        {
+            'type': 'YOLOv5DOTADataset',
+            'data_root': str(split / 'split'),
+            'data_prefix': {'img_path': 'test/images'},
+            'test_mode': True,
+            'pipeline': [],
+        }
+    )
     assert len(test) == 18 and test[0]['instances'] == []
     with pytest.raises(FileNotFoundError, match='Check data_root'):
         DATASETS.build(dict(cfg.val_dataloader.dataset, ann_file='nowhere'))

@@ -30,8 +30,13 @@ exit 7
 
 def run(script, *args, **variables):
     environment = {key: value for key, value in os.environ.items() if key not in ('CUDA_VISIBLE_DEVICES', 'PYTHONPATH')}
-    done = subprocess.run(['bash', str(TOOLS / script), *args], env=dict(environment, **variables), capture_output=True,
-                          text=True, timeout=30)  # yapf: disable
+    done = subprocess.run(
+        ['bash', str(TOOLS / script), *args],
+        env=dict(environment, **variables),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
     return done.returncode, done.stdout.splitlines(), done.stderr
 
 
@@ -60,19 +65,42 @@ def test_more_go_through_torchrun(python):
     port = lines.pop(lines.index('--master_port') + 1)
     assert code == 7 and 1024 < int(port) < 65536
     assert lines[:-2] == [
-        '-m', 'torch.distributed.run', '--nnodes', '1', '--node_rank', '0', '--nproc_per_node', '4', '--master_addr',
-        '127.0.0.1', '--master_port', str(TOOLS / 'train.py'), 'config.py', '--cfg-options', SPACED, '--launcher',
-        'pytorch'
-    ]  # yapf: disable
+        '-m',
+        'torch.distributed.run',
+        '--nnodes',
+        '1',
+        '--node_rank',
+        '0',
+        '--nproc_per_node',
+        '4',
+        '--master_addr',
+        '127.0.0.1',
+        '--master_port',
+        str(TOOLS / 'train.py'),
+        'config.py',
+        '--cfg-options',
+        SPACED,
+        '--launcher',
+        'pytorch',
+    ]
 
 
 def test_machines_are_named_by_variables(python):
-    _, lines, _ = run('dist_train.sh', 'config.py', '1', PYTHON=python, NNODES='2', NODE_RANK='1',
-                      MASTER_ADDR='10.0.0.1')  # yapf: disable
+    _, lines, _ = run(
+        'dist_train.sh', 'config.py', '1', PYTHON=python, NNODES='2', NODE_RANK='1', MASTER_ADDR='10.0.0.1'
+    )
     assert lines[2:12] == [
-        '--nnodes', '2', '--node_rank', '1', '--nproc_per_node', '1', '--master_addr', '10.0.0.1',
-        '--master_port', '29500'
-    ]  # yapf: disable
+        '--nnodes',
+        '2',
+        '--node_rank',
+        '1',
+        '--nproc_per_node',
+        '1',
+        '--master_addr',
+        '10.0.0.1',
+        '--master_port',
+        '29500',
+    ]
     _, lines, _ = run('dist_train.sh', 'config.py', '2', PYTHON=python, PORT='1234')
     assert lines[lines.index('--master_port') + 1] == '1234'
 
@@ -106,8 +134,12 @@ print('ready', flush=True)
 time.sleep(30)
 """)
     stand_in.chmod(0o755)
-    started = subprocess.Popen(['bash', str(TOOLS / 'dist_train.sh'), 'config.py', '0'], stdout=subprocess.PIPE,
-                               text=True, env=dict(os.environ, PYTHON=str(stand_in)))  # yapf: disable
+    started = subprocess.Popen(
+        ['bash', str(TOOLS / 'dist_train.sh'), 'config.py', '0'],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=dict(os.environ, PYTHON=str(stand_in)),
+    )
     assert started.stdout.readline() == 'ready\n'
     begin = time.monotonic()
     started.send_signal(signal.SIGTERM)

@@ -87,10 +87,20 @@ def test_coco_split_by_chance_repeats_with_a_seed(tmp_path):
     (tmp_path / 'all.json').write_text(json.dumps(coco()))
     draws = {}
     for name, seed in ('a', 3), ('b', 3), ('c', 4):
-        load_tool('misc/coco_split').main([
-            '--json', str(tmp_path / 'all.json'), '--out-dir', str(tmp_path / name), '--ratios', '1', '1', '--shuffle',
-            '--seed', str(seed)
-        ])  # yapf: disable
+        load_tool('misc/coco_split').main(
+            [
+                '--json',
+                str(tmp_path / 'all.json'),
+                '--out-dir',
+                str(tmp_path / name),
+                '--ratios',
+                '1',
+                '1',
+                '--shuffle',
+                '--seed',
+                str(seed),
+            ]
+        )
         draws[name] = ids(json.loads((tmp_path / name / 'trainval.json').read_text()))
     assert draws['a'] == draws['b'] != draws['c']
     assert draws['a'] != sorted(draws['a'])

@@ -50,9 +50,17 @@ def write_config(folder, path):
 
 
 def write_predictions(path):
-    found = [{'img_id': image, 'pred_instances': {
-        'bboxes': torch.tensor(boxes, dtype=torch.float32), 'scores': torch.tensor([0.9, 0.4]), 'labels': torch.tensor([0, 1])}}
-             for image, boxes in enumerate(BOXES)]  # yapf: disable
+    found = [
+        {
+            'img_id': image,
+            'pred_instances': {
+                'bboxes': torch.tensor(boxes, dtype=torch.float32),
+                'scores': torch.tensor([0.9, 0.4]),
+                'labels': torch.tensor([0, 1]),
+            },
+        }
+        for image, boxes in enumerate(BOXES)
+    ]
     path.write_bytes(pickle.dumps(found))
     return str(path)
 
@@ -60,18 +68,60 @@ def write_predictions(path):
 # Tool -> its arguments, given the folder of the data, that of the output, and a config.
 TOOLS = {
     'analysis_tools/optimize_anchors': lambda data, out, cfg: [
-        cfg, '--algorithm', 'v5-k-means', '--seed', '0', '--out-dir', out, '--device', 'cpu'],
+        cfg,
+        '--algorithm',
+        'v5-k-means',
+        '--seed',
+        '0',
+        '--out-dir',
+        out,
+        '--device',
+        'cpu',
+    ],
     'analysis_tools/dataset_analysis': lambda data, out, cfg: [cfg, '--out-dir', out, '--func', 'show_bbox_area'],
-    'analysis_tools/browse_dataset': lambda data, out, cfg: [cfg, '-p', 'val', '-n', '1', '--not-show', '--out-dir', out],
+    'analysis_tools/browse_dataset': lambda data, out, cfg: [
+        cfg,
+        '-p',
+        'val',
+        '-n',
+        '1',
+        '--not-show',
+        '--out-dir',
+        out,
+    ],
     'analysis_tools/browse_dataset_simple': lambda data, out, cfg: [cfg, '--output-dir', out],
     'analysis_tools/browse_coco_json': lambda data, out, cfg: [
-        '--data-root', data, '--img-dir', 'val2017', '--ann-file', 'annotations/instances_val2017.json', '--disp-all',
-        '--out-dir', out],
+        '--data-root',
+        data,
+        '--img-dir',
+        'val2017',
+        '--ann-file',
+        'annotations/instances_val2017.json',
+        '--disp-all',
+        '--out-dir',
+        out,
+    ],
     'analysis_tools/confusion_matrix': lambda data, out, cfg: [cfg, write_predictions(data.parent / 'found.pkl'), out],
     'misc/coco_split': lambda data, out, cfg: [
-        '--json', data / 'annotations/instances_val2017.json', '--out-dir', out, '--ratios', '1', '1'],
-    'misc/extract_subcoco': lambda data, out, cfg: [data, out, '--num-img', '2', '--seed', '1', '--area-size', 'medium'],
-}  # yapf: disable
+        '--json',
+        data / 'annotations/instances_val2017.json',
+        '--out-dir',
+        out,
+        '--ratios',
+        '1',
+        '1',
+    ],
+    'misc/extract_subcoco': lambda data, out, cfg: [
+        data,
+        out,
+        '--num-img',
+        '2',
+        '--seed',
+        '1',
+        '--area-size',
+        'medium',
+    ],
+}
 DRAWN_BY_CHANCE = ('analysis_tools/browse_dataset_simple',)  # training images are augmented
 
 
@@ -114,8 +164,11 @@ def test_evaluation(data, backend):
         metric = FastCocoMetric(str(data / kind / 'annotations/instances_val2017.json'), backend=backend)
         metric.dataset_meta = {'classes': CLASSES}
         for image, boxes in enumerate(BOXES):
-            instances = {'bboxes': torch.tensor(boxes, dtype=torch.float32), 'scores': torch.tensor([.9, .8]),
-                             'labels': torch.tensor([0, 1] if image else [1, 0])}  # yapf: disable
+            instances = {
+                'bboxes': torch.tensor(boxes, dtype=torch.float32),
+                'scores': torch.tensor([0.9, 0.8]),
+                'labels': torch.tensor([0, 1] if image else [1, 0]),
+            }
             metric.process({}, [{'img_id': image, 'ori_shape': (HEIGHT, WIDTH), 'pred_instances': instances}])
         values.append(metric.evaluate(size=len(BOXES)))
     assert values[0] == values[1]

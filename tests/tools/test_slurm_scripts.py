@@ -19,8 +19,9 @@ def run(tmp_path):
     def start(script, *args, **variables):
         environment = {key: value for key, value in os.environ.items() if key not in ('PYTHON', 'PYTHONPATH')}
         environment.update(variables, PATH=f'{tmp_path}:{environment["PATH"]}')
-        done = subprocess.run(['bash', str(TOOLS / script), *args], env=environment, capture_output=True, text=True,
-                              timeout=30)  # yapf: disable
+        done = subprocess.run(
+            ['bash', str(TOOLS / script), *args], env=environment, capture_output=True, text=True, timeout=30
+        )
         return done.returncode, done.stdout.splitlines(), done.stderr
 
     return start
@@ -30,21 +31,64 @@ def test_train(run):
     code, lines, _ = run('slurm_train.sh', 'gpu', 'my job', 'a config.py', 'work dir', '--cfg-options', 'a="b c"')
     assert code == 7
     assert lines == [
-        '-p', 'gpu', '--job-name=my job', '--gres=gpu:8', '--ntasks=8', '--ntasks-per-node=8', '--cpus-per-task=5',
-        '--kill-on-bad-exit=1', 'python3', '-u', str(TOOLS / 'train.py'), 'a config.py', '--work-dir=work dir',
-        '--cfg-options', 'a="b c"', '--launcher=slurm', f'PYTHONPATH={TOOLS.parent}'
-    ]  # yapf: disable
+        '-p',
+        'gpu',
+        '--job-name=my job',
+        '--gres=gpu:8',
+        '--ntasks=8',
+        '--ntasks-per-node=8',
+        '--cpus-per-task=5',
+        '--kill-on-bad-exit=1',
+        'python3',
+        '-u',
+        str(TOOLS / 'train.py'),
+        'a config.py',
+        '--work-dir=work dir',
+        '--cfg-options',
+        'a="b c"',
+        '--launcher=slurm',
+        f'PYTHONPATH={TOOLS.parent}',
+    ]
 
 
 def test_test_with_every_variable(run):
-    _, lines, _ = run('slurm_test.sh', 'gpu', 'job', 'config.py', 'model.pth', '--out', 'a.pkl', GPUS='16',
-                      GPUS_PER_NODE='4', CPUS_PER_TASK='2', SRUN_ARGS='--quotatype=auto -x bad', PYTHON='python',
-                      PYTHONPATH='/there')  # yapf: disable
+    _, lines, _ = run(
+        'slurm_test.sh',
+        'gpu',
+        'job',
+        'config.py',
+        'model.pth',
+        '--out',
+        'a.pkl',
+        GPUS='16',
+        GPUS_PER_NODE='4',
+        CPUS_PER_TASK='2',
+        SRUN_ARGS='--quotatype=auto -x bad',
+        PYTHON='python',
+        PYTHONPATH='/there',
+    )
     assert lines == [
-        '-p', 'gpu', '--job-name=job', '--gres=gpu:4', '--ntasks=16', '--ntasks-per-node=4', '--cpus-per-task=2',
-        '--kill-on-bad-exit=1', '--quotatype=auto', '-x', 'bad', 'python', '-u', str(TOOLS / 'test.py'), 'config.py',
-        'model.pth', '--out', 'a.pkl', '--launcher=slurm', f'PYTHONPATH={TOOLS.parent}:/there'
-    ]  # yapf: disable
+        '-p',
+        'gpu',
+        '--job-name=job',
+        '--gres=gpu:4',
+        '--ntasks=16',
+        '--ntasks-per-node=4',
+        '--cpus-per-task=2',
+        '--kill-on-bad-exit=1',
+        '--quotatype=auto',
+        '-x',
+        'bad',
+        'python',
+        '-u',
+        str(TOOLS / 'test.py'),
+        'config.py',
+        'model.pth',
+        '--out',
+        'a.pkl',
+        '--launcher=slurm',
+        f'PYTHONPATH={TOOLS.parent}:/there',
+    ]
 
 
 def test_fewer_gpus_than_a_node_has(run):

@@ -85,8 +85,15 @@ def small_config():
 
 def run(folder, script, *args):
     environment = dict(os.environ, PYTHON=sys.executable, CUDA_VISIBLE_DEVICES='-1', OMP_NUM_THREADS='1')
-    done = subprocess.run(['bash', str(ROOT / 'tools' / script), *map(str, args)], cwd=folder, env=environment,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=240)  # yapf: disable
+    done = subprocess.run(
+        ['bash', str(ROOT / 'tools' / script), *map(str, args)],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=240,
+    )
     assert done.returncode == 0, done.stdout[-4000:]
     return done.stdout
 
@@ -157,8 +164,19 @@ def found(shared, folder):
     """What one process predicts with the checkpoint of two."""
     out, prefix = folder / 'found.pkl', folder / 'json' / 'found'
     prefix.parent.mkdir()
-    run(folder, 'dist_test.sh', 'small.py', shared[0] / 'epoch_1.pth', 0, '--work-dir', folder / 'test', '--out', out,
-        '--json-prefix', prefix)  # yapf: disable
+    run(
+        folder,
+        'dist_test.sh',
+        'small.py',
+        shared[0] / 'epoch_1.pth',
+        0,
+        '--work-dir',
+        folder / 'test',
+        '--out',
+        out,
+        '--json-prefix',
+        prefix,
+    )
     return pickle.loads(out.read_bytes())
 
 
@@ -179,9 +197,22 @@ def test_test_gives_the_precision_of_the_training(trained, folder):
 def test_augmentation_at_test_time(trained, folder):
     work = trained
     tested = folder / 'tta'
-    log = run(folder, 'dist_test.sh', 'small.py', work / 'epoch_1.pth', 0, '--work-dir', tested, '--tta', '--cfg-options',
-              'test_dataloader.batch_size=1', 'test_dataloader.dataset.ann_file=damaged.json',
-              'test_evaluator.ann_file=data/damaged.json', '--show-dir', 'pictures')  # yapf: disable
+    log = run(
+        folder,
+        'dist_test.sh',
+        'small.py',
+        work / 'epoch_1.pth',
+        0,
+        '--work-dir',
+        tested,
+        '--tta',
+        '--cfg-options',
+        'test_dataloader.batch_size=1',
+        'test_dataloader.dataset.ann_file=damaged.json',
+        'test_evaluator.ann_file=data/damaged.json',
+        '--show-dir',
+        'pictures',
+    )
     assert '2 of 6 images cannot be read and do not count in the evaluation' in log
     assert len(precision(tested)) == 1 and 0 < precision(tested)[0] <= 1
     assert len(list(tested.rglob('pictures/*.jpg'))) == IMAGES

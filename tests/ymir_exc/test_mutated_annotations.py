@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from tests.local.datasets.test_mutations import VOC, mutated
+from tests.ymir_local.datasets.test_mutations import VOC, mutated
 from ymir_exc import dataset_convert as convert
 from ymir_exc.code import ExecutorReturnCode
 from ymir_exc.errors import ExecutorError

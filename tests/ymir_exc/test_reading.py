@@ -9,13 +9,13 @@ import pytest
 
 from tests.ymir_exc.conftest import Task
 from ymir.candidates import iter_candidates
-from ymir.local.check.facts import Run
-from ymir.local.datasets import ymir_in
-from ymir.local.page.run_files import read_run
 from ymir_exc import dataset_reader, env
 from ymir_exc.annotations import ArkReader, CocoReader, VocReader
 from ymir_exc.errors import ConfigError, DatasetError
 from ymir_exc.reading import decode, read_index, read_text
+from ymir_local.check.facts import Run
+from ymir_local.datasets import ymir_in
+from ymir_local.report.run_files import read_run
 
 PATHS = ['/in/assets/a b.jpg', '/in/assets/图.jpg', '/in/assets/\x0b\x85.jpg', '/in/assets/\udcff.jpg']
 TEXT = ''.join(f'{path}\n' for path in PATHS).encode('utf-8', 'surrogateescape')

@@ -16,26 +16,70 @@ def document(name, declared=None, attributes='version="1.0"'):
 
 # (declared, what it is really in, text)
 DECLARED = [
-    *((name, real or name, CHINESE) for name, real in (
-        ('gb2312', None), ('GB2312', None), ('gbk', None), ('gb18030', None), ('big5', None), ('utf-8', None),
-        ('UTF-8', 'utf-8-sig'), ('gb_2312-80', 'gbk'), ('x-gbk', 'gbk'), ('windows-936', 'gbk'), ('cp936', None),
-        ('utf-16', None), ('utf-16', 'utf-16-le'), ('utf-16', 'utf-16-be'), ('utf-32', None), ('hz', None))),
-    *((name, real or name, JAPANESE) for name, real in (
-        ('shift_jis', None), ('Shift-JIS', None), ('x-sjis', 'cp932'), ('windows-31j', 'cp932'), ('euc-jp', None),
-        ('iso-2022-jp', None))),
-    ('euc-kr', 'euc-kr', KOREAN), ('ks_c_5601-1987', 'cp949', KOREAN),
+    *(
+        (name, real or name, CHINESE)
+        for name, real in (
+            ('gb2312', None),
+            ('GB2312', None),
+            ('gbk', None),
+            ('gb18030', None),
+            ('big5', None),
+            ('utf-8', None),
+            ('UTF-8', 'utf-8-sig'),
+            ('gb_2312-80', 'gbk'),
+            ('x-gbk', 'gbk'),
+            ('windows-936', 'gbk'),
+            ('cp936', None),
+            ('utf-16', None),
+            ('utf-16', 'utf-16-le'),
+            ('utf-16', 'utf-16-be'),
+            ('utf-32', None),
+            ('hz', None),
+        )
+    ),
+    *(
+        (name, real or name, JAPANESE)
+        for name, real in (
+            ('shift_jis', None),
+            ('Shift-JIS', None),
+            ('x-sjis', 'cp932'),
+            ('windows-31j', 'cp932'),
+            ('euc-jp', None),
+            ('iso-2022-jp', None),
+        )
+    ),
+    ('euc-kr', 'euc-kr', KOREAN),
+    ('ks_c_5601-1987', 'cp949', KOREAN),
     *((name, name, RUSSIAN) for name in ('windows-1251', 'koi8-r', 'iso-8859-5', 'utf-8')),
     *((name, name, FRENCH) for name in ('latin-1', 'ISO-8859-1', 'windows-1252', 'utf-8')),
-]  # yapf: disable
+]
 # What is declared is wrong, or nothing is declared.
 WRONG = [
-    *((name, 'utf-8', CHINESE) for name in (
-        'gb2312', 'gbk', 'big5', 'shift_jis', 'euc-kr', 'latin-1', 'windows-1251', 'us-ascii', 'utf-16', 'unicode', 'hex',
-        'rot13', 'unicode_escape', 'punycode', 'ANSI', None)),
+    *(
+        (name, 'utf-8', CHINESE)
+        for name in (
+            'gb2312',
+            'gbk',
+            'big5',
+            'shift_jis',
+            'euc-kr',
+            'latin-1',
+            'windows-1251',
+            'us-ascii',
+            'utf-16',
+            'unicode',
+            'hex',
+            'rot13',
+            'unicode_escape',
+            'punycode',
+            'ANSI',
+            None,
+        )
+    ),
     *((name, 'utf-8', RUSSIAN) for name in ('latin-1', 'windows-1251', 'us-ascii')),
     *((name, 'gbk', CHINESE) for name in ('utf-8', 'ascii', 'no-such-encoding', None)),
     *((None, name, CHINESE) for name in ('utf-8-sig', 'utf-16', 'utf-16-le', 'utf-32')),
-]  # yapf: disable
+]
 
 
 @pytest.mark.parametrize('declared, real, text', DECLARED + WRONG)

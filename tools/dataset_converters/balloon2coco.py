@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ymir.local.datasets.to_coco import convert_balloon, reporting
+from ymir_local.datasets.to_coco import convert_balloon, reporting
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

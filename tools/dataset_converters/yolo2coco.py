@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ymir.local.datasets.to_coco import convert_yolo, reporting
+from ymir_local.datasets.to_coco import convert_yolo, reporting
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

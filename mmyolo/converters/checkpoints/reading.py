@@ -29,7 +29,7 @@ _NUMPY = {
     ('numpy', 'dtype'): DType,
     ('numpy', 'ndarray'): Array,
     **{(f'numpy.{core}.multiarray', '_reconstruct'): new_array for core in ('core', '_core')},
-}  # yapf: disable
+}
 
 
 class StandIn:

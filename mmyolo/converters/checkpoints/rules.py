@@ -102,11 +102,17 @@ def compare(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], may_lack:
         A sentence per kind of difference.
     """
     counters = 'num_batches_tracked'  # not all frameworks count
-    missing = [key for key in wanted if key not in state and not key.endswith(counters)
-               and not any(re.search(pattern, key) for pattern in may_lack)]  # yapf: disable
+    missing = [
+        key
+        for key in wanted
+        if key not in state and not key.endswith(counters) and not any(re.search(pattern, key) for pattern in may_lack)
+    ]
     extra = [key for key in state if key not in wanted]
-    shapes = [f'{key} {tuple(state[key].shape)} instead of {tuple(wanted[key].shape)}' for key in state
-              if key in wanted and state[key].shape != wanted[key].shape]  # yapf: disable
+    shapes = [
+        f'{key} {tuple(state[key].shape)} instead of {tuple(wanted[key].shape)}'
+        for key in state
+        if key in wanted and state[key].shape != wanted[key].shape
+    ]
     texts = (('the file lacks', missing), ('the model lacks', extra), ('other shapes:', shapes))
     return [f'{text} {brief(names)}' for text, names in texts if names]
 

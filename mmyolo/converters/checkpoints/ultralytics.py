@@ -14,9 +14,13 @@ C3 = (BLOCKS, Rename(r'^\.cv1', '.main_conv'), Rename(r'^\.cv2', '.short_conv'),
 C2F = (BLOCKS, Rename(r'^\.cv1', '.main_conv'), Rename(r'^\.cv2', '.final_conv'))
 PROTO = Rename(r'^\.proto\.cv(\d)', r'.proto_pred.conv\1')
 ANCHOR_HEAD = (Rename(r'^\.m\.', '.convs_pred.'), PROTO)
-FREE_HEAD = (Rename(r'^\.cv2\.', '.reg_preds.'), Rename(r'^\.cv3\.', '.cls_preds.'),
-             Rename(r'^\.cv4\.(\d)\.2\.', r'.mask_coeff_preds.\1.2.conv.'), Rename(r'^\.cv4\.', '.mask_coeff_preds.'),
-             Rename(r'^\.proto\.cv(\d)', r'.proto_preds.conv\1'))  # yapf: disable
+FREE_HEAD = (
+    Rename(r'^\.cv2\.', '.reg_preds.'),
+    Rename(r'^\.cv3\.', '.cls_preds.'),
+    Rename(r'^\.cv4\.(\d)\.2\.', r'.mask_coeff_preds.\1.2.conv.'),
+    Rename(r'^\.cv4\.', '.mask_coeff_preds.'),
+    Rename(r'^\.proto\.cv(\d)', r'.proto_preds.conv\1'),
+)
 HEAD = 'bbox_head.head_module'
 
 
@@ -71,7 +75,7 @@ KEYS: dict[str, KeyMap] = {
     'yolov5-p6': KeyMap('YOLOv5 P6', _places([*_backbone(5, C3), *_V5_P6_NECK, (33, HEAD, ANCHOR_HEAD)]), _ANCHORS),
     'yolov5u': KeyMap('YOLOv5u', _places([*_backbone(4, C3), *_V5_P5_NECK, (24, HEAD, FREE_HEAD)]), _DFL),
     'yolov8': KeyMap('YOLOv8', _places([*_backbone(4, C2F), *_V8_NECK, (22, HEAD, FREE_HEAD)]), _DFL),
-}  # yapf: disable
+}
 
 
 def translate_yolov5(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -12,10 +12,13 @@ FUSION = (Rename(r'^\.cv(\d)\.', r'.conv\1.'), Rename(r'\.upsample_transpose\.',
 
 _BACKBONE = [
     Place('backbone.stem', 'backbone.stem'),
-    *(Place(f'backbone.ERBlock_{stage + 1}.{layer}', f'backbone.stage{stage}.0.{layer}', BLOCK)
-      for stage in range(1, 5) for layer in range(2)),
+    *(
+        Place(f'backbone.ERBlock_{stage + 1}.{layer}', f'backbone.stage{stage}.0.{layer}', BLOCK)
+        for stage in range(1, 5)
+        for layer in range(2)
+    ),
     Place('backbone.ERBlock_5.2', 'backbone.stage4.1', BLOCK),
-]  # yapf: disable
+]
 _NECK = [
     Place('neck.reduce_layer0', 'neck.reduce_layers.2'),
     Place('neck.Rep_p4', 'neck.top_down_layers.0.0', BLOCK),

@@ -24,8 +24,11 @@ SPPCSPC = tuple(
         (7, 'final_conv'),
     )
 )
-DOWN_C = (Rename(r'^\.cv1\.', '.stride_conv_branches.0.'), Rename(r'^\.cv2\.', '.stride_conv_branches.1.'),
-          Rename(r'^\.cv3\.', '.maxpool_branches.1.'))  # yapf: disable
+DOWN_C = (
+    Rename(r'^\.cv1\.', '.stride_conv_branches.0.'),
+    Rename(r'^\.cv2\.', '.stride_conv_branches.1.'),
+    Rename(r'^\.cv3\.', '.maxpool_branches.1.'),
+)
 REP = (Rename(r'^\.rbr_(dense|1x1)\.0\.', r'.rbr_\1.conv.'), Rename(r'^\.rbr_(dense|1x1)\.1\.', r'.rbr_\1.bn.'))
 HEAD = 'bbox_head.head_module'
 Rows = list[tuple[int, str, Sequence[Rename]]]
@@ -68,32 +71,104 @@ def _elans(indices: int | tuple[int, int], target: str, convs: int, per_block: i
 # `convs_per_block` those of one of its blocks in the neck.
 MODELS: dict[str, dict] = {
     'yolov7-tiny.pt': {
-        'stem': (0, 1), 'downs': (), 'blocks': (2, 9, 16, 23),
+        'stem': (0, 1),
+        'downs': (),
+        'blocks': (2, 9, 16, 23),
         'spp': {29: 'short_layer', 30: 'main_layers', 35: 'fuse_layers', 37: 'final_conv'},
-        'upsample': (38, 48), 'reduce': (40, 50), 'top_down': (42, 52), 'downsample': (58, 66), 'bottom_up': (60, 68),
-        'out': (74, 75, 76), 'detect': 77, 'block': 'tiny', 'down': 'conv', 'convs': None},
+        'upsample': (38, 48),
+        'reduce': (40, 50),
+        'top_down': (42, 52),
+        'downsample': (58, 66),
+        'bottom_up': (60, 68),
+        'out': (74, 75, 76),
+        'detect': 77,
+        'block': 'tiny',
+        'down': 'conv',
+        'convs': None,
+    },
     'yolov7.pt': {
-        'stem': (0, 1, 2), 'downs': (3, 12, 25, 38), 'blocks': (4, 17, 30, 43), 'spp': 51, 'upsample': (52, 64), 'reduce': (54, 66),
-        'top_down': (56, 68), 'downsample': (76, 89), 'bottom_up': (81, 94), 'out': (102, 103, 104), 'detect': 105, 'block': 'elan',
-        'down': 'pool', 'convs': 4, 'rep': True},
+        'stem': (0, 1, 2),
+        'downs': (3, 12, 25, 38),
+        'blocks': (4, 17, 30, 43),
+        'spp': 51,
+        'upsample': (52, 64),
+        'reduce': (54, 66),
+        'top_down': (56, 68),
+        'downsample': (76, 89),
+        'bottom_up': (81, 94),
+        'out': (102, 103, 104),
+        'detect': 105,
+        'block': 'elan',
+        'down': 'pool',
+        'convs': 4,
+        'rep': True,
+    },
     'yolov7x.pt': {
-        'stem': (0, 1, 2), 'downs': (3, 14, 29, 44), 'blocks': (4, 19, 34, 49), 'spp': 59, 'upsample': (60, 74), 'reduce': (62, 76),
-        'top_down': (64, 78), 'downsample': (88, 103), 'bottom_up': (93, 108), 'out': (118, 119, 120), 'detect': 121, 'block': 'elan',
-        'down': 'pool', 'convs': 6, 'convs_per_block': 2},
+        'stem': (0, 1, 2),
+        'downs': (3, 14, 29, 44),
+        'blocks': (4, 19, 34, 49),
+        'spp': 59,
+        'upsample': (60, 74),
+        'reduce': (62, 76),
+        'top_down': (64, 78),
+        'downsample': (88, 103),
+        'bottom_up': (93, 108),
+        'out': (118, 119, 120),
+        'detect': 121,
+        'block': 'elan',
+        'down': 'pool',
+        'convs': 6,
+        'convs_per_block': 2,
+    },
     'yolov7-w6.pt': {
-        'stem': 1, 'downs': (2, 11, 20, 29, 38), 'blocks': (3, 12, 21, 30, 39), 'spp': 47, 'upsample': (48, 60, 72),
-        'reduce': (50, 62, 74), 'top_down': (52, 64, 76), 'downsample': (84, 94, 104), 'bottom_up': (86, 96, 106),
-        'out': (114, 115, 116, 117), 'detect': 118, 'block': 'elan', 'down': 'conv', 'convs': 4},
+        'stem': 1,
+        'downs': (2, 11, 20, 29, 38),
+        'blocks': (3, 12, 21, 30, 39),
+        'spp': 47,
+        'upsample': (48, 60, 72),
+        'reduce': (50, 62, 74),
+        'top_down': (52, 64, 76),
+        'downsample': (84, 94, 104),
+        'bottom_up': (86, 96, 106),
+        'out': (114, 115, 116, 117),
+        'detect': 118,
+        'block': 'elan',
+        'down': 'conv',
+        'convs': 4,
+    },
     'yolov7-e6.pt': {
-        'stem': 1, 'downs': (2, 13, 24, 35, 46), 'blocks': (3, 14, 25, 36, 47), 'spp': 57, 'upsample': (58, 72, 86),
-        'reduce': (60, 74, 88), 'top_down': (62, 76, 90), 'downsample': (100, 112, 124), 'bottom_up': (102, 114, 126),
-        'out': (136, 137, 138, 139), 'detect': 140, 'block': 'elan', 'down': 'down_c', 'convs': 6},
+        'stem': 1,
+        'downs': (2, 13, 24, 35, 46),
+        'blocks': (3, 14, 25, 36, 47),
+        'spp': 57,
+        'upsample': (58, 72, 86),
+        'reduce': (60, 74, 88),
+        'top_down': (62, 76, 90),
+        'downsample': (100, 112, 124),
+        'bottom_up': (102, 114, 126),
+        'out': (136, 137, 138, 139),
+        'detect': 140,
+        'block': 'elan',
+        'down': 'down_c',
+        'convs': 6,
+    },
     'yolov7-e6e.pt': {
-        'stem': 1, 'downs': (2, 24, 46, 68, 90), 'blocks': ((3, 13), (25, 35), (47, 57), (69, 79), (91, 101)), 'spp': 112,
-        'upsample': (113, 138, 163), 'reduce': (115, 140, 165), 'top_down': ((117, 127), (142, 152), (167, 177)),
-        'downsample': (188, 211, 234), 'bottom_up': ((190, 200), (213, 223), (236, 246)), 'out': (257, 258, 259, 260),
-        'detect': 261, 'block': 'elan', 'down': 'down_c', 'convs': 6},
-}  # yapf: disable
+        'stem': 1,
+        'downs': (2, 24, 46, 68, 90),
+        'blocks': ((3, 13), (25, 35), (47, 57), (69, 79), (91, 101)),
+        'spp': 112,
+        'upsample': (113, 138, 163),
+        'reduce': (115, 140, 165),
+        'top_down': ((117, 127), (142, 152), (167, 177)),
+        'downsample': (188, 211, 234),
+        'bottom_up': ((190, 200), (213, 223), (236, 246)),
+        'out': (257, 258, 259, 260),
+        'detect': 261,
+        'block': 'elan',
+        'down': 'down_c',
+        'convs': 6,
+    },
+}
 _DOWN = {'conv': _conv, 'pool': _max_pool, 'down_c': _down_c}
 
 
@@ -139,9 +214,11 @@ def key_map(name: str) -> KeyMap:
         rows.append((index, target, REP if model.get('rep') else CONV))
 
     preds, place = ('main_convs_pred', 2) if is_p6 else ('convs_pred', 1)
-    detect = (Rename(r'^\.m\.(\d)\.', rf'.{preds}.\1.{place}.'),
-              Rename(r'^\.ia\.(\d)\.', rf'.{preds}.\1.{place - 1}.'),
-              Rename(r'^\.im\.(\d)\.', rf'.{preds}.\1.{place + 1}.'))  # yapf: disable
+    detect = (
+        Rename(r'^\.m\.(\d)\.', rf'.{preds}.\1.{place}.'),
+        Rename(r'^\.ia\.(\d)\.', rf'.{preds}.\1.{place - 1}.'),
+        Rename(r'^\.im\.(\d)\.', rf'.{preds}.\1.{place + 1}.'),
+    )
     rows.append((model['detect'], HEAD, detect))
     places = [Place(f'model.{index}', target, layers) for index, target, layers in rows]
     return KeyMap(f'YOLOv7 ({name})', places, (rf'^model\.{model["detect"]}\.anchor',))

@@ -48,8 +48,9 @@ def test_pictures_show_the_numbers(statistics):
     assert [label.get_text() for label in axis.get_yticklabels()] == ['a', 'b', 'c']
     axis = dataset_plots.plot_areas(statistics, area_sides(None)).axes[0]
     assert [bar.get_width() for bar in axis.patches] == [2, 0, 1, 0, 0, 2, 0, 0, 0]
-    medians = [line.get_xdata()[0] for line in dataset_plots.plot_sizes(statistics).axes[1].lines
-               if line.get_marker() == '|']  # yapf: disable
+    medians = [
+        line.get_xdata()[0] for line in dataset_plots.plot_sizes(statistics).axes[1].lines if line.get_marker() == '|'
+    ]
     assert medians == [26.5, 32]
     ratios = dataset_plots.plot_ratios(statistics).axes[0]
     assert [line.get_xdata()[0] for line in ratios.lines if line.get_marker() == '|'][1] == 1.5

@@ -29,8 +29,11 @@ def test_painter_draws_boxes_in_the_colour_of_their_class():
 def test_steps_are_remembered_as_they_were():
 
     def load(data):
-        return {'img': np.zeros((4, 6, 3), np.uint8), 'gt_bboxes': HorizontalBoxes(torch.ones(1, 4)),
-                    'gt_bboxes_labels': np.array([2])}  # yapf: disable
+        return {
+            'img': np.zeros((4, 6, 3), np.uint8),
+            'gt_bboxes': HorizontalBoxes(torch.ones(1, 4)),
+            'gt_bboxes_labels': np.array([2]),
+        }
 
     class Paint:
         def __call__(self, data):

@@ -44,7 +44,7 @@ def yolov5(**changes):
     )
     cfg.optim_wrapper.constructor = 'YOLOv5OptimizerConstructor'
     cfg.optim_wrapper.optimizer.batch_size_per_gpu = 16
-    return cfg  # yapf: disable
+    return cfg
 
 
 def test_yolov5_has_no_param_scheduler_and_warms_up():
@@ -74,9 +74,16 @@ def test_momentum_and_weight_decay():
 def test_schedulers_of_mmengine_against_pytorch():
     schedulers = [
         {'type': 'LinearLR', 'start_factor': 0.1, 'by_epoch': False, 'begin': 0, 'end': 6},
-        {'type': 'CosineAnnealingLR', 'eta_min': 0.001, 'begin': 2, 'end': 6, 'T_max': 4, 'by_epoch': True,
-             'convert_to_iter_based': True}
-    ]  # yapf: disable
+        {
+            'type': 'CosineAnnealingLR',
+            'eta_min': 0.001,
+            'begin': 2,
+            'end': 6,
+            'T_max': 4,
+            'by_epoch': True,
+            'convert_to_iter_based': True,
+        },
+    ]
     record = simulate(config(param_scheduler=schedulers), 'lr', num_images=12)['values']
     assert len(record) == 18
     expected = [0.01 * (0.1 + 0.9 * min(i, 5) / 5) for i in range(6)]

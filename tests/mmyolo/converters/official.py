@@ -220,8 +220,13 @@ YOLOX = by_rules(
     (r'^neck\.out_layers\.', 'head.stems.'),
     (r'^bbox_head\.head_module\.multi_level_(cls|reg)_convs', r'head.\1_convs'),
     (r'^bbox_head\.head_module\.multi_level_conv_(cls|reg|obj)', r'head.\1_preds'),
-    (r'\.main_conv\.', '.conv1.'), (r'\.short_conv\.', '.conv2.'), (r'\.final_conv\.', '.conv3.'),
-    (r'\.blocks\.', '.m.'), (r'\.depthwise_conv\.', '.dconv.'), (r'\.pointwise_conv\.', '.pconv.'))  # yapf: disable
+    (r'\.main_conv\.', '.conv1.'),
+    (r'\.short_conv\.', '.conv2.'),
+    (r'\.final_conv\.', '.conv3.'),
+    (r'\.blocks\.', '.m.'),
+    (r'\.depthwise_conv\.', '.dconv.'),
+    (r'\.pointwise_conv\.', '.pconv.'),
+)
 
 
 def _mirrored(name):
@@ -229,7 +234,8 @@ def _mirrored(name):
 
 
 PPYOLOE = by_rules(
-    (r'\.running_mean$', '._mean'), (r'\.running_var$', '._variance'),
+    (r'\.running_mean$', '._mean'),
+    (r'\.running_var$', '._variance'),
     (r'^backbone\.stem\.(\d)', lambda match: f'backbone.stem.conv{int(match[1]) + 1}'),
     (r'^backbone\.stage(\d)\.0\.', lambda match: f'backbone.stages.{int(match[1]) - 1}.'),
     (r'^neck\.reduce_layers\.2\.', 'neck.fpn_stages.0.'),
@@ -237,8 +243,18 @@ PPYOLOE = by_rules(
     (r'^neck\.bottom_up_layers\.(\d)\.', lambda match: f'neck.pan_stages.{1 - int(match[1])}.'),
     (r'^neck\.upsample_layers\.(\d)\.0\.', r'neck.fpn_routes.\1.'),
     (r'^neck\.downsample_layers\.(\d)\.', lambda match: f'neck.pan_routes.{1 - int(match[1])}.'),
-    (r'^(neck\..*)\.blocks\.', r'\1.convs.'), (r'\.spp\.conv2\.', '.spp.conv.'),
-    (r'\.rbr_dense\.', '.conv1.'), (r'\.rbr_1x1\.', '.conv2.'), (r'\.attn\.fc\.conv\.', '.attn.fc.'),
-    *((rf'^bbox_head\.head_module\.{ours}\.(\d)\.', _mirrored(theirs))
-      for ours, theirs in {'cls_stems': 'stem_cls', 'reg_stems': 'stem_reg', 'cls_preds': 'pred_cls',
-                               'reg_preds': 'pred_reg'}.items()))  # yapf: disable
+    (r'^(neck\..*)\.blocks\.', r'\1.convs.'),
+    (r'\.spp\.conv2\.', '.spp.conv.'),
+    (r'\.rbr_dense\.', '.conv1.'),
+    (r'\.rbr_1x1\.', '.conv2.'),
+    (r'\.attn\.fc\.conv\.', '.attn.fc.'),
+    *(
+        (rf'^bbox_head\.head_module\.{ours}\.(\d)\.', _mirrored(theirs))
+        for ours, theirs in {
+            'cls_stems': 'stem_cls',
+            'reg_stems': 'stem_reg',
+            'cls_preds': 'pred_cls',
+            'reg_preds': 'pred_reg',
+        }.items()
+    ),
+)

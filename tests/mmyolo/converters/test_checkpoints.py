@@ -35,23 +35,51 @@ V8 = official.ultralytics(official.C2F, 4, False, official.FREE_HEAD)
 
 # name: tool, config, our names -> theirs, weights of theirs that have no place here
 SMALL = {
-    'yolov5': ('yolov5_to_mmyolo', 'yolov5/yolov5_n-v61_syncbn_fast_8xb16-300e_coco', V5,
-               {'model.24.anchors': (3, 3, 2), 'model.24.anchor_grid': (3, 1, 3, 1, 1, 2)}),
-    'yolov5-p6': ('yolov5_to_mmyolo', 'yolov5/yolov5_n-p6-v62_syncbn_fast_8xb16-300e_coco', V5_P6,
-                  {'model.33.anchors': (4, 3, 2)}),
-    'yolov5u': ('yolov5u_to_mmyolo', 'yolov5/yolov5u/yolov5u_n_syncbn_fast_8xb16-300e_coco', V5U,
-                {'model.24.dfl.conv.weight': (1, 16, 1, 1)}),
-    'yolov8': ('yolov8_to_mmyolo', 'yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco', V8,
-               {'model.22.dfl.conv.weight': (1, 16, 1, 1)}),
-    'yolov6': ('yolov6_to_mmyolo', 'yolov6/yolov6_n_syncbn_fast_8xb32-400e_coco', official.YOLOV6,
-               {'detect.proj': (1, ), 'detect.proj_conv.weight': (1, 1, 1, 1)}),
-    'yolov6-v3': ('yolov6_v3_to_mmyolo', 'yolov6/yolov6_v3_n_syncbn_fast_8xb32-300e_coco', official.YOLOV6_V3,
-                  {'detect.reg_preds.0.weight': (68, 32, 1, 1), 'detect.proj': (17, )}),
-    'yolov7-tiny': ('yolov7_to_mmyolo', 'yolov7/yolov7_tiny_syncbn_fast_8x16b-300e_coco', official.yolov7('tiny'),
-                    {'model.77.anchors': (3, 3, 2), 'model.77.anchor_grid': (3, 1, 3, 1, 1, 2)}),
+    'yolov5': (
+        'yolov5_to_mmyolo',
+        'yolov5/yolov5_n-v61_syncbn_fast_8xb16-300e_coco',
+        V5,
+        {'model.24.anchors': (3, 3, 2), 'model.24.anchor_grid': (3, 1, 3, 1, 1, 2)},
+    ),
+    'yolov5-p6': (
+        'yolov5_to_mmyolo',
+        'yolov5/yolov5_n-p6-v62_syncbn_fast_8xb16-300e_coco',
+        V5_P6,
+        {'model.33.anchors': (4, 3, 2)},
+    ),
+    'yolov5u': (
+        'yolov5u_to_mmyolo',
+        'yolov5/yolov5u/yolov5u_n_syncbn_fast_8xb16-300e_coco',
+        V5U,
+        {'model.24.dfl.conv.weight': (1, 16, 1, 1)},
+    ),
+    'yolov8': (
+        'yolov8_to_mmyolo',
+        'yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco',
+        V8,
+        {'model.22.dfl.conv.weight': (1, 16, 1, 1)},
+    ),
+    'yolov6': (
+        'yolov6_to_mmyolo',
+        'yolov6/yolov6_n_syncbn_fast_8xb32-400e_coco',
+        official.YOLOV6,
+        {'detect.proj': (1,), 'detect.proj_conv.weight': (1, 1, 1, 1)},
+    ),
+    'yolov6-v3': (
+        'yolov6_v3_to_mmyolo',
+        'yolov6/yolov6_v3_n_syncbn_fast_8xb32-300e_coco',
+        official.YOLOV6_V3,
+        {'detect.reg_preds.0.weight': (68, 32, 1, 1), 'detect.proj': (17,)},
+    ),
+    'yolov7-tiny': (
+        'yolov7_to_mmyolo',
+        'yolov7/yolov7_tiny_syncbn_fast_8x16b-300e_coco',
+        official.yolov7('tiny'),
+        {'model.77.anchors': (3, 3, 2), 'model.77.anchor_grid': (3, 1, 3, 1, 1, 2)},
+    ),
     'yolox': ('yolox_to_mmyolo', 'yolox/yolox_tiny_fast_8xb8-300e_coco', official.YOLOX, {}),
     'yolox-nano': ('yolox_to_mmyolo', 'yolox/yolox_nano_fast_8xb8-300e_coco', official.YOLOX, {}),
-}  # yapf: disable
+}
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -121,21 +149,24 @@ def test_every_weight_arrives(family, tmp_path):
     assert found['meta'] == {'epoch': 7}
 
 
-@pytest.mark.parametrize('translate, config, rename', [
-    (translate_yolov5, 'yolov5/yolov5_x-v61_syncbn_fast_8xb16-300e_coco', V5),
-    (translate_yolov5, 'yolov5/yolov5_x-p6-v62_syncbn_fast_8xb16-300e_coco', V5_P6),
-    (translate_yolov5u, 'yolov5/yolov5u/yolov5u_x_syncbn_fast_8xb16-300e_coco', V5U),
-    (translate_yolov8, 'yolov8/yolov8_x_syncbn_fast_8xb16-500e_coco', V8),
-    (translate_yolov6, 'yolov6/yolov6_m_syncbn_fast_8xb32-300e_coco', official.YOLOV6_BEP3),
-    (translate_yolov6, 'yolov6/yolov6_l_syncbn_fast_8xb32-300e_coco', official.YOLOV6_BEP3),
-    (translate_yolov6_v3, 'yolov6/yolov6_v3_m_syncbn_fast_8xb32-300e_coco', official.YOLOV6_V3_BEP3),
-    (translate_yolov6_v3, 'yolov6/yolov6_v3_l_syncbn_fast_8xb32-300e_coco', official.YOLOV6_V3_BEP3),
-    (translator('yolov7.pt'), 'yolov7/yolov7_l_syncbn_fast_8x16b-300e_coco', official.yolov7('l')),
-    (translator('yolov7x.pt'), 'yolov7/yolov7_x_syncbn_fast_8x16b-300e_coco', official.yolov7('x')),
-    (translator('yolov7-w6.pt'), 'yolov7/yolov7_w-p6_syncbn_fast_8x16b-300e_coco', official.yolov7('w')),
-    (translator('yolov7-e6.pt'), 'yolov7/yolov7_e-p6_syncbn_fast_8x16b-300e_coco', official.yolov7('e')),
-    (translator('yolov7-e6e.pt'), 'yolov7/yolov7_e2e-p6_syncbn_fast_8x16b-300e_coco', official.yolov7('e2e')),
-])  # yapf: disable
+@pytest.mark.parametrize(
+    'translate, config, rename',
+    [
+        (translate_yolov5, 'yolov5/yolov5_x-v61_syncbn_fast_8xb16-300e_coco', V5),
+        (translate_yolov5, 'yolov5/yolov5_x-p6-v62_syncbn_fast_8xb16-300e_coco', V5_P6),
+        (translate_yolov5u, 'yolov5/yolov5u/yolov5u_x_syncbn_fast_8xb16-300e_coco', V5U),
+        (translate_yolov8, 'yolov8/yolov8_x_syncbn_fast_8xb16-500e_coco', V8),
+        (translate_yolov6, 'yolov6/yolov6_m_syncbn_fast_8xb32-300e_coco', official.YOLOV6_BEP3),
+        (translate_yolov6, 'yolov6/yolov6_l_syncbn_fast_8xb32-300e_coco', official.YOLOV6_BEP3),
+        (translate_yolov6_v3, 'yolov6/yolov6_v3_m_syncbn_fast_8xb32-300e_coco', official.YOLOV6_V3_BEP3),
+        (translate_yolov6_v3, 'yolov6/yolov6_v3_l_syncbn_fast_8xb32-300e_coco', official.YOLOV6_V3_BEP3),
+        (translator('yolov7.pt'), 'yolov7/yolov7_l_syncbn_fast_8x16b-300e_coco', official.yolov7('l')),
+        (translator('yolov7x.pt'), 'yolov7/yolov7_x_syncbn_fast_8x16b-300e_coco', official.yolov7('x')),
+        (translator('yolov7-w6.pt'), 'yolov7/yolov7_w-p6_syncbn_fast_8x16b-300e_coco', official.yolov7('w')),
+        (translator('yolov7-e6.pt'), 'yolov7/yolov7_e-p6_syncbn_fast_8x16b-300e_coco', official.yolov7('e')),
+        (translator('yolov7-e6e.pt'), 'yolov7/yolov7_e2e-p6_syncbn_fast_8x16b-300e_coco', official.yolov7('e2e')),
+    ],
+)
 def test_names_of_large_models(translate, config, rename):
     state = {key: value for key, value in build(config).state_dict().items() if 'aux_convs' not in key}
     theirs = as_official(state, rename)
@@ -150,17 +181,32 @@ def test_names_of_large_models(translate, config, rename):
 def test_numbers_of_known_layers_of_yolov7():
     """First and last numbers of groups, as the authors' files count them."""
     for kind, layers in {
-            'l': {3: 'backbone.stage1.0', 13: 'backbone.stage2.0.maxpool_branches.1',
-                  37: 'backbone.stage3.1.final_conv', 51: 'neck.reduce_layers.2', 66: 'neck.reduce_layers.0',
-                  91: 'neck.downsample_layers.1.stride_conv_branches.0',
-                  101: 'neck.bottom_up_layers.1.final_conv', 104: 'neck.out_layers.2', 105: official.HEAD},
-            'x': {58: 'backbone.stage4.1.final_conv', 59: 'neck.reduce_layers.2', 120: 'neck.out_layers.2',
-                  121: official.HEAD},
-            'w': {1: 'backbone.stem.conv', 46: 'backbone.stage5.1.final_conv', 118: official.HEAD},
-            'e': {2: 'backbone.stage1.0', 112: 'neck.downsample_layers.1', 140: official.HEAD},
-            'e2e': {101: 'backbone.stage5.1.e_elan_blocks.1.short_conv', 112: 'neck.reduce_layers.3',
-                    236: 'neck.bottom_up_layers.2.e_elan_blocks.0.short_conv',
-                    261: official.HEAD}}.items():  # yapf: disable
+        'l': {
+            3: 'backbone.stage1.0',
+            13: 'backbone.stage2.0.maxpool_branches.1',
+            37: 'backbone.stage3.1.final_conv',
+            51: 'neck.reduce_layers.2',
+            66: 'neck.reduce_layers.0',
+            91: 'neck.downsample_layers.1.stride_conv_branches.0',
+            101: 'neck.bottom_up_layers.1.final_conv',
+            104: 'neck.out_layers.2',
+            105: official.HEAD,
+        },
+        'x': {
+            58: 'backbone.stage4.1.final_conv',
+            59: 'neck.reduce_layers.2',
+            120: 'neck.out_layers.2',
+            121: official.HEAD,
+        },
+        'w': {1: 'backbone.stem.conv', 46: 'backbone.stage5.1.final_conv', 118: official.HEAD},
+        'e': {2: 'backbone.stage1.0', 112: 'neck.downsample_layers.1', 140: official.HEAD},
+        'e2e': {
+            101: 'backbone.stage5.1.e_elan_blocks.1.short_conv',
+            112: 'neck.reduce_layers.3',
+            236: 'neck.bottom_up_layers.2.e_elan_blocks.0.short_conv',
+            261: official.HEAD,
+        },
+    }.items():
         rename = official.yolov7(kind)
         for index, ours in layers.items():
             assert rename(f'{ours}.x').startswith(f'model.{index}.'), (kind, ours)
@@ -178,9 +224,15 @@ def test_ppyoloe(tmp_path):
     model = build(config)
     wanted = unlike(model.state_dict())
     arrays = write_pdparams(
-        tmp_path / 'theirs.pdparams', wanted, official.PPYOLOE,
-        **{'yolo_head.anchor_points': np.zeros((9, 2)), 'yolo_head.stride_tensor': np.zeros((9, 1)),
-           'yolo_head.proj_conv.weight': np.zeros((1, 17, 1, 1))})  # yapf: disable
+        tmp_path / 'theirs.pdparams',
+        wanted,
+        official.PPYOLOE,
+        **{
+            'yolo_head.anchor_points': np.zeros((9, 2)),
+            'yolo_head.stride_tensor': np.zeros((9, 1)),
+            'yolo_head.proj_conv.weight': np.zeros((1, 17, 1, 1)),
+        },
+    )
     assert {key: arrays[key].shape for key in KNOWN['ppyoloe']} == KNOWN['ppyoloe']
     found = convert(
         'ppyoloe_to_mmyolo',
@@ -197,9 +249,12 @@ def test_ppyoloe_backbone(prefix, tmp_path):
     config = 'ppyoloe/ppyoloe_s_fast_8xb32-300e_coco'
     model = build(config)
     wanted = {key: value for key, value in unlike(model.state_dict()).items() if key.startswith('backbone.')}
-    write_pdparams(tmp_path / 'theirs.pdparams', wanted,
-                   lambda key: prefix + official.PPYOLOE(key).removeprefix('backbone.'),
-                   **{'fc.weight': np.zeros((4, 4)), 'StructuredToParameterName@@x': np.zeros(1)})  # yapf: disable
+    write_pdparams(
+        tmp_path / 'theirs.pdparams',
+        wanted,
+        lambda key: prefix + official.PPYOLOE(key).removeprefix('backbone.'),
+        **{'fc.weight': np.zeros((4, 4)), 'StructuredToParameterName@@x': np.zeros(1)},
+    )
     found = convert('ppyoloe_to_mmyolo', tmp_path / 'theirs.pdparams', tmp_path / 'ours.pth', '--imagenet-pretrain')
     backbone = {key.removeprefix('backbone.'): value for key, value in found['state_dict'].items()}
     model.backbone.load_state_dict(backbone, strict=True, assign=True)
@@ -302,8 +357,10 @@ def pickled_models(tmp_path_factory):
     wanted = {}
     for family in ('yolov5', 'yolov6', 'yolov7-tiny', 'yolov8'):
         _, config, rename, extra = SMALL[family]
-        wanted[family] = {key: value.half().float() if value.is_floating_point() else value
-                          for key, value in unlike(build(config).state_dict()).items()}  # yapf: disable
+        wanted[family] = {
+            key: value.half().float() if value.is_floating_point() else value
+            for key, value in unlike(build(config).state_dict()).items()
+        }
         torch.save(as_official(wanted[family], rename, extra), folder / f'{family}.pt')
     files = [str(folder / f'{family}.pt') for family in wanted]
     subprocess.run([sys.executable, '-c', PICKLER, str(folder), *files], check=True, timeout=120)
@@ -375,16 +432,23 @@ def test_messages(tmp_path):
     other = ROOT / 'configs/yolov5/yolov5_s-v61_syncbn_fast_8xb16-300e_coco.py'
     for tool, args, message in [
         ('yolov5_to_mmyolo', ['--src', tmp_path / 'none.pt'], 'There is no file'),
-        ('yolov5_to_mmyolo', ['--src', tmp_path / 'text.pt', '--dst', dst], 'holds no weights that torch.save wrote; it is a text file'),
+        (
+            'yolov5_to_mmyolo',
+            ['--src', tmp_path / 'text.pt', '--dst', dst],
+            'holds no weights that torch.save wrote; it is a text file',
+        ),
         ('yolov5_to_mmyolo', ['--src', tmp_path / 'empty.pt', '--dst', dst], r"holds no weights.*\['epoch'\]"),
         ('yolov8_to_mmyolo', ['--src', good, '--dst', dst], 'not of YOLOv8: these weights have no place.*: model.10'),
-        ('yolov5_to_mmyolo', ['--src', good, '--dst', dst, '--config', other],
-         r'other shapes: backbone.stem.conv.weight \(16, 3, 6, 6\) instead of \(32, 3, 6, 6\)'),
+        (
+            'yolov5_to_mmyolo',
+            ['--src', good, '--dst', dst, '--config', other],
+            r'other shapes: backbone.stem.conv.weight \(16, 3, 6, 6\) instead of \(32, 3, 6, 6\)',
+        ),
         ('yolov7_to_mmyolo', [good, dst], 'must be one of yolov7-tiny.pt.*yolov7-e6e.pt'),
         ('yolov7_to_mmyolo', [tmp_path / 'yolov7-d6.pt', dst], 'yolov7-d6 cannot be converted'),
         ('ppyoloe_to_mmyolo', ['--src', tmp_path / 'text.pdparams', '--dst', dst], 'holds no arrays'),
         ('ppyoloe_to_mmyolo', ['--src', tmp_path / 'text.pt', '--dst', dst], 'cannot be read as a .pdparams file'),
-    ]:  # yapf: disable
+    ]:
         with pytest.raises(SystemExit, match=message) as error:
             load_tool(f'model_converters/{tool}').main([str(arg) for arg in args])
         assert error.value.code != 0 and not dst.exists()

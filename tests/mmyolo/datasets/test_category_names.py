@@ -31,8 +31,11 @@ def labels(tmp_path, categories, classes=CLASSES, pipeline=({'type': 'LoadAnnota
         filter_cfg={'filter_empty_gt': False},
         pipeline=list(pipeline),
     )
-    return [instance['bbox_label'] for info in (dataset.get_data_info(i) for i in range(len(dataset)))
-            for instance in info['instances']]  # yapf: disable
+    return [
+        instance['bbox_label']
+        for info in (dataset.get_data_info(i) for i in range(len(dataset)))
+        for instance in info['instances']
+    ]
 
 
 @pytest.mark.parametrize(

@@ -61,8 +61,10 @@ def coco(folder):
         for i in range(1, 6)
     ]
     content = {
-        'images': [{'id': 1, 'file_name': '1.jpg', 'width': 20, 'height': 20}], 'annotations': boxes,
-        'categories': [{'id': 1, 'name': 'cat'}, {'id': 2, 'name': 'dog'}]}  # yapf: disable
+        'images': [{'id': 1, 'file_name': '1.jpg', 'width': 20, 'height': 20}],
+        'annotations': boxes,
+        'categories': [{'id': 1, 'name': 'cat'}, {'id': 2, 'name': 'dog'}],
+    }
     (folder / 'train.json').write_text(json.dumps(content))
     return {'type': 'YOLOv5CocoDataset', 'ann_file': 'train.json', 'data_prefix': {'img': ''}}
 
@@ -79,8 +81,11 @@ def voc(folder):
     (folder / 'VOC2007/Annotations/1.xml').write_text(
         f'<annotation><size><width>20</width><height>20</height></size>{objects}</annotation>'
     )
-    return {'type': 'YOLOv5VOCDataset', 'ann_file': 'VOC2007/ImageSets/Main/train.txt',
-                'data_prefix': {'sub_data_root': 'VOC2007/'}}  # yapf: disable
+    return {
+        'type': 'YOLOv5VOCDataset',
+        'ann_file': 'VOC2007/ImageSets/Main/train.txt',
+        'data_prefix': {'sub_data_root': 'VOC2007/'},
+    }
 
 
 @pytest.mark.parametrize('write', [coco, voc])

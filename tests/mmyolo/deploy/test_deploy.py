@@ -60,8 +60,13 @@ def test_node_in_a_graph(coding, tmp_path):
             return efficient_nms(boxes, scores, iou_threshold=0.6, score_threshold=0.1, keep_top_k=8, box_coding=coding)
 
     torch.onnx.export(
-        Network(), (torch.rand(1, 30, 4), torch.rand(1, 30, 7)), str(tmp_path / 'x.onnx'), opset_version=13,
-        custom_opsets={'TRT': 1}, **trace_options())  # yapf: disable
+        Network(),
+        (torch.rand(1, 30, 4), torch.rand(1, 30, 7)),
+        str(tmp_path / 'x.onnx'),
+        opset_version=13,
+        custom_opsets={'TRT': 1},
+        **trace_options(),
+    )
     (node,) = [node for node in onnx.load(str(tmp_path / 'x.onnx')).graph.node if node.op_type == 'EfficientNMS_TRT']
     assert node.domain == 'TRT' and len(node.output) == 4
     values = {one.name: onnx.helper.get_attribute_value(one) for one in node.attribute}

@@ -13,12 +13,12 @@ from tests.mmyolo.models.heads import FAMILIES, build, features
 
 FILES = {
     '__init__.py': '',
-    'utils/__init__.py': '''
+    'utils/__init__.py': """
         from enum import Enum
         Codebase = Enum('Codebase', dict(MMDET='mmdet', MMYOLO='mmyolo'))
         Task = Enum('Task', dict(OBJECT_DETECTION='ObjectDetection'))
-    ''',
-    'codebase/__init__.py': '''
+    """,
+    'codebase/__init__.py': """
         import importlib
         from .base import CODEBASE
         def import_codebase(codebase, modules):
@@ -27,29 +27,29 @@ FILES = {
             found = CODEBASE.build(dict(type=codebase.value))
             found.register_all_modules()
             return found
-    ''',
-    'codebase/base/__init__.py': '''
+    """,
+    'codebase/base/__init__.py': """
         from mmengine.registry import Registry
         CODEBASE = Registry('Codebases')
         class MMCodebase:
             task_registry = None
-    ''',
-    'codebase/mmdet/__init__.py': '''
+    """,
+    'codebase/mmdet/__init__.py': """
         def get_post_processing_params(cfg):
             return cfg['codebase_config']['post_processing']
-    ''',
-    'codebase/mmdet/deploy/__init__.py': '''
+    """,
+    'codebase/mmdet/deploy/__init__.py': """
         class ObjectDetection:
             def __init__(self, model_cfg, deploy_cfg, device):
                 self.model_cfg, self.deploy_cfg, self.device = model_cfg, deploy_cfg, device
             def get_visualizer(self, name, save_dir):
                 from types import SimpleNamespace
                 return SimpleNamespace(dataset_meta=None)
-    ''',
+    """,
     'codebase/mmdet/models/__init__.py': '',
     'codebase/mmdet/ops/__init__.py': '',
     'codebase/mmdet/structures/__init__.py': '',
-    'core/__init__.py': '''
+    'core/__init__.py': """
         from types import SimpleNamespace
         class FUNCTION_REWRITER:
             rewriters, cfg = {}, {}
@@ -61,18 +61,26 @@ FILES = {
                 return SimpleNamespace(cfg=cls.cfg)
         def mark(name, inputs, outputs):
             return lambda function: function
-    ''',
+    """,
     'mmcv/__init__.py': '',
     'mmcv/ops/__init__.py': '',
-    'mmcv/ops/nms.py': '''
+    'mmcv/ops/nms.py': """
         def multiclass_nms(*args, **kwargs):
             return args, kwargs
-    ''',
-}  # yapf: disable
+    """,
+}
 HEAD = 'mmyolo.models.dense_heads.yolov5_head.'
-CFG = ConfigDict(codebase_config={
-    'post_processing': {'max_output_boxes_per_class': 200, 'iou_threshold': .5, 'score_threshold': .05, 'pre_top_k': 5000,
-                         'keep_top_k': 100}})  # yapf: disable
+CFG = ConfigDict(
+    codebase_config={
+        'post_processing': {
+            'max_output_boxes_per_class': 200,
+            'iou_threshold': 0.5,
+            'score_threshold': 0.05,
+            'pre_top_k': 5000,
+            'keep_top_k': 100,
+        }
+    }
+)
 
 
 @pytest.fixture
@@ -121,7 +129,8 @@ def test_the_task_builds_a_detector_and_knows_its_classes(mmdeploy, tmp_path):
     weights = MODELS.build(cfg.model).state_dict()
     torch.save({'state_dict': weights}, tmp_path / 'weights.pth')
     task = codebase().task_registry.build(
-        {'type': 'ObjectDetection', 'model_cfg': cfg, 'deploy_cfg': CFG, 'device': 'cpu'})  # yapf: disable
+        {'type': 'ObjectDetection', 'model_cfg': cfg, 'deploy_cfg': CFG, 'device': 'cpu'}
+    )
     model = task.build_pytorch_model(str(tmp_path / 'weights.pth'))
     assert not model.training and model.backbone.stem.deploy
     key = 'bbox_head.head_module.cls_preds.0.weight'

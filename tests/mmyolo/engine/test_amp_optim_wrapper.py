@@ -53,8 +53,14 @@ def test_every_type_is_bfloat16_here(dtype, warned, monkeypatch):
     assert bool(said) == warned
 
 
-@pytest.mark.parametrize('scaled', [{'scale': 1024., 'growth_factor': 2., 'backoff_factor': .5, 'growth_interval': 9,
-                                        '_growth_tracker': 0}, {}, None])  # yapf: disable
+@pytest.mark.parametrize(
+    'scaled',
+    [
+        {'scale': 1024.0, 'growth_factor': 2.0, 'backoff_factor': 0.5, 'growth_interval': 9, '_growth_tracker': 0},
+        {},
+        None,
+    ],
+)
 def test_loads_a_state_of_any_kind(scaled):
     wrapper, _, _ = step('AmpOptimWrapper')
     state = OptimWrapper.state_dict(wrapper)

@@ -60,11 +60,17 @@ def small_config(data, work_dir, base='yolov8/yolov8_n_syncbn_fast_8xb16-500e_co
             assigner.num_classes = len(CLASSES)
     for part in (cfg.model.backbone, cfg.model.neck, cfg.model.bbox_head.head_module):
         part.widen_factor = 0.125
-    dataset = {'type': 'YOLOv5CocoDataset', 'data_root': str(data), 'ann_file': 'all.json', 'data_prefix': {'img': 'images/'},
-                   'metainfo': {'classes': CLASSES}}  # yapf: disable
+    dataset = {
+        'type': 'YOLOv5CocoDataset',
+        'data_root': str(data),
+        'ann_file': 'all.json',
+        'data_prefix': {'img': 'images/'},
+        'metainfo': {'classes': CLASSES},
+    }
     loader = {'batch_size': 2, 'num_workers': 0, 'sampler': {'type': 'DefaultSampler', 'shuffle': False}}
-    cfg.train_dataloader = dict(loader, collate_fn={'type': 'yolov5_collate'},
-                                dataset=dict(dataset, pipeline=[*LOAD, *RESIZE, *PACK]))  # yapf: disable
+    cfg.train_dataloader = dict(
+        loader, collate_fn={'type': 'yolov5_collate'}, dataset=dict(dataset, pipeline=[*LOAD, *RESIZE, *PACK])
+    )
     cfg.val_dataloader = dict(loader, dataset=dict(dataset, test_mode=True, pipeline=[*LOAD, *RESIZE, *TEST_PACK]))
     cfg.test_dataloader, cfg.test_cfg, cfg.test_evaluator = None, None, None
     cfg.val_evaluator = {'type': 'FastCocoMetric', 'ann_file': str(data / 'all.json')}
@@ -96,8 +102,11 @@ def wrapped(kind, **options):
             cfg.train_dataloader.dataset = {'type': kind, 'datasets': [dataset, copy.deepcopy(dataset)]}
         elif kind == 'MultiImageMixDataset':
             inner = dict(dataset, pipeline=LOAD)
-            cfg.train_dataloader.dataset = {'type': 'mmdet.MultiImageMixDataset', 'dataset': inner,
-                                                'pipeline': [{'type': 'mmdet.Mosaic', 'img_scale': (64, 64)}, *RESIZE, *PACK]}  # yapf: disable
+            cfg.train_dataloader.dataset = {
+                'type': 'mmdet.MultiImageMixDataset',
+                'dataset': inner,
+                'pipeline': [{'type': 'mmdet.Mosaic', 'img_scale': (64, 64)}, *RESIZE, *PACK],
+            }
         else:
             cfg.train_dataloader.dataset = dict(type=kind, dataset=dataset, **options)
 
@@ -129,8 +138,9 @@ def pipeline(*steps):
     return put('train_dataloader.dataset.pipeline', [*LOAD, *steps, *PACK])
 
 
-ALL_CLASSES = both(*(put(f'{part}_dataloader.dataset.metainfo', {'classes': ('bolt', 'nut', 'pin')})
-                     for part in ('train', 'val')))  # yapf: disable
+ALL_CLASSES = both(
+    *(put(f'{part}_dataloader.dataset.metainfo', {'classes': ('bolt', 'nut', 'pin')}) for part in ('train', 'val'))
+)
 HEAD = 'model.bbox_head.head_module.num_classes'
 
 # What is changed, words of the error.
@@ -138,46 +148,95 @@ CONFLICTS = {
     'head too small': (put(HEAD, 1), [f'{HEAD} is 1', '2 classes', "'bolt', 'nut'"]),
     'head too large': (put(HEAD, 80), [f'{HEAD} is 80', '2 classes']),
     'more classes than the head has': (ALL_CLASSES, [f'{HEAD} is 2', '3 classes']),
-    'assigner too small': (put('model.train_cfg.assigner.num_classes', 1),
-                           ['model.train_cfg.assigner.num_classes is 1', '2 classes']),
-    'assigner of COCO': (put('model.train_cfg.assigner.num_classes', 80),
-                         ['model.train_cfg.assigner.num_classes is 80', '2 classes']),
+    'assigner too small': (
+        put('model.train_cfg.assigner.num_classes', 1),
+        ['model.train_cfg.assigner.num_classes is 1', '2 classes'],
+    ),
+    'assigner of COCO': (
+        put('model.train_cfg.assigner.num_classes', 80),
+        ['model.train_cfg.assigner.num_classes is 80', '2 classes'],
+    ),
     'head in a wrapper': (both(put(HEAD, 3), wrapped('RepeatDataset', times=2)), [f'{HEAD} is 3']),
-    'head in two wrappers': (both(put(HEAD, 3), wrapped('ConcatDataset'), wrapped('RepeatDataset', times=2)),
-                             [f'{HEAD} is 3']),
-    'weights of classes': (put('model.bbox_head.loss_cls.class_weight', [1., 1., 1., 1.]),
-                           ['loss_cls.class_weight has 4 numbers', '2 classes']),
-    'other order in validation': (put('val_dataloader.dataset.metainfo', {'classes': ('nut', 'bolt')}),
-                                  ['val_dataloader.dataset.metainfo.classes', "'nut', 'bolt'"]),
-    'validation of one class': (put('val_dataloader.dataset.metainfo', {'classes': ('nut', )}),
-                                ['val_dataloader.dataset.metainfo.classes', 'are 1']),
-    'classes are a text': (put('train_dataloader.dataset.metainfo', {'classes': ('bolt')}),
-                           ["metainfo.classes is the text 'bolt'", "('bolt', )"]),
+    'head in two wrappers': (
+        both(put(HEAD, 3), wrapped('ConcatDataset'), wrapped('RepeatDataset', times=2)),
+        [f'{HEAD} is 3'],
+    ),
+    'weights of classes': (
+        put('model.bbox_head.loss_cls.class_weight', [1.0, 1.0, 1.0, 1.0]),
+        ['loss_cls.class_weight has 4 numbers', '2 classes'],
+    ),
+    'other order in validation': (
+        put('val_dataloader.dataset.metainfo', {'classes': ('nut', 'bolt')}),
+        ['val_dataloader.dataset.metainfo.classes', "'nut', 'bolt'"],
+    ),
+    'validation of one class': (
+        put('val_dataloader.dataset.metainfo', {'classes': ('nut',)}),
+        ['val_dataloader.dataset.metainfo.classes', 'are 1'],
+    ),
+    'classes are a text': (
+        put('train_dataloader.dataset.metainfo', {'classes': ('bolt')}),
+        ["metainfo.classes is the text 'bolt'", "('bolt', )"],
+    ),
     'classes are a number': (put('train_dataloader.dataset.metainfo', {'classes': 2}), ['metainfo.classes is 2']),
     'no classes': (put('train_dataloader.dataset.metainfo', {'classes': ()}), ['metainfo.classes is ()']),
-    'a class twice': (put('train_dataloader.dataset.metainfo', {'classes': ('bolt', 'bolt')}), ["'bolt' more than once"]),
+    'a class twice': (
+        put('train_dataloader.dataset.metainfo', {'classes': ('bolt', 'bolt')}),
+        ["'bolt' more than once"],
+    ),
     'a blank class': (put('train_dataloader.dataset.metainfo', {'classes': ('bolt', ' ')}), ["' ' among"]),
     'another file in the evaluator': (use_another_file, ['val_evaluator.ann_file', 'another.json', 'all.json']),
-    'all images are too small': (put('train_dataloader.dataset.filter_cfg', {'filter_empty_gt': False, 'min_size': 500}),
-                                 ['No image is left of the 4', 'min_size', '500']),
-    'a batch larger than the data': (put('train_dataloader', {
-        'batch_size': 5, 'drop_last': True, 'num_workers': 0, 'sampler': {'type': 'DefaultSampler', 'shuffle': False}}),
-        ['train_dataloader.batch_size is 5', '4 images', 'drop_last']),
-    'border without a mosaic': (pipeline(*RESIZE, AFFINE),
-                                ['train_dataloader.dataset.pipeline.4.border', '(-32, -32)', '0x0']),
-    'border on files as they are': (pipeline(dict(AFFINE, border=(-80, -80))), ['border', f'{WIDTH}x{HEIGHT}', '0x-40']),
-    'border where the mosaic is rare': (pipeline(*RESIZE, dict(MOSAIC, prob=.5), AFFINE), ['border', '0x0']),
-    'border of another affine transform': (pipeline(*RESIZE, {'type': 'mmdet.RandomAffine', 'border': (0, -32)}),
-                                           ['border', '64x0']),
-    'border within a choice': (pipeline(*RESIZE, {'type': 'RandomChoice', 'transforms': [[MOSAIC, AFFINE], [AFFINE]]}),
-                               ['pipeline.4.transforms.1.0.border', '0x0']),
-    'border in a mixup': (pipeline({'type': 'YOLOv5MixUp', 'pre_transform': [*LOAD, *RESIZE, AFFINE]}, *RESIZE),
-                          ['pre_transform.4.border', '0x0']),
-    'border in the last epochs': (put('custom_hooks', [
-        {'type': 'mmyolo.ConfigCheckHook'},
-        {'type': 'mmdet.PipelineSwitchHook', 'switch_epoch': 1, 'switch_pipeline': [*LOAD, *RESIZE, AFFINE, *PACK]}]),
-        ['custom_hooks.1.switch_pipeline.4.border', '0x0']),
-}  # yapf: disable
+    'all images are too small': (
+        put('train_dataloader.dataset.filter_cfg', {'filter_empty_gt': False, 'min_size': 500}),
+        ['No image is left of the 4', 'min_size', '500'],
+    ),
+    'a batch larger than the data': (
+        put(
+            'train_dataloader',
+            {
+                'batch_size': 5,
+                'drop_last': True,
+                'num_workers': 0,
+                'sampler': {'type': 'DefaultSampler', 'shuffle': False},
+            },
+        ),
+        ['train_dataloader.batch_size is 5', '4 images', 'drop_last'],
+    ),
+    'border without a mosaic': (
+        pipeline(*RESIZE, AFFINE),
+        ['train_dataloader.dataset.pipeline.4.border', '(-32, -32)', '0x0'],
+    ),
+    'border on files as they are': (
+        pipeline(dict(AFFINE, border=(-80, -80))),
+        ['border', f'{WIDTH}x{HEIGHT}', '0x-40'],
+    ),
+    'border where the mosaic is rare': (pipeline(*RESIZE, dict(MOSAIC, prob=0.5), AFFINE), ['border', '0x0']),
+    'border of another affine transform': (
+        pipeline(*RESIZE, {'type': 'mmdet.RandomAffine', 'border': (0, -32)}),
+        ['border', '64x0'],
+    ),
+    'border within a choice': (
+        pipeline(*RESIZE, {'type': 'RandomChoice', 'transforms': [[MOSAIC, AFFINE], [AFFINE]]}),
+        ['pipeline.4.transforms.1.0.border', '0x0'],
+    ),
+    'border in a mixup': (
+        pipeline({'type': 'YOLOv5MixUp', 'pre_transform': [*LOAD, *RESIZE, AFFINE]}, *RESIZE),
+        ['pre_transform.4.border', '0x0'],
+    ),
+    'border in the last epochs': (
+        put(
+            'custom_hooks',
+            [
+                {'type': 'mmyolo.ConfigCheckHook'},
+                {
+                    'type': 'mmdet.PipelineSwitchHook',
+                    'switch_epoch': 1,
+                    'switch_pipeline': [*LOAD, *RESIZE, AFFINE, *PACK],
+                },
+            ],
+        ),
+        ['custom_hooks.1.switch_pipeline.4.border', '0x0'],
+    ),
+}
 
 
 @pytest.mark.parametrize('case', CONFLICTS)
@@ -204,10 +263,11 @@ LEGIT = {
     'mosaic and border': pipeline(MOSAIC, AFFINE),
     'border that leaves some': pipeline(*RESIZE, dict(AFFINE, border=(-31, -31))),
     'no validation': both(*(put(key, None) for key in ('val_dataloader', 'val_cfg', 'val_evaluator'))),
-    'images without objects are dropped': put('train_dataloader.dataset.filter_cfg',
-                                              {'filter_empty_gt': True, 'min_size': 1}),
+    'images without objects are dropped': put(
+        'train_dataloader.dataset.filter_cfg', {'filter_empty_gt': True, 'min_size': 1}
+    ),
     'one weight for all classes': put('model.bbox_head.loss_cls.class_weight', 0.5),
-}  # yapf: disable
+}
 
 
 @pytest.mark.parametrize('case', LEGIT)
@@ -239,13 +299,24 @@ def files():
     ]
 
 
-QUICK = ('yolov5/voc/yolov5_s', 'yolov5/ins_seg/yolov5_ins_l', 'yolov5/crowdhuman/yolov5_s-v61_fast', 'yolov8/yolov8_n_mask',
-         'yolov6/yolov6_s_fast', 'yolov7/yolov7_w', 'yolox/yolox_nano_fast_8xb8', 'yolox/pose/yolox-pose_t',
-         'ppyoloe/ppyoloe_plus_s_fast_1', 'rtmdet/rtmdet_tiny_fast', 'rtmdet/rotated/rtmdet-r_l_syncbn_fast_2xb4-aug')  # yapf: disable
+QUICK = (
+    'yolov5/voc/yolov5_s',
+    'yolov5/ins_seg/yolov5_ins_l',
+    'yolov5/crowdhuman/yolov5_s-v61_fast',
+    'yolov8/yolov8_n_mask',
+    'yolov6/yolov6_s_fast',
+    'yolov7/yolov7_w',
+    'yolox/yolox_nano_fast_8xb8',
+    'yolox/pose/yolox-pose_t',
+    'ppyoloe/ppyoloe_plus_s_fast_1',
+    'rtmdet/rtmdet_tiny_fast',
+    'rtmdet/rotated/rtmdet-r_l_syncbn_fast_2xb4-aug',
+)
 
 
-@pytest.mark.parametrize('name', [
-    name if name.startswith(QUICK) else pytest.param(name, marks=pytest.mark.slow) for name in files()])  # yapf: disable
+@pytest.mark.parametrize(
+    'name', [name if name.startswith(QUICK) else pytest.param(name, marks=pytest.mark.slow) for name in files()]
+)
 def test_configs_of_this_repository_fit_together(name):
     cfg = Config.fromfile(ROOT / name)
     found = [pair for key in ('train_dataloader', 'custom_hooks') for pair in pipelines(cfg.get(key), key)]

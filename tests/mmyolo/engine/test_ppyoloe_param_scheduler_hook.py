@@ -39,10 +39,14 @@ class Run:
 def test_numbers():
     run = Run(PPYOLOEParamSchedulerHook(total_epochs=96), 500, 80)
     for iteration, factor in {
-            0: 0, 1: 4e-4, 1250: .5, 2500: 1,
-            2501: .5 * (1 + math.cos(math.pi / 45500)),
-            25250: .5,
-            39999: .5 * (1 + math.cos(math.pi * 37499 / 45500))}.items():  # yapf: disable
+        0: 0,
+        1: 4e-4,
+        1250: 0.5,
+        2500: 1,
+        2501: 0.5 * (1 + math.cos(math.pi / 45500)),
+        25250: 0.5,
+        39999: 0.5 * (1 + math.cos(math.pi * 37499 / 45500)),
+    }.items():
         assert run.rates(iteration) == pytest.approx([0.01 * factor, 0.02 * factor], rel=1e-6), iteration
 
 

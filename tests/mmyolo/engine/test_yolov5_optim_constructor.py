@@ -130,11 +130,14 @@ def test_from_a_config_which_stays_as_it_was():
     assert direct == config(batch_size_per_gpu=16)
 
 
-@pytest.mark.parametrize('args, error, message', [
-    (([], ), TypeError, 'got list'),
-    (({'type': 'OptimWrapper'}, ), AssertionError, "needs the key 'optimizer'"),
-    ((config(), {}), AssertionError, 'base_total_batch_size'),
-])  # yapf: disable
+@pytest.mark.parametrize(
+    'args, error, message',
+    [
+        (([],), TypeError, 'got list'),
+        (({'type': 'OptimWrapper'},), AssertionError, "needs the key 'optimizer'"),
+        ((config(), {}), AssertionError, 'base_total_batch_size'),
+    ],
+)
 def test_wrong_configs_are_named(args, error, message):
     with pytest.raises(error, match=message):
         YOLOv5OptimizerConstructor(*args)

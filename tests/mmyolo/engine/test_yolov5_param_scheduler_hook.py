@@ -95,10 +95,15 @@ def test_no_warmup():
     assert run.epoch()[0] == pytest.approx([0.01, 0.01, 0.01, 0.937])
 
 
-@pytest.mark.parametrize('hook, iters_per_epoch, epochs, warned', [
-    ({}, 10, 20, True), ({}, 10, 101, False), ({}, 400, 3, True),
-    ({'warmup_epochs': 1, 'warmup_mim_iter': 0}, 10, 20, False)
-])  # yapf: disable
+@pytest.mark.parametrize(
+    'hook, iters_per_epoch, epochs, warned',
+    [
+        ({}, 10, 20, True),
+        ({}, 10, 101, False),
+        ({}, 400, 3, True),
+        ({'warmup_epochs': 1, 'warmup_mim_iter': 0}, 10, 20, False),
+    ],
+)
 def test_a_training_shorter_than_its_warmup_is_warned_of(hook, iters_per_epoch, epochs, warned, monkeypatch):
     messages = []
     monkeypatch.setattr(

@@ -129,9 +129,17 @@ def test_suppression_agrees_with_ours(opset, agnostic):
     for image in (0, 2):
         prior, label = (scores[image] > 0.3).nonzero()
         value = torch.from_numpy(scores[image][prior, label])
-        keep, = batched_nms(
-            torch.from_numpy(boxes[image][prior]), value, torch.from_numpy(label), torch.zeros(len(prior)).long(), 1,
-            0.4, max_per_img=12, nms_pre=60, class_agnostic=agnostic)  # yapf: disable
+        (keep,) = batched_nms(
+            torch.from_numpy(boxes[image][prior]),
+            value,
+            torch.from_numpy(label),
+            torch.zeros(len(prior)).long(),
+            1,
+            0.4,
+            max_per_img=12,
+            nms_pre=60,
+            class_agnostic=agnostic,
+        )
         assert num[image] == len(keep) > 3
         np.testing.assert_allclose(got_scores[image][: len(keep)], value[keep])
         assert got_labels[image][: len(keep)].tolist() == label[keep].tolist()

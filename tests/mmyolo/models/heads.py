@@ -43,22 +43,35 @@ class Family(NamedTuple):
 FAMILIES = {
     'yolov5': Family('YOLOv5Head', 'YOLOv5HeadModule', {'in_channels': CHANNELS}),
     'yolov5_ins': Family('YOLOv5InsHead', 'YOLOv5InsHeadModule', {'in_channels': CHANNELS, 'proto_channels': 16}),
-    'yolov6': Family('YOLOv6Head', 'YOLOv6HeadModule', {'in_channels': CHANNELS},
-                     dict(assigner=TASK_ALIGNED, **INITIAL)),
-    'yolov6_dfl': Family('YOLOv6Head', 'YOLOv6HeadModule', {'in_channels': CHANNELS, 'reg_max': 16},
-                         dict(assigner=TASK_ALIGNED, **INITIAL)),
+    'yolov6': Family(
+        'YOLOv6Head', 'YOLOv6HeadModule', {'in_channels': CHANNELS}, dict(assigner=TASK_ALIGNED, **INITIAL)
+    ),
+    'yolov6_dfl': Family(
+        'YOLOv6Head',
+        'YOLOv6HeadModule',
+        {'in_channels': CHANNELS, 'reg_max': 16},
+        dict(assigner=TASK_ALIGNED, **INITIAL),
+    ),
     'yolov7': Family('YOLOv7Head', 'YOLOv7HeadModule', {'in_channels': CHANNELS}),
-    'yolov7_aux': Family('YOLOv7Head', 'YOLOv7p6HeadModule',
-                         {'in_channels': CHANNELS, 'main_out_channels': CHANNELS, 'aux_out_channels': CHANNELS}),
-    'yolov8': Family('YOLOv8Head', 'YOLOv8HeadModule', {'in_channels': CHANNELS},
-                     {'assigner': dict(TASK_ALIGNED, use_ciou=True)}),
-    'ppyoloe': Family('PPYOLOEHead', 'PPYOLOEHeadModule', {'in_channels': CHANNELS},
-                      dict(assigner=TASK_ALIGNED, **INITIAL)),
-    'yolox': Family('YOLOXHead', 'YOLOXHeadModule', {'in_channels': 16, 'feat_channels': 16},
-                    {'assigner': SIM_OTA}),
-    'rtmdet': Family('RTMDetHead', 'RTMDetSepBNHeadModule', {'in_channels': 16, 'feat_channels': 16},
-                     {'assigner': {'type': 'BatchDynamicSoftLabelAssigner', 'num_classes': 3, 'topk': 13}}),
-}  # yapf: disable
+    'yolov7_aux': Family(
+        'YOLOv7Head',
+        'YOLOv7p6HeadModule',
+        {'in_channels': CHANNELS, 'main_out_channels': CHANNELS, 'aux_out_channels': CHANNELS},
+    ),
+    'yolov8': Family(
+        'YOLOv8Head', 'YOLOv8HeadModule', {'in_channels': CHANNELS}, {'assigner': dict(TASK_ALIGNED, use_ciou=True)}
+    ),
+    'ppyoloe': Family(
+        'PPYOLOEHead', 'PPYOLOEHeadModule', {'in_channels': CHANNELS}, dict(assigner=TASK_ALIGNED, **INITIAL)
+    ),
+    'yolox': Family('YOLOXHead', 'YOLOXHeadModule', {'in_channels': 16, 'feat_channels': 16}, {'assigner': SIM_OTA}),
+    'rtmdet': Family(
+        'RTMDetHead',
+        'RTMDetSepBNHeadModule',
+        {'in_channels': 16, 'feat_channels': 16},
+        {'assigner': {'type': 'BatchDynamicSoftLabelAssigner', 'num_classes': 3, 'topk': 13}},
+    ),
+}
 
 
 def build(family: str, head=None, layers=None, **kwargs):
@@ -71,7 +84,11 @@ def build(family: str, head=None, layers=None, **kwargs):
     one = FAMILIES[family]
     cfg = dict(
         head_module=dict(type=layers or one.layers, num_classes=3, **one.layer_args),
-        train_cfg=one.train_cfg or None, test_cfg=TEST_CFG, **one.args, **kwargs)  # yapf: disable
+        train_cfg=one.train_cfg or None,
+        test_cfg=TEST_CFG,
+        **one.args,
+        **kwargs,
+    )
     torch.manual_seed(0)
     built = MODELS.build(dict(type=head or one.head, **cfg))
     generator = torch.Generator().manual_seed(1)

@@ -58,13 +58,26 @@ def build(family: str, size: str, num_classes: int = 80) -> Network:
 
 
 # parameters and entries of the state dict
-@pytest.mark.parametrize('family, size, parameters, entries', [
-    ('v5', 'n', 1872157, 348), ('v5', 's', 7235389, 348), ('v5', 'm', 21190557, 480), ('v5', 'l', 46563709, 612),
-    ('v5', 'x', 86749405, 744), ('v5-p6', 'n', 3246940, 458), ('v5-p6', 's', 12626620, 458),
-    ('v5-p6', 'm', 35731932, 626), ('v5-p6', 'l', 76770172, 794), ('v5-p6', 'x', 140794780, 962),
-    ('v8', 'n', 3157184, 354), ('v8', 's', 11166544, 354), ('v8', 'm', 25902624, 474), ('v8', 'l', 43691504, 594),
-    ('v8', 'x', 68229632, 594)
-])  # yapf: disable
+@pytest.mark.parametrize(
+    'family, size, parameters, entries',
+    [
+        ('v5', 'n', 1872157, 348),
+        ('v5', 's', 7235389, 348),
+        ('v5', 'm', 21190557, 480),
+        ('v5', 'l', 46563709, 612),
+        ('v5', 'x', 86749405, 744),
+        ('v5-p6', 'n', 3246940, 458),
+        ('v5-p6', 's', 12626620, 458),
+        ('v5-p6', 'm', 35731932, 626),
+        ('v5-p6', 'l', 76770172, 794),
+        ('v5-p6', 'x', 140794780, 962),
+        ('v8', 'n', 3157184, 354),
+        ('v8', 's', 11166544, 354),
+        ('v8', 'm', 25902624, 474),
+        ('v8', 'l', 43691504, 594),
+        ('v8', 'x', 68229632, 594),
+    ],
+)
 def test_size(family, size, parameters, entries):
     with torch.device('meta'):
         model = build(family, size)
@@ -277,10 +290,16 @@ def test_neck_names_a_wrong_number_of_levels():
         YOLOv5PAFPN(P5, P5, widen_factor=0.125)([torch.rand(1, 32, 8, 8)] * 2)
 
 
-@pytest.mark.parametrize('model', [
-    YOLOv5CSPDarknet(widen_factor=0.125), YOLOv8CSPDarknet(widen_factor=0.125),
-    YOLOv5PAFPN(P5, P5, widen_factor=0.125), YOLOv8PAFPN(P5, P5, widen_factor=0.125)
-], ids=lambda model: type(model).__name__)  # yapf: disable
+@pytest.mark.parametrize(
+    'model',
+    [
+        YOLOv5CSPDarknet(widen_factor=0.125),
+        YOLOv8CSPDarknet(widen_factor=0.125),
+        YOLOv5PAFPN(P5, P5, widen_factor=0.125),
+        YOLOv8PAFPN(P5, P5, widen_factor=0.125),
+    ],
+    ids=lambda model: type(model).__name__,
+)
 def test_convolutions_start_from_the_default_of_pytorch(model):
     model.init_weights()
     for module in model.modules():

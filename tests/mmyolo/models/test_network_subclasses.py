@@ -7,8 +7,15 @@ from mmyolo import models
 from mmyolo.models.layers import CSPLayerWithTwoConv
 from tests.mmyolo.models.heads import noting
 
-BACKBONES = ['YOLOv5CSPDarknet', 'YOLOv8CSPDarknet', 'YOLOXCSPDarknet', 'CSPNeXt', 'YOLOv6EfficientRep', 'YOLOv7Backbone',
-             'PPYOLOECSPResNet']  # yapf: disable
+BACKBONES = [
+    'YOLOv5CSPDarknet',
+    'YOLOv8CSPDarknet',
+    'YOLOXCSPDarknet',
+    'CSPNeXt',
+    'YOLOv6EfficientRep',
+    'YOLOv7Backbone',
+    'PPYOLOECSPResNet',
+]
 
 
 @pytest.mark.parametrize('name', BACKBONES)

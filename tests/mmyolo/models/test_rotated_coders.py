@@ -40,8 +40,14 @@ def test_distances_decode():
 def test_distances_encode():
     generator = torch.Generator().manual_seed(0)
     points = torch.rand(50, 2, generator=generator) * 4
-    boxes = torch.cat((points + 0.5, torch.rand(50, 2, generator=generator) * 5 + 3,
-                       torch.rand(50, 1, generator=generator) * 3 - 1.5), dim=1)  # yapf: disable
+    boxes = torch.cat(
+        (
+            points + 0.5,
+            torch.rand(50, 2, generator=generator) * 5 + 3,
+            torch.rand(50, 1, generator=generator) * 3 - 1.5,
+        ),
+        dim=1,
+    )
     coder = DistanceAnglePointCoder(angle_version='le90')
     encoded = coder.encode(points, boxes)
     torch.testing.assert_close(coder.decode(points, encoded, torch.ones(50)), boxes)

@@ -117,8 +117,11 @@ def test_instance_layers():
     assert module.rtm_reg[0].bias.tolist() == [1] * 4
     assert module.rtm_cls[0].bias.tolist() == pytest.approx([-4.59512] * 3, abs=1e-5)
     state = module.state_dict()
-    assert all(torch.equal(state[key], state[key.replace('reg_convs', 'cls_convs')]) for key in state
-               if key.startswith('reg_convs'))  # yapf: disable
+    assert all(
+        torch.equal(state[key], state[key.replace('reg_convs', 'cls_convs')])
+        for key in state
+        if key.startswith('reg_convs')
+    )
 
 
 def test_published_masks():
@@ -187,8 +190,11 @@ def test_prototypes_have_the_finest_size():
 
 
 def test_backbone():
-    assert [out.shape for out in CSPNeXt(widen_factor=.125, deepen_factor=.33)(torch.rand(1, 3, 64, 64))
-            ] == [(1, 32, 8, 8), (1, 64, 4, 4), (1, 128, 2, 2)]  # yapf: disable
+    assert [out.shape for out in CSPNeXt(widen_factor=0.125, deepen_factor=0.33)(torch.rand(1, 3, 64, 64))] == [
+        (1, 32, 8, 8),
+        (1, 64, 4, 4),
+        (1, 128, 2, 2),
+    ]
     grey = CSPNeXt(arch='P6', widen_factor=0.125, deepen_factor=0.33, input_channels=1, out_indices=range(6))
     assert [out.shape[1] for out in grey.eval()(torch.rand(1, 1, 64, 64))] == [8, 16, 32, 64, 96, 128]
     assert not hasattr(CSPNeXt(widen_factor=0.125, channel_attention=False).stage1[1], 'attention')

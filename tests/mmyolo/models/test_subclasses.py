@@ -303,9 +303,10 @@ def test_merged_maps_of_yolov7(plain, family, merges):
     merged = build('yolov7')._merge_predict_results(bbox, obj, cls)
     assert [tuple(level.shape) for level in merged] == [(2, 3, *size, 8) for size in SIZES]
     assert merged[1][1, 2, 3, 0].tolist() == [
-        *bbox[1].view(2, 3, 4, 4, 4)[1, 2, :, 3, 0].tolist(), obj[1][1, 2, 3, 0].item(),
-        *cls[1].view(2, 3, 3, 4, 4)[1, 2, :, 3, 0].tolist()
-    ]  # yapf: disable
+        *bbox[1].view(2, 3, 4, 4, 4)[1, 2, :, 3, 0].tolist(),
+        obj[1][1, 2, 3, 0].item(),
+        *cls[1].view(2, 3, 3, 4, 4)[1, 2, :, 3, 0].tolist(),
+    ]
 
 
 @pytest.mark.parametrize('family, thresholds', [('yolov7', [0.5]), ('yolov7_aux', [0.5, 1.0])])

@@ -190,8 +190,9 @@ def test_memory_is_bounded(monkeypatch):
 
 
 def test_frames():
-    assert frame_of({'ori_shape': (50, 60, 3), 'scale_factor': (1, 1), 'pad_param': [6.5, 6.5, 2, 2]},
-                    (64, 64))[:4] == (6, 58, 2, 62)  # yapf: disable
+    assert frame_of({'ori_shape': (50, 60, 3), 'scale_factor': (1, 1), 'pad_param': [6.5, 6.5, 2, 2]}, (64, 64))[
+        :4
+    ] == (6, 58, 2, 62)
     assert frame_of({'ori_shape': (50, 60), 'scale_factor': (0.5, 0.5)}, (64, 64)) == (0, 25, 0, 30, (50, 60))
 
 

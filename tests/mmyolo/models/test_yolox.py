@@ -138,9 +138,9 @@ def test_labels_of_any_type(dtype):
     assert values(losses) == pytest.approx([1.3342, 4.61801, 34.41475], rel=1e-4)
 
 
-@pytest.mark.parametrize('assigner', [
-    ASSIGNER, {'type': 'mmdet.SimOTAAssigner', 'iou_calculator': {'type': 'mmdet.BboxOverlaps2D'}}
-])  # yapf: disable
+@pytest.mark.parametrize(
+    'assigner', [ASSIGNER, {'type': 'mmdet.SimOTAAssigner', 'iou_calculator': {'type': 'mmdet.BboxOverlaps2D'}}]
+)
 def test_published_positive_priors(assigner):
     model = head()
     model.assigner = TASK_UTILS.build(assigner)

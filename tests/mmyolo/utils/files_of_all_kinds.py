@@ -67,29 +67,58 @@ def harmless(tmp_path=None):
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=10)
     values = {f'numpy {code}': np.array([0, 1, 1]).astype(code) for code in '?bhilqBHILQefdgFDG'}
     values.update({f'scalar {code}': np.array([1]).astype(code)[0] for code in '?bhilqBHILQefdgFDG'})
-    values.update({
-        'str_': np.str_('grün'), 'bytes_': np.bytes_(b'ab'), 'empty str_': np.str_(''),
-        'texts': np.array(['a', 'grün']), 'bytes array': np.array([b'a', b'bcd']),
-        'datetime64': np.datetime64('2024-02-29T12:00', 'm'), 'timedelta64': np.timedelta64(3, 'D'),
-        'dates': np.array(['2024-02-29', 'NaT'], dtype='M8[D]'), '25 s': np.array([3], dtype='m8[25s]'),
-        'record': np.array([(1, 'a', (2, ))], dtype=record), 'one record': np.array([(1, 'a', (2, ))], dtype=record)[0],
-        'objects': np.array(['a', None, 3], dtype=object), 'big endian': np.arange(3, dtype='>i4'),
-        'columns first': np.asfortranarray(np.arange(6.).reshape(2, 3)), 'no rows': np.zeros((0, 4)), '0-d': np.array(2.5),
-        'date': datetime.date(2024, 2, 29), 'time': datetime.datetime(2024, 2, 29, 12, 30),
-        'zone': datetime.datetime(2024, 2, 29, tzinfo=datetime.timezone.utc), 'delta': datetime.timedelta(seconds=3),
-        'path': pathlib.PosixPath('/data/coco'), 'pure path': pathlib.PurePosixPath('a/b'),
-        'windows path': pathlib.PureWindowsPath('C:\\data'),
-        'defaultdict': collections.defaultdict(list, {'a': [1]}), 'defaultdict of int': collections.defaultdict(int, a=1),
-        'defaultdict of dict': collections.defaultdict(dict, a={}), 'ordered': collections.OrderedDict(b=1, a=2),
-        'counter': collections.Counter('aab'), 'namespace': argparse.Namespace(lr=0.1, data=pathlib.PosixPath('x')),
-        'set': {1, 2}, 'frozenset': frozenset([1]), 'bytes': b'ab', 'complex': 1 + 2j, 'slice': slice(1, 3),
-        'large': 10**30, 'nan': [float('inf')],
-        'config': ConfigDict(a={'b': [1, ConfigDict(c=2)]}),
-        'size': torch.Size([1, 2]), 'dtype': torch.float16, 'device': torch.device('cuda:1'),
-        'history': HistoryBuffer([1., 3.], [1, 1]), 'optimizer': optimizer.state_dict(), 'scheduler': schedule.state_dict(),
-        'parameter': torch.nn.Parameter(torch.ones(2)), 'half': torch.ones(2).half(), 'bfloat16': torch.ones(2).bfloat16(),
-        'annealing': OneCycleLR._annealing_cos, 'annealing of torch': type(schedule)._annealing_linear,
-    })  # yapf: disable
+    values.update(
+        {
+            'str_': np.str_('grün'),
+            'bytes_': np.bytes_(b'ab'),
+            'empty str_': np.str_(''),
+            'texts': np.array(['a', 'grün']),
+            'bytes array': np.array([b'a', b'bcd']),
+            'datetime64': np.datetime64('2024-02-29T12:00', 'm'),
+            'timedelta64': np.timedelta64(3, 'D'),
+            'dates': np.array(['2024-02-29', 'NaT'], dtype='M8[D]'),
+            '25 s': np.array([3], dtype='m8[25s]'),
+            'record': np.array([(1, 'a', (2,))], dtype=record),
+            'one record': np.array([(1, 'a', (2,))], dtype=record)[0],
+            'objects': np.array(['a', None, 3], dtype=object),
+            'big endian': np.arange(3, dtype='>i4'),
+            'columns first': np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+            'no rows': np.zeros((0, 4)),
+            '0-d': np.array(2.5),
+            'date': datetime.date(2024, 2, 29),
+            'time': datetime.datetime(2024, 2, 29, 12, 30),
+            'zone': datetime.datetime(2024, 2, 29, tzinfo=datetime.timezone.utc),
+            'delta': datetime.timedelta(seconds=3),
+            'path': pathlib.PosixPath('/data/coco'),
+            'pure path': pathlib.PurePosixPath('a/b'),
+            'windows path': pathlib.PureWindowsPath('C:\\data'),
+            'defaultdict': collections.defaultdict(list, {'a': [1]}),
+            'defaultdict of int': collections.defaultdict(int, a=1),
+            'defaultdict of dict': collections.defaultdict(dict, a={}),
+            'ordered': collections.OrderedDict(b=1, a=2),
+            'counter': collections.Counter('aab'),
+            'namespace': argparse.Namespace(lr=0.1, data=pathlib.PosixPath('x')),
+            'set': {1, 2},
+            'frozenset': frozenset([1]),
+            'bytes': b'ab',
+            'complex': 1 + 2j,
+            'slice': slice(1, 3),
+            'large': 10**30,
+            'nan': [float('inf')],
+            'config': ConfigDict(a={'b': [1, ConfigDict(c=2)]}),
+            'size': torch.Size([1, 2]),
+            'dtype': torch.float16,
+            'device': torch.device('cuda:1'),
+            'history': HistoryBuffer([1.0, 3.0], [1, 1]),
+            'optimizer': optimizer.state_dict(),
+            'scheduler': schedule.state_dict(),
+            'parameter': torch.nn.Parameter(torch.ones(2)),
+            'half': torch.ones(2).half(),
+            'bfloat16': torch.ones(2).bfloat16(),
+            'annealing': OneCycleLR._annealing_cos,
+            'annealing of torch': type(schedule)._annealing_linear,
+        }
+    )
     return values
 
 
@@ -148,7 +177,7 @@ def junk():
         'zip': (_zip(weights=b'1'), 'a zip archive that torch.save did not write'),
         'path in a zip': (_zip(**{'../../data.txt': b'1'}), 'a zip archive that torch.save did not write'),
         'cut zip': (saved[:-100], 'a zip archive that is cut'),
-        'half a zip': (saved[:len(saved) // 2], 'a zip archive that is cut'),
+        'half a zip': (saved[: len(saved) // 2], 'a zip archive that is cut'),
         'zip of odd names': (b'x' + saved[1:].replace(b'/data/0', b'/data/\x8e'), 'a zip archive that is cut'),
         'zip head': (b'PK\x03\x04 half a zip', 'a zip archive that is cut'),
         'bomb': (_bomb(), 'would become 134,217,728'),
@@ -165,7 +194,7 @@ def junk():
         'noise': (np.random.default_rng(0).bytes(5000), 'damaged or'),
         'protocol 4': (_saved(pickle_protocol=4), 'pickle protocol above 3'),
         'cut old': (_saved(_use_new_zipfile_serialization=False)[:-500], 'damaged or'),
-    }  # yapf: disable
+    }
 
 
 def no_weights():
@@ -181,9 +210,11 @@ def no_weights():
         'no tensors': ({'state_dict': {'a': 1, 'b': 'x'}}, 'there is no tensor'),
         'numbers for names': ({'state_dict': {0: torch.ones(1)}}, 'has a int for a name'),
         'sparse': ({'state_dict': {'a': torch.eye(2).to_sparse()}}, 'a is a sparse tensor'),
-        'quantized': ({'state_dict': {'a': torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)}},
-                      'a is a quantized tensor'),
+        'quantized': (
+            {'state_dict': {'a': torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)}},
+            'a is a quantized tensor',
+        ),
         'without content': ({'state_dict': {'a': torch.ones(2, device='meta')}}, 'a is a tensor without content'),
         'complex': ({'state_dict': {'a': torch.ones(2, dtype=torch.complex64)}}, 'a is a complex tensor'),
         'tuples for names': ({'state_dict': {('a', 1): torch.ones(1)}}, 'has a tuple for a name'),
-    }  # yapf: disable
+    }

@@ -154,13 +154,22 @@ def test_nothing_else_reads_pickles():
 
 
 GREEDY = {
-    'set': Call(set, Call(range, 10**10)), 'frozenset': Call(frozenset, Call(range, 10**10)),
-    'deque': Call(collections.deque, Call(range, 10**10)), 'counter': Call(collections.Counter, Call(range, 10**10)),
-    'size': Call(torch.Size, Call(range, 10**10)), 'numbers': Call(torch.Tensor, Call(range, 10**10)),
-    'bytearray': Call(bytearray, 10**11), 'encode': Call(codecs.encode, 'ü' * 9, 'punycode'),
-    'texts': Call(np.empty(0).__reduce__()[0], np.ndarray, (0, ), b'b',
-                  state=(1, (10**10, ), Call(np.dtype, 'V0', False, True), False, b'')),
-}  # yapf: disable
+    'set': Call(set, Call(range, 10**10)),
+    'frozenset': Call(frozenset, Call(range, 10**10)),
+    'deque': Call(collections.deque, Call(range, 10**10)),
+    'counter': Call(collections.Counter, Call(range, 10**10)),
+    'size': Call(torch.Size, Call(range, 10**10)),
+    'numbers': Call(torch.Tensor, Call(range, 10**10)),
+    'bytearray': Call(bytearray, 10**11),
+    'encode': Call(codecs.encode, 'ü' * 9, 'punycode'),
+    'texts': Call(
+        np.empty(0).__reduce__()[0],
+        np.ndarray,
+        (0,),
+        b'b',
+        state=(1, (10**10,), Call(np.dtype, 'V0', False, True), False, b''),
+    ),
+}
 
 
 @pytest.mark.parametrize('new_format', [True, False])
@@ -183,7 +192,7 @@ def test_a_pipe_is_not_waited_for(tmp_path):
 ODD_TENSORS = {
     'expanded': (torch.zeros(1).expand(10**6, 10**6), 'stands for 4,000,000,000,000 bytes, of which the file holds 4'),
     'float8': (torch.ones(3).to(torch.float8_e4m3fn), 'w is a tensor of torch.float8_e4m3fn'),
-}  # yapf: disable
+}
 
 
 @pytest.mark.parametrize('name', ODD_TENSORS)

@@ -149,9 +149,16 @@ def test_odd_metas_are_left_out(tmp_path, value):
         load_checkpoint(torch.nn.Linear(1, 1), str(tmp_path / 'x.pth'))
 
 
-@pytest.mark.parametrize('value, names', [
-    (['a', 'b'], ['a', 'b']), (('a', 'b'), ('a', 'b')), ('a', ['a']), ({1: 'b', 0: 'a'}, ['a', 'b']), ([0, 1], ['0', '1'])
-])  # yapf: disable
+@pytest.mark.parametrize(
+    'value, names',
+    [
+        (['a', 'b'], ['a', 'b']),
+        (('a', 'b'), ('a', 'b')),
+        ('a', ['a']),
+        ({1: 'b', 0: 'a'}, ['a', 'b']),
+        ([0, 1], ['0', '1']),
+    ],
+)
 def test_names_of_classes_in_many_forms(value, names):
     content = {'state_dict': {'w': torch.ones(1)}, 'meta': {'dataset_meta': {'classes': value}}}
     assert clean_checkpoint(content, 'x.pth')['meta']['dataset_meta']['classes'] == names

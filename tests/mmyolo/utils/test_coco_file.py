@@ -20,9 +20,14 @@ RUNS = {'size': [20, 30], 'counts': [165, *[10, 10] * 11, 10, 600 - 165 - 230]} 
 
 
 def content(annotation, **lists):
-    return dict({
-        'images': [{'id': 1, 'file_name': '1.jpg'}], 'categories': [{'id': 1, 'name': 'cat'}],
-        'annotations': [dict(image_id=1, category_id=1, **annotation)]}, **lists)  # yapf: disable
+    return dict(
+        {
+            'images': [{'id': 1, 'file_name': '1.jpg'}],
+            'categories': [{'id': 1, 'name': 'cat'}],
+            'annotations': [dict(image_id=1, category_id=1, **annotation)],
+        },
+        **lists,
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,17 +61,25 @@ def test_lists_that_are_missing_are_empty():
     assert fill_coco_defaults({'images': [], 'annotations': None}, 'x.json')['annotations'] == []
 
 
-@pytest.mark.parametrize('wrong, words', [
-    ([], '`images`'), ({'annotations': []}, '`images`'), ({'images': {}}, '`images`'),
-    (content({'bbox': [1, 2, 3]}), r'annotations\[0\].bbox is \[1, 2, 3\]'),
-    (content({'bbox': '1 2 3 4'}), 'four numbers'), (content({'bbox': [1, 2, 3, None]}), 'four numbers'),
-    (content({}), 'no bbox'), (content({'segmentation': []}), 'no bbox'),
-    (content({'keypoints': [1, 1, 0]}), 'no point'),
-    (content({}, annotations={}), '`annotations` is a dict'), (content({}, annotations=[3]), r'annotations\[0\] is 3'),
-    (content({}, annotations=[{'image_id': 1}]), r'annotations\[0\] lacks category_id'),
-    (content({}, images=[{'id': 1}]), r'images\[0\] lacks file_name'),
-    (content({}, categories=[{'name': 'cat'}]), r'categories\[0\] lacks id'),
-])  # yapf: disable
+@pytest.mark.parametrize(
+    'wrong, words',
+    [
+        ([], '`images`'),
+        ({'annotations': []}, '`images`'),
+        ({'images': {}}, '`images`'),
+        (content({'bbox': [1, 2, 3]}), r'annotations\[0\].bbox is \[1, 2, 3\]'),
+        (content({'bbox': '1 2 3 4'}), 'four numbers'),
+        (content({'bbox': [1, 2, 3, None]}), 'four numbers'),
+        (content({}), 'no bbox'),
+        (content({'segmentation': []}), 'no bbox'),
+        (content({'keypoints': [1, 1, 0]}), 'no point'),
+        (content({}, annotations={}), '`annotations` is a dict'),
+        (content({}, annotations=[3]), r'annotations\[0\] is 3'),
+        (content({}, annotations=[{'image_id': 1}]), r'annotations\[0\] lacks category_id'),
+        (content({}, images=[{'id': 1}]), r'images\[0\] lacks file_name'),
+        (content({}, categories=[{'name': 'cat'}]), r'categories\[0\] lacks id'),
+    ],
+)
 def test_what_is_no_coco_file_is_named(wrong, words, tmp_path):
     (tmp_path / 'x.json').write_text(json.dumps(wrong))
     with pytest.raises(ValueError, match=words) as error:
@@ -91,9 +104,19 @@ def test_index(tmp_path, capsys):
 
 def data_set(folder, description, **options):
     (folder / 'x.json').write_text(json.dumps(description))
-    return DATASETS.build(dict(
-        {'type': 'YOLOv5CocoDataset', 'data_root': str(folder), 'ann_file': 'x.json', 'data_prefix': {'img': ''},
-             'metainfo': {'classes': ('cat', )}, 'pipeline': []}, **options))  # yapf: disable
+    return DATASETS.build(
+        dict(
+            {
+                'type': 'YOLOv5CocoDataset',
+                'data_root': str(folder),
+                'ann_file': 'x.json',
+                'data_prefix': {'img': ''},
+                'metainfo': {'classes': ('cat',)},
+                'pipeline': [],
+            },
+            **options,
+        )
+    )
 
 
 def test_a_data_set_reads_sizes_from_the_images(tmp_path):

@@ -24,12 +24,11 @@ def test_file(tmp_path, monkeypatch):
         'imageData': None,
         'imageHeight': 10,
         'imageWidth': 20,
-        'shapes': [{
-            'label': '狗', 'points': [[1, 2], [3.5, 4]], 'group_id': None, 'shape_type': 'rectangle', 'flags': {}
-        }, {
-            'label': 'cat', 'points': [[0, 0], [9, 8]], 'group_id': None, 'shape_type': 'rectangle', 'flags': {}
-        }]
-    }  # yapf: disable
+        'shapes': [
+            {'label': '狗', 'points': [[1, 2], [3.5, 4]], 'group_id': None, 'shape_type': 'rectangle', 'flags': {}},
+            {'label': 'cat', 'points': [[0, 0], [9, 8]], 'group_id': None, 'shape_type': 'rectangle', 'flags': {}},
+        ],
+    }
 
 
 @pytest.mark.parametrize('selected, labels', [(None, ['b', 'a']), (['a'], ['a']), ([], [])])

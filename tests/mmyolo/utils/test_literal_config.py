@@ -83,10 +83,19 @@ def test_code_is_refused(tmp_path, text, capsys):
     assert capsys.readouterr().out == ''
 
 
-@pytest.mark.parametrize('text', [
-    'a = ' + '[' * 5000 + ']' * 5000, 'a = ' + '[' * 90 + ']' * 90, 'a = ' + '-' * 5000 + '1', 'a = ' + 'dict(a=' * 80 + '1' + ')' * 80,
-    'a = ' + '(' * 5000 + ')' * 5000, 'a = ' + '9' * 5000, 'a = """' + 'x' * 9_000_000 + '"""'
-], ids=['brackets', '90 lists', 'signs', 'dicts', 'parentheses', 'digits', 'length'])  # yapf: disable
+@pytest.mark.parametrize(
+    'text',
+    [
+        'a = ' + '[' * 5000 + ']' * 5000,
+        'a = ' + '[' * 90 + ']' * 90,
+        'a = ' + '-' * 5000 + '1',
+        'a = ' + 'dict(a=' * 80 + '1' + ')' * 80,
+        'a = ' + '(' * 5000 + ')' * 5000,
+        'a = ' + '9' * 5000,
+        'a = """' + 'x' * 9_000_000 + '"""',
+    ],
+    ids=['brackets', '90 lists', 'signs', 'dicts', 'parentheses', 'digits', 'length'],
+)
 def test_what_would_never_end(tmp_path, text):
     with pytest.raises(ConfigContentError, match='c.py'):
         read_literal_config(write(tmp_path, text))

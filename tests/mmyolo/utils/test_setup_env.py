@@ -46,9 +46,21 @@ def test_another_scope_gives_way_with_a_warning(no_scope):
 
 def test_names_are_registered():
     register_all_modules()
-    models = ['BaseBackbone', 'BaseYOLONeck', 'CBAM', 'ExpMomentumEMA', 'RepVGGBlock', 'SiLU', 'YOLODetector',
-              'YOLOXBatchSyncRandomResize', 'YOLOv5CSPDarknet', 'YOLOv5DetDataPreprocessor', 'YOLOv5PAFPN',
-              'YOLOv8CSPDarknet', 'YOLOv8PAFPN']  # yapf: disable
+    models = [
+        'BaseBackbone',
+        'BaseYOLONeck',
+        'CBAM',
+        'ExpMomentumEMA',
+        'RepVGGBlock',
+        'SiLU',
+        'YOLODetector',
+        'YOLOXBatchSyncRandomResize',
+        'YOLOv5CSPDarknet',
+        'YOLOv5DetDataPreprocessor',
+        'YOLOv5PAFPN',
+        'YOLOv8CSPDarknet',
+        'YOLOv8PAFPN',
+    ]
     assert [name for name in models if name not in MODELS.module_dict] == []
     assert {'YOLOv5ParamSchedulerHook', 'SwitchToDeployHook'} <= set(HOOKS.module_dict)
     assert 'YOLOv5OptimizerConstructor' in OPTIM_WRAPPER_CONSTRUCTORS.module_dict

@@ -15,8 +15,14 @@ from mmyolo.structures import RotatedBoxes
 def test_outlines(kind, tmp_path):
     with DefaultScope.overwrite_default_scope('mmyolo'):
         visualizer = VISUALIZERS.build(
-            {'type': 'mmrotate.RotLocalVisualizer', 'name': f'rotated-{kind}', 'save_dir': str(tmp_path), 'line_width': 2,
-                 'vis_backends': [{'type': 'LocalVisBackend'}]})  # yapf: disable
+            {
+                'type': 'mmrotate.RotLocalVisualizer',
+                'name': f'rotated-{kind}',
+                'save_dir': str(tmp_path),
+                'line_width': 2,
+                'vis_backends': [{'type': 'LocalVisBackend'}],
+            }
+        )
     visualizer.dataset_meta = {'classes': ('plane', 'ship'), 'palette': [(255, 0, 0), (0, 255, 0)]}
     boxes = RotatedBoxes([[100.0, 90, 80, 40, 0.6], [150, 20, 60, 30, 0.2]])  # the second sticks out
     if kind == 'qbox':

@@ -20,8 +20,18 @@ from ymir.zoo import find_model
 from .sandbox import CLASS_NAMES
 
 SIZE = (128, 96)
-MODELS_OF_FAMILIES = ['yolov5_n', 'yolov5u_n', 'yolov6_n', 'yolov6_v3_n', 'yolov7_tiny', 'yolov8_n', 'yolox_tiny',
-                      'ppyoloe_plus_s', 'ppyoloe_s', 'rtmdet_tiny']  # yapf: disable
+MODELS_OF_FAMILIES = [
+    'yolov5_n',
+    'yolov5u_n',
+    'yolov6_n',
+    'yolov6_v3_n',
+    'yolov7_tiny',
+    'yolov8_n',
+    'yolox_tiny',
+    'ppyoloe_plus_s',
+    'ppyoloe_s',
+    'rtmdet_tiny',
+]
 
 
 def write_package(folder, name, images):

@@ -76,18 +76,24 @@ def calls(canary):
     """Parts of a config that would make, read or remove files: name to part."""
     text, script = str(canary), str(canary.parent / 'script.py')
     return {
-        'open': {'type': 'builtins.open', 'file': text, 'mode': 'w'}, 'touch': {'type': 'os.system', 'command': f'touch {text}'},
-        'load': {'type': 'mmengine.load', 'file': str(canary.parent / 'x.pkl')}, 'rmtree': {'type': 'mmengine.rmtree', 'path': text},
+        'open': {'type': 'builtins.open', 'file': text, 'mode': 'w'},
+        'touch': {'type': 'os.system', 'command': f'touch {text}'},
+        'load': {'type': 'mmengine.load', 'file': str(canary.parent / 'x.pkl')},
+        'rmtree': {'type': 'mmengine.rmtree', 'path': text},
         'put_text': {'type': 'mmengine.put_text', 'obj': 'x', 'filepath': text},
         'dump': {'type': 'mmengine.dump', 'obj': 1, 'file': text, 'file_format': 'json'},
         'fromfile': {'type': 'mmengine.Config.fromfile', 'filename': script},
-        'copytree': {'type': 'mmengine.copyfile', 'src': script, 'dst': text}, 'imwrite': {'type': 'mmcv.imwrite', 'file_path': text},
+        'copytree': {'type': 'mmengine.copyfile', 'src': script, 'dst': text},
+        'imwrite': {'type': 'mmcv.imwrite', 'file_path': text},
         'init_detector': {'type': 'mmdet.apis.init_detector', 'config': script},
         'distillation': {'type': 'mmdet.KnowledgeDistillationSingleStageDetector', 'teacher_config': script},
-        'lad': {'type': 'mmdet.LAD', 'teacher_config': script}, 'semi': {'type': 'mmdet.SemiBaseDetector', 'detector': {}},
-        'scope': {'type': 'system', '_scope_': 'os'}, 'tracking': {'type': 'CameraMotionCompensation', 'warp_mode': '1'},
-        'no text': {'type': ['open'], 'file': text}, 'teacher': {'type': 'YOLODetector', 'teacher_config': script},
-    }  # yapf: disable
+        'lad': {'type': 'mmdet.LAD', 'teacher_config': script},
+        'semi': {'type': 'mmdet.SemiBaseDetector', 'detector': {}},
+        'scope': {'type': 'system', '_scope_': 'os'},
+        'tracking': {'type': 'CameraMotionCompensation', 'warp_mode': '1'},
+        'no text': {'type': ['open'], 'file': text},
+        'teacher': {'type': 'YOLODetector', 'teacher_config': script},
+    }
 
 
 PLACES = (
@@ -126,24 +132,56 @@ def test_nothing_is_called(tmp_path, predict, config, model_files, name):
     }
 
 
-@pytest.mark.parametrize('place, value', [
-    ('model', 3), ('model', 'x'), ('model', []), ('model', {}), ('model.type', 'mmdet.FasterRCNN'), ('model.type', 'YOLOv8Head'),
-    ('model.backbone', None), ('model.backbone', 'x'), ('model.backbone', {}), ('model.backbone.norm_cfg', 3),
-    ('model.backbone.act_cfg', 'x'), ('model.backbone.widen_factor', 'x'), ('model.backbone.widen_factor', math.nan),
-    ('model.backbone.widen_factor', 1e12), ('model.neck', 3), ('model.bbox_head', None), ('model.bbox_head', {'type': 'SiLU'}),
-    ('model.bbox_head.head_module', []), ('model.bbox_head.head_module.num_classes', '3'),
-    ('model.bbox_head.head_module.num_classes', 10**12), ('model.bbox_head.prior_generator.strides', 8),
-    ('model.bbox_head.bbox_coder', {'type': 'SiLU'}), ('model.data_preprocessor', {'type': 'SiLU'}),
-    ('model.data_preprocessor.mean', 'abc'), ('model.test_cfg', 3), ('model.test_cfg', 'x'),
-    ('model.test_cfg.nms', 'nms'), ('model.test_cfg.nms', 3), ('model.test_cfg.nms_pre', 'x'), ('model.test_cfg.nms_pre', [1]),
-    ('model.test_cfg.max_per_img', 'x'), ('model.test_cfg.max_per_img', {}), ('model.test_cfg.min_bbox_size', 'x'),
-    ('model.test_cfg.nms.max_num', 'x'), ('test_dataloader', 3), ('test_dataloader', [1]), ('test_dataloader.dataset', 'x'), ('test_dataloader.dataset.pipeline', 3),
-    ('test_dataloader.dataset.pipeline', ['x']), ('test_dataloader.dataset.pipeline', [{'type': 'LetterResize'}]),
-    ('test_dataloader.dataset.pipeline', [{'type': 'LetterResize', 'scale': 'x'}]),
-    ('test_dataloader.dataset.pipeline', [{'type': 'LetterResize', 'scale': (0, 0)}]),
-    ('test_dataloader.dataset.pipeline', [{'type': 'mmdet.RandomFlip', 'prob': 3}]),
-    ('test_dataloader.dataset.pipeline', [{'type': 'Mosaic'}]),
-], ids=str)  # yapf: disable
+@pytest.mark.parametrize(
+    'place, value',
+    [
+        ('model', 3),
+        ('model', 'x'),
+        ('model', []),
+        ('model', {}),
+        ('model.type', 'mmdet.FasterRCNN'),
+        ('model.type', 'YOLOv8Head'),
+        ('model.backbone', None),
+        ('model.backbone', 'x'),
+        ('model.backbone', {}),
+        ('model.backbone.norm_cfg', 3),
+        ('model.backbone.act_cfg', 'x'),
+        ('model.backbone.widen_factor', 'x'),
+        ('model.backbone.widen_factor', math.nan),
+        ('model.backbone.widen_factor', 1e12),
+        ('model.neck', 3),
+        ('model.bbox_head', None),
+        ('model.bbox_head', {'type': 'SiLU'}),
+        ('model.bbox_head.head_module', []),
+        ('model.bbox_head.head_module.num_classes', '3'),
+        ('model.bbox_head.head_module.num_classes', 10**12),
+        ('model.bbox_head.prior_generator.strides', 8),
+        ('model.bbox_head.bbox_coder', {'type': 'SiLU'}),
+        ('model.data_preprocessor', {'type': 'SiLU'}),
+        ('model.data_preprocessor.mean', 'abc'),
+        ('model.test_cfg', 3),
+        ('model.test_cfg', 'x'),
+        ('model.test_cfg.nms', 'nms'),
+        ('model.test_cfg.nms', 3),
+        ('model.test_cfg.nms_pre', 'x'),
+        ('model.test_cfg.nms_pre', [1]),
+        ('model.test_cfg.max_per_img', 'x'),
+        ('model.test_cfg.max_per_img', {}),
+        ('model.test_cfg.min_bbox_size', 'x'),
+        ('model.test_cfg.nms.max_num', 'x'),
+        ('test_dataloader', 3),
+        ('test_dataloader', [1]),
+        ('test_dataloader.dataset', 'x'),
+        ('test_dataloader.dataset.pipeline', 3),
+        ('test_dataloader.dataset.pipeline', ['x']),
+        ('test_dataloader.dataset.pipeline', [{'type': 'LetterResize'}]),
+        ('test_dataloader.dataset.pipeline', [{'type': 'LetterResize', 'scale': 'x'}]),
+        ('test_dataloader.dataset.pipeline', [{'type': 'LetterResize', 'scale': (0, 0)}]),
+        ('test_dataloader.dataset.pipeline', [{'type': 'mmdet.RandomFlip', 'prob': 3}]),
+        ('test_dataloader.dataset.pipeline', [{'type': 'Mosaic'}]),
+    ],
+    ids=str,
+)
 def test_configs_of_wrong_types(tmp_path, predict, config, place, value):
     changed = set_value(config, place, value)
     if place.startswith('test_dataloader'):
@@ -154,20 +192,34 @@ def test_configs_of_wrong_types(tmp_path, predict, config, place, value):
     assert caught.value.code == 300004 and len(caught.value.sentence) < 800
 
 
-@pytest.mark.parametrize('place, value, words', [
-    ('model.backbone.deepen_factor', 1e5, 'far larger than its weights'), ('model.backbone.widen_factor', 30, 'far larger than'),
-    ('model.bbox_head.head_module.num_classes', 20000, 'far larger than'), ('model.neck.act_cfg', {'type': 'PReLU', 'num_parameters': 10**9},
-                                                                          'far larger than'),
-    ('model.data_preprocessor.pad_size_divisor', 1 << 15, 'from 1 to 1024'), ('model.data_preprocessor.pad_size_divisor', 0, 'from 1'),
-    ('model.bbox_head.prior_generator.strides', [1e-9] * 3, 'the largest stride 1e-09'),
-    ('model.neck.upsample_cfg', {'type': 'nearest', 'scale_factor': 10**4}, 'numbers up to 16'),
-    ('model.test_cfg.nms_pre', -10**30, 'a large number'),
-    ('test_dataloader.dataset.pipeline', [{'type': 'LetterResize', 'scale': (1 << 15, 32)}], 'numbers up to 8,192'),
-    ('test_dataloader.dataset.pipeline', [{'type': 'mmdet.Pad', 'size': (32, 10**6)}], 'numbers up to 8,192'),
-    ('test_dataloader.dataset.pipeline', [{'type': 'Resize', 'scale_factor': 200}], 'numbers up to 16'),
-    ('test_dataloader.dataset.pipeline', [{'type': 'Resize', 'scale': (8000, 8000)}] * 101, 'has 101 steps; at most 100'),
-    ('test_dataloader.dataset.pipeline', [{'type': 'RandomResize', 'scale': (9, 9), 'ratio_range': (1, 10**3)}], 'numbers up to 16'),
-], ids=str)  # yapf: disable
+@pytest.mark.parametrize(
+    'place, value, words',
+    [
+        ('model.backbone.deepen_factor', 1e5, 'far larger than its weights'),
+        ('model.backbone.widen_factor', 30, 'far larger than'),
+        ('model.bbox_head.head_module.num_classes', 20000, 'far larger than'),
+        ('model.neck.act_cfg', {'type': 'PReLU', 'num_parameters': 10**9}, 'far larger than'),
+        ('model.data_preprocessor.pad_size_divisor', 1 << 15, 'from 1 to 1024'),
+        ('model.data_preprocessor.pad_size_divisor', 0, 'from 1'),
+        ('model.bbox_head.prior_generator.strides', [1e-9] * 3, 'the largest stride 1e-09'),
+        ('model.neck.upsample_cfg', {'type': 'nearest', 'scale_factor': 10**4}, 'numbers up to 16'),
+        ('model.test_cfg.nms_pre', -(10**30), 'a large number'),
+        ('test_dataloader.dataset.pipeline', [{'type': 'LetterResize', 'scale': (1 << 15, 32)}], 'numbers up to 8,192'),
+        ('test_dataloader.dataset.pipeline', [{'type': 'mmdet.Pad', 'size': (32, 10**6)}], 'numbers up to 8,192'),
+        ('test_dataloader.dataset.pipeline', [{'type': 'Resize', 'scale_factor': 200}], 'numbers up to 16'),
+        (
+            'test_dataloader.dataset.pipeline',
+            [{'type': 'Resize', 'scale': (8000, 8000)}] * 101,
+            'has 101 steps; at most 100',
+        ),
+        (
+            'test_dataloader.dataset.pipeline',
+            [{'type': 'RandomResize', 'scale': (9, 9), 'ratio_range': (1, 10**3)}],
+            'numbers up to 16',
+        ),
+    ],
+    ids=str,
+)
 def test_numbers_that_would_fill_the_memory(tmp_path, predict, config, place, value, words):
     changed = set_value(config, place, value)
     if place.startswith('test_dataloader'):

@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from ymir import ymir_training
-from ymir.local.labels import LabelledImage
-from ymir.local.prepare import Task, hyper_parameters, prepare_training
-from ymir.local.sample_data import generate
 from ymir_exc import settings
+from ymir_local.demo.sample_data import generate
+from ymir_local.platform.labels import LabelledImage
+from ymir_local.platform.prepare import Task, hyper_parameters, prepare_training
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 TINY = {

@@ -6,10 +6,10 @@ import re
 import pytest
 
 from tests.damaged_images import KINDS, can_be_read, write_damaged
-from ymir.local.labels import LabelledBox, LabelledImage
-from ymir.local.prepare import SOURCES_FILE, hyper_parameters, prepare_training
 from ymir_exc.dataset_convert.image_size import read_image_size
 from ymir_exc.skipped_images import read_skipped_images
+from ymir_local.platform.labels import LabelledBox, LabelledImage
+from ymir_local.platform.prepare import SOURCES_FILE, hyper_parameters, prepare_training
 
 from .platform import TINY, check_result, read_monitor, run_start
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.local.datasets.test_mutations import mutated
+from tests.ymir_local.datasets.test_mutations import mutated
 from ymir import start, ymir_infer, ymir_mining, ymir_training
 from ymir.errors import ERROR_FILE_VARIABLE, as_task_error
-from ymir.local.prepare import hyper_parameters, prepare_training
 from ymir_exc import settings
+from ymir_local.platform.prepare import hyper_parameters, prepare_training
 
 from .platform import tiny_data
 

@@ -43,9 +43,19 @@ def rtmdet():
         {'type': 'AdamW', 'lr': 0.004},
         [{'type': 'mmdet.PipelineSwitchHook', 'switch_epoch': 280, 'switch_pipeline': [{'type': 'A'}]}],
         {'type': 'ParamSchedulerHook'},
-        [{'type': 'LinearLR', 'start_factor': 1e-5, 'by_epoch': False, 'begin': 0, 'end': 1000},
-         {'type': 'CosineAnnealingLR', 'eta_min': 0.0002, 'begin': 150, 'end': 300, 'T_max': 150, 'by_epoch': True,
-              'convert_to_iter_based': True}])  # yapf: disable
+        [
+            {'type': 'LinearLR', 'start_factor': 1e-5, 'by_epoch': False, 'begin': 0, 'end': 1000},
+            {
+                'type': 'CosineAnnealingLR',
+                'eta_min': 0.0002,
+                'begin': 150,
+                'end': 300,
+                'T_max': 150,
+                'by_epoch': True,
+                'convert_to_iter_based': True,
+            },
+        ],
+    )
 
 
 def yolox():
@@ -53,11 +63,21 @@ def yolox():
         {'type': 'SGD', 'lr': 0.01},
         [{'type': 'YOLOXModeSwitchHook', 'num_last_epochs': 15, 'new_train_pipeline': [{'type': 'B'}]}],
         {'type': 'ParamSchedulerHook'},
-        [{'type': 'mmdet.QuadraticWarmupLR', 'by_epoch': True, 'begin': 0, 'end': 5, 'convert_to_iter_based': True},
-         {'type': 'CosineAnnealingLR', 'eta_min': 0.0005, 'begin': 5, 'T_max': 285, 'end': 285, 'by_epoch': True,
-              'convert_to_iter_based': True},
-         {'type': 'ConstantLR', 'by_epoch': True, 'factor': 1, 'begin': 285, 'end': 300}],
-        batch=8)  # yapf: disable
+        [
+            {'type': 'mmdet.QuadraticWarmupLR', 'by_epoch': True, 'begin': 0, 'end': 5, 'convert_to_iter_based': True},
+            {
+                'type': 'CosineAnnealingLR',
+                'eta_min': 0.0005,
+                'begin': 5,
+                'T_max': 285,
+                'end': 285,
+                'by_epoch': True,
+                'convert_to_iter_based': True,
+            },
+            {'type': 'ConstantLR', 'by_epoch': True, 'factor': 1, 'begin': 285, 'end': 300},
+        ],
+        batch=8,
+    )
 
 
 def ppyoloe(load_from='plus_obj365.pth'):
@@ -76,21 +96,86 @@ def yolov5():
     return config({'type': 'SGD', 'lr': 0.01, 'batch_size_per_gpu': 16}, (), hook)
 
 
-@pytest.mark.parametrize('cfg, pretrained, wanted', [
-    (rtmdet(), False, {'lr': 0.004, 'lr_factor': 0.05, 'warmup_epochs': 0, 'warmup_min_iters': 1000, 'close_mosaic_epochs': 20,
-                           'ema_momentum': 0.0002}),
-    (yolox(), False, {'lr': 0.01, 'lr_factor': 0.05, 'warmup_epochs': 5, 'warmup_min_iters': 1, 'close_mosaic_epochs': 15,
-                          'ema_momentum': 0.0002}),
-    (ppyoloe(), True, {'lr': 0.001, 'lr_factor': 0.066987, 'warmup_epochs': 5, 'warmup_min_iters': 1000, 'close_mosaic_epochs': 0,
-                           'ema_momentum': 0.0002, 'first_assigner_share': 0.375}),
-    (ppyoloe(), False, {'lr': 0.01, 'lr_factor': 0.066987, 'warmup_epochs': 5, 'warmup_min_iters': 1000, 'close_mosaic_epochs': 0,
-                            'ema_momentum': 0.0002, 'first_assigner_share': 0.375}),
-    (ppyoloe(load_from=None), False, {'lr': 0.001, 'lr_factor': 0.066987, 'warmup_epochs': 5, 'warmup_min_iters': 1000,
-                                          'close_mosaic_epochs': 0, 'ema_momentum': 0.0002,
-                                          'first_assigner_share': 0.375}),
-    (yolov5(), False, {'lr': 0.01, 'lr_factor': 0.1, 'warmup_epochs': 3, 'warmup_min_iters': 1000, 'close_mosaic_epochs': 0,
-                           'ema_momentum': 0.0002}),
-])  # yapf: disable
+@pytest.mark.parametrize(
+    'cfg, pretrained, wanted',
+    [
+        (
+            rtmdet(),
+            False,
+            {
+                'lr': 0.004,
+                'lr_factor': 0.05,
+                'warmup_epochs': 0,
+                'warmup_min_iters': 1000,
+                'close_mosaic_epochs': 20,
+                'ema_momentum': 0.0002,
+            },
+        ),
+        (
+            yolox(),
+            False,
+            {
+                'lr': 0.01,
+                'lr_factor': 0.05,
+                'warmup_epochs': 5,
+                'warmup_min_iters': 1,
+                'close_mosaic_epochs': 15,
+                'ema_momentum': 0.0002,
+            },
+        ),
+        (
+            ppyoloe(),
+            True,
+            {
+                'lr': 0.001,
+                'lr_factor': 0.066987,
+                'warmup_epochs': 5,
+                'warmup_min_iters': 1000,
+                'close_mosaic_epochs': 0,
+                'ema_momentum': 0.0002,
+                'first_assigner_share': 0.375,
+            },
+        ),
+        (
+            ppyoloe(),
+            False,
+            {
+                'lr': 0.01,
+                'lr_factor': 0.066987,
+                'warmup_epochs': 5,
+                'warmup_min_iters': 1000,
+                'close_mosaic_epochs': 0,
+                'ema_momentum': 0.0002,
+                'first_assigner_share': 0.375,
+            },
+        ),
+        (
+            ppyoloe(load_from=None),
+            False,
+            {
+                'lr': 0.001,
+                'lr_factor': 0.066987,
+                'warmup_epochs': 5,
+                'warmup_min_iters': 1000,
+                'close_mosaic_epochs': 0,
+                'ema_momentum': 0.0002,
+                'first_assigner_share': 0.375,
+            },
+        ),
+        (
+            yolov5(),
+            False,
+            {
+                'lr': 0.01,
+                'lr_factor': 0.1,
+                'warmup_epochs': 3,
+                'warmup_min_iters': 1000,
+                'close_mosaic_epochs': 0,
+                'ema_momentum': 0.0002,
+            },
+        ),
+    ],
+)
 def test_what_is_read(cfg, pretrained, wanted):
     assert read_schedule(cfg, pretrained) == BaseRecipe(
         **{key: pytest.approx(value, rel=1e-4) for key, value in wanted.items()}
@@ -114,7 +199,10 @@ def test_schedulers_of_yolox():
     cfg = yolox()
     write_schedule(cfg, recipe())
     assert [(item.begin, item.end, item.by_epoch) for item in cfg.param_scheduler] == [
-        (0, 200, False), (200, 34 * 50, False), (34 * 50, 2000, False)]  # yapf: disable
+        (0, 200, False),
+        (200, 34 * 50, False),
+        (34 * 50, 2000, False),
+    ]
     assert cfg.param_scheduler[1].T_max == 1500
     assert cfg.custom_hooks[1].num_last_epochs == 6
 

@@ -7,11 +7,11 @@ import pytest
 
 from tests.ymir.training.platform import tiny_data
 from ymir.errors import as_task_error
-from ymir.local.labels import LabelledImage
-from ymir.local.prepare import hyper_parameters, prepare_training
 from ymir.training_data import hold_out, prepare_training_data
 from ymir_exc import settings
 from ymir_exc.code import ExecutorReturnCode
+from ymir_local.platform.labels import LabelledImage
+from ymir_local.platform.prepare import hyper_parameters, prepare_training
 
 
 @pytest.fixture

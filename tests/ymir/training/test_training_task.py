@@ -139,7 +139,7 @@ def test_stage_files_are_small_and_say_what_they_are(finished):
 
 
 def test_a_trained_model_is_trained_further_and_its_classes_are_recognised(finished, tmp_path):
-    from ymir.local.prepare import ModelStage, hyper_parameters, prepare_training
+    from ymir_local.platform.prepare import ModelStage, hyper_parameters, prepare_training
 
     from .platform import TINY, tiny_data
 
@@ -163,7 +163,7 @@ def test_a_trained_model_is_trained_further_and_its_classes_are_recognised(finis
 
 
 def test_weights_of_another_model_are_refused(finished, tmp_path, monkeypatch):
-    from ymir.local.prepare import ModelStage, hyper_parameters, prepare_training
+    from ymir_local.platform.prepare import ModelStage, hyper_parameters, prepare_training
 
     from .platform import tiny_data
 

@@ -27,12 +27,22 @@ def load(index, kind, size=None, boxes=None):
     height, width = size or SIZES[index]
     boxes = BOXES[index] if boxes is None else boxes
     instances = [
-        {'bbox': list(box), 'bbox_label': number, 'ignore_flag': 0,
-             'mask': [[box[0], box[1], box[2], box[1], box[2], box[3], box[0], box[3]]]}
+        {
+            'bbox': list(box),
+            'bbox_label': number,
+            'ignore_flag': 0,
+            'mask': [[box[0], box[1], box[2], box[1], box[2], box[3], box[0], box[3]]],
+        }
         for number, box in enumerate(boxes)
-    ]  # yapf: disable
-    results = {'img': make_image(height, width, index), 'img_shape': (height, width), 'ori_shape': (height, width),
-                   'height': height, 'width': width, 'instances': instances}  # yapf: disable
+    ]
+    results = {
+        'img': make_image(height, width, index),
+        'img_shape': (height, width),
+        'ori_shape': (height, width),
+        'height': height,
+        'width': width,
+        'instances': instances,
+    }
     annotations = {'type': 'mmdet.LoadAnnotations', 'with_bbox': True, 'with_mask': True, 'poly2mask': True}
     if kind == 'polygons':
         annotations = {'type': 'LoadAnnotations', 'with_bbox': True, 'with_mask': True}
@@ -70,9 +80,23 @@ def transforms(name):
     }[name]
 
 
-NAMES = ('Mosaic', 'Mosaic9', 'YOLOXMixUp', 'YOLOv5RandomAffine', 'smaller', 'RandomFlip', 'vertical', 'Resize',
-         'stretched', 'YOLOv5KeepRatioResize', 'LetterResize', 'no scale up', 'mini pad', 'stretch only',
-         'PPYOLOERandomCrop')  # yapf: disable
+NAMES = (
+    'Mosaic',
+    'Mosaic9',
+    'YOLOXMixUp',
+    'YOLOv5RandomAffine',
+    'smaller',
+    'RandomFlip',
+    'vertical',
+    'Resize',
+    'stretched',
+    'YOLOv5KeepRatioResize',
+    'LetterResize',
+    'no scale up',
+    'mini pad',
+    'stretch only',
+    'PPYOLOERandomCrop',
+)
 
 
 def run(name, kind, seed, first=0, **kwargs):
@@ -182,11 +206,22 @@ def test_pixels_of_a_mosaic_of_bitmaps():
 @pytest.mark.parametrize('kind', ['polygons', 'bitmaps'])
 def test_a_whole_recipe(kind):
     annotations = [{'type': 'YOLOv5HSVRandomAug'}]
-    mosaic = [{'type': 'Mosaic', 'img_scale': (96, 64)},
-              {'type': 'YOLOv5RandomAffine', 'max_rotate_degree': 0., 'max_shear_degree': 0., 'border': (-48, -32),
-                   'min_area_ratio': .01}]  # yapf: disable
-    pipeline = [*mosaic, {'type': 'YOLOv5MixUp', 'prob': 1., 'pre_transform': mosaic}, *annotations,
-                {'type': 'RandomFlip', 'prob': .5}]  # yapf: disable
+    mosaic = [
+        {'type': 'Mosaic', 'img_scale': (96, 64)},
+        {
+            'type': 'YOLOv5RandomAffine',
+            'max_rotate_degree': 0.0,
+            'max_shear_degree': 0.0,
+            'border': (-48, -32),
+            'min_area_ratio': 0.01,
+        },
+    ]
+    pipeline = [
+        *mosaic,
+        {'type': 'YOLOv5MixUp', 'prob': 1.0, 'pre_transform': mosaic},
+        *annotations,
+        {'type': 'RandomFlip', 'prob': 0.5},
+    ]
     pipeline = [TRANSFORMS.build(one) for one in pipeline]
     for seed in range(5):
         np.random.seed(seed)

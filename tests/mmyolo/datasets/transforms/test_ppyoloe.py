@@ -7,8 +7,12 @@ from mmdet.structures.mask import BitmapMasks
 
 from mmyolo.datasets.transforms.transforms import PPYOLOERandomCrop, PPYOLOERandomDistort
 
-ALWAYS = {'hue_cfg': {'min': -18, 'max': 18, 'prob': 1}, 'saturation_cfg': {'min': .5, 'max': 1.5, 'prob': 1},
-              'contrast_cfg': {'min': .5, 'max': 1.5, 'prob': 1}, 'brightness_cfg': {'min': .5, 'max': 1.5, 'prob': 1}}  # yapf: disable
+ALWAYS = {
+    'hue_cfg': {'min': -18, 'max': 18, 'prob': 1},
+    'saturation_cfg': {'min': 0.5, 'max': 1.5, 'prob': 1},
+    'contrast_cfg': {'min': 0.5, 'max': 1.5, 'prob': 1},
+    'brightness_cfg': {'min': 0.5, 'max': 1.5, 'prob': 1},
+}
 
 
 def image(seed=0, height=40, width=60):
@@ -118,13 +122,18 @@ def crop_of(
     return None
 
 
-@pytest.mark.parametrize('ours, plain', [
-    ({}, {}),
-    ({'aspect_ratio': None}, {'aspect_ratio': None}),
-    ({'allow_no_crop': False, 'cover_all_box': True}, {'allow': False, 'cover': True}),
-    ({'thresholds': [.2], 'scaling': [.1, .4], 'aspect_ratio': [1, 1.5], 'allow_no_crop': False},
-     {'thresholds': [.2], 'scaling': [.1, .4], 'aspect_ratio': [1, 1.5], 'allow': False}),
-])  # yapf: disable
+@pytest.mark.parametrize(
+    'ours, plain',
+    [
+        ({}, {}),
+        ({'aspect_ratio': None}, {'aspect_ratio': None}),
+        ({'allow_no_crop': False, 'cover_all_box': True}, {'allow': False, 'cover': True}),
+        (
+            {'thresholds': [0.2], 'scaling': [0.1, 0.4], 'aspect_ratio': [1, 1.5], 'allow_no_crop': False},
+            {'thresholds': [0.2], 'scaling': [0.1, 0.4], 'aspect_ratio': [1, 1.5], 'allow': False},
+        ),
+    ],
+)
 def test_crop(ours, plain):
     transform = PPYOLOERandomCrop(**ours)
     crops = 0

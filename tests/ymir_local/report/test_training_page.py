@@ -1,0 +1,114 @@
+import re
+from pathlib import Path
+
+import numpy as np
+
+from tests.ymir_local.report import runs
+from tests.ymir_local.report.reader import report
+from ymir_local.platform.event_scalars import scalars_of
+
+
+def test_training(training, tmp_path, images, class_names):
+    page = report(training, tmp_path)
+    assert page.table('parameter')[1:] == [['max_epochs', '30', '100'], ['model_name', 'yolov8_s', 'yolov8_n']]
+    best, last = page.table('stage')[1:]
+    assert [cell.strip() for cell in best[:4]] == ['best ★ best', '10', '0.2500', 'mAP_50 0.375'] and best[
+        4
+    ] == 'best.pth (2.0 KB)'
+    assert last[:3] == ['last', '15', '0.2000']
+    counts = [
+        [str(sum(box.class_index == k for image in part for box in image.boxes)) for part in (images[:3], images[3:])]
+        for k in range(3)
+    ]
+    assert [row[1:3] for row in page.table('class')[1:]] == counts
+    assert ['warm-up', '50 steps'] in page.table('model') and ['PyTorch', '2.13.0'] in page.table('Python')
+    titles = re.findall(r'<title>([^<]*)</title>', page.html)
+    assert 'mAP: 0.25 (10)' in titles and 'mAP_s' not in titles and 'loss: 10 (1)' in titles
+    assert 'class="state done"' in page.html and 'id="failure"' not in page.html
+
+
+def test_the_model_on_the_validation_images(training, tmp_path, images, class_names):
+    hint = 'ymir report RUN --evaluate'
+    assert hint in report(training, tmp_path).html
+    paths = [line.split('\t')[0] for line in (training.in_dir / 'val-index.tsv').read_text().splitlines()]
+    task = runs.candidates(training.work_dir / 'validation', [Path(path) for path in paths], class_names)
+    objects = [
+        [(class_names[box.class_index], 0.9, box.x, box.y, box.w, box.h) for box in image.boxes] for image in images[3:]
+    ]
+    runs.write_detections(task, [objects[0][1:], *objects[1:]])
+    runs.finish(task)
+    page = report(training, tmp_path)
+    assert hint not in page.html and 'The model on the validation images' in page.html
+    labelled, found = sum(map(len, objects)), sum(map(len, objects)) - 1
+    assert f'are found ({found} of {labelled}); of the boxes all are right ({found} of {found})' in page.html
+    assert page.table('parameter') and 'Missed</span>' in page.html
+    (task.work_dir / 'run.yaml').write_text('ok: false')  # it failed after it had written a part
+    assert hint in report(training, tmp_path).html
+
+
+def test_failed_training(training, tmp_path):
+    (training.out_dir / 'models' / 'result.yaml').unlink()
+    runs.finish(training, 0.3, 4, 300103, 'CUDA out of memory <here>.', '\n'.join(f'line {k}' for k in range(9)))
+    html = report(training, tmp_path).html
+    assert 'The run failed: code 300103' in html and 'CUDA out of memory &lt;here&gt;.' in html
+    assert '<pre>line 4\nline 5\nline 6\nline 7\nline 8</pre>' in html and 'Lower samples_per_gpu' in html
+    assert 'There is no out/models/result.yaml' in html and 'class="state failed"' in html
+
+
+def test_training_with_broken_files(training, tmp_path):
+    events = next((training.out_dir / 'tensorboard').glob('*tfevents*'))
+    events.write_bytes(events.read_bytes()[:-7])
+    assert 'mAP: 0.25 (10)' in report(training, tmp_path).html
+    events.write_bytes(b'nonsense' * 10)
+    (training.out_dir / 'models' / 'result.yaml').write_text(
+        'model_stages: {best: 3, last: {files: [a.pth]}}\nbest_stage_name: best'
+    )
+    page = report(training, tmp_path)
+    assert 'There are no curves' in page.html and page.table('stage')[1][4] == 'a.pth (missing)'
+
+
+def test_the_old_form_of_a_training_result(training, tmp_path):
+    (training.out_dir / 'models' / 'result.yaml').write_text('model: [best.pth, a.json]\nmap: 0.61\n')
+    rows = report(training, tmp_path).table('stage')
+    assert [cell.strip() for cell in rows[1][:3]] == ['default_best_stage ★ best', '', '0.6100']
+    assert rows[1][4] == 'best.pth (2.0 KB)a.json (missing)'
+
+
+def test_parameters_of_another_image_are_not_compared(training, tmp_path):
+    (training.in_dir / 'config.yaml').write_text('{model_name: other, their_key: 3, class_names: [a]}')
+    env = training.in_dir / 'env.yaml'
+    env.write_text(re.sub('manifest_file: .*', 'manifest_file: /img-man/manifest.yaml', env.read_text()))
+    page = report(training, tmp_path)
+    assert 'differ from the template' not in page.html and ['their_key', '3'] in page.table('model_name')
+
+
+def test_accuracy_over_steps_is_not_called_epochs(training, tmp_path):
+    """Some executors log accuracy by step: the chart says so, and no stage gets an epoch."""
+    runs.write_events(training, {'val/mAP': [(500, 0.1), (1000, 0.25)]})
+    for path in (training.out_dir / 'tensorboard').glob('*tfevents*'):
+        if b'coco/bbox_mAP' in path.read_bytes():
+            path.unlink()
+    page = report(training, tmp_path)
+    assert page.table('stage')[1][1] == '' and 'epoch</tspan>' not in page.html
+    assert 'The best model has mAP 0.250 (mAP50 0.375); 1 is perfect.' in page.html
+
+
+def test_scalars_in_both_forms(tmp_path):
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.util.tensor_util import make_tensor_proto
+
+    values = [
+        Summary.Value(tag='old', simple_value=0.5),
+        Summary.Value(tag='new', tensor=make_tensor_proto(0.25)),
+        Summary.Value(tag='double', tensor=make_tensor_proto(np.float64(0.125))),
+        Summary.Value(tag='count', tensor=make_tensor_proto(np.int64(3))),
+        Summary.Value(tag='text', tensor=make_tensor_proto('x')),
+        Summary.Value(tag='many', tensor=make_tensor_proto(np.zeros(3, np.float32))),
+    ]
+    assert dict(scalars_of(Event(summary=Summary(value=values)))) == {
+        'old': 0.5,
+        'new': 0.25,
+        'double': 0.125,
+        'count': 3,
+    }

@@ -1,5 +1,0 @@
-"""`python -m ymir.local.cli` is `ymir`."""
-
-from . import main
-
-main()

@@ -1,0 +1,253 @@
+"""Runs a tiny generated task for every template of an image, as platforms would, and checks what it left.
+
+The platform's command line (contract section a.3), as a user that the image does not know, /in read-only, and besides
+without network, because installations are often offline. One training image has no objects and one a box that reaches
+beyond its edges, as real data sets have. A model for mining and inference is given, or the one that the training gave.
+"""
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ymir_exc.errors import ExecutorError
+
+from ..demo.sample_data import CLASS_NAMES, generate
+from ..platform.guard import Guard
+from ..platform.in_changes import changes_since, listing
+from ..platform.labels import LabelledBox, LabelledImage
+from ..platform.package import PackageError, read_package
+from ..platform.prepare import ModelStage, Task, hyper_parameters, prepare_candidates, prepare_training
+from ..platform.run import DOCKER_FAILED, docker_command
+from .catalogues import OUT, RUNS
+from .facts import DETECTION, Run
+from .finding import Finding, NotApplicable, Words
+from .image import Image, Template, docker
+from .run_rules import Attempts, Moments
+
+USER = '12345:23456'
+OPTIONS = ('--network=none',)
+MAX_SECONDS = 1800
+POLL_SECONDS = 0.2
+NUM_CLASSES = 2
+NUM_IMAGES, NUM_TRAIN, NUM_VAL = 10, 6, 2
+# so that a run is short, where a template has such a key
+TINY = {
+    'max_epochs': 1,
+    'epochs': 1,
+    'num_epochs': 1,
+    'samples_per_gpu': 2,
+    'batch_size': 2,
+    'workers_per_gpu': 0,
+    'num_workers': 0,
+    'workers': 0,
+    'img_size': 320,
+    'imgsz': 320,
+    'idle_seconds': 0,
+}
+
+NO_MODEL: Words = (
+    'no model is given, and the training of this image gave none',
+    '没有给出模型，该镜像的训练也没有产生模型',
+)
+NO_DETECTION: Words = (
+    'it is not for detection, and there are no pictures for anything else here',
+    '它不用于检测，而此处没有其他类型的图像',
+)
+
+
+def check_runs(
+    image: Image,
+    work_dir: None | str | Path = None,
+    model: ModelStage | None = None,
+    gpu_ids: Sequence[int] = (),
+    on_task: Callable[[str], None] = lambda task: None,
+) -> list[Finding]:
+    """Runs what an image declares and checks what each run left.
+
+    Args:
+        image: inspected.
+        work_dir: where the work directories are made; default: a temporary folder, removed afterwards.
+        model: for mining and inference; default: what the training of the image gives.
+        gpu_ids: GPUs of this machine for the tasks; none: the CPU.
+        on_task: called with the name of every task, before it begins.
+
+    Returns:
+        The findings of all runs; the place of those that are broken begins with the task.
+    """
+    if work_dir is None:
+        with tempfile.TemporaryDirectory(prefix='ymir-check-', ignore_cleanup_errors=True) as folder:
+            return check_runs(image, folder, model, gpu_ids, on_task)
+    trial = _Trial(image.name, Path(work_dir), gpu_ids, on_task)
+    templates: dict[str, Template] = {}
+    try:
+        for template in image.declared:
+            if (image.object_type if template.object_type is None else template.object_type) == DETECTION:
+                templates[template.task] = template
+            else:
+                trial.attempts.not_tried[template.document.name] = NO_DETECTION
+    except NotApplicable:
+        pass
+    try:
+        findings = trial.try_all(templates, model) if templates else []
+    finally:
+        _open_to_all(image.name, Path(work_dir))
+    return [*RUNS.evaluate(trial.attempts), *findings]
+
+
+class _Trial:
+    """The tasks of one image.
+
+    Args:
+        image: its name.
+        work_dir: where their work directories are made.
+        gpu_ids: GPUs of this machine.
+        on_task: called before each task.
+    """
+
+    def __init__(self, image: str, work_dir: Path, gpu_ids: Sequence[int], on_task: Callable[[str], None]) -> None:
+        self.image = image
+        self.work_dir = work_dir
+        self.gpu_ids = gpu_ids
+        self.on_task = on_task
+        self.attempts = Attempts()
+
+    def try_all(self, templates: Mapping[str, Template], model: ModelStage | None) -> list[Finding]:
+        """Tries the training and, with the given model or the one that it gave, mining and inference."""
+        img_man = self.work_dir / 'img-man'
+        img_man.mkdir(parents=True)
+        parameters = {}
+        for task, template in templates.items():
+            (img_man / f'{task}-template.yaml').write_text(template.document.text, encoding='utf-8')
+            # The form drops zeros of mining and inference, so the image must do without.
+            edits = {
+                key: value for key, value in TINY.items() if key in template.values and (value or task == 'training')
+            }
+            parameters[task] = hyper_parameters(task, edits, img_man)
+        images = generate(
+            self.work_dir / 'pictures', num_images=NUM_IMAGES, num_classes=NUM_CLASSES, size_range=(64, 96)
+        )
+        findings: list[Finding] = []
+        if 'training' in templates:
+            findings += self._training(images, parameters['training'])
+            model = model or self._trained_model()
+        candidates = [image.path for image in images[NUM_TRAIN:]]
+        both = 'mining' in templates and 'infer' in templates
+        for kind in ('mining', 'infer'):
+            if kind not in templates:
+                continue
+            if model is None:
+                self.attempts.not_tried[kind] = NO_MODEL
+                continue
+            task = prepare_candidates(
+                self.work_dir / kind,
+                candidates,
+                model,
+                parameters[kind],
+                mining=kind == 'mining',
+                infer=kind == 'infer' or both,
+                gpu_count=len(self.gpu_ids),
+                in_container=True,
+            )
+            findings += self._run('mining+infer' if both and kind == 'mining' else kind, task, parameters[kind])
+        return findings
+
+    def _training(self, images: Sequence[LabelledImage], parameters: Mapping[str, Any]) -> list[Finding]:
+        train, val = list(images[:NUM_TRAIN]), images[NUM_TRAIN : NUM_TRAIN + NUM_VAL]
+        train[0] = replace(train[0], boxes=())
+        beyond = LabelledBox(0, -4, -3, train[1].width // 2, train[1].height + 9)
+        train[1] = replace(train[1], boxes=(*train[1].boxes, beyond))
+        try:
+            task = prepare_training(
+                self.work_dir / 'training',
+                CLASS_NAMES[:NUM_CLASSES],
+                train,
+                val,
+                parameters,
+                gpu_count=len(self.gpu_ids),
+                in_container=True,
+            )
+        except ExecutorError as error:  # an export_format that the platform refuses, too
+            self.attempts.not_tried['training'] = str(error)
+            return []
+        return self._run('training', task, parameters)
+
+    def _trained_model(self) -> ModelStage | None:
+        try:
+            return read_package(self.work_dir / 'training', self.work_dir / 'model')
+        except PackageError:  # what is wrong with the result has been found by its rules
+            return None
+
+    def _run(self, label: str, task: Task, parameters: Mapping[str, Any]) -> list[Finding]:
+        self.on_task(label)
+        before = listing(task.in_dir)
+        moments = Moments(task.out_dir, label)
+        shm_size = parameters.get('shm_size')
+        command = docker_command(
+            task, self.image, self.gpu_ids, USER, options=OPTIONS, **({'shm_size': str(shm_size)} if shm_size else {})
+        )
+        exit_code = self._follow(command, task, label, moments)
+        self.attempts.tried.append(label)
+        findings = OUT.evaluate(
+            Run(task.out_dir, task.in_dir, exit_code=exit_code, in_changes=changes_since(before, task.in_dir))
+        )
+        self.attempts.moments += moments.hits(findings)
+        return [
+            replace(finding, place=f'{label}: {finding.place}') if finding.ok is False else finding
+            for finding in findings
+        ]
+
+    def _follow(self, command: list[str], task: Task, label: str, moments: Moments) -> int | None:
+        end = time.monotonic() + MAX_SECONDS
+        mark = 'DEFAULT_ENV_FILE_PATH', str(task.in_dir / 'env.yaml')
+        guard = Guard('='.join(mark), task.task_id)
+        exit_code = None
+        try:
+            with open(task.log_file, 'ab') as log:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=dict([*os.environ.items(), mark]),
+                    start_new_session=True,
+                )
+            guard.watch(process.pid)
+            while exit_code is None and time.monotonic() < end:
+                try:
+                    exit_code = process.wait(POLL_SECONDS)
+                except subprocess.TimeoutExpired:
+                    moments.look()
+        finally:
+            guard.end(removed=exit_code not in (None, DOCKER_FAILED))
+        if exit_code is None:
+            process.wait()
+            self.attempts.endless[label] = _after_seconds(MAX_SECONDS)
+        return exit_code
+
+
+def _open_to_all(image: str, folder: Path) -> None:
+    """Folders that the unknown user made can be removed by nobody else but root."""
+    if os.getuid() and folder.is_dir():
+        docker(
+            'run',
+            '--rm',
+            '--network=none',
+            '--user',
+            '0:0',
+            f'-v{folder.resolve()}:/work',
+            '--entrypoint',
+            'chmod',
+            image,
+            '-R',
+            'a+rwX',
+            '/work',
+        )
+
+
+def _after_seconds(seconds: float) -> tuple[str, str]:
+    return f'it still ran after {seconds:g} s', f'{seconds:g} 秒后仍在运行'

@@ -1,0 +1,5 @@
+"""`python -m ymir_local.cli` is `ymir`."""
+
+from . import main
+
+main()

@@ -1,0 +1,360 @@
+"""`ymir train`, `ymir infer` and `ymir mine`: from a data set and a model to a finished task."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from . import options
+from .completion import model_names
+from .data_progress import data_progress
+from .output import Output, UsageMistake
+
+DataVal = Annotated[
+    Path | None,
+    typer.Option('--val', metavar='DATA', help='Validation set; default: that of DATA, else a share of its images.'),
+]
+ValShare = Annotated[
+    float | None,
+    typer.Option(
+        '--val-share',
+        metavar='SHARE',
+        min=0.01,
+        max=0.9,
+        help='Share of the images, 0.01 to 0.9, that is split off for validation where there is none; default: 0.1.',
+    ),
+]
+TrainModel = Annotated[
+    str | None,
+    typer.Option(
+        '--model',
+        '-m',
+        metavar='MODEL',
+        autocompletion=model_names,
+        help='Name of a model (`ymir models`), or what to '
+        'start from: a model package, the folder of an earlier run, a weight file; @STAGE at the end names a stage. '
+        'Default: the model_name of the template.',
+    ),
+]
+CandidateModel = Annotated[
+    str,
+    typer.Option(
+        '--model',
+        '-m',
+        metavar='MODEL',
+        help='Model package, folder of an earlier run or weight file; @STAGE at the end names a stage.',
+    ),
+]
+
+
+def train(
+    data: options.Data,
+    overrides: options.Overrides = None,
+    model: TrainModel = None,
+    val: DataVal = None,
+    val_share: ValShare = None,
+    classes: options.Classes = None,
+    data_format: options.Format = None,
+    image: options.Image = None,
+    executor: options.Executor = None,
+    img_man: options.ImgMan = None,
+    gpus: options.Gpus = 'auto',
+    user: options.User = None,
+    link: options.Link = None,
+    out: options.Out = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    lang: options.Lang = None,
+) -> None:
+    """Train a model on a folder of labelled images.
+
+    Example: ymir train coco/ --model yolov8_n max_epochs=50 samples_per_gpu=16
+    """
+    output = Output(as_json, quiet, lang.value if lang else '')
+    with output.reporting():
+        from ..platform.parameters import parse_overrides, warn_of_the_form
+        from ..platform.prepare import prepare_training, submitted
+        from ..platform.skipped import write_left_out
+        from . import tasks
+        from .engine import Engine
+
+        how = Engine.of(image, executor, img_man, gpus, user, link)
+        template = how.template('training')
+        edits = parse_overrides(overrides or [], template, output.warn)
+        warn_of_the_form(edits, 'training', output.warn)
+        if val and val_share is not None:
+            raise UsageMistake('--val names the validation set, and --val-share would split one off; give one of them')
+        source, model_name = _pretrained(model, edits, template)
+        folder = tasks.new_folder(
+            out, 'train', model_name or edits.get('model_name') or template.get('model_name'), bool(how.image)
+        )
+        # What costs little is tried first, so that a wrong model is not found out after minutes of reading.
+        with tasks.making(folder):
+            pretrained = tasks.read_model(source, folder, to_train=True) if source else None
+            if pretrained and not model_name and 'model_name' in template:
+                model_name = pretrained.training_config.get('model_name')
+            if model_name:
+                edits.setdefault('model_name', model_name)
+            dataset = _training_data(output, data, val, val_share, classes, data_format)
+            with data_progress(output, output.text('preparing', path=folder)) as show:
+                task = prepare_training(
+                    folder,
+                    dataset.class_names,
+                    dataset.splits['train'],
+                    dataset.splits['val'],
+                    submitted('training', template, edits),
+                    pretrained,
+                    len(how.gpu_ids),
+                    bool(how.image),
+                    how.links_assets,
+                    show,
+                    how.img_man,
+                )
+        write_left_out(task.work_dir, dataset, training=True)
+        tasks.run(output, how, task, tasks.Wanted(training=True), edits)
+
+
+def infer(
+    data: options.Data,
+    model: CandidateModel,
+    overrides: options.Overrides = None,
+    mine: Annotated[
+        bool, typer.Option('--mine', help='Mine in the same run; the keys are those of mining then.')
+    ] = False,
+    classes: options.Classes = None,
+    data_format: options.Format = None,
+    image: options.Image = None,
+    executor: options.Executor = None,
+    img_man: options.ImgMan = None,
+    gpus: options.Gpus = 'auto',
+    user: options.User = None,
+    link: options.Link = None,
+    out: options.Out = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    lang: options.Lang = None,
+) -> None:
+    """Find objects in images with a trained model.
+
+    Example: ymir infer photos/ --model model.tar conf_threshold=0.3
+    """
+    output = Output(as_json, quiet, lang.value if lang else '')
+    _candidates(
+        output,
+        data,
+        model,
+        overrides,
+        (mine, True),
+        classes,
+        data_format,
+        (image, executor, img_man, gpus, user, link),
+        out,
+    )
+
+
+def mine(
+    data: options.Data,
+    model: CandidateModel,
+    overrides: options.Overrides = None,
+    classes: options.Classes = None,
+    data_format: options.Format = None,
+    image: options.Image = None,
+    executor: options.Executor = None,
+    img_man: options.ImgMan = None,
+    gpus: options.Gpus = 'auto',
+    user: options.User = None,
+    link: options.Link = None,
+    out: options.Out = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    lang: options.Lang = None,
+) -> None:
+    """Order images by how much labelling them would help the model.
+
+    Example: ymir mine photos/ --model model.tar mining_algorithm=entropy
+    """
+    output = Output(as_json, quiet, lang.value if lang else '')
+    _candidates(
+        output,
+        data,
+        model,
+        overrides,
+        (True, False),
+        classes,
+        data_format,
+        (image, executor, img_man, gpus, user, link),
+        out,
+    )
+
+
+def _candidates(
+    output: Output,
+    data: Path,
+    model: str,
+    overrides: list[str] | None,
+    what: tuple[bool, bool],
+    classes: str | None,
+    data_format: options.DataFormat | None,
+    engine: tuple[Any, ...],
+    out: Path | None,
+) -> None:
+    with output.reporting():
+        from ..platform.parameters import parse_overrides, warn_of_the_form
+        from ..platform.prepare import prepare_candidates, submitted
+        from ..platform.skipped import write_left_out
+        from . import tasks
+        from .engine import Engine
+
+        wanted = tasks.Wanted(mining=what[0], infer=what[1])
+        how = Engine.of(*engine)
+        template_name = 'mining' if wanted.mining else 'infer'
+        template = how.template(template_name)
+        edits = parse_overrides(overrides or [], template, output.warn)
+        warn_of_the_form(edits, template_name, output.warn)
+        names = class_names(classes)
+        _need(model, '--model')
+        folder = tasks.new_folder(out, wanted.name, model, bool(how.image))
+        with tasks.making(folder):
+            stage = tasks.read_model(model, folder, names)
+            if names and list(stage.training_config['class_names']) != names:
+                output.warn(output.text('classes of the model', names=', '.join(stage.training_config['class_names'])))
+            dataset = _read(output, data, data_format)
+            output.warn_of(dataset.warnings)
+            paths = [image.path for image in (*dataset.images(), *dataset.unlabelled)]
+            output.say(output.text('candidates', count=len(paths)))
+            with data_progress(output, output.text('preparing', path=folder)) as show:
+                task = prepare_candidates(
+                    folder,
+                    paths,
+                    stage,
+                    submitted(template_name, template, edits),
+                    wanted.mining,
+                    wanted.infer,
+                    len(how.gpu_ids),
+                    bool(how.image),
+                    how.links_assets,
+                    show,
+                    how.img_man,
+                )
+        write_left_out(task.work_dir, dataset, training=False)
+        is_labelled = any(image.boxes for image in dataset.images())
+        tasks.run(output, how, task, wanted, edits, data if is_labelled else None)
+
+
+def class_names(text: str | None) -> list[str] | None:
+    """Reads `--classes`.
+
+    Args:
+        text: names separated by commas, or a file with one per line.
+    """
+    if not text:
+        return None
+    from ..datasets.files import read_lines
+
+    # Not Path.is_file, which refuses a text longer than a file name can be.
+    content = read_lines(Path(text)) if os.path.isfile(text) else text.split(',')
+    names = [name.strip() for name in content if name.strip()]
+    if not names or len(set(names)) < len(names):
+        raise UsageMistake(f'--classes {text!r} gives {names}; every class must be named once')
+    return names
+
+
+def _pretrained(model: str | None, edits: dict[str, Any], template: dict[str, Any]) -> tuple[str | None, str | None]:
+    """Tells a model to start from and the name of a model apart."""
+    if model is None:
+        return None, None
+    _need(model, '--model')
+    is_name = not any(
+        (Path(model).exists(), Path(model.rpartition('@')[0] or model).exists(), '/' in model, '.' in model)
+    )
+    if not is_name:
+        return model, edits.get('model_name')
+    if 'model_name' in edits:
+        raise UsageMistake(f'--model {model} and model_name={edits["model_name"]} say the same thing; give one')
+    if 'model_name' not in template:
+        raise UsageMistake(
+            f'--model {model}: the template of this executor has no model_name; its keys are '
+            f'{", ".join(template)}. A file or folder would be a model to start from'
+        )
+    return None, model
+
+
+def _need(text: str, option: str) -> None:
+    """Refuses what an unset variable of a script leaves, which would be the current folder."""
+    if not text.strip():
+        raise UsageMistake(f'{option} is empty')
+
+
+def _read(output: Output, data: Path, data_format: options.DataFormat | None, names: list[str] | None = None) -> Any:
+    from ..datasets import read_dataset
+
+    title = output.text('reading', path=data)
+    if not output.console.is_terminal:
+        output.say(title)
+    with data_progress(output, title) as show:
+        return read_dataset(data, data_format and data_format.value, names, show)
+
+
+def _training_data(
+    output: Output,
+    data: Path,
+    val: Path | None,
+    val_share: float | None,
+    classes: str | None,
+    data_format: options.DataFormat | None,
+) -> Any:
+    from dataclasses import replace
+
+    from ..datasets import with_validation
+    from ..platform.hashing import asset_ids
+
+    dataset = _read(output, data, data_format, class_names(classes))
+    if val:
+        other = _read(output, val, None, list(dataset.class_names))
+        held_out = other.splits.get('val') or other.images()
+        if dataset.splits.get('val'):
+            output.warn(output.text('val not used', data=data, count=len(dataset.splits['val']), option=f'--val {val}'))
+        train_images = tuple(
+            image for name, part in dataset.splits.items() if name in ('train', 'all') for image in part
+        )
+        dataset = replace(
+            dataset,
+            splits={'train': train_images or dataset.images(), 'val': held_out},
+            warnings=dataset.warnings + other.warnings,
+            left_out=(*dataset.left_out, *(('val', *image[1:]) for image in other.left_out)),
+        )
+    else:
+        if val_share is not None and dataset.splits.get('val'):
+            output.warn(output.text('share not used', data=data, option=f'--val-share {val_share:g}'))
+        dataset = with_validation(dataset, 0.1 if val_share is None else val_share)
+    output.warn_of(dataset.warnings)
+    if not dataset.class_names:
+        raise UsageMistake(
+            f'{data} has no labels, so there is nothing to train on; images alone can be inferred and mined'
+        )
+    if not dataset.num_boxes('train'):
+        sentence = (
+            f'none of the {len(dataset.splits["train"])} training images of {data} has a labelled box, so there is '
+            'nothing to train on'
+        )
+        raise UsageMistake('\n  '.join((sentence, *dataset.losses)))
+    if dataset.splits['val'] and not dataset.num_boxes('val'):
+        output.warn(output.text('no box to validate on', count=len(dataset.splits['val'])))
+    if val:
+        train_names, val_names = (
+            asset_ids([image.path for image in dataset.splits[part]]) for part in ('train', 'val')
+        )
+        common = len(set(train_names) & set(val_names))
+        if common:
+            output.warn(output.text('overlap', count=common))
+    output.say(
+        output.text(
+            'data',
+            train=len(dataset.splits['train']),
+            val=len(dataset.splits['val']),
+            classes=len(dataset.class_names),
+            names=', '.join(dataset.class_names),
+        )
+    )
+    return dataset

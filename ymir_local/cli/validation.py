@@ -1,0 +1,79 @@
+"""`ymir report --evaluate`: the model of a training, run over the validation images of that training."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ymir_exc.yaml_text import load_yaml
+
+from ..platform.prepare import prepare_candidates, submitted
+from ..report.run_files import VALIDATION, index_entries, read_run
+from . import tasks
+from .data_progress import data_progress
+from .engine import Engine
+from .output import Output, UsageMistake
+
+# What executors call the score below which a box is left out; average precision needs the doubtful boxes as well.
+SCORE_KEYS = ('conf_threshold', 'conf_thres', 'conf_thr', 'score_threshold', 'score_thr')
+LEAST_SCORE = 0.01
+
+
+def evaluate(output: Output, out_dir: Path, in_dir: Path | None, gpus: str) -> None:
+    """Infers the validation images of a training with its best model, unless that was done before.
+
+    Args:
+        output: where to write.
+        out_dir, in_dir: of the training.
+        gpus: as the command line takes them.
+
+    Raises:
+        UsageMistake: it is no training, or one without validation images.
+        PackageError: it saved no model.
+    """
+    if in_dir is None or not (in_dir / 'val-index.tsv').is_file():
+        raise UsageMistake(f'--evaluate is for trainings: there is no in/val-index.tsv beside {out_dir}')
+    work_dir = out_dir.resolve().parent
+    folder = work_dir / VALIDATION
+    if _record(folder).get('ok'):
+        output.say(output.text('evaluated', folder=folder))
+        return
+    how = Engine.of_record(_record(work_dir), gpus)
+    template = how.template('infer')
+    edits = {key: LEAST_SCORE for key in SCORE_KEYS if key in template}
+    # As they are listed, images of the training set among them: those are what the training was measured on.
+    training = read_run(out_dir, in_dir)
+    images = [path for image, _ in index_entries(training, 'val') if (path := training.host_path(image))]
+    if not images:
+        raise UsageMistake(f'{in_dir / "val-index.tsv"} names no image that is there')
+    shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was stopped or failed
+    with tasks.making(folder):
+        stage = tasks.read_model(str(work_dir), folder)
+        with data_progress(output, output.text('preparing', path=folder)) as show:
+            task = prepare_candidates(
+                folder,
+                images,
+                stage,
+                submitted('infer', template, edits),
+                infer=True,
+                gpu_count=len(how.gpu_ids),
+                in_container=bool(how.image),
+                link_assets=how.links_assets,
+                on_progress=show,
+                img_man=how.img_man,
+            )
+    outcome, verdict, result = tasks.execute(output, how, task, tasks.Wanted(infer=True), edits)
+    if not verdict.ok:
+        tasks.end_badly(output, how, task, outcome, verdict, result)
+
+
+def _record(work_dir: Path) -> dict[str, Any]:
+    path = work_dir / tasks.RUN_FILE
+    try:
+        record = load_yaml(path.read_text(encoding='utf-8'))
+    except FileNotFoundError:
+        return {}
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageMistake(f'{path} cannot be read, so what ran is unknown: {" ".join(str(error).split())}') from None
+    return record if isinstance(record, dict) else {}

@@ -1,0 +1,1 @@
+"""`python -m ymir_local.demo`: train, mine and infer on generated data."""

@@ -1,0 +1,6 @@
+"""Runs the demo."""
+
+from .demo import main
+
+if __name__ == '__main__':
+    main()

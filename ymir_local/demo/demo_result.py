@@ -1,0 +1,176 @@
+"""What the demo shows of its runs: accuracy against labels, the files written, a picture."""
+
+import contextlib
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from ..platform.labels import LabelledBox, LabelledImage
+
+# BGR, one per class in turn
+PALETTE = (
+    (60, 76, 231),
+    (113, 204, 46),
+    (219, 152, 52),
+    (15, 196, 241),
+    (182, 89, 155),
+    (156, 188, 26),
+    (34, 126, 230),
+)
+Prediction = tuple[LabelledBox, float]
+
+
+def read_predictions(result_file: Path, class_names: Sequence[str]) -> dict[str, list[Prediction]]:
+    """Reads infer-result.json.
+
+    Args:
+        result_file: its path.
+        class_names: names by class index.
+
+    Returns:
+        Stem of the image name to boxes with scores.
+    """
+    detection = json.loads(Path(result_file).read_text(encoding='utf-8'))['detection']
+    index = {name: k for k, name in enumerate(class_names)}
+    return {
+        Path(name).stem: [
+            (
+                LabelledBox(index[item['class_name']], **{side: int(item['box'][side]) for side in 'xywh'}),
+                float(item['score']),
+            )
+            for item in entry.get('boxes', [])
+        ]
+        for name, entry in detection.items()
+    }
+
+
+def mean_average_precision(labels: Sequence[LabelledImage], predictions: Sequence[Sequence[Prediction]]) -> float:
+    """Computes COCO's mAP at IoU 0.5 to 0.95.
+
+    Args:
+        labels: images with their boxes.
+        predictions: for each image the predicted boxes with scores.
+
+    Returns:
+        mAP; -1 if no image has a box.
+    """
+    truth = COCO()
+    annotations = [
+        {
+            'id': 0,
+            'image_id': image_id,
+            'category_id': box.class_index,
+            'bbox': [box.x, box.y, box.w, box.h],
+            'area': box.w * box.h,
+            'iscrowd': 0,
+        }
+        for image_id, image in enumerate(labels)
+        for box in image.boxes
+    ]
+    truth.dataset = {
+        'images': [
+            {'id': image_id, 'width': image.width, 'height': image.height} for image_id, image in enumerate(labels)
+        ],
+        'categories': [{'id': index} for index in sorted({item['category_id'] for item in annotations})],
+        'annotations': [dict(item, id=number) for number, item in enumerate(annotations, 1)],
+    }
+    found = [
+        {'image_id': image_id, 'category_id': box.class_index, 'bbox': [box.x, box.y, box.w, box.h], 'score': score}
+        for image_id, boxes in enumerate(predictions)
+        for box, score in boxes
+    ]
+    if not annotations:
+        return -1.0
+    if not found:
+        return 0.0
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth.createIndex()
+        evaluation = COCOeval(truth, truth.loadRes(found), 'bbox')
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return float(evaluation.stats[0])
+
+
+def files_below(folder: Path) -> list[tuple[str, int]]:
+    """Lists the plain files of a folder with their sizes, links left out.
+
+    Args:
+        folder: where to look.
+    """
+    return sorted(
+        (str(path.relative_to(folder)), path.stat().st_size)
+        for path in Path(folder).rglob('*')
+        if path.is_file() and not path.is_symlink()
+    )
+
+
+def draw_comparison(
+    path: Path,
+    images: Sequence[LabelledImage],
+    predictions: Sequence[Sequence[Prediction]],
+    class_names: Sequence[str],
+    min_score: float = 0.3,
+    tile: int = 360,
+) -> None:
+    """Writes one picture: for each image the labels on the left and the predictions on the right.
+
+    Args:
+        path: the PNG to write.
+        images: what to show, two per row.
+        predictions: for each image the predicted boxes with scores.
+        class_names: names by class index.
+        min_score: predictions below it are not drawn.
+        tile: side of one panel in pixels.
+    """
+    pairs = []
+    for image, boxes in zip(images, predictions):
+        labels = [(box, class_names[box.class_index]) for box in image.boxes]
+        found = [(box, f'{class_names[box.class_index]} {score:.2f}') for box, score in boxes if score >= min_score]
+        pairs.append(
+            np.hstack([_panel(image.path, labels, 'labels', tile), _panel(image.path, found, 'predictions', tile)])
+        )
+    pairs += [np.full_like(pairs[0], 255)] * (len(pairs) % 2)
+    gap = np.full((pairs[0].shape[0], 12, 3), 255, np.uint8)
+    rows = [np.hstack([left, gap, right]) for left, right in zip(pairs[::2], pairs[1::2])]
+    cv2.imwrite(str(path), np.vstack(rows))
+
+
+def _colour_of(box: LabelledBox) -> tuple[int, int, int]:
+    return PALETTE[box.class_index % len(PALETTE)]
+
+
+def _panel(path: Path, boxes: Sequence[tuple[LabelledBox, str]], title: str, side: int) -> np.ndarray:
+    picture = cv2.imread(str(path))
+    scale = (side - 12) / max(picture.shape[:2])
+    picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    for box, _ in boxes:
+        corner = round((box.x + box.w) * scale), round((box.y + box.h) * scale)
+        cv2.rectangle(picture, (round(box.x * scale), round(box.y * scale)), corner, _colour_of(box), 2)
+    for box, text in boxes:  # after all boxes, so that none crosses a text
+        left, top = round(box.x * scale), round(box.y * scale)
+        width = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.4, 1)[0][0]
+        text_top = max(top - 14, 0)
+        text_left = max(min(left, picture.shape[1] - width - 4), 0)
+        cv2.rectangle(picture, (text_left, text_top), (text_left + width + 4, text_top + 14), _colour_of(box), -1)
+        cv2.putText(
+            picture,
+            text,
+            (text_left + 2, text_top + 11),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.4,
+            (255, 255, 255),
+            1,
+            cv2.LINE_AA,
+        )
+    panel = np.full((side + 14, side, 3), 255, np.uint8)
+    cv2.putText(panel, title, (6, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (60, 60, 60), 1, cv2.LINE_AA)
+    top, left = 20 + (side - 12 - picture.shape[0]) // 2, (side - picture.shape[1]) // 2
+    panel[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    return panel

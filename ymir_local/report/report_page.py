@@ -1,0 +1,163 @@
+"""Writes the page: reads the run, collects its parts, fills the templates."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from ymir_exc.atomic import write_text_atomically
+
+from ..platform.labels import Dataset
+from ..platform.prepare import SOURCES_FILE
+from . import summary
+from .charts import number
+from .failure import failure_of
+from .inference import inference_part
+from .mining import mining_part
+from .pictures import Album
+from .run_files import VALIDATION, RunFiles, is_run, lines_of, read_run
+from .text import Text
+from .training import training_part
+
+LANGUAGES = ('en', 'zh', 'both')
+TITLES = {
+    'training': Text('Training report', '训练报告'),
+    'infer': Text('Inference report', '推理报告'),
+    'mining': Text('Mining report', '挖掘报告'),
+    'mining+infer': Text('Mining and inference report', '挖掘与推理报告'),
+    '': Text('Report', '报告'),
+}
+STATES = {
+    'done': Text('finished', '已完成'),
+    'failed': Text('failed', '失败'),
+    'stopped': Text('stopped', '已停止'),
+    'open': Text('not finished', '未完成'),
+    'unknown': Text('unknown', '未知'),
+}
+
+
+def write_report(
+    out_dir: Path, file: Path, in_dir: Path | None = None, labels: Dataset | None = None, language: str = 'en'
+) -> Path:
+    """Writes the report of a training, an inference, a mining, or the last two together.
+
+    Args:
+        out_dir: the run's `out`, or the folder that holds `in` and `out`.
+        file: the HTML file to write; its folder is made.
+        in_dir: the run's `in`; default: the one beside `out`.
+        labels: what is to be seen in the images of an inference; default: what in/annotations says, if anything.
+        language: what the page opens in: 'en', 'zh', or 'both' for what the reader's browser prefers. The other
+            language is one click away.
+
+    Returns:
+        The file.
+
+    Raises:
+        FileNotFoundError: `out_dir` does not exist.
+        ValueError: an unknown language.
+    """
+    if language not in LANGUAGES:
+        raise ValueError(f'language is {language!r}; allowed: {", ".join(LANGUAGES)}')
+    run = read_run(out_dir, in_dir)
+    album = Album()
+    parts: dict[str, Any] = {}
+    validation = _validation_of(run) if 'training' in run.wants and labels is None else None
+    if 'training' in run.wants:
+        parts['training'] = training_part(run, validation is not None)
+    if validation is not None:
+        parts['infer'] = inference_part(validation, None, album, run)
+        run.gaps += validation.gaps
+    if run.ranking is not None:
+        parts['mining'] = mining_part(run, album)
+    if run.detections is not None:
+        parts['infer'] = inference_part(run, labels, album)
+    elif labels is not None:
+        run.gaps.append(
+            Text(
+                'The labels given are not used: they are compared with the result of an inference, and there is none.',
+                '给出的标注未使用：标注用于与推理结果比较，而这里没有推理结果。',
+            )
+        )
+    if not run.wants:
+        run.gaps.insert(
+            0, Text('No result of a training, a mining or an inference lies here.', '这里没有训练、挖掘或推理的结果。')
+        )
+    failure = failure_of(run)
+    html = (
+        _environment()
+        .get_template('page.html')
+        .render(
+            title=TITLES.get('+'.join(run.wants), TITLES['']),
+            language=language,
+            run=run,
+            parts=parts,
+            answers=summary.merged([part['answers'] for part in parts.values()]),
+            failure=failure,
+            state=_state(run, failure is not None),
+            states=STATES,
+            header=_header(run),
+            pictures=[picture for picture in album.pictures if picture.address],
+            made=time.strftime('%Y-%m-%d %H:%M'),
+        )
+    )
+    file = Path(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # What cannot be encoded (file names that are not UTF-8) must not cost the report.
+    write_text_atomically(str(file), html.encode('utf-8', 'replace').decode('utf-8'))
+    return file
+
+
+def _validation_of(run: RunFiles) -> RunFiles | None:
+    """The finished run of a training's model over its validation images, if there is one."""
+    folder = run.out_dir.resolve().parent / VALIDATION
+    found = read_run(folder) if is_run(folder / 'out') else None
+    if found is None or found.detections is None or not found.record.get('ok', True):
+        return None
+    owners = dict(line.partition('\t')[::2] for line in lines_of(folder.parent / SOURCES_FILE))
+    found.sources = [owners.get(Path(path).name, path) for path in found.candidates]
+    return found
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader('ymir_local.report'),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.globals.update(t=Text, zip=zip)
+    environment.filters.update(number=number, ratio=_ratio)
+    return environment
+
+
+def _ratio(value: float) -> str:
+    """Three digits; a dash where nothing defines the number."""
+    return '–' if value != value else f'{value:.3f}'
+
+
+def _state(run: RunFiles, failed: bool) -> str:
+    """The executor never says that it is done: it is when every result is there and its progress is 1."""
+    if run.record.get('stopped'):
+        return 'stopped'
+    if failed:
+        return 'failed'
+    if run.progress is None:
+        return 'unknown'
+    results = {'training': bool(run.result), 'mining': run.ranking is not None, 'infer': run.detections is not None}
+    whole = all(results[name] for name in run.wants) and bool(run.wants)
+    return 'done' if run.progress.state == 3 or whole and run.progress.percent >= 0.995 else 'open'
+
+
+def _header(run: RunFiles) -> list[tuple[Text, str]]:
+    rows = []
+    task_id = run.env.get('task_id') or run.config.get('task_id')
+    if task_id:
+        rows.append((Text('Task', '任务'), str(task_id)))
+    if run.progress:
+        rows.append((Text('Progress', '进度'), f'{run.progress.percent:.0%}'))
+    if run.written:
+        rows.append((Text('Last update', '最后更新'), time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(run.written))))
+    rows.append((Text('Folder', '目录'), str(run.out_dir.resolve())))
+    return rows

@@ -1,0 +1,416 @@
+"""What a run left behind, read through the files of the contract alone (sections c, d and k).
+
+Everything may be missing, cut short or broken: then a field is empty and `gaps` says what is not there and why.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from ymir_exc.annotations import annotation_format, make_reader
+from ymir_exc.errors import DatasetError, ExecutorError
+from ymir_exc.reading import read_index
+from ymir_exc.skipped_images import CANDIDATES, read_skipped_images
+from ymir_exc.yaml_text import load_yaml
+
+from ..platform.event_scalars import event_files
+from ..platform.prepare import IMG_MAN
+from ..platform.run import Progress, read_progress
+from ..platform.skipped import as_lines, skipped_images
+from .text import Text
+
+RESERVED = (
+    'task_id',
+    'gpu_id',
+    'gpu_count',
+    'class_names',
+    'object_type',
+    'pretrained_model_params',
+    'model_params_path',
+    'run_infer',
+    'run_mining',
+)  # keys of config.yaml that the platform writes itself
+TRACES = ('monitor.txt', 'ymir-executor-out.log', 'models', 'tensorboard', 'result.tsv', 'infer-result.json')
+VALIDATION = 'validation'  # in the folder of a training: the run of its best model over the validation images
+MAX_LOG_BYTES = 2_000_000
+MAX_COUNTED_FILES = 20_000
+
+
+class Found(NamedTuple):
+    """One predicted object: class name, score and box in pixels."""
+
+    class_name: str
+    score: float
+    xywh: tuple[float, float, float, float]
+
+
+@dataclass
+class RunFiles:
+    """A run.
+
+    Args:
+        out_dir, in_dir: its folders; the latter may be unknown.
+        config: in/config.yaml.
+        env: in/env.yaml.
+        record: run.yaml, in which the command line says how the run ended; empty for a run of the platform.
+        progress: monitor.txt; None if it cannot be read.
+        written: when monitor.txt was written, seconds; 0 if unknown.
+        trace: further lines of monitor.txt.
+        log: lines of the log; of a long one the first and the last.
+        result: out/models/result.yaml.
+        detections: objects by file name of the image; None: there is no inference result.
+        ranking: path and score of each image, best first; None: there is no mining result.
+        candidates: paths of in/candidate-index.tsv.
+        sources: where the candidates came from, in the same order; may be empty.
+        skipped: file names of candidates that could not be read.
+        gaps: what is not there and why.
+    """
+
+    out_dir: Path
+    in_dir: Path | None
+    config: dict[str, Any] = field(default_factory=dict)
+    env: dict[str, Any] = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict)
+    progress: Progress | None = None
+    written: float = 0.0
+    trace: tuple[str, ...] = ()
+    log: list[str] = field(default_factory=list)
+    result: dict[str, Any] = field(default_factory=dict)
+    detections: dict[str, list[Found]] | None = None
+    ranking: list[tuple[str, float]] | None = None
+    candidates: list[str] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    skipped: frozenset[str] = frozenset()
+    gaps: list[Text] = field(default_factory=list)
+
+    @property
+    def wants(self) -> tuple[str, ...]:
+        """What the run was to do, of 'training', 'mining' and 'infer'; without env.yaml, what it has results of."""
+        named = tuple(name for name in ('training', 'mining', 'infer') if self.env.get(f'run_{name}'))
+        found = (
+            (bool(self.result) or self.has_events, 'training'),
+            (self.ranking is not None, 'mining'),
+            (self.detections is not None, 'infer'),
+        )
+        return named or tuple(name for present, name in found if present)
+
+    @property
+    def has_events(self) -> bool:
+        return bool(event_files(self.out_dir / 'tensorboard'))
+
+    def template(self, task: str) -> dict[str, Any]:
+        """The template that config.yaml was made of, empty if it is not on this machine.
+
+        That of a container is not, but that of this executor is, and its runs have all keys of it.
+
+        Args:
+            task: 'training', 'mining' or 'infer'.
+        """
+        named = _template(Path(str(self.env.get('manifest_file') or '/img-man/manifest.yaml')).parent, task)
+        if named:
+            return named
+        own = _template(IMG_MAN, task)
+        return own if self.has_keys_of(own) else {}
+
+    def is_of_this_executor(self, task: str) -> bool:
+        """Whether config.yaml has the keys of this executor's template, which those of other images have not."""
+        return self.has_keys_of(_template(IMG_MAN, task))
+
+    def has_keys_of(self, template: dict[str, Any]) -> bool:
+        """Whether config.yaml holds the keys of a template whose values are words; the platform leaves out numbers
+        that are 0 and whatever is empty or false.
+        """
+        words = {key for key, value in template.items() if isinstance(value, str) and value} - set(RESERVED)
+        return bool(words) and all(key in self.config for key in words)
+
+    @property
+    def class_names(self) -> list[str]:
+        """Of config.yaml; else those that the inference result names, sorted."""
+        names = self.config.get('class_names')
+        if isinstance(names, list) and names:
+            return [str(name) for name in names]
+        return sorted({found.class_name for boxes in (self.detections or {}).values() for found in boxes})
+
+    def host_path(self, path: str) -> Path | None:
+        """Finds a file that the executor knows by `path`, which may lie below its /in."""
+        given = self.env.get('input')
+        root = str((given.get('root_dir') if isinstance(given, dict) else None) or '/in')
+        options = [Path(path)]
+        for prefix in {root, '/in'}:
+            if self.in_dir and path.startswith(prefix.rstrip('/') + '/'):
+                relative = path[len(prefix.rstrip('/')) + 1 :]
+                options.insert(0, self.in_dir / relative)
+                if relative.startswith('assets/'):  # a work directory that was moved has a broken link there
+                    options.append(self.in_dir.parent / 'asset_cache' / relative[len('assets/') :])
+        return next((option for option in options if option.is_file()), None)
+
+
+def is_run(out_dir: Path) -> bool:
+    """Whether a folder holds anything that a run leaves in its `out`."""
+    return any((Path(out_dir) / name).exists() for name in TRACES)
+
+
+def read_run(out_dir: Path, in_dir: Path | None = None) -> RunFiles:
+    """Reads a run.
+
+    Args:
+        out_dir: its `out`, or the folder that holds `out` and `in`.
+        in_dir: its `in`; default: the one beside `out`, if there is one.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    out_dir = Path(out_dir)
+    if (out_dir / 'out').is_dir():
+        out_dir = out_dir / 'out'
+    if not out_dir.is_dir():
+        raise FileNotFoundError(f'{out_dir} is no folder; the `out` folder of a run is needed')
+    if in_dir is None and (out_dir.resolve().parent / 'in').is_dir():
+        in_dir = out_dir.resolve().parent / 'in'
+    run = RunFiles(out_dir, Path(in_dir) if in_dir else None)
+    if run.in_dir is None:
+        run.gaps.append(
+            Text(
+                'There is no `in` folder beside `out`: parameters, class order and image paths are unknown.',
+                '`out` 旁边没有 `in` 目录：参数、类别顺序和图像路径未知。',
+            )
+        )
+    else:
+        run.env = _read_yaml(run, run.in_dir / 'env.yaml')
+        run.config = _read_yaml(run, run.in_dir / 'config.yaml')
+        run.candidates = [image for image, _ in _index(run, 'candidate')]
+        run.sources = lines_of(run.in_dir / 'candidate-src-index.tsv')
+    if (out_dir.resolve().parent / 'run.yaml').is_file():
+        run.record = _read_yaml(run, out_dir.resolve().parent / 'run.yaml')
+    _tell_skipped_images(run)
+    _read_monitor(run)
+    run.log = _read_log(run)
+    if (out_dir / 'models' / 'result.yaml').exists():
+        run.result = _read_yaml(run, out_dir / 'models' / 'result.yaml')
+    run.detections = _read_detections(run)
+    run.ranking = _read_ranking(run)
+    for name, value, file in (
+        ('training', run.result or None, 'models/result.yaml'),
+        ('mining', run.ranking, 'result.tsv'),
+        ('infer', run.detections, 'infer-result.json'),
+    ):
+        if run.env.get(f'run_{name}') and value is None and not (out_dir / file).exists():
+            run.gaps.append(
+                Text(
+                    'There is no out/{}: the run has not come so far or has failed.',
+                    '没有 out/{}：任务尚未到达这一步或已失败。',
+                ).format(file)
+            )
+    return run
+
+
+def index_entries(run: RunFiles, split: str) -> list[tuple[str, str]]:
+    """Image and annotation path of each line of in/<split>-index.tsv, which may be absent."""
+    return _index(run, split) if run.in_dir else []
+
+
+def _index(run: RunFiles, name: str) -> list[tuple[str, str]]:
+    path = run.in_dir / f'{name}-index.tsv'
+    try:
+        return [(line.image, line.annotation) for line in read_index(path)] if path.exists() else []
+    except DatasetError as error:
+        gap = Text('{}', '{}').format(_one_line(error))
+        run.gaps += [] if gap in run.gaps else [gap]
+        return []
+
+
+def objects_of(run: RunFiles, entries: Sequence[tuple[str, str]]) -> Iterator[list | None]:
+    """Reads annotations.
+
+    Args:
+        run: the run.
+        entries: image and annotation path of each.
+
+    Yields:
+        Objects (`ymir_exc.annotations.LabelledObject`) of each image; None if there is no annotation or it is wrong.
+    """
+    readers: dict[str, Any] = {}
+    for image, annotation in entries:
+        path = run.host_path(annotation) if annotation else None
+        if path is None:
+            yield None
+            continue
+        try:
+            kind = annotation_format(
+                run.config.get('export_format') if run.env.get('run_training') else None, str(path)
+            )
+            reader = readers.setdefault(kind, make_reader(kind, run.class_names))
+            yield reader.read(str(path), image)
+        except (ExecutorError, ValueError):
+            yield None
+
+
+def ascii_table(lines: Sequence[str], title: str) -> list[list[str]]:
+    """Finds a table of the log that stands under its title between `+---+` lines.
+
+    Args:
+        lines: of the log.
+        title: the line above it.
+
+    Returns:
+        Its rows; empty if there is none.
+    """
+    for k, line in enumerate(lines[:-1]):
+        if line.strip() == title and lines[k + 1].startswith('+--'):
+            rows = []
+            for row in lines[k + 2 :]:
+                if row.startswith('|-') or not row.startswith('|'):
+                    if row.startswith('+'):
+                        return rows
+                    continue
+                rows.append([cell.strip() for cell in row.strip().strip('|').split('|')])
+    return []
+
+
+def lines_of(path: Path) -> list[str]:
+    """The lines of a text file that are not empty; none if it cannot be read.
+
+    Args:
+        path: of the file.
+    """
+    try:
+        text = path.read_text(encoding='utf-8-sig', errors='surrogateescape')
+    except OSError:
+        return []
+    return [line.rstrip('\r') for line in text.split('\n') if line.strip()]
+
+
+def _read_yaml(run: RunFiles, path: Path) -> dict[str, Any]:
+    try:
+        content = load_yaml(path.read_text(encoding='utf-8-sig'))
+    except FileNotFoundError:
+        run.gaps.append(Text('{} does not exist.', '{} 不存在。').format(path))
+        return {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        run.gaps.append(Text('{} cannot be read: {}', '{} 无法读取：{}').format(path, _one_line(error)))
+        return {}
+    if not isinstance(content, dict):
+        run.gaps.append(Text('{} holds no "key: value" lines.', '{} 中没有“键：值”行。').format(path))
+        return {}
+    return content
+
+
+def _template(folder: Path, task: str) -> dict[str, Any]:
+    try:
+        content = load_yaml((folder / f'{task}-template.yaml').read_text(encoding='utf-8'))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _tell_skipped_images(run: RunFiles) -> None:
+    run.skipped = frozenset(
+        Path(image.path).name for image in read_skipped_images(str(run.out_dir)) if image.part == CANDIDATES
+    )
+    skipped = skipped_images(run.out_dir.resolve().parent, run.out_dir)
+    if skipped:
+        run.gaps.append(
+            Text('{} images were left out: {}', '{} 张图像被跳过：{}').format(
+                len(skipped), '; '.join(as_lines(skipped))
+            )
+        )
+
+
+def _read_monitor(run: RunFiles) -> None:
+    path = run.out_dir / 'monitor.txt'
+    try:
+        run.progress = read_progress(path)
+        lines = path.read_text(encoding='utf-8', errors='replace').splitlines()
+        run.written = float(lines[0].split('\t')[1])
+        run.trace = tuple(lines[1:100])
+    except FileNotFoundError:
+        run.gaps.append(
+            Text(
+                'There is no out/monitor.txt: whether the run succeeded is unknown.',
+                '没有 out/monitor.txt：无法知道任务是否成功。',
+            )
+        )
+    except (OSError, ValueError) as error:
+        run.gaps.append(
+            Text(
+                'out/monitor.txt cannot be read, nor could the platform: {}',
+                'out/monitor.txt 无法读取（平台同样无法读取）：{}',
+            ).format(_one_line(error))
+        )
+
+
+def _read_log(run: RunFiles) -> list[str]:
+    path = run.out_dir / 'ymir-executor-out.log'
+    try:
+        with open(path, 'rb') as stream:
+            head = stream.read(MAX_LOG_BYTES)
+            size = path.stat().st_size
+            if size > 2 * MAX_LOG_BYTES:
+                stream.seek(size - MAX_LOG_BYTES)
+            tail = stream.read()
+    except OSError:
+        run.gaps.append(
+            Text(
+                'There is no out/ymir-executor-out.log, the log of the run.', '没有任务日志 out/ymir-executor-out.log。'
+            )
+        )
+        return []
+    return (head + tail).decode('utf-8', 'replace').splitlines()
+
+
+def _read_detections(run: RunFiles) -> dict[str, list[Found]] | None:
+    path = run.out_dir / 'infer-result.json'
+    if not path.exists():
+        return None
+    try:
+        detection = json.loads(path.read_text(encoding='utf-8'))['detection']
+        entries = {Path(name).name: entry for name, entry in detection.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        run.gaps.append(Text('{} cannot be read: {}', '{} 无法读取：{}').format(path, _one_line(repr(error))))
+        return None
+    found, wrong = {}, 0
+    for name, entry in entries.items():
+        items = (entry.get('boxes') or entry.get('annotations') or []) if isinstance(entry, dict) else []
+        boxes = []
+        for item in items:
+            try:
+                box = tuple(float(item['box'].get(side, 0)) for side in 'xywh')
+                score = float(item['score'])
+                if not all(map(math.isfinite, (*box, score))):
+                    raise ValueError(score)
+                boxes.append(Found(str(item['class_name']).strip().lower(), score, box))
+            except (KeyError, TypeError, ValueError, AttributeError):
+                wrong += 1
+        found[name] = boxes
+    if wrong:
+        run.gaps.append(
+            Text(
+                '{} objects of infer-result.json are malformed and left out.',
+                'infer-result.json 中有 {} 个目标格式错误，已忽略。',
+            ).format(wrong)
+        )
+    return found
+
+
+def _read_ranking(run: RunFiles) -> list[tuple[str, float]] | None:
+    path = run.out_dir / 'result.tsv'
+    if not path.exists():
+        return None
+    ranking = []
+    for line in lines_of(path):
+        image, _, score = line.partition('\t')
+        try:
+            value = float(score)
+        except ValueError:
+            value = math.nan
+        ranking.append((image, value))
+    return ranking
+
+
+def _one_line(error: object) -> str:
+    return ' '.join(str(error).split())[:300]

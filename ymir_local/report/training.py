@@ -1,0 +1,331 @@
+"""The training part of the page."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from ..platform.event_scalars import recognise
+from . import summary
+from .charts import Series, line_chart, number
+from .curves import Curve, read_curves, smoothed
+from .run_files import MAX_COUNTED_FILES, RESERVED, RunFiles, ascii_table, index_entries, objects_of
+from .text import Text
+
+MACHINE_KEYS = ('Python', 'PyTorch', 'CUDA available', 'NVCC', 'GCC', 'OpenCV', 'TorchVision', 'MMEngine')
+SMOOTHED_FROM = 60  # points; over fewer, a moving average lags behind what was logged
+Charts = list[tuple[Text, Markup]]
+STEP, EPOCH = Text('step', '步'), Text('epoch', '轮')
+
+
+def training_part(run: RunFiles, evaluated: bool = False) -> dict[str, Any]:
+    """Collects what the template shows of a training; `run.gaps` gets what is not there.
+
+    Args:
+        run: the training.
+        evaluated: the page also shows what its model finds in the validation images.
+    """
+    curves, gaps = read_curves(run.out_dir / 'tensorboard')
+    run.gaps.extend(gaps)
+    if not curves:
+        run.gaps.append(
+            Text(
+                'There are no curves: out/tensorboard holds no event file with numbers.',
+                '没有曲线：out/tensorboard 中没有含数值的事件文件。',
+            )
+        )
+    changed, parameters = _parameters(run)
+    main = recognise(curves).get('mAP')
+    in_epochs = _in_epochs(run, curves.get(main))
+    charts, other_charts = _charts(curves, main, in_epochs)
+    classes, stages = _class_counts(run), _stages(run, curves.get(main) if in_epochs else None)
+    best = next((stage for stage in stages if stage['best']), stages[0] if stages else {})
+    answers = summary.training(
+        best.get('metrics', {}),
+        best.get('epoch', ''),
+        _known(curves.get(main)),
+        len(index_entries(run, 'val')),
+        classes['counts'] if classes['known'] else (),
+        classes['names'],
+        evaluated,
+    )
+    return {
+        'answers': answers,
+        'facts': _facts(run, curves),
+        'changed': changed,
+        'parameters': parameters,
+        'classes': classes,
+        'charts': charts,
+        'smoothed': any('faint' in chart for _, chart in charts),
+        'other_charts': other_charts,
+        'stages': stages,
+        'recipe': ascii_table(run.log, 'Recipe'),
+        'data_table': ascii_table(run.log, 'Data'),
+        'machine': _machine(run.log),
+    }
+
+
+def duration(seconds: float) -> Text:
+    """Hours, minutes and seconds."""
+    hours, rest = divmod(int(round(seconds)), 3600)
+    minutes, rest = divmod(rest, 60)
+    if hours:
+        return Text(f'{hours} h {minutes} min', f'{hours} 小时 {minutes} 分')
+    return Text(f'{minutes} min {rest} s', f'{minutes} 分 {rest} 秒') if minutes else Text(f'{rest} s', f'{rest} 秒')
+
+
+def _facts(run: RunFiles, curves: Mapping[str, Curve]) -> list[tuple[Text, object]]:
+    config, facts = run.config, []
+    if config.get('model_name'):
+        facts.append((Text('Model', '模型'), config['model_name']))
+    pretrained = config.get('pretrained_model_params')
+    if pretrained:
+        names = (
+            ', '.join(Path(str(path)).name for path in pretrained) if isinstance(pretrained, list) else str(pretrained)
+        )
+        facts.append((Text('Started from', '初始权重'), names))
+    counts = [
+        (name, len(index_entries(run, split)))
+        for split, name in (('train', Text('{} training', '训练 {}')), ('val', Text('{} validation', '验证 {}')))
+    ]
+    if any(count for _, count in counts):
+        (one, a), (two, b) = counts
+        facts.append(
+            (Text('Images', '图像'), Text('{}, {}', '{}，{}').format(one.format(f'{a:,}'), two.format(f'{b:,}')))
+        )
+    if run.class_names:
+        facts.append((Text('Classes', '类别'), len(run.class_names)))
+    named = {'max_epochs': Text('Epochs', '轮数'), 'samples_per_gpu': Text('Batch size per device', '每设备批大小')}
+    facts += [(name, config[key]) for key, name in named.items() if key in config]
+    if 'gpu_count' in config or 'gpu_id' in config:
+        device = f'{config.get("gpu_count", "")} × GPU'.strip() if config.get('gpu_id') else 'CPU'
+        facts.append((Text('Device', '设备'), device))
+    seconds = _seconds(run, curves)
+    if seconds:
+        facts.append((Text('Duration', '用时'), duration(seconds)))
+    stages, best_name = _stages_of(run)
+    best = stages.get(best_name, {})
+    if isinstance(best.get('mAP'), (int, float)):
+        facts.append((Text('Best mAP', '最佳 mAP'), f'{best["mAP"]:.4f}'))
+    return facts
+
+
+def _seconds(run: RunFiles, curves: Mapping[str, Curve]) -> float:
+    """As the command line measured it; else from the creation of the task, with which its name ends, or from the first
+    curve, to the last monitor.txt.
+    """
+    if isinstance(run.record.get('seconds'), (int, float)):
+        return float(run.record['seconds'])
+    task_id = str(run.env.get('task_id') or '')
+    began = float(task_id[-10:]) if task_id[-10:].isdigit() and len(task_id) >= 30 else 0.0
+    times = [time for curve in curves.values() for time in (curve.times[0], curve.times[-1])]
+    if times and not 0 <= min(times) - began < 86400:
+        began = min(times)
+    ended = max([run.written, *times], default=0.0)
+    return ended - began if 0 < began <= ended else 0.0
+
+
+def _parameters(run: RunFiles) -> tuple[list[tuple[str, object, object]], list[tuple[str, object]]]:
+    """What differs from the image's template (key, here, template), and all parameters."""
+    values = {key: value for key, value in run.config.items() if key not in RESERVED}
+    rows = sorted(values.items(), key=lambda row: str(row[0]))
+    template = run.template('training')
+    if not template:
+        return [], rows
+    changed = [
+        (key, value, template.get(key, ''))
+        for key, value in rows
+        if key not in template or str(template[key]) != str(value)
+    ]
+    return changed, rows
+
+
+def _class_counts(run: RunFiles) -> dict[str, Any]:
+    """Labelled objects per class of both parts."""
+    names = run.class_names
+    table = np.zeros((len(names), 2), np.int64)
+    for column, split in enumerate(('train', 'val')):
+        entries = index_entries(run, split)
+        if len(entries) > MAX_COUNTED_FILES:
+            run.gaps.append(
+                Text(
+                    'Objects per class are counted in the first {:,} images.', '每类目标数只统计前 {:,} 张图像。'
+                ).format(MAX_COUNTED_FILES)
+            )
+        for objects in objects_of(run, entries[:MAX_COUNTED_FILES]):
+            for item in objects or ():
+                table[int(item.class_id), column] += 1
+    return {
+        'names': names,
+        'rows': list(zip(names, table.tolist())),
+        'counts': table.tolist(),
+        'top': max(int(table.max(initial=0)), 1),
+        'known': bool(table.any()),
+    }
+
+
+def _known(curve: Curve | None) -> np.ndarray | None:
+    """The values of a curve of accuracy; COCO's -1 (no label) is none."""
+    if curve is None:
+        return None
+    values = curve.values[np.isfinite(curve.values)]
+    return values[values >= 0]
+
+
+def _in_epochs(run: RunFiles, curve: Curve | None) -> bool:
+    """Whether accuracy was logged by epoch; some executors count steps."""
+    epochs = next((run.config[key] for key in ('max_epochs', 'epochs') if key in run.config), None)
+    return curve is None or not isinstance(epochs, int) or curve.steps[-1] <= epochs
+
+
+def _charts(curves: Mapping[str, Curve], main: str | None, in_epochs: bool) -> tuple[Charts, Charts]:
+    """Loss, its parts, accuracy and learning rate; and what else was logged. Each chart stands under its title.
+
+    Args:
+        curves: by tag.
+        main: tag of the accuracy that decides which model is the best.
+        in_epochs: accuracy was logged by epoch.
+    """
+    groups: dict[str, dict[str, Curve]] = {'total': {}, 'loss': {}, 'accuracy': {}, 'lr': {}, 'other': {}}
+    for tag, curve in sorted(curves.items()):
+        name = tag.lower()
+        last = name.rpartition('/')[2]
+        if last in ('loss', 'total_loss'):
+            groups['total'][tag] = curve
+        elif 'loss' in name:
+            groups['loss'][tag] = curve
+        elif any(word in name for word in ('map', 'miou', 'macc', 'precision', 'recall', 'ap50', 'boxap')):
+            values = np.where(curve.values < 0, np.nan, curve.values)  # COCO's -1: no object of that size
+            if np.isfinite(values).any():
+                groups['accuracy'][tag] = Curve(curve.steps, values, curve.times)
+        elif last in ('lr', 'base_lr', 'learning_rate') or name.startswith('lr/'):
+            if not (last == 'base_lr' and any(key.rpartition('/')[2] == 'lr' for key in curves)):
+                groups['lr'][tag] = curve
+        elif last not in ('epoch', 'iter', 'step'):
+            groups['other'][tag] = curve
+    titles = (
+        (groups['total'], Text('Loss', '损失'), STEP, True),
+        (groups['loss'], Text('Parts of the loss', '各项损失'), STEP, True),
+        (
+            groups['accuracy'],
+            Text('Accuracy on the validation images', '验证集精度'),
+            EPOCH if in_epochs else STEP,
+            False,
+        ),
+        (groups['lr'], Text('Learning rate', '学习率'), STEP, False),
+    )
+    charts = [(title, _chart(title, group, x_name, smooth, main)) for group, title, x_name, smooth in titles if group]
+    others = [
+        (Text(tag, tag), _chart(Text(tag, tag), {tag: curve}, STEP, True, main))
+        for tag, curve in groups['other'].items()
+    ]
+    return charts, others
+
+
+def _chart(title: Text, group: Mapping[str, Curve], x_name: Text, smooth: bool, main: str | None) -> Markup:
+    series = []
+    for colour, (tag, curve) in enumerate(group.items()):
+        name = tag.rpartition('/')[2].replace('bbox_', '') if '/' in tag else tag
+        if smooth and len(curve.values) >= SMOOTHED_FROM:
+            series.append(Series(name, curve.steps, curve.values, colour, 'faint'))
+            series.append(Series(name, curve.steps, smoothed(curve.values), colour))
+        else:
+            style = 'bold' if tag == main and len(group) > 1 else 'line'
+            series.append(Series(name, curve.steps, curve.values, colour, style, len(curve.values) <= SMOOTHED_FROM))
+    series.sort(key=lambda item: item.style != 'faint')
+    return line_chart(title, series, x_name)
+
+
+def _stages_of(run: RunFiles) -> tuple[dict[str, dict], str]:
+    """The stages of result.yaml, in its new form or its old one (contract section d.2), and the name of the best."""
+    if 'model' in run.result:
+        return {
+            'default_best_stage': {'files': run.result['model'], 'mAP': run.result.get('map')}
+        }, 'default_best_stage'
+    stages = run.result.get('model_stages')
+    stages = stages if isinstance(stages, dict) else {}
+    return (
+        {str(key): stage for key, stage in stages.items() if isinstance(stage, dict)},
+        str(run.result.get('best_stage_name')),
+    )
+
+
+def _stages(run: RunFiles, main: Curve | None) -> list[dict[str, Any]]:
+    """One row per stage of result.yaml; the epoch is the one whose mAP the stage has.
+
+    Args:
+        run: the run.
+        main: accuracy over epochs.
+    """
+    stages, best_name = _stages_of(run)
+    rows = []
+    for key, stage in stages.items():
+        value = next(
+            (stage[name] for name in ('maskAP', 'mIoU', 'mAP') if isinstance(stage.get(name), (int, float))), None
+        )
+        epoch = ''
+        if main is not None and value is not None:
+            same = np.flatnonzero(np.abs(main.values - value) < 1e-6)
+            epoch = int(main.steps[same[0]]) if len(same) else ''
+        files = []
+        for file in stage.get('files') if isinstance(stage.get('files'), list) else ():
+            path = next(
+                (
+                    path
+                    for path in (run.out_dir / 'models' / key / str(file), run.out_dir / 'models' / str(file))
+                    if path.is_file()
+                ),
+                None,
+            )
+            files.append((str(file), _size(path.stat().st_size) if path else None))
+        stamp = stage.get('timestamp')
+        metrics = {
+            str(name): float(item)
+            for name, item in stage.items()
+            if isinstance(item, (int, float)) and name != 'timestamp'
+        }
+        others = ', '.join(f'{name} {number(item)}' for name, item in metrics.items() if name != 'mAP')
+        rows.append(
+            {
+                'name': key,
+                'best': key == best_name,
+                'value': value,
+                'epoch': epoch,
+                'files': files,
+                'others': others,
+                'metrics': metrics,
+                'time': _clock(stamp),
+            }
+        )
+    return rows
+
+
+def _clock(stamp: object) -> str:
+    try:
+        return time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(float(stamp)))  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError, OSError):
+        return ''
+
+
+def _size(num_bytes: float) -> str:
+    for unit in ('B', 'KB', 'MB'):
+        if num_bytes < 1024:
+            return f'{num_bytes:.0f} {unit}' if unit == 'B' else f'{num_bytes:.1f} {unit}'
+        num_bytes /= 1024
+    return f'{num_bytes:.1f} GB'
+
+
+def _machine(log: list[str]) -> list[tuple[str, str]]:
+    """What mmengine prints of the machine: the `key: value` lines below "System environment:"."""
+    start = next((k for k, line in enumerate(log) if line.strip() == 'System environment:'), None)
+    rows = []
+    for line in log[start + 1 : start + 60] if start is not None else ():
+        if line.strip() == 'Runtime environment:':
+            break
+        key, colon, value = line.strip().partition(': ')
+        if colon and (key in MACHINE_KEYS or key.startswith('GPU ')):
+            rows.append((key, value))
+    return rows
