@@ -11,7 +11,7 @@ import builtins
 import copy as copying
 import json as json_text
 import typing
-from typing import Any, Callable, ClassVar, TypeVar
+from typing import Any, ClassVar, Mapping, TypeVar
 
 from .errors import ValidationError
 
@@ -60,8 +60,9 @@ class Record:
         ValidationError: a value is missing or wrong.
     """
 
-    converters: ClassVar[builtins.dict[str, Callable[[Any], Any]]] = {}
-    _fields: ClassVar[builtins.dict[str, Callable[[Any], Any]]] = {}
+    # Name -> function of one value. These annotations are evaluated, on Python 3.8 too.
+    converters: ClassVar[Mapping] = {}
+    _fields: ClassVar[Mapping] = {}
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
