@@ -4,7 +4,7 @@
 
 Models have seeded random weights with the statistics of a photograph, and the score threshold lies where some hundred
 candidates are above it. The exit code is 1 if any file differs from PyTorch by more than the limits of
-`mmyolo.export.check`. `onnx ms` and `torch ms` are the times of one image, suppression included, best of five.
+`mmyolo.tools.export.check`. `onnx ms` and `torch ms` are the times of one image, suppression included, best of five.
 """
 
 import argparse
@@ -17,9 +17,9 @@ from pathlib import Path
 import cv2
 from rich.console import Console
 
-from mmyolo.export import ExportOptions, OnnxDetector, check_export, export_onnx
-from mmyolo.export.check import detect_in_torch, report_table
 from mmyolo.testing.export_families import FAMILIES, make_detector
+from mmyolo.tools.export import ExportOptions, OnnxDetector, check_export, export_onnx
+from mmyolo.tools.export.check import detect_in_torch, report_table
 
 ROOT = Path(__file__).resolve().parents[1]
 

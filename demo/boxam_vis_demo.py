@@ -13,7 +13,7 @@ import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 import mmcv
 from mmengine.logging import MessageHub
 
-from mmyolo.utils.boxam_utils import (
+from mmyolo.tools.demo.boxam_utils import (
     BoxAMDetectorVisualizer,
     BoxAMDetectorWrapper,
     DetAblationLayer,
@@ -22,8 +22,8 @@ from mmyolo.utils.boxam_utils import (
     GradCAMPlusPlus,
     reshape_transform,
 )
-from mmyolo.utils.featmap import find_layer
-from mmyolo.utils.inference import (
+from mmyolo.tools.demo.featmap import find_layer
+from mmyolo.tools.demo.inference import (
     ReadableImages,
     add_detector_arguments,
     add_output_arguments,
@@ -31,7 +31,7 @@ from mmyolo.utils.inference import (
     read_detector_config,
     show,
 )
-from mmyolo.utils.launch import add_cfg_options
+from mmyolo.tools.launch import add_cfg_options
 from mmyolo.utils.misc import get_file_list
 
 GRADIENT_METHODS = {'gradcam': GradCAM, 'gradcam++': GradCAMPlusPlus}

@@ -12,8 +12,8 @@ import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 # isort: split
 import torch
 
+from mmyolo.tools.demo.inference import add_output_arguments
 from mmyolo.utils.device import choose_device
-from mmyolo.utils.inference import add_output_arguments
 from mmyolo.utils.misc import get_file_list
 from mmyolo.utils.terminal import progress
 

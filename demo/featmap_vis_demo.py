@@ -11,8 +11,8 @@ import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 # isort: split
 import mmcv
 
-from mmyolo.utils.featmap import cut_padding, find_layer, overlay_featmap, record_outputs
-from mmyolo.utils.inference import (
+from mmyolo.tools.demo.featmap import cut_padding, find_layer, overlay_featmap, record_outputs
+from mmyolo.tools.demo.inference import (
     ReadableImages,
     add_detector_arguments,
     add_output_arguments,
@@ -25,7 +25,7 @@ from mmyolo.utils.inference import (
     select,
     show,
 )
-from mmyolo.utils.launch import add_cfg_options
+from mmyolo.tools.launch import add_cfg_options
 from mmyolo.utils.misc import auto_arrange_images, get_file_list
 from mmyolo.utils.terminal import progress
 

@@ -11,7 +11,7 @@ import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 # isort: split
 import mmcv
 
-from mmyolo.utils.inference import (
+from mmyolo.tools.demo.inference import (
     ReadableImages,
     add_detector_arguments,
     add_output_arguments,
@@ -24,7 +24,7 @@ from mmyolo.utils.inference import (
     select,
     show,
 )
-from mmyolo.utils.labelme_utils import LabelmeFormat
+from mmyolo.tools.demo.labelme_utils import LabelmeFormat
 from mmyolo.utils.misc import get_file_list
 from mmyolo.utils.terminal import progress
 

@@ -11,7 +11,7 @@ import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 # isort: split
 import mmcv
 
-from mmyolo.utils.inference import (
+from mmyolo.tools.demo.inference import (
     ReadableImages,
     add_detector_arguments,
     add_output_arguments,
@@ -23,7 +23,7 @@ from mmyolo.utils.inference import (
     select,
     show,
 )
-from mmyolo.utils.large_image import merge_results_by_nms, shift_predictions, slice_windows
+from mmyolo.tools.demo.large_image import merge_results_by_nms, shift_predictions, slice_windows
 from mmyolo.utils.misc import get_file_list
 from mmyolo.utils.terminal import progress
 

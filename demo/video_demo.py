@@ -10,7 +10,14 @@ import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 import cv2
 import mmcv
 
-from mmyolo.utils.inference import add_detector_arguments, build_painter, build_pipeline, detect, load_detector, select
+from mmyolo.tools.demo.inference import (
+    add_detector_arguments,
+    build_painter,
+    build_pipeline,
+    detect,
+    load_detector,
+    select,
+)
 from mmyolo.utils.terminal import progress
 
 

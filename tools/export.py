@@ -11,10 +11,10 @@ import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 import cv2
 from rich.console import Console
 
-from mmyolo.export import ExportOptions, check_export, export_onnx
-from mmyolo.export.check import report_table
-from mmyolo.export.dependencies import need
-from mmyolo.utils.inference import load_detector
+from mmyolo.tools.demo.inference import load_detector
+from mmyolo.tools.export import ExportOptions, check_export, export_onnx
+from mmyolo.tools.export.check import report_table
+from mmyolo.tools.export.dependencies import need
 
 DEMO = Path(__file__).resolve().parents[1] / 'demo/demo.jpg'
 BACKENDS = {'onnxruntime': 'onnx', 'openvino': 'onnx', 'tensorrt8': 'tensorrt8', 'tensorrt7': 'tensorrt7'}

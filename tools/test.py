@@ -12,9 +12,9 @@ from mmengine.evaluator import DumpResults
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from mmyolo.tools.demo.tta import use_tta
+from mmyolo.tools.launch import add_launch_options, config_from_options, leave_processes
 from mmyolo.utils import is_metainfo_lower
-from mmyolo.utils.launch import add_launch_options, config_from_options, leave_processes
-from mmyolo.utils.tta import use_tta
 
 
 def parse_args() -> argparse.Namespace:

@@ -11,8 +11,8 @@ from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from mmyolo.tools.launch import add_launch_options, config_from_options, leave_processes
 from mmyolo.utils import is_metainfo_lower
-from mmyolo.utils.launch import add_launch_options, config_from_options, leave_processes
 
 
 def parse_args() -> argparse.Namespace:

@@ -11,7 +11,7 @@ import builtins
 import copy as copying
 import json as json_text
 import typing
-from typing import Any, ClassVar, Mapping, TypeVar
+from typing import Any, Callable, ClassVar, Mapping, TypeVar
 
 from .errors import ValidationError
 

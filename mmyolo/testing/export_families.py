@@ -8,10 +8,10 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from mmyolo.export.metadata import resize_of
-from mmyolo.export.model import ExportModel
-from mmyolo.export.runtime import fit
 from mmyolo.registry import MODELS
+from mmyolo.tools.export.metadata import resize_of
+from mmyolo.tools.export.model import ExportModel
+from mmyolo.tools.export.runtime import fit
 from mmyolo.utils import register_all_modules
 
 from ._utils import _get_config_directory

@@ -10,8 +10,8 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 
-from mmyolo.utils import boxam_utils
-from mmyolo.utils.boxam_utils import (
+from mmyolo.tools.demo import boxam_utils
+from mmyolo.tools.demo.boxam_utils import (
     BoxAMDetectorVisualizer,
     BoxAMDetectorWrapper,
     DetAblationLayer,

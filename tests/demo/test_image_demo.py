@@ -80,8 +80,8 @@ def test_a_config_of_the_package_and_a_missing_gpu(run, write_picture, monkeypat
     import torch
     from mmengine.registry import MODELS
 
+    from mmyolo.tools.demo.inference import read_detector_config
     from mmyolo.utils.device import choose_device
-    from mmyolo.utils.inference import read_detector_config
 
     name = 'mmyolo::yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco.py'
     torch.save({'state_dict': MODELS.build(read_detector_config(name).model).state_dict()}, 'random.pth')

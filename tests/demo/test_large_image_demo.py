@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmyolo.utils.large_image import slice_windows
+from mmyolo.tools.demo.large_image import slice_windows
 from tests.demo.detector import picture
 
 

@@ -11,8 +11,8 @@ from mmengine.config import Config
 
 from mmyolo.testing import get_detector_cfg
 from mmyolo.testing._utils import _get_config_directory, _get_config_module, _rand_bboxes
-from mmyolo.utils.launch import add_launch_options, config_from_options, use_gloo_without_gpu
-from mmyolo.utils.tta import use_tta
+from mmyolo.tools.demo.tta import use_tta
+from mmyolo.tools.launch import add_launch_options, config_from_options, use_gloo_without_gpu
 
 YOLOV8 = 'yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco.py'
 
@@ -50,9 +50,9 @@ def test_options_change_the_config(tmp_path, monkeypatch):
 
 def test_processes_without_gpu_meet_over_gloo(monkeypatch):
     joined = []
-    monkeypatch.setattr('mmyolo.utils.launch.get_device', lambda: 'cpu')
+    monkeypatch.setattr('mmyolo.tools.launch.get_device', lambda: 'cpu')
     monkeypatch.setattr(
-        'mmyolo.utils.launch.dist.init_process_group', lambda *args, **kwargs: joined.append((args, kwargs))
+        'mmyolo.tools.launch.dist.init_process_group', lambda *args, **kwargs: joined.append((args, kwargs))
     )
     cfg = Config({'launcher': 'pytorch', 'find_unused_parameters': True, 'env_cfg': {'dist_cfg': {'timeout': 60}}})
     use_gloo_without_gpu(cfg)
@@ -68,7 +68,7 @@ def test_processes_without_gpu_meet_over_gloo(monkeypatch):
     with pytest.raises(ValueError, match="'slurm'.*torchrun"):
         use_gloo_without_gpu(Config({'launcher': 'slurm'}))
     for launcher, device in ('none', 'cpu'), ('pytorch', 'cuda'):
-        monkeypatch.setattr('mmyolo.utils.launch.get_device', lambda device=device: device)
+        monkeypatch.setattr('mmyolo.tools.launch.get_device', lambda device=device: device)
         alone = Config({'launcher': launcher})
         use_gloo_without_gpu(alone)
         assert alone.to_dict() == {'launcher': launcher}
@@ -78,7 +78,7 @@ def test_processes_without_gpu_meet_over_gloo(monkeypatch):
 LEAVING = """
 import atexit
 import torch.distributed as dist
-from mmyolo.utils.launch import leave_processes
+from mmyolo.tools.launch import leave_processes
 
 class Part:
     def __del__(self):

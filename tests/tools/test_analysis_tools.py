@@ -13,8 +13,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from small_data import BOXES, HEIGHT, WIDTH, write_coco, write_images
 
-from mmyolo.analysis import confusion_matrix
 from mmyolo.registry import MODELS
+from mmyolo.tools.analysis import confusion_matrix
 from tests.tools.running import ROOT, load_tool, run_tool
 
 CLASSES = ('螺栓', 'nut')
@@ -233,8 +233,8 @@ def test_browse_dataset_moves_boxes_in_validation(config, tmp_path):
     out = tmp_path / 'out'
     load_tool('analysis_tools/browse_dataset').main([config(), '-p', 'val', '--out-dir', str(out), '--not-show'])
     assert len(list(out.iterdir())) == 4
-    from mmyolo.analysis.pictures import Steps
     from mmyolo.registry import DATASETS
+    from mmyolo.tools.analysis.pictures import Steps
 
     cfg = Config.fromfile(config())
     tool = load_tool('analysis_tools/browse_dataset')

@@ -12,10 +12,10 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
-from mmyolo.converters.datasets.dota import SplitConfig, sliding_windows, split_dota
 from mmyolo.ops import box_iou_rotated
 from mmyolo.registry import DATASETS, METRICS
 from mmyolo.structures import RotatedBoxes
+from mmyolo.tools.converters.datasets.dota import SplitConfig, sliding_windows, split_dota
 from mmyolo.utils import register_all_modules
 from tests.tools.running import run_tool
 

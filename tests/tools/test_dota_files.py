@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmyolo.converters.datasets.dota import SplitConfig, read_objects, split_dota
+from mmyolo.tools.converters.datasets.dota import SplitConfig, read_objects, split_dota
 from mmyolo.utils.files import read_text
 
 GOOD = '10 10 40 10 40 30 10 30 plane 0'
@@ -14,7 +14,9 @@ GOOD = '10 10 40 10 40 30 10 30 plane 0'
 def told(monkeypatch):
     """The warnings, whatever logger of mmengine is current."""
     sentences = []
-    monkeypatch.setattr('mmyolo.converters.datasets.dota.print_log', lambda text, logger, level: sentences.append(text))
+    monkeypatch.setattr(
+        'mmyolo.tools.converters.datasets.dota.print_log', lambda text, logger, level: sentences.append(text)
+    )
     return sentences
 
 

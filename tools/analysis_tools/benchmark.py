@@ -14,8 +14,8 @@ from mmengine.device import get_device
 from mmengine.dist import init_dist, is_main_process
 from mmengine.logging import MMLogger
 
-from mmyolo.analysis.throughput import build_loader, build_model, measure
-from mmyolo.utils.launch import (
+from mmyolo.tools.analysis.throughput import build_loader, build_model, measure
+from mmyolo.tools.launch import (
     add_cfg_options,
     add_launcher_options,
     leave_processes,

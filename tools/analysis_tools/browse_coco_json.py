@@ -9,9 +9,9 @@ import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 # isort: split
 from mmengine.registry import init_default_scope
 
-from mmyolo.analysis.coco_browsing import choose_images, objects
-from mmyolo.analysis.pictures import Gallery, Painter
-from mmyolo.analysis.plotting import windows_wanted
+from mmyolo.tools.analysis.coco_browsing import choose_images, objects
+from mmyolo.tools.analysis.pictures import Gallery, Painter
+from mmyolo.tools.analysis.plotting import windows_wanted
 from mmyolo.utils.coco_file import CocoFile
 from mmyolo.utils.terminal import progress
 

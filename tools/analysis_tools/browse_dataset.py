@@ -12,10 +12,10 @@ import numpy as np
 from mmengine.config import ConfigDict
 from mmengine.dataset import BaseDataset
 
-from mmyolo.analysis.pictures import Gallery, Painter, Steps, grid
-from mmyolo.analysis.plotting import windows_wanted
 from mmyolo.registry import DATASETS
-from mmyolo.utils.launch import add_cfg_options, read_config
+from mmyolo.tools.analysis.pictures import Gallery, Painter, Steps, grid
+from mmyolo.tools.analysis.plotting import windows_wanted
+from mmyolo.tools.launch import add_cfg_options, read_config
 from mmyolo.utils.terminal import progress
 
 

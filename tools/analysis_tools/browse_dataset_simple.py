@@ -9,10 +9,10 @@ import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 # isort: split
 import numpy as np
 
-from mmyolo.analysis.pictures import Gallery, Painter
-from mmyolo.analysis.plotting import windows_wanted
 from mmyolo.registry import DATASETS
-from mmyolo.utils.launch import add_cfg_options, read_config
+from mmyolo.tools.analysis.pictures import Gallery, Painter
+from mmyolo.tools.analysis.plotting import windows_wanted
+from mmyolo.tools.launch import add_cfg_options, read_config
 from mmyolo.utils.terminal import progress
 
 

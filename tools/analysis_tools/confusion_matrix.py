@@ -9,11 +9,11 @@ import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 # isort: split
 import matplotlib
 
-from mmyolo.analysis.annotations import build_without_pipelines
-from mmyolo.analysis.confusion_matrix import count, normalize, plot
-from mmyolo.analysis.plotting import save_figure, show_figures, windows_wanted
-from mmyolo.converters.checkpoints.reading import read_predictions
-from mmyolo.utils.launch import add_cfg_options, read_config
+from mmyolo.tools.analysis.annotations import build_without_pipelines
+from mmyolo.tools.analysis.confusion_matrix import count, normalize, plot
+from mmyolo.tools.analysis.plotting import save_figure, show_figures, windows_wanted
+from mmyolo.tools.converters.checkpoints.reading import read_predictions
+from mmyolo.tools.launch import add_cfg_options, read_config
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -10,11 +10,11 @@ import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 from rich.console import Console
 from rich.table import Table
 
-from mmyolo.analysis.annotations import build_without_pipelines
-from mmyolo.analysis.dataset_plots import plot_areas, plot_numbers, plot_ratios, plot_sizes
-from mmyolo.analysis.dataset_statistics import DatasetStatistics, area_sides, collect
-from mmyolo.analysis.plotting import save_figure
-from mmyolo.utils.launch import add_cfg_options, read_config
+from mmyolo.tools.analysis.annotations import build_without_pipelines
+from mmyolo.tools.analysis.dataset_plots import plot_areas, plot_numbers, plot_ratios, plot_sizes
+from mmyolo.tools.analysis.dataset_statistics import DatasetStatistics, area_sides, collect
+from mmyolo.tools.analysis.plotting import save_figure
+from mmyolo.tools.launch import add_cfg_options, read_config
 from mmyolo.utils.misc import show_data_classes
 
 FUNCTIONS = ('show_bbox_num', 'show_bbox_wh', 'show_bbox_wh_ratio', 'show_bbox_area')

@@ -7,8 +7,8 @@ import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 
 # isort: split
 
-from mmyolo.analysis.complexity import complexity, deployed_model
-from mmyolo.utils.launch import add_cfg_options, read_config
+from mmyolo.tools.analysis.complexity import complexity, deployed_model
+from mmyolo.tools.launch import add_cfg_options, read_config
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

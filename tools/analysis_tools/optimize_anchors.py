@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from mmyolo.analysis.anchors import (
+from mmyolo.tools.analysis.anchors import (
     ALGORITHMS,
     best_possible_recall,
     collect_sizes,
@@ -21,10 +21,10 @@ from mmyolo.analysis.anchors import (
     per_level,
     random_scales,
 )
-from mmyolo.analysis.annotations import build_without_pipelines
+from mmyolo.tools.analysis.annotations import build_without_pipelines
+from mmyolo.tools.launch import add_cfg_options, read_config
 from mmyolo.utils.device import choose_device
 from mmyolo.utils.files import write_json
-from mmyolo.utils.launch import add_cfg_options, read_config
 
 GENERATOR = 'YOLOAnchorGenerator'
 

@@ -12,9 +12,9 @@ import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 import matplotlib.style
 from mmengine.logging import MMLogger
 
-from mmyolo.analysis.plotting import new_figure, save_figure, show_figures, windows_wanted
-from mmyolo.analysis.schedules import PARAMETERS, simulate
-from mmyolo.utils.launch import add_cfg_options, read_config
+from mmyolo.tools.analysis.plotting import new_figure, save_figure, show_figures, windows_wanted
+from mmyolo.tools.analysis.schedules import PARAMETERS, simulate
+from mmyolo.tools.launch import add_cfg_options, read_config
 
 SEABORN = 'seaborn-v0_8-'  # where matplotlib keeps styles such as whitegrid
 

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmyolo.converters.datasets.coco_split import split_coco
+from mmyolo.tools.converters.datasets.coco_split import split_coco
 from mmyolo.utils.coco_file import read_coco
 from mmyolo.utils.files import write_json
 

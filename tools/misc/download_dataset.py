@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmyolo.converters.datasets.download import ARCHIVES, DownloadError, download_all
+from mmyolo.tools.converters.datasets.download import ARCHIVES, DownloadError, download_all
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmyolo.converters.datasets.coco_extract import AREAS, extract
+from mmyolo.tools.converters.datasets.coco_extract import AREAS, extract
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -6,7 +6,7 @@ import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 
 # isort: split
 
-from mmyolo.analysis.model_zoo import main
+from mmyolo.tools.analysis.model_zoo import main
 
 if __name__ == '__main__':
     sys.exit(main())

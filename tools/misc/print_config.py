@@ -12,8 +12,8 @@ import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 from mmdet.utils import replace_cfg_vals
 from mmengine.config import Config
 
+from mmyolo.tools.launch import add_cfg_options, read_config
 from mmyolo.utils.files import replacing
-from mmyolo.utils.launch import add_cfg_options, read_config
 
 SUFFIXES = ('.py', '.json', '.yml')
 

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from mmyolo.converters.publish import publish
+from mmyolo.tools.converters.publish import publish
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

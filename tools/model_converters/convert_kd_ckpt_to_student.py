@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from mmyolo.converters.checkpoints.student import extract_student
+from mmyolo.tools.converters.checkpoints.student import extract_student
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from mmyolo.converters.checkpoints.command_line import make_parser, run
-from mmyolo.converters.checkpoints.ppyoloe import translate_ppyoloe, translate_ppyoloe_backbone
-from mmyolo.converters.checkpoints.reading import read_pdparams
+from mmyolo.tools.converters.checkpoints.command_line import make_parser, run
+from mmyolo.tools.converters.checkpoints.ppyoloe import translate_ppyoloe, translate_ppyoloe_backbone
+from mmyolo.tools.converters.checkpoints.reading import read_pdparams
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from mmyolo.converters.checkpoints.command_line import make_parser, run
-from mmyolo.converters.checkpoints.mmdet_rtmdet import translate_rtmdet
+from mmyolo.tools.converters.checkpoints.command_line import make_parser, run
+from mmyolo.tools.converters.checkpoints.mmdet_rtmdet import translate_rtmdet
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from mmyolo.converters.checkpoints.command_line import make_parser, run
-from mmyolo.converters.checkpoints.yolov6 import translate_yolov6
+from mmyolo.tools.converters.checkpoints.command_line import make_parser, run
+from mmyolo.tools.converters.checkpoints.yolov6 import translate_yolov6
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -6,8 +6,8 @@ The name of the file tells the model. What lacks in the result are the auxiliary
 import sys
 from collections.abc import Sequence
 
-from mmyolo.converters.checkpoints.command_line import make_parser, run
-from mmyolo.converters.checkpoints.yolov7 import translator
+from mmyolo.tools.converters.checkpoints.command_line import make_parser, run
+from mmyolo.tools.converters.checkpoints.yolov7 import translator
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -14,8 +14,19 @@ from pathlib import Path
 from ..platform.prepare import ModelStage
 
 # isort: off  importing a file of rules fills the catalogue; the order here is the order of the findings
-from . import behaviour, monitor, training, training_files, infer, segmentation, mining, verifier  # noqa: F401
-from . import image_rules, template_rules, run_rules  # noqa: F401
+from . import (  # noqa: F401  # noqa: F401
+    behaviour,
+    image_rules,
+    infer,
+    mining,
+    monitor,
+    run_rules,
+    segmentation,
+    template_rules,
+    training,
+    training_files,
+    verifier,
+)
 
 # isort: on
 from .catalogues import IMAGE, OUT, RUNS

@@ -150,7 +150,7 @@ def test_nothing_else_reads_pickles():
         for path in (root / folder).rglob('*.py')
         if reading.search(path.read_text(encoding='utf-8'))
     }
-    assert found == {'mmyolo/utils/checkpoint.py', 'mmyolo/converters/checkpoints/reading.py'}
+    assert found == {'mmyolo/utils/checkpoint.py', 'mmyolo/tools/converters/checkpoints/reading.py'}
 
 
 GREEDY = {

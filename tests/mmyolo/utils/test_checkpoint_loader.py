@@ -12,11 +12,11 @@ from mmengine.config import Config
 from mmengine.model import BaseModule
 from mmengine.runner import CheckpointLoader, load_checkpoint
 
-from mmyolo.utils import boxam_utils
+from mmyolo.tools.demo import boxam_utils
+from mmyolo.tools.demo.inference import load_detector
 from mmyolo.utils.checkpoint import CheckpointError
 from mmyolo.utils.checkpoint_content import clean_checkpoint
 from mmyolo.utils.checkpoint_loader import check_embedded_config
-from mmyolo.utils.inference import load_detector
 from mmyolo.utils.literal_config import ConfigContentError
 
 from .files_of_all_kinds import Call, no_weights

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmyolo.converters.datasets.dota import PHASES, SplitConfig, split_dota
+from mmyolo.tools.converters.datasets.dota import PHASES, SplitConfig, split_dota
 from mmyolo.utils.files import read_text
 
 

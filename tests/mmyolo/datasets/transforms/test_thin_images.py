@@ -12,7 +12,7 @@ from mmyolo.datasets import YOLOv5CocoDataset
 from mmyolo.datasets.transforms import LetterResize, YOLOv5KeepRatioResize
 from mmyolo.datasets.transforms.tiles import resize_to_fit
 from mmyolo.registry import TRANSFORMS
-from mmyolo.utils.tta import use_tta
+from mmyolo.tools.demo.tta import use_tta
 from tests.mmyolo.datasets.samples import make_image
 
 # (height, width) of an image, and of what fits into 640.

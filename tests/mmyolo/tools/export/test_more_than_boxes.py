@@ -10,14 +10,14 @@ from mmengine.config import Config
 pytest.importorskip('onnx')
 pytest.importorskip('onnxruntime')
 
-from mmyolo.export import ExportOptions, OnnxDetector, export_onnx  # noqa: E402
-from mmyolo.export.model import pack_maps  # noqa: E402
 from mmyolo.registry import MODELS  # noqa: E402
 from mmyolo.testing.random_weights import draw_weights  # noqa: E402
+from mmyolo.tools.export import ExportOptions, OnnxDetector, export_onnx  # noqa: E402
+from mmyolo.tools.export.model import pack_maps  # noqa: E402
 from mmyolo.utils import register_all_modules  # noqa: E402
 from tests.closeness import assert_maps_close  # noqa: E402
 
-CONFIGS = Path(__file__).resolve().parents[3] / 'configs'
+CONFIGS = Path(__file__).resolve().parents[4] / 'configs'
 
 
 @pytest.mark.slow

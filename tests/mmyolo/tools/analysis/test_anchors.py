@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmyolo.analysis import anchors
+from mmyolo.tools.analysis import anchors
 
 CLUSTERS = np.array([[10, 20], [60, 30], [200, 240]], dtype=np.float64)
 

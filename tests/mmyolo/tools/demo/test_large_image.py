@@ -7,7 +7,7 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 
-from mmyolo.utils.large_image import merge_results_by_nms, shift_predictions, shift_rbboxes, slice_windows
+from mmyolo.tools.demo.large_image import merge_results_by_nms, shift_predictions, shift_rbboxes, slice_windows
 
 
 def sample(boxes, scores=None, labels=None, **more):

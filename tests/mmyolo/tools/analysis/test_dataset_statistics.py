@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mmyolo.analysis import dataset_plots
-from mmyolo.analysis.dataset_statistics import DatasetStatistics, area_sides
+from mmyolo.tools.analysis import dataset_plots
+from mmyolo.tools.analysis.dataset_statistics import DatasetStatistics, area_sides
 
 SIZES = np.array([[10, 20], [32, 32], [100, 50], [31, 33], [0, 8]], dtype=float)
 LABELS = np.array([0, 2, 2, 0, 2])

@@ -23,10 +23,10 @@ from mmyolo.datasets.unreadable import printable
 from mmyolo.errors import UnreadableImageError
 from mmyolo.registry import DATASETS, VISUALIZERS
 
-from .deploy import switch_to_deploy
-from .device import choose_device
+from ...utils.deploy import switch_to_deploy
+from ...utils.device import choose_device
+from ...utils.misc import show_data_classes
 from .drawing import draw_instances
-from .misc import show_data_classes
 from .tta import use_tta
 
 Image = str | np.ndarray

@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmyolo.analysis.schedules import iterations_per_epoch, simulate
+from mmyolo.tools.analysis.schedules import iterations_per_epoch, simulate
 
 
 @pytest.fixture(autouse=True)

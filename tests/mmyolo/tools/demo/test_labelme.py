@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.structures import InstanceData
 
-from mmyolo.utils.labelme_utils import LabelmeFormat
+from mmyolo.tools.demo.labelme_utils import LabelmeFormat
 
 INSTANCES = InstanceData(bboxes=torch.tensor([[1.0, 2, 3.5, 4], [0, 0, 9, 8]]), labels=torch.tensor([1, 0]))
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmyolo.analysis.complexity import complexity, deployed_model
-from mmyolo.analysis.model_zoo import (
+from mmyolo.tools.analysis.complexity import complexity, deployed_model
+from mmyolo.tools.analysis.model_zoo import (
     FAMILIES,
     Row,
     document,
@@ -18,7 +18,7 @@ from mmyolo.analysis.model_zoo import (
 )
 from mmyolo.utils import register_all_modules
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 DOCUMENT = (ROOT / 'docs/model_zoo.md').read_text(encoding='utf-8')
 PUBLISHED = read_published(ROOT / 'docs/model_zoo.tsv')
 

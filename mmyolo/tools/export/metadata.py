@@ -25,7 +25,7 @@ FIELDS = {
     'channel_order': 'rgb or bgr, of the normalised input',
     'mean': 'of each channel, in that order',
     'std': 'of each channel, in that order',
-    'resize': 'how an image becomes the input, see mmyolo.export.runtime.fit',
+    'resize': 'how an image becomes the input, see mmyolo.tools.export.runtime.fit',
     'nms': 'settings of the suppression; null for raw maps',
     'maps': 'layout of raw maps; null for the other forms',
 }
@@ -77,7 +77,7 @@ def _layout(head: nn.Module) -> dict:
 
 
 def resize_of(cfg: Config | None) -> dict:
-    """Reads from the test pipeline how an image becomes the input; see `mmyolo.export.runtime.fit`."""
+    """Reads from the test pipeline how an image becomes the input; see `mmyolo.tools.export.runtime.fit`."""
     found = {'mode': 'letterbox', 'pad_value': [114, 114, 114], 'interpolation': 'area or bilinear', 'scale_up': True}
     pipeline = cfg.test_dataloader.dataset.pipeline if cfg is not None and 'test_dataloader' in cfg else []
     types = {step['type'].split('.')[-1]: step for step in pipeline}
@@ -115,7 +115,7 @@ def read_metadata(entries: Mapping[str, str]) -> dict:
     missing = [key for key in FIELDS if key not in entries]
     if missing:
         raise ValueError(
-            f'The file has no metadata of mmyolo.export ({", ".join(missing[:3])} are missing): export '
+            f'The file has no metadata of mmyolo.tools.export ({", ".join(missing[:3])} are missing): export '
             'the checkpoint with tools/export.py'
         )
     return {key: json.loads(entries[key]) for key in FIELDS}

@@ -8,11 +8,11 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from mmyolo.analysis import throughput
-from mmyolo.analysis.complexity import complexity, deployed_model
 from mmyolo.models.layers import RepVGGBlock
 from mmyolo.registry import MODELS
 from mmyolo.testing import get_detector_cfg
+from mmyolo.tools.analysis import throughput
+from mmyolo.tools.analysis.complexity import complexity, deployed_model
 
 
 class Stub(nn.Module):

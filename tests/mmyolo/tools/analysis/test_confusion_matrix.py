@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmyolo.analysis import confusion_matrix as cm
+from mmyolo.tools.analysis import confusion_matrix as cm
 
 GT = [([0, 0, 100, 100], 0), ([200, 0, 300, 100], 1), ([400, 0, 500, 100], 1)]
 FOUND = [  # box, score, label

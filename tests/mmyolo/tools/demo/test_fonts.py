@@ -5,7 +5,7 @@ import shutil
 import matplotlib
 import pytest
 
-from mmyolo.utils import fonts
+from mmyolo.tools.demo import fonts
 
 
 @pytest.fixture(autouse=True)

@@ -3,8 +3,8 @@
 import matplotlib
 import pytest
 
-from mmyolo.analysis import plotting
-from mmyolo.utils import fonts
+from mmyolo.tools.analysis import plotting
+from mmyolo.tools.demo import fonts
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
+from mmyolo.tools.demo.fonts import fit_font
 from mmyolo.utils.files import replacing
-from mmyolo.utils.fonts import fit_font
 
 MAX_NAME = 32  # characters of a class name in a figure
 

@@ -14,19 +14,19 @@ from torch import nn
 onnx = pytest.importorskip('onnx')
 pytest.importorskip('onnxruntime')
 
-from mmyolo.export import ExportOptions, OnnxDetector, check_export, export_onnx  # noqa: E402
-from mmyolo.export.check import match  # noqa: E402
-from mmyolo.export.metadata import resize_of  # noqa: E402
-from mmyolo.export.runtime import fit  # noqa: E402
-from mmyolo.export.suppression import BOXES, OUTPUTS, SCORES, GraphBuilder, add_onnx_nms  # noqa: E402
 from mmyolo.models.layers import ImplicitA, ImplicitM  # noqa: E402
 from mmyolo.ops.nms import batched_nms  # noqa: E402
 from mmyolo.testing.export_families import FAMILIES, make_detector  # noqa: E402
+from mmyolo.tools.export import ExportOptions, OnnxDetector, check_export, export_onnx  # noqa: E402
+from mmyolo.tools.export.check import match  # noqa: E402
+from mmyolo.tools.export.metadata import resize_of  # noqa: E402
+from mmyolo.tools.export.runtime import fit  # noqa: E402
+from mmyolo.tools.export.suppression import BOXES, OUTPUTS, SCORES, GraphBuilder, add_onnx_nms  # noqa: E402
 from mmyolo.utils.folding import fold_batch_norms, fold_implicit_knowledge, folded  # noqa: E402
 from tests.closeness import LAYER, NETWORK, assert_maps_close, assert_same_detections, magnitude, score_error  # noqa: E402
 from tests.tools.running import load_tool  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 SIZE = (96, 128)
 PHOTO = cv2.imread(str(ROOT / 'demo/demo.jpg'))
 QUICK = ('yolov5', 'yolov8')
@@ -355,7 +355,7 @@ def test_the_tool_fails_where_numbers_differ(detectors, tmp_path, monkeypatch):
     model, threshold, size = detectors('yolov8')
     torch.save({'state_dict': model.state_dict(), 'meta': {}}, tmp_path / 'weights.pth')
     tool = load_tool('export')
-    monkeypatch.setattr('mmyolo.export.check.MAX_SCORE_DIFFERENCE', -1.0)
+    monkeypatch.setattr('mmyolo.tools.export.check.MAX_SCORE_DIFFERENCE', -1.0)
     config = str(ROOT / 'configs' / f'{FAMILIES["yolov8"]}.py')
     arguments = [
         config,

@@ -89,7 +89,7 @@ def family_of(config: str) -> str:
     """
     folder = config.rpartition('/')[0]
     if folder not in FAMILIES:
-        raise ValueError(f'configs/{folder} has no section: add it to FAMILIES of mmyolo/analysis/model_zoo.py')
+        raise ValueError(f'configs/{folder} has no section: add it to FAMILIES of mmyolo/tools/analysis/model_zoo.py')
     return folder
 
 
@@ -184,7 +184,7 @@ def _line(row: Row, result: tuple[str, str, str, str] | None) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line `tools/misc/model_zoo.py`."""
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     parser = argparse.ArgumentParser(description='Write the document of all models')
     parser.add_argument('--configs', type=Path, default=root / 'configs', help='the folder of configs')
     parser.add_argument('--published', type=Path, default=root / 'docs/model_zoo.tsv', help='the published results')

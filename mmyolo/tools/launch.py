@@ -14,7 +14,7 @@ from mmengine.device import get_device
 from mmengine.dist import is_distributed
 from mmengine.registry import init_default_scope
 
-from .setup_env import register_all_modules
+from ..utils.setup_env import register_all_modules
 
 
 class _Options(DictAction):

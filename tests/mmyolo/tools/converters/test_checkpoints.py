@@ -16,16 +16,16 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 
-from mmyolo.converters.checkpoints import KeyMap, Rename
-from mmyolo.converters.checkpoints.reading import StandIn, read_torch
-from mmyolo.converters.checkpoints.rules import Place, place_keys
-from mmyolo.converters.checkpoints.ultralytics import translate_yolov5, translate_yolov5u, translate_yolov8
-from mmyolo.converters.checkpoints.yolov6 import translate_yolov6, translate_yolov6_v3
-from mmyolo.converters.checkpoints.yolov7 import translator
 from mmyolo.registry import MODELS
+from mmyolo.tools.converters.checkpoints import KeyMap, Rename
+from mmyolo.tools.converters.checkpoints.reading import StandIn, read_torch
+from mmyolo.tools.converters.checkpoints.rules import Place, place_keys
+from mmyolo.tools.converters.checkpoints.ultralytics import translate_yolov5, translate_yolov5u, translate_yolov8
+from mmyolo.tools.converters.checkpoints.yolov6 import translate_yolov6, translate_yolov6_v3
+from mmyolo.tools.converters.checkpoints.yolov7 import translator
 from mmyolo.utils import register_all_modules
-from tests.mmyolo.converters import official
-from tests.mmyolo.converters.known_names import KNOWN
+from tests.mmyolo.tools.converters import official
+from tests.mmyolo.tools.converters.known_names import KNOWN
 from tests.tools.running import ROOT, load_tool, run_tool
 
 V5 = official.ultralytics(official.C3, 4, True, official.ANCHOR_HEAD)

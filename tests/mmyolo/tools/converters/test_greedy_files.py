@@ -6,7 +6,7 @@ import io
 import pytest
 import torch
 
-from mmyolo.converters.checkpoints.reading import RestrictedUnpickler, read_torch
+from mmyolo.tools.converters.checkpoints.reading import RestrictedUnpickler, read_torch
 
 
 class Many:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmyolo.utils.featmap import cut_padding, find_layer, record_outputs, reduce_channels
+from mmyolo.tools.demo.featmap import cut_padding, find_layer, record_outputs, reduce_channels
 
 
 class Net(nn.Module):

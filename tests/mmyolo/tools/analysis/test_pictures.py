@@ -7,7 +7,7 @@ import torch
 from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.structures import InstanceData
 
-from mmyolo.analysis.pictures import CAPTION, MARGIN, Gallery, Painter, Steps, grid, write_picture
+from mmyolo.tools.analysis.pictures import CAPTION, MARGIN, Gallery, Painter, Steps, grid, write_picture
 
 
 def test_painter_draws_boxes_in_the_colour_of_their_class():

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from mmengine.structures import InstanceData
 
-from mmyolo.utils.drawing import class_colours, draw_instances
+from mmyolo.tools.demo.drawing import class_colours, draw_instances
 
 RED = (255, 0, 0)
 

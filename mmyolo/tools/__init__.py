@@ -1,0 +1,1 @@
+"""What only tools and demos need: the rest of the library never imports it."""

@@ -1,0 +1,1 @@
+"""Predicting, drawing and looking into a network, for the scripts in demo/."""
