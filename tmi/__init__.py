@@ -1,0 +1,1 @@
+"""Training, mining and inference without any platform."""
