@@ -26,8 +26,8 @@ PathLike = Union[str, 'os.PathLike[str]']
 
 TEMPORARY_SUFFIX = '.tmp'
 
-# The system may refuse a new name in a folder, or in the place of a file, that may itself be written: a folder of another
-# user, a sticky one, a file that is a mount point.
+# The system may refuse a new name in a folder, or in the place of a file, that may itself be written: a folder of
+# another user, a sticky one, a file that is a mount point.
 _NAME_REFUSED = {errno.EACCES, errno.EPERM, errno.EBUSY, errno.EROFS, errno.EXDEV}
 _ACCESS_LIST = 'system.posix_acl_access'
 
@@ -65,7 +65,7 @@ def _copy_attributes(path: PathLike, descriptor: int) -> None:
 
 
 def _keep_owner_and_mode(path: PathLike, old: os.stat_result, descriptor: int) -> None:
-    """Give the new file owner, group and mode of the old one; what the system refuses is left, and nothing is widened."""
+    """Give the new file owner, group and mode of the old one as far as the system allows; widen nothing."""
     new = os.fstat(descriptor)
     if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
         for owner, group in ((old.st_uid, -1), (-1, old.st_gid)):

@@ -13,7 +13,7 @@ FORWARDED_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def _terminal_reaches_child(signum: int) -> bool:
-    """Tell whether Ctrl-C at a terminal has already reached the child, which shares our process group."""
+    """Return whether Ctrl-C at a terminal has already reached the child, which shares our process group."""
     try:
         return signum == signal.SIGINT and os.tcgetpgrp(0) == os.getpgrp()
     except OSError:  # no terminal

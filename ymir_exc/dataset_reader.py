@@ -39,7 +39,7 @@ def split_to_dataset_type(split: str) -> DatasetType:
 
 
 def index_file(dataset_type: DatasetType, current_env: EnvConfig) -> str:
-    """Give the path of an index file.
+    """Return the path of an index file.
 
     Raises:
         DatasetError: this task has no such file.
@@ -60,7 +60,7 @@ def _items(path: str) -> Iterator[tuple[str, str]]:
 
 
 def read_items(cfg: AttributeDict, split: str) -> list[tuple[str, str]]:
-    """Give the images of a set with their annotations.
+    """Return the images of a set with their annotations.
 
     Args:
         cfg: what ``util.get_merged_config()`` gives.
@@ -76,7 +76,7 @@ def read_items(cfg: AttributeDict, split: str) -> list[tuple[str, str]]:
 
 
 def item_paths(dataset_type: DatasetType) -> Iterator[tuple[str, str]]:
-    """Give the images of a set with their annotations.
+    """Yield the images of a set with their annotations.
 
     Args:
         dataset_type: which set.
@@ -131,7 +131,7 @@ def bboxes_count(cfg: AttributeDict, split: str) -> int:
 
 
 def check_unique_image_names(dataset_type: DatasetType) -> None:
-    """See that no two images of a set have the same file name, by which alone the platform knows them.
+    """Check that no two images of a set have the same file name, by which alone the platform knows them.
 
     Raises:
         DatasetError: naming the first two that do.

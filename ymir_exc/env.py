@@ -130,7 +130,7 @@ def _cached(kind: str, path: str, read: Any) -> Any:
 
 
 def get_current_env() -> EnvConfig:
-    """Give the content of env.yaml.
+    """Return the content of env.yaml.
 
     Returns:
         A copy of its own for the caller.
@@ -143,7 +143,7 @@ def get_current_env() -> EnvConfig:
 
 
 def get_executor_config() -> dict[str, Any]:
-    """Give the hyper-parameters of config.yaml.
+    """Return the hyper-parameters of config.yaml.
 
     Returns:
         A copy of its own for the caller; an empty dict for an empty file.

@@ -53,7 +53,7 @@ def copy_file(source: str | Path, target: str | Path) -> None:
 
 
 def _without_links(root: Path, folder: str, path: Path) -> str:
-    """Give the name of the regular file that a path with a link in it leads to.
+    """Return the name of the regular file that a path with a link in it leads to.
 
     If that lies outside ``root``, it is copied into the stage's folder, where the platform looks first; the link is
     its author's, who may write through it again, and stays.

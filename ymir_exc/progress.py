@@ -80,7 +80,7 @@ class YmirStageWeight:
             raise ValueError(f'stage weights must sum to 1; {self.weights} sum to {sum(self.weights)}')
 
     def get_stage_process(self, stage: YmirStage | str, p: float) -> float:
-        """Give the progress of the task when one of its stages stands at ``p``.
+        """Return the progress of the task when one of its stages stands at ``p``.
 
         Args:
             stage: the stage, or its name in any case.
@@ -103,7 +103,7 @@ def get_ymir_process(
     task_num: int = 1,
     weights: YmirStageWeight | Sequence[float] | None = None,
 ) -> float:
-    """Give the progress over several tasks of equal length; older executors call it.
+    """Return the progress over several tasks of equal length; older executors call it.
 
     Args:
         stage: the stage, or its name.

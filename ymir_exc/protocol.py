@@ -16,7 +16,7 @@ _VERSION = re.compile(
 
 
 def _version(text: str, where: str) -> tuple[list[int], bool]:
-    """Give the numbers of a version, and whether it is a final one: 1.0.0rc1 comes before 1.0.0."""
+    """Return the numbers of a version, and whether it is a final one: 1.0.0rc1 comes before 1.0.0."""
     found = _VERSION.fullmatch(text.strip())
     if found is None:
         raise ConfigError(f'{where} is {text!r}; it must be a version such as 1.1.0')
@@ -27,7 +27,7 @@ def _version(text: str, where: str) -> tuple[list[int], bool]:
 
 
 def multiple_model_stages_supportable() -> bool:
-    """Tell whether the platform knows model stages and the list key ``boxes``.
+    """Return whether the platform knows model stages and the list key ``boxes``.
 
     Returns:
         True from protocol 1.0.0 on; below it, when the environment variable YMIR_VERSION says 1.2.0 or later.

@@ -1,8 +1,8 @@
 """Objects of named values that are converted and checked when they are made.
 
-They have the methods that executors know from the public package, whose objects are pydantic models: ``dict``, ``json``,
-``copy`` and ``parse_obj``, and the names that pydantic 2 gave to these. pydantic itself is not needed: executors pin
-either major version of it.
+They have the methods that executors know from the public package, whose objects are pydantic models: ``dict``,
+``json``, ``copy`` and ``parse_obj``, and the names that pydantic 2 gave to these. pydantic itself is not needed:
+executors pin either major version of it.
 """
 
 from __future__ import annotations
@@ -103,18 +103,18 @@ class Record:
         return cls(**{str(name): value for name, value in values.items()})
 
     def dict(self) -> builtins.dict[str, Any]:
-        """Give the values as a dict, records within as dicts too."""
+        """Return the values as a dict, records within as dicts too."""
         return {
             name: value.dict() if isinstance(value, Record) else value
             for name, value in ((name, getattr(self, name)) for name in self._fields)
         }
 
     def json(self) -> str:
-        """Give the values as JSON."""
+        """Return the values as JSON."""
         return json_text.dumps(self.dict())
 
     def copy(self: Self, deep: bool = False) -> Self:
-        """Give a copy."""
+        """Return a copy."""
         return copying.deepcopy(self) if deep else copying.copy(self)
 
     model_validate = parse_obj

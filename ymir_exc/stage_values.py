@@ -26,12 +26,12 @@ _ROUNDING = 1e-3  # a sum of float32 may end a little above 1
 
 
 def main_metric(stage: Mapping[str, Any]) -> str | None:
-    """Give the name of the metric that decides which stage is best; None if there is none."""
+    """Return the name of the metric that decides which stage is best; None if there is none."""
     return next((name for name in MAIN_METRICS if name in stage), None)
 
 
 def _share(value: Any, name: str) -> float | None:
-    """Give a metric from 0 to 1; None if it is none."""
+    """Return a metric from 0 to 1; None if it is none."""
     number = math.nan if value is None else to_float(value, name)
     if 0 <= number <= 1 + _ROUNDING:
         return min(number, 1.0)
@@ -95,7 +95,7 @@ def clean_metrics(evaluation_result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def clean_timestamp(timestamp: Any) -> int:
-    """Give seconds since 1970 as the platform stores them; now for None and for what it cannot store."""
+    """Return seconds since 1970 as the platform stores them; now for None and for what it cannot store."""
     now = int(time.time())
     if timestamp is None:
         return now

@@ -40,7 +40,7 @@ def _check_stage_name(stage_name: str) -> str:
 
 
 def _is_whole(models_dir: str, name: str, stage: Any) -> bool:
-    """Tell whether a stage that was written before still holds: its numbers are there, its files exist."""
+    """Return whether a stage that was written before still holds: its numbers are there, its files exist."""
     return (
         isinstance(stage, dict)
         and isinstance(stage.get('files'), list)

@@ -56,7 +56,7 @@ def _read_code_config(file: str) -> dict:
 
 
 def get_merged_config() -> AttributeDict:
-    """Give the hyper-parameters and the environment of the task in one object.
+    """Return the hyper-parameters and the environment of the task in one object.
 
     Returns:
         ``.param``: config.yaml, on top of the file ``code_config`` in a live-code task; keys are attributes and dict
@@ -72,7 +72,7 @@ def get_merged_config() -> AttributeDict:
 
 
 def get_class_names(cfg: AttributeDict) -> list[str]:
-    """Give the class names of the task; their order is the class index of the annotations.
+    """Return the class names of the task; their order is the class index of the annotations.
 
     Raises:
         ConfigError: ``class_names`` in config.yaml is missing, empty, no list, or names a class twice.
@@ -88,7 +88,7 @@ def get_class_names(cfg: AttributeDict) -> list[str]:
 
 
 def get_weight_files(cfg: AttributeDict, suffix: str | tuple[str, ...] = ('.pt', '.pth')) -> list[str]:
-    """Give the weight files that the platform hands over.
+    """Return the weight files that the platform hands over.
 
     Args:
         cfg: what :func:`get_merged_config` gives.

@@ -1,7 +1,7 @@
 """The one reader of YAML that somebody else wrote: plain data of a bounded size, or an error.
 
-A few lines of YAML can stand for more than any memory holds (aliases of aliases), for something that contains itself, or for
-nesting that no reader survives; and PyYAML raises what Python raises for values such as the 40th of a month.
+A few lines of YAML can stand for more than any memory holds (aliases of aliases), for something that contains itself,
+or for nesting that no reader survives; and PyYAML raises what Python raises for values such as the 40th of a month.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ class CocoReader:
 
 
 def _entries(content: Any, key: str, path: str) -> list[dict[str, Any]]:
-    """One of the lists of a coco file, whose entries are mappings."""
+    """Return one of the lists of a coco file, whose entries are mappings."""
     entries = content.get(key) if isinstance(content, dict) else None
     if not isinstance(entries, list):
         found = 'is missing' if entries is None else f'is a {type(entries).__name__}'
@@ -113,7 +113,7 @@ def _entries(content: Any, key: str, path: str) -> list[dict[str, Any]]:
 
 
 def _by_id(content: Any, key: str, value_key: str, path: str) -> dict[Any, str]:
-    """Ids to names of images or categories."""
+    """Return the ids to names of images or categories."""
     found: dict[Any, str] = {}
     for index, entry in enumerate(_entries(content, key, path)):
         place = f'{path}: {key}[{index}]'
@@ -137,7 +137,7 @@ def _is_id(value: Any) -> bool:
 
 
 def _is_segmentation(value: Any) -> bool:
-    """Whether a value is None, polygons, or a run-length code."""
+    """Return whether a value is None, polygons, or a run-length code."""
     if isinstance(value, dict):
         counts, size = value.get('counts'), value.get('size')
         return (isinstance(counts, str) or _are_numbers(counts)) and _are_numbers(size) and len(size) == 2

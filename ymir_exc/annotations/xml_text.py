@@ -99,7 +99,7 @@ def decode_xml(data: bytes, errors: str = 'strict') -> str:
 
 
 def _encodings(data: bytes) -> Iterator[str]:
-    """What to try, the best first."""
+    """Yield what to try, the best first."""
     for mark, name in _MARKS:
         if data.startswith(mark):
             yield name
@@ -118,7 +118,7 @@ def _declared(data: bytes) -> str | None:
 
 
 def _codec(declared: str | None) -> str | None:
-    """Python's name of a declared encoding; None if there is none, or it cannot be that of this file."""
+    """Return Python's name of a declared encoding; None if there is none, or it cannot be that of this file."""
     plain = re.sub(r'^x-', '', (declared or '').lower())
     for name in (plain, re.sub(r'^windows-(\d+)j?$', r'cp\1', plain), re.sub(r'^gb_?2312.*', 'gb2312', plain)):
         try:
@@ -130,7 +130,7 @@ def _codec(declared: str | None) -> str | None:
 
 
 def _is_utf8_all_the_same(data: bytes, codec: str) -> bool:
-    """Whether the text is UTF-8 though another encoding is declared; see the module's table."""
+    """Return whether the text is UTF-8 though another encoding is declared; see the module's table."""
     try:
         others = _NOT_ASCII.findall(data.decode('utf-8'))
     except UnicodeDecodeError:

@@ -69,9 +69,10 @@ def read_image_size(path: str) -> tuple[int, int]:
 
 
 def _decoded_size(path: str) -> tuple[int, int] | None:
-    """Width and height of an image of a kind that Pillow does not know, such as a TIFF of colours in 32-bit floats.
+    """Return the width and height of an image of a kind that Pillow does not know.
 
-    Few files come here, so decoding them is no cost. None if OpenCV does not know it either, or is not installed.
+    Such as a TIFF of colours in 32-bit floats. Few files come here, so decoding them costs little. None if OpenCV does
+    not know it either, or is not installed.
     """
     try:
         import cv2
@@ -86,6 +87,6 @@ def _decoded_size(path: str) -> tuple[int, int] | None:
 
 
 def _words_of(error: Exception) -> str:
-    """What an exception says, in one line without the path; its name if it says nothing."""
+    """Return what an exception says, in one line without the path; its name if it says nothing."""
     words = getattr(error, 'strerror', None) or ' '.join(str(error).split())[:100]
     return words or type(error).__name__

@@ -194,7 +194,7 @@ def _check(report: SplitReport) -> None:
 
 
 def file_identity(path: str) -> tuple[str, int, int]:
-    """Tell a file's path, size and modification time, by which a change of it is seen; zeros if there is none."""
+    """Return a file's path, size and modification time, by which a change of it is seen; zeros if there is none."""
     try:
         status = os.stat(path)
     except OSError:

@@ -82,7 +82,7 @@ class SplitReport:
     clipped_boxes: Findings = field(default_factory=Findings)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give what JSON can hold and :meth:`from_dict` reads."""
+        """Return what JSON can hold and :meth:`from_dict` reads."""
         return asdict(self)
 
     @classmethod

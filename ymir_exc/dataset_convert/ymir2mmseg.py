@@ -37,7 +37,7 @@ def _covered_pixels(segmentations: list[Any], width: int, height: int) -> int:
 
 
 def find_blank_area_in_dataset(ymir_cfg: AttributeDict, max_sample_num: int = 100) -> bool:
-    """Tell whether the masks of some image of the training set do not cover it.
+    """Return whether the masks of some image of the training set do not cover it.
 
     Args:
         ymir_cfg: what ``util.get_merged_config()`` gives; the annotations are coco.
@@ -77,7 +77,7 @@ def find_blank_area_in_dataset(ymir_cfg: AttributeDict, max_sample_num: int = 10
 
 
 def train_with_black_area_or_not(ymir_cfg: AttributeDict, max_sample_num: int = 100) -> bool:
-    """Tell whether blank pixels are to be trained as a class of their own.
+    """Return whether blank pixels are to be trained as a class of their own.
 
     The answer is kept in the environment variable WITH_BLANK_AREA, so that child processes do not search again.
 

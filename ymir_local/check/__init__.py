@@ -61,7 +61,7 @@ def check_out(
     stopped: bool = False,
     in_changes: Mapping[str, str] | None = None,
 ) -> list[Finding]:
-    """Checks what a task left in `out`.
+    """Check what a task left in `out`.
 
     Args:
         out_dir: the folder that the executor saw as /out.
@@ -93,7 +93,7 @@ def check_image(
     gpu_ids: Sequence[int] = (),
     on_task: Callable[[str], None] = lambda task: None,
 ) -> list[Finding]:
-    """Checks an image as the platform does when it is added.
+    """Check an image as the platform does when it is added.
 
     Args:
         image: its name.
@@ -122,7 +122,7 @@ def check_image(
 
 
 def check_img_man(folder: str | Path) -> list[Finding]:
-    """Checks manifest and templates before they are in an image; needs no Docker.
+    """Check manifest and templates before they are in an image; needs no Docker.
 
     Args:
         folder: what will be /img-man.
@@ -131,5 +131,5 @@ def check_img_man(folder: str | Path) -> list[Finding]:
 
 
 def all_rules() -> list[Rule]:
-    """Gives every rule there is: those of `out`, of an image, of tasks tried in it."""
+    """Return every rule there is: those of `out`, of an image, of tasks tried in it."""
     return [*OUT.rules, *IMAGE.rules, *RUNS.rules]

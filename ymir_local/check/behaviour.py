@@ -62,7 +62,7 @@ def task_known(run: Run) -> Iterator[Hit]:
 
 
 def _last_words(run: Run) -> list[str]:
-    """What of the last five lines of the log is no blank."""
+    """Return what of the last five lines of the log is not blank."""
     log = run.out_dir / LOG
     try:
         return [line.strip() for line in log_tail(log) if line.strip()] if log.is_file() else []

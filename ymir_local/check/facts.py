@@ -31,7 +31,7 @@ STATE_ERROR, STATE_DONE = 4, 3
 
 
 def tasks_of(task: None | str | Sequence[str]) -> frozenset[str]:
-    """Gives the tasks that a word names.
+    """Return the tasks that a word names.
 
     Args:
         task: 'training', 'mining', 'infer', several with '+' or ',' between them, a list of them, or None.
@@ -174,12 +174,12 @@ class Run:
         return frozenset(found)
 
     def need_task(self, task: str) -> None:
-        """Raises NotApplicable unless this was (part of) the task."""
+        """Raise NotApplicable unless this was (part of) the task."""
         if task not in self.tasks:
             raise NotApplicable
 
     def need_output(self, task: str, document: Document) -> None:
-        """Raises NotApplicable unless the task had to write a document, or wrote it although it ended early."""
+        """Raise NotApplicable unless the task had to write a document, or wrote it although it ended early."""
         self.need_task(task)
         if self.ended_early and not document.present:
             raise NotApplicable

@@ -77,7 +77,7 @@ class Finding:
     texts: Mapping[str, tuple[str, str]] = field(default_factory=dict, compare=False, repr=False)
 
     def text(self, language: str) -> tuple[str, str]:
-        """Gives message and mend.
+        """Return message and mend.
 
         Args:
             language: 'en' or 'zh'.
@@ -85,7 +85,7 @@ class Finding:
         return self.texts.get(language, (self.message, self.mend))
 
     def as_dict(self) -> dict[str, Any]:
-        """Gives what a script wants to know, as plain values."""
+        """Return what a script wants to know, as plain values."""
         values = asdict(self)
         texts = values.pop('texts')
         return dict(
@@ -103,7 +103,7 @@ class Catalogue:
         self.rules: list[Rule] = []
 
     def rule(self, name: str, section: str, severity: str, en: tuple[str, str], zh: tuple[str, str]) -> Callable:
-        """Makes a rule of a function.
+        """Make a rule of a function.
 
         Args:
             name, section, severity: as `Rule` has them.
@@ -117,7 +117,7 @@ class Catalogue:
         return add
 
     def evaluate(self, facts: Any) -> list[Finding]:
-        """Puts every rule to the facts; raises nothing whatever they are.
+        """Put every rule to the facts; raise nothing whatever they are.
 
         Args:
             facts: what the rules of this catalogue read.
@@ -126,7 +126,7 @@ class Catalogue:
 
 
 def findings_of(rule: Rule, facts: Any) -> list[Finding]:
-    """Gives what comes of one rule: one finding, or several if it is broken in several places.
+    """Return what comes of one rule: one finding, or several if it is broken in several places.
 
     Args:
         rule: the rule.
@@ -160,7 +160,7 @@ def findings_of(rule: Rule, facts: Any) -> list[Finding]:
 
 
 def printable(text: str) -> str:
-    """Gives a text that every console and file takes: no control characters, no lone surrogates.
+    """Return a text that every console and file takes: no control characters, no lone surrogates.
 
     Args:
         text: any text.

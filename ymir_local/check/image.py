@@ -55,7 +55,7 @@ class Template:
 
 
 def docker(*arguments: str, timeout: float = SECONDS_PER_COMMAND) -> Answer:
-    """Runs a docker command.
+    """Run a docker command.
 
     Args:
         arguments: what follows `docker`.
@@ -109,7 +109,7 @@ class Image:
         return '' if listed.exit_code == 0 and listed.stdout.strip() else listed.stderr or 'docker images lists no id'
 
     def need(self) -> 'Image':
-        """Gives itself.
+        """Return itself.
 
         Raises:
             NotApplicable: there is no engine or no such image; the rules that say so are others.
@@ -132,7 +132,7 @@ class Image:
         return self.need().cat(MANIFEST)
 
     def cat(self, file: str) -> Answer:
-        """Reads a file as the platform does."""
+        """Read a file as the platform does."""
         return docker('run', '--rm', self.name, 'cat', file)
 
     @cached_property
@@ -155,7 +155,7 @@ class Image:
         )
 
     def need_cat(self) -> None:
-        """Raises NotApplicable if nothing that is printed can be believed."""
+        """Raise NotApplicable if nothing that is printed can be believed."""
         broken = self.cat_problem
         try:
             broken = broken or any(self.entry_point_problem)

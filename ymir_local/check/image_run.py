@@ -67,7 +67,7 @@ def check_runs(
     gpu_ids: Sequence[int] = (),
     on_task: Callable[[str], None] = lambda task: None,
 ) -> list[Finding]:
-    """Runs what an image declares and checks what each run left.
+    """Run what an image declares and check what each run left.
 
     Args:
         image: inspected.
@@ -117,7 +117,7 @@ class _Trial:
         self.attempts = Attempts()
 
     def try_all(self, templates: Mapping[str, Template], model: ModelStage | None) -> list[Finding]:
-        """Tries the training and, with the given model or the one that it gave, mining and inference."""
+        """Try the training and, with the given model or the one that it gave, mining and inference."""
         img_man = self.work_dir / 'img-man'
         img_man.mkdir(parents=True)
         parameters = {}

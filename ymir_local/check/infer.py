@@ -16,7 +16,7 @@ OPTIONAL_BOX_KEYS = ('rotate_angle',)
 
 
 def is_segmentation(run: Run) -> bool:
-    """Whether the result is one of segmentation: the task says so, or there is no task and the file looks so."""
+    """Return whether the result is one of segmentation: the task says so, or there is no task and the file looks so."""
     if run.object_type != DETECTION:
         return True
     value = run.infer_result.value
@@ -37,7 +37,7 @@ def images_of(run: Run) -> dict[str, Any]:
 
 
 def _items(run: Run) -> Iterator[tuple[tuple[Any, ...], Any]]:
-    """Keys and value of every object of every image."""
+    """Yield the keys and value of every object of every image."""
     for image, entry in images_of(run).items():
         key, items = _list_of(entry)
         for index, item in enumerate(items):
@@ -45,7 +45,7 @@ def _items(run: Run) -> Iterator[tuple[tuple[Any, ...], Any]]:
 
 
 def _list_of(entry: Any) -> tuple[str, list[Any]]:
-    """The key that the platform takes, and the objects under it."""
+    """Return the key that the platform takes, and the objects under it."""
     if isinstance(entry, dict):
         for key in LIST_KEYS:
             if isinstance(entry.get(key), list) and entry[key]:
@@ -62,7 +62,7 @@ def _boxes(run: Run) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
 
 
 def _as_whole_number(value: Any) -> Any:
-    """What protobuf makes of a value of an int32 field; None if it refuses it."""
+    """Return what protobuf makes of a value of an int32 field; None if it rejects it."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:

@@ -10,7 +10,7 @@ from .reading import short
 
 
 def lines_of(run: Run) -> list[tuple[int, list[str]]]:
-    """Number and columns of every line that is not blank."""
+    """Return the number and the columns of every line that is not blank."""
     run.need_task(MINING)
     return run.mining_lines
 

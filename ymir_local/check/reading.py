@@ -31,7 +31,7 @@ _brief.maxlevel = 3
 
 
 def short(value: Any) -> str:
-    """Gives a value in at most about a line of printable text.
+    """Return a value in at most about a line of printable text.
 
     Args:
         value: anything, of any size.
@@ -40,7 +40,7 @@ def short(value: Any) -> str:
 
 
 def clip(text: str, length: int = 300) -> str:
-    """Gives the end of a message on one line, which is where programs say what is wrong.
+    """Return the end of a message on one line, which is where programs say what is wrong.
 
     Args:
         text: any text.
@@ -78,7 +78,7 @@ class Document:
         return self.problem not in (MISSING, NO_FILE)
 
     def need(self) -> 'Document':
-        """Gives itself.
+        """Return itself.
 
         Raises:
             NotApplicable: it could not be read; the rule that says so is another one.
@@ -88,7 +88,7 @@ class Document:
         return self
 
     def place(self, *keys: Any) -> str:
-        """Names a place: file, line where it is known, keys.
+        """Name a place: file, line where it is known, keys.
 
         Args:
             keys: the way from the root of the document.
@@ -112,7 +112,7 @@ class Document:
 
 
 def read_text(path: Path, name: str, max_bytes: int = MAX_SMALL) -> Document:
-    """Reads a text file.
+    """Read a text file.
 
     Args:
         path: the file.
@@ -145,7 +145,7 @@ def read_text(path: Path, name: str, max_bytes: int = MAX_SMALL) -> Document:
 
 
 def parse_yaml(document: Document) -> Document:
-    """Reads the text of a document as `yaml.safe_load` does, and keeps the lines.
+    """Read the text of a document as `yaml.safe_load` does, and keep the lines.
 
     Args:
         document: with text.
@@ -169,7 +169,7 @@ def parse_yaml(document: Document) -> Document:
 
 
 def parse_json(document: Document) -> Document:
-    """Reads the text of a document as `json.loads` does, and keeps which keys are repeated.
+    """Read the text of a document as `json.loads` does, and keep which keys are repeated.
 
     Args:
         document: with text.
@@ -196,7 +196,7 @@ def parse_json(document: Document) -> Document:
 
 
 def line_of(node: Any, keys: tuple[Any, ...]) -> int | None:
-    """Finds the line of a key in a YAML tree, as deep as the keys lead.
+    """Find the line of a key in a YAML tree, as deep as the keys lead.
 
     Args:
         node: the tree; None has no lines.
@@ -232,7 +232,7 @@ def _repeated_keys(node: Any, depth: int = 4) -> list[str]:
 
 
 def is_number(value: Any, low: float = float('-inf'), high: float = float('inf')) -> bool:
-    """Whether `float(value)` works and gives a number within bounds, which NaN never is.
+    """Return whether `float(value)` works and gives a number within bounds, which NaN never is.
 
     Args:
         value: anything.
@@ -245,7 +245,7 @@ def is_number(value: Any, low: float = float('-inf'), high: float = float('inf')
 
 
 def is_integer(value: Any, low: int = -(2**31), high: int = 2**31 - 1) -> bool:
-    """Whether `int(value)` works and gives an integer within bounds.
+    """Return whether `int(value)` works and gives an integer within bounds.
 
     Args:
         value: anything; decimals are cut off.

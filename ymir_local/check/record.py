@@ -9,7 +9,7 @@ RUN_FILE = 'run.yaml'
 
 
 def recorded(out_dir: Path) -> dict[str, Any]:
-    """Reads run.yaml beside `out`.
+    """Read run.yaml beside `out`.
 
     Args:
         out_dir: of the run.

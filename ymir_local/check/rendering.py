@@ -52,7 +52,7 @@ STYLES = {ERROR: 'bold red', WARNING: 'yellow'}
 
 
 def counts(findings: Sequence[Finding]) -> dict[str, int]:
-    """Counts findings: errors, warnings (in places), rules passed and rules not applicable.
+    """Count findings: errors, warnings (in places), rules passed and rules not applicable.
 
     Args:
         findings: of `check_out` or `check_image`.
@@ -67,7 +67,7 @@ def counts(findings: Sequence[Finding]) -> dict[str, int]:
 
 
 def has_errors(findings: Sequence[Finding]) -> bool:
-    """Whether the platform would fail, lose or mistake something; warnings do not count.
+    """Return whether the platform would fail, lose or mistake something; warnings do not count.
 
     Args:
         findings: of `check_out` or `check_image`.
@@ -76,7 +76,7 @@ def has_errors(findings: Sequence[Finding]) -> bool:
 
 
 def to_json(findings: Sequence[Finding]) -> str:
-    """Gives findings with their counts as JSON.
+    """Return findings with their counts as JSON.
 
     Args:
         findings: of `check_out` or `check_image`.
@@ -87,7 +87,7 @@ def to_json(findings: Sequence[Finding]) -> str:
 
 
 def render(findings: Sequence[Finding], console: Console, language: str = 'en') -> None:
-    """Prints what is wrong by subject, each with its place and how to fix it, then how many rules hold.
+    """Print what is wrong by subject, each with its place and how to fix it, then how many rules hold.
 
     Args:
         findings: of `check_out` or `check_image`.

@@ -16,7 +16,7 @@ BLOCK = re.compile(r'(<!-- rules (\S+) -->\n).*?(<!-- end of rules -->)', re.DOT
 
 
 def with_tables(document: str) -> str:
-    """Gives a document with its tables as the rules are now.
+    """Return a document with its tables as the rules are now.
 
     Args:
         document: Markdown.
@@ -36,13 +36,13 @@ def with_tables(document: str) -> str:
 
 
 def home(rule: Rule) -> str:
-    """The section under which a rule stands: the first that it names; the checks of section l stand together."""
+    """Return the section under which a rule stands: the first that it names; the checks of section l stand together."""
     section = rule.section.split(',')[0].strip()
     return 'l' if section.startswith('l.') else section
 
 
 def table(rules: Sequence[Rule]) -> str:
-    """Gives rules as a table in Markdown.
+    """Return rules as a table in Markdown.
 
     Args:
         rules: in the order of the rows.

@@ -42,7 +42,7 @@ class Moments:
         self.seen: dict[tuple[str, str], Finding] = {}
 
     def look(self) -> None:
-        """Looks once; what changed meanwhile is not judged, because a file may rightly go after result.yaml is new."""
+        """Look once; what changed meanwhile is not judged, because a file may rightly go after result.yaml is new."""
         before = self._contents()
         run = Run(self.out_dir, task=self.task, stopped=True)
         failed = [finding for rule in self.rules for finding in findings_of(rule, run) if finding.ok is False]
@@ -51,7 +51,7 @@ class Moments:
                 self.seen.setdefault((finding.rule, finding.place), finding)
 
     def hits(self, at_the_end: list[Finding]) -> Iterator[Hit]:
-        """Gives what was wrong for a while.
+        """Yield what was wrong for a while.
 
         Args:
             at_the_end: findings of the ended task; rules that fail there are not told twice.
@@ -97,7 +97,8 @@ def ends(attempts: Attempts) -> Iterator[Hit]:
         'take them out before they are removed.',
     ),
     zh=(
-        'monitor.txt 和 result.yaml 在任何时刻都正确：平台每 20 秒读取前者；任务停止时会被立即杀死，平台随即打包后者列出的文件。',
+        'monitor.txt 和 result.yaml 在任何时刻都正确：平台每 20 秒读取前者；'
+        '任务停止时会被立即杀死，平台随即打包后者列出的文件。',
         '请先在 /out 写临时文件再重命名；先写好文件再写入 result.yaml，先从中移除再删除文件。',
     ),
 )

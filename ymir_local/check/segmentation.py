@@ -30,7 +30,7 @@ def entries_of(run: Run, part: str) -> Iterator[tuple[tuple[Any, ...], dict[str,
 
 
 def _identity(value: Any) -> Any:
-    """An id so that those are equal which the platform takes for equal, 1 and 1.0 for instance."""
+    """Return an id so that those are equal which the platform takes for equal, 1 and 1.0 for instance."""
     return value if isinstance(value, (int, float, str)) else repr(value)
 
 
@@ -39,7 +39,7 @@ def _ids(run: Run, part: str) -> Counter:
 
 
 def is_one_polygon(mask: Any) -> bool:
-    """Whether this is a mask of one polygon, which the platform takes; of several it does not."""
+    """Return whether this is a mask of one polygon, which the platform takes; of several it does not."""
     return isinstance(mask, list) and len(mask) == 1 and isinstance(mask[0], list) and all(map(is_integer, mask[0]))
 
 

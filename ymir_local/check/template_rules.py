@@ -38,7 +38,7 @@ def _values(image: Image) -> Iterator[tuple[Template, Any, Any]]:
 
 
 def _scalars(image: Image) -> Iterator[tuple[Template, str, yaml.ScalarNode, bool]]:
-    """Every plain key and value as it is written: template, key, node, whether it is the key."""
+    """Yield every plain key and value as it is written: template, key, node, whether it is the key."""
     for template in image.declared:
         for key, value in template.document.node.value:
             for node, is_key in ((key, True), (value, False)):

@@ -17,7 +17,7 @@ MAX_STAGE_NAME = 100
 
 
 def root_of(run: Run) -> dict[str, Any]:
-    """The mapping in result.yaml.
+    """Return the mapping in result.yaml.
 
     Raises:
         NotApplicable: this was no training, or there is no such mapping.
@@ -30,7 +30,7 @@ def root_of(run: Run) -> dict[str, Any]:
 
 
 def stages_of(run: Run) -> list[tuple[Any, dict[str, Any]]]:
-    """The stages of the new form that are mappings.
+    """Return the stages of the new form that are mappings.
 
     Raises:
         NotApplicable: there are none.
@@ -287,7 +287,8 @@ def timestamp(run: Run) -> Iterator[Hit]:
         'Write 0 where there is nothing to measure, and a share instead of per cent.',
     ),
     zh=(
-        '指标（mAP、mAR、mIoU、mAcc、maskAP、boxAP）是 0 到 1 的数；NaN、null 以及 COCO 表示“没有真值”的 -1 会使整个结果被拒绝。',
+        '指标（mAP、mAR、mIoU、mAcc、maskAP、boxAP）是 0 到 1 的数；'
+        'NaN、null 以及 COCO 表示“没有真值”的 -1 会使整个结果被拒绝。',
         '无法度量时请写 0；请写比例而不是百分数。',
     ),
 )

@@ -15,7 +15,7 @@ PLATFORM_FILES = ('ymir-info.yaml', 'model.tar.gz')
 
 
 def files_of(run: Run) -> list[tuple[str, str, tuple[Any, ...]]]:
-    """Stage name, file name and keys of every file that result.yaml names, in either form."""
+    """Return the stage name, file name and keys of every file that result.yaml names, in either form."""
     root = root_of(run)
     if isinstance(root.get('model'), list):
         return [(OLD_STAGE, str(file), ('model', index)) for index, file in enumerate(root['model'])]
@@ -29,7 +29,7 @@ def files_of(run: Run) -> list[tuple[str, str, tuple[Any, ...]]]:
 
 
 def _located(run: Run, stage: str, file: str) -> Path:
-    """Where a file lies; the second place if in neither."""
+    """Return where a file lies; the second place if in neither."""
     first = run.models_dir / stage / file
     return first if os.path.lexists(first) else run.models_dir / file
 

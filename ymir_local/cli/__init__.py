@@ -57,11 +57,11 @@ def _options(
         bool, typer.Option('--version', callback=_print_version, is_eager=True, help='Print the version.')
     ] = False,
 ) -> None:
-    """Options before a command; the text of the help stands above."""
+    """Take the options before a command; the text of the help stands above."""
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs the command line and ends the process with its exit code.
+    """Run the command line and end the process with its exit code.
 
     Args:
         arguments: default: those of the process.

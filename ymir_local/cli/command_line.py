@@ -14,10 +14,10 @@ UsageError = typer.BadParameter.__base__  # of click, which recent versions of t
 
 
 class Command(TyperCommand):
-    """Refuses an option without a value, as an unset variable of a script leaves it: `--image ""` is no wish for none."""
+    """A command that rejects an option without a value, as an unset variable of a script leaves it: `--image ""`."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
-        """Reads the arguments of the command; called by typer.
+        """Read the arguments of the command; called by typer.
 
         Args:
             ctx: of typer.
@@ -39,7 +39,7 @@ class CommandLine(TyperGroup):
     def main(
         self, args: Sequence[str] | None = None, *positional: Any, standalone_mode: bool = True, **options: Any
     ) -> Any:
-        """Runs a command line; called by typer.
+        """Run a command line; called by typer.
 
         Args:
             args: default: those of the process.
@@ -62,7 +62,7 @@ class CommandLine(TyperGroup):
         sys.exit(code if isinstance(code, int) else 0)
 
     def invoke(self, ctx: typer.Context) -> Any:
-        """Runs a command; called by typer, which makes its own of Ctrl-C.
+        """Run a command; called by typer, which makes its own of Ctrl-C.
 
         Args:
             ctx: of typer.
@@ -97,7 +97,7 @@ def _explain(error: Any, as_json: bool) -> int:
 
 
 def _sentence(error: Any) -> str:
-    """What is wrong, what is allowed and how to fix it."""
+    """Return what is wrong, what is allowed and how to fix it."""
     command = error.ctx.command if error.ctx else None
     described = getattr(error, 'param', None)
     if described is not None:

@@ -10,7 +10,7 @@ import typer
 
 
 def listed_models() -> list[dict[str, Any]]:
-    """The models of the executor of this package, as `python -m ymir.zoo` prints them.
+    """Return the models of the executor of this package, as `python -m ymir.zoo` prints them.
 
     Raises:
         RuntimeError: with what the process said.
@@ -25,7 +25,7 @@ def listed_models() -> list[dict[str, Any]]:
 
 
 def model_names(incomplete: str) -> list[tuple[str, str]]:
-    """Names for `--model`, each with the COCO AP of its public weights.
+    """Return the names for `--model`, each with the COCO AP of its public weights.
 
     Args:
         incomplete: what is typed so far.
@@ -44,7 +44,7 @@ def model_names(incomplete: str) -> list[tuple[str, str]]:
 
 
 def hyper_parameters(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Keys with their defaults, from the template of this executor or of `--img-man`; an image is not asked.
+    """Return the keys with their defaults, from the template of this executor or of `--img-man`; an image is not asked.
 
     Args:
         ctx: the command and its options.

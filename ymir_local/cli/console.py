@@ -12,7 +12,7 @@ WIDTH_OF_FILES = 200
 
 
 def encode_everything(stream: TextIO) -> None:
-    """Lets a stream print what its encoding lacks, such as a file name, as an escape instead of raising an error.
+    """Let a stream print what its encoding lacks, such as a file name, as an escape instead of raising an error.
 
     Args:
         stream: standard output or standard error.
@@ -22,7 +22,7 @@ def encode_everything(stream: TextIO) -> None:
 
 
 def drop_output(stream: TextIO) -> None:
-    """Sends all that is still to be printed nowhere, once whoever read it has gone.
+    """Send all that is still to be printed nowhere, once whoever read it has gone.
 
     Args:
         stream: standard output or standard error.
@@ -78,7 +78,7 @@ class Console(RichConsole):
             self.width = WIDTH_OF_FILES
 
     def on_broken_pipe(self) -> None:
-        """Called by rich."""
+        """Render itself; called by rich."""
         self.quiet = True
         drop_output(self.file)
         if not Console.reader_has_gone:

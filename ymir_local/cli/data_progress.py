@@ -8,7 +8,7 @@ from .output import Output
 
 @contextmanager
 def data_progress(output: Output, title: str) -> Iterator[Callable[[int, int], None]]:
-    """Gives a function that takes the number of images done and of all.
+    """Return a function that takes the number of images done and of all.
 
     Args:
         output: of the command.

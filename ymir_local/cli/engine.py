@@ -46,7 +46,7 @@ class Engine:
         user: str | None,
         link: bool | None = None,
     ) -> 'Engine':
-        """Reads the options of the command line."""
+        """Read the options of the command line."""
         if image and (executor or img_man):
             raise UsageMistake('--image brings its own executor and templates; leave --executor and --img-man out')
         if user and not image:
@@ -65,7 +65,7 @@ class Engine:
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any], gpus: str) -> 'Engine':
-        """What ran an earlier task.
+        """Return what ran an earlier task.
 
         Args:
             record: its run.yaml; empty for the executor of this package.
@@ -77,13 +77,13 @@ class Engine:
         return cls.of(image, command, Path(img_man) if img_man and command else None, gpus, user)
 
     def template(self, task_type: str) -> dict[str, Any]:
-        """The template of a task type, from the image or the folder."""
+        """Return the template of a task type, from the image or the folder."""
         if self.image:
             return parameters.read_template_of_image(self.image, task_type)
         return parameters.read_template(task_type, self.img_man)
 
     def options(self) -> str:
-        """The options that choose the same executor again, with a space before them."""
+        """Return the options that choose the same executor again, with a space before them."""
         if self.image:
             user = '' if self.user == _caller() else f' --user {shlex.quote(self.user or ROOT)}'
             return f' --image {shlex.quote(self.image)}{user}'
@@ -94,11 +94,11 @@ class Engine:
         )
 
     def describe(self) -> str:
-        """Who did it, for the model package."""
+        """Return who did it, for the model package."""
         return self.image or (shlex.join(self.command) if self.command else OWN)
 
     def own_templates(self) -> str | None:
-        """The folder of the templates of another executor; None for an image, and for that of this package."""
+        """Return the folder of the templates of another executor; None for an image, and for that of this package."""
         return str(self.img_man.resolve()) if self.command else None
 
 

@@ -29,7 +29,7 @@ class DataFormat(str, Enum):
 
 
 def path_with_a_name(text: str) -> Path:
-    """Refuses what an unset variable of a script leaves, which would be the current folder.
+    """Reject what an unset variable of a script leaves, which would be the current folder.
 
     Args:
         text: a path.

@@ -25,7 +25,7 @@ class UsageMistake(Exception):
 
 
 def default_language() -> str:
-    """Chinese if the locale is and standard output can show it, else English."""
+    """Return Chinese if the locale is and standard output can show it, else English."""
     locale = next((os.environ[name] for name in ('LC_ALL', 'LC_MESSAGES', 'LANG') if os.environ.get(name)), '')
     if not locale.lower().startswith('zh'):
         return 'en'
@@ -37,7 +37,7 @@ def default_language() -> str:
 
 
 def sentence(error: BaseException) -> str:
-    """What went wrong, without the number of the system's error.
+    """Return what went wrong, without the number of the system's error.
 
     Args:
         error: any.
@@ -67,7 +67,7 @@ class Output:
         self.errors = Console(stderr=True)
 
     def text(self, key: str, **values: Any) -> str:
-        """Gives a sentence in the user's language.
+        """Return a sentence in the user's language.
 
         Args:
             key: its name in texts.py.
@@ -76,7 +76,7 @@ class Output:
         return TEXTS[key][LANGUAGES.index(self.language)].format(**values)
 
     def say(self, text: str, style: str = '') -> None:
-        """Says something on the way.
+        """Say something on the way.
 
         Args:
             text: one or more lines.
@@ -86,7 +86,7 @@ class Output:
             self.console.print(text, style=style or None, markup=False, highlight=False, soft_wrap=True)
 
     def end(self, text: str, style: str = '') -> None:
-        """Says what came out, also to a user who wants quiet.
+        """Say what came out, also to a user who wants quiet.
 
         Args:
             text: one or more lines.
@@ -95,7 +95,7 @@ class Output:
         self.console.print(text, style=style or None, markup=False, highlight=False, soft_wrap=True)
 
     def warn(self, text: str) -> None:
-        """Warns, on standard error.
+        """Warn, on standard error.
 
         Args:
             text: one sentence.
@@ -105,7 +105,7 @@ class Output:
         )
 
     def warn_of(self, sentences: Sequence[str]) -> None:
-        """Warns of many things: the first few, and how many more.
+        """Warn of many things: the first few, and how many more.
 
         Args:
             sentences: such as the warnings of a data set.
@@ -118,7 +118,7 @@ class Output:
     def table(
         self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int] = ()
     ) -> None:
-        """Prints a table.
+        """Print a table.
 
         Args:
             title: above it.
@@ -139,7 +139,7 @@ class Output:
         self.console.print(table)
 
     def finish(self, result: dict[str, Any], code: int = 0) -> NoReturn:
-        """Ends the command.
+        """End the command.
 
         Args:
             result: for `--json`.
@@ -150,7 +150,7 @@ class Output:
         raise typer.Exit(code)
 
     def fail(self, text: str, code: int = EXIT_USAGE) -> NoReturn:
-        """Ends the command with a sentence about what is wrong.
+        """End the command with a sentence about what is wrong.
 
         Args:
             text: the sentence.
@@ -160,7 +160,7 @@ class Output:
         self.finish({'ok': False, 'error': text, 'exit_code': code}, code)
 
     def stop(self) -> NoReturn:
-        """Ends the command after Ctrl-C."""
+        """End the command after Ctrl-C."""
         self.errors.print(self.text('interrupted'), style='yellow')
         self.finish({'ok': False, 'stopped': True, 'exit_code': EXIT_STOPPED}, EXIT_STOPPED)
 
@@ -179,7 +179,7 @@ class Output:
 
     @contextmanager
     def reporting(self) -> Iterator[None]:
-        """Turns every error into one sentence and an exit code, and Ctrl-C into 130; with `--json` into JSON as well.
+        """Turn every error into one sentence and an exit code, and Ctrl-C into 130; with `--json` into JSON as well.
 
         Without it, an error that nobody foresaw keeps its trace, which is what a developer needs.
         """
@@ -201,7 +201,7 @@ class Output:
 
 
 def _mistakes() -> tuple[type, ...]:
-    """What the user, and not this program, has to mend."""
+    """Return what the user, and not this program, has to fix."""
     from ymir_exc.errors import ExecutorError
 
     from ..platform.package import PackageError
@@ -221,7 +221,7 @@ def _mistakes() -> tuple[type, ...]:
 
 
 def shown_path(path: Path) -> str:
-    """A path as the user would type it: relative where that is shorter, quoted for the shell.
+    """Return a path as the user would type it: relative where that is shorter, quoted for the shell.
 
     Args:
         path: any.
@@ -231,13 +231,13 @@ def shown_path(path: Path) -> str:
 
 
 def program() -> str:
-    """This command as the user has to type it: with its path where it is not on PATH."""
+    """Return this command as the user has to type it: with its path where it is not on PATH."""
     called = Path(sys.argv[0])
     return shown_path(called) if called.name == 'ymir' and not shutil.which('ymir') else 'ymir'
 
 
 def files_below(folder: Path) -> list[tuple[str, int]]:
-    """Lists the plain files of a folder with their sizes, links left out.
+    """List the plain files of a folder with their sizes, links left out.
 
     Args:
         folder: where to look.
@@ -250,7 +250,7 @@ def files_below(folder: Path) -> list[tuple[str, int]]:
 
 
 def size(count: float) -> str:
-    """Writes a number of bytes for people.
+    """Write a number of bytes for people.
 
     Args:
         count: of bytes.

@@ -207,7 +207,7 @@ def report(
 def _labels_of(
     output: Output, out_dir: Path, in_dir: Path | None, labels: Path, data_format: options.Format
 ) -> Dataset:
-    """Reads the true labels of the images of an inference."""
+    """Read the true labels of the images of an inference."""
     from ..datasets import read_dataset
     from ..report.run_files import read_run
     from ..report.scenes import read_scenes

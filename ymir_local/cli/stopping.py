@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 @contextmanager
 def stop_signals() -> Iterator[None]:
-    """The first Ctrl-C, or request to end, interrupts; further ones are ignored until the process has ended.
+    """Let the first Ctrl-C, or request to end, interrupt, and ignore further ones until the process has ended.
 
     What the caller ignores stays ignored: `nohup ymir train ... &` goes on when the user logs out.
     """

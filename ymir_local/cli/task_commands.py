@@ -243,7 +243,7 @@ def _candidates(
 
 
 def class_names(text: str | None) -> list[str] | None:
-    """Reads `--classes`.
+    """Read `--classes`.
 
     Args:
         text: names separated by commas, or a file with one per line.
@@ -261,7 +261,7 @@ def class_names(text: str | None) -> list[str] | None:
 
 
 def _pretrained(model: str | None, edits: dict[str, Any], template: dict[str, Any]) -> tuple[str | None, str | None]:
-    """Tells a model to start from and the name of a model apart."""
+    """Return a model to start from and the name of a model, of which one is None."""
     if model is None:
         return None, None
     _need(model, '--model')
@@ -281,7 +281,7 @@ def _pretrained(model: str | None, edits: dict[str, Any], template: dict[str, An
 
 
 def _need(text: str, option: str) -> None:
-    """Refuses what an unset variable of a script leaves, which would be the current folder."""
+    """Reject what an unset variable of a script leaves, which would be the current folder."""
     if not text.strip():
         raise UsageMistake(f'{option} is empty')
 

@@ -60,7 +60,7 @@ class Wanted:
 
 
 def new_folder(out: Path | None, task_name: str, model: Any, in_container: bool = False) -> Path:
-    """Makes the folder of a run, so that no other run can take it.
+    """Make the folder of a run, so that no other run can take it.
 
     Args:
         out: what the user named; it must not hold anything yet.
@@ -89,7 +89,7 @@ def new_folder(out: Path | None, task_name: str, model: Any, in_container: bool 
 
 
 def read_model(source: str, folder: Path, class_names: list[str] | None = None, to_train: bool = False) -> ModelStage:
-    """Reads a model; a package is extracted beside the run.
+    """Read a model; a package is extracted beside the run.
 
     Args:
         source: package, folder of a run or weight file.
@@ -124,7 +124,7 @@ def making(folder: Path) -> Iterator[None]:
 def execute(
     output: Output, how: Engine, task: Task, wanted: Wanted, edits: dict[str, Any]
 ) -> tuple[Outcome, Verdict, dict[str, Any]]:
-    """Runs a task, shows how it goes, and records how it ended.
+    """Run a task, show how it goes, and record how it ended.
 
     Args:
         output: where to write.
@@ -191,7 +191,7 @@ def execute(
 def run(
     output: Output, how: Engine, task: Task, wanted: Wanted, edits: dict[str, Any], labels: Path | None = None
 ) -> NoReturn:
-    """Runs a task, shows how it goes and what came out, and ends the command.
+    """Run a task, show how it goes and what came out, and end the command.
 
     Args:
         output: where to write.
@@ -214,7 +214,7 @@ def run(
 def end_badly(
     output: Output, how: Engine, task: Task, outcome: Outcome, verdict: Verdict, result: dict[str, Any]
 ) -> NoReturn:
-    """Says how a task was stopped or has failed, and ends the command.
+    """Say how a task was stopped or has failed, and end the command.
 
     Args:
         output: where to write.
@@ -232,7 +232,7 @@ def end_badly(
 
 
 def _words_of_docker(outcome: Outcome) -> str:
-    """What Docker says last about a container that it did not start, with a remedy where its words need one."""
+    """Return what Docker says last about a container that it did not start, with a remedy where its words need one."""
     said = next((line for line in reversed(outcome.tail) if 'docker:' in line or 'rror' in line), '')
     if 'could not select device driver' in said:
         return f'{said}: Docker can give no GPU here; install the NVIDIA Container Toolkit, or use --gpus 0'
@@ -279,7 +279,7 @@ def _start(output: Output, how: Engine, task: Task, wanted: Wanted, config: dict
 
 
 def _keep_model(output: Output, how: Engine, task: Task, folder: Path) -> dict[str, Any]:
-    """Packs the stages that a training has saved; a training may end before it has saved any."""
+    """Pack the stages that a training has saved; a training may end before it has saved any."""
     try:
         training = read_training_result(task.out_dir / 'models')
     except ResultRejected:
@@ -416,7 +416,7 @@ def _show_ranking(output: Output, task: Task) -> dict[str, Any]:
 
 
 def _number(score: str) -> Any:
-    """A score of result.tsv, which the platform never reads: as a number where it is one that JSON can hold."""
+    """Return a score of result.tsv, which the platform never reads: as a number where it is one that JSON can hold."""
     try:
         return float(score) if math.isfinite(float(score)) else score
     except ValueError:
@@ -446,7 +446,7 @@ def _show_stop(output: Output, how: Engine, title: str, outcome: Outcome, result
 
 
 def _plain(line: str) -> str:
-    """A line of a log without what would move the cursor or colour the terminal; of a bar, its last picture."""
+    """Return a line of a log without what would move the cursor or colour the terminal; of a bar, its last picture."""
     line = re.sub(r'\x1b(\[[0-9;?]*[ -/]*[@-~]|[@-Z\\-_])', '', line.rstrip('\r')).rsplit('\r', 1)[-1]
     return ''.join(letter for letter in line if letter.isprintable() or letter == '\t')
 

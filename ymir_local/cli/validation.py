@@ -21,7 +21,7 @@ LEAST_SCORE = 0.01
 
 
 def evaluate(output: Output, out_dir: Path, in_dir: Path | None, gpus: str) -> None:
-    """Infers the validation images of a training with its best model, unless that was done before.
+    """Infer the validation images of a training with its best model, unless that was done before.
 
     Args:
         output: where to write.

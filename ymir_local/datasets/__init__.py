@@ -52,7 +52,7 @@ WRITTEN_FORMATS = ('coco', 'voc', 'yolo', 'ymir')
 
 
 def found_formats(path: Path) -> list[str]:
-    """The formats that a folder or file may be read in, the one to take first.
+    """Return the formats that a folder or file may be read in, the one to take first.
 
     Args:
         path: folder of a data set, a COCO .json file or a data.yaml.
@@ -77,7 +77,7 @@ def found_formats(path: Path) -> list[str]:
 
 
 def detect_format(path: Path) -> str:
-    """Says in which format a data set is, by what is there.
+    """Return in which format a data set is, by what is there.
 
     Args:
         path: folder of a data set, a COCO .json file or a data.yaml.
@@ -94,7 +94,7 @@ def detect_format(path: Path) -> str:
 def read_dataset(
     path: Path, format: str | None = None, class_names: Sequence[str] | None = None, on_progress: Progress | None = None
 ) -> Dataset:
-    """Reads a data set.
+    """Read a data set.
 
     Args:
         path: its folder, a COCO .json file or a data.yaml.
@@ -130,7 +130,7 @@ def read_dataset(
 
 
 def refuse_without_boxes(dataset: Dataset, sentence: str) -> None:
-    """Refuses a data set of which no box could be read; one whose images are known to be empty is none.
+    """Reject a data set of which no box could be read; one whose images are known to be empty is none.
 
     Args:
         dataset: read.
@@ -154,7 +154,7 @@ def refuse_without_boxes(dataset: Dataset, sentence: str) -> None:
 def write_dataset(
     dataset: Dataset, folder: Path, format: str, link: bool = False, on_progress: Progress = lambda done, count: None
 ) -> Written:
-    """Writes a data set.
+    """Write a data set.
 
     Args:
         dataset: what to write.
@@ -182,7 +182,7 @@ def write_dataset(
 
 
 def refuse_used(folder: Path) -> None:
-    """Refuses to write where something is.
+    """Raise an error where a file would be written over.
 
     Args:
         folder: to write to.

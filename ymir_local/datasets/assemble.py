@@ -42,7 +42,7 @@ MISSING = 'the image does not exist'
 
 
 def platform_name(name: str) -> str:
-    """A class name as the platform stores it."""
+    """Return a class name as the platform stores it."""
     return str(name).strip().lower()
 
 
@@ -53,7 +53,7 @@ def assemble(
     on_progress: Progress | None = None,
     as_written: bool = False,
 ) -> Dataset:
-    """Holds labels against their images; see the module's table.
+    """Check labels against their images; see the module's table.
 
     Args:
         raw: what a reader gave.
@@ -158,7 +158,7 @@ def _readable(
     unreadable: list[tuple[str, Path, str]],
     on_progress: Progress | None,
 ) -> list[tuple[str, RawImage, tuple[int, int]]]:
-    """(split, image, width and height) of the images that can be read; `unreadable` gets split, path and reason."""
+    """Yield (split, image, width and height) of each readable image; add the others to `unreadable`."""
     with any_image_size():
         sizes = list(in_threads(_size, [image.path for _, image in listed], on_progress))
     readable = []
@@ -211,7 +211,7 @@ def _class_names(raw: RawDataset, warnings: Warnings) -> list[str]:
 
 
 def _size(path: Path) -> object:
-    """Width and height, or what is wrong."""
+    """Return the width and height, or what is wrong."""
     if any(letter in os.fspath(path) for letter in '\n\r\t\0'):
         return 'its path holds a line break, TAB or NUL, which the index files of a task cannot'
     try:
@@ -285,7 +285,7 @@ class _Copies:
         self._ids = dict(zip(suspects, asset_ids(suspects)))
 
     def first_of(self, path: Path) -> Path | None:
-        """The earlier image with the same bytes; None if this is the first one."""
+        """Return the earlier image with the same bytes; None if this is the first one."""
         if path not in self._ids:
             return None
         name = self._ids[path]

@@ -10,7 +10,7 @@ _CLASS_FILES = ('classes.txt', 'labels.txt', 'labelmap.txt')
 
 
 def listed_classes(folders: Iterable[Path], used: Container[str]) -> list[str]:
-    """The names in the first list of classes that is found; none if there is none.
+    """Return the names in the first list of classes that is found; none if there is none.
 
     Args:
         folders: to look in.

@@ -34,8 +34,9 @@ _OTHER_TASKS = re.compile(r'^(captions|person_keypoints|panoptic|stuff|image_inf
 
 
 def json_files(root: Path) -> list[Path]:
-    """The files that look like COCO, from their first bytes: a root that is a file, or files of the folder, its
-    `annotations` and its split folders.
+    """Return the files that look like COCO, from their first bytes.
+
+    They are a root that is a file, or files of the folder, its `annotations` and its split folders.
     """
     if root.is_file():
         return [root] if root.suffix.lower() == '.json' else []
@@ -55,7 +56,7 @@ def json_files(root: Path) -> list[Path]:
 
 
 def is_coco(root: Path) -> bool:
-    """Whether there is a COCO file."""
+    """Return whether there is a COCO file."""
     return bool(json_files(root))
 
 
@@ -69,7 +70,7 @@ def _looks_like_coco(path: Path) -> bool:
 
 
 def read(root: Path) -> RawDataset:
-    """Reads all COCO files of a folder, or one file.
+    """Read all COCO files of a folder, or one file.
 
     Args:
         root: folder or file.
@@ -124,7 +125,7 @@ class _Finder:
         self._last = self._bases[0]
 
     def __call__(self, file_name: str) -> Path:
-        """The image; a path that does not exist if there is none."""
+        """Return the image; a path that does not exist if there is none."""
         found = self._names.find_written(file_name, (self._last, *self._bases), self._file) or self._names.find_below(
             file_name, self._root, self._file
         )
@@ -163,7 +164,7 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def read_file(path: Path, raw: RawDataset, find: Callable[[str], Path]) -> CocoFile:
-    """Reads one COCO file.
+    """Read one COCO file.
 
     Args:
         path: the file.
@@ -232,7 +233,7 @@ def read_file(path: Path, raw: RawDataset, find: Callable[[str], Path]) -> CocoF
 
 
 def _refuse_wrong_places(path: Path, raw: RawDataset, images: dict[Any, RawImage], names: dict[Any, str]) -> None:
-    """Leaves out images that were found in the place of another: `b/1.jpg` is not `1.jpg` if that is named, too."""
+    """Leave out images that were found in the place of another: `b/1.jpg` is not `1.jpg` if that is named, too."""
     by_path: dict[Path, list[Any]] = {}
     for key, image in images.items():
         by_path.setdefault(image.path, []).append(key)
@@ -250,7 +251,7 @@ def _refuse_wrong_places(path: Path, raw: RawDataset, images: dict[Any, RawImage
 
 
 def _fitting(found: Path, names: dict[Any, tuple[str, ...]]) -> list[Any]:
-    """The images whose whole name is that of a file, else those whose name differs in what copying changes."""
+    """Return the images whose whole name is that of a file, else those whose name differs in what copying changes."""
     exact = [key for key, parts in names.items() if found.parts[-len(parts) :] == parts]
     plain = [
         key
@@ -261,7 +262,7 @@ def _fitting(found: Path, names: dict[Any, tuple[str, ...]]) -> list[Any]:
 
 
 def _key(entry: dict[str, Any], name: str) -> Any:
-    """An id, '7' and 7.0 as 7; None if it is no number or text."""
+    """Return an id, '7' and 7.0 as 7; None if it is no number or text."""
     value = entry.get(name)
     if isinstance(value, float):
         return int(value) if value.is_integer() else None
@@ -271,7 +272,7 @@ def _key(entry: dict[str, Any], name: str) -> Any:
 
 
 def _box(entry: Any, place: str, categories: dict[Any, str]) -> object:
-    """The box of an annotation, or what is wrong with it."""
+    """Return the box of an annotation, or what is wrong with it."""
     if not isinstance(entry, dict):
         return f'it is {entry!r}, no mapping'
     name = categories.get(_key(entry, 'category_id'))
@@ -305,8 +306,9 @@ def _polygon_corners(polygons: Any) -> tuple[float, float, float, float]:
 
 
 def write(dataset: Dataset, folder: Path, places: ImagePlaces) -> Written:
-    """Writes `annotations/instances_<split>.json` beside a folder of images per split; without splits
-    `annotations.json` and `images`.
+    """Write `annotations/instances_<split>.json` beside a folder of images per split.
+
+    Without splits they are `annotations.json` and `images`.
 
     Args:
         dataset: what to write.

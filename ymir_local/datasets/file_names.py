@@ -32,7 +32,7 @@ _MOST_FOLDERS = 32  # of a written path that are looked for under other letters
 
 
 def plain_name(name: str) -> str:
-    """A file name without what copying changes: capital letters, forms of accents, %-escapes and outer blanks.
+    """Return a file name without what copying changes: capital letters, forms of accents, %-escapes and outer blanks.
 
     Args:
         name: without folder.
@@ -41,7 +41,7 @@ def plain_name(name: str) -> str:
 
 
 def without_address(written: str) -> str:
-    """A path as it is on a disk, with `/`: without %-escapes and what else an address has.
+    """Return a path as it is on a disk, with `/`: without %-escapes and what else an address has.
 
     Args:
         written: as a file of labels has it; Label Studio has `?d=` before the path.
@@ -75,7 +75,7 @@ class FileNames:
         is_there: Callable[[str], bool] = os.path.isfile,
         in_split: bool = False,
     ) -> Path | None:
-        """Finds what a file of labels names: as it stands there, else without its first folders.
+        """Find what a file of labels names: as it stands there, else without its first folders.
 
         Args:
             written: the path in the file.
@@ -99,7 +99,7 @@ class FileNames:
         return None
 
     def _places(self, bases: tuple[Path, ...], tails: list[str]) -> list[Path]:
-        """The tails in folders that exist, under other letters perhaps; folders are looked for once."""
+        """Return the tails in folders that exist, under other letters perhaps; folders are looked for once."""
         parents = tuple(tail.rpartition('/')[0] for tail in tails[-_MOST_FOLDERS:])
         if (bases, parents) not in self._existing:
             folders = (self._folder(base / parent) for parent in parents for base in bases)
@@ -108,7 +108,7 @@ class FileNames:
         return [folder / name for folder in self._existing[bases, parents]] if name else []
 
     def find_below(self, written: str, root: Path, source: Path) -> Path | None:
-        """Finds the only image of a name in any folder.
+        """Find the only image of a name in any folder.
 
         Args:
             written: the path in the file.
@@ -135,7 +135,7 @@ class FileNames:
         return fitting[0]
 
     def find_labels(self, path: Path, image: Path) -> Path | None:
-        """Finds the only file of labels whose name differs in what copying changes, if it is of no other image.
+        """Find the only file of labels whose name differs in what copying changes, if it is of no other image.
 
         Args:
             path: the file as it should be called; it does not exist.
@@ -149,7 +149,7 @@ class FileNames:
         return self._fitting(path, path.name, image, False, is_of_another)
 
     def note(self, written: str, found: Path, source: Path) -> None:
-        """Keeps that a file was taken for one of another name.
+        """Note that a file was taken for one of another name.
 
         Args:
             written: the name that was looked for.
@@ -162,7 +162,7 @@ class FileNames:
         )
 
     def note_place(self, written: str, found: Path, root: Path, source: Path) -> None:
-        """Keeps that an image was found where none is looked for.
+        """Note that an image was found where none is looked for.
 
         Args:
             written: the name that was looked for.
@@ -175,7 +175,7 @@ class FileNames:
         )
 
     def report(self, warnings: Warnings) -> None:
-        """Adds a sentence for every name that differed.
+        """Add a sentence for every name that differed.
 
         Args:
             warnings: takes them.
@@ -211,7 +211,7 @@ class FileNames:
         return found
 
     def _folder(self, path: Path) -> Path | None:
-        """A folder under its name, else the only one whose name differs in what copying changes."""
+        """Return a folder under its name, else the only one whose name differs in what copying changes."""
         if path not in self._folders:
             found: Path | None = path if os.path.isdir(path) else None
             if found is None and path.parent != path:

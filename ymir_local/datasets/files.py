@@ -44,13 +44,14 @@ SPLIT_WORDS = {
 
 
 def is_image(path: Path) -> bool:
-    """Whether the ending of a path is that of an image."""
+    """Return whether the ending of a path is that of an image."""
     return os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Yields all files of a folder and its sub-folders in order; hidden ones and runs are left out, links are followed
-    once.
+    """Yield all files of a folder and its sub-folders in order.
+
+    Hidden ones and runs are left out, links are followed once.
 
     Raises:
         DatasetError: a folder cannot be read.
@@ -76,12 +77,12 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def images_below(folder: Path) -> list[Path]:
-    """All images of a folder and its sub-folders, in order."""
+    """Return all images of a folder and its sub-folders, in order."""
     return [path for path in files_below(folder) if is_image(path)]
 
 
 def split_of(name: str) -> str | None:
-    """The split that a file or folder is named after: 'val' for `instances_val2017.json` and `valid`, else None."""
+    """Return the split that a file or folder is named after, such as 'val' for `instances_val2017.json`; else None."""
     for word in ''.join(letter if letter.isalpha() else ' ' for letter in name.lower()).split():
         if word in SPLIT_WORDS:
             return SPLIT_WORDS[word]
@@ -89,13 +90,13 @@ def split_of(name: str) -> str | None:
 
 
 def split_folders(root: Path) -> list[tuple[str, Path]]:
-    """(split, folder) of the sub-folders that are named after a split; several may have the same."""
+    """Return (split, folder) of the sub-folders that are named after a split; several may have the same."""
     found = [(split_of(path.name), path) for path in sorted(root.iterdir()) if path.is_dir()]
     return [(split, path) for wanted in SPLITS for split, path in found if split == wanted]
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text file without those that are blank.
+    """Return the lines of a text file without those that are blank.
 
     Raises:
         DatasetError: it cannot be read.
@@ -104,12 +105,12 @@ def read_lines(path: Path) -> list[str]:
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines of a text; unlike str.splitlines, only at the ends that editors write, for names may hold others."""
+    """Split a text into lines, unlike str.splitlines only at the ends that editors write: names may hold others."""
     return re.split('\r\n|\n|\r', text)
 
 
 def read_text(path: Path) -> str:
-    """A text file: UTF-8 with or without mark, UTF-16 with one, or GB18030 as older Windows tools write it in China.
+    """Read a text file: UTF-8 with or without BOM, UTF-16 with one, or GB18030 as older Windows tools write in China.
 
     Raises:
         DatasetError: it cannot be read.
@@ -122,7 +123,7 @@ def read_text(path: Path) -> str:
 
 
 def decode_text(data: bytes, errors: str = 'strict') -> str:
-    """Decodes a text file; see `read_text`.
+    """Decode a text file; see `read_text`.
 
     Args:
         data: the file, or its beginning.
@@ -137,7 +138,7 @@ def decode_text(data: bytes, errors: str = 'strict') -> str:
 
 
 def yaml_fault(error: yaml.YAMLError) -> str:
-    """Where a text is no YAML, and why, in one line."""
+    """Return where a text is no YAML, and why, in one line."""
     mark = getattr(error, 'problem_mark', None)
     if mark is None:
         return ' '.join(str(error).split())

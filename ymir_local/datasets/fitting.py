@@ -8,7 +8,7 @@ TOLERATED_PIXELS = 1  # many tools write the far corner one too far
 def fit(
     corners: Sequence[float], size: tuple[int, int], whole_pixels: bool = True
 ) -> tuple[tuple[float, float, float, float] | None, str]:
-    """Fits a box into its image.
+    """Fit a box into its image.
 
     Args:
         corners: xmin, ymin, xmax, ymax, the far corner outside the box.
@@ -37,7 +37,7 @@ def fit(
 
 
 def _round(low: float, high: float) -> tuple[int, int]:
-    """The nearest pixel borders; a box within one pixel gets that pixel."""
+    """Return the nearest pixel borders; a box within one pixel gets that pixel."""
     first, last = int(low + 0.5) if low >= 0 else -int(0.5 - low), int(high + 0.5) if high >= 0 else -int(0.5 - high)
     if last > first:
         return first, last

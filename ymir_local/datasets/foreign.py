@@ -33,7 +33,7 @@ _LOOKED_AT = 1000
 
 
 def foreign_labels(root: Path) -> list[str]:
-    """Says which files hold labels in a form that is not read, and what to do; one sentence per form.
+    """Return which files hold labels in a form that is not read, and what to do; one sentence per form.
 
     Args:
         root: a folder, or a file.
@@ -52,7 +52,7 @@ def foreign_labels(root: Path) -> list[str]:
 
 
 def archives(root: Path) -> list[str]:
-    """Says which files may hold the data set that is not there, and what to do.
+    """Return which files may hold the data set that is not there, and what to do.
 
     Args:
         root: a folder, or a file.

@@ -37,7 +37,7 @@ class ImagesOfLabels:
         self._folders_of = lru_cache(maxsize=None)(self._find_folders)
 
     def _find_folders(self, folder: Path) -> list[Path]:
-        """Where the images of the labels of a folder may lie, the best first."""
+        """Return where the images of the labels of a folder may lie, the best first."""
         # A list may name anything, such as /.
         parts = folder.relative_to(self._root).parts if folder.is_relative_to(self._root) else ()
         swapped = [
@@ -51,7 +51,7 @@ class ImagesOfLabels:
         return [path for path in folders if path in self._by_folder]
 
     def find(self, annotation: Path, file_name: str) -> Path | None:
-        """The image of a file of labels; None if there is none.
+        """Return the image of a file of labels; None if there is none.
 
         Args:
             annotation: the file of labels.
@@ -69,7 +69,7 @@ class ImagesOfLabels:
         return found or self._with_other_letters(annotation, names, folders) or self._anywhere(annotation, names)
 
     def _with_other_letters(self, annotation: Path, names: list[str], folders: list[Path]) -> Path | None:
-        """The only image whose name differs in what copying changes, if it has no labels of its own."""
+        """Return the only image whose name differs in what copying changes, if it has no labels of its own."""
         for name in filter(None, names):
             for folder in folders:
                 fitting = self._by_plain_name[folder].get(plain_name(name), ())
@@ -81,7 +81,7 @@ class ImagesOfLabels:
         return None
 
     def _anywhere(self, annotation: Path, names: list[str]) -> Path | None:
-        """The only image of a name in any folder, if it has no labels of its own."""
+        """Return the only image of a name in any folder, if it has no labels of its own."""
         for name in filter(None, names):
             fitting = self._anywhere_by_plain_name.get(plain_name(name), ())
             image = next(iter(fitting), None)
@@ -92,7 +92,7 @@ class ImagesOfLabels:
         return None
 
     def beside(self, found: set[Path]) -> list[Path]:
-        """The images that are not among these, but in a folder with one of them."""
+        """Return the images that are not among these, but in a folder with one of them."""
         folders = dict.fromkeys(path.parent for path in sorted(found))
         paths = (path for folder in folders for path in dict.fromkeys(self._by_folder.get(folder, {}).values()))
         return [path for path in paths if path not in found]

@@ -64,17 +64,17 @@ class LabelmeFile(NamedTuple):
 
 
 def label_files(root: Path) -> list[Path]:
-    """The files of a folder and below that look like labelme's, from their first bytes."""
+    """Return the files of a folder and below that look like labelme's, from their first bytes."""
     return [path for path in files_below(root) if looks_like_labelme(path)] if root.is_dir() else []
 
 
 def is_labelme(root: Path) -> bool:
-    """Whether there is a file of labelme."""
+    """Return whether there is a file of labelme."""
     return root.is_dir() and any(looks_like_labelme(path) for path in files_below(root))
 
 
 def looks_like_labelme(path: Path) -> bool:
-    """Whether a file looks like labelme's.
+    """Return whether a file looks like labelme's.
 
     Args:
         path: any file.
@@ -92,7 +92,7 @@ def looks_like_labelme(path: Path) -> bool:
 
 
 def read_file(path: Path) -> LabelmeFile:
-    """Reads one file.
+    """Read one file.
 
     Args:
         path: the file.
@@ -145,7 +145,7 @@ def _shape(entry: Any, place: str) -> Shape:
 
 
 def read(root: Path) -> RawDataset:
-    """Reads the labelled images of a folder; see the module.
+    """Read the labelled images of a folder; see the module.
 
     Args:
         root: its folder.
@@ -188,7 +188,7 @@ def read(root: Path) -> RawDataset:
 
 
 def take_boxes(content: LabelmeFile, path: Path, raw: RawDataset, kinds: Collection[str] = ()) -> list[RawBox]:
-    """The boxes of a file; what has none becomes a warning.
+    """Return the boxes of a file; what has none becomes a warning.
 
     Args:
         content: of the file.

@@ -16,12 +16,12 @@ def _images(root: Path) -> list[Path]:
 
 
 def is_images(root: Path) -> bool:
-    """Whether there is an image in the folder or below."""
+    """Return whether there is an image in the folder or below."""
     return bool(_images(root))
 
 
 def read(root: Path) -> RawDataset:
-    """Reads the folder; see the module."""
+    """Read the folder; see the module."""
     raw = RawDataset(splits={'all': [RawImage(path, path, ()) for path in _images(root)]})
     for sentence in foreign_labels(root):
         raw.warnings.add('labels that are not read', sentence)

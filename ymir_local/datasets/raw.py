@@ -60,7 +60,7 @@ class RawImage(NamedTuple):
 
 
 def size_in_file(width: Any, height: Any) -> tuple[int, int] | None:
-    """A size as a file of labels gives it; None if it is none, such as the 0 that some tools write."""
+    """Return a size as a file of labels gives it; None if it is none, such as the 0 that some tools write."""
     try:
         size = int(float(width)), int(float(height))
     except (TypeError, ValueError, OverflowError):
@@ -69,7 +69,7 @@ def size_in_file(width: Any, height: Any) -> tuple[int, int] | None:
 
 
 def number_in_file(value: Any) -> float:
-    """A number as a JSON file gives it, whole ones whole; also as text.
+    """Return a number as a JSON file gives it, whole ones whole; also as text.
 
     Args:
         value: of the file.
@@ -93,7 +93,7 @@ class Warnings:
         self._counts: Counter = Counter()
 
     def add(self, kind: str, text: str, is_loss: bool = True) -> None:
-        """Adds a warning.
+        """Add a warning.
 
         Args:
             kind: what is wrong, in general.
@@ -108,7 +108,7 @@ class Warnings:
             shown.append(text)
 
     def of_kind(self, kind: str) -> tuple[str, ...]:
-        """The first warnings of a kind.
+        """Return the first warnings of a kind.
 
         Args:
             kind: what is wrong, in general.
@@ -116,11 +116,11 @@ class Warnings:
         return tuple(self._shown.get(kind, ()))
 
     def of_losses(self) -> tuple[str, ...]:
-        """The first warning of every kind after which labels are missing."""
+        """Return the first warning of every kind after which labels are missing."""
         return tuple(self._losses.values())
 
     def sentences(self) -> tuple[str, ...]:
-        """All warnings, by kind."""
+        """Return all warnings, by kind."""
         result: list[str] = []
         for kind, shown in self._shown.items():
             result += shown

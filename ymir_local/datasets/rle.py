@@ -9,7 +9,7 @@ from typing import Any
 
 
 def mask_corners(mask: Any) -> tuple[int, int, int, int]:
-    """The box around a mask: xmin, ymin, xmax, ymax, the far corner outside.
+    """Return the box around a mask: xmin, ymin, xmax, ymax, the far corner outside.
 
     Args:
         mask: `{"size": [height, width], "counts": [...] or "..."}`.
@@ -40,7 +40,7 @@ def mask_corners(mask: Any) -> tuple[int, int, int, int]:
 
 
 def unpack(text: str) -> list[int]:
-    """The runs that a text packs.
+    """Return the runs that a text packs.
 
     Args:
         text: as COCO's tools write it.

@@ -10,7 +10,7 @@ from ..platform.labels import Dataset, LabelledImage
 
 
 def with_validation(dataset: Dataset, share: float = 0.1, on_progress: Progress | None = None) -> Dataset:
-    """Splits off a validation set unless there is one.
+    """Split off a validation set unless there is one.
 
     Images are taken in the order of the sha1 of their bytes, so that the same data gives the same split wherever it
     lies and whatever its names are. An image stays in training if it is the last one there with some class.
@@ -63,7 +63,7 @@ def with_validation(dataset: Dataset, share: float = 0.1, on_progress: Progress 
 
 
 def _choose(images: list[LabelledImage], names: list[str], count: int) -> set[int]:
-    """Positions of the images that become validation."""
+    """Return the positions of the images that become validation."""
     classes = [{box.class_index for box in image.boxes} for image in images]
     left = Counter(index for present in classes for index in present)
     chosen: set[int] = set()

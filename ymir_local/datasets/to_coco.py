@@ -1,8 +1,8 @@
 """COCO files as the public tools for data sets write them: yolo2coco, labelme2coco and balloon2coco.
 
 What is read, and what is left out with a warning, is decided by the readers that `ymir convert` has, too. Other than
-there, classes keep their names and ids, boxes their fractions of pixels, and images that occur twice stay. Nothing read is
-an error, and no file is written then.
+there, classes keep their names and ids, boxes their fractions of pixels, and images that occur twice stay. Nothing read
+is an error, and no file is written then.
 """
 
 import json
@@ -30,7 +30,7 @@ _SHOWN = 5
 
 @contextmanager
 def reporting() -> Iterator[Warn]:
-    """Prints warnings on standard error; an error in the data ends the process with its sentence and exit code 1."""
+    """Print warnings on standard error; an error in the data ends the process with its sentence and exit code 1."""
     try:
         yield lambda sentence: print(f'warning: {sentence}', file=sys.stderr)
     except (DatasetError, OSError) as error:
@@ -38,8 +38,9 @@ def reporting() -> Iterator[Warn]:
 
 
 def _annotation(number: int, image_id: int, category_id: int, box: LabelledBox) -> dict:
-    """An annotation; its segmentation is the outline of the box, clockwise from the upper left. Ids begin with 1, for
-    pycocotools takes 0 for "not matched".
+    """Return an annotation; its segmentation is the outline of the box, clockwise from the upper left.
+
+    Ids begin with 1, for pycocotools takes 0 for "not matched".
     """
     x1, y1, x2, y2 = box.x, box.y, box.x + box.w, box.y + box.h
     return {
@@ -59,7 +60,7 @@ def _coco(
     category_ids: Sequence[int],
     first: int,
 ) -> dict:
-    """The content of a file; ids of annotations begin with `first`."""
+    """Return the content of a file; ids of annotations begin with `first`."""
     entries: list[dict] = []
     annotations: list[dict] = []
     for image_id, name, image in images:
@@ -70,7 +71,7 @@ def _coco(
 
 
 def write_coco(files: dict[Path, dict], indent: int | None = None) -> None:
-    """Writes COCO files, each as a whole.
+    """Write COCO files, each as a whole.
 
     Args:
         files: path to content.
@@ -82,22 +83,22 @@ def write_coco(files: dict[Path, dict], indent: int | None = None) -> None:
 
 
 def _relative(path: Path, bases: Iterable[Path]) -> str:
-    """The path from the first of the folders that it lies in."""
+    """Return the path from the first of the folders that it lies in."""
     path = Path(os.path.normpath(path))
     base = next((base for base in bases if path.is_relative_to(base)), None)
     return (path if base is None else path.relative_to(base)).as_posix()
 
 
 def convert_yolo(root: Path, warn: Warn) -> dict[Path, dict]:
-    """Writes root/annotations/{train,val,test}.json where lists or folders say so, else result.json.
+    """Write root/annotations/{train,val,test}.json where lists or folders say so, else result.json.
 
     Args:
         root: folder of a YOLO data set, or its data.yaml.
         warn: called with one sentence for all that is left out.
 
     Returns:
-        File to its content: category ids from 0 in the order of the classes, image ids from 0 in the order of names over
-        all files, names of images from `images` on. Images without labels are kept as images without objects.
+        File to its content: category ids from 0 in the order of the classes, image ids from 0 in the order of names
+        over all files, names of images from `images` on. Images without labels are kept as images without objects.
 
     Raises:
         DatasetError: there is no such data set, or nothing of it can be read.
@@ -130,7 +131,7 @@ def _assembled(raw: RawDataset, root: Path, warn: Warn) -> Dataset:
 
 
 def read_class_ids(path: Path) -> dict[str, int]:
-    """Reads lines of an id and a name, such as `1 traffic light`.
+    """Read lines of an id and a name, such as `1 traffic light`.
 
     Args:
         path: the file.
@@ -153,7 +154,7 @@ def read_class_ids(path: Path) -> dict[str, int]:
 
 
 def convert_labelme(img_dir: Path, labels_dir: Path, out: Path, class_id_txt: Path | None, warn: Warn) -> dict:
-    """Writes the rectangles of labelme as a COCO file and, where no list of classes is given, class_with_id.txt beside it.
+    """Write the rectangles of labelme as a COCO file, and class_with_id.txt beside it unless classes are given.
 
     Args:
         img_dir: the images, also in sub-folders.
@@ -238,14 +239,14 @@ def _labelme_rectangles(img_dir: Path, labels_dir: Path) -> RawDataset:
 
 
 def _file_of(image: Path, img_dir: Path, labels_dir: Path, files: FileNames) -> Path | None:
-    """The file of an image by its name, in the same sub-folder or in none."""
+    """Return the file of an image by its name, in the same sub-folder or in none."""
     places = [labels_dir / image.relative_to(img_dir).with_suffix('.json'), labels_dir / f'{image.stem}.json']
     found = next((place for place in places if place.is_file()), None)
     return found or next(filter(None, (files.find_labels(place, image) for place in places)), None)
 
 
 def _files_by_image_path(images: Sequence[Path], labels_dir: Path, used: Container[Path | None]) -> dict[Path, Path]:
-    """The files of images that are named in them only, in `imagePath`."""
+    """Return the files of images that are named in them only, in `imagePath`."""
     by_name: dict[str, Path] = {}
     for file in labelme.label_files(labels_dir) if images else ():
         if file not in used:
@@ -258,7 +259,7 @@ def _files_by_image_path(images: Sequence[Path], labels_dir: Path, used: Contain
 
 
 def convert_balloon(root: Path, warn: Warn) -> dict[Path, dict]:
-    """Writes root/train.json and root/val.json from root/{train,val}/via_region_data.json.
+    """Write root/train.json and root/val.json from root/{train,val}/via_region_data.json.
 
     Args:
         root: folder of the data set.

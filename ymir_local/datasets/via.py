@@ -39,7 +39,7 @@ class Region(NamedTuple):
     problem: str = ''
 
     def corners(self) -> tuple[float, float, float, float]:
-        """xmin, ymin, xmax, ymax of its points."""
+        """Return xmin, ymin, xmax, ymax of its points."""
         xs, ys = zip(*self.points)
         return min(xs), min(ys), max(xs), max(ys)
 
@@ -52,13 +52,13 @@ class ViaImage(NamedTuple):
 
 
 def label_files(root: Path) -> list[Path]:
-    """The files that look like VIA's, from their first bytes: of the folder and its split folders."""
+    """Return the files that look like VIA's, from their first bytes: of the folder and its split folders."""
     folders = [root, *(folder for _, folder in split_folders(root))] if root.is_dir() else []
     return [path for folder in folders for path in sorted(folder.glob('*.json')) if path.is_file() and _is_via(path)]
 
 
 def is_via(root: Path) -> bool:
-    """Whether there is a file of VIA."""
+    """Return whether there is a file of VIA."""
     return bool(label_files(root))
 
 
@@ -69,7 +69,7 @@ def _is_via(path: Path) -> bool:
 
 
 def read_file(path: Path) -> Iterator[ViaImage]:
-    """Reads one file.
+    """Read one file.
 
     Args:
         path: the file.
@@ -152,7 +152,7 @@ def _class_of(attributes: Any) -> str | None:
 
 
 def read(root: Path) -> RawDataset:
-    """Reads the files of a folder; see the module.
+    """Read the files of a folder; see the module.
 
     Args:
         root: its folder.

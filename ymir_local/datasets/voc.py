@@ -29,12 +29,12 @@ _ROOT = re.compile(r'<annotation[\s>/]')  # CVAT's own files begin with <annotat
 
 
 def is_voc(root: Path) -> bool:
-    """Whether there is a VOC data set."""
+    """Return whether there is a VOC data set."""
     return bool(_parts(root))
 
 
 def _is_annotation(path: Path) -> bool:
-    """Whether a file looks like an annotation, from its first bytes: other programs write .xml too."""
+    """Return whether a file looks like an annotation, from its first bytes: other programs write .xml too."""
     if path.suffix.lower() != '.xml' or not path.is_file():
         return False
     with open(path, 'rb') as stream:
@@ -54,7 +54,7 @@ def _annotations_of(root: Path) -> Path | None:
 
 
 def _parts(root: Path) -> list[tuple[Path, Path]]:
-    """(root of the part, folder of its XML files): the root itself or its years, and all below the root else."""
+    """Return (root of the part, folder of its XML files): the root itself or its years, and all below the root else."""
     if not root.is_dir():
         return []
     years = [year for base in (root, root / 'VOCdevkit') if base.is_dir() for year in sorted(base.glob('VOC20*'))]
@@ -66,7 +66,7 @@ def _parts(root: Path) -> list[tuple[Path, Path]]:
 
 
 def read(root: Path) -> RawDataset:
-    """Reads a VOC data set; see the module.
+    """Read a VOC data set; see the module.
 
     Args:
         root: its folder.
@@ -133,7 +133,7 @@ def _read_part(raw: RawDataset, root: Path, annotations: Path) -> None:
 
 
 def _sets(raw: RawDataset, root: Path, by_name: dict[str, Path]) -> dict[str, list[str]]:
-    """Names of the images of each split, from ImageSets/Main."""
+    """Return the names of the images of each split, from ImageSets/Main."""
     main = root / 'ImageSets' / 'Main'
     sets = {split: _names(main / f'{split}.txt', by_name) for split in SPLITS if (main / f'{split}.txt').is_file()}
     both = main / 'trainval.txt'
@@ -155,7 +155,7 @@ def _sets(raw: RawDataset, root: Path, by_name: dict[str, Path]) -> dict[str, li
 
 
 def _names(file: Path, by_name: dict[str, Path]) -> list[str]:
-    """Names of a list; a name may hold spaces, and lists of one class have 1, 0 or -1 behind it."""
+    """Return the names of a list; a name may hold spaces, and lists of one class have 1, 0 or -1 behind it."""
     names = []
     by_plain_name: dict[str, list[str]] = {}
     for name in by_name:
@@ -171,7 +171,7 @@ def _names(file: Path, by_name: dict[str, Path]) -> list[str]:
 
 
 def read_xml(path: Path, images: ImagesOfLabels | None = None) -> object:
-    """The image of an XML file, or what is wrong with the file.
+    """Return the image of an XML file, or what is wrong with the file.
 
     Args:
         path: the file.
@@ -234,7 +234,7 @@ def _xml(image: LabelledImage, file_name: str, class_names: tuple[str, ...]) -> 
 
 
 def write(dataset: Dataset, folder: Path, places: ImagePlaces) -> Written:
-    """Writes `Annotations`, `JPEGImages`, `labels.txt` and, where there are splits, `ImageSets/Main`.
+    """Write `Annotations`, `JPEGImages`, `labels.txt` and, where there are splits, `ImageSets/Main`.
 
     Args:
         dataset: what to write.

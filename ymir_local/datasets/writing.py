@@ -29,7 +29,7 @@ def _cut(text: str, num_bytes: int) -> str:
 
 
 def _suffix(path: Path) -> str:
-    """The ending of an image that has none, or none that readers of folders know, such as YMIR's `.unknown`."""
+    """Return the ending of an image that has none, or none that readers of folders know, such as YMIR's `.unknown`."""
     try:
         with Image.open(path) as image:
             return SUFFIX_OF.get(image.format, '.jpg')
@@ -54,7 +54,7 @@ class ImagePlaces:
         self._stems: set[str] = set()
 
     def add(self, below: str, images: Sequence[LabelledImage]) -> list[str]:
-        """Puts images into a sub-folder.
+        """Put images into a sub-folder.
 
         Args:
             below: its name.
@@ -90,5 +90,5 @@ class ImagePlaces:
         return candidate + suffix
 
     def written(self) -> Written:
-        """What could not be written."""
+        """Return what could not be written."""
         return tuple(self.warnings)

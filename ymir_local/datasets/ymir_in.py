@@ -27,7 +27,7 @@ _INDEXES = {'train': 'train-index.tsv', 'val': 'val-index.tsv', 'all': 'candidat
 
 
 def in_folder(root: Path) -> Path | None:
-    """The folder `in`: the root or below it; None if it is no work directory."""
+    """Return the folder `in`: the root or below it; None if it is no work directory."""
     for folder in (root, root / 'in'):
         if (folder / 'config.yaml').is_file() and any((folder / name).is_file() for name in _INDEXES.values()):
             return folder
@@ -35,12 +35,12 @@ def in_folder(root: Path) -> Path | None:
 
 
 def is_ymir(root: Path) -> bool:
-    """Whether there is a folder that the platform prepared."""
+    """Return whether there is a folder that the platform prepared."""
     return in_folder(root) is not None
 
 
 def read(root: Path) -> RawDataset:
-    """Reads the images and labels of a task.
+    """Read the images and labels of a task.
 
     Args:
         root: the folder `in`, or the one that holds it.
@@ -91,7 +91,7 @@ def _class_names(file: Path) -> list[str]:
 
 
 def _inside(folder: Path, path: str) -> Path:
-    """A path of an index file on this machine, also where the folder of the run was moved or renamed."""
+    """Return a path of an index file on this machine, also where the folder of the run was moved or renamed."""
     rest = path.rpartition('/in/')[2]
     places = [folder / path, folder / rest]
     if rest.startswith('assets/'):  # a link to the cache beside `in`
@@ -141,7 +141,7 @@ def _read_coco(raw: RawDataset, image: Path, file: Path, readers: dict[Path, dic
 
 
 def write(dataset: Dataset, folder: Path, places: ImagePlaces) -> Written:
-    """Writes the work directory of a training with ark annotations, as for a container.
+    """Write the work directory of a training with ark annotations, as for a container.
 
     Args:
         dataset: 'train' and 'val', or 'all', which is taken for 'train'.

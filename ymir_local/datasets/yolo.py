@@ -44,7 +44,7 @@ _SPLIT_KEYS = {'train': ('train',), 'val': ('val', 'valid', 'validation'), 'test
 
 
 def yaml_file(root: Path) -> Path | None:
-    """The file that describes the data set; None if there is none."""
+    """Return the file that describes the data set; None if there is none."""
     if root.is_file():
         return root if root.suffix.lower() in ('.yaml', '.yml') else None
     files = sorted((*root.glob('*.yaml'), *root.glob('*.yml')))
@@ -61,7 +61,7 @@ def yaml_file(root: Path) -> Path | None:
 
 
 def is_yolo(root: Path) -> bool:
-    """Whether there is a YOLO data set."""
+    """Return whether there is a YOLO data set."""
     if yaml_file(root):
         return True
     if not root.is_dir():
@@ -74,7 +74,7 @@ def is_yolo(root: Path) -> bool:
 
 
 def _lists(root: Path) -> dict[str, Path]:
-    """`train.txt`, `val.txt`, `test.txt` that name images."""
+    """Return `train.txt`, `val.txt`, `test.txt` that name images."""
     found = {}
     for split in SPLITS:
         for name in (f'{split}.txt', 'valid.txt' if split == 'val' else f'{split}.txt'):
@@ -87,13 +87,13 @@ def _lists(root: Path) -> dict[str, Path]:
 
 
 def _is_stem(line: str, root: Path) -> bool:
-    """Whether a line is the name of an image without its ending, as the lists of VOC have them."""
+    """Return whether a line is the name of an image without its ending, as the lists of VOC have them."""
     stem = line.replace('\\', '/').rpartition('/')[2]
     return any(path.stem == stem for path in images_below(image_folder(root)))
 
 
 def _load(path: Path) -> dict[str, Any]:
-    """A YAML mapping with all values as text: a class may be called `no` or `007`."""
+    """Return a YAML mapping with all values as text: a class may be called `no` or `007`."""
     try:
         content = load_yaml(read_text(path), yaml.BaseLoader)
     except yaml.YAMLError as error:
@@ -102,7 +102,7 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def read(root: Path, class_names: Sequence[str] | None = None) -> RawDataset:
-    """Reads a YOLO data set; see the module.
+    """Read a YOLO data set; see the module.
 
     Args:
         root: its folder, or its data.yaml.
@@ -173,7 +173,7 @@ def read(root: Path, class_names: Sequence[str] | None = None) -> RawDataset:
 
 
 def _warn_of_others(images: dict[str, list[Path]], folder: Path, warnings: Warnings) -> None:
-    """Warns of images in no list and in no folder of a part, where others are."""
+    """Warn of images in no list and in no folder of a part, where others are."""
     listed = {os.path.normpath(path) for paths in images.values() for path in paths}
     others = [path for path in images_below(folder) if os.path.normpath(path) not in listed]
     if listed and others:
@@ -218,7 +218,7 @@ def _names_of_yaml(content: dict[str, Any], file: Path, warnings: Warnings) -> l
 
 
 def _keypoints(content: dict[str, Any]) -> int:
-    """How many numbers of key points follow each box."""
+    """Return how many numbers of key points follow each box."""
     shape = content.get('kpt_shape')
     return (
         int(shape[0]) * int(shape[1])
@@ -286,7 +286,7 @@ def _images_of_tree(root: Path, files: FileNames) -> dict[str, list[Path]]:
 def _read_labels(
     image: Path, num_points: int, files: FileNames
 ) -> tuple[Path | None, list[tuple[int, Any, str]], list[str]]:
-    """The text file, (class index, corners, place) of each object, and what is wrong with other lines."""
+    """Return the text file, (class index, corners, place) of each object, and what is wrong with other lines."""
     file = label_file(image, files)
     if file is None:
         return None, [], []
@@ -326,7 +326,7 @@ def _read_labels(
 
 
 def write(dataset: Dataset, folder: Path, places: ImagePlaces) -> Written:
-    """Writes `data.yaml`, `images/<split>` and `labels/<split>`.
+    """Write `data.yaml`, `images/<split>` and `labels/<split>`.
 
     Args:
         dataset: what to write.

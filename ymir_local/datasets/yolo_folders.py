@@ -12,14 +12,14 @@ LABEL_FOLDERS = ('labels', 'Labels', 'LABELS', 'label', 'Label')
 
 
 def has_labels(folder: Path) -> bool:
-    """Whether a folder has one of labels, with text files in it."""
+    """Return whether a folder has one of labels, with text files in it."""
     return any(
         (folder / name).is_dir() and next((folder / name).rglob('*.txt'), None) is not None for name in LABEL_FOLDERS
     )
 
 
 def is_row(path: Path) -> bool:
-    """Whether the first line of a file is an object."""
+    """Return whether the first line of a file is an object."""
     if not path.is_file():
         return False
     with open(path, 'rb') as stream:
@@ -31,7 +31,7 @@ def is_row(path: Path) -> bool:
 
 
 def image_folder(root: Path) -> Path:
-    """The folder of the images of a data set without data.yaml.
+    """Return the folder of the images of a data set without data.yaml.
 
     Args:
         root: folder of the data set.
@@ -40,7 +40,7 @@ def image_folder(root: Path) -> Path:
 
 
 def label_places(image: Path) -> list[Path]:
-    """Where the text file of an image may be, the best first.
+    """Return where the text file of an image may be, the best first.
 
     Args:
         image: its path.
@@ -54,8 +54,7 @@ def label_places(image: Path) -> list[Path]:
 
 
 def label_file(image: Path, files: FileNames) -> Path | None:
-    """The text file of an image: the last folder `images` of its path replaced by `labels`, or beside it; None if there
-    is none.
+    """Return the text file of an image: in `labels` instead of the last folder `images`, or beside it; None without.
 
     Args:
         image: its path.
@@ -67,7 +66,7 @@ def label_file(image: Path, files: FileNames) -> Path | None:
 
 
 def looked_for(image: Path) -> str:
-    """Where the text file of an image was looked for: the best place, and beside it.
+    """Return where the text file of an image was looked for: the best place, and beside it.
 
     Args:
         image: its path.
@@ -76,7 +75,7 @@ def looked_for(image: Path) -> str:
 
 
 def rows_elsewhere(root: Path, images: Iterable[Path]) -> str:
-    """Says that text files with objects lie in another folder; nothing if there are none.
+    """Say that text files with objects lie in another folder; nothing if there are none.
 
     Args:
         root: folder of the data set.

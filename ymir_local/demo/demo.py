@@ -47,7 +47,7 @@ MARK = '.ymir_demo'  # says that a demo made the folders
 
 
 def run_task(console: Console, name: str, task: Task) -> Outcome:
-    """Runs one task with a progress bar.
+    """Run one task with a progress bar.
 
     Args:
         console: where to draw.
@@ -64,7 +64,7 @@ def run_task(console: Console, name: str, task: Task) -> Outcome:
 
 
 def make_room(out_dir: Path) -> None:
-    """Removes an earlier demo.
+    """Remove an earlier demo.
 
     Args:
         out_dir: folder of the demo; made where there is none.
@@ -83,7 +83,7 @@ def make_room(out_dir: Path) -> None:
 
 
 def demo(out_dir: Path, gpu_count: int, console: Console) -> None:
-    """Runs the demo.
+    """Run the demo.
 
     Args:
         out_dir: folder for everything that the demo writes.
@@ -145,7 +145,7 @@ def demo(out_dir: Path, gpu_count: int, console: Console) -> None:
 
 
 def predictions_of(infer: Task, images: Sequence[LabelledImage], class_names: Sequence[str]) -> list[list]:
-    """Gives the predicted boxes with scores for each image.
+    """Return the predicted boxes with scores for each image.
 
     Args:
         infer: a finished inference task.
@@ -157,7 +157,7 @@ def predictions_of(infer: Task, images: Sequence[LabelledImage], class_names: Se
 
 
 def main() -> int:
-    """Reads the command line; gives the exit code."""
+    """Read the command line; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--out', type=Path, default=Path('demo_out'), help='folder for everything that is written')
     parser.add_argument('--gpus', type=int, default=0, help='number of GPUs; 0 means CPU')

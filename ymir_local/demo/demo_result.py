@@ -27,7 +27,7 @@ Prediction = tuple[LabelledBox, float]
 
 
 def read_predictions(result_file: Path, class_names: Sequence[str]) -> dict[str, list[Prediction]]:
-    """Reads infer-result.json.
+    """Read infer-result.json.
 
     Args:
         result_file: its path.
@@ -51,7 +51,7 @@ def read_predictions(result_file: Path, class_names: Sequence[str]) -> dict[str,
 
 
 def mean_average_precision(labels: Sequence[LabelledImage], predictions: Sequence[Sequence[Prediction]]) -> float:
-    """Computes COCO's mAP at IoU 0.5 to 0.95.
+    """Compute COCO's mAP at IoU 0.5 to 0.95.
 
     Args:
         labels: images with their boxes.
@@ -99,7 +99,7 @@ def mean_average_precision(labels: Sequence[LabelledImage], predictions: Sequenc
 
 
 def files_below(folder: Path) -> list[tuple[str, int]]:
-    """Lists the plain files of a folder with their sizes, links left out.
+    """List the plain files of a folder with their sizes, links left out.
 
     Args:
         folder: where to look.
@@ -119,7 +119,7 @@ def draw_comparison(
     min_score: float = 0.3,
     tile: int = 360,
 ) -> None:
-    """Writes one picture: for each image the labels on the left and the predictions on the right.
+    """Write one picture: for each image the labels on the left and the predictions on the right.
 
     Args:
         path: the PNG to write.

@@ -24,7 +24,7 @@ def _regular(corners: int, radius: float = 1.0, turn: float = 0.0) -> np.ndarray
 
 
 def _alternating(points: int, inner: float, width: float) -> np.ndarray:
-    """A star (width 0) or a gear (width > 0: the share of a tooth that is flat)."""
+    """Return a star (width 0) or a gear (width > 0: the share of a tooth that is flat)."""
     step = 2 * math.pi / points
     outline = []
     for k in range(points):
@@ -93,7 +93,7 @@ def generate(
     clutter: int = 14,
     seed: int = 0,
 ) -> list[LabelledImage]:
-    """Draws a data set.
+    """Draw a data set.
 
     Args:
         out_dir: folder for `000000.jpg`, `000001.jpg`, ...; created when absent.
@@ -136,7 +136,7 @@ def _colour(rng: np.random.Generator, saturation: tuple[int, int], value: tuple[
 
 
 def _background(rng: np.random.Generator, width: int, height: int, clutter: int) -> np.ndarray:
-    """A gradient under cloud noise with stray shapes: (height, width, 3) float32, 0..255."""
+    """Return a gradient under cloud noise with stray shapes: (height, width, 3) float32, 0..255."""
     corners = np.stack([_colour(rng, (10, 110), (60, 200)) for _ in range(4)]).reshape(2, 2, 3)
     picture = cv2.resize(corners, (width, height), interpolation=cv2.INTER_LINEAR)
     for cells, strength in ((4, 30), (16, 18), (64, 12)):
@@ -168,7 +168,7 @@ def _place(
     class_index: int,
     scale_range: tuple[float, float],
 ) -> None:
-    """Draws one object where it covers no other, and appends its box; gives up silently when there is no room."""
+    """Draw one object where it covers no other, and append its box; give up silently when there is no room."""
     height, width = picture.shape[:2]
     silhouette, pattern = SHAPES[CLASS_NAMES[class_index]]
     for _ in range(20):
@@ -201,7 +201,7 @@ def _place(
 def _render(
     size: float, turn: float, squeeze: float, silhouette: Sequence[np.ndarray], pattern: Sequence[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Two masks (h, w) in 0..1: how much of the pixel the object covers, and how much of that is the second tone."""
+    """Return two masks (h, w) in 0..1: how much of a pixel the object covers, and the second tone of that."""
     cos, sin = math.cos(turn), math.sin(turn)
     to_canvas = np.array([[cos, sin], [-sin, cos]]) * [[1], [squeeze]]
     outlines = [outline @ to_canvas for outline in silhouette]
@@ -226,7 +226,7 @@ def _overlap(one: LabelledBox, other: LabelledBox) -> float:
 
 
 def _camera(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
-    """Adds what a camera adds: a little blur at times, exposure, sensor noise; gives uint8."""
+    """Add what a camera adds: a little blur at times, exposure, sensor noise; return uint8."""
     if rng.random() < 0.3:
         picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.5, 1.6))
     picture = picture * rng.uniform(0.8, 1.15)

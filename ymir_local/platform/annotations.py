@@ -15,7 +15,7 @@ FORMATS = {'ark': 'ark', 'det-ark': 'ark', 'voc': 'voc', 'det-voc': 'voc', 'coco
 
 
 def annotation_format(export_format: str | None) -> str | None:
-    """Says what the platform writes for a value of the hyper-parameter `export_format`.
+    """Return what the platform writes for a value of the hyper-parameter `export_format`.
 
     Args:
         export_format: `<annotation>:<asset>`; absent or empty means VOC.
@@ -33,7 +33,7 @@ def annotation_format(export_format: str | None) -> str | None:
 
 
 def ark_bytes(boxes: Sequence[LabelledBox]) -> bytes:
-    """Writes one line per box: class, xmin, ymin, xmax, ymax (inclusive), quality (-1.0: none), rotation."""
+    """Write one line per box: class, xmin, ymin, xmax, ymax (inclusive), quality (-1.0: none), rotation."""
     return ''.join(
         f'{box.class_index}, {box.x}, {box.y}, {box.x + box.w - 1}, {box.y + box.h - 1}, -1.0, 0.0\n' for box in boxes
     ).encode()
@@ -42,7 +42,7 @@ def ark_bytes(boxes: Sequence[LabelledBox]) -> bytes:
 def voc_bytes(
     image_path: str, width: int, height: int, boxes: Sequence[LabelledBox], class_names: Sequence[str]
 ) -> bytes:
-    """Writes one VOC document on a single line, without a declaration.
+    """Write one VOC document on a single line, without a declaration.
 
     Args:
         image_path: the path as the executor sees it.
@@ -89,7 +89,7 @@ def voc_bytes(
 
 
 def coco_bytes(images: dict[str, tuple[str, LabelledImage]], class_names: Sequence[str]) -> bytes:
-    """Writes one coco document for all images.
+    """Write one coco document for all images.
 
     Args:
         images: image id (sha1) to file name without folder and image.

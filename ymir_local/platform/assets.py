@@ -18,7 +18,7 @@ SUFFIXES = ((b'\xff\xd8', 'jpg'), (b'\x89PNG', 'png'), (b'BM', 'bmp'))
 
 
 def add_assets(cache: Path, images: Mapping[str, Path], link: bool, symlink: bool) -> dict[str, str]:
-    """Puts images into an empty cache.
+    """Put images into an empty cache.
 
     Args:
         cache: its folder.
@@ -48,7 +48,7 @@ def add_assets(cache: Path, images: Mapping[str, Path], link: bool, symlink: boo
 
 
 def link_or_copy(source: Path, target: Path, symlink: bool) -> None:
-    """Gives a file a second place without a second copy of its bytes where the file system can.
+    """Give a file a second place without a second copy of its bytes where the file system can.
 
     Args:
         source: the file; a link is followed.
@@ -66,7 +66,7 @@ def link_or_copy(source: Path, target: Path, symlink: bool) -> None:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copies the bytes of a file; shares them until one of both is written to, where the file system can.
+    """Copy the bytes of a file; shares them until one of both is written to, where the file system can.
 
     Args:
         source: the file; a link is followed.

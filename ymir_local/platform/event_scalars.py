@@ -21,7 +21,7 @@ TAGS = {
 
 
 def recognise(tags: Any) -> dict[str, str]:
-    """Says which tag holds what.
+    """Return which tag holds what.
 
     Args:
         tags: names of scalars.
@@ -42,7 +42,7 @@ def recognise(tags: Any) -> dict[str, str]:
 
 
 def event_files(folder: Path) -> list[Path]:
-    """Event files below a folder, in the order of their names; none if it does not exist."""
+    """Return the event files below a folder, in the order of their names; none if it does not exist."""
     return sorted(
         Path(root) / name
         for root, _, names in os.walk(folder)
@@ -52,7 +52,7 @@ def event_files(folder: Path) -> list[Path]:
 
 
 def events_of(path: Path) -> Any:
-    """A reader of an event file, whose `Load()` yields the events that are new."""
+    """Return a reader of an event file, whose `Load()` yields the events that are new."""
     # Kept out of the import of this module: takes longer than all the rest of the command line.
     logging.getLogger('tensorboard').setLevel(logging.ERROR)
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
@@ -61,7 +61,7 @@ def events_of(path: Path) -> Any:
 
 
 def scalars_of(event: Any) -> Iterator[tuple[str, float]]:
-    """Tag and number of each scalar of an event, in its old form and in its new one, a tensor of one number."""
+    """Yield tag and number of each scalar of an event, in its old form and in its new one, a tensor of one number."""
     from tensorboard.util.tensor_util import make_ndarray
 
     for value in event.summary.value:
@@ -89,7 +89,7 @@ class EventScalars:
         self._loaders: dict[Path, Any] = {}
 
     def update(self) -> None:
-        """Reads the new events; a file that cannot be read is left out."""
+        """Read the new events; a file that cannot be read is left out."""
         for path in event_files(self.folder):
             if path not in self._loaders:
                 self._loaders[path] = events_of(path)
@@ -101,5 +101,5 @@ class EventScalars:
                 logging.getLogger(__name__).debug('%s: %s', path, error)
 
     def last(self) -> dict[str, float]:
-        """The newest epoch, loss, mAP and lr, as far as the executor writes them."""
+        """Return the newest epoch, loss, mAP and lr, as far as the executor writes them."""
         return {name: self.series[tag][-1][1] for name, tag in recognise(self.series).items()}

@@ -38,7 +38,7 @@ class Guard:
         )
 
     def watch(self, pid: int) -> None:
-        """Says which process was started, the leader of its group.
+        """Say which process was started, the leader of its group.
 
         Args:
             pid: its id.
@@ -47,7 +47,7 @@ class Guard:
         self._tell(b'%d\n' % pid)
 
     def end(self, removed: bool = False) -> str:
-        """Ends what is left of the task, and the guarding process.
+        """End what is left of the task, and the guarding process.
 
         Args:
             removed: the container has ended by itself and was removed by Docker.
@@ -70,7 +70,7 @@ class Guard:
 
 
 def end_task(mark: str, container: str = '', pid: int | None = None) -> str:
-    """Kills all processes of a task and removes its container.
+    """Kill all processes of a task and remove its container.
 
     Args:
         mark: `NAME=value` in their environment.
@@ -90,7 +90,7 @@ def end_task(mark: str, container: str = '', pid: int | None = None) -> str:
 
 
 def kill_all_with(mark: str) -> None:
-    """Kills every process that was started with a setting in its environment, whatever session it moved to.
+    """Kill every process that was started with a setting in its environment, whatever session it moved to.
 
     Only Linux tells the environment of a process; elsewhere this does nothing.
 
@@ -122,7 +122,7 @@ def kill_all_with(mark: str) -> None:
 
 
 def remove_container(name: str) -> str:
-    """Removes a container by force and waits until it is gone.
+    """Remove a container by force and wait until it is gone.
 
     A `docker run` that was killed may have asked for a container that is made only afterwards, so one that is not there
     yet is looked for a little longer.

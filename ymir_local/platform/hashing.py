@@ -18,7 +18,7 @@ _known: dict[tuple[str, int, int], str] = {}
 
 
 def asset_id(image: Path) -> str:
-    """The platform's name of an image: the sha1 of its bytes.
+    """Return the platform's name of an image: the sha1 of its bytes.
 
     Args:
         image: its path.
@@ -39,7 +39,7 @@ def asset_id(image: Path) -> str:
 
 
 def asset_ids(images: Iterable[Path], on_progress: Progress | None = None) -> list[str]:
-    """The names of many images, in their order; see `asset_id`.
+    """Return the names of many images, in their order; see `asset_id`.
 
     Args:
         images: their paths.
@@ -49,7 +49,7 @@ def asset_ids(images: Iterable[Path], on_progress: Progress | None = None) -> li
 
 
 def in_threads(function: Callable[[Any], Any], items: list[Any], on_progress: Progress | None = None) -> Iterator[Any]:
-    """Gives `function` of each item, in order; the function is called in several threads.
+    """Yield `function` of each item, in order; the function is called in several threads.
 
     Args:
         function: reads or writes files.

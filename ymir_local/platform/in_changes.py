@@ -14,7 +14,7 @@ Listing = dict[str, tuple[int, ...]]
 
 
 def listing(folder: str | Path) -> Listing:
-    """Lists everything below a folder, what links lead to included.
+    """List everything below a folder, what links lead to included.
 
     Args:
         folder: usually `in`; one that does not exist is empty.
@@ -48,7 +48,7 @@ def _list(path: str, prefix: str, parents: list[tuple[int, int]], found: Listing
 
 
 def changes_since(before: Mapping[str, tuple[int, ...]], folder: str | Path) -> dict[str, str]:
-    """Compares a folder with what it was.
+    """Compare a folder with what it was.
 
     Args:
         before: its `listing` from then.

@@ -63,7 +63,7 @@ class Dataset:
     losses: tuple[str, ...] = ()
 
     def num_boxes(self, split: str | None = None) -> int:
-        """The number of objects.
+        """Return the number of objects.
 
         Args:
             split: of this part only.
@@ -71,5 +71,5 @@ class Dataset:
         return sum(len(image.boxes) for image in (self.images() if split is None else self.splits.get(split, ())))
 
     def images(self) -> tuple[LabelledImage, ...]:
-        """The images of all parts, in order."""
+        """Return the images of all parts, in order."""
         return tuple(image for part in self.splits.values() for image in part)

@@ -13,7 +13,7 @@ SECONDS_BETWEEN_READS = 1.0
 
 
 def duration(seconds: float) -> str:
-    """Writes seconds as m:ss or h:mm:ss.
+    """Write seconds as m:ss or h:mm:ss.
 
     Args:
         seconds: not negative.
@@ -24,7 +24,7 @@ def duration(seconds: float) -> str:
 
 
 def numbers_line(values: dict[str, float], max_epochs: int | None = None) -> str:
-    """Writes epoch, loss, mAP and learning rate in one line.
+    """Write epoch, loss, mAP and learning rate in one line.
 
     Args:
         values: as `EventScalars.last` gives them.
@@ -58,7 +58,7 @@ class Watch:
         self._next_read = 0.0
 
     def take(self, progress: Progress) -> None:
-        """Notes the state of monitor.txt, and reads the curves once a second.
+        """Note the state of monitor.txt, and read the curves once a second.
 
         Args:
             progress: the newest state.
@@ -89,13 +89,13 @@ class Watch:
         return spent / done * (1 - self.percent) if done > 0 else None
 
     def numbers(self) -> str:
-        """The line of numbers, empty where there are none."""
+        """Return the line of numbers, empty where there are none."""
         return numbers_line(self.scalars.last(), self.max_epochs) if self.scalars else ''
 
 
 @contextmanager
 def live_view(console: Console, title: str, watch: Watch, quiet: bool = False) -> Iterator[Callable[[Progress], None]]:
-    """Gives a function that takes the state of monitor.txt and shows it; leaves the terminal clean, however it ends.
+    """Return a function that takes the state of monitor.txt and shows it; leave the terminal clean, however it ends.
 
     Args:
         console: where to draw.

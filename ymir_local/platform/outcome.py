@@ -103,7 +103,7 @@ def judge(
     mining: bool = False,
     infer: bool = False,
 ) -> Verdict:
-    """Decides whether a task succeeded.
+    """Return whether a task succeeded.
 
     Args:
         exit_code: of the process or container.
@@ -134,7 +134,7 @@ def judge(
 
 
 def describe_exit(exit_code: int) -> str:
-    """Says what an exit code tells beyond its number.
+    """Return what an exit code tells beyond its number.
 
     Args:
         exit_code: of a process (negative: minus the signal that ended it), a shell or `docker run`.
@@ -154,7 +154,7 @@ def describe_exit(exit_code: int) -> str:
 
 
 def read_training_result(models_dir: Path) -> TrainingResult:
-    """Reads result.yaml with the platform's rules.
+    """Read result.yaml with the platform's rules.
 
     Args:
         models_dir: folder `models` of the task's `out`.
@@ -201,7 +201,7 @@ def _read_stage(path: Path, models_dir: Path, name: str, stage: Any) -> StageRes
 
 
 def read_stage(where: str, stage: Any) -> tuple[list[str], int, dict[str, float]]:
-    """Reads a stage of a training result or of a model package, within the platform's bounds.
+    """Read a stage of a training result or of a model package, within the platform's bounds.
 
     Args:
         where: file and stage, for messages.
@@ -275,7 +275,7 @@ def _read_evaluate_config(path: Path, document: Mapping[str, Any]) -> dict[str, 
 
 
 def read_mining_result(path: Path) -> list[tuple[str, str]]:
-    """Reads result.tsv: paths with the text of their scores, best first.
+    """Read result.tsv: paths with the text of their scores, best first.
 
     Args:
         path: of result.tsv.
@@ -295,7 +295,7 @@ def read_mining_result(path: Path) -> list[tuple[str, str]]:
 
 
 def read_infer_result(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """Reads infer-result.json of detection: image name to the objects that the platform would store.
+    """Read infer-result.json of detection: image name to the objects that the platform would store.
 
     Args:
         path: of infer-result.json.
@@ -354,7 +354,7 @@ def _is_kept(where: str, item: Any) -> bool:
 
 
 def _read_segmentation(path: Path, document: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """The coco form of object types 3 and 4: image name to the annotations, with class names and scores."""
+    """Return the coco form of object types 3 and 4: image name to the annotations, with class names and scores."""
     try:
         names = {image['id']: image['file_name'] for image in document['images']}
         classes = {category['id']: category['name'] for category in document['categories']}

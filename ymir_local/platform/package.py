@@ -70,7 +70,7 @@ class PackageInfo:
 
 
 def run_folders(folder: Path) -> tuple[Path, Path | None]:
-    """Finds `out` and `in` of a run.
+    """Find `out` and `in` of a run.
 
     Args:
         folder: of the run, or its `out`.
@@ -85,7 +85,7 @@ def run_folders(folder: Path) -> tuple[Path, Path | None]:
 
 
 def pack(out_dir: Path, file: Path, in_dir: Path | None = None, executor: str = '', producer: str = '') -> Path:
-    """Packs the result of a training as the platform does, also of one that was stopped.
+    """Pack the result of a training as the platform does, also of one that was stopped.
 
     Args:
         out_dir: folder of the run or its `out`; or an extracted package, whose description is kept as it is.
@@ -168,7 +168,7 @@ def _read_result(out_dir: Path) -> TrainingResult:
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    """The config.yaml of a training, whose class_names every model needs."""
+    """Return the config.yaml of a training, whose class_names every model needs."""
     try:
         config = load_yaml(path.read_text(encoding='utf-8'))
     except UNREADABLE_YAML as error:
@@ -212,7 +212,7 @@ def _member_name(name: str) -> str:
 
 
 def sha1_of(file: Path) -> str:
-    """The name of a package in the platform's store: the sha1 of its bytes.
+    """Return the name of a package in the platform's store: the sha1 of its bytes.
 
     Args:
         file: of the package.
@@ -225,7 +225,7 @@ def sha1_of(file: Path) -> str:
 
 
 def unpack(file: Path, folder: Path, max_bytes: int | None = None) -> PackageInfo:
-    """Extracts a package; the folder appears whole or not at all.
+    """Extract a package; the folder appears whole or not at all.
 
     Args:
         file: any tar, gzipped or not.
@@ -258,7 +258,7 @@ def unpack(file: Path, folder: Path, max_bytes: int | None = None) -> PackageInf
 
 
 def read_info(folder: Path) -> PackageInfo:
-    """Reads ymir-info.yaml of an extracted package.
+    """Read ymir-info.yaml of an extracted package.
 
     Args:
         folder: holds it.
@@ -312,7 +312,7 @@ def read_info(folder: Path) -> PackageInfo:
 
 
 def _checked_stage(name: str, stage: Any) -> tuple[str, dict[str, Any]]:
-    """A stage of ymir-info.yaml by its name, with numbers that are numbers."""
+    """Return a stage of ymir-info.yaml by its name, with numbers that are numbers."""
     try:
         files, timestamp, metrics = read_stage(f'{INFO_FILE}: stage {name}', stage)
     except ResultRejected as error:
@@ -323,7 +323,7 @@ def _checked_stage(name: str, stage: Any) -> tuple[str, dict[str, Any]]:
 def read_package(
     source: Path, folder: Path, class_names: list[str] | None = None, to_train: bool = False
 ) -> ModelStage:
-    """Takes one stage out of a model, wherever it comes from.
+    """Take one stage out of a model, wherever it comes from.
 
     Args:
         source: a package, an extracted package, the folder of an earlier run or a weight file; `@stage` at the end
@@ -359,7 +359,7 @@ def read_package(
 
 
 def _file_of_stage(source: Path, folder: Path, stage: str, file: str) -> Path:
-    """`<stage>/<file>`, or `<file>` at the root as packages that were not made by the platform have it."""
+    """Return `<stage>/<file>`, or `<file>` at the root as packages that were not made by the platform have it."""
     inside = _member_name(file)
     path = next((p for p in (folder / _member_name(stage) / inside, folder / inside) if os.path.isfile(p)), None)
     if path is None:
@@ -395,7 +395,7 @@ def _stage_of_run(folder: Path, stage_name: str | None) -> ModelStage:
 
 
 def _stage_of_file(file: Path, class_names: list[str] | None, to_train: bool) -> ModelStage:
-    """A single weight file, with the config beside it.
+    """Return a single weight file, with the config beside it.
 
     Its classes are those that it says itself, else what the user says, else those of the run that it lies in.
     """

@@ -1,9 +1,9 @@
 """Hyper-parameters as the platform's web form gives them (contract sections b.2 and b.3).
 
 The form shows the keys of the image's template. A key whose default is a number has a number box; every other value
-that a user types comes back as text, so `precision=16` is the text '16' and `ymir_debug=true` the text 'true'. What the form
-drops is not in config.yaml: for training empty texts, for mining and inference everything empty, zero or false; but a zero
-that is given here is kept.
+that a user types comes back as text, so `precision=16` is the text '16' and `ymir_debug=true` the text 'true'. What the
+form drops is not in config.yaml: for training empty texts, for mining and inference everything empty, zero or false;
+but a zero that is given here is kept.
 """
 
 import difflib
@@ -42,7 +42,7 @@ class ParameterError(ValueError):
 
 
 def read_template(task_type: str, folder: Path = IMG_MAN) -> dict[str, Any]:
-    """Reads a template from a folder.
+    """Read a template from a folder.
 
     Args:
         task_type: 'training', 'mining' or 'infer'.
@@ -62,7 +62,7 @@ def read_template(task_type: str, folder: Path = IMG_MAN) -> dict[str, Any]:
 
 
 def read_template_of_image(image: str, task_type: str) -> dict[str, Any]:
-    """Reads a template from an image with the platform's own command.
+    """Read a template from an image with the platform's own command.
 
     Args:
         image: name of the image, which must be on this machine or can be pulled.
@@ -89,7 +89,7 @@ def read_template_of_image(image: str, task_type: str) -> dict[str, Any]:
 
 
 def _pull_if_absent(image: str) -> None:
-    """As the platform does. It may take many minutes, so Docker shows its progress on standard error."""
+    """Pull an image as the platform does. It may take many minutes, so Docker shows its progress on standard error."""
     try:
         found = subprocess.run(['docker', 'image', 'inspect', image], capture_output=True, stdin=subprocess.DEVNULL)
         if found.returncode == 0 or b'no such image' not in found.stderr.lower():
@@ -129,7 +129,7 @@ def _parse_template(text: str, place: str, task_type: str) -> dict[str, Any]:
 def parse_overrides(
     arguments: Sequence[str], template: Mapping[str, Any], warn: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Reads `key=value` arguments, each value with the type that the form would give it.
+    """Read `key=value` arguments, each value with the type that the form would give it.
 
     Args:
         arguments: of the command line.
@@ -157,7 +157,7 @@ def parse_overrides(
 
 
 def warn_of_the_form(edits: Mapping[str, Any], task_type: str, warn: Callable[[str], None]) -> None:
-    """Warns of values that the platform's form would drop, so that the executor's own default counts there.
+    """Warn of values that the platform's form would drop, so that the executor's own default counts there.
 
     Args:
         edits: what `parse_overrides` gave.
@@ -167,18 +167,18 @@ def warn_of_the_form(edits: Mapping[str, Any], task_type: str, warn: Callable[[s
     for key, value in edits.items():
         if value == '':
             warn(
-                f'{key} is empty, so config.yaml has no {key}, and the default of the executor itself counts, which may be '
-                'another one than that of its template; give a value'
+                f'{key} is empty, so config.yaml has no {key}, and the default of the executor itself counts, which '
+                'may be another one than that of its template; give a value'
             )
         elif not value and task_type != 'training':
             warn(
-                f'{key}={value} counts here; on the platform it would not, for the form of {task_type} drops zeros, and '
-                'the default of the executor would count'
+                f'{key}={value} counts here; on the platform it would not, for the form of {task_type} drops zeros, '
+                'and the default of the executor would count'
             )
 
 
 def _as_the_form(key: str, text: str, default: Any) -> Any:
-    """The value of a number box if the default is a number, else the text."""
+    """Return the value of a number box if the default is a number, else the text."""
     if isinstance(default, bool) or not isinstance(default, (int, float)) or not text:
         return text
     for kind in (int, float):
@@ -193,7 +193,7 @@ def _as_the_form(key: str, text: str, default: Any) -> Any:
 
 
 def split_gpus(text: str) -> tuple[int, ...]:
-    """Reads `--gpus`: how many (`2`), which (`1,3` or `3,`), or `auto`.
+    """Read `--gpus`: how many (`2`), which (`1,3` or `3,`), or `auto`.
 
     Args:
         text: what the user wrote.

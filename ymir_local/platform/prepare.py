@@ -118,7 +118,7 @@ class ModelStage:
 
     @classmethod
     def of_training(cls, task: Task, name: str | None = None) -> 'ModelStage':
-        """Takes a stage out of a finished training.
+        """Take a stage out of a finished training.
 
         Args:
             task: the training.
@@ -143,7 +143,7 @@ class ModelStage:
 
 
 def hyper_parameters(task_type: str, edits: Mapping[str, Any] | None = None, img_man: Path = IMG_MAN) -> dict[str, Any]:
-    """Gives the values that the web form would submit: the template, edited, without what the form drops.
+    """Return the values that the web form would submit: the template, edited, without what the form drops.
 
     Args:
         task_type: 'training', 'mining' or 'infer'.
@@ -155,7 +155,7 @@ def hyper_parameters(task_type: str, edits: Mapping[str, Any] | None = None, img
 
 
 def submitted(task_type: str, template: Mapping[str, Any], edits: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Gives what the web form submits of a template: edited, without what the form drops (section b.3).
+    """Return what the web form submits of a template: edited, without what the form drops (section b.3).
 
     Differs on purpose in one thing: a zero that the user gives for mining or inference is kept, for whoever writes
     `conf_threshold=0` means it.
@@ -186,7 +186,7 @@ def prepare_training(
     on_progress: Progress | None = None,
     img_man: Path = IMG_MAN,
 ) -> Task:
-    """Prepares a training.
+    """Prepare a training.
 
     Args:
         work_dir: a folder that holds no task yet.
@@ -234,7 +234,7 @@ def prepare_candidates(
     on_progress: Progress | None = None,
     img_man: Path = IMG_MAN,
 ) -> Task:
-    """Prepares mining, inference or both in one run.
+    """Prepare mining, inference or both in one run.
 
     Args:
         work_dir: a folder that holds no task yet.
@@ -275,7 +275,7 @@ def prepare_candidates(
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:
-    """UTF-8; bytes of file names that are not pass through."""
+    """Write lines as UTF-8; bytes of file names that are not UTF-8 pass through."""
     path.write_text(''.join(f'{line}\n' for line in lines), encoding='utf-8', errors='surrogateescape')
 
 
@@ -292,7 +292,7 @@ def _new_task(work_dir: Path, in_container: bool) -> Task:
 
 
 def _add_assets(task: Task, images: Mapping[str, Path], link: bool) -> dict[str, str]:
-    """Puts images, by sha1, into the cache; gives their paths as the executor sees them, by sha1."""
+    """Put images, by sha1, into the cache; return their paths as the executor sees them, by sha1."""
     # A symbolic link would point to nothing within a container.
     relative = add_assets(task.work_dir / 'asset_cache', images, link, symlink=not task.in_container)
     return {name: f'{task.in_prefix}/assets/{path}' for name, path in relative.items()}
@@ -348,7 +348,7 @@ def _write_training_indexes(
 
 
 def _add_model(task: Task, model: ModelStage) -> list[str]:
-    """Extracts a stage into in/models and gives its paths as the executor sees them."""
+    """Extract a stage into in/models and return its paths as the executor sees them."""
     models = task.in_dir / 'models'
     (models / model.name).mkdir()
     for file in model.files:

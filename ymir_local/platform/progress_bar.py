@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 @contextmanager
 def progress_bar(console: Console, title: str) -> Iterator[Callable[[float], None]]:
-    """Gives a function that takes the percent done, 0 to 1.
+    """Return a function that takes the percent done, 0 to 1.
 
     Args:
         console: where to draw.

@@ -10,7 +10,7 @@ from .labels import LabelledImage
 
 
 def label_store(class_names: Sequence[str]) -> list[str]:
-    """Class names as the platform's label store has them, lower-cased and stripped.
+    """Return the class names as the platform's label store has them, lower-cased and stripped.
 
     Args:
         class_names: the user's.
@@ -28,7 +28,7 @@ def label_store(class_names: Sequence[str]) -> list[str]:
 
 
 def refuse_copies(what: str, images: Sequence[Path], names: Sequence[str]) -> None:
-    """Refuses an image that occurs twice.
+    """Reject an image that occurs twice.
 
     Args:
         what: what the images are, for the message.
@@ -46,8 +46,9 @@ def refuse_copies(what: str, images: Sequence[Path], names: Sequence[str]) -> No
 
 
 def refuse_contradictions(splits: Mapping[str, Sequence[LabelledImage]], on_progress: Progress | None) -> None:
-    """Refuses what one annotation file for each image cannot hold: an image may be in both sets, but once in each, and
-    with the same labels.
+    """Reject what one annotation file for each image cannot hold.
+
+    An image may be in both sets, but once in each, and with the same labels.
 
     Args:
         splits: the images of each set.

@@ -32,13 +32,13 @@ class ReturnCode:
 
 @cache
 def return_codes() -> dict[int, ReturnCode]:
-    """All codes of the table, by number, in its order."""
+    """Return all codes of the table, by number, in its order."""
     table = yaml.safe_load(TABLE.read_text(encoding='utf-8'))
     return {code: ReturnCode(code, **entry) for code, entry in table.items()}
 
 
 def find_code(code: int) -> ReturnCode | None:
-    """Finds a code, also by its number in the older numbering.
+    """Find a code, also by its number in the older numbering.
 
     Args:
         code: the number.
@@ -50,7 +50,7 @@ def find_code(code: int) -> ReturnCode | None:
 
 
 def nearest_codes(code: str) -> list[int]:
-    """The codes that are nearest to an unknown one.
+    """Return the codes that are nearest to an unknown one.
 
     Args:
         code: what the user wrote.

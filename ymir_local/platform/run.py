@@ -58,7 +58,7 @@ class MonitorReading:
     _suspect: str = ''
 
     def read(self, monitor_file: Path, final: bool = False) -> None:
-        """Reads the file once more.
+        """Read the file once more.
 
         A file that cannot be parsed counts when it is the same at the next reading, or at the end of the task: what is
         written in place may be seen half written. Empty counts at the end only, as for the platform.
@@ -105,7 +105,7 @@ class Outcome:
     left: str = ''
 
     def raise_for_failure(self, name: str) -> None:
-        """Raises TaskFailed unless the task succeeded.
+        """Raise TaskFailed unless the task succeeded.
 
         Args:
             name: what the task is called in the message.
@@ -121,7 +121,7 @@ class TaskFailed(Exception):
 
 
 def read_progress(monitor_file: Path) -> Progress:
-    """Reads monitor.txt.
+    """Read monitor.txt.
 
     Args:
         monitor_file: its path.
@@ -133,7 +133,7 @@ def read_progress(monitor_file: Path) -> Progress:
 
 
 def parse_progress(text: str, place: Path) -> Progress:
-    """Parses the content of monitor.txt.
+    """Parse the content of monitor.txt.
 
     Args:
         text: the content.
@@ -171,7 +171,7 @@ def run_as_process(
     command: Sequence[str] | None = None,
     on_poll: Callable[[Progress], None] = lambda progress: None,
 ) -> Outcome:
-    """Runs a task with this Python; kills what is left of it at the end and when interrupted.
+    """Run a task with this Python; kill what is left of it at the end and when interrupted.
 
     Args:
         task: prepared with `in_container=False`.
@@ -199,7 +199,7 @@ def run_in_container(
     options: Sequence[str] = (),
     on_poll: Callable[[Progress], None] = lambda progress: None,
 ) -> Outcome:
-    """Runs a task in its image.
+    """Run a task in its image.
 
     Args:
         task: prepared with `in_container=True`.
@@ -226,7 +226,7 @@ def docker_command(
     shm_size: str | None = None,
     options: Sequence[str] = (),
 ) -> list[str]:
-    """Gives the platform's command line, one element per token (section a.3).
+    """Return the platform's command line, one element per token (section a.3).
 
     A platform whose runtime is `nvidia` begins with `nvidia-docker` instead, which Docker has replaced with `--gpus`.
 
@@ -246,7 +246,7 @@ def docker_command(
 
 
 def log_tail(file: Path, lines: int = TAIL_LINES) -> tuple[str, ...]:
-    """Gives the last lines of a log, which may be larger than the memory.
+    """Return the last lines of a log, which may be larger than the memory.
 
     Args:
         file: of the log.
@@ -267,7 +267,7 @@ def _follow(
     cwd: Path,
     container: str = '',
 ) -> Outcome:
-    """Runs a command, reads monitor.txt while it runs, and leaves nothing of it."""
+    """Run a command, read monitor.txt while it runs, and leave nothing of it."""
     began = time.monotonic()
     shown = -1.0
     monitor = MonitorReading()

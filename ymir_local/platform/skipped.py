@@ -1,4 +1,4 @@
-"""The images that a run left out, by the names that the user knows: before the task, by the data set's reader, and in it.
+"""The images that a run left out, before the task and in it, by the names that the user knows.
 
 What the reader leaves out stands in a file of its own beside `in` and `out`, in the form in which the executor of this
 package tells what it left out (`ymir_exc.skipped_images`); other executors tell nothing.
@@ -23,7 +23,7 @@ MAX_NAMED = 100  # on a terminal and a page
 
 
 def write_left_out(work_dir: Path, dataset: Dataset, training: bool) -> None:
-    """Writes what the reader of a data set left out.
+    """Write what the reader of a data set left out.
 
     Args:
         work_dir: of the task.
@@ -40,7 +40,7 @@ def write_left_out(work_dir: Path, dataset: Dataset, training: bool) -> None:
 
 
 def skipped_images(work_dir: Path, out_dir: Path) -> list[SkippedImage]:
-    """The images that a run left out.
+    """Return the images that a run left out.
 
     Args:
         work_dir: holds `in` and `out`.
@@ -56,7 +56,7 @@ def skipped_images(work_dir: Path, out_dir: Path) -> list[SkippedImage]:
 
 
 def as_lines(images: Iterable[SkippedImage]) -> list[str]:
-    """A line of each of the first images, and the number of the others.
+    """Return a line of each of the first images, and the number of the others.
 
     Args:
         images: what `skipped_images` gives.
@@ -66,12 +66,12 @@ def as_lines(images: Iterable[SkippedImage]) -> list[str]:
 
 
 def _name(path: Path) -> str:
-    """A path as one line of text."""
+    """Return a path as one line of text."""
     return str(path) if not set('\t\n\r') & set(str(path)) else repr(str(path))[1:-1]
 
 
 def _owners(work_dir: Path) -> dict[str, str]:
-    """File name in the cache to the user's file."""
+    """Return the file name in the cache to the user's file."""
     owners = dict(
         zip(
             *(

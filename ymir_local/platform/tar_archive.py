@@ -1,7 +1,7 @@
 """Extracts tar files of unknown origin: regular files below one folder and nothing else, all faults in one sentence.
 
-tarfile takes a header that is cut or broken for the end of the archive and reads no further than that, so what stands behind goes
-unnoticed, a wrong checksum of gzip too. Here an archive ends as it should, and the file with it.
+tarfile takes a header that is cut or broken for the end of the archive and reads no further than that, so what stands
+behind goes unnoticed, a wrong checksum of gzip too. Here an archive ends as it should, and the file with it.
 """
 
 import bz2
@@ -18,7 +18,8 @@ from typing import IO
 
 MAX_MEMBERS = 10_000
 MAX_HEADER = 1 << 20  # of the members that describe others
-# Weights hardly shrink when they are packed. A file that grows by more than this, and to more than that, was made to fill a disk.
+# Weights hardly shrink when they are packed. A file that grows by more than this, and to more than that, was made to
+# fill a disk.
 MAX_RATIO = 100
 ALWAYS_ALLOWED = 1 << 30
 _OPENERS = ((b'\x1f\x8b', gzip.open), (b'BZh', bz2.BZ2File), (b'\xfd7zXZ\0', lzma.LZMAFile))
@@ -66,7 +67,7 @@ class _Bounded:
 
 
 def is_tar(file: Path) -> bool:
-    """Whether a file begins as a tar archive does, compressed or not; nothing that it describes is read.
+    """Return whether a file begins as a tar archive does, compressed or not; nothing that it describes is read.
 
     Args:
         file: of anyone.
@@ -87,7 +88,7 @@ def _unpacked(packed: IO[bytes]) -> IO[bytes]:
 
 
 def extract(file: Path, folder: Path, max_bytes: int | None = None) -> None:
-    """Extracts a tar file, compressed or not.
+    """Extract a tar file, compressed or not.
 
     Args:
         file: of anyone.

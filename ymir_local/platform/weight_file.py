@@ -1,7 +1,8 @@
 """The class names in a weight file, read without torch and without running anything that the file says.
 
 `torch.save` writes a pickle, alone or within an uncompressed zip. Every class and function that the pickle names is
-replaced by one stand-in that does nothing, so mappings, lists and texts come out and all else is empty. Tensors are not read.
+replaced by one stand-in that does nothing, so mappings, lists and texts come out and all else is empty. Tensors are not
+read.
 """
 
 import pickle
@@ -27,7 +28,7 @@ class _Nothing(dict):
         pass
 
     def append(self, *_: Any) -> None:
-        """What a pickle does with a list, as `extend`, and `add` with a set."""
+        """Accept the items of a list or of a set; none is kept."""
 
     extend = add = append
     __hash__ = object.__hash__

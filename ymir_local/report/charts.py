@@ -38,7 +38,7 @@ class Series(NamedTuple):
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Round numbers (1, 2 or 5 times a power of ten) that cover a range.
+    """Return round numbers (1, 2 or 5 times a power of ten) that cover a range.
 
     Args:
         low, high: the range; of one value, half as much on either side.
@@ -54,7 +54,7 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def number(value: float) -> str:
-    """A short form: 12,000 / 0.123 / 1.2e-05."""
+    """Return a short form: 12,000 / 0.123 / 1.2e-05."""
     if not math.isfinite(value):
         return 'NaN' if value != value else str(value)
     if value == int(value) and abs(value) < 1e9:
@@ -72,7 +72,7 @@ def line_chart(
     width: int = 460,
     height: int = 250,
 ) -> Markup:
-    """Draws lines over common axes.
+    """Draw lines over common axes.
 
     Args:
         label: what the chart shows, for screen readers.
@@ -153,7 +153,7 @@ def bar_chart(
     width: int = 300,
     height: int = 170,
 ) -> Markup:
-    """Draws a histogram, its layers stacked.
+    """Draw a histogram, its layers stacked.
 
     Args:
         label: what the chart shows, for screen readers.
@@ -204,8 +204,9 @@ def heat_map(
     row_name: Text,
     column_name: Text,
 ) -> Markup:
-    """Draws a matrix of counts, right ones on the diagonal but for its end, where what has no partner stands; shade is
-    the share of the row, so that rare classes are seen as well.
+    """Draw a matrix of counts: right ones on the diagonal, but at its end what has no partner.
+
+    Shade is the share of the row, so that rare classes are seen as well.
 
     Args:
         label: what the matrix shows, for screen readers.
@@ -324,7 +325,7 @@ def _legend(series: Sequence[Series]) -> Markup:
 
 
 def _width_of(text: str) -> float:
-    """Letters, those beyond Latin counted twice."""
+    """Return letters, those beyond Latin counted twice."""
     return sum(2 if ord(letter) > 0x2E7F else 1 for letter in text)
 
 

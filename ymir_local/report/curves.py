@@ -27,7 +27,7 @@ class Curve:
 
 
 def read_curves(folder: Path) -> tuple[dict[str, Curve], list[Text]]:
-    """Reads all scalars below a folder; of two values at one step the later counts, as after a resumed training.
+    """Read all scalars below a folder; of two values at one step the later counts, as after a resumed training.
 
     Args:
         folder: out/tensorboard.
@@ -55,7 +55,7 @@ def read_curves(folder: Path) -> tuple[dict[str, Curve], list[Text]]:
 
 
 def smoothed(values: np.ndarray, weight: float = SMOOTHING) -> np.ndarray:
-    """Moving average as tensorboard shows it: exponential, its beginning corrected; NaN stays and is left out.
+    """Return the moving average as tensorboard shows it: exponential, its beginning corrected, NaN ignored.
 
     Args:
         values: (N,).

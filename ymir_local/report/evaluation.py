@@ -29,7 +29,7 @@ KINDS = ('wrong class', 'badly placed', 'background', 'duplicate', 'missed')
 
 
 class ClassResult(NamedTuple):
-    """One row of the table; ratios are NaN where nothing defines them.
+    """Return one row of the table; ratios are NaN where nothing defines them.
 
     Args:
         num_truth: labels.
@@ -109,7 +109,7 @@ def evaluate(
     uncounted: Boxes | None = None,
     crowd: np.ndarray | None = None,
 ) -> Evaluation:
-    """Compares predictions with labels.
+    """Compare predictions with labels.
 
     Args:
         found: predictions.
@@ -162,7 +162,7 @@ def evaluate(
 
 
 def best_f1(score: np.ndarray, hit: np.ndarray, num_truth: int) -> tuple:
-    """The score from which upwards F1 is best, and that F1; of equal ones the highest score; (0, NaN) without any."""
+    """Return the score from which upwards F1 is best, and that F1; the highest of equal ones; (0, NaN) without any."""
     if not len(score) or not num_truth:
         return 0.0, float('nan')
     scores, precision, _ = precision_recall(score, hit, num_truth)
@@ -176,7 +176,7 @@ def best_f1(score: np.ndarray, hit: np.ndarray, num_truth: int) -> tuple:
 def _class_result(
     found: Boxes, truth: Boxes, taken: np.ndarray, judged: np.ndarray, shown: np.ndarray, label: int
 ) -> ClassResult:
-    """One row of the table; `judged` (T, N) are the predictions that count at each IoU, `shown` (N,) those drawn."""
+    """Return one row of the table; `judged` (T, N) predictions count at each IoU, `shown` (N,) are drawn."""
     mine = found.label == label
     num_truth = int((truth.label == label).sum())
     num_predicted, num_found = int((mine & shown).sum()), int((mine & shown & (taken[0] >= 0)).sum())
@@ -205,7 +205,7 @@ def _class_result(
 
 
 def _mistakes(found: Boxes, truth: Boxes, matched: np.ndarray, shown: np.ndarray) -> list[Mistake]:
-    """Says of each prediction without a label what is wrong with it; a label is missed if nothing of that is at it."""
+    """Return what is wrong with each prediction without a label; a label is missed if no such prediction is at it."""
     loose = np.flatnonzero(shown & (matched < 0))
     free = np.setdiff1d(np.arange(len(truth)), matched[matched >= 0])
     other = match(_take(found, loose), _take(truth, free), by_class=False, thresholds=IOU_THRESHOLDS[:1])[0]

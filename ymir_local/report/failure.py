@@ -33,7 +33,7 @@ class Failure(NamedTuple):
 
 
 def failure_of(run: RunFiles) -> Failure | None:
-    """Gives why a run failed; None if neither monitor.txt nor run.yaml says so, and for a run that was stopped."""
+    """Return why a run failed; None if neither monitor.txt nor run.yaml says so, and for a run that was stopped."""
     progress, record = run.progress, run.record
     told = progress is not None and (progress.state == STATE_ERROR or progress.code)
     if record.get('stopped') or not (told or record.get('ok') is False):

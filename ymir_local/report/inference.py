@@ -47,7 +47,7 @@ NOT_FOUND, LEFT_OVER = Text('not found', '未检出'), Text('left over', '多余
 def inference_part(
     run: RunFiles, labels: Dataset | None, album: Album, training: RunFiles | None = None
 ) -> dict[str, Any]:
-    """Collects what the template shows of an inference; `run.gaps` gets what is not there.
+    """Collect what the template shows of an inference; `run.gaps` gets what is not there.
 
     Args:
         run: the inference.
@@ -166,7 +166,7 @@ def _confusion_chart(result: Evaluation, names: Sequence[str]) -> Markup:
 def _histograms(
     found: Boxes, names: Sequence[str], hit: np.ndarray | None = None, judged: np.ndarray | None = None
 ) -> list[tuple[str, int, Markup]]:
-    """Scores of each class with predictions, those with most first.
+    """Return the score of each class with predictions, those with most first.
 
     Args:
         found: predictions.
@@ -201,7 +201,7 @@ def _num_hidden(found: Boxes, names: Sequence[str]) -> int:
 def _mistake_groups(
     result: Evaluation, scenes: Sequence[Scene], names: Sequence[str], album: Album
 ) -> list[dict[str, Any]]:
-    """The kinds of mistakes, the commonest first, each with its most confident mistakes."""
+    """Return the kinds of mistakes, the commonest first, each with its most confident mistakes."""
     groups = []
     for kind in KINDS:
         items = [item for item in result.mistakes if item.kind == kind]
@@ -255,7 +255,7 @@ def _mistake_card(
 def _worst_images(
     result: Evaluation, truth: Truth, scenes: Sequence[Scene], names: Sequence[str], album: Album
 ) -> list[dict[str, Any]]:
-    """Images with most mistakes, labels on the left and predictions on the right; without any mistake the fullest."""
+    """Return the images with most mistakes, labels left and predictions right; without any mistake the fullest."""
     full = np.bincount(result.truth.image, minlength=len(scenes))
     order = np.argsort(-(result.errors if result.errors.any() else full), kind='stable')[:WORST_IMAGES].tolist()
     order = [k for k in order if result.errors[k] or not result.errors.any() and full[k]]
@@ -305,7 +305,7 @@ def _worst_images(
 def _without_labels(
     found: Boxes, scenes: Sequence[Scene], names: Sequence[str], album: Album, run: RunFiles
 ) -> dict[str, Any]:
-    """Counts, score histograms, and images: those found with least confidence, without boxes, and with most."""
+    """Return counts, score histograms, and images: those found with least confidence, without boxes, and with most."""
     counts = np.bincount(found.label, minlength=len(names))
     images_with = [len(np.unique(found.image[found.label == k])) for k in range(len(names))]
     means = [float(found.score[found.label == k].mean()) if counts[k] else float('nan') for k in range(len(names))]

@@ -36,7 +36,7 @@ class Boxes:
 
     @classmethod
     def of(cls, rows: list) -> 'Boxes':
-        """Makes arrays of rows `(image, label, x, y, w, h, score)`."""
+        """Make arrays of rows `(image, label, x, y, w, h, score)`."""
         table = np.array(rows, np.float64).reshape(-1, 7)
         return cls(table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2:6], table[:, 6])
 
@@ -50,21 +50,21 @@ def _overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def iou_of(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """IoU of the boxes of two (N, 4) xywh arrays, row by row; 0 where nothing overlaps."""
+    """Return the IoU of the boxes of two (N, 4) xywh arrays, row by row; 0 where nothing overlaps."""
     inter = _overlap(one, other)
     union = one[:, 2:].prod(1) + other[:, 2:].prod(1) - inter
     return np.divide(inter, union, out=np.zeros_like(inter), where=(inter > 0) & (union > 0))
 
 
 def cover_of(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Share of each box of one (N, 4) xywh array inside the box of the other, row by row; COCO's IoU of crowds."""
+    """Return the share of each (N, 4) xywh box inside the box of the other array, row by row; COCO's IoU of crowds."""
     inter = _overlap(one, other)
     area = one[:, 2:].prod(1)
     return np.divide(inter, area, out=np.zeros_like(inter), where=area > 0)
 
 
 def pairs_within(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All pairs of rows of equal key.
+    """Return all pairs of rows of equal key.
 
     Args:
         first, second: (N,) and (M,) integer keys.
@@ -81,7 +81,7 @@ def pairs_within(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def rank_within(key: np.ndarray, score: np.ndarray) -> np.ndarray:
-    """(N,) place of each row among those of its key, 0 for the highest score; equal scores keep their order."""
+    """Return (N,) place of each row among those of its key, 0 for the highest score; equal scores keep their order."""
     order = np.lexsort((np.arange(len(key)), -score, key))
     starts = np.searchsorted(key[order], key[order])
     rank = np.empty(len(key), np.int64)
@@ -90,7 +90,7 @@ def rank_within(key: np.ndarray, score: np.ndarray) -> np.ndarray:
 
 
 def match(found: Boxes, truth: Boxes, by_class: bool = True, thresholds: np.ndarray = IOU_THRESHOLDS) -> np.ndarray:
-    """Matches predictions to labels.
+    """Match predictions to labels.
 
     Args:
         found: predictions.
@@ -131,7 +131,7 @@ def match(found: Boxes, truth: Boxes, by_class: bool = True, thresholds: np.ndar
 
 
 def reached(found: Boxes, uncounted: Boxes, crowd: np.ndarray, thresholds: np.ndarray = IOU_THRESHOLDS) -> np.ndarray:
-    """Says which predictions reach a label of their class that does not count.
+    """Return which predictions reach a label of their class that does not count.
 
     Args:
         found: predictions.
@@ -152,7 +152,7 @@ def reached(found: Boxes, uncounted: Boxes, crowd: np.ndarray, thresholds: np.nd
 
 
 def precision_recall(score: np.ndarray, hit: np.ndarray, num_truth: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Curves over falling score.
+    """Return the curves over falling score.
 
     Args:
         score: (N,) of the predictions of one class.
@@ -168,7 +168,7 @@ def precision_recall(score: np.ndarray, hit: np.ndarray, num_truth: int) -> tupl
 
 
 def interpolated(precision: np.ndarray, recall: np.ndarray) -> np.ndarray:
-    """(101,) precision, made to fall, at the recalls 0, 0.01, ..., 1; 0 beyond the last."""
+    """Return (101,) precision, made to fall, at the recalls 0, 0.01, ..., 1; 0 beyond the last."""
     falling = np.maximum.accumulate(precision[::-1])[::-1]
     place = np.searchsorted(recall, RECALL_THRESHOLDS, 'left')
     return np.where(place < len(falling), np.append(falling, 0.0)[np.minimum(place, len(falling))], 0.0)

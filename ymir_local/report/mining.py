@@ -59,7 +59,7 @@ class Reason(NamedTuple):
 
 
 def mining_part(run: RunFiles, album: Album) -> dict[str, Any]:
-    """Collects what the template shows of a mining; `run.gaps` gets what is not there."""
+    """Collect what the template shows of a mining; `run.gaps` gets what is not there."""
     ranking = run.ranking or []
     broken = sum(not math.isfinite(score) for _, score in ranking)
     if broken:
@@ -122,7 +122,7 @@ def mining_part(run: RunFiles, album: Album) -> dict[str, Any]:
 
 
 def reason_of(score: float, boxes: Sequence[Found] | None, algorithm: str) -> Reason:
-    """Says what a score is made of.
+    """Return what a score is made of.
 
     Args:
         score: of the image.

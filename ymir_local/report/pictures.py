@@ -64,7 +64,7 @@ class Picture(NamedTuple):
     problem: Text | None = None
 
     def definition(self) -> Markup:
-        """The image itself, to be shown any number of times by `svg`."""
+        """Return the image itself, to be shown any number of times by `svg`."""
         if self.problem:
             return Markup('')
         return Markup(
@@ -73,7 +73,7 @@ class Picture(NamedTuple):
         ).format(self.name, self.width, self.height, self.address)
 
     def svg(self, label: Text, marks: Sequence[Mark] = ()) -> Markup:
-        """Shows the image with boxes.
+        """Show the image with boxes.
 
         Args:
             label: what is to be seen, for screen readers.
@@ -117,7 +117,7 @@ class Picture(NamedTuple):
     def _place(
         self, corners: tuple[float, float, float, float], length: float, taken: list[tuple[float, float, float]]
     ) -> tuple[str, float, float] | None:
-        """Anchor and position of a text: above its box, in it, below it, at its bottom; `taken` gets the place.
+        """Return anchor and position of a text: above its box, in it, below it, at its bottom; add it to `taken`.
 
         Args:
             corners: of the box.
@@ -152,7 +152,7 @@ class Album:
         self._whole: dict[tuple[str, int], Picture] = {}
 
     def whole(self, path: Path | None, side: int) -> Picture:
-        """Shows a whole image.
+        """Show a whole image.
 
         Args:
             path: the file; None: it is not known where it lies.
@@ -164,7 +164,7 @@ class Album:
         return self._whole[key]
 
     def crop(self, path: Path | None, xywh: Sequence[float], side: int) -> Picture:
-        """Shows the surroundings of a box, half as much again on each side.
+        """Show the surroundings of a box, half as much again on each side.
 
         Args:
             path: the file; None: it is not known where it lies.
@@ -209,7 +209,7 @@ class Album:
         return Picture(name, address, (left, top), scale, shown_w, shown_h), None
 
     def _load(self, path: Path, side: int) -> tuple[np.ndarray, int, int] | None:
-        """Pixels and the image's own width and height, turned as EXIF says; crops of one image load it once."""
+        """Return pixels and own width and height of the image, turned as EXIF says; its crops load it once."""
         key = (str(path), side)
         if self._last[0] != key:
             self._last = (key, _decode(path, side))
@@ -232,7 +232,7 @@ def _decode(path: Path, side: int) -> tuple[np.ndarray, int, int] | None:
 
 
 def _region(xywh: tuple[float, ...] | None, width: int, height: int) -> tuple[float, float, float, float]:
-    """The part to show: all of it, or a box with its surroundings, within the image and at least 16 pixels wide."""
+    """Return the part to show: all, or a box with its surroundings, within the image and at least 16 pixels wide."""
     if xywh is None:
         return 0, 0, width, height
     x, y, w, h = xywh
@@ -249,7 +249,7 @@ def _region(xywh: tuple[float, ...] | None, width: int, height: int) -> tuple[fl
 
 
 def _cut(text: str, room: float, tail: str) -> tuple[str, float]:
-    """Shortens a text to a width in pixels, its tail kept; gives it with about the width that it needs."""
+    """Shorten a text to a width in pixels, its tail kept; return it with about the width that it needs."""
     widths = [WIDE_LETTER if ord(letter) > LAST_NARROW else NARROW_LETTER for letter in text]
     end = NARROW_LETTER * len(tail)
     if sum(widths) + end <= room:

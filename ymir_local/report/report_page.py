@@ -40,7 +40,7 @@ STATES = {
 def write_report(
     out_dir: Path, file: Path, in_dir: Path | None = None, labels: Dataset | None = None, language: str = 'en'
 ) -> Path:
-    """Writes the report of a training, an inference, a mining, or the last two together.
+    """Write the report of a training, an inference, a mining, or the last two together.
 
     Args:
         out_dir: the run's `out`, or the folder that holds `in` and `out`.
@@ -109,7 +109,7 @@ def write_report(
 
 
 def _validation_of(run: RunFiles) -> RunFiles | None:
-    """The finished run of a training's model over its validation images, if there is one."""
+    """Return the finished run of a training's model over its validation images, if there is one."""
     folder = run.out_dir.resolve().parent / VALIDATION
     found = read_run(folder) if is_run(folder / 'out') else None
     if found is None or found.detections is None or not found.record.get('ok', True):
@@ -133,12 +133,12 @@ def _environment() -> jinja2.Environment:
 
 
 def _ratio(value: float) -> str:
-    """Three digits; a dash where nothing defines the number."""
+    """Return three digits; a dash where nothing defines the number."""
     return '–' if value != value else f'{value:.3f}'
 
 
 def _state(run: RunFiles, failed: bool) -> str:
-    """The executor never says that it is done: it is when every result is there and its progress is 1."""
+    """Return whether every result is there and the progress is 1: the executor never says that it is done."""
     if run.record.get('stopped'):
         return 'stopped'
     if failed:

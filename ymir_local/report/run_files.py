@@ -104,7 +104,7 @@ class RunFiles:
         return bool(event_files(self.out_dir / 'tensorboard'))
 
     def template(self, task: str) -> dict[str, Any]:
-        """The template that config.yaml was made of, empty if it is not on this machine.
+        """Return the template that config.yaml was made of, empty if it is not on this machine.
 
         That of a container is not, but that of this executor is, and its runs have all keys of it.
 
@@ -118,12 +118,13 @@ class RunFiles:
         return own if self.has_keys_of(own) else {}
 
     def is_of_this_executor(self, task: str) -> bool:
-        """Whether config.yaml has the keys of this executor's template, which those of other images have not."""
+        """Return whether config.yaml has the keys of this executor's template, which those of other images have not."""
         return self.has_keys_of(_template(IMG_MAN, task))
 
     def has_keys_of(self, template: dict[str, Any]) -> bool:
-        """Whether config.yaml holds the keys of a template whose values are words; the platform leaves out numbers
-        that are 0 and whatever is empty or false.
+        """Return whether config.yaml holds the keys of a template whose values are words.
+
+        The platform leaves out numbers that are 0 and whatever is empty or false.
         """
         words = {key for key, value in template.items() if isinstance(value, str) and value} - set(RESERVED)
         return bool(words) and all(key in self.config for key in words)
@@ -137,7 +138,7 @@ class RunFiles:
         return sorted({found.class_name for boxes in (self.detections or {}).values() for found in boxes})
 
     def host_path(self, path: str) -> Path | None:
-        """Finds a file that the executor knows by `path`, which may lie below its /in."""
+        """Find a file that the executor knows by `path`, which may lie below its /in."""
         given = self.env.get('input')
         root = str((given.get('root_dir') if isinstance(given, dict) else None) or '/in')
         options = [Path(path)]
@@ -151,12 +152,12 @@ class RunFiles:
 
 
 def is_run(out_dir: Path) -> bool:
-    """Whether a folder holds anything that a run leaves in its `out`."""
+    """Return whether a folder holds anything that a run leaves in its `out`."""
     return any((Path(out_dir) / name).exists() for name in TRACES)
 
 
 def read_run(out_dir: Path, in_dir: Path | None = None) -> RunFiles:
-    """Reads a run.
+    """Read a run.
 
     Args:
         out_dir: its `out`, or the folder that holds `out` and `in`.
@@ -210,7 +211,7 @@ def read_run(out_dir: Path, in_dir: Path | None = None) -> RunFiles:
 
 
 def index_entries(run: RunFiles, split: str) -> list[tuple[str, str]]:
-    """Image and annotation path of each line of in/<split>-index.tsv, which may be absent."""
+    """Return the image and annotation path of each line of in/<split>-index.tsv, which may be absent."""
     return _index(run, split) if run.in_dir else []
 
 
@@ -225,7 +226,7 @@ def _index(run: RunFiles, name: str) -> list[tuple[str, str]]:
 
 
 def objects_of(run: RunFiles, entries: Sequence[tuple[str, str]]) -> Iterator[list | None]:
-    """Reads annotations.
+    """Read annotations.
 
     Args:
         run: the run.
@@ -251,7 +252,7 @@ def objects_of(run: RunFiles, entries: Sequence[tuple[str, str]]) -> Iterator[li
 
 
 def ascii_table(lines: Sequence[str], title: str) -> list[list[str]]:
-    """Finds a table of the log that stands under its title between `+---+` lines.
+    """Find a table of the log that stands under its title between `+---+` lines.
 
     Args:
         lines: of the log.
@@ -273,7 +274,7 @@ def ascii_table(lines: Sequence[str], title: str) -> list[list[str]]:
 
 
 def lines_of(path: Path) -> list[str]:
-    """The lines of a text file that are not empty; none if it cannot be read.
+    """Return the lines of a text file that are not empty; none if it cannot be read.
 
     Args:
         path: of the file.

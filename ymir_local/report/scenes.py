@@ -56,7 +56,7 @@ class Truth(NamedTuple):
 def read_scenes(
     run: RunFiles, labels: Dataset | None, names: Sequence[str], training: RunFiles | None = None
 ) -> tuple[list[Scene], Truth]:
-    """Gives the images of a run in the order of the index, and their labels; `run.gaps` gets what is not there.
+    """Return the images of a run in the order of the index, and their labels; `run.gaps` gets what is not there.
 
     Args:
         run: an inference.
@@ -127,7 +127,7 @@ def _boxes(labels: Iterable[tuple[int, Label]]) -> Boxes:
 def _labels_by_name(
     keys: Sequence[str], sources: dict[str, str], labels: Dataset, names: Sequence[str], run: RunFiles
 ) -> dict[str, tuple[Path, list[Label]]]:
-    """Joins labels to candidates: by the path they came from, by file name, or by the hash that names an asset."""
+    """Join labels to candidates: by the path they came from, by file name, or by the hash that names an asset."""
     to_class = {
         k: names.index(name.strip().lower())
         for k, name in enumerate(labels.class_names)
@@ -172,7 +172,7 @@ def _labels_by_name(
 
 
 def _own_annotations(run: RunFiles, keys: Sequence[str], paths: dict[str, str]) -> list[tuple[str, str]]:
-    """Image and file of the labels that lie in in/annotations, which the platform leaves empty for candidates."""
+    """Return image and file of the labels in in/annotations, which the platform leaves empty for candidates."""
     folder = run.in_dir / 'annotations' if run.in_dir else None
     if folder is None or not folder.is_dir():
         return []
@@ -184,7 +184,7 @@ def _own_annotations(run: RunFiles, keys: Sequence[str], paths: dict[str, str]) 
 
 
 def _annotations(run: RunFiles, entries: Sequence[tuple[str, str]]) -> dict[str, list[Label]]:
-    """Reads annotations of a run, by the file name of the image."""
+    """Read annotations of a run, by the file name of the image."""
     return {
         Path(image).name: [
             Label(

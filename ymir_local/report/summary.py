@@ -46,13 +46,13 @@ class Sentence(NamedTuple):
 
 
 def share_of(part: int, whole: int) -> Text:
-    """A share in words: 'most' for 8 of 10."""
+    """Return a share in words: 'most' for 8 of 10."""
     share = part / whole if whole else 0.0
     return next(words for least, words in SHARES if share >= least)
 
 
 def labelled_inference(result: Evaluation, names: Sequence[str]) -> Answers:
-    """Answers for an inference whose images have labels.
+    """Return the answers for an inference whose images have labels.
 
     Args:
         result: the comparison.
@@ -84,7 +84,8 @@ def labelled_inference(result: Evaluation, names: Sequence[str]) -> Answers:
             Text(
                 'Of the labelled objects {} are found ({:,} of {:,}); of the boxes {} are right ({:,} of {:,}). '
                 'Counted are boxes with a score of {} or more, where the balance is best.',
-                '标注目标检出{}（{:,} / {:,}）；预测框{}正确（{:,} / {:,}）。只统计得分不低于 {} 的框（此时两者最均衡）。',
+                '标注目标检出{}（{:,} / {:,}）；预测框{}正确（{:,} / {:,}）。'
+                '只统计得分不低于 {} 的框（此时两者最均衡）。',
             ).format(
                 share_of(found, num_truth),
                 found,
@@ -183,13 +184,13 @@ def _advice(result: Evaluation, names: Sequence[str]) -> list[Sentence]:
 
 
 def _kind_counts(result: Evaluation) -> dict[str, int]:
-    """Kinds of mistakes that occur, the commonest first."""
+    """Return the kinds of mistakes that occur, the commonest first."""
     counts = {kind: sum(item.kind == kind for item in result.mistakes) for kind in KINDS}
     return {kind: count for kind, count in sorted(counts.items(), key=lambda row: -row[1]) if count}
 
 
 def _most_confused(result: Evaluation) -> tuple[int, int, int]:
-    """Class of the label, class of the prediction, and how often; there is at least one such mistake."""
+    """Return the class of the label, class of the prediction, and how often; there is at least one such mistake."""
     pairs = Counter(
         (int(result.truth.label[item.truth]), int(result.found.label[item.found]))
         for item in result.mistakes
@@ -200,7 +201,7 @@ def _most_confused(result: Evaluation) -> tuple[int, int, int]:
 
 
 def plain_inference(num_images: int, num_boxes: int, num_empty: int, ranked: bool) -> Answers:
-    """Answers for an inference whose images have no labels.
+    """Return the answers for an inference whose images have no labels.
 
     Args:
         num_images: all images.
@@ -228,7 +229,7 @@ def training(
     names: Sequence[str],
     evaluated: bool = False,
 ) -> Answers:
-    """Answers for a training.
+    """Return the answers for a training.
 
     Args:
         metrics: of the best stage, 'mAP' and perhaps 'mAP_50'; empty if nothing was saved.
@@ -267,7 +268,8 @@ def training(
         answers[NEXT].append(
             Sentence(
                 Text(
-                    'To see its accuracy by class and its mistakes on the validation images: ymir report RUN --evaluate',
+                    'To see its accuracy by class and its mistakes on the validation images: '
+                    'ymir report RUN --evaluate',
                     '查看模型在验证图像上各类别的精度及其错误：ymir report RUN --evaluate',
                 )
             )
@@ -276,7 +278,7 @@ def training(
 
 
 def _course(curve: np.ndarray) -> Text:
-    """Says how accuracy went, from the last quarter of it."""
+    """Return how accuracy went, from the last quarter of it."""
     best, quarter = float(np.max(curve)), max(len(curve) // 4, 1)
     last, before = float(np.mean(curve[-quarter:])), float(np.mean(curve[-2 * quarter : -quarter]))
     if best < 0.01:
@@ -319,7 +321,7 @@ def _examples_wanted(objects: Sequence[Sequence[int]], names: Sequence[str]) -> 
 
 
 def mining(num_images: int, num_shown: int, is_random: bool, high: float, median: float) -> Answers:
-    """Answers for a mining.
+    """Return the answers for a mining.
 
     Args:
         num_images: in the ranking.
@@ -346,6 +348,6 @@ def mining(num_images: int, num_shown: int, is_random: bool, high: float, median
 
 
 def merged(parts: Sequence[Answers]) -> Answers:
-    """The answers of all parts of a page by question, in the order of the questions; those without one left out."""
+    """Return the answers of all parts of a page by question, in order; leave out questions without an answer."""
     joined = {question: [item for part in parts for item in part.get(question, [])] for question in QUESTIONS}
     return {question: items for question, items in joined.items() if items}

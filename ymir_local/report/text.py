@@ -19,7 +19,7 @@ class Text(NamedTuple):
         )
 
     def format(self, *values: object, **names: object) -> 'Text':
-        """Fills both languages as `str.format` does; values that are Texts give each language its own."""
+        """Fill both languages as `str.format` does; values that are Texts give each language its own."""
 
         def fill(index: int) -> str:
 
@@ -31,19 +31,19 @@ class Text(NamedTuple):
         return Text(fill(0), fill(1))
 
     def svg(self) -> Markup:
-        """The text inside an SVG `<text>`."""
+        """Return the text inside an SVG `<text>`."""
         if self.en == self.zh:
             return escape(self.en)
         return Markup('<tspan class="en">{}</tspan><tspan class="zh">{}</tspan>').format(self.en, self.zh)
 
     def title(self) -> Markup:
-        """The text as a `<title>`, which holds one language at a time; the page's script exchanges it."""
+        """Return the text as a `<title>`, which holds one language at a time; the page's script exchanges it."""
         if self.en == self.zh:
             return Markup('<title>{}</title>').format(self.en)
         return Markup('<title data-text-en="{0}" data-text-zh="{1}">{0}</title>').format(self.en, self.zh)
 
     def attribute(self, name: str) -> Markup:
-        """An attribute of an element, whose value the page's script exchanges with the language.
+        """Return an attribute of an element, whose value the page's script exchanges with the language.
 
         Args:
             name: 'alt', 'aria-label', ...
@@ -52,5 +52,5 @@ class Text(NamedTuple):
 
 
 def as_text(value: object) -> Text:
-    """Gives a Text as it is, and anything else as one that is the same in both languages."""
+    """Return a Text as it is, and anything else as one that is the same in both languages."""
     return value if isinstance(value, Text) else Text(str(value), str(value))

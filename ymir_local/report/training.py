@@ -22,7 +22,7 @@ STEP, EPOCH = Text('step', '步'), Text('epoch', '轮')
 
 
 def training_part(run: RunFiles, evaluated: bool = False) -> dict[str, Any]:
-    """Collects what the template shows of a training; `run.gaps` gets what is not there.
+    """Collect what the template shows of a training; `run.gaps` gets what is not there.
 
     Args:
         run: the training.
@@ -69,7 +69,7 @@ def training_part(run: RunFiles, evaluated: bool = False) -> dict[str, Any]:
 
 
 def duration(seconds: float) -> Text:
-    """Hours, minutes and seconds."""
+    """Return hours, minutes and seconds."""
     hours, rest = divmod(int(round(seconds)), 3600)
     minutes, rest = divmod(rest, 60)
     if hours:
@@ -114,8 +114,10 @@ def _facts(run: RunFiles, curves: Mapping[str, Curve]) -> list[tuple[Text, objec
 
 
 def _seconds(run: RunFiles, curves: Mapping[str, Curve]) -> float:
-    """As the command line measured it; else from the creation of the task, with which its name ends, or from the first
-    curve, to the last monitor.txt.
+    """Return the seconds of a training as the command line measured them.
+
+    Else they count from the creation of the task, with which its name ends, or from the first curve, to the last
+    monitor.txt.
     """
     if isinstance(run.record.get('seconds'), (int, float)):
         return float(run.record['seconds'])
@@ -129,7 +131,7 @@ def _seconds(run: RunFiles, curves: Mapping[str, Curve]) -> float:
 
 
 def _parameters(run: RunFiles) -> tuple[list[tuple[str, object, object]], list[tuple[str, object]]]:
-    """What differs from the image's template (key, here, template), and all parameters."""
+    """Return what differs from the image's template (key, here, template), and all parameters."""
     values = {key: value for key, value in run.config.items() if key not in RESERVED}
     rows = sorted(values.items(), key=lambda row: str(row[0]))
     template = run.template('training')
@@ -144,7 +146,7 @@ def _parameters(run: RunFiles) -> tuple[list[tuple[str, object, object]], list[t
 
 
 def _class_counts(run: RunFiles) -> dict[str, Any]:
-    """Labelled objects per class of both parts."""
+    """Return the labelled objects per class of both parts."""
     names = run.class_names
     table = np.zeros((len(names), 2), np.int64)
     for column, split in enumerate(('train', 'val')):
@@ -168,7 +170,7 @@ def _class_counts(run: RunFiles) -> dict[str, Any]:
 
 
 def _known(curve: Curve | None) -> np.ndarray | None:
-    """The values of a curve of accuracy; COCO's -1 (no label) is none."""
+    """Return the values of a curve of accuracy; COCO's -1 (no label) is none."""
     if curve is None:
         return None
     values = curve.values[np.isfinite(curve.values)]
@@ -176,13 +178,13 @@ def _known(curve: Curve | None) -> np.ndarray | None:
 
 
 def _in_epochs(run: RunFiles, curve: Curve | None) -> bool:
-    """Whether accuracy was logged by epoch; some executors count steps."""
+    """Return whether accuracy was logged by epoch; some executors count steps."""
     epochs = next((run.config[key] for key in ('max_epochs', 'epochs') if key in run.config), None)
     return curve is None or not isinstance(epochs, int) or curve.steps[-1] <= epochs
 
 
 def _charts(curves: Mapping[str, Curve], main: str | None, in_epochs: bool) -> tuple[Charts, Charts]:
-    """Loss, its parts, accuracy and learning rate; and what else was logged. Each chart stands under its title.
+    """Return loss, its parts, accuracy and learning rate; and what else was logged. Each chart stands under its title.
 
     Args:
         curves: by tag.
@@ -240,7 +242,7 @@ def _chart(title: Text, group: Mapping[str, Curve], x_name: Text, smooth: bool, 
 
 
 def _stages_of(run: RunFiles) -> tuple[dict[str, dict], str]:
-    """The stages of result.yaml, in its new form or its old one (contract section d.2), and the name of the best."""
+    """Return the stages of result.yaml, in its new or old form (contract section d.2), and the name of the best."""
     if 'model' in run.result:
         return {
             'default_best_stage': {'files': run.result['model'], 'mAP': run.result.get('map')}
@@ -254,7 +256,7 @@ def _stages_of(run: RunFiles) -> tuple[dict[str, dict], str]:
 
 
 def _stages(run: RunFiles, main: Curve | None) -> list[dict[str, Any]]:
-    """One row per stage of result.yaml; the epoch is the one whose mAP the stage has.
+    """Return one row per stage of result.yaml; the epoch is the one whose mAP the stage has.
 
     Args:
         run: the run.
@@ -319,7 +321,7 @@ def _size(num_bytes: float) -> str:
 
 
 def _machine(log: list[str]) -> list[tuple[str, str]]:
-    """What mmengine prints of the machine: the `key: value` lines below "System environment:"."""
+    """Return what mmengine prints of the machine: the `key: value` lines below "System environment:"."""
     start = next((k for k, line in enumerate(log) if line.strip() == 'System environment:'), None)
     rows = []
     for line in log[start + 1 : start + 60] if start is not None else ():
