@@ -2,7 +2,7 @@
 
 from mmengine.utils import digit_version
 
-from . import ops  # noqa: F401  stands in for mmcv._ext before anything imports mmdet
+from .standins import mmcv as _mmcv  # noqa: F401  stands in for mmcv._ext before anything imports mmdet
 from .utils.checkpoint_loader import guard_mmengine
 from .version import __version__, version_info
 

@@ -8,7 +8,7 @@
 #   dependencies (no_deps.txt), so `pip check` names opencv-python, numba and imagecorruptions-imaug as missing; the
 #   code needs none of them.
 # - onedl-mmcv is built in pip's isolated environment, which has no torch: a pure Python package in seconds, no
-#   compiler. mmyolo.ops supplies the operators.
+#   compiler. mmyolo.standins.mmcv supplies the operators.
 set -eu
 
 if [ $# -lt 1 ]; then

@@ -40,8 +40,8 @@ YMIR = ('tmi', 'ymir', 'ymir_exc', 'ymir_local')
 FORBIDDEN = {
     'ymir_exc': (*TORCH, 'mmyolo', 'tmi', 'ymir', 'ymir_local', *ENDS),
     'mmyolo': (*YMIR, *ENDS, *LEAVES),
-    'mmyolo/ops': (*YMIR, *ENDS, *LEAVES, *ABOVE_MODELS, 'mmyolo.models', 'mmyolo.structures', 'mmyolo.utils'),
-    'mmyolo/structures': (*YMIR, *ENDS, *LEAVES, *ABOVE_MODELS, 'mmyolo.models', 'mmyolo.utils'),
+    'mmyolo/standins': (*YMIR, *ENDS, *LEAVES, 'mmyolo.models', 'mmyolo.datasets', 'mmyolo.engine'),
+    'mmyolo/standins/mmcv': (*YMIR, *ENDS, *LEAVES, *ABOVE_MODELS, 'mmyolo.models', 'mmyolo.registry', 'mmyolo.utils'),
     'mmyolo/models': (*YMIR, *ENDS, *LEAVES, *ABOVE_MODELS),
     **{leaf.replace('.', '/'): (*YMIR, *ENDS, *(other for other in LEAVES if other != leaf)) for leaf in LEAVES},
     'mmyolo/testing': (*YMIR, *ENDS),  # makes models to be exported

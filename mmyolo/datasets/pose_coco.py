@@ -8,7 +8,7 @@ import numpy as np
 from mmdet.datasets import CocoDataset
 
 from mmyolo.registry import DATASETS
-from mmyolo.utils.keypoint_info import load_keypoint_info
+from mmyolo.standins.mmpose.keypoint_info import load_keypoint_info
 
 from .yolov5_coco import YOLOv5CocoDataset
 

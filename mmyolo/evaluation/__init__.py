@@ -1,7 +1,8 @@
 """Metrics of validation and test."""
 
+from mmyolo.standins.mmpose.keypoint_metric import KeypointCocoMetric
+from mmyolo.standins.mmrotate.dota_metric import DOTAMetric
+
 from .coco_metric import FastCocoMetric
-from .dota_metric import DOTAMetric
-from .keypoint_metric import KeypointCocoMetric
 
 __all__ = ['DOTAMetric', 'FastCocoMetric', 'KeypointCocoMetric']

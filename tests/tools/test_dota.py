@@ -12,9 +12,9 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
-from mmyolo.ops import box_iou_rotated
 from mmyolo.registry import DATASETS, METRICS
-from mmyolo.structures import RotatedBoxes
+from mmyolo.standins.mmcv import box_iou_rotated
+from mmyolo.standins.mmrotate.structures import RotatedBoxes
 from mmyolo.tools.converters.datasets.dota import SplitConfig, sliding_windows, split_dota
 from mmyolo.utils import register_all_modules
 from tests.tools.running import run_tool
@@ -235,7 +235,7 @@ def test_submission(split, tmp_path):
 
 
 def box_class_of(corners):
-    from mmyolo.structures import qbox2rbox
+    from mmyolo.standins.mmrotate.structures import qbox2rbox
 
     return qbox2rbox(corners)
 

@@ -10,8 +10,8 @@ from .polygon2mask import Polygon2Mask
 from .ppyoloe_crop import PPYOLOERandomCrop
 from .ppyoloe_distort import PPYOLOERandomDistort
 from .random_affine import RandomAffine, YOLOv5RandomAffine
+from .regularize_rotated_box import RegularizeRotatedBox
 from .resize import LetterResize, Resize, YOLOv5KeepRatioResize
-from .rotated import RegularizeRotatedBox
 
 __all__ = [
     'Albu',

@@ -22,8 +22,8 @@ from mmcv.ops import batched_nms as mmcv_batched_nms
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from mmyolo.ops.nms import batched_nms
-from mmyolo.structures.rotated_boxes import rescale_rotated
+from mmyolo.standins.mmcv.nms import batched_nms
+from mmyolo.standins.mmrotate.structures.rotated_boxes import rescale_rotated
 
 # Rounding a logit or the threshold to half precision moves either by less than this, relative to its size. Scores
 # are compared with the threshold itself afterwards.
@@ -248,7 +248,7 @@ def _sides(bboxes: Tensor) -> Tensor:
 
 
 def _is_greedy(nms: Mapping) -> bool:
-    """Whether a config of NMS asks for plain greedy suppression, which `mmyolo.ops` does for a whole batch."""
+    """Whether a config of NMS asks for plain greedy suppression, which `mmyolo.standins.mmcv` does for a whole batch."""
     options = {'type', 'iou_threshold', 'class_agnostic', 'split_thr'}
     return nms.get('type', 'nms') in ('nms', 'nms_rotated') and set(nms) <= options
 

@@ -12,7 +12,7 @@ from mmengine.model import normal_init
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-import mmyolo.structures  # noqa: F401  (registers the box types)
+import mmyolo.standins.mmrotate.structures  # noqa: F401  (registers the box types)
 from mmyolo.registry import MODELS, TASK_UTILS
 
 from ..task_modules.coders.distance_angle_point_coder import distance2obb

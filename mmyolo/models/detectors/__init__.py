@@ -1,6 +1,7 @@
 """A backbone, a neck and a head as one model."""
 
-from . import fpn_teacher_distill  # noqa: F401
+from mmyolo.standins.mmrazor import FpnTeacherDistill  # noqa: F401  (registers it)
+
 from .yolo_detector import YOLODetector
 
 __all__ = ['YOLODetector']

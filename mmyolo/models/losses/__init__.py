@@ -1,8 +1,9 @@
 """Losses of YOLO heads; the others come from mmdet."""
 
+from mmyolo.standins.mmrotate.rotated_iou_loss import RotatedIoULoss
+from mmyolo.standins.mmrotate.smooth_focal_loss import SmoothFocalLoss
+
 from .iou_loss import IoULoss, bbox_overlaps
 from .oks_loss import OksLoss
-from .rotated_iou_loss import RotatedIoULoss
-from .smooth_focal_loss import SmoothFocalLoss
 
 __all__ = ['IoULoss', 'OksLoss', 'RotatedIoULoss', 'SmoothFocalLoss', 'bbox_overlaps']

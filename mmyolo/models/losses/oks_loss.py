@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mmyolo.registry import MODELS
-from mmyolo.utils.keypoint_info import load_keypoint_info
+from mmyolo.standins.mmpose.keypoint_info import load_keypoint_info
 
 
 @MODELS.register_module()

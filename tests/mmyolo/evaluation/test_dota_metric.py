@@ -6,9 +6,9 @@ import torch
 from mmengine.structures import InstanceData
 
 from mmyolo.evaluation import DOTAMetric
-from mmyolo.evaluation.rotated_map import average_precision
-from mmyolo.ops import box_iou_rotated
-from mmyolo.structures import RotatedBoxes
+from mmyolo.standins.mmcv import box_iou_rotated
+from mmyolo.standins.mmrotate.rotated_map import average_precision
+from mmyolo.standins.mmrotate.structures import RotatedBoxes
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from pycocotools.cocoeval import COCOeval
 
 import mmyolo.registry  # noqa: F401
 from mmyolo.evaluation import KeypointCocoMetric
-from mmyolo.evaluation.keypoint_metric import oks_nms
-from mmyolo.utils.keypoint_info import load_keypoint_info
+from mmyolo.standins.mmpose.keypoint_info import load_keypoint_info
+from mmyolo.standins.mmpose.keypoint_metric import oks_nms
 
 INFO = dict(load_keypoint_info('configs/_base_/pose/coco.py'), classes=('person',))
 IMAGES = 6

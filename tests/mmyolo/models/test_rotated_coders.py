@@ -7,9 +7,9 @@ import torch
 
 from mmyolo.models.losses import RotatedIoULoss, SmoothFocalLoss
 from mmyolo.models.task_modules.coders import CSLCoder, DistanceAnglePointCoder, PseudoAngleCoder
-from mmyolo.models.task_modules.rotated_overlaps import RBboxOverlaps2D
-from mmyolo.ops import box_iou_rotated
 from mmyolo.registry import MODELS, TASK_UTILS
+from mmyolo.standins.mmcv import box_iou_rotated
+from mmyolo.standins.mmrotate.rotated_overlaps import RBboxOverlaps2D
 
 
 def test_names():

@@ -9,8 +9,8 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
 from mmyolo.models.dense_heads import RTMDetRotatedHead, RTMDetRotatedSepBNHeadModule
-from mmyolo.ops import box_iou_rotated
-from mmyolo.structures import RotatedBoxes, rbox2hbox
+from mmyolo.standins.mmcv import box_iou_rotated
+from mmyolo.standins.mmrotate.structures import RotatedBoxes, rbox2hbox
 
 LAYERS = {
     'type': 'RTMDetRotatedSepBNHeadModule',

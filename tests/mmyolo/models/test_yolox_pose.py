@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from mmyolo.models import OksLoss
 from mmyolo.models.task_modules.assigners import PoseSimOTAAssigner
 from mmyolo.registry import MODELS
-from mmyolo.utils.keypoint_info import load_keypoint_info
+from mmyolo.standins.mmpose.keypoint_info import load_keypoint_info
 from tests.mmyolo.models.maps import GT_ROWS, SIZES, TRAIN_METAS, wave
 
 COCO = 'configs/_base_/pose/coco.py'

@@ -8,7 +8,7 @@ from mmengine.registry import VISUALIZERS as ROOT_VISUALIZERS
 from mmengine.structures import InstanceData
 
 import mmyolo.registry  # noqa: F401
-from mmyolo.utils.keypoint_info import load_keypoint_info
+from mmyolo.standins.mmpose.keypoint_info import load_keypoint_info
 from mmyolo.visualization import PoseLocalVisualizer
 
 

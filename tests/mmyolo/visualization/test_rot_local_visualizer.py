@@ -8,7 +8,7 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
 from mmyolo.registry import VISUALIZERS
-from mmyolo.structures import RotatedBoxes
+from mmyolo.standins.mmrotate.structures import RotatedBoxes
 
 
 @pytest.mark.parametrize('kind', ['rbox', 'qbox', 'tensor', 'empty'])

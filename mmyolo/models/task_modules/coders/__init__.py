@@ -1,6 +1,7 @@
 """Box coders: between what a head regresses and boxes."""
 
-from .angle_coders import CSLCoder, PseudoAngleCoder
+from mmyolo.standins.mmrotate.angle_coders import CSLCoder, PseudoAngleCoder
+
 from .distance_angle_point_coder import DistanceAnglePointCoder
 from .distance_point_bbox_coder import DistancePointBBoxCoder
 from .yolov5_bbox_coder import YOLOv5BBoxCoder

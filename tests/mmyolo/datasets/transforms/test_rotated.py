@@ -9,9 +9,9 @@ from mmdet.structures.bbox import HorizontalBoxes
 
 import mmyolo.datasets.transforms  # noqa: F401  (registers the names)
 from mmyolo.datasets.transforms import Mosaic, RandomFlip, RegularizeRotatedBox, YOLOv5MixUp
-from mmyolo.datasets.transforms.rotated import ConvertBoxType, RandomRotate, Rotate
 from mmyolo.registry import TRANSFORMS
-from mmyolo.structures import QuadriBoxes, RotatedBoxes
+from mmyolo.standins.mmrotate.structures import QuadriBoxes, RotatedBoxes
+from mmyolo.standins.mmrotate.transforms import ConvertBoxType, RandomRotate, Rotate
 
 
 def results(boxes=((40.0, 30, 20, 10, 0.4), (90, 60, 16, 8, -0.7)), size=(120, 100)):

@@ -15,7 +15,7 @@ onnx = pytest.importorskip('onnx')
 pytest.importorskip('onnxruntime')
 
 from mmyolo.models.layers import ImplicitA, ImplicitM  # noqa: E402
-from mmyolo.ops.nms import batched_nms  # noqa: E402
+from mmyolo.standins.mmcv.nms import batched_nms  # noqa: E402
 from mmyolo.testing.export_families import FAMILIES, make_detector  # noqa: E402
 from mmyolo.tools.export import ExportOptions, OnnxDetector, check_export, export_onnx  # noqa: E402
 from mmyolo.tools.export.check import match  # noqa: E402

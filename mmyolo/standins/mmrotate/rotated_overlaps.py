@@ -3,8 +3,8 @@
 from mmdet.structures.bbox import BaseBoxes, get_box_tensor
 from torch import Tensor
 
-from mmyolo.ops.rotated_iou import box_iou_rotated
 from mmyolo.registry import TASK_UTILS, stand_in
+from mmyolo.standins.mmcv.rotated_iou import box_iou_rotated
 
 
 @stand_in(TASK_UTILS, 'mmrotate').register_module()

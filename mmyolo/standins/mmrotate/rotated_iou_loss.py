@@ -7,8 +7,8 @@ import torch
 from mmdet.models.losses.utils import weight_reduce_loss
 from torch import Tensor, nn
 
-from mmyolo.ops.rotated_iou import diff_iou_rotated_2d
 from mmyolo.registry import MODELS, stand_in
+from mmyolo.standins.mmcv.rotated_iou import diff_iou_rotated_2d
 
 _MODES = {'linear': lambda iou: 1 - iou, 'square': lambda iou: 1 - iou**2, 'log': lambda iou: -iou.log()}
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from mmyolo.ops.rotated_iou import box_iou_rotated
+from mmyolo.standins.mmcv.rotated_iou import box_iou_rotated
 
 
 @dataclass

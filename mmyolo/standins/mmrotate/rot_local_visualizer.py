@@ -7,7 +7,7 @@ from mmdet.visualization.palette import _get_adaptive_scales, get_palette
 from mmengine.structures import InstanceData
 
 from mmyolo.registry import VISUALIZERS, stand_in
-from mmyolo.structures import QuadriBoxes, RotatedBoxes
+from mmyolo.standins.mmrotate.structures import QuadriBoxes, RotatedBoxes
 
 _TEXT_BOX = {'facecolor': 'black', 'alpha': 0.8, 'pad': 0.7, 'edgecolor': 'none'}
 

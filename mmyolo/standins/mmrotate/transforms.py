@@ -1,4 +1,4 @@
-"""Transforms of rotated boxes. All but RegularizeRotatedBox stand in for mmrotate's where that is not installed."""
+"""Transforms of rotated boxes. They stand in for mmrotate's where that is not installed."""
 
 from collections.abc import Sequence
 
@@ -8,41 +8,10 @@ from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 from mmdet.structures.bbox import BaseBoxes, autocast_box_type, convert_box_type
 
-import mmyolo.structures  # noqa: F401  (registers the box types)
+import mmyolo.standins.mmrotate.structures  # noqa: F401  (registers the box types)
 from mmyolo.registry import TRANSFORMS, stand_in
 
 _RIGHT_ANGLES = (90, 180, -90, -180)
-
-
-@TRANSFORMS.register_module()
-class RegularizeRotatedBox(BaseTransform):
-    """Describes rotated boxes by the numbers of one convention, see `RotatedBoxes.regularize_boxes`.
-
-    Args:
-        angle_version: 'le90', 'le135' or 'oc'.
-    """
-
-    def __init__(self, angle_version: str = 'le90') -> None:
-        self.angle_version = angle_version
-
-    def transform(self, results: dict) -> dict:
-        """Replaces the boxes.
-
-        Args:
-            results: Has `gt_bboxes`, RotatedBoxes.
-
-        Returns:
-            The results with regular `gt_bboxes`.
-        """
-        boxes = results['gt_bboxes']
-        assert hasattr(boxes, 'regularize_boxes'), (
-            f"RegularizeRotatedBox needs RotatedBoxes, not {type(boxes).__name__}: put ConvertBoxType('rbox') before it"
-        )
-        results['gt_bboxes'] = type(boxes)(boxes.regularize_boxes(self.angle_version))
-        return results
-
-    def __repr__(self) -> str:
-        return f'{self.__class__.__name__}(angle_version={self.angle_version!r})'
 
 
 @stand_in(TRANSFORMS, 'mmrotate').register_module()

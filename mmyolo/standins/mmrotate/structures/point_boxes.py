@@ -51,7 +51,7 @@ class PointBoxes(BaseBoxes):
         Returns:
             (N, M), or (N,) if `is_aligned`.
         """
-        from mmyolo.ops.rotated_iou import box_iou_rotated
+        from mmyolo.standins.mmcv.rotated_iou import box_iou_rotated
 
         return box_iou_rotated(
             boxes1.convert_to('rbox').tensor, boxes2.convert_to('rbox').tensor, mode=mode, aligned=is_aligned

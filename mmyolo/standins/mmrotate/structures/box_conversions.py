@@ -9,7 +9,7 @@ import torch
 from mmdet.structures.bbox import HorizontalBoxes, register_box_converter
 from torch import Tensor
 
-from mmyolo.ops.rotated_iou import rotated_corners
+from mmyolo.standins.mmcv.rotated_iou import rotated_corners
 
 
 def hbox2rbox(boxes: Tensor) -> Tensor:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-import mmyolo.ops.nms as ops
-from mmyolo.ops import install_mmcv_ext
-from mmyolo.ops.torchvision_nms import torchvision_nms
+import mmyolo.standins.mmcv.nms as ops
+from mmyolo.standins.mmcv import install_mmcv_ext
+from mmyolo.standins.mmcv.torchvision_nms import torchvision_nms
 
 import mmcv.ops  # isort: skip  after the stand-in is in place
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-import mmyolo.ops.nms as ops
-from mmyolo.ops import batched_nms
+import mmyolo.standins.mmcv.nms as ops
+from mmyolo.standins.mmcv import batched_nms
 
 SMALL = {'BLOCK': 3, 'FIRST_CHUNK': 2, 'HEAD': 4, 'MANY': 8, 'PAIRS_ON_CPU': 16}
 

@@ -12,7 +12,7 @@ import torch
 from mmdet.structures.bbox import register_box
 from torch import BoolTensor, Tensor
 
-from mmyolo.ops.rotated_iou import rotated_corners
+from mmyolo.standins.mmcv.rotated_iou import rotated_corners
 
 from .box_conversions import qbox2rbox
 from .point_boxes import PointBoxes, transform_points

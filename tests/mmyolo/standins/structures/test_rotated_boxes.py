@@ -6,8 +6,8 @@ import pytest
 import torch
 from mmdet.structures.bbox import HorizontalBoxes, convert_box_type, get_box_type
 
-from mmyolo.ops import box_iou_rotated
-from mmyolo.structures import QuadriBoxes, RotatedBoxes
+from mmyolo.standins.mmcv import box_iou_rotated
+from mmyolo.standins.mmrotate.structures import QuadriBoxes, RotatedBoxes
 
 
 def boxes(count=40):

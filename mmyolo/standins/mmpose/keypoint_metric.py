@@ -11,10 +11,9 @@ from mmengine.evaluator import BaseMetric
 from mmengine.fileio import get_local_path
 from mmengine.logging import print_log
 
+from mmyolo.evaluation.coco_api import BACKENDS, category_ids, evaluate, mean_defined
 from mmyolo.registry import METRICS, stand_in
 from mmyolo.utils.coco_file import read_coco
-
-from .coco_api import BACKENDS, category_ids, evaluate, mean_defined
 
 SCORE_MODES = ('bbox', 'bbox_keypoint', 'keypoint')
 NMS_MODES = ('oks_nms', 'none')

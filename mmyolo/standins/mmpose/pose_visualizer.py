@@ -11,7 +11,7 @@ from mmengine.structures import InstanceData
 from mmengine.visualization import Visualizer
 
 from mmyolo.registry import VISUALIZERS, stand_in
-from mmyolo.utils.keypoint_info import load_keypoint_info
+from mmyolo.standins.mmpose.keypoint_info import load_keypoint_info
 
 Color = str | tuple[int, int, int] | Sequence[tuple[int, int, int]]
 

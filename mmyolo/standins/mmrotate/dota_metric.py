@@ -13,9 +13,9 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger, print_log
 from rich.table import Table
 
-from mmyolo.ops.nms import nms_rotated
 from mmyolo.registry import METRICS, stand_in
-from mmyolo.structures import RotatedBoxes
+from mmyolo.standins.mmcv.nms import nms_rotated
+from mmyolo.standins.mmrotate.structures import RotatedBoxes
 from mmyolo.utils.files import replacing
 from mmyolo.utils.terminal import as_text
 

@@ -33,7 +33,7 @@ class _StandIn(types.ModuleType):
 
         def missing(*args, **kwargs):
             raise NotImplementedError(
-                f'The operator {name!r} of mmcv is not compiled here and has no PyTorch version in mmyolo.ops. '
+                f'The operator {name!r} of mmcv is not compiled here and has no PyTorch version in mmyolo.standins.mmcv. '
                 'To use it, compile mmcv: MMCV_WITH_OPS=1 pip install --force-reinstall --no-deps '
                 '--no-build-isolation --no-binary onedl-mmcv onedl-mmcv'
             )

@@ -7,8 +7,8 @@ import pytest
 import torch
 from shapely.geometry import Polygon
 
-from mmyolo.ops import batched_nms, box_iou_rotated, diff_iou_rotated_2d, nms_rotated
-from mmyolo.ops.rotated_iou import rotated_corners
+from mmyolo.standins.mmcv import batched_nms, box_iou_rotated, diff_iou_rotated_2d, nms_rotated
+from mmyolo.standins.mmcv.rotated_iou import rotated_corners
 
 
 def random_boxes(count, seed, size=60.0):

@@ -1,0 +1,1 @@
+"""Of mmpose: descriptions of keypoints, their metric and drawing."""

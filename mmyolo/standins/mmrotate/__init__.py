@@ -1,0 +1,1 @@
+"""Of mmrotate: rotated boxes, their data set, transforms, losses, coders, metric and drawing."""
