@@ -14,7 +14,7 @@ BASE_IMAGE ?=
 BUILD_ARGS ?= $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-gpu test-image image bench clean
+.PHONY: help install lint format demo test test-slow test-gpu test-image image bench clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -27,6 +27,14 @@ $(READY): requirements/install.sh $(wildcard requirements/*.txt) pyproject.toml
 	sh requirements/install.sh $(PY) requirements/test.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
+
+lint: $(READY)  ## check style and format of every file with ruff
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+format: $(READY)  ## format every file and fix what ruff can fix
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
 
 demo: $(READY)  ## train, mine and infer on generated data as the platform does (about 5 minutes on 2 CPU cores)
 	$(PY) -m ymir_local.demo.demo
@@ -50,5 +58,5 @@ bench: $(READY)  ## speed and memory, side by side with a reference, as tables
 	for script in benchmarks/*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
 
 clean:  ## remove the environment and what runs left behind
-	rm -rf $(VENV) build dist work_dirs demo_out .pytest_cache *.egg-info
+	rm -rf $(VENV) build dist work_dirs demo_out .pytest_cache .ruff_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,9 +1,10 @@
 """How far two float32 computations of the same thing may lie apart, on any processor.
 
-Kernels for SSE, AVX2 and AVX-512, one thread and many, one image and eight, channels-last and contiguous layouts, and norms
-that are folded into convolutions add the same products in other orders, and each order rounds differently. So what a
-network gives is compared before a sigmoid or an exponential magnifies it, relative to its largest value; what follows is
-granted the error that this gives it; and of boxes whose scores or overlaps tie within that error a few may differ.
+Kernels for SSE, AVX2 and AVX-512, one thread and many, one image and eight, channels-last and contiguous layouts, and
+norms that are folded into convolutions add the same products in other orders, and each order rounds differently. So
+what a network gives is compared before a sigmoid or an exponential magnifies it, relative to its largest value; what
+follows is granted the error that this gives it; and of boxes whose scores or overlaps tie within that error a few may
+differ.
 """
 
 from collections.abc import Sequence

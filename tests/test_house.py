@@ -220,6 +220,13 @@ def test_syntax_of_the_oldest_python():
     assert not wrong, '\n'.join(wrong)
 
 
+def test_one_version_of_ruff():
+    """A commit is checked by the version that `make lint` installs: another one may format differently."""
+    tested = re.search(r'^ruff==(.+)$', (ROOT / 'requirements/constraints.txt').read_text(), re.MULTILINE)[1]
+    hooks = yaml.safe_load((ROOT / '.pre-commit-config.yaml').read_text())['repos']
+    assert [repo['rev'] for repo in hooks if repo['repo'].endswith('/ruff-pre-commit')] == [f'v{tested}']
+
+
 def test_no_paths_of_one_machine():
     """Folders of a developer's machine stand nowhere in the repository."""
     words = re.compile(r'(?<![\w.>*])/(?:root|home|Users|work|workspace|mnt|opt)/(?!\.cache)\w|file:///')

@@ -88,7 +88,8 @@ def test_an_installed_package_finds_its_configs_and_models(wheel, tmp_path):
     code = (
         'import mmyolo; from mmengine.hub import get_config; from mmyolo.testing import get_detector_cfg; '
         f'from mmengine.infer import BaseInferencer; models = BaseInferencer.list_models("mmyolo", ".*"); '
-        f"print(mmyolo.__file__); print('{Path(CONFIG).stem}' in models); print(get_config('mmyolo::{CONFIG}').model == get_detector_cfg('{CONFIG}'))"
+        f"print(mmyolo.__file__); print('{Path(CONFIG).stem}' in models); "
+        f"print(get_config('mmyolo::{CONFIG}').model == get_detector_cfg('{CONFIG}'))"
     )
     done = subprocess.run(
         [sys.executable, '-c', code],

@@ -110,7 +110,9 @@ def write_ymir_training_result(
         files: see :func:`filter_saved_files`.
         id: the name of the stage; a number ``n`` becomes ``stage_n``, what no name may hold an underscore.
         map50: the main metric of a detector.
-        evaluation_result, evaluate_config, attachments: see :func:`~ymir_exc.training_result.write_model_stage`.
+        evaluation_result: see :func:`~ymir_exc.training_result.write_model_stage`.
+        evaluate_config: see there.
+        attachments: see there.
 
     Raises:
         ModelFileError: a file is missing, or two different ones have the same name.

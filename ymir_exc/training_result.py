@@ -147,7 +147,9 @@ def write_model_stage(
         attachments: section -> file names; the files lie in ``attachments/<section>/`` of the models directory. They
             stand for the whole result: a later call without them drops them.
         evaluate_config: name -> number, for example ``conf_thr`` and ``iou_thr``; also for the whole result.
-        tp, fp, fn: counts of true positives, false positives and false negatives.
+        tp: number of true positives.
+        fp: number of false positives.
+        fn: number of false negatives.
         replace_all: this stage takes the place of all others in one step, as the first one of a new training does where
             an earlier training left its result.
 

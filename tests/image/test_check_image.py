@@ -113,7 +113,7 @@ def test_runs_of_damaged_images(variant, line):
 
 
 def test_writing_through_the_shared_cache_is_found(variant, monkeypatch):
-    """By root, as whom the platform's stock installation starts containers: /in is read-only, what it links to is not."""
+    """Root, as whom the platform starts containers by default, cannot write to /in but to what it links to."""
     monkeypatch.setattr(image_run, 'USER', '0:0')
     name = variant(
         'RUN sed -i \'/^progress 0.00/i for f in "$in"/assets/*/*; do echo >> "$f"; done\' /usr/bin/start.sh'

@@ -1,7 +1,7 @@
 """Tasks in the real image, started with the platform's command line, without network and as an unknown user.
 
-What they leave is judged twice: by `ymir check`, and by rules that were written from the contract alone and share no code
-with the product.
+What they leave is judged twice: by `ymir check`, and by rules that were written from the contract alone and share no
+code with the product.
 """
 
 import pytest

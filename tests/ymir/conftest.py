@@ -7,5 +7,5 @@ from ymir.errors import MEMORY_ADVICE_VARIABLE
 
 @pytest.fixture(autouse=True)
 def no_task_before(monkeypatch):
-    """A prediction of an earlier test in this process says for whom its advice on memory is; no test is to depend on it."""
+    """Forget for whom advice on memory is, which a prediction of an earlier test in this process has set."""
     monkeypatch.delenv(MEMORY_ADVICE_VARIABLE, raising=False)

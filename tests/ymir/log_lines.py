@@ -20,7 +20,7 @@ USELESS = re.compile(
 
 
 def noise(log):
-    """The lines of a log that have no level and time, or tell the user nothing; a line that stands there twice is one."""
+    """Return the lines of a log without level and time, of no use to the user, or printed twice."""
     lines = log.splitlines()
     warnings = [line.split(' WARNING ')[1] for line in lines if ' WARNING ' in line]
     return [line for line in lines if USELESS.search(line) or not any(shape.fullmatch(line) for shape in SHAPES)] + [

@@ -78,7 +78,8 @@ import importlib, importlib.util, json, os, pkgutil, sys
 import ymir_exc
 for module in pkgutil.walk_packages(ymir_exc.__path__, 'ymir_exc.'):
     importlib.import_module(module.name)
-present = {name for name in ('torch', 'numpy', 'pydantic', 'cv2', 'mmengine', 'tensorboard') if importlib.util.find_spec(name)}
+names = ('torch', 'numpy', 'pydantic', 'cv2', 'mmengine', 'tensorboard')
+present = {name for name in names if importlib.util.find_spec(name)}
 from ymir_exc import dataset_reader, monitor, result_writer as rw, settings, util
 settings.DEFAULT_ENV_FILE_PATH = sys.argv[1]
 cfg = util.get_merged_config()

@@ -40,8 +40,10 @@ NAMES = {
         Box
         Annotation
         multiple_model_stages_supportable()
-        write_model_stage(stage_name, files, evaluation_result={}, mAP=None, timestamp=None, attachments=None, evaluate_config=None)
-        write_training_result(stage_name, files, evaluation_result={}, timestamp=None, attachments=None, evaluate_config=None)
+        write_model_stage(stage_name, files, evaluation_result={}, mAP=None, timestamp=None, attachments=None, \
+            evaluate_config=None)
+        write_training_result(stage_name, files, evaluation_result={}, timestamp=None, attachments=None, \
+            evaluate_config=None)
         write_mining_result(mining_result)
         write_infer_result(infer_result, algorithm='detection')""",
     'executor': """
@@ -59,7 +61,8 @@ NAMES = {
         get_bool(cfg, key, default_value=True)
         filter_saved_files(cfg, files)
         format_saved_files(cfg, files)
-        write_ymir_training_result(cfg, files, id, map50=None, evaluation_result={}, evaluate_config=None, attachments=None)
+        write_ymir_training_result(cfg, files, id, map50=None, evaluation_result={}, evaluate_config=None, \
+            attachments=None)
         write_ymir_monitor_process(cfg, task, naive_stage_percent, stage, stage_weights=None, task_order='tmi')""",
     'dataset_convert': """
         convert_ymir_to_coco(cat_id_from_zero=False)

@@ -1,4 +1,4 @@
-"""The classes of a weight file, read without torch: from every form of checkpoint, and from hostile and broken files."""
+"""Classes of a weight file, read without torch: from every form of checkpoint, and from hostile and broken files."""
 
 import os
 import pickle

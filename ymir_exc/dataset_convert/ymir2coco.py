@@ -146,8 +146,9 @@ def convert_dataset_to_coco(
     out_dir = out_dir or os.path.join(cfg.ymir.output.root_dir, 'ymir_dataset')
     counts = [images_count(cfg, split) for split in splits]
     reports: dict[str, SplitReport] = {}
+    total = sum(counts)
     for index, split in enumerate(splits):
-        before, total = sum(counts[:index]), sum(counts)
+        before = sum(counts[:index])
         shifted = None if progress is None else lambda done, _, before=before: progress(before + done, total)
         reports[split] = _convert_split(cfg, split, cat_id_from_zero, out_dir, num_workers, shifted)
     return ConversionReport(splits=reports)

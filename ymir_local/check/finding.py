@@ -106,8 +106,11 @@ class Catalogue:
         """Make a rule of a function.
 
         Args:
-            name, section, severity: as `Rule` has them.
-            en, zh: what must hold, and how to fix it.
+            name: as `Rule` has it.
+            section: as `Rule` has it.
+            severity: as `Rule` has it.
+            en: what must hold, and how to fix it.
+            zh: the same in Chinese.
         """
 
         def add(check: Callable[[Any], Iterable[Hit]]) -> Callable[[Any], Iterable[Hit]]:

@@ -236,7 +236,8 @@ def is_number(value: Any, low: float = float('-inf'), high: float = float('inf')
 
     Args:
         value: anything.
-        low, high: the bounds, inclusive.
+        low: the lower bound, inclusive.
+        high: the upper bound, inclusive.
     """
     try:
         return low <= float(value) <= high
@@ -249,7 +250,8 @@ def is_integer(value: Any, low: int = -(2**31), high: int = 2**31 - 1) -> bool:
 
     Args:
         value: anything; decimals are cut off.
-        low, high: the bounds, inclusive.
+        low: the lower bound, inclusive.
+        high: the upper bound, inclusive.
     """
     try:
         return low <= int(value) <= high

@@ -43,7 +43,9 @@ class CommandLine(TyperGroup):
 
         Args:
             args: default: those of the process.
-            positional, standalone_mode, options: of typer.
+            *positional: of typer.
+            standalone_mode: whether the process ends with the command.
+            **options: of typer.
         """
         arguments: list[str] = list(sys.argv[1:] if args is None else args)
         self._as_json = '--json' in arguments

@@ -64,7 +64,8 @@ def new_folder(out: Path | None, task_name: str, model: Any, in_container: bool 
 
     Args:
         out: what the user named; it must not hold anything yet.
-        task_name, model: for the default name.
+        task_name: the first part of the default name.
+        model: path or name of the model, the last part of the default name.
         in_container: Docker will mount it, which it cannot if there is a colon in its path.
     """
     place = (out or RUNS).resolve()
@@ -220,7 +221,9 @@ def end_badly(
         output: where to write.
         how: what ran it.
         task: prepared.
-        outcome, verdict, result: as `execute` gives them.
+        outcome: as `execute` gives it.
+        verdict: as `execute` gives it.
+        result: as `execute` gives it.
     """
     title = output.text(result['task'])
     result['log_tail'] = list(outcome.tail)

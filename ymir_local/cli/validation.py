@@ -25,7 +25,8 @@ def evaluate(output: Output, out_dir: Path, in_dir: Path | None, gpus: str) -> N
 
     Args:
         output: where to write.
-        out_dir, in_dir: of the training.
+        out_dir: what the training wrote.
+        in_dir: what the training read; None if it is not there.
         gpus: as the command line takes them.
 
     Raises:

@@ -1,9 +1,9 @@
-"""Finds the files that label files name, though names change as data sets travel.
+r"""Finds the files that label files name, though names change as data sets travel.
 
 =====================================  =================================================================================
 how a name differs                     example: what is written, and the file
 =====================================  =================================================================================
-folders of another machine             `/content/drive/set/images/1.jpg`, `C:\\set\\images\\1.jpg`, `../images/1.jpg`:
+folders of another machine             `/content/drive/set/images/1.jpg`, `C:\set\images\1.jpg`, `../images/1.jpg`:
                                        `images/1.jpg`
 capital letters, as after a copy from  `IMG_0.JPG`: `IMG_0.jpg`
 Windows

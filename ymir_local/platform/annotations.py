@@ -46,7 +46,8 @@ def voc_bytes(
 
     Args:
         image_path: the path as the executor sees it.
-        width, height: of the image in pixels.
+        width: of the image in pixels.
+        height: of the image in pixels.
         boxes: may be empty.
         class_names: names by class index.
     """

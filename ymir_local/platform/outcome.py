@@ -109,7 +109,9 @@ def judge(
         exit_code: of the process or container.
         monitor: what was seen of monitor.txt.
         out_dir: the task's `out`.
-        training, mining, infer: what the task was to do.
+        training: the task was to train.
+        mining: the task was to mine.
+        infer: the task was to infer.
     """
     if exit_code:
         if monitor.problem:

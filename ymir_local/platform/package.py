@@ -91,7 +91,8 @@ def pack(out_dir: Path, file: Path, in_dir: Path | None = None, executor: str = 
         out_dir: folder of the run or its `out`; or an extracted package, whose description is kept as it is.
         file: the package to write; it appears whole or not at all.
         in_dir: the task's `in`; default: beside `out_dir`.
-        executor, producer: image and person, for `task_context`.
+        executor: name of the image, for `task_context`.
+        producer: name of the person, for `task_context`.
 
     Returns:
         `file`.

@@ -191,7 +191,8 @@ def prepare_training(
     Args:
         work_dir: a folder that holds no task yet.
         class_names: the user's targets, by class index; lower-cased and stripped, as the platform's label store does.
-        train, val: images with labels; may be empty.
+        train: images with labels; may be empty.
+        val: images with labels; may be empty.
         parameters: as `hyper_parameters('training', ...)` gives them, which is also the default.
         pretrained: the model to start from.
         gpu_count: how many GPUs; 0 means CPU.
@@ -242,7 +243,8 @@ def prepare_candidates(
         model: the model to use; its training decides the class names.
         parameters: as `hyper_parameters(...)` gives them; default: the mining template's if `mining`, else the infer
             template's, for a combined run gets nothing of the latter.
-        mining, infer: what to do.
+        mining: whether to mine.
+        infer: whether to infer.
         gpu_count: how many GPUs; 0 means CPU.
         in_container: the task will run in a container.
         link_assets: link to the images instead of copying them; only for an executor that never writes to them.

@@ -231,7 +231,12 @@ def docker_command(
     A platform whose runtime is `nvidia` begins with `nvidia-docker` instead, which Docker has replaced with `--gpus`.
 
     Args:
-        task, image, gpu_ids, user, shm_size, options: as `run_in_container` takes them.
+        task: prepared with `in_container=True`.
+        image: name of the image.
+        gpu_ids: GPUs of this machine.
+        user: `uid:gid`; None: root.
+        shm_size: size of /dev/shm, as Docker writes it; default: 16G for each GPU, 16G without.
+        options: further options of `docker run`, before the name of the image.
     """
     command = ['docker', 'run', '--rm', f'-v{task.in_dir}:/in:ro', f'-v{task.out_dir}:/out']
     for link in (task.in_dir / 'assets', task.in_dir / 'models', task.out_dir / 'tensorboard'):

@@ -41,7 +41,8 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Return round numbers (1, 2 or 5 times a power of ten) that cover a range.
 
     Args:
-        low, high: the range; of one value, half as much on either side.
+        low: the lower end.
+        high: the upper end; where both are equal, the range is half as much wider on either side.
         count: about how many steps.
     """
     if not high > low:
@@ -77,9 +78,12 @@ def line_chart(
     Args:
         label: what the chart shows, for screen readers.
         series: the lines; points that are not finite are left out.
-        x_name, y_name: of the axes.
-        y_range, x_range: ends of the axes; default: what the data need.
-        width, height: in pixels.
+        x_name: under the horizontal axis.
+        y_name: beside the vertical axis.
+        y_range: ends of the vertical axis; default: what the data need.
+        x_range: ends of the horizontal axis; default: what the data need.
+        width: in pixels.
+        height: in pixels.
     """
     clean = [(item, *_finite(item)) for item in series]
     every_x = np.concatenate([x for _, x, _ in clean] or [np.zeros(0)])
@@ -160,7 +164,8 @@ def bar_chart(
         edges: (B + 1) ends of the bins.
         layers: name, (B) counts and colour of each layer.
         x_name: under the horizontal axis.
-        width, height: in pixels.
+        width: in pixels.
+        height: in pixels.
     """
     edges = np.asarray(edges, float)
     counts = np.array([values for _, values, _ in layers], float).reshape(len(layers), -1)
@@ -211,8 +216,10 @@ def heat_map(
     Args:
         label: what the matrix shows, for screen readers.
         matrix: (R, C) counts.
-        rows, columns: names.
-        row_name, column_name: what rows and columns are.
+        rows: (R) names.
+        columns: (C) names.
+        row_name: what the rows are.
+        column_name: what the columns are.
     """
     num_rows, num_columns = matrix.shape
     cell = 46 if num_rows <= 12 else 24 if num_rows <= 30 else 12

@@ -67,7 +67,8 @@ def pairs_within(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.
     """Return all pairs of rows of equal key.
 
     Args:
-        first, second: (N,) and (M,) integer keys.
+        first: (N,) integer keys.
+        second: (M,) integer keys.
 
     Returns:
         Two (P,) arrays: the row in `first` and the row in `second`, the latter rising for each of the former.

@@ -327,7 +327,8 @@ def mining(num_images: int, num_shown: int, is_random: bool, high: float, median
         num_images: in the ranking.
         num_shown: of its top.
         is_random: the order is drawn by lot.
-        high, median: of the scores.
+        high: the highest score.
+        median: of the scores.
     """
     if not num_images:
         return {}

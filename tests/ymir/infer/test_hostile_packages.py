@@ -1,4 +1,4 @@
-"""Model packages that nobody should trust: none runs, writes or deletes anything, and each has a code and a sentence."""
+"""Untrusted model packages: none runs, writes or deletes anything, and each has a code and a sentence."""
 
 import copy
 import math

@@ -1,4 +1,4 @@
-"""Whatever stands in env.yaml, config.yaml and the index files: the task begins, or ends with a code for the user's fault."""
+"""Any change of env.yaml, config.yaml and the index files: the task begins, or ends with a code for user faults."""
 
 import os
 import random

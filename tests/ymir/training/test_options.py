@@ -124,14 +124,18 @@ ALLOWED = [
     'model.test_cfg.nms.type=soft_nms model.test_cfg.score_thr=0.01',
     'model.backbone.norm_cfg.type=GN model.bbox_head.loss_cls.type=mmdet.FocalLoss',
     'model.train_cfg.assigner.type=BatchTaskAlignedAssigner',
-    'optim_wrapper.optimizer.type=AdamW optim_wrapper.optimizer.lr=1e-3 optim_wrapper.constructor=DefaultOptimWrapperConstructor',
+    'optim_wrapper.optimizer.type=AdamW optim_wrapper.optimizer.lr=1e-3 '
+    'optim_wrapper.constructor=DefaultOptimWrapperConstructor',
     'optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult=0.1 optim_wrapper.clip_grad.max_norm=3',
     'custom_hooks.0.type=EMAHook default_hooks.visualization.type=mmdet.DetVisualizationHook',
-    'custom_hooks.0.ema_type=ExpMomentumEMA model.backbone.padding_mode=reflect model.backbone.init_cfg.prefix=backbone.',
+    'custom_hooks.0.ema_type=ExpMomentumEMA model.backbone.padding_mode=reflect '
+    'model.backbone.init_cfg.prefix=backbone.',
     'train_dataloader.dataset.ann_file=train.json train_dataloader.dataset.data_prefix.img=images.train',
     'default_hooks.logger.interval=5 default_hooks.timer=None default_hooks.checkpoint.filename_tmpl=e{:03d}.pth',
-    'optim_wrapper.loss_scale=dynamic train_dataloader.num_workers=0 val_evaluator.classwise=True train_cfg.max_epochs=30',
-    'val_evaluator.proposal_nums=(100,1,10) param_scheduler.0.T_max=10 model.backbone.frozen_stages=2 custom_hooks.0.momentum=2e-4',
+    'optim_wrapper.loss_scale=dynamic train_dataloader.num_workers=0 val_evaluator.classwise=True '
+    'train_cfg.max_epochs=30',
+    'val_evaluator.proposal_nums=(100,1,10) param_scheduler.0.T_max=10 model.backbone.frozen_stages=2 '
+    'custom_hooks.0.momentum=2e-4',
     'visualizer.vis_backends.0.save_dir=/out/curves visualizer.vis_backends.0.type=TensorboardVisBackend',
     'train_dataloader.sampler.type=mmdet.ClassAwareSampler train_dataloader.dataset.pipeline.2.type=mmdet.RandomFlip',
     'val_evaluator.type=mmdet.CocoMetric val_evaluator.outfile_prefix=/out/boxes val_evaluator.prefix=coco',

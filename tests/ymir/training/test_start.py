@@ -14,7 +14,8 @@ from .platform import REPOSITORY, environment, read_monitor, tiny_task
 UP_TO_THE_TASK = """
 import runpy, sys
 from ymir_exc import executor
-def stop(command): raise SystemExit(f'{len([m for m in sys.modules if m in ("torch", "mmengine", "cv2", "numpy")])} {command}')
+def stop(command):
+    raise SystemExit(f'{len([m for m in sys.modules if m in ("torch", "mmengine", "cv2", "numpy")])} {command}')
 executor.run_and_forward_signals = stop
 runpy.run_path(sys.argv[1], run_name='__main__')
 """

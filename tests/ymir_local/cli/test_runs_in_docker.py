@@ -1,4 +1,4 @@
-"""`ymir train --image` with a stand-in for Docker: the commands that it runs, and what one reads when Docker refuses."""
+"""`ymir train --image` with a stand-in for Docker: the commands it runs, and what one reads when Docker fails."""
 
 import json
 import os
@@ -43,7 +43,8 @@ def docker(tmp_path, monkeypatch):
             'use --gpus 0',
         ),
         (
-            'docker: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?.\n'
+            'docker: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. '
+            'Is the docker daemon running?.\n'
             "See 'docker run --help'.",
             'Is the docker daemon running?',
         ),

@@ -1,4 +1,4 @@
-"""The images that were left out, before a task or in it, are named as their owner knows them, wherever a run is shown."""
+"""Images left out, before a task or in it, are named as their owner knows them, wherever a run is shown."""
 
 import json
 import re

@@ -127,7 +127,8 @@ EXPORTS = {
         'yolo',
         {
             **TREE,
-            'data.yaml': 'path: /content/my set\ntrain: /content/my set/images/train\nval: /content/my set/images/val\nnames: [cat]\n',
+            'data.yaml': 'path: /content/my set\ntrain: /content/my set/images/train\n'
+            'val: /content/my set/images/val\nnames: [cat]\n',
         },
         BOTH,
     ),

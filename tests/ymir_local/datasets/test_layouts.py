@@ -382,7 +382,8 @@ def test_yolo_rows(tmp_path, lay, put):
         {
             'data.yaml': 'train: images\nnames: [cat]\n',
             'images/1.jpg': None,
-            'labels/1.txt': '0 0.25 0.25 0.75 0.25 0.75 0.75 0.25 0.75\n0 0.5 0.5 0.5 0.5 0.9\n0.0 .25 .25 .75 .75 .25 .75\r\n\n',
+            'labels/1.txt': '0 0.25 0.25 0.75 0.25 0.75 0.75 0.25 0.75\n0 0.5 0.5 0.5 0.5 0.9\n'
+            '0.0 .25 .25 .75 .75 .25 .75\r\n\n',
         }
     )
     assert read_dataset(tmp_path / '数据 set').splits['train'][0].boxes == (BOX,) * 3

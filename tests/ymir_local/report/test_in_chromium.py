@@ -93,8 +93,8 @@ def test_a_click_on_a_heading_sorts(pages, tmp_path):
             .read_text(encoding='utf-8')
             .replace(
                 '</body>',
-                "<script>addEventListener('DOMContentLoaded', () => { for (let k = 0; k < %d; k++) "
-                "document.querySelectorAll('#classes th button')[5].click(); });</script></body>" % clicks,
+                f"<script>addEventListener('DOMContentLoaded', () => {{ for (let k = 0; k < {clicks}; k++) "
+                "document.querySelectorAll('#classes th button')[5].click(); });</script></body>",
             ),
             encoding='utf-8',
         )
