@@ -30,9 +30,10 @@ from mmengine.registry import HOOKS
 from mmengine.runner import weights_to_cpu
 
 from ymir_exc.atomic import atomic_file, write_text_atomically
-from ymir_exc.env import get_current_env, read_yaml_mapping
+from ymir_exc.env import get_current_env
 from ymir_exc.errors import ConfigError
 from ymir_exc.model_files import find_model_file
+from ymir_exc.reading import read_mapping
 from ymir_exc.training_result import remove_model_stages, write_model_stage
 from ymir_exc.util import filter_saved_files, get_merged_config
 
@@ -211,7 +212,7 @@ def clean_metrics(metrics: dict[str, float]) -> dict[str, float]:
 def _read_result() -> dict[str, Any]:
     """result.yaml; one that cannot be read is as good as none."""
     try:
-        return read_yaml_mapping(get_current_env().output.training_result_file)
+        return read_mapping(get_current_env().output.training_result_file)
     except ConfigError:
         return {}
 

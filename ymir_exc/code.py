@@ -27,3 +27,11 @@ class ExecutorReturnCode(IntEnum):
     RC_EXEC_NAN_ERROR = 300201
     RC_EXEC_NETWORK_ERROR = 300301
     RC_CMD_CONTAINER_ERROR = 160004
+
+
+class PlatformCode(IntEnum):
+    """What the platform itself shows where it cannot read what a task left (contract section a.6)."""
+
+    MONITOR_UNREADABLE = 150404
+    RESULT_REJECTED = 160011
+    INTERNAL_ERROR = 169999

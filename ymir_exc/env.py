@@ -11,13 +11,10 @@ import os
 from enum import IntEnum
 from typing import Any
 
-import yaml
-
 from . import settings
-from .errors import ConfigError, ConfigFileNotFoundError, ValidationError
-from .reading import read_text
+from .errors import ConfigError, ValidationError
+from .reading import read_mapping
 from .record import Record
-from .yaml_text import load_yaml
 
 
 class DatasetType(IntEnum):
@@ -82,37 +79,9 @@ class EnvConfig(_Section):
 _cache: dict[tuple[str, str], tuple[tuple[int, int, int], Any]] = {}
 
 
-def read_yaml_mapping(path: str) -> dict[str, Any]:
-    """Read a YAML file that holds a mapping.
-
-    Args:
-        path: the file; an empty one is an empty mapping.
-
-    Returns:
-        The mapping.
-
-    Raises:
-        ConfigFileNotFoundError: there is no such file.
-        ConfigError: it cannot be read, is not YAML, or holds something else.
-    """
-    try:
-        content = load_yaml(read_text(path))
-    except FileNotFoundError:
-        raise ConfigFileNotFoundError(f'{path} does not exist') from None
-    except UnicodeError as error:
-        raise ConfigError(f'{path} {error}') from error
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f'{path} cannot be read: {" ".join(str(error).split())}') from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise ConfigError(f'{path} must hold "key: value" lines, not a {type(content).__name__}')
-    return content
-
-
 def _read_env(path: str) -> EnvConfig:
     try:
-        return EnvConfig.parse_obj(read_yaml_mapping(path))
+        return EnvConfig.parse_obj(read_mapping(path))
     except ValidationError as error:
         raise ConfigError(f'{path}: {error}') from error
 
@@ -152,4 +121,4 @@ def get_executor_config() -> dict[str, Any]:
         ConfigFileNotFoundError: there is no config.yaml (also a ``FileNotFoundError``).
         ConfigError: it cannot be read (also a ``ValueError``).
     """
-    return copy.deepcopy(_cached('config', get_current_env().input.config_file, read_yaml_mapping))
+    return copy.deepcopy(_cached('config', get_current_env().input.config_file, read_mapping))

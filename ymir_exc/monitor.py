@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any, NamedTuple, Sequence
+from typing import Any, Sequence
 
 from . import env
 from .atomic import write_text_atomically
 from .code import ExecutorReturnCode, ExecutorState
 from .executor_log import write_final_executor_log, write_tensorboard_text
 from .progress import YmirTask, clamp_percent, scale_to_task
+from .reading.monitor import MAX_TRACE_LINES, MonitorLine, read_monitor_file
 
 __all__ = [
     'MonitorLine',
@@ -26,19 +27,6 @@ __all__ = [
     'write_monitor_logger_for_mutiple_tasks',
     'write_tensorboard_text',
 ]
-
-MAX_TRACE_LINES = 99  # lines 2 to 100
-
-
-class MonitorLine(NamedTuple):
-    """The first line of monitor.txt."""
-
-    task_id: str
-    timestamp: float
-    percent: float
-    state: int
-    code: int = 0
-    message: str = ''
 
 
 def _one_line(text: str) -> str:
@@ -121,15 +109,7 @@ def read_monitor() -> MonitorLine:
         ValueError: the platform could not read it either.
     """
     path = env.get_current_env().output.monitor_file
-    with open(path, encoding='utf-8') as stream:
-        columns = stream.readline().strip().split('\t')
-    if len(columns) < 4:
-        raise ValueError(f'{path}: the first line has {len(columns)} columns with TAB between them, not 4 to 6')
-    return MonitorLine(
-        columns[0],
-        float(columns[1]),
-        float(columns[2]),
-        int(columns[3]),
-        int(columns[4]) if len(columns) > 4 else 0,
-        columns[5] if len(columns) > 5 else '',
-    )
+    try:
+        return read_monitor_file(path).line()
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error

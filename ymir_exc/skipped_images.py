@@ -10,6 +10,7 @@ import os
 from typing import Iterable, NamedTuple
 
 from .atomic import atomic_file
+from .reading import read_lines
 
 SKIPPED_IMAGES_FILE = 'skipped-images.tsv'  # in the task's output folder
 TRAINING, VALIDATION, CANDIDATES = 'training', 'validation', 'candidates'
@@ -38,13 +39,7 @@ def read_skipped_images(directory: str) -> list[SkippedImage]:
     Returns:
         The images; none if there is no such file.
     """
-    try:
-        with open(
-            os.path.join(directory, SKIPPED_IMAGES_FILE), encoding='utf-8', errors='surrogateescape', newline='\n'
-        ) as stream:
-            lines = stream.read().split('\n')
-    except OSError:
-        return []
+    lines = read_lines(os.path.join(directory, SKIPPED_IMAGES_FILE))
     return [SkippedImage(*line.split('\t', 2)) for line in lines if line.count('\t') >= 2]
 
 

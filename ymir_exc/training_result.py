@@ -19,6 +19,7 @@ from .atomic import write_text_atomically
 from .errors import ConfigError, ResultError
 from .model_files import check_model_files, find_model_file
 from .protocol import multiple_model_stages_supportable
+from .reading import read_mapping
 from .stage_values import clean_attachments, clean_evaluate_config, clean_metrics, clean_timestamp, main_metric
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ def _read_result(path: str) -> dict[str, Any]:
     if not os.path.exists(path):
         return {}
     try:
-        return env.read_yaml_mapping(path)
+        return read_mapping(path)
     except ConfigError as error:
         logger.warning('the present result is not readable and is replaced: %s', error)
         return {}

@@ -11,6 +11,7 @@ from .attribute_dict import AttributeDict
 from .errors import ConfigError, ConfigFileNotFoundError
 from .monitor import write_monitor_logger_for_multiple_tasks
 from .progress import YmirStage, YmirStageWeight, YmirTask, get_ymir_process
+from .reading import read_mapping
 from .saved_files import filter_saved_files, format_saved_files, write_ymir_training_result
 
 __all__ = [
@@ -48,7 +49,7 @@ def _read_code_config(file: str) -> dict:
     """Read the hyper-parameters of a live-code repository: a path inside it, which is cloned to the start directory."""
     for root in (os.getcwd(), '/app'):
         if os.path.isfile(os.path.join(root, file)):
-            return env.read_yaml_mapping(os.path.join(root, file))
+            return read_mapping(os.path.join(root, file))
     raise ConfigFileNotFoundError(
         f'code_config {file} is neither in {os.getcwd()} nor in /app; it must be a path '
         'inside the repository of git_url'

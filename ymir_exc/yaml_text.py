@@ -31,9 +31,30 @@ def load_yaml(text: str, loader: type = yaml.SafeLoader) -> Any:
     Raises:
         yaml.YAMLError: it is no YAML, or is too deep, too large with its aliases written out, or contains itself.
     """
+    return load_yaml_with_lines(text, loader)[0]
+
+
+def load_yaml_with_lines(text: str, loader: type = yaml.SafeLoader) -> tuple[Any, yaml.Node | None]:
+    """Read a YAML document as data, and as the tree of its nodes, which know their lines.
+
+    Args:
+        text: the document.
+        loader: a safe loader of PyYAML.
+
+    Returns:
+        Its content, and the root of the tree; None and None for an empty document.
+
+    Raises:
+        yaml.YAMLError: as :func:`load_yaml`.
+    """
     try:
         check_yaml_size(text, loader)
-        return yaml.load(text, Loader=loader)
+        reader = loader(text)
+        try:
+            node = reader.get_single_node()
+            return None if node is None else reader.construct_document(node), node
+        finally:
+            reader.dispose()
     except yaml.YAMLError:
         raise
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError) as error:

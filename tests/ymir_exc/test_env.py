@@ -91,8 +91,8 @@ def test_a_missing_file_is_a_file_not_found_error_with_a_code(env_file):
 
 def test_a_file_is_parsed_once_until_it_changes(env_file, monkeypatch):
     reads = []
-    real = env.load_yaml
-    monkeypatch.setattr(env, 'load_yaml', lambda text: reads.append(1) or real(text))
+    real = env.read_mapping
+    monkeypatch.setattr(env, 'read_mapping', lambda path: reads.append(1) or real(path))
     env_file.write_text('task_id: one')
     assert [env.get_current_env().task_id for _ in range(3)] == ['one'] * 3
     assert len(reads) == 1

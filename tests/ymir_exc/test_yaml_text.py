@@ -5,8 +5,8 @@ import datetime
 import pytest
 import yaml
 
-from ymir_exc import env
 from ymir_exc.errors import ConfigError
+from ymir_exc.reading import read_mapping
 from ymir_exc.yaml_text import load_yaml
 
 
@@ -49,7 +49,7 @@ def test_faults(fault, tmp_path):
     path = tmp_path / 'config.yaml'
     path.write_text(text)
     with pytest.raises(ConfigError, match='config.yaml cannot be read'):
-        env.read_yaml_mapping(str(path))
+        read_mapping(str(path))
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ import time
 import pytest
 from rich.console import Console
 
+from ymir_exc.reading import MonitorLine
 from ymir_local.platform import live_view as module
 from ymir_local.platform.event_scalars import EventScalars, recognise
 from ymir_local.platform.live_view import Watch, duration, live_view, numbers_line
 from ymir_local.platform.progress_bar import progress_bar
-from ymir_local.platform.run import Progress
 
 
 @pytest.fixture
@@ -93,9 +93,9 @@ def test_time_to_go_does_not_count_the_start(monkeypatch):
     watch = Watch()
     for seconds, percent, expected in ((0, 0.0, None), (60, 0.1, 540), (70, 0.2, 80), (90, 0.4, 60), (150, 1.0, None)):
         clock[0] = 100.0 + seconds
-        watch.take(Progress(percent, 2))
+        watch.take(MonitorLine('t', 1.0, percent, 2))
         assert watch.remaining == (None if expected is None else pytest.approx(expected)), seconds
-    watch.take(Progress(float('nan'), 2))
+    watch.take(MonitorLine('t', 1.0, float('nan'), 2))
     assert watch.percent == 0
 
 
@@ -103,7 +103,7 @@ def test_lines_where_there_is_no_terminal():
     console = Console(file=io.StringIO(), width=80)
     with live_view(console, 'training', Watch()) as show:
         for percent in (0, 0.05, 0.1, 0.35, 0.36, 1.0):
-            show(Progress(percent, 2))
+            show(MonitorLine('t', 1.0, percent, 2))
             time.sleep(0.01)
     assert [line.split()[1] for line in console.file.getvalue().splitlines()] == ['0%', '10%', '35%', '100%']
 
@@ -111,7 +111,7 @@ def test_lines_where_there_is_no_terminal():
 def test_quiet_shows_nothing():
     console = Console(file=io.StringIO(), force_terminal=True)
     with live_view(console, 'training', Watch(), quiet=True) as show:
-        show(Progress(0.5, 2))
+        show(MonitorLine('t', 1.0, 0.5, 2))
     assert console.file.getvalue() == ''
 
 
@@ -119,7 +119,7 @@ def test_a_bar_on_a_terminal_that_is_closed_after_an_error():
     console = Console(file=io.StringIO(), force_terminal=True, width=80)
     with pytest.raises(KeyboardInterrupt):
         with live_view(console, 'training', Watch()) as show:
-            show(Progress(0.5, 2))
+            show(MonitorLine('t', 1.0, 0.5, 2))
             raise KeyboardInterrupt
     text = console.file.getvalue()
     assert '50%' in text and text.rindex('\x1b[?25h') > text.rindex('\x1b[?25l')

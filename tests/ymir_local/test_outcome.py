@@ -5,6 +5,7 @@ import json
 import pytest
 import yaml
 
+from ymir_exc.reading import MonitorLine
 from ymir_local.platform.outcome import (
     ResultRejected,
     describe_exit,
@@ -13,9 +14,9 @@ from ymir_local.platform.outcome import (
     read_mining_result,
     read_training_result,
 )
-from ymir_local.platform.run import MonitorReading, Progress
+from ymir_local.platform.run import MonitorReading
 
-GOOD = Progress(1.0, 2)
+GOOD = MonitorLine('t', 1.0, 1.0, 2)
 
 
 def reading(last=GOOD, error=None, problem=''):
@@ -26,12 +27,12 @@ def reading(last=GOOD, error=None, problem=''):
     'exit_code, monitor, code',
     [
         (0, reading(), 0),
-        (1, reading(Progress(0.5, 4, 300103)), 300103),
-        (1, reading(Progress(0.5, 2, 300103)), 300103),  # the state does not matter, column 5 does
-        (137, reading(Progress(0.5, 2, 0)), 160004),
+        (1, reading(MonitorLine('t', 1.0, 0.5, 4, 300103)), 300103),
+        (1, reading(MonitorLine('t', 1.0, 0.5, 2, 300103)), 300103),  # the state does not matter, column 5 does
+        (137, reading(MonitorLine('t', 1.0, 0.5, 2, 0)), 160004),
         (1, reading(problem='monitor.txt cannot be read'), 169999),
         (0, reading(problem='monitor.txt cannot be read'), 150404),
-        (0, reading(GOOD, Progress(0.3, 4, 300002, 'no image')), 300002),  # state 4 is final
+        (0, reading(GOOD, MonitorLine('t', 1.0, 0.3, 4, 300002, 'no image')), 300002),  # state 4 is final
     ],
 )
 def test_codes_without_results(tmp_path, exit_code, monitor, code):
@@ -55,7 +56,7 @@ def test_codes_without_results(tmp_path, exit_code, monitor, code):
 )
 def test_what_an_exit_code_tells(tmp_path, exit_code, words):
     assert words in describe_exit(exit_code)
-    assert judge(exit_code, reading(Progress(0.5, 2)), tmp_path).reason == describe_exit(exit_code)
+    assert judge(exit_code, reading(MonitorLine('t', 1.0, 0.5, 2)), tmp_path).reason == describe_exit(exit_code)
 
 
 def test_missing_results(tmp_path):
@@ -206,7 +207,7 @@ def test_monitor_that_is_half_written_is_forgiven(tmp_path):
         path.write_text(text)
         monitor.read(path)
         assert bool(monitor.problem) == problem, text
-    assert monitor.last == Progress(0.5, 2)
+    assert monitor.last == MonitorLine('t', 1.0, 0.5, 2)
 
 
 def test_a_monitor_that_is_gone_at_the_end_counts(tmp_path):

@@ -10,19 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from ymir_exc.reading import MonitorLine, read_monitor_file
 from ymir_local.platform import run
 from ymir_local.platform.guard import kill_all_with, remove_container
 from ymir_local.platform.prepare import Task, prepare_training
-from ymir_local.platform.run import (
-    Progress,
-    TaskFailed,
-    TaskStopped,
-    docker_command,
-    log_tail,
-    read_progress,
-    run_as_process,
-    run_in_container,
-)
+from ymir_local.platform.run import TaskFailed, TaskStopped, docker_command, log_tail, run_as_process, run_in_container
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -54,7 +46,7 @@ def test_success(task, executor):
     executor("write(0.5, 2, 0)\ntime.sleep(1)\nwrite(1.0, 2, 0)\nprint('all done')")
     seen = []
     outcome = run_as_process(task, seen.append)
-    assert (outcome.exit_code, outcome.progress) == (0, Progress(1.0, 2))
+    assert (outcome.exit_code, outcome.progress[2:]) == (0, (1.0, 2, 0, ''))
     assert outcome.tail == ('all done',)
     assert seen[-2:] == [0.5, 1.0]
     outcome.raise_for_failure('training')
@@ -77,14 +69,14 @@ def test_state_error_counts_even_with_exit_code_0(task, executor):
 @pytest.mark.parametrize(
     'line, expected',
     [
-        ('t1\t1.5\t0.37\t2', Progress(0.37, 2)),
-        ('t1\t1.5\t0.37\t4\t300103\tout of memory\ntrace', Progress(0.37, 4, 300103, 'out of memory')),
+        ('t1\t1.5\t0.37\t2', MonitorLine('t1', 1.5, 0.37, 2)),
+        ('t1\t1.5\t0.37\t4\t300103\tout of memory\ntrace', MonitorLine('t1', 1.5, 0.37, 4, 300103, 'out of memory')),
     ],
 )
 def test_read_progress(tmp_path, line, expected):
     path = tmp_path / 'monitor.txt'
     path.write_text(line)
-    assert read_progress(path) == expected
+    assert read_monitor_file(path).line() == expected
 
 
 @pytest.mark.parametrize('line', ['', 't1 1.5 0.37 2 0', 't1\t1.5\t0.37', 't1\t1.5\t0.37\t2\t'])
@@ -92,10 +84,10 @@ def test_what_the_platform_cannot_parse(tmp_path, line):
     path = tmp_path / 'monitor.txt'
     path.write_text(line)
     if line.endswith('\t'):  # stripped before it is split, as the platform does
-        assert read_progress(path).code == 0
+        assert read_monitor_file(path).line().code == 0
     else:
         with pytest.raises(ValueError, match='4 to 6 columns'):
-            read_progress(path)
+            read_monitor_file(path).line()
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+from ymir_exc.reading.monitor import STATE_DONE
+
 from ..platform.in_changes import ADDED, CHANGED, REMOVED
 from ..platform.run import log_tail
 from .catalogues import OUT
-from .facts import STATE_DONE, Run
+from .facts import Run
 from .finding import ERROR, WARNING, Hit, NotApplicable
 from .reading import clip
 

@@ -6,11 +6,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ymir_exc.errors import DatasetError
-from ymir_exc.reading import read_index
+from ymir_exc.code import ExecutorState
+from ymir_exc.errors import ConfigError, DatasetError
+from ymir_exc.reading import Monitor, parse_monitor, read_index, read_mapping
+from ymir_exc.reading.monitor import MIN_COLUMNS
 
 from .finding import NotApplicable
-from .reading import MAX_LARGE, Document, parse_json, parse_yaml, read_text
+from .reading import MAX_LARGE, MAX_SMALL, Document
 
 TRAINING, MINING, INFER = 'training', 'mining', 'infer'
 TASK_WORDS = {
@@ -27,7 +29,6 @@ TASK_WORDS = {
 }
 DETECTION = 2
 MAIN_METRICS = {DETECTION: 'mAP', 3: 'mIoU', 4: 'maskAP'}
-STATE_ERROR, STATE_DONE = 4, 3
 
 
 def tasks_of(task: None | str | Sequence[str]) -> frozenset[str]:
@@ -85,28 +86,32 @@ class Run:
 
     @cached_property
     def monitor(self) -> Document:
-        return read_text(self.out_dir / 'monitor.txt', 'monitor.txt')
+        return Document.read(self.out_dir / 'monitor.txt', 'monitor.txt', MAX_SMALL)
+
+    @cached_property
+    def monitor_content(self) -> Monitor:
+        """monitor.txt, parsed, with what the platform cannot read in it."""
+        return parse_monitor(self.monitor.need().text)
 
     @property
     def monitor_columns(self) -> list[str]:
         """The columns of line 1 as the platform cuts them; at least four."""
-        columns = self.monitor.need().text.split('\n')[0].strip().split('\t')
-        if len(columns) < 4:
+        if len(self.monitor_content.columns) < MIN_COLUMNS:
             raise NotApplicable
-        return columns
+        return self.monitor_content.columns
 
     @property
     def state(self) -> int | None:
         """The state in monitor.txt; None if there is none."""
         try:
-            return int(self.monitor_columns[3])
-        except (NotApplicable, ValueError):
+            return self.monitor_content.values.get('state')
+        except NotApplicable:
             return None
 
     @property
     def reports_error(self) -> bool:
         """Whether the task says of itself that it failed."""
-        return self.state == STATE_ERROR
+        return self.state == ExecutorState.ES_ERROR
 
     @property
     def failed(self) -> bool:
@@ -121,15 +126,15 @@ class Run:
     @cached_property
     def result(self) -> Document:
         """models/result.yaml."""
-        return parse_yaml(read_text(self.models_dir / 'result.yaml', 'models/result.yaml'))
+        return Document.read(self.models_dir / 'result.yaml', 'models/result.yaml', MAX_SMALL).as_yaml()
 
     @cached_property
     def infer_result(self) -> Document:
-        return parse_json(read_text(self.out_dir / 'infer-result.json', 'infer-result.json', MAX_LARGE))
+        return Document.read(self.out_dir / 'infer-result.json', 'infer-result.json', MAX_LARGE).as_json()
 
     @cached_property
     def mining_result(self) -> Document:
-        return read_text(self.out_dir / 'result.tsv', 'result.tsv', MAX_LARGE)
+        return Document.read(self.out_dir / 'result.tsv', 'result.tsv', MAX_LARGE)
 
     @cached_property
     def mining_lines(self) -> list[tuple[int, list[str]]]:
@@ -153,8 +158,10 @@ class Run:
     def _in_yaml(self, name: str) -> dict[str, Any]:
         if self.in_dir is None:
             return {}
-        value = parse_yaml(read_text(self.in_dir / name, f'in/{name}')).value
-        return value if isinstance(value, dict) else {}
+        try:
+            return read_mapping(self.in_dir / name)
+        except ConfigError:
+            return {}
 
     @cached_property
     def tasks(self) -> frozenset[str]:

@@ -13,8 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ymir_exc.reading import decode
+
 from .finding import NotApplicable
-from .reading import MISSING, UNREADABLE, Document, parse_yaml
+from .reading import MISSING, NOT_TEXT, Document
 
 FOLDERS = {2: '/img-man/det', 3: '/img-man/semantic-seg', 4: '/img-man/instance-seg', 50: '/img-man/multi-modal'}
 TASKS = ('training', 'mining', 'infer')
@@ -203,11 +205,11 @@ class Image:
 
 def _document(answer: Answer, path: str) -> Document:
     if answer.exit_code != 0:
-        return Document(path, MISSING, answer.stderr)
+        return Document(path, MISSING, (answer.stderr,))
     try:
-        return parse_yaml(Document(path, text=answer.stdout.decode('utf-8')))
-    except UnicodeDecodeError as error:
-        return Document(path, UNREADABLE, (f'byte {error.start} is not UTF-8', f'第 {error.start} 个字节不是 UTF-8'))
+        return Document(path, text=decode(answer.stdout)).as_yaml()
+    except UnicodeError as error:
+        return Document(path, NOT_TEXT, (str(error),))
 
 
 class ImgMan(Image):

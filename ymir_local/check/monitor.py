@@ -2,18 +2,28 @@
 
 from collections.abc import Iterator
 
-from ymir_exc.code import ExecutorReturnCode
+from ymir_exc.code import ExecutorReturnCode, ExecutorState
+from ymir_exc.reading.monitor import MAX_COLUMNS, MAX_TRACE_LINES
 
 from .catalogues import OUT
-from .facts import STATE_ERROR, Run
+from .facts import Run
 from .finding import ERROR, WARNING, Hit, NotApplicable
-from .reading import DOES_NOT_EXIST, MISSING, NO_FILE, is_integer, is_number, short
+from .reading import DOES_NOT_EXIST, MISSING, NO_FILE, is_number, short
 
-MAX_COLUMNS, MAX_LINES = 6, 100
+MAX_LINES = MAX_TRACE_LINES + 1
 LINE_1 = 'monitor.txt:1'
 KILLED = (137, 143, -9, -15)  # exit codes of a process that could not say anything
 MILLISECONDS = 1e11  # seconds of the year 5138
 KNOWN_CODES = frozenset(int(code) for code in ExecutorReturnCode)
+
+
+def _faults(run: Run, kind: str) -> Iterator[Hit]:
+    """Return a hit for each column of a kind that the platform cannot read."""
+    for fault in run.monitor_content.faults:
+        if fault.kind == 'columns':
+            raise NotApplicable
+        if fault.kind == kind:
+            yield Hit(f'{LINE_1} column {fault.keys[1]}', short(fault.value))
 
 
 @OUT.rule(
@@ -87,12 +97,13 @@ def not_empty(run: Run) -> Iterator[Hit]:
     ),
 )
 def columns(run: Run) -> Iterator[Hit]:
-    line = run.monitor.need().text.split('\n')[0].strip()
+    content = run.monitor_content
     if not run.monitor.text.strip():
         raise NotApplicable
-    count = len(line.split('\t'))
-    if count < 4:
-        yield Hit(LINE_1, (f'{count} column(s) in {short(line)}', f'{short(line)} 只有 {count} 列'))
+    for fault in content.faults:
+        if fault.kind == 'columns':
+            line, count = short(fault.value.strip()), len(content.columns)
+            yield Hit(LINE_1, (f'{count} column(s) in {line}', f'{line} 只有 {count} 列'))
 
 
 @OUT.rule(
@@ -137,11 +148,7 @@ def task_id(run: Run) -> Iterator[Hit]:
     ),
 )
 def timestamp(run: Run) -> Iterator[Hit]:
-    value = run.monitor_columns[1]
-    try:
-        float(value)
-    except ValueError:
-        yield Hit(f'{LINE_1} column 2', short(value))
+    yield from _faults(run, 'timestamp')
 
 
 @OUT.rule(
@@ -160,11 +167,9 @@ def timestamp(run: Run) -> Iterator[Hit]:
 )
 def seconds(run: Run) -> Iterator[Hit]:
     value = run.monitor_columns[1]
-    try:
-        number = float(value)
-    except ValueError:
-        raise NotApplicable from None
-    if not 0 <= number < MILLISECONDS:
+    if 'timestamp' not in run.monitor_content.values:
+        raise NotApplicable
+    if not 0 <= run.monitor_content.values['timestamp'] < MILLISECONDS:
         yield Hit(f'{LINE_1} column 2', short(value))
 
 
@@ -197,8 +202,7 @@ def percent(run: Run) -> Iterator[Hit]:
     zh=('monitor.txt 第 4 列是 0 到 4 的整数状态；其他值会使任务被永久判为失败（150404）。', '运行中写 2，出错写 4。'),
 )
 def state(run: Run) -> Iterator[Hit]:
-    if not is_integer(run.monitor_columns[3], 0, 4):
-        yield Hit(f'{LINE_1} column 4', short(run.monitor_columns[3]))
+    yield from _faults(run, 'state')
 
 
 @OUT.rule(
@@ -237,9 +241,7 @@ def written(run: Run) -> Iterator[Hit]:
     ),
 )
 def code(run: Run) -> Iterator[Hit]:
-    values = run.monitor_columns
-    if len(values) > 4 and not is_integer(values[4], -(2**63), 2**63):
-        yield Hit(f'{LINE_1} column 5', short(values[4]))
+    yield from _faults(run, 'code')
 
 
 @OUT.rule(
@@ -256,11 +258,11 @@ def code(run: Run) -> Iterator[Hit]:
     ),
 )
 def known_code(run: Run) -> Iterator[Hit]:
-    values = run.monitor_columns
-    if len(values) < 5 or not is_integer(values[4]):
+    error_code = run.monitor_content.values.get('code')
+    if error_code is None:
         raise NotApplicable
-    if int(values[4]) not in KNOWN_CODES:
-        yield Hit(f'{LINE_1} column 5', short(values[4]))
+    if error_code not in KNOWN_CODES:
+        yield Hit(f'{LINE_1} column 5', short(run.monitor_columns[4]))
 
 
 @OUT.rule(
@@ -278,14 +280,14 @@ def known_code(run: Run) -> Iterator[Hit]:
     ),
 )
 def code_with_error(run: Run) -> Iterator[Hit]:
-    values = run.monitor_columns
-    if not is_integer(values[3], 0, 4) or (len(values) > 4 and not is_integer(values[4])):
+    cells, values = run.monitor_columns, run.monitor_content.values
+    if 'state' not in values or (len(cells) > 4 and 'code' not in values):
         raise NotApplicable
-    error_code = int(values[4]) if len(values) > 4 else 0
+    error_code = values.get('code', 0)
     if error_code not in KNOWN_CODES:
         raise NotApplicable
-    if (int(values[3]) == STATE_ERROR) != bool(error_code):
-        yield Hit(LINE_1, (f'state {values[3]}, code {error_code}', f'状态 {values[3]}，返回码 {error_code}'))
+    if (values['state'] == ExecutorState.ES_ERROR) != bool(error_code):
+        yield Hit(LINE_1, (f'state {cells[3]}, code {error_code}', f'状态 {cells[3]}，返回码 {error_code}'))
 
 
 @OUT.rule(
@@ -305,8 +307,11 @@ def code_with_error(run: Run) -> Iterator[Hit]:
 def code_on_failure(run: Run) -> Iterator[Hit]:
     if not run.exit_code or run.exit_code in KILLED or run.reports_error:
         raise NotApplicable
-    error_code = (run.monitor_columns[4:5] or ['0'])[0]
-    if is_integer(error_code) and not int(error_code):
+    values = run.monitor_content.values
+    if {fault.kind for fault in run.monitor_content.faults} & {'columns', 'code'}:
+        raise NotApplicable
+    error_code = values.get('code', 0)
+    if not error_code:
         yield Hit(
             f'{LINE_1} column 5',
             (f'exit code {run.exit_code}, code {error_code}', f'退出码 {run.exit_code}，错误码 {error_code}'),

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from .reading import parse_yaml, read_text
+from ymir_exc.errors import ConfigError
+from ymir_exc.reading import read_mapping
 
 RUN_FILE = 'run.yaml'
 
@@ -17,8 +18,9 @@ def recorded(out_dir: Path) -> dict[str, Any]:
     Returns:
         exit_code, stopped and in_changes, as far as they stand there; {} for a run of another origin.
     """
-    found = parse_yaml(read_text(Path(out_dir).resolve().parent / RUN_FILE, RUN_FILE)).value
-    if not isinstance(found, dict):
+    try:
+        found = read_mapping(Path(out_dir).resolve().parent / RUN_FILE)
+    except ConfigError:
         return {}
     kinds = {'exit_code': int, 'stopped': bool, 'in_changes': dict}
     values = {key: found[key] for key, kind in kinds.items() if isinstance(found.get(key), kind)}

@@ -4,10 +4,12 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from ymir_exc.reading.document import TAG
+
 from .catalogues import OUT
 from .facts import TRAINING, Run
 from .finding import ERROR, WARNING, Hit, NotApplicable
-from .reading import TAG, is_integer, is_number, short
+from .reading import is_integer, is_number, short
 
 METRICS = ('mAP', 'mAR', 'mIoU', 'mAcc', 'maskAP', 'boxAP')
 COUNTERS = ('tp', 'fp', 'fn')

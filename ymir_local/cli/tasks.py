@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import yaml
 
 from ymir_exc.atomic import write_text_atomically
-from ymir_exc.reading import read_index
+from ymir_exc.reading import read_index, read_lines, read_mapping
 
 from ..platform import package
 from ..platform.event_scalars import EventScalars
@@ -35,7 +35,6 @@ from ..platform.prepare import ModelStage, Task
 from ..platform.return_codes import find_code
 from ..platform.run import DOCKER_FAILED, Outcome, TaskStopped, run_as_process, run_in_container
 from ..platform.skipped import as_lines, skipped_images
-from ..report.run_files import lines_of
 from .engine import Engine
 from .output import EXIT_FAILED, EXIT_STOPPED, Output, UsageMistake, files_below, program, shown_path, size
 
@@ -137,7 +136,7 @@ def execute(
     Returns:
         How it ended, what the platform would make of it, and both as run.yaml has them.
     """
-    config = yaml.safe_load((task.in_dir / 'config.yaml').read_text(encoding='utf-8'))
+    config = read_mapping(task.in_dir / 'config.yaml')
     title = output.text(wanted.name)
     folder = Path(os.path.relpath(task.work_dir)) if task.work_dir.is_relative_to(Path.cwd()) else task.work_dir
     output.say(output.text('running', task=title, folder=folder))
@@ -405,7 +404,7 @@ def _show_objects(output: Output, task: Task) -> dict[str, Any]:
 def _show_ranking(output: Output, task: Task) -> dict[str, Any]:
     ranking = read_mining_result(task.out_dir / 'result.tsv')
     images = (line.image for line in read_index(task.in_dir / 'candidate-index.tsv'))
-    original = dict(zip(images, lines_of(task.in_dir / 'candidate-src-index.tsv')))
+    original = dict(zip(images, read_lines(task.in_dir / 'candidate-src-index.tsv')))
     rows = [
         (f'{rank}', _rounded(score), shown_path(Path(original.get(path, path))))
         for rank, (path, score) in enumerate(ranking[:RANKED], 1)

@@ -4,9 +4,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from ymir_exc.yaml_text import load_yaml
+from ymir_exc.errors import ConfigError, ConfigFileNotFoundError
+from ymir_exc.reading import read_mapping
 
 from ..platform.prepare import prepare_candidates, submitted
 from ..report.run_files import VALIDATION, index_entries, read_run
@@ -72,9 +71,8 @@ def evaluate(output: Output, out_dir: Path, in_dir: Path | None, gpus: str) -> N
 def _record(work_dir: Path) -> dict[str, Any]:
     path = work_dir / tasks.RUN_FILE
     try:
-        record = load_yaml(path.read_text(encoding='utf-8'))
-    except FileNotFoundError:
+        return read_mapping(path)
+    except ConfigFileNotFoundError:
         return {}
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageMistake(f'{path} cannot be read, so what ran is unknown: {" ".join(str(error).split())}') from None
-    return record if isinstance(record, dict) else {}
+    except ConfigError as error:
+        raise UsageMistake(f'{error}; so what ran is unknown') from None

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
+from ymir_exc.reading import MonitorLine
+
 from .event_scalars import EventScalars
-from .run import Progress
 
 SECONDS_BETWEEN_READS = 1.0
 
@@ -57,7 +58,7 @@ class Watch:
         self._moved: tuple | None = None
         self._next_read = 0.0
 
-    def take(self, progress: Progress) -> None:
+    def take(self, progress: MonitorLine) -> None:
         """Note the state of monitor.txt, and read the curves once a second.
 
         Args:
@@ -94,7 +95,9 @@ class Watch:
 
 
 @contextmanager
-def live_view(console: Console, title: str, watch: Watch, quiet: bool = False) -> Iterator[Callable[[Progress], None]]:
+def live_view(
+    console: Console, title: str, watch: Watch, quiet: bool = False
+) -> Iterator[Callable[[MonitorLine], None]]:
     """Return a function that takes the state of monitor.txt and shows it; leave the terminal clean, however it ends.
 
     Args:
@@ -130,17 +133,17 @@ def live_view(console: Console, title: str, watch: Watch, quiet: bool = False) -
 
     with Live(picture(), console=console, auto_refresh=False) as live:
 
-        def show(progress: Progress) -> None:
+        def show(progress: MonitorLine) -> None:
             watch.take(progress)
             live.update(picture(), refresh=True)
 
         yield show
 
 
-def _lines(console: Console, title: str, watch: Watch) -> Callable[[Progress], None]:
+def _lines(console: Console, title: str, watch: Watch) -> Callable[[MonitorLine], None]:
     shown = -1
 
-    def show(progress: Progress) -> None:
+    def show(progress: MonitorLine) -> None:
         nonlocal shown
         watch.take(progress)
         tenth = int(watch.percent * 10 + 1e-6)

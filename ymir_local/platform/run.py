@@ -14,32 +14,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ymir_exc.code import ExecutorState
+from ymir_exc.reading import MonitorLine, decode, open_regular, parse_monitor
+
 from .guard import Guard
 from .prepare import REPOSITORY, Task
 
 POLL_SECONDS = 0.3
-STATE_ERROR = 4
 EXIT_STOPPED = 130
 DOCKER_FAILED = 125  # exit code of `docker run`: there is no container, or no engine any more
 TAIL_LINES = 5
 MAX_TAIL_BYTES = 1 << 20
-
-
-@dataclass(frozen=True)
-class Progress:
-    """The first line of monitor.txt, as the platform parses it.
-
-    Args:
-        percent: 0 to 1.
-        state: 1 pending, 2 running, 3 done, 4 error.
-        code: 0 or the error code.
-        message: one sentence, may be empty.
-    """
-
-    percent: float
-    state: int
-    code: int = 0
-    message: str = ''
 
 
 @dataclass
@@ -52,10 +37,10 @@ class MonitorReading:
         problem: why the file could not be read; empty if it always could.
     """
 
-    last: Progress = Progress(0.0, 1)
-    error: Progress | None = None
+    last: MonitorLine = MonitorLine()
+    error: MonitorLine | None = None
     problem: str = ''
-    _suspect: str = ''
+    _suspect: bytes = b''
 
     def read(self, monitor_file: Path, final: bool = False) -> None:
         """Read the file once more.
@@ -67,19 +52,20 @@ class MonitorReading:
             monitor_file: its path.
             final: the task has ended.
         """
-        text = ''
+        data = b''
         try:
-            text = monitor_file.read_text(encoding='utf-8', errors='surrogateescape')
-            progress = parse_progress(text, monitor_file)
+            with open_regular(monitor_file) as stream:
+                data = stream.read()
+            line = parse_monitor(decode(data)).line()
         except (OSError, ValueError) as error:
-            if final or (text and text == self._suspect):
+            if final or (data and data == self._suspect):
                 self.problem = self.problem or f'monitor.txt cannot be read: {error}'
-            self._suspect = text
+            self._suspect = data
             return
-        self._suspect = ''
-        if self.error is None and progress.state == STATE_ERROR:
-            self.error = progress
-        self.last = progress
+        self._suspect = b''
+        if self.error is None and line.state == ExecutorState.ES_ERROR:
+            self.error = line
+        self.last = line
 
 
 @dataclass(frozen=True)
@@ -98,7 +84,7 @@ class Outcome:
 
     exit_code: int
     seconds: float
-    progress: Progress
+    progress: MonitorLine
     tail: tuple[str, ...]
     monitor: MonitorReading = field(default_factory=MonitorReading)
     stopped: bool = False
@@ -110,7 +96,7 @@ class Outcome:
         Args:
             name: what the task is called in the message.
         """
-        if self.exit_code or self.progress.state == STATE_ERROR:
+        if self.exit_code or self.progress.state == ExecutorState.ES_ERROR:
             raise TaskFailed(
                 f'{name} failed: exit code {self.exit_code}, error code {self.progress.code}\n' + '\n'.join(self.tail)
             )
@@ -118,38 +104,6 @@ class Outcome:
 
 class TaskFailed(Exception):
     """A task ended with an error."""
-
-
-def read_progress(monitor_file: Path) -> Progress:
-    """Read monitor.txt.
-
-    Args:
-        monitor_file: its path.
-
-    Raises:
-        ValueError: the platform could not parse it either.
-    """
-    return parse_progress(monitor_file.read_text(encoding='utf-8'), monitor_file)
-
-
-def parse_progress(text: str, place: Path) -> Progress:
-    """Parse the content of monitor.txt.
-
-    Args:
-        text: the content.
-        place: where it stands, for the message.
-
-    Raises:
-        ValueError: the platform could not parse it either.
-    """
-    columns = text.split('\n')[0].strip().split('\t')
-    if len(columns) < 4:
-        raise ValueError(f'{place}: 4 to 6 columns separated by TAB are needed, found {columns}')
-    float(columns[1])
-    progress = Progress(float(columns[2]), int(columns[3]), *(int(c) for c in columns[4:5]), *columns[5:6])
-    if progress.state not in range(5):
-        raise ValueError(f'{place}: state {progress.state} is none of 0 to 4')
-    return progress
 
 
 class TaskStopped(KeyboardInterrupt):
@@ -169,7 +123,7 @@ def run_as_process(
     on_progress: Callable[[float], None] = lambda percent: None,
     environ: dict[str, str] | None = None,
     command: Sequence[str] | None = None,
-    on_poll: Callable[[Progress], None] = lambda progress: None,
+    on_poll: Callable[[MonitorLine], None] = lambda line: None,
 ) -> Outcome:
     """Run a task with this Python; kill what is left of it at the end and when interrupted.
 
@@ -197,7 +151,7 @@ def run_in_container(
     user: str | None = None,
     shm_size: str | None = None,
     options: Sequence[str] = (),
-    on_poll: Callable[[Progress], None] = lambda progress: None,
+    on_poll: Callable[[MonitorLine], None] = lambda line: None,
 ) -> Outcome:
     """Run a task in its image.
 
@@ -267,7 +221,7 @@ def _follow(
     command: Sequence[str],
     task: Task,
     on_progress: Callable[[float], None],
-    on_poll: Callable[[Progress], None],
+    on_poll: Callable[[MonitorLine], None],
     environ: dict[str, str],
     cwd: Path,
     container: str = '',

@@ -7,6 +7,7 @@ package tells what it left out (`ymir_exc.skipped_images`); other executors tell
 from collections.abc import Iterable
 from pathlib import Path
 
+from ymir_exc.reading import read_index, read_lines
 from ymir_exc.skipped_images import (
     CANDIDATES,
     TRAINING,
@@ -72,24 +73,11 @@ def _name(path: Path) -> str:
 
 def _owners(work_dir: Path) -> dict[str, str]:
     """Return the file name in the cache to the user's file."""
-    owners = dict(
-        zip(
-            *(
-                [name(line) for line in _lines(work_dir / 'in' / file)]
-                for file, name in (
-                    ('candidate-index.tsv', lambda line: Path(line).name),
-                    ('candidate-src-index.tsv', str),
-                )
-            )
-        )
-    )
+    in_dir = work_dir / 'in'
+    owners = {}
+    if (in_dir / 'candidate-index.tsv').exists():
+        images = (Path(line.image).name for line in read_index(in_dir / 'candidate-index.tsv'))
+        owners = dict(zip(images, read_lines(in_dir / 'candidate-src-index.tsv')))
     for folder in (work_dir.parent, work_dir):  # validation images are candidates of a run within that of the training
-        owners.update(line.split('\t', 1) for line in _lines(folder / SOURCES_FILE) if '\t' in line)
+        owners.update(line.split('\t', 1) for line in read_lines(folder / SOURCES_FILE) if '\t' in line)
     return owners
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return [line for line in path.read_text(encoding='utf-8', errors='surrogateescape').split('\n') if line]
-    except OSError:
-        return []

@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
+from ymir_exc.code import ExecutorState
+
 from ..platform.return_codes import find_code
-from ..platform.run import STATE_ERROR
 from .run_files import RunFiles
 from .text import Text
 
@@ -35,7 +36,7 @@ class Failure(NamedTuple):
 def failure_of(run: RunFiles) -> Failure | None:
     """Return why a run failed; None if neither monitor.txt nor run.yaml says so, and for a run that was stopped."""
     progress, record = run.progress, run.record
-    told = progress is not None and (progress.state == STATE_ERROR or progress.code)
+    told = progress is not None and (progress.state == ExecutorState.ES_ERROR or progress.code)
     if record.get('stopped') or not (told or record.get('ok') is False):
         return None
     code = progress.code if told else record.get('code')

@@ -7,6 +7,8 @@ from typing import Any
 import jinja2
 
 from ymir_exc.atomic import write_text_atomically
+from ymir_exc.reading import read_lines
+from ymir_exc.reading.monitor import STATE_DONE
 
 from ..platform.labels import Dataset
 from ..platform.prepare import SOURCES_FILE
@@ -16,7 +18,7 @@ from .failure import failure_of
 from .inference import inference_part
 from .mining import mining_part
 from .pictures import Album
-from .run_files import VALIDATION, RunFiles, is_run, lines_of, read_run
+from .run_files import VALIDATION, RunFiles, is_run, read_run
 from .text import Text
 from .training import training_part
 
@@ -114,7 +116,7 @@ def _validation_of(run: RunFiles) -> RunFiles | None:
     found = read_run(folder) if is_run(folder / 'out') else None
     if found is None or found.detections is None or not found.record.get('ok', True):
         return None
-    owners = dict(line.partition('\t')[::2] for line in lines_of(folder.parent / SOURCES_FILE))
+    owners = dict(line.partition('\t')[::2] for line in read_lines(folder.parent / SOURCES_FILE))
     found.sources = [owners.get(Path(path).name, path) for path in found.candidates]
     return found
 
@@ -147,7 +149,7 @@ def _state(run: RunFiles, failed: bool) -> str:
         return 'unknown'
     results = {'training': bool(run.result), 'mining': run.ranking is not None, 'infer': run.detections is not None}
     whole = all(results[name] for name in run.wants) and bool(run.wants)
-    return 'done' if run.progress.state == 3 or whole and run.progress.percent >= 0.995 else 'open'
+    return 'done' if run.progress.state == STATE_DONE or whole and run.progress.percent >= 0.995 else 'open'
 
 
 def _header(run: RunFiles) -> list[tuple[Text, str]]:

@@ -10,17 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from ymir_exc.annotations import annotation_format, make_reader
-from ymir_exc.errors import DatasetError, ExecutorError
-from ymir_exc.reading import read_index
+from ymir_exc.errors import ConfigError, ConfigFileNotFoundError, DatasetError, ExecutorError
+from ymir_exc.reading import MonitorLine, read_index, read_lines, read_mapping, read_monitor_file
 from ymir_exc.skipped_images import CANDIDATES, read_skipped_images
-from ymir_exc.yaml_text import load_yaml
 
 from ..platform.event_scalars import event_files
 from ..platform.prepare import IMG_MAN
-from ..platform.run import Progress, read_progress
 from ..platform.skipped import as_lines, skipped_images
 from .text import Text
 
@@ -59,7 +55,6 @@ class RunFiles:
         env: in/env.yaml.
         record: run.yaml, in which the command line says how the run ended; empty for a run of the platform.
         progress: monitor.txt; None if it cannot be read.
-        written: when monitor.txt was written, seconds; 0 if unknown.
         trace: further lines of monitor.txt.
         log: lines of the log; of a long one the first and the last.
         result: out/models/result.yaml.
@@ -76,8 +71,7 @@ class RunFiles:
     config: dict[str, Any] = field(default_factory=dict)
     env: dict[str, Any] = field(default_factory=dict)
     record: dict[str, Any] = field(default_factory=dict)
-    progress: Progress | None = None
-    written: float = 0.0
+    progress: MonitorLine | None = None
     trace: tuple[str, ...] = ()
     log: list[str] = field(default_factory=list)
     result: dict[str, Any] = field(default_factory=dict)
@@ -98,6 +92,11 @@ class RunFiles:
             (self.detections is not None, 'infer'),
         )
         return named or tuple(name for present, name in found if present)
+
+    @property
+    def written(self) -> float:
+        """Return when monitor.txt was written, seconds; 0 if unknown."""
+        return self.progress.timestamp if self.progress else 0.0
 
     @property
     def has_events(self) -> bool:
@@ -185,7 +184,7 @@ def read_run(out_dir: Path, in_dir: Path | None = None) -> RunFiles:
         run.env = _read_yaml(run, run.in_dir / 'env.yaml')
         run.config = _read_yaml(run, run.in_dir / 'config.yaml')
         run.candidates = [image for image, _ in _index(run, 'candidate')]
-        run.sources = lines_of(run.in_dir / 'candidate-src-index.tsv')
+        run.sources = read_lines(run.in_dir / 'candidate-src-index.tsv')
     if (out_dir.resolve().parent / 'run.yaml').is_file():
         run.record = _read_yaml(run, out_dir.resolve().parent / 'run.yaml')
     _tell_skipped_images(run)
@@ -273,40 +272,24 @@ def ascii_table(lines: Sequence[str], title: str) -> list[list[str]]:
     return []
 
 
-def lines_of(path: Path) -> list[str]:
-    """Return the lines of a text file that are not empty; none if it cannot be read.
-
-    Args:
-        path: of the file.
-    """
-    try:
-        text = path.read_text(encoding='utf-8-sig', errors='surrogateescape')
-    except OSError:
-        return []
-    return [line.rstrip('\r') for line in text.split('\n') if line.strip()]
-
-
 def _read_yaml(run: RunFiles, path: Path) -> dict[str, Any]:
     try:
-        content = load_yaml(path.read_text(encoding='utf-8-sig'))
-    except FileNotFoundError:
+        content = read_mapping(path)
+        if not content:
+            run.gaps.append(Text('{} holds no "key: value" lines.', '{} 中没有“键：值”行。').format(path))
+        return content
+    except ConfigFileNotFoundError:
         run.gaps.append(Text('{} does not exist.', '{} 不存在。').format(path))
-        return {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        run.gaps.append(Text('{} cannot be read: {}', '{} 无法读取：{}').format(path, _one_line(error)))
-        return {}
-    if not isinstance(content, dict):
-        run.gaps.append(Text('{} holds no "key: value" lines.', '{} 中没有“键：值”行。').format(path))
-        return {}
-    return content
+    except ConfigError as error:
+        run.gaps.append(Text('{}', '无法读取：{}').format(_one_line(error)))
+    return {}
 
 
 def _template(folder: Path, task: str) -> dict[str, Any]:
     try:
-        content = load_yaml((folder / f'{task}-template.yaml').read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return read_mapping(folder / f'{task}-template.yaml')
+    except ConfigError:
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _tell_skipped_images(run: RunFiles) -> None:
@@ -325,10 +308,9 @@ def _tell_skipped_images(run: RunFiles) -> None:
 def _read_monitor(run: RunFiles) -> None:
     path = run.out_dir / 'monitor.txt'
     try:
-        run.progress = read_progress(path)
-        lines = path.read_text(encoding='utf-8', errors='replace').splitlines()
-        run.written = float(lines[0].split('\t')[1])
-        run.trace = tuple(lines[1:100])
+        monitor = read_monitor_file(path)
+        run.progress = monitor.line()
+        run.trace = tuple(monitor.trace)
     except FileNotFoundError:
         run.gaps.append(
             Text(
@@ -403,7 +385,7 @@ def _read_ranking(run: RunFiles) -> list[tuple[str, float]] | None:
     if not path.exists():
         return None
     ranking = []
-    for line in lines_of(path):
+    for line in read_lines(path):
         image, _, score = line.partition('\t')
         try:
             value = float(score)
