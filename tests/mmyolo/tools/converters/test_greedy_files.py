@@ -20,7 +20,9 @@ class Many:
 
 
 @pytest.mark.parametrize(
-    'part', [Many(bytes, 10**11), Many(bytearray, 10**11), Many(codecs.encode, 'x', 'punycode')], ids=str
+    'part',
+    [Many(bytes, 10**11), Many(bytearray, 10**11), Many(codecs.encode, 'x', 'punycode')],
+    ids=lambda part: part.parts[0].__name__,
 )
 def test_a_few_bytes_that_would_become_many(tmp_path, part):
     torch.save({'model': part}, tmp_path / 'x.pt')
