@@ -14,6 +14,7 @@ from mmengine.device import get_device
 from mmengine.dist import is_distributed
 from mmengine.registry import init_default_scope
 
+from ..utils.config_formatting import FormattedOnce
 from ..utils.setup_env import register_all_modules
 
 
@@ -82,7 +83,7 @@ def config_from_options(path: str, options: argparse.Namespace) -> Config:
         training does not begin whose parts contradict each other.
     """
     os.environ.setdefault('LOCAL_RANK', str(options.local_rank))
-    cfg = Config.fromfile(path)
+    cfg = FormattedOnce(Config.fromfile(path))
     cfg.launcher = options.launcher
     if options.cfg_options is not None:
         cfg.merge_from_dict(options.cfg_options)
