@@ -4,7 +4,6 @@ checkpoint = 'https://download.openmmlab.com/mmdetection/v3.0/rtmdet/cspnext_rsb
 
 deepen_factor = 0.33
 widen_factor = 0.5
-img_scale = _base_.img_scale
 
 random_resize_ratio_range = (0.5, 2.0)
 mosaic_max_cached_images = 40
@@ -20,41 +19,17 @@ model = {
     'bbox_head': {'head_module': {'widen_factor': widen_factor}},
 }
 
-_load = [
-    {'type': 'LoadImageFromFile', 'backend_args': _base_.backend_args},
-    {'type': 'LoadAnnotations', 'with_bbox': True},
-]
-_resize = {
-    'type': 'mmdet.RandomResize',
-    'scale': img_scale,
-    'ratio_range': random_resize_ratio_range,
-    'resize_type': 'mmdet.Resize',
-    'keep_ratio': True,
-}
-_augment = [
-    {'type': 'mmdet.RandomCrop', 'crop_size': img_scale},
-    {'type': 'mmdet.YOLOXHSVRandomAug'},
-    {'type': 'mmdet.RandomFlip', 'prob': 0.5},
-    {'type': 'mmdet.Pad', 'size': img_scale, 'pad_val': {'img': (114, 114, 114)}},
-]
-
+_resize = dict(_base_._resize, ratio_range=random_resize_ratio_range)
+_load, _augment, _mosaic, _mixup = _base_._load, _base_._augment, _base_.train_pipeline[2], _base_.train_pipeline[8]
 train_pipeline = [
     *_load,
-    {
-        'type': 'Mosaic',
-        'img_scale': img_scale,
-        'use_cached': True,
-        'max_cached_images': mosaic_max_cached_images,
-        'pad_val': 114.0,
-    },
-    dict(_resize, scale=(img_scale[0] * 2, img_scale[1] * 2)),
+    dict(_mosaic, max_cached_images=mosaic_max_cached_images),
+    dict(_base_.train_pipeline[3], ratio_range=random_resize_ratio_range),
     *_augment,
-    {'type': 'YOLOv5MixUp', 'use_cached': True, 'max_cached_images': mixup_max_cached_images},
-    {'type': 'mmdet.PackDetInputs'},
+    dict(_mixup, max_cached_images=mixup_max_cached_images),
+    _base_.train_pipeline[-1],
 ]
-
-train_pipeline_stage2 = [*_load, _resize, *_augment, {'type': 'mmdet.PackDetInputs'}]
-
+train_pipeline_stage2 = [*_load, _resize, *_augment, _base_.train_pipeline[-1]]
 train_dataloader = {'dataset': {'pipeline': train_pipeline}}
 
 _ema, _pipeline_switch = _base_.custom_hooks

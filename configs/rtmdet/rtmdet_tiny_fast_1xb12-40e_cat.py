@@ -1,18 +1,9 @@
 # Fine-tunes on one class and 100 images, with the backbone frozen.
-_base_ = './rtmdet_tiny_syncbn_fast_8xb32-300e_coco.py'
+_base_ = ['./rtmdet_tiny_syncbn_fast_8xb32-300e_coco.py', '../_base_/small_data.py']
+globals().update(_base_._cat)
 
-data_root = './data/cat/'
-train_ann_file = 'annotations/trainval.json'
-train_data_prefix = 'images/'
-val_ann_file = 'annotations/test.json'
-val_data_prefix = 'images/'
-class_name = ('cat',)
-num_classes = len(class_name)
-metainfo = {'classes': class_name, 'palette': [(20, 220, 60)]}
 max_epochs = 40
 num_epochs_stage2 = 5
-train_batch_size_per_gpu = 12
-train_num_workers = 4
 val_batch_size_per_gpu = 1
 val_num_workers = 2
 
@@ -20,34 +11,12 @@ load_from = 'https://download.openmmlab.com/mmyolo/v0/rtmdet/rtmdet_tiny_syncbn_
 
 model = {
     'backbone': {'frozen_stages': 4},
-    'bbox_head': {'head_module': {'num_classes': num_classes}},
-    'train_cfg': {'assigner': {'num_classes': num_classes}},
+    'bbox_head': {'head_module': {'num_classes': _base_._cat.num_classes}},
+    'train_cfg': {'assigner': {'num_classes': _base_._cat.num_classes}},
 }
 
-train_dataloader = {
-    'batch_size': train_batch_size_per_gpu,
-    'num_workers': train_num_workers,
-    'dataset': {
-        'data_root': data_root,
-        'metainfo': metainfo,
-        'ann_file': train_ann_file,
-        'data_prefix': {'img': train_data_prefix},
-    },
-}
-val_dataloader = {
-    'batch_size': val_batch_size_per_gpu,
-    'num_workers': val_num_workers,
-    'dataset': {
-        'data_root': data_root,
-        'metainfo': metainfo,
-        'ann_file': val_ann_file,
-        'data_prefix': {'img': val_data_prefix},
-    },
-}
+val_dataloader = dict(_base_._cat.val_dataloader, batch_size=val_batch_size_per_gpu, num_workers=val_num_workers)
 test_dataloader = val_dataloader
-
-val_evaluator = {'ann_file': data_root + val_ann_file}
-test_evaluator = val_evaluator
 
 _warmup, _cosine = _base_.param_scheduler
 param_scheduler = [dict(_warmup, end=30), dict(_cosine, begin=max_epochs // 2, end=max_epochs, T_max=max_epochs // 2)]

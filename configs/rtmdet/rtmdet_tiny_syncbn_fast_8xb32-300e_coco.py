@@ -6,7 +6,6 @@ checkpoint = (
 
 deepen_factor = 0.167
 widen_factor = 0.375
-img_scale = _base_.img_scale
 
 random_resize_ratio_range = (0.5, 2.0)
 mosaic_max_cached_images = 20
@@ -19,35 +18,13 @@ model = {
 }
 
 train_pipeline = [
-    {'type': 'LoadImageFromFile', 'backend_args': _base_.backend_args},
-    {'type': 'LoadAnnotations', 'with_bbox': True},
-    {
-        'type': 'Mosaic',
-        'img_scale': img_scale,
-        'use_cached': True,
-        'max_cached_images': mosaic_max_cached_images,
-        'random_pop': False,  # the oldest image leaves the cache
-        'pad_val': 114.0,
-    },
-    {
-        'type': 'mmdet.RandomResize',
-        'scale': (img_scale[0] * 2, img_scale[1] * 2),
-        'ratio_range': random_resize_ratio_range,
-        'resize_type': 'mmdet.Resize',
-        'keep_ratio': True,
-    },
-    {'type': 'mmdet.RandomCrop', 'crop_size': img_scale},
-    {'type': 'mmdet.YOLOXHSVRandomAug'},
-    {'type': 'mmdet.RandomFlip', 'prob': 0.5},
-    {'type': 'mmdet.Pad', 'size': img_scale, 'pad_val': {'img': (114, 114, 114)}},
-    {
-        'type': 'YOLOv5MixUp',
-        'use_cached': True,
-        'random_pop': False,
-        'max_cached_images': mixup_max_cached_images,
-        'prob': 0.5,
-    },
-    {'type': 'mmdet.PackDetInputs'},
+    *_base_._load,
+    dict(
+        _base_.train_pipeline[2], max_cached_images=mosaic_max_cached_images, random_pop=False
+    ),  # the oldest image leaves
+    _base_.train_pipeline[3],
+    *_base_._augment,
+    dict(_base_.train_pipeline[8], max_cached_images=mixup_max_cached_images, random_pop=False, prob=0.5),
+    _base_.train_pipeline[-1],
 ]
-
 train_dataloader = {'dataset': {'pipeline': train_pipeline}}

@@ -15,10 +15,9 @@ model = {
     }
 }
 
-pre_transform = _base_.pre_transform
 mosaic = dict(_base_.mosaic, img_scale=img_scale)
 random_affine = dict(_base_.random_affine, border=(-img_scale[0] // 2, -img_scale[1] // 2))
-train_pipeline = [*pre_transform, mosaic, random_affine, *_base_.last_transform]
+train_pipeline = [*_base_.pre_transform, mosaic, random_affine, *_base_.last_transform]
 train_dataloader = {'dataset': {'pipeline': train_pipeline}}
 
 test_pipeline = [

@@ -6,29 +6,22 @@ last_stage_out_channels = 768
 affine_scale = 0.9
 mixup_prob = 0.1
 
+_size = {'deepen_factor': deepen_factor, 'widen_factor': widen_factor}
+_channels = [256, 512, last_stage_out_channels]
+
 model = {
-    'backbone': {
-        'last_stage_out_channels': last_stage_out_channels,
-        'deepen_factor': deepen_factor,
-        'widen_factor': widen_factor,
-    },
-    'neck': {
-        'deepen_factor': deepen_factor,
-        'widen_factor': widen_factor,
-        'in_channels': [256, 512, last_stage_out_channels],
-        'out_channels': [256, 512, last_stage_out_channels],
-    },
-    'bbox_head': {'head_module': {'widen_factor': widen_factor, 'in_channels': [256, 512, last_stage_out_channels]}},
+    'backbone': dict(_size, last_stage_out_channels=last_stage_out_channels),
+    'neck': dict(_size, in_channels=_channels, out_channels=_channels),
+    'bbox_head': {'head_module': {'widen_factor': widen_factor, 'in_channels': _channels}},
 }
 
-pre_transform = _base_.pre_transform
 random_affine = dict(_base_.random_affine, scaling_ratio_range=(1 - affine_scale, 1 + affine_scale))
 mosaic_affine_transform = [_base_.mosaic, random_affine]
-mixup = {'type': 'YOLOv5MixUp', 'prob': mixup_prob, 'pre_transform': [*pre_transform, *mosaic_affine_transform]}
+mixup = {'type': 'YOLOv5MixUp', 'prob': mixup_prob, 'pre_transform': [*_base_.pre_transform, *mosaic_affine_transform]}
 
-train_pipeline = [*pre_transform, *mosaic_affine_transform, mixup, *_base_.last_transform]
+train_pipeline = [*_base_.pre_transform, *mosaic_affine_transform, mixup, *_base_.last_transform]
 train_pipeline_stage2 = [
-    *pre_transform,
+    *_base_.pre_transform,
     *_base_.letter_resize,
     dict(random_affine, border=(0, 0)),
     *_base_.last_transform,

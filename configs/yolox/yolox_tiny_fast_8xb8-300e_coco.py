@@ -7,18 +7,10 @@ random_size_range = (320, 640)
 scaling_ratio_range = (0.5, 1.5)
 test_img_scale = (416, 416)
 tta_img_scales = [(416, 416), (320, 320), (640, 640)]
+_augment = dict(_base_.model.data_preprocessor.batch_augments[0], random_size_range=random_size_range)
 
 model = {
-    'data_preprocessor': {
-        'batch_augments': [
-            {
-                'type': 'YOLOXBatchSyncRandomResize',
-                'random_size_range': random_size_range,
-                'size_divisor': 32,
-                'interval': _base_.batch_augments_interval,
-            }
-        ]
-    },
+    'data_preprocessor': {'batch_augments': [_augment]},
     'backbone': {'deepen_factor': deepen_factor, 'widen_factor': widen_factor},
     'neck': {'deepen_factor': deepen_factor, 'widen_factor': widen_factor},
     'bbox_head': {'head_module': {'widen_factor': widen_factor}},

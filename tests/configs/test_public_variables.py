@@ -24,6 +24,7 @@ WITHOUT_TTA = [
     '_base_/default_runtime*',
     '_base_/pose/*',
     '_base_/rtmdet_distiller*',
+    '_base_/small_data*',
     'rtmdet/cspnext*',
     *ROTATED,
     'yolox/*',

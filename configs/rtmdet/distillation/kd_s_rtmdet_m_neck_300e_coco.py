@@ -1,43 +1,6 @@
 # Distils size m into size s over the outputs of the neck, with the package mmrazor, which must be installed.
 _base_ = ['../rtmdet_s_syncbn_fast_8xb32-300e_coco.py', '../../_base_/rtmdet_distiller.py']
-
-teacher_ckpt = 'https://download.openmmlab.com/mmyolo/v0/rtmdet/rtmdet_m_syncbn_fast_8xb32-300e_coco/rtmdet_m_syncbn_fast_8xb32-300e_coco_20230102_135952-40af4fe8.pth'  # noqa: E501
-student_channels = 128  # of the neck's outputs
-teacher_channels = 192
-
-norm_cfg = {'type': 'BN', 'affine': False, 'track_running_stats': False}  # compares shapes of maps, not their ranges
-
-_to_teacher = {
-    'type': 'ConvModuleConnector',
-    'in_channel': student_channels,
-    'out_channel': teacher_channels,
-    'bias': False,
-    'norm_cfg': norm_cfg,
-    'act_cfg': None,
-}
-_normalise = {'type': 'NormConnector', 'in_channels': teacher_channels, 'norm_cfg': norm_cfg}
-
-model = {
-    '_delete_': True,
-    '_scope_': 'mmrazor',
-    'type': 'FpnTeacherDistill',
-    'architecture': {'cfg_path': 'mmyolo::rtmdet/rtmdet_s_syncbn_fast_8xb32-300e_coco.py'},
-    'teacher': {'cfg_path': 'mmyolo::rtmdet/rtmdet_m_syncbn_fast_8xb32-300e_coco.py'},
-    'teacher_ckpt': teacher_ckpt,
-    'distiller': dict(
-        _base_._distiller,
-        connectors={
-            'fpn0_s': _to_teacher,
-            'fpn0_t': _normalise,
-            'fpn1_s': _to_teacher,
-            'fpn1_t': _normalise,
-            'fpn2_s': _to_teacher,
-            'fpn2_t': _normalise,
-        },
-    ),
-}
-
-find_unused_parameters = True
+globals().update(_base_._distillations.s)
 
 custom_hooks = [
     *_base_.custom_hooks,

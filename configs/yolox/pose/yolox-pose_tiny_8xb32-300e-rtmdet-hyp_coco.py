@@ -7,18 +7,10 @@ deepen_factor = 0.33
 widen_factor = 0.375
 random_size_range = (320, 640)
 test_img_scale = (416, 416)
+_augment = dict(_base_.model.data_preprocessor.batch_augments[0], random_size_range=random_size_range)
 
 model = {
-    'data_preprocessor': {
-        'batch_augments': [
-            {
-                'type': 'YOLOXBatchSyncRandomResize',
-                'random_size_range': random_size_range,
-                'size_divisor': 32,
-                'interval': _base_.batch_augments_interval,
-            }
-        ]
-    },
+    'data_preprocessor': {'batch_augments': [_augment]},
     'backbone': {'deepen_factor': deepen_factor, 'widen_factor': widen_factor},
     'neck': {'deepen_factor': deepen_factor, 'widen_factor': widen_factor},
     'bbox_head': {'head_module': {'widen_factor': widen_factor}},
