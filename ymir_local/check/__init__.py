@@ -27,11 +27,10 @@ from . import (  # noqa: F401  # noqa: F401
     training_files,
     verifier,
 )
+from .facts import Run
 
 # isort: on
-from .catalogues import IMAGE, OUT, RUNS
-from .facts import Run
-from .finding import ERROR, WARNING, Finding, Rule
+from .finding import ERROR, IMAGE, OUT, RUNS, WARNING, Finding, Rule
 from .image import Image, ImgMan
 from .record import recorded
 from .rendering import counts, has_errors, render, to_json

@@ -4,16 +4,17 @@ A rule is data (name, contract section, severity, texts) and a small generator t
 It raises `NotApplicable` where there is nothing for it to look at, which the facts it reads usually do for it.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-LANGUAGES = ('en', 'zh')
+from ..texts import Text, as_text, t
+
 ERROR = 'error'  # the platform fails the task, or loses or mistakes what was written
 WARNING = 'warning'  # it works, but harms: the user, the next tool, the official verifier
 MAX_HITS = 5  # of one rule; what is beyond is counted
 
-Words = str | tuple[str, str]  # the same in every language, or English and Chinese
+Words = str | Text  # the same in every language, or English and Chinese
 
 
 class NotApplicable(Exception):
@@ -27,30 +28,37 @@ class Hit(NamedTuple):
     found: Words = ''
 
 
-class Text(NamedTuple):
-    """A rule in one language: what must hold and why, and how to fix it where it does not."""
-
-    must: str
-    mend: str
-
-
 @dataclass(frozen=True)
 class Rule:
-    """One demand of the contract.
+    """One demand of the contract; what must hold and how to fix it stand in the section `rules` of the texts.
 
     Args:
         name: stable, `subject/short-name`.
         section: of the contract.
         severity: ERROR or WARNING.
-        texts: by language.
         check: takes the facts and gives the hits.
     """
 
     name: str
     section: str
     severity: str
-    texts: Mapping[str, Text]
     check: Callable[[Any], Iterable[Hit]]
+
+    @property
+    def must(self) -> Text:
+        """What must hold, and why."""
+        return t(f'rules.{self.name}.must')
+
+    def finding(self, ok: bool | None, place: str = '', message: Text | None = None) -> 'Finding':
+        """Make a finding of this rule.
+
+        Args:
+            ok: as `Finding` has it.
+            place: as `Finding` has it.
+            message: default: what must hold.
+        """
+        fix = t(f'rules.{self.name}.fix') if ok is False else Text('', '')
+        return Finding(self.name, ok, place, (message or self.must, fix), self.severity, self.section)
 
 
 @dataclass(frozen=True)
@@ -61,39 +69,49 @@ class Finding:
         rule: its name.
         ok: True: holds; False: broken; None: not applicable.
         place: file, line and key; '' unless broken.
-        message: what must hold and what was found, in English.
-        mend: what to do, in English; '' unless broken.
+        texts: what must hold and what was found; what to do, empty unless broken.
         severity, section: as the rule has them.
-        texts: message and mend by language.
     """
 
     rule: str
     ok: bool | None
     place: str = ''
-    message: str = ''
-    mend: str = ''
+    texts: tuple[Text, Text] = field(default=(Text('', ''), Text('', '')), compare=False, repr=False)
     severity: str = ERROR
     section: str = ''
-    texts: Mapping[str, tuple[str, str]] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def message(self) -> str:
+        """What must hold and what was found, in English."""
+        return self.texts[0].en
+
+    @property
+    def mend(self) -> str:
+        """What to do, in English; '' unless broken."""
+        return self.texts[1].en
 
     def text(self, language: str) -> tuple[str, str]:
-        """Return message and mend.
+        """Return what must hold and what was found, and what to do.
 
         Args:
             language: 'en' or 'zh'.
         """
-        return self.texts.get(language, (self.message, self.mend))
+        return self.texts[0].in_language(language), self.texts[1].in_language(language)
 
     def as_dict(self) -> dict[str, Any]:
         """Return what a script wants to know, as plain values."""
-        values = asdict(self)
-        texts = values.pop('texts')
-        return dict(
-            values,
-            status={True: 'passed', False: 'failed', None: 'not applicable'}[self.ok],
-            message_zh=texts.get('zh', (self.message, ''))[0],
-            mend_zh=texts.get('zh', ('', self.mend))[1],
-        )
+        return {
+            'rule': self.rule,
+            'ok': self.ok,
+            'place': self.place,
+            'message': self.message,
+            'mend': self.mend,
+            'severity': self.severity,
+            'section': self.section,
+            'status': {True: 'passed', False: 'failed', None: 'not applicable'}[self.ok],
+            'message_zh': self.texts[0].zh,
+            'mend_zh': self.texts[1].zh,
+        }
 
 
 class Catalogue:
@@ -102,19 +120,17 @@ class Catalogue:
     def __init__(self) -> None:
         self.rules: list[Rule] = []
 
-    def rule(self, name: str, section: str, severity: str, en: tuple[str, str], zh: tuple[str, str]) -> Callable:
+    def rule(self, name: str, section: str, severity: str) -> Callable:
         """Make a rule of a function.
 
         Args:
             name: as `Rule` has it.
             section: as `Rule` has it.
             severity: as `Rule` has it.
-            en: what must hold, and how to fix it.
-            zh: the same in Chinese.
         """
 
         def add(check: Callable[[Any], Iterable[Hit]]) -> Callable[[Any], Iterable[Hit]]:
-            self.rules.append(Rule(name, section, severity, {'en': Text(*en), 'zh': Text(*zh)}, check))
+            self.rules.append(Rule(name, section, severity, check))
             return check
 
         return add
@@ -126,6 +142,10 @@ class Catalogue:
             facts: what the rules of this catalogue read.
         """
         return [finding for rule in self.rules for finding in findings_of(rule, facts)]
+
+
+# Filled by the files of rules: for what a task leaves in `out`, for an image, for tasks tried in it.
+OUT, IMAGE, RUNS = Catalogue(), Catalogue(), Catalogue()
 
 
 def findings_of(rule: Rule, facts: Any) -> list[Finding]:
@@ -145,20 +165,12 @@ def findings_of(rule: Rule, facts: Any) -> list[Finding]:
                 more += 1
     except NotApplicable:
         if not hits:
-            return [_without_hit(rule, None)]
+            return [rule.finding(None)]
     except Exception as error:  # a file can be strange in ways that no rule foresees: this is a finding too
-        name = type(error).__name__
-        hits.append(
-            Hit(
-                rule.name,
-                (
-                    f'the check itself stopped with {name}: {printable(str(error))[:200]}',
-                    f'检查本身因 {name} 中断：{printable(str(error))[:200]}',
-                ),
-            )
-        )
+        found = t('check.the check itself stopped', name=type(error).__name__, error=printable(str(error))[:200])
+        hits.append(Hit(rule.name, found))
     if not hits:
-        return [_without_hit(rule, True)]
+        return [rule.finding(True)]
     return [_failed(rule, hit, more if hit is hits[-1] else 0) for hit in hits]
 
 
@@ -172,25 +184,9 @@ def printable(text: str) -> str:
     return ''.join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
-def _without_hit(rule: Rule, ok: bool | None) -> Finding:
-    return Finding(
-        rule.name,
-        ok,
-        message=rule.texts['en'].must,
-        severity=rule.severity,
-        section=rule.section,
-        texts={language: (text.must, '') for language, text in rule.texts.items()},
-    )
-
-
 def _failed(rule: Rule, hit: Hit, more: int) -> Finding:
-    found = dict(zip(LANGUAGES, (hit.found, hit.found) if isinstance(hit.found, str) else hit.found))
-    endings = {'en': ('Found: {}.', ' ({} more places like it.)'), 'zh': ('实际：{}。', '（同类问题还有 {} 处。）')}
-    texts = {}
-    for language, text in rule.texts.items():
-        sentence, ending = endings[language]
-        gap = ' ' if language == 'en' else ''
-        words = printable(found[language]).rstrip('.。')
-        message = text.must + (gap + sentence.format(words) if words else '')
-        texts[language] = (message + (ending.format(more) if more else ''), text.mend)
-    return Finding(rule.name, False, printable(hit.place), *texts['en'], rule.severity, rule.section, texts)
+    found = Text(*(printable(words).rstrip('.。') for words in as_text(hit.found)))
+    message = t('check.must and found', must=rule.must, found=found) if found.en else rule.must
+    if more:
+        message = Text(*map(''.join, zip(message, t('check.more places', more))))
+    return rule.finding(False, printable(hit.place), message)

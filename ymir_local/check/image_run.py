@@ -23,9 +23,9 @@ from ..platform.labels import LabelledBox, LabelledImage
 from ..platform.package import PackageError, read_package
 from ..platform.prepare import ModelStage, Task, hyper_parameters, prepare_candidates, prepare_training
 from ..platform.run import DOCKER_FAILED, docker_command
-from .catalogues import OUT, RUNS
+from ..texts import t
 from .facts import DETECTION, Run
-from .finding import Finding, NotApplicable, Words
+from .finding import OUT, RUNS, Finding, NotApplicable, Words
 from .image import Image, Template, docker
 from .run_rules import Attempts, Moments
 
@@ -50,14 +50,8 @@ TINY = {
     'idle_seconds': 0,
 }
 
-NO_MODEL: Words = (
-    'no model is given, and the training of this image gave none',
-    '没有给出模型，该镜像的训练也没有产生模型',
-)
-NO_DETECTION: Words = (
-    'it is not for detection, and there are no pictures for anything else here',
-    '它不用于检测，而此处没有其他类型的图像',
-)
+NO_MODEL: Words = t('check.no model given')
+NO_DETECTION: Words = t('check.not for detection')
 
 
 def check_runs(
@@ -250,4 +244,4 @@ def _open_to_all(image: str, folder: Path) -> None:
 
 
 def _after_seconds(seconds: float) -> tuple[str, str]:
-    return f'it still ran after {seconds:g} s', f'{seconds:g} 秒后仍在运行'
+    return t('check.still running', seconds=seconds)

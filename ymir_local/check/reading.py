@@ -7,18 +7,19 @@ from typing import Any
 from ymir_exc.reading import document
 from ymir_exc.reading.document import MISSING, NO_FILE, NOT_TEXT, TOO_LARGE
 
+from ..texts import t
 from .finding import NotApplicable, Words, printable
 
 MAX_SMALL = 64 * 2**20  # bytes; YAML and monitor.txt
 MAX_LARGE = 2 * 2**30  # results with one entry per image
 
-DOES_NOT_EXIST: Words = ('it does not exist', '文件不存在')
-NO_REGULAR_FILE: Words = ('it is not a regular file', '不是普通文件')
-_WORDS: dict[str, Words] = {
+DOES_NOT_EXIST = t('check.does not exist')
+NO_REGULAR_FILE = t('check.no regular file')
+_WORDS = {
     MISSING: DOES_NOT_EXIST,
     NO_FILE: NO_REGULAR_FILE,
-    TOO_LARGE: ('{} bytes, more than is read here ({})', '{} 字节，超过此处读取的上限（{}）'),
-    NOT_TEXT: ('it {}', '不是 UTF-8 文本（{}）'),
+    TOO_LARGE: t('check.too large'),
+    NOT_TEXT: t('check.no text'),
 }
 
 _brief = reprlib.Repr()
@@ -54,7 +55,7 @@ class Document(document.Document):
     def detail(self) -> Words:
         """Return what is wrong with the file."""
         if self.problem in _WORDS and not (self.problem == MISSING and self.details):
-            return tuple(words.format(*self.details) for words in _WORDS[self.problem])
+            return _WORDS[self.problem].format(*self.details)
         return clip(str(self.details[0])) if self.details else ''
 
     def need(self) -> 'Document':

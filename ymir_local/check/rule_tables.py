@@ -49,7 +49,7 @@ def table(rules: Sequence[Rule]) -> str:
     """
     lines: list[str] = ['| rule of `ymir check` | | what must hold |', '|---|---|---|']
     for rule in rules:
-        words = rule.texts['en'].must.replace('|', '\\|').replace('<', '&lt;')
+        words = rule.must.en.replace('|', '\\|').replace('<', '&lt;')
         lines.append(f'| `{rule.name}` | {rule.severity} | {words} |')
     return '\n'.join(lines) + '\n'
 

@@ -4,9 +4,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from .catalogues import OUT, RUNS
+from ..texts import t
 from .facts import Run
-from .finding import ERROR, WARNING, Finding, Hit, NotApplicable, Words, findings_of
+from .finding import ERROR, OUT, RUNS, WARNING, Finding, Hit, NotApplicable, Words, findings_of
 
 HARMLESS_FOR_A_MOMENT = ('monitor/not-empty',)  # the platform looks again
 
@@ -59,7 +59,7 @@ class Moments:
         known = {finding.rule for finding in at_the_end if finding.ok is False}
         for (rule, place), finding in self.seen.items():
             if rule not in known:
-                yield Hit(f'{self.task}: {place}', (f'{rule}: {finding.message}', f'{rule}：{finding.text("zh")[0]}'))
+                yield Hit(f'{self.task}: {place}', t('check.rule broken', rule=rule, message=finding.texts[0]))
 
     def _contents(self) -> list[bytes | None]:
         return [_content(self.out_dir / name) for name in ('monitor.txt', 'models/result.yaml')]
@@ -72,13 +72,7 @@ def _content(path: Path) -> bytes | None:
         return None
 
 
-@RUNS.rule(
-    'container/ends',
-    'a.3',
-    ERROR,
-    en=('A task on ten small pictures ends by itself.', 'Look for a process that waits: a loader, a server, a prompt.'),
-    zh=('十张小图的任务会自行结束。', '请查找仍在等待的进程：数据加载、服务或交互提示。'),
-)
+@RUNS.rule('container/ends', 'a.3', ERROR)
 def ends(attempts: Attempts) -> Iterator[Hit]:
     if not attempts.tried:
         raise NotApplicable
@@ -86,38 +80,14 @@ def ends(attempts: Attempts) -> Iterator[Hit]:
         yield Hit(task, reason)
 
 
-@RUNS.rule(
-    'container/always-valid',
-    'a.3, d.1, d.2',
-    ERROR,
-    en=(
-        'monitor.txt and result.yaml are right at every moment: the platform reads the one every 20 seconds, '
-        'and packs what the other names when the task is stopped, which kills it at once.',
-        'Write a temporary file in /out and rename it; name files in result.yaml after they are written, and '
-        'take them out before they are removed.',
-    ),
-    zh=(
-        'monitor.txt 和 result.yaml 在任何时刻都正确：平台每 20 秒读取前者；'
-        '任务停止时会被立即杀死，平台随即打包后者列出的文件。',
-        '请先在 /out 写临时文件再重命名；先写好文件再写入 result.yaml，先从中移除再删除文件。',
-    ),
-)
+@RUNS.rule('container/always-valid', 'a.3, d.1, d.2', ERROR)
 def always_valid(attempts: Attempts) -> Iterator[Hit]:
     if not attempts.tried:
         raise NotApplicable
     yield from attempts.moments
 
 
-@RUNS.rule(
-    'container/tried',
-    'a.4',
-    WARNING,
-    en=(
-        'Every task of which the image has a template has been tried.',
-        'Give a model of this image with --model, or mend what its training reports.',
-    ),
-    zh=('镜像提供模板的每种任务都已试运行。', '请用 --model 给出该镜像的模型，或修复其训练报告的问题。'),
-)
+@RUNS.rule('container/tried', 'a.4', WARNING)
 def tried(attempts: Attempts) -> Iterator[Hit]:
     if not attempts.tried and not attempts.not_tried:
         raise NotApplicable

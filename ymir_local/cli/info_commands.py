@@ -76,7 +76,7 @@ def explain(
                 output.table(
                     output.text('codes'),
                     [output.text('code'), output.text('name'), output.text('meaning')],
-                    [(str(entry.code), entry.name, entry.meaning[output.language]) for entry in entries],
+                    [(str(entry.code), entry.name, entry['meaning'].in_language(output.language)) for entry in entries],
                 )
             output.finish({'ok': True, 'codes': [_plain(entry, output.language) for entry in entries]})
         by_name = {entry.name.lower(): entry.code for entry in return_codes().values() if entry.name}
@@ -89,19 +89,13 @@ def explain(
         if entry.code != number:
             output.say(output.text('old number', old=number, code=entry.code))
         output.end(f'{entry.code} {entry.name}'.rstrip(), 'bold')
-        for key in ('meaning', 'causes', 'remedy'):
-            output.end(f'{output.text(key)}: {getattr(entry, key)[output.language]}')
+        for key, words in entry.explained(output.language).items():
+            output.end(f'{output.text(key)}: {words}')
         output.finish(dict(ok=True, **_plain(entry, output.language)))
 
 
 def _plain(entry: Any, language: str) -> dict[str, Any]:
-    return {
-        'code': entry.code,
-        'name': entry.name,
-        'meaning': entry.meaning[language],
-        'causes': entry.causes[language],
-        'remedy': entry.remedy[language],
-    }
+    return {'code': entry.code, 'name': entry.name, **entry.explained(language)}
 
 
 def demo(

@@ -13,10 +13,9 @@ from typing import Any, NoReturn
 
 import typer
 
-from .texts import TEXTS
+from ..texts import t
 
 EXIT_FAILED, EXIT_USAGE, EXIT_STOPPED = 1, 2, 130
-LANGUAGES = ('en', 'zh')
 SHOWN_WARNINGS = 10
 
 
@@ -70,10 +69,10 @@ class Output:
         """Return a sentence in the user's language.
 
         Args:
-            key: its name in texts.py.
+            key: its name in the section `cli` of the texts.
             values: for its gaps.
         """
-        return TEXTS[key][LANGUAGES.index(self.language)].format(**values)
+        return t(f'cli.{key}', **values).in_language(self.language)
 
     def say(self, text: str, style: str = '') -> None:
         """Say something on the way.

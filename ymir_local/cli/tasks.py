@@ -463,13 +463,9 @@ def _show_failure(
     output.end(output.text('platform shows'))
     output.end('\n'.join(f'  {_plain(line)}' for line in outcome.tail) or '  ' + output.text('empty log'), 'dim')
     if known:
-        for key, texts in (('meaning', known.meaning), ('causes', known.causes), ('remedy', known.remedy)):
-            output.end(f'{output.text(key)}: {texts[output.language]}')
-        result['explanation'] = {
-            'meaning': known.meaning[output.language],
-            'causes': known.causes[output.language],
-            'remedy': known.remedy[output.language],
-        }
+        result['explanation'] = known.explained(output.language)
+        for key, words in result['explanation'].items():
+            output.end(f'{output.text(key)}: {words}')
     if result.get('package'):
         best = next(stage for stage in result['stages'] if stage['best'])
         output.end(output.text('kept model', stage=best['name'], metric=best.get('mAP', 0.0)))

@@ -1,16 +1,16 @@
-"""The codes that the platform shows when a task fails, in words: a table in return_codes.yaml (contract a.6 and h)."""
+"""The codes that the platform shows when a task fails, in words, from the texts (contract a.6 and h)."""
 
 import difflib
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
-import yaml
+from ymir_exc.code import ExecutorReturnCode
 
-TABLE = Path(__file__).with_name('return_codes.yaml')
-LANGUAGES = ('en', 'zh')
+from ..texts import Text, catalogue, t
+
 # Codes of an older numbering, 180001 to 180301, have the same last digits.
 OLD_PREFIX, PREFIX = '180', '300'
+EXPLANATIONS = ('meaning', 'causes', 'remedy')
 
 
 @dataclass(frozen=True)
@@ -19,22 +19,31 @@ class ReturnCode:
 
     Args:
         code: the number.
-        name: as the source of the platform calls it.
-        meaning, causes, remedy: texts by language.
+        name: as the source of the platform calls it; '' where an executor itself never writes the code.
     """
 
     code: int
     name: str
-    meaning: dict[str, str]
-    causes: dict[str, str]
-    remedy: dict[str, str]
+
+    def __getitem__(self, key: str) -> Text:
+        """One of its EXPLANATIONS: what it means, what usually causes it, what to do."""
+        return t(f'codes.{self.code}.{key}')
+
+    def explained(self, language: str) -> dict[str, str]:
+        """All EXPLANATIONS in a language.
+
+        Args:
+            language: 'en' or 'zh'.
+        """
+        return {key: self[key].in_language(language) for key in EXPLANATIONS}
 
 
 @cache
 def return_codes() -> dict[int, ReturnCode]:
-    """Return all codes of the table, by number, in its order."""
-    table = yaml.safe_load(TABLE.read_text(encoding='utf-8'))
-    return {code: ReturnCode(code, **entry) for code, entry in table.items()}
+    """All codes by number, in the order of the texts."""
+    names = {int(code): code.name for code in ExecutorReturnCode}
+    codes = dict.fromkeys(int(key.split('.')[1]) for key in catalogue('en') if key.startswith('codes.'))
+    return {code: ReturnCode(code, names.get(code, '')) for code in codes}
 
 
 def find_code(code: int) -> ReturnCode | None:

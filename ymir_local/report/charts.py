@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from markupsafe import Markup
 
-from .text import Text, as_text
+from ..texts import Text, as_text
 
 NUM_COLOURS = 8
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 12, 40
@@ -307,7 +307,7 @@ def _axis_name(width: int, height: int, name: object) -> Markup:
 
 
 def _hover(form: str, *values: object) -> Markup:
-    return Text(form, form).format(*values).title()
+    return as_text(form).format(*values).title()
 
 
 def _upright(x: float, y: float, name: object) -> Markup:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..platform.event_scalars import event_files, events_of, scalars_of
-from .text import Text
+from ..texts import Text, t
 
 SMOOTHING = 0.6
 
@@ -43,9 +43,7 @@ def read_curves(folder: Path) -> tuple[dict[str, Curve], list[Text]]:
                 for tag, number in scalars_of(event):
                     points.setdefault(tag, {})[event.step] = (number, event.wall_time)
         except Exception as error:  # a file cut short raises several kinds, of several libraries
-            gaps.append(
-                Text('{} cannot be read to its end: {}', '{} 未能读完：{}').format(path.name, type(error).__name__)
-            )
+            gaps.append(t('report.cannot be read to its', path.name, type(error).__name__))
     curves = {}
     for tag, by_step in points.items():
         steps = np.array(sorted(by_step))

@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 from ymir_exc.code import ExecutorState
 
-from ..platform.return_codes import find_code
+from ..platform.return_codes import EXPLANATIONS, find_code
+from ..texts import Text, t
 from .run_files import RunFiles
-from .text import Text
 
-UNKNOWN = Text('This code is in no list; the log says more.', '未知错误码，详见日志。')
+UNKNOWN = t('report.this code is in no')
 LOG_LINES = 40
 PLATFORM_LINES = 5
 
@@ -43,6 +43,5 @@ def failure_of(run: RunFiles) -> Failure | None:
     code = code if isinstance(code, int) else 0
     message = (progress.message if told else '') or str(record.get('reason') or '')
     entry = find_code(code)
-    texts = [entry.meaning, entry.causes, entry.remedy] if entry else []
-    meaning = [Text(text['en'], text['zh']) for text in texts] or [UNKNOWN]
+    meaning = [entry[key] for key in EXPLANATIONS] if entry else [UNKNOWN]
     return Failure(code, meaning, message, run.log[-PLATFORM_LINES:], run.log[-LOG_LINES:], list(run.trace))

@@ -7,6 +7,7 @@ import numpy as np
 from markupsafe import Markup
 
 from ..platform.labels import Dataset
+from ..texts import as_text, t
 from . import summary
 from .charts import Series, bar_chart, heat_map, line_chart
 from .evaluation import KINDS, Evaluation, Mistake, evaluate
@@ -14,7 +15,6 @@ from .matching import Boxes
 from .pictures import Album, Mark
 from .run_files import RunFiles
 from .scenes import Scene, Truth, read_scenes
-from .text import Text, as_text
 
 BINS = 20
 MAX_CURVES = 10  # classes with a line of their own
@@ -25,23 +25,21 @@ WORST_IMAGES = 8
 SAMPLE_IMAGES = 8
 CROP_SIDE, IMAGE_SIDE = 200, 460
 KIND_NAMES = {
-    'wrong class': Text('Wrong class', '类别错误'),
-    'badly placed': Text('Badly placed', '位置不准'),
-    'background': Text('On background', '误检背景'),
-    'duplicate': Text('Found twice', '重复检测'),
-    'missed': Text('Missed', '漏检'),
+    'wrong class': t('report.wrong class'),
+    'badly placed': t('report.badly placed'),
+    'background': t('report.on background'),
+    'duplicate': t('report.found twice'),
+    'missed': t('report.missed'),
 }
 KIND_NOTES = {
-    'wrong class': Text('overlaps an object of another class by IoU 0.5 or more', '与另一类别的目标 IoU 不小于 0.5'),
-    'badly placed': Text('the right class, but IoU 0.1 to 0.5 only', '类别正确，但 IoU 只有 0.1 到 0.5'),
-    'background': Text('nothing of that class is labelled there', '该处没有该类别的标注'),
-    'duplicate': Text('the object was found already with a higher score', '该目标已被更高分的框检出'),
-    'missed': Text(
-        'a labelled object without a prediction at it; the largest first', '标注目标处没有预测；按面积从大到小'
-    ),
+    'wrong class': t('report.overlaps an object of another'),
+    'badly placed': t('report.the right class but iou'),
+    'background': t('report.nothing of that class is'),
+    'duplicate': t('report.the object was found already'),
+    'missed': t('report.a labelled object without a'),
 }
-BACKGROUND = Text('background', '背景')
-NOT_FOUND, LEFT_OVER = Text('not found', '未检出'), Text('left over', '多余')
+BACKGROUND = t('report.background')
+NOT_FOUND, LEFT_OVER = t('report.not found'), t('report.left over')
 
 
 def inference_part(
@@ -66,20 +64,12 @@ def inference_part(
                 unknown[item.class_name] = True
             rows.append((k, index[item.class_name], *item.xywh, item.score))
     if unknown:
-        run.gaps.append(
-            Text(
-                'The result names classes that config.yaml does not: {}', '结果中有 config.yaml 未列出的类别：{}'
-            ).format(', '.join(unknown))
-        )
+        run.gaps.append(t('report.the result names classes that', ', '.join(unknown)))
     shown_names = [*run.class_names, *unknown]
     found = Boxes.of(rows)
     missing = sum(scene.name not in (run.detections or {}) for scene in scenes)
     if missing:
-        run.gaps.append(
-            Text('{} candidates are not in infer-result.json.', '{} 张候选图像不在 infer-result.json 中。').format(
-                missing
-            )
-        )
+        run.gaps.append(t('report.candidates are not in infer-result json', missing))
     part: dict[str, Any] = {
         'of_training': training is not None,
         'num_images': len(scenes),
@@ -92,12 +82,7 @@ def inference_part(
     part['labelled'] = bool(labelled.any())
     if part['labelled']:
         if not labelled.all():
-            run.gaps.append(
-                Text(
-                    '{} of {} images have no labels and do not count in the numbers below.',
-                    '{} / {} 张图像没有标注，不计入以下数字。',
-                ).format(int((~labelled).sum()), len(scenes))
-            )
+            run.gaps.append(t('report.of images have no labels', int((~labelled).sum()), len(scenes)))
         counted = labelled[found.image]
         judged = Boxes(found.image[counted], found.label[counted], found.xywh[counted], found.score[counted])
         result = evaluate(judged, truth.counted, len(shown_names), len(scenes), truth.uncounted, truth.crowd)
@@ -135,14 +120,12 @@ def _precision_recall_chart(result: Evaluation, names: Sequence[str]) -> Markup:
     ]
     if len(known) > 1:
         mean = np.mean([item.curve for _, item in known], axis=0)
-        series.append(
-            Series(Text('all classes ({:.3f})', '所有类别 ({:.3f})').format(result.map50), recall, mean, 7, 'bold')
-        )
+        series.append(Series(t('report.all classes', result.map50), recall, mean, 7, 'bold'))
     return line_chart(
-        Text('Precision over recall at IoU 0.5', 'IoU 0.5 下的精确率-召回率曲线'),
+        t('report.precision over recall at iou'),
         series,
-        Text('recall: share of the objects that are found', '召回率：检出目标的比例'),
-        Text('precision: share of the boxes that are right', '精确率：正确框的比例'),
+        t('report.recall share of the objects'),
+        t('report.precision share of the boxes'),
         (0, 1),
         (0, 1),
         520,
@@ -154,12 +137,12 @@ def _confusion_chart(result: Evaluation, names: Sequence[str]) -> Markup:
     if len(names) > MAX_MATRIX:
         return Markup('')
     return heat_map(
-        Text('Confusion matrix', '混淆矩阵'),
+        t('report.confusion matrix'),
         result.confusion,
         [*names, LEFT_OVER],
         [*names, NOT_FOUND],
-        Text('labelled as', '标注为'),
-        Text('predicted as', '预测为'),
+        t('report.labelled as'),
+        t('report.predicted as'),
     )
 
 
@@ -183,14 +166,14 @@ def _histograms(
         mine = found.label == label
         scores = np.clip(found.score, 0, 1)
         if hit is None:
-            layers = [(Text('boxes', '框'), np.histogram(scores[mine], edges)[0], 0)]
+            layers = [(t('report.boxes'), np.histogram(scores[mine], edges)[0], 0)]
         else:
             layers = [
-                (Text('right', '正确'), np.histogram(scores[mine & hit], edges)[0], 2),
-                (Text('wrong', '错误'), np.histogram(scores[mine & judged & ~hit], edges)[0], 1),
+                (t('report.right'), np.histogram(scores[mine & hit], edges)[0], 2),
+                (t('report.wrong'), np.histogram(scores[mine & judged & ~hit], edges)[0], 1),
             ]
-        title = Text('Scores of {}', '{} 的得分分布').format(names[label])
-        charts.append((names[label], int(counts[label]), bar_chart(title, edges, layers, Text('score', '得分'))))
+        title = t('report.scores of', names[label])
+        charts.append((names[label], int(counts[label]), bar_chart(title, edges, layers, t('report.score'))))
     return charts
 
 
@@ -239,8 +222,8 @@ def _mistake_card(
     corners = np.array([(x, y, x + w, y + h) for x, y, w, h in spans])
     low, high = corners[:, :2].min(0), corners[:, 2:].max(0)
     picture = album.crop(scene.path, (*low, *(high - low)), CROP_SIDE)
-    label = Text('{}: labelled {}, predicted {}', '{}：标注 {}，预测 {}').format(
-        KIND_NAMES[item.kind], labelled or BACKGROUND, predicted or Text('nothing', '无')
+    label = t(
+        'report.labelled predicted', KIND_NAMES[item.kind], labelled or BACKGROUND, predicted or t('report.nothing')
     )
     return {
         'picture': picture,
@@ -292,8 +275,8 @@ def _worst_images(
                 'picture': picture,
                 'file': scenes[k].title,
                 'errors': int(result.errors[k]),
-                'left': picture.svg(Text('{}, labels', '{}，标注').format(scenes[k].title), left),
-                'right': picture.svg(Text('{}, predictions', '{}，预测').format(scenes[k].title), right),
+                'left': picture.svg(t('report.labels of', scenes[k].title), left),
+                'right': picture.svg(t('report.predictions of', scenes[k].title), right),
                 'num_truth': len(truth_rows),
                 'num_found': sum(mark.kind != 'neutral' for mark in right),
                 'num_right': sum(mark.kind == 'right' for mark in right),
@@ -320,9 +303,9 @@ def _without_labels(
     samples = [
         (title, [_sample(k, found, scenes[k], names, album) for k in rows])
         for title, rows in (
-            (Text('Images whose best score is lowest', '最高得分最低的图像'), doubtful),
-            (Text('Images without boxes', '没有框的图像'), empty[:SAMPLE_IMAGES]),
-            (Text('Images with most boxes', '框最多的图像'), most),
+            (t('report.images whose best score is'), doubtful),
+            (t('report.images without boxes'), empty[:SAMPLE_IMAGES]),
+            (t('report.images with most boxes'), most),
         )
         if rows
     ]
@@ -344,5 +327,5 @@ def _sample(k: int, found: Boxes, scene: Scene, names: Sequence[str], album: Alb
         Mark(tuple(found.xywh[row]), names[found.label[row]], 'plain', f' {found.score[row]:.2f}')
         for row in rows[np.argsort(found.score[rows], kind='stable')]
     ]
-    label = Text('{}, boxes: {}', '{}，框：{}').format(as_text(scene.title), len(rows))
+    label = t('report.image and boxes', as_text(scene.title), len(rows))
     return {'picture': picture, 'svg': picture.svg(label, marks), 'file': scene.title, 'count': len(rows)}

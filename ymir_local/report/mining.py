@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..texts import Text, as_text, t
 from . import summary
 from .charts import bar_chart, number
 from .pictures import Album, Mark
 from .run_files import Found, RunFiles
-from .text import Text
 
 TOP, BOTTOM = 24, 8
 NAMED = 200  # of the top, whose files are listed
@@ -24,26 +24,10 @@ MAX_TERMS = 6
 UNREADABLE = -1e300  # MiningResultWriter gives images without a score the lowest float
 MOST_OF_A_BOX = math.log2(math.e) / math.e  # -p log2 p at p = 1/e: 0.53
 DOUBTFUL = 0.5
-ALGORITHMS = {
-    'entropy': Text(
-        'entropy: the sum of −p·log₂ p over the boxes of an image with a score p of {} or more. A box counts most '
-        '(0.53) at p = 0.37 and not at all at p = 1, so images with many doubtful boxes come first; one without boxes '
-        'has 0.',
-        'entropy：对图像中得分 p 不低于 {} 的所有框求 −p·log₂ p 之和。p = 0.37 时贡献最大（0.53），p = 1 时为 0，'
-        '因此不确定的框越多越靠前；没有框的图像得分为 0。',
-    ),
-    'random': Text(
-        'random: a number drawn by lot from the seed and the path, so the order says nothing about the images.',
-        'random：由种子和路径生成的随机数，顺序与图像内容无关。',
-    ),
-}
-FOREIGN = Text(
-    'The score is all that the result holds. This run is of another image, and only its documents say what its '
-    'algorithm computes; higher means: label earlier.',
-    '结果中只有得分。本次任务来自其他镜像，其算法含义请见该镜像文档；得分越高越应优先标注。',
-)
-BY_LOT = Text('drawn by lot', '随机抽取')
-NO_IMAGE = Text('the image could not be read', '图像无法读取')
+ALGORITHMS = {'entropy': t('report.entropy the sum of p'), 'random': t('report.random a number drawn by')}
+FOREIGN = t('report.the score is all that')
+BY_LOT = t('report.drawn by lot')
+NO_IMAGE = t('report.the image could not be')
 
 
 class Reason(NamedTuple):
@@ -63,31 +47,17 @@ def mining_part(run: RunFiles, album: Album) -> dict[str, Any]:
     ranking = run.ranking or []
     broken = sum(not math.isfinite(score) for _, score in ranking)
     if broken:
-        run.gaps.append(
-            Text('{} lines of result.tsv have no finite score.', 'result.tsv 中有 {} 行没有有效得分。').format(broken)
-        )
+        run.gaps.append(t('report.lines of result tsv have no', broken))
     scores = [score for _, score in ranking]
     if any(a < b for a, b in zip(scores, scores[1:])):
-        run.gaps.append(
-            Text(
-                'result.tsv is not sorted by falling score; the platform takes the lines as they stand.',
-                'result.tsv 未按得分降序排列；平台按行的顺序取用。',
-            )
-        )
+        run.gaps.append(t('report.result tsv is not sorted by'))
     unreadable = sum(score < UNREADABLE for score in scores)
     if unreadable:
-        run.gaps.append(
-            Text('{} images could not be read; they stand last.', '{} 张图像无法读取，排在最后。').format(unreadable)
-        )
+        run.gaps.append(t('report.images could not be read', unreadable))
     algorithm = str(run.config.get('mining_algorithm') or '').strip().lower()
     known = algorithm if algorithm in ALGORITHMS and run.is_of_this_executor('mining') else ''
     if run.detections is None and known == 'entropy':
-        run.gaps.append(
-            Text(
-                'This run mined only, so the boxes behind the scores are unknown. With them: ymir infer IMAGES --mine',
-                '本次任务只做挖掘，不知道得分背后的框。如需显示框：ymir infer IMAGES --mine',
-            )
-        )
+        run.gaps.append(t('report.this run mined only so'))
     sources = dict(zip(run.candidates, run.sources)) if len(run.sources) == len(run.candidates) else {}
     top = [_card(rank, *ranking[rank], run, known, sources, album) for rank in range(min(TOP, len(ranking)))]
     first_of_bottom = max(len(ranking) - BOTTOM, len(top))
@@ -98,10 +68,10 @@ def mining_part(run: RunFiles, album: Album) -> dict[str, Any]:
     if high > low:
         edges = np.linspace(low, high, 31)
         chart = bar_chart(
-            Text('Distribution of the scores', '得分分布'),
+            t('report.distribution of the scores'),
             edges,
-            [(Text('images', '图像'), np.histogram(finite, edges)[0], 0)],
-            Text('score', '得分'),
+            [(t('report.images'), np.histogram(finite, edges)[0], 0)],
+            t('report.score'),
             520,
             210,
         )
@@ -138,29 +108,26 @@ def reason_of(score: float, boxes: Sequence[Found] | None, algorithm: str) -> Re
     if boxes is None:
         least = math.ceil(score / MOST_OF_A_BOX - 1e-6)
         if not least:
-            return Reason(Text('no doubtful box', '没有不确定的框'))
-        english = 'at least {} doubtful boxes' if least > 1 else 'at least {} doubtful box'
-        return Reason(Text(english, '至少 {} 个不确定的框').format(least))
+            return Reason(t('report.no doubtful box'))
+        return Reason(
+            t('report.at least one doubtful box' if least == 1 else 'report.at least n doubtful boxes', least)
+        )
     if not boxes:
-        what = Text('no boxes', '没有框')
+        what = t('report.no boxes')
     else:
         doubtful = sum(item.score < DOUBTFUL for item in boxes)
-        what = Text(
-            '{} boxes, {} with a score below {}' if len(boxes) > 1 else '{} box, {} with a score below {}',
-            '{} 个框，其中 {} 个得分低于 {}',
-        ).format(len(boxes), doubtful, DOUBTFUL)
+        what = t(
+            'report.doubtful of one box' if len(boxes) == 1 else 'report.doubtful of n boxes',
+            len(boxes),
+            doubtful,
+            DOUBTFUL,
+        )
     terms = sorted((max(-item.score * math.log2(item.score), 0.0) for item in boxes if item.score > 0), reverse=True)
     total = math.fsum(terms)
     if abs(total - score) > 0.01 * max(abs(score), 0.1):
-        return Reason(
-            what,
-            Text(
-                'the boxes of the inference sum to {}: its conf_threshold differs from that of the mining',
-                '推理结果中的框之和为 {}：其 conf_threshold 与挖掘不同',
-            ).format(number(total)),
-        )
+        return Reason(what, t('report.the boxes of the inference', number(total)))
     sums = ' + '.join(f'{term:.2f}' for term in terms[:MAX_TERMS]) + (' + …' if len(terms) > MAX_TERMS else '')
-    return Reason(what, Text(f'{number(score)} = {sums}', f'{number(score)} = {sums}') if terms else None)
+    return Reason(what, as_text(f'{number(score)} = {sums}') if terms else None)
 
 
 def _card(
@@ -176,7 +143,7 @@ def _card(
         for item in sorted(boxes or (), key=lambda item: item.score)
     ]
     shown, title = _shown(score), Path(sources.get(path, path)).name
-    label = Text('Rank {}, score {}: {}', '第 {} 名，得分 {}：{}').format(rank + 1, shown, title)
+    label = t('report.rank score', rank + 1, shown, title)
     return {
         'rank': rank + 1,
         'score': shown,

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from markupsafe import Markup
 
-from .text import Text
+from ..texts import Text, t
 
 MAX_BYTES = 5_500_000  # of base64, all pictures together
 QUALITY = 80
@@ -22,9 +22,9 @@ LINE = 15.0  # pixels between the base lines of two texts
 NARROW_LETTER, WIDE_LETTER, LAST_NARROW = 8.0, 14.0, 0x2E7F  # pixels at the size that the style sheet sets
 
 # Why there is no picture
-BROKEN = Text('The image cannot be read.', '图像无法读取。')
-ABSENT = Text('The image is not there.', '图像不存在。')
-LEFT_OUT = Text('Left out to keep the page small.', '为控制页面大小而省略。')
+BROKEN = t('report.the image cannot be read')
+ABSENT = t('report.the image is not there')
+LEFT_OUT = t('report.left out to keep the')
 
 
 class Mark(NamedTuple):

@@ -12,6 +12,7 @@ from ymir_exc.reading.monitor import STATE_DONE
 
 from ..platform.labels import Dataset
 from ..platform.prepare import SOURCES_FILE
+from ..texts import Text, t
 from . import summary
 from .charts import number
 from .failure import failure_of
@@ -19,23 +20,22 @@ from .inference import inference_part
 from .mining import mining_part
 from .pictures import Album
 from .run_files import VALIDATION, RunFiles, is_run, read_run
-from .text import Text
 from .training import training_part
 
 LANGUAGES = ('en', 'zh', 'both')
 TITLES = {
-    'training': Text('Training report', '训练报告'),
-    'infer': Text('Inference report', '推理报告'),
-    'mining': Text('Mining report', '挖掘报告'),
-    'mining+infer': Text('Mining and inference report', '挖掘与推理报告'),
-    '': Text('Report', '报告'),
+    'training': t('report.training report'),
+    'infer': t('report.inference report'),
+    'mining': t('report.mining report'),
+    'mining+infer': t('report.mining and inference report'),
+    '': t('report.report'),
 }
 STATES = {
-    'done': Text('finished', '已完成'),
-    'failed': Text('failed', '失败'),
-    'stopped': Text('stopped', '已停止'),
-    'open': Text('not finished', '未完成'),
-    'unknown': Text('unknown', '未知'),
+    'done': t('report.finished'),
+    'failed': t('report.failed'),
+    'stopped': t('report.stopped'),
+    'open': t('report.not finished'),
+    'unknown': t('report.unknown'),
 }
 
 
@@ -75,16 +75,9 @@ def write_report(
     if run.detections is not None:
         parts['infer'] = inference_part(run, labels, album)
     elif labels is not None:
-        run.gaps.append(
-            Text(
-                'The labels given are not used: they are compared with the result of an inference, and there is none.',
-                '给出的标注未使用：标注用于与推理结果比较，而这里没有推理结果。',
-            )
-        )
+        run.gaps.append(t('report.the labels given are not'))
     if not run.wants:
-        run.gaps.insert(
-            0, Text('No result of a training, a mining or an inference lies here.', '这里没有训练、挖掘或推理的结果。')
-        )
+        run.gaps.insert(0, t('report.no result of a training'))
     failure = failure_of(run)
     html = (
         _environment()
@@ -129,7 +122,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.globals.update(t=Text, zip=zip)
+    environment.globals.update(t=t, zip=zip)
     environment.filters.update(number=number, ratio=_ratio)
     return environment
 
@@ -156,10 +149,10 @@ def _header(run: RunFiles) -> list[tuple[Text, str]]:
     rows = []
     task_id = run.env.get('task_id') or run.config.get('task_id')
     if task_id:
-        rows.append((Text('Task', '任务'), str(task_id)))
+        rows.append((t('report.task'), str(task_id)))
     if run.progress:
-        rows.append((Text('Progress', '进度'), f'{run.progress.percent:.0%}'))
+        rows.append((t('report.progress'), f'{run.progress.percent:.0%}'))
     if run.written:
-        rows.append((Text('Last update', '最后更新'), time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(run.written))))
-    rows.append((Text('Folder', '目录'), str(run.out_dir.resolve())))
+        rows.append((t('report.last update'), time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(run.written))))
+    rows.append((t('report.folder'), str(run.out_dir.resolve())))
     return rows

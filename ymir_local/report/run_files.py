@@ -18,7 +18,7 @@ from ymir_exc.skipped_images import CANDIDATES, read_skipped_images
 from ..platform.event_scalars import event_files
 from ..platform.prepare import IMG_MAN
 from ..platform.skipped import as_lines, skipped_images
-from .text import Text
+from ..texts import Text, as_text, t
 
 RESERVED = (
     'task_id',
@@ -174,12 +174,7 @@ def read_run(out_dir: Path, in_dir: Path | None = None) -> RunFiles:
         in_dir = out_dir.resolve().parent / 'in'
     run = RunFiles(out_dir, Path(in_dir) if in_dir else None)
     if run.in_dir is None:
-        run.gaps.append(
-            Text(
-                'There is no `in` folder beside `out`: parameters, class order and image paths are unknown.',
-                '`out` 旁边没有 `in` 目录：参数、类别顺序和图像路径未知。',
-            )
-        )
+        run.gaps.append(t('report.there is no in folder'))
     else:
         run.env = _read_yaml(run, run.in_dir / 'env.yaml')
         run.config = _read_yaml(run, run.in_dir / 'config.yaml')
@@ -200,12 +195,7 @@ def read_run(out_dir: Path, in_dir: Path | None = None) -> RunFiles:
         ('infer', run.detections, 'infer-result.json'),
     ):
         if run.env.get(f'run_{name}') and value is None and not (out_dir / file).exists():
-            run.gaps.append(
-                Text(
-                    'There is no out/{}: the run has not come so far or has failed.',
-                    '没有 out/{}：任务尚未到达这一步或已失败。',
-                ).format(file)
-            )
+            run.gaps.append(t('report.there is no out/ the', file))
     return run
 
 
@@ -219,7 +209,7 @@ def _index(run: RunFiles, name: str) -> list[tuple[str, str]]:
     try:
         return [(line.image, line.annotation) for line in read_index(path)] if path.exists() else []
     except DatasetError as error:
-        gap = Text('{}', '{}').format(_one_line(error))
+        gap = as_text(_one_line(error))
         run.gaps += [] if gap in run.gaps else [gap]
         return []
 
@@ -298,11 +288,7 @@ def _tell_skipped_images(run: RunFiles) -> None:
     )
     skipped = skipped_images(run.out_dir.resolve().parent, run.out_dir)
     if skipped:
-        run.gaps.append(
-            Text('{} images were left out: {}', '{} 张图像被跳过：{}').format(
-                len(skipped), '; '.join(as_lines(skipped))
-            )
-        )
+        run.gaps.append(t('report.images were left out', len(skipped), '; '.join(as_lines(skipped))))
 
 
 def _read_monitor(run: RunFiles) -> None:
@@ -312,19 +298,9 @@ def _read_monitor(run: RunFiles) -> None:
         run.progress = monitor.line()
         run.trace = tuple(monitor.trace)
     except FileNotFoundError:
-        run.gaps.append(
-            Text(
-                'There is no out/monitor.txt: whether the run succeeded is unknown.',
-                '没有 out/monitor.txt：无法知道任务是否成功。',
-            )
-        )
+        run.gaps.append(t('report.there is no out/monitor txt whether'))
     except (OSError, ValueError) as error:
-        run.gaps.append(
-            Text(
-                'out/monitor.txt cannot be read, nor could the platform: {}',
-                'out/monitor.txt 无法读取（平台同样无法读取）：{}',
-            ).format(_one_line(error))
-        )
+        run.gaps.append(t('report.out/monitor txt cannot be read nor', _one_line(error)))
 
 
 def _read_log(run: RunFiles) -> list[str]:
@@ -337,11 +313,7 @@ def _read_log(run: RunFiles) -> list[str]:
                 stream.seek(size - MAX_LOG_BYTES)
             tail = stream.read()
     except OSError:
-        run.gaps.append(
-            Text(
-                'There is no out/ymir-executor-out.log, the log of the run.', '没有任务日志 out/ymir-executor-out.log。'
-            )
-        )
+        run.gaps.append(t('report.there is no out/ymir-executor-out log the'))
         return []
     return (head + tail).decode('utf-8', 'replace').splitlines()
 
@@ -354,7 +326,7 @@ def _read_detections(run: RunFiles) -> dict[str, list[Found]] | None:
         detection = json.loads(path.read_text(encoding='utf-8'))['detection']
         entries = {Path(name).name: entry for name, entry in detection.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        run.gaps.append(Text('{} cannot be read: {}', '{} 无法读取：{}').format(path, _one_line(repr(error))))
+        run.gaps.append(t('report.cannot be read', path, _one_line(repr(error))))
         return None
     found, wrong = {}, 0
     for name, entry in entries.items():
@@ -371,12 +343,7 @@ def _read_detections(run: RunFiles) -> dict[str, list[Found]] | None:
                 wrong += 1
         found[name] = boxes
     if wrong:
-        run.gaps.append(
-            Text(
-                '{} objects of infer-result.json are malformed and left out.',
-                'infer-result.json 中有 {} 个目标格式错误，已忽略。',
-            ).format(wrong)
-        )
+        run.gaps.append(t('report.objects of infer-result json are malformed', wrong))
     return found
 
 

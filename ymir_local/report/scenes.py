@@ -8,9 +8,9 @@ import numpy as np
 
 from ..platform.labels import Dataset
 from ..platform.prepare import asset_id
+from ..texts import t
 from .matching import Boxes
 from .run_files import RunFiles, index_entries, objects_of
-from .text import Text
 
 COUNTED, DIFFICULT, CROWD = 'counted', 'difficult', 'crowd'
 
@@ -90,33 +90,16 @@ def read_scenes(
         scenes.append(Scene(key, path, objects is not None, title))
         found += [(k, item) for item in objects or ()]
     if labels is not None and not given:
-        run.gaps.append(
-            Text(
-                'None of the labelled images given is among the candidates of this run.',
-                '给出的标注图像都不在本次任务的候选图像中。',
-            )
-        )
+        run.gaps.append(t('report.none of the labelled images'))
     elif labels is None and not annotations:
-        run.gaps.append(
-            Text(
-                'No labels are known for these images, so there is no accuracy. With labels: '
-                'ymir report RUN --labels DATA',
-                '这些图像没有标注，因此无法计算精度。有标注时：ymir report RUN --labels DATA',
-            )
-        )
+        run.gaps.append(t('report.no labels are known for'))
     truth = Truth(
         _boxes((k, item) for k, item in found if item.kind == COUNTED),
         _boxes((k, item) for k, item in found if item.kind != COUNTED),
         np.array([item.kind == CROWD for _, item in found if item.kind != COUNTED], bool),
     )
     if len(truth.uncounted):
-        run.gaps.append(
-            Text(
-                '{} labels are marked as difficult and {} as crowds: they are neither found nor missed, and '
-                'predictions that reach only them do not count.',
-                '{} 个标注为“困难”目标，{} 个为密集区域（crowd）：既不算检出也不算漏检，只与其匹配的预测不计入统计。',
-            ).format(int((~truth.crowd).sum()), int(truth.crowd.sum()))
-        )
+        run.gaps.append(t('report.labels are marked as difficult', int((~truth.crowd).sum()), int(truth.crowd.sum())))
     return scenes, truth
 
 
@@ -142,11 +125,7 @@ def _labels_by_name(
         }
     )
     if left_out:
-        run.gaps.append(
-            Text(
-                'Labels of classes that the model does not know are left out: {}', '模型没有的类别，其标注已忽略：{}'
-            ).format(', '.join(left_out))
-        )
+        run.gaps.append(t('report.labels of classes that the', ', '.join(left_out)))
     by_source = {str(Path(source).resolve()): key for key, source in sources.items()}
     by_stem = {Path(key).stem: key for key in keys}
     joined = {}

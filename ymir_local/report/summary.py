@@ -6,31 +6,31 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..texts import Text, t
 from .charts import number
 from .evaluation import KINDS, Evaluation
-from .text import Text
 
-QUALITY = Text('How good it is', '效果如何')
-FAULTS = Text('What goes wrong', '问题在哪')
-NEXT = Text('What to do next', '下一步')
+QUALITY = t('report.how good it is')
+FAULTS = t('report.what goes wrong')
+NEXT = t('report.what to do next')
 QUESTIONS = (QUALITY, FAULTS, NEXT)
 # At least this share, in words.
 SHARES = (
-    (1.0, Text('all', '全部')),
-    (0.95, Text('nearly all', '几乎全部')),
-    (0.75, Text('most', '大部分')),
-    (0.5 + 1e-9, Text('more than half', '一半以上')),
-    (0.5, Text('half', '一半')),
-    (0.25, Text('fewer than half', '不到一半')),
-    (1e-9, Text('few', '少数')),
-    (0.0, Text('none', '零个')),
+    (1.0, t('report.all')),
+    (0.95, t('report.nearly all')),
+    (0.75, t('report.most')),
+    (0.5 + 1e-9, t('report.more than half')),
+    (0.5, t('report.half')),
+    (0.25, t('report.fewer than half')),
+    (1e-9, t('report.few')),
+    (0.0, t('report.none')),
 )
 KIND_COUNTS = {
-    'missed': Text('{} missed', '漏检 {}'),
-    'background': Text('{} on background', '误检背景 {}'),
-    'wrong class': Text('{} of the wrong class', '类别错误 {}'),
-    'badly placed': Text('{} badly placed', '位置不准 {}'),
-    'duplicate': Text('{} found twice', '重复检测 {}'),
+    'missed': t('report.n missed'),
+    'background': t('report.n on background'),
+    'wrong class': t('report.of the wrong class'),
+    'badly placed': t('report.n badly placed'),
+    'duplicate': t('report.n found twice'),
 }
 FEW_OBJECTS = 100  # labels below which a number may be off by a tenth
 FEW_EXAMPLES = 50  # training objects of a class
@@ -62,31 +62,16 @@ def labelled_inference(result: Evaluation, names: Sequence[str]) -> Answers:
     found = int((result.matched >= 0).sum())
     shown = sum(item.num_predicted for item in result.classes)
     if not num_truth:
-        return {
-            QUALITY: [Sentence(Text('No object is labelled, so there is no accuracy.', '没有标注目标，无法计算精度。'))]
-        }
+        return {QUALITY: [Sentence(t('report.no object is labelled so'))]}
     if not len(result.found):
         return {
-            QUALITY: [
-                Sentence(Text('None of the {} labelled objects is found.', '{} 个标注目标全部漏检。').format(num_truth))
-            ],
-            NEXT: [
-                Sentence(
-                    Text(
-                        'Check that the model belongs to these images, or lower conf_threshold.',
-                        '请确认模型适用于这些图像，或降低 conf_threshold。',
-                    )
-                )
-            ],
+            QUALITY: [Sentence(t('report.none of the labelled objects', num_truth))],
+            NEXT: [Sentence(t('report.check that the model belongs'))],
         }
     quality = [
         Sentence(
-            Text(
-                'Of the labelled objects {} are found ({:,} of {:,}); of the boxes {} are right ({:,} of {:,}). '
-                'Counted are boxes with a score of {} or more, where the balance is best.',
-                '标注目标检出{}（{:,} / {:,}）；预测框{}正确（{:,} / {:,}）。'
-                '只统计得分不低于 {} 的框（此时两者最均衡）。',
-            ).format(
+            t(
+                'report.of the labelled objects are',
                 share_of(found, num_truth),
                 found,
                 num_truth,
@@ -97,45 +82,28 @@ def labelled_inference(result: Evaluation, names: Sequence[str]) -> Answers:
             ),
             'classes',
         ),
-        Sentence(
-            Text(
-                'mAP50 {}, mAP (IoU 0.5 to 0.95) {}; 1 is perfect.',
-                'mAP50 为 {}，mAP（IoU 0.5 至 0.95）为 {}；满分为 1。',
-            ).format(f'{result.map50:.3f}', f'{result.map:.3f}')
-        ),
+        Sentence(t('report.map50 map iou 0 5 to', f'{result.map50:.3f}', f'{result.map:.3f}')),
     ]
     if num_truth < FEW_OBJECTS:
-        quality.append(
-            Sentence(
-                Text(
-                    'With only {} labelled objects these numbers are rough.', '标注目标仅 {} 个，以上数值仅供参考。'
-                ).format(num_truth)
-            )
-        )
+        quality.append(Sentence(t('report.with only labelled objects these', num_truth)))
     return {QUALITY: quality, FAULTS: _faults(result, names), NEXT: _advice(result, names)}
 
 
 def _faults(result: Evaluation, names: Sequence[str]) -> list[Sentence]:
     counts = _kind_counts(result)
     if not counts:
-        return [Sentence(Text('There are no mistakes on these images.', '这些图像上没有错误。'))]
+        return [Sentence(t('report.there are no mistakes on'))]
     listed = [KIND_COUNTS[kind].format(f'{count:,}') for kind, count in counts.items()]
     kinds = Text(', '.join(item.en for item in listed), '，'.join(item.zh for item in listed))
     sentences = [Sentence(kinds, 'mistakes')]
     known = [(item.ap50, name) for item, name in zip(result.classes, names) if item.num_truth]
     if len(known) > 1:
         weakest = ', '.join(f'{name} ({ap50:.3f})' for ap50, name in sorted(known)[: min(WEAKEST, len(known) - 1)])
-        sentences.append(Sentence(Text('Weakest by AP50: {}', 'AP50 最低的类别：{}').format(weakest), 'classes'))
+        sentences.append(Sentence(t('report.weakest by ap50', weakest), 'classes'))
     if 'wrong class' in counts:
         label, prediction, count = _most_confused(result)
         sentences.append(
-            Sentence(
-                Text(
-                    'Wrong class most often: {} where {} is labelled ({})',
-                    '最常见的类别错误：预测为 {}，标注为 {}（{} 次）',
-                ).format(names[prediction], names[label], count),
-                'wrong-class',
-            )
+            Sentence(t('report.wrong class most often where', names[prediction], names[label], count), 'wrong-class')
         )
     return sentences
 
@@ -147,39 +115,20 @@ def _advice(result: Evaluation, names: Sequence[str]) -> list[Sentence]:
             [result.truth.label[item.truth] for item in result.mistakes if item.kind == 'missed'], minlength=len(names)
         )
         worst = int(missed.argmax())
-        text = Text(
-            'Missed objects are the commonest mistake: label more images with {} ({} of {} missed), those that look '
-            'like the missed ones first.',
-            '最常见的错误是漏检：请优先标注更多含“{}”的图像（{} / {} 漏检），尤其是与漏检示例相似的图像。',
-        ).format(names[worst], int(missed[worst]), result.classes[worst].num_truth)
-    elif kind == 'background':
-        text = Text(
-            'Boxes on background are the commonest mistake: where there is an object after all, add its missing '
-            'label; where there is none, add such images without objects to the training set.',
-            '最常见的错误是误检背景：若该处确有目标，请补充标注；若没有目标，请将此类无目标图像加入训练集。',
+        text = t(
+            'report.missed objects are the commonest', names[worst], int(missed[worst]), result.classes[worst].num_truth
         )
+    elif kind == 'background':
+        text = t('report.boxes on background are the')
     elif kind == 'wrong class':
         label, prediction, _ = _most_confused(result)
-        text = Text(
-            'A wrong class is the commonest mistake: check the labels of {0} and {1}, then label more of both.',
-            '最常见的错误是类别错误：请检查“{}”和“{}”的标注，并补充两者的样本。',
-        ).format(names[label], names[prediction])
+        text = t('report.a wrong class is the', names[label], names[prediction])
     elif kind == 'badly placed':
-        text = Text(
-            'Badly placed boxes are the commonest mistake: check how tightly the labels are drawn.',
-            '最常见的错误是位置不准：请检查标注框是否紧贴目标。',
-        )
+        text = t('report.badly placed boxes are the')
     elif kind == 'duplicate':
-        text = Text(
-            'Objects found twice are the commonest mistake: lower iou_threshold.',
-            '最常见的错误是重复检测：请降低 iou_threshold。',
-        )
+        text = t('report.objects found twice are the')
     else:
-        return [
-            Sentence(
-                Text('Try images that are harder: ymir mine finds them.', '请尝试更难的图像：可用 ymir mine 挑选。')
-            )
-        ]
+        return [Sentence(t('report.try images that are harder'))]
     return [Sentence(text, kind.replace(' ', '-'))]
 
 
@@ -209,14 +158,8 @@ def plain_inference(num_images: int, num_boxes: int, num_empty: int, ranked: boo
         num_empty: images without boxes.
         ranked: a mining of the same run says what to label next.
     """
-    found = Text(
-        '{:,} boxes in {:,} of {:,} images. Whether they are right is unknown without labels.',
-        '共 {:,} 个框，分布在 {:,} / {:,} 张图像中。没有标注，无法判断是否正确。',
-    ).format(num_boxes, num_images - num_empty, num_images)
-    advice = Text(
-        'Label first the images with low best scores and those without boxes; ymir mine ranks all of them.',
-        '请优先标注最高得分低的图像和没有框的图像；ymir mine 可对所有图像排序。',
-    )
+    found = t('report.boxes in of images whether', num_boxes, num_images - num_empty, num_images)
+    advice = t('report.label first the images with')
     return {QUALITY: [Sentence(found)], NEXT: [] if ranked or not num_images else [Sentence(advice, 'samples')]}
 
 
@@ -242,38 +185,23 @@ def training(
     """
     answers: Answers = {QUALITY: [], FAULTS: [], NEXT: []}
     if 'mAP' not in metrics:
-        answers[QUALITY].append(Sentence(Text('No model was saved.', '没有保存模型。')))
+        answers[QUALITY].append(Sentence(t('report.no model was saved')))
         return answers
     best = metrics['mAP']
-    text = Text('The best model has mAP {}', '最佳模型的 mAP 为 {}').format(f'{best:.3f}')
+    text = t('report.the best model has map', f'{best:.3f}')
     if 'mAP_50' in metrics:
-        text = Text('{} (mAP50 {})', '{}（mAP50 {}）').format(text, f'{metrics["mAP_50"]:.3f}')
+        text = t('report.with map50', text, f'{metrics["mAP_50"]:.3f}')
     if best_epoch != '':
-        text = Text('{}, reached in epoch {}', '{}，在第 {} 轮达到').format(text, best_epoch)
-    answers[QUALITY].append(Sentence(Text('{}; 1 is perfect.', '{}；满分为 1。').format(text), 'models'))
+        text = t('report.reached in epoch', text, best_epoch)
+    answers[QUALITY].append(Sentence(t('report.1 is perfect', text), 'models'))
     num_objects = sum(row[1] for row in objects)
     if 0 < num_objects < FEW_OBJECTS:
-        answers[QUALITY].append(
-            Sentence(
-                Text(
-                    'It was measured on {} images with {} objects only, so it is rough.',
-                    '验证集只有 {} 张图像、{} 个目标，该数值仅供参考。',
-                ).format(num_val, num_objects)
-            )
-        )
+        answers[QUALITY].append(Sentence(t('report.it was measured on images', num_val, num_objects)))
     if curve is not None and len(curve) >= 4:
         answers[FAULTS].append(Sentence(_course(curve), 'curves'))
     answers[NEXT] += _examples_wanted(objects, names)
     if not evaluated:
-        answers[NEXT].append(
-            Sentence(
-                Text(
-                    'To see its accuracy by class and its mistakes on the validation images: '
-                    'ymir report RUN --evaluate',
-                    '查看模型在验证图像上各类别的精度及其错误：ymir report RUN --evaluate',
-                )
-            )
-        )
+        answers[NEXT].append(Sentence(t('report.to see its accuracy by')))
     return answers
 
 
@@ -282,24 +210,12 @@ def _course(curve: np.ndarray) -> Text:
     best, quarter = float(np.max(curve)), max(len(curve) // 4, 1)
     last, before = float(np.mean(curve[-quarter:])), float(np.mean(curve[-2 * quarter : -quarter]))
     if best < 0.01:
-        return Text(
-            'It has learned next to nothing: check labels and learning rate, or train longer.',
-            '几乎没有学到内容：请检查标注和学习率，或增加训练轮数。',
-        )
+        return t('report.it has learned next to')
     if last > before * 1.03:
-        return Text(
-            'Accuracy was still rising at the end: more epochs are likely to help.',
-            '精度在结束时仍在上升：增加轮数可能有帮助。',
-        )
+        return t('report.accuracy was still rising at')
     if curve[-1] < 0.9 * best:
-        return Text(
-            'Accuracy fell from {} to {} at the end: use the best stage, not the last.',
-            '精度从 {} 降到结束时的 {}：请使用最佳阶段而非最后阶段。',
-        ).format(f'{best:.3f}', f'{curve[-1]:.3f}')
-    return Text(
-        'Accuracy has levelled off: more images will help more than more epochs.',
-        '精度已趋于平稳：增加图像比增加轮数更有效。',
-    )
+        return t('report.accuracy fell from to at', f'{best:.3f}', f'{curve[-1]:.3f}')
+    return t('report.accuracy has levelled off more')
 
 
 def _examples_wanted(objects: Sequence[Sequence[int]], names: Sequence[str]) -> list[Sentence]:
@@ -310,14 +226,7 @@ def _examples_wanted(objects: Sequence[Sequence[int]], names: Sequence[str]) -> 
     if not few:
         return []
     listed = ', '.join(f'{name} ({count})' for count, name in sorted(few)[:WEAKEST])
-    return [
-        Sentence(
-            Text(
-                'Label more objects of the classes with few training objects: {}', '请为训练目标较少的类别补充标注：{}'
-            ).format(listed),
-            'data',
-        )
-    ]
+    return [Sentence(t('report.label more objects of the', listed), 'data')]
 
 
 def mining(num_images: int, num_shown: int, is_random: bool, high: float, median: float) -> Answers:
@@ -332,19 +241,11 @@ def mining(num_images: int, num_shown: int, is_random: bool, high: float, median
     """
     if not num_images:
         return {}
-    text = Text(
-        'Label images from the top of the ranking: the first {} of {:,} are shown below, with a list of files.',
-        '请从排名最前的图像开始标注：下面显示前 {} 张（共 {:,} 张），并附文件列表。',
-    ).format(num_shown, num_images)
+    text = t('report.label images from the top', num_shown, num_images)
     if is_random:
-        text = Text(
-            'The order is random: any images will do; mining_algorithm=entropy puts doubtful ones first.',
-            '顺序是随机的：标注哪些图像都一样；mining_algorithm=entropy 会将不确定的图像排在前面。',
-        )
+        text = t('report.the order is random any')
     elif np.isfinite(high) and high > median:
-        text = Text(
-            '{} Scores fall from {} at the top to {} in the middle.', '{}得分从最前的 {} 降到中间的 {}。'
-        ).format(text, number(high), number(median))
+        text = t('report.scores fall from at the', text, number(high), number(median))
     return {NEXT: [Sentence(text, 'top')]}
 
 

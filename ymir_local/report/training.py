@@ -9,16 +9,16 @@ import numpy as np
 from markupsafe import Markup
 
 from ..platform.event_scalars import recognise
+from ..texts import Text, as_text, t
 from . import summary
 from .charts import Series, line_chart, number
 from .curves import Curve, read_curves, smoothed
 from .run_files import MAX_COUNTED_FILES, RESERVED, RunFiles, ascii_table, index_entries, objects_of
-from .text import Text
 
 MACHINE_KEYS = ('Python', 'PyTorch', 'CUDA available', 'NVCC', 'GCC', 'OpenCV', 'TorchVision', 'MMEngine')
 SMOOTHED_FROM = 60  # points; over fewer, a moving average lags behind what was logged
 Charts = list[tuple[Text, Markup]]
-STEP, EPOCH = Text('step', '步'), Text('epoch', '轮')
+STEP, EPOCH = t('report.step'), t('report.epoch')
 
 
 def training_part(run: RunFiles, evaluated: bool = False) -> dict[str, Any]:
@@ -31,12 +31,7 @@ def training_part(run: RunFiles, evaluated: bool = False) -> dict[str, Any]:
     curves, gaps = read_curves(run.out_dir / 'tensorboard')
     run.gaps.extend(gaps)
     if not curves:
-        run.gaps.append(
-            Text(
-                'There are no curves: out/tensorboard holds no event file with numbers.',
-                '没有曲线：out/tensorboard 中没有含数值的事件文件。',
-            )
-        )
+        run.gaps.append(t('report.there are no curves out/tensorboard'))
     changed, parameters = _parameters(run)
     main = recognise(curves).get('mAP')
     in_epochs = _in_epochs(run, curves.get(main))
@@ -73,43 +68,43 @@ def duration(seconds: float) -> Text:
     hours, rest = divmod(int(round(seconds)), 3600)
     minutes, rest = divmod(rest, 60)
     if hours:
-        return Text(f'{hours} h {minutes} min', f'{hours} 小时 {minutes} 分')
-    return Text(f'{minutes} min {rest} s', f'{minutes} 分 {rest} 秒') if minutes else Text(f'{rest} s', f'{rest} 秒')
+        return t('report.h min', hours=hours, minutes=minutes)
+    return t('report.min s', minutes=minutes, rest=rest) if minutes else t('report.s', rest=rest)
 
 
 def _facts(run: RunFiles, curves: Mapping[str, Curve]) -> list[tuple[Text, object]]:
     config, facts = run.config, []
     if config.get('model_name'):
-        facts.append((Text('Model', '模型'), config['model_name']))
+        facts.append((t('report.model'), config['model_name']))
     pretrained = config.get('pretrained_model_params')
     if pretrained:
         names = (
             ', '.join(Path(str(path)).name for path in pretrained) if isinstance(pretrained, list) else str(pretrained)
         )
-        facts.append((Text('Started from', '初始权重'), names))
+        facts.append((t('report.started from'), names))
     counts = [
         (name, len(index_entries(run, split)))
-        for split, name in (('train', Text('{} training', '训练 {}')), ('val', Text('{} validation', '验证 {}')))
+        for split, name in (('train', t('report.training')), ('val', t('report.validation')))
     ]
     if any(count for _, count in counts):
         (one, a), (two, b) = counts
         facts.append(
-            (Text('Images', '图像'), Text('{}, {}', '{}，{}').format(one.format(f'{a:,}'), two.format(f'{b:,}')))
+            (t('report.image count'), t('report.training and validation', one.format(f'{a:,}'), two.format(f'{b:,}')))
         )
     if run.class_names:
-        facts.append((Text('Classes', '类别'), len(run.class_names)))
-    named = {'max_epochs': Text('Epochs', '轮数'), 'samples_per_gpu': Text('Batch size per device', '每设备批大小')}
+        facts.append((t('report.classes'), len(run.class_names)))
+    named = {'max_epochs': t('report.epochs'), 'samples_per_gpu': t('report.batch size per device')}
     facts += [(name, config[key]) for key, name in named.items() if key in config]
     if 'gpu_count' in config or 'gpu_id' in config:
         device = f'{config.get("gpu_count", "")} × GPU'.strip() if config.get('gpu_id') else 'CPU'
-        facts.append((Text('Device', '设备'), device))
+        facts.append((t('report.device'), device))
     seconds = _seconds(run, curves)
     if seconds:
-        facts.append((Text('Duration', '用时'), duration(seconds)))
+        facts.append((t('report.duration'), duration(seconds)))
     stages, best_name = _stages_of(run)
     best = stages.get(best_name, {})
     if isinstance(best.get('mAP'), (int, float)):
-        facts.append((Text('Best mAP', '最佳 mAP'), f'{best["mAP"]:.4f}'))
+        facts.append((t('report.best map'), f'{best["mAP"]:.4f}'))
     return facts
 
 
@@ -152,11 +147,7 @@ def _class_counts(run: RunFiles) -> dict[str, Any]:
     for column, split in enumerate(('train', 'val')):
         entries = index_entries(run, split)
         if len(entries) > MAX_COUNTED_FILES:
-            run.gaps.append(
-                Text(
-                    'Objects per class are counted in the first {:,} images.', '每类目标数只统计前 {:,} 张图像。'
-                ).format(MAX_COUNTED_FILES)
-            )
+            run.gaps.append(t('report.objects per class are counted', MAX_COUNTED_FILES))
         for objects in objects_of(run, entries[:MAX_COUNTED_FILES]):
             for item in objects or ():
                 table[int(item.class_id), column] += 1
@@ -209,20 +200,14 @@ def _charts(curves: Mapping[str, Curve], main: str | None, in_epochs: bool) -> t
         elif last not in ('epoch', 'iter', 'step'):
             groups['other'][tag] = curve
     titles = (
-        (groups['total'], Text('Loss', '损失'), STEP, True),
-        (groups['loss'], Text('Parts of the loss', '各项损失'), STEP, True),
-        (
-            groups['accuracy'],
-            Text('Accuracy on the validation images', '验证集精度'),
-            EPOCH if in_epochs else STEP,
-            False,
-        ),
-        (groups['lr'], Text('Learning rate', '学习率'), STEP, False),
+        (groups['total'], t('report.loss'), STEP, True),
+        (groups['loss'], t('report.parts of the loss'), STEP, True),
+        (groups['accuracy'], t('report.accuracy on the validation images'), EPOCH if in_epochs else STEP, False),
+        (groups['lr'], t('report.learning rate'), STEP, False),
     )
     charts = [(title, _chart(title, group, x_name, smooth, main)) for group, title, x_name, smooth in titles if group]
     others = [
-        (Text(tag, tag), _chart(Text(tag, tag), {tag: curve}, STEP, True, main))
-        for tag, curve in groups['other'].items()
+        (as_text(tag), _chart(as_text(tag), {tag: curve}, STEP, True, main)) for tag, curve in groups['other'].items()
     ]
     return charts, others
 

@@ -36,8 +36,9 @@ def test_a_rule_without_a_place_is_named():
         with_tables(DOCUMENT + '<!-- rules z -->\n<!-- end of rules -->\n')
 
 
-def test_what_would_break_a_table_is_escaped():
-    rule = Rule('a/b', 'z', 'error', {'en': Text('x | <y>', '')}, lambda facts: [])
+def test_what_would_break_a_table_is_escaped(monkeypatch):
+    monkeypatch.setattr(Rule, 'must', Text('x | <y>', ''))
+    rule = Rule('a/b', 'z', 'error', lambda facts: [])
     assert table([rule]).splitlines()[-1] == '| `a/b` | error | x \\| &lt;y> |'
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from tests.ymir_local.check import runs
 from tests.ymir_local.check.planted import stage
 from ymir_local.check import all_rules, check_out, has_errors, render, to_json
+from ymir_local.texts import t
 
 
 def failed(findings):
@@ -106,9 +107,9 @@ def test_unknown_task(tmp_path):
 
 def test_texts():
     for rule in all_rules():
-        for text in rule.texts.values():
-            assert text.must.endswith(('.', '。')) and text.mend.endswith(('.', '。')), rule.name
-        assert any('\u4e00' <= letter <= '\u9fff' for letter in ''.join(rule.texts['zh'])), rule.name
+        for text in (rule.must, t(f'rules.{rule.name}.fix')):
+            assert text.en.endswith('.') and text.zh.endswith('。'), rule.name
+        assert any('\u4e00' <= letter <= '\u9fff' for letter in rule.must.zh), rule.name
         assert rule.section and rule.severity in ('error', 'warning')
     names = [rule.name for rule in all_rules()]
     assert len(set(names)) == len(names) >= 110

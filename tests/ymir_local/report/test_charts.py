@@ -5,7 +5,7 @@ import pytest
 
 from ymir_local.report.charts import Series, bar_chart, heat_map, line_chart, number, ticks
 from ymir_local.report.curves import smoothed
-from ymir_local.report.text import Text
+from ymir_local.texts import Text
 
 LABEL = Text('a', '甲')
 

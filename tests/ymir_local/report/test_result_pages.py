@@ -17,7 +17,7 @@ from ymir_local.report import pictures
 from ymir_local.report.mining import ALGORITHMS, reason_of
 from ymir_local.report.pictures import ABSENT, BROKEN, LEFT_OUT, LINE, Album, Mark, _cut
 from ymir_local.report.run_files import Found
-from ymir_local.report.text import Text
+from ymir_local.texts import Text
 
 
 def test_perfect_predictions(inference, tmp_path, images, class_names):

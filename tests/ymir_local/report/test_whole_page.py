@@ -144,4 +144,4 @@ def test_helpers(tmp_path):
 def test_an_installed_package_has_the_templates():
     project = (Path(__file__).resolve().parents[3] / 'pyproject.toml').read_text(encoding='utf-8')
     line = next(line for line in project.splitlines() if line.startswith('ymir_local = ['))
-    assert '"report/templates/*"' in line
+    assert '"report/templates/*"' in line and '"texts/*.yaml"' in line
