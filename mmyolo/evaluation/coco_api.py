@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from mmengine.logging import print_log
@@ -81,7 +82,40 @@ def evaluate(
         Precisions (thresholds, recall thresholds, classes, areas, max_dets) and recalls (thresholds, classes, areas,
         max_dets), classes by rising category id, -1 where undefined.
     """
-    coco_class, eval_class = coco_classes(backend)
+    params: dict[str, Any] = {'maxDets': list(max_dets)}
+    if iou_thrs is not None:
+        params['iouThrs'] = np.atleast_1d(iou_thrs)
+    if sigmas is not None:
+        params['kpt_oks_sigmas'] = np.asarray(sigmas, dtype=float)
+    result = _run(coco_classes(backend), truth, detections, kind, params)
+    return np.asarray(result['precision']), np.asarray(result['recall'])
+
+
+def match(truth: dict, detections: dict, iou_thr: float) -> dict[int, int]:
+    """Matches all boxes as `evaluate` does, those of any size and without a limit on their number.
+
+    Args:
+        truth: COCO dictionary of the ground truth, annotation ids from 1.
+        detections: The same of the detections, with a `score` each.
+        iou_thr: The least IoU.
+
+    Returns:
+        Id of the object that each detection takes, which may be a crowd; detections without one are left out.
+    """
+    from faster_coco_eval import COCO, COCOeval_faster
+
+    params = {
+        'maxDets': [len(detections['annotations'])],
+        'iouThrs': np.array([iou_thr]),
+        'areaRng': [[0, 1e10]],
+        'areaRngLbl': ['all'],
+    }
+    matched = _run((COCO, COCOeval_faster), truth, detections, 'bbox', params)['matched']
+    return dict(tuple(map(int, pair.split('_'))) for pair in matched)
+
+
+def _run(classes: tuple[type, type], truth: dict, detections: dict, kind: str, params: dict[str, Any]) -> dict:
+    coco_class, eval_class = classes
     apis = []
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         for content in (truth, detections):
@@ -90,11 +124,7 @@ def evaluate(
             api.createIndex()
             apis.append(api)
         evaluation = eval_class(*apis, kind)
-        evaluation.params.maxDets = list(max_dets)
-        if iou_thrs is not None:
-            evaluation.params.iouThrs = np.atleast_1d(iou_thrs)
-        if sigmas is not None:
-            evaluation.params.kpt_oks_sigmas = np.asarray(sigmas, dtype=float)
+        vars(evaluation.params).update(params)
         evaluation.evaluate()
         evaluation.accumulate()
-    return np.asarray(evaluation.eval['precision']), np.asarray(evaluation.eval['recall'])
+    return evaluation.eval

@@ -1,17 +1,15 @@
 """What the demo shows of its runs: accuracy against labels, the files written, a picture."""
 
-import contextlib
-import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from ..platform.labels import LabelledBox, LabelledImage
+from ..report.evaluation import Boxes, evaluate
 
 # BGR, one per class in turn
 PALETTE = (
@@ -51,7 +49,7 @@ def read_predictions(result_file: Path, class_names: Sequence[str]) -> dict[str,
 
 
 def mean_average_precision(labels: Sequence[LabelledImage], predictions: Sequence[Sequence[Prediction]]) -> float:
-    """Compute COCO's mAP at IoU 0.5 to 0.95.
+    """Compute COCO's mAP at IoU 0.5 to 0.95, as a report does.
 
     Args:
         labels: images with their boxes.
@@ -60,42 +58,18 @@ def mean_average_precision(labels: Sequence[LabelledImage], predictions: Sequenc
     Returns:
         mAP; -1 if no image has a box.
     """
-    truth = COCO()
-    annotations = [
-        {
-            'id': 0,
-            'image_id': image_id,
-            'category_id': box.class_index,
-            'bbox': [box.x, box.y, box.w, box.h],
-            'area': box.w * box.h,
-            'iscrowd': 0,
-        }
-        for image_id, image in enumerate(labels)
-        for box in image.boxes
-    ]
-    truth.dataset = {
-        'images': [
-            {'id': image_id, 'width': image.width, 'height': image.height} for image_id, image in enumerate(labels)
-        ],
-        'categories': [{'id': index} for index in sorted({item['category_id'] for item in annotations})],
-        'annotations': [dict(item, id=number) for number, item in enumerate(annotations, 1)],
-    }
-    found = [
-        {'image_id': image_id, 'category_id': box.class_index, 'bbox': [box.x, box.y, box.w, box.h], 'score': score}
-        for image_id, boxes in enumerate(predictions)
-        for box, score in boxes
-    ]
-    if not annotations:
-        return -1.0
-    if not found:
-        return 0.0
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth.createIndex()
-        evaluation = COCOeval(truth, truth.loadRes(found), 'bbox')
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return float(evaluation.stats[0])
+    truth = _boxes([box for box in image.boxes if not box.difficult] for image in labels)
+    ignored = _boxes([*image.crowds, *(box for box in image.boxes if box.difficult)] for image in labels)
+    found = replace(
+        _boxes([box for box, _ in boxes] for boxes in predictions),
+        score=np.array([score for boxes in predictions for _, score in boxes], float),
+    )
+    num_classes = 1 + max((int(boxes.label.max()) for boxes in (truth, ignored, found) if len(boxes)), default=0)
+    return evaluate(found, truth, num_classes, len(labels), ignored).map if len(truth) else -1.0
+
+
+def _boxes(images: Iterable[Sequence[LabelledBox]]) -> Boxes:
+    return Boxes.of([(k, b.class_index, b.x, b.y, b.w, b.h, 1) for k, boxes in enumerate(images) for b in boxes])
 
 
 def files_below(folder: Path) -> list[tuple[str, int]]:

@@ -1,35 +1,65 @@
 """Accuracy of predictions against labels: per class, per image, and mistake by mistake.
 
-AP is COCO's. Everything that needs one decision per object (found, precision, confusion, mistakes) counts predictions
-from one score upwards: the one with the best F1 over all classes together, at IoU 0.5. Crowds and difficult objects are
-neither found nor missed, and predictions that reach nothing else are neither right nor wrong.
+Average precision and every match are those of faster-coco-eval, called as the validation of a training calls it
+(mmyolo/evaluation/coco_api.py): IoU 0.5 to 0.95, the 100 best predictions of a class in an image; crowds and difficult
+objects are COCO's crowds: neither found nor missed, and a prediction that takes no label and lies in one by half does
+not count.
+
+Everything that needs one decision per object (found, precision, confusion, mistakes) counts predictions from one score
+upwards: the one with the best F1 over all classes together, at IoU 0.5. The confusion matrix has labels in rows and
+predictions in columns and counts each of them once. Predictions choose by falling score, in two rounds: first the free
+label of their class with the largest IoU of at least 0.5, as for the average precision; then those left over any label
+left over, whatever its class. What is left then is counted in the background's row (predictions) and column (labels).
+mmyolo/tools/analysis/confusion_matrix.py has the same definition.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .matching import (
-    IOU_THRESHOLDS,
-    MAX_PER_CLASS,
-    Boxes,
-    interpolated,
-    iou_of,
-    match,
-    pairs_within,
-    precision_recall,
-    rank_within,
-    reached,
-)
-
+IOU = 0.5  # from which on a prediction has found a label
 NEAR = 0.1  # least IoU at which a prediction is badly placed and not on background
+MAX_PER_CLASS = 100
 KINDS = ('wrong class', 'badly placed', 'background', 'duplicate', 'missed')
 
 
+@dataclass(frozen=True)
+class Boxes:
+    """Boxes of many images.
+
+    Args:
+        image: (N,) index of the image.
+        label: (N,) class index.
+        xywh: (N, 4) in pixels.
+        score: (N,) 1 for labels.
+    """
+
+    image: np.ndarray
+    label: np.ndarray
+    xywh: np.ndarray
+    score: np.ndarray
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[float]]) -> 'Boxes':
+        """Make arrays of rows `(image, label, x, y, w, h, score)`."""
+        table = np.array(rows, np.float64).reshape(-1, 7)
+        return cls(table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2:6], table[:, 6])
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def take(self, rows: np.ndarray) -> 'Boxes':
+        """Return the boxes of some rows, given by number or by (N,) booleans."""
+        return Boxes(self.image[rows], self.label[rows], self.xywh[rows], self.score[rows])
+
+
+NO_BOXES = Boxes.of([])
+
+
 class ClassResult(NamedTuple):
-    """Return one row of the table; ratios are NaN where nothing defines them.
+    """One row of the table; ratios are NaN where nothing defines them.
 
     Args:
         num_truth: labels.
@@ -101,14 +131,59 @@ class Evaluation:
     errors: np.ndarray
 
 
-def evaluate(
-    found: Boxes,
-    truth: Boxes,
-    num_classes: int,
-    num_images: int,
-    uncounted: Boxes | None = None,
-    crowd: np.ndarray | None = None,
-) -> Evaluation:
+def run_coco(found: Boxes, truth: Boxes, ignored: Boxes, num_classes: int, **params: Any) -> dict[str, Any]:
+    """Evaluate boxes of any size with faster-coco-eval.
+
+    Args:
+        found: predictions.
+        truth: labels.
+        ignored: labels that are neither to be found nor missed.
+        num_classes: how many classes there are.
+        **params: of the library.
+
+    Returns:
+        Its `eval`: 'precision', 'matched' and more. Predictions have ids from 1, labels too, the ignored ones last.
+    """
+    from faster_coco_eval import COCO, COCOeval_faster  # takes a moment, and only accuracy needs it
+
+    labels = [*_annotations(truth, 1), *_annotations(ignored, len(truth) + 1, iscrowd=1)]
+    images = {item['image_id'] for item in labels}.union(found.image.tolist())
+    apis = []
+    for annotations in labels, list(_annotations(found, 1)):
+        apis.append(COCO())
+        apis[-1].dataset = {
+            'images': [{'id': k} for k in images],
+            'categories': [{'id': k} for k in range(num_classes)],
+            'annotations': annotations,
+        }
+        apis[-1].createIndex()
+    evaluation = COCOeval_faster(*apis, 'bbox')
+    vars(evaluation.params).update(areaRng=[[0, 1e10]], areaRngLbl=['all'], **params)
+    evaluation.evaluate()
+    evaluation.accumulate()
+    return evaluation.eval
+
+
+def match(found: Boxes, truth: Boxes, ignored: Boxes = NO_BOXES, num_classes: int = 1) -> np.ndarray:
+    """Match all predictions, also those beyond the 100 best of a class in an image.
+
+    Args:
+        found: predictions.
+        truth: labels.
+        ignored: labels that are neither to be found nor missed.
+        num_classes: how many classes there are.
+
+    Returns:
+        (N,) row of the label that each prediction takes at IoU 0.5, -1 for none, -2 for one of the ignored.
+    """
+    taken = np.full(len(found), -1)
+    matched = run_coco(found, truth, ignored, num_classes, iouThrs=np.array([IOU]), maxDets=[len(found)])['matched']
+    for prediction, label in (map(int, pair.split('_')) for pair in matched):
+        taken[prediction - 1] = label - 1 if label <= len(truth) else -2
+    return taken
+
+
+def evaluate(found: Boxes, truth: Boxes, num_classes: int, num_images: int, ignored: Boxes = NO_BOXES) -> Evaluation:
     """Compare predictions with labels.
 
     Args:
@@ -116,35 +191,27 @@ def evaluate(
         truth: labels.
         num_classes: how many classes there are.
         num_images: how many images there are.
-        uncounted: labels that do not count, if there are any.
-        crowd: (M,) which of those are crowds; the others are difficult objects.
+        ignored: crowds and difficult objects.
     """
-    taken = match(found, truth)
-    hit = taken[0] >= 0
-    neutral = np.zeros(taken.shape, bool)
-    if uncounted is not None:
-        neutral = (taken < 0) & reached(found, uncounted, np.zeros(len(uncounted), bool) if crowd is None else crowd)
-    counted = rank_within(found.image * max(num_classes, 1) + found.label, found.score) < MAX_PER_CLASS
-    judged = counted & ~neutral[0]
-    score = best_f1(found.score[judged], hit[judged], len(truth))[0]
+    precision = run_coco(found, truth, ignored, num_classes, maxDets=[MAX_PER_CLASS])['precision']
+    precision = np.asarray(precision)[..., 0, 0]  # (T, 101, C)
+    taken = match(found, truth, ignored, num_classes)
+    judged = taken != -2
+    score = best_f1(found.score[judged], taken[judged] >= 0, len(truth))[0]
     shown = judged & (found.score >= score)
-    classes = [_class_result(found, truth, taken, counted & ~neutral, shown, label) for label in range(num_classes)]
+    matched = np.where(shown, taken, -1)
+    classes = [
+        _class_result(found, truth, taken, judged, shown, precision[:, :, label], label) for label in range(num_classes)
+    ]
     with_labels = [result for result in classes if result.num_truth]
-    matched = np.where(shown, taken[0], -1)
-    mistakes = _mistakes(found, truth, matched, shown)
+    confused = _confused(found, truth, matched, shown)
+    mistakes = _mistakes(found, truth, matched, shown, confused)
+    pairs = {**{row: int(matched[row]) for row in np.flatnonzero(matched >= 0).tolist()}, **confused}
     confusion = np.zeros((num_classes + 1, num_classes + 1), np.int64)
-    right = matched >= 0
-    np.add.at(confusion, (truth.label[matched[right]], found.label[right]), 1)
-    used = set(matched[right].tolist())
-    errors = np.zeros(num_images, np.int64)
-    for item in mistakes:
-        errors[item.image] += 1
-        if item.kind == 'wrong class' and item.truth not in used:
-            confusion[truth.label[item.truth], found.label[item.found]] += 1
-            used.add(item.truth)
-        elif item.kind != 'missed':
-            confusion[-1, found.label[item.found]] += 1
-    confusion[:-1, -1] = np.bincount(truth.label, minlength=num_classes) - confusion[:-1, :-1].sum(1)
+    for row, label in pairs.items():
+        confusion[truth.label[label], found.label[row]] += 1
+    confusion[:-1, -1] = np.bincount(truth.label, minlength=num_classes) - confusion[:-1].sum(1)
+    confusion[-1, :-1] = np.bincount(found.label[shown], minlength=num_classes) - confusion[:, :-1].sum(0)
     return Evaluation(
         found,
         truth,
@@ -154,93 +221,129 @@ def evaluate(
         _mean([result.ap50 for result in with_labels]),
         confusion,
         matched,
-        hit,
-        neutral[0],
+        taken >= 0,
+        ~judged,
         mistakes,
-        errors,
+        np.bincount([item.image for item in mistakes], minlength=num_images),
     )
 
 
-def best_f1(score: np.ndarray, hit: np.ndarray, num_truth: int) -> tuple:
-    """Return the score from which upwards F1 is best, and that F1; the highest of equal ones; (0, NaN) without any."""
+def best_f1(score: np.ndarray, hit: np.ndarray, num_truth: int) -> tuple[float, float]:
+    """Return the score from which upwards F1 is best, and that F1; the highest of equal ones; (0, NaN) without any.
+
+    Args:
+        score: (N,) of predictions.
+        hit: (N,) which of them took a label.
+        num_truth: labels.
+    """
     if not len(score) or not num_truth:
         return 0.0, float('nan')
-    scores, precision, _ = precision_recall(score, hit, num_truth)
-    count = np.arange(1, len(scores) + 1)
-    f1 = 2 * precision * count / (count + num_truth)
+    order = np.argsort(-score, kind='stable')
+    scores = score[order]
+    f1 = 2 * np.cumsum(hit[order]) / (np.arange(1, len(scores) + 1) + num_truth)
     last = np.append(scores[1:] != scores[:-1], True)  # equal scores are kept or left together
     best = int(np.argmax(np.where(last, f1, -1)))
     return float(scores[best]), float(f1[best])
 
 
+def _annotations(boxes: Boxes, first_id: int, iscrowd: int = 0) -> Iterator[dict[str, Any]]:
+    rows = zip(boxes.image.tolist(), boxes.label.tolist(), boxes.xywh.tolist(), boxes.score.tolist())
+    for number, (image, label, box, score) in enumerate(rows, first_id):
+        yield {
+            'id': number,
+            'image_id': image,
+            'category_id': label,
+            'bbox': box,
+            'area': box[2] * box[3],
+            'score': score,
+            'iscrowd': iscrowd,
+        }
+
+
 def _class_result(
-    found: Boxes, truth: Boxes, taken: np.ndarray, judged: np.ndarray, shown: np.ndarray, label: int
+    found: Boxes,
+    truth: Boxes,
+    taken: np.ndarray,
+    judged: np.ndarray,
+    shown: np.ndarray,
+    precisions: np.ndarray,
+    label: int,
 ) -> ClassResult:
-    """Return one row of the table; `judged` (T, N) predictions count at each IoU, `shown` (N,) are drawn."""
+    """Return one row of the table; `judged` (N,) predictions count, `shown` (N,) have the common score or more."""
     mine = found.label == label
     num_truth = int((truth.label == label).sum())
-    num_predicted, num_found = int((mine & shown).sum()), int((mine & shown & (taken[0] >= 0)).sum())
+    num_predicted, num_found = int((mine & shown).sum()), int((mine & shown & (taken >= 0)).sum())
     precision = num_found / num_predicted if num_predicted else float('nan')
     if not num_truth:
         nan = float('nan')
         return ClassResult(0, 0, num_predicted, precision, nan, nan, nan, nan, nan, np.full(101, nan))
-    rows = np.flatnonzero(mine)
-    rows = rows[np.argsort(found.image[rows], kind='stable')]  # COCO takes equal scores in the order of the images
-    levels = [(rows[keep[rows]], row) for keep, row in zip(judged, taken)]
-    curves = [interpolated(*precision_recall(found.score[kept], row[kept] >= 0, num_truth)[1:]) for kept, row in levels]
-    kept = levels[0][0]
-    best_score, f1 = best_f1(found.score[kept], taken[0][kept] >= 0, num_truth)
+    best_score, f1 = best_f1(found.score[mine & judged], taken[mine & judged] >= 0, num_truth)
     return ClassResult(
         num_truth,
         num_found,
         num_predicted,
         precision,
         num_found / num_truth,
-        float(np.mean(curves)),
-        float(np.mean(curves[0])),
+        float(precisions.mean()),
+        float(precisions[0].mean()),
         best_score if f1 > 0 else float('nan'),
         f1,
-        curves[0],
+        precisions[0],
     )
 
 
-def _mistakes(found: Boxes, truth: Boxes, matched: np.ndarray, shown: np.ndarray) -> list[Mistake]:
-    """Return what is wrong with each prediction without a label; a label is missed if no such prediction is at it."""
+def _confused(found: Boxes, truth: Boxes, matched: np.ndarray, shown: np.ndarray) -> dict[int, int]:
+    """Return for predictions left over the label, left over too, that each takes whatever its class."""
     loose = np.flatnonzero(shown & (matched < 0))
     free = np.setdiff1d(np.arange(len(truth)), matched[matched >= 0])
-    other = match(_take(found, loose), _take(truth, free), by_class=False, thresholds=IOU_THRESHOLDS[:1])[0]
-    # A free label of the same class at IoU 0.5 would have been taken before: what matches now is of another class.
-    confused = {int(loose[k]): int(free[row]) for k, row in enumerate(other) if row >= 0}
-    one, two = pairs_within(found.image[loose], truth.image)
-    iou = iou_of(found.xywh[loose[one]], truth.xywh[two])
-    same = found.label[loose[one]] == truth.label[two]
-    order = np.lexsort((iou, one))
-    nearest, other_class = (
-        {int(loose[one[k]]): (float(iou[k]), int(two[k])) for k in order[which[order]]}  # the largest comes last
-        for which in (same, ~same)
-    )
+    one_class = [replace(boxes, label=boxes.label * 0) for boxes in (found.take(loose), truth.take(free))]
+    taken = match(*one_class)
+    return {int(loose[k]): int(free[row]) for k, row in enumerate(taken) if row >= 0}
+
+
+def _mistakes(
+    found: Boxes, truth: Boxes, matched: np.ndarray, shown: np.ndarray, confused: dict[int, int]
+) -> list[Mistake]:
+    """Return what is wrong with each prediction without a label; a label is missed if nothing of that is at it."""
+    loose = np.flatnonzero(shown & (matched < 0))
+    by_image = np.argsort(truth.image, kind='stable')
+    images = truth.image[by_image]
     mistakes = []
     for row in loose[np.argsort(-found.score[loose], kind='stable')].tolist():
         image = int(found.image[row])
-        near, label = nearest.get(row, (0.0, -1))
         if row in confused:
-            mistakes.append(Mistake('wrong class', image, row, confused[row]))
-        elif near >= IOU_THRESHOLDS[0]:
-            mistakes.append(Mistake('duplicate', image, row, label))
-        elif other_class.get(row, (0.0, -1))[0] >= IOU_THRESHOLDS[0]:  # its label has been found by another prediction
-            mistakes.append(Mistake('wrong class', image, row, other_class[row][1]))
-        elif near >= NEAR:
-            mistakes.append(Mistake('badly placed', image, row, label))
+            kind, label = 'wrong class', confused[row]
         else:
-            mistakes.append(Mistake('background', image, row, -1))
-    near_hits = [item.truth for item in mistakes if item.kind == 'badly placed']
-    missed = np.setdiff1d(free, [*confused.values(), *near_hits])
+            labels = by_image[slice(*np.searchsorted(images, [image, image + 1]))]
+            kind, label = _kind_of(found.xywh[row], found.label[row], truth.take(labels), labels)
+        mistakes.append(Mistake(kind, image, row, label))
+    at_labels = [item.truth for item in mistakes if item.kind in ('wrong class', 'badly placed')]
+    missed = np.setdiff1d(np.arange(len(truth)), [*matched[matched >= 0], *at_labels])
     missed = missed[np.argsort(-truth.xywh[missed, 2:].prod(1), kind='stable')]
     return mistakes + [Mistake('missed', int(truth.image[row]), -1, int(row)) for row in missed]
 
 
-def _take(boxes: Boxes, rows: np.ndarray) -> Boxes:
-    return Boxes(boxes.image[rows], boxes.label[rows], boxes.xywh[rows], boxes.score[rows])
+def _kind_of(xywh: np.ndarray, class_index: int, labels: Boxes, rows: np.ndarray) -> tuple[str, int]:
+    """Return what is wrong with a prediction that takes no label, and the label that explains it.
+
+    Args:
+        xywh: (4,) the prediction.
+        class_index: its class.
+        labels: those of its image.
+        rows: (L,) which they are among all.
+    """
+    from faster_coco_eval import mask
+
+    if not len(rows):
+        return 'background', -1
+    overlaps = np.asarray(mask.iou(xywh[None], labels.xywh, [0] * len(rows)))[0]
+    same = labels.label == class_index
+    near, other = np.where(same, overlaps, 0), np.where(same, 0, overlaps)
+    if near.max() >= IOU:
+        return 'duplicate', int(rows[near.argmax()])
+    if other.max() >= IOU:  # its label has been found by another prediction
+        return 'wrong class', int(rows[other.argmax()])
+    return ('badly placed', int(rows[near.argmax()])) if near.max() >= NEAR else ('background', -1)
 
 
 def _mean(values: Sequence[float]) -> float:

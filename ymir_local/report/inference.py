@@ -10,8 +10,7 @@ from ..platform.labels import Dataset
 from ..texts import as_text, t
 from . import summary
 from .charts import Series, bar_chart, heat_map, line_chart
-from .evaluation import KINDS, Evaluation, Mistake, evaluate
-from .matching import Boxes
+from .evaluation import KINDS, Boxes, Evaluation, Mistake, evaluate
 from .pictures import Album, Mark
 from .run_files import RunFiles
 from .scenes import Scene, Truth, read_scenes
@@ -76,16 +75,15 @@ def inference_part(
         'num_boxes': len(found),
         'names': shown_names,
         'num_labels': len(truth.counted),
-        'num_uncounted': len(truth.uncounted),
+        'num_ignored': len(truth.ignored),
     }
     labelled = np.array([scene.labelled for scene in scenes], bool)
     part['labelled'] = bool(labelled.any())
     if part['labelled']:
         if not labelled.all():
             run.gaps.append(t('report.of images have no labels', int((~labelled).sum()), len(scenes)))
-        counted = labelled[found.image]
-        judged = Boxes(found.image[counted], found.label[counted], found.xywh[counted], found.score[counted])
-        result = evaluate(judged, truth.counted, len(shown_names), len(scenes), truth.uncounted, truth.crowd)
+        judged = found.take(labelled[found.image])
+        result = evaluate(judged, truth.counted, len(shown_names), len(scenes), truth.ignored)
         part.update(_with_labels(result, truth, scenes, shown_names, album))
     else:
         part.update(_without_labels(found, scenes, shown_names, album, run))
@@ -250,8 +248,8 @@ def _worst_images(
         pred_rows = np.flatnonzero((result.found.image == k) & (result.found.score >= result.score))
         pred_rows = pred_rows[np.argsort(result.found.score[pred_rows], kind='stable')].tolist()
         left = [
-            Mark(tuple(truth.uncounted.xywh[row]), names[truth.uncounted.label[row]], 'neutral')
-            for row in np.flatnonzero(truth.uncounted.image == k).tolist()
+            Mark(tuple(truth.ignored.xywh[row]), names[truth.ignored.label[row]], 'neutral')
+            for row in np.flatnonzero(truth.ignored.image == k).tolist()
         ]
         left += [
             Mark(

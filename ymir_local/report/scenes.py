@@ -1,15 +1,14 @@
 """The images of an inference and what is to be seen in them, joined from the run and from labels that a user gives."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from ..platform.labels import Dataset
 from ..platform.prepare import asset_id
 from ..texts import t
-from .matching import Boxes
+from .evaluation import Boxes
 from .run_files import RunFiles, index_entries, objects_of
 
 COUNTED, DIFFICULT, CROWD = 'counted', 'difficult', 'crowd'
@@ -44,13 +43,11 @@ class Truth(NamedTuple):
 
     Args:
         counted: those that are to be found.
-        uncounted: difficult objects and crowds, which are neither found nor missed.
-        crowd: (M,) which of `uncounted` are crowds.
+        ignored: difficult objects and crowds, which are neither found nor missed.
     """
 
     counted: Boxes
-    uncounted: Boxes
-    crowd: np.ndarray
+    ignored: Boxes
 
 
 def read_scenes(
@@ -96,10 +93,10 @@ def read_scenes(
     truth = Truth(
         _boxes((k, item) for k, item in found if item.kind == COUNTED),
         _boxes((k, item) for k, item in found if item.kind != COUNTED),
-        np.array([item.kind == CROWD for _, item in found if item.kind != COUNTED], bool),
     )
-    if len(truth.uncounted):
-        run.gaps.append(t('report.labels are marked as difficult', int((~truth.crowd).sum()), int(truth.crowd.sum())))
+    kinds = Counter(item.kind for _, item in found)
+    if len(truth.ignored):
+        run.gaps.append(t('report.labels are marked as difficult', kinds[DIFFICULT], kinds[CROWD]))
     return scenes, truth
 
 

@@ -1,64 +1,28 @@
 """Which classes a detector takes for which: counts and their picture.
 
-Rows are true classes, columns predicted ones, the last of both is the background.
+Rows are true classes, columns predicted ones, the last of both is the background. Each object and each detection counts
+once. Detections choose by falling score, in two rounds: first the free object of their class with the largest IoU of at
+least the threshold, as for the average precision; then those left over any object left over, whatever its class. What
+is left then is counted in the background's row (detections) and column (objects). Crowds are neither found nor missed,
+and a detection that takes no object of its class and lies in one (its share there is the IoU) does not count. The
+report of `ymir` has the same definition.
 """
 
 from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 from mmcv.ops import batched_nms
-from mmdet.structures.bbox import bbox_overlaps
 from mmengine.dataset import BaseDataset
 from torch import Tensor
 
-from .annotations import boxes_of, data_infos
+from mmyolo.evaluation.coco_api import match
+
+from .annotations import data_infos
 from .plotting import new_figure, shown_names
 
 MANY = 30  # classes, from which on cells are smaller and zeros are left out
-
-
-def count_image(
-    matrix: np.ndarray,
-    gt_bboxes: np.ndarray,
-    gt_labels: np.ndarray,
-    bboxes: Tensor,
-    scores: Tensor,
-    labels: Tensor,
-    score_thr: float,
-    tp_iou_thr: float,
-    nms_iou_thr: float | None,
-) -> None:
-    """Adds the objects and detections of one image.
-
-    A detection counts once for every object that it overlaps enough, whatever the class of the object, and as a find in
-    the background if there is none. An object that no detection of its class overlaps counts as taken for background.
-
-    Args:
-        matrix: (C + 1, C + 1), changed in place.
-        gt_bboxes: (g, 4) xyxy.
-        gt_labels: (g, ).
-        bboxes: (n, 4) xyxy of detections.
-        scores: (n, ).
-        labels: (n, ).
-        score_thr: Lowest score that counts.
-        tp_iou_thr: Lowest IoU at which a detection overlaps an object enough.
-        nms_iou_thr: Drop detections that overlap a better one of their class more than this; None: none.
-    """
-    kept = scores >= score_thr
-    bboxes, scores, labels = bboxes[kept].float(), scores[kept].float(), labels[kept]
-    if nms_iou_thr is not None and len(bboxes):
-        _, kept = batched_nms(bboxes, scores, labels, {'type': 'nms', 'iou_threshold': nms_iou_thr})
-        bboxes, labels = bboxes[kept], labels[kept]
-    predicted, background = labels.numpy(), len(matrix) - 1
-    overlaps = bbox_overlaps(bboxes, torch.as_tensor(gt_bboxes, dtype=torch.float32)).numpy() >= tp_iou_thr
-    detection, truth = np.nonzero(overlaps)
-    np.add.at(matrix, (gt_labels[truth], predicted[detection]), 1)
-    np.add.at(matrix, (background, predicted[~overlaps.any(1)]), 1)
-    found = (overlaps & (predicted[:, None] == gt_labels[None])).any(0)
-    np.add.at(matrix, (gt_labels[~found], background), 1)
 
 
 def count(
@@ -68,12 +32,14 @@ def count(
     tp_iou_thr: float = 0.5,
     nms_iou_thr: float | None = None,
 ) -> np.ndarray:
-    """Compares predictions with the annotations of a data set; objects to be ignored do not count.
+    """Compares predictions with the annotations of a data set.
 
     Args:
         dataset: Built without pipelines.
         predictions: What `tools/test.py --out` wrote, in any order.
-        score_thr: See `count_image`, as the next two.
+        score_thr: Lowest score that counts.
+        tp_iou_thr: Least IoU of a detection with its object.
+        nms_iou_thr: Drop detections that overlap a better one of their class more than this; None: none.
 
     Returns:
         (C + 1, C + 1) counts.
@@ -88,7 +54,8 @@ def count(
             f'{len(dataset)}; use the config that the predictions were made with'
         )
     by_image = {prediction.get('img_id', index): prediction for index, prediction in enumerate(predictions)}
-    matrix = np.zeros((num_classes + 1, num_classes + 1), np.int64)
+    objects: list[dict] = []
+    detections: list[dict] = []
     for index, info in enumerate(data_infos(dataset, 'Comparing')):
         image = info.get('img_id', index)
         if image not in by_image:
@@ -99,17 +66,77 @@ def count(
             raise ValueError(
                 f'Image {image!r} has a prediction of class {label}, but the data set has {num_classes} classes'
             )
-        count_image(
-            matrix,
-            *boxes_of(info),
-            found['bboxes'].cpu(),
-            found['scores'].cpu(),
-            found['labels'].cpu(),
-            score_thr,
-            tp_iou_thr,
-            nms_iou_thr,
-        )
+        for item in info['instances']:
+            ignored = int(bool(item.get('ignore_flag')))
+            objects.append(_record(index, item['bbox'], item['bbox_label'], iscrowd=ignored))
+        rows = (found[name].cpu() for name in ('bboxes', 'scores', 'labels'))
+        for box, score, label in zip(*(values.tolist() for values in _kept(*rows, score_thr, nms_iou_thr))):
+            detections.append(_record(index, box, label, score=score))
+    return count_boxes(objects, detections, num_classes, tp_iou_thr)
+
+
+def _kept(
+    bboxes: Tensor, scores: Tensor, labels: Tensor, score_thr: float, nms_iou_thr: float | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The boxes (n, 4), scores (n, ) and labels (n, ) of an image that count; see `count`."""
+    kept = scores >= score_thr
+    bboxes, scores, labels = bboxes[kept].float(), scores[kept].float(), labels[kept]
+    if nms_iou_thr is not None and len(bboxes):
+        _, kept = batched_nms(bboxes, scores, labels, {'type': 'nms', 'iou_threshold': nms_iou_thr})
+        bboxes, scores, labels = bboxes[kept], scores[kept], labels[kept]
+    return bboxes, scores, labels
+
+
+def _record(image: int, xyxy: Sequence[float], label: int, **more: float) -> dict:
+    x1, y1, x2, y2 = map(float, xyxy)
+    w, h = x2 - x1, y2 - y1
+    return {'image_id': image, 'category_id': int(label), 'bbox': [x1, y1, w, h], 'area': w * h, 'iscrowd': 0, **more}
+
+
+def count_boxes(objects: Sequence[dict], detections: Sequence[dict], num_classes: int, iou_thr: float) -> np.ndarray:
+    """Counts which class is taken for which.
+
+    Args:
+        objects: COCO's annotations without ids; category ids are class indices.
+        detections: The same of the detections, with a `score` each.
+        num_classes: C.
+        iou_thr: Least IoU of a detection with its object.
+
+    Returns:
+        (C + 1, C + 1) counts.
+    """
+    taken = _match(objects, detections, iou_thr)
+    used = set(taken.values())
+    free = [k for k, item in enumerate(objects) if k not in used and not item['iscrowd']]
+    loose = [k for k in range(len(detections)) if k not in taken]
+    one_class = [
+        [dict(items[k], category_id=0) for k in kept] for items, kept in ((objects, free), (detections, loose))
+    ]
+    confused = {loose[detection]: free[truth] for detection, truth in _match(*one_class, iou_thr).items()}
+    matrix = np.zeros((num_classes + 1, num_classes + 1), np.int64)
+    for detection, truth in (taken | confused).items():
+        if not objects[truth]['iscrowd']:
+            matrix[objects[truth]['category_id'], detections[detection]['category_id']] += 1
+    for k in set(free).difference(confused.values()):
+        matrix[objects[k]['category_id'], -1] += 1
+    for k in set(loose).difference(confused):
+        matrix[-1, detections[k]['category_id']] += 1
     return matrix
+
+
+def _match(objects: Sequence[dict], detections: Sequence[dict], iou_thr: float) -> dict[int, int]:
+    """The index of the object that each detection takes."""
+    images = [{'id': image} for image in {item['image_id'] for item in (*objects, *detections)}]
+    categories = [{'id': label} for label in {item['category_id'] for item in (*objects, *detections)}]
+    truth, found = (
+        {
+            'images': images,
+            'categories': categories,
+            'annotations': [dict(item, id=number) for number, item in enumerate(items, 1)],
+        }
+        for items in (objects, detections)
+    )
+    return {detection - 1: number - 1 for detection, number in match(truth, found, iou_thr).items()}
 
 
 def normalize(matrix: np.ndarray) -> np.ndarray:

@@ -1,50 +1,48 @@
-"""What pycocotools and faster-coco-eval make of boxes: the numbers that a report must show."""
+"""What pycocotools makes of boxes: the numbers that validation, report and demo must show."""
 
 import contextlib
 import io
 from typing import Any
 
 import numpy as np
-from faster_coco_eval import COCO as FasterCOCO
-from faster_coco_eval import COCOeval_faster
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from ymir_local.report.matching import Boxes
+from ymir_local.report.evaluation import NO_BOXES, Boxes
 
-PACKAGES = {'pycocotools': (COCO, COCOeval), 'faster-coco-eval': (FasterCOCO, COCOeval_faster)}
+
+def annotations_of(truth: Boxes, crowds: Boxes = NO_BOXES) -> list[dict]:
+    """COCO's annotations of labels, ids from 1."""
+    rows = [(boxes, k, crowd) for boxes, crowd in ((truth, 0), (crowds, 1)) for k in range(len(boxes))]
+    return [
+        {
+            'id': number,
+            'image_id': int(boxes.image[k]),
+            'category_id': int(boxes.label[k]),
+            'bbox': boxes.xywh[k].tolist(),
+            'area': float(boxes.xywh[k, 2:].prod()),
+            'iscrowd': crowd,
+        }
+        for number, (boxes, k, crowd) in enumerate(rows, 1)
+    ]
 
 
 def evaluated(
-    package: str,
     found: Boxes,
     truth: Boxes,
-    crowds: Boxes | None,
+    crowds: Boxes,
     num_classes: int,
     num_images: int,
     by_class: bool = True,
+    max_dets: int = 100,
 ) -> Any:
     """An evaluation that has run."""
-    coco_class, evaluation_class = PACKAGES[package]
-    rows = [
-        (boxes, k, crowd) for boxes, crowd in ((truth, 0), (crowds, 1)) if boxes is not None for k in range(len(boxes))
-    ]
-    coco = coco_class()
+    coco = COCO()
     coco.dataset = {
         'info': {},
         'images': [{'id': k} for k in range(num_images)],
         'categories': [{'id': k, 'name': str(k)} for k in range(num_classes)],
-        'annotations': [
-            {
-                'id': number,
-                'image_id': int(boxes.image[k]),
-                'category_id': int(boxes.label[k]),
-                'bbox': boxes.xywh[k].tolist(),
-                'area': float(boxes.xywh[k, 2:].prod()),
-                'iscrowd': crowd,
-            }
-            for number, (boxes, k, crowd) in enumerate(rows, 1)
-        ],
+        'annotations': annotations_of(truth, crowds),
     }
     results = [
         {'image_id': int(i), 'category_id': int(c), 'bbox': box.tolist(), 'score': float(s)}
@@ -52,8 +50,9 @@ def evaluated(
     ]
     with contextlib.redirect_stdout(io.StringIO()):
         coco.createIndex()
-        evaluation = evaluation_class(coco, coco.loadRes(results), 'bbox')
+        evaluation = COCOeval(coco, coco.loadRes(results) if results else COCO(), 'bbox')
         evaluation.params.useCats = int(by_class)
+        evaluation.params.maxDets = [1, 10, max_dets]
         evaluation.evaluate()
         evaluation.accumulate()
     return evaluation
@@ -64,28 +63,27 @@ def precisions(evaluation: Any) -> np.ndarray:
     return np.asarray(evaluation.eval['precision'])[:, :, :, 0, -1]
 
 
-def confusion(
-    found: Boxes, truth: Boxes, crowds: Boxes | None, num_classes: int, num_images: int, score: float
-) -> np.ndarray:
+def confusion(found: Boxes, truth: Boxes, crowds: Boxes, num_classes: int, num_images: int, score: float) -> np.ndarray:
     """(C + 1, C + 1) labels by predictions from a score upwards: matched within the class by pycocotools, what is left
     matched by it whatever the class.
     """
-    kept = _take(found, found.score >= score)
+    kept = found.take(found.score >= score)
     matrix = np.zeros((num_classes + 1, num_classes + 1), np.int64)
     loose, free = np.zeros(len(kept), bool), np.ones(len(truth), bool)
-    if len(kept):
-        for entry in evaluated('pycocotools', kept, truth, crowds, num_classes, num_images).evalImgs:
-            if entry is None or entry['aRng'] != [0, 1e10]:
-                continue
-            for number, label, ignored in zip(entry['dtIds'], entry['dtMatches'][0], entry['dtIgnore'][0]):
-                if label and not ignored:
-                    free[int(label) - 1] = False
-                    matrix[entry['category_id'], entry['category_id']] += 1
-                elif not ignored:
-                    loose[number - 1] = True
-    others, left = _take(kept, loose), _take(truth, free)
+    limit = max(len(kept), 1)
+    for entry in evaluated(kept, truth, crowds, num_classes, num_images, max_dets=limit).evalImgs:
+        if entry is None or entry['aRng'] != [0, 1e10]:
+            continue
+        for number, label, ignored in zip(entry['dtIds'], entry['dtMatches'][0], entry['dtIgnore'][0]):
+            if label and not ignored:
+                free[int(label) - 1] = False
+                matrix[entry['category_id'], entry['category_id']] += 1
+            elif not ignored:
+                loose[number - 1] = True
+    others, left = kept.take(loose), truth.take(free)
     if len(others) and len(left):
-        for entry in evaluated('pycocotools', others, left, None, num_classes, num_images, by_class=False).evalImgs:
+        entries = evaluated(others, left, NO_BOXES, num_classes, num_images, False, limit).evalImgs
+        for entry in entries:
             if entry is None or entry['aRng'] != [0, 1e10]:
                 continue
             for number, label in zip(entry['dtIds'], entry['dtMatches'][0]):
@@ -95,7 +93,3 @@ def confusion(
         matrix[k, -1] = (truth.label == k).sum() - matrix[k].sum()
         matrix[-1, k] = (others.label == k).sum() + matrix[k, k] - matrix[:-1, k].sum()
     return matrix
-
-
-def _take(boxes: Boxes, rows: np.ndarray) -> Boxes:
-    return Boxes(boxes.image[rows], boxes.label[rows], boxes.xywh[rows], boxes.score[rows])

@@ -12,7 +12,7 @@ from ymir_local.datasets import read_dataset
 from ymir_local.demo.sample_data import generate
 from ymir_local.platform.labels import Dataset, LabelledBox, LabelledImage
 from ymir_local.report.charts import BOTTOM, LEFT, RIGHT, TOP
-from ymir_local.report.matching import Boxes
+from ymir_local.report.evaluation import Boxes
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_page_of_a_coco_folder(labelled, tmp_path, class_names):
         )
         for crowd in (0, 1)
     )
-    reference = coco_reference.evaluated('pycocotools', found, truth, crowds, 3, len(images))
+    reference = coco_reference.evaluated(found, truth, crowds, 3, len(images))
     precision = coco_reference.precisions(reference)
     ap = precision.mean(1)
     assert [row[5:7] for row in page.table('class')[1:]] == [

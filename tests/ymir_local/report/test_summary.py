@@ -9,8 +9,7 @@ import yaml
 from tests.ymir_local.report import runs
 from tests.ymir_local.report.reader import report
 from ymir_local.report import summary
-from ymir_local.report.evaluation import evaluate
-from ymir_local.report.matching import Boxes
+from ymir_local.report.evaluation import Boxes, evaluate
 from ymir_local.report.summary import FAULTS, NEXT, QUALITY
 
 TRUTH = [(k, k % 2, 0, 0, 10, 10, 1) for k in range(10)]  # one object in each of ten images, of two classes in turn

@@ -10,7 +10,7 @@ GT = [([0, 0, 100, 100], 0), ([200, 0, 300, 100], 1), ([400, 0, 500, 100], 1)]
 FOUND = [  # box, score, label
     ([0, 0, 100, 100], 0.9, 0),  # right
     ([200, 0, 300, 100], 0.8, 0),  # takes the second object for class 0
-    ([0, 0, 100, 95], 0.7, 0),  # right again
+    ([0, 0, 100, 95], 0.7, 0),  # the first object again
     ([0, 200, 100, 300], 0.6, 2),  # nothing there
     ([400, 0, 500, 100], 0.1, 1),  # not sure enough
 ]
@@ -47,36 +47,58 @@ def test_by_hand():
     images = DataSet([[], GT])
     found = [prediction(1, FOUND), prediction(0, [])]
     expected = np.zeros((4, 4), int)
-    expected[0, 0], expected[1, 0], expected[1, 3], expected[3, 2] = 2, 1, 2, 1
+    expected[0, 0], expected[1, 0], expected[1, 3], expected[3, 0], expected[3, 2] = 1, 1, 1, 1, 1
     np.testing.assert_array_equal(cm.count(images, found, 0.3), expected)
     # NMS drops the second hit on the first object, whose score is that of the third detection
-    expected[0, 0] = 1
+    expected[3, 0] = 0
     np.testing.assert_array_equal(cm.count(images, found, 0.3, nms_iou_thr=0.5), expected)
     percent = cm.normalize(expected)
-    np.testing.assert_allclose(percent[1], [100 / 3, 0, 0, 200 / 3])
+    np.testing.assert_allclose(percent[1], [50, 0, 0, 50])
     assert percent[2].tolist() == [0, 0, 0, 0]  # no object of class c
+
+
+def test_objects_to_be_ignored_are_neither_found_nor_missed():
+    images = DataSet([GT[:2]])
+    images.get_data_info = lambda index: {
+        'img_id': 0,
+        'instances': [
+            {'bbox': [0, 0, 100, 100], 'bbox_label': 0, 'ignore_flag': 1},
+            {'bbox': [200, 0, 300, 100], 'bbox_label': 1},
+        ],
+    }
+    found = [([0, 0, 100, 100], 0.9, 0), ([0, 0, 60, 60], 0.8, 0), ([0, 0, 60, 60], 0.7, 1)]
+    matrix = cm.count(images, [prediction(0, found)])
+    # two lie in the first object; the third does too, but is of another class
+    assert np.argwhere(matrix).tolist() == [[1, 3], [3, 1]] and matrix.sum() == 2
+
+
+def overlap_of(box, other):
+    w, h = (min(box[k + 2], other[k + 2]) - max(box[k], other[k]) for k in (0, 1))
+    shared = max(w, 0) * max(h, 0)
+    return shared / (sum((b[2] - b[0]) * (b[3] - b[1]) for b in (box, other)) - shared)
 
 
 def naive(gt, found, score_thr, tp_iou_thr, classes):
     matrix = np.zeros((classes + 1, classes + 1), int)
-    hit = [False] * len(gt)
-    for box, score, label in found:
-        if score < score_thr:
-            continue
-        matched = False
-        for index, (true_box, true_label) in enumerate(gt):
-            w = min(box[2], true_box[2]) - max(box[0], true_box[0])
-            h = min(box[3], true_box[3]) - max(box[1], true_box[1])
-            overlap = max(w, 0) * max(h, 0)
-            union = sum((b[2] - b[0]) * (b[3] - b[1]) for b in (box, true_box)) - overlap
-            if overlap / union >= tp_iou_thr:
-                matched = True
-                matrix[true_label, label] += 1
-                hit[index] |= true_label == label
-        if not matched:
-            matrix[classes, label] += 1
-    for (_, label), was_hit in zip(gt, hit):
-        matrix[label, classes] += not was_hit
+    free = dict(enumerate(gt))
+    left = sorted((item for item in found if item[1] >= score_thr), key=lambda item: -item[1])
+    for same_class in True, False:
+        waiting, left = left, []
+        for box, score, label in waiting:
+            fitting = [
+                (overlap_of(box, true_box), index)
+                for index, (true_box, true_label) in free.items()
+                if true_label == label or not same_class
+            ]
+            overlap, index = max(fitting, default=(0, -1))
+            if overlap >= tp_iou_thr:
+                matrix[free.pop(index)[1], label] += 1
+            else:
+                left.append((box, score, label))
+    for _, _, label in left:
+        matrix[classes, label] += 1
+    for _, label in free.values():
+        matrix[label, classes] += 1
     return matrix
 
 
@@ -88,7 +110,7 @@ def test_against_loops():
         return np.concatenate([corner, corner + size], 1).round().tolist()
 
     images, found = [], []
-    for image in range(20):
+    for _ in range(20):
         images.append(list(zip(boxes(5), rng.integers(0, 3, 5).tolist())))
         found.append(list(zip(boxes(12), rng.uniform(0, 1, 12).round(3).tolist(), rng.integers(0, 3, 12).tolist())))
     expected = sum(naive(gt, dets, 0.31, 0.4, 3) for gt, dets in zip(images, found))
