@@ -23,14 +23,14 @@ from rich.table import Table
 from mmyolo.registry import MODELS
 from mmyolo.testing.random_weights import set_score_distribution, settle_batch_norms
 from mmyolo.utils import register_all_modules
-from ymir.detector import Detector, Normalize, build_model
-from ymir.images import Letterbox, pixel_transforms
-from ymir.model_package import read_package
+from tmi.families.dense_predictor import Detector, Normalize, build_model
+from tmi.inference.images import Letterbox, pixel_transforms
+from tmi.inference.package import read_package
+from tmi.inference.plan import make_plan
+from tmi.inference.run import predict
+from tmi.inference.shards import Prediction
+from tmi.zoo.weights import InferenceModel
 from ymir.params import InferParams, load_params
-from ymir.prediction_plan import make_plan
-from ymir.prediction_run import predict
-from ymir.shards import Prediction
-from ymir.weights import InferenceModel
 from ymir_local.demo.sample_data import generate
 
 ROOT = Path(__file__).resolve().parents[1]

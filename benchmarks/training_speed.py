@@ -31,10 +31,11 @@ from rich.console import Console
 from rich.table import Table
 
 from mmyolo.utils import register_all_modules
+from tmi.devices import available_cpus
+from tmi.training.config import TrainingTask, modify_mmengine_config
+from tmi.training.data import TrainingData
+from tmi.zoo.models import find_model
 from ymir.params import TrainingParams, load_params
-from ymir.training_config import TrainingTask, available_cpus, modify_mmengine_config
-from ymir.training_data import TrainingData
-from ymir.zoo import find_model
 from ymir_local.demo.sample_data import CLASS_NAMES, generate
 
 NUM_CLASSES = 5

@@ -45,6 +45,7 @@ FORBIDDEN = {
     'mmyolo/models': (*YMIR, *ENDS, *LEAVES, *ABOVE_MODELS),
     **{leaf.replace('.', '/'): (*YMIR, *ENDS, *(other for other in LEAVES if other != leaf)) for leaf in LEAVES},
     'mmyolo/testing': (*YMIR, *ENDS),  # makes models to be exported
+    'tmi': ('ymir', 'ymir_exc', 'ymir_local', *ENDS),
     'ymir': ('ymir_local', *ENDS),
     'ymir_local': (*TORCH, 'mmyolo', 'tmi', 'ymir', *ENDS),
     'tools': (*YMIR, 'demo', 'benchmarks', 'tests'),

@@ -29,6 +29,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import weights_to_cpu
 
+from tmi.training.metrics import clean_metrics
 from ymir_exc.atomic import atomic_file, write_text_atomically
 from ymir_exc.env import get_current_env
 from ymir_exc.errors import ConfigError
@@ -44,8 +45,6 @@ EPOCH_STAGE = re.compile(r'epoch_(\d+)(_\d+)?')
 RESUME_FILE = 'resume.pth'
 LAST_CHECKPOINT = 'last_checkpoint'
 RUN_CONFIG = 'run_config.py'  # mmengine writes it over at each start
-METRIC_KEY = 'coco/bbox_mAP'
-METRIC_PREFIX = 'coco/bbox_'
 
 
 @HOOKS.register_module()
@@ -190,23 +189,6 @@ class YmirCheckpointHook(Hook):
         for path in earlier.union(self.models_dir.resolve().glob(WEIGHTS_PATTERN)) - named:
             if not path.is_dir():
                 path.unlink(missing_ok=True)
-
-
-def clean_metrics(metrics: dict[str, float]) -> dict[str, float]:
-    """Bring the evaluator's metrics into the platform's bounds.
-
-    Args:
-        metrics: E.g. `coco/bbox_mAP_50` to value; -1 and NaN where there was nothing to evaluate.
-
-    Returns:
-        `mAP` always, from 0 to 1, and the other box metrics under their short names.
-    """
-    cleaned = {'mAP': 0.0}
-    for key, value in metrics.items():
-        number = float(value)
-        if key.startswith(METRIC_PREFIX) and math.isfinite(number) and 0 <= number <= 1:
-            cleaned[key[len(METRIC_PREFIX) :]] = number
-    return cleaned
 
 
 def _read_result() -> dict[str, Any]:

@@ -11,8 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ymir.errors import TaskError
-from ymir_exc.code import ExecutorReturnCode
+from tmi.errors import SettingError, TaskError
 from ymir_exc.env import EnvConfig
 from ymir_exc.skipped_images import SKIPPED_IMAGES_FILE
 
@@ -34,6 +33,18 @@ TRAINING_FILES = (
 )
 MODEL_FILES = ('resume.pth', 'last_checkpoint', 'run_config.py')
 PREDICTIONS = 'predictions'
+
+
+def prediction_folder(root: str) -> Path:
+    """Where predictions wait until they are merged.
+
+    Args:
+        root: The task's output folder; what else lies in it is the platform's to delete.
+
+    Returns:
+        The folder.
+    """
+    return Path(root) / PREDICTIONS
 
 
 class Outputs(NamedTuple):
@@ -116,7 +127,7 @@ def check_outputs(env: EnvConfig) -> None:
 
 
 def _error(sentence: str) -> TaskError:
-    return TaskError(ExecutorReturnCode.RC_EXEC_CONFIG_ERROR, sentence)
+    return SettingError(sentence)
 
 
 def _nearest(path: Path) -> Path:

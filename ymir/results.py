@@ -5,9 +5,8 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 
-from ymir.errors import TaskError
-from ymir.shards import Prediction
-from ymir_exc.code import ExecutorReturnCode
+from tmi.errors import NoReadableImageError
+from tmi.inference.shards import Prediction
 from ymir_exc.result_writer import Annotation, Box, InferResultWriter
 from ymir_exc.skipped_images import CANDIDATES, SKIPPED_IMAGES_FILE, SkippedImage, write_skipped_images
 
@@ -55,10 +54,9 @@ class SkippedCandidates:
         listing = ', '.join(f'{image.path} ({image.reason})' for image in self._skipped[:SHOWN])
         listing += ', ...' if count > SHOWN else ''
         if count and count == self._num_images:
-            raise TaskError(
-                ExecutorReturnCode.RC_EXEC_UNKNOWN_IMAGE_FORMAT,
+            raise NoReadableImageError(
                 f'None of the {count} images can be read: {listing}. JPEG, PNG and BMP files that OpenCV can decode '
-                'are needed.',
+                'are needed.'
             )
         if count:
             logger.warning(

@@ -14,19 +14,11 @@ PROJECT_ROOT = Path(__file__).resolve().parents[1]
 # `python ymir/start.py` puts ymir/ on the import path, where its modules would be found under second names.
 sys.path[:] = [str(PROJECT_ROOT), *(path for path in sys.path if Path(path or '.').resolve() != PROJECT_ROOT / 'ymir')]
 
-from ymir.errors import (  # noqa: E402
-    ERROR_FILE_VARIABLE,
-    ErrorRecord,
-    TaskError,
-    as_task_error,
-    killed_process,
-    publish,
-    read_record,
-    stopped_process,
-)
+from tmi.errors import SettingError, TaskError, UnknownError, killed_process, stopped_process  # noqa: E402
+from tmi.processes import ERROR_FILE_VARIABLE, ErrorRecord, read_record  # noqa: E402
+from ymir.environment import prepare_environment  # noqa: E402
+from ymir.errors import as_task_error, publish  # noqa: E402
 from ymir.output_paths import check_outputs  # noqa: E402
-from ymir.runtime_env import prepare_environment  # noqa: E402
-from ymir_exc.code import ExecutorReturnCode  # noqa: E402
 from ymir_exc.env import get_current_env  # noqa: E402
 from ymir_exc.executor import Executor  # noqa: E402
 from ymir_exc.monitor import write_monitor_logger  # noqa: E402
@@ -43,10 +35,7 @@ def begin() -> None:
     """Check that the platform wants something and that it can be written, and write the first progress line."""
     env = get_current_env()
     if not (env.run_training or env.run_mining or env.run_infer):
-        raise TaskError(
-            ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
-            'env.yaml asks for nothing: one of run_training, run_mining and run_infer must be true.',
-        )
+        raise SettingError('env.yaml asks for nothing: one of run_training, run_mining and run_infer must be true.')
     check_outputs(env)
     write_monitor_logger(percent=0.0)
 
@@ -56,9 +45,8 @@ def _describe_exit(error: subprocess.CalledProcessError) -> TaskError:
     return (
         killed_process('The task', error.returncode)
         or stopped_process(error)
-        or TaskError(
-            ExecutorReturnCode.RC_CMD_CONTAINER_ERROR,
-            f'The process ended with status {error.returncode} without a Python error; the log above is all there is.',
+        or UnknownError(
+            f'The process ended with status {error.returncode} without a Python error; the log above is all there is.'
         )
     )
 

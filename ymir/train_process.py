@@ -10,8 +10,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # `python ymir/train_process.py` puts ymir/ on the import path, where its modules would be found under second names.
 sys.path[:] = [str(ROOT), *(path for path in sys.path if Path(path or '.').resolve() != ROOT / 'ymir')]
 
+from ymir.environment import configure_logging  # noqa: E402
 from ymir.errors import report_uncaught  # noqa: E402
-from ymir.runtime_env import configure_logging  # noqa: E402
 
 # How warnings begin that nobody can do anything about: the memory format of the weights is chosen for speed.
 USELESS_WARNINGS = ('Grad strides do not match bucket view strides',)

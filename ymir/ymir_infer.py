@@ -17,12 +17,14 @@ from ymir.errors import report_uncaught, run_task  # noqa: E402
 if __name__ == '__main__':
     report_uncaught('inference')  # also what goes wrong in the imports that follow
 
+from tmi.inference.plan import make_plan  # noqa: E402
+from tmi.inference.run import predict  # noqa: E402
+from ymir.candidates import count_candidates, iter_candidates  # noqa: E402
+from ymir.environment import configure_logging, prepare_environment  # noqa: E402
+from ymir.output_paths import prediction_folder  # noqa: E402
 from ymir.params import InferParams, load_params  # noqa: E402
-from ymir.prediction_plan import make_plan  # noqa: E402
-from ymir.prediction_progress import PredictionProgress  # noqa: E402
-from ymir.prediction_run import predict, prediction_folder  # noqa: E402
+from ymir.progress_report import PredictionProgress  # noqa: E402
 from ymir.results import SkippedCandidates, write_infer_result  # noqa: E402
-from ymir.runtime_env import configure_logging, prepare_environment  # noqa: E402
 from ymir_exc.env import get_current_env, get_executor_config  # noqa: E402
 from ymir_exc.monitor import YmirTask  # noqa: E402
 
@@ -36,13 +38,16 @@ def main() -> None:
     env = get_current_env()
     params = load_params(InferParams, get_executor_config(), warn=not env.run_mining)
     configure_logging(params.log_level)
-    plan = make_plan(params, env.input.candidate_index_file, env.input.models_dir, params.conf_threshold)
+    index_file = env.input.candidate_index_file
+    total = count_candidates(index_file)
+    plan = make_plan(params, index_file, total, env.input.models_dir, params.conf_threshold)
     folder = prediction_folder(env.output.root_dir)
     if not env.run_mining:  # else mining has just left its predictions there
         shutil.rmtree(folder, ignore_errors=True)
     with PredictionProgress(YmirTask.INFER, plan.num_images) as progress:
         skipped = SkippedCandidates(env.output.root_dir, plan.num_images)
-        boxes = write_infer_result(skipped.watch(predict(plan, folder, progress.update)), plan.class_names)
+        predictions = predict(plan, iter_candidates(index_file), folder, progress.update)
+        boxes = write_infer_result(skipped.watch(predictions), plan.class_names)
     logger.info(
         '%d boxes above %g in %d images: %s',
         boxes,

@@ -7,24 +7,17 @@ With the environment variable YMIR_CPU_PROCESSES=N a task without GPU trains in 
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 # `python ymir/ymir_training.py` puts ymir/ on the import path, where its modules would be found under second names.
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:] = [str(ROOT), *(path for path in sys.path if Path(path or '.').resolve() != ROOT / 'ymir')]
 
-from ymir.errors import (
-    ERROR_FILE_VARIABLE,
-    TaskError,
-    as_task_error,
-    forget_record,
-    read_record,
-    report_uncaught,
-    run_task,
-)
+from tmi.errors import SettingError, UnknownError
+from tmi.processes import ERROR_FILE_VARIABLE, forget_record, read_record
+from ymir.errors import as_task_error, report_uncaught, run_task
 
 if __name__ == '__main__':
     report_uncaught('training')  # also what goes wrong in the imports that follow
@@ -32,24 +25,23 @@ if __name__ == '__main__':
 import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 
 # isort: split
-import torch
 from mmengine.config import Config
 
 from mmyolo.utils.literal_config import dump_literal_config
+from tmi.devices import cpu_processes, find_device, select_devices
+from tmi.paths import PROJECT_ROOT
+from tmi.training.config import PlatformHooks, TrainingConfig, TrainingTask, modify_mmengine_config
+from tmi.training.launch import find_resumption, initial_weights, training_command
+from tmi.training.options import UserOptions, check_options, read_options
+from tmi.zoo.models import find_model
 from ymir.checkpoint_hook import remove_temporary_files, unused_name
-from ymir.options import UserOptions, check_options, read_options
+from ymir.data import prepare_training_data, print_table
+from ymir.environment import configure_logging, prepare_environment
 from ymir.params import TrainingParams, load_params
-from ymir.pretrained import prepare_initial_weights
 from ymir.progress import write_progress
-from ymir.runtime_env import PROJECT_ROOT, configure_logging, cpu_processes, prepare_environment, select_devices
-from ymir.training_config import TrainingConfig, TrainingTask, available_cpus, modify_mmengine_config
-from ymir.training_data import prepare_training_data, print_table
-from ymir.weights import choose_training_weights
-from ymir.zoo import find_model
 from ymir_exc.atomic import write_text_atomically
 from ymir_exc.child_process import run_and_forward_signals
-from ymir_exc.code import ExecutorReturnCode
-from ymir_exc.env import EnvConfig, get_current_env
+from ymir_exc.env import get_current_env
 from ymir_exc.monitor import read_monitor
 from ymir_exc.progress import YmirStage
 from ymir_exc.util import get_merged_config
@@ -58,6 +50,11 @@ logger = logging.getLogger('ymir')
 
 RUN_CONFIG = 'run_config.py'
 BEGUN = 0.01  # of the progress, as monitor.txt has it
+HOOKS = PlatformHooks(
+    imports=('ymir.progress_hook', 'ymir.checkpoint_hook', 'ymir.skipped_images_hook'),
+    checkpoint={'type': 'YmirCheckpointHook'},
+    others=({'type': 'YmirProgressHook'}, {'type': 'YmirSkippedImagesHook'}),
+)
 
 
 def main() -> None:
@@ -85,6 +82,7 @@ def main() -> None:
         device=find_device(len(params.gpu_ids)),
         models_dir=Path(env.output.models_dir),
         tensorboard_dir=Path(env.output.tensorboard_dir),
+        hooks=HOOKS,
     )
     resuming, arguments = find_resumption(user_options.arguments, options, task.models_dir)
     with blame_options(user_options):
@@ -93,7 +91,7 @@ def main() -> None:
         training = modify_mmengine_config(Config.fromfile(model.config), task)
         training.run.resume = bool(options.get('resume')) and resuming
         if not resuming and 'load_from' not in options:
-            training.run.load_from = initial_weights(task, training, env, task_dir)
+            training.run.load_from = initial_weights(task, training, env.input.models_dir, task_dir)
         show_recipe(task, training)
         package_text = dump_literal_config(training.package, task.models_dir / task.package_config_file)
         config_file = unused_name(task.models_dir, task.package_config_file, package_text)
@@ -106,10 +104,10 @@ def main() -> None:
         earlier = file_version(result_file)
         train(run_config, task, arguments)
     if not result_file.is_file() or not resuming and file_version(result_file) == earlier:
-        raise TaskError(
-            ExecutorReturnCode.RC_EXEC_CONFIG_ERROR if user_options.text else ExecutorReturnCode.RC_CMD_CONTAINER_ERROR,
+        cause = SettingError if user_options.text else UnknownError
+        raise cause(
             f'The training ended without writing {result_file}: no epoch was validated. Check args_options and '
-            'cfg_options.',
+            'cfg_options.'
         )
     write_progress(YmirStage.POSTPROCESS, 1.0)
 
@@ -128,87 +126,14 @@ def blame_options(options: UserOptions) -> Iterator[None]:
         yield
     except Exception as error:
         record = read_record(os.environ.get(ERROR_FILE_VARIABLE, ''))
-        mapped = TaskError(ExecutorReturnCode(record.code), record.sentence) if record else as_task_error(error)
-        is_unknown = mapped.code == ExecutorReturnCode.RC_CMD_CONTAINER_ERROR
-        if not (options.text and is_unknown and read_monitor().percent < BEGUN):
+        mapped = record.to_error() if record else as_task_error(error)
+        if not (options.text and isinstance(mapped, UnknownError) and read_monitor().percent < BEGUN):
             raise
         forget_record()
-        raise TaskError(
-            ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
+        raise SettingError(
             f'{mapped.sentence.rstrip(".")}. The training failed at its beginning, so this comes from the options in config.yaml; '
-            f'correct or remove the one. {options.text}',
+            f'correct or remove the one. {options.text}'
         ) from error
-
-
-def find_resumption(arguments: Sequence[str], options: Mapping[str, Any], models_dir: Path) -> tuple[bool, list[str]]:
-    """Whether an earlier training in the same folder goes on.
-
-    Args:
-        arguments: Of tools/train.py; `--resume` may name a checkpoint.
-        options: `cfg_options`, where `resume=True` means the same.
-        models_dir: Where an earlier training left its state.
-
-    Returns:
-        Whether to resume, and the arguments without a `--resume` for which there is nothing to go on from.
-    """
-    asked = [word for word in arguments if word == '--resume' or word.startswith('--resume=')]
-    named = [
-        word
-        for index, word in enumerate(arguments)
-        if '=' in word and word in asked or index and arguments[index - 1] == '--resume' and word[0] != '-'
-    ]
-    if not asked and not options.get('resume'):
-        return False, list(arguments)
-    if named or options.get('load_from') or (models_dir / 'last_checkpoint').is_file():
-        return True, list(arguments)
-    logger.warning('There is no earlier training in %s to resume: a new one starts.', models_dir)
-    return False, [word for word in arguments if word not in asked]
-
-
-def find_device(num_gpus: int) -> str:
-    """The kind of device that the task trains on.
-
-    Args:
-        num_gpus: GPUs that the platform gave; 0 means CPU.
-
-    Returns:
-        'cuda' or 'cpu'.
-
-    Raises:
-        TaskError: 300102 if torch sees fewer GPUs.
-    """
-    if not num_gpus:
-        return 'cpu'
-    visible = torch.cuda.device_count()
-    if visible < num_gpus:
-        raise TaskError(
-            ExecutorReturnCode.RC_EXEC_NO_GPU,
-            f'The task was given {num_gpus} GPUs, torch {torch.__version__} sees {visible}: check that the container was '
-            'started with --gpus and that the driver fits the CUDA version of this image, or set gpu_count to 0.',
-        )
-    return 'cuda'
-
-
-def initial_weights(task: TrainingTask, training: TrainingConfig, env: EnvConfig, task_dir: Path) -> str | None:
-    """Choose and fit what the training starts from.
-
-    Args:
-        task: The task.
-        training: Its config.
-        env: Paths of the platform.
-        task_dir: Where the fitted weights are written.
-
-    Returns:
-        Path of the fitted weights, None for random ones.
-    """
-    params = task.params
-    chosen = choose_training_weights(
-        params.pretrained_model_params, task.model.stem, params.pretrained == 'auto', env.input.models_dir
-    )
-    if chosen.checkpoint is None:
-        return None
-    target = task_dir / 'initial_weights.pth'
-    return str(prepare_initial_weights(chosen, training.run, task.model.name, target))
 
 
 def file_version(path: Path) -> tuple[int, int] | None:
@@ -242,28 +167,10 @@ def train(run_config: Path, task: TrainingTask, arguments: Sequence[str]) -> Non
     Raises:
         subprocess.CalledProcessError: It failed; why, the process that failed has recorded.
     """
-    processes = task.num_processes
-    os.environ.update(
-        PYTHON=sys.executable, TRAIN_SCRIPT=str(PROJECT_ROOT / 'ymir' / 'train_process.py'), TORCHRUN='ymir.torchrun'
-    )
-    if processes > 1:  # torchrun and mmengine set both to 1, and warn that they do
-        threads = max(available_cpus() // processes, 1) if task.device == 'cpu' else 1
-        threads = os.environ.setdefault('OMP_NUM_THREADS', str(threads))
-        os.environ.setdefault('MKL_NUM_THREADS', threads)
-    if task.device == 'cpu':
-        os.environ['CUDA_VISIBLE_DEVICES'] = '-1'
-        processes = processes if processes > 1 else 0
-    run_and_forward_signals(
-        [
-            'bash',
-            str(PROJECT_ROOT / 'tools' / 'dist_train.sh'),
-            str(run_config),
-            str(processes),
-            '--work-dir',
-            str(task.models_dir),
-            *arguments,
-        ]
-    )
+    script = PROJECT_ROOT / 'ymir' / 'train_process.py'
+    command, environment = training_command(run_config, task, script, arguments)
+    os.environ.update(environment)
+    run_and_forward_signals(command)
 
 
 if __name__ == '__main__':

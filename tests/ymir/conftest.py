@@ -2,7 +2,7 @@
 
 import pytest
 
-from ymir.errors import MEMORY_ADVICE_VARIABLE
+from tmi.errors import MEMORY_ADVICE_VARIABLE
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import typer
 
 
 def listed_models() -> list[dict[str, Any]]:
-    """Return the models of the executor of this package, as `python -m ymir.zoo` prints them.
+    """Return the models of the executor of this package, as `python -m tmi.zoo.models` prints them.
 
     Raises:
         RuntimeError: with what the process said.
@@ -18,7 +18,7 @@ def listed_models() -> list[dict[str, Any]]:
     from ..platform.prepare import REPOSITORY
 
     # Asked as a process: what a model is, only the executor knows.
-    done = subprocess.run([sys.executable, '-m', 'ymir.zoo'], cwd=REPOSITORY, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, '-m', 'tmi.zoo.models'], cwd=REPOSITORY, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr.strip())
     return json.loads(done.stdout)

@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from mmyolo.utils.literal_config import ConfigContentError, read_literal_config
-from ymir.zoo import models
+from tmi.zoo.models import models
 
 
 def write(tmp_path, text):

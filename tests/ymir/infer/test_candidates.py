@@ -2,8 +2,10 @@
 
 import pytest
 
+from tmi.errors import TaskError
+from tmi.inference.image_list import iter_image_list, write_image_list
 from ymir.candidates import count_candidates, iter_candidates
-from ymir.errors import TaskError
+from ymir.errors import code_of
 
 
 @pytest.fixture
@@ -31,15 +33,17 @@ def index_file(tmp_path):
 )
 def test_lines(index_file, content, paths):
     path = index_file(content)
-    assert list(iter_candidates(path)) == list(enumerate(paths))
+    assert list(iter_candidates(path)) == paths
     assert count_candidates(path) == len(paths)
 
 
 @pytest.mark.parametrize('world_size', [1, 2, 3, 8])
-def test_every_image_goes_to_one_process_and_turns_restore_the_order(index_file, world_size):
-    path = index_file(b''.join(b'/%d.jpg\n\n' % number for number in range(7)))
-    shards = [list(iter_candidates(path, rank, world_size)) for rank in range(world_size)]
-    assert [shards[index % world_size][index // world_size] for index in range(7)] == list(iter_candidates(path))
+def test_every_image_goes_to_one_process_and_turns_restore_the_order(tmp_path, world_size):
+    paths = [*(f'/{number}.jpg' for number in range(5)), '/\udcff\u56fe "a"\t\\.jpg', '/\r \u2028.jpg']
+    write_image_list(iter(paths), tmp_path)
+    shards = [list(iter_image_list(tmp_path, rank, world_size)) for rank in range(world_size)]
+    in_turn = [shards[index % world_size][index // world_size] for index in range(7)]
+    assert in_turn == list(iter_image_list(tmp_path)) == list(enumerate(paths))
     assert sum(map(len, shards)) == 7
 
 
@@ -47,10 +51,10 @@ def test_every_image_goes_to_one_process_and_turns_restore_the_order(index_file,
 def test_empty_list_is_an_error_of_the_data(index_file, content):
     with pytest.raises(TaskError, match='is empty: choose a data set') as caught:
         count_candidates(index_file(content))
-    assert caught.value.code == 300002
+    assert code_of(caught.value) == 300002
 
 
 def test_missing_list_is_an_error_of_the_data(tmp_path):
     with pytest.raises(TaskError, match='nowhere.tsv does not exist') as caught:
         count_candidates(str(tmp_path / 'nowhere.tsv'))
-    assert caught.value.code == 300002
+    assert code_of(caught.value) == 300002

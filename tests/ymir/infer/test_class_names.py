@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from ymir.class_names import match_class_names
-from ymir.errors import TaskError
+from tmi.class_names import match_class_names
+from tmi.errors import TaskError
+from tmi.inference.image_list import write_image_list
+from tmi.inference.plan import make_plan
+from tmi.inference.shards import shard_path
+from tmi.inference.worker import predict_shard
+from ymir.errors import code_of
 from ymir.params import InferParams, load_params
-from ymir.prediction_plan import make_plan
-from ymir.predictor import predict_shard
-from ymir.shards import shard_path
 
 from .sandbox import CLASS_NAMES
 
@@ -49,7 +51,7 @@ def test_which_name_an_output_has(own, wanted, positions, words):
 def test_names_that_contradict_end_the_task(own, wanted, words):
     with pytest.raises(TaskError) as caught:
         match_class_names(own, wanted, SOURCE)
-    assert caught.value.code == 300004 and words in caught.value.sentence
+    assert code_of(caught.value) == 300004 and words in caught.value.sentence
 
 
 def predict(folder, model_files, images, own, wanted):
@@ -58,12 +60,11 @@ def predict(folder, model_files, images, own, wanted):
     content = torch.load(model_files[0], weights_only=True)
     content['meta']['dataset_meta'] = {'classes': own}
     torch.save(content, folder / 'model.pth')
-    index = folder / 'index.tsv'
-    index.write_text(''.join(f'{path}\n' for path in images))
+    write_image_list(map(str, images), folder)
     params = load_params(
         InferParams, {'class_names': wanted, 'model_params_path': [str(folder / 'model.pth'), str(model_files[1])]}
     )
-    predict_shard(make_plan(params, str(index), str(folder), 0.2), folder, 0)
+    predict_shard(make_plan(params, 'index.tsv', len(images), str(folder), 0.2), folder, 0)
     lines = map(json.loads, shard_path(folder, 0).read_text().splitlines())
     return [(line[1], box, wanted[label]) for line in lines for box, label in zip(line[3], line[5])]
 
@@ -89,4 +90,4 @@ def test_boxes_have_the_names_that_they_were_trained_with(tmp_path, model_files,
 def test_a_task_whose_names_contradict_has_a_code(tmp_path, model_files, images, wanted, words):
     with pytest.raises(TaskError) as caught:
         predict(tmp_path / 'x', model_files, images[:1], CLASS_NAMES, wanted)
-    assert caught.value.code == 300004 and words in caught.value.sentence
+    assert code_of(caught.value) == 300004 and words in caught.value.sentence

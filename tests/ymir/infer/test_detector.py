@@ -6,12 +6,13 @@ from mmdet.apis import inference_detector, init_detector
 from mmengine.config import Config
 
 from tests.closeness import assert_same_detections
-from ymir.detector import Detector, build_model
-from ymir.errors import TaskError
-from ymir.images import Batch, Image, Letterbox, pixel_transforms
-from ymir.model_package import read_package
-from ymir.predictor import images_per_pass, predict_batch, try_model
-from ymir.weights import InferenceModel
+from tmi.errors import TaskError
+from tmi.families.dense_predictor import Detector, build_model
+from tmi.inference.images import Batch, Image, Letterbox, pixel_transforms
+from tmi.inference.package import read_package
+from tmi.inference.worker import images_per_pass, predict_batch, try_model
+from tmi.zoo.weights import InferenceModel
+from ymir.errors import code_of
 
 from .sandbox import CLASS_NAMES
 
@@ -90,13 +91,13 @@ def test_weights_without_any_config(tmp_path, package):
     torch.save(package.state_dict, tmp_path / 'a.pth')
     with pytest.raises(TaskError, match='No config belongs to .*a.pth.*train it with this image') as caught:
         read_package(InferenceModel(tmp_path / 'a.pth', None))
-    assert caught.value.code == 300004
+    assert code_of(caught.value) == 300004
 
 
 def test_other_number_of_classes(package):
     with pytest.raises(TaskError, match='trained for 3 classes, and class_names in config.yaml has 2: a, b.') as caught:
         build_model(package, ['a', 'b'])
-    assert caught.value.code == 300004
+    assert code_of(caught.value) == 300004
 
 
 def test_weights_of_another_model(package):
@@ -104,11 +105,11 @@ def test_weights_of_another_model(package):
     state.pop('backbone.stem.conv.weight')
     with pytest.raises(TaskError, match='1 tensors are missing, the first is backbone.stem.conv.weight') as caught:
         build_model(type(package)(state, package.model, package.pipeline, package.source), CLASS_NAMES)
-    assert caught.value.code == 300004
+    assert code_of(caught.value) == 300004
     state['backbone.stem.conv.weight'] = torch.zeros(2, 3, 3, 3)
     with pytest.raises(TaskError, match='do not fit their config: size mismatch for backbone.stem') as caught:
         build_model(type(package)(state, package.model, package.pipeline, package.source), CLASS_NAMES)
-    assert caught.value.code == 300004
+    assert code_of(caught.value) == 300004
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,7 @@ def test_configs_that_are_refused(tmp_path, model_files, text, message):
     (tmp_path / 'a.py').write_text(text)
     with pytest.raises(TaskError, match=message) as caught:
         read_package(InferenceModel(model_files[0], tmp_path / 'a.py'))
-    assert caught.value.code == 300004
+    assert code_of(caught.value) == 300004
 
 
 def test_config_of_an_unknown_model(tmp_path, model_files):
@@ -133,7 +134,7 @@ def test_config_of_an_unknown_model(tmp_path, model_files):
     )
     with pytest.raises(TaskError, match='NoSuchDetector') as caught:
         build_model(read_package(InferenceModel(model_files[0], tmp_path / 'a.py')), CLASS_NAMES)
-    assert caught.value.code == 300004
+    assert code_of(caught.value) == 300004
 
 
 @pytest.mark.parametrize(
@@ -155,4 +156,4 @@ def test_settings_of_boxes_are_tried_also_where_the_test_picture_shows_none(pack
     detector.test_cfg.update(setting)
     with pytest.raises(TaskError, match=f'cannot predict a test picture: .*{message}') as caught:
         try_model(detector, letterbox, package.source)
-    assert caught.value.code == 300004
+    assert code_of(caught.value) == 300004

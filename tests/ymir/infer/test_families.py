@@ -9,13 +9,13 @@ from mmyolo.registry import MODELS
 from mmyolo.testing.random_weights import settle_batch_norms
 from mmyolo.utils import register_all_modules
 from tests.closeness import assert_same_detections
-from ymir.detector import Detector, Normalize, build_model
-from ymir.image_size import set_test_size
-from ymir.images import Letterbox, pixel_transforms
-from ymir.model_package import read_package
-from ymir.training_config import _set_classes
-from ymir.weights import InferenceModel
-from ymir.zoo import find_model
+from tmi.families.dense_predictor import Detector, Normalize, build_model
+from tmi.families.image_size import set_test_size
+from tmi.inference.images import Letterbox, pixel_transforms
+from tmi.inference.package import read_package
+from tmi.training.config import _set_classes
+from tmi.zoo.models import find_model
+from tmi.zoo.weights import InferenceModel
 
 from .sandbox import CLASS_NAMES
 

@@ -9,11 +9,13 @@ import torch
 from mmengine.config import Config
 
 from tests.mmyolo.utils.files_of_all_kinds import Call, hostile_calls, junk, no_weights
-from ymir.checkpoint_io import load_checkpoint
-from ymir.errors import TaskError
-from ymir.prediction_plan import PredictionPlan
-from ymir.predictor import predict_shard
-from ymir.shards import merge_shards
+from tmi.checkpoint_io import load_checkpoint
+from tmi.errors import TaskError
+from tmi.inference.image_list import write_image_list
+from tmi.inference.plan import PredictionPlan
+from tmi.inference.shards import merge_shards
+from tmi.inference.worker import predict_shard
+from ymir.errors import code_of
 
 from .sandbox import CLASS_NAMES, Task
 
@@ -30,11 +32,10 @@ def config(model_files):
 def predict(tmp_path, model_files, images, monkeypatch):
     """Predicts two images in this process; None for the config is the one within the checkpoint."""
     monkeypatch.setattr(torch, 'set_num_threads', lambda number: None)
-    (tmp_path / 'index.tsv').write_text(f'{images[0]}\n{images[1]}\n')
 
     def run(checkpoint=model_files[0], config=model_files[1]):
         plan = PredictionPlan(
-            index_file=str(tmp_path / 'index.tsv'),
+            source='index.tsv',
             num_images=2,
             checkpoint=str(checkpoint),
             config=str(config) if config else None,
@@ -50,6 +51,7 @@ def predict(tmp_path, model_files, images, monkeypatch):
             threads=1,
         )
         (tmp_path / 'out').mkdir(exist_ok=True)
+        write_image_list(map(str, images[:2]), tmp_path / 'out')
         predict_shard(plan, tmp_path / 'out', 0)
         return list(merge_shards(tmp_path / 'out', 1, 2))
 
@@ -121,7 +123,7 @@ def test_nothing_is_called(tmp_path, predict, config, model_files, name):
         (tmp_path / 'hostile.py').write_text(text)
         with pytest.raises(TaskError, match='The config of .*hostile.py') as caught:
             predict(config=tmp_path / 'hostile.py')
-        assert caught.value.code == 300004, place
+        assert code_of(caught.value) == 300004, place
     torch.save(dict(weights, meta={'cfg': text}), tmp_path / 'hostile.pth')
     with pytest.raises(TaskError, match='The config of .*hostile.pth'):
         predict(checkpoint=tmp_path / 'hostile.pth', config=None)
@@ -189,7 +191,7 @@ def test_configs_of_wrong_types(tmp_path, predict, config, place, value):
     (tmp_path / 'odd.py').write_text(as_text(changed))
     with pytest.raises(TaskError) as caught:
         predict(config=tmp_path / 'odd.py')
-    assert caught.value.code == 300004 and len(caught.value.sentence) < 800
+    assert code_of(caught.value) == 300004 and len(caught.value.sentence) < 800
 
 
 @pytest.mark.parametrize(
@@ -227,7 +229,7 @@ def test_numbers_that_would_fill_the_memory(tmp_path, predict, config, place, va
     (tmp_path / 'odd.py').write_text(as_text(changed))
     with pytest.raises(TaskError, match=words) as caught:
         predict(config=tmp_path / 'odd.py')
-    assert caught.value.code == 300004
+    assert code_of(caught.value) == 300004
 
 
 @pytest.mark.parametrize('name', [*JUNK, *NO_WEIGHTS])
@@ -241,7 +243,7 @@ def test_weights_that_are_none(tmp_path, name):
         torch.save(content, path)
     with pytest.raises(TaskError) as caught:
         load_checkpoint(path)
-    assert caught.value.code == 300004
+    assert code_of(caught.value) == 300004
     expected = (
         message.replace(' and no weights', '') if name in ('list', 'tensor', 'number', 'None', 'text') else message
     )
@@ -257,7 +259,7 @@ def test_code_in_weights(tmp_path, predict, model_files):
             torch.save(dict(good, message_hub={'a': call}), tmp_path / 'x.pth')
             with pytest.raises(TaskError, match=f'x.pth holds .*{named}') as caught:
                 predict(checkpoint=tmp_path / 'x.pth')
-            assert caught.value.code == 300004
+            assert code_of(caught.value) == 300004
     assert not canary.exists() and canary.parent.exists()
 
 
@@ -281,7 +283,7 @@ def test_odd_metas_do_not_matter_beside_a_config(tmp_path, predict, model_files,
     assert predict(checkpoint=tmp_path / 'x.pth') == predict()
     with pytest.raises(TaskError, match='No config belongs to .*x.pth') as caught:
         predict(checkpoint=tmp_path / 'x.pth', config=None)
-    assert caught.value.code == 300004
+    assert code_of(caught.value) == 300004
 
 
 def with_weights(path, model_files, change):
@@ -307,7 +309,7 @@ def test_numbers_that_no_network_computes_with(tmp_path, predict, model_files, n
         TaskError, match=r'x.pth cannot be used: (backbone\.\S+) holds (the value 1e\+30|values that are no finite)'
     ) as caught:
         predict(checkpoint=path)
-    assert caught.value.code == 300004 and not (tmp_path / 'out' / 'rank_0.jsonl').exists()
+    assert code_of(caught.value) == 300004 and not (tmp_path / 'out' / 'rank_0.jsonl').exists()
 
 
 @pytest.mark.parametrize(
@@ -321,7 +323,7 @@ def test_outputs_that_overflow(tmp_path, predict, model_files, part, factor):
     )
     with pytest.raises(TaskError, match='x.pth gives no finite numbers .* for 1 of 1 pictures') as caught:
         predict(checkpoint=path)
-    assert caught.value.code == 300004 and not (tmp_path / 'out' / 'rank_0.jsonl').exists()
+    assert code_of(caught.value) == 300004 and not (tmp_path / 'out' / 'rank_0.jsonl').exists()
 
 
 @pytest.mark.integration

@@ -9,7 +9,8 @@ from mmengine.config import Config
 
 from mmyolo.utils import register_all_modules
 from tests.damaged_images import can_be_read, write_damaged
-from ymir.images import CandidateBatches, Letterbox, make_loader, pixel_transforms, read_image
+from tmi.inference.image_list import write_image_list
+from tmi.inference.images import ImageBatches, Letterbox, make_loader, pixel_transforms, read_image
 
 from .sandbox import write_image
 
@@ -100,19 +101,18 @@ def test_every_kind_of_damage(tmp_path, pipeline):
         assert pixels is None or pixels.shape == (96, 96, 3)
 
 
-def _load(index_file, pipeline, workers, batch_size=4):
-    batches = CandidateBatches(str(index_file), 0, 1, pixel_transforms(pipeline), batch_size)
+def _load(folder, pipeline, workers, batch_size=4):
+    batches = ImageBatches(folder, 0, 1, pixel_transforms(pipeline), batch_size)
     return list(make_loader(batches, workers, pin_memory=False))
 
 
 @pytest.mark.parametrize('shared_memory', ['/dev/shm', '/nowhere'])
 @pytest.mark.parametrize('workers', [1, 3])
 def test_batches_do_not_depend_on_the_loader(tmp_path, monkeypatch, pipeline, images, workers, shared_memory):
-    monkeypatch.setattr('ymir.images.SHARED_MEMORY', shared_memory)
-    index_file = tmp_path / 'index.tsv'
-    index_file.write_text('\n'.join([*map(str, images[:9]), str(tmp_path / 'gone.jpg')]))
-    expected = _load(index_file, pipeline, 0)
-    loaded = _load(index_file, pipeline, workers)
+    monkeypatch.setattr('tmi.inference.images.SHARED_MEMORY', shared_memory)
+    write_image_list([*map(str, images[:9]), str(tmp_path / 'gone.jpg')], tmp_path)
+    expected = _load(tmp_path, pipeline, 0)
+    loaded = _load(tmp_path, pipeline, workers)
     assert [[image.index for image in batch.images] for batch in loaded] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     assert loaded[2].images[1].meta is None and loaded[2].groups[0][0] == [0]
     for batch, other in zip(loaded, expected):
@@ -124,8 +124,7 @@ def test_batches_do_not_depend_on_the_loader(tmp_path, monkeypatch, pipeline, im
 def test_images_of_different_input_sizes_form_groups(tmp_path, pipeline, images):
     steps = pixel_transforms(pipeline)
     steps[1]['use_mini_pad'] = True
-    index_file = tmp_path / 'index.tsv'
-    index_file.write_text('\n'.join(map(str, images[:5])))
-    (batch,) = make_loader(CandidateBatches(str(index_file), 0, 1, steps, 8), 0, pin_memory=False)
+    write_image_list(map(str, images[:5]), tmp_path)
+    (batch,) = make_loader(ImageBatches(tmp_path, 0, 1, steps, 8), 0, pin_memory=False)
     assert sorted(place for places, _ in batch.groups for place in places) == [0, 1, 2, 3, 4]
     assert len({pixels.shape[1:] for _, pixels in batch.groups}) == len(batch.groups) > 1

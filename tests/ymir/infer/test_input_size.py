@@ -4,15 +4,16 @@ import copy
 
 import pytest
 
-from ymir.detector import build_model
-from ymir.errors import TaskError
-from ymir.images import pixel_transforms
-from ymir.input_size import check_input_size, largest_stride
-from ymir.model_package import read_package
+from tmi.errors import TaskError
+from tmi.families.dense_predictor import build_model
+from tmi.families.input_size import check_input_size, largest_stride
+from tmi.inference.images import pixel_transforms
+from tmi.inference.package import read_package
+from tmi.inference.plan import make_plan
+from tmi.inference.worker import predict_shard
+from tmi.zoo.weights import InferenceModel
+from ymir.errors import code_of
 from ymir.params import InferParams, MiningParams, load_params
-from ymir.prediction_plan import make_plan
-from ymir.predictor import predict_shard
-from ymir.weights import InferenceModel
 
 from .sandbox import CLASS_NAMES
 
@@ -62,7 +63,7 @@ def run(cls, size, model_files, tmp_path):
 def test_sizes_that_are_refused(cls, size, words, model_files, tmp_path):
     with pytest.raises(TaskError) as caught:
         run(cls, size, model_files, tmp_path)
-    assert caught.value.code == 300001 and words in caught.value.sentence
+    assert code_of(caught.value) == 300001 and words in caught.value.sentence
     assert not list(tmp_path.glob('rank_*'))
 
 
@@ -82,7 +83,9 @@ def test_the_size_of_the_package_itself(own, words, package, model):
     with pytest.raises(TaskError) as caught:
         check_input_size(model, pixel_transforms(pipeline), None, package.source)
     assert (
-        caught.value.code == 300001 and words in caught.value.sentence and str(package.source) in caught.value.sentence
+        code_of(caught.value) == 300001
+        and words in caught.value.sentence
+        and str(package.source) in caught.value.sentence
     )
     check_input_size(model, pixel_transforms(pipeline, (96, 96)), (96, 96), package.source)
 

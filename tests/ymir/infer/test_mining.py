@@ -5,10 +5,12 @@ from typing import get_args
 
 import pytest
 
-from ymir.mining import RULES, EntropyRule, RandomRule
-from ymir.mining.order import write_order
+from tmi.inference.shards import Prediction
+from tmi.mining import ALGORITHMS
+from tmi.mining.entropy import EntropyScorer
+from tmi.mining.random import RandomScorer
+from ymir.mining_result import write_order
 from ymir.params import MiningParams
-from ymir.shards import Prediction
 
 
 def with_scores(*scores: float) -> Prediction:
@@ -17,7 +19,7 @@ def with_scores(*scores: float) -> Prediction:
 
 def test_every_name_the_user_may_give_has_a_rule():
     field = MiningParams.model_fields['mining_algorithm']
-    assert set(get_args(field.annotation)) == set(RULES)
+    assert set(get_args(field.annotation)) == set(ALGORITHMS)
 
 
 @pytest.mark.parametrize(
@@ -32,22 +34,22 @@ def test_every_name_the_user_may_give_has_a_rule():
     ],
 )
 def test_entropy(scores, entropy):
-    score = EntropyRule().score('a', with_scores(*scores))
+    score = EntropyScorer().score('a', with_scores(*scores))
     assert score == pytest.approx(entropy, abs=1e-8)
     assert math.copysign(1, score) == 1
 
 
 def test_random_depends_on_path_and_seed_alone():
     paths = [f'/in/assets/{number}.jpg' for number in range(2000)]
-    first = [RandomRule(1).score(path) for path in paths]
-    assert first == [RandomRule(1).score(path) for path in paths]
-    assert first != [RandomRule(2).score(path) for path in paths]
+    first = [RandomScorer(1).score(path) for path in paths]
+    assert first == [RandomScorer(1).score(path) for path in paths]
+    assert first != [RandomScorer(2).score(path) for path in paths]
     assert 0 <= min(first) and max(first) < 1
     # mean and variance of a uniform distribution; 2,000 draws put the mean within 0.03 of it all but surely
     mean = sum(first) / 2000
     assert mean == pytest.approx(0.5, abs=0.03)
     assert sum((score - mean) ** 2 for score in first) / 2000 == pytest.approx(1 / 12, abs=0.01)
-    assert not RandomRule.needs_predictions
+    assert not RandomScorer.needs_predictions
 
 
 def test_order_is_best_first_with_ties_in_place_and_unscored_last(tmp_path, monkeypatch):

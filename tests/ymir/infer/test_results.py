@@ -5,9 +5,10 @@ import logging
 
 import pytest
 
-from ymir.errors import TaskError
+from tmi.errors import TaskError
+from tmi.inference.shards import Prediction
+from ymir.errors import code_of
 from ymir.results import SkippedCandidates, to_annotations, write_infer_result
-from ymir.shards import Prediction
 from ymir_exc.skipped_images import read_skipped_images
 
 NAMES = ['cat', 'dog']
@@ -76,7 +77,7 @@ def test_no_readable_image_is_an_error(tmp_path):
     assert list(skipped.watch(iter(predictions))) == predictions
     with pytest.raises(TaskError, match=r'None of the 2 images can be read: /a/0.jpg \(the file is empty\)') as caught:
         skipped.report()
-    assert caught.value.code == 300003
+    assert code_of(caught.value) == 300003
 
 
 def test_images_that_can_all_be_read_leave_no_list(tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ymir.shards import LineCounter, Prediction, ShardWriter, merge_shards, shard_path
+from tmi.inference.shards import LineCounter, Prediction, ShardWriter, merge_shards, shard_path
 
 
 def make(index: int) -> Prediction:

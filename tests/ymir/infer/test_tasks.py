@@ -9,9 +9,9 @@ import pytest
 from tests.damaged_images import can_be_read, write_damaged
 from tests.other_user import SOMEBODY, do_as, give_to_somebody
 from tests.ymir.log_lines import noise
+from tmi.inference.plan import make_plan
+from tmi.inference.run import predict
 from ymir.params import InferParams, load_params
-from ymir.prediction_plan import make_plan
-from ymir.prediction_run import predict
 from ymir_exc.skipped_images import read_skipped_images
 
 from .sandbox import CLASS_NAMES, Task, write_image, write_model

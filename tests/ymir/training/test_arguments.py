@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from ymir.errors import TaskError
-from ymir.runtime_env import CPU_PROCESSES_VARIABLE, cpu_processes
-from ymir.ymir_training import find_device, find_resumption
+from tmi.devices import CPU_PROCESSES_VARIABLE, cpu_processes, find_device
+from tmi.errors import TaskError
+from tmi.training.launch import find_resumption
+from ymir.errors import code_of
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,7 @@ def test_the_device_is_what_the_platform_gave(monkeypatch):
     assert find_device(1) == 'cuda'
     with pytest.raises(TaskError, match='given 2 GPUs, torch .* sees 1') as caught:
         find_device(2)
-    assert caught.value.code == 300102
+    assert code_of(caught.value) == 300102
 
 
 @pytest.mark.parametrize('text', ['0', '-1', 'two', '²', '٣', '1.5', '9' * 5000])
@@ -50,4 +51,4 @@ def test_the_number_of_cpu_processes(text, monkeypatch):
     monkeypatch.setenv(CPU_PROCESSES_VARIABLE, text)
     with pytest.raises(TaskError, match=CPU_PROCESSES_VARIABLE) as caught:
         cpu_processes(1)
-    assert caught.value.code == 300001
+    assert code_of(caught.value) == 300001

@@ -6,8 +6,8 @@ import pytest
 import torch
 import yaml
 
-from ymir.checkpoint_hook import clean_metrics
-from ymir.checkpoint_io import load_checkpoint
+from tmi.checkpoint_io import load_checkpoint
+from tmi.training.metrics import clean_metrics
 from ymir_exc import settings
 
 from .hook_runs import CONFIG, Death, Killed, make_hook, make_runner, validate

@@ -15,18 +15,18 @@ import yaml
 from PIL import UnidentifiedImageError
 
 from mmyolo.errors import ConfigConflictError, UnreadableImageError
-from ymir import start
-from ymir.errors import (
-    ERROR_FILE_VARIABLE,
+from tmi.errors import (
     MEMORY_ADVICE_VARIABLE,
-    ErrorRecord,
+    DataError,
+    GpuError,
+    ModelError,
+    NotFiniteError,
     TaskError,
-    as_task_error,
     killed_process,
-    read_record,
-    report,
 )
-from ymir_exc.code import ExecutorReturnCode as Code
+from tmi.processes import ERROR_FILE_VARIABLE, ErrorRecord, read_record
+from ymir import start
+from ymir.errors import as_task_error, code_of, report
 from ymir_exc.errors import DatasetError
 
 from .platform import REPOSITORY, environment, read_monitor, tiny_task
@@ -35,7 +35,7 @@ from .platform import REPOSITORY, environment, read_monitor, tiny_task
 @pytest.mark.parametrize(
     'error, code, words',
     [
-        (TaskError(Code.RC_EXEC_MODEL_ERROR, 'a\tb\nc'), 300004, 'a b c'),
+        (ModelError('a\tb\nc'), 300004, 'a b c'),
         (DatasetError('line 3 of x'), 300002, 'line 3 of x'),
         (torch.cuda.OutOfMemoryError('CUDA out of memory. Tried to allocate 20 GiB'), 300103, 'samples_per_gpu'),
         (MemoryError(), 300103, 'main memory'),
@@ -124,7 +124,7 @@ from .platform import REPOSITORY, environment, read_monitor, tiny_task
 )
 def test_mapping(error, code, words):
     mapped = as_task_error(error)
-    assert mapped.code == code
+    assert code_of(mapped) == code
     assert words in mapped.sentence
     assert '\n' not in mapped.sentence and '\t' not in mapped.sentence
 
@@ -140,14 +140,14 @@ def test_full_semaphores_are_shared_memory():
     with pytest.raises(OSError) as caught:
         scope['f']()
     mapped = as_task_error(caught.value)
-    assert mapped.code == 300103 and 'shm_size' in mapped.sentence
+    assert code_of(mapped) == 300103 and 'shm_size' in mapped.sentence
 
 
 def test_advice_for_memory_fits_the_task(monkeypatch):
     assert 'samples_per_gpu' in as_task_error(MemoryError()).sentence
     monkeypatch.setenv(MEMORY_ADVICE_VARIABLE, 'cpu prediction')
     for error in (as_task_error(MemoryError()), killed_process('The process', -9)):
-        assert error.code == 300103 and 'img_size' in error.sentence and 'YMIR_CPU_PROCESSES' in error.sentence
+        assert code_of(error) == 300103 and 'img_size' in error.sentence and 'YMIR_CPU_PROCESSES' in error.sentence
         assert 'samples_per_gpu' not in error.sentence and 'workers_per_gpu' not in error.sentence
     assert killed_process('The process', -15) is None and killed_process('The process', 1) is None
 
@@ -155,7 +155,7 @@ def test_advice_for_memory_fits_the_task(monkeypatch):
 def test_a_known_error_is_found_below_others():
     try:
         try:
-            raise TaskError(Code.RC_EXEC_DATASET_ERROR, 'the cause')
+            raise DataError('the cause')
         except TaskError as error:
             raise RuntimeError('CUDA error: a consequence') from error
     except RuntimeError as error:
@@ -174,17 +174,17 @@ def test_the_first_record_wins(tmp_path, monkeypatch, capsys):
     path = tmp_path / 'error.json'
     monkeypatch.setenv(ERROR_FILE_VARIABLE, str(path))
     monkeypatch.setenv('RANK', '0')
-    report(TaskError(Code.RC_EXEC_NAN_ERROR, 'first'), 'rank 1')
-    report(TaskError(Code.RC_EXEC_CUDA_GPU_ERROR, 'second'), 'rank 0')
+    report(NotFiniteError('first'), 'rank 1')
+    report(GpuError('second'), 'rank 0')
     record = read_record(str(path))
-    assert (record.code, record.sentence, record.process) == (300201, 'first', 'rank 1')
+    assert (code_of(record.to_error()), record.sentence, record.process) == (300201, 'first', 'rank 1')
     assert os.listdir(tmp_path) == ['error.json']
 
 
 def test_a_record_cut_short_is_no_record(tmp_path):
     path = tmp_path / 'error.json'
     assert read_record(str(path)) is None
-    path.write_text(json.dumps({'code': 1})[:5])
+    path.write_text(json.dumps({'cause': 'GpuError'})[:5])
     assert read_record(str(path)) is None
 
 
@@ -236,6 +236,6 @@ def test_the_outermost_process_speaks_last(tmp_path):
 def test_a_task_that_was_stopped_says_so(status, name):
     failure = subprocess.CalledProcessError(status, ['bash', 'dist_train.sh'])
     error = as_task_error(failure)
-    assert error.code == 160004
+    assert code_of(error) == 160004
     assert (start._describe_exit(failure).sentence == error.sentence) == bool(name)
     assert (f'stopped from outside ({name})' in error.sentence) if name else 'dist_train.sh' in error.sentence

@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from tests.ymir_local.datasets.test_mutations import mutated
+from tmi.processes import ERROR_FILE_VARIABLE
 from ymir import start, ymir_infer, ymir_mining, ymir_training
-from ymir.errors import ERROR_FILE_VARIABLE, as_task_error
+from ymir.errors import as_task_error, code_of
 from ymir_exc import settings
 from ymir_local.platform.prepare import hyper_parameters, prepare_training
 
@@ -172,9 +173,9 @@ def test_mutated_tasks(kind, file, tasks, dispatch, capsys):
             if not isinstance(error, Begun):
                 assert isinstance(error, Exception), content
                 mapped = as_task_error(error)
-                assert mapped.code in (300001, 300002, 300003, 300004, 300005, 300102), (
+                assert code_of(mapped) in (300001, 300002, 300003, 300004, 300005, 300102), (
                     content,
-                    mapped.code,
+                    code_of(mapped),
                     mapped.sentence,
                 )
                 assert len(mapped.sentence) > 10

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tmi.errors import TaskError
 from ymir import start
-from ymir.errors import TaskError
+from ymir.errors import code_of
 from ymir_exc import settings
 
 from .platform import REPOSITORY, read_monitor, run_start, tiny_task
@@ -80,7 +81,7 @@ def refused(out, *words):
     before = tree(out.parent)
     with pytest.raises(TaskError) as caught:
         start.begin()
-    assert caught.value.code == 300001
+    assert code_of(caught.value) == 300001
     for word in words:
         assert str(word) in caught.value.sentence, caught.value.sentence
     assert tree(out.parent) == before

@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 import ymir
-from ymir.errors import TaskError
+from tmi.errors import TaskError
+from ymir.errors import code_of
 from ymir.params import PLATFORM_KEYS, InferParams, MiningParams, TrainingParams, load_params
 from ymir_exc.code import ExecutorReturnCode
 
@@ -124,7 +125,7 @@ def test_values_are_cast(key, raw, value):
 def test_bad_values_are_named(key, raw, words):
     with pytest.raises(TaskError) as caught:
         load_params(TrainingParams, {**NAMES, key: raw})
-    assert caught.value.code == ExecutorReturnCode.RC_EXEC_CONFIG_ERROR
+    assert code_of(caught.value) == ExecutorReturnCode.RC_EXEC_CONFIG_ERROR
     for word in (key, *words):
         assert word in caught.value.sentence
 
@@ -170,7 +171,7 @@ def test_a_task_of_detection(cls, value):
 def test_a_task_of_another_kind_has_a_code_of_its_own(cls, value):
     with pytest.raises(TaskError, match='object_type in config.yaml is .*object_type 2') as caught:
         load_params(cls, {**NAMES, 'object_type': value})
-    assert caught.value.code == ExecutorReturnCode.RC_EXEC_OBJECT_TYPE_ERROR
+    assert code_of(caught.value) == ExecutorReturnCode.RC_EXEC_OBJECT_TYPE_ERROR
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ymir.patience_hook import PatienceHook
+from tmi.training.patience_hook import PatienceHook
 
 NAN = float('nan')
 

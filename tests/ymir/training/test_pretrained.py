@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from tests.mmyolo.utils.files_of_all_kinds import hostile_calls, junk, no_weights
-from ymir.errors import TaskError
-from ymir.pretrained import _initial_state, prepare_initial_weights
-from ymir.weights import InitialWeights
+from tmi.errors import TaskError
+from tmi.training.initial_weights import _initial_state, prepare_initial_weights
+from tmi.zoo.weights import InitialWeights
+from ymir.errors import code_of
 
 from .test_training_config import make
 
@@ -34,7 +35,7 @@ def prepare(path, run):
 def refused(path, run):
     with pytest.raises(TaskError) as caught:
         prepare(path, run)
-    assert caught.value.code == 300004 and str(path) in caught.value.sentence
+    assert code_of(caught.value) == 300004 and str(path) in caught.value.sentence
     assert not path.with_name('initial.pth').exists()
     return caught.value.sentence
 

@@ -7,11 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from tmi.inference.plan import PredictionPlan
+from tmi.inference.run import predict
+from tmi.processes import ERROR_FILE_VARIABLE, read_record
+from tmi.training.options import UserOptions
 from ymir import ymir_training
-from ymir.errors import ERROR_FILE_VARIABLE, as_task_error, read_record
-from ymir.options import UserOptions
-from ymir.prediction_plan import PredictionPlan
-from ymir.prediction_run import predict
+from ymir.errors import as_task_error, code_of
 from ymir.ymir_training import blame_options, train
 
 from .platform import REPOSITORY
@@ -69,8 +70,9 @@ def test_a_training_process(tmp_path, plant, processes, do, code, words):
     task = SimpleNamespace(num_processes=processes, device='cpu', models_dir=tmp_path)
     with pytest.raises(subprocess.CalledProcessError) as caught:
         train(tmp_path / 'config.py', task, [])
-    record = read_record(error_file) or as_task_error(caught.value)
-    assert record.code == code and words in record.sentence
+    record = read_record(error_file)
+    error = record.to_error() if record else as_task_error(caught.value)
+    assert code_of(error) == code and words in error.sentence
 
 
 @pytest.mark.parametrize(
@@ -88,12 +90,12 @@ def test_a_training_process(tmp_path, plant, processes, do, code, words):
 )
 @pytest.mark.parametrize('gpus', [[], [0]])
 def test_a_predicting_process(tmp_path, plant, do, code, words, gpus):
-    plant(do, 'ymir.predictor', 'torch')
+    plant(do, 'tmi.inference.worker', 'torch')
     plan = PredictionPlan('index', 1, 'w.pth', None, ['a'], 0.1, 0.6, None, 'auto', 1, gpus, 1, 0, 1)
     with pytest.raises(Exception) as caught:
-        list(predict(plan, tmp_path / 'predictions', lambda done: None))
+        list(predict(plan, ['a.jpg'], tmp_path / 'predictions', lambda done: None))
     error = as_task_error(caught.value)
-    assert error.code == code and words in error.sentence
+    assert code_of(error) == code and words in error.sentence
     if code == 300103:
         assert 'img_size' in error.sentence
         assert ('samples_per_gpu' in error.sentence) == bool(gpus)
@@ -107,7 +109,7 @@ def test_the_script_of_a_task(tmp_path, plant, script):
     )
     assert done.returncode == 1
     record = read_record(error_file)
-    assert record.code == 300103 and 'main memory' in record.sentence
+    assert code_of(record.to_error()) == 300103 and 'main memory' in record.sentence
 
 
 @pytest.mark.parametrize(
@@ -125,5 +127,5 @@ def test_a_failure_at_the_beginning_is_that_of_the_options(monkeypatch, tmp_path
     with pytest.raises(Exception) as caught, blame_options(UserOptions({}, [], '', text)):
         raise error
     mapped = as_task_error(caught.value)
-    assert mapped.code == code
+    assert code_of(mapped) == code
     assert str(error) in mapped.sentence and (code != 300001 or text in mapped.sentence)

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from ymir.errors import TaskError
+from tmi.errors import TaskError
+from tmi.training.finite_loss_hook import FiniteLossHook
 from ymir.progress_hook import YmirProgressHook
 from ymir_exc import settings
 
@@ -59,7 +60,7 @@ def test_a_training_that_ends_early_is_complete(task, runner):
 
 @pytest.mark.parametrize('scaled_loss, allowed', [(False, 0), (True, 20)])
 def test_a_lost_loss_ends_the_training(task, runner, scaled_loss, allowed):
-    hook = YmirProgressHook(scaled_loss)
+    hook = FiniteLossHook(scaled_loss)
     for _ in range(allowed):
         step(hook, runner, float('nan'))
     with pytest.raises(TaskError, match=f'epoch 1, step {allowed % 5 + 1} .*learning_rate'):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ymir.recipe import BaseRecipe, make_recipe
+from tmi.recipe import BaseRecipe, make_recipe
 
 
 def test_a_run_of_cocos_length_keeps_the_configs_numbers():

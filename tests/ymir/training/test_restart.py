@@ -7,12 +7,12 @@ import torch
 import yaml
 from mmengine.config import Config
 
+from tmi.checkpoint_io import load_checkpoint
+from tmi.errors import NotFiniteError
+from tmi.training.initial_weights import _initial_state
 from ymir import ymir_training
 from ymir.checkpoint_hook import unused_name
-from ymir.checkpoint_io import load_checkpoint
-from ymir.errors import TaskError
-from ymir.pretrained import _initial_state
-from ymir_exc.code import ExecutorReturnCode
+from ymir.errors import code_of
 
 from .hook_runs import CONFIG, Death, Killed, make_hook, make_runner, validate
 from .platform import check_result, in_this_process, tiny_task
@@ -218,13 +218,13 @@ def test_a_new_training_that_fails_leaves_the_earlier_model(task, monkeypatch, o
 
     def end(*_):
         if obstacle == 'crash':
-            raise TaskError(ExecutorReturnCode.RC_EXEC_NAN_ERROR, 'the loss is not a number')
+            raise NotFiniteError('the loss is not a number')
 
     monkeypatch.setattr(ymir_training, 'train', end)
     with pytest.raises(Exception) as caught:
         ymir_training.main()
     code = {'weights': 300004, 'data': 300002, 'crash': 300201}.get(obstacle, 300001)
-    assert caught.value.code == code, caught.value
+    assert code_of(caught.value) == code, caught.value
     assert {name: (models / name).read_bytes() for name in before} == before
     assert set(packed(task)) == {'best', 'last', 'epoch_2'}
 

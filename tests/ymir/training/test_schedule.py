@@ -3,8 +3,8 @@
 import pytest
 from mmengine.config import ConfigDict
 
-from ymir.recipe import BaseRecipe, Recipe, make_recipe
-from ymir.schedule import read_schedule, switch_pipelines, write_schedule
+from tmi.families.dense_schedule import read_schedule, switch_pipelines, write_schedule
+from tmi.recipe import BaseRecipe, Recipe, make_recipe
 
 
 def recipe(**edits):

@@ -7,7 +7,8 @@ import tempfile
 
 import pytest
 
-from ymir.runtime_env import CACHE_FOLDERS, prepare_environment, select_devices
+from tmi.devices import select_devices
+from ymir.environment import CACHE_FOLDERS, prepare_environment
 
 from .platform import REPOSITORY, environment, read_monitor, tiny_task
 

@@ -12,13 +12,15 @@ import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 from mmyolo.registry import DATASETS, MODELS
 from mmyolo.utils import register_all_modules
 from mmyolo.utils.literal_config import read_literal_config
-from ymir import precision
-from ymir.errors import TaskError
-from ymir.image_size import resolve_size, scale_train_size
+from tmi.errors import TaskError
+from tmi.families.image_size import resolve_size, scale_train_size
+from tmi.training import precision
+from tmi.training.config import MAX_IMAGE_CACHE, TrainingTask, modify_mmengine_config, use_image_cache
+from tmi.training.data import TrainingData
+from tmi.zoo.models import find_model, models
+from ymir.errors import code_of
 from ymir.params import TrainingParams, load_params
-from ymir.training_config import MAX_IMAGE_CACHE, TrainingTask, modify_mmengine_config, use_image_cache
-from ymir.training_data import TrainingData
-from ymir.zoo import find_model, models
+from ymir.ymir_training import HOOKS
 
 NAMES = ['cat', 'dog', 'gnu']
 DATA = TrainingData(Path('/out/train.json'), Path('/out/val.json'), ((640, 480),) * 400)
@@ -27,7 +29,14 @@ DATA = TrainingData(Path('/out/train.json'), Path('/out/val.json'), ((640, 480),
 def make(model_name='yolov8_n', num_processes=1, data=DATA, **edits):
     params = load_params(TrainingParams, {'class_names': NAMES, 'model_name': model_name, 'precision': 'fp32', **edits})
     task = TrainingTask(
-        params, find_model(params.model_name), data, num_processes, 'cpu', Path('/out/models'), Path('/out/tensorboard')
+        params,
+        find_model(params.model_name),
+        data,
+        num_processes,
+        'cpu',
+        Path('/out/models'),
+        Path('/out/tensorboard'),
+        hooks=HOOKS,
     )
     return modify_mmengine_config(Config.fromfile(task.model.config), task)
 
@@ -195,7 +204,7 @@ def test_batch_shapes_follow_the_size_and_know_squares_only():
 def test_sizes_that_do_not_fit_the_strides_are_named(name, size, nearest):
     with pytest.raises(TaskError, match=nearest) as caught:
         make(name, img_size=size)
-    assert caught.value.code == 300001
+    assert code_of(caught.value) == 300001
 
 
 def test_the_models_own_size():

@@ -6,8 +6,9 @@ import json
 import pytest
 
 from tests.ymir.training.platform import tiny_data
-from ymir.errors import as_task_error
-from ymir.training_data import hold_out, prepare_training_data
+from tmi.training.data import hold_out
+from ymir.data import prepare_training_data
+from ymir.errors import as_task_error, code_of
 from ymir_exc import settings
 from ymir_exc.code import ExecutorReturnCode
 from ymir_local.platform.labels import LabelledImage
@@ -43,7 +44,7 @@ def test_a_training_without_an_object(prepare, export_format, num_val, labelled)
         Exception, match='none of the 4 training images has a labelled object of the classes one, two'
     ) as caught:
         prepare(4, num_val, labelled, export_format)
-    assert as_task_error(caught.value).code == ExecutorReturnCode.RC_EXEC_DATASET_ERROR
+    assert code_of(as_task_error(caught.value)) == ExecutorReturnCode.RC_EXEC_DATASET_ERROR
 
 
 @pytest.mark.parametrize('labelled', range(4))

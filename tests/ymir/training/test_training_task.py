@@ -16,9 +16,10 @@ from mmengine.config import Config
 from mmyolo.utils.literal_config import read_literal_config
 from tests.other_user import SOMEBODY, give_to_somebody
 from tests.ymir.log_lines import noise
+from tmi.checkpoint_io import load_checkpoint
+from tmi.errors import TaskError
 from ymir import ymir_training
-from ymir.checkpoint_io import load_checkpoint
-from ymir.errors import TaskError
+from ymir.errors import code_of
 from ymir.output_paths import MODEL_FILES, TRAINING_FILES
 from ymir_exc.errors import ExecutorError
 
@@ -184,7 +185,7 @@ def check_error(task, monkeypatch, code, words):
     in_this_process(task, monkeypatch)
     with pytest.raises((TaskError, ExecutorError), match=words) as caught:
         ymir_training.main()
-    assert caught.value.code == code
+    assert code_of(caught.value) == code
 
 
 def check_failure(task, done, code, words):

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ymir import weights
-from ymir.errors import TaskError
-from ymir.weights import choose_inference_model, choose_training_weights, public_checkpoints
-from ymir.zoo import models
+from tmi.errors import TaskError
+from tmi.zoo import weights
+from tmi.zoo.models import models
+from tmi.zoo.weights import choose_inference_model, choose_training_weights, public_checkpoints
+from ymir.errors import code_of
 
 STEM = 'yolov8_n_syncbn_fast_8xb16-500e_coco'
 
@@ -50,11 +51,11 @@ def test_a_package_without_weights_is_an_error(tmp_path, public_dir):
     files = make_files(tmp_path, 'a.py') + [str(tmp_path / 'gone.pth')]
     with pytest.raises(TaskError) as caught:
         choose_training_weights(files, STEM)
-    assert caught.value.code == 300004 and 'gone.pth' in caught.value.sentence
+    assert code_of(caught.value) == 300004 and 'gone.pth' in caught.value.sentence
 
 
 def test_public_weights_of_exactly_this_model(public_dir, monkeypatch, caplog):
-    caplog.set_level('INFO', 'ymir')
+    caplog.set_level('INFO', 'tmi')
     row = public_checkpoints()[STEM]
     path = public_dir / row.file_name
     path.write_bytes(b'weights')
@@ -73,11 +74,11 @@ def test_damaged_public_weights_are_an_error(public_dir):
     (public_dir / public_checkpoints()[STEM].file_name).write_bytes(b'half a file')
     with pytest.raises(TaskError, match='88c11cdb') as caught:
         choose_training_weights([], STEM)
-    assert caught.value.code == 300004
+    assert code_of(caught.value) == 300004
 
 
 def test_from_scratch_says_why(public_dir, caplog):
-    caplog.set_level('INFO', 'ymir')
+    caplog.set_level('INFO', 'tmi')
     assert choose_training_weights([], STEM).checkpoint is None
     assert 'this image holds no' in caplog.text and 'from scratch' in caplog.text
 
@@ -89,7 +90,7 @@ def test_the_table_of_public_checkpoints():
         assert row.file_name.endswith(f'-{row.sha256_head}.pth') and len(row.sha256_head) == 8, stem
         int(row.sha256_head, 16)
     # Every model of the zoo that was released has its row; what was released stands in the metafiles of the configs.
-    files = Path(weights.__file__).parents[1].glob('configs/*/metafile.yml')
+    files = Path(weights.__file__).parents[2].glob('configs/*/metafile.yml')
     entries = [entry for path in files for entry in yaml.safe_load(path.read_text(encoding='utf-8'))['Models']]
     released = {Path(entry['Config']).stem: entry['Weights'] for entry in entries}
     stems = {model.stem for model in models()}
@@ -105,4 +106,4 @@ def test_inference_takes_weights_and_config(tmp_path):
     assert choose_inference_model(files[2:]).config is None
     with pytest.raises(TaskError) as caught:
         choose_inference_model([])
-    assert caught.value.code == 300004
+    assert code_of(caught.value) == 300004

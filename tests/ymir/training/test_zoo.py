@@ -4,9 +4,10 @@ import re
 
 import pytest
 
-from ymir.errors import TaskError
-from ymir.runtime_env import PROJECT_ROOT
-from ymir.zoo import CONFIG_ROOT, find_model, models
+from tmi.errors import TaskError
+from tmi.paths import PROJECT_ROOT
+from tmi.zoo.models import CONFIG_ROOT, find_model, models
+from ymir.errors import code_of
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_models_that_need_polygons_are_not_offered():
 def test_unknown_names_list_what_there_is(name):
     with pytest.raises(TaskError) as caught:
         find_model(name)
-    assert caught.value.code == 300001
+    assert code_of(caught.value) == 300001
     assert (
         name in caught.value.sentence and 'yolov8_n' in caught.value.sentence and 'yolov5_s_p6' in caught.value.sentence
     )

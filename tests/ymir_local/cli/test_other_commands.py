@@ -126,7 +126,7 @@ def test_models(ymir):
 
 def test_models_are_listed_without_torch(command):
     code = (
-        'import runpy, sys; sys.argv = ["zoo"]\ntry: runpy.run_module("ymir.zoo", run_name="__main__")\n'
+        'import runpy, sys; sys.argv = ["zoo"]\ntry: runpy.run_module("tmi.zoo.models", run_name="__main__")\n'
         'except SystemExit: pass\nassert not {"torch", "mmengine", "mmdet"} & set(sys.modules)'
     )
     done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True, env=command[1])

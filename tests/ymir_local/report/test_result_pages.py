@@ -269,7 +269,7 @@ def test_reason(score, boxes, algorithm, what, terms):
 
 def test_every_algorithm_of_this_executor_has_a_reason():
     """Fails when ymir/mining learns a new algorithm that the page does not explain."""
-    from ymir.mining import RULES
+    from tmi.mining import RULES
 
     assert set(ALGORITHMS) == set(RULES)
 

@@ -1,0 +1,333 @@
+"""What can go wrong, as one class for each cause, and the cause of any other exception.
+
+A platform's adapter gives each class a code; here they have none. Imports neither torch nor mmengine, because the first process of a
+task does so before either may be loaded: their exceptions are known by the names of their classes and by the fixed
+beginnings of their messages.
+"""
+
+import errno
+import os
+import signal
+import subprocess
+import traceback
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+MAX_SENTENCE = 1200
+
+
+class TaskError(Exception):
+    """A failure whose cause is known, in the words that the user is to read; each cause is a class below.
+
+    Args:
+        sentence: What is wrong, where, what is allowed and how to fix it; one line.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = one_line(sentence)
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+class SettingError(TaskError):
+    """A setting, a path or an option cannot be used."""
+
+
+class DataError(TaskError):
+    """A data set cannot be used: no image, no object, files that contradict each other."""
+
+
+class NoReadableImageError(DataError):
+    """No image of a set can be read."""
+
+
+class ModelError(TaskError):
+    """Weights or the config of a model are missing, damaged, or do not fit the task."""
+
+
+class ObjectTypeError(SettingError):
+    """The task is not about what this code detects."""
+
+
+class GpuError(TaskError):
+    """A GPU, its driver or the link between GPUs failed."""
+
+
+class MissingGpuError(GpuError):
+    """A GPU was asked for and none can be seen."""
+
+
+class InsufficientMemoryError(TaskError):
+    """The memory of the machine, of the GPU or that which processes share is too small, or too many files are open."""
+
+
+class NotFiniteError(TaskError):
+    """The loss is NaN or infinite."""
+
+
+class NetworkError(TaskError):
+    """Something had to be downloaded and could not be."""
+
+
+class UnknownError(TaskError):
+    """The cause is not known, or is none of the above: a full disk, a task that was stopped from outside."""
+
+
+class ErrorPattern(NamedTuple):
+    """One row of the table below: an exception fits if a class name and, where given, a part of its message fit.
+
+    Without advice the exception's own sentence is all there is to say.
+    """
+
+    cause: type[TaskError]
+    types: tuple[str, ...]
+    parts: tuple[str, ...]
+    advice: str
+
+
+# What a process that uses up the main memory can be told, by what it does; it stands behind a sentence that says so.
+MEMORY_ADVICE = {
+    'gpu': 'set samples_per_gpu, workers_per_gpu or img_size lower, or give the container more memory.',
+    'cpu prediction': 'set img_size lower, let fewer processes predict (the environment variable YMIR_CPU_PROCESSES=1; each takes '
+    'about half a GB), or give the container more memory.',
+}
+MEMORY_ADVICE_VARIABLE = 'TMI_MEMORY_ADVICE'
+MEMORY = '{memory}'  # in the advice of a pattern
+SHM_ADVICE = 'The shared memory is too small: set shm_size higher (16G) or workers_per_gpu lower (0).'
+# First fit wins. Class names are compared over the whole inheritance line, message parts in lower case.
+ERROR_PATTERNS = (
+    ErrorPattern(
+        InsufficientMemoryError,
+        ('RuntimeError', 'OSError'),
+        ('too many open files',),
+        'Set workers_per_gpu lower, or let the container open more files (--ulimit nofile).',
+    ),
+    ErrorPattern(
+        InsufficientMemoryError,
+        ('RuntimeError', 'OSError'),
+        (
+            'bus error',
+            'insufficient shared memory',
+            'out of shared memory',
+            'shared memory(shm)',
+            'shared memory object',
+            '</torch_',
+            'shared memory segment',
+            'shared memory manager',
+        ),
+        SHM_ADVICE,
+    ),
+    ErrorPattern(
+        InsufficientMemoryError,
+        ('OutOfMemoryError',),
+        (),
+        'The GPU memory is too small: set samples_per_gpu or img_size lower, or take a smaller model_name.',
+    ),
+    ErrorPattern(
+        InsufficientMemoryError,
+        ('RuntimeError',),
+        ('cuda out of memory', 'cublas_status_alloc_failed', 'cuda error: out of memory'),
+        'The GPU memory is too small: set samples_per_gpu or img_size lower, or take a smaller model_name.',
+    ),
+    ErrorPattern(InsufficientMemoryError, ('MemoryError',), (), MEMORY),
+    ErrorPattern(
+        InsufficientMemoryError,
+        ('RuntimeError', 'OSError', 'ImportError', 'SystemError', 'error'),
+        (
+            "can't allocate memory",
+            'cannot allocate memory',
+            'not enough memory',
+            'could not allocate memory',
+            'bad_alloc',
+            'insufficient memory',
+            'out of memory',
+            'unable to mmap',
+            "can't start new thread",
+            'killed by signal: killed',
+            'exited unexpectedly',
+        ),
+        MEMORY,
+    ),
+    ErrorPattern(
+        MissingGpuError,
+        ('RuntimeError', 'AssertionError'),
+        (
+            'no cuda gpus are available',
+            'found no nvidia driver',
+            'torch not compiled with cuda',
+            'invalid device ordinal',
+        ),
+        'The task was given GPUs that this container cannot see: start it with them, or with gpu_count 0 for the CPU.',
+    ),
+    ErrorPattern(
+        GpuError,
+        ('AcceleratorError', 'DistBackendError'),
+        (),
+        'The GPU, its driver or the link between GPUs failed: check the driver version and the health of the node.',
+    ),
+    ErrorPattern(
+        GpuError,
+        ('RuntimeError',),
+        ('cuda error', 'cudnn error', 'cudnn_status', 'cublas_status', 'nccl error', 'cuda driver', 'nvrtc'),
+        'The GPU or its driver failed: check that the driver is new enough for this image, and the health of the node.',
+    ),
+    ErrorPattern(
+        NotFiniteError,
+        ('FloatingPointError',),
+        (),
+        'The loss is not a number: set learning_rate lower, or precision to fp32.',
+    ),
+    ErrorPattern(NoReadableImageError, ('UnidentifiedImageError',), (), 'Replace or remove this image.'),
+    ErrorPattern(ModelError, ('CheckpointError', 'ConfigContentError'), (), ''),  # they say it all
+    ErrorPattern(
+        ModelError,
+        ('UnpicklingError',),
+        (),
+        'The weight file is broken or holds more than weights: export the model again, or train it with this image.',
+    ),
+    ErrorPattern(
+        ModelError,
+        ('RuntimeError',),
+        ('error(s) in loading state_dict', 'pytorchstreamreader failed'),
+        'The weight file does not belong to this model or is broken.',
+    ),
+    ErrorPattern(
+        NetworkError,
+        ('URLError', 'gaierror', 'ConnectionRefusedError', 'ProtocolError', 'HTTPError'),
+        (),
+        'Nothing can be downloaded while a task runs: build the image with the file, or give it as a pre-trained model.',
+    ),
+    ErrorPattern(
+        SettingError,
+        ('OSError', 'ValueError'),
+        ('file name too long', 'too many levels of symbolic links', 'embedded null', 'surrogates not allowed'),
+        'Correct this path or name where it comes from: env.yaml, config.yaml, or a list of images.',
+    ),
+    ErrorPattern(
+        SettingError, ('YAMLError', 'ValidationError', 'ConfigConflictError'), (), 'Correct this setting or file.'
+    ),
+)
+
+
+def one_line(text: str) -> str:
+    """Join a text to one line without TABs, as monitor.txt needs it, and limit its length."""
+    joined = ' '.join(str(text).split())
+    return joined if len(joined) <= MAX_SENTENCE else joined[: MAX_SENTENCE - 3] + '...'
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception, then what it was raised from or during, outermost first."""
+    seen = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def _own_words(error: BaseException) -> str:
+    """The sentence of an exception itself; of one that a loader worker passed on, the last line of its trace."""
+    text = str(error).strip()
+    if 'Original Traceback (most recent call last)' in text:
+        return text.splitlines()[-1].strip()
+    name = type(error).__name__
+    return f'{name}: {text}' if text else name
+
+
+def as_task_error(
+    error: BaseException, translate: Callable[[BaseException], TaskError | None] = lambda error: None
+) -> TaskError:
+    """Find the cause of any exception.
+
+    Args:
+        error: What was caught; the exceptions it was raised from count too, a TaskError among them first of all.
+        translate: Knows exceptions of others, such as those of a platform's SDK.
+
+    Returns:
+        The error itself if it is a TaskError, else a new one raised from it; UnknownError where nothing is known.
+    """
+    links = list(_chain(error))
+    for link in links:
+        if isinstance(link, TaskError):
+            return link
+    for known in (translate, _known):
+        for link in links:
+            found = known(link)
+            if found is not None:
+                found.__cause__ = error
+                return found
+    unknown = UnknownError(_own_words(error))
+    unknown.__cause__ = error
+    return unknown
+
+
+def _known(link: BaseException) -> TaskError | None:
+    """The cause of one exception alone."""
+    pattern = _fitting_pattern(link)
+    if pattern is not None:
+        advice = f'The main memory is too small: {memory_advice()}' if pattern.advice == MEMORY else pattern.advice
+        return pattern.cause(f'{_first_line(_own_words(link))} {advice}' if advice else str(link))
+    if isinstance(link, subprocess.CalledProcessError):
+        return killed_process('The process', link.returncode) or stopped_process(link)
+    if isinstance(link, OSError) and link.errno == errno.ENOSPC:
+        if str(link.filename).startswith('/dev/shm') or _is_raised_in(link, 'multiprocessing'):  # e.g. semaphores
+            return InsufficientMemoryError(f'{_own_words(link)}. {SHM_ADVICE}')
+        return UnknownError(
+            f'No space is left on the disk ({link.filename or "/out or /tmp"}): free some and start again.'
+        )
+    return None
+
+
+def _is_raised_in(error: BaseException, package: str) -> bool:
+    return any(f'{os.sep}{package}{os.sep}' in frame.filename for frame in traceback.extract_tb(error.__traceback__))
+
+
+def memory_advice() -> str:
+    """What to do where the main memory is too small, for what this process does."""
+    return MEMORY_ADVICE.get(os.environ.get(MEMORY_ADVICE_VARIABLE, ''), MEMORY_ADVICE['gpu'])
+
+
+def killed_process(what: str, status: int) -> TaskError | None:
+    """The error of a process that the system killed for memory, which leaves no words of its own.
+
+    Args:
+        what: Which process, as the beginning of a sentence.
+        status: Its exit status, negative for a signal or above 128 as a shell has it.
+
+    Returns:
+        The error, None if it was not killed.
+    """
+    if status in (-signal.SIGKILL, 128 + signal.SIGKILL):
+        return InsufficientMemoryError(
+            f'{what} was killed, most likely because the main memory was used up: {memory_advice()}'
+        )
+    if status in (-signal.SIGBUS, 128 + signal.SIGBUS):
+        return InsufficientMemoryError(f'{what} was ended by a bus error. {SHM_ADVICE}')
+    return None
+
+
+def stopped_process(error: BaseException) -> TaskError | None:
+    """The error of a process that was told to end, None for any other; its command line says nothing to a user."""
+    status = getattr(error, 'returncode', 0) if isinstance(error, subprocess.CalledProcessError) else 0
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if status in (-number, 128 + number):
+            return UnknownError(
+                f'The task was stopped from outside ({number.name}), as when its container is stopped: start it again.'
+            )
+    return None
+
+
+def _fitting_pattern(error: BaseException) -> ErrorPattern | None:
+    names = {cls.__name__ for cls in type(error).__mro__}
+    text = str(error).lower()
+    for pattern in ERROR_PATTERNS:
+        if names.intersection(pattern.types) and (not pattern.parts or any(part in text for part in pattern.parts)):
+            return pattern
+    return None
+
+
+def _first_line(text: str) -> str:
+    line = text.strip().splitlines()[0].strip()
+    return line if line.endswith(('.', '!', '?')) else line + '.'

@@ -1,0 +1,194 @@
+"""How a config states its schedule, read and written: the one place that knows the three forms.
+
+- The hook of YOLOv5, which YOLOv6, YOLOv7 and YOLOv8 share: `default_hooks.param_scheduler`.
+- The hook of PPYOLOE, in the same place.
+- mmengine's list of schedulers, `param_scheduler` (RTMDet, YOLOX): a warm-up, then parts that begin and end where the
+  warm-up ends, at a share of the epochs, or where mosaics close.
+
+All forms are read as the same few numbers, which `recipe.make_recipe` scales to the run, and written from them.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.config import ConfigDict
+
+from tmi.recipe import BaseRecipe, Recipe
+
+YOLOV5_HOOK = 'YOLOv5ParamSchedulerHook'
+PPYOLOE_HOOK = 'PPYOLOEParamSchedulerHook'
+# Hook that changes the pipeline for the last epochs -> the argument that holds the pipeline.
+SWITCH_HOOKS = {'mmdet.PipelineSwitchHook': 'switch_pipeline', 'YOLOXModeSwitchHook': 'new_train_pipeline'}
+# PPYOLOE's rate falls along a cosine that would end after this many times the epochs.
+PPYOLOE_COSINE = 1.2
+# PPYOLOE+ starts from a trained detector; without one its network takes ten times the rate, as PPYOLOE's recipes do.
+PPYOLOE_FROM_SCRATCH = 10
+# The soft targets that its losses are divided by are few at first; without a limit, the warm-up of a short run ended in
+# losses of a million.
+PPYOLOE_MAX_GRADIENT = 10
+
+
+def read_schedule(cfg: ConfigDict, pretrained: bool) -> BaseRecipe:
+    """Read the numbers of a config that the run's length changes.
+
+    Args:
+        cfg: A complete config.
+        pretrained: Whether the run starts from a trained detector.
+
+    Returns:
+        The numbers; `BaseRecipe`'s own where the config has none.
+    """
+    default = BaseRecipe()
+    optimizer = cfg.optim_wrapper.optimizer
+    assigning = cfg.model.get('train_cfg') or {}
+    hook = _rate_hook(cfg)
+    ema = next((hook for hook in cfg.custom_hooks if hook['type'] == 'EMAHook'), {})
+    numbers: dict[str, Any] = {'lr': optimizer.lr}
+    if hook.get('type') == YOLOV5_HOOK:
+        numbers.update(
+            lr_factor=hook.get('lr_factor', default.lr_factor),
+            warmup_epochs=hook.get('warmup_epochs', default.warmup_epochs),
+            warmup_min_iters=hook.get('warmup_mim_iter', default.warmup_min_iters),
+        )
+    elif hook.get('type') == PPYOLOE_HOOK:
+        numbers.update(
+            lr_factor=_cosine_at_the_end(hook.get('min_lr_ratio', 0.0)),
+            warmup_epochs=hook.get('warmup_epochs', 5),
+            warmup_min_iters=hook.get('warmup_min_iter', default.warmup_min_iters),
+        )
+        if cfg.get('load_from') and not pretrained:
+            numbers['lr'] *= PPYOLOE_FROM_SCRATCH
+    elif cfg.get('param_scheduler'):
+        numbers.update(_read_list(cfg.param_scheduler, optimizer.lr))
+    return BaseRecipe(
+        close_mosaic_epochs=closing_epochs(cfg),
+        ema_momentum=ema.get('momentum', default.ema_momentum),
+        ema_gamma=ema.get('gamma', default.ema_gamma),
+        first_assigner_share=assigning.get('initial_epoch', 0) / cfg.train_cfg.max_epochs,
+        **numbers,
+    )
+
+
+def write_schedule(cfg: ConfigDict, recipe: Recipe) -> None:
+    """Write the numbers of a run into a config, whose epochs are still its own.
+
+    Args:
+        cfg: A complete config, changed in place.
+        recipe: What `make_recipe` gives.
+    """
+    hook = _rate_hook(cfg)
+    cfg.optim_wrapper.optimizer.lr = recipe.lr
+    if recipe.first_assigner_epochs:
+        cfg.model.train_cfg.initial_epoch = recipe.first_assigner_epochs
+    if hook.get('type') == YOLOV5_HOOK:
+        hook.update(
+            max_epochs=recipe.epochs,
+            lr_factor=recipe.lr_factor,
+            warmup_epochs=recipe.warmup_iters / recipe.iters_per_epoch,
+            warmup_mim_iter=recipe.warmup_iters,
+        )
+    elif hook.get('type') == PPYOLOE_HOOK:
+        hook.update(
+            total_epochs=int(PPYOLOE_COSINE * recipe.epochs),
+            warmup_epochs=recipe.warmup_iters / recipe.iters_per_epoch,
+            warmup_min_iter=recipe.warmup_iters,
+        )
+        cfg.optim_wrapper.setdefault('clip_grad', {'max_norm': PPYOLOE_MAX_GRADIENT})
+    elif cfg.get('param_scheduler'):
+        cfg.param_scheduler = _write_list(cfg.param_scheduler, cfg.train_cfg.max_epochs, closing_epochs(cfg), recipe)
+    cfg.custom_hooks = _write_hooks(cfg.custom_hooks, recipe)
+
+
+def closing_epochs(cfg: ConfigDict) -> int:
+    """The last epochs of a config that have a pipeline of their own."""
+    for hook in cfg.custom_hooks:
+        if hook['type'] in SWITCH_HOOKS:
+            return hook.get('num_last_epochs') or cfg.train_cfg.max_epochs - hook['switch_epoch']
+    return 0
+
+
+def switch_pipelines(cfg: ConfigDict) -> list[dict[str, Any]]:
+    """The pipelines of the last epochs, for each hook that has one.
+
+    Args:
+        cfg: A complete config.
+
+    Returns:
+        Hook and name of its argument, as `dict(hook=..., argument=...)`.
+    """
+    return [
+        {'hook': hook, 'argument': SWITCH_HOOKS[hook['type']]}
+        for hook in cfg.custom_hooks
+        if hook['type'] in SWITCH_HOOKS
+    ]
+
+
+def _cosine_at_the_end(lowest: float) -> float:
+    """What is left of PPYOLOE's rate when training ends, before the cosine does."""
+    return lowest + (1 - lowest) * (1 + math.cos(math.pi / PPYOLOE_COSINE)) / 2
+
+
+def _rate_hook(cfg: ConfigDict) -> Mapping:
+    return cfg.default_hooks.get('param_scheduler') or {}
+
+
+def _read_list(schedulers: list[ConfigDict], lr: float) -> dict[str, Any]:
+    warmup = schedulers[0]
+    falling = next((item for item in schedulers if 'eta_min' in item), {})
+    end: float = warmup['end']
+    length = (
+        {'warmup_epochs': end, 'warmup_min_iters': 1}
+        if warmup.get('by_epoch', True)
+        else {'warmup_epochs': 0, 'warmup_min_iters': end}
+    )
+    return dict(lr_factor=falling.get('eta_min', lr) / lr, **length)
+
+
+def _write_list(schedulers: list[ConfigDict], epochs: int, closing: int, recipe: Recipe) -> list[dict[str, Any]]:
+    """The schedulers in steps: the warm-up's end, the start of the last epochs and the end stay what they are."""
+    warmup_end = schedulers[0]['end']
+    last = epochs - closing
+
+    def place(epoch: int | None, missing: int) -> int:
+        if epoch is None:
+            return missing
+        if epoch == last and closing:
+            return (recipe.epochs - recipe.close_mosaic_epochs) * recipe.iters_per_epoch
+        return round(epoch / epochs * recipe.epochs) * recipe.iters_per_epoch
+
+    written = [_in_steps(schedulers[0], 0, recipe.warmup_iters)]
+    for item in schedulers[1:]:
+        follows = schedulers[0].get('by_epoch', True) and item.get('begin') == warmup_end
+        begin = recipe.warmup_iters if follows else max(place(item.get('begin'), 0), recipe.warmup_iters)
+        end = place(item.get('end'), recipe.total_iters)
+        if end <= begin:  # the run is too short for this part
+            continue
+        item = _in_steps(item, begin, end)
+        if 'T_max' in item:
+            item['T_max'] = end - begin
+        if 'eta_min' in item:
+            item['eta_min'] = recipe.lr * recipe.lr_factor
+        written.append(item)
+    return written
+
+
+def _in_steps(item: Mapping, begin: int, end: int) -> dict[str, Any]:
+    kept = {key: value for key, value in item.items() if key != 'convert_to_iter_based'}
+    return dict(kept, by_epoch=False, begin=begin, end=end)
+
+
+def _write_hooks(hooks: list[ConfigDict], recipe: Recipe) -> list[ConfigDict]:
+    kept = []
+    for hook in hooks:
+        if hook['type'] in SWITCH_HOOKS:
+            if not recipe.close_mosaic_epochs:
+                continue
+            if 'num_last_epochs' in hook:
+                hook['num_last_epochs'] = recipe.close_mosaic_epochs
+            else:
+                hook['switch_epoch'] = recipe.epochs - recipe.close_mosaic_epochs
+        elif hook['type'] == 'EMAHook':
+            hook.update(momentum=recipe.ema_momentum, gamma=recipe.ema_gamma)
+        kept.append(hook)
+    return kept

@@ -1,0 +1,121 @@
+"""What the predicting processes are to do, decided once by their parent and handed over as a JSON file.
+
+On GPUs there is one process for each, with loader processes beside it. On a CPU the forward pass takes nearly all the
+time and gains little from a second thread, so there the cores are shared out to several processes with few threads,
+each of which decodes its own images: all cores stay busy and nobody waits for anybody. The environment variable
+YMIR_CPU_PROCESSES sets their number.
+"""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from tmi.devices import available_cpus, cpu_processes
+from tmi.settings import PredictionSettings
+from tmi.zoo.weights import choose_inference_model
+
+PLAN_FILE = 'plan.json'
+CPU_BATCH = 8  # images that are loaded together
+MAX_CPU_PROCESSES = 8  # each has its own copy of the model and the libraries, about half a GB
+IMAGES_PER_CPU_PROCESS = 32  # fewer do not repay the seconds that a process needs to start
+
+
+@dataclass(frozen=True)
+class PredictionPlan:
+    """All that decides what comes out, and how the work is shared.
+
+    Args:
+        source: What lists the images, to know a plan for the same ones again.
+        num_images: How many images there are.
+        checkpoint: Weights.
+        config: Config of the model, None if the package has none.
+        class_names: Names of the model's classes in order.
+        score_thr: Boxes need a score above this.
+        iou_thr: Threshold of NMS.
+        image_size: (width, height) of the network's input, None for the model's own.
+        precision: 'auto', 'fp32', 'fp16' or 'bf16'.
+        batch_size: Images that are loaded together; `samples_per_gpu` on a GPU.
+        gpu_ids: GPUs of the task, none for the CPU.
+        world_size: Predicting processes.
+        workers: Loader processes beside each.
+        threads: Threads of each predicting process.
+    """
+
+    source: str
+    num_images: int
+    checkpoint: str
+    config: str | None
+    class_names: list[str]
+    score_thr: float
+    iou_thr: float
+    image_size: tuple[int, int] | None
+    precision: str
+    batch_size: int
+    gpu_ids: list[int]
+    world_size: int
+    workers: int
+    threads: int
+
+    def covers(self, other: 'PredictionPlan') -> bool:
+        """Whether the predictions of this plan hold those of another, which needs no more than a higher `score_thr`."""
+        shared = {'score_thr': 0, 'batch_size': 0, 'gpu_ids': [], 'world_size': 0, 'workers': 0, 'threads': 0}
+        return self.score_thr <= other.score_thr and replace(self, **shared) == replace(other, **shared)
+
+    def save(self, path: Path) -> None:
+        """Write the plan as JSON."""
+        path.write_text(json.dumps(asdict(self)), encoding='ascii')
+
+    @classmethod
+    def load(cls, path: Path) -> 'PredictionPlan':
+        """Read what `save` wrote."""
+        values = json.loads(path.read_text(encoding='ascii'))
+        size = values['image_size']
+        return cls(**{**values, 'image_size': tuple(size) if size else None})
+
+
+def make_plan(
+    params: PredictionSettings, source: str, num_images: int, models_dir: str, score_thr: float
+) -> PredictionPlan:
+    """Decide what to predict and with how many processes.
+
+    Args:
+        params: Of the task.
+        source: What lists the images.
+        num_images: How many images there are.
+        models_dir: Where model files with relative paths lie.
+        score_thr: The lowest score that anyone needs.
+
+    Returns:
+        The plan.
+
+    Raises:
+        TaskError: ModelError without weights.
+    """
+    model = choose_inference_model(params.model_params_path, models_dir)
+    size = params.img_size
+    if isinstance(size, int):
+        size = (size, size) if size else None
+    if params.gpu_ids:
+        world_size, workers, threads = len(params.gpu_ids), params.workers_per_gpu, 1
+        batch_size = params.samples_per_gpu
+    else:
+        cores = available_cpus()
+        world_size = cpu_processes(min(cores, MAX_CPU_PROCESSES, 1 + num_images // IMAGES_PER_CPU_PROCESS))
+        workers, threads = 0, max(cores // world_size, 1)
+        batch_size = CPU_BATCH
+    return PredictionPlan(
+        source=source,
+        num_images=num_images,
+        checkpoint=str(model.checkpoint),
+        config=str(model.config) if model.config else None,
+        class_names=params.class_names,
+        score_thr=score_thr,
+        iou_thr=params.iou_threshold,
+        image_size=size,
+        precision=params.precision,
+        batch_size=batch_size,
+        gpu_ids=params.gpu_ids,
+        world_size=world_size,
+        workers=workers,
+        threads=threads,
+    )

@@ -1,0 +1,224 @@
+"""One predicting process: the road that inference and mining share (`python -m tmi.inference.worker FOLDER RANK`).
+
+Loader processes decode and letterbox -> the device normalises, runs the network, decodes and suppresses boxes -> the
+results go to this process's shard file. Queues between them are short, so memory does not grow with the number of
+images.
+
+An image gets the same boxes, bit for bit, whatever the number of processes and loader processes. Libraries choose
+their algorithms by the number of images, so every forward pass has the same: where some are missing the last one is
+repeated. On a CPU that number follows from the input size alone, as larger passes spill out of the caches; on a GPU it
+is `samples_per_gpu`, and another value changes boxes by no more than rounding.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tmi.errors import MissingGpuError, ModelError
+from tmi.processes import report_uncaught, run_task
+
+if __name__ == '__main__':
+    report_uncaught(f'prediction, process {sys.argv[2]}')  # also what goes wrong in the imports that follow
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from mmengine.config import ConfigDict  # noqa: E402
+from torch import Tensor  # noqa: E402
+
+from mmyolo.utils.config_types import registered_only  # noqa: E402
+from tmi.class_names import match_class_names  # noqa: E402
+from tmi.families.dense_predictor import Detections, Detector, build_model  # noqa: E402
+from tmi.families.input_size import check_input_size  # noqa: E402
+from tmi.inference.images import Batch, Image, ImageBatches, Letterbox, make_loader, pixel_transforms  # noqa: E402
+from tmi.inference.package import fault_of_package, read_package  # noqa: E402
+from tmi.inference.plan import PLAN_FILE, PredictionPlan  # noqa: E402
+from tmi.inference.shards import Prediction, ShardWriter  # noqa: E402
+from tmi.log import configure_logging  # noqa: E402
+from tmi.zoo.weights import InferenceModel  # noqa: E402
+
+CPU_PIXELS_PER_PASS = 640 * 640
+TEST_PICTURE = (120, 160)  # height and width
+TEST_BOXES = 1000  # that enter NMS, which takes long for all of a large input
+EARLY = 64  # images after which a model that gives no finite numbers for some is no longer refused
+
+logger = logging.getLogger('tmi')
+
+
+def images_per_pass(device: torch.device, batch_size: int, height: int, width: int) -> int:
+    """How many images go through the network together.
+
+    Args:
+        device: Where it runs.
+        batch_size: Images per batch of the loader.
+        height: Of the network's input.
+        width: Of the network's input.
+
+    Returns:
+        The whole batch on a GPU; on a CPU a power of two that is 1 for large inputs.
+    """
+    if device.type != 'cpu':
+        return batch_size
+    fitting = max(1, min(batch_size, CPU_PIXELS_PER_PASS // (height * width)))
+    return 1 << (fitting.bit_length() - 1)
+
+
+def predict_batch(detector: Detector, batch: Batch, batch_size: int) -> list[Prediction]:
+    """Predict all images of a batch.
+
+    Args:
+        detector: The model.
+        batch: From the loader.
+        batch_size: Images per full batch.
+
+    Returns:
+        One prediction per image, in the order of the batch.
+    """
+    found = {}
+    for places, pixels in batch.groups:
+        pixels = torch.as_tensor(pixels)
+        size = images_per_pass(detector.device, batch_size, *pixels.shape[1:3])
+        for first in range(0, len(places), size):
+            part = places[first : first + size]
+            metas = [batch.images[place].meta for place in part]
+            found.update(zip(part, detector.predict(*_fill(pixels[first : first + size], metas, size))))
+    return [_to_prediction(image, found.get(place)) for place, image in enumerate(batch.images)]
+
+
+def _fill(pixels: Tensor, metas: Sequence[dict], size: int) -> tuple:
+    """Repeat the last image until there are `size`."""
+    lacking = size - len(metas)
+    if not lacking:
+        return pixels, metas
+    return torch.cat([pixels, pixels[-1:].expand(lacking, -1, -1, -1)]), [*metas, *metas[-1:] * lacking]
+
+
+def _to_prediction(image: Image, detections: Detections) -> Prediction:
+    if detections is None:
+        return Prediction(image.index, image.path, problem=image.problem)
+    height, width = image.meta['ori_shape']
+    return Prediction(
+        index=image.index,
+        path=image.path,
+        size=(width, height),
+        boxes=detections.boxes.double().numpy().round(3).tolist(),
+        scores=detections.scores.double().numpy().round(6).tolist(),
+        labels=detections.labels.tolist(),
+        finite=detections.finite,
+    )
+
+
+def try_model(detector: Detector, letterbox: Letterbox, source: Path) -> None:
+    """Predict a picture of noise before any image, so that a model that cannot work is refused at once.
+
+    All its boxes count, whatever their scores: a setting of NMS that is wrong would else show at the first real image.
+
+    Args:
+        detector: The model.
+        letterbox: The transforms of its test pipeline.
+        source: The weight file, for messages.
+
+    Raises:
+        TaskError: 300004 if it fails, or gives numbers that are not finite.
+    """
+    noise = np.random.default_rng(0).integers(0, 256, (*TEST_PICTURE, 3), dtype=np.uint8)
+    with fault_of_package(f'The model {source} with its config cannot predict a test picture'):
+        image, pixels = letterbox.prepare(0, 'test picture', noise)
+        settings = detector.test_cfg
+        most = settings.get('nms_pre', TEST_BOXES)
+        detector.test_cfg = ConfigDict(settings, score_thr=-1, nms_pre=most if 0 < most < TEST_BOXES else TEST_BOXES)
+        found = detector.predict(torch.as_tensor(pixels)[None], [image.meta])
+        detector.test_cfg = settings
+    _refuse_unusable(1, int(not found[0].finite), detector, source)
+
+
+def _refuse_unusable(images: int, unusable: int, detector: Detector, source: Path) -> None:
+    """Refuse a model that gives no finite numbers for most of the images so far."""
+    if 2 * unusable > images:
+        hint = (
+            '' if detector.autocast_dtype is None else ' Half precision may be too coarse for it: try precision fp32.'
+        )
+        raise ModelError(
+            f'The model {source} gives no finite numbers (NaN or inf) for {unusable} of {images} pictures, so '
+            f'there are no boxes; its weights are damaged or far too large. Choose another model.{hint}'
+        )
+
+
+def choose_device(plan: PredictionPlan) -> torch.device:
+    """The device of a process; its parent has hidden all GPUs but its own.
+
+    Args:
+        plan: Of the task.
+
+    Returns:
+        The device.
+
+    Raises:
+        TaskError: 300102 if the GPU cannot be seen.
+    """
+    if not plan.gpu_ids:
+        return torch.device('cpu')
+    if not torch.cuda.is_available():
+        raise MissingGpuError(
+            f'The task was given the GPUs {", ".join(map(str, plan.gpu_ids))}, and this container sees none: start it '
+            'with them, or with gpu_count 0 for the CPU.'
+        )
+    return torch.device('cuda:0')
+
+
+def predict_shard(plan: PredictionPlan, folder: Path, rank: int) -> None:
+    """Predict the images of one process.
+
+    Args:
+        plan: Of the task.
+        folder: Where the shard files lie.
+        rank: Number of the process.
+    """
+    torch.set_num_threads(plan.threads)
+    device = choose_device(plan)
+    package = read_package(InferenceModel(Path(plan.checkpoint), Path(plan.config) if plan.config else None))
+    model = build_model(package, plan.class_names)
+    positions, warning = match_class_names(package.class_names, plan.class_names, package.source)
+    if warning and rank == 0:
+        logger.warning('%s', warning)
+    with fault_of_package(f'The config of {package.source} cannot be used to predict'), registered_only():
+        steps = pixel_transforms(package.pipeline, plan.image_size)
+        check_input_size(model, steps, plan.image_size, package.source)
+        batches = ImageBatches(folder, rank, plan.world_size, steps, plan.batch_size)
+        detector = Detector(model, device, plan.score_thr, plan.iou_thr, plan.precision)
+    try_model(detector, batches.letterbox, package.source)
+    loader: Iterable[Batch] = iter(make_loader(batches, plan.workers, device.type == 'cuda'))
+    shard = ShardWriter(folder, rank)
+    parent = os.getppid()
+    images = unusable = 0
+    for batch in loader:
+        if os.getppid() != parent:
+            raise SystemExit('The task that started this process is gone')
+        with fault_of_package(f'The model {package.source} with its config cannot predict images'):
+            predictions = predict_batch(detector, batch, plan.batch_size)
+        images += sum(prediction.readable for prediction in predictions)
+        unusable += sum(not prediction.finite for prediction in predictions)
+        if images <= EARLY:
+            _refuse_unusable(images, unusable, detector, package.source)
+        shard.write([item._replace(labels=[positions[label] for label in item.labels]) for item in predictions])
+    shard.close()
+    if unusable:
+        logger.warning(
+            'The model gave numbers that are not finite (NaN or inf) for %d of %d images of process %d; boxes '
+            'with such numbers were left out',
+            unusable,
+            images,
+            rank,
+        )
+
+
+def main() -> None:
+    """Read the plan and predict."""
+    folder, rank = Path(sys.argv[1]), int(sys.argv[2])
+    configure_logging('info' if rank == 0 else 'warning')
+    predict_shard(PredictionPlan.load(folder / PLAN_FILE), folder, rank)
+
+
+if __name__ == '__main__':
+    run_task(f'prediction, process {sys.argv[2]}', main)

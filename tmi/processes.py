@@ -1,0 +1,139 @@
+"""How the processes of a task tell each other what failed, so that the outermost one alone has the last word.
+
+A task is a tree of processes (the adapter's script, torchrun, ranks, loader workers) that all write to one log. The outermost process
+names a file in the environment variable `TMI_ERROR_FILE`; the processes below leave their error there (the first one wins:
+what follows in other ranks are consequences), and the outermost reports it after all others ended.
+"""
+
+import json
+import logging
+import os
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tmi import errors
+from tmi.errors import TaskError, as_task_error
+
+ERROR_FILE_VARIABLE = 'TMI_ERROR_FILE'
+MAX_TRACE_LINES = 99
+
+logger = logging.getLogger('tmi')
+
+
+@dataclass
+class ErrorRecord:
+    """What one process leaves for the outermost one.
+
+    Args:
+        cause: Name of a class of `tmi.errors`.
+        sentence: What the user is to read.
+        process: The name of the process in the words of the user.
+        trace: The last lines of the traceback.
+    """
+
+    cause: str
+    sentence: str
+    process: str
+    trace: list[str]
+
+    @classmethod
+    def of(cls, error: TaskError, process: str) -> 'ErrorRecord':
+        lines = ''.join(traceback.format_exception(type(error), error, error.__traceback__)).splitlines()
+        cause = next(cls.__name__ for cls in type(error).__mro__ if cls.__module__ == errors.__name__)
+        return cls(cause, error.sentence, process, lines[-MAX_TRACE_LINES:])
+
+    def to_error(self) -> TaskError:
+        """The error again, without its trace."""
+        return getattr(errors, self.cause)(self.sentence)
+
+
+def read_record(path: str) -> ErrorRecord | None:
+    """Read the error that a process below left, None if there is none or it is cut short by a kill."""
+    try:
+        with open(path, encoding='utf-8') as file:
+            return ErrorRecord(**json.load(file))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+
+
+def forget_record() -> None:
+    """Take back what was left, where the cause becomes known after its consequences."""
+    path = os.environ.get(ERROR_FILE_VARIABLE)
+    if path:
+        Path(path).unlink(missing_ok=True)
+
+
+def leave_record(path: str, record: ErrorRecord) -> None:
+    """Write a record whole or not at all, and only if no other process did so before.
+
+    Args:
+        path: The file that the outermost process reads.
+        record: What failed.
+    """
+    temporary = f'{path}.{socket.gethostname()}.{os.getpid()}'
+    with open(temporary, 'w', encoding='utf-8') as file:
+        json.dump(asdict(record), file)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        logger.info('an earlier error of this task is already recorded')
+    finally:
+        os.unlink(temporary)
+
+
+def report(error: BaseException, process: str = 'task') -> TaskError:
+    """Print the trace of a failure and leave its record for the outermost process, if there is one.
+
+    Args:
+        error: What was caught.
+        process: The name of the process in the words of the user, e.g. 'training, rank 1'.
+
+    Returns:
+        What was reported.
+    """
+    mapped = as_task_error(error)
+    traceback.print_exception(type(error), error, error.__traceback__)
+    path = os.environ.get(ERROR_FILE_VARIABLE)
+    if path:
+        leave_record(path, ErrorRecord.of(mapped, process))
+    return mapped
+
+
+def report_uncaught(process: str, report: Callable[[BaseException, str], object] = report) -> None:
+    """Have every exception that ends this process reported, for scripts whose main is not ours to wrap.
+
+    Args:
+        process: The name of the process in the words of the user.
+        report: How.
+    """
+
+    def hook(kind: type, error: BaseException, trace: object) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            sys.__excepthook__(kind, error, trace)
+        else:
+            report(error, process)
+
+    sys.excepthook = hook
+
+
+def run_task(
+    name: str, main: Callable[[], int | None], report: Callable[[BaseException, str], object] = report
+) -> None:
+    """Run the main of a process, and end the process; a failure is reported and gives exit status 1.
+
+    Args:
+        name: The name of the process in the words of the user.
+        main: What to run; its return value is the exit status, None meaning 0.
+        report: How a failure is reported.
+    """
+    try:
+        status = main() or 0
+    except Exception as error:
+        report(error, name)
+        status = 1
+    sys.stdout.flush()
+    sys.exit(status)

@@ -1,0 +1,90 @@
+"""Preparing the initial weights of a training: read as data, fitted to the model and its classes, written as a plain file."""
+
+import copy
+import logging
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+
+from mmyolo.registry import MODELS
+from mmyolo.utils import register_all_modules
+from mmyolo.utils.config_types import registered_only
+from mmyolo.utils.files import replacing
+from tmi.checkpoint_io import StateDict, adapt_state_dict, check_finite, class_names_of, load_checkpoint
+from tmi.errors import ModelError
+from tmi.training.config import CLASS_COUNT_PATHS
+from tmi.zoo.weights import InitialWeights
+
+logger = logging.getLogger('tmi')
+
+MIN_LOADED_SHARE = 0.5
+
+
+def prepare_initial_weights(weights: InitialWeights, run: Config, model_name: str, target: Path) -> Path:
+    """Fit a checkpoint to the model that is trained and write the result.
+
+    Args:
+        weights: The checkpoint that was chosen.
+        run: Config of the run, whose classes are those of the task.
+        model_name: The user's name of the model, for messages.
+        target: Where to write.
+
+    Returns:
+        `target`.
+
+    Raises:
+        TaskError: 300004 if the checkpoint belongs to another model.
+    """
+    checkpoint = load_checkpoint(weights.checkpoint)
+    torch.manual_seed(run.randomness.seed)
+    initial, rows_per_class = _initial_state(run)
+    classes = list(run.train_dataloader.dataset.metainfo['classes'])
+    adaptation = adapt_state_dict(
+        checkpoint['state_dict'], initial, rows_per_class, class_names_of(checkpoint), classes
+    )
+    fitting = len(adaptation.loaded) + len(adaptation.remapped)
+    if fitting < MIN_LOADED_SHARE * len(initial):
+        own = (checkpoint.get('meta') or {}).get('model_name')
+        hint = (
+            f'set model_name to {own}' if isinstance(own, str) else 'set model_name to the model that it was trained as'
+        )
+        raise ModelError(
+            f'The weights {weights.checkpoint} do not belong to {model_name}: {fitting} of {len(initial)} tensors fit; '
+            f'{hint}, or choose no pre-trained model.'
+        )
+    check_finite(
+        {name: checkpoint['state_dict'][name] for name in adaptation.loaded + adaptation.remapped}, weights.checkpoint
+    )
+    logger.info('Initial weights: %s', adaptation.summary())
+    with replacing(target) as temporary:
+        torch.save({'meta': {}, 'state_dict': adaptation.state_dict}, temporary)
+    return target
+
+
+def _initial_state(run: Config) -> tuple[StateDict, dict[str, int]]:
+    """The model's initial weights, and by how many rows each output grows per class.
+
+    The second is found by building the model with one class more, so no list of layer names has to be kept.
+    """
+    register_all_modules()
+    states = []
+    for extra in (0, 1):
+        config = copy.deepcopy(run.model)
+        for path in CLASS_COUNT_PATHS:
+            node = config
+            for name in path[:-1]:
+                node = node.get(name, {})
+            if path[-1] in node:
+                node[path[-1]] += extra
+        with registered_only():
+            model = MODELS.build(config)
+        model.init_weights()
+        states.append(model.state_dict())
+    initial, larger = states
+    rows = {
+        name: larger[name].shape[0] - value.shape[0]
+        for name, value in initial.items()
+        if larger[name].shape != value.shape
+    }
+    return initial, rows

@@ -1,0 +1,51 @@
+"""Ending a training that does not get better (`patience`).
+
+mmengine's EarlyStoppingHook takes an equal value for an improvement, ends at once at NaN and waits for ever where nothing can be
+measured, so a model that stays at 0 would train to its last epoch.
+"""
+
+import math
+
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+from tmi.training.metrics import clean_metrics
+
+
+@HOOKS.register_module()
+class PatienceHook(Hook):
+    """Stop after so many validations in a row whose mAP is not above the best one before.
+
+    A validation that measures nothing (no object: -1, NaN or no number at all) counts as mAP 0, as it does in result.yaml.
+
+    Args:
+        patience: How many validations, at least 1.
+    """
+
+    priority = 'LOWEST'  # the validation is saved by then
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+        self.best = -math.inf
+        self.waited = 0
+
+    def after_val_epoch(self, runner, metrics: dict[str, float] | None = None) -> None:
+        """Compare a validation with the best one.
+
+        Args:
+            runner: The runner.
+            metrics: What the evaluator found.
+        """
+        mean_ap = clean_metrics(metrics or {})['mAP']
+        if mean_ap > self.best:
+            self.best, self.waited = mean_ap, 0
+            return
+        self.waited += 1
+        if self.waited >= self.patience:
+            runner.train_loop.stop_training = True
+            runner.logger.info(
+                'The training ends after epoch %d: no better mAP than %.4f in the last %d validations (patience).',
+                runner.epoch,
+                self.best,
+                self.waited,
+            )

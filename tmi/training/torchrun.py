@@ -1,0 +1,27 @@
+"""torchrun that tells a training process killed for memory from one that failed (`python -m tmi.training.torchrun`).
+
+torchrun ends with status 1 whatever happened to its processes, and the ones that are left over complain of a lost connection first.
+"""
+
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.run import main as run
+
+from tmi.errors import killed_process
+from tmi.processes import forget_record, run_task
+
+
+def main() -> None:
+    """Run the processes; one that was killed is the error of all."""
+    try:
+        run()
+    except ChildFailedError as error:
+        for rank, failure in error.failures.items():
+            killed = killed_process(f'The training process {rank}', failure.exitcode)
+            if killed is not None:
+                forget_record()
+                raise killed from error
+        raise
+
+
+if __name__ == '__main__':
+    run_task('training', main)

@@ -1,0 +1,173 @@
+"""Which weights a task starts from: a fixed order of sources, never a guess by similar names or by file times.
+
+Training: the model package that the user chose, else the public checkpoint of exactly this model if the image holds it, else
+none. Mining and inference: the model package (contract section c.9).
+The platform lists the files of one stage in the order in which the stage named them, so the first fitting file is the one meant.
+"""
+
+import csv
+import hashlib
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tmi.errors import ModelError
+
+logger = logging.getLogger('tmi')
+
+CHECKPOINT_SUFFIXES = ('.pth', '.pt')
+BEST_PREFIXES = ('best_', 'bbox_mAP_')  # names that other executors give to the best of several files of a stage
+CHECKPOINT_TABLE = Path(__file__).with_name('checkpoints.tsv')
+WEIGHTS_DIR_VARIABLE = 'YMIR_WEIGHTS_DIR'
+
+
+@dataclass(frozen=True)
+class PublicCheckpoint:
+    """One row of checkpoints.tsv.
+
+    Args:
+        config: Stem of the config file that the weights belong to.
+        sha256_head: The first 8 hex digits of the file's sha256.
+        metric: Published accuracy.
+        url: Where `fetch_weights.py` gets them.
+    """
+
+    config: str
+    sha256_head: str
+    metric: str
+    url: str
+
+    @property
+    def file_name(self) -> str:
+        return self.url.rsplit('/', 1)[-1]
+
+
+@dataclass(frozen=True)
+class InitialWeights:
+    """Where a training starts.
+
+    Args:
+        checkpoint: The file, None for random weights.
+        source: 'package', 'public' or 'scratch'.
+        reason: One sentence for the log.
+    """
+
+    checkpoint: Path | None
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class InferenceModel:
+    """A trained model to infer with.
+
+    Args:
+        checkpoint: Weights.
+        config: The config that stood beside them in the package, None if there was none.
+    """
+
+    checkpoint: Path
+    config: Path | None
+
+
+def public_checkpoints() -> dict[str, PublicCheckpoint]:
+    """Read the table of public checkpoints: config stem to row."""
+    with open(CHECKPOINT_TABLE, encoding='utf-8', newline='') as file:
+        rows = csv.DictReader(file, delimiter='\t')
+        return {row['config']: PublicCheckpoint(**row) for row in rows}
+
+
+def weights_dir() -> Path:
+    """The folder of public checkpoints that the image was built with."""
+    return Path(os.environ.get(WEIGHTS_DIR_VARIABLE, '/weights'))
+
+
+def sha256_head_fits(path: Path, head: str) -> bool:
+    """Whether the sha256 of a file begins with `head`."""
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        for block in iter(lambda: file.read(1 << 20), b''):
+            digest.update(block)
+    return digest.hexdigest().startswith(head)
+
+
+def _existing(paths: Sequence[str], root: Path) -> list[Path]:
+    """The files of the list that exist, in its order; relative ones lie below `root`."""
+    return [path for path in (root / item for item in paths) if os.path.isfile(path)]
+
+
+def choose_training_weights(
+    paths: Sequence[str], config_stem: str, use_public: bool = True, models_dir: str = '/in/models'
+) -> InitialWeights:
+    """Choose what a training starts from, and log it.
+
+    Args:
+        paths: `pretrained_model_params`, the files of the stage that the user chose.
+        config_stem: Stem of the config file of the model to train.
+        use_public: Whether the image's public checkpoints may be used.
+        models_dir: Folder of relative `paths`.
+
+    Returns:
+        The choice.
+
+    Raises:
+        TaskError: 300004 if the user chose a model but no weight file of it is there, or a public file is damaged.
+    """
+    choice = _choose_training_weights(paths, config_stem, use_public, Path(models_dir))
+    logger.info('Initial weights: %s', choice.reason)
+    return choice
+
+
+def _choose_training_weights(paths: Sequence[str], stem: str, use_public: bool, models_dir: Path) -> InitialWeights:
+    if paths:
+        found = _checkpoints(paths, models_dir)
+        return InitialWeights(found[0], 'package', f'{found[0]}, from the pre-trained model of the task.')
+    if not use_public:
+        return InitialWeights(None, 'scratch', 'none (pretrained is none), training from scratch.')
+    row = public_checkpoints().get(stem)
+    if row is None:
+        return InitialWeights(None, 'scratch', f'none, there is no public checkpoint of {stem}; training from scratch.')
+    path = weights_dir() / row.file_name
+    if not path.is_file():
+        return InitialWeights(None, 'scratch', f'none, this image holds no {path}; training from scratch.')
+    if not sha256_head_fits(path, row.sha256_head):
+        raise ModelError(
+            f'{path} is damaged: its sha256 does not begin with {row.sha256_head}. Fetch it again and '
+            'rebuild the image, or set pretrained to none.'
+        )
+    return InitialWeights(path, 'public', f'{path}, the public checkpoint of {stem} ({row.metric}).')
+
+
+def _checkpoints(paths: Sequence[str], models_dir: Path) -> list[Path]:
+    """The weight files among the files of a stage, its best first.
+
+    Raises:
+        TaskError: 300004 if there is none.
+    """
+    found = [path for path in _existing(paths, models_dir) if path.suffix.lower() in CHECKPOINT_SUFFIXES]
+    if not found:
+        raise ModelError(
+            f'No weight file ({" or ".join(CHECKPOINT_SUFFIXES)}) of the chosen model exists; it lists: '
+            f'{", ".join(map(str, paths)) or "nothing"}. Choose a model that this image can load.'
+        )
+    return sorted(found, key=lambda path: not path.name.startswith(BEST_PREFIXES))  # stable: else the list's order
+
+
+def choose_inference_model(paths: Sequence[str], models_dir: str = '/in/models') -> InferenceModel:
+    """Choose weights and config of the model to infer with.
+
+    Args:
+        paths: `model_params_path`, the files of the stage that the user chose.
+        models_dir: Folder of relative `paths`.
+
+    Returns:
+        The first weight file, and the first config beside it.
+
+    Raises:
+        TaskError: 300004 if there is no weight file.
+    """
+    checkpoint = _checkpoints(paths, Path(models_dir))[0]
+    configs = [path for path in _existing(paths, Path(models_dir)) if path.suffix.lower() == '.py']
+    return InferenceModel(checkpoint, configs[0] if configs else None)
