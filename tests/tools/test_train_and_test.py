@@ -13,6 +13,7 @@ from mmengine.config import Config
 from small_data import IMAGES, write_coco, write_images
 
 from tests.mmyolo.utils.files_of_all_kinds import Call
+from tests.warm_python import warm_python
 
 ROOT = Path(__file__).resolve().parents[2]
 SCALE = (64, 64)
@@ -83,8 +84,8 @@ def small_config():
     return cfg
 
 
-def run(folder, script, *args):
-    environment = dict(os.environ, PYTHON=sys.executable, CUDA_VISIBLE_DEVICES='-1', OMP_NUM_THREADS='1')
+def run(folder, script, *args, python=None):
+    environment = dict(os.environ, PYTHON=python or warm_python(), CUDA_VISIBLE_DEVICES='-1', OMP_NUM_THREADS='1')
     done = subprocess.run(
         ['bash', str(ROOT / 'tools' / script), *map(str, args)],
         cwd=folder,
@@ -117,7 +118,7 @@ def load(path):
 def trained(folder):
     work = folder / 'work dir'
     options = ['--cfg-options', 'train_dataloader.batch_size=4']
-    run(folder, 'dist_train.sh', 'small.py', 0, '--work-dir', work, *options)
+    run(folder, 'dist_train.sh', 'small.py', 0, '--work-dir', work, *options, python=sys.executable)
     return work
 
 
@@ -212,6 +213,7 @@ def test_augmentation_at_test_time(trained, folder):
         'test_evaluator.ann_file=data/damaged.json',
         '--show-dir',
         'pictures',
+        python=sys.executable,
     )
     assert '2 of 6 images cannot be read and do not count in the evaluation' in log
     assert len(precision(tested)) == 1 and 0 < precision(tested)[0] <= 1
@@ -274,7 +276,7 @@ def test_a_checkpoint_runs_nothing(folder, tmp_path):
     ]
     words = [[*line, '--work-dir', str(tmp_path / 'work')] if '--cfg-options' not in line else line for line in words]
     done = subprocess.run(
-        [sys.executable, '-c', code.format(words=words)],
+        [warm_python(), '-c', code.format(words=words)],
         cwd=folder,
         capture_output=True,
         text=True,

@@ -6,6 +6,7 @@ import cv2
 import pytest
 from rich.console import Console
 
+from tests.warm_python import warm_python
 from ymir_local.demo import demo
 from ymir_local.platform.run import TaskFailed
 
@@ -18,6 +19,7 @@ def short(monkeypatch):
     monkeypatch.setitem(demo.DATA, 'size_range', (64, 96))
     for name, value in {'img_size': 64, 'max_epochs': 1, 'workers_per_gpu': 0}.items():
         monkeypatch.setitem(demo.TRAINING, name, value)
+    monkeypatch.setattr('sys.executable', warm_python())
     return Console(file=io.StringIO(), width=80)
 
 

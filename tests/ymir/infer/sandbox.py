@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from mmengine.registry import init_default_scope
 from mmyolo.registry import MODELS
 from mmyolo.testing.random_weights import set_score_distribution, settle_batch_norms
 from mmyolo.utils import register_all_modules
+from tests.warm_python import warm_python
 
 PROJECT_ROOT = Path(__file__).resolve().parents[3]
 CONFIG = PROJECT_ROOT / 'configs/yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco.py'
@@ -128,12 +128,12 @@ class Task:
         self.env_file = root / 'in' / 'env.yaml'
         self.env_file.write_text(yaml.safe_dump(env))
 
-    def start(self, cores: int | None = None) -> subprocess.CompletedProcess:
-        """Run `python ymir/start.py` as the image does, on so many cores."""
+    def start(self, cores: int | None = None, python: str = '') -> subprocess.CompletedProcess:
+        """Run `python ymir/start.py` as the image does, on so many cores; its imports are done before, unless a Python is named."""
         environ = dict(os.environ, DEFAULT_ENV_FILE_PATH=str(self.env_file))
         chosen = sorted(os.sched_getaffinity(0))[:cores]
         return subprocess.run(
-            [sys.executable, 'ymir/start.py'],
+            [python or warm_python(), 'ymir/start.py'],
             cwd=PROJECT_ROOT,
             env=environ,
             stdout=subprocess.PIPE,

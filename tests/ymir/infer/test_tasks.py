@@ -3,6 +3,7 @@
 import math
 import os
 import stat
+import sys
 
 import pytest
 
@@ -37,7 +38,7 @@ def both(tmp_path_factory, candidates, model_files):
     monitor_file = task.out / 'monitor.txt'
     monitor_file.write_text('t0\t1700000000\t0.00\t1\t0\n')
     give_to_somebody(monitor_file, 0o777)
-    result = task.start()
+    result = task.start(python=sys.executable)
     assert result.returncode == 0, result.stdout
     return task, result.stdout
 

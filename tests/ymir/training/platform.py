@@ -3,7 +3,6 @@
 import math
 import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.warm_python import warm_python
 from ymir import ymir_training
 from ymir_exc import settings
 from ymir_local.demo.sample_data import generate
@@ -48,10 +48,10 @@ def environment(task: Task, **extra: str) -> dict[str, str]:
     return dict(os.environ, DEFAULT_ENV_FILE_PATH=str(task.in_dir / 'env.yaml'), OMP_NUM_THREADS='1', **extra)
 
 
-def run_start(task: Task, cwd: Path, **extra: str) -> subprocess.CompletedProcess:
+def run_start(task: Task, cwd: Path, python: str = '', **extra: str) -> subprocess.CompletedProcess:
     """Run start.py with stdout and stderr in one stream, as the platform's log has them."""
     return subprocess.run(
-        [sys.executable, str(REPOSITORY / 'ymir' / 'start.py')],
+        [python or warm_python(), str(REPOSITORY / 'ymir' / 'start.py')],
         env=environment(task, **extra),
         cwd=cwd,
         stdout=subprocess.PIPE,

@@ -56,17 +56,17 @@ def plant(tmp_path):
 
 
 @pytest.mark.parametrize(
-    'processes, do, code, words',
+    'processes, module, do, code, words',
     [
-        (1, KILL, 300103, 'samples_per_gpu'),
-        (1, BUS, 300103, 'shm_size'),
-        (1, 'raise MemoryError', 300103, 'main memory'),
-        (1, 'raise ImportError("No module named spam")', 160004, 'No module named spam'),
-        pytest.param(2, KILL, 300103, 'The training process 1 was killed', marks=pytest.mark.integration),
+        (1, 'torch', KILL, 300103, 'samples_per_gpu'),
+        (1, 'torch', BUS, 300103, 'shm_size'),
+        (1, 'torch', 'raise MemoryError', 300103, 'main memory'),
+        (1, 'mmdet', 'raise ImportError("No module named spam")', 160004, 'No module named spam'),
+        pytest.param(2, 'torch', KILL, 300103, 'The training process 1 was killed', marks=pytest.mark.integration),
     ],
 )
-def test_a_training_process(tmp_path, plant, processes, do, code, words):
-    error_file = plant(do, 'train_process.py', 'mmdet', str(processes - 1))
+def test_a_training_process(tmp_path, plant, processes, module, do, code, words):
+    error_file = plant(do, 'train_process.py', module, str(processes - 1))
     task = SimpleNamespace(num_processes=processes, device='cpu', models_dir=tmp_path)
     with pytest.raises(subprocess.CalledProcessError) as caught:
         train(tmp_path / 'config.py', task, [])
@@ -101,9 +101,12 @@ def test_a_predicting_process(tmp_path, plant, do, code, words, gpus):
         assert ('samples_per_gpu' in error.sentence) == bool(gpus)
 
 
-@pytest.mark.parametrize('script', ['ymir_training.py', 'ymir_mining.py', 'ymir_infer.py'])
-def test_the_script_of_a_task(tmp_path, plant, script):
-    error_file = plant('raise MemoryError', script, 'ymir.params')
+@pytest.mark.parametrize(
+    'script, module',
+    [('ymir_training.py', 'torch'), ('ymir_mining.py', 'ymir.params'), ('ymir_infer.py', 'ymir.params')],
+)
+def test_the_script_of_a_task(tmp_path, plant, script, module):
+    error_file = plant('raise MemoryError', script, module)
     done = subprocess.run(
         [sys.executable, str(REPOSITORY / 'ymir' / script)], env=os.environ, capture_output=True, text=True
     )

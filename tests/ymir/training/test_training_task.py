@@ -15,6 +15,7 @@ from mmengine.config import Config
 
 from mmyolo.utils.literal_config import read_literal_config
 from tests.other_user import SOMEBODY, give_to_somebody
+from tests.warm_python import warm_python
 from tests.ymir.log_lines import noise
 from tmi.checkpoint_io import load_checkpoint
 from tmi.errors import TaskError
@@ -57,7 +58,7 @@ def finished(tmp_path_factory):
     )
     give_to_somebody(task.monitor_file, 0o777)
     with Watcher(task) as watcher:
-        done = run_start(task, folder)
+        done = run_start(task, folder, sys.executable)
     return task, done, watcher.percents
 
 
@@ -255,27 +256,18 @@ def wait_for(condition, process=None, seconds=120):
 
 
 TRAINER = """
-import os, sys
-sys.path.insert(0, sys.argv[1])
-import mmyolo, mmdet.models, ymir.progress_hook, ymir.checkpoint_hook
+import os
+os.setsid()
+print(os.getpid(), flush=True)
+import ymir.progress_hook, ymir.checkpoint_hook
 from tools import train
-for line in sys.stdin:
-    pid = os.fork()
-    if not pid:
-        os.setsid()
-        log = os.open(os.devnull, os.O_WRONLY)
-        print(os.getpid(), flush=True)
-        os.dup2(log, 1), os.dup2(log, 2)
-        sys.argv[:] = ['train.py', *sys.argv[2:]]
-        train.main()
-        os._exit(0)
-    os.waitpid(pid, 0)
+train.main()
 """
 
 
 @pytest.mark.parametrize('kills', [3, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_kill_at_any_instant_leaves_a_usable_result(kills, tmp_path):
-    """The first kill goes through start.py, the others hit the training process, forked ready with its imports."""
+    """The first kill goes through start.py, the others hit the training process, which has its imports behind it."""
     rng = random.Random(0)
     task = tiny_task(tmp_path, max_epochs=1000, max_keep_checkpoints=3, log_level='error')
     result = task.out_dir / 'models' / 'result.yaml'
@@ -294,37 +286,21 @@ def test_a_kill_at_any_instant_leaves_a_usable_result(kills, tmp_path):
     check_out(task)
 
     config = task.out_dir / 'ymir_training' / 'run_config.py'
-    trainer = subprocess.Popen(
-        [
-            sys.executable,
-            '-c',
-            TRAINER,
-            str(REPOSITORY),
-            str(config),
-            '--work-dir',
-            str(task.out_dir / 'models'),
-            '--resume',
-        ],
-        env=environment(task),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    command = [warm_python(), '-c', TRAINER, str(config), '--work-dir', str(task.out_dir / 'models'), '--resume']
+    variables = environment(task, PYTHONPATH=str(REPOSITORY))
     epochs = []
     for _ in range(kills - 1):
         before = result.stat().st_mtime_ns
-        trainer.stdin.write('\n')
-        trainer.stdin.flush()
-        pid = int(trainer.stdout.readline())
-        wait_for(lambda: result.stat().st_mtime_ns != before, trainer)
-        time.sleep(rng.uniform(0, 1.5))
-        os.killpg(pid, signal.SIGKILL)
-        time.sleep(0.05)
+        with subprocess.Popen(
+            command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ) as trainer:
+            pid = int(trainer.stdout.readline())
+            wait_for(lambda: result.stat().st_mtime_ns != before, trainer)
+            time.sleep(rng.uniform(0, 1.5))
+            os.killpg(pid, signal.SIGKILL)
+        assert trainer.returncode == -signal.SIGKILL
         check_out(task)
         epochs.append(load_checkpoint(task.out_dir / 'models' / 'resume.pth')['meta']['epoch'])
-    trainer.stdin.close()
-    trainer.wait()
-    trainer.stdout.close()
     assert epochs == sorted(set(epochs)), epochs  # every run went on from where the one before was killed
 
     config_file = task.in_dir / 'config.yaml'

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.warm_python import warm_python
+
 # A network of a few channels, so that two epochs on a CPU take seconds.
 TINY = (
     'model.backbone.widen_factor=0.125 model.neck.widen_factor=0.125 '
@@ -56,6 +58,7 @@ def test_with_any_executor(command, coco_folder, fake):
 @pytest.mark.integration
 def test_with_our_executor(command, coco_folder):
     mining = {'found': ['infer', coco_folder, '--mine']}
+    command = [warm_python(), *command[0][1:]], command[1]
     found, again = walk(command, coco_folder, ['--gpus', '0'], ['--model', 'yolov8_n', *REAL], mining)
     assert found == again and len(found['detection']) == 6
     result = yaml.safe_load(Path('first/out/models/result.yaml').read_text())
