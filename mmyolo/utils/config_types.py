@@ -1,9 +1,9 @@
-"""What a config from elsewhere may build: classes that are registered for the purpose, without anything from outside it.
+"""What a config from elsewhere may build: classes that are registered, without anything from outside of it.
 
-mmengine takes a `type` that no registry knows for the name of something to import, and calls it. A config that comes with
-weights is data, so here only names that are registered count, only kinds of classes that a detector is made of, and no
-argument that names a file, an address or another config. Initial weights that such a config asks for are left out: the
-weights come with it.
+mmengine takes a `type` that no registry knows for the name of something to import, and calls it. A config that comes
+with weights is data, so here only names that are registered count, only kinds of classes that a detector is made of,
+and no argument that names a file, an address or another config. Initial weights that such a config asks for are left
+out: the weights come with it.
 """
 
 import inspect
@@ -76,7 +76,11 @@ class Kind(NamedTuple):
     modules: tuple[str, ...]
 
 
-DETECTOR = Kind('a detector with one stage', ('model',), ('mmdet.models.detectors', 'mmyolo.models.detectors'))
+DETECTOR = Kind(
+    'a detector with one stage',
+    ('model',),
+    ('mmdet.models.detectors', 'mmyolo.models.detectors', 'mmyolo.standins.mmrazor'),
+)
 PART = Kind(
     'a part of a detector',
     ('model', 'task util'),
@@ -103,6 +107,7 @@ PART = Kind(
         'mmyolo.models.necks',
         'mmyolo.models.plugins',
         'mmyolo.models.task_modules',
+        'mmyolo.standins.mmrotate',
         'torch.nn.modules',
     ),
 )
@@ -120,18 +125,19 @@ TRANSFORM = Kind(
         'mmdet.datasets.transforms.loading',
         'mmdet.datasets.transforms.transforms',
         'mmyolo.datasets.transforms',
+        'mmyolo.standins.mmrotate',
     ),
 )
 BATCH_SHAPES = Kind('a rule for the shapes of batches', ('task util',), ('mmyolo.datasets',))
-DATASET = Kind('a data set', ('dataset',), ('mmdet.datasets', 'mmyolo.datasets', 'mmengine.dataset'))
-VISUALIZER = Kind(
-    'a visualizer', ('visualizer',), ('mmengine.visualization', 'mmdet.visualization', 'mmyolo.visualization')
+DATASET = Kind(
+    'a data set', ('dataset',), ('mmdet.datasets', 'mmyolo.datasets', 'mmyolo.standins.mmrotate', 'mmengine.dataset')
 )
+VISUALIZER = Kind('a visualizer', ('visualizer',), ('mmengine.visualization', 'mmdet.visualization', 'mmyolo.standins'))
 COLLATE = Kind('a function that makes batches', ('function',), ('mmengine.dataset', 'mmyolo.datasets'))
 
 
 def model_from_elsewhere(model: Any, source: Any) -> dict[str, Any]:
-    """Checks the config of a detector.
+    """Check the config of a detector.
 
     Args:
         model: The value of `model` in a config that was read as data.
@@ -156,7 +162,7 @@ def model_from_elsewhere(model: Any, source: Any) -> dict[str, Any]:
 
 
 def pipeline_from_elsewhere(pipeline: Any, source: Any) -> list[dict[str, Any]]:
-    """Checks a test pipeline.
+    """Check a test pipeline.
 
     Args:
         pipeline: List of configs of transforms, from a config that was read as data.
@@ -183,7 +189,7 @@ def pipeline_from_elsewhere(pipeline: Any, source: Any) -> list[dict[str, Any]]:
 
 
 def part_from_elsewhere(value: Any, kind: Kind, source: Any, place: str) -> Any:
-    """Checks another part of a config, as `model_from_elsewhere` does the detector.
+    """Check another part of a config, as `model_from_elsewhere` does the detector.
 
     Args:
         value: The part.
@@ -261,7 +267,7 @@ class _Check:
 
 
 def _short(value: Any) -> str:
-    """A value in few characters; a list in itself many times over would never end."""
+    """Return a value in few characters; a list in itself many times over would never end."""
     if isinstance(value, (str, bytes, int, float, type(None))):
         text = repr(value) if not isinstance(value, int) or abs(value) < 1 << 64 else 'a large number'
         return text if len(text) <= 80 else text[:77] + '...'
@@ -269,7 +275,7 @@ def _short(value: Any) -> str:
 
 
 def classes_named(name: Any, kind: Kind) -> list[Any]:
-    """The registered classes that a name may mean, without importing anything for its sake.
+    """Return the registered classes that a name may mean, without importing anything for its sake.
 
     Args:
         name: `Name` or `scope.Name`.
@@ -304,7 +310,7 @@ def _is_of(value: Any, kind: Kind) -> bool:
 
 @cache
 def parameters(value: Any) -> frozenset[str]:
-    """The names of all arguments of a class, those of its bases too, or of a function."""
+    """Return the names of all arguments of a class, those of its bases too, or of a function."""
     makers = [vars(cls).get('__init__') for cls in value.__mro__] if inspect.isclass(value) else [value]
     return frozenset(
         name for maker in makers if inspect.isfunction(maker) for name in inspect.signature(maker).parameters

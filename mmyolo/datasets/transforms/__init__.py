@@ -2,6 +2,7 @@
 
 from mmcv.transforms import Compose
 
+import mmyolo.standins.mmrotate.transforms  # noqa: F401  (registers them)
 from mmyolo.registry import TRANSFORMS
 
 from .cached_image import LoadCachedImage
