@@ -27,7 +27,7 @@ LIMIT = 0.10  # growth from the first to the last count
 
 
 def descendants(pid: int) -> list[int]:
-    """A process and all below it."""
+    """Return a process and all below it."""
     found = [pid]
     for task in Path(f'/proc/{pid}/task').glob('*/children'):
         for child in task.read_text().split():

@@ -80,7 +80,7 @@ def run_loop(checkpoint: Path, config: Path, images: list[str]) -> tuple[float, 
 
 
 def run_predictor(folder: Path, checkpoint: Path, config: Path, images: list[str]) -> tuple[float, float, Boxes]:
-    """The executor's road; returns images/s from the first batch on, seconds in all, and the boxes of each image."""
+    """Run the executor's inference; return images/s from the first batch on, seconds in all and the boxes."""
     index = folder / 'candidate-index.tsv'
     index.write_text(''.join(f'{path}\n' for path in images))
     params = load_params(InferParams, {'class_names': CLASS_NAMES, 'model_params_path': [str(checkpoint), str(config)]})
@@ -99,7 +99,7 @@ def run_predictor(folder: Path, checkpoint: Path, config: Path, images: list[str
 
 
 def run_bare_forward(checkpoint: Path, config: Path, size: int, seconds: float = 5) -> float:
-    """The network alone on all cores, image by image, made ready as the predictor does; returns images/s."""
+    """Return the network alone on all cores, image by image, made ready as the predictor does; returns images/s."""
     model = build_model(read_package(InferenceModel(checkpoint, config)), CLASS_NAMES)
     model = Detector(model, torch.device('cpu'), SCORE_THR, 0.65).model
     image = torch.rand(1, 3, size, size).contiguous(memory_format=torch.channels_last)
@@ -114,7 +114,7 @@ def run_bare_forward(checkpoint: Path, config: Path, size: int, seconds: float =
 
 
 def compare(ours: Boxes, theirs: Boxes) -> tuple[int, int, float, float]:
-    """Returns boxes of the loop, those without partner, and the largest difference of a coordinate and of a score."""
+    """Return boxes of the loop, those without partner, and the largest difference of a coordinate and of a score."""
     count = lost = 0
     box_difference = score_difference = 0.0
     for path, boxes in theirs.items():

@@ -1,4 +1,4 @@
-"""Images per second of a training from JPEG files, beside the same model's forward, backward and step on data in memory.
+"""Images per second of a training from JPEG files, and of the model's forward, backward and step on data in memory.
 
     python benchmarks/training_speed.py [--model yolov8_n] [--size 320] [--batch 16] [--rounds 3]
 
@@ -6,8 +6,8 @@ Three sides, measured in turn in one process, `--rounds` times; medians are prin
 
 - bare eager: the model as built, fp32, one batch that stays in memory: forward, loss, backward, optimizer step;
 - bare step: the same in the precision and memory format of the training;
-- training: one epoch of the executor's own config through mmengine's Runner: loader processes, augmentation, moving average of
-  the weights, schedule and all hooks but those that write files.
+- training: one epoch of the executor's own config through mmengine's Runner: loader processes, augmentation, moving
+  average of the weights, schedule and all hooks but those that write files.
 
 What they compute is compared on one batch of the loader: the loss of all three must agree up to the precision.
 """
@@ -72,7 +72,7 @@ def write_data(folder: Path, num_images: int) -> TrainingData:
 
 
 def make_config(folder: Path, data: TrainingData, options: argparse.Namespace) -> Config:
-    """The executor's training config, without validation and without what writes files for the platform."""
+    """Return the executor's training config, without validation and without what writes files for the platform."""
     params = load_params(
         TrainingParams,
         {
@@ -127,7 +127,7 @@ class BareStep:
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-4, momentum=0.9, nesterov=True)
 
     def loss(self) -> torch.Tensor:
-        """The total loss of the batch."""
+        """Return the total loss of the batch."""
         data = self.model.data_preprocessor(copy.deepcopy(self.batch), training=True)
         device = data['inputs'].device.type
         with torch.autocast(device, dtype=self.precision or torch.bfloat16, enabled=self.precision is not None):
@@ -142,7 +142,7 @@ class BareStep:
 
 
 def images_per_second(step: BareStep, batch_size: int) -> float:
-    """The median over steps within `SECONDS_PER_SIDE`."""
+    """Return the median over steps within `SECONDS_PER_SIDE`."""
     seconds = []
     end = time.perf_counter() + SECONDS_PER_SIDE
     for number in range(10**6):

@@ -71,7 +71,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def method_class(name: str):
-    """Returns the class of a method."""
+    """Return the class of a method."""
     if name in GRADIENT_METHODS:
         return GRADIENT_METHODS[name]
     try:

@@ -34,7 +34,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def open_writer(path: str, video: mmcv.VideoReader) -> cv2.VideoWriter:
-    """Opens a file for frames of the video's size and rate; its folder is made."""
+    """Open a file for frames of the video's size and rate; its folder is made."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*'mp4v'), video.fps, (video.width, video.height))
     if not writer.isOpened():

@@ -50,7 +50,7 @@ VISBACKENDS = _child('vis_backend', _engine.VISBACKENDS, _UTILS)
 
 @cache
 def stand_in(registry: Registry, scope: str) -> Registry:
-    """The registry for what takes the place of a package that a config names and that is not installed.
+    """Return the registry for what takes the place of a package that a config names and that is not installed.
 
     `@stand_in(METRICS, 'mmpose').register_module()` makes `mmpose.CocoMetric` mean the decorated class where mmpose is
     absent. Where it is installed the decorator has no effect, because the name means the package's own class.

@@ -5,7 +5,7 @@ short_version = __version__
 
 
 def parse_version_info(version_str: str) -> tuple:
-    """Splits a version into numbers and release-candidate tags.
+    """Split a version into numbers and release-candidate tags.
 
     Args:
         version_str: for example '1.3.0' or '2.0.0rc4'.

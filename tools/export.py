@@ -130,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def describe(path: Path) -> None:
-    """Prints inputs and outputs of a file."""
+    """Print inputs and outputs of a file."""
     onnx = need('onnx')
     graph = onnx.load(str(path)).graph
     for kind, values in (('input', graph.input), ('output', graph.output)):

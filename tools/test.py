@@ -38,7 +38,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def write_only(cfg: Config, prefix: str) -> None:
-    """Has the evaluator write files instead of evaluating.
+    """Have the evaluator write files instead of evaluating.
 
     Raises:
         ValueError: If the config has several evaluators, which would write over each other.

@@ -1,4 +1,4 @@
-"""Trains the detector of a config: python tools/train.py CONFIG [options]; tools/dist_train.sh for several processes."""
+"""Train the detector of a config: python tools/train.py CONFIG [options]; tools/dist_train.sh for several processes."""
 
 import argparse
 
@@ -33,7 +33,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def use_amp(cfg: Config) -> None:
-    """Turns mixed precision on.
+    """Turn mixed precision on.
 
     Raises:
         ValueError: If the config has an optimizer wrapper of its own.

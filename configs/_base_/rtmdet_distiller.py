@@ -11,7 +11,7 @@ _checkpoints = {
 
 
 def _distillation(student, teacher, channels, checkpoint, url):
-    """The settings with which a size learns from the next one."""
+    """Return the settings with which a size learns from the next one."""
     norm_cfg = {
         'type': 'BN',
         'affine': False,

@@ -4,7 +4,7 @@
 
 
 def _settings(data_root, name, color, train, val, batch_size, num_workers):
-    """The settings for a data set whose parts are an annotation file and a folder of images each."""
+    """Return the settings for a data set whose parts are an annotation file and a folder of images each."""
     metainfo = {'classes': (name,), 'palette': [color]}
 
     def dataset(ann_file, images):

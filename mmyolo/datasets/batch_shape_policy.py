@@ -32,7 +32,7 @@ class BatchShapePolicy:
         self.batch_size = batch_size * world_size
 
     def __call__(self, data_list: list[dict]) -> list[dict]:
-        """Orders the images and adds their batch's shape.
+        """Order the images and add their batch's shape.
 
         Args:
             data_list: One dict per image with `height` and `width` in pixels.

@@ -11,7 +11,7 @@ MAX_NAMED = 10
 
 
 def check_class_names(classes: Any) -> None:
-    """Checks the classes of a metainfo.
+    """Check the classes of a metainfo.
 
     Args:
         classes: What stands there; mmengine has replaced the name of a text file by its lines.
@@ -42,7 +42,7 @@ def check_class_names(classes: Any) -> None:
 
 
 def differing_names(file: str, classes: Sequence[str], objects: Mapping[str, int]) -> str:
-    """Says which classes a file does not have and which of its own are left out.
+    """Say which classes a file does not have and which of its own are left out.
 
     Args:
         file: The annotation file.

@@ -10,7 +10,7 @@ from torch.utils.data import default_collate
 
 @COLLATE_FUNCTIONS.register_module()
 def yolov5_collate(data_batch: Sequence[dict], use_ms_training: bool = False) -> dict:
-    """Joins packed samples into what YOLOv5DetDataPreprocessor and the heads take in training.
+    """Join packed samples into what YOLOv5DetDataPreprocessor and the heads take in training.
 
     Ignored instances are dropped.
 

@@ -63,7 +63,7 @@ class ImageCache:
         return len(self._index)
 
     def get(self, key: bytes) -> tuple[np.ndarray, tuple[int, int]] | None:
-        """Looks an image up.
+        """Look an image up.
 
         Args:
             key: 16 bytes.
@@ -82,7 +82,7 @@ class ImageCache:
         return pixels.reshape(height, width, 3), ori_shape
 
     def put(self, key: bytes, image: np.ndarray, ori_shape: tuple[int, int]) -> bool:
-        """Stores an image if it fits and is not there yet.
+        """Store an image if it fits and is not there yet.
 
         Args:
             key: 16 bytes.
@@ -138,7 +138,7 @@ class ImageCache:
 
 
 def open_image_cache(cache_bytes: int, cache_dir: str | None = None) -> ImageCache:
-    """Opens the cache of this process and its forks.
+    """Open the cache of this process and its forks.
 
     Args:
         cache_bytes: Largest size. Without `cache_dir` it is divided by LOCAL_WORLD_SIZE and at most half of the memory
@@ -164,7 +164,7 @@ def _open(cache_bytes: int, cache_dir: str | None) -> ImageCache:
 
 
 def image_key(path: str, max_size: int) -> bytes:
-    """Names an image by its path, state and size.
+    """Name an image by its path, state and size.
 
     Args:
         path: The file; its length and time of change are part of the key if it is a local one.

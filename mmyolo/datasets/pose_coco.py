@@ -45,7 +45,7 @@ class PoseCocoDataset(YOLOv5CocoDataset):
         return {**load_keypoint_info(description or default), **merged}
 
     def parse_data_info(self, raw_data_info: dict) -> dict | list[dict]:
-        """Reads an image and its objects.
+        """Read an image and its objects.
 
         Args:
             raw_data_info: `raw_img_info` and `raw_ann_info` of the file.
@@ -84,7 +84,7 @@ class PoseCocoDataset(YOLOv5CocoDataset):
         )
 
     def describe(self, idx: int) -> dict:
-        """What the pipeline gets of one image: its description, and this data set under `dataset`.
+        """Return what the pipeline gets of one image: its description, and this data set under `dataset`.
 
         Args:
             idx: Index of the image.

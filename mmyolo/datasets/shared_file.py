@@ -1,4 +1,4 @@
-"""A file that a process shares with its forks: one without a name, in memory where the system has such, and its lock."""
+"""A file that a process shares with its forks, without a name and in memory where the system has such, and its lock."""
 
 import contextlib
 import fcntl
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 
 def open_anonymous(name: str) -> int:
-    """Opens a new file that is gone with the last process that has it.
+    """Open a new file that is gone with the last process that has it.
 
     Args:
         name: What it is for, as /proc shows it.
@@ -24,7 +24,7 @@ def open_anonymous(name: str) -> int:
 
 @contextlib.contextmanager
 def locked(fd: int) -> Iterator[None]:
-    """Keeps other processes out of such blocks of the same file meanwhile; the lock of a killed process goes with it.
+    """Keep other processes out of such blocks of the same file meanwhile; the lock of a killed process goes with it.
 
     Args:
         fd: The file descriptor.

@@ -1,11 +1,12 @@
 """Images that cannot be read while a training or a test runs: skipped by name, once, and counted at the end.
 
-Headers are checked before a training begins, but that a photo is cut off in the middle shows only when it is decoded, by
-one of several loader processes, in one of many epochs. So all processes that are forked from one share a list of what was
-found: an append-only file in memory, as the image cache is.
+Headers are checked before a training begins, but that a photo is cut off in the middle shows only when it is decoded,
+by one of several loader processes, in one of many epochs. So all processes that are forked from one share a list of
+what was found: an append-only file in memory, as the image cache is.
 
-In training another image takes the place of an unreadable one, wherever it was to be used. In a test a blank one does, so
-that batches and processes keep in step; it is marked `unreadable`, and `ReadableOnly` leaves it out of the evaluation.
+In training another image takes the place of an unreadable one, wherever it was to be used. In a test a blank one does,
+so that batches and processes keep in step; it is marked `unreadable`, and `ReadableOnly` leaves it out of the
+evaluation.
 """
 
 import errno
@@ -51,7 +52,7 @@ class UnreadableImages:
         self._found: dict[tuple[str, str], UnreadableImage] = {}
 
     def add(self, image: UnreadableImage) -> bool:
-        """Adds an entry.
+        """Add an entry.
 
         Args:
             image: What cannot be read.
@@ -73,12 +74,12 @@ class UnreadableImages:
         return (part, path) in self._found
 
     def all(self, *parts: str) -> list[UnreadableImage]:
-        """The entries of some parts, of all by default, in the order in which they were found."""
+        """Return the entries of some parts, of all by default, in the order in which they were found."""
         self._catch_up()
         return [image for image in self._found.values() if not parts or image.part in parts]
 
     def clear(self) -> None:
-        """Forgets everything; only before there are forks."""
+        """Forget everything; only before there are forks."""
         os.ftruncate(self._fd, 0)
         self._seen = 0
         self._found = {}
@@ -99,7 +100,7 @@ UNREADABLE = UnreadableImages()
 
 
 def skip_unreadable(part: str, path: str, error: OSError) -> None:
-    """Takes note of an image that cannot be read, and warns if nobody did before.
+    """Take note of an image that cannot be read, and warn if nobody did before.
 
     Args:
         part: 'training' or 'validation'.
@@ -122,7 +123,7 @@ def skip_unreadable(part: str, path: str, error: OSError) -> None:
 
 
 def printable(text: str) -> str:
-    """A text that any stream takes: bytes of file names that are not UTF-8 are escaped."""
+    """Return a text that any stream takes: bytes of file names that are not UTF-8 are escaped."""
     return text.encode('utf-8', 'backslashreplace').decode('utf-8')
 
 
@@ -132,7 +133,7 @@ def _log(text: str) -> None:
 
 
 def none_readable(part: str, tried: int) -> UnreadableImageError:
-    """The error for a set in which nothing can be read.
+    """Return the error for a set in which nothing can be read.
 
     Args:
         part: 'training' or 'validation'.
@@ -141,14 +142,14 @@ def none_readable(part: str, tried: int) -> UnreadableImageError:
     examples = ', '.join(f'{image.path} ({image.reason})' for image in UNREADABLE.all(part)[:3])
     return UnreadableImageError(
         printable(
-            f'{tried} images of the {part} set were tried and none can be read: {examples}. Check that the paths of the data '
-            'set are right and that the files are JPEG, PNG or BMP images'
+            f'{tried} images of the {part} set were tried and none can be read: {examples}. Check that the paths of '
+            'the data set are right and that the files are JPEG, PNG or BMP images'
         )
     )
 
 
 def blank_image() -> np.ndarray:
-    """What stands for an unreadable image in a test: (h, w, 3) uint8."""
+    """Return what stands for an unreadable image in a test: (h, w, 3) uint8."""
     return np.full(BLANK_SHAPE, 114, np.uint8)
 
 
@@ -166,7 +167,7 @@ class ReadableImagesMixin:
         return 'validation' if self.test_mode else 'training'
 
     def describe(self, idx: int) -> dict:
-        """What the pipeline gets of one image; a dict of its own at every call.
+        """Return what the pipeline gets of one image; a dict of its own at every call.
 
         Args:
             idx: Index of the image.
@@ -174,13 +175,13 @@ class ReadableImagesMixin:
         return self.get_data_info(idx)
 
     def prepare_data(self, idx: int) -> dict | None:
-        """Runs the pipeline on one image.
+        """Run the pipeline on one image.
 
         Args:
             idx: Index of the image.
 
         Returns:
-            What the pipeline gives, of a blank image where a test cannot read it; None asks the caller for another index.
+            What the pipeline gives, of a blank image where a test cannot read it; None asks for another index.
 
         Raises:
             UnreadableImageError: Too many images in a row cannot be read.

@@ -1,4 +1,4 @@
-"""mmdet's datasets with batch shapes, the data set itself in reach of the mix transforms, and unreadable images skipped.
+"""mmdet's datasets with batch shapes, the data set in reach of the mix transforms, and unreadable images skipped.
 
 Differs from mmdet on purpose: labels follow the class names of `metainfo`, whatever the order of the categories in the
 file, and a class that the file does not list does not shift the others.
@@ -41,7 +41,7 @@ class BatchShapePolicyDataset(ReadableImagesMixin, BaseDetDataset):
         return loaded
 
     def full_init(self) -> None:
-        """Loads the list, applies the batch shapes, filters, takes the subset, serializes.
+        """Load the list, apply the batch shapes, filter, take the subset, serialize.
 
         Raises:
             ConfigConflictError: If no image is left.
@@ -62,18 +62,18 @@ class BatchShapePolicyDataset(ReadableImagesMixin, BaseDetDataset):
         self._fully_initialized = True
 
     def _why_empty(self, found: int) -> str:
-        """What to say of a data set in which no image is left of those found."""
+        """Return what to say of a data set in which no image is left of those found."""
         if not found:
             return f'{self.ann_file} lists no image: check data_root, ann_file and data_prefix of the data set.'
         kept = (self.filter_cfg or {}).get('min_size', 0)
         return (
-            f'No image is left of the {found} of {self.ann_file}: filter_cfg={dict(self.filter_cfg or {})} drops images '
-            f'without an object of metainfo.classes {tuple(self.metainfo.get("classes", ()))[:10]} where '
+            f'No image is left of the {found} of {self.ann_file}: filter_cfg={dict(self.filter_cfg or {})} drops '
+            f'images without an object of metainfo.classes {tuple(self.metainfo.get("classes", ()))[:10]} where '
             f'filter_empty_gt is set, and those with a side under {kept} pixels (min_size).'
         )
 
     def describe(self, idx: int) -> dict:
-        """What the pipeline gets of one image.
+        """Return what the pipeline gets of one image.
 
         Args:
             idx: Index of the image.
@@ -94,7 +94,7 @@ class _CocoByName(CocoFile):
     MUST_FIT = True
 
     def get_cat_ids(self, cat_names: Sequence[str] = (), **kwargs) -> list[int | None]:
-        """The category of each name, None for a name that the file does not have.
+        """Return the category of each name, None for a name that the file does not have.
 
         Warns of such names, and of the categories that are left out.
 
@@ -132,7 +132,7 @@ class YOLOv5CocoDataset(BatchShapePolicyDataset, CocoDataset):
     COCOAPI = _CocoByName
 
     def load_data_list(self) -> list[dict]:
-        """Reads the annotation file.
+        """Read the annotation file.
 
         Returns:
             A dict per image.
@@ -146,7 +146,7 @@ class YOLOv5CocoDataset(BatchShapePolicyDataset, CocoDataset):
         return super().load_data_list()
 
     def parse_data_info(self, raw_data_info: dict) -> dict | list[dict]:
-        """Reads an image and its objects.
+        """Read an image and its objects.
 
         Args:
             raw_data_info: `raw_img_info` and `raw_ann_info` of the file.
@@ -157,7 +157,7 @@ class YOLOv5CocoDataset(BatchShapePolicyDataset, CocoDataset):
         return super().parse_data_info(self._with_size(raw_data_info))
 
     def _with_size(self, raw_data_info: dict) -> dict:
-        """The same with width and height of the image; where the file has none, they are read from the image.
+        """Return the same with width and height of the image; where the file has none, they are read from the image.
 
         An image that cannot be read, which is skipped later, is as large as its objects need.
         """

@@ -30,7 +30,7 @@ class YOLOv5VOCDataset(BatchShapePolicyDataset, VOCDataset):
     """mmdet's VOCDataset with batch shapes and mix transforms; objects of classes that are left out are counted."""
 
     def load_data_list(self) -> list[dict]:
-        """Reads the list of images and their annotations.
+        """Read the list of images and their annotations.
 
         Returns:
             A dict per image.
@@ -43,7 +43,7 @@ class YOLOv5VOCDataset(BatchShapePolicyDataset, VOCDataset):
         return images
 
     def parse_data_info(self, img_info: dict) -> dict | list[dict]:
-        """Reads the annotation of an image.
+        """Read the annotation of an image.
 
         Args:
             img_info: `img_id`, `file_name` and `xml_path`.

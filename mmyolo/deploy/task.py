@@ -26,7 +26,7 @@ class MMYOLO(MMCodebase):
 
     @classmethod
     def register_deploy_modules(cls) -> None:
-        """Registers what stands in for parts of the detectors while they are traced."""
+        """Register what stands in for parts of the detectors while they are traced."""
         import mmdeploy.codebase.mmdet.models  # noqa: F401
         import mmdeploy.codebase.mmdet.ops  # noqa: F401
         import mmdeploy.codebase.mmdet.structures  # noqa: F401
@@ -35,7 +35,7 @@ class MMYOLO(MMCodebase):
 
     @classmethod
     def register_all_modules(cls) -> None:
-        """Registers all classes of mmyolo and mmdet, and what stands in for them."""
+        """Register all classes of mmyolo and mmdet, and what stands in for them."""
         from mmdet.utils import register_all_modules as register_mmdet
 
         cls.register_deploy_modules()
@@ -48,7 +48,7 @@ class YOLOObjectDetection(ObjectDetection):
     """The task of object detection; arguments as of mmdeploy's."""
 
     def get_visualizer(self, name: str, save_dir: str) -> Visualizer:
-        """Gives what draws results, with the names and colours of the classes.
+        """Give what draws results, with the names and colours of the classes.
 
         Args:
             name: its name.
@@ -71,11 +71,12 @@ class YOLOObjectDetection(ObjectDetection):
     def build_pytorch_model(
         self, model_checkpoint: str | None = None, cfg_options: dict | None = None, **kwargs
     ) -> nn.Module:
-        """Builds the detector in the form in which it is exported.
+        """Build the detector in the form in which it is exported.
 
         Args:
             model_checkpoint: file of its weights; random ones without.
             cfg_options: not used, as in mmdeploy.
+            **kwargs: not used.
 
         Returns:
             The detector on the task's device.

@@ -32,7 +32,7 @@ KEYS = {
 
 
 def check_training(runner: Runner) -> None:
-    """Holds the parts of a training that is about to begin against each other.
+    """Hold the parts of a training that is about to begin against each other.
 
     Args:
         runner: Its training and validation loops are built.
@@ -57,7 +57,7 @@ def check_training(runner: Runner) -> None:
 
 
 def leaves(dataset: Any) -> list[Any]:
-    """The data sets that hold images, below wrappers such as ConcatDataset, RepeatDataset and MultiImageMixDataset."""
+    """Return the data sets that hold images, below wrappers such as ConcatDataset and RepeatDataset."""
     if isinstance(dataset, BaseDataset):
         return [dataset]
     parts = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
@@ -65,13 +65,13 @@ def leaves(dataset: Any) -> list[Any]:
 
 
 def classes_of(datasets: Sequence[Any]) -> tuple[str, ...] | None:
-    """The names of the classes, None where a data set has none."""
+    """Return the names of the classes, None where a data set has none."""
     names = datasets[0].metainfo.get('classes') if datasets else None
     return tuple(names) if isinstance(names, (list, tuple)) and names else None
 
 
 def check_num_classes(head: nn.Module, classes: Sequence[str]) -> None:
-    """Checks the number of classes of a head and of its parts.
+    """Check the number of classes of a head and of its parts.
 
     Args:
         head: Of this package.
@@ -113,7 +113,7 @@ def _numbers(head: nn.Module) -> Iterator[tuple[str, int, Any]]:
 
 
 def _check_pipelines(cfg: Mapping, datasets: Sequence[Any]) -> None:
-    """Checks the borders in the pipelines of the training data, those of its last epochs too."""
+    """Check the borders in the pipelines of the training data, those of its last epochs too."""
     known: dict[str, Size] = {}
 
     def largest() -> Size:
@@ -138,7 +138,7 @@ def _largest_image(datasets: Sequence[Any]) -> Size:
 
 
 def _check_steps(runner: Runner) -> None:
-    """Checks that an epoch has at least one step."""
+    """Check that an epoch has at least one step."""
     loader = runner.train_dataloader
     if hasattr(loader.dataset, '__len__') and len(loader) == 0:
         raise ConfigConflictError(
@@ -148,7 +148,7 @@ def _check_steps(runner: Runner) -> None:
 
 
 def _check_same_classes(training: Sequence[str] | None, validation: Sequence[str] | None) -> None:
-    """Checks that a label means the same in training and validation."""
+    """Check that a label means the same in training and validation."""
     if training is None or validation is None or tuple(training) == tuple(validation):
         return
     raise ConfigConflictError(
@@ -158,7 +158,7 @@ def _check_same_classes(training: Sequence[str] | None, validation: Sequence[str
 
 
 def _check_evaluators(runner: Runner, datasets: Sequence[Any]) -> None:
-    """Checks that the annotations of an evaluator are those of the validation data."""
+    """Check that the annotations of an evaluator are those of the validation data."""
     configs = runner.cfg.get('val_evaluator')
     configs = configs if isinstance(configs, (list, tuple)) else [configs]
     if len(datasets) != 1 or not getattr(datasets[0], 'ann_file', None):

@@ -45,7 +45,7 @@ _SAME_SIZE = (
 
 
 def pipelines(node: Any, place: str) -> Iterator[tuple[str, Sequence[Mapping]]]:
-    """Finds the pipelines below a part of a config.
+    """Find the pipelines below a part of a config.
 
     Args:
         node: The part, for example train_dataloader.
@@ -66,7 +66,7 @@ def pipelines(node: Any, place: str) -> Iterator[tuple[str, Sequence[Mapping]]]:
 
 
 def check_borders(pipeline: Sequence[Mapping], place: str, largest: Callable[[], Size]) -> None:
-    """Checks that the affine transforms of a pipeline leave something of the image.
+    """Check that the affine transforms of a pipeline leave something of the image.
 
     Args:
         pipeline: Configs of transforms.
@@ -80,7 +80,7 @@ def check_borders(pipeline: Sequence[Mapping], place: str, largest: Callable[[],
 
 
 def _sizes_after(steps: Sequence[Any], place: str, sizes: list[Any], largest: Callable[[], Size]) -> list[Any]:
-    """The sizes that are possible behind some transforms, one for each way through them, given those before."""
+    """Return the sizes that are possible behind some transforms, one for each way through them, given those before."""
     for index, step in enumerate(steps):
         kind = _kind(step)
         here = f'{place}.{index}'
@@ -109,7 +109,7 @@ def _sizes_after(steps: Sequence[Any], place: str, sizes: list[Any], largest: Ca
 
 
 def _kind(step: Any) -> str:
-    """The name of a transform without its prefix, empty if it is no config."""
+    """Return the name of a transform without its prefix, empty if it is no config."""
     kind = step.get('type', '') if isinstance(step, Mapping) else ''
     return (kind if isinstance(kind, str) else kind.__name__).rsplit('.', 1)[-1]
 
@@ -123,7 +123,7 @@ def _pair(value: Any) -> Size:
 
 
 def _resized(step: Mapping, kind: str) -> Size:
-    """The largest image that a resize or crop gives."""
+    """Return the largest image that a resize or crop gives."""
     size = _pair(step.get(_SIZED[kind]))
     if size is None or kind == 'RandomCrop' and step.get('crop_type', 'absolute') != 'absolute':
         return None
@@ -136,7 +136,7 @@ def _resized(step: Mapping, kind: str) -> Size:
 
 
 def _cut(size: Size, border: Sequence[int], place: str, kind: str) -> Size:
-    """What is left behind an affine transform.
+    """Return what is left behind an affine transform.
 
     Raises:
         ConfigConflictError: If it is less than a pixel.

@@ -14,7 +14,7 @@ UNDEFINED = -1.0  # COCO's value where there is no ground truth to find
 
 
 def coco_classes(backend: str) -> tuple[type, type]:
-    """Gives the classes COCO and COCOeval of a backend; without faster-coco-eval those of pycocotools.
+    """Give the classes COCO and COCOeval of a backend; without faster-coco-eval those of pycocotools.
 
     Args:
         backend: 'faster_coco_eval' or 'pycocotools'.
@@ -38,7 +38,7 @@ def coco_classes(backend: str) -> tuple[type, type]:
 
 
 def category_ids(classes: Sequence[str], categories: Sequence[dict]) -> list[int | None]:
-    """The category of each class by its name, None for one that the validation annotations do not have.
+    """Return the category of each class by its name, None for one that the validation annotations do not have.
 
     Raises:
         ValueError: none of the classes is among them.
@@ -53,7 +53,7 @@ def category_ids(classes: Sequence[str], categories: Sequence[dict]) -> list[int
 
 
 def mean_defined(values: np.ndarray) -> float:
-    """The mean of the defined values of a precision or recall table, -1 if there are none."""
+    """Return the mean of the defined values of a precision or recall table, -1 if there are none."""
     values = values[values > -1]
     return float(values.mean()) if values.size else UNDEFINED
 
@@ -67,7 +67,7 @@ def evaluate(
     sigmas: np.ndarray | None = None,
     backend: str = 'faster_coco_eval',
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Matches detections with the ground truth.
+    """Match detections with the ground truth.
 
     Args:
         truth: COCO dictionary of the ground truth, annotation ids from 1.

@@ -50,8 +50,8 @@ class FastCocoMetric(CocoMetric):
     Args:
         ann_file: the COCO file; None takes the objects from the samples.
         backend: 'faster_coco_eval' or 'pycocotools'.
-        *args, **kwargs: Further arguments of mmdet.CocoMetric. With `classwise`, `<class>_precision` of each class is reported too, nan
-            where the set has no object of it.
+        *args, **kwargs: Further arguments of mmdet.CocoMetric. With `classwise`, `<class>_precision` of each class is
+            reported too, nan where the set has no object of it.
     """
 
     def __init__(self, ann_file: str | None = None, *args, backend: str = 'faster_coco_eval', **kwargs) -> None:
@@ -71,7 +71,7 @@ class FastCocoMetric(CocoMetric):
             raise KeyError(f'FastCocoMetric: metric_items has {unknown}, allowed are {sorted(known)}')
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Evaluates all results of the set.
+        """Evaluate all results of the set.
 
         Args:
             results: A pair (ground truth, prediction) per image, as `process` collects them.
@@ -115,7 +115,7 @@ class FastCocoMetric(CocoMetric):
         return metrics
 
     def _ground_truth(self, truths: Sequence[dict]) -> tuple[dict, list[int | None]]:
-        """Reads the ground truth from the annotation file, or from the samples where there is none.
+        """Read the ground truth from the annotation file, or from the samples where there is none.
 
         Returns:
             A COCO dictionary with the annotations of the classes of the data set only, ids from 1; and the category id
@@ -151,7 +151,7 @@ class FastCocoMetric(CocoMetric):
         return self._coco(images, categories, annotations), cat_ids
 
     def _samples_as_coco(self, truths: Sequence[dict]) -> dict:
-        """Gathers the ground truth of the samples; category ids are the labels."""
+        """Gather the ground truth of the samples; category ids are the labels."""
         annotations = []
         for truth in truths:
             for instance in truth['anns']:
@@ -179,7 +179,7 @@ class FastCocoMetric(CocoMetric):
 
     @staticmethod
     def _detections(predictions: Sequence[dict], cat_ids: Sequence[int | None], kind: str = 'bbox') -> list[dict]:
-        """Turns predictions into COCO's records; those of classes that the file lacks cannot be evaluated.
+        """Turn predictions into COCO's records; those of classes that the file lacks cannot be evaluated.
 
         Args:
             predictions: `img_id`, `bboxes` (N, 4) xyxy, `scores` (N,), `labels` (N,) of each image, and for 'segm'
@@ -216,7 +216,7 @@ class FastCocoMetric(CocoMetric):
         return detections
 
     def _evaluate(self, dataset: dict, detections: Sequence[dict], kind: str = 'bbox') -> tuple[np.ndarray, np.ndarray]:
-        """Matches detections with the ground truth.
+        """Match detections with the ground truth.
 
         Returns:
             Precisions (IoU thresholds, recall thresholds, classes, areas, proposal_nums) and recalls (IoU thresholds,
@@ -245,7 +245,7 @@ class FastCocoMetric(CocoMetric):
         return precision if iou is None else precision[np.isclose(np.atleast_1d(self.iou_thrs), iou)]
 
     def _classwise(self, dataset: dict, precision: np.ndarray) -> dict[str, float]:
-        """Logs a table of all precisions per class.
+        """Log a table of all precisions per class.
 
         Returns:
             `<class>_precision` of every class of the data set.

@@ -1,4 +1,4 @@
-"""Evaluation without the images that could not be read: neither their objects nor what was found in their place counts."""
+"""Evaluation without the images that could not be read: neither their objects nor detections in their place count."""
 
 import contextlib
 import json
@@ -42,7 +42,7 @@ class ReadableOnly(BaseMetric):
         self.metric.dataset_meta = dataset_meta
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Keeps the results of a batch.
+        """Keep the results of a batch.
 
         Args:
             data_batch: As the metric takes it.
@@ -59,7 +59,7 @@ class ReadableOnly(BaseMetric):
         self.results.extend(results)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Evaluates the images that could be read.
+        """Evaluate the images that could be read.
 
         Args:
             results: Of all images.

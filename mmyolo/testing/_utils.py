@@ -10,7 +10,7 @@ __all__ = ['get_detector_cfg', '_get_config_directory', '_get_config_module', '_
 
 
 def _get_config_directory() -> str:
-    """Finds the folder `configs`: beside the package in a checkout, else in the package as `mim` installs it."""
+    """Find the folder `configs`: beside the package in a checkout, else in the package as `mim` installs it."""
     package = Path(__file__).resolve().parents[1]
     for directory in (package.parent / 'configs', package / '.mim' / 'configs'):
         if (directory / '_base_').is_dir():
@@ -22,7 +22,7 @@ def _get_config_directory() -> str:
 
 
 def _get_config_module(fname: str) -> Config:
-    """Reads a config of the repository.
+    """Read a config of the repository.
 
     Args:
         fname: Path below `configs`, such as 'yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco.py'.
@@ -31,7 +31,7 @@ def _get_config_module(fname: str) -> Config:
 
 
 def get_detector_cfg(fname: str) -> ConfigDict:
-    """Gives the detector of a config, to change and build.
+    """Give the detector of a config, to change and build.
 
     Args:
         fname: Path below `configs`.

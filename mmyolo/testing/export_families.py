@@ -38,7 +38,7 @@ FAMILIES = {
 def make_detector(
     config: str, size: tuple[int, int], images: Sequence[np.ndarray], candidates: int = 100
 ) -> tuple[nn.Module, float]:
-    """Builds a detector with random weights; returns it with a score threshold.
+    """Build a detector with random weights; return it with a score threshold.
 
     Args:
         config: path below `configs`, without its suffix.

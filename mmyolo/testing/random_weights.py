@@ -50,7 +50,7 @@ def temper_predictions(model: nn.Module, images: Tensor) -> None:
 
 
 def threshold_for(scores: Tensor, count: int) -> float:
-    """The threshold that about `count` scores are above, in the widest gap near by.
+    """Return the threshold that about `count` scores are above, in the widest gap near by.
 
     So rounding moves none over it.
 

@@ -29,7 +29,7 @@ class _Options(DictAction):
 
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
-    """Adds --cfg-options, which changes settings of the config that a tool reads."""
+    """Add --cfg-options, which changes settings of the config that a tool reads."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -40,7 +40,7 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
 
 
 def read_config(path: str, options: argparse.Namespace) -> Config:
-    """Reads a config for a tool that runs nothing, with the settings of --cfg-options.
+    """Read a config for a tool that runs nothing, with the settings of --cfg-options.
 
     Names without a prefix are looked up from now on in the scope that the config names.
 
@@ -56,14 +56,14 @@ def read_config(path: str, options: argparse.Namespace) -> Config:
 
 
 def add_launch_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that every tool which builds a runner has."""
+    """Add the options that every tool which builds a runner has."""
     parser.add_argument('--work-dir', help='where logs and checkpoints go; ./work_dirs/<name of the config> by default')
     add_cfg_options(parser)
     add_launcher_options(parser)
 
 
 def add_launcher_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that tell who started the processes."""
+    """Add the options that tell who started the processes."""
     parser.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='who started the processes'
     )
@@ -71,7 +71,7 @@ def add_launcher_options(parser: argparse.ArgumentParser) -> None:
 
 
 def config_from_options(path: str, options: argparse.Namespace) -> Config:
-    """Reads a config and applies the options of `add_launch_options`.
+    """Read a config and apply the options of `add_launch_options`.
 
     Args:
         path: The config file.
@@ -99,7 +99,7 @@ def config_from_options(path: str, options: argparse.Namespace) -> Config:
 
 
 def use_gloo_without_gpu(cfg: Config) -> None:
-    """Lets several processes without an accelerator work together; mmengine would ask each for a GPU.
+    """Let several processes without an accelerator work together; mmengine would ask each for a GPU.
 
     Joins the process group over gloo now and has the model wrapped for CPU tensors. Does nothing for a single process
     or where there is an accelerator. To leave GPUs unused, hide them: CUDA_VISIBLE_DEVICES=-1. Batch norms of CPU
@@ -128,7 +128,7 @@ def use_gloo_without_gpu(cfg: Config) -> None:
 
 
 def leave_processes() -> None:
-    """Ends a run that went well: the last call of a program. Over gloo it does not return, but ends the process with 0.
+    """End a run that went well: the last call of a program. Over gloo it does not return, but ends the process with 0.
 
     The threads of gloo live on after the group. If one still has a tensor to release while Python is torn down, it asks
     for the lock of the interpreter, is ended in the middle of a destructor, and the process aborts (SIGABRT). So Python

@@ -1,7 +1,7 @@
 """Reads checkpoints as data: the one reader under every road by which weights come in.
 
-A checkpoint is a pickle, and a pickle can run any code. So only tensors, plain values and what `checkpoint_globals` lists
-are let through. `checkpoint_loader` puts this reader under the roads of mmengine and mmdet.
+A checkpoint is a pickle, and a pickle can run any code. So only tensors, plain values and what `checkpoint_globals`
+lists are let through. `checkpoint_loader` puts this reader under the roads of mmengine and mmdet.
 """
 
 import os
@@ -29,7 +29,7 @@ class CheckpointError(pickle.UnpicklingError, ValueError):
 
 
 def read_as_data(path: str | Path | BinaryIO, map_location: Any = 'cpu') -> Any:
-    """Reads a checkpoint without running any code of it.
+    """Read a checkpoint without running any code of it.
 
     Args:
         path: The file, or an open one.
@@ -59,7 +59,7 @@ def read_as_data(path: str | Path | BinaryIO, map_location: Any = 'cpu') -> Any:
 
 
 def check_file(path: str | Path) -> None:
-    """Refuses what is no file of weights by its first bytes, or would become far larger when it is read.
+    """Refuse what is no file of weights by its first bytes, or would become far larger when it is read.
 
     Args:
         path: The file.
@@ -87,12 +87,12 @@ def check_file(path: str | Path) -> None:
 
 
 def fits_into_memory(size: int) -> bool:
-    """Whether so many bytes of weights can be worked with on this machine, so that a lack of memory has another reason."""
+    """Whether this machine has the memory for so many bytes of weights, so that a lack of it has another reason."""
     return 4 * size < os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
 
 
 def _too_large(name: Any) -> Exception:
-    """Tells a file that asks for more than it holds from a machine that is too small."""
+    """Tell a file that asks for more than it holds from a machine that is too small."""
     size = os.path.getsize(name) if isinstance(name, (str, Path)) else 0
     if not fits_into_memory(size):
         return MemoryError(f'{name} does not fit into the main memory')

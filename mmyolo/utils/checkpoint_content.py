@@ -30,14 +30,15 @@ CLASS_KEYS = ('classes', 'CLASSES', 'class_names')
 
 
 def clean_checkpoint(content: Any, name: Any) -> dict[str, Any]:
-    """Checks the content of a checkpoint.
+    """Check the content of a checkpoint.
 
     Args:
         content: What `read_as_data` gives.
         name: The file, for messages.
 
     Returns:
-        The content; `state_dict`, if it has one, has tensors only, and `meta` is a dict whose class names are a list of text.
+        The content; `state_dict`, if it has one, has tensors only, and `meta` is a dict whose class names are a list of
+        text.
 
     Raises:
         CheckpointError: If it holds no weights.
@@ -81,7 +82,7 @@ def _tensors(state: Any, name: Any) -> Mapping[str, Tensor]:
 
 
 def _odd_kind(value: Tensor) -> str:
-    """What kind of tensor no module's weights are copied from; '' for a plain one."""
+    """Return what kind of tensor no module's weights are copied from; '' for a plain one."""
     if value.is_meta:
         return 'a tensor without content'
     if value.is_quantized:

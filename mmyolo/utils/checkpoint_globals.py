@@ -1,8 +1,8 @@
 """The classes and functions that a checkpoint may refer to, besides those that torch lets through.
 
-They are what harmless checkpoints hold: numbers and arrays of numpy, dates, paths, the states of mmengine. Whatever a file
-passes to them, they make a value and do nothing else. numpy's own functions believe what a file says of the layout of
-memory, so stand-ins take their place.
+They are what harmless checkpoints hold: numbers and arrays of numpy, dates, paths, the states of mmengine. Whatever a
+file passes to them, they make a value and do nothing else. numpy's own functions believe what a file says of the layout
+of memory, so stand-ins take their place.
 """
 
 import argparse
@@ -81,7 +81,7 @@ class DType:
 
 
 def _plain(stand_in: Any) -> np.dtype:
-    """The dtype of a field; objects within a record would be read from addresses that the file names."""
+    """Return the dtype of a field; objects within a record would be read from addresses that the file names."""
     if not isinstance(stand_in, DType) or stand_in.dtype.hasobject:
         raise pickle.UnpicklingError('GLOBAL numpy.dtype with objects within it')
     return stand_in.dtype
@@ -114,7 +114,7 @@ class Array(np.ndarray):
 
 
 def new_array(*_: Any) -> Array:
-    """Stands in for the function of numpy that makes an array whose content follows."""
+    """Stand in for the function of numpy that makes an array whose content follows."""
     return Array()
 
 
@@ -130,7 +130,7 @@ def _scalar(stand_in: Any, data: Any = b'', *_: Any) -> Any:
 
 
 def _method(owner: Any, name: Any) -> Any:
-    """Stands in for `getattr`, which pickle uses for methods, and gives only those that states of schedules hold."""
+    """Stand in for `getattr`, which pickle uses for methods, and give only those that states of schedules hold."""
     if owner is HistoryBuffer and name in ('min', 'max', 'mean', 'current'):
         return getattr(HistoryBuffer, name)
     if isinstance(owner, ClassName) and name in owner.methods:
@@ -140,28 +140,28 @@ def _method(owner: Any, name: Any) -> Any:
 
 
 def _default_dict(factory: Any = None, *items: Any) -> dict:
-    """A plain dict: torch puts items into no other."""
+    """Return a plain dict: torch puts items into no other."""
     if factory is not None and factory is not new_bytes and not isinstance(factory, (ClassName, type)):
         raise pickle.UnpicklingError(f'GLOBAL collections.defaultdict of a {type(factory).__name__}')
     return dict(*items)
 
 
 def new_bytes(*content: Any) -> bytes:
-    """Stands in for `bytes`. How empty bytes are written; others are not written so."""
+    """Stand in for `bytes`. How empty bytes are written; others are not written so."""
     if content:
         raise pickle.UnpicklingError('GLOBAL builtins.bytes with arguments')
     return b''
 
 
 def new_bytearray(*content: Any) -> bytearray:
-    """Stands in for `bytearray`. Bytes of a file; a number would be that many zeros."""
+    """Stand in for `bytearray`. Bytes of a file; a number would be that many zeros."""
     if content and not isinstance(content[0], (bytes, str)):
         raise pickle.UnpicklingError(f'a bytearray of a {type(content[0]).__name__}')
     return bytearray(*content)
 
 
 def encode_text(text: str, encoding: str = 'utf-8', *_: Any) -> bytes:
-    """Stands in for `codecs.encode`. How bytes are written in old pickles; other encodings take hours for long texts."""
+    """Stand in for `codecs.encode`. How bytes are written in old pickles; other encodings take hours for long texts."""
     if encoding not in ENCODINGS:
         raise pickle.UnpicklingError(f'a text in the encoding {str(encoding)[:60]!r}')
     return text.encode(encoding)
@@ -169,7 +169,7 @@ def encode_text(text: str, encoding: str = 'utf-8', *_: Any) -> bytes:
 
 @contextmanager
 def bounded_globals() -> Iterator[None]:
-    """Within this, what torch itself lets through cannot ask for more memory or time than a file's size gives reason for."""
+    """Within this, what torch lets through cannot ask for more memory or time than a file's size gives reason for."""
     original = _weights_only_unpickler._get_allowed_globals
     bounded = {**original(), 'builtins.bytearray': new_bytearray, '_codecs.encode': encode_text}
     _weights_only_unpickler._get_allowed_globals = lambda: bounded
@@ -189,7 +189,7 @@ def _deque(items: Any = (), *_: Any) -> list:
 
 @cache
 def safe_globals() -> list[tuple[Any, str]]:
-    """What `torch.serialization.safe_globals` takes: objects, and the names by which pickles know them."""
+    """Return what `torch.serialization.safe_globals` takes: objects, and the names by which pickles know them."""
     named: dict[str, Any] = {'numpy.ndarray': Array, 'numpy.dtype': DType}
     for core in ('numpy.core', 'numpy._core'):  # numpy 1 and 2
         named[f'{core}.multiarray._reconstruct'] = new_array

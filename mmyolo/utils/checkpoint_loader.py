@@ -1,8 +1,8 @@
 """Puts the reader of `checkpoint` under every road by which mmengine and mmdet load weights.
 
-mmengine reads a file as data first, and where that is refused, again with all the code it holds. `guard_mmengine`, called
-when `mmyolo` is imported, replaces that function and the one that downloads; so `load_from`, `resume`, `init_cfg`,
-`init_detector`, the inferencers and tools are guarded, for each kind of address.
+mmengine reads a file as data first, and where that is refused, again with all the code it holds. `guard_mmengine`,
+called when `mmyolo` is imported, replaces that function and the one that downloads; so `load_from`, `resume`,
+`init_cfg`, `init_detector`, the inferencers and tools are guarded, for each kind of address.
 
 A checkpoint also brings the text of a config, which mmengine executes when an inferencer is made of weights alone, and
 in old files when a training is resumed. It is passed on only if it is data and builds nothing but a detector.
@@ -28,7 +28,7 @@ BACKENDS = ('LocalVisBackend', 'TensorboardVisBackend')  # of visualizers
 
 
 def guard_mmengine() -> None:
-    """Makes mmengine read checkpoints by `read_checkpoint`.
+    """Make mmengine read checkpoints by `read_checkpoint`.
 
     Raises:
         ImportError: If this mmengine has other functions, so that it cannot be guarded.
@@ -43,7 +43,7 @@ def guard_mmengine() -> None:
 
 
 def read_checkpoint(path: str | Path | BinaryIO, map_location: Any = None, weights_only: Any = None) -> dict[str, Any]:
-    """Reads a checkpoint for mmengine.
+    """Read a checkpoint for mmengine.
 
     Args:
         path: The file, or an open one.
@@ -75,7 +75,7 @@ def download_checkpoint(
     check_hash: bool = False,
     file_name: str | None = None,
 ) -> dict[str, Any]:
-    """Downloads a checkpoint, unless it was downloaded before, and reads it.
+    """Download a checkpoint, unless it was downloaded before, and read it.
 
     Args:
         url: Its address.
@@ -99,7 +99,7 @@ def download_checkpoint(
 
 
 def _drop_unsafe_config(values: dict[str, Any], name: Any) -> None:
-    """Takes out the text of a config that does more than to describe a detector."""
+    """Take out the text of a config that does more than to describe a detector."""
     if 'cfg' not in values:
         return
     try:
@@ -110,7 +110,7 @@ def _drop_unsafe_config(values: dict[str, Any], name: Any) -> None:
 
 
 def check_embedded_config(text: Any, name: Any) -> None:
-    """Checks the text of a config within a checkpoint, which mmengine is going to execute.
+    """Check the text of a config within a checkpoint, which mmengine is going to execute.
 
     Args:
         text: The text.

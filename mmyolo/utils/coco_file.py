@@ -25,11 +25,12 @@ _NEEDED = {'images': ('id', 'file_name'), 'annotations': ('image_id', 'category_
 
 
 def read_coco(path: str | Path, defaults: bool = True) -> dict:
-    """Reads a COCO file.
+    """Read a COCO file.
 
     Args:
         path: The file.
-        defaults: Whether to fill in what it leaves out, as `fill_coco_defaults` does; without, entries stay as they are.
+        defaults: Whether to fill in what it leaves out, as `fill_coco_defaults` does; without, entries stay as they
+            are.
 
     Returns:
         Its content; it has the three lists.
@@ -45,7 +46,7 @@ def read_coco(path: str | Path, defaults: bool = True) -> dict:
 
 
 def check_coco(content: Any, name: str) -> dict:
-    """Checks that a COCO dictionary has images, annotations and categories with what each of them needs.
+    """Check that a COCO dictionary has images, annotations and categories with what each of them needs.
 
     Args:
         content: The dictionary; lists that are missing are added, empty.
@@ -68,13 +69,13 @@ def check_coco(content: Any, name: str) -> dict:
 
 
 def object_area(annotation: dict) -> float:
-    """The area of an object in square pixels, that of its box where the file does not say it."""
+    """Return the area of an object in square pixels, that of its box where the file does not say it."""
     area = annotation.get('area')
     return annotation['bbox'][2] * annotation['bbox'][3] if area is None else area
 
 
 def fill_coco_defaults(content: Any, name: str) -> dict:
-    """Gives a COCO dictionary the keys that are optional in it.
+    """Give a COCO dictionary the keys that are optional in it.
 
     Lists that are missing are empty. An annotation without `id` gets a number, without `bbox` that of its segmentation
     or keypoints, without `area` that of its box, and without `iscrowd` 0. Images keep what they have: their sizes stand
@@ -124,7 +125,7 @@ class CocoFile(COCO):
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """Reads width and height of an image from the head of its file, as OpenCV will give it.
+    """Read width and height of an image from the head of its file, as OpenCV will give it.
 
     Args:
         path: The file.
@@ -147,7 +148,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
 
 def _check(entries: Any, key: str, needed: Sequence[str], name: str) -> None:
-    """Checks that a list has dictionaries with some keys."""
+    """Check that a list has dictionaries with some keys."""
     if not isinstance(entries, list):
         raise ValueError(f'{name}: `{key}` is a {type(entries).__name__}, a list is needed')
     for index, entry in enumerate(entries):
@@ -159,7 +160,7 @@ def _check(entries: Any, key: str, needed: Sequence[str], name: str) -> None:
 
 
 def _number(annotations: list[dict[str, Any]]) -> None:
-    """Gives those without an id one that no other has."""
+    """Give those without an id one that no other has."""
     free = max((entry['id'] for entry in annotations if isinstance(entry.get('id'), int)), default=0) + 1
     for entry in annotations:
         if entry.get('id') is None:
@@ -174,7 +175,7 @@ def _is_box(value: Any) -> bool:
 
 
 def _box_of(annotation: dict[str, Any], place: str) -> list[float]:
-    """The box around the segmentation or the keypoints of an annotation.
+    """Return the box around the segmentation or the keypoints of an annotation.
 
     Raises:
         ValueError: If there is neither.

@@ -7,7 +7,7 @@ import mmyolo
 
 
 def collect_env() -> dict:
-    """Collects versions of the system, of PyTorch and of the OpenMMLab packages.
+    """Collect versions of the system, of PyTorch and of the OpenMMLab packages.
 
     Returns:
         One entry per component, for example {'PyTorch': '2.13.0', 'MMYOLO': '0.6.0+1a2b3c4', ...}.

@@ -5,7 +5,7 @@ from torch import nn
 
 
 def switch_to_deploy(model: nn.Module) -> None:
-    """Replaces, in place, the branches of every `RepVGGBlock` by the equivalent convolution.
+    """Replace, in place, the branches of every `RepVGGBlock` by the equivalent convolution.
 
     Args:
         model: in evaluation mode; switching it again changes nothing.

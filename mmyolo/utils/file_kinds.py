@@ -40,7 +40,7 @@ SAFETENSORS = re.compile(rb'.{7}\x00\{', re.DOTALL)  # length of the header, hea
 
 
 def kind_of_file(path: str | Path) -> str | None:
-    """Names what a file is.
+    """Name what a file is.
 
     Args:
         path: An existing file.

@@ -12,7 +12,7 @@ from typing import Any
 
 
 def read_text(path: str | Path) -> str:
-    """Reads a text file: UTF-8 with or without mark, UTF-16 with one, or GB18030 as older Windows tools write it in China.
+    """Read a text file: UTF-8 with or without mark, UTF-16 with one, or GB18030 as older Chinese Windows tools write.
 
     Args:
         path: The file.
@@ -32,7 +32,7 @@ def read_text(path: str | Path) -> str:
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Gives the name of a temporary file beside `path`, which takes its place if the block ends without an error.
+    """Give the name of a temporary file beside `path`, which takes its place if the block ends without an error.
 
     Args:
         path: The file to write. Its folder is made; the temporary file has the same suffix.
@@ -70,7 +70,7 @@ def _set_owner_and_mode(temporary: Path, path: Path) -> None:
 
 
 def write_json(path: str | Path, content: Any, **options: Any) -> None:
-    """Writes JSON as UTF-8.
+    """Write JSON as UTF-8.
 
     Args:
         path: The file.

@@ -17,7 +17,7 @@ from .deploy import switch_to_deploy
 
 
 def folded(model: nn.Module) -> nn.Module:
-    """Gives a copy of a detector in the form in which it is exported.
+    """Give a copy of a detector in the form in which it is exported.
 
     Args:
         model: a detector; stays as it is.
@@ -29,7 +29,7 @@ def folded(model: nn.Module) -> nn.Module:
 
 
 def fold(model: nn.Module) -> nn.Module:
-    """Brings a detector into the form in which it runs fastest, in place.
+    """Bring a detector into the form in which it runs fastest, in place.
 
     Args:
         model: a detector without synchronised batch norms.
@@ -45,7 +45,7 @@ def fold(model: nn.Module) -> nn.Module:
 
 
 def fold_batch_norms(model: nn.Module) -> None:
-    """Folds, in place, each batch norm that directly follows a convolution in a `ConvModule`.
+    """Fold, in place, each batch norm that directly follows a convolution in a `ConvModule`.
 
     Convolutions that several modules share, as in the head of RTMDet, become one of each module.
     """
@@ -58,7 +58,7 @@ def fold_batch_norms(model: nn.Module) -> None:
 
 
 def fold_implicit_knowledge(model: nn.Module) -> None:
-    """Folds, in place, YOLOv7's `ImplicitA`, 1x1 convolution, `ImplicitM` to the convolution."""
+    """Fold, in place, YOLOv7's `ImplicitA`, 1x1 convolution, `ImplicitM` to the convolution."""
     for sequence in [module for module in model.modules() if isinstance(module, nn.Sequential)]:
         layers = list(sequence)
         while True:

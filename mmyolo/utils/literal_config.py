@@ -1,7 +1,7 @@
 """Reading a dumped config file as data: it is parsed, never executed.
 
-A model package is something that a user imports from anywhere, and its config is a Python file. mmengine's `Config.dump`
-writes plain assignments of literals, so nothing is lost by accepting only these.
+A model package is something that a user imports from anywhere, and its config is a Python file. mmengine's
+`Config.dump` writes plain assignments of literals, so nothing is lost by accepting only these.
 """
 
 import ast
@@ -74,7 +74,7 @@ def parse_literal_config(text: str, path: str | Path) -> dict[str, Any]:
 
 
 def _evaluate(node: ast.expr, path: str | Path, depth: int = 0) -> Any:
-    """The value of one expression of literals."""
+    """Return the value of one expression of literals."""
     if depth > MAX_DEPTH:
         raise ConfigContentError(
             f'The config {path}, line {node.lineno}: values are nested more than {MAX_DEPTH} deep.'

@@ -23,7 +23,7 @@ NAMES_PER_COLUMN = 25
 
 
 def get_file_list(source_root: str) -> tuple[list[str], dict]:
-    """Finds the images that a path stands for.
+    """Find the images that a path stands for.
 
     Args:
         source_root: a directory, searched recursively, an image file, or the address of an image, which is downloaded
@@ -57,7 +57,7 @@ def get_file_list(source_root: str) -> tuple[list[str], dict]:
 
 
 def show_data_classes(data_classes: Sequence[str]) -> None:
-    """Prints the names of classes as a table.
+    """Print the names of classes as a table.
 
     Args:
         data_classes: the names, in the order of their index.
@@ -73,7 +73,7 @@ def show_data_classes(data_classes: Sequence[str]) -> None:
 
 
 def is_metainfo_lower(cfg: Config) -> None:
-    """Checks that the keys of every `metainfo` in a config are in lower case, as datasets read them.
+    """Check that the keys of every `metainfo` in a config are in lower case, as datasets read them.
 
     Args:
         cfg: may have `train_dataloader`, `val_dataloader` and `test_dataloader`.
@@ -94,7 +94,7 @@ def is_metainfo_lower(cfg: Config) -> None:
 
 
 def auto_arrange_images(image_list: Sequence[np.ndarray], image_column: int = 2) -> np.ndarray:
-    """Lays pictures of one size out in a grid, row by row; places that stay empty are white.
+    """Lay pictures of one size out in a grid, row by row; places that stay empty are white.
 
     Args:
         image_list: (H, W, 3) uint8 each.

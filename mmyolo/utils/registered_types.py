@@ -1,7 +1,7 @@
 """Which classes a config that somebody sent may name: registered ones, looked up without importing anything.
 
-`Registry.get` of mmengine imports whatever a name that it does not know says (`os.system`, `mmengine.rmtree`) and takes what
-it finds. Here a name that is not registered is nothing.
+`Registry.get` of mmengine imports whatever a name that it does not know says (`os.system`, `mmengine.rmtree`) and takes
+what it finds. Here a name that is not registered is nothing.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,8 +10,8 @@ from typing import Any
 from mmengine.registry import Registry
 
 OWN_SCOPE = 'mmyolo'
-# Registered, but they read files that a setting names as code or as pickles, evaluate text, load from the network, or write or
-# remove what a setting says.
+# Registered, but they read files that a setting names as code or as pickles, evaluate text, load from the network, or
+# write or remove what a setting says.
 UNSAFE_TYPES = frozenset(
     {
         'KnowledgeDistillationSingleStageDetector',
@@ -80,7 +80,7 @@ def find_registered(name: Any, registries: Sequence[Registry]) -> Any | None:
 
 
 def registry_tree(registry: Registry) -> Iterator[Registry]:
-    """A registry, its children and theirs."""
+    """Return a registry, its children and theirs."""
     yield registry
     for child in list(registry.children.values()):
         yield from registry_tree(child)

@@ -9,7 +9,7 @@ SCOPE = 'mmyolo'
 
 
 def register_all_modules(init_default_scope: bool = True) -> None:
-    """Imports every module that registers something.
+    """Import every module that registers something.
 
     Args:
         init_default_scope: whether names without a prefix are looked up here from now on. A warning tells if another

@@ -11,7 +11,7 @@ Item = TypeVar('Item')
 
 
 def progress(items: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
-    """Gives items one by one and draws a bar on the error stream, which leaves the output to results.
+    """Give items one by one and draw a bar on the error stream, which leaves the output to results.
 
     Args:
         items: What to go through.
@@ -22,7 +22,7 @@ def progress(items: Iterable[Item], description: str, total: int | None = None) 
 
 
 def as_text(table: Table, width: int) -> str:
-    """Lays a table out for a log, without colours, at most `width` characters wide."""
+    """Lay a table out for a log, without colours, at most `width` characters wide."""
     console = Console(width=width, color_system=None)
     with console.capture() as capture:
         console.print(table)

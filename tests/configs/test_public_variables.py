@@ -1,4 +1,4 @@
-"""Top-level variables that users' configs read through `_base_.NAME` are in the files that have them in public mmyolo."""
+"""Top-level variables that users' configs read through `_base_.NAME` are where public mmyolo has them."""
 
 import fnmatch
 import functools

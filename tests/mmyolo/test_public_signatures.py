@@ -1,4 +1,4 @@
-"""Arguments of the public classes and methods, by name and in order, with their defaults where these are plain values."""
+"""Arguments of the public classes and methods, by name and in order, with the defaults that are plain values."""
 
 import inspect
 

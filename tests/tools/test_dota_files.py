@@ -22,7 +22,7 @@ def told(monkeypatch):
 
 @pytest.fixture
 def dota(tmp_path):
-    """Writes a set `train` of images of noise and of text files, and cuts it; what a value is None for does not exist."""
+    """Write a set `train` of images of noise and of text files, and cut it; what is None does not exist."""
 
     def cut(images, labels):
         for folder in 'images', 'labelTxt':

@@ -43,7 +43,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def join_processes(cfg: Config, args: argparse.Namespace) -> None:
-    """Lets each of several processes measure its share on its own device."""
+    """Let each of several processes measure its share on its own device."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg.launcher = args.launcher
     if args.launcher == 'none':

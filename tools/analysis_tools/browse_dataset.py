@@ -42,7 +42,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def read_objects_early(node: Any) -> None:
-    """Moves LoadAnnotations behind the first transform, so that the others move its boxes with the image.
+    """Move LoadAnnotations behind the first transform, so that the others move its boxes with the image.
 
     Args:
         node: The config of a data set, with wrappers; changed in place.
@@ -59,7 +59,7 @@ def read_objects_early(node: Any) -> None:
 
 
 def record_steps(dataset: BaseDataset) -> list[Steps]:
-    """Puts a recorder in the place of the pipeline of a data set, or of those within a wrapper."""
+    """Put a recorder in the place of the pipeline of a data set, or of those within a wrapper."""
     inner = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
     found = [steps for entry in inner if entry is not None for steps in record_steps(entry)]
     if not found:
@@ -69,7 +69,7 @@ def record_steps(dataset: BaseDataset) -> list[Steps]:
 
 
 def recorded(dataset: BaseDataset, count: int) -> Iterator[tuple[str, list]]:
-    """Gives the name of each image and its steps."""
+    """Give the name of each image and its steps."""
     recorders = record_steps(dataset)
     for index in progress(range(count), 'Drawing'):
         for recorder in recorders:
@@ -81,7 +81,7 @@ def recorded(dataset: BaseDataset, count: int) -> Iterator[tuple[str, list]]:
 
 
 def picture_of(painter: Painter, steps: list, mode: str) -> np.ndarray:
-    """Draws the steps of one image.
+    """Draw the steps of one image.
 
     Args:
         painter: Draws.

@@ -41,7 +41,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def print_tables(statistics: DatasetStatistics, title: str) -> None:
-    """Prints how many images and objects there are, and how many of each class."""
+    """Print how many images and objects there are, and how many of each class."""
     console = Console()
     table = Table(title=title)
     table.add_column('images')

@@ -30,7 +30,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def move_data_root(cfg: Config, root: str) -> None:
-    """Replaces `data_root` at the head of every path in a config.
+    """Replace `data_root` at the head of every path in a config.
 
     Args:
         cfg: The config, changed in place; mmdet's `update_data_root` knows only the `data` of mmdet 2.

@@ -43,7 +43,7 @@ class SkippedAlbu(BaseTransform):
             )
 
     def transform(self, results: dict) -> dict:
-        """Gives the results as they are."""
+        """Give the results as they are."""
         return results
 
     def __repr__(self) -> str:

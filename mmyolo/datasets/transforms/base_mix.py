@@ -69,7 +69,7 @@ class BaseMixImageTransform(BaseTransform, metaclass=ABCMeta):
 
     @abstractmethod
     def get_indexes(self, dataset: BaseDataset | list) -> list | int:
-        """Draws the indexes of the further images.
+        """Draw the indexes of the further images.
 
         Args:
             dataset: The data set or the cache.
@@ -80,7 +80,7 @@ class BaseMixImageTransform(BaseTransform, metaclass=ABCMeta):
 
     @abstractmethod
     def mix_img_transform(self, results: dict) -> dict:
-        """Mixes.
+        """Mix.
 
         Args:
             results: Of the image, with the further ones' results in `mix_results`.
@@ -91,7 +91,7 @@ class BaseMixImageTransform(BaseTransform, metaclass=ABCMeta):
 
     @autocast_box_type()
     def transform(self, results: dict) -> dict:
-        """Fetches and mixes.
+        """Fetch and mix.
 
         Args:
             results: Has `img`, the annotations and, unless cached, `dataset`.
@@ -143,7 +143,7 @@ class BaseMixImageTransform(BaseTransform, metaclass=ABCMeta):
         return list(indexes) if isinstance(indexes, Sequence) else [indexes]
 
     def _load(self, dataset: BaseDataset, index: int) -> dict | None:
-        """Prepares a further image; in place of one that cannot be read, another one that is drawn."""
+        """Prepare a further image; in place of one that cannot be read, another one that is drawn."""
         tried = set()
         while len(tried) < min(len(dataset), MAX_TRIED):
             # get_data_info gives a dict of its own on every call, so nothing has to be copied.

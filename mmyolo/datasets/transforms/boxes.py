@@ -10,7 +10,7 @@ from mmdet.structures.bbox import BaseBoxes, HorizontalBoxes
 
 
 def rescale_and_translate_(boxes: BaseBoxes, factor: tuple[float, float], shift: tuple[float, float] = (0, 0)) -> None:
-    """Scales boxes, then moves them, in place.
+    """Scale boxes, then move them, in place.
 
     Args:
         boxes: (N, box_dim) in pixels.
@@ -26,7 +26,7 @@ def rescale_and_translate_(boxes: BaseBoxes, factor: tuple[float, float], shift:
 
 
 def warp_(boxes: BaseBoxes, matrix: np.ndarray) -> None:
-    """Replaces boxes by the extents of their warped corners, in place.
+    """Replace boxes by the extents of their warped corners, in place.
 
     Args:
         boxes: (N, box_dim) in pixels.

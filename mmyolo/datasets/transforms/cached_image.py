@@ -67,7 +67,7 @@ class LoadCachedImage(BaseTransform):
 
     @autocast_box_type()
     def transform(self, results: dict) -> dict:
-        """Loads the image and scales the annotations to it.
+        """Load the image and scale the annotations to it.
 
         Args:
             results: Has `img_path`; may have `gt_bboxes`, `gt_masks` and `gt_keypoints` in the pixels of the file.
@@ -121,7 +121,7 @@ class LoadCachedImage(BaseTransform):
 
 
 def decode_shrunk(data: bytes, max_size: int, path: str) -> tuple[np.ndarray, tuple[int, int]]:
-    """Decodes an image and shrinks it by area if its longer side exceeds a limit.
+    """Decode an image and shrink it by area if its longer side exceeds a limit.
 
     Args:
         data: The file.

@@ -30,7 +30,7 @@ class YOLOv5CopyPaste(BaseTransform):
 
     @autocast_box_type()
     def transform(self, results: dict) -> dict:
-        """Pastes.
+        """Paste.
 
         Args:
             results: Has `img`, `gt_bboxes` and `gt_masks` (polygons); may have `gt_bboxes_labels`, `gt_ignore_flags`.

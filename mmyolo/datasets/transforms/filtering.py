@@ -26,7 +26,7 @@ class FilterAnnotations(MMDETFilterAnnotations):
 
     @autocast_box_type()
     def transform(self, results: dict) -> dict | None:
-        """Filters.
+        """Filter.
 
         Args:
             results: Has `gt_bboxes`; may have `gt_bboxes_labels`, `gt_ignore_flags`, `gt_masks` and `gt_keypoints`.
@@ -68,7 +68,7 @@ class RemoveDataElement(BaseTransform):
         self.keys = [keys] if isinstance(keys, str) else keys
 
     def transform(self, results: dict) -> dict:
-        """Removes the entries.
+        """Remove the entries.
 
         Args:
             results: Any results.

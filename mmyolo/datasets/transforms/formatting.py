@@ -30,7 +30,7 @@ class PackDetInputs(MMDETPackDetInputs):
     }
 
     def transform(self, results: dict) -> dict:
-        """Packs.
+        """Pack.
 
         Args:
             results: Has `img` (H, W, C) or (H, W) and any annotations.

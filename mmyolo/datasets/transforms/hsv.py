@@ -26,7 +26,7 @@ class YOLOv5HSVRandomAug(BaseTransform):
         self.value_delta = value_delta
 
     def transform(self, results: dict) -> dict:
-        """Jitters `img`.
+        """Jitter `img`.
 
         Args:
             results: Has `img`, BGR uint8.

@@ -41,7 +41,7 @@ class Keypoints:
         self.flip_indices = flip_indices
 
     def flip_(self, img_shape: tuple[int, int], direction: str = 'horizontal') -> None:
-        """Mirrors horizontally.
+        """Mirror horizontally.
 
         Args:
             img_shape: height and width of the image.
@@ -59,7 +59,7 @@ class Keypoints:
         self.keypoints_visible = self.keypoints_visible[:, self.flip_indices]
 
     def translate_(self, distances: tuple[float, float]) -> None:
-        """Moves.
+        """Move.
 
         Args:
             distances: pixels along x and y.
@@ -67,7 +67,7 @@ class Keypoints:
         self.keypoints = self.keypoints + self.keypoints.new_tensor(distances)
 
     def rescale_(self, scale_factor: tuple[float, float]) -> None:
-        """Scales.
+        """Scale.
 
         Args:
             scale_factor: of x and y.
@@ -75,7 +75,7 @@ class Keypoints:
         self.keypoints = self.keypoints * self.keypoints.new_tensor(scale_factor)
 
     def project_(self, homography_matrix: np.ndarray | Tensor) -> None:
-        """Warps.
+        """Warp.
 
         Args:
             homography_matrix: (3, 3), from old pixels to new ones.
@@ -85,7 +85,7 @@ class Keypoints:
         self.keypoints = projected[..., :2] / projected[..., 2:]
 
     def clip_(self, img_shape: tuple[int, int]) -> None:
-        """Makes keypoints outside of the image invisible; they stay where they are.
+        """Make keypoints outside of the image invisible; they stay where they are.
 
         Args:
             img_shape: height and width of the image.
@@ -101,7 +101,7 @@ class Keypoints:
 
     @classmethod
     def cat(cls, kps_list: Sequence['Keypoints'], dim: int = 0) -> 'Keypoints':
-        """Joins the objects of several images.
+        """Join the objects of several images.
 
         Args:
             kps_list: at least one.
@@ -133,7 +133,7 @@ class Keypoints:
         return self.keypoints.device
 
     def clone(self) -> 'Keypoints':
-        """Copies."""
+        """Copy."""
         return self._like(self.keypoints.clone(), self.keypoints_visible.clone())
 
     def to(self, *args, **kwargs) -> 'Keypoints':

@@ -30,7 +30,7 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
     """mmcv's LoadImageFromFile, with an error that names the file when it holds no readable image."""
 
     def transform(self, results: dict) -> dict | None:
-        """Reads `img_path`.
+        """Read `img_path`.
 
         Args:
             results: Has `img_path`; with `unreadable` a blank image takes its place.
@@ -57,7 +57,7 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
 
 
 def refuse_endless_file(path: str) -> None:
-    """Refuses a pipe or a device, reading which might never end.
+    """Refuse a pipe or a device, reading which might never end.
 
     Args:
         path: A file, or an address of a file backend.
@@ -74,7 +74,7 @@ def refuse_endless_file(path: str) -> None:
 
 
 def decode_image(data: bytes | np.ndarray, path: str, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
-    """Decodes the bytes of a file.
+    """Decode the bytes of a file.
 
     Args:
         data: JPEG, PNG, BMP or whatever OpenCV knows, by content.
@@ -125,7 +125,7 @@ class LoadAnnotations(MMDETLoadAnnotations):
         self.merge_polygons = merge_polygons
 
     def transform(self, results: dict) -> dict:
-        """Turns `instances` into arrays.
+        """Turn `instances` into arrays.
 
         Args:
             results: Has `instances`; with masks also `ori_shape`, or `height` and `width` before the image is loaded.
@@ -156,7 +156,7 @@ class LoadAnnotations(MMDETLoadAnnotations):
         return results
 
     def _load_keypoints(self, results: dict) -> dict:
-        """Loads the boxes, labels and keypoints of `PoseCocoDataset`, which keeps them in arrays of their own."""
+        """Load the boxes, labels and keypoints of `PoseCocoDataset`, which keeps them in arrays of their own."""
         results['gt_bboxes'] = self._boxes(results['bbox'])
         results['gt_bboxes_labels'] = np.array(results['category_id'], dtype=np.int64).reshape(-1) - 1
         results['gt_ignore_flags'] = np.zeros(len(results['bbox']), dtype=bool)
@@ -175,7 +175,7 @@ class LoadAnnotations(MMDETLoadAnnotations):
         return box_class(boxes.reshape(-1, box_class.box_dim), clone=False)
 
     def _valid_polygons(self, instances: Sequence[dict]) -> tuple[list[dict], list[list[np.ndarray]]]:
-        """Keeps the instances with a polygon of three points or more; run-length encoded masks are no polygons."""
+        """Keep the instances with a polygon of three points or more; run-length encoded masks are no polygons."""
         kept, polygons = [], []
         for instance in instances:
             mask = instance.get('mask')

@@ -14,7 +14,7 @@ Masks = BitmapMasks | PolygonMasks
 
 
 def place(canvas: np.ndarray, image: np.ndarray, x: int, y: int) -> None:
-    """Copies an image onto a canvas, cutting off what sticks out.
+    """Copy an image onto a canvas, cutting off what sticks out.
 
     Args:
         canvas: (H, W, ...), changed in place.
@@ -29,7 +29,7 @@ def place(canvas: np.ndarray, image: np.ndarray, x: int, y: int) -> None:
 
 
 def scale_masks(masks: Masks, scale: float, size: tuple[int, int]) -> Masks:
-    """Scales masks with their image.
+    """Scale masks with their image.
 
     Args:
         masks: Of the image.
@@ -43,7 +43,7 @@ def scale_masks(masks: Masks, scale: float, size: tuple[int, int]) -> Masks:
 
 
 def shift_masks(masks: Masks, shape: tuple[int, int], x: int, y: int, fill: int = 0) -> Masks:
-    """Lays masks onto a canvas, cutting off what sticks out.
+    """Lay masks onto a canvas, cutting off what sticks out.
 
     Args:
         masks: Of an image.
@@ -63,7 +63,7 @@ def shift_masks(masks: Masks, shape: tuple[int, int], x: int, y: int, fill: int 
 
 
 def join_masks(parts: Sequence[Masks]) -> Masks:
-    """Puts the masks of several images of one shape together.
+    """Put the masks of several images of one shape together.
 
     Args:
         parts: At least one.
@@ -84,7 +84,7 @@ def join_masks(parts: Sequence[Masks]) -> Masks:
 
 
 def warp_bitmaps(masks: BitmapMasks, matrix: np.ndarray, shape: tuple[int, int]) -> BitmapMasks:
-    """Warps bitmaps by the nearest pixel.
+    """Warp bitmaps by the nearest pixel.
 
     Args:
         masks: Of an image.
@@ -101,7 +101,7 @@ def warp_bitmaps(masks: BitmapMasks, matrix: np.ndarray, shape: tuple[int, int])
 
 
 def warp_polygon(polygon: np.ndarray, matrix: np.ndarray, num_points: int) -> np.ndarray:
-    """Warps a polygon.
+    """Warp a polygon.
 
     Args:
         polygon: A flat array of 2 n numbers.

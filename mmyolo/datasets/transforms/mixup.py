@@ -22,7 +22,7 @@ class _MixUp(BaseMixImageTransform):
     num_images = 2
 
     def get_indexes(self, dataset: BaseDataset | list) -> int:
-        """Draws an index.
+        """Draw an index.
 
         Args:
             dataset: The data set or the cache.
@@ -66,7 +66,7 @@ class YOLOv5MixUp(_MixUp):
         self.beta = beta
 
     def mix_img_transform(self, results: dict) -> dict:
-        """Blends.
+        """Blend.
 
         Args:
             results: With `mix_results` of one image of the same size.
@@ -137,7 +137,7 @@ class YOLOXMixUp(_MixUp):
         self.bbox_clip_border = bbox_clip_border
 
     def mix_img_transform(self, results: dict) -> dict:
-        """Blends.
+        """Blend.
 
         Args:
             results: With `mix_results` of one image.
@@ -187,7 +187,7 @@ class YOLOXMixUp(_MixUp):
         corner: tuple[int, int],
         shape: tuple[int, int],
     ) -> None:
-        """Moves boxes or keypoints as the other image is: scaled, flipped, cropped to `shape` at `corner` (x, y)."""
+        """Move boxes or keypoints as the other image is: scaled, flipped, cropped to `shape` at `corner` (x, y)."""
         objects.rescale_((scale, scale))
         if self.bbox_clip_border:
             objects.clip_(scaled_shape)
@@ -214,7 +214,7 @@ class YOLOXMixUp(_MixUp):
         return shift_masks(masks, shape, -corner[0], -corner[1])
 
     def _scaled(self, image: np.ndarray, jitter: float) -> tuple[np.ndarray, float]:
-        """Letterboxes to the upper left of `img_scale`, then scales the whole; gives the letterbox's ratio too."""
+        """Letterbox to the upper left of `img_scale`, then scale the whole; give the letterbox's ratio too."""
         image, ratio = resize_to_fit(image, self.img_scale)
         width, height = self.img_scale
         canvas = np.full((height, width) + image.shape[2:], self.pad_val, dtype=np.float32)
@@ -223,7 +223,7 @@ class YOLOXMixUp(_MixUp):
         return cv2.resize(canvas, size, interpolation=cv2.INTER_LINEAR), ratio
 
     def _crop(self, image: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
-        """Pads to the shape (h, w) at least and crops a random window of it; gives the window's corner (x, y) too."""
+        """Pad to the shape (h, w) at least and crop a random window of it; give the window's corner (x, y) too."""
         height, width = max(image.shape[0], shape[0]), max(image.shape[1], shape[1])
         padded = np.full((height, width) + image.shape[2:], self.pad_val, dtype=np.uint8)
         padded[: image.shape[0], : image.shape[1]] = image

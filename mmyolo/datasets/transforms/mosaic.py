@@ -39,7 +39,7 @@ class BaseMosaic(BaseMixImageTransform):
         self.pad_val = pad_val
 
     def get_indexes(self, dataset: BaseDataset | list) -> list:
-        """Draws indexes.
+        """Draw indexes.
 
         Args:
             dataset: The data set or the cache.
@@ -103,7 +103,7 @@ class Mosaic(BaseMosaic):
         self.center_ratio_range = center_ratio_range
 
     def mix_img_transform(self, results: dict) -> dict:
-        """Makes the mosaic.
+        """Make the mosaic.
 
         Args:
             results: With `mix_results` of three images.

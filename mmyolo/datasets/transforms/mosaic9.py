@@ -50,7 +50,7 @@ class Mosaic9(BaseMosaic):
         )
 
     def mix_img_transform(self, results: dict) -> dict:
-        """Makes the mosaic.
+        """Make the mosaic.
 
         Args:
             results: With `mix_results` of eight images.
@@ -80,7 +80,7 @@ class Mosaic9(BaseMosaic):
 
 
 def _corners(shapes: Sequence[tuple[int, int]], width: int, height: int) -> list[tuple[int, int]]:
-    """The upper left corners (x, y) on a canvas of three by three.
+    """Return the upper left corners (x, y) on a canvas of three by three.
 
     Args:
         shapes: (h, w) of the images: centre, then clockwise from the top.

@@ -32,7 +32,7 @@ class Polygon2Mask(BaseTransform):
         self.coco_style = coco_style
 
     def transform(self, results: dict) -> dict:
-        """Draws.
+        """Draw.
 
         Args:
             results: Has `img` (H, W, C) or `img_shape`, `gt_masks` (polygons), `gt_bboxes` and `gt_bboxes_labels`; may
@@ -66,7 +66,7 @@ class Polygon2Mask(BaseTransform):
         return results
 
     def polygons2masks(self, img_shape: tuple, polygons: PolygonMasks) -> np.ndarray:
-        """Draws each instance into a map of its own.
+        """Draw each instance into a map of its own.
 
         Args:
             img_shape: Height and width of the image.

@@ -7,7 +7,7 @@ import numpy as np
 
 
 def merge_polygons(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """Joins polygons into one outline by a bridge of no width between each pair of neighbours.
+    """Join polygons into one outline by a bridge of no width between each pair of neighbours.
 
     The outline runs around the first part, over the bridges and one side of the parts between, around the last part
     and back along the other sides. A bridge joins the two closest vertices.
@@ -42,7 +42,7 @@ def merge_polygons(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def resample_polygon(polygon: np.ndarray, num_points: int) -> np.ndarray:
-    """Closes a polygon and spreads points over it, evenly by vertex number.
+    """Close a polygon and spread points over it, evenly by vertex number.
 
     Args:
         polygon: A flat array of 2 n numbers.
@@ -58,7 +58,7 @@ def resample_polygon(polygon: np.ndarray, num_points: int) -> np.ndarray:
 
 
 def fill_polygons(instances: Sequence[Sequence[np.ndarray]], height: int, width: int) -> np.ndarray:
-    """Draws all polygons, filled, into one mask.
+    """Draw all polygons, filled, into one mask.
 
     Args:
         instances: Per instance its polygons, flat arrays.

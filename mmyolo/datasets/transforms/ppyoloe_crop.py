@@ -45,7 +45,7 @@ class PPYOLOERandomCrop(BaseTransform):
 
     @autocast_box_type()
     def transform(self, results: dict) -> dict:
-        """Crops the image and its annotations, or returns them as they are.
+        """Crop the image and its annotations, or return them as they are.
 
         Args:
             results: Has `img` and `gt_bboxes`; may have `gt_bboxes_labels`, `gt_ignore_flags`, `gt_masks` and
@@ -75,7 +75,7 @@ class PPYOLOERandomCrop(BaseTransform):
         return results
 
     def _draw(self, height: int, width: int) -> tuple[int, int, int, int] | None:
-        """Draws a crop, xyxy in pixels; None if its shape is refused."""
+        """Draw a crop, xyxy in pixels; None if its shape is refused."""
         scale = random.uniform(*self.scaling)
         if self.aspect_ratio is not None:
             low, high = self.aspect_ratio

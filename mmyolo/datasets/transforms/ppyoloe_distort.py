@@ -58,7 +58,7 @@ class PPYOLOERandomDistort(BaseTransform):
             assert 0 <= cfg['prob'] <= 1, f'prob of {name} is within 0 and 1, not {cfg["prob"]}'
 
     def transform(self, results: dict) -> dict:
-        """Jitters `img`.
+        """Jitter `img`.
 
         Args:
             results: Has `img`, BGR.

@@ -29,7 +29,7 @@ class RandomAffine(MMDETRandomAffine):
 
     @autocast_box_type()
     def transform(self, results: dict) -> dict | None:
-        """Warps the image and its annotations.
+        """Warp the image and its annotations.
 
         Args:
             results: Has `img`, `gt_bboxes`, `gt_bboxes_labels`, `gt_ignore_flags`; may have `gt_keypoints`.
@@ -117,7 +117,7 @@ class YOLOv5RandomAffine(BaseTransform):
 
     @cache_randomness
     def _get_random_homography_matrix(self, height: int, width: int) -> tuple[np.ndarray, float]:
-        """Draws a warp of centred coordinates.
+        """Draw a warp of centred coordinates.
 
         Args:
             height: Of the output, in pixels.
@@ -142,7 +142,7 @@ class YOLOv5RandomAffine(BaseTransform):
 
     @autocast_box_type()
     def transform(self, results: dict) -> dict | None:
-        """Warps the image and its annotations.
+        """Warp the image and its annotations.
 
         Args:
             results: Has `img`, `gt_bboxes`, `gt_bboxes_labels`, `gt_ignore_flags`; may have `gt_masks`.
@@ -224,7 +224,7 @@ class YOLOv5RandomAffine(BaseTransform):
         return PolygonMasks(masks, height, width), boxes
 
     def filter_gt_bboxes(self, origin_bboxes: HorizontalBoxes, wrapped_bboxes: HorizontalBoxes):
-        """Finds the boxes worth keeping.
+        """Find the boxes worth keeping.
 
         Args:
             origin_bboxes: (N, 4) xyxy before the warp, times its scale.
@@ -254,7 +254,7 @@ class YOLOv5RandomAffine(BaseTransform):
 
 
 def _visible_extent(points: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The box (4,) xyxy around the points (n, 2) that lie in the image; zeros if there are none."""
+    """Return the box (4,) xyxy around the points (n, 2) that lie in the image; zeros if there are none."""
     x, y = points.T
     inside = (x >= 0) & (y >= 0) & (x <= width) & (y <= height)
     x, y = x[inside], y[inside]

@@ -17,7 +17,7 @@ class RegularizeRotatedBox(BaseTransform):
         self.angle_version = angle_version
 
     def transform(self, results: dict) -> dict:
-        """Replaces the boxes.
+        """Replace the boxes.
 
         Args:
             results: Has `gt_bboxes`, RotatedBoxes.

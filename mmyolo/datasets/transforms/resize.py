@@ -77,7 +77,7 @@ class YOLOv5KeepRatioResize(MMDETResize):
 
     @autocast_box_type()
     def transform(self, results: dict) -> dict:
-        """Resizes the image and its annotations.
+        """Resize the image and its annotations.
 
         Args:
             results: Has `img`; may have `gt_bboxes`, `gt_masks`, `gt_seg_map` and `scale_factor` of an earlier
@@ -137,7 +137,7 @@ class LetterResize(MMDETResize):
 
     @autocast_box_type()
     def transform(self, results: dict) -> dict:
-        """Letterboxes the image and its annotations.
+        """Letterbox the image and its annotations.
 
         Args:
             results: Has `img`; may have `batch_shape`, `gt_bboxes`, `gt_masks`, `gt_seg_map`, and
@@ -221,7 +221,7 @@ class LetterResize(MMDETResize):
 
 
 def _pad(image: np.ndarray, borders: tuple, value: Number | tuple[Number, ...]) -> np.ndarray:
-    """Pads (top, bottom, left, right) pixels; OpenCV reads a lone number as the value of the first channel."""
+    """Pad (top, bottom, left, right) pixels; OpenCV reads a lone number as the value of the first channel."""
     if not any(borders):
         return image
     if isinstance(value, int) and image.ndim == 3:

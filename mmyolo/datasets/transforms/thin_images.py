@@ -1,6 +1,7 @@
 """Resizing thin images with mmcv and mmdet: the short side of 4000 x 3 pixels, fit into 640, becomes 1 pixel and not 0.
 
-OpenCV cannot resize to a side of 0, and such an image would end a training or an inference. mmcv computes every size that
+OpenCV cannot resize to a side of 0, and such an image would end a training or an inference. mmcv computes every size
+that
 keeps the aspect ratio in one function, and mmdet has a second one, so they are replaced where they are used: then
 `mmdet.Resize`, `mmdet.RandomResize`, masks and the transforms of mmcv have no side of 0 either. All other sizes stay.
 """
@@ -21,7 +22,7 @@ _USED_BY = (
 
 
 def keep_one_pixel() -> None:
-    """Has mmcv and mmdet give sides of at least 1 pixel; calling it again changes nothing."""
+    """Have mmcv and mmdet give sides of at least 1 pixel; calling it again changes nothing."""
     for module, name in _USED_BY:
         compute = getattr(module, name)
         if not hasattr(compute, 'keeps_one_pixel'):

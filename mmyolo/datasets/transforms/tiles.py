@@ -11,7 +11,7 @@ from .masks import Masks, join_masks, scale_masks, shift_masks
 
 
 def resize_to_fit(image: np.ndarray, scale: tuple[int, int]) -> tuple[np.ndarray, float]:
-    """Resizes bilinearly to the largest size that fits, sides truncated to whole pixels, but at least 1.
+    """Resize bilinearly to the largest size that fits, sides truncated to whole pixels, but at least 1.
 
     Args:
         image: (h, w, c).
@@ -36,7 +36,7 @@ def stack_annotations(
     shifts: Sequence[tuple[int, int]],
     clip: bool,
 ) -> dict:
-    """Joins the annotations of all tiles in the pixels of the canvas.
+    """Join the annotations of all tiles in the pixels of the canvas.
 
     Args:
         results: Gets `gt_bboxes`, `gt_bboxes_labels`, `gt_ignore_flags` and, if it had some, `gt_masks` and

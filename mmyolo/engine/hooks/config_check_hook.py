@@ -18,7 +18,7 @@ class ConfigCheckHook(Hook):
     priority = 'VERY_HIGH'
 
     def before_run(self, runner: Runner) -> None:
-        """Checks a training; a validation or a test has not built a training loop.
+        """Check a training; a validation or a test has not built a training loop.
 
         Raises:
             ConfigConflictError: If parts of the config contradict each other.

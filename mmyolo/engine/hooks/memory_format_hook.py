@@ -30,5 +30,5 @@ class MemoryFormatHook(Hook):
         self.memory_format = _FORMATS[memory_format]
 
     def before_run(self, runner: Runner) -> None:
-        """Converts every weight of four dimensions in place; the optimizer keeps its parameters."""
+        """Convert every weight of four dimensions in place; the optimizer keeps its parameters."""
         runner.model.to(memory_format=self.memory_format)

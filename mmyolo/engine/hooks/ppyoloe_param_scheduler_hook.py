@@ -46,7 +46,7 @@ class PPYOLOEParamSchedulerHook(WarmupHook):
         self.total_epochs = total_epochs
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None) -> None:
-        """Sets the rates of an iteration."""
+        """Set the rates of an iteration."""
         self._scale_rates(runner, self._factor(runner))
 
     def _factor(self, runner: Runner) -> float:

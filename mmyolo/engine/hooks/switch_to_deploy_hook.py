@@ -15,7 +15,7 @@ class SwitchToDeployHook(Hook):
     """
 
     def before_test_epoch(self, runner: Runner) -> None:
-        """Switches the model in place."""
+        """Switch the model in place."""
         switch_to_deploy(runner.model)
         # a runner that only holds a model, such as a stand-in, has no list of hooks
         hooks = getattr(runner, 'hooks', ())

@@ -20,7 +20,7 @@ class SyncNormStatisticsHook(Hook):
     priority = 'ABOVE_NORMAL'
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """Averages the buffers; without effect in a single process."""
+        """Average the buffers; without effect in a single process."""
         if not is_distributed():
             return
         averages = [hook.ema_model for hook in runner.hooks if isinstance(hook, EMAHook)]

@@ -1,4 +1,4 @@
-"""Trainings and tests in which some images cannot be read: these do not count in evaluations, and are counted at the end."""
+"""Trainings and tests in which some images cannot be read: evaluations leave these out, the end counts them."""
 
 import logging
 from typing import Any
@@ -25,11 +25,11 @@ class UnreadableImagesHook(Hook):
     priority = 'ABOVE_NORMAL'  # its list is complete when other hooks tell how the run ended
 
     def before_run(self, runner: Runner) -> None:
-        """Forgets what an earlier run of this process has found."""
+        """Forget what an earlier run of this process has found."""
         UNREADABLE.clear()
 
     def before_train(self, runner: Runner) -> None:
-        """Checks that the validation set has a readable image, which otherwise shows only after the first epochs.
+        """Check that the validation set has a readable image, which otherwise shows only after the first epochs.
 
         Raises:
             UnreadableImageError: No image of the validation set can be read.
@@ -45,31 +45,31 @@ class UnreadableImagesHook(Hook):
         raise none_readable(dataset.part, len(dataset))
 
     def before_val(self, runner: Runner) -> None:
-        """Changes the metrics of the validation."""
+        """Change the metrics of the validation."""
         _evaluate_readable_images(runner.val_evaluator)
 
     def before_test(self, runner: Runner) -> None:
-        """Changes the metrics of the test."""
+        """Change the metrics of the test."""
         _evaluate_readable_images(runner.test_evaluator)
 
     def after_val_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: list | None = None
     ) -> None:
-        """Hides unreadable images, which have been counted, from the hooks that draw results."""
+        """Hide unreadable images, which have been counted, from the hooks that draw results."""
         _hide_unreadable(outputs)
 
     def after_test_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: list | None = None
     ) -> None:
-        """Hides unreadable images, which have been counted, from the hooks that draw results."""
+        """Hide unreadable images, which have been counted, from the hooks that draw results."""
         _hide_unreadable(outputs)
 
     def after_train(self, runner: Runner) -> None:
-        """Tells what was skipped, in all processes together."""
+        """Tell what was skipped, in all processes together."""
         _tell()
 
     def after_test(self, runner: Runner) -> None:
-        """Tells what was skipped, in all processes together."""
+        """Tell what was skipped, in all processes together."""
         _tell()
 
 

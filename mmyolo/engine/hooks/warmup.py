@@ -16,12 +16,12 @@ class WarmupHook(ParamSchedulerHook):
     """Argument that says how many iterations the warm-up has at least, beside `warmup_epochs`."""
 
     def before_train(self, runner: Runner) -> None:
-        """Notes the rates that the factors apply to; a resumed optimizer brings them along."""
+        """Note the rates that the factors apply to; a resumed optimizer brings them along."""
         for group in runner.optim_wrapper.param_groups:
             group.setdefault('initial_lr', group['lr'])
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Warns, at the first epoch, of a training that ends before its warm-up does."""
+        """Warn, at the first epoch, of a training that ends before its warm-up does."""
         iterations = self._warmup_iters(runner)
         if runner.epoch == 0 and iterations >= runner.max_iters:
             print_log(

@@ -17,7 +17,7 @@ BIAS_GROUP = 2
 
 
 def linear_fn(lr_factor: float, max_epochs: int) -> Callable[[float], float]:
-    """Gives a factor that falls in a line from 1 at epoch 0 to `lr_factor` at `max_epochs`.
+    """Give a factor that falls in a line from 1 at epoch 0 to `lr_factor` at `max_epochs`.
 
     Args:
         lr_factor: the last factor.
@@ -27,7 +27,7 @@ def linear_fn(lr_factor: float, max_epochs: int) -> Callable[[float], float]:
 
 
 def cosine_fn(lr_factor: float, max_epochs: int) -> Callable[[float], float]:
-    """Gives a factor that falls along half a cosine from 1 at epoch 0 to `lr_factor` at `max_epochs`.
+    """Give a factor that falls along half a cosine from 1 at epoch 0 to `lr_factor` at `max_epochs`.
 
     Args:
         lr_factor: the last factor.
@@ -37,7 +37,7 @@ def cosine_fn(lr_factor: float, max_epochs: int) -> Callable[[float], float]:
 
 
 def between(first: float, last: float, iteration: int, iterations: int) -> float:
-    """The value on the way from one to another after some of the iterations; exactly `last` after all of them."""
+    """Return the value between two after some of the iterations; exactly `last` after all of them."""
     return float(np.interp(iteration, (0, iterations), (first, last))) if iterations else last
 
 
@@ -91,14 +91,14 @@ class YOLOv5ParamSchedulerHook(WarmupHook):
         self._warmup_end = False
 
     def before_train(self, runner: Runner) -> None:
-        """Notes the rates and momenta that the factors apply to; a resumed optimizer brings them along."""
+        """Note the rates and momenta that the factors apply to; a resumed optimizer brings them along."""
         super().before_train(runner)
         for group in runner.optim_wrapper.param_groups:
             if 'momentum' in group:
                 group.setdefault('initial_momentum', group['momentum'])
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None) -> None:
-        """Sets rates and momenta of an iteration of the warm-up."""
+        """Set rates and momenta of an iteration of the warm-up."""
         iterations = self._warmup_iters(runner)
         if runner.iter > iterations:
             self._warmup_end = True
@@ -111,7 +111,7 @@ class YOLOv5ParamSchedulerHook(WarmupHook):
                 group['momentum'] = between(self.warmup_momentum, group['initial_momentum'], runner.iter, iterations)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Sets the rates of the next epoch, once the warm-up is over.
+        """Set the rates of the next epoch, once the warm-up is over.
 
         Args:
             runner: runs the training; its epoch is still the one that ends.

@@ -32,7 +32,7 @@ class YOLOXModeSwitchHook(Hook):
         self._has_switched = False
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Builds a new loader and turns the loss on, once.
+        """Build a new loader and turn the loss on, once.
 
         Args:
             runner: runs the training.
@@ -53,7 +53,7 @@ class YOLOXModeSwitchHook(Hook):
 
 
 def _set_pipeline(dataset: Any, pipeline: list[dict]) -> None:
-    """Gives a data set, or those within a wrapper without a pipeline of its own, another pipeline, in place."""
+    """Give a data set, or those within a wrapper without a pipeline of its own, another pipeline, in place."""
     if not isinstance(dataset, dict):  # built already
         dataset.pipeline = copy.deepcopy(pipeline)
         return

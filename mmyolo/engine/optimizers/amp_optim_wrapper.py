@@ -48,7 +48,7 @@ class AmpOptimWrapper(_AmpOptimWrapper):
         self.cast_dtype = torch.bfloat16
 
     def load_state_dict(self, state_dict: dict) -> None:
-        """Loads a state saved in either format: one without a loss scale lets scaling start anew."""
+        """Load a state saved in either format: one without a loss scale lets scaling start anew."""
         state_dict = dict(state_dict)
         if not state_dict.get('loss_scaler'):
             state_dict.pop('loss_scaler', None)

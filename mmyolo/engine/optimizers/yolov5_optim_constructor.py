@@ -46,7 +46,7 @@ class YOLOv5OptimizerConstructor:
         self.base_total_batch_size = paramwise_cfg['base_total_batch_size']
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
-        """Builds the wrapper for a model."""
+        """Build the wrapper for a model."""
         if is_model_wrapper(model):
             model = model.module
         optimizer_cfg = self.optimizer_cfg.copy()
@@ -63,7 +63,7 @@ class YOLOv5OptimizerConstructor:
         return OPTIM_WRAPPERS.build(self.optim_wrapper_cfg, default_args={'optimizer': optimizer})
 
     def group_parameters(self, model: nn.Module) -> list[list[nn.Parameter]]:
-        """Sorts the parameters of a model, frozen ones too.
+        """Sort the parameters of a model, frozen ones too.
 
         Args:
             model: without a data-parallel wrapper.
@@ -89,7 +89,7 @@ class YOLOv5OptimizerConstructor:
         return [weights, norms + single, biases]
 
     def decay_scale(self, batch_size_per_gpu: int | None) -> float:
-        """The factor on weight decay.
+        """Return the factor on weight decay.
 
         Args:
             batch_size_per_gpu: images per process and step; None leaves weight decay as it is.

@@ -86,11 +86,11 @@ class BaseBackbone(BaseModule, metaclass=ABCMeta):
 
     @abstractmethod
     def build_stem_layer(self) -> nn.Module:
-        """Builds what comes before the first stage."""
+        """Build what comes before the first stage."""
 
     @abstractmethod
     def build_stage_layer(self, stage_idx: int, setting: Sequence) -> list[nn.Module]:
-        """Builds the layers of a stage.
+        """Build the layers of a stage.
 
         Args:
             stage_idx: from 0.
@@ -98,7 +98,7 @@ class BaseBackbone(BaseModule, metaclass=ABCMeta):
         """
 
     def make_stage_plugins(self, plugins: dict | list[dict], stage_idx: int, setting: Sequence) -> list[nn.Module]:
-        """Builds the plugins of a stage, whose channels are int(setting[1] * widen_factor).
+        """Build the plugins of a stage, whose channels are int(setting[1] * widen_factor).
 
         Args:
             plugins: see the class.
@@ -124,7 +124,7 @@ class BaseBackbone(BaseModule, metaclass=ABCMeta):
             getattr(self, name).eval().requires_grad_(False)
 
     def train(self, mode: bool = True) -> 'BaseBackbone':
-        """Sets training or evaluation; what is frozen stays in evaluation."""
+        """Set training or evaluation; what is frozen stays in evaluation."""
         super().train(mode)
         self._freeze_stages()
         if mode and self.norm_eval:

@@ -29,7 +29,7 @@ class CSPDarknet(TorchConvInit, BaseBackbone):
     csp_layer: type
 
     def build_stem_layer(self) -> nn.Module:
-        """A convolution of stride 2."""
+        """Return a convolution of stride 2."""
         channels = make_divisible(self.arch_setting[0][0], self.widen_factor)
         return ConvModule(
             self.input_channels,
@@ -42,7 +42,7 @@ class CSPDarknet(TorchConvInit, BaseBackbone):
         )
 
     def build_stage_layer(self, stage_idx: int, setting: Sequence) -> list[nn.Module]:
-        """A convolution of stride 2, a CSP layer and, in the last stage, pooling.
+        """Return a convolution of stride 2, a CSP layer and, in the last stage, pooling.
 
         Args:
             stage_idx: from 0.

@@ -98,7 +98,7 @@ class CSPNeXt(BaseBackbone):
         )
 
     def build_stage_layer(self, stage_idx: int, setting: Sequence) -> list[nn.Module]:
-        """A convolution of stride 2, pooling in the last stage, and a CSP layer.
+        """Return a convolution of stride 2, pooling in the last stage, and a CSP layer.
 
         Args:
             stage_idx: from 0.

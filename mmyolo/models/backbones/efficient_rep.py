@@ -65,11 +65,11 @@ class YOLOv6EfficientRep(TorchConvInit, BaseBackbone):
         )
 
     def build_stem_layer(self) -> nn.Module:
-        """A block of stride 2."""
+        """Return a block of stride 2."""
         return self._strided(self.input_channels, int(self.arch_setting[0][0] * self.widen_factor))
 
     def build_stage_layer(self, stage_idx: int, setting: Sequence) -> list[nn.Module]:
-        """A block of stride 2, a chain of blocks and, in the last stage, pooling.
+        """Return a block of stride 2, a chain of blocks and, in the last stage, pooling.
 
         Args:
             stage_idx: from 0.

@@ -78,7 +78,7 @@ class YOLOXCSPDarknet(BaseBackbone):
         return Focus(self.input_channels, channels, kernel_size=3, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
 
     def build_stage_layer(self, stage_idx: int, setting: Sequence) -> list[nn.Module]:
-        """A convolution of stride 2, pooling in the last stage, and a CSP layer.
+        """Return a convolution of stride 2, pooling in the last stage, and a CSP layer.
 
         Args:
             stage_idx: from 0.

@@ -54,7 +54,7 @@ class PPYOLOEBatchRandomResize(nn.Module):
         self._mode = None if random_interp else interp_mode
 
     def forward(self, inputs: Sequence[Tensor], data_samples: dict) -> tuple[Tensor, dict]:
-        """Resizes images and boxes.
+        """Resize images and boxes.
 
         Args:
             inputs: (C, H, W) of each image, sizes may differ.

@@ -26,7 +26,7 @@ class YOLOv5DetDataPreprocessor(DetDataPreprocessor):
         super().__init__(*args, non_blocking=non_blocking, **kwargs)
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Brings a batch to the device and normalises it.
+        """Bring a batch to the device and normalise it.
 
         Args:
             data: in training `inputs` (B, C, H, W) and `data_samples`, a dict with `bboxes_labels` (N, 6) rows of image
@@ -77,7 +77,7 @@ class YOLOv5DetDataPreprocessor(DetDataPreprocessor):
 
 
 def _stacked(data: dict) -> dict:
-    """Joins images of one size before they travel: one copy to the device and one pass instead of one per image."""
+    """Join images of one size before they travel: one copy to the device and one pass instead of one per image."""
     inputs = data['inputs']
     if is_seq_of(inputs, Tensor) and len({(image.shape, image.dtype, image.device) for image in inputs}) == 1:
         return dict(data, inputs=torch.stack(list(inputs)))

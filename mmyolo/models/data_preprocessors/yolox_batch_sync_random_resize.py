@@ -20,7 +20,7 @@ class YOLOXBatchSyncRandomResize(BatchSyncRandomResize):
     """
 
     def forward(self, inputs: Tensor, data_samples: dict) -> tuple[Tensor, dict]:
-        """Resizes images, boxes and keypoints.
+        """Resize images, boxes and keypoints.
 
         Args:
             inputs: (B, C, H, W).

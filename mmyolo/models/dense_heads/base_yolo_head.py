@@ -76,11 +76,11 @@ class BaseYOLOHead(BaseDenseHead):
         self.featmap_sizes_train = self.num_level_priors = self.flatten_priors_train = self.stride_tensor = None
 
     def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
-        """Predicts maps, see the layers' `forward`."""
+        """Predict maps, see the layers' `forward`."""
         return self.head_module(x)
 
     def forward_raw(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
-        """Predicts maps in the form that costs least; the loss and the prediction of this head take either form."""
+        """Predict maps in the form that costs least; the loss and the prediction of this head take either form."""
         return self.head_module.forward_raw(x) if self._may_be_raw() else self(x)
 
     def _may_be_raw(self) -> bool:
@@ -90,7 +90,7 @@ class BaseYOLOHead(BaseDenseHead):
         return has_raw and is_original(self, 'forward') and is_original(layers, 'forward', 'forward_single')
 
     def predict(self, x: Sequence[Tensor], batch_data_samples: Sequence, rescale: bool = False) -> list[InstanceData]:
-        """Predicts the boxes of a batch.
+        """Predict the boxes of a batch.
 
         Args:
             x: feature map of each level.
@@ -114,10 +114,12 @@ class BaseYOLOHead(BaseDenseHead):
         rescale: bool = True,
         with_nms: bool = True,
     ) -> list[InstanceData]:
-        """Predicts the boxes of a batch from maps.
+        """Predict the boxes of a batch from maps.
 
         Args:
-            cls_scores, bbox_preds, objectnesses: what `forward` or `forward_raw` returns.
+            cls_scores: class logits per level, as `forward` or `forward_raw` returns them.
+            bbox_preds: box predictions per level.
+            objectnesses: objectness logits per level.
             batch_img_metas: meta information of each image.
             cfg: settings, by default `test_cfg`.
             rescale: return boxes in pixels of the original images.
@@ -160,7 +162,7 @@ class BaseYOLOHead(BaseDenseHead):
         rescale: bool = True,
         with_nms: bool = True,
     ) -> BatchDetections:
-        """Predicts the boxes of a batch as a few flat tensors: the shortest way for inference.
+        """Predict the boxes of a batch as a few flat tensors: the shortest way for inference.
 
         `head.predict_batch(head.forward_raw(features), metas).to('cpu').split()` gives the `Detections` of each image.
 
@@ -203,11 +205,11 @@ class BaseYOLOHead(BaseDenseHead):
         )
 
     def decoder(self, cfg: Mapping) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-        """What makes boxes of predictions with these settings: `decode_bboxes` or another method of its form."""
+        """Return what makes boxes of predictions with these settings: `decode_bboxes` or another method of its form."""
         return self.decode_bboxes
 
     def decode_bboxes(self, priors: Tensor, bbox_preds: Tensor, strides: Tensor) -> Tensor:
-        """Decodes predictions of priors.
+        """Decode predictions of priors.
 
         Args:
             priors: (N, 2 or 4) points or anchors in input pixels.
@@ -220,7 +222,7 @@ class BaseYOLOHead(BaseDenseHead):
         return self.bbox_coder.decode(priors, bbox_preds, strides)
 
     def level_priors(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """The priors of each level by row, column and base prior, kept until the maps' sizes or device change."""
+        """Return the priors of each level by row, column and base prior, kept until sizes or device change."""
         sizes, device = [level.shape[-2:] for level in maps], maps[0].device
         if (
             self.mlvl_priors is not self._own_priors
@@ -237,13 +239,13 @@ class BaseYOLOHead(BaseDenseHead):
             return self.prior_generator.grid_priors(sizes, device=device, **kwargs)
 
     def points_and_strides(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """The priors (N, 2 or 4) of all levels in input pixels, and their strides (N,)."""
+        """Return the priors (N, 2 or 4) of all levels in input pixels, and their strides (N,)."""
         levels = self.level_priors(maps)
         strides = [level.new_full((len(level),), stride) for level, stride in zip(levels, self.featmap_strides)]
         return torch.cat(levels), torch.cat(strides)
 
     def priors_for_training(self, maps: Sequence[Tensor]) -> Tensor:
-        """The points (N, 4) of all levels, x, y and twice the stride, kept until the maps' sizes or device change."""
+        """Return the points (N, 4) of all levels, x, y and twice the stride, kept until sizes or device change."""
         sizes, device = [level.shape[-2:] for level in maps], maps[0].device
         if sizes != self.featmap_sizes_train or self.flatten_priors_train.device != device:
             levels = self._grid_priors(sizes, device, with_stride=True)
@@ -254,15 +256,15 @@ class BaseYOLOHead(BaseDenseHead):
         return self.flatten_priors_train
 
     def forward_for_loss(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
-        """Predicts the maps that `loss_by_feat` of this package takes."""
+        """Predict the maps that `loss_by_feat` of this package takes."""
         return self(x)
 
     def maps_for_loss(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
-        """Predicts the maps that `loss_by_feat` takes; those of `forward` if a subclass has replaced it."""
+        """Predict the maps that `loss_by_feat` takes; those of `forward` if a subclass has replaced it."""
         return self.forward_for_loss(x) if is_original(self, 'loss_by_feat') else self(x)
 
     def loss(self, x: Sequence[Tensor], batch_data_samples: list | dict) -> dict:
-        """Computes the losses of a batch.
+        """Compute the losses of a batch.
 
         Args:
             x: feature map of each level.

@@ -60,7 +60,7 @@ class DistanceHeadModule(BaseModule):
 
     @abstractmethod
     def _init_layers(self) -> None:
-        """Builds the towers."""
+        """Build the towers."""
 
     @property
     @abstractmethod
@@ -69,14 +69,14 @@ class DistanceHeadModule(BaseModule):
 
     @abstractmethod
     def raw_single(self, x: Tensor, *layers: nn.Module) -> tuple[Tensor, Tensor]:
-        """The maps of one level, as `forward_raw` returns them."""
+        """Return the maps of one level, as `forward_raw` returns them."""
 
     def forward_raw(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
-        """Predicts class logits (B, num_classes, H, W) and distributions (B, 4 * num_bins, H, W) per level."""
+        """Predict class logits (B, num_classes, H, W) and distributions (B, 4 * num_bins, H, W) per level."""
         return multi_apply(self.raw_single, x, *self.level_layers)
 
     def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
-        """Predicts maps.
+        """Predict maps.
 
         Args:
             x: feature map of each level.
@@ -88,7 +88,7 @@ class DistanceHeadModule(BaseModule):
         return multi_apply(self.forward_single, x, *self.level_layers)
 
     def forward_single(self, x: Tensor, *layers: nn.Module) -> tuple[Tensor, ...]:
-        """The maps of one level, as `forward` returns them.
+        """Return the maps of one level, as `forward` returns them.
 
         Args:
             x: feature map of the level.
@@ -108,7 +108,7 @@ class DistanceHeadModule(BaseModule):
         return level.flatten(2).transpose(1, 2).unflatten(2, (4, -1))
 
     def integrate(self, dist: Tensor) -> Tensor:
-        """The mean distances of distributions.
+        """Return the mean distances of distributions.
 
         Args:
             dist: (..., 4, R) logits of R bins, or distances if R is 1.
@@ -124,14 +124,14 @@ class DistanceHeadModule(BaseModule):
 
 
 def truncated_channels(in_channels: int | Sequence[int], widen_factor: float, num_levels: int) -> list[int]:
-    """Scales the channels of every level, or of each, without rounding them to a multiple."""
+    """Scale the channels of every level, or of each, without rounding them to a multiple."""
     if isinstance(in_channels, int):
         in_channels = [in_channels] * num_levels
     return [int(channels * widen_factor) for channels in in_channels]
 
 
 def start_evenly(cls_preds: Sequence[nn.Conv2d], reg_preds: Sequence[nn.Conv2d], prior_prob: float) -> None:
-    """Sets predicting convolutions to a score of `prior_prob` and to distances of 1 stride, or equally likely ones."""
+    """Set predicting convolutions to a score of `prior_prob` and to distances of 1 stride, or equally likely ones."""
     for preds, bias in ((cls_preds, bias_init_with_prob(prior_prob)), (reg_preds, 1.0)):
         for conv in preds:
             nn.init.zeros_(conv.weight)

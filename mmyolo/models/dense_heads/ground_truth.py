@@ -53,7 +53,7 @@ def parts_of_input(rows: Tensor, batch_img_metas: Sequence[dict]) -> Tensor:
 
 
 def rows_by_image(rows: Tensor, batch_size: int) -> tuple[Tensor, list[int], Tensor]:
-    """Sorts rows (N, D) by the image index in their first column; gives also the counts per image and the order.
+    """Sort rows (N, D) by the image index in their first column; give also the counts per image and the order.
 
     Rows of an image outside the batch are dropped.
     """
@@ -64,7 +64,7 @@ def rows_by_image(rows: Tensor, batch_size: int) -> tuple[Tensor, list[int], Ten
 
 
 def pad_truth(ground_truth: GroundTruth, batch_size: int, like: Tensor) -> PaddedTruth:
-    """Pads the boxes of every image to the same number.
+    """Pad the boxes of every image to the same number.
 
     Args:
         ground_truth: true boxes.

@@ -10,7 +10,7 @@ from mmyolo.errors import ArgumentValueError
 
 
 def check_maps(head: Any, batch_img_metas: Sequence[dict] | None, **kinds: Sequence[Tensor] | None) -> None:
-    """Checks that maps to predict from belong together.
+    """Check that maps to predict from belong together.
 
     Args:
         head: what they are for.
@@ -44,7 +44,7 @@ def by_prior(maps: Sequence[Tensor]) -> Tensor:
 
 
 def gather_priors(maps: Sequence[Tensor], images: Tensor, priors: Tensor, num_base_priors: int = 1) -> Tensor:
-    """Takes the predictions of some priors out of maps.
+    """Take the predictions of some priors out of maps.
 
     Args:
         maps: per level (B, A * C, H, W) or (B, A, C, H, W).

@@ -35,7 +35,7 @@ class Frame(NamedTuple):
 
 
 def frame_of(meta: dict, input_shape: tuple[int, int]) -> Frame:
-    """Finds the image in its padded input.
+    """Find the image in its padded input.
 
     Args:
         meta: `ori_shape` (height, width) and `scale_factor` (width, height); `pad_param` (top, bottom, left, right) if
@@ -67,7 +67,7 @@ def enlarge(masks: Tensor, size: Sequence[int]) -> Tensor:
 def draw_masks(
     draw: Callable[[slice], Tensor], count: int, size: tuple[int, int], pixels: int, device: torch.device
 ) -> Tensor:
-    """Draws masks a few at a time.
+    """Draw masks a few at a time.
 
     Args:
         draw: (slice of the boxes) -> (n, *size) bool.
@@ -88,7 +88,7 @@ def draw_masks(
 
 
 def logit_of(threshold: float) -> float:
-    """The logit of a threshold of probabilities: comparing logits spares a sigmoid per pixel."""
+    """Return the logit of a threshold of probabilities: comparing logits spares a sigmoid per pixel."""
     if not 0 < threshold < 1:
         return -math.inf if threshold <= 0 else math.inf
     return math.log(threshold / (1 - threshold))

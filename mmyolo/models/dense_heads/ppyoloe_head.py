@@ -59,7 +59,7 @@ class PPYOLOEHeadModule(DistanceHeadModule):
         self.reg_stems = nn.ModuleList(PPYOLOESELayer(c, **cfg) for c in self.in_channels)
 
     def init_weights(self, prior_prob: float = 0.01) -> None:
-        """Sets the predictions to a score and to equally likely distances everywhere.
+        """Set the predictions to a score and to equally likely distances everywhere.
 
         Args:
             prior_prob: the score.
@@ -75,7 +75,7 @@ class PPYOLOEHeadModule(DistanceHeadModule):
     def raw_single(
         self, x: Tensor, cls_stem: nn.Module, cls_pred: nn.Module, reg_stem: nn.Module, reg_pred: nn.Module
     ) -> tuple[Tensor, Tensor]:
-        """The maps of one level, as `forward_raw` returns them."""
+        """Return the maps of one level, as `forward_raw` returns them."""
         mean = F.adaptive_avg_pool2d(x, 1)
         return cls_pred(cls_stem(x, mean) + x), reg_pred(reg_stem(x, mean))
 
@@ -106,7 +106,7 @@ class PPYOLOEHead(TaskAlignedHead):
         )
 
     def divisor(self, total_score: Tensor) -> Tensor:
-        """The sum of the soft targets, its mean over the ranks, at least 1."""
+        """Return the sum of the soft targets, its mean over the ranks, at least 1."""
         return reduce_mean(total_score).clamp(min=1)
 
     def loss_scale(self, batch_size: int) -> float:

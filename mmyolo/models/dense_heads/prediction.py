@@ -43,7 +43,7 @@ class Detections(NamedTuple):
     """(n,) int64, the prior each box comes from, counted over levels, rows, columns and anchors."""
 
     def instances(self, **more: Any) -> InstanceData:
-        """Returns `bboxes`, `scores` and `labels`, and `more` values of each box, which come in place of the former."""
+        """Return `bboxes`, `scores` and `labels`, and `more` values of each box, which come in place of the former."""
         return InstanceData(**{**{'bboxes': self.bboxes, 'scores': self.scores, 'labels': self.labels}, **more})
 
 
@@ -68,17 +68,17 @@ class BatchDetections:
         return self._apply(lambda tensor: tensor[keep])
 
     def to(self, device: torch.device) -> 'BatchDetections':
-        """Moves the boxes, which costs five copies however many images there are."""
+        """Move the boxes, which costs five copies however many images there are."""
         return self._apply(lambda tensor: tensor.to(device))
 
     def split(self) -> list[Detections]:
-        """Returns the boxes of each image."""
+        """Return the boxes of each image."""
         counts = self.counts()
         fields = (self.bboxes, self.scores, self.labels, self.priors)
         return [Detections(*image) for image in zip(*(field.split(counts) for field in fields))]
 
     def counts(self) -> list[int]:
-        """Returns the number of boxes of each image."""
+        """Return the number of boxes of each image."""
         return torch.bincount(self.images, minlength=self.batch_size).tolist()
 
     def _apply(self, change: Callable[[Tensor], Tensor]) -> 'BatchDetections':
@@ -99,7 +99,7 @@ def detect(
     with_nms: bool = True,
     clamp: bool = True,
 ) -> BatchDetections:
-    """Predicts the boxes of a batch.
+    """Predict the boxes of a batch.
 
     Args:
         cls_scores: per level (B, A * C, H, W) or (B, A, C, H, W) logits of A anchors and C classes.
@@ -165,7 +165,7 @@ def _possible(
     first_prior: int,
     score_thr: float,
 ) -> _Possible:
-    """Gathers the priors of one level whose logits do not rule out a score above the threshold."""
+    """Gather the priors of one level whose logits do not rule out a score above the threshold."""
     batch_size, (height, width) = len(cls_score), cls_score.shape[-2:]
     cells = height * width
     anchors = len(priors) // cells
@@ -191,7 +191,7 @@ def _possible(
 
 
 def _sigmoid(logits: Tensor) -> Tensor:
-    """Scores in single precision that do not depend on where in the tensor a logit stands.
+    """Return scores in single precision that do not depend on where in the tensor a logit stands.
 
     On a CPU the last elements of a tensor take another code path than the others and may end in another last bit;
     computed in double precision, both round to the same number.
@@ -200,7 +200,7 @@ def _sigmoid(logits: Tensor) -> Tensor:
 
 
 def _least_logit(score_thr: float) -> float:
-    """A logit just below that of the threshold; a product of scores is above the threshold only if both are."""
+    """Return a logit just below that of the threshold; a product of scores is above the threshold only if both are."""
     if not 0 < score_thr < 1:
         return -math.inf if score_thr <= 0 else math.inf
     logit = math.log(score_thr / (1 - score_thr))
@@ -208,7 +208,7 @@ def _least_logit(score_thr: float) -> float:
 
 
 def _decide(levels: Sequence[_Possible], decode: Callable, cfg: Mapping, batch_size: int) -> BatchDetections:
-    """Makes a box of each score above the threshold, or of the best score of each prior; by level and image."""
+    """Make a box of each score above the threshold, or of the best score of each prior; by level and image."""
     scores, preds, priors, strides, indices, images = map(torch.cat, zip(*levels))
     score_thr = cfg.get('score_thr', -1)
     if cfg.get('multi_label', False) and scores.shape[1] > 1:
@@ -223,13 +223,13 @@ def _decide(levels: Sequence[_Possible], decode: Callable, cfg: Mapping, batch_s
 
 
 def _best_first(boxes: BatchDetections) -> BatchDetections:
-    """Orders by image and descending score; equal scores keep the order of priors and classes."""
+    """Order by image and descending score; equal scores keep the order of priors and classes."""
     order = boxes.scores.detach().argsort(descending=True, stable=True)
     return boxes[order[boxes.images[order].argsort(stable=True)]]
 
 
 def _cap(boxes: BatchDetections, limit: int) -> BatchDetections:
-    """Keeps the first `limit` boxes of each image, all if it is negative."""
+    """Keep the first `limit` boxes of each image, all if it is negative."""
     if limit < 0 or len(boxes.scores) <= limit:
         return boxes
     count = torch.bincount(boxes.images, minlength=boxes.batch_size)
@@ -248,13 +248,13 @@ def _sides(bboxes: Tensor) -> Tensor:
 
 
 def _is_greedy(nms: Mapping) -> bool:
-    """Whether a config of NMS asks for plain greedy suppression, which `mmyolo.standins.mmcv` does for a whole batch."""
+    """Whether a config asks for greedy NMS, which `mmyolo.standins.mmcv` does for a whole batch."""
     options = {'type', 'iou_threshold', 'class_agnostic', 'split_thr'}
     return nms.get('type', 'nms') in ('nms', 'nms_rotated') and set(nms) <= options
 
 
 def _suppress(boxes: BatchDetections, nms: Mapping, nms_pre: int, max_per_img: int) -> BatchDetections:
-    """Runs NMS within each class of each image, or within each image if `nms` is `class_agnostic`."""
+    """Run NMS within each class of each image, or within each image if `nms` is `class_agnostic`."""
     if _is_greedy(nms):
         kept = batched_nms(
             boxes.bboxes.detach(),
@@ -282,7 +282,7 @@ def _suppress(boxes: BatchDetections, nms: Mapping, nms_pre: int, max_per_img: i
 
 
 def _rescale(boxes: BatchDetections, batch_img_metas: Sequence[dict]) -> BatchDetections:
-    """Maps boxes from the padded and resized input to the original image."""
+    """Map boxes from the padded and resized input to the original image."""
     shift, scale = (part[boxes.images] for part in input_frames(batch_img_metas, boxes.bboxes))
     if _are_rotated(boxes.bboxes):
         moved = torch.cat((boxes.bboxes[:, :2] - shift, boxes.bboxes[:, 2:]), dim=1)
@@ -310,13 +310,13 @@ def input_frames(batch_img_metas: Sequence[dict], like: Tensor) -> tuple[Tensor,
 
 
 def clamp_to_image(bboxes: Tensor, meta: dict) -> Tensor:
-    """Clamps boxes (n, 4) of one image to `ori_shape` of its meta information."""
+    """Clamp boxes (n, 4) of one image to `ori_shape` of its meta information."""
     height, width = meta['ori_shape'][:2]
     return torch.minimum(bboxes.clamp(min=0), bboxes.new_tensor([width, height] * 2))
 
 
 def _clamp(boxes: BatchDetections, batch_img_metas: Sequence[dict]) -> BatchDetections:
-    """Clamps boxes to the original image."""
+    """Clamp boxes to the original image."""
     sizes = boxes.bboxes.new_tensor([(meta['ori_shape'][1], meta['ori_shape'][0]) for meta in batch_img_metas])
     sizes = sizes.reshape(-1, 2)[boxes.images].repeat(1, 2)
     return replace(boxes, bboxes=torch.minimum(boxes.bboxes.clamp(min=0), sizes))

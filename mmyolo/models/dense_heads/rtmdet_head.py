@@ -98,7 +98,7 @@ class RTMDetSepBNHeadModule(BaseModule):
         self.rtm_reg = self._predictors(self.num_base_priors * 4)
 
     def _towers(self, share_conv: bool) -> nn.ModuleList:
-        """Builds a tower per level."""
+        """Build a tower per level."""
         cfg = {'padding': 1, 'conv_cfg': self.conv_cfg, 'norm_cfg': self.norm_cfg, 'act_cfg': self.act_cfg}
         channels = [self.in_channels] + [self.feat_channels] * self.stacked_convs
         towers = nn.ModuleList(
@@ -112,14 +112,14 @@ class RTMDetSepBNHeadModule(BaseModule):
         return towers
 
     def _predictors(self, out_channels: int) -> nn.ModuleList:
-        """Builds a last convolution per level."""
+        """Build a last convolution per level."""
         kernel = self.pred_kernel_size
         return nn.ModuleList(
             nn.Conv2d(self.feat_channels, out_channels, kernel, padding=kernel // 2) for _ in self.featmap_strides
         )
 
     def init_weights(self) -> None:
-        """Draws all weights from a narrow normal distribution; every class starts at a probability of 1 %."""
+        """Draw all weights from a narrow normal distribution; every class starts at a probability of 1 %."""
         super().init_weights()
         self._init_normal()
 
@@ -133,7 +133,7 @@ class RTMDetSepBNHeadModule(BaseModule):
             nn.init.constant_(layer.bias, bias_init_with_prob(0.01))
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], ...]:
-        """Predicts maps.
+        """Predict maps.
 
         Args:
             feats: feature map of each level.
@@ -145,12 +145,12 @@ class RTMDetSepBNHeadModule(BaseModule):
         return tuple(zip(*(self.forward_single(feat, level) for level, feat in enumerate(feats))))
 
     def forward_single(self, x: Tensor, level: int) -> tuple[Tensor, ...]:
-        """The maps of one level."""
+        """Return the maps of one level."""
         cls_feat, reg_feat = self.towers(x, level)
         return self.rtm_cls[level](cls_feat), self.rtm_reg[level](reg_feat)
 
     def towers(self, x: Tensor, level: int) -> tuple[Tensor, Tensor]:
-        """The features from which classes and from which distances are predicted, (B, feat_channels, H, W) each."""
+        """Return the features that classes and distances are predicted from, (B, feat_channels, H, W) each."""
         cls_feat = reg_feat = x
         for layer in self.cls_convs[level]:
             cls_feat = layer(cls_feat)
@@ -199,7 +199,7 @@ class RTMDetHead(YOLOv5Head):
         self.cls_out_channels = self.num_classes + (not loss_cls.get('use_sigmoid', False))
 
     def special_init(self) -> None:
-        """Builds the assigner and the sampler; called last when the head is built."""
+        """Build the assigner and the sampler; called last when the head is built."""
         if self.train_cfg:
             self.assigner = TASK_UTILS.build(self.train_cfg['assigner'])
             self.sampler = build_sampler(self.train_cfg, self)
@@ -212,10 +212,11 @@ class RTMDetHead(YOLOv5Head):
         batch_img_metas: Sequence[dict],
         batch_gt_instances_ignore: GroundTruth | None = None,
     ) -> dict:
-        """Computes the losses of a batch from maps.
+        """Compute the losses of a batch from maps.
 
         Args:
-            cls_scores, bbox_preds: what `forward` returns.
+            cls_scores: class logits per level, as `forward` returns them.
+            bbox_preds: box predictions per level.
             batch_gt_instances: true boxes.
             batch_img_metas: not needed.
             batch_gt_instances_ignore: not used.
@@ -233,7 +234,7 @@ class RTMDetHead(YOLOv5Head):
         }
 
     def assign(self, logits: Tensor, bboxes: Tensor, priors: Tensor, batch_gt_instances: GroundTruth) -> Assigned:
-        """Finds what each prior is to predict.
+        """Find what each prior is to predict.
 
         Args:
             logits: (B, N, num_classes) class logits.
@@ -252,12 +253,12 @@ class RTMDetHead(YOLOv5Head):
         return Assigned(labels, result['assigned_bboxes'], metrics, positives, avg_factor)
 
     def classification_loss(self, logits: Tensor, assigned: Assigned) -> Tensor:
-        """The loss of logits (B, N, num_classes)."""
+        """Return the loss of logits (B, N, num_classes)."""
         target = assigned.labels.flatten(), assigned.metrics.flatten()
         return self.loss_cls(logits.flatten(0, 1), target, avg_factor=assigned.avg_factor)
 
     def regression_loss(self, bboxes: Tensor, assigned: Assigned, target: Tensor | None = None) -> Tensor:
-        """The loss of the boxes of positive priors.
+        """Return the loss of the boxes of positive priors.
 
         Args:
             bboxes: (B, N, D) predicted boxes.

@@ -129,7 +129,7 @@ class RTMDetInsSepBNHeadModule(RTMDetSepBNHeadModule):
             nn.init.constant_(layer.bias, 1.0)
 
     def forward(self, feats: Sequence[Tensor]) -> tuple:
-        """Predicts maps.
+        """Predict maps.
 
         Args:
             feats: feature map of each level.
@@ -141,7 +141,7 @@ class RTMDetInsSepBNHeadModule(RTMDetSepBNHeadModule):
         return (*super().forward(feats), self.mask_head(feats))
 
     def forward_single(self, x: Tensor, level: int) -> tuple[Tensor, ...]:
-        """The maps of one level."""
+        """Return the maps of one level."""
         cls_feat = kernel_feat = x
         for layer in self.cls_convs[level]:
             cls_feat = layer(cls_feat)
@@ -203,7 +203,7 @@ class RTMDetInsSepBNHead(RTMDetHead):
         rescale: bool = True,
         with_nms: bool = True,
     ) -> BatchDetections:
-        """Predicts the boxes of a batch without their masks, see `BaseYOLOHead.predict_batch`."""
+        """Predict the boxes of a batch without their masks, see `BaseYOLOHead.predict_batch`."""
         return super().predict_batch(maps[:2], batch_img_metas, cfg=cfg, rescale=rescale, with_nms=with_nms)
 
     def predict_by_feat(
@@ -218,10 +218,13 @@ class RTMDetInsSepBNHead(RTMDetHead):
         rescale: bool = True,
         with_nms: bool = True,
     ) -> list[InstanceData]:
-        """Predicts the boxes and masks of a batch from maps.
+        """Predict the boxes and masks of a batch from maps.
 
         Args:
-            cls_scores, bbox_preds, kernel_preds, mask_feats: what `forward` returns.
+            cls_scores: class logits per level, as `forward` returns them.
+            bbox_preds: box predictions per level.
+            kernel_preds: weights of the mask networks per level.
+            mask_feats: features that masks are drawn from.
             score_factors: not used.
             batch_img_metas: meta information of each image.
             cfg: settings, by default `test_cfg`.
@@ -248,9 +251,12 @@ class RTMDetInsSepBNHead(RTMDetHead):
         return results
 
     def _masks(self, mask_feat: Tensor, kernels: Tensor, priors: Tensor, meta: dict | None, cfg: Mapping) -> Tensor:
-        """The binary masks (N, height, width) of one image, arguments as of `_mask_predict_by_feat`.
+        """Return the binary masks (N, height, width) of one image, arguments as of `_mask_predict_by_feat`.
 
         Args:
+            mask_feat: features that masks are drawn from.
+            kernels: weights of the mask networks.
+            priors: points x, y and strides of the boxes.
             meta: meta information of the image, None for masks of the input's size.
             cfg: see `predict_by_feat`.
         """
@@ -269,7 +275,7 @@ class RTMDetInsSepBNHead(RTMDetHead):
         return draw_masks(draw, len(kernels), size, input_shape[0] * input_shape[1], mask_feat.device)
 
     def parse_dynamic_params(self, flatten_kernels: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Takes the weights of small networks apart.
+        """Take the weights of small networks apart.
 
         Args:
             flatten_kernels: (N, num_gen_params), the weights of all layers, then their biases.
@@ -286,7 +292,7 @@ class RTMDetInsSepBNHead(RTMDetHead):
         )
 
     def _mask_predict_by_feat(self, mask_feat: Tensor, kernels: Tensor, priors: Tensor) -> Tensor:
-        """Draws low-resolution masks.
+        """Draw low-resolution masks.
 
         Args:
             mask_feat: (num_prototypes, h, w) prototypes.

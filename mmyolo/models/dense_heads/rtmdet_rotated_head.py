@@ -78,7 +78,7 @@ class RTMDetRotatedSepBNHeadModule(RTMDetSepBNHeadModule):
             normal_init(layer, std=0.01)
 
     def forward_single(self, x: Tensor, level: int) -> tuple[Tensor, ...]:
-        """The maps of one level: classes, distances and angles."""
+        """Return the maps of one level: classes, distances and angles."""
         cls_feat, reg_feat = self.towers(x, level)
         return self.rtm_cls[level](cls_feat), self.rtm_reg[level](reg_feat), self.rtm_ang[level](reg_feat)
 
@@ -153,10 +153,12 @@ class RTMDetRotatedHead(RTMDetHead):
         batch_img_metas: Sequence[dict],
         batch_gt_instances_ignore: GroundTruth | None = None,
     ) -> dict:
-        """Computes the losses of a batch from maps.
+        """Compute the losses of a batch from maps.
 
         Args:
-            cls_scores, bbox_preds, angle_preds: what `forward` returns.
+            cls_scores: class logits per level, as `forward` returns them.
+            bbox_preds: box predictions per level.
+            angle_preds: angles per level.
             batch_gt_instances: true rotated boxes; as one tensor, rows of image index, label and box.
             batch_img_metas: not needed.
             batch_gt_instances_ignore: not used.
@@ -183,7 +185,7 @@ class RTMDetRotatedHead(RTMDetHead):
         return losses
 
     def _angle_loss(self, angles: Tensor, assigned) -> Tensor:
-        """The loss of the angles (B, N, angle_out_dim) of positive priors."""
+        """Return the loss of the angles (B, N, angle_out_dim) of positive priors."""
         positives = assigned.positives
         pred = angles[positives]
         if len(pred) == 0:
@@ -202,10 +204,12 @@ class RTMDetRotatedHead(RTMDetHead):
         rescale: bool = True,
         with_nms: bool = True,
     ) -> list[InstanceData]:
-        """Predicts the boxes of a batch from maps.
+        """Predict the boxes of a batch from maps.
 
         Args:
-            cls_scores, bbox_preds, angle_preds: what `forward` returns.
+            cls_scores: class logits per level, as `forward` returns them.
+            bbox_preds: box predictions per level.
+            angle_preds: angles per level.
             objectnesses: not used by this family.
             batch_img_metas: meta information of each image.
             cfg: settings, by default `test_cfg`.
@@ -227,7 +231,7 @@ class RTMDetRotatedHead(RTMDetHead):
         rescale: bool = True,
         with_nms: bool = True,
     ) -> BatchDetections:
-        """Predicts the rotated boxes of a batch as a few flat tensors; arguments as of `BaseYOLOHead`."""
+        """Predict the rotated boxes of a batch as a few flat tensors; arguments as of `BaseYOLOHead`."""
         cls_scores, bbox_preds, angle_preds = maps
         preds = [torch.cat(level, dim=1) for level in zip(bbox_preds, angle_preds)]
         return super().predict_batch((cls_scores, preds), batch_img_metas, cfg, rescale, with_nms)
@@ -237,7 +241,7 @@ class RTMDetRotatedHead(RTMDetHead):
         return self.decode_bboxes if cfg.get('decode_with_angle', True) else self._decode_upright
 
     def decode_bboxes(self, priors: Tensor, bbox_preds: Tensor, strides: Tensor) -> Tensor:
-        """Decodes predictions of priors.
+        """Decode predictions of priors.
 
         Args:
             priors: (N, 2) points in input pixels.

@@ -7,7 +7,7 @@ from mmyolo.registry import TASK_UTILS
 
 
 def build_sampler(train_cfg: Mapping, head: Any) -> Any:
-    """Builds what turns the result of an assigner into positive priors.
+    """Build what turns the result of an assigner into positive priors.
 
     Args:
         train_cfg: settings of training; `sampler` is a config, by default all positive priors are taken.

@@ -84,7 +84,7 @@ class TaskAlignedHead(YOLOv5Head):
         self.loss_dfl = None if loss_dfl is None else MODELS.build(loss_dfl)
 
     def special_init(self) -> None:
-        """Builds the assigners; called last when the head is built."""
+        """Build the assigners; called last when the head is built."""
         self.initial_epoch, self.initial_assigner = 0, None
         if self.train_cfg:
             self.assigner = TASK_UTILS.build(self.train_cfg['assigner'])
@@ -94,7 +94,7 @@ class TaskAlignedHead(YOLOv5Head):
 
     @abstractmethod
     def divisor(self, total_score: Tensor) -> Tensor:
-        """What the losses are divided by.
+        """Return what the losses are divided by.
 
         Args:
             total_score: sum of the soft targets of this process's images.
@@ -102,7 +102,7 @@ class TaskAlignedHead(YOLOv5Head):
 
     @abstractmethod
     def loss_scale(self, batch_size: int) -> float:
-        """What the losses are multiplied by."""
+        """Return what the losses are multiplied by."""
 
     def decode_bboxes(self, priors: Tensor, bbox_preds: Tensor, strides: Tensor) -> Tensor:
         """As in the base class; takes distances, or the logits of their distributions where there are more than 4."""
@@ -126,11 +126,13 @@ class TaskAlignedHead(YOLOv5Head):
         batch_img_metas: Sequence[dict],
         batch_gt_instances_ignore: GroundTruth | None = None,
     ) -> dict:
-        """Computes the losses of a batch from maps.
+        """Compute the losses of a batch from maps.
 
         Args:
-            cls_scores, bbox_preds, bbox_dist_preds: what `forward` returns in training; without `bbox_preds`,
+            cls_scores: class logits per level, as `forward` returns them in training; without `bbox_preds`,
                 distances are taken from the distributions; without `loss_dfl`, only one of the two is needed.
+            bbox_preds: box predictions per level.
+            bbox_dist_preds: distributions of the distances per level.
             batch_gt_instances: true boxes.
             batch_img_metas: not needed.
             batch_gt_instances_ignore: not used.
@@ -186,7 +188,7 @@ class TaskAlignedHead(YOLOv5Head):
     def _assign(
         self, cls_scores: Sequence[Tensor], bboxes: Tensor, priors: Tensor, counts: Sequence[int], truth: PaddedTruth
     ) -> dict[str, Tensor]:
-        """Assigns boxes to priors; arguments and result as of the assigners, `counts` being priors per level."""
+        """Assign boxes to priors; arguments and result as of the assigners, `counts` being priors per level."""
         if self.initial_assigner is not None:
             epoch = MessageHub.get_current_instance().get_info('epoch', 0)
             if epoch < self.initial_epoch:
@@ -196,7 +198,7 @@ class TaskAlignedHead(YOLOv5Head):
         return self.assigner(bboxes, scores, priors, *truth)
 
     def _cls_loss(self, cls_scores: Sequence[Tensor], scores: Sequence[Tensor]) -> Tensor:
-        """Sums the classification loss over all priors, in single precision.
+        """Sum the classification loss over all priors, in single precision.
 
         Args:
             cls_scores: per level (B, num_classes, H, W).
@@ -216,7 +218,7 @@ class TaskAlignedHead(YOLOv5Head):
         return self.loss_cls.loss_weight * total
 
     def _sparse_loss(self) -> Callable[..., Tensor] | None:
-        """What sums `loss_cls` over a level from the targets that are not 0, None for another kind of loss."""
+        """Return what sums `loss_cls` over a level from the targets that are not 0, None for another kind of loss."""
         loss = self.loss_cls
         if _is_plain_bce(loss):
             return sparse_target_bce

@@ -28,7 +28,7 @@ from .ground_truth import GroundTruth, as_rows, parts_of_input
 
 
 def get_prior_xy_info(index: int, num_base_priors: int, featmap_sizes: tuple[int, int]) -> tuple[int, int, int]:
-    """Takes the flat index of a prior in its level apart.
+    """Take the flat index of a prior in its level apart.
 
     Args:
         index: index counted over rows, columns and base priors.
@@ -87,7 +87,7 @@ class YOLOv5HeadModule(BaseModule):
         return self.num_base_priors * self.num_out_attrib
 
     def init_weights(self) -> None:
-        """Shifts the biases so that training starts from 8 objects per 640 px image, evenly over the classes."""
+        """Shift the biases so that training starts from 8 objects per 640 px image, evenly over the classes."""
         super().init_weights()
         for conv, stride in self.predicting_convs():
             bias = conv.bias.data.view(self.num_base_priors, -1)
@@ -95,11 +95,11 @@ class YOLOv5HeadModule(BaseModule):
             bias[:, 5 : 5 + self.num_classes] += math.log(0.6 / (self.num_classes - self.class_margin))
 
     def predicting_convs(self) -> Iterable[tuple[nn.Conv2d, int]]:
-        """The last convolutions, and the strides of their levels."""
+        """Return the last convolutions, and the strides of their levels."""
         return zip(self.convs_pred, self.featmap_strides)
 
     def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
-        """Predicts maps.
+        """Predict maps.
 
         Args:
             x: feature map of each level.
@@ -110,7 +110,7 @@ class YOLOv5HeadModule(BaseModule):
         return multi_apply(self.forward_single, x, self.convs_pred)
 
     def forward_single(self, x: Tensor, convs: nn.Module) -> tuple[Tensor, ...]:
-        """The maps of one level, as `forward` returns them.
+        """Return the maps of one level, as `forward` returns them.
 
         Args:
             x: feature map of the level.
@@ -123,14 +123,14 @@ class YOLOv5HeadModule(BaseModule):
         return multi_apply(self.raw_single, x, self.convs_pred)
 
     def raw_single(self, x: Tensor, convs: nn.Module) -> tuple[Tensor, ...]:
-        """The maps of one level, as `forward_raw` returns them."""
+        """Return the maps of one level, as `forward_raw` returns them."""
         pred = convs(x).unflatten(1, (self.num_base_priors, -1))
         bbox, objectness, cls = pred.split((4, 1, pred.shape[2] - 5), dim=2)
         return cls, bbox, objectness
 
 
 def flatten_anchors(maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Maps (B, A, C, H, W) -> (B, A * C, H, W)."""
+    """Reshape maps (B, A, C, H, W) -> (B, A * C, H, W)."""
     return tuple(level.flatten(1, -3) for level in maps)
 
 
@@ -214,7 +214,7 @@ class YOLOv5Head(BaseYOLOHead):
         self.special_init()
 
     def special_init(self) -> None:
-        """Sets up what only this head has; called last when the head is built."""
+        """Set up what only this head has; called last when the head is built."""
         if len(self.obj_level_weights) != self.num_levels:
             raise ValueError(
                 f'obj_level_weights of {type(self).__name__} has {len(self.obj_level_weights)} values, '
@@ -250,10 +250,12 @@ class YOLOv5Head(BaseYOLOHead):
         batch_img_metas: Sequence[dict],
         batch_gt_instances_ignore: GroundTruth | None = None,
     ) -> dict:
-        """Computes the losses of a batch from maps.
+        """Compute the losses of a batch from maps.
 
         Args:
-            cls_scores, bbox_preds, objectnesses: what `forward` or `forward_raw` returns.
+            cls_scores: class logits per level, as `forward` or `forward_raw` returns them.
+            bbox_preds: box predictions per level.
+            objectnesses: objectness logits per level.
             batch_gt_instances: true boxes.
             batch_img_metas: meta information of each image; of the first, `batch_input_shape` (height, width).
             batch_gt_instances_ignore: boxes to ignore; they count if `ignore_iof_thr` is set.
@@ -271,7 +273,7 @@ class YOLOv5Head(BaseYOLOHead):
     def _loss_by_feat_with_ignore(
         self, cls_scores, bbox_preds, objectnesses, batch_gt_instances, batch_img_metas, batch_gt_instances_ignore
     ) -> dict:
-        """The losses with boxes to ignore, whether there are any or not; arguments as of `loss_by_feat`."""
+        """Return the losses with boxes to ignore, whether there are any or not; arguments as of `loss_by_feat`."""
         ignored = as_rows(batch_gt_instances_ignore)
         ignored = ignored[in_batch(ignored, len(cls_scores[0]))]
         return self._losses(cls_scores, bbox_preds, objectnesses, batch_gt_instances, batch_img_metas, ignored)
@@ -287,12 +289,12 @@ class YOLOv5Head(BaseYOLOHead):
     def _targets_in_batch(
         self, batch_gt_instances: GroundTruth, batch_img_metas: Sequence[dict], maps: Sequence[Tensor]
     ) -> Tensor:
-        """What `_convert_gt_to_norm_format` returns, without rows of an image that the batch of `maps` does not have."""
+        """Return `_convert_gt_to_norm_format` without rows of an image that the batch of `maps` does not have."""
         targets = self._convert_gt_to_norm_format(batch_gt_instances, batch_img_metas)
         return targets[:, in_batch(targets[0], len(maps[0]))]
 
     def _convert_gt_to_norm_format(self, batch_gt_instances: GroundTruth, batch_img_metas: Sequence[dict]) -> Tensor:
-        """True boxes as parts of the input, once for each anchor of a cell.
+        """Return the true boxes as parts of the input, once for each anchor of a cell.
 
         Args:
             batch_gt_instances: true boxes.
@@ -307,11 +309,11 @@ class YOLOv5Head(BaseYOLOHead):
         return torch.cat((normed.expand(len(anchors), -1, -1), anchors), dim=2)
 
     def split_anchors(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """Maps of each level, (B, A * C, H, W) or (B, A, C, H, W), -> (B, A, C, H, W)."""
+        """Reshape maps of each level, (B, A * C, H, W) or (B, A, C, H, W), -> (B, A, C, H, W)."""
         return [level.reshape(len(level), self.num_base_priors, -1, *level.shape[-2:]) for level in maps]
 
     def match(self, gt_bboxes: Tensor, maps: Sequence[Tensor], neighbor_thr: float) -> AnchorMatches:
-        """Matches boxes with anchors by their shape and place.
+        """Match boxes with anchors by their shape and place.
 
         Args:
             gt_bboxes: (N, 4) boxes, see `parts_of_input`.
@@ -332,10 +334,12 @@ class YOLOv5Head(BaseYOLOHead):
         matches: AnchorMatches,
         ignored: Tensor | None = None,
     ) -> dict:
-        """The losses; each is a mean over a level, summed over the levels, and all levels are computed as one.
+        """Return the losses; each is a mean over a level, summed over the levels, and all levels are computed as one.
 
         Args:
-            cls_scores, bbox_preds, objectnesses: per level (B, A, C, H, W), see `split_anchors`.
+            cls_scores: class logits per level, (B, A, C, H, W), see `split_anchors`.
+            bbox_preds: box predictions per level.
+            objectnesses: objectness logits per level.
             rows: (N, 2 or more) rows of image index and label.
             matches: which anchors answer for which rows.
             ignored: as `rows`, boxes to ignore.
@@ -390,7 +394,7 @@ class YOLOv5Head(BaseYOLOHead):
         return {name: loss.reshape(1) * scale for name, loss in losses.items()}
 
     def _trained_cells(self, maps: Sequence[Tensor], ignored: Tensor | None) -> list[Tensor]:
-        """Marks the anchors that are not covered by a box to ignore.
+        """Mark the anchors that are not covered by a box to ignore.
 
         Args:
             maps: per level (B, A, C, H, W).

@@ -56,7 +56,7 @@ class YOLOv5InsHead(YOLOv5Head):
         self.loss_mask_weight = loss_mask_weight
 
     def loss(self, x: Sequence[Tensor], batch_data_samples: dict) -> dict:
-        """Computes the losses of a batch.
+        """Compute the losses of a batch.
 
         Args:
             x: feature map of each level.
@@ -98,10 +98,14 @@ class YOLOv5InsHead(YOLOv5Head):
         batch_img_metas: Sequence[dict],
         batch_gt_instances_ignore: Tensor | None = None,
     ) -> dict:
-        """Computes the losses of a batch from maps.
+        """Compute the losses of a batch from maps.
 
         Args:
-            cls_scores, bbox_preds, objectnesses, coeff_preds, proto_preds: what `forward` or `forward_raw` returns.
+            cls_scores: class logits per level, as `forward` or `forward_raw` returns them.
+            bbox_preds: box predictions per level.
+            objectnesses: objectness logits per level.
+            coeff_preds: mask coefficients per level.
+            proto_preds: prototypes of the masks.
             batch_gt_instances: (N, 6) rows of image index, label and box in input pixels.
             batch_gt_masks: with `mask_overlap` (B, h, w) maps of numbers, 0 for background, else (N, h, w) of 0 and 1.
             batch_img_metas: meta information of each image; of the first, `batch_input_shape` (height, width).
@@ -175,7 +179,7 @@ class YOLOv5InsHead(YOLOv5Head):
 
     @staticmethod
     def crop_mask(masks: Tensor, boxes: Tensor) -> Tensor:
-        """Sets what lies outside its box to 0.
+        """Set what lies outside its box to 0.
 
         Args:
             masks: (n, H, W) values of pixels.
@@ -202,10 +206,14 @@ class YOLOv5InsHead(YOLOv5Head):
         rescale: bool = True,
         with_nms: bool = True,
     ) -> list[InstanceData]:
-        """Predicts the boxes and masks of a batch from maps.
+        """Predict the boxes and masks of a batch from maps.
 
         Args:
-            cls_scores, bbox_preds, objectnesses, coeff_preds, proto_preds: what `forward` or `forward_raw` returns.
+            cls_scores: class logits per level, as `forward` or `forward_raw` returns them.
+            bbox_preds: box predictions per level.
+            objectnesses: objectness logits per level.
+            coeff_preds: mask coefficients per level.
+            proto_preds: prototypes of the masks.
             batch_img_metas: meta information of each image.
             cfg: settings, by default `test_cfg`; besides those of `prediction.detect`, `mask_thr_binary` (0.5), the
                 least probability of a mask's pixel, and `fast_test` (False): probabilities instead of bits are enlarged
@@ -249,19 +257,19 @@ class YOLOv5InsHead(YOLOv5Head):
         rescale: bool = True,
         with_nms: bool = True,
     ) -> BatchDetections:
-        """Predicts the boxes of a batch without their masks, see `BaseYOLOHead.predict_batch`."""
+        """Predict the boxes of a batch without their masks, see `BaseYOLOHead.predict_batch`."""
         boxes = self._predict_in_input(maps, batch_img_metas, self.test_cfg if cfg is None else cfg, with_nms)
         return self._to_original(boxes, maps, batch_img_metas) if rescale else boxes
 
     def _predict_in_input(
         self, maps: Sequence, batch_img_metas: Sequence[dict], cfg: Mapping, with_nms: bool
     ) -> BatchDetections:
-        """The boxes in input pixels, where this head suppresses them, clamped to the input."""
+        """Return the boxes in input pixels, where this head suppresses them, clamped to the input."""
         metas = [dict(meta, ori_shape=self._input_shape(maps)) for meta in batch_img_metas]
         return super().predict_batch(maps[:3], metas, cfg=cfg, rescale=False, with_nms=with_nms)
 
     def _to_original(self, boxes: BatchDetections, maps: Sequence, batch_img_metas: Sequence[dict]) -> BatchDetections:
-        """Maps boxes from the input to the original images, by the sizes that both really have."""
+        """Map boxes from the input to the original images, by the sizes that both really have."""
         height, width = self._input_shape(maps)
         rows = []
         for meta in batch_img_metas:
@@ -296,7 +304,7 @@ class YOLOv5InsHead(YOLOv5Head):
         frame: Frame | None,
         cfg: Mapping,
     ) -> Tensor:
-        """The masks of one image.
+        """Return the masks of one image.
 
         Args:
             boxes: n boxes in input pixels.

@@ -88,7 +88,7 @@ class YOLOv5InsHeadModule(YOLOv5HeadModule):
         )
 
     def forward(self, x: Sequence[Tensor]) -> tuple:
-        """Predicts maps.
+        """Predict maps.
 
         Args:
             x: feature map of each level.
@@ -105,7 +105,7 @@ class YOLOv5InsHeadModule(YOLOv5HeadModule):
         return (*super().forward_raw(x), self.proto_pred(x[0]))
 
     def raw_single(self, x: Tensor, convs: nn.Module) -> tuple[Tensor, ...]:
-        """The maps of one level, as `forward_raw` returns them."""
+        """Return the maps of one level, as `forward_raw` returns them."""
         pred = convs(x).unflatten(1, (self.num_base_priors, -1))
         bbox, objectness, cls, coeff = pred.split((4, 1, self.num_classes, self.mask_channels), dim=2)
         return cls, bbox, objectness, coeff

@@ -61,7 +61,7 @@ class YOLOv6HeadModule(DistanceHeadModule):
         self.stems = nn.ModuleList(ConvModule(c, c, 1, **cfg) for c in self.in_channels)
 
     def init_weights(self, prior_prob: float = 0.01) -> None:
-        """Sets the predictions to a score and to a distance of 1 stride everywhere.
+        """Set the predictions to a score and to a distance of 1 stride everywhere.
 
         Args:
             prior_prob: the score.
@@ -83,7 +83,7 @@ class YOLOv6HeadModule(DistanceHeadModule):
         reg_conv: nn.Module,
         reg_pred: nn.Module,
     ) -> tuple[Tensor, Tensor]:
-        """The maps of one level, as `forward_raw` returns them."""
+        """Return the maps of one level, as `forward_raw` returns them."""
         x = stem(x)
         return cls_pred(cls_conv(x)), reg_pred(reg_conv(x))
 
@@ -120,9 +120,9 @@ class YOLOv6Head(TaskAlignedHead):
         )
 
     def divisor(self, total_score: Tensor) -> Tensor:
-        """The sum of the soft targets on this rank, 1 if there are none."""
+        """Return the sum of the soft targets on this rank, 1 if there are none."""
         return torch.where(total_score > 0, total_score, 1)
 
     def loss_scale(self, batch_size: int) -> float:
-        """The number of ranks."""
+        """Return the number of ranks."""
         return get_world_size()

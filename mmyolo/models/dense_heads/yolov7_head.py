@@ -38,7 +38,7 @@ class YOLOv7HeadModule(YOLOv5HeadModule):
         )
 
     def predicting_convs(self) -> Iterable[tuple[nn.Conv2d, int]]:
-        """The last convolutions, and the strides of their levels."""
+        """Return the last convolutions, and the strides of their levels."""
         return zip((layers[1] for layers in self.convs_pred), self.featmap_strides)
 
 
@@ -101,7 +101,7 @@ class YOLOv7p6HeadModule(YOLOv7HeadModule):
         return multi_apply(self.forward_single, x, self.main_convs_pred, self.aux_convs_pred)
 
     def forward_single(self, x: Tensor, convs: nn.Module, aux_convs: nn.Module | None) -> tuple:
-        """The maps of one level, as `forward` returns them.
+        """Return the maps of one level, as `forward` returns them.
 
         Args:
             x: feature map of the level.
@@ -162,10 +162,12 @@ class YOLOv7Head(YOLOv5Head):
         batch_img_metas: Sequence[dict],
         batch_gt_instances_ignore: GroundTruth | None = None,
     ) -> dict:
-        """Computes the losses of a batch from maps.
+        """Compute the losses of a batch from maps.
 
         Args:
-            cls_scores, bbox_preds, objectnesses: what `forward` or `forward_raw` returns.
+            cls_scores: class logits per level, as `forward` or `forward_raw` returns them.
+            bbox_preds: box predictions per level.
+            objectnesses: objectness logits per level.
             batch_gt_instances: true boxes.
             batch_img_metas: meta information of each image; of the first, `batch_input_shape` (height, width).
             batch_gt_instances_ignore: not used.
@@ -193,10 +195,12 @@ class YOLOv7Head(YOLOv5Head):
     def _merge_predict_results(
         self, bbox_preds: Sequence[Tensor], objectnesses: Sequence[Tensor], cls_scores: Sequence[Tensor]
     ) -> list[Tensor]:
-        """Joins what an anchor predicts.
+        """Join what an anchor predicts.
 
         Args:
-            bbox_preds, objectnesses, cls_scores: per level, as `forward` or `forward_raw` returns them.
+            bbox_preds: box predictions per level, as `forward` or `forward_raw` returns them.
+            objectnesses: objectness logits per level.
+            cls_scores: class logits per level.
 
         Returns:
             Per level (B, A, H, W, 5 + num_classes): box, objectness and classes.
@@ -212,10 +216,11 @@ class YOLOv7Head(YOLOv5Head):
         input_shape: tuple[int, int],
         neighbor_thr: float,
     ) -> dict:
-        """The losses of predictions with anchors that are chosen by what `guide` predicts.
+        """Return the losses of predictions with anchors that are chosen by what `guide` predicts.
 
         Args:
-            preds, guide: see `_merge_predict_results`.
+            preds: see `_merge_predict_results`.
+            guide: see `_merge_predict_results`.
             targets: see `_convert_gt_to_norm_format`.
             input_shape: height and width of the input.
             neighbor_thr: see `BatchYOLOv7Assigner`.

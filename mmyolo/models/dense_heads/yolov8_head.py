@@ -72,7 +72,7 @@ class YOLOv8HeadModule(DistanceHeadModule):
         )
 
     def init_weights(self, prior_prob: float = 0.01) -> None:
-        """Sets the last biases, those of the classes to expect 5 objects per 640 px image, evenly over the classes.
+        """Set the last biases, those of the classes to expect 5 objects per 640 px image, evenly over the classes.
 
         Args:
             prior_prob: not used, as in the public release.
@@ -88,7 +88,7 @@ class YOLOv8HeadModule(DistanceHeadModule):
         return self.cls_preds, self.reg_preds
 
     def raw_single(self, x: Tensor, cls_pred: nn.Module, reg_pred: nn.Module) -> tuple[Tensor, Tensor]:
-        """The maps of one level, as `forward_raw` returns them."""
+        """Return the maps of one level, as `forward_raw` returns them."""
         return cls_pred(x), reg_pred(x)
 
 
@@ -130,9 +130,9 @@ class YOLOv8Head(TaskAlignedHead):
         )
 
     def divisor(self, total_score: Tensor) -> Tensor:
-        """The sum of the soft targets, at least 1."""
+        """Return the sum of the soft targets, at least 1."""
         return total_score.clamp(min=1)
 
     def loss_scale(self, batch_size: int) -> float:
-        """The images over all ranks."""
+        """Return the images over all ranks."""
         return batch_size * get_world_size()

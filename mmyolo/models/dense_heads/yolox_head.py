@@ -101,7 +101,7 @@ class YOLOXHead(YOLOv5Head):
         self.loss_bbox_aux = MODELS.build(loss_bbox_aux)
 
     def special_init(self) -> None:
-        """Builds the assigner and the sampler; called last when the head is built."""
+        """Build the assigner and the sampler; called last when the head is built."""
         if self.train_cfg:
             self.assigner = TASK_UTILS.build(self.train_cfg['assigner'])
             self.sampler = build_sampler(self.train_cfg, self)
@@ -115,10 +115,12 @@ class YOLOXHead(YOLOv5Head):
         batch_img_metas: Sequence[dict],
         batch_gt_instances_ignore: GroundTruth | None = None,
     ) -> dict:
-        """Computes the losses of a batch from maps.
+        """Compute the losses of a batch from maps.
 
         Args:
-            cls_scores, bbox_preds, objectnesses: what `forward` returns.
+            cls_scores: class logits per level, as `forward` returns them.
+            bbox_preds: box predictions per level.
+            objectnesses: objectness logits per level.
             batch_gt_instances: true boxes.
             batch_img_metas: not needed.
             batch_gt_instances_ignore: not used.
@@ -133,7 +135,7 @@ class YOLOXHead(YOLOv5Head):
 
     @staticmethod
     def gt_instances_preprocess(batch_gt_instances: Tensor, batch_size: int) -> list[InstanceData]:
-        """Sorts true boxes by image.
+        """Sort true boxes by image.
 
         Args:
             batch_gt_instances: (N, 6) rows of image index, label and box, xyxy.
@@ -159,10 +161,12 @@ class YOLOXHead(YOLOv5Head):
         truth: Sequence[InstanceData],
         extras: Tensor | None = None,
     ) -> Matches:
-        """Finds the priors that answer for true boxes.
+        """Find the priors that answer for true boxes.
 
         Args:
-            cls_scores, bbox_preds, objectnesses: what `forward` returns.
+            cls_scores: class logits per level, as `forward` returns them.
+            bbox_preds: box predictions per level.
+            objectnesses: objectness logits per level.
             truth: `bboxes` and `labels` of each image, and what else the assigner reads.
             extras: (B, N, E) values that follow the four of a box in what the assigner gets.
 
@@ -200,10 +204,12 @@ class YOLOXHead(YOLOv5Head):
         objectnesses: Sequence[Tensor],
         matches: Matches,
     ) -> dict:
-        """Computes the losses of classes, boxes and objectness.
+        """Compute the losses of classes, boxes and objectness.
 
         Args:
-            cls_scores, bbox_preds, objectnesses: what `forward` returns.
+            cls_scores: class logits per level, as `forward` returns them.
+            bbox_preds: box predictions per level.
+            objectnesses: objectness logits per level.
             matches: the positive priors.
 
         Returns:

@@ -103,7 +103,7 @@ class YOLOXHeadModule(BaseModule):
         )
 
     def init_weights(self) -> None:
-        """Sets the biases of classes and objectness to a score of 0.01."""
+        """Set the biases of classes and objectness to a score of 0.01."""
         super().init_weights()
         self._expect_little(self.multi_level_conv_cls, self.multi_level_conv_obj)
 
@@ -114,7 +114,7 @@ class YOLOXHeadModule(BaseModule):
                 conv.bias.data.fill_(bias_init_with_prob(0.01))
 
     def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
-        """Predicts maps.
+        """Predict maps.
 
         Args:
             x: feature map of each level.
@@ -142,12 +142,15 @@ class YOLOXHeadModule(BaseModule):
         conv_reg: nn.Module,
         conv_obj: nn.Module,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The maps of one level, as `forward` returns them.
+        """Return the maps of one level, as `forward` returns them.
 
         Args:
             x: feature map of the level.
-            cls_convs, reg_convs: towers of classes and of boxes.
-            conv_cls, conv_reg, conv_obj: last convolutions.
+            cls_convs: tower of the classes.
+            reg_convs: tower of the boxes.
+            conv_cls: last convolution of the classes.
+            conv_reg: last convolution of the boxes.
+            conv_obj: last convolution of the objectness.
         """
         reg_feat = reg_convs(x)
         return conv_cls(cls_convs(x)), conv_reg(reg_feat), conv_obj(reg_feat)
@@ -174,12 +177,12 @@ class YOLOXPoseHeadModule(YOLOXHeadModule):
         self.multi_level_conv_vis = self._outputs(self.num_keypoints)
 
     def init_weights(self) -> None:
-        """Sets the biases of classes, objectness and visibility to a score of 0.01."""
+        """Set the biases of classes, objectness and visibility to a score of 0.01."""
         super().init_weights()
         self._expect_little(self.multi_level_conv_vis)
 
     def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
-        """Predicts maps.
+        """Predict maps.
 
         Args:
             x: feature map of each level.

@@ -40,7 +40,7 @@ class YOLOXPoseHead(YOLOXHead):
             self.assigner_oks_calculator = self.assigner.oks_calculator
 
     def loss(self, x: Sequence[Tensor], batch_data_samples: list | dict) -> dict:
-        """Computes the losses of a batch.
+        """Compute the losses of a batch.
 
         Args:
             x: feature map of each level.
@@ -72,10 +72,14 @@ class YOLOXPoseHead(YOLOXHead):
         batch_img_metas: Sequence[dict],
         batch_gt_instances_ignore: Tensor | None = None,
     ) -> dict:
-        """Computes the losses of a batch from maps.
+        """Compute the losses of a batch from maps.
 
         Args:
-            cls_scores, bbox_preds, objectnesses, kpt_preds, vis_preds: what `forward` returns.
+            cls_scores: class logits per level, as `forward` returns them.
+            bbox_preds: box predictions per level.
+            objectnesses: objectness logits per level.
+            kpt_preds: keypoint offsets per level.
+            vis_preds: visibility logits per level.
             batch_gt_instances: (N, 6) rows of image index, label and box, xyxy in input pixels.
             batch_gt_keypoints: (N, K, 2) keypoints x, y in input pixels.
             batch_gt_keypoints_visible: (N, K), above 0 for keypoints that are labelled.
@@ -110,7 +114,7 @@ class YOLOXPoseHead(YOLOXHead):
     def gt_kps_instances_preprocess(
         batch_gt_instances: Tensor, batch_gt_keypoints: Tensor, batch_gt_keypoints_visible: Tensor, batch_size: int
     ) -> list[InstanceData]:
-        """Sorts true objects by image.
+        """Sort true objects by image.
 
         Args:
             batch_gt_instances: (N, 6) rows of image index, label and box, xyxy.
@@ -130,7 +134,7 @@ class YOLOXPoseHead(YOLOXHead):
         ]
 
     def decode_keypoints(self, points: Tensor, offsets: Tensor, strides: Tensor) -> Tensor:
-        """Decodes keypoints.
+        """Decode keypoints.
 
         Args:
             points: (N, 2) corners of cells in input pixels.
@@ -143,7 +147,7 @@ class YOLOXPoseHead(YOLOXHead):
         return offsets.unflatten(-1, (-1, 2)) * strides[:, None, None] + points[:, None]
 
     def predict(self, x: Sequence[Tensor], batch_data_samples: Sequence, rescale: bool = False) -> list[InstanceData]:
-        """Predicts the objects of a batch.
+        """Predict the objects of a batch.
 
         Args:
             x: feature map of each level.
@@ -167,10 +171,14 @@ class YOLOXPoseHead(YOLOXHead):
         rescale: bool = True,
         with_nms: bool = True,
     ) -> list[InstanceData]:
-        """Predicts the objects of a batch from maps.
+        """Predict the objects of a batch from maps.
 
         Args:
-            cls_scores, bbox_preds, objectnesses, kpt_preds, vis_preds: what `forward` returns.
+            cls_scores: class logits per level, as `forward` returns them.
+            bbox_preds: box predictions per level.
+            objectnesses: objectness logits per level.
+            kpt_preds: keypoint offsets per level.
+            vis_preds: visibility logits per level.
             batch_img_metas: meta information of each image.
             cfg: settings, by default `test_cfg`.
             rescale: return pixels of the original images.
@@ -196,11 +204,12 @@ class YOLOXPoseHead(YOLOXHead):
         vis_preds: Sequence[Tensor],
         batch_img_metas: Sequence[dict] | None = None,
     ) -> tuple:
-        """Fetches the keypoints of predicted boxes.
+        """Fetch the keypoints of predicted boxes.
 
         Args:
             boxes: what `predict_batch` returned.
-            kpt_preds, vis_preds: the maps of the same batch.
+            kpt_preds: the maps of the same batch.
+            vis_preds: the maps of the same batch.
             batch_img_metas: meta information of each image, to return pixels of the original images.
 
         Returns:

@@ -48,11 +48,11 @@ class ExpMomentumEMA(_ExpMomentumEMA):
         self.avg_parameters = _without_aliases(self.avg_parameters)
 
     def momentum_at(self, steps: int) -> float:
-        """The share of the model in the update after `steps` updates."""
+        """Return the share of the model in the update after `steps` updates."""
         return (1 - self.momentum) * math.exp(-(1 + steps) / self.gamma) + self.momentum
 
     def avg_func(self, averaged_param: Tensor, source_param: Tensor, steps: int) -> None:
-        """Moves one tensor, in place.
+        """Move one tensor, in place.
 
         Args:
             averaged_param: the average.
@@ -63,7 +63,7 @@ class ExpMomentumEMA(_ExpMomentumEMA):
 
     @torch.no_grad()
     def update_parameters(self, model: nn.Module) -> None:
-        """Moves the average towards a model.
+        """Move the average towards a model.
 
         Args:
             model: has the keys and shapes of the model given at construction.

@@ -53,7 +53,7 @@ class PPYOLOESELayer(nn.Module):
         nn.init.zeros_(self.fc.bias)
 
     def forward(self, feat: Tensor, avg_feat: Tensor) -> Tensor:
-        """Weighs and mixes.
+        """Weigh and mix.
 
         Args:
             feat: (B, C, H, W).

@@ -96,7 +96,7 @@ class RepVGGBlock(nn.Module):
         return self.nonlinearity(self.se(out))
 
     def get_equivalent_kernel_bias(self) -> tuple[Tensor, Tensor]:
-        """Folds norms and branches into one convolution.
+        """Fold norms and branches into one convolution.
 
         Returns:
             Kernel (out_channels, in_channels / groups, 3, 3) and bias (out_channels,).
@@ -112,7 +112,7 @@ class RepVGGBlock(nn.Module):
         return kernel, bias
 
     def switch_to_deploy(self) -> None:
-        """Replaces the branches by the equivalent convolution; calling it again changes nothing."""
+        """Replace the branches by the equivalent convolution; calling it again changes nothing."""
         if self.deploy:
             return
         kernel, bias = self.get_equivalent_kernel_bias()

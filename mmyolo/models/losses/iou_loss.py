@@ -146,7 +146,7 @@ class IoULoss(nn.Module):
         avg_factor: float | Tensor | None = None,
         reduction_override: str | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
-        """Computes the loss of box pairs.
+        """Compute the loss of box pairs.
 
         Args:
             pred: (n, 4) predicted boxes.

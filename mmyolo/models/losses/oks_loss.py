@@ -27,10 +27,13 @@ class OksLoss(nn.Module):
         self.loss_weight = loss_weight
 
     def forward(self, output: Tensor, target: Tensor, target_weights: Tensor, bboxes: Tensor | None = None) -> Tensor:
-        """Computes the loss.
+        """Compute the loss.
 
         Args:
-            output, target, target_weights, bboxes: see `compute_oks`.
+            output: see `compute_oks`.
+            target: see `compute_oks`.
+            target_weights: see `compute_oks`.
+            bboxes: see `compute_oks`.
 
         Returns:
             (...) loss of each object.
@@ -40,7 +43,7 @@ class OksLoss(nn.Module):
     def compute_oks(
         self, output: Tensor, target: Tensor, target_weights: Tensor, bboxes: Tensor | None = None
     ) -> Tensor:
-        """Computes the similarity of keypoints; leading dimensions are broadcast.
+        """Compute the similarity of keypoints; leading dimensions are broadcast.
 
         Args:
             output: (..., K, 2) predicted keypoints.

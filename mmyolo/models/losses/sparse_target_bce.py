@@ -27,7 +27,7 @@ class _SparseTargetBCE(torch.autograd.Function):
 
 
 def sparse_target_bce(logits: Tensor, image: Tensor, channel: Tensor, cell: Tensor, targets: Tensor) -> Tensor:
-    """Sums the binary cross entropy of logits over all elements of a map, in single precision.
+    """Sum the binary cross entropy of logits over all elements of a map, in single precision.
 
     Args:
         logits: (B, C, H, W).

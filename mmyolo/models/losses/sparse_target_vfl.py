@@ -53,7 +53,7 @@ def sparse_target_vfl(
     gamma: float = 2.0,
     iou_weighted: bool = True,
 ) -> Tensor:
-    """Sums the varifocal loss of logits over all elements of a map, in single precision.
+    """Sum the varifocal loss of logits over all elements of a map, in single precision.
 
     Args:
         logits: (B, C, H, W).

@@ -80,27 +80,27 @@ class BaseYOLONeck(BaseModule, metaclass=ABCMeta):
 
     @abstractmethod
     def build_reduce_layer(self, idx: int) -> nn.Module:
-        """Builds what input `idx` passes first."""
+        """Build what input `idx` passes first."""
 
     @abstractmethod
     def build_upsample_layer(self, idx: int) -> nn.Module:
-        """Builds what brings level `idx` to the size of level `idx` - 1."""
+        """Build what brings level `idx` to the size of level `idx` - 1."""
 
     @abstractmethod
     def build_top_down_layer(self, idx: int) -> nn.Module:
-        """Builds what follows the join of upsampled level `idx` and level `idx` - 1."""
+        """Build what follows the join of upsampled level `idx` and level `idx` - 1."""
 
     @abstractmethod
     def build_downsample_layer(self, idx: int) -> nn.Module:
-        """Builds what brings level `idx` to the size of level `idx` + 1."""
+        """Build what brings level `idx` to the size of level `idx` + 1."""
 
     @abstractmethod
     def build_bottom_up_layer(self, idx: int) -> nn.Module:
-        """Builds what follows the join of downsampled level `idx` and level `idx` + 1."""
+        """Build what follows the join of downsampled level `idx` and level `idx` + 1."""
 
     @abstractmethod
     def build_out_layer(self, idx: int) -> nn.Module:
-        """Builds what output `idx` passes last."""
+        """Build what output `idx` passes last."""
 
     def _conv(self, in_channels: int, out_channels: int, kernel_size: int, **kwargs) -> nn.Module:
         return ConvModule(
@@ -114,7 +114,7 @@ class BaseYOLONeck(BaseModule, metaclass=ABCMeta):
             self.requires_grad_(False)
 
     def train(self, mode: bool = True) -> 'BaseYOLONeck':
-        """Sets training or evaluation; a frozen neck stays in evaluation."""
+        """Set training or evaluation; a frozen neck stays in evaluation."""
         super().train(mode)
         self._freeze_all()
         return self
@@ -127,7 +127,7 @@ class BaseYOLONeck(BaseModule, metaclass=ABCMeta):
     def join_upwards(
         self, upsample: nn.Module, coarse: Tensor, fine: Tensor, inputs: Sequence[Tensor], idx: int
     ) -> Tensor:
-        """Joins level `idx` with the next finer one.
+        """Join level `idx` with the next finer one.
 
         Args:
             upsample: layer of the coarser level.
@@ -143,7 +143,7 @@ class BaseYOLONeck(BaseModule, metaclass=ABCMeta):
         return torch.cat(pair if self.upsample_feats_cat_first else pair[::-1], dim=1)
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Maps of L levels, finest first, (B, in_channels[idx], H / 2^idx, W / 2^idx) -> L maps of the same sizes."""
+        """Fuse maps of L levels, finest first (B, in_channels[idx], H / 2^idx, W / 2^idx) -> L maps of these sizes."""
         if len(inputs) != self.num_inputs:
             raise ArgumentValueError(f'the neck takes {self.num_inputs} feature maps (in_channels), got {len(inputs)}')
         levels = len(self.in_channels)

@@ -64,7 +64,7 @@ class CSPNeXtPAFPN(YOLOXPAFPN):
         return nn.Upsample(**self.upsample_cfg)
 
     def build_out_layer(self, idx: int) -> nn.Module:
-        """A 3x3 convolution."""
+        """Return a 3x3 convolution."""
         return self._spatial(self._in(idx), self.out_channels)
 
     def _scaled(self, channels: int) -> int:

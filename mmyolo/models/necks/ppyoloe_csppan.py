@@ -72,7 +72,7 @@ class PPYOLOECSPPAFPN(BaseYOLONeck):
         return layers
 
     def build_upsample_layer(self, idx: int) -> nn.Module:
-        """A 1x1 convolution that halves the channels, and the nearest neighbour."""
+        """Return a 1x1 convolution that halves the channels, and the nearest neighbour."""
         channels = self.out_channels[idx]
         return nn.Sequential(self._conv(channels, channels // 2, 1), nn.Upsample(scale_factor=2, mode='nearest'))
 
@@ -81,7 +81,7 @@ class PPYOLOECSPPAFPN(BaseYOLONeck):
         return self._csp_layers(self.in_channels[idx - 1] + self.out_channels[idx] // 2, self.out_channels[idx - 1])
 
     def build_downsample_layer(self, idx: int) -> nn.Module:
-        """A 3x3 convolution of stride 2."""
+        """Return a 3x3 convolution of stride 2."""
         channels = self.out_channels[idx]
         return self._conv(channels, channels, 3, stride=2, padding=1)
 

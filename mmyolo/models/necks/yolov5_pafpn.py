@@ -53,27 +53,27 @@ class YOLOv5PAFPN(TorchConvInit, BaseYOLONeck):
         )
 
     def build_reduce_layer(self, idx: int) -> nn.Module:
-        """A 1x1 convolution to the next finer level's channels for the coarsest level, nothing for others."""
+        """Return a 1x1 convolution to the next finer level's channels for the coarsest level, nothing for others."""
         if idx < len(self.in_channels) - 1:
             return nn.Identity()
         return self._conv(self._in(idx), self._out(idx - 1), 1)
 
     def build_upsample_layer(self, idx: int) -> nn.Module:
-        """Repeats every pixel twice in both directions."""
+        """Repeat every pixel twice in both directions."""
         return nn.Upsample(scale_factor=2, mode='nearest')
 
     def build_top_down_layer(self, idx: int) -> nn.Module:
-        """A stage and, but for the finest level, a 1x1 convolution to the next finer level's channels."""
+        """Return a stage and, but for the finest level, a 1x1 convolution to the next finer level's channels."""
         channels = self._out(idx - 1)
         stage = self._stage(self._joint(idx), channels)
         return stage if idx == 1 else nn.Sequential(stage, self._conv(channels, self._out(idx - 2), 1))
 
     def build_downsample_layer(self, idx: int) -> nn.Module:
-        """A 3x3 convolution of stride 2."""
+        """Return a 3x3 convolution of stride 2."""
         return self._conv(self._out(idx), self._out(idx), 3, stride=2, padding=1)
 
     def build_bottom_up_layer(self, idx: int) -> nn.Module:
-        """A stage."""
+        """Return a stage."""
         return self._stage(2 * self._out(idx), self._out(idx + 1))
 
     def build_out_layer(self, idx: int) -> nn.Module:
@@ -99,7 +99,7 @@ class YOLOv5PAFPN(TorchConvInit, BaseYOLONeck):
         return make_round(self.num_csp_blocks, self.deepen_factor)
 
     def _stage(self, in_channels: int, out_channels: int) -> nn.Module:
-        """What follows a joint."""
+        """Return what follows a joint."""
         return self.csp_layer(
             in_channels,
             out_channels,

@@ -57,7 +57,7 @@ class YOLOv6RepPAFPN(YOLOv5PAFPN):
         )
 
     def build_upsample_layer(self, idx: int) -> nn.Module:
-        """A transposed convolution of stride 2."""
+        """Return a transposed convolution of stride 2."""
         return nn.ConvTranspose2d(self._out(idx - 1), self._out(idx - 1), 2, stride=2)
 
     @property
@@ -145,7 +145,7 @@ class YOLOv6RepBiPAFPN(YOLOv6RepPAFPN):
     num_extra_levels = 1
 
     def build_upsample_layer(self, idx: int) -> nn.Module:
-        """A joint of three levels."""
+        """Return a joint of three levels."""
         finer = self._in(idx - 2) if idx > 1 else self._scaled(self.extra_in_channels[0])
         return BiFusion(self._in(idx - 1), finer, self._out(idx - 1), norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
 

@@ -91,18 +91,18 @@ class YOLOv7PAFPN(BaseYOLONeck):
         )
 
     def build_upsample_layer(self, idx: int) -> nn.Module:
-        """A 1x1 convolution to the next finer level's channels; repeats every pixel twice in both directions."""
+        """Return a 1x1 convolution to the next finer level's channels; repeats every pixel twice in both directions."""
         return nn.Sequential(
             self._conv(self.out_channels[idx], self.out_channels[idx - 1], 1),
             nn.Upsample(scale_factor=2, mode='nearest'),
         )
 
     def build_top_down_layer(self, idx: int) -> nn.Module:
-        """A block."""
+        """Return a block."""
         return self._block(self.out_channels[idx - 1])
 
     def build_downsample_layer(self, idx: int) -> nn.Module:
-        """A strided convolution, beside pooling or alone."""
+        """Return a strided convolution, beside pooling or alone."""
         if self.is_tiny_version or not self.use_maxpool_in_downsample:
             return self._conv(self.out_channels[idx], self.out_channels[idx + 1], 3, stride=2, padding=1)
         return MaxPoolAndStrideConvBlock(
@@ -114,11 +114,11 @@ class YOLOv7PAFPN(BaseYOLONeck):
         )
 
     def build_bottom_up_layer(self, idx: int) -> nn.Module:
-        """A block."""
+        """Return a block."""
         return self._block(self.out_channels[idx + 1])
 
     def build_out_layer(self, idx: int) -> nn.Module:
-        """A 3x3 convolution to twice the channels, nothing if there are four levels."""
+        """Return a 3x3 convolution to twice the channels, nothing if there are four levels."""
         if len(self.in_channels) == 4:
             return nn.Identity()
         channels = self.out_channels[idx]
@@ -127,5 +127,5 @@ class YOLOv7PAFPN(BaseYOLONeck):
         return self._conv(channels, 2 * channels, 3, padding=1)
 
     def _block(self, channels: int) -> nn.Module:
-        """The block after a joint of two maps of these channels."""
+        """Return the block after a joint of two maps of these channels."""
         return MODELS.build(dict(self.block_cfg, in_channels=2 * channels, out_channels=channels))

@@ -50,12 +50,12 @@ class YOLOv8PAFPN(YOLOv5PAFPN):
         return nn.Identity()
 
     def build_top_down_layer(self, idx: int) -> nn.Module:
-        """A CSP layer."""
+        """Return a CSP layer."""
         coarse = self._in(idx) if idx == len(self.in_channels) - 1 else self._out(idx)
         return self._stage(self._in(idx - 1) + coarse, self._out(idx - 1))
 
     def build_bottom_up_layer(self, idx: int) -> nn.Module:
-        """A CSP layer."""
+        """Return a CSP layer."""
         coarse = self._in(idx + 1) if idx == len(self.in_channels) - 2 else self._out(idx + 1)
         return self._stage(self._out(idx) + coarse, self._out(idx + 1))
 

@@ -55,11 +55,11 @@ class YOLOXPAFPN(YOLOv5PAFPN):
         BaseModule.init_weights(self)
 
     def build_downsample_layer(self, idx: int) -> nn.Module:
-        """A 3x3 convolution of stride 2."""
+        """Return a 3x3 convolution of stride 2."""
         return self._spatial(self._in(idx), self._in(idx), stride=2)
 
     def build_out_layer(self, idx: int) -> nn.Module:
-        """A 1x1 convolution."""
+        """Return a 1x1 convolution."""
         return self._conv(self._in(idx), self._scaled(self.out_channels), 1)
 
     def _spatial(self, in_channels: int, out_channels: int, stride: int = 1) -> nn.Module:

@@ -21,7 +21,7 @@ __all__ = [
 
 
 def make_divisible(x: float, widen_factor: float = 1.0, divisor: int = 8) -> int:
-    """Scales a number of channels and rounds it up to a multiple of `divisor`.
+    """Scale a number of channels and round it up to a multiple of `divisor`.
 
     Args:
         x: channels before scaling.
@@ -35,7 +35,7 @@ def make_divisible(x: float, widen_factor: float = 1.0, divisor: int = 8) -> int
 
 
 def make_round(x: float, deepen_factor: float = 1.0) -> int:
-    """Scales a number of blocks, never below one; a single block stays single.
+    """Scale a number of blocks, never below one; a single block stays single.
 
     Args:
         x: blocks before scaling.
@@ -48,7 +48,7 @@ def make_round(x: float, deepen_factor: float = 1.0) -> int:
 
 
 def gt_instances_preprocess(batch_gt_instances: Tensor | Sequence[InstanceData], batch_size: int) -> Tensor:
-    """Lays the boxes of a batch into one tensor, padded with zero rows; the order within an image is kept.
+    """Lay the boxes of a batch into one tensor, padded with zero rows; the order within an image is kept.
 
     Args:
         batch_gt_instances: either (N, 2 + box_dim) rows of image index, label, box, or one `InstanceData` per image
@@ -74,7 +74,7 @@ def gt_instances_preprocess(batch_gt_instances: Tensor | Sequence[InstanceData],
 
 
 def in_batch(rows: Tensor, batch_size: int) -> Tensor:
-    """Marks the rows (N, D) whose image index, their first value, is one of a batch."""
+    """Mark the rows (N, D) whose image index, their first value, is one of a batch."""
     images = rows[:, 0].long()
     return (images >= 0) & (images < batch_size)
 

@@ -43,7 +43,7 @@ class OutputSaveObjectWrapper:
         return other
 
     def clear(self) -> None:
-        """Forgets everything noted."""
+        """Forget everything noted."""
         self.log.clear()
 
 

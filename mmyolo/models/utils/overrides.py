@@ -1,4 +1,4 @@
-"""Which methods somebody else has replaced: then the plain way is taken, which calls them, and no short cut around it."""
+"""Which methods somebody else has replaced: then the plain way, which calls them, is taken and no short cut."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ _OWN = ('mmyolo.', 'mmdet.', 'mmengine.')
 
 
 def is_original(obj: Any, *names: str) -> bool:
-    """Tells whether methods are those of this package.
+    """Tell whether methods are those of this package.
 
     Args:
         obj: an object.

@@ -10,7 +10,7 @@ class TorchConvInit:
     """
 
     def init_weights(self) -> None:
-        """Initialises the weights, once the model is built and before a checkpoint is loaded."""
+        """Initialise the weights, once the model is built and before a checkpoint is loaded."""
         if self.init_cfg is not None:
             super().init_weights()
             return

@@ -33,7 +33,7 @@ class _StandIn(types.ModuleType):
 
         def missing(*args, **kwargs):
             raise NotImplementedError(
-                f'The operator {name!r} of mmcv is not compiled here and has no PyTorch version in mmyolo.standins.mmcv. '
+                f'The operator {name!r} of mmcv is not compiled here and has no PyTorch version in mmyolo. '
                 'To use it, compile mmcv: MMCV_WITH_OPS=1 pip install --force-reinstall --no-deps '
                 '--no-build-isolation --no-binary onedl-mmcv onedl-mmcv'
             )
@@ -43,7 +43,7 @@ class _StandIn(types.ModuleType):
 
 
 def install_mmcv_ext() -> bool:
-    """Registers the stand-in when no compiled extension can be imported.
+    """Register the stand-in when no compiled extension can be imported.
 
     Returns:
         True if the stand-in is in place, False if the compiled extension is.

@@ -10,7 +10,7 @@ _KEPT = 9  # an intersection has up to 8 corners, and the first one closes the p
 
 
 def box_iou_rotated(bboxes1: Tensor, bboxes2: Tensor, ious: Tensor, mode_flag: int = 0, aligned: bool = False) -> None:
-    """Writes overlaps into `ious`.
+    """Write overlaps into `ious`.
 
     Args:
         bboxes1: (N, 5) rotated boxes.
@@ -32,12 +32,13 @@ def nms_rotated(
     iou_threshold: float,
     multi_label: bool,
 ) -> Tensor:
-    """Suppresses rotated boxes.
+    """Suppress rotated boxes.
 
     Args:
         dets: (N, 5), or (N, 6) with the label last if `multi_label`.
         scores: (N,).
-        order, dets_sorted: the order of the scores and the boxes in it; not needed here.
+        order: order of the scores; not needed here.
+        dets_sorted: boxes in that order; not needed here.
         labels: (N,), used if `multi_label`.
         iou_threshold: a candidate whose IoU with a kept one is larger goes.
         multi_label: candidates of different labels do not suppress each other.
@@ -50,7 +51,7 @@ def nms_rotated(
 
 @torch.no_grad()
 def diff_iou_rotated_sort_vertices_forward(vertices: Tensor, mask: Tensor, num_valid: Tensor) -> Tensor:
-    """Sorts the corners of intersections around their middle.
+    """Sort the corners of intersections around their middle.
 
     Args:
         vertices: (B, N, 24, 2) points relative to the middle of the valid ones.

@@ -43,7 +43,7 @@ def batched_nms(
     nms_pre: int = -1,
     class_agnostic: bool = False,
 ) -> list[Tensor]:
-    """Suppresses the candidates of all images of a batch in one go.
+    """Suppress the candidates of all images of a batch in one go.
 
     Args:
         boxes: (N, 4) xyxy or (N, 5) rotated, the candidates of all images, in any order.
@@ -78,7 +78,7 @@ def batched_nms(
 
 @torch.no_grad()
 def nms_rotated(boxes: Tensor, scores: Tensor, iou_threshold: float, labels: Tensor | None = None) -> Tensor:
-    """Suppresses the rotated candidates of one image.
+    """Suppress the rotated candidates of one image.
 
     Args:
         boxes: (N, 5) centre x, y, width, height in pixels, clockwise angle in radians.
@@ -95,7 +95,7 @@ def nms_rotated(boxes: Tensor, scores: Tensor, iou_threshold: float, labels: Ten
 
 @torch.no_grad()
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0) -> Tensor:
-    """Suppresses the candidates of one image and class, by torchvision's operator where it works.
+    """Suppress the candidates of one image and class, by torchvision's operator where it works.
 
     Args:
         boxes: (N, 4) xyxy.
@@ -131,7 +131,7 @@ def pairwise_iou(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _columns(boxes: Tensor, labels: Tensor | None = None) -> Tensor:
-    """What `_iou` reads.
+    """Return what `_iou` reads.
 
     Returns:
         (5 or 6, N + 1) rows x1, y1, x2, y2, area and, if labels are given, a number that is equal within a class and
@@ -149,7 +149,7 @@ def _columns(boxes: Tensor, labels: Tensor | None = None) -> Tensor:
 
 
 def _rotated_columns(boxes: Tensor, labels: Tensor | None = None) -> Tensor:
-    """What `_rotated_iou` reads.
+    """Return what `_rotated_iou` reads.
 
     Returns:
         (6, N + 1) rows x, y, width, height, angle, class. The last column is zero and stands for no candidate.
@@ -163,7 +163,7 @@ def _rotated_columns(boxes: Tensor, labels: Tensor | None = None) -> Tensor:
 
 
 def _members(image_ids: Tensor, num_images: int) -> Iterable[Tensor]:
-    """Indices of the candidates of each image, ascending."""
+    """Return indices of the candidates of each image, ascending."""
     if bool((image_ids[1:] >= image_ids[:-1]).all()):
         order = torch.arange(len(image_ids))
     else:
@@ -172,7 +172,7 @@ def _members(image_ids: Tensor, num_images: int) -> Iterable[Tensor]:
 
 
 def _rank_lazily(scores: Tensor, members: Tensor, limit: int = -1) -> Iterator[Tensor]:
-    """Ranks one image's candidates, the best first and the rest only if it is asked for.
+    """Rank one image's candidates, the best first and the rest only if it is asked for.
 
     Yields:
         (1, m) indices from the highest score on, at least once; altogether at most `limit` if that is not negative.
@@ -191,7 +191,7 @@ def _rank_lazily(scores: Tensor, members: Tensor, limit: int = -1) -> Iterator[T
 
 
 def _rank_together(scores: Tensor, image_ids: Tensor, num_images: int, limit: int = -1) -> Tensor:
-    """Ranks all images' candidates with two sorts.
+    """Rank all images' candidates with two sorts.
 
     Returns:
         (B, m) indices from the highest score on, N where an image has fewer than m candidates; m is at most `limit` if
@@ -213,7 +213,7 @@ def _suppress(
     max_per_img: int = -1,
     iou: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> list[Tensor]:
-    """Goes through the ranked candidates of B images.
+    """Go through the ranked candidates of B images.
 
     Args:
         columns: (5 or 6, N + 1), what `iou` reads.
@@ -249,7 +249,7 @@ def _suppress(
 
 
 def _suppress_by_class(columns: Tensor, labels: Tensor, ranking: Tensor, iou_threshold: float, iou: Callable) -> Tensor:
-    """Goes through the candidates of one image class by class, without a limit.
+    """Go through the candidates of one image class by class, without a limit.
 
     Args:
         columns: what `iou` reads.
@@ -281,7 +281,7 @@ def _chunks(rankings: Iterable[Tensor]) -> Iterator[Tensor]:
 
 
 def _pack(ranking: Tensor, chosen: Tensor, nobody: int) -> Tensor:
-    """Moves the chosen ones of (B, m) to the front of each row, in order, and cuts what no row needs."""
+    """Move the chosen ones of (B, m) to the front of each row, in order, and cut what no row needs."""
     if len(ranking) == 1:
         return ranking[chosen][None]
     rank = chosen.cumsum(1) - 1

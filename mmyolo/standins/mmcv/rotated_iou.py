@@ -18,7 +18,7 @@ _MODES = ('iou', 'iof')
 
 
 def rotated_corners(boxes: Tensor) -> Tensor:
-    """The corners of boxes.
+    """Return the corners of boxes.
 
     Args:
         boxes: (..., 5) rotated boxes.
@@ -33,7 +33,7 @@ def rotated_corners(boxes: Tensor) -> Tensor:
 
 
 def intersection_area(first: Tensor, second: Tensor) -> Tensor:
-    """The area that boxes share; differentiable.
+    """Return the area that boxes share; differentiable.
 
     Args:
         first: (..., 5) rotated boxes; where the product of the sides is negative, so is the area.
@@ -68,7 +68,7 @@ def intersection_area(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _mean_of_clamped(start: Tensor, end: Tensor, least: Tensor, most: Tensor) -> Tensor:
-    """The mean of a quantity that goes evenly from `start` to `end` and is cut to [least, most]."""
+    """Return the mean of a quantity that goes evenly from `start` to `end` and is cut to [least, most]."""
     low, high = torch.minimum(start, end), torch.maximum(start, end)
     span = (high - low).clamp(min=1e-6)
     below = ((least - low) / span).clamp(0, 1)
@@ -143,7 +143,8 @@ def aligned_overlaps(
         first: (N, 5) rotated boxes.
         second: (M, 5) rotated boxes.
         mode: see `box_iou_rotated`.
-        first_index, second_index: (K,) which boxes form the pairs; None pairs row by row.
+        first_index: (K,) boxes of `first` in the pairs; None pairs row by row.
+        second_index: (K,) boxes of `second` in the pairs.
 
     Returns:
         (K,) within [0, 1].

@@ -19,7 +19,7 @@ def softnms(
     method: int,
     offset: int,
 ) -> Tensor:
-    """Takes the best candidate, lowers the scores of those it overlaps, and so on.
+    """Take the best candidate, lower the scores of those it overlaps, and so on.
 
     Args:
         boxes: (N, 4) xyxy.

@@ -8,7 +8,7 @@ import torch
 
 @functools.cache
 def torchvision_nms() -> Callable | None:
-    """Finds the operator, once.
+    """Find the operator, once.
 
     Returns:
         nms(boxes, scores, iou_threshold) -> indices, or None if torchvision is absent or broken.

@@ -14,7 +14,7 @@ _PACKAGE = Path(__file__).resolve().parents[2]  # mmyolo
 
 
 def load_keypoint_info(source: str | dict) -> dict:
-    """Reads a description of keypoints.
+    """Read a description of keypoints.
 
     Args:
         source: path of a config with `dataset_info`, such as 'configs/_base_/pose/coco.py'; or `dict(from_file=path)`;

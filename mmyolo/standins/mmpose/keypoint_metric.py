@@ -72,7 +72,7 @@ class KeypointCocoMetric(BaseMetric):
             self._truth = read_coco(path)
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Keeps the predictions of a batch.
+        """Keep the predictions of a batch.
 
         Args:
             data_batch: not needed.
@@ -90,7 +90,7 @@ class KeypointCocoMetric(BaseMetric):
             self.results.append(dict(arrays, img_id=sample['img_id']))
 
     def compute_metrics(self, results: Sequence[dict]) -> dict[str, float]:
-        """Evaluates all predictions.
+        """Evaluate all predictions.
 
         Args:
             results: what `process` kept.
@@ -125,7 +125,7 @@ class KeypointCocoMetric(BaseMetric):
         return metrics
 
     def _ground_truth(self, img_ids: set) -> tuple:
-        """The ground truth of the evaluated images and the category of each label, None for one not in the file."""
+        """Return the ground truth of the evaluated images and the category of each label, None for an absent one."""
         cat_ids = category_ids(self.dataset_meta['classes'], self._truth['categories'])
         annotations = []
         for annotation in self._truth['annotations']:
@@ -150,7 +150,7 @@ class KeypointCocoMetric(BaseMetric):
         return {'images': images, 'categories': categories, 'annotations': annotations}, cat_ids
 
     def _records(self, result: dict, cat_ids: Sequence[int | None]) -> list[dict]:
-        """The detections of an image as COCO's records."""
+        """Return the detections of an image as COCO's records."""
         points, visible, scores = (result[key].astype(np.float64) for key in ('keypoints', 'keypoint_scores', 'scores'))
         if len(points) == 0:
             return []
@@ -189,7 +189,7 @@ def box_areas(boxes: np.ndarray) -> np.ndarray:
 def oks_nms(
     keypoints: np.ndarray, scores: np.ndarray, areas: np.ndarray, sigmas: np.ndarray, threshold: float
 ) -> np.ndarray:
-    """Suppresses objects whose keypoints are similar to those of a better one.
+    """Suppress objects whose keypoints are similar to those of a better one.
 
     Args:
         keypoints: (n, K, 2).

@@ -59,10 +59,11 @@ class PoseLocalVisualizer(Visualizer):
         self.dataset_meta: dict | None = None
 
     def set_dataset_meta(self, dataset_meta: dict, **kwargs) -> None:
-        """Takes colours and links from the description of a data set.
+        """Take colours and links from the description of a data set.
 
         Args:
             dataset_meta: see `load_keypoint_info`.
+            **kwargs: further arguments of mmpose's visualizer; without effect.
         """
         self.dataset_meta = load_keypoint_info(dataset_meta)
 
@@ -83,13 +84,14 @@ class PoseLocalVisualizer(Visualizer):
         step: int = 0,
         **kwargs,
     ) -> None:
-        """Draws an image, the truth left of the prediction if there are both, and shows or keeps it.
+        """Draw an image, the truth left of the prediction if there are both, and show or keep it.
 
         Args:
             name: of the picture.
             image: (H, W, 3) RGB.
             data_sample: with `gt_instances` and `pred_instances`.
-            draw_gt, draw_pred: whether to draw these.
+            draw_gt: whether to draw the true objects.
+            draw_pred: whether to draw the predicted ones.
             draw_bbox: whether to draw boxes.
             show: open a window.
             wait_time: seconds that it stays open, 0 until a key is hit.

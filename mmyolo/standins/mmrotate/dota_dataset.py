@@ -70,7 +70,7 @@ class DOTADataset(BaseDetDataset):
         super().__init__(**kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """Lists the images.
+        """List the images.
 
         Returns:
             Per image `img_id`, `file_name`, `img_path` and `instances`, of which each has `bbox`, 8 numbers,
@@ -120,11 +120,11 @@ class DOTADataset(BaseDetDataset):
         return instances
 
     def filter_data(self) -> list[dict]:
-        """Drops images without objects if `filter_cfg` says `filter_empty_gt`, except in test mode."""
+        """Drop images without objects if `filter_cfg` says `filter_empty_gt`, except in test mode."""
         if self.test_mode or not (self.filter_cfg or {}).get('filter_empty_gt', False):
             return self.data_list
         return [info for info in self.data_list if info['instances']]
 
     def get_cat_ids(self, idx: int) -> list[int]:
-        """The labels of an image's objects."""
+        """Return the labels of an image's objects."""
         return [instance['bbox_label'] for instance in self.get_data_info(idx)['instances']]

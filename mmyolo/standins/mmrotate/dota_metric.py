@@ -81,7 +81,7 @@ class DOTAMetric(BaseMetric):
         self.eval_mode = eval_mode
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Keeps what is needed of a batch.
+        """Keep what is needed of a batch.
 
         Args:
             data_batch: not used.
@@ -107,7 +107,7 @@ class DOTAMetric(BaseMetric):
             self.results.append(result)
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """Evaluates or writes all results.
+        """Evaluate or write all results.
 
         Args:
             results: what `process` kept, of all processes.
@@ -140,7 +140,7 @@ class DOTAMetric(BaseMetric):
         return dict(mAP=float(np.mean(means)), **values)
 
     def write_submission(self, results: list[dict]) -> Path:
-        """Writes `Task1_<class>.txt`, lines of image, score and corners, and Task1.zip with all of them.
+        """Write `Task1_<class>.txt`, lines of image, score and corners, and Task1.zip with all of them.
 
         Args:
             results: `img_id`, `bboxes`, `scores` and `labels` of each image or patch.
@@ -167,7 +167,7 @@ class DOTAMetric(BaseMetric):
         return archive
 
     def merged(self, results: list[dict]) -> list[dict]:
-        """Joins the predictions of patches to those of their images, each class suppressed by itself.
+        """Join the predictions of patches to those of their images, each class suppressed by itself.
 
         Args:
             results: `img_id`, `bboxes`, `scores` and `labels` of each patch; names without a position are whole images.

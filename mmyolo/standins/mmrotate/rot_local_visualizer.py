@@ -19,7 +19,7 @@ class RotLocalVisualizer(DetLocalVisualizer):
     def _draw_instances(
         self, image: np.ndarray, instances: InstanceData, classes: list[str] | None, palette: list[tuple] | None
     ) -> np.ndarray:
-        """Draws the outlines, classes and scores of boxes.
+        """Draw the outlines, classes and scores of boxes.
 
         Args:
             image: (H, W, 3) RGB.

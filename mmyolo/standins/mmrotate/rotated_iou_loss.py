@@ -49,7 +49,7 @@ class RotatedIoULoss(nn.Module):
         avg_factor: float | None = None,
         reduction_override: str | None = None,
     ) -> Tensor:
-        """Computes the loss.
+        """Compute the loss.
 
         Args:
             pred: (N, 5) rotated boxes.

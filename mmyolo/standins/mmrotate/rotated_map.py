@@ -44,7 +44,7 @@ class ClassResult:
 
 
 def average_precision(recall: np.ndarray, precision: np.ndarray, mode: str = '11points') -> float:
-    """The mean precision over recall.
+    """Return the mean precision over recall.
 
     Args:
         recall: (n,) ascending.
@@ -63,7 +63,7 @@ def average_precision(recall: np.ndarray, precision: np.ndarray, mode: str = '11
 
 
 def evaluate_class(images: Sequence[ImageBoxes], label: int, iou_thr: float, mode: str) -> ClassResult:
-    """Evaluates one class.
+    """Evaluate one class.
 
     A prediction belongs to the object that it overlaps most, if by `iou_thr` at least. The best prediction of an object
     is right, others are wrong; those of ignored objects do not count.
@@ -111,5 +111,5 @@ def evaluate_class(images: Sequence[ImageBoxes], label: int, iou_thr: float, mod
 
 
 def evaluate(images: Sequence[ImageBoxes], num_classes: int, iou_thr: float, mode: str) -> list[ClassResult]:
-    """Evaluates every class, see `evaluate_class`."""
+    """Evaluate every class, see `evaluate_class`."""
     return [evaluate_class(images, label, iou_thr, mode) for label in range(num_classes)]

@@ -14,7 +14,7 @@ class RBboxOverlaps2D:
     def __call__(
         self, bboxes1: Tensor | BaseBoxes, bboxes2: Tensor | BaseBoxes, mode: str = 'iou', is_aligned: bool = False
     ) -> Tensor:
-        """Computes overlaps.
+        """Compute overlaps.
 
         Args:
             bboxes1: (N, 5) rotated boxes.

@@ -35,7 +35,7 @@ class SmoothFocalLoss(nn.Module):
         avg_factor: float | None = None,
         reduction_override: str | None = None,
     ) -> Tensor:
-        """Computes the loss.
+        """Compute the loss.
 
         Args:
             pred: (N, C) logits.

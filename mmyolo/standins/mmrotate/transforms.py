@@ -26,7 +26,7 @@ class ConvertBoxType(BaseTransform):
         self.box_type_mapping = box_type_mapping
 
     def transform(self, results: dict) -> dict:
-        """Converts.
+        """Convert.
 
         Args:
             results: Has boxes under the keys of the mapping.
@@ -76,7 +76,7 @@ class Rotate(BaseTransform):
 
     @autocast_box_type()
     def transform(self, results: dict) -> dict:
-        """Rotates.
+        """Rotate.
 
         Args:
             results: Has `img` and perhaps annotations.
@@ -155,7 +155,7 @@ class RandomRotate(BaseTransform):
         return float(np.random.choice(_RIGHT_ANGLES))
 
     def transform(self, results: dict) -> dict:
-        """Rotates, or not.
+        """Rotate, or not.
 
         Args:
             results: Has `img` and perhaps annotations.

@@ -23,7 +23,7 @@ KMEANS_STARTS = 30
 
 
 def collect_sizes(dataset: BaseDataset, input_shape: tuple[int, int]) -> np.ndarray:
-    """Collects the sizes of all boxes.
+    """Collect the sizes of all boxes.
 
     Args:
         dataset: Built without pipelines.
@@ -82,12 +82,12 @@ def best_possible_recall(sizes: Tensor, anchors: Tensor, prior_match_thr: float)
 
 
 def sort_by_area(anchors: np.ndarray) -> np.ndarray:
-    """Sorts (k, 2) anchors from small to large."""
+    """Sort (k, 2) anchors from small to large."""
     return anchors[np.argsort(anchors.prod(1), kind='stable')]
 
 
 def k_means(sizes: Tensor, num_anchors: int, iterations: int, rng: np.random.Generator) -> np.ndarray:
-    """Clusters by IoU: boxes go to the centre they overlap most, centres become means, until nothing changes.
+    """Cluster by IoU: boxes go to the centre they overlap most, centres become means, until nothing changes.
 
     Args:
         sizes: (n, 2).
@@ -118,7 +118,7 @@ def k_means(sizes: Tensor, num_anchors: int, iterations: int, rng: np.random.Gen
 def evolve(
     sizes: Tensor, num_anchors: int, input_shape: tuple[int, int], iterations: int, seed: int | None
 ) -> np.ndarray:
-    """Searches the anchors with the highest mean best IoU by differential evolution (Storn and Price, 1997).
+    """Search the anchors with the highest mean best IoU by differential evolution (Storn and Price, 1997).
 
     Args:
         sizes: (n, 2).
@@ -162,7 +162,7 @@ def v5_k_means(
     mutation_args: Sequence[float],
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Clusters the sizes, then mutates the centres and keeps what fits better.
+    """Cluster the sizes, then mutate the centres and keep what fits better.
 
     Args:
         sizes: (n, 2); boxes with both sides under 2 pixels do not count.
@@ -213,13 +213,13 @@ def _cluster(sizes: np.ndarray, num_anchors: int, rng: np.random.Generator) -> n
 
 
 def random_scales(sizes: Tensor, augment_args: Sequence[float], rng: np.random.Generator) -> Tensor:
-    """Scales each box by a factor drawn between the two of `augment_args`, as augmentation does."""
+    """Scale each box by a factor drawn between the two of `augment_args`, as augmentation does."""
     factors = rng.uniform(*augment_args, size=(len(sizes), 1))
     return sizes * torch.as_tensor(factors, dtype=sizes.dtype, device=sizes.device)
 
 
 def per_level(anchors: np.ndarray, counts: Sequence[int]) -> list[list[list[int]]]:
-    """Hands sorted anchors out to the levels, rounded to pixels.
+    """Hand sorted anchors out to the levels, rounded to pixels.
 
     Args:
         anchors: (k, 2), sorted by area.
@@ -246,7 +246,7 @@ def optimize(
     mutation_args: Sequence[float],
     seed: int | None,
 ) -> np.ndarray:
-    """Runs one of the algorithms; the arguments are those of its function above.
+    """Run one of the algorithms; the arguments are those of its function above.
 
     Returns:
         (num_anchors, 2), sorted by area.

@@ -13,7 +13,7 @@ from mmyolo.utils.terminal import progress
 
 
 def build_without_pipelines(dataset: ConfigDict) -> BaseDataset:
-    """Builds a data set that gives annotations only, so its transforms need not be installed.
+    """Build a data set that gives annotations only, so its transforms need not be installed.
 
     Args:
         dataset: The config of the data set; wrappers around others are built too.
@@ -35,13 +35,13 @@ def _empty_pipelines(node: Any) -> None:
 
 
 def data_infos(dataset: BaseDataset, description: str) -> Iterator[dict]:
-    """Gives what a data set knows about each image, with a progress bar."""
+    """Give what a data set knows about each image, with a progress bar."""
     for index in progress(range(len(dataset)), description):
         yield dataset.get_data_info(index)
 
 
 def boxes_of(info: dict) -> tuple[np.ndarray, np.ndarray]:
-    """Collects the objects of one image.
+    """Collect the objects of one image.
 
     Args:
         info: What the data set knows about it.

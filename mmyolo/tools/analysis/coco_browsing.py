@@ -12,7 +12,7 @@ from pycocotools.coco import COCO
 
 
 def choose_images(coco: COCO, category_names: Sequence[str] | None, shuffle: bool) -> tuple[list, list]:
-    """Chooses images and the categories to draw.
+    """Choose images and the categories to draw.
 
     Args:
         coco: The file.
@@ -46,7 +46,7 @@ def choose_images(coco: COCO, category_names: Sequence[str] | None, shuffle: boo
 def objects(
     coco: COCO, images: Sequence[int], categories: Sequence[int], folder: Path, masks: bool
 ) -> Iterator[tuple[str, np.ndarray, InstanceData]]:
-    """Reads images with their objects; crowds are left out.
+    """Read images with their objects; crowds are left out.
 
     Args:
         coco: The file.

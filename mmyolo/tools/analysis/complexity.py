@@ -11,7 +11,7 @@ from mmyolo.utils import switch_to_deploy
 
 
 def deployed_model(cfg: Config) -> nn.Module:
-    """Builds the detector as it runs after training: one process, evaluation mode, branches merged.
+    """Build the detector as it runs after training: one process, evaluation mode, branches merged.
 
     Args:
         cfg: The config; its pre-trained weights are not loaded.
@@ -25,7 +25,7 @@ def deployed_model(cfg: Config) -> nn.Module:
 
 
 def _forget_absent_modules(model: nn.Module) -> None:
-    """Makes modules that are None plain attributes: mmengine would look into them to print the layers."""
+    """Make modules that are None plain attributes: mmengine would look into them to print the layers."""
     for module in model.modules():
         for name in [name for name, child in module._modules.items() if child is None]:
             del module._modules[name]
@@ -33,7 +33,7 @@ def _forget_absent_modules(model: nn.Module) -> None:
 
 
 def complexity(model: nn.Module, shape: tuple[int, int], show_arch: bool = True) -> dict:
-    """Counts for one image.
+    """Count for one image.
 
     Args:
         model: Of `deployed_model`.

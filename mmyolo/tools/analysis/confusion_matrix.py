@@ -32,7 +32,7 @@ def count(
     tp_iou_thr: float = 0.5,
     nms_iou_thr: float | None = None,
 ) -> np.ndarray:
-    """Compares predictions with the annotations of a data set.
+    """Compare predictions with the annotations of a data set.
 
     Args:
         dataset: Built without pipelines.
@@ -78,7 +78,7 @@ def count(
 def _kept(
     bboxes: Tensor, scores: Tensor, labels: Tensor, score_thr: float, nms_iou_thr: float | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The boxes (n, 4), scores (n, ) and labels (n, ) of an image that count; see `count`."""
+    """Return the boxes (n, 4), scores (n, ) and labels (n, ) of an image that count; see `count`."""
     kept = scores >= score_thr
     bboxes, scores, labels = bboxes[kept].float(), scores[kept].float(), labels[kept]
     if nms_iou_thr is not None and len(bboxes):
@@ -94,7 +94,7 @@ def _record(image: int, xyxy: Sequence[float], label: int, **more: float) -> dic
 
 
 def count_boxes(objects: Sequence[dict], detections: Sequence[dict], num_classes: int, iou_thr: float) -> np.ndarray:
-    """Counts which class is taken for which.
+    """Count which class is taken for which.
 
     Args:
         objects: COCO's annotations without ids; category ids are class indices.
@@ -125,7 +125,7 @@ def count_boxes(objects: Sequence[dict], detections: Sequence[dict], num_classes
 
 
 def _match(objects: Sequence[dict], detections: Sequence[dict], iou_thr: float) -> dict[int, int]:
-    """The index of the object that each detection takes."""
+    """Return the index of the object that each detection takes."""
     images = [{'id': image} for image in {item['image_id'] for item in (*objects, *detections)}]
     categories = [{'id': label} for label in {item['category_id'] for item in (*objects, *detections)}]
     truth, found = (
@@ -140,12 +140,12 @@ def _match(objects: Sequence[dict], detections: Sequence[dict], iou_thr: float) 
 
 
 def normalize(matrix: np.ndarray) -> np.ndarray:
-    """Gives counts in per cent of their row; a row without counts stays 0."""
+    """Give counts in per cent of their row; a row without counts stays 0."""
     return matrix * 100 / np.maximum(matrix.sum(1, keepdims=True), 1)
 
 
 def plot(matrix: np.ndarray, classes: Sequence[str], color_theme: str = 'plasma', show: bool = False) -> Figure:
-    """Draws a matrix; every cell is large enough to be read, so the figure grows with the classes.
+    """Draw a matrix; every cell is large enough to be read, so the figure grows with the classes.
 
     Args:
         matrix: (C + 1, C + 1) in per cent.

@@ -84,7 +84,7 @@ def plot_areas(statistics: DatasetStatistics, sides: Sequence[float], show: bool
 
 
 def _draw_shares(axis: Axes, statistics: DatasetStatistics, quantity: str, colour: str) -> None:
-    """A thin bar from the 5th to the 95th per cent, a thick one for the middle half, a mark at the median."""
+    """Draw a thin bar from the 5th to the 95th per cent, a thick one for the middle half, a mark at the median."""
     for row, values in enumerate(statistics.values(quantity)):
         if not len(values):
             continue

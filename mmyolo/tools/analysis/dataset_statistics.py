@@ -46,7 +46,7 @@ class DatasetStatistics:
         return np.stack([np.histogram(areas[self.labels == label], borders)[0] for label in range(len(self.classes))])
 
     def of_class(self, name: str) -> 'DatasetStatistics':
-        """The same for one class.
+        """Return the same for one class.
 
         Raises:
             ValueError: If there is none of this name.
@@ -74,7 +74,7 @@ class DatasetStatistics:
 
 
 def collect(dataset: BaseDataset) -> DatasetStatistics:
-    """Goes through a data set, built without pipelines; objects to be ignored do not count."""
+    """Go through a data set, built without pipelines; objects to be ignored do not count."""
     labels, sizes = [np.zeros(0, np.int64)], [np.zeros((0, 2))]
     for info in data_infos(dataset, 'Reading annotations'):
         boxes, classes = boxes_of(info)

@@ -76,13 +76,13 @@ class Row:
 
 
 def find_configs(root: Path) -> list[str]:
-    """The paths of all configs with a model below a folder, without their suffix, as the document lists them."""
+    """Return the paths of all configs with a model below a folder, without their suffix, as the document lists them."""
     names = sorted(path.relative_to(root).with_suffix('').as_posix() for path in root.rglob('*.py'))
     return [name for name in names if not name.startswith(LEFT_OUT)]
 
 
 def family_of(config: str) -> str:
-    """The section that a config belongs to, a key of `FAMILIES`.
+    """Return the section that a config belongs to, a key of `FAMILIES`.
 
     Raises:
         ValueError: for a folder that has no section.
@@ -94,7 +94,7 @@ def family_of(config: str) -> str:
 
 
 def read_published(path: Path) -> dict[str, tuple[str, str, str, str]]:
-    """Reads the table of published results: config -> data set, metric, metric with TTA, address."""
+    """Read the table of published results: config -> data set, metric, metric with TTA, address."""
     lines = path.read_text(encoding='utf-8').splitlines()
     rows = [line.split('\t') for line in lines if line.strip() and not line.startswith('#')]
     return {config: tuple(values) for config, *values in rows}
@@ -134,7 +134,7 @@ def count(model: nn.Module, size: tuple[int, int]) -> tuple[int, int]:
 
 
 def measure(root: Path, config: str, known: dict[str, tuple[int, int]]) -> Row:
-    """Measures a config.
+    """Measure a config.
 
     Args:
         root: the folder of configs.
@@ -156,7 +156,7 @@ def measure(root: Path, config: str, known: dict[str, tuple[int, int]]) -> Row:
 
 
 def document(rows: Sequence[Row], published: dict[str, tuple[str, str, str, str]]) -> str:
-    """Writes the document; families stand in the order of `FAMILIES`, models by size."""
+    """Write the document; families stand in the order of `FAMILIES`, models by size."""
     return INTRODUCTION + ''.join(_sections(rows, published))
 
 
@@ -183,7 +183,7 @@ def _line(row: Row, result: tuple[str, str, str, str] | None) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line `tools/misc/model_zoo.py`."""
+    """Run the command line `tools/misc/model_zoo.py`."""
     root = Path(__file__).resolve().parents[3]
     parser = argparse.ArgumentParser(description='Write the document of all models')
     parser.add_argument('--configs', type=Path, default=root / 'configs', help='the folder of configs')

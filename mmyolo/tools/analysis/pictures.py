@@ -42,7 +42,7 @@ class Painter:
         self.visualizer.dataset_meta = {'classes': shown_names(metainfo['classes']), 'palette': palette}
 
     def draw(self, image: np.ndarray, instances: InstanceData) -> np.ndarray:
-        """Draws one image.
+        """Draw one image.
 
         Args:
             image: (H, W, 3) RGB.
@@ -65,7 +65,7 @@ class Painter:
         return self.visualizer.get_image()
 
     def show(self, picture: np.ndarray, title: str, seconds: float) -> None:
-        """Shows a picture in a window, for so long or, at 0, until a key is pressed."""
+        """Show a picture in a window, for so long or, at 0, until a key is pressed."""
         self.visualizer.show(picture, title, seconds)
 
 
@@ -111,7 +111,7 @@ def _instances(data: dict) -> InstanceData:
 
 
 def grid(pictures: Sequence[np.ndarray], captions: Sequence[str]) -> np.ndarray:
-    """Lays pictures of any sizes out in rows, each with a line above it.
+    """Lay pictures of any sizes out in rows, each with a line above it.
 
     Args:
         pictures: (H, W, 3) each; those with a side above 640 pixels are made smaller.
@@ -142,7 +142,7 @@ def grid(pictures: Sequence[np.ndarray], captions: Sequence[str]) -> np.ndarray:
 
 
 def write_picture(path: str | Path, picture: np.ndarray) -> None:
-    """Writes (H, W, 3) RGB; the suffix of the file tells the format.
+    """Write (H, W, 3) RGB; the suffix of the file tells the format.
 
     Raises:
         ValueError: If the format is unknown.
@@ -174,7 +174,7 @@ class Gallery:
         self.names = set()
 
     def add(self, name: str, picture: np.ndarray) -> None:
-        """Adds a picture; a second one of a name gets a number."""
+        """Add a picture; a second one of a name gets a number."""
         if self.folder is not None:
             path, number = Path(name), 1
             while path.name in self.names:

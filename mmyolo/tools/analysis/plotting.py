@@ -33,7 +33,7 @@ def windows_wanted(wanted: bool) -> bool:
 
 
 def new_figure(width: float, height: float, show: bool = False) -> Figure:
-    """Makes a figure.
+    """Make a figure.
 
     Args:
         width: In inches.
@@ -49,14 +49,14 @@ def new_figure(width: float, height: float, show: bool = False) -> Figure:
 
 
 def show_figures() -> None:
-    """Shows the figures made with `show=True` and waits until they are closed."""
+    """Show the figures made with `show=True` and wait until they are closed."""
     import matplotlib.pyplot as plt
 
     plt.show()
 
 
 def save_figure(figure: Figure, path: str | Path, dpi: int = 150, trim: bool = False) -> None:
-    """Writes a figure; the suffix of the file tells the format.
+    """Write a figure; the suffix of the file tells the format.
 
     Args:
         figure: The figure.
@@ -69,7 +69,7 @@ def save_figure(figure: Figure, path: str | Path, dpi: int = 150, trim: bool = F
 
 
 def shown_names(names: Sequence[str]) -> list[str]:
-    """Makes names ready for figures and for boxes in pictures.
+    """Make names ready for figures and for boxes in pictures.
 
     If the usual font lacks characters, another one is used from now on, see `fit_font`.
 

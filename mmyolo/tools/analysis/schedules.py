@@ -41,14 +41,14 @@ def dataset_size(cfg: Config) -> int:
 
 
 def iterations_per_epoch(cfg: Config, num_images: int, num_gpus: int) -> int:
-    """Batches that the loader of each of several processes gives."""
+    """Return the batches that the loader of each of several processes gives."""
     loader = cfg.train_dataloader
     share, batch = math.ceil(num_images / num_gpus), loader.batch_size
     return max(share // batch if loader.get('drop_last') else math.ceil(share / batch), 1)
 
 
 def _build_optimizer(cfg: Config, num_gpus: int):
-    """The optimizer of the config for a model that has a weight, a norm and a bias, so every group is there."""
+    """Build the optimizer of the config for a model that has a weight, a norm and a bias, so every group is there."""
     wrapper = copy.deepcopy(cfg.optim_wrapper)
     wrapper['type'] = 'OptimWrapper'  # mixed precision does not change the schedule, but may need a GPU
     for key in ('loss_scale', 'dtype'):
@@ -91,7 +91,7 @@ def _read(optimizer: torch.optim.Optimizer, parameter: str) -> float:
 
 
 def simulate(cfg: Config, parameter: str = 'lr', num_images: int | None = None, num_gpus: int = 1) -> dict[str, list]:
-    """Records what a training would set.
+    """Record what a training would set.
 
     Args:
         cfg: The config.

@@ -41,7 +41,7 @@ class Throughput:
 
 
 def build_model(cfg: Config, checkpoint: str | None, fuse: bool) -> nn.Module:
-    """Builds the detector on the GPU, or without one on the CPU.
+    """Build the detector on the GPU, or without one on the CPU.
 
     Args:
         cfg: The config.
@@ -58,7 +58,7 @@ def build_model(cfg: Config, checkpoint: str | None, fuse: bool) -> nn.Module:
 
 
 def build_loader(cfg: Config) -> DataLoader:
-    """Builds the loader of the test set with one image a batch and no further processes."""
+    """Build the loader of the test set with one image a batch and no further processes."""
     loader = cfg.test_dataloader.copy()
     loader.update(batch_size=1, num_workers=0, persistent_workers=False, pin_memory=torch.cuda.is_available())
     dataset = loader.dataset
@@ -81,7 +81,7 @@ def measure(
     log_interval: int = 50,
     log: Callable[[str], None] = print,
 ) -> Throughput:
-    """Measures `test_step` of each batch: preparation, network and post-processing.
+    """Measure `test_step` of each batch: preparation, network and post-processing.
 
     Args:
         model: Of `build_model`.

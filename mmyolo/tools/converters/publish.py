@@ -15,7 +15,7 @@ CONSTANTS = ('priors_base_sizes', 'grid_offset', 'prior_inds')
 
 
 def publish(in_file: str | Path, out_file: str | Path) -> Path:
-    """Writes the published form of a checkpoint.
+    """Write the published form of a checkpoint.
 
     Args:
         in_file: The checkpoint.

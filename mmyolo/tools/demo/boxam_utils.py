@@ -65,7 +65,7 @@ def init_detector(
     device: str = 'cuda:0',
     cfg_options: dict | None = None,
 ) -> nn.Module:
-    """Builds a detector that can compute losses too.
+    """Build a detector that can compute losses too.
 
     Args:
         config: config or its file.
@@ -85,7 +85,7 @@ def init_detector(
 def reshape_transform(
     feats: Tensor | Sequence[Tensor], max_shape: tuple[int, int] = (20, 20), is_need_grad: bool = False
 ) -> Tensor:
-    """Makes one map of the outputs of a layer.
+    """Make one map of the outputs of a layer.
 
     Args:
         feats: (B, C, H, W) or several.
@@ -131,11 +131,11 @@ class BoxAMDetectorWrapper(nn.Module):
         self.input_data: dict | None = None
 
     def need_loss(self, is_need_loss: bool) -> None:
-        """Chooses what a call returns: losses, for methods of gradients, or results."""
+        """Choose what a call returns: losses, for methods of gradients, or results."""
         self.is_need_loss = is_need_loss
 
     def set_input_data(self, image: np.ndarray, pred_instances: InstanceData | None = None) -> None:
-        """Sets the image.
+        """Set the image.
 
         Args:
             image: (H, W, 3) uint8 BGR.
@@ -157,7 +157,7 @@ class BoxAMDetectorWrapper(nn.Module):
         self.input_data = self.detector.data_preprocessor(data, training=False)
 
     def forward(self, images: Tensor | None = None) -> list[dict[str, Tensor] | DetDataSample]:
-        """Runs the detector on the image that was set.
+        """Run the detector on the image that was set.
 
         Args:
             images: (n, ...) says only how many times the image is wanted, once by default.
@@ -216,7 +216,7 @@ class BoxAMDetectorVisualizer:
         self.is_recording = True
 
     def switch_activations_and_grads(self, model: nn.Module) -> None:
-        """Stops recording what layers put out, or starts it again.
+        """Stop recording what layers put out, or start it again.
 
         Args:
             model: the detector with its image.
@@ -228,7 +228,7 @@ class BoxAMDetectorVisualizer:
         self.is_recording = not self.is_recording
 
     def __call__(self, img: np.ndarray, targets: Sequence[Callable], eigen_smooth: bool = False) -> np.ndarray:
-        """Computes a map.
+        """Compute a map.
 
         Args:
             img: (H, W, 3) uint8 BGR, the one that the model was given.
@@ -252,7 +252,7 @@ class BoxAMDetectorVisualizer:
         grayscale_am: np.ndarray,
         with_norm_in_bboxes: bool = False,
     ) -> np.ndarray:
-        """Draws a map and boxes over the image.
+        """Draw a map and boxes over the image.
 
         Args:
             image: (H, W, 3) uint8 BGR.
@@ -273,7 +273,7 @@ class BoxAMDetectorVisualizer:
 
 
 def norm_in_bboxes(grayscale_am: np.ndarray, bboxes: Tensor) -> np.ndarray:
-    """Scales a map to [0, 1] within each box; where boxes overlap the larger value counts, outside it is 0.
+    """Scale a map to [0, 1] within each box; where boxes overlap the larger value counts, outside it is 0.
 
     Args:
         grayscale_am: (H, W).
@@ -294,7 +294,7 @@ class DetAblationLayer(AblationLayer):
     def set_next_batch(
         self, input_batch_index: int, activations: Tensor | Sequence[Tensor], num_channels_to_ablate: int
     ) -> None:
-        """Keeps the outputs for one image as often as there are channels to ablate at a time."""
+        """Keep the outputs for one image as often as there are channels to ablate at a time."""
         single = isinstance(activations, Tensor)
         copies = [
             level[input_batch_index : input_batch_index + 1].repeat(num_channels_to_ablate, 1, 1, 1)
@@ -303,7 +303,7 @@ class DetAblationLayer(AblationLayer):
         self.activations = copies[0] if single else copies
 
     def __call__(self, x) -> Tensor | list[Tensor]:
-        """Gives the outputs, in image i without channel `indices[i]`, counted over all outputs."""
+        """Give the outputs, in image i without channel `indices[i]`, counted over all outputs."""
         levels = [self.activations] if isinstance(self.activations, Tensor) else self.activations
         first = 0
         for level in levels:
@@ -336,7 +336,7 @@ class DetBoxScoreTarget:
         self.ignore_loss_params = tuple(ignore_loss_params or ())
 
     def __call__(self, results: dict[str, Tensor] | DetDataSample) -> Tensor:
-        """Rates losses or a result.
+        """Rate losses or a result.
 
         Args:
             results: losses by name; or a result.
@@ -372,7 +372,7 @@ class SpatialBaseCAM(BaseCAM):
         grads: np.ndarray,
         eigen_smooth: bool = False,
     ) -> np.ndarray:
-        """Weighs activations: (B, C, H, W) each -> (B, H, W)."""
+        """Weigh activations: (B, C, H, W) each -> (B, H, W)."""
         weights = self.get_cam_weights(input_tensor, target_layer, targets, activations, grads)
         weighted = weights * activations
         return get_2d_projection(weighted) if eigen_smooth else weighted.sum(axis=1)
@@ -382,7 +382,7 @@ class GradCAM(SpatialBaseCAM):
     """Weighs activations by their gradients."""
 
     def get_cam_weights(self, input_tensor, target_layer, target_category, activations, grads) -> np.ndarray:
-        """Returns (B, C, H, W) weights."""
+        """Return (B, C, H, W) weights."""
         return grads
 
 
@@ -390,7 +390,7 @@ class GradCAMPlusPlus(SpatialBaseCAM):
     """Weighs activations by positive gradients, each with its share (equation 19 of arXiv 1710.11063)."""
 
     def get_cam_weights(self, input_tensor, target_layers, target_category, activations, grads) -> np.ndarray:
-        """Returns (B, C, H, W) weights."""
+        """Return (B, C, H, W) weights."""
         total = activations.sum(axis=(2, 3), keepdims=True)
         share = grads**2 / (2 * grads**2 + total * grads**3 + 1e-6)
         return np.maximum(grads, 0) * np.where(grads != 0, share, 0)

@@ -19,7 +19,7 @@ MASK_OPACITY = 0.45
 
 
 def class_colours(palette, num_classes: int) -> Sequence[Colour]:
-    """Gives each class a colour.
+    """Give each class a colour.
 
     Args:
         palette: colours, or the name of a palette of mmdet; colours that are too few are replaced by random ones.
@@ -40,7 +40,7 @@ def class_colours(palette, num_classes: int) -> Sequence[Colour]:
 def draw_instances(
     image: np.ndarray, instances: InstanceData, classes: Sequence[str], palette=None, line_width: int | None = None
 ) -> np.ndarray:
-    """Draws boxes with their classes and scores, and masks where there are any.
+    """Draw boxes with their classes and scores, and masks where there are any.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -81,7 +81,7 @@ def draw_instances(
 
 @cache
 def _legible(classes: tuple[str, ...]) -> tuple[list[str], str]:
-    """Names as they can be drawn, and the file of a font that has their characters and those of scores."""
+    """Return names as they can be drawn, and the file of a font that has their characters and those of scores."""
     (*names, _), font = fit_font([*classes, ' .0123456789'])
     return names, usual_font_file() if font is None else font.file
 
@@ -118,7 +118,7 @@ def _write(
     line_width: int,
     size: tuple[int, int],
 ) -> None:
-    """Writes a label on its colour: above the box, where that is outside the image below, and else inside."""
+    """Write a label on its colour: above the box, where that is outside the image below, and else inside."""
     left, top, right, bottom = draw.textbbox((0, 0), text, font, anchor='lt')
     pad = max(font.size // 6, 1)
     w, h = right - left + 2 * pad, bottom - top + 2 * pad

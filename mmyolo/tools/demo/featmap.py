@@ -17,7 +17,7 @@ _STEP = re.compile(r'\.?([A-Za-z_]\w*)|\[(-?\d+)\]|\.(\d+)')
 
 
 def find_layer(model: nn.Module, expression: str) -> nn.Module:
-    """Finds a layer, such as 'backbone', 'backbone.stage4[0]', 'model.neck.out_layers[2]'.
+    """Find a layer, such as 'backbone', 'backbone.stage4[0]', 'model.neck.out_layers[2]'.
 
     Args:
         model: the whole model.
@@ -79,7 +79,7 @@ def record_outputs(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor
 
 
 def cut_padding(featmap: Tensor, metainfo: Mapping) -> Tensor:
-    """Cuts what lies over the padding of the input off a feature map, at fractions of a cell if need be.
+    """Cut what lies over the padding of the input off a feature map, at fractions of a cell if need be.
 
     Args:
         featmap: (C, H, W) over the whole input.
@@ -103,7 +103,7 @@ def cut_padding(featmap: Tensor, metainfo: Mapping) -> Tensor:
 
 
 def reduce_channels(featmap: Tensor, reduction: str | None, topk: int) -> list[Tensor]:
-    """Chooses what of a feature map is shown.
+    """Choose what of a feature map is shown.
 
     Args:
         featmap: (C, H, W).
@@ -135,12 +135,13 @@ def reduce_channels(featmap: Tensor, reduction: str | None, topk: int) -> list[T
 def overlay_featmap(
     featmap: Tensor, image: np.ndarray, reduction: str | None = 'select_max', topk: int = 4, alpha: float = 0.5
 ) -> list[np.ndarray]:
-    """Lays what is shown of a feature map over an image.
+    """Lay what is shown of a feature map over an image.
 
     Args:
         featmap: (C, H, W) over the image, see `cut_padding`.
         image: (H, W, 3) uint8 RGB.
-        reduction, topk: see `reduce_channels`.
+        reduction: see `reduce_channels`.
+        topk: see `reduce_channels`.
         alpha: opacity of the map.
 
     Returns:

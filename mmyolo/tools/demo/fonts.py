@@ -17,12 +17,12 @@ class Font(NamedTuple):
 
 
 def usual_font_file() -> str:
-    """The file of the font that matplotlib uses without being told."""
+    """Return the file of the font that matplotlib uses without being told."""
     return findfont(FontProperties(family=['sans-serif']))
 
 
 def fit_font(names: Sequence[str]) -> tuple[list[str], Font | None]:
-    """Finds a font that has all characters of names; the usual one lacks Chinese ones, for example.
+    """Find a font that has all characters of names; the usual one lacks Chinese ones, for example.
 
     Args:
         names: In any script.

@@ -33,7 +33,7 @@ Image = str | np.ndarray
 
 
 def add_detector_arguments(parser: argparse.ArgumentParser, source: str, source_help: str) -> None:
-    """Adds the arguments that every demo has: what to look at, the config, the checkpoint, device and threshold."""
+    """Add the arguments that every demo has: what to look at, the config, the checkpoint, device and threshold."""
     parser.add_argument(source, help=source_help)
     parser.add_argument('config', help='config file, or mmyolo::<path below configs>')
     parser.add_argument('checkpoint', help='checkpoint file or address')
@@ -46,13 +46,13 @@ def add_detector_arguments(parser: argparse.ArgumentParser, source: str, source_
 
 
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments that say where pictures go."""
+    """Add the arguments that say where pictures go."""
     parser.add_argument('--out-dir', default='./output', help='where results go (default: %(default)s)')
     parser.add_argument('--show', action='store_true', help='show pictures in a window instead of writing them')
 
 
 def read_detector_config(config: str, cfg_options: dict | None = None) -> Config:
-    """Reads a config file, or the config of an installed package as `<package>::<path below its configs>`."""
+    """Read a config file, or the config of an installed package as `<package>::<path below its configs>`."""
     cfg = get_config(config) if '::' in str(config) else Config.fromfile(config)
     if cfg_options is not None:
         cfg.merge_from_dict(cfg_options)
@@ -64,7 +64,7 @@ def read_detector_config(config: str, cfg_options: dict | None = None) -> Config
 def load_detector(
     config: str | Config, checkpoint: str, device: str = 'cuda:0', tta: bool = False, deploy: bool = False
 ) -> nn.Module:
-    """Builds a detector and loads its weights.
+    """Build a detector and load its weights.
 
     Args:
         config: config, or what `read_detector_config` reads.
@@ -87,7 +87,7 @@ def load_detector(
 
 
 def _complete_meta(model: nn.Module) -> None:
-    """Takes from the config what the checkpoint does not say of its data.
+    """Take from the config what the checkpoint does not say of its data.
 
     mmdet takes the classes of COCO where a checkpoint has no names; the data set of the config knows better.
     """
@@ -104,7 +104,7 @@ def _complete_meta(model: nn.Module) -> None:
 
 
 def build_pipeline(model: nn.Module, from_array: bool = False) -> Compose:
-    """Builds the test pipeline of a detector.
+    """Build the test pipeline of a detector.
 
     Args:
         model: from `load_detector`.
@@ -130,7 +130,7 @@ class ReadableImages:
         self.num_read = 0
 
     def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Yields path and (H, W, 3) uint8 BGR of each image.
+        """Yield path and (H, W, 3) uint8 BGR of each image.
 
         Raises:
             UnreadableImageError: there were images, and none could be read.
@@ -157,7 +157,7 @@ class ReadableImages:
 
 
 def detect(model: nn.Module, images: Sequence[Image], pipeline: Compose) -> list[DetDataSample]:
-    """Detects in a batch of images.
+    """Detect in a batch of images.
 
     Args:
         model: from `load_detector`.
@@ -177,7 +177,7 @@ def detect(model: nn.Module, images: Sequence[Image], pipeline: Compose) -> list
 
 
 def select(result: DetDataSample, score_thr: float, labels: Sequence[int] | None = None) -> DetDataSample:
-    """Keeps the boxes of some classes with a score above a threshold; returns the result, changed in place.
+    """Keep the boxes of some classes with a score above a threshold; return the result, changed in place.
 
     Args:
         result: with `pred_instances`.
@@ -193,7 +193,7 @@ def select(result: DetDataSample, score_thr: float, labels: Sequence[int] | None
 
 
 def labels_of(names: Sequence[str] | None, classes: Sequence[str]) -> list[int] | None:
-    """Returns the labels of classes, None for None.
+    """Return the labels of classes, None for None.
 
     Raises:
         RuntimeError: if the detector does not know a class; the table of those it knows is printed.
@@ -210,7 +210,7 @@ def labels_of(names: Sequence[str] | None, classes: Sequence[str]) -> list[int] 
 
 
 def build_painter(model: nn.Module) -> Callable[[np.ndarray, DetDataSample], np.ndarray]:
-    """Gives the function that draws results.
+    """Give the function that draws results.
 
     Args:
         model: from `load_detector`. A visualizer of its config that is not for boxes draws, such as one for
@@ -240,10 +240,10 @@ def build_painter(model: nn.Module) -> Callable[[np.ndarray, DetDataSample], np.
 
 
 def show(picture: np.ndarray, title: str) -> None:
-    """Shows an RGB picture in a window until a key is pressed."""
+    """Show an RGB picture in a window until a key is pressed."""
     Visualizer().show(picture, win_name=title)
 
 
 def output_name(file: str, root: str, is_dir: bool) -> str:
-    """Names what is written for an image: its file name; within a folder, its path with '_' for '/'."""
+    """Name what is written for an image: its file name; within a folder, its path with '_' for '/'."""
     return Path(file).relative_to(root).as_posix().replace('/', '_') if is_dir else Path(file).name

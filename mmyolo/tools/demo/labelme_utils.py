@@ -28,7 +28,7 @@ class LabelmeFormat:
         output_path: str,
         selected_classes: Sequence[str] | None = None,
     ) -> None:
-        """Writes one file.
+        """Write one file.
 
         Args:
             pred_instances: `bboxes` (n, 4) xyxy in pixels of the image, `labels` (n,).

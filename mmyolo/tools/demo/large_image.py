@@ -16,7 +16,7 @@ Offset = tuple[int, int]
 
 
 def slice_windows(height: int, width: int, patch_size: int, overlap_ratio: float) -> list[tuple[int, int, int, int]]:
-    """Covers an image with patches of one size, row by row.
+    """Cover an image with patches of one size, row by row.
 
     Patches lie a fixed step apart; one that would reach past the right or bottom edge is shifted back inside, so the
     last two of a row may overlap more. A side shorter than a patch is covered by one patch of that length. These are
@@ -49,7 +49,7 @@ def _starts(length: int, patch_size: int, step: int) -> list[int]:
 
 
 def shift_rbboxes(bboxes: Tensor, offset: Sequence[int]) -> Tensor:
-    """Moves rotated boxes.
+    """Move rotated boxes.
 
     Args:
         bboxes: (n, 5) centre x, centre y, width, height, angle.
@@ -66,7 +66,7 @@ def shift_rbboxes(bboxes: Tensor, offset: Sequence[int]) -> Tensor:
 def shift_predictions(
     det_data_samples: Sequence[DetDataSample], offsets: Sequence[Offset], src_image_shape: tuple[int, int]
 ) -> InstanceData:
-    """Joins the predictions of patches in the coordinates of the whole image.
+    """Join the predictions of patches in the coordinates of the whole image.
 
     Args:
         det_data_samples: a result of each patch; `pred_instances` may have `masks` (n, height, width) of the patch.
@@ -121,7 +121,7 @@ def _shift_masks(masks: Tensor, offset: Offset, image_shape: tuple[int, int]) ->
 def merge_results_by_nms(
     results: Sequence[DetDataSample], offsets: Sequence[Offset], src_image_shape: tuple[int, int], nms_cfg: Mapping
 ) -> DetDataSample:
-    """Merges the predictions of patches; of several boxes of one object, NMS within its class keeps the best.
+    """Merge the predictions of patches; of several boxes of one object, NMS within its class keeps the best.
 
     Args:
         results: a result of each patch.

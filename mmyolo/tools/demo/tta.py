@@ -4,7 +4,7 @@ from mmengine.config import Config, ConfigDict
 
 
 def use_tta(cfg: Config) -> None:
-    """Wraps the model and replaces the pipeline of the test set by those that the config keeps for augmentation.
+    """Wrap the model and replace the pipeline of the test set by those that the config keeps for augmentation.
 
     Args:
         cfg: A config with `tta_model` and `tta_pipeline`, such as configs/_base_/det_p5_tta.py gives; changed in place.

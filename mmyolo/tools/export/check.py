@@ -52,7 +52,7 @@ class CheckReport:
 
 
 def check_export(model: nn.Module, path: Path, options: ExportOptions, images: Sequence[np.ndarray]) -> CheckReport:
-    """Runs file and model on the same input.
+    """Run file and model on the same input.
 
     Args:
         model: the detector that was exported.
@@ -123,7 +123,7 @@ def _input_of(model: nn.Module, batch: np.ndarray, options: ExportOptions) -> Te
 
 @torch.no_grad()
 def detect_in_torch(model: nn.Module, batch: np.ndarray, options: ExportOptions) -> list[tuple[Tensor, ...]]:
-    """The boxes of the detector as it is, neither merged nor folded."""
+    """Return the boxes of the detector as it is, neither merged nor folded."""
     head, (cfg, meta) = model.bbox_head, _settings(model, options)
     maps = head.forward_raw(model.eval().extract_feat(_input_of(model, batch, options)))
     return _boxes_of(head, tuple(maps)[:3], cfg, meta, len(batch))
@@ -133,7 +133,7 @@ def detect_in_torch(model: nn.Module, batch: np.ndarray, options: ExportOptions)
 def _detect_in_maps(
     model: nn.Module, batch: np.ndarray, outputs: Sequence[np.ndarray], options: ExportOptions
 ) -> list[tuple[Tensor, ...]]:
-    """The boxes of raw maps that the file gives."""
+    """Return the boxes of raw maps that the file gives."""
     head, (cfg, meta) = model.bbox_head, _settings(model, options)
     images = _input_of(model, batch[:1], options)
     like = head.forward_raw(model.extract_feat(images))
@@ -149,12 +149,15 @@ def _boxes_of(head: nn.Module, maps: Sequence, cfg: dict, meta: dict, count: int
 def match(
     boxes: Tensor, scores: Tensor, labels: Tensor, other_boxes: Tensor, other_scores: Tensor, other_labels: Tensor
 ) -> tuple[int, float, float]:
-    """Pairs boxes of one image with the nearest of their class, each with one at most.
+    """Pair boxes of one image with the nearest of their class, each with one at most.
 
     Args:
-        boxes, other_boxes: (n, 4) and (m, 4) xyxy.
-        scores, other_scores: (n,) and (m,).
-        labels, other_labels: (n,) and (m,).
+        boxes: (n, 4) xyxy.
+        other_boxes: (m, 4) xyxy.
+        scores: (n,).
+        other_scores: (m,).
+        labels: (n,).
+        other_labels: (m,).
 
     Returns:
         Number of pairs, largest difference of a coordinate, largest difference of a score.
@@ -179,7 +182,7 @@ def match(
 
 
 def report_table(reports: Sequence[CheckReport], title: str = 'ONNX Runtime beside PyTorch') -> Table:
-    """Makes the table of some comparisons."""
+    """Make the table of some comparisons."""
     table = Table(title=title)
     table.add_column('file')
     for name in ('images', 'boxes', 'found', 'matched', 'largest box difference (px)', 'largest score difference'):

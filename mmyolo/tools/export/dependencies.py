@@ -5,7 +5,7 @@ from types import ModuleType
 
 
 def need(name: str) -> ModuleType:
-    """Imports a package that export needs.
+    """Import a package that export needs.
 
     Raises:
         ImportError: with the way to install it.

@@ -85,7 +85,7 @@ class ExportOptions:
 
 
 def export_onnx(model: nn.Module, path: Path, options: ExportOptions) -> ExportModel:
-    """Writes a detector as an ONNX file.
+    """Write a detector as an ONNX file.
 
     Args:
         model: a detector, for metadata with `cfg` and `dataset_meta`; stays as it is.
@@ -127,14 +127,14 @@ def export_onnx(model: nn.Module, path: Path, options: ExportOptions) -> ExportM
 
 
 def example_input(network: ExportModel, options: ExportOptions) -> torch.Tensor:
-    """An input of the right type and shape."""
+    """Return an input of the right type and shape."""
     pixels = options.preprocess and options.input_type == 'uint8'
     shape = (options.batch_size, 3, *options.image_size)
     return torch.zeros(shape, dtype=torch.uint8 if pixels else torch.float, device=network.priors.device)
 
 
 def output_names(network: ExportModel, options: ExportOptions) -> list[str]:
-    """Names of what the traced network gives."""
+    """Return names of what the traced network gives."""
     if options.form != 'raw':
         return [BOXES, SCORES]
     with torch.no_grad():
@@ -144,12 +144,12 @@ def output_names(network: ExportModel, options: ExportOptions) -> list[str]:
 
 
 def trace_options() -> dict:
-    """The arguments of `torch.onnx.export` that choose the exporter; torch 2.4 knows none."""
+    """Return the arguments of `torch.onnx.export` that choose the exporter; torch 2.4 knows none."""
     return {'dynamo': False} if 'dynamo' in inspect.signature(torch.onnx.export).parameters else {}
 
 
 def _trace(network: ExportModel, options: ExportOptions):
-    """The network as an ONNX ModelProto."""
+    """Trace the network to an ONNX ModelProto."""
     onnx = need('onnx')
     names = output_names(network, options)
     if options.opset < 13:  # heads use it; PyTorch has written it for later operators only, but the same will do
@@ -186,7 +186,7 @@ def _simplify(graph_model):
 
 
 def _append_suppression(graph_model, network: ExportModel, options: ExportOptions, class_agnostic: bool) -> None:
-    """Replaces boxes and scores, the outputs of the traced network, by those of suppression."""
+    """Replace boxes and scores, the outputs of the traced network, by those of suppression."""
     onnx = need('onnx')
     graph, num_priors, num_classes = graph_model.graph, len(network.priors), network.head.num_classes
     builder = GraphBuilder(graph, options.opset)

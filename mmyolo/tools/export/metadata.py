@@ -32,7 +32,7 @@ FIELDS = {
 
 
 def make_metadata(model: nn.Module, image_size, form: str, preprocess: bool, nms: dict | None) -> dict:
-    """Collects what `FIELDS` names.
+    """Collect what `FIELDS` names.
 
     Args:
         model: a detector with `cfg` and `dataset_meta`, as mmdet's `init_detector` gives it, or without.
@@ -77,7 +77,7 @@ def _layout(head: nn.Module) -> dict:
 
 
 def resize_of(cfg: Config | None) -> dict:
-    """Reads from the test pipeline how an image becomes the input; see `mmyolo.tools.export.runtime.fit`."""
+    """Read from the test pipeline how an image becomes the input; see `mmyolo.tools.export.runtime.fit`."""
     found = {'mode': 'letterbox', 'pad_value': [114, 114, 114], 'interpolation': 'area or bilinear', 'scale_up': True}
     pipeline = cfg.test_dataloader.dataset.pipeline if cfg is not None and 'test_dataloader' in cfg else []
     types = {step['type'].split('.')[-1]: step for step in pipeline}
@@ -99,7 +99,7 @@ def resize_of(cfg: Config | None) -> dict:
 
 
 def write_metadata(onnx_model, metadata: Mapping) -> None:
-    """Writes the entries into an ONNX ModelProto."""
+    """Write the entries into an ONNX ModelProto."""
     del onnx_model.metadata_props[:]
     for key, value in metadata.items():
         entry = onnx_model.metadata_props.add()
@@ -107,7 +107,7 @@ def write_metadata(onnx_model, metadata: Mapping) -> None:
 
 
 def read_metadata(entries: Mapping[str, str]) -> dict:
-    """Reads the entries back from the names and texts of a file.
+    """Read the entries back from the names and texts of a file.
 
     Raises:
         ValueError: if the file was not written by this package.

@@ -75,7 +75,7 @@ class ExportModel(nn.Module):
         return self.model.bbox_head
 
     def maps(self, images: Tensor) -> tuple[Sequence[Tensor], ...]:
-        """The head's maps of normalised images (B, 3, H, W)."""
+        """Return the head's maps of normalised images (B, 3, H, W)."""
         return tuple(self.head.forward_raw(self.model.extract_feat(images)))
 
     def normalise(self, images: Tensor) -> Tensor:
@@ -86,7 +86,7 @@ class ExportModel(nn.Module):
         return (images - self.mean) / self.std
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Predicts.
+        """Predict.
 
         Args:
             images: (B, 3, H, W) normalised, or pixels with `preprocess`.
@@ -131,7 +131,7 @@ def pixel_statistics(model: nn.Module) -> tuple[list[float], list[float], bool]:
 
 
 def pack_maps(maps: Sequence[Sequence[Tensor] | None]) -> list[Tensor]:
-    """Makes one tensor of each level.
+    """Make one tensor of each level.
 
     Args:
         maps: kinds of maps, each per level; what a head's `forward_raw` returns.
@@ -153,7 +153,7 @@ def pack_maps(maps: Sequence[Sequence[Tensor] | None]) -> list[Tensor]:
 
 
 def unpack_maps(levels: Sequence[Tensor], like: Sequence[Sequence[Tensor] | None]) -> tuple[list[Tensor], ...]:
-    """Undoes `pack_maps` for classes, boxes and objectness.
+    """Undo `pack_maps` for classes, boxes and objectness.
 
     Args:
         levels: what `pack_maps` gives.
@@ -172,5 +172,5 @@ def unpack_maps(levels: Sequence[Tensor], like: Sequence[Sequence[Tensor] | None
 
 
 def detection_settings(model: nn.Module) -> dict:
-    """A copy of the head's settings of prediction, empty if it has none."""
+    """Return a copy of the head's settings of prediction, empty if it has none."""
     return copy.deepcopy(dict(model.bbox_head.test_cfg or {}))

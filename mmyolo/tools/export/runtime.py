@@ -42,7 +42,7 @@ class Fit(NamedTuple):
 
 
 def fit(image: np.ndarray, size: Sequence[int], resize: dict) -> Fit:
-    """Brings an image to the input size.
+    """Bring an image to the input size.
 
     Args:
         image: (h, w, 3) uint8.
@@ -98,7 +98,7 @@ class OnnxDetector:
         return self.input.shape[0] if isinstance(self.input.shape[0], int) else None
 
     def make_input(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, list[Fit]]:
-        """Makes the input of a batch.
+        """Make the input of a batch.
 
         Args:
             images: (h, w, 3) uint8 each, blue first, as OpenCV reads them.
@@ -116,11 +116,11 @@ class OnnxDetector:
         return (batch.astype(np.float32) - mean) / std, fits
 
     def run(self, batch: np.ndarray) -> list[np.ndarray]:
-        """Runs the graph; returns its outputs."""
+        """Run the graph; return its outputs."""
         return self.session.run(None, {self.input.name: np.ascontiguousarray(batch)})
 
     def detect(self, images: Sequence[np.ndarray]) -> list[Boxes]:
-        """Detects in images.
+        """Detect in images.
 
         Args:
             images: (h, w, 3) uint8 each, blue first; any number, in batches of the size that the file has.

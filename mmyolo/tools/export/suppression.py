@@ -33,14 +33,14 @@ class GraphBuilder:
         self._count = 0
 
     def constant(self, values, dtype=np.int64) -> str:
-        """Adds a constant."""
+        """Add a constant."""
         self._count += 1
         name = f'nms_constant_{self._count}'
         self.graph.initializer.append(self.numpy_helper.from_array(np.asarray(values, dtype), name))
         return name
 
     def add(self, op_type: str, *inputs: str, outputs: Sequence[str] = (), **attributes):
-        """Adds a node; returns its output, or a list if there are several."""
+        """Add a node; return its output, or a list if there are several."""
         self._count += 1
         outputs = list(outputs) or [f'nms_{op_type}_{self._count}']
         self.graph.node.append(
@@ -49,7 +49,7 @@ class GraphBuilder:
         return outputs[0] if len(outputs) == 1 else outputs
 
     def top(self, values: str, count: int) -> list[str]:
-        """The `count` largest of each row (B, M), in order, and their places."""
+        """Return the `count` largest of each row (B, M), in order, and their places."""
         outputs = [f'nms_top_{self._count}_values', f'nms_top_{self._count}_places']
         return self.add('TopK', values, self.constant([count]), outputs=outputs, axis=1)
 
@@ -71,7 +71,7 @@ def add_onnx_nms(
     score_threshold: float,
     class_agnostic: bool = False,
 ) -> int:
-    """Appends suppression by standard operators.
+    """Append suppression by standard operators.
 
     Args:
         builder: of a graph that gives `BOXES` and `SCORES`.
@@ -137,11 +137,14 @@ def _rows_of(builder: GraphBuilder, boxes: str, rows: str, count: int) -> str:
 def add_tensorrt_nms(
     builder: GraphBuilder, keep_topk: int, iou_threshold: float, score_threshold: float, class_agnostic: bool = False
 ) -> int:
-    """Appends the plugin EfficientNMS_TRT of TensorRT 8 and later.
+    """Append the plugin EfficientNMS_TRT of TensorRT 8 and later.
 
     Args:
         builder: of a graph that gives `BOXES` and `SCORES`.
-        keep_topk, iou_threshold, score_threshold, class_agnostic: see `add_onnx_nms`.
+        keep_topk: see `add_onnx_nms`.
+        iou_threshold: see `add_onnx_nms`.
+        score_threshold: see `add_onnx_nms`.
+        class_agnostic: see `add_onnx_nms`.
 
     Returns:
         As `add_onnx_nms`.
@@ -174,7 +177,7 @@ def add_tensorrt7_nms(
     iou_threshold: float,
     score_threshold: float,
 ) -> int:
-    """Appends the plugin BatchedNMSDynamic_TRT of TensorRT 7; arguments and result as of `add_onnx_nms`."""
+    """Append the plugin BatchedNMSDynamic_TRT of TensorRT 7; arguments and result as of `add_onnx_nms`."""
     boxes = builder.add('Reshape', BOXES, builder.constant([0, num_priors, 1, 4]))
     builder.add(
         'BatchedNMSDynamic_TRT',

@@ -1,4 +1,4 @@
-"""Classes that an annotation file does not have, and those of its own that are left out, are named with their objects."""
+"""Classes that an annotation file does not have, and those of its own that are left out, are named."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""A training whose parts contradict each other, or the data, ends before its first step with a sentence that names the key."""
+"""A training whose parts contradict each other, or the data, ends before its first step and names the key."""
 
 import copy
 import json

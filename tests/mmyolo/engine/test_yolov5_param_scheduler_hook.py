@@ -127,7 +127,7 @@ def test_resumed_training_goes_on_as_if_it_had_not_stopped():
     kwargs = {'max_epochs': 8, 'warmup_epochs': 2, 'warmup_mim_iter': 0}
     whole = Run(YOLOv5ParamSchedulerHook(**kwargs), 10)
     halves = Run(YOLOv5ParamSchedulerHook(**kwargs), 10)
-    for stop in range(1, 7):
+    for _ in range(6):
         assert whole.epoch() == halves.epoch()
         resumed = Run(YOLOv5ParamSchedulerHook(**kwargs), 10)
         # mmengine loads the optimizer before it calls before_train

@@ -79,7 +79,9 @@ def build(family: str, head=None, layers=None, **kwargs):
 
     Args:
         family: key of `FAMILIES`.
-        head, layers: classes in place of the family's.
+        head: class in place of the family's.
+        layers: class of the layers in place of the family's.
+        **kwargs: further arguments of the head.
     """
     one = FAMILIES[family]
     cfg = dict(

@@ -163,7 +163,7 @@ def test_one_class_has_one_label(family):
 def test_raw_maps_and_the_detectors_way_give_the_same(family, memory_format):
     torch.manual_seed(0)
     head = build(family).to(memory_format=memory_format)
-    for name, parameter in head.named_parameters():
+    for parameter in head.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     x = [torch.randn(2, c, *size).contiguous(memory_format=memory_format) for c, size in zip((8, 16, 24), SIZES)]
     with torch.no_grad():

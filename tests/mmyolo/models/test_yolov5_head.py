@@ -71,7 +71,7 @@ def test_a_centre_on_the_far_edge_belongs_to_the_last_cell():
     maps = [[level.requires_grad_() for level in kind] for kind in yolov5_maps(batch_size=1)]
     losses = build().loss_by_feat(*maps, corner, TRAIN_METAS)
     losses['loss_cls'].backward()
-    for level, size in zip(maps[0], SIZES):
+    for level in maps[0]:
         trained = level.grad.abs().sum((0, 1)) > 0
         if trained.any():
             assert trained[-1, -1] and not trained[:-2].any() and not trained[:, :-2].any()

@@ -1,4 +1,4 @@
-"""Files that are taken for weights: harmless ones, hostile ones and what is none, for tests of every road that reads them."""
+"""Files that are taken for weights: harmless ones, hostile ones and others, for tests of all that reads them."""
 
 import argparse
 import builtins

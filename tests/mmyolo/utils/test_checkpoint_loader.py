@@ -207,6 +207,7 @@ def test_the_config_of_a_training_is_used(good_text, tmp_path):
 def hostile_texts(canary):
     """Texts of configs that would make the file `canary`: name to what is added to a good one."""
     text = str(canary)
+    opens = f'dict(type="builtins.open", file={text!r}, mode="w")'
     return {
         'code': f'open({text!r}, "w")',
         'import': 'import antigravity',
@@ -215,15 +216,16 @@ def hostile_texts(canary):
         'scope': 'default_scope = "antigravity"',
         'place': f'a = "{{{{$NOTHING:1;open({text!r},chr(119))}}}}"',
         'place of a file': 'a = "{{ fileDirname }}"',
-        'type': f'model = dict(type="builtins.open", file={text!r}, mode="w")',
-        'type below': f'model = dict(type="YOLODetector", backbone=dict(type="builtins.open", file={text!r}, mode="w"))',
-        'pipeline': f'test_dataloader = dict(dataset=dict(pipeline=[dict(type="builtins.open", file={text!r}, mode="w")]))',
-        'data set': f'test_dataloader = dict(dataset=dict(type="builtins.open", file={text!r}, mode="w"))',
+        'type': f'model = {opens}',
+        'type below': f'model = dict(type="YOLODetector", backbone={opens})',
+        'pipeline': f'test_dataloader = dict(dataset=dict(pipeline=[{opens}]))',
+        'data set': f'test_dataloader = dict(dataset={opens})',
         'data sets': 'test_dataloader = dict(dataset=dict(type="RepeatDataset", dataset=dict(type="os.x"), times=1))',
         'collate': 'test_dataloader = dict(collate_fn=dict(type="os.system"))',
-        'visualizer': f'visualizer = dict(type="builtins.open", file={text!r}, mode="w")',
+        'visualizer': f'visualizer = {opens}',
         'folder': f'visualizer = dict(type="Visualizer", save_dir={text!r})',
-        'backend': f'visualizer = dict(type="Visualizer", vis_backends=[dict(type="LocalVisBackend", save_dir={text!r})])',
+        'backend': 'visualizer = dict(type="Visualizer", '
+        f'vis_backends=[dict(type="LocalVisBackend", save_dir={text!r})])',
         'other backend': 'visualizer = dict(type="Visualizer", vis_backends=[dict(type="WandbVisBackend")])',
         'names from a file': 'test_dataloader = dict(dataset=dict(metainfo=dict(classes="http://127.0.0.1:9/x")))',
         'loader': 'test_dataloader = 3',

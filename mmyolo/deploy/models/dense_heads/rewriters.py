@@ -30,11 +30,15 @@ def yolov5_head__predict_by_feat(
     rescale: bool = False,
     with_nms: bool = True,
 ) -> tuple[Tensor, Tensor]:
-    """Predicts the boxes of a batch from maps, in shapes that do not depend on what they hold.
+    """Predict the boxes of a batch from maps, in shapes that do not depend on what they hold.
 
     Args:
-        cls_scores, bbox_preds, objectnesses: what `forward` or `forward_raw` returns.
-        batch_img_metas, rescale: not used.
+        self: the head.
+        cls_scores: class logits per level, as `forward` or `forward_raw` returns them.
+        bbox_preds: box predictions per level.
+        objectnesses: objectness logits per level.
+        batch_img_metas: not used.
+        rescale: not used.
         cfg: settings, by default `test_cfg`.
         with_nms: False returns all boxes and their scores.
 
@@ -86,7 +90,7 @@ def _by_prior(maps: Sequence[Tensor], anchors: int) -> Tensor:
     func_name='mmyolo.models.dense_heads.yolov5_head.YOLOv5Head.predict', backend='rknn'
 )
 def yolov5_head__predict__rknn(self, x: Sequence[Tensor], *args, **kwargs):
-    """Returns the maps as the layers give them: the device's own code decodes them."""
+    """Return the maps as the layers give them: the device's own code decodes them."""
     return self(x)
 
 
@@ -94,5 +98,5 @@ def yolov5_head__predict__rknn(self, x: Sequence[Tensor], *args, **kwargs):
     func_name='mmyolo.models.dense_heads.yolov5_head.YOLOv5HeadModule.forward', backend='rknn'
 )
 def yolov5_head_module__forward__rknn(self, x: Sequence[Tensor]) -> Sequence[Tensor]:
-    """Returns the map of each level before it is taken apart."""
+    """Return the map of each level before it is taken apart."""
     return [convs(level) for level, convs in zip(x, self.convs_pred)]

@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def yolov5_bbox_decoder(priors: Tensor, bbox_preds: Tensor, stride: Tensor) -> Tensor:
-    """Decodes predictions.
+    """Decode predictions.
 
     Args:
         priors: (N, 4) or (B, N, 4) anchors, xyxy in input pixels.

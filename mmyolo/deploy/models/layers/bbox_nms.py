@@ -25,9 +25,10 @@ class TRTEfficientNMSop(torch.autograd.Function):
         score_activation: int = 0,
         score_threshold: float = 0.25,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Stands in for the plugin while a network is traced.
+        """Stand in for the plugin while a network is traced.
 
         Args:
+            ctx: context of the function; not used.
             boxes: (B, N, 4) or (B, N, 1, 4).
             scores: (B, N, num_classes).
             background_class: class that is left out, -1 for none.
@@ -61,7 +62,7 @@ class TRTEfficientNMSop(torch.autograd.Function):
         score_activation: int = 0,
         score_threshold: float = 0.25,
     ):
-        """The node of the ONNX graph; arguments as of `forward`."""
+        """Return the node of the ONNX graph; arguments as of `forward`."""
         return g.op(
             'TRT::EfficientNMS_TRT',
             boxes,
@@ -87,12 +88,13 @@ def efficient_nms(
     keep_top_k: int = 100,
     box_coding: int = CORNERS,
 ) -> tuple[Tensor, Tensor]:
-    """Suppresses by the plugin.
+    """Suppress by the plugin.
 
     Args:
         boxes: (B, N, 4) in the form that `box_coding` names.
         scores: (B, N, num_classes).
-        max_output_boxes_per_class, pre_top_k: the plugin has no such settings; taken for callers of other kinds.
+        max_output_boxes_per_class: the plugin has no such setting; taken for callers of other kinds.
+        pre_top_k: as before, not used.
         iou_threshold: of two boxes of a class that overlap more, one goes.
         score_threshold: boxes need a higher score.
         keep_top_k: K.

@@ -33,7 +33,7 @@ class AnchorMatches(NamedTuple):
     """(M, 4) box in cells: centre relative to the cell's corner, width and height."""
 
     def gather(self, levels: Sequence[Tensor], images: Tensor) -> Tensor:
-        """Takes of maps what each anchor predicts.
+        """Take of maps what each anchor predicts.
 
         Args:
             levels: per level (B, A, C, H, W).
@@ -48,12 +48,13 @@ class AnchorMatches(NamedTuple):
     def hand_over(
         self, pairs: Tensor, gt: Tensor, gt_bboxes: Tensor, featmap_sizes: Sequence[tuple[int, int]]
     ) -> 'AnchorMatches':
-        """Keeps some pairs and gives their anchors to other boxes.
+        """Keep some pairs and give their anchors to other boxes.
 
         Args:
             pairs: (K,) ascending, which pairs to keep.
             gt: (K,) rows of their new boxes.
-            gt_bboxes, featmap_sizes: see `match_anchors`.
+            gt_bboxes: see `match_anchors`.
+            featmap_sizes: see `match_anchors`.
         """
         level, x, y = self.level[pairs], self.x[pairs], self.y[pairs]
         sizes = gt_bboxes.new_tensor([(w, h) for h, w in featmap_sizes])[level]
@@ -66,7 +67,7 @@ class AnchorMatches(NamedTuple):
 def matches_of_targets(
     infos: Sequence[Tensor], targets: Sequence[Tensor], featmap_sizes: Sequence[tuple[int, int]]
 ) -> AnchorMatches:
-    """Matches from the lists that `BatchYOLOv7Assigner` returns.
+    """Return matches from the lists that `BatchYOLOv7Assigner` returns.
 
     Args:
         infos: per level (n, 4) rows of image, anchor, column, row.
@@ -92,7 +93,7 @@ def match_anchors(
     shape_thr: float,
     neighbor_thr: float,
 ) -> AnchorMatches:
-    """Matches boxes with anchors.
+    """Match boxes with anchors.
 
     Args:
         gt_bboxes: (N, 4) centre x, centre y, width, height as parts of the input's width and height.

@@ -69,7 +69,7 @@ class BatchATSSAssigner(nn.Module):
         gt_bboxes: Tensor,
         pad_bbox_flag: Tensor,
     ) -> dict[str, Tensor]:
-        """Assigns boxes to priors.
+        """Assign boxes to priors.
 
         Args:
             pred_bboxes: (B, N, 4) predicted boxes, xyxy, whose overlap is the score of a positive; None scores 1.
@@ -133,7 +133,7 @@ class BatchATSSAssigner(nn.Module):
         valid: Tensor,
         num_gts: int,
     ) -> tuple[Tensor, Tensor]:
-        """The candidates of each box that overlap it more than its candidates' mean and standard deviation together.
+        """Return the candidates of each box whose overlap is above the mean plus deviation of all its candidates'.
 
         Args:
             overlaps: (places, gts) -> overlaps of anchors and boxes.

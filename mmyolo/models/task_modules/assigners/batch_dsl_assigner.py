@@ -31,7 +31,7 @@ _CHUNK_CPU, _CHUNK = 1 << 18, 1 << 24
 
 
 def find_inside_points(boxes: Tensor, points: Tensor, box_dim: int = 4, eps: float = 0.01) -> Tensor:
-    """Marks the points that lie inside boxes.
+    """Mark the points that lie inside boxes.
 
     Args:
         boxes: (B, G, box_dim) boxes, xyxy, or centre, width, height, angle in radians.
@@ -46,7 +46,7 @@ def find_inside_points(boxes: Tensor, points: Tensor, box_dim: int = 4, eps: flo
 
 
 def get_box_center(boxes: Tensor, box_dim: int = 4) -> Tensor:
-    """Centres of boxes.
+    """Return the centres of boxes.
 
     Args:
         boxes: (..., box_dim) boxes, xyxy, or centre, width, height, angle.
@@ -117,7 +117,7 @@ class BatchDynamicSoftLabelAssigner(nn.Module):
         gt_bboxes: Tensor,
         pad_bbox_flag: Tensor,
     ) -> dict[str, Tensor]:
-        """Assigns boxes to priors.
+        """Assign boxes to priors.
 
         Args:
             pred_bboxes: (B, N, D) predicted boxes; D is 4, xyxy, or 5, centre, width, height, angle.
@@ -160,7 +160,7 @@ class BatchDynamicSoftLabelAssigner(nn.Module):
         }
 
     def _choose(self, pairs: '_Pairs', valid: Tensor, num_gts: int) -> tuple[Tensor, Tensor]:
-        """The priors that each box wants.
+        """Return the priors that each box wants.
 
         Args:
             pairs: overlaps and costs.
@@ -213,7 +213,7 @@ class _Pairs:
         self.in_play = self.points.new_zeros((len(pred_bboxes), self.num_priors))
 
     def put_in_play(self, gts: Tensor) -> None:
-        """Marks the priors that lie inside some of these boxes."""
+        """Mark the priors that lie inside some of these boxes."""
         inside = _inside(self.gt_bboxes[gts], self.points)  # (t, N)
         self.in_play.index_add_(0, gts // self.num_gts, inside.to(self.in_play))
 

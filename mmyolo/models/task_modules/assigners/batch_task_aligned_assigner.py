@@ -65,7 +65,7 @@ class BatchTaskAlignedAssigner(nn.Module):
         gt_bboxes: Tensor,
         pad_bbox_flag: Tensor,
     ) -> dict[str, Tensor]:
-        """Assigns boxes to priors.
+        """Assign boxes to priors.
 
         Args:
             pred_bboxes: (B, N, 4) predicted boxes, xyxy.
@@ -159,10 +159,14 @@ class BatchTaskAlignedAssigner(nn.Module):
         batch_size: int,
         num_gt: int,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Marks the priors that boxes choose.
+        """Mark the priors that boxes choose.
 
         Args:
-            pred_bboxes, pred_scores, gt_labels, gt_bboxes, pad_bbox_flag: see `forward`.
+            pred_bboxes: see `forward`.
+            pred_scores: see `forward`.
+            gt_labels: see `forward`.
+            gt_bboxes: see `forward`.
+            pad_bbox_flag: see `forward`.
             priors: (N, 2) x, y of the priors.
             batch_size: B.
             num_gt: G.
@@ -188,7 +192,10 @@ class BatchTaskAlignedAssigner(nn.Module):
         """Metrics and overlaps of all boxes and priors.
 
         Args:
-            pred_bboxes, pred_scores, gt_labels, gt_bboxes: see `forward`.
+            pred_bboxes: see `forward`.
+            pred_scores: see `forward`.
+            gt_labels: see `forward`.
+            gt_bboxes: see `forward`.
             batch_size: B.
             num_gt: G.
 
@@ -204,7 +211,7 @@ class BatchTaskAlignedAssigner(nn.Module):
     def select_topk_candidates(
         self, alignment_gt_metrics: Tensor, using_largest_topk: bool = True, topk_mask: Tensor | None = None
     ) -> Tensor:
-        """Marks the `topk` priors of each box.
+        """Mark the `topk` priors of each box.
 
         Args:
             alignment_gt_metrics: (B, G, N) metrics.
@@ -229,10 +236,11 @@ class BatchTaskAlignedAssigner(nn.Module):
         batch_size: int,
         num_gt: int,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Looks up what the priors are to predict.
+        """Look up what the priors are to predict.
 
         Args:
-            gt_labels, gt_bboxes: see `forward`.
+            gt_labels: see `forward`.
+            gt_bboxes: see `forward`.
             assigned_gt_idxs: (B, N) index of each prior's box within its image.
             fg_mask_pre_prior: (B, N) above 0 for positives.
             batch_size: B.
@@ -259,7 +267,7 @@ class BatchTaskAlignedAssigner(nn.Module):
         )
 
     def _choose(self, pairs: '_Pairs', points: Tensor, valid: Tensor, num_gts: int) -> tuple[Tensor, Tensor]:
-        """The top-k priors of each valid box, among those whose point lies in it.
+        """Return the top-k priors of each valid box, among those whose point lies in it.
 
         Args:
             pairs: what overlaps and metrics are computed of.

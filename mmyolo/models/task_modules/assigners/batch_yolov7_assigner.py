@@ -62,7 +62,7 @@ class BatchYOLOv7Assigner(nn.Module):
         grid_offset: Tensor,
         near_neighbor_thr: float = 0.5,
     ) -> dict[str, list[Tensor]]:
-        """Assigns boxes to anchors.
+        """Assign boxes to anchors.
 
         Args:
             pred_results: per level (B, A, H, W, 5 + num_classes) boxes, objectness and class logits.
@@ -123,7 +123,7 @@ class BatchYOLOv7Assigner(nn.Module):
         anchors: Tensor,
         featmap_sizes: Sequence[tuple[int, int]],
     ) -> AnchorMatches:
-        """Chooses positives among candidates.
+        """Choose positives among candidates.
 
         Args:
             candidates: M pairs of an anchor and a box.
@@ -214,7 +214,7 @@ class BatchYOLOv7Assigner(nn.Module):
 
 
 def _by_group(groups: Tensor, num_groups: int) -> Tensor:
-    """Indices of the elements of each group in their order, (num_groups, size of the largest), -1 for none."""
+    """Return indices of the elements of each group in their order, (num_groups, size of the largest), -1 for none."""
     order = groups.argsort(stable=True)
     counts = torch.bincount(groups, minlength=num_groups)
     table = groups.new_full((num_groups, int(counts.max()) if len(groups) else 0), -1)

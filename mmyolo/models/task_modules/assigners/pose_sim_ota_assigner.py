@@ -42,7 +42,7 @@ class PoseSimOTAAssigner(SimOTAAssigner):
         self.oks_calculator = MODELS.build(oks_calculator)
 
     def costs(self, predicted: InstanceData, truth: InstanceData, overlaps: Tensor) -> tuple[Tensor, Tensor]:
-        """Computes what each pair costs, and how well it meets.
+        """Compute what each pair costs, and how well it meets.
 
         Args:
             predicted: V predictions.

@@ -50,13 +50,14 @@ class SimOTAAssigner(MMDETSimOTAAssigner):
         gt_instances_ignore: InstanceData | None = None,
         **kwargs,
     ) -> AssignResult:
-        """Assigns the priors of an image.
+        """Assign the priors of an image.
 
         Args:
             pred_instances: `bboxes` (N, 4) decoded boxes, xyxy, `scores` (N, C) and `priors` (N, 4): x, y,
                 stride, stride.
             gt_instances: `bboxes` (G, 4) and `labels` (G,).
             gt_instances_ignore: not used.
+            **kwargs: not used.
 
         Returns:
             `gt_inds` (N,), 0 or one more than the box's index; `labels` (N,), -1 for none; `max_overlaps` (N,), of
@@ -80,7 +81,7 @@ class SimOTAAssigner(MMDETSimOTAAssigner):
         return AssignResult(len(truth), gt_inds, quality, labels=labels)
 
     def costs(self, predicted: InstanceData, truth: InstanceData, overlaps: Tensor) -> tuple[Tensor, Tensor]:
-        """Computes what each pair costs, and how well it meets.
+        """Compute what each pair costs, and how well it meets.
 
         Args:
             predicted: V predictions, see `assign`.
@@ -94,7 +95,7 @@ class SimOTAAssigner(MMDETSimOTAAssigner):
         return cost, overlaps
 
     def _cheapest(self, cost: Tensor, overlaps: Tensor) -> tuple[Tensor, Tensor]:
-        """Picks priors by cost, and of the boxes that picked a prior the one for which it costs least.
+        """Pick priors by cost, and of the boxes that picked a prior the one for which it costs least.
 
         Args:
             cost: (V, G).

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def select_candidates_in_gts(priors_points: Tensor, gt_bboxes: Tensor, eps: float = 1e-9) -> Tensor:
-    """Marks the points that lie inside a box.
+    """Mark the points that lie inside a box.
 
     Args:
         priors_points: (N, 2) points x, y.
@@ -26,7 +26,7 @@ def select_candidates_in_gts(priors_points: Tensor, gt_bboxes: Tensor, eps: floa
 
 
 def select_highest_overlaps(pos_mask: Tensor, overlaps: Tensor, num_gt: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Gives every prior that several boxes claim to the box it overlaps most, claimant or not.
+    """Give every prior that several boxes claim to the box it overlaps most, claimant or not.
 
     Args:
         pos_mask: (B, G, N) 1 where the box claims the prior.
@@ -51,7 +51,7 @@ def settle_contested(
     num_priors: int,
     num_gts: int,
 ) -> tuple[Tensor, Tensor]:
-    """Leaves every prior one box, as `select_highest_overlaps` does, where claims are pairs instead of a mask.
+    """Leave every prior one box, as `select_highest_overlaps` does, where claims are pairs instead of a mask.
 
     Args:
         overlaps: (places, gts), which broadcast -> overlaps of those priors and boxes.

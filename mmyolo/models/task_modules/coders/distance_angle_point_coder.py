@@ -17,7 +17,7 @@ ANGLE_RANGES = {'le90': (-math.pi / 2, math.pi), 'le135': (-math.pi / 4, math.pi
 
 
 def norm_angle(angle: Tensor, angle_version: str) -> Tensor:
-    """Brings angles into the range of a convention.
+    """Bring angles into the range of a convention.
 
     Args:
         angle: (...) radians.

@@ -12,10 +12,10 @@ class YOLOv5BBoxCoder(BaseBBoxCoder):
     """Box coder of YOLOv5: a centre reaches 1.5 cells around its cell, a side up to 4 times its anchor."""
 
     def encode(self, **kwargs) -> None:
-        """Does nothing: the loss compares decoded boxes."""
+        """Do nothing: the loss compares decoded boxes."""
 
     def decode(self, priors: Tensor, pred_bboxes: Tensor, stride: Tensor | int) -> Tensor:
-        """Decodes predictions to boxes.
+        """Decode predictions to boxes.
 
         Args:
             priors: (N, 4) or (B, N, 4) anchors, xyxy in input pixels.

@@ -12,10 +12,10 @@ class YOLOXBBoxCoder(BaseBBoxCoder):
     """Box coder of YOLOX; all values are in strides."""
 
     def encode(self, **kwargs) -> None:
-        """Does nothing: the loss compares decoded boxes."""
+        """Do nothing: the loss compares decoded boxes."""
 
     def decode(self, priors: Tensor, pred_bboxes: Tensor, stride: Tensor | int) -> Tensor:
-        """Decodes predictions to boxes.
+        """Decode predictions to boxes.
 
         Args:
             priors: (N, 2) or (B, N, 2) points x, y in input pixels.

@@ -49,7 +49,7 @@ def qbox2rbox(boxes: Tensor) -> Tensor:
 
 
 def register_converters() -> None:
-    """Makes them known to mmdet's box types, which must be registered before; mmrotate does so itself."""
+    """Make them known to mmdet's box types, which must be registered before; mmrotate does so itself."""
     if find_spec('mmrotate') is None:
         for converter in (hbox2rbox, hbox2qbox, rbox2hbox, rbox2qbox, qbox2hbox, qbox2rbox):
             register_box_converter(*converter.__name__.split('2'), converter)

@@ -9,14 +9,14 @@ class PointBoxes(BaseBoxes):
     """Boxes that are inside an image when their centre is, and that cannot be clipped."""
 
     def clip_(self, img_shape: tuple[int, int]) -> None:
-        """Leaves the boxes alone: a clipped rotated box is none. Many transforms ask for it by default.
+        """Leave the boxes alone: a clipped rotated box is none. Many transforms ask for it by default.
 
         Args:
             img_shape: height and width of the image.
         """
 
     def is_inside(self, img_shape: tuple[int, int], all_inside: bool = False, allowed_border: int = 0) -> BoolTensor:
-        """Finds the boxes whose centre is in the image.
+        """Find the boxes whose centre is in the image.
 
         Args:
             img_shape: height and width of the image.
@@ -80,6 +80,6 @@ def points_in_quadrilaterals(points: Tensor, corners: Tensor) -> BoolTensor:
 
 
 def transform_points(points: Tensor, matrix: Tensor) -> Tensor:
-    """Applies a (2, 3) affine or (3, 3) projective map to points (..., 2)."""
+    """Apply a (2, 3) affine or (3, 3) projective map to points (..., 2)."""
     moved = torch.cat((points, torch.ones_like(points[..., :1])), dim=-1) @ matrix.T
     return moved if len(matrix) == 2 else moved[..., :2] / moved[..., 2:]

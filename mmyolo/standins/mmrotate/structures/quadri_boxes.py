@@ -52,7 +52,7 @@ class QuadriBoxes(PointBoxes):
         return self.areas.sqrt()
 
     def flip_(self, img_shape: tuple[int, int], direction: str = 'horizontal') -> None:
-        """Flips the boxes with their image.
+        """Flip the boxes with their image.
 
         Args:
             img_shape: height and width of the image.
@@ -66,7 +66,7 @@ class QuadriBoxes(PointBoxes):
         self.tensor = torch.stack((x, y), dim=-1).flatten(-2)
 
     def translate_(self, distances: tuple[float, float]) -> None:
-        """Moves the boxes.
+        """Move the boxes.
 
         Args:
             distances: pixels along x and y.
@@ -74,7 +74,7 @@ class QuadriBoxes(PointBoxes):
         self.tensor = self.tensor + self.tensor.new_tensor(distances).repeat(4)
 
     def rotate_(self, center: tuple[float, float], angle: float) -> None:
-        """Turns the boxes.
+        """Turn the boxes.
 
         Args:
             center: point to turn around.
@@ -83,7 +83,7 @@ class QuadriBoxes(PointBoxes):
         self._transform(self.tensor.new_tensor(cv2.getRotationMatrix2D(center, -angle, 1)))
 
     def project_(self, homography_matrix: Tensor | np.ndarray) -> None:
-        """Maps the corners.
+        """Map the corners.
 
         Args:
             homography_matrix: (3, 3).
@@ -91,7 +91,7 @@ class QuadriBoxes(PointBoxes):
         self._transform(torch.as_tensor(homography_matrix).to(self.tensor))
 
     def rescale_(self, scale_factor: tuple[float, float]) -> None:
-        """Scales the boxes with their image.
+        """Scale the boxes with their image.
 
         Args:
             scale_factor: factors along x and y.
@@ -99,7 +99,7 @@ class QuadriBoxes(PointBoxes):
         self.tensor = self.tensor * self.tensor.new_tensor(scale_factor).repeat(4)
 
     def resize_(self, scale_factor: tuple[float, float]) -> None:
-        """Scales the shapes and leaves the centres where they are.
+        """Scale the shapes and leave the centres where they are.
 
         Args:
             scale_factor: factors along x and y.

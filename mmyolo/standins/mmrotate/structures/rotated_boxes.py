@@ -62,7 +62,7 @@ class RotatedBoxes(PointBoxes):
         return rotated_corners(self.tensor)
 
     def regularize_boxes(self, pattern: str | None = None) -> Tensor:
-        """Describes the same boxes by the numbers of a convention; a rotated box has several descriptions.
+        """Describe the same boxes by the numbers of a convention; a rotated box has several descriptions.
 
         Args:
             pattern: 'le90' and 'le135': the longer side is the width, angles from -90 or -45 degrees on, below half a
@@ -92,7 +92,7 @@ class RotatedBoxes(PointBoxes):
         return torch.stack((x, y, *sides, angle), dim=-1)
 
     def flip_(self, img_shape: tuple[int, int], direction: str = 'horizontal') -> None:
-        """Flips the boxes with their image.
+        """Flip the boxes with their image.
 
         Args:
             img_shape: height and width of the image.
@@ -110,7 +110,7 @@ class RotatedBoxes(PointBoxes):
         self.tensor = torch.stack((x, y, width, height, angle), dim=-1)
 
     def translate_(self, distances: tuple[float, float]) -> None:
-        """Moves the boxes.
+        """Move the boxes.
 
         Args:
             distances: pixels along x and y.
@@ -118,7 +118,7 @@ class RotatedBoxes(PointBoxes):
         self.tensor = self.tensor + self.tensor.new_tensor((*distances, 0, 0, 0))
 
     def rotate_(self, center: tuple[float, float], angle: float) -> None:
-        """Turns the boxes.
+        """Turn the boxes.
 
         Args:
             center: point to turn around.
@@ -129,7 +129,7 @@ class RotatedBoxes(PointBoxes):
         self.tensor = torch.cat((centre, self.tensor[..., 2:4], self.tensor[..., 4:] + math.radians(angle)), dim=-1)
 
     def project_(self, homography_matrix: Tensor | np.ndarray) -> None:
-        """Maps the corners and takes the smallest rotated boxes around them.
+        """Map the corners and take the smallest rotated boxes around them.
 
         Args:
             homography_matrix: (3, 3).
@@ -138,7 +138,7 @@ class RotatedBoxes(PointBoxes):
         self.tensor = qbox2rbox(transform_points(self.corners(), matrix).flatten(-2))
 
     def rescale_(self, scale_factor: tuple[float, float]) -> None:
-        """Scales the boxes with their image; a stretched rotated box is approximated by one with the same side lengths.
+        """Scale the boxes with their image; a stretched rotated box is approximated by one with the same side lengths.
 
         Args:
             scale_factor: factors along x and y.
@@ -146,7 +146,7 @@ class RotatedBoxes(PointBoxes):
         self.tensor = rescale_rotated(self.tensor, self.tensor.new_tensor(scale_factor))
 
     def resize_(self, scale_factor: tuple[float, float]) -> None:
-        """Scales the shapes and leaves the centres where they are.
+        """Scale the shapes and leave the centres where they are.
 
         Args:
             scale_factor: factors along x and y.
@@ -175,7 +175,7 @@ class RotatedBoxes(PointBoxes):
 
 
 def rescale_rotated(boxes: Tensor, scale: Tensor) -> Tensor:
-    """Scales boxes along x and y.
+    """Scale boxes along x and y.
 
     Args:
         boxes: (..., 5) rotated boxes.

@@ -9,7 +9,7 @@ from .convert import State, convert_checkpoint
 
 
 def make_parser(description: str, src: str | None = None, dst: str | None = None) -> argparse.ArgumentParser:
-    """Makes a parser.
+    """Make a parser.
 
     Args:
         description: What is converted.
@@ -32,11 +32,13 @@ def run(
     read: Callable[[str | Path], State] | None = None,
     may_lack: Sequence[str] = (),
 ) -> None:
-    """Converts as the arguments say; ends the program with a message if that fails.
+    """Convert as the arguments say; end the program with a message if that fails.
 
     Args:
         args: Of `make_parser`.
-        translate, read, may_lack: See `convert_checkpoint`.
+        translate: See `convert_checkpoint`.
+        read: See `convert_checkpoint`.
+        may_lack: See `convert_checkpoint`.
     """
     try:
         state = convert_checkpoint(args.src, args.dst, translate, read, args.config, may_lack)

@@ -23,7 +23,7 @@ def convert_checkpoint(
     config: str | None = None,
     may_lack: Sequence[str] = (),
 ) -> State:
-    """Converts a checkpoint.
+    """Convert a checkpoint.
 
     Args:
         src: The file of the other project.
@@ -58,7 +58,7 @@ def convert_checkpoint(
 
 
 def save(path: str | Path, state: State, meta: Mapping[str, Any]) -> None:
-    """Writes weights and what is known about them; the file can be read without running code."""
+    """Write weights and what is known about them; the file can be read without running code."""
     with replacing(path) as temporary:
         torch.save({'meta': dict(meta), 'state_dict': {key: value.clone() for key, value in state.items()}}, temporary)
 

@@ -24,5 +24,5 @@ KEYS = KeyMap(
 
 
 def translate_rtmdet(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Names of RTMDet."""
+    """Return the names of RTMDet."""
     return place_keys(state, KEYS)

@@ -63,12 +63,12 @@ KEYS_BACKBONE = KeyMap('the backbone of PPYOLOE', _BACKBONE, optional=('backbone
 
 
 def translate_ppyoloe(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Names of a detector."""
+    """Return the names of a detector."""
     return place_keys(state, KEYS)
 
 
 def translate_ppyoloe_backbone(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Names of a backbone that was trained on ImageNet; its classifier is left out."""
+    """Return the names of a backbone that was trained on ImageNet; its classifier is left out."""
     backbone = {f'backbone.{key.removeprefix("backbone.")}': value for key, value in state.items() if '@@' not in key}
     return place_keys(
         {key: value for key, value in backbone.items() if key.startswith(('backbone.stem.', 'backbone.stages.'))},

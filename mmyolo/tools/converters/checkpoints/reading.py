@@ -74,7 +74,7 @@ def _load_tensors(content: bytes) -> Any:
 
 
 def _harmless(module: str, name: str) -> Any:
-    """The class or function of that name if it is on the list, else None."""
+    """Return the class or function of that name if it is on the list, else None."""
     if module in ('builtins', '__builtin__') and name in _BUILTINS:
         return getattr(builtins, name)
     if module in ('builtins', '__builtin__') and name in _BOUNDED:
@@ -102,7 +102,7 @@ class RestrictedUnpickler(pickle._Unpickler):  # the one in C makes room for as 
     """Unpickles data and stand-ins."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """The class or function of that name if it is harmless, else a class of stand-ins."""
+        """Return the class or function of that name if it is harmless, else a class of stand-ins."""
         found = _harmless(module, name)
         return type(name, (StandIn,), {'__module__': module}) if found is None else found
 
@@ -113,7 +113,7 @@ _PICKLE.load = lambda file, **kwargs: RestrictedUnpickler(file, **kwargs).load()
 
 
 def read_torch(path: str | Path) -> Any:
-    """Reads what `torch.save` wrote.
+    """Read what `torch.save` wrote.
 
     Args:
         path: The file.
@@ -134,7 +134,7 @@ def read_torch(path: str | Path) -> Any:
 
 
 def read_predictions(path: str | Path) -> Any:
-    """Reads the predictions that tools/test.py --out wrote.
+    """Read the predictions that tools/test.py --out wrote.
 
     Args:
         path: The file, a pickle of tensors, numbers and text.
@@ -158,7 +158,7 @@ def read_predictions(path: str | Path) -> Any:
 
 
 def read_pdparams(path: str | Path) -> dict[str, Tensor]:
-    """Reads a .pdparams file of PaddlePaddle, a pickle of arrays by name.
+    """Read a .pdparams file of PaddlePaddle, a pickle of arrays by name.
 
     Args:
         path: The file.
@@ -185,7 +185,7 @@ def read_pdparams(path: str | Path) -> dict[str, Tensor]:
 
 
 def find_weights(content: Any, path: str | Path) -> dict[str, Tensor]:
-    """Collects the weights of a checkpoint, in single precision: of the moving average, if it has one.
+    """Collect the weights of a checkpoint, in single precision: of the moving average, if it has one.
 
     Args:
         content: What `read_torch` gives.
@@ -206,7 +206,7 @@ def find_weights(content: Any, path: str | Path) -> dict[str, Tensor]:
 
 
 def find_classes(content: Any) -> list[str] | None:
-    """The names of the classes that a pickled model brings along, None if it has none."""
+    """Return the names of the classes that a pickled model brings along, None if it has none."""
     for part in _candidates(content):
         names = getattr(part, 'names', None)
         if isinstance(names, Mapping):
@@ -217,7 +217,7 @@ def find_classes(content: Any) -> list[str] | None:
 
 
 def plain(value: Any) -> Any:
-    """Leaves stand-ins out of nested lists and dicts, and makes lists of arrays."""
+    """Leave stand-ins out of nested lists and dicts, and make lists of arrays."""
     if isinstance(value, np.ndarray):
         return plain(value.tolist())
     if isinstance(value, Mapping):
@@ -237,7 +237,7 @@ def _candidates(content: Any) -> list[Any]:
 
 
 def _state_dict(part: Any) -> dict[str, Tensor]:
-    """The tensors of a state_dict, or of what is left of a module."""
+    """Return the tensors of a state_dict, or of what is left of a module."""
     if isinstance(part, Mapping):
         if isinstance(part.get('state_dict'), Mapping):  # of a checkpoint in a checkpoint
             return _state_dict(part['state_dict'])

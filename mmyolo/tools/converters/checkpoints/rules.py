@@ -43,7 +43,7 @@ class KeyMap(NamedTuple):
 
 
 def place_keys(state: Mapping[str, Tensor], keys: KeyMap) -> dict[str, Tensor]:
-    """Renames weights.
+    """Rename weights.
 
     Args:
         state: Weights by foreign name.
@@ -91,7 +91,7 @@ def _find(key: str, places: dict[str, Place]) -> Any:
 
 
 def compare(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], may_lack: Sequence[str] = ()) -> list[str]:
-    """Compares weights with those of a model.
+    """Compare weights with those of a model.
 
     Args:
         state: Weights by name.
@@ -118,6 +118,6 @@ def compare(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], may_lack:
 
 
 def brief(names: Sequence[str], count: int = 5) -> str:
-    """The first names, and how many more there are."""
+    """Return the first names, and how many more there are."""
     more = f' and {len(names) - count} more' if len(names) > count else ''
     return ', '.join(names[:count]) + more

@@ -9,7 +9,7 @@ STUDENT = 'architecture.'
 
 
 def extract_student(checkpoint: str | Path, out_path: str | None = None, inplace: bool = False) -> Path:
-    """Writes the student's weights and the meta information.
+    """Write the student's weights and the meta information.
 
     Args:
         checkpoint: The file of the distillation.

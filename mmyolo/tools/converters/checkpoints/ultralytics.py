@@ -79,16 +79,16 @@ KEYS: dict[str, KeyMap] = {
 
 
 def translate_yolov5(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Names of YOLOv5; models for 1280 pixels (P6) are those with a layer 33."""
+    """Return the names of YOLOv5; models for 1280 pixels (P6) are those with a layer 33."""
     is_p6 = any(key.startswith('model.33.') for key in state)
     return place_keys(state, KEYS['yolov5-p6' if is_p6 else 'yolov5'])
 
 
 def translate_yolov5u(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Names of YOLOv5u."""
+    """Return the names of YOLOv5u."""
     return place_keys(state, KEYS['yolov5u'])
 
 
 def translate_yolov8(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Names of YOLOv8."""
+    """Return the names of YOLOv8."""
     return place_keys(state, KEYS['yolov8'])

@@ -53,11 +53,11 @@ KEYS_V3_DISTILLED = KeyMap(
 
 
 def translate_yolov6(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Names of version 2 and before."""
+    """Return the names of version 2 and before."""
     return place_keys(state, KEYS)
 
 
 def translate_yolov6_v3(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Names of version 3."""
+    """Return the names of version 3."""
     distilled = any(key.startswith('detect.reg_preds_lrtb.') for key in state)
     return place_keys(state, KEYS_V3_DISTILLED if distilled else KEYS_V3)

@@ -173,7 +173,7 @@ _DOWN = {'conv': _conv, 'pool': _max_pool, 'down_c': _down_c}
 
 
 def key_map(name: str) -> KeyMap:
-    """The names of one model.
+    """Return the names of one model.
 
     Args:
         name: One of `MODELS`.
@@ -225,7 +225,7 @@ def key_map(name: str) -> KeyMap:
 
 
 def translator(src: str | Path):
-    """Gives the function that translates weights of a file, by the name of the file.
+    """Give the function that translates weights of a file, by the name of the file.
 
     Raises:
         ValueError: If the name is not one of the published ones.

@@ -47,5 +47,5 @@ KEYS = KeyMap(
 
 
 def translate_yolox(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Names of YOLOX."""
+    """Return the names of YOLOX."""
     return place_keys(state, KEYS)

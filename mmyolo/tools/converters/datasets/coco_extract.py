@@ -20,7 +20,7 @@ AREAS = {'small': (0, 32**2), 'medium': (32**2, 96**2), 'large': (96**2, float('
 def choose(
     coco: dict, num_images: int, rng: random.Random, area_size: str | None = None, classes: Sequence[str] | None = None
 ) -> dict:
-    """Draws images of a COCO file.
+    """Draw images of a COCO file.
 
     Args:
         coco: The content of the file.
@@ -62,7 +62,7 @@ def choose(
 def extract(
     root: Path, out_dir: Path, num_images: int, use_training_set: bool, seed: int | None, **filters
 ) -> dict[str, dict]:
-    """Writes a small data set in the layout of COCO 2017.
+    """Write a small data set in the layout of COCO 2017.
 
     Args:
         root: Has annotations/instances_{train,val}2017.json and the folders train2017 and val2017.

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 
 def subset(coco: dict, images: Iterable[dict], annotations: Iterable[dict]) -> dict:
-    """Takes some images and their annotations out of a COCO file.
+    """Take some images and their annotations out of a COCO file.
 
     Args:
         coco: The content of the file; everything but images and annotations is kept.

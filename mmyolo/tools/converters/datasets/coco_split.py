@@ -9,7 +9,7 @@ NAMES = {2: ('trainval', 'test'), 3: ('train', 'val', 'test')}
 
 
 def split_coco(coco: dict, ratios: Sequence[float], shuffle: bool = False, seed: int | None = None) -> dict[str, dict]:
-    """Splits a COCO file by images.
+    """Split a COCO file by images.
 
     Args:
         coco: The content of the file.

@@ -48,7 +48,7 @@ class SplitConfig:
 
     @classmethod
     def from_dict(cls, content: dict) -> 'SplitConfig':
-        """Checks the content of a JSON file.
+        """Check the content of a JSON file.
 
         Raises:
             ValueError: a key is missing or unknown, or the numbers do not fit each other.
@@ -94,7 +94,7 @@ class Objects(NamedTuple):
 
 
 def read_objects(path: Path) -> Objects:
-    """Reads one of DOTA's text files; a damaged line is left out with a warning that names it.
+    """Read one of DOTA's text files; a damaged line is left out with a warning that names it.
 
     Args:
         path: lines `x1 y1 ... y4 class difficulty`, after lines of meta information, such as `gsd:0.5`.
@@ -126,10 +126,11 @@ def read_objects(path: Path) -> Objects:
 
 
 def sliding_windows(width: int, height: int, windows: Sequence[tuple[int, int]], min_img_ratio: float) -> np.ndarray:
-    """Places patches on an image.
+    """Place patches on an image.
 
     Args:
-        width, height: of the image.
+        width: of the image.
+        height: of the image.
         windows: size and overlap of each kind of patch.
         min_img_ratio: part of a patch that the image has to cover; where no patch reaches it, the best ones are kept.
 
@@ -178,7 +179,7 @@ def covered_parts(corners: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 
 
 def split_image(image_path: Path, ann_path: Path | None, out: Path, config: SplitConfig, suffix: str) -> int:
-    """Cuts one image.
+    """Cut one image.
 
     Args:
         image_path: the image.
@@ -223,7 +224,7 @@ def split_image(image_path: Path, ann_path: Path | None, out: Path, config: Spli
 
 
 def list_images(root: Path, phase: str, ann_subdir: str) -> list[tuple[Path, Path | None]]:
-    """Lists the images of a phase and their files of objects.
+    """List the images of a phase and their files of objects.
 
     Args:
         root: has <set>/images and <set>/<ann_subdir>, or <set>/<ann_subdir>/labelTxt.
@@ -264,7 +265,7 @@ def split_dota(
     suffix: str = '.png',
     overwrite: bool = False,
 ) -> dict:
-    """Cuts the images of DOTA.
+    """Cut the images of DOTA.
 
     Args:
         config: how to cut.
@@ -306,7 +307,7 @@ def split_dota(
 
 
 def _split_pair(pair: tuple[Path, Path | None], out: Path, config: SplitConfig, suffix: str) -> int | str:
-    """The number of patches, or what is wrong with the image or its objects."""
+    """Return the number of patches, or what is wrong with the image or its objects."""
     try:
         return split_image(*pair, out, config, suffix)
     except (ValueError, OSError) as error:

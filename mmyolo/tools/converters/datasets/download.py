@@ -52,7 +52,7 @@ class DownloadError(RuntimeError):
 def download_all(
     urls: Sequence[str], folder: Path, unzip: bool = False, delete: bool = False, threads: int = 4
 ) -> tuple[Path, ...]:
-    """Downloads archives; those that stand in the folder already are not downloaded again.
+    """Download archives; those that stand in the folder already are not downloaded again.
 
     Args:
         urls: Their addresses.
@@ -103,7 +103,7 @@ def _fetch(url: str, folder: Path, unzip: bool, delete: bool, bars: Progress) ->
 
 
 def extract_archive(archive: Path, folder: Path) -> None:
-    """Extracts a zip or tar archive; nothing in it can be written outside the folder.
+    """Extract a zip or tar archive; nothing in it can be written outside the folder.
 
     Raises:
         ValueError: If it is neither.

@@ -155,7 +155,7 @@ def test_mosaic():
     assert len(results['gt_keypoints']) == 4
     height, width = results['img_shape'][:2]
     checked = 0
-    for index, box in enumerate(results['gt_bboxes'].tensor):
+    for index in range(len(results['gt_bboxes'].tensor)):
         points, visible = results['gt_keypoints'].keypoints[index], results['gt_keypoints'].keypoints_visible[index]
         inside = (points >= 0).all(1) & (points[:, 0] <= width) & (points[:, 1] <= height)
         assert torch.equal(visible > 0, inside)
