@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .code import ExecutorReturnCode
+from .code import ExecutorReturnCode, PlatformCode
 
 
 class ExecutorError(Exception):
@@ -53,6 +53,23 @@ class NoGpuError(ExecutorError, RuntimeError):
 
 class ResultError(ExecutorError, ValueError):
     """A result that the platform would reject; nothing was written."""
+
+
+class ResultRejected(ResultError):
+    """A result file that the platform cannot read or does not take.
+
+    Args:
+        reason: what is wrong, with the file.
+        code: what the platform shows.
+    """
+
+    def __init__(self, reason: str, code: int = PlatformCode.RESULT_REJECTED) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.code = code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.reason, self.code)
 
 
 class ValidationError(ResultError):

@@ -7,6 +7,8 @@ from typing import Any
 
 from .errors import ResultError
 
+MAX_INT32 = 2**31 - 1
+
 
 def to_float(value: Any, name: str) -> float:
     """Turn a scalar of any library into a Python float.
@@ -75,3 +77,31 @@ def to_plain(value: Any, name: str) -> Any:
     if isinstance(value, int):
         return int(value)
     return to_finite_float(value, name)
+
+
+def is_number(value: Any, low: float = float('-inf'), high: float = float('inf')) -> bool:
+    """Tell whether ``float(value)`` works and gives a number within bounds, which NaN never is.
+
+    Args:
+        value: anything.
+        low: the lower bound, inclusive.
+        high: the upper bound, inclusive.
+    """
+    try:
+        return low <= float(value) <= high
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def is_integer(value: Any, low: int = -(2**31), high: int = 2**31 - 1) -> bool:
+    """Tell whether ``int(value)`` works and gives an integer within bounds.
+
+    Args:
+        value: anything; decimals are cut off.
+        low: the lower bound, inclusive.
+        high: the upper bound, inclusive.
+    """
+    try:
+        return low <= int(value) <= high
+    except (TypeError, ValueError, OverflowError):
+        return False

@@ -14,9 +14,7 @@ from typing import Any, Iterable, Mapping
 
 from .errors import ResultError
 from .log import warn_once
-from .scalars import to_float, to_plain
-
-MAX_INT32 = 2**31 - 1
+from .scalars import MAX_INT32, to_float, to_plain
 
 MAIN_METRICS = ('maskAP', 'mIoU', 'mAP')  # the first that a result has decides which stage is best
 BOUNDED_METRICS = ('mAP', 'mAR', 'mIoU', 'mAcc', 'maskAP', 'boxAP')

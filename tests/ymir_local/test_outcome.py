@@ -5,15 +5,9 @@ import json
 import pytest
 import yaml
 
-from ymir_exc.reading import MonitorLine
-from ymir_local.platform.outcome import (
-    ResultRejected,
-    describe_exit,
-    judge,
-    read_infer_result,
-    read_mining_result,
-    read_training_result,
-)
+from ymir_exc.errors import ResultRejected
+from ymir_exc.reading import MonitorLine, read_infer_result, read_mining_result, read_training_result
+from ymir_local.platform.outcome import describe_exit, judge
 from ymir_local.platform.run import MonitorReading
 
 GOOD = MonitorLine('t', 1.0, 1.0, 2)
@@ -221,7 +215,7 @@ def test_a_monitor_that_is_gone_at_the_end_counts(tmp_path):
 def test_mining_as_the_platform_reads_it(tmp_path):
     """Names may hold any byte but a TAB and a line feed."""
     (tmp_path / 'result.tsv').write_bytes('a\u2028b.jpg\t0.5\n\n'.encode() + b'\xff.jpg\t0.25\nc.jpg\n')
-    assert read_mining_result(tmp_path / 'result.tsv') == [
+    assert [(line.image, ''.join(line.columns[1:])) for line in read_mining_result(tmp_path / 'result.tsv')] == [
         ('a\u2028b.jpg', '0.5'),
         ('\udcff.jpg', '0.25'),
         ('c.jpg', ''),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ymir_exc.errors import ResultRejected
 from ymir_local.platform import assets
 from ymir_local.platform.prepare import (
     UNREFERENCED_INDEX_FILES,
@@ -299,6 +300,7 @@ def test_stage_of_a_training(tmp_path, images, class_names):
     (models / 'cfg.py').touch()
     (models / 'b').mkdir()
     (models / 'b/b.pth').touch()
+    (models / 'a.pth').touch()
     stages = {
         name: {'stage_name': name, 'files': [f'{name}.pth', 'cfg.py'], 'timestamp': 5, 'mAP': 0.25} for name in 'ab'
     }
@@ -306,8 +308,10 @@ def test_stage_of_a_training(tmp_path, images, class_names):
     best = ModelStage.of_training(task)
     assert (best.name, best.files, best.metric) == ('b', (models / 'b/b.pth', models / 'cfg.py'), 0.25)
     assert best.training_config['class_names'] == class_names
-    with pytest.raises(FileNotFoundError, match='a.pth'):
-        ModelStage.of_training(task, 'a')
+    assert ModelStage.of_training(task, 'a').files == (models / 'a.pth', models / 'cfg.py')
+    (models / 'a.pth').unlink()
+    with pytest.raises(ResultRejected, match='a.pth'):  # the platform rejects the whole result
+        ModelStage.of_training(task)
 
 
 def test_the_web_form_drops_empty_values(tmp_path):

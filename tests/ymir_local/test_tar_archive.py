@@ -187,7 +187,7 @@ def test_weights_that_are_an_archive_are_not_read_to_know_it(tmp_path):
 
 
 def test_a_description_of_many_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr('ymir_local.platform.package.MAX_INFO', 20)
+    monkeypatch.setattr('ymir_exc.reading.package_info.MAX_INFO', 20)
     (tmp_path / 'x.tar').write_bytes(tar_of())
     with pytest.raises(PackageError, match='ymir-info.yaml holds .* bytes; at most 20 are read'):
         unpack(tmp_path / 'x.tar', tmp_path / 'target')

@@ -32,7 +32,7 @@ MISSING, NO_FILE, TOO_LARGE, NOT_TEXT, UNREADABLE, TAG = (
 _WORDS = {
     MISSING: 'does not exist',
     NO_FILE: 'is not a regular file',
-    TOO_LARGE: 'holds {} bytes, more than is read here ({})',
+    TOO_LARGE: 'holds {} bytes; at most {} are read',
     NOT_TEXT: '{}',
     UNREADABLE: 'cannot be read: {}',
     TAG: 'cannot be read: {}',  # YAML that asks for an object of Python

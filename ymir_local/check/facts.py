@@ -8,7 +8,17 @@ from typing import Any
 
 from ymir_exc.code import ExecutorState
 from ymir_exc.errors import ConfigError, DatasetError
-from ymir_exc.reading import Monitor, parse_monitor, read_index, read_mapping
+from ymir_exc.reading import (
+    Fault,
+    MiningLine,
+    Monitor,
+    parse_infer_result,
+    parse_mining_result,
+    parse_monitor,
+    parse_training_result,
+    read_index,
+    read_mapping,
+)
 from ymir_exc.reading.monitor import MIN_COLUMNS
 
 from .finding import NotApplicable
@@ -129,21 +139,32 @@ class Run:
         return Document.read(self.models_dir / 'result.yaml', 'models/result.yaml', MAX_SMALL).as_yaml()
 
     @cached_property
+    def result_faults(self) -> list[Fault]:
+        """What the platform does not take in models/result.yaml."""
+        faults: list[Fault] = []
+        parse_training_result(self.result.need().value, self.models_dir, faults.append)
+        return faults
+
+    @cached_property
+    def infer_faults(self) -> dict[str, list[Fault]]:
+        """What the platform does not take in infer-result.json of detection, by kind."""
+        faults: dict[str, list[Fault]] = {}
+        value = self.infer_result.need().value
+        parse_infer_result(value, lambda fault: faults.setdefault(fault.kind, []).append(fault))
+        return faults
+
+    @cached_property
     def infer_result(self) -> Document:
         return Document.read(self.out_dir / 'infer-result.json', 'infer-result.json', MAX_LARGE).as_json()
 
     @cached_property
     def mining_result(self) -> Document:
-        return Document.read(self.out_dir / 'result.tsv', 'result.tsv', MAX_LARGE)
+        return Document.read(self.out_dir / 'result.tsv', 'result.tsv', MAX_LARGE, 'surrogateescape')
 
     @cached_property
-    def mining_lines(self) -> list[tuple[int, list[str]]]:
+    def mining_lines(self) -> list[MiningLine]:
         """Number and columns of every line of result.tsv that is not blank."""
-        return [
-            (number, line.rstrip('\r').split('\t'))
-            for number, line in enumerate(self.mining_result.need().lines, 1)
-            if line.strip()
-        ]
+        return parse_mining_result(self.mining_result.need().text)
 
     @cached_property
     def env(self) -> dict[str, Any]:
@@ -212,7 +233,7 @@ class Run:
         return value if isinstance(value, int) else DETECTION
 
     @cached_property
-    def _candidates(self) -> list[str] | None:
+    def known_candidates(self) -> list[str] | None:
         if self.in_dir is None:
             return None
         try:
@@ -223,9 +244,9 @@ class Run:
     @property
     def candidates(self) -> list[str]:
         """The image paths of the index, as the executor saw them."""
-        if self._candidates is None:
+        if self.known_candidates is None:
             raise NotApplicable
-        return self._candidates
+        return self.known_candidates
 
 
 def _has_entries(folder: Path) -> bool:

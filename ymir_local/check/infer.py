@@ -5,14 +5,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from ymir_exc.reading.infer_result import LIST_KEYS, as_whole_number
+
 from ..texts import t
 from .facts import DETECTION, INFER, Run
 from .finding import ERROR, OUT, WARNING, Hit, NotApplicable
 from .reading import is_number, short
-
-LIST_KEYS = ('boxes', 'annotations')
-BOX_KEYS = ('x', 'y', 'w', 'h')
-OPTIONAL_BOX_KEYS = ('rotate_angle',)
 
 
 def is_segmentation(run: Run) -> bool:
@@ -36,40 +34,22 @@ def images_of(run: Run) -> dict[str, Any]:
     return value['detection']
 
 
-def _items(run: Run) -> Iterator[tuple[tuple[Any, ...], Any]]:
-    """Yield the keys and value of every object of every image."""
-    for image, entry in images_of(run).items():
-        key, items = _list_of(entry)
-        for index, item in enumerate(items):
-            yield ('detection', image, key, index), item
-
-
-def _list_of(entry: Any) -> tuple[str, list[Any]]:
-    """Return the key that the platform takes, and the objects under it."""
-    if isinstance(entry, dict):
-        for key in LIST_KEYS:
-            if isinstance(entry.get(key), list) and entry[key]:
-                return key, entry[key]
-    return LIST_KEYS[0], []
-
-
 def _objects(run: Run) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
-    return ((keys, item) for keys, item in _items(run) if isinstance(item, dict))
+    """Yield keys and value of every object of every image that is a mapping."""
+    for image, entry in images_of(run).items():
+        for key in LIST_KEYS:  # the platform takes the first that is not empty
+            if isinstance(entry, dict) and entry.get(key):
+                for index, item in enumerate(entry[key] if isinstance(entry[key], list) else ()):
+                    if isinstance(item, dict):
+                        yield ('detection', image, key, index), item
+                break
 
 
-def _boxes(run: Run) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
-    return (((*keys, 'box'), item['box']) for keys, item in _objects(run) if isinstance(item.get('box'), dict))
-
-
-def _as_whole_number(value: Any) -> Any:
-    """Return what protobuf makes of a value of an int32 field; None if it rejects it."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
-    try:
-        number = float(value) if not isinstance(value, int) else value
-        return int(number) if number == int(number) and -(2**31) <= number < 2**31 else None
-    except (ValueError, OverflowError):
-        return None
+def _faults(run: Run, kind: str) -> Iterator[Hit]:
+    """Yield a hit for each fault of a kind that the platform finds."""
+    images_of(run)
+    for fault in run.infer_faults.get(kind, ()):
+        yield Hit(run.infer_result.place(*fault.keys), short(fault.value))
 
 
 @OUT.rule('infer/exists', 'd.3, a.6', ERROR)
@@ -119,39 +99,27 @@ def known_images(run: Run) -> Iterator[Hit]:
 
 @OUT.rule('infer/entry', 'd.3', ERROR)
 def entry(run: Run) -> Iterator[Hit]:
-    for image, value in images_of(run).items():
-        if not isinstance(value, dict):
-            yield Hit(run.infer_result.place('detection', image), short(value))
+    yield from _faults(run, 'entry')
 
 
 @OUT.rule('infer/list', 'd.3', ERROR)
 def list_(run: Run) -> Iterator[Hit]:
-    for image, value in images_of(run).items():
-        for key in LIST_KEYS:
-            if isinstance(value, dict) and key in value and not isinstance(value[key], list):
-                yield Hit(run.infer_result.place('detection', image, key), short(value[key]))
+    yield from _faults(run, 'list')
 
 
 @OUT.rule('infer/list-key', 'd.3', ERROR)
 def list_key(run: Run) -> Iterator[Hit]:
-    for image, value in images_of(run).items():
-        if isinstance(value, dict) and value and not set(LIST_KEYS) & set(value):
-            yield Hit(run.infer_result.place('detection', image), short(sorted(value)))
+    yield from _faults(run, 'list-key')
 
 
 @OUT.rule('infer/object', 'd.3', ERROR)
 def object_(run: Run) -> Iterator[Hit]:
-    for keys, item in _items(run):
-        if not isinstance(item, dict):
-            yield Hit(run.infer_result.place(*keys), short(item))
+    yield from _faults(run, 'object')
 
 
 @OUT.rule('infer/class-name', 'd.3', ERROR)
 def class_name(run: Run) -> Iterator[Hit]:
-    for keys, item in _objects(run):
-        name = item.get('class_name')
-        if not isinstance(name, str) or not name.strip():
-            yield Hit(run.infer_result.place(*keys, 'class_name'), short(name))
+    yield from _faults(run, 'class-name')
 
 
 @OUT.rule('infer/known-class', 'd.3', ERROR)
@@ -165,10 +133,7 @@ def known_class(run: Run) -> Iterator[Hit]:
 
 @OUT.rule('infer/score', 'd.3', ERROR)
 def score(run: Run) -> Iterator[Hit]:
-    for keys, item in _objects(run):
-        value = item.get('score')
-        if not is_number(value) and not _is_nan(value):
-            yield Hit(run.infer_result.place(*keys, 'score'), short(value))
+    yield from _faults(run, 'score')
 
 
 @OUT.rule('infer/score-range', 'd.3', ERROR)
@@ -188,48 +153,36 @@ def _is_nan(value: Any) -> bool:
 
 @OUT.rule('infer/box', 'd.3', ERROR)
 def box(run: Run) -> Iterator[Hit]:
-    for keys, item in _objects(run):
-        if not isinstance(item.get('box'), dict):
-            yield Hit(run.infer_result.place(*keys, 'box'), short(item.get('box')))
+    yield from _faults(run, 'box')
 
 
 @OUT.rule('infer/box-integers', 'd.3', ERROR)
 def box_integers(run: Run) -> Iterator[Hit]:
-    for keys, value in _boxes(run):
-        for side in BOX_KEYS:
-            if side in value and _as_whole_number(value[side]) is None:
-                yield Hit(run.infer_result.place(*keys, side), short(value[side]))
+    yield from _faults(run, 'box-integers')
 
 
 @OUT.rule('infer/box-complete', 'd.3', ERROR)
 def box_complete(run: Run) -> Iterator[Hit]:
-    for keys, value in _boxes(run):
-        missing = ', '.join(side for side in BOX_KEYS if side not in value)
-        if missing:
-            yield Hit(run.infer_result.place(*keys), t('check.missing', missing=missing))
+    images_of(run)
+    for fault in run.infer_faults.get('box-complete', ()):
+        yield Hit(run.infer_result.place(*fault.keys), t('check.missing', missing=fault.value))
 
 
 @OUT.rule('infer/box-keys', 'd.3', ERROR)
 def box_keys(run: Run) -> Iterator[Hit]:
-    for keys, value in _boxes(run):
-        for name in value:
-            if name not in BOX_KEYS and name not in OPTIONAL_BOX_KEYS:
-                yield Hit(run.infer_result.place(*keys, name), short(name))
+    yield from _faults(run, 'box-keys')
 
 
 @OUT.rule('infer/box-size', 'd.3', WARNING)
 def box_size(run: Run) -> Iterator[Hit]:
-    for keys, value in _boxes(run):
+    for keys, item in _objects(run):
+        sides = item.get('box') if isinstance(item.get('box'), dict) else {}
         for side in ('w', 'h'):
-            number = _as_whole_number(value.get(side))
+            number = as_whole_number(sides.get(side))
             if number is not None and number < 1:
-                yield Hit(run.infer_result.place(*keys, side), short(value[side]))
+                yield Hit(run.infer_result.place(*keys, 'box', side), short(sides[side]))
 
 
 @OUT.rule('infer/rotate-angle', 'd.3', ERROR)
 def rotate_angle(run: Run) -> Iterator[Hit]:
-    for keys, value in _boxes(run):
-        if 'rotate_angle' in value and (
-            isinstance(value['rotate_angle'], bool) or not is_number(value['rotate_angle'], -3.4e38, 3.4e38)
-        ):
-            yield Hit(run.infer_result.place(*keys, 'rotate_angle'), short(value['rotate_angle']))
+    yield from _faults(run, 'rotate-angle')

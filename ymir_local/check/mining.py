@@ -3,25 +3,17 @@
 import math
 from collections.abc import Iterator
 
+from ymir_exc.reading import MiningLine
+
 from .facts import MINING, Run
 from .finding import ERROR, OUT, Hit, NotApplicable
 from .reading import short
 
 
-def lines_of(run: Run) -> list[tuple[int, list[str]]]:
-    """Return the number and the columns of every line that is not blank."""
+def lines_of(run: Run) -> list[MiningLine]:
+    """Return the lines that are not blank."""
     run.need_task(MINING)
     return run.mining_lines
-
-
-def _scores(run: Run) -> list[tuple[int, float]]:
-    found = []
-    for number, columns in lines_of(run):
-        try:
-            found.append((number, float(columns[1])))
-        except (IndexError, ValueError):
-            continue
-    return found
 
 
 def _place(number: int) -> str:
@@ -42,6 +34,11 @@ def readable(run: Run) -> Iterator[Hit]:
         raise NotApplicable
     if run.mining_result.problem:
         yield Hit('result.tsv', run.mining_result.detail)
+        return
+    known = set(run.known_candidates or ())  # a path that is not UTF-8 may be that of the index
+    for line in run.mining_lines:
+        if not line.is_text and line.image not in known:
+            yield Hit(_place(line.number), short('\t'.join(line.columns)))
 
 
 @OUT.rule('mining/columns', 'd.5', ERROR)
@@ -54,22 +51,16 @@ def columns(run: Run) -> Iterator[Hit]:
 @OUT.rule('mining/score', 'd.5, l.12', ERROR)
 def score(run: Run) -> Iterator[Hit]:
     for number, values in lines_of(run):
-        if len(values) != 2:
-            continue
-        try:
-            finite = math.isfinite(float(values[1]))
-        except ValueError:
-            finite = False
-        if not finite:
+        if len(values) == 2 and not math.isfinite(MiningLine(number, values).score):
             yield Hit(f'{_place(number)} column 2', short(values[1]))
 
 
 @OUT.rule('mining/order', 'd.5', ERROR)
 def order(run: Run) -> Iterator[Hit]:
-    scores = _scores(run)
-    for (_, earlier), (number, later) in zip(scores, scores[1:]):
-        if later > earlier:
-            yield Hit(_place(number), f'{later!r} > {earlier!r}')
+    lines = [line for line in lines_of(run) if not math.isnan(line.score)]
+    for earlier, later in zip(lines, lines[1:]):
+        if later.score > earlier.score:
+            yield Hit(_place(later.number), f'{later.score!r} > {earlier.score!r}')
 
 
 @OUT.rule('mining/repeated', 'd.5', ERROR)

@@ -6,6 +6,7 @@ from typing import Any
 
 from ymir_exc.reading import document
 from ymir_exc.reading.document import MISSING, NO_FILE, NOT_TEXT, TOO_LARGE
+from ymir_exc.scalars import is_integer, is_number  # noqa: F401  for the rules
 
 from ..texts import t
 from .finding import NotApplicable, Words, printable
@@ -84,31 +85,3 @@ class Document(document.Document):
             for key in keys
         ).lstrip('.')
         return self.name + (f':{line}' if line else '') + (f' {path}' if path else '')
-
-
-def is_number(value: Any, low: float = float('-inf'), high: float = float('inf')) -> bool:
-    """Return whether `float(value)` works and gives a number within bounds, which NaN never is.
-
-    Args:
-        value: anything.
-        low: the lower bound, inclusive.
-        high: the upper bound, inclusive.
-    """
-    try:
-        return low <= float(value) <= high
-    except (TypeError, ValueError, OverflowError):
-        return False
-
-
-def is_integer(value: Any, low: int = -(2**31), high: int = 2**31 - 1) -> bool:
-    """Return whether `int(value)` works and gives an integer within bounds.
-
-    Args:
-        value: anything; decimals are cut off.
-        low: the lower bound, inclusive.
-        high: the upper bound, inclusive.
-    """
-    try:
-        return low <= int(value) <= high
-    except (TypeError, ValueError, OverflowError):
-        return False

@@ -5,16 +5,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from ymir_exc.reading.document import TAG
+from ymir_exc.stage_values import BOUNDED_METRICS, COUNTERS
 
 from ..texts import t
 from .facts import TRAINING, Run
 from .finding import ERROR, OUT, WARNING, Hit, NotApplicable
-from .reading import is_integer, is_number, short
+from .reading import short
 
-METRICS = ('mAP', 'mAR', 'mIoU', 'mAcc', 'maskAP', 'boxAP')
-COUNTERS = ('tp', 'fp', 'fn')
-REQUIRED = ('stage_name', 'files', 'timestamp')
-OLD_STAGE = 'default_best_stage'
 MAX_STAGE_NAME = 100
 
 
@@ -41,6 +38,14 @@ def stages_of(run: Run) -> list[tuple[Any, dict[str, Any]]]:
     if 'model' in root or not isinstance(root.get('model_stages'), dict):
         raise NotApplicable
     return [(key, stage) for key, stage in root['model_stages'].items() if isinstance(stage, dict)]
+
+
+def faults_of(run: Run, kind: str) -> Iterator[Hit]:
+    """Yield a hit for each fault of a kind that the platform finds in result.yaml."""
+    root_of(run)
+    for fault in run.result_faults:
+        if fault.kind == kind:
+            yield Hit(run.result.place(*fault.keys), short(fault.value))
 
 
 @OUT.rule('training/exists', 'd.2, a.6, l.4', ERROR)
@@ -81,10 +86,7 @@ def repeated_keys(run: Run) -> Iterator[Hit]:
 
 @OUT.rule('training/form', 'd.2', ERROR)
 def form(run: Run) -> Iterator[Hit]:
-    root = root_of(run)
-    stages = root.get('model_stages')
-    if 'model' not in root and (not isinstance(stages, dict) or not stages):
-        yield Hit(run.result.place('model_stages'), short(stages))
+    yield from faults_of(run, 'form')
 
 
 @OUT.rule('training/one-form', 'd.2', WARNING)
@@ -96,48 +98,33 @@ def one_form(run: Run) -> Iterator[Hit]:
 
 @OUT.rule('training/old-model', 'd.2, l.6', ERROR)
 def old_model(run: Run) -> Iterator[Hit]:
-    root = root_of(run)
-    if 'model' not in root:
+    if 'model' not in root_of(run):
         raise NotApplicable
-    if not isinstance(root['model'], list) or not root['model']:
-        yield Hit(run.result.place('model'), short(root['model']))
+    yield from faults_of(run, 'old-model')
+    if root_of(run)['model'] == []:
+        yield Hit(run.result.place('model'), '[]')
 
 
 @OUT.rule('training/old-map', 'd.2, l.5', ERROR)
 def old_map(run: Run) -> Iterator[Hit]:
-    root = root_of(run)
-    if 'model' not in root:
+    if 'model' not in root_of(run):
         raise NotApplicable
-    if not is_number(root.get('map'), 0, 1):
-        yield Hit(run.result.place('map'), short(root.get('map')))
+    yield from faults_of(run, 'old-map')
 
 
 @OUT.rule('training/best-stage', 'd.2', ERROR)
 def best_stage(run: Run) -> Iterator[Hit]:
-    root = root_of(run)
-    stages = root.get('model_stages')
-    if 'model' in root or not isinstance(stages, dict) or not stages:
-        raise NotApplicable
-    best = root.get('best_stage_name')
-    if isinstance(best, (list, dict)) or best not in stages:
-        yield Hit(run.result.place('best_stage_name'), short(best))
+    stages_of(run)
+    yield from faults_of(run, 'best-stage')
 
 
 @OUT.rule('training/stage', 'd.2, l.7', ERROR)
 def stage(run: Run) -> Iterator[Hit]:
-    root = root_of(run)
-    if 'model' in root or not isinstance(root.get('model_stages'), dict):
-        raise NotApplicable
-    for key, value in root['model_stages'].items():
-        place = run.result.place('model_stages', key)
-        if not isinstance(value, dict):
-            yield Hit(place, short(value))
-            continue
-        missing = ', '.join(name for name in REQUIRED if name not in value)
-        if missing:
-            yield Hit(place, t('check.missing', missing=missing))
-        elif not isinstance(value['stage_name'], (str, int, float)):
-            yield Hit(run.result.place('model_stages', key, 'stage_name'), short(value['stage_name']))
+    stages_of(run)
+    for fault in run.result_faults:
+        if fault.kind == 'stage-keys':
+            yield Hit(run.result.place(*fault.keys), t('check.missing', missing=fault.value))
+    yield from faults_of(run, 'stage')
 
 
 @OUT.rule('training/stage-name', 'd.2', ERROR)
@@ -150,30 +137,25 @@ def stage_name(run: Run) -> Iterator[Hit]:
 
 @OUT.rule('training/timestamp', 'd.2', ERROR)
 def timestamp(run: Run) -> Iterator[Hit]:
-    for key, value in stages_of(run):
-        if 'timestamp' in value and not is_integer(value['timestamp']):
-            yield Hit(run.result.place('model_stages', key, 'timestamp'), short(value['timestamp']))
+    stages_of(run)
+    yield from faults_of(run, 'timestamp')
 
 
 @OUT.rule('training/metrics', 'd.2', ERROR)
 def metrics(run: Run) -> Iterator[Hit]:
-    for key, value in stages_of(run):
-        for name in METRICS:
-            if name in value and not is_number(value[name], 0, 1):
-                yield Hit(run.result.place('model_stages', key, name), short(value[name]))
+    stages_of(run)
+    yield from faults_of(run, 'metrics')
 
 
 @OUT.rule('training/counters', 'd.2', ERROR)
 def counters(run: Run) -> Iterator[Hit]:
-    for key, value in stages_of(run):
-        for name in COUNTERS:
-            if name in value and not is_integer(value[name], 0):
-                yield Hit(run.result.place('model_stages', key, name), short(value[name]))
+    stages_of(run)
+    yield from faults_of(run, 'counters')
 
 
 @OUT.rule('training/spelling', 'd.2', WARNING)
 def spelling(run: Run) -> Iterator[Hit]:
-    known = (*METRICS, *COUNTERS)
+    known = (*BOUNDED_METRICS, *COUNTERS)
     by_lower = {name.lower(): name for name in known}
     for key, value in stages_of(run):
         for name in value:
@@ -184,15 +166,6 @@ def spelling(run: Run) -> Iterator[Hit]:
 
 @OUT.rule('training/evaluate-config', 'd.2', ERROR)
 def evaluate_config(run: Run) -> Iterator[Hit]:
-    root = root_of(run)
-    if 'evaluate_config' not in root:
+    if 'evaluate_config' not in root_of(run):
         raise NotApplicable
-    values = root['evaluate_config']
-    if not isinstance(values, dict):
-        yield Hit(run.result.place('evaluate_config'), short(values))
-        return
-    for key, value in values.items():
-        try:
-            float(value)
-        except (TypeError, ValueError, OverflowError):
-            yield Hit(run.result.place('evaluate_config', key), short(value))
+    yield from faults_of(run, 'evaluate-config')

@@ -2,14 +2,15 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
+
+from ymir_exc.reading.training_result import OLD_STAGE, locate_model_file
 
 from ..texts import t
 from .facts import Run
 from .finding import ERROR, OUT, WARNING, Hit, NotApplicable, Words
 from .reading import DOES_NOT_EXIST, NO_REGULAR_FILE, short
-from .training import OLD_STAGE, root_of, stages_of
+from .training import faults_of, root_of, stages_of
 
 PLATFORM_FILES = ('ymir-info.yaml', 'model.tar.gz')
 
@@ -28,32 +29,18 @@ def files_of(run: Run) -> list[tuple[str, str, tuple[Any, ...]]]:
     ]
 
 
-def _located(run: Run, stage: str, file: str) -> Path:
-    """Return where a file lies; the second place if in neither."""
-    first = run.models_dir / stage / file
-    return first if os.path.lexists(first) else run.models_dir / file
-
-
-def _relative_files(run: Run) -> Iterator[tuple[Path, tuple[Any, ...], str]]:
-    for stage, file, keys in files_of(run):
-        if '\0' not in file and not os.path.isabs(file):
-            yield _located(run, stage, file), keys, file
-
-
-def _named(file: str, words: Words) -> tuple[str, str]:
-    return t('check.of a file', file=short(file), words=words)
+def _named_faults(run: Run, kind: str, words: Words) -> Iterator[Hit]:
+    """Yield a hit for each fault of a kind, with words that follow the name of the file."""
+    root_of(run)
+    for fault in run.result_faults:
+        if fault.kind == kind:
+            yield Hit(run.result.place(*fault.keys), t('check.of a file', file=short(fault.value), words=words))
 
 
 @OUT.rule('training/files', 'd.2, l.7', ERROR)
 def files(run: Run) -> Iterator[Hit]:
-    for key, value in stages_of(run):
-        names = value.get('files', [])
-        if not isinstance(names, list):
-            yield Hit(run.result.place('model_stages', key, 'files'), short(names))
-            continue
-        for index, name in enumerate(names):
-            if not isinstance(name, (str, int, float)):
-                yield Hit(run.result.place('model_stages', key, 'files', index), short(name))
+    stages_of(run)
+    yield from faults_of(run, 'files')
 
 
 @OUT.rule('training/files-given', 'd.2', WARNING)
@@ -65,9 +52,7 @@ def files_given(run: Run) -> Iterator[Hit]:
 
 @OUT.rule('training/file-relative', 'd.2, l.8', ERROR)
 def file_relative(run: Run) -> Iterator[Hit]:
-    for _, file, keys in files_of(run):
-        if os.path.isabs(file):
-            yield Hit(run.result.place(*keys), short(file))
+    yield from faults_of(run, 'file-relative')
 
 
 @OUT.rule('training/file-inside', 'd.2', ERROR)
@@ -79,24 +64,20 @@ def file_inside(run: Run) -> Iterator[Hit]:
 
 @OUT.rule('training/file-exists', 'd.2, l.8', ERROR)
 def file_exists(run: Run) -> Iterator[Hit]:
-    for path, keys, file in _relative_files(run):
-        if not os.path.lexists(path):
-            yield Hit(run.result.place(*keys), _named(file, DOES_NOT_EXIST))
+    yield from _named_faults(run, 'file-exists', DOES_NOT_EXIST)
 
 
 @OUT.rule('training/file-regular', 'd.2', ERROR)
 def file_regular(run: Run) -> Iterator[Hit]:
-    for path, keys, file in _relative_files(run):
-        if os.path.lexists(path) and not path.is_symlink() and not os.path.isfile(path):
-            yield Hit(run.result.place(*keys), _named(file, NO_REGULAR_FILE))
+    yield from _named_faults(run, 'file-regular', NO_REGULAR_FILE)
 
 
 @OUT.rule('training/file-link', 'd.2, l.8', ERROR)
 def file_link(run: Run) -> Iterator[Hit]:
-    for path, keys, file in _relative_files(run):
-        if path.is_symlink():
-            target = os.readlink(path)
-            yield Hit(run.result.place(*keys), f'{short(file)} -> {short(target)}')
+    for stage, file, keys in files_of(run):
+        path = None if os.path.isabs(file) else locate_model_file(run.models_dir, stage, file)
+        if path is not None and path.is_symlink():
+            yield Hit(run.result.place(*keys), f'{short(file)} -> {short(os.readlink(path))}')
 
 
 @OUT.rule('training/platform-files', 'd.2', ERROR)
@@ -115,21 +96,12 @@ def _attachments(run: Run) -> dict[Any, Any]:
 
 @OUT.rule('training/attachments', 'd.2', ERROR)
 def attachments(run: Run) -> Iterator[Hit]:
-    values = _attachments(run)
-    if not isinstance(values, dict):
-        yield Hit(run.result.place('attachments'), short(values))
-        return
-    for section, names in values.items():
-        if not isinstance(names, list):
-            yield Hit(run.result.place('attachments', section), short(names))
+    _attachments(run)
+    yield from faults_of(run, 'attachments')
 
 
 @OUT.rule('training/attachment-files', 'd.2', ERROR)
 def attachment_files(run: Run) -> Iterator[Hit]:
-    values = _attachments(run)
-    if not isinstance(values, dict):
+    if not isinstance(_attachments(run), dict):
         raise NotApplicable
-    for section, names in values.items():
-        for index, name in enumerate(names if isinstance(names, list) else []):
-            if not os.path.isfile(run.models_dir / 'attachments' / str(section) / str(name)):
-                yield Hit(run.result.place('attachments', section, index), _named(str(name), DOES_NOT_EXIST))
+    yield from _named_faults(run, 'attachment-files', DOES_NOT_EXIST)

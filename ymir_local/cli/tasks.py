@@ -16,21 +16,23 @@ from typing import Any, NoReturn
 import yaml
 
 from ymir_exc.atomic import write_text_atomically
-from ymir_exc.reading import read_index, read_lines, read_mapping
+from ymir_exc.errors import ResultRejected
+from ymir_exc.reading import (
+    MiningLine,
+    TrainingResult,
+    read_index,
+    read_infer_result,
+    read_lines,
+    read_mapping,
+    read_mining_result,
+    read_training_result,
+)
 
 from ..platform import package
 from ..platform.event_scalars import EventScalars
 from ..platform.in_changes import changes_since, listing
 from ..platform.live_view import Watch, duration, live_view
-from ..platform.outcome import (
-    ResultRejected,
-    TrainingResult,
-    Verdict,
-    judge,
-    read_infer_result,
-    read_mining_result,
-    read_training_result,
-)
+from ..platform.outcome import Verdict, judge
 from ..platform.prepare import ModelStage, Task
 from ..platform.return_codes import find_code
 from ..platform.run import DOCKER_FAILED, Outcome, TaskStopped, run_as_process, run_in_container
@@ -377,9 +379,8 @@ def _show_objects(output: Output, task: Task) -> dict[str, Any]:
     seen: dict[str, set] = {}
     for image, objects in found.items():
         for item in objects:
-            name = item['class_name'].strip().lower()
-            counts.setdefault(name, []).append(float(item['score']))
-            seen.setdefault(name, set()).add(image)
+            counts.setdefault(item.class_name, []).append(item.score)
+            seen.setdefault(item.class_name, set()).add(image)
     rows = [
         (name, f'{len(scores)}', f'{len(seen[name])}', f'{sum(scores) / len(scores):.3f}')
         for name, scores in sorted(counts.items(), key=lambda pair: -len(pair[1]))
@@ -406,28 +407,25 @@ def _show_ranking(output: Output, task: Task) -> dict[str, Any]:
     images = (line.image for line in read_index(task.in_dir / 'candidate-index.tsv'))
     original = dict(zip(images, read_lines(task.in_dir / 'candidate-src-index.tsv')))
     rows = [
-        (f'{rank}', _rounded(score), shown_path(Path(original.get(path, path))))
-        for rank, (path, score) in enumerate(ranking[:RANKED], 1)
+        (f'{rank}', _rounded(line), shown_path(Path(original.get(line.image, line.image))))
+        for rank, line in enumerate(ranking[:RANKED], 1)
     ]
     if not output.quiet:
         output.table(output.text('ranking'), [output.text(name) for name in ('rank', 'score', 'image')], rows, (0, 1))
     return {
         'ranked': len(ranking),
-        'top': [{'image': original.get(path, path), 'score': _number(score)} for path, score in ranking[:RANKED]],
+        'top': [{'image': original.get(line.image, line.image), 'score': _number(line)} for line in ranking[:RANKED]],
     }
 
 
-def _number(score: str) -> Any:
-    """Return a score of result.tsv, which the platform never reads: as a number where it is one that JSON can hold."""
-    try:
-        return float(score) if math.isfinite(float(score)) else score
-    except ValueError:
-        return score
+def _number(line: MiningLine) -> Any:
+    """Return a score of result.tsv, which the platform never reads: as a number if it is one that JSON can hold."""
+    return line.score if math.isfinite(line.score) else ''.join(line.columns[1:2])
 
 
-def _rounded(score: str) -> str:
-    number = _number(score)
-    return f'{number:.4g}' if isinstance(number, float) else score
+def _rounded(line: MiningLine) -> str:
+    number = _number(line)
+    return f'{number:.4g}' if isinstance(number, float) else number
 
 
 def _show_stop(output: Output, how: Engine, title: str, outcome: Outcome, result: dict[str, Any]) -> None:

@@ -1,12 +1,13 @@
 """What the demo shows of its runs: accuracy against labels, the files written, a picture."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+from ymir_exc.reading import read_infer_result
 
 from ..platform.labels import LabelledBox, LabelledImage
 from ..report.evaluation import Boxes, evaluate
@@ -34,17 +35,12 @@ def read_predictions(result_file: Path, class_names: Sequence[str]) -> dict[str,
     Returns:
         Stem of the image name to boxes with scores.
     """
-    detection = json.loads(Path(result_file).read_text(encoding='utf-8'))['detection']
     index = {name: k for k, name in enumerate(class_names)}
     return {
         Path(name).stem: [
-            (
-                LabelledBox(index[item['class_name']], **{side: int(item['box'][side]) for side in 'xywh'}),
-                float(item['score']),
-            )
-            for item in entry.get('boxes', [])
+            (LabelledBox(index[item.class_name], **dict(zip('xywh', item.xywh))), item.score) for item in objects
         ]
-        for name, entry in detection.items()
+        for name, objects in read_infer_result(result_file).items()
     }
 
 

@@ -13,60 +13,33 @@ import os
 import tarfile
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
 
 from ymir_exc.atomic import atomic_file
-from ymir_exc.yaml_text import load_yaml
-
-from .outcome import (
-    OLD_STAGE,
-    UNREADABLE_YAML,
-    ResultRejected,
+from ymir_exc.errors import ConfigError, ResultRejected
+from ymir_exc.reading import (
+    PackageInfo,
     StageResult,
     TrainingResult,
-    read_stage,
+    read_mapping,
+    read_package_info,
     read_training_result,
 )
+from ymir_exc.reading.package_info import DETECTION, INFO_FILE
+
 from .prepare import ModelStage
 from .tar_archive import ArchiveError, extract, is_tar
 from .weight_file import class_names_in
 
-INFO_FILE = 'ymir-info.yaml'
 VERSION = '2.0.0'
-VERSIONS = ('2.0.0', '2.0.1', '2.0.2')
-OLD_VERSION = '1.1.0'
-DETECTION = 2
-MAX_INFO = 16 << 20
 WEIGHT_SUFFIXES = ('.pth', '.pt')
 
 
 class PackageError(Exception):
     """A model cannot be packed or read; the message says which and why."""
-
-
-@dataclass(frozen=True)
-class PackageInfo:
-    """ymir-info.yaml, with the older form brought into the present one.
-
-    Args:
-        version: of the package as it was written.
-        best: name of the best stage.
-        stages: name to stage_name, files, timestamp and metrics.
-        executor_config: the config.yaml of the training, `class_names` among it.
-        task_context: who made it.
-        object_type: 2 is detection.
-    """
-
-    version: str
-    best: str
-    stages: dict[str, dict[str, Any]]
-    executor_config: dict[str, Any]
-    task_context: dict[str, Any]
-    object_type: int = DETECTION
 
 
 def run_folders(folder: Path) -> tuple[Path, Path | None]:
@@ -171,10 +144,10 @@ def _read_result(out_dir: Path) -> TrainingResult:
 def _read_config(path: Path) -> dict[str, Any]:
     """Return the config.yaml of a training, whose class_names every model needs."""
     try:
-        config = load_yaml(path.read_text(encoding='utf-8'))
-    except UNREADABLE_YAML as error:
-        raise PackageError(f'{path} cannot be read: {" ".join(str(error).split())}') from None
-    if not isinstance(config, dict) or not isinstance(config.get('class_names'), list) or not config['class_names']:
+        config = read_mapping(path)
+    except ConfigError as error:
+        raise PackageError(str(error)) from None
+    if not isinstance(config.get('class_names'), list) or not config['class_names']:
         raise PackageError(f'{path} has no class_names, the list of the classes of the model')
     return config
 
@@ -268,11 +241,7 @@ def read_info(folder: Path) -> PackageInfo:
         PackageError: a key is missing or a version unknown.
     """
     path = Path(folder) / INFO_FILE
-    try:
-        if path.stat().st_size > MAX_INFO:
-            raise PackageError(f'{INFO_FILE} holds {path.stat().st_size:,} bytes; at most {MAX_INFO:,} are read')
-        document = load_yaml(path.read_text(encoding='utf-8'))
-    except FileNotFoundError:
+    if not path.exists():
         deeper = next(
             (
                 f'; there is one in {found.parent.relative_to(folder)}/, so pack what is in that folder'
@@ -280,45 +249,11 @@ def read_info(folder: Path) -> PackageInfo:
             ),
             '',
         )
-        raise PackageError(f'there is no {INFO_FILE} at the root of the package{deeper}') from None
-    except UNREADABLE_YAML as error:
-        raise PackageError(f'{INFO_FILE} cannot be read: {" ".join(str(error).split())}') from None
-    if not isinstance(document, dict):
-        raise PackageError(f'{INFO_FILE} holds no mapping')
-    version = str(document.get('package_version') or OLD_VERSION)
-    config, context = document.get('executor_config'), document.get('task_context') or {}
-    if not isinstance(config, dict) or not isinstance(config.get('class_names'), list) or not config['class_names']:
-        raise PackageError(f'{INFO_FILE}: executor_config.class_names is missing; it lists the classes of the model')
-    if not isinstance(context, dict):
-        raise PackageError(f'{INFO_FILE}: task_context is {context!r}, a mapping is needed')
-    if version == OLD_VERSION:
-        if not isinstance(document.get('models'), list):
-            raise PackageError(
-                f'{INFO_FILE}: a package without package_version needs `models`, a list of file names; '
-                'one with stages needs package_version: 2.0.0'
-            )
-        stage = {'stage_name': OLD_STAGE, 'files': document['models'], 'timestamp': 0, 'mAP': context.get('mAP') or 0}
-        return PackageInfo(version, OLD_STAGE, dict([_checked_stage(OLD_STAGE, stage)]), config, context)
-    if version not in VERSIONS:
-        raise PackageError(
-            f'{INFO_FILE}: package_version is {version}; known are {", ".join((*VERSIONS, OLD_VERSION))}'
-        )
-    stages, best, kind = (document.get(key) for key in ('stages', 'best_stage_name', 'object_type'))
-    if not isinstance(stages, dict) or best not in list(stages):
-        raise PackageError(f'{INFO_FILE}: best_stage_name is {best!r}, stages are {stages!r}')
-    if not isinstance(kind or DETECTION, int):
-        raise PackageError(f'{INFO_FILE}: object_type is {kind!r}; it is a number, 2 for detection')
-    checked = dict(_checked_stage(str(name), stage) for name, stage in stages.items())
-    return PackageInfo(version, str(best), checked, config, context, kind or DETECTION)
-
-
-def _checked_stage(name: str, stage: Any) -> tuple[str, dict[str, Any]]:
-    """Return a stage of ymir-info.yaml by its name, with numbers that are numbers."""
+        raise PackageError(f'there is no {INFO_FILE} at the root of the package{deeper}')
     try:
-        files, timestamp, metrics = read_stage(f'{INFO_FILE}: stage {name}', stage)
+        return read_package_info(path)
     except ResultRejected as error:
         raise PackageError(error.reason) from None
-    return name, dict(stage_name=str(stage['stage_name']), files=files, timestamp=timestamp, **metrics)
 
 
 def read_package(

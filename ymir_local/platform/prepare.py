@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 
 from ymir_exc.errors import DatasetError
+from ymir_exc.reading import read_mapping, read_training_result
 
 from .annotations import annotation_format, ark_bytes, coco_bytes, voc_bytes
 from .assets import add_assets
@@ -125,21 +126,13 @@ class ModelStage:
             name: stage name, default the best one.
 
         Raises:
-            FileNotFoundError: result.yaml or a file that it names does not exist.
+            ResultRejected: the platform would reject the training.
             KeyError: there is no such stage.
         """
-        models = task.out_dir / 'models'
-        result = yaml.safe_load((models / 'result.yaml').read_text(encoding='utf-8'))
-        name = name or result['best_stage_name']
-        stage = result['model_stages'][name]
-        files = []
-        for file in stage['files']:
-            path = next((p for p in (models / name / file, models / file) if p.is_file()), None)
-            if path is None:
-                raise FileNotFoundError(f'{models / "result.yaml"}: stage {name} names {file}, which does not exist')
-            files.append(path)
-        config = yaml.safe_load((task.in_dir / 'config.yaml').read_text(encoding='utf-8'))
-        return cls(name, tuple(files), config, float(stage['mAP']), int(stage['timestamp']))
+        result = read_training_result(task.out_dir / 'models')
+        stage = result.stages[name or result.best]
+        config = read_mapping(task.in_dir / 'config.yaml')
+        return cls(stage.name, tuple(stage.files.values()), config, stage.metrics['mAP'], stage.timestamp)
 
 
 def hyper_parameters(task_type: str, edits: Mapping[str, Any] | None = None, img_man: Path = IMG_MAN) -> dict[str, Any]:
@@ -150,8 +143,7 @@ def hyper_parameters(task_type: str, edits: Mapping[str, Any] | None = None, img
         edits: what the user changes or adds.
         img_man: folder of the templates.
     """
-    template = yaml.safe_load((img_man / f'{task_type}-template.yaml').read_text(encoding='utf-8'))
-    return submitted(task_type, template, edits)
+    return submitted(task_type, read_mapping(img_man / f'{task_type}-template.yaml'), edits)
 
 
 def submitted(task_type: str, template: Mapping[str, Any], edits: Mapping[str, Any] | None = None) -> dict[str, Any]:

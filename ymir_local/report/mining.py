@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ymir_exc.reading import DetectedObject
+
 from ..texts import Text, as_text, t
 from . import summary
 from .charts import bar_chart, number
 from .pictures import Album, Mark
-from .run_files import Found, RunFiles
+from .run_files import RunFiles
 
 TOP, BOTTOM = 24, 8
 NAMED = 200  # of the top, whose files are listed
@@ -91,7 +93,7 @@ def mining_part(run: RunFiles, album: Album) -> dict[str, Any]:
     }
 
 
-def reason_of(score: float, boxes: Sequence[Found] | None, algorithm: str) -> Reason:
+def reason_of(score: float, boxes: Sequence[DetectedObject] | None, algorithm: str) -> Reason:
     """Return what a score is made of.
 
     Args:
@@ -136,7 +138,7 @@ def _card(
     file = run.host_path(path)
     if file is None and path in sources and Path(sources[path]).is_file():
         file = Path(sources[path])
-    boxes: list[Found] | None = None if run.detections is None else run.detections.get(Path(path).name)
+    boxes: list[DetectedObject] | None = None if run.detections is None else run.detections.get(Path(path).name)
     picture = album.whole(file, SIDE)
     marks = [
         Mark(item.xywh, item.class_name, 'plain', f' {item.score:.2f}')

@@ -3,16 +3,29 @@
 Everything may be missing, cut short or broken: then a field is empty and `gaps` says what is not there and why.
 """
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ymir_exc.annotations import annotation_format, make_reader
-from ymir_exc.errors import ConfigError, ConfigFileNotFoundError, DatasetError, ExecutorError
-from ymir_exc.reading import MonitorLine, read_index, read_lines, read_mapping, read_monitor_file
+from ymir_exc.errors import ConfigError, ConfigFileNotFoundError, DatasetError, ExecutorError, ResultRejected
+from ymir_exc.reading import (
+    DetectedObject,
+    Document,
+    Fault,
+    MonitorLine,
+    TrainingResult,
+    parse_infer_result,
+    parse_training_result,
+    read_index,
+    read_lines,
+    read_mapping,
+    read_mining_result,
+    read_monitor_file,
+)
+from ymir_exc.reading.infer_result import HARMLESS
 from ymir_exc.skipped_images import CANDIDATES, read_skipped_images
 
 from ..platform.event_scalars import event_files
@@ -37,14 +50,6 @@ MAX_LOG_BYTES = 2_000_000
 MAX_COUNTED_FILES = 20_000
 
 
-class Found(NamedTuple):
-    """One predicted object: class name, score and box in pixels."""
-
-    class_name: str
-    score: float
-    xywh: tuple[float, float, float, float]
-
-
 @dataclass
 class RunFiles:
     """A run.
@@ -57,7 +62,7 @@ class RunFiles:
         progress: monitor.txt; None if it cannot be read.
         trace: further lines of monitor.txt.
         log: lines of the log; of a long one the first and the last.
-        result: out/models/result.yaml.
+        result: what is right in out/models/result.yaml; None if there is none.
         detections: objects by file name of the image; None: there is no inference result.
         ranking: path and score of each image, best first; None: there is no mining result.
         candidates: paths of in/candidate-index.tsv.
@@ -74,8 +79,8 @@ class RunFiles:
     progress: MonitorLine | None = None
     trace: tuple[str, ...] = ()
     log: list[str] = field(default_factory=list)
-    result: dict[str, Any] = field(default_factory=dict)
-    detections: dict[str, list[Found]] | None = None
+    result: TrainingResult | None = None
+    detections: dict[str, list[DetectedObject]] | None = None
     ranking: list[tuple[str, float]] | None = None
     candidates: list[str] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
@@ -87,7 +92,7 @@ class RunFiles:
         """What the run was to do, of 'training', 'mining' and 'infer'; without env.yaml, what it has results of."""
         named = tuple(name for name in ('training', 'mining', 'infer') if self.env.get(f'run_{name}'))
         found = (
-            (bool(self.result) or self.has_events, 'training'),
+            (self.result is not None or self.has_events, 'training'),
             (self.ranking is not None, 'mining'),
             (self.detections is not None, 'infer'),
         )
@@ -185,12 +190,11 @@ def read_run(out_dir: Path, in_dir: Path | None = None) -> RunFiles:
     _tell_skipped_images(run)
     _read_monitor(run)
     run.log = _read_log(run)
-    if (out_dir / 'models' / 'result.yaml').exists():
-        run.result = _read_yaml(run, out_dir / 'models' / 'result.yaml')
+    run.result = _read_result(run)
     run.detections = _read_detections(run)
     run.ranking = _read_ranking(run)
     for name, value, file in (
-        ('training', run.result or None, 'models/result.yaml'),
+        ('training', run.result, 'models/result.yaml'),
         ('mining', run.ranking, 'result.tsv'),
         ('infer', run.detections, 'infer-result.json'),
     ):
@@ -266,12 +270,12 @@ def _read_yaml(run: RunFiles, path: Path) -> dict[str, Any]:
     try:
         content = read_mapping(path)
         if not content:
-            run.gaps.append(Text('{} holds no "key: value" lines.', '{} 中没有“键：值”行。').format(path))
+            run.gaps.append(t('report.file has no keys', path))
         return content
     except ConfigFileNotFoundError:
-        run.gaps.append(Text('{} does not exist.', '{} 不存在。').format(path))
+        run.gaps.append(t('report.file does not exist', path))
     except ConfigError as error:
-        run.gaps.append(Text('{}', '无法读取：{}').format(_one_line(error)))
+        run.gaps.append(t('report.file is unreadable', _one_line(error)))
     return {}
 
 
@@ -318,48 +322,41 @@ def _read_log(run: RunFiles) -> list[str]:
     return (head + tail).decode('utf-8', 'replace').splitlines()
 
 
-def _read_detections(run: RunFiles) -> dict[str, list[Found]] | None:
+def _read_result(run: RunFiles) -> TrainingResult | None:
+    models = run.out_dir / 'models'
+    if not (models / 'result.yaml').exists():
+        return None
+    content = _read_yaml(run, models / 'result.yaml')
+    return parse_training_result(content, models, lambda fault: None) if content else None
+
+
+def _read_detections(run: RunFiles) -> dict[str, list[DetectedObject]] | None:
     path = run.out_dir / 'infer-result.json'
     if not path.exists():
         return None
-    try:
-        detection = json.loads(path.read_text(encoding='utf-8'))['detection']
-        entries = {Path(name).name: entry for name, entry in detection.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        run.gaps.append(t('report.cannot be read', path, _one_line(repr(error))))
+    document = Document.read(path).as_json()
+    faults: list[Fault] = []
+    found = parse_infer_result(document.value, faults.append)
+    whole = [fault.message for fault in faults if fault.kind in ('detection', 'segmentation')]
+    if document.problem or whole:
+        words = document.reason or f'cannot be read: {whole[0]}'
+        run.gaps.append(t('report.file is unreadable', _one_line(f'{path} {words}')))
         return None
-    found, wrong = {}, 0
-    for name, entry in entries.items():
-        items = (entry.get('boxes') or entry.get('annotations') or []) if isinstance(entry, dict) else []
-        boxes = []
-        for item in items:
-            try:
-                box = tuple(float(item['box'].get(side, 0)) for side in 'xywh')
-                score = float(item['score'])
-                if not all(map(math.isfinite, (*box, score))):
-                    raise ValueError(score)
-                boxes.append(Found(str(item['class_name']).strip().lower(), score, box))
-            except (KeyError, TypeError, ValueError, AttributeError):
-                wrong += 1
-        found[name] = boxes
+    objects = {name: [item for item in items if math.isfinite(item.score)] for name, items in found.items()}
+    wrong = len({fault.keys[:4] for fault in faults if len(fault.keys) >= 4 and fault.kind not in HARMLESS})
+    wrong += sum(map(len, found.values())) - sum(map(len, objects.values()))
     if wrong:
         run.gaps.append(t('report.objects of infer-result json are malformed', wrong))
-    return found
+    return objects
 
 
 def _read_ranking(run: RunFiles) -> list[tuple[str, float]] | None:
-    path = run.out_dir / 'result.tsv'
-    if not path.exists():
+    try:
+        return [(line.image, line.score) for line in read_mining_result(run.out_dir / 'result.tsv')]
+    except ResultRejected as error:
+        if (run.out_dir / 'result.tsv').exists():
+            run.gaps.append(t('report.file is unreadable', _one_line(error)))
         return None
-    ranking = []
-    for line in read_lines(path):
-        image, _, score = line.partition('\t')
-        try:
-            value = float(score)
-        except ValueError:
-            value = math.nan
-        ranking.append((image, value))
-    return ranking
 
 
 def _one_line(error: object) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from ymir_exc.stage_values import MAIN_METRICS
+
 from ..platform.event_scalars import recognise
 from ..texts import Text, as_text, t
 from . import summary
@@ -101,10 +103,9 @@ def _facts(run: RunFiles, curves: Mapping[str, Curve]) -> list[tuple[Text, objec
     seconds = _seconds(run, curves)
     if seconds:
         facts.append((t('report.duration'), duration(seconds)))
-    stages, best_name = _stages_of(run)
-    best = stages.get(best_name, {})
-    if isinstance(best.get('mAP'), (int, float)):
-        facts.append((t('report.best map'), f'{best["mAP"]:.4f}'))
+    best = run.result.stages.get(run.result.best) if run.result else None
+    if best and 'mAP' in best.metrics:
+        facts.append((t('report.best map'), f'{best.metrics["mAP"]:.4f}'))
     return facts
 
 
@@ -226,20 +227,6 @@ def _chart(title: Text, group: Mapping[str, Curve], x_name: Text, smooth: bool, 
     return line_chart(title, series, x_name)
 
 
-def _stages_of(run: RunFiles) -> tuple[dict[str, dict], str]:
-    """Return the stages of result.yaml, in its new or old form (contract section d.2), and the name of the best."""
-    if 'model' in run.result:
-        return {
-            'default_best_stage': {'files': run.result['model'], 'mAP': run.result.get('map')}
-        }, 'default_best_stage'
-    stages = run.result.get('model_stages')
-    stages = stages if isinstance(stages, dict) else {}
-    return (
-        {str(key): stage for key, stage in stages.items() if isinstance(stage, dict)},
-        str(run.result.get('best_stage_name')),
-    )
-
-
 def _stages(run: RunFiles, main: Curve | None) -> list[dict[str, Any]]:
     """Return one row per stage of result.yaml; the epoch is the one whose mAP the stage has.
 
@@ -247,44 +234,26 @@ def _stages(run: RunFiles, main: Curve | None) -> list[dict[str, Any]]:
         run: the run.
         main: accuracy over epochs.
     """
-    stages, best_name = _stages_of(run)
     rows = []
-    for key, stage in stages.items():
-        value = next(
-            (stage[name] for name in ('maskAP', 'mIoU', 'mAP') if isinstance(stage.get(name), (int, float))), None
-        )
+    for key, stage in run.result.stages.items() if run.result else ():
+        value = next((stage.metrics[name] for name in MAIN_METRICS if name in stage.metrics), None)
         epoch = ''
         if main is not None and value is not None:
             same = np.flatnonzero(np.abs(main.values - value) < 1e-6)
             epoch = int(main.steps[same[0]]) if len(same) else ''
-        files = []
-        for file in stage.get('files') if isinstance(stage.get('files'), list) else ():
-            path = next(
-                (
-                    path
-                    for path in (run.out_dir / 'models' / key / str(file), run.out_dir / 'models' / str(file))
-                    if path.is_file()
-                ),
-                None,
-            )
-            files.append((str(file), _size(path.stat().st_size) if path else None))
-        stamp = stage.get('timestamp')
-        metrics = {
-            str(name): float(item)
-            for name, item in stage.items()
-            if isinstance(item, (int, float)) and name != 'timestamp'
-        }
+        files = [(name, _size(path.stat().st_size) if path else None) for name, path in stage.files.items()]
+        metrics = {**stage.metrics, **stage.others}
         others = ', '.join(f'{name} {number(item)}' for name, item in metrics.items() if name != 'mAP')
         rows.append(
             {
                 'name': key,
-                'best': key == best_name,
+                'best': key == run.result.best,
                 'value': value,
                 'epoch': epoch,
                 'files': files,
                 'others': others,
                 'metrics': metrics,
-                'time': _clock(stamp),
+                'time': _clock(stage.timestamp or None),
             }
         )
     return rows

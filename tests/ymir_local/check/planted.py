@@ -315,4 +315,5 @@ PLANTED = [
 ALONGSIDE = {
     'segmentation/file-name': {'segmentation/known-images', 'verifier/every-candidate'},
     'infer/repeated-images': {'verifier/plain-keys'},
+    'mining/readable': {'mining/columns', 'verifier/mining-count'},
 }

@@ -11,12 +11,12 @@ from PIL import Image
 
 from tests.ymir_local.report import runs
 from tests.ymir_local.report.reader import report
+from ymir_exc.reading import DetectedObject
 from ymir_local.platform.labels import Dataset, LabelledBox, LabelledImage
 from ymir_local.platform.prepare import hyper_parameters
 from ymir_local.report import pictures
 from ymir_local.report.mining import ALGORITHMS, reason_of
 from ymir_local.report.pictures import ABSENT, BROKEN, LEFT_OUT, LINE, Album, Mark, _cut
-from ymir_local.report.run_files import Found
 from ymir_local.texts import Text
 
 
@@ -237,7 +237,7 @@ def test_mining_and_inference(tmp_path, images, class_names):
     assert sorted(listed) == sorted(str(image.path) for image in images) and listed[0] == str(images[0].path)
 
 
-BOXES = [Found('a', 0.5, (0, 0, 1, 1)), Found('b', 0.25, (0, 0, 1, 1))]
+BOXES = [DetectedObject('a', 0.5, (0, 0, 1, 1)), DetectedObject('b', 0.25, (0, 0, 1, 1))]
 
 
 @pytest.mark.parametrize(

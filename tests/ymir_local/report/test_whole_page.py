@@ -8,8 +8,9 @@ import yaml
 
 from tests.ymir_local.report import runs
 from tests.ymir_local.report.reader import report
+from ymir_exc.reading import DetectedObject
 from ymir_local.report import write_report
-from ymir_local.report.run_files import Found, ascii_table, read_run
+from ymir_local.report.run_files import ascii_table, read_run
 from ymir_local.report.training import duration
 
 
@@ -138,7 +139,7 @@ def test_helpers(tmp_path):
             }
         )
     )
-    assert read_run(tmp_path).detections == {'b.jpg': [Found('cat', 0.5, (1, 2, 3, 0))]}
+    assert read_run(tmp_path).detections == {'b.jpg': [DetectedObject('cat', 0.5, (1, 2, 3, 0))]}
 
 
 def test_an_installed_package_has_the_templates():
