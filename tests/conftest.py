@@ -7,6 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.warm_python import leave_configs_unformatted
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run files that train or infer first, so that processes that share the tests end together."""
+    long = {item.path for item in items if item.get_closest_marker('integration')}
+    items.sort(key=lambda item: item.path not in long)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def unformatted_configs() -> None:
+    """Tests that write configs read them by a program."""
+    leave_configs_unformatted()
+
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
