@@ -26,12 +26,12 @@ PathLike = Union[str, 'os.PathLike[str]']
 
 TEMPORARY_SUFFIX = '.tmp'
 
-# The system may refuse a new name in a folder, or in the place of a file, that may itself be written: a folder of
+# The system may reject a new name in a folder, or in the place of a file, that may itself be written: a folder of
 # another user, a sticky one, a file that is a mount point.
-_NAME_REFUSED = {errno.EACCES, errno.EPERM, errno.EBUSY, errno.EROFS, errno.EXDEV}
+_NAME_REJECTED = {errno.EACCES, errno.EPERM, errno.EBUSY, errno.EROFS, errno.EXDEV}
 _ACCESS_LIST = 'system.posix_acl_access'
 
-# Some network and FUSE file systems refuse to sync a directory; the rename is atomic there all the same.
+# Some network and FUSE file systems cannot sync a directory; the rename is atomic there all the same.
 _NO_DIRECTORY_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM}
 
 
@@ -101,7 +101,7 @@ def _open_temporary(path: Path, old: os.stat_result | None) -> tuple[int, Path |
     try:
         return os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), temporary
     except OSError as error:
-        if error.errno not in _NAME_REFUSED or old is None or not os.access(path, os.W_OK):
+        if error.errno not in _NAME_REJECTED or old is None or not os.access(path, os.W_OK):
             raise
         with tempfile.TemporaryFile() as elsewhere:
             return os.dup(elsewhere.fileno()), None
@@ -123,7 +123,7 @@ def _take_name(descriptor: int, temporary: Path | None, path: Path) -> None:
             os.replace(temporary, path)
             return
         except OSError as error:
-            if error.errno not in _NAME_REFUSED or not path.is_file() or not os.access(path, os.W_OK):
+            if error.errno not in _NAME_REJECTED or not path.is_file() or not os.access(path, os.W_OK):
                 raise
     _exchange_content(descriptor, path)
     if temporary is not None:

@@ -96,7 +96,7 @@ def _to_dict(annotation: Annotation | Mapping[str, Any], image: str) -> dict[str
 class InferResultWriter:
     """Writes infer-result.json image by image; the file appears, whole, when the ``with`` block ends without an error.
 
-    Memory grows only by the names already written (about 100 bytes per image), which are kept to refuse a second image
+    Memory grows only by the names already written (about 100 bytes per image), which are kept to reject a second image
     of the same file name: the platform knows images by that name alone.
 
     Example:

@@ -58,7 +58,7 @@ def write_monitor_logger(
         trace: a traceback, as text or as lines; the last 99 non-blank lines are kept.
 
     Raises:
-        ValueError: ``percent`` is NaN or not a number, ``state`` or ``return_code`` is no integer.
+        ValueError: ``percent`` is NaN or not a number, ``state`` or ``return_code`` is not an integer.
         OSError: monitor.txt cannot be written.
     """
     current_env = env.get_current_env()

@@ -80,7 +80,7 @@ def format_saved_files(cfg: AttributeDict, files: Iterable[str]) -> list[str]:
     for file in [files] if isinstance(files, str) else files:
         path = os.path.join(models_dir, file)
         if not os.path.isfile(path):
-            raise ModelFileError(f'{path} is to be saved with the model but is no file')
+            raise ModelFileError(f'{path} is to be saved with the model but is not a file')
         name = os.path.basename(path)
         if name in sources and not os.path.samefile(sources[name], path):
             raise ModelFileError(
@@ -116,7 +116,7 @@ def write_ymir_training_result(
 
     Raises:
         ModelFileError: a file is missing, or two different ones have the same name.
-        ResultError: ``id`` is empty, a metric is no number.
+        ResultError: ``id`` is empty, a metric is not a number.
     """
     saved = filter_saved_files(cfg, files)
     if not saved:

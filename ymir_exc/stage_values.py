@@ -66,7 +66,9 @@ def clean_metrics(evaluation_result: Mapping[str, Any]) -> dict[str, Any]:
         # The documents write TP, FP, FN; the platform reads only the lower case.
         name = key.lower() if key.lower() in COUNTERS else key
         if name in _RESERVED:
-            warn_once(f'metric {name}', f'evaluation_result has the key {name!r}, which is no metric; it is left out')
+            warn_once(
+                f'metric {name}', f'evaluation_result has the key {name!r}, which is not a metric; it is left out'
+            )
         elif name in MAIN_METRICS:
             number = _share(value, name)
             metrics.update({} if number is None else {name: number})

@@ -155,7 +155,7 @@ def write_model_stage(
             an earlier training left its result.
 
     Raises:
-        ResultError: a bad name, a metric that is no number; result.yaml stays as it was.
+        ResultError: a bad name, a metric that is not a number; result.yaml stays as it was.
         ModelFileError: no file, or one that the platform could not store; result.yaml stays as it was.
     """
     current_env = env.get_current_env()

@@ -29,7 +29,7 @@ def load_yaml(text: str, loader: type = yaml.SafeLoader) -> Any:
         Its content.
 
     Raises:
-        yaml.YAMLError: it is no YAML, or is too deep, too large with its aliases written out, or contains itself.
+        yaml.YAMLError: it is not YAML, or is too deep, too large with its aliases written out, or contains itself.
     """
     return load_yaml_with_lines(text, loader)[0]
 
@@ -69,7 +69,7 @@ def check_yaml_size(text: str, loader: type = yaml.SafeLoader) -> None:
         loader: a loader of PyYAML.
 
     Raises:
-        yaml.YAMLError: it is no YAML, or is too deep, too large with its aliases written out, or contains itself.
+        yaml.YAMLError: it is not YAML, or is too deep, too large with its aliases written out, or contains itself.
     """
     in_c = getattr(yaml, f'C{loader.__name__}', loader)
     try:

@@ -17,7 +17,7 @@ def check_class_names(classes: Any) -> None:
         classes: What stands there; mmengine has replaced the name of a text file by its lines.
 
     Raises:
-        ConfigConflictError: If they are no list of different names.
+        ConfigConflictError: If they are not a list of different names.
     """
     if isinstance(classes, str):
         raise ConfigConflictError(

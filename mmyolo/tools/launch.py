@@ -19,7 +19,7 @@ from ..utils.setup_env import register_all_modules
 
 
 class _Options(DictAction):
-    """mmengine's key=value options, but a value that is no list keeps its spaces: data_root=/data/my images."""
+    """mmengine's key=value options, but a value that is not a list keeps its spaces: data_root=/data/my images."""
 
     @staticmethod
     def _parse_iterable(val: str) -> Any:

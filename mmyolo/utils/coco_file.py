@@ -56,7 +56,7 @@ def check_coco(content: Any, name: str) -> dict:
         The same dictionary.
 
     Raises:
-        ValueError: If it is no COCO dictionary.
+        ValueError: If it is not a COCO dictionary.
     """
     if not isinstance(content, dict) or not isinstance(content.get('images'), list):
         raise ValueError(f'{name} is not a COCO file: it needs a list `images`')
@@ -89,7 +89,7 @@ def fill_coco_defaults(content: Any, name: str) -> dict:
         The same dictionary.
 
     Raises:
-        ValueError: If it is no COCO dictionary.
+        ValueError: If it is not a COCO dictionary.
     """
     check_coco(content, name)
     _number(content['annotations'])
@@ -131,7 +131,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
         path: The file.
 
     Raises:
-        OSError: If it is no image.
+        OSError: If it is not an image.
     """
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # of Pillow's; OpenCV reads larger ones
     try:

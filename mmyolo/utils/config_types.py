@@ -300,7 +300,7 @@ def classes_named(name: Any, kind: Kind) -> list[Any]:
 def _is_of(value: Any, kind: Kind) -> bool:
     """Whether a class is of a kind, and cannot take anything from outside the config.
 
-    Data sets and visualizers can; of these only the arguments that do are refused.
+    Data sets and visualizers can; of these only the arguments that do are rejected.
     """
     module = getattr(value, '__module__', None) or ''
     if not any(module == allowed or module.startswith(f'{allowed}.') for allowed in kind.modules):
@@ -365,11 +365,11 @@ def _import_packages() -> None:
 def registered_only() -> Iterator[None]:
     """Within this, no registry imports what it does not know: such a type is an error."""
 
-    def refuse(name: str) -> None:
+    def reject(name: str) -> None:
         raise KeyError(f'{name} is not registered')
 
     found = registry_module.get_object_from_string
-    registry_module.get_object_from_string = refuse
+    registry_module.get_object_from_string = reject
     try:
         yield
     finally:

@@ -31,7 +31,7 @@ MAGICS = (
 TEXTS = (
     (rb'version https://git-lfs\.github\.com/spec/', 'a git-lfs pointer, not the file itself: run `git lfs pull`'),
     (rb'(?i)<!doctype html|<html|<head', 'an HTML page: the download gave an error or log-in page'),
-    (rb'<\?xml|<[A-Za-z]', 'an XML file: downloads that are refused often give one'),
+    (rb'<\?xml|<[A-Za-z]', 'an XML file: failed downloads often give one'),
     (rb'[{\[]', 'a JSON file'),
     (rb'#!', 'a script'),
 )

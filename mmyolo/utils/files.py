@@ -27,7 +27,7 @@ def read_text(path: str | Path) -> str:
             return data.decode(encoding)
         except UnicodeDecodeError:
             continue
-    raise ValueError(f'{path} is no text in UTF-8, UTF-16 or GB18030; save it as UTF-8')
+    raise ValueError(f'{path} is not text in UTF-8, UTF-16 or GB18030; save it as UTF-8')
 
 
 @contextmanager

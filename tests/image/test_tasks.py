@@ -29,7 +29,7 @@ def violations(task, **more):
 
 
 def independent_violations(task):
-    """What the platform would refuse in the results that env.yaml asked for, by rules that import nothing of ours."""
+    """What the platform would reject in the results that env.yaml asked for, by rules that import nothing of ours."""
     found = platform_rules.monitor_violations(task.monitor_file.read_text(), task.task_id)
     env = yaml.safe_load((task.in_dir / 'env.yaml').read_text())
     if env['run_training']:

@@ -123,7 +123,7 @@ def test_dataset_analysis(config, tmp_path, capsys):
     assert re.search(r'│ 4 +│ 3 +│ 0.75', capsys.readouterr().out)
 
 
-def test_dataset_analysis_refuses_a_wrong_rule(capsys):
+def test_dataset_analysis_rejects_a_wrong_rule(capsys):
     with pytest.raises(SystemExit):
         load_tool('analysis_tools/dataset_analysis').main(['x.py', '--area-rule', '1', '2', '3', '4'])
     assert '--area-rule must be' in capsys.readouterr().err
@@ -202,7 +202,7 @@ def test_vis_scheduler_without_the_key(config, tmp_path):
     'options, said',
     [(['--window-size', '12x7'], 'width*height'), (['--style', 'nonsense'], 'is unknown'), ([], 'nothing to do')],
 )
-def test_vis_scheduler_refuses(options, said, capsys):
+def test_vis_scheduler_rejects(options, said, capsys):
     with pytest.raises(SystemExit):
         load_tool('analysis_tools/vis_scheduler').main(['x.py', *options])
     assert said in capsys.readouterr().err

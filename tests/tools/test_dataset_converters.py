@@ -180,7 +180,7 @@ def test_yolo_classes_on_one_line(yolo):
 YOLO_LINES = [
     ('2 0.5 0.5 0.1 0.1', [], 'line 2: class 2 is unknown'),
     ('-1 0.5 0.5 0.1 0.1', [], 'class -1 is unknown'),
-    ('0.5 0.5 0.5 0.1 0.1', [], 'the class index 0.5 is no whole number'),
+    ('0.5 0.5 0.5 0.1 0.1', [], 'the class index 0.5 is not a whole number'),
     ('0 0.5 0.5 0.1', [], '4 values'),
     ('0 0.5 0.5 0.1 0.1 0.9 0.2 0.3', [], '8 values'),
     ('cat 0 0 0 0', [], "'cat 0 0 0 0' is not a class index and numbers"),
@@ -305,7 +305,7 @@ def test_images_that_are_known_to_be_empty_and_one_that_is_broken(yolo, capsys):
         (yolo / 'labels' / f'{name}.txt').write_text('')
     coco = convert_yolo(yolo)['result']
     assert [i['file_name'] for i in coco['images']] == ['a.jpg', 'b.jpg', 'c.jpg'] and coco['annotations'] == []
-    assert 'd.jpg: it is no image' in capsys.readouterr().err
+    assert 'd.jpg: it is not an image' in capsys.readouterr().err
 
 
 LABELME_SHAPE = {'label': 'cat', 'points': [[10, 20], [50, 80]], 'shape_type': 'rectangle'}
@@ -396,8 +396,8 @@ def test_labelme_files_that_were_renamed(tmp_path, written):
     'files, said',
     [
         (['images/', 'labels/a.json'], 'images holds no image'),
-        (['labels/a.json'], '--img-dir: .*images is no folder'),
-        (['images/a.png'], '--labels-dir: .*labels is no folder'),
+        (['labels/a.json'], '--img-dir: .*images is not a folder'),
+        (['images/a.png'], '--labels-dir: .*labels is not a folder'),
         (
             ['images/a.png', 'labels/b.json'],
             r'1 of 1 images have no file of labels <name of the image>\.json in .*labels',

@@ -69,7 +69,7 @@ def test_a_damaged_image_costs_itself(dota, tmp_path, told):
     )
     assert counts == {'train': (1, 1)}
     assert (tmp_path / 'out/train/annfiles/a__64__0___0.txt').read_text().split()[8:] == ['plane', '0']
-    assert 'b.png is not a readable image' in '\n'.join(told) and 'c.txt is no text' in '\n'.join(told)
+    assert 'b.png is not a readable image' in '\n'.join(told) and 'c.txt is not text' in '\n'.join(told)
 
 
 @pytest.mark.parametrize(
@@ -93,5 +93,5 @@ def test_nothing_read_is_an_error(dota, images, labels, said):
 
 def test_what_is_no_text_is_named(tmp_path):
     (tmp_path / 'a.txt').write_bytes(b'\xff\xff')
-    with pytest.raises(ValueError, match=r'a\.txt is no text in UTF-8'):
+    with pytest.raises(ValueError, match=r'a\.txt is not text in UTF-8'):
         read_text(tmp_path / 'a.txt')

@@ -163,7 +163,7 @@ def test_extract_subcoco_filters(coco_folder):
     assert ids(medium['val']) == list(range(3, 10)) and medium['val']['annotations'][0]['area'] == 1200
 
 
-def test_extract_subcoco_refuses(coco_folder):
+def test_extract_subcoco_rejects(coco_folder):
     for options, said in ((['--classes', 'cow'], 'cow'), (['--area-size', 'large'], 'No image')):
         with pytest.raises(ValueError, match=said):
             extract(coco_folder, *options)
@@ -222,7 +222,7 @@ def test_publish_model(tmp_path):
     torch.testing.assert_close(published['state_dict']['backbone.weight'], weight)
 
 
-def test_publish_model_refuses_what_has_no_weights(tmp_path):
+def test_publish_model_rejects_what_has_no_weights(tmp_path):
     torch.save({'a': 1}, tmp_path / 'x.pth')
     with pytest.raises(ValueError, match='no state_dict'):
         load_tool('misc/publish_model').main([str(tmp_path / 'x.pth'), str(tmp_path / 'y')])

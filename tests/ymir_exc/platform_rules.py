@@ -144,7 +144,7 @@ def result_yaml_violations(path: Path, models_dir: Path | None = None) -> list[s
 
 
 def _reject_constant(word: str) -> None:
-    raise ValueError(f'{word} is no JSON')
+    raise ValueError(f'{word} is not JSON')
 
 
 def _load_json(text: str) -> Any:
@@ -212,7 +212,7 @@ def infer_result_violations(text: str, candidates: Iterable[str] | None = None, 
 def _segmentation_violations(where: str, annotation: dict[str, Any]) -> list[str]:
     segmentation = annotation.get('segmentation')
     if isinstance(segmentation, dict):
-        return [] if isinstance(segmentation.get('counts'), str) else [f'{where}: counts is no text']
+        return [] if isinstance(segmentation.get('counts'), str) else [f'{where}: counts is not text']
     if isinstance(segmentation, list):
         return [] if len(segmentation) == 1 else [f'{where}: {len(segmentation)} polygons']
     return [] if 'segmentation' not in annotation else [f'{where}: segmentation is {segmentation!r}']

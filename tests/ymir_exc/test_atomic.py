@@ -85,7 +85,7 @@ def test_the_longest_names_work(tmp_path):
         assert (tmp_path / name).read_text() == 'x'
 
 
-def test_another_mode_is_refused(tmp_path):
+def test_another_mode_is_rejected(tmp_path):
     with pytest.raises(ValueError, match="'a'"):
         with atomic_file(tmp_path / 'file', 'a'):
             pass

@@ -25,7 +25,7 @@ def test_common_images_can_be_read_here(tmp_path, name):
 
 
 @pytest.mark.parametrize('name', sorted({*UNREADABLE} - {'cut_half.png', 'icon.png'}))
-def test_what_no_build_can_load_is_refused_by_its_header(tmp_path, name):
+def test_what_no_build_can_load_is_rejected_by_its_header(tmp_path, name):
     (tmp_path / name).write_bytes(KINDS[name])
     assert not can_be_read(tmp_path / name)
     with any_image_size(), pytest.raises(OSError, match='the image (cannot be read|has no pixels|is too large)'):

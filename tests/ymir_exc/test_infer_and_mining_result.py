@@ -123,7 +123,7 @@ def test_the_stream_takes_dicts_and_names_the_image_of_a_bad_one(task):
         rw.InferResultWriter().write('a.jpg', [])
 
 
-def test_nan_that_was_assigned_later_is_refused(task):
+def test_nan_that_was_assigned_later_is_rejected(task):
     changed = annotation()
     changed.score = float('nan')
     with pytest.raises(ResultError, match='/in/a.jpg: .*JSON'):

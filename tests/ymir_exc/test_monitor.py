@@ -56,7 +56,7 @@ def test_percent_is_brought_into_its_range(task, percent, text):
 
 
 @pytest.mark.parametrize('percent', [float('nan'), np.nan, 'half', None])
-def test_percent_that_is_no_number_is_refused_and_the_file_stays(task, percent):
+def test_percent_that_is_no_number_is_rejected_and_the_file_stays(task, percent):
     monitor.write_monitor_logger(0.3)
     before = task.monitor_file.read_text()
     with pytest.raises(ValueError, match='percent'):
@@ -139,7 +139,7 @@ def test_two_tasks_share_the_bar(task, function, run, name, percent, order, expe
     'name, percent, order',
     [('test', 0.5, 'tmi'), (7, 0.5, 'tmi'), ('infer', 0.5, 'mit'), ('infer', float('nan'), 'tmi')],
 )
-def test_a_bad_task_order_or_percent_is_refused(task, name, percent, order):
+def test_a_bad_task_order_or_percent_is_rejected(task, name, percent, order):
     with pytest.raises(ValueError):
         monitor.write_monitor_logger_for_multiple_tasks(get_merged_config(), name, percent, order)
 
@@ -188,7 +188,7 @@ def test_get_ymir_process(index, num, expected):
 
 
 @pytest.mark.parametrize('p, index, num', [(1.1, 0, 1), (-0.1, 0, 1), (0.5, 2, 2)])
-def test_get_ymir_process_refuses(p, index, num):
+def test_get_ymir_process_rejects(p, index, num):
     with pytest.raises(ValueError):
         get_ymir_process('task', p, index, num)
 

@@ -1,4 +1,4 @@
-"""Whatever stands in the annotations of a training, it is read or refused with a code and the name of the file."""
+"""Whatever stands in the annotations of a training, it is read or rejected with a code and the name of the file."""
 
 import copy
 import json
@@ -161,13 +161,13 @@ def check(coco, error, content):
 )
 def test_mutated_annotations(export_format, make, convert_all):
     generator = random.Random(export_format)
-    refused = 0
+    rejected = 0
     for _ in range(400):
         content = make(generator)
         coco, error = convert_all(export_format, content)
         check(coco, error, content)
-        refused += error is not None
-    assert 40 < refused < 400
+        rejected += error is not None
+    assert 40 < rejected < 400
 
 
 def with_values(**values):

@@ -1,4 +1,4 @@
-"""The one reader of the platform's text files: what it takes, what it refuses, and that everybody uses it."""
+"""The one reader of the platform's text files: what it takes, what it rejects, and that everybody uses it."""
 
 import json
 import os

@@ -79,7 +79,7 @@ def test_the_group_stays_where_the_user_belongs_to_it(open_folder):
 
 @pytest.mark.parametrize('folder_mode', [0o755, 0o1777])
 def test_a_file_that_may_be_written_in_a_folder_that_may_not(open_folder, folder_mode):
-    """A folder of another user, and a sticky one, refuse the new name."""
+    """A folder of another user, and a sticky one, reject the new name."""
     path = make(open_folder / 'file', 0o666)
     inode = path.stat().st_ino
     open_folder.chmod(folder_mode)
@@ -89,7 +89,7 @@ def test_a_file_that_may_be_written_in_a_folder_that_may_not(open_folder, folder
 
 
 def test_a_mount_point_is_written_in_place(tmp_path, monkeypatch):
-    """Docker run -v monitor.txt:/out/monitor.txt: the kernel refuses to rename over it."""
+    """Docker run -v monitor.txt:/out/monitor.txt: the kernel does not rename over it."""
     path = make(tmp_path / 'file', 0o640)
     inode = path.stat().st_ino
 
@@ -108,11 +108,11 @@ def test_a_mount_point_is_written_in_place(tmp_path, monkeypatch):
 def test_a_file_system_without_owners_and_modes(tmp_path, monkeypatch):
     path = make(tmp_path / 'file', 0o600)
 
-    def refuse(*args):
+    def reject(*args):
         raise OSError(errno.EPERM, 'Operation not permitted')
 
     for name in ('fchown', 'fchmod', 'listxattr'):
-        monkeypatch.setattr(atomic.os, name, refuse)
+        monkeypatch.setattr(atomic.os, name, reject)
     write_text_atomically(path, 'new')
     assert path.read_text() == 'new'
 

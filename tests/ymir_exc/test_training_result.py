@@ -145,7 +145,7 @@ GOOD = {'stage_name': 'b', 'files': ['a.pth'], 'mAP': 0.5}
         ({'files': ['result.yaml']}, ModelFileError, 'belongs to the platform'),
     ],
 )
-def test_what_the_platform_rejects_is_refused_and_the_file_stays(task, changes, error, words):
+def test_what_the_platform_rejects_is_rejected_and_the_file_stays(task, changes, error, words):
     task.add_model('a.pth')
     task.add_model('folder/a.pth')
     (task.models / 'dangling.pth').symlink_to(task.models / 'gone.pth')

@@ -64,7 +64,7 @@ def test_get_bool(values, expected):
 
 
 @pytest.mark.parametrize('value', ['yes', 1.0, None, 2, '', [True]])
-def test_get_bool_refuses(value):
+def test_get_bool_rejects(value):
     with pytest.raises(ConfigError, match='key in config.yaml is .*; allowed: true, false'):
         util.get_bool(AttributeDict(param={'key': value}), 'key')
 
@@ -110,7 +110,7 @@ def test_a_free_port_can_be_bound():
         ('', ['a.pth', 'cfg.py', 'sub/b.pth', 'log.yaml']),
         (r'\.pth$', ['a.pth', 'sub/b.pth']),
         (r'^a, cfg', ['a.pth', 'cfg.py']),
-        ('*.yaml, *.py', ['cfg.py', 'log.yaml']),  # a glob, which is no regular expression
+        ('*.yaml, *.py', ['cfg.py', 'log.yaml']),  # a glob, which is not a regular expression
         ('nothing', []),
     ],
 )
@@ -148,7 +148,7 @@ def test_format_saved_files(task, tmp_path):
     assert (task.models / names[0]).read_text() == 'changed'
 
 
-def test_format_saved_files_refuses(task):
+def test_format_saved_files_rejects(task):
     task.add_model('1/a.pth')
     task.add_model('2/a.pth')
     cfg = util.get_merged_config()

@@ -118,7 +118,7 @@ BOMB = (
         '<!DOCTYPE a [<!entity % x SYSTEM "{secret}"> %x;]><a/>',
     ],
 )
-def test_entities_are_refused(tmp_path, text, encoding):
+def test_entities_are_rejected(tmp_path, text, encoding):
     (tmp_path / 'secret').write_text('secret')
     text = text.replace('{secret}', (tmp_path / 'secret').as_uri())
     with pytest.raises(ValueError, match='it declares entities'):

@@ -31,7 +31,7 @@ def test_export_format(export_format, expected):
 
 
 @pytest.mark.parametrize('export_format', ['ark', 'ark:lmdb', 'ark:jpg'])
-def test_export_format_that_the_platform_refuses(export_format):
+def test_export_format_that_the_platform_rejects(export_format):
     with pytest.raises(ValueError, match='<annotation>:raw'):
         annotation_format(export_format)
 

@@ -155,7 +155,7 @@ def special(name, kind, target=''):
         ('a.params', b'again', 'twice'),
     ],
 )
-def test_unsafe_members_are_refused(tmp_path, name, content, words):
+def test_unsafe_members_are_rejected(tmp_path, name, content, words):
     path = package_of(tmp_path / 'bad.tar', OLD, [('a.params', b'a'), ('b.json', b'b'), (name, content)])
     with pytest.raises(PackageError, match=words):
         unpack(path, tmp_path / 'folder/target')
@@ -214,9 +214,9 @@ def test_no_package_at_all(tmp_path):
         ('folder.tar', 'Is a directory'),
         ('y.tar', 'does not exist'),
     ):
-        with pytest.raises(PackageError, match=words) as refused:
+        with pytest.raises(PackageError, match=words) as rejected:
             unpack(tmp_path / name, tmp_path / 'target')
-        assert '\n' not in str(refused.value) and not (tmp_path / 'target').exists()
+        assert '\n' not in str(rejected.value) and not (tmp_path / 'target').exists()
 
 
 def test_damage_is_told_in_one_sentence(run, tmp_path):
@@ -228,9 +228,9 @@ def test_damage_is_told_in_one_sentence(run, tmp_path):
         (tmp_path / 'x.tar').write_bytes(data[: chance.randrange(len(data))] if number % 3 == 0 else data)
         try:
             read_package(tmp_path / 'x.tar', tmp_path / f'target{number}')
-        except PackageError as refused:
-            assert '\n' not in str(refused)
-            assert not (tmp_path / f'target{number}').exists() or 'which is not in the package' in str(refused)
+        except PackageError as rejected:
+            assert '\n' not in str(rejected)
+            assert not (tmp_path / f'target{number}').exists() or 'which is not in the package' in str(rejected)
 
 
 def test_a_package_that_is_larger_than_the_disk(tmp_path, monkeypatch):

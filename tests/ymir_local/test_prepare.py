@@ -220,10 +220,10 @@ def test_assets_are_links_where_the_file_system_can(tmp_path, images, stage, mon
     assert asset('hard').samefile(images[0].path) and not asset('hard2').is_symlink()
     assert not asset('copy', link_assets=False).samefile(images[0].path)
 
-    def refuse(*_):
+    def reject(*_):
         raise OSError(18, 'Invalid cross-device link')
 
-    monkeypatch.setattr('os.link', refuse)
+    monkeypatch.setattr('os.link', reject)
     other = asset('other')  # a link would lead nowhere within a container
     assert other.is_symlink() != in_container and other.read_bytes() == images[0].path.read_bytes()
 

@@ -120,9 +120,9 @@ def test_harmful_archives(kind, read, tmp_path, monkeypatch):
     folder = tmp_path / 'folder'
     folder.mkdir()
     (folder / 'x.tar').write_bytes(data)
-    with pytest.raises(PackageError, match=words) as refused:
+    with pytest.raises(PackageError, match=words) as rejected:
         read(folder / 'x.tar', folder / 'new/target')
-    assert '\n' not in str(refused.value) and len(str(refused.value)) < 600
+    assert '\n' not in str(rejected.value) and len(str(rejected.value)) < 600
     assert os.listdir(folder) == ['x.tar'] and os.listdir(tmp_path) == ['folder']
 
 
@@ -203,8 +203,8 @@ def test_a_pipe_is_not_waited_for(tmp_path):
 def test_the_user_may_allow_more(tmp_path, monkeypatch):
     monkeypatch.setattr(tar_archive, 'ALWAYS_ALLOWED', 1 << 20)
     (tmp_path / 'x.tar').write_bytes(gzip.compress(tar_of(member('zeros', bytes(8 << 20)))))
-    refused = CliRunner().invoke(app, ['unpack', str(tmp_path / 'x.tar'), str(tmp_path / 'target'), '--json'])
-    assert refused.exit_code != 0 and '--max-gib' in refused.output and not (tmp_path / 'target').exists()
+    rejected = CliRunner().invoke(app, ['unpack', str(tmp_path / 'x.tar'), str(tmp_path / 'target'), '--json'])
+    assert rejected.exit_code != 0 and '--max-gib' in rejected.output and not (tmp_path / 'target').exists()
     done = CliRunner().invoke(app, ['unpack', str(tmp_path / 'x.tar'), str(tmp_path / 'target'), '--max-gib', '1'])
     assert done.exit_code == 0, done.output
     assert (tmp_path / 'target/zeros').stat().st_size == 8 << 20

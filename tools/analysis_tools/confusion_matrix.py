@@ -31,7 +31,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add_cfg_options(parser)
     args = parser.parse_args(argv)
     if args.color_theme not in matplotlib.colormaps:
-        parser.error(f'--color-theme {args.color_theme} is no colour map of matplotlib, such as plasma or viridis')
+        parser.error(f'--color-theme {args.color_theme} is not a colour map of matplotlib, such as plasma or viridis')
     return args
 
 

@@ -13,7 +13,7 @@ a declared encoding, but UTF-8 inside               as UTF-8, if it cannot well 
 an unknown or wrong encoding, or none               as UTF-8, else as GB18030
 ==================================================  ====================================================================
 
-Nothing outside the file is ever loaded, and a file that declares entities, which may grow without end, is refused.
+Nothing outside the file is ever loaded, and a file that declares entities, which may grow without end, is rejected.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _WIDER = {
     'big5': 'cp950',
     'iso8859-1': 'cp1252',
 }
-# Of Python's codecs, those that are no encoding of a file as a whole, or need two bytes for a letter of ASCII.
+# Of Python's codecs, those that are not encodings of a file as a whole, or need two bytes for a letter of ASCII.
 _NO_ENCODINGS = re.compile(r'(utf-?_?(7|16|32))|punycode|idna|escape|undefined|mbcs|oem')
 _DECLARED_BYTES = 1024
 _NOT_ASCII = re.compile('[^\x00-\x7f]')
@@ -63,7 +63,7 @@ def parse_xml(data: bytes) -> ElementTree.Element:
         Its root element.
 
     Raises:
-        ValueError: it is no XML, is in no encoding that is known, or declares entities; the message says which, and
+        ValueError: it is not XML, is in no encoding that is known, or declares entities; the message says which, and
             where.
     """
     text = decode_xml(data)

@@ -37,7 +37,7 @@ def read_image_size(path: str) -> tuple[int, int]:
         Width and height in pixels.
 
     Raises:
-        OSError: there is no such file, or it is no image; the message says which, without the path.
+        OSError: there is no such file, or it is not an image; the message says which, without the path.
     """
     try:
         mode = os.stat(path).st_mode

@@ -89,7 +89,7 @@ def train_with_black_area_or_not(ymir_cfg: AttributeDict, max_sample_num: int = 
         False if the hyper-parameter ``ignore_blank_area`` is true, else whether the data has blank areas.
 
     Raises:
-        ConfigError: a value of ``ignore_blank_area`` or WITH_BLANK_AREA that is no boolean.
+        ConfigError: a value of ``ignore_blank_area`` or WITH_BLANK_AREA that is not a boolean.
         DatasetError: as :func:`find_blank_area_in_dataset`.
     """
     if get_bool(ymir_cfg, 'ignore_blank_area', False):

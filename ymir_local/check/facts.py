@@ -55,7 +55,7 @@ def tasks_of(task: None | str | Sequence[str]) -> frozenset[str]:
     for word in words:
         meaning = TASK_WORDS.get(str(word).strip().lower())
         if meaning is None:
-            raise ValueError(f'{word!r} is no task; give training, mining, infer or mining+infer')
+            raise ValueError(f'{word!r} is not a task; give training, mining, infer or mining+infer')
         found += [meaning] if isinstance(meaning, str) else meaning
     return frozenset(found)
 

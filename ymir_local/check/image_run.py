@@ -165,7 +165,7 @@ class _Trial:
                 gpu_count=len(self.gpu_ids),
                 in_container=True,
             )
-        except ExecutorError as error:  # an export_format that the platform refuses, too
+        except ExecutorError as error:  # an export_format that the platform rejects, too
             self.attempts.not_tried['training'] = str(error)
             return []
         return self._run('training', task, parameters)

@@ -72,7 +72,7 @@ class Console(RichConsole):
     def __init__(self, stderr: bool = False, **options: Any) -> None:
         stream = sys.stderr if stderr else sys.stdout
         encode_everything(stream)
-        # No emoji: `:b:` in the name of a file is no picture.
+        # No emoji: `:b:` in the name of a file is not a picture.
         super().__init__(file=_Stream(stream), stderr=stderr, emoji=False, **options)
         if not self.is_terminal and not os.environ.get('COLUMNS', '').isdigit():
             self.width = WIDTH_OF_FILES

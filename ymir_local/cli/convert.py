@@ -52,15 +52,15 @@ def convert(
     """
     output = Output(as_json, quiet, lang.value if lang else '')
     with output.reporting():
-        from ..datasets import read_dataset, refuse_used, refuse_without_boxes, with_validation, write_dataset
+        from ..datasets import check_has_boxes, check_unused, read_dataset, with_validation, write_dataset
         from .task_commands import class_names
 
-        refuse_used(folder)  # before minutes of reading
+        check_unused(folder)  # before minutes of reading
         if data.is_dir() and folder.resolve().is_relative_to(data.resolve()):
             raise UsageMistake(output.text('within data', folder=folder, data=data))
         with data_progress(output, output.text('reading', path=data)) as show:
             dataset = read_dataset(data, data_format.value if data_format else None, class_names(classes), show)
-            refuse_without_boxes(dataset, f'no box was read from {data}, so nothing was converted')
+            check_has_boxes(dataset, f'no box was read from {data}, so nothing was converted')
             if val and dataset.splits.get('val'):
                 output.warn(output.text('share not used', data=data, option=f'--val {val:g}'))
             if val:

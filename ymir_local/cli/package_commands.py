@@ -32,7 +32,7 @@ def pack(
         if file.exists() and not force:
             raise UsageMistake(f'{file} exists already; --force replaces it')
         if not run.is_dir():
-            raise UsageMistake(f'{run} is no folder; name the folder of a training')
+            raise UsageMistake(f'{run} is not a folder; name the folder of a training')
         package.pack(run, file)
         sha1 = package.sha1_of(file)
         output.end(output.text('packed', file=file, size=size(file.stat().st_size), sha1=sha1))

@@ -119,11 +119,11 @@ def check(
             findings = check_image(image)
         elif img_man:
             if not img_man.is_dir():
-                raise UsageMistake(f'{img_man} is no folder')
+                raise UsageMistake(f'{img_man} is not a folder')
             findings = check_img_man(img_man)
         else:
             if not run.is_dir():
-                raise UsageMistake(f'{run} is no folder')
+                raise UsageMistake(f'{run} is not a folder')
             out_dir, beside = run_folders(run)
             findings = check_out(out_dir, in_dir or beside, task.value if task else None, **recorded(out_dir))
         failed = has_errors(findings)
@@ -179,7 +179,7 @@ def report(
     output = Output(as_json, language='' if lang is ReportLanguage.both else lang.value)
     with output.reporting():
         if not run.is_dir():
-            raise UsageMistake(f'{run} is no folder; name the folder of a run')
+            raise UsageMistake(f'{run} is not a folder; name the folder of a run')
         if data_format and not labels:
             raise UsageMistake('--format is that of --labels; give them as well')
         if gpus != 'auto' and not evaluate:
@@ -188,7 +188,7 @@ def report(
 
         out_dir, in_dir = run_folders(run)
         if not is_run(out_dir):
-            raise UsageMistake(f'{run} is no run: there is no monitor.txt, no log and no result in it')
+            raise UsageMistake(f'{run} is not a run: there is no monitor.txt, no log and no result in it')
         dataset = _labels_of(output, out_dir, in_dir, labels, data_format) if labels else None
         if evaluate:
             from .validation import evaluate as evaluate_model

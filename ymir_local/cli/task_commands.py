@@ -252,7 +252,7 @@ def class_names(text: str | None) -> list[str] | None:
         return None
     from ..datasets.files import read_lines
 
-    # Not Path.is_file, which refuses a text longer than a file name can be.
+    # Not Path.is_file, which fails for a text longer than a file name can be.
     content = read_lines(Path(text)) if os.path.isfile(text) else text.split(',')
     names = [name.strip() for name in content if name.strip()]
     if not names or len(set(names)) < len(names):

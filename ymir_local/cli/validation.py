@@ -29,7 +29,7 @@ def evaluate(output: Output, out_dir: Path, in_dir: Path | None, gpus: str) -> N
         gpus: as the command line takes them.
 
     Raises:
-        UsageMistake: it is no training, or one without validation images.
+        UsageMistake: it is not a training, or one without validation images.
         PackageError: it saved no model.
     """
     if in_dir is None or not (in_dir / 'val-index.tsv').is_file():

@@ -31,8 +31,8 @@ __all__ = [
     'found_formats',
     'platform_name',
     'read_dataset',
-    'refuse_used',
-    'refuse_without_boxes',
+    'check_unused',
+    'check_has_boxes',
     'with_validation',
     'write_dataset',
 ]
@@ -129,7 +129,7 @@ def read_dataset(
     return replace(assemble(raw, path, class_names, on_progress), labelled=module is not plain)
 
 
-def refuse_without_boxes(dataset: Dataset, sentence: str) -> None:
+def check_has_boxes(dataset: Dataset, sentence: str) -> None:
     """Reject a data set of which no box could be read; one whose images are known to be empty is none.
 
     Args:
@@ -172,7 +172,7 @@ def write_dataset(
     folder = Path(os.path.abspath(os.path.expanduser(folder)))
     if format not in WRITTEN_FORMATS:
         raise DatasetError(f'unknown format {format!r} to write; there are: {", ".join(WRITTEN_FORMATS)}')
-    refuse_used(folder)
+    check_unused(folder)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         return _FORMATS[format][1].write(dataset, folder, ImagePlaces(folder, link, on_progress))
@@ -181,14 +181,14 @@ def write_dataset(
         raise
 
 
-def refuse_used(folder: Path) -> None:
+def check_unused(folder: Path) -> None:
     """Raise an error where a file would be written over.
 
     Args:
         folder: to write to.
 
     Raises:
-        DatasetError: it holds something, or is no folder.
+        DatasetError: it holds something, or is not a folder.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DatasetError(f'{folder} is not empty, so nothing was written; name a new folder')

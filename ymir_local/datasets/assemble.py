@@ -5,7 +5,7 @@ what is found                             what happens; all but the first four w
 ========================================  ==============================================================================
 class names                               lower-cased and stripped, as the platform's label store does
 image named twice in a split              the labels of both places, equal ones once
-corners that are no integers              rounded to the nearest pixel border
+corners that are not integers              rounded to the nearest pixel border
 far corner at most one pixel outside      clipped: many tools write it one too far
 box partly outside the image              clipped
 box outside, inverted, without area       left out
@@ -225,7 +225,7 @@ def _size(path: Path) -> object:
         return MISSING
     except OSError as error:
         if isinstance(error.__cause__, UnidentifiedImageError):
-            return 'it is no image, or its beginning is broken'
+            return 'it is not an image, or its beginning is broken'
         return str(error.strerror or error)
 
 

@@ -3,8 +3,8 @@
 Read are a file by itself, which has no split, `annotations/instances_{train,val}2017.json` beside `train2017` and
 `val2017`, one or more files in the folder with images beside them or in `images`, and `train/_annotations.coco.json`.
 Classes are in the order of their ids. `bbox` counts; where it is missing, the box around the polygons or the mask.
-Crowds are no objects to train on; a comparison with labels needs them. A category without objects that is the
-supercategory of others, as Roboflow puts it first, is no class.
+Crowds are not objects to train on; a comparison with labels needs them. A category without objects that is the
+supercategory of others, as Roboflow puts it first, is not a class.
 """
 
 import json
@@ -103,7 +103,7 @@ def read(root: Path) -> RawDataset:
         raw.class_names.remove(name)
         raw.warnings.add(
             'categories without objects',
-            f'{root}: category {name!r} has no objects and is the supercategory of others; it is no class',
+            f'{root}: category {name!r} has no objects and is the supercategory of others; it is not a class',
         )
     return raw
 
@@ -197,7 +197,7 @@ def read_file(path: Path, raw: RawDataset, find: Callable[[str], Path]) -> CocoF
             images[key] = RawImage(
                 find(entry['file_name']), path, boxes[key], size=size_in_file(entry.get('width'), entry.get('height'))
             )
-    _refuse_wrong_places(
+    _check_places(
         path,
         raw,
         images,
@@ -232,7 +232,7 @@ def read_file(path: Path, raw: RawDataset, find: Callable[[str], Path]) -> CocoF
     return CocoFile([categories[key] for key in order], list(images.values()), groups & set(categories.values()))
 
 
-def _refuse_wrong_places(path: Path, raw: RawDataset, images: dict[Any, RawImage], names: dict[Any, str]) -> None:
+def _check_places(path: Path, raw: RawDataset, images: dict[Any, RawImage], names: dict[Any, str]) -> None:
     """Leave out images that were found in the place of another: `b/1.jpg` is not `1.jpg` if that is named, too."""
     by_path: dict[Path, list[Any]] = {}
     for key, image in images.items():
@@ -262,7 +262,7 @@ def _fitting(found: Path, names: dict[Any, tuple[str, ...]]) -> list[Any]:
 
 
 def _key(entry: dict[str, Any], name: str) -> Any:
-    """Return an id, '7' and 7.0 as 7; None if it is no number or text."""
+    """Return an id, '7' and 7.0 as 7; None if it is not a number or text."""
     value = entry.get(name)
     if isinstance(value, float):
         return int(value) if value.is_integer() else None
@@ -302,7 +302,7 @@ def _polygon_corners(polygons: Any) -> tuple[float, float, float, float]:
         ys = [float(y) for polygon in polygons for y in polygon[1::2]]
         return min(xs), min(ys), max(xs), max(ys)
     except (TypeError, ValueError, KeyError):
-        raise ValueError('its segmentation is no list of polygons [x, y, x, y, ...] in numbers') from None
+        raise ValueError('its segmentation is not a list of polygons [x, y, x, y, ...] in numbers') from None
 
 
 def write(dataset: Dataset, folder: Path, places: ImagePlaces) -> Written:

@@ -57,11 +57,11 @@ def files_below(folder: Path) -> Iterator[Path]:
         DatasetError: a folder cannot be read.
     """
 
-    def refuse(error: OSError) -> NoReturn:
+    def reject(error: OSError) -> NoReturn:
         raise DatasetError(f'{error.filename} cannot be read: {error.strerror}; grant the right to list it') from error
 
     seen = set()
-    for parent, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+    for parent, folders, names in os.walk(folder, onerror=reject, followlinks=True):
         real = os.path.realpath(parent)
         if real in seen:
             folders.clear()
@@ -138,7 +138,7 @@ def decode_text(data: bytes, errors: str = 'strict') -> str:
 
 
 def yaml_fault(error: yaml.YAMLError) -> str:
-    """Return where a text is no YAML, and why, in one line."""
+    """Return where a text is not YAML, and why, in one line."""
     mark = getattr(error, 'problem_mark', None)
     if mark is None:
         return ' '.join(str(error).split())

@@ -80,7 +80,7 @@ def number_in_file(value: Any) -> float:
     if isinstance(value, str):
         return float(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f'{value!r} is no number')
+        raise TypeError(f'{value!r} is not a number')
     return value
 
 

@@ -15,13 +15,13 @@ def mask_corners(mask: Any) -> tuple[int, int, int, int]:
         mask: `{"size": [height, width], "counts": [...] or "..."}`.
 
     Raises:
-        ValueError: it is no such mask, or nothing is inside.
+        ValueError: it is not such a mask, or nothing is inside.
     """
     try:
         height, width = (int(side) for side in mask['size'])
         counts = unpack(mask['counts']) if isinstance(mask['counts'], str) else [int(n) for n in mask['counts']]
     except (KeyError, TypeError, ValueError):
-        raise ValueError('its segmentation is no run-length mask') from None
+        raise ValueError('its segmentation is not a run-length mask') from None
     if height < 1 or width < 1 or min(counts, default=0) < 0 or sum(counts) != height * width:
         raise ValueError(f'the runs of its mask do not add up to {width} x {height} pixels')
     tops, bottoms, columns = [], [], []

@@ -16,7 +16,7 @@ from ymir_exc.atomic import write_text_atomically
 from ymir_exc.errors import DatasetError
 
 from ..platform.labels import Dataset, LabelledBox, LabelledImage
-from . import labelme, refuse_without_boxes, via, yolo
+from . import check_has_boxes, labelme, via, yolo
 from .assemble import assemble
 from .file_names import FileNames, plain_name, without_address
 from .files import SPLITS, images_below, read_lines
@@ -124,7 +124,7 @@ def convert_yolo(root: Path, warn: Warn) -> dict[Path, dict]:
 
 def _assembled(raw: RawDataset, root: Path, warn: Warn) -> Dataset:
     dataset = assemble(raw, root, as_written=True)
-    refuse_without_boxes(dataset, f'no box was read from {root}')
+    check_has_boxes(dataset, f'no box was read from {root}')
     for sentence in dataset.warnings:
         warn(sentence)
     return dataset
@@ -202,7 +202,7 @@ def convert_labelme(img_dir: Path, labels_dir: Path, out: Path, class_id_txt: Pa
 def _labelme_rectangles(img_dir: Path, labels_dir: Path) -> RawDataset:
     for folder, option in (img_dir, '--img-dir'), (labels_dir, '--labels-dir'):
         if not folder.is_dir():
-            raise DatasetError(f'{option}: {folder} is no folder')
+            raise DatasetError(f'{option}: {folder} is not a folder')
     raw, files = RawDataset(splits={'all': []}), FileNames()
     paths = images_below(img_dir)
     if not paths:

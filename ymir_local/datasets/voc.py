@@ -180,7 +180,7 @@ def read_xml(path: Path, images: ImagesOfLabels | None = None) -> object:
     try:
         root = parse_xml(path.read_bytes())
     except (OSError, ValueError) as error:
-        return f'it is no readable XML file ({error})'
+        return f'it is not a readable XML file ({error})'
     image = images.find(path, (root.findtext('filename') or '').strip()) if images else None
     boxes = [_box(item, f'object {number}') for number, item in enumerate(root.iter('object'), 1)]
     return RawImage(

@@ -27,7 +27,7 @@ _INDEXES = {'train': 'train-index.tsv', 'val': 'val-index.tsv', 'all': 'candidat
 
 
 def in_folder(root: Path) -> Path | None:
-    """Return the folder `in`: the root or below it; None if it is no work directory."""
+    """Return the folder `in`: the root or below it; None if it is not a work directory."""
     for folder in (root, root / 'in'):
         if (folder / 'config.yaml').is_file() and any((folder / name).is_file() for name in _INDEXES.values()):
             return folder
@@ -83,7 +83,7 @@ def _class_names(file: Path) -> list[str]:
     try:
         config = load_yaml(read_text(file))
     except yaml.YAMLError as error:
-        raise DatasetError(f'{file} is no YAML file, {yaml_fault(error)}') from error
+        raise DatasetError(f'{file} is not a YAML file, {yaml_fault(error)}') from error
     names = config.get('class_names') if isinstance(config, dict) else None
     if not isinstance(names, list):
         raise DatasetError(f'{file}: class_names must be a list, found {names!r}')

@@ -97,7 +97,7 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         content = load_yaml(read_text(path), yaml.BaseLoader)
     except yaml.YAMLError as error:
-        raise DatasetError(f'{path} is no YAML file, {yaml_fault(error)}') from error
+        raise DatasetError(f'{path} is not a YAML file, {yaml_fault(error)}') from error
     return content if isinstance(content, dict) else {}
 
 
@@ -305,9 +305,9 @@ def _read_labels(
             wrong.append(f'line {number}: {line.strip()[:60]!r} is not a class index and numbers')
             continue
         if not index.is_integer():
-            wrong.append(f'line {number}: the class index {words[0]} is no whole number')
+            wrong.append(f'line {number}: the class index {words[0]} is not a whole number')
             continue
-        if not all(-1 <= value <= 2 for value in values[:4]):  # a little outside happens; NaN is refused, too
+        if not all(-1 <= value <= 2 for value in values[:4]):  # a little outside happens; NaN is rejected, too
             wrong.append(
                 f"line {number}: {line.strip()[:60]!r} holds no shares of the image's sides, 0 to 1; divide "
                 'pixels by width and height'

@@ -89,4 +89,4 @@ def rows_elsewhere(root: Path, images: Iterable[Path]) -> str:
 
 
 def _text_beside(image: Path) -> Path:
-    return Path(os.path.splitext(image)[0] + '.txt')  # with_suffix refuses what a broken list may name, such as /
+    return Path(os.path.splitext(image)[0] + '.txt')  # with_suffix fails for what a broken list may name, such as /

@@ -70,7 +70,7 @@ def scalars_of(event: Any) -> Iterator[tuple[str, float]]:
         elif value.HasField('tensor') and not value.tensor.string_val:
             try:
                 array = make_ndarray(value.tensor)
-            except (TypeError, ValueError):  # of a kind that is no number
+            except (TypeError, ValueError):  # of a kind that is not a number
                 continue
             if array.size == 1 and array.dtype.kind in 'fiu':
                 yield value.tag, float(array.item())

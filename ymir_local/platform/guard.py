@@ -98,10 +98,10 @@ def kill_all_with(mark: str) -> None:
         mark: `NAME=value`.
 
     Raises:
-        ValueError: it is no setting; an empty one would be found in every process.
+        ValueError: it is not a setting; an empty one would be found in every process.
     """
     if not all(mark.partition('=')):
-        raise ValueError(f'{mark!r} is no NAME=value')
+        raise ValueError(f'{mark!r} is not a NAME=value')
     wanted = os.fsencode(mark)
     for _ in range(20):  # a process may start another while the list is read
         found = []

@@ -207,7 +207,8 @@ def unpack(file: Path, folder: Path, max_bytes: int | None = None) -> PackageInf
         max_bytes: what the files may hold; see tar_archive.extract.
 
     Raises:
-        PackageError: the file is no package, lacks a file that a stage names, or holds what does not belong into one.
+        PackageError: the file is not a package, lacks a file that a stage names, or holds what does not belong into
+            one.
     """
     file, folder = Path(file), Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -313,7 +314,7 @@ def _split_stage(source: str) -> tuple[Path, str | None]:
 def _stage_of_run(folder: Path, stage_name: str | None) -> ModelStage:
     out_dir, in_dir = run_folders(folder)
     if in_dir is None or not (out_dir / 'models').is_dir():
-        raise PackageError(f'{folder} is no folder of a run: `in/config.yaml` and `out/models` are needed')
+        raise PackageError(f'{folder} is not a folder of a run: `in/config.yaml` and `out/models` are needed')
     result = _read_result(out_dir)
     name = stage_name or result.best
     if name not in result.stages:

@@ -30,7 +30,7 @@ RESERVED = {
     'run_infer': 'use `ymir infer`',
     'run_mining': 'use `ymir mine` or `ymir infer --mine`',
 }
-NEAR = 0.75  # of 1; less likeness is no misspelling: max_iter is not val_interval
+NEAR = 0.75  # of 1; less likeness is not a misspelling: max_iter is not val_interval
 # Read by the platform or the reference executors though no template need name them.
 KNOWN_ELSEWHERE = ('export_format', 'shm_size')
 FOLDERS = {2: 'det', 3: 'semantic-seg', 4: 'instance-seg', 50: 'multi-modal'}
@@ -144,7 +144,7 @@ def parse_overrides(
         key, equals, text = argument.partition('=')
         key = key.strip()
         if not equals or not key:
-            raise ParameterError(f'{argument!r} is no hyper-parameter; write key=value, for example max_epochs=20')
+            raise ParameterError(f'{argument!r} is not a hyper-parameter; write key=value, for example max_epochs=20')
         if key in edits:
             raise ParameterError(f'{key} is given twice, as {edits[key]!r} and in {argument!r}; give it once')
         if key in RESERVED:

@@ -26,8 +26,8 @@ from ymir_exc.reading import read_mapping, read_training_result
 from .annotations import annotation_format, ark_bytes, coco_bytes, voc_bytes
 from .assets import add_assets
 from .hashing import Progress, asset_id, asset_ids, in_threads
+from .input_checks import check_consistent_labels, check_no_copies, label_store
 from .labels import LabelledImage
-from .refusals import label_store, refuse_contradictions, refuse_copies
 
 __all__ = [
     'IMG_MAN',
@@ -195,14 +195,14 @@ def prepare_training(
 
     Raises:
         FileExistsError: `work_dir` holds a task already.
-        ConfigError: export_format is one that the platform refuses.
+        ConfigError: export_format is one that the platform rejects.
         DatasetError: two classes have the same name or there is none, or an image occurs twice in a set or with
             different labels.
     """
     parameters = dict(hyper_parameters('training') if parameters is None else parameters)
     annotation_format(parameters.get('export_format'))
     class_names = label_store(class_names)
-    refuse_contradictions({'train': train, 'val': val}, on_progress)
+    check_consistent_labels({'train': train, 'val': val}, on_progress)
     task = _new_task(work_dir, in_container)
     _write_training_indexes(task, class_names, {'train': train, 'val': val}, parameters, link_assets)
     parameters.pop('pretrained_model_params', None)
@@ -254,7 +254,7 @@ def prepare_candidates(
         raise DatasetError('there are no candidates; the platform never starts a task without')
     parameters = dict(hyper_parameters('mining' if mining else 'infer') if parameters is None else parameters)
     names = asset_ids(images, on_progress)
-    refuse_copies('candidates', images, names)
+    check_no_copies('candidates', images, names)
     task = _new_task(work_dir, in_container)
     assets = _add_assets(task, dict(zip(names, images)), link_assets)
     _write_lines(task.in_dir / 'candidate-src-index.tsv', [os.path.realpath(image) for image in images])

@@ -27,7 +27,7 @@ _DAMAGE = (tarfile.TarError, EOFError, ValueError, zlib.error, lzma.LZMAError, g
 
 
 class ArchiveError(Exception):
-    """A file is no tar file, or one that must not be extracted; the message says which and why."""
+    """A file is not a tar file, or one that must not be extracted; the message says which and why."""
 
 
 class _Member(tarfile.TarInfo):
@@ -39,7 +39,7 @@ class _Member(tarfile.TarInfo):
             return super().fromtarfile(archive)
         except (tarfile.EmptyHeaderError, tarfile.TruncatedHeaderError, tarfile.InvalidHeaderError) as error:
             if archive.offset == 0:
-                raise  # tarfile says that it is no archive at all
+                raise  # tarfile says that it is not an archive at all
             words = 'a header in it is broken' if isinstance(error, tarfile.InvalidHeaderError) else 'it is cut off'
             raise tarfile.ReadError(f'{words} (at byte {archive.offset} of what is packed)') from None
 
@@ -96,7 +96,8 @@ def extract(file: Path, folder: Path, max_bytes: int | None = None) -> None:
         max_bytes: of what is packed; default: 1 GiB, or 100 times the file where that is more.
 
     Raises:
-        ArchiveError: it is no tar file, is damaged, or holds what leads out of the folder or does not fit on the disk.
+        ArchiveError: it is not a tar file, is damaged, or holds what leads out of the folder or does not fit on the
+            disk.
     """
     try:
         status = os.stat(file)

@@ -49,7 +49,7 @@ def class_names_in(file: Path) -> list[str] | None:
         file: A `.pth` or `.pt` file.
 
     Returns:
-        The names in the order of the model's outputs; None if it does not say, or is no such file.
+        The names in the order of the model's outputs; None if it does not say, or is not such a file.
     """
     try:
         with open(file, 'rb') as stream:

@@ -174,7 +174,7 @@ def read_run(out_dir: Path, in_dir: Path | None = None) -> RunFiles:
     if (out_dir / 'out').is_dir():
         out_dir = out_dir / 'out'
     if not out_dir.is_dir():
-        raise FileNotFoundError(f'{out_dir} is no folder; the `out` folder of a run is needed')
+        raise FileNotFoundError(f'{out_dir} is not a folder; the `out` folder of a run is needed')
     if in_dir is None and (out_dir.resolve().parent / 'in').is_dir():
         in_dir = out_dir.resolve().parent / 'in'
     run = RunFiles(out_dir, Path(in_dir) if in_dir else None)

@@ -2,7 +2,7 @@
 
 Public YOLOv5 and YOLOv8 configs name `mmdet.Albu` with four effects at a probability of one per cent each.
 albumentations is optional here (`pip install "albumentations<2"`), so without it this transform takes the place of
-mmdet's, which refuses to be built: it says once that it is skipped and leaves the images alone. Configs need no change
+mmdet's, which cannot be built: it says once that it is skipped and leaves the images alone. Configs need no change
 either way.
 """
 

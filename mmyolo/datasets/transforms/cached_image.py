@@ -17,7 +17,7 @@ from mmyolo.datasets.image_cache import image_key, open_image_cache
 from mmyolo.registry import TRANSFORMS
 
 from .boxes import rescale_and_translate_
-from .loading import decode_image, refuse_endless_file
+from .loading import check_regular_file, decode_image
 
 _ORIENTATION = 0x0112  # EXIF tag
 _REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
@@ -107,7 +107,7 @@ class LoadCachedImage(BaseTransform):
             key = self._keys[path] = image_key(path, self.max_size)
         found = cache.get(key)
         if found is None:
-            refuse_endless_file(path)
+            check_regular_file(path)
             found = decode_shrunk(fileio.get(path, backend_args=self.backend_args), self.max_size, path)
             found[0].flags.writeable = False
             cache.put(key, *found)
@@ -160,7 +160,7 @@ def _reduction(data: bytes, max_size: int) -> tuple[int, tuple[int, int] | None]
     if data[:2] != b'\xff\xd8':
         return 1, None
     try:
-        with JpegImageFile(io.BytesIO(data)) as image:  # Image.open would refuse large ones
+        with JpegImageFile(io.BytesIO(data)) as image:  # Image.open raises an error for large ones
             width, height = image.size
             upright = image.getexif().get(_ORIENTATION, 1) == 1
     except Exception:  # OpenCV reads more than Pillow does, and gives the verdict

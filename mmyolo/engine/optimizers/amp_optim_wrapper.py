@@ -1,6 +1,6 @@
 """Mixed precision on every device: float16 with scaled losses, as mmengine does it on a GPU, or bfloat16 unscaled.
 
-mmengine's wrapper refuses to run without a GPU and scales every loss. The name is the same, so a config that asks for
+mmengine's wrapper does not run without a GPU and scales every loss. The name is the same, so a config that asks for
 AmpOptimWrapper in the scope of this package trains on both.
 """
 

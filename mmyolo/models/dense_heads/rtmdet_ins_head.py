@@ -3,7 +3,7 @@ a small network, which draws its mask from prototypes of the image and the place
 2003.05664).
 
 Kept as in public checkpoints: the towers of classes and distances are one and the same, stored under both names.
-Different from public mmyolo: masks are cropped where the image lies, also if `pad_param` is no array or missing;
+Different from public mmyolo: masks are cropped where the image lies, also if `pad_param` is not an array or missing;
 results have no `kernels` and `priors`; masks are enlarged a few at a time, see `mask_prediction`.
 """
 

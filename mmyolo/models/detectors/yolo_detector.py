@@ -22,7 +22,7 @@ class YOLODetector(SingleStageDetector):
         data_preprocessor: config of what turns batches into model input.
         init_cfg: initialisation of mmengine.
         use_syncbn: whether batch norms become synchronised ones when several processes train. On a machine without an
-            accelerator they stay as they are, because PyTorch's synchronised norm refuses CPU tensors.
+            accelerator they stay as they are, because PyTorch's synchronised norm does not take CPU tensors.
     """
 
     def __init__(

@@ -27,7 +27,7 @@ class YOLOv6RepPAFPN(YOLOv5PAFPN):
         block_cfg: config of the blocks.
     """
 
-    num_extra_levels = 0  # finer inputs that are no level of the neck
+    num_extra_levels = 0  # finer inputs that are not levels of the neck
 
     def __init__(
         self,

@@ -114,7 +114,7 @@ class DOTAMetric(BaseMetric):
 
         Returns:
             `mAP`, the mean over the thresholds, and `AP50` or the like for each; empty if `format_only`. -1 where there
-            are no objects.
+            are not objects.
         """
         logger = MMLogger.get_current_instance()
         if self.outfile_prefix is not None:

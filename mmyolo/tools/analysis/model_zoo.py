@@ -52,7 +52,7 @@ python tools/misc/model_zoo.py --out docs/model_zoo.md
 ## Weights and their licence
 
 The weights behind the links were published by OpenMMLab's project mmyolo, which is released under GPL-3.0; no licence
-of their own is stated for the weights. They are no part of this repository (Apache-2.0), which neither contains nor
+of their own is stated for the weights. They are not part of this repository (Apache-2.0), which neither contains nor
 changes them. Whether their licence suits a use is for the user to decide. Weights that you train with this package, on
 your data and from random weights, are yours; if you start from published weights, consider the licence of those too.
 """

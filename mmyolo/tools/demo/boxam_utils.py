@@ -37,13 +37,13 @@ except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision that
     _MISSING = error
 
     class BaseCAM:  # stands in, so that this module can be imported
-        """Refuses to be built."""
+        """Raises an error that names the missing package."""
 
         def __init__(self, *args, **kwargs) -> None:
             _require_grad_cam()
 
     class AblationLayer(nn.Module):
-        """Refuses to be built."""
+        """Raises an error that names the missing package."""
 
         def __init__(self) -> None:
             _require_grad_cam()

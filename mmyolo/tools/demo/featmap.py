@@ -44,7 +44,7 @@ def find_layer(model: nn.Module, expression: str) -> nn.Module:
             ) from None
         place = match.end()
     if not isinstance(layer, nn.Module):
-        raise ValueError(f'{expression!r} is no layer but a {type(layer).__name__}')
+        raise ValueError(f'{expression!r} is not a layer but a {type(layer).__name__}')
     return layer
 
 

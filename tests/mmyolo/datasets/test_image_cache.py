@@ -44,7 +44,7 @@ def test_two_openers_see_each_other(open_log):
     assert len(first) == len(second) == 2
 
 
-def test_a_full_cache_refuses_and_a_larger_one_goes_on(open_log):
+def test_a_full_cache_rejects_and_a_larger_one_goes_on(open_log):
     small = open_log(capacity=16 + 32 + 240)
     assert small.put(key(1), image(1), (10, 8))
     assert not small.put(key(2), image(2), (10, 8))

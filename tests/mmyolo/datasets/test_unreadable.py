@@ -163,7 +163,7 @@ def _no_handles(self, results):
 
 
 def test_large_photos_are_read_by_all_alike(tmp_path, monkeypatch):
-    """Pillow refuses images of twice its limit, OpenCV does not."""
+    """Pillow rejects images of twice its limit, OpenCV does not."""
     monkeypatch.setattr('PIL.Image.MAX_IMAGE_PIXELS', 1000)
     cv2.imwrite(str(tmp_path / 'large.jpg'), photo(96, 64))
     results = {'img_path': str(tmp_path / 'large.jpg')}

@@ -63,7 +63,7 @@ def test_what_else_the_collate_function_gives():
     assert {key: samples[key] for key in extra} == extra
 
 
-def test_training_refuses_batches_of_other_collate_functions():
+def test_training_rejects_batches_of_other_collate_functions():
     with pytest.raises(AssertionError, match='got list.*yolov5_collate'):
         YOLOv5DetDataPreprocessor()(
             {'inputs': torch.rand(1, 3, 4, 4), 'data_samples': [DetDataSample()]}, training=True

@@ -122,7 +122,7 @@ def test_nothing_to_assign(num_priors, num_gts):
     assert result['assign_metrics'].sum() == 0
 
 
-def test_box_objects_are_refused():
+def test_box_objects_are_rejected():
     pred, logits, priors, labels, _, flags = case(0)
     with pytest.raises(NotImplementedError, match='HorizontalBoxes'):
         BatchDynamicSoftLabelAssigner(num_classes=4)(

@@ -127,7 +127,7 @@ def test_alpha_of_zero_removes_the_branch():
         assert torch.allclose(block(x), F.conv2d(x, block.rbr_reparam.weight, block.rbr_reparam.bias, padding=1))
 
 
-def test_block_refuses_what_it_cannot_do():
+def test_block_rejects_what_it_cannot_do():
     with pytest.raises(ValueError, match='kernel_size 3 and padding 1, got 5 and 2'):
         RepVGGBlock(8, 8, kernel_size=5, padding=2)
     with pytest.raises(NotImplementedError, match='use_se=False'):

@@ -106,7 +106,7 @@ def test_without_augmentation():
         preprocessor(batch((8, 6), (9, 6)), training=True)
 
 
-def test_other_collate_functions_are_refused():
+def test_other_collate_functions_are_rejected():
     preprocessor = PPYOLOEDetDataPreprocessor(**NORMALISE)
     with pytest.raises(AssertionError, match='got list'):
         preprocessor({'inputs': [torch.rand(3, 4, 4)], 'data_samples': []}, training=True)

@@ -157,7 +157,7 @@ def _bomb():
 
 
 def junk():
-    """What is no checkpoint: name to content and what the message says."""
+    """What is not a checkpoint: name to content and what the message says."""
     saved = _saved()
     array = io.BytesIO()
     np.save(array, np.ones(3))

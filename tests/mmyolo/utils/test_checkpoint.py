@@ -1,4 +1,4 @@
-"""Checkpoints are read as data: what harmless ones hold is there, what could run code is refused by name."""
+"""Checkpoints are read as data: what harmless ones hold is there, what could run code is rejected by name."""
 
 import codecs
 import collections

@@ -77,7 +77,7 @@ def test_every_model_config_survives_a_dump(tmp_path):
         '@a\nclass b: pass',
     ],
 )
-def test_code_is_refused(tmp_path, text, capsys):
+def test_code_is_rejected(tmp_path, text, capsys):
     with pytest.raises(ConfigContentError, match='c.py'):
         read_literal_config(write(tmp_path, text))
     assert capsys.readouterr().out == ''

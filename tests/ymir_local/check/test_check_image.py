@@ -106,7 +106,7 @@ def test_planted(rule, damage, in_process):
     findings = check_image(NAME)
     assert failed(findings) == {rule}
     finding = next(finding for finding in findings if finding.rule == rule)
-    assert finding.place and finding.mend and finding.text('zh') != finding.text('en')
+    assert finding.place and finding.fix and finding.text('zh') != finding.text('en')
 
 
 def test_every_rule_for_images_is_planted():
@@ -181,7 +181,7 @@ def test_an_image_without_training_needs_a_model_from_elsewhere(foreign, tmp_pat
     findings = check_image(NAME, run=True)
     assert failed(findings) == {'container/tried'} and not has_errors(findings)
     assert places(findings, 'container/tried') == ['mining', 'infer']
-    assert '--model' in next(finding.mend for finding in findings if finding.rule == 'container/tried')
+    assert '--model' in next(finding.fix for finding in findings if finding.rule == 'container/tried')
     console = Console(width=160, record=True, file=open(os.devnull, 'w'))
     render(findings, console, 'zh')
     assert '没有给出模型' in console.export_text()
@@ -214,7 +214,7 @@ def test_a_model_whose_result_has_the_old_form_or_no_metric(in_process):
     assert failed(check_image(NAME, run=True)) == {'verifier/stage-metric'}
 
 
-def test_a_template_that_the_platform_refuses_is_no_reason_to_stop(in_process):
+def test_a_template_that_the_platform_rejects_is_no_reason_to_stop(in_process):
     template = in_process / 'files/img-man/training-template.yaml'
     template.write_text(template.read_text().replace('ark:raw', 'ark'))
     findings = check_image(NAME, run=True)

@@ -57,7 +57,7 @@ def test_planted(kind, rule, damage, seen_by_oracle, tmp_path, images):
     findings = check_out(task.out_dir, task.in_dir, in_changes=changes_since(before, task.in_dir))
     assert failed(findings) == {rule} | ALONGSIDE.get(rule, set())
     finding = next(finding for finding in findings if finding.rule == rule)
-    assert finding.place and finding.message and finding.mend and finding.section
+    assert finding.place and finding.message and finding.fix and finding.section
     assert finding.text('zh') != finding.text('en')
     if seen_by_oracle:
         try:

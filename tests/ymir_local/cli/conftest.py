@@ -11,7 +11,7 @@ from ymir_local.cli import app
 
 ROOT = Path(__file__).resolve().parents[3]
 FAKE = Path(__file__).parents[1] / 'fake_executor.py'
-# As the yolov5 executor mends what it takes for a broken JPEG: in its place.
+# As the yolov5 executor repairs what it takes for a broken JPEG: in its place.
 RUDE = """
 import os, pathlib, runpy, sys
 root = pathlib.Path(os.environ['DEFAULT_ENV_FILE_PATH']).parent

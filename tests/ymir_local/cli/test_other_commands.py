@@ -32,7 +32,7 @@ def test_packing_prints_the_name_in_the_platforms_store(ymir, trained):
 @pytest.mark.parametrize(
     'arguments, words',
     [
-        (['pack', 'nowhere'], 'nowhere is no folder'),
+        (['pack', 'nowhere'], 'nowhere is not a folder'),
         (['pack', 'trained', 'trained/model.tar'], '--force'),
         (['pack', 'coco', 'x.tar'], 'class_names'),
         (['unpack', 'coco/annotations.json', 'x'], 'model package'),

@@ -51,7 +51,7 @@ def test_default_folder_is_never_the_same(ymir, coco_folder, fake):
     assert all(re.fullmatch(r'\d{8}-\d{6}-train-huge(-2)?', name) for name in names), names
 
 
-def test_a_folder_in_use_is_refused(ymir, coco_folder, fake, trained):
+def test_a_folder_in_use_is_rejected(ymir, coco_folder, fake, trained):
     before = sorted(path for path in trained.rglob('*'))
     code, _, errors = ymir('train', coco_folder, *fake, '--out', trained)
     assert code == 2 and 'never overwritten' in errors
@@ -183,7 +183,7 @@ def test_classes_and_validation_of_their_own(ymir, coco_folder, fake):
         (['train', 'coco', '--user', '1:1'], 'give --image as well'),
         (['train', 'coco', '--model', 'a', 'model_name=b'], 'say the same thing'),
         (['infer', 'coco', '--model', 'nowhere.tar'], 'does not exist'),
-        (['infer', 'coco', '--model', 'coco'], 'no folder of a run'),
+        (['infer', 'coco', '--model', 'coco'], 'not a folder of a run'),
         (['train', 'coco', '--executor', 'no-such-command'], 'there is no command no-such-command'),
     ],
 )
@@ -233,7 +233,7 @@ def test_stopping_a_training_keeps_what_is_valid(ymir, start, coco_folder, fake,
     assert not is_alive(Path('child').read_text())  # also what had left the process group
     assert yaml.safe_load(Path('run/run.yaml').read_text())['stopped'] is True
     assert result['next'][0].startswith('ymir train DATA --model run/model.tar --executor ')
-    assert ymir('check', 'run')[0] == 0  # to be stopped is no fault of the executor
+    assert ymir('check', 'run')[0] == 0  # to be stopped is not a fault of the executor
     best = result['best_stage']
     code, text, errors = ymir('infer', coco_folder, '--model', 'run/model.tar', *fake, '--out', 'after', '--json')
     assert code == 0, errors

@@ -15,7 +15,7 @@ case "$*" in
 *training-template.yaml) echo 'max_epochs: 2';;
 *manifest.yaml) echo 'object_type: 2';;
 image*) ;;
-run*) cat refusal; exit 125;;
+run*) cat rejection; exit 125;;
 rm*) echo "Error: No such container: $3" >&2; exit 1;;
 esac
 """
@@ -25,7 +25,7 @@ OPTIONS = ('--image', 'a:b', '--gpus', '1,3', '--user', '7:8', '--out', 'run', '
 
 @pytest.fixture
 def docker(tmp_path, monkeypatch):
-    """Folder of a Docker that has every image and prints `refusal` instead of starting a container."""
+    """Folder of a Docker that has every image and prints `rejection` instead of starting a container."""
     folder = tmp_path / 'docker'
     folder.mkdir()
     (folder / 'docker').write_text(DOCKER)
@@ -52,8 +52,8 @@ def docker(tmp_path, monkeypatch):
         ('', 'exit code 125: Docker started no container or lost it'),
     ],
 )
-def test_docker_refuses(ymir, docker, coco_folder, said, reason):
-    (docker / 'refusal').write_text(said)
+def test_docker_rejects(ymir, docker, coco_folder, said, reason):
+    (docker / 'rejection').write_text(said)
     code, text, _ = ymir('train', coco_folder, *OPTIONS)
     result = json.loads(text)
     assert (code, result['code'], result['exit_code']) == (1, 160004, 125)
@@ -62,7 +62,7 @@ def test_docker_refuses(ymir, docker, coco_folder, said, reason):
 
 def test_the_commands_of_the_platform(ymir, docker, coco_folder, tmp_path):
     """Section b to inspect, section a.3 to run; nothing else but looking for what may be left."""
-    (docker / 'refusal').touch()
+    (docker / 'rejection').touch()
     code, text, _ = ymir('train', coco_folder, *OPTIONS)
     result = json.loads(text)
     name, run = result['task_id'], tmp_path.resolve() / 'run'

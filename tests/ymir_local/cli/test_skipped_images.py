@@ -41,7 +41,7 @@ def add_broken(folder):
         (folder / name).write_bytes(KINDS[name])
     return {
         'empty.jpg': 'the file is empty',
-        'page.jpg': 'it is no image, or its beginning is broken',
+        'page.jpg': 'it is not an image, or its beginning is broken',
         'wide.png': 'the image is too large to be loaded (1100000 x 1; at most 1048576 a side and 1073741824 in all)',
     }
 

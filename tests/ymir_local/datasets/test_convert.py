@@ -56,11 +56,11 @@ def test_mistakes(source, tmp_path):
 
 def test_nothing_is_left_of_a_conversion_that_failed(source, tmp_path, monkeypatch):
 
-    def refuse(*_):
+    def reject(*_):
         raise OSError(28, 'No space left on device')
 
     dataset = read_dataset(source)
-    monkeypatch.setattr('ymir_local.datasets.writing.copy', refuse)
+    monkeypatch.setattr('ymir_local.datasets.writing.copy', reject)
     with pytest.raises(OSError, match='No space left'):
         write_dataset(dataset, tmp_path / 'out', 'yolo')
     assert not (tmp_path / 'out').exists()

@@ -236,7 +236,7 @@ def test_roboflow_names_the_project_as_a_class(lay):
     dataset = read_dataset(root)
     assert dataset.class_names == ('cat',) and [len(part) for part in dataset.splits.values()] == [1, 1]
     assert dataset.warnings == (
-        f"{root}: category 'animals' has no objects and is the supercategory of others; it is no class",
+        f"{root}: category 'animals' has no objects and is the supercategory of others; it is not a class",
     )
     used = json.loads(coco('1.jpg', categories=ROBOFLOW))
     used['annotations'].append({'id': 9, 'image_id': 0, 'category_id': 0, 'bbox': [1, 2, 3, 4]})

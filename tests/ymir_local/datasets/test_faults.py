@@ -90,7 +90,7 @@ def test_images_missing_unreadable_and_twice(coco, tmp_path, draw):
     assert [image.path.name for image in dataset.images()] == ['1.jpg']
     gone, broken, copy = dataset.warnings
     assert f'{tmp_path / "gone.jpg"}: the image does not exist' in gone and 'a.json' in gone
-    assert f'{tmp_path / "broken.jpg"}: it is no image, or its beginning is broken' in broken
+    assert f'{tmp_path / "broken.jpg"}: it is not an image, or its beginning is broken' in broken
     assert f'{tmp_path / "copy.jpg"} is the same image as {tmp_path / "1.jpg"}' in copy and '1 boxes' in copy
 
 
@@ -216,7 +216,7 @@ def test_voc_files(tmp_path, draw, put):
         'a.xml: object 2: the box has no usable numbers',
         "a.xml: object 3: class '' is unknown",
         'a.xml: object 4: the box',
-        'b.xml: it is no readable XML file',
+        'b.xml: it is not a readable XML file',
         'c has no ',
         'd.xml is in no list of',
         'val.txt: a is in train.txt too',
@@ -268,9 +268,9 @@ def test_encodings_of_text_files(tmp_path, draw, put, encoding):
 
 def test_broken_yaml_is_told_in_one_line(tmp_path, draw, put):
     draw('images/1.jpg')
-    with pytest.raises(DatasetError, match=r'data\.yaml is no YAML file, line 2, column 10: expected .*') as caught:
+    with pytest.raises(DatasetError, match=r'data\.yaml is not a YAML file, line 2, column 10: expected .*') as caught:
         read_dataset(put('data.yaml', 'train: images\nnames: [a').parent)
     assert '\n' not in str(caught.value)
     put('in/train-index.tsv', '')
-    with pytest.raises(DatasetError, match=r'config\.yaml is no YAML file, line 1, column 15'):
+    with pytest.raises(DatasetError, match=r'config\.yaml is not a YAML file, line 1, column 15'):
         read_dataset(put('in/config.yaml', 'class_names: [').parent)

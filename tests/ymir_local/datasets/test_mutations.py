@@ -1,4 +1,4 @@
-"""Whatever stands in the files of labels, it is read or refused with a sentence; and nothing is written to them."""
+"""Whatever stands in the files of labels, it is read or rejected with a sentence; and nothing is written to them."""
 
 import random
 import re
@@ -104,7 +104,7 @@ def test_mutated_files(name, tmp_path, draw):
         if text is None:
             draw(path)
     kind = name.split()[0]
-    refused = 0
+    rejected = 0
     for _ in range(120):
         chosen = generator.choice([path for path, text in SETS[name].items() if text is not None])
         files = {
@@ -119,7 +119,7 @@ def test_mutated_files(name, tmp_path, draw):
             try:
                 dataset = read_dataset(tmp_path, form)
             except DatasetError as error:
-                refused += 1
+                rejected += 1
                 assert str(tmp_path) in str(error) and str(error)[0] not in '[{', files
             else:
                 for image in dataset.images():
@@ -127,4 +127,4 @@ def test_mutated_files(name, tmp_path, draw):
                         assert 0 <= box.x < box.x + box.w <= 64 and 0 <= box.y < box.y + box.h <= 48, files
                         assert 0 <= box.class_index < len(dataset.class_names), files
         assert {path: (tmp_path / path).read_bytes() for path in files} == files
-    assert refused
+    assert rejected

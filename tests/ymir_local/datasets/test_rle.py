@@ -33,10 +33,10 @@ def test_against_pycocotools(seed):
 @pytest.mark.parametrize(
     'mask, words',
     [
-        ({'counts': [1]}, 'no run-length mask'),
-        ({'size': [2], 'counts': [4]}, 'no run-length mask'),
-        ({'size': [2, 2], 'counts': None}, 'no run-length mask'),
-        ({'size': [2, 2], 'counts': 'o'}, 'no run-length mask'),
+        ({'counts': [1]}, 'not a run-length mask'),
+        ({'size': [2], 'counts': [4]}, 'not a run-length mask'),
+        ({'size': [2, 2], 'counts': None}, 'not a run-length mask'),
+        ({'size': [2, 2], 'counts': 'o'}, 'not a run-length mask'),
         ({'size': [2, 2], 'counts': [1, 1]}, 'do not add up'),
         ({'size': [2, 2], 'counts': [5, -1]}, 'do not add up'),
         ({'size': [0, 2], 'counts': []}, 'do not add up'),

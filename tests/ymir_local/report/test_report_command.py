@@ -1,4 +1,4 @@
-"""`ymir report`: where it writes, and what it refuses."""
+"""`ymir report`: where it writes, and what it rejects."""
 
 import json
 
@@ -30,12 +30,12 @@ def test_a_folder_as_file_gets_the_page(inference, tmp_path):
     assert (tmp_path / 'pages' / 'report.html').is_file()
 
 
-def test_what_is_refused(inference, training, labels, tmp_path, images):
+def test_what_is_rejected(inference, training, labels, tmp_path, images):
     empty = tmp_path / 'empty'
     empty.mkdir()
     for arguments, told in (
-        ([empty], 'is no run'),
-        ([tmp_path / 'nowhere'], 'is no folder'),
+        ([empty], 'is not a run'),
+        ([tmp_path / 'nowhere'], 'is not a folder'),
         ([training.work_dir, '--labels', labels], 'holds no infer-result.json'),
         ([inference.work_dir, '--labels', images[0].path.parent], 'no labelled object'),
         ([inference.work_dir, '--labels', empty], 'no data set'),

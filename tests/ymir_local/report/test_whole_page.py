@@ -46,7 +46,7 @@ def test_out_alone(inference, training, tmp_path):
     empty = tmp_path / 'empty'
     empty.mkdir()
     assert 'No result of a training' in write_report(empty, tmp_path / 'alone.html').read_text()
-    with pytest.raises(FileNotFoundError, match='is no folder'):
+    with pytest.raises(FileNotFoundError, match='is not a folder'):
         write_report(tmp_path / 'nowhere', tmp_path / 'alone.html')
 
 

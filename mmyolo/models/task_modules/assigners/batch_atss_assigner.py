@@ -140,7 +140,7 @@ class BatchATSSAssigner(nn.Module):
             gt_bboxes: (B * G, 4) boxes.
             anchors: (N, 4) anchors of the priors.
             num_level_priors: priors of each level.
-            valid: (T,) indices of boxes that are no padding.
+            valid: (T,) indices of boxes that are not padding.
             num_gts: boxes per image, padding counted.
 
         Returns:

@@ -164,7 +164,7 @@ class BatchDynamicSoftLabelAssigner(nn.Module):
 
         Args:
             pairs: overlaps and costs.
-            valid: (T,) boxes that are no padding, counted over the images.
+            valid: (T,) boxes that are not padding, counted over the images.
             num_gts: boxes of an image, padding included.
 
         Returns:

@@ -272,7 +272,7 @@ class BatchTaskAlignedAssigner(nn.Module):
         Args:
             pairs: what overlaps and metrics are computed of.
             points: (N, 2) points of the priors.
-            valid: (T,) indices of boxes that are no padding.
+            valid: (T,) indices of boxes that are not padding.
             num_gts: boxes per image, padding counted.
 
         Returns:

@@ -122,7 +122,7 @@ def read_torch(path: str | Path) -> Any:
         Its content; objects are `StandIn`s.
 
     Raises:
-        ValueError: If it is no such file.
+        ValueError: If it is not such a file.
     """
     check_file(path)  # torch would unpack tar archives, and run TorchScript
     try:
@@ -143,7 +143,7 @@ def read_predictions(path: str | Path) -> Any:
         Its content; other objects are `StandIn`s.
 
     Raises:
-        ValueError: If it is no such file.
+        ValueError: If it is not such a file.
     """
     try:
         with open(path, 'rb') as file:
@@ -167,7 +167,7 @@ def read_pdparams(path: str | Path) -> dict[str, Tensor]:
         Tensors by name.
 
     Raises:
-        ValueError: If it is no such file.
+        ValueError: If it is not such a file.
     """
     try:
         with open(path, 'rb') as file:

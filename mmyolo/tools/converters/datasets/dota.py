@@ -100,7 +100,7 @@ def read_objects(path: Path) -> Objects:
         path: lines `x1 y1 ... y4 class difficulty`, after lines of meta information, such as `gsd:0.5`.
 
     Raises:
-        ValueError: if it is no text.
+        ValueError: if it is not text.
     """
     corners, labels, difficulties = [], [], []
     for number, line in enumerate(read_text(path).splitlines(), 1):

@@ -119,7 +119,7 @@ def test_keypoints_are_scaled_to_what_was_loaded(photo, cache_dir):
     assert results['gt_bboxes'].numpy().tolist() == [[5, 10, 25, 50]]
 
 
-def test_the_wrong_order_is_refused(photo, cache_dir):
+def test_the_wrong_order_is_rejected(photo, cache_dir):
     with pytest.raises(ValueError, match='LoadAnnotations before'):
         LoadCachedImage(100, MEGABYTE, cache_dir)({'img_path': photo(10, 10), 'instances': []})
 

@@ -53,7 +53,7 @@ def test_masks_can_be_loaded_before_the_image():
     assert (results['gt_masks'].height, results['gt_masks'].width) == (30, 40)
 
 
-def test_bitmaps_are_refused():
+def test_bitmaps_are_rejected():
     with pytest.raises(AssertionError, match='poly2mask'):
         LoadAnnotations(with_mask=True, poly2mask=True)
     with pytest.raises(AssertionError, match='with_mask'):

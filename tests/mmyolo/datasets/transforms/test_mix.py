@@ -210,7 +210,7 @@ def test_random_pop_never_drops_the_newest():
         lambda: YOLOXMixUp(img_scale=[640, 640]),
     ],
 )
-def test_wrong_arguments_are_refused(make):
+def test_wrong_arguments_are_rejected(make):
     with pytest.raises(AssertionError):
         make()
 

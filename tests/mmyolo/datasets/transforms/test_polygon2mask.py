@@ -69,7 +69,7 @@ def test_parts_of_different_lengths():
     assert mask[:8, :8].all() and mask[17, 30] and not mask[30, 17] and not mask[12, 12]
 
 
-def test_bitmaps_are_refused():
+def test_bitmaps_are_rejected():
     given = dict(results(), gt_masks=BitmapMasks(np.zeros((0, SIZE, SIZE), np.uint8), SIZE, SIZE))
     with pytest.raises(TypeError, match='poly2mask=False'):
         Polygon2Mask().transform(given)

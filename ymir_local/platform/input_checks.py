@@ -27,7 +27,7 @@ def label_store(class_names: Sequence[str]) -> list[str]:
     return names
 
 
-def refuse_copies(what: str, images: Sequence[Path], names: Sequence[str]) -> None:
+def check_no_copies(what: str, images: Sequence[Path], names: Sequence[str]) -> None:
     """Reject an image that occurs twice.
 
     Args:
@@ -45,7 +45,7 @@ def refuse_copies(what: str, images: Sequence[Path], names: Sequence[str]) -> No
         first[name] = image
 
 
-def refuse_contradictions(splits: Mapping[str, Sequence[LabelledImage]], on_progress: Progress | None) -> None:
+def check_consistent_labels(splits: Mapping[str, Sequence[LabelledImage]], on_progress: Progress | None) -> None:
     """Reject what one annotation file for each image cannot hold.
 
     An image may be in both sets, but once in each, and with the same labels.
@@ -62,7 +62,7 @@ def refuse_contradictions(splits: Mapping[str, Sequence[LabelledImage]], on_prog
     by_name = dict(zip(names, listed))
     start = 0
     for split, images in splits.items():
-        refuse_copies(f'images of {split}', [image.path for image in images], names[start : start + len(images)])
+        check_no_copies(f'images of {split}', [image.path for image in images], names[start : start + len(images)])
         start += len(images)
     for image, name in zip(listed, names):
         if image.boxes != by_name[name].boxes:
