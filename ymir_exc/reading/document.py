@@ -169,7 +169,7 @@ class Document:
         """Give this document with its text read as JSON; the text itself, which may be long, is dropped."""
         if self.problem:
             return self
-        if self.has_mark:  # which the platform's reader of JSON refuses
+        if self.has_mark:  # which the platform's reader of JSON rejects
             words = 'it begins with a byte order mark, which JSON has not; write it without'
             return replace(self, problem=UNREADABLE, details=(words,), text='')
         repeated: list[str] = []

@@ -52,7 +52,7 @@ class Monitor:
     Args:
         columns: of line 1.
         trace: lines 2 to 100.
-        faults: of the kinds columns, timestamp, percent, state and code; for each the platform refuses the file.
+        faults: of the kinds columns, timestamp, percent, state and code; for each the platform rejects the file.
         values: what line 1 says, by name, as far as it can be read.
     """
 

@@ -1,6 +1,6 @@
 """Text of the contract's files: UTF-8.
 
-A byte order mark, as Windows editors write it, is dropped; a file in UTF-16 or UTF-32 is refused with a sentence, for
+A byte order mark, as Windows editors write it, is dropped; a file in UTF-16 or UTF-32 is rejected with a sentence, for
 its bytes would be read as something else.
 """
 
