@@ -217,7 +217,7 @@ def test_nothing_is_left_when_the_watcher_is_killed(bare_task, docker, in_contai
 @pytest.mark.parametrize('mark', ['', '=', 'A=', '=a', 'A'])
 def test_what_could_be_in_every_process_is_no_mark(mark, monkeypatch):
     monkeypatch.setattr(os, 'kill', lambda *_: pytest.fail('killed something'))
-    with pytest.raises(ValueError, match='no NAME=value'):
+    with pytest.raises(ValueError, match='not a NAME=value'):
         kill_all_with(mark)
 
 
