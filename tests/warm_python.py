@@ -1,10 +1,10 @@
 """A Python that has imported PyTorch and mmyolo already: what runs our scripts as processes starts in no time.
 
 Each start of a training imports for three to five seconds and then works for one. `warm_python()` gives a program that
-takes the place of `sys.executable`: it asks a server, which has the imports behind it, to fork. The fork gets arguments,
-environment, current folder and streams of the caller, and starts further processes in the same way, because its
-`sys.executable` is that program. What it cannot show, some tests show with `sys.executable`: that a script imports what
-it needs, in the right order, and what signals and kills do (a fork is no child of its caller).
+takes the place of `sys.executable`: it asks a server, which has the imports behind it, to fork. The fork gets
+arguments, environment, current folder and streams of the caller, and starts further processes in the same way, because
+its `sys.executable` is that program. What it cannot show, some tests show with `sys.executable`: that a script imports
+what it needs, in the right order, and what signals and kills do (a fork is not a child of its caller).
 """
 
 import ast

@@ -86,7 +86,7 @@ class Finding:
         return self.texts[0].en
 
     @property
-    def mend(self) -> str:
+    def fix(self) -> str:
         """What to do, in English; '' unless broken."""
         return self.texts[1].en
 
@@ -105,12 +105,12 @@ class Finding:
             'ok': self.ok,
             'place': self.place,
             'message': self.message,
-            'mend': self.mend,
+            'fix': self.fix,
             'severity': self.severity,
             'section': self.section,
             'status': {True: 'passed', False: 'failed', None: 'not applicable'}[self.ok],
             'message_zh': self.texts[0].zh,
-            'mend_zh': self.texts[1].zh,
+            'fix_zh': self.texts[1].zh,
         }
 
 

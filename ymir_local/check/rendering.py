@@ -94,14 +94,14 @@ def _table(subject: str, failed: Sequence[Finding], language: str) -> Table:
     table.add_column(_word('rule', language), no_wrap=True)
     table.add_column(_word('place', language), ratio=3, overflow='fold')
     table.add_column(_word('what', language), ratio=5, overflow='fold')
-    table.add_column(_word('mend', language), ratio=4, overflow='fold')
+    table.add_column(_word('fix', language), ratio=4, overflow='fold')
     for finding in failed:
-        message, mend = finding.text(language)
+        message, fix = finding.text(language)
         # Text, never markup: file names and values may hold square brackets
         name = Text.assemble(
             (t(f'cli.{finding.severity}').in_language(language), STYLES[finding.severity]),
             f'\n{finding.rule}\n',
             (f'({finding.section})', 'dim'),
         )
-        table.add_row(name, Text(finding.place), Text(message), Text(mend, 'green'))
+        table.add_row(name, Text(finding.place), Text(message), Text(fix, 'green'))
     return table

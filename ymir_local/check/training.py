@@ -19,7 +19,7 @@ def root_of(run: Run) -> dict[str, Any]:
     """Return the mapping in result.yaml.
 
     Raises:
-        NotApplicable: this was no training, or there is no such mapping.
+        NotApplicable: this was not a training, or there is no such mapping.
     """
     run.need_task(TRAINING)
     value = run.result.need().value

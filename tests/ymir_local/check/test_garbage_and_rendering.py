@@ -101,7 +101,7 @@ def test_the_end_of_a_huge_log_is_read(tmp_path, images):
 
 
 def test_unknown_task(tmp_path):
-    with pytest.raises(ValueError, match="'fly' is no task"):
+    with pytest.raises(ValueError, match="'fly' is not a task"):
         check_out(tmp_path, task='fly')
 
 
@@ -116,7 +116,7 @@ def test_texts():
 
 
 @pytest.mark.parametrize(
-    'language, words', [('en', ('mAP [0]', 'Mend', 'error', '2 error(s)')), ('zh', ('修复方法', '错误 2 个'))]
+    'language, words', [('en', ('mAP [0]', 'How to fix', 'error', '2 error(s)')), ('zh', ('修复方法', '错误 2 个'))]
 )
 def test_table(language, words, tmp_path, images):
     task = runs.make('training', tmp_path / 'work', images)
@@ -135,4 +135,4 @@ def test_json(tmp_path, images):
     assert (value['errors'], value['warnings']) == (1, 0) and value['passed'] > 30
     (broken,) = [finding for finding in value['findings'] if finding['status'] == 'failed']
     assert (broken['rule'], broken['severity'], broken['section']) == ('training/metrics', 'error', 'd.2')
-    assert broken['mend'] and broken['mend_zh'] and broken['message_zh']
+    assert broken['fix'] and broken['fix_zh'] and broken['message_zh']
