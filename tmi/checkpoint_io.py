@@ -43,7 +43,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def check_finite(state: Mapping[str, Tensor], path: Path) -> None:
-    """Refuse weights with which no network can compute.
+    """Reject weights with which no network can compute.
 
     Args:
         state: Weights that are going to be used.
@@ -59,7 +59,9 @@ def check_finite(state: Mapping[str, Tensor], path: Path) -> None:
         extreme = max(abs(low.item()), abs(high.item()))
         if not extreme < LARGEST_WEIGHT:  # NaN is not less than anything
             what = (
-                f'the value {extreme:g}' if math.isfinite(extreme) else 'values that are no finite numbers (NaN or inf)'
+                f'the value {extreme:g}'
+                if math.isfinite(extreme)
+                else 'values that are not finite numbers (NaN or inf)'
             )
             raise ModelError(
                 f'The weights {path} cannot be used: {name} holds {what}. The training that wrote them had failed; choose '

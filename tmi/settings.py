@@ -80,7 +80,7 @@ class Settings(BaseModel):
             if isinstance(name, bool):
                 raise ValueError('a class name was read as a boolean: put quotes around yes, no, on and off')
             if not isinstance(name, (str, int)):
-                raise ValueError(f'the class name {name!r} is no text: put quotes around it')
+                raise ValueError(f'the class name {name!r} is not text: put quotes around it')
             if isinstance(name, str) and not (name.strip() and name.isprintable()):
                 raise ValueError(f'the class name {name!r} is blank or holds control characters; name every class')
         return value

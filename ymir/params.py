@@ -22,7 +22,7 @@ SHORT = reprlib.Repr()
 SHORT.maxstring = SHORT.maxother = 200
 
 PLATFORM_PREFIX = 'openpai_'  # where the platform runs tasks on OpenPAI
-NEAR = 0.75  # of 1; less likeness is no misspelling: max_iter is not val_interval
+NEAR = 0.75  # of 1; less likeness is not a misspelling: max_iter is not val_interval
 # Set or consumed by the platform; known, and nothing to warn about.
 PLATFORM_KEYS = frozenset(
     {

@@ -58,7 +58,7 @@ class PredictionProgress:
     def update(self, done: int) -> None:
         """Report that `done` images have been predicted; cheap enough to be called at any rate."""
         now = time.monotonic()
-        if done and self._started is None:  # starting the processes is no part of the speed
+        if done and self._started is None:  # starting the processes is not part of the speed
             self._started, self._done_at_start, self._next_log = now, done, now
         if now >= self._next_monitor:
             self._next_monitor = now + MONITOR_SECONDS

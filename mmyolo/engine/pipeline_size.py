@@ -109,7 +109,7 @@ def _sizes_after(steps: Sequence[Any], place: str, sizes: list[Any], largest: Ca
 
 
 def _kind(step: Any) -> str:
-    """Return the name of a transform without its prefix, empty if it is no config."""
+    """Return the name of a transform without its prefix, empty if it is not a config."""
     kind = step.get('type', '') if isinstance(step, Mapping) else ''
     return (kind if isinstance(kind, str) else kind.__name__).rsplit('.', 1)[-1]
 

@@ -19,13 +19,13 @@ from .file_kinds import kind_of_file
 
 MAX_UNPACKED = 20  # times the size of the file; torch.save compresses nothing
 SMALL = 1 << 26  # bytes that may be unpacked from any file
-REFUSED = re.compile(r'GLOBAL (\S+)')
+REJECTED = re.compile(r'GLOBAL (\S+)')
 KNOWN_AS = {'posix': 'os', 'nt': 'os', 'commands': 'subprocess'}  # modules as pickles name them, and as users do
 ADVICE = 'Save the state_dict of the model with torch.save, or train the model with this package.'
 
 
 class CheckpointError(pickle.UnpicklingError, ValueError):
-    """A file is no checkpoint, is damaged, or holds what is not read; the message says which, and what to do."""
+    """A file is not a checkpoint, is damaged, or holds what is not read; the message says which, and what to do."""
 
 
 def read_as_data(path: str | Path | BinaryIO, map_location: Any = 'cpu') -> Any:
@@ -39,7 +39,7 @@ def read_as_data(path: str | Path | BinaryIO, map_location: Any = 'cpu') -> Any:
         Its content: tensors and plain values.
 
     Raises:
-        CheckpointError: If it is no file of torch.save, is damaged, or holds other objects.
+        CheckpointError: If it is not a file of torch.save, is damaged, or holds other objects.
         OSError: If it cannot be opened.
     """
     name = path if isinstance(path, (str, Path)) else getattr(path, 'name', 'The checkpoint')
@@ -59,7 +59,7 @@ def read_as_data(path: str | Path | BinaryIO, map_location: Any = 'cpu') -> Any:
 
 
 def check_file(path: str | Path) -> None:
-    """Refuse what is no file of weights by its first bytes, or would become far larger when it is read.
+    """Reject what is not a file of weights by its first bytes, or would become far larger when it is read.
 
     Args:
         path: The file.
@@ -71,7 +71,7 @@ def check_file(path: str | Path) -> None:
     if os.path.isdir(path):
         raise CheckpointError(f'{path} is a folder and no file of weights.')
     if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would never end
-        raise CheckpointError(f'{path} is not a regular file, so it is no file of weights.')
+        raise CheckpointError(f'{path} is not a regular file, so it is not a file of weights.')
     kind = kind_of_file(path)
     if kind is not None:
         raise CheckpointError(f'{path} holds no weights that torch.save wrote; it is {kind}.')
@@ -102,9 +102,9 @@ def _too_large(name: Any) -> Exception:
 def _what_was_wrong(name: Any, error: Exception) -> str:
     """One sentence about a failure of torch.load, which itself explains at length how to run the file all the same."""
     text = str(error)
-    refused = REFUSED.search(text)
-    if refused:
-        module, _, rest = refused[1].partition('.')
+    rejected = REJECTED.search(text)
+    if rejected:
+        module, _, rest = rejected[1].partition('.')
         found = f'{KNOWN_AS.get(module, module)}.{rest}' if rest else module
         return (
             f'{name} holds {found}, which is not loaded because it could run code; only tensors and plain values '
@@ -114,9 +114,9 @@ def _what_was_wrong(name: Any, error: Exception) -> str:
         detail = text.split('WeightsUnpickler error:')[-1].strip().splitlines() or ['']
         if 'Unsupported operand' in text:
             return (
-                f'{name} is no checkpoint, is damaged or was saved with a pickle protocol above 3 '
+                f'{name} is not a checkpoint, is damaged or was saved with a pickle protocol above 3 '
                 f'({detail[0][:80]}). {ADVICE}'
             )
         return f'{name} is damaged or holds more than weights ({detail[0][:200]}). {ADVICE}'
     first = text.splitlines()[0][:200] if text else 'it ends too early'
-    return f'{name} is damaged or is no checkpoint ({type(error).__name__}: {first}). Copy or download it again.'
+    return f'{name} is damaged or is not a checkpoint ({type(error).__name__}: {first}). Copy or download it again.'

@@ -1,6 +1,6 @@
 """Puts the reader of `checkpoint` under every road by which mmengine and mmdet load weights.
 
-mmengine reads a file as data first, and where that is refused, again with all the code it holds. `guard_mmengine`,
+mmengine reads a file as data first, and where that fails, again with all the code it holds. `guard_mmengine`,
 called when `mmyolo` is imported, replaces that function and the one that downloads; so `load_from`, `resume`,
 `init_cfg`, `init_detector`, the inferencers and tools are guarded, for each kind of address.
 
@@ -54,7 +54,7 @@ def read_checkpoint(path: str | Path | BinaryIO, map_location: Any = None, weigh
         Its content.
 
     Raises:
-        CheckpointError: If it is no checkpoint, is damaged, or holds anything but data.
+        CheckpointError: If it is not a checkpoint, is damaged, or holds anything but data.
     """
     name = path if isinstance(path, (str, Path)) else 'The checkpoint'
     content = clean_checkpoint(read_as_data(path, map_location), name)

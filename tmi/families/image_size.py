@@ -41,7 +41,7 @@ def resolve_size(asked: int | Sequence[int], own: Size, multiple: int) -> Size:
         (width, height).
 
     Raises:
-        TaskError: 300001 if a side is no multiple of the stride.
+        TaskError: 300001 if a side is not a multiple of the stride.
     """
     if asked == 0:
         return tuple(own)

@@ -34,7 +34,7 @@ def largest_stride(head: nn.Module) -> int:
 def check_input_size(
     model: nn.Module, steps: Sequence[dict[str, Any]], asked: tuple[int, int] | None, source: Path
 ) -> None:
-    """Refuse a size at which the network cannot work.
+    """Reject a size at which the network cannot work.
 
     Args:
         model: The detector.
@@ -43,7 +43,7 @@ def check_input_size(
         source: The weight file, for messages.
 
     Raises:
-        ConfigContentError: If stride or padding are no sensible numbers.
+        ConfigContentError: If stride or padding are not sensible numbers.
         TaskError: 300001 naming the sizes next to it.
     """
     stride = largest_stride(model.bbox_head)

@@ -20,7 +20,7 @@ from mmcv.transforms import Compose
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from mmyolo.datasets.transforms.loading import decode_image, refuse_endless_file
+from mmyolo.datasets.transforms.loading import check_regular_file, decode_image
 from mmyolo.errors import UnreadableImageError
 from mmyolo.registry import TRANSFORMS
 from tmi.families.image_size import set_test_size
@@ -94,9 +94,9 @@ def read_image(path: str) -> np.ndarray:
         (h, w, 3) uint8 BGR, turned as its EXIF orientation says.
 
     Raises:
-        OSError: It cannot be read or is no image; `reason_of` tells why.
+        OSError: It cannot be read or is not an image; `reason_of` tells why.
     """
-    refuse_endless_file(path)
+    check_regular_file(path)
     return decode_image(np.fromfile(path, dtype=np.uint8), path)
 
 

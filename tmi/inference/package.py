@@ -105,7 +105,7 @@ def _find_config(files: InferenceModel, checkpoint: Mapping[str, Any]) -> Mappin
             return Config.fromfile(next(CONFIG_ROOT.rglob(f'{row.config}.py')))
     raise ModelError(
         f'No config belongs to {files.checkpoint}: the package has no .py file, the checkpoint '
-        'keeps none, and it is no public checkpoint by name. Import the model with its config, or train '
+        'keeps none, and it is not a public checkpoint by name. Import the model with its config, or train '
         'it with this image.'
     )
 

@@ -41,7 +41,7 @@ from tmi.zoo.weights import InferenceModel  # noqa: E402
 CPU_PIXELS_PER_PASS = 640 * 640
 TEST_PICTURE = (120, 160)  # height and width
 TEST_BOXES = 1000  # that enter NMS, which takes long for all of a large input
-EARLY = 64  # images after which a model that gives no finite numbers for some is no longer refused
+EARLY = 64  # images after which a model that gives no finite numbers for some is no longer rejected
 
 logger = logging.getLogger('tmi')
 
@@ -110,7 +110,7 @@ def _to_prediction(image: Image, detections: Detections) -> Prediction:
 
 
 def try_model(detector: Detector, letterbox: Letterbox, source: Path) -> None:
-    """Predict a picture of noise before any image, so that a model that cannot work is refused at once.
+    """Predict a picture of noise before any image, so that a model that cannot work is rejected at once.
 
     All its boxes count, whatever their scores: a setting of NMS that is wrong would else show at the first real image.
 
@@ -130,11 +130,11 @@ def try_model(detector: Detector, letterbox: Letterbox, source: Path) -> None:
         detector.test_cfg = ConfigDict(settings, score_thr=-1, nms_pre=most if 0 < most < TEST_BOXES else TEST_BOXES)
         found = detector.predict(torch.as_tensor(pixels)[None], [image.meta])
         detector.test_cfg = settings
-    _refuse_unusable(1, int(not found[0].finite), detector, source)
+    _reject_unusable(1, int(not found[0].finite), detector, source)
 
 
-def _refuse_unusable(images: int, unusable: int, detector: Detector, source: Path) -> None:
-    """Refuse a model that gives no finite numbers for most of the images so far."""
+def _reject_unusable(images: int, unusable: int, detector: Detector, source: Path) -> None:
+    """Reject a model that gives no finite numbers for most of the images so far."""
     if 2 * unusable > images:
         hint = (
             '' if detector.autocast_dtype is None else ' Half precision may be too coarse for it: try precision fp32.'
@@ -200,7 +200,7 @@ def predict_shard(plan: PredictionPlan, folder: Path, rank: int) -> None:
         images += sum(prediction.readable for prediction in predictions)
         unusable += sum(not prediction.finite for prediction in predictions)
         if images <= EARLY:
-            _refuse_unusable(images, unusable, detector, package.source)
+            _reject_unusable(images, unusable, detector, package.source)
         shard.write([item._replace(labels=[positions[label] for label in item.labels]) for item in predictions])
     shard.close()
     if unusable:

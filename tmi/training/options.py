@@ -169,7 +169,7 @@ def read_options(params: TrainingSettings) -> UserOptions:
         The options, which `check_options` has not seen yet.
 
     Raises:
-        TaskError: 300001 if one is malformed or is no argument that a task may have.
+        TaskError: 300001 if one is malformed or is not an argument that a task may have.
     """
     parser = argparse.ArgumentParser(prog='', add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument('--amp', action='store_true')
@@ -255,7 +255,7 @@ def _brackets_fit(text: str) -> bool:
 
 
 def check_options(options: UserOptions, out_dir: Path, models_dir: Path) -> None:
-    """Refuse options through which something would run, be written outside, or be no number.
+    """Reject options through which something would run, be written outside, or be no number.
 
     Args:
         options: What `read_options` gives.
@@ -297,7 +297,7 @@ def check_checkpoint(key: str, path: str, resume: bool = False) -> None:
     """
     if not os.path.isfile(path):
         raise ModelError(
-            f'{key} in config.yaml names {path}, which is no file in this container: name a checkpoint below /in '
+            f'{key} in config.yaml names {path}, which is not a file in this container: name a checkpoint below /in '
             'or /out, or choose the model as the pre-trained model of the task.'
         )
     content = load_checkpoint(Path(path))
@@ -324,7 +324,7 @@ def _find_fault(key: str, value: Any, out_dir: Path) -> str:
     if parts[0] not in REGISTRIES:
         near = difflib.get_close_matches(parts[0], REGISTRIES, n=1)
         return (
-            f'{parts[0]} is no setting that an option may change{f", did you mean {near[0]}?" if near else ""}; allowed '
+            f'{parts[0]} is not a setting that an option may change{f", did you mean {near[0]}?" if near else ""}; allowed '
             f'begin with {", ".join(REGISTRIES)}.'
         )
     if last in TYPE_KEYS:

@@ -73,7 +73,7 @@ def read_infer_result(path: PathLike) -> dict[str, list[DetectedObject]]:
     """
     document = Document.read(path).as_json()
     if document.problem:
-        words = document.reason if document.problem == MISSING else f'is no JSON: it {document.reason}'
+        words = document.reason if document.problem == MISSING else f'is not JSON: it {document.reason}'
         raise ResultRejected(f'{path} {words}', PlatformCode.INTERNAL_ERROR)
 
     def reject(fault: Fault) -> None:
@@ -84,7 +84,7 @@ def read_infer_result(path: PathLike) -> dict[str, list[DetectedObject]]:
 
 
 def as_whole_number(value: Any) -> int | None:
-    """Read a value as protobuf reads that of an int32 field; None if it refuses it."""
+    """Read a value as protobuf reads that of an int32 field; None if it rejects it."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:

@@ -47,7 +47,7 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
             image = image.astype(np.float32) if self.to_float32 else image
             results.update(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
             return results
-        refuse_endless_file(results['img_path'])
+        check_regular_file(results['img_path'])
         try:
             return super().transform(results)
         except (OSError, MemoryError):
@@ -56,8 +56,8 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
             raise UnreadableImageError(results['img_path'], NOT_DECODED) from error
 
 
-def refuse_endless_file(path: str) -> None:
-    """Refuse a pipe or a device, reading which might never end.
+def check_regular_file(path: str) -> None:
+    """Reject a pipe or a device, reading which might never end.
 
     Args:
         path: A file, or an address of a file backend.
@@ -175,7 +175,7 @@ class LoadAnnotations(MMDETLoadAnnotations):
         return box_class(boxes.reshape(-1, box_class.box_dim), clone=False)
 
     def _valid_polygons(self, instances: Sequence[dict]) -> tuple[list[dict], list[list[np.ndarray]]]:
-        """Keep the instances with a polygon of three points or more; run-length encoded masks are no polygons."""
+        """Keep the instances with a polygon of three points or more; run-length encoded masks are not polygons."""
         kept, polygons = [], []
         for instance in instances:
             mask = instance.get('mask')

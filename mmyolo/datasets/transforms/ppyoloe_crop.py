@@ -19,7 +19,7 @@ class PPYOLOERandomCrop(BaseTransform):
 
     Args:
         aspect_ratio: Lowest and highest ratio of width to height, relative to the image's; None draws height and width
-            alone and refuses more than 2 to 1 in pixels.
+            alone and rejects more than 2 to 1 in pixels.
         thresholds: Overlaps (IoU of crop and box) of which one is asked for; another if no crop gives it.
         scaling: Lowest and highest root of the crop's share of the image.
         num_attempts: Crops that are tried per threshold.
@@ -75,7 +75,7 @@ class PPYOLOERandomCrop(BaseTransform):
         return results
 
     def _draw(self, height: int, width: int) -> tuple[int, int, int, int] | None:
-        """Draw a crop, xyxy in pixels; None if its shape is refused."""
+        """Draw a crop, xyxy in pixels; None if its shape is rejected."""
         scale = random.uniform(*self.scaling)
         if self.aspect_ratio is not None:
             low, high = self.aspect_ratio

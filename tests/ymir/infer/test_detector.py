@@ -121,7 +121,7 @@ def test_weights_of_another_model(package):
         ('import os', 'holds code'),
     ],
 )
-def test_configs_that_are_refused(tmp_path, model_files, text, message):
+def test_configs_that_are_rejected(tmp_path, model_files, text, message):
     (tmp_path / 'a.py').write_text(text)
     with pytest.raises(TaskError, match=message) as caught:
         read_package(InferenceModel(model_files[0], tmp_path / 'a.py'))

@@ -306,7 +306,7 @@ def test_numbers_that_no_network_computes_with(tmp_path, predict, model_files, n
 
     path = with_weights(tmp_path / 'x.pth', model_files, change)
     with pytest.raises(
-        TaskError, match=r'x.pth cannot be used: (backbone\.\S+) holds (the value 1e\+30|values that are no finite)'
+        TaskError, match=r'x.pth cannot be used: (backbone\.\S+) holds (the value 1e\+30|values that are not finite)'
     ) as caught:
         predict(checkpoint=path)
     assert code_of(caught.value) == 300004 and not (tmp_path / 'out' / 'rank_0.jsonl').exists()

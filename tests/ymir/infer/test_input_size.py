@@ -1,4 +1,4 @@
-"""An img_size at which the network cannot work is refused before the first image, with the sizes next to it."""
+"""An img_size at which the network cannot work is rejected before the first image, with the sizes next to it."""
 
 import copy
 
@@ -60,7 +60,7 @@ def run(cls, size, model_files, tmp_path):
         (float('nan'), '32 to 8192'),
     ],
 )
-def test_sizes_that_are_refused(cls, size, words, model_files, tmp_path):
+def test_sizes_that_are_rejected(cls, size, words, model_files, tmp_path):
     with pytest.raises(TaskError) as caught:
         run(cls, size, model_files, tmp_path)
     assert code_of(caught.value) == 300001 and words in caught.value.sentence

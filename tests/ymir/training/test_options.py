@@ -1,4 +1,4 @@
-"""cfg_options and args_options: what may be set, and what is refused before anything runs or is written."""
+"""cfg_options and args_options: what may be set, and what is rejected before anything runs or is written."""
 
 import os
 import pickle
@@ -114,7 +114,7 @@ def test_arguments(text, arguments, options):
         ('--amp --cfg-options default_hooks.x.type=os.system default_hooks.x.command=id', 'no class of this image'),
     ],
 )
-def test_arguments_that_are_refused(text, words):
+def test_arguments_that_are_rejected(text, words):
     with pytest.raises(TaskError) as caught:
         read('', text)
     assert code_of(caught.value) == 300001
@@ -152,7 +152,7 @@ def test_what_may_be_set(text):
     assert len(read(text).config) == len(text.split())
 
 
-REFUSED = [
+REJECTED = [
     *[
         (f'{place}.type={name}', 'no class of this image')
         for place in (
@@ -211,10 +211,10 @@ REFUSED = [
     ('custom_imports.imports=[antigravity]', 'custom_imports'),
     ('_base_=/in/x.py', '_base_'),
     ('model._scope_=os', '_scope_'),
-    ('default_scope=os', 'default_scope is no setting'),
-    ('launcher=slurm', 'launcher is no setting'),
-    ('work_dir=/tmp/x', 'work_dir is no setting'),
-    ('runner_type=FlexibleRunner', 'runner_type is no setting'),
+    ('default_scope=os', 'default_scope is not a setting'),
+    ('launcher=slurm', 'launcher is not a setting'),
+    ('work_dir=/tmp/x', 'work_dir is not a setting'),
+    ('runner_type=FlexibleRunner', 'runner_type is not a setting'),
     ('optim_wraper.optimizer.lr=1', 'did you mean optim_wrapper?'),
     ('train_dataloader.worker_init_fn.type=os.system', 'worker_init_fn'),
     ('train_dataloader.dataset.backend_args.backend=petrel', 'backend_args'),
@@ -263,8 +263,8 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize('text, words', REFUSED)
-def test_what_is_refused(text, words):
+@pytest.mark.parametrize('text, words', REJECTED)
+def test_what_is_rejected(text, words):
     for source in ({'cfg_options': text}, {'args_options': f'--cfg-options {text}'}):
         with pytest.raises(TaskError) as caught:
             read(**source)
@@ -273,7 +273,7 @@ def test_what_is_refused(text, words):
         assert f'config.yaml, {next(iter(source))}: ' in caught.value.sentence
 
 
-def test_paths_through_links_are_refused(tmp_path):
+def test_paths_through_links_are_rejected(tmp_path):
     for name in ('curves', 'elsewhere', 'out'):
         (tmp_path / name).mkdir()
     (tmp_path / 'out' / 'link').symlink_to(tmp_path / 'elsewhere')
@@ -329,7 +329,7 @@ class Evil:
 @pytest.mark.parametrize(
     'content, resume, words',
     [
-        (None, False, 'is no file in this container'),
+        (None, False, 'is not a file in this container'),
         (b'PK\x03\x04junk', False, 'Cannot load the weights'),
         (pickle.dumps({'state_dict': Evil()}), False, 'Cannot load the weights'),
         ({'state_dict': {'a': torch.zeros(1)}, 'meta': {'epoch': 3}}, True, 'holds weights only'),

@@ -1,4 +1,4 @@
-"""Pre-trained weights that a training cannot begin with: refused before it begins, and nothing of them runs."""
+"""Pre-trained weights that a training cannot begin with: rejected before it begins, and nothing of them runs."""
 
 import math
 
@@ -32,7 +32,7 @@ def prepare(path, run):
     return prepare_initial_weights(InitialWeights(path, 'package', ''), run, 'yolov8_n', path.with_name('initial.pth'))
 
 
-def refused(path, run):
+def rejected(path, run):
     with pytest.raises(TaskError) as caught:
         prepare(path, run)
     assert code_of(caught.value) == 300004 and str(path) in caught.value.sentence
@@ -51,7 +51,7 @@ def test_numbers_that_nothing_is_trained_from(tmp_path, run, state, number):
     name = next(name for name, value in state.items() if value.ndim == 4)
     changed = dict(state, **{name: torch.full_like(state[name], number)})
     torch.save({'state_dict': changed}, tmp_path / 'x.pth')
-    sentence = refused(tmp_path / 'x.pth', run)
+    sentence = rejected(tmp_path / 'x.pth', run)
     assert name in sentence and 'learning_rate' not in sentence
 
 
@@ -64,10 +64,10 @@ def test_what_holds_no_weights(tmp_path, run):
     path = tmp_path / 'x.pth'
     for name, (content, message) in junk().items():
         path.write_bytes(content)
-        assert message in refused(path, run), name
+        assert message in rejected(path, run), name
     for content, _ in no_weights().values():
         torch.save(content, path)
-        refused(path, run)
+        rejected(path, run)
 
 
 def test_nothing_is_run(tmp_path, run, state):
@@ -76,5 +76,5 @@ def test_nothing_is_run(tmp_path, run, state):
     for name, (call, named) in hostile_calls(canary).items():
         if named is not None:
             torch.save({'state_dict': state, 'meta': call}, tmp_path / 'x.pth')
-            assert named in refused(tmp_path / 'x.pth', run)
+            assert named in rejected(tmp_path / 'x.pth', run)
             assert not canary.exists() and canary.parent.exists(), name

@@ -285,7 +285,7 @@ def test_precision_on_a_cpu(asked, fast, wrapper, monkeypatch):
     assert run.val_cfg.fp16 is (wrapper == 'AmpOptimWrapper')
 
 
-def test_fp16_on_a_cpu_is_refused():
+def test_fp16_on_a_cpu_is_rejected():
     with pytest.raises(TaskError, match='fp16 needs a GPU'):
         make(precision='fp16')
 

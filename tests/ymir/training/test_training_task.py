@@ -164,7 +164,7 @@ def test_a_trained_model_is_trained_further_and_its_classes_are_recognised(finis
     assert torch.equal(new[name][[2, 0]], old[name])
 
 
-def test_weights_of_another_model_are_refused(finished, tmp_path, monkeypatch):
+def test_weights_of_another_model_are_rejected(finished, tmp_path, monkeypatch):
     from ymir_local.platform.prepare import ModelStage, hyper_parameters, prepare_training
 
     from .platform import tiny_data
