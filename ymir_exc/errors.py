@@ -66,7 +66,7 @@ class ResultRejected(ResultError):
     def __init__(self, reason: str, code: int = PlatformCode.RESULT_REJECTED) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.code = code
+        self.code = int(code)  # a number that YAML and JSON can hold
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.reason, self.code)

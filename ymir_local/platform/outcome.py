@@ -50,14 +50,14 @@ def judge(
     """
     if exit_code:
         if monitor.problem:
-            return Verdict(False, PlatformCode.INTERNAL_ERROR, f'{describe_exit(exit_code)}, and {monitor.problem}')
-        code = monitor.last.code or ExecutorReturnCode.RC_CMD_CONTAINER_ERROR
+            return Verdict(False, int(PlatformCode.INTERNAL_ERROR), f'{describe_exit(exit_code)}, and {monitor.problem}')
+        code = monitor.last.code or int(ExecutorReturnCode.RC_CMD_CONTAINER_ERROR)
         return Verdict(False, code, monitor.last.message or describe_exit(exit_code))
     if monitor.error is not None:
         reason = monitor.error.message or 'monitor.txt had state 4 (error), which is final, whatever the exit code'
         return Verdict(False, monitor.error.code, reason)
     if monitor.problem:
-        return Verdict(False, PlatformCode.MONITOR_UNREADABLE, monitor.problem)
+        return Verdict(False, int(PlatformCode.MONITOR_UNREADABLE), monitor.problem)
     try:
         if training:
             read_training_result(Path(out_dir) / 'models')
