@@ -17,9 +17,9 @@ from pathlib import Path
 import cv2
 from rich.console import Console
 
-from mmyolo.testing.export_families import FAMILIES, make_detector
 from mmyolo.tools.export import ExportOptions, OnnxDetector, check_export, export_onnx
 from mmyolo.tools.export.check import detect_in_torch, report_table
+from mmyolo.tools.export.families import FAMILIES, make_detector
 
 ROOT = Path(__file__).resolve().parents[1]
 

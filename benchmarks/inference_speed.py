@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mmyolo.registry import MODELS
-from mmyolo.testing.random_weights import set_score_distribution, settle_batch_norms
+from mmyolo.tools.random_weights import set_score_distribution, settle_batch_norms
 from mmyolo.utils import register_all_modules
 from tmi.families.dense_predictor import Detector, Normalize, build_model
 from tmi.inference.images import Letterbox, pixel_transforms

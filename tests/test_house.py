@@ -43,8 +43,9 @@ FORBIDDEN = {
     'mmyolo/standins': (*YMIR, *ENDS, *LEAVES, 'mmyolo.models', 'mmyolo.datasets', 'mmyolo.engine'),
     'mmyolo/standins/mmcv': (*YMIR, *ENDS, *LEAVES, *ABOVE_MODELS, 'mmyolo.models', 'mmyolo.registry', 'mmyolo.utils'),
     'mmyolo/models': (*YMIR, *ENDS, *LEAVES, *ABOVE_MODELS),
-    **{leaf.replace('.', '/'): (*YMIR, *ENDS, *(other for other in LEAVES if other != leaf)) for leaf in LEAVES},
-    'mmyolo/testing': (*YMIR, *ENDS),  # makes models to be exported
+    'mmyolo/tools': (*YMIR, *ENDS, 'mmyolo.deploy'),
+    'mmyolo/deploy': (*YMIR, *ENDS, 'mmyolo.testing', 'mmyolo.tools'),
+    'mmyolo/testing': (*YMIR, *ENDS, 'mmyolo.deploy', 'mmyolo.tools'),
     'tmi': ('ymir', 'ymir_exc', 'ymir_local', *ENDS),
     'ymir': ('ymir_local', *ENDS),
     'ymir_local': (*TORCH, 'mmyolo', 'tmi', 'ymir', *ENDS),
@@ -100,6 +101,22 @@ def test_arrows():
         if path not in PUBLIC_PATHS
         for line, name in imports_of(path)
         if is_within(name, forbidden_for(path))
+    ]
+    assert not wrong, '\n'.join(wrong)
+
+
+def test_public_paths_only_hand_names_on():
+    """The files that may import mmyolo.tools hold nothing else, and no file of mmyolo but the tools imports them."""
+    for path in PUBLIC_PATHS:
+        docstring, *rest = ast.parse(path.read_text(encoding='utf-8')).body
+        assert [type(node) for node in (docstring, *rest)] == [ast.Expr, ast.ImportFrom], path
+    names = ['.'.join(path.relative_to(ROOT).with_suffix('').parts) for path in PUBLIC_PATHS]
+    library = [path for path in SOURCES if path.is_relative_to(ROOT / 'mmyolo')]
+    wrong = [
+        f'{path.relative_to(ROOT)}:{line}'
+        for path in library
+        for line, name in imports_of(path)
+        if is_within(name, names)
     ]
     assert not wrong, '\n'.join(wrong)
 

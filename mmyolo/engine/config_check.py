@@ -25,10 +25,9 @@ MAX_NAMES = 10  # in a sentence
 # Takes its number of classes for the label of the background alone: one too high changes nothing.
 HARMLESS_IF_HIGHER = ('BatchDynamicSoftLabelAssigner',)
 # Where a part of a head comes from in the config.
-KEYS = {
-    'assigner': 'model.train_cfg.assigner.num_classes',
-    'initial_assigner': 'model.train_cfg.initial_assigner.num_classes',
-}
+KEYS = dict(
+    assigner='model.train_cfg.assigner.num_classes', initial_assigner='model.train_cfg.initial_assigner.num_classes'
+)
 
 
 def check_training(runner: Runner) -> None:

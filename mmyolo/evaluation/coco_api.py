@@ -92,7 +92,7 @@ def evaluate(
 
 
 def match(truth: dict, detections: dict, iou_thr: float) -> dict[int, int]:
-    """Matches all boxes as `evaluate` does, those of any size and without a limit on their number.
+    """Match all boxes as `evaluate` does, those of any size and without a limit on their number.
 
     Args:
         truth: COCO dictionary of the ground truth, annotation ids from 1.
@@ -104,12 +104,9 @@ def match(truth: dict, detections: dict, iou_thr: float) -> dict[int, int]:
     """
     from faster_coco_eval import COCO, COCOeval_faster
 
-    params = {
-        'maxDets': [len(detections['annotations'])],
-        'iouThrs': np.array([iou_thr]),
-        'areaRng': [[0, 1e10]],
-        'areaRngLbl': ['all'],
-    }
+    params = dict(
+        maxDets=[len(detections['annotations'])], iouThrs=np.array([iou_thr]), areaRng=[[0, 1e10]], areaRngLbl=['all']
+    )
     matched = _run((COCO, COCOeval_faster), truth, detections, 'bbox', params)['matched']
     return dict(tuple(map(int, pair.split('_'))) for pair in matched)
 

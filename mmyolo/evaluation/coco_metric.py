@@ -24,14 +24,7 @@ from mmyolo.utils.terminal import as_text
 from .coco_api import BACKENDS, UNDEFINED, category_ids, evaluate, mean_defined
 
 # Name -> (IoU threshold or None for the mean over all, area range: 0 all, 1 small, 2 medium, 3 large).
-_PRECISIONS = {
-    'mAP': (None, 0),
-    'mAP_50': (0.5, 0),
-    'mAP_75': (0.75, 0),
-    'mAP_s': (None, 1),
-    'mAP_m': (None, 2),
-    'mAP_l': (None, 3),
-}
+_PRECISIONS = dict(mAP=(None, 0), mAP_50=(0.5, 0), mAP_75=(0.75, 0), mAP_s=(None, 1), mAP_m=(None, 2), mAP_l=(None, 3))
 # Name -> (area range, position among the sorted proposal_nums); mmdet names the positions after its default numbers.
 _RECALLS = {
     'AR@100': (0, 0),

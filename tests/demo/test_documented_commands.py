@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
-from mmyolo.testing.random_weights import set_score_distribution, settle_batch_norms
+from mmyolo.tools.random_weights import set_score_distribution, settle_batch_norms
 from tests.demo.detector import ROOT
 
 CONFIG = 'configs/yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco.py'

@@ -68,6 +68,17 @@ ATTRIBUTES_ONLY = ('mmyolo.models', 'mmyolo.registry', 'mmyolo.datasets', 'mmyol
 
 # module -> names that other code imports by their full path
 FULL_PATHS = {
+    'mmyolo.models.backbones.base_backbone': 'BaseBackbone',
+    'mmyolo.models.backbones.csp_darknet': 'YOLOv5CSPDarknet YOLOXCSPDarknet YOLOv8CSPDarknet',
+    'mmyolo.models.backbones.csp_resnet': 'PPYOLOECSPResNet',
+    'mmyolo.models.backbones.efficient_rep': 'YOLOv6EfficientRep YOLOv6CSPBep',
+    'mmyolo.models.backbones.yolov7_backbone': 'YOLOv7Backbone',
+    'mmyolo.models.dense_heads.ppyoloe_head': 'PPYOLOEHead PPYOLOEHeadModule',
+    'mmyolo.models.dense_heads.yolov6_head': 'YOLOv6Head YOLOv6HeadModule',
+    'mmyolo.models.necks.base_yolo_neck': 'BaseYOLONeck',
+    'mmyolo.models.necks.ppyoloe_csppan': 'PPYOLOECSPPAFPN',
+    'mmyolo.models.necks.yolov6_pafpn': 'YOLOv6RepPAFPN YOLOv6CSPRepPAFPN YOLOv6RepBiPAFPN YOLOv6CSPRepBiPAFPN',
+    'mmyolo.models.necks.yolov7_pafpn': 'YOLOv7PAFPN',
     'mmyolo.datasets.utils': 'BatchShapePolicy yolov5_collate',
     'mmyolo.datasets.yolov5_coco': 'YOLOv5CocoDataset BatchShapePolicyDataset',
     'mmyolo.datasets.yolov5_voc': 'YOLOv5VOCDataset',
@@ -126,6 +137,14 @@ DEPLOY = {
 }
 
 
+# public path -> where its names are defined: what only the tools and demos need
+MOVED = {
+    'mmyolo.utils.boxam_utils': 'mmyolo.tools.demo.boxam_utils',
+    'mmyolo.utils.labelme_utils': 'mmyolo.tools.demo.labelme_utils',
+    'mmyolo.utils.large_image': 'mmyolo.tools.demo.large_image',
+}
+
+
 def missing_from(module, names):
     module = import_module(module)
     return [name for name in names.split() if not hasattr(module, name)]
@@ -135,6 +154,12 @@ def missing_from(module, names):
 def test_module(module):
     names = EXPORTS.get(module) or FULL_PATHS[module]
     assert missing_from(module, names) == []
+
+
+@pytest.mark.parametrize('module', MOVED)
+def test_moved_names_are_the_same_objects(module):
+    public, place = import_module(module), import_module(MOVED[module])
+    assert [name for name in FULL_PATHS[module].split() if getattr(public, name) is not getattr(place, name)] == []
 
 
 @pytest.mark.parametrize('module', [name for name in EXPORTS if name not in ATTRIBUTES_ONLY])

@@ -228,10 +228,9 @@ class RTMDetHead(YOLOv5Head):
         logits = by_prior(cls_scores).float()
         bboxes = self.decode_bboxes(priors[:, :2], by_prior(bbox_preds).float(), self.stride_tensor[:, 0])
         assigned = self.assign(logits, bboxes, priors, batch_gt_instances)
-        return {
-            'loss_cls': self.classification_loss(logits, assigned),
-            'loss_bbox': self.regression_loss(bboxes, assigned),
-        }
+        return dict(
+            loss_cls=self.classification_loss(logits, assigned), loss_bbox=self.regression_loss(bboxes, assigned)
+        )
 
     def assign(self, logits: Tensor, bboxes: Tensor, priors: Tensor, batch_gt_instances: GroundTruth) -> Assigned:
         """Find what each prior is to predict.

@@ -33,14 +33,9 @@ VARIFOCAL_LOSS = {
     'reduction': 'sum',
     'loss_weight': 1.0,
 }
-GIOU_LOSS = {
-    'type': 'IoULoss',
-    'iou_mode': 'giou',
-    'bbox_format': 'xyxy',
-    'reduction': 'mean',
-    'loss_weight': 2.5,
-    'return_iou': False,
-}
+GIOU_LOSS = dict(
+    type='IoULoss', iou_mode='giou', bbox_format='xyxy', reduction='mean', loss_weight=2.5, return_iou=False
+)
 
 
 class TaskAlignedHead(YOLOv5Head):

@@ -167,12 +167,7 @@ class YOLOv5Head(BaseYOLOHead):
             'strides': [8, 16, 32],
         },
         bbox_coder: dict = {'type': 'YOLOv5BBoxCoder'},
-        loss_cls: dict = {
-            'type': 'mmdet.CrossEntropyLoss',
-            'use_sigmoid': True,
-            'reduction': 'mean',
-            'loss_weight': 0.5,
-        },
+        loss_cls: dict = dict(type='mmdet.CrossEntropyLoss', use_sigmoid=True, reduction='mean', loss_weight=0.5),
         loss_bbox: dict = {
             'type': 'IoULoss',
             'iou_mode': 'ciou',
@@ -182,12 +177,7 @@ class YOLOv5Head(BaseYOLOHead):
             'loss_weight': 0.05,
             'return_iou': True,
         },
-        loss_obj: dict = {
-            'type': 'mmdet.CrossEntropyLoss',
-            'use_sigmoid': True,
-            'reduction': 'mean',
-            'loss_weight': 1.0,
-        },
+        loss_obj: dict = dict(type='mmdet.CrossEntropyLoss', use_sigmoid=True, reduction='mean', loss_weight=1.0),
         prior_match_thr: float = 4.0,
         near_neighbor_thr: float = 0.5,
         ignore_iof_thr: float = -1.0,

@@ -106,20 +106,10 @@ class YOLOv8Head(TaskAlignedHead):
         head_module: dict,
         prior_generator: dict = POINTS,
         bbox_coder: dict = {'type': 'DistancePointBBoxCoder'},
-        loss_cls: dict = {
-            'type': 'mmdet.CrossEntropyLoss',
-            'use_sigmoid': True,
-            'reduction': 'none',
-            'loss_weight': 0.5,
-        },
-        loss_bbox: dict = {
-            'type': 'IoULoss',
-            'iou_mode': 'ciou',
-            'bbox_format': 'xyxy',
-            'reduction': 'sum',
-            'loss_weight': 7.5,
-            'return_iou': False,
-        },
+        loss_cls: dict = dict(type='mmdet.CrossEntropyLoss', use_sigmoid=True, reduction='none', loss_weight=0.5),
+        loss_bbox: dict = dict(
+            type='IoULoss', iou_mode='ciou', bbox_format='xyxy', reduction='sum', loss_weight=7.5, return_iou=False
+        ),
         loss_dfl: dict = {'type': 'mmdet.DistributionFocalLoss', 'reduction': 'mean', 'loss_weight': 1.5 / 4},
         train_cfg: dict | None = None,
         test_cfg: dict | None = None,

@@ -38,13 +38,9 @@ class YOLOv7PAFPN(BaseYOLONeck):
         self,
         in_channels: list[int],
         out_channels: list[int],
-        block_cfg: dict = {
-            'type': 'ELANBlock',
-            'middle_ratio': 0.5,
-            'block_ratio': 0.25,
-            'num_blocks': 4,
-            'num_convs_in_block': 1,
-        },
+        block_cfg: dict = dict(
+            type='ELANBlock', middle_ratio=0.5, block_ratio=0.25, num_blocks=4, num_convs_in_block=1
+        ),
         deepen_factor: float = 1.0,
         widen_factor: float = 1.0,
         spp_expand_ratio: float = 0.5,

@@ -48,13 +48,7 @@ class LabelmeFormat:
             name = self.classes[label]
             if selected_classes is None or name in selected_classes:
                 shapes.append(
-                    {
-                        'label': name,
-                        'points': [box[:2], box[2:]],
-                        'group_id': None,
-                        'shape_type': 'rectangle',
-                        'flags': {},
-                    }
+                    dict(label=name, points=[box[:2], box[2:]], group_id=None, shape_type='rectangle', flags={})
                 )
         content = {
             'version': LABELME_VERSION,

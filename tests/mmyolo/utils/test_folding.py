@@ -8,7 +8,7 @@ from torch import nn
 
 from mmyolo.registry import MODELS
 from mmyolo.testing import get_detector_cfg
-from mmyolo.testing.random_weights import settle_batch_norms
+from mmyolo.tools.random_weights import settle_batch_norms
 from mmyolo.utils import register_all_modules
 from mmyolo.utils.folding import fold, fold_batch_norms
 

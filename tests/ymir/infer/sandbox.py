@@ -15,7 +15,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmyolo.registry import MODELS
-from mmyolo.testing.random_weights import set_score_distribution, settle_batch_norms
+from mmyolo.tools.random_weights import set_score_distribution, settle_batch_norms
 from mmyolo.utils import register_all_modules
 from tests.warm_python import warm_python
 

@@ -6,7 +6,7 @@ from mmdet.apis import inference_detector, init_detector
 from mmengine.config import Config
 
 from mmyolo.registry import MODELS
-from mmyolo.testing.random_weights import settle_batch_norms
+from mmyolo.tools.random_weights import settle_batch_norms
 from mmyolo.utils import register_all_modules
 from tests.closeness import assert_same_detections
 from tmi.families.dense_predictor import Detector, Normalize, build_model

@@ -16,9 +16,9 @@ pytest.importorskip('onnxruntime')
 
 from mmyolo.models.layers import ImplicitA, ImplicitM  # noqa: E402
 from mmyolo.standins.mmcv.nms import batched_nms  # noqa: E402
-from mmyolo.testing.export_families import FAMILIES, make_detector  # noqa: E402
 from mmyolo.tools.export import ExportOptions, OnnxDetector, check_export, export_onnx  # noqa: E402
 from mmyolo.tools.export.check import match  # noqa: E402
+from mmyolo.tools.export.families import FAMILIES, make_detector  # noqa: E402
 from mmyolo.tools.export.metadata import resize_of  # noqa: E402
 from mmyolo.tools.export.runtime import fit  # noqa: E402
 from mmyolo.tools.export.suppression import BOXES, OUTPUTS, SCORES, GraphBuilder, add_onnx_nms  # noqa: E402

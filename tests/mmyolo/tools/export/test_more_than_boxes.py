@@ -11,9 +11,9 @@ pytest.importorskip('onnx')
 pytest.importorskip('onnxruntime')
 
 from mmyolo.registry import MODELS  # noqa: E402
-from mmyolo.testing.random_weights import draw_weights  # noqa: E402
 from mmyolo.tools.export import ExportOptions, OnnxDetector, export_onnx  # noqa: E402
 from mmyolo.tools.export.model import pack_maps  # noqa: E402
+from mmyolo.tools.random_weights import draw_weights  # noqa: E402
 from mmyolo.utils import register_all_modules  # noqa: E402
 from tests.closeness import assert_maps_close  # noqa: E402
 

@@ -9,13 +9,12 @@ from mmengine.config import Config
 from torch import nn
 
 from mmyolo.registry import MODELS
+from mmyolo.testing._utils import _get_config_directory
 from mmyolo.tools.export.metadata import resize_of
 from mmyolo.tools.export.model import ExportModel
 from mmyolo.tools.export.runtime import fit
+from mmyolo.tools.random_weights import draw_weights, settle_batch_norms, temper_predictions, threshold_for
 from mmyolo.utils import register_all_modules
-
-from ._utils import _get_config_directory
-from .random_weights import draw_weights, settle_batch_norms, temper_predictions, threshold_for
 
 # Draws for which no overlap lies so near the threshold of suppression that rounding decides.
 SEEDS = {'rtmdet': 2, 'yolov7': 2}
