@@ -33,11 +33,6 @@ CODES = {
 CAUSES = {code: cause for cause, code in CODES.items()}
 
 
-def code_of(error: TaskError) -> ExecutorReturnCode:
-    """The platform's code of a failure."""
-    return next(CODES[cls] for cls in type(error).__mro__ if cls in CODES)
-
-
 def _from_sdk(error: BaseException) -> TaskError | None:
     """The errors of the SDK know their code."""
     return CAUSES[error.code](str(error)) if isinstance(error, ExecutorError) else None
@@ -46,6 +41,11 @@ def _from_sdk(error: BaseException) -> TaskError | None:
 def as_task_error(error: BaseException) -> TaskError:
     """Find the cause of any exception; see `tmi.errors.as_task_error`."""
     return errors.as_task_error(error, _from_sdk)
+
+
+def code_of(error: BaseException) -> ExecutorReturnCode:
+    """Return the platform's code of a failure, whatever it is."""
+    return next(CODES[cls] for cls in type(as_task_error(error)).__mro__ if cls in CODES)
 
 
 def _percent_so_far() -> float:
