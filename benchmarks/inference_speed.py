@@ -23,8 +23,10 @@ from rich.table import Table
 from mmyolo.registry import MODELS
 from mmyolo.tools.random_weights import set_score_distribution, settle_batch_norms
 from mmyolo.utils import register_all_modules
-from tmi.families.dense_predictor import Detector, Normalize, build_model
-from tmi.inference.images import Letterbox, pixel_transforms
+from tmi.families.dense_predictor import DensePredictor, Normalize
+from tmi.families.image_size import pixel_transforms
+from tmi.inference.images import Letterbox
+from tmi.inference.model import build_model
 from tmi.inference.package import read_package
 from tmi.inference.plan import make_plan
 from tmi.inference.run import predict
@@ -81,10 +83,8 @@ def run_loop(checkpoint: Path, config: Path, images: list[str]) -> tuple[float, 
 
 def run_predictor(folder: Path, checkpoint: Path, config: Path, images: list[str]) -> tuple[float, float, Boxes]:
     """Run the executor's inference; return images/s from the first batch on, seconds in all and the boxes."""
-    index = folder / 'candidate-index.tsv'
-    index.write_text(''.join(f'{path}\n' for path in images))
     params = load_params(InferParams, {'class_names': CLASS_NAMES, 'model_params_path': [str(checkpoint), str(config)]})
-    plan = make_plan(params, str(index), str(folder), SCORE_THR)
+    plan = make_plan(params, 'benchmark', len(images), str(folder), SCORE_THR)
     marks: list[tuple[float, int]] = []
 
     def on_progress(done: int) -> None:
@@ -92,7 +92,7 @@ def run_predictor(folder: Path, checkpoint: Path, config: Path, images: list[str
             marks.append((time.perf_counter(), done))
 
     start = time.perf_counter()
-    predictions: list[Prediction] = list(predict(plan, folder / 'predictions', on_progress))
+    predictions: list[Prediction] = list(predict(plan, images, folder / 'predictions', on_progress))
     seconds = time.perf_counter() - start
     speed = (marks[-1][1] - marks[0][1]) / (marks[-1][0] - marks[0][0])
     return speed, seconds, {item.path: list(zip(item.boxes, item.scores, item.labels)) for item in predictions}
@@ -101,7 +101,7 @@ def run_predictor(folder: Path, checkpoint: Path, config: Path, images: list[str
 def run_bare_forward(checkpoint: Path, config: Path, size: int, seconds: float = 5) -> float:
     """Return the network alone on all cores, image by image, made ready as the predictor does; returns images/s."""
     model = build_model(read_package(InferenceModel(checkpoint, config)), CLASS_NAMES)
-    model = Detector(model, torch.device('cpu'), SCORE_THR, 0.65).model
+    model = DensePredictor(model, torch.device('cpu'), SCORE_THR, 0.65).model
     image = torch.rand(1, 3, size, size).contiguous(memory_format=torch.channels_last)
     count, start = -3, time.perf_counter()  # warm-up
     with torch.inference_mode():

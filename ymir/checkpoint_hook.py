@@ -29,6 +29,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import weights_to_cpu
 
+from tmi.families.base import Family
 from tmi.training.metrics import clean_metrics
 from ymir_exc.atomic import atomic_file, write_text_atomically
 from ymir_exc.env import get_current_env
@@ -57,6 +58,7 @@ class YmirCheckpointHook(Hook):
         img_size: (width, height) of the input.
         max_keep_ckpts: How many of the best epochs are kept, `best` included.
         evaluate_config: Thresholds of the validation.
+        metric_prefix: What the names of the metrics that count begin with.
         unused: Options of mmengine's CheckpointHook; they are reported to have no effect.
     """
 
@@ -69,6 +71,7 @@ class YmirCheckpointHook(Hook):
         img_size: Sequence[int],
         max_keep_ckpts: int = 1,
         evaluate_config: dict[str, float] | None = None,
+        metric_prefix: str = Family.metric_prefix,
         **unused: Any,
     ) -> None:
         self.config_file = config_file
@@ -76,6 +79,7 @@ class YmirCheckpointHook(Hook):
         self.img_size = tuple(img_size)
         self.max_keep_ckpts = max_keep_ckpts
         self.evaluate_config = evaluate_config or {}
+        self.metric_prefix = metric_prefix
         self.unused = unused
         self.models_dir = Path(get_current_env().output.models_dir)
         self.replace_all = False
@@ -96,7 +100,7 @@ class YmirCheckpointHook(Hook):
             runner: The runner; its epoch counts the finished ones.
             metrics: What the evaluator found; empty if there was nothing to evaluate.
         """
-        evaluation = clean_metrics(metrics or {})
+        evaluation = clean_metrics(metrics or {}, self.metric_prefix)
         checkpoint = self._checkpoint(runner, evaluation['mAP'])
         weights = unused_name(self.models_dir, f'epoch_{runner.epoch}.pth')
         small = {'meta': checkpoint['meta'], 'state_dict': checkpoint['state_dict']}

@@ -27,6 +27,8 @@ SIZE_ARGUMENTS = {
 BORDER_TRANSFORMS = ('YOLOv5RandomAffine', 'RandomAffine')
 # Arguments that hold transforms again.
 NESTED_ARGUMENTS = ('pre_transform', 'transforms')
+# Steps of a test pipeline that have no part in the pixels.
+NOT_FOR_PIXELS = frozenset({'LoadImageFromFile', 'LoadImageFromNDArray', 'LoadAnnotations', 'PackDetInputs'})
 
 
 def resolve_size(asked: int | Sequence[int], own: Size, multiple: int) -> Size:
@@ -87,6 +89,22 @@ def set_test_size(pipeline: Iterable[dict[str, Any]], size: Size) -> None:
         for name, value in zip(names, size if len(names) == 2 else [size]):
             if transform.get(name) is not None:
                 transform[name] = value
+
+
+def pixel_transforms(pipeline: Sequence[dict[str, Any]], size: Size | None = None) -> list[dict[str, Any]]:
+    """The steps of a test pipeline between loading and packing.
+
+    Args:
+        pipeline: Of the config.
+        size: (width, height) to use in place of the config's, None to keep it.
+
+    Returns:
+        Configs of the transforms.
+    """
+    steps = [dict(step) for step in pipeline if _plain(step['type']) not in NOT_FOR_PIXELS]
+    if size is not None:
+        set_test_size(steps, tuple(size))
+    return steps
 
 
 def scale_train_size(pipeline: Iterable[dict[str, Any]], own: Size, size: Size) -> None:

@@ -23,11 +23,8 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from mmyolo.datasets.transforms.loading import check_regular_file, decode_image
 from mmyolo.errors import UnreadableImageError
 from mmyolo.registry import TRANSFORMS
-from tmi.families.image_size import set_test_size
 from tmi.inference.image_list import iter_image_list
 
-# Steps of a test pipeline that have no part in the pixels.
-NOT_FOR_PIXELS = frozenset({'LoadImageFromFile', 'LoadImageFromNDArray', 'LoadAnnotations', 'PackDetInputs'})
 SHARED_MEMORY = '/dev/shm'
 PREFETCH = 2  # batches that each loader process is ahead
 
@@ -66,24 +63,6 @@ class Batch:
         return Batch(self.images, [(places, torch.as_tensor(pixels).pin_memory()) for places, pixels in self.groups])
 
 
-def pixel_transforms(
-    pipeline: Sequence[dict[str, Any]], image_size: tuple[int, int] | None = None
-) -> list[dict[str, Any]]:
-    """The steps of a test pipeline between loading and packing.
-
-    Args:
-        pipeline: Of the config.
-        image_size: (width, height) to use in place of the config's, None to keep it.
-
-    Returns:
-        Configs of the transforms.
-    """
-    steps = [dict(step) for step in pipeline if step['type'].rsplit('.', 1)[-1] not in NOT_FOR_PIXELS]
-    if image_size is not None:
-        set_test_size(steps, tuple(image_size))
-    return steps
-
-
 def read_image(path: str) -> np.ndarray:
     """Decode an image.
 
@@ -115,7 +94,7 @@ class Letterbox:
     """Reads images and runs the transforms of a test pipeline on them.
 
     Args:
-        steps: What `pixel_transforms` gives.
+        steps: What a family's `pixel_transforms` gives.
     """
 
     def __init__(self, steps: Sequence[dict[str, Any]]) -> None:
@@ -161,7 +140,7 @@ class ImageBatches(IterableDataset):
         folder: Where the list of images lies.
         rank: Number of the process.
         world_size: How many processes there are.
-        steps: What `pixel_transforms` gives.
+        steps: What a family's `pixel_transforms` gives.
         batch_size: Images per batch.
     """
 

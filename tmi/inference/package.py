@@ -14,10 +14,12 @@ from mmengine.config import Config
 from torch import Tensor
 
 from mmyolo.utils.checkpoint import fits_into_memory
-from mmyolo.utils.config_types import model_from_elsewhere, pipeline_from_elsewhere
+from mmyolo.utils.config_types import pipeline_from_elsewhere
 from mmyolo.utils.literal_config import ConfigContentError, parse_literal_config, read_literal_config
 from tmi.checkpoint_io import class_names_of, load_checkpoint
 from tmi.errors import GpuError, InsufficientMemoryError, ModelError, TaskError, as_task_error
+from tmi.families import family_of
+from tmi.families.base import Family
 from tmi.zoo.models import CONFIG_ROOT
 from tmi.zoo.weights import InferenceModel, public_checkpoints
 
@@ -42,6 +44,10 @@ class ModelPackage:
     pipeline: list[dict[str, Any]]
     source: Path
     class_names: list[str] | None = None
+
+    @property
+    def family(self) -> Family:
+        return family_of(self.model)
 
 
 @contextmanager
@@ -84,7 +90,8 @@ def read_package(files: InferenceModel) -> ModelPackage:
     source = files.config or files.checkpoint
     with fault_of_package(f'The config of {source} cannot be read'):
         config = _find_config(files, checkpoint)
-        model = model_from_elsewhere(config.get('model'), source)
+        model = config.get('model')
+        model = family_of(model if isinstance(model, Mapping) else {}).check_model(model, source)
         pipeline = _test_pipeline(config)
         if not pipeline:
             raise ModelError(

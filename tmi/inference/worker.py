@@ -24,14 +24,13 @@ if __name__ == '__main__':
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from mmengine.config import ConfigDict  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from mmyolo.utils.config_types import registered_only  # noqa: E402
 from tmi.class_names import match_class_names  # noqa: E402
-from tmi.families.dense_predictor import Detections, Detector, build_model  # noqa: E402
-from tmi.families.input_size import check_input_size  # noqa: E402
-from tmi.inference.images import Batch, Image, ImageBatches, Letterbox, make_loader, pixel_transforms  # noqa: E402
+from tmi.families.base import Detections, Predictor  # noqa: E402
+from tmi.inference.images import Batch, Image, ImageBatches, Letterbox, make_loader  # noqa: E402
+from tmi.inference.model import build_model  # noqa: E402
 from tmi.inference.package import fault_of_package, read_package  # noqa: E402
 from tmi.inference.plan import PLAN_FILE, PredictionPlan  # noqa: E402
 from tmi.inference.shards import Prediction, ShardWriter  # noqa: E402
@@ -40,7 +39,6 @@ from tmi.zoo.weights import InferenceModel  # noqa: E402
 
 CPU_PIXELS_PER_PASS = 640 * 640
 TEST_PICTURE = (120, 160)  # height and width
-TEST_BOXES = 1000  # that enter NMS, which takes long for all of a large input
 EARLY = 64  # images after which a model that gives no finite numbers for some is no longer rejected
 
 logger = logging.getLogger('tmi')
@@ -64,11 +62,11 @@ def images_per_pass(device: torch.device, batch_size: int, height: int, width: i
     return 1 << (fitting.bit_length() - 1)
 
 
-def predict_batch(detector: Detector, batch: Batch, batch_size: int) -> list[Prediction]:
+def predict_batch(predictor: Predictor, batch: Batch, batch_size: int) -> list[Prediction]:
     """Predict all images of a batch.
 
     Args:
-        detector: The model.
+        predictor: The model.
         batch: From the loader.
         batch_size: Images per full batch.
 
@@ -78,11 +76,11 @@ def predict_batch(detector: Detector, batch: Batch, batch_size: int) -> list[Pre
     found = {}
     for places, pixels in batch.groups:
         pixels = torch.as_tensor(pixels)
-        size = images_per_pass(detector.device, batch_size, *pixels.shape[1:3])
+        size = images_per_pass(predictor.device, batch_size, *pixels.shape[1:3])
         for first in range(0, len(places), size):
             part = places[first : first + size]
             metas = [batch.images[place].meta for place in part]
-            found.update(zip(part, detector.predict(*_fill(pixels[first : first + size], metas, size))))
+            found.update(zip(part, predictor.predict(*_fill(pixels[first : first + size], metas, size))))
     return [_to_prediction(image, found.get(place)) for place, image in enumerate(batch.images)]
 
 
@@ -109,13 +107,13 @@ def _to_prediction(image: Image, detections: Detections) -> Prediction:
     )
 
 
-def try_model(detector: Detector, letterbox: Letterbox, source: Path) -> None:
+def try_model(predictor: Predictor, letterbox: Letterbox, source: Path) -> None:
     """Predict a picture of noise before any image, so that a model that cannot work is rejected at once.
 
     All its boxes count, whatever their scores: a setting of NMS that is wrong would else show at the first real image.
 
     Args:
-        detector: The model.
+        predictor: The model.
         letterbox: The transforms of its test pipeline.
         source: The weight file, for messages.
 
@@ -125,20 +123,14 @@ def try_model(detector: Detector, letterbox: Letterbox, source: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (*TEST_PICTURE, 3), dtype=np.uint8)
     with fault_of_package(f'The model {source} with its config cannot predict a test picture'):
         image, pixels = letterbox.prepare(0, 'test picture', noise)
-        settings = detector.test_cfg
-        most = settings.get('nms_pre', TEST_BOXES)
-        detector.test_cfg = ConfigDict(settings, score_thr=-1, nms_pre=most if 0 < most < TEST_BOXES else TEST_BOXES)
-        found = detector.predict(torch.as_tensor(pixels)[None], [image.meta])
-        detector.test_cfg = settings
-    _reject_unusable(1, int(not found[0].finite), detector, source)
+        found = predictor.predict_any(torch.as_tensor(pixels)[None], [image.meta])
+    _reject_unusable(1, int(not found[0].finite), predictor, source)
 
 
-def _reject_unusable(images: int, unusable: int, detector: Detector, source: Path) -> None:
+def _reject_unusable(images: int, unusable: int, predictor: Predictor, source: Path) -> None:
     """Reject a model that gives no finite numbers for most of the images so far."""
     if 2 * unusable > images:
-        hint = (
-            '' if detector.autocast_dtype is None else ' Half precision may be too coarse for it: try precision fp32.'
-        )
+        hint = ' Half precision may be too coarse for it: try precision fp32.' if predictor.half_precision else ''
         raise ModelError(
             f'The model {source} gives no finite numbers (NaN or inf) for {unusable} of {images} pictures, so '
             f'there are no boxes; its weights are damaged or far too large. Choose another model.{hint}'
@@ -178,16 +170,17 @@ def predict_shard(plan: PredictionPlan, folder: Path, rank: int) -> None:
     torch.set_num_threads(plan.threads)
     device = choose_device(plan)
     package = read_package(InferenceModel(Path(plan.checkpoint), Path(plan.config) if plan.config else None))
+    family = package.family
     model = build_model(package, plan.class_names)
     positions, warning = match_class_names(package.class_names, plan.class_names, package.source)
     if warning and rank == 0:
         logger.warning('%s', warning)
     with fault_of_package(f'The config of {package.source} cannot be used to predict'), registered_only():
-        steps = pixel_transforms(package.pipeline, plan.image_size)
-        check_input_size(model, steps, plan.image_size, package.source)
+        steps = family.pixel_transforms(package.pipeline, plan.image_size)
+        family.check_input_size(model, steps, plan.image_size, package.source)
         batches = ImageBatches(folder, rank, plan.world_size, steps, plan.batch_size)
-        detector = Detector(model, device, plan.score_thr, plan.iou_thr, plan.precision)
-    try_model(detector, batches.letterbox, package.source)
+        predictor = family.predictor(model, device, plan.score_thr, plan.iou_thr, plan.precision)
+    try_model(predictor, batches.letterbox, package.source)
     loader: Iterable[Batch] = iter(make_loader(batches, plan.workers, device.type == 'cuda'))
     shard = ShardWriter(folder, rank)
     parent = os.getppid()
@@ -196,11 +189,11 @@ def predict_shard(plan: PredictionPlan, folder: Path, rank: int) -> None:
         if os.getppid() != parent:
             raise SystemExit('The task that started this process is gone')
         with fault_of_package(f'The model {package.source} with its config cannot predict images'):
-            predictions = predict_batch(detector, batch, plan.batch_size)
+            predictions = predict_batch(predictor, batch, plan.batch_size)
         images += sum(prediction.readable for prediction in predictions)
         unusable += sum(not prediction.finite for prediction in predictions)
         if images <= EARLY:
-            _reject_unusable(images, unusable, detector, package.source)
+            _reject_unusable(images, unusable, predictor, package.source)
         shard.write([item._replace(labels=[positions[label] for label in item.labels]) for item in predictions])
     shard.close()
     if unusable:

@@ -13,7 +13,7 @@ from mmyolo.utils.config_types import registered_only
 from mmyolo.utils.files import replacing
 from tmi.checkpoint_io import StateDict, adapt_state_dict, check_finite, class_names_of, load_checkpoint
 from tmi.errors import ModelError
-from tmi.training.config import CLASS_COUNT_PATHS
+from tmi.families import family_of
 from tmi.zoo.weights import InitialWeights
 
 logger = logging.getLogger('tmi')
@@ -68,15 +68,10 @@ def _initial_state(run: Config) -> tuple[StateDict, dict[str, int]]:
     The second is found by building the model with one class more, so no list of layer names has to be kept.
     """
     register_all_modules()
+    larger_model = copy.deepcopy(run.model)
+    family_of(run.model).add_class(larger_model)
     states = []
-    for extra in (0, 1):
-        config = copy.deepcopy(run.model)
-        for path in CLASS_COUNT_PATHS:
-            node = config
-            for name in path[:-1]:
-                node = node.get(name, {})
-            if path[-1] in node:
-                node[path[-1]] += extra
+    for config in (copy.deepcopy(run.model), larger_model):
         with registered_only():
             model = MODELS.build(config)
         model.init_weights()

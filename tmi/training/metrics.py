@@ -2,21 +2,22 @@
 
 import math
 
-METRIC_PREFIX = 'coco/bbox_'
+from tmi.families.base import Family
 
 
-def clean_metrics(metrics: dict[str, float]) -> dict[str, float]:
-    """Bring an evaluator's metrics into bounds that any platform takes.
+def clean_metrics(metrics: dict[str, float], prefix: str = Family.metric_prefix) -> dict[str, float]:
+    """Bring an evaluator's metrics into the bounds of a result.
 
     Args:
-        metrics: E.g. `coco/bbox_mAP_50` to value; -1 and NaN where there was nothing to evaluate.
+        metrics: Name to value; -1 and NaN where there was nothing to evaluate.
+        prefix: Of the metrics that count, the family's `metric_prefix`.
 
     Returns:
-        `mAP` always, from 0 to 1, and the other box metrics under their short names.
+        `mAP` always, from 0 to 1, and the other metrics of the prefix under their short names.
     """
     cleaned = {'mAP': 0.0}
     for key, value in metrics.items():
         number = float(value)
-        if key.startswith(METRIC_PREFIX) and math.isfinite(number) and 0 <= number <= 1:
-            cleaned[key[len(METRIC_PREFIX) :]] = number
+        if key.startswith(prefix) and math.isfinite(number) and 0 <= number <= 1:
+            cleaned[key[len(prefix) :]] = number
     return cleaned

@@ -9,6 +9,7 @@ import math
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
+from tmi.families.base import Family
 from tmi.training.metrics import clean_metrics
 
 
@@ -20,12 +21,14 @@ class PatienceHook(Hook):
 
     Args:
         patience: How many validations, at least 1.
+        metric_prefix: Of the family.
     """
 
     priority = 'LOWEST'  # the validation is saved by then
 
-    def __init__(self, patience: int) -> None:
+    def __init__(self, patience: int, metric_prefix: str = Family.metric_prefix) -> None:
         self.patience = patience
+        self.metric_prefix = metric_prefix
         self.best = -math.inf
         self.waited = 0
 
@@ -36,7 +39,7 @@ class PatienceHook(Hook):
             runner: The runner.
             metrics: What the evaluator found.
         """
-        mean_ap = clean_metrics(metrics or {})['mAP']
+        mean_ap = clean_metrics(metrics or {}, self.metric_prefix)['mAP']
         if mean_ap > self.best:
             self.best, self.waited = mean_ap, 0
             return

@@ -7,8 +7,10 @@ from mmengine.config import Config
 
 from tests.closeness import assert_same_detections
 from tmi.errors import TaskError
-from tmi.families.dense_predictor import Detector, build_model
-from tmi.inference.images import Batch, Image, Letterbox, pixel_transforms
+from tmi.families.dense_predictor import DensePredictor
+from tmi.families.image_size import pixel_transforms
+from tmi.inference.images import Batch, Image, Letterbox
+from tmi.inference.model import build_model
 from tmi.inference.package import read_package
 from tmi.inference.worker import images_per_pass, predict_batch, try_model
 from tmi.zoo.weights import InferenceModel
@@ -36,7 +38,7 @@ def test_same_boxes_as_single_calls(model_files, package, images, batch):
     config = Config.fromfile(model_files[1])
     config.model.test_cfg.nms.iou_threshold = 0.6
     single = init_detector(config, str(model_files[0]), device='cpu', palette='random')
-    found = Detector(build_model(package, CLASS_NAMES), CPU, 0.2, 0.6).predict(*batch)
+    found = DensePredictor(build_model(package, CLASS_NAMES), CPU, 0.2, 0.6).predict(*batch)
     assert sum(len(item.scores) for item in found) > 40
     for item, path in zip(found, images):
         expected = inference_detector(single, str(path)).pred_instances
@@ -47,7 +49,7 @@ def test_same_boxes_as_single_calls(model_files, package, images, batch):
 @pytest.mark.parametrize('chosen', [[0], [3], [7, 6, 5, 4, 3, 2, 1, 0], [2, 0, 5]])
 def test_boxes_do_not_depend_on_the_company_in_a_batch(package, batch, chosen):
     pixels, metas = batch
-    detector = Detector(build_model(package, CLASS_NAMES), CPU, 0.1, 0.65)
+    detector = DensePredictor(build_model(package, CLASS_NAMES), CPU, 0.1, 0.65)
 
     def predict(places):
         candidates = [Image(place, str(place), metas[place]) for place in places]
@@ -65,10 +67,10 @@ def test_images_per_pass():
 
 
 def test_memory_too_small_halves_the_batch(package, batch, monkeypatch):
-    detector = Detector(build_model(package, CLASS_NAMES), CPU, 0.2, 0.65)
+    detector = DensePredictor(build_model(package, CLASS_NAMES), CPU, 0.2, 0.65)
     expected = detector.predict(*batch)
     sizes = []
-    predict = detector._predict
+    predict = detector.predict_once
 
     def limited(pixels, metas):
         sizes.append(len(metas))
@@ -76,7 +78,7 @@ def test_memory_too_small_halves_the_batch(package, batch, monkeypatch):
             raise torch.OutOfMemoryError('too small')
         return predict(pixels, metas)
 
-    monkeypatch.setattr(detector, '_predict', limited)
+    monkeypatch.setattr(detector, 'predict_once', limited)
     found = detector.predict(*batch)
     assert sizes == [8, 4, 2, 2, 4, 2, 2]
     for one, other in zip(found, expected, strict=True):
@@ -149,7 +151,7 @@ def test_config_of_an_unknown_model(tmp_path, model_files):
 @pytest.mark.parametrize('score_thr', [0.2, 0.999999])
 def test_settings_of_boxes_are_tried_also_where_the_test_picture_shows_none(package, setting, message, score_thr):
     model = build_model(package, CLASS_NAMES)
-    detector = Detector(model, CPU, score_thr, 0.65)
+    detector = DensePredictor(model, CPU, score_thr, 0.65)
     letterbox = Letterbox(pixel_transforms(package.pipeline))
     try_model(detector, letterbox, package.source)
     assert detector.test_cfg.score_thr == score_thr

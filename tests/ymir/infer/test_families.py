@@ -9,11 +9,12 @@ from mmyolo.registry import MODELS
 from mmyolo.tools.random_weights import settle_batch_norms
 from mmyolo.utils import register_all_modules
 from tests.closeness import assert_same_detections
-from tmi.families.dense_predictor import Detector, Normalize, build_model
-from tmi.families.image_size import set_test_size
-from tmi.inference.images import Letterbox, pixel_transforms
+from tmi.families.dense import DenseFamily
+from tmi.families.dense_predictor import DensePredictor, Normalize
+from tmi.families.image_size import pixel_transforms, set_test_size
+from tmi.inference.images import Letterbox
+from tmi.inference.model import build_model
 from tmi.inference.package import read_package
-from tmi.training.config import _set_classes
 from tmi.zoo.models import find_model
 from tmi.zoo.weights import InferenceModel
 
@@ -39,7 +40,7 @@ def write_package(folder, name, images):
     register_all_modules()
     config = Config.fromfile(find_model(name).config)
     config.model.backbone.pop('init_cfg', None)
-    _set_classes(config, len(CLASS_NAMES))
+    DenseFamily().set_classes(config.model, len(CLASS_NAMES))
     set_test_size(config.test_dataloader.dataset.pipeline, SIZE)
     set_test_size(config.test_pipeline, SIZE)
     config.test_dataloader.dataset.batch_shapes_cfg = None
@@ -66,7 +67,7 @@ def test_same_boxes_as_single_calls(name, images, tmp_path):
     package = read_package(InferenceModel(checkpoint, config_file))
     letterbox = Letterbox(pixel_transforms(package.pipeline))
     config = Config.fromfile(config_file)
-    detector = Detector(
+    detector = DensePredictor(
         build_model(package, CLASS_NAMES),
         torch.device('cpu'),
         config.model.test_cfg.score_thr,

@@ -9,8 +9,9 @@ from mmengine.config import Config
 
 from mmyolo.utils import register_all_modules
 from tests.damaged_images import can_be_read, write_damaged
+from tmi.families.image_size import pixel_transforms
 from tmi.inference.image_list import write_image_list
-from tmi.inference.images import ImageBatches, Letterbox, make_loader, pixel_transforms, read_image
+from tmi.inference.images import ImageBatches, Letterbox, make_loader, read_image
 
 from .sandbox import write_image
 

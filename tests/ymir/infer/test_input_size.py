@@ -5,9 +5,10 @@ import copy
 import pytest
 
 from tmi.errors import TaskError
-from tmi.families.dense_predictor import build_model
+from tmi.families.image_size import pixel_transforms
 from tmi.families.input_size import check_input_size, largest_stride
-from tmi.inference.images import pixel_transforms
+from tmi.inference.image_list import write_image_list
+from tmi.inference.model import build_model
 from tmi.inference.package import read_package
 from tmi.inference.plan import make_plan
 from tmi.inference.worker import predict_shard
@@ -30,12 +31,11 @@ def model(package):
 
 def run(cls, size, model_files, tmp_path):
     """What a predicting process does with the parameters of a task."""
-    index = tmp_path / 'index.tsv'
-    index.write_text('/nowhere.jpg\n')
+    write_image_list(['/nowhere.jpg'], tmp_path)
     params = load_params(
         cls, {'class_names': CLASS_NAMES, 'img_size': size, 'model_params_path': [str(path) for path in model_files]}
     )
-    predict_shard(make_plan(params, str(index), '/', 0.1), tmp_path, 0)
+    predict_shard(make_plan(params, 'index.tsv', 1, '/', 0.1), tmp_path, 0)
 
 
 @pytest.mark.parametrize('cls', [InferParams, MiningParams])

@@ -12,6 +12,7 @@ from tests.other_user import SOMEBODY, do_as, give_to_somebody
 from tests.ymir.log_lines import noise
 from tmi.inference.plan import make_plan
 from tmi.inference.run import predict
+from ymir.errors import code_of
 from ymir.params import InferParams, load_params
 from ymir_exc.skipped_images import read_skipped_images
 
@@ -175,8 +176,9 @@ def test_random_order_needs_neither_model_nor_images(tmp_path):
 
 def plan_of(task, model_files):
     raw = {'class_names': CLASS_NAMES, 'model_params_path': [str(path) for path in model_files]}
-    folder = task.root / 'in'
-    return make_plan(load_params(InferParams, raw), str(folder / 'candidate-index.tsv'), str(folder / 'models'), 0.2)
+    return make_plan(
+        load_params(InferParams, raw), str(task.root / 'in/candidate-index.tsv'), 2, str(task.root / 'in/models'), 0.2
+    )
 
 
 def test_killed_process_is_reported(tmp_path, images, model_files, monkeypatch):
@@ -185,8 +187,8 @@ def test_killed_process_is_reported(tmp_path, images, model_files, monkeypatch):
     plan = plan_of(task, model_files)
     monkeypatch.setattr('sys.executable', '/bin/false')
     with pytest.raises(Exception, match='process 0 ended with status 1 without a Python error') as caught:
-        list(predict(plan, tmp_path / 'predictions', lambda done: None))
-    assert caught.value.code == 160004
+        list(predict(plan, map(str, lines), tmp_path / 'predictions', lambda done: None))
+    assert code_of(caught.value) == 160004
 
 
 def test_predictions_of_an_earlier_run_are_not_used(tmp_path, images, model_files):
@@ -198,7 +200,7 @@ def test_predictions_of_an_earlier_run_are_not_used(tmp_path, images, model_file
     plan.save(folder / 'plan.json')
     (folder / 'done').touch()
     (folder / 'rank_0.jsonl').write_text('[0,"a.jpg",[9,9],[],[],[],""]\n[1,"b.jpg",[9,9],[],[],[],""]\n')
-    assert next(predict(plan, folder, lambda done: None)).path == 'a.jpg'
+    assert next(predict(plan, map(str, lines), folder, lambda done: None)).path == 'a.jpg'
     assert task.start().returncode == 0
     assert set(task.detections()) == {'0.jpg', '1.jpg'}
 

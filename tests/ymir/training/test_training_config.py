@@ -13,9 +13,10 @@ from mmyolo.registry import DATASETS, MODELS
 from mmyolo.utils import register_all_modules
 from mmyolo.utils.literal_config import read_literal_config
 from tmi.errors import TaskError
+from tmi.families.dense import MAX_IMAGE_CACHE, use_image_cache
 from tmi.families.image_size import resolve_size, scale_train_size
 from tmi.training import precision
-from tmi.training.config import MAX_IMAGE_CACHE, TrainingTask, modify_mmengine_config, use_image_cache
+from tmi.training.config import TrainingTask, modify_mmengine_config
 from tmi.training.data import TrainingData
 from tmi.zoo.models import find_model, models
 from ymir.errors import code_of

@@ -1,0 +1,262 @@
+"""The seam: all that training, inference and mining ask of a kind of model.
+
+A family is a class of `Family` with a `Predictor`, named in `tmi/families/__init__.py`; importing its module registers the
+classes that its configs name. It is asked in this order:
+
+- training: `input_multiple`, `read_schedule`, `set_classes`, `set_loss_weights`, `set_data`, `write_schedule`, `hooks`,
+  `thresholds`, `set_package`; then `add_class` to fit initial weights; `metric_prefix` to read what the evaluator found;
+- inference: `check_model`, `num_classes`, `pixel_transforms`, `check_input_size`, `predictor`;
+- mining: the `Detections` of each image, which the predictor gives for both.
+
+Its configs are mmengine's, with `model`, loaders, `optim_wrapper`, `train_cfg`, hooks and `img_scale`, the (width, height) of
+the input.
+"""
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from mmengine.config import ConfigDict
+from torch import Tensor, nn
+
+from tmi.families.image_size import Size, pixel_transforms
+from tmi.recipe import BaseRecipe, Recipe
+from tmi.training.data import TrainingData
+
+logger = logging.getLogger('tmi')
+
+
+@dataclass
+class Detections:
+    """Boxes of one image, best first.
+
+    Args:
+        boxes: (n, 4) xyxy in pixels of the image, clipped to it.
+        scores: (n,) in [0, 1].
+        labels: (n,) positions in class_names.
+        finite: Whether the network gave finite numbers for this image.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+    finite: bool = True
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """What a family sets the data of a training by.
+
+    Args:
+        data: The two sets.
+        class_names: In the order of the outputs.
+        batch_size: Images a step and process.
+        metric: What the evaluator measures.
+        own_size: (width, height) that the config is written for.
+        size: (width, height) to train at.
+    """
+
+    data: TrainingData
+    class_names: tuple[str, ...]
+    batch_size: int
+    metric: str
+    own_size: Size
+    size: Size
+
+
+class Predictor(ABC):
+    """A trained model on its device, ready to predict batches.
+
+    Args:
+        device: Where it runs.
+        half_precision: Whether it computes in fp16 or bf16.
+    """
+
+    def __init__(self, device: torch.device, half_precision: bool = False) -> None:
+        self.device = device
+        self.half_precision = half_precision
+
+    @abstractmethod
+    def predict_once(self, pixels: Tensor, metas: Sequence[dict[str, Any]]) -> list[Detections]:
+        """Predict the boxes of a batch in one pass; arguments as of `predict`."""
+
+    def predict_any(self, pixels: Tensor, metas: Sequence[dict[str, Any]]) -> list[Detections]:
+        """As `predict`, with boxes of all scores, which shows at the first picture whether what follows the network works."""
+        return self.predict(pixels, metas)
+
+    @torch.inference_mode()
+    def predict(self, pixels: Tensor, metas: Sequence[dict[str, Any]]) -> list[Detections]:
+        """Predict the boxes of a batch; a batch too large for the GPU's memory is halved until it fits.
+
+        Args:
+            pixels: (n, H, W, 3) uint8 BGR.
+            metas: For each image `ori_shape` (h, w), `scale_factor` (w, h) and, if padded, `pad_param`.
+
+        Returns:
+            The boxes of each image, on the CPU.
+        """
+        try:
+            return self.predict_once(torch.as_tensor(pixels), metas)
+        except torch.cuda.OutOfMemoryError:
+            if len(metas) == 1:
+                raise
+        half = len(metas) // 2
+        torch.cuda.empty_cache()
+        logger.warning('The GPU memory is too small for %d images at once, trying %d', len(metas), half)
+        return self.predict(pixels[:half], metas[:half]) + self.predict(pixels[half:], metas[half:])
+
+
+class Family(ABC):
+    """One kind of model."""
+
+    class_count_paths: ClassVar[Sequence[tuple[str, ...]]] = ()
+    """Where the config of a model may hold the number of classes."""
+    metric_prefix: ClassVar[str] = 'coco/bbox_'
+    """What the names of the evaluator's metrics begin with; `mAP` behind it is the main one."""
+    configs: ClassVar[Mapping[str, Path]] = {}
+    """Model names of a family from outside, in lower case with `_`, to config files; the others stand in configs/."""
+
+    @abstractmethod
+    def knows(self, model: Mapping[str, Any]) -> bool:
+        """Whether a model is of this family.
+
+        Args:
+            model: The value of `model` in a config, which may come from anywhere.
+        """
+
+    # Training: each changes a complete config, which is a copy.
+
+    @abstractmethod
+    def input_multiple(self, model: ConfigDict) -> int:
+        """The number that each side of the input must be a multiple of."""
+
+    @abstractmethod
+    def read_schedule(self, cfg: ConfigDict, pretrained: bool) -> BaseRecipe:
+        """Read the numbers of a config that the run's length changes.
+
+        Args:
+            cfg: A complete config.
+            pretrained: Whether the run starts from a trained detector.
+        """
+
+    @abstractmethod
+    def write_schedule(self, cfg: ConfigDict, recipe: Recipe) -> None:
+        """Write the numbers of a run into a config, whose `train_cfg.max_epochs` is still its own."""
+
+    @abstractmethod
+    def set_data(self, cfg: ConfigDict, settings: DataSettings) -> None:
+        """Set data sets, evaluators and the input size; batches and workers of the loaders are set elsewhere.
+
+        Args:
+            cfg: A complete config, with the `test_dataloader` of `val_dataloader` when this returns.
+            settings: What to set.
+        """
+
+    @abstractmethod
+    def thresholds(self, cfg: ConfigDict) -> dict[str, float]:
+        """The thresholds of the validation, `conf_thr` and `iou_thr` where there are such."""
+
+    @abstractmethod
+    def set_package(self, package: ConfigDict, metric: str) -> None:
+        """Set data and `test_evaluator` in the config of a model package, which names nothing of the task.
+
+        Args:
+            package: A config with `model` and `test_dataloader`.
+            metric: What the evaluator measures.
+        """
+
+    def set_classes(self, model: ConfigDict, num_classes: int) -> None:
+        """Set the number of classes in the config of a model."""
+        for node, name in self._class_counts(model):
+            node[name] = num_classes
+
+    def add_class(self, model: ConfigDict) -> None:
+        """Give the config of a model one class more, by which its outputs that depend on the classes are found."""
+        for node, name in self._class_counts(model):
+            node[name] += 1
+
+    def set_loss_weights(self, cfg: ConfigDict, num_classes: int, size: Size) -> None:
+        """Set weights of losses that depend on the number of classes or the input size."""
+
+    def hooks(self, num_processes: int) -> list[dict[str, Any]]:
+        """Configs of hooks that trainings of this family have.
+
+        Args:
+            num_processes: Processes that train together.
+        """
+        return []
+
+    def _class_counts(self, model: ConfigDict) -> Iterator[tuple[ConfigDict, str]]:
+        for path in self.class_count_paths:
+            node = model
+            for name in path[:-1]:
+                node = node.get(name, {})
+            if path[-1] in node:
+                yield node, path[-1]
+
+    # Inference and mining
+
+    @abstractmethod
+    def check_model(self, model: Any, source: Any) -> dict[str, Any]:
+        """Check the config of a model from elsewhere, which is data: it may build nothing but a model of this family.
+
+        Args:
+            model: The value of `model`.
+            source: Where it comes from, for messages.
+
+        Returns:
+            A copy that needs no file.
+
+        Raises:
+            ConfigContentError: It would build something else.
+        """
+
+    @abstractmethod
+    def num_classes(self, model: nn.Module) -> int:
+        """How many classes a model tells apart."""
+
+    @abstractmethod
+    def check_input_size(
+        self, model: nn.Module, steps: Sequence[dict[str, Any]], asked: Size | None, source: Path
+    ) -> None:
+        """Check that a network can work at the size of its input.
+
+        Args:
+            model: The model.
+            steps: What `pixel_transforms` gives.
+            asked: `img_size` of the user, (width, height); None for the model's own.
+            source: The weight file, for messages.
+
+        Raises:
+            SettingError: Naming the sizes next to it.
+        """
+
+    @abstractmethod
+    def predictor(
+        self, model: nn.Module, device: torch.device, score_thr: float, iou_thr: float, precision: str = 'auto'
+    ) -> Predictor:
+        """Make a model ready to predict.
+
+        Args:
+            model: With its weights, in eval mode.
+            device: Where it runs.
+            score_thr: Boxes need a score above this.
+            iou_thr: Of two boxes of one class that overlap more than this, the better one stays, where boxes are suppressed.
+            precision: 'auto', 'fp32', 'fp16' or 'bf16'.
+        """
+
+    def pixel_transforms(self, pipeline: Sequence[dict[str, Any]], size: Size | None = None) -> list[dict[str, Any]]:
+        """The steps of a test pipeline between loading and packing.
+
+        Args:
+            pipeline: Of the config.
+            size: (width, height) to use in place of the config's, None to keep it.
+
+        Returns:
+            Configs of transforms, from (h, w, 3) uint8 BGR to the same in the network's size.
+        """
+        return pixel_transforms(pipeline, size)

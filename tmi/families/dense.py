@@ -1,0 +1,191 @@
+"""YOLO detectors with a dense head, on mmdet's `SingleStageDetector`: YOLOv5 to YOLOv8, YOLOX, PPYOLOE, RTMDet.
+
+The only place, with the files that it imports here, that knows their heads, hooks and transforms.
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import ConfigDict
+from torch import nn
+
+from tmi.families.base import DataSettings, Family, Predictor
+from tmi.families.dense_schedule import read_schedule, switch_pipelines, write_schedule
+from tmi.families.image_size import Size, scale_batch_sizes, scale_train_size, set_test_size
+from tmi.recipe import BaseRecipe, Recipe
+
+MAX_IMAGE_CACHE = 4 * 1024**3
+# Heads whose losses are balanced by the number of classes and the area of the input.
+BALANCED_HEADS = ('YOLOv5Head', 'YOLOv7Head')
+PROPOSAL_NUMS = (100, 1, 10)
+
+
+class DenseFamily(Family):
+    """YOLO detectors."""
+
+    class_count_paths = (
+        ('bbox_head', 'head_module', 'num_classes'),
+        ('bbox_head', 'num_classes'),
+        ('train_cfg', 'assigner', 'num_classes'),
+        ('train_cfg', 'initial_assigner', 'num_classes'),
+    )
+
+    def knows(self, model: Mapping[str, Any]) -> bool:
+        return 'bbox_head' in model
+
+    def input_multiple(self, model: ConfigDict) -> int:
+        """The stride of the coarsest level of a head; a config that leaves it out means the default of every head."""
+        head = model.bbox_head
+        strides = head.get('prior_generator', {}).get('strides') or head.head_module.get('featmap_strides') or [32]
+        return max(strides)
+
+    def read_schedule(self, cfg: ConfigDict, pretrained: bool) -> BaseRecipe:
+        return read_schedule(cfg, pretrained)
+
+    def write_schedule(self, cfg: ConfigDict, recipe: Recipe) -> None:
+        write_schedule(cfg, recipe)
+
+    def set_loss_weights(self, cfg: ConfigDict, num_classes: int, size: Size) -> None:
+        """YOLOv5 and YOLOv7 balance losses by the number of classes and the area of the input; a config does so once."""
+        head = cfg.model.bbox_head
+        if head.type not in BALANCED_HEADS:
+            return
+        per_map = 3 / cfg.num_det_layers
+        head.loss_cls.loss_weight = cfg.loss_cls_weight * num_classes / 80 * per_map
+        head.loss_obj.loss_weight = cfg.loss_obj_weight * (size[0] * size[1] / 640**2) * per_map
+
+    def set_data(self, cfg: ConfigDict, settings: DataSettings) -> None:
+        data, own, size = settings.data, settings.own_size, settings.size
+        largest = scale_batch_sizes(cfg.model.data_preprocessor.get('batch_augments') or (), own, size)
+        longest = max(*size, largest)
+        cached = {
+            'type': 'LoadCachedImage',
+            'max_size': longest,
+            'cache_bytes': min(data.cache_bytes(longest), MAX_IMAGE_CACHE),
+        }
+        common = {
+            'type': 'YOLOv5CocoDataset',
+            'data_root': '',
+            'data_prefix': {'img': ''},
+            'metainfo': {'classes': settings.class_names},
+        }
+        batch_shapes = cfg.val_dataloader.dataset.get('batch_shapes_cfg')
+        if batch_shapes is not None:  # the policy knows squares only
+            square = size[0] == size[1]
+            batch_shapes = dict(batch_shapes, batch_size=settings.batch_size, img_size=size[0]) if square else None
+        cfg.train_dataloader.dataset = dict(
+            common,
+            ann_file=str(data.train_file),
+            # The configs drop images with a side under 32 pixels; here every image counts.
+            filter_cfg={'filter_empty_gt': False, 'min_size': 1},
+            pipeline=use_image_cache(_pipeline(cfg.train_dataloader), cached),
+        )
+        for item in switch_pipelines(cfg):
+            item['hook'][item['argument']] = use_image_cache(item['hook'][item['argument']], cached)
+        cfg.val_dataloader.dataset = dict(
+            common,
+            ann_file=str(data.val_file),
+            test_mode=True,
+            pipeline=_pipeline(cfg.val_dataloader),
+            batch_shapes_cfg=batch_shapes,
+        )
+        cfg.test_dataloader = copy.deepcopy(cfg.val_dataloader)
+        cfg.val_evaluator = {
+            'type': 'FastCocoMetric',
+            'proposal_nums': PROPOSAL_NUMS,
+            'ann_file': str(data.val_file),
+            'metric': settings.metric,
+        }
+        cfg.test_evaluator = dict(cfg.val_evaluator)
+        if 'batch_size_per_gpu' in cfg.optim_wrapper.optimizer:
+            cfg.optim_wrapper.optimizer.batch_size_per_gpu = settings.batch_size
+        if size != own:  # a config may test at another size than it trains at
+            _set_image_size(cfg, own, size)
+
+    def hooks(self, num_processes: int) -> list[dict[str, Any]]:
+        hooks = [{'type': 'MemoryFormatHook', 'memory_format': 'channels_last'}]
+        return [*hooks, {'type': 'SyncNormStatisticsHook'}] if num_processes > 1 else hooks
+
+    def thresholds(self, cfg: ConfigDict) -> dict[str, float]:
+        test_cfg = cfg.model.test_cfg
+        return {'conf_thr': float(test_cfg.score_thr), 'iou_thr': float(test_cfg.nms.iou_threshold)}
+
+    def set_package(self, package: ConfigDict, metric: str) -> None:
+        """As the base class says, in the words of public mmyolo."""
+        dataset = package.test_dataloader.dataset
+        dataset.update(ann_file='annotations.json', data_prefix={'img': 'images/'})
+        if dataset.get('batch_shapes_cfg'):
+            dataset.batch_shapes_cfg.batch_size = 1
+        package.test_evaluator = {
+            'type': 'mmdet.CocoMetric',
+            'proposal_nums': PROPOSAL_NUMS,
+            'ann_file': 'annotations.json',
+            'metric': metric,
+        }
+
+    def check_model(self, model: Any, source: Any) -> dict[str, Any]:
+        from mmyolo.utils.config_types import model_from_elsewhere
+
+        return model_from_elsewhere(model, source)
+
+    def num_classes(self, model: nn.Module) -> int:
+        return int(model.bbox_head.num_classes)
+
+    def check_input_size(
+        self, model: nn.Module, steps: Sequence[dict[str, Any]], asked: Size | None, source: Path
+    ) -> None:
+        from tmi.families.input_size import check_input_size
+
+        check_input_size(model, steps, asked, source)
+
+    def predictor(
+        self, model: nn.Module, device: torch.device, score_thr: float, iou_thr: float, precision: str = 'auto'
+    ) -> Predictor:
+        from tmi.families.dense_predictor import DensePredictor
+
+        return DensePredictor(model, device, score_thr, iou_thr, precision)
+
+
+def _pipeline(loader: ConfigDict) -> list[dict[str, Any]]:
+    """The pipeline of a loader's data set, also of the first of several joined ones."""
+    dataset = loader.dataset
+    while 'pipeline' not in dataset:
+        dataset = dataset.datasets[0] if 'datasets' in dataset else dataset.dataset
+    return dataset.pipeline
+
+
+def _set_image_size(cfg: ConfigDict, own: Size, size: Size) -> None:
+    scale_train_size(cfg.train_dataloader.dataset.pipeline, own, size)
+    for item in switch_pipelines(cfg):
+        scale_train_size(item['hook'][item['argument']], own, size)
+    for loader in (cfg.val_dataloader, cfg.test_dataloader):
+        set_test_size(loader.dataset.pipeline, size)
+
+
+def use_image_cache(pipeline: list[dict[str, Any]], cached: dict[str, Any]) -> list[dict[str, Any]]:
+    """Load images through the shared memory in a pipeline and the ones nested in it.
+
+    Args:
+        pipeline: Configs of transforms, where LoadImageFromFile stands right before LoadAnnotations.
+        cached: Config of LoadCachedImage, which scales annotations and so stands behind them.
+
+    Returns:
+        The new pipeline.
+    """
+    result: list[dict[str, Any]] = []
+    waiting = False
+    for transform in pipeline:
+        if transform['type'] == 'LoadImageFromFile':
+            waiting = True
+            continue
+        transform = dict(transform)
+        if 'pre_transform' in transform and transform['pre_transform']:
+            transform['pre_transform'] = use_image_cache(transform['pre_transform'], cached)
+        result.append(transform)
+        if waiting:
+            result.append(dict(cached))
+            waiting = False
+    return result
