@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mmyolo.registry import MODELS
-from mmyolo.tools.random_weights import set_score_distribution, settle_batch_norms
+from mmyolo.tools.random_weights import calibrate_batch_norms, set_score_distribution
 from mmyolo.utils import register_all_modules
 from tmi.families.dense_predictor import DensePredictor, Normalize
 from tmi.families.image_size import pixel_transforms
@@ -56,7 +56,7 @@ def make_model(folder: Path, config: str, size: int, images: list[str]) -> tuple
     letterbox = Letterbox(pixel_transforms(cfg.test_dataloader.dataset.pipeline))
     pixels = torch.stack([torch.from_numpy(letterbox(0, path)[1]) for path in images[:8]])
     inputs = Normalize(model.data_preprocessor)(pixels)
-    settle_batch_norms(model, inputs)
+    calibrate_batch_norms(model, inputs)
     set_score_distribution(model, inputs)
     cfg.dump(folder / 'model.py')
     meta = {'dataset_meta': {'classes': tuple(CLASS_NAMES)}}

@@ -87,7 +87,7 @@ class ErrorPattern(NamedTuple):
     advice: str
 
 
-# What a process that uses up the main memory can be told, by what it does; it stands behind a sentence that says so.
+# What a process that uses up the main memory can advise, by what it does; it stands behind a sentence that says so.
 MEMORY_ADVICE = {
     'gpu': 'set samples_per_gpu, workers_per_gpu or img_size lower, or give the container more memory.',
     'cpu prediction': 'set img_size lower, let fewer processes predict (the environment variable YMIR_CPU_PROCESSES=1; each takes '
@@ -309,7 +309,7 @@ def killed_process(what: str, status: int) -> TaskError | None:
 
 
 def stopped_process(error: BaseException) -> TaskError | None:
-    """The error of a process that was told to end, None for any other; its command line says nothing to a user."""
+    """Return the error of a process that was asked to end, None for any other; its command line says nothing to a user."""
     status = getattr(error, 'returncode', 0) if isinstance(error, subprocess.CalledProcessError) else 0
     for number in (signal.SIGTERM, signal.SIGINT):
         if status in (-number, 128 + number):

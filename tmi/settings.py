@@ -16,7 +16,7 @@ GPU_NUMBER = re.compile('[0-9]|[1-9][0-9]{1,2}')
 
 
 def _reject_bool(value: Any) -> Any:
-    """`true` is not 1: a number that YAML read as a boolean (yes, on, off) is a mistake worth telling."""
+    """`true` is not 1: a number that YAML read as a boolean (yes, on, off) is a mistake worth reporting."""
     if isinstance(value, bool):
         raise ValueError('a number is needed, and YAML reads yes, no, on, off, true and false as booleans')
     return value

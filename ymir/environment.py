@@ -42,7 +42,7 @@ def _cache_root() -> Path:
 
 
 def prepare_environment(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Make HOME, the user's name, the caches and the import path usable; what already works is left alone.
+    """Make HOME, the user's name, the caches and the import path usable; what already works is not changed.
 
     Args:
         environ: The environment to change.

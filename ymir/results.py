@@ -124,7 +124,7 @@ def write_infer_result(predictions: Iterable[Prediction], class_names: Sequence[
             boxes += len(prediction.boxes)
     if repeated:
         logger.warning(
-            '%d images have the file name of an earlier one and were left out: the platform tells images '
+            '%d images have the file name of an earlier one and were left out: the platform distinguishes images '
             'apart by their names alone',
             repeated,
         )

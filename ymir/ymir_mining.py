@@ -60,7 +60,7 @@ def score_predictions(scorer: Scorer, params: MiningParams, env: EnvConfig, skip
         scorer: The scoring scorer.
         params: Of the task.
         env: Of the task.
-        skipped: Told of the images that cannot be read.
+        skipped: Collects the images that cannot be read.
 
     Yields:
         Path and score of every candidate, None for an image that cannot be read.

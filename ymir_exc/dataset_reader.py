@@ -142,7 +142,7 @@ def check_unique_image_names(dataset_type: DatasetType) -> None:
         if hash(name) in seen:
             same = [path for path, _ in item_paths(dataset_type) if path.rpartition('/')[2] == name]
             raise DatasetError(
-                f'{same[0]} and {same[1]} have the same file name; the platform cannot tell their results apart'
+                f'{same[0]} and {same[1]} have the same file name; the platform cannot distinguish their results'
             )
         seen.add(hash(name))
 

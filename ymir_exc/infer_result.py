@@ -144,7 +144,7 @@ class InferResultWriter:
         if key in self._folders:
             raise ResultError(
                 f'two images have the file name {name}: {os.path.join(self._folders[key], name)} and '
-                f'{image}; the platform cannot tell them apart'
+                f'{image}; the platform cannot distinguish them'
             )
         value = {self._list_key: [_to_dict(annotation, str(image)) for annotation in annotations]}
         try:

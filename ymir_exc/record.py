@@ -50,7 +50,7 @@ def to_bool(value: Any) -> bool:
 class Record:
     """Named values; a subclass annotates them, with defaults where they may be left out.
 
-    Unknown names are ignored. All problems are told at once.
+    Unknown names are ignored. All problems are reported at once.
 
     Attributes:
         converters: for a name, what to convert its values with; otherwise the annotation says it (``str``, ``bool`` or

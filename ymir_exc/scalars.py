@@ -80,7 +80,7 @@ def to_plain(value: Any, name: str) -> Any:
 
 
 def is_number(value: Any, low: float = float('-inf'), high: float = float('inf')) -> bool:
-    """Tell whether ``float(value)`` works and gives a number within bounds, which NaN never is.
+    """Return whether ``float(value)`` works and gives a number within bounds, which NaN never is.
 
     Args:
         value: anything.
@@ -94,7 +94,7 @@ def is_number(value: Any, low: float = float('-inf'), high: float = float('inf')
 
 
 def is_integer(value: Any, low: int = -(2**31), high: int = 2**31 - 1) -> bool:
-    """Tell whether ``int(value)`` works and gives an integer within bounds.
+    """Return whether ``int(value)`` works and gives an integer within bounds.
 
     Args:
         value: anything; decimals are cut off.

@@ -1,7 +1,7 @@
 """Pascal VOC for the YOLO recipes.
 
 mmdet's reader takes UTF-8, UTF-16, Latin-1 and ASCII; here a file may be in any encoding that it declares, such as the
-gb2312 of older Chinese tools, and what is wrong with a file is told with its path.
+gb2312 of older Chinese tools, and what is wrong with a file is reported with its path.
 """
 
 import logging

@@ -2,7 +2,7 @@
 
 A head of 2 classes trains on labels of 3 without a word on a CPU, a validation set of other classes is evaluated under
 wrong names, and an annotation file of another split gives some number. Heads of other packages and data sets of unknown
-kinds are left alone.
+kinds are not changed.
 """
 
 import logging

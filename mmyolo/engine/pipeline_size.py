@@ -1,4 +1,4 @@
-"""How large the images of a training pipeline are at most, told from the config before anything runs.
+"""How large the images of a training pipeline are at most, read from the config before anything runs.
 
 A mosaic is twice as large as an image, and an affine transform behind it cuts half an image off each side. Without the
 mosaic nothing is left, and cv2 gives some image of its own instead.

@@ -63,7 +63,7 @@ def add_launch_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_launcher_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that tell who started the processes."""
+    """Add the options that say who started the processes."""
     parser.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='who started the processes'
     )

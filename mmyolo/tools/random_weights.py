@@ -35,7 +35,7 @@ def temper_predictions(model: nn.Module, images: Tensor) -> None:
     """Scale the last convolutions of a head so that class logits reach 4: no score is so near 1 that scores tie.
 
     Args:
-        model: After `settle_batch_norms`.
+        model: After `calibrate_batch_norms`.
         images: (n, 3, H, W) normalised inputs.
     """
     model.eval()
@@ -64,7 +64,7 @@ def threshold_for(scores: Tensor, count: int) -> float:
     return float(near[place] + near[place + 1]) / 2
 
 
-def settle_batch_norms(model: nn.Module, images: Tensor) -> None:
+def calibrate_batch_norms(model: nn.Module, images: Tensor) -> None:
     """Set the batch norms of a detector to the statistics of images, so that its features tell images apart.
 
     Args:
@@ -88,7 +88,7 @@ def set_score_distribution(model: nn.Module, images: Tensor, above_02: float = 2
     """Scale the last class convolutions of a YOLOv8 head so that scores are as rare as a trained model's.
 
     Args:
-        model: After `settle_batch_norms`.
+        model: After `calibrate_batch_norms`.
         images: (n, 3, H, W) normalised inputs.
         above_02: Scores above 0.2 per image, before NMS.
         above_0001: Scores above 0.001 per image, before NMS.

@@ -92,7 +92,7 @@ def fits_into_memory(size: int) -> bool:
 
 
 def _too_large(name: Any) -> Exception:
-    """Tell a file that asks for more than it holds from a machine that is too small."""
+    """Distinguish a file that asks for more than it holds from a machine that is too small."""
     size = os.path.getsize(name) if isinstance(name, (str, Path)) else 0
     if not fits_into_memory(size):
         return MemoryError(f'{name} does not fit into the main memory')

@@ -119,7 +119,7 @@ class CocoFile(COCO):
         self.name = str(annotation_file)  # of the file, for messages
         if annotation_file is not None:
             self.dataset = read_coco(annotation_file)
-            with contextlib.redirect_stdout(io.StringIO()):  # it tells how long it takes
+            with contextlib.redirect_stdout(io.StringIO()):  # it prints how long it takes
                 self.createIndex()
             self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
 

@@ -12,7 +12,7 @@ def register_all_modules(init_default_scope: bool = True) -> None:
     """Import every module that registers something.
 
     Args:
-        init_default_scope: whether names without a prefix are looked up here from now on. A warning tells if another
+        init_default_scope: whether names without a prefix are looked up here from now on. A warning says if another
             package's scope was in force.
     """
     import mmdet.engine  # noqa: F401

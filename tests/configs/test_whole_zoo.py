@@ -118,7 +118,7 @@ def test_layout(name):
     assert found == [ours if value == '-' else value for ours, value in zip(found, wanted, strict=True)]
 
 
-def settled(model_cfg):
+def calibrated(model_cfg):
     """A detector with weights as at the start of a training, frozen parts included, and sharp statistics."""
     torch.manual_seed(0)
     model = MODELS.build(model_cfg)
@@ -140,7 +140,7 @@ def flat(maps):
 def test_trains_predicts_and_deploys(name):
     cfg = copy.deepcopy(config(name))
     cfg.model.backbone.pop('init_cfg', None)
-    model = settled(cfg.model)
+    model = calibrated(cfg.model)
     again = MODELS.build(cfg.model)
     again.load_state_dict(model.state_dict(), strict=True)
 

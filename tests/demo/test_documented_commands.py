@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
-from mmyolo.tools.random_weights import set_score_distribution, settle_batch_norms
+from mmyolo.tools.random_weights import calibrate_batch_norms, set_score_distribution
 from tests.demo.detector import ROOT
 
 CONFIG = 'configs/yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco.py'
@@ -35,7 +35,7 @@ def seeded(tmp_path_factory):
     model = MODELS.build(Config.fromfile(ROOT / CONFIG).model)
     image = cv2.resize(cv2.imread(str(ROOT / 'demo/demo.jpg')), (320, 320))[..., ::-1] / 255
     images = torch.tensor(image, dtype=torch.float32).permute(2, 0, 1)[None]
-    settle_batch_norms(model, images)
+    calibrate_batch_norms(model, images)
     set_score_distribution(model, images)
     path = tmp_path_factory.mktemp('weights') / 'seeded.pth'
     torch.save({'state_dict': model.state_dict()}, path)

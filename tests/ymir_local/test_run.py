@@ -189,7 +189,7 @@ def bare_task(tmp_path):
     return task
 
 
-@pytest.mark.skipif(not Path('/proc/self/environ').exists(), reason='only Linux tells the environment of a process')
+@pytest.mark.skipif(not Path('/proc/self/environ').exists(), reason='only Linux shows the environment of a process')
 @pytest.mark.parametrize('in_container', [False, True])
 def test_nothing_is_left_when_the_watcher_is_killed(bare_task, docker, in_container):
     command = [

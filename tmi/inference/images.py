@@ -73,7 +73,7 @@ def read_image(path: str) -> np.ndarray:
         (h, w, 3) uint8 BGR, turned as its EXIF orientation says.
 
     Raises:
-        OSError: It cannot be read or is not an image; `reason_of` tells why.
+        OSError: It cannot be read or is not an image; `reason_of` says why.
     """
     check_regular_file(path)
     return decode_image(np.fromfile(path, dtype=np.uint8), path)
@@ -185,7 +185,7 @@ class ImageBatches(IterableDataset):
 def _sendable(pixels: np.ndarray) -> np.ndarray | Tensor:
     """A tensor, which a loader process hands over in shared memory, or an array, which it copies, if that is too small.
 
-    Containers start with 64 MB of it unless told otherwise, and whoever writes beyond is killed by a bus error.
+    Containers start with 64 MB of it by default, and whoever writes beyond is killed by a bus error.
     """
     worker = get_worker_info()
     if worker is not None:

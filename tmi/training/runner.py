@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 
 import mmyolo
 
-# How messages begin that tell users of a platform nothing.
+# How messages begin that are of no use to users of a platform.
 USELESS = (
     'Hooks will be executed in the following order',
     'Exp name: ',

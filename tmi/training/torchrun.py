@@ -1,4 +1,4 @@
-"""torchrun that tells a training process killed for memory from one that failed (`python -m tmi.training.torchrun`).
+"""torchrun that distinguishes a training process killed for memory from one that failed (`python -m tmi.training.torchrun`).
 
 torchrun ends with status 1 whatever happened to its processes, and the ones that are left over complain of a lost connection first.
 """

@@ -1,6 +1,6 @@
 """Converts YOLOv7 weights: python tools/model_converters/yolov7_to_mmyolo.py yolov7-tiny.pt mmyolov7_tiny.pt.
 
-The name of the file tells the model. What lacks in the result are the auxiliary heads, which only training needs.
+The name of the file decides the model. What lacks in the result are the auxiliary heads, which only training needs.
 """
 
 import sys

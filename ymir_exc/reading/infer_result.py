@@ -175,7 +175,7 @@ def _segmentation(document: Mapping[str, Any], report: Report) -> dict[str, list
 
 
 def _is_box(box: Any) -> bool:
-    """Tell whether the platform stores an object of this bbox; it drops others."""
+    """Return whether the platform stores an object of this bbox; it drops others."""
     return isinstance(box, list) and len(box) == 4 and all(map(is_integer, box)) and min(map(int, box[2:])) >= 1
 
 

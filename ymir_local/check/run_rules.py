@@ -54,7 +54,7 @@ class Moments:
         """Yield what was wrong for a while.
 
         Args:
-            at_the_end: findings of the ended task; rules that fail there are not told twice.
+            at_the_end: findings of the ended task; rules that fail there are not reported twice.
         """
         known = {finding.rule for finding in at_the_end if finding.ok is False}
         for (rule, place), finding in self.seen.items():

@@ -180,7 +180,7 @@ class Output:
     def reporting(self) -> Iterator[None]:
         """Turn every error into one sentence and an exit code, and Ctrl-C into 130; with `--json` into JSON as well.
 
-        Without it, an error that nobody foresaw keeps its trace, which is what a developer needs.
+        Without it, an unexpected error keeps its trace, which is what a developer needs.
         """
         try:
             yield

@@ -170,7 +170,7 @@ def report(
     """Write one HTML page about a run: what is good, what is wrong, what to label next, and the pictures that show it.
 
     The page needs nothing beside it. --labels says what is to be seen in the images of an inference, so that the page
-    can tell how much of it was found. --evaluate does the same for a training, with its validation images.
+    can say how much of it was found. --evaluate does the same for a training, with its validation images.
 
     Example: ymir report ymir_runs/20240101-120000-infer-model --labels coco/
     """

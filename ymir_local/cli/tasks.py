@@ -236,7 +236,7 @@ def end_badly(
 
 
 def _words_of_docker(outcome: Outcome) -> str:
-    """Return what Docker says last about a container that it did not start, with a remedy where its words need one."""
+    """Return what Docker says last about a container that it did not start, with advice where its words need some."""
     said = next((line for line in reversed(outcome.tail) if 'docker:' in line or 'rror' in line), '')
     if 'could not select device driver' in said:
         return f'{said}: Docker can give no GPU here; install the NVIDIA Container Toolkit, or use --gpus 0'

@@ -270,7 +270,7 @@ def _boxes(
 
 
 class _Copies:
-    """Tells which images have the bytes of an earlier one. Only images of the same size in bytes are read."""
+    """Finds images that have the bytes of an earlier one. Only images of the same size in bytes are read."""
 
     def __init__(self) -> None:
         self._ids: dict[Path, str] = {}

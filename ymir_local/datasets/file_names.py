@@ -14,7 +14,7 @@ ending of the image                    `1.jpeg`: `1.jpg`
 folder of the image                    `1.jpg`: `pictures/2024/1.jpg`
 =====================================  =================================================================================
 
-A name that fits exactly wins. Other letters, endings and folders count only if one file fits, and are told:
+A name that fits exactly wins. Other letters, endings and folders count only if one file fits, and are reported:
 `FileNames.report`.
 """
 

@@ -1,7 +1,7 @@
 """A small detection data set that is drawn, not collected: for the demo, the tests and the benchmarks.
 
 Every image is a JPEG with a cluttered background (gradient, cloud noise, stray polygons and lines) and a few objects
-whose class is told by shape and texture, not by colour: hue, size, rotation and lighting vary for every class alike.
+whose class follows from shape and texture, not by colour: hue, size, rotation and lighting vary for every class alike.
 Labels are measured on the pixels that were drawn. The same seed gives the same bytes.
 """
 

@@ -92,7 +92,7 @@ def end_task(mark: str, container: str = '', pid: int | None = None) -> str:
 def kill_all_with(mark: str) -> None:
     """Kill every process that was started with a setting in its environment, whatever session it moved to.
 
-    Only Linux tells the environment of a process; elsewhere this does nothing.
+    Only Linux shows the environment of a process; elsewhere this does nothing.
 
     Args:
         mark: `NAME=value`.

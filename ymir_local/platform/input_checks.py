@@ -1,4 +1,4 @@
-"""What no task of the platform can hold: classes and images that are not told apart."""
+"""What no task of the platform can hold: classes and images that cannot be distinguished."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

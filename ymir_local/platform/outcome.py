@@ -50,7 +50,9 @@ def judge(
     """
     if exit_code:
         if monitor.problem:
-            return Verdict(False, int(PlatformCode.INTERNAL_ERROR), f'{describe_exit(exit_code)}, and {monitor.problem}')
+            return Verdict(
+                False, int(PlatformCode.INTERNAL_ERROR), f'{describe_exit(exit_code)}, and {monitor.problem}'
+            )
         code = monitor.last.code or int(ExecutorReturnCode.RC_CMD_CONTAINER_ERROR)
         return Verdict(False, code, monitor.last.message or describe_exit(exit_code))
     if monitor.error is not None:
@@ -71,7 +73,7 @@ def judge(
 
 
 def describe_exit(exit_code: int) -> str:
-    """Return what an exit code tells beyond its number.
+    """Return what an exit code says beyond its number.
 
     Args:
         exit_code: of a process (negative: minus the signal that ended it), a shell or `docker run`.

@@ -1,7 +1,7 @@
 """The images that a run left out, before the task and in it, by the names that the user knows.
 
 What the reader leaves out stands in a file of its own beside `in` and `out`, in the form in which the executor of this
-package tells what it left out (`ymir_exc.skipped_images`); other executors tell nothing.
+package reports what it left out (`ymir_exc.skipped_images`); other executors report nothing.
 """
 
 from collections.abc import Iterable

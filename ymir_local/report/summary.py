@@ -235,7 +235,7 @@ def mining(num_images: int, num_shown: int, is_random: bool, high: float, median
     Args:
         num_images: in the ranking.
         num_shown: of its top.
-        is_random: the order is drawn by lot.
+        is_random: the order is random.
         high: the highest score.
         median: of the scores.
     """

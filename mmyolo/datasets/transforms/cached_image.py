@@ -138,7 +138,7 @@ def decode_shrunk(data: bytes, max_size: int, path: str) -> tuple[np.ndarray, tu
     image = decode_image(data, path, _REDUCED.get(divisor, cv2.IMREAD_COLOR))
     height, width = image.shape[:2]
     if divisor > 1:
-        # The header does not tell whether cv2 turned the image; the sides of what it gave do.
+        # The header does not say whether cv2 turned the image; the sides of what it gave do.
         turned = (width, height) == tuple(-(-side // divisor) for side in header) and width != height
         height, width = header[::-1] if turned else header
         # A last pixel of which less than half is image would shift the rest when resized.

@@ -22,7 +22,7 @@ class UnreadableImagesHook(Hook):
     tools/train.py and tools/test.py add it to every run.
     """
 
-    priority = 'ABOVE_NORMAL'  # its list is complete when other hooks tell how the run ended
+    priority = 'ABOVE_NORMAL'  # its list is complete when other hooks report how the run ended
 
     def before_run(self, runner: Runner) -> None:
         """Forget what an earlier run of this process has found."""
@@ -65,11 +65,11 @@ class UnreadableImagesHook(Hook):
         _hide_unreadable(outputs)
 
     def after_train(self, runner: Runner) -> None:
-        """Tell what was skipped, in all processes together."""
+        """Report what was skipped, in all processes together."""
         _tell()
 
     def after_test(self, runner: Runner) -> None:
-        """Tell what was skipped, in all processes together."""
+        """Report what was skipped, in all processes together."""
         _tell()
 
 

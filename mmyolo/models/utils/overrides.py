@@ -7,7 +7,7 @@ _OWN = ('mmyolo.', 'mmdet.', 'mmengine.')
 
 
 def is_original(obj: Any, *names: str) -> bool:
-    """Tell whether methods are those of this package.
+    """Return whether methods are those of this package.
 
     Args:
         obj: an object.

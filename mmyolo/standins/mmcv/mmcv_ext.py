@@ -2,7 +2,7 @@
 
 mmcv asks its extension for every operator when it is imported, and calls few. Here the ones that detectors need are
 written in PyTorch (OPERATORS); any other exists by name and says, when called, how to get it. A compiled extension,
-where there is one, is left alone.
+where there is one, is kept.
 """
 
 import importlib

@@ -6,7 +6,7 @@ threshold. IoU is intersection / (area + area - intersection) in the boxes' prec
 area, or with swapped corners, overlaps nothing.
 
 Here candidates are ranked, then taken in chunks: what earlier boxes suppress leaves a chunk, a block at its front is
-settled, what the block's kept boxes suppress leaves the chunk, and so on. The work ends once every image has as many
+decided, what the block's kept boxes suppress leaves the chunk, and so on. The work ends once every image has as many
 boxes as it may keep; on a CPU, where an image may keep any number of many candidates, each class is worked on by
 itself. Pairs are compared a bounded number at a time, in floats only, because operations that make booleans are ten
 times slower on a CPU.
@@ -23,7 +23,7 @@ from torch import Tensor
 from .rotated_iou import aligned_overlaps, may_touch
 from .torchvision_nms import torchvision_nms
 
-BLOCK = 256  # candidates settled at once
+BLOCK = 256  # candidates decided at once
 FIRST_CHUNK = 512  # each further chunk is twice as long, since few images need more
 MANY = 4096  # candidates of an image from which on it pays to part them by class
 HEAD = 2048  # candidates ranked first on a CPU, where sorting 30,000 takes longer than suppression
@@ -242,7 +242,7 @@ def _suppress(
             if chunk.shape[1] == 0:
                 break
             block, chunk = chunk[:, :BLOCK], chunk[:, BLOCK:]
-            before = _pack(block, _settle(columns, block, iou_threshold, iou), nobody)
+            before = _pack(block, _select(columns, block, iou_threshold, iou), nobody)
             kept = torch.cat([kept, before], dim=1)
             kept = _pack(kept, kept != nobody, nobody)
     return [row[row != nobody][:limit] for row in kept]
@@ -303,7 +303,7 @@ def _hit(columns: Tensor, kept: Tensor, candidates: Tensor, iou_threshold: float
     return torch.cat(largest, dim=1) > iou_threshold
 
 
-def _settle(columns: Tensor, block: Tensor, iou_threshold: float, iou: Callable) -> Tensor:
+def _select(columns: Tensor, block: Tensor, iou_threshold: float, iou: Callable) -> Tensor:
     """Which of (B, m) ranked candidates are kept among themselves, (B, m) bool."""
     candidate = block != columns.shape[1] - 1
     block_columns = columns[:, block]

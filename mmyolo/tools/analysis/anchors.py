@@ -106,7 +106,7 @@ def k_means(sizes: Tensor, num_anchors: int, iterations: int, rng: np.random.Gen
     for number in range(iterations):
         nearest = size_ious(sizes, centres).max(1)[1]
         if (nearest == former).all():
-            print_log(f'k-means settled after {number} rounds', 'current')
+            print_log(f'k-means converged after {number} rounds', 'current')
             break
         former = nearest
         for index in range(num_anchors):

@@ -142,7 +142,7 @@ def grid(pictures: Sequence[np.ndarray], captions: Sequence[str]) -> np.ndarray:
 
 
 def write_picture(path: str | Path, picture: np.ndarray) -> None:
-    """Write (H, W, 3) RGB; the suffix of the file tells the format.
+    """Write (H, W, 3) RGB; the suffix of the file decides the format.
 
     Raises:
         ValueError: If the format is unknown.

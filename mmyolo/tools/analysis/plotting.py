@@ -56,7 +56,7 @@ def show_figures() -> None:
 
 
 def save_figure(figure: Figure, path: str | Path, dpi: int = 150, trim: bool = False) -> None:
-    """Write a figure; the suffix of the file tells the format.
+    """Write a figure; the suffix of the file decides the format.
 
     Args:
         figure: The figure.

@@ -87,7 +87,7 @@ def measure(
         model: Of `build_model`.
         batches: Of one image each; reading them does not count.
         max_iter: Stop after so many, those of the warm-up included.
-        log_interval: Tell the speed after so many.
+        log_interval: Print the speed after so many.
         log: Takes a line of text.
 
     Returns:

@@ -17,7 +17,7 @@ class Font(NamedTuple):
 
 
 def usual_font_file() -> str:
-    """Return the file of the font that matplotlib uses without being told."""
+    """Return the file of the font that matplotlib uses by default."""
     return findfont(FontProperties(family=['sans-serif']))
 
 

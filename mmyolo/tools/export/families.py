@@ -13,7 +13,7 @@ from mmyolo.testing._utils import _get_config_directory
 from mmyolo.tools.export.metadata import resize_of
 from mmyolo.tools.export.model import ExportModel
 from mmyolo.tools.export.runtime import fit
-from mmyolo.tools.random_weights import draw_weights, settle_batch_norms, temper_predictions, threshold_for
+from mmyolo.tools.random_weights import calibrate_batch_norms, draw_weights, temper_predictions, threshold_for
 from mmyolo.utils import register_all_modules
 
 # Draws for which no overlap lies so near the threshold of suppression that rounding decides.
@@ -56,7 +56,7 @@ def make_detector(
     pixels = [torch.from_numpy(fit(image, size, resize_of(cfg)).pixels) for image in images]
     inputs = network.normalise(torch.stack(pixels).permute(0, 3, 1, 2))
     inputs = torch.cat([inputs, inputs.flip(3)])
-    settle_batch_norms(model, inputs)
+    calibrate_batch_norms(model, inputs)
     temper_predictions(model, inputs)
     with torch.no_grad():
         scores = ExportModel(model, size)(inputs)[1]

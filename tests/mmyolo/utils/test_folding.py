@@ -8,7 +8,7 @@ from torch import nn
 
 from mmyolo.registry import MODELS
 from mmyolo.testing import get_detector_cfg
-from mmyolo.tools.random_weights import settle_batch_norms
+from mmyolo.tools.random_weights import calibrate_batch_norms
 from mmyolo.utils import register_all_modules
 from mmyolo.utils.folding import fold, fold_batch_norms
 
@@ -30,7 +30,7 @@ def detector(name):
     torch.manual_seed(0)
     model = MODELS.build(cfg)
     images = torch.randn(4, 3, 128, 128)
-    settle_batch_norms(model, images)
+    calibrate_batch_norms(model, images)
     for norm in model.modules():  # levels that share a convolution have norms of their own
         if isinstance(norm, nn.BatchNorm2d):
             nn.init.uniform_(norm.weight, 0.7, 1.3)

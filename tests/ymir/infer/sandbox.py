@@ -15,7 +15,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmyolo.registry import MODELS
-from mmyolo.tools.random_weights import set_score_distribution, settle_batch_norms
+from mmyolo.tools.random_weights import calibrate_batch_norms, set_score_distribution
 from mmyolo.utils import register_all_modules
 from tests.warm_python import warm_python
 
@@ -41,7 +41,7 @@ def write_model(
     model = MODELS.build(cfg.model)
     smooth = torch.nn.functional.interpolate(torch.rand(16, 3, 16, 16), IMAGE_SIZE, mode='bicubic').clamp(0, 1)
     smooth[:, :, : IMAGE_SIZE // 8] = smooth[:, :, -IMAGE_SIZE // 8 :] = 114 / 255  # as the letterbox pads
-    settle_batch_norms(model, smooth)
+    calibrate_batch_norms(model, smooth)
     set_score_distribution(model, smooth, above_02=6, above_0001=40)
     folder.mkdir(parents=True, exist_ok=True)
     cfg.dump(folder / 'model.py')

@@ -6,7 +6,7 @@ from mmdet.apis import inference_detector, init_detector
 from mmengine.config import Config
 
 from mmyolo.registry import MODELS
-from mmyolo.tools.random_weights import settle_batch_norms
+from mmyolo.tools.random_weights import calibrate_batch_norms
 from mmyolo.utils import register_all_modules
 from tests.closeness import assert_same_detections
 from tmi.families.dense import DenseFamily
@@ -53,7 +53,7 @@ def write_package(folder, name, images):
     inputs = torch.stack(
         [torch.nn.functional.pad(one, (0, 0, 0, width - one.shape[1], 0, height - one.shape[0])) for one in pixels]
     )
-    settle_batch_norms(model, Normalize(model.data_preprocessor)(inputs))
+    calibrate_batch_norms(model, Normalize(model.data_preprocessor)(inputs))
     checkpoint, config_file = folder / f'{name}.pth', folder / f'{name}.py'
     torch.save({'state_dict': model.state_dict(), 'meta': {}}, checkpoint)
     config.dump(config_file)

@@ -1,4 +1,4 @@
-"""What was asked for and not done is no success, and an option without effect is told."""
+"""What was asked for and not done is not a success, and an option without effect is reported."""
 
 import json
 import shutil

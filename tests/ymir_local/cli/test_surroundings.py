@@ -40,7 +40,7 @@ def test_an_error_of_the_system_is_one_sentence(ymir, trained, monkeypatch, erro
     assert errors == f'error: {sentence}\n'
 
 
-def test_an_error_that_nobody_foresaw_is_json_too(ymir, trained, monkeypatch):
+def test_an_unexpected_error_is_json_too(ymir, trained, monkeypatch):
     monkeypatch.setattr(package, 'sha1_of', lambda file: 1 // 0)
     code, text, errors = ymir('pack', trained, 'x.tar', '--json')
     assert code == 1 and json.loads(text)['error'].startswith('ZeroDivisionError')

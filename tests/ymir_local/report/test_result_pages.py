@@ -255,7 +255,7 @@ BOXES = [DetectedObject('a', 0.5, (0, 0, 1, 1)), DetectedObject('b', 0.25, (0, 0
         (1.0, None, 'entropy', 'at least 2 doubtful boxes', None),
         (0.53, None, 'entropy', 'at least 1 doubtful box', None),
         (0.0, None, 'entropy', 'no doubtful box', None),
-        (0.7, BOXES, 'random', 'drawn by lot', None),
+        (0.7, BOXES, 'random', 'random', None),
         (0.7, BOXES, '', None, None),
         (-1.7976931348623157e308, None, 'entropy', 'the image could not be read', None),
         (float('nan'), BOXES, 'entropy', None, None),

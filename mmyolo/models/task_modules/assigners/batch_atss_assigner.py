@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mmyolo.registry import TASK_UTILS
 
-from .utils import settle_contested, yolov6_iou_calculator
+from .utils import resolve_contested, yolov6_iou_calculator
 
 # Boxes times priors that are held at once.
 _CHUNK = 1 << 23
@@ -106,7 +106,7 @@ class BatchATSSAssigner(nn.Module):
             # Positives are pairs: `places` in the flattened (B, N), `gts` in the flattened (B, G).
             valid = pad_bbox_flag.flatten().nonzero().squeeze(1)
             places, gts = self._choose(overlaps, all_gts, anchors, num_level_priors, valid, num_gts)
-            places, gts = settle_contested(overlaps, places, gts, batch * num_priors, num_priors, num_gts)
+            places, gts = resolve_contested(overlaps, places, gts, batch * num_priors, num_priors, num_gts)
 
             bboxes = gt_bboxes[:, :1].repeat(1, num_priors, 1)
             bboxes.view(-1, 4)[places] = all_gts[gts]

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from mmyolo.registry import TASK_UTILS
 
-from .utils import settle_contested
+from .utils import resolve_contested
 
 INF = 100000000
 EPS = 1.0e-7
@@ -146,7 +146,7 @@ class BatchDynamicSoftLabelAssigner(nn.Module):
             pairs = _Pairs(self, pred_bboxes, pred_scores, priors, gt_labels, gt_bboxes)
             valid = pad_bbox_flag.flatten().nonzero().squeeze(1)
             places, gts = self._choose(pairs, valid, num_gts)
-            places, gts = settle_contested(
+            places, gts = resolve_contested(
                 lambda *pair: -pairs.costs_of(*pair), places, gts, batch * num_priors, num_priors, num_gts
             )
             labels.view(-1)[places] = gt_labels.flatten().long()[gts]

@@ -17,7 +17,7 @@ from mmyolo.models.losses import bbox_overlaps
 from mmyolo.registry import TASK_UTILS
 
 from ...utils import is_original
-from .utils import select_candidates_in_gts, select_highest_overlaps, settle_contested, yolov6_iou_calculator
+from .utils import resolve_contested, select_candidates_in_gts, select_highest_overlaps, yolov6_iou_calculator
 
 # The steps of the definition.
 STEPS = ('get_pos_mask', 'get_box_metrics', 'select_topk_candidates', 'get_targets')
@@ -100,7 +100,7 @@ class BatchTaskAlignedAssigner(nn.Module):
         # Positives are pairs from here on: `places` in the flattened (B, N), `gts` in the flattened (B, G).
         pairs = self._pairs(pred_bboxes, pred_scores, gt_labels, gt_bboxes)
         places, gts = self._choose(pairs, priors[:, :2], pad_bbox_flag.flatten().nonzero().squeeze(1), num_gts)
-        places, gts = settle_contested(pairs.overlaps, places, gts, batch * num_priors, num_priors, num_gts)
+        places, gts = resolve_contested(pairs.overlaps, places, gts, batch * num_priors, num_priors, num_gts)
 
         overlaps, metric = pairs.measure(places, gts)
         best_metric, best_overlap = (

@@ -1,4 +1,4 @@
-"""SimOTA for objects with keypoints: these have a share in the cost of a match, and tell how good it is."""
+"""SimOTA for objects with keypoints: these have a share in the cost of a match, and decide how good it is."""
 
 import torch
 from mmengine.structures import InstanceData

@@ -43,7 +43,7 @@ def select_highest_overlaps(pos_mask: Tensor, overlaps: Tensor, num_gt: int) -> 
     return pos_mask.argmax(dim=-2), pos_mask.sum(dim=-2), pos_mask
 
 
-def settle_contested(
+def resolve_contested(
     overlaps: Callable[[Tensor, Tensor], Tensor],
     places: Tensor,
     gts: Tensor,

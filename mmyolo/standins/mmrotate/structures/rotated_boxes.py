@@ -69,7 +69,7 @@ class RotatedBoxes(PointBoxes):
                 turn more; 'oc': angles from -90 to below 0 degrees, sides as they come. None leaves them as they are.
 
         Returns:
-            (..., 5) boxes; those of this object are left alone.
+            (..., 5) boxes; those of this object do not change.
 
         Raises:
             ValueError: the convention is unknown.

@@ -233,7 +233,7 @@ def translator(src: str | Path):
     name = Path(src).name
     if name not in MODELS:
         raise ValueError(
-            f'{src}: the model is told by the name of the file, which must be one of {", ".join(MODELS)}'
+            f'{src}: the model is recognised by the name of the file, which must be one of {", ".join(MODELS)}'
             + ('; weights of yolov7-d6 cannot be converted' if name == 'yolov7-d6.pt' else '')
         )
     keys = key_map(name)

@@ -89,7 +89,7 @@ def test_threshold_itself_does_not_suppress():
     assert batched_nms(boxes, scores, zeros, zeros, 1, 0.49)[0].tolist() == [0]
 
 
-def test_a_chain_of_overlaps_is_settled_one_after_another():
+def test_a_chain_of_overlaps_is_resolved_one_after_another():
     left = torch.arange(200.0)
     boxes = torch.stack([left, torch.zeros(200), left + 2, torch.ones(200)], dim=1)  # IoU 1/3 with the next, else 0
     zeros = torch.zeros(200, dtype=torch.int64)
