@@ -12,7 +12,14 @@ from ymir_local.check import check_out
 from ymir_local.demo.demo_result import read_predictions
 from ymir_local.demo.sample_data import CLASS_NAMES, generate
 from ymir_local.platform.in_changes import changes_since, listing
-from ymir_local.platform.prepare import ModelStage, asset_id, hyper_parameters, prepare_candidates, prepare_training
+from ymir_local.platform.prepare import (
+    Host,
+    ModelStage,
+    asset_id,
+    hyper_parameters,
+    prepare_candidates,
+    prepare_training,
+)
 from ymir_local.platform.run import run_in_container
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(2400)]
@@ -56,7 +63,7 @@ def training(image, images, tmp_path_factory):
         images[:12],
         images[12:16],
         hyper_parameters('training', PARAMETERS),
-        in_container=True,
+        host=Host(in_container=True),
     )
     return task, run(task, image)
 
@@ -78,7 +85,7 @@ def test_mining_and_inference_in_one_run(training, image, images, tmp_path):
     broken.write_bytes(images[16].path.read_bytes()[:200])
     paths = [*(candidate.path for candidate in images[16:]), broken]
     task = prepare_candidates(
-        tmp_path / 'work', paths, ModelStage.of_training(trained), mining=True, infer=True, in_container=True
+        tmp_path / 'work', paths, ModelStage.of_training(trained), mining=True, infer=True, host=Host(in_container=True)
     )
     before = listing(task.in_dir)
     run(task, image).raise_for_failure('mining and inference')
@@ -120,7 +127,7 @@ def test_bad_input_is_explained_in_the_last_lines(image, images, tmp_path, edits
         images[:4],
         images[12:16],
         hyper_parameters('training', {**PARAMETERS, **edits}),
-        in_container=True,
+        host=Host(in_container=True),
     )
     if damage:
         damage(task)
@@ -137,7 +144,7 @@ def test_no_weights(image, images, tmp_path):
     config = tmp_path / 'config.py'
     config.write_text("model = dict(type='YOLODetector')\n")
     stage = ModelStage('best', (config,), {'class_names': CLASSES})
-    task = prepare_candidates(tmp_path / 'work', [images[0].path], stage, infer=True, in_container=True)
+    task = prepare_candidates(tmp_path / 'work', [images[0].path], stage, infer=True, host=Host(in_container=True))
     outcome = run(task, image)
     assert outcome.exit_code != 0
     assert (outcome.progress.state, outcome.progress.code) == (4, 300004)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from ymir_local.platform.labels import LabelledBox, LabelledImage
-from ymir_local.platform.prepare import ModelStage, prepare_candidates, prepare_training, submitted
+from ymir_local.platform.prepare import Host, ModelStage, prepare_candidates, prepare_training, submitted
 
 JPEG, PNG, BMP, WEBP = (
     head + bytes(range(index, index + 40))
@@ -205,8 +205,7 @@ def test_training(tmp_path, data, export, gpu_count, gpu_id):
         data[:2],
         data[2:],
         submitted('training', template),
-        gpu_count=gpu_count,
-        in_container=True,
+        host=Host(gpu_count=gpu_count, in_container=True),
     )
     annotation_of, files = EXPORTS[export]
     config = 'class_names:\n- forklift\n- pallet\n- 人 & co\ndebug: false\n'
@@ -257,8 +256,7 @@ def test_candidates(tmp_path, data, stage, mining, infer):
         submitted('mining' if mining else 'infer', template),
         mining,
         infer,
-        2,
-        in_container=True,
+        host=Host(gpu_count=2, in_container=True),
     )
     config = (
         'class_names:\n- pallet\n- 人\ngpu_count: 2\ngpu_id: 0,1\niou_threshold: 0.65\nmodel_params_path:\n'
@@ -302,9 +300,11 @@ def test_candidates(tmp_path, data, stage, mining, infer):
 def test_out(tmp_path, data, stage, training):
     """Section a.2: links to the host's paths, and rights for any user."""
     if training:
-        task = prepare_training(tmp_path / 'work', CLASSES, data, [], {}, in_container=True)
+        task = prepare_training(tmp_path / 'work', CLASSES, data, [], {}, host=Host(in_container=True))
     else:
-        task = prepare_candidates(tmp_path / 'work', [data[0].path], stage, {}, infer=True, in_container=True)
+        task = prepare_candidates(
+            tmp_path / 'work', [data[0].path], stage, {}, infer=True, host=Host(in_container=True)
+        )
     out = task.out_dir
     names = {'models', 'tensorboard', 'monitor.txt'} | ({'ymir-executor-out.log'} if training else set())
     assert {path.name for path in out.iterdir()} == names

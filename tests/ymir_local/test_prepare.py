@@ -13,6 +13,7 @@ from ymir_exc.errors import ResultRejected
 from ymir_local.platform import assets
 from ymir_local.platform.prepare import (
     UNREFERENCED_INDEX_FILES,
+    Host,
     ModelStage,
     asset_id,
     hyper_parameters,
@@ -23,7 +24,9 @@ from ymir_local.platform.prepare import (
 
 def training(tmp_path, images, class_names, **options):
     options.setdefault('parameters', {'export_format': 'ark:raw', 'max_epochs': 3})
-    return prepare_training(tmp_path / 'work', class_names, images[:4], images[4:], in_container=True, **options)
+    return prepare_training(
+        tmp_path / 'work', class_names, images[:4], images[4:], **options, host=Host(in_container=True)
+    )
 
 
 @pytest.fixture
@@ -165,7 +168,9 @@ def test_in_of_a_training_holds_exactly_the_platforms_files(tmp_path, images, cl
 
 def test_in_of_an_inference_holds_exactly_the_platforms_files(tmp_path, images, stage):
     paths = [image.path for image in images]
-    task = prepare_candidates(tmp_path / 'work', paths, stage, {'conf_threshold': 0.1}, infer=True, in_container=True)
+    task = prepare_candidates(
+        tmp_path / 'work', paths, stage, {'conf_threshold': 0.1}, infer=True, host=Host(in_container=True)
+    )
     assert sorted(path.name for path in task.in_dir.iterdir()) == sorted(
         (
             'annotations',
@@ -204,16 +209,18 @@ def test_names_in_chinese_stand_in_the_config_as_they_are(tmp_path, images):
 )
 def test_ending_says_what_the_bytes_are(tmp_path, stage, content, suffix):
     (tmp_path / 'a 图.jpeg').write_bytes(content)
-    task = prepare_candidates(tmp_path / 'work', [tmp_path / 'a 图.jpeg'], stage, infer=True, in_container=True)
+    task = prepare_candidates(
+        tmp_path / 'work', [tmp_path / 'a 图.jpeg'], stage, infer=True, host=Host(in_container=True)
+    )
     asset = (task.in_dir / 'candidate-index.tsv').read_text().strip()
     assert asset.endswith(f'.{suffix}') and (task.work_dir / asset[1:]).read_bytes() == content
 
 
 @pytest.mark.parametrize('in_container', [False, True])
 def test_assets_are_links_where_the_file_system_can(tmp_path, images, stage, monkeypatch, in_container):
-    def asset(name, **options):
+    def asset(name, **host):
         task = prepare_candidates(
-            tmp_path / name, [images[0].path], stage, infer=True, in_container=in_container, **options
+            tmp_path / name, [images[0].path], stage, infer=True, host=Host(in_container=in_container, **host)
         )
         return next(path for path in (task.work_dir / 'asset_cache').rglob('*') if not path.is_dir())
 
@@ -254,8 +261,7 @@ def test_manifest_is_that_of_the_executor(tmp_path, images, class_names, stage):
                     images,
                     [],
                     {},
-                    in_container=in_container,
-                    img_man=tmp_path / 'other',
+                    host=Host(in_container=in_container, img_man=tmp_path / 'other'),
                 ),
             ),
             (
@@ -266,8 +272,7 @@ def test_manifest_is_that_of_the_executor(tmp_path, images, class_names, stage):
                     stage,
                     {},
                     infer=True,
-                    in_container=in_container,
-                    img_man=tmp_path / 'other',
+                    host=Host(in_container=in_container, img_man=tmp_path / 'other'),
                 ),
             ),
         ):

@@ -21,7 +21,7 @@ from ..platform.guard import Guard
 from ..platform.in_changes import changes_since, listing
 from ..platform.labels import LabelledBox, LabelledImage
 from ..platform.package import PackageError, read_package
-from ..platform.prepare import ModelStage, Task, hyper_parameters, prepare_candidates, prepare_training
+from ..platform.prepare import Host, ModelStage, Task, hyper_parameters, prepare_candidates, prepare_training
 from ..platform.run import DOCKER_FAILED, docker_command
 from ..texts import t
 from .facts import DETECTION, Run
@@ -144,8 +144,7 @@ class _Trial:
                 parameters[kind],
                 mining=kind == 'mining',
                 infer=kind == 'infer' or both,
-                gpu_count=len(self.gpu_ids),
-                in_container=True,
+                host=Host(gpu_count=len(self.gpu_ids), in_container=True),
             )
             findings += self._run('mining+infer' if both and kind == 'mining' else kind, task, parameters[kind])
         return findings
@@ -162,8 +161,7 @@ class _Trial:
                 train,
                 val,
                 parameters,
-                gpu_count=len(self.gpu_ids),
-                in_container=True,
+                host=Host(gpu_count=len(self.gpu_ids), in_container=True),
             )
         except ExecutorError as error:  # an export_format that the platform rejects, too
             self.attempts.not_tried['training'] = str(error)

@@ -8,7 +8,7 @@ import typer
 
 from . import options
 from .data_progress import data_progress
-from .output import Output, UsageMistake
+from .output import UsageMistake
 
 
 class WrittenFormat(str, Enum):
@@ -20,10 +20,12 @@ class WrittenFormat(str, Enum):
     ymir = 'ymir'
 
 
+@options.spread
 def convert(
     data: options.Data,
     folder: Annotated[Path, typer.Argument(metavar='DIR', help='New folder.')],
     to: Annotated[WrittenFormat, typer.Option('--to', help='Format to write.')],
+    shown: options.ProgressOptions,
     data_format: Annotated[
         options.DataFormat | None,
         typer.Option('--from', '--format', help='Format of DATA; default: what is found in it.'),
@@ -40,9 +42,6 @@ def convert(
         ),
     ] = 0,
     link: Annotated[bool, typer.Option('--link/--copy', help='Link to the images instead of copying them.')] = False,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    lang: options.Lang = None,
 ) -> None:
     """Convert a data set between COCO, VOC, YOLO and YMIR; labelme and VIA are read, too.
 
@@ -50,9 +49,8 @@ def convert(
 
     Example: ymir convert voc/ yolo/ --to yolo
     """
-    output = Output(as_json, quiet, lang.value if lang else '')
-    with output.reporting():
-        from ..datasets import check_has_boxes, check_unused, read_dataset, with_validation, write_dataset
+    with shown.reporting() as output:
+        from ..datasets import read_dataset, check_unused, check_has_boxes, with_validation, write_dataset
         from .task_commands import class_names
 
         check_unused(folder)  # before minutes of reading
@@ -67,7 +65,7 @@ def convert(
                 dataset = with_validation(dataset, val, show)
         with data_progress(output, output.text('writing', path=folder)) as show:
             warnings = [*dataset.warnings, *write_dataset(dataset, folder, to.value, link, show)]
-        for sentence in () if quiet else warnings:
+        for sentence in () if shown.quiet else warnings:
             output.warn(sentence)
         count = len(dataset.images())
         output.end(output.text('converted', count=count, folder=folder, format=to.value))

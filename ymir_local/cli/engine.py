@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..platform import parameters
-from ..platform.prepare import IMG_MAN
+from ..platform.prepare import IMG_MAN, Host
+from .options import TaskOptions
 from .output import UsageMistake, shown_path
 
 OWN = 'ymir-mmyolo'
@@ -37,16 +38,9 @@ class Engine:
     links_assets: bool
 
     @classmethod
-    def of(
-        cls,
-        image: str | None,
-        executor: str | None,
-        img_man: Path | None,
-        gpus: str,
-        user: str | None,
-        link: bool | None = None,
-    ) -> 'Engine':
+    def of(cls, chosen: TaskOptions) -> 'Engine':
         """Read the options of the command line."""
+        image, executor, img_man, user = chosen.image, chosen.executor, chosen.img_man, chosen.user
         if image and (executor or img_man):
             raise UsageMistake('--image brings its own executor and templates; leave --executor and --img-man out')
         if user and not image:
@@ -60,8 +54,8 @@ class Engine:
         if command and not shutil.which(command[0]):
             raise UsageMistake(f'--executor {executor}: there is no command {command[0]}')
         # The executor of this package only reads images; of others nobody knows.
-        links = not (image or command) if link is None else link
-        return cls(image, command, img_man or IMG_MAN, parameters.split_gpus(gpus), user, links)
+        links = not (image or command) if chosen.link is None else chosen.link
+        return cls(image, command, img_man or IMG_MAN, parameters.split_gpus(chosen.gpus), user, links)
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any], gpus: str) -> 'Engine':
@@ -74,7 +68,12 @@ class Engine:
         image, executor, img_man = (record.get(key) for key in ('image', 'executor', 'img_man'))
         command = None if image or executor == OWN else executor
         user = (record.get('user') or ROOT) if image and 'user' in record else None
-        return cls.of(image, command, Path(img_man) if img_man and command else None, gpus, user)
+        img_man = Path(img_man) if img_man and command else None
+        return cls.of(TaskOptions(image=image, executor=command, img_man=img_man, gpus=gpus, user=user))
+
+    def host(self) -> Host:
+        """Return where it runs a task."""
+        return Host(len(self.gpu_ids), bool(self.image), self.links_assets, self.img_man)
 
     def template(self, task_type: str) -> dict[str, Any]:
         """Return the template of a task type, from the image or the folder."""

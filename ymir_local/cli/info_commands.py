@@ -13,19 +13,18 @@ from .output import EXIT_FAILED, Output, UsageMistake
 WIDTH_OF_ALL = 110  # columns of a terminal that shows the names of the configs, too
 
 
+@options.spread
 def models(
+    shown: options.OutputOptions,
     words: Annotated[
         list[str] | None, typer.Argument(metavar='WORD', help='Only names that hold all of these.')
     ] = None,
-    as_json: options.Json = False,
-    lang: options.Lang = None,
 ) -> None:
     """List what --model and model_name can be, with size and published accuracy.
 
     Example: ymir models yolov8
     """
-    output = Output(as_json, language=lang.value if lang else '')
-    with output.reporting():
+    with shown.reporting() as output:
         try:
             models = listed_models()
         except RuntimeError as error:
@@ -40,7 +39,7 @@ def models(
                 output.text('no match', words=' '.join(words or []))
                 + (output.text('nearest models', names=', '.join(near)) if near else '')
             )
-        if not as_json:
+        if not shown.as_json:
             headings = ['model_name', output.text('parameters'), 'COCO AP', 'input', 'config']
             rows = [
                 (
@@ -57,22 +56,21 @@ def models(
         output.finish({'ok': True, 'models': listed})
 
 
+@options.spread
 def explain(
+    shown: options.OutputOptions,
     code: Annotated[str | None, typer.Argument(metavar='CODE', help='Number or name; none: all.')] = None,
-    as_json: options.Json = False,
-    lang: options.Lang = None,
 ) -> None:
     """Say what an error code of the platform means, what usually causes it and what to do.
 
     Example: ymir explain 300103
     """
-    output = Output(as_json, language=lang.value if lang else '')
-    with output.reporting():
+    with shown.reporting() as output:
         from ..platform.return_codes import find_code, nearest_codes, return_codes
 
         if code is None:
             entries = list(return_codes().values())
-            if not as_json:
+            if not shown.as_json:
                 output.table(
                     output.text('codes'),
                     [output.text('code'), output.text('name'), output.text('meaning')],

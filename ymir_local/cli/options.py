@@ -1,12 +1,18 @@
-"""Arguments and options that several commands share."""
+"""Arguments and options that several commands share; those that go together are one dataclass (`spread`)."""
 
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from .completion import hyper_parameters
+from .output import Output
 
 
 class Language(str, Enum):
@@ -120,3 +126,79 @@ Out = Annotated[
     Path | None,
     typer.Option('--out', metavar='DIR', help='New folder of the run; default: ./ymir_runs/<date>-<task>-<model>.'),
 ]
+
+
+def spread(command: Callable[..., None]) -> Callable[..., None]:
+    """Make an option of each field of the dataclasses that a command takes, since typer reads one parameter for each.
+
+    Args:
+        command: a function; its other parameters stay as they are.
+    """
+    groups: dict[str, type] = {}
+    parameters: list[inspect.Parameter] = []
+    grouped: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command).parameters.values():
+        if is_dataclass(parameter.annotation):
+            groups[parameter.name] = parameter.annotation
+            grouped += inspect.signature(parameter.annotation).parameters.values()
+        else:
+            parameters.append(parameter)
+    parameters += grouped
+
+    @wraps(command)
+    def run(**values: Any) -> None:
+        for name, group in groups.items():
+            values[name] = group(**{field.name: values.pop(field.name) for field in fields(group)})
+        command(**values)
+
+    run.__signature__ = inspect.Signature(parameters)
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+class _Reporting:
+    as_json: bool
+    quiet = False
+    lang: Language | None
+
+    @contextmanager
+    def reporting(self) -> Iterator[Output]:
+        """Give the output that these options describe, and turn every error into a sentence and an exit code."""
+        output = Output(self.as_json, self.quiet, self.lang.value if self.lang else '')
+        with output.reporting():
+            yield output
+
+
+@dataclass(frozen=True)
+class OutputOptions(_Reporting):
+    """How a command that ends at once shows its result."""
+
+    as_json: Json = False
+    lang: Lang = None
+
+
+@dataclass(frozen=True)
+class ProgressOptions(_Reporting):
+    """How a command that takes a while shows what it does and its result."""
+
+    as_json: Json = False
+    quiet: Quiet = False
+    lang: Lang = None
+
+
+@dataclass(frozen=True)
+class TaskOptions(_Reporting):
+    """What all commands that run a task take: its data, what runs it, where it is kept, and how it is shown."""
+
+    classes: Classes = None
+    data_format: Format = None
+    image: Image = None
+    executor: Executor = None
+    img_man: ImgMan = None
+    gpus: Gpus = 'auto'
+    user: User = None
+    link: Link = None
+    out: Out = None
+    as_json: Json = False
+    quiet: Quiet = False
+    lang: Lang = None

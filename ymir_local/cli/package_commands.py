@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from . import options
-from .output import Output, UsageMistake, files_below, size
+from .output import UsageMistake, files_below, size
 
 
+@options.spread
 def pack(
     run: Annotated[
         Path,
@@ -16,17 +17,15 @@ def pack(
             metavar='RUN', help='Folder of a training, finished or stopped, or its out/; or of an unpacked package.'
         ),
     ],
+    shown: options.OutputOptions,
     file: Annotated[Path, typer.Argument(metavar='FILE', help='The package to write.')] = Path('model.tar'),
     force: Annotated[bool, typer.Option('--force', help='Replace FILE if it exists.')] = False,
-    as_json: options.Json = False,
-    lang: options.Lang = None,
 ) -> None:
     """Pack a trained model as the platform stores it.
 
     Example: ymir pack ymir_runs/20240101-120000-train-yolov8_n model.tar
     """
-    output = Output(as_json, language=lang.value if lang else '')
-    with output.reporting():
+    with shown.reporting() as output:
         from ..platform import package
 
         if file.exists() and not force:
@@ -39,9 +38,11 @@ def pack(
         output.finish({'ok': True, 'file': str(file), 'bytes': file.stat().st_size, 'sha1': sha1})
 
 
+@options.spread
 def unpack(
     file: Annotated[Path, typer.Argument(metavar='FILE', help='A model package.')],
     folder: Annotated[Path, typer.Argument(metavar='DIR', help='New folder for its files.')],
+    shown: options.OutputOptions,
     max_gib: Annotated[
         int,
         typer.Option(
@@ -51,15 +52,12 @@ def unpack(
             help='Allow files of N GiB together; 0: 1, or 100 times the package where that is more.',
         ),
     ] = 0,
-    as_json: options.Json = False,
-    lang: options.Lang = None,
 ) -> None:
     """Extract a model package.
 
     Example: ymir unpack model.tar model/
     """
-    output = Output(as_json, language=lang.value if lang else '')
-    with output.reporting():
+    with shown.reporting() as output:
         from ..platform import package
 
         info = package.unpack(file, folder, max_gib << 30 or None)

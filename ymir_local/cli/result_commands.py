@@ -1,6 +1,7 @@
 """`ymir check` and `ymir report`: what comes after a run."""
 
 import json
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -77,19 +78,33 @@ Evaluate = Annotated[
 PageLanguage = Annotated[ReportLanguage, typer.Option('--lang', help='Language of the page; both: a switch in it.')]
 
 
+@dataclass(frozen=True)
+class TrialOptions:
+    """The tiny tasks that `ymir check --run` tries."""
+
+    try_tasks: TryTasks = False
+    model: TriedModel = None
+    classes: options.Classes = None
+    gpus: options.Gpus = '0'
+    out: TriedOut = None
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What cannot be told from the folder of a run."""
+
+    in_dir: InFolder = None
+    task: Task = None
+
+
+@options.spread
 def check(
+    trial: TrialOptions,
+    given: RunOptions,
+    shown: options.OutputOptions,
     run: RunFolder = None,
     image: CheckedImage = None,
     img_man: TemplateFolder = None,
-    try_tasks: TryTasks = False,
-    model: TriedModel = None,
-    classes: options.Classes = None,
-    gpus: options.Gpus = '0',
-    out: TriedOut = None,
-    in_dir: InFolder = None,
-    task: Task = None,
-    as_json: options.Json = False,
-    lang: options.Lang = None,
 ) -> None:
     """Check what an executor wrote, or an image, against all rules of the platform and its verifier.
 
@@ -99,45 +114,46 @@ def check(
     """
     from ..platform.package import run_folders
 
-    output = Output(as_json, language=lang.value if lang else '')
-    with output.reporting():
+    with shown.reporting() as output:
         if sum(what is not None for what in (run, image, img_man)) != 1:
             raise UsageMistake('name one of these: the folder of a run, --image NAME, --img-man DIR')
-        if try_tasks and not image:
+        if trial.try_tasks and not image:
             raise UsageMistake('--run tries the tasks of an image; name it with --image NAME')
-        if not try_tasks and (model or classes or out or gpus != '0'):
+        if not trial.try_tasks and trial != TrialOptions():
             raise UsageMistake('--model, --classes, --gpus and --out are for the tasks that --run tries')
-        if classes and not model:
+        if trial.classes and not trial.model:
             raise UsageMistake('--classes names the classes of --model, a weight file; give it as well')
-        if run is None and (in_dir or task):
+        if run is None and given != RunOptions():
             raise UsageMistake('--in and --task are for the folder of a run')
         from ..check import check_image, check_img_man, check_out, has_errors, recorded, render, to_json
 
-        if try_tasks:
-            findings = _check_with_tasks(output, image, model, classes, gpus, out)
+        if trial.try_tasks:
+            findings = _check_with_tasks(output, image, trial)
         elif image:
             findings = check_image(image)
         elif img_man:
-            if not img_man.is_dir():
-                raise UsageMistake(f'{img_man} is not a folder')
+            _need_folder(img_man)
             findings = check_img_man(img_man)
         else:
-            if not run.is_dir():
-                raise UsageMistake(f'{run} is not a folder')
+            _need_folder(run)
             out_dir, beside = run_folders(run)
-            findings = check_out(out_dir, in_dir or beside, task.value if task else None, **recorded(out_dir))
+            task = given.task.value if given.task else None
+            findings = check_out(out_dir, given.in_dir or beside, task, **recorded(out_dir))
         failed = has_errors(findings)
-        if not as_json:
+        if not shown.as_json:
             render(findings, output.console, output.language)
-            if image and not try_tasks:
+            if image and not trial.try_tasks:
                 output.say(output.text('no task tried'))
-        result = json.loads(to_json(findings)) if as_json else {}
+        result = json.loads(to_json(findings)) if shown.as_json else {}
         output.finish(dict(ok=not failed, **result), EXIT_FAILED if failed else 0)
 
 
-def _check_with_tasks(
-    output: Output, image: str, model: str | None, classes: str | None, gpus: str, out: Path | None
-) -> list['Finding']:
+def _need_folder(path: Path, hint: str = '') -> None:
+    if not path.is_dir():
+        raise UsageMistake(f'{path} is not a folder{hint}')
+
+
+def _check_with_tasks(output: Output, image: str, trial: TrialOptions) -> list['Finding']:
     import tempfile
 
     from ..check import check_image
@@ -145,16 +161,13 @@ def _check_with_tasks(
     from ..platform.parameters import split_gpus
     from .task_commands import class_names
 
+    def say(task: str) -> None:
+        output.say(output.text('trying', task=output.text(task)))
+
     with tempfile.TemporaryDirectory(prefix='ymir-model-') as folder:
-        stage = read_package(Path(model), Path(folder) / 'model', class_names(classes)) if model else None
-        return check_image(
-            image,
-            True,
-            out,
-            stage,
-            split_gpus(gpus),
-            lambda task: output.say(output.text('trying', task=output.text(task))),
-        )
+        names = class_names(trial.classes)
+        stage = read_package(Path(trial.model), Path(folder) / 'model', names) if trial.model else None
+        return check_image(image, True, trial.out, stage, split_gpus(trial.gpus), say)
 
 
 def report(
@@ -178,8 +191,7 @@ def report(
 
     output = Output(as_json, language='' if lang is ReportLanguage.both else lang.value)
     with output.reporting():
-        if not run.is_dir():
-            raise UsageMistake(f'{run} is not a folder; name the folder of a run')
+        _need_folder(run, '; name the folder of a run')
         if data_format and not labels:
             raise UsageMistake('--format is that of --labels; give them as well')
         if gpus != 'auto' and not evaluate:

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +10,9 @@ from . import options
 from .completion import model_names
 from .data_progress import data_progress
 from .output import Output, UsageMistake
+
+if TYPE_CHECKING:
+    from .engine import Engine
 
 DataVal = Annotated[
     Path | None,
@@ -48,47 +51,31 @@ CandidateModel = Annotated[
 ]
 
 
+@options.spread
 def train(
     data: options.Data,
+    task: options.TaskOptions,
     overrides: options.Overrides = None,
     model: TrainModel = None,
     val: DataVal = None,
     val_share: ValShare = None,
-    classes: options.Classes = None,
-    data_format: options.Format = None,
-    image: options.Image = None,
-    executor: options.Executor = None,
-    img_man: options.ImgMan = None,
-    gpus: options.Gpus = 'auto',
-    user: options.User = None,
-    link: options.Link = None,
-    out: options.Out = None,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    lang: options.Lang = None,
 ) -> None:
     """Train a model on a folder of labelled images.
 
     Example: ymir train coco/ --model yolov8_n max_epochs=50 samples_per_gpu=16
     """
-    output = Output(as_json, quiet, lang.value if lang else '')
-    with output.reporting():
-        from ..platform.parameters import parse_overrides, warn_of_the_form
+    with task.reporting() as output:
         from ..platform.prepare import prepare_training, submitted
-        from ..platform.skipped import write_left_out
         from . import tasks
         from .engine import Engine
 
-        how = Engine.of(image, executor, img_man, gpus, user, link)
-        template = how.template('training')
-        edits = parse_overrides(overrides or [], template, output.warn)
-        warn_of_the_form(edits, 'training', output.warn)
+        engine = Engine.of(task)
+        template, edits = _parameters(output, engine, 'training', overrides)
         if val and val_share is not None:
             raise UsageMistake('--val names the validation set, and --val-share would split one off; give one of them')
         source, model_name = _pretrained(model, edits, template)
-        folder = tasks.new_folder(
-            out, 'train', model_name or edits.get('model_name') or template.get('model_name'), bool(how.image)
-        )
+        name = model_name or edits.get('model_name') or template.get('model_name')
+        folder = tasks.new_folder(task.out, 'train', name, bool(engine.image))
         # What costs little is tried first, so that a wrong model is not found out after minutes of reading.
         with tasks.making(folder):
             pretrained = tasks.read_model(source, folder, to_train=True) if source else None
@@ -96,150 +83,89 @@ def train(
                 model_name = pretrained.training_config.get('model_name')
             if model_name:
                 edits.setdefault('model_name', model_name)
-            dataset = _training_data(output, data, val, val_share, classes, data_format)
+            dataset = _training_data(output, data, val, val_share, task)
             with data_progress(output, output.text('preparing', path=folder)) as show:
-                task = prepare_training(
+                prepared = prepare_training(
                     folder,
                     dataset.class_names,
                     dataset.splits['train'],
                     dataset.splits['val'],
                     submitted('training', template, edits),
                     pretrained,
-                    len(how.gpu_ids),
-                    bool(how.image),
-                    how.links_assets,
+                    engine.host(),
                     show,
-                    how.img_man,
                 )
-        write_left_out(task.work_dir, dataset, training=True)
-        tasks.run(output, how, task, tasks.Wanted(training=True), edits)
+        tasks.run(output, engine, prepared, tasks.Wanted(training=True), edits, dataset)
 
 
+@options.spread
 def infer(
     data: options.Data,
     model: CandidateModel,
+    task: options.TaskOptions,
     overrides: options.Overrides = None,
     mine: Annotated[
         bool, typer.Option('--mine', help='Mine in the same run; the keys are those of mining then.')
     ] = False,
-    classes: options.Classes = None,
-    data_format: options.Format = None,
-    image: options.Image = None,
-    executor: options.Executor = None,
-    img_man: options.ImgMan = None,
-    gpus: options.Gpus = 'auto',
-    user: options.User = None,
-    link: options.Link = None,
-    out: options.Out = None,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    lang: options.Lang = None,
 ) -> None:
     """Find objects in images with a trained model.
 
     Example: ymir infer photos/ --model model.tar conf_threshold=0.3
     """
-    output = Output(as_json, quiet, lang.value if lang else '')
-    _candidates(
-        output,
-        data,
-        model,
-        overrides,
-        (mine, True),
-        classes,
-        data_format,
-        (image, executor, img_man, gpus, user, link),
-        out,
-    )
+    _candidates(data, model, task, overrides, mining=mine, infer=True)
 
 
+@options.spread
 def mine(
-    data: options.Data,
-    model: CandidateModel,
-    overrides: options.Overrides = None,
-    classes: options.Classes = None,
-    data_format: options.Format = None,
-    image: options.Image = None,
-    executor: options.Executor = None,
-    img_man: options.ImgMan = None,
-    gpus: options.Gpus = 'auto',
-    user: options.User = None,
-    link: options.Link = None,
-    out: options.Out = None,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    lang: options.Lang = None,
+    data: options.Data, model: CandidateModel, task: options.TaskOptions, overrides: options.Overrides = None
 ) -> None:
     """Order images by how much labelling them would help the model.
 
     Example: ymir mine photos/ --model model.tar mining_algorithm=entropy
     """
-    output = Output(as_json, quiet, lang.value if lang else '')
-    _candidates(
-        output,
-        data,
-        model,
-        overrides,
-        (True, False),
-        classes,
-        data_format,
-        (image, executor, img_man, gpus, user, link),
-        out,
-    )
+    _candidates(data, model, task, overrides, mining=True)
 
 
 def _candidates(
-    output: Output,
-    data: Path,
-    model: str,
-    overrides: list[str] | None,
-    what: tuple[bool, bool],
-    classes: str | None,
-    data_format: options.DataFormat | None,
-    engine: tuple[Any, ...],
-    out: Path | None,
+    data: Path, model: str, task: options.TaskOptions, overrides: list[str] | None, mining: bool, infer: bool = False
 ) -> None:
-    with output.reporting():
-        from ..platform.parameters import parse_overrides, warn_of_the_form
+    with task.reporting() as output:
         from ..platform.prepare import prepare_candidates, submitted
-        from ..platform.skipped import write_left_out
         from . import tasks
         from .engine import Engine
 
-        wanted = tasks.Wanted(mining=what[0], infer=what[1])
-        how = Engine.of(*engine)
-        template_name = 'mining' if wanted.mining else 'infer'
-        template = how.template(template_name)
-        edits = parse_overrides(overrides or [], template, output.warn)
-        warn_of_the_form(edits, template_name, output.warn)
-        names = class_names(classes)
+        wanted = tasks.Wanted(mining=mining, infer=infer)
+        engine = Engine.of(task)
+        task_type = 'mining' if mining else 'infer'
+        template, edits = _parameters(output, engine, task_type, overrides)
+        names = class_names(task.classes)
         _need(model, '--model')
-        folder = tasks.new_folder(out, wanted.name, model, bool(how.image))
+        folder = tasks.new_folder(task.out, wanted.name, model, bool(engine.image))
         with tasks.making(folder):
             stage = tasks.read_model(model, folder, names)
             if names and list(stage.training_config['class_names']) != names:
                 output.warn(output.text('classes of the model', names=', '.join(stage.training_config['class_names'])))
-            dataset = _read(output, data, data_format)
+            dataset = _read(output, data, task.data_format)
             output.warn_of(dataset.warnings)
             paths = [image.path for image in (*dataset.images(), *dataset.unlabelled)]
             output.say(output.text('candidates', count=len(paths)))
+            parameters = submitted(task_type, template, edits)
             with data_progress(output, output.text('preparing', path=folder)) as show:
-                task = prepare_candidates(
-                    folder,
-                    paths,
-                    stage,
-                    submitted(template_name, template, edits),
-                    wanted.mining,
-                    wanted.infer,
-                    len(how.gpu_ids),
-                    bool(how.image),
-                    how.links_assets,
-                    show,
-                    how.img_man,
-                )
-        write_left_out(task.work_dir, dataset, training=False)
+                prepared = prepare_candidates(folder, paths, stage, parameters, mining, infer, engine.host(), show)
         is_labelled = any(image.boxes for image in dataset.images())
-        tasks.run(output, how, task, wanted, edits, data if is_labelled else None)
+        tasks.run(output, engine, prepared, wanted, edits, dataset, data if is_labelled else None)
+
+
+def _parameters(
+    output: Output, engine: 'Engine', task_type: str, overrides: list[str] | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the template of a task, and what the user changes of it."""
+    from ..platform.parameters import parse_overrides, warn_of_the_form
+
+    template = engine.template(task_type)
+    edits = parse_overrides(overrides or [], template, output.warn)
+    warn_of_the_form(edits, task_type, output.warn)
+    return template, edits
 
 
 def class_names(text: str | None) -> list[str] | None:
@@ -297,19 +223,14 @@ def _read(output: Output, data: Path, data_format: options.DataFormat | None, na
 
 
 def _training_data(
-    output: Output,
-    data: Path,
-    val: Path | None,
-    val_share: float | None,
-    classes: str | None,
-    data_format: options.DataFormat | None,
+    output: Output, data: Path, val: Path | None, val_share: float | None, task: options.TaskOptions
 ) -> Any:
     from dataclasses import replace
 
     from ..datasets import with_validation
     from ..platform.hashing import asset_ids
 
-    dataset = _read(output, data, data_format, class_names(classes))
+    dataset = _read(output, data, task.data_format, class_names(task.classes))
     if val:
         other = _read(output, val, None, list(dataset.class_names))
         held_out = other.splits.get('val') or other.images()

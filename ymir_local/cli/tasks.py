@@ -31,12 +31,13 @@ from ymir_exc.reading import (
 from ..platform import package
 from ..platform.event_scalars import EventScalars
 from ..platform.in_changes import changes_since, listing
+from ..platform.labels import Dataset
 from ..platform.live_view import Watch, duration, live_view
 from ..platform.outcome import Verdict, judge
 from ..platform.prepare import ModelStage, Task
 from ..platform.return_codes import find_code
 from ..platform.run import DOCKER_FAILED, Outcome, TaskStopped, run_as_process, run_in_container
-from ..platform.skipped import as_lines, skipped_images
+from ..platform.skipped import as_lines, skipped_images, write_left_out
 from .engine import Engine
 from .output import EXIT_FAILED, EXIT_STOPPED, Output, UsageMistake, files_below, program, shown_path, size
 
@@ -191,7 +192,13 @@ def execute(
 
 
 def run(
-    output: Output, how: Engine, task: Task, wanted: Wanted, edits: dict[str, Any], labels: Path | None = None
+    output: Output,
+    how: Engine,
+    task: Task,
+    wanted: Wanted,
+    edits: dict[str, Any],
+    dataset: Dataset,
+    labels: Path | None = None,
 ) -> NoReturn:
     """Run a task, show how it goes and what came out, and end the command.
 
@@ -201,8 +208,10 @@ def run(
         task: prepared.
         wanted: what it is to do.
         edits: hyper-parameters that the user changed.
+        dataset: of the images.
         labels: data set with the true labels of the candidates.
     """
+    write_left_out(task.work_dir, dataset, training=wanted.training)
     outcome, verdict, result = execute(output, how, task, wanted, edits)
     folder = Path(result['folder'])
     if wanted.training:  # the platform stores what a failed or stopped training has saved, too

@@ -57,11 +57,8 @@ def evaluate(output: Output, out_dir: Path, in_dir: Path | None, gpus: str) -> N
                 stage,
                 submitted('infer', template, edits),
                 infer=True,
-                gpu_count=len(how.gpu_ids),
-                in_container=bool(how.image),
-                link_assets=how.links_assets,
                 on_progress=show,
-                img_man=how.img_man,
+                host=how.host(),
             )
     outcome, verdict, result = tasks.execute(output, how, task, tasks.Wanted(infer=True), edits)
     if not verdict.ok:

@@ -16,7 +16,7 @@ from ymir_exc.reading import read_index
 from ymir_exc.yaml_text import load_yaml
 
 from ..platform.labels import Dataset
-from ..platform.prepare import hyper_parameters, prepare_training
+from ..platform.prepare import Host, hyper_parameters, prepare_training
 from . import coco, voc
 from .files import read_text, yaml_fault
 from .raw import UNLABELLED, RawBox, RawDataset, RawImage
@@ -160,9 +160,8 @@ def write(dataset: Dataset, folder: Path, places: ImagePlaces) -> Written:
         train,
         dataset.splits.get('val', ()),
         hyper_parameters('training', {'export_format': 'ark:raw'}),
-        in_container=True,
-        link_assets=places.link,
         on_progress=places.on_progress,
+        host=Host(in_container=True, link_assets=places.link),
     )
     if dataset.splits.get('test'):
         places.warnings.append(

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..platform.labels import LabelledImage
-from ..platform.prepare import ModelStage, Task, asset_id, hyper_parameters, prepare_candidates, prepare_training
+from ..platform.prepare import Host, ModelStage, Task, asset_id, hyper_parameters, prepare_candidates, prepare_training
 from ..platform.progress_bar import progress_bar
 from ..platform.run import Outcome, TaskFailed, run_as_process
 from .demo_result import draw_comparison, files_below, mean_average_precision, read_predictions
@@ -99,15 +99,20 @@ def demo(out_dir: Path, gpu_count: int, console: Console) -> None:
     console.print(f'data: {len(images)} images of {", ".join(class_names)} in {out_dir / "data"}')
 
     training = prepare_training(
-        out_dir / 'training', class_names, train, val, hyper_parameters('training', TRAINING), gpu_count=gpu_count
+        out_dir / 'training',
+        class_names,
+        train,
+        val,
+        hyper_parameters('training', TRAINING),
+        host=Host(gpu_count=gpu_count),
     )
     trained = run_task(console, 'training', training)
     model = ModelStage.of_training(training)
 
     paths = [image.path for image in candidates]
-    mining = prepare_candidates(out_dir / 'mining', paths, model, mining=True, gpu_count=gpu_count)
+    mining = prepare_candidates(out_dir / 'mining', paths, model, mining=True, host=Host(gpu_count=gpu_count))
     mined = run_task(console, 'mining', mining)
-    infer = prepare_candidates(out_dir / 'infer', paths, model, infer=True, gpu_count=gpu_count)
+    infer = prepare_candidates(out_dir / 'infer', paths, model, infer=True, host=Host(gpu_count=gpu_count))
     inferred = run_task(console, 'inference', infer)
 
     predictions = predictions_of(infer, candidates, class_names)

@@ -33,6 +33,7 @@ __all__ = [
     'IMG_MAN',
     'REPOSITORY',
     'SOURCES_FILE',
+    'Host',
     'ModelStage',
     'Task',
     'asset_id',
@@ -56,6 +57,23 @@ UNREFERENCED_INDEX_FILES = (
     'pred-val-index.tsv',
     'pred-test-index.tsv',
 )
+
+
+@dataclass(frozen=True)
+class Host:
+    """Where a task will run.
+
+    Args:
+        gpu_count: how many GPUs; 0 means CPU.
+        in_container: in a container.
+        link_assets: link to the images instead of copying them; only for an executor that never writes to them.
+        img_man: folder with the manifest of an executor that runs as a process.
+    """
+
+    gpu_count: int = 0
+    in_container: bool = False
+    link_assets: bool = True
+    img_man: Path = IMG_MAN
 
 
 @dataclass(frozen=True)
@@ -172,11 +190,8 @@ def prepare_training(
     val: Sequence[LabelledImage],
     parameters: Mapping[str, Any] | None = None,
     pretrained: ModelStage | None = None,
-    gpu_count: int = 0,
-    in_container: bool = False,
-    link_assets: bool = True,
+    host: Host | None = None,
     on_progress: Progress | None = None,
-    img_man: Path = IMG_MAN,
 ) -> Task:
     """Prepare a training.
 
@@ -187,11 +202,8 @@ def prepare_training(
         val: images with labels; may be empty.
         parameters: as `hyper_parameters('training', ...)` gives them, which is also the default.
         pretrained: the model to start from.
-        gpu_count: how many GPUs; 0 means CPU.
-        in_container: the task will run in a container.
-        link_assets: link to the images instead of copying them; only for an executor that never writes to them.
+        host: where the task will run.
         on_progress: called now and then with the number of images done and of all.
-        img_man: folder with the manifest of an executor that runs as a process.
 
     Raises:
         FileExistsError: `work_dir` holds a task already.
@@ -203,13 +215,14 @@ def prepare_training(
     annotation_format(parameters.get('export_format'))
     class_names = label_store(class_names)
     check_consistent_labels({'train': train, 'val': val}, on_progress)
-    task = _new_task(work_dir, in_container)
-    _write_training_indexes(task, class_names, {'train': train, 'val': val}, parameters, link_assets)
+    host = host or Host()
+    task = _new_task(work_dir, host.in_container)
+    _write_training_indexes(task, class_names, {'train': train, 'val': val}, parameters, host.link_assets)
     parameters.pop('pretrained_model_params', None)
     if pretrained:
         parameters['pretrained_model_params'] = _add_model(task, pretrained)
-    _write_config(task, parameters, class_names, gpu_count)
-    _write_env(task, img_man, run_training=True)
+    _write_config(task, parameters, class_names, host.gpu_count)
+    _write_env(task, host.img_man, run_training=True)
     _make_out(task, training=True)
     return task
 
@@ -221,11 +234,8 @@ def prepare_candidates(
     parameters: Mapping[str, Any] | None = None,
     mining: bool = False,
     infer: bool = False,
-    gpu_count: int = 0,
-    in_container: bool = False,
-    link_assets: bool = True,
+    host: Host | None = None,
     on_progress: Progress | None = None,
-    img_man: Path = IMG_MAN,
 ) -> Task:
     """Prepare mining, inference or both in one run.
 
@@ -237,11 +247,8 @@ def prepare_candidates(
             template's, for a combined run gets nothing of the latter.
         mining: whether to mine.
         infer: whether to infer.
-        gpu_count: how many GPUs; 0 means CPU.
-        in_container: the task will run in a container.
-        link_assets: link to the images instead of copying them; only for an executor that never writes to them.
+        host: where the task will run.
         on_progress: called now and then with the number of images done and of all.
-        img_man: folder with the manifest of an executor that runs as a process.
 
     Raises:
         FileExistsError: `work_dir` holds a task already.
@@ -255,15 +262,16 @@ def prepare_candidates(
     parameters = dict(hyper_parameters('mining' if mining else 'infer') if parameters is None else parameters)
     names = asset_ids(images, on_progress)
     check_no_copies('candidates', images, names)
-    task = _new_task(work_dir, in_container)
-    assets = _add_assets(task, dict(zip(names, images)), link_assets)
+    host = host or Host()
+    task = _new_task(work_dir, host.in_container)
+    assets = _add_assets(task, dict(zip(names, images)), host.link_assets)
     _write_lines(task.in_dir / 'candidate-src-index.tsv', [os.path.realpath(image) for image in images])
     _write_lines(task.in_dir / 'candidate-index.tsv', [assets[name] for name in names])
     parameters['model_params_path'] = _add_model(task, model)
     _write_config(
-        task, dict(parameters, run_mining=mining, run_infer=infer), model.training_config['class_names'], gpu_count
+        task, dict(parameters, run_mining=mining, run_infer=infer), model.training_config['class_names'], host.gpu_count
     )
-    _write_env(task, img_man, run_mining=mining, run_infer=infer)
+    _write_env(task, host.img_man, run_mining=mining, run_infer=infer)
     _make_out(task, training=False)
     return task
 

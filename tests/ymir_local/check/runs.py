@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from ymir_local.platform.prepare import ModelStage, prepare_candidates, prepare_training
+from ymir_local.platform.prepare import Host, ModelStage, prepare_candidates, prepare_training
 
 CLASSES = ('target', 'crate')
 NOW = 1700000456
@@ -34,7 +34,9 @@ def stage_of(name, metric, timestamp):
 
 def train(work_dir, images):
     """A finished training of two stages: one with its own folder, one beside result.yaml."""
-    task = prepare_training(work_dir, CLASSES, images[:2], images[2:4], {'export_format': 'ark:raw'}, in_container=True)
+    task = prepare_training(
+        work_dir, CLASSES, images[:2], images[2:4], {'export_format': 'ark:raw'}, host=Host(in_container=True)
+    )
     models = task.out_dir / 'models'
     (models / 'epoch_2').mkdir()
     (models / 'attachments/plots').mkdir(parents=True)
@@ -65,7 +67,13 @@ def detect(work_dir, images, mining=False, infer=False):
     model.write_bytes(b'content')
     stage = ModelStage('best', (model,), {'class_names': list(CLASSES)})
     task = prepare_candidates(
-        work_dir, [image.path for image in images[:2]], stage, {}, mining=mining, infer=infer, in_container=True
+        work_dir,
+        [image.path for image in images[:2]],
+        stage,
+        {},
+        mining=mining,
+        infer=infer,
+        host=Host(in_container=True),
     )
     paths = (task.in_dir / 'candidate-index.tsv').read_text().splitlines()
     if mining:

@@ -7,7 +7,7 @@ import pytest
 from ymir_exc.errors import DatasetError
 from ymir_local.datasets import detect_format, found_formats, read_dataset
 from ymir_local.platform.labels import LabelledBox
-from ymir_local.platform.prepare import ModelStage, prepare_candidates, prepare_training
+from ymir_local.platform.prepare import Host, ModelStage, prepare_candidates, prepare_training
 
 BOX = LabelledBox(0, 16, 12, 32, 24)  # of an image of 64 x 48
 YOLO = '0 0.5 0.5 0.5 0.5\n'
@@ -415,7 +415,7 @@ def test_a_run_that_was_moved(tmp_path, lay, in_container):
         dataset.images(),
         (),
         {'export_format': 'ark:raw'},
-        in_container=in_container,
+        host=Host(in_container=in_container),
     )
     (tmp_path / 'run').rename(tmp_path / 'kept')
     moved = read_dataset(tmp_path / 'kept')
