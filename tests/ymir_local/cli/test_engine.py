@@ -6,6 +6,7 @@ import shlex
 import pytest
 
 from ymir_local.cli.engine import Engine
+from ymir_local.cli.options import TaskOptions
 
 CALLER = f'{os.getuid()}:{os.getgid()}'
 
@@ -24,12 +25,12 @@ CALLER = f'{os.getuid()}:{os.getgid()}'
 def test_the_same_executor_again(tmp_path, monkeypatch, image, executor, img_man, user, options):
     monkeypatch.chdir(tmp_path)
     folder = img_man and tmp_path / img_man
-    how = Engine.of(image, executor, folder, '0', user)
+    how = Engine.of(TaskOptions(image=image, executor=executor, img_man=folder, gpus='0', user=user))
     record = {'image': how.image, 'user': how.user, 'executor': how.describe(), 'img_man': how.own_templates()}
     assert Engine.of_record(record, '0') == how
     assert shlex.split(how.options()) == options
 
 
 def test_runs_without_a_record_are_of_this_package():
-    assert Engine.of_record({}, '0') == Engine.of(None, None, None, '0', None)
+    assert Engine.of_record({}, '0') == Engine.of(TaskOptions(gpus='0'))
     assert Engine.of_record({'image': 'a:b', 'executor': 'a:b'}, '0').user == CALLER
