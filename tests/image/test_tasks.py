@@ -11,7 +11,7 @@ from tests.ymir_exc import platform_rules
 from ymir_local.check import check_out
 from ymir_local.demo.demo_result import read_predictions
 from ymir_local.demo.sample_data import CLASS_NAMES, generate
-from ymir_local.platform.in_changes import changes_since, listing
+from ymir_local.platform.folder_changes import changes_since, listing
 from ymir_local.platform.prepare import (
     Host,
     ModelStage,

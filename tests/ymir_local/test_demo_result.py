@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ymir_local.demo.demo_result import draw_comparison, files_below, mean_average_precision, read_predictions
+from ymir_local.demo.demo_result import draw_comparison, mean_average_precision, read_predictions
 from ymir_local.platform.labels import LabelledBox, LabelledImage
 
 
@@ -55,10 +55,3 @@ def test_weak_predictions_are_not_drawn(tmp_path, images, class_names):
         boxes = [(images[0].boxes[0], score)] if score else []
         draw_comparison(tmp_path / name, images[:1], [boxes], class_names)
     assert (tmp_path / 'weak.png').read_bytes() == (tmp_path / 'none.png').read_bytes()
-
-
-def test_files_below_leaves_links_out(tmp_path):
-    (tmp_path / 'sub').mkdir()
-    (tmp_path / 'sub/a.txt').write_text('1234')
-    (tmp_path / 'link').symlink_to(tmp_path / 'sub/a.txt')
-    assert files_below(tmp_path) == [('sub/a.txt', 4)]

@@ -22,10 +22,10 @@ from ymir_local.platform.prepare import (
 )
 
 
-def training(tmp_path, images, class_names, **options):
+def training(tmp_path, images, class_names, gpu_count=0, **options):
     options.setdefault('parameters', {'export_format': 'ark:raw', 'max_epochs': 3})
     return prepare_training(
-        tmp_path / 'work', class_names, images[:4], images[4:], **options, host=Host(in_container=True)
+        tmp_path / 'work', class_names, images[:4], images[4:], **options, host=Host(gpu_count, in_container=True)
     )
 
 

@@ -23,17 +23,14 @@ from __future__ import annotations
 
 import os
 import statistics
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Iterator, NamedTuple
+from typing import NamedTuple
 
 from ..annotations import AnnotationReader, LabelledObject
 from ..errors import DatasetError, ImageFormatError
+from ..threads import Progress, in_threads
 from .image_size import any_image_size, read_image_size
 from .report import Finding, SplitReport
 
-Progress = Callable[[int, int], Any]
-
-_CHUNK = 64
 UNREADABLE = 'unreadable image'
 MISSING_ANNOTATION = 'missing annotation'
 INVERTED = 'inverted box'
@@ -99,24 +96,6 @@ def _read_image(image: str, annotation: str, reader: AnnotationReader) -> _ReadI
     )
 
 
-def _read_all(
-    items: list[tuple[str, str]], reader: AnnotationReader, num_workers: int | None, progress: Progress | None
-) -> Iterator[_ReadImage | Finding]:
-    """Read in threads: the work is to wait for the disk, and headers take 30 microseconds of Python each."""
-    chunks = [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
-    done = 0
-    with any_image_size(), ThreadPoolExecutor(num_workers) as pool:
-        read = pool.map(lambda chunk: [_read_image(*item, reader) for item in chunk], chunks)
-        try:
-            for results in read:
-                yield from results
-                done += len(results)
-                if progress is not None:
-                    progress(done, len(items))
-        finally:
-            read.close()  # after an error: cancels the chunks that nobody has begun
-
-
 def _spread(values: list[int]) -> tuple[int, int, int]:
     return min(values), int(statistics.median(values)), max(values)
 
@@ -136,7 +115,7 @@ def read_labelled_images(
         reader: of the annotations' format.
         class_names: in the order of the class index.
         report: filled in.
-        num_workers: threads; None lets Python choose.
+        num_workers: threads; None: a few per core.
         progress: called now and then with the number of images done and of all.
 
     Returns:
@@ -148,17 +127,18 @@ def read_labelled_images(
     report.num_listed = len(items)
     report.boxes_per_class = dict.fromkeys(class_names, 0)
     images: list[LabelledImage] = []
-    for result in _read_all(items, reader, num_workers, progress):
-        if isinstance(result, Finding):
-            report.skipped_images.add(result)
-            continue
-        images.append(result.image)
-        for finding in result.dropped:
-            report.dropped_boxes.add(finding)
-        for finding in result.clipped:
-            report.clipped_boxes.add(finding)
-        for item in result.image.objects:
-            report.boxes_per_class[class_names[item.class_id]] += 1
+    with any_image_size():
+        for result in in_threads(lambda item: _read_image(*item, reader), items, progress, num_workers):
+            if isinstance(result, Finding):
+                report.skipped_images.add(result)
+                continue
+            images.append(result.image)
+            for finding in result.dropped:
+                report.dropped_boxes.add(finding)
+            for finding in result.clipped:
+                report.clipped_boxes.add(finding)
+            for item in result.image.objects:
+                report.boxes_per_class[class_names[item.class_id]] += 1
     report.num_images = len(images)
     report.num_boxes = sum(report.boxes_per_class.values())
     report.num_empty_images = sum(not image.objects for image in images)

@@ -15,7 +15,7 @@ from ..platform.prepare import ModelStage
 
 # isort: off  importing a file of rules fills the catalogue; the order here is the order of the findings
 from . import (  # noqa: F401  # noqa: F401
-    behaviour,
+    container,
     image_rules,
     infer,
     mining,
@@ -32,8 +32,8 @@ from .facts import Run
 # isort: on
 from .finding import ERROR, IMAGE, OUT, RUNS, WARNING, Finding, Rule
 from .image import Image, ImgMan
-from .record import recorded
 from .rendering import counts, has_errors, render, to_json
+from .run_record import recorded
 
 __all__ = [
     'ERROR',
@@ -69,7 +69,7 @@ def check_out(
         task: 'training', 'mining', 'infer' or 'mining+infer'; default: what in/env.yaml says, else what lies in `out`.
         exit_code: of the process or container; default: not checked.
         stopped: somebody stopped it, so that results may be absent.
-        in_changes: what `in_changes.changes_since` its start gave; default: whether `in` was changed is not checked.
+        in_changes: what `changes_since` its start gave; default: whether `in` was changed is not checked.
 
     Returns:
         For every rule at least one finding: passed, failed (one per place) or not applicable.

@@ -69,7 +69,7 @@ class Run:
         task: as `tasks_of` takes it; None: env.yaml says it, or what lies in `out`.
         exit_code: of the process or container.
         stopped: somebody stopped it.
-        in_changes: `in_changes.changes_since` the start; None: nobody looked.
+        in_changes: `folder_changes.changes_since` the start; None: nobody looked.
 
     Properties raise `NotApplicable` where there is nothing to give.
     """

@@ -15,10 +15,10 @@ from typing import Any
 
 from ymir_exc.reading import decode
 
+from ..platform.parameters import FOLDERS
 from .finding import NotApplicable
 from .reading import MISSING, NOT_TEXT, Document
 
-FOLDERS = {2: '/img-man/det', 3: '/img-man/semantic-seg', 4: '/img-man/instance-seg', 50: '/img-man/multi-modal'}
 TASKS = ('training', 'mining', 'infer')
 MANIFEST = '/img-man/manifest.yaml'
 START_SCRIPT = '/usr/bin/start.sh'

@@ -3,9 +3,10 @@
 import os
 from collections.abc import Iterator
 
+from ..platform.parameters import FOLDERS
 from ..texts import t
 from .finding import ERROR, IMAGE, WARNING, Hit, NotApplicable
-from .image import FOLDERS, MANIFEST, START_SCRIPT, Image
+from .image import MANIFEST, START_SCRIPT, Image
 from .reading import clip, short
 
 INTERPRETERS = ('bash', 'sh', 'dash', 'zsh', 'python', 'python2', 'python3', 'ipython', 'node', 'R')

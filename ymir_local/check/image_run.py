@@ -17,8 +17,8 @@ from typing import Any
 from ymir_exc.errors import ExecutorError
 
 from ..demo.sample_data import CLASS_NAMES, generate
+from ..platform.folder_changes import changes_since, listing
 from ..platform.guard import Guard
-from ..platform.in_changes import changes_since, listing
 from ..platform.labels import LabelledBox, LabelledImage
 from ..platform.package import PackageError, read_package
 from ..platform.prepare import Host, ModelStage, Task, hyper_parameters, prepare_candidates, prepare_training

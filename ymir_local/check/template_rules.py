@@ -7,27 +7,18 @@ from typing import Any
 
 import yaml
 
+from ..platform.annotations import FORMATS
+from ..platform.parameters import RESERVED
 from ..texts import t
 from .finding import ERROR, IMAGE, WARNING, Hit, NotApplicable
 from .image import Image, Template
 from .reading import short
 
-RESERVED = (
-    'task_id',
-    'gpu_id',
-    'class_names',
-    'object_type',
-    'pretrained_model_params',
-    'model_params_path',
-    'run_infer',
-    'run_mining',
-)
 HIDDEN = ('gpu_count', 'task_id', 'text_prompt')
 MAX_KEY, MAX_TEXT, MAX_NUMBER, MAX_TEMPLATE = 50, 100, 20, 20000
 SCIENTIFIC = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+')
 OCTAL = re.compile(r'[-+]?0[0-9_]+')
 BOOLEAN_WORDS = ('yes', 'no', 'on', 'off')
-ANNOTATION_FORMATS = ('ark', 'det-ark', 'voc', 'det-voc', 'coco', 'seg-coco')
 SHM_SIZE = re.compile(r'\d+(\.\d+)? ?[kmgtp]?i?b?', re.IGNORECASE)  # as `docker run --shm-size` reads it
 
 
@@ -132,7 +123,7 @@ def odd_numbers(image: Image) -> Iterator[Hit]:
 @IMAGE.rule('template/reserved', 'b.2', WARNING)
 def reserved(image: Image) -> Iterator[Hit]:
     for template, key, _ in _values(image):
-        if key in RESERVED:
+        if key in RESERVED and key != 'gpu_count':  # which has a rule of its own
             yield Hit(_place(template, key), key)
 
 
@@ -174,7 +165,7 @@ def annotation_format(image: Image) -> Iterator[Hit]:
     for template, key, value in _values(image):
         if key == 'export_format' and template.task == 'training' and isinstance(value, str) and ':' in value:
             word = value.lower().split(':')[0]
-            if word not in ANNOTATION_FORMATS:
+            if word not in FORMATS:
                 yield Hit(_place(template, key), short(value))
 
 

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from .output import EXIT_STOPPED, EXIT_USAGE, Output
-from .stopping import stop_signals
+from .signals import stop_signals
 
 UsageError = typer.BadParameter.__base__  # of click, which recent versions of typer do not show
 

@@ -235,19 +235,6 @@ def program() -> str:
     return shown_path(called) if called.name == 'ymir' and not shutil.which('ymir') else 'ymir'
 
 
-def files_below(folder: Path) -> list[tuple[str, int]]:
-    """List the plain files of a folder with their sizes, links left out.
-
-    Args:
-        folder: where to look.
-    """
-    return sorted(
-        (str(path.relative_to(folder)), path.stat().st_size)
-        for path in Path(folder).rglob('*')
-        if path.is_file() and not path.is_symlink()
-    )
-
-
 def size(count: float) -> str:
     """Write a number of bytes for people.
 

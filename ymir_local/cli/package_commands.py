@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from . import options
-from .output import UsageMistake, files_below, size
+from .output import UsageMistake, size
 
 
 @options.spread
@@ -59,6 +59,7 @@ def unpack(
     """
     with shown.reporting() as output:
         from ..platform import package
+        from ..platform.folder_changes import files_below
 
         info = package.unpack(file, folder, max_gib << 30 or None)
         files = [name for name, _ in files_below(folder)]

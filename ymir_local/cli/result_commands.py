@@ -203,7 +203,7 @@ def report(
             raise UsageMistake(f'{run} is not a run: there is no monitor.txt, no log and no result in it')
         dataset = _labels_of(output, out_dir, in_dir, labels, data_format) if labels else None
         if evaluate:
-            from .validation import evaluate as evaluate_model
+            from .evaluate import evaluate as evaluate_model
 
             evaluate_model(output, out_dir, in_dir, gpus)
         file = file or (run / 'report.html' if out_dir != run else out_dir.parent / 'report.html')

@@ -228,7 +228,7 @@ def _training_data(
     from dataclasses import replace
 
     from ..datasets import with_validation
-    from ..platform.hashing import asset_ids
+    from ..platform.image_hash import asset_ids
 
     dataset = _read(output, data, task.data_format, class_names(task.classes))
     if val:

@@ -30,16 +30,16 @@ from ymir_exc.reading import (
 
 from ..platform import package
 from ..platform.event_scalars import EventScalars
-from ..platform.in_changes import changes_since, listing
+from ..platform.folder_changes import changes_since, files_below, listing
 from ..platform.labels import Dataset
 from ..platform.live_view import Watch, duration, live_view
-from ..platform.outcome import Verdict, judge
 from ..platform.prepare import ModelStage, Task
 from ..platform.return_codes import find_code
 from ..platform.run import DOCKER_FAILED, Outcome, TaskStopped, run_as_process, run_in_container
 from ..platform.skipped import as_lines, skipped_images, write_left_out
+from ..platform.task_result import Verdict, judge
 from .engine import Engine
-from .output import EXIT_FAILED, EXIT_STOPPED, Output, UsageMistake, files_below, program, shown_path, size
+from .output import EXIT_FAILED, EXIT_STOPPED, Output, UsageMistake, program, shown_path, size
 
 RUNS = Path('ymir_runs')
 RUN_FILE = 'run.yaml'

@@ -15,14 +15,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from ymir_exc.errors import DatasetError
+from ymir_exc.threads import Progress
 
-from ..platform.hashing import Progress
 from ..platform.labels import Dataset
-from . import coco, labelme, plain, via, voc, ymir_in, yolo
+from . import coco, image_folder, labelme, via, voc, ymir_in, yolo
 from .assemble import assemble, platform_name
-from .foreign import archives, foreign_labels
+from .image_writer import ImagePlaces, Written
 from .split import with_validation
-from .writing import ImagePlaces, Written
+from .unsupported import archives, foreign_labels
 
 __all__ = [
     'FORMATS',
@@ -45,7 +45,7 @@ _FORMATS = {
     'yolo': (yolo.is_yolo, yolo),
     'labelme': (labelme.is_labelme, labelme),
     'via': (via.is_via, via),
-    'images': (plain.is_images, plain),
+    'images': (image_folder.is_images, image_folder),
 }
 FORMATS = tuple(_FORMATS)
 WRITTEN_FORMATS = ('coco', 'voc', 'yolo', 'ymir')
@@ -126,7 +126,7 @@ def read_dataset(
             f'{path}, read as {found[0]}, has no images; looked for {module.LOOKS_FOR}.'
             + ''.join(f'\n  {sentence}' for sentence in raw.warnings.sentences())
         )
-    return replace(assemble(raw, path, class_names, on_progress), labelled=module is not plain)
+    return replace(assemble(raw, path, class_names, on_progress), labelled=module is not image_folder)
 
 
 def check_has_boxes(dataset: Dataset, sentence: str) -> None:

@@ -30,11 +30,12 @@ from PIL import UnidentifiedImageError
 
 from ymir_exc.dataset_convert.image_size import any_image_size, read_image_size
 from ymir_exc.errors import DatasetError
+from ymir_exc.threads import Progress, in_threads
 
-from ..platform.hashing import Progress, asset_ids, in_threads
+from ..platform.image_hash import asset_ids
 from ..platform.labels import Dataset, LabelledBox, LabelledImage
+from .clip_box import fit
 from .files import SPLITS
-from .fitting import fit
 from .raw import RawBox, RawDataset, RawImage, Warnings
 
 UNLABELLED = 'unlabelled'  # beside the splits

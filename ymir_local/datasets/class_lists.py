@@ -1,27 +1,27 @@
 """Lists of class names beside files of labels that name their classes themselves."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from .files import read_lines
+from .raw import RawDataset
 
 _BACKGROUND = ('background', '__background__', '_background_', '__ignore__')
 _CLASS_FILES = ('classes.txt', 'labels.txt', 'labelmap.txt')
 
 
-def listed_classes(folders: Iterable[Path], used: Container[str]) -> list[str]:
-    """Return the names in the first list of classes that is found; none if there is none.
+def take_classes(raw: RawDataset, folders: Iterable[Path]) -> None:
+    """Set the classes of a data set: those of the first list that is found, then others that objects have, by name.
 
     Args:
-        folders: to look in.
-        used: names that objects have: others that mean no object are left out.
+        raw: read, but for its classes.
+        folders: to look in for a list; names in it that mean no object are left out unless an object has them.
     """
-    file = next(
-        (folder / name for folder in dict.fromkeys(folders) for name in _CLASS_FILES if (folder / name).is_file()), None
-    )
-    if file is None:
-        return []
-    lines = read_lines(file)
-    if file.name == 'labelmap.txt':  # of CVAT: name:colour:parts:actions
+    used = raw.used_classes()
+    files = (folder / name for folder in dict.fromkeys(folders) for name in _CLASS_FILES)
+    file = next((file for file in files if file.is_file()), None)
+    lines = read_lines(file) if file else []
+    if file and file.name == 'labelmap.txt':  # of CVAT: name:colour:parts:actions
         lines = [line.split(':')[0] for line in lines if not line.startswith('#')]
-    return [line for line in lines if line in used or line.lower() not in _BACKGROUND]
+    names = [line for line in lines if line in used or line.lower() not in _BACKGROUND]
+    raw.class_names = names + sorted(used - set(names))

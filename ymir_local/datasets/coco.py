@@ -18,15 +18,14 @@ from ymir_exc.errors import DatasetError
 
 from ..platform.labels import Dataset
 from .file_names import FileNames, plain_name
-from .files import decode_text, read_text, split_folders, split_of
+from .files import HEAD_BYTES, decode_text, read_head, read_json, split_folders, split_of
+from .image_writer import ImagePlaces, Written
 from .raw import RawBox, RawDataset, RawImage, size_in_file
 from .rle import mask_corners
-from .writing import ImagePlaces, Written
 
 LOOKS_FOR = (
     'a COCO .json file with "images" and "annotations" in the folder, in annotations/ or in train/, val/ and test/'
 )
-_HEAD_BYTES = 1 << 16  # info and licences may stand first
 _KEYS = re.compile(r'"(images|annotations)"\s*:')
 _FIRST_KEY = re.compile(r'"categories"\s*:')  # may fill the head
 # Files that COCO ships beside the boxes.
@@ -61,12 +60,11 @@ def is_coco(root: Path) -> bool:
 
 
 def _looks_like_coco(path: Path) -> bool:
-    with open(path, 'rb') as stream:
-        head = stream.read(_HEAD_BYTES)
+    head = read_head(path)
     text = decode_text(head, 'ignore')
     if not text.lstrip().startswith('{'):
         return False
-    return bool(_KEYS.search(text) or len(head) == _HEAD_BYTES and _FIRST_KEY.search(text))
+    return bool(_KEYS.search(text) or len(head) == HEAD_BYTES and _FIRST_KEY.search(text))
 
 
 def read(root: Path) -> RawDataset:
@@ -98,8 +96,7 @@ def read(root: Path) -> RawDataset:
         raw.splits.setdefault(split, []).extend(content.images)
         groups |= content.groups
     names.report(raw.warnings)
-    used = {box.class_name for images in raw.splits.values() for image in images for box in image.boxes}
-    for name in sorted(groups - used):
+    for name in sorted(groups - raw.used_classes()):
         raw.class_names.remove(name)
         raw.warnings.add(
             'categories without objects',
@@ -150,10 +147,7 @@ class CocoFile(NamedTuple):
 
 
 def _load(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(f'{path} is not a JSON file: {error}; export it again') from error
+    content = read_json(path)
     for key in ('images', 'categories'):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise DatasetError(

@@ -1,36 +1,20 @@
 """Finding images and the names of splits in folders."""
 
 import codecs
+import json
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import yaml
 
 from ymir_exc.errors import DatasetError
 
 # What OpenCV reads. The platform itself names every image by its content, so endings count only where folders are read.
-IMAGE_SUFFIXES = frozenset(
-    (
-        '.jpg',
-        '.jpeg',
-        '.jpe',
-        '.jfif',
-        '.png',
-        '.bmp',
-        '.dib',
-        '.webp',
-        '.tif',
-        '.tiff',
-        '.jp2',
-        '.ppm',
-        '.pgm',
-        '.avif',
-        '.gif',
-    )
-)
+IMAGE_SUFFIXES = frozenset('.jpg .jpeg .jpe .jfif .png .bmp .dib .webp .tif .tiff .jp2 .ppm .pgm .avif .gif'.split())
+HEAD_BYTES = 1 << 16  # of a JSON file; info and licences may stand before what tells its format
 SPLITS = ('train', 'val', 'test')
 SPLIT_WORDS = {
     'train': 'train',
@@ -120,6 +104,26 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise DatasetError(f'{path} cannot be read: {error.strerror or error}') from error
     return decode_text(data)
+
+
+def read_head(path: Path) -> bytes:
+    """Read the beginning of a file, which tells its format."""
+    with open(path, 'rb') as stream:
+        return stream.read(HEAD_BYTES)
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        DatasetError: it cannot be read, or is none.
+    """
+    try:
+        return json.loads(read_text(path))
+    except DatasetError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(f'{path} is not a JSON file ({error}); export it again') from error
 
 
 def decode_text(data: bytes, errors: str = 'strict') -> str:

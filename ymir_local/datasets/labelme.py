@@ -13,24 +13,22 @@ Files may lack what labelme itself does not need, such as the size. Classes are 
 `classes.txt` where there is one, else alphabetical.
 """
 
-import json
 import math
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ymir_exc.errors import DatasetError
+from ymir_exc.threads import in_threads
 
-from ..platform.hashing import in_threads
-from .class_lists import listed_classes
+from .class_lists import take_classes
 from .file_names import FileNames
-from .files import files_below, read_text, split_folders, split_of
+from .files import files_below, read_head, read_json, split_folders, split_of
 from .images_of_labels import ImagesOfLabels
 from .raw import UNLABELLED, RawBox, RawDataset, RawImage, number_in_file, size_in_file
 
 LOOKS_FOR = '.json files of labelme ("shapes" and "imagePath") beside images or in a folder of their own'
 _LABEL_FOLDERS = ('labels', 'json', 'jsons', 'annotations', 'Annotations', 'labelme')
-_HEAD_BYTES = 1 << 16
 _MOST_PIXELS = 2**31
 _NO_AREA = ('point', 'points', 'line', 'linestrip')
 
@@ -81,8 +79,7 @@ def looks_like_labelme(path: Path) -> bool:
     """
     if path.suffix.lower() != '.json' or not path.is_file():
         return False
-    with open(path, 'rb') as stream:
-        head = stream.read(_HEAD_BYTES).replace(b'\0', b'')  # of UTF-16
+    head = read_head(path).replace(b'\0', b'')  # of UTF-16
     return (
         b'"shapes"' in head
         and (b'"imagePath"' in head or b'"points"' in head)
@@ -100,12 +97,7 @@ def read_file(path: Path) -> LabelmeFile:
     Raises:
         DatasetError: it is not a labelme file.
     """
-    try:
-        content = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, DatasetError):
-            raise
-        raise DatasetError(f'{path} is not a JSON file ({error})') from error
+    content = read_json(path)
     if not isinstance(content, dict) or not isinstance(content.get('shapes'), list):
         raise DatasetError(f'{path} is not a labelme file: it needs a list "shapes"')
     name = content.get('imagePath')
@@ -176,14 +168,11 @@ def read(root: Path) -> RawDataset:
             )
         )
     files.report(raw.warnings)
-    if len(raw.splits) > 1 and 'all' in raw.splits:
-        raw.splits['train'] = raw.splits.get('train', []) + raw.splits.pop('all')
+    raw.rest_to_train()
     for path in images.beside(found):
         raw.unlabelled.append(RawImage(path, root, ()))
         raw.warnings.add('images without annotation', f'{path} has no .json file; {UNLABELLED}')
-    used = {box.class_name for part in raw.splits.values() for image in part for box in image.boxes}
-    names = listed_classes((root, *(folder for _, folder in split_folders(root))), used)
-    raw.class_names = names + sorted(used - set(names))
+    take_classes(raw, (root, *(folder for _, folder in split_folders(root))))
     return raw
 
 

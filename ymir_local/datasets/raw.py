@@ -145,3 +145,12 @@ class RawDataset:
     splits: dict[str, list[RawImage]] = field(default_factory=dict)
     warnings: Warnings = field(default_factory=Warnings)
     unlabelled: list[RawImage] = field(default_factory=list)
+
+    def rest_to_train(self) -> None:
+        """Count images of no split as training images where others have one."""
+        if len(self.splits) > 1 and 'all' in self.splits:
+            self.splits['train'] = self.splits.get('train', []) + self.splits.pop('all')
+
+    def used_classes(self) -> set[str]:
+        """Return the classes of all boxes, as written."""
+        return {box.class_name for images in self.splits.values() for image in images for box in image.boxes}

@@ -4,8 +4,9 @@ from collections import Counter
 from dataclasses import replace
 
 from ymir_exc.errors import DatasetError
+from ymir_exc.threads import Progress
 
-from ..platform.hashing import Progress, asset_ids
+from ..platform.image_hash import asset_ids
 from ..platform.labels import Dataset, LabelledImage
 
 

@@ -18,9 +18,9 @@ from ymir_exc.errors import DatasetError
 from ..platform.labels import Dataset, LabelledBox, LabelledImage
 from . import check_has_boxes, labelme, via, yolo
 from .assemble import assemble
+from .clip_box import fit
 from .file_names import FileNames, plain_name, without_address
 from .files import SPLITS, images_below, read_lines
-from .fitting import fit
 from .raw import RawDataset, RawImage
 from .yolo_folders import image_folder
 

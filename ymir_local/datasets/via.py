@@ -4,7 +4,6 @@ Rectangles and polygons count, and circles and ellipses as polygons; points and 
 region is its attribute `class`, `name`, `label` or `type`, or its only one.
 """
 
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +12,10 @@ from typing import Any, NamedTuple
 from ymir_exc.errors import DatasetError
 
 from .file_names import FileNames
-from .files import read_text, split_folders, split_of
+from .files import read_head, read_json, split_folders, split_of
 from .raw import RawBox, RawDataset, RawImage, number_in_file
 
 LOOKS_FOR = 'a JSON file of VIA ("filename" and "regions") in the folder or in train/ and val/'
-_HEAD_BYTES = 1 << 16
 _CLASS_ATTRIBUTES = ('class', 'name', 'label', 'type')
 _ROUND_CORNERS = 32
 Point = tuple[float, float]
@@ -63,8 +61,7 @@ def is_via(root: Path) -> bool:
 
 
 def _is_via(path: Path) -> bool:
-    with open(path, 'rb') as stream:
-        head = stream.read(_HEAD_BYTES).replace(b'\0', b'')
+    head = read_head(path).replace(b'\0', b'')
     return b'"regions"' in head and b'"filename"' in head or b'"_via_img_metadata"' in head
 
 
@@ -80,12 +77,7 @@ def read_file(path: Path) -> Iterator[ViaImage]:
     Raises:
         DatasetError: it cannot be read, or is not a VIA file.
     """
-    try:
-        content = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, DatasetError):
-            raise
-        raise DatasetError(f'{path} is not a JSON file ({error}); export it again') from error
+    content = read_json(path)
     if isinstance(content, dict) and isinstance(content.get('_via_img_metadata'), dict):
         content = content['_via_img_metadata']
     if not isinstance(content, dict):

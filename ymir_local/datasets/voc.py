@@ -12,19 +12,19 @@ from xml.etree import ElementTree
 
 from ymir_exc.annotations.xml_text import decode_xml, parse_xml
 from ymir_exc.errors import DatasetError
+from ymir_exc.threads import in_threads
 
-from ..platform.hashing import in_threads
+from ..platform.annotations import add_elements
 from ..platform.labels import Dataset, LabelledImage
-from .class_lists import listed_classes
+from .class_lists import take_classes
 from .file_names import FileNames, plain_name
-from .files import SPLITS, files_below, is_image, read_lines, split_folders, split_of
+from .files import SPLITS, files_below, is_image, read_head, read_lines, split_folders, split_of
+from .image_writer import ImagePlaces, Written
 from .images_of_labels import ImagesOfLabels
 from .raw import UNLABELLED, RawBox, RawDataset, RawImage, size_in_file
-from .writing import ImagePlaces, Written
 
 LOOKS_FOR = 'VOCdevkit/VOC20xx, a folder Annotations of .xml files, or .xml files beside images'
 _ANNOTATION_FOLDERS = ('Annotations', 'annotations', 'gt', 'xmls', 'xml')
-_HEAD_BYTES = 4096
 _ROOT = re.compile(r'<annotation[\s>/]')  # CVAT's own files begin with <annotations>
 
 
@@ -37,10 +37,8 @@ def _is_annotation(path: Path) -> bool:
     """Return whether a file looks like an annotation, from its first bytes: other programs write .xml too."""
     if path.suffix.lower() != '.xml' or not path.is_file():
         return False
-    with open(path, 'rb') as stream:
-        head = stream.read(_HEAD_BYTES)
     try:
-        return bool(_ROOT.search(decode_xml(head, 'ignore')))
+        return bool(_ROOT.search(decode_xml(read_head(path), 'ignore')))
     except ValueError:
         return False
 
@@ -80,12 +78,8 @@ def read(root: Path) -> RawDataset:
         raise DatasetError(f'{root} holds no VOC data set; looked for {LOOKS_FOR}')
     for part, annotations in parts:
         _read_part(raw, part, annotations)
-    if len(raw.splits) > 1 and 'all' in raw.splits:
-        raw.splits['train'] = raw.splits.get('train', []) + raw.splits.pop('all')
-    used = {box.class_name for images in raw.splits.values() for image in images for box in image.boxes}
-    folders = (root, *(part for part, _ in parts), *(folder for _, folder in split_folders(root)))
-    names = listed_classes(folders, used)
-    raw.class_names = names + sorted(used - set(names))
+    raw.rest_to_train()
+    take_classes(raw, (root, *(part for part, _ in parts), *(folder for _, folder in split_folders(root))))
     return raw
 
 
@@ -205,30 +199,14 @@ def _box(item: ElementTree.Element, place: str) -> RawBox:
 
 def _xml(image: LabelledImage, file_name: str, class_names: tuple[str, ...]) -> bytes:
     root = ElementTree.Element('annotation')
-
-    def add(parent: ElementTree.Element, name: str, text: object = None) -> ElementTree.Element:
-        child = ElementTree.SubElement(parent, name)
-        child.text = None if text is None else str(text)
-        return child
-
-    add(root, 'folder', 'JPEGImages')
-    add(root, 'filename', file_name)
-    size = add(root, 'size')
-    for name, value in (('width', image.width), ('height', image.height), ('depth', 3)):
-        add(size, name, value)
-    add(root, 'segmented', 0)
+    add_elements(root, folder='JPEGImages', filename=file_name)
+    add_elements(ElementTree.SubElement(root, 'size'), width=image.width, height=image.height, depth=3)
+    add_elements(root, segmented=0)
     for box in image.boxes:
-        item = add(root, 'object')
-        for name, value in (
-            ('name', class_names[box.class_index]),
-            ('pose', 'Unspecified'),
-            ('truncated', 0),
-            ('difficult', int(box.difficult)),
-        ):
-            add(item, name, value)
-        corners = add(item, 'bndbox')
-        for name, value in (('xmin', box.x), ('ymin', box.y), ('xmax', box.x + box.w - 1), ('ymax', box.y + box.h - 1)):
-            add(corners, name, value)
+        item = ElementTree.SubElement(root, 'object')
+        name, difficult = class_names[box.class_index], int(box.difficult)
+        add_elements(item, name=name, pose='Unspecified', truncated=0, difficult=difficult)
+        add_elements(ElementTree.SubElement(item, 'bndbox'), **box.corners())
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding='utf-8') + b'\n'
 

@@ -19,8 +19,8 @@ from ..platform.labels import Dataset
 from ..platform.prepare import Host, hyper_parameters, prepare_training
 from . import coco, voc
 from .files import read_text, yaml_fault
+from .image_writer import ImagePlaces, Written
 from .raw import UNLABELLED, RawBox, RawDataset, RawImage
-from .writing import ImagePlaces, Written
 
 LOOKS_FOR = 'in/config.yaml with in/train-index.tsv or in/candidate-index.tsv'
 _INDEXES = {'train': 'train-index.tsv', 'val': 'val-index.tsv', 'all': 'candidate-index.tsv'}

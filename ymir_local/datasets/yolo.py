@@ -16,14 +16,14 @@ from typing import Any
 import yaml
 
 from ymir_exc.errors import DatasetError
+from ymir_exc.threads import in_threads
 from ymir_exc.yaml_text import load_yaml
 
-from ..platform.hashing import in_threads
 from ..platform.labels import Dataset
 from .file_names import FileNames
 from .files import SPLITS, images_below, is_image, lines_of, read_lines, read_text, split_folders, yaml_fault
+from .image_writer import ImagePlaces, Written
 from .raw import RawBox, RawDataset, RawImage, Warnings
-from .writing import ImagePlaces, Written
 from .yolo_folders import has_labels, image_folder, is_row, label_file, looked_for, rows_elsewhere
 
 LOOKS_FOR = (

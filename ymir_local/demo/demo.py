@@ -16,11 +16,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from ..platform.folder_changes import files_below
 from ..platform.labels import LabelledImage
 from ..platform.prepare import Host, ModelStage, Task, asset_id, hyper_parameters, prepare_candidates, prepare_training
 from ..platform.progress_bar import progress_bar
 from ..platform.run import Outcome, TaskFailed, run_as_process
-from .demo_result import draw_comparison, files_below, mean_average_precision, read_predictions
+from .demo_result import draw_comparison, mean_average_precision, read_predictions
 from .sample_data import CLASS_NAMES, generate
 
 NUM_CLASSES = 3

@@ -68,19 +68,6 @@ def _boxes(images: Iterable[Sequence[LabelledBox]]) -> Boxes:
     return Boxes.of([(k, b.class_index, b.x, b.y, b.w, b.h, 1) for k, boxes in enumerate(images) for b in boxes])
 
 
-def files_below(folder: Path) -> list[tuple[str, int]]:
-    """List the plain files of a folder with their sizes, links left out.
-
-    Args:
-        folder: where to look.
-    """
-    return sorted(
-        (str(path.relative_to(folder)), path.stat().st_size)
-        for path in Path(folder).rglob('*')
-        if path.is_file() and not path.is_symlink()
-    )
-
-
 def draw_comparison(
     path: Path,
     images: Sequence[LabelledImage],

@@ -35,7 +35,7 @@ def annotation_format(export_format: str | None) -> str | None:
 def ark_bytes(boxes: Sequence[LabelledBox]) -> bytes:
     """Write one line per box: class, xmin, ymin, xmax, ymax (inclusive), quality (-1.0: none), rotation."""
     return ''.join(
-        f'{box.class_index}, {box.x}, {box.y}, {box.x + box.w - 1}, {box.y + box.h - 1}, -1.0, 0.0\n' for box in boxes
+        f'{box.class_index}, {", ".join(map(str, box.corners().values()))}, -1.0, 0.0\n' for box in boxes
     ).encode()
 
 
@@ -51,42 +51,29 @@ def voc_bytes(
         boxes: may be empty.
         class_names: names by class index.
     """
-
-    def add(parent: ElementTree.Element, name: str, text: object | None = None) -> ElementTree.Element:
-        child = ElementTree.SubElement(parent, name)
-        child.text = None if text is None else str(text)
-        return child
-
     root = ElementTree.Element('annotation')
-    add(root, 'folder', 'folder')
-    add(root, 'filename', image_path)
-    source = add(root, 'source')
-    add(source, 'annotation', 'unknown')
-    add(source, 'image', 'unknown')
-    size = add(root, 'size')
-    for name, value in (('width', width), ('height', height), ('depth', 3)):
-        add(size, name, value)
-    add(root, 'segmented', 0)
-    add(root, 'image_quality', '0.0000')
+    add_elements(root, folder='folder', filename=image_path)
+    add_elements(ElementTree.SubElement(root, 'source'), annotation='unknown', image='unknown')
+    add_elements(ElementTree.SubElement(root, 'size'), width=width, height=height, depth=3)
+    add_elements(root, segmented=0, image_quality='0.0000')
     for box in boxes:
-        item = add(root, 'object')
-        add(item, 'name', class_names[box.class_index])
-        for name, value in (('pose', 'unknown'), ('truncated', 'unknown'), ('occluded', 0)):
-            add(item, name, value)
+        item = ElementTree.SubElement(root, 'object')
+        add_elements(item, name=class_names[box.class_index], pose='unknown', truncated='unknown', occluded=0)
         if box.w and box.h:
-            corners = add(item, 'bndbox')
-            for name, value in (
-                ('xmin', box.x),
-                ('ymin', box.y),
-                ('xmax', box.x + box.w - 1),
-                ('ymax', box.y + box.h - 1),
-                ('rotate_angle', '0.0000'),
-            ):
-                add(corners, name, value)
-        add(item, 'difficult', 0)
-        add(item, 'box_quality', '-1.0000')
-        add(item, 'confidence', '-1.0000')
+            add_elements(ElementTree.SubElement(item, 'bndbox'), **box.corners(), rotate_angle='0.0000')
+        add_elements(item, difficult=0, box_quality='-1.0000', confidence='-1.0000')
     return ElementTree.tostring(root, encoding='utf-8')
+
+
+def add_elements(parent: ElementTree.Element, **texts: object) -> None:
+    """Add an element for each name, with its text.
+
+    Args:
+        parent: of an XML document.
+        **texts: by name, in order.
+    """
+    for name, text in texts.items():
+        ElementTree.SubElement(parent, name).text = str(text)
 
 
 def coco_bytes(images: dict[str, tuple[str, LabelledImage]], class_names: Sequence[str]) -> bytes:

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from .hashing import in_threads
+from ymir_exc.threads import in_threads
 
 CLONE = 0x40049409  # FICLONE of <linux/fs.h>
 # The first bytes of what the platform has an ending for; everything else is called `unknown`.

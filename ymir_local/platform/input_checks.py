@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ymir_exc.errors import DatasetError
+from ymir_exc.threads import Progress
 
-from .hashing import Progress, asset_ids
+from .image_hash import asset_ids
 from .labels import LabelledImage
 
 

@@ -18,6 +18,10 @@ class LabelledBox:
     h: int
     difficult: bool = False
 
+    def corners(self) -> dict[str, int]:
+        """Return the first and the last pixel inside, by the names of VOC."""
+        return {'xmin': self.x, 'ymin': self.y, 'xmax': self.x + self.w - 1, 'ymax': self.y + self.h - 1}
+
 
 @dataclass(frozen=True)
 class LabelledImage:

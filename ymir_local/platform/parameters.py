@@ -33,7 +33,7 @@ RESERVED = {
 NEAR = 0.75  # of 1; less likeness is not a misspelling: max_iter is not val_interval
 # Read by the platform or the reference executors though no template need name them.
 KNOWN_ELSEWHERE = ('export_format', 'shm_size')
-FOLDERS = {2: 'det', 3: 'semantic-seg', 4: 'instance-seg', 50: 'multi-modal'}
+FOLDERS = {2: '/img-man/det', 3: '/img-man/semantic-seg', 4: '/img-man/instance-seg', 50: '/img-man/multi-modal'}
 INSPECT_SECONDS = 120
 
 
@@ -83,7 +83,7 @@ def read_template_of_image(image: str, task_type: str) -> dict[str, Any]:
         wanted = 2 if 2 in types or not types else types[0]
         if wanted not in list(FOLDERS):
             raise ParameterError(f'{image}:{path}: object_type is {types}; the platform knows {list(FOLDERS)}')
-        folder += '/' + FOLDERS[wanted]
+        folder = FOLDERS[wanted]
     path = f'{folder}/{task_type}-template.yaml'
     return _parse_template(_cat(image, path), f'{image}:{path}', task_type)
 

@@ -22,10 +22,11 @@ import yaml
 
 from ymir_exc.errors import DatasetError
 from ymir_exc.reading import read_mapping, read_training_result
+from ymir_exc.threads import Progress, in_threads
 
 from .annotations import annotation_format, ark_bytes, coco_bytes, voc_bytes
 from .assets import add_assets
-from .hashing import Progress, asset_id, asset_ids, in_threads
+from .image_hash import asset_id, asset_ids
 from .input_checks import check_consistent_labels, check_no_copies, label_store
 from .labels import LabelledImage
 

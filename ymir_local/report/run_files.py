@@ -29,21 +29,11 @@ from ymir_exc.reading.infer_result import HARMLESS
 from ymir_exc.skipped_images import CANDIDATES, read_skipped_images
 
 from ..platform.event_scalars import event_files
+from ..platform.parameters import RESERVED
 from ..platform.prepare import IMG_MAN
 from ..platform.skipped import as_lines, skipped_images
 from ..texts import Text, as_text, t
 
-RESERVED = (
-    'task_id',
-    'gpu_id',
-    'gpu_count',
-    'class_names',
-    'object_type',
-    'pretrained_model_params',
-    'model_params_path',
-    'run_infer',
-    'run_mining',
-)  # keys of config.yaml that the platform writes itself
 TRACES = ('monitor.txt', 'ymir-executor-out.log', 'models', 'tensorboard', 'result.tsv', 'infer-result.json')
 VALIDATION = 'validation'  # in the folder of a training: the run of its best model over the validation images
 MAX_LOG_BYTES = 2_000_000

@@ -10,7 +10,7 @@ from tests.ymir_local.check import runs
 from tests.ymir_local.check.planted import ALONGSIDE, PLANTED, infer, monitor, stage
 from ymir_local.check import check_out, has_errors
 from ymir_local.check.finding import OUT
-from ymir_local.platform.in_changes import changes_since, listing
+from ymir_local.platform.folder_changes import changes_since, listing
 
 
 def failed(findings):

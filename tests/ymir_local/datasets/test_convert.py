@@ -60,7 +60,7 @@ def test_nothing_is_left_of_a_conversion_that_failed(source, tmp_path, monkeypat
         raise OSError(28, 'No space left on device')
 
     dataset = read_dataset(source)
-    monkeypatch.setattr('ymir_local.datasets.writing.copy', reject)
+    monkeypatch.setattr('ymir_local.datasets.image_writer.copy', reject)
     with pytest.raises(OSError, match='No space left'):
         write_dataset(dataset, tmp_path / 'out', 'yolo')
     assert not (tmp_path / 'out').exists()

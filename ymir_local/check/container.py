@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ymir_exc.reading.monitor import STATE_DONE
 
-from ..platform.in_changes import ADDED, CHANGED, REMOVED
+from ..platform.folder_changes import ADDED, CHANGED, REMOVED
 from ..platform.run import log_tail
 from ..texts import t
 from .facts import Run

@@ -7,8 +7,8 @@ import yaml
 
 from ymir_exc.errors import ResultRejected
 from ymir_exc.reading import MonitorLine, read_infer_result, read_mining_result, read_training_result
-from ymir_local.platform.outcome import describe_exit, judge
 from ymir_local.platform.run import MonitorReading
+from ymir_local.platform.task_result import describe_exit, judge
 
 GOOD = MonitorLine('t', 1.0, 1.0, 2)
 

@@ -4,7 +4,8 @@ import hashlib
 
 import pytest
 
-from ymir_local.platform.hashing import CHUNK, asset_id, asset_ids, in_threads
+from ymir_exc.threads import CHUNK, in_threads
+from ymir_local.platform.image_hash import asset_id, asset_ids
 
 
 def test_sha1_in_order_and_again_after_a_change(tmp_path):

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from ymir_exc.threads import Progress, in_threads
+
 from ..platform.assets import copy, link_or_copy
-from ..platform.hashing import Progress, in_threads
 from ..platform.labels import LabelledImage
 from .files import is_image
 

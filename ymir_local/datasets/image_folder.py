@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from .files import images_below, is_image
-from .foreign import foreign_labels
 from .raw import RawDataset, RawImage
+from .unsupported import foreign_labels
 
 LOOKS_FOR = 'images (jpg, png, bmp, webp, tif ...) in the folder or its sub-folders'
 

@@ -2,7 +2,7 @@
 
 import os
 
-from ymir_local.platform.in_changes import changes_since, listing
+from ymir_local.platform.folder_changes import changes_since, files_below, listing
 from ymir_local.platform.prepare import ModelStage, prepare_candidates
 
 
@@ -51,3 +51,10 @@ def test_writing_through_the_path_of_an_image(tmp_path, images):
             stream.write(b'\x00')
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))  # clocks may be coarse
     assert changes_since(before, task.in_dir) == {f'assets/{path.relative_to(cache)}': 'changed' for path in paths}
+
+
+def test_files_below_leaves_links_out(tmp_path):
+    (tmp_path / 'sub').mkdir()
+    (tmp_path / 'sub/a.txt').write_text('1234')
+    (tmp_path / 'link').symlink_to(tmp_path / 'sub/a.txt')
+    assert files_below(tmp_path) == [('sub/a.txt', 4)]

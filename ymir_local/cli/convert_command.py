@@ -50,7 +50,7 @@ def convert(
     Example: ymir convert voc/ yolo/ --to yolo
     """
     with shown.reporting() as output:
-        from ..datasets import read_dataset, check_unused, check_has_boxes, with_validation, write_dataset
+        from ..datasets import check_has_boxes, check_unused, read_dataset, with_validation, write_dataset
         from .task_commands import class_names
 
         check_unused(folder)  # before minutes of reading

@@ -63,3 +63,16 @@ def changes_since(before: Mapping[str, tuple[int, ...]], folder: str | Path) -> 
         for name in sorted({*before, *after})
         if before.get(name) != after.get(name)
     }
+
+
+def files_below(folder: Path) -> list[tuple[str, int]]:
+    """List the plain files of a folder with their sizes, links left out.
+
+    Args:
+        folder: where to look.
+    """
+    return sorted(
+        (str(path.relative_to(folder)), path.stat().st_size)
+        for path in Path(folder).rglob('*')
+        if path.is_file() and not path.is_symlink()
+    )

@@ -1,0 +1,40 @@
+"""Work on many files at once, which is mostly waiting for the disk."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Callable, Iterator, Sequence
+
+Progress = Callable[[int, int], Any]
+
+CHUNK = 64  # items that a thread takes at a time: to hand over one by one costs more than to read a header
+NUM_THREADS = min(16, 4 * (os.cpu_count() or 1))
+
+
+def in_threads(
+    function: Callable[[Any], Any],
+    items: Sequence[Any],
+    on_progress: Progress | None = None,
+    num_threads: int | None = None,
+) -> Iterator[Any]:
+    """Yield ``function`` of each item, in order; the function is called in several threads.
+
+    Args:
+        function: reads or writes files.
+        items: what to call it with.
+        on_progress: called now and then with the number of items done and of all.
+        num_threads: how many; None: a few per core.
+    """
+    chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
+    done = 0
+    with ThreadPoolExecutor(num_threads or NUM_THREADS) as pool:
+        calls = pool.map(lambda chunk: [function(item) for item in chunk], chunks)
+        try:
+            for results in calls:
+                yield from results
+                done += len(results)
+                if on_progress is not None:
+                    on_progress(done, len(items))
+        finally:
+            calls.close()  # after an error: cancels the chunks that no thread has begun
