@@ -90,7 +90,7 @@ def receive(connection: socket.socket) -> tuple[list, list[int]]:
 
 
 def serve(address: str, ready: int) -> tuple[list, list[int]]:
-    """Say at `ready` that it begins, and fork for each request; returns in the fork, with the request and its streams."""
+    """Say at `ready` that it begins, and fork for each request; return in the fork with request and streams."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
     listener.listen()
@@ -171,7 +171,7 @@ def become(request: list, streams: list[int]) -> tuple[str, str]:
 
 
 def leave_configs_unformatted() -> None:
-    """Have mmengine check the text of a config as ever, but break its lines as they are: yapf takes a second for that."""
+    """Have mmengine check the text of a config as ever, but not format it: yapf takes a second for that."""
     from yapf.yapflib import yapf_api
 
     def only_checked(text: str, **options: object) -> tuple[str, bool]:

@@ -64,13 +64,13 @@ def check_finite(state: Mapping[str, Tensor], path: Path) -> None:
                 else 'values that are not finite numbers (NaN or inf)'
             )
             raise ModelError(
-                f'The weights {path} cannot be used: {name} holds {what}. The training that wrote them had failed; choose '
-                'an earlier stage of it, or another model.'
+                f'The weights {path} cannot be used: {name} holds {what}. The training that wrote them had failed; '
+                'choose an earlier stage of it, or another model.'
             )
 
 
 def class_names_of(checkpoint: Mapping[str, Any]) -> list[str] | None:
-    """The class names that a checkpoint was trained with, in the order of its outputs; None if it does not say."""
+    """Return the class names that a checkpoint was trained with, in the order of its outputs, or None."""
     meta = checkpoint.get('meta') or {}
     dataset_meta = meta.get('dataset_meta') or {}
     names = meta.get('class_names') or dataset_meta.get('classes') or dataset_meta.get('CLASSES') or meta.get('CLASSES')

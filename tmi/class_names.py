@@ -1,7 +1,8 @@
 """Whether the names of a task belong to the outputs of its model.
 
-The platform copies class_names from the model package, whose description may have been written or edited by hand, while most
-checkpoints keep the names that they were trained with. Names that stand at other places than there would label boxes wrongly.
+The platform copies class_names from the model package, whose description may have been written or edited by hand, while
+most checkpoints keep the names that they were trained with. Names that stand at other places than there would label
+boxes wrongly.
 """
 
 from collections.abc import Sequence
@@ -27,8 +28,8 @@ def listing(names: Sequence[str]) -> str:
 def match_class_names(own: Sequence[str] | None, wanted: Sequence[str], source: Path) -> tuple[list[int], str]:
     """Find out which name of the task each output of a model has.
 
-    Names are equal but for case and outer blanks, as they are for the platform. The same names in another order are taken
-    as the checkpoint has them; other names at their places are taken for new ones.
+    Names are equal but for case and outer blanks, as they are for the platform. The same names in another order are
+    taken as the checkpoint has them; other names at their places are taken for new ones.
 
     Args:
         own: Names in the checkpoint, in the order of the outputs; None if it does not say.
@@ -62,8 +63,8 @@ def match_class_names(own: Sequence[str] | None, wanted: Sequence[str], source: 
         if here != there:
             raise ModelError(
                 f'class_names in config.yaml ({listing(wanted)}) contradict the classes that {source} was trained with '
-                f'({listing(own)}): {key} is number {there + 1} there and number {here + 1} in config.yaml. Import the model '
-                'again with its own class names, in their order.'
+                f'({listing(own)}): {key} is number {there + 1} there and number {here + 1} in config.yaml. Import the '
+                'model again with its own class names, in their order.'
             )
     renamed = [f'{old} is {new}' for old, new in zip(own, wanted) if old.strip().lower() != new.strip().lower()]
     return as_they_are, (

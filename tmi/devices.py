@@ -10,7 +10,7 @@ MAX_CPU_PROCESSES = 1024
 
 
 def available_cpus() -> int:
-    """The CPUs that this process may use."""
+    """Return the CPUs that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
@@ -27,7 +27,7 @@ def select_devices(gpu_ids: Sequence[int], environ: MutableMapping[str, str] = o
 
 
 def cpu_processes(default: int) -> int:
-    """How many processes work together where there is no GPU.
+    """Return how many processes work together where there is no GPU.
 
     Args:
         default: Where the environment variable YMIR_CPU_PROCESSES does not say.
@@ -43,13 +43,14 @@ def cpu_processes(default: int) -> int:
         return default
     if not (text.isascii() and text.isdigit()) or not 1 <= int(text[:9]) <= MAX_CPU_PROCESSES:
         raise SettingError(
-            f'The environment variable {CPU_PROCESSES_VARIABLE} is {text!r}; allowed is a number from 1 to {MAX_CPU_PROCESSES}.'
+            f'The environment variable {CPU_PROCESSES_VARIABLE} is {text!r}; allowed is a number from 1 to '
+            f'{MAX_CPU_PROCESSES}.'
         )
     return int(text)
 
 
 def find_device(num_gpus: int) -> str:
-    """The kind of device that the task trains on.
+    """Return the kind of device that the task trains on.
 
     Args:
         num_gpus: GPUs that the platform gave; 0 means CPU.
@@ -67,7 +68,7 @@ def find_device(num_gpus: int) -> str:
     visible = torch.cuda.device_count()
     if visible < num_gpus:
         raise MissingGpuError(
-            f'The task was given {num_gpus} GPUs, torch {torch.__version__} sees {visible}: check that the container was '
-            'started with --gpus and that the driver fits the CUDA version of this image, or set gpu_count to 0.'
+            f'The task was given {num_gpus} GPUs, torch {torch.__version__} sees {visible}: check that the container '
+            'was started with --gpus and that the driver fits the CUDA version of this image, or set gpu_count to 0.'
         )
     return 'cuda'

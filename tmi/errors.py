@@ -1,8 +1,8 @@
 """What can go wrong, as one class for each cause, and the cause of any other exception.
 
-A platform's adapter gives each class a code; here they have none. Imports neither torch nor mmengine, because the first process of a
-task does so before either may be loaded: their exceptions are known by the names of their classes and by the fixed
-beginnings of their messages.
+A platform's adapter gives each class a code; here they have none. Imports neither torch nor mmengine, because the first
+process of a task does so before either may be loaded: their exceptions are known by the names of their classes and by
+the fixed beginnings of their messages.
 """
 
 import errno
@@ -90,8 +90,8 @@ class ErrorPattern(NamedTuple):
 # What a process that uses up the main memory can advise, by what it does; it stands behind a sentence that says so.
 MEMORY_ADVICE = {
     'gpu': 'set samples_per_gpu, workers_per_gpu or img_size lower, or give the container more memory.',
-    'cpu prediction': 'set img_size lower, let fewer processes predict (the environment variable YMIR_CPU_PROCESSES=1; each takes '
-    'about half a GB), or give the container more memory.',
+    'cpu prediction': 'set img_size lower, let fewer processes predict (the environment variable YMIR_CPU_PROCESSES=1; '
+    'each takes about half a GB), or give the container more memory.',
 }
 MEMORY_ADVICE_VARIABLE = 'TMI_MEMORY_ADVICE'
 MEMORY = '{memory}'  # in the advice of a pattern
@@ -197,7 +197,8 @@ ERROR_PATTERNS = (
         NetworkError,
         ('URLError', 'gaierror', 'ConnectionRefusedError', 'ProtocolError', 'HTTPError'),
         (),
-        'Nothing can be downloaded while a task runs: build the image with the file, or give it as a pre-trained model.',
+        'Nothing can be downloaded while a task runs: build the image with the file, or give it as a pre-trained '
+        'model.',
     ),
     ErrorPattern(
         SettingError,
@@ -228,7 +229,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _own_words(error: BaseException) -> str:
-    """The sentence of an exception itself; of one that a loader worker passed on, the last line of its trace."""
+    """Return the sentence of an exception itself; of one that a loader worker passed on, the last line of its trace."""
     text = str(error).strip()
     if 'Original Traceback (most recent call last)' in text:
         return text.splitlines()[-1].strip()
@@ -264,7 +265,7 @@ def as_task_error(
 
 
 def _known(link: BaseException) -> TaskError | None:
-    """The cause of one exception alone."""
+    """Return the cause of one exception alone."""
     pattern = _fitting_pattern(link)
     if pattern is not None:
         advice = f'The main memory is too small: {memory_advice()}' if pattern.advice == MEMORY else pattern.advice
@@ -285,12 +286,12 @@ def _is_raised_in(error: BaseException, package: str) -> bool:
 
 
 def memory_advice() -> str:
-    """What to do where the main memory is too small, for what this process does."""
+    """Return what to do where the main memory is too small, for what this process does."""
     return MEMORY_ADVICE.get(os.environ.get(MEMORY_ADVICE_VARIABLE, ''), MEMORY_ADVICE['gpu'])
 
 
 def killed_process(what: str, status: int) -> TaskError | None:
-    """The error of a process that the system killed for memory, which leaves no words of its own.
+    """Return the error of a process that the system killed for memory, which leaves no words of its own.
 
     Args:
         what: Which process, as the beginning of a sentence.
@@ -309,7 +310,7 @@ def killed_process(what: str, status: int) -> TaskError | None:
 
 
 def stopped_process(error: BaseException) -> TaskError | None:
-    """Return the error of a process that was asked to end, None for any other; its command line says nothing to a user."""
+    """Return the error of a process that was asked to end, None for any other."""
     status = getattr(error, 'returncode', 0) if isinstance(error, subprocess.CalledProcessError) else 0
     for number in (signal.SIGTERM, signal.SIGINT):
         if status in (-number, 128 + number):

@@ -1,8 +1,8 @@
 """How the processes of a task tell each other what failed, so that the outermost one alone has the last word.
 
-A task is a tree of processes (the adapter's script, torchrun, ranks, loader workers) that all write to one log. The outermost process
-names a file in the environment variable `TMI_ERROR_FILE`; the processes below leave their error there (the first one wins:
-what follows in other ranks are consequences), and the outermost reports it after all others ended.
+A task is a tree of processes (the adapter's script, torchrun, ranks, loader workers) that all write to one log. The
+outermost process names a file in the environment variable `TMI_ERROR_FILE`; the processes below leave their error there
+(the first one wins: what follows in other ranks are consequences), and the outermost reports it after all others ended.
 """
 
 import json
@@ -47,7 +47,7 @@ class ErrorRecord:
         return cls(cause, error.sentence, process, lines[-MAX_TRACE_LINES:])
 
     def to_error(self) -> TaskError:
-        """The error again, without its trace."""
+        """Return the error again, without its trace."""
         return getattr(errors, self.cause)(self.sentence)
 
 

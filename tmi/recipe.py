@@ -1,7 +1,7 @@
 """The numbers of a training that depend on how long it is.
 
-The recipes of the configs are made for COCO: 118,000 images, 300 or 500 epochs, 128 images a step. A user's first data set
-has 100 images and trains for 800 steps, in which a warm-up of 1,000 steps never ends, mosaics never close and the
+The recipes of the configs are made for COCO: 118,000 images, 300 or 500 epochs, 128 images a step. A user's first data
+set has 100 images and trains for 800 steps, in which a warm-up of 1,000 steps never ends, mosaics never close and the
 average of the weights still follows every step. This file holds the rules that scale these numbers, and nothing else;
 for a run of COCO's length they give the config's own.
 """
@@ -82,7 +82,7 @@ class Recipe:
         return self.iters_per_epoch * self.epochs
 
     def rows(self) -> list[tuple[str, str]]:
-        """What and how much, for the table in the log."""
+        """Return what and how much, for the table in the log."""
         closing = f'last {self.close_mosaic_epochs} epochs' if self.close_mosaic_epochs else 'never'
         by_shape = [('assigned by shape', f'first {self.first_assigner_epochs} epochs')]
         return [

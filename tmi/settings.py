@@ -1,7 +1,7 @@
 """The settings of a training, a mining and an inference, typed.
 
-Settings may come as text, and YAML 1.1 reads `1e-3` as a string and `off` as a boolean, so every setting has a default and
-strings are cast. A platform's adapter adds its own keys to these classes and reads them from its files.
+Settings may come as text, and YAML 1.1 reads `1e-3` as a string and `off` as a boolean, so every setting has a default
+and strings are cast. A platform's adapter adds its own keys to these classes and reads them from its files.
 """
 
 import re
@@ -16,7 +16,7 @@ GPU_NUMBER = re.compile('[0-9]|[1-9][0-9]{1,2}')
 
 
 def _reject_bool(value: Any) -> Any:
-    """`true` is not 1: a number that YAML read as a boolean (yes, on, off) is a mistake worth reporting."""
+    """Reject a boolean where a number is needed: YAML reads yes, on and off as one, which is a mistake to report."""
     if isinstance(value, bool):
         raise ValueError('a number is needed, and YAML reads yes, no, on, off, true and false as booleans')
     return value

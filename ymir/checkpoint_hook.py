@@ -1,6 +1,7 @@
 """Checkpoints and stages of a training, consistent at every instant (contract sections a.3 and d.2).
 
-The platform ends a training with SIGKILL and then packs what result.yaml names. So after each validation, in this order:
+The platform ends a training with SIGKILL and then packs what result.yaml names. So after each validation, in this
+order:
 
 1. `epoch_N.pth` is written under a temporary name, synced and renamed: the averaged weights and what they are, no more;
 2. result.yaml is replaced: stages `last` and, if they improved, `best` and the further best ones `epoch_M`;
@@ -167,9 +168,10 @@ class YmirCheckpointHook(Hook):
         write_model_stage(name, files, evaluation, evaluate_config=self.evaluate_config, replace_all=replace_all)
 
     def _other_files(self, earlier: set[Path]) -> list[str]:
-        """The config, and, where the user gave patterns, the fitting files instead; weights are always kept.
+        """Return the config, and, where the user gave patterns, the fitting files instead; weights are always kept.
 
-        Of the fitting files those are left out that belong to an earlier training or would be taken for one of its files.
+        Of the fitting files those are left out that belong to an earlier training or would be taken for one of its
+        files.
         """
         cfg = get_merged_config()
         if not str(cfg.param.get('ymir_saved_file_patterns') or '').strip():
@@ -219,7 +221,7 @@ def _read_stages() -> dict[str, dict[str, Any]]:
 
 
 def _named_paths(models_dir: Path) -> set[Path]:
-    """Every file that result.yaml names, in its form for any protocol version and whoever wrote it."""
+    """Return every file that result.yaml names, in its form for any protocol version and whoever wrote it."""
     result = _read_result()
     stages = result.get('model_stages')
     named = {'': result.get('model')}
@@ -235,12 +237,13 @@ def _named_paths(models_dir: Path) -> set[Path]:
 
 
 def _stands_in_a_folder(models_dir: Path, name: str) -> bool:
-    """Whether a folder below the models directory, which may be that of a stage, holds something of this name."""
+    """Return whether a folder below the models directory, as that of a stage, holds something of this name."""
     return any(os.path.lexists(folder / name) for folder in models_dir.iterdir() if folder.is_dir())
 
 
 def unused_name(models_dir: Path, name: str, content: str | None = None) -> str:
-    """A name for a new file of a stage, under which no file of a model that is there is written over or found instead.
+    """Return a name for a new file of a stage, under which no file of a model that is there is written over or found
+    instead.
 
     The platform takes `<stage>/<file>` before `<file>`, so a name that stands in a folder is used, too.
 

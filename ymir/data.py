@@ -1,8 +1,8 @@
-"""The images and boxes of a training: converted, counted, shown in one table, and split where no validation set is given.
+"""The images and boxes of a training: converted, counted, shown in a table, split if there is no validation set.
 
 The platform hands over empty index files without a word (contract section a.6), and a first data set often has no
-validation part. Then a tenth of the training images becomes validation, chosen by a hash of their paths, so that the same data
-gives the same split on every machine.
+validation part. Then a tenth of the training images becomes validation, chosen by a hash of their paths, so that the
+same data gives the same split on every machine.
 """
 
 import json

@@ -30,7 +30,7 @@ def _is_writable_folder(path: str) -> bool:
 
 
 def _cache_root() -> Path:
-    """A folder under the temporary directory that only this user writes to; the same one for all processes of a task."""
+    """Return a temporary folder that only this user writes to, the same one for all processes of a task."""
     root = Path(tempfile.gettempdir()) / f'ymir-{os.getuid()}'
     try:
         root.mkdir(mode=0o700, exist_ok=True)

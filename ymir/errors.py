@@ -1,7 +1,7 @@
-"""From the cause of a failure to what the platform shows: a code, one sentence and the trace (contract sections a.6, d.1 and h).
+"""From the cause of a failure to what the platform shows: a code, one sentence, the trace (contract a.6, d.1, h).
 
-The platform shows the last five lines of the log, so only the outermost process, start.py, may speak last (see `tmi.processes`): it
-writes monitor.txt and prints the five lines after all others ended.
+The platform shows the last five lines of the log, so only the outermost process, start.py, may speak last (see
+`tmi.processes`): it writes monitor.txt and prints the five lines after all others ended.
 """
 
 import functools
@@ -34,7 +34,7 @@ CAUSES = {code: cause for cause, code in CODES.items()}
 
 
 def _from_sdk(error: BaseException) -> TaskError | None:
-    """The errors of the SDK know their code."""
+    """Return an error of the SDK, which knows its code, as the cause of that code; None for any other."""
     return CAUSES[error.code](str(error)) if isinstance(error, ExecutorError) else None
 
 

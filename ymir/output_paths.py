@@ -1,7 +1,7 @@
 """Whether a task can write all that it will write, found before hours of work.
 
-An output folder that was used before, or was mounted wrongly, may hold a file where a folder is needed or the reverse, be
-read-only or full. Imports neither torch nor mmengine, because `start.py` asks before it starts anything.
+An output folder that was used before, or was mounted wrongly, may hold a file where a folder is needed or the reverse,
+be read-only or full. Imports neither torch nor mmengine, because `start.py` asks before it starts anything.
 """
 
 import errno
@@ -36,7 +36,7 @@ PREDICTIONS = 'predictions'
 
 
 def prediction_folder(root: str) -> Path:
-    """Where predictions wait until they are merged.
+    """Return where predictions wait until they are merged.
 
     Args:
         root: The task's output folder; what else lies in it is the platform's to delete.
@@ -131,7 +131,7 @@ def _error(sentence: str) -> TaskError:
 
 
 def _nearest(path: Path) -> Path:
-    """The path itself or the first folder above it at which anything stands."""
+    """Return the path itself or the first folder above it at which anything stands."""
     return next((place for place in (path, *path.parents) if os.path.lexists(place)), path)
 
 

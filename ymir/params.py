@@ -1,9 +1,9 @@
 """The hyper-parameters of the three tasks, typed (contract sections b and c.2).
 
 Their defaults are the templates in `img-man/` (a test holds both equal). The web form drops empty and zero values and
-returns edited ones as strings, and YAML 1.1 reads `1e-3` as a string and `off` as a boolean, so every key has a default, an empty
-value means the default, and strings are cast. A key that nobody knows is a warning, because templates of older images
-live on in the platform's database; a value that cannot be used is an error.
+returns edited ones as strings, and YAML 1.1 reads `1e-3` as a string and `off` as a boolean, so every key has a
+default, an empty value means the default, and strings are cast. A key that nobody knows is a warning, because templates
+of older images live on in the platform's database; a value that cannot be used is an error.
 """
 
 import difflib
@@ -59,7 +59,7 @@ class Params(Settings):
 
     @classmethod
     def template(cls) -> dict[str, Any]:
-        """The defaults that the platform shows to the user."""
+        """Return the defaults that the platform shows to the user."""
         return {name: field.default for name, field in cls.model_fields.items() if name not in PLATFORM_KEYS}
 
 
@@ -120,13 +120,13 @@ def _check_object_type(object_type: Any) -> None:
     """Only detection is offered, whatever the project on the platform is about."""
     if str(object_type).strip() not in DETECTION_TYPES:
         raise ObjectTypeError(
-            f'object_type in config.yaml is {SHORT.repr(object_type)}; this image detects boxes (object_type 2). Use it in a project of '
-            'that type.'
+            f'object_type in config.yaml is {SHORT.repr(object_type)}; this image detects boxes (object_type 2). Use '
+            'it in a project of that type.'
         )
 
 
 def _is_writable(value: Any) -> bool:
-    """Whether a text, or each of a list of texts, may be a name or path and stand in a UTF-8 file."""
+    """Return whether a text, or each of a list of texts, may be a name or path and stand in a UTF-8 file."""
     if isinstance(value, (list, tuple)):
         return all(map(_is_writable, value))
     return (

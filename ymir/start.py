@@ -27,7 +27,7 @@ SCRIPTS = {'training': 'ymir_training.py', 'mining': 'ymir_mining.py', 'infer': 
 
 
 def task_commands() -> dict[str, list[str]]:
-    """The command line of each task, with the interpreter that runs this script."""
+    """Return the command line of each task, with the interpreter that runs this script."""
     return {name: [sys.executable, str(PROJECT_ROOT / 'ymir' / script)] for name, script in SCRIPTS.items()}
 
 

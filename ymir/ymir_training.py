@@ -1,7 +1,7 @@
 """The training task: data, config and weights are made ready, then tools/dist_train.sh trains.
 
-tools/train.py knows nothing of the platform; the hooks that the config names write progress, checkpoints and result.yaml.
-With the environment variable YMIR_CPU_PROCESSES=N a task without GPU trains in N processes over gloo.
+tools/train.py knows nothing of the platform; the hooks that the config names write progress, checkpoints and
+result.yaml. With the environment variable YMIR_CPU_PROCESSES=N a task without GPU trains in N processes over gloo.
 """
 
 import logging
@@ -114,7 +114,8 @@ def main() -> None:
 
 @contextmanager
 def blame_options(options: UserOptions) -> Iterator[None]:
-    """Name the options of the user in a failure that nothing else explains and that comes early, as those of settings do.
+    """Name the options of the user in a failure that nothing else explains and that comes early, as those of settings
+    do.
 
     Args:
         options: Of the task.
@@ -131,13 +132,13 @@ def blame_options(options: UserOptions) -> Iterator[None]:
             raise
         forget_record()
         raise SettingError(
-            f'{mapped.sentence.rstrip(".")}. The training failed at its beginning, so this comes from the options in config.yaml; '
-            f'correct or remove the one. {options.text}'
+            f'{mapped.sentence.rstrip(".")}. The training failed at its beginning, so this comes from the options in '
+            f'config.yaml; correct or remove the one. {options.text}'
         ) from error
 
 
 def file_version(path: Path) -> tuple[int, int] | None:
-    """What differs after a file has been replaced; None if there is none."""
+    """Return what differs after a file has been replaced; None if there is none."""
     return (path.stat().st_ino, path.stat().st_mtime_ns) if path.is_file() else None
 
 

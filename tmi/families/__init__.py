@@ -1,7 +1,7 @@
 """Kinds of models. One file for each, over the seam of `base.py`; one line here.
 
-A family from outside is named by the environment variable TMI_FAMILIES, as `module:Class`, several separated by commas. Only who
-starts the process sets it: no config, setting or model package can name code.
+A family from outside is named by the environment variable TMI_FAMILIES, as `module:Class`, several separated by commas.
+Only who starts the process sets it: no config, setting or model package can name code.
 """
 
 import os
@@ -27,13 +27,13 @@ def _load(entry: str) -> 'Family':
         return getattr(import_module(module), name)()
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise SettingError(
-            f'The environment variable {FAMILIES_VARIABLE} names {entry!r}, which cannot be loaded ({error}): name a family as '
-            'module:Class, several separated by commas.'
+            f'The environment variable {FAMILIES_VARIABLE} names {entry!r}, which cannot be loaded ({error}): name a '
+            'family as module:Class, several separated by commas.'
         ) from error
 
 
 def added_families() -> list['Family']:
-    """The families from outside, which TMI_FAMILIES names.
+    """Return the families from outside, which TMI_FAMILIES names.
 
     Raises:
         SettingError: One of them cannot be loaded.

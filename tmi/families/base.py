@@ -1,15 +1,16 @@
 """The seam: all that training, inference and mining ask of a kind of model.
 
-A family is a class of `Family` with a `Predictor`, named in `tmi/families/__init__.py`; importing its module registers the
-classes that its configs name. It is asked in this order:
+A family is a class of `Family` with a `Predictor`, named in `tmi/families/__init__.py`; importing its module registers
+the classes that its configs name. It is asked in this order:
 
 - training: `input_multiple`, `read_schedule`, `set_classes`, `set_loss_weights`, `set_data`, `write_schedule`, `hooks`,
-  `thresholds`, `set_package`; then `add_class` to fit initial weights; `metric_prefix` to read what the evaluator found;
+  `thresholds`, `set_package`; then `add_class` to fit initial weights; `metric_prefix` to read what the evaluator
+  found;
 - inference: `check_model`, `num_classes`, `pixel_transforms`, `check_input_size`, `predictor`;
 - mining: the `Detections` of each image, which the predictor gives for both.
 
-Its configs are mmengine's, with `model`, loaders, `optim_wrapper`, `train_cfg`, hooks and `img_scale`, the (width, height) of
-the input.
+Its configs are mmengine's, with `model`, loaders, `optim_wrapper`, `train_cfg`, hooks and `img_scale`, the (width,
+height) of the input.
 """
 
 import logging
@@ -85,7 +86,9 @@ class Predictor(ABC):
         """Predict the boxes of a batch in one pass; arguments as of `predict`."""
 
     def predict_any(self, pixels: Tensor, metas: Sequence[dict[str, Any]]) -> list[Detections]:
-        """As `predict`, with boxes of all scores, which shows at the first picture whether what follows the network works."""
+        """As `predict`, with boxes of all scores, which shows at the first picture whether what follows the network
+        works.
+        """
         return self.predict(pixels, metas)
 
     @torch.inference_mode()
@@ -122,7 +125,7 @@ class Family(ABC):
 
     @abstractmethod
     def knows(self, model: Mapping[str, Any]) -> bool:
-        """Whether a model is of this family.
+        """Return whether a model is of this family.
 
         Args:
             model: The value of `model` in a config, which may come from anywhere.
@@ -132,7 +135,7 @@ class Family(ABC):
 
     @abstractmethod
     def input_multiple(self, model: ConfigDict) -> int:
-        """The number that each side of the input must be a multiple of."""
+        """Return the number that each side of the input must be a multiple of."""
 
     @abstractmethod
     def read_schedule(self, cfg: ConfigDict, pretrained: bool) -> BaseRecipe:
@@ -158,7 +161,7 @@ class Family(ABC):
 
     @abstractmethod
     def thresholds(self, cfg: ConfigDict) -> dict[str, float]:
-        """The thresholds of the validation, `conf_thr` and `iou_thr` where there are such."""
+        """Return the thresholds of the validation, `conf_thr` and `iou_thr` where there are such."""
 
     @abstractmethod
     def set_package(self, package: ConfigDict, metric: str) -> None:
@@ -179,7 +182,7 @@ class Family(ABC):
         for node, name in self._class_counts(model):
             node[name] += 1
 
-    def set_loss_weights(self, cfg: ConfigDict, num_classes: int, size: Size) -> None:
+    def set_loss_weights(self, cfg: ConfigDict, num_classes: int, size: Size) -> None:  # noqa: B027, most need none
         """Set weights of losses that depend on the number of classes or the input size."""
 
     def hooks(self, num_processes: int) -> list[dict[str, Any]]:
@@ -217,7 +220,7 @@ class Family(ABC):
 
     @abstractmethod
     def num_classes(self, model: nn.Module) -> int:
-        """How many classes a model tells apart."""
+        """Return how many classes a model tells apart."""
 
     @abstractmethod
     def check_input_size(
@@ -245,12 +248,13 @@ class Family(ABC):
             model: With its weights, in eval mode.
             device: Where it runs.
             score_thr: Boxes need a score above this.
-            iou_thr: Of two boxes of one class that overlap more than this, the better one stays, where boxes are suppressed.
+            iou_thr: Of two boxes of one class that overlap more than this, the better one stays, where boxes are
+                suppressed.
             precision: 'auto', 'fp32', 'fp16' or 'bf16'.
         """
 
     def pixel_transforms(self, pipeline: Sequence[dict[str, Any]], size: Size | None = None) -> list[dict[str, Any]]:
-        """The steps of a test pipeline between loading and packing.
+        """Return the steps of a test pipeline between loading and packing.
 
         Args:
             pipeline: Of the config.

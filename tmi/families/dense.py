@@ -37,7 +37,7 @@ class DenseFamily(Family):
         return 'bbox_head' in model
 
     def input_multiple(self, model: ConfigDict) -> int:
-        """The stride of the coarsest level of a head; a config that leaves it out means the default of every head."""
+        """Return the stride of the coarsest level of a head, 32 where the config leaves it to the default."""
         head = model.bbox_head
         strides = head.get('prior_generator', {}).get('strides') or head.head_module.get('featmap_strides') or [32]
         return max(strides)
@@ -49,7 +49,7 @@ class DenseFamily(Family):
         write_schedule(cfg, recipe)
 
     def set_loss_weights(self, cfg: ConfigDict, num_classes: int, size: Size) -> None:
-        """YOLOv5 and YOLOv7 balance losses by the number of classes and the area of the input; a config does so once."""
+        """Balance the losses of YOLOv5 and YOLOv7 by the number of classes and the area of the input."""
         head = cfg.model.bbox_head
         if head.type not in BALANCED_HEADS:
             return
@@ -150,7 +150,7 @@ class DenseFamily(Family):
 
 
 def _pipeline(loader: ConfigDict) -> list[dict[str, Any]]:
-    """The pipeline of a loader's data set, also of the first of several joined ones."""
+    """Return the pipeline of a loader's data set, also of the first of several joined ones."""
     dataset = loader.dataset
     while 'pipeline' not in dataset:
         dataset = dataset.datasets[0] if 'datasets' in dataset else dataset.dataset

@@ -74,7 +74,7 @@ def _all_finite(outputs: Sequence[Tensor]) -> Tensor:
 
 
 def _detections(result: InstanceData, finite: bool) -> Detections:
-    """The boxes of one image on the CPU, without those that are not finite."""
+    """Return the boxes of one image on the CPU, without those that are not finite."""
     boxes, scores, labels = result.bboxes.cpu(), result.scores.cpu(), result.labels.cpu()
     if not finite:
         keep = boxes.isfinite().all(1) & scores.isfinite()

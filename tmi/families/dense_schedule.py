@@ -101,7 +101,7 @@ def write_schedule(cfg: ConfigDict, recipe: Recipe) -> None:
 
 
 def closing_epochs(cfg: ConfigDict) -> int:
-    """The last epochs of a config that have a pipeline of their own."""
+    """Return the last epochs of a config that have a pipeline of their own."""
     for hook in cfg.custom_hooks:
         if hook['type'] in SWITCH_HOOKS:
             return hook.get('num_last_epochs') or cfg.train_cfg.max_epochs - hook['switch_epoch']
@@ -109,7 +109,7 @@ def closing_epochs(cfg: ConfigDict) -> int:
 
 
 def switch_pipelines(cfg: ConfigDict) -> list[dict[str, Any]]:
-    """The pipelines of the last epochs, for each hook that has one.
+    """Return the pipelines of the last epochs, for each hook that has one.
 
     Args:
         cfg: A complete config.
@@ -125,7 +125,7 @@ def switch_pipelines(cfg: ConfigDict) -> list[dict[str, Any]]:
 
 
 def _cosine_at_the_end(lowest: float) -> float:
-    """What is left of PPYOLOE's rate when training ends, before the cosine does."""
+    """Return what is left of PPYOLOE's rate when training ends, before the cosine does."""
     return lowest + (1 - lowest) * (1 + math.cos(math.pi / PPYOLOE_COSINE)) / 2
 
 
@@ -146,7 +146,7 @@ def _read_list(schedulers: list[ConfigDict], lr: float) -> dict[str, Any]:
 
 
 def _write_list(schedulers: list[ConfigDict], epochs: int, closing: int, recipe: Recipe) -> list[dict[str, Any]]:
-    """The schedulers in steps: the warm-up's end, the start of the last epochs and the end stay what they are."""
+    """Return the schedulers in steps; warm-up, start of the last epochs and end are where they were."""
     warmup_end = schedulers[0]['end']
     last = epochs - closing
 

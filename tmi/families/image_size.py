@@ -32,7 +32,7 @@ NOT_FOR_PIXELS = frozenset({'LoadImageFromFile', 'LoadImageFromNDArray', 'LoadAn
 
 
 def resolve_size(asked: int | Sequence[int], own: Size, multiple: int) -> Size:
-    """The input size of a run.
+    """Return the input size of a run.
 
     Args:
         asked: `img_size` of the user: 0, a side, or (width, height).
@@ -57,7 +57,7 @@ def resolve_size(asked: int | Sequence[int], own: Size, multiple: int) -> Size:
 
 
 def nearest_sizes(size: Size, multiple: int) -> str:
-    """The sizes below and above another that a model can work at, as a user writes them.
+    """Return the sizes below and above another that a model can work at, as a user writes them.
 
     Args:
         size: (width, height).
@@ -92,7 +92,7 @@ def set_test_size(pipeline: Iterable[dict[str, Any]], size: Size) -> None:
 
 
 def pixel_transforms(pipeline: Sequence[dict[str, Any]], size: Size | None = None) -> list[dict[str, Any]]:
-    """The steps of a test pipeline between loading and packing.
+    """Return the steps of a test pipeline between loading and packing.
 
     Args:
         pipeline: Of the config.
@@ -158,7 +158,7 @@ def _scaled(value: Any, own: Size, size: Size, axis: int) -> Any:
 
 
 def _with_nested(pipeline: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Every transform of a pipeline and of those within its transforms."""
+    """Yield every transform of a pipeline and of those within its transforms."""
     for transform in pipeline:
         yield transform
         for name in NESTED_ARGUMENTS:
@@ -167,7 +167,7 @@ def _with_nested(pipeline: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]
 
 
 def _pipelines_in(value: Any) -> list[list[dict[str, Any]]]:
-    """A pipeline, or each of a list of pipelines; options of Albu look alike but name no transform of ours."""
+    """Return a pipeline, or each of a list of pipelines; options of Albu look alike but name no transform of ours."""
     if not isinstance(value, (list, tuple)) or not value:
         return []
     if isinstance(value[0], (list, tuple)):

@@ -1,7 +1,7 @@
-"""Whether the images that a model is given for prediction have a size that its network can work at, found before the first one.
+"""Check, before the first image of a prediction, that a network can work at the size of its input.
 
-The levels of a network halve the image again and again and are joined later, which fits only if each side is a multiple of the
-coarsest level's stride.
+The levels of a network halve the image again and again and are joined later, which fits only if each side is a multiple
+of the coarsest level's stride.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ SAMPLE_SHAPES = ((480, 640), (640, 480), (64, 64))  # (h, w); a pipeline may kee
 
 
 def largest_stride(head: nn.Module) -> int:
-    """The stride of the coarsest level of a head.
+    """Return the stride of the coarsest level of a head.
 
     Args:
         head: Of a detector.
@@ -64,6 +64,6 @@ def check_input_size(
         height, width = (-(-side // divisor) * divisor for side in results['img'].shape[:2])
         if height % stride or width % stride:
             raise SettingError(
-                f'The config of {source} makes images {width}x{height}, and each side must be a multiple of {stride} for this model: '
-                f'set img_size in config.yaml to {nearest_sizes((width, height), stride)}.'
+                f'The config of {source} makes images {width}x{height}, and each side must be a multiple of {stride} '
+                f'for this model: set img_size in config.yaml to {nearest_sizes((width, height), stride)}.'
             )

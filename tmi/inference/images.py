@@ -59,7 +59,7 @@ class Batch:
     groups: list[tuple[list[int], np.ndarray | Tensor]]
 
     def pin_memory(self) -> 'Batch':
-        """The batch in memory that a GPU copies from without waiting; called by the loader."""
+        """Return the batch in memory that a GPU copies from without waiting; called by the loader."""
         return Batch(self.images, [(places, torch.as_tensor(pixels).pin_memory()) for places, pixels in self.groups])
 
 
@@ -80,7 +80,7 @@ def read_image(path: str) -> np.ndarray:
 
 
 def reason_of(error: Exception) -> str:
-    """Why an image could not be prepared, in a few words without its path."""
+    """Return why an image could not be prepared, in a few words without its path."""
     if isinstance(error, UnreadableImageError):
         return error.reason
     if isinstance(error, OSError) and error.strerror:
@@ -183,7 +183,7 @@ class ImageBatches(IterableDataset):
 
 
 def _sendable(pixels: np.ndarray) -> np.ndarray | Tensor:
-    """A tensor, which a loader process hands over in shared memory, or an array, which it copies, if that is too small.
+    """Return a tensor, which loader processes hand over in shared memory, or, if that is too small, an array to copy.
 
     Containers start with 64 MB of it by default, and whoever writes beyond is killed by a bus error.
     """

@@ -43,8 +43,8 @@ def build_model(package: ModelPackage, class_names: Sequence[str]) -> nn.Module:
         own = f' ({listing(package.class_names)})' if package.class_names else ''
         raise ModelError(
             f'{package.source} was trained for {num_classes} classes{own}, and class_names in config.yaml has '
-            f'{len(class_names)}: {listing(class_names)}. Choose the model that these names belong to, or import it again with '
-            'its own class names.'
+            f'{len(class_names)}: {listing(class_names)}. Choose the model that these names belong to, or import it '
+            'again with its own class names.'
         )
     _load_weights(model, package)
     return model.eval().requires_grad_(False)

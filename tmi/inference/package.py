@@ -1,7 +1,7 @@
 """Reading a model package (contract sections c.9 and k): config and weights as data; neither can run code.
 
-The config comes from the file beside the weights, else from the text that mmengine keeps in a checkpoint, else, for a public
-checkpoint, from `configs/`.
+The config comes from the file beside the weights, else from the text that mmengine keeps in a checkpoint, else, for a
+public checkpoint, from `configs/`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -83,8 +83,8 @@ def read_package(files: InferenceModel) -> ModelPackage:
         The package.
 
     Raises:
-        TaskError: 300004 if a file is broken, no config belongs to the weights, or the config would build anything but a
-            detector.
+        TaskError: 300004 if a file is broken, no config belongs to the weights, or the config would build anything but
+            a detector.
     """
     checkpoint = load_checkpoint(files.checkpoint)
     source = files.config or files.checkpoint

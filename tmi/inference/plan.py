@@ -57,7 +57,7 @@ class PredictionPlan:
     threads: int
 
     def covers(self, other: 'PredictionPlan') -> bool:
-        """Whether the predictions of this plan hold those of another, which needs no more than a higher `score_thr`."""
+        """Return whether the predictions of this plan hold those of another, with a higher `score_thr` at most."""
         shared = {'score_thr': 0, 'batch_size': 0, 'gpu_ids': [], 'world_size': 0, 'workers': 0, 'threads': 0}
         return self.score_thr <= other.score_thr and replace(self, **shared) == replace(other, **shared)
 

@@ -39,7 +39,7 @@ class Prediction(NamedTuple):
         return self.size is not None
 
     def above(self, score_thr: float) -> 'Prediction':
-        """The prediction with only the boxes above a threshold."""
+        """Return the prediction with only the boxes above a threshold."""
         keep = [place for place, score in enumerate(self.scores) if score > score_thr]
         return self._replace(
             boxes=[self.boxes[place] for place in keep],
@@ -49,7 +49,7 @@ class Prediction(NamedTuple):
 
 
 def shard_path(folder: Path, rank: int) -> Path:
-    """The file of one process."""
+    """Return the file of one process."""
     return Path(folder) / f'rank_{rank}.jsonl'
 
 
@@ -86,7 +86,7 @@ class LineCounter:
         self._count = 0
 
     def count(self) -> int:
-        """How many whole lines the file has by now."""
+        """Return how many whole lines the file has by now."""
         if self._path.exists():
             with open(self._path, 'rb') as file:
                 file.seek(self._offset)

@@ -45,7 +45,7 @@ logger = logging.getLogger('tmi')
 
 
 def images_per_pass(device: torch.device, batch_size: int, height: int, width: int) -> int:
-    """How many images go through the network together.
+    """Return how many images go through the network together.
 
     Args:
         device: Where it runs.
@@ -138,7 +138,7 @@ def _reject_unusable(images: int, unusable: int, predictor: Predictor, source: P
 
 
 def choose_device(plan: PredictionPlan) -> torch.device:
-    """The device of a process; its parent has hidden all GPUs but its own.
+    """Return the device of a process; its parent has hidden all GPUs but its own.
 
     Args:
         plan: Of the task.

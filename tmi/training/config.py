@@ -1,7 +1,7 @@
 """The complete mmengine config of a training: the model's config, changed by the user's parameters and data.
 
-Every change is made at a named place; nothing is set wherever a key of that name stands. Two configs come out: the one that
-tools/train.py runs, with a platform's paths and hooks, and the one that goes into the model package, which names
+Every change is made at a named place; nothing is set wherever a key of that name stands. Two configs come out: the one
+that tools/train.py runs, with a platform's paths and hooks, and the one that goes into the model package, which names
 nothing of the platform and loads anywhere, in public mmyolo too.
 """
 
@@ -270,7 +270,7 @@ def _set_runtime(
 
 
 def _package_config(complete: Config, family: Family, task: TrainingTask) -> Config:
-    """What inference needs."""
+    """Return what inference needs."""
     package = ConfigDict(copy.deepcopy({key: complete[key] for key in PACKAGE_KEYS if key in complete}))
     loader, visualizer = package.test_dataloader, package.visualizer
     loader.update(batch_size=1, num_workers=2, persistent_workers=True, pin_memory=False)

@@ -55,5 +55,5 @@ class FiniteLossHook(Hook):
 
 
 def batch_number(runner) -> int:
-    """The step within the epoch, from 1."""
+    """Return the step within the epoch, from 1."""
     return runner.iter % max(len(runner.train_dataloader), 1) + 1

@@ -1,4 +1,6 @@
-"""Preparing the initial weights of a training: read as data, fitted to the model and its classes, written as a plain file."""
+"""Preparing the initial weights of a training: read as data, fitted to the model and its classes, written as a plain
+file.
+"""
 
 import copy
 import logging
@@ -63,7 +65,7 @@ def prepare_initial_weights(weights: InitialWeights, run: Config, model_name: st
 
 
 def _initial_state(run: Config) -> tuple[StateDict, dict[str, int]]:
-    """The model's initial weights, and by how many rows each output grows per class.
+    """Return the model's initial weights, and by how many rows each output grows per class.
 
     The second is found by building the model with one class more, so no list of layer names has to be kept.
     """

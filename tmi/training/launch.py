@@ -17,7 +17,7 @@ logger = logging.getLogger('tmi')
 
 
 def find_resumption(arguments: Sequence[str], options: Mapping[str, Any], models_dir: Path) -> tuple[bool, list[str]]:
-    """Whether an earlier training in the same folder goes on.
+    """Return whether an earlier training in the same folder goes on.
 
     Args:
         arguments: Of tools/train.py; `--resume` may name a checkpoint.
@@ -66,7 +66,7 @@ def initial_weights(task: TrainingTask, training: TrainingConfig, weights_dir: s
 def training_command(
     run_config: Path, task: TrainingTask, script: Path, arguments: Sequence[str]
 ) -> tuple[list[str], dict[str, str]]:
-    """The command that trains: tools/dist_train.sh, with one process for each GPU.
+    """Return the command that trains: tools/dist_train.sh, with one process for each GPU.
 
     Args:
         run_config: The complete config.

@@ -1,7 +1,7 @@
 """What a user may change by `cfg_options` and `args_options`, checked before the work begins.
 
-mmengine builds what a config says: a `type` that it does not know is imported, a path is written to, a config that is named is
-executed. So an option may name registered classes only, and folders below the task's output only.
+mmengine builds what a config says: a `type` that it does not know is imported, a path is written to, a config that is
+named is executed. So an option may name registered classes only, and folders below the task's output only.
 """
 
 import argparse
@@ -144,12 +144,12 @@ class UserOptions:
     argument_keys: frozenset[str] = frozenset()
 
     def source_of(self, key: str) -> str:
-        """The key of config.yaml from which an option comes."""
+        """Return the key of config.yaml from which an option comes."""
         return 'args_options' if key in self.argument_keys else 'cfg_options'
 
 
 def bad_option(key: str, text: str, reason: str) -> TaskError:
-    """An error of config.yaml.
+    """Return an error of config.yaml.
 
     Args:
         key: `cfg_options` or `args_options`.
@@ -242,7 +242,7 @@ def _parse_words(source: str, words: Sequence[str]) -> dict[str, Any]:
 
 
 def _brackets_fit(text: str) -> bool:
-    """Whether a list ends with the bracket that it begins with, and is not too deep to be read."""
+    """Return whether a list ends with the bracket that it begins with, and is not too deep to be read."""
     closing: list[str] = []
     for character in text:
         if character in '[(':
@@ -304,14 +304,15 @@ def check_checkpoint(key: str, path: str, resume: bool = False) -> None:
     lacking = [name for name in ('optimizer', 'message_hub', 'param_schedulers') if name not in content]
     if resume and lacking:
         raise ModelError(
-            f'{key} in config.yaml: {path} holds weights only ({", ".join(lacking)} missing), as the files of a stage do, so a '
-            'training cannot go on from it. To start a new training from these weights leave --resume out and choose the model '
-            'as the pre-trained model of the task; to go on, name the resume.pth that the training left beside them.'
+            f'{key} in config.yaml: {path} holds weights only ({", ".join(lacking)} missing), as the files of a stage '
+            'do, so a training cannot go on from it. To start a new training from these weights leave --resume out and '
+            'choose the model as the pre-trained model of the task; to go on, name the resume.pth that the training '
+            'left beside them.'
         )
 
 
 def _find_fault(key: str, value: Any, out_dir: Path) -> str:
-    """What is wrong with an option, '' if nothing is."""
+    """Return what is wrong with an option, '' if nothing is."""
     parts = key.split('.')
     last = next((part for part in reversed(parts) if not part.isdigit()), '')
     if not KEY.fullmatch(key):
@@ -324,8 +325,8 @@ def _find_fault(key: str, value: Any, out_dir: Path) -> str:
     if parts[0] not in REGISTRIES:
         near = difflib.get_close_matches(parts[0], REGISTRIES, n=1)
         return (
-            f'{parts[0]} is not a setting that an option may change{f", did you mean {near[0]}?" if near else ""}; allowed '
-            f'begin with {", ".join(REGISTRIES)}.'
+            f'{parts[0]} is not a setting that an option may change{f", did you mean {near[0]}?" if near else ""}; '
+            f'allowed begin with {", ".join(REGISTRIES)}.'
         )
     if last in TYPE_KEYS:
         return _find_fault_of_type(parts, value)
@@ -352,8 +353,8 @@ def _find_fault_of_type(parts: Sequence[str], value: Any) -> str:
     register_all_modules()
     if find_registered(value, REGISTRIES[parts[0]]) is None:
         return (
-            f'no class of this image that may stand below {parts[0]}; only registered classes are built, those of mmdet '
-            'with their prefix, e.g. mmdet.CocoMetric.'
+            f'no class of this image that may stand below {parts[0]}; only registered classes are built, those of '
+            'mmdet with their prefix, e.g. mmdet.CocoMetric.'
         )
     return ''
 
@@ -395,7 +396,7 @@ def _find_fault_of_leaf(last: str, leaf: Any, out_dir: Path) -> str:
 
 
 def _is_below(path: str, folder: Path) -> bool:
-    """Whether a path is absolute and lies in a folder, or in its `tensorboard`, which the platform makes a link."""
+    """Return whether a path is absolute and lies in a folder or its `tensorboard`, which the platform makes a link."""
     roots = [os.path.realpath(folder), os.path.realpath(folder / 'tensorboard')]
     return os.path.isabs(path) and any(Path(os.path.realpath(path)).is_relative_to(root) for root in roots)
 
@@ -423,7 +424,7 @@ def apply_options(config: Config, options: UserOptions) -> None:
 
 
 def _find_fault_of_place(config: Config, key: str, value: Any) -> str:
-    """Why a value may not replace what the config holds now, '' if it may."""
+    """Return why a value may not replace what the config holds now, '' if it may."""
     node: Any = config
     parts = key.split('.')
     for depth, part in enumerate(parts):
@@ -446,7 +447,10 @@ def _find_fault_of_place(config: Config, key: str, value: Any) -> str:
         and any(isinstance(item, Mapping) for item in node)
         and value not in (None, [], ())
     ):
-        return f'a list of {len(node)} groups of settings; set one of their keys, e.g. {key}.0.{next(iter(node[0]), "type")}.'
+        return (
+            f'a list of {len(node)} groups of settings; set one of their keys, e.g. '
+            f'{key}.0.{next(iter(node[0]), "type")}.'
+        )
     if isinstance(node, (bool, int, float)) and isinstance(value, str):
         return f'{"true or false" if isinstance(node, bool) else "a number"} is needed; it was {node!r}.'
     if isinstance(node, (list, tuple)) and isinstance(value, str):

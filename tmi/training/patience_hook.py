@@ -1,7 +1,7 @@
 """Ending a training that does not get better (`patience`).
 
-mmengine's EarlyStoppingHook takes an equal value for an improvement, ends at once at NaN and waits for ever where nothing can be
-measured, so a model that stays at 0 would train to its last epoch.
+mmengine's EarlyStoppingHook takes an equal value for an improvement, ends at once at NaN and waits for ever where
+nothing can be measured, so a model that stays at 0 would train to its last epoch.
 """
 
 import math
@@ -17,7 +17,8 @@ from tmi.training.metrics import clean_metrics
 class PatienceHook(Hook):
     """Stop after so many validations in a row whose mAP is not above the best one before.
 
-    A validation that measures nothing (no object: -1, NaN or no number at all) counts as mAP 0, as it does in result.yaml.
+    A validation that measures nothing (no object: -1, NaN or no number at all) counts as mAP 0, as it does in
+    result.yaml.
 
     Args:
         patience: How many validations, at least 1.

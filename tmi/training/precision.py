@@ -12,7 +12,7 @@ FAST_BF16_FLAGS = frozenset({'avx512_bf16', 'amx_bf16'})
 
 
 def cpu_has_fast_bf16() -> bool:
-    """Whether the CPU multiplies bf16 in hardware; elsewhere it is emulated, and slower than fp32."""
+    """Return whether the CPU multiplies bf16 in hardware; elsewhere it is emulated, and slower than fp32."""
     if not CPU_INFO.is_file():
         return False
     for line in CPU_INFO.read_text(encoding='utf-8').splitlines():

@@ -1,7 +1,8 @@
 """mmengine's runner with a log for users of a platform.
 
-mmengine begins with 600 lines about compilers, the whole config and the order of hooks, and asks the system for a compiler that the
-image does not have. The config of a run stands in its work folder; with `log_level` debug all but the compilers is shown.
+mmengine begins with 600 lines about compilers, the whole config and the order of hooks, and asks the system for a
+compiler that the image does not have. The config of a run stands in its work folder; with `log_level` debug all but the
+compilers is shown.
 """
 
 import logging
@@ -25,7 +26,7 @@ USELESS = (
 
 
 def is_useful(record: logging.LogRecord) -> bool:
-    """Whether a message of mmengine goes to the log that is shown."""
+    """Return whether a message of mmengine goes to the log that is shown."""
     return not record.getMessage().startswith(USELESS)
 
 

@@ -1,6 +1,9 @@
-"""torchrun that distinguishes a training process killed for memory from one that failed (`python -m tmi.training.torchrun`).
+"""torchrun that distinguishes a training process killed for memory from one that failed.
 
-torchrun ends with status 1 whatever happened to its processes, and the ones that are left over complain of a lost connection first.
+Run it as `python -m tmi.training.torchrun`.
+
+torchrun ends with status 1 whatever happened to its processes, and the ones that are left over complain of a lost
+connection first.
 """
 
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError

@@ -2,8 +2,8 @@
 
 Every detection config `configs/**/*_coco.py` is a model. Its name is the stem of its file; each beginning of that name
 down to family and size (`yolov8_n`, `yolov5_s_p6`) is a short name too. Where a short name fits several files, the
-recipe that comes first in `_preference` is meant, so `yolov5_x` is the P5 model of release v61 in its fast form and not,
-as file-system order decided in older images, the P6 one. Upper case and `-` for `_` do not matter.
+recipe that comes first in `_preference` is meant, so `yolov5_x` is the P5 model of release v61 in its fast form and
+not, as file-system order decided in older images, the P6 one. Upper case and `-` for `_` do not matter.
 """
 
 import ast
@@ -71,7 +71,7 @@ def _is_trainable(path: Path) -> bool:
 
 
 def _is_former_name(path: Path) -> bool:
-    """Whether a config is nothing but its base: the name that a recipe had in an earlier release."""
+    """Return whether a config is nothing but its base: the name that a recipe had in an earlier release."""
     body = ast.parse(path.read_bytes()).body
     return len(body) == 1 and isinstance(body[0], ast.Assign) and isinstance(body[0].value, ast.Constant)
 
@@ -82,7 +82,7 @@ def _model_configs() -> list[Path]:
 
 @cache
 def _names() -> dict[str, Path]:
-    """Every name, short or full, to its config file."""
+    """Return every name, short or full, to its config file."""
     names: dict[str, Path] = {}
     configs = sorted(_model_configs(), key=_preference)
     for path in configs:
@@ -97,7 +97,7 @@ def _names() -> dict[str, Path]:
 
 
 def models() -> list[ZooModel]:
-    """The models of the zoo with their shortest names, sorted by name."""
+    """Return the models of the zoo with their shortest names, sorted by name."""
     shortest: dict[Path, str] = {}
     for name, path in sorted(_names().items(), key=lambda item: (len(item[0]), item[0])):
         shortest.setdefault(path, name)
@@ -123,7 +123,7 @@ def find_model(name: str) -> ZooModel:
 
 
 def _by_path(name: str) -> 'Path | None':
-    """A config file given by its path; only below `configs/`, because a config is code."""
+    """Return a config file given by its path; only below `configs/`, because a config is code."""
     if not name.endswith('.py'):
         return None
     for base in (PROJECT_ROOT, CONFIG_ROOT):

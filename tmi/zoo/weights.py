@@ -1,8 +1,8 @@
 """Which weights a task starts from: a fixed order of sources, never a guess by similar names or by file times.
 
-Training: the model package that the user chose, else the public checkpoint of exactly this model if the image holds it, else
-none. Mining and inference: the model package (contract section c.9).
-The platform lists the files of one stage in the order in which the stage named them, so the first fitting file is the one meant.
+Training: the model package that the user chose, else the public checkpoint of exactly this model if the image holds it,
+else none. Mining and inference: the model package (contract section c.9). The platform lists the files of one stage in
+the order in which the stage named them, so the first fitting file is the one meant.
 """
 
 import csv
@@ -80,12 +80,12 @@ def public_checkpoints() -> dict[str, PublicCheckpoint]:
 
 
 def weights_dir() -> Path:
-    """The folder of public checkpoints that the image was built with."""
+    """Return the folder of public checkpoints that the image was built with."""
     return Path(os.environ.get(WEIGHTS_DIR_VARIABLE, '/weights'))
 
 
 def sha256_head_fits(path: Path, head: str) -> bool:
-    """Whether the sha256 of a file begins with `head`."""
+    """Return whether the sha256 of a file begins with `head`."""
     digest = hashlib.sha256()
     with open(path, 'rb') as file:
         for block in iter(lambda: file.read(1 << 20), b''):
@@ -94,7 +94,7 @@ def sha256_head_fits(path: Path, head: str) -> bool:
 
 
 def _existing(paths: Sequence[str], root: Path) -> list[Path]:
-    """The files of the list that exist, in its order; relative ones lie below `root`."""
+    """Return the files of the list that exist, in its order; relative ones lie below `root`."""
     return [path for path in (root / item for item in paths) if os.path.isfile(path)]
 
 
@@ -141,7 +141,7 @@ def _choose_training_weights(paths: Sequence[str], stem: str, use_public: bool, 
 
 
 def _checkpoints(paths: Sequence[str], models_dir: Path) -> list[Path]:
-    """The weight files among the files of a stage, its best first.
+    """Return the weight files among the files of a stage, its best first.
 
     Raises:
         TaskError: 300004 if there is none.

@@ -122,7 +122,7 @@ def convert_dataset_to_coco(
     num_workers: int | None = None,
     progress: Progress | None = None,
 ) -> ConversionReport:
-    """Write ``ymir_<split>.json`` for each split, unless the same conversion is finished already, and return what it had.
+    """Write ``ymir_<split>.json`` for each split, unless the same conversion is finished; return what it had.
 
     ``export_format`` of config.yaml says which annotations to read: ark, voc or coco.
 

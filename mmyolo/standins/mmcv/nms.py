@@ -138,7 +138,7 @@ def _columns(boxes: Tensor, labels: Tensor | None = None) -> Tensor:
         farther apart between classes than any two boxes are. The last column is zero and stands for no candidate.
     """
     boxes = boxes.to(torch.promote_types(boxes.dtype, torch.float32))
-    # An infinite side would make the distance of classes infinite for all boxes; boxes that are not numbers have no area.
+    # An infinite side would make the distance of classes infinite for all boxes; boxes of NaN have no area.
     boxes = boxes.nan_to_num(nan=0.0, posinf=1e15, neginf=-1e15)
     columns = boxes.new_zeros((5 if labels is None else 6, len(boxes) + 1))
     columns[:4, :-1] = boxes.T

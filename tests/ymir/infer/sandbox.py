@@ -129,7 +129,9 @@ class Task:
         self.env_file.write_text(yaml.safe_dump(env))
 
     def start(self, cores: int | None = None, python: str = '') -> subprocess.CompletedProcess:
-        """Run `python ymir/start.py` as the image does, on so many cores; its imports are done before, unless a Python is named."""
+        """Run `python ymir/start.py` as the image does, on so many cores; its imports are done before, unless a Python
+        is named.
+        """
         environ = dict(os.environ, DEFAULT_ENV_FILE_PATH=str(self.env_file))
         chosen = sorted(os.sched_getaffinity(0))[:cores]
         return subprocess.run(

@@ -41,7 +41,7 @@ def train(task, text, values, keep=2):
 
 
 def packed(task):
-    """Map each stage to (mAP, metric of its weights, text of its config); its folder comes first, as on the platform."""
+    """Map each stage to (mAP, metric of its weights, text of its config), its folder first, as on the platform."""
     models = task.out_dir / 'models'
     content = {}
     for name, stage in check_result(task)['model_stages'].items():
