@@ -1,7 +1,7 @@
 """COCO's average precision of boxes and masks: the definition of pycocotools, the speed of faster-coco-eval.
 
 A drop-in for mmdet.CocoMetric. On purpose it differs in this:
-- nothing goes through JSON files, and values are not rounded to three digits, so close checkpoints differ;
+- nothing goes through JSON files, and values are not rounded to three digits: close checkpoints can be distinguished;
 - without any detection the precision is 0 instead of an empty result that ends the training;
 - labels are tied to categories by name, so the file may list them in any order and leave out those without objects;
 - annotation ids may start at 0, which pycocotools takes for 'not matched'.

@@ -33,6 +33,7 @@ def warp_(boxes: BaseBoxes, matrix: np.ndarray) -> None:
         matrix: (3, 3), affine.
     """
     if type(boxes) is HorizontalBoxes:
+        # (N, 4, 2)
         corners = boxes.numpy()[:, [0, 1, 2, 1, 0, 3, 2, 3]].reshape(-1, 4, 2) @ matrix[:2, :2].T + matrix[:2, 2]
         boxes.tensor = torch.from_numpy(np.concatenate((corners.min(axis=1), corners.max(axis=1)), axis=1))
     else:

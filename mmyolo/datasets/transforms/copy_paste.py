@@ -48,14 +48,15 @@ class YOLOv5CopyPaste(BaseTransform):
         height, width = image.shape[:2]
         flipped = boxes.clone()
         flipped.flip_((height, width))
+        # (N, N) share of each box under each mirrored one
         covered = _intersection_over_area(flipped.numpy(), boxes.numpy())
-        candidates = np.nonzero((covered < self.ioa_thresh).all(axis=1))[0]
+        candidates = np.nonzero((covered < self.ioa_thresh).all(axis=1))[0]  # those that would hide no object
         chosen = random.choice(candidates, size=round(self.prob * len(candidates)), replace=False)
         if len(chosen) == 0:
             return results
 
         pasted = PolygonMasks(masks.masks, height, width)[chosen].flip()
-        under = fill_polygons(pasted.masks, height, width).astype(bool)
+        under = fill_polygons(pasted.masks, height, width).astype(bool)  # (H, W)
         image = image.copy()
         image[under] = image[:, ::-1][under]
         results['img'] = image
@@ -72,7 +73,7 @@ class YOLOv5CopyPaste(BaseTransform):
 
 def _intersection_over_area(first: np.ndarray, second: np.ndarray, eps: float = 1e-7) -> np.ndarray:
     """Share of each second box (M, 4) xyxy that each first box (N, 4) covers, (N, M)."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    low = np.maximum(first[:, None, :2], second[None, :, :2])  # (N, M, 2)
     high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    intersection = np.clip(high - low, 0, None).prod(axis=-1)
+    intersection = np.clip(high - low, 0, None).prod(axis=-1)  # (N, M)
     return intersection / ((second[:, 2:] - second[:, :2]).prod(axis=-1) + eps)

@@ -34,9 +34,10 @@ class YOLOv5HSVRandomAug(BaseTransform):
         Returns:
             The results with a new `img`.
         """
-        gains = random.uniform(-1, 1, 3) * [self.hue_delta, self.saturation_delta, self.value_delta] + 1
-        steps = np.arange(256, dtype=gains.dtype)[:, None] * gains
+        gains = random.uniform(-1, 1, 3) * [self.hue_delta, self.saturation_delta, self.value_delta] + 1  # (3,)
+        steps = np.arange(256, dtype=gains.dtype)[:, None] * gains  # (256, 3)
         steps[:, 0] %= 180  # OpenCV's uint8 hue counts in steps of two degrees
+        # (1, 256, 3) A table of all values is faster than arithmetic on all pixels.
         table = np.clip(steps, 0, 255).astype(np.uint8)[None]
         hsv = cv2.cvtColor(results['img'], cv2.COLOR_BGR2HSV)
         hsv = cv2.LUT(hsv, table, dst=hsv)

@@ -57,7 +57,7 @@ def shift_masks(masks: Masks, shape: tuple[int, int], x: int, y: int, fill: int 
     """
     if isinstance(masks, PolygonMasks):
         return masks.translate(shape, (x, y), 'both')
-    canvas = np.full((len(masks), *shape), fill, dtype=masks.masks.dtype)
+    canvas = np.full((len(masks), *shape), fill, dtype=masks.masks.dtype)  # (n, H, W)
     place(np.moveaxis(canvas, 0, -1), np.moveaxis(masks.masks, 0, -1), x, y)
     return BitmapMasks(canvas, *shape)
 
@@ -111,5 +111,5 @@ def warp_polygon(polygon: np.ndarray, matrix: np.ndarray, num_points: int) -> np
     Returns:
         (num_points, 2) float32.
     """
-    points = resample_polygon(polygon, num_points)
+    points = resample_polygon(polygon, num_points)  # (num_points, 2)
     return points @ matrix[:2, :2].T + matrix[:2, 2]

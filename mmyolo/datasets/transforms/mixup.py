@@ -80,8 +80,8 @@ class YOLOv5MixUp(_MixUp):
             f'YOLOv5MixUp blends images of one size, not {image.shape} and {other_image.shape}: '
             'put it behind the affine transform'
         )
-        ratio = random.beta(self.alpha, self.beta)
-        results['img'] = (image * ratio + other_image * (1 - ratio)).astype(np.uint8)
+        ratio = random.beta(self.alpha, self.beta)  # near 0.5: both images stay visible
+        results['img'] = (image * ratio + other_image * (1 - ratio)).astype(np.uint8)  # (H, W, C)
         results['img_shape'] = image.shape
         boxes = results['gt_bboxes']
         results['gt_bboxes'] = boxes.cat((boxes, other['gt_bboxes']), dim=0)
@@ -151,12 +151,12 @@ class YOLOXMixUp(_MixUp):
             return results
         jitter = random.uniform(*self.ratio_range)
         flip = random.uniform(0, 1) > self.flip_ratio
-        other_image, ratio = self._scaled(other['img'], jitter)
+        other_image, ratio = self._scaled(other['img'], jitter)  # (H * jitter, W * jitter, C)
         if flip:
             other_image = cv2.flip(other_image, 1)
         shape = results['img'].shape[:2]
         scaled_shape = other_image.shape[:2]
-        other_image, (x, y) = self._crop(other_image, shape)
+        other_image, (x, y) = self._crop(other_image, shape)  # (h, w, C), as large as the image
         image = results['img'].astype(np.float32)
         results['img'] = (0.5 * image + 0.5 * other_image.astype(np.float32)).astype(np.uint8)
         results['img_shape'] = results['img'].shape
@@ -217,7 +217,7 @@ class YOLOXMixUp(_MixUp):
         """Letterbox to the upper left of `img_scale`, then scale the whole; give the letterbox's ratio too."""
         image, ratio = resize_to_fit(image, self.img_scale)
         width, height = self.img_scale
-        canvas = np.full((height, width) + image.shape[2:], self.pad_val, dtype=np.float32)
+        canvas = np.full((height, width) + image.shape[2:], self.pad_val, dtype=np.float32)  # (H, W, C)
         canvas[: image.shape[0], : image.shape[1]] = image
         size = (max(int(width * jitter), 1), max(int(height * jitter), 1))
         return cv2.resize(canvas, size, interpolation=cv2.INTER_LINEAR), ratio

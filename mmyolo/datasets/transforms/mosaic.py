@@ -113,19 +113,19 @@ class Mosaic(BaseMosaic):
         """
         width, height = self.img_scale
         first = results['img']
-        canvas = np.full((height * 2, width * 2) + first.shape[2:], self.pad_val, dtype=first.dtype)
+        canvas = np.full((height * 2, width * 2) + first.shape[2:], self.pad_val, dtype=first.dtype)  # (2 H, 2 W, C)
         centre_x = int(random.uniform(*self.center_ratio_range) * width)
         centre_y = int(random.uniform(*self.center_ratio_range) * height)
 
         tiles = [results, *results['mix_results']]
         scales, sizes, shifts = [], [], []
         for index, tile in enumerate(tiles):
-            image, scale = resize_to_fit(tile['img'], self.img_scale)
+            image, scale = resize_to_fit(tile['img'], self.img_scale)  # (h, w, C), h <= H and w <= W
             tile_h, tile_w = image.shape[:2]
             # Tiles 0 and 2 end at the centre to their right, 0 and 1 at the centre below them.
             x = centre_x - tile_w if index % 2 == 0 else centre_x
             y = centre_y - tile_h if index < 2 else centre_y
-            place(canvas, image, x, y)
+            place(canvas, image, x, y)  # what sticks out of the canvas is cut off
             scales.append(scale)
             sizes.append((tile_h, tile_w))
             shifts.append((x, y))

@@ -63,13 +63,14 @@ class Mosaic9(BaseMosaic):
         images, scales = zip(*(resize_to_fit(tile['img'], self.img_scale) for tile in tiles))
         sizes = [image.shape[:2] for image in images]
         corners = _corners(sizes, width, height)
+        # (3 H, 3 W, C)
         canvas = np.full((height * 3, width * 3) + images[0].shape[2:], self.pad_val, dtype=images[0].dtype)
         for image, (x, y) in zip(images, corners):
             place(canvas, image, x, y)
 
         offset_x = int(random.uniform(0, width))
         offset_y = int(random.uniform(0, height))
-        window = canvas[offset_y : offset_y + height * 2, offset_x : offset_x + width * 2]
+        window = canvas[offset_y : offset_y + height * 2, offset_x : offset_x + width * 2]  # (2 H, 2 W, C)
         results['img'] = np.ascontiguousarray(window)
         results['img_shape'] = window.shape
         shifts = [(x - offset_x, y - offset_y) for x, y in corners]

@@ -18,10 +18,10 @@ def merge_polygons(parts: Sequence[np.ndarray]) -> np.ndarray:
     Returns:
         One flat array.
     """
-    points = [part.reshape(-1, 2) for part in parts]
+    points = [part.reshape(-1, 2) for part in parts]  # (n_i, 2) each
     links: list[list[int]] = [[] for _ in points]
     for i, (first, second) in enumerate(zip(points, points[1:])):
-        distances = np.square(first[:, None] - second[None]).sum(axis=-1)
+        distances = np.square(first[:, None] - second[None]).sum(axis=-1)  # (n_i, n_j)
         a, b = np.unravel_index(np.argmin(distances), distances.shape)
         links[i].append(int(a))
         links[i + 1].append(int(b))

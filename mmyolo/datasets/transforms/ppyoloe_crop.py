@@ -66,10 +66,10 @@ class PPYOLOERandomCrop(BaseTransform):
                 crop = self._draw(*results['img'].shape[:2])
                 if crop is None:
                     continue
-                overlaps = _overlaps(boxes, crop)
+                overlaps = _overlaps(boxes, crop)  # (N,)
                 if overlaps.max() < threshold or (self.cover_all_box and overlaps.min() < threshold):
                     continue
-                keep = np.flatnonzero(_centred_inside(boxes, crop))
+                keep = np.flatnonzero(_centred_inside(boxes, crop))  # indices of the boxes that are left
                 if len(keep):
                     return _crop(results, crop, keep)
         return results
@@ -101,7 +101,7 @@ class PPYOLOERandomCrop(BaseTransform):
 
 def _overlaps(boxes: np.ndarray, crop: tuple[int, int, int, int]) -> np.ndarray:
     """(N,) IoU of boxes (N, 4) xyxy and a crop."""
-    inter = _area(np.maximum(boxes[:, :2], crop[:2]), np.minimum(boxes[:, 2:], crop[2:]))
+    inter = _area(np.maximum(boxes[:, :2], crop[:2]), np.minimum(boxes[:, 2:], crop[2:]))  # (N,)
     union = _area(boxes[:, :2], boxes[:, 2:]) + (crop[2] - crop[0]) * (crop[3] - crop[1]) - inter
     return inter / np.maximum(union, 1e-10)
 
@@ -112,8 +112,8 @@ def _area(top_left: np.ndarray, bottom_right: np.ndarray) -> np.ndarray:
 
 def _centred_inside(boxes: np.ndarray, crop: tuple[int, int, int, int]) -> np.ndarray:
     """(N,) whether the centre of a box lies in the crop, without its right and bottom edge, and some area too."""
-    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    inside = ((centres >= crop[:2]) & (centres < crop[2:])).all(axis=1)
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2  # (N, 2)
+    inside = ((centres >= crop[:2]) & (centres < crop[2:])).all(axis=1)  # (N,)
     return inside & (np.minimum(boxes[:, 2:], crop[2:]) > np.maximum(boxes[:, :2], crop[:2])).all(axis=1)
 
 

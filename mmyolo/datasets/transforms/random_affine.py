@@ -40,6 +40,7 @@ class RandomAffine(MMDETRandomAffine):
         if 'gt_masks' in results and len(results['gt_bboxes']):
             raise NotImplementedError('RandomAffine warps boxes and keypoints, no masks: use YOLOv5RandomAffine')
         image = results['img']
+        # Height, width of the output
         shape = (image.shape[0] + self.border[1] * 2, image.shape[1] + self.border[0] * 2)
         matrix = self._get_random_homography_matrix(*shape)
         results['img'] = cv2.warpPerspective(image, matrix, dsize=shape[::-1], borderValue=self.border_val)
@@ -55,7 +56,7 @@ class RandomAffine(MMDETRandomAffine):
             boxes.clip_(shape)
             if 'gt_keypoints' in results:
                 results['gt_keypoints'].clip_(shape)
-        inside = boxes.is_inside(shape).numpy()
+        inside = boxes.is_inside(shape).numpy()  # (N,)
         for key in ('gt_bboxes', 'gt_bboxes_labels', 'gt_ignore_flags', 'gt_keypoints'):
             if key in results:
                 results[key] = results[key][inside]
@@ -134,6 +135,7 @@ class YOLOv5RandomAffine(BaseTransform):
         shift_y = random.uniform(0.5 - self.max_translate_ratio, 0.5 + self.max_translate_ratio) * height
 
         cos, sin = math.cos(angle), math.sin(angle)
+        # (3, 3) each, read from right to left: scaled, turned and sheared about the centre, then moved to the output.
         rotation = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]], dtype=np.float32)
         scaling = np.array([[scale, 0, 0], [0, scale, 0], [0, 0, 1]], dtype=np.float32)
         shear = np.array([[1, shear_x, 0], [shear_y, 1, 0], [0, 0, 1]], dtype=np.float32)
@@ -160,9 +162,10 @@ class YOLOv5RandomAffine(BaseTransform):
                 f'YOLOv5RandomAffine leaves {width}x{height} of it; it is meant for mosaics'
             )
             return None
+        # (3, 3) The warp is about the middle of the image, not its corner.
         centre = np.array([[1, 0, -image.shape[1] / 2], [0, 1, -image.shape[0] / 2], [0, 0, 1]], dtype=np.float32)
         matrix, scale = self._get_random_homography_matrix(height, width)
-        matrix = matrix @ centre
+        matrix = matrix @ centre  # (3, 3) input pixels -> output pixels
 
         image = cv2.warpAffine(image, matrix[:2], dsize=(width, height), borderValue=self.border_val)
         results['img'] = image
@@ -177,12 +180,13 @@ class YOLOv5RandomAffine(BaseTransform):
         boxes = results['gt_bboxes']
         if len(boxes) == 0:
             return
+        # What the box would be were it only scaled: the area that is left is measured against this.
         before = boxes.clone()
         rescale_and_translate_(before, (scale, scale))
         warp_(boxes, matrix)
         if self.bbox_clip_border:
             boxes.clip_((height, width))
-        valid = self.filter_gt_bboxes(before, boxes).numpy()
+        valid = self.filter_gt_bboxes(before, boxes).numpy()  # (N,)
         results['gt_bboxes'] = boxes[valid]
         results['gt_bboxes_labels'] = results['gt_bboxes_labels'][valid]
         results['gt_ignore_flags'] = results['gt_ignore_flags'][valid]
@@ -233,7 +237,7 @@ class YOLOv5RandomAffine(BaseTransform):
         Returns:
             (N,) bool tensor.
         """
-        widths, heights = wrapped_bboxes.widths, wrapped_bboxes.heights
+        widths, heights = wrapped_bboxes.widths, wrapped_bboxes.heights  # (N,) each, in pixels
         area_ratio = widths * heights / (origin_bboxes.widths * origin_bboxes.heights + 1e-16)
         aspect_ratio = (widths / (heights + 1e-16)).maximum(heights / (widths + 1e-16))
         return (
@@ -255,7 +259,7 @@ class YOLOv5RandomAffine(BaseTransform):
 
 def _visible_extent(points: np.ndarray, height: int, width: int) -> np.ndarray:
     """Return the box (4,) xyxy around the points (n, 2) that lie in the image; zeros if there are none."""
-    x, y = points.T
+    x, y = points.T  # (n,) each
     inside = (x >= 0) & (y >= 0) & (x <= width) & (y <= height)
     x, y = x[inside], y[inside]
     if not x.any():

@@ -153,7 +153,7 @@ class LetterResize(MMDETResize):
         size, (pad_h, pad_w) = self._size_and_padding((height, width), target)
         top, left = pad_h // 2, pad_w // 2
         borders = (top, pad_h - top, left, pad_w - left)
-        factor = (size[1] / width, size[0] / height)
+        factor = (size[1] / width, size[0] / height)  # what the sides really got, after rounding to whole pixels
 
         if size != (height, width):
             image = mmcv.imresize(image, size[::-1], interpolation=self.interpolation, backend=self.backend)
@@ -164,7 +164,7 @@ class LetterResize(MMDETResize):
         results['keep_ratio'] = self.keep_ratio
         self._move_annotations(results, size, factor, borders)
 
-        shift = np.array([[factor[0], 0, left], [0, factor[1], top], [0, 0, 1]], dtype=np.float32)
+        shift = np.array([[factor[0], 0, left], [0, factor[1], top], [0, 0, 1]], dtype=np.float32)  # (3, 3)
         earlier = results.get('homography_matrix')
         results['homography_matrix'] = shift if earlier is None else shift @ earlier
         self._record_padding(results, size, borders, (height, width))
@@ -209,6 +209,7 @@ class LetterResize(MMDETResize):
         padding = np.array(borders, dtype=np.float32)
         if 'pad_param' in results:
             ratio_h, ratio_w = size[0] / shape[0], size[1] / shape[1]
+            # Padding of an earlier step has been resized with the image.
             padding += results['pad_param'] * np.array([ratio_h, ratio_h, ratio_w, ratio_w], dtype=np.float32)
         results['pad_param'] = padding
 

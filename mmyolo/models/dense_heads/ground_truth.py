@@ -33,7 +33,7 @@ def as_rows(ground_truth: GroundTruth) -> Tensor:
     rows = []
     for image, instances in enumerate(ground_truth):
         bboxes = get_box_tensor(instances.bboxes)
-        index = bboxes.new_full((len(bboxes), 1), image)
+        index = bboxes.new_full((len(bboxes), 1), image)  # (n, 1)
         rows.append(torch.cat((index, instances.labels[:, None].to(bboxes), bboxes), dim=1))
     return torch.cat(rows)
 
@@ -57,7 +57,7 @@ def rows_by_image(rows: Tensor, batch_size: int) -> tuple[Tensor, list[int], Ten
 
     Rows of an image outside the batch are dropped.
     """
-    order = rows[:, 0].argsort(stable=True)
+    order = rows[:, 0].argsort(stable=True)  # (N,), images in order and rows of an image as they came
     order = order[in_batch(rows[order], batch_size)]
     images = rows[order, 0].long()
     return rows[order], torch.bincount(images, minlength=batch_size).tolist(), order
@@ -71,6 +71,7 @@ def pad_truth(ground_truth: GroundTruth, batch_size: int, like: Tensor) -> Padde
         batch_size: images in the batch.
         like: a tensor of the type and device to return.
     """
-    rows = gt_instances_preprocess(ground_truth, batch_size).to(like)
+    rows = gt_instances_preprocess(ground_truth, batch_size).to(like)  # (B, G, 1 + D)
     labels, bboxes = rows[..., :1], rows[..., 1:]
+    # Padding is rows of zeros; a box within the image has a positive sum.
     return PaddedTruth(labels, bboxes, (bboxes.sum(-1, keepdim=True) > 0).to(like))

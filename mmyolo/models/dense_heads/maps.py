@@ -59,9 +59,10 @@ def gather_priors(maps: Sequence[Tensor], images: Tensor, priors: Tensor, num_ba
     for level in maps:
         level = level.reshape(len(level), num_base_priors, -1, level.shape[-2:].numel())  # (B, A, C, H * W)
         count = level.shape[-1] * num_base_priors
-        here = priors - first
-        is_here = (here >= 0) & (here < count)
+        here = priors - first  # (n,) counted within the level
+        is_here = (here >= 0) & (here < count)  # (n,)
         here = here.clamp(0, count - 1)
+        # (n, C): priors are counted by cell, then anchor. Those of other levels read a wrong place and are not taken.
         found = level[images, here % num_base_priors, :, here // num_base_priors]
         values = found if values is None else torch.where(is_here[:, None], found, values)
         first += count

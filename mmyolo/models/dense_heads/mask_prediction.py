@@ -79,7 +79,7 @@ def draw_masks(
     Returns:
         (count, *size) bool.
     """
-    masks = torch.zeros((count, *size), dtype=torch.bool, device=device)
+    masks = torch.zeros((count, *size), dtype=torch.bool, device=device)  # one byte a pixel
     step = max(1, _MAX_PIXELS // max(1, pixels, size[0] * size[1]))
     for start in range(0, count, step):
         part = slice(start, min(start + step, count))

@@ -179,14 +179,15 @@ def _possible(
         # One map instead of one per class, and nearly as selective.
         objectness = objectness.reshape(batch_size, anchors, cells)
         mask = objectness.detach() > least
+    # (K,) each, by image, cell and anchor: the order in which priors are counted.
     image, cell, anchor = mask.transpose(1, 2).nonzero().unbind(1)
 
-    scores = _sigmoid(cls_score[image, anchor, :, cell])
+    scores = _sigmoid(cls_score[image, anchor, :, cell])  # (K, C)
     if objectness is not None:
         scores = scores * _sigmoid(objectness[image, anchor, cell])[:, None]
-    place = cell * anchors + anchor
+    place = cell * anchors + anchor  # (K,)
     strides = priors.new_full((len(place),), stride)
-    preds = bbox_pred[image, anchor, :, cell].float()
+    preds = bbox_pred[image, anchor, :, cell].float()  # (K, D)
     return _Possible(scores, preds, priors[place], strides, place + first_prior, image)
 
 
@@ -212,19 +213,20 @@ def _decide(levels: Sequence[_Possible], decode: Callable, cfg: Mapping, batch_s
     scores, preds, priors, strides, indices, images = map(torch.cat, zip(*levels))
     score_thr = cfg.get('score_thr', -1)
     if cfg.get('multi_label', False) and scores.shape[1] > 1:
+        # A prior makes a box of each class above the threshold: (n,) priors and classes.
         row, labels = (scores > score_thr).nonzero().unbind(1)
         scores = scores[row, labels]
     else:
         scores, labels = scores.max(1)
         row = (scores > score_thr).nonzero().squeeze(1)
         scores, labels = scores[row], labels[row]
-    bboxes = decode(priors, preds[None], strides)[0]
+    bboxes = decode(priors, preds[None], strides)[0]  # (K, 4 or 5), each prior once however many classes it has
     return BatchDetections(bboxes[row], scores, labels, indices[row], images[row], batch_size)
 
 
 def _best_first(boxes: BatchDetections) -> BatchDetections:
     """Order by image and descending score; equal scores keep the order of priors and classes."""
-    order = boxes.scores.detach().argsort(descending=True, stable=True)
+    order = boxes.scores.detach().argsort(descending=True, stable=True)  # two stable sorts: by score, then by image
     return boxes[order[boxes.images[order].argsort(stable=True)]]
 
 
@@ -232,7 +234,8 @@ def _cap(boxes: BatchDetections, limit: int) -> BatchDetections:
     """Keep the first `limit` boxes of each image, all if it is negative."""
     if limit < 0 or len(boxes.scores) <= limit:
         return boxes
-    count = torch.bincount(boxes.images, minlength=boxes.batch_size)
+    count = torch.bincount(boxes.images, minlength=boxes.batch_size)  # (B,)
+    # (n,) place of a box within its image: its place in the batch, less the boxes of the images before.
     rank = torch.arange(len(boxes.images), device=count.device) - (count.cumsum(0) - count)[boxes.images]
     return boxes[rank < limit]
 
@@ -283,7 +286,7 @@ def _suppress(boxes: BatchDetections, nms: Mapping, nms_pre: int, max_per_img: i
 
 def _rescale(boxes: BatchDetections, batch_img_metas: Sequence[dict]) -> BatchDetections:
     """Map boxes from the padded and resized input to the original image."""
-    shift, scale = (part[boxes.images] for part in input_frames(batch_img_metas, boxes.bboxes))
+    shift, scale = (part[boxes.images] for part in input_frames(batch_img_metas, boxes.bboxes))  # (n, 2) each
     if _are_rotated(boxes.bboxes):
         moved = torch.cat((boxes.bboxes[:, :2] - shift, boxes.bboxes[:, 2:]), dim=1)
         return replace(boxes, bboxes=rescale_rotated(moved, 1 / scale))

@@ -224,9 +224,9 @@ class RTMDetHead(YOLOv5Head):
         Returns:
             `loss_cls` and `loss_bbox`, divided by the sum of the overlaps of predicted and true boxes.
         """
-        priors = self.priors_for_training(cls_scores)
-        logits = by_prior(cls_scores).float()
-        bboxes = self.decode_bboxes(priors[:, :2], by_prior(bbox_preds).float(), self.stride_tensor[:, 0])
+        priors = self.priors_for_training(cls_scores)  # (N, 4) x, y and twice the stride
+        logits = by_prior(cls_scores).float()  # (B, N, num_classes)
+        bboxes = self.decode_bboxes(priors[:, :2], by_prior(bbox_preds).float(), self.stride_tensor[:, 0])  # (B, N, 4)
         assigned = self.assign(logits, bboxes, priors, batch_gt_instances)
         return dict(
             loss_cls=self.classification_loss(logits, assigned), loss_bbox=self.regression_loss(bboxes, assigned)
@@ -244,11 +244,11 @@ class RTMDetHead(YOLOv5Head):
         Returns:
             The targets.
         """
-        truth = pad_truth(batch_gt_instances, len(logits), like=priors)
+        truth = pad_truth(batch_gt_instances, len(logits), like=priors)  # (B, G, ...) each
         result: dict[str, Tensor] = self.assigner(bboxes.detach(), logits.detach(), priors, *truth)
-        labels, metrics = result['assigned_labels'], result['assign_metrics']
-        positives = (labels >= 0) & (labels < self.num_classes)
-        avg_factor = reduce_mean(metrics.sum()).clamp(min=1)
+        labels, metrics = result['assigned_labels'], result['assign_metrics']  # (B, N) each
+        positives = (labels >= 0) & (labels < self.num_classes)  # (B, N)
+        avg_factor = reduce_mean(metrics.sum()).clamp(min=1)  # the sum of overlaps, not the number of positives
         return Assigned(labels, result['assigned_bboxes'], metrics, positives, avg_factor)
 
     def classification_loss(self, logits: Tensor, assigned: Assigned) -> Tensor:
@@ -269,7 +269,7 @@ class RTMDetHead(YOLOv5Head):
         """
         positives = assigned.positives
         target = assigned.bboxes if target is None else target
-        pred, weight = bboxes[positives], assigned.metrics[positives]
+        pred, weight = bboxes[positives], assigned.metrics[positives]  # (M, D), (M,)
         if len(pred) == 0:
             return bboxes.sum() * 0
         return self.loss_bbox(pred, target[positives], weight=weight, avg_factor=assigned.avg_factor)

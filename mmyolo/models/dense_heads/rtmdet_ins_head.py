@@ -238,9 +238,9 @@ class RTMDetInsSepBNHead(RTMDetHead):
         assert with_nms, f'{type(self).__name__} draws masks of boxes that survived NMS: call it with with_nms=True'
         cfg = self.test_cfg if cfg is None else cfg
         boxes = self.predict_batch((cls_scores, bbox_preds), batch_img_metas, cfg=cfg, rescale=rescale)
-        kernels = gather_priors(kernel_preds, boxes.images, boxes.priors)
+        kernels = gather_priors(kernel_preds, boxes.images, boxes.priors)  # (n, num_gen_params), of kept boxes alone
         points, strides = self.points_and_strides(cls_scores)
-        priors = torch.cat((points, strides[:, None].expand(-1, 2)), dim=1)[boxes.priors]
+        priors = torch.cat((points, strides[:, None].expand(-1, 2)), dim=1)[boxes.priors]  # (n, 4)
 
         results, counts = [], boxes.counts()
         for found, kernel, prior, mask_feat, meta in zip(
@@ -284,6 +284,7 @@ class RTMDetInsSepBNHead(RTMDetHead):
             Per layer weights (N, outputs, inputs) and biases (N, outputs, 1).
         """
         module = self.head_module
+        # The weights of all layers stand before the first bias.
         parts = flatten_kernels.split(module.weight_nums + module.bias_nums, dim=1)
         weights, biases = parts[: module.num_dyconvs], parts[module.num_dyconvs :]
         return (
@@ -307,9 +308,11 @@ class RTMDetInsSepBNHead(RTMDetHead):
         num, (height, width) = len(kernels), mask_feat.shape[-2:]
         if num == 0:
             return mask_feat.new_zeros((0, height, width), dtype=torch.float)
+        # (h * w, 2) x, y in input pixels
         pixels = self.prior_generator.single_level_grid_priors((height, width), level_idx=0, device=mask_feat.device)
         # Distances to the prior in units of the largest box that a prior of this stride stands for.
         places = (priors[:, None, :2] - pixels) / (priors[:, None, 2:3] * 8)  # (N, h * w, 2)
+        # (N, 2 + num_prototypes, h * w): each box has weights of its own for the same prototypes.
         x = torch.cat((places.transpose(1, 2), mask_feat.float().flatten(1).expand(num, -1, -1)), dim=1)
         weights, biases = self.parse_dynamic_params(kernels.float())
         for index, (weight, bias) in enumerate(zip(weights, biases)):

@@ -169,14 +169,16 @@ class RTMDetRotatedHead(RTMDetHead):
         """
         priors = self.priors_for_training(cls_scores)
         points, strides = priors[:, :2], self.stride_tensor[:, 0]
+        # (B, N, num_classes), (B, N, 4) distances in strides, (B, N, angle_out_dim).
         logits, sides, angles = (by_prior(maps).float() for maps in (cls_scores, bbox_preds, angle_preds))
-        sides = sides * strides[:, None]
-        distances = torch.cat((sides, self.angle_coder.decode(angles, keepdim=True)), dim=-1)
-        bboxes = distance2obb(points, distances, self.angle_version)
+        sides = sides * strides[:, None]  # (B, N, 4) in input pixels
+        distances = torch.cat((sides, self.angle_coder.decode(angles, keepdim=True)), dim=-1)  # (B, N, 5)
+        bboxes = distance2obb(points, distances, self.angle_version)  # (B, N, 5) rotated boxes
         assigned = self.assign(logits, bboxes, priors, batch_gt_instances)
         losses = {'loss_cls': self.classification_loss(logits, assigned)}
         if self.use_hbbox_loss:
             target = bbox_cxcywh_to_xyxy(assigned.bboxes[..., :4])
+            # The angle has a loss of its own, so boxes are compared as if they were not turned.
             losses['loss_bbox'] = self.regression_loss(distance2bbox(points, sides), assigned, target)
         else:
             losses['loss_bbox'] = self.regression_loss(bboxes, assigned)
@@ -187,10 +189,10 @@ class RTMDetRotatedHead(RTMDetHead):
     def _angle_loss(self, angles: Tensor, assigned) -> Tensor:
         """Return the loss of the angles (B, N, angle_out_dim) of positive priors."""
         positives = assigned.positives
-        pred = angles[positives]
+        pred = angles[positives]  # (M, angle_out_dim)
         if len(pred) == 0:
             return angles.sum() * 0
-        target = self.angle_coder.encode(assigned.bboxes[positives][:, 4:])
+        target = self.angle_coder.encode(assigned.bboxes[positives][:, 4:])  # (M, angle_out_dim)
         return self.loss_angle(pred, target, weight=assigned.metrics[positives], avg_factor=assigned.avg_factor)
 
     def predict_by_feat(
@@ -233,7 +235,7 @@ class RTMDetRotatedHead(RTMDetHead):
     ) -> BatchDetections:
         """Predict the rotated boxes of a batch as a few flat tensors; arguments as of `BaseYOLOHead`."""
         cls_scores, bbox_preds, angle_preds = maps
-        preds = [torch.cat(level, dim=1) for level in zip(bbox_preds, angle_preds)]
+        preds = [torch.cat(level, dim=1) for level in zip(bbox_preds, angle_preds)]  # (B, 4 + angle_out_dim, H, W)
         return super().predict_batch((cls_scores, preds), batch_img_metas, cfg, rescale, with_nms)
 
     def decoder(self, cfg: Mapping) -> Callable[[Tensor, Tensor, Tensor], Tensor]:

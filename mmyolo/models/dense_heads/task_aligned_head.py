@@ -136,40 +136,42 @@ class TaskAlignedHead(YOLOv5Head):
             `loss_cls`, `loss_bbox` and, with a loss of the distributions, `loss_dfl`.
         """
         batch_size = len(cls_scores[0])
-        priors = self.priors_for_training(cls_scores)
+        priors = self.priors_for_training(cls_scores)  # (N, 4) x, y and twice the stride, in input pixels
         counts, points, strides = self.num_level_priors, priors[:, :2], self.stride_tensor[:, 0]
-        truth = pad_truth(batch_gt_instances, batch_size, like=points)
+        truth = pad_truth(batch_gt_instances, batch_size, like=points)  # (B, G, ...) each
         with torch.no_grad():
             if bbox_preds is None:
                 distances = [self.head_module.integrate(level) for level in bbox_dist_preds]
             else:
                 distances = [by_cell(level) for level in bbox_preds]
-            bboxes = self.bbox_coder.decode(points, torch.cat(distances, 1).float(), strides)
+            bboxes = self.bbox_coder.decode(points, torch.cat(distances, 1).float(), strides)  # (B, N, 4) xyxy
             assigned = self._assign(cls_scores, bboxes, priors, counts, truth)
-        scores = assigned['assigned_scores']
+        scores = assigned['assigned_scores']  # (B, N, num_classes) soft targets
         divisor = self.divisor(scores.sum())
 
+        # (B, n) of each level -> (image, cell) of its positives. Losses of boxes are computed of those M priors alone.
         positives = assigned['fg_mask_pre_prior'].split(counts, dim=1)
         positives = [level.nonzero().unbind(1) for level in positives]
-        image = torch.cat([image for image, _ in positives])
+        image = torch.cat([image for image, _ in positives])  # (M,)
         first = accumulate(counts, initial=0)
-        place = torch.cat([cell + start for (_, cell), start in zip(positives, first)])
+        place = torch.cat([cell + start for (_, cell), start in zip(positives, first)])  # (M,) counted over the levels
         losses = {'loss_cls': self._cls_loss(cls_scores, scores.split(counts, dim=1)) / divisor}
-        scores = scores[image, place]
+        scores = scores[image, place]  # (M, num_classes)
 
         dist = None
         if bbox_preds is None or self.loss_dfl is not None:
             dist = torch.cat([level[where] for level, where in zip(bbox_dist_preds, positives)]).float()  # (M, 4, R)
         if bbox_preds is None:
-            distances = self.head_module.integrate(dist)
+            distances = self.head_module.integrate(dist)  # (M, 4) in strides
         else:
             distances = torch.cat([by_cell(level)[where] for level, where in zip(bbox_preds, positives)]).float()
-        weight, stride = scores.sum(-1), strides[place, None]
-        points = points[place] / stride
-        target = assigned['assigned_bboxes'][image, place] / stride
-        bboxes = self.bbox_coder.decode(points, distances[None], torch.ones_like(weight))[0]
+        weight, stride = scores.sum(-1), strides[place, None]  # (M,), (M, 1)
+        points = points[place] / stride  # (M, 2) in strides
+        target = assigned['assigned_bboxes'][image, place] / stride  # (M, 4) xyxy in strides
+        bboxes = self.bbox_coder.decode(points, distances[None], torch.ones_like(weight))[0]  # (M, 4) xyxy in strides
         losses['loss_bbox'] = self.loss_bbox(bboxes, target, weight=weight, reduction_override='sum') / divisor
         if self.loss_dfl is not None:
+            # Each of a box's four distances is a distribution of its own: (M * 4, R) logits, (M * 4,) targets.
             losses['loss_dfl'] = self.loss_dfl(
                 dist.flatten(0, 1),
                 self.bbox_coder.encode(points, target, max_dis=dist.shape[-1] - 1, eps=0.01).flatten(),
@@ -206,6 +208,7 @@ class TaskAlignedHead(YOLOv5Head):
                 return self.loss_cls(logits, torch.cat(tuple(scores), dim=1)).sum()
         total = 0
         for level, targets in zip(cls_scores, scores):
+            # (n,) cells with a target, then (k,) classes of these: few of the B * H * W * num_classes values.
             image, cell = (targets != 0).any(-1).nonzero().unbind(1)
             targets = targets[image, cell]
             row, channel = targets.nonzero().unbind(1)

@@ -293,9 +293,9 @@ class YOLOv5Head(BaseYOLOHead):
         Returns:
             (A, N, 7) rows of image index, label, centre x, centre y, width, height and anchor.
         """
-        rows = as_rows(batch_gt_instances).to(self.prior_inds)
-        normed = torch.cat((rows[:, :2], parts_of_input(rows, batch_img_metas)), dim=1)
-        anchors = self.prior_inds[:, None].expand(-1, len(rows), -1)
+        rows = as_rows(batch_gt_instances).to(self.prior_inds)  # (N, 6)
+        normed = torch.cat((rows[:, :2], parts_of_input(rows, batch_img_metas)), dim=1)  # (N, 6)
+        anchors = self.prior_inds[:, None].expand(-1, len(rows), -1)  # (A, N, 1)
         return torch.cat((normed.expand(len(anchors), -1, -1), anchors), dim=2)
 
     def split_anchors(self, maps: Sequence[Tensor]) -> list[Tensor]:
@@ -338,34 +338,39 @@ class YOLOv5Head(BaseYOLOHead):
             See `loss_by_feat`.
         """
         batch_size, num_anchors = cls_scores[0].shape[:2]
-        images, labels = rows[matches.gt, :2].long().unbind(1)
+        images, labels = rows[matches.gt, :2].long().unbind(1)  # (M,) each
+        # (M, num_classes) logits and (M, 4) predictions, of the anchors that answer for a box alone.
         cls_pred, bbox_pred = (matches.gather(levels, images).float() for levels in (cls_scores, bbox_preds))
+        # Where each pair's objectness is in the maps of all levels laid out flat, B * A * H * W values a level.
         cells, first_cell = [], 0
         places = zip(*(part.split(matches.counts) for part in (images, matches.anchor, matches.y, matches.x)))
         for level, (image, anchor, y, x) in zip(cls_scores, places):
             h, w = level.shape[-2:]
             cells.append(((image * num_anchors + anchor) * h + y) * w + x + first_cell)
             first_cell += batch_size * num_anchors * h * w
-        cells = torch.cat(cells)
-        objectness = torch.cat([level.flatten() for level in objectnesses]).float()
+        cells = torch.cat(cells)  # (M,)
+        objectness = torch.cat([level.flatten() for level in objectnesses]).float()  # (P,) over all levels
 
         trained = self._trained_cells(cls_scores, ignored)
+        # (P,) a level's cells share its weight: each loss is a mean over its level.
         obj_weight = torch.cat(
             [part / part.sum().clamp(min=1) * weight for part, weight in zip(trained, self.obj_level_weights)]
         )
-        pair_weight = torch.cat(trained)[cells]
+        pair_weight = torch.cat(trained)[cells]  # (M,) 1, or 0 where a box to ignore covers the anchor
+        # (L,) pairs that count of each level, by which their weights are divided.
         pairs_of_level = pair_weight.new_zeros(self.num_levels).index_add(0, matches.level, pair_weight).clamp(min=1)
         pair_weight = pair_weight / pairs_of_level[matches.level]
 
-        anchors = self.priors_base_sizes[matches.level, matches.anchor]
+        anchors = self.priors_base_sizes[matches.level, matches.anchor]  # (M, 2) in cells
         bbox_pred = bbox_pred.sigmoid() * 2
-        bbox_pred = torch.cat((bbox_pred[:, :2] - 0.5, bbox_pred[:, 2:] ** 2 * anchors), dim=1)
+        bbox_pred = torch.cat((bbox_pred[:, :2] - 0.5, bbox_pred[:, 2:] ** 2 * anchors), dim=1)  # (M, 4) in cells
+        # A scalar, and the (M,) overlaps, which the objectness is trained towards.
         loss_bbox, iou = self.loss_bbox(bbox_pred, matches.bboxes, weight=pair_weight, reduction_override='sum')
 
         # Writing the last pair's overlap from every pair of a cell gives one result on any device.
         last = torch.zeros_like(objectness, dtype=torch.long)
         last.scatter_reduce_(0, cells, torch.arange(len(cells), device=cells.device), 'amax')
-        obj_target = torch.zeros_like(objectness)
+        obj_target = torch.zeros_like(objectness)  # (P,)
         obj_target[cells] = iou.detach().clamp(min=0)[last[cells]]
         loss_obj = self.loss_obj(objectness, obj_target, weight=obj_weight, reduction_override='sum')
 
@@ -374,7 +379,7 @@ class YOLOv5Head(BaseYOLOHead):
         else:
             # With boxes to ignore, public mmyolo divides by the pairs alone, not by pairs times classes: kept.
             cls_weight = pair_weight if ignored is not None else pair_weight / self.num_classes
-            cls_target = F.one_hot(labels, self.num_classes).to(cls_pred)
+            cls_target = F.one_hot(labels, self.num_classes).to(cls_pred)  # (M, num_classes)
             loss_cls = self.loss_cls(
                 cls_pred, cls_target, weight=cls_weight[:, None].expand_as(cls_pred), reduction_override='sum'
             )
@@ -397,9 +402,10 @@ class YOLOv5Head(BaseYOLOHead):
             return [level.new_ones(level[:, :, 0].numel(), dtype=torch.float) for level in maps]
         trained = []
         for level, priors in zip(maps, self.level_priors(maps)):
-            covered, box = bbox_overlaps(priors, ignored[:, 2:6].to(priors), mode='iof').max(1)
+            covered, box = bbox_overlaps(priors, ignored[:, 2:6].to(priors), mode='iof').max(1)  # (H * W * A,) each
             prior = (covered > self.ignore_iof_thr).nonzero().squeeze(1)
             mask = priors.new_ones(len(level), len(priors))  # (B, H * W * A)
+            # Priors are ordered by cell, then anchor; maps by anchor, then cell.
             mask[ignored[box[prior], 0].long(), prior] = 0
             trained.append(mask.view(len(level), -1, self.num_base_priors).transpose(1, 2).flatten())
         return trained

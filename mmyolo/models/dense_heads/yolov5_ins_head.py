@@ -131,8 +131,9 @@ class YOLOv5InsHead(YOLOv5Head):
         It is the number of the box within its image, from 1, if masks overlap, else the row of the box.
         """
         targets = super()._convert_gt_to_norm_format(batch_gt_instances, batch_img_metas)
-        images = targets[0, :, 0]
+        images = targets[0, :, 0]  # (N,)
         if self.mask_overlap:
+            # (N,) how many rows up to this one are of its image: masks are painted into one map with these numbers.
             numbers = (images[:, None] == images).tril().sum(1)
         else:
             numbers = torch.arange(len(images), device=images.device)
@@ -151,29 +152,32 @@ class YOLOv5InsHead(YOLOv5Head):
             matches: which anchors answer for which rows.
         """
         batch_size, _, height, width = protos.shape
-        images = targets[matches.gt, 0].long()
+        images = targets[matches.gt, 0].long()  # (M,)
         coeffs = matches.gather(coeff_preds, images)  # (M, mask_channels)
         if len(coeffs) == 0:
             return protos.sum() * 0 + sum(level.sum() for level in coeff_preds) * 0
         if gt_masks.shape[-2:] != protos.shape[-2:]:
             gt_masks = F.interpolate(gt_masks[None].float(), (height, width), mode='nearest')[0]
 
+        # (M,) Pairs of one image and level share a mean.
         group = images * len(coeff_preds) + matches.level
-        members = torch.bincount(group, minlength=batch_size * len(coeff_preds))[group]
-        boxes = targets[matches.gt, 2:6]
+        members = torch.bincount(group, minlength=batch_size * len(coeff_preds))[group]  # (M,)
+        boxes = targets[matches.gt, 2:6]  # (M, 4) parts of the input
         weight = 1 / (boxes[:, 2:].prod(1) * members * (height * width))  # (M,)
+        # (M, 4) in pixels of the prototypes
         corners = bbox_cxcywh_to_xyxy(boxes) * boxes.new_tensor([width, height] * 2)
 
+        # Image by image, so that the prototypes are not copied once per pair.
         order = images.argsort(stable=True)
         losses = []
         for image, pairs in enumerate(order.split(torch.bincount(images, minlength=batch_size).tolist())):
             if len(pairs) == 0:
                 continue
-            number = targets[matches.gt[pairs], 7].long()
+            number = targets[matches.gt[pairs], 7].long()  # (m,)
             target = gt_masks[image] == number[:, None, None] if self.mask_overlap else gt_masks[number]
-            logits = (coeffs[pairs] @ protos[image].flatten(1)).view(-1, height, width)
+            logits = (coeffs[pairs] @ protos[image].flatten(1)).view(-1, height, width)  # (m, h, w)
             loss = self.loss_mask(logits.float(), target.to(logits.device, torch.float), reduction_override='none')
-            loss = self.crop_mask(loss, corners[pairs])
+            loss = self.crop_mask(loss, corners[pairs])  # (m, h, w), 0 outside the boxes
             losses.append((loss.sum((1, 2)) * weight[pairs]).sum())
         return torch.stack(losses).sum()
 
@@ -190,8 +194,8 @@ class YOLOv5InsHead(YOLOv5Head):
         """
         height, width = masks.shape[-2:]
         columns, lines = (torch.arange(size, device=masks.device, dtype=boxes.dtype) for size in (width, height))
-        x1, y1, x2, y2 = boxes[:, :, None].unbind(1)
-        in_lines, in_columns = (lines >= y1) & (lines < y2), (columns >= x1) & (columns < x2)
+        x1, y1, x2, y2 = boxes[:, :, None].unbind(1)  # (n, 1) each
+        in_lines, in_columns = (lines >= y1) & (lines < y2), (columns >= x1) & (columns < x2)  # (n, H), (n, W)
         return masks * (in_lines[:, :, None] & in_columns[:, None])
 
     def predict_by_feat(
@@ -235,7 +239,7 @@ class YOLOv5InsHead(YOLOv5Head):
             )
         maps = (cls_scores, bbox_preds, objectnesses)
         boxes = self._predict_in_input(maps, batch_img_metas, cfg, with_nms)
-        coeffs = gather_priors(coeff_preds, boxes.images, boxes.priors, self.num_base_priors)
+        coeffs = gather_priors(coeff_preds, boxes.images, boxes.priors, self.num_base_priors)  # (n, mask_channels)
         if objectnesses is not None:
             coeffs = coeffs * gather_priors(objectnesses, boxes.images, boxes.priors, self.num_base_priors).sigmoid()
         final = self._to_original(boxes, maps, batch_img_metas) if rescale else boxes
@@ -271,6 +275,7 @@ class YOLOv5InsHead(YOLOv5Head):
     def _to_original(self, boxes: BatchDetections, maps: Sequence, batch_img_metas: Sequence[dict]) -> BatchDetections:
         """Map boxes from the input to the original images, by the sizes that both really have."""
         height, width = self._input_shape(maps)
+        # Per image where it begins, how many input pixels one of its own has, and how large it is.
         rows = []
         for meta in batch_img_metas:
             ori_height, ori_width = meta['ori_shape'][:2]
@@ -288,7 +293,7 @@ class YOLOv5InsHead(YOLOv5Head):
         shift, scale, size = (
             part.repeat(1, 2) for part in boxes.bboxes.new_tensor(rows).reshape(-1, 6)[boxes.images].split(2, dim=1)
         )
-        bboxes = (boxes.bboxes - shift) / scale
+        bboxes = (boxes.bboxes - shift) / scale  # (n, 4) in pixels of the original images
         return replace(boxes, bboxes=torch.minimum(bboxes.clamp(min=0), size))
 
     def _input_shape(self, maps: Sequence) -> tuple[int, int]:
@@ -321,8 +326,9 @@ class YOLOv5InsHead(YOLOv5Head):
         threshold = cfg.get('mask_thr_binary', 0.5)
 
         def draw(part: slice) -> Tensor:
-            masks = (coeffs[part] @ protos.flatten(1)).sigmoid().view(-1, *protos.shape[1:])
+            masks = (coeffs[part] @ protos.flatten(1)).sigmoid().view(-1, *protos.shape[1:])  # (n, h, w)
             masks = enlarge(masks, input_shape)
+            # Boxes are in input pixels, so masks are cropped before they are brought to the original image.
             masks = self.crop_mask(masks, boxes.bboxes[part])
             if frame is None:
                 return masks > threshold

@@ -205,7 +205,7 @@ class YOLOv7Head(YOLOv5Head):
         Returns:
             Per level (B, A, H, W, 5 + num_classes): box, objectness and classes.
         """
-        levels = zip(*map(self.split_anchors, (bbox_preds, objectnesses, cls_scores)))
+        levels = zip(*map(self.split_anchors, (bbox_preds, objectnesses, cls_scores)))  # (B, A, 4 or 1 or C, H, W) each
         return [torch.cat(level, dim=2).permute(0, 1, 3, 4, 2) for level in levels]
 
     def _losses_of(
@@ -230,6 +230,7 @@ class YOLOv7Head(YOLOv5Head):
         )
         targets = found['mlvl_targets_normed']
         sizes = [tuple(level.shape[2:4]) for level in preds]
+        # What the assigner gives by level, as the M pairs that YOLOv5's losses take.
         matches = matches_of_targets(found['mlvl_positive_infos'], targets, sizes)
         bbox_preds, objectnesses, cls_scores = zip(
             *(level.permute(0, 1, 4, 2, 3).split((4, 1, self.num_classes), dim=2) for level in preds)

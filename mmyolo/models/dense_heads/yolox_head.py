@@ -157,19 +157,20 @@ class YOLOXHead(YOLOv5Head):
         Returns:
             The priors.
         """
+        # (B, N, num_classes)
         scores = by_prior(cls_scores).float().sigmoid() * by_prior(objectnesses).float().sigmoid()
-        points, strides = self.points_and_strides(cls_scores)
-        bboxes = self.decode_bboxes(points, by_prior(bbox_preds).float(), strides)
+        points, strides = self.points_and_strides(cls_scores)  # (N, 2), (N,) in input pixels
+        bboxes = self.decode_bboxes(points, by_prior(bbox_preds).float(), strides)  # (B, N, 4) xyxy in input pixels
         if extras is not None:
-            bboxes = torch.cat((bboxes, extras), dim=2)
+            bboxes = torch.cat((bboxes, extras), dim=2)  # (B, N, 4 + E)
         # The assigner asks whether the middle of a cell lies in a box, the coder starts from the corner of the cell.
-        centres = torch.cat((points + strides[:, None] * 0.5, strides[:, None].expand(-1, 2)), dim=1)
+        centres = torch.cat((points + strides[:, None] * 0.5, strides[:, None].expand(-1, 2)), dim=1)  # (N, 4)
 
         found = []
         for image, (score, bbox, instances) in enumerate(zip(scores.sqrt(), bboxes, truth)):
             predicted = InstanceData(bboxes=bbox, scores=score, priors=centres)
             assigned = self.assigner.assign(predicted, instances)
-            prior = self.sampler.sample(assigned, predicted, instances).pos_inds
+            prior = self.sampler.sample(assigned, predicted, instances).pos_inds  # (m,) positives of the image
             found.append(
                 Matches(
                     torch.full_like(prior, image),
@@ -199,18 +200,19 @@ class YOLOXHead(YOLOv5Head):
         Returns:
             See `loss_by_feat`.
         """
-        images, priors, quality, truth = matches
-        count = reduce_mean(quality.new_tensor(float(len(priors)))).clamp(min=1)
+        images, priors, quality, truth = matches  # (M,) each, and M true boxes
+        count = reduce_mean(quality.new_tensor(float(len(priors)))).clamp(min=1)  # positives per process
         points, strides = self.points_and_strides(cls_scores)
-        points, strides = points[priors], strides[priors]
+        points, strides = points[priors], strides[priors]  # (M, 2), (M,)
 
         objectness = by_prior(objectnesses).float()  # (B, N, 1)
         obj_target = torch.zeros_like(objectness)
         obj_target[images, priors] = 1
-        cls_pred = by_prior(cls_scores)[images, priors].float()
+        cls_pred = by_prior(cls_scores)[images, priors].float()  # (M, num_classes)
+        # The overlap with the true box is the target of its class: (M, num_classes).
         cls_target = F.one_hot(truth.labels.long(), self.num_classes).to(cls_pred) * quality[:, None]
-        bbox_pred = by_prior(bbox_preds)[images, priors].float()
-        bboxes = self.decode_bboxes(points, bbox_pred[None], strides)[0]
+        bbox_pred = by_prior(bbox_preds)[images, priors].float()  # (M, 4)
+        bboxes = self.decode_bboxes(points, bbox_pred[None], strides)[0]  # (M, 4) xyxy in input pixels
         bbox_target = truth.bboxes.to(bboxes)
 
         losses = {
@@ -219,6 +221,8 @@ class YOLOXHead(YOLOv5Head):
             'loss_obj': self.loss_obj(objectness.flatten(0, 1), obj_target.flatten(0, 1)) / count,
         }
         if self.use_bbox_aux:
+            # The raw predictions against what they would have to be: (M, 4) offsets and logarithms of sizes, in
+            # strides.
             aux_target = bbox_xyxy_to_cxcywh(bbox_target)
             centre = (aux_target[:, :2] - points) / strides[:, None]
             size = (aux_target[:, 2:] / strides[:, None] + 1e-8).log()

@@ -95,17 +95,18 @@ class YOLOXPoseHead(YOLOXHead):
         )
         points, strides = self.points_and_strides(cls_scores)
         with torch.no_grad():
+            # (B, N, K, 2) in input pixels
             keypoints = self.decode_keypoints(points, by_prior(kpt_preds).float(), strides)
-            extras = torch.cat((keypoints, by_prior(vis_preds).float()[..., None]), dim=3).flatten(2)
+            extras = torch.cat((keypoints, by_prior(vis_preds).float()[..., None]), dim=3).flatten(2)  # (B, N, K * 3)
         matches = self.assign(cls_scores, bbox_preds, objectnesses, truth, extras)
         losses = self.detection_losses(cls_scores, bbox_preds, objectnesses, matches)
 
         where = (matches.images, matches.priors)
-        kpt_pred, vis_pred = (by_prior(maps)[where].float() for maps in (kpt_preds, vis_preds))
+        kpt_pred, vis_pred = (by_prior(maps)[where].float() for maps in (kpt_preds, vis_preds))  # (M, K * 2), (M, K)
         if len(matches.priors) == 0:
             return dict(losses, loss_kpt=kpt_pred.sum() * 0, loss_vis=vis_pred.sum() * 0)
-        keypoints = self.decode_keypoints(points[matches.priors], kpt_pred, strides[matches.priors])
-        visible = (matches.truth.keypoints_visible > 0).float()
+        keypoints = self.decode_keypoints(points[matches.priors], kpt_pred, strides[matches.priors])  # (M, K, 2)
+        visible = (matches.truth.keypoints_visible > 0).float()  # (M, K)
         losses['loss_kpt'] = self.loss_pose(keypoints, matches.truth.keypoints, visible, matches.truth.bboxes)
         losses['loss_vis'] = self.loss_cls(vis_pred, visible) / visible.sum().clamp(min=1)
         return losses
@@ -217,9 +218,10 @@ class YOLOXPoseHead(YOLOXHead):
         """
         points, strides = self.points_and_strides(kpt_preds)
         where = (boxes.images, boxes.priors)
-        offsets = by_prior(kpt_preds)[where].float()
-        keypoints = self.decode_keypoints(points[boxes.priors], offsets, strides[boxes.priors])
+        offsets = by_prior(kpt_preds)[where].float()  # (n, K * 2)
+        keypoints = self.decode_keypoints(points[boxes.priors], offsets, strides[boxes.priors])  # (n, K, 2)
         if batch_img_metas is not None:
+            # (n, 1, 2) each
             shift, scale = (part[boxes.images, None] for part in input_frames(batch_img_metas, keypoints))
             keypoints = (keypoints - shift) / scale
         return keypoints, by_prior(vis_preds)[where].float().sigmoid()

@@ -46,10 +46,11 @@ def bbox_overlaps(
     _check(bbox_format, BBOX_FORMATS, 'bbox_format')
     if bbox_format == 'xywh':
         pred, target = bbox_cxcywh_to_xyxy(pred), bbox_cxcywh_to_xyxy(target)
-    px1, py1, px2, py2 = pred.unbind(-1)
+    px1, py1, px2, py2 = pred.unbind(-1)  # (...) each
     tx1, ty1, tx2, ty2 = target.unbind(-1)
     pw, ph, tw, th = px2 - px1, py2 - py1, tx2 - tx1, ty2 - ty1
 
+    # Boxes apart share a negative length, which counts as none.
     inter_w = (torch.minimum(px2, tx2) - torch.maximum(px1, tx1)).clamp(min=0)
     inter_h = (torch.minimum(py2, ty2) - torch.maximum(py1, ty1)).clamp(min=0)
     inter = inter_w * inter_h
@@ -60,6 +61,7 @@ def bbox_overlaps(
 
     # Only the heights get it: what published checkpoints were trained with.
     ph, th = ph + eps, th + eps
+    # The smallest box around both, and the way between their centres: what pulls boxes that do not overlap.
     enclose_w = (torch.maximum(px2, tx2) - torch.minimum(px1, tx1)).clamp(min=0)
     enclose_h = (torch.maximum(py2, ty2) - torch.minimum(py1, ty1)).clamp(min=0)
     dx = (tx1 + tx2 - px1 - px2) / 2
@@ -67,12 +69,12 @@ def bbox_overlaps(
 
     if iou_mode == 'giou':
         enclose = enclose_w * enclose_h + eps
-        cost = (enclose - union) / enclose
+        cost = (enclose - union) / enclose  # share of the enclosing box that neither covers
     elif iou_mode == 'ciou':
-        diagonal = enclose_w**2 + enclose_h**2 + eps
-        aspect = (4 / math.pi**2) * (torch.atan(tw / th) - torch.atan(pw / ph)) ** 2
+        diagonal = enclose_w**2 + enclose_h**2 + eps  # squared, as is the distance of the centres
+        aspect = (4 / math.pi**2) * (torch.atan(tw / th) - torch.atan(pw / ph)) ** 2  # in [0, 1]
         with torch.no_grad():
-            alpha = aspect / (aspect - iou + (1 + eps))
+            alpha = aspect / (aspect - iou + (1 + eps))  # a factor, not a way for the gradient
         cost = (dx**2 + dy**2) / diagonal + alpha * aspect
     else:
         cost = _siou_cost(dx + eps, dy + eps, (pw, tw), (ph, th), (enclose_w, enclose_h), siou_theta)
@@ -90,7 +92,8 @@ def _siou_cost(
     """Half the sum of the distance and the shape cost of SIoU, of what `bbox_overlaps` has at hand."""
     length = torch.sqrt(dx**2 + dy**2)
     sin_x, sin_y = dx.abs() / length, dy.abs() / length
-    sine = torch.where(sin_y > math.sin(math.pi / 4), sin_x, sin_y)
+    sine = torch.where(sin_y > math.sin(math.pi / 4), sin_x, sin_y)  # of the smaller angle to an axis
+    # The nearer the way between the centres is to an axis, the more a distance costs.
     gamma = 2 - torch.cos(2 * torch.asin(sine) - math.pi / 2)
     distance = sum(1 - torch.exp(-gamma * (delta / side) ** 2) for delta, side in zip((dx, dy), enclose))
     shape = sum((1 - torch.exp(-(a - b).abs() / torch.maximum(a, b))) ** theta for a, b in (widths, heights))

@@ -54,11 +54,11 @@ class OksLoss(nn.Module):
         Returns:
             (...) similarities in [0, 1]; 0 for an object without a keypoint that counts.
         """
-        distance = (output - target).norm(dim=-1)
+        distance = (output - target).norm(dim=-1)  # (..., K) in pixels
         if self.sigmas is not None:
             distance = distance / self.sigmas
         if bboxes is not None:
-            diagonal = (bboxes[..., 2:] - bboxes[..., :2]).norm(dim=-1)
+            diagonal = (bboxes[..., 2:] - bboxes[..., :2]).norm(dim=-1)  # (...) scale of the object
             distance = distance / diagonal.clamp(min=1e-8)[..., None]
-        similarity = (-distance.square() / 2).exp() * target_weights
+        similarity = (-distance.square() / 2).exp() * target_weights  # (..., K)
         return similarity.sum(-1) / target_weights.sum(-1).clamp(min=1e-8)

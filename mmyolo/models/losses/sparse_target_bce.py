@@ -12,16 +12,17 @@ from torch.autograd.function import once_differentiable
 class _SparseTargetBCE(torch.autograd.Function):
     @staticmethod
     def forward(ctx, logits: Tensor, image: Tensor, channel: Tensor, cell: Tensor, targets: Tensor) -> Tensor:
-        row, column = cell // logits.shape[3], cell % logits.shape[3]
+        row, column = cell // logits.shape[3], cell % logits.shape[3]  # (n,) each
         ctx.save_for_backward(logits, image, channel, row, column, targets)
         logits = logits.float()
+        # BCE(x, t) = softplus(x) - t * x, so all elements count as background and those with a target are corrected.
         return F.softplus(logits).sum() - logits[image, channel, row, column].dot(targets)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_loss: Tensor):
         logits, image, channel, row, column, targets = ctx.saved_tensors
-        grad = logits.float().sigmoid()
+        grad = logits.float().sigmoid()  # (B, C, H, W): sigmoid(x) - t
         grad[image, channel, row, column] -= targets
         return (grad.mul_(grad_loss).to(logits.dtype),) + (None,) * 4
 

@@ -22,13 +22,13 @@ class _SparseTargetVFL(torch.autograd.Function):
         gamma: float,
         iou_weighted: bool,
     ) -> Tensor:
-        place = image, channel, cell // logits.shape[3], cell % logits.shape[3]
+        place = image, channel, cell // logits.shape[3], cell % logits.shape[3]  # (n,) each
         weight = targets if iou_weighted else torch.ones_like(targets)
         ctx.save_for_backward(logits, *place, targets, weight)
         ctx.alpha, ctx.gamma = alpha, gamma
         logits = logits.float()
-        negative = F.softplus(logits).mul_(logits.sigmoid().pow_(gamma)).mul_(alpha)
-        chosen = logits[place]
+        negative = F.softplus(logits).mul_(logits.sigmoid().pow_(gamma)).mul_(alpha)  # (B, C, H, W) as background
+        chosen = logits[place]  # (n,)
         return negative.sum() - negative[place].sum() + (F.softplus(chosen) - targets * chosen).dot(weight)
 
     @staticmethod
@@ -37,9 +37,10 @@ class _SparseTargetVFL(torch.autograd.Function):
         logits, *place, targets, weight = ctx.saved_tensors
         place = tuple(place)
         score = logits.float().sigmoid()
+        # Of alpha * p^gamma * softplus(x): alpha * p^gamma * (gamma * (1 - p) * softplus(x) + p).
         grad = F.softplus(logits.float()).mul_(1 - score).mul_(ctx.gamma).add_(score)
         grad.mul_(score.pow(ctx.gamma)).mul_(ctx.alpha)
-        grad[place] = weight * (score[place] - targets)
+        grad[place] = weight * (score[place] - targets)  # with a target: weighted cross entropy
         return (grad.mul_(grad_loss).to(logits.dtype),) + (None,) * 7
 
 

@@ -60,6 +60,7 @@ def batched_nms(
         For each image the indices (n,) int64 of its kept candidates among the N, highest score first.
     """
     labels = None if class_agnostic else labels
+    # Coordinates in rows, so that each is contiguous; classes in a row of their own instead of shifted boxes.
     columns, iou = (
         (_rotated_columns(boxes, labels), _rotated_iou) if boxes.shape[1] == 5 else (_columns(boxes, labels), _iou)
     )
@@ -138,7 +139,7 @@ def _columns(boxes: Tensor, labels: Tensor | None = None) -> Tensor:
         farther apart between classes than any two boxes are. The last column is zero and stands for no candidate.
     """
     boxes = boxes.to(torch.promote_types(boxes.dtype, torch.float32))
-    # An infinite side would make the distance of classes infinite for all boxes; boxes of NaN have no area.
+    # An infinite side would make the distance of classes infinite for all boxes; boxes that are nan have no area.
     boxes = boxes.nan_to_num(nan=0.0, posinf=1e15, neginf=-1e15)
     columns = boxes.new_zeros((5 if labels is None else 6, len(boxes) + 1))
     columns[:4, :-1] = boxes.T
@@ -177,7 +178,7 @@ def _rank_lazily(scores: Tensor, members: Tensor, limit: int = -1) -> Iterator[T
     Yields:
         (1, m) indices from the highest score on, at least once; altogether at most `limit` if that is not negative.
     """
-    scores = scores[members]
+    scores = scores[members]  # (m,)
     limit = len(members) if limit < 0 else min(limit, len(members))
     in_head = torch.ones_like(scores, dtype=torch.bool)
     if len(members) > 2 * HEAD:
@@ -199,9 +200,9 @@ def _rank_together(scores: Tensor, image_ids: Tensor, num_images: int, limit: in
     """
     order = scores.argsort(descending=True, stable=True)
     order = order[image_ids[order].argsort(stable=True)]
-    count = torch.bincount(image_ids, minlength=num_images)
+    count = torch.bincount(image_ids, minlength=num_images)  # (B,)
     rank = torch.arange(len(order), device=order.device) - (count.cumsum(0) - count)[image_ids[order]]
-    ranking = order.new_full((num_images, int(count.max())), len(order))
+    ranking = order.new_full((num_images, int(count.max())), len(order))  # (B, m)
     ranking[image_ids[order], rank] = order
     return ranking if limit < 0 else ranking[:, :limit]
 
@@ -234,13 +235,15 @@ def _suppress(
             kept = chunk[:, :0]
         before = kept
         while True:
-            unfinished = (kept != nobody).sum(1, keepdim=True) < limit
+            unfinished = (kept != nobody).sum(1, keepdim=True) < limit  # (B, 1) images that may keep more
             if not unfinished.any():
                 return [row[row != nobody][:limit] for row in kept]
+            # (B, m) Only boxes that were kept last are new to the chunk: earlier ones have been compared with it.
             suppressed = _hit(columns, before, chunk, iou_threshold, iou)
             chunk = _pack(chunk, (chunk != nobody) & unfinished & ~suppressed, nobody)
             if chunk.shape[1] == 0:
                 break
+            # The best of the chunk are settled among themselves; what they suppress goes in the next round.
             block, chunk = chunk[:, :BLOCK], chunk[:, BLOCK:]
             before = _pack(block, _select(columns, block, iou_threshold, iou), nobody)
             kept = torch.cat([kept, before], dim=1)
@@ -296,7 +299,7 @@ def _hit(columns: Tensor, kept: Tensor, candidates: Tensor, iou_threshold: float
     if kept.shape[1] == 0 or candidates.shape[1] == 0:
         return torch.zeros_like(candidates, dtype=torch.bool)
     pairs = PAIRS_ON_CPU if columns.device.type == 'cpu' else PAIRS_ON_DEVICE
-    kept_columns = columns[:, kept]
+    kept_columns = columns[:, kept]  # (R, B, n)
     largest = [
         iou(kept_columns, columns[:, part]).amax(1) for part in candidates.split(max(pairs // kept.numel(), 1), dim=1)
     ]
@@ -306,7 +309,7 @@ def _hit(columns: Tensor, kept: Tensor, candidates: Tensor, iou_threshold: float
 def _select(columns: Tensor, block: Tensor, iou_threshold: float, iou: Callable) -> Tensor:
     """Which of (B, m) ranked candidates are kept among themselves, (B, m) bool."""
     candidate = block != columns.shape[1] - 1
-    block_columns = columns[:, block]
+    block_columns = columns[:, block]  # (R, B, m)
     overlaps = iou(block_columns, block_columns).triu_(1)  # (B, m, m), row before column
     kept = candidate
     while True:
@@ -331,9 +334,10 @@ def _iou(first: Tensor, second: Tensor) -> Tensor:
 
 def _rotated_iou(first: Tensor, second: Tensor) -> Tensor:
     """(6, B, n) and (6, B, m) columns -> (B, n, m); 0 for boxes of different classes."""
+    # (B, n, m) The exact overlap is costly, so it is computed only of boxes whose circles touch.
     possible = may_touch(first[:5].movedim(0, -1).unsqueeze(2), second[:5].movedim(0, -1).unsqueeze(1))
     possible &= first[5].unsqueeze(-1) == second[5].unsqueeze(-2)
-    image, row, column = possible.nonzero(as_tuple=True)
+    image, row, column = possible.nonzero(as_tuple=True)  # (k,) each
     overlaps = first.new_zeros(possible.shape)
     overlaps[image, row, column] = aligned_overlaps(first[:5, image, row].T, second[:5, image, column].T)
     return overlaps

@@ -27,8 +27,8 @@ def rotated_corners(boxes: Tensor) -> Tensor:
         (..., 4, 2) corners: upper left, upper right, lower right, lower left of the box before it is turned.
     """
     centre, half, angle = boxes[..., :2], boxes[..., 2:4] / 2, boxes[..., 4:]
-    along = torch.cat((angle.cos(), angle.sin()), dim=-1) * half[..., :1]
-    across = torch.cat((-angle.sin(), angle.cos()), dim=-1) * half[..., 1:]
+    along = torch.cat((angle.cos(), angle.sin()), dim=-1) * half[..., :1]  # (..., 2) from the centre to the right side
+    across = torch.cat((-angle.sin(), angle.cos()), dim=-1) * half[..., 1:]  # (..., 2) to the lower side
     return torch.stack((-along - across, along - across, along + across, across - along), dim=-2) + centre[..., None, :]
 
 
@@ -42,28 +42,30 @@ def intersection_area(first: Tensor, second: Tensor) -> Tensor:
     Returns:
         (...) areas in square pixels.
     """
+    # The first box in the frame of the second, which is then upright and centred at 0.
     offset = first[..., :2] - second[..., :2]
-    cos, sin = second[..., 4].cos(), second[..., 4].sin()
+    cos, sin = second[..., 4].cos(), second[..., 4].sin()  # (...) each
     centre_x = offset[..., 0] * cos + offset[..., 1] * sin
     centre_y = offset[..., 1] * cos - offset[..., 0] * sin
-    half_x, half_y = (second[..., 2:4].abs() / 2).unsqueeze(-1).unbind(-2)
+    half_x, half_y = (second[..., 2:4].abs() / 2).unsqueeze(-1).unbind(-2)  # (..., 1) each
     sides = first[..., 2:4].expand(*offset.shape[:-1], 2)
     angle = first[..., 4] - second[..., 4]
-    turned = torch.stack((centre_x, centre_y, *sides.unbind(-1), angle), dim=-1)
+    turned = torch.stack((centre_x, centre_y, *sides.unbind(-1), angle), dim=-1)  # (..., 5)
     x, y = rotated_corners(turned).unbind(-1)  # (..., 4), in the frame of the second box
 
-    next_x, next_y = x.roll(-1, -1), y.roll(-1, -1)
+    next_x, next_y = x.roll(-1, -1), y.roll(-1, -1)  # (..., 4) where each side ends
     run, rise = next_x - x, next_y - y
+    # A side along y covers no x; its slope is not needed, only kept from dividing by zero.
     tiny = 1e-6
     safe_run = torch.where(run.abs() < tiny, torch.where(run < 0, -tiny, tiny).to(run), run)
-    start_x = torch.maximum(torch.minimum(x, half_x), -half_x)
+    start_x = torch.maximum(torch.minimum(x, half_x), -half_x)  # (..., 4) where each side enters |x| <= X
     end_x = torch.maximum(torch.minimum(next_x, half_x), -half_x)
     start_y = y + ((start_x - x) / safe_run).clamp(0, 1) * rise
     end_y = y + ((end_x - x) / safe_run).clamp(0, 1) * rise
     # Any constant may be taken off, since the sides close; the centre keeps small boxes in large ones exact.
     level = centre_y.detach().unsqueeze(-1)
     level = torch.maximum(torch.minimum(level, half_y), -half_y).detach()
-    mean = _mean_of_clamped(start_y - level, end_y - level, -half_y - level, half_y - level)
+    mean = _mean_of_clamped(start_y - level, end_y - level, -half_y - level, half_y - level)  # (..., 4)
     return -(mean * (end_x - start_x)).sum(-1)
 
 
@@ -71,7 +73,7 @@ def _mean_of_clamped(start: Tensor, end: Tensor, least: Tensor, most: Tensor) ->
     """Return the mean of a quantity that goes evenly from `start` to `end` and is cut to [least, most]."""
     low, high = torch.minimum(start, end), torch.maximum(start, end)
     span = (high - low).clamp(min=1e-6)
-    below = ((least - low) / span).clamp(0, 1)
+    below = ((least - low) / span).clamp(0, 1)  # share of the way that is cut at `least`
     above = ((high - most) / span).clamp(0, 1)
     middle = (torch.maximum(torch.minimum(low, most), least) + torch.maximum(torch.minimum(high, most), least)) / 2
     return below * least + above * most + (1 - below - above) * middle
@@ -118,7 +120,7 @@ def box_iou_rotated(
         bboxes1, bboxes2 = (torch.cat((boxes[:, :4], -boxes[:, 4:]), dim=1) for boxes in (bboxes1, bboxes2))
     if aligned:
         return aligned_overlaps(bboxes1, bboxes2, mode)
-    overlaps = bboxes1.new_zeros(len(bboxes1), len(bboxes2))
+    overlaps = bboxes1.new_zeros(len(bboxes1), len(bboxes2))  # (N, M)
     rows = max((1 << 22) // max(len(bboxes2), 1), 1)
     for start in range(0, len(bboxes1), rows):
         part = bboxes1[start : start + rows]
@@ -156,7 +158,8 @@ def aligned_overlaps(
         window = slice(start, start + size)
         one = first[window if first_index is None else first_index[window]]
         other = second[window if second_index is None else second_index[window]]
-        area, other_area = one[:, 2] * one[:, 3], other[:, 2] * other[:, 3]
+        area, other_area = one[:, 2] * one[:, 3], other[:, 2] * other[:, 3]  # (k,) each
+        # (k,) Rounding may put the area a little over that of the smaller box.
         common = torch.minimum(intersection_area(one, other).clamp(min=0), torch.minimum(area, other_area))
         base = area if mode == 'iof' else area + other_area - common
         valid = (area > 0) & (other_area > 0)

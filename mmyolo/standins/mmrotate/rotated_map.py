@@ -79,16 +79,17 @@ def evaluate_class(images: Sequence[ImageBoxes], label: int, iou_thr: float, mod
     """
     scores, right, wrong, num_gts = [np.zeros(0)], [np.zeros(0)], [np.zeros(0)], 0
     for image in images:
-        chosen, true = image.labels == label, image.gt_labels == label
+        chosen, true = image.labels == label, image.gt_labels == label  # (n,), (g,)
         order = image.scores[chosen].argsort(descending=True, stable=True)
         boxes, score = image.bboxes[chosen][order], image.scores[chosen][order]
-        ignored = image.gt_ignored[true].bool().numpy()
+        ignored = image.gt_ignored[true].bool().numpy()  # (g,) of this class
         num_gts += int((~ignored).sum())
         if len(boxes) == 0:
             continue
         hit = np.zeros(len(boxes), dtype=bool)
         out = np.zeros(len(boxes), dtype=bool)
         if len(ignored):
+            # (n,) each: of every prediction the object that it overlaps most.
             overlap, gt = (part.numpy() for part in box_iou_rotated(boxes, image.gt_bboxes[true]).max(1))
             found = overlap >= iou_thr
             out = found & ignored[gt]
@@ -98,12 +99,12 @@ def evaluate_class(images: Sequence[ImageBoxes], label: int, iou_thr: float, mod
         scores.append(score.numpy())
         right.append(hit)
         wrong.append(~hit & ~out)
-    scores, right, wrong = (np.concatenate(part) for part in (scores, right, wrong))
+    scores, right, wrong = (np.concatenate(part) for part in (scores, right, wrong))  # (P,) each, of all images
     order = np.argsort(-scores, kind='stable')
     right, wrong = right[order].cumsum(), wrong[order].cumsum()
     if num_gts == 0:
         return ClassResult(0, len(scores), float('nan'), float('nan'))
-    recall = right / num_gts
+    recall = right / num_gts  # (P,) after each prediction, best first
     precision = right / np.maximum(right + wrong, 1)
     return ClassResult(
         num_gts, len(scores), float(recall[-1]) if len(recall) else 0.0, average_precision(recall, precision, mode)

@@ -42,6 +42,7 @@ class AnchorMatches(NamedTuple):
         Returns:
             (M, C) predictions.
         """
+        # The pairs are ordered by level, so that each level is indexed once and its results join in the pairs' order.
         places = zip(*(part.split(self.counts) for part in (images, self.anchor, self.y, self.x)))
         return torch.cat([level[image, anchor, :, y, x] for level, (image, anchor, y, x) in zip(levels, places)])
 
@@ -56,10 +57,10 @@ class AnchorMatches(NamedTuple):
             gt_bboxes: see `match_anchors`.
             featmap_sizes: see `match_anchors`.
         """
-        level, x, y = self.level[pairs], self.x[pairs], self.y[pairs]
-        sizes = gt_bboxes.new_tensor([(w, h) for h, w in featmap_sizes])[level]
-        centre = gt_bboxes[gt, :2] * sizes - torch.stack((x, y), dim=-1)
-        bboxes = torch.cat((centre, gt_bboxes[gt, 2:] * sizes), dim=-1)
+        level, x, y = self.level[pairs], self.x[pairs], self.y[pairs]  # (K,) each
+        sizes = gt_bboxes.new_tensor([(w, h) for h, w in featmap_sizes])[level]  # (K, 2) width, height of the map
+        centre = gt_bboxes[gt, :2] * sizes - torch.stack((x, y), dim=-1)  # (K, 2) in cells, from the cell's corner
+        bboxes = torch.cat((centre, gt_bboxes[gt, 2:] * sizes), dim=-1)  # (K, 4) in cells
         counts = torch.bincount(level, minlength=len(self.counts)).tolist()
         return AnchorMatches(counts, level, self.anchor[pairs], gt, x, y, bboxes)
 
@@ -78,9 +79,9 @@ def matches_of_targets(
         The matches; their `gt` counts the rows of all levels.
     """
     counts = [len(level) for level in infos]
-    _, anchor, x, y = torch.cat(tuple(infos)).long().unbind(1)
+    _, anchor, x, y = torch.cat(tuple(infos)).long().unbind(1)  # (M,) each
     level = torch.arange(len(counts), device=x.device).repeat_interleave(torch.tensor(counts, device=x.device))
-    gt = torch.arange(len(x), device=x.device)
+    gt = torch.arange(len(x), device=x.device)  # each pair has its own row of `targets`
     none = AnchorMatches(counts, level, anchor, gt, x, y, bboxes=None)
     return none.hand_over(gt, gt, torch.cat(tuple(targets))[:, 2:6], featmap_sizes)
 
@@ -112,18 +113,20 @@ def match_anchors(
     centre, extent = gt_bboxes[:, :2] * sizes, gt_bboxes[:, 2:] * sizes  # (L, N, 2)
 
     ratio = extent[:, None] / anchors[:, :, None]  # (L, A, N, 2)
-    fits = torch.maximum(ratio, 1 / ratio).amax(-1) < shape_thr
+    fits = torch.maximum(ratio, 1 / ratio).amax(-1) < shape_thr  # (L, A, N)
 
-    from_end = sizes - centre
+    from_end = sizes - centre  # (L, N, 2) cells to the right and lower edge of the map
+    # A neighbour joins where the centre is near the border between both cells and the neighbour is on the map.
     near_start = (centre % 1 < neighbor_thr) & (centre > 1)  # (L, N, 2): left, upper
     near_end = (from_end % 1 < neighbor_thr) & (from_end > 1)  # right, lower
     reached = torch.cat((torch.ones_like(near_start[..., :1]), near_start, near_end), dim=-1)  # (L, N, 5)
     reached = reached.transpose(1, 2)[:, :, None]  # (L, 5, 1, N)
 
+    # (L, 5, A, N) -> (M,) each, in the order of level, side, anchor and box.
     level, side, anchor, gt = (fits[:, None] & reached).nonzero().unbind(1)
-    centre = centre[level, gt]
-    cell = (centre - sides[side] * neighbor_thr).long()
+    centre = centre[level, gt]  # (M, 2)
+    cell = (centre - sides[side] * neighbor_thr).long()  # (M, 2) column, row
     cell = torch.minimum(cell.clamp(min=0), sizes[level, 0].long() - 1)
-    bboxes = torch.cat((centre - cell, extent[level, gt]), dim=-1)
+    bboxes = torch.cat((centre - cell, extent[level, gt]), dim=-1)  # (M, 4)
     counts = torch.bincount(level, minlength=num_levels).tolist()
     return AnchorMatches(counts, level, anchor, gt, cell[:, 0], cell[:, 1], bboxes)

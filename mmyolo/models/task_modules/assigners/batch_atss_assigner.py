@@ -35,8 +35,8 @@ def bbox_center_distance(bboxes: Tensor, priors: Tensor) -> tuple[Tensor, Tensor
     Returns:
         (n, m) distances, (m, 2) centres of the anchors.
     """
-    centres = (bboxes[:, :2] + bboxes[:, 2:]) / 2
-    points = (priors[:, :2] + priors[:, 2:]) / 2
+    centres = (bboxes[:, :2] + bboxes[:, 2:]) / 2  # (n, 2)
+    points = (priors[:, :2] + priors[:, 2:]) / 2  # (m, 2)
     dx, dy = (centres[:, None, axis] - points[:, axis] for axis in (0, 1))  # (n, m) each: quicker than (n, m, 2)
     return (dx * dx + dy * dy).sqrt(), points
 
@@ -92,9 +92,9 @@ class BatchATSSAssigner(nn.Module):
         bboxes = gt_bboxes.new_zeros((batch, num_priors, 4))
         scores = gt_bboxes.new_zeros((batch, num_priors, self.num_classes))
         if num_gts > 0:
-            all_gts = gt_bboxes.flatten(0, 1)
-            reach = priors[:, 2:] * _ANCHOR_REACH
-            anchors = torch.cat((priors[:, :2] - reach, priors[:, :2] + reach), dim=1).float()
+            all_gts = gt_bboxes.flatten(0, 1)  # (B * G, 4)
+            reach = priors[:, 2:] * _ANCHOR_REACH  # (N, 2) half the sides of the anchors, in pixels
+            anchors = torch.cat((priors[:, :2] - reach, priors[:, :2] + reach), dim=1).float()  # (N, 4) xyxy
 
             def overlaps(places: Tensor, gts: Tensor) -> Tensor:
                 places, gts = torch.broadcast_tensors(places, gts)
@@ -104,18 +104,19 @@ class BatchATSSAssigner(nn.Module):
                 return aligned.reshape(places.shape)
 
             # Positives are pairs: `places` in the flattened (B, N), `gts` in the flattened (B, G).
-            valid = pad_bbox_flag.flatten().nonzero().squeeze(1)
+            valid = pad_bbox_flag.flatten().nonzero().squeeze(1)  # (T,)
             places, gts = self._choose(overlaps, all_gts, anchors, num_level_priors, valid, num_gts)
             places, gts = resolve_contested(overlaps, places, gts, batch * num_priors, num_priors, num_gts)
 
-            bboxes = gt_bboxes[:, :1].repeat(1, num_priors, 1)
+            bboxes = gt_bboxes[:, :1].repeat(1, num_priors, 1)  # (B, N, 4), the image's first box everywhere
             bboxes.view(-1, 4)[places] = all_gts[gts]
-            label = gt_labels.flatten().long()[gts]
+            label = gt_labels.flatten().long()[gts]  # (P,) of the P pairs
             labels.view(-1)[places] = label
-            score = scores.new_ones(len(places))
+            score = scores.new_ones(len(places))  # (P,)
             if pred_bboxes is not None:
-                pred = pred_bboxes.flatten(0, 1)[places].float()
+                pred = pred_bboxes.flatten(0, 1)[places].float()  # (P, 4)
                 score = yolov6_iou_calculator(all_gts[gts, None], pred[:, None]).flatten()
+            # A positive prior scores for the class of its box alone.
             scores.view(-1)[places * self.num_classes + label] = score
         return {
             'assigned_labels': labels,
@@ -149,6 +150,7 @@ class BatchATSSAssigner(nn.Module):
         num_priors = len(anchors)
         chosen_places, chosen_gts = [valid[:0]], [valid[:0]]
         chunks = valid.split(max(1, _CHUNK // max(1, num_priors))) if len(valid) else ()
+        # Boxes are taken a few at a time: distances of all boxes to all priors need not fit into memory.
         for gts in chunks:
             distances, points = bbox_center_distance(gt_bboxes[gts], anchors)  # (t, N)
             nearest: list[Tensor] = []
@@ -157,12 +159,14 @@ class BatchATSSAssigner(nn.Module):
                 nearest.append(level.topk(min(self.topk, level.shape[1]), largest=False).indices + first)
                 first += level.shape[1]
             prior = torch.cat(nearest, dim=1)  # (t, K)
-            overlap = overlaps(prior, gts[:, None])
-            threshold = overlap.mean(1, keepdim=True) + overlap.std(1, keepdim=True)
-            box = gt_bboxes[gts, None]
+            overlap = overlaps(prior, gts[:, None])  # (t, K)
+            threshold = overlap.mean(1, keepdim=True) + overlap.std(1, keepdim=True)  # (t, 1), adapted to each box
+            box = gt_bboxes[gts, None]  # (t, 1, 4)
+            # (t, K, 4) distances of a candidate's centre to the left, upper, right and lower side; all positive inside.
             margins = torch.cat((points[prior] - box[..., :2], box[..., 2:] - points[prior]), dim=-1)
-            inside = margins.amin(-1) > _MARGIN
+            inside = margins.amin(-1) > _MARGIN  # (t, K)
             row, rank = ((overlap > threshold) & inside).nonzero(as_tuple=True)
+            # A box's image is its index over the boxes per image; its priors are counted from there.
             chosen_places.append(gts[row] // num_gts * num_priors + prior[row, rank])
             chosen_gts.append(gts[row])
         return torch.cat(chosen_places), torch.cat(chosen_gts)

@@ -67,13 +67,14 @@ def get_box_center(boxes: Tensor, box_dim: int = 4) -> Tensor:
 
 def _inside(boxes: Tensor, points: Tensor, eps: float = 0.01) -> Tensor:
     """As `find_inside_points`, of boxes (..., G, 4 or 5), as (..., G, N)."""
-    x, y = points.unbind(1)
+    x, y = points.unbind(1)  # (N,) each
     if boxes.shape[-1] == 4:
-        x1, y1, x2, y2 = boxes[..., None].unbind(-2)
+        x1, y1, x2, y2 = boxes[..., None].unbind(-2)  # (..., G, 1) each
         return (x > x1) & (y > y1) & (x < x2) & (y < y2)
-    centre_x, centre_y, width, height, angle = boxes[..., None].unbind(-2)
+    centre_x, centre_y, width, height, angle = boxes[..., None].unbind(-2)  # (..., G, 1) each
     cos, sin = angle.cos(), angle.sin()
-    dx, dy = x - centre_x, y - centre_y
+    dx, dy = x - centre_x, y - centre_y  # (..., G, N) each
+    # Turned back by the angle, the box is upright and the point is compared with its half sides.
     return ((cos * dx + sin * dy).abs() <= width / 2 - eps) & ((cos * dy - sin * dx).abs() <= height / 2 - eps)
 
 
@@ -144,8 +145,8 @@ class BatchDynamicSoftLabelAssigner(nn.Module):
         metrics = pred_bboxes.new_zeros((batch, num_priors))
         if num_gts > 0 and num_priors > 0:
             pairs = _Pairs(self, pred_bboxes, pred_scores, priors, gt_labels, gt_bboxes)
-            valid = pad_bbox_flag.flatten().nonzero().squeeze(1)
-            places, gts = self._choose(pairs, valid, num_gts)
+            valid = pad_bbox_flag.flatten().nonzero().squeeze(1)  # (T,) in the flattened (B, G)
+            places, gts = self._choose(pairs, valid, num_gts)  # (P,) pairs of a prior and a box
             places, gts = resolve_contested(
                 lambda *pair: -pairs.costs_of(*pair), places, gts, batch * num_priors, num_priors, num_gts
             )
@@ -173,6 +174,7 @@ class BatchDynamicSoftLabelAssigner(nn.Module):
         num_priors = pairs.num_priors
         limit = _CHUNK_CPU if valid.device.type == 'cpu' else _CHUNK
         chunks = valid.split(max(1, limit // num_priors)) if len(valid) else ()
+        # A prior is in play if any box of its image holds it, so all boxes are looked at before the first one chooses.
         for gts in chunks:
             pairs.put_in_play(gts)
         chosen_places, chosen_gts = [valid[:0]], [valid[:0]]
@@ -181,6 +183,7 @@ class BatchDynamicSoftLabelAssigner(nn.Module):
             overlaps = pairs.overlaps(gts)  # (t, N)
             count = overlaps.topk(topk, dim=1).values.sum(1).int().clamp(min=1)  # (t,)
             prior = pairs.costs(gts, overlaps).topk(topk, dim=1, largest=False).indices  # (t, topk), cheapest first
+            # A box takes as many of its cheapest priors as the sum of its best overlaps says.
             row, rank = (torch.arange(topk, device=prior.device) < count[:, None]).nonzero(as_tuple=True)
             chosen_places.append(gts[row] // num_gts * num_priors + prior[row, rank])
             chosen_gts.append(gts[row])
@@ -207,10 +210,10 @@ class _Pairs:
         self.pred_bboxes = pred_bboxes
         self.logits = pred_scores.transpose(1, 2)  # (B, C, N)
         self.points, self.strides = priors[:, :2], priors[:, 2]
-        self.labels = gt_labels.flatten().long()
-        self.gt_bboxes = gt_bboxes.flatten(0, 1)
-        self.centres = get_box_center(self.gt_bboxes, self.gt_bboxes.shape[-1])
-        self.in_play = self.points.new_zeros((len(pred_bboxes), self.num_priors))
+        self.labels = gt_labels.flatten().long()  # (B * G,)
+        self.gt_bboxes = gt_bboxes.flatten(0, 1)  # (B * G, D)
+        self.centres = get_box_center(self.gt_bboxes, self.gt_bboxes.shape[-1])  # (B * G, 2)
+        self.in_play = self.points.new_zeros((len(pred_bboxes), self.num_priors))  # (B, N) boxes that hold a prior
 
     def put_in_play(self, gts: Tensor) -> None:
         """Mark the priors that lie inside some of these boxes."""
@@ -219,9 +222,10 @@ class _Pairs:
 
     def overlaps(self, gts: Tensor) -> Tensor:
         """(t,) boxes -> (t, N) overlaps with the predicted boxes of their images."""
-        images, bboxes = gts // self.num_gts, self.gt_bboxes[gts]
+        images, bboxes = gts // self.num_gts, self.gt_bboxes[gts]  # (t,), (t, D)
         if self.assigner.batch_iou:
             return self.assigner.iou_calculator(bboxes[:, None], self.pred_bboxes[images])[:, 0]
+        # Image by image: rotated boxes have a calculator that takes two sets at a time.
         parts = [
             self.assigner.iou_calculator(pred, part).t()
             for pred, part in zip(
@@ -234,9 +238,9 @@ class _Pairs:
     def costs(self, gts: Tensor, overlaps: Tensor) -> Tensor:
         """(t,) boxes and their (t, N) overlaps -> (t, N) costs; those of priors not in play rise with the index."""
         images = gts // self.num_gts
-        dx, dy = (self.points - self.centres[gts, None]).unbind(-1)
+        dx, dy = (self.points - self.centres[gts, None]).unbind(-1)  # (t, N) each
         cost = self._cost(self.logits[images, self.labels[gts]], overlaps, dx, dy, self.strides)
-        dear = INF + _INF_STEP * torch.arange(self.num_priors, device=cost.device, dtype=cost.dtype)
+        dear = INF + _INF_STEP * torch.arange(self.num_priors, device=cost.device, dtype=cost.dtype)  # (N,)
         return torch.where(self.in_play[images] > 0, cost, dear)
 
     def overlaps_of(self, places: Tensor, gts: Tensor) -> Tensor:
@@ -248,7 +252,7 @@ class _Pairs:
     def costs_of(self, places: Tensor, gts: Tensor) -> Tensor:
         """Costs of single pairs, in the shape that `places` and `gts` broadcast to; INF of priors not in play."""
         places, gts = torch.broadcast_tensors(places, gts)
-        images, priors = places // self.num_priors, places % self.num_priors
+        images, priors = places // self.num_priors, places % self.num_priors  # indices within the batch and the image
         dx, dy = (self.points[priors] - self.centres[gts]).unbind(-1)
         cost = self._cost(
             self.logits[images, self.labels[gts], priors], self.overlaps_of(places, gts), dx, dy, self.strides[priors]
@@ -256,7 +260,8 @@ class _Pairs:
         return cost.masked_fill(self.in_play[images, priors] == 0, INF)
 
     def _cost(self, logits: Tensor, overlaps: Tensor, dx: Tensor, dy: Tensor, strides: Tensor) -> Tensor:
-        distance = (dx.square() + dy.square()).sqrt_() / strides
+        distance = (dx.square() + dy.square()).sqrt_() / strides  # in strides
+        # The overlap is the soft label of the class: a prior that meets the box badly need not be sure of its class.
         cls_cost = F.binary_cross_entropy_with_logits(logits, overlaps, reduction='none')
         cls_cost = cls_cost * (overlaps - logits.sigmoid()).square()
         iou_cost = (overlaps + EPS).log_() * -self.assigner.iou_weight

@@ -249,9 +249,10 @@ class BatchTaskAlignedAssigner(nn.Module):
         Returns:
             (B, N) labels, (B, N, 4) boxes and (B, N, num_classes) scores, 1 for the class of a positive.
         """
+        # (B, 1) index of each image's first box
         first = torch.arange(batch_size, device=gt_labels.device)[:, None] * num_gt
-        owners = assigned_gt_idxs + first
-        labels = gt_labels.long().flatten()[owners].clamp(min=0)
+        owners = assigned_gt_idxs + first  # (B, N) in the flattened (B, G)
+        labels = gt_labels.long().flatten()[owners].clamp(min=0)  # (B, N)
         scores = F.one_hot(labels, self.num_classes) * (fg_mask_pre_prior > 0)[..., None]
         return labels, gt_bboxes.reshape(-1, 4)[owners], scores.to(gt_bboxes)
 
@@ -280,13 +281,16 @@ class BatchTaskAlignedAssigner(nn.Module):
         """
         num_priors = len(points)
         chosen = []
+        # Boxes a few at a time, so that (t, N) floats stay within bounds however many objects a batch has.
         for gts in valid.split(max(1, _CHUNK // max(1, num_priors))):
             inside = select_candidates_in_gts(points, pairs.gt_bboxes[gts][None])[0] > 0  # (t, N)
             row, prior = inside.nonzero(as_tuple=True)
+            # Metrics of the pairs alone whose point lies in the box; all others are 0.
             _, values = pairs.measure(gts[row] // num_gts * num_priors + prior, gts[row])
-            metric = values.new_zeros(inside.shape)
+            metric = values.new_zeros(inside.shape)  # (t, N)
             metric[row, prior] = values
             top = metric.topk(min(self.topk, num_priors)).indices  # (t, k)
+            # A box with few priors inside has zeros among its best: those outside are dropped again.
             row, rank = inside.gather(1, top).nonzero(as_tuple=True)
             chosen.append((gts[row] // num_gts * num_priors + top[row, rank], gts[row]))
         places, gts = (torch.cat(part) for part in zip(*chosen))
@@ -316,7 +320,7 @@ class _Pairs:
 
     def overlaps(self, places: Tensor, gts: Tensor) -> Tensor:
         """Overlaps; the indices broadcast, and so the result."""
-        pred, target = self.pred_bboxes[places], self.gt_bboxes[gts]
+        pred, target = self.pred_bboxes[places], self.gt_bboxes[gts]  # (..., 4) each
         if self.use_ciou:
             return bbox_overlaps(pred, target, 'ciou', 'xyxy').clamp(min=0)
         pred, target = torch.broadcast_tensors(pred, target)

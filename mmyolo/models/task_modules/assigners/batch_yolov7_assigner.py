@@ -78,13 +78,13 @@ class BatchYOLOv7Assigner(nn.Module):
             mlvl_priors: per level (n, 2) anchors in cells.
             mlvl_targets_normed: per level (n, 7) rows of `batch_targets_normed`.
         """
-        rows = batch_targets_normed[0]
+        rows = batch_targets_normed[0]  # (N, 7)
         sizes = [tuple(level.shape[2:4]) for level in pred_results]
         candidates = match_anchors(
             rows[:, 2:6], priors_base_sizes, sizes, grid_offset[:, 0], self.prior_match_thr, near_neighbor_thr
         )
         images = rows[candidates.gt, 0].long()
-        pred = candidates.gather([level.permute(0, 1, 4, 2, 3) for level in pred_results], images).float()
+        pred = candidates.gather([level.permute(0, 1, 4, 2, 3) for level in pred_results], images).float()  # (M, 5 + C)
         matches = self.select(
             candidates,
             pred[:, 5:],
@@ -99,11 +99,11 @@ class BatchYOLOv7Assigner(nn.Module):
 
         # By level, then image.
         images = rows[matches.gt, 0].long()
-        order = images.argsort(stable=True)
+        order = images.argsort(stable=True)  # two stable sorts: the last one decides first
         order = order[matches.level[order].argsort(stable=True)]
-        infos = torch.stack((images, matches.anchor, matches.x, matches.y), dim=1)[order]
-        priors = priors_base_sizes[matches.level, matches.anchor][order]
-        targets = batch_targets_normed[matches.anchor, matches.gt][order]
+        infos = torch.stack((images, matches.anchor, matches.x, matches.y), dim=1)[order]  # (n, 4)
+        priors = priors_base_sizes[matches.level, matches.anchor][order]  # (n, 2)
+        targets = batch_targets_normed[matches.anchor, matches.gt][order]  # (n, 7)
         return {
             'mlvl_positive_infos': list(infos.split(matches.counts)),
             'mlvl_priors': list(priors.split(matches.counts)),
@@ -141,13 +141,13 @@ class BatchYOLOv7Assigner(nn.Module):
         """
         height, width = input_shape
         scale = gt_bboxes.new_tensor([width, height, width, height])
-        gt_pixels = bbox_cxcywh_to_xyxy(gt_bboxes * scale)
-        pred_pixels = self._decode(candidates, bbox_pred, anchors)
-        score = (cls_pred.sigmoid() * obj_pred.sigmoid()[:, None]).sqrt().clamp(_EPS, 1 - _EPS)
-        logit = score.log() - (-score).log1p()
+        gt_pixels = bbox_cxcywh_to_xyxy(gt_bboxes * scale)  # (N, 4) xyxy in input pixels
+        pred_pixels = self._decode(candidates, bbox_pred, anchors)  # (M, 4) xyxy in input pixels
+        score = (cls_pred.sigmoid() * obj_pred.sigmoid()[:, None]).sqrt().clamp(_EPS, 1 - _EPS)  # (M, C)
+        logit = score.log() - (-score).log1p()  # (M, C), whose sigmoid is the score
         background = F.softplus(logit).sum(1)  # (M,) cost of the candidate if it had no class
 
-        image_of_gt, labels = gt_rows.unbind(1)
+        image_of_gt, labels = gt_rows.unbind(1)  # (N,) each
         batch = int(image_of_gt.max()) + 1 if len(gt_rows) else 0
         gts = _by_group(image_of_gt, batch)  # (B, G)
         places = _by_group(image_of_gt[candidates.gt], batch)  # (B, K)
@@ -164,9 +164,11 @@ class BatchYOLOv7Assigner(nn.Module):
 
     def _decode(self, candidates: AnchorMatches, bbox_pred: Tensor, anchors: Tensor) -> Tensor:
         """Predicted boxes (M, 4), xyxy in input pixels."""
-        stride = bbox_pred.new_tensor(self.featmap_strides)[candidates.level][:, None]
-        cell = torch.stack((candidates.x, candidates.y), dim=1)
+        stride = bbox_pred.new_tensor(self.featmap_strides)[candidates.level][:, None]  # (M, 1)
+        cell = torch.stack((candidates.x, candidates.y), dim=1)  # (M, 2)
         bbox_pred = bbox_pred.sigmoid() * 2
+        # The centre lies from half a cell before to one and a half after the cell's corner, a side is up to 4 anchors
+        # long.
         centre = (bbox_pred[:, :2] - 0.5 + cell) * stride
         size = bbox_pred[:, 2:] ** 2 * anchors[candidates.level, candidates.anchor] * stride
         return bbox_cxcywh_to_xyxy(torch.cat((centre, size), dim=1))
@@ -196,19 +198,20 @@ class BatchYOLOv7Assigner(nn.Module):
             Candidates that are positive, and their boxes.
         """
         exists = (gts >= 0)[:, :, None] & (places >= 0)[:, None]  # (b, G, K)
-        iou = bbox_overlaps(gt_pixels[gts], pred_pixels[places]).masked_fill(~exists, 0)
+        iou = bbox_overlaps(gt_pixels[gts], pred_pixels[places]).masked_fill(~exists, 0)  # (b, G, K)
+        # (b, G, K): a class costs what background does, less the logit of that class.
         cls_cost = background[places][:, None] - logit[places[:, None], labels[gts][:, :, None]]
         cost = self.cls_weight * cls_cost - self.iou_weight * (iou + 1e-8).log()
         cost = cost.masked_fill(~exists, float('inf'))
 
         top = min(self.candidate_topk, places.shape[1])
         dynamic_k = iou.topk(top).values.sum(2).int().clamp(min=1)  # (b, G)
-        cheapest = cost.topk(top, largest=False).indices
-        takes = torch.arange(top, device=gts.device) < dynamic_k[:, :, None]
-        claims = torch.zeros_like(exists).scatter(2, cheapest, takes) & exists
+        cheapest = cost.topk(top, largest=False).indices  # (b, G, top)
+        takes = torch.arange(top, device=gts.device) < dynamic_k[:, :, None]  # (b, G, top)
+        claims = torch.zeros_like(exists).scatter(2, cheapest, takes) & exists  # (b, G, K)
 
-        contested = claims.sum(1, keepdim=True) > 1
-        cheapest_gt = F.one_hot(cost.argmin(1), gts.shape[1]).transpose(1, 2).bool()
+        contested = claims.sum(1, keepdim=True) > 1  # (b, 1, K)
+        cheapest_gt = F.one_hot(cost.argmin(1), gts.shape[1]).transpose(1, 2).bool()  # (b, G, K)
         image, gt, place = torch.where(contested, cheapest_gt, claims).nonzero().unbind(1)
         return places[image, place], gts[image, gt]
 
@@ -216,8 +219,9 @@ class BatchYOLOv7Assigner(nn.Module):
 def _by_group(groups: Tensor, num_groups: int) -> Tensor:
     """Return indices of the elements of each group in their order, (num_groups, size of the largest), -1 for none."""
     order = groups.argsort(stable=True)
-    counts = torch.bincount(groups, minlength=num_groups)
+    counts = torch.bincount(groups, minlength=num_groups)  # (num_groups,)
     table = groups.new_full((num_groups, int(counts.max()) if len(groups) else 0), -1)
+    # An element's column is its rank within its group: its place in the order, less those of the groups before.
     groups = groups[order]
     table[groups, torch.arange(len(groups), device=groups.device) - (counts.cumsum(0) - counts)[groups]] = order
     return table

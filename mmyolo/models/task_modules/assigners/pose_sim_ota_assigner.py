@@ -54,6 +54,7 @@ class PoseSimOTAAssigner(SimOTAAssigner):
         """
         keypoints = predicted.bboxes[:, 4:].unflatten(1, (-1, 3))  # (V, K, 3)
         visible = (truth.keypoints_visible > 0).float()  # (G, K)
+        # (V, G): (V, 1, K, 2) against (1, G, K, 2).
         similarity = self.oks_calculator.compute_oks(
             keypoints[:, None, :, :2], truth.keypoints[None], visible[None], truth.bboxes[None]
         )
@@ -65,7 +66,8 @@ class PoseSimOTAAssigner(SimOTAAssigner):
         if self.oks_weight > 0:
             cost = cost - self.oks_weight * (similarity + EPS).log()
         if self.vis_weight > 0:
-            scores = keypoints[..., 2].float().sigmoid()
+            scores = keypoints[..., 2].float().sigmoid()  # (V, K)
             shown, hidden = scores.log().clamp(min=-100), (-scores).log1p().clamp(min=-100)  # (V, K)
+            # (V, K) @ (K, G): the loss of all keypoints of a pair, without a tensor (V, G, K).
             cost = cost - self.vis_weight * (shown @ visible.T + hidden @ (1 - visible).T)
         return cost, similarity.sqrt()

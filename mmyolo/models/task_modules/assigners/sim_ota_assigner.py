@@ -64,17 +64,19 @@ class SimOTAAssigner(MMDETSimOTAAssigner):
             positive priors how well their prediction meets the true object.
         """
         bboxes, truth = pred_instances.bboxes, gt_instances.bboxes
-        gt_inds = bboxes.new_zeros(len(bboxes), dtype=torch.long)
+        gt_inds = bboxes.new_zeros(len(bboxes), dtype=torch.long)  # (N,)
         labels = torch.full_like(gt_inds, -1)
         quality = bboxes.new_zeros(len(bboxes))
         if len(truth) and len(bboxes):
+            # (N,) priors in a box or near the middle of one; (V, G) which of these are both, pair by pair.
             may, is_central = self.get_in_gt_and_in_center_info(pred_instances.priors, truth)
-            candidates = may.nonzero().squeeze(1)
+            candidates = may.nonzero().squeeze(1)  # (V,)
             if len(candidates):
                 overlaps = self.iou_calculator(bboxes[candidates, :4], truth)  # (V, G)
                 cost, met = self.costs(pred_instances[candidates], gt_instances, overlaps)
+                # Pairs off the middle are chosen only if nothing else is left.
                 row, matched = self._cheapest(cost + ~is_central * INF, overlaps)
-                positive = candidates[row]
+                positive = candidates[row]  # (M,)
                 gt_inds[positive] = matched + 1
                 labels[positive] = gt_instances.labels[matched].long()
                 quality[positive] = met[row, matched].to(quality)
@@ -107,12 +109,12 @@ class SimOTAAssigner(MMDETSimOTAAssigner):
         count = min(self.candidate_topk, len(cost))
         wanted = overlaps.topk(count, dim=0).values.sum(0).int().clamp(min=1)  # (G,), at most `count`
         best = cost.topk(count, dim=0, largest=False).indices  # (count, G), cheapest first
-        is_wanted = torch.arange(count, device=cost.device)[:, None] < wanted
-        picked = torch.zeros_like(cost, dtype=torch.bool).scatter_(0, best, is_wanted)
-        row = picked.any(1).nonzero().squeeze(1)
-        picked = picked[row]
+        is_wanted = torch.arange(count, device=cost.device)[:, None] < wanted  # (count, G)
+        picked = torch.zeros_like(cost, dtype=torch.bool).scatter_(0, best, is_wanted)  # (V, G)
+        row = picked.any(1).nonzero().squeeze(1)  # (M,)
+        picked = picked[row]  # (M, G)
         # A prior that several boxes picked goes to the cheapest of all boxes, one that did not pick it included.
-        several = picked.sum(1, keepdim=True) > 1
+        several = picked.sum(1, keepdim=True) > 1  # (M, 1)
         matched = torch.where(several[:, 0], cost[row].argmin(1), picked.int().argmax(1))
         return row, matched
 
@@ -120,6 +122,7 @@ class SimOTAAssigner(MMDETSimOTAAssigner):
 def pairwise_bce(scores: Tensor, labels: Tensor) -> Tensor:
     """Binary cross entropy (V, G), summed over C classes, of scores (V, C) for each of G labels."""
     scores = scores.float()
+    # (V, C) loss of each class as background; the label's class then changes sides, which takes no tensor (V, G, C).
     others = -(-scores).log1p().clamp(min=-100)  # PyTorch's own bounds logarithms so
     labels = labels.long()
     return others.sum(1, keepdim=True) - others[:, labels] - scores[:, labels].log().clamp(min=-100)

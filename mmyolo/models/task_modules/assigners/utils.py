@@ -18,10 +18,10 @@ def select_candidates_in_gts(priors_points: Tensor, gt_bboxes: Tensor, eps: floa
     Returns:
         (B, G, N) 1 where the point lies inside the box, else 0, of the boxes' type.
     """
-    x, y = priors_points[:, 0], priors_points[:, 1]
+    x, y = priors_points[:, 0], priors_points[:, 1]  # (N,) each
     x1, y1, x2, y2 = gt_bboxes[..., None].unbind(-2)  # (B, G, 1) each
-    horizontal = torch.minimum(x - x1, x2 - x)
-    vertical = torch.minimum(y - y1, y2 - y)
+    horizontal = torch.minimum(x - x1, x2 - x)  # (B, G, N) to the nearer of both sides, negative outside
+    vertical = torch.minimum(y - y1, y2 - y)  # (B, G, N)
     return (torch.minimum(horizontal, vertical) > eps).to(gt_bboxes.dtype)
 
 
@@ -37,7 +37,8 @@ def select_highest_overlaps(pos_mask: Tensor, overlaps: Tensor, num_gt: int) -> 
         (B, N) index of the box of each prior (0 for background), (B, N) how many boxes the prior has (0 or 1),
         (B, G, N) the claims that are left.
     """
-    contested = pos_mask.sum(dim=-2, keepdim=True) > 1
+    contested = pos_mask.sum(dim=-2, keepdim=True) > 1  # (B, 1, N)
+    # (B, N) index of the best box -> (B, G, N), 1 at that box.
     best = F.one_hot(overlaps.argmax(dim=1), num_gt).transpose(1, 2).to(pos_mask.dtype)
     pos_mask = torch.where(contested, best, pos_mask)
     return pos_mask.argmax(dim=-2), pos_mask.sum(dim=-2), pos_mask
@@ -64,11 +65,12 @@ def resolve_contested(
     Returns:
         The pairs that are left: where several boxes claim a prior, the one of its image that it overlaps most.
     """
-    claims = torch.bincount(places, minlength=num_places)
+    claims = torch.bincount(places, minlength=num_places)  # (num_places,) boxes that claim each prior
     contested = (claims > 1).nonzero().squeeze(1)  # (Q,)
+    # All boxes of the prior's image, whether they claimed it or not.
     rivals = (contested // num_priors * num_gts)[:, None] + torch.arange(num_gts, device=gts.device)  # (Q, G)
-    winner = overlaps(contested[:, None], rivals).argmax(1, keepdim=True)
-    alone = claims[places] == 1
+    winner = overlaps(contested[:, None], rivals).argmax(1, keepdim=True)  # (Q, 1)
+    alone = claims[places] == 1  # (n,)
     return torch.cat((places[alone], contested)), torch.cat((gts[alone], rivals.gather(1, winner).squeeze(1)))
 
 
@@ -83,8 +85,8 @@ def yolov6_iou_calculator(bbox1: Tensor, bbox2: Tensor, eps: float = 1e-9) -> Te
     Returns:
         (B, M, N) overlaps.
     """
-    bbox1, bbox2 = bbox1.unsqueeze(2), bbox2.unsqueeze(1)
-    area1, area2 = (_area(box[..., :2], box[..., 2:]) for box in (bbox1, bbox2))
+    bbox1, bbox2 = bbox1.unsqueeze(2), bbox2.unsqueeze(1)  # (B, M, 1, 4), (B, 1, N, 4)
+    area1, area2 = (_area(box[..., :2], box[..., 2:]) for box in (bbox1, bbox2))  # (B, M, 1), (B, 1, N)
     inter = _area(torch.maximum(bbox1[..., :2], bbox2[..., :2]), torch.minimum(bbox1[..., 2:], bbox2[..., 2:]))
     return inter / (area1 + area2 - inter + eps)
 
