@@ -61,6 +61,14 @@ def load_yaml_with_lines(text: str, loader: type = yaml.SafeLoader) -> tuple[Any
         raise yaml.YAMLError(f'a value cannot be read: {type(error).__name__} {error}') from error
 
 
+def yaml_fault(error: yaml.YAMLError) -> str:
+    """Return where a text is not YAML, and why, in one line."""
+    mark = getattr(error, 'problem_mark', None)
+    if mark is None:
+        return ' '.join(str(error).split())
+    return f'line {mark.line + 1}, column {mark.column + 1}: {error.problem}'
+
+
 def check_yaml_size(text: str, loader: type = yaml.SafeLoader) -> None:
     """Count the values that a document stands for, before any of them is made.
 

@@ -17,7 +17,7 @@ from typing import Any, Callable, NamedTuple
 import yaml
 
 from ..errors import ConfigError, ConfigFileNotFoundError
-from ..yaml_text import load_yaml_with_lines
+from ..yaml_text import load_yaml_with_lines, yaml_fault
 from .text import PathLike, decode, open_regular, reason_of, split_lines
 
 # Why a document has no content; the words follow the name of the file.
@@ -160,9 +160,9 @@ class Document:
             value, node = load_yaml_with_lines(self.text)
         except yaml.constructor.ConstructorError as error:
             kind = TAG if 'could not determine a constructor' in str(error) else UNREADABLE
-            return replace(self, problem=kind, details=(_one_line(error),))
+            return replace(self, problem=kind, details=(_one_line(yaml_fault(error)),))
         except yaml.YAMLError as error:
-            return replace(self, problem=UNREADABLE, details=(_one_line(error),))
+            return replace(self, problem=UNREADABLE, details=(_one_line(yaml_fault(error)),))
         return replace(self, value=value, node=node, repeated=tuple(_repeated_keys(node)))
 
     def as_json(self) -> Document:
@@ -184,7 +184,7 @@ class Document:
         try:
             value = json.loads(self.text, object_pairs_hook=mapping)
         except (ValueError, RecursionError) as error:
-            return replace(self, problem=UNREADABLE, details=(_one_line(error),), text='')
+            return replace(self, problem=UNREADABLE, details=(_one_line(str(error) or type(error).__name__),), text='')
         return replace(self, value=value, text='', repeated=tuple(repeated))
 
 
@@ -211,8 +211,8 @@ def read_mapping(path: PathLike) -> dict[str, Any]:
     return document.value
 
 
-def _one_line(error: Exception) -> str:
-    return ' '.join(str(error).split())[:300] or type(error).__name__
+def _one_line(words: str) -> str:
+    return ' '.join(words.split())[:300]
 
 
 def _repeated_keys(node: Any, depth: int = 4) -> list[str]:

@@ -3,14 +3,12 @@
 import codecs
 import json
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-import yaml
-
 from ymir_exc.errors import DatasetError
+from ymir_exc.reading import decode, split_lines
 
 # What OpenCV reads. The platform itself names every image by its content, so endings count only where folders are read.
 IMAGE_SUFFIXES = frozenset('.jpg .jpeg .jpe .jfif .png .bmp .dib .webp .tif .tiff .jp2 .ppm .pgm .avif .gif'.split())
@@ -85,12 +83,7 @@ def read_lines(path: Path) -> list[str]:
     Raises:
         DatasetError: it cannot be read.
     """
-    return [line.strip() for line in lines_of(read_text(path)) if line.strip()]
-
-
-def lines_of(text: str) -> list[str]:
-    """Split a text into lines, unlike str.splitlines only at the ends that editors write: names may hold others."""
-    return re.split('\r\n|\n|\r', text)
+    return [line.strip() for line in split_lines(read_text(path)) if line.strip()]
 
 
 def read_text(path: Path) -> str:
@@ -134,16 +127,7 @@ def decode_text(data: bytes, errors: str = 'strict') -> str:
         errors: 'strict', or 'ignore' for a beginning that may end within a character.
     """
     try:
-        return data.decode(
-            'utf-16' if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else 'utf-8-sig', errors
-        )
-    except UnicodeDecodeError:
-        return data.decode('gb18030', 'replace')
-
-
-def yaml_fault(error: yaml.YAMLError) -> str:
-    """Return where a text is not YAML, and why, in one line."""
-    mark = getattr(error, 'problem_mark', None)
-    if mark is None:
-        return ' '.join(str(error).split())
-    return f'line {mark.line + 1}, column {mark.column + 1}: {error.problem}'
+        return decode(data, errors)
+    except UnicodeError:
+        is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return data.decode('utf-16' if is_utf16 else 'gb18030', 'replace')

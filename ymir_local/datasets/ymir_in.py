@@ -8,17 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ymir_exc.annotations.ark import parse_ark_line
-from ymir_exc.errors import DatasetError
-from ymir_exc.reading import read_index
-from ymir_exc.yaml_text import load_yaml
+from ymir_exc.errors import ConfigError, DatasetError
+from ymir_exc.reading import read_index, read_mapping, read_text, split_lines
 
 from ..platform.labels import Dataset
 from ..platform.prepare import Host, hyper_parameters, prepare_training
 from . import coco, voc
-from .files import read_text, yaml_fault
 from .image_writer import ImagePlaces, Written
 from .raw import UNLABELLED, RawBox, RawDataset, RawImage
 
@@ -81,10 +77,9 @@ def read(root: Path) -> RawDataset:
 
 def _class_names(file: Path) -> list[str]:
     try:
-        config = load_yaml(read_text(file))
-    except yaml.YAMLError as error:
-        raise DatasetError(f'{file} is not a YAML file, {yaml_fault(error)}') from error
-    names = config.get('class_names') if isinstance(config, dict) else None
+        names = read_mapping(file).get('class_names')
+    except ConfigError as error:
+        raise DatasetError(str(error)) from error
     if not isinstance(names, list):
         raise DatasetError(f'{file}: class_names must be a list, found {names!r}')
     return [str(name) for name in names]
@@ -114,7 +109,11 @@ def _read_annotation(raw: RawDataset, image: Path, file: Path, readers: dict[Pat
 
 def _read_ark(raw: RawDataset, file: Path) -> list[RawBox]:
     boxes = []
-    for number, line in enumerate(read_text(file).splitlines(), 1):
+    try:
+        lines = split_lines(read_text(file, 'replace'))
+    except (OSError, UnicodeError) as error:
+        raise DatasetError(f'{file} {error}') from error
+    for number, line in enumerate(lines, 1):
         if line.strip():
             try:
                 item = parse_ark_line(line, f'{file}: line {number}', raw.class_names)

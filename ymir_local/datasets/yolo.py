@@ -16,12 +16,13 @@ from typing import Any
 import yaml
 
 from ymir_exc.errors import DatasetError
+from ymir_exc.reading import split_lines
 from ymir_exc.threads import in_threads
-from ymir_exc.yaml_text import load_yaml
+from ymir_exc.yaml_text import load_yaml, yaml_fault
 
 from ..platform.labels import Dataset
 from .file_names import FileNames
-from .files import SPLITS, images_below, is_image, lines_of, read_lines, read_text, split_folders, yaml_fault
+from .files import SPLITS, images_below, is_image, read_lines, read_text, split_folders
 from .image_writer import ImagePlaces, Written
 from .raw import RawBox, RawDataset, RawImage, Warnings
 from .yolo_folders import has_labels, image_folder, is_row, label_file, looked_for, rows_elsewhere
@@ -292,7 +293,7 @@ def _read_labels(
         return None, [], []
     boxes, wrong = [], []
     try:
-        lines = lines_of(read_text(file))
+        lines = split_lines(read_text(file))
     except DatasetError as error:
         return file, [], [str(error)]
     for number, line in enumerate(lines, 1):

@@ -272,5 +272,5 @@ def test_broken_yaml_is_told_in_one_line(tmp_path, draw, put):
         read_dataset(put('data.yaml', 'train: images\nnames: [a').parent)
     assert '\n' not in str(caught.value)
     put('in/train-index.tsv', '')
-    with pytest.raises(DatasetError, match=r'config\.yaml is not a YAML file, line 1, column 15'):
+    with pytest.raises(DatasetError, match=r'config\.yaml cannot be read: line 1, column 15'):
         read_dataset(put('in/config.yaml', 'class_names: [').parent)
