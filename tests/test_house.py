@@ -320,3 +320,54 @@ def test_what_the_platform_reads_from_the_image():
 )
 def test_configs_have_the_public_names(config):
     assert (ROOT / 'configs' / config).is_file()
+
+
+# What the platform hands over and what a task leaves: by file name, and by the key of env.yaml that names the file.
+CONTRACT_FILES = re.compile(
+    r'(?:train-|val-|candidate-|-)index\.tsv|monitor\.txt|result\.yaml|infer-result\.json|result\.tsv|env\.yaml|'
+    r'config\.yaml|ymir-info\.yaml|skipped-images\.tsv|(?:monitor|infer_result|mining_result|training_result|'
+    r'training_index|val_index|candidate_index)_file'
+)
+READS = ('open', 'read_text', 'read_bytes', 'load', 'loads', 'safe_load', 'load_yaml', 'loadtxt')
+
+
+def reads_of(path: Path) -> Iterator[str]:
+    """Yields each function that names a file of the contract and opens or parses a file by itself."""
+    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        docstring = ast.get_docstring(node, clean=False)
+        parts = [part for part in ast.walk(node) if getattr(part, 'value', None) != docstring or docstring is None]
+        names = [getattr(part, 'value', '') for part in parts if isinstance(part, ast.Constant)]
+        names += [part.attr for part in parts if isinstance(part, ast.Attribute)]
+        named = [name for name in names if isinstance(name, str) and CONTRACT_FILES.search(name)]
+        for call in (part for part in parts if isinstance(part, ast.Call)):
+            function = getattr(call.func, 'attr', getattr(call.func, 'id', ''))
+            modes = [
+                part.value for part in [*call.args, *(word.value for word in call.keywords)] if hasattr(part, 'value')
+            ]
+            if named and function in READS and not {'w', 'wb', 'x', 'xb', 'a', 'ab'} & set(map(str, modes)):
+                yield f'line {call.lineno}: {node.name} names {named[0]!r} and calls {function}()'
+
+
+def test_one_reader_of_each_file_of_the_contract():
+    """Only ymir_exc opens a file of the contract: whoever else needs one calls a reader of `ymir_exc.reading`."""
+    wrong = [
+        f'{path.relative_to(ROOT)}: {read}'
+        for path in SOURCES
+        if path.relative_to(ROOT).parts[0] in ('tmi', 'ymir', 'ymir_local', 'tools', 'demo')
+        for read in reads_of(path)
+    ]
+    assert not wrong, '\n'.join(wrong)
+
+
+def test_the_test_of_readers_sees_every_form(tmp_path):
+    path = tmp_path / 'x.py'
+    path.write_text(
+        'def a(out):\n    return yaml.safe_load((out / "models/result.yaml").read_text())\n'
+        'def b(env):\n    with open(env.output.monitor_file) as stream:\n        return stream.read()\n'
+        'def c(out):\n    """Reads monitor.txt."""\n    return json.loads(out.text)\n'
+        'def d(out):\n    with open(out / "monitor.txt", "w") as stream:\n        stream.write("x")\n'
+        'def e(out):\n    return read_monitor_file(out / "monitor.txt")\n'
+    )
+    assert [read.split(': ')[1].split()[0] for read in reads_of(path)] == ['a', 'a', 'b']
