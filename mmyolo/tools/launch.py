@@ -6,26 +6,16 @@ import os
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import torch.distributed as dist
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_distributed
 from mmengine.registry import init_default_scope
 
+from ..utils.cfg_options import CfgOptions
 from ..utils.config_formatting import FormattedOnce
 from ..utils.setup_env import register_all_modules
-
-
-class _Options(DictAction):
-    """mmengine's key=value options, but a value that is not a list keeps its spaces: data_root=/data/my images."""
-
-    @staticmethod
-    def _parse_iterable(val: str) -> Any:
-        if ',' in val or val.strip().startswith(('(', '[')):
-            return DictAction._parse_iterable(val)
-        return DictAction._parse_int_float_bool(val.strip('\'"'))
 
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +23,7 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=_Options,
+        action=CfgOptions,
         help='settings of the config to change: key=value, key.inner=value, key="[a,b]", key="[(a,b),(c,d)]"; '
         'spaces inside a list are dropped',
     )
