@@ -14,11 +14,10 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any, NamedTuple
 
-from mmengine import registry as engine
 from mmengine.registry import registry as registry_module
 
 from .literal_config import ConfigContentError
-from .registered_types import NMS_TYPES, registry_tree
+from .registered_types import NMS_TYPES, ROOTS, registry_tree
 
 # Scopes by which a config may name classes; mmcv registers its own in mmengine's registries.
 SCOPES = ('mmyolo', 'mmdet', 'mmcv', 'mmengine', 'mmrotate', 'mmpose')
@@ -68,12 +67,14 @@ class Kind(NamedTuple):
     Args:
         what: In words.
         registries: Where it is registered.
-        modules: The modules, or packages of modules, that its classes are defined in.
+        modules: What its classes are defined in: packages, modules, or single classes of a module.
+        outside: Whether its classes may have arguments of OUTSIDE, because these are checked where they are given.
     """
 
     what: str
     registries: tuple[str, ...]
     modules: tuple[str, ...]
+    outside: bool = False
 
 
 DETECTOR = Kind(
@@ -130,9 +131,17 @@ TRANSFORM = Kind(
 )
 BATCH_SHAPES = Kind('a rule for the shapes of batches', ('task util',), ('mmyolo.datasets',))
 DATASET = Kind(
-    'a data set', ('dataset',), ('mmdet.datasets', 'mmyolo.datasets', 'mmyolo.standins.mmrotate', 'mmengine.dataset')
+    'a data set',
+    ('dataset',),
+    ('mmdet.datasets', 'mmyolo.datasets', 'mmyolo.standins.mmrotate', 'mmengine.dataset'),
+    outside=True,
 )
-VISUALIZER = Kind('a visualizer', ('visualizer',), ('mmengine.visualization', 'mmdet.visualization', 'mmyolo.standins'))
+VISUALIZER = Kind(
+    'a visualizer',
+    ('visualizer',),
+    ('mmengine.visualization', 'mmdet.visualization', 'mmyolo.standins'),
+    outside=True,
+)
 COLLATE = Kind('a function that makes batches', ('function',), ('mmengine.dataset', 'mmyolo.datasets'))
 
 
@@ -294,18 +303,15 @@ def classes_named(name: Any, kind: Kind) -> list[Any]:
         for registry_scope, value in _registered(kind.registries).get(short, ())
         if not scope or registry_scope == ('mmengine' if scope == 'mmcv' else scope)
     ]
-    return [value for _, value in found] if all(_is_of(value, kind) for _, value in found) else []
+    return [value for _, value in found] if all(is_of_kind(value, kind) for _, value in found) else []
 
 
-def _is_of(value: Any, kind: Kind) -> bool:
-    """Whether a class is of a kind, and cannot take anything from outside the config.
-
-    Data sets and visualizers can; of these only the arguments that do are rejected.
-    """
-    module = getattr(value, '__module__', None) or ''
-    if not any(module == allowed or module.startswith(f'{allowed}.') for allowed in kind.modules):
+def is_of_kind(value: Any, kind: Kind) -> bool:
+    """Whether a registered class is of a kind, and cannot take anything from outside the config that nobody checks."""
+    name = f'{getattr(value, "__module__", None) or ""}.{getattr(value, "__qualname__", "")}.'
+    if not any(name.startswith(f'{allowed}.') for allowed in kind.modules):
         return False
-    return kind in (DATASET, VISUALIZER) or not (OUTSIDE - READING) & parameters(value)
+    return kind.outside or not (OUTSIDE - READING) & parameters(value)
 
 
 @cache
@@ -323,27 +329,16 @@ def all_registered(kind: Kind) -> dict[str, list[Any]]:
         f'{scope}.{name}': value
         for name, values in _registered(kind.registries).items()
         for scope, value in values
-        if _is_of(value, kind)
+        if is_of_kind(value, kind)
     }
 
 
 def _registered(registries: Sequence[str]) -> dict[str, list[tuple[str, Any]]]:
     """Name to scopes and classes, of all that is registered once the packages are imported."""
     _import_packages()
-    roots = {
-        root.name: root
-        for root in (
-            engine.MODELS,
-            engine.TASK_UTILS,
-            engine.TRANSFORMS,
-            engine.DATASETS,
-            engine.VISUALIZERS,
-            engine.FUNCTIONS,
-        )
-    }
     found: dict[str, list[tuple[str, Any]]] = {}
     for name in registries:
-        for registry in registry_tree(roots[name]):
+        for registry in registry_tree(ROOTS[name]):
             for short, value in registry.module_dict.items():
                 found.setdefault(short, []).append((registry.scope, value))
     return found

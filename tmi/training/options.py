@@ -15,45 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmengine import registry
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
-from mmyolo.utils import register_all_modules
-from mmyolo.utils.registered_types import NMS_TYPES, find_registered
+from mmyolo.utils import cfg_options
+from mmyolo.utils.registered_types import NMS_TYPES
 from tmi.checkpoint_io import load_checkpoint
 from tmi.errors import ModelError, SettingError, TaskError
 from tmi.settings import TrainingSettings
+from tmi.training.option_types import KINDS, may_be_named
 
-_DATA = (registry.DATASETS, registry.TRANSFORMS, registry.DATA_SAMPLERS, registry.FUNCTIONS)
-_METRICS = (registry.METRICS, registry.EVALUATOR)
-_HOOKS = (registry.HOOKS, registry.MODELS, registry.TRANSFORMS)
-_VISUALIZERS = (registry.VISUALIZERS, registry.VISBACKENDS)
-# First part of a key that may be set -> where the types below it are registered.
-REGISTRIES: Mapping[str, Sequence[registry.Registry]] = {
-    'model': (registry.MODELS, registry.TASK_UTILS, registry.WEIGHT_INITIALIZERS),
-    'train_dataloader': _DATA,
-    'val_dataloader': _DATA,
-    'test_dataloader': _DATA,
-    'train_cfg': (registry.LOOPS,),
-    'val_cfg': (registry.LOOPS,),
-    'test_cfg': (registry.LOOPS,),
-    'val_evaluator': _METRICS,
-    'test_evaluator': _METRICS,
-    'optim_wrapper': (registry.OPTIM_WRAPPERS, registry.OPTIMIZERS, registry.OPTIM_WRAPPER_CONSTRUCTORS),
-    'param_scheduler': (registry.PARAM_SCHEDULERS,),
-    'default_hooks': _HOOKS,
-    'custom_hooks': _HOOKS,
-    'visualizer': _VISUALIZERS,
-    'vis_backends': _VISUALIZERS,
-    'log_processor': (registry.LOG_PROCESSORS,),
-    'model_wrapper_cfg': (registry.MODEL_WRAPPERS,),
-    'env_cfg': (),
-    'log_level': (),
-    'load_from': (),
-    'resume': (),
-    'randomness': (),
-    'find_unused_parameters': (),
-}
 # Parts of keys that import, execute, or read and write by other means than files.
 FORBIDDEN_PARTS = frozenset(
     {
@@ -121,7 +91,6 @@ LOG_LEVELS = ('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL')
 # A place for a number in the name of a file; others may be as wide as memory, or look into objects.
 PLACE_IN_TEXT = re.compile(r'\{(?!(:0?\d?d)?\})')
 MAX_OPTIONS = 1000
-MAX_DEPTH = 8
 ARGUMENTS = '--amp, --resume [CHECKPOINT], --cfg-options KEY=VALUE ...'
 
 
@@ -200,7 +169,7 @@ def _split(key: str, text: str) -> list[str]:
 
 
 def parse_cfg_options(text: str) -> dict[str, Any]:
-    """Parse the `cfg_options` of a user as a command line of `key=value` words, by mmengine's rules for values.
+    """Parse the `cfg_options` of a user as a command line of `key=value` words.
 
     Args:
         text: E.g. `model.test_cfg.score_thr=0.01 optim_wrapper.optimizer.lr=0.02`; quotes protect spaces.
@@ -215,43 +184,12 @@ def parse_cfg_options(text: str) -> dict[str, Any]:
 
 
 def _parse_words(source: str, words: Sequence[str]) -> dict[str, Any]:
-    parsed = argparse.Namespace(options={})
-    by_rule = DictAction(['--cfg-options'], 'options')
-    options: dict[str, Any] = {}
     if len(words) > MAX_OPTIONS:
         raise bad_option(source, ' '.join(words), f'{len(words)} options; allowed are {MAX_OPTIONS}.')
-    for word in words:
-        key, sign, value = word.partition('=')
-        if not sign or not key:
-            raise bad_option(
-                source, word, 'no key=value. Separate options by spaces and put quotes around a value that holds some.'
-            )
-        if ' ' in value and not set('[](),').intersection(value):
-            options[key] = value  # mmengine's rules drop spaces, which is right in lists only
-            continue
-        if value.startswith(('[', '(')) and not _brackets_fit(value):
-            raise bad_option(
-                source, word, f'no list that can be read; close every bracket, with at most {MAX_DEPTH} in each other.'
-            )
-        try:
-            by_rule(argparse.ArgumentParser(), parsed, [word])
-        except (AssertionError, ValueError, IndexError, RecursionError) as error:
-            raise bad_option(source, word, 'no value that can be read; close every bracket.') from error
-        options.update(parsed.options)
-    return options
-
-
-def _brackets_fit(text: str) -> bool:
-    """Return whether a list ends with the bracket that it begins with, and is not too deep to be read."""
-    closing: list[str] = []
-    for character in text:
-        if character in '[(':
-            closing.append(']' if character == '[' else ')')
-        elif character in '])' and (not closing or closing.pop() != character):
-            return False
-        if len(closing) > MAX_DEPTH:
-            return False
-    return not closing and text.endswith((']', ')'))
+    try:
+        return cfg_options.parse_cfg_options(words)
+    except cfg_options.CfgOptionError as error:
+        raise bad_option(source, error.word, error.reason) from error
 
 
 def check_options(options: UserOptions, out_dir: Path, models_dir: Path) -> None:
@@ -322,11 +260,11 @@ def _find_fault(key: str, value: Any, out_dir: Path) -> str:
         return (
             f'{sorted(forbidden)[0]} cannot be set by an option, because it could run code or read and write anywhere.'
         )
-    if parts[0] not in REGISTRIES:
-        near = difflib.get_close_matches(parts[0], REGISTRIES, n=1)
+    if parts[0] not in KINDS:
+        near = difflib.get_close_matches(parts[0], KINDS, n=1)
         return (
             f'{parts[0]} is not a setting that an option may change{f", did you mean {near[0]}?" if near else ""}; '
-            f'allowed begin with {", ".join(REGISTRIES)}.'
+            f'allowed begin with {", ".join(KINDS)}.'
         )
     if last in TYPE_KEYS:
         return _find_fault_of_type(parts, value)
@@ -350,8 +288,7 @@ def _find_fault(key: str, value: Any, out_dir: Path) -> str:
 def _find_fault_of_type(parts: Sequence[str], value: Any) -> str:
     if len(parts) > 1 and parts[-2] in NMS_KEYS:
         return '' if value in NMS_TYPES else f'allowed is {" or ".join(NMS_TYPES)}.'
-    register_all_modules()
-    if find_registered(value, REGISTRIES[parts[0]]) is None:
+    if not may_be_named(value, parts[0]):
         return (
             f'no class of this image that may stand below {parts[0]}; only registered classes are built, those of '
             'mmdet with their prefix, e.g. mmdet.CocoMetric.'

@@ -10,6 +10,7 @@ from mmengine.config import Config
 
 from mmyolo.utils.literal_config import dump_literal_config, read_literal_config
 from tmi.errors import TaskError
+from tmi.training.option_types import KINDS, may_be_named
 from tmi.training.options import UserOptions, apply_options, check_options, parse_cfg_options, read_options
 from ymir.errors import code_of
 from ymir.params import TrainingParams, load_params
@@ -271,6 +272,19 @@ def test_what_is_rejected(text, words):
         assert code_of(caught.value) == 300001
         assert words in caught.value.sentence and text[:3].strip('"') in caught.value.sentence
         assert f'config.yaml, {next(iter(source))}: ' in caught.value.sentence
+
+
+# Registered by the packages of today, and they run code of files or texts, load from the network, or write and remove.
+UNSAFE = """KnowledgeDistillationSingleStageDetector LAD CameraMotionCompensation AppearanceFreeLink RFSearchHook
+    ProfilerHook NPUProfilerHook DumpResults DumpDetResults DumpProposals DumpODVGResults BertModel ATSSVLFusionHead
+    RandomSamplingNegPos DSDLDetDataset WandbVisBackend MLflowVisBackend ClearMLVisBackend NeptuneVisBackend
+    DVCLiveVisBackend AimVisBackend RefCocoDataset OpenImagesDataset OpenImagesChallengeDataset CrowdHumanDataset
+    MOTChallengeMetric CityScapesMetric COCOCaptionMetric CocoOccludedSeparatedMetric Detectron2Wrapper""".split()
+
+
+@pytest.mark.parametrize('name', UNSAFE)
+def test_what_is_registered_and_unsafe_cannot_be_named(name):
+    assert not [key for key in KINDS for scope in ('', 'mmdet.', 'mmengine.') if may_be_named(scope + name, key)]
 
 
 def test_paths_through_links_are_rejected(tmp_path):
