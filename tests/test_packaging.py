@@ -1,5 +1,6 @@
 """What a wheel holds, and that configs are found by the name of the package: in a checkout and once installed."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -53,7 +54,8 @@ def test_the_image_holds_what_a_checkout_has():
     """Models are looked for beside `configs`, which the image has beside the package."""
     copied = [line.split() for line in (ROOT / 'ymir/Dockerfile').read_text().splitlines() if line.startswith('COPY')]
     into_app = {name for _, *names, target in copied if target.startswith('/app') for name in names}
-    assert into_app >= {'mmyolo', 'configs', 'model-index.yml'}
+    assert into_app >= {'mmyolo', 'tmi', 'ymir', 'ymir_exc', 'configs', 'tools', 'model-index.yml'}
+    assert not into_app & {'ymir_local', 'tests', 'docs'}
     assert {f'!{name}' for name in into_app} <= set((ROOT / '.dockerignore').read_text().splitlines())
 
 
@@ -62,7 +64,7 @@ def wheel(tmp_path_factory):
     if digit_version(version('setuptools')) < digit_version('77'):
         pytest.skip('needs setuptools 77')
     source, out = tmp_path_factory.mktemp('source'), tmp_path_factory.mktemp('wheel')
-    for name in ('mmyolo', 'ymir', 'ymir_exc', 'configs', 'tools', 'demo'):
+    for name in ('mmyolo', 'tmi', 'ymir', 'ymir_exc', 'configs', 'tools', 'demo'):
         shutil.copytree(ROOT / name, source / name, symlinks=True)
     for name in ('pyproject.toml', 'setup.py', 'README.md', 'LICENSE', 'model-index.yml'):
         shutil.copy(ROOT / name, source)
@@ -83,8 +85,34 @@ def test_a_wheel_holds_configs_tools_and_demos(wheel):
     assert 'mmyolo/models/dense_heads/yolov8_head.py' in names
 
 
-def test_an_installed_package_finds_its_configs_and_models(wheel, tmp_path):
-    zipfile.ZipFile(wheel).extractall(tmp_path / 'site')
+@pytest.fixture(scope='module')
+def site(wheel, tmp_path_factory):
+    """A folder in which the wheel is installed, and nothing of the checkout."""
+    folder = tmp_path_factory.mktemp('installed') / 'site'
+    zipfile.ZipFile(wheel).extractall(folder)
+    return folder
+
+
+def test_an_installed_executor_finds_models_tools_and_templates(site, tmp_path):
+    code = (
+        'import tmi.paths; from pathlib import Path; import ymir; from tmi.zoo.models import main; main(); '
+        'print(tmi.paths.TOOLS_ROOT, Path(ymir.__file__).parent)'
+    )
+    command = [sys.executable, '-c', code]
+    environment = {'PYTHONPATH': str(site)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    listed, places = done.stdout.splitlines()
+    models = json.loads(listed)
+    assert [model for model in models if not (model['parameters'] and model['input'])] == [] and len(models) >= 60
+    assert all((site / 'mmyolo/.mim' / model['config']).is_file() for model in models)
+    tools, executor = map(Path, places.split())
+    assert (
+        tools == site / 'mmyolo/.mim/tools' and (tools / 'dist_train.sh').is_file() and (tools / 'train.py').is_file()
+    )
+    assert executor == site / 'ymir' and (executor / 'img-man/training-template.yaml').is_file()
+
+
+def test_an_installed_package_finds_its_configs_and_models(site, tmp_path):
     code = (
         'import mmyolo; from mmengine.hub import get_config; from mmyolo.testing import get_detector_cfg; '
         f'from mmengine.infer import BaseInferencer; models = BaseInferencer.list_models("mmyolo", ".*"); '
@@ -94,12 +122,12 @@ def test_an_installed_package_finds_its_configs_and_models(wheel, tmp_path):
     done = subprocess.run(
         [sys.executable, '-c', code],
         cwd=tmp_path,
-        env={'PYTHONPATH': str(tmp_path / 'site')},
+        env={'PYTHONPATH': str(site)},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout.splitlines()[-3:] == [str(tmp_path / 'site/mmyolo/__init__.py'), 'True', 'True']
+    assert done.stdout.splitlines()[-3:] == [str(site / 'mmyolo/__init__.py'), 'True', 'True']
 
 
 def test_published_weights_are_found():

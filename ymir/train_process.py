@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # `python ymir/train_process.py` puts ymir/ on the import path, where its modules would be found under second names.
 sys.path[:] = [str(ROOT), *(path for path in sys.path if Path(path or '.').resolve() != ROOT / 'ymir')]
 
+from tmi.paths import TOOLS_ROOT  # noqa: E402
 from ymir.environment import configure_logging  # noqa: E402
 from ymir.errors import report_uncaught  # noqa: E402
 
@@ -25,4 +26,4 @@ if __name__ == '__main__':
     from mmyolo.utils.config_types import registered_only
 
     with registered_only():
-        runpy.run_path(str(ROOT / 'tools' / 'train.py'), run_name='__main__')
+        runpy.run_path(str(TOOLS_ROOT / 'train.py'), run_name='__main__')

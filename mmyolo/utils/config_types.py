@@ -137,10 +137,7 @@ DATASET = Kind(
     outside=True,
 )
 VISUALIZER = Kind(
-    'a visualizer',
-    ('visualizer',),
-    ('mmengine.visualization', 'mmdet.visualization', 'mmyolo.standins'),
-    outside=True,
+    'a visualizer', ('visualizer',), ('mmengine.visualization', 'mmdet.visualization', 'mmyolo.standins'), outside=True
 )
 COLLATE = Kind('a function that makes batches', ('function',), ('mmengine.dataset', 'mmyolo.datasets'))
 

@@ -20,8 +20,8 @@ from tmi.checkpoint_io import class_names_of, load_checkpoint
 from tmi.errors import GpuError, InsufficientMemoryError, ModelError, TaskError, as_task_error
 from tmi.families import family_of
 from tmi.families.base import Family
-from tmi.zoo.models import CONFIG_ROOT
-from tmi.zoo.weights import InferenceModel, public_checkpoints
+from tmi.zoo.table import public_checkpoints
+from tmi.zoo.weights import InferenceModel
 
 # What goes wrong while a model is built or tried is the package's fault, but for these.
 FAULTS_OF_THE_MACHINE = (InsufficientMemoryError, GpuError)
@@ -109,7 +109,7 @@ def _find_config(files: InferenceModel, checkpoint: Mapping[str, Any]) -> Mappin
         return parse_literal_config(text, files.checkpoint)
     for row in public_checkpoints().values():
         if row.file_name == files.checkpoint.name:
-            return Config.fromfile(next(CONFIG_ROOT.rglob(f'{row.config}.py')))
+            return Config.fromfile(row.config)
     raise ModelError(
         f'No config belongs to {files.checkpoint}: the package has no .py file, the checkpoint '
         'keeps none, and it is not a public checkpoint by name. Import the model with its config, or train '

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tmi.devices import available_cpus
-from tmi.paths import PROJECT_ROOT
+from tmi.paths import TOOLS_ROOT
 from tmi.training.config import TrainingConfig, TrainingTask
 from tmi.training.initial_weights import prepare_initial_weights
 from tmi.zoo.weights import choose_training_weights
@@ -86,6 +86,13 @@ def training_command(
     if task.device == 'cpu':
         environment['CUDA_VISIBLE_DEVICES'] = '-1'
         processes = processes if processes > 1 else 0
-    script_of_tools = str(PROJECT_ROOT / 'tools' / 'dist_train.sh')
-    command = ['bash', script_of_tools, str(run_config), str(processes), '--work-dir', str(task.models_dir), *arguments]
+    command = [
+        'bash',
+        str(TOOLS_ROOT / 'dist_train.sh'),
+        str(run_config),
+        str(processes),
+        '--work-dir',
+        str(task.models_dir),
+        *arguments,
+    ]
     return command, environment

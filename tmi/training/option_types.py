@@ -87,7 +87,7 @@ _VISUALIZER = Kind(
         'mmengine.visualization.vis_backend.LocalVisBackend',
         'mmengine.visualization.vis_backend.TensorboardVisBackend',
         'mmengine.visualization.visualizer',
-        'mmyolo.visualization',
+        'mmyolo.standins',
     ),
     outside=True,
 )

@@ -13,12 +13,13 @@ from pathlib import Path
 
 from tmi.errors import TaskError
 from tmi.zoo.models import find_model, models
-from tmi.zoo.weights import PublicCheckpoint, public_checkpoints, sha256_head_fits
+from tmi.zoo.table import ModelEntry, public_checkpoints
+from tmi.zoo.weights import sha256_head_fits
 
 TIMEOUT_SECONDS = 60
 
 
-def fetch(checkpoint: PublicCheckpoint, folder: Path) -> Path:
+def fetch(checkpoint: ModelEntry, folder: Path) -> Path:
     """Fetch one checkpoint.
 
     Args:

@@ -14,13 +14,10 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-from tmi.errors import SettingError, TaskError
-from tmi.paths import PROJECT_ROOT
-from tmi.zoo.weights import public_checkpoints
-
-CONFIG_ROOT = PROJECT_ROOT / 'configs'
+from tmi.errors import SettingError
+from tmi.paths import CONFIG_ROOT
+from tmi.zoo.table import ModelEntry, model_table, public_checkpoints
 
 # Not detection, or trained from polygons, which the platform's boxes are not.
 EXCLUDED_FOLDERS = frozenset({'_base_', 'deploy', 'razor', 'mask_refine', 'ins_seg', 'pose', 'distillation', 'rotated'})
@@ -108,13 +105,13 @@ def find_model(name: str) -> ZooModel:
     """Find the model that a user means.
 
     Args:
-        name: A short name, the stem of a config file, or its path relative to the project or to `configs/`.
+        name: A short name, the stem of a config file, or its path, beginning with `configs/` or below it.
 
     Returns:
         The model.
 
     Raises:
-        TaskError: 300001 with the nearest names and the list of all.
+        TaskError: 300001 with the nearest names and where all are listed.
     """
     path = _by_path(name) or _names().get(_normalize(name))
     if path is None:
@@ -126,51 +123,46 @@ def _by_path(name: str) -> 'Path | None':
     """Return a config file given by its path; only below `configs/`, because a config is code."""
     if not name.endswith('.py'):
         return None
-    for base in (PROJECT_ROOT, CONFIG_ROOT):
+    for base in (CONFIG_ROOT.parent, CONFIG_ROOT):
         path = (base / name).resolve()
         if path.is_file() and CONFIG_ROOT in path.parents and _is_trainable(path):
             return path
     return None
 
 
-def _unknown(name: str) -> TaskError:
-    short = [model.name for model in models()]
-    near = difflib.get_close_matches(_normalize(name), list(_names()), n=3, cutoff=0.6)
-    hint = f' Did you mean {" or ".join(near)}?' if near else ''
-    return SettingError(f'Unknown model_name in config.yaml: {name!r}.{hint} Known are: {", ".join(short)}.')
+def _unknown(name: str) -> SettingError:
+    wanted, listed = _normalize(name), models()
+    near = difflib.get_close_matches(wanted, [model.name for model in listed]) or difflib.get_close_matches(
+        wanted, list(_names())
+    )
+    families = sorted({_family(model) for model in listed})
+    hint = f'the nearest are {", ".join(near)}' if near else 'allowed is a family with a size, e.g. yolov8_n'
+    return SettingError(
+        f'Unknown model_name in config.yaml: {name!r}; {hint}. The families are {", ".join(families)}; all models are '
+        'listed in the comment above model_name in the template, in docs/training.md and by the command `ymir models`.'
+    )
 
 
-def _published() -> dict[str, dict[str, Any]]:
-    """Parameters, input and accuracy from docs/model_zoo.md and checkpoints.tsv: config stem to values."""
-    values: dict[str, dict[str, Any]] = {}
-    document = PROJECT_ROOT / 'docs' / 'model_zoo.md'
-    for line in document.read_text(encoding='utf-8').splitlines() if document.is_file() else ():
-        cells = [cell.strip() for cell in line.strip('|').split('|')]
-        if line.startswith('| [') and len(cells) >= 3:
-            try:
-                million = float(cells[2])
-            except ValueError:
-                continue
-            values[cells[0][1:].split(']')[0]] = {'input': cells[1].replace(' ', ''), 'parameters': million}
-    for stem, row in public_checkpoints().items():
-        words = row.metric.split('=')
-        if words[0] == 'COCO box AP':
-            values.setdefault(stem, {})['ap'] = float(words[1])
-    return values
+def _family(model: ZooModel) -> str:
+    return model.config.relative_to(CONFIG_ROOT).parts[0]
 
 
 def main() -> int:
     """Print the models as JSON, by family and size: name, config, family, parameters in millions, COCO AP, input."""
-    published = _published()
-    rows = [
-        {
-            'name': model.name,
-            'config': model.config.relative_to(PROJECT_ROOT).as_posix(),
-            'family': model.config.relative_to(CONFIG_ROOT).parts[0],
-            **{key: published.get(model.stem, {}).get(key) for key in ('parameters', 'ap', 'input')},
-        }
-        for model in models()
-    ]
+    table = model_table()
+    rows = []
+    for model in models():
+        entry = table.get(model.stem, ModelEntry(model.config))
+        rows.append(
+            {
+                'name': model.name,
+                'config': model.config.relative_to(CONFIG_ROOT.parent).as_posix(),
+                'family': _family(model),
+                'parameters': round(entry.parameters / 1e6, 2) if entry.parameters else None,
+                'ap': entry.coco_ap,
+                'input': entry.input_size or None,
+            }
+        )
     print(json.dumps(sorted(rows, key=lambda row: (row['family'], row['parameters'] or math.inf, row['name']))))
     return 0
 

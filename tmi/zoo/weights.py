@@ -5,7 +5,6 @@ else none. Mining and inference: the model package (contract section c.9). The p
 the order in which the stage named them, so the first fitting file is the one meant.
 """
 
-import csv
 import hashlib
 import logging
 import os
@@ -14,34 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tmi.errors import ModelError
+from tmi.zoo.table import public_checkpoints
 
 logger = logging.getLogger('tmi')
 
 CHECKPOINT_SUFFIXES = ('.pth', '.pt')
 BEST_PREFIXES = ('best_', 'bbox_mAP_')  # names that other executors give to the best of several files of a stage
-CHECKPOINT_TABLE = Path(__file__).with_name('checkpoints.tsv')
 WEIGHTS_DIR_VARIABLE = 'YMIR_WEIGHTS_DIR'
-
-
-@dataclass(frozen=True)
-class PublicCheckpoint:
-    """One row of checkpoints.tsv.
-
-    Args:
-        config: Stem of the config file that the weights belong to.
-        sha256_head: The first 8 hex digits of the file's sha256.
-        metric: Published accuracy.
-        url: Where `fetch_weights.py` gets them.
-    """
-
-    config: str
-    sha256_head: str
-    metric: str
-    url: str
-
-    @property
-    def file_name(self) -> str:
-        return self.url.rsplit('/', 1)[-1]
 
 
 @dataclass(frozen=True)
@@ -70,13 +48,6 @@ class InferenceModel:
 
     checkpoint: Path
     config: Path | None
-
-
-def public_checkpoints() -> dict[str, PublicCheckpoint]:
-    """Read the table of public checkpoints: config stem to row."""
-    with open(CHECKPOINT_TABLE, encoding='utf-8', newline='') as file:
-        rows = csv.DictReader(file, delimiter='\t')
-        return {row['config']: PublicCheckpoint(**row) for row in rows}
 
 
 def weights_dir() -> Path:
@@ -137,7 +108,7 @@ def _choose_training_weights(paths: Sequence[str], stem: str, use_public: bool, 
             f'{path} is damaged: its sha256 does not begin with {row.sha256_head}. Fetch it again and '
             'rebuild the image, or set pretrained to none.'
         )
-    return InitialWeights(path, 'public', f'{path}, the public checkpoint of {stem} ({row.metric}).')
+    return InitialWeights(path, 'public', f'{path}, the public checkpoint of {stem} ({row}).')
 
 
 def _checkpoints(paths: Sequence[str], models_dir: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Writes the document of all models: python tools/misc/model_zoo.py [--out docs/model_zoo.md]."""
+"""Measures all models, and writes configs/*/metafile.yml and docs/model_zoo.md: python tools/misc/model_zoo.py."""
 
 import sys
 

@@ -1,12 +1,17 @@
-"""The document of all models: parameters and multiply-adds as measured here, accuracies as they were published."""
+"""The table of all models: parameters and multiply-adds as measured here, accuracies and weights as published.
+
+The table stands in the metafile.yml of each folder of configs; docs/model_zoo.md is made from it. `Models` are those
+with published weights, which mmengine finds by name; `Unpublished` are the other configs, which need a training first.
+"""
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+import yaml
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import nn
@@ -43,10 +48,10 @@ give twice the number. Norms that are not merged count as well. Accuracies are t
 its own training of the same config, on the validation set of the data set; they were not measured again here, and `-`
 means that none was published. `TTA` is the same metric with test-time augmentation.
 
-This page is written by
+This page is made from the files `configs/*/metafile.yml` and written, with the numbers in them, by
 
 ```bash
-python tools/misc/model_zoo.py --out docs/model_zoo.md
+python tools/misc/model_zoo.py
 ```
 
 ## Weights and their licence
@@ -58,25 +63,26 @@ your data and from random weights, are yours; if you start from published weight
 """
 
 
-@dataclass(frozen=True)
-class Row:
-    """One model of the document.
+METAFILE_HEAD = """\
+# Models of this folder. mmengine finds those with published weights (`Models`) by name; all are listed in
+# docs/model_zoo.md. Input Size, Parameters and FLOPs are measured and written by: python tools/misc/model_zoo.py
+"""
+LISTS = ('Models', 'Unpublished')
+MEASURED = ('Input Size', 'Parameters', 'FLOPs')
+TTA = 'with TTA'
 
-    Attributes:
-        config: path below `configs`, without its suffix.
-        size: height and width of the input.
-        parameters: in the deployed form.
-        flops: multiply-adds of one image.
-    """
+Entry = dict[str, Any]  # of a metafile
 
-    config: str
-    size: tuple[int, int]
-    parameters: int
-    flops: int
+
+class _IndentedLists(yaml.SafeDumper):
+    """Writes the items of a list further to the right than its key."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
 
 
 def find_configs(root: Path) -> list[str]:
-    """Return the paths of all configs with a model below a folder, without their suffix, as the document lists them."""
+    """Return the paths of all configs with a model below a folder, without their suffix."""
     names = sorted(path.relative_to(root).with_suffix('').as_posix() for path in root.rglob('*.py'))
     return [name for name in names if not name.startswith(LEFT_OUT)]
 
@@ -93,11 +99,44 @@ def family_of(config: str) -> str:
     return folder
 
 
-def read_published(path: Path) -> dict[str, tuple[str, str, str, str]]:
-    """Read the table of published results: config -> data set, metric, metric with TTA, address."""
-    lines = path.read_text(encoding='utf-8').splitlines()
-    rows = [line.split('\t') for line in lines if line.strip() and not line.startswith('#')]
-    return {config: tuple(values) for config, *values in rows}
+def read_metafiles(root: Path) -> dict[str, Entry]:
+    """Read the table of all models.
+
+    Args:
+        root: The folder of configs.
+
+    Returns:
+        Path of a config below `root`, without its suffix, to what its metafile says.
+    """
+    documents = [yaml.safe_load(path.read_text(encoding='utf-8')) for path in sorted(root.glob('*/metafile.yml'))]
+    entries = (entry for document in documents for name in LISTS for entry in document.get(name) or ())
+    return {entry['Config'].removeprefix('configs/').removesuffix('.py'): entry for entry in entries}
+
+
+def metafile_text(document: Mapping[str, Any]) -> str:
+    """Return the text of a metafile.yml."""
+    return METAFILE_HEAD + yaml.dump(dict(document), Dumper=_IndentedLists, sort_keys=False, width=1000)
+
+
+def write_metafiles(root: Path, measured: Mapping[str, Entry]) -> None:
+    """Write what was measured into the metafiles; a config that none names becomes one of `Unpublished`.
+
+    Args:
+        root: The folder of configs.
+        measured: Path of each config below `root`, without its suffix, to what `measure` gives.
+    """
+    for path in sorted(root.glob('*/metafile.yml')):
+        document = yaml.safe_load(path.read_text(encoding='utf-8'))
+        members = {config: found for config, found in measured.items() if config.startswith(f'{path.parent.name}/')}
+        for entry in document['Models']:
+            found = members.pop(entry['Config'].removeprefix('configs/').removesuffix('.py'), {})
+            others = {key: value for key, value in entry.get('Metadata', {}).items() if key not in MEASURED}
+            entry['Metadata'] = {**found, **others}
+        document['Unpublished'] = [
+            {'Name': config.rpartition('/')[2], 'Config': f'configs/{config}.py', 'Metadata': dict(found)}
+            for config, found in sorted(members.items())
+        ]
+        path.write_text(metafile_text(document), encoding='utf-8')
 
 
 def input_size(cfg: Config) -> tuple[int, int]:
@@ -133,13 +172,16 @@ def count(model: nn.Module, size: tuple[int, int]) -> tuple[int, int]:
     return int(small['params']), int(small['flops'] + slope * (cells - 1))
 
 
-def measure(root: Path, config: str, known: dict[str, tuple[int, int]]) -> Row:
+def measure(root: Path, config: str, known: dict[str, tuple[int, int]]) -> Entry:
     """Measure a config.
 
     Args:
         root: the folder of configs.
         config: path below it, without its suffix.
         known: numbers of networks that were measured, which configs with other recipes share; added to.
+
+    Returns:
+        `Input Size` as height x width, `Parameters` in the deployed form, and `FLOPs`, multiply-adds of one image.
     """
     cfg = Config.fromfile(root / f'{config}.py')
     size = input_size(cfg)
@@ -152,49 +194,63 @@ def measure(root: Path, config: str, known: dict[str, tuple[int, int]]) -> Row:
             with torch.device('meta'):  # nothing depends on the weights, and drawing them takes longer than counting
                 model = deployed_model(cfg)
             known[network] = count(model.to_empty(device='cpu'), size)
-    return Row(config, size, *known[network])
+    return dict(zip(MEASURED, (f'{size[0]}x{size[1]}', *known[network])))
 
 
-def document(rows: Sequence[Row], published: dict[str, tuple[str, str, str, str]]) -> str:
-    """Write the document; families stand in the order of `FAMILIES`, models by size."""
-    return INTRODUCTION + ''.join(_sections(rows, published))
+def document(entries: Mapping[str, Entry]) -> str:
+    """Write the document; families stand in the order of `FAMILIES`, models by size.
+
+    Args:
+        entries: Of `read_metafiles`; what was not measured is left out.
+    """
+    return INTRODUCTION + ''.join(_sections({name: one for name, one in entries.items() if _is_measured(one)}))
 
 
-def _sections(rows: Sequence[Row], published: dict[str, tuple[str, str, str, str]]) -> Iterator[str]:
+def _is_measured(entry: Entry) -> bool:
+    return all(key in entry['Metadata'] for key in MEASURED)
+
+
+def _sections(entries: Mapping[str, Entry]) -> Iterator[str]:
     for family, title in FAMILIES.items():
-        members = [row for row in rows if family_of(row.config) == family]
+        members = [config for config in entries if family_of(config) == family]
         if not members:
             continue
         yield f'\n## {title}\n\n| Config | Input | Parameters (M) | GFLOPs | Published | TTA | Weights |\n'
         yield '|---|---|---|---|---|---|---|\n'
-        for row in sorted(members, key=lambda row: (row.parameters, row.config)):
-            yield _line(row, published.get(row.config))
+        for config in sorted(members, key=lambda config: (entries[config]['Metadata']['Parameters'], config)):
+            yield _line(config, entries[config])
 
 
-def _line(row: Row, result: tuple[str, str, str, str] | None) -> str:
-    dataset, metric, tta, address = result or ('', '-', '-', '')
-    metric = f'{metric} ({dataset})' if dataset else metric
-    name = row.config.rpartition('/')[2]
-    weights = f'[GPL-3.0]({address})' if address else '-'
+def _line(config: str, entry: Entry) -> str:
+    size, parameters, flops = (entry['Metadata'][key] for key in MEASURED)
+    results = entry.get('Results', [])
+    values = [(name, value) for result in results for name, value in result['Metrics'].items()]
+    metric = ', '.join(f'{name} {value}' for name, value in values if not name.endswith(TTA))
+    metric = f'{metric} ({results[0]["Dataset"]})' if results else '-'
+    tta = next((str(value) for name, value in values if name.endswith(TTA)), '-')
+    weights = f'[GPL-3.0]({entry["Weights"]})' if 'Weights' in entry else '-'
     return (
-        f'| [{name}](../configs/{row.config}.py) | {row.size[0]} x {row.size[1]} | {row.parameters / 1e6:.2f} | '
-        f'{row.flops / 1e9:.2f} | {metric} | {tta} | {weights} |\n'
+        f'| [{entry["Name"]}](../configs/{config}.py) | {size.replace("x", " x ")} | {parameters / 1e6:.2f} | '
+        f'{flops / 1e9:.2f} | {metric} | {tta} | {weights} |\n'
     )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `tools/misc/model_zoo.py`."""
     root = Path(__file__).resolve().parents[3]
-    parser = argparse.ArgumentParser(description='Write the document of all models')
+    parser = argparse.ArgumentParser(description='Measure all models, and write their metafiles and their document')
     parser.add_argument('--configs', type=Path, default=root / 'configs', help='the folder of configs')
-    parser.add_argument('--published', type=Path, default=root / 'docs/model_zoo.tsv', help='the published results')
     parser.add_argument('--out', type=Path, default=root / 'docs/model_zoo.md', help='the document to write')
+    parser.add_argument('--document-only', action='store_true', help='measure nothing, take what the metafiles hold')
     args = parser.parse_args(argv)
-    published = read_published(args.published)
-    rows, known = [], {}
-    for config in find_configs(args.configs):
-        rows.append(measure(args.configs, config, known))
-        print(f'{config}: {rows[-1].parameters / 1e6:.2f} M parameters, {rows[-1].flops / 1e9:.2f} GFLOPs', flush=True)
-    args.out.write_text(document(rows, published), encoding='utf-8')
-    print(f'wrote {args.out}, {len(rows)} models')
+    if not args.document_only:
+        measured, known = {}, {}
+        for config in find_configs(args.configs):
+            found = measured[config] = measure(args.configs, config, known)
+            print(
+                f'{config}: {found["Parameters"] / 1e6:.2f} M parameters, {found["FLOPs"] / 1e9:.2f} GFLOPs', flush=True
+            )
+        write_metafiles(args.configs, measured)
+    args.out.write_text(document(read_metafiles(args.configs)), encoding='utf-8')
+    print(f'wrote {args.out}')
     return 0

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,8 @@ import yaml
 
 from tmi.errors import TaskError
 from tmi.zoo import weights
-from tmi.zoo.models import models
-from tmi.zoo.weights import choose_inference_model, choose_training_weights, public_checkpoints
+from tmi.zoo.table import public_checkpoints
+from tmi.zoo.weights import choose_inference_model, choose_training_weights
 from ymir.errors import code_of
 
 STEM = 'yolov8_n_syncbn_fast_8xb16-500e_coco'
@@ -56,15 +58,13 @@ def test_a_package_without_weights_is_an_error(tmp_path, public_dir):
 
 def test_public_weights_of_exactly_this_model(public_dir, monkeypatch, caplog):
     caplog.set_level('INFO', 'tmi')
-    row = public_checkpoints()[STEM]
-    path = public_dir / row.file_name
-    path.write_bytes(b'weights')
     head = hashlib.sha256(b'weights').hexdigest()[:8]
-    monkeypatch.setattr(
-        weights, 'public_checkpoints', lambda: {STEM: weights.PublicCheckpoint(STEM, head, '', row.url)}
-    )
+    row = replace(public_checkpoints()[STEM], url=f'https://example.org/public-{head}.pth')
+    path = public_dir / f'public-{head}.pth'
+    path.write_bytes(b'weights')
+    monkeypatch.setattr(weights, 'public_checkpoints', lambda: {STEM: row})
     assert choose_training_weights([], STEM).checkpoint == path
-    assert str(path) in caplog.text
+    assert f'{path}, the public checkpoint of {STEM} (COCO box AP 37.2)' in caplog.text
     # The reference took the nearest name: yolov8_l trained from yolov8_s.
     assert choose_training_weights([], STEM.replace('_n_', '_l_')).source == 'scratch'
     assert choose_training_weights([], STEM, use_public=False).source == 'scratch'
@@ -85,18 +85,16 @@ def test_from_scratch_says_why(public_dir, caplog):
 
 def test_the_table_of_public_checkpoints():
     table = public_checkpoints()
-    assert len(table) > 40
     for stem, row in table.items():
-        assert row.file_name.endswith(f'-{row.sha256_head}.pth') and len(row.sha256_head) == 8, stem
-        int(row.sha256_head, 16)
-    # Every model of the zoo that was released has its row; what was released stands in the metafiles of the configs.
+        assert row.config.stem == stem and row.config.is_file() and row.dataset and row.metrics
+        assert re.fullmatch(rf'.+-{row.sha256_head}[.]pth', row.file_name)
+        assert re.fullmatch('[0-9a-f]{8}', row.sha256_head), stem
     files = Path(weights.__file__).parents[2].glob('configs/*/metafile.yml')
     entries = [entry for path in files for entry in yaml.safe_load(path.read_text(encoding='utf-8'))['Models']]
-    released = {Path(entry['Config']).stem: entry['Weights'] for entry in entries}
-    stems = {model.stem for model in models()}
-    assert {stem: row.url for stem, row in table.items() if stem in stems} == {
-        stem: url for stem, url in released.items() if stem in stems
+    assert {stem: row.url for stem, row in table.items()} == {
+        Path(entry['Config']).stem: entry['Weights'] for entry in entries
     }
+    assert len(table) == 74
 
 
 def test_inference_takes_weights_and_config(tmp_path):

@@ -1,12 +1,15 @@
 """Model names: every name means one file, on every file system."""
 
+import json
 import re
 
 import pytest
 
+from tmi import paths
 from tmi.errors import TaskError
-from tmi.paths import PROJECT_ROOT
-from tmi.zoo.models import CONFIG_ROOT, find_model, models
+from tmi.paths import CONFIG_ROOT, PROJECT_ROOT, TOOLS_ROOT, project_folder
+from tmi.zoo.models import find_model, main, models
+from tmi.zoo.table import model_table
 from ymir.errors import code_of
 
 
@@ -48,11 +51,59 @@ def test_models_that_need_polygons_are_not_offered():
         find_model('yolov8_n_mask-refine_syncbn_fast_8xb16-500e_coco')
 
 
-@pytest.mark.parametrize('name', ['yolov9_n', '../setup.py', '/etc/passwd.py', 'yolov8'])
-def test_unknown_names_list_what_there_is(name):
+@pytest.mark.parametrize(
+    'name, hint',
+    [
+        ('yolov9_n', 'yolov8_n'),
+        ('yolov8', 'yolov8_'),
+        ('yolov5_s_p7', 'yolov5_s_p6'),
+        ('rtmdet-tny', 'rtmdet_tiny'),
+        ('../setup.py', 'a family with a size, e.g. yolov8_n'),
+        ('/etc/passwd.py', 'a family with a size, e.g. yolov8_n'),
+    ],
+)
+def test_unknown_names_give_the_nearest_and_where_all_are(name, hint):
     with pytest.raises(TaskError) as caught:
         find_model(name)
+    sentence = caught.value.sentence
     assert code_of(caught.value) == 300001
-    assert (
-        name in caught.value.sentence and 'yolov8_n' in caught.value.sentence and 'yolov5_s_p6' in caught.value.sentence
-    )
+    assert all(words in sentence for words in (repr(name), hint, 'docs/training.md', 'yolov7, yolov8, yolox'))
+    assert len(sentence) < 400
+
+
+def test_the_list_says_size_and_input_of_every_model(capsys):
+    assert main() == 0
+    rows = {row['name']: row for row in json.loads(capsys.readouterr().out)}
+    assert set(rows) == {model.name for model in models()}
+    assert [
+        name for name, row in rows.items() if not (row['parameters'] and re.fullmatch(r'\d+x\d+', row['input']))
+    ] == []
+    assert rows['yolov8_n'] == {
+        'name': 'yolov8_n',
+        'config': 'configs/yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco.py',
+        'family': 'yolov8',
+        'parameters': 3.16,
+        'ap': 37.2,
+        'input': '640x640',
+    }
+    assert rows['yolov5_x_p6']['input'] == '1280x1280' and rows['yolov5u_n']['ap'] is None
+    assert sum(row['ap'] is not None for row in rows.values()) == 41
+
+
+def test_every_config_that_is_named_exists():
+    assert all(entry.config.is_file() and entry.config.stem == stem for stem, entry in model_table().items())
+
+
+@pytest.mark.parametrize('linked', [True, False], ids=['checkout', 'wheel'])
+def test_configs_and_tools_are_found_in_the_package(linked, tmp_path, monkeypatch):
+    assert (CONFIG_ROOT, TOOLS_ROOT) == (PROJECT_ROOT / 'configs', PROJECT_ROOT / 'tools')
+    mim = tmp_path / 'mmyolo/.mim'
+    mim.mkdir(parents=True)
+    place = tmp_path / 'configs' if linked else mim / 'configs'
+    place.mkdir()
+    if linked:
+        (mim / 'configs').symlink_to('../../configs')
+    monkeypatch.setattr(paths, 'PROJECT_ROOT', tmp_path)
+    assert project_folder('configs') == place
+    with pytest.raises(FileNotFoundError, match='tools is missing: install the package again'):
+        project_folder('tools')
