@@ -71,7 +71,7 @@ def boxes(request):
 
 
 def validated(case, found, truth, crowds, tmp_path):
-    """The metrics of a training's validation; its settings are those of ymir/training_config.py."""
+    """The metrics of a training's validation; its settings are those of tmi/training/config.py."""
     content = {
         'images': [{'id': k, 'file_name': f'{k}.jpg', 'width': 64, 'height': 64} for k in range(case.images)],
         'categories': [{'id': k, 'name': f'class {k}'} for k in range(case.classes)],

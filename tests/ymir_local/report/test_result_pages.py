@@ -268,7 +268,7 @@ def test_reason(score, boxes, algorithm, what, terms):
 
 
 def test_every_algorithm_of_this_executor_has_a_reason():
-    """Fails when ymir/mining learns a new algorithm that the page does not explain."""
+    """Fails when tmi/mining learns a new algorithm that the page does not explain."""
     from tmi.mining import RULES
 
     assert set(ALGORITHMS) == set(RULES)
