@@ -1,11 +1,11 @@
-# Small data sets of one class, each as the settings that a config takes over whole to train on it:
+# Small data sets, each as the settings that a config takes over whole to train on it:
 #     globals().update(_base_._cat)
 # A second base may not set what the first one sets; a dict in it may hold the same names.
 
 
-def _settings(data_root, name, color, train, val, batch_size, num_workers):
-    """Return the settings for a data set whose parts are an annotation file and a folder of images each."""
-    metainfo = {'classes': (name,), 'palette': [color]}
+def _settings(data_root, classes, train, val, batch_size, num_workers):
+    """Return the settings for a data set: colours of its classes, and per part annotation file and folder of images."""
+    metainfo = {'classes': tuple(classes), 'palette': list(classes.values())}
 
     def dataset(ann_file, images):
         return {'data_root': data_root, 'metainfo': metainfo, 'ann_file': ann_file, 'data_prefix': {'img': images}}
@@ -17,8 +17,8 @@ def _settings(data_root, name, color, train, val, batch_size, num_workers):
         'train_data_prefix': train[1],
         'val_ann_file': val[0],
         'val_data_prefix': val[1],
-        'class_name': (name,),
-        'num_classes': 1,
+        'class_name': metainfo['classes'],
+        'num_classes': len(classes),
         'metainfo': metainfo,
         'train_batch_size_per_gpu': batch_size,
         'train_num_workers': num_workers,
@@ -33,8 +33,7 @@ def _settings(data_root, name, color, train, val, batch_size, num_workers):
 # 100 images of cats for training
 _cat = _settings(
     './data/cat/',
-    'cat',
-    (20, 220, 60),
+    {'cat': (20, 220, 60)},
     ('annotations/trainval.json', 'images/'),
     ('annotations/test.json', 'images/'),
     batch_size=12,
@@ -43,8 +42,7 @@ _cat = _settings(
 # 61 images of balloons for training
 _balloon = _settings(
     'data/balloon/',
-    'balloon',
-    (220, 20, 60),
+    {'balloon': (220, 20, 60)},
     ('train.json', 'train/'),
     ('val.json', 'val/'),
     batch_size=4,
