@@ -2,6 +2,7 @@
 #
 #   make PYTHON=python3.11 test      another Python (3.10 to 3.12) for a new .venv
 #   make PYTEST_ARGS='-k nms' test   options for pytest
+#   make PYTEST_WORKERS=0 test       the tests in one process
 #   make IMAGE=det/mmyolo:cpu BASE_IMAGE=python:3.11-slim image
 
 PYTHON ?= python3
@@ -9,6 +10,12 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 PYTEST_ARGS ?=
+# Two processes share the tests where there are two cores; a process takes up to 2 GB of memory. A file's tests stay
+# together, because they share trainings. Each process then computes in one thread, so that they don't fight for cores.
+CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
+PYTEST_WORKERS ?= $(if $(filter 1,$(CORES)),0,2)
+PARALLEL := $(if $(filter-out 0,$(PYTEST_WORKERS)),--numprocesses=$(PYTEST_WORKERS) --dist=loadfile --no-loadscope-reorder)
+THREADS := $(if $(PARALLEL),OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1})
 IMAGE ?= det/mmyolo:tmi
 BASE_IMAGE ?=
 BUILD_ARGS ?= $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE))
@@ -40,7 +47,7 @@ demo: $(READY)  ## train, mine and infer on generated data as the platform does 
 	$(PY) -m ymir_local.demo.demo
 
 test: $(READY)  ## unit and integration tests
-	$(PY) -m pytest -m 'not slow and not gpu and not image' $(PYTEST_ARGS)
+	$(THREADS) $(PY) -m pytest -m 'not slow and not gpu and not image' $(PARALLEL) $(PYTEST_ARGS)
 
 test-slow: $(READY)  ## every config, and what else takes minutes
 	$(PY) -m pytest -m 'slow' $(PYTEST_ARGS)
