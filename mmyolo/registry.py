@@ -53,7 +53,7 @@ def stand_in(registry: Registry, scope: str) -> Registry:
     """Return the registry for what takes the place of a package that a config names and that is not installed.
 
     `@stand_in(METRICS, 'mmpose').register_module()` makes `mmpose.CocoMetric` mean the decorated class where mmpose is
-    absent. Where it is installed the decorator has no effect, because the name means the package's own class.
+    missing. Where it is installed the decorator has no effect, because the name means the package's own class.
 
     Args:
         registry: one of the registries of this module.

@@ -21,9 +21,9 @@ from ymir_local.cli import tasks
 from ymir_local.datasets import ymir_in
 from ymir_local.demo.demo_result import read_predictions
 from ymir_local.platform import prepare
-from ymir_local.platform.task_result import judge
 from ymir_local.platform.package import PackageError, pack, read_package
 from ymir_local.platform.run import MonitorReading
+from ymir_local.platform.task_result import judge
 from ymir_local.report.run_files import read_run
 
 REFUSED = 'refused'

@@ -40,7 +40,7 @@ def score_paths(scorer: Scorer, env: EnvConfig) -> Scores:
     """Score every candidate by its path alone, for a scorer that needs no predictions.
 
     Args:
-        scorer: The scoring scorer.
+        scorer: The scorer.
         env: Of the task.
 
     Yields:
@@ -57,7 +57,7 @@ def score_predictions(scorer: Scorer, params: MiningParams, env: EnvConfig, skip
     """Predict every candidate and score what was found.
 
     Args:
-        scorer: The scoring scorer.
+        scorer: The scorer.
         params: Of the task.
         env: Of the task.
         skipped: Collects the images that cannot be read.

@@ -1,7 +1,7 @@
 """env.yaml and config.yaml (contract sections c.1, c.2 and e), read once and read again only when they change.
 
 Older platforms leave keys out and hand-made files have empty values or a protocol version that YAML reads as a
-number: an absent or empty key takes its default, a number becomes text.
+number: a missing or empty key takes its default, a number becomes text.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class DatasetType(IntEnum):
 
 
 class _Section(Record):
-    """An absent or empty key takes its default."""
+    """A missing or empty key takes its default."""
 
     def __init__(self, **values: Any) -> None:
         super().__init__(**{key: value for key, value in values.items() if value is not None and value != ''})

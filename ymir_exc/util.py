@@ -113,7 +113,7 @@ def get_bool(cfg: AttributeDict, key: str, default_value: bool = True) -> bool:
     Args:
         cfg: what :func:`get_merged_config` gives.
         key: its name.
-        default_value: for an absent key.
+        default_value: for a missing key.
 
     Returns:
         True for true, t, 1 and False for false, f, 0, in any case, as text or not.

@@ -3,7 +3,7 @@
 import contextlib
 import io
 
-with contextlib.redirect_stdout(io.StringIO()):  # mmdet prints that a package for some of its data sets is absent
+with contextlib.redirect_stdout(io.StringIO()):  # mmdet prints that a package for some of its data sets is missing
     import mmdet.datasets  # noqa: F401
 
 from . import transforms  # noqa: F401

@@ -52,13 +52,13 @@ def differing_names(file: str, classes: Sequence[str], objects: Mapping[str, int
     Returns:
         A sentence, empty if no object is lost and every class is there.
     """
-    absent = [name for name in classes if name not in objects]
+    missing = [name for name in classes if name not in objects]
     left_out = {name: count for name, count in objects.items() if count and name not in classes}
     parts = []
-    if absent:
-        nearest = difflib.get_close_matches(absent[0], [name for name in objects if name not in classes], 1)
+    if missing:
+        nearest = difflib.get_close_matches(missing[0], [name for name in objects if name not in classes], 1)
         hint = f' (did you mean {nearest[0]!r}?)' if nearest else ''
-        parts.append(f'there is no {_shorten(list(map(repr, absent)))} of metainfo.classes{hint}')
+        parts.append(f'there is no {_shorten(list(map(repr, missing)))} of metainfo.classes{hint}')
     if left_out:
         most = sorted(left_out, key=lambda name: -left_out[name])
         parts.append(

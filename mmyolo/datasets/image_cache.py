@@ -69,7 +69,8 @@ class ImageCache:
             key: 16 bytes.
 
         Returns:
-            (h, w, 3) uint8, read-only and without a copy, and the size (h, w) of the image in its file; None if absent.
+            (h, w, 3) uint8, read-only and without a copy, and the size (h, w) of the image in its file; None if
+            missing.
         """
         entry = self._index.get(key)
         if entry is None:
@@ -143,7 +144,7 @@ def open_image_cache(cache_bytes: int, cache_dir: str | None = None) -> ImageCac
     Args:
         cache_bytes: Largest size. Without `cache_dir` it is divided by LOCAL_WORLD_SIZE and at most half of the memory
             that is free now.
-        cache_dir: Folder of the file, made if absent; None for memory without a file.
+        cache_dir: Folder of the file, made if missing; None for memory without a file.
 
     Returns:
         The cache, the same for the same arguments.
@@ -192,7 +193,7 @@ def available_memory() -> int | None:
         ('memory.max', 'memory.current', 'memory.stat', 'inactive_file'),
         ('memory/memory.limit_in_bytes', 'memory/memory.usage_in_bytes', 'memory/memory.stat', 'total_inactive_file'),
     ):
-        with contextlib.suppress(OSError, ValueError, KeyError):  # absent, or 'max'
+        with contextlib.suppress(OSError, ValueError, KeyError):  # missing, or 'max'
             reclaimable = int(dict(line.split() for line in (group / stat).read_text().splitlines())[cached])
             amounts.append(int((group / limit).read_text()) - int((group / used).read_text()) + reclaimable)
     return max(min(amounts), 0) if amounts else None

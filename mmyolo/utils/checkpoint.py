@@ -1,4 +1,4 @@
-"""Reads checkpoints as data: the one reader under every road by which weights come in.
+"""Reads checkpoints as data: the one reader behind every way by which weights come in.
 
 A checkpoint is a pickle, and a pickle can run any code. So only tensors, plain values and what `checkpoint_globals`
 lists are let through. `checkpoint_loader` puts this reader under the roads of mmengine and mmdet.

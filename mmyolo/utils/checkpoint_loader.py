@@ -1,4 +1,4 @@
-"""Puts the reader of `checkpoint` under every road by which mmengine and mmdet load weights.
+"""Puts the reader of `checkpoint` behind every way by which mmengine and mmdet load weights.
 
 mmengine reads a file as data first, and where that fails, again with all the code it holds. `guard_mmengine`,
 called when `mmyolo` is imported, replaces that function and the one that downloads; so `load_from`, `resume`,

@@ -1,4 +1,6 @@
-"""The images of a prediction: a file beside the plan, one path a line as a JSON string, dealt to processes in turn."""
+"""The images of a prediction: a file beside the plan, one path a line as a JSON string, distributed to processes in
+turn.
+"""
 
 import json
 from collections.abc import Iterable, Iterator

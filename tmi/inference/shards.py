@@ -2,7 +2,8 @@
 
 A process appends as it goes, so memory holds one batch, a crash leaves what was done, and the number of lines is the
 progress. No process waits for another: the parent merges the files after all have ended, by taking one line of each in
-turn, which is the order in which `iter_candidates` dealt the images. Boxes keep 3 decimals of a pixel and scores 6.
+turn, which is the order in which `iter_candidates` distributed the images. Boxes keep 3 decimals of a pixel and scores
+6.
 """
 
 import json

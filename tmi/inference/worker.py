@@ -1,4 +1,4 @@
-"""One predicting process: the road that inference and mining share (`python -m tmi.inference.worker FOLDER RANK`).
+"""One predicting process: the path that inference and mining share (`python -m tmi.inference.worker FOLDER RANK`).
 
 Loader processes decode and letterbox -> the device normalises, runs the network, decodes and suppresses boxes -> the
 results go to this process's shard file. Queues between them are short, so memory does not grow with the number of

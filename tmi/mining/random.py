@@ -7,7 +7,7 @@ from tmi.mining.scorer import Scorer
 
 
 class RandomScorer(Scorer):
-    """Uniform in [0, 1), a function of seed and path, so independent of how images are dealt to processes."""
+    """Uniform in [0, 1), a function of seed and path, so independent of how images are distributed to processes."""
 
     needs_predictions = False
 

@@ -68,7 +68,7 @@ def check_out(
             not applicable.
         task: 'training', 'mining', 'infer' or 'mining+infer'; default: what in/env.yaml says, else what lies in `out`.
         exit_code: of the process or container; default: not checked.
-        stopped: somebody stopped it, so that results may be absent.
+        stopped: somebody stopped it, so that results may be missing.
         in_changes: what `changes_since` its start gave; default: whether `in` was changed is not checked.
 
     Returns:

@@ -130,7 +130,7 @@ class Run:
 
     @property
     def ended_early(self) -> bool:
-        """Whether the task failed or was stopped: then results may be absent; those that are there must be right."""
+        """Whether the task failed or was stopped: then results may be missing; those that are there must be right."""
         return self.failed or self.stopped
 
     @cached_property

@@ -179,7 +179,7 @@ class Image:
 
     @cached_property
     def templates(self) -> list[Template]:
-        """All templates that the platform looks for, absent ones too."""
+        """All templates that the platform looks for, missing ones too."""
         kind = self.object_type
         if isinstance(kind, int):
             folders = [(None, '/img-man')]

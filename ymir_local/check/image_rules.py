@@ -97,7 +97,7 @@ def flags(image: Image) -> Iterator[Hit]:
 
 @IMAGE.rule('image/templates', 'b.2, l.1', ERROR)
 def templates(image: Image) -> Iterator[Hit]:
-    absent = [template.document for template in image.templates if not template.document.present]
-    if len(absent) == len(image.templates):
-        names = ', '.join(document.name for document in absent[:3])
-        yield Hit(names or '/img-man', absent[0].detail if absent else '[]')
+    missing = [template.document for template in image.templates if not template.document.present]
+    if len(missing) == len(image.templates):
+        names = ', '.join(document.name for document in missing[:3])
+        yield Hit(names or '/img-man', missing[0].detail if missing else '[]')

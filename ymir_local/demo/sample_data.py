@@ -96,7 +96,7 @@ def generate(
     """Draw a data set.
 
     Args:
-        out_dir: folder for `000000.jpg`, `000001.jpg`, ...; created when absent.
+        out_dir: folder for `000000.jpg`, `000001.jpg`, ...; created when missing.
         num_images: how many images.
         num_classes: how many of `CLASS_NAMES`, from the first.
         size_range: smallest and largest side of an image in pixels.

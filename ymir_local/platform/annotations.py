@@ -18,7 +18,7 @@ def annotation_format(export_format: str | None) -> str | None:
     """Return what the platform writes for a value of the hyper-parameter `export_format`.
 
     Args:
-        export_format: `<annotation>:<asset>`; absent or empty means VOC.
+        export_format: `<annotation>:<asset>`; missing or empty means VOC.
 
     Returns:
         'ark', 'voc', 'coco', or None for images without annotations.

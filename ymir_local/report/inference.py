@@ -182,7 +182,7 @@ def _num_hidden(found: Boxes, names: Sequence[str]) -> int:
 def _mistake_groups(
     result: Evaluation, scenes: Sequence[Scene], names: Sequence[str], album: Album
 ) -> list[dict[str, Any]]:
-    """Return the kinds of mistakes, the commonest first, each with its most confident mistakes."""
+    """Return the kinds of mistakes, the most common first, each with its most confident mistakes."""
     groups = []
     for kind in KINDS:
         items = [item for item in result.mistakes if item.kind == kind]

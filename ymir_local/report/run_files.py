@@ -194,7 +194,7 @@ def read_run(out_dir: Path, in_dir: Path | None = None) -> RunFiles:
 
 
 def index_entries(run: RunFiles, split: str) -> list[tuple[str, str]]:
-    """Return the image and annotation path of each line of in/<split>-index.tsv, which may be absent."""
+    """Return the image and annotation path of each line of in/<split>-index.tsv, which may be missing."""
     return _index(run, split) if run.in_dir else []
 
 

@@ -116,7 +116,10 @@ def _advice(result: Evaluation, names: Sequence[str]) -> list[Sentence]:
         )
         worst = int(missed.argmax())
         text = t(
-            'report.missed objects are the commonest', names[worst], int(missed[worst]), result.classes[worst].num_truth
+            'report.missed objects are the most common',
+            names[worst],
+            int(missed[worst]),
+            result.classes[worst].num_truth,
         )
     elif kind == 'background':
         text = t('report.boxes on background are the')
@@ -133,7 +136,7 @@ def _advice(result: Evaluation, names: Sequence[str]) -> list[Sentence]:
 
 
 def _kind_counts(result: Evaluation) -> dict[str, int]:
-    """Return the kinds of mistakes that occur, the commonest first."""
+    """Return the kinds of mistakes that occur, the most common first."""
     counts = {kind: sum(item.kind == kind for item in result.mistakes) for kind in KINDS}
     return {kind: count for kind, count in sorted(counts.items(), key=lambda row: -row[1]) if count}
 

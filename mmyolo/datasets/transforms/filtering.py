@@ -61,7 +61,7 @@ class RemoveDataElement(BaseTransform):
     """Removes entries from the results.
 
     Args:
-        keys: Name or names of the entries; an absent one is not an error.
+        keys: Name or names of the entries; a missing one is not an error.
     """
 
     def __init__(self, keys: str | Sequence[str]) -> None:

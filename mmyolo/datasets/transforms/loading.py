@@ -67,7 +67,7 @@ def check_regular_file(path: str) -> None:
     """
     try:
         mode = os.stat(path).st_mode
-    except (OSError, ValueError):  # an address, or absent, as reading it will show
+    except (OSError, ValueError):  # an address, or missing, as reading it will show
         return
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise UnreadableImageError(path, 'it is not a regular file')

@@ -1,4 +1,4 @@
-"""Operators that otherwise need a compiler: importing this package gives `mmcv._ext` a stand-in where it is absent."""
+"""Operators that otherwise need a compiler: importing this package gives `mmcv._ext` a stand-in where it is missing."""
 
 from .mmcv_ext import install_mmcv_ext
 from .nms import batched_nms, nms_rotated

@@ -11,7 +11,7 @@ def torchvision_nms() -> Callable | None:
     """Find the operator, once.
 
     Returns:
-        nms(boxes, scores, iou_threshold) -> indices, or None if torchvision is absent or broken.
+        nms(boxes, scores, iou_threshold) -> indices, or None if torchvision is missing or broken.
     """
     try:
         from torchvision.ops import nms

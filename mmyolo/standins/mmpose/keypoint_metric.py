@@ -125,7 +125,7 @@ class KeypointCocoMetric(BaseMetric):
         return metrics
 
     def _ground_truth(self, img_ids: set) -> tuple:
-        """Return the ground truth of the evaluated images and the category of each label, None for an absent one."""
+        """Return the ground truth of the evaluated images and the category of each label, None for a missing one."""
         cat_ids = category_ids(self.dataset_meta['classes'], self._truth['categories'])
         annotations = []
         for annotation in self._truth['annotations']:

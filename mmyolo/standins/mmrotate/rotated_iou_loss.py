@@ -1,4 +1,4 @@
-"""The loss of rotated boxes: how little they overlap the true ones. It stands in for mmrotate's where that is absent.
+"""The loss of rotated boxes: how little they overlap the true ones. It stands in for mmrotate's where that is missing.
 
 Works on any device, because the overlap needs no compiled code.
 """

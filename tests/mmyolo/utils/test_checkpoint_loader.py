@@ -1,4 +1,4 @@
-"""Every road by which mmengine and mmdet load weights reads data only, and a config within a checkpoint is data too."""
+"""Every way by which mmengine and mmdet load weights reads data only, and a config within a checkpoint is data too."""
 
 import functools
 import http.server

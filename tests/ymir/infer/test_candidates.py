@@ -1,4 +1,4 @@
-"""The list of images: what counts as a line, how it is dealt out."""
+"""The list of images: what counts as a line, how it is distributed."""
 
 import pytest
 

@@ -53,7 +53,7 @@ def test_missed_objects():
     ]
     assert sentences(answers, FAULTS) == ['6 missed', 'Weakest by AP50: dog (0.000)']
     assert sentences(answers, NEXT) == [
-        'Missed objects are the commonest mistake: label more images with dog (5 of 5 missed), those that look like '
+        'Missed objects are the most common mistake: label more images with dog (5 of 5 missed), those that look like '
         'the missed ones first.'
     ]
 

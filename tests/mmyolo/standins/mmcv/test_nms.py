@@ -56,7 +56,7 @@ def random_case(seed: int) -> dict:
 
 
 def as_on_a_device(case: dict) -> list:
-    """The road that is taken where all images are worked on at once."""
+    """The way that is taken where all images are worked on at once."""
     columns = ops._columns(case['boxes'], None if case['class_agnostic'] else case['labels'])
     ranking = ops._rank_together(case['scores'], case['image_ids'], case['num_images'], case['nms_pre'])
     return ops._suppress(columns, [ranking], case['iou_threshold'], case['max_per_img'])
