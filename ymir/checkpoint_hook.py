@@ -5,8 +5,9 @@ order:
 
 1. `epoch_N.pth` is written under a temporary name, synced and renamed: the averaged weights and what they are, no more;
 2. result.yaml is replaced: stages `last` and, if they improved, `best` and the further best ones `epoch_M`;
-3. `resume.pth`, which no stage names, is replaced: optimizer, raw weights and counters, for `--resume`;
-4. files that no stage names any more are deleted.
+3. training-summary.json is replaced, which says what came of the training so far;
+4. `resume.pth`, which no stage names, is replaced: optimizer, raw weights and counters, for `--resume`;
+5. files that no stage names any more are deleted.
 
 One epoch is one file, however many stages it is. What is kept follows from result.yaml alone, so it survives a restart.
 Where an earlier training left a model, it stays until the first stage of the new training takes its place: no file that
@@ -31,7 +32,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import weights_to_cpu
 
 from tmi.families.base import Family
-from tmi.training.metrics import clean_metrics
+from tmi.training.metrics import class_precisions, clean_metrics
+from ymir.training_summary import SummaryUpdates
 from ymir_exc.atomic import atomic_file, write_text_atomically
 from ymir_exc.env import get_current_env
 from ymir_exc.errors import ConfigError
@@ -83,6 +85,7 @@ class YmirCheckpointHook(Hook):
         self.metric_prefix = metric_prefix
         self.unused = unused
         self.models_dir = Path(get_current_env().output.models_dir)
+        self.summary = SummaryUpdates(Path(get_current_env().output.root_dir))
         self.replace_all = False
         self.reported: set[str] = set()
 
@@ -90,6 +93,7 @@ class YmirCheckpointHook(Hook):
     def before_train(self, runner) -> None:
         """Find out whether this is a new training, whose first stage takes the place of all that are there."""
         self.replace_all = runner.iter == 0
+        self.summary.add_environment()
         if self.unused:
             runner.logger.warning('Options of the checkpoint hook without effect here: %s', ', '.join(self.unused))
 
@@ -107,7 +111,9 @@ class YmirCheckpointHook(Hook):
         small = {'meta': checkpoint['meta'], 'state_dict': checkpoint['state_dict']}
         _save(small, self.models_dir / weights)
         earlier = _named_paths(self.models_dir) if self.replace_all else set()
-        self._write_stages(weights, evaluation, earlier)
+        is_best = self._write_stages(weights, evaluation, earlier)
+        precisions = class_precisions(runner.val_evaluator)
+        self.summary.add_validation(runner.epoch, evaluation, precisions, is_best)
         if self.replace_all:  # what an earlier training could be resumed from belongs to none of these stages
             for name in (LAST_CHECKPOINT, RESUME_FILE):
                 (self.models_dir / name).unlink(missing_ok=True)
@@ -141,8 +147,8 @@ class YmirCheckpointHook(Hook):
         runner.call_hook('before_save_checkpoint', checkpoint=checkpoint)
         return checkpoint
 
-    def _write_stages(self, weights: str, evaluation: dict[str, float], earlier: set[Path]) -> None:
-        """Name the new weights in result.yaml before any other file may go."""
+    def _write_stages(self, weights: str, evaluation: dict[str, float], earlier: set[Path]) -> bool:
+        """Name the new weights in result.yaml before any other file may go; return whether they are the best."""
         files = [weights, *self._other_files(earlier)]
         known = {} if self.replace_all else _read_stages()
         best_before = known.get('best', {}).get('mAP', -math.inf)
@@ -161,6 +167,7 @@ class YmirCheckpointHook(Hook):
             self._write_stage(name, files, evaluation, replace_all=self.replace_all and name == names[0])
         surplus = sorted(ranking, key=lambda name: (ranking[name], int(name.split('_')[1])), reverse=True)
         remove_model_stages(surplus[self.max_keep_ckpts - 1 :])
+        return 'best' in names
 
     def _write_stage(
         self, name: str, files: list[str], evaluation: dict[str, float], replace_all: bool = False

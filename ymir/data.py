@@ -10,6 +10,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import rich.box
 from rich.console import Console
@@ -31,7 +32,7 @@ MAX_FINDINGS = 5  # of each kind and set, in the log
 
 def prepare_training_data(
     class_names: Sequence[str], annotation_dir: Path, progress: Callable[[float], None] | None = None
-) -> TrainingData:
+) -> tuple[TrainingData, Mapping[str, SplitReport]]:
     """Convert, check and count the data of the task, and print a table of it.
 
     Args:
@@ -40,7 +41,7 @@ def prepare_training_data(
         progress: Called with the share of images that are read.
 
     Returns:
-        The data.
+        The data, and the reports of `train` and `val`.
 
     Raises:
         DatasetError: 300002 if there is no training image, or no object in any; 300003 if none can be read.
@@ -77,7 +78,8 @@ def prepare_training_data(
             'No validation image has a labelled object: mAP cannot be measured and is written as 0, and the '
             'best stage is the newest one.'
         )
-    return TrainingData(train_file, val_file, tuple((image['width'], image['height']) for image in train['images']))
+    sizes = tuple((image['width'], image['height']) for image in train['images'])
+    return TrainingData(train_file, val_file, sizes), splits
 
 
 def _skipped(splits: Mapping[str, SplitReport]) -> Iterator[SkippedImage]:
@@ -102,7 +104,24 @@ def print_summary(splits: Mapping[str, SplitReport], class_names: Sequence[str])
     table = Table(title='Data', title_justify='left', box=rich.box.ASCII)
     for name in ('', 'training', 'validation'):
         table.add_column(name, justify='right' if name else 'left')
-    rows = [
+    for row in data_rows(splits):
+        table.add_row(*map(str, row))
+    for name, counts in list(zip(class_names, class_objects(splits, class_names)))[:MAX_CLASS_ROWS]:
+        table.add_row(f'  {name}', *map(str, counts))
+    if len(class_names) > MAX_CLASS_ROWS:
+        table.add_row(f'  and {len(class_names) - MAX_CLASS_ROWS} more classes', '', '')
+    print_plain(table)
+    for split, title in zip(reports, ('training', 'validation')):
+        for what, findings in (('Skipped image', split.skipped_images), ('Dropped box', split.dropped_boxes)):
+            _log_findings(f'{what} of the {title} set', findings)
+        missing = [name for name in class_names if not split.boxes_per_class.get(name)]
+        if missing and split.num_boxes:
+            logger.warning('No %s image shows: %s', title, ', '.join(missing[:MAX_CLASS_ROWS]))
+
+
+def data_rows(splits: Mapping[str, SplitReport]) -> list[list[Any]]:
+    """Return what was found in the data: name, and number or text of `train` and of `val`."""
+    values = [
         ('images listed', lambda split: split.num_listed),
         ('images used', lambda split: split.num_images),
         ('images without objects', lambda split: split.num_empty_images),
@@ -113,19 +132,12 @@ def print_summary(splits: Mapping[str, SplitReport], class_names: Sequence[str])
         ('boxes dropped', lambda split: split.dropped_boxes.count),
         ('boxes clipped', lambda split: split.clipped_boxes.count),
     ]
-    for name, value in rows:
-        table.add_row(name, *(str(value(split)) for split in reports))
-    for name in class_names[:MAX_CLASS_ROWS]:
-        table.add_row(f'  {name}', *(str(split.boxes_per_class.get(name, 0)) for split in reports))
-    if len(class_names) > MAX_CLASS_ROWS:
-        table.add_row(f'  and {len(class_names) - MAX_CLASS_ROWS} more classes', '', '')
-    print_plain(table)
-    for split, title in zip(reports, ('training', 'validation')):
-        for what, findings in (('Skipped image', split.skipped_images), ('Dropped box', split.dropped_boxes)):
-            _log_findings(f'{what} of the {title} set', findings)
-        missing = [name for name in class_names if not split.boxes_per_class.get(name)]
-        if missing and split.num_boxes:
-            logger.warning('No %s image shows: %s', title, ', '.join(missing[:MAX_CLASS_ROWS]))
+    return [[name, *(value(splits[part]) for part in ('train', 'val'))] for name, value in values]
+
+
+def class_objects(splits: Mapping[str, SplitReport], class_names: Sequence[str]) -> list[list[int]]:
+    """Return the number of objects of each class in `train` and in `val`."""
+    return [[splits[part].boxes_per_class.get(name, 0) for part in ('train', 'val')] for name in class_names]
 
 
 def _log_findings(title: str, findings: Findings) -> None:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from tmi.errors import SettingError, TaskError
 from ymir_exc.env import EnvConfig
 from ymir_exc.skipped_images import SKIPPED_IMAGES_FILE
+from ymir_exc.training_summary import TRAINING_SUMMARY_FILE
 
 PROBE_BYTES = 1 << 20  # less free space than this is none
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -84,6 +85,7 @@ def outputs_of(env: EnvConfig) -> Outputs:
         found.files.extend(
             [
                 output.training_result_file,
+                os.path.join(output.root_dir, TRAINING_SUMMARY_FILE),
                 *_below(output.root_dir, TRAINING_FILES),
                 *_below(output.models_dir, MODEL_FILES),
             ]

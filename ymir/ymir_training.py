@@ -39,6 +39,7 @@ from ymir.data import prepare_training_data, print_table
 from ymir.environment import configure_logging, prepare_environment
 from ymir.params import TrainingParams, load_params
 from ymir.progress import write_progress
+from ymir.training_summary import write_plan
 from ymir_exc.atomic import write_text_atomically
 from ymir_exc.child_process import run_and_forward_signals
 from ymir_exc.env import get_current_env
@@ -71,7 +72,7 @@ def main() -> None:
     options = user_options.config
     select_devices(params.gpu_ids)
     task_dir = Path(env.output.root_dir) / 'ymir_training'
-    data = prepare_training_data(
+    data, splits = prepare_training_data(
         params.class_names, task_dir, lambda share: write_progress(YmirStage.PREPROCESS, share / 2)
     )
     task = TrainingTask(
@@ -92,7 +93,9 @@ def main() -> None:
         training.run.resume = bool(options.get('resume')) and resuming
         if not resuming and 'load_from' not in options:
             training.run.load_from = initial_weights(task, training, env.input.models_dir, task_dir)
-        show_recipe(task, training)
+        recipe = recipe_rows(task, training)
+        print_table('Recipe', recipe)
+        write_plan(Path(env.output.root_dir), task, training, recipe, splits, resuming)
         package_text = dump_literal_config(training.package, task.models_dir / task.package_config_file)
         config_file = unused_name(task.models_dir, task.package_config_file, package_text)
         write_text_atomically(task.models_dir / config_file, package_text)
@@ -142,19 +145,16 @@ def file_version(path: Path) -> tuple[int, int] | None:
     return (path.stat().st_ino, path.stat().st_mtime_ns) if path.is_file() else None
 
 
-def show_recipe(task: TrainingTask, training: TrainingConfig) -> None:
-    """Print what will be done."""
+def recipe_rows(task: TrainingTask, training: TrainingConfig) -> list[tuple[str, str]]:
+    """Return name and value of what will be done."""
     loader = training.run.train_dataloader
     devices = f'{task.num_processes} x {task.device}' if task.num_processes > 1 else task.device
-    print_table(
-        'Recipe',
-        [
-            ('model', f'{task.model.name} ({task.model.stem})'),
-            ('input', '{}x{}'.format(*training.img_size)),
-            ('device', f'{devices}, {training.precision}, {loader.num_workers} loader workers each'),
-            *training.recipe.rows(),
-        ],
-    )
+    return [
+        ('model', f'{task.model.name} ({task.model.stem})'),
+        ('input', '{}x{}'.format(*training.img_size)),
+        ('device', f'{devices}, {training.precision}, {loader.num_workers} loader workers each'),
+        *training.recipe.rows(),
+    ]
 
 
 def train(run_config: Path, task: TrainingTask, arguments: Sequence[str]) -> None:

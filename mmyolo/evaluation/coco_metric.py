@@ -45,6 +45,9 @@ class FastCocoMetric(CocoMetric):
         backend: 'faster_coco_eval' or 'pycocotools'.
         *args, **kwargs: Further arguments of mmdet.CocoMetric. With `classwise`, `<class>_precision` of each class is
             reported too, nan where the set has no object of it.
+
+    Attributes:
+        class_precisions: What `classwise` reports, by class, of the last evaluation; on the main process only.
     """
 
     def __init__(self, ann_file: str | None = None, *args, backend: str = 'faster_coco_eval', **kwargs) -> None:
@@ -58,6 +61,7 @@ class FastCocoMetric(CocoMetric):
                 self._coco_api.cats = dict(sorted(self._coco_api.cats.items()))
                 self._coco_api.dataset['categories'].sort(key=lambda category: category['id'])
         self.backend = backend
+        self.class_precisions: dict[str, float] = {}
         known = {*_PRECISIONS, *_RECALLS}
         unknown = [item for item in self.metric_items or () if item not in known]
         if unknown:
@@ -103,8 +107,9 @@ class FastCocoMetric(CocoMetric):
             precision, recall = self._evaluate(dataset, self._detections(predictions, cat_ids, kind), kind)
             for name in self.metric_items or _PRECISIONS:
                 metrics[f'{kind}_{name}'] = self._value(name, precision, recall)
+            self.class_precisions = self._classwise(dataset, precision)
             if self.classwise:
-                metrics.update(self._classwise(dataset, precision))
+                metrics.update((f'{name}_precision', value) for name, value in self.class_precisions.items())
         return metrics
 
     def _ground_truth(self, truths: Sequence[dict]) -> tuple[dict, list[int | None]]:
@@ -238,11 +243,7 @@ class FastCocoMetric(CocoMetric):
         return precision if iou is None else precision[np.isclose(np.atleast_1d(self.iou_thrs), iou)]
 
     def _classwise(self, dataset: dict, precision: np.ndarray) -> dict[str, float]:
-        """Log a table of all precisions per class.
-
-        Returns:
-            `<class>_precision` of every class of the data set.
-        """
+        """Return the mean precision of every class; with `classwise`, log a table of all precisions."""
         names = {category['id']: category['name'] for category in dataset['categories']}
         values = {name: float('nan') for name in self.dataset_meta['classes']}
         table = Table('category', *_PRECISIONS)
@@ -253,5 +254,6 @@ class FastCocoMetric(CocoMetric):
             row = [float('nan') if value == UNDEFINED else value for value in row]
             values[names[cat_id]] = row[0]
             table.add_row(names[cat_id], *(f'{value:.3f}' for value in row))
-        print_log(f'Average precision per class\n{as_text(table, 120)}', 'current')
-        return {f'{name}_precision': value for name, value in values.items()}
+        if self.classwise:
+            print_log(f'Average precision per class\n{as_text(table, 120)}', 'current')
+        return values

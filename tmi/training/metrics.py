@@ -1,6 +1,7 @@
 """What an evaluator found, as the short names and bounds of a result."""
 
 import math
+from typing import Any
 
 from tmi.families.base import Family
 
@@ -21,3 +22,19 @@ def clean_metrics(metrics: dict[str, float], prefix: str = Family.metric_prefix)
         if key.startswith(prefix) and math.isfinite(number) and 0 <= number <= 1:
             cleaned[key[len(prefix) :]] = number
     return cleaned
+
+
+def class_precisions(evaluator: Any) -> dict[str, float]:
+    """Return the average precision of each class in the last validation, as far as a metric knows it.
+
+    Args:
+        evaluator: Of the runner's validation, on the main process.
+
+    Returns:
+        From 0 to 1, nan for a class without objects; empty if no metric knows.
+    """
+    for metric in evaluator.metrics:
+        found = getattr(getattr(metric, 'metric', metric), 'class_precisions', None)  # a wrapper keeps its metric
+        if found:
+            return dict(found)
+    return {}

@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from ymir_exc.annotations import annotation_format, make_reader
-from ymir_exc.errors import ConfigError, ConfigFileNotFoundError, DatasetError, ExecutorError, ResultRejected
+from ymir_exc.errors import (
+    ConfigError,
+    ConfigFileNotFoundError,
+    DatasetError,
+    ExecutorError,
+    ResultError,
+    ResultRejected,
+)
 from ymir_exc.reading import (
     DetectedObject,
     Document,
@@ -27,6 +34,7 @@ from ymir_exc.reading import (
 )
 from ymir_exc.reading.infer_result import HARMLESS
 from ymir_exc.skipped_images import CANDIDATES, read_skipped_images
+from ymir_exc.training_summary import TrainingSummary, read_training_summary
 
 from ..platform.event_scalars import event_files
 from ..platform.parameters import RESERVED
@@ -36,7 +44,7 @@ from ..texts import Text, as_text, t
 
 TRACES = ('monitor.txt', 'ymir-executor-out.log', 'models', 'tensorboard', 'result.tsv', 'infer-result.json')
 VALIDATION = 'validation'  # in the folder of a training: the run of its best model over the validation images
-MAX_LOG_BYTES = 2_000_000
+MAX_LOG_BYTES = 100_000  # of its end
 MAX_COUNTED_FILES = 20_000
 
 
@@ -51,7 +59,8 @@ class RunFiles:
         record: run.yaml, in which the command line says how the run ended; empty for a run of the platform.
         progress: monitor.txt; None if it cannot be read.
         trace: further lines of monitor.txt.
-        log: lines of the log; of a long one the first and the last.
+        log: the last lines of the log.
+        summary: out/training-summary.json; empty if there is none.
         result: what is right in out/models/result.yaml; None if there is none.
         detections: objects by file name of the image; None: there is no inference result.
         ranking: path and score of each image, best first; None: there is no mining result.
@@ -69,6 +78,7 @@ class RunFiles:
     progress: MonitorLine | None = None
     trace: tuple[str, ...] = ()
     log: list[str] = field(default_factory=list)
+    summary: TrainingSummary = field(default_factory=TrainingSummary)
     result: TrainingResult | None = None
     detections: dict[str, list[DetectedObject]] | None = None
     ranking: list[tuple[str, float]] | None = None
@@ -125,10 +135,12 @@ class RunFiles:
 
     @property
     def class_names(self) -> list[str]:
-        """Of config.yaml; else those that the inference result names, sorted."""
+        """Of config.yaml; else of the summary; else those that the inference result names, sorted."""
         names = self.config.get('class_names')
         if isinstance(names, list) and names:
             return [str(name) for name in names]
+        if self.summary.class_names:
+            return self.summary.class_names
         return sorted({found.class_name for boxes in (self.detections or {}).values() for found in boxes})
 
     def host_path(self, path: str) -> Path | None:
@@ -181,6 +193,7 @@ def read_run(out_dir: Path, in_dir: Path | None = None) -> RunFiles:
     _read_monitor(run)
     run.log = _read_log(run)
     run.result = _read_result(run)
+    run.summary = _read_summary(run)
     run.detections = _read_detections(run)
     run.ranking = _read_ranking(run)
     for name, value, file in (
@@ -234,28 +247,6 @@ def objects_of(run: RunFiles, entries: Sequence[tuple[str, str]]) -> Iterator[li
             yield None
 
 
-def ascii_table(lines: Sequence[str], title: str) -> list[list[str]]:
-    """Find a table of the log that stands under its title between `+---+` lines.
-
-    Args:
-        lines: of the log.
-        title: the line above it.
-
-    Returns:
-        Its rows; empty if there is none.
-    """
-    for k, line in enumerate(lines[:-1]):
-        if line.strip() == title and lines[k + 1].startswith('+--'):
-            rows = []
-            for row in lines[k + 2 :]:
-                if row.startswith('|-') or not row.startswith('|'):
-                    if row.startswith('+'):
-                        return rows
-                    continue
-                rows.append([cell.strip() for cell in row.strip().strip('|').split('|')])
-    return []
-
-
 def _read_yaml(run: RunFiles, path: Path) -> dict[str, Any]:
     try:
         content = read_mapping(path)
@@ -301,15 +292,19 @@ def _read_log(run: RunFiles) -> list[str]:
     path = run.out_dir / 'ymir-executor-out.log'
     try:
         with open(path, 'rb') as stream:
-            head = stream.read(MAX_LOG_BYTES)
-            size = path.stat().st_size
-            if size > 2 * MAX_LOG_BYTES:
-                stream.seek(size - MAX_LOG_BYTES)
-            tail = stream.read()
+            stream.seek(max(path.stat().st_size - MAX_LOG_BYTES, 0))
+            return stream.read().decode('utf-8', 'replace').splitlines()
     except OSError:
         run.gaps.append(t('report.there is no out/ymir-executor-out log the'))
         return []
-    return (head + tail).decode('utf-8', 'replace').splitlines()
+
+
+def _read_summary(run: RunFiles) -> TrainingSummary:
+    try:
+        return read_training_summary(run.out_dir) or TrainingSummary()
+    except ResultError as error:
+        run.gaps.append(t('report.file is unreadable', _one_line(error)))
+        return TrainingSummary()
 
 
 def _read_result(run: RunFiles) -> TrainingResult | None:

@@ -96,16 +96,19 @@ def _faults(result: Evaluation, names: Sequence[str]) -> list[Sentence]:
     listed = [KIND_COUNTS[kind].format(f'{count:,}') for kind, count in counts.items()]
     kinds = Text(', '.join(item.en for item in listed), '，'.join(item.zh for item in listed))
     sentences = [Sentence(kinds, 'mistakes')]
-    known = [(item.ap50, name) for item, name in zip(result.classes, names) if item.num_truth]
-    if len(known) > 1:
-        weakest = ', '.join(f'{name} ({ap50:.3f})' for ap50, name in sorted(known)[: min(WEAKEST, len(known) - 1)])
-        sentences.append(Sentence(t('report.weakest by ap50', weakest), 'classes'))
+    sentences += _weakest('report.weakest by ap50', [item.ap50 for item in result.classes], names, 'classes')
     if 'wrong class' in counts:
         label, prediction, count = _most_confused(result)
         sentences.append(
             Sentence(t('report.wrong class most often where', names[prediction], names[label], count), 'wrong-class')
         )
     return sentences
+
+
+def _weakest(key: str, precisions: Sequence[float], names: Sequence[str], anchor: str) -> list[Sentence]:
+    known = sorted((value, name) for value, name in zip(precisions, names) if value == value)
+    listed = ', '.join(f'{name} ({value:.3f})' for value, name in known[: min(WEAKEST, len(known) - 1)])
+    return [Sentence(t(key, listed), anchor)] if len(known) > 1 else []
 
 
 def _advice(result: Evaluation, names: Sequence[str]) -> list[Sentence]:
@@ -173,6 +176,7 @@ def training(
     num_val: int,
     objects: Sequence[Sequence[int]],
     names: Sequence[str],
+    precisions: Sequence[float] = (),
     evaluated: bool = False,
 ) -> Answers:
     """Return the answers for a training.
@@ -184,6 +188,7 @@ def training(
         num_val: validation images.
         objects: training and validation objects of each class; empty if unknown.
         names: class names.
+        precisions: average precision of each class, nan without objects; empty if unknown.
         evaluated: the page also shows what the model finds in the validation images.
     """
     answers: Answers = {QUALITY: [], FAULTS: [], NEXT: []}
@@ -202,6 +207,8 @@ def training(
         answers[QUALITY].append(Sentence(t('report.it was measured on images', num_val, num_objects)))
     if curve is not None and len(curve) >= 4:
         answers[FAULTS].append(Sentence(_course(curve), 'curves'))
+    if not evaluated:
+        answers[FAULTS] += _weakest('report.weakest by ap', precisions, names, 'data')
     answers[NEXT] += _examples_wanted(objects, names)
     if not evaluated:
         answers[NEXT].append(Sentence(t('report.to see its accuracy by')))

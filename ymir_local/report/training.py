@@ -1,5 +1,6 @@
 """The training part of the page."""
 
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,9 +16,8 @@ from ..texts import Text, as_text, t
 from . import summary
 from .charts import Series, line_chart, number
 from .curves import Curve, read_curves, smoothed
-from .run_files import MAX_COUNTED_FILES, RESERVED, RunFiles, ascii_table, index_entries, objects_of
+from .run_files import MAX_COUNTED_FILES, RESERVED, RunFiles, index_entries, objects_of
 
-MACHINE_KEYS = ('Python', 'PyTorch', 'CUDA available', 'NVCC', 'GCC', 'OpenCV', 'TorchVision', 'MMEngine')
 SMOOTHED_FROM = 60  # points; over fewer, a moving average lags behind what was logged
 Charts = list[tuple[Text, Markup]]
 STEP, EPOCH = t('report.step'), t('report.epoch')
@@ -38,8 +38,9 @@ def training_part(run: RunFiles, evaluated: bool = False) -> dict[str, Any]:
     main = recognise(curves).get('mAP')
     in_epochs = _in_epochs(run, curves.get(main))
     charts, other_charts = _charts(curves, main, in_epochs)
-    classes, stages = _class_counts(run), _stages(run, curves.get(main) if in_epochs else None)
+    stages = _stages(run, curves.get(main) if in_epochs else None)
     best = next((stage for stage in stages if stage['best']), stages[0] if stages else {})
+    classes = _classes(run, best)
     answers = summary.training(
         best.get('metrics', {}),
         best.get('epoch', ''),
@@ -47,6 +48,7 @@ def training_part(run: RunFiles, evaluated: bool = False) -> dict[str, Any]:
         len(index_entries(run, 'val')),
         classes['counts'] if classes['known'] else (),
         classes['names'],
+        classes['precisions'],
         evaluated,
     )
     return {
@@ -59,9 +61,9 @@ def training_part(run: RunFiles, evaluated: bool = False) -> dict[str, Any]:
         'smoothed': any('faint' in chart for _, chart in charts),
         'other_charts': other_charts,
         'stages': stages,
-        'recipe': ascii_table(run.log, 'Recipe'),
-        'data_table': ascii_table(run.log, 'Data'),
-        'machine': _machine(run.log),
+        'recipe': run.summary.recipe,
+        'data_table': _data_table(run),
+        'environment': run.summary.environment,
     }
 
 
@@ -141,9 +143,25 @@ def _parameters(run: RunFiles) -> tuple[list[tuple[str, object, object]], list[t
     return changed, rows
 
 
-def _class_counts(run: RunFiles) -> dict[str, Any]:
-    """Return the labelled objects per class of both parts."""
-    names = run.class_names
+def _data_table(run: RunFiles) -> list[list[Any]]:
+    """Return what the executor found in the data, with a heading; empty if unknown."""
+    known = run.summary
+    classes = [[f'\u2003{name}', *counts] for name, counts in zip(known.class_names, known.class_objects)]
+    return [['', t('report.in training'), t('report.in validation')], *known.data, *classes] if known.data else []
+
+
+def _classes(run: RunFiles, best: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the labelled objects per class of both parts, and the average precision of the best model.
+
+    Args:
+        run: the run.
+        best: the best stage.
+    """
+    names, known = run.class_names, run.summary
+    is_known = known.class_names == names
+    # A training that was killed may have written a better stage, but not yet what it finds.
+    is_same = is_known and known.best_metrics.get('mAP') == best.get('metrics', {}).get('mAP')
+    precisions = [math.nan if value is None else value for value in known.best_class_ap] if is_same else []
     table = np.zeros((len(names), 2), np.int64)
     for column, split in enumerate(('train', 'val')):
         entries = index_entries(run, split)
@@ -152,9 +170,12 @@ def _class_counts(run: RunFiles) -> dict[str, Any]:
         for objects in objects_of(run, entries[:MAX_COUNTED_FILES]):
             for item in objects or ():
                 table[int(item.class_id), column] += 1
+    if not table.any() and is_known and known.class_objects:
+        table = np.array(known.class_objects, np.int64)
     return {
         'names': names,
-        'rows': list(zip(names, table.tolist())),
+        'rows': list(zip(names, table.tolist(), precisions or [math.nan] * len(names))),
+        'precisions': precisions,
         'counts': table.tolist(),
         'top': max(int(table.max(initial=0)), 1),
         'known': bool(table.any()),
@@ -238,7 +259,9 @@ def _stages(run: RunFiles, main: Curve | None) -> list[dict[str, Any]]:
     for key, stage in run.result.stages.items() if run.result else ():
         value = next((stage.metrics[name] for name in MAIN_METRICS if name in stage.metrics), None)
         epoch = ''
-        if main is not None and value is not None:
+        if run.summary.best_epoch and value == run.summary.best_metrics.get('mAP'):
+            epoch = run.summary.best_epoch
+        elif main is not None and value is not None:
             same = np.flatnonzero(np.abs(main.values - value) < 1e-6)
             epoch = int(main.steps[same[0]]) if len(same) else ''
         files = [(name, _size(path.stat().st_size) if path else None) for name, path in stage.files.items()]
@@ -272,16 +295,3 @@ def _size(num_bytes: float) -> str:
             return f'{num_bytes:.0f} {unit}' if unit == 'B' else f'{num_bytes:.1f} {unit}'
         num_bytes /= 1024
     return f'{num_bytes:.1f} GB'
-
-
-def _machine(log: list[str]) -> list[tuple[str, str]]:
-    """Return what mmengine prints of the machine: the `key: value` lines below "System environment:"."""
-    start = next((k for k, line in enumerate(log) if line.strip() == 'System environment:'), None)
-    rows = []
-    for line in log[start + 1 : start + 60] if start is not None else ():
-        if line.strip() == 'Runtime environment:':
-            break
-        key, colon, value = line.strip().partition(': ')
-        if colon and (key in MACHINE_KEYS or key.startswith('GPU ')):
-            rows.append((key, value))
-    return rows

@@ -135,6 +135,9 @@ def test_a_category_that_the_file_lacks_is_left_out(tmp_path):
     assert result['coco/bbox_mAP'] == 1
     assert result['coco/washer_precision'] == 1
     assert math.isnan(result['coco/bolt_precision'])
+    silent = FastCocoMetric(ann_file)
+    assert not any('precision' in name for name in evaluate(silent, detections))
+    assert silent.class_precisions == pytest.approx({'bolt': math.nan, 'nut': math.nan, 'washer': 1}, nan_ok=True)
 
 
 @pytest.mark.parametrize('backend', ['faster_coco_eval', 'pycocotools'])

@@ -17,7 +17,13 @@ class Killed(BaseException):
     """Stands in for SIGKILL: nothing may catch it and tidy up."""
 
 
-def make_runner(task):
+def make_runner(task, precisions=None):
+    """Return a stand-in for mmengine's runner.
+
+    Args:
+        task: the task.
+        precisions: average precision of each class in every validation.
+    """
     model = torch.nn.Linear(2, 2)
     return SimpleNamespace(
         epoch=0,
@@ -27,6 +33,7 @@ def make_runner(task):
         model=model,
         work_dir=str(task.out_dir / 'models'),
         train_dataloader=SimpleNamespace(dataset=SimpleNamespace(metainfo={'classes': ('one', 'two')})),
+        val_evaluator=SimpleNamespace(metrics=[SimpleNamespace(class_precisions=precisions)]),
         message_hub=MessageHub.get_instance('checkpoint-hook-test'),
         optim_wrapper=OptimWrapper(torch.optim.SGD(model.parameters(), 0.1)),
         param_schedulers=None,

@@ -1,5 +1,8 @@
 """Stages and files after each validation, and with an end of the process between any two changes on the disk."""
 
+import math
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ import yaml
 from tmi.checkpoint_io import load_checkpoint
 from tmi.training.metrics import clean_metrics
 from ymir_exc import settings
+from ymir_exc.training_summary import TrainingSummary, read_training_summary, write_training_summary
 
 from .hook_runs import CONFIG, Death, Killed, make_hook, make_runner, validate
 from .platform import check_result, tiny_task
@@ -89,7 +93,7 @@ def test_an_end_between_any_two_changes_on_the_disk(task, keep, monkeypatch):
     deaths = 0
     while True:
         death.changes_left = -1
-        for path in models.glob('*'):
+        for path in (*models.glob('*'), *task.out_dir.glob('training-summary.json')):
             path.unlink()
         (models / CONFIG).write_text('model = dict()\n')
         runner, hook = make_runner(task), make_hook(keep)
@@ -102,16 +106,39 @@ def test_an_end_between_any_two_changes_on_the_disk(task, keep, monkeypatch):
         else:
             break
         death.changes_left = -1
+        summary = read_training_summary(task.out_dir)
+        assert summary is None or summary.best_metrics == {'mAP': max(values[: summary.epoch])}
         if (models / 'result.yaml').exists():
             for stage in check_result(task)['model_stages'].values():
                 load_checkpoint(models / stage['files'][0])
             # A restart goes on and ends in the same order.
             validate(make_hook(keep), runner, 0.9)
+            assert read_training_summary(task.out_dir).best_epoch == runner.epoch
             named = {stage['files'][0] for stage in check_result(task)['model_stages'].values()}
             assert named == {path.name for path in models.glob('epoch_*.pth')}
         else:
             assert deaths <= 2
     assert deaths > 5 * len(values)
+
+
+def test_the_summary_after_each_validation(task):
+    write_training_summary(task.out_dir, TrainingSummary(model='m', class_names=['two', 'one', '三'], seconds=100))
+    runner, hook = make_runner(task, {'one': 0.2, 'two': math.nan}), make_hook()
+    hook.before_train(runner)
+    validate(hook, runner, 0.2)
+    first = read_training_summary(task.out_dir)
+    assert (first.model, first.epoch, first.best_epoch) == ('m', 1, 1)
+    assert (first.best_metrics, first.best_class_ap) == ({'mAP': 0.2}, [None, 0.2, None])
+    assert ['PyTorch', torch.__version__] in first.environment
+    assert 100 <= first.seconds < 100 + time.time() - first.updated + 60
+    validate(hook, runner, 0.1)
+    assert read_training_summary(task.out_dir) == replace(
+        first, epoch=2, updated=hook.summary.summary.updated, seconds=hook.summary.summary.seconds
+    )
+    hook = make_hook()  # of a training that was resumed
+    hook.before_train(runner)
+    validate(hook, make_runner(task, {}), 0.3)
+    assert read_training_summary(task.out_dir).best_class_ap == []
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from tmi.errors import NotFiniteError
 from tmi.training.initial_weights import _initial_state
 from ymir import ymir_training
 from ymir.checkpoint_hook import unused_name
-from ymir.errors import code_of
+from ymir.errors import as_task_error, code_of
+from ymir_exc.training_summary import TrainingSummary, read_training_summary, write_training_summary
 
 from .hook_runs import CONFIG, Death, Killed, make_hook, make_runner, validate
 from .platform import check_result, in_this_process, tiny_task
@@ -224,9 +225,28 @@ def test_a_new_training_that_fails_leaves_the_earlier_model(task, monkeypatch, o
     with pytest.raises(Exception) as caught:
         ymir_training.main()
     code = {'weights': 300004, 'data': 300002, 'crash': 300201}.get(obstacle, 300001)
-    assert code_of(caught.value) == code, caught.value
+    assert code_of(as_task_error(caught.value)) == code, caught.value
     assert {name: (models / name).read_bytes() for name in before} == before
     assert set(packed(task)) == {'best', 'last', 'epoch_2'}
+
+
+@pytest.mark.parametrize('resume', [True, False])
+def test_the_summary_of_a_training_that_is_resumed_goes_on(task, monkeypatch, resume):
+    earlier = TrainingSummary(started=5.0, seconds=60.0, epoch=3, best_epoch=2, best_metrics={'mAP': 0.5}, epochs=9)
+    write_training_summary(task.out_dir, earlier)
+    (task.out_dir / 'models' / 'last_checkpoint').write_text('resume.pth')
+    if resume:
+        config = task.in_dir / 'config.yaml'
+        config.write_text(yaml.safe_dump({**yaml.safe_load(config.read_text()), 'args_options': '--resume'}))
+    monkeypatch.setattr(ymir_training, 'train', lambda *_: train(task, NEW, [0.25]))
+    ymir_training.main()
+    summary = read_training_summary(task.out_dir)
+    assert (summary.model, summary.epochs, summary.epoch) == ('yolov8_n', 2, 1)
+    assert ['images used', 4, 2] in summary.data
+    assert (summary.started == 5.0, summary.seconds >= 60) == (resume, resume)
+    (task.out_dir / 'training-summary.json').write_text('broken')
+    ymir_training.main()
+    assert read_training_summary(task.out_dir).best_metrics == {'mAP': 0.25}
 
 
 def test_a_model_is_trained_further_from_the_folder_that_it_will_be_written_to(task, monkeypatch):

@@ -49,7 +49,7 @@ def test_a_training_without_an_object(prepare, export_format, num_val, labelled)
 
 @pytest.mark.parametrize('labelled', range(4))
 def test_one_object_is_trained_on_wherever_it_is(prepare, labelled):
-    data = prepare(4, 0, (labelled,), 'ark:raw')
+    data, _ = prepare(4, 0, (labelled,), 'ark:raw')
     assert data.num_train in (3, 4) and json.loads(data.train_file.read_text())['annotations']
 
 

@@ -20,9 +20,10 @@ from tests.ymir.log_lines import noise
 from tmi.checkpoint_io import load_checkpoint
 from tmi.errors import TaskError
 from ymir import ymir_training
-from ymir.errors import code_of
+from ymir.errors import as_task_error, code_of
 from ymir.output_paths import MODEL_FILES, TRAINING_FILES
 from ymir_exc.errors import ExecutorError
+from ymir_exc.training_summary import read_training_summary
 
 from .platform import REPOSITORY, check_result, environment, in_this_process, read_monitor, run_start, tiny_task
 
@@ -102,8 +103,37 @@ def test_what_is_written_was_checked_before(finished):
         if path.is_file()
     }
     chosen = {path for path in written if path.startswith(('models/epoch_', 'models/yolov8'))}
-    others = {'monitor.txt', 'skipped-images.tsv', 'ymir-executor-out.log', 'models/result.yaml'}
+    others = {
+        'monitor.txt',
+        'skipped-images.tsv',
+        'training-summary.json',
+        'ymir-executor-out.log',
+        'models/result.yaml',
+    }
     assert written - chosen <= {*others, *TRAINING_FILES, *(f'models/{name}' for name in MODEL_FILES)}
+
+
+def test_the_summary_tells_what_was_trained_and_how_well(finished):
+    task, _, _ = finished
+    summary = read_training_summary(task.out_dir)
+    assert (summary.model, summary.config) == ('yolov8_n', 'yolov8_n_syncbn_fast_8xb16-500e_coco')
+    assert (summary.class_names, summary.input_size) == (['one', 'two'], [64, 64])
+    assert (summary.device, summary.processes, summary.precision) == ('cpu', 1, 'fp32')
+    assert ['warm-up', '1 steps'] in summary.recipe and summary.recipe[0][0] == 'model'
+    assert ['images used', 8, 4] in summary.data
+    assert [sum(column) for column in zip(*summary.class_objects)] == next(
+        row[1:] for row in summary.data if row[0] == 'boxes'
+    )
+    assert ['PyTorch', torch.__version__] in summary.environment
+    assert (summary.epochs, summary.epoch) == (3, 3)
+    assert 0 < summary.seconds <= summary.updated - summary.started <= time.time() - summary.started
+    best = check_result(task)['model_stages']['best']
+    assert best['files'][0] == f'epoch_{summary.best_epoch}.pth'
+    assert summary.best_metrics == {
+        name: value for name, value in best.items() if name not in ('stage_name', 'files', 'timestamp')
+    }
+    known = [value for value in summary.best_class_ap if value is not None]
+    assert len(summary.best_class_ap) == 2 and sum(known) / len(known) == pytest.approx(best['mAP'], abs=1e-9)
 
 
 def test_every_line_of_the_log_is_of_use(finished):
@@ -186,7 +216,7 @@ def check_error(task, monkeypatch, code, words):
     in_this_process(task, monkeypatch)
     with pytest.raises((TaskError, ExecutorError), match=words) as caught:
         ymir_training.main()
-    assert code_of(caught.value) == code
+    assert code_of(as_task_error(caught.value)) == code
 
 
 def check_failure(task, done, code, words):

@@ -1,6 +1,7 @@
 import pytest
 
 from tests.ymir_local.report import runs
+from ymir_exc.training_summary import TrainingSummary, write_training_summary
 
 
 @pytest.fixture
@@ -29,17 +30,19 @@ def training(tmp_path, images, class_names):
         },
     )
     runs.write_stages(task, {'best': 0.25, 'last': 0.2}, 'best')
-    table = [
-        'Recipe',
-        '+-----+',
-        '| model | yolov8_s (x) |',
-        '| warm-up | 50 steps |',
-        '+-----+',
-        'System environment:',
-        '    Python: 3.11.7',
-        '    Secret: no',
-        '    PyTorch: 2.13.0',
-        'Runtime environment:',
-    ]
-    runs.finish(task, log='\n'.join(table))
+    runs.finish(task)
+    write_training_summary(
+        task.out_dir,
+        TrainingSummary(
+            model='yolov8_s',
+            class_names=list(class_names),
+            recipe=[['model', 'yolov8_s (x)'], ['warm-up', '50 steps']],
+            data=[['images used', 3, 3], ['width (min, median, max)', '64, 64, 64', '']],
+            class_objects=[[3, 4], [5, 6], [7, 0]],
+            environment=[['Python', '3.11.7'], ['PyTorch', '2.13.0']],
+            best_epoch=10,
+            best_metrics={'mAP': 0.25},
+            best_class_ap=[0.375, 0.125, None],
+        ),
+    )
     return task

@@ -2,10 +2,12 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.ymir_local.report import runs
-from tests.ymir_local.report.reader import report
+from tests.ymir_local.report.reader import Page, report
 from ymir_local.platform.event_scalars import scalars_of
+from ymir_local.report import write_report
 
 
 def test_training(training, tmp_path, images, class_names):
@@ -21,7 +23,18 @@ def test_training(training, tmp_path, images, class_names):
         for k in range(3)
     ]
     assert [row[1:3] for row in page.table('class')[1:]] == counts
+    assert [row[3] for row in page.table('class')] == ['AP of the best model', '0.375', '0.125', '–']
+    text = ' '.join(page.text)
+    assert f'Weakest by AP: {class_names[1]} (0.125)' in text
     assert ['warm-up', '50 steps'] in page.table('model') and ['PyTorch', '2.13.0'] in page.table('Python')
+    assert page.table('')[:3] == [
+        ['', 'training', 'validation'],
+        ['images used', '3', '3'],
+        ['width (min, median, max)', '64, 64, 64', ''],
+    ]
+    assert [[row[0].strip(), *row[1:]] for row in page.table('')[3:]] == [
+        [name, *map(str, counts)] for name, counts in zip(class_names, [[3, 4], [5, 6], [7, 0]])
+    ]
     titles = re.findall(r'<title>([^<]*)</title>', page.html)
     assert 'mAP: 0.25 (10)' in titles and 'mAP_s' not in titles and 'loss: 10 (1)' in titles
     assert 'class="state done"' in page.html and 'id="failure"' not in page.html
@@ -44,6 +57,48 @@ def test_the_model_on_the_validation_images(training, tmp_path, images, class_na
     assert page.table('parameter') and 'Missed</span>' in page.html
     (task.work_dir / 'run.yaml').write_text('ok: false')  # it failed after it had written a part
     assert hint in report(training, tmp_path).html
+
+
+@pytest.mark.parametrize(
+    'content, gap',
+    [
+        (None, ''),
+        ('{}', ''),
+        ('{"class_names": ["other"], "best_metrics": {"mAP": 0.25}, "best_class_ap": [0.5]}', ''),
+        ('{"recipe": [', 'training-summary.json cannot be read as JSON'),
+        ('{"recipe": 3}', 'training-summary.json: recipe must be a list of pairs'),
+        ('\x00', 'training-summary.json cannot be read as JSON'),
+    ],
+)
+def test_a_training_without_a_usable_summary(training, tmp_path, content, gap):
+    """Runs of other executors and older ones have none, and their logs are not searched for tables."""
+    summary = training.out_dir / 'training-summary.json'
+    summary.unlink()
+    if content is not None:
+        summary.write_text(content)
+    runs.finish(training, log='Recipe\n+---+\n| model | of the log |\n+---+\nSystem environment:\n    Python: 3.11.7\n')
+    page = report(training, tmp_path)
+    assert page.table('stage')[1][1:3] == ['10', '0.2500']
+    assert page.table('class')[0] == ['class', 'training objects', 'validation objects', '']
+    assert 'of the log' not in page.html and '3.11.7' not in page.html and 'Weakest by AP' not in page.html
+    assert ('training-summary.json' in page.html) == bool(gap) and gap in page.html
+
+
+def test_precisions_of_a_model_that_was_replaced_are_not_shown(training, tmp_path):
+    """Killed between result.yaml and the summary."""
+    runs.write_stages(training, {'best': 0.3, 'last': 0.3}, 'best')
+    page = report(training, tmp_path)
+    assert 'AP of the best model' not in page.html and 'Weakest by AP' not in page.html
+    assert ['warm-up', '50 steps'] in page.table('model')
+
+
+def test_the_summary_alone_gives_the_classes(training, tmp_path, class_names):
+    page = Page(write_report(runs.move_out(training, tmp_path / 'alone' / 'out'), tmp_path / 'report.html'))
+    assert [row[:4] for row in page.table('class')[1:]] == [
+        [class_names[0], '3', '4', '0.375'],
+        [class_names[1], '5', '6', '0.125'],
+        [class_names[2], '7', '0', '–'],
+    ]
 
 
 def test_failed_training(training, tmp_path):
@@ -84,6 +139,7 @@ def test_parameters_of_another_image_are_not_compared(training, tmp_path):
 
 def test_accuracy_over_steps_is_not_called_epochs(training, tmp_path):
     """Some executors log accuracy by step: the chart says so, and no stage gets an epoch."""
+    (training.out_dir / 'training-summary.json').unlink()
     runs.write_events(training, {'val/mAP': [(500, 0.1), (1000, 0.25)]})
     for path in (training.out_dir / 'tensorboard').glob('*tfevents*'):
         if b'coco/bbox_mAP' in path.read_bytes():

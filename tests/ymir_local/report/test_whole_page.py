@@ -10,7 +10,7 @@ from tests.ymir_local.report import runs
 from tests.ymir_local.report.reader import report
 from ymir_exc.reading import DetectedObject
 from ymir_local.report import write_report
-from ymir_local.report.run_files import ascii_table, read_run
+from ymir_local.report.run_files import read_run
 from ymir_local.report.training import duration
 
 
@@ -119,11 +119,6 @@ def test_the_page_needs_nothing_beside_it(inference, tmp_path, images, class_nam
 
 
 def test_helpers(tmp_path):
-    assert ascii_table(['x', 'Data', '+---+', '|   | a |', '|---+---|', '| n | 1 |', '+---+', 'y'], 'Data') == [
-        ['', 'a'],
-        ['n', '1'],
-    ]
-    assert ascii_table(['Data', 'nothing'], 'Data') == []
     assert [duration(seconds).en for seconds in (9.6, 61, 3720)] == ['10 s', '1 min 1 s', '1 h 2 min']
     (tmp_path / 'infer-result.json').write_text(
         json.dumps(

@@ -1,0 +1,125 @@
+"""training-summary.json of this executor's trainings: the plan before the first step, then each validation.
+
+The main process writes what was decided, the training process (rank 0) what came of it; never both at a time.
+"""
+
+import logging
+import math
+import platform
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from tmi.training.config import TrainingConfig, TrainingTask
+from ymir.data import class_objects, data_rows
+from ymir_exc.dataset_convert import SplitReport
+from ymir_exc.errors import ResultError
+from ymir_exc.training_summary import TrainingSummary, read_training_summary, write_training_summary
+
+logger = logging.getLogger('ymir')
+
+PACKAGES = {'MMEngine': 'mmengine', 'MMCV': 'mmcv', 'MMDetection': 'mmdet', 'NumPy': 'numpy', 'OpenCV': 'cv2'}
+
+
+def write_plan(
+    directory: Path,
+    task: TrainingTask,
+    training: TrainingConfig,
+    recipe: Sequence[tuple[str, str]],
+    splits: Mapping[str, SplitReport],
+    resuming: bool,
+) -> None:
+    """Write what will be done; a training that is resumed keeps what came of it before.
+
+    Args:
+        directory: The task's output folder.
+        task: The task.
+        training: Its config.
+        recipe: Name and value of what will be done, as the log shows them.
+        splits: Reports of `train` and `val`.
+        resuming: Whether an earlier training goes on.
+    """
+    earlier = _read(directory) if resuming else TrainingSummary()
+    plan = replace(
+        earlier,
+        model=task.model.name,
+        config=task.model.stem,
+        class_names=list(task.class_names),
+        input_size=list(training.img_size),
+        device=task.device,
+        processes=task.num_processes,
+        precision=training.precision,
+        recipe=[list(row) for row in recipe],
+        data=data_rows(splits),
+        class_objects=class_objects(splits, task.class_names),
+        started=earlier.started or time.time(),
+        updated=time.time(),
+        epochs=training.recipe.epochs,
+    )
+    write_training_summary(directory, plan)
+
+
+class SummaryUpdates:
+    """Keep training-summary.json up to date while a training runs.
+
+    Args:
+        directory: The task's output folder.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.summary = _read(directory)
+        self.began = time.time() - self.summary.seconds
+
+    def add_environment(self) -> None:
+        """Write on what the training runs; called in the process that trains, for only that one should open a GPU."""
+        self.summary = replace(_read(self.directory), environment=environment_rows())
+        self.began = time.time() - self.summary.seconds
+        write_training_summary(self.directory, self.summary)
+
+    def add_validation(
+        self, epoch: int, metrics: Mapping[str, float], precisions: Mapping[str, float], is_best: bool
+    ) -> None:
+        """Write what a validation found.
+
+        Args:
+            epoch: The finished epochs.
+            metrics: By short name, from 0 to 1.
+            precisions: Average precision by class, nan without objects.
+            is_best: Whether it belongs to the best stage of result.yaml now.
+        """
+        now = time.time()
+        self.summary = replace(self.summary, epoch=epoch, updated=now, seconds=max(now - self.began, 0.0))
+        if is_best:
+            values = [precisions.get(name, math.nan) for name in self.summary.class_names] if precisions else []
+            self.summary.best_epoch = epoch
+            self.summary.best_metrics = dict(metrics)
+            self.summary.best_class_ap = [None if math.isnan(value) else float(value) for value in values]
+        write_training_summary(self.directory, self.summary)
+
+
+def environment_rows() -> list[list[str]]:
+    """Return name and version of what this process runs on."""
+    rows = [['Python', platform.python_version()], ['PyTorch', torch.__version__]]
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+        rows += [
+            ['CUDA', str(torch.version.cuda)],
+            ['GPU', ', '.join(f'{names.count(n)} x {n}' for n in sorted(set(names)))],
+        ]
+    loaded = {name: sys.modules[module] for name, module in PACKAGES.items() if module in sys.modules}
+    rows += [[name, str(module.__version__)] for name, module in loaded.items()]
+    return [*rows, ['System', platform.platform()]]
+
+
+def _read(directory: Path) -> TrainingSummary:
+    """Read the summary that is there; without one, or with one that is no use, begin anew."""
+    try:
+        return read_training_summary(directory) or TrainingSummary()
+    except ResultError as error:
+        logger.warning('%s; it is written anew', error)
+        return TrainingSummary()
