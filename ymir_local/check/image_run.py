@@ -6,7 +6,6 @@ beyond its edges, as real data sets have. A model for mining and inference is gi
 """
 
 import os
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from ymir_exc.errors import ExecutorError
+from ymir_exc.reading import MonitorLine
 
 from ..demo.sample_data import CLASS_NAMES, generate
 from ..platform.folder_changes import changes_since, listing
-from ..platform.guard import Guard
 from ..platform.labels import LabelledBox, LabelledImage
 from ..platform.package import PackageError, read_package
 from ..platform.prepare import Host, ModelStage, Task, hyper_parameters, prepare_candidates, prepare_training
-from ..platform.run import DOCKER_FAILED, docker_command
+from ..platform.run import run_in_container
 from ..texts import t
 from .facts import DETECTION, Run
 from .finding import OUT, RUNS, Finding, NotApplicable, Words
@@ -32,22 +31,14 @@ from .run_rules import Attempts, Moments
 USER = '12345:23456'
 OPTIONS = ('--network=none',)
 MAX_SECONDS = 1800
-POLL_SECONDS = 0.2
 NUM_CLASSES = 2
 NUM_IMAGES, NUM_TRAIN, NUM_VAL = 10, 6, 2
 # so that a run is short, where a template has such a key
-TINY = {
-    'max_epochs': 1,
-    'epochs': 1,
-    'num_epochs': 1,
-    'samples_per_gpu': 2,
-    'batch_size': 2,
-    'workers_per_gpu': 0,
-    'num_workers': 0,
-    'workers': 0,
-    'img_size': 320,
-    'imgsz': 320,
-    'idle_seconds': 0,
+TINY: dict[str, Any] = {
+    **dict.fromkeys(('max_epochs', 'epochs', 'num_epochs'), 1),
+    **dict.fromkeys(('samples_per_gpu', 'batch_size'), 2),
+    **dict.fromkeys(('workers_per_gpu', 'num_workers', 'workers', 'idle_seconds'), 0),
+    **dict.fromkeys(('img_size', 'imgsz'), 320),
 }
 
 NO_MODEL: Words = t('check.no model given')
@@ -178,11 +169,7 @@ class _Trial:
         self.on_task(label)
         before = listing(task.in_dir)
         moments = Moments(task.out_dir, label)
-        shm_size = parameters.get('shm_size')
-        command = docker_command(
-            task, self.image, self.gpu_ids, USER, options=OPTIONS, **({'shm_size': str(shm_size)} if shm_size else {})
-        )
-        exit_code = self._follow(command, task, label, moments)
+        exit_code = self._follow(task, label, moments, str(parameters.get('shm_size') or ''))
         self.attempts.tried.append(label)
         findings = OUT.evaluate(
             Run(task.out_dir, task.in_dir, exit_code=exit_code, in_changes=changes_since(before, task.in_dir))
@@ -193,45 +180,39 @@ class _Trial:
             for finding in findings
         ]
 
-    def _follow(self, command: list[str], task: Task, label: str, moments: Moments) -> int | None:
+    def _follow(self, task: Task, label: str, moments: Moments, shm_size: str) -> int | None:
+        """Return the exit code; None for a task that did not end, which is removed."""
         end = time.monotonic() + MAX_SECONDS
-        mark = 'DEFAULT_ENV_FILE_PATH', str(task.in_dir / 'env.yaml')
-        guard = Guard('='.join(mark), task.task_id)
-        exit_code = None
+
+        def look(_: MonitorLine) -> None:
+            moments.look()
+            if time.monotonic() > end:
+                raise _TooLong
+
         try:
-            with open(task.log_file, 'ab') as log:
-                process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env=dict([*os.environ.items(), mark]),
-                    start_new_session=True,
-                )
-            guard.watch(process.pid)
-            while exit_code is None and time.monotonic() < end:
-                try:
-                    exit_code = process.wait(POLL_SECONDS)
-                except subprocess.TimeoutExpired:
-                    moments.look()
-        finally:
-            guard.end(removed=exit_code not in (None, DOCKER_FAILED))
-        if exit_code is None:
-            process.wait()
-            self.attempts.endless[label] = _after_seconds(MAX_SECONDS)
-        return exit_code
+            return run_in_container(
+                task, self.image, gpu_ids=self.gpu_ids, user=USER, shm_size=shm_size, options=OPTIONS, on_poll=look
+            ).exit_code
+        except _TooLong:
+            self.attempts.endless[label] = t('check.still running', seconds=MAX_SECONDS)
+            return None
+
+
+class _TooLong(Exception):
+    """A task does not end."""
 
 
 def _open_to_all(image: str, folder: Path) -> None:
     """Folders that the unknown user made can be removed by nobody else but root."""
     if os.getuid() and folder.is_dir():
+        mount = f'-v{folder.resolve()}:/work'
         docker(
             'run',
             '--rm',
             '--network=none',
             '--user',
             '0:0',
-            f'-v{folder.resolve()}:/work',
+            mount,
             '--entrypoint',
             'chmod',
             image,
@@ -239,7 +220,3 @@ def _open_to_all(image: str, folder: Path) -> None:
             'a+rwX',
             '/work',
         )
-
-
-def _after_seconds(seconds: float) -> tuple[str, str]:
-    return t('check.still running', seconds=seconds)

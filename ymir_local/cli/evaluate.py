@@ -13,6 +13,7 @@ from . import tasks
 from .data_progress import data_progress
 from .engine import Engine
 from .output import Output, UsageMistake
+from .task_run import RUN_FILE, TaskRun
 
 # What executors call the score below which a box is left out; average precision needs the doubtful boxes as well.
 SCORE_KEYS = ('conf_threshold', 'conf_thres', 'conf_thr', 'score_threshold', 'score_thr')
@@ -60,13 +61,14 @@ def evaluate(output: Output, out_dir: Path, in_dir: Path | None, gpus: str) -> N
                 on_progress=show,
                 host=how.host(),
             )
-    outcome, verdict, result = tasks.execute(output, how, task, tasks.Wanted(infer=True), edits)
-    if not verdict.ok:
-        tasks.end_badly(output, how, task, outcome, verdict, result)
+    run = TaskRun(output, how, task, tasks.Wanted(infer=True), edits)
+    run.execute()
+    if not run.verdict.ok:
+        run.end_badly()
 
 
 def _record(work_dir: Path) -> dict[str, Any]:
-    path = work_dir / tasks.RUN_FILE
+    path = work_dir / RUN_FILE
     try:
         return read_mapping(path)
     except ConfigFileNotFoundError:

@@ -68,6 +68,7 @@ def train(
         from ..platform.prepare import prepare_training, submitted
         from . import tasks
         from .engine import Engine
+        from .task_run import TaskRun
 
         engine = Engine.of(task)
         template, edits = _parameters(output, engine, 'training', overrides)
@@ -95,7 +96,7 @@ def train(
                     engine.host(),
                     show,
                 )
-        tasks.run(output, engine, prepared, tasks.Wanted(training=True), edits, dataset)
+        TaskRun(output, engine, prepared, tasks.Wanted(training=True), edits).run(dataset)
 
 
 @options.spread
@@ -133,6 +134,7 @@ def _candidates(
         from ..platform.prepare import prepare_candidates, submitted
         from . import tasks
         from .engine import Engine
+        from .task_run import TaskRun
 
         wanted = tasks.Wanted(mining=mining, infer=infer)
         engine = Engine.of(task)
@@ -153,7 +155,7 @@ def _candidates(
             with data_progress(output, output.text('preparing', path=folder)) as show:
                 prepared = prepare_candidates(folder, paths, stage, parameters, mining, infer, engine.host(), show)
         is_labelled = any(image.boxes for image in dataset.images())
-        tasks.run(output, engine, prepared, wanted, edits, dataset, data if is_labelled else None)
+        TaskRun(output, engine, prepared, wanted, edits).run(dataset, data if is_labelled else None)
 
 
 def _parameters(

@@ -39,6 +39,8 @@ def _rectangle(left: float, top: float, right: float, bottom: float) -> np.ndarr
     return np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
 
 
+_ARM = [(-0.3, -1), (0.3, -1), (0.3, -0.3)]  # of a cross, and its three turns
+_CROSS = [*_ARM, *((-y, x) for x, y in _ARM), *((-x, -y) for x, y in _ARM), *((y, -x) for x, y in _ARM)]
 # Each class: the outlines that make its silhouette (a later one inside an earlier one is a hole) and those that are
 # painted on it in a second tone. Coordinates lie within -1..1.
 SHAPES = {
@@ -53,27 +55,7 @@ SHAPES = {
             np.array([(-0.53, 0.35), (0.53, 0.35), (0.66, 0.65), (-0.66, 0.65)]),
         ],
     ),
-    'cross': (
-        [
-            np.array(
-                [
-                    (-0.3, -1),
-                    (0.3, -1),
-                    (0.3, -0.3),
-                    (1, -0.3),
-                    (1, 0.3),
-                    (0.3, 0.3),
-                    (0.3, 1),
-                    (-0.3, 1),
-                    (-0.3, 0.3),
-                    (-1, 0.3),
-                    (-1, -0.3),
-                    (-0.3, -0.3),
-                ]
-            )
-        ],
-        [],
-    ),
+    'cross': ([np.array(_CROSS)], []),
     'ring': ([_regular(48), _regular(48, 0.62)], []),
     'domino': (
         [_rectangle(-0.5, -1, 0.5, 1)],

@@ -265,8 +265,8 @@ def _follow(
         exit_code = process.poll() if process else None
         removed = exit_code is not None and exit_code >= 0 and exit_code != DOCKER_FAILED
         left = guard.end(removed)
-    if process:
-        process.wait()
+        if process:
+            process.wait()
     outcome = Outcome(
         EXIT_STOPPED if stopped else process.returncode,
         time.monotonic() - began,
