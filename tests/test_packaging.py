@@ -1,9 +1,12 @@
 """What a wheel holds, and that configs are found by the name of the package: in a checkout and once installed."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+import sysconfig
+import venv
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +23,9 @@ from mmengine.utils import digit_version
 from mmyolo.registry import MODELS
 from mmyolo.testing import get_detector_cfg
 from mmyolo.utils import register_all_modules
+from ymir_local.datasets import write_dataset
+from ymir_local.demo.sample_data import generate
+from ymir_local.platform.labels import Dataset
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = 'yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco.py'
@@ -64,7 +70,7 @@ def wheel(tmp_path_factory):
     if digit_version(version('setuptools')) < digit_version('77'):
         pytest.skip('needs setuptools 77')
     source, out = tmp_path_factory.mktemp('source'), tmp_path_factory.mktemp('wheel')
-    for name in ('mmyolo', 'tmi', 'ymir', 'ymir_exc', 'configs', 'tools', 'demo'):
+    for name in ('mmyolo', 'tmi', 'ymir', 'ymir_exc', 'ymir_local', 'configs', 'tools', 'demo'):
         shutil.copytree(ROOT / name, source / name, symlinks=True)
     for name in ('pyproject.toml', 'setup.py', 'README.md', 'LICENSE', 'model-index.yml'):
         shutil.copy(ROOT / name, source)
@@ -128,6 +134,45 @@ def test_an_installed_package_finds_its_configs_and_models(site, tmp_path):
         check=True,
     )
     assert done.stdout.splitlines()[-3:] == [str(site / 'mmyolo/__init__.py'), 'True', 'True']
+
+
+@pytest.mark.integration
+def test_an_installed_command_lists_and_trains_models(wheel, tmp_path):
+    """In an environment that has the wheel and, from that of the tests, the packages that it needs."""
+    venv.create(tmp_path / 'env', with_pip=False)
+    packages = next((tmp_path / 'env').glob('lib/python*/site-packages'))
+    (packages / 'needed.pth').write_text('\n'.join({sysconfig.get_path('purelib'), sysconfig.get_path('platlib')}))
+    python = str(tmp_path / 'env/bin/python')
+    install = [
+        sys.executable,
+        '-m',
+        'pip',
+        '--python',
+        python,
+        'install',
+        '--no-deps',
+        '--no-compile',
+        '-q',
+        str(wheel),
+    ]
+    subprocess.run(install, check=True, capture_output=True)
+
+    def ymir(*words):
+        command = [str(tmp_path / 'env/bin/ymir'), *words, '--json']
+        done = subprocess.run(command, cwd=tmp_path, env={'PATH': os.environ['PATH']}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    models = ymir('models')['models']
+    assert len(models) >= 60 and all((packages / 'mmyolo/.mim' / model['config']).is_file() for model in models)
+    images = generate(tmp_path / 'images', num_images=6, num_classes=1, size_range=(64, 96))
+    write_dataset(Dataset(('target',), {'all': tuple(images)}), tmp_path / 'data', 'coco')
+    options = ('max_epochs=1', 'img_size=64', 'samples_per_gpu=2', 'workers_per_gpu=0', 'pretrained=none')
+    trained = ymir('train', 'data', '--model', 'yolov5_n', '--gpus', '0', *options)
+    assert trained['ok'] and Path(tmp_path, trained['package']).is_file()
+    config = next((tmp_path / trained['out'] / 'models').rglob('*.py')).read_text()
+    assert str(ROOT) not in config
+    assert ymir('report', trained['folder'])['ok']
 
 
 def test_published_weights_are_found():
