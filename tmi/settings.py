@@ -68,7 +68,6 @@ class Settings(BaseModel):
     img_size: ImageSize = 0
     workers_per_gpu: Count = 4
     precision: Precision = 'auto'
-    seed: Count = 0
     log_level: Annotated[Literal['debug', 'info', 'warning', 'error'], BeforeValidator(_lower)] = 'info'
 
     @field_validator('class_names', mode='before')
@@ -119,6 +118,7 @@ class TrainingSettings(Settings):
     learning_rate: LearningRate = 0.0
     val_interval: Annotated[int, BeforeValidator(_reject_bool)] = 1
     patience: Count = 0
+    seed: Count = 0
     max_keep_checkpoints: Annotated[int, BeforeValidator(_reject_bool), Field(ge=1, le=9)] = 1
     pretrained: Annotated[Literal['auto', 'none'], BeforeValidator(_switch)] = 'auto'
     metric: Annotated[Literal['bbox'], BeforeValidator(_lower)] = 'bbox'
@@ -144,6 +144,7 @@ class PredictionSettings(Settings):
 class MiningSettings(PredictionSettings):
     """Mining."""
 
+    seed: Count = 0  # of algorithms that draw random numbers
     mining_algorithm: Annotated[Literal[tuple(ALGORITHMS)], BeforeValidator(_lower)] = 'entropy'
     conf_threshold: Fraction = 0.1
 

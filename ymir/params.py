@@ -52,19 +52,24 @@ DETECTION_TYPES = ('2', '2.0', '0')
 class Params(Settings):
     """What the three tasks have besides the settings of the core."""
 
-    # Keys of other tasks that may stand in this task's config.
+    # Keys of other tasks, or of older templates, that may stand in this task's config without effect.
     foreign_keys: ClassVar[frozenset[str]] = frozenset()
+    # Keys that are read and not offered, because they have one value only.
+    hidden_keys: ClassVar[frozenset[str]] = frozenset()
 
     ymir_debug: bool = False
 
     @classmethod
     def template(cls) -> dict[str, Any]:
         """Return the defaults that the platform shows to the user."""
-        return {name: field.default for name, field in cls.model_fields.items() if name not in PLATFORM_KEYS}
+        left_out = PLATFORM_KEYS | cls.hidden_keys
+        return {name: field.default for name, field in cls.model_fields.items() if name not in left_out}
 
 
 class TrainingParams(TrainingSettings, Params):
     """Training."""
+
+    hidden_keys: ClassVar[frozenset[str]] = frozenset({'metric'})
 
     export_format: str = 'ark:raw'
     ymir_saved_file_patterns: str = ''
@@ -77,7 +82,7 @@ class MiningParams(MiningSettings, Params):
 class InferParams(InferenceSettings, Params):
     """Inference. A task that mines and infers gets the keys of the mining template only."""
 
-    foreign_keys: ClassVar[frozenset[str]] = frozenset({'mining_algorithm'})
+    foreign_keys: ClassVar[frozenset[str]] = frozenset({'mining_algorithm', 'seed'})
 
 
 AnyParams = TypeVar('AnyParams', bound=Params)

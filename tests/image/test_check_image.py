@@ -10,7 +10,7 @@ from ymir_local.check import check_image, image_run
 from ymir_local.platform.prepare import ModelStage
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(2400)]
-FOLDER = Path(__file__).resolve().parents[1] / 'local/check/foreign'
+FOLDER = Path(__file__).resolve().parents[1] / 'ymir_local/check/foreign'
 FOREIGN = 'check/foreign:test'
 
 

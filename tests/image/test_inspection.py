@@ -28,6 +28,27 @@ def test_command_and_entry_point(image):
     assert 'ymir/start.py' in script
 
 
+def test_models_are_listed_with_size_and_input(image):
+    """By a user that the image does not know, from any folder."""
+    command = ['docker', 'run', '--rm', '--network=none', '--user', '12345:23456', '--workdir', '/', image]
+    listed = json.loads(subprocess.check_output([*command, 'python3', '-m', 'tmi.zoo.models'], text=True))
+    assert len(listed) >= 60
+    assert [model['name'] for model in listed if not (model['parameters'] and model['input'])] == []
+    assert sum(model['ap'] is not None for model in listed) >= 40
+
+
+def test_what_is_for_the_machine_around_the_image_is_not_in_it(image):
+    script = 'ls /app; command -v ymir; python3 -c "import tmi, ymir, ymir_exc, mmyolo; import ymir_local"'
+    done = subprocess.run(
+        ['docker', 'run', '--rm', '--workdir', '/', image, 'bash', '-c', script], capture_output=True, text=True
+    )
+    names = set(done.stdout.split())
+    assert names >= {'tmi', 'ymir', 'ymir_exc', 'mmyolo', 'configs', 'tools', 'model-index.yml'}
+    assert not names & {'ymir_local', 'tests', 'docs', 'benchmarks', 'pyproject.toml'}
+    assert not [name for name in names if name.endswith('/ymir')]
+    assert "No module named 'ymir_local'" in done.stderr
+
+
 def test_exactly_one_opencv(image):
     packages = subprocess.check_output(
         ['docker', 'run', '--rm', '--network=none', image, 'python3', '-m', 'pip', 'list'],

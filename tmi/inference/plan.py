@@ -39,6 +39,7 @@ class PredictionPlan:
         world_size: Predicting processes.
         workers: Loader processes beside each.
         threads: Threads of each predicting process.
+        log_level: From which level on the processes log.
     """
 
     source: str
@@ -55,10 +56,19 @@ class PredictionPlan:
     world_size: int
     workers: int
     threads: int
+    log_level: str = 'info'
 
     def covers(self, other: 'PredictionPlan') -> bool:
         """Return whether the predictions of this plan hold those of another, with a higher `score_thr` at most."""
-        shared = {'score_thr': 0, 'batch_size': 0, 'gpu_ids': [], 'world_size': 0, 'workers': 0, 'threads': 0}
+        shared = {
+            'score_thr': 0,
+            'batch_size': 0,
+            'gpu_ids': [],
+            'world_size': 0,
+            'workers': 0,
+            'threads': 0,
+            'log_level': '',
+        }
         return self.score_thr <= other.score_thr and replace(self, **shared) == replace(other, **shared)
 
     def save(self, path: Path) -> None:
@@ -118,4 +128,5 @@ def make_plan(
         world_size=world_size,
         workers=workers,
         threads=threads,
+        log_level=params.log_level,
     )

@@ -74,6 +74,7 @@ def _run_processes(plan: PredictionPlan, folder: Path, on_progress: Callable[[in
         plan.world_size,
         where,
     )
+    logger.debug('%s', plan)
     error_file = os.environ.get(ERROR_FILE_VARIABLE) or str(folder / 'error.json')
     counters = [LineCounter(shard_path(folder, rank)) for rank in range(plan.world_size)]
     processes: list[subprocess.Popen] = []

@@ -191,6 +191,7 @@ def predict_shard(plan: PredictionPlan, folder: Path, rank: int) -> None:
         with fault_of_package(f'The model {package.source} with its config cannot predict images'):
             predictions = predict_batch(predictor, batch, plan.batch_size)
         images += sum(prediction.readable for prediction in predictions)
+        logger.debug('Process %d on %s: %d images', rank, device, images)
         unusable += sum(not prediction.finite for prediction in predictions)
         if images <= EARLY:
             _reject_unusable(images, unusable, predictor, package.source)
@@ -209,8 +210,10 @@ def predict_shard(plan: PredictionPlan, folder: Path, rank: int) -> None:
 def main() -> None:
     """Read the plan and predict."""
     folder, rank = Path(sys.argv[1]), int(sys.argv[2])
-    configure_logging('info' if rank == 0 else 'warning')
-    predict_shard(PredictionPlan.load(folder / PLAN_FILE), folder, rank)
+    plan = PredictionPlan.load(folder / PLAN_FILE)
+    # What one process says all do; only a debug log is worth having it from each.
+    configure_logging('warning' if rank and plan.log_level == 'info' else plan.log_level)
+    predict_shard(plan, folder, rank)
 
 
 if __name__ == '__main__':

@@ -91,7 +91,7 @@ def test_values_are_cast(key, raw, value):
         ('class_names', ['a', ' a'], ['more than once: a']),
         *[('class_names', ['a', name], ['blank', 'control']) for name in ('', ' ', '\t', '\u3000', 'a\nb', 'a\tb')],
         *[
-            ('class_names', ['a', name], ['no text', 'quotes'])
+            ('class_names', ['a', name], ['not text', 'quotes'])
             for name in (None, 1.5, float('nan'), [], ['b'], {}, b'x')
         ],
         *[('class_names', names, ['class_names']) for names in ('cat', 5, {'cat': 1}, {'cat'}, 0.5, True)],
