@@ -18,7 +18,7 @@ from rich.table import Table
 
 from tmi.training.data import Coco, TrainingData, hold_out
 from ymir_exc.atomic import write_text_atomically
-from ymir_exc.dataset_convert import Findings, SplitReport, convert_dataset_to_coco
+from ymir_exc.dataset_convert import DataIssues, SplitReport, convert_dataset_to_coco
 from ymir_exc.env import get_current_env
 from ymir_exc.errors import DatasetError
 from ymir_exc.skipped_images import TRAINING, VALIDATION, SkippedImage, write_skipped_images
@@ -140,7 +140,7 @@ def class_objects(splits: Mapping[str, SplitReport], class_names: Sequence[str])
     return [[splits[part].boxes_per_class.get(name, 0) for part in ('train', 'val')] for name in class_names]
 
 
-def _log_findings(title: str, findings: Findings) -> None:
+def _log_findings(title: str, findings: DataIssues) -> None:
     for finding in findings.examples[:MAX_FINDINGS]:
         logger.warning('%s: %s', title, finding)
     if findings.count > MAX_FINDINGS:

@@ -6,7 +6,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Iterator, Sequence
 
-Progress = Callable[[int, int], Any]
+OnProgress = Callable[[int, int], Any]
 
 CHUNK = 64  # items that a thread takes at a time: to hand over one by one costs more than to read a header
 NUM_THREADS = min(16, 4 * (os.cpu_count() or 1))
@@ -15,7 +15,7 @@ NUM_THREADS = min(16, 4 * (os.cpu_count() or 1))
 def in_threads(
     function: Callable[[Any], Any],
     items: Sequence[Any],
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
     num_threads: int | None = None,
 ) -> Iterator[Any]:
     """Yield ``function`` of each item, in order; the function is called in several threads.

@@ -27,9 +27,9 @@ from typing import NamedTuple
 
 from ..annotations import AnnotationReader, LabelledObject
 from ..errors import DatasetError, ImageFormatError
-from ..threads import Progress, in_threads
+from ..threads import OnProgress, in_threads
 from .image_size import any_image_size, read_image_size
-from .report import Finding, SplitReport
+from .report import DataIssue, SplitReport
 
 UNREADABLE = 'unreadable image'
 MISSING_ANNOTATION = 'missing annotation'
@@ -39,7 +39,7 @@ THIN = 'box thinner than one pixel within the image'
 CLIPPED = 'box partly outside the image'
 
 
-class LabelledImage(NamedTuple):
+class DatasetImage(NamedTuple):
     """An image that can be trained on.
 
     Attributes:
@@ -55,42 +55,42 @@ class LabelledImage(NamedTuple):
 
 
 class _ReadImage(NamedTuple):
-    image: LabelledImage
-    dropped: list[Finding]
-    clipped: list[Finding]
+    image: DatasetImage
+    dropped: list[DataIssue]
+    clipped: list[DataIssue]
 
 
-def _fit(item: LabelledObject, width: int, height: int) -> tuple[LabelledObject | None, Finding | None]:
+def _fit(item: LabelledObject, width: int, height: int) -> tuple[LabelledObject | None, DataIssue | None]:
     """Clip an object to the image; also says what is wrong with it."""
     box = item[1:5]
     detail = f'x {box[0]} to {box[2]}, y {box[1]} to {box[3]}, image {width} x {height}'
     if box[2] <= box[0] or box[3] <= box[1]:
-        return None, Finding(place=item.place, reason=INVERTED, detail=detail)
+        return None, DataIssue(place=item.place, reason=INVERTED, detail=detail)
     clipped = (max(box[0], 0), max(box[1], 0), min(box[2], width), min(box[3], height))
     if clipped[2] <= clipped[0] or clipped[3] <= clipped[1]:
-        return None, Finding(place=item.place, reason=OUTSIDE, detail=detail)
+        return None, DataIssue(place=item.place, reason=OUTSIDE, detail=detail)
     if clipped[2] - clipped[0] < 1 or clipped[3] - clipped[1] < 1:
-        return None, Finding(place=item.place, reason=THIN, detail=detail)
+        return None, DataIssue(place=item.place, reason=THIN, detail=detail)
     if clipped == box:
         return item, None
     finding = None
     if max(abs(new - old) for new, old in zip(clipped, box)) > 1:
-        finding = Finding(place=item.place, reason=CLIPPED, detail=detail)
+        finding = DataIssue(place=item.place, reason=CLIPPED, detail=detail)
     # An area that the annotation gives is that of its mask, which is not clipped.
     return item._replace(xmin=clipped[0], ymin=clipped[1], xmax=clipped[2], ymax=clipped[3]), finding
 
 
-def _read_image(image: str, annotation: str, reader: AnnotationReader) -> _ReadImage | Finding:
+def _read_image(image: str, annotation: str, reader: AnnotationReader) -> _ReadImage | DataIssue:
     try:
         width, height = read_image_size(image)
     except OSError as error:
-        return Finding(place=image, reason=UNREADABLE, detail=str(error))
+        return DataIssue(place=image, reason=UNREADABLE, detail=str(error))
     items = reader.read(annotation, image)
     if items is None:
-        return Finding(place=image, reason=MISSING_ANNOTATION, detail=annotation or 'the index line names none')
+        return DataIssue(place=image, reason=MISSING_ANNOTATION, detail=annotation or 'the index line names none')
     fitted = [_fit(item, width, height) for item in items]
     return _ReadImage(
-        LabelledImage(image, width, height, [item for item, _ in fitted if item is not None]),
+        DatasetImage(image, width, height, [item for item, _ in fitted if item is not None]),
         [finding for item, finding in fitted if item is None],
         [finding for item, finding in fitted if item is not None and finding is not None],
     )
@@ -106,8 +106,8 @@ def read_labelled_images(
     class_names: list[str],
     report: SplitReport,
     num_workers: int | None = None,
-    progress: Progress | None = None,
-) -> list[LabelledImage]:
+    progress: OnProgress | None = None,
+) -> list[DatasetImage]:
     """Read a split; see the module's table for what happens to bad data.
 
     Args:
@@ -126,10 +126,10 @@ def read_labelled_images(
     """
     report.num_listed = len(items)
     report.boxes_per_class = dict.fromkeys(class_names, 0)
-    images: list[LabelledImage] = []
+    images: list[DatasetImage] = []
     with any_image_size():
         for result in in_threads(lambda item: _read_image(*item, reader), items, progress, num_workers):
-            if isinstance(result, Finding):
+            if isinstance(result, DataIssue):
                 report.skipped_images.add(result)
                 continue
             images.append(result.image)

@@ -9,7 +9,7 @@ MAX_EXAMPLES = 100  # of each reason; a million equal lines help nobody
 
 
 @dataclass
-class Finding:
+class DataIssue:
     """One skipped image, dropped or clipped box.
 
     Attributes:
@@ -27,8 +27,8 @@ class Finding:
 
 
 @dataclass
-class Findings:
-    """Findings of one kind.
+class DataIssues:
+    """What was found of one kind.
 
     Attributes:
         count: all of them.
@@ -38,9 +38,9 @@ class Findings:
 
     count: int = 0
     by_reason: dict[str, int] = field(default_factory=dict)
-    examples: list[Finding] = field(default_factory=list)
+    examples: list[DataIssue] = field(default_factory=list)
 
-    def add(self, finding: Finding) -> None:
+    def add(self, finding: DataIssue) -> None:
         """Count a finding and keep it if it is among the first."""
         self.count += 1
         self.by_reason[finding.reason] = self.by_reason.get(finding.reason, 0) + 1
@@ -77,9 +77,9 @@ class SplitReport:
     boxes_per_class: dict[str, int] = field(default_factory=dict)
     image_widths: tuple[int, int, int] = (0, 0, 0)
     image_heights: tuple[int, int, int] = (0, 0, 0)
-    skipped_images: Findings = field(default_factory=Findings)
-    dropped_boxes: Findings = field(default_factory=Findings)
-    clipped_boxes: Findings = field(default_factory=Findings)
+    skipped_images: DataIssues = field(default_factory=DataIssues)
+    dropped_boxes: DataIssues = field(default_factory=DataIssues)
+    clipped_boxes: DataIssues = field(default_factory=DataIssues)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can hold and :meth:`from_dict` reads."""
@@ -95,7 +95,7 @@ class SplitReport:
         values = dict(values)
         for name in ('skipped_images', 'dropped_boxes', 'clipped_boxes'):
             found = values[name]
-            values[name] = Findings(**{**found, 'examples': [Finding(**example) for example in found['examples']]})
+            values[name] = DataIssues(**{**found, 'examples': [DataIssue(**example) for example in found['examples']]})
         for name in ('image_widths', 'image_heights'):
             values[name] = tuple(values[name])
         return cls(**values)

@@ -18,7 +18,7 @@ from ..atomic import write_text_atomically
 from ..attribute_dict import AttributeDict
 from ..dataset_reader import images_count, read_items
 from ..util import get_class_names, get_merged_config
-from .labelled_images import LabelledImage, Progress, file_identity, read_labelled_images
+from .labelled_images import DatasetImage, OnProgress, file_identity, read_labelled_images
 from .report import ConversionReport, SplitReport
 
 FORMAT_VERSION = 1  # to be raised when the files that are written change
@@ -42,7 +42,7 @@ def _coco_annotation(image_id: int, annotation_id: int, item: Any, first_categor
     return annotation
 
 
-def make_coco(images: Sequence[LabelledImage], class_names: Sequence[str], cat_id_from_zero: bool) -> dict[str, Any]:
+def make_coco(images: Sequence[DatasetImage], class_names: Sequence[str], cat_id_from_zero: bool) -> dict[str, Any]:
     """Make a coco dict with absolute image paths.
 
     Args:
@@ -91,7 +91,7 @@ def _convert_split(
     cat_id_from_zero: bool,
     out_dir: str,
     num_workers: int | None,
-    progress: Progress | None,
+    progress: OnProgress | None,
 ) -> SplitReport:
     class_names = get_class_names(cfg)
     items = read_items(cfg, split)
@@ -120,7 +120,7 @@ def convert_dataset_to_coco(
     cat_id_from_zero: bool = False,
     out_dir: str | None = None,
     num_workers: int | None = None,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
 ) -> ConversionReport:
     """Write ``ymir_<split>.json`` for each split, unless the same conversion is finished; return what it had.
 

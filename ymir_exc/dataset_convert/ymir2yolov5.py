@@ -16,7 +16,7 @@ from ..attribute_dict import AttributeDict
 from ..dataset_reader import read_items
 from ..errors import DatasetError
 from ..util import get_class_names
-from .labelled_images import LabelledImage, read_labelled_images
+from .labelled_images import DatasetImage, read_labelled_images
 from .report import SplitReport
 
 
@@ -43,7 +43,7 @@ def _path_below(image: str, assets_dir: str, out_dir: str) -> str:
     return os.path.join(out_dir, 'images', relative)
 
 
-def _write_split(images: list[LabelledImage], assets_dir: str, out_dir: str) -> list[str]:
+def _write_split(images: list[DatasetImage], assets_dir: str, out_dir: str) -> list[str]:
     """Write the label files; gives the images' paths below ``out_dir``."""
     paths: list[str] = []
     sources: dict[str, str] = {}  # label file -> image

@@ -30,8 +30,8 @@ from . import (  # noqa: F401  # noqa: F401
 from .facts import Run
 
 # isort: on
-from .finding import ERROR, IMAGE, OUT, RUNS, WARNING, Finding, Rule
-from .image import Image, ImgMan
+from .finding import ERROR, IMAGE, OUT, RUNS, WARNING, CheckRule, Finding
+from .image import ExecutorImage, ImgMan
 from .rendering import counts, has_errors, render, to_json
 from .run_record import recorded
 
@@ -39,7 +39,7 @@ __all__ = [
     'ERROR',
     'WARNING',
     'Finding',
-    'Rule',
+    'CheckRule',
     'all_rules',
     'check_image',
     'check_img_man',
@@ -111,7 +111,7 @@ def check_image(
     """
     if work_dir is not None and os.path.exists(work_dir) and (not os.path.isdir(work_dir) or os.listdir(work_dir)):
         raise FileExistsError(f'{work_dir} exists already; name a new folder')
-    facts = Image(image)
+    facts = ExecutorImage(image)
     findings = IMAGE.evaluate(facts)
     if run:
         from .image_run import check_runs  # generates pictures, which needs more than the checks do
@@ -129,6 +129,6 @@ def check_img_man(folder: str | Path) -> list[Finding]:
     return IMAGE.evaluate(ImgMan(Path(folder)))
 
 
-def all_rules() -> list[Rule]:
+def all_rules() -> list[CheckRule]:
     """Return every rule there is: those of `out`, of an image, of tasks tried in it."""
     return [*OUT.rules, *IMAGE.rules, *RUNS.rules]

@@ -22,7 +22,7 @@ from ymir_exc.reading import (
 from ymir_exc.reading.monitor import MIN_COLUMNS
 
 from .finding import NotApplicable
-from .reading import MAX_LARGE, MAX_SMALL, Document
+from .reading import MAX_LARGE, MAX_SMALL, CheckedDocument
 
 TRAINING, MINING, INFER = 'training', 'mining', 'infer'
 TASK_WORDS = {
@@ -95,8 +95,8 @@ class Run:
         return self.out_dir / 'models'
 
     @cached_property
-    def monitor(self) -> Document:
-        return Document.read(self.out_dir / 'monitor.txt', 'monitor.txt', MAX_SMALL)
+    def monitor(self) -> CheckedDocument:
+        return CheckedDocument.read(self.out_dir / 'monitor.txt', 'monitor.txt', MAX_SMALL)
 
     @cached_property
     def monitor_content(self) -> Monitor:
@@ -134,9 +134,9 @@ class Run:
         return self.failed or self.stopped
 
     @cached_property
-    def result(self) -> Document:
+    def result(self) -> CheckedDocument:
         """models/result.yaml."""
-        return Document.read(self.models_dir / 'result.yaml', 'models/result.yaml', MAX_SMALL).as_yaml()
+        return CheckedDocument.read(self.models_dir / 'result.yaml', 'models/result.yaml', MAX_SMALL).as_yaml()
 
     @cached_property
     def result_faults(self) -> list[Fault]:
@@ -154,12 +154,12 @@ class Run:
         return faults
 
     @cached_property
-    def infer_result(self) -> Document:
-        return Document.read(self.out_dir / 'infer-result.json', 'infer-result.json', MAX_LARGE).as_json()
+    def infer_result(self) -> CheckedDocument:
+        return CheckedDocument.read(self.out_dir / 'infer-result.json', 'infer-result.json', MAX_LARGE).as_json()
 
     @cached_property
-    def mining_result(self) -> Document:
-        return Document.read(self.out_dir / 'result.tsv', 'result.tsv', MAX_LARGE, 'surrogateescape')
+    def mining_result(self) -> CheckedDocument:
+        return CheckedDocument.read(self.out_dir / 'result.tsv', 'result.tsv', MAX_LARGE, 'surrogateescape')
 
     @cached_property
     def mining_lines(self) -> list[MiningLine]:
@@ -206,7 +206,7 @@ class Run:
         if task not in self.tasks:
             raise NotApplicable
 
-    def need_output(self, task: str, document: Document) -> None:
+    def need_output(self, task: str, document: CheckedDocument) -> None:
         """Raise NotApplicable unless the task had to write a document, or wrote it although it ended early."""
         self.need_task(task)
         if self.ended_early and not document.present:

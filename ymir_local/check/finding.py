@@ -29,7 +29,7 @@ class Hit(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Rule:
+class CheckRule:
     """One demand of the contract; what must hold and how to fix it stand in the section `rules` of the texts.
 
     Args:
@@ -118,19 +118,19 @@ class Catalogue:
     """Rules in the order in which they were written down."""
 
     def __init__(self) -> None:
-        self.rules: list[Rule] = []
+        self.rules: list[CheckRule] = []
 
     def rule(self, name: str, section: str, severity: str) -> Callable:
         """Make a rule of a function.
 
         Args:
-            name: as `Rule` has it.
-            section: as `Rule` has it.
-            severity: as `Rule` has it.
+            name: as `CheckRule` has it.
+            section: as `CheckRule` has it.
+            severity: as `CheckRule` has it.
         """
 
         def add(check: Callable[[Any], Iterable[Hit]]) -> Callable[[Any], Iterable[Hit]]:
-            self.rules.append(Rule(name, section, severity, check))
+            self.rules.append(CheckRule(name, section, severity, check))
             return check
 
         return add
@@ -148,7 +148,7 @@ class Catalogue:
 OUT, IMAGE, RUNS = Catalogue(), Catalogue(), Catalogue()
 
 
-def findings_of(rule: Rule, facts: Any) -> list[Finding]:
+def findings_of(rule: CheckRule, facts: Any) -> list[Finding]:
     """Return what comes of one rule: one finding, or several if it is broken in several places.
 
     Args:
@@ -184,7 +184,7 @@ def printable(text: str) -> str:
     return ''.join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
-def _failed(rule: Rule, hit: Hit, more: int) -> Finding:
+def _failed(rule: CheckRule, hit: Hit, more: int) -> Finding:
     found = Text(*(printable(words).rstrip('.。') for words in as_text(hit.found)))
     message = t('check.must and found', must=rule.must, found=found) if found.en else rule.must
     if more:

@@ -17,7 +17,7 @@ from ymir_exc.reading import decode
 
 from ..platform.parameters import FOLDERS
 from .finding import NotApplicable
-from .reading import MISSING, NOT_TEXT, Document
+from .reading import MISSING, NOT_TEXT, CheckedDocument
 
 TASKS = ('training', 'mining', 'infer')
 MANIFEST = '/img-man/manifest.yaml'
@@ -49,7 +49,7 @@ class Template:
 
     task: str
     object_type: int | None
-    document: Document
+    document: CheckedDocument
 
     @property
     def values(self) -> dict[Any, Any]:
@@ -72,7 +72,7 @@ def docker(*arguments: str, timeout: float = SECONDS_PER_COMMAND) -> Answer:
     return Answer(done.returncode, done.stdout, done.stderr.decode('utf-8', 'replace').strip())
 
 
-class Image:
+class ExecutorImage:
     """An image on this machine, pulled if it is not here.
 
     Args:
@@ -110,7 +110,7 @@ class Image:
         listed = docker('images', self.name, '--format', '{{.ID}}')
         return '' if listed.exit_code == 0 and listed.stdout.strip() else listed.stderr or 'docker images lists no id'
 
-    def need(self) -> 'Image':
+    def need(self) -> 'ExecutorImage':
         """Return itself.
 
         Raises:
@@ -167,7 +167,7 @@ class Image:
             raise NotApplicable
 
     @cached_property
-    def manifest(self) -> Document:
+    def manifest(self) -> CheckedDocument:
         self.need_cat()
         return _document(self.manifest_answer, MANIFEST)
 
@@ -203,16 +203,16 @@ class Image:
         return declared
 
 
-def _document(answer: Answer, path: str) -> Document:
+def _document(answer: Answer, path: str) -> CheckedDocument:
     if answer.exit_code != 0:
-        return Document(path, MISSING, (answer.stderr,))
+        return CheckedDocument(path, MISSING, (answer.stderr,))
     try:
-        return Document(path, text=decode(answer.stdout)).as_yaml()
+        return CheckedDocument(path, text=decode(answer.stdout)).as_yaml()
     except UnicodeError as error:
-        return Document(path, NOT_TEXT, (str(error),))
+        return CheckedDocument(path, NOT_TEXT, (str(error),))
 
 
-class ImgMan(Image):
+class ImgMan(ExecutorImage):
     """A folder that will be /img-man of an image.
 
     Args:

@@ -6,26 +6,26 @@ from collections.abc import Iterator
 from ..platform.parameters import FOLDERS
 from ..texts import t
 from .finding import ERROR, IMAGE, WARNING, Hit, NotApplicable
-from .image import MANIFEST, START_SCRIPT, Image
+from .image import MANIFEST, START_SCRIPT, ExecutorImage
 from .reading import clip, short
 
 INTERPRETERS = ('bash', 'sh', 'dash', 'zsh', 'python', 'python2', 'python3', 'ipython', 'node', 'R')
 
 
 @IMAGE.rule('image/engine', 'b', ERROR)
-def engine(image: Image) -> Iterator[Hit]:
+def engine(image: ExecutorImage) -> Iterator[Hit]:
     if image.engine_problem:
         yield Hit('docker', clip(image.engine_problem))
 
 
 @IMAGE.rule('image/present', 'b', ERROR)
-def present(image: Image) -> Iterator[Hit]:
+def present(image: ExecutorImage) -> Iterator[Hit]:
     if image.absence:
         yield Hit(image.name, clip(image.absence))
 
 
 @IMAGE.rule('image/cat', 'b', ERROR)
-def cat(image: Image) -> Iterator[Hit]:
+def cat(image: ExecutorImage) -> Iterator[Hit]:
     if image.settings.get('Entrypoint') and any(image.entry_point_problem):
         raise NotApplicable
     if image.cat_problem:
@@ -33,14 +33,14 @@ def cat(image: Image) -> Iterator[Hit]:
 
 
 @IMAGE.rule('image/entry-point', 'a.3, b', ERROR)
-def entry_point(image: Image) -> Iterator[Hit]:
+def entry_point(image: ExecutorImage) -> Iterator[Hit]:
     printed, held = image.entry_point_problem
     if printed or held:
         yield Hit(MANIFEST, t('check.instead of', printed=short(printed), held=short(held)))
 
 
 @IMAGE.rule('image/command', 'a.3', ERROR)
-def command(image: Image) -> Iterator[Hit]:
+def command(image: ExecutorImage) -> Iterator[Hit]:
     settings = image.settings
     words = list(settings.get('Cmd') or [])
     alone = words[2].split() if words[:2] == ['/bin/sh', '-c'] and len(words) == 3 else words
@@ -51,7 +51,7 @@ def command(image: Image) -> Iterator[Hit]:
 
 
 @IMAGE.rule('image/start-script', 'a.3, l', WARNING)
-def start_script(image: Image) -> Iterator[Hit]:
+def start_script(image: ExecutorImage) -> Iterator[Hit]:
     image.need_cat()
     answer = image.cat(START_SCRIPT)
     if answer.exit_code != 0:
@@ -59,7 +59,7 @@ def start_script(image: Image) -> Iterator[Hit]:
 
 
 @IMAGE.rule('image/manifest', 'b.1', WARNING)
-def manifest(image: Image) -> Iterator[Hit]:
+def manifest(image: ExecutorImage) -> Iterator[Hit]:
     document = image.manifest
     if document.problem:
         yield Hit(MANIFEST, document.detail)
@@ -68,7 +68,7 @@ def manifest(image: Image) -> Iterator[Hit]:
 
 
 @IMAGE.rule('image/object-type', 'b.1', ERROR)
-def object_type(image: Image) -> Iterator[Hit]:
+def object_type(image: ExecutorImage) -> Iterator[Hit]:
     kind = image.object_type
     if isinstance(kind, list) and kind:
         for index, member in enumerate(kind):
@@ -79,7 +79,7 @@ def object_type(image: Image) -> Iterator[Hit]:
 
 
 @IMAGE.rule('image/object-type-known', 'b.1', WARNING)
-def object_type_known(image: Image) -> Iterator[Hit]:
+def object_type_known(image: ExecutorImage) -> Iterator[Hit]:
     kind = image.object_type
     if not isinstance(kind, int):
         raise NotApplicable
@@ -88,7 +88,7 @@ def object_type_known(image: Image) -> Iterator[Hit]:
 
 
 @IMAGE.rule('image/flags', 'b.1', WARNING)
-def flags(image: Image) -> Iterator[Hit]:
+def flags(image: ExecutorImage) -> Iterator[Hit]:
     values = image.manifest.value if isinstance(image.manifest.value, dict) else {}
     for key in ('enable_livecode', 'is_official'):
         if key in values and not isinstance(values[key], bool):
@@ -96,7 +96,7 @@ def flags(image: Image) -> Iterator[Hit]:
 
 
 @IMAGE.rule('image/templates', 'b.2, l.1', ERROR)
-def templates(image: Image) -> Iterator[Hit]:
+def templates(image: ExecutorImage) -> Iterator[Hit]:
     missing = [template.document for template in image.templates if not template.document.present]
     if len(missing) == len(image.templates):
         names = ', '.join(document.name for document in missing[:3])

@@ -25,7 +25,7 @@ from ..platform.run import run_in_container
 from ..texts import t
 from .facts import DETECTION, Run
 from .finding import OUT, RUNS, Finding, NotApplicable, Words
-from .image import Image, Template, docker
+from .image import ExecutorImage, Template, docker
 from .run_rules import Attempts, Moments
 
 USER = '12345:23456'
@@ -46,7 +46,7 @@ NO_DETECTION: Words = t('check.not for detection')
 
 
 def check_runs(
-    image: Image,
+    image: ExecutorImage,
     work_dir: None | str | Path = None,
     model: ModelStage | None = None,
     gpu_ids: Sequence[int] = (),

@@ -49,7 +49,7 @@ def clip(text: str, length: int = 300) -> str:
 
 
 @dataclass(frozen=True)
-class Document(document.Document):
+class CheckedDocument(document.Document):
     """A file, read, for a rule."""
 
     @property
@@ -59,7 +59,7 @@ class Document(document.Document):
             return _WORDS[self.problem].format(*self.details)
         return clip(str(self.details[0])) if self.details else ''
 
-    def need(self) -> 'Document':
+    def need(self) -> 'CheckedDocument':
         """Return itself.
 
         Raises:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import all_rules
-from .finding import Rule
+from .finding import CheckRule
 
 BLOCK = re.compile(r'(<!-- rules (\S+) -->\n).*?(<!-- end of rules -->)', re.DOTALL)
 
@@ -35,13 +35,13 @@ def with_tables(document: str) -> str:
     )
 
 
-def home(rule: Rule) -> str:
+def home(rule: CheckRule) -> str:
     """Return the section under which a rule stands: the first that it names; the checks of section l stand together."""
     section = rule.section.split(',')[0].strip()
     return 'l' if section.startswith('l.') else section
 
 
-def table(rules: Sequence[Rule]) -> str:
+def table(rules: Sequence[CheckRule]) -> str:
     """Return rules as a table in Markdown.
 
     Args:

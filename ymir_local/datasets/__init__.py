@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ymir_exc.errors import DatasetError
-from ymir_exc.threads import Progress
+from ymir_exc.threads import OnProgress
 
 from ..platform.labels import Dataset
 from . import coco, image_folder, labelme, via, voc, ymir_in, yolo
@@ -92,7 +92,10 @@ def detect_format(path: Path) -> str:
 
 
 def read_dataset(
-    path: Path, format: str | None = None, class_names: Sequence[str] | None = None, on_progress: Progress | None = None
+    path: Path,
+    format: str | None = None,
+    class_names: Sequence[str] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Dataset:
     """Read a data set.
 
@@ -152,7 +155,7 @@ def check_has_boxes(dataset: Dataset, sentence: str) -> None:
 
 
 def write_dataset(
-    dataset: Dataset, folder: Path, format: str, link: bool = False, on_progress: Progress = lambda done, count: None
+    dataset: Dataset, folder: Path, format: str, link: bool = False, on_progress: OnProgress = lambda done, count: None
 ) -> Written:
     """Write a data set.
 

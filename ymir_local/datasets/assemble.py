@@ -30,7 +30,7 @@ from PIL import UnidentifiedImageError
 
 from ymir_exc.dataset_convert.image_size import any_image_size, read_image_size
 from ymir_exc.errors import DatasetError
-from ymir_exc.threads import Progress, in_threads
+from ymir_exc.threads import OnProgress, in_threads
 
 from ..platform.image_hash import asset_ids
 from ..platform.labels import Dataset, LabelledBox, LabelledImage
@@ -51,7 +51,7 @@ def assemble(
     raw: RawDataset,
     root: Path,
     class_names: Sequence[str] | None = None,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
     as_written: bool = False,
 ) -> Dataset:
     """Check labels against their images; see the module's table.
@@ -157,7 +157,7 @@ def _readable(
     root: Path,
     warnings: Warnings,
     unreadable: list[tuple[str, Path, str]],
-    on_progress: Progress | None,
+    on_progress: OnProgress | None,
 ) -> list[tuple[str, RawImage, tuple[int, int]]]:
     """Yield (split, image, width and height) of each readable image; add the others to `unreadable`."""
     with any_image_size():

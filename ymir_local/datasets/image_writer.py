@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ymir_exc.threads import Progress, in_threads
+from ymir_exc.threads import OnProgress, in_threads
 
 from ..platform.assets import copy, link_or_copy
 from ..platform.labels import LabelledImage
@@ -47,7 +47,7 @@ class ImagePlaces:
         on_progress: called now and then with the number of images done and of all of a split.
     """
 
-    def __init__(self, folder: Path, link: bool, on_progress: Progress = lambda done, count: None) -> None:
+    def __init__(self, folder: Path, link: bool, on_progress: OnProgress = lambda done, count: None) -> None:
         self.folder = folder
         self.link = link
         self.on_progress = on_progress

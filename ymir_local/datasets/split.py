@@ -4,13 +4,13 @@ from collections import Counter
 from dataclasses import replace
 
 from ymir_exc.errors import DatasetError
-from ymir_exc.threads import Progress
+from ymir_exc.threads import OnProgress
 
 from ..platform.image_hash import asset_ids
 from ..platform.labels import Dataset, LabelledImage
 
 
-def with_validation(dataset: Dataset, share: float = 0.1, on_progress: Progress | None = None) -> Dataset:
+def with_validation(dataset: Dataset, share: float = 0.1, on_progress: OnProgress | None = None) -> Dataset:
     """Split off a validation set unless there is one.
 
     Images are taken in the order of the sha1 of their bytes, so that the same data gives the same split wherever it

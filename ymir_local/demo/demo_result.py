@@ -10,7 +10,7 @@ import numpy as np
 from ymir_exc.reading import read_infer_result
 
 from ..platform.labels import LabelledBox, LabelledImage
-from ..report.evaluation import Boxes, evaluate
+from ..report.evaluation import BoxTable, evaluate
 
 # BGR, one per class in turn
 PALETTE = (
@@ -64,8 +64,8 @@ def mean_average_precision(labels: Sequence[LabelledImage], predictions: Sequenc
     return evaluate(found, truth, num_classes, len(labels), ignored).map if len(truth) else -1.0
 
 
-def _boxes(images: Iterable[Sequence[LabelledBox]]) -> Boxes:
-    return Boxes.of([(k, b.class_index, b.x, b.y, b.w, b.h, 1) for k, boxes in enumerate(images) for b in boxes])
+def _boxes(images: Iterable[Sequence[LabelledBox]]) -> BoxTable:
+    return BoxTable.of([(k, b.class_index, b.x, b.y, b.w, b.h, 1) for k, boxes in enumerate(images) for b in boxes])
 
 
 def draw_comparison(

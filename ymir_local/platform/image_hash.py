@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from ymir_exc.threads import Progress, in_threads
+from ymir_exc.threads import OnProgress, in_threads
 
 READ_BYTES = 1 << 20
 
@@ -34,7 +34,7 @@ def asset_id(image: Path) -> str:
     return _known[key]
 
 
-def asset_ids(images: Iterable[Path], on_progress: Progress | None = None) -> list[str]:
+def asset_ids(images: Iterable[Path], on_progress: OnProgress | None = None) -> list[str]:
     """Return the names of many images, in their order; see `asset_id`.
 
     Args:

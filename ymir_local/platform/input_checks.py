@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ymir_exc.errors import DatasetError
-from ymir_exc.threads import Progress
+from ymir_exc.threads import OnProgress
 
 from .image_hash import asset_ids
 from .labels import LabelledImage
@@ -46,7 +46,7 @@ def check_no_copies(what: str, images: Sequence[Path], names: Sequence[str]) -> 
         first[name] = image
 
 
-def check_consistent_labels(splits: Mapping[str, Sequence[LabelledImage]], on_progress: Progress | None) -> None:
+def check_consistent_labels(splits: Mapping[str, Sequence[LabelledImage]], on_progress: OnProgress | None) -> None:
     """Reject what one annotation file for each image cannot hold.
 
     An image may be in both sets, but once in each, and with the same labels.

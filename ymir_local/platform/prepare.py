@@ -22,7 +22,7 @@ import yaml
 
 from ymir_exc.errors import DatasetError
 from ymir_exc.reading import read_mapping, read_training_result
-from ymir_exc.threads import Progress, in_threads
+from ymir_exc.threads import OnProgress, in_threads
 
 from .annotations import annotation_format, ark_bytes, coco_bytes, voc_bytes
 from .assets import add_assets
@@ -192,7 +192,7 @@ def prepare_training(
     parameters: Mapping[str, Any] | None = None,
     pretrained: ModelStage | None = None,
     host: Host | None = None,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Task:
     """Prepare a training.
 
@@ -236,7 +236,7 @@ def prepare_candidates(
     mining: bool = False,
     infer: bool = False,
     host: Host | None = None,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Task:
     """Prepare mining, inference or both in one run.
 

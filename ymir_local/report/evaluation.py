@@ -26,7 +26,7 @@ KINDS = ('wrong class', 'badly placed', 'background', 'duplicate', 'missed')
 
 
 @dataclass(frozen=True)
-class Boxes:
+class BoxTable:
     """Boxes of many images.
 
     Args:
@@ -42,7 +42,7 @@ class Boxes:
     score: np.ndarray
 
     @classmethod
-    def of(cls, rows: Sequence[Sequence[float]]) -> 'Boxes':
+    def of(cls, rows: Sequence[Sequence[float]]) -> 'BoxTable':
         """Make arrays of rows `(image, label, x, y, w, h, score)`."""
         table = np.array(rows, np.float64).reshape(-1, 7)
         return cls(table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2:6], table[:, 6])
@@ -50,12 +50,12 @@ class Boxes:
     def __len__(self) -> int:
         return len(self.image)
 
-    def take(self, rows: np.ndarray) -> 'Boxes':
+    def take(self, rows: np.ndarray) -> 'BoxTable':
         """Return the boxes of some rows, given by number or by (N,) booleans."""
-        return Boxes(self.image[rows], self.label[rows], self.xywh[rows], self.score[rows])
+        return BoxTable(self.image[rows], self.label[rows], self.xywh[rows], self.score[rows])
 
 
-NO_BOXES = Boxes.of([])
+NO_BOXES = BoxTable.of([])
 
 
 class ClassResult(NamedTuple):
@@ -117,8 +117,8 @@ class Evaluation:
         errors: (I,) mistakes per image.
     """
 
-    found: Boxes
-    truth: Boxes
+    found: BoxTable
+    truth: BoxTable
     classes: list[ClassResult]
     score: float
     map: float
@@ -131,7 +131,7 @@ class Evaluation:
     errors: np.ndarray
 
 
-def run_coco(found: Boxes, truth: Boxes, ignored: Boxes, num_classes: int, **params: Any) -> dict[str, Any]:
+def run_coco(found: BoxTable, truth: BoxTable, ignored: BoxTable, num_classes: int, **params: Any) -> dict[str, Any]:
     """Evaluate boxes of any size with faster-coco-eval.
 
     Args:
@@ -164,7 +164,7 @@ def run_coco(found: Boxes, truth: Boxes, ignored: Boxes, num_classes: int, **par
     return evaluation.eval
 
 
-def match(found: Boxes, truth: Boxes, ignored: Boxes = NO_BOXES, num_classes: int = 1) -> np.ndarray:
+def match(found: BoxTable, truth: BoxTable, ignored: BoxTable = NO_BOXES, num_classes: int = 1) -> np.ndarray:
     """Match all predictions, also those beyond the 100 best of a class in an image.
 
     Args:
@@ -183,7 +183,9 @@ def match(found: Boxes, truth: Boxes, ignored: Boxes = NO_BOXES, num_classes: in
     return taken
 
 
-def evaluate(found: Boxes, truth: Boxes, num_classes: int, num_images: int, ignored: Boxes = NO_BOXES) -> Evaluation:
+def evaluate(
+    found: BoxTable, truth: BoxTable, num_classes: int, num_images: int, ignored: BoxTable = NO_BOXES
+) -> Evaluation:
     """Compare predictions with labels.
 
     Args:
@@ -246,7 +248,7 @@ def best_f1(score: np.ndarray, hit: np.ndarray, num_truth: int) -> tuple[float, 
     return float(scores[best]), float(f1[best])
 
 
-def _annotations(boxes: Boxes, first_id: int, iscrowd: int = 0) -> Iterator[dict[str, Any]]:
+def _annotations(boxes: BoxTable, first_id: int, iscrowd: int = 0) -> Iterator[dict[str, Any]]:
     rows = zip(boxes.image.tolist(), boxes.label.tolist(), boxes.xywh.tolist(), boxes.score.tolist())
     for number, (image, label, box, score) in enumerate(rows, first_id):
         yield {
@@ -261,8 +263,8 @@ def _annotations(boxes: Boxes, first_id: int, iscrowd: int = 0) -> Iterator[dict
 
 
 def _class_result(
-    found: Boxes,
-    truth: Boxes,
+    found: BoxTable,
+    truth: BoxTable,
     taken: np.ndarray,
     judged: np.ndarray,
     shown: np.ndarray,
@@ -292,7 +294,7 @@ def _class_result(
     )
 
 
-def _confused(found: Boxes, truth: Boxes, matched: np.ndarray, shown: np.ndarray) -> dict[int, int]:
+def _confused(found: BoxTable, truth: BoxTable, matched: np.ndarray, shown: np.ndarray) -> dict[int, int]:
     """Return for predictions left over the label, left over too, that each takes whatever its class."""
     loose = np.flatnonzero(shown & (matched < 0))
     free = np.setdiff1d(np.arange(len(truth)), matched[matched >= 0])
@@ -302,7 +304,7 @@ def _confused(found: Boxes, truth: Boxes, matched: np.ndarray, shown: np.ndarray
 
 
 def _mistakes(
-    found: Boxes, truth: Boxes, matched: np.ndarray, shown: np.ndarray, confused: dict[int, int]
+    found: BoxTable, truth: BoxTable, matched: np.ndarray, shown: np.ndarray, confused: dict[int, int]
 ) -> list[Mistake]:
     """Return what is wrong with each prediction without a label; a label is missed if nothing of that is at it."""
     loose = np.flatnonzero(shown & (matched < 0))
@@ -323,7 +325,7 @@ def _mistakes(
     return mistakes + [Mistake('missed', int(truth.image[row]), -1, int(row)) for row in missed]
 
 
-def _kind_of(xywh: np.ndarray, class_index: int, labels: Boxes, rows: np.ndarray) -> tuple[str, int]:
+def _kind_of(xywh: np.ndarray, class_index: int, labels: BoxTable, rows: np.ndarray) -> tuple[str, int]:
     """Return what is wrong with a prediction that takes no label, and the label that explains it.
 
     Args:

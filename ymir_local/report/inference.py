@@ -10,7 +10,7 @@ from ..platform.labels import Dataset
 from ..texts import as_text, t
 from . import summary
 from .charts import Series, bar_chart, heat_map, line_chart
-from .evaluation import KINDS, Boxes, Evaluation, Mistake, evaluate
+from .evaluation import KINDS, BoxTable, Evaluation, Mistake, evaluate
 from .pictures import Album, Mark
 from .run_files import RunFiles
 from .scenes import Scene, Truth, read_scenes
@@ -65,7 +65,7 @@ def inference_part(
     if unknown:
         run.gaps.append(t('report.the result names classes that', ', '.join(unknown)))
     shown_names = [*run.class_names, *unknown]
-    found = Boxes.of(rows)
+    found = BoxTable.of(rows)
     missing = sum(scene.name not in (run.detections or {}) for scene in scenes)
     if missing:
         run.gaps.append(t('report.candidates are not in infer-result json', missing))
@@ -145,7 +145,7 @@ def _confusion_chart(result: Evaluation, names: Sequence[str]) -> Markup:
 
 
 def _histograms(
-    found: Boxes, names: Sequence[str], hit: np.ndarray | None = None, judged: np.ndarray | None = None
+    found: BoxTable, names: Sequence[str], hit: np.ndarray | None = None, judged: np.ndarray | None = None
 ) -> list[tuple[str, int, Markup]]:
     """Return the score of each class with predictions, those with most first.
 
@@ -175,7 +175,7 @@ def _histograms(
     return charts
 
 
-def _num_hidden(found: Boxes, names: Sequence[str]) -> int:
+def _num_hidden(found: BoxTable, names: Sequence[str]) -> int:
     return max(int((np.bincount(found.label, minlength=len(names)) > 0).sum()) - MAX_HISTOGRAMS, 0)
 
 
@@ -284,7 +284,7 @@ def _worst_images(
 
 
 def _without_labels(
-    found: Boxes, scenes: Sequence[Scene], names: Sequence[str], album: Album, run: RunFiles
+    found: BoxTable, scenes: Sequence[Scene], names: Sequence[str], album: Album, run: RunFiles
 ) -> dict[str, Any]:
     """Return counts, score histograms, and images: those found with least confidence, without boxes, and with most."""
     counts = np.bincount(found.label, minlength=len(names))
@@ -318,7 +318,7 @@ def _without_labels(
     }
 
 
-def _sample(k: int, found: Boxes, scene: Scene, names: Sequence[str], album: Album) -> dict[str, Any]:
+def _sample(k: int, found: BoxTable, scene: Scene, names: Sequence[str], album: Album) -> dict[str, Any]:
     picture = album.whole(scene.path, 300)
     rows = np.flatnonzero(found.image == k)
     marks = [

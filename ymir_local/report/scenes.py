@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ..platform.labels import Dataset
 from ..platform.prepare import asset_id
 from ..texts import t
-from .evaluation import Boxes
+from .evaluation import BoxTable
 from .run_files import RunFiles, index_entries, objects_of
 
 COUNTED, DIFFICULT, CROWD = 'counted', 'difficult', 'crowd'
@@ -46,8 +46,8 @@ class Truth(NamedTuple):
         ignored: difficult objects and crowds, which are neither found nor missed.
     """
 
-    counted: Boxes
-    ignored: Boxes
+    counted: BoxTable
+    ignored: BoxTable
 
 
 def read_scenes(
@@ -100,8 +100,8 @@ def read_scenes(
     return scenes, truth
 
 
-def _boxes(labels: Iterable[tuple[int, Label]]) -> Boxes:
-    return Boxes.of([(k, item.class_index, *item.xywh, 1.0) for k, item in labels])
+def _boxes(labels: Iterable[tuple[int, Label]]) -> BoxTable:
+    return BoxTable.of([(k, item.class_index, *item.xywh, 1.0) for k, item in labels])
 
 
 def _labels_by_name(

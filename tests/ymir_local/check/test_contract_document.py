@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ymir_local.check import all_rules
-from ymir_local.check.finding import Rule, Text
+from ymir_local.check.finding import CheckRule, Text
 from ymir_local.check.rule_tables import table, with_tables
 from ymir_local.cli import app
 from ymir_local.datasets import write_dataset
@@ -37,8 +37,8 @@ def test_a_rule_without_a_place_is_named():
 
 
 def test_what_would_break_a_table_is_escaped(monkeypatch):
-    monkeypatch.setattr(Rule, 'must', Text('x | <y>', ''))
-    rule = Rule('a/b', 'z', 'error', lambda facts: [])
+    monkeypatch.setattr(CheckRule, 'must', Text('x | <y>', ''))
+    rule = CheckRule('a/b', 'z', 'error', lambda facts: [])
     assert table([rule]).splitlines()[-1] == '| `a/b` | error | x \\| &lt;y> |'
 
 

@@ -8,10 +8,10 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from ymir_local.report.evaluation import NO_BOXES, Boxes
+from ymir_local.report.evaluation import NO_BOXES, BoxTable
 
 
-def annotations_of(truth: Boxes, crowds: Boxes = NO_BOXES) -> list[dict]:
+def annotations_of(truth: BoxTable, crowds: BoxTable = NO_BOXES) -> list[dict]:
     """COCO's annotations of labels, ids from 1."""
     rows = [(boxes, k, crowd) for boxes, crowd in ((truth, 0), (crowds, 1)) for k in range(len(boxes))]
     return [
@@ -28,9 +28,9 @@ def annotations_of(truth: Boxes, crowds: Boxes = NO_BOXES) -> list[dict]:
 
 
 def evaluated(
-    found: Boxes,
-    truth: Boxes,
-    crowds: Boxes,
+    found: BoxTable,
+    truth: BoxTable,
+    crowds: BoxTable,
     num_classes: int,
     num_images: int,
     by_class: bool = True,
@@ -63,7 +63,9 @@ def precisions(evaluation: Any) -> np.ndarray:
     return np.asarray(evaluation.eval['precision'])[:, :, :, 0, -1]
 
 
-def confusion(found: Boxes, truth: Boxes, crowds: Boxes, num_classes: int, num_images: int, score: float) -> np.ndarray:
+def confusion(
+    found: BoxTable, truth: BoxTable, crowds: BoxTable, num_classes: int, num_images: int, score: float
+) -> np.ndarray:
     """(C + 1, C + 1) labels by predictions from a score upwards: matched within the class by pycocotools, what is left
     matched by it whatever the class.
     """

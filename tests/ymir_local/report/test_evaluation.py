@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 
-from ymir_local.report.evaluation import NO_BOXES, Boxes, best_f1, evaluate
+from ymir_local.report.evaluation import NO_BOXES, BoxTable, best_f1, evaluate
 
 # Image 0: labels A (class 0), B (class 0), C (class 1), D (class 1, large, never found).
-TRUTH = Boxes.of([(0, 0, 0, 0, 10, 10, 1), (0, 0, 50, 0, 10, 10, 1), (0, 1, 0, 50, 10, 10, 1), (1, 1, 0, 0, 30, 30, 1)])
-FOUND = Boxes.of(
+TRUTH = BoxTable.of(
+    [(0, 0, 0, 0, 10, 10, 1), (0, 0, 50, 0, 10, 10, 1), (0, 1, 0, 50, 10, 10, 1), (1, 1, 0, 0, 30, 30, 1)]
+)
+FOUND = BoxTable.of(
     [
         (0, 0, 0, 0, 10, 10, 0.9),  # A
         (0, 0, 1, 0, 10, 10, 0.8),  # A again
@@ -35,11 +37,11 @@ def test_every_kind_of_mistake():
 
 def test_wrong_class_when_the_label_is_free():
     kept = [0, 1, 2, 3, 4]
-    found = Boxes(FOUND.image[kept], FOUND.label[kept], FOUND.xywh[kept], FOUND.score[kept])
+    found = BoxTable(FOUND.image[kept], FOUND.label[kept], FOUND.xywh[kept], FOUND.score[kept])
     result = evaluate(found, TRUTH, 2, 2)
     assert result.score == 0.9  # one right of two, 2 * 1 / (2 + 4)
     assert result.confusion.tolist() == [[1, 0, 1], [0, 0, 2], [0, 1, 0]]
-    lower = evaluate(Boxes.of([(0, 0, 0, 50, 10, 10, 0.7)]), TRUTH, 2, 2)
+    lower = evaluate(BoxTable.of([(0, 0, 0, 50, 10, 10, 0.7)]), TRUTH, 2, 2)
     assert [(item.kind, item.truth) for item in lower.mistakes if item.found == 0] == [('wrong class', 2)]
     assert lower.confusion.tolist() == [[0, 0, 2], [1, 0, 1], [0, 0, 0]]
 
@@ -69,9 +71,9 @@ def test_best_f1_keeps_equal_scores_together():
 
 def test_difficult_objects_are_neither_found_nor_missed():
     """Any number of predictions on one of them do not count."""
-    truth = Boxes.of([(0, 0, 0, 0, 10, 10, 1), (0, 0, 40, 0, 10, 10, 1)])
-    difficult = Boxes.of([(0, 0, 20, 0, 10, 10, 1), (0, 0, 1, 0, 10, 10, 1)])
-    found = Boxes.of(
+    truth = BoxTable.of([(0, 0, 0, 0, 10, 10, 1), (0, 0, 40, 0, 10, 10, 1)])
+    difficult = BoxTable.of([(0, 0, 20, 0, 10, 10, 1), (0, 0, 1, 0, 10, 10, 1)])
+    found = BoxTable.of(
         [
             (0, 0, 0, 0, 10, 10, 0.9),
             (0, 0, 20, 0, 10, 10, 0.8),
@@ -92,14 +94,14 @@ def test_difficult_objects_are_neither_found_nor_missed():
 
 
 def test_a_prediction_that_lies_in_a_crowd_by_half_does_not_count():
-    crowd = Boxes.of([(0, 0, 0, 0, 100, 100, 1)])
-    found = Boxes.of([(0, 0, 90, 0, 20, 10, 0.9), (0, 0, 91, 0, 20, 10, 0.9), (0, 0, 0, 0, 0, 0, 0.9)])
+    crowd = BoxTable.of([(0, 0, 0, 0, 100, 100, 1)])
+    found = BoxTable.of([(0, 0, 90, 0, 20, 10, 0.9), (0, 0, 91, 0, 20, 10, 0.9), (0, 0, 0, 0, 0, 0, 0.9)])
     assert evaluate(found, NO_BOXES, 1, 1, crowd).neutral.tolist() == [True, False, False]
 
 
 @pytest.mark.parametrize('found, truth', [([], []), ([(0, 0, 0, 0, 5, 5, 0.5)], []), ([], [(0, 0, 0, 0, 5, 5, 1)])])
 def test_empty_sides(found, truth):
-    result = evaluate(Boxes.of(found), Boxes.of(truth), 1, 1)
+    result = evaluate(BoxTable.of(found), BoxTable.of(truth), 1, 1)
     assert result.confusion.tolist() == [[0, len(truth)], [len(found), 0]]
     assert [item.kind for item in result.mistakes] == ['background'] * len(found) + ['missed'] * len(truth)
     assert result.map == 0 if truth else np.isnan(result.map)
@@ -107,8 +109,8 @@ def test_empty_sides(found, truth):
 
 def test_all_predictions_are_shown_and_100_of_a_class_in_an_image_count_for_ap():
     """150 objects in a row, all found: AP stops at the first 100, as COCO has it."""
-    truth = Boxes.of([(0, 0, 10 * k, 0, 8, 8, 1) for k in range(150)])
-    found = Boxes(truth.image, truth.label, truth.xywh, np.linspace(0.9, 0.5, 150))
+    truth = BoxTable.of([(0, 0, 10 * k, 0, 8, 8, 1) for k in range(150)])
+    found = BoxTable(truth.image, truth.label, truth.xywh, np.linspace(0.9, 0.5, 150))
     result = evaluate(found, truth, 1, 1)
     assert result.classes[0].ap50 == pytest.approx(67 / 101)
     assert (result.score, result.classes[0].num_found, len(result.mistakes)) == (0.5, 150, 0)

@@ -12,7 +12,7 @@ from ymir_local.datasets import read_dataset
 from ymir_local.demo.sample_data import generate
 from ymir_local.platform.labels import Dataset, LabelledBox, LabelledImage
 from ymir_local.report.charts import BOTTOM, LEFT, RIGHT, TOP
-from ymir_local.report.evaluation import Boxes
+from ymir_local.report.evaluation import BoxTable
 
 
 @pytest.fixture
@@ -44,11 +44,11 @@ def test_page_of_a_coco_folder(labelled, tmp_path, class_names):
     runs.finish(task)
     page = report(task, tmp_path, labels=read_dataset(tmp_path / 'labelled', 'coco'))
 
-    found = Boxes.of(
+    found = BoxTable.of(
         [(k, class_names.index(name), *box, score) for k, items in enumerate(objects) for name, score, *box in items]
     )
     truth, crowds = (
-        Boxes.of(
+        BoxTable.of(
             [
                 (item['image_id'], item['category_id'] - 1, *item['bbox'], 1)
                 for item in content['annotations']

@@ -14,7 +14,7 @@ from mmyolo.tools.analysis import confusion_matrix
 from tests.ymir_local.report import coco_reference
 from ymir_local.demo.demo_result import mean_average_precision
 from ymir_local.platform.labels import LabelledBox, LabelledImage
-from ymir_local.report.evaluation import Boxes, evaluate
+from ymir_local.report.evaluation import BoxTable, evaluate
 
 TIED = [0.125, 0.25, 0.2578125, 0.5, 0.875]  # as 32 bits hold them
 
@@ -48,7 +48,7 @@ CASES = {
 def random_boxes(rng, count, case, scores):
     xy, wh = rng.integers(0, 40, (count, 2)), rng.integers(1, 25, (count, 2))
     labels = rng.integers(0, max(case.classes - case.classes // 4, 1), count)  # none of the last classes
-    return Boxes(
+    return BoxTable(
         rng.integers(0, case.images, count), labels, np.hstack([xy, wh]).astype(float), rng.choice(scores, count)
     )
 

@@ -9,7 +9,7 @@ import yaml
 from tests.ymir_local.report import runs
 from tests.ymir_local.report.reader import report
 from ymir_local.report import summary
-from ymir_local.report.evaluation import Boxes, evaluate
+from ymir_local.report.evaluation import BoxTable, evaluate
 from ymir_local.report.summary import FAULTS, NEXT, QUALITY
 
 TRUTH = [(k, k % 2, 0, 0, 10, 10, 1) for k in range(10)]  # one object in each of ten images, of two classes in turn
@@ -38,7 +38,7 @@ def test_shares_in_words(part, whole, words):
 
 
 def answers_for(found):
-    return summary.labelled_inference(evaluate(Boxes.of(found), Boxes.of(TRUTH), 2, 10), ['cat', 'dog'])
+    return summary.labelled_inference(evaluate(BoxTable.of(found), BoxTable.of(TRUTH), 2, 10), ['cat', 'dog'])
 
 
 def test_missed_objects():
@@ -90,7 +90,7 @@ def test_boxes_on_background_and_found_twice():
 
 def test_nothing_found_and_nothing_labelled():
     assert sentences(answers_for([]), QUALITY) == ['None of the 10 labelled objects is found.']
-    empty = summary.labelled_inference(evaluate(Boxes.of([(0, 0, 0, 0, 9, 9, 0.5)]), Boxes.of([]), 1, 1), ['cat'])
+    empty = summary.labelled_inference(evaluate(BoxTable.of([(0, 0, 0, 0, 9, 9, 0.5)]), BoxTable.of([]), 1, 1), ['cat'])
     assert sentences(empty, QUALITY) == ['No object is labelled, so there is no accuracy.']
 
 
