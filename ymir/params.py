@@ -6,7 +6,6 @@ default, an empty value means the default, and strings are cast. A key that nobo
 of older images live on in the platform's database; a value that cannot be used is an error.
 """
 
-import difflib
 import logging
 import reprlib
 from typing import Any, ClassVar, TypeVar
@@ -15,6 +14,7 @@ from pydantic import ValidationError
 
 from tmi.errors import ObjectTypeError, SettingError
 from tmi.settings import InferenceSettings, MiningSettings, Settings, TrainingSettings
+from ymir_exc.near_names import near_name
 
 logger = logging.getLogger('ymir')
 
@@ -22,7 +22,6 @@ SHORT = reprlib.Repr()
 SHORT.maxstring = SHORT.maxother = 200
 
 PLATFORM_PREFIX = 'openpai_'  # where the platform runs tasks on OpenPAI
-NEAR = 0.75  # of 1; less likeness is not a misspelling: max_iter is not val_interval
 # Set or consumed by the platform; known, and nothing to warn about.
 PLATFORM_KEYS = frozenset(
     {
@@ -149,8 +148,8 @@ def _warn_of_unknown(cls: type[Params], given: dict[str, Any]) -> None:
     known = set(cls.model_fields) | PLATFORM_KEYS | cls.foreign_keys
     unknown = sorted(str(key) for key in given if key not in known and not str(key).startswith(PLATFORM_PREFIX))
     for key in unknown:
-        near = difflib.get_close_matches(key, cls.model_fields, n=1, cutoff=NEAR)
-        hint = f'did you mean {near[0]}?' if near else 'it has no effect.'
+        near = near_name(key, cls.model_fields)
+        hint = f'did you mean {near}?' if near else 'it has no effect.'
         logger.warning('Unknown key in config.yaml: %s; %s', key, hint)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 import subprocess
 import sys
 from typing import Mapping, Sequence, Union
@@ -12,6 +11,7 @@ from . import env, monitor
 from .child_process import run_and_forward_signals
 from .code import ExecutorReturnCode, ExecutorState
 from .errors import ConfigError, ExecutorError
+from .exit_status import OUT_OF_MEMORY, signal_of
 from .progress import YmirTask
 from .util import get_bool, get_merged_config
 
@@ -86,8 +86,8 @@ def _sentence(error: Exception) -> str:
     program = ' '.join(error.cmd)
     if error.returncode >= 0:
         return f'{program} ended with exit status {error.returncode}'
-    name = signal.Signals(-error.returncode).name
-    hint = '; the system does that when memory runs out' if name == 'SIGKILL' else ''
+    name = signal_of(error.returncode)
+    hint = f', {OUT_OF_MEMORY}' if name == 'SIGKILL' else ''
     return f'{program} was ended by {name}{hint}'
 
 

@@ -120,7 +120,7 @@ def test_an_unreadable_monitor_file_is_mended(task, content):
 def test_a_program_that_is_killed_or_does_not_exist(task):
     with pytest.raises(subprocess.CalledProcessError):
         Executor({'training': fail('import os; os.kill(os.getpid(), 9)')}).start()
-    assert monitor.read_monitor().message.endswith('was ended by SIGKILL; the system does that when memory runs out')
+    assert monitor.read_monitor().message.endswith('was ended by SIGKILL, as the system does when memory runs out')
     task.monitor_file.unlink()
     with pytest.raises(FileNotFoundError):
         Executor({'training': ['/no/such/program']}).start()

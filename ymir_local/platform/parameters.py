@@ -6,7 +6,6 @@ form drops is not in config.yaml: for training empty texts, for mining and infer
 but a zero that is given here is kept.
 """
 
-import difflib
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from ymir_exc.near_names import near_name
 from ymir_exc.yaml_text import load_yaml
 
 from .prepare import IMG_MAN
@@ -30,7 +30,6 @@ RESERVED = {
     'run_infer': 'use `ymir infer`',
     'run_mining': 'use `ymir mine` or `ymir infer --mine`',
 }
-NEAR = 0.75  # of 1; less likeness is not a misspelling: max_iter is not val_interval
 # Read by the platform or the reference executors though no template need name them.
 KNOWN_ELSEWHERE = ('export_format', 'shm_size')
 FOLDERS = {2: '/img-man/det', 3: '/img-man/semantic-seg', 4: '/img-man/instance-seg', 50: '/img-man/multi-modal'}
@@ -150,8 +149,8 @@ def parse_overrides(
         if key in RESERVED:
             raise ParameterError(f'{key} is set by the platform: {RESERVED[key]}')
         if key not in template and key not in KNOWN_ELSEWHERE:
-            near = difflib.get_close_matches(key, list(template), n=1, cutoff=NEAR)
-            warn(f'{key} is not in the template of this executor' + (f'; did you mean {near[0]}?' if near else ''))
+            near = near_name(key, template)
+            warn(f'{key} is not in the template of this executor' + (f'; did you mean {near}?' if near else ''))
         edits[key] = _as_the_form(key, text.strip(), template.get(key, ''))
     return edits
 

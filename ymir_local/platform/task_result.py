@@ -4,12 +4,12 @@ Success is exit code 0 together with result files that the platform can read. Ev
 platform would show, so that a failure here and there are the same failure.
 """
 
-import signal
 from dataclasses import dataclass
 from pathlib import Path
 
 from ymir_exc.code import ExecutorReturnCode, PlatformCode
 from ymir_exc.errors import ResultRejected
+from ymir_exc.exit_status import OUT_OF_MEMORY, signal_of
 from ymir_exc.reading import read_infer_result, read_mining_result, read_training_result
 
 from .run import DOCKER_FAILED, MonitorReading
@@ -83,10 +83,7 @@ def describe_exit(exit_code: int) -> str:
         return f'{text}: Docker started no container or lost it; what it says ends the log'
     if exit_code in (126, 127):
         return f'{text}: the command to run ' + ('cannot be executed' if exit_code == 126 else 'does not exist')
-    try:
-        name = signal.Signals(-exit_code if exit_code < 0 else exit_code - 128).name
-    except ValueError:
-        return text
+    name = signal_of(exit_code)
     if name == 'SIGKILL':
-        return f'{text}: killed (SIGKILL), as the system does when memory runs out, and `docker rm -f` or `kill -9`'
-    return f'{text}: ended by {name}'
+        return f'{text}: killed (SIGKILL), {OUT_OF_MEMORY}, and `docker rm -f` or `kill -9`'
+    return f'{text}: ended by {name}' if name else text
