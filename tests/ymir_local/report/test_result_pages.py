@@ -269,9 +269,9 @@ def test_reason(score, boxes, algorithm, what, terms):
 
 def test_every_algorithm_of_this_executor_has_a_reason():
     """Fails when tmi/mining learns a new algorithm that the page does not explain."""
-    from tmi.mining import RULES
+    from tmi.mining import ALGORITHMS as SCORERS
 
-    assert set(ALGORITHMS) == set(RULES)
+    assert set(ALGORITHMS) == set(SCORERS)
 
 
 def test_the_reason_is_given_for_this_executor_alone(tmp_path, images, class_names):
