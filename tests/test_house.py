@@ -309,13 +309,20 @@ def test_commands_of_documents_exist(document):
         if words[:1] == ['make']:
             wrong += [f'no target {word}' for word in words[1:] if '=' not in word and word not in targets]
         for word in words:
-            if re.fullmatch(r'(?:ymir|tools|configs|demo|benchmarks|tests|requirements)/[\w./-]+', word):
+            if re.fullmatch(r'(?:ymir|tmi|tools|configs|demo|benchmarks|tests|requirements)/[\w./-]+', word):
                 wrong += [] if (ROOT / word).exists() else [f'no file {word}']
         if '-m' in words and words[0].startswith(('python', '.venv/bin/python')):
             module = words[words.index('-m') + 1]
             if module.split('.')[0] in PACKAGES and not (ROOT / (module.replace('.', '/') + '.py')).exists():
                 wrong.append(f'no module {module}')
     assert not wrong, '\n'.join(wrong)
+
+
+@pytest.mark.parametrize('document', ['docs/architecture.md', 'docs/training.md', 'README.md', 'README_zh-CN.md'])
+def test_files_that_documents_name_exist(document):
+    named = re.findall(r'`([a-z_]+/[\w./*-]*)`', (ROOT / document).read_text(encoding='utf-8'))
+    files = [name for name in named if name.split('/')[0] in (*PACKAGES, 'tests', 'docs') and 'NAME' not in name]
+    assert files and [name for name in files if not any(ROOT.glob(name.rstrip('/')))] == []
 
 
 @pytest.mark.parametrize('document', DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
