@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run files that train or infer first, so that processes that share the tests end together."""
     long = {item.path for item in items if item.get_closest_marker('integration')}
     items.sort(key=lambda item: item.path not in long)
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give the tests of the demos, which share a training, to one process; all others file by file."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return 'tests/demo' if nodeid.startswith('tests/demo/') else super()._split_scope(nodeid)
+
+    return Scheduling(config, log) if config.getoption('dist') == 'loadfile' else None
 
 
 @pytest.fixture(scope='session', autouse=True)
