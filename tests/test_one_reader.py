@@ -1,4 +1,4 @@
-"""One reader of each file of the contract: whoever reads an odd file gets the same content, or refuses it alike.
+"""One reader of each file of the contract: whoever reads an odd file gets the same content, or rejects it alike.
 
 The rows are files as editors, other systems and broken programs write them; the readers are those of an executor, of
 the prediction, of `ymir check`, of the report, of the data sets and of the platform's part for one machine.
@@ -26,17 +26,17 @@ from ymir_local.platform.run import MonitorReading
 from ymir_local.platform.task_result import judge
 from ymir_local.report.run_files import read_run
 
-REFUSED = 'refused'
+REJECTED = 'rejected'
 MARK = b'\xef\xbb\xbf'
 
 
 def said_by(read):
-    """What a reader gives; REFUSED if it raises, or if a rule of the check has nothing to look at."""
+    """What a reader gives; REJECTED if it raises, or if a rule of the check has nothing to look at."""
     try:
         return read()
     except (OSError, ValueError, PackageError, NotApplicable, KeyError) as error:
         assert str(error) or isinstance(error, NotApplicable)
-        return REFUSED
+        return REJECTED
 
 
 def asserted(readers, expected):
@@ -144,21 +144,21 @@ MONITORS = {
     'a message': (LINE.replace(b'2\t0', b'4\t300103') + '\t"内存" full\nt\n'.encode(), (0.5, 4, 300103, '"内存" full')),
     'blanks in a number': (LINE.replace(b'0.50', b' 0.5 '), GOOD),
     'progress beyond 1': (LINE.replace(b'0.50', b'50'), (50.0, 2, 0, '')),
-    'empty': (b'', REFUSED),
-    'blank': (b' \n', REFUSED),
-    'blank first line': (b'\n' + LINE, REFUSED),
-    'spaces': (LINE.replace(b'\t', b' '), REFUSED),
-    'three columns': (b't1\t1.5\t0.5\n', REFUSED),
-    'quotes': (LINE.replace(b'0.50', b'"0.50"'), REFUSED),
-    'a comma': (LINE.replace(b'0.50', b'0,50'), REFUSED),
-    'NUL': (LINE.replace(b'\t2', b'\t2\0'), REFUSED),
-    'state 5': (LINE.replace(b'\t2', b'\t5'), REFUSED),
-    'a word for the state': (LINE.replace(b'\t2', b'\trunning'), REFUSED),
-    'no code before a message': (LINE[:-1] + b'\tmessage', REFUSED),
-    'UTF-16': (LINE.decode().encode('utf-16'), REFUSED),
-    'Latin-1': (LINE + b'\tGer\xe4t', REFUSED),
-    'half a character': (LINE + '\t图'.encode()[:-1], REFUSED),
-    'missing': (None, REFUSED),
+    'empty': (b'', REJECTED),
+    'blank': (b' \n', REJECTED),
+    'blank first line': (b'\n' + LINE, REJECTED),
+    'spaces': (LINE.replace(b'\t', b' '), REJECTED),
+    'three columns': (b't1\t1.5\t0.5\n', REJECTED),
+    'quotes': (LINE.replace(b'0.50', b'"0.50"'), REJECTED),
+    'a comma': (LINE.replace(b'0.50', b'0,50'), REJECTED),
+    'NUL': (LINE.replace(b'\t2', b'\t2\0'), REJECTED),
+    'state 5': (LINE.replace(b'\t2', b'\t5'), REJECTED),
+    'a word for the state': (LINE.replace(b'\t2', b'\trunning'), REJECTED),
+    'no code before a message': (LINE[:-1] + b'\tmessage', REJECTED),
+    'UTF-16': (LINE.decode().encode('utf-16'), REJECTED),
+    'Latin-1': (LINE + b'\tGer\xe4t', REJECTED),
+    'half a character': (LINE + '\t图'.encode()[:-1], REJECTED),
+    'missing': (None, REJECTED),
 }
 
 
@@ -171,15 +171,15 @@ def test_monitor(task, kind):  # noqa: F811
     def of_platform():
         reading = MonitorReading()
         reading.read(task.monitor_file, final=True)
-        return REFUSED if reading.problem else tuple(reading.last)[2:]
+        return REJECTED if reading.problem else tuple(reading.last)[2:]
 
     def of_check():
         facts = Run(task.root / 'out', task.root / 'in')
-        return REFUSED if facts.monitor_content.faults else tuple(facts.monitor_content.line())[2:]
+        return REJECTED if facts.monitor_content.faults else tuple(facts.monitor_content.line())[2:]
 
     def of_report():
         progress = read_run(task.root).progress
-        return REFUSED if progress is None else tuple(progress)[2:]
+        return REJECTED if progress is None else tuple(progress)[2:]
 
     readers = {'SDK': lambda: tuple(monitor.read_monitor())[2:], 'platform': of_platform, 'check': of_check}
     asserted({**readers, 'report': of_report}, expected)
@@ -218,28 +218,28 @@ RESULTS = {
         b'model: [a.pth]\nmap: 1\n' + RESULT.encode(),
         ('default_best_stage', {'default_best_stage': {'mAP': 1}}),
     ),
-    'empty': (b'', REFUSED),
-    'blank': (b' \n\n', REFUSED),
-    'TAB': (changed('  a:', '\ta:'), REFUSED),
-    'NUL': (changed('0.5', '0.5\0'), REFUSED),
-    'UTF-16': (RESULT.encode('utf-16'), REFUSED),
-    'Latin-1': (RESULT.encode() + 'note: Gerät'.encode('latin-1'), REFUSED),
-    'cut short': (RESULT[:-3].encode(), REFUSED),
-    'two documents': (RESULT.encode() + b'---\n' + RESULT.encode(), REFUSED),
-    'tag': (changed('0.5', '!!python/float 0.5'), REFUSED),
-    'list': (b'- 1\n', REFUSED),
-    'not a number': (changed('0.5', '.nan'), REFUSED),
-    'per cent': (changed('0.5', '50'), REFUSED),
-    'no measurement': (changed('0.5', 'null'), REFUSED),
-    'milliseconds': (changed('1700000000', '1700000000000'), REFUSED),
-    'seconds with decimals as text': (changed('1700000000', '"1700000000.5"'), REFUSED),
-    'half a count as text': (changed('tp: 3', 'tp: "3.5"'), REFUSED),
-    'one file': (changed('[a.pth]', 'a.pth'), REFUSED),
-    'missing file': (changed('a.pth', 'b.pth'), REFUSED),
-    'another best stage': (changed("'a'", 'b'), REFUSED),
-    'old form without map': (b'model: [a.pth]\n', REFUSED),
-    'null for numbers': (RESULT.encode() + b'evaluate_config: null\n', REFUSED),
-    'missing': (None, REFUSED),
+    'empty': (b'', REJECTED),
+    'blank': (b' \n\n', REJECTED),
+    'TAB': (changed('  a:', '\ta:'), REJECTED),
+    'NUL': (changed('0.5', '0.5\0'), REJECTED),
+    'UTF-16': (RESULT.encode('utf-16'), REJECTED),
+    'Latin-1': (RESULT.encode() + 'note: Gerät'.encode('latin-1'), REJECTED),
+    'cut short': (RESULT[:-3].encode(), REJECTED),
+    'two documents': (RESULT.encode() + b'---\n' + RESULT.encode(), REJECTED),
+    'tag': (changed('0.5', '!!python/float 0.5'), REJECTED),
+    'list': (b'- 1\n', REJECTED),
+    'not a number': (changed('0.5', '.nan'), REJECTED),
+    'per cent': (changed('0.5', '50'), REJECTED),
+    'no measurement': (changed('0.5', 'null'), REJECTED),
+    'milliseconds': (changed('1700000000', '1700000000000'), REJECTED),
+    'seconds with decimals as text': (changed('1700000000', '"1700000000.5"'), REJECTED),
+    'half a count as text': (changed('tp: 3', 'tp: "3.5"'), REJECTED),
+    'one file': (changed('[a.pth]', 'a.pth'), REJECTED),
+    'missing file': (changed('a.pth', 'b.pth'), REJECTED),
+    'another best stage': (changed("'a'", 'b'), REJECTED),
+    'old form without map': (b'model: [a.pth]\n', REJECTED),
+    'null for numbers': (RESULT.encode() + b'evaluate_config: null\n', REJECTED),
+    'missing': (None, REJECTED),
 }
 
 
@@ -256,11 +256,11 @@ def test_training_result(task, kind):  # noqa: F811
 
     def of_check():
         facts = Run(out, task.root / 'in')
-        return REFUSED if not isinstance(facts.result.need().value, dict) or facts.result_faults else expected
+        return REJECTED if not isinstance(facts.result.need().value, dict) or facts.result_faults else expected
 
     readers = {
         'reading': lambda: value(read_training_result(task.models)),
-        'platform': lambda: expected if judge(0, MonitorReading(), out, training=True).ok else REFUSED,
+        'platform': lambda: expected if judge(0, MonitorReading(), out, training=True).ok else REJECTED,
         'package': lambda: pack(task.root, task.root / 'model.tar') and expected,
         'model': lambda: read_package(task.root, task.root / 'x') and expected,
         'stage': lambda: prepare.ModelStage.of_training(prepare.Task(task.root, 't1', False)) and expected,
@@ -268,7 +268,7 @@ def test_training_result(task, kind):  # noqa: F811
     }
     asserted(readers, expected)
     shown = read_run(task.root).result  # what is right in it, so that a page shows as much as it can
-    assert expected == REFUSED or value(shown) == expected
+    assert expected == REJECTED or value(shown) == expected
 
 
 # ----------------------------------------------------------------------------------------- infer-result.json
@@ -290,23 +290,23 @@ INFERS = {
     'no objects': (b'{"detection": {"a.jpg": {}}}', {'a.jpg': []}),
     'no score': (changed('"score": 0.5, ', '', INFER), {'a.jpg': []}),
     'an image twice': (changed('{"a.jpg"', '{"a.jpg": {"boxes": []}, "a.jpg"', INFER), {'a.jpg': [CAT]}),
-    'byte order mark': (MARK + INFER.encode(), REFUSED),
-    'UTF-16': (INFER.encode('utf-16'), REFUSED),
-    'Latin-1': (changed('a.jpg', 'Gerät', INFER).decode().encode('latin-1'), REFUSED),
-    'empty': (b'', REFUSED),
-    'cut short': (INFER[:-3].encode(), REFUSED),
-    'single quotes': (changed('"', "'", INFER), REFUSED),
-    'a trailing comma': (changed(']}}}', ',]}}}', INFER), REFUSED),
-    'NUL': (changed('a.jpg', 'a\0.jpg', INFER), REFUSED),
-    'no mapping': (b'{"detection": []}', REFUSED),
-    'null': (b'{"detection": {"a.jpg": null}}', REFUSED),
-    'half a pixel': (changed('"x": 1', '"x": 1.5', INFER), REFUSED),
-    'true': (changed('"x": 1', '"x": true', INFER), REFUSED),
-    'beyond 32 bits': (changed('"x": 1', '"x": 2147483648', INFER), REFUSED),
-    'an unknown side': (changed('"x": 1', '"x": 1, "z": 1', INFER), REFUSED),
-    'a score in words': (changed('0.5', '"high"', INFER), REFUSED),
-    'a blank class': (changed('"cat"', '" "', INFER), REFUSED),
-    'missing': (None, REFUSED),
+    'byte order mark': (MARK + INFER.encode(), REJECTED),
+    'UTF-16': (INFER.encode('utf-16'), REJECTED),
+    'Latin-1': (changed('a.jpg', 'Gerät', INFER).decode().encode('latin-1'), REJECTED),
+    'empty': (b'', REJECTED),
+    'cut short': (INFER[:-3].encode(), REJECTED),
+    'single quotes': (changed('"', "'", INFER), REJECTED),
+    'a trailing comma': (changed(']}}}', ',]}}}', INFER), REJECTED),
+    'NUL': (changed('a.jpg', 'a\0.jpg', INFER), REJECTED),
+    'no mapping': (b'{"detection": []}', REJECTED),
+    'null': (b'{"detection": {"a.jpg": null}}', REJECTED),
+    'half a pixel': (changed('"x": 1', '"x": 1.5', INFER), REJECTED),
+    'true': (changed('"x": 1', '"x": true', INFER), REJECTED),
+    'beyond 32 bits': (changed('"x": 1', '"x": 2147483648', INFER), REJECTED),
+    'an unknown side': (changed('"x": 1', '"x": 1, "z": 1', INFER), REJECTED),
+    'a score in words': (changed('0.5', '"high"', INFER), REJECTED),
+    'a blank class': (changed('"cat"', '" "', INFER), REJECTED),
+    'missing': (None, REJECTED),
 }
 
 
@@ -323,23 +323,23 @@ def test_infer_result(candidates, task, kind):  # noqa: F811
 
     def of_check():
         facts = Run(out, task.root / 'in')
-        return REFUSED if any(one.code for found in facts.infer_faults.values() for one in found) else expected
+        return REJECTED if any(one.code for found in facts.infer_faults.values() for one in found) else expected
 
     def of_demo():
-        by_stem = {name.rpartition('.')[0]: items for name, items in expected.items()} if expected != REFUSED else {}
+        by_stem = {name.rpartition('.')[0]: items for name, items in expected.items()} if expected != REJECTED else {}
         found = read_predictions(task.infer_file, ['cat'])
         boxes = {name: [(box.x, box.y, box.w, box.h) for box, _ in items] for name, items in found.items()}
         return expected if boxes == {name: [item[2] for item in items] for name, items in by_stem.items()} else found
 
     readers = {
         'reading': lambda: value(read_infer_result(task.infer_file)),
-        'platform': lambda: expected if judge(0, MonitorReading(), out, infer=True).ok else REFUSED,
+        'platform': lambda: expected if judge(0, MonitorReading(), out, infer=True).ok else REJECTED,
         'check': of_check,
         'demo': of_demo,
     }
     asserted(readers, expected)
     shown = read_run(task.root).detections  # without what is wrong
-    assert expected == REFUSED or value(shown) == expected
+    assert expected == REJECTED or value(shown) == expected
 
 
 # ------------------------------------------------------------------------------------------------ result.tsv
@@ -358,8 +358,8 @@ RANKINGS = {
     'blanks around the path': (b' a.jpg \t0.5\n', [(' a.jpg ', 0.5)]),
     'NUL': (b'a\0.jpg\t0.5\n', [('a\0.jpg', 0.5)]),
     'empty': (b'', []),
-    'UTF-16': ('a.jpg\t0.5\n'.encode('utf-16'), REFUSED),
-    'missing': (None, REFUSED),
+    'UTF-16': ('a.jpg\t0.5\n'.encode('utf-16'), REJECTED),
+    'missing': (None, REJECTED),
 }
 
 
@@ -373,7 +373,7 @@ def test_mining_result(task, kind):  # noqa: F811
 
     def of_report():
         ranking = read_run(task.root).ranking
-        return REFUSED if ranking is None else ranking
+        return REJECTED if ranking is None else ranking
 
     def of_command_line():
         shown = tasks._show_ranking(SimpleNamespace(quiet=True), prepare.Task(task.root, 't1', False))
@@ -384,7 +384,7 @@ def test_mining_result(task, kind):  # noqa: F811
 
     readers = {
         'reading': lambda: [(line.image, line.score) for line in read_mining_result(task.mining_file)],
-        'platform': lambda: expected if judge(0, MonitorReading(), task.root / 'out', mining=True).ok else REFUSED,
+        'platform': lambda: expected if judge(0, MonitorReading(), task.root / 'out', mining=True).ok else REJECTED,
         'check': of_check,
         'report': of_report,
         'command line': of_command_line,
@@ -403,17 +403,17 @@ CONFIGS = {
     'quotes': (changed('cat', '"cat"', CONFIG), ['cat', '图']),
     'blank lines': (changed('\n', '\n\n  \n', CONFIG), ['cat', '图']),
     'numbers': (changed('cat', '7', CONFIG), ['7', '图']),
-    'empty': (b'', REFUSED),
-    'blank': (b'\n\n', REFUSED),
-    'TAB': (b'\t' + CONFIG.encode(), REFUSED),
-    'NUL': (changed('cat', 'c\0t', CONFIG), REFUSED),
-    'UTF-16': (CONFIG.encode('utf-16'), REFUSED),
-    'Latin-1': ('class_names: [Gerät]'.encode('latin-1'), REFUSED),
-    'cut short': (b'class_names: [cat', REFUSED),
-    'list': (b'- cat\n', REFUSED),
-    'one word': (b'class_names: cat\n', REFUSED),
-    'no end': (b'class_names: &a [*a]\n', REFUSED),
-    'missing': (None, REFUSED),
+    'empty': (b'', REJECTED),
+    'blank': (b'\n\n', REJECTED),
+    'TAB': (b'\t' + CONFIG.encode(), REJECTED),
+    'NUL': (changed('cat', 'c\0t', CONFIG), REJECTED),
+    'UTF-16': (CONFIG.encode('utf-16'), REJECTED),
+    'Latin-1': ('class_names: [Gerät]'.encode('latin-1'), REJECTED),
+    'cut short': (b'class_names: [cat', REJECTED),
+    'list': (b'- cat\n', REJECTED),
+    'one word': (b'class_names: cat\n', REJECTED),
+    'no end': (b'class_names: &a [*a]\n', REJECTED),
+    'missing': (None, REJECTED),
 }
 
 
@@ -430,7 +430,7 @@ def test_config(task, kind):  # noqa: F811
 
     def names_in(config):
         names = config.get('class_names')
-        return [str(name) for name in names] if isinstance(names, list) else REFUSED
+        return [str(name) for name in names] if isinstance(names, list) else REJECTED
 
     readers = {
         'SDK': lambda: util.get_class_names(util.get_merged_config()),
@@ -446,11 +446,11 @@ ENVS = {
     'plain': (b'task_id: t1\n', 't1'),
     'byte order mark': (MARK + b'task_id: t1\r\n', 't1'),
     'quotes and blanks': (b"task_id:   't1'  \r", 't1'),
-    'UTF-16': ('task_id: t1\n'.encode('utf-16'), REFUSED),
-    'NUL': (b'task_id: t\0001\n', REFUSED),
-    'TAB': (b'\ttask_id: t1\n', REFUSED),
-    'list': (b'- task_id\n', REFUSED),
-    'missing': (None, REFUSED),
+    'UTF-16': ('task_id: t1\n'.encode('utf-16'), REJECTED),
+    'NUL': (b'task_id: t\0001\n', REJECTED),
+    'TAB': (b'\ttask_id: t1\n', REJECTED),
+    'list': (b'- task_id\n', REJECTED),
+    'missing': (None, REJECTED),
 }
 
 

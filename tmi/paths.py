@@ -1,4 +1,4 @@
-"""Where the files are that are no modules: configs and tools."""
+"""Where the files are that are not modules: configs and tools."""
 
 from pathlib import Path
 

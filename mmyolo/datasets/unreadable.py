@@ -69,7 +69,7 @@ class UnreadableImages:
             return True
 
     def has(self, part: str, path: str) -> bool:
-        """Whether an image is known to be unreadable."""
+        """Return whether an image is known to be unreadable."""
         self._catch_up()
         return (part, path) in self._found
 

@@ -42,7 +42,7 @@ class CfgOptions(argparse.Action):
 
 
 def parse_cfg_options(words: Sequence[str]) -> dict[str, Any]:
-    """Parse words `key=value` by mmengine's rules, but a value that is no list keeps its spaces.
+    """Parse words `key=value` by mmengine's rules, but a value that is not a list keeps its spaces.
 
     Args:
         words: E.g. `data_root=/data/my images`, `lr=0.1`, `betas=[0.9, 0.99]`.
@@ -78,7 +78,7 @@ def _parse_value(word: str, value: str) -> Any:
 
 
 def _brackets_fit(text: str) -> bool:
-    """Whether a list ends with the bracket that it begins with, and is not too deep to be read."""
+    """Return whether a list ends with the bracket that it begins with, and is not too deep to be read."""
     closing: list[str] = []
     for character in text:
         if character in '[(':

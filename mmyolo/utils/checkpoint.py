@@ -87,7 +87,7 @@ def check_file(path: str | Path) -> None:
 
 
 def fits_into_memory(size: int) -> bool:
-    """Whether this machine has the memory for so many bytes of weights, so that a lack of it has another reason."""
+    """Return whether this machine has memory for so many bytes of weights; then a lack of it has another reason."""
     return 4 * size < os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
 
 

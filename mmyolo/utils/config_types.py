@@ -304,7 +304,7 @@ def classes_named(name: Any, kind: Kind) -> list[Any]:
 
 
 def is_of_kind(value: Any, kind: Kind) -> bool:
-    """Whether a registered class is of a kind, and cannot take anything from outside the config that nobody checks."""
+    """Return whether a registered class is of a kind, and takes nothing unchecked from outside the config."""
     name = f'{getattr(value, "__module__", None) or ""}.{getattr(value, "__qualname__", "")}.'
     if not any(name.startswith(f'{allowed}.') for allowed in kind.modules):
         return False
@@ -321,7 +321,7 @@ def parameters(value: Any) -> frozenset[str]:
 
 
 def all_registered(kind: Kind) -> dict[str, list[Any]]:
-    """All classes of a kind: `scope.Name` to class."""
+    """Return all classes of a kind: `scope.Name` to class."""
     return {
         f'{scope}.{name}': value
         for name, values in _registered(kind.registries).items()

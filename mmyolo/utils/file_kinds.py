@@ -71,7 +71,7 @@ def kind_of_file(path: str | Path) -> str | None:
 
 
 def _is_text(head: bytes) -> bool:
-    """Whether bytes are text: no control characters, which every pickle has."""
+    """Return whether bytes are text: no control characters, which every pickle has."""
     return not re.search(rb'[\x00-\x08\x0e-\x1f\x7f]', head) and head[:1] != b'\x80'
 
 

@@ -1,7 +1,7 @@
 """Which classes an option of the user may name: those that trainings are made of, by the modules that define them.
 
 Of what is registered, some reads files that a setting names as code or as pickles, evaluates text, loads from the
-network, or removes what a setting says. So what is not named here is refused, whatever a later release of a package
+network, or removes what a setting says. So what is not named here is rejected, whatever a later release of a package
 registers.
 """
 
@@ -123,7 +123,7 @@ KINDS: Mapping[str, tuple[Kind, ...]] = {
 
 
 def may_be_named(name: Any, key: str) -> bool:
-    """Whether an option may name a class.
+    """Return whether an option may name a class.
 
     Args:
         name: `Name`, or `scope.Name` with a scope such as `mmdet`.

@@ -30,7 +30,7 @@ class ReturnCode:
         return t(f'codes.{self.code}.{key}')
 
     def explained(self, language: str) -> dict[str, str]:
-        """All EXPLANATIONS in a language.
+        """Return all EXPLANATIONS in a language.
 
         Args:
             language: 'en' or 'zh'.
@@ -40,7 +40,7 @@ class ReturnCode:
 
 @cache
 def return_codes() -> dict[int, ReturnCode]:
-    """All codes by number, in the order of the texts."""
+    """Return all codes by number, in the order of the texts."""
     names = {int(code): code.name for code in ExecutorReturnCode}
     codes = dict.fromkeys(int(key.split('.')[1]) for key in catalogue('en') if key.startswith('codes.'))
     return {code: ReturnCode(code, names.get(code, '')) for code in codes}

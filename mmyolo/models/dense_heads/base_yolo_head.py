@@ -84,7 +84,7 @@ class BaseYOLOHead(BaseDenseHead):
         return self.head_module.forward_raw(x) if self._may_be_raw() else self(x)
 
     def _may_be_raw(self) -> bool:
-        """Whether raw maps are those that `forward` starts from."""
+        """Return whether raw maps are those that `forward` starts from."""
         layers = self.head_module
         has_raw = hasattr(layers, 'forward_raw')
         return has_raw and is_original(self, 'forward') and is_original(layers, 'forward', 'forward_single')

@@ -39,7 +39,7 @@ def as_rows(ground_truth: GroundTruth) -> Tensor:
 
 
 def parts_of_input(rows: Tensor, batch_img_metas: Sequence[dict]) -> Tensor:
-    """Boxes as parts of the input's width and height.
+    """Return boxes as parts of the input's width and height.
 
     Args:
         rows: (N, 6) rows of image index, label, x1, y1, x2, y2 in input pixels.

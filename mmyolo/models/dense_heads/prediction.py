@@ -241,7 +241,7 @@ def _cap(boxes: BatchDetections, limit: int) -> BatchDetections:
 
 
 def _are_rotated(bboxes: Tensor) -> bool:
-    """Whether boxes have five numbers."""
+    """Return whether boxes have five numbers."""
     return bboxes.shape[-1] == 5
 
 
@@ -251,7 +251,7 @@ def _sides(bboxes: Tensor) -> Tensor:
 
 
 def _is_greedy(nms: Mapping) -> bool:
-    """Whether a config asks for greedy NMS, which `mmyolo.standins.mmcv` does for a whole batch."""
+    """Return whether a config asks for greedy NMS, which `mmyolo.standins.mmcv` does for a whole batch."""
     options = {'type', 'iou_threshold', 'class_agnostic', 'split_thr'}
     return nms.get('type', 'nms') in ('nms', 'nms_rotated') and set(nms) <= options
 
@@ -295,7 +295,7 @@ def _rescale(boxes: BatchDetections, batch_img_metas: Sequence[dict]) -> BatchDe
 
 
 def input_frames(batch_img_metas: Sequence[dict], like: Tensor) -> tuple[Tensor, Tensor]:
-    """Where the original images lie in the input: a point p of the input is (p - shift) / scale of the original.
+    """Return where the original images lie in the input: a point p of the input is (p - shift) / scale of the original.
 
     Args:
         batch_img_metas: see `detect`.

@@ -295,7 +295,7 @@ def _pack(ranking: Tensor, chosen: Tensor, nobody: int) -> Tensor:
 
 
 def _hit(columns: Tensor, kept: Tensor, candidates: Tensor, iou_threshold: float, iou: Callable) -> Tensor:
-    """Which of (B, m) candidates one of (B, n) kept boxes suppresses, (B, m) bool."""
+    """Return which of (B, m) candidates one of (B, n) kept boxes suppresses, (B, m) bool."""
     if kept.shape[1] == 0 or candidates.shape[1] == 0:
         return torch.zeros_like(candidates, dtype=torch.bool)
     pairs = PAIRS_ON_CPU if columns.device.type == 'cpu' else PAIRS_ON_DEVICE
@@ -307,7 +307,7 @@ def _hit(columns: Tensor, kept: Tensor, candidates: Tensor, iou_threshold: float
 
 
 def _select(columns: Tensor, block: Tensor, iou_threshold: float, iou: Callable) -> Tensor:
-    """Which of (B, m) ranked candidates are kept among themselves, (B, m) bool."""
+    """Return which of (B, m) ranked candidates are kept among themselves, (B, m) bool."""
     candidate = block != columns.shape[1] - 1
     block_columns = columns[:, block]  # (R, B, m)
     overlaps = iou(block_columns, block_columns).triu_(1)  # (B, m, m), row before column

@@ -130,7 +130,7 @@ def box_iou_rotated(
 
 
 def may_touch(first: Tensor, second: Tensor) -> Tensor:
-    """Whether the circles around boxes (..., 5) overlap, and both have an area; broadcast."""
+    """Return whether the circles around boxes (..., 5) overlap, and both have an area; broadcast."""
     reach = (first[..., 2:4].norm(dim=-1) + second[..., 2:4].norm(dim=-1)) / 2
     near = (first[..., 0] - second[..., 0]).square() + (first[..., 1] - second[..., 1]).square() < reach.square()
     return near & (first[..., 2] * first[..., 3] > 0) & (second[..., 2] * second[..., 3] > 0)

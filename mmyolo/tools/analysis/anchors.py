@@ -67,7 +67,7 @@ def mean_best_iou(sizes: Tensor, anchors: Tensor) -> float:
 
 
 def best_ratios(sizes: Tensor, anchors: Tensor) -> Tensor:
-    """How well the best anchor fits each box: the worse of both sides, shorter over longer.
+    """Return how well the best anchor fits each box: the worse of both sides, shorter over longer.
 
     Returns:
         (n, ) from 0 to 1.

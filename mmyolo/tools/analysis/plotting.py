@@ -15,7 +15,7 @@ MAX_NAME = 32  # characters of a class name in a figure
 
 
 def window_available() -> bool:
-    """Whether a picture can be shown on this machine: there is a display, and matplotlib has a toolkit for it."""
+    """Return whether pictures can be shown here: there is a display, and matplotlib has a toolkit for it."""
     if sys.platform.startswith('linux') and not (os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')):
         return False
     import matplotlib.pyplot as plt
@@ -25,7 +25,7 @@ def window_available() -> bool:
 
 
 def windows_wanted(wanted: bool) -> bool:
-    """Whether to show windows: if they are wanted and can be had; says so in one line if they cannot."""
+    """Return whether to show windows: if they are wanted and can be had; say so in one line if not."""
     if wanted and not window_available():
         print('No window can be shown here: there is no display, or matplotlib has no toolkit for it', file=sys.stderr)
         return False

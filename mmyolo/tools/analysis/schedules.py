@@ -36,7 +36,7 @@ class _Loader:
 
 
 def dataset_size(cfg: Config) -> int:
-    """Images of the training set, counted."""
+    """Return images of the training set, counted."""
     return len(build_without_pipelines(cfg.train_dataloader.dataset))
 
 

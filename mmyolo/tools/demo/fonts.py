@@ -54,7 +54,7 @@ def _characters(path: str) -> set[str]:
 
 
 def _other_fonts() -> list[Font]:
-    """Every installed font, upright and regular ones first."""
+    """Return every installed font, upright and regular ones first."""
     known = {font.fname for font in fontManager.ttflist}
     for path in findSystemFonts():  # the list is a cache, which lacks fonts that were installed later
         if path not in known:

@@ -65,7 +65,7 @@ def make_metadata(model: nn.Module, image_size, form: str, preprocess: bool, nms
 
 
 def _layout(head: nn.Module) -> dict:
-    """How a consumer finds its way in raw maps."""
+    """Return how a consumer finds its way in raw maps."""
     anchors = getattr(head.prior_generator, 'base_sizes', None) if head.num_base_priors > 1 else None
     return {
         'head': type(head).__name__,

@@ -34,7 +34,7 @@ class DistancePointBBoxCoder(_DistancePointBBoxCoder):
         stride: Tensor,
         max_shape: Sequence[int] | Tensor | Sequence[Sequence[int]] | None = None,
     ) -> Tensor:
-        """Boxes of distances.
+        """Return boxes of distances.
 
         Args:
             points: (N, 2) or (B, N, 2) points x, y in input pixels.

@@ -64,7 +64,7 @@ class PointBoxes(BaseBoxes):
 
 
 def points_in_quadrilaterals(points: Tensor, corners: Tensor) -> BoolTensor:
-    """Which points lie in convex quadrilaterals, border included.
+    """Return which points lie in convex quadrilaterals, border included.
 
     Args:
         points: (..., 2).

@@ -109,7 +109,7 @@ class QuadriBoxes(PointBoxes):
         self.tensor = scaled.flatten(-2)
 
     def find_inside_points(self, points: Tensor, is_aligned: bool = False) -> BoolTensor:
-        """Which points lie in the boxes, which have to be convex.
+        """Return which points lie in the boxes, which have to be convex.
 
         Args:
             points: (P, 2).

@@ -155,7 +155,7 @@ class RotatedBoxes(PointBoxes):
         self.tensor = torch.cat((self.tensor[..., :2], resized[..., 2:]), dim=-1)
 
     def find_inside_points(self, points: Tensor, is_aligned: bool = False, eps: float = 0.01) -> BoolTensor:
-        """Which points lie in the boxes.
+        """Return which points lie in the boxes.
 
         Args:
             points: (P, 2).

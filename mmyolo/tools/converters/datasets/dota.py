@@ -164,7 +164,7 @@ def _areas(boxes: np.ndarray) -> np.ndarray:
 
 
 def covered_parts(corners: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """How much of objects lies in patches.
+    """Return how much of objects lies in patches.
 
     Args:
         corners: (n, 8) of the objects.
