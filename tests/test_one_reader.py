@@ -17,7 +17,7 @@ from ymir_exc import dataset_reader, env, monitor, util
 from ymir_exc.reading import read_index, read_infer_result, read_mining_result, read_training_result
 from ymir_local.check.facts import Run
 from ymir_local.check.finding import NotApplicable
-from ymir_local.cli import tasks
+from ymir_local.cli import task_run
 from ymir_local.datasets import ymir_in
 from ymir_local.demo.demo_result import read_predictions
 from ymir_local.platform import prepare
@@ -90,7 +90,7 @@ def test_candidates(candidates, task, kind):  # noqa: F811
     asserted(readers, PATHS)
     found = ymir_in.read(task.root / 'in').splits['all']
     assert [os.path.basename(image.path) for image in found] == [os.path.basename(path) for path in PATHS]
-    shown = tasks._show_ranking(SimpleNamespace(quiet=True), prepare.Task(task.root, 't1', False))
+    shown = task_run._show_ranking(SimpleNamespace(quiet=True), prepare.Task(task.root, 't1', False))
     assert [row['image'] for row in shown['top']] == sources
 
 
@@ -376,7 +376,7 @@ def test_mining_result(task, kind):  # noqa: F811
         return REJECTED if ranking is None else ranking
 
     def of_command_line():
-        shown = tasks._show_ranking(SimpleNamespace(quiet=True), prepare.Task(task.root, 't1', False))
+        shown = task_run._show_ranking(SimpleNamespace(quiet=True), prepare.Task(task.root, 't1', False))
         return [(row['image'], row['score']) for row in shown['top']]
 
     def of_check():

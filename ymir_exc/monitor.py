@@ -20,6 +20,7 @@ from .reading.monitor import MAX_TRACE_LINES, MonitorLine, read_monitor_file
 __all__ = [
     'MonitorLine',
     'YmirTask',
+    'format_monitor',
     'read_monitor',
     'write_final_executor_log',
     'write_monitor_logger',
@@ -39,6 +40,25 @@ def _trace_lines(trace: str | Sequence[str]) -> list[str]:
     if len(lines) > MAX_TRACE_LINES:  # the end of a traceback says most
         lines = [f'... {len(lines) - MAX_TRACE_LINES + 1} lines left out'] + lines[1 - MAX_TRACE_LINES :]
     return lines
+
+
+def format_monitor(line: MonitorLine, trace: str | Sequence[str] = '') -> str:
+    """Write the content of a monitor.txt.
+
+    Args:
+        line: its first line; the message may have newlines and TABs, which become spaces.
+        trace: a traceback, as text or as lines; the last 99 non-blank lines are kept.
+    """
+    columns = [
+        _one_line(line.task_id) or 'default-task',
+        f'{line.timestamp:.6f}',
+        f'{line.percent:.2f}',
+        str(int(line.state)),
+        str(int(line.code)),
+    ]
+    if _one_line(line.message):
+        columns.append(_one_line(line.message))
+    return '\n'.join(['\t'.join(columns), *_trace_lines(trace)]) + '\n'
 
 
 def write_monitor_logger(
@@ -62,16 +82,8 @@ def write_monitor_logger(
         OSError: monitor.txt cannot be written.
     """
     current_env = env.get_current_env()
-    columns = [
-        _one_line(current_env.task_id) or 'default-task',
-        f'{time.time():.6f}',
-        f'{clamp_percent(percent):.2f}',
-        str(int(state)),
-        str(int(return_code)),
-    ]
-    if _one_line(message):
-        columns.append(_one_line(message))
-    text = '\n'.join(['\t'.join(columns), *_trace_lines(trace)]) + '\n'
+    line = MonitorLine(current_env.task_id, time.time(), clamp_percent(percent), state, return_code, message)
+    text = format_monitor(line, trace)
     path = current_env.output.monitor_file
     if os.path.isfile(path):  # a link of the platform's: its reader may look at the file that it leads to
         path = os.path.realpath(path)

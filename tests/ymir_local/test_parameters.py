@@ -152,6 +152,10 @@ def test_an_image_that_is_not_here_is_pulled_first(tmp_path, monkeypatch):
 def test_a_template_that_cannot_be_read(tmp_path):
     (tmp_path / 'infer-template.yaml').write_bytes(b'a: \xff')
     (tmp_path / 'mining-template.yaml').mkdir()
-    for name in ('infer', 'mining'):
-        with pytest.raises(ParameterError, match='cannot be read'):
+    for name, words in (
+        ('infer', 'is not UTF-8 text'),
+        ('mining', 'is not a regular file'),
+        ('training', 'does not exist'),
+    ):
+        with pytest.raises(ParameterError, match=f'{name}-template.yaml {words}'):
             read_template(name, tmp_path)

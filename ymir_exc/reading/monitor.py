@@ -16,7 +16,7 @@ from .text import PathLike, decode, open_regular, split_lines
 MAX_TRACE_LINES = 99  # lines 2 to 100
 MIN_COLUMNS, MAX_COLUMNS = 4, 6
 STATES = range(5)  # unknown, pending, running, done, error
-STATE_DONE = 3  # written by the platform alone
+STATE_PENDING, STATE_DONE = 1, 3  # written by the platform alone
 
 
 class MonitorLine(NamedTuple):
@@ -25,7 +25,7 @@ class MonitorLine(NamedTuple):
     task_id: str = ''
     timestamp: float = 0.0
     percent: float = 0.0
-    state: int = 1
+    state: int = STATE_PENDING
     code: int = 0
     message: str = ''
 

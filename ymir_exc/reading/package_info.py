@@ -1,9 +1,9 @@
-"""ymir-info.yaml of a model package, in its present form and the older one (contract section k)."""
+"""ymir-info.yaml of a model package, in its present form and the older one, read and made (contract section k)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Mapping
 
 from ..errors import ResultRejected
 from .document import Document, Fault
@@ -36,6 +36,38 @@ class PackageInfo:
     executor_config: dict[str, Any]
     task_context: dict[str, Any]
     object_type: int = DETECTION
+
+
+def make_package_info(
+    best: str,
+    stages: Mapping[str, Mapping[str, Any]],
+    executor_config: Mapping[str, Any],
+    task_context: Mapping[str, Any],
+    attachments: Mapping[str, list[str]] | None = None,
+    evaluate_config: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
+    """Make the content of a ymir-info.yaml.
+
+    Args:
+        best: name of the best stage.
+        stages: name to stage_name, files, timestamp and metrics.
+        executor_config: the config.yaml of the training.
+        task_context: who made it.
+        attachments: section to file names.
+        evaluate_config: numbers by name.
+    """
+    return {
+        'package_version': VERSIONS[0],
+        'object_type': executor_config.get('object_type', DETECTION),
+        'best_stage_name': best,
+        'executor_config': dict(executor_config),
+        'task_context': dict(task_context),
+        'stages': {name: dict(stage) for name, stage in stages.items()},
+        'attachments': dict(attachments or {}),
+        'evaluate_config': dict(evaluate_config or {}),
+        'model_hash': '',
+        'stage_name': '',
+    }
 
 
 def read_package_info(path: PathLike) -> PackageInfo:

@@ -28,13 +28,12 @@ from ymir_exc.reading import (
     read_package_info,
     read_training_result,
 )
-from ymir_exc.reading.package_info import DETECTION, INFO_FILE
+from ymir_exc.reading.package_info import INFO_FILE, make_package_info
 
 from .prepare import ModelStage
 from .tar_archive import ArchiveError, extract, is_tar
 from .weight_file import class_names_in
 
-VERSION = '2.0.0'
 WEIGHT_SUFFIXES = ('.pth', '.pt')
 
 
@@ -158,18 +157,7 @@ def _info_of(result: TrainingResult, config: Mapping[str, Any], executor: str, p
         for stage in result.stages.values()
     }
     context = {key: value for key, value in (('executor', executor), ('producer', producer)) if value}
-    return {
-        'package_version': VERSION,
-        'object_type': config.get('object_type', DETECTION),
-        'best_stage_name': result.best,
-        'executor_config': dict(config),
-        'task_context': context,
-        'stages': stages,
-        'attachments': result.attachments,
-        'evaluate_config': result.evaluate_config,
-        'model_hash': '',
-        'stage_name': '',
-    }
+    return make_package_info(result.best, stages, config, context, result.attachments, result.evaluate_config)
 
 
 def _member(name: str, size: int, seconds: int) -> tarfile.TarInfo:

@@ -14,6 +14,8 @@ from typing import Any
 import yaml
 
 from ymir_exc.near_names import near_name
+from ymir_exc.reading import Document
+from ymir_exc.reading.document import MISSING
 from ymir_exc.yaml_text import load_yaml
 
 from .prepare import IMG_MAN
@@ -51,13 +53,11 @@ def read_template(task_type: str, folder: Path = IMG_MAN) -> dict[str, Any]:
         ParameterError: there is none, so the image cannot do this.
     """
     path = Path(folder) / f'{task_type}-template.yaml'
-    try:
-        text = path.read_bytes().decode('utf-8-sig')
-    except FileNotFoundError:
-        raise ParameterError(f'{path} does not exist: this executor does no {task_type}') from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ParameterError(f'{path} cannot be read: {error}') from None
-    return _parse_template(text, str(path), task_type)
+    document = Document.read(path)
+    if document.problem:
+        ending = f': this executor does no {task_type}' if document.problem == MISSING else ''
+        raise ParameterError(f'{path} {document.reason}{ending}')
+    return _parse_template(document.text, str(path), task_type)
 
 
 def read_template_of_image(image: str, task_type: str) -> dict[str, Any]:

@@ -21,7 +21,10 @@ from typing import Any
 import yaml
 
 from ymir_exc.errors import DatasetError
-from ymir_exc.reading import read_mapping, read_training_result
+from ymir_exc.monitor import format_monitor
+from ymir_exc.reading import MonitorLine, read_mapping, read_training_result
+from ymir_exc.reading.monitor import STATE_PENDING
+from ymir_exc.reading.package_info import INFO_FILE, make_package_info
 from ymir_exc.threads import OnProgress, in_threads
 
 from .annotations import annotation_format, ark_bytes, coco_bytes, voc_bytes
@@ -358,19 +361,8 @@ def _add_model(task: Task, model: ModelStage) -> list[str]:
         shutil.copy(file, models / model.name / file.name)
     names = [file.name for file in model.files]
     stage = {'stage_name': model.name, 'files': names, 'timestamp': model.timestamp, 'mAP': model.metric}
-    info = {
-        'package_version': '2.0.0',
-        'object_type': 2,
-        'best_stage_name': model.name,
-        'executor_config': dict(model.training_config),
-        'task_context': {'executor': 'det/mmyolo:tmi'},
-        'stages': {model.name: stage},
-        'attachments': {},
-        'evaluate_config': {},
-        'model_hash': '',
-        'stage_name': '',
-    }
-    (models / 'ymir-info.yaml').write_text(yaml.safe_dump(info, allow_unicode=True), encoding='utf-8')
+    info = make_package_info(model.name, {model.name: stage}, model.training_config, {'executor': 'det/mmyolo:tmi'})
+    (models / INFO_FILE).write_text(yaml.safe_dump(info, allow_unicode=True), encoding='utf-8')
     return [f'{task.in_prefix}/models/{model.name}/{name}' for name in names]
 
 
@@ -424,7 +416,7 @@ def _write_env(
 def _make_out(task: Task, training: bool) -> None:
     (task.out_dir / 'models').mkdir(parents=True)
     tensorboard = task.out_dir / 'tensorboard'
-    task.monitor_file.write_text(f'{task.task_id}\t{time.time():.6f}\t0.00\t1\t0\n')
+    task.monitor_file.write_text(format_monitor(MonitorLine(task.task_id, time.time(), state=STATE_PENDING)))
     if training:
         task.log_file.touch()
         target = task.work_dir / 'tensorboard' / task.task_id
