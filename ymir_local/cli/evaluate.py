@@ -49,7 +49,7 @@ def evaluate(output: Output, out_dir: Path, in_dir: Path | None, gpus: str) -> N
     if not images:
         raise UsageMistake(f'{in_dir / "val-index.tsv"} names no image that is there')
     shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was stopped or failed
-    with tasks.making(folder):
+    with tasks.removed_on_error(folder):
         stage = tasks.read_model(str(work_dir), folder)
         with data_progress(output, output.text('preparing', path=folder)) as show:
             task = prepare_candidates(
@@ -64,7 +64,7 @@ def evaluate(output: Output, out_dir: Path, in_dir: Path | None, gpus: str) -> N
     run = TaskRun(output, how, task, tasks.Wanted(infer=True), edits)
     run.execute()
     if not run.verdict.ok:
-        run.end_badly()
+        run.report_failure()
 
 
 def _record(work_dir: Path) -> dict[str, Any]:

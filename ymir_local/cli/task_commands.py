@@ -78,7 +78,7 @@ def train(
         name = model_name or edits.get('model_name') or template.get('model_name')
         folder = tasks.new_folder(task.out, 'train', name, bool(engine.image))
         # What costs little is tried first, so that a wrong model is not found out after minutes of reading.
-        with tasks.making(folder):
+        with tasks.removed_on_error(folder):
             pretrained = tasks.read_model(source, folder, to_train=True) if source else None
             if pretrained and not model_name and 'model_name' in template:
                 model_name = pretrained.training_config.get('model_name')
@@ -143,7 +143,7 @@ def _candidates(
         names = class_names(task.classes)
         _need(model, '--model')
         folder = tasks.new_folder(task.out, wanted.name, model, bool(engine.image))
-        with tasks.making(folder):
+        with tasks.removed_on_error(folder):
             stage = tasks.read_model(model, folder, names)
             if names and list(stage.training_config['class_names']) != names:
                 output.warn(output.text('classes of the model', names=', '.join(stage.training_config['class_names'])))

@@ -128,9 +128,9 @@ class TaskRun:
         if self.verdict.ok:
             self._show_success(labels)
             self.output.finish(self.result)
-        self.end_badly()
+        self.report_failure()
 
-    def end_badly(self) -> NoReturn:
+    def report_failure(self) -> NoReturn:
         """Say how the task was stopped or has failed, and end the command."""
         self.result['log_tail'] = list(self.outcome.tail)
         if self.outcome.stopped:

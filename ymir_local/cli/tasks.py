@@ -74,7 +74,7 @@ def read_model(source: str, folder: Path, class_names: list[str] | None = None, 
 
 
 @contextmanager
-def making(folder: Path) -> Iterator[None]:
+def removed_on_error(folder: Path) -> Iterator[None]:
     """While a run is prepared: what cannot be is a mistake in what the user gave, and leaves no folder behind.
 
     One that another run has taken meanwhile is left to it.

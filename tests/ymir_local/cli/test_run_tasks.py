@@ -250,26 +250,23 @@ def read_terminal(master, wanted, process):
     return seen
 
 
-def test_ctrl_c_leaves_the_terminal_clean(start, command, coco_folder, fake):
-    """On a terminal of its own, Ctrl-C typed: one picture, no trace, the cursor visible again."""
+def train_on_terminal(start, command, *arguments):
+    """Starts a long training on a terminal of its own; gives the terminal and the process."""
     master, slave = pty.openpty()
     process = start(
-        'train',
-        coco_folder,
-        'max_epochs=2000',
-        'seconds=0.1',
-        'curves=1',
-        *fake,
-        '--out',
-        'run',
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
+        *('train', *arguments, 'max_epochs=2000', 'seconds=0.1', '--out', 'run'),
+        **dict.fromkeys(('stdin', 'stdout', 'stderr'), slave),
         env=dict(command[1], TERM='xterm'),
         start_new_session=True,
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     )
     os.close(slave)
+    return master, process
+
+
+def test_ctrl_c_leaves_the_terminal_clean(start, command, coco_folder, fake):
+    """On a terminal of its own, Ctrl-C typed: one picture, no trace, the cursor visible again."""
+    master, process = train_on_terminal(start, command, coco_folder, *fake, 'curves=1')
     seen = read_terminal(master, (rb'mAP', rb'ETA \d', rb'epoch \d+/2000'), process)
     os.write(master, b'\x03')
     try:
@@ -286,23 +283,7 @@ def test_ctrl_c_leaves_the_terminal_clean(start, command, coco_folder, fake):
 
 def test_a_terminal_that_is_closed_stops_the_run_in_order(start, command, coco_folder, fake):
     """A closed window or a lost connection: the signal comes, and nothing can be written any more."""
-    master, slave = pty.openpty()
-    process = start(
-        'train',
-        coco_folder,
-        'max_epochs=2000',
-        'seconds=0.1',
-        *fake,
-        '--out',
-        'run',
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        env=dict(command[1], TERM='xterm'),
-        start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-    )
-    os.close(slave)
+    master, process = train_on_terminal(start, command, coco_folder, *fake)
     read_terminal(master, (rb'ETA \d',), process)
     os.close(master)
     assert process.wait(SECONDS) == 130

@@ -105,6 +105,6 @@ def test_runs_that_begin_in_the_same_second_have_folders_of_their_own():
 def test_a_folder_that_another_run_has_taken_is_left_to_it(tmp_path):
     folder = tasks.new_folder(tmp_path / 'run', 'train', 'yolov8_n')
     (folder / 'in').mkdir()  # the other run
-    with pytest.raises(FileExistsError), tasks.making(folder):
+    with pytest.raises(FileExistsError), tasks.removed_on_error(folder):
         (folder / 'in').mkdir()
     assert (folder / 'in').is_dir()
