@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from ymir_exc.reading.infer_result import LIST_KEYS, as_whole_number
+from ymir_exc.scalars import is_number
 
 from ..texts import t
 from .facts import DETECTION, INFER, Run
 from .finding import ERROR, OUT, WARNING, Hit, NotApplicable
-from .reading import is_number, short
+from .reading import short
 
 
 def is_segmentation(run: Run) -> bool:

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 from ymir_exc.code import ExecutorReturnCode, ExecutorState
 from ymir_exc.reading.monitor import MAX_COLUMNS, MAX_TRACE_LINES
+from ymir_exc.scalars import is_number
 
 from ..texts import t
 from .facts import Run
 from .finding import ERROR, OUT, WARNING, Hit, NotApplicable
-from .reading import DOES_NOT_EXIST, MISSING, NO_FILE, is_number, short
+from .reading import DOES_NOT_EXIST, MISSING, NO_FILE, short
 
 MAX_LINES = MAX_TRACE_LINES + 1
 LINE_1 = 'monitor.txt:1'

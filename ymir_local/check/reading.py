@@ -6,7 +6,6 @@ from typing import Any
 
 from ymir_exc.reading import document
 from ymir_exc.reading.document import MISSING, NO_FILE, NOT_TEXT, TOO_LARGE
-from ymir_exc.scalars import is_integer, is_number  # noqa: F401  for the rules
 
 from ..texts import t
 from .finding import NotApplicable, Words, printable

@@ -5,10 +5,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from ymir_exc.scalars import is_integer, is_number
+
 from .facts import INFER, Run
 from .finding import ERROR, OUT, WARNING, Hit, NotApplicable
 from .infer import is_segmentation
-from .reading import is_integer, is_number, short
+from .reading import short
 
 PARTS = ('images', 'categories', 'annotations')
 

@@ -6,12 +6,14 @@ Its checks 1 to 3, 4 to 6, 8 and 12 stand with the rules of the platform that th
 import os
 from collections.abc import Iterator
 
+from ymir_exc.scalars import is_number
+
 from ..texts import t
 from .facts import DETECTION, MAIN_METRICS, MINING, TRAINING, Run
 from .finding import OUT, WARNING, Hit, NotApplicable
 from .infer import images_of, is_segmentation
 from .mining import lines_of
-from .reading import is_number, short
+from .reading import short
 from .segmentation import entries_of, is_one_polygon
 from .training import root_of, stages_of
 
