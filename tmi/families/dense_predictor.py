@@ -15,6 +15,9 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from mmyolo.models.data_preprocessors import normalize_pixels
+from mmyolo.models.dense_heads.base_yolo_head import BaseYOLOHead
+from mmyolo.models.dense_heads.prediction import Detections as RawDetections
 from mmyolo.utils.folding import fold
 from tmi.families.base import Detections, Predictor
 
@@ -44,6 +47,7 @@ class DensePredictor(Predictor):
         self.test_cfg = ConfigDict(model.bbox_head.test_cfg or {})
         self.test_cfg.score_thr = score_thr
         self.test_cfg.nms = ConfigDict(self.test_cfg.get('nms') or {'type': 'nms'}, iou_threshold=iou_thr)
+        self.takes_raw_maps = _takes_raw_maps(model.bbox_head)
         self._normalize = Normalize(model.data_preprocessor).to(device)
 
     def predict_any(self, pixels: Tensor, metas: Sequence[dict[str, Any]]) -> list[Detections]:
@@ -59,21 +63,33 @@ class DensePredictor(Predictor):
         inputs = self._normalize(pixels.to(self.device, non_blocking=True))
         head = self.model.bbox_head
         with torch.autocast(self.device.type, dtype=self.autocast_dtype, enabled=self.autocast_dtype is not None):
-            outputs = head(self.model.extract_feat(inputs))
-        outputs = [[level.float() for level in levels] for levels in outputs]
+            features = self.model.extract_feat(inputs)
+            maps = head.forward_raw(features) if self.takes_raw_maps else head(features)
+        maps = [[level.float() for level in levels] for levels in maps]
         shape = tuple(inputs.shape[2:])
         metas = [dict(meta, batch_input_shape=shape) for meta in metas]
-        finite = _all_finite([level for levels in outputs for level in levels]).tolist()
-        results = head.predict_by_feat(*outputs, batch_img_metas=metas, cfg=self.test_cfg, rescale=True)
+        finite = _all_finite([level for levels in maps for level in levels]).tolist()
+        if self.takes_raw_maps:
+            results = head.predict_batch(maps, metas, cfg=self.test_cfg).to('cpu').split()
+        else:
+            results = head.predict_by_feat(*maps, batch_img_metas=metas, cfg=self.test_cfg, rescale=True)
         return [_detections(result, ok) for result, ok in zip(results, finite)]
 
 
-def _all_finite(outputs: Sequence[Tensor]) -> Tensor:
-    """For each image (n,), whether all outputs (n, ...) are finite, by their sums, which take the least time."""
-    return torch.stack([output.sum(dim=tuple(range(1, output.ndim))) for output in outputs]).sum(0).isfinite()
+def _takes_raw_maps(head: nn.Module) -> bool:
+    """Whether a head can go from its raw maps to boxes for the whole batch: it decodes only what passes the threshold.
+
+    Those that also predict masks, key points or rotated boxes cannot, nor those of mmdet.
+    """
+    return getattr(type(head), 'predict_by_feat', None) is BaseYOLOHead.predict_by_feat
 
 
-def _detections(result: InstanceData, finite: bool) -> Detections:
+def _all_finite(maps: Sequence[Tensor]) -> Tensor:
+    """Return for each image (n,) whether all maps (n, ...) are finite, by their sums, which take the least time."""
+    return torch.stack([level.sum(dim=tuple(range(1, level.ndim))) for level in maps]).sum(0).isfinite()
+
+
+def _detections(result: RawDetections | InstanceData, finite: bool) -> Detections:
     """Return the boxes of one image on the CPU, without those that are not finite."""
     boxes, scores, labels = result.bboxes.cpu(), result.scores.cpu(), result.labels.cpu()
     if not finite:
@@ -91,13 +107,9 @@ class Normalize(nn.Module):
 
     def __init__(self, preprocessor: nn.Module) -> None:
         super().__init__()
-        self.flip = preprocessor._channel_conversion
         self.divisor = preprocessor.pad_size_divisor
         self.pad_value = preprocessor.pad_value
-        self.enabled = preprocessor._enable_normalize
-        if self.enabled:
-            self.register_buffer('mean', preprocessor.mean.clone())
-            self.register_buffer('std', preprocessor.std.clone())
+        self.preprocessor = preprocessor
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Normalise.
@@ -108,11 +120,7 @@ class Normalize(nn.Module):
         Returns:
             (n, 3, H', W') float32 in channels-last memory; H' and W' are multiples of the divisor.
         """
-        if self.flip:
-            pixels = pixels.flip(3)
-        images = pixels.permute(0, 3, 1, 2).float()
-        if self.enabled:
-            images.sub_(self.mean).div_(self.std)
+        images = normalize_pixels(pixels.permute(0, 3, 1, 2), self.preprocessor)
         height, width = images.shape[2:]
         padding = (-width % self.divisor, -height % self.divisor)
         if any(padding):

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from tmi.errors import SettingError
+from tmi.families import added_families
 from tmi.paths import CONFIG_ROOT
 from tmi.zoo.table import ModelEntry, model_table, public_checkpoints
 
@@ -113,6 +114,9 @@ def find_model(name: str) -> ZooModel:
     Raises:
         TaskError: 300001 with the nearest names and where all are listed.
     """
+    for family in added_families():
+        if _normalize(name) in family.configs:
+            return ZooModel(_normalize(name), family.configs[_normalize(name)])
     path = _by_path(name) or _names().get(_normalize(name))
     if path is None:
         raise _unknown(name)

@@ -1,5 +1,6 @@
 """From collated batches to the input of a model, on its device."""
 
+from .pixels import normalize_pixels
 from .ppyoloe_batch_random_resize import PPYOLOEBatchRandomResize
 from .ppyoloe_det_data_preprocessor import PPYOLOEDetDataPreprocessor
 from .yolov5_det_data_preprocessor import YOLOv5DetDataPreprocessor
@@ -10,4 +11,5 @@ __all__ = [
     'PPYOLOEDetDataPreprocessor',
     'YOLOXBatchSyncRandomResize',
     'YOLOv5DetDataPreprocessor',
+    'normalize_pixels',
 ]

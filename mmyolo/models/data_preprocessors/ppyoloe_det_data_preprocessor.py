@@ -9,6 +9,7 @@ from torch import Tensor
 from mmyolo.errors import ArgumentTypeError
 from mmyolo.registry import MODELS
 
+from .pixels import normalize_pixels
 from .yolov5_det_data_preprocessor import YOLOv5DetDataPreprocessor
 
 
@@ -38,4 +39,4 @@ class PPYOLOEDetDataPreprocessor(YOLOv5DetDataPreprocessor):
                 )
             inputs = torch.stack(list(inputs))
         # The order of the channels is no matter to augmentation, so it is changed last, of the whole batch.
-        return self._normalize(inputs), data_samples
+        return normalize_pixels(inputs, self), data_samples

@@ -11,6 +11,8 @@ from torch import Tensor
 from mmyolo.errors import ArgumentTypeError
 from mmyolo.registry import MODELS
 
+from .pixels import normalize_pixels
+
 
 @MODELS.register_module()
 class YOLOv5DetDataPreprocessor(DetDataPreprocessor):
@@ -60,20 +62,12 @@ class YOLOv5DetDataPreprocessor(DetDataPreprocessor):
         return {'inputs': inputs, 'data_samples': output}
 
     def _augment_and_normalize(self, inputs: Tensor, data_samples: dict) -> tuple[Tensor, dict]:
-        return self._augment(self._normalize(inputs), data_samples)
+        return self._augment(normalize_pixels(inputs, self), data_samples)
 
     def _augment(self, inputs: Tensor | list[Tensor], data_samples: dict) -> tuple[Tensor | list[Tensor], dict]:
         for augment in self.batch_augments or ():
             inputs, data_samples = augment(inputs, data_samples)
         return inputs, data_samples
-
-    def _normalize(self, inputs: Tensor) -> Tensor:
-        if self._channel_conversion and inputs.shape[1] == 3:
-            inputs = inputs.flip(1)
-        if self._enable_normalize:
-            # one new tensor, whatever the input's type; the rest works in place
-            inputs = inputs.to(torch.float32, copy=True).sub_(self.mean).div_(self.std)
-        return inputs
 
 
 def _stacked(data: dict) -> dict:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from mmyolo.models.data_preprocessors import normalize_pixels
 from mmyolo.utils.folding import folded
 
 # What a head predicts beside boxes would be lost in a file that holds boxes; their maps can be exported.
@@ -58,9 +59,6 @@ class ExportModel(nn.Module):
         self.raw = raw
         self.preprocess = preprocess
         self.multi_label = multi_label
-        mean, std, self.to_rgb = pixel_statistics(model)
-        self.register_buffer('mean', torch.tensor(mean).view(-1, 1, 1))
-        self.register_buffer('std', torch.tensor(std).view(-1, 1, 1))
         device = next(model.parameters()).device
         self.to(device)
         with torch.no_grad():
@@ -80,10 +78,7 @@ class ExportModel(nn.Module):
 
     def normalise(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) pixels, blue first, uint8 or float -> the input of the network."""
-        images = images.float()
-        if self.to_rgb:
-            images = images.flip(1)
-        return (images - self.mean) / self.std
+        return normalize_pixels(images, self.model.data_preprocessor)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Predict.

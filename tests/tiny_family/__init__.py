@@ -1,0 +1,1 @@
+"""A family of models from outside, as small as one can be: TMI_FAMILIES=tests.tiny_family.family:GridFamily."""
