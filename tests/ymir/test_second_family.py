@@ -1,10 +1,15 @@
 """A second family of models trains, mines and infers through the executor, with no line of it in tmi/ or ymir/."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 import yaml
+from mmengine.registry import DATASETS, HOOKS, MODELS, TRANSFORMS
 
 from mmyolo.utils import register_all_modules
+from mmyolo.utils.registered_types import registry_tree
 from tests.ymir.infer.sandbox import Task, write_image
 from tests.ymir.training.platform import check_result, read_monitor, run_start, tiny_task
 from tmi.errors import ModelError, SettingError
@@ -13,6 +18,7 @@ from tmi.inference.package import read_package
 from tmi.zoo.models import find_model
 from tmi.zoo.weights import InferenceModel
 
+ROOT = Path(__file__).resolve().parents[2]
 ENTRY = 'tests.tiny_family.family:GridFamily'
 CLASS_NAMES = ['one', 'two']
 
@@ -94,4 +100,32 @@ def test_names_of_models(registered):
 def test_a_family_that_cannot_be_loaded(monkeypatch, entry):
     monkeypatch.setenv(FAMILIES_VARIABLE, f'{ENTRY},{entry}')
     with pytest.raises(SettingError, match=f'{FAMILIES_VARIABLE} names {entry!r}.*module:Class'):
-        family_of({'type': 'GridDetector', 'x': 1} if entry == '' else {'type': 'Other'})
+        family_of({'type': 'GridDetector'})
+
+
+def names_of_the_library():
+    """Registered heads and detectors, hooks, transforms and data sets of mmyolo and mmdet."""
+    register_all_modules()
+    kinds = ((MODELS, ('dense_heads', 'detectors')), (HOOKS, ('',)), (TRANSFORMS, ('',)), (DATASETS, ('',)))
+    return {
+        name
+        for root, parts in kinds
+        for registry in registry_tree(root)
+        for name, value in registry.module_dict.items()
+        if value.__module__.startswith(('mmyolo.', 'mmdet.')) and any(part in value.__module__ for part in parts)
+    }
+
+
+def test_only_families_name_heads_hooks_and_transforms():
+    names = names_of_the_library() - {'UnreadableImagesHook'}  # of image files, whatever is trained on them
+    assert {'YOLOv8Head', 'YOLODetector', 'YOLOXModeSwitchHook', 'LetterResize', 'YOLOv5CocoDataset'} <= names
+    names |= {'bbox_head', 'head_module', 'LoadImageFromFile', 'bbox_mAP'}
+    wrong = [
+        f'{path.relative_to(ROOT)}:{number}: {word}'
+        for path in [*(ROOT / 'tmi').rglob('*.py'), *(ROOT / 'ymir').rglob('*.py')]
+        if not path.is_relative_to(ROOT / 'tmi/families')
+        for number, line in enumerate(path.read_text(encoding='utf-8').splitlines(), 1)
+        for word in re.findall(r'\w+', line)
+        if word in names
+    ]
+    assert not wrong, '\n'.join(wrong)

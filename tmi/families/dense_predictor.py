@@ -120,7 +120,7 @@ class Normalize(nn.Module):
         Returns:
             (n, 3, H', W') float32 in channels-last memory; H' and W' are multiples of the divisor.
         """
-        images = normalize_pixels(pixels.permute(0, 3, 1, 2), self.preprocessor)
+        images = normalize_pixels(pixels.permute(0, 3, 1, 2), self.preprocessor).float()
         height, width = images.shape[2:]
         padding = (-width % self.divisor, -height % self.divisor)
         if any(padding):

@@ -78,7 +78,7 @@ class ExportModel(nn.Module):
 
     def normalise(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) pixels, blue first, uint8 or float -> the input of the network."""
-        return normalize_pixels(images, self.model.data_preprocessor)
+        return normalize_pixels(images, self.model.data_preprocessor).float()
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Predict.
