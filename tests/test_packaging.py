@@ -71,7 +71,8 @@ def wheel(tmp_path_factory):
         pytest.skip('needs setuptools 77')
     source, out = tmp_path_factory.mktemp('source'), tmp_path_factory.mktemp('wheel')
     for name in ('mmyolo', 'tmi', 'ymir', 'ymir_exc', 'ymir_local', 'configs', 'tools', 'demo'):
-        shutil.copytree(ROOT / name, source / name, symlinks=True)
+        # Another process may be compiling modules: what it writes has such a name until it is whole.
+        shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=shutil.ignore_patterns('*.pyc.*'))
     for name in ('pyproject.toml', 'setup.py', 'README.md', 'LICENSE', 'model-index.yml'):
         shutil.copy(ROOT / name, source)
     command = [sys.executable, '-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation', '-q', '-w', str(out), '.']
