@@ -1,5 +1,6 @@
 """As this folder is a package, pytest puts the repository root on the path, so helpers import as ``tests.<folder>``."""
 
+import gc
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +16,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run files that train or infer first, so that processes that share the tests end together."""
     long = {item.path for item in items if item.get_closest_marker('integration')}
     items.sort(key=lambda item: item.path not in long)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported and collected to no later search for garbage: each data set asks for one."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
