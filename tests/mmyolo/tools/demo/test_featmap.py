@@ -26,7 +26,7 @@ def test_layers_are_found():
     assert find_layer(net, 'body[-2]') is net.body[0]
     with pytest.raises(ValueError, match=r"'\[5\]' is not to be found after 'body', which has the layers 0, 1"):
         find_layer(net, 'body[5]')
-    with pytest.raises(ValueError, match='no layer but a int'):
+    with pytest.raises(ValueError, match='is not a layer but a int'):
         find_layer(net, 'size')
 
 
