@@ -12,7 +12,8 @@ def normalize_pixels(pixels: Tensor, preprocessor: nn.Module) -> Tensor:
         preprocessor: Says whether the channels are turned round, and mean and standard deviation after that.
 
     Returns:
-        (B, C, H, W) in the memory format of the pixels; float32, or of their type for a preprocessor that leaves the values alone.
+        (B, C, H, W) in the memory format of the pixels; float32, or of their type for a preprocessor that leaves the
+        values alone.
     """
     if getattr(preprocessor, '_channel_conversion', False) and pixels.shape[1] == 3:
         pixels = pixels.flip(1)
