@@ -2,11 +2,11 @@
 
 import logging
 import math
-import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from tmi.errors import NoReadableImageError
 from tmi.inference.shards import Prediction
+from ymir_exc.infer_result import name_digest
 from ymir_exc.result_writer import Annotation, Box, InferResultWriter
 from ymir_exc.skipped_images import CANDIDATES, SKIPPED_IMAGES_FILE, SkippedImage, write_skipped_images
 
@@ -115,7 +115,7 @@ def write_infer_result(predictions: Iterable[Prediction], class_names: Sequence[
     repeated = boxes = 0
     with InferResultWriter() as writer:
         for prediction in predictions:
-            key = hash(os.path.basename(prediction.path))
+            key = name_digest(prediction.path)
             if key in written:
                 repeated += 1
                 continue
