@@ -3,7 +3,7 @@
 import gc
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 @pytest.fixture(scope='session', autouse=True)
-def unformatted_configs() -> None:
-    """Tests that write configs read them by a program."""
-    leave_configs_unformatted()
+def unformatted_configs() -> Callable:
+    """Tests that write configs read them by a program; gives what would format them."""
+    return leave_configs_unformatted()
+
+
+@pytest.fixture
+def formatted_configs(unformatted_configs: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Configs have the text that users see."""
+    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode', unformatted_configs)
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -170,7 +171,7 @@ def become(request: list, streams: list[int]) -> tuple[str, str]:
     return kind, value
 
 
-def leave_configs_unformatted() -> None:
+def leave_configs_unformatted() -> Callable:
     """Have mmengine check the text of a config as ever, but not format it: yapf takes a second for that."""
     from yapf.yapflib import yapf_api
 
@@ -178,7 +179,8 @@ def leave_configs_unformatted() -> None:
         ast.parse(text)
         return text, False
 
-    yapf_api.FormatCode = only_checked
+    formatting, yapf_api.FormatCode = yapf_api.FormatCode, only_checked
+    return formatting
 
 
 def run(kind: str, value: str) -> int:

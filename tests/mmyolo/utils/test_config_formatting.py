@@ -13,7 +13,7 @@ TEXT = "model = dict(type='A', widths=[1, 2], scale=(64, 64), names={'a b': None
 
 
 @pytest.fixture
-def formatted(monkeypatch):
+def formatted(formatted_configs, monkeypatch):
     """The texts that are formatted."""
     texts, format_code = [], yapf_api.FormatCode
 
