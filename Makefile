@@ -12,10 +12,11 @@ READY := $(VENV)/.ready
 PYTEST_ARGS ?=
 # Two processes share the tests where there are two cores; a process takes up to 2 GB of memory. A file's tests stay
 # together, because they share trainings. Each process then computes in one thread, so that they don't fight for cores.
+# The seed of hashes differs from run to run, not from process to process: a set's order may be part of a test's name.
 CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 PYTEST_WORKERS ?= $(if $(filter 1,$(CORES)),0,2)
 PARALLEL := $(if $(filter-out 0,$(PYTEST_WORKERS)),--numprocesses=$(PYTEST_WORKERS) --dist=loadfile --no-loadscope-reorder)
-THREADS := $(if $(PARALLEL),OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1})
+THREADS := $(if $(PARALLEL),OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} PYTHONHASHSEED=$${PYTHONHASHSEED:-$$(date +%s)})
 IMAGE ?= det/mmyolo:tmi
 BASE_IMAGE ?=
 BUILD_ARGS ?= $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE))

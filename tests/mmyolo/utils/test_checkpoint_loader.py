@@ -124,7 +124,7 @@ NONSENSE = [
 ]
 
 
-@pytest.mark.parametrize('value', NONSENSE, ids=str)
+@pytest.mark.parametrize('value', NONSENSE, ids=lambda value: 'a set' if isinstance(value, set) else str(value))
 def test_odd_metas_are_left_out(tmp_path, value):
     metas = [
         value,
