@@ -101,7 +101,8 @@ def name_digest(path: str) -> bytes:
         path: the image.
 
     Returns:
-        The same for the same file name; for different ones it differs, with a chance of error below 1e-20 for a billion names.
+        The same for the same file name; for different ones it differs, with a chance of error below 1e-20 for a billion
+        names.
     """
     name = os.path.basename(path).encode('utf-8', 'surrogatepass')
     return hashlib.blake2b(name, digest_size=16).digest()
