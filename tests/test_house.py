@@ -32,7 +32,7 @@ ROOMS = {
     'mmyolo/tools': ('mmyolo',),
     'ymir_exc': (),
     'tmi': ('mmyolo',),
-    'ymir': ('tmi', 'ymir_exc', 'mmyolo'),
+    'ymir': ('tmi', 'ymir_exc'),
     'ymir_local': ('ymir_exc',),
     'configs': (),
     'tools': ('mmyolo', 'mmyolo/tools'),

@@ -6,7 +6,7 @@ import os
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from mmyolo.datasets.unreadable import UNREADABLE
+from tmi.training.data import unreadable_images
 from ymir_exc.env import get_current_env
 from ymir_exc.skipped_images import SkippedImage, read_skipped_images, write_skipped_images
 
@@ -34,7 +34,7 @@ class YmirSkippedImagesHook(Hook):
         self._write()
 
     def _write(self) -> None:
-        found = UNREADABLE.all()
+        found = unreadable_images()
         if os.environ.get('RANK', '0') != '0' or len(found) == self.known:
             return
         self.known = len(found)

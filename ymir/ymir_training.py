@@ -22,15 +22,11 @@ from ymir.errors import as_task_error, report_uncaught, run_task
 if __name__ == '__main__':
     report_uncaught('training')  # also what goes wrong in the imports that follow
 
-import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
-
-# isort: split
 from mmengine.config import Config
 
-from mmyolo.utils.literal_config import dump_literal_config
 from tmi.devices import cpu_processes, find_device, select_devices
 from tmi.paths import PROJECT_ROOT
-from tmi.training.config import PlatformHooks, TrainingConfig, TrainingTask, modify_mmengine_config
+from tmi.training.config import PlatformHooks, TrainingConfig, TrainingTask, config_text, modify_mmengine_config
 from tmi.training.launch import find_resumption, initial_weights, training_command
 from tmi.training.options import UserOptions, check_options, read_options
 from tmi.zoo.models import find_model
@@ -96,12 +92,12 @@ def main() -> None:
         recipe = recipe_rows(task, training)
         print_table('Recipe', recipe)
         write_plan(Path(env.output.root_dir), task, training, recipe, splits, resuming)
-        package_text = dump_literal_config(training.package, task.models_dir / task.package_config_file)
+        package_text = config_text(training.package, task.models_dir / task.package_config_file)
         config_file = unused_name(task.models_dir, task.package_config_file, package_text)
         write_text_atomically(task.models_dir / config_file, package_text)
         training.run.default_hooks.checkpoint.config_file = config_file
         run_config = task_dir / RUN_CONFIG
-        write_text_atomically(run_config, dump_literal_config(training.run, run_config))
+        write_text_atomically(run_config, config_text(training.run, run_config))
         write_progress(YmirStage.PREPROCESS, 1.0)
         result_file = Path(env.output.training_result_file)
         earlier = file_version(result_file)

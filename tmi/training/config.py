@@ -13,6 +13,7 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
+from mmyolo.utils.literal_config import dump_literal_config
 from tmi.devices import available_cpus
 from tmi.families import family_of
 from tmi.families.base import DataSettings, Family
@@ -291,3 +292,16 @@ def _package_config(complete: Config, family: Family, task: TrainingTask) -> Con
             val_cfg={'type': 'ValLoop'},
         )
     )
+
+
+def config_text(config: Config, path: Path) -> str:
+    """Return a config as the text of a file that holds literals alone.
+
+    Args:
+        config: What to write.
+        path: Where it will stand, for messages.
+
+    Returns:
+        Python that assigns each key.
+    """
+    return dump_literal_config(config, path)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmyolo.datasets.unreadable import UNREADABLE, UnreadableImage
+
 HELD_OUT_SHARE = 0.1
 
 Coco = dict[str, Any]
@@ -65,3 +67,8 @@ def _subset(coco: Coco, images: list[dict[str, Any]]) -> Coco:
     ids = {image['id'] for image in images}
     annotations = [annotation for annotation in coco['annotations'] if annotation['image_id'] in ids]
     return dict(coco, images=images, annotations=annotations)
+
+
+def unreadable_images() -> list[UnreadableImage]:
+    """Return the images that could not be read so far, as part ('training' or 'validation'), path and reason."""
+    return UNREADABLE.all()
