@@ -114,6 +114,22 @@ def test_arrows():
     assert not wrong, '\n'.join(wrong)
 
 
+def test_the_core_speaks_of_no_platform():
+    """Its messages name settings; the adapter of a platform says in which file they stand (`settings_file`)."""
+    words = re.compile(
+        r'\bymir(?:_\w+)?\b(?! models`)|config\.yaml|env\.yaml|\bthe platform\b|contract section', re.IGNORECASE
+    )
+    names = ('YMIR_CPU_PROCESSES', 'YMIR_WEIGHTS_DIR')  # variables that users know by these names
+    wrong = [
+        f'{path.relative_to(ROOT)}:{number}: {line.strip()}'
+        for path in SOURCES
+        if path.is_relative_to(ROOT / 'tmi')
+        for number, line in enumerate(path.read_text(encoding='utf-8').splitlines(), 1)
+        if (found := words.search(line)) and found.group() not in names
+    ]
+    assert not wrong, '\n'.join(wrong)
+
+
 def test_rooms_stand_on_earlier_ones():
     names = list(ROOMS)
     assert all(names.index(other) < names.index(room) for room in names for other in ROOMS[room])

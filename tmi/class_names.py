@@ -1,6 +1,6 @@
 """Whether the names of a task belong to the outputs of its model.
 
-The platform copies class_names from the model package, whose description may have been written or edited by hand, while
+A platform may copy class_names from the model package, whose description may have been written or edited by hand, while
 most checkpoints keep the names that they were trained with. Names that stand at other places than there would label
 boxes wrongly.
 """
@@ -8,7 +8,7 @@ boxes wrongly.
 from collections.abc import Sequence
 from pathlib import Path
 
-from tmi.errors import ModelError
+from tmi.errors import ModelError, settings_file
 
 MAX_NAMED = 8
 
@@ -28,12 +28,12 @@ def listing(names: Sequence[str]) -> str:
 def match_class_names(own: Sequence[str] | None, wanted: Sequence[str], source: Path) -> tuple[list[int], str]:
     """Find out which name of the task each output of a model has.
 
-    Names are equal but for case and outer blanks, as they are for the platform. The same names in another order are
+    Names are equal but for case and outer blanks, as platforms take them. The same names in another order are
     taken as the checkpoint has them; other names at their places are taken for new ones.
 
     Args:
         own: Names in the checkpoint, in the order of the outputs; None if it does not say.
-        wanted: class_names of config.yaml, as many as the model has outputs.
+        wanted: class_names of the task, as many as the model has outputs.
         source: The checkpoint, for messages.
 
     Returns:
@@ -51,24 +51,26 @@ def match_class_names(own: Sequence[str] | None, wanted: Sequence[str], source: 
     if len(own) != len(wanted) or len(set(own_keys)) < len(own_keys):
         return as_they_are, (
             f'{source} names {len(own)} classes ({listing(own)}) and has {len(wanted)} outputs: they are '
-            f'taken for class_names of config.yaml in that order ({listing(wanted)})'
+            f'taken for class_names of {settings_file()} in that order ({listing(wanted)})'
         )
     if sorted(own_keys) == sorted(wanted_keys):
         return [wanted_keys.index(key) for key in own_keys], (
-            f'class_names in config.yaml have another order ({listing(wanted)}) than the classes of {source} '
+            f'class_names in {settings_file()} have another order ({listing(wanted)}) than the classes of {source} '
             f'({listing(own)}), which decides: each box gets the name that it was trained with'
         )
     for there, key in enumerate(own_keys):
         here = wanted_keys.index(key) if key in wanted_keys else there
         if here != there:
             raise ModelError(
-                f'class_names in config.yaml ({listing(wanted)}) contradict the classes that {source} was trained with '
-                f'({listing(own)}): {key} is number {there + 1} there and number {here + 1} in config.yaml. Import the '
+                f'class_names in {settings_file()} ({listing(wanted)}) contradict the classes that '
+                f'{source} was trained with '
+                f'({listing(own)}): {key} is number {there + 1} there and number {here + 1} in '
+                f'{settings_file()}. Import the '
                 'model again with its own class names, in their order.'
             )
     renamed = [f'{old} is {new}' for old, new in zip(own, wanted) if old.strip().lower() != new.strip().lower()]
     return as_they_are, (
-        f'class_names in config.yaml differ from the classes that {source} was trained with, and are taken '
+        f'class_names in {settings_file()} differ from the classes that {source} was trained with, and are taken '
         f'for new names of them: {listing(renamed)}. If that is wrong, all these boxes are labelled wrongly: '
         'import the model again with its own class names'
     )

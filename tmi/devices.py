@@ -18,7 +18,7 @@ def select_devices(gpu_ids: Sequence[int], environ: MutableMapping[str, str] = o
     """Show torch exactly the GPUs of the task; none hides all, even where the container sees some.
 
     Args:
-        gpu_ids: Numbers as the platform counts them inside the container.
+        gpu_ids: Numbers as they count inside the container.
         environ: The environment to change; must happen before CUDA is initialised.
     """
     outer = [item for item in environ.get('CUDA_VISIBLE_DEVICES', '').split(',') if item]
@@ -53,7 +53,7 @@ def find_device(num_gpus: int) -> str:
     """Return the kind of device that the task trains on.
 
     Args:
-        num_gpus: GPUs that the platform gave; 0 means CPU.
+        num_gpus: GPUs that the task was given; 0 means CPU.
 
     Returns:
         'cuda' or 'cpu'.

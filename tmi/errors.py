@@ -14,6 +14,12 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 MAX_SENTENCE = 1200
+SETTINGS_FILE_VARIABLE = 'TMI_SETTINGS_FILE'
+
+
+def settings_file() -> str:
+    """Return where the settings of a task stand, for messages; the adapter of a platform says so in the environment."""
+    return os.environ.get(SETTINGS_FILE_VARIABLE, 'the settings')
 
 
 class TaskError(Exception):
@@ -204,7 +210,7 @@ ERROR_PATTERNS = (
         SettingError,
         ('OSError', 'ValueError'),
         ('file name too long', 'too many levels of symbolic links', 'embedded null', 'surrogates not allowed'),
-        'Correct this path or name where it comes from: env.yaml, config.yaml, or a list of images.',
+        'Correct this path or name where it comes from: the settings of the task, or a list of images.',
     ),
     ErrorPattern(
         SettingError, ('YAMLError', 'ValidationError', 'ConfigConflictError'), (), 'Correct this setting or file.'

@@ -12,6 +12,7 @@ from collections.abc import MutableMapping
 from pathlib import Path
 
 from tmi import log
+from tmi.errors import SETTINGS_FILE_VARIABLE
 from tmi.paths import PROJECT_ROOT
 
 # Variable to the folder below the cache root.
@@ -47,6 +48,7 @@ def prepare_environment(environ: MutableMapping[str, str] = os.environ) -> None:
     Args:
         environ: The environment to change.
     """
+    environ[SETTINGS_FILE_VARIABLE] = 'config.yaml'
     root = _cache_root()
     folders = {name: environ.get(name, '') for name in CACHE_FOLDERS}
     if not _is_writable_folder(environ.get('HOME', '')):

@@ -6,7 +6,7 @@ A training pipeline may work at twice the size before it crops, so its sizes are
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from tmi.errors import SettingError
+from tmi.errors import SettingError, settings_file
 
 Size = tuple[int, int]
 
@@ -50,7 +50,8 @@ def resolve_size(asked: int | Sequence[int], own: Size, multiple: int) -> Size:
     size = (asked, asked) if isinstance(asked, int) else tuple(asked)
     if any(side % multiple for side in size):
         raise SettingError(
-            f'Bad value in config.yaml, img_size: {asked}: each side must be a multiple of {multiple} for this model; '
+            f'Bad value in {settings_file()}, img_size: {asked}: each side must be a multiple of '
+            f'{multiple} for this model; '
             f'next to it are {nearest_sizes(size, multiple)}.'
         )
     return size

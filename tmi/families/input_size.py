@@ -14,7 +14,7 @@ from torch import nn
 
 from mmyolo.registry import TRANSFORMS
 from mmyolo.utils.literal_config import ConfigContentError
-from tmi.errors import SettingError
+from tmi.errors import SettingError, settings_file
 from tmi.families.image_size import nearest_sizes, resolve_size
 
 LARGEST_STRIDE = 1024
@@ -65,5 +65,5 @@ def check_input_size(
         if height % stride or width % stride:
             raise SettingError(
                 f'The config of {source} makes images {width}x{height}, and each side must be a multiple of {stride} '
-                f'for this model: set img_size in config.yaml to {nearest_sizes((width, height), stride)}.'
+                f'for this model: set img_size in {settings_file()} to {nearest_sizes((width, height), stride)}.'
             )

@@ -13,7 +13,7 @@ from mmyolo.utils.config_types import registered_only
 from mmyolo.utils.model_size import limited_size
 from tmi.checkpoint_io import check_finite
 from tmi.class_names import listing
-from tmi.errors import ModelError
+from tmi.errors import ModelError, settings_file
 from tmi.inference.package import ModelPackage, fault_of_package
 
 logger = logging.getLogger('tmi')
@@ -24,7 +24,7 @@ def build_model(package: ModelPackage, class_names: Sequence[str]) -> nn.Module:
 
     Args:
         package: What `read_package` gives.
-        class_names: Of the task's config.yaml.
+        class_names: Of the task.
 
     Returns:
         The detector in fp32 on the CPU, in eval mode.
@@ -42,7 +42,7 @@ def build_model(package: ModelPackage, class_names: Sequence[str]) -> nn.Module:
     if num_classes != len(class_names):
         own = f' ({listing(package.class_names)})' if package.class_names else ''
         raise ModelError(
-            f'{package.source} was trained for {num_classes} classes{own}, and class_names in config.yaml has '
+            f'{package.source} was trained for {num_classes} classes{own}, and class_names in {settings_file()} has '
             f'{len(class_names)}: {listing(class_names)}. Choose the model that these names belong to, or import it '
             'again with its own class names.'
         )

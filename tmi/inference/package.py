@@ -1,4 +1,4 @@
-"""Reading a model package (contract sections c.9 and k): config and weights as data; neither can run code.
+"""Reading a model package: config and weights as data; neither can run code.
 
 The config comes from the file beside the weights, else from the text that mmengine keeps in a checkpoint, else, for a
 public checkpoint, from `configs/`.

@@ -2,7 +2,7 @@
 
 Every change is made at a named place; nothing is set wherever a key of that name stands. Two configs come out: the one
 that tools/train.py runs, with a platform's paths and hooks, and the one that goes into the model package, which names
-nothing of the platform and loads anywhere, in public mmyolo too.
+nothing of a platform and loads anywhere, in public mmyolo too.
 """
 
 import copy

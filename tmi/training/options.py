@@ -20,7 +20,7 @@ from mmengine.config import Config
 from mmyolo.utils import cfg_options
 from mmyolo.utils.registered_types import NMS_TYPES
 from tmi.checkpoint_io import load_checkpoint
-from tmi.errors import ModelError, SettingError, TaskError
+from tmi.errors import ModelError, SettingError, TaskError, settings_file
 from tmi.settings import TrainingSettings
 from tmi.training.option_types import KINDS, may_be_named
 
@@ -113,19 +113,19 @@ class UserOptions:
     argument_keys: frozenset[str] = frozenset()
 
     def source_of(self, key: str) -> str:
-        """Return the key of config.yaml from which an option comes."""
+        """Return the setting from which an option comes."""
         return 'args_options' if key in self.argument_keys else 'cfg_options'
 
 
 def bad_option(key: str, text: str, reason: str) -> TaskError:
-    """Return an error of config.yaml.
+    """Return the error of a setting.
 
     Args:
         key: `cfg_options` or `args_options`.
         text: The part of its value that is meant.
         reason: What is wrong and what is allowed.
     """
-    return SettingError(f'Bad value in config.yaml, {key}: {text[:200]!r}: {reason}')
+    return SettingError(f'Bad value in {settings_file()}, {key}: {text[:200]!r}: {reason}')
 
 
 def read_options(params: TrainingSettings) -> UserOptions:
@@ -207,7 +207,7 @@ def check_options(options: UserOptions, out_dir: Path, models_dir: Path) -> None
         raise bad_option(
             'args_options',
             f'--work-dir {options.work_dir}',
-            f'a task works in {models_dir}, where the platform looks for the model; allowed are {ARGUMENTS}.',
+            f'a task works in {models_dir}, where the model is looked for; allowed are {ARGUMENTS}.',
         )
     for key, value in options.config.items():
         reason = _find_fault(key, value, out_dir)
@@ -235,14 +235,16 @@ def check_checkpoint(key: str, path: str, resume: bool = False) -> None:
     """
     if not os.path.isfile(path):
         raise ModelError(
-            f'{key} in config.yaml names {path}, which is not a file in this container: name a checkpoint below /in '
+            f'{key} in {settings_file()} names {path}, which is not a file in this container: name a '
+            'checkpoint below /in '
             'or /out, or choose the model as the pre-trained model of the task.'
         )
     content = load_checkpoint(Path(path))
     lacking = [name for name in ('optimizer', 'message_hub', 'param_schedulers') if name not in content]
     if resume and lacking:
         raise ModelError(
-            f'{key} in config.yaml: {path} holds weights only ({", ".join(lacking)} missing), as the files of a stage '
+            f'{key} in {settings_file()}: {path} holds weights only ({", ".join(lacking)} missing), as '
+            'the files of a stage '
             'do, so a training cannot go on from it. To start a new training from these weights leave --resume out and '
             'choose the model as the pre-trained model of the task; to go on, name the resume.pth that the training '
             'left beside them.'
@@ -333,7 +335,7 @@ def _find_fault_of_leaf(last: str, leaf: Any, out_dir: Path) -> str:
 
 
 def _is_below(path: str, folder: Path) -> bool:
-    """Return whether a path is absolute and lies in a folder or its `tensorboard`, which the platform makes a link."""
+    """Return whether a path is absolute and lies in a folder or its `tensorboard`, which may be a link."""
     roots = [os.path.realpath(folder), os.path.realpath(folder / 'tensorboard')]
     return os.path.isabs(path) and any(Path(os.path.realpath(path)).is_relative_to(root) for root in roots)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from tmi.errors import SettingError
+from tmi.errors import SettingError, settings_file
 
 CPU_INFO = Path('/proc/cpuinfo')
 FAST_BF16_FLAGS = frozenset({'avx512_bf16', 'amx_bf16'})
@@ -37,7 +37,7 @@ def resolve_precision(asked: str, device: str) -> str:
     if device == 'cpu':
         if asked == 'fp16':
             raise SettingError(
-                'Bad value in config.yaml, precision: fp16 needs a GPU; allowed on a CPU is auto, fp32 or bf16.'
+                f'Bad value in {settings_file()}, precision: fp16 needs a GPU; allowed on a CPU is auto, fp32 or bf16.'
             )
         if asked == 'auto':
             return 'bf16' if cpu_has_fast_bf16() else 'fp32'
@@ -46,7 +46,9 @@ def resolve_precision(asked: str, device: str) -> str:
     if asked == 'auto':
         return 'bf16' if has_bf16 else 'fp16'
     if asked == 'bf16' and not has_bf16:
-        raise SettingError('Bad value in config.yaml, precision: this GPU has no bf16; allowed is auto, fp32 or fp16.')
+        raise SettingError(
+            f'Bad value in {settings_file()}, precision: this GPU has no bf16; allowed is auto, fp32 or fp16.'
+        )
     return asked
 
 

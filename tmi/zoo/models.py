@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tmi.errors import SettingError
+from tmi.errors import SettingError, settings_file
 from tmi.families import added_families
 from tmi.paths import CONFIG_ROOT
 from tmi.zoo.table import ModelEntry, model_table, public_checkpoints
 
-# Not detection, or trained from polygons, which the platform's boxes are not.
+# Not detection, or trained from polygons, which boxes are not.
 EXCLUDED_FOLDERS = frozenset({'_base_', 'deploy', 'razor', 'mask_refine', 'ins_seg', 'pose', 'distillation', 'rotated'})
 EXCLUDED_WORDS = ('mask-refine', 'rtmdet-ins')
 # Words of a name that stand before the size, so a name that ends with them says too little.
@@ -142,7 +142,8 @@ def _unknown(name: str) -> SettingError:
     families = sorted({_family(model) for model in listed})
     hint = f'the nearest are {", ".join(near)}' if near else 'allowed is a family with a size, e.g. yolov8_n'
     return SettingError(
-        f'Unknown model_name in config.yaml: {name!r}; {hint}. The families are {", ".join(families)}; all models are '
+        f'Unknown model_name in {settings_file()}: {name!r}; {hint}. The families are '
+        f'{", ".join(families)}; all models are '
         'listed in the comment above model_name in the template, in docs/training.md and by the command `ymir models`.'
     )
 

@@ -1,7 +1,7 @@
 """Which weights a task starts from: a fixed order of sources, never a guess by similar names or by file times.
 
 Training: the model package that the user chose, else the public checkpoint of exactly this model if the image holds it,
-else none. Mining and inference: the model package (contract section c.9). The platform lists the files of one stage in
+else none. Mining and inference: the model package. A platform lists the files of one stage in
 the order in which the stage named them, so the first fitting file is the one meant.
 """
 
