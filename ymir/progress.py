@@ -1,7 +1,19 @@
-"""Progress of a training in monitor.txt (contract section f)."""
+"""How far a task is (contract section f): monitor.txt, and for mining and inference lines in the log and a bar."""
 
-from ymir_exc.monitor import write_monitor_logger
+import logging
+import sys
+import time
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ymir_exc.monitor import YmirTask, write_monitor_logger, write_monitor_logger_for_multiple_tasks
 from ymir_exc.progress import YmirStage, YmirStageWeight
+from ymir_exc.util import get_merged_config
+
+logger = logging.getLogger('ymir')
+
+MONITOR_SECONDS = 0.5
+LOG_SECONDS = 10.0
 
 
 def write_progress(stage: YmirStage, share: float) -> None:
@@ -12,3 +24,69 @@ def write_progress(stage: YmirStage, share: float) -> None:
         share: Progress within the stage, 0 to 1.
     """
     write_monitor_logger(YmirStageWeight().get_stage_process(stage, share))
+
+
+class PredictionProgress:
+    """Reports the number of images done.
+
+    Args:
+        task: Mining or inference; when one run does both, each has half of the platform's bar.
+        total: Images of the task.
+    """
+
+    def __init__(self, task: YmirTask, total: int) -> None:
+        self._config = get_merged_config()
+        self._task = task
+        self._total = total
+        self._weights = YmirStageWeight()
+        self._started: float | None = None  # when the first images were done
+        self._done_at_start = self._logged = 0
+        self._next_monitor = self._next_log = time.monotonic()
+        self._bar: Progress | None = None
+        if sys.stdout.isatty():
+            self._bar = Progress(
+                TextColumn('{task.description}'),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn('{task.fields[speed]}'),
+                TimeRemainingColumn(),
+            )
+            self._row = self._bar.add_task(task.name.lower(), total=total, speed='')
+
+    def __enter__(self) -> 'PredictionProgress':
+        self._write(YmirStage.PREPROCESS, 1.0)
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type | None, *exception: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        if kind is None:
+            self._write(YmirStage.POSTPROCESS, 1.0)
+
+    def update(self, done: int) -> None:
+        """Report that `done` images have been predicted; cheap enough to be called at any rate."""
+        now = time.monotonic()
+        if done and self._started is None:  # starting the processes is not part of the speed
+            self._started, self._done_at_start, self._next_log = now, done, now
+        if now >= self._next_monitor:
+            self._next_monitor = now + MONITOR_SECONDS
+            self._write(YmirStage.TASK, done / self._total)
+        if self._bar is not None:
+            self._bar.update(self._row, completed=done, speed=self._speed_text(done, now))
+        elif done > self._logged and (now >= self._next_log or done == self._total):
+            self._logged = done
+            self._next_log = now + LOG_SECONDS
+            logger.info(
+                '%s: %d of %d images%s', self._task.name.lower(), done, self._total, self._speed_text(done, now)
+            )
+
+    def _speed_text(self, done: int, now: float) -> str:
+        if self._started is None or done == self._done_at_start:
+            return ''
+        speed = (done - self._done_at_start) / (now - self._started)
+        return f', {speed:.1f} images/s, {(self._total - done) / speed:.0f} s left'
+
+    def _write(self, stage: YmirStage, share: float) -> None:
+        write_monitor_logger_for_multiple_tasks(self._config, self._task, self._weights.get_stage_process(stage, share))

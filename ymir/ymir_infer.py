@@ -23,7 +23,7 @@ from ymir.candidates import count_candidates, iter_candidates  # noqa: E402
 from ymir.environment import configure_logging, prepare_environment  # noqa: E402
 from ymir.output_paths import prediction_folder  # noqa: E402
 from ymir.params import InferParams, load_params  # noqa: E402
-from ymir.progress_report import PredictionProgress  # noqa: E402
+from ymir.progress import PredictionProgress  # noqa: E402
 from ymir.results import SkippedCandidates, write_infer_result  # noqa: E402
 from ymir_exc.env import get_current_env, get_executor_config  # noqa: E402
 from ymir_exc.monitor import YmirTask  # noqa: E402

@@ -26,7 +26,7 @@ from ymir.environment import configure_logging, prepare_environment  # noqa: E40
 from ymir.mining_result import write_order  # noqa: E402
 from ymir.output_paths import prediction_folder  # noqa: E402
 from ymir.params import InferParams, MiningParams, load_params  # noqa: E402
-from ymir.progress_report import PredictionProgress  # noqa: E402
+from ymir.progress import PredictionProgress  # noqa: E402
 from ymir.results import SkippedCandidates  # noqa: E402
 from ymir_exc.env import EnvConfig, get_current_env, get_executor_config  # noqa: E402
 from ymir_exc.monitor import YmirTask  # noqa: E402
