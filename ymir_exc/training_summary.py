@@ -8,14 +8,11 @@ it. The text is ASCII, so that any class name survives.
 
 from __future__ import annotations
 
-import json
-import os
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Callable
+from dataclasses import dataclass, field
+from typing import Any
 
-from .atomic import PathLike, write_text_atomically
-from .errors import ResultError
-from .reading import read_text
+from .atomic import PathLike
+from .summary_file import Checks, is_list, is_number, is_row, is_text, read_summary, write_summary
 
 TRAINING_SUMMARY_FILE = 'training-summary.json'  # in the task's output folder
 
@@ -67,38 +64,18 @@ class TrainingSummary:
     best_class_ap: list[float | None] = field(default_factory=list)
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300
-
-
-def _is_list(is_item: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, list) and all(map(is_item, value))
-
-
-def _is_cell(value: Any) -> bool:
-    return _is_text(value) or _is_number(value)
-
-
-def _is_row(length: int, is_cell: Callable[[Any], bool] = _is_cell) -> Callable[[Any], bool]:
-    return lambda value: _is_list(is_cell)(value) and len(value) == length
-
-
-_CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    **dict.fromkeys(('model', 'config', 'device', 'precision'), (_is_text, 'text')),
-    **dict.fromkeys(('processes', 'epochs', 'epoch', 'best_epoch'), (_is_number, 'a number')),
-    **dict.fromkeys(('started', 'updated', 'seconds'), (_is_number, 'a number')),
-    'class_names': (_is_list(_is_text), 'a list of texts'),
-    'input_size': (_is_list(_is_number), 'a list of numbers'),
-    'recipe': (_is_list(_is_row(2)), 'a list of pairs: name and value'),
-    'data': (_is_list(_is_row(3)), 'a list of rows: name, training, validation'),
-    'class_objects': (_is_list(_is_row(2, _is_number)), 'a list of pairs of numbers'),
-    'environment': (_is_list(_is_row(2)), 'a list of pairs: name and version'),
-    'best_metrics': (lambda value: isinstance(value, dict) and all(map(_is_number, value.values())), 'numbers by name'),
-    'best_class_ap': (_is_list(lambda item: item is None or _is_number(item)), 'a list of numbers, null for none'),
+_CHECKS: Checks = {
+    **dict.fromkeys(('model', 'config', 'device', 'precision'), (is_text, 'text')),
+    **dict.fromkeys(('processes', 'epochs', 'epoch', 'best_epoch'), (is_number, 'a number')),
+    **dict.fromkeys(('started', 'updated', 'seconds'), (is_number, 'a number')),
+    'class_names': (is_list(is_text), 'a list of texts'),
+    'input_size': (is_list(is_number), 'a list of numbers'),
+    'recipe': (is_list(is_row(2)), 'a list of pairs: name and value'),
+    'data': (is_list(is_row(3)), 'a list of rows: name, training, validation'),
+    'class_objects': (is_list(is_row(2, is_number)), 'a list of pairs of numbers'),
+    'environment': (is_list(is_row(2)), 'a list of pairs: name and version'),
+    'best_metrics': (lambda value: isinstance(value, dict) and all(map(is_number, value.values())), 'numbers by name'),
+    'best_class_ap': (is_list(lambda item: item is None or is_number(item)), 'a list of numbers, null for none'),
 }
 
 
@@ -114,21 +91,7 @@ def read_training_summary(directory: PathLike) -> TrainingSummary | None:
     Raises:
         ResultError: it cannot be read, is not a JSON object, or a field is of the wrong kind.
     """
-    path = os.path.join(directory, TRAINING_SUMMARY_FILE)
-    try:
-        content = json.loads(read_text(path))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ResultError(f'{path} cannot be read as JSON: {error}') from error
-    if not isinstance(content, dict):
-        raise ResultError(f'{path} holds no JSON object')
-    known = {item.name: content[item.name] for item in fields(TrainingSummary) if item.name in content}
-    for name, value in known.items():
-        is_valid, kind = _CHECKS[name]
-        if not is_valid(value):
-            raise ResultError(f'{path}: {name} must be {kind}')
-    return TrainingSummary(**known)
+    return read_summary(directory, TRAINING_SUMMARY_FILE, TrainingSummary, _CHECKS)
 
 
 def write_training_summary(directory: PathLike, summary: TrainingSummary) -> None:
@@ -142,5 +105,4 @@ def write_training_summary(directory: PathLike, summary: TrainingSummary) -> Non
         ValueError: a number in it is not finite.
         OSError: it cannot be written; the old one is untouched.
     """
-    text = json.dumps(asdict(summary), indent=1, allow_nan=False)
-    write_text_atomically(os.path.join(directory, TRAINING_SUMMARY_FILE), text + '\n')
+    write_summary(directory, TRAINING_SUMMARY_FILE, summary)
