@@ -38,7 +38,8 @@ class FirstImage:
 
     Attributes:
         path: as in result.tsv.
-        uncertainty: of the image, in the unit of the algorithm; the higher, the less sure the model is.
+        uncertainty: of the image, in the unit of the algorithm; the higher, the less sure the model is. None for an
+            algorithm that looks at no image.
         boxes: [x, y, w, h, class index, score, share of the uncertainty] of each, in pixels of the image; the shares
             are in the unit of `uncertainty`.
         distance: to the nearest image picked earlier or labelled, 0 (the same) to 1 (nothing alike); None: unknown.
@@ -49,7 +50,7 @@ class FirstImage:
     """
 
     path: str = ''
-    uncertainty: float = 0.0
+    uncertainty: float | None = None
     boxes: list[list[float]] = field(default_factory=list)
     distance: float | None = None
     nearest: str | None = None
@@ -62,7 +63,7 @@ class PoolMap:
     """Images of the pool, evenly drawn, on two axes along which their features differ most.
 
     Attributes:
-        points: x and y of each image.
+        points: x and y of each image. Those of `MiningSummary.first` are best among them, for the page marks them.
         rank: the place of each in the ranking, from 0.
     """
 
@@ -76,6 +77,7 @@ class MiningSummary:
 
     Attributes:
         algorithm: value of mining_algorithm.
+        about: what it ranks images by: a sentence in English, and the same in Chinese; empty: unknown.
         settings: the keys that it used, and their values.
         num_images: ranked.
         unreadable: images that could not be read, which are last.
@@ -88,6 +90,7 @@ class MiningSummary:
     """
 
     algorithm: str = ''
+    about: list[str] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     num_images: int = 0
     unreadable: int = 0
@@ -105,6 +108,7 @@ def _is_settings(value: Any) -> bool:
 
 _CHECKS: Checks = {
     'algorithm': (is_text, 'text'),
+    'about': (lambda value: value == [] or is_row(2, is_text)(value), 'two texts, English and Chinese'),
     'settings': (_is_settings, 'texts, numbers or true and false by name'),
     **dict.fromkeys(('num_images', 'unreadable', 'without_boxes', 'near_duplicates'), (is_count, 'a count')),
     **dict.fromkeys(('fallbacks', 'class_names'), (is_list(is_text), 'a list of texts')),
@@ -113,9 +117,8 @@ _CHECKS: Checks = {
 }
 _FIRST_CHECKS: Checks = {
     'path': (is_text, 'text'),
-    'uncertainty': (is_number, 'a number'),
     'boxes': (is_list(is_row(7, is_number)), 'a list of [x, y, w, h, class index, score, share]'),
-    **dict.fromkeys(('distance', 'class_gain'), (or_none(is_number), 'a number or null')),
+    **dict.fromkeys(('uncertainty', 'distance', 'class_gain'), (or_none(is_number), 'a number or null')),
     'nearest': (or_none(is_text), 'text or null'),
     'explored': (lambda value: isinstance(value, bool), 'true or false'),
 }

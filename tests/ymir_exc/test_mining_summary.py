@@ -19,6 +19,7 @@ from ymir_exc.mining_summary import (
 def test_what_is_written_is_read_again(tmp_path):
     summary = MiningSummary(
         algorithm='hybrid',
+        about=['uncertain images', '不确定的图像'],
         settings={'mining_seed': 0, 'mining_aggregate': 'sum', 'class_distribution_scores': '', 'flag': True},
         num_images=2000,
         unreadable=1,
@@ -55,6 +56,7 @@ def test_no_file(tmp_path):
     [
         ('', 'cannot be read as JSON'),
         ('[]', 'holds no JSON object'),
+        ('{"about": ["a"]}', 'about must be two texts'),
         ('{"settings": {"a": []}}', 'settings must be'),
         ('{"num_images": -1}', 'num_images must be a count'),
         ('{"near_duplicates": 0.5}', 'near_duplicates must be a count'),
@@ -62,7 +64,7 @@ def test_no_file(tmp_path):
         ('{"first": {}}', 'first must be a list'),
         ('{"first": [{}, 3]}', 'first must be a list of JSON objects'),
         ('{"first": [{"path": null}]}', r'first\[0\]: path must be text'),
-        ('{"first": [{}, {"uncertainty": NaN}]}', r'first\[1\]: uncertainty must be a number'),
+        ('{"first": [{}, {"uncertainty": NaN}]}', r'first\[1\]: uncertainty must be a number or null'),
         ('{"first": [{"distance": "0"}]}', r'first\[0\]: distance must be a number or null'),
         ('{"first": [{"nearest": 3}]}', r'first\[0\]: nearest must be text or null'),
         ('{"first": [{"class_gain": Infinity}]}', r'first\[0\]: class_gain must be a number or null'),
