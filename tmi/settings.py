@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
-from tmi.mining import ALGORITHMS
+from tmi.mining import ALGORITHMS, DEFAULT_ALGORITHM
+from tmi.mining.parameters import PARAMETERS, settings_with
 
 GPU_NUMBER = re.compile('[0-9]|[1-9][0-9]{1,2}')
 
@@ -141,12 +142,13 @@ class PredictionSettings(Settings):
     samples_per_gpu: Positive = 16
 
 
-class MiningSettings(PredictionSettings):
-    """Mining."""
+class MiningSettings(
+    settings_with(PredictionSettings, *PARAMETERS, *(item for one in ALGORITHMS.values() for item in one.parameters))
+):
+    """Mining; what its other settings mean stands in `tmi.mining.parameters` and in the files of the algorithms."""
 
-    seed: Count = 0  # of algorithms that draw random numbers
-    mining_algorithm: Annotated[Literal[tuple(ALGORITHMS)], BeforeValidator(_lower)] = 'entropy'
-    conf_threshold: Fraction = 0.1
+    mining_algorithm: Annotated[Literal[tuple(ALGORITHMS)], BeforeValidator(_lower)] = DEFAULT_ALGORITHM
+    conf_threshold: Fraction = 0.1  # of the former algorithms
 
 
 class InferenceSettings(PredictionSettings):

@@ -1,26 +1,26 @@
-"""From scores to result.tsv (contract section d.5): best first, ties in the order of the index file, no score last.
+"""From an order to result.tsv (contract section d.5).
 
-The platform takes the first lines of the file, so the order is the result, and every candidate needs its line.
+The platform takes the first lines of the file and never compares scores, so the order is the result. The score column
+holds (N - rank) / N, which falls from line to line for every algorithm.
 """
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from ymir_exc.result_writer import MiningResultWriter
 
 
-def write_order(scored: Iterable[tuple[str, float | None]]) -> int:
+def write_order(paths: Iterable[str], positions: np.ndarray) -> None:
     """Write result.tsv.
 
     Args:
-        scored: Path and score of every candidate in the order of the index file; None for an image that could not be
-            read.
-
-    Returns:
-        How many lines were written.
+        paths: Every candidate in the order of the index file.
+        positions: (N,) positions in the index file, best first.
     """
-    count = 0
+    total = len(positions)
+    scores = np.empty(total)
+    scores[positions] = (total - np.arange(total)) / max(total, 1)
     with MiningResultWriter() as writer:
-        for path, score in scored:
-            writer.write(path, float('-inf') if score is None else score)
-            count += 1
-    return count
+        for path, score in zip(paths, scores.tolist(), strict=True):
+            writer.write(path, score)

@@ -81,7 +81,7 @@ class MiningParams(MiningSettings, Params):
 class InferParams(InferenceSettings, Params):
     """Inference. A task that mines and infers gets the keys of the mining template only."""
 
-    foreign_keys: ClassVar[frozenset[str]] = frozenset({'mining_algorithm', 'seed'})
+    foreign_keys: ClassVar[frozenset[str]] = frozenset(MiningSettings.model_fields) - {*InferenceSettings.model_fields}
 
 
 AnyParams = TypeVar('AnyParams', bound=Params)

@@ -82,6 +82,16 @@ class PredictionProgress:
                 '%s: %d of %d images%s', self._task.name.lower(), done, self._total, self._speed_text(done, now)
             )
 
+    def order(self, share: float) -> None:
+        """Report how much of the order of all images is made, after the last image: the progress stays at its end."""
+        now = time.monotonic()
+        if now >= self._next_monitor:
+            self._next_monitor = now + MONITOR_SECONDS
+            self._write(YmirStage.TASK, 1.0)
+        if now >= self._next_log:
+            self._next_log = now + LOG_SECONDS
+            logger.info('%s: %.0f %% of the order', self._task.name.lower(), 100 * share)
+
     def _speed_text(self, done: int, now: float) -> str:
         if self._started is None or done == self._done_at_start:
             return ''

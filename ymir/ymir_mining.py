@@ -18,9 +18,12 @@ from ymir.errors import report_uncaught, run_task  # noqa: E402
 if __name__ == '__main__':
     report_uncaught('mining')  # also what goes wrong in the imports that follow
 
+from tmi.inference.embeddings import Embeddings  # noqa: E402
 from tmi.inference.plan import make_plan  # noqa: E402
 from tmi.inference.run import predict  # noqa: E402
-from tmi.mining import ALGORITHMS, Scorer  # noqa: E402
+from tmi.inference.shards import Prediction  # noqa: E402
+from tmi.mining import ALGORITHMS, Algorithm  # noqa: E402
+from tmi.mining.rank import Ranking, rank  # noqa: E402
 from ymir.candidates import count_candidates, iter_candidates  # noqa: E402
 from ymir.environment import configure_logging, prepare_environment  # noqa: E402
 from ymir.mining_result import write_order  # noqa: E402
@@ -33,66 +36,75 @@ from ymir_exc.monitor import YmirTask  # noqa: E402
 
 logger = logging.getLogger('ymir')
 
-Scores = Iterator[tuple[str, float | None]]
 
-
-def score_paths(scorer: Scorer, env: EnvConfig) -> Scores:
-    """Score every candidate by its path alone, for a scorer that needs no predictions.
+def rank_paths(algorithm: Algorithm, env: EnvConfig) -> Ranking:
+    """Rank the candidates by their paths alone, for an algorithm that needs no model.
 
     Args:
-        scorer: The scorer.
+        algorithm: What scores them.
         env: Of the task.
 
-    Yields:
-        Path and score of every candidate.
+    Returns:
+        The ranking.
     """
-    total = count_candidates(env.input.candidate_index_file)
+    index_file = env.input.candidate_index_file
+    total = count_candidates(index_file)
     with PredictionProgress(YmirTask.MINING, total) as progress:
-        for done, path in enumerate(iter_candidates(env.input.candidate_index_file), 1):
-            yield path, scorer.score(path, None)
-            progress.update(done)
+
+        def listed() -> Iterator[Prediction]:
+            for index, path in enumerate(iter_candidates(index_file)):
+                yield Prediction(index, path, size=())  # an image that nobody looks at counts as readable
+                progress.update(index + 1)
+
+        return rank(listed(), total, algorithm)
 
 
-def score_predictions(scorer: Scorer, params: MiningParams, env: EnvConfig, skipped: SkippedCandidates) -> Scores:
-    """Predict every candidate and score what was found.
+def rank_predictions(algorithm: Algorithm, params: MiningParams, env: EnvConfig, skipped: SkippedCandidates) -> Ranking:
+    """Predict every candidate and rank them by what was found.
 
     Args:
-        scorer: The scorer.
+        algorithm: What scores them.
         params: Of the task.
         env: Of the task.
         skipped: Collects the images that cannot be read.
 
-    Yields:
-        Path and score of every candidate, None for an image that cannot be read.
+    Returns:
+        The ranking.
     """
-    threshold = params.conf_threshold
+    threshold = algorithm.score_thr
     if env.run_infer:  # it needs boxes of its own threshold, and gets both tasks' keys from one config.yaml
         threshold = min(threshold, load_params(InferParams, get_executor_config(), warn=False).conf_threshold)
     index_file = env.input.candidate_index_file
-    plan = make_plan(params, index_file, count_candidates(index_file), env.input.models_dir, threshold)
+    plan = make_plan(params, index_file, count_candidates(index_file), env.input.models_dir, threshold, params)
     with PredictionProgress(YmirTask.MINING, plan.num_images) as progress:
         folder = prediction_folder(env.output.root_dir)
-        predictions = predict(plan, iter_candidates(index_file), folder, progress.update)
-        for prediction in skipped.watch(predictions):
-            boxes = prediction.above(params.conf_threshold)
-            yield prediction.path, scorer.score(prediction.path, boxes) if prediction.readable else None
+        predictions = skipped.watch(predict(plan, iter_candidates(index_file), folder, progress.update))
+        embeddings = Embeddings(folder, plan.world_size, plan.num_images)
+        return rank(predictions, plan.num_images, algorithm, embeddings, folder, progress.order)
 
 
 def main() -> None:
-    """Score all candidates and write result.tsv."""
+    """Rank all candidates and write result.tsv."""
     prepare_environment()
     configure_logging()
     env = get_current_env()
     params = load_params(MiningParams, get_executor_config())
     configure_logging(params.log_level)
-    shutil.rmtree(prediction_folder(env.output.root_dir), ignore_errors=True)  # of an earlier run in the same /out
-    scorer = ALGORITHMS[params.mining_algorithm](params.seed)
-    skipped = SkippedCandidates(env.output.root_dir, count_candidates(env.input.candidate_index_file))
-    scores = score_predictions(scorer, params, env, skipped) if scorer.needs_predictions else score_paths(scorer, env)
-    count = write_order(scores)
-    logger.info('%d images in the order of %s: %s', count, params.mining_algorithm, env.output.mining_result_file)
+    folder = prediction_folder(env.output.root_dir)
+    shutil.rmtree(folder, ignore_errors=True)  # of an earlier run in the same /out
+    algorithm = ALGORITHMS[params.mining_algorithm](params)
+    index_file = env.input.candidate_index_file
+    skipped = SkippedCandidates(env.output.root_dir, count_candidates(index_file))
+    ranking = rank_predictions(algorithm, params, env, skipped) if algorithm.passes else rank_paths(algorithm, env)
+    write_order(iter_candidates(index_file), ranking.positions)
+    logger.info(
+        '%d images in the order of %s: %s',
+        len(ranking.positions),
+        params.mining_algorithm,
+        env.output.mining_result_file,
+    )
     if not env.run_infer:  # else inference follows, with the same predictions, and reports what was skipped
-        shutil.rmtree(prediction_folder(env.output.root_dir), ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         skipped.report()
 
 

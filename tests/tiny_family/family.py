@@ -13,7 +13,8 @@ from mmyolo.models.data_preprocessors import normalize_pixels
 from mmyolo.utils.config_types import Kind, part_from_elsewhere
 from tests.tiny_family.model import CELL, cells_to_boxes
 from tmi.errors import SettingError
-from tmi.families.base import DataSettings, Detections, Family, Predictor
+from tmi.families.base import DataSettings, Detections, Evidence, Family, Predictor
+from tmi.families.evidence import plain_evidence
 from tmi.families.image_size import Size, nearest_sizes, set_test_size
 from tmi.recipe import BaseRecipe, Recipe
 
@@ -29,13 +30,24 @@ class GridPredictor(Predictor):
         self.score_thr = score_thr
 
     def predict_once(self, pixels: Tensor, metas: Sequence[dict[str, Any]]) -> list[Detections]:
+        return [self._boxes(*one) for one in zip(self._run(pixels), metas)]
+
+    def inspect_once(
+        self, pixels: Tensor, metas: Sequence[dict[str, Any]], with_class_maps: bool
+    ) -> tuple[list[Evidence], None]:
+        maps = self._run(pixels)
+        embeddings = maps.mean((2, 3))
+        found = [self._boxes(*one) for one in zip(maps, metas)]
+        return [plain_evidence(*one, self.model.num_classes) for one in zip(found, embeddings)], None
+
+    def _run(self, pixels: Tensor) -> Tensor:
         inputs = normalize_pixels(pixels.to(self.device).permute(0, 3, 1, 2), self.model.data_preprocessor)
-        found = []
-        for logits, meta in zip(self.model.layers(inputs), metas):
-            cells = cells_to_boxes(logits, meta)
-            cells = cells[cells.scores > self.score_thr]
-            found.append(Detections(cells.bboxes, cells.scores, cells.labels, bool(logits.isfinite().all())))
-        return found
+        return self.model.layers(inputs).cpu()
+
+    def _boxes(self, logits: Tensor, meta: dict[str, Any]) -> Detections:
+        cells = cells_to_boxes(logits, meta)
+        cells = cells[cells.scores > self.score_thr]
+        return Detections(cells.bboxes, cells.scores, cells.labels, bool(logits.isfinite().all()))
 
 
 class GridFamily(Family):

@@ -16,6 +16,7 @@ from tmi.inference import worker
 from tmi.inference.plan import PLAN_FILE, make_plan
 from tmi.inference.shards import Prediction
 from tmi.mining import ALGORITHMS
+from tmi.mining.rank import rank
 from tmi.training.config import TrainingTask, modify_mmengine_config
 from tmi.training.data import TrainingData
 from tmi.training.options import read_options
@@ -82,9 +83,9 @@ class Run:
         (self.folder / PLAN_FILE).write_text('')
         self.plan.save(self.folder / PLAN_FILE)
         levels = []
-        for rank in '01':
+        for number in '01':
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(sys, 'argv', ['worker', str(self.folder), rank])
+                patch.setattr(sys, 'argv', ['worker', str(self.folder), number])
                 patch.setattr(worker, 'predict_shard', lambda *_: None)
                 worker.main()
             levels.append(logging.getLogger('tmi').level)
@@ -108,10 +109,11 @@ class Run:
 
     @property
     def scores(self):
-        """The order of three images by the scorer of the task."""
-        scorer = ALGORITHMS[self.params.mining_algorithm](self.params.seed)
+        """The uncertainty of three images by the algorithm of the task."""
+        algorithm = ALGORITHMS[self.params.mining_algorithm](self.params)
         scores = ((0.9,), (0.5, 0.5), (0.4,))
-        return [scorer.score(str(n), Prediction(n, str(n), [9, 9], [], row, [])) for n, row in enumerate(scores)]
+        pool = [Prediction(n, str(n), [9, 9], [], row, [0] * len(row)) for n, row in enumerate(scores)]
+        return rank(pool, 3, algorithm).uncertainty.tolist()
 
 
 TRAINING = {
@@ -151,12 +153,12 @@ KEYS = {
     'mining': {
         **PREDICTION,
         'mining_algorithm': ('random', lambda run: run.scores),
-        'seed': (7, lambda run: run.scores),
+        'mining_seed': (7, lambda run: run.scores),
     },
     'infer': PREDICTION,
 }
-# Where not the template: `seed` is for algorithms that draw, and `auto` is what the CPU computes fast.
-BESIDE = {('mining', 'seed'): {'mining_algorithm': 'random'}, ('training', 'precision'): {'precision': 'fp32'}}
+# Where not the template: `mining_seed` is for algorithms that draw, and `auto` is what the CPU computes fast.
+BESIDE = {('mining', 'mining_seed'): {'mining_algorithm': 'random'}, ('training', 'precision'): {'precision': 'fp32'}}
 
 
 @pytest.mark.parametrize('name', PARAMS)

@@ -7,7 +7,7 @@ the classes that its configs name. It is asked in this order:
   `thresholds`, `set_package`; then `add_class` to fit initial weights; `metric_prefix` to read what the evaluator
   found;
 - inference: `check_model`, `num_classes`, `pixel_transforms`, `check_input_size`, `predictor`;
-- mining: the `Detections` of each image, which the predictor gives for both.
+- mining: `predictor`, whose `inspect` gives the `Evidence` of each image, boxes and more from the same pass.
 
 Its configs are mmengine's, with `model`, loaders, `optim_wrapper`, `train_cfg`, hooks and `img_scale`, the (width,
 height) of the input.
@@ -15,10 +15,10 @@ height) of the input.
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from mmengine.config import ConfigDict
@@ -46,6 +46,34 @@ class Detections:
     scores: Tensor
     labels: Tensor
     finite: bool = True
+
+
+@dataclass
+class Evidence:
+    """What mining asks of one image, on the CPU.
+
+    Args:
+        detections: As `predict` gives them.
+        class_scores: (n, C) score of every class where each box comes from.
+        support: (n,) int64, boxes before suppression of its class that overlap each box, see `count_support`; 1 where
+            nothing is suppressed.
+        spread: (n,) in [0, 1], how unsure the model is of the sides of each box; 0 where it does not tell.
+        embedding: (d,) float32, what the network sees, as the mean of its features over the image.
+        value: What an algorithm measured in the same pass.
+    """
+
+    detections: Detections
+    class_scores: Tensor
+    support: Tensor
+    spread: Tensor
+    embedding: Tensor
+    value: float | None = None
+
+
+ClassMaps = Sequence[Tensor]
+"""Per level (B, A, C, h, w) float, in [0, 1]: the score of each class at each place."""
+Measure = Callable[['Predictor', Tensor, Sequence[dict[str, Any]], list[Evidence], ClassMaps | None], list[float]]
+"""(predictor, pixels, metas, evidence, class maps) -> a number for each image."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +119,22 @@ class Predictor(ABC):
         """
         return self.predict(pixels, metas)
 
+    @abstractmethod
+    def inspect_once(
+        self, pixels: Tensor, metas: Sequence[dict[str, Any]], with_class_maps: bool
+    ) -> tuple[list[Evidence], ClassMaps | None]:
+        """Predict the boxes of a batch in one pass, with what mining asks.
+
+        Args:
+            pixels: As of `predict`.
+            metas: As of `predict`.
+            with_class_maps: Whether class maps are wanted.
+
+        Returns:
+            The evidence of each image, whose detections are those of `predict_once`, and the class maps; None if they
+            are not wanted or the model has none.
+        """
+
     @torch.inference_mode()
     def predict(self, pixels: Tensor, metas: Sequence[dict[str, Any]]) -> list[Detections]:
         """Predict the boxes of a batch; a batch too large for the GPU's memory is halved until it fits.
@@ -102,15 +146,54 @@ class Predictor(ABC):
         Returns:
             The boxes of each image, on the CPU.
         """
-        try:
-            return self.predict_once(torch.as_tensor(pixels), metas)
-        except torch.cuda.OutOfMemoryError:
-            if len(metas) == 1:
-                raise
-        half = len(metas) // 2
-        torch.cuda.empty_cache()
-        logger.warning('The GPU memory is too small for %d images at once, trying %d', len(metas), half)
-        return self.predict(pixels[:half], metas[:half]) + self.predict(pixels[half:], metas[half:])
+        return _in_halves(self.predict_once, torch.as_tensor(pixels), metas)
+
+    @torch.inference_mode()
+    def inspect(
+        self,
+        pixels: Tensor,
+        metas: Sequence[dict[str, Any]],
+        measure: Measure | None = None,
+        with_class_maps: bool = False,
+    ) -> list[Evidence]:
+        """Predict the boxes of a batch, with what mining asks; memory is treated as in `predict`.
+
+        Args:
+            pixels: As of `predict`.
+            metas: As of `predict`; what `measure` reads besides.
+            measure: Gives the `value` of each image, within the same pass.
+            with_class_maps: Whether `measure` reads class maps.
+
+        Returns:
+            The evidence of each image, on the CPU.
+        """
+
+        def inspect_part(part: Tensor, part_metas: Sequence[dict[str, Any]]) -> list[Evidence]:
+            evidence, class_maps = self.inspect_once(part, part_metas, with_class_maps)
+            if measure is not None:
+                for one, value in zip(evidence, measure(self, part, part_metas, evidence, class_maps)):
+                    one.value = value
+            return evidence
+
+        return _in_halves(inspect_part, torch.as_tensor(pixels), metas)
+
+
+Found = TypeVar('Found')
+
+
+def _in_halves(
+    run: Callable[[Tensor, Sequence[dict[str, Any]]], list[Found]], pixels: Tensor, metas: Sequence[dict[str, Any]]
+) -> list[Found]:
+    """Run a batch, or where the GPU's memory is too small its halves."""
+    try:
+        return run(pixels, metas)
+    except torch.cuda.OutOfMemoryError:
+        if len(metas) == 1:
+            raise
+    half = len(metas) // 2
+    torch.cuda.empty_cache()
+    logger.warning('The GPU memory is too small for %d images at once, trying %d', len(metas), half)
+    return _in_halves(run, pixels[:half], metas[:half]) + _in_halves(run, pixels[half:], metas[half:])
 
 
 class Family(ABC):

@@ -8,7 +8,8 @@ fp32).
 """
 
 from collections.abc import Sequence
-from typing import Any
+from itertools import repeat
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import ConfigDict
@@ -17,9 +18,14 @@ from torch import Tensor, nn
 
 from mmyolo.models.data_preprocessors import normalize_pixels
 from mmyolo.models.dense_heads.base_yolo_head import BaseYOLOHead
+from mmyolo.models.dense_heads.maps import gather_priors
+from mmyolo.models.dense_heads.prediction import BatchDetections
 from mmyolo.models.dense_heads.prediction import Detections as RawDetections
+from mmyolo.models.dense_heads.rtmdet_rotated_head import RTMDetRotatedHead
+from mmyolo.models.utils.overrides import is_original
 from mmyolo.utils.folding import fold
-from tmi.families.base import Detections, Predictor
+from tmi.families.base import ClassMaps, Detections, Evidence, Predictor
+from tmi.families.evidence import MAX_CANDIDATES, count_support, mean_features, plain_evidence, spread_of
 
 AUTOCAST = {'fp16': torch.float16, 'bf16': torch.bfloat16}
 TRIED_BOXES = 1000  # that enter NMS, which takes long for all of a large input
@@ -48,6 +54,7 @@ class DensePredictor(Predictor):
         self.test_cfg.score_thr = score_thr
         self.test_cfg.nms = ConfigDict(self.test_cfg.get('nms') or {'type': 'nms'}, iou_threshold=iou_thr)
         self.takes_raw_maps = _takes_raw_maps(model.bbox_head)
+        self.gives_boxes = _gives_boxes(model.bbox_head)
         self._normalize = Normalize(model.data_preprocessor).to(device)
 
     def predict_any(self, pixels: Tensor, metas: Sequence[dict[str, Any]]) -> list[Detections]:
@@ -60,20 +67,95 @@ class DensePredictor(Predictor):
             self.test_cfg = settings
 
     def predict_once(self, pixels: Tensor, metas: Sequence[dict[str, Any]]) -> list[Detections]:
+        maps = self._run(pixels, metas)
+        if self.gives_boxes:
+            results = self._boxes(maps, self.test_cfg).split()
+        else:
+            results = self.model.bbox_head.predict_by_feat(
+                *maps.maps, batch_img_metas=maps.metas, cfg=self.test_cfg, rescale=True
+            )
+        return [_detections(result, ok) for result, ok in zip(results, maps.finite)]
+
+    def inspect_once(
+        self, pixels: Tensor, metas: Sequence[dict[str, Any]], with_class_maps: bool
+    ) -> tuple[list[Evidence], ClassMaps | None]:
+        maps = self._run(pixels, metas)
+        head = self.model.bbox_head
+        embeddings = [
+            mean_features(maps.features, meta, place, meta['batch_input_shape']).cpu()
+            for place, meta in enumerate(maps.metas)
+        ]
+        if not self.gives_boxes:
+            found = head.predict_by_feat(*maps.maps, batch_img_metas=maps.metas, cfg=self.test_cfg, rescale=True)
+            detections = [_detections(result, ok) for result, ok in zip(found, maps.finite)]
+            return [plain_evidence(*one, head.num_classes) for one in zip(detections, embeddings)], None
+        anchors = head.num_base_priors
+        boxes = head.predict_batch(maps.maps, maps.metas, cfg=self.test_cfg)
+        scores = _class_scores(gather_priors(maps.maps[0], boxes.images, boxes.priors, anchors), maps, boxes, anchors)
+        spread = self._spread(maps, boxes)
+        counts = boxes.counts()
+        candidates = self._boxes(maps, ConfigDict(self.test_cfg, nms_pre=MAX_CANDIDATES), with_nms=False)
+        parts = zip(
+            boxes.to('cpu').split(),
+            candidates.split(),
+            scores.cpu().split(counts),
+            spread.cpu().split(counts),
+            embeddings,
+            maps.finite,
+        )
+        evidence = [_evidence(*part) for part in parts]
+        return evidence, self._class_maps(maps) if with_class_maps else None
+
+    def _run(self, pixels: Tensor, metas: Sequence[dict[str, Any]]) -> 'Maps':
         inputs = self._normalize(pixels.to(self.device, non_blocking=True))
         head = self.model.bbox_head
         with torch.autocast(self.device.type, dtype=self.autocast_dtype, enabled=self.autocast_dtype is not None):
             features = self.model.extract_feat(inputs)
             maps = head.forward_raw(features) if self.takes_raw_maps else head(features)
-        maps = [[level.float() for level in levels] for levels in maps]
+        # Heads with masks give maps of the whole image besides those of the levels.
+        maps = [part.float() if isinstance(part, Tensor) else [level.float() for level in part] for part in maps]
         shape = tuple(inputs.shape[2:])
+        flat = [level for part in maps for level in ([part] if isinstance(part, Tensor) else part)]
         metas = [dict(meta, batch_input_shape=shape) for meta in metas]
-        finite = _all_finite([level for levels in maps for level in levels]).tolist()
-        if self.takes_raw_maps:
-            results = head.predict_batch(maps, metas, cfg=self.test_cfg).to('cpu').split()
-        else:
-            results = head.predict_by_feat(*maps, batch_img_metas=metas, cfg=self.test_cfg, rescale=True)
-        return [_detections(result, ok) for result, ok in zip(results, finite)]
+        return Maps(features, maps, metas, _all_finite(flat).tolist())
+
+    def _boxes(self, maps: 'Maps', cfg: ConfigDict, with_nms: bool = True) -> BatchDetections:
+        return self.model.bbox_head.predict_batch(maps.maps, maps.metas, cfg=cfg, with_nms=with_nms).to('cpu')
+
+    def _spread(self, maps: 'Maps', boxes: BatchDetections) -> Tensor:
+        """Return how unsure the sides of boxes are, (n,), where the head predicts distributions of them."""
+        bins = getattr(self.model.bbox_head.head_module, 'num_bins', 1)
+        if not self.takes_raw_maps or bins <= 1:
+            return torch.zeros_like(boxes.scores)
+        return spread_of(gather_priors(maps.maps[1], boxes.images, boxes.priors).unflatten(1, (4, bins)))
+
+    def _class_maps(self, maps: 'Maps') -> list[Tensor]:
+        """Return per level (B, A, C, h, w) scores."""
+        anchors = self.model.bbox_head.num_base_priors
+        levels = []
+        for level, objectness in zip(maps.maps[0], maps.objectnesses or repeat(None)):
+            shape = (len(level), anchors, -1, *level.shape[-2:])
+            level = level.reshape(shape).sigmoid()
+            levels.append(level if objectness is None else level * objectness.reshape(shape).sigmoid())
+        return levels
+
+
+class Maps(NamedTuple):
+    """What the network gives for a batch."""
+
+    features: Sequence[Tensor]
+    """Per level (B, c, h, w)."""
+    maps: list[Any]
+    """Maps of the head, in single precision."""
+    metas: list[dict[str, Any]]
+    """With `batch_input_shape`."""
+    finite: list[bool]
+    """Whether all maps of an image are finite."""
+
+    @property
+    def objectnesses(self) -> Sequence[Tensor] | None:
+        """Per level (B, A, h, w) logits, for a head that has them."""
+        return (*self.maps, None, None)[2]
 
 
 def _takes_raw_maps(head: nn.Module) -> bool:
@@ -82,6 +164,39 @@ def _takes_raw_maps(head: nn.Module) -> bool:
     Those that also predict masks, key points or rotated boxes cannot, nor those of mmdet.
     """
     return getattr(type(head), 'predict_by_feat', None) is BaseYOLOHead.predict_by_feat
+
+
+def _gives_boxes(head: nn.Module) -> bool:
+    """Whether a head predicts the boxes of a batch without what goes with them, such as masks."""
+    is_ours = isinstance(head, BaseYOLOHead) and not isinstance(head, RTMDetRotatedHead)
+    return is_ours and is_original(head, 'predict_by_feat', 'predict_batch', '_bbox_post_process')
+
+
+def _class_scores(logits: Tensor, maps: Maps, boxes: BatchDetections, anchors: int) -> Tensor:
+    """Return (n, C) scores of every class at the prior of each box."""
+    scores = logits.float().sigmoid()
+    if maps.objectnesses is None:
+        return scores
+    return scores * gather_priors(maps.objectnesses, boxes.images, boxes.priors, anchors).float().sigmoid()
+
+
+def _evidence(
+    found: RawDetections, candidates: RawDetections, scores: Tensor, spread: Tensor, embedding: Tensor, finite: bool
+) -> Evidence:
+    detections = _detections(found, True)
+    support = count_support(
+        detections.boxes, detections.labels, candidates.bboxes, candidates.scores, candidates.labels
+    )
+    if finite:
+        return Evidence(detections, scores, support, spread, embedding)
+    keep = detections.boxes.isfinite().all(1) & detections.scores.isfinite() & scores.isfinite().all(1)
+    return Evidence(
+        Detections(detections.boxes[keep], detections.scores[keep], detections.labels[keep], False),
+        scores[keep],
+        support[keep],
+        spread[keep].nan_to_num(),
+        embedding.nan_to_num(),
+    )
 
 
 def _all_finite(maps: Sequence[Tensor]) -> Tensor:

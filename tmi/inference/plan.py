@@ -9,9 +9,10 @@ YMIR_CPU_PROCESSES sets their number.
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tmi.devices import available_cpus, cpu_processes
-from tmi.settings import PredictionSettings
+from tmi.settings import MiningSettings, PredictionSettings
 from tmi.zoo.weights import choose_inference_model
 
 PLAN_FILE = 'plan.json'
@@ -40,6 +41,7 @@ class PredictionPlan:
         workers: Loader processes beside each.
         threads: Threads of each predicting process.
         log_level: From which level on the processes log.
+        mining: `MiningSettings` as JSON values if mining looks at the images too, None for boxes alone.
     """
 
     source: str
@@ -57,9 +59,10 @@ class PredictionPlan:
     workers: int
     threads: int
     log_level: str = 'info'
+    mining: dict[str, Any] | None = None
 
     def covers(self, other: 'PredictionPlan') -> bool:
-        """Return whether the predictions of this plan hold those of another, with a higher `score_thr` at most."""
+        """Return whether the predictions of this plan hold those of another, which asks for no more."""
         shared = {
             'score_thr': 0,
             'batch_size': 0,
@@ -68,7 +71,10 @@ class PredictionPlan:
             'workers': 0,
             'threads': 0,
             'log_level': '',
+            'mining': None,
         }
+        if other.mining not in (None, self.mining):
+            return False
         return self.score_thr <= other.score_thr and replace(self, **shared) == replace(other, **shared)
 
     def save(self, path: Path) -> None:
@@ -84,7 +90,12 @@ class PredictionPlan:
 
 
 def make_plan(
-    params: PredictionSettings, source: str, num_images: int, models_dir: str, score_thr: float
+    params: PredictionSettings,
+    source: str,
+    num_images: int,
+    models_dir: str,
+    score_thr: float,
+    mining: MiningSettings | None = None,
 ) -> PredictionPlan:
     """Decide what to predict and with how many processes.
 
@@ -94,6 +105,7 @@ def make_plan(
         num_images: How many images there are.
         models_dir: Where model files with relative paths lie.
         score_thr: The lowest score that anyone needs.
+        mining: For embeddings and what an algorithm measures, besides boxes.
 
     Returns:
         The plan.
@@ -129,4 +141,5 @@ def make_plan(
         workers=workers,
         threads=threads,
         log_level=params.log_level,
+        mining=mining.model_dump(mode='json') if mining else None,
     )

@@ -7,7 +7,7 @@ turn, which is the order in which `iter_candidates` distributed the images. Boxe
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -24,6 +24,9 @@ class Prediction(NamedTuple):
         labels: (n,) positions in class_names.
         problem: Why the image could not be read.
         finite: Whether the network gave finite numbers for it.
+        support: (n,) boxes before NMS that agree with each box; of mining alone, as all that follow.
+        spread: (n,) in [0, 1], how unsure the model is of the sides of each box.
+        value: What the mining algorithm measured in the image.
     """
 
     index: int
@@ -34,6 +37,9 @@ class Prediction(NamedTuple):
     labels: Sequence[int] = ()
     problem: str = ''
     finite: bool = True
+    support: Sequence[int] = ()
+    spread: Sequence[float] = ()
+    value: float | None = None
 
     @property
     def readable(self) -> bool:
@@ -42,11 +48,10 @@ class Prediction(NamedTuple):
     def above(self, score_thr: float) -> 'Prediction':
         """Return the prediction with only the boxes above a threshold."""
         keep = [place for place, score in enumerate(self.scores) if score > score_thr]
-        return self._replace(
-            boxes=[self.boxes[place] for place in keep],
-            scores=[self.scores[place] for place in keep],
-            labels=[self.labels[place] for place in keep],
-        )
+        if len(keep) == len(self.scores):
+            return self
+        values = {name: getattr(self, name) for name in ('boxes', 'scores', 'labels', 'support', 'spread')}
+        return self._replace(**{name: [value[place] for place in keep] for name, value in values.items() if value})
 
 
 def shard_path(folder: Path, rank: int) -> Path:
@@ -97,13 +102,16 @@ class LineCounter:
         return self._count
 
 
-def merge_shards(folder: Path, world_size: int, num_images: int) -> Iterator[Prediction]:
+def merge_shards(
+    folder: Path, world_size: int, num_images: int, wanted: Collection[int] | None = None
+) -> Iterator[Prediction]:
     """Yield the predictions of all processes in the order of the index file.
 
     Args:
         folder: Where the files lie.
         world_size: How many processes wrote them.
         num_images: How many there must be.
+        wanted: Positions of the images to yield, None for all; lines of others are not parsed.
 
     Yields:
         One prediction per candidate.
@@ -115,6 +123,8 @@ def merge_shards(folder: Path, world_size: int, num_images: int) -> Iterator[Pre
     try:
         for index in range(num_images):
             line = files[index % world_size].readline()
+            if wanted is not None and index not in wanted:
+                continue
             prediction = Prediction(*json.loads(line)) if line.endswith('\n') else None
             if prediction is None or prediction.index != index:
                 raise ValueError(f'{shard_path(folder, index % world_size)} lacks the prediction of image {index}')

@@ -28,13 +28,16 @@ from torch import Tensor  # noqa: E402
 
 from mmyolo.utils.config_types import registered_only  # noqa: E402
 from tmi.class_names import match_class_names  # noqa: E402
-from tmi.families.base import Detections, Predictor  # noqa: E402
+from tmi.families.base import Detections, Evidence, Predictor  # noqa: E402
+from tmi.inference.embeddings import EmbeddingWriter  # noqa: E402
 from tmi.inference.images import Batch, Image, ImageBatches, Letterbox, make_loader  # noqa: E402
 from tmi.inference.model import build_model  # noqa: E402
 from tmi.inference.package import fault_of_package, read_package  # noqa: E402
 from tmi.inference.plan import PLAN_FILE, PredictionPlan  # noqa: E402
 from tmi.inference.shards import Prediction, ShardWriter  # noqa: E402
 from tmi.log import configure_logging  # noqa: E402
+from tmi.mining import ALGORITHMS, Algorithm  # noqa: E402
+from tmi.settings import MiningSettings  # noqa: E402
 from tmi.zoo.weights import InferenceModel  # noqa: E402
 
 CPU_PIXELS_PER_PASS = 640 * 640
@@ -62,26 +65,39 @@ def images_per_pass(device: torch.device, batch_size: int, height: int, width: i
     return 1 << (fitting.bit_length() - 1)
 
 
-def predict_batch(predictor: Predictor, batch: Batch, batch_size: int) -> list[Prediction]:
+def predict_batch(
+    predictor: Predictor, batch: Batch, batch_size: int, algorithm: Algorithm | None = None
+) -> tuple[list[Prediction], list[np.ndarray | None]]:
     """Predict all images of a batch.
 
     Args:
         predictor: The model.
         batch: From the loader.
         batch_size: Images per full batch.
+        algorithm: Of mining, None for boxes alone.
 
     Returns:
-        One prediction per image, in the order of the batch.
+        One prediction per image, in the order of the batch, and for mining the features of each, None for an image that
+        could not be read.
     """
-    found = {}
+    found: dict[int, Detections | Evidence] = {}
     for places, pixels in batch.groups:
         pixels = torch.as_tensor(pixels)
         size = images_per_pass(predictor.device, batch_size, *pixels.shape[1:3])
         for first in range(0, len(places), size):
             part = places[first : first + size]
-            metas = [batch.images[place].meta for place in part]
-            found.update(zip(part, predictor.predict(*_fill(pixels[first : first + size], metas, size))))
-    return [_to_prediction(image, found.get(place)) for place, image in enumerate(batch.images)]
+            metas = [dict(batch.images[place].meta, img_path=batch.images[place].path) for place in part]
+            filled = _fill(pixels[first : first + size], metas, size)
+            if algorithm is None:
+                found.update(zip(part, predictor.predict(*filled)))
+            else:
+                found.update(zip(part, predictor.inspect(*filled, algorithm.measure, algorithm.with_class_maps)))
+    predictions = [_to_prediction(image, found.get(place)) for place, image in enumerate(batch.images)]
+    if algorithm is None:
+        return predictions, []
+    return predictions, [
+        found[place].embedding.numpy() if place in found else None for place in range(len(batch.images))
+    ]
 
 
 def _fill(pixels: Tensor, metas: Sequence[dict], size: int) -> tuple:
@@ -92,11 +108,12 @@ def _fill(pixels: Tensor, metas: Sequence[dict], size: int) -> tuple:
     return torch.cat([pixels, pixels[-1:].expand(lacking, -1, -1, -1)]), [*metas, *metas[-1:] * lacking]
 
 
-def _to_prediction(image: Image, detections: Detections) -> Prediction:
-    if detections is None:
+def _to_prediction(image: Image, found: Detections | Evidence | None) -> Prediction:
+    if found is None:
         return Prediction(image.index, image.path, problem=image.problem)
+    detections = found.detections if isinstance(found, Evidence) else found
     height, width = image.meta['ori_shape']
-    return Prediction(
+    prediction = Prediction(
         index=image.index,
         path=image.path,
         size=(width, height),
@@ -105,6 +122,10 @@ def _to_prediction(image: Image, detections: Detections) -> Prediction:
         labels=detections.labels.tolist(),
         finite=detections.finite,
     )
+    if found is detections:
+        return prediction
+    spread = found.spread.double().numpy().round(4).tolist()
+    return prediction._replace(support=found.support.tolist(), spread=spread, value=found.value)
 
 
 def try_model(predictor: Predictor, letterbox: Letterbox, source: Path) -> None:
@@ -182,21 +203,27 @@ def predict_shard(plan: PredictionPlan, folder: Path, rank: int) -> None:
         predictor = family.predictor(model, device, plan.score_thr, plan.iou_thr, plan.precision)
     try_model(predictor, batches.letterbox, package.source)
     loader: Iterable[Batch] = iter(make_loader(batches, plan.workers, device.type == 'cuda'))
+    algorithm = _algorithm(plan, positions)
     shard = ShardWriter(folder, rank)
+    embeddings = EmbeddingWriter(folder, rank) if algorithm else None
     parent = os.getppid()
     images = unusable = 0
     for batch in loader:
         if os.getppid() != parent:
             raise SystemExit('The task that started this process is gone')
         with fault_of_package(f'The model {package.source} with its config cannot predict images'):
-            predictions = predict_batch(predictor, batch, plan.batch_size)
+            predictions, features = predict_batch(predictor, batch, plan.batch_size, algorithm)
         images += sum(prediction.readable for prediction in predictions)
         logger.debug('Process %d on %s: %d images', rank, device, images)
         unusable += sum(not prediction.finite for prediction in predictions)
         if images <= EARLY:
             _reject_unusable(images, unusable, predictor, package.source)
+        if embeddings is not None:
+            embeddings.write(features)
         shard.write([item._replace(labels=[positions[label] for label in item.labels]) for item in predictions])
     shard.close()
+    if embeddings is not None:
+        embeddings.close()
     if unusable:
         logger.warning(
             'The model gave numbers that are not finite (NaN or inf) for %d of %d images of process %d; boxes '
@@ -205,6 +232,16 @@ def predict_shard(plan: PredictionPlan, folder: Path, rank: int) -> None:
             images,
             rank,
         )
+
+
+def _algorithm(plan: PredictionPlan, positions: Sequence[int]) -> Algorithm | None:
+    """Return the mining algorithm of a plan, whose classes are the outputs of the model here."""
+    if plan.mining is None:
+        return None
+    settings = MiningSettings.model_validate(plan.mining)
+    algorithm = ALGORITHMS[settings.mining_algorithm]
+    weights = algorithm(settings).class_weights()[positions].tolist()
+    return algorithm(settings.model_copy(update={'class_distribution_scores': weights}))
 
 
 def main() -> None:

@@ -1,10 +1,10 @@
-"""Mining: which images are worth labelling next. One file for each scorer."""
+"""Mining: which images are worth labelling next. One file for each algorithm."""
 
-from tmi.mining.entropy import EntropyScorer
-from tmi.mining.random import RandomScorer
-from tmi.mining.scorer import Scorer
+from tmi.mining.algorithm import Algorithm
+from tmi.mining.entropy import Entropy
+from tmi.mining.entropy_legacy import EntropyLegacy
+from tmi.mining.random import Random
 
-# mining_algorithm to its scorer; the settings and the template follow from it.
-ALGORITHMS: dict[str, type[Scorer]] = {'random': RandomScorer, 'entropy': EntropyScorer}
-
-__all__ = ['ALGORITHMS', 'EntropyScorer', 'RandomScorer', 'Scorer']
+# mining_algorithm to its class; settings, template, help and documents follow from it.
+ALGORITHMS: dict[str, type[Algorithm]] = {'entropy': Entropy, 'random': Random, 'entropy_legacy': EntropyLegacy}
+DEFAULT_ALGORITHM = 'entropy'

@@ -1,18 +1,28 @@
-"""Entropy of the scores after NMS, as the reference mmyolo executor defines it: -sum(p log2 p).
+"""Binary entropy of each box: how unsure the model is whether there is an object."""
 
-One-sided: a box counts most at p = 1/e and nothing at p = 1. The sum grows with the number of boxes, so crowded images
-come first, and images without boxes last among the readable ones.
-"""
-
-import math
+import numpy as np
 
 from tmi.inference.shards import Prediction
-from tmi.mining.scorer import Scorer
+from tmi.mining.algorithm import BoxAlgorithm
+
+LEAST = 1e-6  # probabilities are kept away from 0 and 1 by this
 
 
-class EntropyScorer(Scorer):
-    """Sum of -p log2 p over the boxes of an image, 0 without boxes."""
+def binary_entropy(p: np.ndarray) -> np.ndarray:
+    """Return -p ln p - (1 - p) ln(1 - p): 0 for a sure box, ln 2 at p = 0.5.
 
-    def score(self, path: str, prediction: Prediction) -> float:
-        # p is above conf_threshold >= 0; max() keeps 1.0 from giving -0.0.
-        return max(0.0, math.fsum(-p * math.log2(p) for p in prediction.scores if p > 0))
+    Args:
+        p: Probabilities, any shape.
+    """
+    p = np.clip(p, LEAST, 1 - LEAST)
+    return -p * np.log(p) - (1 - p) * np.log1p(-p)
+
+
+class Entropy(BoxAlgorithm):
+    """Binary entropy of the scores."""
+
+    summary = 'how unsure the model is of its boxes'
+    summary_zh = '模型对各框的不确定程度'
+
+    def box_terms(self, prediction: Prediction) -> np.ndarray:
+        return binary_entropy(np.asarray(prediction.scores, dtype=np.float64))

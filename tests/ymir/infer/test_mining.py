@@ -3,14 +3,19 @@
 import math
 from typing import get_args
 
+import numpy as np
 import pytest
 
 from tmi.inference.shards import Prediction
 from tmi.mining import ALGORITHMS
-from tmi.mining.entropy import EntropyScorer
-from tmi.mining.random import RandomScorer
+from tmi.mining.entropy_legacy import EntropyLegacy
+from tmi.mining.random import Random
+from tmi.mining.rank import rank
+from tmi.settings import MiningSettings
 from ymir.mining_result import write_order
 from ymir.params import MiningParams
+
+SETTINGS = MiningSettings(class_names=['cat'])
 
 
 def with_scores(*scores: float) -> Prediction:
@@ -33,31 +38,46 @@ def test_every_name_the_user_may_give_has_a_rule():
         ((0.0, 0.5), 0.5),
     ],
 )
-def test_entropy(scores, entropy):
-    score = EntropyScorer().score('a', with_scores(*scores))
+def test_entropy_legacy(scores, entropy):
+    score = EntropyLegacy(SETTINGS).uncertainty(with_scores(*scores))
     assert score == pytest.approx(entropy, abs=1e-8)
     assert math.copysign(1, score) == 1
 
 
 def test_random_depends_on_path_and_seed_alone():
     paths = [f'/in/assets/{number}.jpg' for number in range(2000)]
-    first = [RandomScorer(1).score(path) for path in paths]
-    assert first == [RandomScorer(1).score(path) for path in paths]
-    assert first != [RandomScorer(2).score(path) for path in paths]
+
+    def draw(seed: int) -> list[float]:
+        algorithm = Random(SETTINGS.model_copy(update={'mining_seed': seed}))
+        return [algorithm.uncertainty(Prediction(0, path)) for path in paths]
+
+    first = draw(1)
+    assert first == draw(1)
+    assert first != draw(2)
     assert 0 <= min(first) and max(first) < 1
     # mean and variance of a uniform distribution; 2,000 draws put the mean within 0.03 of it all but surely
     mean = sum(first) / 2000
     assert mean == pytest.approx(0.5, abs=0.03)
     assert sum((score - mean) ** 2 for score in first) / 2000 == pytest.approx(1 / 12, abs=0.01)
-    assert not RandomScorer.needs_predictions
+    assert not Random.passes
 
 
-def test_order_is_best_first_with_ties_in_place_and_unscored_last(tmp_path, monkeypatch):
+def test_result_holds_every_candidate_in_the_order_of_its_rank(tmp_path, monkeypatch):
     monkeypatch.setattr('ymir_exc.settings.DEFAULT_ENV_FILE_PATH', str(tmp_path / 'env.yaml'))
     (tmp_path / 'env.yaml').write_text(f'output: {{mining_result_file: {tmp_path}/result.tsv}}')
-    scored = [('a', 0.5), ('bad', None), ('b', 0.75), ('c', 0.5), ('nan', math.nan), ('a', 0.5), ('d', -1.0)]
-    assert write_order(iter(scored)) == 7
-    rows = [line.split('\t') for line in (tmp_path / 'result.tsv').read_text().splitlines()]
-    assert [row[0] for row in rows] == ['b', 'a', 'c', 'a', 'd', 'bad', 'nan']
-    scores = [float(row[1]) for row in rows]
-    assert all(map(math.isfinite, scores)) and scores == sorted(scores, reverse=True)
+    write_order(iter(['a', 'b', 'a', 'c']), np.array([3, 0, 2, 1]))
+    assert (tmp_path / 'result.tsv').read_text() == 'c\t1\na\t0.75\na\t0.5\nb\t0.25\n'
+
+
+def test_ties_keep_the_order_of_the_list_and_unreadable_images_are_last():
+    predictions = [
+        with_scores(0.5)._replace(index=0),
+        Prediction(1, 'bad', problem='cut short'),
+        with_scores(0.5, 0.25)._replace(index=2),
+        with_scores(0.5)._replace(index=3),
+        with_scores()._replace(index=4),
+    ]
+    ranking = rank(predictions, 5, EntropyLegacy(SETTINGS))
+    assert ranking.positions.tolist() == [2, 0, 3, 4, 1]
+    assert (ranking.unreadable, ranking.without_boxes) == (1, 1)
+    assert ranking.uncertainty.tolist()[:1] == [0.5] and math.isnan(ranking.uncertainty[1])

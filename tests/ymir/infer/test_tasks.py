@@ -166,7 +166,7 @@ def test_damaged_weights(tmp_path, images):
 
 def test_random_order_needs_neither_model_nor_images(tmp_path):
     lines = [f'/nowhere/{number}.jpg' for number in range(50)]
-    task = Task(tmp_path, lines, [], ('mining',), mining_algorithm='random', seed=7)
+    task = Task(tmp_path, lines, [], ('mining',), mining_algorithm='random', mining_seed=7)
     result = task.start()
     assert result.returncode == 0, result.stdout
     first = task.ranking()

@@ -1,0 +1,136 @@
+"""The settings of mining as data: settings, template, help and documents follow from this table."""
+
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BeforeValidator, Field, create_model
+
+
+class Parameter(NamedTuple):
+    """One setting.
+
+    Args:
+        name: The key.
+        type: What pydantic checks.
+        default: Its value if the user gives none.
+        text: One plain sentence.
+        text_zh: The same in Chinese.
+    """
+
+    name: str
+    type: Any
+    default: Any
+    text: str
+    text_zh: str
+
+
+def _number(value: Any) -> Any:
+    """Reject a boolean: YAML reads yes, on and off as one."""
+    if isinstance(value, bool):
+        raise ValueError('a number is needed, and YAML reads yes, no, on, off, true and false as booleans')
+    return value
+
+
+def _lower(value: Any) -> Any:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _weights(value: Any) -> Any:
+    """'1, 2.5' or [1, 2.5] or 3 to a list of numbers."""
+    if isinstance(value, str):
+        value = [part.strip() for part in value.strip('[]() ').split(',') if part.strip()]
+    return [_number(part) for part in (value if isinstance(value, (list, tuple)) else [value])]
+
+
+Count = Annotated[int, BeforeValidator(_number), Field(ge=0, le=1_000_000_000)]
+Positive = Annotated[int, BeforeValidator(_number), Field(ge=1, le=1_000_000_000)]
+Fraction = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1, allow_inf_nan=False)]
+Strength = Annotated[float, BeforeValidator(_number), Field(ge=0, le=10, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+Weights = Annotated[list[Weight], BeforeValidator(_weights)]
+Aggregate = Annotated[Literal['sum', 'mean', 'max', 'topm'], BeforeValidator(_lower)]
+
+PARAMETERS = (
+    Parameter(
+        'mining_seed',
+        Count,
+        0,
+        'Seed of what is drawn by lot: random, exploration, cut-outs of cald',
+        '随机种子(random、探索与 cald 的遮挡)',
+    ),
+    Parameter('mining_score_thr', Fraction, 0.05, 'Boxes below this score do not count', '低于此置信度的框不计入'),
+    Parameter(
+        'mining_aggregate',
+        Aggregate,
+        'sum',
+        'From boxes to an image: sum, mean, max, or topm, the sum of the largest mining_top_boxes',
+        '由框到图像的汇总方式:sum、mean、max 或 topm(最大的 mining_top_boxes 个之和)',
+    ),
+    Parameter('mining_top_boxes', Positive, 20, 'How many boxes topm counts', 'topm 计入的框数'),
+    Parameter(
+        'mining_box_cost',
+        Fraction,
+        0.0,
+        'What a box costs compared with an image; above 0 crowded images rank lower',
+        '每个框相对一张图像的标注成本,大于 0 时拥挤图像排名下降',
+    ),
+    Parameter(
+        'mining_diversity',
+        Strength,
+        1.0,
+        'hybrid: how much images unlike those before are preferred; 0 = off',
+        'hybrid:偏好与已选图像不同者的程度,0 表示关闭',
+    ),
+    Parameter(
+        'mining_class_balance',
+        Strength,
+        0.5,
+        'hybrid: how much rare classes are preferred; 0 = off',
+        'hybrid:偏好稀有类别的程度,0 表示关闭',
+    ),
+    Parameter(
+        'mining_explore',
+        Fraction,
+        0.1,
+        'hybrid: share of images chosen without regard to uncertainty, in which missed objects are found',
+        'hybrid:不看不确定度而选出的图像比例,用于发现漏检',
+    ),
+    Parameter(
+        'mining_order_size',
+        Positive,
+        10000,
+        'hybrid: how many images are put in a diverse order; the rest follows by uncertainty',
+        'hybrid:按多样性排序的图像数,其余按不确定度排列',
+    ),
+    Parameter(
+        'mining_pool_ratio',
+        Positive,
+        4,
+        'hybrid: they are chosen among so many times as many, the most uncertain ones',
+        'hybrid:从该倍数的最不确定图像中选取',
+    ),
+    Parameter(
+        'mining_topk_hint',
+        Count,
+        0,
+        'hybrid: how many images will be labelled, if you know it; 0 = unknown, every beginning of the list is good',
+        'hybrid:预计标注的图像数,0 表示未知,列表的任意前段都可用',
+    ),
+    Parameter(
+        'class_distribution_scores',
+        Weights,
+        '',
+        'Weight of each class in the order of the class names, such as 1,1,2.5; empty = all 1',
+        '各类别的权重,按类别顺序,如 1,1,2.5;留空表示全为 1',
+    ),
+)
+
+
+def settings_with(base: type, *parameters: Parameter) -> type:
+    """Return a class of settings that has parameters besides those of its base.
+
+    Args:
+        base: A pydantic model.
+        *parameters: To add.
+    """
+    fields = {item.name: (item.type, item.default) for item in parameters}
+    return create_model('MiningParameters', __base__=base, __module__=__name__, **fields)
