@@ -63,7 +63,8 @@ def mean_features(levels: Sequence[Tensor], meta: dict[str, Any], place: int, in
     Returns:
         (sum of c,) float32, of unit length for each level.
     """
-    top, bottom, left, right = meta.get('pad_param') or (0, 0, 0, 0)
+    padding = meta.get('pad_param')
+    top, bottom, left, right = (0, 0, 0, 0) if padding is None else padding
     height, width = input_shape
     means = []
     for level in levels:
