@@ -31,8 +31,8 @@ class MiningStats:
         num_boxes: (C,) int64, labelled boxes of each class in the training set.
         num_images: Images of the training set.
         average_precision: (C,) of the validation from 0 to 1, nan where unknown.
-        calibration: (C, 3) coefficients of `tmi.mining.calibration` on the validation set, nan rows where its detections
-            are too few.
+        calibration: (C, 3) coefficients of `tmi.mining.calibration`, fitted on the validation set; nan rows for classes
+            with too few detections.
         calibration_all: (3,) those of all classes together, nan if unknown.
         centroids: (k, d) float16 of unit length, k <= 512, of the embeddings of the labelled images.
     """
