@@ -89,9 +89,8 @@ class DensePredictor(Predictor):
             found = head.predict_by_feat(*maps.maps, batch_img_metas=maps.metas, cfg=self.test_cfg, rescale=True)
             detections = [_detections(result, ok) for result, ok in zip(found, maps.finite)]
             return [plain_evidence(*one, head.num_classes) for one in zip(detections, embeddings)], None
-        anchors = head.num_base_priors
         boxes = head.predict_batch(maps.maps, maps.metas, cfg=self.test_cfg)
-        scores = _class_scores(gather_priors(maps.maps[0], boxes.images, boxes.priors, anchors), maps, boxes, anchors)
+        scores = self._class_scores(maps, boxes)
         spread = self._spread(maps, boxes)
         counts = boxes.counts()
         candidates = self._boxes(maps, ConfigDict(self.test_cfg, nms_pre=MAX_CANDIDATES), with_nms=False)
@@ -133,11 +132,26 @@ class DensePredictor(Predictor):
         """Return per level (B, A, C, h, w) scores."""
         anchors = self.model.bbox_head.num_base_priors
         levels = []
-        for level, objectness in zip(maps.maps[0], maps.objectnesses or repeat(None)):
+        for level, objectness in zip(maps.maps[0], self._objectnesses(maps) or repeat(None)):
             shape = (len(level), anchors, -1, *level.shape[-2:])
-            level = level.reshape(shape).sigmoid()
-            levels.append(level if objectness is None else level * objectness.reshape(shape).sigmoid())
+            level = _sigmoid_each(level.reshape(shape))
+            levels.append(level if objectness is None else level * _sigmoid_each(objectness.reshape(shape)))
         return levels
+
+    def _objectnesses(self, maps: 'Maps') -> Sequence[Tensor] | None:
+        """Return per level (B, A, h, w) logits, for a head that predicts them; the third maps may be something else."""
+        third = maps.maps[2] if len(maps.maps) > 2 else None
+        if third is None or third[0].shape[1:-2].numel() != self.model.bbox_head.num_base_priors:
+            return None
+        return third
+
+    def _class_scores(self, maps: 'Maps', boxes: BatchDetections) -> Tensor:
+        """Return (n, C) scores of every class at the prior of each box."""
+        anchors, objectnesses = self.model.bbox_head.num_base_priors, self._objectnesses(maps)
+        scores = gather_priors(maps.maps[0], boxes.images, boxes.priors, anchors).double().sigmoid()
+        if objectnesses is not None:
+            scores = scores * gather_priors(objectnesses, boxes.images, boxes.priors, anchors).double().sigmoid()
+        return scores.float()  # by way of double precision it does not depend on the place in the batch
 
 
 class Maps(NamedTuple):
@@ -151,11 +165,6 @@ class Maps(NamedTuple):
     """With `batch_input_shape`."""
     finite: list[bool]
     """Whether all maps of an image are finite."""
-
-    @property
-    def objectnesses(self) -> Sequence[Tensor] | None:
-        """Per level (B, A, h, w) logits, for a head that has them."""
-        return (*self.maps, None, None)[2]
 
 
 def _takes_raw_maps(head: nn.Module) -> bool:
@@ -172,12 +181,9 @@ def _gives_boxes(head: nn.Module) -> bool:
     return is_ours and is_original(head, 'predict_by_feat', 'predict_batch', '_bbox_post_process')
 
 
-def _class_scores(logits: Tensor, maps: Maps, boxes: BatchDetections, anchors: int) -> Tensor:
-    """Return (n, C) scores of every class at the prior of each box."""
-    scores = logits.float().sigmoid()
-    if maps.objectnesses is None:
-        return scores
-    return scores * gather_priors(maps.objectnesses, boxes.images, boxes.priors, anchors).float().sigmoid()
+def _sigmoid_each(maps: Tensor) -> Tensor:
+    """Return the sigmoid of each image by itself: the last bit must not depend on its place in the batch."""
+    return torch.stack([one.contiguous().sigmoid() for one in maps])
 
 
 def _evidence(

@@ -53,7 +53,7 @@ def test_boxes_do_not_depend_on_the_company_in_a_batch(package, batch, chosen):
 
     def predict(places):
         candidates = [Image(place, str(place), metas[place]) for place in places]
-        return predict_batch(detector, Batch(candidates, [(list(range(len(places))), pixels[places])]), 8)
+        return predict_batch(detector, Batch(candidates, [(list(range(len(places))), pixels[places])]), 8)[0]
 
     together = predict(list(range(8)))
     assert predict(chosen) == [together[place] for place in chosen]
