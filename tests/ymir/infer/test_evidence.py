@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 
 from mmyolo.registry import MODELS
+from mmyolo.utils import register_all_modules
 from tests.ymir.infer.test_families import make_predictor, write_package
 from tmi.families.dense_predictor import DensePredictor
 from tmi.families.evidence import mean_features
@@ -131,6 +132,7 @@ def test_mean_features_leave_out_the_padding():
 
 @pytest.mark.parametrize('config', INSTANCE_CONFIGS)
 def test_instance_models_give_boxes_and_evidence(config):
+    register_all_modules()
     cfg = Config.fromfile(PROJECT_ROOT / 'configs' / config)
     cfg.model.backbone.pop('init_cfg', None)
     torch.manual_seed(0)
