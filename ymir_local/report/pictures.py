@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from markupsafe import Markup
 
-from ..texts import Text, t
+from ..texts import Text, as_text, t
 
 MAX_BYTES = 5_500_000  # of base64, all pictures together
 QUALITY = 80
@@ -33,14 +33,16 @@ class Mark(NamedTuple):
     Args:
         xywh: in pixels of the image.
         text: beside it; a long one is cut.
-        kind: 'truth', 'right', 'wrong', 'missed', 'neutral' or 'plain'; decides colour and stroke.
+        kind: 'truth', 'right', 'wrong', 'missed', 'neutral', 'plain' or 'doubtful'; decides colour and stroke.
         tail: what stands after the text and is never cut, such as a score.
+        note: what else shows when the pointer rests on the box.
     """
 
     xywh: tuple[float, float, float, float]
     text: str
     kind: str
     tail: str = ''
+    note: Text | None = None
 
 
 class Picture(NamedTuple):
@@ -98,8 +100,8 @@ class Picture(NamedTuple):
                 continue
             shape = Markup('x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"').format(x1, y1, x2 - x1, y2 - y1)
             shapes.append(
-                Markup('<rect class="halo" {}/><rect class="box {}" {}><title>{}</title></rect>').format(
-                    shape, mark.kind, shape, mark.text + mark.tail
+                Markup('<rect class="halo" {}/><rect class="box {}" {}>{}</rect>').format(
+                    shape, mark.kind, shape, _hover(mark)
                 )
             )
             if mark.text:
@@ -246,6 +248,11 @@ def _region(xywh: tuple[float, ...] | None, width: int, height: int) -> tuple[fl
         ends.append((min(low, limit - 1), max(high, low + 1)))
     (x1, x2), (y1, y2) = ends
     return x1, y1, min(x2, width) - x1, min(y2, height) - y1
+
+
+def _hover(mark: Mark) -> Markup:
+    words = as_text(mark.text + mark.tail)
+    return (Text(*map(', '.join, zip(words, mark.note))) if mark.note else words).title()
 
 
 def _cut(text: str, room: float, tail: str) -> tuple[str, float]:

@@ -18,6 +18,7 @@ from ymir_exc.errors import (
     ResultError,
     ResultRejected,
 )
+from ymir_exc.mining_summary import MiningSummary, read_mining_summary
 from ymir_exc.reading import (
     DetectedObject,
     Document,
@@ -64,6 +65,7 @@ class RunFiles:
         result: what is right in out/models/result.yaml; None if there is none.
         detections: objects by file name of the image; None: there is no inference result.
         ranking: path and score of each image, best first; None: there is no mining result.
+        mining: out/mining-summary.json; None if there is none of this ranking.
         candidates: paths of in/candidate-index.tsv.
         sources: where the candidates came from, in the same order; may be empty.
         skipped: file names of candidates that could not be read.
@@ -82,6 +84,7 @@ class RunFiles:
     result: TrainingResult | None = None
     detections: dict[str, list[DetectedObject]] | None = None
     ranking: list[tuple[str, float]] | None = None
+    mining: MiningSummary | None = None
     candidates: list[str] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     skipped: frozenset[str] = frozenset()
@@ -196,6 +199,7 @@ def read_run(out_dir: Path, in_dir: Path | None = None) -> RunFiles:
     run.summary = _read_summary(run)
     run.detections = _read_detections(run)
     run.ranking = _read_ranking(run)
+    run.mining = _read_mining_summary(run)
     for name, value, file in (
         ('training', run.result, 'models/result.yaml'),
         ('mining', run.ranking, 'result.tsv'),
@@ -342,6 +346,21 @@ def _read_ranking(run: RunFiles) -> list[tuple[str, float]] | None:
         if (run.out_dir / 'result.tsv').exists():
             run.gaps.append(t('report.file is unreadable', _one_line(error)))
         return None
+
+
+def _read_mining_summary(run: RunFiles) -> MiningSummary | None:
+    try:
+        found = read_mining_summary(run.out_dir)
+    except ResultError as error:
+        run.gaps.append(t('report.file is unreadable', _one_line(error)))
+        return None
+    if found is None or run.ranking is None:
+        return None
+    paths = [path for path, _ in run.ranking]
+    if found.num_images != len(paths) or [image.path for image in found.first] != paths[: len(found.first)]:
+        run.gaps.append(t('report.mining-summary json is of another'))
+        return None
+    return found
 
 
 def _one_line(error: object) -> str:

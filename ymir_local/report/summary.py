@@ -239,15 +239,18 @@ def _examples_wanted(objects: Sequence[Sequence[int]], names: Sequence[str]) -> 
     return [Sentence(t('report.label more objects of the', listed), 'data')]
 
 
-def mining(num_images: int, num_shown: int, is_random: bool, high: float, median: float) -> Answers:
+def mining(
+    num_images: int, num_shown: int, is_random: bool, high: float, median: float, near_duplicates: int = 0
+) -> Answers:
     """Return the answers for a mining.
 
     Args:
         num_images: in the ranking.
         num_shown: of its top.
         is_random: the order is random.
-        high: the highest score.
+        high: the highest score; NaN where the scores only repeat the order.
         median: of the scores.
+        near_duplicates: images that were passed over.
     """
     if not num_images:
         return {}
@@ -256,7 +259,11 @@ def mining(num_images: int, num_shown: int, is_random: bool, high: float, median
         text = t('report.the order is random any')
     elif np.isfinite(high) and high > median:
         text = t('report.scores fall from at the', text, number(high), number(median))
-    return {NEXT: [Sentence(text, 'top')]}
+    answers = [Sentence(text, 'top')]
+    if near_duplicates:
+        one = 'report.one near-duplicate follows' if near_duplicates == 1 else 'report.n near-duplicates follow'
+        answers.append(Sentence(t(one, near_duplicates)))
+    return {NEXT: answers}
 
 
 def merged(parts: Sequence[Answers]) -> Answers:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from ymir_exc.mining_summary import LABELLED, MAX_FIRST, FirstImage, MiningSummary, PoolMap, write_mining_summary
 from ymir_local.platform.labels import Dataset, LabelledImage
 from ymir_local.platform.prepare import ModelStage, Task, hyper_parameters, prepare_candidates, prepare_training
 
@@ -64,6 +65,48 @@ def write_ranking(task: Task, objects: Sequence[Sequence[Object]]) -> None:
     scores = [math.fsum(-item[1] * math.log2(item[1]) for item in items) for items in objects]
     rows = sorted(zip(assets, scores), key=lambda row: -row[1])
     (task.out_dir / 'result.tsv').write_text(''.join(f'{asset}\t{score:.7g}\n' for asset, score in rows))
+
+
+def write_hybrid_ranking(task: Task, objects: Sequence[Sequence[Object]], class_names: Sequence[str]) -> MiningSummary:
+    """Ranks the candidates by uncertainty and writes what the algorithm hybrid writes, with a made-up map."""
+    assets = (task.in_dir / 'candidate-index.tsv').read_text().split()
+    points = np.random.default_rng(0).normal(0, 1, (len(assets), 2))
+    points[:, 0] += 6 * (np.arange(len(assets)) % 3 == 0)
+    shares = [[-math.log(max(item[1], 1 - item[1])) for item in items] for items in objects]
+    order = sorted(range(len(assets)), key=lambda k: -sum(shares[k]))
+    total, first = len(assets), []
+    for rank, k in enumerate(order[:MAX_FIRST]):
+        gaps = np.linalg.norm(points[order[:rank]] - points[k], axis=1) / 10
+        nearest = order[int(gaps.argmin())] if rank else None
+        first.append(
+            FirstImage(
+                assets[k],
+                sum(shares[k]),
+                [[*item[2:], class_names.index(item[0]), item[1], share] for item, share in zip(objects[k], shares[k])],
+                min(float(gaps.min()), 1.0) if rank else 0.8,
+                assets[nearest] if rank % 5 else LABELLED if rank else None,
+                1 + 0.5 * math.cos(rank),
+                rank % 10 == 9,
+            )
+        )
+    summary = MiningSummary(
+        'hybrid',
+        ['uncertain images, each unlike those before it, rare classes first', '不确定、彼此不同且偏重稀有类别的图像'],
+        {'mining_seed': 0, 'mining_aggregate': 'sum', 'mining_diversity': 1.0},
+        total,
+        0,
+        sum(not items for items in objects),
+        total // 5,
+        ['no statistics'],
+        list(class_names),
+        first,
+        PoolMap(points[order].tolist(), list(range(total))),
+    )
+    (task.out_dir / 'result.tsv').write_text(
+        ''.join(f'{assets[k]}\t{(total - rank) / total:.9g}\n' for rank, k in enumerate(order))
+    )
+    write_mining_summary(task.out_dir, summary)
+    return summary
 
 
 def jittered(images: Sequence[LabelledImage], class_names: Sequence[str], seed: int = 0) -> list[list[Object]]:

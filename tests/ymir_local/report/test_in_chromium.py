@@ -28,7 +28,7 @@ def pages(tmp_path_factory):
     for task in (infer, mining):
         runs.write_detections(task, objects)
         runs.finish(task)
-    runs.write_ranking(mining, objects)
+    runs.write_hybrid_ranking(mining, objects, NAMES)
     training = runs.training(folder / 'training', images, NAMES, {'model_name': 'yolov8_s'})
     runs.write_events(
         training,

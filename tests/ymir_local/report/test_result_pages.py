@@ -6,16 +6,12 @@ from xml.etree import ElementTree
 import cv2
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
 
 from tests.ymir_local.report import runs
 from tests.ymir_local.report.reader import report
-from ymir_exc.reading import DetectedObject
 from ymir_local.platform.labels import Dataset, LabelledBox, LabelledImage
-from ymir_local.platform.prepare import hyper_parameters
 from ymir_local.report import pictures
-from ymir_local.report.mining import ALGORITHMS, reason_of
 from ymir_local.report.pictures import ABSENT, BROKEN, LEFT_OUT, LINE, Album, Mark, _cut
 from ymir_local.texts import Text
 
@@ -219,84 +215,3 @@ def test_pictures_stay_within_their_allowance(inference, tmp_path, monkeypatch):
     page = report(inference, tmp_path)
     assert sum(len(address) for address in page.addresses if address.startswith('data:')) <= 6000
     assert LEFT_OUT.en in page.html
-
-
-def test_mining_and_inference(tmp_path, images, class_names):
-    objects = [[('star', 0.5, 1, 1, 9, 9), ('crate', 0.25, 2, 2, 9, 9)], [], *[[('star', 0.9, 1, 1, 9, 9)]] * 4]
-    task = runs.candidates(tmp_path / 'mining', [image.path for image in images], class_names, mining=True)
-    runs.write_detections(task, objects)
-    runs.write_ranking(task, objects)
-    runs.finish(task)
-    page = report(task, tmp_path)
-    text = ' '.join(page.text)
-    assert '#1 · 1' in text and '1 = 0.50 + 0.50' in text and '2 boxes, 1 with a score below 0.5' in text
-    assert '#6 · 0' in text and 'no boxes' in text
-    assert text.index(images[0].path.name) < text.index(images[1].path.name)
-    assert 'Mining and inference report' in text
-    listed = re.search(r'<pre[^>]*>(.*?)</pre>', page.html, re.S).group(1).split()
-    assert sorted(listed) == sorted(str(image.path) for image in images) and listed[0] == str(images[0].path)
-
-
-BOXES = [DetectedObject('a', 0.5, (0, 0, 1, 1)), DetectedObject('b', 0.25, (0, 0, 1, 1))]
-
-
-@pytest.mark.parametrize(
-    'score, boxes, algorithm, what, terms',
-    [
-        (1.0, BOXES, 'entropy', '2 boxes, 1 with a score below 0.5', '1 = 0.50 + 0.50'),
-        (
-            2.0,
-            BOXES,
-            'entropy',
-            '2 boxes, 1 with a score below 0.5',
-            'the boxes of the inference sum to 1: its conf_thres',
-        ),
-        (0.0, [], 'entropy', 'no boxes', None),
-        (1.0, None, 'entropy', 'at least 2 doubtful boxes', None),
-        (0.53, None, 'entropy', 'at least 1 doubtful box', None),
-        (0.0, None, 'entropy', 'no doubtful box', None),
-        (0.7, BOXES, 'random', 'random', None),
-        (0.7, BOXES, '', None, None),
-        (-1.7976931348623157e308, None, 'entropy', 'the image could not be read', None),
-        (float('nan'), BOXES, 'entropy', None, None),
-    ],
-)
-def test_reason(score, boxes, algorithm, what, terms):
-    reason = reason_of(score, boxes, algorithm)
-    assert (reason.what and reason.what.en) == what
-    assert reason.terms.en.startswith(terms) if terms else reason.terms is None
-
-
-def test_every_algorithm_of_this_executor_has_a_reason():
-    """Fails when tmi/mining learns a new algorithm that the page does not explain."""
-    from tmi.mining import ALGORITHMS as SCORERS
-
-    assert set(ALGORITHMS) == set(SCORERS)
-
-
-def test_the_reason_is_given_for_this_executor_alone(tmp_path, images, class_names):
-    objects = [[('star', 0.5, 1, 1, 9, 9)]] * len(images)
-    task = runs.candidates(tmp_path / 'mining', [image.path for image in images], class_names, mining=True)
-    runs.write_detections(task, objects)
-    runs.write_ranking(task, objects)
-    html = report(task, tmp_path).html
-    assert 'with a score p of 0.1 or more' in html and '0.5 = 0.50' in html
-    # the same algorithm of an image whose template has other keys
-    (task.in_dir / 'config.yaml').write_text('{mining_algorithm: entropy, conf_threshold: 0.1, class_names: [star]}')
-    html = report(task, tmp_path).html
-    assert 'The score is all that the result holds' in html and '0.5 = 0.50' not in html
-    # the platform leaves out keys that are empty, 0 or false
-    kept = {key: value for key, value in hyper_parameters('mining').items() if value}
-    (task.in_dir / 'config.yaml').write_text(yaml.safe_dump(dict(kept, class_names=['star'])))
-    assert '0.5 = 0.50' in report(task, tmp_path).html
-    (task.in_dir / 'config.yaml').write_text(yaml.safe_dump(dict(kept, mining_algorithm='aldd')))
-    assert 'The score is all that the result holds' in report(task, tmp_path).html
-
-
-def test_a_ranking_out_of_order_and_without_numbers_is_told(tmp_path, images, class_names):
-    task = runs.candidates(tmp_path / 'mining', [image.path for image in images], class_names, mining=True)
-    (task.out_dir / 'result.tsv').write_text('/in/assets/a.jpg\t0.1\n/in/assets/b.jpg\tnan\n/in/assets/c.jpg\t0.4\n')
-    html = report(task, tmp_path).html
-    assert 'is not sorted' not in html and '1 lines of result.tsv have no finite score' in html
-    (task.out_dir / 'result.tsv').write_text('/in/assets/a.jpg\t0.1\n/in/assets/c.jpg\t0.4\n')
-    assert 'is not sorted' in report(task, tmp_path).html

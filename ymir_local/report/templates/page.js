@@ -39,5 +39,11 @@ document.addEventListener('DOMContentLoaded', () => {
   for (const button of document.querySelectorAll('th button')) {
     button.addEventListener('click', () => sortBy(button.closest('th')));
   }
+  for (const link of document.querySelectorAll('.point-map a')) {  // the picture may be folded away
+    link.addEventListener('click', () => {
+      const folded = document.querySelector(link.getAttribute('href'))?.closest('details');
+      if (folded) folded.open = true;
+    });
+  }
   addEventListener('beforeprint', () => document.querySelectorAll('details').forEach((item) => { item.open = true; }));
 });
