@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from tmi.errors import SettingError, TaskError
 from ymir_exc.env import EnvConfig
+from ymir_exc.mining_summary import MINING_SUMMARY_FILE
 from ymir_exc.skipped_images import SKIPPED_IMAGES_FILE
 from ymir_exc.training_summary import TRAINING_SUMMARY_FILE
 
@@ -92,7 +93,7 @@ def outputs_of(env: EnvConfig) -> Outputs:
         )
         return found
     if env.run_mining:
-        found.files.append(output.mining_result_file)
+        found.files.extend([output.mining_result_file, os.path.join(output.root_dir, MINING_SUMMARY_FILE)])
     if env.run_infer:
         found.files.append(output.infer_result_file)
     found.scratch.extend(_below(output.root_dir, [PREDICTIONS]))

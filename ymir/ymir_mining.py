@@ -19,14 +19,15 @@ if __name__ == '__main__':
     report_uncaught('mining')  # also what goes wrong in the imports that follow
 
 from tmi.inference.embeddings import Embeddings  # noqa: E402
-from tmi.inference.plan import make_plan  # noqa: E402
+from tmi.inference.plan import PredictionPlan, make_plan  # noqa: E402
 from tmi.inference.run import predict  # noqa: E402
-from tmi.inference.shards import Prediction  # noqa: E402
+from tmi.inference.shards import Prediction, merge_shards  # noqa: E402
 from tmi.mining import ALGORITHMS, Algorithm  # noqa: E402
 from tmi.mining.rank import Ranking, rank  # noqa: E402
 from ymir.candidates import count_candidates, iter_candidates  # noqa: E402
 from ymir.environment import configure_logging, prepare_environment  # noqa: E402
 from ymir.mining_result import write_order  # noqa: E402
+from ymir.mining_summary import first_positions, named_positions, write_summary  # noqa: E402
 from ymir.output_paths import prediction_folder  # noqa: E402
 from ymir.params import InferParams, MiningParams, load_params  # noqa: E402
 from ymir.progress import PredictionProgress  # noqa: E402
@@ -59,7 +60,9 @@ def rank_paths(algorithm: Algorithm, env: EnvConfig) -> Ranking:
         return rank(listed(), total, algorithm)
 
 
-def rank_predictions(algorithm: Algorithm, params: MiningParams, env: EnvConfig, skipped: SkippedCandidates) -> Ranking:
+def rank_predictions(
+    algorithm: Algorithm, params: MiningParams, env: EnvConfig, skipped: SkippedCandidates
+) -> tuple[Ranking, PredictionPlan]:
     """Predict every candidate and rank them by what was found.
 
     Args:
@@ -69,7 +72,7 @@ def rank_predictions(algorithm: Algorithm, params: MiningParams, env: EnvConfig,
         skipped: Collects the images that cannot be read.
 
     Returns:
-        The ranking.
+        The ranking, and what was predicted.
     """
     threshold = algorithm.score_thr
     if env.run_infer:  # it needs boxes of its own threshold, and gets both tasks' keys from one config.yaml
@@ -80,11 +83,34 @@ def rank_predictions(algorithm: Algorithm, params: MiningParams, env: EnvConfig,
         folder = prediction_folder(env.output.root_dir)
         predictions = skipped.watch(predict(plan, iter_candidates(index_file), folder, progress.update))
         embeddings = Embeddings(folder, plan.world_size, plan.num_images)
-        return rank(predictions, plan.num_images, algorithm, embeddings, folder, progress.order)
+        return rank(predictions, plan.num_images, algorithm, embeddings, folder, progress.order), plan
+
+
+def explain(algorithm: Algorithm, ranking: Ranking, plan: PredictionPlan | None, env: EnvConfig) -> None:
+    """Write mining-summary.json.
+
+    Args:
+        algorithm: What scored the images.
+        ranking: Of all images.
+        plan: What was predicted, None if nothing.
+        env: Of the task.
+    """
+    named = named_positions(ranking)
+    index_file = env.input.candidate_index_file
+    paths = {index: path for index, path in enumerate(iter_candidates(index_file)) if index in named}
+    first: dict[int, Prediction] = {}
+    embeddings = None
+    if plan is not None:
+        folder = prediction_folder(env.output.root_dir)
+        shown = set(first_positions(ranking))
+        found = merge_shards(folder, plan.world_size, plan.num_images, shown)
+        first = {prediction.index: prediction for prediction in found}
+        embeddings = Embeddings(folder, plan.world_size, plan.num_images)
+    write_summary(Path(env.output.root_dir), algorithm, ranking, first, paths, embeddings)
 
 
 def main() -> None:
-    """Rank all candidates and write result.tsv."""
+    """Rank all candidates, write result.tsv and say why."""
     prepare_environment()
     configure_logging()
     env = get_current_env()
@@ -95,8 +121,13 @@ def main() -> None:
     algorithm = ALGORITHMS[params.mining_algorithm](params)
     index_file = env.input.candidate_index_file
     skipped = SkippedCandidates(env.output.root_dir, count_candidates(index_file))
-    ranking = rank_predictions(algorithm, params, env, skipped) if algorithm.passes else rank_paths(algorithm, env)
+    plan = None
+    if algorithm.passes:
+        ranking, plan = rank_predictions(algorithm, params, env, skipped)
+    else:
+        ranking = rank_paths(algorithm, env)
     write_order(iter_candidates(index_file), ranking.positions)
+    explain(algorithm, ranking, plan, env)
     logger.info(
         '%d images in the order of %s: %s',
         len(ranking.positions),

@@ -35,8 +35,10 @@ def _lower(value: Any) -> Any:
 
 
 def _weights(value: Any) -> Any:
-    """'1, 2.5' or [1, 2.5] or 3 to a list of numbers."""
+    """'1, 2.5' or [1, 2.5] or 3 to a list of numbers, '' to itself."""
     if isinstance(value, str):
+        if not value.strip():
+            return ''
         value = [part.strip() for part in value.strip('[]() ').split(',') if part.strip()]
     return [_number(part) for part in (value if isinstance(value, (list, tuple)) else [value])]
 
@@ -46,7 +48,7 @@ Positive = Annotated[int, BeforeValidator(_number), Field(ge=1, le=1_000_000_000
 Fraction = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1, allow_inf_nan=False)]
 Strength = Annotated[float, BeforeValidator(_number), Field(ge=0, le=10, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
-Weights = Annotated[list[Weight], BeforeValidator(_weights)]
+Weights = Annotated[Literal[''] | list[Weight], BeforeValidator(_weights)]
 Aggregate = Annotated[Literal['sum', 'mean', 'max', 'topm'], BeforeValidator(_lower)]
 
 PARAMETERS = (
