@@ -15,6 +15,7 @@ infer-result.json                         :mod:`~ymir_exc.reading.infer_result`
 ymir-info.yaml                            :mod:`~ymir_exc.reading.package_info`
 skipped-images.tsv                        :mod:`ymir_exc.skipped_images`, with its writer
 training-summary.json                     :mod:`ymir_exc.training_summary`, with its writer
+labels-to-check.csv                       :mod:`ymir_exc.label_check`, with its writer
 ========================================  ==================================================
 """
 
