@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from . import convert_command, info_commands, package_commands, result_commands, task_commands
+from . import convert_command, info_commands, labels_command, package_commands, result_commands, task_commands
 from .command_line import Command, CommandLine
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ for command, name, panel in (
     (info_commands.models, 'models', MODELS),
     (result_commands.check, 'check', RESULTS),
     (result_commands.report, 'report', RESULTS),
+    (labels_command.labels, 'labels', RESULTS),
     (convert_command.convert, 'convert', RESULTS),
     (info_commands.explain, 'explain', HELP),
     (info_commands.demo, 'demo', HELP),

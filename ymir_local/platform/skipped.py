@@ -51,7 +51,7 @@ def skipped_images(work_dir: Path, out_dir: Path) -> list[SkippedImage]:
         Part, path as the user knows it and reason of each, those of the reader first.
     """
     in_task = read_skipped_images(str(out_dir))
-    owners = _owners(work_dir) if in_task else {}
+    owners = owners_of_images(work_dir) if in_task else {}
     named = [image._replace(path=owners.get(Path(image.path).name, image.path)) for image in in_task]
     return list(dict.fromkeys([*read_skipped_images(str(work_dir)), *named]))
 
@@ -66,13 +66,12 @@ def as_lines(images: Iterable[SkippedImage]) -> list[str]:
     return lines if len(lines) <= MAX_NAMED else [*lines[:MAX_NAMED], f'... +{len(lines) - MAX_NAMED}']
 
 
-def _name(path: Path) -> str:
-    """Return a path as one line of text."""
-    return str(path) if not set('\t\n\r') & set(str(path)) else repr(str(path))[1:-1]
+def owners_of_images(work_dir: Path) -> dict[str, str]:
+    """Return the user's file of each file name in the cache of a run, as far as it is known.
 
-
-def _owners(work_dir: Path) -> dict[str, str]:
-    """Return the file name in the cache to the user's file."""
+    Args:
+        work_dir: holds `in` and `out`.
+    """
     in_dir = work_dir / 'in'
     owners = {}
     if (in_dir / 'candidate-index.tsv').exists():
@@ -81,3 +80,8 @@ def _owners(work_dir: Path) -> dict[str, str]:
     for folder in (work_dir.parent, work_dir):  # validation images are candidates of a run within that of the training
         owners.update(line.split('\t', 1) for line in read_lines(folder / SOURCES_FILE) if '\t' in line)
     return owners
+
+
+def _name(path: Path) -> str:
+    """Return a path as one line of text."""
+    return str(path) if not set('\t\n\r') & set(str(path)) else repr(str(path))[1:-1]

@@ -17,6 +17,7 @@ from . import summary
 from .charts import number
 from .failure import failure_of
 from .inference import inference_part
+from .labels import labels_part
 from .mining import mining_part
 from .pictures import Album
 from .run_files import VALIDATION, RunFiles, is_run, read_run
@@ -67,6 +68,9 @@ def write_report(
     validation = _validation_of(run) if 'training' in run.wants and labels is None else None
     if 'training' in run.wants:
         parts['training'] = training_part(run, validation is not None)
+        checked = labels_part(run, album)
+        if checked is not None:
+            parts['labels'] = checked
     if validation is not None:
         parts['infer'] = inference_part(validation, None, album, run)
         run.gaps += validation.gaps

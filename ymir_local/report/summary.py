@@ -239,6 +239,16 @@ def _examples_wanted(objects: Sequence[Sequence[int]], names: Sequence[str]) -> 
     return [Sentence(t('report.label more objects of the', listed), 'data')]
 
 
+def labels_to_check(likely: int) -> Answers:
+    """Return the answers for the labels that a model contradicts.
+
+    Args:
+        likely: how many of them are more likely wrong than right.
+    """
+    text = t('report.labels more likely wrong', likely) if likely else t('report.hardly a label is contradicted')
+    return {NEXT: [Sentence(text, 'labels-to-check')]}
+
+
 def mining(
     num_images: int, num_shown: int, is_random: bool, high: float, median: float, near_duplicates: int = 0
 ) -> Answers:

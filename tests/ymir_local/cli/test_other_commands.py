@@ -8,7 +8,20 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ('train', 'infer', 'mine', 'pack', 'unpack', 'models', 'check', 'report', 'convert', 'explain', 'demo')
+COMMANDS = (
+    'train',
+    'infer',
+    'mine',
+    'pack',
+    'unpack',
+    'models',
+    'check',
+    'report',
+    'labels',
+    'convert',
+    'explain',
+    'demo',
+)
 
 
 def test_pack_and_unpack(ymir, trained):

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from ymir_exc.label_check import KINDS, LABELS_TO_CHECK_FILE, LabelToCheck, write_labels_to_check
 from ymir_exc.mining_summary import LABELLED, MAX_FIRST, FirstImage, MiningSummary, PoolMap, write_mining_summary
+from ymir_exc.reading import read_index
 from ymir_local.platform.labels import Dataset, LabelledImage
 from ymir_local.platform.prepare import ModelStage, Task, hyper_parameters, prepare_candidates, prepare_training
 
@@ -194,3 +196,30 @@ def move_out(task: Task, target: Path) -> Path:
     """Copies `out` alone, as a user does who has lost the rest."""
     shutil.copytree(task.out_dir, target, symlinks=False, ignore_dangling_symlinks=True)
     return target
+
+
+def label_rows(task: Task, images: Sequence[LabelledImage], class_names: Sequence[str]) -> list[LabelToCheck]:
+    """One row of each kind, about the first object of four images; the last is of the validation set."""
+    lines = [(part, line) for part in ('train', 'val') for line in read_index(task.in_dir / f'{part}-index.tsv')]
+    rows = []
+    for kind, image, (part, line) in zip(KINDS, images[-4:], lines[-4:]):
+        box = image.boxes[0]
+        xywh, name = (box.x, box.y, box.w, box.h), class_names[box.class_index]
+        other = class_names[box.class_index - 1] if kind == 'class' else name
+        label = ('', None) if kind == 'missing' else (name, xywh)
+        found = ('', None) if kind == 'extra' else (other, (box.x + 1, box.y, box.w, box.h))
+        part = {'train': 'training', 'val': 'validation'}[part]
+        score = 0.9 - 0.2 * len(rows)
+        rows.append(LabelToCheck(line.image, part, kind, label[0], found[0], label[1], found[1], score))
+    return rows
+
+
+def store_label_rows(task: Task, rows: Sequence[LabelToCheck], name: str = LABELS_TO_CHECK_FILE) -> Path:
+    """Writes labels-to-check.csv and names it in each stage of the result."""
+    path = task.out_dir / 'models' / name
+    write_labels_to_check(path, rows)
+    result = yaml.safe_load((task.out_dir / 'models' / 'result.yaml').read_text())
+    for stage in result['model_stages'].values():
+        stage['files'].append(name)
+    (task.out_dir / 'models' / 'result.yaml').write_text(yaml.safe_dump(result))
+    return path
