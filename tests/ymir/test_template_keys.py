@@ -3,7 +3,9 @@
 import logging
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import yaml
 from mmengine.config import Config
@@ -108,12 +110,21 @@ class Run:
         return filter_saved_files(get_merged_config(), ['a.pth', 'a.py'])
 
     @property
-    def scores(self):
-        """The uncertainty of three images by the algorithm of the task."""
+    def order(self):
+        """The order of forty images by the algorithm of the task, and the uncertainty of each."""
         algorithm = ALGORITHMS[self.params.mining_algorithm](self.params)
-        scores = ((0.9,), (0.5, 0.5), (0.4,))
-        pool = [Prediction(n, str(n), [9, 9], [], row, [0] * len(row)) for n, row in enumerate(scores)]
-        return rank(pool, 3, algorithm).uncertainty.tolist()
+        generator = np.random.default_rng(0)
+        rows = generator.standard_normal((40, 8))
+        pool = []
+        for index in range(40):
+            rows[index] = rows[index // 4] + 0.3 * rows[index]  # groups of similar images
+            scores = sorted(generator.uniform(0.02, 1, generator.integers(0, 6)), reverse=True)
+            labels = generator.choice(2, len(scores), p=[0.8, 0.2]).tolist()
+            found = Prediction(index, str(index), [9, 9], [[0, 0, 9, 9]] * len(scores), scores, labels)
+            pool.append(found._replace(support=[1] * len(scores), spread=[0.1] * len(scores)))
+        embeddings = SimpleNamespace(rows=lambda places: rows[places].astype(np.float32))
+        ranking = rank(pool, 40, algorithm, embeddings)
+        return ranking.positions.tolist(), ranking.uncertainty.tolist()
 
 
 TRAINING = {
@@ -152,13 +163,31 @@ KEYS = {
     'training': TRAINING,
     'mining': {
         **PREDICTION,
-        'mining_algorithm': ('random', lambda run: run.scores),
-        'mining_seed': (7, lambda run: run.scores),
+        'conf_threshold': (0.5, lambda run: run.order),
+        'mining_algorithm': ('random', lambda run: run.order),
+        'mining_seed': (7, lambda run: run.order),
+        'mining_score_thr': (0.4, lambda run: run.order),
+        'mining_aggregate': ('max', lambda run: run.order),
+        'mining_top_boxes': (2, lambda run: run.order),
+        'mining_box_cost': (0.5, lambda run: run.order),
+        'mining_diversity': (0.0, lambda run: run.order),
+        'mining_class_balance': (5.0, lambda run: run.order),
+        'mining_explore': (0.5, lambda run: run.order),
+        'mining_order_size': (5, lambda run: run.order),
+        'mining_pool_ratio': (1, lambda run: run.order),
+        'mining_topk_hint': (10, lambda run: run.order),
+        'class_distribution_scores': ('1,5', lambda run: run.order),
     },
     'infer': PREDICTION,
 }
-# Where not the template: `mining_seed` is for algorithms that draw, and `auto` is what the CPU computes fast.
-BESIDE = {('mining', 'mining_seed'): {'mining_algorithm': 'random'}, ('training', 'precision'): {'precision': 'fp32'}}
+# Where not the template: keys of one algorithm, a pool small enough to leave images out, what the CPU computes fast.
+BESIDE = {
+    ('mining', 'conf_threshold'): {'mining_algorithm': 'entropy_legacy'},
+    ('mining', 'mining_seed'): {'mining_algorithm': 'random'},
+    ('mining', 'mining_top_boxes'): {'mining_aggregate': 'topm'},
+    ('mining', 'mining_pool_ratio'): {'mining_order_size': 4},
+    ('training', 'precision'): {'precision': 'fp32'},
+}
 
 
 @pytest.mark.parametrize('name', PARAMS)

@@ -3,8 +3,14 @@
 from tmi.mining.algorithm import Algorithm
 from tmi.mining.entropy import Entropy
 from tmi.mining.entropy_legacy import EntropyLegacy
+from tmi.mining.hybrid import Hybrid
 from tmi.mining.random import Random
 
 # mining_algorithm to its class; settings, template, help and documents follow from it.
-ALGORITHMS: dict[str, type[Algorithm]] = {'entropy': Entropy, 'random': Random, 'entropy_legacy': EntropyLegacy}
-DEFAULT_ALGORITHM = 'entropy'
+ALGORITHMS: dict[str, type[Algorithm]] = {
+    'hybrid': Hybrid,
+    'entropy': Entropy,
+    'random': Random,
+    'entropy_legacy': EntropyLegacy,
+}
+DEFAULT_ALGORITHM = 'hybrid'

@@ -5,9 +5,9 @@ One image after the other is picked, the one of the greatest value
     value = uncertainty x distance ^ mining_diversity x class gain
 
 - distance: 1 - cosine to the nearest of the images picked before and of the labelled ones, within [0, 1];
-- class gain: mean over the image's classes, by their share in its uncertainty, of (1 + boxes / s) ^ -balance, where boxes
-  are the labelled ones and those of the images picked before, and balance is mining_class_balance: a class with few boxes
-  is worth more.
+- class gain: mean over the image's classes, by their share in its uncertainty, of (1 + boxes / s) ^ -balance, where
+  boxes are the labelled ones and those of the images picked before, and balance is mining_class_balance: a class with
+  few boxes is worth more.
 
 All three are the smaller the more is picked (the marginal gain of a sum of saturating functions), so a picked value is
 never above the one before, and values computed earlier bound the present ones: only a small active set is kept up to
@@ -20,6 +20,7 @@ is a hedge against what the model doesn't see: the farthest of a few drawn from 
 without boxes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -85,6 +86,7 @@ def order(
     labelled: np.ndarray,
     labelled_boxes: np.ndarray,
     settings: OrderSettings,
+    on_progress: Callable[[float], None] = lambda share: None,
 ) -> Order:
     """Order all images; the same result on every machine, ties to the more uncertain, then to the earlier image.
 
@@ -100,6 +102,7 @@ def order(
         labelled: (k, d) Centroids of the embeddings of labelled images; k may be 0.
         labelled_boxes: (c,) Labelled boxes by class.
         settings: Of mining.
+        on_progress: Called with the share of the picks that is made.
 
     Returns:
         The order, with at most max(`mining_order_size`, `mining_topk_hint`) picks.
@@ -116,7 +119,9 @@ def order(
     pools = (_Pool(picks, ranked[start : start + step]) for start in range(0, len(ranked), step))
     pool = next(pools, None)
     exploring = _Explorer(picks, candidates, settings.mining_seed)
-    while picks.count < min(size, len(ranked)):
+    size = min(size, len(ranked))
+    while picks.count < size:
+        on_progress(picks.count / size)
         turn = picks.count + 1
         explore = int(turn * settings.mining_explore) > int((turn - 1) * settings.mining_explore)
         if explore and exploring.pick():

@@ -141,10 +141,10 @@ def rank(
         # Ties stay in the order of the list; nan becomes the lowest.
         ranking.positions = np.argsort(-np.where(readable, pool.uncertainty, -np.inf), kind='stable')
         return ranking
-    from tmi.mining.order import make_order
+    from tmi.mining.order import order
 
     labelled, labelled_boxes = reference(algorithm)
-    ranking.order = make_order(
+    ranking.order = order(
         pool.uncertainty,
         pool.class_terms,
         pool.class_mass,

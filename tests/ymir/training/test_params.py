@@ -137,7 +137,7 @@ def test_a_missing_class_list_is_named():
 
 def test_what_the_web_form_drops_takes_its_default():
     params = load_params(MiningParams, NAMES)
-    assert (params.mining_algorithm, params.conf_threshold, params.iou_threshold) == ('entropy', 0.1, 0.65)
+    assert (params.mining_algorithm, params.conf_threshold, params.iou_threshold) == ('hybrid', 0.1, 0.65)
     params = load_params(InferParams, NAMES)
     assert (params.conf_threshold, params.iou_threshold) == (0.2, 0.65)
 
