@@ -8,6 +8,7 @@ import yaml
 from ymir_local.platform import parameters
 from ymir_local.platform.parameters import (
     ParameterError,
+    describe_template,
     parse_overrides,
     read_template,
     read_template_of_image,
@@ -45,6 +46,24 @@ def test_types_of_the_form(argument, expected):
     warnings = []
     (value,) = parse_overrides([argument], TEMPLATE, warnings.append).values()
     assert (value, type(value), warnings) == (expected, type(expected), [])
+
+
+def test_comments_of_a_template_describe_its_keys(tmp_path):
+    (tmp_path / 'mining-template.yaml').write_text(
+        '# Title of the file. 标题\n# Which / 哪个:\n#   fast: so / 快\n#   slow: a / b / 慢\nway: fast\nplain: 0\n'
+        '# At most 1/2 / 最多一半\n#\n# of all\nshare: 0.5\n\n# English only: a / b\nempty:\n',
+        encoding='utf-8',
+    )
+    assert describe_template('mining', tmp_path) == [
+        ('way=fast', 'Which'),
+        ('  fast', 'so'),
+        ('  slow', 'a / b'),
+        ('plain=0', ''),
+        ('share=0.5', 'At most 1/2 of all'),
+        ('empty=', 'English only: a / b'),
+    ]
+    with pytest.raises(ParameterError):
+        describe_template('infer', tmp_path)
 
 
 def test_unknown_keys_pass_with_a_warning():

@@ -10,6 +10,7 @@ from typer.core import TyperCommand, TyperGroup
 from .output import EXIT_STOPPED, EXIT_USAGE, Output
 from .signals import stop_signals
 
+TASK_OF_COMMAND = {'train': 'training', 'infer': 'infer', 'mine': 'mining'}
 UsageError = typer.BadParameter.__base__  # of click, which recent versions of typer do not show
 
 
@@ -29,6 +30,26 @@ class Command(TyperCommand):
             if name in valued and (value if equals else following if following is not None else name).strip() == '':
                 raise UsageError(f'{name} is empty; give a value, or leave the option out', ctx)
         return super().parse_args(ctx, args)
+
+    def format_help(self, ctx: typer.Context, formatter: Any) -> None:
+        """Write the help, with the hyper-parameters of a task as its template describes them; called by typer.
+
+        Args:
+            ctx: of typer.
+            formatter: of click.
+        """
+        super().format_help(ctx, formatter)
+        task = TASK_OF_COMMAND.get(self.name or '')
+        if task is None:
+            return
+        from ..platform.parameters import ParameterError, describe_template
+
+        try:
+            rows = describe_template(task)
+        except (ParameterError, OSError, ValueError):
+            return  # this package alone, without the executor
+        with formatter.section('KEY=VALUE, with the defaults of the executor of this package'):
+            formatter.write_dl(rows)
 
 
 class CommandLine(TyperGroup):

@@ -6,6 +6,7 @@ form drops is not in config.yaml: for training empty texts, for mining and infer
 but a zero that is given here is kept.
 """
 
+import re
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -58,6 +59,53 @@ def read_template(task_type: str, folder: Path = IMG_MAN) -> dict[str, Any]:
         ending = f': this executor does no {task_type}' if document.problem == MISSING else ''
         raise ParameterError(f'{path} {document.reason}{ending}')
     return _parse_template(document.text, str(path), task_type)
+
+
+def describe_template(task_type: str, folder: Path = IMG_MAN) -> list[tuple[str, str]]:
+    """Read what the comments of a template say of its keys.
+
+    The comment of a key stands above it, as 'English / Chinese'; lines of it such as '#   name: words' are values of
+    the key. The first line of the file is its title.
+
+    Args:
+        task_type: 'training', 'mining' or 'infer'.
+        folder: of the templates.
+
+    Returns:
+        'key=default', or '  value' of the key before it, and the English words, which may be empty.
+
+    Raises:
+        ParameterError: there is no such template.
+    """
+    template = read_template(task_type, folder)
+    rows: list[tuple[str, str]] = []
+    words: list[str] = []
+    values: list[tuple[str, str]] = []
+    for line in (Path(folder) / f'{task_type}-template.yaml').read_text(encoding='utf-8').splitlines()[1:]:
+        comment, key = re.match(r'#\s?(.*)', line), line.partition(':')[0].strip()
+        if comment:
+            text = _english(comment[1])
+            value = re.fullmatch(r'\s+(\w+): (.*)', text)
+            if value:
+                values.append((f'  {value[1]}', value[2]))
+            else:
+                words.append(text.strip())
+        elif key in template:
+            default = template[key]
+            rows += [
+                (f'{key}={"" if default is None else default}', ' '.join(filter(None, words)).rstrip(':')),
+                *values,
+            ]
+            words, values = [], []
+    return rows
+
+
+def _english(text: str) -> str:
+    """Return a comment without its Chinese part, 'English / Chinese'."""
+    english, slash, other = text.rpartition(' / ')
+    if not slash or not any('\u3000' <= letter <= '\u9fff' for letter in other):
+        return text
+    return english + ':' * other.endswith(':')
 
 
 def read_template_of_image(image: str, task_type: str) -> dict[str, Any]:

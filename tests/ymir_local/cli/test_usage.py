@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from ymir_local.cli import main
+from ymir_local.platform.parameters import read_template
 
 
 @pytest.mark.parametrize(
@@ -80,6 +81,24 @@ def test_nothing_gives_help_and_two(ymir):
     assert code == 2 and 'First steps' in text and 'exit codes' in text
 
 
+@pytest.mark.parametrize('command, task', [('train', 'training'), ('mine', 'mining'), ('infer', 'infer')])
+def test_the_help_of_a_task_names_its_hyper_parameters(ymir, command, task):
+    code, text, _ = ymir(command, '--help')
+    shown = text.partition('KEY=VALUE, with the defaults')[2]
+    assert code == 0 and shown
+    for key, default in read_template(task).items():
+        assert f'\n  {key}={"" if default is None else default}' in shown
+    assert not any('\u4e00' <= letter <= '\u9fff' for letter in shown)
+    assert 'KEY=VALUE, with' not in ymir('report', '--help')[1]
+
+
+def test_the_help_of_mine_tells_the_algorithms_apart(ymir):
+    from tmi.mining import ALGORITHMS
+
+    words = ' '.join(ymir('mine', '--help')[1].partition('KEY=VALUE, with the defaults')[2].split())
+    assert all(f' {name} {" ".join(algorithm.summary.split())}' in words for name, algorithm in ALGORITHMS.items())
+
+
 def test_version(ymir):
     code, text, _ = ymir('--version')
     assert code == 0 and text.startswith('ymir-mmyolo ')
@@ -108,7 +127,7 @@ def completed(line, monkeypatch, capsys):
         ('ymir train coco --form', ['--format']),
         ('ymir train coco --format y', ['yolo', 'ymir']),
         ('ymir train coco max_ep', ['max_epochs=100']),
-        ('ymir mine photos mining_a', ['mining_algorithm=entropy']),
+        ('ymir mine photos mining_al', [f'mining_algorithm={read_template("mining")["mining_algorithm"]}']),
         ('ymir infer photos conf', ['conf_threshold=0.2']),
         ('ymir infer photos --mine conf', ['conf_threshold=0.1']),
         ('ymir infer photos --image name conf', []),  # to ask an image takes seconds
