@@ -8,7 +8,7 @@ ranking alone.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Sequence
 
 from .atomic import PathLike
 from .errors import ResultError
@@ -44,8 +44,8 @@ class FirstImage:
             are in the unit of `uncertainty`.
         distance: to the nearest image picked earlier or labelled, 0 (the same) to 1 (nothing alike); None: unknown.
         nearest: that image's path; LABELLED for one of the labelled images; None: there is none.
-        class_gain: by which the image's uncertainty was multiplied for its classes, 1 where every class is wanted
-            alike; None: unknown.
+        class_gain: 1 where none of the image's classes was labelled or picked before, the smaller the more of them
+            there are; None: unknown.
         explored: it was drawn to look at what the model is sure of, not for its uncertainty.
     """
 
@@ -100,6 +100,14 @@ class MiningSummary:
     class_names: list[str] = field(default_factory=list)
     first: list[FirstImage] = field(default_factory=list)
     map: PoolMap = field(default_factory=PoolMap)
+
+    def is_of(self, paths: Sequence[str]) -> bool:
+        """Return whether a ranking is the one that this describes.
+
+        Args:
+            paths: of result.tsv, best first.
+        """
+        return self.num_images == len(paths) and [image.path for image in self.first] == list(paths[: len(self.first)])
 
 
 def _is_settings(value: Any) -> bool:

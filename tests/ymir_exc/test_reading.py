@@ -1,13 +1,14 @@
 """The one reader of the platform's text files: what it takes, what it rejects, and that everybody uses it."""
 
 import json
+import math
 
 import pytest
 
 from ymir_exc import env
 from ymir_exc.annotations import ArkReader, CocoReader, VocReader
 from ymir_exc.errors import ConfigError, DatasetError
-from ymir_exc.reading import decode, read_text
+from ymir_exc.reading import decode, read_text, scores_repeat_the_order
 
 ARK = '0, 1, 2, 3, 4, -1.0, 0.0\n'
 VOC = (
@@ -59,3 +60,19 @@ def test_text(tmp_path):
     assert read_text(path, 'surrogateescape') == 'a\n\udcff' == decode(path.read_bytes(), 'surrogateescape')
     with pytest.raises(UnicodeError, match=r'is not UTF-8 text \(line 2\)'):
         read_text(path)
+
+
+@pytest.mark.parametrize(
+    'scores, expected',
+    [
+        ([], True),
+        ([1.0], True),
+        ([1.0, 0.75, 0.5, 0.25], True),
+        ([round(1 - k / 7, 7) for k in range(7)], True),
+        ([1.0, 0.5, 0.25], False),
+        ([0.9, 0.4], False),
+        ([1.0, math.nan], False),
+    ],
+)
+def test_scores_that_repeat_the_order(scores, expected):
+    assert scores_repeat_the_order(scores) == expected

@@ -16,6 +16,7 @@ ymir-info.yaml                            :mod:`~ymir_exc.reading.package_info`
 skipped-images.tsv                        :mod:`ymir_exc.skipped_images`, with its writer
 training-summary.json                     :mod:`ymir_exc.training_summary`, with its writer
 labels-to-check.csv                       :mod:`ymir_exc.label_check`, with its writer
+mining-summary.json                       :mod:`ymir_exc.mining_summary`, with its writer
 ========================================  ==================================================
 """
 
@@ -24,7 +25,7 @@ from __future__ import annotations
 from .document import Document, Fault, read_mapping
 from .index import IndexLine, read_index
 from .infer_result import DetectedObject, parse_infer_result, read_infer_result
-from .mining_result import MiningLine, parse_mining_result, read_mining_result
+from .mining_result import MiningLine, parse_mining_result, read_mining_result, scores_repeat_the_order
 from .monitor import Monitor, MonitorLine, parse_monitor, read_monitor_file
 from .package_info import PackageInfo, read_package_info
 from .text import decode, open_regular, read_lines, read_text, split_lines
@@ -56,5 +57,6 @@ __all__ = [
     'read_package_info',
     'read_text',
     'read_training_result',
+    'scores_repeat_the_order',
     'split_lines',
 ]

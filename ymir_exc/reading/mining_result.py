@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Sequence
 
 from ..code import PlatformCode
 from ..errors import ResultRejected
@@ -49,6 +49,16 @@ def parse_mining_result(text: str) -> list[MiningLine]:
     """
     lines = enumerate(split_lines(text), 1)
     return [MiningLine(number, line.split('\t')) for number, line in lines if line.strip()]
+
+
+def scores_repeat_the_order(scores: Sequence[float]) -> bool:
+    """Return whether scores are (n - rank) / n, as of an executor whose scores say nothing but the order.
+
+    Args:
+        scores: in the order of the file.
+    """
+    total = len(scores)
+    return all(abs(score - (total - rank) / total) <= 1e-6 for rank, score in enumerate(scores))
 
 
 def read_mining_result(path: PathLike) -> list[MiningLine]:

@@ -5,6 +5,7 @@ import math
 import os
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,7 +13,8 @@ from typing import Any, NoReturn
 import yaml
 
 from ymir_exc.atomic import write_text_atomically
-from ymir_exc.errors import ResultRejected
+from ymir_exc.errors import ResultError, ResultRejected
+from ymir_exc.mining_summary import read_mining_summary
 from ymir_exc.reading import (
     MiningLine,
     TrainingResult,
@@ -22,6 +24,7 @@ from ymir_exc.reading import (
     read_mapping,
     read_mining_result,
     read_training_result,
+    scores_repeat_the_order,
 )
 
 from ..platform import package
@@ -339,16 +342,35 @@ def _show_ranking(output: Output, task: Task) -> dict[str, Any]:
     ranking = read_mining_result(task.out_dir / 'result.tsv')
     images = (line.image for line in read_index(task.in_dir / 'candidate-index.tsv'))
     original = dict(zip(images, read_lines(task.in_dir / 'candidate-src-index.tsv')))
-    rows = [
-        (f'{rank}', _rounded(line), shown_path(Path(original.get(line.image, line.image))))
-        for rank, line in enumerate(ranking[:RANKED], 1)
-    ]
+    top = ranking[:RANKED]
+    sources = [original.get(line.image, line.image) for line in top]
     if not output.quiet:
-        output.table(output.text('ranking'), [output.text(name) for name in ('rank', 'score', 'image')], rows, (0, 1))
+        column, values = _what_ranks(task, ranking)
+        headings = [output.text(name) for name in ('rank', column, 'image') if name]
+        rows = [
+            [cell for cell in (f'{rank}', value, shown_path(Path(source))) if cell]
+            for rank, (value, source) in enumerate(zip(values, sources), 1)
+        ]
+        output.table(output.text('ranking'), headings, rows, range(len(headings) - 1))
     return {
         'ranked': len(ranking),
-        'top': [{'image': original.get(line.image, line.image), 'score': _number(line)} for line in ranking[:RANKED]],
+        'top': [{'image': source, 'score': _number(line)} for line, source in zip(top, sources)],
     }
+
+
+def _what_ranks(task: Task, ranking: Sequence[MiningLine]) -> tuple[str, list[str]]:
+    """Return what the best images are ranked by, a key of the texts, and its values; empty where that is unknown."""
+    try:
+        why = read_mining_summary(task.out_dir)
+    except ResultError:
+        why = None
+    if why is not None and why.is_of([line.image for line in ranking]):
+        values = [image.uncertainty for image in why.first[:RANKED]]
+        if values and None not in values:
+            return 'uncertainty', [f'{value:.4g}' for value in values]
+    if scores_repeat_the_order([line.score for line in ranking]):
+        return '', [''] * len(ranking[:RANKED])
+    return 'score', [_rounded(line) for line in ranking[:RANKED]]
 
 
 def _number(line: MiningLine) -> Any:

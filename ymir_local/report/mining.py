@@ -13,7 +13,7 @@ import numpy as np
 from markupsafe import Markup
 
 from ymir_exc.mining_summary import LABELLED, MAX_FIRST, MAX_POINTS, FirstImage, MiningSummary
-from ymir_exc.reading import DetectedObject
+from ymir_exc.reading import DetectedObject, scores_repeat_the_order
 
 from ..texts import Text, as_text, t
 from . import summary
@@ -186,9 +186,7 @@ class _Cards:
         self.run, self.sources, self.album, self.own = run, sources, album, own
         self.ranking = run.ranking or []
         total = len(self.ranking)
-        self.scores_repeat_the_order = all(
-            abs(score - (total - rank) / total) <= 1e-6 for rank, (_, score) in enumerate(self.ranking)
-        )
+        self.scores_repeat_the_order = scores_repeat_the_order([score for _, score in self.ranking])
         self.num_readable = total - run.mining.unreadable if run.mining else total
 
     def plain(self, rank: int) -> dict[str, Any]:

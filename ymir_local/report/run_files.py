@@ -356,8 +356,7 @@ def _read_mining_summary(run: RunFiles) -> MiningSummary | None:
         return None
     if found is None or run.ranking is None:
         return None
-    paths = [path for path, _ in run.ranking]
-    if found.num_images != len(paths) or [image.path for image in found.first] != paths[: len(found.first)]:
+    if not found.is_of([path for path, _ in run.ranking]):
         run.gaps.append(t('report.mining-summary json is of another'))
         return None
     return found

@@ -87,7 +87,7 @@ def write_hybrid_ranking(task: Task, objects: Sequence[Sequence[Object]], class_
                 [[*item[2:], class_names.index(item[0]), item[1], share] for item, share in zip(objects[k], shares[k])],
                 min(float(gaps.min()), 1.0) if rank else 0.8,
                 assets[nearest] if rank % 5 else LABELLED if rank else None,
-                1 + 0.5 * math.cos(rank),
+                0.6 + 0.4 * math.cos(rank),
                 rank % 10 == 9,
             )
         )

@@ -9,7 +9,8 @@ import yaml
 from tests.ymir_local.report import runs
 from tests.ymir_local.report.reader import Page, report
 from ymir_exc.mining_summary import MAX_POINTS, FirstImage, PoolMap, read_mining_summary, write_mining_summary
-from ymir_exc.reading import DetectedObject
+from ymir_exc.reading import DetectedObject, read_mining_result
+from ymir_local.cli.task_run import _what_ranks
 from ymir_local.demo.sample_data import generate
 from ymir_local.platform.prepare import hyper_parameters
 from ymir_local.report.mining import TOP, boxes_in_words
@@ -171,6 +172,18 @@ def test_images_that_could_not_be_read(mining, tmp_path):
     cards = [text_of(card) for card in cards_of(report(mining, tmp_path))]
     assert [rank for rank, card in enumerate(cards, 1) if 'could not be read' in card] == [28, 29, 30]
     assert 'Images that could not be read, which stand last: 3' in report(mining, tmp_path).html
+
+
+def test_the_table_at_the_end_of_a_mining(mining):
+    def table():
+        return _what_ranks(mining, read_mining_result(mining.out_dir / 'result.tsv'))
+
+    first = read_mining_summary(mining.out_dir).first
+    assert table() == ('uncertainty', [f'{image.uncertainty:.4g}' for image in first[:10]])
+    (mining.out_dir / 'mining-summary.json').write_text('[')
+    assert table() == ('', [''] * 10)
+    (mining.out_dir / 'result.tsv').write_text('/in/a\t3.5\n/in/b\t0.25\n')
+    assert table() == ('score', ['3.5', '0.25'])
 
 
 def test_every_text_stands_in_both_languages(mining, tmp_path):
