@@ -4,6 +4,8 @@ It is a .npz archive of plain arrays. Nothing in it is executed: each array is r
 and checked.
 """
 
+import logging
+import re
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +16,14 @@ from typing import IO, Any
 import numpy as np
 
 from tmi.errors import ModelError
+from tmi.inference.embeddings import EMBEDDING_SIZE
 from tmi.mining.calibration import COEFFICIENTS, features, sigmoid
 from tmi.mining.centroids import MAX_CENTROIDS
 
+logger = logging.getLogger('tmi')
+
 MINING_STATS_FILE = 'mining_stats.npz'
+STATS_NAME = re.compile(r'mining_stats(_[0-9]+)?\.npz')  # numbered where the name was taken
 MAX_BYTES = 64 << 20  # of one array; 1,000 classes need 50 KB
 MAX_COEFFICIENT = 1e4
 
@@ -190,3 +196,46 @@ def _check(stats: MiningStats) -> None:
         raise _Unfit(f'calibration has a row with nan beside numbers, or a number beyond {MAX_COEFFICIENT:g}')
     if len(stats.centroids) > MAX_CENTROIDS or not np.isfinite(stats.centroids).all():
         raise _Unfit(f'centroids are more than {MAX_CENTROIDS} or not finite')
+    if stats.centroids.shape[1] != EMBEDDING_SIZE:
+        raise _Unfit(f'centroids have {stats.centroids.shape[1]} numbers, embeddings have {EMBEDDING_SIZE}')
+
+
+def load_stats(
+    paths: Sequence[str], models_dir: str, class_names: Sequence[str]
+) -> tuple[MiningStats | None, list[str]]:
+    """Find and read the statistics among the files of a model, and say what mining does without.
+
+    Args:
+        paths: The files of the stage that the user chose.
+        models_dir: Where relative ones lie.
+        class_names: Of the task.
+
+    Returns:
+        The statistics for these classes, None without any that can be read; and a sentence for each part that is
+        missing, which is logged here.
+    """
+    stats = None
+    missing = []
+    found = [Path(models_dir) / path for path in paths if STATS_NAME.fullmatch(Path(path).name)]
+    if not found:
+        missing.append(
+            f'The model comes without {MINING_STATS_FILE}, which a training of this image writes beside its weights.'
+        )
+    else:
+        try:
+            stats = read_stats(found[0]).matched_to(class_names)
+        except ModelError as error:
+            missing.append(error.sentence)
+    if stats is None or np.isnan(stats.calibration_all).all() and np.isnan(stats.calibration).all():
+        missing.append(
+            'How reliable scores are is unknown: the score of a box is taken for the chance that it is right.'
+        )
+    if stats is None or not stats.num_boxes.any():
+        missing.append('No labelled boxes are known: no class is taken for rare at the beginning.')
+    if stats is None or np.isnan(stats.average_precision).all():
+        missing.append('The average precision of the classes is unknown: all are taken for equally hard.')
+    if stats is None or not len(stats.centroids):
+        missing.append('No labelled images are known: images are compared with each other alone.')
+    for sentence in missing:
+        logger.info('%s', sentence)
+    return stats, missing
