@@ -15,10 +15,8 @@ result.yaml names is written over (`unused_name`), and it is deleted after resul
 mmengine's hook writes in place, deletes before it writes, and saves before it knows the metric.
 """
 
-import itertools
 import logging
 import math
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,12 +31,10 @@ from mmengine.runner import weights_to_cpu
 
 from tmi.families.base import Family
 from tmi.training.metrics import class_precisions, clean_metrics
+from ymir.stage_files import is_later_file, named_paths, read_result, stands_in_a_folder, unused_name
 from ymir.training_summary import SummaryUpdates
 from ymir_exc.atomic import atomic_file, write_text_atomically
 from ymir_exc.env import get_current_env
-from ymir_exc.errors import ConfigError
-from ymir_exc.model_files import find_model_file
-from ymir_exc.reading import read_mapping
 from ymir_exc.training_result import remove_model_stages, write_model_stage
 from ymir_exc.util import filter_saved_files, get_merged_config
 
@@ -110,7 +106,7 @@ class YmirCheckpointHook(Hook):
         weights = unused_name(self.models_dir, f'epoch_{runner.epoch}.pth')
         small = {'meta': checkpoint['meta'], 'state_dict': checkpoint['state_dict']}
         _save(small, self.models_dir / weights)
-        earlier = _named_paths(self.models_dir) if self.replace_all else set()
+        earlier = named_paths(self.models_dir) if self.replace_all else set()
         is_best = self._write_stages(weights, evaluation, earlier)
         precisions = class_precisions(runner.val_evaluator)
         self.summary.add_validation(runner.epoch, evaluation, precisions, is_best)
@@ -183,10 +179,14 @@ class YmirCheckpointHook(Hook):
         cfg = get_merged_config()
         if not str(cfg.param.get('ymir_saved_file_patterns') or '').strip():
             return [self.config_file]
-        names = [name for name in filter_saved_files(cfg, []) if Path(name).suffix != '.pth' and name != RUN_CONFIG]
+        names = [
+            name
+            for name in filter_saved_files(cfg, [])
+            if Path(name).suffix != '.pth' and name != RUN_CONFIG and not is_later_file(name)
+        ]
         own = [name for name in names if name == self.config_file]  # the first config is the one that is read
         own += [name for name in names if name != self.config_file and self.models_dir.resolve() / name not in earlier]
-        hidden = [name for name in own if _stands_in_a_folder(self.models_dir, name)]
+        hidden = [name for name in own if stands_in_a_folder(self.models_dir, name)]
         if not self.reported.issuperset(hidden):
             self.reported.update(hidden)
             logger.warning(
@@ -198,22 +198,16 @@ class YmirCheckpointHook(Hook):
         return [name for name in own if name not in hidden]
 
     def _delete_unnamed(self, earlier: set[Path]) -> None:
-        named = _named_paths(self.models_dir)
-        for path in earlier.union(self.models_dir.resolve().glob(WEIGHTS_PATTERN)) - named:
+        named = named_paths(self.models_dir)
+        models_dir = self.models_dir.resolve()
+        own = {*models_dir.glob(WEIGHTS_PATTERN), *filter(lambda path: is_later_file(path.name), models_dir.iterdir())}
+        for path in earlier.union(own) - named:
             if not path.is_dir():
                 path.unlink(missing_ok=True)
 
 
-def _read_result() -> dict[str, Any]:
-    """result.yaml; one that cannot be read is as good as none."""
-    try:
-        return read_mapping(get_current_env().output.training_result_file)
-    except ConfigError:
-        return {}
-
-
 def _read_stages() -> dict[str, dict[str, Any]]:
-    stages = _read_result().get('model_stages')
+    stages = read_result().get('model_stages')
     return (
         {
             name: stage
@@ -225,53 +219,6 @@ def _read_stages() -> dict[str, dict[str, Any]]:
         if isinstance(stages, dict)
         else {}
     )
-
-
-def _named_paths(models_dir: Path) -> set[Path]:
-    """Return every file that result.yaml names, in its form for any protocol version and whoever wrote it."""
-    result = _read_result()
-    stages = result.get('model_stages')
-    named = {'': result.get('model')}
-    for name, stage in stages.items() if isinstance(stages, dict) else ():
-        named[str(name)] = stage.get('files') if isinstance(stage, dict) else None
-    paths = {
-        find_model_file(str(models_dir), name, str(file))
-        for name, files in named.items()
-        if isinstance(files, list)
-        for file in files
-    }
-    return {path for path in paths if path is not None}
-
-
-def _stands_in_a_folder(models_dir: Path, name: str) -> bool:
-    """Return whether a folder below the models directory, as that of a stage, holds something of this name."""
-    return any(os.path.lexists(folder / name) for folder in models_dir.iterdir() if folder.is_dir())
-
-
-def unused_name(models_dir: Path, name: str, content: str | None = None) -> str:
-    """Return a name for a new file of a stage, under which no file of a model that is there is written over or found
-    instead.
-
-    The platform takes `<stage>/<file>` before `<file>`, so a name that stands in a folder is used, too.
-
-    Args:
-        models_dir: /out/models.
-        name: The name that is wanted.
-        content: What will be written, if a file of the same content may stay.
-
-    Returns:
-        `name`, or the first of `<stem>_2<suffix>`, `<stem>_3<suffix>` ... that is free.
-    """
-    named = _named_paths(models_dir)
-    wanted = Path(name)
-    for number in itertools.count(1):
-        candidate = name if number == 1 else f'{wanted.stem}_{number}{wanted.suffix}'
-        path = models_dir / candidate
-        if _stands_in_a_folder(models_dir, candidate) or os.path.lexists(path) and not path.is_file():
-            continue
-        if path.resolve() not in named or content is not None and path.read_bytes() == content.encode():
-            return candidate
-    raise AssertionError('unreachable')
 
 
 def _save(checkpoint: dict[str, Any], path: Path) -> None:

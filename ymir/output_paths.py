@@ -81,6 +81,7 @@ def outputs_of(env: EnvConfig) -> Outputs:
         [output.monitor_file, os.path.join(output.root_dir, SKIPPED_IMAGES_FILE)],
         [output.executor_log_file],
     )
+    found.scratch.extend(_below(output.root_dir, [PREDICTIONS]))
     if env.run_training:
         found.folders.extend([output.models_dir, output.tensorboard_dir, *_below(output.root_dir, TRAINING_FOLDERS)])
         found.files.extend(
@@ -96,7 +97,6 @@ def outputs_of(env: EnvConfig) -> Outputs:
         found.files.extend([output.mining_result_file, os.path.join(output.root_dir, MINING_SUMMARY_FILE)])
     if env.run_infer:
         found.files.append(output.infer_result_file)
-    found.scratch.extend(_below(output.root_dir, [PREDICTIONS]))
     return found
 
 

@@ -14,6 +14,7 @@ logger = logging.getLogger('ymir')
 
 MONITOR_SECONDS = 0.5
 LOG_SECONDS = 10.0
+TRAINING_WEIGHTS = (0.00001, 0.96999, 0.03)  # of preparation, training, and the examination of its images
 
 
 def write_progress(stage: YmirStage, share: float) -> None:
@@ -23,7 +24,7 @@ def write_progress(stage: YmirStage, share: float) -> None:
         stage: Preparation, training, or what follows it.
         share: Progress within the stage, 0 to 1.
     """
-    write_monitor_logger(YmirStageWeight().get_stage_process(stage, share))
+    write_monitor_logger(YmirStageWeight(defaults=TRAINING_WEIGHTS).get_stage_process(stage, share))
 
 
 class PredictionProgress:
@@ -32,11 +33,13 @@ class PredictionProgress:
     Args:
         task: Mining or inference; when one run does both, each has half of the platform's bar.
         total: Images of the task.
+        name: Of what is done, for the log.
     """
 
-    def __init__(self, task: YmirTask, total: int) -> None:
+    def __init__(self, task: YmirTask, total: int, name: str = '') -> None:
         self._config = get_merged_config()
         self._task = task
+        self._name = name or task.name.lower()
         self._total = total
         self._weights = YmirStageWeight()
         self._started: float | None = None  # when the first images were done
@@ -51,7 +54,7 @@ class PredictionProgress:
                 TextColumn('{task.fields[speed]}'),
                 TimeRemainingColumn(),
             )
-            self._row = self._bar.add_task(task.name.lower(), total=total, speed='')
+            self._row = self._bar.add_task(self._name, total=total, speed='')
 
     def __enter__(self) -> 'PredictionProgress':
         self._write(YmirStage.PREPROCESS, 1.0)
@@ -78,9 +81,7 @@ class PredictionProgress:
         elif done > self._logged and (now >= self._next_log or done == self._total):
             self._logged = done
             self._next_log = now + LOG_SECONDS
-            logger.info(
-                '%s: %d of %d images%s', self._task.name.lower(), done, self._total, self._speed_text(done, now)
-            )
+            logger.info('%s: %d of %d images%s', self._name, done, self._total, self._speed_text(done, now))
 
     def order(self, share: float) -> None:
         """Report how much of the order of all images is made, after the last image: the progress stays at its end."""
@@ -90,7 +91,7 @@ class PredictionProgress:
             self._write(YmirStage.TASK, 1.0)
         if now >= self._next_log:
             self._next_log = now + LOG_SECONDS
-            logger.info('%s: %.0f %% of the order', self._task.name.lower(), 100 * share)
+            logger.info('%s: %.0f %% of the order', self._name, 100 * share)
 
     def _speed_text(self, done: int, now: float) -> str:
         if self._started is None or done == self._done_at_start:
@@ -100,3 +101,18 @@ class PredictionProgress:
 
     def _write(self, stage: YmirStage, share: float) -> None:
         write_monitor_logger_for_multiple_tasks(self._config, self._task, self._weights.get_stage_process(stage, share))
+
+
+class ExaminationProgress(PredictionProgress):
+    """Reports the number of images that are examined after a training, within its last stage.
+
+    Args:
+        total: How many there are.
+    """
+
+    def __init__(self, total: int) -> None:
+        super().__init__(YmirTask.TRAINING, total, 'examination of labelled images')
+
+    def _write(self, stage: YmirStage, share: float) -> None:
+        parts = {YmirStage.PREPROCESS: 0.0, YmirStage.TASK: share, YmirStage.POSTPROCESS: 1.0}
+        write_progress(YmirStage.POSTPROCESS, parts[stage])

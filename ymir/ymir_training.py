@@ -30,11 +30,13 @@ from tmi.training.config import PlatformHooks, TrainingConfig, TrainingTask, con
 from tmi.training.launch import find_resumption, initial_weights, training_command
 from tmi.training.options import UserOptions, check_options, read_options
 from tmi.zoo.models import find_model
-from ymir.checkpoint_hook import remove_temporary_files, unused_name
+from ymir.checkpoint_hook import remove_temporary_files
 from ymir.data import prepare_training_data, print_table
 from ymir.environment import configure_logging, prepare_environment
+from ymir.examination import examine_labelled_images
 from ymir.params import TrainingParams, load_params
 from ymir.progress import write_progress
+from ymir.stage_files import unused_name
 from ymir.training_summary import write_plan
 from ymir_exc.atomic import write_text_atomically
 from ymir_exc.child_process import run_and_forward_signals
@@ -108,6 +110,7 @@ def main() -> None:
             f'The training ended without writing {result_file}: no epoch was validated. Check args_options and '
             'cfg_options.'
         )
+    examine_labelled_images(task)
     write_progress(YmirStage.POSTPROCESS, 1.0)
 
 

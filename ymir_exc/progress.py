@@ -30,7 +30,6 @@ class YmirStage(IntEnum):
 
 
 _WEIGHT_VARIABLES = ('PREPROCESS_WEIGHT', 'TASK_WEIGHT', 'POSTPROCESS_WEIGHT')
-_DEFAULT_WEIGHTS = (0.00001, 0.99998, 0.00001)
 
 # which half of the bar (0 or 1) a task has when mining and inference run together
 _HALVES = {'tmi': {YmirTask.MINING: 0, YmirTask.INFER: 1}, 'tim': {YmirTask.INFER: 0, YmirTask.MINING: 1}}
@@ -62,17 +61,22 @@ class YmirStageWeight:
 
     Args:
         weights: of preprocess, task and postprocess, or another object of this class; they must sum to 1. None takes
-            the environment variables PREPROCESS_WEIGHT, TASK_WEIGHT, POSTPROCESS_WEIGHT or 0.00001, 0.99998, 0.00001.
+            the environment variables PREPROCESS_WEIGHT, TASK_WEIGHT, POSTPROCESS_WEIGHT or the defaults.
+        defaults: what a weight is whose variable is not set.
 
     Raises:
         ValueError: there are not three, one is negative, or the sum is not 1.
     """
 
-    def __init__(self, weights: YmirStageWeight | Sequence[float] | None = None) -> None:
+    def __init__(
+        self,
+        weights: YmirStageWeight | Sequence[float] | None = None,
+        defaults: Sequence[float] = (0.00001, 0.99998, 0.00001),
+    ) -> None:
         if isinstance(weights, YmirStageWeight):
             weights = weights.weights
         if weights is None:
-            weights = [os.environ.get(name, default) for name, default in zip(_WEIGHT_VARIABLES, _DEFAULT_WEIGHTS)]
+            weights = [os.environ.get(name, default) for name, default in zip(_WEIGHT_VARIABLES, defaults)]
         self.weights: list[float] = [to_float(weight, 'a stage weight') for weight in weights]
         if len(self.weights) != 3 or not all(weight >= 0 for weight in self.weights):
             raise ValueError(f'stage weights must be three numbers from 0 to 1, not {self.weights}')

@@ -223,3 +223,30 @@ def remove_model_stages(stage_names: Iterable[str]) -> None:
         os.unlink(path)
         return
     _write_stages(path, stages, evaluate_config=present.get('evaluate_config'), attachments=present.get('attachments'))
+
+
+def add_model_file(name: str, beside: str) -> list[str]:
+    """Name a further file in every stage of result.yaml that names another one, such as the weights that it belongs to.
+
+    Args:
+        name: the file, relative to the models directory.
+        beside: the file that those stages name.
+
+    Returns:
+        The stages that have it now; in the form of protocols below 1.0.0 the one model is called ``''``.
+
+    Raises:
+        ModelFileError: it is not a file that the platform could store; result.yaml stays as it was.
+    """
+    current_env = env.get_current_env()
+    path, models_dir = current_env.output.training_result_file, current_env.output.models_dir
+    result = _read_result(path)
+    stages = result.get('model_stages')
+    lists = {str(key): stage for key, stage in (stages or {}).items() if isinstance(stage, dict)}
+    places = [(key, stage, 'files') for key, stage in lists.items()] or [('', result, 'model')]
+    found = [place for place in places if beside in (place[1].get(place[2]) or ())]
+    for stage_name, holder, key in found:
+        holder[key] = check_model_files(models_dir, stage_name, [*holder[key], name])
+    if found:
+        write_text_atomically(path, yaml.safe_dump(result, sort_keys=False))
+    return [stage_name for stage_name, _, _ in found]

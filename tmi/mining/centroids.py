@@ -15,8 +15,8 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 def find_centroids(embeddings: np.ndarray, count: int = MAX_CENTROIDS, seed: int = 0) -> np.ndarray:
     """Find centroids such that each embedding has one in a similar direction.
 
-    They begin with samples that are drawn the more likely, the farther they are from those before (k-means++), and move
-    to the mean direction of what is nearest to them.
+    They begin with samples that are drawn the more likely, the farther they are from those before (k-means++,
+    Arthur and Vassilvitskii 2007), and move to the mean direction of what is nearest to them.
 
     Args:
         embeddings: (n, d) of images; rows of zeros have no direction and are left out.
@@ -39,14 +39,13 @@ def find_centroids(embeddings: np.ndarray, count: int = MAX_CENTROIDS, seed: int
 
 def _starts(rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     chosen: list[int] = []
-    distance = np.ones(len(rows), dtype=np.float32)
+    distance = np.ones(len(rows), dtype=np.float32)  # squared, of unit vectors: 2 (1 - cos)
     while len(chosen) < count and distance.any():
         summed = np.cumsum(distance, dtype=np.float64)
         place = min(int(np.searchsorted(summed, rng.random() * summed[-1], side='right')), len(rows) - 1)
         chosen.append(place)
-        away = 1 - rows @ rows[place]
-        away[away < 1e-6] = 0  # the same one, but for rounding
-        distance = np.minimum(distance, away)
+        away = rows - rows[place]  # exact, as features of images may differ by less than a product is rounded to
+        distance = np.minimum(distance, np.einsum('nd,nd->n', away, away))
     return rows[chosen]
 
 

@@ -78,23 +78,56 @@ class Examination:
             yield ExaminedImage(place < self.num_training, labels, prediction)
 
 
+class ChosenImages:
+    """The images of both sets that are looked at, with their labels.
+
+    Args:
+        data: The two sets.
+        seed: Of the draw.
+        max_images: The most images of each set; of larger ones every so many are taken.
+    """
+
+    def __init__(self, data: TrainingData, seed: int = 0, max_images: int = MAX_IMAGES) -> None:
+        self.source = str(data.train_file)
+        self.paths: list[str] = []
+        self.labels: list[Labels] = []
+        self._add(data.train_file, seed, max_images)
+        self.num_training = len(self.paths)
+        self._add(data.val_file, seed, max_images)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def _add(self, file: Path, seed: int, max_images: int) -> None:
+        coco: Coco = json.loads(file.read_text(encoding='utf-8'))
+        images = coco['images']
+        if len(images) > max_images:
+            step = len(images) / max_images
+            first = np.random.default_rng(seed).random() * step
+            images = [images[min(int(first + number * step), len(images) - 1)] for number in range(max_images)]
+        annotations: dict[int, list[dict[str, Any]]] = {image['id']: [] for image in images}
+        for annotation in coco['annotations']:
+            if annotation['image_id'] in annotations:
+                annotations[annotation['image_id']].append(annotation)
+        self.paths.extend(image['file_name'] for image in images)
+        self.labels.extend(_labels(annotations[image['id']]) for image in images)
+
+
 def examine(
     params: TrainingSettings,
     files: Sequence[Path],
-    data: TrainingData,
+    chosen: ChosenImages,
     folder: Path,
-    on_progress: Callable[[int, int], None],
-    max_images: int = MAX_IMAGES,
+    on_progress: Callable[[int], None],
 ) -> Examination:
-    """Let a trained model look at the images that it was trained and validated on.
+    """Let a trained model look at images that it was trained and validated on.
 
     Args:
         params: Of the training; its devices are used, whose GPUs this process has made the only ones to be seen.
         files: The weights, and the config that belongs to them.
-        data: The two sets.
+        chosen: The images.
         folder: Deleted and made anew; whoever calls deletes it when the examination is no longer needed.
-        on_progress: Called with the number of images done and of all.
-        max_images: The most images of each set, drawn evenly and with the training's seed from larger ones.
+        on_progress: Called with the number of images done.
 
     Returns:
         The images with what the model found; those that cannot be read too.
@@ -102,8 +135,6 @@ def examine(
     Raises:
         TaskError: What went wrong in a predicting process.
     """
-    sets = [_draw(_read(file), max_images, params.seed) for file in (data.train_file, data.val_file)]
-    images = [image for images, _ in sets for image in images]
     settings = MiningSettings(
         class_names=params.class_names,
         gpu_id=','.join(map(str, range(len(params.gpu_ids)))),  # by position among those that can be seen
@@ -113,30 +144,10 @@ def examine(
         log_level=params.log_level,
         mining_algorithm='entropy',  # any that looks at boxes alone
     )
-    plan = make_plan(settings, str(data.train_file), len(images), '/', SCORE_THR, settings)
+    plan = make_plan(settings, chosen.source, len(chosen), '/', SCORE_THR, settings)
     shutil.rmtree(folder, ignore_errors=True)  # of other weights
-    predict(plan, (image['file_name'] for image in images), folder, lambda done: on_progress(done, len(images)))
-    labels = [_labels(boxes.get(image['id'], [])) for images, boxes in sets for image in images]
-    return Examination(folder, plan.world_size, labels, len(sets[0][0]))
-
-
-def _read(file: Path) -> Coco:
-    return json.loads(file.read_text(encoding='utf-8'))
-
-
-def _draw(coco: Coco, max_images: int, seed: int) -> tuple[list[dict[str, Any]], dict[int, list[dict[str, Any]]]]:
-    """Return images of a set, every so many, and their annotations by image."""
-    images = coco['images']
-    if len(images) > max_images:
-        step = len(images) / max_images
-        first = np.random.default_rng(seed).random() * step
-        images = [images[int(place)] for place in first + step * np.arange(max_images) if place < len(images)]
-    wanted = {image['id'] for image in images}
-    boxes: dict[int, list[dict[str, Any]]] = {}
-    for annotation in coco['annotations']:
-        if annotation['image_id'] in wanted:
-            boxes.setdefault(annotation['image_id'], []).append(annotation)
-    return images, boxes
+    predict(plan, chosen.paths, folder, on_progress)
+    return Examination(folder, plan.world_size, chosen.labels, chosen.num_training)
 
 
 def _labels(annotations: Sequence[dict[str, Any]]) -> Labels:

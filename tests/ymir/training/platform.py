@@ -62,10 +62,13 @@ def run_start(task: Task, cwd: Path, python: str = '', **extra: str) -> subproce
 
 
 def in_this_process(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `ymir_training.main` run this task here; what it changes in its process is undone after the test."""
+    """Let `ymir_training.main` run this task here, up to the end of the training itself; what it changes in its process
+    is undone after the test.
+    """
     monkeypatch.setattr(settings, 'DEFAULT_ENV_FILE_PATH', str(task.in_dir / 'env.yaml'))
     monkeypatch.setattr(settings, 'DEFAULT_CONFIG_FILE_PATH', str(task.in_dir / 'config.yaml'))
     monkeypatch.setattr(ymir_training, 'configure_logging', lambda level='info': None)
+    monkeypatch.setattr(ymir_training, 'examine_labelled_images', lambda task: None)  # which starts processes
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', os.environ.get('CUDA_VISIBLE_DEVICES', ''))
 
 

@@ -21,7 +21,7 @@ FLAGS = {
     'both': ['run_mining', 'run_infer'],
 }
 FOLDERS = {
-    'training': ['.', 'models', 'tensorboard', 'ymir_dataset', 'ymir_training'],
+    'training': ['.', 'models', 'tensorboard', 'ymir_dataset', 'ymir_training', 'predictions'],
     'mining': ['.', 'predictions'],
     'infer': ['.', 'predictions'],
     'both': ['.', 'predictions'],

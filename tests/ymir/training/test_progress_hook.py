@@ -41,13 +41,13 @@ def test_steps_are_written_twice_a_second_and_epochs_always(task, runner, monkey
         clock.now += seconds
         step(hook, runner)
         seen.append(read_monitor(task)[0])
-    assert seen == [0, 0, 0.3, 0.3]
+    assert seen == [0, 0, 0.29, 0.29]  # the examination of the images follows, 3 % of the task
     step(hook, runner)
     hook.after_train_epoch(runner)
-    assert read_monitor(task)[0] == 0.5
+    assert read_monitor(task)[0] == 0.49
     for _ in range(5):
         step(hook, runner)
-    assert read_monitor(task)[0] == 1
+    assert read_monitor(task)[0] == 0.97
 
 
 def test_a_training_that_ends_early_is_complete(task, runner):
@@ -55,7 +55,7 @@ def test_a_training_that_ends_early_is_complete(task, runner):
     hook.before_train(runner)
     step(hook, runner)
     hook.after_train(runner)
-    assert read_monitor(task)[:3] == (1.0, 2, 0)
+    assert read_monitor(task)[:3] == (0.97, 2, 0)
 
 
 @pytest.mark.parametrize('scaled_loss, allowed', [(False, 0), (True, 20)])

@@ -11,8 +11,8 @@ from tmi.checkpoint_io import load_checkpoint
 from tmi.errors import NotFiniteError
 from tmi.training.initial_weights import _initial_state
 from ymir import ymir_training
-from ymir.checkpoint_hook import unused_name
 from ymir.errors import as_task_error, code_of
+from ymir.stage_files import unused_name
 from ymir_exc.training_summary import TrainingSummary, read_training_summary, write_training_summary
 
 from .hook_runs import CONFIG, Death, Killed, make_hook, make_runner, validate

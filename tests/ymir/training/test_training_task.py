@@ -1,5 +1,6 @@
 """Real trainings through start.py on a few drawn images."""
 
+import math
 import os
 import random
 import signal
@@ -8,6 +9,7 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -19,11 +21,13 @@ from tests.warm_python import warm_python
 from tests.ymir.log_lines import noise
 from tmi.checkpoint_io import load_checkpoint
 from tmi.errors import TaskError
+from tmi.mining.stats import load_stats, read_stats
 from ymir import ymir_training
 from ymir.errors import as_task_error, code_of
 from ymir.output_paths import MODEL_FILES, TRAINING_FILES
 from ymir_exc.errors import ExecutorError
 from ymir_exc.training_summary import read_training_summary
+from ymir_local.platform.prepare import ModelStage
 
 from .platform import REPOSITORY, check_result, environment, in_this_process, read_monitor, run_start, tiny_task
 
@@ -102,7 +106,7 @@ def test_what_is_written_was_checked_before(finished):
         for path in (out / folder).iterdir()
         if path.is_file()
     }
-    chosen = {path for path in written if path.startswith(('models/epoch_', 'models/yolov8'))}
+    chosen = {path for path in written if path.startswith(('models/epoch_', 'models/yolov8', 'models/mining_stats'))}
     others = {
         'monitor.txt',
         'skipped-images.tsv',
@@ -134,6 +138,31 @@ def test_the_summary_tells_what_was_trained_and_how_well(finished):
     }
     known = [value for value in summary.best_class_ap if value is not None]
     assert len(summary.best_class_ap) == 2 and sum(known) / len(known) == pytest.approx(best['mAP'], abs=1e-9)
+
+
+def test_statistics_of_the_labelled_images_travel_with_the_best_weights(finished):
+    task, done, _ = finished
+    stages = check_result(task)['model_stages']
+    with_stats = {stage['files'][0] for stage in stages.values() if stage['files'][2:] == ['mining_stats.npz']}
+    without = {stage['files'][0] for stage in stages.values() if len(stage['files']) == 2}
+    assert with_stats == {stages['best']['files'][0]} and len(without) == 1 and len(stages) == 3
+    stats = read_stats(task.out_dir / 'models' / 'mining_stats.npz')
+    summary = read_training_summary(task.out_dir)
+    assert stats.class_names == ['one', 'two'] and stats.num_images == 8
+    assert stats.num_boxes.tolist() == [training for training, _ in summary.class_objects]
+    known = [math.nan if value is None else value for value in summary.best_class_ap]
+    np.testing.assert_array_equal(stats.average_precision, known)
+    assert 1 <= len(stats.centroids) <= 12 and stats.centroids.shape[1] == 128
+    assert np.linalg.norm(stats.centroids.astype(float), axis=1) == pytest.approx(
+        np.ones(len(stats.centroids)), abs=1e-2
+    )
+    assert 'examination of labelled images: 12 of 12 images' in done.stdout
+    assert not (task.out_dir / 'predictions').exists()
+    stage = ModelStage.of_training(task)
+    assert (
+        load_stats(list(map(str, stage.files)), '/', ['two', 'one'])[0].num_boxes.tolist()
+        == stats.num_boxes.tolist()[::-1]
+    )
 
 
 def test_every_line_of_the_log_is_of_use(finished):
@@ -171,7 +200,7 @@ def test_stage_files_are_small_and_say_what_they_are(finished):
 
 
 def test_a_trained_model_is_trained_further_and_its_classes_are_recognised(finished, tmp_path):
-    from ymir_local.platform.prepare import ModelStage, hyper_parameters, prepare_training
+    from ymir_local.platform.prepare import hyper_parameters, prepare_training
 
     from .platform import TINY, tiny_data
 
@@ -195,7 +224,7 @@ def test_a_trained_model_is_trained_further_and_its_classes_are_recognised(finis
 
 
 def test_weights_of_another_model_are_rejected(finished, tmp_path, monkeypatch):
-    from ymir_local.platform.prepare import ModelStage, hyper_parameters, prepare_training
+    from ymir_local.platform.prepare import hyper_parameters, prepare_training
 
     from .platform import tiny_data
 

@@ -1,0 +1,60 @@
+"""What follows a training: its best model looks at the images that it was trained and validated on.
+
+From that come the statistics for mining. The model is complete before, so nothing that goes wrong here
+fails the training: it is a warning in the log, and mining does without.
+"""
+
+import logging
+import shutil
+from pathlib import Path
+
+from tmi.mining.stats import MINING_STATS_FILE, write_stats
+from tmi.processes import forget_record
+from tmi.training.config import TrainingTask
+from tmi.training.examination import ChosenImages, Examination, examine
+from tmi.training.mining_stats import fit_stats
+from tmi.zoo.weights import CHECKPOINT_SUFFIXES
+from ymir.errors import as_task_error
+from ymir.output_paths import prediction_folder
+from ymir.progress import ExaminationProgress
+from ymir.stage_files import write_later_file
+from ymir_exc.env import get_current_env
+from ymir_exc.reading import read_training_result
+from ymir_exc.training_summary import read_training_summary
+
+logger = logging.getLogger('ymir')
+
+
+def examine_labelled_images(task: TrainingTask) -> None:
+    """Let the best model look at the images of the task, and write what follows from it beside its weights.
+
+    Args:
+        task: Whose training has ended, with a result.
+    """
+    folder = prediction_folder(get_current_env().output.root_dir)
+    try:
+        result = read_training_result(task.models_dir)
+        files = result.stages[result.best].files
+        weights = next(name for name in files if Path(name).suffix in CHECKPOINT_SUFFIXES)
+        chosen = ChosenImages(task.data, task.params.seed)
+        with ExaminationProgress(len(chosen)) as progress:
+            examination = examine(task.params, list(files.values()), chosen, folder, progress.update)
+            _write_mining_stats(examination, task, weights)
+    except Exception as error:
+        forget_record()  # of a predicting process
+        logger.warning(
+            'The labelled images could not be examined, so mining with this model will know nothing of them: %s',
+            as_task_error(error).sentence,
+        )
+        logger.debug('The reason', exc_info=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_mining_stats(examination: Examination, task: TrainingTask, weights: str) -> None:
+    summary = read_training_summary(get_current_env().output.root_dir)
+    precisions = summary.best_class_ap if summary and summary.class_names == list(task.class_names) else ()
+    stats = fit_stats(examination, task.data, task.class_names, precisions, task.params.seed)
+    path = write_later_file(MINING_STATS_FILE, weights, lambda stream: write_stats(stream, stats))
+    if path is not None:
+        logger.info('Statistics of the labelled images, for mining with %s: %s', weights, path)
