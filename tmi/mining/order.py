@@ -5,9 +5,9 @@ One image after the other is picked, the one of the greatest value
     value = uncertainty x distance ^ mining_diversity x class gain
 
 - distance: 1 - cosine to the nearest of the images picked before and of the labelled ones, within [0, 1];
-- class gain: mean over the image's classes, by their share in its uncertainty, of (1 + boxes / s) ^ -balance, where
-  boxes are the labelled ones and those of the images picked before, and balance is mining_class_balance: a class with
-  few boxes is worth more.
+- class gain: (1 + boxes / s) ^ -mining_class_balance for a class, boxes being the labelled ones and those of the images
+  picked before, so that a class with few is worth more; for an image the mean of its classes, each counting by its
+  share in the image's uncertainty.
 
 All three are the smaller the more is picked (the marginal gain of a sum of saturating functions), so a picked value is
 never above the one before, and values computed earlier bound the present ones: only a small active set is kept up to
@@ -15,9 +15,8 @@ date, and the rest is looked at when its bound is reached. The result is that of
 
 The pool is the `mining_pool_ratio x mining_order_size` most uncertain images, as in PPAL (arXiv 2211.11612), but for
 every prefix at once; when nothing but near-duplicates is left of them, the next ones follow. Images that are almost the
-same as a picked one are passed over. Every 1 / `mining_explore`-th pick
-is a hedge against what the model doesn't see: the farthest of a few drawn from all images left, if there are any one
-without boxes.
+same as a picked one are passed over. The share `mining_explore` of the picks is a hedge against what the model doesn't
+see: the farthest of a few drawn from all images left, one without boxes if there is any among them.
 """
 
 from collections.abc import Callable
@@ -40,6 +39,7 @@ FEW_BOXES = 3  # a class with as many labelled boxes has 0.7 of the gain of one 
 GAIN_RANGE = 64  # boxes of the most frequent class to those where the gain starts to fall
 STEPS = 2.0**20  # shares and gains are multiples of 1 / STEPS, so that their sums are exact in any order
 BLOCK = 1 << 22  # cosines computed at a time
+REPORTED = 100  # picks between two reports of progress
 
 
 class OrderSettings(Protocol):
@@ -77,7 +77,7 @@ class Order:
     near_duplicates: int
 
 
-def order(
+def make_order(
     uncertainty: np.ndarray,
     class_terms: np.ndarray,
     class_mass: np.ndarray,
@@ -102,7 +102,7 @@ def order(
         labelled: (k, d) Centroids of the embeddings of labelled images; k may be 0.
         labelled_boxes: (c,) Labelled boxes by class.
         settings: Of mining.
-        on_progress: Called with the share of the picks that is made.
+        on_progress: Called now and then with the share of the picks that are made.
 
     Returns:
         The order, with at most max(`mining_order_size`, `mining_topk_hint`) picks.
@@ -115,13 +115,14 @@ def order(
     hint = min(settings.mining_topk_hint, len(ranked))
     if hint:
         _Pool(picks, ranked[: _pool_size(settings, hint)], spread_only=True).pick(hint)
-    size, step = max(settings.mining_order_size, hint), _pool_size(settings, settings.mining_order_size)
+    size = min(max(settings.mining_order_size, hint), len(ranked))
+    step = _pool_size(settings, settings.mining_order_size)
     pools = (_Pool(picks, ranked[start : start + step]) for start in range(0, len(ranked), step))
     pool = next(pools, None)
     exploring = _Explorer(picks, candidates, settings.mining_seed)
-    size = min(size, len(ranked))
     while picks.count < size:
-        on_progress(picks.count / size)
+        if picks.count % REPORTED == 0:
+            on_progress(picks.count / size)
         turn = picks.count + 1
         explore = int(turn * settings.mining_explore) > int((turn - 1) * settings.mining_explore)
         if explore and exploring.pick():
@@ -132,6 +133,7 @@ def order(
             break
     if pool:
         pool.look()  # to find the near-duplicates of the last picks
+    on_progress(1.0)
     return picks.order(ranked)
 
 
@@ -145,7 +147,7 @@ def _pool_size(settings: OrderSettings, picks: int) -> int:
 
 
 class _Picks:
-    """What was picked so far, and what that makes of the gain of a class; arguments as in `order`."""
+    """What was picked so far, and what that makes of the gain of a class; arguments as in `make_order`."""
 
     def __init__(
         self,
