@@ -34,8 +34,17 @@ NO_IMAGE = t('report.the image could not be')
 # Parts of the pool on its map by their end, as a share of the ranking; the best are drawn last.
 PARTS = ((0.1, t('report.first 10 of the'), 'p0'), (0.3, t('report.10 to 30'), 'p1'), (1.0, t('report.the rest'), 'p2'))
 SPOTS = {'pick': t('report.first images of the'), 'explored': t('report.of them explored')}
-# What was not known of the labelled images, by the words that an executor writes.
-FALLBACKS = {'no statistics': t('report.no statistics came with the')}
+# What an executor says that it did not know of the labelled images, by its sentence.
+FALLBACKS = {
+    text.en: text
+    for text in (
+        t('report.fallback file'),
+        t('report.fallback calibration'),
+        t('report.fallback boxes'),
+        t('report.fallback precision'),
+        t('report.fallback images'),
+    )
+}
 
 
 def mining_part(run: RunFiles, album: Album) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def write_hybrid_ranking(task: Task, objects: Sequence[Sequence[Object]], class_
         0,
         sum(not items for items in objects),
         total // 5,
-        ['no statistics'],
+        ['No labelled images are known: images are compared with each other alone.'],
         list(class_names),
         first,
         PoolMap(points[order].tolist(), list(range(total))),

@@ -13,7 +13,7 @@ from ymir_exc.reading import DetectedObject, read_mining_result
 from ymir_local.cli.task_run import _what_ranks
 from ymir_local.demo.sample_data import generate
 from ymir_local.platform.prepare import hyper_parameters
-from ymir_local.report.mining import TOP, boxes_in_words
+from ymir_local.report.mining import FALLBACKS, TOP, boxes_in_words
 
 NUM_IMAGES = 30
 
@@ -64,11 +64,13 @@ def test_a_card_says_why(mining, tmp_path):
 
 
 def test_what_the_pool_was_like(mining, tmp_path):
-    words = text_of(report(mining, tmp_path).html)
+    html = report(mining, tmp_path).html
+    words = text_of(html)
     assert 'hybrid: uncertain images, each unlike those before it' in words
     assert 'Near-duplicates passed over 6' in words and 'Exploration among the first 30 3' in words
     assert '6 images that are nearly the same as one ranked before them stand further back.' in words
-    assert 'The weights came without mining_stats.npz' in words and 'mining_diversity 1.0' in words
+    assert 'images are compared with each other alone' in words and '只在候选图像之间比较' in html
+    assert 'mining_diversity 1.0' in words
     assert 'the first 30 of 30 are shown below' in words and 'Scores fall' not in words
     assert f'Ranks {TOP + 1} to 30' in words
     summary = read_mining_summary(mining.out_dir)
@@ -76,6 +78,14 @@ def test_what_the_pool_was_like(mining, tmp_path):
     html = report(mining, tmp_path).html
     assert '1 image that is nearly the same as one ranked before it stands further back.' in html
     assert '<li>the &lt;b&gt;moon&lt;/b&gt;</li>' in html
+
+
+def test_what_mining_does_without_is_said_in_both_languages():
+    """Fails when tmi/mining learns to do without something that the page cannot say in Chinese."""
+    from tmi.mining.stats import load_stats
+
+    missing = load_stats([], '', ['cat'])[1]
+    assert missing and set(missing) <= FALLBACKS.keys()
 
 
 def test_the_map(mining, tmp_path):
