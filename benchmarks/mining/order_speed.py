@@ -21,7 +21,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from tmi.inference.embeddings import EMBEDDING_SIZE, Embeddings, embeddings_path
-from tmi.mining.order import make_order
+from tmi.mining.order import order
 
 LIMITS = {100_000: (60.0, 1000.0)}  # images to seconds and MB
 FRAMES = 10  # of a scene
@@ -83,7 +83,7 @@ def measure(folder: Path, count: int, num_classes: int) -> dict[str, float]:
     readable = np.ones(count, bool)
     before = peak_memory()
     start = time.perf_counter()
-    found = make_order(uncertainty, terms, mass, embeddings, readable, labelled, boxes, SimpleNamespace(**SETTINGS))
+    found = order(uncertainty, terms, mass, embeddings, readable, labelled, boxes, SimpleNamespace(**SETTINGS))
     return {
         'seconds': time.perf_counter() - start,
         'before': before,

@@ -77,7 +77,7 @@ class Order:
     near_duplicates: int
 
 
-def make_order(
+def order(
     uncertainty: np.ndarray,
     class_terms: np.ndarray,
     class_mass: np.ndarray,
@@ -147,7 +147,7 @@ def _pool_size(settings: OrderSettings, picks: int) -> int:
 
 
 class _Picks:
-    """What was picked so far, and what that makes of the gain of a class; arguments as in `make_order`."""
+    """What was picked so far, and what that makes of the gain of a class; arguments as in `order`."""
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ import pytest
 
 from tests.tmi.mining.order_reference import Rows, plain_order, settings
 from tmi.mining import order as module
-from tmi.mining.order import LABELLED, NEAR_DUPLICATE, NONE, make_order
+from tmi.mining.order import LABELLED, NEAR_DUPLICATE, NONE, order
 
 NO_LABELS = np.zeros((0, 16))
 
@@ -51,7 +51,7 @@ def random_pool(seed, num_images=150, num_classes=3, dimensions=16, labelled=5):
 def test_the_order_is_the_one_of_the_definition(monkeypatch, seed, pool, keys):
     monkeypatch.setattr(module, 'ACTIVE', (7, 1, 2048)[seed % 3])
     pool, keys = random_pool(seed, **pool), settings(**keys)
-    found = make_order(**pool, settings=keys)
+    found = order(**pool, settings=keys)
     records, ranking, near_duplicates = plain_order(*pool.values(), keys)
     assert found.ranking.tolist() == ranking
     assert sorted(ranking) == list(range(len(pool['readable'])))
@@ -67,9 +67,7 @@ def test_the_order_is_the_one_of_the_definition(monkeypatch, seed, pool, keys):
 def test_a_longer_order_begins_with_the_shorter_one(hint):
     pool = random_pool(11, 300)
     orders = {
-        size: make_order(
-            **pool, settings=settings(mining_order_size=size, mining_pool_ratio=1e4, mining_topk_hint=hint)
-        )
+        size: order(**pool, settings=settings(mining_order_size=size, mining_pool_ratio=1e4, mining_topk_hint=hint))
         for size in (40, 80, 300)
     }
     for size in (40, 80):
@@ -80,7 +78,7 @@ def test_a_longer_order_begins_with_the_shorter_one(hint):
 
 def test_values_of_picks_never_rise():
     pool = random_pool(12, 400, labelled=0)
-    found = make_order(**pool, settings=settings(mining_explore=0.0))
+    found = order(**pool, settings=settings(mining_explore=0.0))
     picked = found.uncertainty * found.distance * found.class_gain
     count = int((found.explored == 0).sum())  # the others have no uncertainty
     assert count > 100 and found.explored[count:].all()
@@ -115,7 +113,7 @@ def frames(seed, cosine, num_scenes=200, num_frames=10, dimensions=128):
 @pytest.mark.parametrize('seed', [0, 1, 2])
 def test_frames_of_the_same_scene_are_not_picked_twice(seed, cosine):
     pool, scene, _ = frames(seed, cosine)
-    found = make_order(**pool, settings=settings(mining_order_size=500))
+    found = order(**pool, settings=settings(mining_order_size=500))
     first = found.ranking[:100]
     assert len(set(scene[first])) >= 95
     uncertainty = pool['uncertainty']
@@ -131,9 +129,7 @@ def test_rare_classes_come_earlier(seed):
     pool['labelled_boxes'] = np.array([250, 150, 65, 25, 10])
     share = {
         balance: (
-            classes[
-                make_order(**pool, settings=settings(mining_class_balance=balance, mining_order_size=300)).ranking[:120]
-            ]
+            classes[order(**pool, settings=settings(mining_class_balance=balance, mining_order_size=300)).ranking[:120]]
             >= 3
         ).mean()
         for balance in (0.0, 0.5)
@@ -144,41 +140,39 @@ def test_rare_classes_come_earlier(seed):
 def test_labelled_boxes_and_images_count_as_picked():
     pool, scene, classes = frames(0, 0.95)
     pool['labelled_boxes'] = np.array([0, 5000, 5000, 5000, 5000])
-    found = make_order(**pool, settings=settings(mining_order_size=100))
+    found = order(**pool, settings=settings(mining_order_size=100))
     assert (classes[found.ranking[:20]] == 0).mean() > 0.7
     centres = np.stack([pool['embeddings'].rows(np.flatnonzero(scene == number)).mean(axis=0) for number in range(100)])
-    found = make_order(**{**pool, 'labelled': centres}, settings=settings(mining_order_size=500))
+    found = order(**{**pool, 'labelled': centres}, settings=settings(mining_order_size=500))
     assert (scene[found.ranking[:50]] >= 100).mean() > 0.9
-    assert (
-        found.nearest[0] == LABELLED and make_order(**pool, settings=settings(mining_order_size=5)).nearest[0] == NONE
-    )
+    assert found.nearest[0] == LABELLED and order(**pool, settings=settings(mining_order_size=5)).nearest[0] == NONE
 
 
 def test_images_without_boxes_come_by_exploring_only():
     pool, scene, _ = frames(0, 0.99)
     empty = scene < 60
     pool['uncertainty'][empty] = pool['class_terms'][empty] = pool['class_mass'][empty] = 0
-    found = make_order(**pool, settings=settings(mining_order_size=100))
+    found = order(**pool, settings=settings(mining_order_size=100))
     assert found.explored.nonzero()[0].tolist() == list(range(9, 100, 10))
     assert not empty[found.ranking[:100][~found.explored]].any()
     assert empty[found.ranking[:100][found.explored]].sum() >= 8  # a few draws hold none
     assert len(set(scene[found.ranking[:100][found.explored]])) == 10
-    other = make_order(**pool, settings=settings(mining_order_size=100, mining_seed=1))
+    other = order(**pool, settings=settings(mining_order_size=100, mining_seed=1))
     assert other.ranking[9] != found.ranking[9] and other.ranking[:9].tolist() == found.ranking[:9].tolist()
-    none = make_order(**pool, settings=settings(mining_order_size=100, mining_explore=0.0))
+    none = order(**pool, settings=settings(mining_order_size=100, mining_explore=0.0))
     assert not none.explored.any() and not empty[none.ranking[:100]].any()
 
 
 def test_without_any_uncertainty_the_picks_spread():
     pool, scene, _ = frames(0, 0.95)
     pool['uncertainty'] = np.zeros(len(scene))
-    found = make_order(**pool, settings=settings(mining_order_size=100))
+    found = order(**pool, settings=settings(mining_order_size=100))
     assert found.explored.all() and len(set(scene[found.ranking[:100]])) >= 95
 
 
 def test_a_hint_spreads_its_picks_over_the_most_uncertain():
     pool, scene, _ = frames(0, 0.95)
-    found = make_order(**pool, settings=settings(mining_topk_hint=40, mining_explore=0.0, mining_order_size=50))
+    found = order(**pool, settings=settings(mining_topk_hint=40, mining_explore=0.0, mining_order_size=50))
     uncertain = np.argsort(-pool['uncertainty'])
     assert set(found.ranking[:40]) <= set(uncertain[:160]) and found.ranking[0] == uncertain[0]
     assert len(set(scene[found.ranking[:40]])) == min(40, len(set(scene[uncertain[:160]])))
@@ -212,10 +206,10 @@ def pool_of(rows, uncertainty):
 )
 def test_small_pools(rows, uncertainty, size, ranking, near_duplicates):
     pool = pool_of(rows, uncertainty)
-    found = make_order(**pool, settings=settings(mining_explore=0.0, mining_order_size=size))
+    found = order(**pool, settings=settings(mining_explore=0.0, mining_order_size=size))
     assert found.ranking.tolist() == ranking and found.near_duplicates == near_duplicates
     pool['readable'][:] = False
-    assert make_order(**pool, settings=settings()).ranking.tolist() == list(range(len(pool['readable'])))
+    assert order(**pool, settings=settings()).ranking.tolist() == list(range(len(pool['readable'])))
 
 
 def test_images_that_make_up_the_mean_are_near_duplicates_too():
@@ -223,7 +217,7 @@ def test_images_that_make_up_the_mean_are_near_duplicates_too():
     rows = np.tile(generator.normal(size=16), (5000, 1)) + generator.normal(size=(5000, 16)) * 1e-4
     rows[:10] = generator.normal(size=(10, 16))
     pool = pool_of(rows / np.linalg.norm(rows, axis=1, keepdims=True), generator.random(5000) + 1)
-    found = make_order(**pool, settings=settings(mining_explore=0.0))
+    found = order(**pool, settings=settings(mining_explore=0.0))
     assert found.near_duplicates > 4950 and sum(found.ranking[:15] < 10) == 10
 
 
@@ -244,5 +238,5 @@ def test_products_of_any_shape_are_the_same():
 
 def test_progress_never_falls_and_ends_at_one():
     shares = []
-    make_order(**random_pool(0, 300), settings=settings(), on_progress=shares.append)
+    order(**random_pool(0, 300), settings=settings(), on_progress=shares.append)
     assert shares == sorted(shares) and shares[0] == 0 and shares[-1] == 1 and len(shares) > 2
