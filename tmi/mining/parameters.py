@@ -30,6 +30,11 @@ def _number(value: Any) -> Any:
     return value
 
 
+def _or_none(value: Any) -> Any:
+    """Read `none` as 0, which forms of platforms may drop; YAML reads no and off as False."""
+    return 0 if value is False or _lower(value) in ('none', 'off', 'no', 'false') else _number(value)
+
+
 def _lower(value: Any) -> Any:
     return value.strip().lower() if isinstance(value, str) else value
 
@@ -46,7 +51,8 @@ def _weights(value: Any) -> Any:
 Count = Annotated[int, BeforeValidator(_number), Field(ge=0, le=1_000_000_000)]
 Positive = Annotated[int, BeforeValidator(_number), Field(ge=1, le=1_000_000_000)]
 Fraction = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1, allow_inf_nan=False)]
-Strength = Annotated[float, BeforeValidator(_number), Field(ge=0, le=10, allow_inf_nan=False)]
+Strength = Annotated[float, BeforeValidator(_or_none), Field(ge=0, le=10, allow_inf_nan=False)]
+Share = Annotated[float, BeforeValidator(_or_none), Field(ge=0, le=1, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Weights = Annotated[Literal[''] | list[Weight], BeforeValidator(_weights)]
 Aggregate = Annotated[Literal['sum', 'mean', 'max', 'topm'], BeforeValidator(_lower)]
@@ -79,22 +85,22 @@ PARAMETERS = (
         'mining_diversity',
         Strength,
         1.0,
-        'hybrid: how much images unlike those before are preferred; 0 = off',
-        'hybrid:偏好与已选图像不同者的程度,0 表示关闭',
+        'hybrid: how much images unlike those before are preferred; none = off',
+        'hybrid:偏好与已选图像不同者的程度,none 表示关闭',
     ),
     Parameter(
         'mining_class_balance',
         Strength,
         0.5,
-        'hybrid: how much rare classes are preferred; 0 = off',
-        'hybrid:偏好稀有类别的程度,0 表示关闭',
+        'hybrid: how much rare classes are preferred; none = off',
+        'hybrid:偏好稀有类别的程度,none 表示关闭',
     ),
     Parameter(
         'mining_explore',
-        Fraction,
+        Share,
         0.1,
-        'hybrid: share of images chosen without regard to uncertainty, in which missed objects are found',
-        'hybrid:不看不确定度而选出的图像比例,用于发现漏检',
+        'hybrid: share of images chosen without regard to uncertainty, to find objects that the model misses; none = off',
+        'hybrid:不看不确定度而选出的图像比例,用于发现漏检,none 表示关闭',
     ),
     Parameter(
         'mining_order_size',

@@ -222,3 +222,9 @@ def test_keys_of_the_platform_are_nothing_to_warn_about(caplog):
 def test_what_was_warned_of_is_not_warned_of_again(caplog):
     load_params(InferParams, {'class_names': ['a'], 'nothing': 1}, warn=False)
     assert not caplog.records
+
+
+@pytest.mark.parametrize('value', ['none', 'off', 'None', False, 0, '0'])
+def test_what_is_off_can_be_said_where_the_web_form_drops_zeros(value):
+    params = load_params(MiningParams, {**NAMES, 'mining_diversity': value, 'mining_explore': value})
+    assert (params.mining_diversity, params.mining_explore, params.mining_class_balance) == (0, 0, 0.5)
