@@ -99,8 +99,8 @@ PARAMETERS = (
         'mining_explore',
         Share,
         0.1,
-        'hybrid: share of images chosen without regard to uncertainty, to find objects that the model misses; none = off',
-        'hybrid:不看不确定度而选出的图像比例,用于发现漏检,none 表示关闭',
+        'hybrid: share of images chosen by distance alone, to find objects that the model misses; none = off',
+        'hybrid:只看与已选图像距离而选出的比例,用于发现漏检,none 表示关闭',
     ),
     Parameter(
         'mining_order_size',
