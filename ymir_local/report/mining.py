@@ -24,7 +24,8 @@ from .run_files import RunFiles
 TOP, BOTTOM = 24, 8  # TOP: at once; what is known of the further ones is folded away
 NAMED = 200  # of the top, whose files are listed
 SIDE = 260
-MAX_BOXES = 3  # whose names stand beside the uncertainty
+MAX_NAMED = 3  # boxes whose names stand beside the uncertainty
+MAX_DRAWN = 25  # boxes in a picture, those that count most; boxes of low scores may be hundreds
 MOST = 0.5  # boxes that make up so much of the uncertainty are marked
 UNREADABLE = -1e300  # MiningResultWriter gives images without a score the lowest float
 DOUBTFUL = 0.5
@@ -132,6 +133,7 @@ def _how_to_read(known: MiningSummary) -> list[Text]:
         for text, shown in (
             (t('report.how to read pictures'), True),
             (t('report.how to read orange'), any(box[6] > 0 for image in first for box in image.boxes)),
+            (t('report.how to read many boxes', MAX_DRAWN), any(len(image.boxes) > MAX_DRAWN for image in first)),
             (t('report.how to read distance'), any(image.distance is not None for image in first)),
             (t('report.how to read class gain'), any(image.class_gain is not None for image in first)),
             (t('report.how to read exploration'), any(image.explored for image in first)),
@@ -216,11 +218,12 @@ class _Cards:
         """Return an image with what put it where it stands."""
         names = self.run.mining.class_names
         shares = np.array([box[6] for box in image.boxes], float)
-        order = np.argsort(-shares, kind='stable').tolist()
+        scores = np.array([box[5] for box in image.boxes], float)
+        order = np.lexsort((-scores, -shares)).tolist()
         before = np.cumsum(shares[order]) - shares[order]
         doubtful = [k for k, sum_before in zip(order, before) if shares[k] > 0 and sum_before < MOST * shares.sum()]
         marks = []
-        for k in order[::-1]:
+        for k in order[:MAX_DRAWN][::-1]:
             x, y, w, h, label, score, share = image.boxes[k]
             part = share / shares.sum() if shares.sum() > 0 else 0.0
             note = t('report.share of the uncertainty', f'{part:.0%}') if part > 0 else None
@@ -231,7 +234,7 @@ class _Cards:
             self._card(rank, marks),
             uncertainty=image.uncertainty,
             boxes=_count_of_boxes(len(image.boxes)),
-            named=', '.join(named[:MAX_BOXES]) + (' …' if len(named) > MAX_BOXES else ''),
+            named=', '.join(named[:MAX_NAMED]) + (' …' if len(named) > MAX_NAMED else ''),
             near=self._nearest(rank, image),
             class_gain=image.class_gain,
             explored=image.explored,

@@ -13,7 +13,7 @@ from ymir_exc.reading import DetectedObject, read_mining_result
 from ymir_local.cli.task_run import _what_ranks
 from ymir_local.demo.sample_data import generate
 from ymir_local.platform.prepare import hyper_parameters
-from ymir_local.report.mining import FALLBACKS, TOP, boxes_in_words
+from ymir_local.report.mining import FALLBACKS, MAX_DRAWN, TOP, boxes_in_words
 
 NUM_IMAGES = 30
 
@@ -61,6 +61,20 @@ def test_a_card_says_why(mining, tmp_path):
         assert card.count('class="box doubtful"') == fewest
         assert card.count('class="box ') == len(image.boxes)
     assert page.html.count('<image id=') == NUM_IMAGES  # the small pictures are the same data
+
+
+def test_of_many_boxes_those_that_count_most_are_drawn(mining, tmp_path):
+    summary = read_mining_summary(mining.out_dir)
+    assert 'At most' not in report(mining, tmp_path).html
+    boxes = [[2 * k, 1, 5, 5, 0, k / 1000, k % 7] for k in range(30)]
+    summary.first[0].boxes = boxes
+    write_mining_summary(mining.out_dir, summary)
+    page = report(mining, tmp_path)
+    drawn = re.findall(r'<title[^>]*>target (0\.\d\d)', cards_of(page)[0])
+    assert len(drawn) == MAX_DRAWN == 25 and '30 boxes' in text_of(cards_of(page)[0])
+    assert 'At most 25 boxes of an image are drawn' in page.html
+    left_out = sorted(boxes, key=lambda box: (box[6], box[5]))[:5]
+    assert drawn.count('0.00') == sum(f'{box[5]:.2f}' == '0.00' for box in boxes if box not in left_out)
 
 
 def test_what_the_pool_was_like(mining, tmp_path):
