@@ -163,7 +163,7 @@ def test_an_unknown_algorithm(task, algorithm):
         ([0.5, float('nan'), 0.75], [2, 0, 1], ['0.75', '0.5', '-1.7976931348623157e+308']),
         ([float('nan'), 0.5, float('nan')], [1, 0, 2], ['0.5'] + ['-1.7976931348623157e+308'] * 2),
         ([-10, float('-inf'), float('inf')], [2, 0, 1], ['1.7976931348623157e+308', '-10', '-1.7976931348623157e+308']),
-        ([np.float32(0.1), torch.tensor(0.91), '0.3'], [1, 2, 0], ['0.91', '0.3', '0.1']),
+        ([np.float32(0.1), torch.tensor(0.91), '0.3'], [1, 2, 0], ['0.910000026', '0.3', '0.100000001']),
         ([], [], []),
     ],
 )
@@ -173,6 +173,16 @@ def test_mining_result(task, scores, order, written):
     text = task.mining_file.read_text()
     assert rules.mining_result_violations(text, paths) == []
     assert text == ''.join(f'{paths[index]}\t{score}\n' for index, score in zip(order, written))
+
+
+@pytest.mark.parametrize('count', [1_000_000, 10_000_000])
+def test_scores_of_neighbours_stay_apart(task, count):
+    ranks = [*range(1000), *range(count // 2, count // 2 + 1000), *range(count - 1000, count)]
+    rw.write_mining_result((f'{rank}.jpg', (count - rank) / count) for rank in ranks)
+    names, written = zip(*(line.split('\t') for line in task.mining_file.read_text().splitlines()))
+    assert names == tuple(f'{rank}.jpg' for rank in ranks)
+    scores = [float(text) for text in written]
+    assert all(first > second for first, second in zip(scores, scores[1:])) and scores[0] == 1.0
 
 
 def test_nan_scores_are_told(task, caplog):
