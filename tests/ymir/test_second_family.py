@@ -15,6 +15,7 @@ from tests.ymir.training.platform import check_result, read_monitor, run_start, 
 from tmi.errors import ModelError, SettingError
 from tmi.families import FAMILIES_VARIABLE, family_of
 from tmi.inference.package import read_package
+from tmi.mining.stats import read_stats
 from tmi.zoo.models import find_model
 from tmi.zoo.weights import InferenceModel
 
@@ -56,6 +57,9 @@ def test_training(trained):
     assert 0 < result['mAP'] <= 1  # of cells/mAP, which no other family knows
     weights = torch.load(weights_of(trained)[0], weights_only=False)
     assert weights['state_dict']['layers.4.weight'].shape[0] == len(CLASS_NAMES)
+    stats = read_stats(weights_of(trained)[2])
+    assert stats.class_names == CLASS_NAMES and stats.num_images == 32 and stats.num_boxes.sum() >= 32
+    assert 20 < len(stats.centroids) <= 44
 
 
 def weights_of(task):
@@ -84,7 +88,7 @@ def test_mining_and_inference(trained, tmp_path, registered):
 @pytest.mark.integration
 def test_a_package_cannot_name_a_family(trained):
     register_all_modules()
-    weights, config = weights_of(trained)
+    weights, config, _ = weights_of(trained)
     with pytest.raises(ModelError, match='detector with one stage'):
         read_package(InferenceModel(weights, config))
 
