@@ -1,5 +1,6 @@
 """Mining: which images are worth labelling next. One file for each algorithm."""
 
+from tmi.mining.aldd import Aldd
 from tmi.mining.algorithm import Algorithm
 from tmi.mining.dcus import Dcus
 from tmi.mining.entropy import Entropy
@@ -14,6 +15,7 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     'entropy': Entropy,
     'dcus': Dcus,
     'lius': Lius,
+    'aldd': Aldd,
     'random': Random,
     'entropy_legacy': EntropyLegacy,
 }
