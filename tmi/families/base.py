@@ -105,6 +105,9 @@ class Predictor(ABC):
         half_precision: Whether it computes in fp16 or bf16.
     """
 
+    input_multiple: int | None = None
+    """What each side of the input must be a multiple of; None if that is not known."""
+
     def __init__(self, device: torch.device, half_precision: bool = False) -> None:
         self.device = device
         self.half_precision = half_precision

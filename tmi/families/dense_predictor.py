@@ -26,6 +26,7 @@ from mmyolo.models.utils.overrides import is_original
 from mmyolo.utils.folding import fold
 from tmi.families.base import ClassMaps, Detections, Evidence, Predictor
 from tmi.families.evidence import MAX_CANDIDATES, count_support, mean_features, plain_evidence, spread_of
+from tmi.families.input_size import largest_stride
 
 AUTOCAST = {'fp16': torch.float16, 'bf16': torch.bfloat16}
 TRIED_BOXES = 1000  # that enter NMS, which takes long for all of a large input
@@ -53,6 +54,7 @@ class DensePredictor(Predictor):
         self.test_cfg = ConfigDict(model.bbox_head.test_cfg or {})
         self.test_cfg.score_thr = score_thr
         self.test_cfg.nms = ConfigDict(self.test_cfg.get('nms') or {'type': 'nms'}, iou_threshold=iou_thr)
+        self.input_multiple = largest_stride(model.bbox_head)
         self.takes_raw_maps = _takes_raw_maps(model.bbox_head)
         self.gives_boxes = _gives_boxes(model.bbox_head)
         self._normalize = Normalize(model.data_preprocessor).to(device)

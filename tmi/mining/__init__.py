@@ -2,6 +2,7 @@
 
 from tmi.mining.aldd import Aldd
 from tmi.mining.algorithm import Algorithm
+from tmi.mining.cald import Cald
 from tmi.mining.dcus import Dcus
 from tmi.mining.entropy import Entropy
 from tmi.mining.entropy_legacy import EntropyLegacy
@@ -16,6 +17,7 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     'dcus': Dcus,
     'lius': Lius,
     'aldd': Aldd,
+    'cald': Cald,
     'random': Random,
     'entropy_legacy': EntropyLegacy,
 }

@@ -174,3 +174,20 @@ def test_shard_lines_of_mining_hold_the_evidence(model):
     for prediction, embedding in zip(predictions, features):
         assert len(prediction.support) == len(prediction.spread) == len(prediction.scores) > 3
         assert embedding.ndim == 1 and np.isfinite(embedding).all()
+
+
+@pytest.mark.parametrize('name', ['aldd', 'cald'])
+def test_what_algorithms_measure_does_not_depend_on_the_company(name, model):
+    predictor, pixels, metas = model
+    algorithm = ALGORITHMS[name](MiningSettings(class_names=CLASS_NAMES))
+
+    def measure(places):
+        found = predictor.inspect(
+            pixels[places], [metas[place] for place in places], algorithm.measure, algorithm.with_class_maps
+        )
+        return [one.value for one in found]
+
+    places = list(range(len(metas)))
+    together = measure(places)
+    assert len(set(together)) == len(metas) and np.isfinite(together).all()
+    assert measure(places[::-1])[::-1] == together
