@@ -204,6 +204,8 @@ def predict_shard(plan: PredictionPlan, folder: Path, rank: int) -> None:
     try_model(predictor, batches.letterbox, package.source)
     loader: Iterable[Batch] = iter(make_loader(batches, plan.workers, device.type == 'cuda'))
     algorithm = _algorithm(plan, positions)
+    if algorithm is not None:
+        algorithm.letterbox = batches.letterbox
     shard = ShardWriter(folder, rank)
     embeddings = EmbeddingWriter(folder, rank) if algorithm else None
     parent = os.getppid()

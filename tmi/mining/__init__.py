@@ -3,6 +3,7 @@
 from tmi.mining.aldd import Aldd
 from tmi.mining.algorithm import Algorithm
 from tmi.mining.cald import Cald
+from tmi.mining.cald_legacy import CaldLegacy
 from tmi.mining.dcus import Dcus
 from tmi.mining.entropy import Entropy
 from tmi.mining.entropy_legacy import EntropyLegacy
@@ -20,5 +21,6 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     'cald': Cald,
     'random': Random,
     'entropy_legacy': EntropyLegacy,
+    'cald_legacy': CaldLegacy,
 }
 DEFAULT_ALGORITHM = 'hybrid'

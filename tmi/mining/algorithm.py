@@ -39,6 +39,8 @@ class Algorithm(ABC):
     """Whether `measure` reads class maps."""
     measure: Any = None
     """A `tmi.families.base.Measure`, of an algorithm that looks at more than boxes; predicting processes run it."""
+    letterbox: Any = None
+    """A `tmi.inference.images.Letterbox`, set in predicting processes, for a `measure` that reads images again."""
 
     def __init__(self, settings: Any, stats: 'MiningStats | None' = None) -> None:
         self.settings = settings
