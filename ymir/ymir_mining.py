@@ -6,7 +6,7 @@ Started by `start.py`; imports no torch. When inference follows in the same run,
 import logging
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
@@ -24,6 +24,7 @@ from tmi.inference.run import predict  # noqa: E402
 from tmi.inference.shards import Prediction, merge_shards  # noqa: E402
 from tmi.mining import ALGORITHMS, Algorithm  # noqa: E402
 from tmi.mining.rank import Ranking, rank  # noqa: E402
+from tmi.mining.stats import load_stats  # noqa: E402
 from ymir.candidates import count_candidates, iter_candidates  # noqa: E402
 from ymir.environment import configure_logging, prepare_environment  # noqa: E402
 from ymir.mining_result import write_order  # noqa: E402
@@ -86,7 +87,9 @@ def rank_predictions(
         return rank(predictions, plan.num_images, algorithm, embeddings, folder, progress.order), plan
 
 
-def explain(algorithm: Algorithm, ranking: Ranking, plan: PredictionPlan | None, env: EnvConfig) -> None:
+def explain(
+    algorithm: Algorithm, ranking: Ranking, plan: PredictionPlan | None, env: EnvConfig, missing: Sequence[str]
+) -> None:
     """Write mining-summary.json.
 
     Args:
@@ -94,6 +97,7 @@ def explain(algorithm: Algorithm, ranking: Ranking, plan: PredictionPlan | None,
         ranking: Of all images.
         plan: What was predicted, None if nothing.
         env: Of the task.
+        missing: What is not known of the labelled images.
     """
     named = named_positions(ranking)
     index_file = env.input.candidate_index_file
@@ -106,7 +110,7 @@ def explain(algorithm: Algorithm, ranking: Ranking, plan: PredictionPlan | None,
         found = merge_shards(folder, plan.world_size, plan.num_images, shown)
         first = {prediction.index: prediction for prediction in found}
         embeddings = Embeddings(folder, plan.world_size, plan.num_images)
-    write_summary(Path(env.output.root_dir), algorithm, ranking, first, paths, embeddings)
+    write_summary(Path(env.output.root_dir), algorithm, ranking, first, paths, embeddings, missing)
 
 
 def main() -> None:
@@ -118,7 +122,11 @@ def main() -> None:
     configure_logging(params.log_level)
     folder = prediction_folder(env.output.root_dir)
     shutil.rmtree(folder, ignore_errors=True)  # of an earlier run in the same /out
-    algorithm = ALGORITHMS[params.mining_algorithm](params)
+    kind = ALGORITHMS[params.mining_algorithm]
+    stats, missing = None, []
+    if kind.passes and kind.uses_stats:
+        stats, missing = load_stats(params.model_params_path, env.input.models_dir, params.class_names)
+    algorithm = kind(params, stats)
     index_file = env.input.candidate_index_file
     skipped = SkippedCandidates(env.output.root_dir, count_candidates(index_file))
     plan = None
@@ -127,7 +135,7 @@ def main() -> None:
     else:
         ranking = rank_paths(algorithm, env)
     write_order(iter_candidates(index_file), ranking.positions)
-    explain(algorithm, ranking, plan, env)
+    explain(algorithm, ranking, plan, env, missing)
     logger.info(
         '%d images in the order of %s: %s',
         len(ranking.positions),

@@ -18,6 +18,7 @@ from tmi.inference.package import read_package
 from tmi.mining.stats import read_stats
 from tmi.zoo.models import find_model
 from tmi.zoo.weights import InferenceModel
+from ymir_exc.mining_summary import read_mining_summary
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTRY = 'tests.tiny_family.family:GridFamily'
@@ -83,6 +84,8 @@ def test_mining_and_inference(trained, tmp_path, registered):
     assert sorted(row[0] for row in ranking) == sorted(map(str, images))
     scores = [float(row[1]) for row in ranking]
     assert scores == sorted(scores, reverse=True) and max(scores) > 0
+    summary = read_mining_summary(task.out)  # of the default, which compares with the labelled images of the training
+    assert summary.first[0].nearest == '' and not any('No labelled' in text for text in summary.fallbacks)
 
 
 @pytest.mark.integration

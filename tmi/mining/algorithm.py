@@ -33,6 +33,8 @@ class Algorithm(ABC):
     """Forward passes for an image; 0: no model is loaded and no image is read."""
     diverse: ClassVar[bool] = False
     """Whether the images are put in a diverse order; else the most uncertain come first."""
+    uses_stats: ClassVar[bool] = True
+    """Whether it asks for `stats`; without them it says what it takes instead."""
     parameters: ClassVar[Sequence[Parameter]] = ()
     """Settings of this algorithm alone."""
     with_class_maps: ClassVar[bool] = False

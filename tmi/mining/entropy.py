@@ -23,6 +23,7 @@ class Entropy(BoxAlgorithm):
 
     summary = 'how unsure the model is of its boxes'
     summary_zh = '模型对各框的不确定程度'
+    uses_stats = False
 
     def box_terms(self, prediction: Prediction) -> np.ndarray:
         return binary_entropy(np.asarray(prediction.scores, dtype=np.float64))

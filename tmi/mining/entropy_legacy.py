@@ -17,6 +17,7 @@ class EntropyLegacy(Algorithm):
         'the former entropy of this image, -sum p log2 p of the boxes above conf_threshold; to repeat an old ranking'
     )
     summary_zh = '旧版 entropy(conf_threshold 以上的框的 -sum p log2 p),用于复现旧的排序'
+    uses_stats = False
 
     @property
     def score_thr(self) -> float:

@@ -1,6 +1,7 @@
 """The statistics that travel with the weights: calibration, matching, centroids, and the file."""
 
 import io
+import logging
 import math
 import pickle
 import zipfile
@@ -12,7 +13,7 @@ from tmi.errors import ModelError
 from tmi.mining.calibration import MIN_SAMPLES, RIDGE, UNCHANGED, features, fit_calibration, fit_logistic
 from tmi.mining.centroids import find_centroids
 from tmi.mining.matching import iou_matrix, match_labels
-from tmi.mining.stats import MiningStats, read_stats, write_stats
+from tmi.mining.stats import MiningStats, load_stats, read_stats, write_stats
 
 
 def samples(seed, number, coefficients):
@@ -264,3 +265,39 @@ def test_a_file_that_is_cut_short_or_missing_is_rejected(tmp_path):
     path.unlink()
     with pytest.raises(ModelError, match='FileNotFoundError'):
         read_stats(path)
+
+
+def test_mining_finds_the_statistics_among_the_files_of_a_model(tmp_path):
+    folder = tmp_path / 'best'
+    folder.mkdir()
+    write_stats(folder / 'mining_stats_2.npz', make_stats())
+    stats, missing = load_stats(
+        ['best/a.pth', 'best/my_mining_stats.npz', 'best/mining_stats_2.npz'], str(tmp_path), ['dog', 'cat']
+    )
+    assert missing == [] and stats.class_names == ['dog', 'cat'] and stats.num_boxes.tolist() == [0, 5]
+
+
+@pytest.mark.parametrize(
+    'edits, words',
+    [
+        ({'calibration': np.full((3, 3), np.nan), 'calibration_all': np.full(3, np.nan)}, 'How reliable'),
+        ({'num_boxes': np.zeros(3, dtype=int)}, 'No labelled boxes'),
+        ({'average_precision': np.full(3, np.nan)}, 'average precision'),
+        ({'centroids': np.zeros((0, 128), dtype=np.float16)}, 'No labelled images'),
+    ],
+)
+def test_what_is_not_known_is_said(tmp_path, edits, words, caplog):
+    write_stats(tmp_path / 'mining_stats.npz', make_stats(**edits))
+    with caplog.at_level(logging.INFO, 'tmi'):
+        stats, missing = load_stats(['mining_stats.npz'], str(tmp_path), ['cat', 'dog', '鸟'])
+    assert stats is not None and len(missing) == 1 and words in missing[0] and missing[0] in caplog.text
+
+
+@pytest.mark.parametrize(
+    'content, words', [(None, 'comes without mining_stats.npz'), (b'PK broken', 'holds no statistics')]
+)
+def test_mining_does_without_statistics(tmp_path, content, words):
+    if content:
+        (tmp_path / 'mining_stats.npz').write_bytes(content)
+    stats, missing = load_stats(['a.pth', *(['mining_stats.npz'] if content else [])], str(tmp_path), ['cat'])
+    assert stats is None and len(missing) == 5 and words in missing[0]
