@@ -1,24 +1,28 @@
 """What follows a training: its best model looks at the images that it was trained and validated on.
 
-From that come the statistics for mining. The model is complete before, so nothing that goes wrong here
-fails the training: it is a warning in the log, and mining does without.
+From that come the statistics for mining and, if it is asked for, the labels to check. The model is complete before, so
+nothing that goes wrong here fails the training: it is a warning in the log, and a file is missing.
 """
 
 import logging
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from tmi.mining.stats import MINING_STATS_FILE, write_stats
 from tmi.processes import forget_record
+from tmi.settings import TrainingSettings
 from tmi.training.config import TrainingTask
 from tmi.training.examination import ChosenImages, Examination, examine
 from tmi.training.mining_stats import fit_stats
 from tmi.zoo.weights import CHECKPOINT_SUFFIXES
 from ymir.errors import as_task_error
+from ymir.labels_to_check import write_labels_to_check
 from ymir.output_paths import prediction_folder
 from ymir.progress import ExaminationProgress
 from ymir.stage_files import write_later_file
 from ymir_exc.env import get_current_env
+from ymir_exc.label_check import LABELS_TO_CHECK_FILE
 from ymir_exc.reading import read_training_result
 from ymir_exc.training_summary import read_training_summary
 
@@ -39,16 +43,34 @@ def examine_labelled_images(task: TrainingTask) -> None:
         chosen = ChosenImages(task.data, task.params.seed)
         with ExaminationProgress(len(chosen)) as progress:
             examination = examine(task.params, list(files.values()), chosen, folder, progress.update)
-            _write_mining_stats(examination, task, weights)
+            for name, write in writers(task.params).items():
+                try:
+                    write(examination, task, weights)
+                except Exception as error:
+                    _warn(f'{name} could not be written', error)
     except Exception as error:
         forget_record()  # of a predicting process
-        logger.warning(
-            'The labelled images could not be examined, so mining with this model will know nothing of them: %s',
-            as_task_error(error).sentence,
-        )
-        logger.debug('The reason', exc_info=True)
+        names = ' and '.join(writers(task.params))
+        _warn(f'The labelled images could not be examined, so {names} will be missing', error)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def writers(params: TrainingSettings) -> dict[str, Callable[[Examination, TrainingTask, str], None]]:
+    """Return what follows from an examination: the name of each file and what writes it.
+
+    Args:
+        params: Of the training.
+    """
+    found = {MINING_STATS_FILE: _write_mining_stats}
+    if params.check_labels:
+        found[LABELS_TO_CHECK_FILE] = write_labels_to_check
+    return found
+
+
+def _warn(sentence: str, error: Exception) -> None:
+    logger.warning('%s: %s', sentence, as_task_error(error).sentence)
+    logger.debug('The reason', exc_info=True)
 
 
 def _write_mining_stats(examination: Examination, task: TrainingTask, weights: str) -> None:

@@ -15,12 +15,13 @@ from tmi.mining.stats import MINING_STATS_FILE
 from ymir_exc.atomic import atomic_file
 from ymir_exc.env import get_current_env
 from ymir_exc.errors import ConfigError
+from ymir_exc.label_check import LABELS_TO_CHECK_FILE
 from ymir_exc.model_files import find_model_file
 from ymir_exc.reading import read_mapping
 from ymir_exc.training_result import add_model_file
 from ymir_exc.util import filter_saved_files, get_merged_config
 
-LATER_FILES = (MINING_STATS_FILE,)  # made after the weights; numbered where the name is taken
+LATER_FILES = (MINING_STATS_FILE, LABELS_TO_CHECK_FILE)  # made after the weights; numbered where the name is taken
 
 
 def read_result() -> dict[str, Any]:

@@ -55,6 +55,21 @@ class LabelToCheck(NamedTuple):
     score: float
 
 
+def labels_to_check_table(rows: Iterable[LabelToCheck]) -> bytes:
+    """Return the content of the file.
+
+    Args:
+        rows: most doubtful first.
+    """
+    text = io.StringIO(newline='')
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(COLUMNS)
+    for row in rows:
+        words = (row.image, row.part, row.kind, row.labelled, row.predicted)
+        writer.writerow((*words, *_cells(row.label_box), *_cells(row.predicted_box), f'{row.score:.4f}'))
+    return text.getvalue().encode('utf-8', 'surrogateescape')
+
+
 def write_labels_to_check(path: PathLike, rows: Iterable[LabelToCheck]) -> None:
     """Replace the file.
 
@@ -65,18 +80,8 @@ def write_labels_to_check(path: PathLike, rows: Iterable[LabelToCheck]) -> None:
     Raises:
         OSError: it cannot be written; the old one is untouched.
     """
-    with atomic_file(path) as stream:
-        writer = csv.writer(stream, lineterminator='\n')
-        writer.writerow(COLUMNS)
-        for row in rows:
-            writer.writerow(
-                (
-                    *(row.image, row.part, row.kind, row.labelled, row.predicted),
-                    *_cells(row.label_box),
-                    *_cells(row.predicted_box),
-                    f'{row.score:.4f}',
-                )
-            )
+    with atomic_file(path, 'wb') as stream:
+        stream.write(labels_to_check_table(rows))
 
 
 def read_labels_to_check(path: PathLike) -> list[LabelToCheck]:

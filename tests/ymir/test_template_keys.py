@@ -24,6 +24,7 @@ from tmi.training.data import TrainingData
 from tmi.training.options import read_options
 from tmi.zoo.models import find_model
 from tmi.zoo.weights import choose_training_weights
+from ymir.examination import writers
 from ymir.params import InferParams, MiningParams, TrainingParams, load_params
 from ymir.ymir_training import HOOKS
 from ymir_exc import settings
@@ -145,6 +146,7 @@ TRAINING = {
     'cfg_options': ('model.test_cfg.score_thr=0.3', lambda run: run.config.model.test_cfg.score_thr),
     'ymir_saved_file_patterns': ('[.]pth$', lambda run: run.saved_files),
     'find_unused_parameters': (True, lambda run: run.config.find_unused_parameters),
+    'check_labels': (True, lambda run: list(writers(run.params))),
     'log_level': ('debug', lambda run: run.config.log_level),
     'ymir_debug': (True, lambda run: run.ending),
 }

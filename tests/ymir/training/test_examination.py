@@ -12,6 +12,7 @@ import yaml
 from tmi.errors import ModelError
 from tmi.inference.embeddings import EmbeddingWriter
 from tmi.inference.shards import Prediction, ShardWriter
+from tmi.labels import check
 from tmi.mining.stats import read_stats
 from tmi.training.data import TrainingData
 from tmi.training.examination import ChosenImages, Examination
@@ -19,12 +20,14 @@ from tmi.training.mining_stats import detections, fit_stats
 from ymir import examination
 from ymir.stage_files import write_later_file
 from ymir_exc import settings
+from ymir_exc.label_check import read_labels_to_check
 from ymir_exc.training_result import add_model_file, write_model_stage
 
 from .hook_runs import CONFIG, Death, Killed, make_hook, make_runner, validate
 from .platform import check_result, read_monitor, tiny_task
 
 STATS = 'mining_stats.npz'
+TABLE = 'labels-to-check.csv'
 
 
 @pytest.fixture
@@ -52,7 +55,7 @@ def write(task, content):
 
 
 def files(task):
-    """Stage to names of files and the content of the later one."""
+    """Stage to names of files and the content of the statistics."""
     models = task.out_dir / 'models'
     return {
         name: (stage['files'], *((models / file).read_bytes() for file in stage['files'] if file.endswith('.npz')))
@@ -226,7 +229,7 @@ def test_statistics_of_an_examination(examined):
 
 def training(task, tmp_path):
     data = TrainingData(coco(tmp_path / 'train.json', [[]]), coco(tmp_path / 'val.json', [[]]), ())
-    params = SimpleNamespace(seed=0)
+    params = SimpleNamespace(seed=0, check_labels=True)
     return SimpleNamespace(models_dir=task.out_dir / 'models', data=data, params=params, class_names=('one', 'two'))
 
 
@@ -261,6 +264,57 @@ def test_the_best_weights_look_at_the_images(task, tmp_path, monkeypatch, examin
     monkeypatch.setattr(examination, 'examine', look)
     examination.examine_labelled_images(training(task, tmp_path))
     assert seen == [(['epoch_1.pth', CONFIG], ['/train/1.jpg', '/val/1.jpg'], 0.98)]  # half of its 3 %
-    assert files(task)['best'][0][2:] == [STATS] and files(task)['last'][0][2:] == []
+    assert files(task)['best'][0][2:] == [STATS, TABLE] and files(task)['last'][0][2:] == []
     assert read_stats(task.out_dir / 'models' / STATS).class_names == ['one', 'two']
     assert read_monitor(task)[0] == 1
+
+
+def test_what_the_model_contradicts_is_in_the_table(task, tmp_path, monkeypatch, examined, caplog):
+    """Of the images of `examined`, with names of the classes and boxes as the user labelled them."""
+    train(task, [0.5])
+    monkeypatch.setattr(examination, 'examine', lambda *_: examined[1])
+    monkeypatch.setattr(check, 'LEAST_DOUBT', 0.0)
+    with caplog.at_level(logging.INFO, 'ymir'):
+        examination.examine_labelled_images(training(task, tmp_path))
+    rows = read_labels_to_check(task.out_dir / 'models' / TABLE)
+    assert f'Labels to check: {len(rows)}, of which' in caplog.text
+    assert [row.score for row in rows] == sorted((row.score for row in rows), reverse=True)
+    found = {(row.part, row.kind, row.labelled, row.predicted, row.label_box, row.predicted_box) for row in rows}
+    one, two = (10, 10, 20, 20), (50, 50, 10, 10)
+    assert found == {
+        ('training', 'loose', 'one', 'one', one, (11, 10, 19, 20)),
+        ('training', 'extra', 'one', '', one, None),
+        ('training', 'extra', 'two', '', two, None),
+        ('validation', 'loose', 'one', 'one', one, (11, 10, 19, 20)),
+        ('validation', 'missing', '', 'two', None, (60, 10, 20, 20)),
+        ('validation', 'extra', 'two', '', two, None),
+    }
+
+
+def test_one_file_that_cannot_be_written_costs_no_other(task, tmp_path, monkeypatch, examined, caplog):
+    train(task, [0.5])
+    monkeypatch.setattr(examination, 'examine', lambda *_: examined[1])
+    monkeypatch.setattr(examination, 'fit_stats', lambda *_: 1 / 0)
+    with caplog.at_level(logging.WARNING, 'ymir'):
+        examination.examine_labelled_images(training(task, tmp_path))
+    assert 'mining_stats.npz could not be written: ' in caplog.text
+    assert files(task)['best'][0][2:] == [TABLE]
+
+
+def test_no_table_unless_it_is_asked_for(task, tmp_path, monkeypatch, examined):
+    train(task, [0.5])
+    monkeypatch.setattr(examination, 'examine', lambda *_: examined[1])
+    plan = training(task, tmp_path)
+    plan.params.check_labels = False
+    examination.examine_labelled_images(plan)
+    assert files(task)['best'][0][2:] == [STATS]
+
+
+def test_a_table_goes_with_its_weights(task):
+    train(task, [0.3])
+    weights = check_result(task)['model_stages']['best']['files'][0]
+    assert write_later_file(TABLE, weights, lambda stream: stream.write(b'first')).name == TABLE
+    train(task, [0.4], epoch=1)
+    assert write_later_file(TABLE, 'epoch_2.pth', lambda stream: stream.write(b'x')).name == 'labels-to-check_2.csv'
+    train(task, [0.5, 0.6], epoch=2)
+    assert not list((task.out_dir / 'models').glob('*.csv'))

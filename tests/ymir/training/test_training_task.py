@@ -26,6 +26,8 @@ from ymir import ymir_training
 from ymir.errors import as_task_error, code_of
 from ymir.output_paths import MODEL_FILES, TRAINING_FILES
 from ymir_exc.errors import ExecutorError
+from ymir_exc.label_check import LABELS_TO_CHECK_FILE, read_labels_to_check
+from ymir_exc.reading import read_index
 from ymir_exc.training_summary import read_training_summary
 from ymir_local.platform.prepare import ModelStage
 
@@ -59,7 +61,14 @@ def finished(tmp_path_factory):
     """A training of three epochs that keeps the two best."""
     folder = tmp_path_factory.mktemp('finished')
     task = tiny_task(
-        folder, max_epochs=3, max_keep_checkpoints=2, workers_per_gpu=1, openpai_enable=True, max_iter=3, max_epoch=3
+        folder,
+        max_epochs=3,
+        max_keep_checkpoints=2,
+        workers_per_gpu=1,
+        check_labels=True,
+        openpai_enable=True,
+        max_iter=3,
+        max_epoch=3,
     )
     give_to_somebody(task.monitor_file, 0o777)
     with Watcher(task) as watcher:
@@ -106,7 +115,8 @@ def test_what_is_written_was_checked_before(finished):
         for path in (out / folder).iterdir()
         if path.is_file()
     }
-    chosen = {path for path in written if path.startswith(('models/epoch_', 'models/yolov8', 'models/mining_stats'))}
+    named = ('epoch_', 'yolov8', 'mining_stats', 'labels-to-check')
+    chosen = {path for path in written if path.startswith(tuple(f'models/{name}' for name in named))}
     others = {
         'monitor.txt',
         'skipped-images.tsv',
@@ -143,7 +153,8 @@ def test_the_summary_tells_what_was_trained_and_how_well(finished):
 def test_statistics_of_the_labelled_images_travel_with_the_best_weights(finished):
     task, done, _ = finished
     stages = check_result(task)['model_stages']
-    with_stats = {stage['files'][0] for stage in stages.values() if stage['files'][2:] == ['mining_stats.npz']}
+    added = ['mining_stats.npz', LABELS_TO_CHECK_FILE]
+    with_stats = {stage['files'][0] for stage in stages.values() if stage['files'][2:] == added}
     without = {stage['files'][0] for stage in stages.values() if len(stage['files']) == 2}
     assert with_stats == {stages['best']['files'][0]} and len(without) == 1 and len(stages) == 3
     stats = read_stats(task.out_dir / 'models' / 'mining_stats.npz')
@@ -163,6 +174,15 @@ def test_statistics_of_the_labelled_images_travel_with_the_best_weights(finished
         load_stats(list(map(str, stage.files)), '/', ['two', 'one'])[0].num_boxes.tolist()
         == stats.num_boxes.tolist()[::-1]
     )
+
+
+def test_labels_that_the_model_contradicts_are_listed(finished):
+    task, done, _ = finished
+    rows = read_labels_to_check(task.out_dir / 'models' / LABELS_TO_CHECK_FILE)
+    assert f'Labels to check: {len(rows)}, of which' in done.stdout
+    images = {line.image for part in ('train', 'val') for line in read_index(task.in_dir / f'{part}-index.tsv')}
+    assert {row.image for row in rows} <= images  # a model that has learned nothing has nothing to say
+    assert {row.labelled for row in rows} | {row.predicted for row in rows} <= {'one', 'two', ''}
 
 
 def test_every_line_of_the_log_is_of_use(finished):
