@@ -93,5 +93,5 @@ class MiningResultWriter:
 
 
 def _format(score: float) -> str:
-    # Nine digits keep any two float32 apart, and the ranks of 10^8 images; rounded, the largest float would be infinite.
+    # Nine digits keep any two float32 apart, and the ranks of 10^8 images; the largest float would become infinity.
     return repr(score) if abs(score) == sys.float_info.max else f'{score:.9g}'

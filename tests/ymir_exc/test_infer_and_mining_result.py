@@ -175,7 +175,7 @@ def test_mining_result(task, scores, order, written):
     assert text == ''.join(f'{paths[index]}\t{score}\n' for index, score in zip(order, written))
 
 
-@pytest.mark.parametrize('count', [1_000_000, 10_000_000])
+@pytest.mark.parametrize('count', [1_000_000, 10_000_000, 33_333_333])
 def test_scores_of_neighbours_stay_apart(task, count):
     ranks = [*range(1000), *range(count // 2, count // 2 + 1000), *range(count - 1000, count)]
     rw.write_mining_result((f'{rank}.jpg', (count - rank) / count) for rank in ranks)
