@@ -4,7 +4,8 @@ One image after the other is picked, the one of the greatest value
 
     value = uncertainty x distance ^ mining_diversity x class gain
 
-- distance: 1 - cosine to the nearest of the images picked before and of the labelled ones, within [0, 1];
+- distance: how new the image is beside the nearest of those picked before and of the labelled ones: 0 from a cosine of
+  `NEAR_DUPLICATE` on, 1 up to `UNLIKE`, in between the square of the linear course;
 - class gain: (1 + boxes / s) ^ -mining_class_balance for a class, boxes being the labelled ones and those of the images
   picked before, so that a class with few is worth more; for an image the mean of its classes, each counting by its
   share in the image's uncertainty.
@@ -27,12 +28,19 @@ import numpy as np
 
 from tmi.mining.similarity import Directions, Embeddings, cosines
 
-NEAR_DUPLICATE = 0.98
-"""Cosine from which two images count as the same."""
+NEAR_DUPLICATE = 0.8
+"""Cosine from which two images count as the same: four of five frames of a scene, and no two scenes, were above it."""
+
+UNLIKE = 0.2
+"""Cosine up to which two images have nothing in common."""
+
+LIKE_LABELLED = 0.65
+"""Cosine above which a labelled image counts for no more: it is the centre of many, and the image not one of them."""
 
 LABELLED, NONE = -1, -2
 """In `Order.nearest`: a labelled image; nothing was picked or labelled yet."""
 
+LEFT = 0.02  # of the uncertainty of a near-duplicate, among the images behind the picks
 ACTIVE = 2048  # images kept up to date between two looks at the whole pool
 DRAWN = 16  # images that an exploring pick chooses from
 FEW_BOXES = 3  # a class with as many labelled boxes has 0.7 of the gain of one without, at the default exponent
@@ -61,7 +69,7 @@ class Order:
     Args:
         ranking: (n,) int64 positions of the images, best first.
         uncertainty: (m,) Of the picks, in their order.
-        distance: (m,) 1 - cosine to the nearest earlier pick or labelled image, in [0, 1].
+        distance: (m,) In [0, 1], of the nearest earlier pick or labelled image.
         nearest: (m,) Position of that pick; `LABELLED` or `NONE`.
         class_gain: (m,) In (0, 1], 1 for classes without labelled boxes.
         explored: (m,) bool, whether it was picked to explore, not for its value.
@@ -193,7 +201,7 @@ class _Picks:
         self.taken[image] = True
         gain = float(self.gain_of(self.shares_of(np.array([image])))[0])
         near = self.images[nearest] if nearest >= 0 else nearest
-        self._records.append((float(_distance(cosine)), near, gain, explored))
+        self._records.append((float(_distance(float(cosine))), near, gain, explored))
         self._boxes = self._boxes + _sizes(self.class_mass[image])
         self.gains = self._gains()
 
@@ -221,7 +229,8 @@ class _Picks:
         """Return the (n,) cosine to the nearest labelled image and (n,) `LABELLED`; -inf and `NONE` without any."""
         if self.labelled is None:
             return np.full(len(vectors), -np.inf, np.float32), np.full(len(vectors), NONE)
-        return cosines(vectors, self.labelled).max(axis=1, initial=-np.inf), np.full(len(vectors), LABELLED)
+        cosine = cosines(vectors, self.labelled).max(axis=1, initial=-np.inf)
+        return np.minimum(cosine, np.float32(LIKE_LABELLED)), np.full(len(vectors), LABELLED)
 
     def shares_of(self, images: np.ndarray) -> np.ndarray:
         """Return the (k, c) shares of the classes in the uncertainty of images; zeros where no class has any."""
@@ -243,7 +252,7 @@ class _Picks:
             ranked: The readable ones by uncertainty.
         """
         rest = ranked[~self.taken[ranked]]
-        new = np.where(self.passed_over[rest], (1 - NEAR_DUPLICATE) ** self.settings.mining_diversity, 1.0)
+        new = np.where(self.passed_over[rest], LEFT**self.settings.mining_diversity, 1.0)
         rest = rest[np.argsort(-self.uncertainty[rest] * new, kind='stable')]
         picked = np.array(self.images, np.int64)
         unreadable = np.setdiff1d(np.arange(len(self.uncertainty)), ranked, assume_unique=True)
@@ -394,5 +403,5 @@ class _Explorer:
 
 
 def _distance(cosine: np.ndarray) -> np.ndarray:
-    """Return 1 - cosine within [0, 1]."""
-    return np.clip(1 - cosine, 0, 1)
+    """Return how new images are, in [0, 1], by their cosine to the nearest other one."""
+    return np.square(np.clip((NEAR_DUPLICATE - cosine) / (NEAR_DUPLICATE - UNLIKE), 0, 1))

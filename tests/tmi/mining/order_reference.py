@@ -5,7 +5,18 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from tmi.mining.order import DRAWN, FEW_BOXES, GAIN_RANGE, LABELLED, NEAR_DUPLICATE, NONE, STEPS
+from tmi.mining.order import (
+    DRAWN,
+    FEW_BOXES,
+    GAIN_RANGE,
+    LABELLED,
+    LEFT,
+    LIKE_LABELLED,
+    NEAR_DUPLICATE,
+    NONE,
+    STEPS,
+    UNLIKE,
+)
 from tmi.mining.similarity import Directions, cosines
 
 
@@ -46,7 +57,11 @@ def plain_order(uncertainty, class_terms, class_mass, embeddings, readable, labe
     picks, records, found = [], [], set()
 
     def nearest(index):
-        best, near = (-math.inf, NONE) if to_labelled is None else (max(to_labelled[index]), LABELLED)
+        best, near = (
+            (-math.inf, NONE)
+            if to_labelled is None
+            else (min(max(to_labelled[index]), np.float32(LIKE_LABELLED)), LABELLED)
+        )
         for pick in picks:
             if similar[index, pick] > best:
                 best, near = similar[index, pick], pick
@@ -54,6 +69,9 @@ def plain_order(uncertainty, class_terms, class_mass, embeddings, readable, labe
 
     def is_duplicate(index):
         return keys.mining_diversity > 0 and any(similar[index, pick] >= NEAR_DUPLICATE for pick in picks)
+
+    def new(cosine):
+        return min(max((NEAR_DUPLICATE - cosine) / (NEAR_DUPLICATE - UNLIKE), 0), 1) ** 2
 
     def gain(index):
         terms = [float(term) for term in class_terms[index]]
@@ -66,13 +84,13 @@ def plain_order(uncertainty, class_terms, class_mass, embeddings, readable, labe
 
     def pick(index, explored):
         best, near = nearest(index)
-        records.append((min(max(1 - best, 0), 1), near, gain(index), explored))
+        records.append((new(best), near, gain(index), explored))
         picks.append(index)
         for number, mass in enumerate(class_mass[index]):
             boxes[number] += float(mass)
 
     def value(index):
-        return uncertainty[index] * min(max(1 - nearest(index)[0], 0), 1) ** keys.mining_diversity * gain(index)
+        return uncertainty[index] * new(nearest(index)[0]) ** keys.mining_diversity * gain(index)
 
     def explore():
         while left:
@@ -124,7 +142,7 @@ def plain_order(uncertainty, class_terms, class_mass, embeddings, readable, labe
         pick(best, False)
     passed = {index for index in [*pool, *found] if index not in picks and is_duplicate(index)}
     rest = [index for index in ranked if index not in picks]
-    new = (1 - NEAR_DUPLICATE) ** keys.mining_diversity
-    rest.sort(key=lambda index: -uncertainty[index] * (new if index in passed else 1.0))
+    left = LEFT**keys.mining_diversity
+    rest.sort(key=lambda index: -uncertainty[index] * (left if index in passed else 1.0))
     unreadable = [index for index in range(len(uncertainty)) if not readable[index]]
     return records, picks + rest + unreadable, len(passed)

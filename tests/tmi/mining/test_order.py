@@ -5,7 +5,7 @@ import pytest
 
 from tests.tmi.mining.order_reference import Rows, plain_order, settings
 from tmi.mining import order as module
-from tmi.mining.order import LABELLED, NEAR_DUPLICATE, NONE, order
+from tmi.mining.order import LABELLED, NONE, order
 
 NO_LABELS = np.zeros((0, 16))
 
@@ -81,17 +81,17 @@ def test_values_of_picks_never_rise():
     found = order(**pool, settings=settings(mining_explore=0.0))
     picked = found.uncertainty * found.distance * found.class_gain
     count = int((found.explored == 0).sum())  # the others have no uncertainty
-    assert count > 100 and found.explored[count:].all()
+    assert count > 80 and found.explored[count:].all()
     assert (np.diff(picked[:count]) <= 1e-12).all()
 
 
-def frames(seed, cosine, num_scenes=200, num_frames=10, dimensions=128):
-    """Scenes of frames alike: cosine of two frames of one scene, without what all images share."""
+def frames(seed, cosine, num_scenes=200, num_frames=10, dimensions=128, decay=1.0):
+    """Scenes of frames alike; `cosine` is that of two of them, without what all images share and before axes decay."""
     generator = np.random.default_rng(seed)
     scene = generator.permutation(np.repeat(np.arange(num_scenes), num_frames))
     unit = generator.normal(size=(num_scenes, dimensions)) / dimensions**0.5
     noise = generator.normal(size=(len(scene), dimensions)) / dimensions**0.5
-    rows = unit[scene] * cosine**0.5 + noise * (1 - cosine) ** 0.5
+    rows = (unit[scene] * cosine**0.5 + noise * (1 - cosine) ** 0.5) * decay ** np.arange(dimensions)
     rows += 2 * generator.normal(size=dimensions) / dimensions**0.5
     uncertainty = generator.gamma(2, 1, num_scenes)[scene] * np.exp(0.1 * generator.normal(size=len(scene)))
     classes = generator.choice(5, num_scenes, p=[0.5, 0.3, 0.13, 0.05, 0.02])[scene]
@@ -109,17 +109,17 @@ def frames(seed, cosine, num_scenes=200, num_frames=10, dimensions=128):
     return pool, scene, classes
 
 
-@pytest.mark.parametrize('cosine', [0.9, 0.95, 0.99, 0.999])
+@pytest.mark.parametrize('cosine, decay', [(0.9, 1), (0.95, 1), (0.99, 1), (0.999, 1), (0.97, 0.97), (0.99, 0.9)])
 @pytest.mark.parametrize('seed', [0, 1, 2])
-def test_frames_of_the_same_scene_are_not_picked_twice(seed, cosine):
-    pool, scene, _ = frames(seed, cosine)
+def test_frames_of_the_same_scene_are_not_picked_twice(seed, cosine, decay):
+    pool, scene, _ = frames(seed, cosine, decay=decay)
     found = order(**pool, settings=settings(mining_order_size=500))
     first = found.ranking[:100]
     assert len(set(scene[first])) >= 95
     uncertainty = pool['uncertainty']
     assert uncertainty[first].mean() > 1.4 * uncertainty.mean()  # that of a random batch
     assert len(set(scene[np.argsort(-uncertainty)[:100]])) < 30  # what the most uncertain ones would be
-    if cosine > NEAR_DUPLICATE:
+    if cosine >= 0.95 and decay == 1:
         assert found.near_duplicates == 1800 and len(set(scene[found.ranking[:200]])) == 200
 
 
@@ -221,22 +221,8 @@ def test_images_that_make_up_the_mean_are_near_duplicates_too():
     assert found.near_duplicates > 4950 and sum(found.ranking[:15] < 10) == 10
 
 
-def test_products_of_any_shape_are_the_same():
-    """As different threads, processors and blocks would make them."""
-    generator = np.random.default_rng(0)
-    directions = module.Directions(Rows(generator.normal(size=(300, 128))), np.arange(300))
-    vectors = directions.of(np.arange(300))
-    whole = vectors.astype(np.int64) @ vectors.astype(np.int64).T
-    assert whole.max() < 2**24
-    shuffled = generator.permutation(vectors.shape[1])
-    for size in (1, 7, 300):
-        for first in (vectors, vectors[:, shuffled]):
-            second = vectors if first is vectors else vectors[:, shuffled]
-            blocks = [module.cosines(first[start : start + size], second) for start in range(0, 300, size)]
-            np.testing.assert_array_equal(np.concatenate(blocks), (whole / 4000**2).astype(np.float32))
-
-
-def test_progress_never_falls_and_ends_at_one():
+def test_progress_never_falls_and_ends_at_one(monkeypatch):
+    monkeypatch.setattr(module, 'REPORTED', 10)
     shares = []
     order(**random_pool(0, 300), settings=settings(), on_progress=shares.append)
-    assert shares == sorted(shares) and shares[0] == 0 and shares[-1] == 1 and len(shares) > 2
+    assert shares == sorted(shares) and shares[0] == 0 and shares[-1] == 1 and len(shares) > 3
