@@ -14,7 +14,9 @@ from tmi.inference.plan import make_plan
 from tmi.inference.run import predict
 from ymir.errors import code_of
 from ymir.params import InferParams, load_params
+from ymir_exc.mining_summary import read_mining_summary
 from ymir_exc.skipped_images import read_skipped_images
+from ymir_local.report import write_report
 
 from .sandbox import CLASS_NAMES, Task, write_image, write_model
 
@@ -81,6 +83,28 @@ def test_ranking_as_the_platform_reads_it(both, candidates):
     assert all(map(math.isfinite, scores)) and scores == sorted(scores, reverse=True)
     assert {os.path.basename(row[0]) for row in rows[-2:]} == {'text.jpg', 'missing.png'}
     assert len(set(scores)) > len(scores) / 2
+
+
+def test_the_summary_says_why_the_first_images_are_first(both, candidates, tmp_path):
+    task, _ = both
+    paths = [row[0] for row in task.ranking()]
+    summary = read_mining_summary(task.out)
+    assert summary.is_of(paths) and summary.class_names == CLASS_NAMES and summary.unreadable == 2
+    assert len(summary.first) == len(summary.map.points) == len(paths) - 2
+    assert sorted(summary.map.rank) == list(range(len(paths) - 2))
+    assert len(summary.about) == 2 and summary.settings['mining_score_thr'] == 0.05
+    for rank, image in enumerate(summary.first):
+        assert sum(box[6] for box in image.boxes) == pytest.approx(image.uncertainty, abs=1e-4 * (1 + len(image.boxes)))
+        assert all(0.05 < box[5] <= 1 and box[2] > 0 and box[3] > 0 for box in image.boxes)
+    picks = [image for image in summary.first if image.distance is not None]
+    assert summary.first[: len(picks)] == picks and len(picks) + summary.near_duplicates == len(summary.first)
+    for rank, image in enumerate(picks):
+        assert 0 <= image.distance <= 1 and 0 < image.class_gain <= 1
+        assert image.nearest in paths[:rank] if rank else image.nearest is None
+    twice = str(candidates[3])  # listed twice: the second is nothing new
+    assert summary.near_duplicates >= 1 and paths.count(twice) == 2
+    page = write_report(task.out, tmp_path / 'report.html').read_text()
+    assert page.count('class="why"') == len(summary.first) and page.count('class="spot') == len(summary.map.points)
 
 
 def test_every_line_of_the_log_is_of_use(both):
