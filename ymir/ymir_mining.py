@@ -34,6 +34,7 @@ from ymir.params import InferParams, MiningParams, load_params  # noqa: E402
 from ymir.progress import PredictionProgress  # noqa: E402
 from ymir.results import SkippedCandidates  # noqa: E402
 from ymir_exc.env import EnvConfig, get_current_env, get_executor_config  # noqa: E402
+from ymir_exc.mining_summary import MINING_SUMMARY_FILE  # noqa: E402
 from ymir_exc.monitor import YmirTask  # noqa: E402
 
 logger = logging.getLogger('ymir')
@@ -135,7 +136,10 @@ def main() -> None:
     else:
         ranking = rank_paths(algorithm, env)
     write_order(iter_candidates(index_file), ranking.positions)
-    explain(algorithm, ranking, plan, env, missing)
+    try:
+        explain(algorithm, ranking, plan, env, missing)
+    except OSError as error:  # the ranking is written, which is what counts
+        logger.warning('%s cannot be written, so the report will not say why: %s', MINING_SUMMARY_FILE, error)
     logger.info(
         '%d images in the order of %s: %s',
         len(ranking.positions),

@@ -1,6 +1,8 @@
 """Scoring rules against hand-made numbers, and the order of result.tsv."""
 
+import errno
 import math
+import os
 from typing import get_args
 
 import numpy as np
@@ -12,8 +14,12 @@ from tmi.mining.entropy_legacy import EntropyLegacy
 from tmi.mining.random import Random
 from tmi.mining.rank import rank
 from tmi.settings import MiningSettings
+from ymir import ymir_mining
 from ymir.mining_result import write_order
 from ymir.params import MiningParams
+from ymir_exc.mining_summary import read_mining_summary
+
+from .sandbox import Task
 
 SETTINGS = MiningSettings(class_names=['cat'])
 
@@ -81,3 +87,20 @@ def test_ties_keep_the_order_of_the_list_and_unreadable_images_are_last():
     assert ranking.positions.tolist() == [2, 0, 3, 4, 1]
     assert (ranking.unreadable, ranking.without_boxes) == (1, 1)
     assert ranking.uncertainty.tolist()[:1] == [0.5] and math.isnan(ranking.uncertainty[1])
+
+
+def test_a_full_disk_costs_the_summary_alone(tmp_path, monkeypatch, capsys):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    task = Task(tmp_path, ['/in/a.jpg', '/in/b.jpg'], [], ('mining',), mining_algorithm='random')
+    monkeypatch.setattr(os, 'environ', dict(os.environ))
+    monkeypatch.setattr('ymir_exc.settings.DEFAULT_ENV_FILE_PATH', str(tmp_path / 'in/env.yaml'))
+    ymir_mining.main()
+    assert read_mining_summary(task.out).is_of([row[0] for row in task.ranking()])
+    (task.out / 'result.tsv').unlink()
+    monkeypatch.setattr(ymir_mining, 'write_summary', fail)
+    ymir_mining.main()
+    assert len(task.ranking()) == 2
+    log = capsys.readouterr().out
+    assert 'mining-summary.json cannot be written' in log and 'No space left' in log

@@ -93,7 +93,7 @@ def test_the_summary_says_why_the_first_images_are_first(both, candidates, tmp_p
     assert len(summary.first) == len(summary.map.points) == len(paths) - 2
     assert sorted(summary.map.rank) == list(range(len(paths) - 2))
     assert len(summary.about) == 2 and summary.settings['mining_score_thr'] == 0.05
-    for rank, image in enumerate(summary.first):
+    for image in summary.first:
         assert sum(box[6] for box in image.boxes) == pytest.approx(image.uncertainty, abs=1e-4 * (1 + len(image.boxes)))
         assert all(0.05 < box[5] <= 1 and box[2] > 0 and box[3] > 0 for box in image.boxes)
     picks = [image for image in summary.first if image.distance is not None]
