@@ -30,6 +30,7 @@ class Aldd(Algorithm):
     summary = 'how much the class scores of neighbouring places contradict each other; sees what gives no box'
     summary_zh = '相邻位置类别得分的不一致程度,也能反映没有框的区域'
     with_class_maps = True
+    uses_stats = False
 
     def measure(
         self,

@@ -48,6 +48,7 @@ class Cald(Algorithm):
     summary = 'how little boxes hold when the image is flipped, cut, shrunk and turned; five passes an image'
     summary_zh = '图像翻转、遮挡、缩小、旋转后检测结果的不一致程度,每张图像推理五次'
     passes = 5
+    uses_stats = False
 
     def measure(
         self,

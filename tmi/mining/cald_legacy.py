@@ -45,6 +45,7 @@ class CaldLegacy(Algorithm):
     summary = 'the former cald of the yolov5 executor, direction and box count as they were; to repeat an old ranking'
     summary_zh = '旧版 yolov5 执行器的 cald(方向与计数方式不变),用于复现旧的排序'
     passes = 5
+    uses_stats = False
 
     @property
     def score_thr(self) -> float:
