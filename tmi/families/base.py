@@ -58,7 +58,7 @@ class Evidence:
         support: (n,) int64, boxes before suppression of its class that overlap each box, see `count_support`; 1 where
             nothing is suppressed.
         spread: (n,) in [0, 1], how unsure the model is of the sides of each box; 0 where it does not tell.
-        embedding: (d,) float32, what the network sees, as the mean of its features over the image.
+        embedding: (d,) float32, what the network sees where, as means of its features over parts of the image.
         value: What an algorithm measured in the same pass.
     """
 

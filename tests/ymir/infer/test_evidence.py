@@ -127,7 +127,10 @@ def test_mean_features_leave_out_the_padding():
     level[1, :, 1:3] = torch.tensor([3.0, 0.0, 4.0])[:, None, None]
     level[1, 1, 0] = 9  # padding
     meta = {'pad_param': np.array([8, 8, 0, 0], np.float32)}
-    assert mean_features([level], meta, 1, (32, 48)).tolist() == pytest.approx([0.6, 0, 0.8])
+    assert mean_features([level], meta, 1, (32, 48)).tolist() == pytest.approx([0.3] * 4 + [0] * 4 + [0.4] * 4)
+    level[1, 0, 2, 3:] = 6  # the quarter at the lower right
+    expected = np.array([3, 3, 3, 6] + [0] * 4 + [4] * 4) / 127**0.5
+    assert mean_features([level], meta, 1, (32, 48)).tolist() == pytest.approx(expected.tolist())
 
 
 @pytest.mark.parametrize('config', INSTANCE_CONFIGS)
