@@ -11,11 +11,13 @@ import yaml
 
 from tmi.errors import ModelError
 from tmi.inference.embeddings import EmbeddingWriter
+from tmi.inference.run import _environment
 from tmi.inference.shards import Prediction, ShardWriter
 from tmi.labels import check
 from tmi.mining.stats import read_stats
+from tmi.settings import TrainingSettings
 from tmi.training.data import TrainingData
-from tmi.training.examination import ChosenImages, Examination
+from tmi.training.examination import ChosenImages, Examination, examine
 from tmi.training.mining_stats import detections, fit_stats
 from ymir import examination
 from ymir.stage_files import write_later_file
@@ -225,6 +227,25 @@ def test_statistics_of_an_examination(examined):
     assert np.isnan(stats.calibration).all() and np.isnan(stats.calibration_all).all()  # four detections are too few
     assert sorted(stats.centroids.argmax(axis=1).tolist()) == [0, 1, 2, 3]  # the last image cannot be read
     np.testing.assert_array_equal(fit_stats(found, data, ['one', 'two', 'three']).average_precision, [np.nan] * 3)
+
+
+def test_the_processes_run_on_the_devices_of_the_training(tmp_path, monkeypatch):
+    """The training has made GPUs 4 and 2 of the machine, numbers 1 and 2 here, the only ones to be seen."""
+    data = TrainingData(coco(tmp_path / 'train.json', [[], []]), coco(tmp_path / 'val.json', [[]]), ())
+    (tmp_path / 'a.pth').write_text('')
+    (tmp_path / 'a.py').write_text('')
+    params = TrainingSettings(class_names=['one'], gpu_id='1,2', workers_per_gpu=3, precision='fp32', img_size=64)
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '4,2')
+    plans = []
+    monkeypatch.setattr('tmi.training.examination.predict', lambda plan, *_: plans.append(plan))
+    monkeypatch.setattr('tmi.training.examination.Examination', lambda *_: None)
+    examine(params, [tmp_path / 'a.pth', tmp_path / 'a.py'], ChosenImages(data), tmp_path / 'p', lambda done: None)
+    (plan,) = plans
+    assert (plan.checkpoint, plan.config) == (str(tmp_path / 'a.pth'), str(tmp_path / 'a.py'))
+    assert (plan.num_images, plan.world_size, plan.workers, plan.precision) == (3, 2, 3, 'fp32')
+    assert plan.image_size is None and plan.score_thr == 0.01  # the size of the package, which is that of the training
+    visible = [_environment(plan, rank, '')['CUDA_VISIBLE_DEVICES'] for rank in range(2)]
+    assert visible == ['4', '2']
 
 
 def training(task, tmp_path):
