@@ -92,11 +92,12 @@ def make_sides(folder: Path, files: InferenceModel) -> list[Side]:
 
 
 def fault(side: Side, expected: list[Prediction]) -> str:
-    """Return how the boxes of an algorithm differ from those of inference; empty if they don't."""
+    """Return how the boxes of a side differ from those of inference; empty if they don't."""
+    threshold = max(SCORE_THR, side.algorithm.score_thr) if side.algorithm else SCORE_THR
     for one, other in zip(side.predictions, expected, strict=True):
-        found = one.above(SCORE_THR)
-        if (found.boxes, found.scores, found.labels) != (other.boxes, other.scores, other.labels):
-            return f'other boxes in {one.path}'
+        one, other = one.above(threshold), other.above(threshold)
+        if (one.boxes, one.scores, one.labels) != (other.boxes, other.scores, other.labels):
+            return f'differ in {Path(one.path).name}'
     return ''
 
 
