@@ -40,9 +40,10 @@ from tmi.zoo.weights import InferenceModel  # noqa: E402
 from ymir_local.demo.sample_data import generate  # noqa: E402
 
 WARM_UP = 1  # batches
-# The least share of inference's speed that each number of passes is to have; aldd also reads all class maps.
-LEAST = {1: 0.9, 5: 0.2}
-LEAST_ALDD = 0.5
+# The least share of inference's speed: that of all algorithms of one pass but aldd, which reads all class maps, and
+# those of five passes.
+LEAST = 0.9
+LEAST_OF = {'aldd': 0.5, 'cald': 0.2, 'cald_legacy': 0.1}
 
 
 class Side:
@@ -140,7 +141,7 @@ def main() -> int:
     for side in sides:
         seconds = [load + own for load, own in zip(loading, side.seconds)][WARM_UP:]
         ratio = statistics.median(first / own for first, own in zip(base, seconds))
-        least = LEAST_ALDD if side.name == 'aldd' else LEAST[side.algorithm.passes] if side.algorithm else 1.0
+        least = LEAST_OF.get(side.name, LEAST) if side.algorithm else 1.0
         difference = fault(side, sides[0].predictions)
         failed = failed or ratio < least or bool(difference)
         speed = f'{CPU_BATCH / statistics.median(seconds):.2f}'
