@@ -1,7 +1,7 @@
 """What users read of the mining algorithms and their settings, from the registry.
 
-`python -m tmi.mining.describe template` prints the lines of the template, `... table` the table of docs/mining.md; a
-test holds both files against them.
+`python -m tmi.mining.describe template` prints the lines of the template, `... algorithms` and `... settings` the
+tables of docs/mining.md; a test holds both files against them.
 """
 
 import sys
@@ -27,7 +27,15 @@ def template_lines() -> Iterator[str]:
         yield f'{item.name}: {repr(item.default) if item.default == "" else item.default}'
 
 
-def table_lines() -> Iterator[str]:
+def setting_lines() -> Iterator[str]:
+    """Yield the lines of a Markdown table of the settings."""
+    yield '| key | default | meaning |'
+    yield '|---|---|---|'
+    for item in parameters():
+        yield f'| `{item.name}` | {item.default} | {item.text} |'
+
+
+def algorithm_lines() -> Iterator[str]:
     """Yield the lines of a Markdown table of the algorithms."""
     yield '| `mining_algorithm` | ranks images by | forward passes |'
     yield '|---|---|---|'
@@ -37,4 +45,5 @@ def table_lines() -> Iterator[str]:
 
 
 if __name__ == '__main__':
-    print('\n'.join({'template': template_lines, 'table': table_lines}[sys.argv[1]]()))
+    kinds = {'template': template_lines, 'algorithms': algorithm_lines, 'settings': setting_lines}
+    print('\n'.join(kinds[sys.argv[1]]()))

@@ -104,4 +104,5 @@ def test_template_and_documents_follow_from_the_registry():
     template = open(f'{root}/ymir/img-man/mining-template.yaml', encoding='utf-8').read()
     assert '\n'.join(describe.template_lines()) in template, 'python -m tmi.mining.describe template'
     document = open(f'{root}/docs/mining.md', encoding='utf-8').read()
-    assert '\n'.join(describe.table_lines()) in document, 'python -m tmi.mining.describe table'
+    assert '\n'.join(describe.algorithm_lines()) in document, 'python -m tmi.mining.describe algorithms'
+    assert '\n'.join(describe.setting_lines()) in document, 'python -m tmi.mining.describe settings'
