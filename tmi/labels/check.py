@@ -3,8 +3,8 @@
 Where a model and a label disagree, the label is wrong or the object is hard, and which is likelier follows from how
 often the model disagrees with labels of what looks alike. So each disagreement is held against the rate d of such ones
 (`Rates`): for a prediction, by class, score and support; for a label, by class, size and surroundings; for a loose box,
-by how well boxes of its size fit. The label is wrong with probability PRIOR / (PRIOR + d), whatever the kind, so that
-one ranking serves them all. Rates are fitted on the data in question, most of whose labels are right, apart for images
+by how well boxes of its size fit. The label is wrong with probability p / (p + d), p the prior of the kind, so that one
+ranking serves all kinds. Rates are fitted on the data in question, most of whose labels are right, apart for images
 that were trained on and for others.
 
 That each class has a confidence of its own is due to confident learning (1911.00068), the kinds of damage to ObjectLab
@@ -22,7 +22,9 @@ from tmi.mining.matching import MIN_IOU
 from tmi.training.examination import ExaminedImage, Labels
 
 CLASS, MISSING, EXTRA, LOOSE = KINDS = ('class', 'missing', 'extra', 'loose')
-PRIOR = 0.1  # above any share of wrong labels, for these are among the disagreements that d counts
+# Above any share of wrong labels, for these are among the disagreements that d counts. Objects are forgotten more often
+# than invented.
+PRIORS = {CLASS: 0.1, MISSING: 0.15, EXTRA: 0.07, LOOSE: 0.1}
 LEAST_SCORE = 0.05  # of a prediction that may speak of a missing label
 LEAST_DOUBT = 0.2  # below it, labels are as good as never wrong
 
@@ -115,4 +117,4 @@ def _of_image(case: Case, rates: Rates) -> list[tuple[str, int, int, float]]:
             doubts.append((CLASS, k, place, rates.other_class(found, pairs, place, labels.classes[k])))
     alone = pairs.leading & (pairs.label_of < 0) & ~pairs.repeated & (found.scores >= LEAST_SCORE)
     doubts += [(MISSING, -1, place, unlabelled[place]) for place in np.flatnonzero(alone).tolist()]
-    return [(kind, k, place, float(PRIOR / (PRIOR + rate))) for kind, k, place, rate in doubts]
+    return [(kind, k, place, float(PRIORS[kind] / (PRIORS[kind] + rate))) for kind, k, place, rate in doubts]
