@@ -51,6 +51,9 @@ def train():
             'timestamp': 1700000000 + epoch,
             'mAP': float(config.get('metric', 0.5)) * epoch / epochs,
         }
+        if config.get('check_labels'):
+            (models / 'labels-to-check.csv').write_text('')
+            stages[f'epoch_{epoch}']['files'].append('labels-to-check.csv')
         write_result(stages)
         progress(epoch / epochs)
         if writer:

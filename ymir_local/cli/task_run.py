@@ -14,6 +14,7 @@ import yaml
 
 from ymir_exc.atomic import write_text_atomically
 from ymir_exc.errors import ResultError, ResultRejected
+from ymir_exc.label_check import NAME_PATTERN
 from ymir_exc.mining_summary import read_mining_summary
 from ymir_exc.reading import (
     MiningLine,
@@ -235,6 +236,8 @@ class TaskRun:
         if self.result.get('package'):
             model = shown_path(Path(self.result['package'])) + self.engine.options()
             commands = [f'{ymir} infer IMAGES --model {model}', f'{ymir} mine IMAGES --model {model}', *commands]
+        if any(NAME_PATTERN.fullmatch(file) for stage in self.result.get('stages', ()) for file in stage['files']):
+            commands.append(f'{ymir} labels {shown_path(self.folder)}')
         self.result['next'] = commands
         self.output.say('\n'.join([self.output.text('next'), *(f'  {command}' for command in commands)]))
 

@@ -96,3 +96,8 @@ def test_the_table_of_the_model_is_never_written_over(ymir, task, rows):
     before = path.read_bytes()
     code, _, errors = ymir('labels', task.work_dir, '--csv', path, '--top', 1)
     assert code == 2 and 'name another file' in errors and path.read_bytes() == before
+
+
+def test_the_end_of_a_training_names_the_command(ymir, coco_folder, fake):
+    text = ymir('train', coco_folder, 'check_labels=true', *fake, '--out', 'run')[1]
+    assert text.rstrip().endswith('\n  ymir labels run')

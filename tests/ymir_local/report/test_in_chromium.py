@@ -41,6 +41,7 @@ def pages(tmp_path_factory):
         },
     )
     runs.write_stages(training, {'best': 0.25, 'last': 0.2}, 'best')
+    runs.store_label_rows(training, runs.label_rows(training, images, NAMES))
     runs.finish(training, 0.5, 4, 300103, 'CUDA out of memory.', 'one\ntwo')
     return {
         'infer': write_report(
@@ -52,7 +53,7 @@ def pages(tmp_path_factory):
 
 
 @pytest.mark.parametrize('language, dark', [('en-US', False), ('zh-CN', True)])
-@pytest.mark.parametrize('name, pictures, charts', [('infer', 20, 5), ('mining', 24, 4), ('training', 0, 4)])
+@pytest.mark.parametrize('name, pictures, charts', [('infer', 20, 5), ('mining', 24, 4), ('training', 4, 4)])
 def test_page(pages, tmp_path, name, pictures, charts, language, dark):
     seen = chromium.visit(pages[name], tmp_path / 'browser', language, dark)
     probe = seen.probe
