@@ -126,7 +126,7 @@ class TrainingSettings(Settings):
     args_options: str = ''
     cfg_options: str = ''
     find_unused_parameters: bool = False
-    check_labels: bool = False
+    check_labels: bool = True
 
     @field_validator('val_interval')
     @classmethod

@@ -146,7 +146,7 @@ TRAINING = {
     'cfg_options': ('model.test_cfg.score_thr=0.3', lambda run: run.config.model.test_cfg.score_thr),
     'ymir_saved_file_patterns': ('[.]pth$', lambda run: run.saved_files),
     'find_unused_parameters': (True, lambda run: run.config.find_unused_parameters),
-    'check_labels': (True, lambda run: list(writers(run.params))),
+    'check_labels': (False, lambda run: list(writers(run.params))),
     'log_level': ('debug', lambda run: run.config.log_level),
     'ymir_debug': (True, lambda run: run.ending),
 }

@@ -42,7 +42,7 @@ class Selection:
 def labels(
     chosen: Selection,
     shown: options.OutputOptions,
-    run: Annotated[Path, typer.Argument(metavar='RUN', help='Folder of a training with check_labels=true.')],
+    run: Annotated[Path, typer.Argument(metavar='RUN', help='Folder of a training.')],
     csv: Annotated[
         Path | None,
         typer.Option('--csv', metavar='FILE', help='Also write the rows that are shown, with your file names.'),

@@ -77,7 +77,7 @@ def test_chinese(ymir, task, rows):
 
 def test_a_training_without_the_table(ymir, task):
     code, text, errors = ymir('labels', task.work_dir, '--json')
-    assert code == 2 and 'check_labels=true' in json.loads(text)['error'] and 'check_labels=true' in errors
+    assert code == 2 and 'check_labels=false' in json.loads(text)['error'] and 'check_labels=false' in errors
 
 
 def test_no_folder(ymir):
