@@ -179,6 +179,7 @@ KEYS = {
         'mining_pool_ratio': (1, lambda run: run.order),
         'mining_topk_hint': (10, lambda run: run.order),
         'class_distribution_scores': ('1,5', lambda run: run.order),
+        'mining_min_box': (1, lambda run: run.order),
     },
     'infer': PREDICTION,
 }
@@ -186,6 +187,7 @@ KEYS = {
 BESIDE = {
     ('mining', 'conf_threshold'): {'mining_algorithm': 'entropy_legacy'},
     ('mining', 'mining_seed'): {'mining_algorithm': 'random'},
+    ('mining', 'mining_min_box'): {'mining_algorithm': 'dcus'},
     ('mining', 'mining_top_boxes'): {'mining_aggregate': 'topm'},
     ('mining', 'mining_pool_ratio'): {'mining_order_size': 4},
     ('training', 'precision'): {'precision': 'fp32'},
