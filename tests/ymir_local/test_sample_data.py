@@ -44,7 +44,7 @@ def test_box_touches_the_object_on_every_side(class_index, monkeypatch):
     for _ in range(5):
         picture = np.zeros((200, 240, 3), np.float32)
         boxes = []
-        sample_data._place(rng, picture, boxes, class_index, (0.2, 0.6))
+        sample_data._place(rng, picture, boxes, class_index, SHAPES[CLASS_NAMES[class_index]], (0.2, 0.6))
         box = boxes[0]
         # lit from 0.75 to 1.2 across, and at least half covered
         rows, columns = np.nonzero(picture[..., 0] > 0.5 * 0.74 * 200)

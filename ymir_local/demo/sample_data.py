@@ -6,7 +6,7 @@ Labels are measured on the pixels that were drawn. The same seed gives the same 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -18,12 +18,12 @@ SUPERSAMPLING = 3  # objects are drawn this much larger and shrunk, for smooth e
 MAX_OVERLAP = 0.15  # of the smaller box, between two objects of one image
 
 
-def _regular(corners: int, radius: float = 1.0, turn: float = 0.0) -> np.ndarray:
+def regular_outline(corners: int, radius: float = 1.0, turn: float = 0.0) -> np.ndarray:
     angles = turn + np.arange(corners) * 2 * math.pi / corners
     return radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def _alternating(points: int, inner: float, width: float) -> np.ndarray:
+def star_outline(points: int, inner: float, width: float) -> np.ndarray:
     """Return a star (width 0) or a gear (width > 0: the share of a tooth that is flat)."""
     step = 2 * math.pi / points
     outline = []
@@ -44,10 +44,10 @@ _CROSS = [*_ARM, *((-y, x) for x, y in _ARM), *((-x, -y) for x, y in _ARM), *((y
 # Each class: the outlines that make its silhouette (a later one inside an earlier one is a hole) and those that are
 # painted on it in a second tone. Coordinates lie within -1..1.
 SHAPES = {
-    'target': ([_regular(48)], [_regular(48, 0.72), _regular(48, 0.42)]),
+    'target': ([regular_outline(48)], [regular_outline(48, 0.72), regular_outline(48, 0.42)]),
     'crate': ([_rectangle(-0.9, -0.9, 0.9, 0.9)], [_rectangle(-0.9, k - 0.1, 0.9, k + 0.1) for k in (-0.5, 0.0, 0.5)]),
-    'star': ([_alternating(5, 0.42, 0)], []),
-    'gear': ([_alternating(9, 0.74, 0.45), _regular(32, 0.36)], []),
+    'star': ([star_outline(5, 0.42, 0)], []),
+    'gear': ([star_outline(9, 0.74, 0.45), regular_outline(32, 0.36)], []),
     'cone': (
         [np.array([(0, -1), (0.8, 0.9), (-0.8, 0.9)])],
         [
@@ -56,13 +56,14 @@ SHAPES = {
         ],
     ),
     'cross': ([np.array(_CROSS)], []),
-    'ring': ([_regular(48), _regular(48, 0.62)], []),
+    'ring': ([regular_outline(48), regular_outline(48, 0.62)], []),
     'domino': (
         [_rectangle(-0.5, -1, 0.5, 1)],
-        [_regular(16, 0.16) + place for place in ((-0.2, -0.6), (0.2, -0.6), (0, 0), (-0.2, 0.6), (0.2, 0.6))],
+        [regular_outline(16, 0.16) + place for place in ((-0.2, -0.6), (0.2, -0.6), (0, 0), (-0.2, 0.6), (0.2, 0.6))],
     ),
 }
 CLASS_NAMES = tuple(SHAPES)
+Shape = tuple[Sequence[np.ndarray], Sequence[np.ndarray]]
 
 
 def generate(
@@ -101,15 +102,45 @@ def generate(
     for index in range(num_images):
         rng = np.random.default_rng((seed, index))
         width, height = (int(side) for side in rng.integers(size_range[0], size_range[1] + 1, 2))
-        picture = _background(rng, width, height, clutter)
-        boxes: list[LabelledBox] = []
-        for _ in range(rng.integers(objects_range[0], objects_range[1] + 1)):
-            class_index = int(rng.integers(num_classes))
-            _place(rng, picture, boxes, class_index, scale_range)
+        classes = _draw_classes(rng, num_classes, objects_range)
+        picture, boxes = draw_scene(rng, (width, height), classes, scale_range=scale_range, clutter=clutter)
         path = out_dir / f'{index:06d}.jpg'
-        cv2.imwrite(str(path), _camera(rng, picture), [cv2.IMWRITE_JPEG_QUALITY, 88])
+        cv2.imwrite(str(path), add_camera(rng, picture), [cv2.IMWRITE_JPEG_QUALITY, 88])
         images.append(LabelledImage(path, width, height, tuple(boxes)))
     return images
+
+
+def _draw_classes(rng: np.random.Generator, num_classes: int, objects_range: tuple[int, int]) -> Iterator[int]:
+    for _ in range(rng.integers(objects_range[0], objects_range[1] + 1)):
+        yield int(rng.integers(num_classes))
+
+
+def draw_scene(
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    classes: Iterable[int],
+    shapes: Sequence[Shape] = tuple(SHAPES.values()),
+    scale_range: tuple[float, float] = (0.08, 0.35),
+    clutter: int = 14,
+) -> tuple[np.ndarray, list[LabelledBox]]:
+    """Draw a background with objects, before the camera.
+
+    Args:
+        rng: All that is random comes from it.
+        size: (width, height) in pixels.
+        classes: The class of each object; one that finds no room is left out.
+        shapes: The silhouette and the pattern of each class, as in `SHAPES`.
+        scale_range: Smallest and largest object, its larger side as a share of the image's shorter side.
+        clutter: Stray polygons and lines.
+
+    Returns:
+        (height, width, 3) float32 BGR in 0..255, and the boxes.
+    """
+    picture = _background(rng, *size, clutter)
+    boxes: list[LabelledBox] = []
+    for class_index in classes:
+        _place(rng, picture, boxes, class_index, shapes[class_index], scale_range)
+    return picture, boxes
 
 
 def _colour(rng: np.random.Generator, saturation: tuple[int, int], value: tuple[int, int]) -> np.ndarray:
@@ -148,11 +179,12 @@ def _place(
     picture: np.ndarray,
     boxes: list[LabelledBox],
     class_index: int,
+    shape: Shape,
     scale_range: tuple[float, float],
 ) -> None:
     """Draw one object where it covers no other, and append its box; give up silently when there is no room."""
     height, width = picture.shape[:2]
-    silhouette, pattern = SHAPES[CLASS_NAMES[class_index]]
+    silhouette, pattern = shape
     for _ in range(20):
         size = math.exp(rng.uniform(*np.log(scale_range))) * min(width, height)
         alpha, paint = _render(size, rng.uniform(0, 2 * math.pi), rng.uniform(0.8, 1.0), silhouette, pattern)
@@ -207,7 +239,7 @@ def _overlap(one: LabelledBox, other: LabelledBox) -> float:
     return max(w, 0) * max(h, 0) / min(one.w * one.h, other.w * other.h)
 
 
-def _camera(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
+def add_camera(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
     """Add what a camera adds: a little blur at times, exposure, sensor noise; return uint8."""
     if rng.random() < 0.3:
         picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.5, 1.6))
