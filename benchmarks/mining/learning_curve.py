@@ -1,0 +1,208 @@
+"""Learning curves: how precise a detector becomes if the images to label are chosen by a mining algorithm.
+
+    python -m benchmarks.mining.learning_curve --out FOLDER [--arms random entropy hybrid] [--seeds 0 1 2] [--quick]
+
+A detector trains on a few labelled images, an algorithm ranks the others, the first ones get their labels, a detector
+trains anew from the same initial weights, and so on. All arms of a seed share the first labelled images, the seed of
+the training and the test images; each round is a line of FOLDER/rounds.jsonl, so a run that was stopped goes on where
+it was. FOLDER then holds table.md and curves.png too. Several processes, one thread each.
+"""
+
+import argparse
+import json
+import logging
+import multiprocessing
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.mining import curve_table
+from benchmarks.mining.detector import PRETRAINING_STEPS, STEPS, build_detector, evaluate, prepare, pretrain, train_head
+from benchmarks.mining.ranking import ALGORITHMS, ARMS, fit_stats, inspect, rank_images
+from benchmarks.mining.scenes import FRAMES, POOL, TEST, VALIDATION, SceneSettings, make_scenes
+from tmi.mining.stats import MiningStats
+
+INITIAL_NIGHT = 0.1  # share of the night images that the first draw keeps: the domain is hardly known at the start
+AUGMENTED = 5  # variants of each image of the pool to train on
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What a study does.
+
+    Args:
+        initial: Images that are labelled at the start.
+        step: Images that are labelled per round.
+        rounds: How often.
+        steps: Batches of a training.
+        pretraining_steps: Batches of the training on other shapes.
+        sets: Pool, validation and test images.
+        frames: A pool of near-identical frames, for `benchmarks.mining.proxies`.
+    """
+
+    initial: int = 100
+    step: int = 50
+    rounds: int = 4
+    steps: int = STEPS
+    pretraining_steps: int = PRETRAINING_STEPS
+    sets: tuple[SceneSettings, SceneSettings, SceneSettings] = (POOL, VALIDATION, TEST)
+    frames: SceneSettings = FRAMES
+
+
+QUICK = Protocol(
+    initial=60,
+    step=40,
+    rounds=2,
+    steps=80,
+    pretraining_steps=300,
+    sets=tuple(replace(one, singles=one.singles // 3, bursts=one.bursts // 3) for one in (POOL, VALIDATION, TEST)),
+    frames=replace(FRAMES, bursts=FRAMES.bursts // 3),
+)
+
+
+class Study:
+    """Trains, ranks and records.
+
+    Args:
+        protocol: What to do.
+        data_seed: Of the generated images.
+        folder: For records and weights.
+    """
+
+    def __init__(self, protocol: Protocol, data_seed: int, folder: Path) -> None:
+        self.protocol, self.data_seed, self.folder = protocol, data_seed, folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.records = folder / 'rounds.jsonl'
+        self.initial_weights = pretrain(folder / 'pretrained.pt', protocol.pretraining_steps)
+        # Seeds of the sets are apart: a scene is a function of seed and number.
+        self.pool, self.validation, self.test = (
+            prepare(make_scenes(settings, 10 * data_seed + number), self.initial_weights, AUGMENTED * (number == 0))
+            for number, settings in enumerate(protocol.sets)
+        )
+
+    def run_arm(self, seed: int, name: str) -> None:
+        """Do the rounds of an arm that are not recorded yet; `start` comes first."""
+        done = self.done()
+        labelled = self.initial_images(seed)
+        model = None
+        for number in range(self.protocol.rounds):
+            record = done.get((seed, name, number + 1))
+            if record is None:
+                if number == 0:
+                    model = build_detector()
+                    model.load_state_dict(torch.load(self._weights(seed), weights_only=True))
+                    model.eval()
+                elif model is None:
+                    model = self.train(labelled, seed)
+                begin = time.perf_counter()
+                picks = self._choose(model, labelled, seed, name)
+                labelled = [*labelled, *picks]
+                model = self.train(labelled, seed)
+                record = self._measure(model, labelled) | {'picks': picks, 'seconds': time.perf_counter() - begin}
+                self._append({'seed': seed, 'arm': name, 'round': number + 1, **record})
+            else:
+                labelled = [*labelled, *record['picks']]
+
+    def start(self, seed: int) -> None:
+        """Train on the first images, for all arms of a seed."""
+        if (seed, '', 0) in self.done():
+            return
+        labelled = self.initial_images(seed)
+        model = self.train(labelled, seed)
+        torch.save(model.state_dict(), self._weights(seed))
+        self._append({'seed': seed, 'arm': '', 'round': 0, **self._measure(model, labelled)})
+
+    def initial_images(self, seed: int) -> list[int]:
+        """Draw the images that are labelled at the start; few are of the night."""
+        rng = np.random.default_rng((seed, 2))
+        order = rng.permutation(len(self.pool))
+        keep = ~self.pool.scenes.night[order] | (rng.random(len(order)) < INITIAL_NIGHT)
+        return order[keep][: self.protocol.initial].tolist()
+
+    def done(self) -> dict[tuple[int, str, int], dict[str, Any]]:
+        """Return the records by seed, arm and round."""
+        lines = self.records.read_text().splitlines() if self.records.exists() else []
+        records = [json.loads(line) for line in lines]
+        return {(record['seed'], record['arm'], record['round']): record for record in records}
+
+    def train(self, labelled: Sequence[int], seed: int) -> torch.nn.Module:
+        """Train on images of the pool."""
+        return train_head(self.pool.subset(labelled), self.initial_weights, seed, self.protocol.steps)
+
+    def _choose(self, model: torch.nn.Module, labelled: Sequence[int], seed: int, name: str) -> list[int]:
+        arm = ARMS[name]
+        left = np.setdiff1d(np.arange(len(self.pool)), labelled)
+        images = self.pool.subset(left)
+        algorithm = ALGORITHMS.get(arm.algorithm)
+        inspected = None if algorithm and not algorithm.passes else inspect(model, images, algorithm)
+        stats = None if inspected is None else self.fit_stats(model, labelled)
+        ranking = rank_images(arm, inspected, len(left), stats, seed, images.scenes)
+        return left[ranking.positions[: self.protocol.step]].tolist()
+
+    def fit_stats(self, model: torch.nn.Module, labelled: Sequence[int]) -> MiningStats:
+        """Fit what a training leaves beside its weights."""
+        images, validation = self.pool.subset(labelled), self.validation
+        precision = np.array(evaluate(model, validation)['class_ap'])
+        return fit_stats(
+            inspect(model, images), images.scenes, inspect(model, validation), validation.scenes, precision
+        )
+
+    def _measure(self, model: torch.nn.Module, labelled: Sequence[int]) -> dict[str, Any]:
+        counts = self.pool.scenes.class_counts[labelled].sum(0)
+        scenes = len(np.unique(self.pool.scenes.scene[labelled]))
+        counted = {'images': len(labelled), 'boxes': int(counts.sum()), 'class_boxes': counts.tolist()}
+        return counted | {'scenes': scenes, **evaluate(model, self.test)}
+
+    def _weights(self, seed: int) -> Path:
+        return self.folder / f'start_{seed}.pt'
+
+    def _append(self, record: dict[str, Any]) -> None:
+        line = json.dumps(record) + '\n'
+        with open(self.records, 'a', encoding='utf-8') as file:  # one write: lines of processes do not mix
+            file.write(line)
+        print(f'{record["seed"]} {record["arm"] or "start"} {record["round"]}: AP50 {record["ap50"]:.3f}', flush=True)
+
+
+STUDY: Study | None = None  # of the process, which its children get by the fork
+
+
+def _run(job: tuple[int, str]) -> None:
+    torch.set_num_threads(1)
+    seed, arm = job
+    STUDY.run_arm(seed, arm) if arm else STUDY.start(seed)
+
+
+def main() -> None:
+    """Run what is missing, then write table and plot."""
+    global STUDY
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--out', type=Path, required=True, help='folder for records, table and plot')
+    parser.add_argument('--arms', nargs='+', default=['random', 'box_count', 'entropy', 'hybrid', 'hybrid_negated'])
+    parser.add_argument('--seeds', nargs='+', type=int, default=None)
+    parser.add_argument('--data-seed', type=int, default=0, help='of the generated images')
+    parser.add_argument('--processes', type=int, default=os.cpu_count())
+    parser.add_argument('--quick', action='store_true', help='a small form, to see that it runs')
+    parser.add_argument('--table-only', action='store_true', help='run nothing')
+    options = parser.parse_args()
+    unknown = sorted(set(options.arms) - set(ARMS))
+    if unknown:
+        parser.error(f'--arms: {", ".join(unknown)} unknown; allowed: {", ".join(ARMS)}')
+    if not options.table_only:
+        logging.disable(logging.WARNING)
+        torch.set_num_threads(1)
+        STUDY = Study(QUICK if options.quick else Protocol(), options.data_seed, options.out)
+        seeds = options.seeds or ([0, 1] if options.quick else [0, 1, 2, 3, 4])
+        with multiprocessing.get_context('fork').Pool(options.processes, maxtasksperchild=1) as workers:
+            workers.map(_run, [(seed, '') for seed in seeds], chunksize=1)
+            workers.map(_run, [(seed, arm) for seed in seeds for arm in options.arms], chunksize=1)
+    curve_table.write(options.out)
+
+
+if __name__ == '__main__':
+    main()
