@@ -21,9 +21,10 @@ CONFIG = 'yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco.py'
 WIDTH = 0.125  # half of that of the smallest public model
 DEEPEST = 512  # channels of the deepest stage before `WIDTH`
 BATCH = 16
-STEPS = 200
+START_STEPS = 600  # on the first labelled images
+STEPS = 200  # of a round
 PRETRAINING_STEPS = 1000
-LEARNING_RATE = 1e-2
+LEARNING_RATE = 6e-3
 PRETRAINING_RATE = 4e-3
 WARM_UP = 20
 BATCH_TO_PREDICT = 50
@@ -139,7 +140,7 @@ def _areas(boxes: np.ndarray) -> np.ndarray:
     return np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
 
 
-def train_head(prepared: Prepared, initial: dict[str, Tensor], seed: int, steps: int = STEPS) -> nn.Module:
+def train_head(prepared: Prepared, initial: dict[str, Tensor], seed: int, steps: int) -> nn.Module:
     """Train the head of a detector for a fixed number of steps, whatever the number of images.
 
     Args:

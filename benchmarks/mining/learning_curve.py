@@ -2,8 +2,8 @@
 
     python -m benchmarks.mining.learning_curve --out FOLDER [--arms random entropy hybrid] [--seeds 0 1 2] [--quick]
 
-A detector trains on a few labelled images, an algorithm ranks the others, the first ones get their labels, a detector
-trains anew from the same initial weights, and so on. All arms of a seed share the first labelled images, the seed of
+A detector trains on a few labelled images, an algorithm ranks the others, the first ones get their labels, the
+detector trains on with them, and so on. All arms of a seed share the first labelled images, the seed of
 the training and the test images; each round is a line of FOLDER/rounds.jsonl, so a run that was stopped goes on where
 it was. FOLDER then holds table.md and curves.png too. Several processes, one thread each.
 """
@@ -23,7 +23,16 @@ import numpy as np
 import torch
 
 from benchmarks.mining import curve_table
-from benchmarks.mining.detector import PRETRAINING_STEPS, STEPS, build_detector, evaluate, prepare, pretrain, train_head
+from benchmarks.mining.detector import (
+    PRETRAINING_STEPS,
+    START_STEPS,
+    STEPS,
+    build_detector,
+    evaluate,
+    prepare,
+    pretrain,
+    train_head,
+)
 from benchmarks.mining.ranking import ALGORITHMS, ARMS, fit_stats, inspect, rank_images
 from benchmarks.mining.scenes import FRAMES, POOL, TEST, VALIDATION, SceneSettings, make_scenes
 from tmi.mining.stats import MiningStats
@@ -40,7 +49,9 @@ class Protocol:
         initial: Images that are labelled at the start.
         step: Images that are labelled per round.
         rounds: How often.
-        steps: Batches of a training.
+        start_steps: Batches of the first training.
+        steps: Batches of the training of a round, which goes on from the model of the round before, as on the
+            platform.
         pretraining_steps: Batches of the training on other shapes.
         sets: Pool, validation and test images.
         frames: A pool of near-identical frames, for `benchmarks.mining.proxies`.
@@ -49,6 +60,7 @@ class Protocol:
     initial: int = 100
     step: int = 50
     rounds: int = 4
+    start_steps: int = START_STEPS
     steps: int = STEPS
     pretraining_steps: int = PRETRAINING_STEPS
     sets: tuple[SceneSettings, SceneSettings, SceneSettings] = (POOL, VALIDATION, TEST)
@@ -59,6 +71,7 @@ QUICK = Protocol(
     initial=60,
     step=40,
     rounds=2,
+    start_steps=200,
     steps=80,
     pretraining_steps=300,
     sets=tuple(replace(one, singles=one.singles // 3, bursts=one.bursts // 3) for one in (POOL, VALIDATION, TEST)),
@@ -90,33 +103,28 @@ class Study:
         """Do the rounds of an arm that are not recorded yet; `start` comes first."""
         done = self.done()
         labelled = self.initial_images(seed)
-        model = None
-        for number in range(self.protocol.rounds):
-            record = done.get((seed, name, number + 1))
+        for number in range(1, self.protocol.rounds + 1):
+            record = done.get((seed, name, number))
             if record is None:
-                if number == 0:
-                    model = build_detector()
-                    model.load_state_dict(torch.load(self._weights(seed), weights_only=True))
-                    model.eval()
-                elif model is None:
-                    model = self.train(labelled, seed)
                 begin = time.perf_counter()
-                picks = self._choose(model, labelled, seed, name)
-                labelled = [*labelled, *picks]
-                model = self.train(labelled, seed)
-                record = self._measure(model, labelled) | {'picks': picks, 'seconds': time.perf_counter() - begin}
-                self._append({'seed': seed, 'arm': name, 'round': number + 1, **record})
-            else:
-                labelled = [*labelled, *record['picks']]
+                before = self._load(seed, name if number > 1 else '')
+                picks = self._choose(before, labelled, seed, name)
+                model = self.train([*labelled, *picks], seed, number, before)
+                self._save(model, seed, name)
+                record = self._measure(model, [*labelled, *picks]) | {
+                    'picks': picks,
+                    'seconds': time.perf_counter() - begin,
+                }
+                self._append({'seed': seed, 'arm': name, 'round': number, **record})
+            labelled = [*labelled, *record['picks']]
 
     def start(self, seed: int) -> None:
         """Train on the first images, for all arms of a seed."""
-        if (seed, '', 0) in self.done():
-            return
-        labelled = self.initial_images(seed)
-        model = self.train(labelled, seed)
-        torch.save(model.state_dict(), self._weights(seed))
-        self._append({'seed': seed, 'arm': '', 'round': 0, **self._measure(model, labelled)})
+        if (seed, '', 0) not in self.done():
+            labelled = self.initial_images(seed)
+            model = self.train(labelled, seed)
+            self._save(model, seed, '')
+            self._append({'seed': seed, 'arm': '', 'round': 0, **self._measure(model, labelled)})
 
     def initial_images(self, seed: int) -> list[int]:
         """Draw the images that are labelled at the start; few are of the night."""
@@ -131,9 +139,21 @@ class Study:
         records = [json.loads(line) for line in lines]
         return {(record['seed'], record['arm'], record['round']): record for record in records}
 
-    def train(self, labelled: Sequence[int], seed: int) -> torch.nn.Module:
-        """Train on images of the pool."""
-        return train_head(self.pool.subset(labelled), self.initial_weights, seed, self.protocol.steps)
+    def train(
+        self, labelled: Sequence[int], seed: int, number: int = 0, before: torch.nn.Module | None = None
+    ) -> torch.nn.Module:
+        """Train on images of the pool.
+
+        Args:
+            labelled: Their positions.
+            seed: Of the study.
+            number: Of the round; all arms draw the same batches of the same images.
+            before: The model of the round before, None at the start.
+        """
+        initial, steps = self.initial_weights, self.protocol.start_steps
+        if before is not None:
+            initial, steps = before.state_dict(), self.protocol.steps
+        return train_head(self.pool.subset(labelled), initial, 100 * seed + number, steps)
 
     def _choose(self, model: torch.nn.Module, labelled: Sequence[int], seed: int, name: str) -> list[int]:
         arm = ARMS[name]
@@ -159,8 +179,18 @@ class Study:
         counted = {'images': len(labelled), 'boxes': int(counts.sum()), 'class_boxes': counts.tolist()}
         return counted | {'scenes': scenes, **evaluate(model, self.test)}
 
-    def _weights(self, seed: int) -> Path:
-        return self.folder / f'start_{seed}.pt'
+    def _weights(self, seed: int, name: str) -> Path:
+        return self.folder / f'weights_{seed}_{name or "start"}.pt'
+
+    def _save(self, model: torch.nn.Module, seed: int, name: str) -> None:
+        part = self._weights(seed, name).with_suffix('.part')
+        torch.save(model.state_dict(), part)
+        part.replace(self._weights(seed, name))
+
+    def _load(self, seed: int, name: str) -> torch.nn.Module:
+        model = build_detector()
+        model.load_state_dict(torch.load(self._weights(seed, name), weights_only=True))
+        return model.eval()
 
     def _append(self, record: dict[str, Any]) -> None:
         line = json.dumps(record) + '\n'
