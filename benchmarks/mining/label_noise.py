@@ -213,15 +213,14 @@ def _names(doubt: Doubt, damage: dict[str, Any]) -> bool:
 def print_table(console: Console, contents: Sequence[dict[str, Any]]) -> None:
     """Print what was found, by seed and on average."""
     table = Table(title='Spoilt labels found, of as many entries as boxes were spoilt')
-    for name in ('seed', 'mAP', 'boxes', 'spoilt', 'found', *DAMAGES):
+    for name in ('seed', 'mAP', 'spoilt', 'found', *DAMAGES):
         table.add_column(name, justify='right')
     scores = [score(content) for content in contents]
     for content, (hits, kinds) in zip(contents, scores):
-        boxes = sum(map(len, content['labels']))
         shares = [f'{value:.2f}' for value in (hits, *kinds.values())]
-        table.add_row(str(content['seed']), f'{content["mAP"]:.3f}', str(boxes), str(len(content['damages'])), *shares)
+        table.add_row(str(content['seed']), f'{content["mAP"]:.3f}', str(len(content['damages'])), *shares)
     means = np.mean([(hits, *kinds.values()) for hits, kinds in scores], axis=0)
-    table.add_row('mean', '', '', '', *(f'{value:.2f}' for value in means))
+    table.add_row('mean', '', '', *(f'{value:.2f}' for value in means))
     console.print(table)
     holds = all(hits >= FEWEST_HITS and min(kinds[SWAPPED], kinds[DROPPED]) >= FEWEST_OF_KIND for hits, kinds in scores)
     console.print(

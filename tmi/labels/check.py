@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tmi.labels.pairs import Case, PredictedBoxes, pair
-from tmi.labels.rates import Rates
+from tmi.labels.rates import Observations, Rates
 from tmi.mining.matching import MIN_IOU
 from tmi.training.examination import ExaminedImage, Labels
 
@@ -68,30 +68,35 @@ def check_labels(images: Iterable[ExaminedImage], num_classes: int, least: float
     """Find what a model contradicts in the labels of the images that it was trained and validated on.
 
     Args:
-        images: With what the model predicts, down to scores of about 0.01; those that cannot be read are left out.
+        images: With what the model predicts, down to scores of about 0.01; they are read twice, as they need not fit
+            into memory. Those that could not be read are left out.
         num_classes: C.
         least: Lowest score of what is returned; None: `LEAST_DOUBT`.
 
     Returns:
         The disagreements, most doubtful first; equal ones in the order of the images.
     """
-    sets: dict[bool, tuple[list[str], list[Case]]] = {True: ([], []), False: ([], [])}
-    for is_training, labels, prediction in images:
-        if prediction.readable:
-            found = PredictedBoxes.of(prediction)
-            sets[is_training][0].append(prediction.path)
-            sets[is_training][1].append(Case(labels, found, pair(labels, found), tuple(prediction.size)))
+    observed = {True: Observations(), False: Observations()}
+    for image in images:
+        if image.prediction.readable:
+            observed[image.is_training].add(_case(image))
+    rates = {is_training: Rates(of_set, num_classes) for is_training, of_set in observed.items()}
     least = LEAST_DOUBT if least is None else least
     doubts = []
-    for is_training, (paths, cases) in sets.items():
-        rates = Rates(cases, num_classes)
-        for path, case in zip(paths, cases):
+    for image in images:
+        if image.prediction.readable:
+            case = _case(image)
             doubts += [
-                Doubt(path, is_training, kind, _box(case.labels, k), _box(case.found, place), score)
-                for kind, k, place, score in _of_image(case, rates)
+                Doubt(image.prediction.path, image.is_training, kind, _box(case.labels, k), _box(case.found, at), score)
+                for kind, k, at, score in _of_image(case, rates[image.is_training])
                 if score >= least
             ]
     return sorted(doubts, key=lambda doubt: -doubt.score)
+
+
+def _case(image: ExaminedImage) -> Case:
+    found = PredictedBoxes.of(image.prediction)
+    return Case(image.labels, found, pair(image.labels, found), tuple(image.prediction.size))
 
 
 def _box(boxes: Labels | PredictedBoxes, place: int) -> Box | None:

@@ -22,20 +22,60 @@ LOOKS = 6
 ALWAYS_SEEN = np.array([3.0, *[0.0] * (LOOKS - 1)])  # of what nothing is known: sigmoid(3) = 0.95
 
 
+class Observations:
+    """What rates are fitted on: a few numbers for each leading prediction and each label, taken in image by image."""
+
+    def __init__(self) -> None:
+        self._found: list[np.ndarray] = [np.zeros((0, 9))]
+        self._looks: list[np.ndarray] = [np.zeros((0, LOOKS + 3))]
+
+    def add(self, case: Case) -> None:
+        """Take in an image."""
+        labels, found, pairs, size = case
+        paired = np.flatnonzero(pairs.label_of >= 0)
+        own = pairs.label_of[paired]
+        rows = np.zeros((len(found.scores), 9))
+        rows[:, 0], rows[:, 1], rows[:, 2] = found.labels, found.scores, found.support
+        rows[:, 3], rows[:, 4] = pairs.total, _share(found, pairs)
+        rows[paired, 5], rows[paired, 6] = 1, labels.classes[own] == found.labels[paired]
+        rows[paired, 7], rows[paired, 8] = pairs.iou[own, paired], _log_sides(labels.boxes[own])
+        self._found.append(rows[pairs.leading & ~pairs.repeated])
+        seen = np.zeros((len(labels.classes), 2))
+        seen[own, 0], seen[own, 1] = found.labels[paired], found.scores[paired]
+        self._looks.append(np.column_stack([labels.classes, seen, _looks(labels, size)])[~labels.crowd])
+
+    def predictions(self) -> tuple[np.ndarray, ...]:
+        """Return of each leading prediction: class, score, support, `Pairs.total`, share of its class in that, whether
+        it has a label, whether that is of its class, IoU and logarithm of the side of that label.
+        """
+        table = np.concatenate(self._found)
+        columns = [table[:, k] for k in range(table.shape[1])]
+        return (columns[0].astype(int), *columns[1:5], columns[5] > 0, columns[6] > 0, *columns[7:])
+
+    def labels(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return of each label: class, class and score of its prediction (score 0 for none), and looks (m, LOOKS)."""
+        table = np.concatenate(self._looks)
+        return table[:, 0].astype(int), table[:, 1].astype(int), table[:, 2], table[:, 3:]
+
+
 class Rates:
     """The rates of honest disagreement in a set of images, all of which a model was trained on, or none.
 
     Args:
-        cases: The images.
+        observed: In the images.
         num_classes: C.
     """
 
-    def __init__(self, cases: Sequence[Case], num_classes: int) -> None:
+    def __init__(self, observed: Observations, num_classes: int) -> None:
         self.num_classes = num_classes
-        self.objects, self.classes = _fit_agreement(cases, num_classes)
-        self.usual = _usual_scores(cases, num_classes)
-        self.looks = self._fit_looks(cases, num_classes)
-        self.line = self._fit_line(cases)
+        labels, scores, support, total, share, paired, same, iou, sides = observed.predictions()
+        self.objects = _filled(fit_calibration(labels, total, support, paired, num_classes))
+        shown = (column[paired] for column in (labels, share, support, same))
+        self.classes = _filled(fit_calibration(*shown, num_classes))
+        self.usual = _usual_scores(labels[paired], scores[paired], num_classes)
+        self.looks = self._fit_looks(*observed.labels())
+        confident = same & (scores >= CONFIDENT_SHARE * self.usual[labels])
+        self.line = _fit_line(sides[confident], _logit(iou[confident]))
 
     def unlabelled(self, found: PredictedBoxes, pairs: Pairs) -> np.ndarray:
         """Return (n,) how often there is no label at leading predictions of such a class, score and support."""
@@ -63,7 +103,10 @@ class Rates:
 
     def seen(self, found: PredictedBoxes) -> np.ndarray:
         """Return (n,) in [0, 1] how surely each prediction sees an object, of whatever class."""
-        return np.minimum(found.scores / (SEEN_SHARE * self.usual[found.labels]), 1.0)
+        return self._seen(found.labels, found.scores)
+
+    def _seen(self, labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        return np.minimum(scores / (SEEN_SHARE * self.usual[labels]), 1.0)
 
     def missed(self, labels: Labels, size: Sequence[float]) -> np.ndarray:
         """Return (m,) how often the model sees nothing at labels of such a class and look.
@@ -87,53 +130,45 @@ class Rates:
         if self.line is None:  # too little is known
             return 1.0 if iou >= MIN_IOU else 0.0
         slope, offset, deviation = self.line
-        off = (_logit(iou) - offset - slope * _log_side(box)) / deviation
+        off = float(_logit(iou) - offset - slope * _log_sides(box[None])[0]) / deviation
         if off >= 0:
             return 1.0
         density = (1 + off**2 / DEGREES) ** (-(DEGREES + 1) / 2) * 2 / (np.pi * np.sqrt(DEGREES))
         return float(density / deviation / max(iou * (1 - iou), 1e-3))
 
-    def _fit_looks(self, cases: Sequence[Case], num_classes: int) -> np.ndarray:
+    def _fit_looks(self, classes: np.ndarray, found: np.ndarray, scores: np.ndarray, looks: np.ndarray) -> np.ndarray:
         """Return (C, LOOKS) coefficients of what makes the model see labels; classes are drawn to all together."""
-        rows, classes, seen = [np.zeros((0, LOOKS))], [np.zeros(0, int)], [np.zeros(0, bool)]
-        for labels, found, pairs, size in cases:
-            paired = np.zeros(len(labels.classes), bool)
-            paired[pairs.label_of[(pairs.label_of >= 0) & (self.seen(found) >= 1)]] = True
-            rows.append(_looks(labels, size)[~labels.crowd])
-            classes.append(labels.classes[~labels.crowd])
-            seen.append(paired[~labels.crowd])
-        x, classes, seen = np.concatenate(rows), np.concatenate(classes), np.concatenate(seen)
-        together = fit_logistic(x, seen, ALWAYS_SEEN)
-        by_class = np.tile(together, (num_classes, 1))
+        seen = self._seen(found, scores) >= 1
+        together = fit_logistic(looks, seen, ALWAYS_SEEN)
+        by_class = np.tile(together, (self.num_classes, 1))
         for label in np.unique(classes):
             own = classes == label
             if says_something(seen[own]):
-                by_class[label] = fit_logistic(x[own], seen[own], together)
+                by_class[label] = fit_logistic(looks[own], seen[own], together)
         return by_class
 
-    def _fit_line(self, cases: Sequence[Case]) -> tuple[float, float, float] | None:
-        """Return slope, offset and deviation of the logit of the IoU of labels that are found with confidence."""
-        points = []
-        for labels, found, pairs, _ in cases:
-            for place in np.flatnonzero(pairs.label_of >= 0):
-                k, label = pairs.label_of[place], found.labels[place]
-                if label == labels.classes[k] and found.scores[place] >= CONFIDENT_SHARE * self.usual[label]:
-                    points.append((_log_side(labels.boxes[k]), _logit(pairs.iou[k, place])))
-        if len(points) < MIN_PAIRS:
-            return None
-        x, y = np.array(points).T
-        kept = np.ones(len(x), bool)
-        for _ in range(3):  # without those that are off the line, as the loose ones are
-            spread = x[kept].var()
-            centre = x[kept].mean(), y[kept].mean()
-            slope = ((x[kept] - centre[0]) * (y[kept] - centre[1])).mean() / spread if spread > 1e-3 else 0.0
-            offset = centre[1] - slope * centre[0]
-            off = y - offset - slope * x
-            deviation = max(1.4826 * float(np.median(np.abs(off - np.median(off)))), MIN_DEVIATION)
-            kept = np.abs(off) < DEVIATIONS * deviation
-            if not kept.any():
-                break
-        return float(slope), float(offset), deviation
+
+def _fit_line(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float] | None:
+    """Return slope, offset and deviation of the logit of the IoU of labels over the logarithm of their side.
+
+    Args:
+        x: (n,) logarithm of the side of labels that are found with confidence.
+        y: (n,) logit of their IoU.
+    """
+    if len(x) < MIN_PAIRS:
+        return None
+    kept = np.ones(len(x), bool)
+    for _ in range(3):  # without those that are off the line, as the loose ones are
+        spread = x[kept].var()
+        centre = x[kept].mean(), y[kept].mean()
+        slope = ((x[kept] - centre[0]) * (y[kept] - centre[1])).mean() / spread if spread > 1e-3 else 0.0
+        offset = centre[1] - slope * centre[0]
+        off = y - offset - slope * x
+        deviation = max(1.4826 * float(np.median(np.abs(off - np.median(off)))), MIN_DEVIATION)
+        kept = np.abs(off) < DEVIATIONS * deviation
+        if not kept.any():
+            break
+    return float(slope), float(offset), deviation
 
 
 def _share(found: PredictedBoxes, pairs: Pairs) -> np.ndarray:
@@ -141,29 +176,20 @@ def _share(found: PredictedBoxes, pairs: Pairs) -> np.ndarray:
     return found.scores / ((pairs.same * found.scores).sum(axis=1) + UNSURE)
 
 
-def _fit_agreement(cases: Sequence[Case], num_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return two times (C, 3) coefficients: that a leading prediction has a label, and that it is of its class."""
-    rows = [(np.zeros(0, int), np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0, bool), np.zeros(0, bool))]
-    for labels, found, pairs, _ in cases:
-        paired, same = pairs.label_of >= 0, np.zeros(len(found.scores), bool)
-        same[paired] = labels.classes[pairs.label_of[paired]] == found.labels[paired]
-        told = pairs.leading & ~pairs.repeated
-        columns = (found.labels, pairs.total, _share(found, pairs), found.support, paired, same)
-        rows.append(tuple(column[told] for column in columns))
-    labels, total, share, support, paired, same = map(np.concatenate, zip(*rows))
-    fits = (
-        fit_calibration(labels, total, support, paired, num_classes),
-        fit_calibration(labels[paired], share[paired], support[paired], same[paired], num_classes),
-    )
-    filled = [np.where(np.isnan(together), UNCHANGED, together) for _, together in fits]
-    return tuple(np.where(np.isnan(own), together, own) for (own, _), together in zip(fits, filled))
+def _filled(fits: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Return (C, 3) coefficients by class: those of all classes where it has none, else none that change anything."""
+    by_class, together = fits
+    return np.where(np.isnan(by_class), np.where(np.isnan(together), UNCHANGED, together), by_class)
 
 
-def _usual_scores(cases: Sequence[Case], num_classes: int) -> np.ndarray:
-    """Return (C,) the median score of predictions that have a label, by class; 1 if there are none."""
-    paired = [(found.labels[pairs.label_of >= 0], found.scores[pairs.label_of >= 0]) for _, found, pairs, _ in cases]
-    classes = np.concatenate([np.zeros(0, int), *(labels for labels, _ in paired)])
-    scores = np.concatenate([np.zeros(0), *(scores for _, scores in paired)])
+def _usual_scores(classes: np.ndarray, scores: np.ndarray, num_classes: int) -> np.ndarray:
+    """Return (C,) the median score of predictions that have a label, by class; 1 if there are none.
+
+    Args:
+        classes: (n,) of predictions with a label.
+        scores: (n,) of them.
+        num_classes: C.
+    """
     overall = float(np.median(scores)) if len(scores) else 1.0
     usual = np.full(num_classes, overall)
     for label in np.unique(classes):
@@ -184,11 +210,11 @@ def _looks(labels: Labels, size: Sequence[float]) -> np.ndarray:
     return np.stack(columns, axis=1).astype(float)
 
 
-def _logit(value: float) -> float:
-    value = min(max(float(value), 1e-3), 1 - 1e-3)
-    return float(np.log(value / (1 - value)))
+def _logit(values: np.ndarray | float) -> np.ndarray:
+    values = np.clip(values, 1e-3, 1 - 1e-3)
+    return np.log(values) - np.log1p(-values)
 
 
-def _log_side(box: np.ndarray) -> float:
-    """Return the logarithm of the mean side of a box (4,) xyxy in pixels."""
-    return float(0.5 * np.log(max((box[2] - box[0]) * (box[3] - box[1]), 1.0)))
+def _log_sides(boxes: np.ndarray) -> np.ndarray:
+    """Return (n,) the logarithm of the mean side of boxes (n, 4) xyxy in pixels."""
+    return 0.5 * np.log(np.maximum((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]), 1.0))
