@@ -55,23 +55,25 @@ def spread_of(distributions: Tensor) -> Tensor:
 def mean_features(levels: Sequence[Tensor], meta: dict[str, Any], place: int, input_shape: Sequence[int]) -> Tensor:
     """Return the mean of each feature over each quarter of the part of the input that the image covers.
 
-    Quarters tell scenes apart that whole images don't: what is where matters. In 200 generated scenes of 10 frames
-    images were nearer to the nearest other scene than to their own in 3 % with whole images, in 0.3 % with quarters.
+    Quarters tell scenes apart that whole images don't: what is where matters. The coarsest level is left out: its few
+    cells change more from frame to frame than from scene to scene. In 200 generated scenes of 10 frames, of the cosines
+    of `tmi.mining.similarity` the lowest tenth within a scene began at 0.75, the highest tenth of the nearest other
+    scenes at 0.55; with all levels at 0.68 and 0.55, with whole images and all levels at 0.66 and 0.71.
 
     Args:
-        levels: (B, c, h, w) feature maps.
+        levels: (B, c, h, w) feature maps, from fine to coarse.
         meta: Of the image; `pad_param` (top, bottom, left, right) in input pixels, if it is padded.
         place: Of the image in the batch.
         input_shape: (height, width) of the input.
 
     Returns:
-        (4 x sum of c,) float32, of unit length for each level.
+        (4 x sum of c,) float32, of unit length for each level but the coarsest of several.
     """
     padding = meta.get('pad_param')
     top, bottom, left, right = (0, 0, 0, 0) if padding is None else padding
     height, width = input_shape
     means = []
-    for level in levels:
+    for level in levels[:-1] or levels:
         rows, columns = level.shape[-2:]
         first_row, first_column = int(top * rows / height), int(left * columns / width)
         last_row = max(math.ceil((height - bottom) * rows / height), first_row + 1)

@@ -130,7 +130,10 @@ def test_mean_features_leave_out_the_padding():
     assert mean_features([level], meta, 1, (32, 48)).tolist() == pytest.approx([0.3] * 4 + [0] * 4 + [0.4] * 4)
     level[1, 0, 2, 3:] = 6  # the quarter at the lower right
     expected = np.array([3, 3, 3, 6] + [0] * 4 + [4] * 4) / 127**0.5
-    assert mean_features([level], meta, 1, (32, 48)).tolist() == pytest.approx(expected.tolist())
+    coarse = torch.rand(2, 5, 2, 3)
+    for levels in ([level], [level, coarse]):
+        assert mean_features(levels, meta, 1, (32, 48)).tolist() == pytest.approx(expected.tolist())
+    assert len(mean_features([level, level, coarse], meta, 1, (32, 48))) == 24
 
 
 @pytest.mark.parametrize('config', INSTANCE_CONFIGS)
