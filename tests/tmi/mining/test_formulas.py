@@ -155,12 +155,17 @@ def test_lius_without_statistics_takes_the_score_as_chance():
     check_largest(make('lius'), expected)
 
 
+def loose(spread):
+    """How unsure a side is beyond a place between two of 16 bins."""
+    return max(spread - 0.18, 0) / 0.82
+
+
 def test_hybrid():
     def expected(image):
         terms = []
         for _, p, label, support, spread in boxes_of(image):
             doubt = entropy_of(chance_of(label, p, support, OWN, TOGETHER)) / math.log(2)
-            terms.append((label, difficulty_of(label, PRECISION) * (1 - (1 - doubt) * (1 - spread))))
+            terms.append((label, difficulty_of(label, PRECISION) * (1 - (1 - doubt) * (1 - loose(spread)))))
         return terms
 
     check(make('hybrid', make_stats()), expected)
@@ -169,10 +174,17 @@ def test_hybrid():
 def test_hybrid_without_statistics():
     def expected(image):
         return [
-            (label, 1 - (1 - entropy_of(p) / math.log(2)) * (1 - spread)) for _, p, label, _, spread in boxes_of(image)
+            (label, 1 - (1 - entropy_of(p) / math.log(2)) * (1 - loose(spread)))
+            for _, p, label, _, spread in boxes_of(image)
         ]
 
     check(make('hybrid'), expected)
+
+
+def test_many_sure_boxes_are_worth_less_than_one_in_doubt():
+    sure = Prediction(0, '', scores=[0.995] * 5, labels=[0] * 5, support=[9] * 5, spread=[0.2] * 5)
+    doubtful = Prediction(1, '', scores=[0.5], labels=[0], support=[9], spread=[0.2])
+    assert make('hybrid').uncertainty(sure) < make('hybrid').uncertainty(doubtful) / 2
 
 
 @pytest.mark.parametrize('aggregate', ['sum', 'mean', 'max', 'topm'])
