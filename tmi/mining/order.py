@@ -28,13 +28,16 @@ import numpy as np
 
 from tmi.mining.similarity import Directions, Embeddings, cosines
 
-NEAR_DUPLICATE = 0.8
-"""Cosine from which two images count as the same: four of five frames of a scene, and no two scenes, were above it."""
+NEAR_DUPLICATE = 0.7
+"""Cosine from which two images count as the same. Of generated images, 93 % of the pairs of frames of one scene reached
+it, and 6 % of the single images with any of 2,000 others."""
 
-UNLIKE = 0.2
-"""Cosine up to which two images have nothing in common."""
+UNLIKE = 0.5
+"""Cosine up to which two images have nothing in common. Lower ones prefer outliers to uncertain images: at 0.2 the first
+tenth of a pool held 33 % of the mistakes of a model instead of 37 %, and 1.9 times its share of the rarest class instead
+of 2.9 times."""
 
-LIKE_LABELLED = 0.65
+LIKE_LABELLED = 0.6
 """Cosine above which a labelled image counts for no more: it is the centre of many, and the image not one of them."""
 
 LABELLED, NONE = -1, -2
