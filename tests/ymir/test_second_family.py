@@ -91,7 +91,7 @@ def test_mining_and_inference(trained, tmp_path, registered):
 @pytest.mark.integration
 def test_a_package_cannot_name_a_family(trained):
     register_all_modules()
-    weights, config, _ = weights_of(trained)
+    weights, config, *_ = weights_of(trained)
     with pytest.raises(ModelError, match='detector with one stage'):
         read_package(InferenceModel(weights, config))
 
