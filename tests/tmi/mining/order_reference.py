@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+import tmi.mining.order as module
 from tmi.mining.order import (
     DRAWN,
     FEW_BOXES,
@@ -53,7 +54,6 @@ def plain_order(uncertainty, class_terms, class_mass, embeddings, readable, labe
     boxes = [float(number) for number in labelled_boxes]
     scale = max(FEW_BOXES, max(boxes) / (GAIN_RANGE - 1))
     ranked = sorted(images, key=lambda index: (-uncertainty[index], index))
-    generator = np.random.default_rng(keys.mining_seed)
     picks, records, found = [], [], set()
 
     def nearest(index):
@@ -93,24 +93,30 @@ def plain_order(uncertainty, class_terms, class_mass, embeddings, readable, labe
         return uncertainty[index] * new(nearest(index)[0]) ** keys.mining_diversity * gain(index)
 
     def explore():
-        while left:
-            places = generator.choice(len(left), min(DRAWN, len(left)), replace=False)
-            drawn = sorted(left[place] for place in places)
-            same = [index for index in drawn if is_duplicate(index)]
-            found.update(same)
-            for index in same:
-                remove(index)
-            rest = [index for index in drawn if index not in same]
-            if rest:
-                empty = [index for index in rest if not any(class_mass[index]) and not any(class_terms[index])]
-                pick(min(empty or rest, key=lambda index: (nearest(index)[0], index)), True)
-                return True
-        return False
+        """Each turn takes the next few that are left; a turn ends with a block or with the round."""
+        while True:
+            drawn = []
+            while turns and turns[0] and len(drawn) < DRAWN:
+                image = turns[0].pop(0)
+                drawn += [image] * (image not in picks and image not in found)
+            if turns and not turns[0]:
+                turns.pop(0)
+            if drawn:
+                found.update(index for index in drawn if is_duplicate(index))
+                rest = [index for index in drawn if index not in found]
+                if rest:
+                    empty = [index for index in rest if not any(class_mass[index]) and not any(class_terms[index])]
+                    pick(min(empty or rest, key=lambda index: (nearest(index)[0], index)), True)
+                    return True
+            elif not turns:
+                permutation[:] = [index for index in permutation if index not in picks and index not in found]
+                if not permutation:
+                    return False
+                deal()
 
-    def remove(index):
-        if index in left:
-            left[left.index(index)] = left[-1]
-            left.pop()
+    def deal():
+        size = DRAWN * module.BLOCK_TURNS
+        turns.extend(permutation[start : start + size] for start in range(0, len(permutation), size))
 
     def most_valuable():
         values = {index: value(index) for index in pool if index not in picks and not is_duplicate(index)}
@@ -121,7 +127,8 @@ def plain_order(uncertainty, class_terms, class_mass, embeddings, readable, labe
     while len(picks) < hint:
         pool = [index for index in ranked[: math.ceil(keys.mining_pool_ratio * hint)] if index not in picks]
         pick(max(pool, key=lambda index: 1 - nearest(index)[0]), False)
-    left, known = list(images), 0
+    permutation, turns = np.random.default_rng(keys.mining_seed).permutation(images).tolist(), []
+    deal()
     step = math.ceil(keys.mining_pool_ratio * keys.mining_order_size)
     pool, reach = ranked[:step], step
     while len(picks) < min(max(keys.mining_order_size, hint), len(ranked)):
@@ -132,9 +139,6 @@ def plain_order(uncertainty, class_terms, class_mass, embeddings, readable, labe
             pool, reach = ranked[: reach + step], reach + step
             best = most_valuable()
         if exploring or best is None:
-            for index in picks[known:]:
-                remove(index)
-            known = len(picks)
             if explore():
                 continue
         if best is None:

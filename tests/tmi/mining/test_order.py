@@ -50,6 +50,7 @@ def random_pool(seed, num_images=150, num_classes=3, dimensions=16, labelled=5):
 )
 def test_the_order_is_the_one_of_the_definition(monkeypatch, seed, pool, keys):
     monkeypatch.setattr(module, 'ACTIVE', (7, 1, 2048)[seed % 3])
+    monkeypatch.setattr(module, 'BLOCK_TURNS', (1, 2, 64)[seed % 3])
     pool, keys = random_pool(seed, **pool), settings(**keys)
     found = order(**pool, settings=keys)
     records, ranking, near_duplicates = plain_order(*pool.values(), keys)
@@ -121,6 +122,14 @@ def test_frames_of_the_same_scene_are_not_picked_twice(seed, cosine, decay):
     assert len(set(scene[np.argsort(-uncertainty)[:100]])) < 30  # what the most uncertain ones would be
     if cosine >= 0.95 and decay == 1:
         assert found.near_duplicates == 1800 and len(set(scene[found.ranking[:200]])) == 200
+
+
+def test_what_is_unlike_enough_comes_by_uncertainty():
+    pool, scene, _ = frames(0, 0.99)
+    found = order(**pool, settings=settings(mining_class_balance=0.0, mining_explore=0.0, mining_order_size=500))
+    highest = np.array([pool['uncertainty'][scene == number].max() for number in range(200)])
+    assert pool['uncertainty'][found.ranking[:100]].mean() > 0.99 * np.sort(highest)[100:].mean()
+    assert [round(float(module._distance(cosine)), 6) for cosine in (-1, 0.5, 0.6, 0.7, 1)] == [1, 1, 0.25, 0, 0]
 
 
 @pytest.mark.parametrize('seed', [0, 1, 2])
