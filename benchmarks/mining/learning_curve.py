@@ -107,7 +107,7 @@ class Study:
             record = done.get((seed, name, number))
             if record is None:
                 begin = time.perf_counter()
-                before = self._load(seed, name if number > 1 else '')
+                before = self.load(seed, name if number > 1 else '')
                 picks = self._choose(before, labelled, seed, name)
                 model = self.train([*labelled, *picks], seed, number, before)
                 self._save(model, seed, name)
@@ -187,7 +187,8 @@ class Study:
         torch.save(model.state_dict(), part)
         part.replace(self._weights(seed, name))
 
-    def _load(self, seed: int, name: str) -> torch.nn.Module:
+    def load(self, seed: int, name: str = '') -> torch.nn.Module:
+        """Return the latest model of an arm, by default the one that all arms of a seed start from."""
         model = build_detector()
         model.load_state_dict(torch.load(self._weights(seed, name), weights_only=True))
         return model.eval()

@@ -96,8 +96,8 @@ def measure(study: Study, names: Sequence[str], seed: int) -> tuple[list[dict], 
     Returns:
         Rows of `arm`, `share` and the proxies for the pool; rows of `arm`, `scenes` and `uncertainty` for the frames.
     """
-    labelled = study.initial_images(seed)
-    model = study.train(labelled, seed)
+    study.start(seed)
+    labelled, model = study.initial_images(seed), study.load(seed)
     stats = study.fit_stats(model, labelled)
     left = study.pool.subset(np.setdiff1d(np.arange(len(study.pool)), labelled))
     frames = prepare(make_scenes(study.protocol.frames, 10 * study.data_seed + FRAMES_SEED), study.initial_weights)
