@@ -41,6 +41,7 @@ class SceneSettings:
         singles: Images that are one of a kind.
         bursts: Scenes of which there are several frames, as in a video.
         frames: Near-duplicate frames of such a scene.
+        motion: How far the camera moves in a burst at most, as a share of the side.
         size: Side of an image in pixels.
         zipf: Exponent of the frequencies of classes, 1 / rank ** zipf.
         negatives: Share of scenes without objects.
@@ -52,6 +53,7 @@ class SceneSettings:
     singles: int
     bursts: int = 0
     frames: int = 10
+    motion: float = 0.125
     size: int = 96
     zipf: float = 1.9
     negatives: float = 0.3
@@ -65,7 +67,7 @@ POOL = SceneSettings(singles=1600, bursts=40)
 VALIDATION = SceneSettings(singles=400)
 TEST = SceneSettings(singles=600, zipf=0.9)
 """Less uneven than the pool, so that the precision of rare classes is measured on enough objects."""
-FRAMES = SceneSettings(singles=0, bursts=200)
+FRAMES = SceneSettings(singles=0, bursts=200, motion=0.04)
 """200 scenes of 10 near-identical frames."""
 PRETRAINING = SceneSettings(singles=2000, zipf=0.0, negatives=0.1, shapes=OTHER_SHAPES)
 
@@ -130,7 +132,7 @@ def _frames(
     rng: np.random.Generator, settings: SceneSettings, dark: bool, frames: int
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Draw a scene and cut its frames: a slow walk of the camera, a little light and noise of their own."""
-    margin = settings.size // 8 if frames > 1 else 0
+    margin = int(settings.motion * settings.size) if frames > 1 else 0
     side = settings.size + margin
     frequencies = 1 / np.arange(1, len(settings.shapes) + 1) ** settings.zipf
     kind = rng.random()
