@@ -98,7 +98,7 @@ PARAMETERS = (
     Parameter(
         'mining_explore',
         Share,
-        0.1,
+        0.05,
         'hybrid: share of images chosen by distance alone, to find objects that the model misses; none = off',
         'hybrid:只看与已选图像距离而选出的比例,用于发现漏检,none 表示关闭',
     ),

@@ -17,7 +17,7 @@ LENGTH = 4000
 
 SAMPLE = 16384  # images that mean and axes are taken from
 ROWS = 4096  # read at a time
-TRUSTED = 2000  # axes of less than 1 / TRUSTED of the variance are noise, in fewer images those of less than 1 / images
+TRUSTED = 500  # axes of less than 1 / TRUSTED of the variance are noise, in fewer images those of less than 1 / images
 NOISE = 5e-3  # length below which a difference of two rows in fp16 says nothing
 FEW = 4  # directions below which a product is done by one thread
 SHARED = 0.1  # see `Directions`

@@ -71,7 +71,8 @@ def plain_order(uncertainty, class_terms, class_mass, embeddings, readable, labe
         return keys.mining_diversity > 0 and any(similar[index, pick] >= NEAR_DUPLICATE for pick in picks)
 
     def new(cosine):
-        return min(max((NEAR_DUPLICATE - cosine) / (NEAR_DUPLICATE - UNLIKE), 0), 1) ** 2
+        linear = min(max((NEAR_DUPLICATE - cosine) / (NEAR_DUPLICATE - UNLIKE), 0), 1)
+        return (linear * linear) * (linear * linear)
 
     def gain(index):
         terms = [float(term) for term in class_terms[index]]

@@ -129,7 +129,7 @@ def test_what_is_unlike_enough_comes_by_uncertainty():
     found = order(**pool, settings=settings(mining_class_balance=0.0, mining_explore=0.0, mining_order_size=500))
     highest = np.array([pool['uncertainty'][scene == number].max() for number in range(200)])
     assert pool['uncertainty'][found.ranking[:100]].mean() > 0.99 * np.sort(highest)[100:].mean()
-    assert [round(float(module._distance(cosine)), 6) for cosine in (-1, 0.5, 0.6, 0.7, 1)] == [1, 1, 0.25, 0, 0]
+    assert [round(float(module._distance(cosine)), 6) for cosine in (-1, 0.5, 0.65, 0.8, 1)] == [1, 1, 0.0625, 0, 0]
 
 
 @pytest.mark.parametrize('seed', [0, 1, 2])
