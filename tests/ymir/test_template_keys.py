@@ -189,7 +189,7 @@ BESIDE = {
     ('mining', 'mining_seed'): {'mining_algorithm': 'random'},
     ('mining', 'mining_min_box'): {'mining_algorithm': 'dcus'},
     ('mining', 'mining_top_boxes'): {'mining_aggregate': 'topm'},
-    ('mining', 'mining_pool_ratio'): {'mining_order_size': 4},
+    ('mining', 'mining_pool_ratio'): {'mining_order_size': 8, 'mining_class_balance': 2},
     ('training', 'precision'): {'precision': 'fp32'},
 }
 
