@@ -29,7 +29,7 @@ LEAST = 1e-7  # probabilities are kept away from 0 and 1 by this
 class Aldd(Algorithm):
     """Mean over the image of the largest disagreement nearby, in nats, added over the classes."""
 
-    summary = 'how much the class scores of neighbouring places contradict each other; sees what gives no box'
+    summary = 'how much the class scores of neighbouring places contradict each other, also where there is no box'
     summary_zh = '相邻位置类别得分的不一致程度,也能反映没有框的区域'
     with_class_maps = True
     uses_stats = False

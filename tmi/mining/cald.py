@@ -1,4 +1,4 @@
-"""How little the boxes of an image hold when it is changed a little: CALD (2103.10374), in the direction as published.
+"""How much the boxes of an image change when it is changed a little: CALD (2103.10374), in the direction as published.
 
 For each change the box counts that comes closest to a base point: one that overlaps well with its prediction on the
 changed image and is classified differently, or the other way round. The closer, the more an image is worth. The second
@@ -45,7 +45,9 @@ class Boxes(NamedTuple):
 class Cald(Algorithm):
     """Base point less the mean over four views of the distance to it: 0 to 1.3."""
 
-    summary = 'how little boxes hold when the image is flipped, cut, shrunk and turned; five passes an image'
+    summary = (
+        'how much the boxes change when the image is flipped, partly covered, shrunk and rotated; five passes an image'
+    )
     summary_zh = '图像翻转、遮挡、缩小、旋转后检测结果的不一致程度,每张图像推理五次'
     passes = 5
     uses_stats = False

@@ -44,14 +44,14 @@ def difficulty_weights(stats: 'MiningStats | None', num_classes: int) -> np.ndar
 class Dcus(BoxAlgorithm):
     """Binary entropy times the difficulty of the class, without boxes that are too small or too narrow to judge."""
 
-    summary = 'as entropy, classes that the model finds badly count more'
+    summary = 'as entropy, but classes that the model detects poorly count more'
     summary_zh = '同 entropy,模型检测较差的类别权重更高'
     parameters = (
         Parameter(
             'mining_min_box',
             Positive,
             16,
-            'dcus: boxes count whose side, the root of the area in pixels, is above this; 1 = all count',
+            'dcus: only boxes count whose side (square root of the area, in pixels) is above this; 1 = all count',
             'dcus:边长(面积的平方根,像素)大于此值的框才计入,1 表示全部计入',
         ),
     )

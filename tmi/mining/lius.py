@@ -14,7 +14,9 @@ from tmi.mining.entropy import binary_entropy
 class Lius(BoxAlgorithm):
     """The largest binary entropy of each class in an image."""
 
-    summary = 'how unsure it is that boxes are right, judged by the validation; the most doubtful box of each class'
+    summary = (
+        'how unsure it is that boxes are right, calibrated on the validation set; the most doubtful box of each class'
+    )
     summary_zh = '按验证集校准的框正确概率的不确定程度,每类取最不确定的框'
 
     def box_terms(self, prediction: Prediction) -> np.ndarray:

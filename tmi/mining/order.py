@@ -353,7 +353,7 @@ class _Pool:
 
 
 class _Explorer:
-    """Picks the farthest of a few images in turn, preferring images without boxes; the turns are drawn by lot.
+    """Picks the farthest of a few images in turn, preferring images without boxes; the turns are drawn at random.
 
     Args:
         picks: What is picked.

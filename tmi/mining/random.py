@@ -9,7 +9,7 @@ from tmi.mining.algorithm import Algorithm
 class Random(Algorithm):
     """Uniform in [0, 1), a function of seed and path, so independent of how images are distributed to processes."""
 
-    summary = 'by lot; needs no model'
+    summary = 'random order; needs no model'
     summary_zh = '随机顺序,不需要模型'
     passes = 0
 
