@@ -48,6 +48,7 @@ def proxies(positions: np.ndarray, scenes: Scenes, errors: np.ndarray, f1: np.nd
     present = frequencies[frequencies > 0]
     return {
         'rare lift': rare[first].mean() / rare.mean(),
+        'rare scene lift': _share(scenes.scene[first], scenes.scene[rare]) / _share(scenes.scene, scenes.scene[rare]),
         'error recall': errors[first].sum() / errors.sum(),
         'scene error recall': _scene_errors(first, scenes, errors) / _scene_errors(positions, scenes, errors),
         'missed recall': errors[first, 0].sum() / errors[:, 0].sum(),
@@ -57,6 +58,11 @@ def proxies(positions: np.ndarray, scenes: Scenes, errors: np.ndarray, f1: np.nd
         'class balance': float(-(present * np.log(present)).sum() / np.log(counts.shape[1])),
         'boxes per image': counts[first].sum(1).mean() / counts.sum(1).mean(),
     }
+
+
+def _share(found: np.ndarray, wanted: np.ndarray) -> float:
+    """Return the share of the different scenes found that are wanted: frames of one scene count once."""
+    return float(np.isin(np.unique(found), wanted).mean())
 
 
 def _scene_errors(images: np.ndarray, scenes: Scenes, errors: np.ndarray) -> float:

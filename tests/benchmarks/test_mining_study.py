@@ -92,7 +92,20 @@ def test_proxies_of_the_best_and_of_the_worst_ranking(scenes):
     first, last = (proxies(order, scenes, errors, f1, 10) for order in (best, best[::-1]))
     assert first['error recall'] == pytest.approx(np.sort(missed)[-10:].sum() / missed.sum())
     assert first['hard precision'] == 1 and last['error recall'] == 0 and last['boxes per image'] == 0
+    rare = scenes.class_counts[:, -1] > 0
+    by_rarity = proxies(np.argsort(~rare, kind='stable'), scenes, errors, f1, int(rare.sum()))
+    assert by_rarity['rare lift'] == pytest.approx(1 / rare.mean())
+    different = len(np.unique(scenes.scene))
+    assert by_rarity['rare scene lift'] == pytest.approx(different / len(np.unique(scenes.scene[rare])))
     whole = proxies(best, scenes, errors, f1, len(scenes))
-    for name in ('rare lift', 'error recall', 'scene error recall', 'missed recall', 'night', 'boxes per image'):
+    for name in (
+        'rare lift',
+        'rare scene lift',
+        'error recall',
+        'scene error recall',
+        'missed recall',
+        'night',
+        'boxes per image',
+    ):
         assert whole[name] == pytest.approx(1)
     assert whole['scenes'] == pytest.approx((SMALL.singles + SMALL.bursts) / len(scenes))
