@@ -248,19 +248,24 @@ class FrozenPredictor:
 
     def __init__(self, model: nn.Module, prepared: Prepared, score_thr: float) -> None:
         self._predictor = DensePredictor(model, torch.device('cpu'), score_thr, IOU_THR)
+        self._compute = self._predictor.model.extract_feat
         self._predictor.model.extract_feat = self._look_up
-        self._prepared, self._part = prepared, slice(0)
+        self._prepared = prepared
+        self._part: slice | None = None  # of the images whose features are asked for next
         self._metas = metas_of(prepared.scenes)
 
     def run(self, method: str, *arguments: Any) -> Iterator[Any]:
         """Yield what a method of the predictor, `predict` or `inspect`, gives for each image."""
         for first in range(0, len(self._prepared), BATCH_TO_PREDICT):
-            self._part = slice(first, first + BATCH_TO_PREDICT)
-            pixels = torch.from_numpy(self._prepared.scenes.images[self._part])
-            yield from getattr(self._predictor, method)(pixels, self._metas[self._part], *arguments)
+            part = self._part = slice(first, first + BATCH_TO_PREDICT)
+            pixels = torch.from_numpy(self._prepared.scenes.images[part])
+            yield from getattr(self._predictor, method)(pixels, self._metas[part], *arguments)
 
-    def _look_up(self, inputs: Tensor) -> list[Tensor]:
-        return [level[self._part].float() for level in self._prepared.features[0]]
+    def _look_up(self, inputs: Tensor) -> Sequence[Tensor]:
+        part, self._part = self._part, None
+        if part is None:  # changed images, as `cald` makes them
+            return self._compute(inputs)
+        return [level[part].float() for level in self._prepared.features[0]]
 
 
 def metas_of(scenes: Scenes) -> list[dict]:

@@ -4,10 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks.mining import curve_table
+from benchmarks.mining.detector import IOU_THR, FrozenPredictor, build_detector, metas_of, prepare
 from benchmarks.mining.proxies import harmonic_means, proxies
 from benchmarks.mining.scenes import CLASS_NAMES, POOL, Scenes, make_scenes
+from tmi.families.dense_predictor import DensePredictor
 
 SMALL = replace(POOL, singles=60, bursts=4)
 
@@ -109,3 +112,21 @@ def test_proxies_of_the_best_and_of_the_worst_ranking(scenes):
     ):
         assert whole[name] == pytest.approx(1)
     assert whole['scenes'] == pytest.approx((SMALL.singles + SMALL.bursts) / len(scenes))
+
+
+def test_changed_images_are_looked_at_anew(scenes):
+    """Features that were computed before belong to the images as they are: cald would compare an image with itself."""
+    torch.manual_seed(0)
+    model = build_detector().eval()
+    prepared = prepare(scenes.subset(range(4)), model.state_dict())
+    plain = DensePredictor(model, torch.device('cpu'), 0.0, IOU_THR)
+    expected = plain.inspect(torch.from_numpy(prepared.scenes.images).flip(2), metas_of(prepared.scenes))
+    on_flipped = []
+
+    def measure(predictor, images, metas, evidence, class_maps):
+        on_flipped.extend(predictor.inspect_once(images.flip(2), metas, False)[0])
+        return [0.0] * len(metas)
+
+    assert len(list(FrozenPredictor(model, prepared, 0.0).run('inspect', measure, False))) == 4
+    for one, other in zip(expected, on_flipped, strict=True):
+        np.testing.assert_allclose(other.embedding, one.embedding, atol=1e-4)
