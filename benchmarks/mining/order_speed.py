@@ -22,19 +22,12 @@ import numpy as np
 
 from tmi.inference.embeddings import EMBEDDING_SIZE, Embeddings, embeddings_path
 from tmi.mining.order import order
+from tmi.mining.parameters import PARAMETERS
 
 LIMITS = {100_000: (60.0, 1000.0)}  # images to seconds and MB
 FRAMES = 10  # of a scene
 BLOCK = 50_000  # images that are made at a time
-SETTINGS = {
-    'mining_seed': 0,
-    'mining_diversity': 1.0,
-    'mining_pool_ratio': 4,
-    'mining_order_size': 10_000,
-    'mining_class_balance': 0.5,
-    'mining_explore': 0.1,
-    'mining_topk_hint': 0,
-}
+SETTINGS = {item.name: item.default for item in PARAMETERS}
 
 
 def make_pool(folder: Path, count: int, num_classes: int) -> None:

@@ -18,6 +18,7 @@ from tmi.mining.order import (
     STEPS,
     UNLIKE,
 )
+from tmi.mining.parameters import PARAMETERS
 from tmi.mining.similarity import Directions, cosines
 
 
@@ -32,16 +33,7 @@ class Rows:
 
 
 def settings(**changes):
-    values = {
-        'mining_seed': 0,
-        'mining_diversity': 1.0,
-        'mining_pool_ratio': 4,
-        'mining_order_size': 10000,
-        'mining_class_balance': 0.5,
-        'mining_explore': 0.1,
-        'mining_topk_hint': 0,
-    }
-    return SimpleNamespace(**{**values, **changes})
+    return SimpleNamespace(**{**{item.name: item.default for item in PARAMETERS}, **changes})
 
 
 def plain_order(uncertainty, class_terms, class_mass, embeddings, readable, labelled, labelled_boxes, keys):

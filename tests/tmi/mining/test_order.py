@@ -161,12 +161,12 @@ def test_images_without_boxes_come_by_exploring_only():
     pool, scene, _ = frames(0, 0.99)
     empty = scene < 60
     pool['uncertainty'][empty] = pool['class_terms'][empty] = pool['class_mass'][empty] = 0
-    found = order(**pool, settings=settings(mining_order_size=100))
+    found = order(**pool, settings=settings(mining_order_size=100, mining_explore=0.1))
     assert found.explored.nonzero()[0].tolist() == list(range(9, 100, 10))
     assert not empty[found.ranking[:100][~found.explored]].any()
     assert empty[found.ranking[:100][found.explored]].sum() >= 8  # a few draws hold none
     assert len(set(scene[found.ranking[:100][found.explored]])) == 10
-    other = order(**pool, settings=settings(mining_order_size=100, mining_seed=1))
+    other = order(**pool, settings=settings(mining_order_size=100, mining_explore=0.1, mining_seed=1))
     assert other.ranking[9] != found.ranking[9] and other.ranking[:9].tolist() == found.ranking[:9].tolist()
     none = order(**pool, settings=settings(mining_order_size=100, mining_explore=0.0))
     assert not none.explored.any() and not empty[none.ranking[:100]].any()
