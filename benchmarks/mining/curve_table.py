@@ -94,7 +94,6 @@ def table(curves: dict[str, dict[int, Curve]]) -> str:
         seeds = sorted(set(by_seed) & set(base)) or sorted(by_seed)
         mean = np.mean([[record['ap50'] for record in by_seed[seed]] for seed in seeds], axis=0)
         cells = [arm, len(seeds), f'{100 * np.mean([area(by_seed[seed], "ap50", "images") for seed in seeds]):.2f}']
-        order = area(by_seed[seeds[0]], 'ap50', 'images')
         if base and seeds[0] in base:
             for value, x in (('ap50', 'images'), ('ap', 'images'), ('rare', 'images'), ('ap50', 'boxes')):
                 pairs = [(by_seed[seed], base[seed]) for seed in seeds]

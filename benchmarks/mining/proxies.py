@@ -1,6 +1,6 @@
 """What is among the first images of a ranking: rare classes, mistakes of the model, different scenes; no retraining.
 
-    python -m benchmarks.mining.proxies --out FOLDER [--arms random entropy hybrid] [--seeds 0 1] [--data-seeds 0 7]
+    python -m benchmarks.mining.proxies --out FOLDER [--arms random entropy hybrid] [--seeds 0 1] [--data-seed 0]
 
 A detector is trained on a few images of a pool, and the others are ranked. As nobody knows how many images will be
 labelled, each share is taken at 1, 2, 5, 10 and 20 % of the pool. Controls: shuffled ranks must be as random, a negated
