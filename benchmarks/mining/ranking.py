@@ -1,7 +1,7 @@
 """Ranks generated images by the product's own code: predictor, statistics, algorithm and order."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from tmi.mining.matching import match_labels
 from tmi.mining.rank import Ranking, rank
 from tmi.mining.stats import MiningStats
 from tmi.settings import MiningSettings
+from tmi.training.examination import ExaminedImage, Labels
+from tmi.training.mining_stats import detections
 
 SCORE_THR = 0.01  # of the boxes that the ranking gets
 
@@ -160,14 +162,8 @@ def fit_stats(
         validation_scenes: Those with their labels.
         precision: (C,) average precision of each class on the validation images, nan where unknown.
     """
-    threshold = _settings(Arm('')).mining_score_thr
-    rows = []
-    for index, prediction in enumerate(validation.predictions):
-        counted = prediction.above(threshold)
-        right = matches(counted, validation_scenes, index) >= 0
-        rows += zip(counted.labels, counted.scores, counted.support, right)
-    labels, scores, support, right = (np.array(column) for column in zip(*rows)) if rows else [np.zeros(0)] * 4
-    calibration, calibration_all = fit_calibration(labels, scores, support, right, len(CLASS_NAMES))
+    samples = detections(_examined(validation, validation_scenes))
+    calibration, calibration_all = fit_calibration(*samples, len(CLASS_NAMES))
     return MiningStats(
         class_names=list(CLASS_NAMES),
         num_boxes=labelled_scenes.class_counts.sum(0),
@@ -177,6 +173,11 @@ def fit_stats(
         calibration_all=calibration_all,
         centroids=find_centroids(labelled.embeddings),
     )
+
+
+def _examined(inspected: Inspected, scenes: Scenes) -> Iterator[ExaminedImage]:
+    for prediction, boxes, labels in zip(inspected.predictions, scenes.boxes, scenes.labels):
+        yield ExaminedImage(False, Labels(boxes, labels, np.zeros(len(labels), bool)), prediction)
 
 
 def rank_images(
