@@ -1,4 +1,4 @@
-"""What holds for every mining algorithm, as a task of the platform and in process."""
+"""What holds for every mining algorithm, however its work is shared among processes."""
 
 from dataclasses import replace
 
