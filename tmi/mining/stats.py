@@ -26,6 +26,7 @@ MINING_STATS_FILE = 'mining_stats.npz'
 STATS_NAME = re.compile(r'mining_stats(_[0-9]+)?\.npz')  # numbered where the name was taken
 MAX_BYTES = 64 << 20  # of one array; 1,000 classes need 50 KB
 MAX_COEFFICIENT = 1e4
+MAX_COMPONENT = 1.01  # of a centroid of unit length in half precision
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class MiningStats:
         return np.where(np.isnan(chances), np.asarray(scores, dtype=np.float64), chances)
 
     def matched_to(self, class_names: Sequence[str]) -> 'MiningStats':
-        """Return the statistics for the classes of a task, found by name, equal but for case and outer blanks.
+        """Return the statistics for the classes of a task, found by name without outer blanks, else but for case.
 
         Args:
             class_names: Of the task, in its order.
@@ -76,8 +77,10 @@ class MiningStats:
         Returns:
             The same for these classes; one that is not known here has no boxes and nan.
         """
+        exact = {name.strip(): place for place, name in enumerate(self.class_names)}
         known = {_key(name): place for place, name in enumerate(self.class_names)}
-        places = np.array([known.get(_key(name), -1) for name in class_names], dtype=np.int64)
+        places = [exact.get(name.strip(), known.get(_key(name), -1)) for name in class_names]
+        places = np.array(places, dtype=np.int64)
         padded = [
             np.concatenate([values, np.full_like(values[:1], filler, shape=(1, *values.shape[1:]))])
             for values, filler in ((self.num_boxes, 0), (self.average_precision, np.nan), (self.calibration, np.nan))
@@ -167,7 +170,7 @@ def _read_array(archive: zipfile.ZipFile, name: str, kind: str, shape: Sequence[
         found, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
         if dtype.kind != kind or dtype.hasobject or len(found) != len(shape) or fortran_order and len(found) > 1:
             raise _Unfit(f'{name} is an array of {dtype} with {len(found)} dimensions')
-        if any(isinstance(wanted, int) and wanted != size for wanted, size in zip(shape, found)):
+        if any(size < 0 or isinstance(wanted, int) and wanted != size for wanted, size in zip(shape, found)):
             raise _Unfit(f'{name} has the shape {found}')
         count = 1
         for size in found:
@@ -183,7 +186,7 @@ def _check(stats: MiningStats) -> None:
     for name in ('num_boxes', 'average_precision', 'calibration'):
         if len(getattr(stats, name)) != number:
             raise _Unfit(f'{name} has {len(getattr(stats, name))} classes, class_names {number}')
-    if len({_key(name) for name in stats.class_names}) < number:
+    if len({name.strip() for name in stats.class_names}) < number:
         raise _Unfit('class_names has a name twice')
     if stats.num_images < 0 or np.any(stats.num_boxes < 0):
         raise _Unfit('a number of images or boxes is below 0')
@@ -198,6 +201,8 @@ def _check(stats: MiningStats) -> None:
         raise _Unfit(f'centroids are more than {MAX_CENTROIDS} or not finite')
     if stats.centroids.shape[1] != EMBEDDING_SIZE:
         raise _Unfit(f'centroids have {stats.centroids.shape[1]} numbers, embeddings have {EMBEDDING_SIZE}')
+    if np.any(np.abs(stats.centroids) > MAX_COMPONENT):
+        raise _Unfit('centroids are longer than 1')
 
 
 def load_stats(
@@ -221,9 +226,10 @@ def load_stats(
         missing.append(
             f'The model comes without {MINING_STATS_FILE}, which a training of this image writes beside its weights.'
         )
-    else:
+    for path in found:
         try:
-            stats = read_stats(found[0]).matched_to(class_names)
+            stats = read_stats(path).matched_to(class_names)
+            break
         except ModelError as error:
             missing.append(error.sentence)
     if stats is None or np.isnan(stats.calibration_all).all() and np.isnan(stats.calibration).all():

@@ -220,9 +220,9 @@ def as_npy(array, **options):
     return stream.getvalue()
 
 
-def huge_header():
+def header(shape):
     stream = io.BytesIO()
-    np.lib.format.write_array_header_1_0(stream, {'descr': '<f2', 'fortran_order': False, 'shape': (1 << 40, 128)})
+    np.lib.format.write_array_header_1_0(stream, {'descr': '<f2', 'fortran_order': False, 'shape': shape})
     return stream.getvalue()
 
 
@@ -231,7 +231,7 @@ def huge_header():
     [
         ('class_names', as_npy(np.array([Evil()], dtype=object), allow_pickle=True), 'array of object'),
         ('class_names', as_npy(np.array(['a', 'b'])), '3'),
-        ('class_names', as_npy(np.array(['cat', 'dog', 'Cat '])), 'twice'),
+        ('class_names', as_npy(np.array(['cat', 'dog', 'cat '])), 'twice'),
         ('num_boxes', as_npy(np.array([1, -1, 2])), 'below 0'),
         ('num_boxes', as_npy(np.array([1.0, 1.0, 2.0])), 'float64'),
         ('num_images', as_npy(np.array([1])), 'dimensions'),
@@ -241,7 +241,9 @@ def huge_header():
         ('calibration_all', as_npy(np.array([0, np.inf, 1.0])), 'beyond'),
         ('centroids', as_npy(np.full((2, 128), np.inf, dtype=np.float16)), 'finite'),
         ('centroids', as_npy(np.zeros((513, 4), dtype=np.float16)), '512'),
-        ('centroids', huge_header(), 'at most'),
+        ('centroids', as_npy(np.full((2, 128), 1e308)), 'longer than 1'),
+        ('centroids', header((1 << 40, 128)), 'at most'),
+        ('centroids', header((-1, 128)) + bytes(512), r'shape \(-1, 128\)'),
         ('centroids', as_npy(np.eye(2, 128, dtype=np.float16))[:-10], 'ValueError'),
         ('centroids', pickle.dumps(Evil()), 'ValueError'),
     ],
@@ -275,6 +277,19 @@ def test_mining_finds_the_statistics_among_the_files_of_a_model(tmp_path):
         ['best/a.pth', 'best/my_mining_stats.npz', 'best/mining_stats_2.npz'], str(tmp_path), ['dog', 'cat']
     )
     assert missing == [] and stats.class_names == ['dog', 'cat'] and stats.num_boxes.tolist() == [0, 5]
+
+
+def test_classes_that_differ_in_case_alone_are_told_apart(tmp_path):
+    write_stats(tmp_path / 'mining_stats.npz', make_stats(class_names=['cat', 'Cat', 'dog']))
+    found = read_stats(tmp_path / 'mining_stats.npz').matched_to(['Cat', 'DOG', 'cat '])
+    assert found.num_boxes.tolist() == [0, 7, 5]
+
+
+def test_one_file_that_cannot_be_read_does_not_hide_another(tmp_path):
+    (tmp_path / 'mining_stats.npz').write_bytes(b'PK broken')
+    write_stats(tmp_path / 'mining_stats_2.npz', make_stats())
+    stats, missing = load_stats(['mining_stats.npz', 'mining_stats_2.npz'], str(tmp_path), ['cat'])
+    assert stats.num_boxes.tolist() == [5] and len(missing) == 1 and 'holds no statistics' in missing[0]
 
 
 @pytest.mark.parametrize(
