@@ -114,6 +114,14 @@ def explain(
     write_summary(Path(env.output.root_dir), algorithm, ranking, first, paths, embeddings, missing)
 
 
+def _warn_of_weights(params: MiningParams) -> None:
+    """Say so if there are not as many class weights as classes."""
+    given, needed = len(params.class_distribution_scores), len(params.class_names)
+    if given not in (0, needed):
+        what = 'the classes that it does not reach count 1' if given < needed else 'the last ones have no effect'
+        logger.warning('class_distribution_scores has %d numbers for %d classes: %s', given, needed, what)
+
+
 def main() -> None:
     """Rank all candidates, write result.tsv and say why."""
     prepare_environment()
@@ -128,6 +136,7 @@ def main() -> None:
     if kind.passes and kind.uses_stats:
         stats, missing = load_stats(params.model_params_path, env.input.models_dir, params.class_names)
     algorithm = kind(params, stats)
+    _warn_of_weights(params)
     index_file = env.input.candidate_index_file
     skipped = SkippedCandidates(env.output.root_dir, count_candidates(index_file))
     plan = None
@@ -138,8 +147,9 @@ def main() -> None:
     write_order(iter_candidates(index_file), ranking.positions)
     try:
         explain(algorithm, ranking, plan, env, missing)
-    except OSError as error:  # the ranking is written, which is what counts
+    except Exception as error:  # the ranking is written, which is what counts
         logger.warning('%s cannot be written, so the report will not say why: %s', MINING_SUMMARY_FILE, error)
+        logger.debug('The reason', exc_info=True)
     logger.info(
         '%d images in the order of %s: %s',
         len(ranking.positions),

@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, create_model
 
+MAX_WEIGHT = 1_000_000  # of a class
+
 
 class Parameter(NamedTuple):
     """One setting.
@@ -40,12 +42,24 @@ def _lower(value: Any) -> Any:
 
 
 def _weights(value: Any) -> Any:
-    """'1, 2.5' or [1, 2.5] or 3 to a list of numbers, '' to itself."""
+    """'1, 2.5' or [1, 2.5] or 3 to a list of numbers, '' to itself; a comma may follow the last."""
     if isinstance(value, str):
         if not value.strip():
             return ''
-        value = [part.strip() for part in value.strip('[]() ').split(',') if part.strip()]
-    return [_number(part) for part in (value if isinstance(value, (list, tuple)) else [value])]
+        value = value.strip('[]() ').removesuffix(',').split(',')
+    parts = list(value) if isinstance(value, (list, tuple)) else [value]
+    try:
+        if any(isinstance(part, bool) for part in parts):
+            raise ValueError
+        numbers = [float(part) for part in parts]
+        if all(0 <= number <= MAX_WEIGHT for number in numbers):
+            return numbers
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ValueError(
+        f'numbers from 0 to {MAX_WEIGHT} are needed, one for each class in the order of class_names, separated by '
+        'commas'
+    )
 
 
 Count = Annotated[int, BeforeValidator(_number), Field(ge=0, le=1_000_000_000)]
@@ -53,8 +67,7 @@ Positive = Annotated[int, BeforeValidator(_number), Field(ge=1, le=1_000_000_000
 Fraction = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1, allow_inf_nan=False)]
 Strength = Annotated[float, BeforeValidator(_or_none), Field(ge=0, le=10, allow_inf_nan=False)]
 Share = Annotated[float, BeforeValidator(_or_none), Field(ge=0, le=1, allow_inf_nan=False)]
-Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
-Weights = Annotated[Literal[''] | list[Weight], BeforeValidator(_weights)]
+Weights = Annotated[Literal[''] | list[float], BeforeValidator(_weights)]
 Aggregate = Annotated[Literal['sum', 'mean', 'max', 'topm'], BeforeValidator(_lower)]
 
 PARAMETERS = (

@@ -48,7 +48,7 @@ class Pool:
 
     Args:
         uncertainty: (N,) float64, nan for images that could not be read.
-        class_terms: (N, C) float16, the uncertainty by class; None unless the order is diverse.
+        class_terms: (N, C) float16, the shares of the classes in the uncertainty; None unless the order is diverse.
         class_mass: (N, C) float16, the objects of each class that are likely there, likewise.
         without_boxes: How many readable images have no box that counts.
     """
@@ -85,8 +85,10 @@ def collect(
         pool.without_boxes += not prediction.scores
         pool.uncertainty[index] = algorithm.uncertainty(prediction)
         if algorithm.diverse:
-            for label, term in algorithm.class_terms(prediction).items():
-                pool.class_terms[index, label] = term
+            terms = algorithm.class_terms(prediction)
+            total = sum(terms.values())
+            for label, term in terms.items():  # as shares: class weights may be beyond what half precision holds
+                pool.class_terms[index, label] = term / total if total > 0 else 0.0
             for label, mass in class_mass(prediction, algorithm).items():
                 pool.class_mass[index, label] = mass
     return pool

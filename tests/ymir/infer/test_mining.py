@@ -89,9 +89,10 @@ def test_ties_keep_the_order_of_the_list_and_unreadable_images_are_last():
     assert ranking.uncertainty.tolist()[:1] == [0.5] and math.isnan(ranking.uncertainty[1])
 
 
-def test_a_full_disk_costs_the_summary_alone(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize('error', [OSError(errno.ENOSPC, 'No space left on device'), ValueError('not finite')])
+def test_what_goes_wrong_after_the_ranking_costs_the_summary_alone(tmp_path, monkeypatch, capsys, error):
     def fail(*_):
-        raise OSError(errno.ENOSPC, 'No space left on device')
+        raise error
 
     task = Task(tmp_path, ['/in/a.jpg', '/in/b.jpg'], [], ('mining',), mining_algorithm='random')
     monkeypatch.setattr(os, 'environ', dict(os.environ))
@@ -103,4 +104,15 @@ def test_a_full_disk_costs_the_summary_alone(tmp_path, monkeypatch, capsys):
     ymir_mining.main()
     assert len(task.ranking()) == 2
     log = capsys.readouterr().out
-    assert 'mining-summary.json cannot be written' in log and 'No space left' in log
+    assert 'mining-summary.json cannot be written' in log and str(error) in log
+
+
+@pytest.mark.parametrize('weights, words', [('1,2', ''), ('5', 'not reach count 1'), ('1,2,3', 'no effect'), ('', '')])
+def test_class_weights_of_another_number_than_the_classes_are_told(tmp_path, monkeypatch, capsys, weights, words):
+    names = {'class_names': ['cat', 'dog'], 'class_distribution_scores': weights}
+    task = Task(tmp_path, ['/in/a.jpg'], [], ('mining',), mining_algorithm='random', **names)
+    monkeypatch.setattr(os, 'environ', dict(os.environ))
+    monkeypatch.setattr('ymir_exc.settings.DEFAULT_ENV_FILE_PATH', str(task.env_file))
+    ymir_mining.main()
+    log = capsys.readouterr().out
+    assert words in log and ('class_distribution_scores has' in log) == bool(words)

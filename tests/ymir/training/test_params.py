@@ -228,3 +228,22 @@ def test_what_was_warned_of_is_not_warned_of_again(caplog):
 def test_what_is_off_can_be_said_where_the_web_form_drops_zeros(value):
     params = load_params(MiningParams, {**NAMES, 'mining_diversity': value, 'mining_explore': value})
     assert (params.mining_diversity, params.mining_explore, params.mining_class_balance) == (0, 0, 0.5)
+
+
+@pytest.mark.parametrize(
+    'value, weights',
+    [('1, 2.5', [1, 2.5]), ('[1,2]', [1, 2]), ('1,2,', [1, 2]), ([1, '2'], [1, 2]), (3, [3]), (0, [0]), (' ', '')],
+)
+def test_class_weights(value, weights):
+    assert load_params(MiningParams, {**NAMES, 'class_distribution_scores': value}).class_distribution_scores == weights
+
+
+@pytest.mark.parametrize(
+    'value',
+    ['1,,2', ',1', '1;2', '1 2', 'a', 'nan,1', '-1', '1e7', True, [1, False], [None, 1], [[1]], {'a': 1}, [10**400]],
+)
+def test_class_weights_that_are_none_are_named(value):
+    with pytest.raises(TaskError) as caught:
+        load_params(MiningParams, {**NAMES, 'class_distribution_scores': value})
+    assert 'one for each class in the order of class_names, separated by commas' in caught.value.sentence
+    assert 'allowed is' not in caught.value.sentence
