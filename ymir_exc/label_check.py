@@ -101,10 +101,13 @@ def read_labels_to_check(path: PathLike) -> list[LabelToCheck]:
         header = next(lines, [])
         missing = [name for name in COLUMNS if name not in header]
         if missing:
-            raise ValueError(f'the first line lacks the columns {", ".join(missing)}')
+            separated = ', which commas must separate' if len(header) == 1 else ''
+            raise ValueError(f'the first line lacks the columns {", ".join(missing)}{separated}')
         places = [header.index(name) for name in COLUMNS]
         rows = []
         for cells in lines:
+            if not any(cells):  # blank, as editors and spreadsheets leave at the end
+                continue
             if len(cells) != len(header):
                 raise ValueError(f'line {lines.line_num} has {len(cells)} cells, {len(header)} are needed')
             rows.append(_row([cells[place] for place in places], lines.line_num))

@@ -161,6 +161,8 @@ def read_mining_summary(directory: PathLike) -> MiningSummary | None:
             raise ResultError(f'{where}first[{k}]: boxes name a class that class_names has not')
     if isinstance(summary.map, dict):
         summary.map = checked_fields(summary.map, PoolMap, _MAP_CHECKS, f'{where}map')
+    if len(set(summary.map.rank)) < len(summary.map.rank):
+        raise ResultError(f'{where}map: rank has a number twice')
     if len(summary.map.points) != len(summary.map.rank):
         raise ResultError(f'{where}map: points and rank must be equally many')
     return summary

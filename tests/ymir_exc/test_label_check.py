@@ -58,9 +58,9 @@ def test_a_failure_leaves_the_old_file(file):
 
 
 def test_saved_by_a_spreadsheet(file):
-    """With a byte order mark, line ends of Windows and a column of one's own."""
+    """With a byte order mark, line ends of Windows, a column of one's own, and blank lines."""
     lines = file.read_bytes().decode('utf-8', 'surrogateescape').splitlines()
-    text = '\ufeffnote,' + '\r\n,'.join(lines) + '\r\n'
+    text = '\ufeffnote,' + '\r\n,'.join(lines) + '\r\n' + ',' * len(COLUMNS) + '\r\n\r\n'
     file.write_bytes(text.encode('utf-8', 'surrogateescape'))
     assert read_labels_to_check(file) == ROWS
 
@@ -69,6 +69,7 @@ def test_saved_by_a_spreadsheet(file):
     ('old', 'new', 'words'),
     [
         ('set,', 'sat,', 'lacks the columns set'),
+        (','.join(COLUMNS), ';'.join(COLUMNS), 'predicted_h, score, which commas must separate'),
         ('extra', 'odd', "line 4: kind is 'odd'; allowed: class, missing, extra, loose"),
         ('validation', 'test', "line 3: set is 'test'; allowed: training, validation"),
         ('0.9875', '1.5', 'line 2: score is 1.5; allowed is 0 to 1'),

@@ -75,6 +75,7 @@ def test_no_file(tmp_path):
         ('{"map": []}', 'map must be a JSON object'),
         ('{"map": {"points": [[1, 2, 3]], "rank": [0]}}', 'map: points must be a list of pairs'),
         ('{"map": {"points": [[1, 2]], "rank": [-1]}}', 'map: rank must be a list of counts'),
+        ('{"map": {"points": [[1, 2], [3, 4]], "rank": [1, 1]}}', 'map: rank has a number twice'),
         ('{"map": {"points": [[1, 2]], "rank": []}}', 'map: points and rank must be equally many'),
     ],
 )
