@@ -1,5 +1,6 @@
 """The part of a training's page that shows the labels which its model contradicts, each as a small picture."""
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ def _card(rank: int, row: LabelToCheck, run: RunFiles, owners: dict[str, str], a
     corners = np.array([(x, y, x + w, y + h) for (x, y, w, h), *_ in marks])
     low, high = corners[:, :2].min(0), corners[:, 2:].max(0)
     name = owners.get(Path(row.image).name)
-    path = run.host_path(row.image) or (Path(name) if name and Path(name).is_file() else None)
+    path = run.host_path(row.image) or (Path(name) if name and os.path.isfile(name) else None)
     picture = album.crop(path, (*low, *(high - low)), SIDE)
     label = t(
         'report.labelled predicted',

@@ -5,6 +5,7 @@ page shows the ranking and, after a mining with inference, the boxes; the scores
 """
 
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -267,7 +268,7 @@ class _Cards:
 
     def _file(self, path: str) -> Path | None:
         file = self.run.host_path(path)
-        if file is None and path in self.sources and Path(self.sources[path]).is_file():
+        if file is None and path in self.sources and os.path.isfile(self.sources[path]):
             file = Path(self.sources[path])
         return file
 

@@ -5,6 +5,7 @@ page. All pictures of a page share one allowance of bytes.
 """
 
 import base64
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -186,7 +187,7 @@ class Album:
     def _draw(
         self, name: str, path: Path | None, xywh: tuple[float, ...] | None, side: int
     ) -> tuple[Picture | None, Text | None]:
-        if path is None or not path.is_file():
+        if path is None or not os.path.isfile(path):
             return None, ABSENT
         if self.left <= 0:
             return None, LEFT_OUT

@@ -4,6 +4,7 @@ Everything may be missing, cut short or broken: then a field is empty and `gaps`
 """
 
 import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -157,7 +158,7 @@ class RunFiles:
                 options.insert(0, self.in_dir / relative)
                 if relative.startswith('assets/'):  # a work directory that was moved has a broken link there
                     options.append(self.in_dir.parent / 'asset_cache' / relative[len('assets/') :])
-        return next((option for option in options if option.is_file()), None)
+        return next((option for option in options if os.path.isfile(option)), None)
 
 
 def is_run(out_dir: Path) -> bool:

@@ -1,5 +1,6 @@
 """The images of an inference and what is to be seen in them, joined from the run and from labels that a user gives."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -74,12 +75,12 @@ def read_scenes(
     found: list[tuple[int, Label]] = []
     for k, key in enumerate(keys):
         path = run.host_path(paths[key]) if key in paths else None
-        if path is None and key in sources and Path(sources[key]).is_file():
+        if path is None and key in sources and os.path.isfile(sources[key]):
             path = Path(sources[key])
         objects = annotations.get(key)
         if key in given:
             path, objects = path or given[key][0], given[key][1]
-        if path is not None and not path.is_file():
+        if path is not None and not os.path.isfile(path):
             path = None
         if key in run.skipped:  # nothing was looked for in it
             objects = None

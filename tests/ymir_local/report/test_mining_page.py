@@ -265,3 +265,11 @@ def test_a_ranking_out_of_order_and_without_numbers_is_told(tmp_path, images, cl
     assert 'is not sorted' not in html and 'Lines of result.tsv without a finite score: 1' in html
     (task.out_dir / 'result.tsv').write_text('/in/assets/a.jpg\t0.1\n/in/assets/c.jpg\t0.4\n')
     assert 'is not sorted' in report(task, tmp_path).html
+
+
+@pytest.mark.parametrize('path', ['a' * 5000, 'a\0b', '\ud800', '/'])
+def test_a_nearest_image_whose_path_can_be_none_has_no_picture(mining, tmp_path, path):
+    summary = read_mining_summary(mining.out_dir)
+    summary.first[1].nearest = path
+    write_mining_summary(mining.out_dir, summary)
+    assert len(cards_of(report(mining, tmp_path))) == NUM_IMAGES
