@@ -19,7 +19,7 @@ OLD_PYTHONS = ('3.8', '3.9')
 # Attributes and keywords of the standard library that came after Python 3.8.
 LATER = re.compile(
     r'\.(removeprefix|removesuffix|is_relative_to|with_stem|hardlink_to|to_thread|pairwise|lcm|'
-    r'nextafter|randbytes|bit_count|waitstatus_to_exitcode|cache)\b(?=\(|\n)|\b(cancel_futures|strict|'
+    r'nextafter|randbytes|bit_count|waitstatus_to_exitcode|cache)\b(?=\(|\n)|\b(cancel_futures|'
     r'kw_only|slots|encoding_warning)=|\bimport (zoneinfo|tomllib|graphlib)\b|\bfrom typing import .*\b('
     r'Annotated|ParamSpec|TypeAlias|Self|Concatenate|NotRequired)\b'
 )
@@ -45,6 +45,8 @@ def test_python_3_8_knows_the_syntax_and_the_library(path):
         for part in ast.walk(getattr(node, name))
     }
     for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'zip':
+            assert not node.keywords, f'line {node.lineno}: zip(strict=...)'
         if isinstance(node, ast.Subscript) and id(node) not in annotations:
             generic = getattr(node.value, 'id', '') in ('dict', 'list', 'tuple', 'set', 'frozenset', 'type')
             assert not generic, f'line {node.lineno}: {ast.unparse(node)}'
