@@ -79,6 +79,26 @@ QUICK = Protocol(
 )
 
 
+def check_folder(folder: Path, protocol: Protocol, data_seed: int) -> None:
+    """See that a folder belongs to a study, or make it its own: records of others must not be mixed with its.
+
+    Args:
+        folder: For records and weights.
+        protocol: What to do.
+        data_seed: Of the generated images.
+
+    Raises:
+        SystemExit: Another study has left its records there.
+    """
+    file, text = folder / 'study.txt', f'data seed {data_seed}\n{protocol}\n'
+    if file.exists() and file.read_text(encoding='utf-8') != text:
+        raise SystemExit(
+            f'{folder} holds records of a study with another --data-seed, or with or without --quick: choose another '
+            f'--out, or see {file.name} there.'
+        )
+    file.write_text(text, encoding='utf-8')
+
+
 class Study:
     """Trains, ranks and records.
 
@@ -91,6 +111,7 @@ class Study:
     def __init__(self, protocol: Protocol, data_seed: int, folder: Path) -> None:
         self.protocol, self.data_seed, self.folder = protocol, data_seed, folder
         folder.mkdir(parents=True, exist_ok=True)
+        check_folder(folder, protocol, data_seed)
         self.records = folder / 'rounds.jsonl'
         self.initial_weights = pretrain(folder / 'pretrained.pt', protocol.pretraining_steps)
         # Seeds of the sets are apart: a scene is a function of seed and number.

@@ -8,6 +8,7 @@ import torch
 
 from benchmarks.mining import curve_table
 from benchmarks.mining.detector import IOU_THR, FrozenPredictor, build_detector, metas_of, prepare
+from benchmarks.mining.learning_curve import QUICK, Protocol, check_folder
 from benchmarks.mining.proxies import harmonic_means, proxies
 from benchmarks.mining.scenes import CLASS_NAMES, POOL, Scenes, make_scenes
 from tmi.families.dense_predictor import DensePredictor
@@ -47,6 +48,14 @@ def test_boxes_lie_in_the_image_and_classes_are_uneven(scenes):
 def test_night_is_dark(scenes):
     means = scenes.images.mean((1, 2, 3))
     assert scenes.night.any() and means[scenes.night].max() < np.median(means[~scenes.night])
+
+
+def test_records_of_two_studies_are_not_mixed(tmp_path):
+    check_folder(tmp_path, Protocol(), 3)
+    check_folder(tmp_path, Protocol(), 3)
+    for protocol, seed in ((Protocol(), 4), (QUICK, 3)):
+        with pytest.raises(SystemExit, match='another --data-seed'):
+            check_folder(tmp_path, protocol, seed)
 
 
 def record(images, boxes, ap50):
