@@ -240,6 +240,8 @@ def _augment(image: np.ndarray, boxes: np.ndarray, rng: np.random.Generator) -> 
 class FrozenPredictor:
     """The predictor of inference and mining for prepared images: what it asks of backbone and neck is looked up.
 
+    Other pixels, such as the views that an algorithm makes of images, go through them.
+
     Args:
         model: The detector, in eval mode.
         prepared: The images.
