@@ -1,5 +1,6 @@
 """A small detector that trains within half a minute on one core, through the library's own model and loss."""
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -249,7 +250,8 @@ class FrozenPredictor:
     """
 
     def __init__(self, model: nn.Module, prepared: Prepared, score_thr: float) -> None:
-        self._predictor = DensePredictor(model, torch.device('cpu'), score_thr, IOU_THR)
+        # A copy: the predictor folds batch norms into convolutions, and the model will be trained on.
+        self._predictor = DensePredictor(copy.deepcopy(model), torch.device('cpu'), score_thr, IOU_THR)
         self._compute = self._predictor.model.extract_feat
         self._predictor.model.extract_feat = self._look_up
         self._prepared = prepared
