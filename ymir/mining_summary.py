@@ -9,6 +9,7 @@ import numpy as np
 from tmi.inference.embeddings import Embeddings
 from tmi.inference.shards import Prediction
 from tmi.mining.algorithm import Algorithm, BoxAlgorithm
+from tmi.mining.picks import LABELLED as LABELLED_IMAGE
 from tmi.mining.pool_map import choose_points, project
 from tmi.mining.rank import Ranking
 from ymir_exc.mining_summary import (
@@ -97,7 +98,7 @@ def _first_image(
     if order is not None and place < len(order.nearest):
         near = int(order.nearest[place])
         image.distance = round(float(order.distance[place]), DIGITS)
-        image.nearest = paths[near] if near >= 0 else (LABELLED if near == -1 else None)
+        image.nearest = paths[near] if near >= 0 else (LABELLED if near == LABELLED_IMAGE else None)
         image.class_gain = round(float(order.class_gain[place]), DIGITS)
         image.explored = bool(order.explored[place])
     return image

@@ -16,7 +16,7 @@ from tmi.mining.algorithm import Algorithm
 
 if TYPE_CHECKING:
     from tmi.inference.embeddings import Embeddings
-    from tmi.mining.order import Order
+    from tmi.mining.picks import Order
 
 logger = logging.getLogger('tmi')
 

@@ -5,20 +5,10 @@ from types import SimpleNamespace
 
 import numpy as np
 
-import tmi.mining.order as module
-from tmi.mining.order import (
-    DRAWN,
-    FEW_BOXES,
-    GAIN_RANGE,
-    LABELLED,
-    LEFT,
-    LIKE_LABELLED,
-    NEAR_DUPLICATE,
-    NONE,
-    STEPS,
-    UNLIKE,
-)
+from tmi.mining import explorer
+from tmi.mining.explorer import DRAWN
 from tmi.mining.parameters import PARAMETERS
+from tmi.mining.picks import FEW_BOXES, GAIN_RANGE, LABELLED, LEFT, LIKE_LABELLED, NEAR_DUPLICATE, NONE, STEPS, UNLIKE
 from tmi.mining.similarity import Directions, cosines
 
 
@@ -108,7 +98,7 @@ def plain_order(uncertainty, class_terms, class_mass, embeddings, readable, labe
                 deal()
 
     def deal():
-        size = DRAWN * module.BLOCK_TURNS
+        size = DRAWN * explorer.BLOCK_TURNS
         turns.extend(permutation[start : start + size] for start in range(0, len(permutation), size))
 
     def most_valuable():

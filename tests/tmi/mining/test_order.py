@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from tests.tmi.mining.order_reference import Rows, plain_order, settings
+from tmi.mining import explorer
 from tmi.mining import order as module
-from tmi.mining.order import LABELLED, NONE, order
+from tmi.mining.order import order
+from tmi.mining.picks import LABELLED, NONE, distance_of
 
 NO_LABELS = np.zeros((0, 16))
 
@@ -50,7 +52,7 @@ def random_pool(seed, num_images=150, num_classes=3, dimensions=16, labelled=5):
 )
 def test_the_order_is_the_one_of_the_definition(monkeypatch, seed, pool, keys):
     monkeypatch.setattr(module, 'ACTIVE', (7, 1, 2048)[seed % 3])
-    monkeypatch.setattr(module, 'BLOCK_TURNS', (1, 2, 64)[seed % 3])
+    monkeypatch.setattr(explorer, 'BLOCK_TURNS', (1, 2, 64)[seed % 3])
     pool, keys = random_pool(seed, **pool), settings(**keys)
     found = order(**pool, settings=keys)
     records, ranking, near_duplicates = plain_order(*pool.values(), keys)
@@ -129,7 +131,7 @@ def test_what_is_unlike_enough_comes_by_uncertainty():
     found = order(**pool, settings=settings(mining_class_balance=0.0, mining_explore=0.0, mining_order_size=500))
     highest = np.array([pool['uncertainty'][scene == number].max() for number in range(200)])
     assert pool['uncertainty'][found.ranking[:100]].mean() > 0.99 * np.sort(highest)[100:].mean()
-    assert [round(float(module._distance(cosine)), 6) for cosine in (-1, 0.5, 0.65, 0.8, 1)] == [1, 1, 0.0625, 0, 0]
+    assert [round(float(distance_of(cosine)), 6) for cosine in (-1, 0.5, 0.65, 0.8, 1)] == [1, 1, 0.0625, 0, 0]
 
 
 @pytest.mark.parametrize('seed', [0, 1, 2])
