@@ -1,11 +1,11 @@
-"""Charts as inline SVG: lines with axes, bars, a heat map of a matrix, and a map of points.
+"""Charts as inline SVG: lines with axes, bars, and a heat map of a matrix.
 
 Colours come from variables of the page's style sheet, so that one chart serves the light and the dark scheme; values
 are shown by `<title>` when the pointer rests on a mark.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -35,36 +35,6 @@ class Series(NamedTuple):
     colour: int = 0
     style: str = 'line'
     dots: bool = False
-
-
-class Cloud(NamedTuple):
-    """Points of one kind.
-
-    Args:
-        name: in the legend and in the hover text.
-        points: (N, 2).
-        kind: class of the style sheet.
-    """
-
-    name: Text
-    points: np.ndarray
-    kind: str
-
-
-class Spot(NamedTuple):
-    """A point of its own.
-
-    Args:
-        point: x and y.
-        title: shows when the pointer rests on it.
-        anchor: id of the part of the page that a click goes to.
-        kind: class of the style sheet.
-    """
-
-    point: Sequence[float]
-    title: Text
-    anchor: str
-    kind: str
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
@@ -136,7 +106,7 @@ def line_chart(
     def py(y: np.ndarray) -> np.ndarray:
         return TOP + plot_h - (np.asarray(y) - y_low) / (y_high - y_low) * plot_h
 
-    parts = [_open(label, width, height, 'line-chart')]
+    parts = [open_svg(label, width, height, 'line-chart')]
     parts += [
         _grid_line(LEFT, py(tick), width - RIGHT, py(tick)) + _label(LEFT - 6, py(tick) + 4, number(tick), 'end')
         for tick in y_ticks
@@ -203,7 +173,7 @@ def bar_chart(
     top = y_ticks[-1] if y_ticks[-1] >= counts.sum(0).max(initial=0) else counts.sum(0).max()
     plot_w, plot_h = width - LEFT - RIGHT, height - TOP - BOTTOM
     bar = plot_w / counts.shape[1]
-    parts = [_open(label, width, height, 'bar-chart')]
+    parts = [open_svg(label, width, height, 'bar-chart')]
     for tick in y_ticks:
         y = TOP + plot_h * (1 - tick / top)
         parts.append(_grid_line(LEFT, y, width - RIGHT, y) + _label(LEFT - 6, y + 4, number(tick), 'end'))
@@ -260,7 +230,7 @@ def heat_map(
     small = ' small' if cell == 12 else ''
     darkest = 0.4 if cell > 12 else 0.9  # numbers in the cells stay readable in both schemes
     shown = max(int((margin - 14) / 7), 3) if cell > 12 else max(int((margin - 12) / 5.5), 3)
-    parts = [_open(label, width, height, 'heat-map' + small)]
+    parts = [open_svg(label, width, height, 'heat-map' + small)]
     parts.append(_upright(14, top + num_rows * cell / 2, row_name))
     parts.append(
         Markup('<text class="axis-name" text-anchor="middle" x="{}" y="14">{}</text>').format(
@@ -306,59 +276,21 @@ def heat_map(
     return Markup('').join(parts) + Markup('</svg>')
 
 
-def point_map(
-    label: Text,
-    clouds: Sequence[Cloud],
-    spots: Sequence[Spot],
-    spot_names: Mapping[str, Text],
-    width: int = 1110,
-    height: int = 480,
-) -> Markup:
-    """Draw points whose axes mean nothing; each cloud is one path, so that thousands of points stay small.
-
-    Args:
-        label: what the map shows, for screen readers.
-        clouds: drawn in turn.
-        spots: drawn over them.
-        spot_names: kinds of the spots, for the legend.
-        width: in pixels.
-        height: in pixels.
-    """
-    every = np.concatenate([*(cloud.points for cloud in clouds), np.array([spot.point for spot in spots])], axis=0)
-    low, high = every.min(0), every.max(0)
-    edge = 10
-    size = np.array([width, height]) - 2 * edge
-
-    def place(points: Sequence[float] | np.ndarray) -> np.ndarray:
-        return edge + (np.asarray(points, float) - low) / np.where(high > low, high - low, 1) * size
-
-    parts = [_open(label, width, height, 'point-map')]
-    parts.append(Markup('<rect class="field" x="0.5" y="0.5" width="{}" height="{}"/>').format(width - 1, height - 1))
-    for cloud in clouds:
-        spread = np.unique(np.round(place(cloud.points), 1), axis=0)
-        path = ''.join(f'M{x:g} {y:g}h0' for x, y in spread)
-        parts.append(Markup('<path class="cloud {}" d="{}">{}</path>').format(cloud.kind, path, cloud.name.title()))
-    for spot in spots:
-        x, y = place(spot.point)
-        parts.append(
-            Markup('<a href="#{}"><circle class="spot {}" cx="{:.1f}" cy="{:.1f}" r="5">{}</circle></a>').format(
-                spot.anchor, spot.kind, x, y, spot.title.title()
-            )
-        )
-    names = [*((spot_names[kind], kind) for kind in spot_names), *((cloud.name, cloud.kind) for cloud in clouds[::-1])]
-    items = Markup('').join(
-        Markup('<li><i class="swatch square {}"></i>{}</li>').format(kind, name) for name, kind in names
-    )
-    return Markup('').join(parts) + Markup('</svg><ul class="legend wide">{}</ul>').format(items)
-
-
 def _finite(item: Series) -> tuple[np.ndarray, np.ndarray]:
     x, y = np.asarray(item.x, float), np.asarray(item.y, float)
     keep = np.isfinite(x) & np.isfinite(y)
     return x[keep], y[keep]
 
 
-def _open(label: Text, width: float, height: float, kind: str) -> Markup:
+def open_svg(label: Text, width: float, height: float, kind: str) -> Markup:
+    """Return the opening tag of a chart.
+
+    Args:
+        label: what it shows, for screen readers.
+        width: in pixels.
+        height: in pixels.
+        kind: class of the style sheet.
+    """
     return Markup(
         '<svg class="chart {}" role="img" {} viewBox="0 0 {w:.0f} {h:.0f}" width="{w:.0f}" height="{h:.0f}">'
     ).format(kind, label.attribute('aria-label'), w=width, h=height)

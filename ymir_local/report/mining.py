@@ -18,8 +18,9 @@ from ymir_exc.reading import DetectedObject, scores_repeat_the_order
 
 from ..texts import Text, as_text, t
 from . import summary
-from .charts import Cloud, Spot, bar_chart, number, point_map
+from .charts import bar_chart, number
 from .pictures import Album, Mark
+from .point_map import Cloud, Spot, point_map
 from .run_files import RunFiles
 
 TOP, BOTTOM = 24, 8  # TOP: at once; what is known of the further ones is folded away
