@@ -17,7 +17,7 @@ from tmi.training.examination import ChosenImages, Examination, examine
 from tmi.training.mining_stats import fit_stats
 from tmi.zoo.weights import CHECKPOINT_SUFFIXES
 from ymir.errors import as_task_error
-from ymir.labels_to_check import write_labels_to_check
+from ymir.labels_to_check import list_labels_to_check
 from ymir.output_paths import prediction_folder
 from ymir.progress import ExaminationProgress
 from ymir.stage_files import write_later_file
@@ -64,7 +64,7 @@ def writers(params: TrainingSettings) -> dict[str, Callable[[Examination, Traini
     """
     found = {MINING_STATS_FILE: _write_mining_stats}
     if params.check_labels:
-        found[LABELS_TO_CHECK_FILE] = write_labels_to_check
+        found[LABELS_TO_CHECK_FILE] = list_labels_to_check
     return found
 
 

@@ -14,7 +14,7 @@ logger = logging.getLogger('ymir')
 MAX_ROWS = 10_000
 
 
-def write_labels_to_check(examination: Examination, task: TrainingTask, weights: str) -> None:
+def list_labels_to_check(examination: Examination, task: TrainingTask, weights: str) -> None:
     """Write the table and name it beside the weights.
 
     Args:
