@@ -76,7 +76,7 @@ def tree(folder):
     return {str(path): path.read_bytes() if path.is_file() else None for path in Path(folder).rglob('*')}
 
 
-def rejected(out, *words):
+def assert_rejected(out, *words):
     """The task is rejected with 300001 and these words, and nothing has changed on the disk."""
     before = tree(out.parent)
     with pytest.raises(TaskError) as caught:
@@ -97,7 +97,7 @@ def test_a_file_where_a_folder_is_needed(make_task, kind, name):
     path = out / name
     path.parent.mkdir(exist_ok=True) if name != '.' else None
     path.write_text('x')
-    rejected(out, f'{path} is a file, and the task needs a folder there', 'empty output folder')
+    assert_rejected(out, f'{path} is a file, and the task needs a folder there', 'empty output folder')
 
 
 @pytest.mark.parametrize('kind, name', cases(FOLDERS))
@@ -106,14 +106,14 @@ def test_a_link_to_nothing_where_a_folder_is_needed(make_task, kind, name):
     path = out / name
     path.parent.mkdir(exist_ok=True) if name != '.' else None
     Path(os.path.normpath(path)).symlink_to('/nowhere/else')
-    rejected(out, f'{path} is a link to /nowhere/else, which does not exist')
+    assert_rejected(out, f'{path} is a link to /nowhere/else, which does not exist')
 
 
 @pytest.mark.parametrize('kind, name', cases(FILES))
 def test_a_folder_where_a_file_is_needed(make_task, kind, name):
     out = make_task(kind)
     (out / name / 'inner').mkdir(parents=True)
-    rejected(out, f'{out / name} is a folder, and the task needs a file there', 'empty output folder')
+    assert_rejected(out, f'{out / name} is a folder, and the task needs a file there', 'empty output folder')
 
 
 @pytest.mark.parametrize('kind', FLAGS)
@@ -134,7 +134,7 @@ def test_a_folder_that_cannot_be_written_to(make_task, kind, number, words, monk
         raise OSError(number, os.strerror(number), str(path))
 
     monkeypatch.setattr('pathlib.Path.write_bytes', fail)
-    rejected(out, words, out)
+    assert_rejected(out, words, out)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_what_is_neither_a_file_nor_a_folder(make_task, kind, name, target):
         os.mkfifo(out / name)
     else:
         (out / name).symlink_to(out)
-    rejected(out, out / name, 'a device or a pipe' if target == 'pipe' else 'is a link')
+    assert_rejected(out, out / name, 'a device or a pipe' if target == 'pipe' else 'is a link')
 
 
 @pytest.mark.parametrize('kind', FLAGS)
