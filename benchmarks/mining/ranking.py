@@ -12,7 +12,9 @@ from torch import nn
 from benchmarks.mining.detector import FrozenPredictor, Prepared
 from benchmarks.mining.scenes import CLASS_NAMES, Scenes
 from tmi.inference.embeddings import Embeddings, EmbeddingWriter
+from tmi.inference.images import Image
 from tmi.inference.shards import Prediction
+from tmi.inference.worker import to_prediction
 from tmi.mining import ALGORITHMS
 from tmi.mining.algorithm import Algorithm, BoxAlgorithm
 from tmi.mining.calibration import fit_calibration
@@ -113,19 +115,8 @@ def inspect(model: nn.Module, prepared: Prepared, algorithm: type[Algorithm] | N
         writer = EmbeddingWriter(Path(folder), 0)
         for place, one in enumerate(predictor.run('inspect', measure, with_class_maps)):
             writer.write([one.embedding.numpy()])
-            predictions.append(
-                Prediction(
-                    index=place,
-                    path=str(place),
-                    size=prepared.scenes.images.shape[2:0:-1],
-                    boxes=one.detections.boxes.tolist(),
-                    scores=one.detections.scores.double().numpy().round(6).tolist(),
-                    labels=one.detections.labels.tolist(),
-                    support=one.support.tolist(),
-                    spread=one.spread.double().numpy().round(4).tolist(),
-                    value=one.value,
-                )
-            )
+            height, width = prepared.scenes.images.shape[1:3]
+            predictions.append(to_prediction(Image(place, str(place), {'ori_shape': (height, width)}), one))
         writer.close()
         embeddings = Embeddings(Path(folder), 1, len(predictions)).rows(np.arange(len(predictions)))
     return Inspected(predictions, embeddings)

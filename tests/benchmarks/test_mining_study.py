@@ -132,9 +132,9 @@ def test_changed_images_are_looked_at_anew(scenes):
     expected = plain.inspect(torch.from_numpy(prepared.scenes.images).flip(2), metas_of(prepared.scenes))
     on_flipped = []
 
-    def measure(predictor, images, metas, evidence, class_maps):
-        on_flipped.extend(predictor.inspect_once(images.flip(2), metas, False)[0])
-        return [0.0] * len(metas)
+    def measure(predictor, batch):
+        on_flipped.extend(predictor.inspect_once(batch.pixels.flip(2), batch.metas, False)[0])
+        return [0.0] * len(batch.metas)
 
     assert len(list(FrozenPredictor(model, prepared, 0.0).run('inspect', measure, False))) == 4
     for one, other in zip(expected, on_flipped, strict=True):

@@ -18,7 +18,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from mmengine.config import ConfigDict
@@ -72,8 +72,26 @@ class Evidence:
 
 ClassMaps = Sequence[Tensor]
 """Per level (B, A, C, h, w) float, in [0, 1]: the score of each class at each place."""
-Measure = Callable[['Predictor', Tensor, Sequence[dict[str, Any]], list[Evidence], ClassMaps | None], list[float]]
-"""(predictor, pixels, metas, evidence, class maps) -> a number for each image."""
+
+
+class InspectedBatch(NamedTuple):
+    """A batch that has gone through the network, as an algorithm of mining measures it.
+
+    Args:
+        pixels: (n, H, W, 3) uint8 BGR, the input.
+        metas: Of each image, with `img_path`.
+        evidence: Of each image.
+        class_maps: None if they were not asked for or the model has none.
+    """
+
+    pixels: Tensor
+    metas: Sequence[dict[str, Any]]
+    evidence: list[Evidence]
+    class_maps: ClassMaps | None = None
+
+
+Measure = Callable[['Predictor', InspectedBatch], list[float]]
+"""Gives a number for each image of a batch."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +192,7 @@ class Predictor(ABC):
         def inspect_part(part: Tensor, part_metas: Sequence[dict[str, Any]]) -> list[Evidence]:
             evidence, class_maps = self.inspect_once(part, part_metas, with_class_maps)
             if measure is not None:
-                for one, value in zip(evidence, measure(self, part, part_metas, evidence, class_maps)):
+                for one, value in zip(evidence, measure(self, InspectedBatch(part, part_metas, evidence, class_maps))):
                     one.value = value
             return evidence
 

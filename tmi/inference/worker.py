@@ -92,7 +92,7 @@ def predict_batch(
                 found.update(zip(part, predictor.predict(*filled)))
             else:
                 found.update(zip(part, predictor.inspect(*filled, algorithm.measure, algorithm.with_class_maps)))
-    predictions = [_to_prediction(image, found.get(place)) for place, image in enumerate(batch.images)]
+    predictions = [to_prediction(image, found.get(place)) for place, image in enumerate(batch.images)]
     if algorithm is None:
         return predictions, []
     return predictions, [
@@ -108,7 +108,16 @@ def _fill(pixels: Tensor, metas: Sequence[dict], size: int) -> tuple:
     return torch.cat([pixels, pixels[-1:].expand(lacking, -1, -1, -1)]), [*metas, *metas[-1:] * lacking]
 
 
-def _to_prediction(image: Image, found: Detections | Evidence | None) -> Prediction:
+def to_prediction(image: Image, found: Detections | Evidence | None) -> Prediction:
+    """Bring what was found in an image into the form of the shard files.
+
+    Args:
+        image: The image.
+        found: Boxes, or what mining asks besides; None if the image could not be read.
+
+    Returns:
+        Its prediction.
+    """
     if found is None:
         return Prediction(image.index, image.path, problem=image.problem)
     detections = found.detections if isinstance(found, Evidence) else found

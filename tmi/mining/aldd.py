@@ -8,7 +8,7 @@ scores in the image count. `benchmarks/mining/aldd_forms.py` compares the two.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tmi.errors import SettingError
 from tmi.inference.shards import Prediction
@@ -17,7 +17,7 @@ from tmi.mining.algorithm import Algorithm
 if TYPE_CHECKING:  # the process that ranks does without torch
     from torch import Tensor
 
-    from tmi.families.base import ClassMaps, Evidence, Predictor
+    from tmi.families.base import InspectedBatch, Predictor
 
 STRIDE = 4  # pixels of the input for one of the maps
 WINDOW = 3  # of a neighbourhood, 12 pixels of the input
@@ -34,26 +34,19 @@ class Aldd(Algorithm):
     with_class_maps = True
     uses_stats = False
 
-    def measure(
-        self,
-        predictor: 'Predictor',
-        pixels: 'Tensor',
-        metas: Sequence[dict[str, Any]],
-        evidence: 'list[Evidence]',
-        class_maps: 'ClassMaps | None',
-    ) -> list[float]:
+    def measure(self, predictor: 'Predictor', batch: 'InspectedBatch') -> list[float]:
         """Measure each image on its own, so that it does not depend on the others of its batch; see `Measure`."""
         import torch
 
-        if class_maps is None:
+        if batch.class_maps is None:
             raise SettingError(
                 'mining_algorithm is aldd, which reads the class scores of every place of the image, and this model '
                 'gives none: choose one that works with boxes, such as hybrid, entropy, dcus, lius or cald.'
             )
-        weights = class_maps[0].new_tensor(self.class_weights())
+        weights = batch.class_maps[0].new_tensor(self.class_weights())
         values = [
-            disagreement([level[place] for level in class_maps], weights, pixels.shape[1:3])
-            for place in range(len(metas))
+            disagreement([level[place] for level in batch.class_maps], weights, batch.pixels.shape[1:3])
+            for place in range(len(batch.metas))
         ]
         return torch.stack(values).nan_to_num(0.0, 0.0, 0.0).tolist()
 

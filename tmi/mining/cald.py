@@ -5,7 +5,6 @@ changed image and is classified differently, or the other way round. The closer,
 stage of the paper, which balances classes, is left to `hybrid`.
 """
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,9 +14,7 @@ from tmi.mining.algorithm import Algorithm
 from tmi.mining.matching import iou_matrix
 
 if TYPE_CHECKING:  # the process that ranks does without torch
-    from torch import Tensor
-
-    from tmi.families.base import ClassMaps, Evidence, Predictor
+    from tmi.families.base import Evidence, InspectedBatch, Predictor
 
 BASE_POINT = 1.3
 # An image without boxes counts as one whose boxes are sure and stay where they are (IoU 1 and score 1): after images
@@ -52,27 +49,22 @@ class Cald(Algorithm):
     passes = 5
     uses_stats = False
 
-    def measure(
-        self,
-        predictor: 'Predictor',
-        pixels: 'Tensor',
-        metas: Sequence[dict[str, Any]],
-        evidence: 'list[Evidence]',
-        class_maps: 'ClassMaps | None',
-    ) -> list[float]:
+    def measure(self, predictor: 'Predictor', batch: 'InspectedBatch') -> list[float]:
         """Predict four views of each image and compare them with it; see `Measure`."""
         from tmi.mining.views import make_views, random_of
 
-        references = [self._reference(one, meta) for one, meta in zip(evidence, metas)]
+        references = [self._reference(one, meta) for one, meta in zip(batch.evidence, batch.metas)]
         if not any(len(one.boxes) for one in references):
             return [WITHOUT_BOXES] * len(references)
         boxes_of_images = [one.boxes for one in references]
-        randoms = [random_of(one.numpy(), self.settings.mining_seed) for one in pixels]
-        views = make_views(pixels.to(predictor.device), boxes_of_images, metas, randoms, predictor.input_multiple)
+        randoms = [random_of(one.numpy(), self.settings.mining_seed) for one in batch.pixels]
+        views = make_views(
+            batch.pixels.to(predictor.device), boxes_of_images, batch.metas, randoms, predictor.input_multiple
+        )
         distances = [[] for _ in references]
         for view in views:
             view_meta = {'ori_shape': tuple(view.pixels.shape[1:3]), 'scale_factor': (1.0, 1.0)}
-            found, _ = predictor.inspect_once(view.pixels, [view_meta] * len(metas), False)
+            found, _ = predictor.inspect_once(view.pixels, [view_meta] * len(references), False)
             for of_image, reference, boxes, on_view in zip(distances, references, view.boxes, found):
                 if len(boxes):
                     of_image.append(distance(reference._replace(boxes=boxes), self._boxes(on_view)))

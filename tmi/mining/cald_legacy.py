@@ -16,9 +16,7 @@ from tmi.mining.cald import js_divergence
 from tmi.mining.matching import iou_matrix
 
 if TYPE_CHECKING:  # the process that ranks does without torch
-    from torch import Tensor
-
-    from tmi.families.base import ClassMaps, Detections, Evidence, Predictor
+    from tmi.families.base import Detections, InspectedBatch, Predictor
 
 BETA = 1.3
 MIN_SCORE = 0.25
@@ -52,32 +50,25 @@ class CaldLegacy(Algorithm):
         """Boxes need a score above this to count: that executor's, or the user's if it is higher."""
         return max(MIN_SCORE, self.settings.conf_threshold)
 
-    def measure(
-        self,
-        predictor: 'Predictor',
-        pixels: 'Tensor',
-        metas: Sequence[dict[str, Any]],
-        evidence: 'list[Evidence]',
-        class_maps: 'ClassMaps | None',
-    ) -> list[float]:
+    def measure(self, predictor: 'Predictor', batch: 'InspectedBatch') -> list[float]:
         """Read the images of a batch again, change and predict them; see `Measure`."""
         import torch
 
-        references = [self._best(one.detections) for one in evidence]
+        references = [self._best(one.detections) for one in batch.evidence]
         # The network gets as many images as ever; those without boxes stay as they are and are not looked at.
         changes = [
             self._changes(meta['img_path'], boxes.astype(np.int32)) if len(boxes) else None
-            for meta, (boxes, _) in zip(metas, references)
+            for meta, (boxes, _) in zip(batch.metas, references)
         ]
         if not any(changes):
-            return [-BETA] * len(metas)
+            return [-BETA] * len(references)
         found = []  # of each change, of each image
         for number in range(4):
-            batch = [
-                pixels[place] if change is None else torch.from_numpy(self._letterboxed(change[number].image, meta))
-                for place, (change, meta) in enumerate(zip(changes, metas))
+            views = [
+                pixels if change is None else torch.from_numpy(self._letterboxed(change[number].image, meta))
+                for pixels, change, meta in zip(batch.pixels, changes, batch.metas)
             ]
-            found.append([self._best(one) for one in predictor.predict_once(torch.stack(batch), metas)])
+            found.append([self._best(one) for one in predictor.predict_once(torch.stack(views), batch.metas)])
         return [
             -BETA
             if change is None

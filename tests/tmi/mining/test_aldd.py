@@ -9,6 +9,7 @@ import torch
 
 from benchmarks.mining.aldd_forms import full_form, spearman
 from tmi.errors import SettingError
+from tmi.families.base import InspectedBatch
 from tmi.mining import ALGORITHMS
 from tmi.mining.aldd import disagreement
 from tmi.settings import MiningSettings
@@ -111,7 +112,7 @@ def test_measure_takes_each_image_by_itself():
 
     def measure(places):
         maps = [torch.stack([images[place][level] for place in places]) for level in range(2)]
-        return make('1,2').measure(None, pixels, [metas[place] for place in places], [], maps)
+        return make('1,2').measure(None, InspectedBatch(pixels, [metas[place] for place in places], [], maps))
 
     together = measure(range(5))
     assert len(set(together)) == 5 and min(together) > 0
@@ -123,9 +124,9 @@ def test_measure_takes_each_image_by_itself():
 
 def test_maps_that_are_not_finite_count_nothing():
     maps = [torch.full((1, 1, 3, 8, 8), math.nan)]
-    assert make().measure(None, torch.zeros(1, 64, 64, 3), [{}], [], maps) == [0.0]
+    assert make().measure(None, InspectedBatch(torch.zeros(1, 64, 64, 3), [{}], [], maps)) == [0.0]
 
 
 def test_a_model_without_class_maps_is_an_error_that_names_what_works():
     with pytest.raises(SettingError, match='mining_algorithm is aldd.*hybrid, entropy, dcus'):
-        make().measure(None, torch.zeros(1, 64, 64, 3), [{}], [], None)
+        make().measure(None, InspectedBatch(torch.zeros(1, 64, 64, 3), [{}], []))

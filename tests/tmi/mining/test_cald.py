@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tmi.families.base import Detections, Evidence
+from tmi.families.base import Detections, Evidence, InspectedBatch
 from tmi.inference.images import Letterbox
 from tmi.mining import ALGORITHMS, views
 from tmi.mining.cald import WITHOUT_BOXES, Boxes, distance
@@ -227,7 +227,7 @@ def test_cald_from_end_to_end(tmp_path):
     _, pixels, metas = batch_of(tmp_path, 12)
     in_input = [predictor.evidence(one, least=1 if place else 9) for place, one in enumerate(pixels)]  # one is empty
     evidence = [on_image(one, meta) for one, meta in zip(in_input, metas)]
-    values = algorithm.measure(predictor, pixels, metas, evidence, None)
+    values = algorithm.measure(predictor, InspectedBatch(pixels, metas, evidence))
     for one, reference, meta, value in zip(pixels, in_input, metas, values):
         boxes = reference.detections.boxes.double().numpy()
         moved = list(views.make_views(one[None], [boxes], [meta], [views.random_of(one.numpy(), 0)]))
@@ -276,10 +276,12 @@ def test_an_image_does_not_depend_on_its_company(name, tmp_path):
     predictor, algorithm = Scripted(), make(name)
     _, pixels, metas = batch_of(tmp_path, 6)
     evidence = [predictor.evidence(one) for one in pixels]
-    together = algorithm.measure(predictor, pixels, metas, evidence, None)
+    together = algorithm.measure(predictor, InspectedBatch(pixels, metas, evidence))
     for places in ([5, 4, 3, 2, 1, 0], [3], [2, 2, 2], [0, 4]):
         chosen = [metas[place] for place in places], [evidence[place] for place in places]
-        assert algorithm.measure(predictor, pixels[places], *chosen, None) == [together[place] for place in places]
+        assert algorithm.measure(predictor, InspectedBatch(pixels[places], *chosen)) == [
+            together[place] for place in places
+        ]
 
 
 def test_legacy_score():
@@ -314,7 +316,7 @@ def test_legacy_from_end_to_end(tmp_path):
     predictor, algorithm, letterbox = Scripted(), make('cald_legacy'), Letterbox(STEPS)
     paths, pixels, metas = batch_of(tmp_path, 12)
     evidence = [predictor.evidence(one, least=1 if place else 9) for place, one in enumerate(pixels)]  # one is empty
-    values = algorithm.measure(predictor, pixels, metas, evidence, None)
+    values = algorithm.measure(predictor, InspectedBatch(pixels, metas, evidence))
     counted = 0
     for path, one, value in zip(paths, evidence, values):
         boxes, scores = best(one.detections)
