@@ -4,23 +4,13 @@ Decoding a photo costs more than all other augmentations of a small input size t
 LoadCachedImage decodes each file once, shrinks it to what the recipe can use and keeps the pixels.
 """
 
-import io
-
-import cv2
-import numpy as np
 from mmcv.transforms import BaseTransform
 from mmdet.structures.bbox import autocast_box_type
-from mmengine import fileio
-from PIL.JpegImagePlugin import JpegImageFile
 
-from mmyolo.datasets.image_cache import image_key, open_image_cache
 from mmyolo.registry import TRANSFORMS
 
 from .boxes import rescale_and_translate_
-from .loading import check_regular_file, decode_image
-
-_ORIENTATION = 0x0112  # EXIF tag
-_REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
+from .image_loader import ImageLoader
 
 
 @TRANSFORMS.register_module()
@@ -60,10 +50,7 @@ class LoadCachedImage(BaseTransform):
         self.max_size = max_size
         self.cache_bytes = cache_bytes
         self.cache_dir = cache_dir
-        self.backend_args = backend_args
-        self._keys: dict[str, bytes] = {}
-        # Made here, before the loader processes are forked, so that they share it.
-        open_image_cache(cache_bytes, cache_dir)
+        self._loader = ImageLoader(cache_bytes, cache_dir, backend_args)
 
     @autocast_box_type()
     def transform(self, results: dict) -> dict:
@@ -84,7 +71,7 @@ class LoadCachedImage(BaseTransform):
             raise ValueError(
                 'LoadCachedImage scales the boxes with the image: put LoadAnnotations before it in the pipeline'
             )
-        image, ori_shape = self._load(results['img_path'])
+        image, ori_shape = self._loader.load(results['img_path'], self.max_size)
         height, width = image.shape[:2]
         factor = (width / ori_shape[1], height / ori_shape[0])
         results['img'] = image
@@ -100,73 +87,8 @@ class LoadCachedImage(BaseTransform):
                 results['gt_keypoints'].rescale_(factor)
         return results
 
-    def _load(self, path: str) -> tuple[np.ndarray, tuple[int, int]]:
-        cache = open_image_cache(self.cache_bytes, self.cache_dir)
-        key = self._keys.get(path)
-        if key is None:
-            key = self._keys[path] = image_key(path, self.max_size)
-        found = cache.get(key)
-        if found is None:
-            check_regular_file(path)
-            found = decode_shrunk(fileio.get(path, backend_args=self.backend_args), self.max_size, path)
-            found[0].flags.writeable = False
-            cache.put(key, *found)
-        return found
-
     def __repr__(self) -> str:
         return (
             f'{self.__class__.__name__}(max_size={self.max_size}, cache_bytes={self.cache_bytes}, '
             f'cache_dir={self.cache_dir!r})'
         )
-
-
-def decode_shrunk(data: bytes, max_size: int, path: str) -> tuple[np.ndarray, tuple[int, int]]:
-    """Decode an image and shrink it by area if its longer side exceeds a limit.
-
-    Args:
-        data: The file.
-        max_size: The limit in pixels.
-        path: Name of the file, for errors.
-
-    Returns:
-        (h, w, 3) BGR uint8 and the full size (h, w) of the image, both after turning by EXIF.
-
-    Raises:
-        UnreadableImageError: The data cannot be decoded.
-    """
-    divisor, header = _reduction(data, max_size)
-    image = decode_image(data, path, _REDUCED.get(divisor, cv2.IMREAD_COLOR))
-    height, width = image.shape[:2]
-    if divisor > 1:
-        # The header does not say whether cv2 turned the image; the sides of what it gave do.
-        turned = (width, height) == tuple(-(-side // divisor) for side in header) and width != height
-        height, width = header[::-1] if turned else header
-        # A last pixel of which less than half is image would shift the rest when resized.
-        image = image[: max(round(height / divisor), 1), : max(round(width / divisor), 1)]
-    ratio = max_size / max(height, width)
-    if ratio < 1:
-        size = (max(round(width * ratio), 1), max(round(height * ratio), 1))
-        if size != image.shape[1::-1]:
-            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(image), (height, width)
-
-
-def _reduction(data: bytes, max_size: int) -> tuple[int, tuple[int, int] | None]:
-    """By what to divide the sides while decoding, 1 for all but large JPEGs.
-
-    Where it is more, also the size (h, w) in the header. An image that EXIF turns is divided if nothing remains, since
-    the part of a pixel that does would be at the other end.
-    """
-    if data[:2] != b'\xff\xd8':
-        return 1, None
-    try:
-        with JpegImageFile(io.BytesIO(data)) as image:  # Image.open raises an error for large ones
-            width, height = image.size
-            upright = image.getexif().get(_ORIENTATION, 1) == 1
-    except Exception:  # OpenCV reads more than Pillow does, and gives the verdict
-        return 1, None
-    for divisor in _REDUCED:
-        whole = height % divisor == width % divisor == 0
-        if max(height, width) >= divisor * max_size and (upright or whole):
-            return divisor, (height, width)
-    return 1, None

@@ -11,9 +11,9 @@ from mmyolo.datasets.transforms import (
     LoadCachedImage,
     LoadImageFromFile,
     YOLOv5KeepRatioResize,
-    cached_image,
+    image_loader,
 )
-from mmyolo.datasets.transforms.cached_image import decode_shrunk
+from mmyolo.datasets.transforms.image_loader import decode_shrunk
 
 MEGABYTE = 1024**2
 
@@ -127,7 +127,7 @@ def test_the_wrong_order_is_rejected(photo, cache_dir):
 def test_the_second_load_decodes_nothing(photo, cache_dir, monkeypatch):
     path = photo(300, 200)
     first = load(path, cache_dir=cache_dir)
-    monkeypatch.setattr(cached_image, 'decode_shrunk', None)
+    monkeypatch.setattr(image_loader, 'decode_shrunk', None)
     second = load(path, cache_dir=cache_dir)
     assert (first['img'] == second['img']).all()
     assert {key: first[key] for key in first if key != 'img'} == {key: second[key] for key in second if key != 'img'}
