@@ -1,8 +1,10 @@
 """Classes of a weight file, read without torch: from every form of checkpoint, and from hostile and broken files."""
 
+import fnmatch
 import os
 import pickle
 import random
+import re
 import resource
 import zipfile
 from collections import OrderedDict
@@ -10,10 +12,12 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
+import yaml
 from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
 
-from ymir_local.platform.package import PackageError, read_package
+from tmi.mining.stats import MINING_STATS_FILE
+from ymir_local.platform.package import MINING_STATS_FILES, PackageError, read_package
 from ymir_local.platform.weight_file import class_names_in
 
 NAMES = ['cat', 'dog', '猫']
@@ -138,3 +142,42 @@ def test_the_file_decides_and_a_training_needs_no_names(tmp_path):
         moved = tmp_path / 'run/out/models' / file.name
         moved.write_bytes(file.read_bytes())
         assert read_package(moved, tmp_path / 'x').training_config == {'class_names': expected}
+
+
+def files_with(path):
+    return [file.name for file in read_package(path, path.parent / 'x', NAMES).files]
+
+
+def test_what_lies_beside_the_file_comes_with_it(tmp_path):
+    assert re.fullmatch(fnmatch.translate(MINING_STATS_FILES), MINING_STATS_FILE)
+    path = save(tmp_path / 'a.pth', STATE)
+    for name in (MINING_STATS_FILE, 'a.py', 'other.npz'):
+        (tmp_path / name).touch()
+    assert files_with(path) == ['a.pth', 'a.py', MINING_STATS_FILE]
+    (tmp_path / 'mining_stats_2.npz').touch()  # nothing says which of the two belongs to the weights
+    assert files_with(path) == ['a.pth', 'a.py']
+    (tmp_path / 'mining_stats_2.npz').unlink()
+    save(tmp_path / 'b.pth', STATE)  # nor does anything say that the statistics are not of these
+    assert files_with(path) == ['a.pth', 'a.py']
+    (tmp_path / 'b.py').touch()
+    assert files_with(path) == ['a.pth']
+
+
+def test_what_the_stage_of_its_run_names_comes_with_it(tmp_path):
+    models = tmp_path / 'run/out/models'
+    (models / 'best').mkdir(parents=True)
+    (tmp_path / 'run/in').mkdir()
+    (tmp_path / 'run/in/config.yaml').write_text('class_names: [x, y]\n')
+    for name in ('a.pth', 'a.py', 'b.py', 'mining_stats.npz', 'mining_stats_2.npz'):
+        (models / name).write_bytes(b'x')
+    (models / 'best/b.pth').write_bytes(b'x')
+    named = {'a': ['a.pth', 'a.py', 'mining_stats.npz'], 'best': ['b.pth', 'b.py', 'mining_stats_2.npz']}
+    stages = {
+        name: {'stage_name': name, 'files': files, 'timestamp': 1700000000, 'mAP': 0.5} for name, files in named.items()
+    }
+    result = yaml.safe_dump({'best_stage_name': 'best', 'model_stages': stages})
+    (models / 'result.yaml').write_text(result)
+    assert files_with(models / 'a.pth') == named['a']
+    assert files_with(models / 'best/b.pth') == named['best']
+    (models / 'result.yaml').write_text('broken: [')  # the weights can be used all the same
+    assert files_with(models / 'a.pth') == ['a.pth']

@@ -13,6 +13,7 @@ import os
 import tarfile
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -35,6 +36,7 @@ from .tar_archive import ArchiveError, extract, is_tar
 from .weight_file import class_names_in
 
 WEIGHT_SUFFIXES = ('.pth', '.pt')
+MINING_STATS_FILES = 'mining_stats*.npz'  # what mining knows of the labelled images; it belongs to one weight file
 
 
 class PackageError(Exception):
@@ -320,15 +322,21 @@ def _stage_of_run(folder: Path, stage_name: str | None) -> ModelStage:
 
 
 def _stage_of_file(file: Path, class_names: list[str] | None, to_train: bool) -> ModelStage:
-    """Return a single weight file, with the config beside it.
+    """Return a single weight file, with the files that belong to it.
 
     Its classes are those that it says itself, else what the user says, else those of the run that it lies in.
     """
     config: dict[str, Any] = {}
-    for parent in file.resolve().parents:
-        if parent.name == 'models' and (parent.parent.parent / 'in' / 'config.yaml').is_file():
-            config = _read_config(parent.parent.parent / 'in' / 'config.yaml')
-            break
+    out_dir = next(
+        (
+            parent.parent
+            for parent in file.resolve().parents
+            if parent.name == 'models' and (parent.parent.parent / 'in' / 'config.yaml').is_file()
+        ),
+        None,
+    )
+    if out_dir is not None:
+        config = _read_config(out_dir.parent / 'in' / 'config.yaml')
     names = class_names_in(file) or class_names
     if names:
         config = dict(config, class_names=list(names))
@@ -337,7 +345,27 @@ def _stage_of_file(file: Path, class_names: list[str] | None, to_train: bool) ->
             f'{file} does not say which classes it knows, and lies in no run: name them with --classes, in '
             'the order in which it was trained'
         )
-    beside = sorted(file.parent.glob('*.py'))
-    return ModelStage(
-        'weights', (file, *(beside if len(beside) == 1 else ())), config, timestamp=int(file.stat().st_mtime)
-    )
+    files = (file, *_files_with(file, out_dir))
+    return ModelStage('weights', files, config, timestamp=int(file.stat().st_mtime))
+
+
+def _files_with(file: Path, out_dir: Path | None) -> list[Path]:
+    """Return the files that belong to a weight file.
+
+    Args:
+        file: the weight file.
+        out_dir: `out` of the run that it lies in, if it lies in one.
+
+    Returns:
+        What a stage of the run names beside it; for a file that no stage names the config beside it if there is one
+        alone, and the statistics for mining if there are no others and no other weights that they may belong to.
+    """
+    if out_dir is not None:
+        with suppress(PackageError):
+            for stage in _read_result(out_dir).stages.values():
+                if file.resolve() in (path.resolve() for path in stage.files.values()):
+                    return [path for path in stage.files.values() if path.suffix.lower() not in WEIGHT_SUFFIXES]
+    configs = sorted(file.parent.glob('*.py'))
+    weights = [path for path in file.parent.iterdir() if path.suffix.lower() in WEIGHT_SUFFIXES]
+    stats = sorted(file.parent.glob(MINING_STATS_FILES)) if len(weights) == 1 else []
+    return [path for found in (configs, stats) if len(found) == 1 for path in found]
