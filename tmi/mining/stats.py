@@ -23,6 +23,7 @@ from tmi.mining.centroids import MAX_CENTROIDS
 logger = logging.getLogger('tmi')
 
 MINING_STATS_FILE = 'mining_stats.npz'
+STATS_VERSION = 1  # to be raised when what mining compares with them changes, such as the embedding
 STATS_NAME = re.compile(r'mining_stats(_[0-9]+)?\.npz')  # numbered where the name was taken
 MAX_BYTES = 64 << 20  # of one array; 1,000 classes need 50 KB
 MAX_COEFFICIENT = 1e4
@@ -110,6 +111,7 @@ def write_stats(target: str | PathLike[str] | IO[bytes], stats: MiningStats) -> 
     """
     np.savez_compressed(
         target,
+        version=np.array(STATS_VERSION, dtype=np.int64),
         class_names=np.array(list(stats.class_names), dtype=np.str_),
         num_boxes=np.asarray(stats.num_boxes, dtype=np.int64),
         num_images=np.array(stats.num_images, dtype=np.int64),
@@ -135,6 +137,7 @@ def read_stats(path: str | PathLike[str]) -> MiningStats:
     path = Path(path)
     try:
         with zipfile.ZipFile(path) as archive:
+            _check_version(archive)
             names, boxes, images, precision, calibration, together, centroids = (
                 _read_array(archive, name, kind, shape)
                 for name, kind, shape in (
@@ -152,7 +155,7 @@ def read_stats(path: str | PathLike[str]) -> MiningStats:
     except Exception as error:  # an archive that is damaged can fail in any way
         reason = str(error) if isinstance(error, _Unfit) else f'{type(error).__name__}: {error}'
         raise ModelError(
-            f'{path} holds no statistics for mining: {reason}. Choose the model that a training wrote beside it, or '
+            f'{path} holds no statistics that mining can use: {reason}. Train the model again to have new ones, or '
             'remove the file: mining works without it.'
         ) from error
     return stats
@@ -160,6 +163,14 @@ def read_stats(path: str | PathLike[str]) -> MiningStats:
 
 class _Unfit(ValueError):
     """The file is whole and says something that cannot be."""
+
+
+def _check_version(archive: zipfile.ZipFile) -> None:
+    """Reject statistics of another version: their numbers may mean something else."""
+    version = int(_read_array(archive, 'version', 'i', ())) if 'version.npy' in archive.namelist() else None
+    if version != STATS_VERSION:
+        written = 'they have no version' if version is None else f'they are of version {version}'
+        raise _Unfit(f'{written}, and this image reads version {STATS_VERSION} alone')
 
 
 def _read_array(archive: zipfile.ZipFile, name: str, kind: str, shape: Sequence[Any]) -> np.ndarray:

@@ -229,6 +229,8 @@ def header(shape):
 @pytest.mark.parametrize(
     'name, content, words',
     [
+        ('version', as_npy(np.array(2)), 'are of version 2, and this image reads version 1 alone'),
+        ('version', as_npy(np.array('1')), 'version is an array of'),
         ('class_names', as_npy(np.array([Evil()], dtype=object), allow_pickle=True), 'array of object'),
         ('class_names', as_npy(np.array(['a', 'b'])), '3'),
         ('class_names', as_npy(np.array(['cat', 'dog', 'cat '])), 'twice'),
@@ -254,6 +256,17 @@ def test_a_file_that_is_something_else_is_rejected(tmp_path, name, content, word
     with pytest.raises(ModelError, match=words) as caught:
         read_stats(path)
     assert str(path) in str(caught.value) and 'remove the file' in str(caught.value)
+
+
+def test_statistics_without_a_version_are_left_out_with_one_sentence(tmp_path):
+    path = tmp_path / 'mining_stats.npz'
+    write_stats(path, make_stats())
+    with np.load(path, allow_pickle=False) as found:
+        arrays = {name: found[name] for name in found.files if name != 'version'}
+    np.savez_compressed(path, **arrays)
+    stats, missing = load_stats([path.name], str(tmp_path), ['cat'])
+    assert stats is None and [str(path) in sentence for sentence in missing] == [True] + [False] * 4
+    assert 'they have no version, and this image reads version 1 alone' in missing[0]
 
 
 def test_a_file_that_is_cut_short_or_missing_is_rejected(tmp_path):
