@@ -53,6 +53,7 @@ Count = Annotated[int, BeforeValidator(_reject_bool), Field(ge=0, le=1_000_000)]
 Positive = Annotated[int, BeforeValidator(_reject_bool), Field(ge=1, le=1_000_000)]
 Fraction = Annotated[float, BeforeValidator(_reject_bool), Field(ge=0, le=1, allow_inf_nan=False)]
 LearningRate = Annotated[float, BeforeValidator(_reject_bool), Field(ge=0, le=10, allow_inf_nan=False)]
+Workers = Annotated[Literal['auto'] | Count, BeforeValidator(_lower)]
 Side = Annotated[int, Field(ge=32, le=8192)]
 ImageSize = Annotated[Literal[0] | Side | tuple[Side, Side], BeforeValidator(_size)]
 Files = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
@@ -67,7 +68,7 @@ class Settings(BaseModel):
     class_names: list[str] = Field(min_length=1)
     gpu_id: str = ''
     img_size: ImageSize = 0
-    workers_per_gpu: Count = 4
+    workers_per_gpu: Workers = 4
     precision: Precision = 'auto'
     log_level: Annotated[Literal['debug', 'info', 'warning', 'error'], BeforeValidator(_lower)] = 'info'
 
@@ -115,6 +116,7 @@ class TrainingSettings(Settings):
     pretrained_model_params: Files = []
     model_name: str = 'yolov8_n'
     samples_per_gpu: Positive = 8
+    workers_per_gpu: Workers = 'auto'
     max_epochs: Positive = 100
     learning_rate: LearningRate = 0.0
     val_interval: Annotated[int, BeforeValidator(_reject_bool)] = 1

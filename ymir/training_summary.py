@@ -82,7 +82,12 @@ class SummaryUpdates:
         write_training_summary(self.directory, self.summary)
 
     def add_validation(
-        self, epoch: int, metrics: Mapping[str, float], precisions: Mapping[str, float], is_best: bool
+        self,
+        epoch: int,
+        metrics: Mapping[str, float],
+        precisions: Mapping[str, float],
+        is_best: bool,
+        throughput: Mapping[str, float] | None = None,
     ) -> None:
         """Write what a validation found.
 
@@ -91,9 +96,11 @@ class SummaryUpdates:
             metrics: By short name, from 0 to 1.
             precisions: Average precision by class, nan without objects.
             is_best: Whether it belongs to the best stage of result.yaml now.
+            throughput: As of `TrainingSummary`, if it was measured.
         """
         now = time.time()
-        self.summary = replace(self.summary, epoch=epoch, updated=now, seconds=max(now - self.began, 0.0))
+        seconds = max(now - self.began, 0.0)
+        self.summary = replace(self.summary, epoch=epoch, updated=now, seconds=seconds, throughput=throughput or {})
         if is_best:
             values = [precisions.get(name, math.nan) for name in self.summary.class_names] if precisions else []
             self.summary.best_epoch = epoch

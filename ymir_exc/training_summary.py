@@ -41,6 +41,9 @@ class TrainingSummary:
         best_epoch: of the best stage; 0: none yet.
         best_metrics: of the best stage; ``mAP`` and others, from 0 to 1.
         best_class_ap: average precision of each class in the best stage; None where no object was to be found.
+        throughput: ``images_per_second``, ``model_images_per_second`` (had it never waited for data),
+            ``worker_images_per_second`` of one loader worker, ``waiting_share`` of the time spent waiting for data,
+            ``workers`` and ``workers_needed``; empty until measured.
     """
 
     model: str = ''
@@ -62,6 +65,11 @@ class TrainingSummary:
     best_epoch: int = 0
     best_metrics: dict[str, float] = field(default_factory=dict)
     best_class_ap: list[float | None] = field(default_factory=list)
+    throughput: dict[str, float] = field(default_factory=dict)
+
+
+def _is_numbers(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(is_number, value.values()))
 
 
 _CHECKS: Checks = {
@@ -74,7 +82,7 @@ _CHECKS: Checks = {
     'data': (is_list(is_row(3)), 'a list of rows: name, training, validation'),
     'class_objects': (is_list(is_row(2, is_number)), 'a list of pairs of numbers'),
     'environment': (is_list(is_row(2)), 'a list of pairs: name and version'),
-    'best_metrics': (lambda value: isinstance(value, dict) and all(map(is_number, value.values())), 'numbers by name'),
+    **dict.fromkeys(('best_metrics', 'throughput'), (_is_numbers, 'numbers by name')),
     'best_class_ap': (is_list(lambda item: item is None or is_number(item)), 'a list of numbers, null for none'),
 }
 

@@ -34,6 +34,7 @@ def test_what_is_written_is_read_again(tmp_path):
         best_epoch=2,
         best_metrics={'mAP': 0.1 + 0.2},
         best_class_ap=[0.5, None, 0, 1, 1 / 3, 0.25, None],
+        throughput={'waiting_share': 0.25, 'workers': 2},
     )
     write_training_summary(tmp_path, summary)
     assert read_training_summary(tmp_path) == summary

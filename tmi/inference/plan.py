@@ -19,6 +19,7 @@ PLAN_FILE = 'plan.json'
 CPU_BATCH = 8  # images that are loaded together
 MAX_CPU_PROCESSES = 8  # each has its own copy of the model and the libraries, about half a GB
 IMAGES_PER_CPU_PROCESS = 32  # fewer do not repay the seconds that a process needs to start
+DEFAULT_WORKERS = 4  # of a GPU, that load images
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,8 @@ def make_plan(
         size = (size, size) if size else None
     if params.gpu_ids:
         world_size, workers, threads = len(params.gpu_ids), params.workers_per_gpu, 1
+        if workers == 'auto':
+            workers = DEFAULT_WORKERS
         batch_size = params.samples_per_gpu
     else:
         cores = available_cpus()

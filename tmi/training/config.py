@@ -14,13 +14,13 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 from mmyolo.utils.literal_config import dump_literal_config
-from tmi.devices import available_cpus
 from tmi.families import family_of
 from tmi.families.base import DataSettings, Family
 from tmi.families.image_size import Size, resolve_size
 from tmi.recipe import Recipe, make_recipe
 from tmi.settings import TrainingSettings
 from tmi.training.data import TrainingData
+from tmi.training.loader_workers import first_workers
 from tmi.training.options import apply_options, read_options
 from tmi.training.precision import resolve_precision, set_precision
 from tmi.zoo.models import ZooModel
@@ -72,6 +72,8 @@ PACKAGE_KEYS = (
     'backend_args',
 )
 MAX_LOG_INTERVAL = 50
+# Of tmi.training, which register what a config names.
+TRAINING_MODULES = ('finite_loss_hook', 'patience_hook', 'runner', 'throughput_hook', 'train_loop')
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,7 @@ def _drop_absent_weights(model: ConfigDict) -> None:
 
 
 def _set_loaders(cfg: ConfigDict, task: TrainingTask) -> None:
-    workers = min(task.params.workers_per_gpu, max(available_cpus() // task.num_processes, 1))
+    workers = first_workers(task.params.workers_per_gpu, task.num_processes, task.device)
     counts = (
         (cfg.train_dataloader, workers),
         (cfg.val_dataloader, min(workers, 2)),
@@ -218,7 +220,7 @@ def _set_loaders(cfg: ConfigDict, task: TrainingTask) -> None:
 def _set_length(cfg: ConfigDict, task: TrainingTask, recipe: Recipe) -> None:
     params = task.params
     cfg.max_epochs, cfg.base_lr = recipe.epochs, recipe.lr
-    cfg.train_cfg.update(max_epochs=recipe.epochs, val_interval=params.val_interval)
+    cfg.train_cfg.update(type='TaskTrainLoop', max_epochs=recipe.epochs, val_interval=params.val_interval)
     cfg.train_cfg.pop('dynamic_intervals', None)
     if recipe.close_mosaic_epochs and params.val_interval > 1:
         cfg.train_cfg.dynamic_intervals = [(recipe.epochs - recipe.close_mosaic_epochs, 1)]
@@ -230,7 +232,7 @@ def _set_runtime(
     cfg: ConfigDict, family: Family, task: TrainingTask, recipe: Recipe, size: Size, precision: str
 ) -> None:
     params = task.params
-    modules = [f'tmi.training.{name}' for name in ('finite_loss_hook', 'patience_hook', 'runner')]
+    modules = [f'tmi.training.{name}' for name in TRAINING_MODULES]
     cfg.custom_imports = {
         'imports': [type(family).__module__, *modules, *task.hooks.imports],
         'allow_failed_imports': False,
@@ -249,6 +251,11 @@ def _set_runtime(
     cfg.default_hooks.logger = {'type': 'LoggerHook', 'interval': min(recipe.iters_per_epoch, MAX_LOG_INTERVAL)}
     cfg.custom_hooks += [
         {'type': 'FiniteLossHook', 'scaled_loss': precision == 'fp16'},
+        {
+            'type': 'ThroughputHook',
+            'num_processes': task.num_processes,
+            'auto_workers': params.workers_per_gpu == 'auto',
+        },
         *map(dict, task.hooks.others),
         *family.hooks(task.num_processes),
     ]

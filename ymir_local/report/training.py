@@ -105,6 +105,13 @@ def _facts(run: RunFiles, curves: Mapping[str, Curve]) -> list[tuple[Text, objec
     seconds = _seconds(run, curves)
     if seconds:
         facts.append((t('report.duration'), duration(seconds)))
+    known = run.summary.throughput
+    if 'waiting_share' in known:
+        share = f'{100 * known["waiting_share"]:.0f}'
+        numbers = {name: f'{value:.1f}'.removesuffix('.0') for name, value in known.items()}
+        is_needed = known.get('workers_needed') and 'workers' in known
+        text = t('report.share of the time, workers', share, **numbers) if is_needed else t('report.share', share)
+        facts.append((t('report.waiting for data'), text))
     best = run.result.stages.get(run.result.best) if run.result else None
     if best and 'mAP' in best.metrics:
         facts.append((t('report.best map'), f'{best.metrics["mAP"]:.4f}'))

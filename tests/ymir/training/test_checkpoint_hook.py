@@ -131,9 +131,14 @@ def test_the_summary_after_each_validation(task):
     assert (first.best_metrics, first.best_class_ap) == ({'mAP': 0.2}, [None, 0.2, None])
     assert ['PyTorch', torch.__version__] in first.environment
     assert 100 <= first.seconds < 100 + time.time() - first.updated + 60
+    runner.message_hub.update_info('throughput', {'waiting_share': 0.5})
     validate(hook, runner, 0.1)
     assert read_training_summary(task.out_dir) == replace(
-        first, epoch=2, updated=hook.summary.summary.updated, seconds=hook.summary.summary.seconds
+        first,
+        throughput={'waiting_share': 0.5},
+        epoch=2,
+        updated=hook.summary.summary.updated,
+        seconds=hook.summary.summary.seconds,
     )
     hook = make_hook()  # of a training that was resumed
     hook.before_train(runner)

@@ -43,6 +43,7 @@ def training(tmp_path, images, class_names):
             best_epoch=10,
             best_metrics={'mAP': 0.25},
             best_class_ap=[0.375, 0.125, None],
+            throughput={'waiting_share': 0.414, 'workers': 4, 'workers_needed': 7, 'images_per_second': 182.5},
         ),
     )
     return task

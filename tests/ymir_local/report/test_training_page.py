@@ -38,6 +38,7 @@ def test_training(training, tmp_path, images, class_names):
     titles = re.findall(r'<title>([^<]*)</title>', page.html)
     assert 'mAP: 0.25 (10)' in titles and 'mAP_s' not in titles and 'loss: 10 (1)' in titles
     assert 'class="state done"' in page.html and 'id="failure"' not in page.html
+    assert 'Waiting for data' in text and '41 % of the time; loader workers needed: 7, used: 4' in text
 
 
 def test_the_model_on_the_validation_images(training, tmp_path, images, class_names):
