@@ -35,10 +35,10 @@ MODELS_OF_FAMILIES = [
 ]
 
 
-def write_package(folder, name, images):
-    """Weights and config of a model whose random scores are spread over the images."""
+def write_package(folder, name, images, config=None):
+    """Weights and config of a model, by its name or its config, whose random scores are spread over the images."""
     register_all_modules()
-    config = Config.fromfile(find_model(name).config)
+    config = config or Config.fromfile(find_model(name).config)
     config.model.backbone.pop('init_cfg', None)
     DenseFamily().set_classes(config.model, len(CLASS_NAMES))
     set_test_size(config.test_dataloader.dataset.pipeline, SIZE)

@@ -15,6 +15,7 @@ from tmi.mining.rank import rank
 from tmi.settings import MiningSettings
 
 CLASSES = ['cat', 'dog', 'bird']
+BAD = [5, 11]  # positions in the pool that cannot be read
 
 
 @pytest.fixture(scope='module')
@@ -66,11 +67,10 @@ def ranked(request, pool, model_files, tmp_path_factory):
 def test_every_candidate_has_a_place_and_bad_ones_the_last(ranked, pool):
     settings, ranking = ranked
     assert sorted(ranking.positions.tolist()) == list(range(len(pool)))
-    bad = [5, 11]
-    assert ranking.positions.tolist()[-2:] == bad and ranking.unreadable == 2
-    assert np.isnan(ranking.uncertainty).nonzero()[0].tolist() == bad
-    assert np.isfinite(np.delete(ranking.uncertainty, bad)).all()
-    assert len(set(np.delete(ranking.uncertainty, bad).tolist())) > 4, 'the model tells the images apart'
+    assert ranking.positions.tolist()[-2:] == BAD and ranking.unreadable == 2
+    assert np.isnan(ranking.uncertainty).nonzero()[0].tolist() == BAD
+    assert np.isfinite(np.delete(ranking.uncertainty, BAD)).all()
+    assert len(set(np.delete(ranking.uncertainty, BAD).tolist())) > 4, 'the model tells the images apart'
     assert ranking.uncertainty[0] == ranking.uncertainty[12] and ranking.uncertainty[2] == ranking.uncertainty[10]
 
 
@@ -97,6 +97,18 @@ def test_no_box_in_any_image(algorithm, pool, model_files, tmp_path):
     ranking = rank_pool(settings, pool, tmp_path)
     assert sorted(ranking.positions.tolist()) == list(range(len(pool)))
     assert ranking.without_boxes == len(pool) - 2
+
+
+@pytest.mark.parametrize('algorithm', ['hybrid', 'cald'])
+def test_models_with_masks(algorithm, pool, instance_files, tmp_path):
+    settings = settings_of(algorithm, instance_files)
+    first = rank_pool(settings, pool, tmp_path / 'first')
+    assert sorted(first.positions.tolist()) == list(range(len(pool))) and first.positions.tolist()[-2:] == BAD
+    assert np.isfinite(np.delete(first.uncertainty, BAD)).all() and not first.without_boxes
+    assert len(set(np.delete(first.uncertainty, BAD).tolist())) > 4, 'the model tells the images apart'
+    other = rank_pool(settings.model_copy(update={'samples_per_gpu': 3}), pool, tmp_path / 'other', 2, 2)
+    assert other.positions.tolist() == first.positions.tolist()
+    assert other.uncertainty.tobytes() == first.uncertainty.tobytes()
 
 
 def test_template_and_documents_follow_from_the_registry():
