@@ -84,7 +84,7 @@ class DensePredictor(Predictor):
         maps = self._run(pixels, metas)
         head = self.model.bbox_head
         embeddings = [
-            mean_features(maps.features, meta, place, meta['batch_input_shape']).cpu()
+            mean_features(maps.features, meta, place, meta['batch_input_shape']).cpu().nan_to_num(0.0, 0.0, 0.0)
             for place, meta in enumerate(maps.metas)
         ]
         if not self.gives_boxes:
@@ -203,7 +203,7 @@ def _evidence(
         scores[keep],
         support[keep],
         spread[keep].nan_to_num(),
-        embedding.nan_to_num(),
+        embedding,
     )
 
 

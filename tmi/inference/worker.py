@@ -42,7 +42,8 @@ from tmi.zoo.weights import InferenceModel  # noqa: E402
 
 CPU_PIXELS_PER_PASS = 640 * 640
 TEST_PICTURE = (120, 160)  # height and width
-EARLY = 64  # images after which a model that gives no finite numbers for some is no longer rejected
+EARLY = 64  # images after which a model is rejected that gave no finite numbers for most of them
+LEAST = 8  # images by which it is judged where there are fewer; the first ones alone may be of a kind
 
 logger = logging.getLogger('tmi')
 
@@ -219,6 +220,7 @@ def predict_shard(plan: PredictionPlan, folder: Path, rank: int) -> None:
     embeddings = EmbeddingWriter(folder, rank) if algorithm else None
     parent = os.getppid()
     images = unusable = 0
+    judged = False
     for batch in loader:
         if os.getppid() != parent:
             raise SystemExit('The task that started this process is gone')
@@ -227,11 +229,14 @@ def predict_shard(plan: PredictionPlan, folder: Path, rank: int) -> None:
         images += sum(prediction.readable for prediction in predictions)
         logger.debug('Process %d on %s: %d images', rank, device, images)
         unusable += sum(not prediction.finite for prediction in predictions)
-        if images <= EARLY:
+        if images >= EARLY and not judged:
+            judged = True
             _reject_unusable(images, unusable, predictor, package.source)
         if embeddings is not None:
             embeddings.write(features)
         shard.write([item._replace(labels=[positions[label] for label in item.labels]) for item in predictions])
+    if images >= LEAST and not judged:
+        _reject_unusable(images, unusable, predictor, package.source)
     shard.close()
     if embeddings is not None:
         embeddings.close()
