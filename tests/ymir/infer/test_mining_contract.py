@@ -99,7 +99,7 @@ def test_no_box_in_any_image(algorithm, pool, model_files, tmp_path):
     assert ranking.without_boxes == len(pool) - 2
 
 
-@pytest.mark.parametrize('algorithm', ['hybrid', 'cald'])
+@pytest.mark.parametrize('algorithm', ['hybrid', 'cald', 'aldd'])
 def test_models_with_masks(algorithm, pool, instance_files, tmp_path):
     settings = settings_of(algorithm, instance_files)
     first = rank_pool(settings, pool, tmp_path / 'first')
