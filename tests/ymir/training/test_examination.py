@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tmi.errors import ModelError
+from tmi.inference import run
 from tmi.inference.embeddings import EmbeddingWriter
 from tmi.inference.run import _environment
 from tmi.inference.shards import Prediction, ShardWriter
@@ -271,6 +272,21 @@ def test_a_failure_is_a_warning_and_the_model_stays(task, tmp_path, monkeypatch,
         examination.examine_labelled_images(training(task, tmp_path))
     assert 'could not be examined' in caplog.text and 'no finite numbers' in caplog.text
     assert check_result(task) == before and not record.exists() and not (task.out_dir / 'predictions').exists()
+
+
+def test_a_predicting_process_that_is_killed_costs_the_later_files_alone(task, tmp_path, monkeypatch, caplog):
+    train(task, [0.3])
+    before = check_result(task)
+    killed = tmp_path / 'python'
+    killed.write_text('#!/bin/sh\nkill -9 $$\n')
+    killed.chmod(0o700)
+    monkeypatch.setattr(run, 'sys', SimpleNamespace(executable=str(killed)))
+    plan = training(task, tmp_path)
+    plan.params = TrainingSettings(class_names=['one', 'two'], workers_per_gpu=0)
+    with caplog.at_level(logging.WARNING, 'ymir'):
+        examination.examine_labelled_images(plan)
+    assert caplog.text.count('could not be examined') == 1 and 'The predicting process 0 was killed' in caplog.text
+    assert check_result(task) == before and not (task.out_dir / 'predictions').exists()
 
 
 def test_the_best_weights_look_at_the_images(task, tmp_path, monkeypatch, examined):

@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+import tarfile
 from types import SimpleNamespace
 
 import pytest
 
+from tmi.checkpoint_io import load_checkpoint
 from tmi.inference.plan import PredictionPlan
 from tmi.inference.run import predict
 from tmi.processes import ERROR_FILE_VARIABLE, read_record
@@ -14,8 +16,9 @@ from tmi.training.options import UserOptions
 from ymir import ymir_training
 from ymir.errors import as_task_error, code_of
 from ymir.ymir_training import blame_options, train
+from ymir_local.platform.package import pack
 
-from .platform import REPOSITORY
+from .platform import REPOSITORY, check_result, read_monitor, run_start, tiny_task
 
 # Python imports this module at its start. It acts when a module is imported that only the process in question needs.
 SITE = """
@@ -113,6 +116,23 @@ def test_the_script_of_a_task(tmp_path, plant, script, module):
     assert done.returncode == 1
     record = read_record(error_file)
     assert code_of(record.to_error()) == 300103 and 'main memory' in record.sentence
+
+
+@pytest.mark.slow
+@pytest.mark.integration
+def test_a_training_that_is_killed_while_it_examines_images_leaves_its_model(tmp_path, plant):
+    """The first predicting process kills the process that start.py waits for."""
+    plant('os.kill(os.getppid(), signal.SIGKILL); os._exit(1)', 'tmi.inference.worker', 'torch')
+    task = tiny_task(tmp_path, max_epochs=1)
+    done = run_start(task, tmp_path, sys.executable)
+    assert done.returncode == 1
+    percent, state, code, message = read_monitor(task)
+    assert percent >= 0.97 and (state, code) == (4, 300103) and 'The task was killed' in message
+    assert done.stdout.splitlines()[-4] == 'code:  300103 RC_EXEC_OOM' and message in done.stdout
+    stages = check_result(task)['model_stages']
+    assert stages['best']['files'][0] == 'epoch_1.pth' and load_checkpoint(task.out_dir / 'models/epoch_1.pth')['meta']
+    with tarfile.open(pack(task.out_dir, tmp_path / 'model.tar', task.in_dir)) as package:
+        assert {'best/epoch_1.pth', 'ymir-info.yaml'} <= set(package.getnames())
 
 
 @pytest.mark.parametrize(
