@@ -6,6 +6,7 @@ import mmyolo.standins.mmrotate.transforms  # noqa: F401  (registers them)
 from mmyolo.registry import TRANSFORMS
 
 from .cached_image import LoadCachedImage
+from .fast_mosaic import FastMosaic
 from .formatting import PackDetInputs
 from .loading import LoadImageFromFile
 from .mix_img_transforms import BaseMixImageTransform, Mosaic, Mosaic9, YOLOv5MixUp, YOLOXMixUp
@@ -36,6 +37,7 @@ __all__ = [
     'Albu',
     'BaseMixImageTransform',
     'Compose',
+    'FastMosaic',
     'FilterAnnotations',
     'LetterResize',
     'LoadAnnotations',

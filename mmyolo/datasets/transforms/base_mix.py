@@ -19,7 +19,48 @@ from mmyolo.registry import TRANSFORMS
 MAX_TRIED = 1000  # different images that cannot be read
 
 
-class BaseMixImageTransform(BaseTransform, metaclass=ABCMeta):
+class FurtherImages:
+    """Loads further images of the data set with `pre_transform`, up to `max_refetch` times if it drops one."""
+
+    max_refetch: int
+    pre_transform: Callable[[dict], dict | None] | None
+
+    def _refetch(self, load: Callable[[], list[dict | None]]) -> list[dict]:
+        for _ in range(self.max_refetch):
+            mix_results = load()
+            if None not in mix_results:
+                return mix_results
+        raise RuntimeError(
+            f'{self.__class__.__name__}: the pre_transform dropped an image in each of {self.max_refetch} draws. '
+            'Check that it can return images without boxes, and filter_cfg of the data set.'
+        )
+
+    def _load(self, dataset: BaseDataset, index: int) -> dict | None:
+        """Prepare a further image; in place of one that cannot be read, another one that is drawn."""
+        tried = set()
+        while len(tried) < min(len(dataset), MAX_TRIED):
+            # get_data_info gives a dict of its own on every call, so nothing has to be copied.
+            info = dataset.get_data_info(index)
+            path = info.get('img_path')
+            if not UNREADABLE.has('training', path):
+                try:
+                    return self._prepare(dataset, info)
+                except OSError as error:
+                    skip_unreadable('training', path, error)
+            tried.add(index)
+            index = random.randint(0, len(dataset))
+        raise none_readable('training', len(tried))
+
+    def _prepare(self, dataset: BaseDataset, info: dict) -> dict | None:
+        info['dataset'] = dataset
+        if self.pre_transform is not None:
+            info = self.pre_transform(info)
+        if info is not None:
+            info.pop('dataset', None)
+        return info
+
+
+class BaseMixImageTransform(FurtherImages, BaseTransform, metaclass=ABCMeta):
     """Fetches the further images, then calls `mix_img_transform`.
 
     They come from `results['dataset']` through `pre_transform`, or, with `use_cached`, from the images that this
@@ -126,42 +167,16 @@ class BaseMixImageTransform(BaseTransform, metaclass=ABCMeta):
             cache.pop(random.randint(0, len(cache) - 1) if self.random_pop else 0)
         if len(cache) <= 4:
             return None
-        return [copy.deepcopy(cache[index]) for index in self._draw(cache)]
+        return [copy.deepcopy(cache[index]) for index in self.draw_indexes(cache)]
 
     def _from_dataset(self, dataset: BaseDataset) -> list[dict]:
-        for _ in range(self.max_refetch):
-            mix_results = [self._load(dataset, index) for index in self._draw(dataset)]
-            if None not in mix_results:
-                return mix_results
-        raise RuntimeError(
-            f'{self.__class__.__name__}: the pre_transform dropped an image in each of {self.max_refetch} draws. '
-            'Check that it can return images without boxes, and filter_cfg of the data set.'
-        )
+        return self._refetch(lambda: [self._load(dataset, index) for index in self.draw_indexes(dataset)])
 
-    def _draw(self, dataset: BaseDataset | list) -> list:
-        indexes = self.get_indexes(dataset)
+    def draw_indexes(self, images: BaseDataset | list) -> list[int]:
+        """Draw the indexes of the further images as a list.
+
+        Args:
+            images: The data set or the cache.
+        """
+        indexes = self.get_indexes(images)
         return list(indexes) if isinstance(indexes, Sequence) else [indexes]
-
-    def _load(self, dataset: BaseDataset, index: int) -> dict | None:
-        """Prepare a further image; in place of one that cannot be read, another one that is drawn."""
-        tried = set()
-        while len(tried) < min(len(dataset), MAX_TRIED):
-            # get_data_info gives a dict of its own on every call, so nothing has to be copied.
-            info = dataset.get_data_info(index)
-            path = info.get('img_path')
-            if not UNREADABLE.has('training', path):
-                try:
-                    return self._prepare(dataset, info)
-                except OSError as error:
-                    skip_unreadable('training', path, error)
-            tried.add(index)
-            index = random.randint(0, len(dataset))
-        raise none_readable('training', len(tried))
-
-    def _prepare(self, dataset: BaseDataset, info: dict) -> dict | None:
-        info['dataset'] = dataset
-        if self.pre_transform is not None:
-            info = self.pre_transform(info)
-        if info is not None:
-            info.pop('dataset', None)
-        return info

@@ -36,6 +36,7 @@ class LoadCachedImage(BaseTransform):
         cache_dir: Folder for the cache as a file, which then serves all processes of the machine and later runs. None
             is memory without a file: forked loader processes share it and it vanishes with them.
         backend_args: File backend of mmengine, see LoadImageFromFile.
+        scale_annotations: False leaves the annotations in pixels of the file, as FastMosaic takes them.
     """
 
     def __init__(
@@ -44,12 +45,14 @@ class LoadCachedImage(BaseTransform):
         cache_bytes: int = 2 * 1024**3,
         cache_dir: str | None = None,
         backend_args: dict | None = None,
+        scale_annotations: bool = True,
     ) -> None:
         if max_size < 1:
             raise ValueError(f'LoadCachedImage: max_size is at least 1 pixel, not {max_size}')
         self.max_size = max_size
         self.cache_bytes = cache_bytes
         self.cache_dir = cache_dir
+        self.scale_annotations = scale_annotations
         self._loader = ImageLoader(cache_bytes, cache_dir, backend_args)
 
     @autocast_box_type()
@@ -61,7 +64,7 @@ class LoadCachedImage(BaseTransform):
 
         Returns:
             The results with `img`, `img_shape` (h, w) of what was loaded, `ori_shape` (h, w) of the file,
-            `scale_factor` (w, h) from the file to `img`, and scaled annotations.
+            `scale_factor` (w, h) from the file to `img`, and scaled annotations unless `scale_annotations` is False.
 
         Raises:
             UnreadableImageError: The file is there but cannot be decoded.
@@ -78,7 +81,7 @@ class LoadCachedImage(BaseTransform):
         results['img_shape'] = (height, width)
         results['ori_shape'] = ori_shape
         results['scale_factor'] = factor
-        if (height, width) != ori_shape:
+        if self.scale_annotations and (height, width) != ori_shape:
             if results.get('gt_bboxes') is not None:
                 rescale_and_translate_(results['gt_bboxes'], factor)
             if results.get('gt_masks') is not None:

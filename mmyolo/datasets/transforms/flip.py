@@ -13,6 +13,10 @@ _CODES = {'horizontal': 1, 'vertical': 0, 'diagonal': -1}
 class RandomFlip(MMDETRandomFlip):
     """mmdet's RandomFlip that flips keypoints too, with an image that stays contiguous, so that packing it is cheap."""
 
+    def draw_direction(self) -> str | None:
+        """Draw a direction; None leaves the image as it is."""
+        return self._choose_direction()
+
     def _flip(self, results: dict) -> None:
         image = results['img']
         super()._flip(results)
@@ -20,3 +24,18 @@ class RandomFlip(MMDETRandomFlip):
             results['gt_keypoints'].flip_(results['img'].shape[:2], results['flip_direction'])
         code = _CODES[results['flip_direction']]
         results['img'] = cv2.flip(image, code) if image.ndim == 3 else np.ascontiguousarray(results['img'])
+
+
+def flip_annotations(results: dict, direction: str) -> None:
+    """Flip boxes, masks and keypoints as an image is flipped.
+
+    Args:
+        results: Has `gt_bboxes` and `img_shape`; may have `gt_masks` and `gt_keypoints`. They are replaced.
+        direction: 'horizontal', 'vertical' or 'diagonal'.
+    """
+    shape = results['img_shape'][:2]
+    results['gt_bboxes'].flip_(shape, direction)
+    if results.get('gt_keypoints') is not None:
+        results['gt_keypoints'].flip_(shape, direction)
+    if results.get('gt_masks') is not None:
+        results['gt_masks'] = results['gt_masks'].flip(direction)

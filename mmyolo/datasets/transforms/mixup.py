@@ -13,7 +13,7 @@ from mmyolo.registry import TRANSFORMS
 from .base_mix import BaseMixImageTransform
 from .keypoint_structure import Keypoints
 from .masks import Masks, join_masks, scale_masks, shift_masks
-from .tiles import resize_to_fit
+from .tiles import fit_size, resize_to
 
 
 class _MixUp(BaseMixImageTransform):
@@ -65,6 +65,10 @@ class YOLOv5MixUp(_MixUp):
         self.alpha = alpha
         self.beta = beta
 
+    def draw_ratio(self) -> float:
+        """Draw the share of the first image; near 0.5, so that both stay visible."""
+        return random.beta(self.alpha, self.beta)
+
     def mix_img_transform(self, results: dict) -> dict:
         """Blend.
 
@@ -74,13 +78,25 @@ class YOLOv5MixUp(_MixUp):
         Returns:
             The results with the blended `img` (uint8, truncated) and the annotations of both.
         """
-        other = results['mix_results'][0]
+        return self.blend(results, results['mix_results'][0], self.draw_ratio())
+
+    @staticmethod
+    def blend(results: dict, other: dict, ratio: float) -> dict:
+        """Blend two images.
+
+        Args:
+            results: Of the first; gets the blended `img` and the annotations of both.
+            other: Of the second, of the same size.
+            ratio: Share of the first.
+
+        Returns:
+            The results.
+        """
         image, other_image = results['img'], other['img']
         assert image.shape == other_image.shape, (
             f'YOLOv5MixUp blends images of one size, not {image.shape} and {other_image.shape}: '
             'put it behind the affine transform'
         )
-        ratio = random.beta(self.alpha, self.beta)  # near 0.5: both images stay visible
         results['img'] = (image * ratio + other_image * (1 - ratio)).astype(np.uint8)  # (H, W, C)
         results['img_shape'] = image.shape
         boxes = results['gt_bboxes']
@@ -215,7 +231,8 @@ class YOLOXMixUp(_MixUp):
 
     def _scaled(self, image: np.ndarray, jitter: float) -> tuple[np.ndarray, float]:
         """Letterbox to the upper left of `img_scale`, then scale the whole; give the letterbox's ratio too."""
-        image, ratio = resize_to_fit(image, self.img_scale)
+        size, ratio = fit_size(image.shape[:2], self.img_scale)
+        image = resize_to(image, size)
         width, height = self.img_scale
         canvas = np.full((height, width) + image.shape[2:], self.pad_val, dtype=np.float32)  # (H, W, C)
         canvas[: image.shape[0], : image.shape[1]] = image

@@ -3,6 +3,7 @@
 Differs from mmyolo 0.6.0 on purpose: polygons are clipped to the canvas also where it is not square.
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ from mmyolo.registry import TRANSFORMS
 
 from .base_mix import BaseMixImageTransform
 from .masks import place
-from .tiles import resize_to_fit, stack_annotations
+from .tiles import Layout, fit_size, resize_to, stack_annotations
 
 
 class BaseMosaic(BaseMixImageTransform):
@@ -48,6 +49,36 @@ class BaseMosaic(BaseMixImageTransform):
             `num_images` - 1 indexes, not necessarily different.
         """
         return [random.randint(0, len(dataset)) for _ in range(self.num_images - 1)]
+
+    @abstractmethod
+    def lay_out(self, shapes: Sequence[tuple[int, int]]) -> Layout:
+        """Put the images on a canvas, with what has to be drawn at random.
+
+        Args:
+            shapes: (h, w) of the `num_images` images.
+
+        Returns:
+            Where they lie.
+        """
+
+    def mix_img_transform(self, results: dict) -> dict:
+        """Make the mosaic.
+
+        Args:
+            results: With `mix_results` of `num_images` - 1 images.
+
+        Returns:
+            The results with `img` (2 H, 2 W, C), `img_shape` and the annotations of all images.
+        """
+        tiles = [results, *results['mix_results']]
+        images = [tile['img'] for tile in tiles]
+        layout = self.lay_out([image.shape[:2] for image in images])
+        canvas = np.full((*layout.shape, *images[0].shape[2:]), self.pad_val, dtype=images[0].dtype)  # (2 H, 2 W, C)
+        for image, size, (x, y) in zip(images, layout.sizes, layout.corners):
+            place(canvas, resize_to(image, size), x, y)  # what sticks out of the canvas is cut off
+        results['img'] = canvas
+        results['img_shape'] = canvas.shape
+        return stack_annotations(results, tiles, layout, self.bbox_clip_border)
 
 
 @TRANSFORMS.register_module()
@@ -102,36 +133,25 @@ class Mosaic(BaseMosaic):
         )
         self.center_ratio_range = center_ratio_range
 
-    def mix_img_transform(self, results: dict) -> dict:
-        """Make the mosaic.
+    def lay_out(self, shapes: Sequence[tuple[int, int]]) -> Layout:
+        """Draw a centre and put the images around it.
 
         Args:
-            results: With `mix_results` of three images.
+            shapes: (h, w) of the four images.
 
         Returns:
-            The results with `img` (2 H, 2 W, C), `img_shape` and the annotations of all four images.
+            Where they lie on a canvas of (2 H, 2 W).
         """
         width, height = self.img_scale
-        first = results['img']
-        canvas = np.full((height * 2, width * 2) + first.shape[2:], self.pad_val, dtype=first.dtype)  # (2 H, 2 W, C)
         centre_x = int(random.uniform(*self.center_ratio_range) * width)
         centre_y = int(random.uniform(*self.center_ratio_range) * height)
-
-        tiles = [results, *results['mix_results']]
-        scales, sizes, shifts = [], [], []
-        for index, tile in enumerate(tiles):
-            image, scale = resize_to_fit(tile['img'], self.img_scale)  # (h, w, C), h <= H and w <= W
-            tile_h, tile_w = image.shape[:2]
-            # Tiles 0 and 2 end at the centre to their right, 0 and 1 at the centre below them.
-            x = centre_x - tile_w if index % 2 == 0 else centre_x
-            y = centre_y - tile_h if index < 2 else centre_y
-            place(canvas, image, x, y)  # what sticks out of the canvas is cut off
-            scales.append(scale)
-            sizes.append((tile_h, tile_w))
-            shifts.append((x, y))
-        results['img'] = canvas
-        results['img_shape'] = canvas.shape
-        return stack_annotations(results, tiles, scales, sizes, shifts, self.bbox_clip_border)
+        sizes, scales = zip(*(fit_size(shape, self.img_scale) for shape in shapes))  # h <= H and w <= W
+        # Tiles 0 and 2 end at the centre to their right, 0 and 1 at the centre below them.
+        corners = [
+            (centre_x - w if index % 2 == 0 else centre_x, centre_y - h if index < 2 else centre_y)
+            for index, (h, w) in enumerate(sizes)
+        ]
+        return Layout((height * 2, width * 2), scales, sizes, corners)
 
     def __repr__(self) -> str:
         return (

@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 from numpy import random
 
 from mmyolo.registry import TRANSFORMS
 
-from .masks import place
 from .mosaic import BaseMosaic
-from .tiles import resize_to_fit, stack_annotations
+from .tiles import Layout, fit_size
 
 
 @TRANSFORMS.register_module()
@@ -49,32 +47,21 @@ class Mosaic9(BaseMosaic):
             max_refetch=max_refetch,
         )
 
-    def mix_img_transform(self, results: dict) -> dict:
-        """Make the mosaic.
+    def lay_out(self, shapes: Sequence[tuple[int, int]]) -> Layout:
+        """Put eight images around the first, and draw the window.
 
         Args:
-            results: With `mix_results` of eight images.
+            shapes: (h, w) of the nine images.
 
         Returns:
-            The results with `img` (2 H, 2 W, C), `img_shape` and the annotations of all nine images.
+            Where they lie on a canvas of (2 H, 2 W).
         """
         width, height = self.img_scale
-        tiles = [results, *results['mix_results']]
-        images, scales = zip(*(resize_to_fit(tile['img'], self.img_scale) for tile in tiles))
-        sizes = [image.shape[:2] for image in images]
-        corners = _corners(sizes, width, height)
-        # (3 H, 3 W, C)
-        canvas = np.full((height * 3, width * 3) + images[0].shape[2:], self.pad_val, dtype=images[0].dtype)
-        for image, (x, y) in zip(images, corners):
-            place(canvas, image, x, y)
-
+        sizes, scales = zip(*(fit_size(shape, self.img_scale) for shape in shapes))
         offset_x = int(random.uniform(0, width))
         offset_y = int(random.uniform(0, height))
-        window = canvas[offset_y : offset_y + height * 2, offset_x : offset_x + width * 2]  # (2 H, 2 W, C)
-        results['img'] = np.ascontiguousarray(window)
-        results['img_shape'] = window.shape
-        shifts = [(x - offset_x, y - offset_y) for x, y in corners]
-        return stack_annotations(results, tiles, scales, sizes, shifts, self.bbox_clip_border)
+        corners = [(x - offset_x, y - offset_y) for x, y in _corners(sizes, width, height)]
+        return Layout((height * 2, width * 2), scales, sizes, corners)
 
     def __repr__(self) -> str:
         return f'{self.__class__.__name__}(img_scale={self.img_scale}, pad_val={self.pad_val}, prob={self.prob})'

@@ -7,6 +7,7 @@ warpPerspective; in about one pixel in a hundred its sample point lies 1/32 pixe
 
 import math
 import warnings
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -21,6 +22,20 @@ from mmyolo.registry import TRANSFORMS
 
 from .boxes import rescale_and_translate_, warp_
 from .masks import warp_bitmaps, warp_polygon
+
+
+class Warp(NamedTuple):
+    """An affine warp.
+
+    Args:
+        matrix: (3, 3) from pixels of the image to those of the result.
+        scale: What it scales by; None where that is not known.
+        shape: (h, w) of the result.
+    """
+
+    matrix: np.ndarray
+    scale: float | None
+    shape: tuple[int, int]
 
 
 @TRANSFORMS.register_module()
@@ -39,13 +54,33 @@ class RandomAffine(MMDETRandomAffine):
         """
         if 'gt_masks' in results and len(results['gt_bboxes']):
             raise NotImplementedError('RandomAffine warps boxes and keypoints, no masks: use YOLOv5RandomAffine')
-        image = results['img']
-        # Height, width of the output
-        shape = (image.shape[0] + self.border[1] * 2, image.shape[1] + self.border[0] * 2)
-        matrix = self._get_random_homography_matrix(*shape)
-        results['img'] = cv2.warpPerspective(image, matrix, dsize=shape[::-1], borderValue=self.border_val)
-        results['img_shape'] = shape
+        warp = self.draw(results['img'].shape[:2])
+        results['img'] = cv2.warpPerspective(
+            results['img'], warp.matrix, dsize=warp.shape[::-1], borderValue=self.border_val
+        )
+        results['img_shape'] = warp.shape
+        return self.warp_annotations(results, warp)
 
+    def draw(self, shape: tuple[int, int]) -> Warp:
+        """Draw a warp.
+
+        Args:
+            shape: (h, w) of the image.
+        """
+        shape = (shape[0] + self.border[1] * 2, shape[1] + self.border[0] * 2)
+        return Warp(self._get_random_homography_matrix(*shape), None, shape)
+
+    def warp_annotations(self, results: dict, warp: Warp) -> dict:
+        """Warp boxes and keypoints as an image was.
+
+        Args:
+            results: As of `transform`.
+            warp: The warp.
+
+        Returns:
+            The results with the annotations that are left.
+        """
+        matrix, _, shape = warp
         boxes = results['gt_bboxes']
         if len(boxes) == 0:
             return results
@@ -154,26 +189,47 @@ class YOLOv5RandomAffine(BaseTransform):
             for another image, if the border leaves no pixel.
         """
         image = results['img']
-        height = image.shape[0] + self.border[1] * 2
-        width = image.shape[1] + self.border[0] * 2
+        warp = self.draw(image.shape[:2])
+        if warp is None:
+            return None
+        image = cv2.warpAffine(image, warp.matrix[:2], dsize=warp.shape[::-1], borderValue=self.border_val)
+        results['img'] = image
+        results['img_shape'] = image.shape
+        return self.warp_annotations(results, warp)
+
+    def draw(self, shape: tuple[int, int]) -> Warp | None:
+        """Draw a warp.
+
+        Args:
+            shape: (h, w) of the image.
+
+        Returns:
+            The warp; None, with a warning, if the border leaves no pixel.
+        """
+        height, width = shape[0] + self.border[1] * 2, shape[1] + self.border[0] * 2
         if min(height, width) < 1:  # cv2 would give an image of a size of its own
             warnings.warn(
-                f'An image of {image.shape[1]}x{image.shape[0]} pixels is skipped: the border {self.border} of '
+                f'An image of {shape[1]}x{shape[0]} pixels is skipped: the border {self.border} of '
                 f'YOLOv5RandomAffine leaves {width}x{height} of it; it is meant for mosaics'
             )
             return None
         # (3, 3) The warp is about the middle of the image, not its corner.
-        centre = np.array([[1, 0, -image.shape[1] / 2], [0, 1, -image.shape[0] / 2], [0, 0, 1]], dtype=np.float32)
+        centre = np.array([[1, 0, -shape[1] / 2], [0, 1, -shape[0] / 2], [0, 0, 1]], dtype=np.float32)
         matrix, scale = self._get_random_homography_matrix(height, width)
-        matrix = matrix @ centre  # (3, 3) input pixels -> output pixels
+        return Warp(matrix @ centre, scale, (height, width))
 
-        image = cv2.warpAffine(image, matrix[:2], dsize=(width, height), borderValue=self.border_val)
-        results['img'] = image
-        results['img_shape'] = image.shape
-        if 'gt_masks' in results:
-            self._warp_masks(results, matrix, scale, height, width)
-        else:
-            self._warp_boxes(results, matrix, scale, height, width)
+    def warp_annotations(self, results: dict, warp: Warp) -> dict:
+        """Warp boxes and masks as an image was.
+
+        Args:
+            results: As of `transform`.
+            warp: The warp.
+
+        Returns:
+            The results with the annotations that are left.
+        """
+        warp_kind = self._warp_masks if 'gt_masks' in results else self._warp_boxes
+        warp_kind(results, warp.matrix, warp.scale, *warp.shape)
         return results
 
     def _warp_boxes(self, results: dict, matrix: np.ndarray, scale: float, height: int, width: int) -> None:

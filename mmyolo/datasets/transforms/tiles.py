@@ -1,71 +1,87 @@
 """Laying images on a canvas together with their annotations: the work that Mosaic and Mosaic9 share."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
+import torch
+from mmdet.structures.bbox import BaseBoxes, HorizontalBoxes
 
 from .boxes import rescale_and_translate_
 from .keypoint_structure import Keypoints
 from .masks import Masks, join_masks, scale_masks, shift_masks
 
 
-def resize_to_fit(image: np.ndarray, scale: tuple[int, int]) -> tuple[np.ndarray, float]:
-    """Resize bilinearly to the largest size that fits, sides truncated to whole pixels, but at least 1.
+class Layout(NamedTuple):
+    """Where the images of a mosaic lie on its canvas.
 
     Args:
-        image: (h, w, c).
+        shape: (h, w) of the canvas.
+        scales: What each image is scaled by.
+        sizes: (h, w) that each image then has, in whole pixels.
+        corners: (x, y) of the upper left pixel of each image then, may lie outside of the canvas.
+    """
+
+    shape: tuple[int, int]
+    scales: Sequence[float]
+    sizes: Sequence[tuple[int, int]]
+    corners: Sequence[tuple[int, int]]
+
+
+def fit_size(shape: tuple[int, int], scale: tuple[int, int]) -> tuple[tuple[int, int], float]:
+    """Find the largest size that fits, sides truncated to whole pixels, but at least 1.
+
+    Args:
+        shape: (h, w) of an image.
         scale: (width, height) in pixels.
 
     Returns:
-        The image, the same object if it fits already, and the ratio before truncation.
+        The new (h, w), and the ratio before truncation.
     """
-    height, width = image.shape[:2]
+    height, width = shape
     ratio = min(scale[1] / height, scale[0] / width)
-    size = (max(int(width * ratio), 1), max(int(height * ratio), 1))
-    if size != (width, height):
-        image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
-    return image, ratio
+    return (max(int(height * ratio), 1), max(int(width * ratio), 1)), ratio
 
 
-def stack_annotations(
-    results: dict,
-    tiles: Sequence[dict],
-    scales: Sequence[float],
-    sizes: Sequence[tuple[int, int]],
-    shifts: Sequence[tuple[int, int]],
-    clip: bool,
-) -> dict:
+def resize_to(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize bilinearly.
+
+    Args:
+        image: (h, w, c).
+        size: The new (h, w).
+
+    Returns:
+        The image, the same object if it has the size already.
+    """
+    return image if size == image.shape[:2] else cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def stack_annotations(results: dict, tiles: Sequence[dict], layout: Layout, clip: bool) -> dict:
     """Join the annotations of all tiles in the pixels of the canvas.
 
     Args:
         results: Gets `gt_bboxes`, `gt_bboxes_labels`, `gt_ignore_flags` and, if it had some, `gt_masks` and
             `gt_keypoints`.
-        tiles: The results of each image; their boxes and keypoints are changed in place.
-        scales: What each image was scaled by.
-        sizes: (h, w) that each image then had.
-        shifts: (x, y) that each image was then moved by.
-        clip: Clip boxes to `img_shape`, keeping empty ones; otherwise drop the boxes outside.
+        tiles: The results of each image, which stay as they are.
+        layout: Where the images lie.
+        clip: Clip boxes to the canvas, keeping empty ones; otherwise drop the boxes outside.
 
     Returns:
         The results.
     """
-    shape = results['img_shape'][:2]
-    boxes = [tile['gt_bboxes'] for tile in tiles]
-    for box, scale, shift in zip(boxes, scales, shifts):
-        rescale_and_translate_(box, (scale, scale), shift)
-    joined = boxes[0].cat(boxes, dim=0)
+    joined = _stack_boxes([tile['gt_bboxes'] for tile in tiles], layout)
     joined_labels = np.concatenate([tile['gt_bboxes_labels'] for tile in tiles])
     joined_flags = np.concatenate([tile['gt_ignore_flags'] for tile in tiles])
-    masks = _stack_masks(tiles, scales, sizes, shifts, shape) if 'gt_masks' in results else None
-    keypoints = _stack_keypoints(tiles, scales, shifts) if 'gt_keypoints' in results else None
+    masks = _stack_masks(tiles, layout) if 'gt_masks' in results else None
+    keypoints = _stack_keypoints(tiles, layout) if 'gt_keypoints' in results else None
 
     if clip:
-        joined.clip_(shape)
+        joined.clip_(layout.shape)
         if keypoints is not None:
-            keypoints.clip_(shape)
+            keypoints.clip_(layout.shape)
     else:
-        inside = joined.is_inside(shape).numpy()
+        inside = joined.is_inside(layout.shape).numpy()
         joined, joined_labels, joined_flags = joined[inside], joined_labels[inside], joined_flags[inside]
         masks = None if masks is None else masks[inside]
         keypoints = None if keypoints is None else keypoints[inside]
@@ -79,21 +95,32 @@ def stack_annotations(
     return results
 
 
-def _stack_keypoints(tiles: Sequence[dict], scales: Sequence[float], shifts: Sequence[tuple[int, int]]) -> Keypoints:
-    for tile, scale, shift in zip(tiles, scales, shifts):
-        tile['gt_keypoints'].rescale_((scale, scale))
-        tile['gt_keypoints'].translate_(shift)
-    return Keypoints.cat([tile['gt_keypoints'] for tile in tiles])
+def _stack_boxes(parts: Sequence[BaseBoxes], layout: Layout) -> BaseBoxes:
+    if all(type(part) is HorizontalBoxes for part in parts):
+        counts = [len(part) for part in parts]
+        factors = np.repeat(np.array(layout.scales, dtype=np.float32), counts)[:, None]  # (N, 1)
+        shifts = np.repeat(np.tile(np.array(layout.corners, dtype=np.float32), 2), counts, axis=0)  # (N, 4)
+        rows = np.concatenate([part.numpy() for part in parts])  # (N, 4)
+        return HorizontalBoxes(torch.from_numpy(rows * factors + shifts), clone=False)
+    moved = [part.clone() for part in parts]
+    for part, scale, corner in zip(moved, layout.scales, layout.corners):
+        rescale_and_translate_(part, (scale, scale), corner)
+    return moved[0].cat(moved, dim=0)
 
 
-def _stack_masks(
-    tiles: Sequence[dict],
-    scales: Sequence[float],
-    sizes: Sequence[tuple[int, int]],
-    shifts: Sequence[tuple[int, int]],
-    shape: tuple[int, int],
-) -> Masks:
-    parts = zip(tiles, scales, sizes, shifts)
+def _stack_keypoints(tiles: Sequence[dict], layout: Layout) -> Keypoints:
+    moved = [tile['gt_keypoints'].clone() for tile in tiles]
+    for part, scale, corner in zip(moved, layout.scales, layout.corners):
+        part.rescale_((scale, scale))
+        part.translate_(corner)
+    return Keypoints.cat(moved)
+
+
+def _stack_masks(tiles: Sequence[dict], layout: Layout) -> Masks:
+    parts = zip(tiles, layout.scales, layout.sizes, layout.corners)
     return join_masks(
-        [shift_masks(scale_masks(tile['gt_masks'], scale, size), shape, *shift) for tile, scale, size, shift in parts]
+        [
+            shift_masks(scale_masks(tile['gt_masks'], scale, size), layout.shape, *corner)
+            for tile, scale, size, corner in parts
+        ]
     )

@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from mmyolo.datasets import YOLOv5CocoDataset
 from mmyolo.datasets.transforms import LetterResize, YOLOv5KeepRatioResize
-from mmyolo.datasets.transforms.tiles import resize_to_fit
+from mmyolo.datasets.transforms.tiles import fit_size
 from mmyolo.registry import TRANSFORMS
 from mmyolo.tools.demo.tta import use_tta
 from tests.mmyolo.datasets.samples import make_image
@@ -47,7 +47,7 @@ def test_every_resize_leaves_a_pixel(size, out):
     boxed = LetterResize((640, 640))({'img': image})
     assert boxed['img'].shape == (640, 640, 3)
     assert tuple(640 - sum(pair) for pair in np.split(boxed['pad_param'], 2)) == out
-    assert resize_to_fit(image, (640, 640))[0].shape[:2] == out
+    assert fit_size(image.shape[:2], (640, 640))[0] == out
     assert mmcv.imrescale(image, (640, 640)).shape[:2] == out
     for kind in ('Resize', 'mmdet.Resize', 'mmcv.Resize'):
         resized = TRANSFORMS.build({'type': kind, 'scale': (640, 640), 'keep_ratio': True})({'img': image})
