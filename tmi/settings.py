@@ -129,6 +129,7 @@ class TrainingSettings(Settings):
     cfg_options: str = ''
     find_unused_parameters: bool = False
     check_labels: bool = True
+    pipeline: Annotated[Literal['fast', 'public'], BeforeValidator(_lower)] = 'fast'
 
     @field_validator('val_interval')
     @classmethod

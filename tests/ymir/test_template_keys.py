@@ -133,6 +133,7 @@ TRAINING = {
     'img_size': (320, lambda run: run.training.img_size),
     'samples_per_gpu': (4, lambda run: run.config.train_dataloader.batch_size),
     'workers_per_gpu': (0, lambda run: run.config.train_dataloader.num_workers),
+    'pipeline': ('public', lambda run: run.config.train_dataloader.dataset.pipeline[0].type),
     'max_epochs': (30, lambda run: run.config.train_cfg.max_epochs),
     'learning_rate': (0.002, lambda run: run.config.optim_wrapper.optimizer.lr),
     'val_interval': (5, lambda run: run.config.train_cfg.val_interval),

@@ -105,6 +105,7 @@ class DataSettings:
         metric: What the evaluator measures.
         own_size: (width, height) that the config is written for.
         size: (width, height) to train at.
+        pipeline: 'fast' or 'public', the form of the augmentation.
     """
 
     data: TrainingData
@@ -113,6 +114,7 @@ class DataSettings:
     metric: str
     own_size: Size
     size: Size
+    pipeline: str = 'public'
 
 
 class Predictor(ABC):

@@ -14,6 +14,7 @@ from torch import nn
 
 from tmi.families.base import DataSettings, Family, Predictor
 from tmi.families.dense_schedule import read_schedule, switch_pipelines, write_schedule
+from tmi.families.fast_pipeline import use_fast_pipeline
 from tmi.families.image_size import Size, scale_batch_sizes, scale_train_size, set_test_size
 from tmi.recipe import BaseRecipe, Recipe
 
@@ -104,6 +105,8 @@ class DenseFamily(Family):
             cfg.optim_wrapper.optimizer.batch_size_per_gpu = settings.batch_size
         if size != own:  # a config may test at another size than it trains at
             _set_image_size(cfg, own, size)
+        train = cfg.train_dataloader.dataset
+        train.pipeline = use_fast_pipeline(train.pipeline, settings.pipeline)
 
     def hooks(self, num_processes: int) -> list[dict[str, Any]]:
         hooks = [{'type': 'MemoryFormatHook', 'memory_format': 'channels_last'}]
@@ -182,8 +185,10 @@ def use_image_cache(pipeline: list[dict[str, Any]], cached: dict[str, Any]) -> l
             waiting = True
             continue
         transform = dict(transform)
-        if 'pre_transform' in transform and transform['pre_transform']:
+        if transform.get('pre_transform'):
             transform['pre_transform'] = use_image_cache(transform['pre_transform'], cached)
+        if transform['type'] == 'RandomChoice':
+            transform['transforms'] = [use_image_cache(one, cached) for one in transform['transforms']]
         result.append(transform)
         if waiting:
             result.append(dict(cached))

@@ -176,7 +176,10 @@ def modify_mmengine_config(cfg: Config, task: TrainingTask) -> TrainingConfig:
     family.set_loss_weights(base, len(task.class_names), size)
     _drop_absent_weights(base.model)
     family.set_data(
-        base, DataSettings(task.data, task.class_names, params.samples_per_gpu, params.metric, tuple(own), size)
+        base,
+        DataSettings(
+            task.data, task.class_names, params.samples_per_gpu, params.metric, tuple(own), size, params.pipeline
+        ),
     )
     _set_loaders(base, task)
     family.write_schedule(base, recipe)

@@ -97,8 +97,8 @@ class FastMosaic(FurtherImages, BaseTransform):
 
     def _fill(self) -> int:
         """Return the value of pixels without an image, the same of all transforms."""
-        values = {kind.mosaic.pad_val for kind in self.kinds} | {
-            value for kind in self.kinds for value in np.ravel(kind.affine.border_val)
+        values = {
+            float(value) for kind in self.kinds for value in (kind.mosaic.pad_val, *np.ravel(kind.affine.border_val))
         }
         if len(values) != 1:
             raise ConfigConflictError(

@@ -134,7 +134,8 @@ def test_input_sizes_of_pipelines_that_crop_later():
 def test_input_sizes_of_batches():
     yolox = make('yolox_s', img_size=320).run
     assert yolox.model.data_preprocessor.batch_augments[0].random_size_range == (256, 384)
-    assert transforms(yolox.train_dataloader.dataset.pipeline, 'LoadCachedImage')[0].max_size == 384
+    fast = transforms(yolox.train_dataloader.dataset.pipeline, 'FastMosaic')[0]
+    assert transforms(fast.pre_transform, 'LoadCachedImage')[0].max_size == 384
     ppyoloe = make('ppyoloe_plus_s', img_size=320).run
     assert ppyoloe.model.data_preprocessor.batch_augments[0].random_size_range == (160, 384)
     (resize,) = transforms(ppyoloe.val_dataloader.dataset.pipeline, 'mmdet.FixShapeResize')
@@ -181,7 +182,7 @@ def test_losses_of_yolov5_are_balanced_for_classes_and_size():
 
 
 def test_input_size_of_both_pipelines():
-    run = make('yolov8_m', img_size='320,192', max_epochs=40).run
+    run = make('yolov8_m', img_size='320,192', max_epochs=40, pipeline='public').run
     first = run.train_dataloader.dataset.pipeline
     assert transforms(first, 'Mosaic')[0].img_scale == (320, 192)
     assert transforms(first, 'YOLOv5RandomAffine')[0].border == (-160, -96)
@@ -237,11 +238,11 @@ def test_the_cache_replaces_loading_everywhere_and_annotations_come_first():
 
 
 def test_the_cache_is_as_large_as_the_data_and_bounded():
-    pipeline = make(img_size=320).run.train_dataloader.dataset.pipeline
+    pipeline = make(img_size=320, pipeline='public').run.train_dataloader.dataset.pipeline
     pixels = 400 * 320 * 240 * 3
     assert pixels < transforms(pipeline, 'LoadCachedImage')[0].cache_bytes < 1.05 * pixels
     many = TrainingData(DATA.train_file, DATA.val_file, ((640, 480),) * 50_000)
-    pipeline = make(data=many).run.train_dataloader.dataset.pipeline
+    pipeline = make(data=many, pipeline='public').run.train_dataloader.dataset.pipeline
     assert transforms(pipeline, 'LoadCachedImage')[0].cache_bytes == MAX_IMAGE_CACHE
 
 
