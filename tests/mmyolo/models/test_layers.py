@@ -156,6 +156,21 @@ def test_activation_is_found_by_its_name():
     assert isinstance(ConvModule(2, 2, 1, act_cfg={'type': 'SiLU'}).activate, nn.SiLU)
 
 
+def test_silu_writes_over_its_input_only_where_no_gradient_needs_it():
+    """PyTorch copies the input of an in-place SiLU in training, which costs time and saves no memory."""
+    silu = MODELS.build({'type': 'SiLU', 'inplace': True})
+    start = torch.randn(2, 3, 4, 4, requires_grad=True)
+    x = start * 1
+    y = silu(x)
+    assert y.data_ptr() != x.data_ptr()
+    torch.testing.assert_close(y, F.silu(start), rtol=0, atol=0)
+    gradients = [torch.autograd.grad(out.square().sum(), start)[0] for out in (y, F.silu(start))]
+    torch.testing.assert_close(*gradients, rtol=0, atol=0)
+    with torch.no_grad():
+        assert silu(x).data_ptr() == x.data_ptr()
+        assert MODELS.build({'type': 'SiLU'})(x).data_ptr() != x.data_ptr()
+
+
 def test_strided_rep_vgg_block_trains_on_images_in_channels_last():
     """A strided 1x1 convolution corrupts memory here; a process of its own keeps a crash from ending the tests."""
     script = """
