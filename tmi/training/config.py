@@ -20,6 +20,7 @@ from tmi.families.image_size import Size, resolve_size
 from tmi.recipe import Recipe, make_recipe
 from tmi.settings import TrainingSettings
 from tmi.training.data import TrainingData
+from tmi.training.fused_optimizer import use_fused_optimizer
 from tmi.training.loader_workers import first_workers
 from tmi.training.options import apply_options, read_options
 from tmi.training.precision import resolve_precision, set_precision
@@ -189,6 +190,7 @@ def modify_mmengine_config(cfg: Config, task: TrainingTask) -> TrainingConfig:
     _set_runtime(base, family, task, recipe, size, precision)
     complete = Config(base)
     apply_options(complete, read_options(params))
+    use_fused_optimizer(complete.optim_wrapper)
     run = Config({key: complete[key] for key in RUN_KEYS if key in complete})
     return TrainingConfig(run, _package_config(complete, family, task), recipe, size, precision)
 

@@ -32,3 +32,15 @@ class MemoryFormatHook(Hook):
     def before_run(self, runner: Runner) -> None:
         """Convert every weight of four dimensions in place; the optimizer keeps its parameters."""
         runner.model.to(memory_format=self.memory_format)
+
+    def before_train(self, runner: Runner) -> None:
+        """Bring the state of a resumed optimizer into the order of its weights.
+
+        Fused optimizers go through weights, gradients and momenta as they lie in memory. The order of gradients is
+        that of the weights, but that of a loaded state is of the training which saved it.
+        """
+        for wrapper in getattr(runner.optim_wrapper, 'optim_wrappers', {'': runner.optim_wrapper}).values():
+            for parameter, state in wrapper.optimizer.state.items():
+                for name, value in state.items():
+                    if torch.is_tensor(value) and value.shape == parameter.shape:
+                        state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)

@@ -48,3 +48,29 @@ def test_comes_before_the_average_copies_the_model():
 def test_an_unknown_format_is_named():
     with pytest.raises(ValueError, match="'nhwc', allowed are .'channels_last', 'contiguous'"):
         MemoryFormatHook('nhwc')
+
+
+def test_state_of_a_resumed_optimizer_lies_as_the_weights_do():
+    """A fused step takes weight and momentum as they lie, so another order would mix them up without an error."""
+
+    def step(net, optimizer):
+        optimizer.zero_grad()
+        net(torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))).square().sum().backward()
+        optimizer.step()
+
+    nets = [model(), model()]
+    options = {'lr': 1e-3, 'momentum': 0.9}
+    plain, fused = (torch.optim.SGD(net.parameters(), **options, fused=form) for net, form in zip(nets, (False, True)))
+    step(nets[0], plain)  # in the default order
+    nets[1].load_state_dict(nets[0].state_dict())
+    state = plain.state_dict()
+    state['param_groups'][0]['fused'] = True
+    fused.load_state_dict(state)
+    runner = SimpleNamespace(model=nets[1], optim_wrapper=SimpleNamespace(optimizer=fused))
+    hook = MemoryFormatHook()
+    hook.before_run(runner)
+    hook.before_train(runner)
+    for net, optimizer in zip(nets, (plain, fused)):
+        step(net, optimizer)
+    for expected, actual in zip(nets[0].parameters(), nets[1].parameters()):
+        torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-6)

@@ -74,6 +74,11 @@ def test_every_model_of_the_zoo(name):
     assert 'ymir' not in text and '/out' not in text and '/in' not in text and 'fastcoco' not in text
 
 
+def test_optimizer_is_fused_unless_an_option_says_otherwise():
+    assert make().run.optim_wrapper.optimizer.fused is True
+    assert make(cfg_options='optim_wrapper.optimizer.fused=False').run.optim_wrapper.optimizer.fused is False
+
+
 def test_classes_and_data_of_yolov8():
     run = make(samples_per_gpu=4, workers_per_gpu=1).run
     assert run.model.bbox_head.head_module.num_classes == 3
