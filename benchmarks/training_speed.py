@@ -27,6 +27,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from mmengine.utils import import_modules_from_strings
 from rich.console import Console
 from rich.table import Table
 
@@ -82,6 +83,7 @@ def make_config(folder: Path, data: TrainingData, options: argparse.Namespace) -
             'samples_per_gpu': options.batch,
             'max_epochs': options.rounds + 1,
             'precision': options.precision,
+            'workers_per_gpu': options.workers,
         },
     )
     model = find_model(params.model_name)
@@ -95,7 +97,7 @@ def make_config(folder: Path, data: TrainingData, options: argparse.Namespace) -
         tensorboard_dir=folder / 'tensorboard',
     )
     cfg = modify_mmengine_config(Config.fromfile(model.config), task).run
-    cfg.custom_imports = None
+    import_modules_from_strings(**cfg.custom_imports)
     cfg.default_hooks.checkpoint = None
     cfg.default_hooks.logger.interval = 10**6
     cfg.custom_hooks = [
@@ -218,6 +220,7 @@ def main() -> None:
     parser.add_argument('--batch', type=int, default=16)
     parser.add_argument('--images', type=int, default=384, help='images of an epoch')
     parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--workers', type=int, default=2, help='loader processes')
     parser.add_argument('--precision', default='auto')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     options = parser.parse_args()
