@@ -144,6 +144,7 @@ class PredictionSettings(Settings):
     conf_threshold: Fraction = 0.2
     iou_threshold: Fraction = 0.65
     samples_per_gpu: Positive = 16
+    engine: Annotated[Literal['torch', 'onnxruntime', 'openvino', 'auto'], BeforeValidator(_lower)] = 'torch'
 
 
 class MiningSettings(

@@ -81,6 +81,14 @@ class Run:
         return make_plan(params, 'candidates', 100, str(weights.parent), params.conf_threshold)
 
     @property
+    def engine(self):
+        """What runs the network on a CPU."""
+        weights = self.folder / 'in/models/a.pth'
+        weights.touch()
+        params = load_params(PARAMS[self.name], {**self.raw, 'model_params_path': [str(weights)]})
+        return make_plan(params, 'candidates', 100, str(weights.parent), params.conf_threshold).engine
+
+    @property
     def worker_levels(self):
         """The levels from which on the first and second predicting process log."""
         (self.folder / PLAN_FILE).write_text('')
@@ -158,6 +166,7 @@ PREDICTION = {
     'samples_per_gpu': (4, lambda run: run.plan.batch_size),
     'workers_per_gpu': (0, lambda run: run.plan.workers),
     'precision': ('fp16', lambda run: run.plan.precision),
+    'engine': ('onnxruntime', lambda run: run.engine),
     'log_level': ('debug', lambda run: run.worker_levels),
     'ymir_debug': (True, lambda run: run.ending),
 }

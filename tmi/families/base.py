@@ -117,6 +117,10 @@ class DataSettings:
     pipeline: str = 'public'
 
 
+Engine = Callable[[Tensor], list[Tensor]]
+"""Gives for the input of a network what the network gives."""
+
+
 class Predictor(ABC):
     """A trained model on its device, ready to predict batches.
 
@@ -127,6 +131,8 @@ class Predictor(ABC):
 
     input_multiple: int | None = None
     """What each side of the input must be a multiple of; None if that is not known."""
+    engine: Engine | None = None
+    """What runs the network in place of torch, see `network`."""
 
     def __init__(self, device: torch.device, half_precision: bool = False) -> None:
         self.device = device
@@ -157,6 +163,22 @@ class Predictor(ABC):
             The evidence of each image, whose detections are those of `predict_once`, and the class maps; None if they
             are not wanted or the model has none.
         """
+
+    def network_input(self, pixels: Tensor) -> Tensor:
+        """Return the (n, 3, H', W') float32 input of the network for pixels as of `predict`, on the device."""
+        raise NotImplementedError(f'{type(self).__name__} has no network that an engine can run')
+
+    def network(self, with_features: bool) -> nn.Module | None:
+        """Return the part of the model that an engine can run in place of torch.
+
+        Args:
+            with_features: Whether `inspect_once` is asked too, which needs more than the boxes.
+
+        Returns:
+            From the input to a tuple of (n, ..., h, w) tensors, in eval mode; None if there is no such part. Predictors
+            that have one give its input to `engine` where that is not None.
+        """
+        return None
 
     @torch.inference_mode()
     def predict(self, pixels: Tensor, metas: Sequence[dict[str, Any]]) -> list[Detections]:

@@ -8,7 +8,7 @@ fp32).
 """
 
 from collections.abc import Sequence
-from itertools import repeat
+from itertools import islice, repeat
 from typing import Any, NamedTuple
 
 import torch
@@ -57,6 +57,7 @@ class DensePredictor(Predictor):
         self.input_multiple = largest_stride(model.bbox_head)
         self.takes_raw_maps = _takes_raw_maps(model.bbox_head)
         self.gives_boxes = _gives_boxes(model.bbox_head)
+        self._layout: list[int | None] = []  # levels of each kind of maps, None for a single map; as torch gave them
         self._normalize = Normalize(model.data_preprocessor).to(device)
 
     def predict_any(self, pixels: Tensor, metas: Sequence[dict[str, Any]]) -> list[Detections]:
@@ -107,18 +108,34 @@ class DensePredictor(Predictor):
         evidence = [_evidence(*part) for part in parts]
         return evidence, self._class_maps(maps) if with_class_maps else None
 
+    def network_input(self, pixels: Tensor) -> Tensor:
+        return self._normalize(pixels.to(self.device, non_blocking=True))
+
+    def network(self, with_features: bool) -> nn.Module:
+        return FlatNetwork(self, with_features)
+
+    def features_and_maps(self, inputs: Tensor) -> tuple[Sequence[Tensor], Sequence[Any]]:
+        """Run the network: features per level, and the kinds of maps of its head, each per level or a single one."""
+        features = self.model.extract_feat(inputs)
+        maps = self.model.bbox_head.forward_raw(features) if self.takes_raw_maps else self.model.bbox_head(features)
+        self._layout = [None if isinstance(part, Tensor) else len(part) for part in maps]
+        return features, maps
+
+    def _from_engine(self, inputs: Tensor) -> tuple[Sequence[Tensor], Sequence[Any]]:
+        """As `features_and_maps`, by the engine."""
+        outputs = iter(self.engine(inputs))
+        maps = [next(outputs) if count is None else list(islice(outputs, count)) for count in self._layout]
+        return list(outputs), maps
+
     def _run(self, pixels: Tensor, metas: Sequence[dict[str, Any]]) -> 'Maps':
-        inputs = self._normalize(pixels.to(self.device, non_blocking=True))
-        head = self.model.bbox_head
+        inputs = self.network_input(pixels)
         with torch.autocast(self.device.type, dtype=self.autocast_dtype, enabled=self.autocast_dtype is not None):
-            features = self.model.extract_feat(inputs)
-            maps = head.forward_raw(features) if self.takes_raw_maps else head(features)
+            features, maps = (self._from_engine if self.engine else self.features_and_maps)(inputs)
         # Heads with masks give maps of the whole image besides those of the levels.
         maps = [part.float() if isinstance(part, Tensor) else [level.float() for level in part] for part in maps]
         shape = tuple(inputs.shape[2:])
-        flat = [level for part in maps for level in ([part] if isinstance(part, Tensor) else part)]
         metas = [dict(meta, batch_input_shape=shape) for meta in metas]
-        return Maps(features, maps, metas, _all_finite(flat).tolist())
+        return Maps(features, maps, metas, _all_finite(_flat(maps)).tolist())
 
     def _boxes(self, maps: 'Maps', cfg: ConfigDict, with_nms: bool = True) -> BatchDetections:
         return self.model.bbox_head.predict_batch(maps.maps, maps.metas, cfg=cfg, with_nms=with_nms).to('cpu')
@@ -154,6 +171,27 @@ class DensePredictor(Predictor):
         if objectnesses is not None:
             scores = scores * gather_priors(objectnesses, boxes.images, boxes.priors, anchors).double().sigmoid()
         return scores.float()  # by way of double precision it does not depend on the place in the batch
+
+
+class FlatNetwork(nn.Module):
+    """The network of a predictor in the form that an engine runs.
+
+    Args:
+        predictor: Its predictor.
+        with_features: Whether the features that mining asks for are given too.
+    """
+
+    def __init__(self, predictor: DensePredictor, with_features: bool) -> None:
+        super().__init__()
+        self.model = predictor.model
+        self._run = predictor.features_and_maps
+        self._with_features = with_features
+        self.eval()
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return the maps of each kind and level, then the features of each level."""
+        features, maps = self._run(inputs)
+        return tuple(_flat(maps) + (list(features) if self._with_features else []))
 
 
 class Maps(NamedTuple):
@@ -205,6 +243,10 @@ def _evidence(
         spread[keep].nan_to_num(),
         embedding,
     )
+
+
+def _flat(maps: Sequence[Any]) -> list[Tensor]:
+    return [level for part in maps for level in ([part] if isinstance(part, Tensor) else part)]
 
 
 def _all_finite(maps: Sequence[Tensor]) -> Tensor:

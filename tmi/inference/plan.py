@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tmi.devices import available_cpus, cpu_processes
+from tmi.inference.engines import TORCH, usable_engine
 from tmi.settings import MiningSettings, PredictionSettings
 from tmi.zoo.weights import choose_inference_model
 
@@ -43,6 +44,7 @@ class PredictionPlan:
         threads: Threads of each predicting process.
         log_level: From which level on the processes log.
         mining: `MiningSettings` as JSON values if mining looks at the images too, None for boxes alone.
+        engine: What runs the network: 'torch', 'onnxruntime', 'openvino', or 'auto' for the fastest.
     """
 
     source: str
@@ -61,6 +63,7 @@ class PredictionPlan:
     threads: int
     log_level: str = 'info'
     mining: dict[str, Any] | None = None
+    engine: str = TORCH
 
     def covers(self, other: 'PredictionPlan') -> bool:
         """Return whether the predictions of this plan hold those of another, which asks for no more."""
@@ -145,4 +148,5 @@ def make_plan(
         threads=threads,
         log_level=params.log_level,
         mining=mining.model_dump(mode='json') if mining else None,
+        engine=usable_engine(params.engine, params.gpu_ids, params.precision),
     )

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tmi.devices import select_devices
 from tmi.errors import MEMORY_ADVICE_VARIABLE, UnknownError, killed_process
+from tmi.inference.engines import ENGINE_FOLDER
 from tmi.inference.image_list import write_image_list
 from tmi.inference.plan import PLAN_FILE, PredictionPlan
 from tmi.inference.shards import LineCounter, Prediction, merge_shards, shard_path
@@ -57,6 +58,7 @@ def predict(
         write_image_list(paths, folder)
         plan.save(plan_file)
         _run_processes(plan, folder, on_progress)
+        shutil.rmtree(folder / ENGINE_FOLDER, ignore_errors=True)
         done.touch()
         source = plan
     merged = merge_shards(folder, source.world_size, source.num_images)

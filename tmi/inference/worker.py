@@ -13,7 +13,8 @@ is `samples_per_gpu`, and another value changes boxes by no more than rounding.
 import logging
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from tmi.errors import MissingGpuError, ModelError
@@ -30,6 +31,8 @@ from mmyolo.utils.config_types import registered_only  # noqa: E402
 from tmi.class_names import match_class_names  # noqa: E402
 from tmi.families.base import Detections, Evidence, Predictor  # noqa: E402
 from tmi.inference.embeddings import EmbeddingWriter  # noqa: E402
+from tmi.inference.engines import TORCH  # noqa: E402
+from tmi.inference.engines.choice import use_engine  # noqa: E402
 from tmi.inference.images import Batch, Image, ImageBatches, Letterbox, make_loader  # noqa: E402
 from tmi.inference.model import build_model  # noqa: E402
 from tmi.inference.package import fault_of_package, read_package  # noqa: E402
@@ -82,23 +85,38 @@ def predict_batch(
         could not be read.
     """
     found: dict[int, Detections | Evidence] = {}
-    for places, pixels in batch.groups:
-        pixels = torch.as_tensor(pixels)
-        size = images_per_pass(predictor.device, batch_size, *pixels.shape[1:3])
-        for first in range(0, len(places), size):
-            part = places[first : first + size]
-            metas = [dict(batch.images[place].meta, img_path=batch.images[place].path) for place in part]
-            filled = _fill(pixels[first : first + size], metas, size)
-            if algorithm is None:
-                found.update(zip(part, predictor.predict(*filled)))
-            else:
-                found.update(zip(part, predictor.inspect(*filled, algorithm.measure, algorithm.with_class_maps)))
+    for places, *filled in passes(batch, predictor.device, batch_size):
+        if algorithm is None:
+            found.update(zip(places, predictor.predict(*filled)))
+        else:
+            found.update(zip(places, predictor.inspect(*filled, algorithm.measure, algorithm.with_class_maps)))
     predictions = [to_prediction(image, found.get(place)) for place, image in enumerate(batch.images)]
     if algorithm is None:
         return predictions, []
     return predictions, [
         found[place].embedding.numpy() if place in found else None for place in range(len(batch.images))
     ]
+
+
+def passes(batch: Batch, device: torch.device, batch_size: int) -> Iterator[tuple[list[int], Tensor, list[dict]]]:
+    """Yield what goes through the network together.
+
+    Args:
+        batch: From the loader.
+        device: Where the network runs.
+        batch_size: Images per full batch.
+
+    Yields:
+        Places in `batch.images`; for them, and as often again for the last one as an equal number needs, pixels
+        (n, H, W, 3) uint8 BGR and metas.
+    """
+    for places, pixels in batch.groups:
+        pixels = torch.as_tensor(pixels)
+        size = images_per_pass(device, batch_size, *pixels.shape[1:3])
+        for first in range(0, len(places), size):
+            part = places[first : first + size]
+            metas = [dict(batch.images[place].meta, img_path=batch.images[place].path) for place in part]
+            yield part, *_fill(pixels[first : first + size], metas, size)
 
 
 def _fill(pixels: Tensor, metas: Sequence[dict], size: int) -> tuple:
@@ -151,11 +169,29 @@ def try_model(predictor: Predictor, letterbox: Letterbox, source: Path) -> None:
     Raises:
         TaskError: 300004 if it fails, or gives numbers that are not finite.
     """
-    noise = np.random.default_rng(0).integers(0, 256, (*TEST_PICTURE, 3), dtype=np.uint8)
     with fault_of_package(f'The model {source} with its config cannot predict a test picture'):
-        image, pixels = letterbox.prepare(0, 'test picture', noise)
+        image, pixels = _test_picture(letterbox)
         found = predictor.predict_any(torch.as_tensor(pixels)[None], [image.meta])
     _reject_unusable(1, int(not found[0].finite), predictor, source)
+
+
+def _test_picture(letterbox: Letterbox) -> tuple[Image, np.ndarray]:
+    noise = np.random.default_rng(0).integers(0, 256, (*TEST_PICTURE, 3), dtype=np.uint8)
+    return letterbox.prepare(0, 'test picture', noise)
+
+
+def first_pass(batch: Batch | None, device: torch.device, batch_size: int, letterbox: Letterbox) -> Tensor:
+    """Return the pixels of what goes through the network first, the test picture if no image of the batch can be read.
+
+    Args:
+        batch: The first one of a process.
+        device: Where the network runs.
+        batch_size: Images per full batch.
+        letterbox: Of the test pipeline.
+    """
+    for _, pixels, _ in passes(batch, device, batch_size) if batch else ():
+        return pixels
+    return torch.as_tensor(_test_picture(letterbox)[1])[None]
 
 
 def _reject_unusable(images: int, unusable: int, predictor: Predictor, source: Path) -> None:
@@ -212,7 +248,12 @@ def predict_shard(plan: PredictionPlan, folder: Path, rank: int) -> None:
         batches = ImageBatches(folder, rank, plan.world_size, steps, plan.batch_size)
         predictor = family.predictor(model, device, plan.score_thr, plan.iou_thr, plan.precision)
     try_model(predictor, batches.letterbox, package.source)
-    loader: Iterable[Batch] = iter(make_loader(batches, plan.workers, device.type == 'cuda'))
+    loader: Iterator[Batch] = iter(make_loader(batches, plan.workers, device.type == 'cuda'))
+    if plan.engine != TORCH:
+        first = next(loader, None)
+        with fault_of_package(f'The model {package.source} with its config cannot predict images'):
+            use_engine(predictor, plan, folder, rank, first_pass(first, device, plan.batch_size, batches.letterbox))
+        loader = chain([first] if first else [], loader)
     algorithm = _algorithm(plan, positions)
     if algorithm is not None:
         algorithm.letterbox = batches.letterbox

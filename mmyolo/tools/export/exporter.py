@@ -1,20 +1,14 @@
-"""Writes a detector as an ONNX file.
+"""Writes a detector as an ONNX file: the network is traced; what has branches on data, suppression, is appended."""
 
-PyTorch's exporter that traces TorchScript is used: it is in every version from 2.4 on, needs no package besides onnx,
-and writes any version of the operators. The newer exporter (`dynamo=True`) needs onnxscript, is young in 2.4 to 2.6,
-and writes operators of version 18, converting them to older versions with a warning that it may fail. A network without
-branches on data loses nothing by being traced; what has branches, suppression, is appended as nodes.
-"""
-
-import inspect
 import tempfile
-import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 from torch.onnx import register_custom_op_symbolic, symbolic_opset13
+
+from mmyolo.utils.onnx_trace import INPUT, OPSET, trace_to_onnx
 
 from .dependencies import need
 from .metadata import make_metadata, write_metadata
@@ -54,7 +48,7 @@ class ExportOptions:
     image_size: tuple[int, int] = (640, 640)
     batch_size: int = 1
     dynamic: bool = False
-    opset: int = 17
+    opset: int = OPSET
     simplify: bool = False
     preprocess: bool = False
     input_type: str = 'uint8'
@@ -143,34 +137,16 @@ def output_names(network: ExportModel, options: ExportOptions) -> list[str]:
     return levels + [f'extra{index}' for index in range(count - len(levels))]
 
 
-def trace_options() -> dict:
-    """Return the arguments of `torch.onnx.export` that choose the exporter; torch 2.4 knows none."""
-    return {'dynamo': False} if 'dynamo' in inspect.signature(torch.onnx.export).parameters else {}
-
-
 def _trace(network: ExportModel, options: ExportOptions):
     """Trace the network to an ONNX ModelProto."""
     onnx = need('onnx')
     names = output_names(network, options)
     if options.opset < 13:  # heads use it; PyTorch has written it for later operators only, but the same will do
         register_custom_op_symbolic('aten::unflatten', symbolic_opset13.unflatten, options.opset)
-    more = trace_options()
-    if options.dynamic:
-        more['dynamic_axes'] = {name: {0: 'batch'} for name in ('images', *names)}
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.filterwarnings('ignore', category=DeprecationWarning)  # of the exporter, see above
-        warnings.filterwarnings('ignore', category=torch.jit.TracerWarning)  # sizes are constants here
-        warnings.filterwarnings('ignore', message='.*legacy TorchScript-based ONNX export.*')
+    axes = {name: {0: 'batch'} for name in (INPUT, *names)} if options.dynamic else None
+    with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / 'model.onnx'
-        torch.onnx.export(
-            network,
-            (example_input(network, options),),
-            str(file),
-            input_names=['images'],
-            output_names=names,
-            opset_version=options.opset,
-            **more,
-        )
+        trace_to_onnx(network, example_input(network, options), file, names, options.opset, axes)
         return onnx.load(str(file))
 
 

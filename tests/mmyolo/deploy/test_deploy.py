@@ -53,7 +53,7 @@ def test_shapes_without_tensorrt():
 @pytest.mark.parametrize('coding', [0, 1])
 def test_node_in_a_graph(coding, tmp_path):
     onnx = pytest.importorskip('onnx')
-    from mmyolo.tools.export.exporter import trace_options
+    from mmyolo.utils.onnx_trace import trace_options
 
     class Network(torch.nn.Module):
         def forward(self, boxes, scores):
