@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from tmi.mining import ALGORITHMS, DEFAULT_ALGORITHM
 from tmi.mining.parameters import PARAMETERS, settings_with
+from tmi.recipe import AUTO, SCHEDULES
 
 GPU_NUMBER = re.compile('[0-9]|[1-9][0-9]{1,2}')
 
@@ -54,6 +55,7 @@ Positive = Annotated[int, BeforeValidator(_reject_bool), Field(ge=1, le=1_000_00
 Fraction = Annotated[float, BeforeValidator(_reject_bool), Field(ge=0, le=1, allow_inf_nan=False)]
 LearningRate = Annotated[float, BeforeValidator(_reject_bool), Field(ge=0, le=10, allow_inf_nan=False)]
 Workers = Annotated[Literal['auto'] | Count, BeforeValidator(_lower)]
+AutoPositive = Annotated[Literal['auto'] | Positive, BeforeValidator(_lower)]
 Side = Annotated[int, Field(ge=32, le=8192)]
 ImageSize = Annotated[Literal[0] | Side | tuple[Side, Side], BeforeValidator(_size)]
 Files = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
@@ -115,11 +117,14 @@ class TrainingSettings(Settings):
 
     pretrained_model_params: Files = []
     model_name: str = 'yolov8_n'
-    samples_per_gpu: Positive = 8
+    samples_per_gpu: AutoPositive = 'auto'
     workers_per_gpu: Workers = 'auto'
     max_epochs: Positive = 100
     learning_rate: LearningRate = 0.0
-    val_interval: Annotated[int, BeforeValidator(_reject_bool)] = 1
+    schedule: Annotated[Literal[SCHEDULES], BeforeValidator(_lower)] = AUTO
+    val_interval: Annotated[
+        Literal['auto'] | Annotated[int, BeforeValidator(_reject_bool)], BeforeValidator(_lower)
+    ] = 'auto'
     patience: Count = 0
     seed: Count = 0
     max_keep_checkpoints: Annotated[int, BeforeValidator(_reject_bool), Field(ge=1, le=9)] = 1
@@ -133,8 +138,8 @@ class TrainingSettings(Settings):
 
     @field_validator('val_interval')
     @classmethod
-    def _at_least_one(cls, value: int) -> int:
-        return max(value, 1)
+    def _at_least_one(cls, value: int | str) -> int | str:
+        return max(value, 1) if isinstance(value, int) else value
 
 
 class PredictionSettings(Settings):

@@ -27,7 +27,8 @@ from mmengine.config import Config
 from tmi.devices import cpu_processes, find_device, select_devices
 from tmi.paths import PROJECT_ROOT
 from tmi.training.config import PlatformHooks, TrainingConfig, TrainingTask, config_text, modify_mmengine_config
-from tmi.training.launch import find_resumption, initial_weights, training_command
+from tmi.training.initial_weights import prepare_initial_weights
+from tmi.training.launch import choose_weights, find_resumption, resumed_optimizer, training_command
 from tmi.training.options import UserOptions, check_options, read_options
 from tmi.zoo.models import find_model
 from ymir.checkpoint_hook import remove_temporary_files
@@ -73,6 +74,11 @@ def main() -> None:
     data, splits = prepare_training_data(
         params.class_names, task_dir, lambda share: write_progress(YmirStage.PREPROCESS, share / 2)
     )
+    resuming, arguments = find_resumption(user_options.arguments, options, Path(env.output.models_dir))
+    with blame_options(user_options):
+        weights = None
+        if not resuming and 'load_from' not in options:
+            weights = choose_weights(params, model.stem, env.input.models_dir)
     task = TrainingTask(
         params=params,
         model=model,
@@ -81,16 +87,18 @@ def main() -> None:
         device=find_device(len(params.gpu_ids)),
         models_dir=Path(env.output.models_dir),
         tensorboard_dir=Path(env.output.tensorboard_dir),
+        pretrained=bool(weights.checkpoint if weights else 'load_from' in options or params.pretrained_model_params),
+        optimizer=resumed_optimizer(arguments, options, Path(env.output.models_dir)) if resuming else None,
         hooks=HOOKS,
     )
-    resuming, arguments = find_resumption(user_options.arguments, options, task.models_dir)
     with blame_options(user_options):
         task.models_dir.mkdir(parents=True, exist_ok=True)
         remove_temporary_files(task.models_dir)
         training = modify_mmengine_config(Config.fromfile(model.config), task)
         training.run.resume = bool(options.get('resume')) and resuming
-        if not resuming and 'load_from' not in options:
-            training.run.load_from = initial_weights(task, training, env.input.models_dir, task_dir)
+        if weights and weights.checkpoint:
+            target = task_dir / 'initial_weights.pth'
+            training.run.load_from = str(prepare_initial_weights(weights, training.run, model.name, target))
         recipe = recipe_rows(task, training)
         print_table('Recipe', recipe)
         write_plan(Path(env.output.root_dir), task, training, recipe, splits, resuming)

@@ -144,6 +144,7 @@ TRAINING = {
     'pipeline': ('public', lambda run: run.config.train_dataloader.dataset.pipeline[0].type),
     'max_epochs': (30, lambda run: run.config.train_cfg.max_epochs),
     'learning_rate': (0.002, lambda run: run.config.optim_wrapper.optimizer.lr),
+    'schedule': ('public', lambda run: run.config.default_hooks.param_scheduler.warmup_mim_iter),
     'val_interval': (5, lambda run: run.config.train_cfg.val_interval),
     'patience': (3, lambda run: run.config.custom_hooks),
     'max_keep_checkpoints': (2, lambda run: run.config.default_hooks.checkpoint.max_keep_ckpts),

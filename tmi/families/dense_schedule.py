@@ -27,6 +27,8 @@ PPYOLOE_FROM_SCRATCH = 10
 # The soft targets that its losses are divided by are few at first; without a limit, the warm-up of a short run ended in
 # losses of a million.
 PPYOLOE_MAX_GRADIENT = 10
+# What AdamW takes over from the config of SGD.
+SHARED_ARGUMENTS = ('weight_decay', 'batch_size_per_gpu')
 
 
 def read_schedule(cfg: ConfigDict, pretrained: bool) -> BaseRecipe:
@@ -56,6 +58,7 @@ def read_schedule(cfg: ConfigDict, pretrained: bool) -> BaseRecipe:
             lr_factor=_cosine_at_the_end(hook.get('min_lr_ratio', 0.0)),
             warmup_epochs=hook.get('warmup_epochs', 5),
             warmup_min_iters=hook.get('warmup_min_iter', default.warmup_min_iters),
+            max_gradient=PPYOLOE_MAX_GRADIENT,
         )
         if cfg.get('load_from') and not pretrained:
             numbers['lr'] *= PPYOLOE_FROM_SCRATCH
@@ -66,6 +69,10 @@ def read_schedule(cfg: ConfigDict, pretrained: bool) -> BaseRecipe:
         ema_momentum=ema.get('momentum', default.ema_momentum),
         ema_gamma=ema.get('gamma', default.ema_gamma),
         first_assigner_share=assigning.get('initial_epoch', 0) / cfg.train_cfg.max_epochs,
+        optimizer=optimizer.type,
+        batch_size=cfg.train_dataloader.batch_size,
+        val_interval=cfg.train_cfg.get('val_interval', default.val_interval),
+        pretrained=pretrained,
         **numbers,
     )
 
@@ -78,7 +85,7 @@ def write_schedule(cfg: ConfigDict, recipe: Recipe) -> None:
         recipe: What `make_recipe` gives.
     """
     hook = _rate_hook(cfg)
-    cfg.optim_wrapper.optimizer.lr = recipe.lr
+    _write_optimizer(cfg, recipe)
     if recipe.first_assigner_epochs:
         cfg.model.train_cfg.initial_epoch = recipe.first_assigner_epochs
     if hook.get('type') == YOLOV5_HOOK:
@@ -94,7 +101,6 @@ def write_schedule(cfg: ConfigDict, recipe: Recipe) -> None:
             warmup_epochs=recipe.warmup_iters / recipe.iters_per_epoch,
             warmup_min_iter=recipe.warmup_iters,
         )
-        cfg.optim_wrapper.setdefault('clip_grad', {'max_norm': PPYOLOE_MAX_GRADIENT})
     elif cfg.get('param_scheduler'):
         cfg.param_scheduler = _write_list(cfg.param_scheduler, cfg.train_cfg.max_epochs, closing_epochs(cfg), recipe)
     cfg.custom_hooks = _write_hooks(cfg.custom_hooks, recipe)
@@ -127,6 +133,19 @@ def switch_pipelines(cfg: ConfigDict) -> list[dict[str, Any]]:
 def _cosine_at_the_end(lowest: float) -> float:
     """Return what is left of PPYOLOE's rate when training ends, before the cosine does."""
     return lowest + (1 - lowest) * (1 + math.cos(math.pi / PPYOLOE_COSINE)) / 2
+
+
+def _write_optimizer(cfg: ConfigDict, recipe: Recipe) -> None:
+    wrapper = cfg.optim_wrapper
+    if recipe.optimizer != wrapper.optimizer.type:
+        kept = {key: value for key, value in wrapper.optimizer.items() if key in SHARED_ARGUMENTS}
+        wrapper.optimizer = dict(kept, type=recipe.optimizer)
+        hook = _rate_hook(cfg)
+        if hook.get('type') == YOLOV5_HOOK:  # its first rate of biases is one of SGD
+            hook['warmup_bias_lr'] = 0.0
+    wrapper.optimizer.lr = recipe.lr
+    if recipe.max_gradient:
+        wrapper.setdefault('clip_grad', {'max_norm': recipe.max_gradient})
 
 
 def _rate_hook(cfg: ConfigDict) -> Mapping:

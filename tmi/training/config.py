@@ -7,7 +7,8 @@ nothing of a platform and loads anywhere, in public mmyolo too.
 
 import copy
 import logging
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from mmyolo.utils.literal_config import dump_literal_config
 from tmi.families import family_of
 from tmi.families.base import DataSettings, Family
 from tmi.families.image_size import Size, resolve_size
-from tmi.recipe import Recipe, make_recipe
+from tmi.recipe import AUTO, PUBLIC, BaseRecipe, Recipe, choose_batch_size, make_recipe
 from tmi.settings import TrainingSettings
 from tmi.training.data import TrainingData
 from tmi.training.fused_optimizer import use_fused_optimizer
@@ -105,7 +106,8 @@ class TrainingTask:
         device: 'cuda' or 'cpu'.
         models_dir: Where checkpoints go.
         tensorboard_dir: Where curves go.
-        load_from: Initial weights, fitted to the classes.
+        pretrained: Whether it starts from a trained detector.
+        optimizer: Type of the one that a resumed training goes on with; None to choose it.
         hooks: What writes checkpoints and progress.
     """
 
@@ -116,7 +118,8 @@ class TrainingTask:
     device: str
     models_dir: Path
     tensorboard_dir: Path
-    load_from: Path | None = None
+    pretrained: bool = False
+    optimizer: str | None = None
     hooks: PlatformHooks = PlatformHooks()
 
     @property
@@ -166,33 +169,54 @@ def modify_mmengine_config(cfg: Config, task: TrainingTask) -> TrainingConfig:
     own = tuple(base.img_scale)
     size = resolve_size(params.img_size, own, family.input_multiple(base.model))
     precision = resolve_precision(params.precision, task.device)
-    recipe = make_recipe(
-        task.data.num_train,
-        params.samples_per_gpu * task.num_processes,
-        params.max_epochs,
-        family.read_schedule(base, pretrained=task.load_from is not None),
-        params.learning_rate or None,
-    )
+    options = read_options(params)
+    recipe = _recipe(task, family.read_schedule(base, task.pretrained), options.config)
     family.set_classes(base.model, len(task.class_names))
     family.set_loss_weights(base, len(task.class_names), size)
     _drop_absent_weights(base.model)
+    batch_size = recipe.total_batch // task.num_processes
     family.set_data(
-        base,
-        DataSettings(
-            task.data, task.class_names, params.samples_per_gpu, params.metric, tuple(own), size, params.pipeline
-        ),
+        base, DataSettings(task.data, task.class_names, batch_size, params.metric, tuple(own), size, params.pipeline)
     )
-    _set_loaders(base, task)
+    _set_loaders(base, task, batch_size)
     family.write_schedule(base, recipe)
     _set_length(base, task, recipe)
     base.img_scale = size
     set_precision(base.optim_wrapper, precision)
     _set_runtime(base, family, task, recipe, size, precision)
     complete = Config(base)
-    apply_options(complete, read_options(params))
+    apply_options(complete, options)
     use_fused_optimizer(complete.optim_wrapper)
     run = Config({key: complete[key] for key in RUN_KEYS if key in complete})
     return TrainingConfig(run, _package_config(complete, family, task), recipe, size, precision)
+
+
+def _recipe(task: TrainingTask, base: BaseRecipe, options: Mapping[str, Any]) -> Recipe:
+    """Return the numbers of the run; what the user sets stays, and an option for the optimizer means the config's."""
+    params = task.params
+    batch_size = params.samples_per_gpu
+    if batch_size == AUTO:
+        own = params.schedule == PUBLIC
+        batch_size = (
+            base.batch_size if own else choose_batch_size(task.data.num_train, task.num_processes, params.max_epochs)
+        )
+    optimizer = task.optimizer
+    if any(key.startswith('optim_wrapper.optimizer') for key in options):
+        optimizer = base.optimizer
+    recipe = make_recipe(
+        task.data.num_train,
+        batch_size * task.num_processes,
+        params.max_epochs,
+        base,
+        params.learning_rate or None,
+        params.schedule,
+        optimizer,
+        None if params.val_interval == AUTO else params.val_interval,
+    )
+    if params.samples_per_gpu == AUTO:
+        reason = "the config's" if params.schedule == PUBLIC else f'chosen for {recipe.total_iters} steps'
+        recipe = replace(recipe, reasons={**recipe.reasons, 'images a step': reason})
+    return recipe
 
 
 def _drop_absent_weights(model: ConfigDict) -> None:
@@ -206,7 +230,7 @@ def _drop_absent_weights(model: ConfigDict) -> None:
             _drop_absent_weights(part)
 
 
-def _set_loaders(cfg: ConfigDict, task: TrainingTask) -> None:
+def _set_loaders(cfg: ConfigDict, task: TrainingTask, batch_size: int) -> None:
     workers = first_workers(task.params.workers_per_gpu, task.num_processes, task.device)
     counts = (
         (cfg.train_dataloader, workers),
@@ -215,19 +239,16 @@ def _set_loaders(cfg: ConfigDict, task: TrainingTask) -> None:
     )
     for loader, count in counts:
         loader.update(
-            batch_size=task.params.samples_per_gpu,
-            num_workers=count,
-            persistent_workers=count > 0,
-            pin_memory=task.device == 'cuda',
+            batch_size=batch_size, num_workers=count, persistent_workers=count > 0, pin_memory=task.device == 'cuda'
         )
 
 
 def _set_length(cfg: ConfigDict, task: TrainingTask, recipe: Recipe) -> None:
     params = task.params
     cfg.max_epochs, cfg.base_lr = recipe.epochs, recipe.lr
-    cfg.train_cfg.update(type='TaskTrainLoop', max_epochs=recipe.epochs, val_interval=params.val_interval)
+    cfg.train_cfg.update(type='TaskTrainLoop', max_epochs=recipe.epochs, val_interval=recipe.val_interval)
     cfg.train_cfg.pop('dynamic_intervals', None)
-    if recipe.close_mosaic_epochs and params.val_interval > 1:
+    if recipe.close_mosaic_epochs and recipe.val_interval > 1 and params.val_interval != AUTO:
         cfg.train_cfg.dynamic_intervals = [(recipe.epochs - recipe.close_mosaic_epochs, 1)]
     # The rate of the recipe is for the batch at hand already.
     cfg.pop('auto_scale_lr', None)
@@ -277,7 +298,7 @@ def _set_runtime(
     if task.device == 'cpu':
         cfg.env_cfg.dist_cfg = {'backend': 'gloo'}
     cfg.log_level = params.log_level.upper()
-    cfg.load_from = str(task.load_from) if task.load_from else None
+    cfg.load_from = None
     cfg.randomness = {'seed': params.seed, 'diff_rank_seed': True}
     cfg.find_unused_parameters = params.find_unused_parameters
 

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmyolo.utils.checkpoint import CheckpointError, read_as_data
 from tmi.devices import available_cpus
 from tmi.paths import TOOLS_ROOT
-from tmi.training.config import TrainingConfig, TrainingTask
-from tmi.training.initial_weights import prepare_initial_weights
-from tmi.zoo.weights import choose_training_weights
+from tmi.settings import TrainingSettings
+from tmi.training.config import TrainingTask
+from tmi.zoo.weights import InitialWeights, choose_training_weights
 
 logger = logging.getLogger('tmi')
 
@@ -41,26 +42,41 @@ def find_resumption(arguments: Sequence[str], options: Mapping[str, Any], models
     return False, [word for word in arguments if word not in asked]
 
 
-def initial_weights(task: TrainingTask, training: TrainingConfig, weights_dir: str, task_dir: Path) -> str | None:
-    """Choose and fit what the training starts from.
+def resumed_optimizer(arguments: Sequence[str], options: Mapping[str, Any], models_dir: Path) -> str | None:
+    """Return the optimizer with whose state a training goes on, which no other can take over.
 
     Args:
-        task: The task.
-        training: Its config.
-        weights_dir: Where weight files with relative paths lie.
-        task_dir: Where the fitted weights are written.
+        arguments: Of tools/train.py.
+        options: `cfg_options`.
+        models_dir: Where an earlier training left its state.
 
     Returns:
-        Path of the fitted weights, None for random ones.
+        'AdamW' or 'SGD'; None where there is no such state to be read, which the training itself reports.
     """
-    params = task.params
-    chosen = choose_training_weights(
-        params.pretrained_model_params, task.model.stem, params.pretrained == 'auto', weights_dir
-    )
-    if chosen.checkpoint is None:
+    words = dict(zip(arguments, [*arguments[1:], '']))
+    named = [word.partition('=')[2] for word in arguments if word.startswith('--resume=')]
+    after = words.get('--resume', '')
+    file = next(iter(named), '') or (after if not after.startswith('-') else '') or options.get('load_from')
+    try:
+        path = Path(file or (models_dir / 'last_checkpoint').read_text(encoding='utf-8').strip())
+        (group, *_) = read_as_data(path)['optimizer']['param_groups']
+    except (CheckpointError, OSError, LookupError, TypeError, ValueError):
         return None
-    target = task_dir / 'initial_weights.pth'
-    return str(prepare_initial_weights(chosen, training.run, task.model.name, target))
+    return 'AdamW' if 'betas' in group else 'SGD'
+
+
+def choose_weights(params: TrainingSettings, stem: str, weights_dir: str) -> InitialWeights:
+    """Choose what a training starts from.
+
+    Args:
+        params: Of the task.
+        stem: Of the config file of its model.
+        weights_dir: Where weight files with relative paths lie.
+
+    Returns:
+        The choice, which the log says.
+    """
+    return choose_training_weights(params.pretrained_model_params, stem, params.pretrained == 'auto', weights_dir)
 
 
 def training_command(

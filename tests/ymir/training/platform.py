@@ -23,6 +23,7 @@ TINY = {
     'max_epochs': 2,
     'samples_per_gpu': 4,
     'workers_per_gpu': 0,
+    'val_interval': 1,
     'precision': 'fp32',
     'cfg_options': 'model.backbone.widen_factor=0.125 '
     'model.neck.widen_factor=0.125 model.bbox_head.head_module.widen_factor=0.125',

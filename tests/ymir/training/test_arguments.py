@@ -5,7 +5,7 @@ import torch
 
 from tmi.devices import CPU_PROCESSES_VARIABLE, cpu_processes, find_device
 from tmi.errors import TaskError
-from tmi.training.launch import find_resumption
+from tmi.training.launch import find_resumption, resumed_optimizer
 from ymir.errors import code_of
 
 
@@ -52,3 +52,17 @@ def test_the_number_of_cpu_processes(text, monkeypatch):
     with pytest.raises(TaskError, match=CPU_PROCESSES_VARIABLE) as caught:
         cpu_processes(1)
     assert code_of(caught.value) == 300001
+
+
+@pytest.mark.parametrize('optimizer, found', [(torch.optim.SGD, 'SGD'), (torch.optim.AdamW, 'AdamW')])
+@pytest.mark.parametrize('way', ['last_checkpoint', '--resume', '--resume=', 'load_from'])
+def test_a_resumed_training_keeps_its_optimizer(tmp_path, optimizer, found, way):
+    file = tmp_path / 'resume.pth'
+    state = optimizer([torch.nn.Parameter(torch.zeros(1))], lr=0.1).state_dict()
+    torch.save({'state_dict': {}, 'optimizer': state}, file)
+    (tmp_path / 'last_checkpoint').write_text(str(file) if way == 'last_checkpoint' else '/missing.pth')
+    arguments = {'--resume': ['--resume', str(file)], '--resume=': ['--amp', f'--resume={file}']}.get(way, ['--resume'])
+    options = {'load_from': str(file)} if way == 'load_from' else {}
+    assert resumed_optimizer(arguments, options, tmp_path) == found
+    file.write_bytes(b'broken')
+    assert resumed_optimizer(arguments, options, tmp_path) is None

@@ -66,7 +66,7 @@ def test_values_are_cast(key, raw, value):
 @pytest.mark.parametrize(
     'key, raw, words',
     [
-        ('samples_per_gpu', 0, ['0', 'greater than or equal to 1', '8']),
+        ('samples_per_gpu', 0, ['0', 'greater than or equal to 1', 'auto']),
         ('samples_per_gpu', True, ['True', 'boolean']),
         ('samples_per_gpu', 'many', ["'many'", 'integer']),
         ('learning_rate', 'nan', ["'nan'"]),

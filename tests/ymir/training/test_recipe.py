@@ -2,7 +2,7 @@
 
 import pytest
 
-from tmi.recipe import BaseRecipe, make_recipe
+from tmi.recipe import FEW_STEPS_LR, FEW_STEPS_LR_PRETRAINED, BaseRecipe, choose_batch_size, make_recipe
 
 
 def test_a_run_of_cocos_length_keeps_the_configs_numbers():
@@ -51,8 +51,57 @@ def test_the_first_assigner_takes_its_share_but_little_of_a_short_run(images, ba
     assert (('assigned by shape', f'first {expected} epochs') in recipe.rows()) == (expected > 0)
 
 
-def test_the_users_rate_is_taken_as_it_is():
-    assert make_recipe(10, 2, 3, lr=0.5).lr == 0.5
+def test_the_users_rate_is_taken_as_it_is_with_the_optimizer_it_is_for():
+    recipe = make_recipe(10, 2, 3, lr=0.5)
+    assert (recipe.lr, recipe.optimizer, recipe.max_gradient, recipe.reasons) == (0.5, 'SGD', None, {})
+
+
+@pytest.mark.parametrize(
+    'images, epochs, base, optimizer, lr',
+    [
+        (60, 100, BaseRecipe(), 'AdamW', FEW_STEPS_LR),
+        (60, 100, BaseRecipe(pretrained=True), 'AdamW', FEW_STEPS_LR_PRETRAINED),
+        (60, 100, BaseRecipe(optimizer='AdamW', lr=0.004), 'AdamW', 0.004),
+        (10_000, 100, BaseRecipe(), 'SGD', 0.01),
+    ],
+)
+def test_the_optimizer_follows_from_the_steps(images, epochs, base, optimizer, lr):
+    recipe = make_recipe(images, 8, epochs, base)
+    assert (recipe.optimizer, recipe.lr) == (optimizer, lr)
+    changed = optimizer != base.optimizer
+    assert recipe.max_gradient == (10 if changed else None)
+    rows = dict(recipe.rows())
+    assert ('few for SGD' in rows['optimizer']) == changed == ('weights)' in rows['learning rate'])
+
+
+def test_an_optimizer_that_runs_already_stays():
+    assert make_recipe(60, 8, 10, optimizer='SGD').lr == 0.01
+    long = make_recipe(10_000, 8, 100, optimizer='AdamW')
+    assert (long.optimizer, long.lr) == ('AdamW', FEW_STEPS_LR)
+
+
+def test_the_configs_own_numbers():
+    base = BaseRecipe(max_gradient=10, first_assigner_share=0.375, val_interval=10)
+    recipe = make_recipe(60, 8, 100, base, schedule='public')
+    assert (recipe.optimizer, recipe.lr, recipe.max_gradient, recipe.reasons) == ('SGD', 0.01, None, {})
+    assert (recipe.warmup_iters, recipe.ema_momentum, recipe.ema_gamma) == (1000, 0.0001, 2000)
+    assert (recipe.close_mosaic_epochs, recipe.first_assigner_epochs, recipe.val_interval) == (10, 38, 10)
+    assert make_recipe(60, 8, 4, base, schedule='public').close_mosaic_epochs == 3
+
+
+@pytest.mark.parametrize(
+    'images, processes, epochs, size', [(60, 1, 100, 4), (400, 1, 40, 8), (400, 2, 40, 4), (5000, 8, 100, 8)]
+)
+def test_few_images_make_small_batches(images, processes, epochs, size):
+    assert choose_batch_size(images, processes, epochs) == size
+
+
+@pytest.mark.parametrize(
+    'images, epochs, every', [(60, 100, 10), (400, 40, 4), (400, 100, 4), (2000, 100, 1), (60, 5, 1), (1, 1, 1)]
+)
+def test_validations_follow_from_the_steps(images, epochs, every):
+    assert make_recipe(images, 8, epochs).val_interval == every
+    assert make_recipe(images, 8, epochs, val_interval=3).val_interval == 3
 
 
 def test_a_config_without_second_pipeline_closes_nothing():

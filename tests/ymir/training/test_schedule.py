@@ -103,6 +103,8 @@ def yolov5():
             rtmdet(),
             False,
             {
+                'optimizer': 'AdamW',
+                'batch_size': 32,
                 'lr': 0.004,
                 'lr_factor': 0.05,
                 'warmup_epochs': 0,
@@ -115,6 +117,7 @@ def yolov5():
             yolox(),
             False,
             {
+                'batch_size': 8,
                 'lr': 0.01,
                 'lr_factor': 0.05,
                 'warmup_epochs': 5,
@@ -129,6 +132,8 @@ def yolov5():
             {
                 'lr': 0.001,
                 'lr_factor': 0.066987,
+                'max_gradient': 10,
+                'batch_size': 8,
                 'warmup_epochs': 5,
                 'warmup_min_iters': 1000,
                 'close_mosaic_epochs': 0,
@@ -142,6 +147,8 @@ def yolov5():
             {
                 'lr': 0.01,
                 'lr_factor': 0.066987,
+                'max_gradient': 10,
+                'batch_size': 8,
                 'warmup_epochs': 5,
                 'warmup_min_iters': 1000,
                 'close_mosaic_epochs': 0,
@@ -155,6 +162,8 @@ def yolov5():
             {
                 'lr': 0.001,
                 'lr_factor': 0.066987,
+                'max_gradient': 10,
+                'batch_size': 8,
                 'warmup_epochs': 5,
                 'warmup_min_iters': 1000,
                 'close_mosaic_epochs': 0,
@@ -166,6 +175,7 @@ def yolov5():
             yolov5(),
             False,
             {
+                'batch_size': 32,
                 'lr': 0.01,
                 'lr_factor': 0.1,
                 'warmup_epochs': 3,
@@ -177,9 +187,9 @@ def yolov5():
     ],
 )
 def test_what_is_read(cfg, pretrained, wanted):
-    assert read_schedule(cfg, pretrained) == BaseRecipe(
-        **{key: pytest.approx(value, rel=1e-4) for key, value in wanted.items()}
-    )
+    texts = {'optimizer': wanted.get('optimizer', 'SGD'), 'pretrained': pretrained}
+    numbers = {key: pytest.approx(value, rel=1e-4) for key, value in wanted.items() if key not in texts}
+    assert read_schedule(cfg, pretrained) == BaseRecipe(**numbers, **texts)
 
 
 def test_schedulers_of_rtmdet():
@@ -217,7 +227,7 @@ def test_runs_too_short_for_a_part_leave_it_out():
 
 def test_hook_of_ppyoloe():
     cfg = ppyoloe()
-    write_schedule(cfg, recipe(first_assigner_epochs=4))
+    write_schedule(cfg, recipe(first_assigner_epochs=4, max_gradient=10))
     hook = cfg.default_hooks.param_scheduler
     assert cfg.model.train_cfg.initial_epoch == 4
     assert cfg.optim_wrapper.clip_grad == {'max_norm': 10}
@@ -229,6 +239,35 @@ def test_hook_of_yolov5():
     write_schedule(cfg, recipe())
     hook = cfg.default_hooks.param_scheduler
     assert (hook.max_epochs, hook.lr_factor, hook.warmup_mim_iter, hook.warmup_epochs) == (40, 0.05, 200, 4)
+
+
+@pytest.mark.parametrize('cfg', [yolov5(), yolox(), ppyoloe()])
+def test_the_optimizer_of_few_steps(cfg):
+    batch_size = cfg.optim_wrapper.optimizer.get('batch_size_per_gpu')
+    write_schedule(cfg, recipe(optimizer='AdamW', lr=0.002, max_gradient=10))
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.type, optimizer.lr, optimizer.get('batch_size_per_gpu')) == ('AdamW', 0.002, batch_size)
+    assert 'momentum' not in optimizer and 'nesterov' not in optimizer
+    assert cfg.optim_wrapper.clip_grad == {'max_norm': 10}
+    hook = cfg.default_hooks.param_scheduler
+    assert (
+        hook.type != 'YOLOv5ParamSchedulerHook' or hook.warmup_bias_lr == 0
+    )  # biases would begin at 50 times the rate
+
+
+def test_a_limit_in_the_config_stays():
+    cfg = yolov5()
+    cfg.optim_wrapper.clip_grad = {'max_norm': 3}
+    write_schedule(cfg, recipe(optimizer='AdamW', max_gradient=10))
+    assert cfg.optim_wrapper.clip_grad == {'max_norm': 3}
+
+
+def test_the_configs_optimizer_stays_as_it_is():
+    cfg = yolov5()
+    before = dict(cfg.optim_wrapper.optimizer)
+    write_schedule(cfg, recipe(lr=0.01))
+    assert dict(cfg.optim_wrapper.optimizer) == before and 'clip_grad' not in cfg.optim_wrapper
+    assert 'warmup_bias_lr' not in cfg.default_hooks.param_scheduler
 
 
 def test_a_run_of_the_recipes_length_keeps_its_numbers():
