@@ -2,7 +2,7 @@
 
     python benchmarks/learning.py --out FOLDER [--images 30 60] [--batch 8 auto] [--start scratch weights] [--seeds 0 1]
                                   [--choices auto public ...] [--processes 2] [--table]
-    python benchmarks/learning.py --out FOLDER --quick
+    python benchmarks/learning.py                  # the quick form: one training of a minute, in a temporary folder
 
 Every run is one line in FOLDER/records.jsonl, written when it ends; a run that stands there is not made again, so a
 grid that was stopped goes on. `--table` prints what is there and trains nothing.
@@ -19,9 +19,10 @@ import json
 import logging
 import multiprocessing
 import os
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -32,14 +33,16 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from mmyolo.utils.files import replacing
 from ymir_local.demo.sample_data import CLASS_NAMES, SHAPES, Shape, add_camera, draw_scene
-from ymir_local.platform.labels import LabelledBox
+from ymir_local.platform.annotations import coco_bytes
+from ymir_local.platform.labels import LabelledImage
 
 NUM_CLASSES = 5
 SIDES = (480, 1280)  # of an image, in pixels
 SIZE = 192  # of the network's input
 VALIDATION_IMAGES, VALIDATION_SEED = 100, 1000
-OTHER_IMAGES, OTHER_EPOCHS, OTHER_SEED = 400, 40, 2000
+OTHER_IMAGES, OTHER_EPOCHS, OTHER_SEED = 400, 20, 2000
 # Images -> epochs, as a user with so few would set them.
 EPOCHS = {30: 100, 60: 100, 120: 60, 400: 40}
 VALIDATIONS = 5  # of a run, evenly spread
@@ -103,44 +106,23 @@ def write_scenes(
     path = folder / f'coco_{num_images}.json'
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        coco: dict[str, list[dict[str, Any]]] = {
-            'images': [],
-            'annotations': [],
-            'categories': [{'id': k, 'name': name} for k, name in enumerate(names)],
-        }
-        for number in range(num_images):
-            image, (width, height), boxes = _draw(folder, number, seed, shapes)
-            coco['images'].append({'id': number, 'file_name': str(image), 'width': width, 'height': height})
-            for box in boxes:
-                coco['annotations'].append(
-                    {
-                        'id': len(coco['annotations']),
-                        'image_id': number,
-                        'category_id': box.class_index,
-                        'iscrowd': 0,
-                        'area': box.w * box.h,
-                        'bbox': [box.x, box.y, box.w, box.h],
-                    }
-                )
-        part = path.with_suffix(f'.{os.getpid()}')
-        part.write_text(json.dumps(coco))
-        part.replace(path)
-    coco = json.loads(path.read_text())
+        images = [_draw(folder, number, seed, shapes) for number in range(num_images)]
+        with replacing(path) as part:
+            part.write_bytes(coco_bytes({str(image.path): (str(image.path), image) for image in images}, names))
+    coco = json.loads(path.read_bytes())
     return path, tuple((image['width'], image['height']) for image in coco['images'])
 
 
-def _draw(
-    folder: Path, number: int, seed: int, shapes: Sequence[Shape]
-) -> tuple[Path, tuple[int, int], list[LabelledBox]]:
+def _draw(folder: Path, number: int, seed: int, shapes: Sequence[Shape]) -> LabelledImage:
     rng = np.random.default_rng((seed, number))
     width, height = (int(side) for side in rng.integers(SIDES[0], SIDES[1] + 1, 2))
     classes = rng.integers(len(shapes), size=rng.integers(1, 7)).tolist()
-    picture, boxes = draw_scene(rng, (width, height), classes, shapes, scale_range=(0.08, 0.35), clutter=14)
+    picture, boxes = draw_scene(rng, (width, height), classes, shapes)
     path = folder / f'{number:06d}.jpg'
-    part = folder / f'{number:06d}.{os.getpid()}.jpg'
-    cv2.imwrite(str(part), add_camera(rng, picture), [cv2.IMWRITE_JPEG_QUALITY, 88])
-    part.replace(path)
-    return path, (width, height), boxes
+    pixels = cv2.imencode('.jpg', add_camera(rng, picture), [cv2.IMWRITE_JPEG_QUALITY, 88])[1]
+    with replacing(path) as part:
+        part.write_bytes(pixels.tobytes())
+    return LabelledImage(path, width, height, tuple(boxes))
 
 
 def train(run: Run, out: Path) -> dict[str, Any]:
@@ -283,10 +265,9 @@ def _save(runner: Any, training: Any, names: Sequence[str], path: Path) -> None:
 
     average = next(hook for hook in runner.hooks if type(hook).__name__ == 'EMAHook').ema_model.module
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix('.part')
     meta = {'dataset_meta': {'classes': tuple(names)}, 'cfg': training.package.pretty_text}
-    torch.save({'meta': meta, 'state_dict': average.state_dict()}, part)
-    part.replace(path)
+    with replacing(path) as part:
+        torch.save({'meta': meta, 'state_dict': average.state_dict()}, part)
 
 
 def _tenths(values: Sequence[float]) -> list[float]:
@@ -316,7 +297,7 @@ def make_runs(out: Path, runs: Sequence[Run], processes: int) -> None:
     out.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context('spawn')
     with ProcessPoolExecutor(processes, context, max_tasks_per_child=1) as pool:
-        futures = {pool.submit(_run_quietly, run, out): run for run in waiting}
+        futures: dict[Future, Run] = {pool.submit(_run_quietly, run, out): run for run in waiting}
         for future in as_completed(futures):
             try:
                 record = future.result()
@@ -361,7 +342,7 @@ def batch_size(text: str) -> int | str:
 def main() -> None:
     """Read the command line, make the runs that are missing, print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--out', type=Path, required=True, help='folder for everything that is written')
+    parser.add_argument('--out', type=Path, help='folder for everything that is written; without it the quick form')
     parser.add_argument('--images', type=int, nargs='+', default=list(EPOCHS))
     parser.add_argument('--batch', type=batch_size, nargs='+', default=[4, 8, 16, 'auto'])
     parser.add_argument('--start', nargs='+', choices=('scratch', 'weights'), default=['scratch', 'weights'])
@@ -373,7 +354,7 @@ def main() -> None:
     parser.add_argument('--table', action='store_true', help='only print the records')
     parser.add_argument('--quick', action='store_true', help='60 images, 20 epochs, one seed')
     options = parser.parse_args()
-    if options.quick:
+    if options.quick or not options.out:
         options.images, options.batch, options.start, options.seeds, options.epochs = (
             [60],
             ['auto'],
@@ -381,9 +362,11 @@ def main() -> None:
             [0],
             20,
         )
-    if not options.table:
-        make_runs(options.out, list(grid(options)), options.processes)
-    print_table(Console(width=120), read_records(options.out))
+    with tempfile.TemporaryDirectory() as temporary:
+        out = options.out or Path(temporary)
+        if not options.table:
+            make_runs(out, list(grid(options)), options.processes)
+        print_table(Console(width=120), read_records(out))
 
 
 if __name__ == '__main__':
