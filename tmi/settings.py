@@ -28,16 +28,15 @@ def _lower(value: Any) -> Any:
     return value.strip().lower() if isinstance(value, str) else value
 
 
-def _switch(value: Any) -> Any:
-    """`off` and `no` arrive as False."""
-    if isinstance(value, bool):
-        return 'auto' if value else 'none'
-    word = _lower(value)
-    return (
-        {'off': 'none', 'no': 'none', 'false': 'none', 'true': 'auto'}.get(word, word)
-        if isinstance(word, str)
-        else word
-    )
+def _switch(off: str) -> BeforeValidator:
+    """`off` and `no` arrive as False; give them the word of a setting, and 'auto' for True."""
+    words = {**dict.fromkeys(('off', 'no', 'none', 'false'), off), 'true': 'auto'}
+
+    def read(value: Any) -> Any:
+        word = str(value).lower() if isinstance(value, bool) else _lower(value)
+        return words.get(word, word) if isinstance(word, str) else word
+
+    return BeforeValidator(read)
 
 
 def _size(value: Any) -> Any:
@@ -128,7 +127,8 @@ class TrainingSettings(Settings):
     patience: Count = 0
     seed: Count = 0
     max_keep_checkpoints: Annotated[int, BeforeValidator(_reject_bool), Field(ge=1, le=9)] = 1
-    pretrained: Annotated[Literal['auto', 'none'], BeforeValidator(_switch)] = 'auto'
+    pretrained: Annotated[Literal['auto', 'none'], _switch('none')] = 'auto'
+    cache: Annotated[Literal['auto', 'memory', 'disk', 'off'], _switch('off')] = 'auto'
     metric: Annotated[Literal['bbox'], BeforeValidator(_lower)] = 'bbox'
     args_options: str = ''
     cfg_options: str = ''

@@ -27,6 +27,7 @@ from mmengine.config import Config
 from tmi.devices import cpu_processes, find_device, select_devices
 from tmi.paths import PROJECT_ROOT
 from tmi.training.config import PlatformHooks, TrainingConfig, TrainingTask, config_text, modify_mmengine_config
+from tmi.training.image_cache import shared_image_cache
 from tmi.training.initial_weights import prepare_initial_weights
 from tmi.training.launch import choose_weights, find_resumption, resumed_optimizer, training_command
 from tmi.training.options import UserOptions, check_options, read_options
@@ -107,11 +108,12 @@ def main() -> None:
         write_text_atomically(task.models_dir / config_file, package_text)
         training.run.default_hooks.checkpoint.config_file = config_file
         run_config = task_dir / RUN_CONFIG
-        write_text_atomically(run_config, config_text(training.run, run_config))
-        write_progress(YmirStage.PREPROCESS, 1.0)
         result_file = Path(env.output.training_result_file)
         earlier = file_version(result_file)
-        train(run_config, task, arguments)
+        with shared_image_cache(training.run, task, [task_dir]):
+            write_text_atomically(run_config, config_text(training.run, run_config))
+            write_progress(YmirStage.PREPROCESS, 1.0)
+            train(run_config, task, arguments)
     if not result_file.is_file() or not resuming and file_version(result_file) == earlier:
         cause = SettingError if user_options.text else UnknownError
         raise cause(

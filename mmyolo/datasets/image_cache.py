@@ -1,66 +1,152 @@
-"""A memory of decoded images that processes share.
+"""Decoded images that the processes of one machine share.
 
-It is one append-only log in a file: 16 bytes of header with the length in use, then records of a key, the sizes and
-the pixels. A writer holds a file lock, writes the record behind the end and only then moves the end, so a process
-killed at any instant leaves the log whole; its lock goes with it. Readers map the file and index what was appended
-since they last looked. Without a folder the file is an anonymous one in memory, which forked processes inherit and
-which is gone when the last of them is.
+A cache is one file: a header, a table that finds an image by its key, and the pixels, appended. Processes map it, so
+that what all have read stands in memory once, and nothing about its images is kept in each of them. Whoever adds an
+image reserves its place under a file lock, writes the pixels and only then marks them ready: a process killed at any
+instant leaves a whole cache, in which at most the image that it was adding is missing.
+
+The file has no name: it is in memory, or on a disk and unlinked. Other processes open it through /proc (`path`), and
+it is gone with the last of them, however they end. Each place is allocated before it is written, so that mapped pixels
+cannot turn out to have no room. Adding ends as soon as less is free than the cache has taken.
 """
 
 import contextlib
-import errno
 import functools
 import hashlib
 import logging
 import mmap
 import os
+import stat
 import struct
-from pathlib import Path
+import tempfile
 
 import numpy as np
+from mmengine.dist import get_rank
 from mmengine.logging import print_log
+
+from mmyolo.utils.free_memory import available_memory
 
 from .shared_file import locked, open_anonymous
 
-_HEADER = struct.Struct('<8sq')  # magic, end of the log
-_RECORD = struct.Struct('<16s4i')  # key; height, width of the pixels; height, width of the image in its file
-_MAGIC = b'imgcache'
-FILE_NAME = 'images-v1.cache'
+_MAGIC = b'imgcach2'
+_HEADER = struct.Struct('<8s3q2i')  # magic, slots of the table, end of what is taken, images, in memory, closed
+_END_OFFSET, _CLOSED_OFFSET = 16, 36
+_END = struct.Struct('<2q')
+_SLOT = struct.Struct('<16sq4i20si')  # key, where the pixels begin, their (h, w), the file's (h, w), unused, ready
+_TABLE = 64  # where the table begins; slots of 64 bytes never cross a page, so each is written whole
+_YES = struct.pack('<i', 1)
+CHECK_EVERY = 64 * 1024**2
+# Images for which a cache has room that is not made for a known number.
+BYTES_AN_IMAGE = 16 * 1024
+
+
+def cache_size(num_images: int, pixel_bytes: int) -> int:
+    """Return the size of a cache.
+
+    Args:
+        num_images: How many images.
+        pixel_bytes: Of all their pixels.
+
+    Returns:
+        Bytes.
+    """
+    return _TABLE + _num_slots(num_images) * _SLOT.size + pixel_bytes
+
+
+def _num_slots(num_images: int) -> int:
+    return 2 * num_images + 1  # half of them stay empty, so that a search is short and ends
 
 
 class ImageCache:
-    """An append-only store of images.
+    """A cache in a file.
 
     Args:
-        fd: A file open for reading and writing; empty or a log. It is closed with this object.
-        capacity: Largest size of the file in bytes.
+        fd: The file, open for reading and writing; it is closed with this object.
+
+    Raises:
+        ValueError: It is no cache.
+        OSError: It cannot be mapped.
     """
 
-    def __init__(self, fd: int, capacity: int) -> None:
+    def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._index: dict[bytes, tuple[int, int, int, tuple[int, int]]] = {}
-        self._seen = _HEADER.size
-        self._writable = True
-        with locked(self._fd):
-            size = os.fstat(fd).st_size
-            if size < _HEADER.size or os.pread(fd, len(_MAGIC), 0) != _MAGIC:
-                os.ftruncate(fd, 0)
-                size = max(capacity, _HEADER.size)
-                os.ftruncate(fd, size)
-                os.pwrite(fd, _HEADER.pack(_MAGIC, _HEADER.size), 0)
-            elif size < capacity:
-                size = capacity
-                os.ftruncate(fd, size)
-        self.capacity = size
-        self._map = mmap.mmap(fd, size, access=mmap.ACCESS_READ)
+        self.capacity = os.fstat(fd).st_size
+        header = os.pread(fd, _HEADER.size, 0)
+        if len(header) < _HEADER.size or header[: len(_MAGIC)] != _MAGIC:
+            raise ValueError('the file is no image cache')
+        _, self._slots, _, _, self._in_memory, _ = _HEADER.unpack(header)
+        self._map = mmap.mmap(fd, self.capacity, access=mmap.ACCESS_READ)
+
+    @classmethod
+    def create(cls, capacity: int, num_images: int, folder: str | os.PathLike | None = None) -> 'ImageCache':
+        """Make an empty cache.
+
+        Args:
+            capacity: Largest size of the file in bytes.
+            num_images: Largest number of images.
+            folder: Where on a disk; None is memory.
+
+        Returns:
+            The cache.
+
+        Raises:
+            OSError: There is no room for it.
+        """
+        if folder is None:
+            fd = open_anonymous('image-cache')
+        else:
+            with tempfile.TemporaryFile(dir=folder) as file:
+                fd = os.dup(file.fileno())
+        try:
+            start = cache_size(num_images, 0)
+            os.ftruncate(fd, max(capacity, start))
+            os.posix_fallocate(fd, 0, start)
+            os.pwrite(fd, _HEADER.pack(_MAGIC, _num_slots(num_images), start, 0, folder is None, False), 0)
+            return cls(os.dup(fd))
+        finally:
+            os.close(fd)
+
+    @classmethod
+    def open(cls, path: str) -> 'ImageCache':
+        """Open a cache that another process has made.
+
+        Args:
+            path: As its `path` says there.
+
+        Returns:
+            The cache.
+
+        Raises:
+            ValueError: The file is no cache.
+            OSError: It is not there, or cannot be opened or mapped.
+        """
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise ValueError('the file is no image cache')
+        return cls(os.open(path, os.O_RDWR | os.O_CLOEXEC))
 
     def __del__(self) -> None:
         with contextlib.suppress(OSError):
             os.close(self._fd)
 
-    def __len__(self) -> int:
-        self._catch_up()
-        return len(self._index)
+    @property
+    def num_images(self) -> int:
+        """Images that have been added."""
+        return self._end()[1]
+
+    @property
+    def path(self) -> str:
+        """Where other processes of this machine and user find the file, as long as this one has it open."""
+        return f'/proc/{os.getpid()}/fd/{self._fd}'
+
+    @property
+    def used(self) -> int:
+        """Bytes taken."""
+        return self._end()[0]
+
+    @property
+    def closed(self) -> bool:
+        """Whether no further image is added."""
+        return self._map[_CLOSED_OFFSET] != 0
 
     def get(self, key: bytes) -> tuple[np.ndarray, tuple[int, int]] | None:
         """Look an image up.
@@ -72,128 +158,131 @@ class ImageCache:
             (h, w, 3) uint8, read-only and without a copy, and the size (h, w) of the image in its file; None if
             missing.
         """
-        entry = self._index.get(key)
-        if entry is None:
-            self._catch_up()
-            entry = self._index.get(key)
-            if entry is None:
-                return None
-        start, height, width, ori_shape = entry
+        _, start, height, width, ori_height, ori_width, _, ready = self._find(key)[1]
+        if not ready:
+            return None
         pixels = np.frombuffer(self._map, np.uint8, height * width * 3, start)
-        return pixels.reshape(height, width, 3), ori_shape
+        return pixels.reshape(height, width, 3), (ori_height, ori_width)
 
-    def put(self, key: bytes, image: np.ndarray, ori_shape: tuple[int, int]) -> bool:
-        """Store an image if it fits and is not there yet.
+    def put(self, key: bytes, image: np.ndarray, ori_shape: tuple[int, int]) -> None:
+        """Add an image if there is room and no process has added it before.
 
         Args:
             key: 16 bytes.
             image: (h, w, 3) uint8.
             ori_shape: Size (h, w) of the image in its file.
-
-        Returns:
-            Whether it is stored now, by whomever.
         """
-        if not self._writable:
-            return False
-        with locked(self._fd):
-            log_end = self._read_records()
-            if key in self._index:
-                return True
-            end = self._seen + _RECORD.size + image.nbytes
-            if self._seen != log_end or end > self.capacity:
-                return False
-            try:
-                os.pwrite(self._fd, _RECORD.pack(key, *image.shape[:2], *ori_shape), self._seen)
-                os.pwrite(self._fd, np.ascontiguousarray(image).data, self._seen + _RECORD.size)
-                os.pwrite(self._fd, _HEADER.pack(_MAGIC, end), 0)
-            except OSError as error:
-                if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM):
-                    raise
-                self._writable = False
-                print_log(
-                    f'No room left for the image cache ({error}): further images are decoded each time.',
-                    logger='current',
-                    level=logging.WARNING,
-                )
-                return False
-            self._read_records()
-        return True
+        if self.closed:
+            return
+        try:
+            with locked(self._fd):
+                offset, slot = self._find(key)
+                if slot[1] or self.closed:
+                    return
+                start, count = self._end()
+                end = start + image.nbytes
+                reason = self._no_room(start, end, count)
+                if reason:
+                    self._close(reason, logging.INFO if end > self.capacity else logging.WARNING)
+                    return
+                os.posix_fallocate(self._fd, start, image.nbytes)
+                os.pwrite(self._fd, _END.pack(end, count + 1), _END_OFFSET)
+                os.pwrite(self._fd, _SLOT.pack(key, start, *image.shape[:2], *ori_shape, b'', False), offset)
+            pixels = memoryview(np.ascontiguousarray(image)).cast('B')
+            if os.pwrite(self._fd, pixels, start) == len(pixels):
+                os.pwrite(self._fd, _YES, offset + _SLOT.size - len(_YES))
+        except OSError as error:  # no room, a quota, a limit of this process, a broken disk: none is worth a training
+            with locked(self._fd):
+                self._close(str(error), logging.WARNING)
 
-    def _catch_up(self) -> None:
-        with locked(self._fd):
-            self._read_records()
+    def _find(self, key: bytes) -> tuple[int, tuple]:
+        """Return the offset of the slot of a key, or of the empty one where it would stand, and its content."""
+        index = int.from_bytes(key[:8], 'little') % self._slots
+        while True:
+            offset = _TABLE + index * _SLOT.size
+            slot = _SLOT.unpack_from(self._map, offset)
+            if slot[0] == key or not slot[1]:
+                return offset, slot
+            index = (index + 1) % self._slots
 
-    def _read_records(self) -> int:
-        """Indexes what was appended and gives the end of the log, which a process with a larger capacity may have moved
-        behind what is mapped here.
-        """
-        end = _HEADER.unpack_from(self._map)[1]
-        while self._seen < min(end, self.capacity - _RECORD.size):
-            key, height, width, ori_height, ori_width = _RECORD.unpack_from(self._map, self._seen)
-            start = self._seen + _RECORD.size
-            if start + height * width * 3 > self.capacity:
-                break
-            self._index[key] = (start, height, width, (ori_height, ori_width))
-            self._seen = start + height * width * 3
-        return end
+    def _end(self) -> tuple[int, int]:
+        """Return the end of what is taken and the number of images."""
+        return _END.unpack_from(self._map, _END_OFFSET)
+
+    def _no_room(self, start: int, end: int, count: int) -> str:
+        if end > self.capacity or count >= self._slots // 2:
+            return 'it is full'
+        if start // CHECK_EVERY == end // CHECK_EVERY:
+            return ''
+        if self._in_memory:
+            free, where = available_memory(), 'memory'
+        else:
+            status = os.fstatvfs(self._fd)
+            free, where = status.f_bavail * status.f_frsize, 'space'
+        return f'only {free / 1024**2:.0f} MB of {where} are free' if free is not None and free < end else ''
+
+    def _close(self, reason: str, level: int) -> None:
+        """Let no process add further images, and say so if none has yet."""
+        if self.closed:
+            return
+        os.pwrite(self._fd, _YES, _CLOSED_OFFSET)
+        end, count = self._end()
+        say(
+            f'The image cache ends at {count} images and {end / 1024**2:.0f} MB, as {reason}: further images are '
+            'decoded each time.',
+            level,
+        )
 
 
-def open_image_cache(cache_bytes: int, cache_dir: str | None = None) -> ImageCache:
+def say(text: str, level: int) -> None:
+    """Log a message, of other ranks too, whose loggers are silent.
+
+    Args:
+        text: The message.
+        level: Of `logging`.
+    """
+    print_log(text, logger='current' if get_rank() == 0 else None, level=level)
+
+
+def open_image_cache(cache_bytes: int, cache_file: str | None = None) -> ImageCache | None:
     """Open the cache of this process and its forks.
 
     Args:
-        cache_bytes: Largest size. Without `cache_dir` it is divided by LOCAL_WORLD_SIZE and at most half of the memory
-            that is free now.
-        cache_dir: Folder of the file, made if missing; None for memory without a file.
+        cache_bytes: Largest size of a cache in memory; it is divided by LOCAL_WORLD_SIZE and at most half of the memory
+            that is free now. 0 is no cache.
+        cache_file: The `path` of a cache that another process has made, which is used instead.
 
     Returns:
-        The cache, the same for the same arguments.
+        The cache, the same for the same arguments; None for none, or if there cannot be one, which is said.
     """
-    return _open(cache_bytes, cache_dir)
+    return _open(cache_bytes, cache_file)
 
 
 @functools.cache
-def _open(cache_bytes: int, cache_dir: str | None) -> ImageCache:
-    if cache_dir is not None:
-        os.makedirs(cache_dir, exist_ok=True)
-        return ImageCache(os.open(os.path.join(cache_dir, FILE_NAME), os.O_RDWR | os.O_CREAT, 0o644), cache_bytes)
-    free = available_memory()
-    if free is not None:
-        cache_bytes = min(cache_bytes, free // 2)
-    capacity = cache_bytes // int(os.environ.get('LOCAL_WORLD_SIZE', 1))
-    return ImageCache(open_anonymous('image-cache'), capacity)
+def _open(cache_bytes: int, cache_file: str | None) -> ImageCache | None:
+    if not cache_bytes:
+        return None
+    try:
+        if cache_file is not None:
+            return ImageCache.open(cache_file)
+        free = available_memory()
+        if free is not None:
+            cache_bytes = min(cache_bytes, free // 2)
+        capacity = cache_bytes // int(os.environ.get('LOCAL_WORLD_SIZE', 1))
+        return ImageCache.create(capacity, capacity // BYTES_AN_IMAGE + 1)
+    except (OSError, ValueError) as error:
+        say(f'There is no image cache ({error}): every image is decoded each time.', logging.WARNING)
+        return None
 
 
 def image_key(path: str, max_size: int) -> bytes:
-    """Name an image by its path, state and size.
+    """Name an image by its path and size.
 
     Args:
-        path: The file; its length and time of change are part of the key if it is a local one.
+        path: The file, which does not change while a cache lives.
         max_size: What the image is shrunk to.
 
     Returns:
         16 bytes.
     """
-    try:
-        status = os.stat(path)
-        state = (status.st_size, status.st_mtime_ns)
-    except OSError:
-        state = ()
-    return hashlib.blake2b(repr((path, max_size, state)).encode(), digest_size=16).digest()
-
-
-def available_memory() -> int | None:
-    """Memory in bytes that can be taken without swapping or hitting the container's limit; None if unknown."""
-    amounts = []
-    with contextlib.suppress(OSError, StopIteration):
-        lines = Path('/proc/meminfo').read_text().splitlines()
-        amounts.append(int(next(line for line in lines if line.startswith('MemAvailable')).split()[1]) * 1024)
-    group = Path('/sys/fs/cgroup')
-    for limit, used, stat, cached in (
-        ('memory.max', 'memory.current', 'memory.stat', 'inactive_file'),
-        ('memory/memory.limit_in_bytes', 'memory/memory.usage_in_bytes', 'memory/memory.stat', 'total_inactive_file'),
-    ):
-        with contextlib.suppress(OSError, ValueError, KeyError):  # missing, or 'max'
-            reclaimable = int(dict(line.split() for line in (group / stat).read_text().splitlines())[cached])
-            amounts.append(int((group / limit).read_text()) - int((group / used).read_text()) + reclaimable)
-    return max(min(amounts), 0) if amounts else None
+    return hashlib.blake2b(f'{max_size} {path}'.encode('utf-8', 'surrogateescape'), digest_size=16).digest()

@@ -21,6 +21,7 @@ from tmi.mining import ALGORITHMS
 from tmi.mining.rank import rank
 from tmi.training.config import TrainingTask, modify_mmengine_config
 from tmi.training.data import TrainingData
+from tmi.training.image_cache import shared_image_cache
 from tmi.training.options import read_options
 from tmi.zoo.models import find_model
 from tmi.zoo.weights import choose_training_weights
@@ -60,13 +61,22 @@ class Run:
         return load_params(PARAMS[self.name], self.raw)
 
     @property
-    def training(self):
-        """The complete training, with the config that it runs."""
-        data = TrainingData(Path('/out/train.json'), Path('/out/val.json'), ((640, 480),) * 400)
+    def training_task(self):
+        data = TrainingData(Path('/out/train.json'), Path('/out/val.json'), ((64, 48),) * 400)
         model = find_model(self.params.model_name)
         places = (Path('/out/models'), Path('/out/tensorboard'))
-        task = TrainingTask(self.params, model, data, 1, 'cpu', *places, hooks=HOOKS)
-        return modify_mmengine_config(Config.fromfile(model.config), task)
+        return TrainingTask(self.params, model, data, 1, 'cpu', *places, hooks=HOOKS)
+
+    @property
+    def training(self):
+        """The complete training, with the config that it runs."""
+        task = self.training_task
+        return modify_mmengine_config(Config.fromfile(task.model.config), task)
+
+    @property
+    def cache(self):
+        with shared_image_cache(self.config, self.training_task, []) as choice:
+            return choice
 
     @property
     def config(self):
@@ -149,6 +159,7 @@ TRAINING = {
     'patience': (3, lambda run: run.config.custom_hooks),
     'max_keep_checkpoints': (2, lambda run: run.config.default_hooks.checkpoint.max_keep_ckpts),
     'precision': ('bf16', lambda run: run.training.precision),
+    'cache': ('off', lambda run: run.cache.kind),
     'pretrained': ('none', lambda run: run.initial_weights),
     'seed': (7, lambda run: run.config.randomness.seed),
     'export_format': ('coco:raw', lambda run: annotation_format(run.params.export_format)),

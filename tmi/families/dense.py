@@ -18,7 +18,6 @@ from tmi.families.fast_pipeline import use_fast_pipeline
 from tmi.families.image_size import Size, scale_batch_sizes, scale_train_size, set_test_size
 from tmi.recipe import BaseRecipe, Recipe
 
-MAX_IMAGE_CACHE = 4 * 1024**3
 # Heads whose losses are balanced by the number of classes and the area of the input.
 BALANCED_HEADS = ('YOLOv5Head', 'YOLOv7Head')
 PROPOSAL_NUMS = (100, 1, 10)
@@ -65,7 +64,8 @@ class DenseFamily(Family):
         cached = {
             'type': 'LoadCachedImage',
             'max_size': longest,
-            'cache_bytes': min(data.cache_bytes(longest), MAX_IMAGE_CACHE),
+            'cache_bytes': data.cache_bytes(longest),
+            'cache_file': None,
         }
         common = {
             'type': 'YOLOv5CocoDataset',

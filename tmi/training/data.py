@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmyolo.datasets.image_cache import cache_size
 from mmyolo.datasets.unreadable import UNREADABLE, UnreadableImage
 
 HELD_OUT_SHARE = 0.1
@@ -31,19 +32,19 @@ class TrainingData:
         return len(self.image_sizes)
 
     def cache_bytes(self, max_size: int) -> int:
-        """Memory for the pixels of all training images.
+        """Size of an image cache for all training images.
 
         Args:
             max_size: The longer side is shrunk to this.
 
         Returns:
-            Bytes, with some room for what belongs to each image.
+            Bytes, with room for sides that are rounded up.
         """
-        total = 4096
+        pixels = 0
         for width, height in self.image_sizes:
             ratio = min(max_size / max(width, height, 1), 1)
-            total += int((width * ratio + 1) * (height * ratio + 1)) * 3 + 64
-        return total
+            pixels += int((width * ratio + 1) * (height * ratio + 1))
+        return cache_size(self.num_train, 3 * pixels)
 
 
 def hold_out(coco: Coco) -> tuple[Coco, Coco]:

@@ -21,7 +21,7 @@ class LoadCachedImage(BaseTransform):
 
         [dict(type='LoadAnnotations', with_bbox=True), dict(type='LoadCachedImage', max_size=320)]
 
-    Use the same two lines in the `pre_transform` of a mix transform; all instances with one `cache_dir` and
+    Use the same two lines in the `pre_transform` of a mix transform; all instances with one `cache_file` and
     `cache_bytes` share their memory. With `max_size` the input size, a mosaic has nothing left to resize.
 
     Images are BGR uint8, turned by EXIF as cv2 does, shrunk by area, never enlarged. A JPEG of at least 2, 4 or 8
@@ -30,11 +30,10 @@ class LoadCachedImage(BaseTransform):
 
     Args:
         max_size: The longer side of the image is at most this, in pixels.
-        cache_bytes: Most memory to take; 0 keeps nothing. Without `cache_dir` half of the free memory is a limit too,
-            and the processes of a distributed run on one machine divide the sum. Images that no longer fit are
-            decoded each time.
-        cache_dir: Folder for the cache as a file, which then serves all processes of the machine and later runs. None
-            is memory without a file: forked loader processes share it and it vanishes with them.
+        cache_bytes: Most memory to take; 0 keeps nothing. Half of the free memory is a limit too, and the processes of
+            a distributed run on one machine divide the sum. Images that no longer fit are decoded each time.
+        cache_file: Path of an `ImageCache` that a process of this machine has made for all others. None is one of this
+            process: forked loader processes share it and it vanishes with them.
         backend_args: File backend of mmengine, see LoadImageFromFile.
         scale_annotations: False leaves the annotations in pixels of the file, as FastMosaic takes them.
     """
@@ -43,7 +42,7 @@ class LoadCachedImage(BaseTransform):
         self,
         max_size: int,
         cache_bytes: int = 2 * 1024**3,
-        cache_dir: str | None = None,
+        cache_file: str | None = None,
         backend_args: dict | None = None,
         scale_annotations: bool = True,
     ) -> None:
@@ -51,9 +50,9 @@ class LoadCachedImage(BaseTransform):
             raise ValueError(f'LoadCachedImage: max_size is at least 1 pixel, not {max_size}')
         self.max_size = max_size
         self.cache_bytes = cache_bytes
-        self.cache_dir = cache_dir
+        self.cache_file = cache_file
         self.scale_annotations = scale_annotations
-        self._loader = ImageLoader(cache_bytes, cache_dir, backend_args)
+        self._loader = ImageLoader(cache_bytes, cache_file, backend_args)
 
     @autocast_box_type()
     def transform(self, results: dict) -> dict:
@@ -93,5 +92,5 @@ class LoadCachedImage(BaseTransform):
     def __repr__(self) -> str:
         return (
             f'{self.__class__.__name__}(max_size={self.max_size}, cache_bytes={self.cache_bytes}, '
-            f'cache_dir={self.cache_dir!r})'
+            f'cache_file={self.cache_file!r})'
         )

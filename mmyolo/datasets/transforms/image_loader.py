@@ -22,16 +22,15 @@ class ImageLoader:
 
     Args:
         cache_bytes: As of LoadCachedImage.
-        cache_dir: As of LoadCachedImage.
+        cache_file: As of LoadCachedImage.
         backend_args: File backend of mmengine.
     """
 
-    def __init__(self, cache_bytes: int, cache_dir: str | None = None, backend_args: dict | None = None) -> None:
+    def __init__(self, cache_bytes: int, cache_file: str | None = None, backend_args: dict | None = None) -> None:
         self.cache_bytes = cache_bytes
-        self.cache_dir = cache_dir
+        self.cache_file = cache_file
         self.backend_args = backend_args
-        self._keys: dict[tuple[str, int], bytes] = {}
-        open_image_cache(cache_bytes, cache_dir)
+        open_image_cache(cache_bytes, cache_file)
 
     def load(self, path: str, max_size: int) -> tuple[np.ndarray, tuple[int, int]]:
         """Load an image, shrunk by area if its longer side exceeds a limit.
@@ -47,16 +46,15 @@ class ImageLoader:
         Raises:
             UnreadableImageError: The file is there but cannot be decoded.
         """
-        cache = open_image_cache(self.cache_bytes, self.cache_dir)
-        key = self._keys.get((path, max_size))
-        if key is None:
-            key = self._keys[path, max_size] = image_key(path, max_size)
-        found = cache.get(key)
+        cache = open_image_cache(self.cache_bytes, self.cache_file)
+        key = image_key(path, max_size)
+        found = None if cache is None else cache.get(key)
         if found is None:
             check_regular_file(path)
             found = decode_shrunk(fileio.get(path, backend_args=self.backend_args), max_size, path)
             found[0].flags.writeable = False
-            cache.put(key, *found)
+            if cache is not None:
+                cache.put(key, *found)
         return found
 
 

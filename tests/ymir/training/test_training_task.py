@@ -306,11 +306,12 @@ def test_what_is_wrong_within_the_training_reaches_the_platform(tmp_path, option
 
 
 def test_two_cpu_processes_train_together_and_hold_out_what_they_validate_on(tmp_path):
-    task = tiny_task(tmp_path, 12, 0, max_epochs=1)
+    task = tiny_task(tmp_path, 12, 0, max_epochs=1, cache='memory')
     done = run_start(task, tmp_path, YMIR_CPU_PROCESSES='2')
     assert done.returncode == 0, done.stdout
     check_result(task)
     assert 'validation set is empty: 1 training images are validated on instead, and 11 are trained on' in done.stdout
+    assert 'Image cache: memory, for all of 11 images' in done.stdout
     assert '1 epochs x 2 steps' in done.stdout  # 11 images in 2 processes with 4 each
     assert noise(done.stdout) == []
 
