@@ -27,6 +27,7 @@ OUTSIDE = frozenset(
         'ann_file',
         'backend_args',
         'cache_dir',
+        'cache_file',
         'cfg_path',
         'checkpoint',
         'ckpt',

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from mmyolo.datasets.image_cache import available_memory
+from mmyolo.utils.free_memory import available_memory
 from tmi.devices import available_cpus
 
 FIRST_WORKERS = {'cpu': 2, 'cuda': 8}  # where the number is to follow from what is measured

@@ -186,7 +186,7 @@ def test_two_ranks_share_one_cache(training, setting, tmp_path, caplog, monkeypa
                 os._exit(0)
             finally:
                 os._exit(1)
-    with caplog.at_level(logging.INFO), shared_image_cache(training.run, training.task, [tmp_path]) as choice:
+    with caplog.at_level(logging.INFO, 'tmi'), shared_image_cache(training.run, training.task, [tmp_path]) as choice:
         loads = list(cached_transforms(training.run._cfg_dict))
         assert choice.kind == setting and len(loads) == 2 and loads[0] == loads[1]
         file = loads[0].cache_file
@@ -218,7 +218,7 @@ def test_what_cannot_be_made_is_said_and_the_next_is_tried(training, tmp_path, m
     monkeypatch.setattr(ImageCache, 'create', only_on_disk)
     monkeypatch.setattr(image_cache, 'file_system', lambda folder: 'ext4')
     monkeypatch.setattr(image_cache, 'disk_gain', lambda *_: 1e6)
-    with caplog.at_level(logging.INFO), shared_image_cache(training.run, training.task, [tmp_path]) as choice:
+    with caplog.at_level(logging.INFO, 'tmi'), shared_image_cache(training.run, training.task, [tmp_path]) as choice:
         assert choice.kind == 'disk'
     assert 'No image cache can be made (memory): [Errno 12] Cannot allocate memory' in caplog.text
     monkeypatch.setattr(image_cache, 'file_system', lambda folder: 'tmpfs')
