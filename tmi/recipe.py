@@ -32,8 +32,10 @@ FEW_STEPS_LR = 0.002
 # A trained network is to be changed less than one that starts at random.
 FEW_STEPS_LR_PRETRAINED = 0.001
 FEW_STEPS_MAX_GRADIENT = 10.0
-# Images a step and process: the largest of these with which a run makes so many steps, else the smallest.
-BATCH_SIZES = (8, 4)
+# Images a step and process: the largest of these with which a run makes so many steps, else the smallest; norms need
+# some images over all processes.
+BATCH_SIZES = (8, 4, 2)
+MIN_TOTAL_BATCH = 4
 WANTED_STEPS = 1500
 # Validations follow one another after so many steps, but there are so many in a run.
 STEPS_BETWEEN_VALIDATIONS = 200
@@ -148,10 +150,9 @@ def choose_batch_size(num_images: int, num_processes: int, epochs: int) -> int:
         num_processes: Processes that train together.
         epochs: Length of the run.
     """
-    for size in BATCH_SIZES:
-        if math.ceil(num_images / (size * num_processes)) * epochs >= WANTED_STEPS:
-            return size
-    return BATCH_SIZES[-1]
+    sizes = [size for size in BATCH_SIZES if size * num_processes >= MIN_TOTAL_BATCH]
+    enough = (size for size in sizes if math.ceil(num_images / (size * num_processes)) * epochs >= WANTED_STEPS)
+    return next(enough, sizes[-1])
 
 
 def make_recipe(

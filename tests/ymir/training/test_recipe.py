@@ -90,7 +90,8 @@ def test_the_configs_own_numbers():
 
 
 @pytest.mark.parametrize(
-    'images, processes, epochs, size', [(60, 1, 100, 4), (400, 1, 40, 8), (400, 2, 40, 4), (5000, 8, 100, 8)]
+    'images, processes, epochs, size',
+    [(60, 1, 100, 4), (400, 1, 40, 8), (400, 2, 40, 4), (60, 2, 100, 2), (5000, 8, 100, 8)],
 )
 def test_few_images_make_small_batches(images, processes, epochs, size):
     assert choose_batch_size(images, processes, epochs) == size
