@@ -237,6 +237,7 @@ def test_a_trained_model_is_trained_further_and_its_classes_are_recognised(finis
     assert done.returncode == 0, done.stdout
     check_result(task)
     assert 'mapped class by class (two, one)' in done.stdout
+    assert 'AdamW from trained weights' in done.stdout
     old = load_checkpoint(next((task.in_dir / 'models').rglob('*.pth')))['state_dict']
     new = load_checkpoint(task.out_dir / 'ymir_training' / 'initial_weights.pth')['state_dict']
     name = 'bbox_head.head_module.cls_preds.0.2.bias'
