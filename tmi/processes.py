@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -19,6 +20,7 @@ from tmi import errors
 from tmi.errors import TaskError, as_task_error
 
 ERROR_FILE_VARIABLE = 'TMI_ERROR_FILE'
+STARTED_VARIABLE = 'TMI_STARTED'  # the clock when the outermost process began, for a time budget
 MAX_TRACE_LINES = 99
 
 logger = logging.getLogger('tmi')
@@ -49,6 +51,16 @@ class ErrorRecord:
     def to_error(self) -> TaskError:
         """Return the error again, without its trace."""
         return getattr(errors, self.cause)(self.sentence)
+
+
+def note_start() -> None:
+    """Note when the task began, for the processes below; called first by the outermost process."""
+    os.environ[STARTED_VARIABLE] = repr(time.monotonic())
+
+
+def task_started() -> float:
+    """Return when the task began, as `time.monotonic` has it; now, in a process that stands alone."""
+    return float(os.environ.get(STARTED_VARIABLE) or time.monotonic())
 
 
 def read_record(path: str) -> ErrorRecord | None:

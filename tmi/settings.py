@@ -55,6 +55,7 @@ Fraction = Annotated[float, BeforeValidator(_reject_bool), Field(ge=0, le=1, all
 LearningRate = Annotated[float, BeforeValidator(_reject_bool), Field(ge=0, le=10, allow_inf_nan=False)]
 Workers = Annotated[Literal['auto'] | Count, BeforeValidator(_lower)]
 AutoPositive = Annotated[Literal['auto'] | Positive, BeforeValidator(_lower)]
+Minutes = Annotated[float, BeforeValidator(_reject_bool), Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 Side = Annotated[int, Field(ge=32, le=8192)]
 ImageSize = Annotated[Literal[0] | Side | tuple[Side, Side], BeforeValidator(_size)]
 Files = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
@@ -119,6 +120,7 @@ class TrainingSettings(Settings):
     samples_per_gpu: AutoPositive = 'auto'
     workers_per_gpu: Workers = 'auto'
     max_epochs: Positive = 100
+    max_minutes: Minutes = 0.0
     learning_rate: LearningRate = 0.0
     schedule: Annotated[Literal[SCHEDULES], BeforeValidator(_lower)] = AUTO
     val_interval: Annotated[

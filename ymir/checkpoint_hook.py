@@ -109,8 +109,9 @@ class YmirCheckpointHook(Hook):
         earlier = named_paths(self.models_dir) if self.replace_all else set()
         is_best = self._write_stages(weights, evaluation, earlier)
         precisions = class_precisions(runner.val_evaluator)
-        throughput = runner.message_hub.runtime_info.get('throughput')
-        self.summary.add_validation(runner.epoch, evaluation, precisions, is_best, throughput)
+        info = runner.message_hub.runtime_info
+        changes = {**info.get('plan', {}), 'throughput': info.get('throughput', {})}
+        self.summary.add_validation(runner.epoch, evaluation, precisions, is_best, changes)
         if self.replace_all:  # what an earlier training could be resumed from belongs to none of these stages
             for name in (LAST_CHECKPOINT, RESUME_FILE):
                 (self.models_dir / name).unlink(missing_ok=True)

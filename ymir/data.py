@@ -60,7 +60,7 @@ def prepare_training_data(
         )
     train_file, val_file = Path(splits['train'].ann_file), Path(splits['val'].ann_file)
     train = _read(train_file)
-    has_val_objects = bool(splits['val'].num_boxes)
+    num_val, has_val_objects = splits['val'].num_images, bool(splits['val'].num_boxes)
     if not splits['val'].num_images:
         train, val = hold_out(train)
         logger.warning(
@@ -72,14 +72,14 @@ def prepare_training_data(
         train_file, val_file = annotation_dir / 'train_split.json', annotation_dir / 'val_split.json'
         write_text_atomically(train_file, json.dumps(train, allow_nan=False))
         write_text_atomically(val_file, json.dumps(val, allow_nan=False))
-        has_val_objects = bool(val['annotations'])
+        num_val, has_val_objects = len(val['images']), bool(val['annotations'])
     if not has_val_objects:
         logger.warning(
             'No validation image has a labelled object: mAP cannot be measured and is written as 0, and the '
             'best stage is the newest one.'
         )
     sizes = tuple((image['width'], image['height']) for image in train['images'])
-    return TrainingData(train_file, val_file, sizes), splits
+    return TrainingData(train_file, val_file, sizes, num_val), splits
 
 
 def _skipped(splits: Mapping[str, SplitReport]) -> Iterator[SkippedImage]:

@@ -6,6 +6,7 @@ nothing that goes wrong here fails the training: it is a warning in the log, and
 
 import logging
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +29,12 @@ from ymir_exc.training_summary import read_training_summary
 
 logger = logging.getLogger('ymir')
 
+SECONDS_TO_WRITE = 3.0  # of a time budget, for what follows the last prediction
+
+
+class OutOfTime(Exception):
+    """The time budget ends before the examination does."""
+
 
 def examine_labelled_images(task: TrainingTask) -> None:
     """Let the best model look at the images of the task, and write what follows from it beside its weights.
@@ -42,12 +49,24 @@ def examine_labelled_images(task: TrainingTask) -> None:
         weights = next(name for name in files if Path(name).suffix in CHECKPOINT_SUFFIXES)
         chosen = ChosenImages(task.data, task.params.seed)
         with ExaminationProgress(len(chosen)) as progress:
-            examination = examine(task.params, list(files.values()), chosen, folder, progress.update)
+
+            def update(done: int) -> None:
+                progress.update(done)
+                if task.deadline and time.monotonic() > task.deadline - SECONDS_TO_WRITE:
+                    raise OutOfTime
+
+            examination = examine(task.params, list(files.values()), chosen, folder, update)
             for name, write in writers(task.params).items():
                 try:
                     write(examination, task, weights)
                 except Exception as error:
                     _warn(f'{name} could not be written', error)
+    except OutOfTime:
+        logger.warning(
+            'max_minutes: the time is over before the labelled images are examined, so %s will be missing. The model '
+            'is complete.',
+            ' and '.join(writers(task.params)),
+        )
     except Exception as error:
         forget_record()  # of a predicting process
         names = ' and '.join(writers(task.params))

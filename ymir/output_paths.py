@@ -31,6 +31,7 @@ TRAINING_FILES = (
     'ymir_training/train_split.json',
     'ymir_training/val_split.json',
     'ymir_training/run_config.py',
+    'ymir_training/task.json',
     'ymir_training/initial_weights.pth',
 )
 MODEL_FILES = ('resume.pth', 'last_checkpoint', 'run_config.py')

@@ -22,6 +22,7 @@ class YmirProgressHook(Hook):
 
     def __init__(self) -> None:
         self.next_write = 0.0
+        self.shown = 0.0
 
     def before_train(self, runner) -> None:
         """Say that the preparation is over."""
@@ -52,5 +53,7 @@ class YmirProgressHook(Hook):
 
     def _write(self, runner, done: int) -> None:
         if is_main_process():
-            write_progress(YmirStage.TASK, done / max(runner.max_iters, 1))
+            # With a time budget the length of the run changes, and the progress must not fall.
+            self.shown = max(self.shown, min(done / max(runner.max_iters, 1), 1.0))
+            write_progress(YmirStage.TASK, self.shown)
             self.next_write = time.monotonic() + SECONDS_BETWEEN_WRITES

@@ -15,7 +15,7 @@ PROJECT_ROOT = Path(__file__).resolve().parents[1]
 sys.path[:] = [str(PROJECT_ROOT), *(path for path in sys.path if Path(path or '.').resolve() != PROJECT_ROOT / 'ymir')]
 
 from tmi.errors import SettingError, TaskError, UnknownError, killed_process, stopped_process  # noqa: E402
-from tmi.processes import ERROR_FILE_VARIABLE, ErrorRecord, read_record  # noqa: E402
+from tmi.processes import ERROR_FILE_VARIABLE, ErrorRecord, note_start, read_record  # noqa: E402
 from ymir.environment import prepare_environment  # noqa: E402
 from ymir.errors import as_task_error, publish  # noqa: E402
 from ymir.output_paths import check_outputs  # noqa: E402
@@ -53,6 +53,7 @@ def _describe_exit(error: subprocess.CalledProcessError) -> TaskError:
 
 def main() -> int:
     """Run the task; returns the exit status."""
+    note_start()
     prepare_environment()
     with tempfile.TemporaryDirectory(prefix='ymir-error-') as folder:
         error_file = os.path.join(folder, 'error.json')

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -87,7 +88,7 @@ class SummaryUpdates:
         metrics: Mapping[str, float],
         precisions: Mapping[str, float],
         is_best: bool,
-        throughput: Mapping[str, float] | None = None,
+        changes: Mapping[str, Any] | None = None,
     ) -> None:
         """Write what a validation found.
 
@@ -96,11 +97,16 @@ class SummaryUpdates:
             metrics: By short name, from 0 to 1.
             precisions: Average precision by class, nan without objects.
             is_best: Whether it belongs to the best stage of result.yaml now.
-            throughput: As of `TrainingSummary`, if it was measured.
+            changes: Further fields of `TrainingSummary`; of `recipe` the rows that have changed.
         """
         now = time.time()
         seconds = max(now - self.began, 0.0)
-        self.summary = replace(self.summary, epoch=epoch, updated=now, seconds=seconds, throughput=throughput or {})
+        self.summary = replace(self.summary, epoch=epoch, updated=now, seconds=seconds)
+        changes = dict(changes or {})
+        if 'recipe' in changes:
+            rows = {**dict(self.summary.recipe), **dict(changes['recipe'])}
+            changes['recipe'] = [list(row) for row in rows.items()]
+        self.summary = replace(self.summary, **changes)
         if is_best:
             values = [precisions.get(name, math.nan) for name in self.summary.class_names] if precisions else []
             self.summary.best_epoch = epoch

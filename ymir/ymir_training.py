@@ -7,6 +7,7 @@ result.yaml. With the environment variable YMIR_CPU_PROCESSES=N a task without G
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:] = [str(ROOT), *(path for path in sys.path if Path(path or '.').resolve() != ROOT / 'ymir')]
 
 from tmi.errors import SettingError, UnknownError
-from tmi.processes import ERROR_FILE_VARIABLE, forget_record, read_record
+from tmi.processes import ERROR_FILE_VARIABLE, forget_record, read_record, task_started
 from ymir.errors import as_task_error, report_uncaught, run_task
 
 if __name__ == '__main__':
@@ -31,6 +32,7 @@ from tmi.training.image_cache import shared_image_cache
 from tmi.training.initial_weights import prepare_initial_weights
 from tmi.training.launch import choose_weights, find_resumption, resumed_optimizer, training_command
 from tmi.training.options import UserOptions, check_options, read_options
+from tmi.training.task_file import write_task
 from tmi.zoo.models import find_model
 from ymir.checkpoint_hook import remove_temporary_files
 from ymir.data import prepare_training_data, print_table
@@ -50,6 +52,7 @@ from ymir_exc.util import get_merged_config
 logger = logging.getLogger('ymir')
 
 RUN_CONFIG = 'run_config.py'
+TASK_FILE = 'task.json'
 BEGUN = 0.01  # of the progress, as monitor.txt has it
 HOOKS = PlatformHooks(
     imports=('ymir.progress_hook', 'ymir.checkpoint_hook', 'ymir.skipped_images_hook'),
@@ -91,10 +94,14 @@ def main() -> None:
         pretrained=bool(weights.checkpoint if weights else 'load_from' in options or params.pretrained_model_params),
         optimizer=resumed_optimizer(arguments, options, Path(env.output.models_dir)) if resuming else None,
         hooks=HOOKS,
+        file=task_dir / TASK_FILE,
+        started=task_started(),
     )
     with blame_options(user_options):
         task.models_dir.mkdir(parents=True, exist_ok=True)
         remove_temporary_files(task.models_dir)
+        if task.deadline:
+            write_task(task.file, task)
         training = modify_mmengine_config(Config.fromfile(model.config), task)
         training.run.resume = bool(options.get('resume')) and resuming
         if weights and weights.checkpoint:
@@ -121,6 +128,9 @@ def main() -> None:
             'cfg_options.'
         )
     examine_labelled_images(task)
+    if task.deadline:
+        minutes = (time.monotonic() - task.started) / 60
+        logger.info('The task took %.2f of %g minutes', minutes, params.max_minutes)
     write_progress(YmirStage.POSTPROCESS, 1.0)
 
 
@@ -158,11 +168,14 @@ def recipe_rows(task: TrainingTask, training: TrainingConfig) -> list[tuple[str,
     """Return name and value of what will be done."""
     loader = training.run.train_dataloader
     devices = f'{task.num_processes} x {task.device}' if task.num_processes > 1 else task.device
+    recipe = training.recipe.rows()
+    if task.params.max_minutes:  # the numbers are those of the plan that it begins with
+        recipe.append(('time budget', f'{task.params.max_minutes:g} minutes; what is measured gives the final numbers'))
     return [
         ('model', f'{task.model.name} ({task.model.stem})'),
         ('input', '{}x{}'.format(*training.img_size)),
         ('device', f'{devices}, {training.precision}, {loader.num_workers} loader workers each'),
-        *training.recipe.rows(),
+        *recipe,
     ]
 
 

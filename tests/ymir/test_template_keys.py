@@ -153,6 +153,7 @@ TRAINING = {
     'workers_per_gpu': (0, lambda run: run.config.train_dataloader.num_workers),
     'pipeline': ('public', lambda run: run.config.train_dataloader.dataset.pipeline[0].type),
     'max_epochs': (30, lambda run: run.config.train_cfg.max_epochs),
+    'max_minutes': (3.0, lambda run: [item.get('seconds') for item in run.config.custom_hooks]),
     'learning_rate': (0.002, lambda run: run.config.optim_wrapper.optimizer.lr),
     'schedule': ('public', lambda run: run.config.default_hooks.param_scheduler.warmup_mim_iter),
     'val_interval': (5, lambda run: run.config.train_cfg.val_interval),

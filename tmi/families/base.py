@@ -5,7 +5,7 @@ the classes that its configs name. It is asked in this order:
 
 - training: `input_multiple`, `read_schedule`, `set_classes`, `set_loss_weights`, `set_data`, `write_schedule`, `hooks`,
   `thresholds`, `set_package`; then `add_class` to fit initial weights; `metric_prefix` to read what the evaluator
-  found;
+  found, and `reschedule` where a training gets another length while it runs;
 - inference: `check_model`, `num_classes`, `pixel_transforms`, `check_input_size`, `predictor`;
 - mining: `predictor`, whose `inspect` gives the `Evidence` of each image, boxes and more from the same pass.
 
@@ -21,10 +21,12 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
+from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from tmi.families.image_size import Size, pixel_transforms
+from tmi.families.reschedule import Done, change_optimizer, replace_schedulers
 from tmi.recipe import BaseRecipe, Recipe
 from tmi.training.data import TrainingData
 
@@ -277,6 +279,18 @@ class Family(ABC):
     @abstractmethod
     def write_schedule(self, cfg: ConfigDict, recipe: Recipe) -> None:
         """Write the numbers of a run into a config, whose `train_cfg.max_epochs` is still its own."""
+
+    def reschedule(self, runner: Runner, cfg: Config, done: Done) -> None:
+        """Move a training that runs to the schedule of a run of another length; how long it runs is set elsewhere.
+
+        Args:
+            runner: Runs the training.
+            cfg: The complete config of a run of that length, as `write_schedule` and the user's options have it.
+            done: The steps and epochs that are done.
+        """
+        change_optimizer(runner, cfg)
+        if isinstance(cfg.get('param_scheduler'), list):
+            replace_schedulers(runner, cfg.param_scheduler, done)
 
     @abstractmethod
     def set_data(self, cfg: ConfigDict, settings: DataSettings) -> None:

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
+from mmengine.runner import Runner
 from torch import nn
 
 from tmi.families.base import DataSettings, Family, Predictor
-from tmi.families.dense_schedule import read_schedule, switch_pipelines, write_schedule
+from tmi.families.dense_schedule import read_schedule, reschedule, switch_pipelines, write_schedule
 from tmi.families.fast_pipeline import use_fast_pipeline
 from tmi.families.image_size import Size, scale_batch_sizes, scale_train_size, set_test_size
+from tmi.families.reschedule import Done
 from tmi.recipe import BaseRecipe, Recipe
 
 # Heads whose losses are balanced by the number of classes and the area of the input.
@@ -47,6 +49,10 @@ class DenseFamily(Family):
 
     def write_schedule(self, cfg: ConfigDict, recipe: Recipe) -> None:
         write_schedule(cfg, recipe)
+
+    def reschedule(self, runner: Runner, cfg: Config, done: Done) -> None:
+        super().reschedule(runner, cfg, done)
+        reschedule(runner, cfg)
 
     def set_loss_weights(self, cfg: ConfigDict, num_classes: int, size: Size) -> None:
         """Balance the losses of YOLOv5 and YOLOv7 by the number of classes and the area of the input."""

@@ -12,8 +12,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
+from mmengine.hooks import EMAHook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
 
+from mmyolo.registry import HOOKS
+from tmi.families.reschedule import replace_hook
 from tmi.recipe import BaseRecipe, Recipe
 
 YOLOV5_HOOK = 'YOLOv5ParamSchedulerHook'
@@ -29,6 +34,7 @@ PPYOLOE_FROM_SCRATCH = 10
 PPYOLOE_MAX_GRADIENT = 10
 # What AdamW takes over from the config of SGD.
 SHARED_ARGUMENTS = ('weight_decay', 'batch_size_per_gpu')
+NEVER = 10**9  # an epoch that no run reaches
 
 
 def read_schedule(cfg: ConfigDict, pretrained: bool) -> BaseRecipe:
@@ -104,6 +110,41 @@ def write_schedule(cfg: ConfigDict, recipe: Recipe) -> None:
     elif cfg.get('param_scheduler'):
         cfg.param_scheduler = _write_list(cfg.param_scheduler, cfg.train_cfg.max_epochs, closing_epochs(cfg), recipe)
     cfg.custom_hooks = _write_hooks(cfg.custom_hooks, recipe)
+
+
+def reschedule(runner: Runner, cfg: Config) -> None:
+    """Move what is not mmengine's schedulers to a run of another length: rate hooks, last epochs, average, assigner.
+
+    Args:
+        runner: Runs the training.
+        cfg: The complete config of a run of that length.
+    """
+    rate_hook = _rate_hook(cfg)
+    if rate_hook.get('type') in (YOLOV5_HOOK, PPYOLOE_HOOK):
+        replace_hook(runner, rate_hook)
+    written = {item['type']: item for item in cfg.custom_hooks}
+    for hook in runner.hooks:
+        if isinstance(hook, EMAHook) and 'EMAHook' in written:
+            for name in ('momentum', 'gamma'):
+                if name in written['EMAHook']:
+                    setattr(hook.ema_model, name, written['EMAHook'][name])
+    for kind in SWITCH_HOOKS:
+        _move_switch(runner, kind, written.get(kind))
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    if 'initial_epoch' in (cfg.model.get('train_cfg') or {}):
+        model.bbox_head.initial_epoch = cfg.model.train_cfg.initial_epoch
+
+
+def _move_switch(runner: Runner, kind: str, written: Mapping | None) -> None:
+    """Move the start of the last epochs; a run that is too short for them gets a start behind its end."""
+    running = [hook for hook in runner.hooks if type(hook) is HOOKS.get(kind)]
+    if not running and written is not None:
+        runner.register_hook(dict(written))
+    for hook in running:
+        if hasattr(hook, 'num_last_epochs'):
+            hook.num_last_epochs = written['num_last_epochs'] if written is not None else -1
+        else:
+            hook.switch_epoch = written['switch_epoch'] if written is not None else NEVER
 
 
 def closing_epochs(cfg: ConfigDict) -> int:

@@ -7,6 +7,7 @@ nothing of a platform and loads anywhere, in public mmyolo too.
 
 import copy
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from tmi.families.image_size import Size, resolve_size
 from tmi.recipe import AUTO, PUBLIC, BaseRecipe, Recipe, choose_batch_size, make_recipe
 from tmi.settings import TrainingSettings
 from tmi.training.data import TrainingData
+from tmi.training.examination import MAX_IMAGES
 from tmi.training.fused_optimizer import use_fused_optimizer
 from tmi.training.loader_workers import first_workers
 from tmi.training.options import apply_options, read_options
@@ -75,7 +77,7 @@ PACKAGE_KEYS = (
 )
 MAX_LOG_INTERVAL = 50
 # Of tmi.training, which register what a config names.
-TRAINING_MODULES = ('finite_loss_hook', 'patience_hook', 'runner', 'throughput_hook', 'train_loop')
+TRAINING_MODULES = ('finite_loss_hook', 'patience_hook', 'runner', 'throughput_hook', 'time_budget_hook', 'train_loop')
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,8 @@ class TrainingTask:
         pretrained: Whether it starts from a trained detector.
         optimizer: Type of the one that a resumed training goes on with; None to choose it.
         hooks: What writes checkpoints and progress.
+        file: Where `write_task` put this task; needed for a time budget.
+        started: When the whole task began, as `time.monotonic` has it.
     """
 
     params: TrainingSettings
@@ -121,10 +125,17 @@ class TrainingTask:
     pretrained: bool = False
     optimizer: str | None = None
     hooks: PlatformHooks = PlatformHooks()
+    file: Path | None = None
+    started: float = field(default_factory=time.monotonic)
 
     @property
     def class_names(self) -> tuple[str, ...]:
         return tuple(self.params.class_names)
+
+    @property
+    def deadline(self) -> float | None:
+        """When the whole task must have ended, as `time.monotonic` has it; None for no time budget."""
+        return self.started + 60 * self.params.max_minutes if self.params.max_minutes else None
 
     @property
     def package_config_file(self) -> str:
@@ -285,6 +296,18 @@ def _set_runtime(
         *map(dict, task.hooks.others),
         *family.hooks(task.num_processes),
     ]
+    if params.max_minutes:
+        cfg.custom_hooks.append(
+            {
+                'type': 'TimeBudgetHook',
+                'task_file': str(task.file),
+                'started': task.started,
+                'seconds': 60 * params.max_minutes,
+                'launched': time.monotonic(),
+                'num_validated': task.data.num_val,
+                'num_examined': min(task.data.num_train, MAX_IMAGES) + min(task.data.num_val, MAX_IMAGES),
+            }
+        )
     if params.patience:
         cfg.custom_hooks.append(
             {'type': 'PatienceHook', 'patience': params.patience, 'metric_prefix': family.metric_prefix}

@@ -21,11 +21,13 @@ class TrainingData:
         train_file: Annotations to train on.
         val_file: Annotations to validate on.
         image_sizes: (width, height) of each training image.
+        num_val: Images to validate on.
     """
 
     train_file: Path
     val_file: Path
     image_sizes: tuple[tuple[int, int], ...]
+    num_val: int = 0
 
     @property
     def num_train(self) -> int:

@@ -40,6 +40,15 @@ TrainModel = Annotated[
         'Default: the model_name of the template.',
     ),
 ]
+Minutes = Annotated[
+    float | None,
+    typer.Option(
+        '--minutes',
+        metavar='MINUTES',
+        min=0.01,
+        help='Minutes that the whole task may take: it trains as many epochs as fit (the key max_minutes).',
+    ),
+]
 CandidateModel = Annotated[
     str,
     typer.Option(
@@ -59,6 +68,7 @@ def train(
     model: TrainModel = None,
     val: DataVal = None,
     val_share: ValShare = None,
+    minutes: Minutes = None,
 ) -> None:
     """Train a model on a folder of labelled images.
 
@@ -71,7 +81,7 @@ def train(
         from .task_run import TaskRun
 
         engine = Engine.of(task)
-        template, edits = _parameters(output, engine, 'training', overrides)
+        template, edits = _parameters(output, engine, 'training', _with_minutes(overrides, minutes))
         if val and val_share is not None:
             raise UsageMistake('--val names the validation set, and --val-share would split one off; give one of them')
         source, model_name = _pretrained(model, edits, template)
@@ -168,6 +178,16 @@ def _parameters(
     edits = parse_overrides(overrides or [], template, output.warn)
     warn_of_the_form(edits, task_type, output.warn)
     return template, edits
+
+
+def _with_minutes(overrides: list[str] | None, minutes: float | None) -> list[str] | None:
+    """Add what `--minutes` means to the hyper-parameters of a training."""
+    if minutes is None:
+        return overrides
+    given = next((item for item in overrides or [] if item.partition('=')[0].strip() == 'max_minutes'), None)
+    if given:
+        raise UsageMistake(f'--minutes {minutes:g} and {given} say the same thing; give one')
+    return [*(overrides or []), f'max_minutes={minutes:g}']
 
 
 def class_names(text: str | None) -> list[str] | None:

@@ -145,7 +145,7 @@ class TaskRun:
 
     def _start(self) -> Outcome:
         config = read_mapping(self.task.in_dir / 'config.yaml')
-        epochs = config.get('max_epochs')
+        epochs = None if config.get('max_minutes') else config.get('max_epochs')  # a time budget sets the number
         watch = Watch(
             EventScalars(self.task.out_dir / 'tensorboard') if self.wanted.training else None,
             int(epochs) if str(epochs).isdecimal() else None,

@@ -98,7 +98,11 @@ def _facts(run: RunFiles, curves: Mapping[str, Curve]) -> list[tuple[Text, objec
     if run.class_names:
         facts.append((t('report.classes'), len(run.class_names)))
     named = {'max_epochs': t('report.epochs'), 'samples_per_gpu': t('report.batch size per device')}
-    facts += [(name, config[key]) for key, name in named.items() if key in config]
+    values = dict(config)
+    if config.get('max_minutes'):  # the time budget sets the number of epochs
+        named['max_minutes'] = t('report.time budget in minutes')
+        values['max_epochs'] = run.summary.epochs or '?'
+    facts += [(name, values[key]) for key, name in named.items() if key in values]
     if 'gpu_count' in config or 'gpu_id' in config:
         device = f'{config.get("gpu_count", "")} × GPU'.strip() if config.get('gpu_id') else 'CPU'
         facts.append((t('report.device'), device))
@@ -199,7 +203,9 @@ def _known(curve: Curve | None) -> np.ndarray | None:
 
 def _in_epochs(run: RunFiles, curve: Curve | None) -> bool:
     """Return whether accuracy was logged by epoch; some executors count steps."""
-    epochs = next((run.config[key] for key in ('max_epochs', 'epochs') if key in run.config), None)
+    epochs = run.summary.epochs or next(
+        (run.config[key] for key in ('max_epochs', 'epochs') if key in run.config), None
+    )
     return curve is None or not isinstance(epochs, int) or curve.steps[-1] <= epochs
 
 

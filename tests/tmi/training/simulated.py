@@ -2,7 +2,9 @@
 
 from types import SimpleNamespace
 
+import torch
 from mmengine.logging import MessageHub
+from mmengine.optim import OptimWrapper
 
 from tmi.training.train_loop import TaskTrainLoop
 
@@ -95,7 +97,7 @@ class Runner:
     """
 
     def __init__(self, machine, clock, hooks, steps=20, epochs=100, workers=2):
-        self.machine, self.clock, self.hooks, self.began = machine, clock, hooks, clock.now
+        self.machine, self.clock, self._hooks, self.began = machine, clock, hooks, clock.now
         self.messages, self.validated = [], []
         self.logger = SimpleNamespace(
             info=lambda text, *values: self.messages.append(text % values),
@@ -104,20 +106,38 @@ class Runner:
         self.visualizer = SimpleNamespace()
         self.message_hub = MessageHub.get_instance(f'simulated-{id(self)}')
         self.cfg = SimpleNamespace(train_dataloader=SimpleNamespace())
-        self.model = SimpleNamespace(train=lambda: None, train_step=self._step)
+        self.model = torch.nn.Module()
+        self.model.train_step = self._step
         self.optim_wrapper = None
         self.val_loop = SimpleNamespace(run=self._validate)
         self.train_loop = TaskTrainLoop(self, Loader(self, steps, workers), epochs)
+
+    hooks = property(lambda self: self._hooks)
+
+    def register_hook(self, cfg):
+        """Take no further hook: the data here has no pipeline to change."""
+
+    def build_optim_wrapper(self, cfg):
+        """Build an optimizer of three groups, whose schedule can be looked at."""
+        kind = getattr(torch.optim, cfg['optimizer']['type'])
+        groups = [{'params': [torch.nn.Parameter(torch.zeros(1))]} for _ in range(3)]
+        optimizer = kind(groups, cfg['optimizer']['lr'])
+        if 'momentum' in cfg['optimizer']:
+            for group in optimizer.param_groups:
+                group['momentum'] = cfg['optimizer']['momentum']
+        return OptimWrapper(optimizer)
 
     def spend(self, seconds):
         self.clock.now += seconds * self.machine.slower(self.clock.now - self.began)
 
     def call_hook(self, name, **values):
-        for hook in self.hooks:
+        for hook in self._hooks:
             getattr(hook, name)(self, **values)
 
     def _step(self, data, optim_wrapper):
         self.spend(self.machine.step)
+        if optim_wrapper is not None:
+            optim_wrapper.step()
         return {}
 
     def _validate(self):

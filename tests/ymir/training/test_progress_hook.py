@@ -50,6 +50,20 @@ def test_steps_are_written_twice_a_second_and_epochs_always(task, runner, monkey
     assert read_monitor(task)[0] == 0.97
 
 
+def test_a_run_that_becomes_longer_does_not_go_back(task, runner):
+    hook = YmirProgressHook()
+    hook.before_train(runner)
+    runner.iter = 5
+    hook.after_train_epoch(runner)
+    assert read_monitor(task)[0] == 0.49
+    runner.max_iters = 20
+    hook.after_train_epoch(runner)
+    assert read_monitor(task)[0] == 0.49
+    runner.iter = 15
+    hook.after_train_epoch(runner)
+    assert read_monitor(task)[0] == 0.73
+
+
 def test_a_training_that_ends_early_is_complete(task, runner):
     hook = YmirProgressHook()
     hook.before_train(runner)

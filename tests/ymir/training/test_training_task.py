@@ -393,3 +393,19 @@ def test_a_kill_at_any_instant_leaves_a_usable_result(kills, tmp_path):
     last = epochs[-1] + 1  # its file may be there already, named by result.yaml before the kill
     assert stages['last']['files'][0] in (f'epoch_{last}.pth', f'epoch_{last}_2.pth')
     assert not list((task.out_dir / 'models').glob('.*'))
+
+
+def test_a_budget_that_is_too_short_ends_early_with_a_model(tmp_path):
+    task = tiny_task(tmp_path, max_minutes=0.05, max_epochs=100)
+    with Watcher(task) as watcher:
+        done = run_start(task, tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert 'max_minutes: 0.05 is too short for this task' in done.stdout
+    assert 'The task took ' in done.stdout and ' of 0.05 minutes' in done.stdout
+    check_result(task)
+    summary = read_training_summary(task.out_dir)
+    assert summary.epochs == summary.epoch == 2  # of 100: the first plan is made by then
+    assert dict(summary.recipe)['length'] == '2 epochs x 2 steps = 4'
+    assert watcher.percents == sorted(watcher.percents) and read_monitor(task)[0] == 1.0
+    assert 'the time is over before the labelled images are examined' in done.stdout
+    assert not (task.out_dir / 'models' / LABELS_TO_CHECK_FILE).exists()
