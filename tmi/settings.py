@@ -130,6 +130,7 @@ class TrainingSettings(Settings):
     seed: Count = 0
     max_keep_checkpoints: Annotated[int, BeforeValidator(_reject_bool), Field(ge=1, le=9)] = 1
     pretrained: Annotated[Literal['auto', 'none'], _switch('none')] = 'auto'
+    augment_on: Annotated[Literal['auto', 'cpu', 'device'], BeforeValidator(_lower)] = 'auto'
     cache: Annotated[Literal['auto', 'memory', 'disk', 'off'], _switch('off')] = 'auto'
     metric: Annotated[Literal['bbox'], BeforeValidator(_lower)] = 'bbox'
     args_options: str = ''

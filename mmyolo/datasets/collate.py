@@ -7,6 +7,10 @@ from mmdet.structures.bbox import get_box_tensor
 from mmengine.dataset import COLLATE_FUNCTIONS
 from torch.utils.data import default_collate
 
+UNCHANGED = torch.arange(256, dtype=torch.uint8).expand(3, 256)
+# Direction -> whether an image is flipped horizontally and vertically.
+FLIPS = {None: (False, False), 'horizontal': (True, False), 'vertical': (False, True), 'diagonal': (True, True)}
+
 
 @COLLATE_FUNCTIONS.register_module()
 def yolov5_collate(data_batch: Sequence[dict], use_ms_training: bool = False) -> dict:
@@ -21,7 +25,9 @@ def yolov5_collate(data_batch: Sequence[dict], use_ms_training: bool = False) ->
     Returns:
         `inputs`: (B, 3, H, W), or a list of (3, H, W). `data_samples`: a dict with `bboxes_labels`, float32 rows
         (N, 6) of image index, label, x1, y1, x2, y2 in pixels; `masks`, concatenated over the batch, if any sample
-        has tensor masks or a panoptic map; `keypoints` (N, K, 2) and `keypoints_visible` (N, K) if there are any.
+        has tensor masks or a panoptic map; `keypoints` (N, K, 2) and `keypoints_visible` (N, K) if there are any;
+        `hsv_tables` (B, 3, 256) bytes and `flips` (B, 2) bool, horizontal and vertical, where transforms leave them to
+        the device.
     """
     boxes, masks, keypoints, keypoints_visible = [], [], [], []
     for index, data in enumerate(data_batch):
@@ -44,6 +50,15 @@ def yolov5_collate(data_batch: Sequence[dict], use_ms_training: bool = False) ->
     if keypoints:
         data_samples['keypoints'] = torch.cat(keypoints)
         data_samples['keypoints_visible'] = torch.cat(keypoints_visible)
+    samples = [data['data_samples'] for data in data_batch]
+    tables = [sample.get('hsv_tables') for sample in samples]
+    if any(table is not None for table in tables):
+        data_samples['hsv_tables'] = torch.stack(
+            [UNCHANGED if table is None else torch.from_numpy(table) for table in tables]
+        )
+    directions = [sample.get('flip_left') for sample in samples]
+    if any(directions):
+        data_samples['flips'] = torch.tensor([FLIPS[direction] for direction in directions])
     inputs = [data['inputs'] for data in data_batch]
     # In a loader process default_collate stacks straight into shared memory; torch.stack would copy once more.
     return {'inputs': inputs if use_ms_training else default_collate(inputs), 'data_samples': data_samples}

@@ -160,6 +160,7 @@ TRAINING = {
     'patience': (3, lambda run: run.config.custom_hooks),
     'max_keep_checkpoints': (2, lambda run: run.config.default_hooks.checkpoint.max_keep_ckpts),
     'precision': ('bf16', lambda run: run.training.precision),
+    'augment_on': ('device', lambda run: run.config.train_dataloader.dataset.pipeline),
     'cache': ('off', lambda run: run.cache.kind),
     'pretrained': ('none', lambda run: run.initial_weights),
     'seed': (7, lambda run: run.config.randomness.seed),

@@ -108,6 +108,7 @@ class DataSettings:
         own_size: (width, height) that the config is written for.
         size: (width, height) to train at.
         pipeline: 'fast' or 'public', the form of the augmentation.
+        augment_on_device: Whether colour and flip are left to the device.
     """
 
     data: TrainingData
@@ -117,6 +118,7 @@ class DataSettings:
     own_size: Size
     size: Size
     pipeline: str = 'public'
+    augment_on_device: bool = False
 
 
 Engine = Callable[[Tensor], list[Tensor]]

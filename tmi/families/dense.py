@@ -15,6 +15,7 @@ from torch import nn
 
 from tmi.families.base import DataSettings, Family, Predictor
 from tmi.families.dense_schedule import read_schedule, reschedule, switch_pipelines, write_schedule
+from tmi.families.device_augment import augment_on_device, takes_device_augment
 from tmi.families.fast_pipeline import use_fast_pipeline
 from tmi.families.image_size import Size, scale_batch_sizes, scale_train_size, set_test_size
 from tmi.families.reschedule import Done
@@ -113,6 +114,10 @@ class DenseFamily(Family):
             _set_image_size(cfg, own, size)
         train = cfg.train_dataloader.dataset
         train.pipeline = use_fast_pipeline(train.pipeline, settings.pipeline)
+        if settings.augment_on_device and takes_device_augment(cfg.model.data_preprocessor, cfg.train_dataloader):
+            train.pipeline = augment_on_device(train.pipeline)
+            for item in switch_pipelines(cfg):
+                item['hook'][item['argument']] = augment_on_device(item['hook'][item['argument']])
 
     def hooks(self, num_processes: int) -> list[dict[str, Any]]:
         hooks = [{'type': 'MemoryFormatHook', 'memory_format': 'channels_last'}]

@@ -187,7 +187,17 @@ def modify_mmengine_config(cfg: Config, task: TrainingTask) -> TrainingConfig:
     _drop_absent_weights(base.model)
     batch_size = recipe.total_batch // task.num_processes
     family.set_data(
-        base, DataSettings(task.data, task.class_names, batch_size, params.metric, tuple(own), size, params.pipeline)
+        base,
+        DataSettings(
+            task.data,
+            task.class_names,
+            batch_size,
+            params.metric,
+            tuple(own),
+            size,
+            params.pipeline,
+            params.augment_on == 'device' or params.augment_on == 'auto' and task.device == 'cuda',
+        ),
     )
     _set_loaders(base, task, batch_size)
     family.write_schedule(base, recipe)

@@ -25,7 +25,6 @@ from mmyolo.registry import TRANSFORMS
 from .base_mix import BaseMixImageTransform, FurtherImages
 from .draw_tiles import draw_tiles, flip_matrix
 from .flip import flip_annotations
-from .hsv import scale_hsv
 from .image_buffer import ImageBuffer
 from .mosaic import BaseMosaic
 from .random_affine import RandomAffine, Warp, YOLOv5RandomAffine
@@ -137,7 +136,7 @@ class FastMosaic(FurtherImages, BaseTransform):
         parts = [_render(plan, direction, self.fill) for plan in plans]
         results = parts[0] if ratio is None else self.mixup.blend(*parts, ratio)
         if gains is not None:
-            results['img'] = scale_hsv(results['img'], gains)
+            self.hsv.apply(results, gains)
         if direction is not None:
             flip_annotations(results, direction)
         results.update(flip=direction is not None, flip_direction=direction, dataset=dataset)

@@ -12,13 +12,17 @@ from mmyolo.registry import TRANSFORMS
 
 from .keypoint_structure import Keypoints
 
+LEFT_TO_DEVICE = ('hsv_tables', 'flip_left')
+"""Entries by which transforms leave pixels to the data preprocessor."""
+
 
 @TRANSFORMS.register_module()
 class PackDetInputs(MMDETPackDetInputs):
     """mmdet's PackDetInputs with keypoints and panoptic maps, and in half of its time.
 
     Args:
-        meta_keys: Entries of the results that go to the sample's metainfo; all have to be there.
+        meta_keys: Entries of the results that go to the sample's metainfo; all have to be there. What transforms leave
+            to the device goes along.
     """
 
     mapping_table = {
@@ -59,7 +63,8 @@ class PackDetInputs(MMDETPackDetInputs):
 
         missing = [key for key in self.meta_keys if key not in results]
         assert not missing, f'PackDetInputs: meta_keys {missing} are not in the results, which have {sorted(results)}'
-        sample.set_metainfo({key: results[key] for key in self.meta_keys})
+        left = [key for key in LEFT_TO_DEVICE if key in results]
+        sample.set_metainfo({key: results[key] for key in (*self.meta_keys, *left)})
         packed = {'data_samples': sample}
         if 'img' in results:
             packed['inputs'] = _to_chw(results['img'])

@@ -16,14 +16,21 @@ class YOLOv5HSVRandomAug(BaseTransform):
         hue_delta: The gain of the hue is drawn from 1 - delta to 1 + delta.
         saturation_delta: As above, of the saturation.
         value_delta: As above, of the value.
+        on_device: Leave the pixels to the data preprocessor, which does the same with the whole batch on its device.
+            Behind this there may only be what moves pixels without looking at them.
     """
 
     def __init__(
-        self, hue_delta: int | float = 0.015, saturation_delta: int | float = 0.7, value_delta: int | float = 0.4
+        self,
+        hue_delta: int | float = 0.015,
+        saturation_delta: int | float = 0.7,
+        value_delta: int | float = 0.4,
+        on_device: bool = False,
     ) -> None:
         self.hue_delta = hue_delta
         self.saturation_delta = saturation_delta
         self.value_delta = value_delta
+        self.on_device = on_device
 
     def transform(self, results: dict) -> dict:
         """Jitter `img`.
@@ -32,10 +39,22 @@ class YOLOv5HSVRandomAug(BaseTransform):
             results: Has `img`, BGR uint8.
 
         Returns:
-            The results with a new `img`.
+            The results with a new `img`, or with `hsv_tables` (3, 256) of what is left to do.
         """
-        results['img'] = scale_hsv(results['img'], self.draw_gains())
+        self.apply(results, self.draw_gains())
         return results
+
+    def apply(self, results: dict, gains: np.ndarray) -> None:
+        """Jitter `img` by gains that are drawn.
+
+        Args:
+            results: As of `transform`.
+            gains: (3,) factors.
+        """
+        if self.on_device:
+            results['hsv_tables'] = hsv_tables(gains)
+        else:
+            results['img'] = scale_hsv(results['img'], gains)
 
     def draw_gains(self) -> np.ndarray:
         """Draw the factors (3,) of hue, saturation and value."""
@@ -44,12 +63,26 @@ class YOLOv5HSVRandomAug(BaseTransform):
     def __repr__(self) -> str:
         return (
             f'{self.__class__.__name__}(hue_delta={self.hue_delta}, '
-            f'saturation_delta={self.saturation_delta}, value_delta={self.value_delta})'
+            f'saturation_delta={self.saturation_delta}, value_delta={self.value_delta}, on_device={self.on_device})'
         )
 
 
+def hsv_tables(gains: np.ndarray) -> np.ndarray:
+    """Multiply all values of hue, saturation and value; the hue turns around, the others are clipped.
+
+    Args:
+        gains: (3,) factors.
+
+    Returns:
+        (3, 256) uint8: what becomes of each value.
+    """
+    tables = np.arange(256, dtype=gains.dtype) * gains[:, None]
+    tables[0] %= 180  # OpenCV's uint8 hue counts in steps of two degrees
+    return np.clip(tables, 0, 255).astype(np.uint8)
+
+
 def scale_hsv(image: np.ndarray, gains: np.ndarray) -> np.ndarray:
-    """Multiply hue, saturation and value; the hue turns around, the others are clipped.
+    """Multiply hue, saturation and value.
 
     Args:
         image: (h, w, 3) BGR uint8.
@@ -58,14 +91,11 @@ def scale_hsv(image: np.ndarray, gains: np.ndarray) -> np.ndarray:
     Returns:
         A new image.
     """
-    tables = np.arange(256, dtype=gains.dtype) * gains[:, None]  # (3, 256)
-    tables[0] %= 180  # OpenCV's uint8 hue counts in steps of two degrees
-    tables = np.clip(tables, 0, 255).astype(np.uint8)
     # A table of all values is faster than arithmetic on all pixels, and on three planes faster than on pixels of three.
     hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)
     planes = list(np.empty((3, *image.shape[:2]), dtype=np.uint8))  # 3 of (h, w)
     cv2.split(hsv, planes)
-    for plane, table in zip(planes, tables):
+    for plane, table in zip(planes, hsv_tables(gains)):
         cv2.LUT(plane, table, dst=plane)
     cv2.merge(planes, dst=hsv)
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR, dst=hsv)

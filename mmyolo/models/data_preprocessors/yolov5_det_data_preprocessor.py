@@ -11,6 +11,7 @@ from torch import Tensor
 from mmyolo.errors import ArgumentTypeError
 from mmyolo.registry import MODELS
 
+from .batch_augment import augment_batch
 from .pixels import normalize_pixels
 
 
@@ -32,7 +33,8 @@ class YOLOv5DetDataPreprocessor(DetDataPreprocessor):
 
         Args:
             data: in training `inputs` (B, C, H, W) and `data_samples`, a dict with `bboxes_labels` (N, 6) rows of image
-                index, class, xyxy in pixels, and perhaps `masks`, `keypoints` and `keypoints_visible`; otherwise
+                index, class, xyxy in pixels, and perhaps `masks`, `keypoints`, `keypoints_visible` and what the
+                transforms left to do, `hsv_tables` and `flips` (see `augment_batch`); otherwise
                 `inputs` a list of (C, H, W) images and `data_samples` a list of `DetDataSample` or None.
             training: whether the batch is trained on.
 
@@ -54,6 +56,7 @@ class YOLOv5DetDataPreprocessor(DetDataPreprocessor):
                 f'{type(data_samples).__name__}. Set collate_fn=dict(type="yolov5_collate") in the train_dataloader, '
                 'or the data_preprocessor to mmdet.DetDataPreprocessor.'
             )
+        inputs = augment_batch(inputs, data_samples)
         inputs, data_samples = self._augment_and_normalize(inputs, data_samples)
 
         kept = ('bboxes_labels', 'masks', 'keypoints', 'keypoints_visible')

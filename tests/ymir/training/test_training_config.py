@@ -248,6 +248,28 @@ def test_the_cache_is_as_large_as_the_data():
     assert pixels < transforms(pipeline, 'LoadCachedImage')[0].cache_bytes < 1.05 * pixels
 
 
+@pytest.mark.parametrize(
+    'name, colour, flip',
+    [('yolov8_n', True, True), ('yolov6_s', True, True), ('yolox_s', False, True), ('ppyoloe_s', False, False)],
+)
+def test_colour_and_flip_are_left_to_the_device_where_nothing_behind_them_looks(name, colour, flip):
+    def left(pipeline, kind):
+        return [step.get('on_device', False) for step in transforms(pipeline, kind)]
+
+    for where, expected in (('cpu', False), ('auto', False), ('device', True)):  # on a CPU auto is cpu
+        run = make(name, max_epochs=40, pipeline='public', augment_on=where).run
+        for pipeline in (run.train_dataloader.dataset.pipeline, *switched(run)):
+            assert left(pipeline, 'RandomFlip') == [expected and flip] * len(left(pipeline, 'RandomFlip'))
+            assert all(one == (expected and colour) for one in left(pipeline, 'YOLOv5HSVRandomAug'))
+    fast = make(name, max_epochs=40, augment_on='device').run.train_dataloader.dataset.pipeline
+    assert [step.hsv.on_device for step in transforms(fast, 'FastMosaic') if 'hsv' in step] == [True] * colour
+
+
+def switched(run):
+    last = hook(run, 'mmdet.PipelineSwitchHook')
+    return [] if last is None else [last.switch_pipeline]
+
+
 def test_hooks_of_the_platform():
     run = make(patience=5, max_keep_checkpoints=3, seed=7, log_level='debug', find_unused_parameters='true').run
     checkpoint = run.default_hooks.checkpoint
