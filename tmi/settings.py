@@ -132,6 +132,7 @@ class TrainingSettings(Settings):
     pretrained: Annotated[Literal['auto', 'none'], _switch('none')] = 'auto'
     augment_on: Annotated[Literal['auto', 'cpu', 'device'], BeforeValidator(_lower)] = 'auto'
     cache: Annotated[Literal['auto', 'memory', 'disk', 'off'], _switch('off')] = 'auto'
+    compile: bool = False
     metric: Annotated[Literal['bbox'], BeforeValidator(_lower)] = 'bbox'
     args_options: str = ''
     cfg_options: str = ''

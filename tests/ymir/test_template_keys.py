@@ -162,6 +162,7 @@ TRAINING = {
     'precision': ('bf16', lambda run: run.training.precision),
     'augment_on': ('device', lambda run: run.config.train_dataloader.dataset.pipeline),
     'cache': ('off', lambda run: run.cache.kind),
+    'compile': (True, lambda run: run.config.custom_hooks),
     'pretrained': ('none', lambda run: run.initial_weights),
     'seed': (7, lambda run: run.config.randomness.seed),
     'export_format': ('coco:raw', lambda run: annotation_format(run.params.export_format)),

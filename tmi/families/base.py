@@ -337,6 +337,17 @@ class Family(ABC):
         """
         return []
 
+    def compilable_parts(self, model: nn.Module) -> list[nn.Module]:
+        """Return the parts of a model that torch.compile may take: their shapes follow from the input's alone.
+
+        Args:
+            model: Built by mmengine.
+
+        Returns:
+            Modules, some of which may not be called in training; none unless a family names some.
+        """
+        return []
+
     def _class_counts(self, model: ConfigDict) -> Iterator[tuple[ConfigDict, str]]:
         for path in self.class_count_paths:
             node = model

@@ -123,6 +123,12 @@ class DenseFamily(Family):
         hooks = [{'type': 'MemoryFormatHook', 'memory_format': 'channels_last'}]
         return [*hooks, {'type': 'SyncNormStatisticsHook'}] if num_processes > 1 else hooks
 
+    def compilable_parts(self, model: nn.Module) -> list[nn.Module]:
+        head = model.bbox_head.head_module
+        towers = [layer for layers in getattr(head, 'level_layers', ()) for layer in layers]
+        # Some heads call their layers themselves in training; of a part that is not called nothing is compiled.
+        return [model.backbone, *([model.neck] if model.with_neck else []), head, *towers]
+
     def thresholds(self, cfg: ConfigDict) -> dict[str, float]:
         test_cfg = cfg.model.test_cfg
         return {'conf_thr': float(test_cfg.score_thr), 'iou_thr': float(test_cfg.nms.iou_threshold)}

@@ -77,7 +77,15 @@ PACKAGE_KEYS = (
 )
 MAX_LOG_INTERVAL = 50
 # Of tmi.training, which register what a config names.
-TRAINING_MODULES = ('finite_loss_hook', 'patience_hook', 'runner', 'throughput_hook', 'time_budget_hook', 'train_loop')
+TRAINING_MODULES = (
+    'compile_hook',
+    'finite_loss_hook',
+    'patience_hook',
+    'runner',
+    'throughput_hook',
+    'time_budget_hook',
+    'train_loop',
+)
 
 
 @dataclass(frozen=True)
@@ -318,6 +326,8 @@ def _set_runtime(
                 'num_examined': min(task.data.num_train, MAX_IMAGES) + min(task.data.num_val, MAX_IMAGES),
             }
         )
+    if params.compile:
+        cfg.custom_hooks.append({'type': 'CompileHook'})
     if params.patience:
         cfg.custom_hooks.append(
             {'type': 'PatienceHook', 'patience': params.patience, 'metric_prefix': family.metric_prefix}
