@@ -24,8 +24,9 @@ class LoadCachedImage(BaseTransform):
     Use the same two lines in the `pre_transform` of a mix transform; all instances with one `cache_file` and
     `cache_bytes` share their memory. With `max_size` the input size, a mosaic has nothing left to resize.
 
-    Images are BGR uint8, turned by EXIF as cv2 does, shrunk by area, never enlarged. A JPEG of at least 2, 4 or 8
-    times `max_size` is decoded at 1/2, 1/4 or 1/8, which is several times faster. What is returned does not depend on
+    Images are BGR uint8, turned by EXIF as cv2 does, shrunk to the sides that a mosaic gives its tiles, never enlarged.
+    A JPEG of at least 2, 4 or 8 times `max_size` is decoded at 1/2, 1/4 or 1/8, which is faster. Shrinking by less than
+    2 is bilinear, by more by area. What is returned does not depend on
     whether it was in the cache. It is read-only.
 
     Args:

@@ -13,6 +13,7 @@ Boxes, masks and keypoints are moved by the public transforms themselves, in pix
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform, Compose
 from mmdet.structures.bbox import autocast_box_type
@@ -24,10 +25,11 @@ from mmyolo.registry import TRANSFORMS
 
 from .base_mix import BaseMixImageTransform, FurtherImages
 from .draw_tiles import draw_tiles, flip_matrix
-from .flip import flip_annotations
+from .flip import FLIP_CODES, flip_annotations
 from .image_buffer import ImageBuffer
 from .mosaic import BaseMosaic
 from .random_affine import RandomAffine, Warp, YOLOv5RandomAffine
+from .resize_mosaic import resize_mosaic
 from .tiles import Layout, stack_annotations
 
 
@@ -192,8 +194,16 @@ def _build(config: dict | None) -> Any:
 def _render(plan: _Plan, direction: str | None, fill: int) -> dict:
     """Draw the pixels of a mosaic, flipped, and move its annotations, not flipped yet."""
     tiles, layout, warp, kind = plan
-    matrix = flip_matrix(direction, warp.shape) @ warp.matrix
-    image = draw_tiles([tile['img'] for tile in tiles], layout, matrix, warp.shape, fill)
+    image = _draw([tile['img'] for tile in tiles], layout, warp, direction, fill)
     results = dict(tiles[0], img=image, img_shape=image.shape)
     results = stack_annotations(results, tiles, layout, kind.mosaic.bbox_clip_border)
     return kind.affine.warp_annotations(results, warp)
+
+
+def _draw(images: list[np.ndarray], layout: Layout, warp: Warp, direction: str | None, fill: int) -> np.ndarray:
+    """Draw the pixels of a mosaic, warped and flipped, in the cheapest way."""
+    image = resize_mosaic(images, layout, warp.matrix, warp.shape, fill)
+    if image is not None:
+        return image if direction is None else cv2.flip(image, FLIP_CODES[direction])
+    matrix = flip_matrix(direction, warp.shape) @ warp.matrix
+    return draw_tiles(images, layout, matrix, warp.shape, fill)

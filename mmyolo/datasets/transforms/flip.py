@@ -6,7 +6,7 @@ from mmdet.datasets.transforms import RandomFlip as MMDETRandomFlip
 
 from mmyolo.registry import TRANSFORMS
 
-_CODES = {'horizontal': 1, 'vertical': 0, 'diagonal': -1}
+FLIP_CODES = {'horizontal': 1, 'vertical': 0, 'diagonal': -1}
 
 
 @TRANSFORMS.register_module()
@@ -37,7 +37,7 @@ class RandomFlip(MMDETRandomFlip):
         super()._flip(results)
         if results.get('gt_keypoints') is not None:
             results['gt_keypoints'].flip_(results['img'].shape[:2], results['flip_direction'])
-        code = _CODES[results['flip_direction']]
+        code = FLIP_CODES[results['flip_direction']]
         results['img'] = cv2.flip(image, code) if image.ndim == 3 else np.ascontiguousarray(results['img'])
 
 

@@ -10,6 +10,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from mmyolo.datasets.image_cache import image_key, open_image_cache
 
 from .loading import check_regular_file, decode_image
+from .tiles import fit_size, resize_to
 
 _ORIENTATION = 0x0112  # EXIF tag
 _REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
@@ -33,7 +34,7 @@ class ImageLoader:
         open_image_cache(cache_bytes, cache_file)
 
     def load(self, path: str, max_size: int) -> tuple[np.ndarray, tuple[int, int]]:
-        """Load an image, shrunk by area if its longer side exceeds a limit.
+        """Load an image, shrunk if its longer side exceeds a limit.
 
         Args:
             path: The file.
@@ -59,7 +60,7 @@ class ImageLoader:
 
 
 def decode_shrunk(data: bytes, max_size: int, path: str) -> tuple[np.ndarray, tuple[int, int]]:
-    """Decode an image and shrink it by area if its longer side exceeds a limit.
+    """Decode an image and shrink it if its longer side exceeds a limit.
 
     Args:
         data: The file.
@@ -81,12 +82,21 @@ def decode_shrunk(data: bytes, max_size: int, path: str) -> tuple[np.ndarray, tu
         height, width = header[::-1] if turned else header
         # A last pixel of which less than half is image would shift the rest when resized.
         image = image[: max(round(height / divisor), 1), : max(round(width / divisor), 1)]
-    ratio = max_size / max(height, width)
-    if ratio < 1:
-        size = (max(round(width * ratio), 1), max(round(height * ratio), 1))
-        if size != image.shape[1::-1]:
-            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    if max(height, width) > max_size:
+        image = _shrink(image, fit_size((height, width), (max_size, max_size))[0])
     return np.ascontiguousarray(image), (height, width)
+
+
+def _shrink(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Shrink to (h, w): bilinearly by less than 2, by area by more, which is fast for whole factors."""
+    factors = [side // new for side, new in zip(image.shape, size)]
+    if min(factors) < 2:
+        return resize_to(image, size)
+    factor = min(factors)
+    if all(side % factor == 0 for side in image.shape[:2]):
+        smaller = tuple(side // factor for side in image.shape[1::-1])
+        return resize_to(cv2.resize(image, smaller, interpolation=cv2.INTER_AREA), size)
+    return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
 
 
 def _reduction(data: bytes, max_size: int) -> tuple[int, tuple[int, int] | None]:

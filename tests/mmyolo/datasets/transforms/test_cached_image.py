@@ -6,14 +6,9 @@ import pytest
 from PIL import Image, UnidentifiedImageError
 
 from mmyolo.datasets.image_cache import _open, open_image_cache
-from mmyolo.datasets.transforms import (
-    LoadAnnotations,
-    LoadCachedImage,
-    LoadImageFromFile,
-    YOLOv5KeepRatioResize,
-    image_loader,
-)
+from mmyolo.datasets.transforms import LoadAnnotations, LoadCachedImage, LoadImageFromFile, image_loader
 from mmyolo.datasets.transforms.image_loader import decode_shrunk
+from mmyolo.datasets.transforms.tiles import fit_size, resize_to
 
 MEGABYTE = 1024**2
 
@@ -47,8 +42,8 @@ def load(path, max_size=100, **kwargs):
         ((80, 60), 'small.jpg', (80, 60)),
         ((100, 80), 'exact.png', (100, 80)),
         ((150, 120), 'photo.png', (100, 80)),
-        ((451, 300), 'quarter.jpg', (100, 67)),
-        ((401, 901), 'eighth.jpg', (45, 100)),
+        ((451, 300), 'quarter.jpg', (100, 66)),
+        ((401, 901), 'eighth.jpg', (44, 100)),
         ((1000, 8), 'thin.jpg', (100, 1)),
     ],
 )
@@ -61,17 +56,27 @@ def test_loads_what_loading_and_resizing_give(photo, size, name, shape):
 
     expected = LoadImageFromFile()({'img_path': path})['img']
     if shape != size:
-        expected = cv2.resize(expected, shape[::-1], interpolation=cv2.INTER_AREA)
+        by_area = max(size) >= 2 * max(shape)
+        expected = cv2.resize(expected, shape[::-1], interpolation=cv2.INTER_AREA if by_area else cv2.INTER_LINEAR)
     difference = np.abs(results['img'].astype(int) - expected).mean()
     assert difference <= (1.5 if max(size) >= 200 else 0)  # a quarter is not quite the mean of 4 x 4 pixels
 
 
-def test_equals_the_keep_ratio_resize_of_a_moderately_larger_image(photo):
-    path = photo(160, 120)
-    expected = YOLOv5KeepRatioResize((100, 100))(LoadImageFromFile()({'img_path': path}))
+@pytest.mark.parametrize('size', [(160, 120), (150, 101), (198, 100), (100, 37), (101, 100)])
+def test_has_the_size_and_pixels_of_a_tile_of_a_mosaic(photo, size):
+    path = photo(*size)
+    image = LoadImageFromFile()({'img_path': path})['img']
     results = load(path)
-    assert (results['img'] == expected['img']).all()
-    assert results['scale_factor'] == expected['scale_factor']
+    assert np.array_equal(results['img'], resize_to(image, fit_size(size, (100, 100))[0]))
+
+
+@pytest.mark.parametrize('size', [(600, 400), (604, 400), (401, 203)])
+def test_shrinking_by_more_than_two_is_by_area(photo, size):
+    path = photo(*size, 'large.png')
+    image = LoadImageFromFile()({'img_path': path})['img']
+    loaded = load(path)['img']
+    expected = cv2.resize(image, loaded.shape[1::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(loaded.astype(int) - expected).mean() < 0.5
 
 
 @pytest.mark.parametrize('size', [(60, 80), (250, 300), (401, 850), (408, 848)])
