@@ -61,6 +61,9 @@ CHOICES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     'rate 0.001': ({}, {OPTIMIZER + 'lr': 0.001}),
     'rate 0.004': ({}, {OPTIMIZER + 'lr': 0.004}),
     'rate 0.008': ({}, {OPTIMIZER + 'lr': 0.008}),
+    'public transforms': ({'pipeline': 'public'}, {}),
+    # As of a data set several times larger than what a loader keeps.
+    'fast, 16 images kept': ({}, {'train_dataloader.dataset.pipeline.0.buffer_images': 16}),
     'no limit of gradients': ({}, {'optim_wrapper.clip_grad.max_norm': 1e9}),
 }
 

@@ -26,8 +26,7 @@ class LoadCachedImage(BaseTransform):
 
     Images are BGR uint8, turned by EXIF as cv2 does, shrunk to the sides that a mosaic gives its tiles, never enlarged.
     A JPEG of at least 2, 4 or 8 times `max_size` is decoded at 1/2, 1/4 or 1/8, which is faster. Shrinking by less than
-    2 is bilinear, by more by area. What is returned does not depend on
-    whether it was in the cache. It is read-only.
+    2 is bilinear, by more by area. What is returned does not depend on whether it was in the cache. It is read-only.
 
     Args:
         max_size: The longer side of the image is at most this, in pixels.
