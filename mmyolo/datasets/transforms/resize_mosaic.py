@@ -14,7 +14,7 @@ from .masks import place
 from .tiles import Layout
 
 # How far a window may reach beyond what is seen, in pixels of the mosaic.
-REACH = 48
+REACH = 160
 # How far an edge may lie beside the edge of a pixel, in pixels of the result. cv2.warpAffine rounds to 1/32.
 TOLERANCE = 1 / 32
 
