@@ -8,7 +8,7 @@ from mmyolo.datasets.transforms import Mosaic, YOLOv5RandomAffine
 from mmyolo.datasets.transforms.draw_tiles import draw_tiles, flip_matrix
 from mmyolo.datasets.transforms.masks import place
 from mmyolo.datasets.transforms.resize_mosaic import REACH, TOLERANCE, _window, resize_mosaic
-from mmyolo.datasets.transforms.tiles import fit_size, resize_to
+from mmyolo.datasets.transforms.tiles import resize_to
 
 from .fast_data import AFFINE, SCALE, TURNED, photograph
 
