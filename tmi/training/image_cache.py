@@ -278,12 +278,15 @@ def cache_need(run: Config, task: TrainingTask) -> CacheNeed:
     Returns:
         The need; of size 0 if its family reads through no cache.
     """
+    workers = max(run.train_dataloader.num_workers, 1) * task.num_processes
+    if task.params.workers_per_gpu == 'auto':  # which may become one for each core
+        workers = max(workers, available_cpus())
     return CacheNeed(
         task.data.num_train,
         max((transform['cache_bytes'] for transform in cached_transforms(run._cfg_dict)), default=0),
         sum(width * height for width, height in task.data.image_sizes),
         run.train_cfg.max_epochs,
-        max(run.train_dataloader.num_workers, 1) * task.num_processes,
+        workers,
     )
 
 

@@ -20,6 +20,7 @@ from tmi.training.image_cache import (
     DiskSpeed,
     Machine,
     cache_choices,
+    cache_need,
     cached_transforms,
     disk_gain,
     file_system,
@@ -160,7 +161,9 @@ def training(tmp_path):
         }
     )
     yield SimpleNamespace(
-        run=run, paths=paths, task=SimpleNamespace(data=data, num_processes=2, params=SimpleNamespace(cache='auto'))
+        run=run,
+        paths=paths,
+        task=SimpleNamespace(data=data, num_processes=2, params=SimpleNamespace(cache='auto', workers_per_gpu=2)),
     )
     _open.cache_clear()
 
@@ -197,6 +200,15 @@ def test_two_ranks_share_one_cache(training, setting, tmp_path, caplog, monkeypa
         assert set(os.listdir(tmp_path)) == before
     assert not os.path.exists(file)
     assert f'Image cache: {setting}, for all of 4 images' in caplog.text
+
+
+def test_what_a_training_needs(training, monkeypatch):
+    monkeypatch.setattr(image_cache, 'available_cpus', lambda: 16)
+    need = cache_need(training.run, training.task)
+    assert need == (4, training.task.data.cache_bytes(32), 4 * 64 * 48, 3, 4)
+    assert 4 * 32 * 24 * 3 < need.size < 1.1 * 4 * 32 * 24 * 3 + 700
+    training.task.params.workers_per_gpu = 'auto'  # one for each core at most
+    assert cache_need(training.run, training.task).processes == 16
 
 
 def test_it_is_gone_after_a_failed_training(training):

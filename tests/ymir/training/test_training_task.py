@@ -307,7 +307,7 @@ def test_what_is_wrong_within_the_training_reaches_the_platform(tmp_path, option
 
 
 def test_two_cpu_processes_train_together_and_hold_out_what_they_validate_on(tmp_path):
-    task = tiny_task(tmp_path, 12, 0, max_epochs=1, cache='memory')
+    task = tiny_task(tmp_path, 12, 0, max_epochs=1, cache='memory', augment_on='device')
     done = run_start(task, tmp_path, YMIR_CPU_PROCESSES='2')
     assert done.returncode == 0, done.stdout
     check_result(task)
