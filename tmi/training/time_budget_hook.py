@@ -78,6 +78,7 @@ class TimeBudgetHook(Hook):
         self, task_file: str, started: float, seconds: float, launched: float, num_validated: int, num_examined: int
     ) -> None:
         self.task = read_task(Path(task_file))
+        self.model_config = Config.fromfile(self.task.model.config)
         self.started, self.seconds, self.launched = started, seconds, launched
         self.num_validated, self.num_examined = num_validated, num_examined
         self.config_for = lru_cache(4)(self._config_for)
@@ -142,7 +143,11 @@ class TimeBudgetHook(Hook):
         broadcast_object_list(decision)
         self.next_check = decision[0].next_check
         if decision[0].length != self.length:
-            self._follow(runner, decision[0], done)
+            self._follow(runner, decision[0].length, done)
+        said = self.said.steps if self.said else 0
+        if abs(self.length.steps - said) > WORTH_A_LINE * said:
+            self.said = self.length
+            self._say(runner, decision[0])
 
     def _decide(self, runner, position: Position) -> Decision:
         steps_per_epoch = len(runner.train_dataloader)
@@ -207,8 +212,7 @@ class TimeBudgetHook(Hook):
         ending = starts * max(slower, 1.0) + EXAMINATION_SHARE * image * self.num_examined
         return Costs(step, validation, ending)
 
-    def _follow(self, runner, decision: Decision, done: Done) -> None:
-        length, costs = decision.length, decision.costs
+    def _follow(self, runner, length: Length, done: Done) -> None:
         if length.epochs != self.length.epochs:
             training = self.config_for(length.epochs)
             self.config = training.run
@@ -222,25 +226,22 @@ class TimeBudgetHook(Hook):
             self.config.train_cfg.get('dynamic_intervals'),
         )
         self.length = length
-        said = self.said.steps if self.said else 0
-        if abs(length.steps - said) > WORTH_A_LINE * said:
-            self.said = length
-            runner.logger.info(
-                'Planned for %g minutes: %d epochs (%d steps), so that the task ends after %.1f minutes. A step takes '
-                '%.3f s, a validation %.1f s, what follows the training %.0f s.',
-                self.seconds / 60,
-                length.epochs,
-                length.steps,
-                decision.ends / 60,
-                costs.step,
-                costs.validation,
-                costs.ending,
-            )
+
+    def _say(self, runner, decision: Decision) -> None:
+        runner.logger.info(
+            'Planned for %g minutes: %d epochs (%d steps), so that the task ends after %.1f minutes. A step takes '
+            '%.3f s, a validation %.1f s, what follows the training %.0f s.',
+            self.seconds / 60,
+            self.length.epochs,
+            self.length.steps,
+            decision.ends / 60,
+            *vars(decision.costs).values(),
+        )
 
     def _config_for(self, epochs: int) -> TrainingConfig:
         changes = {'max_epochs': epochs, 'samples_per_gpu': self.batch_size}
         task = replace(self.task, params=self.task.params.model_copy(update=changes), optimizer=self.optimizer)
-        return modify_mmengine_config(Config.fromfile(self.task.model.config), task)
+        return modify_mmengine_config(self.model_config, task)
 
 
 def _validations(config: Config) -> Validations:

@@ -167,6 +167,7 @@ def test_the_optimizer_is_that_of_the_length_of_the_run(clock, tmp_path, minutes
 def test_the_number_of_epochs_of_the_user_is_a_limit(clock, tmp_path):
     runner = simulate(clock, Machine(step=0.1), make_task(tmp_path, max_minutes=10, max_epochs=30), 10)
     assert runner.epoch == 30 and runner.seconds < 300
+    assert runner.messages[0].startswith('Planned for 10 minutes: 30 epochs (600 steps), so that')
     clock.now = 1000.0
     runner = simulate(clock, Machine(step=1.0), make_task(tmp_path, max_minutes=10, max_epochs=90), 10)
     assert runner.epoch < 30 and 540 <= runner.seconds <= 600

@@ -6,6 +6,7 @@ import pytest
 
 from tests.ymir_local.report import runs
 from tests.ymir_local.report.reader import Page, report
+from ymir_exc.training_summary import TrainingSummary, write_training_summary
 from ymir_local.platform.event_scalars import scalars_of
 from ymir_local.report import write_report
 
@@ -39,6 +40,17 @@ def test_training(training, tmp_path, images, class_names):
     assert 'mAP: 0.25 (10)' in titles and 'mAP_s' not in titles and 'loss: 10 (1)' in titles
     assert 'class="state done"' in page.html and 'id="failure"' not in page.html
     assert 'Waiting for data' in text and '41 % of the time; loader workers needed: 7, used: 4' in text
+
+
+def test_a_time_budget_and_the_epochs_that_came_of_it(tmp_path, images, class_names):
+    task = runs.training(tmp_path / 'training', images, class_names, {'max_minutes': 7.5, 'max_epochs': 100})
+    runs.write_events(task, {'coco/bbox_mAP': [(100, 0.1), (212, 0.25)]})
+    runs.write_stages(task, {'best': 0.25}, 'best')
+    write_training_summary(task.out_dir, TrainingSummary(epochs=212, best_epoch=212, best_metrics={'mAP': 0.25}))
+    runs.finish(task)
+    page = report(task, tmp_path)
+    assert re.search(r'Time budget in minutes.{0,200}7\.5', ' '.join(page.text)) and ' 212 ' in ' '.join(page.text)
+    assert page.table('stage')[1][1] == '212'
 
 
 def test_the_model_on_the_validation_images(training, tmp_path, images, class_names):
