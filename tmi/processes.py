@@ -53,9 +53,13 @@ class ErrorRecord:
         return getattr(errors, self.cause)(self.sentence)
 
 
-def note_start() -> None:
-    """Note when the task began, for the processes below; called first by the outermost process."""
-    os.environ[STARTED_VARIABLE] = repr(time.monotonic())
+def note_start(started: float) -> None:
+    """Note when the task began, for the processes below; called first by the outermost process.
+
+    Args:
+        started: As `time.monotonic` has it.
+    """
+    os.environ[STARTED_VARIABLE] = repr(started)
 
 
 def task_started() -> float:

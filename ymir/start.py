@@ -8,7 +8,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
+
+STARTED = time.monotonic()  # a time budget counts from here, before the other imports
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 # `python ymir/start.py` puts ymir/ on the import path, where its modules would be found under second names.
@@ -53,7 +56,7 @@ def _describe_exit(error: subprocess.CalledProcessError) -> TaskError:
 
 def main() -> int:
     """Run the task; returns the exit status."""
-    note_start()
+    note_start(STARTED)
     prepare_environment()
     with tempfile.TemporaryDirectory(prefix='ymir-error-') as folder:
         error_file = os.path.join(folder, 'error.json')
