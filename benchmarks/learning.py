@@ -19,6 +19,7 @@ import json
 import logging
 import multiprocessing
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -186,6 +187,7 @@ def _train(
     from mmyolo.utils import register_all_modules
     from tmi.training.config import TrainingTask, modify_mmengine_config
     from tmi.training.data import TrainingData
+    from tmi.training.image_cache import shared_image_cache
     from tmi.training.initial_weights import prepare_initial_weights
     from tmi.zoo.models import find_model
     from tmi.zoo.weights import choose_training_weights
@@ -209,6 +211,7 @@ def _train(
     params = load_params(TrainingParams, {key: value for key, value in raw.items() if value is not None})
     model = find_model(params.model_name)
     place = out / 'work' / f'{os.getpid()}'
+    place.mkdir(parents=True, exist_ok=True)
     data = TrainingData(train_file, val_file, sizes)
     task = TrainingTask(params, model, data, 1, 'cpu', place, place / 'tensorboard', pretrained=weights is not None)
     training = modify_mmengine_config(Config.fromfile(model.config), task)
@@ -244,12 +247,14 @@ def _train(
             self.curve.append((runner.epoch, round(float(metrics['coco/bbox_mAP']), 4)))
 
     import_modules_from_strings(**cfg.custom_imports)
-    runner = RUNNERS.build(cfg)
     record = Record()
-    runner.register_hook(record)
-    runner.train()
+    with shared_image_cache(cfg, task, [place]):
+        runner = RUNNERS.build(cfg)
+        runner.register_hook(record)
+        runner.train()
     if keep is not None:
         _save(runner, training, names, keep)
+    shutil.rmtree(place, ignore_errors=True)
     return {
         'map': max(value for _, value in record.curve),
         'last': record.curve[-1][1],
