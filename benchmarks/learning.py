@@ -59,6 +59,19 @@ CHOICES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     'SGD, biases like all': (SGD, {RATES + 'warmup_bias_lr': 0.0}),
     'SGD, gradients up to 1': (SGD, {'optim_wrapper.clip_grad.max_norm': 1.0}),
     'SGD, gradients up to 100': (SGD, {'optim_wrapper.clip_grad.max_norm': 100.0}),
+    'AdamW': (
+        {},
+        {
+            'optim_wrapper.optimizer': {
+                '_delete_': True,
+                'type': 'AdamW',
+                'lr': 0.002,
+                'weight_decay': 0.0005,
+                'batch_size_per_gpu': 8,
+            },
+            RATES + 'warmup_bias_lr': 0.0,
+        },
+    ),
     'rate 0.001': ({}, {OPTIMIZER + 'lr': 0.001}),
     'rate 0.004': ({}, {OPTIMIZER + 'lr': 0.004}),
     'rate 0.008': ({}, {OPTIMIZER + 'lr': 0.008}),

@@ -26,7 +26,8 @@ MIN_EPOCHS_TO_CLOSE_MOSAIC = 5
 # With fewer steps than this, AdamW takes the place of SGD. The first gradients of SGD are 10 to 30 times the limit of
 # their norm, nearly all of it from the first layers: limited as a whole, they leave next to nothing to the last ones,
 # and hundreds of steps pass before the whole network learns. AdamW gives each weight a step of about the same size.
-FEW_STEPS = 5000
+# With 800 steps it was far better, with 1,500 equal, and with 2,000 worse (docs/training.md).
+FEW_STEPS = 1750
 FEW_STEPS_OPTIMIZER = 'AdamW'
 FEW_STEPS_LR = 0.002
 # A trained network is to be changed less than one that starts at random.

@@ -14,7 +14,7 @@ from tmi.recipe import FEW_STEPS_LR
 
 
 def optimizer_of(**edits):
-    optimizer = make(max_epochs=40, **edits).run.optim_wrapper.optimizer
+    optimizer = make(max_epochs=10, **edits).run.optim_wrapper.optimizer
     return optimizer.type, optimizer.lr
 
 
@@ -28,7 +28,7 @@ def test_sgd_gives_way_in_every_family(name):
 def test_the_optimizer_can_be_built():
     register_all_modules()
     for name in 'yolov8_n', 'yolox_tiny':
-        wrapper = make(name, max_epochs=40).run.optim_wrapper
+        wrapper = make(name, max_epochs=10).run.optim_wrapper
         constructor = {
             'type': wrapper.get('constructor', 'DefaultOptimWrapperConstructor'),
             'optim_wrapper_cfg': wrapper,
