@@ -84,6 +84,25 @@ def calibrate_batch_norms(model: nn.Module, images: Tensor) -> None:
     model.train(training)
 
 
+def temper_boxes(model: nn.Module, images: Tensor, largest: float = 15) -> None:
+    """Scale the last box convolutions of a YOLOv8 head so that logits of box sides are as small as a trained model's.
+
+    With larger ones rounding in the network shows in boxes.
+
+    Args:
+        model: After `calibrate_batch_norms`.
+        images: (n, 3, H, W) normalised inputs.
+        largest: Logit of the sides of all boxes, by its absolute value.
+    """
+    model.eval()
+    with torch.no_grad():
+        levels = model.bbox_head.forward_raw(model.extract_feat(images))[1]
+    gain = largest / max(level.abs().max() for level in levels)
+    for branch in model.bbox_head.head_module.reg_preds:
+        branch[-1].weight.data.mul_(gain)
+        branch[-1].bias.data.mul_(gain)
+
+
 def set_score_distribution(model: nn.Module, images: Tensor, above_02: float = 20, above_0001: float = 400) -> None:
     """Scale the last class convolutions of a YOLOv8 head so that scores are as rare as a trained model's.
 

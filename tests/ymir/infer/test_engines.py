@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import re
 import signal
 import sys
 from dataclasses import replace
@@ -15,7 +14,7 @@ import torch
 from mmengine.config import Config
 
 from mmyolo.registry import MODELS
-from mmyolo.tools.random_weights import draw_weights
+from mmyolo.tools.random_weights import draw_weights, temper_boxes
 from mmyolo.utils import register_all_modules
 from tests.closeness import assert_same_detections
 from tests.tiny_family.family import GridPredictor
@@ -29,6 +28,8 @@ from tmi.inference.engines.sessions import SESSIONS
 from tmi.inference.engines.trial import seconds_of_a_pass
 from tmi.inference.image_list import write_image_list
 from tmi.inference.images import Batch, Image
+from tmi.inference.model import build_model
+from tmi.inference.package import read_package
 from tmi.inference.plan import make_plan
 from tmi.inference.run import predict
 from tmi.inference.shards import merge_shards
@@ -37,9 +38,10 @@ from tmi.mining import ALGORITHMS
 from tmi.paths import PROJECT_ROOT
 from tmi.settings import InferenceSettings, MiningSettings
 from tmi.zoo.models import find_model
+from tmi.zoo.weights import InferenceModel
 from ymir.params import InferParams, load_params
 
-from .sandbox import CLASS_NAMES
+from .sandbox import CLASS_NAMES, IMAGE_SIZE
 from .test_families import make_predictor
 
 CPU = torch.device('cpu')
@@ -56,11 +58,9 @@ ALL_MODELS = (
 def model_files(model_files, tmp_path_factory):
     """The small model, with logits of box sides as small as trained ones: large ones make rounding visible in boxes."""
     folder = tmp_path_factory.mktemp('calm')
-    checkpoint = torch.load(model_files[0], weights_only=True)
-    for name, value in checkpoint['state_dict'].items():
-        if re.fullmatch(r'bbox_head.head_module.reg_preds.\d.2.weight', name):
-            value *= 0.1
-    torch.save(checkpoint, folder / 'a.pth')
+    model = build_model(read_package(InferenceModel(*model_files)), CLASS_NAMES)
+    temper_boxes(model, torch.rand(4, 3, IMAGE_SIZE, IMAGE_SIZE))
+    torch.save({'state_dict': model.state_dict(), 'meta': {}}, folder / 'a.pth')
     return [folder / 'a.pth', model_files[1]]
 
 
@@ -69,7 +69,12 @@ def plan(model_files, images):
     """Make the plan of an inference with an engine; keywords change its settings."""
 
     def make(engine='onnxruntime', num_images=len(images), mining=None, **settings):
-        values = {'class_names': CLASS_NAMES, 'model_params_path': [str(model_files[0])], 'engine': engine, **settings}
+        values = {
+            'class_names': CLASS_NAMES,
+            'model_params_path': list(map(str, model_files)),
+            'engine': engine,
+            **settings,
+        }
         return make_plan(InferenceSettings(**values), 'images', num_images, '', SCORE_THR, mining)
 
     return make
@@ -326,7 +331,7 @@ def test_any_number_of_processes_gives_the_same(engine, plan, images, tmp_path, 
 
 @pytest.mark.integration
 def test_a_task_with_an_engine(predictor, model_files, images, tmp_path, capfd):
-    values = {'class_names': CLASS_NAMES, 'model_params_path': [str(model_files[0])], 'conf_threshold': SCORE_THR}
+    values = {'class_names': CLASS_NAMES, 'model_params_path': list(map(str, model_files)), 'conf_threshold': SCORE_THR}
     one, other = (
         make_plan(load_params(InferParams, {**values, 'engine': engine}), 'images', 12, '', SCORE_THR)
         for engine in SESSIONS

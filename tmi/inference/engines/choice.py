@@ -75,7 +75,7 @@ def use_engine(predictor: Predictor, plan: PredictionPlan, folder: Path, rank: i
         choice = _wait_for_choice(folder)
     if choice.engine != TORCH:
         session = SESSIONS[choice.engine](folder / NETWORK_FILE, plan.threads)
-        predictor.engine = lambda inputs: [torch.from_numpy(output) for output in session(_array(inputs))]
+        predictor.engine = lambda inputs: [torch.from_numpy(output) for output in session(as_array(inputs))]
 
 
 def choose_engine(predictor: Predictor, plan: PredictionPlan, folder: Path, pixels: Tensor) -> Choice:
@@ -100,7 +100,7 @@ def choose_engine(predictor: Predictor, plan: PredictionPlan, folder: Path, pixe
         shutil.rmtree(folder, ignore_errors=True)  # what an attempt that was killed left
         folder.mkdir(parents=True)
         export_network(network, inputs, folder / NETWORK_FILE)
-        np.save(folder / INPUT_FILE, _array(inputs))
+        np.save(folder / INPUT_FILE, as_array(inputs))
     except Exception as error:
         return Choice(TORCH, f'the network cannot be exported ({_first_line(error)})')
     speeds, problems = {}, []
@@ -162,7 +162,8 @@ def _try_engine(folder: Path, engine: str, threads: int, seconds: float) -> tupl
     return [torch.from_numpy(output) for output in outputs], measured
 
 
-def _array(inputs: Tensor) -> np.ndarray:
+def as_array(inputs: Tensor) -> np.ndarray:
+    """Return the input of a network as engines take it."""
     return inputs.contiguous().numpy()
 
 
