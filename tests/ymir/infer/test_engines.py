@@ -164,6 +164,14 @@ def test_networks_of_all_families_agree(name, tmp_path):
         assert 'than torch' in describe_disagreement(predictor, network, other, outputs, -1)
 
 
+def test_no_engine_reports_its_use(predictor, loaded, tmp_path):
+    predictor.predict(*loaded)
+    export_network(predictor.network(False), predictor.network_input(loaded[0][:1]), tmp_path / 'a.onnx')
+    for start in SESSIONS.values():
+        start(tmp_path / 'a.onnx', 1)
+    assert sys.modules['openvino_telemetry'] is None and not [name for name in sys.modules if 'telemetry.' in name]
+
+
 @pytest.mark.parametrize('engine', SESSIONS)
 def test_numbers_do_not_depend_on_threads_and_company(engine, predictor, loaded, tmp_path):
     pixels, metas = loaded
