@@ -249,7 +249,7 @@ def open_image_cache(cache_bytes: int, cache_file: str | None = None) -> ImageCa
 
     Args:
         cache_bytes: Largest size of a cache in memory; it is divided by LOCAL_WORLD_SIZE and at most half of the memory
-            that is free now. 0 is no cache.
+            that is free now. 0 is none.
         cache_file: The `path` of a cache that another process has made, which is used instead.
 
     Returns:
@@ -260,7 +260,7 @@ def open_image_cache(cache_bytes: int, cache_file: str | None = None) -> ImageCa
 
 @functools.cache
 def _open(cache_bytes: int, cache_file: str | None) -> ImageCache | None:
-    if not cache_bytes:
+    if not cache_bytes and cache_file is None:
         return None
     try:
         if cache_file is not None:

@@ -191,6 +191,8 @@ def test_what_cannot_be_made_or_opened_is_no_cache(tmp_path, said):
     assert foreign.read_bytes().startswith(b'something else') and len(said) == 3
     assert all('every image is decoded each time' in text for text in said)
     assert open_image_cache(0) is None
+    made = ImageCache.create(4096, 1)
+    assert open_image_cache(0, made.path).capacity == 4096
     _open.cache_clear()
 
 
