@@ -36,8 +36,9 @@ CHECK_SECONDS = 5.0  # from one check of the plan to the next, within an epoch
 RECENT_SHARE, RECENT_STEPS, RECENT_VALIDATIONS = 0.5, 20, 3
 # Until there is a measurement, a validation takes this and, for each image, this share of what training on one takes.
 VALIDATION_SECONDS, VALIDATION_SHARE = 1.0, 0.5
-# What follows the training takes as long as its own start, this and, for each image looked at, this share.
-ENDING_SECONDS, EXAMINATION_SHARE = 4.0, 0.5
+# What follows the training takes this, so many times what its own start took, as several processes start then, and, for
+# each image looked at, this share of what training on one takes.
+ENDING_SECONDS, STARTS, EXAMINATION_SHARE = 4.0, 1.5, 0.5
 LAST_PHASE = 0.85  # of a run without a change of pipeline
 ROUNDS = 4
 WORTH_A_LINE = 0.1  # a number of epochs that has changed by this share is logged again
@@ -208,7 +209,7 @@ class TimeBudgetHook(Hook):
             validation = VALIDATION_SECONDS + VALIDATION_SHARE * image * self.num_validated
         first_steps = ends[SKIPPED_STEPS - 1 : SKIPPED_STEPS + RECENT_STEPS]
         slower = step * (len(first_steps) - 1) / max(first_steps[-1] - first_steps[0], 1e-6)  # than when it began
-        starts = ENDING_SECONDS + self.launch_seconds
+        starts = ENDING_SECONDS + STARTS * self.launch_seconds
         ending = starts * max(slower, 1.0) + EXAMINATION_SHARE * image * self.num_examined
         return Costs(step, validation, ending)
 
