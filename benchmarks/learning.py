@@ -72,6 +72,7 @@ CHOICES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             RATES + 'warmup_bias_lr': 0.0,
         },
     ),
+    'rate 0.002': ({}, {OPTIMIZER + 'lr': 0.002}),
     'rate 0.001': ({}, {OPTIMIZER + 'lr': 0.001}),
     'rate 0.004': ({}, {OPTIMIZER + 'lr': 0.004}),
     'rate 0.008': ({}, {OPTIMIZER + 'lr': 0.008}),

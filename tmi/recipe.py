@@ -29,9 +29,11 @@ MIN_EPOCHS_TO_CLOSE_MOSAIC = 5
 # With 800 steps it was far better, with 1,500 equal, and with 2,000 worse (docs/training.md).
 FEW_STEPS = 1750
 FEW_STEPS_OPTIMIZER = 'AdamW'
-FEW_STEPS_LR = 0.002
+# For 16 images a step or more; it falls with the root of fewer.
+FEW_STEPS_LR = 0.004
+FEW_STEPS_LR_IMAGES = 16
 # A trained network is to be changed less than one that starts at random.
-FEW_STEPS_LR_PRETRAINED = 0.001
+PRETRAINED_SHARE = 0.5
 FEW_STEPS_MAX_GRADIENT = 10.0
 # Images a step and process: the largest of these with which a run makes so many steps, else the smallest; norms need
 # some images over all processes.
@@ -156,6 +158,17 @@ def choose_batch_size(num_images: int, num_processes: int, epochs: int) -> int:
     return next(enough, sizes[-1])
 
 
+def few_steps_lr(total_batch: int, pretrained: bool) -> float:
+    """Return the learning rate of the optimizer for few steps.
+
+    Args:
+        total_batch: Images a step, over all processes.
+        pretrained: Whether the run starts from a trained detector.
+    """
+    lr = FEW_STEPS_LR * math.sqrt(min(total_batch / FEW_STEPS_LR_IMAGES, 1))
+    return round(lr * (PRETRAINED_SHARE if pretrained else 1), 5)
+
+
 def make_recipe(
     num_images: int,
     total_batch: int,
@@ -191,9 +204,10 @@ def make_recipe(
     if base.optimizer == FEW_STEPS_OPTIMIZER or optimizer != FEW_STEPS_OPTIMIZER:
         optimizer, chosen_lr, max_gradient = base.optimizer, base.lr, None if own_numbers else base.max_gradient
     else:
-        chosen_lr, max_gradient = FEW_STEPS_LR_PRETRAINED if base.pretrained else FEW_STEPS_LR, FEW_STEPS_MAX_GRADIENT
+        chosen_lr, max_gradient = few_steps_lr(total_batch, base.pretrained), FEW_STEPS_MAX_GRADIENT
         reasons['optimizer'] = f'{total} steps are few for {base.optimizer}'
-        reasons['learning rate'] = f'{optimizer} from {"trained" if base.pretrained else "random"} weights'
+        start = 'trained' if base.pretrained else 'random'
+        reasons['learning rate'] = f'{optimizer} from {start} weights, {total_batch} images a step'
     return Recipe(
         num_images=num_images,
         total_batch=total_batch,
