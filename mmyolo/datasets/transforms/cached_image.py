@@ -32,8 +32,8 @@ class LoadCachedImage(BaseTransform):
         max_size: The longer side of the image is at most this, in pixels.
         cache_bytes: Most memory to take; 0 keeps nothing. Half of the free memory is a limit too, and the processes of
             a distributed run on one machine divide the sum. Images that no longer fit are decoded each time.
-        cache_file: Path of an `ImageCache` that a process of this machine has made for all others. None is one of this
-            process: forked loader processes share it and it vanishes with them.
+        cache_file: Path of an `ImageCache` that a process of this machine has made for all others, whatever
+            `cache_bytes`. None is one of this process: forked loader processes share it and it vanishes with them.
         backend_args: File backend of mmengine, see LoadImageFromFile.
         scale_annotations: False leaves the annotations in pixels of the file, as FastMosaic takes them.
     """

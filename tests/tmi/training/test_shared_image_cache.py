@@ -3,6 +3,8 @@
 import copy
 import logging
 import os
+import resource
+import traceback
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -239,6 +241,32 @@ def test_what_cannot_be_made_is_said_and_the_next_is_tried(training, tmp_path, m
         assert [(load.cache_bytes, load.cache_file) for load in cached_transforms(training.run._cfg_dict)] == [
             (0, None)
         ] * 2
+
+
+def test_a_small_limit_of_addresses_falls_back(training, tmp_path, monkeypatch, caplog):
+    """RLIMIT_AS of a real process: neither memory nor disk can hold all, since both are mapped."""
+    size = 1024**3
+    for load in cached_transforms(training.run._cfg_dict):
+        load.cache_bytes = size
+    monkeypatch.setattr(image_cache, 'file_system', lambda folder: 'ext4')
+    monkeypatch.setattr(Machine, 'free_disk', lambda self: (tmp_path, 4 * size))
+    monkeypatch.setattr(image_cache, 'disk_gain', lambda *_: 1e6)
+    child = os.fork()
+    if child == 0:
+        try:
+            pages = int(Path('/proc/self/statm').read_text().split()[0])
+            limit = pages * resource.getpagesize() + size // 2
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+            with caplog.at_level(logging.INFO, 'tmi'), shared_image_cache(training.run, training.task, []) as choice:
+                TRANSFORMS.build(next(cached_transforms(training.run._cfg_dict)))({'img_path': training.paths[0]})
+            assert choice.kind == 'memory' and 0.2 < choice.size / size < 0.26
+            assert 'No image cache can be made (disk): [Errno 12] Cannot allocate memory' in caplog.text
+            assert 'Image cache: memory, for about 2' in caplog.text and 'all need 1,0' in caplog.text
+            os._exit(0)
+        finally:
+            traceback.print_exc()
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_a_family_without_a_cache_has_none(training):
