@@ -1,15 +1,15 @@
 """Images per second that one loader worker prepares for a training, public transforms beside the fast form.
 
-    python benchmarks/training_pipeline.py [--model yolov8_n] [--size 640] [--images 300] [--rounds 5]
+    python benchmarks/training_pipeline.py [--model yolov8_n] [--size 640] [--images 120] [--copies 6] [--rounds 5]
 
 The images are drawn, with structure of all sizes as photographs have, and written as JPEG files of 640x480 to 1920x1080
-pixels with about 3 bits per pixel. Sides, measured in turn in one process with one thread, `--rounds` times; medians
-are printed. A round is `--samples` samples of an epoch's order, collated in batches, in seconds of the CPU:
+pixels with about 3 bits per pixel; each is in the data set under several names, so that the images that a worker keeps
+are a small part of it. Sides, measured in turn in one process with one thread, `--rounds` times; medians are printed. A
+round is `--samples` samples of an epoch's order, collated in batches, in seconds of the CPU:
 
 - public: the transforms of the model's config, one by one;
-- public, memory cache: the same, images decoded once and kept in memory;
 - fast, cold: FastMosaic, images decoded when they are needed;
-- fast, memory cache: the same, images decoded once and kept in memory;
+- fast, memory cache and disk cache: the same, images decoded once and kept;
 - ..., colour on the device: the part of the worker where colour is left to the device.
 
 `--pictures FILE` writes samples of the public transforms above the same ones of the fast form; `--profile SIDE` prints
@@ -20,6 +20,7 @@ import argparse
 import copy
 import cProfile
 import json
+import os
 import pstats
 import statistics
 import tempfile
@@ -36,17 +37,21 @@ from mmengine.dataset import COLLATE_FUNCTIONS
 from rich.console import Console
 from rich.table import Table
 
+from mmyolo.datasets.image_cache import ImageCache, cache_size
 from mmyolo.registry import DATASETS
 from mmyolo.utils import register_all_modules
 from tmi.families.dense import use_image_cache
+from tmi.families.device_augment import augment_on_device
 from tmi.families.fast_pipeline import fast_pipeline
 from tmi.families.image_size import scale_train_size
 from tmi.zoo.models import find_model
+from ymir_local.demo.sample_data import generate
 
 SIZES = ((640, 480), (480, 640), (1024, 768), (1280, 720), (1280, 960), (1920, 1080))  # width, height
 QUALITY = 92
 NUM_CLASSES = 3
 BATCH = 16
+KEPT = 128  # images that FastMosaic keeps
 
 
 def photograph(width: int, height: int, generator: np.random.Generator) -> np.ndarray:
@@ -60,35 +65,46 @@ def photograph(width: int, height: int, generator: np.random.Generator) -> np.nd
     return np.clip(image, 0, 255).astype(np.uint8)
 
 
-def write_data(folder: Path, num_images: int) -> tuple[Path, float]:
+def write_coco(folder: Path, images: list[tuple[Path, int, int, list[tuple]]]) -> Path:
+    """Write a COCO file.
+
+    Args:
+        folder: For the file.
+        images: Path, width, height, and objects as class, x, y, w, h.
+    """
+    coco: dict[str, list[dict[str, Any]]] = {
+        'images': [],
+        'annotations': [],
+        'categories': [{'id': k, 'name': str(k)} for k in range(NUM_CLASSES)],
+    }
+    for number, (path, width, height, objects) in enumerate(images):
+        coco['images'].append({'id': number, 'file_name': path.name, 'width': width, 'height': height})
+        for label, *box in objects:
+            annotation = {'image_id': number, 'category_id': label, 'bbox': box, 'area': box[2] * box[3], 'iscrowd': 0}
+            coco['annotations'].append({'id': len(coco['annotations']), **annotation})
+    path = folder / 'coco.json'
+    path.write_text(json.dumps(coco))
+    return path
+
+
+def write_data(folder: Path, num_images: int, copies: int) -> tuple[Path, float]:
     """Write images with seven objects each and a COCO file; give its path and the bits per pixel of the images."""
     generator = np.random.default_rng(0)
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
+    images = []
     bits = pixels = 0
-    for number in range(num_images):
-        width, height = SIZES[number % len(SIZES)]
+    for number in range(num_images * copies):
+        width, height = SIZES[number % num_images % len(SIZES)]
         path = folder / f'{number}.jpg'
-        cv2.imwrite(str(path), photograph(width, height, generator), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+        if number < num_images:
+            cv2.imwrite(str(path), photograph(width, height, generator), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+        else:
+            os.link(folder / f'{number % num_images}.jpg', path)
         bits, pixels = bits + 8 * path.stat().st_size, pixels + width * height
-        images.append({'id': number, 'file_name': path.name, 'width': width, 'height': height})
-        for k in range(7):
-            w, h = generator.uniform(0.05, 0.5, 2) * (width, height)
-            x, y = generator.uniform(0, 1, 2) * (width - w, height - h)
-            annotations.append(
-                {
-                    'id': len(annotations),
-                    'image_id': number,
-                    'category_id': k % NUM_CLASSES,
-                    'bbox': [x, y, w, h],
-                    'area': w * h,
-                    'iscrowd': 0,
-                }
-            )
-    categories = [{'id': k, 'name': str(k)} for k in range(NUM_CLASSES)]
-    path = folder / 'coco.json'
-    path.write_text(json.dumps({'images': images, 'annotations': annotations, 'categories': categories}))
-    return path, bits / pixels
+        sides = generator.uniform(0.05, 0.5, (7, 2)) * (width, height)
+        corners = generator.uniform(0, 1, (7, 2)) * ((width, height) - sides)
+        boxes = np.concatenate([corners, sides], axis=1).tolist()
+        images.append((path, width, height, [(k % NUM_CLASSES, *box) for k, box in enumerate(boxes)]))
+    return write_coco(folder, images), bits / pixels
 
 
 class Worker:
@@ -118,9 +134,9 @@ class Worker:
         while True:
             yield from map(int, generator.permutation(len(self.dataset)))
 
-    def load_all(self) -> None:
-        """Go through an epoch, so that whatever is kept is there."""
-        for _ in range(len(self.dataset)):
+    def warm_up(self, num_samples: int) -> None:
+        """Prepare samples, so that whatever is kept is there."""
+        for _ in range(num_samples):
             self.dataset[next(self._order)]
 
     def prepare(self, num_samples: int) -> float:
@@ -138,26 +154,39 @@ class Worker:
         return num_samples // BATCH * BATCH / (time.process_time() - start)
 
 
-def pipelines(options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
-    """Return the pipelines to compare, the first of them the one to compare with."""
+def pipelines(options: argparse.Namespace, caches: dict[str, ImageCache]) -> dict[str, list[dict[str, Any]]]:
+    """Return the pipelines to compare, the first of them the one to compare with.
+
+    Args:
+        options: Of the command line.
+        caches: By their names.
+    """
     cfg = Config.fromfile(find_model(options.model).config)
     public = copy.deepcopy(cfg.train_dataloader.dataset.pipeline)
     scale_train_size(public, cfg.img_scale, (options.size, options.size))
-    cached = {'type': 'LoadCachedImage', 'max_size': options.size, 'cache_bytes': options.images * 3 * options.size**2}
-    cold = fast_pipeline(use_image_cache(public, dict(cached, cache_bytes=0)))
-    warm = fast_pipeline(use_image_cache(public, cached))
-    return {
-        'public': public,
-        'public, memory cache': use_image_cache(public, cached),
-        'fast, cold': cold,
-        'fast, memory cache': warm,
-        'fast, cold, colour on the device': [dict(cold[0], hsv=None), *cold[1:]],
-        'fast, memory cache, colour on the device': [dict(warm[0], hsv=None), *warm[1:]],
-    }
+    sides = {'public': public}
+    for name, cache in {'cold': None, **caches}.items():
+        load = {'type': 'LoadCachedImage', 'max_size': options.size, 'cache_bytes': 0}
+        load['cache_file'] = None if cache is None else cache.path
+        sides[f'fast, {name}'] = fast = fast_pipeline(use_image_cache(public, load))
+        sides[f'fast, {name}, colour on the device'] = augment_on_device(fast)
+    return sides
 
 
-def draw_pictures(path: Path, data: Path, sides: dict[str, list[dict[str, Any]]], count: int = 4) -> None:
-    """Write samples of the public transforms above those that the fast form makes of the same random numbers."""
+def draw_pictures(path: Path, folder: Path, sides: dict[str, list[dict[str, Any]]], count: int = 4) -> None:
+    """Write samples of drawn scenes by the public transforms, and below them those of the fast form."""
+    data = write_coco(
+        folder,
+        [
+            (
+                image.path,
+                image.width,
+                image.height,
+                [(box.class_index, box.x, box.y, box.w, box.h) for box in image.boxes],
+            )
+            for image in generate(folder, num_images=16, num_classes=NUM_CLASSES)
+        ],
+    )
     public = Worker(data, sides['public']).dataset
     fast = Worker(data, [dict(sides['fast, cold'][0], buffer_images=0), *sides['fast, cold'][1:]]).dataset
     rows = []
@@ -171,14 +200,15 @@ def draw_pictures(path: Path, data: Path, sides: dict[str, list[dict[str, Any]]]
                 cv2.rectangle(image, (x1, y1), (x2, y2), (0, 255, 255), 2)
             row.append(image)
         rows.append(np.hstack(row))
-    cv2.imwrite(str(path), np.vstack(rows))
+    cv2.imwrite(str(path), cv2.resize(np.vstack(rows), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--model', default='yolov8_n')
     parser.add_argument('--size', type=int, default=640)
-    parser.add_argument('--images', type=int, default=300)
+    parser.add_argument('--images', type=int, default=120)
+    parser.add_argument('--copies', type=int, default=6)
     parser.add_argument('--samples', type=int, default=64)
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--pictures', type=Path)
@@ -189,16 +219,18 @@ def main() -> None:
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        data, bits = write_data(Path(folder), options.images)
-        sides = pipelines(options)
+        data, bits = write_data(Path(folder), options.images, options.copies)
+        count = options.images * options.copies
+        room = cache_size(count, count * 3 * options.size**2)
+        caches = {'memory cache': ImageCache.create(room, count), 'disk cache': ImageCache.create(room, count, folder)}
+        sides = pipelines(options, caches)
         if options.pictures:
-            draw_pictures(options.pictures, data, sides)
+            draw_pictures(options.pictures, Path(folder), sides)
             return
         chosen = [options.profile] if options.profile else list(sides)
         workers = {name: Worker(data, sides[name]) for name in chosen}
         for name, worker in workers.items():
-            if name != 'public':
-                worker.load_all()
+            worker.warm_up(0 if name == 'public' else count if 'cache' in name else 2 * KEPT)
         if options.profile:
             with cProfile.Profile() as profile:
                 workers[options.profile].prepare(4 * options.samples)
