@@ -2,6 +2,7 @@
 
 import logging
 
+import numpy as np
 import pytest
 from mmengine.config import Config
 
@@ -9,12 +10,14 @@ import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 
 # isort: split
 from mmyolo.datasets.transforms import FastMosaic
-from mmyolo.registry import TRANSFORMS
-from tests.mmyolo.datasets.transforms.fast_data import AFFINE, FLIP, HSV, MOSAIC, PACK
+from mmyolo.registry import DATASETS, TRANSFORMS
+from mmyolo.utils import register_all_modules
+from tests.mmyolo.datasets.transforms.fast_data import AFFINE, FLIP, HSV, MOSAIC, PACK, write_data
 from tests.ymir.training.test_training_config import hook, make
 from tmi.families import fast_pipeline as module
 from tmi.families.dense import use_image_cache
 from tmi.families.fast_pipeline import NotFast, fast_pipeline
+from tmi.training.data import TrainingData
 from tmi.zoo.models import find_model
 
 LOAD = [{'type': 'LoadAnnotations', 'with_bbox': True}, {'type': 'LoadCachedImage', 'max_size': 128}]
@@ -60,6 +63,20 @@ def test_models_without_one_keep_the_public_transforms_and_say_why(name, reason,
         f'pipeline: public, not fast: the augmentation of this model has no fast form, since {reason}'
     ]
     assert fast == make(name, pipeline='public').run.train_dataloader.dataset.pipeline
+
+
+@pytest.mark.parametrize('name', ['yolov5_n', 'yolov6_n', 'yolov7_tiny', 'yolov8_m', 'yolox_nano', 'yolox_s'])
+def test_a_data_set_gives_samples_of_the_input_size(name, tmp_path):
+    data = TrainingData(write_data(tmp_path), tmp_path / 'val.json', ((128, 96),) * 12)
+    config = make(name, img_size='128,96', class_names=['cat', 'dog', 'gnu'], data=data).run.train_dataloader
+    config.dataset.data_prefix = {'img': f'{tmp_path}/'}
+    register_all_modules()
+    dataset = DATASETS.build(config.dataset)
+    samples = [dataset[index] for index in range(12)]
+    assert {tuple(sample['inputs'].shape) for sample in samples} == {(3, 96, 128)}
+    boxes = np.concatenate([sample['data_samples'].gt_instances.bboxes.numpy() for sample in samples])
+    assert len(boxes) > 12 and boxes.min() >= 0 and (boxes.max(axis=0) <= (128, 96, 128, 96)).all()
+    assert len({sample['data_samples'].img_path for sample in samples}) == 12
 
 
 def test_all_numbers_of_the_public_transforms_stay():
