@@ -23,17 +23,16 @@ EMA_RAMP_SHARE = 0.1
 MAX_EMA_MOMENTUM = 0.2
 # Below this many epochs a change of pipeline costs more (workers start anew) than it brings.
 MIN_EPOCHS_TO_CLOSE_MOSAIC = 5
-# With fewer steps than this, AdamW takes the place of SGD. The first gradients of SGD are 10 to 30 times the limit of
-# their norm, nearly all of it from the first layers: limited as a whole, they leave next to nothing to the last ones,
-# and hundreds of steps pass before the whole network learns. AdamW gives each weight a step of about the same size.
-# With 800 steps it was far better, with 1,500 equal, and with 2,000 worse (docs/training.md).
+# With fewer steps than this from random weights, AdamW takes the place of SGD. The first gradients of SGD are 10 to 30
+# times the limit of their norm, nearly all of it from the first layers: limited as a whole, they leave next to nothing
+# to the last ones, and hundreds of steps pass before the whole network learns. AdamW gives each weight a step of about
+# the same size. With 800 steps it was far better, with 1,500 equal, with 2,000 and from trained weights worse
+# (docs/training.md).
 FEW_STEPS = 1750
 FEW_STEPS_OPTIMIZER = 'AdamW'
 # For 16 images a step or more; it falls with the root of fewer.
 FEW_STEPS_LR = 0.004
 FEW_STEPS_LR_IMAGES = 16
-# A trained network is to be changed less than one that starts at random.
-PRETRAINED_SHARE = 0.5
 FEW_STEPS_MAX_GRADIENT = 10.0
 # Images a step and process: the largest of these with which a run makes so many steps, else the smallest; norms need
 # some images over all processes.
@@ -158,15 +157,13 @@ def choose_batch_size(num_images: int, num_processes: int, epochs: int) -> int:
     return next(enough, sizes[-1])
 
 
-def few_steps_lr(total_batch: int, pretrained: bool) -> float:
+def few_steps_lr(total_batch: int) -> float:
     """Return the learning rate of the optimizer for few steps.
 
     Args:
         total_batch: Images a step, over all processes.
-        pretrained: Whether the run starts from a trained detector.
     """
-    lr = FEW_STEPS_LR * math.sqrt(min(total_batch / FEW_STEPS_LR_IMAGES, 1))
-    return round(lr * (PRETRAINED_SHARE if pretrained else 1), 5)
+    return round(FEW_STEPS_LR * math.sqrt(min(total_batch / FEW_STEPS_LR_IMAGES, 1)), 5)
 
 
 def make_recipe(
@@ -198,16 +195,15 @@ def make_recipe(
     total = iters_per_epoch * epochs
     own_numbers = schedule == PUBLIC
     if optimizer is None:
-        few = total < FEW_STEPS and not lr and not own_numbers
+        few = total < FEW_STEPS and not (lr or own_numbers or base.pretrained)
         optimizer = FEW_STEPS_OPTIMIZER if few else base.optimizer
     reasons = {}
     if base.optimizer == FEW_STEPS_OPTIMIZER or optimizer != FEW_STEPS_OPTIMIZER:
         optimizer, chosen_lr, max_gradient = base.optimizer, base.lr, None if own_numbers else base.max_gradient
     else:
-        chosen_lr, max_gradient = few_steps_lr(total_batch, base.pretrained), FEW_STEPS_MAX_GRADIENT
-        reasons['optimizer'] = f'{total} steps are few for {base.optimizer}'
-        start = 'trained' if base.pretrained else 'random'
-        reasons['learning rate'] = f'{optimizer} from {start} weights, {total_batch} images a step'
+        chosen_lr, max_gradient = few_steps_lr(total_batch), FEW_STEPS_MAX_GRADIENT
+        reasons['optimizer'] = f'{total} steps from random weights are few for {base.optimizer}'
+        reasons['learning rate'] = f'{optimizer}, {total_batch} images a step'
     return Recipe(
         num_images=num_images,
         total_batch=total_batch,
