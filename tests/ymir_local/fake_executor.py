@@ -68,6 +68,10 @@ def candidates():
 def mine():
     lines = [f'{path}\t{1 - rank / 100}\n' for rank, path in enumerate(candidates())]
     Path(env['output']['mining_result_file']).write_text(''.join(lines))
+    if int(config.get('near_duplicates', 0)):
+        first = [{'path': path, 'uncertainty': 1.0} for path in candidates()]
+        summary = {'num_images': len(first), 'near_duplicates': int(config['near_duplicates']), 'first': first}
+        (Path(env['output']['root_dir']) / 'mining-summary.json').write_text(json.dumps(summary))
 
 
 def infer():

@@ -15,7 +15,7 @@ import yaml
 from ymir_exc.atomic import write_text_atomically
 from ymir_exc.errors import ResultError, ResultRejected
 from ymir_exc.label_check import NAME_PATTERN
-from ymir_exc.mining_summary import read_mining_summary
+from ymir_exc.mining_summary import MiningSummary, read_mining_summary
 from ymir_exc.reading import (
     MiningLine,
     TrainingResult,
@@ -348,29 +348,38 @@ def _show_ranking(output: Output, task: Task) -> dict[str, Any]:
     top = ranking[:RANKED]
     sources = [original.get(line.image, line.image) for line in top]
     if not output.quiet:
-        column, values = _what_ranks(task, ranking)
+        why = _read_why(task, ranking)
+        column, values = _what_ranks(why, ranking)
         headings = [output.text(name) for name in ('rank', column, 'image') if name]
         rows = [
             [cell for cell in (f'{rank}', value, shown_path(Path(source))) if cell]
             for rank, (value, source) in enumerate(zip(values, sources), 1)
         ]
         output.table(output.text('ranking'), headings, rows, range(len(headings) - 1))
+        if why is not None and why.near_duplicates:
+            from ..report.summary import near_duplicates_follow
+
+            output.say(near_duplicates_follow(why.near_duplicates).in_language(output.language))
     return {
         'ranked': len(ranking),
         'top': [{'image': source, 'score': _number(line)} for line, source in zip(top, sources)],
     }
 
 
-def _what_ranks(task: Task, ranking: Sequence[MiningLine]) -> tuple[str, list[str]]:
-    """Return what the best images are ranked by, a key of the texts, and its values; empty where that is unknown."""
+def _read_why(task: Task, ranking: Sequence[MiningLine]) -> MiningSummary | None:
+    """Return why the images are ranked so, None where that is unknown."""
     try:
         why = read_mining_summary(task.out_dir)
     except ResultError:
-        why = None
-    if why is not None and why.is_of([line.image for line in ranking]):
-        values = [image.uncertainty for image in why.first[:RANKED]]
-        if values and None not in values:
-            return 'uncertainty', [f'{value:.4g}' for value in values]
+        return None
+    return why if why is not None and why.is_of([line.image for line in ranking]) else None
+
+
+def _what_ranks(why: MiningSummary | None, ranking: Sequence[MiningLine]) -> tuple[str, list[str]]:
+    """Return what the best images are ranked by, a key of the texts, and its values; empty where that is unknown."""
+    values = [image.uncertainty for image in why.first[:RANKED]] if why else []
+    if values and None not in values:
+        return 'uncertainty', [f'{value:.4g}' for value in values]
     if scores_repeat_the_order([line.score for line in ranking]):
         return '', [''] * len(ranking[:RANKED])
     return 'score', [_rounded(line) for line in ranking[:RANKED]]

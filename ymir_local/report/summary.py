@@ -271,9 +271,17 @@ def mining(
         text = t('report.scores fall from at the', text, number(high), number(median))
     answers = [Sentence(text, 'top')]
     if near_duplicates:
-        one = 'report.one near-duplicate follows' if near_duplicates == 1 else 'report.n near-duplicates follow'
-        answers.append(Sentence(t(one, near_duplicates)))
+        answers.append(Sentence(near_duplicates_follow(near_duplicates)))
     return {NEXT: answers}
+
+
+def near_duplicates_follow(number: int) -> Text:
+    """Return the sentence that says that images stand further back, however uncertain they are.
+
+    Args:
+        number: of images that were passed over, at least 1.
+    """
+    return t('report.one near-duplicate follows' if number == 1 else 'report.n near-duplicates follow', number)
 
 
 def merged(parts: Sequence[Answers]) -> Answers:

@@ -98,6 +98,16 @@ def test_true_labels_are_offered_to_the_report(ymir, coco_folder, fake, trained)
         assert 'the model decides the classes' in errors
 
 
+@pytest.mark.parametrize(
+    'number, sentence',
+    [(0, ''), (1, '1 image that is nearly the same'), (3, '3 images that are nearly the same as one ranked before')],
+)
+def test_mining_says_that_near_duplicates_stand_further_back(ymir, coco_folder, fake, trained, number, sentence):
+    code, text, _ = ymir('mine', coco_folder, '--model', trained, *fake, f'near_duplicates={number}', '--out', 'mined')
+    assert code == 0 and sentence in text and ('nearly the same' in text) == bool(number)
+    assert ('uncertainty' in text) == bool(number)  # of the summary
+
+
 def test_mining_and_both_in_one_run(ymir, coco_folder, fake, trained):
     code, text, _ = ymir('mine', coco_folder, '--model', trained, *fake, '--out', 'mined')
     assert code == 0 and 'Most worth labelling' in text and ' coco/images/000000.jpg ' in text

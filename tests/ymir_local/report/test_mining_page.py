@@ -10,7 +10,7 @@ from tests.ymir_local.report import runs
 from tests.ymir_local.report.reader import Page, report
 from ymir_exc.mining_summary import MAX_POINTS, FirstImage, PoolMap, read_mining_summary, write_mining_summary
 from ymir_exc.reading import DetectedObject, read_mining_result
-from ymir_local.cli.task_run import _what_ranks
+from ymir_local.cli.task_run import _read_why, _what_ranks
 from ymir_local.demo.sample_data import generate
 from ymir_local.platform.prepare import hyper_parameters
 from ymir_local.report.mining import FALLBACKS, MAX_DRAWN, TOP, boxes_in_words
@@ -200,7 +200,8 @@ def test_images_that_could_not_be_read(mining, tmp_path):
 
 def test_the_table_at_the_end_of_a_mining(mining):
     def table():
-        return _what_ranks(mining, read_mining_result(mining.out_dir / 'result.tsv'))
+        ranking = read_mining_result(mining.out_dir / 'result.tsv')
+        return _what_ranks(_read_why(mining, ranking), ranking)
 
     first = read_mining_summary(mining.out_dir).first
     assert table() == ('uncertainty', [f'{image.uncertainty:.4g}' for image in first[:10]])
