@@ -1,6 +1,6 @@
 """Images per second of a training from JPEG files, and of the model's forward, backward and step on data in memory.
 
-    python benchmarks/training_speed.py [--model yolov8_n] [--size 320] [--batch 16] [--rounds 3]
+    python benchmarks/training_speed.py [--model yolov8_n] [--size 320] [--batch 16] [--rounds 3] [--validation]
 
 Three sides, measured in turn in one process, `--rounds` times; medians are printed:
 
@@ -9,7 +9,10 @@ Three sides, measured in turn in one process, `--rounds` times; medians are prin
 - training: one epoch of the executor's own config through mmengine's Runner: loader processes, augmentation, moving
   average of the weights, schedule and all hooks but those that write files.
 
-What they compute is compared on one batch of the loader: the loss of all three must agree up to the precision.
+What they compute is compared on one batch of the loader: the loss of all three must agree up to the precision. Beside
+the images per second stands the CPU time that the training process, without its loaders, spends on an image: it tells
+what a step costs also where other programs share the machine. With --validation a tenth of the images is validated
+after every epoch, and the share of an epoch's time that this takes is printed.
 """
 
 import argparse
@@ -69,11 +72,19 @@ def write_data(folder: Path, num_images: int) -> TrainingData:
         ]
     path = folder / 'coco.json'
     path.write_text(json.dumps(coco))
-    return TrainingData(path, path, tuple((image.width, image.height) for image in images))
+    val_file = folder / 'val.json'
+    held_out = [image['id'] for image in coco['images']][: max(num_images // 9, 1)]
+    val = {
+        'images': [image for image in coco['images'] if image['id'] in held_out],
+        'annotations': [item for item in coco['annotations'] if item['image_id'] in held_out],
+        'categories': coco['categories'],
+    }
+    val_file.write_text(json.dumps(val))
+    return TrainingData(path, val_file, tuple((image.width, image.height) for image in images))
 
 
 def make_config(folder: Path, data: TrainingData, options: argparse.Namespace) -> Config:
-    """Return the executor's training config, without validation and without what writes files for the platform."""
+    """Return the executor's training config, without what writes files for the platform."""
     params = load_params(
         TrainingParams,
         {
@@ -105,7 +116,11 @@ def make_config(folder: Path, data: TrainingData, options: argparse.Namespace) -
     ]
     cfg.custom_hooks.append({'type': 'MeasureHook', 'batch_size': options.batch})
     cfg.visualizer.vis_backends = []
-    cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None
+    if options.validation:
+        cfg.train_cfg.val_interval = 1
+        cfg.train_cfg.pop('dynamic_intervals', None)
+    else:
+        cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None
     cfg.test_dataloader = cfg.test_evaluator = cfg.test_cfg = None
     cfg.work_dir, cfg.log_level = str(folder / 'work'), 'ERROR'
     return cfg
@@ -143,19 +158,20 @@ class BareStep:
         self.optimizer.step()
 
 
-def images_per_second(step: BareStep, batch_size: int) -> float:
-    """Return the median over steps within `SECONDS_PER_SIDE`."""
-    seconds = []
+def seconds_per_step(step: BareStep) -> tuple[float, float]:
+    """Return the medians of seconds and CPU seconds over steps within `SECONDS_PER_SIDE`, three at least."""
+    seconds: list[tuple[float, float]] = []
     end = time.perf_counter() + SECONDS_PER_SIDE
     for number in range(10**6):
-        start = time.perf_counter()
+        start = time.perf_counter(), time.process_time()
         step()
         synchronize()
         if number >= WARM_UP_STEPS:
-            seconds.append(time.perf_counter() - start)
-            if time.perf_counter() > end:
+            seconds.append((time.perf_counter() - start[0], time.process_time() - start[1]))
+            if time.perf_counter() > end and len(seconds) >= 3:
                 break
-    return batch_size / statistics.median(seconds)
+    wall, cpu = zip(*seconds)
+    return statistics.median(wall), statistics.median(cpu)
 
 
 def synchronize() -> None:
@@ -174,7 +190,7 @@ class MeasureHook(Hook):
     """
 
     priority = 'LOWEST'
-    results: dict[str, list[float]] = {}
+    results: dict[str, list[tuple[float, float]]] = {}  # seconds and CPU seconds of an image, or of a validation
     losses: dict[str, float] = {}
 
     def __init__(self, batch_size: int) -> None:
@@ -182,25 +198,35 @@ class MeasureHook(Hook):
         self.batch: dict[str, Any] = {}
 
     def before_train_epoch(self, runner: Runner) -> None:
-        self.start = time.perf_counter()
+        self.start = time.perf_counter(), time.process_time()
+
+    def before_val(self, runner: Runner) -> None:
+        self.start = time.perf_counter(), time.process_time()
+
+    def after_val(self, runner: Runner) -> None:
+        if runner.epoch > 1:  # in the first one the loader processes start
+            self.record('validation', self.passed(), 1)
+
+    def passed(self) -> tuple[float, float]:
+        synchronize()
+        return time.perf_counter() - self.start[0], time.process_time() - self.start[1]
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         if not self.batch:
             self.batch = copy.deepcopy(data_batch)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        synchronize()
-        seconds = time.perf_counter() - self.start
+        passed = self.passed()
         bare, eager = BareStep(runner, self.batch, plain=False), BareStep(runner, self.batch, plain=True)
         if runner.epoch == 0:
             self.compare_losses(runner, bare, eager)
             return
-        self.record('training', len(runner.train_dataloader) * self.batch_size / seconds)
-        self.record('bare step', images_per_second(bare, self.batch_size))
-        self.record('bare eager', images_per_second(eager, self.batch_size))
+        self.record('training', passed, len(runner.train_dataloader) * self.batch_size)
+        self.record('bare step', seconds_per_step(bare), self.batch_size)
+        self.record('bare eager', seconds_per_step(eager), self.batch_size)
 
-    def record(self, side: str, speed: float) -> None:
-        self.results.setdefault(side, []).append(speed)
+    def record(self, side: str, seconds: tuple[float, float], images: int) -> None:
+        self.results.setdefault(side, []).append((seconds[0] / images, seconds[1] / images))
 
     def compare_losses(self, runner: Runner, bare: BareStep, eager: BareStep) -> None:
         with torch.no_grad():
@@ -222,6 +248,7 @@ def main() -> None:
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--workers', type=int, default=2, help='loader processes')
     parser.add_argument('--precision', default='auto')
+    parser.add_argument('--validation', action='store_true', help='validate a tenth of the images after every epoch')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     options = parser.parse_args()
     register_all_modules()
@@ -229,23 +256,32 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         cfg = make_config(Path(name), write_data(Path(name), options.images), options)
         Runner.from_cfg(cfg).train()
-    speeds = {side: statistics.median(values) for side, values in MeasureHook.results.items()}
+    seconds = {
+        side: [statistics.median(values) for values in zip(*rounds)] for side, rounds in MeasureHook.results.items()
+    }
     precision = 'fp32' if cfg.optim_wrapper.type == 'OptimWrapper' else cfg.optim_wrapper.dtype
     table = Table(
         title=f'{options.model}, {options.size} px, batch {options.batch}, {precision}, '
         f'{options.device}, {available_cpus()} cores, median of {options.rounds}'
     )
-    for column in ('', 'images/s', 'of the bare step', 'of bare eager', 'loss of one batch'):
+    for column in ('', 'images/s', 'of the bare step', 'CPU ms per image', 'of the bare step', 'loss of one batch'):
         table.add_column(column, justify='right' if column else 'left')
     for side in ('bare eager', 'bare step', 'training'):
         table.add_row(
             side,
-            f'{speeds[side]:.1f}',
-            f'{speeds[side] / speeds["bare step"]:.2f}',
-            f'{speeds[side] / speeds["bare eager"]:.2f}',
+            f'{1 / seconds[side][0]:.1f}',
+            f'{seconds["bare step"][0] / seconds[side][0]:.2f}',
+            f'{1000 * seconds[side][1]:.1f}',
+            f'{seconds["bare step"][1] / seconds[side][1]:.2f}',
             f'{MeasureHook.losses[side]:.4f}',
         )
     Console(width=100).print(table)
+    if options.validation:
+        share = [took / (of * options.images) for took, of in zip(seconds['validation'], seconds['training'])]
+        print(
+            f'a validation of {max(options.images // 9, 1)} images takes {share[0]:.1%} of the time of an epoch of '
+            f'{options.images}, and {share[1]:.1%} of its CPU time without the loaders'
+        )
 
 
 if __name__ == '__main__':
