@@ -37,8 +37,10 @@ RECENT_SHARE, RECENT_STEPS, RECENT_VALIDATIONS = 0.5, 20, 3
 # Until there is a measurement, a validation takes this and, for each image, this share of what training on one takes.
 VALIDATION_SECONDS, VALIDATION_SHARE = 1.0, 0.5
 # What follows the training takes this, so many times what its own start took, as several processes start then, and, for
-# each image looked at, this share of what training on one takes.
-ENDING_SECONDS, STARTS, EXAMINATION_SHARE = 4.0, 1.5, 0.5
+# each image looked at, this share of what training on one takes. On a machine that others load, processes that start
+# together slow one another down: at its own start this process was computing in a small share of the time then.
+ENDING_SECONDS, STARTS, EXAMINATION_SHARE = 4.0, 1.25, 0.5
+BUSY_SHARE = 0.7
 LAST_PHASE = 0.85  # of a run without a change of pipeline
 ROUNDS = 4
 WORTH_A_LINE = 0.1  # a number of epochs that has changed by this share is logged again
@@ -96,7 +98,9 @@ class TimeBudgetHook(Hook):
 
     def before_train(self, runner) -> None:
         """Note how long it takes to start processes, and what the plan is so far."""
-        self.launch_seconds = time.monotonic() - self.launched
+        launch = time.monotonic() - self.launched
+        computing = min(time.process_time() / max(launch, 1e-6), 1.0)
+        self.start_seconds = launch * max(STARTS, BUSY_SHARE / max(computing, 0.1))
         self.config: Config = runner.cfg
         self.family = family_of(runner.cfg.model)
         self.length = Length(runner.max_epochs, runner.max_iters)
@@ -209,7 +213,7 @@ class TimeBudgetHook(Hook):
             validation = VALIDATION_SECONDS + VALIDATION_SHARE * image * self.num_validated
         first_steps = ends[SKIPPED_STEPS - 1 : SKIPPED_STEPS + RECENT_STEPS]
         slower = step * (len(first_steps) - 1) / max(first_steps[-1] - first_steps[0], 1e-6)  # than when it began
-        starts = ENDING_SECONDS + STARTS * self.launch_seconds
+        starts = ENDING_SECONDS + self.start_seconds
         ending = starts * max(slower, 1.0) + EXAMINATION_SHARE * image * self.num_examined
         return Costs(step, validation, ending)
 

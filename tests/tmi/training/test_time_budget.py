@@ -164,6 +164,14 @@ def test_the_optimizer_is_that_of_the_length_of_the_run(clock, tmp_path, minutes
     assert runner.rates[60 : again.iter] == pytest.approx(again.rates[60 : runner.iter], rel=1e-6)
 
 
+def test_on_a_loaded_machine_more_time_is_left_for_what_follows(clock, tmp_path):
+    ends = []
+    for computed in (LAUNCH, LAUNCH / 4):
+        clock.now, clock.computed = 1000.0, computed
+        ends.append(simulate(clock, Machine(step=0.25), make_task(tmp_path, max_minutes=3), 3).seconds)
+    assert 3 < ends[0] - ends[1] < 15  # of some 8 and 17 seconds for starts
+
+
 def test_the_number_of_epochs_of_the_user_is_a_limit(clock, tmp_path):
     runner = simulate(clock, Machine(step=0.1), make_task(tmp_path, max_minutes=10, max_epochs=30), 10)
     assert runner.epoch == 30 and runner.seconds < 300
