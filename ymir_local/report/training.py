@@ -111,11 +111,10 @@ def _facts(run: RunFiles, curves: Mapping[str, Curve]) -> list[tuple[Text, objec
         facts.append((t('report.duration'), duration(seconds)))
     known = run.summary.throughput
     if 'waiting_share' in known:
-        share = f'{100 * known["waiting_share"]:.0f}'
-        numbers = {name: f'{value:.1f}'.removesuffix('.0') for name, value in known.items()}
-        is_needed = known.get('workers_needed') and 'workers' in known
-        text = t('report.share of the time, workers', share, **numbers) if is_needed else t('report.share', share)
-        facts.append((t('report.waiting for data'), text))
+        facts.append((t('report.time waiting for data'), f'{100 * known["waiting_share"]:.0f} %'))
+        if known.get('workers_needed') and 'workers' in known:
+            numbers = f'{known["workers"]:.0f}', f'{known["workers_needed"]:.0f}'
+            facts.append((t('report.loader workers'), t('report.used, needed', *numbers)))
     best = run.result.stages.get(run.result.best) if run.result else None
     if best and 'mAP' in best.metrics:
         facts.append((t('report.best map'), f'{best.metrics["mAP"]:.4f}'))
