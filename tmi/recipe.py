@@ -30,9 +30,7 @@ MIN_EPOCHS_TO_CLOSE_MOSAIC = 5
 # (docs/training.md).
 FEW_STEPS = 1750
 FEW_STEPS_OPTIMIZER = 'AdamW'
-# For 16 images a step or more; it falls with the root of fewer.
 FEW_STEPS_LR = 0.004
-FEW_STEPS_LR_IMAGES = 16
 FEW_STEPS_MAX_GRADIENT = 10.0
 # Images a step and process: the largest of these with which a run makes so many steps, else the smallest; norms need
 # some images over all processes.
@@ -157,15 +155,6 @@ def choose_batch_size(num_images: int, num_processes: int, epochs: int) -> int:
     return next(enough, sizes[-1])
 
 
-def few_steps_lr(total_batch: int) -> float:
-    """Return the learning rate of the optimizer for few steps.
-
-    Args:
-        total_batch: Images a step, over all processes.
-    """
-    return round(FEW_STEPS_LR * math.sqrt(min(total_batch / FEW_STEPS_LR_IMAGES, 1)), 5)
-
-
 def make_recipe(
     num_images: int,
     total_batch: int,
@@ -201,9 +190,9 @@ def make_recipe(
     if base.optimizer == FEW_STEPS_OPTIMIZER or optimizer != FEW_STEPS_OPTIMIZER:
         optimizer, chosen_lr, max_gradient = base.optimizer, base.lr, None if own_numbers else base.max_gradient
     else:
-        chosen_lr, max_gradient = few_steps_lr(total_batch), FEW_STEPS_MAX_GRADIENT
+        chosen_lr, max_gradient = FEW_STEPS_LR, FEW_STEPS_MAX_GRADIENT
         reasons['optimizer'] = f'{total} steps from random weights are few for {base.optimizer}'
-        reasons['learning rate'] = f'{optimizer}, {total_batch} images a step'
+        reasons['learning rate'] = f'of {optimizer}'
     return Recipe(
         num_images=num_images,
         total_batch=total_batch,

@@ -10,6 +10,7 @@ import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 from mmyolo.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from mmyolo.utils import register_all_modules
 from tests.ymir.training.test_training_config import make
+from tmi.recipe import FEW_STEPS_LR
 
 
 def optimizer_of(**edits):
@@ -21,7 +22,7 @@ def optimizer_of(**edits):
     'name', ['yolov5_n', 'yolov5u_n', 'yolov6_n', 'yolov7_tiny', 'yolov8_n', 'yolox_tiny', 'ppyoloe_s']
 )
 def test_sgd_gives_way_in_every_family(name):
-    assert optimizer_of(model_name=name) == ('AdamW', 0.002)
+    assert optimizer_of(model_name=name) == ('AdamW', FEW_STEPS_LR)
 
 
 def test_the_optimizer_can_be_built():
