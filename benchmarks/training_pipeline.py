@@ -166,8 +166,9 @@ def pipelines(options: argparse.Namespace, caches: dict[str, ImageCache]) -> dic
     scale_train_size(public, cfg.img_scale, (options.size, options.size))
     sides = {'public': public}
     for name, cache in {'cold': None, **caches}.items():
-        load = {'type': 'LoadCachedImage', 'max_size': options.size, 'cache_bytes': 0}
-        load['cache_file'] = None if cache is None else cache.path
+        load = {'type': 'LoadCachedImage', 'max_size': options.size, 'cache_bytes': 0, 'cache_file': None}
+        if cache is not None:
+            load.update(cache_bytes=1, cache_file=cache.path)  # as large as it was made
         sides[f'fast, {name}'] = fast = fast_pipeline(use_image_cache(public, load))
         sides[f'fast, {name}, colour on the device'] = augment_on_device(fast)
     return sides
