@@ -99,8 +99,8 @@ class TimeBudgetHook(Hook):
     def before_train(self, runner) -> None:
         """Note how long it takes to start processes, and what the plan is so far."""
         launch = time.monotonic() - self.launched
-        computing = min(time.process_time() / max(launch, 1e-6), 1.0)
-        self.start_seconds = launch * max(STARTS, BUSY_SHARE / max(computing, 0.1))
+        self.computed = max(min(time.process_time(), launch), 0.1 * launch)
+        self.contention = launch / max(self.computed, 1e-6)  # 1 on a machine that this process has to itself
         self.config: Config = runner.cfg
         self.family = family_of(runner.cfg.model)
         self.length = Length(runner.max_epochs, runner.max_iters)
@@ -213,8 +213,9 @@ class TimeBudgetHook(Hook):
             validation = VALIDATION_SECONDS + VALIDATION_SHARE * image * self.num_validated
         first_steps = ends[SKIPPED_STEPS - 1 : SKIPPED_STEPS + RECENT_STEPS]
         slower = step * (len(first_steps) - 1) / max(first_steps[-1] - first_steps[0], 1e-6)  # than when it began
-        starts = ENDING_SECONDS + self.start_seconds
-        ending = starts * max(slower, 1.0) + EXAMINATION_SHARE * image * self.num_examined
+        contention = max(self.contention * slower, 1.0)
+        starts = self.computed * contention * max(STARTS, BUSY_SHARE * contention)
+        ending = ENDING_SECONDS + starts + EXAMINATION_SHARE * image * self.num_examined
         return Costs(step, validation, ending)
 
     def _follow(self, runner, length: Length, done: Done) -> None:
