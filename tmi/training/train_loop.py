@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from mmengine.registry import LOOPS
 from mmengine.runner import EpochBasedTrainLoop
 from mmengine.runner.utils import calc_dynamic_intervals
+from torch import nn
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,15 @@ class TaskTrainLoop(EpochBasedTrainLoop):
         """
         self._max_epochs, self._max_iters, self.val_interval = max_epochs, max_iters, val_interval
         self.dynamic_milestones, self.dynamic_intervals = calc_dynamic_intervals(val_interval, dynamic_intervals)
+
+    def run(self) -> nn.Module:
+        """Train to the end.
+
+        A resumed training may have other steps an epoch than before, with another batch size or other images. Its
+        steps are counted as if it had had these all along; else its last epochs would be empty.
+        """
+        self._iter = self._epoch * len(self.dataloader)
+        return super().run()
 
     def run_epoch(self) -> None:
         """Train an epoch, or what is left of the run."""
