@@ -106,7 +106,8 @@ def _unchanged(model: nn.Module) -> Iterator[None]:
     """Put statistics of norms and torch's random numbers back as they were."""
     buffers = [buffer.clone() for buffer in model.buffers()]
     try:
-        with torch.random.fork_rng():
+        device = next(model.parameters()).device
+        with torch.random.fork_rng([device] if device.type == 'cuda' else []):  # by default it touches all GPUs
             yield
     finally:
         for buffer, former in zip(model.buffers(), buffers):

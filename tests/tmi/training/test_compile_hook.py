@@ -72,7 +72,10 @@ def dynamo():
     torch._dynamo.config.suppress_errors = before
 
 
-def test_batches_of_the_first_shape_are_computed_by_what_was_compiled_with_the_same_losses():
+def test_batches_of_the_first_shape_are_computed_by_what_was_compiled_with_the_same_losses(monkeypatch):
+    forked = []
+    fork_rng = torch.random.fork_rng
+    monkeypatch.setattr(torch.random, 'fork_rng', lambda devices: forked.append(devices) or fork_rng(devices))
     runner, batch, backend = make_runner(), make_batch(), Backend()
     expected = losses(runner, batch)
     before, random = copy.deepcopy(runner.model.state_dict()), torch.get_rng_state()
@@ -80,6 +83,7 @@ def test_batches_of_the_first_shape_are_computed_by_what_was_compiled_with_the_s
     hook.before_train_iter(runner, 0, batch)
     assert backend.graphs >= 3 and backend.calls >= 3
     assert torch.equal(random, torch.get_rng_state())
+    assert forked == [[]]  # of no GPU: each process would start a context on all of them
     after = runner.model.state_dict()
     assert list(after) == list(before) and all(torch.equal(after[name], before[name]) for name in before)
     assert all(parameter.grad is None for parameter in runner.model.parameters())
