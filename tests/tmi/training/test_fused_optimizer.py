@@ -26,12 +26,13 @@ def test_known_optimizers_are_fused(kind, form):
     'config',
     [
         wrapper('RMSprop'),
+        wrapper('Adagrad'),
         wrapper('mmengine.SGD'),
         wrapper(type='AmpOptimWrapper', dtype='float16'),
         wrapper(optimizer={'foreach': True}),
         wrapper(optimizer={'fused': False}),
     ],
-    ids=['unknown to torch', 'of another scope', 'scaled loss', 'another form', 'refused'],
+    ids=['without a fused form', 'fused on CPUs alone', 'of another scope', 'scaled loss', 'another form', 'refused'],
 )
 def test_others_stay_as_they_are(config):
     before = copy.deepcopy(config)
