@@ -44,6 +44,7 @@ WEIGHTS_PATTERN = 'epoch_*.pth'
 EPOCH_STAGE = re.compile(r'epoch_(\d+)(_\d+)?')
 RESUME_FILE = 'resume.pth'
 LAST_CHECKPOINT = 'last_checkpoint'
+FOUND_BY_HOOKS = ('plan', 'throughput')  # in the message hub, for the summary
 RUN_CONFIG = 'run_config.py'  # mmengine writes it over at each start
 
 
@@ -89,6 +90,8 @@ class YmirCheckpointHook(Hook):
     def before_train(self, runner) -> None:
         """Find out whether this is a new training, whose first stage takes the place of all that are there."""
         self.replace_all = runner.iter == 0
+        for name in FOUND_BY_HOOKS:  # of the training that is resumed
+            runner.message_hub.pop_info(name)
         self.summary.add_environment()
         if self.unused:
             runner.logger.warning('Options of the checkpoint hook without effect here: %s', ', '.join(self.unused))

@@ -121,6 +121,18 @@ def test_an_end_between_any_two_changes_on_the_disk(task, keep, monkeypatch):
     assert deaths > 5 * len(values)
 
 
+def test_a_resumed_training_does_not_take_over_the_plan_of_the_earlier_one(task):
+    write_training_summary(task.out_dir, TrainingSummary(epochs=9, class_names=['one', 'two']))
+    runner, hook = make_runner(task), make_hook()
+    runner.message_hub.update_info('plan', {'epochs': 2, 'recipe': [['length', 'short']]})  # mmengine resumes both
+    runner.message_hub.update_info('throughput', {'workers': 64})
+    runner.epoch = runner.iter = 2
+    hook.before_train(runner)
+    validate(hook, runner, 0.1)
+    summary = read_training_summary(task.out_dir)
+    assert (summary.epoch, summary.epochs, summary.recipe, summary.throughput) == (3, 9, [], {})
+
+
 def test_the_summary_after_each_validation(task):
     write_training_summary(task.out_dir, TrainingSummary(model='m', class_names=['two', 'one', '三'], seconds=100))
     runner, hook = make_runner(task, {'one': 0.2, 'two': math.nan}), make_hook()
