@@ -7,6 +7,7 @@ too early or too late; once the last phase has begun, the one without mosaics, i
 """
 
 import bisect
+import logging
 import statistics
 import time
 from dataclasses import replace
@@ -247,7 +248,12 @@ class TimeBudgetHook(Hook):
     def _config_for(self, epochs: int) -> TrainingConfig:
         changes = {'max_epochs': epochs, 'samples_per_gpu': self.batch_size}
         task = replace(self.task, params=self.task.params.model_copy(update=changes), optimizer=self.optimizer)
-        return modify_mmengine_config(self.model_config, task)
+        logger = logging.getLogger('tmi')
+        before, logger.disabled = logger.disabled, True  # what it says was said before the training
+        try:
+            return modify_mmengine_config(self.model_config, task)
+        finally:
+            logger.disabled = before
 
 
 def _validations(config: Config) -> Validations:

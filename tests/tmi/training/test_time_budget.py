@@ -140,9 +140,11 @@ def test_tasks_of_any_kind(clock, tmp_path, step, validation, images):
 
 
 @pytest.mark.parametrize('model', ['yolov8_n', 'ppyoloe_plus_s', 'rtmdet_tiny', 'yolox_tiny'])
-def test_the_schedule_is_that_of_as_many_epochs_given_by_hand(clock, tmp_path, model):
+def test_the_schedule_is_that_of_as_many_epochs_given_by_hand(clock, tmp_path, model, caplog):
     machine = Machine(step=0.25, validation=2.0)
-    runner = simulate(clock, machine, make_task(tmp_path, model, max_minutes=10), 10)
+    with caplog.at_level('INFO', logger='tmi'):
+        runner = simulate(clock, machine, make_task(tmp_path, model, max_minutes=10), 10)
+    assert len(caplog.messages) == len(set(caplog.messages))  # configs of other lengths repeat nothing
     clock.now = 1000.0
     again = simulate(clock, machine, make_task(tmp_path, model, max_epochs=runner.max_epochs))
     assert again.iter == runner.iter == runner.max_epochs * 20
