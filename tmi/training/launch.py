@@ -28,18 +28,26 @@ def find_resumption(arguments: Sequence[str], options: Mapping[str, Any], models
     Returns:
         Whether to resume, and the arguments without a `--resume` for which there is nothing to go on from.
     """
-    asked = [word for word in arguments if word == '--resume' or word.startswith('--resume=')]
-    named = [
-        word
-        for index, word in enumerate(arguments)
-        if '=' in word and word in asked or index and arguments[index - 1] == '--resume' and word[0] != '-'
-    ]
-    if not asked and not options.get('resume'):
+    words, file = _resume_argument(arguments)
+    if not words and not options.get('resume'):
         return False, list(arguments)
-    if named or options.get('load_from') or (models_dir / 'last_checkpoint').is_file():
+    if file or options.get('load_from') or (models_dir / 'last_checkpoint').is_file():
         return True, list(arguments)
     logger.warning('There is no earlier training in %s to resume: a new one starts.', models_dir)
-    return False, [word for word in arguments if word not in asked]
+    return False, [word for index, word in enumerate(arguments) if index not in words]
+
+
+def _resume_argument(arguments: Sequence[str]) -> tuple[range, str]:
+    """Return where `--resume` stands, and the checkpoint that it names; 'auto' is none, as for tools/train.py."""
+    for index, word in enumerate(arguments):
+        option, equals, value = word.partition('=')
+        if option != '--resume':
+            continue
+        following = arguments[index + 1] if index + 1 < len(arguments) else '-'
+        length = 1 if equals or following.startswith('-') else 2
+        value = following if length == 2 else value
+        return range(index, index + length), '' if value == 'auto' else value
+    return range(0), ''
 
 
 def resumed_optimizer(arguments: Sequence[str], options: Mapping[str, Any], models_dir: Path) -> str | None:
@@ -53,10 +61,7 @@ def resumed_optimizer(arguments: Sequence[str], options: Mapping[str, Any], mode
     Returns:
         'AdamW' or 'SGD'; None where there is no such state to be read, which the training itself reports.
     """
-    words = dict(zip(arguments, [*arguments[1:], '']))
-    named = [word.partition('=')[2] for word in arguments if word.startswith('--resume=')]
-    after = words.get('--resume', '')
-    file = next(iter(named), '') or (after if not after.startswith('-') else '') or options.get('load_from')
+    file = _resume_argument(arguments)[1] or options.get('load_from')
     try:
         path = Path(file or (models_dir / 'last_checkpoint').read_text(encoding='utf-8').strip())
         (group, *_) = read_as_data(path)['optimizer']['param_groups']

@@ -18,6 +18,9 @@ from ymir.errors import code_of
         (['--resume', '--amp'], {}, False, (False, ['--amp'])),
         (['--resume', '/a.pth'], {}, False, (True, ['--resume', '/a.pth'])),
         (['--resume=/a.pth'], {}, False, (True, ['--resume=/a.pth'])),
+        (['--resume', 'auto'], {}, True, (True, ['--resume', 'auto'])),
+        (['--resume', 'auto', '--amp'], {}, False, (False, ['--amp'])),
+        (['--resume=auto'], {}, False, (False, [])),
         ([], {'resume': True}, True, (True, [])),
         ([], {'resume': True}, False, (False, [])),
         ([], {'resume': True, 'load_from': '/a.pth'}, False, (True, [])),
@@ -55,13 +58,17 @@ def test_the_number_of_cpu_processes(text, monkeypatch):
 
 
 @pytest.mark.parametrize('optimizer, found', [(torch.optim.SGD, 'SGD'), (torch.optim.AdamW, 'AdamW')])
-@pytest.mark.parametrize('way', ['last_checkpoint', '--resume', '--resume=', 'load_from'])
+@pytest.mark.parametrize('way', ['last_checkpoint', 'auto', '--resume', '--resume=', 'load_from'])
 def test_a_resumed_training_keeps_its_optimizer(tmp_path, optimizer, found, way):
     file = tmp_path / 'resume.pth'
     state = optimizer([torch.nn.Parameter(torch.zeros(1))], lr=0.1).state_dict()
     torch.save({'state_dict': {}, 'optimizer': state}, file)
-    (tmp_path / 'last_checkpoint').write_text(str(file) if way == 'last_checkpoint' else '/missing.pth')
-    arguments = {'--resume': ['--resume', str(file)], '--resume=': ['--amp', f'--resume={file}']}.get(way, ['--resume'])
+    (tmp_path / 'last_checkpoint').write_text(str(file) if way in ('last_checkpoint', 'auto') else '/missing.pth')
+    arguments = {
+        'auto': ['--resume', 'auto'],
+        '--resume': ['--resume', str(file)],
+        '--resume=': ['--amp', f'--resume={file}'],
+    }.get(way, ['--resume'])
     options = {'load_from': str(file)} if way == 'load_from' else {}
     assert resumed_optimizer(arguments, options, tmp_path) == found
     file.write_bytes(b'broken')
