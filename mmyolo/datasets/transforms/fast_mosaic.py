@@ -46,13 +46,13 @@ class _Plan(NamedTuple):
     Args:
         tiles: What was loaded of each image.
         layout: Where they lie on the mosaic.
-        warp: From the mosaic to the result.
+        warp: From the mosaic to the result; None if nothing is left of it.
         kind: The transforms that made them.
     """
 
     tiles: list[dict]
     layout: Layout
-    warp: Warp
+    warp: Warp | None
     kind: _Kind
 
 
@@ -116,7 +116,8 @@ class FastMosaic(FurtherImages, BaseTransform):
 
         Returns:
             The results with `img` (h, w, 3) uint8 BGR, `img_shape`, the annotations, `flip` and `flip_direction`; None,
-            which asks for another image, if the `pre_transform` drops this one.
+            which asks for another image, if the `pre_transform` drops this one or the border of the warp leaves no
+            pixel.
         """
         assert 'dataset' in results, (
             'FastMosaic mixes images of the data set: use a YOLOv5*Dataset outside of test mode, which puts itself '
@@ -132,6 +133,8 @@ class FastMosaic(FurtherImages, BaseTransform):
             (other,) = self._draw_images(dataset, self.mixup)
             plans.append(self._plan(other, dataset))
             ratio = self.mixup.draw_ratio()
+        if any(plan.warp is None for plan in plans):
+            return None
         gains = None if self.hsv is None else self.hsv.draw_gains()
         direction = None if self.flip is None else self.flip.draw_direction()
 

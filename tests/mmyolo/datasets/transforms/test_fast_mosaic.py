@@ -206,6 +206,14 @@ def test_unreadable_images_are_skipped(tmp_path):
     assert str(tmp_path / '2.jpg') not in paths and len(paths) == 5
 
 
+def test_a_border_that_leaves_no_pixel_asks_for_another_image(data):
+    narrow = dict(AFFINE, border=(-SCALE[0], -SCALE[1]))
+    transform = FastMosaic(loading(), [[MOSAIC, narrow]])
+    dataset = make_dataset(data, [])
+    with pytest.warns(UserWarning, match='leaves 0x0 of it'):
+        assert transform({**dataset.get_data_info(0), 'dataset': dataset}) is None
+
+
 def test_one_value_fills_what_is_no_image():
     with pytest.raises(ConfigConflictError, match=r'\[0.0, 114.0\]'):
         FastMosaic(loading(), [[MOSAIC, dict(AFFINE, border_val=(0, 0, 0))]])
