@@ -4,6 +4,7 @@ The only place, with the files that it imports here, that knows their heads, hoo
 """
 
 import copy
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from tmi.families.fast_pipeline import use_fast_pipeline
 from tmi.families.image_size import Size, scale_batch_sizes, scale_train_size, set_test_size
 from tmi.families.reschedule import Done
 from tmi.recipe import BaseRecipe, Recipe
+
+logger = logging.getLogger('tmi')
 
 # Heads whose losses are balanced by the number of classes and the area of the input.
 BALANCED_HEADS = ('YOLOv5Head', 'YOLOv7Head')
@@ -114,10 +117,14 @@ class DenseFamily(Family):
             _set_image_size(cfg, own, size)
         train = cfg.train_dataloader.dataset
         train.pipeline = use_fast_pipeline(train.pipeline, settings.pipeline)
-        if settings.augment_on_device and takes_device_augment(cfg.model.data_preprocessor, cfg.train_dataloader):
-            train.pipeline = augment_on_device(train.pipeline)
-            for item in switch_pipelines(cfg):
-                item['hook'][item['argument']] = augment_on_device(item['hook'][item['argument']])
+        if settings.augment_on_device:
+            on_workers = train.pipeline
+            if takes_device_augment(cfg.model.data_preprocessor, cfg.train_dataloader):
+                train.pipeline = augment_on_device(train.pipeline)
+                for item in switch_pipelines(cfg):
+                    item['hook'][item['argument']] = augment_on_device(item['hook'][item['argument']])
+            if train.pipeline == on_workers:
+                logger.info('augment_on: cpu, not device: the colour and flip of this model have no form for devices')
 
     def hooks(self, num_processes: int) -> list[dict[str, Any]]:
         hooks = [{'type': 'MemoryFormatHook', 'memory_format': 'channels_last'}]

@@ -250,9 +250,15 @@ def test_the_cache_is_as_large_as_the_data():
 
 @pytest.mark.parametrize(
     'name, colour, flip',
-    [('yolov8_n', True, True), ('yolov6_s', True, True), ('yolox_s', False, True), ('ppyoloe_s', False, False)],
+    [
+        ('yolov8_n', True, True),
+        ('yolov6_s', True, True),
+        ('yolox_s', False, True),
+        ('ppyoloe_s', False, False),
+        ('rtmdet_tiny', False, False),
+    ],
 )
-def test_colour_and_flip_are_left_to_the_device_where_nothing_behind_them_looks(name, colour, flip):
+def test_colour_and_flip_are_left_to_the_device_where_nothing_behind_them_looks(name, colour, flip, caplog):
     def left(pipeline, kind):
         return [step.get('on_device', False) for step in transforms(pipeline, kind)]
 
@@ -261,6 +267,12 @@ def test_colour_and_flip_are_left_to_the_device_where_nothing_behind_them_looks(
         for pipeline in (run.train_dataloader.dataset.pipeline, *switched(run)):
             assert left(pipeline, 'RandomFlip') == [expected and flip] * len(left(pipeline, 'RandomFlip'))
             assert all(one == (expected and colour) for one in left(pipeline, 'YOLOv5HSVRandomAug'))
+    caplog.clear()
+    with caplog.at_level('INFO', logger='tmi'):
+        make(name, augment_on='cpu')
+        assert 'augment_on' not in caplog.text
+        make(name, augment_on='device')
+        assert ('augment_on: cpu, not device: ' in caplog.text) == (not flip)
     fast = make(name, max_epochs=40, augment_on='device').run.train_dataloader.dataset.pipeline
     assert [step.hsv.on_device for step in transforms(fast, 'FastMosaic') if 'hsv' in step] == [True] * colour
 
