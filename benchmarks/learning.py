@@ -8,7 +8,7 @@ Every run is one line in FOLDER/records.jsonl, written when it ends; a run that 
 grid that was stopped goes on. `--table` prints what is there and trains nothing.
 
 The scenes have five classes; all runs are measured on the same 100 scenes, the seed chooses images, weights and
-augmentation. `--start weights` begins with a model of this house that was trained on 400 scenes of eight other classes.
+augmentation. `--start weights` begins with a model that was trained on 400 scenes of eight other classes.
 `map` is that of the best validation, `last` that of the last one; `cpu` are the seconds that the process computed,
 which other work on the machine changes little.
 """
