@@ -252,7 +252,9 @@ def test_the_processes_run_on_the_devices_of_the_training(tmp_path, monkeypatch)
 def training(task, tmp_path):
     data = TrainingData(coco(tmp_path / 'train.json', [[]]), coco(tmp_path / 'val.json', [[]]), ())
     params = SimpleNamespace(seed=0, check_labels=True)
-    return SimpleNamespace(models_dir=task.out_dir / 'models', data=data, params=params, class_names=('one', 'two'))
+    return SimpleNamespace(
+        models_dir=task.out_dir / 'models', data=data, params=params, class_names=('one', 'two'), deadline=None
+    )
 
 
 def test_a_failure_is_a_warning_and_the_model_stays(task, tmp_path, monkeypatch, caplog):
