@@ -277,7 +277,8 @@ def _set_length(cfg: ConfigDict, task: TrainingTask, recipe: Recipe) -> None:
     cfg.max_epochs, cfg.base_lr = recipe.epochs, recipe.lr
     cfg.train_cfg.update(type='TaskTrainLoop', max_epochs=recipe.epochs, val_interval=recipe.val_interval)
     cfg.train_cfg.pop('dynamic_intervals', None)
-    if recipe.close_mosaic_epochs and recipe.val_interval > 1 and params.val_interval != AUTO:
+    is_scaled = params.val_interval == AUTO and params.schedule == AUTO
+    if recipe.close_mosaic_epochs and recipe.val_interval > 1 and not is_scaled:
         cfg.train_cfg.dynamic_intervals = [(recipe.epochs - recipe.close_mosaic_epochs, 1)]
     # The rate of the recipe is for the batch at hand already.
     cfg.pop('auto_scale_lr', None)

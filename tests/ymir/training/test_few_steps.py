@@ -74,4 +74,5 @@ def test_the_public_schedule_is_not_scaled():
     ema = next(hook for hook in run.custom_hooks if hook['type'] == 'EMAHook')
     assert (ema.momentum, ema.gamma) == (0.0001, 2000)
     assert run.default_hooks.param_scheduler.warmup_mim_iter == 1000
+    assert run.train_cfg.val_interval == 10 and run.train_cfg.dynamic_intervals == [(30, 1)]
     assert 'warmup_bias_lr' not in run.default_hooks.param_scheduler
