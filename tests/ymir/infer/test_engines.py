@@ -14,14 +14,14 @@ import torch
 from mmengine.config import Config
 
 from mmyolo.registry import MODELS
-from mmyolo.tools.random_weights import draw_weights, temper_boxes
+from mmyolo.tools.random_weights import calibrate_batch_norms, draw_weights, temper_boxes
 from mmyolo.utils import register_all_modules
 from tests.closeness import assert_same_detections
 from tests.tiny_family.family import GridPredictor
 from tmi.families.base import Detections
 from tmi.families.dense_predictor import DensePredictor
 from tmi.inference import engines
-from tmi.inference.engines import ENGINE_FOLDER, PACKAGES, TORCH, choice, usable_engine
+from tmi.inference.engines import ENGINE_FOLDER, PACKAGES, TORCH, agreement, choice, usable_engine
 from tmi.inference.engines.agreement import box_difference, describe_disagreement
 from tmi.inference.engines.choice import NETWORK_FILE, choose_engine, export_network, use_engine
 from tmi.inference.engines.sessions import SESSIONS
@@ -139,13 +139,18 @@ def test_an_engine_gives_boxes_and_evidence_of_torch(engine, predictor, plan, lo
 
 
 @pytest.mark.parametrize('name', [*DEFAULT_TIER, *(pytest.param(name, marks=pytest.mark.slow) for name in ALL_MODELS)])
-def test_networks_of_all_families_agree(name, tmp_path):
+def test_networks_of_all_families_agree(name, tmp_path, monkeypatch):
     register_all_modules()
+    # Random weights make more of rounding than trained ones do.
+    monkeypatch.setattr(agreement, 'MAX_BOX_DIFFERENCE', 0.1)
+    monkeypatch.setattr(agreement, 'MAX_OUTPUT_DIFFERENCE', 0.01)  # other weights differ by more than 0.3
     path = PROJECT_ROOT / 'configs' / name if name.endswith('.py') else find_model(name).config
     config = Config.fromfile(path)
     config.model.backbone.pop('init_cfg', None)
     model = MODELS.build(config.model).eval()
     draw_weights(model)
+    torch.manual_seed(0)
+    calibrate_batch_norms(model, torch.rand(4, 3, 64, 96))  # without it the outputs hardly depend on the first layers
     predictor = DensePredictor(model, CPU, -1, 0.65)
     predictor.test_cfg.update(max_per_img=50, nms_pre=50, min_bbox_size=-1)
     pixels = torch.randint(0, 256, (2, 64, 96, 3), dtype=torch.uint8)
