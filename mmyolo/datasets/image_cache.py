@@ -192,7 +192,7 @@ class ImageCache:
             if os.pwrite(self._fd, pixels, start) == len(pixels):
                 os.pwrite(self._fd, _YES, offset + _SLOT.size - len(_YES))
         except OSError as error:  # no room, a quota, a limit of this process, a broken disk: none is worth a training
-            with locked(self._fd):
+            with contextlib.suppress(OSError), locked(self._fd):
                 self._close(str(error), logging.WARNING)
 
     def _find(self, key: bytes) -> tuple[int, tuple]:

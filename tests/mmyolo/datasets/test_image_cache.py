@@ -170,6 +170,17 @@ def test_a_limit_of_file_sizes_ends_it(make, said):
     assert cache.closed  # for all processes
 
 
+def test_a_file_that_cannot_be_written_at_all_is_no_error_of_an_image(make, monkeypatch):
+    cache = make()
+
+    def fail(*arguments):
+        raise OSError(5, 'Input/output error')
+
+    monkeypatch.setattr(os, 'pwrite', fail)  # also what would end the cache
+    cache.put(key(1), image(1), (10, 8))
+    assert cache.get(key(1)) is None
+
+
 def test_it_takes_no_more_than_what_is_left(make, said, monkeypatch):
     monkeypatch.setattr(image_cache, 'CHECK_EVERY', IMAGE_BYTES)
     cache = make(pixel_bytes=9 * IMAGE_BYTES)
