@@ -7,6 +7,8 @@ import logging
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from mmyolo.datasets.transforms.albu import albumentations
 
 logger = logging.getLogger('tmi')
@@ -17,6 +19,7 @@ MOSAICS = ('Mosaic', 'Mosaic9')
 AFFINES = ('YOLOv5RandomAffine', 'RandomAffine')
 # Without effect on what FastMosaic does, so they may come after it.
 MOVABLE = ('RemoveDataElement',)
+FILL = 114  # default of pad_val and border_val
 
 
 class NotFast(Exception):
@@ -91,6 +94,13 @@ def _head(steps: list[Step]) -> _Head:
     else:
         pairs, rest = [rest[:2]], rest[2:]
     mosaics = [_pair(list(pair), load) for pair in pairs]
+    fills = {
+        value
+        for mosaic, affine in mosaics
+        for value in (mosaic.get('pad_val', FILL), *np.ravel(affine.get('border_val', FILL)).tolist())
+    }
+    if len(fills) > 1:
+        raise NotFast(f'pad_val and border_val of its transforms differ: {sorted(fills)}')
     return _Head([load[0], dict(load[1], scale_annotations=False)], mosaics, probs, rest)
 
 

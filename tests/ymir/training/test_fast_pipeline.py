@@ -112,6 +112,9 @@ def test_effects_of_albumentations_stay_in_their_place(monkeypatch):
         ([*LOAD, dict(WITH_LOAD, use_cached=True), AFFINE], 'use_cached'),
         ([*LOAD, dict(WITH_LOAD, prob=0.5), AFFINE], 'prob'),
         ([*LOAD, dict(MOSAIC, pre_transform=LOAD[:1]), AFFINE], 'in another way'),
+        ([*LOAD, dict(WITH_LOAD, pad_val=0), AFFINE], r'pad_val and border_val .* differ: \[0, 114\]'),
+        ([*LOAD, WITH_LOAD, dict(AFFINE, border_val=(114, 114, 7))], r'differ: \[7, 114'),
+        ([*LOAD, dict(WITH_LOAD, pad_val=7), {'type': 'RandomAffine'}], r'differ: \[7, 114\]'),  # the default
         ([*LOAD, WITH_LOAD, AFFINE, {'type': 'YOLOv5MixUp', 'pre_transform': LOAD}], 'no mosaic'),
         ([*LOAD, WITH_LOAD, AFFINE, {'type': 'YOLOv5MixUp', 'use_cached': True}], 'in another way than the first'),
         (
