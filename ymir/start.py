@@ -17,7 +17,14 @@ PROJECT_ROOT = Path(__file__).resolve().parents[1]
 # `python ymir/start.py` puts ymir/ on the import path, where its modules would be found under second names.
 sys.path[:] = [str(PROJECT_ROOT), *(path for path in sys.path if Path(path or '.').resolve() != PROJECT_ROOT / 'ymir')]
 
-from tmi.errors import SettingError, TaskError, UnknownError, killed_process, stopped_process  # noqa: E402
+from tmi.errors import (  # noqa: E402
+    MEMORY_ADVICE_VARIABLE,
+    SettingError,
+    TaskError,
+    UnknownError,
+    killed_process,
+    stopped_process,
+)
 from tmi.processes import ERROR_FILE_VARIABLE, ErrorRecord, note_start, read_record  # noqa: E402
 from ymir.environment import prepare_environment  # noqa: E402
 from ymir.errors import as_task_error, publish  # noqa: E402
@@ -40,6 +47,8 @@ def begin() -> None:
     if not (env.run_training or env.run_mining or env.run_infer):
         raise SettingError('env.yaml asks for nothing: one of run_training, run_mining and run_infer must be true.')
     check_outputs(env)
+    if env.run_training:
+        os.environ[MEMORY_ADVICE_VARIABLE] = 'training'  # for its processes too
     write_monitor_logger(percent=0.0)
 
 

@@ -8,7 +8,10 @@ import tempfile
 import pytest
 
 from tmi.devices import select_devices
+from tmi.errors import MEMORY_ADVICE_VARIABLE, killed_process
+from ymir import start
 from ymir.environment import CACHE_FOLDERS, prepare_environment
+from ymir_exc import settings
 
 from .platform import REPOSITORY, environment, read_monitor, tiny_task
 
@@ -35,6 +38,16 @@ def test_the_first_progress_line_comes_before_torch(tmp_path):
     )
     assert done.stderr.strip() == f'0 {[sys.executable, str(script.with_name("ymir_training.py"))]}'
     assert read_monitor(task)[:3] == (0.0, 2, 0)
+
+
+def test_a_training_killed_for_memory_is_told_of_the_image_cache(tmp_path, monkeypatch):
+    task = tiny_task(tmp_path, 1, 1)
+    monkeypatch.setattr(os, 'environ', dict(os.environ))
+    monkeypatch.setattr(settings, 'DEFAULT_ENV_FILE_PATH', str(task.in_dir / 'env.yaml'))
+    assert 'cache: off' not in killed_process('The task', -9).sentence  # of a mining
+    start.begin()
+    assert 'cache: off' in killed_process('The task', -9).sentence
+    assert os.environ[MEMORY_ADVICE_VARIABLE] == 'training'  # for the processes below
 
 
 def test_an_environment_of_an_unknown_user(monkeypatch):
