@@ -95,8 +95,8 @@ class ErrorPattern(NamedTuple):
 
 # What a process that uses up the main memory can advise, by what it does; it stands behind a sentence that says so.
 MEMORY_ADVICE = {
-    'training': 'set samples_per_gpu, workers_per_gpu or img_size lower, keep no decoded images (cache: off), or give the '
-    'container more memory.',
+    'training': 'set samples_per_gpu, workers_per_gpu or img_size lower, keep no decoded images (cache: off), or give '
+    'the container more memory.',
     'gpu': 'set samples_per_gpu, workers_per_gpu or img_size lower, or give the container more memory.',
     'cpu prediction': 'set img_size lower, let fewer processes predict (the environment variable YMIR_CPU_PROCESSES=1; '
     'each takes about half a GB), or give the container more memory.',

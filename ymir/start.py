@@ -17,14 +17,7 @@ PROJECT_ROOT = Path(__file__).resolve().parents[1]
 # `python ymir/start.py` puts ymir/ on the import path, where its modules would be found under second names.
 sys.path[:] = [str(PROJECT_ROOT), *(path for path in sys.path if Path(path or '.').resolve() != PROJECT_ROOT / 'ymir')]
 
-from tmi.errors import (  # noqa: E402
-    MEMORY_ADVICE_VARIABLE,
-    SettingError,
-    TaskError,
-    UnknownError,
-    killed_process,
-    stopped_process,
-)
+from tmi.errors import MEMORY_ADVICE_VARIABLE, SettingError, TaskError, UnknownError, killed_process, stopped_process  # noqa: E402
 from tmi.processes import ERROR_FILE_VARIABLE, ErrorRecord, note_start, read_record  # noqa: E402
 from ymir.environment import prepare_environment  # noqa: E402
 from ymir.errors import as_task_error, publish  # noqa: E402
