@@ -33,6 +33,7 @@ from ..platform.event_scalars import EventScalars
 from ..platform.folder_changes import changes_since, files_below, listing
 from ..platform.labels import Dataset
 from ..platform.live_view import Watch, duration, live_view
+from ..platform.parameters import time_budget
 from ..platform.prepare import Task
 from ..platform.return_codes import find_code
 from ..platform.run import DOCKER_FAILED, Outcome, TaskStopped, run_as_process, run_in_container
@@ -145,7 +146,7 @@ class TaskRun:
 
     def _start(self) -> Outcome:
         config = read_mapping(self.task.in_dir / 'config.yaml')
-        epochs = None if config.get('max_minutes') else config.get('max_epochs')  # a time budget sets the number
+        epochs = None if time_budget(config) else config.get('max_epochs')  # a time budget sets the number
         watch = Watch(
             EventScalars(self.task.out_dir / 'tensorboard') if self.wanted.training else None,
             int(epochs) if str(epochs).isdecimal() else None,

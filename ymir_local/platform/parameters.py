@@ -239,6 +239,19 @@ def _as_the_form(key: str, text: str, default: Any) -> Any:
     raise ParameterError(f'{key} is {text!r}; a number is needed, as the default {default!r} is one')
 
 
+def time_budget(config: Mapping[str, Any]) -> float:
+    """Return the time budget of a training in minutes; 0 for none, and where it is no number, which the image reports.
+
+    Args:
+        config: config.yaml, in which the number may be text.
+    """
+    try:
+        minutes = float(config.get('max_minutes') or 0)
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
+    return minutes if minutes > 0 else 0.0
+
+
 def split_gpus(text: str) -> tuple[int, ...]:
     """Read `--gpus`: how many (`2`), which (`1,3` or `3,`), or `auto`.
 

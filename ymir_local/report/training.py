@@ -12,6 +12,7 @@ from markupsafe import Markup
 from ymir_exc.stage_values import MAIN_METRICS
 
 from ..platform.event_scalars import recognise
+from ..platform.parameters import time_budget
 from ..texts import Text, as_text, t
 from . import summary
 from .charts import Series, line_chart, number
@@ -99,7 +100,7 @@ def _facts(run: RunFiles, curves: Mapping[str, Curve]) -> list[tuple[Text, objec
         facts.append((t('report.classes'), len(run.class_names)))
     named = {'max_epochs': t('report.epochs'), 'samples_per_gpu': t('report.batch size per device')}
     values = dict(config)
-    if config.get('max_minutes'):  # the time budget sets the number of epochs
+    if time_budget(config):  # the time budget sets the number of epochs
         named['max_minutes'] = t('report.time budget in minutes')
         values['max_epochs'] = run.summary.epochs or '?'
     facts += [(name, values[key]) for key, name in named.items() if key in values]

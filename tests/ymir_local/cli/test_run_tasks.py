@@ -276,7 +276,7 @@ def train_on_terminal(start, command, *arguments):
 
 def test_ctrl_c_leaves_the_terminal_clean(start, command, coco_folder, fake):
     """On a terminal of its own, Ctrl-C typed: one picture, no trace, the cursor visible again."""
-    master, process = train_on_terminal(start, command, coco_folder, *fake, 'curves=1')
+    master, process = train_on_terminal(start, command, coco_folder, *fake, 'curves=1', 'max_minutes=0.0')
     seen = read_terminal(master, (rb'mAP', rb'ETA \d', rb'epoch \d+/2000'), process)
     os.write(master, b'\x03')
     try:

@@ -53,6 +53,14 @@ def test_a_time_budget_and_the_epochs_that_came_of_it(tmp_path, images, class_na
     assert page.table('stage')[1][1] == '212'
 
 
+@pytest.mark.parametrize('text', ['0', '0.0', 'soon', ''])
+def test_no_time_budget_as_text(tmp_path, images, class_names, text):
+    task = runs.training(tmp_path / 'training', images, class_names, {'max_minutes': text, 'max_epochs': 77})
+    runs.finish(task)
+    words = ' '.join(report(task, tmp_path).text)
+    assert 'Time budget in minutes' not in words and re.search(r'Epochs.{0,50} 77 ', words)
+
+
 def test_the_model_on_the_validation_images(training, tmp_path, images, class_names):
     hint = 'ymir report RUN --evaluate'
     assert hint in report(training, tmp_path).html
