@@ -53,6 +53,7 @@ def write_plan(
         input_size=list(training.img_size),
         device=task.device,
         processes=task.num_processes,
+        samples_per_gpu=training.run.train_dataloader.batch_size,
         precision=training.precision,
         recipe=[list(row) for row in recipe],
         data=data_rows(splits),

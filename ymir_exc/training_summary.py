@@ -28,6 +28,7 @@ class TrainingSummary:
         input_size: width and height in pixels.
         device: ``cuda`` or ``cpu``.
         processes: how many train together.
+        samples_per_gpu: images a step and process, as set or chosen; 0: unknown.
         precision: for example ``float32`` or ``bfloat16``.
         recipe: name and value of what is done, in words.
         data: name, number or text for the training images, the same for the validation images.
@@ -52,6 +53,7 @@ class TrainingSummary:
     input_size: list[int] = field(default_factory=list)
     device: str = ''
     processes: int = 1
+    samples_per_gpu: int = 0
     precision: str = ''
     recipe: list[list[str]] = field(default_factory=list)
     data: list[list[Any]] = field(default_factory=list)
@@ -74,7 +76,7 @@ def _is_numbers(value: Any) -> bool:
 
 _CHECKS: Checks = {
     **dict.fromkeys(('model', 'config', 'device', 'precision'), (is_text, 'text')),
-    **dict.fromkeys(('processes', 'epochs', 'epoch', 'best_epoch'), (is_number, 'a number')),
+    **dict.fromkeys(('processes', 'samples_per_gpu', 'epochs', 'epoch', 'best_epoch'), (is_number, 'a number')),
     **dict.fromkeys(('started', 'updated', 'seconds'), (is_number, 'a number')),
     'class_names': (is_list(is_text), 'a list of texts'),
     'input_size': (is_list(is_number), 'a list of numbers'),

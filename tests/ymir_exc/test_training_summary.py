@@ -25,6 +25,7 @@ def test_what_is_written_is_read_again(tmp_path):
         model='yolov8_n',
         class_names=NAMES,
         input_size=[640, 480],
+        samples_per_gpu=4,
         recipe=[['model', '模型'], ['warm-up', '50 steps']],
         data=[['images used', 6, 2], ['width', '1, 2, 3', '']],
         class_objects=[[3, 1]] * len(NAMES),

@@ -100,6 +100,8 @@ def _facts(run: RunFiles, curves: Mapping[str, Curve]) -> list[tuple[Text, objec
         facts.append((t('report.classes'), len(run.class_names)))
     named = {'max_epochs': t('report.epochs'), 'samples_per_gpu': t('report.batch size per device')}
     values = dict(config)
+    if run.summary.samples_per_gpu:  # what 'auto' came to
+        values['samples_per_gpu'] = run.summary.samples_per_gpu
     if time_budget(config):  # the time budget sets the number of epochs
         named['max_minutes'] = t('report.time budget in minutes')
         values['max_epochs'] = run.summary.epochs or '?'

@@ -29,6 +29,11 @@ def task(tmp_path, monkeypatch):
     return task
 
 
+def set_params(task, **edits):
+    config = task.in_dir / 'config.yaml'
+    config.write_text(yaml.safe_dump({**yaml.safe_load(config.read_text()), **edits}))
+
+
 def train(task, text, values, keep=2):
     """A whole new training with the hook alone; gives the name of its config."""
     models = task.out_dir / 'models'
@@ -235,13 +240,12 @@ def test_the_summary_of_a_training_that_is_resumed_goes_on(task, monkeypatch, re
     earlier = TrainingSummary(started=5.0, seconds=60.0, epoch=3, best_epoch=2, best_metrics={'mAP': 0.5}, epochs=9)
     write_training_summary(task.out_dir, earlier)
     (task.out_dir / 'models' / 'last_checkpoint').write_text('resume.pth')
-    if resume:
-        config = task.in_dir / 'config.yaml'
-        config.write_text(yaml.safe_dump({**yaml.safe_load(config.read_text()), 'args_options': '--resume'}))
+    set_params(task, samples_per_gpu='auto', args_options='--resume' if resume else '')
     monkeypatch.setattr(ymir_training, 'train', lambda *_: train(task, NEW, [0.25]))
     ymir_training.main()
     summary = read_training_summary(task.out_dir)
     assert (summary.model, summary.epochs, summary.epoch) == ('yolov8_n', 2, 1)
+    assert summary.samples_per_gpu == 4  # of a short run
     assert ['images used', 4, 2] in summary.data
     assert (summary.started == 5.0, summary.seconds >= 60) == (resume, resume)
     (task.out_dir / 'training-summary.json').write_text('broken')
@@ -260,8 +264,7 @@ def test_a_model_is_trained_further_from_the_folder_that_it_will_be_written_to(t
         {'state_dict': {name: value * 0 + 2 for name, value in state.items()}, 'meta': {'mAP': 0.5, 'cfg': NEW}},
         weights,
     )
-    config = task.in_dir / 'config.yaml'
-    config.write_text(yaml.safe_dump({**yaml.safe_load(config.read_text()), 'pretrained_model_params': [str(weights)]}))
+    set_params(task, pretrained_model_params=[str(weights)])
     ymir_training.main()
     initial = load_checkpoint(task.out_dir / 'ymir_training' / 'initial_weights.pth')['state_dict']
     assert len(initial) == len(state) and all(bool((value == 2).all()) for value in initial.values())

@@ -53,6 +53,14 @@ def test_a_time_budget_and_the_epochs_that_came_of_it(tmp_path, images, class_na
     assert page.table('stage')[1][1] == '212'
 
 
+@pytest.mark.parametrize('known, shown', [(4, '4'), (0, 'auto')])
+def test_the_batch_that_was_chosen(tmp_path, images, class_names, known, shown):
+    task = runs.training(tmp_path / 'training', images, class_names, {'samples_per_gpu': 'auto'})
+    write_training_summary(task.out_dir, TrainingSummary(samples_per_gpu=known))
+    runs.finish(task)
+    assert re.search(rf'Batch size per device.{{0,50}} {shown} ', ' '.join(report(task, tmp_path).text))
+
+
 @pytest.mark.parametrize('text', ['0', '0.0', 'soon', ''])
 def test_no_time_budget_as_text(tmp_path, images, class_names, text):
     task = runs.training(tmp_path / 'training', images, class_names, {'max_minutes': text, 'max_epochs': 77})
