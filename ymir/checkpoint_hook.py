@@ -132,6 +132,7 @@ class YmirCheckpointHook(Hook):
                 'epoch': runner.epoch,
                 'iter': runner.iter,
                 'seed': runner.seed,
+                'samples_per_gpu': runner.train_dataloader.batch_size,
                 'experiment_name': runner.experiment_name,
                 'cfg': (self.models_dir / self.config_file).read_text(encoding='utf-8'),
                 'dataset_meta': dataset_meta,

@@ -30,7 +30,7 @@ from tmi.paths import PROJECT_ROOT
 from tmi.training.config import PlatformHooks, TrainingConfig, TrainingTask, config_text, modify_mmengine_config
 from tmi.training.image_cache import shared_image_cache
 from tmi.training.initial_weights import prepare_initial_weights
-from tmi.training.launch import choose_weights, find_resumption, resumed_optimizer, training_command
+from tmi.training.launch import choose_weights, find_resumption, read_kept, training_command
 from tmi.training.options import UserOptions, check_options, read_options
 from tmi.training.task_file import write_task
 from tmi.zoo.models import find_model
@@ -92,7 +92,7 @@ def main() -> None:
         models_dir=Path(env.output.models_dir),
         tensorboard_dir=Path(env.output.tensorboard_dir),
         pretrained=bool(weights.checkpoint if weights else 'load_from' in options or params.pretrained_model_params),
-        optimizer=resumed_optimizer(arguments, options, Path(env.output.models_dir)) if resuming else None,
+        **(read_kept(arguments, options, Path(env.output.models_dir))._asdict() if resuming else {}),
         hooks=HOOKS,
         file=task_dir / TASK_FILE,
         started=task_started(),

@@ -118,6 +118,7 @@ class TrainingTask:
         tensorboard_dir: Where curves go.
         pretrained: Whether it starts from a trained detector.
         optimizer: Type of the one that a resumed training goes on with; None to choose it.
+        samples_per_gpu: Images a step and process of a training that is resumed, kept for `auto`; None to choose them.
         hooks: What writes checkpoints and progress.
         file: Where `write_task` put this task; needed for a time budget.
         started: When the whole task began, as `time.monotonic` has it.
@@ -132,6 +133,7 @@ class TrainingTask:
     tensorboard_dir: Path
     pretrained: bool = False
     optimizer: str | None = None
+    samples_per_gpu: int | None = None
     hooks: PlatformHooks = PlatformHooks()
     file: Path | None = None
     started: float = field(default_factory=time.monotonic)
@@ -223,12 +225,14 @@ def modify_mmengine_config(cfg: Config, task: TrainingTask) -> TrainingConfig:
 def _recipe(task: TrainingTask, base: BaseRecipe, options: Mapping[str, Any]) -> Recipe:
     """Return the numbers of the run; what the user sets stays, and an option for the optimizer means the config's."""
     params = task.params
-    batch_size = params.samples_per_gpu
+    batch_size, reason = params.samples_per_gpu, ''
     if batch_size == AUTO:
-        own = params.schedule == PUBLIC
-        batch_size = (
-            base.batch_size if own else choose_batch_size(task.data.num_train, task.num_processes, params.max_epochs)
-        )
+        if task.samples_per_gpu:
+            batch_size, reason = task.samples_per_gpu, 'of the training that is resumed'
+        elif params.schedule == PUBLIC:
+            batch_size, reason = base.batch_size, "the config's"
+        else:
+            batch_size = choose_batch_size(task.data.num_train, task.num_processes, params.max_epochs)
     optimizer = task.optimizer
     if any(key.startswith('optim_wrapper.optimizer') for key in options):
         optimizer = base.optimizer
@@ -243,7 +247,7 @@ def _recipe(task: TrainingTask, base: BaseRecipe, options: Mapping[str, Any]) ->
         None if params.val_interval == AUTO else params.val_interval,
     )
     if params.samples_per_gpu == AUTO:
-        reason = "the config's" if params.schedule == PUBLIC else f'chosen for {recipe.total_iters} steps'
+        reason = reason or f'chosen for {recipe.total_iters} steps'
         recipe = replace(recipe, reasons={**recipe.reasons, 'images a step': reason})
     return recipe
 

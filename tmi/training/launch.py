@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmyolo.utils.checkpoint import CheckpointError, read_as_data
 from tmi.devices import available_cpus
@@ -50,8 +50,21 @@ def _resume_argument(arguments: Sequence[str]) -> tuple[range, str]:
     return range(0), ''
 
 
-def resumed_optimizer(arguments: Sequence[str], options: Mapping[str, Any], models_dir: Path) -> str | None:
-    """Return the optimizer with whose state a training goes on, which no other can take over.
+class Kept(NamedTuple):
+    """What a resumed training keeps of the earlier one, whatever its length would choose.
+
+    Args:
+        optimizer: 'AdamW' or 'SGD'; no other can take over its state. None where there is no such state to be read,
+            which the training itself reports.
+        samples_per_gpu: Images a step and process, by which steps are counted; None if the checkpoint has none.
+    """
+
+    optimizer: str | None = None
+    samples_per_gpu: int | None = None
+
+
+def read_kept(arguments: Sequence[str], options: Mapping[str, Any], models_dir: Path) -> Kept:
+    """Return what a training keeps that goes on from an earlier one.
 
     Args:
         arguments: Of tools/train.py.
@@ -59,15 +72,19 @@ def resumed_optimizer(arguments: Sequence[str], options: Mapping[str, Any], mode
         models_dir: Where an earlier training left its state.
 
     Returns:
-        'AdamW' or 'SGD'; None where there is no such state to be read, which the training itself reports.
+        What the checkpoint says.
     """
     file = _resume_argument(arguments)[1] or options.get('load_from')
     try:
         path = Path(file or (models_dir / 'last_checkpoint').read_text(encoding='utf-8').strip())
-        (group, *_) = read_as_data(path)['optimizer']['param_groups']
+        checkpoint = read_as_data(path)
+        (group, *_) = checkpoint['optimizer']['param_groups']
+        optimizer = 'AdamW' if 'betas' in group else 'SGD'
     except (CheckpointError, OSError, LookupError, TypeError, ValueError):
-        return None
-    return 'AdamW' if 'betas' in group else 'SGD'
+        return Kept()
+    meta = checkpoint.get('meta')
+    batch_size = meta.get('samples_per_gpu') if isinstance(meta, dict) else None
+    return Kept(optimizer, batch_size if isinstance(batch_size, int) and batch_size > 0 else None)
 
 
 def choose_weights(params: TrainingSettings, stem: str, weights_dir: str) -> InitialWeights:

@@ -32,7 +32,7 @@ def make_runner(task, precisions=None):
         experiment_name='test',
         model=model,
         work_dir=str(task.out_dir / 'models'),
-        train_dataloader=SimpleNamespace(dataset=SimpleNamespace(metainfo={'classes': ('one', 'two')})),
+        train_dataloader=SimpleNamespace(dataset=SimpleNamespace(metainfo={'classes': ('one', 'two')}), batch_size=8),
         val_evaluator=SimpleNamespace(metrics=[SimpleNamespace(class_precisions=precisions)]),
         message_hub=MessageHub.get_instance('checkpoint-hook-test'),
         optim_wrapper=OptimWrapper(torch.optim.SGD(model.parameters(), 0.1)),

@@ -5,7 +5,7 @@ import torch
 
 from tmi.devices import CPU_PROCESSES_VARIABLE, cpu_processes, find_device
 from tmi.errors import TaskError
-from tmi.training.launch import find_resumption, resumed_optimizer
+from tmi.training.launch import Kept, find_resumption, read_kept
 from ymir.errors import code_of
 
 
@@ -57,12 +57,20 @@ def test_the_number_of_cpu_processes(text, monkeypatch):
     assert code_of(caught.value) == 300001
 
 
-@pytest.mark.parametrize('optimizer, found', [(torch.optim.SGD, 'SGD'), (torch.optim.AdamW, 'AdamW')])
+@pytest.mark.parametrize(
+    'optimizer, meta, found',
+    [
+        (torch.optim.SGD, {}, Kept('SGD')),
+        (torch.optim.AdamW, {'meta': {'samples_per_gpu': 8}}, Kept('AdamW', 8)),
+        (torch.optim.SGD, {'meta': {'samples_per_gpu': 0}}, Kept('SGD')),
+        (torch.optim.SGD, {'meta': 'unknown'}, Kept('SGD')),
+    ],
+)
 @pytest.mark.parametrize('way', ['last_checkpoint', 'auto', '--resume', '--resume=', 'load_from'])
-def test_a_resumed_training_keeps_its_optimizer(tmp_path, optimizer, found, way):
+def test_a_resumed_training_keeps_its_optimizer_and_its_batch(tmp_path, optimizer, meta, found, way):
     file = tmp_path / 'resume.pth'
     state = optimizer([torch.nn.Parameter(torch.zeros(1))], lr=0.1).state_dict()
-    torch.save({'state_dict': {}, 'optimizer': state}, file)
+    torch.save({'state_dict': {}, 'optimizer': state, **meta}, file)
     (tmp_path / 'last_checkpoint').write_text(str(file) if way in ('last_checkpoint', 'auto') else '/missing.pth')
     arguments = {
         'auto': ['--resume', 'auto'],
@@ -70,6 +78,6 @@ def test_a_resumed_training_keeps_its_optimizer(tmp_path, optimizer, found, way)
         '--resume=': ['--amp', f'--resume={file}'],
     }.get(way, ['--resume'])
     options = {'load_from': str(file)} if way == 'load_from' else {}
-    assert resumed_optimizer(arguments, options, tmp_path) == found
+    assert read_kept(arguments, options, tmp_path) == found
     file.write_bytes(b'broken')
-    assert resumed_optimizer(arguments, options, tmp_path) is None
+    assert read_kept(arguments, options, tmp_path) == Kept()

@@ -253,6 +253,17 @@ def test_the_summary_of_a_training_that_is_resumed_goes_on(task, monkeypatch, re
     assert read_training_summary(task.out_dir).best_metrics == {'mAP': 0.25}
 
 
+@pytest.mark.parametrize('setting, batch_size', [('auto', 8), (2, 2)])
+def test_a_resumed_training_of_another_length_keeps_its_batch(task, monkeypatch, setting, batch_size):
+    monkeypatch.setattr(ymir_training, 'train', lambda *_: None)
+    train(task, NEW, [0.25])  # with 8 images a step
+    set_params(task, samples_per_gpu=setting, args_options='--resume')
+    ymir_training.main()
+    run = Config.fromfile(task.out_dir / 'ymir_training' / 'run_config.py')
+    assert run.train_dataloader.batch_size == batch_size  # 'auto' would choose 4
+    assert read_training_summary(task.out_dir).samples_per_gpu == batch_size
+
+
 def test_a_model_is_trained_further_from_the_folder_that_it_will_be_written_to(task, monkeypatch):
     """Its weights are read before anything of the earlier training may go."""
     models = task.out_dir / 'models'
