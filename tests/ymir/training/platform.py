@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.warm_python import warm_python
+from tmi.checkpoint_io import load_checkpoint
 from ymir import ymir_training
 from ymir_exc import settings
 from ymir_local.demo.sample_data import generate
@@ -82,6 +83,20 @@ def read_monitor(task: Task) -> tuple[float, int, int, str]:
     percent, state = float(columns[2]), int(columns[3])
     assert 0 <= percent <= 1 and state in range(5)
     return percent, state, int(columns[4]) if len(columns) > 4 else 0, columns[5] if len(columns) > 5 else ''
+
+
+def resumable_epoch(task: Task) -> int:
+    """Return the epoch that `--resume` goes on from, 0 for none; it is the one of stage `last` or the one before.
+
+    The epoch of a training killed between result.yaml and resume.pth is trained again. In the other order it would
+    count as done without a stage.
+    """
+    models = task.out_dir / 'models'
+    is_left = (models / 'last_checkpoint').exists()
+    epoch = load_checkpoint(models / 'resume.pth')['meta']['epoch'] if is_left else 0
+    weights = check_result(task)['model_stages']['last']['files'][0]
+    assert load_checkpoint(models / weights)['meta']['epoch'] - epoch in (0, 1)
+    return epoch
 
 
 def check_result(task: Task) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from ymir_exc import settings
 from ymir_exc.training_summary import TrainingSummary, read_training_summary, write_training_summary
 
 from .hook_runs import CONFIG, Death, Killed, make_hook, make_runner, validate
-from .platform import check_result, tiny_task
+from .platform import check_result, resumable_epoch, tiny_task
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_an_end_between_any_two_changes_on_the_disk(task, keep, monkeypatch):
     models = task.out_dir / 'models'
     values = [0.1, 0.3, 0.2]
     death = Death(monkeypatch)
-    deaths = 0
+    deaths, behind = 0, set()
     while True:
         death.changes_left = -1
         for path in (*models.glob('*'), *task.out_dir.glob('training-summary.json')):
@@ -111,6 +111,7 @@ def test_an_end_between_any_two_changes_on_the_disk(task, keep, monkeypatch):
         if (models / 'result.yaml').exists():
             for stage in check_result(task)['model_stages'].values():
                 load_checkpoint(models / stage['files'][0])
+            behind.add(runner.epoch - resumable_epoch(task))
             # A restart goes on and ends in the same order.
             validate(make_hook(keep), runner, 0.9)
             assert read_training_summary(task.out_dir).best_epoch == runner.epoch
@@ -118,7 +119,7 @@ def test_an_end_between_any_two_changes_on_the_disk(task, keep, monkeypatch):
             assert named == {path.name for path in models.glob('epoch_*.pth')}
         else:
             assert deaths <= 2
-    assert deaths > 5 * len(values)
+    assert deaths > 5 * len(values) and behind == {0, 1}
 
 
 def test_a_resumed_training_does_not_take_over_the_plan_of_the_earlier_one(task):
