@@ -19,6 +19,7 @@ import os
 import stat
 import struct
 import tempfile
+from typing import Any
 
 import numpy as np
 from mmengine.dist import get_rank
@@ -124,9 +125,9 @@ class ImageCache:
             raise ValueError('the file is no image cache')
         return cls(os.open(path, os.O_RDWR | os.O_CLOEXEC))
 
-    def __del__(self) -> None:
-        with contextlib.suppress(OSError):
-            os.close(self._fd)
+    def __del__(self, suppress: Any = contextlib.suppress, close: Any = os.close) -> None:
+        with suppress(OSError):  # arguments, as the modules may be gone when Python ends
+            close(self._fd)
 
     @property
     def num_images(self) -> int:

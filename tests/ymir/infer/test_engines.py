@@ -262,7 +262,10 @@ def test_an_export_that_was_killed_leaves_nothing_that_is_used(predictor, plan, 
         patch.setattr(choice, 'export_network', killed)
         process = os.fork()
         if not process:
-            use_engine(predictor, plan(), tmp_path, 0, loaded[0])
+            try:
+                use_engine(predictor, plan(), tmp_path, 0, loaded[0])
+            finally:
+                os._exit(1)  # else it would go on as a second run of the tests
     assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGKILL
     assert [path.name for path in (tmp_path / ENGINE_FOLDER).iterdir()] == [NETWORK_FILE]
     monkeypatch.setattr(os, 'getppid', iter((1, 2)).__next__)
