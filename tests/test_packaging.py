@@ -137,6 +137,7 @@ def test_an_installed_package_finds_its_configs_and_models(site, tmp_path):
     assert done.stdout.splitlines()[-3:] == [str(site / 'mmyolo/__init__.py'), 'True', 'True']
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_an_installed_command_lists_and_trains_models(wheel, tmp_path):
     """In an environment that has the wheel and, from that of the tests, the packages that it needs."""

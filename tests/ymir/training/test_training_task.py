@@ -355,7 +355,8 @@ train.main()
 """
 
 
-@pytest.mark.parametrize('kills', [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize('kills', [3, 20])
 def test_a_kill_at_any_instant_leaves_a_usable_result(kills, tmp_path):
     """The first kill goes through start.py, the others hit the training process, which has its imports behind it."""
     rng = random.Random(0)
