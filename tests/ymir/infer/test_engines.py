@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import signal
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -175,6 +176,30 @@ def test_no_engine_reports_its_use(predictor, loaded, tmp_path):
     for start in SESSIONS.values():
         start(tmp_path / 'a.onnx', 1)
     assert sys.modules['openvino_telemetry'] is None and not [name for name in sys.modules if 'telemetry.' in name]
+
+
+SIGNAL_AFTER_SESSIONS = """
+import faulthandler, gc, os, signal, sys
+from tmi.inference.engines.sessions import SESSIONS
+
+faulthandler.enable()  # which gives signal handlers a stack of their own, as pytest does
+first, second = (SESSIONS[sys.argv[2]](sys.argv[1], 1) for _ in range(2))
+del first
+gc.collect()
+del second
+gc.collect()
+signal.signal(signal.SIGUSR1, lambda *_: print('handled'))
+os.kill(os.getpid(), signal.SIGUSR1)
+"""
+
+
+@pytest.mark.parametrize('engine', SESSIONS)
+def test_signals_are_handled_after_sessions_have_ended(engine, predictor, loaded, tmp_path):
+    predictor.predict(*loaded)
+    export_network(predictor.network(False), predictor.network_input(loaded[0][:1]), tmp_path / 'a.onnx')
+    command = [sys.executable, '-c', SIGNAL_AFTER_SESSIONS, tmp_path / 'a.onnx', engine]
+    done = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, 'handled\n'), done.stderr
 
 
 @pytest.mark.parametrize('engine', SESSIONS)

@@ -4,9 +4,11 @@ All compute in fp32. Each process has its own session with the threads of its pl
 cores, which belong to the other processes too, nor bind its threads to cores, which would be the same ones in each.
 """
 
+import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,11 +41,7 @@ def onnxruntime_session(file: Path, threads: int) -> Session:
 
 def openvino_session(file: Path, threads: int) -> Session:
     """Load a network into OpenVINO; see `onnxruntime_session`."""
-    # Importing openvino would report the import over the network if its package for that could be imported.
-    sys.modules.setdefault('openvino_telemetry', None)
-    import openvino
-
-    core = openvino.Core()
+    core = _openvino_core()
     settings = {
         'INFERENCE_NUM_THREADS': threads,
         'NUM_STREAMS': 1,
@@ -58,6 +56,21 @@ def openvino_session(file: Path, threads: int) -> Session:
         return [results[place] for place in range(len(results))]
 
     return run
+
+
+@functools.cache
+def _openvino_core() -> Any:
+    """Return the one core of this process.
+
+    Each core takes the place of the stack that signal handlers run on, and puts back what it found when it goes. With
+    two of them that may be what the other has freed, and the next signal, such as the end of a loader process, ends
+    this one.
+    """
+    # Importing openvino would report the import over the network if its package for that could be imported.
+    sys.modules.setdefault('openvino_telemetry', None)
+    import openvino
+
+    return openvino.Core()
 
 
 SESSIONS = {'onnxruntime': onnxruntime_session, 'openvino': openvino_session}
