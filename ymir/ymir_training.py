@@ -30,10 +30,11 @@ from tmi.paths import PROJECT_ROOT
 from tmi.training.config import PlatformHooks, TrainingConfig, TrainingTask, config_text, modify_mmengine_config
 from tmi.training.image_cache import shared_image_cache
 from tmi.training.initial_weights import prepare_initial_weights
-from tmi.training.launch import choose_weights, find_resumption, read_kept, training_command
+from tmi.training.launch import find_resumption, read_kept, training_command
 from tmi.training.options import UserOptions, check_options, read_options
 from tmi.training.task_file import write_task
 from tmi.zoo.models import find_model
+from tmi.zoo.weights import choose_training_weights
 from ymir.checkpoint_hook import remove_temporary_files
 from ymir.data import prepare_training_data, print_table
 from ymir.environment import configure_logging, prepare_environment
@@ -82,7 +83,9 @@ def main() -> None:
     with blame_options(user_options):
         weights = None
         if not resuming and 'load_from' not in options:
-            weights = choose_weights(params, model.stem, env.input.models_dir)
+            weights = choose_training_weights(
+                params.pretrained_model_params, model.stem, params.pretrained == 'auto', env.input.models_dir
+            )
     task = TrainingTask(
         params=params,
         model=model,

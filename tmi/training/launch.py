@@ -1,4 +1,4 @@
-"""How a training is started: from which weights, whether it goes on from an earlier one, with which command."""
+"""How a training is started: whether it goes on from an earlier one, what it keeps of that, with which command."""
 
 import logging
 import os
@@ -10,9 +10,7 @@ from typing import Any, NamedTuple
 from mmyolo.utils.checkpoint import CheckpointError, read_as_data
 from tmi.devices import available_cpus
 from tmi.paths import TOOLS_ROOT
-from tmi.settings import TrainingSettings
 from tmi.training.config import TrainingTask
-from tmi.zoo.weights import InitialWeights, choose_training_weights
 
 logger = logging.getLogger('tmi')
 
@@ -85,20 +83,6 @@ def read_kept(arguments: Sequence[str], options: Mapping[str, Any], models_dir: 
     meta = checkpoint.get('meta')
     batch_size = meta.get('samples_per_gpu') if isinstance(meta, dict) else None
     return Kept(optimizer, batch_size if isinstance(batch_size, int) and batch_size > 0 else None)
-
-
-def choose_weights(params: TrainingSettings, stem: str, weights_dir: str) -> InitialWeights:
-    """Choose what a training starts from.
-
-    Args:
-        params: Of the task.
-        stem: Of the config file of its model.
-        weights_dir: Where weight files with relative paths lie.
-
-    Returns:
-        The choice, which the log says.
-    """
-    return choose_training_weights(params.pretrained_model_params, stem, params.pretrained == 'auto', weights_dir)
 
 
 def training_command(
