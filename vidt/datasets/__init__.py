@@ -1,0 +1,1 @@
+"""What the training images of ViDT go through."""

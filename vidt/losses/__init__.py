@@ -1,0 +1,1 @@
+"""Matching of predictions with objects and the losses that follow from it."""
