@@ -6,8 +6,8 @@ Three sides, measured in turn in one process, `--rounds` times; medians are prin
 
 - bare eager: the model as built, fp32, one batch that stays in memory: forward, loss, backward, optimizer step;
 - bare step: the same in the precision and memory format of the training;
-- training: one epoch of the executor's own config through mmengine's Runner: loader processes, augmentation, moving
-  average of the weights, schedule and all hooks but those that write files.
+- training: one epoch of the executor's own config through mmengine's Runner: loader processes, augmentation, image
+  cache (`--cache`), moving average of the weights, schedule and all hooks but those that write files.
 
 What they compute is compared on one batch of the loader: the loss of all three must agree up to the precision. Beside
 the images per second stands the CPU time that the training process, without its loaders, spends on an image: it tells
@@ -38,6 +38,7 @@ from mmyolo.utils import register_all_modules
 from tmi.devices import available_cpus
 from tmi.training.config import TrainingTask, modify_mmengine_config
 from tmi.training.data import TrainingData
+from tmi.training.image_cache import shared_image_cache
 from tmi.zoo.models import find_model
 from ymir.params import TrainingParams, load_params
 from ymir_local.demo.sample_data import CLASS_NAMES, generate
@@ -83,8 +84,8 @@ def write_data(folder: Path, num_images: int) -> TrainingData:
     return TrainingData(path, val_file, tuple((image.width, image.height) for image in images))
 
 
-def make_config(folder: Path, data: TrainingData, options: argparse.Namespace) -> Config:
-    """Return the executor's training config, without what writes files for the platform."""
+def make_config(folder: Path, data: TrainingData, options: argparse.Namespace) -> tuple[TrainingTask, Config]:
+    """Return a task and the executor's training config for it, without what writes files for the platform."""
     params = load_params(
         TrainingParams,
         {
@@ -95,6 +96,7 @@ def make_config(folder: Path, data: TrainingData, options: argparse.Namespace) -
             'max_epochs': options.rounds + 1,
             'precision': options.precision,
             'workers_per_gpu': options.workers,
+            'cache': options.cache,
         },
     )
     model = find_model(params.model_name)
@@ -123,7 +125,7 @@ def make_config(folder: Path, data: TrainingData, options: argparse.Namespace) -
         cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None
     cfg.test_dataloader = cfg.test_evaluator = cfg.test_cfg = None
     cfg.work_dir, cfg.log_level = str(folder / 'work'), 'ERROR'
-    return cfg
+    return task, cfg
 
 
 class BareStep:
@@ -183,7 +185,7 @@ def synchronize() -> None:
 class MeasureHook(Hook):
     """Measures every epoch, and after it the bare steps, while the loader rests.
 
-    The first epoch, in which the images are decoded for the first time, does not count.
+    The first epoch, in which the images are decoded and cached, does not count.
 
     Args:
         batch_size: Images of a step.
@@ -248,14 +250,16 @@ def main() -> None:
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--workers', type=int, default=2, help='loader processes')
     parser.add_argument('--precision', default='auto')
+    parser.add_argument('--cache', default='auto', help='of decoded images, as the key `cache` of a training')
     parser.add_argument('--validation', action='store_true', help='validate a tenth of the images after every epoch')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     options = parser.parse_args()
     register_all_modules()
     logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory() as name:
-        cfg = make_config(Path(name), write_data(Path(name), options.images), options)
-        Runner.from_cfg(cfg).train()
+        task, cfg = make_config(Path(name), write_data(Path(name), options.images), options)
+        with shared_image_cache(cfg, task, []):
+            Runner.from_cfg(cfg).train()
     seconds = {
         side: [statistics.median(values) for values in zip(*rounds)] for side, rounds in MeasureHook.results.items()
     }

@@ -24,7 +24,7 @@ from tmi.settings import TrainingSettings
 from tmi.training.data import TrainingData
 from tmi.training.examination import MAX_IMAGES
 from tmi.training.fused_optimizer import use_fused_optimizer
-from tmi.training.loader_workers import first_workers
+from tmi.training.loader_workers import NICENESS, first_workers
 from tmi.training.options import apply_options, read_options
 from tmi.training.precision import resolve_precision, set_precision
 from tmi.zoo.models import ZooModel
@@ -279,7 +279,12 @@ def _set_loaders(cfg: ConfigDict, task: TrainingTask, batch_size: int) -> None:
 def _set_length(cfg: ConfigDict, task: TrainingTask, recipe: Recipe) -> None:
     params = task.params
     cfg.max_epochs, cfg.base_lr = recipe.epochs, recipe.lr
-    cfg.train_cfg.update(type='TaskTrainLoop', max_epochs=recipe.epochs, val_interval=recipe.val_interval)
+    cfg.train_cfg.update(
+        type='TaskTrainLoop',
+        max_epochs=recipe.epochs,
+        val_interval=recipe.val_interval,
+        worker_niceness=NICENESS[task.device],
+    )
     cfg.train_cfg.pop('dynamic_intervals', None)
     is_scaled = params.val_interval == AUTO and params.schedule == AUTO
     if recipe.close_mosaic_epochs and recipe.val_interval > 1 and not is_scaled:

@@ -3,6 +3,7 @@
 import functools
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ FIRST_WORKERS = {'cpu': 2, 'cuda': 8}  # where the number is to follow from what
 WORKER_BYTES = 500 * 1024**2  # a guess, until a worker can be looked at
 # Of the free memory that workers may take.
 MEMORY_SHARE = 0.5
+# How much workers give way (the nice value) where the model computes on the same cores as they: on 2 cores a training
+# at 320 px went from 0.80 to 0.92 of a step without loaders. With a GPU they keep the usual 0.
+NICENESS = {'cpu': 15, 'cuda': 0}
 
 
 def max_workers(num_processes: int) -> int:
@@ -78,6 +82,26 @@ def set_workers(loader: DataLoader, count: int, seed_offset: int) -> None:
     if isinstance(init, functools.partial) and 'seed' in init.keywords:
         changes = {'num_workers': count, 'seed': init.keywords['seed'] + seed_offset}
         loader.worker_init_fn = functools.partial(init.func, *init.args, **{**init.keywords, **changes})
+
+
+def give_way(loader: DataLoader, niceness: int) -> None:
+    """Let the workers of a loader compute only where the training leaves cores idle, or waits for them.
+
+    Args:
+        loader: Before its first epoch.
+        niceness: Added to that of the training process, 0 to 19.
+    """
+    init = loader.worker_init_fn
+    keywords = init.keywords if isinstance(init, functools.partial) else {}
+    function = init.func if isinstance(init, functools.partial) else init
+    # `seed` stays a keyword, for `set_workers`.
+    loader.worker_init_fn = functools.partial(_init_with_niceness, niceness, function, **keywords)
+
+
+def _init_with_niceness(niceness: int, init: Callable[..., None] | None, worker_id: int, **keywords: Any) -> None:
+    os.nice(niceness)
+    if init is not None:
+        init(worker_id, **keywords)
 
 
 class WorkerTimes:

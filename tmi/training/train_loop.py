@@ -9,6 +9,8 @@ from mmengine.runner import EpochBasedTrainLoop
 from mmengine.runner.utils import calc_dynamic_intervals
 from torch import nn
 
+from tmi.training.loader_workers import give_way
+
 
 @dataclass(frozen=True)
 class StepTimes:
@@ -39,12 +41,15 @@ class TaskTrainLoop(EpochBasedTrainLoop):
 
     Args:
         *args: Of mmengine's loop.
+        worker_niceness: How much the loader's workers give way to the training, see `give_way`.
         **kwargs: Of mmengine's loop.
     """
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args, worker_niceness: int = 0, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.times = StepTimes()
+        if worker_niceness:
+            give_way(self.dataloader, worker_niceness)
 
     def set_length(
         self,

@@ -1,6 +1,7 @@
 """What a training says about who waits for whom, and how the number of workers follows it."""
 
 import functools
+import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +11,7 @@ from mmengine.hooks import Hook
 from torch.utils.data import DataLoader
 
 from tmi.training import loader_workers, throughput_hook, train_loop
-from tmi.training.loader_workers import WorkerTimes, first_workers, more_workers, set_workers
+from tmi.training.loader_workers import WorkerTimes, first_workers, give_way, more_workers, set_workers
 from tmi.training.throughput_hook import ThroughputHook
 
 from .simulated import Clock, Machine, Runner
@@ -135,3 +136,23 @@ def test_a_real_loader_gets_other_workers_with_other_random_numbers(monkeypatch)
     assert len({worker.pid for worker in loader._iterator._workers}) == 2
     assert times.read()[1] == 16 and not set(first) & set(second)
     loader._iterator._shutdown_workers()
+
+
+class Niceness(Numbers):
+    """Tells how its worker runs, and a random number."""
+
+    def prepare_data(self, index):
+        return os.nice(0), np.random.random()
+
+
+@pytest.mark.parametrize('seeded', [True, False])
+def test_workers_give_way_to_a_training_on_the_same_cores(seeded):
+    init = functools.partial(worker_init_fn, num_workers=1, rank=0, seed=3) if seeded else None
+    read = []
+    for niceness in (0, 5):
+        loader = DataLoader(Niceness(serialize_data=False), 8, num_workers=1, worker_init_fn=init)
+        if niceness:
+            give_way(loader, niceness)
+        read += [(levels.tolist(), numbers.tolist()) for levels, numbers in loader]
+    assert read[0][0] == [os.nice(0)] * 8 and read[1][0] == [min(os.nice(0) + 5, 19)] * 8
+    assert not seeded or read[0][1] == read[1][1]
