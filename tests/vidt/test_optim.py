@@ -1,8 +1,11 @@
 """Groups of the optimizer, and the learning rate over the epochs."""
 
+import pytest
 import torch
+from mmengine.optim import CosineAnnealingLR, LinearLR, MultiStepLR
 from torch import nn
 
+from tests.vidt.recipe import recipe
 from vidt.optim import ViDTOptimWrapperConstructor
 
 
@@ -44,3 +47,37 @@ def test_three_groups():
     ]
     assert wrapper.clip_grad_kwargs == {'max_norm': 0.1}
     assert cfg['optimizer']['type'] == 'AdamW'  # the config stays as it is
+
+
+RUNS = recipe('lr')['runs']
+
+
+def rates(epochs, lr, *schedulers):
+    """The learning rate of each epoch, with schedulers given as (class, options)."""
+    optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr)
+    steps = [scheduler(optimizer, **options) for scheduler, options in schedulers]
+    used = []
+    for _ in range(epochs):
+        used.append(optimizer.param_groups[0]['lr'])
+        optimizer.step()
+        for step in steps:
+            step.step()
+    return used
+
+
+@pytest.mark.parametrize('run', RUNS, ids=lambda run: ' '.join(f'{key}={v}' for key, v in run['arguments'].items()))
+def test_published_learning_rates(run):
+    """Ours are the published ones without their lag: there the rate of an epoch is used in the next one."""
+    options = {'lr': 1e-4, 'sched': 'warmupcos', 'warmup_epochs': 0, **run['arguments']}
+    epochs, published = options['epochs'], run['used_in_epoch']
+    if options['sched'] == 'step':
+        schedulers = [(MultiStepLR, dict(milestones=range(options['lr_drop'], epochs, options['lr_drop']), gamma=0.1))]
+    else:
+        schedulers = [(CosineAnnealingLR, dict(T_max=epochs, eta_min=1e-7))]
+    warm_up = options['warmup_epochs']
+    if warm_up:  # rises beside the cosine, which does not wait for its end
+        schedulers.append((LinearLR, dict(start_factor=0.01, begin=0, end=warm_up + 1)))
+    ours = rates(epochs, options['lr'], *schedulers)
+    # beside a warm-up the lowest rate takes part in it too
+    assert ours[warm_up:-1] == pytest.approx(published[warm_up + 1 :], rel=1e-6, abs=3e-7 if warm_up else 0)
+    assert ours[0] == pytest.approx(published[0])
