@@ -7,6 +7,7 @@ import torch
 
 from tests.goldens import vidt_adapter
 from tests.vidt.recipe import recipe
+from vidt.models.swin_ram import ARCHS, SwinWithRAM
 
 SPEC = dict(
     method='vidt',
@@ -33,6 +34,8 @@ def differences(value, mean, std, largest):
     """What of a tensor is not as drawn from the same distribution: five standard errors, of 1000 values 8 %."""
     numbers = value.detach().double()
     count = numbers.numel()
+    if count == 1:  # a draw of its own, but not 0
+        return '' if 0 < abs(float(numbers)) <= 0.0625 else f'{float(numbers):.5f}'
     if std == 0:
         same = abs(numbers.mean() - mean) < 1e-4 and abs(numbers.abs().max() - largest) < 1e-4
         return '' if same and (numbers == numbers.flatten()[0]).all() else 'is not that constant'
@@ -73,7 +76,8 @@ def test_published_sampling_offsets():
 
 @pytest.mark.parametrize('arch', ['nano', 'tiny', 'small', 'base'])
 def test_published_rates_of_stochastic_depth(arch):
-    with torch.device('meta'):
-        backbone = vidt_adapter.MODELS.build(dict(type='SwinWithRAM', arch=arch))
+    _, depths, _, rate = ARCHS[arch]
+    narrow = {'embed_dims': 8, 'depths': depths, 'num_heads': (1, 1, 1, 1), 'drop_path_rate': rate}
+    backbone = SwinWithRAM(narrow)
     rates = [[block.drop_path for block in layer.blocks] for layer in backbone.layers]
     assert rates == [pytest.approx(stage, abs=1e-6) for stage in recipe('droppath')[arch]]

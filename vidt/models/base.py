@@ -78,8 +78,12 @@ class TokenDetector(BaseDetector):
     def loss(self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample]) -> dict[str, Tensor]:
         """Return the weighted losses, and numbers for the log, of a batch from the data preprocessor."""
         outputs = self.forward_levels(batch_inputs, self._valid(batch_inputs, batch_data_samples))
+        return self.criterion.weighted(self._losses(outputs, batch_inputs, batch_data_samples))
+
+    def _losses(self, outputs: Outputs, batch_inputs: Tensor, batch_data_samples: list[DetDataSample]) -> Outputs:
+        """Return the losses of the outputs before their weights."""
         targets = [_target(sample) for sample in batch_data_samples]
-        return self.criterion.weighted(self.criterion(outputs, targets, tuple(batch_inputs.shape[2:])))
+        return self.criterion(outputs, targets, tuple(batch_inputs.shape[2:]))
 
     def predict(
         self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample], rescale: bool = True
@@ -125,5 +129,6 @@ def _target(sample: DetDataSample) -> dict[str, Tensor]:
     low, high = (boxes / size).split(2, 1)
     target = {'labels': objects.labels, 'boxes': torch.cat([(low + high) / 2, high - low], 1)}
     if 'masks' in objects:
-        target['masks'] = objects.masks.to_tensor(torch.bool, boxes.device)
+        masks = objects.masks.to_tensor(torch.bool, boxes.device)
+        target['masks'] = masks[:, :height, :width]  # the preprocessor may have padded them as the images
     return target
