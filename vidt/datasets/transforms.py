@@ -140,7 +140,8 @@ def _resize_part(image: np.ndarray, shape: tuple[int, int], crop: tuple[int, int
         return np.ascontiguousarray(image[top : top + height, left : left + width])
     y, x = (old / new for old, new in zip(image.shape[:2], shape))
     region = (left * x, top * y, min((left + width) * x, image.shape[1]), min((top + height) * y, image.shape[0]))
-    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR, box=region))
+    part = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR, box=region)
+    return np.array(part)  # a copy, which may be written to
 
 
 def _keep_objects(results: dict[str, Any], keep: np.ndarray) -> None:

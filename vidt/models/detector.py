@@ -31,7 +31,8 @@ class ViDT(TokenDetector):
         iou_aware: Whether a head predicts the overlap with the object, for training only.
         token_label: Whether the patches are classified in training, which needs masks of the objects.
         mask_vectors: Whether a head predicts a code of the object's mask, which training needs.
-        token_classes: Classes of the patches; None for `num_classes`.
+        token_classes: Outputs of a patch; None for one more than `num_classes`, the first of which is any object. Public
+            files have as many as classes, and what has class 0 counts as no object.
         criterion: Config of the losses.
         max_detections: How many boxes are predicted at most.
         channels: Width of the decoder.
@@ -70,7 +71,7 @@ class ViDT(TokenDetector):
         self.aux_loss = aux_loss
         self.epff = epff
         self.token_label = token_label
-        labels = (token_classes or num_classes) if token_label else 0
+        labels = (token_classes or num_classes + 1) if token_label else 0
         self.transformer = DeformableTransformer(num_decoder_layers, channels, feedforward_channels, labels)
         levels = num_decoder_layers + 1
 
