@@ -74,7 +74,7 @@ def is_without_neck(spec):
 
 
 def criterion_of(spec):
-    return ViDTCriterion(spec['num_classes'], background=is_without_neck(spec))
+    return ViDTCriterion(spec['num_classes'], background=is_without_neck(spec), first_token_class=0)
 
 
 def match(spec, outputs, targets):

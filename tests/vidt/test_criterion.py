@@ -167,6 +167,20 @@ def test_boxes_alone_teach_no_masks(more, named):
         ViDTCriterion(5)(outputs, targets)
 
 
+def test_outputs_of_tokens():
+    logits, boxes, targets = masked((3, 1))
+    outputs = {**outputs_of(logits, boxes), 'enc_tokens': [torch.randn(2, 5, 6, 6)]}
+
+    def focal(**options):
+        return ViDTCriterion(5, **options)(outputs, targets)['loss_token_focal']
+
+    assert focal() == focal(first_token_class=1) != focal(first_token_class=0)
+    outputs['enc_tokens'] = [torch.randn(2, 5, 6, 5)]
+    assert focal() == focal(first_token_class=0)
+    with pytest.raises(ValueError, match='5 outputs, too few for 5 classes: set token_classes of the model to 6'):
+        focal(first_token_class=1)
+
+
 def test_half_precision_is_left():
     logits, boxes, targets = seeded(2, 2, 8, (4, 2))
     with torch.autocast('cpu', torch.bfloat16):

@@ -43,6 +43,8 @@ class ViDTCriterion:
         no_object_weight: Weight of "no object" in the cross-entropy.
         alpha: Weight of positives in the focal loss.
         vector_factor: Factor within the loss of the mask vectors.
+        first_token_class: Output of a patch token for class 0, see `token_losses`; None for 1, or 0 where there is no
+            output more than classes.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class ViDTCriterion:
         no_object_weight: float = 0.1,
         alpha: float = 0.25,
         vector_factor: float = 3.0,
+        first_token_class: int | None = None,
     ) -> None:
         self.num_classes = num_classes
         self.background = background
@@ -61,6 +64,7 @@ class ViDTCriterion:
         self.no_object_weight = no_object_weight
         self.alpha = alpha
         self.vector_factor = vector_factor
+        self.first_token_class = first_token_class
         self._weights = {**WEIGHTS, **(BACKGROUND_WEIGHTS if background else {}), **(weights or {})}
         if unknown := self._weights.keys() - WEIGHTS:
             raise ValueError(f'weights: there is no loss {sorted(unknown)}; the losses are {list(WEIGHTS)}')
@@ -73,7 +77,7 @@ class ViDTCriterion:
         Args:
             outputs: `pred_logits` (B, N, K) and `pred_boxes` (B, N, 4) cxcywh in 0..1 of the last level; `aux`, a list
                 of the same for the levels before it; perhaps `pred_ious` (B, N, 1) logits and `pred_vectors`
-                (B, N, 256) at every level, and `enc_tokens`, a list of (B, h, w, K or K + 1) logits.
+                (B, N, 256) at every level, and `enc_tokens`, a list of (B, h, w, outputs) logits.
             targets: For each image `labels` (n,) int64, `boxes` (n, 4) cxcywh in 0..1 of the image without padding and,
                 for vectors and tokens, `masks` (n, h, w) bool of that image.
             canvas: Height and width of the padded batch; without it the largest image's.
@@ -83,7 +87,7 @@ class ViDTCriterion:
             (percent of matched queries) and `cardinality_error` (objects) are for the log, they have no weight.
 
         Raises:
-            ValueError: There are vectors or tokens to learn and no masks.
+            ValueError: There are vectors or tokens to learn and no masks, or too few outputs of a token.
         """
         levels = [*outputs.get('aux', ()), outputs]
         suffixes = [*(f'_{index}' for index in range(len(levels) - 1)), '']
@@ -111,7 +115,7 @@ class ViDTCriterion:
             if outputs.get('enc_tokens'):
                 if canvas is None:
                     canvas = tuple(max(target['masks'].shape[axis] for target in targets) for axis in (1, 2))
-                focal, dice = token_losses(outputs['enc_tokens'], targets, self.num_classes, canvas)
+                focal, dice = token_losses(outputs['enc_tokens'], targets, self._first_token_class(outputs), canvas)
                 losses.update(loss_token_focal=focal / count, loss_token_dice=dice / count)
         return losses
 
@@ -149,6 +153,18 @@ class ViDTCriterion:
         distances = (vectors[pairs.where] - wanted).abs().sum(-1)
         matched = max(len(distances) // len(vectors), 1)  # as many at every level
         return self.vector_factor * pairs.sum_levels(distances) / (matched * vectors.shape[-1])
+
+    def _first_token_class(self, outputs: dict[str, Any]) -> int:
+        number = outputs['enc_tokens'][0].shape[-1]
+        first = self.first_token_class
+        if first is None:
+            first = int(number > self.num_classes)
+        if number < self.num_classes + first:
+            raise ValueError(
+                f'the patch tokens have {number} outputs, too few for {self.num_classes} classes: set token_classes of the '
+                f'model to {self.num_classes + 1}, or leave it out'
+            )
+        return first
 
     @staticmethod
     def _count_objects(targets: Sequence[dict[str, Tensor]], device: torch.device) -> Tensor:

@@ -42,32 +42,24 @@ def token_targets(
 
 
 def token_losses(
-    tokens: Sequence[Tensor], targets: Sequence[dict[str, Tensor]], num_classes: int, canvas: tuple[int, int]
+    tokens: Sequence[Tensor], targets: Sequence[dict[str, Tensor]], first_class: int, canvas: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
     """Return the focal loss and the dice loss of the tokens of all maps.
 
     Args:
         tokens: For each map (B, height, width, outputs) logits.
         targets: For each image `labels` (n,) and `masks` (n, h, w) bool.
-        num_classes: Classes of the detector. With one output more, output c + 1 is class c. With as many outputs, as in
-            the files for COCO whose class is the category id, output c is class c and class 0 counts as no object.
+        first_class: Output of class 0, 1 or 0. As output 0 stands for any object, objects of class 0 have no label with
+            0; public files for COCO have it so, whose class is the category id, from 1.
         canvas: Height and width of the padded batch.
 
     Returns:
         Two scalars, summed over maps and images; the focal loss is the mean over the tokens of a map.
-
-    Raises:
-        ValueError: The number of outputs fits neither.
     """
     outputs = tokens[0].shape[-1]
-    if outputs - num_classes not in (0, 1):
-        raise ValueError(
-            f'token labels: {outputs} outputs of a token do not fit {num_classes} classes, there must be '
-            f'{num_classes + 1} (or {num_classes}, where class 0 is no object)'
-        )
     sizes = [tuple(level.shape[1:3]) for level in tokens]
     of_images = [
-        token_targets(target['masks'].bool(), target['labels'] + (outputs - num_classes), canvas, sizes, outputs)
+        token_targets(target['masks'].bool(), target['labels'] + first_class, canvas, sizes, outputs)
         for target in targets
     ]
     focal = dice = 0.0
