@@ -6,6 +6,8 @@ import mmyolo.standins.mmrotate.transforms  # noqa: F401  (registers them)
 from mmyolo.registry import TRANSFORMS
 
 from .cached_image import LoadCachedImage
+from .fast_crop import FastCrop
+from .fast_image import FastImage
 from .fast_mosaic import FastMosaic
 from .formatting import PackDetInputs
 from .loading import LoadImageFromFile
@@ -37,6 +39,8 @@ __all__ = [
     'Albu',
     'BaseMixImageTransform',
     'Compose',
+    'FastCrop',
+    'FastImage',
     'FastMosaic',
     'FilterAnnotations',
     'LetterResize',

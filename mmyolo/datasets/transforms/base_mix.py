@@ -144,7 +144,7 @@ class BaseMixImageTransform(FurtherImages, BaseTransform, metaclass=ABCMeta):
             return results
         if self.use_cached:
             dataset = results.pop('dataset', None)
-            mix_results = self._from_cache(results)
+            mix_results = self.draw_cached(results)
         else:
             assert 'dataset' in results, (
                 f'{self.__class__.__name__} mixes images of the data set: use a YOLOv5*Dataset outside of test mode, '
@@ -160,14 +160,26 @@ class BaseMixImageTransform(FurtherImages, BaseTransform, metaclass=ABCMeta):
             results['dataset'] = dataset
         return results
 
-    def _from_cache(self, results: dict) -> list[dict] | None:
+    def draw_cached(
+        self, results: dict, keep: Callable[[dict], dict] = copy.deepcopy, take: Callable[[dict], dict] = copy.deepcopy
+    ) -> list[dict] | None:
+        """Put an image into the cache and draw the further images from it.
+
+        Args:
+            results: Of the image.
+            keep: Makes of it what the cache keeps.
+            take: Makes a further image of what the cache keeps.
+
+        Returns:
+            Their results; None as long as there are fewer than 5 images.
+        """
         cache = self.results_cache
-        cache.append(copy.deepcopy(results))
+        cache.append(keep(results))
         if len(cache) > self.max_cached_images:
             cache.pop(random.randint(0, len(cache) - 1) if self.random_pop else 0)
         if len(cache) <= 4:
             return None
-        return [copy.deepcopy(cache[index]) for index in self.draw_indexes(cache)]
+        return [take(cache[index]) for index in self.draw_indexes(cache)]
 
     def _from_dataset(self, dataset: BaseDataset) -> list[dict]:
         return self._refetch(lambda: [self._load(dataset, index) for index in self.draw_indexes(dataset)])

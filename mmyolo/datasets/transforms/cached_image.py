@@ -35,7 +35,7 @@ class LoadCachedImage(BaseTransform):
         cache_file: Path of an `ImageCache` that a process of this machine has made for all others, whatever
             `cache_bytes`. None is one of this process: forked loader processes share it and it vanishes with them.
         backend_args: File backend of mmengine, see LoadImageFromFile.
-        scale_annotations: False leaves the annotations in pixels of the file, as FastMosaic takes them.
+        scale_annotations: False leaves the annotations in pixels of the file, as the fast transforms take them.
     """
 
     def __init__(

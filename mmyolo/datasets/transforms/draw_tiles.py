@@ -1,4 +1,4 @@
-"""Drawing the images of a mosaic straight onto what an affine warp makes of it, each warped once.
+"""Drawing images on a canvas straight onto what an affine warp makes of it, each warped once.
 
 Mosaics of the public recipes resize each image, copy it to a canvas of twice the input size, and warp that to the input
 size. Here resize, place on the canvas, warp and flip are one matrix per image, and no pixel is computed that is not
@@ -12,12 +12,14 @@ import numpy as np
 
 from .tiles import Layout
 
+Pixel = tuple[int, int, int]
+
 # Bilinear interpolation looks at 2 x 2 pixels, so whatever is shrunk by more than this is averaged first.
 MAX_SHRINK = 2
 
 
 def draw_tiles(
-    images: Sequence[np.ndarray], layout: Layout, matrix: np.ndarray, shape: tuple[int, int], fill: int
+    images: Sequence[np.ndarray], layout: Layout, matrix: np.ndarray, shape: tuple[int, int], fill: Pixel
 ) -> np.ndarray:
     """Draw the images of a mosaic after an affine warp of the whole.
 
@@ -26,12 +28,12 @@ def draw_tiles(
         layout: Where the images lie on the mosaic; what sticks out of its canvas is cut off.
         matrix: (3, 3), affine, from pixels of the mosaic to those of the result.
         shape: (h, w) of the result.
-        fill: Value where there is no image.
+        fill: BGR where there is no image.
 
     Returns:
         (h, w, 3) uint8.
     """
-    canvas = np.full((*shape, 3), fill, dtype=np.uint8)
+    canvas = filled(shape, fill)
     matrix = np.asarray(matrix, dtype=np.float64)
     draw = _draw_upright if matrix[0, 1] == matrix[1, 0] == 0 else _draw_turned
     for image, size, corner in zip(images, layout.sizes, layout.corners):
@@ -39,8 +41,41 @@ def draw_tiles(
         low = np.maximum(corner, 0) - 0.5
         high = np.minimum((corner[0] + size[1], corner[1] + size[0]), layout.shape[::-1]) - 0.5
         if (high > low).all():
-            draw(canvas, image, _stretch(image.shape, size, corner), low, high, matrix)
+            draw(canvas, image, stretch_matrix(image.shape, size, corner), low, high, matrix)
     return canvas
+
+
+def filled(shape: tuple[int, int], fill: Pixel) -> np.ndarray:
+    """Return a canvas (h, w, 3) uint8 of one colour.
+
+    Args:
+        shape: (h, w).
+        fill: BGR.
+    """
+    canvas = np.empty((*shape, 3), dtype=np.uint8)
+    canvas[:1] = fill
+    canvas[1:] = canvas[:1]  # whole rows are copied faster than three values
+    return canvas
+
+
+def paint_outside(canvas: np.ndarray, shape: tuple[int, int], matrix: np.ndarray, fill: Pixel) -> None:
+    """Give one colour to what does not come from an image, in place.
+
+    Args:
+        canvas: (h, w, 3) uint8.
+        shape: (h, w) of the image.
+        matrix: (3, 3), affine, from pixels of the image to those of the canvas.
+        fill: BGR.
+    """
+    low, high = np.array([-0.5, -0.5]), np.array(shape[::-1]) - 0.5
+    if matrix[0, 1] == matrix[1, 0] == 0:
+        x, y = (
+            _span(matrix[axis, axis], matrix[axis, 2], low[axis], high[axis], canvas.shape[1 - axis]) for axis in (0, 1)
+        )
+        for part in (canvas[: y.start], canvas[y.stop :], canvas[:, : x.start], canvas[:, x.stop :]):
+            part[:] = fill
+        return
+    canvas[~_inside(matrix, low, high, np.zeros(2, int), np.array(canvas.shape[1::-1]))] = fill
 
 
 def flip_matrix(direction: str | None, shape: tuple[int, int]) -> np.ndarray:
@@ -60,8 +95,17 @@ def flip_matrix(direction: str | None, shape: tuple[int, int]) -> np.ndarray:
     return matrix
 
 
-def _stretch(shape: tuple[int, ...], size: tuple[int, int], corner: tuple[int, int]) -> np.ndarray:
-    """Return the (3, 3) from pixels of an image to those of a mosaic: edges lie on edges, as in cv2.resize."""
+def stretch_matrix(shape: tuple[int, ...], size: tuple[int, int], corner: tuple[int, int] = (0, 0)) -> np.ndarray:
+    """Return the matrix that stretches an image: edges lie on edges, as in cv2.resize.
+
+    Args:
+        shape: (h, w, ...) of the image.
+        size: (h, w) that it gets.
+        corner: (x, y) of its upper left pixel then.
+
+    Returns:
+        (3, 3).
+    """
     factors = size[1] / shape[1], size[0] / shape[0]
     matrix = np.diag([*factors, 1.0])
     matrix[:2, 2] = [start + factor / 2 - 0.5 for start, factor in zip(corner, factors)]
@@ -94,16 +138,22 @@ def _draw_turned(
     stop = np.clip(np.ceil(corners.max(axis=0)), 0, canvas.shape[1::-1]).astype(int)
     if not (stop > start).all():
         return
+    inside = _inside(matrix, low, high, start, stop)
+    region = canvas[start[1] : stop[1], start[0] : stop[0]]
+    warped = np.empty_like(region)
+    _warp(image, matrix @ stretch, warped, start)
+    cv2.copyTo(warped, inside.view(np.uint8), region)
+
+
+def _inside(matrix: np.ndarray, low: np.ndarray, high: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """Return (h, w) bool: which pixels from `start` to `stop` come from within `low` and `high`, (x, y) each."""
     inverse = np.linalg.inv(matrix)
     column, row = np.arange(start[0], stop[0])[None], np.arange(start[1], stop[1])[:, None]
     inside = np.ones((len(row), column.size), dtype=bool)
     for axis in (0, 1):
         source = inverse[axis, 0] * column + (inverse[axis, 1] * row + inverse[axis, 2])
         inside &= (source >= low[axis]) & (source < high[axis])
-    region = canvas[start[1] : stop[1], start[0] : stop[0]]
-    warped = np.empty_like(region)
-    _warp(image, matrix @ stretch, warped, start)
-    cv2.copyTo(warped, inside.view(np.uint8), region)
+    return inside
 
 
 def _warp(image: np.ndarray, matrix: np.ndarray, region: np.ndarray, start: Sequence[int]) -> None:

@@ -1,6 +1,7 @@
 """MixUp: two images blended into one, with the boxes of both."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -11,9 +12,10 @@ from numpy import random
 from mmyolo.registry import TRANSFORMS
 
 from .base_mix import BaseMixImageTransform
+from .draw_tiles import flip_matrix, stretch_matrix
 from .keypoint_structure import Keypoints
 from .masks import Masks, join_masks, scale_masks, shift_masks
-from .tiles import fit_size, resize_to
+from .tiles import Layout, fit_size, resize_to
 
 
 class _MixUp(BaseMixImageTransform):
@@ -111,6 +113,24 @@ class YOLOv5MixUp(_MixUp):
         return f'{self.__class__.__name__}(alpha={self.alpha}, beta={self.beta}, prob={self.prob})'
 
 
+class Window(NamedTuple):
+    """The part of the other image that YOLOXMixUp blends.
+
+    Args:
+        jitter: What the letterboxed image is scaled by.
+        flip: Whether it is then flipped.
+        scaled_shape: Its (h, w) then.
+        corner: (x, y) of the window in it.
+        shape: (h, w) of the window.
+    """
+
+    jitter: float
+    flip: bool
+    scaled_shape: tuple[int, int]
+    corner: tuple[int, int]
+    shape: tuple[int, int]
+
+
 @TRANSFORMS.register_module()
 class YOLOXMixUp(_MixUp):
     """Blends an image half and half with a scaled, flipped and cropped other one (YOLOX, section 2.1).
@@ -165,25 +185,69 @@ class YOLOXMixUp(_MixUp):
         other = results['mix_results'][0]
         if len(other['gt_bboxes']) == 0:
             return results
+        window = self.draw(results['img'].shape[:2])
+        image, ratio = self._scaled(other['img'], window)  # (H * jitter, W * jitter, C)
+        if window.flip:
+            image = cv2.flip(image, 1)
+        return self.blend(results, dict(other, img=self._crop(image, window)), ratio, window)
+
+    def draw(self, shape: tuple[int, int]) -> Window:
+        """Draw how the other image is scaled, flipped and cropped.
+
+        Args:
+            shape: (h, w) of the image.
+        """
         jitter = random.uniform(*self.ratio_range)
         flip = random.uniform(0, 1) > self.flip_ratio
-        other_image, ratio = self._scaled(other['img'], jitter)  # (H * jitter, W * jitter, C)
-        if flip:
-            other_image = cv2.flip(other_image, 1)
-        shape = results['img'].shape[:2]
-        scaled_shape = other_image.shape[:2]
-        other_image, (x, y) = self._crop(other_image, shape)  # (h, w, C), as large as the image
-        image = results['img'].astype(np.float32)
-        results['img'] = (0.5 * image + 0.5 * other_image.astype(np.float32)).astype(np.uint8)
+        width, height = self.img_scale
+        scaled_shape = (max(int(height * jitter), 1), max(int(width * jitter), 1))
+        y, x = (random.randint(0, scaled - side) if scaled > side else 0 for scaled, side in zip(scaled_shape, shape))
+        return Window(jitter, flip, scaled_shape, (x, y), shape)
+
+    def lay_out(self, shape: tuple[int, int], window: Window) -> tuple[Layout, np.ndarray]:
+        """Find where the window shows an image.
+
+        Args:
+            shape: (h, w) of the other image.
+            window: As drawn.
+
+        Returns:
+            The letterbox, and the (3, 3) from its pixels to those of the window.
+        """
+        size, ratio = fit_size(shape, self.img_scale)
+        canvas = self.img_scale[::-1]
+        matrix = flip_matrix('horizontal' if window.flip else None, window.scaled_shape) @ stretch_matrix(
+            canvas, window.scaled_shape
+        )
+        matrix[:2, 2] -= window.corner
+        return Layout(canvas, [ratio], [size], [(0, 0)]), matrix
+
+    def blend(self, results: dict, other: dict, ratio: float, window: Window) -> dict:
+        """Blend two images.
+
+        Args:
+            results: Of the first; gets the blended `img` and the annotations of both.
+            other: Of the second, with the window as `img` and annotations in its own pixels, which stay as they are.
+            ratio: What the second is scaled by to be letterboxed.
+            window: As drawn.
+
+        Returns:
+            The results.
+        """
+        image, other_image = results['img'], other['img']
+        if image.dtype == np.uint8:
+            results['img'] = (image & other_image) + ((image ^ other_image) >> 1)  # the mean, truncated
+        else:
+            results['img'] = (0.5 * image.astype(np.float32) + 0.5 * other_image.astype(np.float32)).astype(np.uint8)
         results['img_shape'] = results['img'].shape
 
-        where = (ratio * jitter, flip, scaled_shape, (x, y), shape)
-        boxes = other['gt_bboxes']
+        where = (ratio * window.jitter, window.flip, window.scaled_shape, window.corner, window.shape)
+        boxes = other['gt_bboxes'].clone()
         self._move_(boxes, *where)
         boxes = boxes.cat((results['gt_bboxes'], boxes), dim=0)
-        keep = slice(None) if self.bbox_clip_border else boxes.is_inside(shape).numpy()
+        keep = slice(None) if self.bbox_clip_border else boxes.is_inside(window.shape).numpy()
         if 'gt_keypoints' in results:
-            keypoints = other['gt_keypoints']
+            keypoints = other['gt_keypoints'].clone()
             self._move_(keypoints, *where)
             results['gt_keypoints'] = keypoints.cat((results['gt_keypoints'], keypoints))[keep]
         if 'gt_masks' in results:
@@ -229,24 +293,22 @@ class YOLOXMixUp(_MixUp):
             masks = masks.flip()
         return shift_masks(masks, shape, -corner[0], -corner[1])
 
-    def _scaled(self, image: np.ndarray, jitter: float) -> tuple[np.ndarray, float]:
+    def _scaled(self, image: np.ndarray, window: Window) -> tuple[np.ndarray, float]:
         """Letterbox to the upper left of `img_scale`, then scale the whole; give the letterbox's ratio too."""
         size, ratio = fit_size(image.shape[:2], self.img_scale)
         image = resize_to(image, size)
         width, height = self.img_scale
         canvas = np.full((height, width) + image.shape[2:], self.pad_val, dtype=np.float32)  # (H, W, C)
         canvas[: image.shape[0], : image.shape[1]] = image
-        size = (max(int(width * jitter), 1), max(int(height * jitter), 1))
-        return cv2.resize(canvas, size, interpolation=cv2.INTER_LINEAR), ratio
+        return cv2.resize(canvas, window.scaled_shape[::-1], interpolation=cv2.INTER_LINEAR), ratio
 
-    def _crop(self, image: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
-        """Pad to the shape (h, w) at least and crop a random window of it; give the window's corner (x, y) too."""
-        height, width = max(image.shape[0], shape[0]), max(image.shape[1], shape[1])
+    def _crop(self, image: np.ndarray, window: Window) -> np.ndarray:
+        """Pad to the shape of the window at least and crop it."""
+        (h, w), (x, y) = window.shape, window.corner
+        height, width = max(image.shape[0], h), max(image.shape[1], w)
         padded = np.full((height, width) + image.shape[2:], self.pad_val, dtype=np.uint8)
         padded[: image.shape[0], : image.shape[1]] = image
-        y = random.randint(0, height - shape[0]) if height > shape[0] else 0
-        x = random.randint(0, width - shape[1]) if width > shape[1] else 0
-        return padded[y : y + shape[0], x : x + shape[1]], (x, y)
+        return padded[y : y + h, x : x + w]
 
     def __repr__(self) -> str:
         return (

@@ -54,25 +54,44 @@ class PPYOLOERandomCrop(BaseTransform):
         Returns:
             The results with the cropped `img`, `img_shape` (h, w, c) and the annotations that are left.
         """
-        if len(results.get('gt_bboxes', ())) == 0:
+        drawn = self.draw(results, results['img'].shape[:2])
+        if drawn is None:
             return results
+        crop, keep = drawn
+        left, top, right, bottom = crop
+        results['img'] = results['img'][top:bottom, left:right]
+        results['img_shape'] = results['img'].shape
+        return crop_annotations(results, crop, keep)
+
+    def draw(self, results: dict, shape: tuple[int, int]) -> tuple[tuple[int, int, int, int], np.ndarray] | None:
+        """Draw a crop.
+
+        Args:
+            results: May have `gt_bboxes`.
+            shape: (h, w) of the image.
+
+        Returns:
+            The crop, xyxy in pixels, and the indices of the boxes that are left; None leaves the image as it is.
+        """
+        if len(results.get('gt_bboxes', ())) == 0:
+            return None
         boxes = results['gt_bboxes'].convert_to('hbox').numpy()
         thresholds = list(self.thresholds) + (['no_crop'] if self.allow_no_crop else [])
         random.shuffle(thresholds)
         for threshold in thresholds:
             if threshold == 'no_crop':
-                return results
+                return None
             for _ in range(self.num_attempts):
-                crop = self._draw(*results['img'].shape[:2])
+                crop = self._draw(*shape)
                 if crop is None:
                     continue
                 overlaps = _overlaps(boxes, crop)  # (N,)
                 if overlaps.max() < threshold or (self.cover_all_box and overlaps.min() < threshold):
                     continue
-                keep = np.flatnonzero(_centred_inside(boxes, crop))  # indices of the boxes that are left
+                keep = np.flatnonzero(_centred_inside(boxes, crop))
                 if len(keep):
-                    return _crop(results, crop, keep)
-        return results
+                    return crop, keep
+        return None
 
     def _draw(self, height: int, width: int) -> tuple[int, int, int, int] | None:
         """Draw a crop, xyxy in pixels; None if its shape is rejected."""
@@ -117,10 +136,18 @@ def _centred_inside(boxes: np.ndarray, crop: tuple[int, int, int, int]) -> np.nd
     return inside & (np.minimum(boxes[:, 2:], crop[2:]) > np.maximum(boxes[:, :2], crop[:2])).all(axis=1)
 
 
-def _crop(results: dict, crop: tuple[int, int, int, int], keep: np.ndarray) -> dict:
+def crop_annotations(results: dict, crop: tuple[int, int, int, int], keep: np.ndarray) -> dict:
+    """Move annotations as an image is cropped.
+
+    Args:
+        results: Has `gt_bboxes`; may have `gt_bboxes_labels`, `gt_ignore_flags`, `gt_masks` and `gt_seg_map`.
+        crop: xyxy in pixels.
+        keep: Indices of the boxes that are left.
+
+    Returns:
+        The results.
+    """
     left, top, right, bottom = crop
-    results['img'] = results['img'][top:bottom, left:right]
-    results['img_shape'] = results['img'].shape
     boxes = results['gt_bboxes'][keep]
     boxes.translate_((-left, -top))
     boxes.clip_((bottom - top, right - left))

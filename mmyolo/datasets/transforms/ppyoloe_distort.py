@@ -25,6 +25,19 @@ def _saturation(delta: float) -> np.ndarray:
     return delta * np.eye(3) + (1 - delta) * np.tile(_BGR_TO_GRAY, (3, 1))
 
 
+def transform_colours(image: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """Change the colours of an image.
+
+    Args:
+        image: (h, w, 3) BGR.
+        colours: (3, 4), what to multiply BGR by, and what to add.
+
+    Returns:
+        (h, w, 3) float32, values may leave 0 to 255.
+    """
+    return cv2.transform(image.astype(np.float32), colours)
+
+
 @TRANSFORMS.register_module()
 class PPYOLOERandomDistort(BaseTransform):
     """Changes hue, saturation, contrast and brightness of a BGR image, in random order and each with a probability.
@@ -66,6 +79,11 @@ class PPYOLOERandomDistort(BaseTransform):
         Returns:
             The results with a new `img`, float32.
         """
+        results['img'] = transform_colours(results['img'], self.draw())
+        return results
+
+    def draw(self) -> np.ndarray:
+        """Draw (3, 4): what to multiply BGR by, and what to add."""
         colour, shift = np.eye(3), np.zeros((3, 1))
         steps = np.array(['brightness', 'contrast', 'saturation', 'hue'])
         for step in random.permutation(steps)[: self.num_distort_func]:
@@ -78,8 +96,7 @@ class PPYOLOERandomDistort(BaseTransform):
                 continue
             matrix = delta * np.eye(3) if step == 'contrast' else _hue(delta) if step == 'hue' else _saturation(delta)
             colour, shift = matrix @ colour, matrix @ shift
-        results['img'] = cv2.transform(results['img'].astype(np.float32), np.hstack((colour, shift)))
-        return results
+        return np.hstack((colour, shift))
 
     def __repr__(self) -> str:
         return (

@@ -56,17 +56,24 @@ class YOLOv5KeepRatioResize(MMDETResize):
         if image is None:
             return
         height, width = image.shape[:2]
-        ratio = min(max(self.scale) / max(height, width), min(self.scale) / min(height, width))
+        size, ratio = self.new_size((height, width))
         if ratio != 1:
             image = mmcv.imresize(
-                image,
-                (max(int(width * ratio), 1), max(int(height * ratio), 1)),
-                interpolation='area' if ratio < 1 else 'bilinear',
-                backend=self.backend,
+                image, size[::-1], interpolation='area' if ratio < 1 else 'bilinear', backend=self.backend
             )
         results['img'] = image
         results['img_shape'] = image.shape[:2]
         results['scale_factor'] = (image.shape[1] / width, image.shape[0] / height)
+
+    def new_size(self, shape: tuple[int, int]) -> tuple[tuple[int, int], float]:
+        """Return the (h, w) that an image of (h, w) gets, and the ratio before truncation.
+
+        Args:
+            shape: (h, w) of the image.
+        """
+        height, width = shape
+        ratio = min(max(self.scale) / max(height, width), min(self.scale) / min(height, width))
+        return (max(int(height * ratio), 1), max(int(width * ratio), 1)), ratio
 
     def _resize_masks(self, results: dict) -> None:
         masks = results.get('gt_masks')
@@ -150,7 +157,7 @@ class LetterResize(MMDETResize):
         image = results['img']
         height, width = image.shape[:2]
         target = tuple(results['batch_shape']) if 'batch_shape' in results else self.scale[::-1]
-        size, (pad_h, pad_w) = self._size_and_padding((height, width), target)
+        size, (pad_h, pad_w) = self.size_and_padding((height, width), target)
         top, left = pad_h // 2, pad_w // 2
         borders = (top, pad_h - top, left, pad_w - left)
         factor = (size[1] / width, size[0] / height)  # what the sides really got, after rounding to whole pixels
@@ -172,8 +179,16 @@ class LetterResize(MMDETResize):
         results['scale_factor'] = (before[0] * factor[0], before[1] * factor[1])
         return results
 
-    def _size_and_padding(self, shape: tuple[int, int], target: tuple[int, int]) -> tuple[tuple, tuple]:
-        """Both (h, w): the size to resize to, and the padding in all."""
+    def size_and_padding(self, shape: tuple[int, int], target: tuple[int, int]) -> tuple[tuple, tuple]:
+        """Return what becomes of an image.
+
+        Args:
+            shape: (h, w) of the image.
+            target: (h, w) to fit into.
+
+        Returns:
+            Both (h, w): the size to resize to, and the padding in all.
+        """
         ratio = min(target[0] / shape[0], target[1] / shape[1])
         if not self.allow_scale_up:
             ratio = min(ratio, 1.0)

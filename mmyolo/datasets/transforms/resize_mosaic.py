@@ -10,17 +10,18 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from .draw_tiles import Pixel, filled
 from .masks import place
 from .tiles import Layout
 
-# How far a window may reach beyond what is seen, in pixels of the mosaic.
+# How far a window may reach beyond what is seen, in pixels of the mosaic or of the result, whichever is less.
 REACH = 160
 # How far an edge may lie beside the edge of a pixel, in pixels of the result. cv2.warpAffine rounds to 1/32.
 TOLERANCE = 1 / 32
 
 
 def resize_mosaic(
-    images: Sequence[np.ndarray], layout: Layout, matrix: np.ndarray, shape: tuple[int, int], fill: int
+    images: Sequence[np.ndarray], layout: Layout, matrix: np.ndarray, shape: tuple[int, int], fill: Pixel
 ) -> np.ndarray | None:
     """Draw the images of a mosaic after a warp that scales and shifts it; arguments as of `draw_tiles`.
 
@@ -36,7 +37,7 @@ def resize_mosaic(
     if None in windows:
         return None
     (x, columns), (y, rows) = windows
-    canvas = np.full((y.stop - y.start, x.stop - x.start, 3), fill, dtype=np.uint8)
+    canvas = filled((y.stop - y.start, x.stop - x.start), fill)
     # The part of the window that the mosaic covers: what sticks out of that is cut off.
     left, top = max(x.start, 0), max(y.start, 0)
     inside = canvas[
@@ -66,7 +67,7 @@ def _window(factor: float, shift: float, length: int) -> tuple[slice, slice] | N
     for edge, direction in ((0, -1), (length, 1)):
         nearest = (edge - shift) / factor
         nearest = np.floor(nearest) if direction < 0 else np.ceil(nearest)
-        sources = nearest + direction * np.arange(REACH)  # (REACH,)
+        sources = nearest + direction * np.arange(REACH / max(factor, 1))  # (N,)
         targets = factor * sources + shift
         whole = np.round(targets)
         beside = np.abs(targets - whole)

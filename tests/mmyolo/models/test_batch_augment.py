@@ -9,7 +9,8 @@ import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
 
 # isort: split
 from mmyolo.datasets.collate import yolov5_collate
-from mmyolo.datasets.transforms.hsv import hsv_tables, scale_hsv
+from mmyolo.datasets.transforms.hsv import hsv_tables
+from mmyolo.datasets.transforms.hsv import map_hsv as map_hsv_of_image
 from mmyolo.models.data_preprocessors import YOLOv5DetDataPreprocessor
 from mmyolo.models.data_preprocessors.batch_augment import CHUNK, flip_images, map_hsv
 from tests.mmyolo.datasets.transforms.fast_data import (
@@ -19,6 +20,7 @@ from tests.mmyolo.datasets.transforms.fast_data import (
     LOAD,
     MOSAIC,
     PACK,
+    YOLOX_HSV,
     loading,
     make_dataset,
     photograph,
@@ -40,7 +42,7 @@ def check(images, gains):
     """Neither pixels nor their mean differ by more than OpenCV's own forms for different processors do."""
     tables = torch.from_numpy(np.stack([hsv_tables(one) for one in gains]))
     result = to_images(map_hsv(to_batch(images), tables))
-    expected = np.stack([scale_hsv(image, one) for image, one in zip(images, gains, strict=True)])
+    expected = np.stack([map_hsv_of_image(image, hsv_tables(one)) for image, one in zip(images, gains, strict=True)])
     difference = result.astype(int) - expected
     assert np.abs(difference).max() <= 1 and abs(difference.mean()) < 0.5
 
@@ -105,6 +107,7 @@ FAST = {'type': 'FastMosaic', 'pre_transform': loading(), 'mosaics': [[MOSAIC, A
         ([*LOAD, LETTER, on_device(HSV), on_device(FLIPS), PACK], [*LOAD, LETTER, HSV, FLIPS, PACK]),
         ([*LOAD, LETTER, HSV, on_device(FLIPS), PACK], [*LOAD, LETTER, HSV, FLIPS, PACK]),
         ([dict(FAST, hsv=on_device(HSV)), PACK], [dict(FAST, hsv=HSV), PACK]),
+        ([dict(FAST, hsv=on_device(YOLOX_HSV)), PACK], [dict(FAST, hsv=YOLOX_HSV), PACK]),
     ],
 )
 def test_a_training_batch_is_the_same_on_both_ways(tmp_path, left, done):

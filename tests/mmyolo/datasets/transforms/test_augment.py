@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import torch
 from mmdet.datasets.transforms import RandomFlip as MMDETRandomFlip
+from mmdet.datasets.transforms import YOLOXHSVRandomAug as MMDETYOLOXHSVRandomAug
 from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import PolygonMasks
 
@@ -13,6 +14,7 @@ from mmyolo.datasets.transforms import (
     YOLOv5HSVRandomAug,
     YOLOv5RandomAffine,
 )
+from mmyolo.datasets.transforms.hsv import YOLOXHSVRandomAug
 from tests.mmyolo.datasets.samples import add_masks, make_image, make_results
 
 
@@ -25,6 +27,17 @@ def test_hsv_matches_the_public_numbers():
     assert image[0, 0].tolist() == [0, 9, 19]
     assert image[5, 7].tolist() == [43, 53, 64]
     assert (given == before).all()
+
+
+def test_hsv_of_yolox_draws_and_gives_what_mmdet_does():
+    own, mmdet = YOLOXHSVRandomAug(saturation_delta=200), MMDETYOLOXHSVRandomAug(saturation_delta=200)
+    for seed in range(12):
+        image = np.random.RandomState(seed).randint(0, 256, (20, 30, 3), dtype=np.uint8)
+        np.random.seed(seed)
+        expected, following = mmdet({'img': image.copy()})['img'], np.random.uniform()
+        np.random.seed(seed)
+        assert np.array_equal(own({'img': image})['img'], expected)
+        assert np.random.uniform() == following
 
 
 def test_affine_matrix_matches_the_public_numbers():

@@ -6,9 +6,10 @@ import pytest
 
 from mmyolo.datasets.transforms import Mosaic, YOLOv5RandomAffine
 from mmyolo.datasets.transforms.draw_tiles import draw_tiles, flip_matrix
+from mmyolo.datasets.transforms.drawing import Drawing
 from mmyolo.datasets.transforms.masks import place
 from mmyolo.datasets.transforms.resize_mosaic import REACH, TOLERANCE, _window, resize_mosaic
-from mmyolo.datasets.transforms.tiles import resize_to
+from mmyolo.datasets.transforms.tiles import Layout, resize_to
 
 from .fast_data import AFFINE, SCALE, TURNED, photograph
 
@@ -84,6 +85,22 @@ def test_windows_cover_the_result_and_end_at_edges_of_pixels():
         assert source.stop - source.start <= 640 / factor + 2 * REACH + 2
     assert found > 280
     assert _window(1.0, 0.5, 640) is None  # every edge lies half a pixel beside
+
+
+@pytest.mark.parametrize('shape', [(1, 1), (1, 400), (3, 4000)])
+def test_a_pixel_that_fills_the_result_needs_no_more_memory_than_that(shape, monkeypatch):
+    canvases = []
+    resize = cv2.resize
+    monkeypatch.setattr(
+        cv2, 'resize', lambda image, size, **kwargs: canvases.append(size) or resize(image, size, **kwargs)
+    )
+    size = (int(640 * shape[0] / max(shape)) or 1, int(640 * shape[1] / max(shape)))
+    for scale in (0.5, 1.0, 1.77):
+        layout = Layout((640, 640), [1], [size], [(0, 0)])
+        matrix = np.array([[scale, 0, 3.3], [0, scale, 7.7], [0, 0, 1]])
+        image = Drawing([np.full((*shape, 3), 7, np.uint8)], layout, matrix, (640, 640), (1, 1, 1), (1, 1, 1)).draw()
+        assert image.shape == (640, 640, 3) and image.min() >= 1 and image.max() <= 7
+    assert all(max(size) < 640 + 2 * (REACH + 640) for size in canvases)
 
 
 @pytest.mark.parametrize('direction', ['horizontal', 'vertical', 'diagonal', None])

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from mmyolo.datasets.transforms import FastMosaic, image_loader
-from mmyolo.errors import ConfigConflictError
 
 from .fast_data import (
     AFFINE,
@@ -14,9 +13,13 @@ from .fast_data import (
     MOSAIC,
     MOSAIC9,
     PACK,
+    RANDOM_CROP,
+    RANDOM_RESIZE,
     SCALE,
     TURNED,
     YOLOX_AFFINE,
+    YOLOX_HSV,
+    compare,
     loading,
     make_dataset,
     sample,
@@ -31,71 +34,61 @@ def data(tmp_path_factory):
     return write_data(tmp_path_factory.mktemp('photographs'), masks=True)
 
 
-def both(data, pairs, probs=None, mixup=None, load=LOAD[1], tail=(HSV, FLIP)):
+def both(data, mosaics, probs=None, mixup=None, load=LOAD[1], tail=(HSV, FLIP), later=()):
     """A data set by the public transforms, and the same by FastMosaic."""
     pre = [LOAD[0], load]
-    kinds = [[dict(mosaic, pre_transform=pre), affine] for mosaic, affine in pairs]
+    kinds = [[dict(steps[0], pre_transform=pre), *steps[1:]] for steps in mosaics]
     middle = kinds[0] if len(kinds) == 1 else [{'type': 'RandomChoice', 'transforms': kinds, 'prob': probs}]
-    blend = [] if mixup is None else [dict(mixup, pre_transform=[*pre, *middle])]
+    scaled = mixup is not None and mixup['type'] == 'YOLOXMixUp'
+    blend = [] if mixup is None else [dict(mixup, pre_transform=pre if scaled else [*pre, *middle])]
     fast = {
         'type': 'FastMosaic',
         'pre_transform': loading(annotations=load),
-        'mosaics': pairs,
+        'mosaics': mosaics,
         'probs': probs,
         'mixup': mixup,
-        'hsv': HSV if HSV in tail else None,
-        'flip': FLIP if FLIP in tail else None,
+        'hsv': tail[0] if len(tail) > 1 else None,
+        'flip': tail[-1],
         'buffer_images': 0,
     }
-    return make_dataset(data, [*pre, *middle, *blend, *tail, PACK]), make_dataset(data, [fast, PACK])
+    return make_dataset(data, [*pre, *middle, *blend, *tail, *later, PACK]), make_dataset(data, [fast, *later, PACK])
 
 
 MIXUP = {'type': 'YOLOv5MixUp', 'prob': 0.5, 'alpha': 8.0, 'beta': 8.0}
+YOLOX_MIXUP = {'type': 'YOLOXMixUp', 'img_scale': SCALE, 'ratio_range': (0.8, 1.6), 'prob': 0.8}
+CACHED = [dict(MOSAIC, use_cached=True, max_cached_images=8), RANDOM_RESIZE, RANDOM_CROP]
+PAD_IMAGE = {'type': 'mmdet.Pad', 'size': SCALE, 'pad_val': {'img': (114, 114, 114)}}
+CACHED_MIXUP = {'type': 'YOLOv5MixUp', 'use_cached': True, 'max_cached_images': 6, 'prob': 0.5}
 RECIPES = {
-    'yolov5, yolov8': {'pairs': [[MOSAIC, AFFINE]]},
-    'with a second mosaic': {'pairs': [[MOSAIC, dict(AFFINE, scaling_ratio_range=(0.1, 1.9))]], 'mixup': MIXUP},
-    'yolov7': {'pairs': [[MOSAIC, AFFINE], [MOSAIC9, AFFINE]], 'probs': [0.5, 0.5], 'mixup': MIXUP},
-    'turned': {'pairs': [[MOSAIC, TURNED]]},
-    'masks': {'pairs': [[MOSAIC, AFFINE]], 'load': MASKS},
+    'yolov5, yolov8': {'mosaics': [[MOSAIC, AFFINE]]},
+    'with a second mosaic': {'mosaics': [[MOSAIC, dict(AFFINE, scaling_ratio_range=(0.1, 1.9))]], 'mixup': MIXUP},
+    'yolov7': {'mosaics': [[MOSAIC, AFFINE], [MOSAIC9, AFFINE]], 'probs': [0.5, 0.5], 'mixup': MIXUP},
+    'turned': {'mosaics': [[MOSAIC, TURNED]]},
+    'yolox': {'mosaics': [[MOSAIC, YOLOX_AFFINE]], 'mixup': YOLOX_MIXUP, 'tail': (YOLOX_HSV, FLIP)},
+    'rtmdet': {'mosaics': [CACHED], 'tail': (YOLOX_HSV, FLIP), 'later': [PAD_IMAGE, CACHED_MIXUP]},
+    'colours of what is no image': {
+        'mosaics': [[dict(MOSAIC, pad_val=[9, 60, 200]), dict(AFFINE, border_val=0, border=(0, 0))]]
+    },
+    'these, turned': {'mosaics': [[dict(MOSAIC, pad_val=50.0), dict(TURNED, border_val=(0, 1, 2), border=(0, 0))]]},
 }
 
 
 @pytest.mark.parametrize('recipe', RECIPES.values(), ids=RECIPES)
-def test_the_same_random_numbers_give_the_boxes_of_the_public_transforms(data, recipe):
-    public, fast = both(data, **recipe)
-    for seed in range(16):
-        image, wanted, following = sample(public, seed % 12, seed)
-        fast_image, found, fast_following = sample(fast, seed % 12, seed)
-        assert following == fast_following  # as many numbers drawn
-        assert image.shape == fast_image.shape and fast_image.dtype == np.uint8
-        boxes = wanted.gt_instances.bboxes.numpy()
-        np.testing.assert_allclose(found.gt_instances.bboxes.numpy(), boxes, atol=1e-3)
-        assert found.gt_instances.labels.tolist() == wanted.gt_instances.labels.tolist()
-        assert found.metainfo == wanted.metainfo
-        if 'load' in recipe and len(boxes):
-            found_masks, masks = (np.concatenate(one.gt_instances.masks.masks, axis=None) for one in (found, wanted))
-            np.testing.assert_allclose(found_masks, masks, atol=1e-3)
-
-
-def test_yolox_boxes_of_the_public_transforms(data):
-    public, fast = both(data, [[MOSAIC, YOLOX_AFFINE]], tail=[FLIP])
-    for seed in range(12):
-        _, wanted, following = sample(public, seed, seed)
-        _, found, fast_following = sample(fast, seed, seed)
-        assert following == fast_following
-        np.testing.assert_allclose(found.gt_instances.bboxes.numpy(), wanted.gt_instances.bboxes.numpy(), atol=1e-3)
-
-
-@pytest.mark.parametrize('name', ['yolov5, yolov8', 'with a second mosaic', 'yolov7', 'turned'])
-def test_pixels_differ_by_less_than_an_interpolation(data, name):
-    """Of photographs, whose interpolation by area and bilinearly differ by about 1 grey level."""
-    public, fast = both(data, tail=[FLIP], **RECIPES[name])
-    differences = []
-    for seed in range(16):
-        image, _, _ = sample(public, seed % 12, seed)
-        fast_image, _, _ = sample(fast, seed % 12, seed)
-        differences.append(np.abs(image.astype(float) - fast_image).mean())
+def test_the_same_random_numbers_give_boxes_and_pixels_of_the_public_transforms(data, recipe):
+    """Photographs interpolated by area and bilinearly differ by about 1 grey level."""
+    differences, boxes = compare(*both(data, **recipe))
+    assert boxes > 40
     assert np.mean(differences) < 1.5 and max(differences) < 4
+
+
+def test_the_same_random_numbers_give_the_masks_of_the_public_transforms(data):
+    public, fast = both(data, [[MOSAIC, AFFINE]], load=MASKS)
+    for seed in range(8):
+        wanted, found = sample(public, seed, seed)[1], sample(fast, seed, seed)[1]
+        masks, found_masks = (one.gt_instances.masks.masks for one in (wanted, found))
+        assert len(masks) == len(found_masks)
+        for mask, found_mask in zip(masks, found_masks):
+            np.testing.assert_allclose(np.concatenate(found_mask), np.concatenate(mask), atol=1e-3)
 
 
 def test_where_nothing_is_interpolated_the_pixels_are_those_of_the_public_transforms(tmp_path):
@@ -214,9 +207,22 @@ def test_a_border_that_leaves_no_pixel_asks_for_another_image(data):
         assert transform({**dataset.get_data_info(0), 'dataset': dataset}) is None
 
 
-def test_one_value_fills_what_is_no_image():
-    with pytest.raises(ConfigConflictError, match=r'\[0.0, 114.0\]'):
-        FastMosaic(loading(), [[MOSAIC, dict(AFFINE, border_val=(0, 0, 0))]])
+def test_the_cache_of_a_mosaic_keeps_what_was_loaded(data):
+    """As public Mosaic does with `use_cached`, but without copies of the pixels."""
+    dataset = make_dataset(data, [fast_config(mosaics=[CACHED], buffer_images=0), PACK])
+    (geometry,) = dataset.pipeline.transforms[0].kinds
+    for seed in range(8):
+        sample(dataset, seed % 12, seed)
+    kept = geometry.mosaic.results_cache
+    before = [(one['sample_idx'], one['img'].copy(), one['gt_bboxes'].numpy().copy()) for one in kept[-3:]]
+    for seed in range(5):
+        sample(dataset, seed, seed)
+    after = {one['sample_idx']: one for one in kept}
+    for index, image, boxes in before:
+        if index in after:
+            assert np.array_equal(after[index]['img'], image)
+            assert np.array_equal(after[index]['gt_bboxes'].numpy(), boxes)
+    assert len(kept) == 8
 
 
 def test_the_data_set_is_needed():

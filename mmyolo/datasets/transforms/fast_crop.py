@@ -1,0 +1,127 @@
+"""The recipe of PPYOLOE as one transform.
+
+It stands for this part of a public pipeline, with the same arguments and the same random numbers in the same order, and
+gives the same pixels::
+
+    LoadImageFromFile, LoadAnnotations, PPYOLOERandomDistort, Expand, PPYOLOERandomCrop, RandomFlip
+
+Expand puts the image on a canvas of up to 16 times its area, in float32, most of which the crop then removes. Here the
+crop is drawn first, and only what is seen is coloured, and put on a canvas of the crop's size.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform, Compose
+from mmdet.datasets.transforms import Expand
+from mmdet.structures.bbox import autocast_box_type
+
+from mmyolo.registry import TRANSFORMS
+
+from .boxes import rescale_and_translate_
+from .fast_image import ColourAndFlip, build
+from .flip import FLIP_CODES
+from .ppyoloe_crop import crop_annotations
+from .ppyoloe_distort import transform_colours
+
+
+@TRANSFORMS.register_module()
+class FastCrop(BaseTransform):
+    """Loads an image, changes its colours, expands, crops and flips it.
+
+    Args:
+        pre_transform: Loads the image and its annotations: LoadAnnotations and LoadCachedImage.
+        distort: Config of PPYOLOERandomDistort.
+        expand: Config of Expand.
+        crop: Config of PPYOLOERandomCrop.
+        flip: Config of RandomFlip; None for none.
+    """
+
+    def __init__(
+        self, pre_transform: Sequence[dict], distort: dict, expand: dict, crop: dict, flip: dict | None = None
+    ) -> None:
+        self.pre_transform = Compose([build(step) for step in pre_transform])
+        self.distort, self.expand, self.crop = build(distort), build(expand), build(crop)
+        self.end = ColourAndFlip(None, flip)
+
+    @autocast_box_type()
+    def transform(self, results: dict) -> dict | None:
+        """Load and crop.
+
+        Args:
+            results: What the data set says of an image.
+
+        Returns:
+            The results with `img` (h, w, 3) float32 BGR, whose values may leave 0 to 255, `img_shape`, the annotations,
+            `flip` and `flip_direction`; None, which asks for another image, if the `pre_transform` drops this one.
+        """
+        results = self.pre_transform(results)
+        if results is None:
+            return None
+        image = results['img']
+        colours = self.distort.draw()
+        shape, (x, y) = draw_canvas(self.expand, image.shape[:2])
+        rescale_and_translate_(results['gt_bboxes'], (1, 1), (x, y))
+        drawn = self.crop.draw(results, shape)
+        window = (0, 0, *shape[::-1])
+        if drawn is not None:
+            window, keep = drawn
+            results = crop_annotations(results, window, keep)
+        _, direction = self.end.draw()
+        image = _cut(image, (x, y), window, colours, self.expand.mean)
+        results['img'] = image if direction is None else cv2.flip(image, FLIP_CODES[direction])
+        return self.end.apply(results, None, direction)
+
+    def __repr__(self) -> str:
+        return f'{self.__class__.__name__}(distort={self.distort}, expand={self.expand}, crop={self.crop}, {self.end})'
+
+
+def draw_canvas(expand: Expand, shape: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Draw the canvas of Expand.
+
+    Args:
+        expand: It.
+        shape: (h, w) of the image.
+
+    Returns:
+        (h, w) of the canvas and (x, y) of the image on it.
+    """
+    if expand._random_prob() > expand.prob:
+        return shape, (0, 0)
+    ratio = expand._random_ratio()
+    corner = expand._random_left_top(ratio, *shape)
+    return (int(shape[0] * ratio), int(shape[1] * ratio)), corner
+
+
+def _cut(
+    image: np.ndarray,
+    corner: tuple[int, int],
+    window: tuple[int, int, int, int],
+    colours: np.ndarray,
+    mean: Sequence[float],
+) -> np.ndarray:
+    """Draw a window of the canvas.
+
+    Args:
+        image: (h, w, 3).
+        corner: (x, y) of the image on the canvas.
+        window: xyxy on the canvas.
+        colours: As of `transform_colours`, for the image.
+        mean: BGR beside the image.
+
+    Returns:
+        (h, w, 3) float32.
+    """
+    sides = image.shape[1::-1]
+    low = [min(max(window[axis] - corner[axis], 0), sides[axis]) for axis in (0, 1)]  # x, y of the part that is seen
+    high = [min(max(window[axis + 2] - corner[axis], low[axis]), sides[axis]) for axis in (0, 1)]
+    left, top = (corner[axis] + low[axis] - window[axis] for axis in (0, 1))
+    width, height = window[2] - window[0], window[3] - window[1]
+    if low[0] == high[0] or low[1] == high[1]:
+        canvas = np.empty((height, width, 3), dtype=np.float32)
+        canvas[:] = mean
+        return canvas
+    seen = transform_colours(image[low[1] : high[1], low[0] : high[0]], colours)
+    right, bottom = width - left - seen.shape[1], height - top - seen.shape[0]
+    return cv2.copyMakeBorder(seen, top, bottom, left, right, cv2.BORDER_CONSTANT, value=mean)

@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+
+from mmyolo.datasets.transforms import fast_crop
+from mmyolo.datasets.transforms.fast_crop import _cut
+
+from .fast_data import FLIP, LOAD, PACK, SCALE, compare, make_dataset, sample, write_data
+
+LOADING = [LOAD[1], {'type': 'LoadCachedImage', 'max_size': max(SCALE), 'cache_bytes': 0}]
+DISTORT, CROP = {'type': 'PPYOLOERandomDistort'}, {'type': 'PPYOLOERandomCrop'}
+EXPAND = {'type': 'mmdet.Expand', 'mean': (103.53, 116.28, 123.675)}
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    return write_data(tmp_path_factory.mktemp('photographs'))
+
+
+def fast_dataset(data):
+    fast = {'type': 'FastCrop', 'pre_transform': LOADING, 'distort': DISTORT, 'expand': EXPAND, 'crop': CROP}
+    return make_dataset(data, [dict(fast, flip=FLIP), PACK])
+
+
+def test_numbers_boxes_and_pixels_are_those_of_the_public_transforms(data):
+    public = make_dataset(data, [*LOADING, DISTORT, EXPAND, CROP, FLIP, PACK])
+    differences, boxes = compare(public, fast_dataset(data), range(60))
+    assert boxes > 50
+    assert max(differences) < 1e-5  # float32, of values to 255
+
+
+def test_nothing_is_computed_that_the_crop_removes(data, monkeypatch):
+    coloured = []
+    transform = fast_crop.transform_colours
+
+    def count(image, colours):
+        coloured.append(image.shape[0] * image.shape[1])
+        return transform(image, colours)
+
+    monkeypatch.setattr(fast_crop, 'transform_colours', count)
+    dataset = fast_dataset(data)
+    shown = [sample(dataset, seed % 12, seed)[0].shape for seed in range(30)]
+    assert all(pixels <= height * width for pixels, (height, width, _) in zip(coloured, shown, strict=True))
+    assert sum(coloured) < 0.7 * sum(height * width for height, width, _ in shown)
+
+
+@pytest.mark.parametrize('window', [(0, 0, 5, 4), (30, 2, 36, 9), (0, 0, 40, 30), (12, 11, 14, 12), (8, 5, 13, 12)])
+def test_a_window_is_that_of_the_whole_canvas(window):
+    image = np.random.RandomState(0).randint(0, 256, (10, 12, 3), dtype=np.uint8)
+    colours = np.hstack([np.eye(3), np.zeros((3, 1))])
+    canvas = np.full((30, 40, 3), (1, 2, 3), np.float32)
+    canvas[6:16, 9:21] = image
+    left, top, right, bottom = window
+    found = _cut(image, (9, 6), window, colours, (1, 2, 3))
+    assert found.dtype == np.float32 and np.array_equal(found, canvas[top:bottom, left:right])
