@@ -122,6 +122,10 @@ def scale_train_size(pipeline: Iterable[dict[str, Any]], own: Size, size: Size) 
             value = transform.get(name)
             if value is not None:
                 transform[name] = _scaled(value, own, size, axis)
+        if transform.get('pad_to_square') and size[0] != size[1]:  # squares of several sizes would make no batch
+            pad_val = transform.get('pad_val', {'img': 0})
+            transform.clear()
+            transform.update(type='LetterResize', scale=tuple(size), pad_val=pad_val)
         if _plain(transform['type']) in BORDER_TRANSFORMS and any(transform.get('border', (0, 0))):
             transform['border'] = (-size[0] // 2, -size[1] // 2)
 
