@@ -17,7 +17,7 @@ from torch import nn
 from tmi.families.base import DataSettings, Family, Predictor
 from tmi.families.dense_schedule import read_schedule, reschedule, switch_pipelines, write_schedule
 from tmi.families.device_augment import augment_on_device, takes_device_augment
-from tmi.families.fast_pipeline import use_fast_pipeline
+from tmi.families.fast_pipeline import use_fast_pipelines
 from tmi.families.image_size import Size, scale_batch_sizes, scale_train_size, set_test_size
 from tmi.families.reschedule import Done
 from tmi.recipe import BaseRecipe, Recipe
@@ -70,7 +70,9 @@ class DenseFamily(Family):
     def set_data(self, cfg: ConfigDict, settings: DataSettings) -> None:
         data, own, size = settings.data, settings.own_size, settings.size
         largest = scale_batch_sizes(cfg.model.data_preprocessor.get('batch_augments') or (), own, size)
-        longest = max(*size, largest)
+        # Where images keep a size of their own until batches are made, these are resized from it.
+        several_sizes = cfg.train_dataloader.get('collate_fn', {}).get('use_ms_training', False)
+        longest = max(*size, largest if several_sizes else 0)
         cached = {
             'type': 'LoadCachedImage',
             'max_size': longest,
@@ -116,12 +118,16 @@ class DenseFamily(Family):
         if size != own:  # a config may test at another size than it trains at
             _set_image_size(cfg, own, size)
         train = cfg.train_dataloader.dataset
-        train.pipeline = use_fast_pipeline(train.pipeline, settings.pipeline)
+        last = switch_pipelines(cfg)
+        pipelines = [('', train.pipeline), *(('last epochs', item['hook'][item['argument']]) for item in last)]
+        train.pipeline, *switched = use_fast_pipelines(pipelines, settings.pipeline)
+        for item, pipeline in zip(last, switched):
+            item['hook'][item['argument']] = pipeline
         if settings.augment_on_device:
             on_workers = train.pipeline
             if takes_device_augment(cfg.model.data_preprocessor, cfg.train_dataloader):
                 train.pipeline = augment_on_device(train.pipeline)
-                for item in switch_pipelines(cfg):
+                for item in last:
                     item['hook'][item['argument']] = augment_on_device(item['hook'][item['argument']])
             if train.pipeline == on_workers:
                 logger.info('augment_on: cpu, not device: the colour and flip of this model have no form for devices')

@@ -6,7 +6,8 @@ from typing import Any
 Step = dict[str, Any]
 
 # Transforms that can leave their pixels to the device, and those that may stand behind such.
-COLOUR, FLIP, MOSAIC = 'YOLOv5HSVRandomAug', 'RandomFlip', 'FastMosaic'
+COLOURS, FLIP = ('YOLOv5HSVRandomAug', 'YOLOXHSVRandomAug'), 'RandomFlip'
+FAST = ('FastMosaic', 'FastImage')
 LATER = ('RemoveDataElement', 'FilterAnnotations', 'PackDetInputs')
 PREPROCESSOR, COLLATE = 'YOLOv5DetDataPreprocessor', 'yolov5_collate'
 
@@ -41,9 +42,9 @@ def augment_on_device(pipeline: Sequence[Step]) -> list[Step]:
     result = list(pipeline)
     for index in reversed(range(len(result))):
         step = result[index]
-        if step['type'] in (COLOUR, FLIP):
+        if step['type'] in (*COLOURS, FLIP):
             result[index] = dict(step, on_device=True)
-        elif step['type'] == MOSAIC and step.get('hsv'):  # its flip is part of the warp and costs nothing
+        elif step['type'] in FAST and step.get('hsv'):  # its flip is part of the warp and costs nothing
             result[index] = dict(step, hsv=dict(step['hsv'], on_device=True))
             break
         elif step['type'] not in LATER:
