@@ -1,6 +1,7 @@
 """Losses against the formulas, level by level and object by object, and numbers worked out by hand."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,6 +9,8 @@ import torch.nn.functional as F
 from mmdet.structures.bbox import bbox_cxcywh_to_xyxy, bbox_overlaps
 
 from tests.vidt.test_matcher import seeded
+from tmi.errors import NotFiniteError
+from tmi.training.finite_loss_hook import FiniteLossHook
 from vidt.losses.criterion import WEIGHTS, ViDTCriterion
 from vidt.losses.mask_vectors import encode_masks
 
@@ -68,6 +71,19 @@ def test_numbers_by_hand():
     assert float(losses['cardinality_error']) == 1  # 2 queries, 1 object
 
 
+def test_class_error_is_that_of_the_last_level():
+    logits, boxes, targets = seeded(2, 2, 4, (3, 1))
+    logits[:] = 0
+    for image, target in enumerate(targets):
+        count = len(target['labels'])
+        boxes[:, image, :count] = target['boxes']
+        logits[0, image, range(count), (target['labels'] + 1) % 5] = 1  # wrong at the first level
+        logits[1, image, range(count), target['labels']] = 1
+    assert float(ViDTCriterion(5)(outputs_of(logits, boxes), targets)['class_error']) == 0
+    logits[1, 1] = -logits[1, 1]
+    assert float(ViDTCriterion(5)(outputs_of(logits, boxes), targets)['class_error']) == 25
+
+
 def test_boxes_learn_from_the_overlap_too():
     boxes = torch.tensor([[[[0.5, 0.5, 0.2, 0.2]]]], requires_grad=True)
     targets = [{'labels': torch.tensor([0]), 'boxes': torch.tensor([[0.5, 0.5, 0.4, 0.3]])}]
@@ -96,7 +112,8 @@ def test_weights_follow_the_names():
     names = ('loss_ce_11', 'loss_giou_0', 'loss_iouaware', 'class_error', 'cardinality_error_2')
     assert criterion.weights(names) == {'loss_ce_11': 2.0, 'loss_giou_0': 3.0, 'loss_iouaware': 2.0}
     losses = criterion.weighted(dict.fromkeys(names, torch.tensor(2.0)))
-    assert [float(value) for value in losses.values()] == [4, 6, 4, 2, 2]
+    assert [float(value) for value in losses.values()] == [4, 6, 4, 2]  # the last one says nothing without background
+    assert ViDTCriterion(2, background=True).weighted({'cardinality_error': 3}) == {'cardinality_error': 3}
     with pytest.raises(ValueError, match='no loss .*loss_dice.*losses are .*loss_ce'):
         ViDTCriterion(2, weights={'loss_dice': 1.0})
     assert WEIGHTS['loss_vector'] == 1
@@ -153,6 +170,9 @@ def test_a_lost_number_is_a_loss_that_is_none():
     logits, boxes, targets = seeded(2, 1, 4, (2,))
     losses = ViDTCriterion(5)(outputs_of(logits, boxes * float('nan')), targets)
     assert math.isnan(losses['loss_bbox']) and math.isnan(losses['loss_giou_0'])
+    step = SimpleNamespace(epoch=2, iter=5, train_dataloader=[0] * 4)
+    with pytest.raises(NotFiniteError, match='loss is not a number in epoch 3, step 2 .*set learning_rate to a tenth'):
+        FiniteLossHook().after_train_iter(step, 1, None, {'loss': losses['loss_bbox']})
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ class ViDTCriterion:
             losses = {
                 f'{name}{end}': value for name, values in of_levels.items() for end, value in zip(suffixes, values)
             }
-            losses['class_error'] = class_error(logits[-1].detach(), pairs, len(levels) - 1)
+            losses['class_error'] = class_error(logits.detach(), pairs)
             if outputs.get('enc_tokens'):
                 if canvas is None:
                     canvas = tuple(max(target['masks'].shape[axis] for target in targets) for axis in (1, 2))
@@ -125,9 +125,16 @@ class ViDTCriterion:
         return {name: self._weights[stem] for name, stem in stems.items() if stem in self._weights}
 
     def weighted(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return losses times their weights, and what has none as it is, as mmengine sums what is named `loss`."""
+        """Return losses times their weights, and what says something in the log, as mmengine sums what is named `loss`.
+
+        Without a background class every query has a class, so `cardinality_error` says nothing and is left out.
+        """
         weights = self.weights(losses)
-        return {name: value * weights[name] if name in weights else value for name, value in losses.items()}
+        return {
+            name: value * weights[name] if name in weights else value
+            for name, value in losses.items()
+            if self.background or not name.startswith('cardinality_error')
+        }
 
     def _classification(self, logits: Tensor, pairs: 'Pairs', count: Tensor) -> Tensor:
         """Return the loss of the classes of (L, B, N, K) logits for each level, (L,)."""
@@ -151,8 +158,7 @@ class ViDTCriterion:
             codes.append(encode_masks(target['masks'], bbox_cxcywh_to_xyxy(target['boxes']) * size))
         wanted = torch.cat(codes).to(vectors)[pairs.objects]
         distances = (vectors[pairs.where] - wanted).abs().sum(-1)
-        matched = max(len(distances) // len(vectors), 1)  # as many at every level
-        return self.vector_factor * pairs.sum_levels(distances) / (matched * vectors.shape[-1])
+        return self.vector_factor * pairs.sum_levels(distances) / (max(pairs.matched, 1) * vectors.shape[-1])
 
     def _first_token_class(self, outputs: dict[str, Any]) -> int:
         number = outputs['enc_tokens'][0].shape[-1]
@@ -194,6 +200,8 @@ class Pairs:
         objects: (P,) Place of the object among those of the whole batch.
         labels: (P,) Its class.
         boxes: (P, 4) Its box, cxcywh.
+        levels: Number of levels.
+        matched: Pairs of each level, as many at every level; they stand level by level.
     """
 
     def __init__(
@@ -211,6 +219,7 @@ class Pairs:
         level, image, query, self.objects = torch.cat(rows, 1).to(device)  # one transfer
         self.where = (level, image, query)
         self.levels = len(matches)
+        self.matched = len(self.objects) // self.levels
         self.labels = torch.cat([target['labels'] for target in targets])[self.objects]
         self.boxes = torch.cat([target['boxes'] for target in targets])[self.objects]
 
@@ -231,10 +240,10 @@ def box_losses(boxes: Tensor, pairs: Pairs, count: Tensor) -> dict[str, Tensor]:
     }
 
 
-def class_error(logits: Tensor, pairs: Pairs, level: int) -> Tensor:
-    """Return the percentage of matched queries of a level whose best class is wrong; 100 without any."""
-    mine = pairs.where[0] == level
-    right = logits[pairs.where[1][mine], pairs.where[2][mine]].argmax(-1) == pairs.labels[mine]
+def class_error(logits: Tensor, pairs: Pairs) -> Tensor:
+    """Return the percentage of matched queries whose best class is wrong at the last level; 100 without any."""
+    mine = slice(len(pairs.labels) - pairs.matched, None)
+    right = logits[-1, pairs.where[1][mine], pairs.where[2][mine]].argmax(-1) == pairs.labels[mine]
     return 100 - 100 * right.float().sum() / max(len(right), 1)
 
 
