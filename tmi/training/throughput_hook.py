@@ -2,15 +2,16 @@
 
 Over some steps it is measured how many images a second the training takes, the model without its data would take, and
 one loader worker prepares. From that follows how many workers are needed, and where their number is left to the
-training, how many there are from the next epoch on.
+training, how many there are from the next epoch on. Of several training processes the one counts that waits most for
+its data: the others wait for that one in every step, which does not show as waiting for data.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.dist import all_reduce, broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
@@ -35,7 +36,7 @@ class Throughput:
         images_per_second: Of the training.
         model_images_per_second: If no batch had been waited for.
         worker_images_per_second: Of one worker; 0 if unknown.
-        waiting_share: Share of the time spent waiting for data.
+        waiting_share: Share of the time spent waiting for data, of the process that waits most.
         workers: Of all training processes.
     """
 
@@ -92,6 +93,27 @@ def measured(times: StepTimes, worked: tuple[float, float], images: int, process
         worker_images / worker_seconds if worker_seconds else 0.0,
         times.waiting_share,
         max(workers, 1) * processes,
+    )
+
+
+def of_the_slowest(found: Throughput) -> Throughput:
+    """Return what the process measured that waits most for its data; the same in each, which must all call this.
+
+    Args:
+        found: By this process. Its model seems slower than it is while it waits for other processes.
+    """
+    largest = torch.tensor(
+        [found.waiting_share, found.model_images_per_second, -found.worker_images_per_second, -found.images_per_second],
+        dtype=torch.float64,
+    )
+    all_reduce(largest, 'max')
+    share, model, worker, images = largest.abs().tolist()
+    return replace(
+        found,
+        waiting_share=share,
+        model_images_per_second=model,
+        worker_images_per_second=worker,
+        images_per_second=images,
     )
 
 
@@ -157,7 +179,9 @@ class ThroughputHook(Hook):
 
     def after_train_epoch(self, runner) -> None:
         """Keep the share of all waiting for the summary and the curves."""
-        share = runner.train_loop.times.waiting_share
+        largest = torch.tensor(runner.train_loop.times.waiting_share, dtype=torch.float64)
+        all_reduce(largest, 'max')
+        share = largest.item()
         runner.message_hub.update_scalar('train/waiting_share', share)
         if self.found is not None:
             numbers = {**self.found.numbers(), 'waiting_share': share}
@@ -165,7 +189,8 @@ class ThroughputHook(Hook):
 
     def _found(self, runner, times: StepTimes, worked: tuple[float, float]) -> None:
         loader = runner.train_dataloader
-        self.found = measured(times, worked, loader.batch_size, self.num_processes, loader.num_workers)
+        found = measured(times, worked, loader.batch_size, self.num_processes, loader.num_workers)
+        self.found = of_the_slowest(found)
         if self.said is None or self.found.differs_much(self.said):
             runner.logger.info('%s%s', self.found.sentence(), self._advice(loader.num_workers))
             self.said = self.found
