@@ -2,21 +2,24 @@
 
 Parts of the model whose shapes follow from the input are compiled. The loss picks its priors by the data, so that its
 shapes differ from step to step; it stays as it is. Whether a compiler is there and takes the model is found out at the
-first batch, forward and backward, before anything is learned; if not, the training goes on without.
+first batch, forward and backward, before anything is learned; if not, the training goes on without. Where several
+processes train, each first compiles a small network that asks the others for nothing, and all go on without if one of
+them cannot: layers that share statistics would wait for that one for ever.
 """
 
 import copy
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce
+from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tmi.families import family_of
 
@@ -62,30 +65,58 @@ class CompileHook(Hook):
     def _compile(self, runner, data_batch: dict[str, Any]) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         parts = family_of(runner.cfg.model).compilable_parts(model)
+        device = next(model.parameters()).device
         start = time.monotonic()
-        reason = ''
-        try:
-            for part in parts:
-                part.compile(backend=self.backend)
-            with _unchanged(model), runner.optim_wrapper.optim_context(runner.model):
-                _try_gradients(model, data_batch)
-        except Exception as error:  # whatever a compiler raises
-            reason = ' '.join(f'{type(error).__name__}: {error}'.split())[:MAX_REASON]
-        failed = torch.tensor(float(bool(reason)), device=next(model.parameters()).device)
-        all_reduce(failed, 'max')  # all processes compute in the same way
+        several = get_world_size() > 1
+        reason = _agreed(_try(lambda: _try_compiler(self.backend, device)), device) if several else ''
+        if not reason:
+            # Of several processes one must not stop within the network, where the others would wait for it.
+            torch._dynamo.config.suppress_errors = several
+            reason = _agreed(_try(lambda: self._compile_parts(runner, model, parts, data_batch)), device)
         self.calls = {part: part._compiled_call_impl for part in parts}
-        if failed:
+        if reason:
             self._use(False)
             self.calls = {}
-            cause = reason or 'it failed in another process'
-            runner.logger.warning('compile: the network cannot be compiled, the training goes on without (%s).', cause)
+            runner.logger.warning('compile: the network cannot be compiled, the training goes on without (%s).', reason)
             return
         torch._dynamo.config.suppress_errors = True  # what fails later, with another shape, is computed without
         runner.logger.info('compile: the network was compiled in %.0f s.', time.monotonic() - start)
 
+    def _compile_parts(self, runner, model: nn.Module, parts: Sequence[nn.Module], data_batch: dict[str, Any]) -> None:
+        for part in parts:
+            part.compile(backend=self.backend)
+        with _unchanged(model), runner.optim_wrapper.optim_context(runner.model):
+            _try_gradients(model, data_batch)
+
     def _use(self, compiled: bool) -> None:
         for part, call in self.calls.items():
             part._compiled_call_impl = call if compiled else None
+
+
+def _try(work: Callable[[], None]) -> str:
+    """Return in one line why a compiler failed; empty if it did not."""
+    try:
+        work()
+    except Exception as error:  # whatever a compiler raises
+        return ' '.join(f'{type(error).__name__}: {error}'.split())[:MAX_REASON]
+    return ''
+
+
+def _agreed(reason: str, device: torch.device) -> str:
+    """Return this process's reason, or that another one has one; empty if none has, as all compute in the same way."""
+    failed = torch.tensor(float(bool(reason)), device=device)
+    all_reduce(failed, 'max')
+    return reason or ('it failed in another process' if failed else '')
+
+
+def _try_compiler(backend: Any, device: torch.device) -> None:
+    """Compile a layer of the usual kind, forward and backward, without another process."""
+
+    def layer(image: Tensor, weight: Tensor) -> Tensor:
+        return functional.silu(functional.conv2d(image, weight))
+
+    weight = torch.ones(4, 3, 3, 3, device=device, requires_grad=True)
+    torch.compile(layer, backend=backend)(torch.ones(1, 3, 8, 8, device=device), weight).sum().backward()
 
 
 def _shape(inputs: Tensor | Sequence[Tensor]) -> torch.Size:
