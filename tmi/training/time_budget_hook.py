@@ -3,7 +3,8 @@
 From the first steps on the number of epochs follows from what steps and validations take on this machine, and the
 schedule from the number of epochs: the config of a run of that length is made (`modify_mmengine_config`), and the
 training that runs is moved to it (`Family.reschedule`). The plan is checked all the time, and changed when it would end
-too early or too late; once the last phase has begun, the one without mosaics, it is only shortened.
+too early or too late. In the last phase, the one without mosaics, more must be missing before it is made longer: then
+the rate rises once more, and mosaics do not come back.
 """
 
 import bisect
@@ -32,8 +33,10 @@ FIRST_STEPS = 5  # before the first plan
 SKIPPED_STEPS = 2  # in which processes start and libraries choose their algorithms
 FREE_STEPS = 50  # after which the optimizer stays; before, another one takes its place where the length asks for it
 CHECK_SECONDS = 5.0  # from one check of the plan to the next, within an epoch
-# Steps and validations take the mean of those in the last half of the training so far, but of so many at least: a
-# machine that is busy for a while is not slow for ever, and what is cut from a plan too early cannot be had back later.
+# Steps take the mean of those in the last half of the training so far, but of half of the time that is left where that
+# is less, and of so many at least: what was measured over some time says most about as much time to come. A machine
+# that is busy for a while is not slow for ever, and the nearer the end, the sooner what has changed must show.
+# Validations take the mean of those in the last half of the training, but of so many at least.
 RECENT_SHARE, RECENT_STEPS, RECENT_VALIDATIONS = 0.5, 20, 3
 # Until there is a measurement, a validation takes this and, for each image, this share of what training on one takes.
 VALIDATION_SECONDS, VALIDATION_SHARE = 1.0, 0.5
@@ -43,6 +46,7 @@ VALIDATION_SECONDS, VALIDATION_SHARE = 1.0, 0.5
 ENDING_SECONDS, STARTS, EXAMINATION_SHARE = 4.0, 1.25, 0.5
 BUSY_SHARE = 0.7
 LAST_PHASE = 0.85  # of a run without a change of pipeline
+LAST_PHASE_EARLIEST = 0.92  # share of the budget, as EARLIEST before it
 ROUNDS = 4
 WORTH_A_LINE = 0.1  # a number of epochs that has changed by this share is logged again
 
@@ -159,7 +163,8 @@ class TimeBudgetHook(Hook):
         steps_per_epoch = len(runner.train_dataloader)
         is_last_phase = self._is_last_phase(position, steps_per_epoch)
         costs = self._costs(runner)
-        is_longest = is_last_phase or self.length.epochs == self.most_epochs
+        earliest = LAST_PHASE_EARLIEST if is_last_phase else EARLIEST
+        is_longest = self.length.epochs == self.most_epochs
         next_check = len(self.step_ends) + max(int(CHECK_SECONDS / costs.step), 1)
         spent = time.monotonic() - self.started
 
@@ -167,7 +172,7 @@ class TimeBudgetHook(Hook):
             return spent + seconds_left(costs, _validations(config), position, length)
 
         planned = end(self.length, self.config) / self.seconds
-        if EARLIEST <= planned <= LATEST or planned < EARLIEST and is_longest:
+        if earliest <= planned <= LATEST or planned < earliest and is_longest:
             return Decision(self.length, next_check, planned * self.seconds, costs)
         config = self.config
         for _ in range(ROUNDS):  # how many validations there are may follow from the number of epochs
@@ -202,7 +207,8 @@ class TimeBudgetHook(Hook):
 
     def _costs(self, runner) -> Costs:
         ends = self.step_ends
-        start = ends[-1] - RECENT_SHARE * (ends[-1] - ends[SKIPPED_STEPS - 1])
+        left = self.started + self.seconds - time.monotonic()
+        start = ends[-1] - RECENT_SHARE * min(ends[-1] - ends[SKIPPED_STEPS - 1], left)
         first = min(bisect.bisect_left(ends, start), len(ends) - 1 - RECENT_STEPS)
         first = max(first, SKIPPED_STEPS - 1)
         step = max((ends[-1] - ends[first]) / (len(ends) - 1 - first), 1e-6)
