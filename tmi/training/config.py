@@ -82,6 +82,7 @@ TRAINING_MODULES = (
     'finite_loss_hook',
     'patience_hook',
     'runner',
+    'step_values',
     'throughput_hook',
     'time_budget_hook',
     'train_loop',
@@ -314,6 +315,7 @@ def _set_runtime(
             'metric_prefix': family.metric_prefix,
         }
     cfg.default_hooks.logger = {'type': 'LoggerHook', 'interval': min(recipe.iters_per_epoch, MAX_LOG_INTERVAL)}
+    cfg.default_hooks.setdefault('runtime_info', {'type': 'StepValuesHook'})
     cfg.custom_hooks += [
         {'type': 'FiniteLossHook', 'scaled_loss': precision == 'fp16'},
         {
