@@ -6,8 +6,9 @@ order:
 1. `epoch_N.pth` is written under a temporary name, synced and renamed: the averaged weights and what they are, no more;
 2. result.yaml is replaced: stages `last` and, if they improved, `best` and the further best ones `epoch_M`;
 3. training-summary.json is replaced, which says what came of the training so far;
-4. `resume.pth`, which no stage names, is replaced: optimizer, raw weights and counters, for `--resume`;
-5. files that no stage names any more are deleted.
+4. files that no stage names any more are deleted;
+5. `resume.pth`, which no stage names, is replaced while the training goes on: optimizer, raw weights and counters, for
+   `--resume`.
 
 One epoch is one file, however many stages it is. What is kept follows from result.yaml alone, so it survives a restart.
 Where an earlier training left a model, it stays until the first stage of the new training takes its place: no file that
@@ -31,6 +32,7 @@ from mmengine.runner import weights_to_cpu
 
 from tmi.families.base import Family
 from tmi.training.metrics import class_precisions, clean_metrics
+from ymir.background_save import BackgroundSave, in_main_memory
 from ymir.stage_files import is_later_file, named_paths, read_result, stands_in_a_folder, unused_name
 from ymir.training_summary import SummaryUpdates
 from ymir_exc.atomic import atomic_file, write_text_atomically
@@ -85,6 +87,7 @@ class YmirCheckpointHook(Hook):
         self.summary = SummaryUpdates(Path(get_current_env().output.root_dir))
         self.replace_all = False
         self.reported: set[str] = set()
+        self.saving = BackgroundSave()
 
     @master_only
     def before_train(self, runner) -> None:
@@ -104,6 +107,7 @@ class YmirCheckpointHook(Hook):
             runner: The runner; its epoch counts the finished ones.
             metrics: What the evaluator found; empty if there was nothing to evaluate.
         """
+        self.saving.wait()  # so that no stage is two epochs ahead of it
         evaluation = clean_metrics(metrics or {}, self.metric_prefix)
         checkpoint = self._checkpoint(runner, evaluation['mAP'])
         weights = unused_name(self.models_dir, f'epoch_{runner.epoch}.pth')
@@ -119,9 +123,18 @@ class YmirCheckpointHook(Hook):
             for name in (LAST_CHECKPOINT, RESUME_FILE):
                 (self.models_dir / name).unlink(missing_ok=True)
             self.replace_all = False
-        _save(checkpoint, self.models_dir / RESUME_FILE)
-        write_text_atomically(Path(runner.work_dir) / LAST_CHECKPOINT, str(self.models_dir / RESUME_FILE))
         self._delete_unnamed(earlier)
+        checkpoint, work_dir = in_main_memory(checkpoint), Path(runner.work_dir)
+        self.saving.start(lambda: self._save_for_resumption(checkpoint, work_dir))
+
+    @master_only
+    def after_train(self, runner) -> None:
+        """Wait for what is still being written."""
+        self.saving.wait()
+
+    def _save_for_resumption(self, checkpoint: dict[str, Any], work_dir: Path) -> None:
+        _save(checkpoint, self.models_dir / RESUME_FILE)
+        write_text_atomically(work_dir / LAST_CHECKPOINT, str(self.models_dir / RESUME_FILE))
 
     def _checkpoint(self, runner, mean_ap: float) -> dict[str, Any]:
         """Everything that a restart needs; `state_dict` holds the averaged weights, as hooks of the runner put them."""

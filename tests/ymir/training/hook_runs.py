@@ -50,6 +50,7 @@ def validate(hook, runner, mean_ap):
     runner.epoch += 1
     runner.iter += 1
     hook.after_val_epoch(runner, {'coco/bbox_mAP': mean_ap})
+    hook.after_train(runner)  # waits for what is written in the background, and fails as it did
 
 
 class Death:
