@@ -40,9 +40,9 @@ from mmengine.dataset import COLLATE_FUNCTIONS
 from rich.console import Console
 from rich.table import Table
 
-from mmyolo.datasets.image_cache import ImageCache, cache_size
 from mmyolo.registry import DATASETS
 from mmyolo.utils import register_all_modules
+from mmyolo.utils.image_cache import ImageCache, cache_size
 from tmi.families.dense import use_image_cache
 from tmi.families.dense_schedule import switch_pipelines
 from tmi.families.device_augment import augment_on_device, takes_device_augment

@@ -16,9 +16,9 @@ from mmengine.logging import print_log
 from mmyolo.errors import ConfigConflictError
 from mmyolo.registry import DATASETS, TASK_UTILS
 from mmyolo.utils.coco_file import CocoFile, image_size
+from mmyolo.utils.unreadable import ReadableImagesMixin
 
 from .class_names import check_class_names, differing_names
-from .unreadable import ReadableImagesMixin
 
 
 class BatchShapePolicyDataset(ReadableImagesMixin, BaseDetDataset):

@@ -12,7 +12,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.fileio import get_text
 from mmengine.logging import print_log
 
-from mmyolo.datasets.unreadable import none_readable
+from mmyolo.utils.unreadable import none_readable
 
 
 class _Nothing:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmyolo.datasets.image_cache import cache_size
-from mmyolo.datasets.unreadable import UNREADABLE, UnreadableImage
+from mmyolo.utils.image_cache import cache_size
+from mmyolo.utils.unreadable import UNREADABLE, UnreadableImage
 
 HELD_OUT_SHARE = 0.1
 

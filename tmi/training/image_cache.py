@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
-from mmyolo.datasets.image_cache import ImageCache
 from mmyolo.utils.free_memory import available_memory
+from mmyolo.utils.image_cache import ImageCache
 from tmi.devices import available_cpus
 from tmi.training.config import TrainingTask
 

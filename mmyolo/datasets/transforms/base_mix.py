@@ -13,8 +13,8 @@ from mmdet.structures.bbox import autocast_box_type
 from mmengine.dataset import BaseDataset
 from numpy import random
 
-from mmyolo.datasets.unreadable import UNREADABLE, none_readable, skip_unreadable
 from mmyolo.registry import TRANSFORMS
+from mmyolo.utils.unreadable import UNREADABLE, none_readable, skip_unreadable
 
 MAX_TRIED = 1000  # different images that cannot be read
 

@@ -7,7 +7,7 @@ import numpy as np
 from mmengine import fileio
 from PIL.JpegImagePlugin import JpegImageFile
 
-from mmyolo.datasets.image_cache import image_key, open_image_cache
+from mmyolo.utils.image_cache import image_key, open_image_cache
 
 from .loading import check_regular_file, decode_image
 from .tiles import fit_size, resize_to

@@ -15,9 +15,9 @@ from mmdet.datasets.transforms import LoadAnnotations as MMDETLoadAnnotations
 from mmdet.structures.bbox import get_box_type
 from mmdet.structures.mask import PolygonMasks
 
-from mmyolo.datasets.unreadable import blank_image
 from mmyolo.errors import UnreadableImageError
 from mmyolo.registry import TRANSFORMS
+from mmyolo.utils.unreadable import blank_image
 
 from .keypoint_structure import Keypoints
 from .polygons import merge_polygons

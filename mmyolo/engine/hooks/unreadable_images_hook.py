@@ -10,14 +10,14 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from mmyolo.datasets.unreadable import MAX_NAMED, UNREADABLE, UnreadableImage, none_readable, printable
 from mmyolo.evaluation.readable_only import ReadableOnly
 from mmyolo.registry import HOOKS
+from mmyolo.utils.unreadable import MAX_NAMED, UNREADABLE, UnreadableImage, none_readable, printable
 
 
 @HOOKS.register_module()
 class UnreadableImagesHook(Hook):
-    """Leaves unreadable images out of evaluations and names them at the end; see mmyolo/datasets/unreadable.py.
+    """Leaves unreadable images out of evaluations and names them at the end; see mmyolo/utils/unreadable.py.
 
     tools/train.py and tools/test.py add it to every run.
     """

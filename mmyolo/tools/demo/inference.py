@@ -19,9 +19,9 @@ from mmengine.visualization import Visualizer
 from torch import nn
 
 from mmyolo.datasets.transforms.loading import LoadImageFromFile
-from mmyolo.datasets.unreadable import printable
 from mmyolo.errors import UnreadableImageError
 from mmyolo.registry import DATASETS, VISUALIZERS
+from mmyolo.utils.unreadable import printable
 
 from ...utils.deploy import switch_to_deploy
 from ...utils.device import choose_device

@@ -16,11 +16,11 @@ from torch.utils.data import DataLoader
 
 from mmyolo.datasets import YOLOv5CocoDataset
 from mmyolo.datasets.transforms import LoadCachedImage, LoadImageFromFile
-from mmyolo.datasets.unreadable import UNREADABLE, UnreadableImage
 from mmyolo.errors import UnreadableImageError
 from mmyolo.evaluation import FastCocoMetric
 from mmyolo.evaluation.readable_only import ReadableOnly
 from mmyolo.registry import METRICS
+from mmyolo.utils.unreadable import UNREADABLE, UnreadableImage
 from tests.damaged_images import READABLE, can_be_read, photo, write_damaged
 
 CLASSES = ('a', 'b')

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from mmyolo.datasets.image_cache import ImageCache, _open
 from mmyolo.registry import TRANSFORMS
+from mmyolo.utils.image_cache import ImageCache, _open
 from tmi.training import image_cache
 from tmi.training.data import TrainingData
 from tmi.training.image_cache import (

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image, UnidentifiedImageError
 
-from mmyolo.datasets.image_cache import _open, open_image_cache
 from mmyolo.datasets.transforms import LoadAnnotations, LoadCachedImage, LoadImageFromFile, image_loader
 from mmyolo.datasets.transforms.image_loader import decode_shrunk
 from mmyolo.datasets.transforms.tiles import fit_size, resize_to
+from mmyolo.utils.image_cache import _open, open_image_cache
 
 MEGABYTE = 1024**2
 

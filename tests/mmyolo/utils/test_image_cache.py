@@ -6,8 +6,8 @@ import signal
 import numpy as np
 import pytest
 
-from mmyolo.datasets import image_cache
-from mmyolo.datasets.image_cache import ImageCache, _open, cache_size, image_key, open_image_cache
+from mmyolo.utils import image_cache
+from mmyolo.utils.image_cache import ImageCache, _open, cache_size, image_key, open_image_cache
 
 IMAGE_BYTES = 10 * 8 * 3
 
