@@ -420,3 +420,18 @@ def test_a_budget_that_is_too_short_ends_early_with_a_model(tmp_path):
     assert watcher.percents == sorted(watcher.percents) and read_monitor(task)[0] == 1.0
     assert 'the time is over before the labelled images are examined' in done.stdout
     assert not (task.out_dir / 'models' / LABELS_TO_CHECK_FILE).exists()
+
+
+@pytest.mark.slow
+def test_two_processes_keep_to_one_plan_in_a_time_budget(tmp_path):
+    task = tiny_task(tmp_path, 16, 4, max_minutes=1, workers_per_gpu='auto', val_interval='auto')
+    done = run_start(task, tmp_path, YMIR_CPU_PROCESSES='2')
+    assert done.returncode == 0, done.stdout
+    assert read_monitor(task)[:3] == (1.0, 2, 0) and noise(done.stdout) == []
+    assert 'Planned for 1 minutes: ' in done.stdout and ' of 1 minutes' in done.stdout
+    check_result(task)
+    # Both processes make each step of the plan, or one would wait for the other for ever.
+    summary = read_training_summary(task.out_dir)
+    meta = load_checkpoint(task.out_dir / 'models' / 'resume.pth')['meta']
+    assert summary.epoch == summary.epochs == meta['epoch'] != 100
+    assert dict(summary.recipe)['length'].startswith(f'{summary.epochs} epochs x 2 steps = ')
