@@ -1,6 +1,7 @@
 """Values at the start of a training against those of the published implementation."""
 
 import math
+from functools import lru_cache
 
 import pytest
 import torch
@@ -49,10 +50,16 @@ def differences(value, mean, std, largest):
     return ''
 
 
+@lru_cache
+def initial_values(name):
+    """The parameters of a new detector by their names."""
+    torch.manual_seed(0)
+    return vidt_adapter.names(vidt_adapter.build(SPECS[name]))
+
+
 @pytest.mark.parametrize('name', SPECS)
 def test_published_initial_values(name):
-    torch.manual_seed(0)
-    values = vidt_adapter.names(vidt_adapter.build(SPECS[name]))
+    values = initial_values(name)
     rows = recipe('init')[name]
     assert rows.keys() <= values.keys()
     found = {key: differences(values[key], *row) for key, row in rows.items()}
@@ -60,15 +67,14 @@ def test_published_initial_values(name):
 
 
 def test_heads_of_all_levels_start_equal():
-    torch.manual_seed(0)
-    values = vidt_adapter.names(vidt_adapter.build(SPEC))
+    values = initial_values('vidt_nano')
     for level in range(1, 7):
         for key in ('class_embed.{}.weight', 'bbox_embed.{}.layers.0.weight'):
             assert torch.equal(values[key.format(0)], values[key.format(level)])
 
 
 def test_published_sampling_offsets():
-    values = vidt_adapter.names(vidt_adapter.build(SPEC))
+    values = initial_values('vidt_nano')
     for layer in range(6):
         offsets = values[f'transformer.decoder.layers.{layer}.cross_attn.sampling_offsets.bias']
         assert offsets.tolist() == pytest.approx(recipe('sampling_offsets_bias'), abs=1e-5)
