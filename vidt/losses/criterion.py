@@ -158,7 +158,8 @@ class ViDTCriterion:
             codes.append(encode_masks(target['masks'], bbox_cxcywh_to_xyxy(target['boxes']) * size))
         wanted = torch.cat(codes).to(vectors)[pairs.objects]
         distances = (vectors[pairs.where] - wanted).abs().sum(-1)
-        return self.vector_factor * pairs.sum_levels(distances) / (max(pairs.matched, 1) * vectors.shape[-1])
+        numbers = torch.tensor(pairs.counts, device=vectors.device).clamp(min=1) * vectors.shape[-1]
+        return self.vector_factor * pairs.sum_levels(distances) / numbers
 
     def _first_token_class(self, outputs: dict[str, Any]) -> int:
         number = outputs['enc_tokens'][0].shape[-1]
@@ -201,7 +202,7 @@ class Pairs:
         labels: (P,) Its class.
         boxes: (P, 4) Its box, cxcywh.
         levels: Number of levels.
-        matched: Pairs of each level, as many at every level; they stand level by level.
+        counts: Pairs of each level; they stand level by level.
     """
 
     def __init__(
@@ -219,7 +220,7 @@ class Pairs:
         level, image, query, self.objects = torch.cat(rows, 1).to(device)  # one transfer
         self.where = (level, image, query)
         self.levels = len(matches)
-        self.matched = len(self.objects) // self.levels
+        self.counts = [sum(len(queries) for queries, _ in of_level) for of_level in matches]
         self.labels = torch.cat([target['labels'] for target in targets])[self.objects]
         self.boxes = torch.cat([target['boxes'] for target in targets])[self.objects]
 
@@ -242,7 +243,7 @@ def box_losses(boxes: Tensor, pairs: Pairs, count: Tensor) -> dict[str, Tensor]:
 
 def class_error(logits: Tensor, pairs: Pairs) -> Tensor:
     """Return the percentage of matched queries whose best class is wrong at the last level; 100 without any."""
-    mine = slice(len(pairs.labels) - pairs.matched, None)
+    mine = slice(len(pairs.labels) - pairs.counts[-1], None)
     right = logits[-1, pairs.where[1][mine], pairs.where[2][mine]].argmax(-1) == pairs.labels[mine]
     return 100 - 100 * right.float().sum() / max(len(right), 1)
 
