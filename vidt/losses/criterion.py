@@ -168,8 +168,8 @@ class ViDTCriterion:
             first = int(number > self.num_classes)
         if number < self.num_classes + first:
             raise ValueError(
-                f'the patch tokens have {number} outputs, too few for {self.num_classes} classes: set token_classes of the '
-                f'model to {self.num_classes + 1}, or leave it out'
+                f'the patch tokens have {number} outputs, too few for {self.num_classes} classes: set token_classes of '
+                f'the model to {self.num_classes + 1}, or leave it out'
             )
         return first
 

@@ -31,8 +31,8 @@ class ViDT(TokenDetector):
         iou_aware: Whether a head predicts the overlap with the object, for training only.
         token_label: Whether the patches are classified in training, which needs masks of the objects.
         mask_vectors: Whether a head predicts a code of the object's mask, which training needs.
-        token_classes: Outputs of a patch; None for one more than `num_classes`, the first of which is any object. Public
-            files have as many as classes, and what has class 0 counts as no object.
+        token_classes: Outputs of a patch; None for one more than `num_classes`, the first of which is any object.
+            Public files have as many as classes, and what has class 0 counts as no object.
         criterion: Config of the losses.
         max_detections: How many boxes are predicted at most.
         channels: Width of the decoder.
