@@ -1,0 +1,1 @@
+"""Stand-in of the platform's module: `from aiUtils import aiUtils`, as its scripts write."""
