@@ -118,11 +118,11 @@ class s3GetImg:  # noqa: N801 - the platform's name
         try:
             self.s3.head_object(Bucket=self.bucketName, Key=key)
         except (ClientError, BotoCoreError) as error:
-            raise RuntimeError('S3 not have data path: {} ({})'.format(key, error)) from error
+            raise RuntimeError(f'S3 not have data path: {key} ({error})') from error
         try:
             return self.s3.get_object(Bucket=self.bucketName, Key=key)['Body'].read()
         except (ClientError, BotoCoreError) as error:
-            raise RuntimeError('Not get S3 Imag data: {} ({})'.format(key, error)) from error
+            raise RuntimeError(f'Not get S3 Imag data: {key} ({error})') from error
 
     getImgXMLArray = getImgXmlArray  # the spelling of the platform's documents
 
@@ -219,4 +219,4 @@ def _get_s3_params(dataset_id):
             cause = str(error)
             if attempt < TRIES - 1:
                 time.sleep(1)
-    raise RuntimeError('Not get S3 params of data set {} from {}: {}'.format(dataset_id, service, cause))
+    raise RuntimeError(f'Not get S3 params of data set {dataset_id} from {service}: {cause}')

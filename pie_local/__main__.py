@@ -1,0 +1,5 @@
+"""`python -m pie_local` is `pie`."""
+
+from .cli import main
+
+main()

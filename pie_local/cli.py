@@ -1,0 +1,217 @@
+"""The command line `pie`: `pie serve`, `pie run`, `pie check`, `pie draw`.
+
+What takes time to import is imported inside a command. Exit codes: 0 success, 1 a violation or failure, 2 wrong usage,
+130 stopped with Ctrl-C.
+"""
+
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .texts import PieError, say
+
+app = typer.Typer(
+    name='pie',
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={'help_option_names': ['-h', '--help']},
+    help='Play the platform PIE-Engine AI on this machine: serve data sets, run a network package, judge its output. '
+    'Texts are Chinese where LANG (or PIE_LANG) begins with zh.',
+)
+Folder = Annotated[Path, typer.Argument(help='A folder.')]
+
+
+@app.command()
+def serve(
+    data: Annotated[list[Path], typer.Argument(help='Data sets: folders with train/ and valid/.')],
+    keep: Annotated[
+        Path | None,
+        typer.Option(help='Folder of the S3 server, used again at the next start; default: a temporary one.'),
+    ] = None,
+) -> None:
+    """Serve data sets from a real S3 server, as the platform does, until Ctrl-C.
+
+    Example: pie serve ships/ roads/
+    """
+    from .data_set import read_data_set
+    from .platform import start_platform
+
+    sets = [read_data_set(folder) for folder in data]
+    with tempfile.TemporaryDirectory(prefix='pie-') if keep is None else nullcontext(str(keep)) as folder:
+        with start_platform(Path(folder)) as platform:
+            served = [platform.add_data(one.folder, one.task) for one in sets]
+            typer.echo(say('serve.ready', endpoint=platform.s3.endpoint, address=platform.service.address))
+            for name, value in platform.environment(served[0].dataset_id).items():
+                typer.echo(f'export {name}={value}')
+            for one, known in zip(sets, served):
+                typer.echo(f'{known.dataset_id}  {one.task}  {known.files}  {one.folder}')
+            sys.stdout.flush()
+            threading.Event().wait()
+
+
+@app.command()
+def run(
+    package: Annotated[Path, typer.Argument(help='A network package: the folder with train.py, or network/ with it.')],
+    changes: Annotated[
+        list[str] | None, typer.Argument(metavar='[KEY=VALUE]...', help='Parameters: epochs=3 model_name=yolov8_n')
+    ] = None,
+    data: Annotated[Path, typer.Option(help='The data set: a folder with train/ and valid/.')] = ...,  # type: ignore[assignment]
+    params: Annotated[
+        Path | None,
+        typer.Option(help='A file of parameters, such as traincfg.json; what it holds comes before the defaults.'),
+    ] = None,
+    as_file: Annotated[
+        bool,
+        typer.Option(
+            '--as-file', help='Put the bytes of --params beside train.py as traincfg.json; nothing on standard input.'
+        ),
+    ] = False,
+    resume: Annotated[Path | None, typer.Option(help='The folder of a run whose weights to start from.')] = None,
+    out: Annotated[Path | None, typer.Option(help='Folder of the results; default: pie_runs/TIME.')] = None,
+    python: Annotated[str, typer.Option(help='The Python that runs train.py.')] = sys.executable,
+) -> None:
+    """Run a network package as the platform does and judge its output at each line [Process: x/y].
+
+    Example: pie run pie/ --data ships/ epochs=3
+    """
+    from .data_set import read_data_set
+    from .parameters import make_parameters, parse_changes, read_parameters
+    from .platform import start_platform
+    from .run import copy_package, run_training
+
+    if as_file and (params is None or changes):
+        raise typer.BadParameter('--as-file needs --params, and no KEY=VALUE: the file is handed over as it is')
+    parsed = parse_changes(changes or ())
+    data_set = read_data_set(data)
+    content = read_parameters(params) if params is not None else {}
+    parameters = content if as_file else make_parameters(data_set, {**content, **parsed})
+    weights = _weights_of(resume) if resume is not None else None
+    out = out or Path('pie_runs') / time.strftime('%Y%m%d-%H%M%S')
+    script = copy_package(package, out)
+    stop = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    try:
+        with tempfile.TemporaryDirectory(prefix='pie-') as folder, start_platform(Path(folder)) as platform:
+            served = platform.add_data(data_set.folder, data_set.task, str(parameters.get('dataset_id') or '') or None)
+            if weights is not None:
+                parameters['resume_path'] = platform.add_weights(weights, 'resumed')
+            typer.echo(
+                say(
+                    'run.started',
+                    training_id=parameters.get('training_id', ''),
+                    model=parameters.get('model_name', ''),
+                    files=served.files,
+                    out=out,
+                )
+            )
+            result = run_training(
+                script,
+                parameters,
+                platform,
+                data_set.task,
+                params.read_bytes() if as_file and params is not None else None,
+                python,
+                on_line=typer.echo,
+                on_push=_show_push,
+                stop=stop,
+            )
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for finding in result.findings:
+        typer.echo(finding.sentence(), err=True)
+    if result.findings:
+        typer.echo(say('run.failed', errors=len(result.findings)), err=True)
+    elif not stop.is_set():
+        typer.echo(say('run.passed', epochs=result.epochs, seconds=round(result.seconds), best=result.log.get('best')))
+    raise typer.Exit(1 if result.findings else 130 if stop.is_set() else 0)
+
+
+@app.command()
+def check(
+    output: Annotated[Path, typer.Argument(help='The folder output/ that train.py wrote, or the folder of a run.')],
+) -> None:
+    """Judge an output folder: weights, trainlog.json and pictures; each violation is one sentence.
+
+    Example: pie check output/
+    """
+    from .judge import check_output
+
+    folder = output / 'network/output' if (output / 'network/output').is_dir() else output
+    if not any((folder / name).exists() for name in ('trainlog.json', 'files', 'picture')):
+        raise PieError('check.no_output', folder=folder)
+    findings = check_output(folder)
+    for finding in findings:
+        typer.echo(finding.sentence())
+    if not findings:
+        typer.echo(say('check.good', folder=folder))
+    raise typer.Exit(1 if findings else 0)
+
+
+@app.command()
+def draw(
+    task: Annotated[str, typer.Argument(help='detection, segmentation or change.')],
+    folder: Annotated[Path, typer.Argument(help='A new folder.')],
+    images: Annotated[int, typer.Option(min=2, help='How many pictures; a quarter is for validation.')] = 80,
+    size: Annotated[int, typer.Option(min=32, help='Width and height in pixels.')] = 128,
+) -> None:
+    """Draw a small data set in the layout of the platform.
+
+    Example: pie draw detection ships/
+    """
+    from .draw import TASKS, draw_data_set
+
+    if task not in TASKS:
+        raise typer.BadParameter(f'{task} is no task; allowed: {", ".join(TASKS)}')
+    if folder.exists() and any(folder.iterdir()):
+        raise PieError('run.out_exists', folder=folder)
+    draw_data_set(folder, task, images, size)
+
+
+def _show_push(push: Any, findings: Sequence[Any]) -> None:
+    key = 'run.not_pushed' if findings else 'run.pushed'
+    typer.echo(say(key, x=push.epoch, y=push.epochs, errors=len(findings)))
+
+
+def _weights_of(folder: Path) -> Path:
+    from .judge import find_weights
+
+    for place in (folder / 'network/output', folder / 'output', folder):
+        found = find_weights(place)
+        if found is not None:
+            return found
+    raise PieError('run.no_weights_to_resume', folder=folder)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and end the process with its exit code.
+
+    Args:
+        arguments: Default: those of the process.
+    """
+    from .s3_server import ServerError
+
+    try:
+        app(args=arguments, prog_name='pie')
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except PieError as error:
+        typer.echo(str(error.text), err=True)
+        sys.exit(1)
+    except ServerError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(1)
+
+
+if __name__ == '__main__':
+    main()
