@@ -55,7 +55,7 @@ def serve(
             for one, known in zip(sets, served):
                 typer.echo(f'{known.dataset_id}  {one.task}  {known.files}  {one.folder}')
             sys.stdout.flush()
-            threading.Event().wait()
+            wait_until_stopped()
 
 
 @app.command()
@@ -176,6 +176,11 @@ def draw(
     if folder.exists() and any(folder.iterdir()):
         raise PieError('run.out_exists', folder=folder)
     draw_data_set(folder, task, images, size)
+
+
+def wait_until_stopped() -> None:
+    """Wait for Ctrl-C."""
+    threading.Event().wait()
 
 
 def _show_push(push: Any, findings: Sequence[Any]) -> None:

@@ -1,6 +1,7 @@
 """The service of the platform that tells a training script where its data set lies and by which keys it is read.
 
-`GET ADDRESSuploadS3/getS3Params?datasetId=ID` answers `{"data": {accessKey, secretKey, bucketName, region, keyPrefix}}`.
+`GET ADDRESSuploadS3/getS3Params?datasetId=ID` answers `{"data": DATA}`; DATA has accessKey, secretKey, bucketName,
+region and keyPrefix.
 """
 
 import json

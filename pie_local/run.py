@@ -129,7 +129,8 @@ def run_training(
     out, output = script.parent.parent, script.parent / 'output'
     (out / 'parameters.json').write_text(json.dumps(parameters, ensure_ascii=False, indent=4), encoding='utf-8')
     environment = {**os.environ, **platform.environment(str(parameters.get('dataset_id', '')))}
-    environment.pop('PIE_OUTPUT_DIR', None)
+    for name in ('PIE_OUTPUT_DIR', 'PYTHONUNBUFFERED'):  # a line that is not flushed comes late, as on the platform
+        environment.pop(name, None)
     if not _has_aiutils(python, script.parent):
         environment['PYTHONPATH'] = os.pathsep.join(filter(None, [str(STANDIN), environment.get('PYTHONPATH')]))
     if file is not None:
@@ -209,6 +210,7 @@ class _Judge:
         self._wanted = int(parameters['epochs']) if str(parameters.get('epochs', '')).isdigit() else 0
         self._early = str(parameters.get('auto_termination', 0)) == '1'
         self._times: dict[str, int] = {}
+        self._late = False  # lines come late: what lies there belongs to a later epoch, which is said once
         self._seen: list[Finding] = []
         self._lines: list[tuple[int, int]] = []
         self.log: dict[str, Any] = {}
@@ -219,7 +221,7 @@ class _Judge:
 
     def judge(self, push: Push) -> list[Finding]:
         """Judge a push; return its violations, those seen before too."""
-        expected = _with(self._expected, epoch=push.epoch, epochs=push.epochs, running=True)
+        expected = _with(self._expected, epoch=push.epoch, epochs=push.epochs, running=None if self._late else True)
         findings = check_output(push.folder, expected)
         if self._lines and not (self._lines[-1][0] <= push.epoch and self._lines[-1][1] == push.epochs):
             before = '{}/{}'.format(*self._lines[-1])
@@ -229,7 +231,8 @@ class _Judge:
         if self._wanted and push.epochs != self._wanted:
             key = f'[Process: {push.epoch}/{push.epochs}]'
             findings.append(Finding('', key, say('judge.line_total', found=push.epochs, wanted=self._wanted)))
-        if self._lines and push.epoch > self._lines[-1][0]:
+        self._late |= any(finding.key == 'epochs' for finding in findings)
+        if self._lines and push.epoch > self._lines[-1][0] and not self._late:
             findings += [
                 Finding(f'picture/{name}', '', say('judge.picture_old', epoch=self._lines[-1][0]))
                 for name, changed in push.times.items()

@@ -14,6 +14,7 @@ PICTURES = {
     'segmentation': ('image.png', 'label.png', 'pred.png'),
     'change': ('A.png', 'B.png', 'label.png', 'pred.png'),
 }
+END_OF_PNG = b'IEND\xaeB`\x82'
 IN_CLASS_COLOURS = ('label.png', 'pred.png')  # of segmentation and change detection
 
 
@@ -40,6 +41,8 @@ def _findings(output: Path, expected: Expected, task: str) -> Iterator[Finding]:
             with Image.open(path) as picture:
                 if picture.format != 'PNG':
                     raise ValueError(f'the format is {picture.format}')
+                if not path.read_bytes().endswith(END_OF_PNG):
+                    raise ValueError('the end of the file is missing')  # its pixels may be whole all the same
                 pixels = np.asarray(picture.convert('RGB'))
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             yield Finding(file, '', say('judge.unreadable_picture', cause=error))

@@ -94,7 +94,9 @@ def _findings(log: dict[str, Any], expected: Expected) -> Iterator[Finding]:
             yield finding(key, 'wrong_time', found=shorten(value))
     if is_time(begin) and is_time(end) and end < begin:
         yield finding('end_time', 'ends_before_start', found=end)
-    if expected.running is True and is_time(end) and expected.epoch < expected.epochs:
+    epochs = log.get('epochs', [])
+    late = expected.running and isinstance(epochs, list) and 0 < expected.epoch < len(epochs) - AHEAD
+    if expected.running is True and is_time(end) and not late and expected.epoch < expected.epochs:
         yield finding('end_time', 'ended_too_early')
     if expected.running is False and end == '':
         yield finding('end_time', 'not_ended')
@@ -104,7 +106,6 @@ def _findings(log: dict[str, Any], expected: Expected) -> Iterator[Finding]:
     ):
         yield finding('description', 'wrong_type', found=shorten(description), allowed='metric: shown name, both texts')
         description = None
-    epochs = log.get('epochs', [])
     if not isinstance(epochs, list):
         yield finding('epochs', 'wrong_type', found=shorten(epochs), allowed='a list')
         return
@@ -114,7 +115,7 @@ def _findings(log: dict[str, Any], expected: Expected) -> Iterator[Finding]:
     yield from _best(log.get('best', ''), bool(epochs), description)
     if expected.epoch and len(epochs) < expected.epoch:
         yield finding('epochs', 'behind', found=len(epochs), x=expected.epoch, y=expected.epochs)
-    if expected.epoch and expected.running and len(epochs) > expected.epoch + AHEAD:
+    if late:
         yield finding('epochs', 'ahead', found=len(epochs), x=expected.epoch, y=expected.epochs)
 
 

@@ -21,7 +21,9 @@ def test_a_script_reads_its_data_set(aiutils, platform, served, ships):
     assert client.bucketName == BUCKET
     key = '/'.join(client.path.split('/')[3:])
     images = client.getImages(key + 'train/images')
-    assert images == [f'{key}train/images/{k:04d}.jpg' for k in range(1, 6)] == client.getImages(client.path + 'train/i')
+    assert (
+        images == [f'{key}train/images/{k:04d}.jpg' for k in range(1, 6)] == client.getImages(client.path + 'train/i')
+    )
     assert client.getImgXmlArray(images[0]) == (ships / 'train/images/0001.jpg').read_bytes()
     assert client.getImgXMLArray(f's3://{BUCKET}/{images[0]}') == client.getImgXmlArray(images[0])
     assert client.getImages(key + 'valid', is_xml=True) == [key + 'valid/labels/0000.xml']
