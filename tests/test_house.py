@@ -15,7 +15,7 @@ import yaml
 from ymir_local.check import check_img_man
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ('ymir_exc', 'mmyolo', 'tmi', 'ymir', 'ymir_local', 'tools', 'benchmarks', 'configs', 'demo')
+PACKAGES = ('ymir_exc', 'mmyolo', 'tmi', 'ymir', 'ymir_local', 'pie_local', 'tools', 'benchmarks', 'configs', 'demo')
 SOURCES = sorted(
     path
     for name in (*PACKAGES, 'tests')
@@ -34,6 +34,7 @@ ROOMS = {
     'tmi': ('mmyolo',),
     'ymir': ('tmi', 'ymir_exc'),
     'ymir_local': ('ymir_exc',),
+    'pie_local': (),
     'configs': (),
     'tools': ('mmyolo', 'mmyolo/tools'),
     'tools/dataset_converters': ('mmyolo', 'mmyolo/tools', 'ymir_local'),  # which has the readers of data sets
@@ -221,6 +222,7 @@ def test_mim_finds_configs_tools_and_demos_in_the_package():
         ('ymir_exc', TORCH),
         ('ymir.start', TORCH),
         ('ymir_local.platform.run', TORCH),
+        ('pie_local.run', (*TORCH, 'mmyolo', 'tmi', 'ymir', 'ymir_exc', 'ymir_local')),
         ('mmyolo', ('ymir', 'ymir_exc', 'mmdet', 'mmyolo.models', *LEAVES)),
         ('mmyolo.utils', ('mmdet', 'mmyolo.models', *LEAVES)),
     ],
