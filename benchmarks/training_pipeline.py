@@ -56,6 +56,7 @@ QUALITY = 92
 NUM_CLASSES = 3
 BATCH = 16
 KEPT = 128  # images that FastMosaic keeps
+WARM_UP = 8  # samples until the mosaics and MixUp of RTMDet have seen enough images
 
 
 def photograph(width: int, height: int, generator: np.random.Generator) -> np.ndarray:
@@ -234,15 +235,21 @@ def draw_pictures(path: Path, folder: Path, recipe: Recipe, count: int = 4) -> N
         ],
     )
     sides = recipe.sides({})
-    whole = {'buffer_images': 0} if sides['fast, cold'][0]['type'] == 'FastMosaic' else {}
+    first, *later = sides['fast, cold']
+    if first['type'] == 'FastMosaic':
+        first = dict(first, buffer_images=0)  # the same further images
+    if first['type'] == 'FastCrop':  # crops are whole pixels of the image as it was loaded
+        sides['public'] = use_image_cache(recipe.public, first['pre_transform'][1])
     public = Worker(data, sides['public'], recipe.collate).dataset
-    fast = Worker(data, [dict(sides['fast, cold'][0], **whole), *sides['fast, cold'][1:]], recipe.collate).dataset
+    fast = Worker(data, [first, *later], recipe.collate).dataset
     rows = []
     for dataset in (public, fast):
         row = []
-        for index in range(count):
-            np.random.seed(index + 1)
-            sample = dataset[index]
+        for index in range(-WARM_UP, count):
+            np.random.seed(index + WARM_UP)
+            sample = dataset[index % len(dataset)]
+            if index < 0:
+                continue
             image = np.ascontiguousarray(sample['inputs'].numpy().transpose(1, 2, 0).clip(0, 255).astype(np.uint8))
             for x1, y1, x2, y2 in sample['data_samples'].gt_instances.bboxes.numpy().round().astype(int).tolist():
                 cv2.rectangle(image, (x1, y1), (x2, y2), (0, 255, 255), 2)

@@ -6,7 +6,8 @@ gives the same pixels::
     LoadImageFromFile, LoadAnnotations, PPYOLOERandomDistort, Expand, PPYOLOERandomCrop, RandomFlip
 
 Expand puts the image on a canvas of up to 16 times its area, in float32, most of which the crop then removes. Here the
-crop is drawn first, and only what is seen is coloured, and put on a canvas of the crop's size.
+crop is drawn first, and only what is seen is coloured, straight into a canvas of the crop's size whose channels lie one
+behind the other, as the network takes them.
 """
 
 from collections.abc import Sequence
@@ -69,8 +70,7 @@ class FastCrop(BaseTransform):
             window, keep = drawn
             results = crop_annotations(results, window, keep)
         _, direction = self.end.draw()
-        image = _cut(image, (x, y), window, colours, self.expand.mean)
-        results['img'] = image if direction is None else cv2.flip(image, FLIP_CODES[direction])
+        results['img'] = _cut(image, (x, y), window, colours, self.expand.mean, direction)
         return self.end.apply(results, None, direction)
 
     def __repr__(self) -> str:
@@ -100,6 +100,7 @@ def _cut(
     window: tuple[int, int, int, int],
     colours: np.ndarray,
     mean: Sequence[float],
+    direction: str | None = None,
 ) -> np.ndarray:
     """Draw a window of the canvas.
 
@@ -109,19 +110,29 @@ def _cut(
         window: xyxy on the canvas.
         colours: As of `transform_colours`, for the image.
         mean: BGR beside the image.
+        direction: In which to flip the window; None leaves it as it is.
 
     Returns:
-        (h, w, 3) float32.
+        (h, w, 3) float32, in memory (3, h, w).
     """
-    sides = image.shape[1::-1]
-    low = [min(max(window[axis] - corner[axis], 0), sides[axis]) for axis in (0, 1)]  # x, y of the part that is seen
-    high = [min(max(window[axis + 2] - corner[axis], low[axis]), sides[axis]) for axis in (0, 1)]
-    left, top = (corner[axis] + low[axis] - window[axis] for axis in (0, 1))
     width, height = window[2] - window[0], window[3] - window[1]
-    if low[0] == high[0] or low[1] == high[1]:
-        canvas = np.empty((height, width, 3), dtype=np.float32)
-        canvas[:] = mean
-        return canvas
-    seen = transform_colours(image[low[1] : high[1], low[0] : high[0]], colours)
-    right, bottom = width - left - seen.shape[1], height - top - seen.shape[0]
-    return cv2.copyMakeBorder(seen, top, bottom, left, right, cv2.BORDER_CONSTANT, value=mean)
+    x, y = (_seen(image.shape[1 - axis], corner[axis], window[axis], window[axis + 2]) for axis in (0, 1))
+    seen = image[y, x]
+    left, top = corner[0] + x.start - window[0], corner[1] + y.start - window[1]
+    if direction is not None and seen.size:
+        seen = cv2.flip(seen, FLIP_CODES[direction])
+        left = width - left - seen.shape[1] if direction != 'vertical' else left
+        top = height - top - seen.shape[0] if direction != 'horizontal' else top
+    planes = np.empty((3, height, width), dtype=np.float32)
+    if seen.shape[:2] != (height, width):
+        planes[:] = np.array(mean, dtype=np.float32)[:, None, None]
+    if seen.size:
+        inside = planes[:, top : top + seen.shape[0], left : left + seen.shape[1]]
+        transform_colours(seen, colours, list(inside))
+    return planes.transpose(1, 2, 0)
+
+
+def _seen(side: int, start: int, low: int, high: int) -> slice:
+    """Return the pixels of an image of this side, beginning at `start`, that lie between `low` and `high`."""
+    first = min(max(low - start, 0), side)
+    return slice(first, min(max(high - start, first), side))

@@ -87,6 +87,9 @@ def _to_chw(image: np.ndarray) -> torch.Tensor:
     """(H, W, C) or (H, W) to a contiguous (C, H, W) tensor; OpenCV splits channels faster than a permute copies."""
     if image.ndim == 2:
         return torch.from_numpy(np.ascontiguousarray(image)[None])
+    planes = image.transpose(2, 0, 1)
+    if planes.flags.c_contiguous:  # drawn that way
+        return torch.from_numpy(planes)
     planes = np.empty((image.shape[2], *image.shape[:2]), dtype=image.dtype)
     cv2.split(image, list(planes))
     return torch.from_numpy(planes)

@@ -18,6 +18,9 @@ from .masks import Masks, join_masks, scale_masks, shift_masks
 from .tiles import Layout, fit_size, resize_to
 
 
+ROWS = 16  # that are blended at a time: the double precision numbers of a whole image do not stay near the processor
+
+
 class _MixUp(BaseMixImageTransform):
     """One further image."""
 
@@ -99,7 +102,11 @@ class YOLOv5MixUp(_MixUp):
             f'YOLOv5MixUp blends images of one size, not {image.shape} and {other_image.shape}: '
             'put it behind the affine transform'
         )
-        results['img'] = (image * ratio + other_image * (1 - ratio)).astype(np.uint8)  # (H, W, C)
+        mixed = np.empty(image.shape, dtype=np.uint8)  # (H, W, C)
+        for start in range(0, len(image), ROWS):
+            part = slice(start, start + ROWS)
+            mixed[part] = image[part] * ratio + other_image[part] * (1 - ratio)  # truncated
+        results['img'] = mixed
         results['img_shape'] = image.shape
         boxes = results['gt_bboxes']
         results['gt_bboxes'] = boxes.cat((boxes, other['gt_bboxes']), dim=0)

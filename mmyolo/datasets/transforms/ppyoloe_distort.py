@@ -4,6 +4,8 @@ Every step is affine in the three channels, so the image is passed over once. Un
 float32 when the hue changes, where it became float64.
 """
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -25,17 +27,25 @@ def _saturation(delta: float) -> np.ndarray:
     return delta * np.eye(3) + (1 - delta) * np.tile(_BGR_TO_GRAY, (3, 1))
 
 
-def transform_colours(image: np.ndarray, colours: np.ndarray) -> np.ndarray:
+def transform_colours(
+    image: np.ndarray, colours: np.ndarray, planes: Sequence[np.ndarray] | None = None
+) -> np.ndarray | None:
     """Change the colours of an image.
 
     Args:
         image: (h, w, 3) BGR.
         colours: (3, 4), what to multiply BGR by, and what to add.
+        planes: Three (h, w) float32 to write the channels to.
 
     Returns:
-        (h, w, 3) float32, values may leave 0 to 255.
+        (h, w, 3) float32, values may leave 0 to 255; None with `planes`.
     """
-    return cv2.transform(image.astype(np.float32), colours)
+    image = image.astype(np.float32)
+    if planes is None:
+        return cv2.transform(image, colours)
+    for plane, row in zip(planes, colours):
+        cv2.transform(image, row[None], dst=plane)
+    return None
 
 
 @TRANSFORMS.register_module()
