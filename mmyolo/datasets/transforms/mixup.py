@@ -17,7 +17,6 @@ from .keypoint_structure import Keypoints
 from .masks import Masks, join_masks, scale_masks, shift_masks
 from .tiles import Layout, fit_size, resize_to
 
-
 ROWS = 16  # that are blended at a time: the double precision numbers of a whole image do not stay near the processor
 
 

@@ -21,6 +21,7 @@ from tests.mmyolo.datasets.transforms.fast_data import (
     RANDOM_RESIZE,
     write_data,
 )
+from tests.ymir.training.platform import check_result, run_start, tiny_task
 from tests.ymir.training.test_training_config import make
 from tmi.families import fast_pipeline as module
 from tmi.families.dense import use_image_cache
@@ -189,3 +190,28 @@ def test_the_image_cache_reaches_into_choices():
     choice = {'type': 'RandomChoice', 'transforms': [[dict(MOSAIC, pre_transform=load), AFFINE]]}
     (step,) = use_image_cache([choice], {'type': 'C'})
     assert kinds(step['transforms'][0][0]['pre_transform']) == ['LoadAnnotations', 'C']
+
+
+@pytest.mark.integration
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['yolov8_n', 'yolox_nano', 'rtmdet_tiny', 'ppyoloe_plus_s'])
+def test_a_training_passes_into_its_last_epochs(name, tmp_path):
+    """With colours on the device, and a size that is not square."""
+    task = tiny_task(
+        tmp_path,
+        model_name=name,
+        img_size='96,64',
+        max_epochs=8,
+        val_interval=8,
+        augment_on='device',
+        cfg_options=' '.join(
+            f'model.{part}.widen_factor=0.125' for part in ('backbone', 'neck', 'bbox_head.head_module')
+        ),
+    )
+    done = run_start(task, tmp_path)
+    assert done.returncode == 0, done.stdout
+    closes = not name.startswith('ppyoloe')
+    assert ('pipeline: fast; last epochs fast' if closes else 'pipeline: fast') in done.stdout
+    words = ('Switch pipeline now!', 'the training pipeline is switched')
+    assert any(one in done.stdout for one in words) == closes
+    check_result(task)
