@@ -148,12 +148,22 @@ def _draw_turned(
 def _inside(matrix: np.ndarray, low: np.ndarray, high: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
     """Return (h, w) bool: which pixels from `start` to `stop` come from within `low` and `high`, (x, y) each."""
     inverse = np.linalg.inv(matrix)
-    column, row = np.arange(start[0], stop[0])[None], np.arange(start[1], stop[1])[:, None]
-    inside = np.ones((len(row), column.size), dtype=bool)
+    rows = np.arange(start[1], stop[1])
+    # In each row these are the columns from one to another, as the place in the source is linear.
+    first, last = np.full(len(rows), start[0], dtype=float), np.full(len(rows), stop[0], dtype=float)
     for axis in (0, 1):
-        source = inverse[axis, 0] * column + (inverse[axis, 1] * row + inverse[axis, 2])
-        inside &= (source >= low[axis]) & (source < high[axis])
-    return inside
+        factor, offset = inverse[axis, 0], inverse[axis, 1] * rows + inverse[axis, 2]
+        if abs(factor) < 1e-9:
+            last[(offset < low[axis]) | (offset >= high[axis])] = start[0]
+            continue
+        at_low, at_high = (low[axis] - offset) / factor, (high[axis] - offset) / factor
+        if factor > 0:
+            first, last = np.maximum(first, np.ceil(at_low)), np.minimum(last, np.ceil(at_high))
+        else:
+            first, last = np.maximum(first, np.floor(at_high) + 1), np.minimum(last, np.floor(at_low) + 1)
+    columns = np.arange(start[0], stop[0], dtype=np.int32)
+    first, last = (np.clip(ends, start[0], stop[0]).astype(np.int32)[:, None] for ends in (first, last))
+    return (columns >= first) & (columns < last)
 
 
 def _warp(image: np.ndarray, matrix: np.ndarray, region: np.ndarray, start: Sequence[int]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from .draw_tiles import Pixel, draw_tiles, flip_matrix, paint_outside, stretch_matrix
 from .flip import FLIP_CODES
-from .resize_mosaic import resize_mosaic
+from .resize_mosaic import resize_mosaic, warp_mosaic
 from .tiles import Layout
 
 _DIRECTIONS = {(False, False): None, (True, False): 'horizontal', (False, True): 'vertical', (True, True): 'diagonal'}
@@ -59,6 +59,7 @@ class Drawing(NamedTuple):
         direction = _DIRECTIONS[bool(matrix[0, 0] < 0), bool(matrix[1, 1] < 0)]
         unflipped = flip_matrix(direction, self.shape) @ matrix
         image = resize_mosaic(self.images, layout, unflipped, self.shape, self.pad)
-        if image is None:
-            return draw_tiles(self.images, layout, matrix, self.shape, self.pad)
-        return image if direction is None else cv2.flip(image, FLIP_CODES[direction])
+        if image is not None:
+            return image if direction is None else cv2.flip(image, FLIP_CODES[direction])
+        image = warp_mosaic(self.images, layout, matrix, self.shape, self.pad)
+        return draw_tiles(self.images, layout, matrix, self.shape, self.pad) if image is None else image

@@ -2,7 +2,7 @@
 
 cv2.resize takes a third of the time of cv2.warpAffine, but maps edges of whole pixels to edges of whole pixels. A warp
 by a scale and a shift is such a resize for a window of the mosaic whose edges the warp moves to edges of pixels. There
-is one near every window, up to a small part of a pixel.
+is one near every window, up to a small part of a pixel. A mosaic that is turned is warped as a whole, its images once.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ def resize_mosaic(
         (h, w, 3) uint8; None where that is no plain resize: an image needs one of its own, the warp turns, flips or
         shrinks by more than a half, or no window fits.
     """
-    if any(image.shape[:2] != size for image, size in zip(images, layout.sizes)):
+    if not _have_their_sizes(images, layout):
         return None
     if matrix[0, 1] or matrix[1, 0] or min(matrix[0, 0], matrix[1, 1]) <= 0.5:
         return None
@@ -37,6 +37,41 @@ def resize_mosaic(
     if None in windows:
         return None
     (x, columns), (y, rows) = windows
+    canvas = _put_side_by_side(images, layout, x, y, fill)
+    size = (columns.stop - columns.start, rows.stop - rows.start)
+    resized = cv2.resize(canvas, size, interpolation=cv2.INTER_LINEAR)
+    return resized[-rows.start : shape[0] - rows.start, -columns.start : shape[1] - columns.start]
+
+
+def warp_mosaic(
+    images: Sequence[np.ndarray], layout: Layout, matrix: np.ndarray, shape: tuple[int, int], fill: Pixel
+) -> np.ndarray | None:
+    """Draw the images of a mosaic after any affine warp of it; arguments as of `draw_tiles`.
+
+    Returns:
+        (h, w, 3) uint8; None where an image needs a resize of its own, or the warp shrinks by more than a half.
+    """
+    if not _have_their_sizes(images, layout) or np.linalg.svd(matrix[:2, :2], compute_uv=False).min() <= 0.5:
+        return None
+    inverse = np.linalg.inv(matrix)
+    corners = np.array([[x, y, 1] for x in (-1, shape[1]) for y in (-1, shape[0])]) @ inverse[:2].T  # (4, 2)
+    limits = layout.shape[::-1]
+    low = np.clip(np.floor(corners.min(axis=0)) - 1, 0, limits).astype(int)
+    high = np.clip(np.ceil(corners.max(axis=0)) + 2, low, limits).astype(int)
+    if not (high > low).all():
+        return filled(shape, fill)
+    canvas = _put_side_by_side(images, layout, slice(low[0], high[0]), slice(low[1], high[1]), fill)
+    moved = matrix[:2].copy()
+    moved[:, 2] += matrix[:2, :2] @ low
+    return cv2.warpAffine(canvas, moved, shape[::-1], flags=cv2.INTER_LINEAR, borderValue=fill)
+
+
+def _have_their_sizes(images: Sequence[np.ndarray], layout: Layout) -> bool:
+    return all(image.shape[:2] == size for image, size in zip(images, layout.sizes))
+
+
+def _put_side_by_side(images: Sequence[np.ndarray], layout: Layout, x: slice, y: slice, fill: Pixel) -> np.ndarray:
+    """Draw a window of the mosaic, which may reach beyond it."""
     canvas = filled((y.stop - y.start, x.stop - x.start), fill)
     # The part of the window that the mosaic covers: what sticks out of that is cut off.
     left, top = max(x.start, 0), max(y.start, 0)
@@ -46,9 +81,7 @@ def resize_mosaic(
     ]
     for image, corner in zip(images, layout.corners):
         place(inside, image, corner[0] - left, corner[1] - top)
-    size = (columns.stop - columns.start, rows.stop - rows.start)
-    resized = cv2.resize(canvas, size, interpolation=cv2.INTER_LINEAR)
-    return resized[-rows.start : shape[0] - rows.start, -columns.start : shape[1] - columns.start]
+    return canvas
 
 
 def _window(factor: float, shift: float, length: int) -> tuple[slice, slice] | None:

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from mmyolo.datasets.transforms import Mosaic, YOLOv5RandomAffine
-from mmyolo.datasets.transforms.draw_tiles import draw_tiles, flip_matrix
+from mmyolo.datasets.transforms.draw_tiles import _inside, draw_tiles, flip_matrix
 from mmyolo.datasets.transforms.drawing import Drawing
 from mmyolo.datasets.transforms.masks import place
-from mmyolo.datasets.transforms.resize_mosaic import REACH, TOLERANCE, _window, resize_mosaic
+from mmyolo.datasets.transforms.resize_mosaic import REACH, TOLERANCE, _window, resize_mosaic, warp_mosaic
 from mmyolo.datasets.transforms.tiles import Layout, resize_to
 
 from .fast_data import AFFINE, SCALE, TURNED, photograph
@@ -62,6 +62,21 @@ def test_a_whole_mosaic_is_resized_to_the_pixels_of_the_public_warp(seed):
     assert difference(image, public(images, layout, warp)) < 0.6  # cv2 rounds places to 1/32 pixel
 
 
+@pytest.mark.parametrize('seed', range(6))
+def test_a_turned_mosaic_is_warped_to_the_pixels_of_the_public_warp(seed):
+    images, layout, warp = drawn(seed, affine=TURNED, scaling_ratio_range=(0.6, 1.5))
+    image = warp_mosaic(images, layout, warp.matrix, warp.shape, (114,) * 3)
+    assert difference(image, public(images, layout, warp)) < 0.1  # but for rounding
+    far = np.array([[1.0, 0.1, 999], [-0.1, 1, 999], [0, 0, 1]])
+    assert (warp_mosaic(images, layout, far, (96, 128), (1, 2, 3)) == (1, 2, 3)).all()
+
+
+@pytest.mark.parametrize('kwargs', [{'scaling_ratio_range': (0.2, 0.5)}, {'sizes': ((128, 96),) * 3 + ((60, 50),)}])
+def test_what_has_to_be_resized_first_is_not_warped_as_a_whole(kwargs):
+    images, layout, warp = drawn(0, affine=TURNED, **kwargs)
+    assert warp_mosaic(images, layout, warp.matrix, warp.shape, (114,) * 3) is None
+
+
 @pytest.mark.parametrize(
     'kwargs', [{'affine': TURNED}, {'scaling_ratio_range': (0.2, 0.5)}, {'sizes': ((128, 96),) * 3 + ((60, 50),)}]
 )
@@ -101,6 +116,18 @@ def test_a_pixel_that_fills_the_result_needs_no_more_memory_than_that(shape, mon
         image = Drawing([np.full((*shape, 3), 7, np.uint8)], layout, matrix, (640, 640), (1, 1, 1), (1, 1, 1)).draw()
         assert image.shape == (640, 640, 3) and image.min() >= 1 and image.max() <= 7
     assert all(max(size) < 640 + 2 * (REACH + 640) for size in canvases)
+
+
+def test_pixels_from_within_are_those_whose_centres_are():
+    generator = np.random.RandomState(0)
+    column, row = np.meshgrid(np.arange(3, 40), np.arange(5, 33))
+    for turn in (0, 90, 180, 270, *generator.uniform(0, 360, 20)):
+        matrix = np.vstack([cv2.getRotationMatrix2D((16, 20), turn, generator.uniform(0.4, 2)), [0, 0, 1]])
+        low, high = generator.uniform(0, 15, 2), generator.uniform(15, 40, 2)
+        inverse = np.linalg.inv(matrix)
+        x, y = (inverse[axis, 0] * column + inverse[axis, 1] * row + inverse[axis, 2] for axis in (0, 1))
+        expected = (x >= low[0]) & (x < high[0]) & (y >= low[1]) & (y < high[1])
+        assert np.array_equal(_inside(matrix, low, high, np.array([3, 5]), np.array([40, 33])), expected)
 
 
 @pytest.mark.parametrize('direction', ['horizontal', 'vertical', 'diagonal', None])
