@@ -71,9 +71,8 @@ class DistilledViDT(ViDT):
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample]) -> dict[str, Tensor]:
         """Return the weighted losses, and numbers for the log, of a batch from the data preprocessor."""
+        outputs, losses = self._losses(batch_inputs, batch_data_samples, features=True)
         valid = self._valid(batch_inputs, batch_data_samples)
-        outputs = self.forward_levels(batch_inputs, valid, features=True)
-        losses = self._losses(outputs, batch_inputs, batch_data_samples)
         teacher = self._teacher[0].to(batch_inputs.device)
         with torch.no_grad():
             wanted = teacher.forward_levels(batch_inputs, valid, 'last', features=True)

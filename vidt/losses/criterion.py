@@ -117,11 +117,13 @@ class ViDTCriterion:
                     canvas = tuple(max(target['masks'].shape[axis] for target in targets) for axis in (1, 2))
                 focal, dice = token_losses(outputs['enc_tokens'], targets, self._first_token_class(outputs), canvas)
                 losses.update(loss_token_focal=focal / count, loss_token_dice=dice / count)
+            if 'noised' in outputs:
+                losses.update(self._denoising(outputs['noised'], targets, count))
         return losses
 
     def weights(self, names: Iterable[str]) -> dict[str, float]:
         """Return the weight of every loss among names, `loss_ce_3` that of `loss_ce`."""
-        stems = {name: name.rstrip('0123456789').removesuffix('_') for name in names}
+        stems = {name: name.removesuffix(DENOISING).rstrip('0123456789').removesuffix('_') for name in names}
         return {name: self._weights[stem] for name, stem in stems.items() if stem in self._weights}
 
     def weighted(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -148,6 +150,17 @@ class ViDTCriterion:
         weight[-1] = self.no_object_weight
         parts = [F.cross_entropy(*level, weight) for level in zip(logits.flatten(1, 2), labels.flatten(1))]
         return torch.stack(parts)
+
+    def _denoising(
+        self, noised: dict[str, Any], targets: Sequence[dict[str, Tensor]], count: Tensor
+    ) -> dict[str, Tensor]:
+        """Return the losses of the queries of denoising, summed over the levels; each knows its object."""
+        logits, boxes = noised['pred_logits'].float(), noised['pred_boxes'].float()
+        near = [((row >= 0).nonzero()[:, 0], row[row >= 0]) for row in noised['objects']]
+        pairs = Pairs([near] * len(logits), targets, logits.device)
+        count = count * noised['groups']
+        of_levels = {'loss_ce': self._classification(logits, pairs, count), **box_losses(boxes, pairs, count)}
+        return {name + DENOISING: values.sum() for name, values in of_levels.items() if name != 'overlaps'}
 
     def _vector_loss(self, vectors: Tensor, pairs: 'Pairs', targets: Sequence[dict[str, Tensor]]) -> Tensor:
         """Return the mean distance of (L, B, N, length) codes from those of the objects' masks for each level, (L,)."""
@@ -190,6 +203,7 @@ class ViDTCriterion:
             )
 
 
+DENOISING = '_denoising'
 NEEDS_MASKS = {'enc_tokens': 'token_label', 'pred_vectors': 'mask_vectors'}
 
 

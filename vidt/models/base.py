@@ -1,6 +1,7 @@
 """What the detectors with and without neck have in common: inputs, losses and predictions in mmdet's form."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from ..postprocess import select_detections, to_pixels
 from .padding import Valid
 
 Outputs = dict[str, Any]
+Targets = Sequence[dict[str, Tensor]]
 
 
 class TokenDetector(BaseDetector):
@@ -46,7 +48,12 @@ class TokenDetector(BaseDetector):
         self.max_detections = max_detections
 
     def forward_levels(
-        self, images: Tensor, mask: Tensor | Valid | None = None, levels: str = 'all', features: bool = False
+        self,
+        images: Tensor,
+        mask: Tensor | Valid | None = None,
+        levels: str = 'all',
+        features: bool = False,
+        targets: Targets | None = None,
     ) -> Outputs:
         """Compute the outputs of the network.
 
@@ -56,12 +63,16 @@ class TokenDetector(BaseDetector):
                 columns; None if there is no padding.
             levels: 'all' for the outputs of every level of the decoder, as losses need them, or 'last'.
             features: Whether to give the tokens and maps that the heads saw.
+            targets: The objects of each image as the criterion takes them, for detectors with queries of denoising.
 
         Returns:
             `pred_logits` (B, N, K), `pred_boxes` (B, N, 4) as cxcywh in 0..1 of the image without padding, and `aux`, a
             list of the same for the levels before, first level first. Where the detector has them, `pred_ious`
             (B, N, 1), `pred_vectors` (B, N, 256) and, with all levels, `enc_tokens`, logits (B, h, w, token classes) of
-            each map. With features, `features`: a dict of `tokens` (B, N, d) and `maps`, each (B, C, h, w).
+            each map. With features, `features`: a dict of `tokens` (B, N, d) and `maps`, each (B, C, h, w). With
+            targets, perhaps `noised`, what the queries of denoising give: `pred_logits` (L, B, Q, K) and `pred_boxes`
+            (L, B, Q, 4) of L levels, `objects` (B, Q) int64, the object that each is to give or -1, and `groups`, how
+            many queries each object has.
 
         Raises:
             ValueError: If `levels` is something else.
@@ -69,21 +80,26 @@ class TokenDetector(BaseDetector):
         if levels not in ('all', 'last'):
             raise ValueError(f"levels={levels!r} is unknown; allowed are 'all' and 'last'")
         valid = Valid.of_mask(mask) if isinstance(mask, Tensor) else mask
-        return self._outputs(images, valid, levels == 'all', features)
+        return self._outputs(images, valid, levels == 'all', features, targets)
 
     @abstractmethod
-    def _outputs(self, images: Tensor, valid: Valid | None, every_level: bool, features: bool) -> Outputs:
+    def _outputs(
+        self, images: Tensor, valid: Valid | None, every_level: bool, features: bool, targets: Targets | None = None
+    ) -> Outputs:
         """Compute what `forward_levels` describes."""
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample]) -> dict[str, Tensor]:
         """Return the weighted losses, and numbers for the log, of a batch from the data preprocessor."""
-        outputs = self.forward_levels(batch_inputs, self._valid(batch_inputs, batch_data_samples))
-        return self.criterion.weighted(self._losses(outputs, batch_inputs, batch_data_samples))
+        return self.criterion.weighted(self._losses(batch_inputs, batch_data_samples)[1])
 
-    def _losses(self, outputs: Outputs, batch_inputs: Tensor, batch_data_samples: list[DetDataSample]) -> Outputs:
-        """Return the losses of the outputs before their weights."""
+    def _losses(
+        self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample], features: bool = False
+    ) -> tuple[Outputs, dict[str, Tensor]]:
+        """Return the outputs of all levels, and their losses before the weights."""
         targets = [_target(sample) for sample in batch_data_samples]
-        return self.criterion(outputs, targets, tuple(batch_inputs.shape[2:]))
+        valid = self._valid(batch_inputs, batch_data_samples)
+        outputs = self.forward_levels(batch_inputs, valid, features=features, targets=targets)
+        return outputs, self.criterion(outputs, targets, tuple(batch_inputs.shape[2:]))
 
     def predict(
         self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample], rescale: bool = True

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .deformable_attention import LEVELS, DeformableAttention
+from .denoising import NoisedQueries
 from .heads import PRIOR_BIAS, inverse_sigmoid
 from .padding import Valid
 
@@ -79,16 +80,19 @@ class DecoderLayer(nn.Module):
         self.dropout4 = nn.Dropout(DROPOUT)
         self.norm3 = nn.LayerNorm(channels)
 
-    def forward(self, tokens: Tensor, positions: Tensor, reference: Tensor, memory: Memory) -> Tensor:
+    def forward(self, tokens: Tensor, positions: Tensor, reference: Tensor, memory: Memory, groups: int = 1) -> Tensor:
         """Return the tokens after this layer.
 
         Args:
             tokens: Shape (B, N, C).
-            positions: Shape (1, N, C).
+            positions: Shape (B or 1, N, C).
             reference: Shape (B, N, levels, 2 or 4), as parts of the padded maps.
             memory: The maps.
+            groups: Parts of the tokens, equally long, that do not attend to each other.
         """
-        tokens = self.norm2(tokens + self.dropout2(self.self_attn(tokens + positions, tokens)))
+        parts = [x.unflatten(1, (groups, -1)).flatten(0, 1) for x in (tokens + positions, tokens)]
+        attended = self.self_attn(*parts).unflatten(0, (-1, groups)).flatten(1, 2)
+        tokens = self.norm2(tokens + self.dropout2(attended))
         seen = self.cross_attn(tokens + positions, reference, memory.values, memory.shapes, memory.padding)
         tokens = self.norm1(tokens + self.dropout1(seen))
         out = self.linear2(self.dropout3(F.relu(self.linear1(tokens))))
@@ -180,6 +184,28 @@ class DeformableTransformer(nn.Module):
                 boxes.append(refine_boxes(head(levels[-1]), reference))
             if refine:
                 reference = boxes[-1].detach()
+        return levels, boxes
+
+    def denoise(
+        self, queries: NoisedQueries, memory: Memory, box_heads: Sequence[nn.Module]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Compute tokens and boxes of noised queries at every level but the first, which has seen no boxes.
+
+        Args:
+            queries: From which the layers begin; no other query knows of them.
+            memory: The maps.
+            box_heads: Head of each level.
+
+        Returns:
+            Tokens, shape (B, Q, C), and boxes, shape (B, Q, 4), as of `forward`.
+        """
+        tokens, reference, levels, boxes = queries.tokens, queries.boxes, [], []
+        for layer, head in zip(self.decoder.layers, box_heads[1:]):
+            places = self._in_maps(reference, memory, len(tokens))
+            tokens = layer(tokens, queries.positions, places, memory, queries.groups)
+            levels.append(tokens)
+            boxes.append(refine_boxes(head(tokens), reference))
+            reference = boxes[-1].detach()
         return levels, boxes
 
     def label_patches(self, memory: Memory, valid: Sequence[Valid] | None) -> list[Tensor]:

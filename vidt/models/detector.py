@@ -7,8 +7,9 @@ import torch
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from .base import Outputs, TokenDetector
+from .base import Outputs, Targets, TokenDetector
 from .decoder import DeformableTransformer, Memory
+from .denoising import make_noised_queries
 from .epff import EPFF
 from .heads import MLP, class_head, project_tokens, projection, zero_last_layer
 from .padding import Valid
@@ -33,6 +34,8 @@ class ViDT(TokenDetector):
         mask_vectors: Whether a head predicts a code of the object's mask, which training needs.
         token_classes: Outputs of a patch; None for one more than `num_classes`, the first of which is any object.
             Public files have as many as classes, and what has class 0 counts as no object.
+        denoising_groups: How many queries of a training begin at a noised box of each object; 0 is the published form,
+            and inference knows nothing of them.
         criterion: Config of the losses.
         max_detections: How many boxes are predicted at most.
         channels: Width of the decoder.
@@ -57,6 +60,7 @@ class ViDT(TokenDetector):
         token_label: bool = False,
         mask_vectors: bool = False,
         token_classes: int | None = None,
+        denoising_groups: int = 0,
         criterion: dict | None = None,
         max_detections: int = 100,
         channels: int = 256,
@@ -71,6 +75,9 @@ class ViDT(TokenDetector):
         self.aux_loss = aux_loss
         self.epff = epff
         self.token_label = token_label
+        if denoising_groups and not box_refine:
+            raise ValueError(f'denoising_groups={denoising_groups} needs box_refine=True: layers that correct boxes')
+        self.denoising_groups = denoising_groups
         labels = (token_classes or num_classes + 1) if token_label else 0
         self.transformer = DeformableTransformer(num_decoder_layers, channels, feedforward_channels, labels)
         levels = num_decoder_layers + 1
@@ -105,7 +112,9 @@ class ViDT(TokenDetector):
             for head in heads[:-1]:
                 head.requires_grad_(False)
 
-    def _outputs(self, images: Tensor, valid: Valid | None, every_level: bool, features: bool) -> Outputs:
+    def _outputs(
+        self, images: Tensor, valid: Valid | None, every_level: bool, features: bool, targets: Targets | None = None
+    ) -> Outputs:
         body = self.backbone(images, valid)
         maps = self.fusion(body.maps) if self.epff else [proj(x) for proj, x in zip(self.input_proj, body.maps)]
         level_valid = None if valid is None else [valid.resized(*x.shape[2:]) for x in maps]
@@ -119,6 +128,17 @@ class ViDT(TokenDetector):
         outputs['aux'] = [self._heads(index, levels[index], boxes[index]) for index in range(last) if with_aux]
         if every_level and self.token_label:
             outputs['enc_tokens'] = self.transformer.label_patches(memory, level_valid)
+        if targets is not None and self.denoising_groups:
+            queries = make_noised_queries(tokens, positions, targets, self.denoising_groups)
+            if queries is not None:
+                noised, boxes = self.transformer.denoise(queries, memory, self.bbox_embed)
+                logits = [head(level) for head, level in zip(self.class_embed[1:], noised)]
+                outputs['noised'] = {
+                    'pred_logits': torch.stack(logits),
+                    'pred_boxes': torch.stack(boxes),
+                    'objects': queries.objects,
+                    'groups': queries.groups,
+                }
         if features:
             outputs['features'] = {'tokens': levels[-1], 'maps': maps, 'body_tokens': tokens, 'levels': levels}
         return outputs

@@ -3,7 +3,7 @@
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from .base import Outputs, TokenDetector
+from .base import Outputs, Targets, TokenDetector
 from .heads import MLP, project_tokens, projection
 from .padding import Valid
 
@@ -38,7 +38,9 @@ class ViDTWithoutNeck(TokenDetector):
         self.bbox_embed = MLP(channels, 4)
         self.input_proj = projection(self.backbone.widths[-1], channels)
 
-    def _outputs(self, images: Tensor, valid: Valid | None, every_level: bool, features: bool) -> Outputs:
+    def _outputs(
+        self, images: Tensor, valid: Valid | None, every_level: bool, features: bool, targets: Targets | None = None
+    ) -> Outputs:
         body = self.backbone(images, valid)
         tokens = project_tokens(self.input_proj, body.tokens)
         outputs = {'pred_logits': self.class_embed(tokens), 'pred_boxes': self.bbox_embed(tokens).sigmoid(), 'aux': []}
