@@ -1,0 +1,210 @@
+"""Training a detector: parameters of the platform become settings of the core, which trains in another process."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.config import Config
+
+from mmyolo.utils.files import replacing
+from pie.dataset import DetectionData
+from pie.labels import Label
+from pie.models import find_detector
+from pie.outputs import Outputs
+from pie.parameters import STRIDE, Parameters
+from pie.texts import PieError, say, warn
+from tmi.devices import find_device, select_devices
+from tmi.families import family_of
+from tmi.processes import task_started
+from tmi.recipe import FEW_STEPS_OPTIMIZER
+from tmi.settings import TrainingSettings
+from tmi.training.config import PlatformHooks, TrainingTask, config_text, modify_mmengine_config
+from tmi.training.image_cache import shared_image_cache
+from tmi.training.initial_weights import prepare_initial_weights
+from tmi.training.launch import training_command
+from tmi.zoo.models import ZooModel
+from tmi.zoo.weights import InitialWeights, choose_training_weights
+
+RUN_CONFIG = 'run_config.py'
+# Users of the platform know rates of Adam (its example has 0.0003), at which SGD would hardly move.
+LARGEST_ADAM_RATE = 0.005
+SECONDS_TO_END = 10  # for a training that was asked to
+
+
+def train_detector(
+    parameters: Parameters,
+    labels: Sequence[Label],
+    model: ZooModel,
+    data: DetectionData,
+    outputs: Outputs,
+    run_dir: Path,
+    weights: Path | None,
+) -> None:
+    """Train to the end.
+
+    Args:
+        parameters: Of the training.
+        labels: Its classes without background.
+        model: The detector.
+        data: Its data.
+        outputs: Where the results go.
+        run_dir: Where files of this run go that nobody needs afterwards.
+        weights: Weights to start from.
+
+    Raises:
+        TaskError: It failed.
+    """
+    task = make_task(parameters, labels, model, data, outputs, run_dir, weights is not None)
+    start = choose_training_weights([], model.stem)
+    if weights is not None:
+        start = InitialWeights(weights, 'package', str(weights))
+    training = modify_mmengine_config(Config.fromfile(model.config), task)
+    run = training.run
+    run.val_evaluator = {'type': 'PieBoxMetric', 'ann_file': str(data.training.val_file)}
+    run.test_evaluator = dict(run.val_evaluator)
+    if start.checkpoint:
+        run.load_from = str(prepare_initial_weights(start, run, parameters.model_name, run_dir / 'initial.pth'))
+    say(
+        'recipe',
+        model=model.stem,
+        size='{}x{}'.format(*training.img_size),
+        device=f'{task.num_processes} x {task.device}',
+        epochs=training.recipe.epochs,
+        steps=training.recipe.iters_per_epoch,
+        batch=training.recipe.total_batch,
+        optimizer=training.recipe.optimizer,
+        rate=f'{training.recipe.lr:g}',
+    )
+    config_file = outputs.folder / 'files' / task.package_config_file
+    with replacing(config_file) as temporary:
+        temporary.write_text(config_text(training.package, config_file), encoding='utf-8')
+    run_config = run_dir / RUN_CONFIG
+    with shared_image_cache(run, task, [run_dir]):
+        run_config.write_text(config_text(run, run_config), encoding='utf-8')
+        command, environment = training_command(run_config, task, Path(__file__).with_name('train_process.py'), ())
+        run_training(command, environment)
+
+
+def make_task(
+    parameters: Parameters,
+    labels: Sequence[Label],
+    model: ZooModel,
+    data: DetectionData,
+    outputs: Outputs,
+    run_dir: Path,
+    pretrained: bool,
+) -> TrainingTask:
+    """Return the training as the core knows it; arguments are those of `train_detector`.
+
+    Raises:
+        PieError: Fewer images a step than GPUs.
+    """
+    gpus = usable_gpus(parameters.gpu_num)
+    processes = max(gpus, 1)
+    if parameters.batch_size < processes:
+        raise PieError('batch_too_small', batch=parameters.batch_size, gpus=processes)
+    if parameters.batch_size % processes:
+        used = parameters.batch_size // processes * processes
+        warn('batch_rounded', batch=parameters.batch_size, gpus=processes, used=used)
+    select_devices(range(gpus))
+    base = Config.fromfile(model.config)
+    stride = max(STRIDE, family_of(base.model).input_multiple(base.model))
+    settings = TrainingSettings(
+        class_names=[one.name for one in labels],
+        model_name=model.stem,
+        gpu_id=','.join(map(str, range(gpus))),
+        img_size=parameters.input_size(stride),
+        samples_per_gpu=parameters.batch_size // processes,
+        max_epochs=parameters.epochs,
+        learning_rate=parameters.learning_rate,
+        val_interval=1,  # each epoch has its results
+        check_labels=False,
+    )
+    adam = 0 < parameters.learning_rate <= LARGEST_ADAM_RATE
+    return TrainingTask(
+        params=settings,
+        model=model,
+        data=data.training,
+        num_processes=processes,
+        device=find_device(gpus),
+        models_dir=run_dir / 'work',
+        tensorboard_dir=run_dir / 'curves',
+        pretrained=pretrained,
+        optimizer=FEW_STEPS_OPTIMIZER if adam else None,
+        hooks=PlatformHooks(
+            imports=('pie.box_metric', 'pie.epoch_hook'),
+            checkpoint={
+                'type': 'PieEpochHook',
+                'output_dir': str(outputs.folder),
+                'stem': outputs.stem,
+                'colors': [list(one.color) for one in labels],
+                'sample_file': str(data.sample_file),
+                'auto_termination': bool(parameters.auto_termination),
+            },
+        ),
+        started=task_started(),
+    )
+
+
+def usable_gpus(asked: int) -> int:
+    """Return how many GPUs are used: those that are there, if fewer than asked, with a warning.
+
+    The platform's own example asks for one and goes on without.
+    """
+    if not asked:
+        return 0
+    import torch
+
+    visible = torch.cuda.device_count()
+    if visible < asked:
+        warn('fewer_gpus', asked=asked, visible=visible)
+    return min(asked, visible)
+
+
+def run_training(command: Sequence[str], environment: dict[str, str]) -> None:
+    """Run the training process to its end; whatever ends this one ends it too.
+
+    Args:
+        command: What to run.
+        environment: Variables to add.
+
+    Raises:
+        subprocess.CalledProcessError: It failed; why, it has recorded.
+    """
+    process = subprocess.Popen(
+        command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        status = process.wait()
+    except BaseException:
+        _end(process)
+        raise
+    if status:
+        raise subprocess.CalledProcessError(status, list(command))
+
+
+def _end(process: subprocess.Popen) -> None:
+    """End a process and those that it started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            return
+        try:
+            process.wait(SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def detector_of(parameters: Parameters) -> ZooModel:
+    """Return the detector that the parameters name.
+
+    Raises:
+        PieError: There is none, or `type` names another task.
+    """
+    model = find_detector(parameters.model_name)
+    if parameters.task not in (None, 'detection'):
+        raise PieError('type_differs', type=parameters.type, task=parameters.task, model=parameters.model_name)
+    return model

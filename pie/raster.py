@@ -1,0 +1,102 @@
+"""Pictures with more than three bands or more than 8 bits: cut to three bands and stretched to 8 bits.
+
+Multi-band GeoTIFF is common on the platform; detectors see three bands of 8 bits.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mmyolo.utils.coco_file import image_size
+from mmyolo.utils.files import replacing
+
+RASTER_SUFFIXES = ('.tif', '.tiff')
+DARKEST, BRIGHTEST = 2, 98  # percent of the pixels of a band that become 0 and 255
+
+
+def plain_picture(path: Path, prepared: Path) -> tuple[Path, tuple[int, int]]:
+    """Return a picture of three bands and 8 bits.
+
+    Args:
+        path: The picture.
+        prepared: Where one is written if `path` is none; one that is newer than `path` is taken as it is.
+
+    Returns:
+        `path` or `prepared`, and its (width, height).
+
+    Raises:
+        ValueError: It cannot be read.
+    """
+    if path.suffix.lower() not in RASTER_SUFFIXES:
+        try:
+            return path, image_size(path)
+        except (OSError, SyntaxError, ValueError) as error:
+            raise ValueError(f'not a picture: {error}') from error
+    if prepared.is_file() and prepared.stat().st_mtime >= path.stat().st_mtime:
+        return prepared, image_size(prepared)
+    bands = read_bands(path)
+    size = bands.shape[1], bands.shape[0]
+    if bands.dtype == np.uint8 and bands.shape[2] in (1, 3) and cv2.haveImageReader(str(path)):
+        return path, size
+    with replacing(prepared) as temporary:
+        cv2.imwrite(str(temporary), stretch(bands)[:, :, ::-1])
+    return prepared, size
+
+
+def read_bands(path: Path) -> np.ndarray:
+    """Read all bands of a TIFF.
+
+    Args:
+        path: The file.
+
+    Returns:
+        (h, w, bands), in the order of the file and with its type of numbers.
+
+    Raises:
+        ValueError: It cannot be read.
+    """
+    bands = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if bands is not None:
+        bands = bands[:, :, None] if bands.ndim == 2 else bands
+        return bands[:, :, [2, 1, 0, *range(3, bands.shape[2])]] if bands.shape[2] >= 3 else bands
+    try:
+        import tifffile
+
+        with tifffile.TiffFile(path) as file:
+            series = file.series[0]
+            bands, axes = series.asarray(), series.axes
+    except Exception as error:  # whatever a damaged file makes of it
+        raise ValueError(f'not a readable TIFF: {error}') from error
+    if bands.ndim == 2:
+        bands = bands[:, :, None]
+    if bands.ndim != 3 or not bands.size:
+        raise ValueError(f'a TIFF of shape {bands.shape}; (height, width, bands) is needed')
+    return np.moveaxis(bands, 0, 2) if axes.endswith('YX') else bands
+
+
+def stretch(bands: np.ndarray) -> np.ndarray:
+    """Cut a picture to three bands of 8 bits.
+
+    Args:
+        bands: (h, w, bands) of any numbers; one or two bands give grey.
+
+    Returns:
+        (h, w, 3) uint8; bands that had 8 bits keep their values.
+    """
+    chosen = bands[:, :, :3] if bands.shape[2] >= 3 else bands[:, :, [0, 0, 0]]
+    if chosen.dtype == np.uint8:
+        return np.ascontiguousarray(chosen)
+    values = chosen.astype(np.float64)
+    values[~np.isfinite(values)] = np.nan
+    result = np.zeros(values.shape, np.uint8)
+    for band in range(3):
+        plane = values[:, :, band]
+        if np.isnan(plane).all():
+            continue
+        low, high = np.nanpercentile(plane, (DARKEST, BRIGHTEST))
+        if high <= low:
+            low, high = np.nanmin(plane), np.nanmax(plane)
+        scaled = (plane - low) * (255 / (high - low)) if high > low else np.zeros_like(plane)
+        result[:, :, band] = np.clip(np.nan_to_num(scaled, nan=0.0), 0, 255).round()
+    return result

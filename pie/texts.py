@@ -1,0 +1,73 @@
+"""Messages in Chinese and English, from `texts.yaml`, and the errors that carry both."""
+
+import functools
+import logging
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tmi import errors
+from tmi.errors import TaskError
+
+logger = logging.getLogger('pie')
+
+TEXTS_FILE = Path(__file__).with_name('texts.yaml')
+
+
+@functools.cache
+def texts() -> dict[str, dict[str, str]]:
+    """Return all messages: name -> 'zh' and 'en'."""
+    return yaml.safe_load(TEXTS_FILE.read_text(encoding='utf-8'))
+
+
+def text(name: str, language: str, **values: Any) -> str:
+    """Return one message.
+
+    Args:
+        name: Its key in texts.yaml.
+        language: 'zh' or 'en'.
+        **values: What stands in the places of the message.
+    """
+    return texts()[name][language].format(**values)
+
+
+def both(name: str, **values: Any) -> str:
+    """Return a message in both languages on one line."""
+    return f'{text(name, "zh", **values)} | {text(name, "en", **values)}'
+
+
+def say(name: str, **values: Any) -> None:
+    """Log a message in both languages."""
+    logger.info('%s', both(name, **values))
+
+
+def warn(name: str, **values: Any) -> None:
+    """Log a warning in both languages."""
+    logger.warning('%s', both(name, **values))
+
+
+class PieError(TaskError):
+    """What a user can correct, in both languages.
+
+    Args:
+        name: The message in texts.yaml: what is wrong, where, what is allowed and how to fix it.
+        **values: What stands in its places.
+    """
+
+    def __init__(self, name: str, **values: Any) -> None:
+        super().__init__(text(name, 'en', **values))
+        self.name = name
+        self.chinese = errors.one_line(text(name, 'zh', **values))
+
+
+def sentences(error: TaskError) -> tuple[str, str]:
+    """Return the Chinese and the English sentence of an error.
+
+    Args:
+        error: One of the core, whose Chinese sentence names the kind of the cause, or a PieError.
+    """
+    if isinstance(error, PieError):
+        return error.chinese, error.sentence
+    cause = next(cls.__name__ for cls in type(error).__mro__ if f'cause_{cls.__name__}' in texts())
+    return text(f'cause_{cause}', 'zh', sentence=error.sentence), error.sentence

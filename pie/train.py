@@ -1,0 +1,85 @@
+"""The entry script of the network package: checks Python and what must be installed, then trains.
+
+This file parses with Python 3.6, so that an old interpreter gets a sentence and not a syntax error. What it trains with
+lies beside it (an uploaded package), around it (a checkout) or among the installed packages.
+"""
+
+import importlib.util
+import os
+import sys
+
+BASE = os.path.dirname(os.path.abspath(__file__))
+OLDEST, NEWEST = (3, 10), (3, 12)
+# Module -> what pip calls it.
+NEEDED = (
+    ('torch', 'torch'),
+    ('mmengine', 'onedl-mmengine'),
+    ('mmcv', 'onedl-mmcv'),
+    ('mmdet', 'onedl-mmdetection'),
+    ('numpy', 'numpy'),
+    ('cv2', 'opencv-python-headless'),
+    ('PIL', 'pillow'),
+    ('yaml', 'PyYAML'),
+    ('pydantic', 'pydantic'),
+    ('pycocotools', 'pycocotools'),
+    ('faster_coco_eval', 'faster-coco-eval'),
+    ('rich', 'rich'),
+    ('tensorboard', 'tensorboard'),
+)
+ROOMS = ('pie', 'tmi', 'mmyolo')
+
+
+def find_code(base=BASE):
+    """Put the folder of our own packages first on the import path; return it, '' for installed packages.
+
+    A checkout starts this file as `python pie/train.py`, which puts pie/ itself on the path, where its modules would be
+    found under second names.
+    """
+    for folder in (base, os.path.dirname(base)):
+        if all(os.path.isdir(os.path.join(folder, name)) for name in ROOMS):
+            inside = os.path.join(folder, 'pie')
+            others = [path for path in sys.path if os.path.abspath(path or '.') not in (folder, inside)]
+            sys.path[:] = [folder] + others
+            return folder
+    return ''
+
+
+def missing_parts(version=None):
+    """Return what keeps this interpreter from training in Chinese and in English, None if nothing does."""
+    version = tuple(version or sys.version_info)[:2]
+    if not OLDEST <= version <= NEWEST:
+        found, allowed = '{}.{}'.format(*version), '{}.{} - {}.{}'.format(*OLDEST, *NEWEST)
+        return (
+            f'需要 Python {allowed}，当前是 {found}（{sys.executable}）。请选择更新的镜像或环境。',
+            f'Python {allowed} is needed, this is {found} ({sys.executable}). Choose a newer image or environment.',
+        )
+    packages = [package for module, package in NEEDED if importlib.util.find_spec(module) is None]
+    if packages:
+        command = ' '.join(['pip install', *packages])
+        return f'缺少依赖库，请在终端执行：{command}', f'Packages are missing; run in a terminal: {command}'
+    absent = [name for name in ROOMS if importlib.util.find_spec(name) is None]
+    if absent:
+        return (
+            f'train.py 旁边缺少文件夹 {"、".join(absent)}，请重新打包上传。',
+            f'Beside train.py the folders {", ".join(absent)} are missing; build the package again.',
+        )
+    return None
+
+
+def main():
+    """Train; the exit status is 0 only if the training came to its end."""
+    find_code()
+    missing = missing_parts()
+    if missing:
+        sys.stderr.write('错误: {}\nError: {}\n'.format(*missing))
+        return 1
+    from pie.main import run
+
+    return run(BASE, sys.argv[1:])
+
+
+if __name__ == '__main__':
+    status = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # threads that wait for the storage are not waited for

@@ -1,0 +1,112 @@
+"""Reading the objects of a label file in the VOC format, with the oddities of the platform (contract section 4).
+
+`<filename>` is the name of the XML file, `<difficult>` is empty, the corners come in any order as decimals, and a
+`bndbox` with more than four children is a polygon x1, y1, x2, y2, ..., of which the bounding rectangle counts.
+"""
+
+import math
+import re
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+# A declaration may name a code that the parser of Python does not know.
+DECLARATION = re.compile(rb'^\s*<\?xml[^>]*?\?>')
+ENCODING = re.compile(rb'encoding\s*=\s*["\']([\w.-]+)["\']')
+CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
+
+
+class VocObject(NamedTuple):
+    """One labelled object.
+
+    Args:
+        name: Its class.
+        box: (x1, y1, x2, y2) in pixels, as the file has them.
+    """
+
+    name: str
+    box: tuple[float, float, float, float]
+
+
+class VocFile(NamedTuple):
+    """What a label file holds.
+
+    Args:
+        objects: Those with a name and a box.
+        faults: One sentence for each object without.
+    """
+
+    objects: list[VocObject]
+    faults: list[str]
+
+
+def read_voc(data: bytes) -> VocFile:
+    """Read a label file.
+
+    Args:
+        data: Its content.
+
+    Returns:
+        The objects, and what is wrong with others.
+
+    Raises:
+        ValueError: It is not an XML file with an `annotation`, or it defines entities, which no label file needs.
+    """
+    root = _parse(data)
+    if root.tag != 'annotation':
+        raise ValueError(f'the root is <{root.tag[:40]}>, <annotation> is needed')
+    objects, faults = [], []
+    for number, node in enumerate(root.iter('object'), 1):
+        name = (node.findtext('name') or '').strip()
+        try:
+            if not name:
+                raise ValueError('it has no <name>')
+            objects.append(VocObject(name, _box(node)))
+        except ValueError as error:
+            faults.append(f'object {number}: {error}')
+    return VocFile(objects, faults)
+
+
+def _parse(data: bytes) -> ElementTree.Element:
+    data = data.lstrip(b'\xef\xbb\xbf \t\r\n')
+    if not data:
+        raise ValueError('the file is empty')
+    if re.search(rb'<!(DOCTYPE|ENTITY)', data, re.IGNORECASE):
+        raise ValueError('it has a <!DOCTYPE>, which is not read')
+    declaration = DECLARATION.match(data)
+    encoding = ENCODING.search(declaration.group()) if declaration else None
+    if encoding and encoding[1].lower().startswith((b'gb', b'big5')):
+        code = 'big5' if encoding[1].lower().startswith(b'big5') else 'gb18030'
+        data = data[declaration.end() :].decode(code).encode()
+    try:
+        return ElementTree.fromstring(data)
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
+        raise ValueError(f'it is no XML: {error}') from error
+
+
+def _box(node: ElementTree.Element) -> tuple[float, float, float, float]:
+    box = node.find('bndbox')
+    if box is None:
+        raise ValueError('it has no <bndbox>')
+    if len(box) > 4:  # a polygon
+        x, y = ([_number(part) for part in box if part.tag.lower().startswith(axis)] for axis in 'xy')
+        if not x or not y:
+            raise ValueError('its polygon has no x or no y')
+        return min(x), min(y), max(x), max(y)
+    corners = {part.tag.lower(): part for part in box}
+    absent = [name for name in CORNERS if name not in corners]
+    if absent:
+        raise ValueError(f'its <bndbox> lacks {", ".join(absent)}')
+    x1, y1, x2, y2 = (_number(corners[name]) for name in CORNERS)
+    if x1 >= x2 or y1 >= y2:
+        raise ValueError(f'its box {x1:g},{y1:g},{x2:g},{y2:g} has no area')
+    return x1, y1, x2, y2
+
+
+def _number(node: ElementTree.Element) -> float:
+    try:
+        value = float((node.text or '').strip())
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f'<{node.tag}> is {node.text!r}, a number is needed')
+    return value
