@@ -11,7 +11,6 @@ from mmengine.config import Config
 from mmyolo.utils.files import replacing
 from pie.dataset import DetectionData
 from pie.labels import Label
-from pie.models import find_detector
 from pie.outputs import Outputs
 from pie.parameters import STRIDE, Parameters
 from pie.texts import PieError, say, warn
@@ -196,15 +195,3 @@ def _end(process: subprocess.Popen) -> None:
             process.wait(SECONDS_TO_END)
         except subprocess.TimeoutExpired:
             continue
-
-
-def detector_of(parameters: Parameters) -> ZooModel:
-    """Return the detector that the parameters name.
-
-    Raises:
-        PieError: There is none, or `type` names another task.
-    """
-    model = find_detector(parameters.model_name)
-    if parameters.task not in (None, 'detection'):
-        raise PieError('type_differs', type=parameters.type, task=parameters.task, model=parameters.model_name)
-    return model

@@ -137,8 +137,8 @@ class PieEpochHook(Hook):
         train_rows = box_metric(self.sample_evaluator).scores.rows(names)
         train_rows[ALL]['loss'] = loss
         log = TrainLog.read(self.outputs.log)
-        is_last = ends or runner.epoch >= runner.max_epochs
-        log.add_epoch(runner.epoch, train_rows, valid.scores.rows(names), ended=is_last)
+        # After an early end train.py notes it: until then a reader of x < y takes the training for a running one.
+        log.add_epoch(runner.epoch, train_rows, valid.scores.rows(names), ended=runner.epoch >= runner.max_epochs)
         if ends and runner.epoch < runner.max_epochs:
             say('ended_early', epoch=runner.epoch, count=self.termination.waited, best=f'{self.termination.best:.4f}')
         print(f'[Process: {runner.epoch}/{runner.max_epochs}]', flush=True)

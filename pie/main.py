@@ -12,9 +12,8 @@ from typing import Any
 
 STARTED = time.monotonic()  # before the imports that follow
 
-from pie.dataset import prepare_detection  # noqa: E402
-from pie.detection import detector_of, train_detector  # noqa: E402
 from pie.labels import objects_of  # noqa: E402
+from pie.models import detector_of  # noqa: E402
 from pie.outputs import Outputs  # noqa: E402
 from pie.parameter_source import read_parameters  # noqa: E402
 from pie.parameters import Parameters, make_parameters  # noqa: E402
@@ -86,11 +85,14 @@ def _train(base: Path, arguments: list[str], started: list[Outputs]) -> None:
     parameters = make_parameters(read_parameters(arguments, base))
     model = detector_of(parameters)
     labels = objects_of(parameters.labels())
-    parameters.input_size()
     outputs = Outputs.of(base, parameters.weights_stem)
     outputs.prepare()
     run_dir = _run_folder(base)
     storage, url = connect(parameters.dataset_id)
+    # These take seconds to import; what is wrong with the parameters is said before.
+    from pie.dataset import prepare_detection
+    from pie.detection import train_detector
+
     weights = None
     if parameters.resume_path:
         weights = fetch_weights(storage, parameters.resume_path, parameters.weights_stem, run_dir / 'weights')

@@ -3,7 +3,7 @@
 A prediction is right if it overlaps a labelled box of its class by an IoU of at least 0.5 that no prediction with a
 higher score has taken. The average precision of a class is the area under its curve of precision over recall, where
 the precision at a recall is the highest at any recall from there on. P, R and F1 are those at one confidence for all
-classes: the one with the highest mean F1. A class without labelled boxes counts 0, and the values of `all` are the plain
+classes: the one with the highest mean F1. A class without labelled boxes counts 0, and the values of `all` are plain
 means over the classes, so that each is the mean of the rows below it.
 """
 

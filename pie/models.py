@@ -2,6 +2,7 @@
 
 import re
 
+from pie.parameters import Parameters
 from pie.texts import PieError, warn
 from tmi.errors import SettingError
 from tmi.zoo.models import ZooModel, find_model
@@ -44,3 +45,15 @@ def find_detector(model_name: str) -> ZooModel:
     if any(word in wanted for word in OTHER_TASKS):
         raise PieError('model_of_other_task', name=model_name) from unknown
     raise PieError('model_unknown', name=model_name, reason=unknown.sentence) from unknown
+
+
+def detector_of(parameters: Parameters) -> ZooModel:
+    """Return the detector that the parameters name.
+
+    Raises:
+        PieError: There is none, or `type` names another task.
+    """
+    model = find_detector(parameters.model_name)
+    if parameters.task not in (None, 'detection'):
+        raise PieError('type_differs', type=parameters.type, task=parameters.task, model=parameters.model_name)
+    return model

@@ -39,8 +39,10 @@ def find_code(base=BASE):
         if all(os.path.isdir(os.path.join(folder, name)) for name in ROOMS):
             inside = os.path.join(folder, 'pie')
             others = [path for path in sys.path if os.path.abspath(path or '.') not in (folder, inside)]
-            sys.path[:] = [folder] + others
+            sys.path[:] = [folder, *others]
             return folder
+    if os.path.isfile(os.path.join(base, 'epoch_hook.py')):  # a copy of pie/ alone, whose modules have other names
+        sys.path[:] = [path for path in sys.path if os.path.abspath(path or '.') != base]
     return ''
 
 

@@ -15,7 +15,19 @@ import yaml
 from ymir_local.check import check_img_man
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ('ymir_exc', 'mmyolo', 'tmi', 'ymir', 'ymir_local', 'pie_local', 'tools', 'benchmarks', 'configs', 'demo')
+PACKAGES = (
+    'ymir_exc',
+    'mmyolo',
+    'tmi',
+    'ymir',
+    'pie',
+    'ymir_local',
+    'pie_local',
+    'tools',
+    'benchmarks',
+    'configs',
+    'demo',
+)
 SOURCES = sorted(
     path
     for name in (*PACKAGES, 'tests')
@@ -33,6 +45,7 @@ ROOMS = {
     'ymir_exc': (),
     'tmi': ('mmyolo',),
     'ymir': ('tmi', 'ymir_exc'),
+    'pie': ('mmyolo', 'tmi'),
     'ymir_local': ('ymir_exc',),
     'pie_local': (),
     'configs': (),
@@ -220,7 +233,8 @@ def test_mim_finds_configs_tools_and_demos_in_the_package():
     'module, unwanted',
     [
         ('ymir_exc', TORCH),
-        ('ymir.start', TORCH),
+        ('ymir.start', (*TORCH, 'pie')),
+        ('pie.main', ('ymir', 'ymir_exc', 'ymir_local', 'mmdet')),
         ('ymir_local.platform.run', TORCH),
         ('pie_local.run', (*TORCH, 'mmyolo', 'tmi', 'ymir', 'ymir_exc', 'ymir_local')),
         ('mmyolo', ('ymir', 'ymir_exc', 'mmdet', 'mmyolo.models', *LEAVES)),
@@ -327,7 +341,7 @@ def test_commands_of_documents_exist(document):
         if words[:1] == ['make']:
             wrong += [f'no target {word}' for word in words[1:] if '=' not in word and word not in targets]
         for word in words:
-            if re.fullmatch(r'(?:ymir|tmi|tools|configs|demo|benchmarks|tests|requirements)/[\w./-]+', word):
+            if re.fullmatch(r'(?:ymir|pie|tmi|tools|configs|demo|benchmarks|tests|requirements)/[\w./-]+', word):
                 wrong += [] if (ROOT / word).exists() else [f'no file {word}']
         if '-m' in words and words[0].startswith(('python', '.venv/bin/python')):
             module = words[words.index('-m') + 1]

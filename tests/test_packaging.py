@@ -70,7 +70,7 @@ def wheel(tmp_path_factory):
     if digit_version(version('setuptools')) < digit_version('77'):
         pytest.skip('needs setuptools 77')
     source, out = tmp_path_factory.mktemp('source'), tmp_path_factory.mktemp('wheel')
-    for name in ('mmyolo', 'tmi', 'ymir', 'ymir_exc', 'ymir_local', 'pie_local', 'configs', 'tools', 'demo'):
+    for name in ('mmyolo', 'tmi', 'ymir', 'pie', 'ymir_exc', 'ymir_local', 'pie_local', 'configs', 'tools', 'demo'):
         # Another process may be compiling modules: what it writes has such a name until it is whole.
         shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=shutil.ignore_patterns('*.pyc.*'))
     for name in ('pyproject.toml', 'setup.py', 'README.md', 'LICENSE', 'model-index.yml'):
