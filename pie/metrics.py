@@ -16,7 +16,7 @@ import numpy as np
 from pie.trainlog import ALL
 
 IOU = 0.5
-CONFIDENCES = np.linspace(0, 1, 1001)
+CONFIDENCES = np.arange(1001) / 1000
 
 
 class Boxes(NamedTuple):

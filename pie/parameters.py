@@ -44,7 +44,9 @@ def _text(value: Any) -> Any:
 
 
 def _switch(value: Any) -> Any:
-    return int(value) if isinstance(value, bool) else _number(value)
+    """One of a few whole numbers, which may come as text, and of two also as a truth value."""
+    value = int(value) if isinstance(value, bool) else _number(value)
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
 def _sides(value: Any) -> Any:
@@ -100,7 +102,7 @@ class Parameters(BaseModel):
     batch_size: Count
     auto_termination: Annotated[Literal[0, 1], BeforeValidator(_switch)] = 0
     gpu_num: Annotated[int, BeforeValidator(_number), Field(ge=0, le=1024)] = 1
-    type: Annotated[Literal[1, 2, 3], BeforeValidator(_number)] | None = None
+    type: Annotated[Literal[1, 2, 3], BeforeValidator(_switch)] | None = None
 
     @property
     def weights_stem(self) -> str:
@@ -194,4 +196,4 @@ def _explain(error: ValidationError, content: dict[str, Any], place: str) -> Pie
     key = str(error.errors()[0]['loc'][0])
     allowed = {language: text(f'allowed_{key}', language) for language in ('zh', 'en')}
     found = 'missing / 缺少' if key not in content else repr(content[key])[:120]
-    return PieError('bad_value', key=key, found=found, place=place, zh=allowed['zh'], en=allowed['en'])
+    return PieError('bad_value', key=key, found=found, place=place, allowed_zh=allowed['zh'], allowed_en=allowed['en'])

@@ -9,7 +9,7 @@ import numpy as np
 from mmyolo.utils.files import replacing
 from pie.metrics import Boxes, image_f1
 
-LONGEST_SIDE = 1600  # of the picture; larger ones take long to push and to show
+SMALLEST, LARGEST = 480, 1600  # longest side of the picture: names can be read, and it is pushed and shown quickly
 MAX_BOXES = 200
 
 
@@ -45,8 +45,10 @@ def draw_boxes(
     Returns:
         A new picture, BGR.
     """
-    scale = min(LONGEST_SIDE / max(image.shape[:2]), 1.0)
-    picture = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image.copy()
+    longest = max(image.shape[:2])
+    scale = min(max(longest, SMALLEST), LARGEST) / longest
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    picture = image.copy() if scale == 1 else cv2.resize(image, None, fx=scale, fy=scale, interpolation=method)
     width = max(round(max(picture.shape[:2]) / 400), 1)
     size = max(max(picture.shape[:2]) / 1600, 0.35)
     chosen = [index for index in np.argsort(-boxes.scores) if boxes.scores[index] >= confidence][:MAX_BOXES]

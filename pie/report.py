@@ -40,5 +40,5 @@ def leave(error: BaseException, process: str) -> None:
 
 
 def _print_trace(error: BaseException, mapped: TaskError) -> None:
-    if isinstance(mapped, UnknownError):
+    if isinstance(mapped, UnknownError) and error.__traceback__:  # one that another process left has printed its own
         traceback.print_exception(type(error), error, error.__traceback__)

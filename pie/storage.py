@@ -72,7 +72,7 @@ class Storage:
         self.bucket = bucket
         self.patience = patience
         self.alive = time.monotonic()  # when something arrived whole
-        self.md5_differs = False  # on servers whose ETag is another hash
+        self.etag_is_md5: bool | None = None  # not known before the first file
 
     def list(self, prefix: str, bucket: str | None = None) -> list[StoredFile]:
         """Return all objects below a prefix, in the order of their keys, without folder markers."""
@@ -184,13 +184,17 @@ class Storage:
         self._persist(attempt, f's3://{bucket}/{one.key}')
 
     def _check_digest(self, digest: str, etag: str, answer: dict[str, Any], seen: set[str]) -> None:
-        """Compare with the ETag where it is an MD5; one that differs from two equal transfers is another hash."""
-        if self.md5_differs or not MD5.fullmatch(etag) or 'kms' in str(answer.get('ServerSideEncryption')):
+        """Compare with the ETag where it is an MD5.
+
+        Some servers give another hash of 32 digits: as long as no file had its MD5 there, two equal transfers count.
+        """
+        if self.etag_is_md5 is False or not MD5.fullmatch(etag) or 'kms' in str(answer.get('ServerSideEncryption')):
             return
         if digest == etag:
+            self.etag_is_md5 = True
             return
-        if digest in seen:
-            self.md5_differs = True
+        if digest in seen and self.etag_is_md5 is None:
+            self.etag_is_md5 = False
             return
         seen.add(digest)
         raise IncompleteError(f'the MD5 is {digest}, {etag} is expected')

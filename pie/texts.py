@@ -21,44 +21,44 @@ def texts() -> dict[str, dict[str, str]]:
     return yaml.safe_load(TEXTS_FILE.read_text(encoding='utf-8'))
 
 
-def text(name: str, language: str, **values: Any) -> str:
+def text(key: str, language: str, /, **values: Any) -> str:
     """Return one message.
 
     Args:
-        name: Its key in texts.yaml.
+        key: In texts.yaml.
         language: 'zh' or 'en'.
         **values: What stands in the places of the message.
     """
-    return texts()[name][language].format(**values)
+    return texts()[key][language].format(**values)
 
 
-def both(name: str, **values: Any) -> str:
+def both(key: str, /, **values: Any) -> str:
     """Return a message in both languages on one line."""
-    return f'{text(name, "zh", **values)} | {text(name, "en", **values)}'
+    return f'{text(key, "zh", **values)} | {text(key, "en", **values)}'
 
 
-def say(name: str, **values: Any) -> None:
+def say(key: str, /, **values: Any) -> None:
     """Log a message in both languages."""
-    logger.info('%s', both(name, **values))
+    logger.info('%s', both(key, **values))
 
 
-def warn(name: str, **values: Any) -> None:
+def warn(key: str, /, **values: Any) -> None:
     """Log a warning in both languages."""
-    logger.warning('%s', both(name, **values))
+    logger.warning('%s', both(key, **values))
 
 
 class PieError(TaskError):
     """What a user can correct, in both languages.
 
     Args:
-        name: The message in texts.yaml: what is wrong, where, what is allowed and how to fix it.
+        key: The message in texts.yaml: what is wrong, where, what is allowed and how to fix it.
         **values: What stands in its places.
     """
 
-    def __init__(self, name: str, **values: Any) -> None:
-        super().__init__(text(name, 'en', **values))
-        self.name = name
-        self.chinese = errors.one_line(text(name, 'zh', **values))
+    def __init__(self, key: str, /, **values: Any) -> None:
+        super().__init__(text(key, 'en', **values))
+        self.key = key
+        self.chinese = errors.one_line(text(key, 'zh', **values))
 
 
 def sentences(error: TaskError) -> tuple[str, str]:
