@@ -14,7 +14,7 @@ from pie.labels import Label
 from pie.outputs import Outputs
 from pie.parameters import STRIDE, Parameters
 from pie.texts import PieError, say, warn
-from tmi.devices import find_device, select_devices
+from tmi.devices import cpu_processes, find_device, select_devices
 from tmi.families import family_of
 from tmi.processes import task_started
 from tmi.recipe import FEW_STEPS_OPTIMIZER
@@ -101,7 +101,7 @@ def make_task(
         PieError: Fewer images a step than GPUs.
     """
     gpus = usable_gpus(parameters.gpu_num)
-    processes = max(gpus, 1)
+    processes = gpus or cpu_processes(1)
     if parameters.batch_size < processes:
         raise PieError('batch_too_small', batch=parameters.batch_size, gpus=processes)
     if parameters.batch_size % processes:

@@ -19,7 +19,7 @@ from pie.parameter_source import read_parameters  # noqa: E402
 from pie.parameters import Parameters, make_parameters  # noqa: E402
 from pie.report import show  # noqa: E402
 from pie.storage import connect  # noqa: E402
-from pie.texts import say, warn  # noqa: E402
+from pie.texts import PieError, say, warn  # noqa: E402
 from pie.trainlog import TrainLog  # noqa: E402
 from pie.weights import fetch_weights  # noqa: E402
 from tmi import log  # noqa: E402
@@ -86,8 +86,11 @@ def _train(base: Path, arguments: list[str], started: list[Outputs]) -> None:
     model = detector_of(parameters)
     labels = objects_of(parameters.labels())
     outputs = Outputs.of(base, parameters.weights_stem)
-    outputs.prepare()
-    run_dir = _run_folder(base)
+    try:
+        outputs.prepare()
+        run_dir = _run_folder(base)
+    except OSError as error:
+        raise PieError('not_writable', path=error.filename, reason=error.strerror) from error
     storage, url = connect(parameters.dataset_id)
     # These take seconds to import; what is wrong with the parameters is said before.
     from pie.dataset import prepare_detection

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -52,10 +53,10 @@ def store(tmp_path_factory):
     folder = tmp_path_factory.mktemp('store')
     generator = np.random.default_rng(0)
     for part, count in (('train', 12), ('valid', 4)):
+        place = folder / 'pie-engine-ai' / DATASET / part
         for kind in ('images', 'labels'):
-            (folder / 'pie-engine-ai' / DATASET / part / kind).mkdir(parents=True)
+            (place / kind).mkdir(parents=True)
         for index in range(count):
-            place = folder / 'pie-engine-ai' / DATASET / part
             image = generator.integers(60, 110, (64, 64, 3)).astype(np.uint8)
             x, y, size = (int(value) for value in generator.integers(5, 35, 3))
             size = max(size // 2, 12)
@@ -87,24 +88,26 @@ def environment(store):
     return {**kept, 'PYTHONPATH': str(MODULE), 'PIE_TEST_STORE': str(store), 'OMP_NUM_THREADS': '1'}
 
 
-def started(base, store, content):
+def started(base, store, content, **variables):
+    """Start it with parameters on the standard input; with None it finds nothing there."""
     process = subprocess.Popen(
         [sys.executable, 'train.py'],
         cwd=base,
-        env=environment(store),
-        stdin=subprocess.PIPE,
+        env={**environment(store), **variables},
+        stdin=subprocess.DEVNULL if content is None else subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         encoding='utf-8',
     )
-    process.stdin.write(json.dumps(content) + '\n')
-    process.stdin.flush()  # and stays open, as the platform's may
+    if content is not None:
+        process.stdin.write(json.dumps(content) + '\n')
+        process.stdin.flush()  # and stays open, as the platform's may
     return process
 
 
-def finished(base, store, content):
-    process = started(base, store, content)
+def finished(base, store, content, **variables):
+    process = started(base, store, content, **variables)
     return process.communicate(timeout=600)[0], process.returncode
 
 
@@ -182,6 +185,11 @@ def test_no_module_of_the_platform(refused, monkeypatch):
     assert 'The module aiUtils of the platform is missing' in refused(parameters())
 
 
+def test_a_folder_that_cannot_be_written(refused, tmp_path):
+    (tmp_path / 'output').write_text('a file where a folder is needed')
+    assert f'{tmp_path / "output"} cannot be written' in refused(parameters())
+
+
 def test_bad_input_changes_no_earlier_result(refused, store, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(MODULE))
     monkeypatch.delitem(sys.modules, 'aiUtils', raising=False)
@@ -231,12 +239,28 @@ def test_two_trainings(base, store):
 
 @pytest.mark.slow
 @pytest.mark.integration
-def test_a_training_that_is_stopped(base, store):
-    """SIGTERM ends it within seconds with a whole log, and no process stays."""
-    process = started(base, store, parameters(epochs=50))
+def test_two_processes(base, store):
+    """Each measures a part of the images, and one writes; all images are measured once."""
+    shown, status = finished(base, store, parameters(epochs=2, auto_termination=1), YMIR_CPU_PROCESSES='2')
+    assert status == 0, shown
+    assert [line for line in shown.splitlines() if line.startswith('[Process')] == ['[Process: 1/2]', '[Process: 2/2]']
+    assert '2 x cpu' in shown and len(log_of(base)['epochs']) == 2 and log_of(base)['end_time']
+
+
+@pytest.mark.slow
+@pytest.mark.integration
+def test_the_example_of_the_document_and_a_stop(base, store):
+    """Its traincfg.json trains byte for byte; SIGTERM ends that with a whole log, and no process stays."""
+    example = (Path(__file__).with_name('traincfg.json')).read_bytes()
+    (base / 'traincfg.json').write_bytes(example)
+    dataset = store / 'pie-engine-ai/devel/101/dataset/recognition' / json.loads(example)['dataset_id']
+    shutil.copytree(store / 'pie-engine-ai' / DATASET, dataset)
+    for path in dataset.rglob('*.xml'):
+        path.write_text(path.read_text().replace('plane', 'airplane'))
+    process = started(base, store, None)
     children = []
     for line in process.stdout:
-        if line.startswith('[Process: 1/'):
+        if line.startswith('[Process: 1/80]'):
             children = subprocess.run(
                 ['pgrep', '-P', str(process.pid)], capture_output=True, text=True, check=True
             ).stdout.split()
@@ -246,7 +270,7 @@ def test_a_training_that_is_stopped(base, store):
     assert process.returncode == 128 + signal.SIGTERM and 'was stopped (SIGTERM)' in shown
     log = log_of(base)
     assert log['end_time'] and len(log['epochs']) >= 1
-    torch.load(base / 'output/files/yolov5n.th', weights_only=True)
+    torch.load(base / 'output/files/yolov4.th', weights_only=True)
     deadline = time.monotonic() + 20
     while any(Path(f'/proc/{child}').exists() for child in children) and time.monotonic() < deadline:
         time.sleep(0.2)

@@ -1,0 +1,147 @@
+"""Fetching from a real S3 server through the module of the platform: wrong keys, broken answers, a server that dies."""
+
+import os
+import sys
+import threading
+import time
+
+import pytest
+
+from pie import storage as module
+from pie.storage import Storage, connect, split_url
+from pie.texts import PieError
+from pie_local.platform import start_platform
+from pie_local.proxy import Proxy
+from pie_local.run import STANDIN
+
+pytestmark = [pytest.mark.slow, pytest.mark.integration]
+
+NUM_FILES = 120
+
+
+@pytest.fixture(scope='module')
+def served(tmp_path_factory):
+    """A running platform with a data set, and what its files hold by key."""
+    folder = tmp_path_factory.mktemp('data')
+    (folder / 'train/images').mkdir(parents=True)
+    (folder / 'valid').mkdir()
+    for index in range(NUM_FILES):
+        (folder / f'train/images/{index}.jpg').write_bytes(os.urandom(20000))
+    with start_platform(tmp_path_factory.mktemp('s3')) as platform:
+        data = platform.add_data(folder, 'detection')
+        prefix = split_url(data.path, '')[1]
+        yield platform, data, {prefix + str(path.relative_to(folder)): path for path in folder.rglob('*.jpg')}
+
+
+@pytest.fixture
+def opened(served, monkeypatch):
+    """Returns a function that opens the data set, at another address of the server if need be."""
+    platform, data, _ = served
+    monkeypatch.syspath_prepend(str(STANDIN))
+
+    def run(endpoint=None, dataset_id=data.dataset_id):
+        variables = platform.environment(dataset_id)
+        variables['AWS_ENDPOINT_URL_S3'] = endpoint or variables['AWS_ENDPOINT_URL_S3']
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        return connect('')
+
+    yield run
+    for name in [name for name in sys.modules if name.split('.')[0] == 'aiUtils']:
+        del sys.modules[name]
+
+
+def fetched(storage, url, folder):
+    prefix = split_url(url, '')[1]
+    return storage.fetch(storage.list(prefix), prefix, folder)
+
+
+def assert_whole(places, files):
+    assert places.keys() == files.keys()
+    assert all(places[key].read_bytes() == path.read_bytes() for key, path in files.items())
+
+
+def test_all_files_come_whole(opened, served, tmp_path):
+    storage, url = opened()
+    assert_whole(fetched(storage, url, tmp_path), served[2])
+
+
+def test_a_wrong_secret_key_or_bucket(opened, served, tmp_path):
+    platform, data, _ = served
+    known = platform.service.data_sets[data.dataset_id]
+    for change, words in (
+        ({'secretKey': 'x' * 20}, 'denies .*SignatureDoesNotMatch'),
+        ({'accessKey': 'NOBODY'}, 'denies .*InvalidAccessKeyId'),
+        ({'bucketName': 'none', 'keyPrefix': 's3://none/x/'}, 'has no s3://none/x/'),
+    ):
+        platform.service.data_sets['wrong'] = {**known, **change}
+        storage, url = opened(dataset_id='wrong')
+        with pytest.raises(PieError, match=words):
+            fetched(storage, url, tmp_path)
+    with pytest.raises(PieError, match='The data set .* cannot be opened'):
+        opened(dataset_id='unknown')
+
+
+def test_answers_that_break_off(opened, served, tmp_path):
+    with Proxy(served[0].s3.port, cuts=40) as proxy:
+        storage, url = opened(proxy.endpoint)
+        prefix = split_url(url, '')[1]
+        files = storage.list(prefix)
+        proxy.cuts = 40
+        assert_whole(storage.fetch(files, prefix, tmp_path), served[2])
+        assert proxy.num_cut >= 40
+
+
+def killed_after_the_first_files(platform, folder, seconds):
+    """Kill the server while files arrive, and start it again after a while."""
+
+    def work():
+        while len(list(folder.glob('train/images/*.jpg'))) < 10:
+            time.sleep(0.01)
+        platform.s3.kill()
+        if seconds is not None:
+            time.sleep(seconds)
+            platform.s3.start()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def test_a_server_that_dies_for_30_seconds(opened, served, tmp_path):
+    platform, _, files = served
+    with Proxy(platform.s3.port, delay_s=0.2) as proxy:  # slow enough to be killed while files arrive
+        storage, url = opened(proxy.endpoint)
+        thread = killed_after_the_first_files(platform, tmp_path, 30)
+        begun = time.monotonic()
+        assert_whole(fetched(storage, url, tmp_path), files)
+        assert time.monotonic() - begun > 30
+        thread.join()
+
+
+def test_a_server_that_dies_for_good(opened, served, tmp_path, monkeypatch):
+    """It ends with a sentence, keeps what it has, and a second attempt fetches the rest alone."""
+    platform, _, files = served
+    with Proxy(platform.s3.port, delay_s=0.2) as proxy:
+        storage, url = opened(proxy.endpoint)
+        storage.patience = 3
+        thread = killed_after_the_first_files(platform, tmp_path, None)
+        with pytest.raises(PieError, match='The storage has not answered for'):
+            fetched(storage, url, tmp_path)
+        thread.join()
+    platform.s3.start()
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob('train/images/*.jpg')}
+    assert len(kept) >= 10
+    storage, url = opened()
+    assert_whole(fetched(storage, url, tmp_path), files)
+    known = module._read_journal(tmp_path / module.JOURNAL)
+    assert len(known) == NUM_FILES
+    assert sum(path.stat().st_mtime_ns == changed for path, changed in kept.items()) >= 10
+
+
+def test_a_client_of_its_own(opened):
+    """The platform's client tries 20 times for minutes; ours has the same keys and place, and no retries."""
+    storage, _ = opened()
+    config = storage.client.meta.config
+    assert isinstance(storage, Storage) and config.retries['max_attempts'] == 0
+    assert config.read_timeout == module.TIMEOUT
