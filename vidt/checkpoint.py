@@ -88,7 +88,7 @@ def describe(state: Mapping[str, Tensor]) -> dict[str, Any]:
         ValueError: If the weights are those of another model; the message says what is missing.
     """
     try:
-        return _describe(from_public(state))
+        return _describe(state)
     except (KeyError, IndexError) as error:
         raise ValueError(
             f'these weights are not those of a ViDT: {error.args[0]} is missing or has another shape'

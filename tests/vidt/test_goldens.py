@@ -1,4 +1,4 @@
-"""The detectors against the numbers that the published implementation gives for the same weights, images and objects."""
+"""The detectors against the numbers of the published implementation for the same weights, images and objects."""
 
 import gzip
 import json

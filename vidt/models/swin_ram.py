@@ -217,7 +217,7 @@ class SwinWithRAM(BaseModule):
         self.det_token = nn.Parameter(torch.zeros(1, num_det_tokens, embed))
         self.det_pos_embed = nn.Parameter(torch.zeros(1, num_det_tokens, position_channels))
         self.patch_embed = PatchEmbed(embed)
-        rates = torch.linspace(0, rate, sum(depths), dtype=torch.float64).tolist()
+        rates = [rate * block / max(sum(depths) - 1, 1) for block in range(sum(depths))]
         last = LAST_MAP_CHANNELS if last_merge else None
         self.layers = nn.ModuleList()
         for stage, (width, depth, count) in enumerate(zip(self.widths, depths, heads)):
