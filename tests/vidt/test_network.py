@@ -1,14 +1,9 @@
 """Sizes of all detectors, and what their outputs may and may not depend on."""
 
-import copy
-import itertools
-
 import numpy as np
 import pytest
 import torch
 from mmdet.registry import MODELS
-from mmdet.structures import DetDataSample
-from mmengine.structures import InstanceData
 
 from vidt.checkpoint import describe, to_public
 from vidt.models import ViDT
@@ -28,7 +23,7 @@ def detector(seed=0, num_classes=5, tokens=12, arch=TINY, **options):
     return model.eval()
 
 
-PLUS = dict(tokens=300, epff=True, iou_aware=True, token_label=True, mask_vectors=True)
+PLUS = dict(tokens=300, epff=True, iou_aware=True, token_label=True, token_classes=91, mask_vectors=True)
 SIZES = [  # parameters, keys of the public file; arXiv 2110.03921 rounds the first
     ('nano', {}, 15_728_677, 485),
     ('tiny', {}, 37_962_901, 485),

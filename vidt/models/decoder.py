@@ -1,13 +1,12 @@
 """The deformable decoder of ViDT, and how boxes are refined from layer to layer."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .deformable_attention import LEVELS, DeformableAttention
+from .deformable_attention import LEVELS, DeformableAttention, Memory
 from .denoising import NoisedQueries
 from .heads import PRIOR_BIAS, inverse_sigmoid
 from .padding import Valid
@@ -15,22 +14,6 @@ from .padding import Valid
 HEADS = 8
 DROPOUT = 0.1
 EDGE = 0.01  # patches whose centre is nearer to the edge than this part of the image get no label
-
-
-class Memory(NamedTuple):
-    """What the decoder looks at.
-
-    Args:
-        values: Shape (B, S, C), the places of all maps.
-        shapes: Rows and columns of each map.
-        padding: Shape (B, S), bool, True on padding; None if there is none.
-        ratios: Shape (B, levels, 2), which part of width and height of each map is image; None if all.
-    """
-
-    values: Tensor
-    shapes: list[tuple[int, int]]
-    padding: Tensor | None
-    ratios: Tensor | None
 
 
 class SelfAttention(nn.Module):
@@ -42,6 +25,7 @@ class SelfAttention(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        self.channels = channels
         self.in_proj_weight = nn.Parameter(torch.empty(3 * channels, channels))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * channels))
         self.out_proj = nn.Linear(channels, channels)
@@ -49,8 +33,7 @@ class SelfAttention(nn.Module):
 
     def forward(self, query: Tensor, value: Tensor) -> Tensor:
         """Let queries with positions attend to values without, both of shape (B, N, C)."""
-        channels = query.shape[2]
-        weight, bias = self.in_proj_weight, self.in_proj_bias
+        channels, weight, bias = self.channels, self.in_proj_weight, self.in_proj_bias
         query, key = F.linear(query, weight[: 2 * channels], bias[: 2 * channels]).split(channels, 2)
         value = F.linear(value, weight[2 * channels :], bias[2 * channels :])
         heads = [part.unflatten(2, (HEADS, -1)).transpose(1, 2) for part in (query, key, value)]
@@ -93,7 +76,7 @@ class DecoderLayer(nn.Module):
         parts = [x.unflatten(1, (groups, -1)).flatten(0, 1) for x in (tokens + positions, tokens)]
         attended = self.self_attn(*parts).unflatten(0, (-1, groups)).flatten(1, 2)
         tokens = self.norm2(tokens + self.dropout2(attended))
-        seen = self.cross_attn(tokens + positions, reference, memory.values, memory.shapes, memory.padding)
+        seen = self.cross_attn(tokens + positions, reference, memory)
         tokens = self.norm1(tokens + self.dropout1(seen))
         out = self.linear2(self.dropout3(F.relu(self.linear1(tokens))))
         return self.norm3(tokens + self.dropout4(out))
@@ -179,7 +162,7 @@ class DeformableTransformer(nn.Module):
         ):
             if number:
                 layer = self.decoder.layers[number - 1]
-                levels.append(layer(levels[-1], positions, self._in_maps(reference, memory, len(tokens)), memory))
+                levels.append(layer(levels[-1], positions, self._in_maps(reference, memory, tokens.shape[0]), memory))
             if refine or every_level or number == len(self.decoder.layers):
                 boxes.append(refine_boxes(head(levels[-1]), reference))
             if refine:

@@ -11,7 +11,7 @@ from .base import Outputs, Targets, TokenDetector
 from .decoder import DeformableTransformer, Memory
 from .denoising import make_noised_queries
 from .epff import EPFF
-from .heads import MLP, class_head, project_tokens, projection, zero_last_layer
+from .heads import MLP, class_head, project_map, project_tokens, projection, zero_last_layer
 from .padding import Valid
 
 BOX_SIZE_BIAS = -2.0  # sigmoid(-2) = 0.12 of the image
@@ -116,11 +116,15 @@ class ViDT(TokenDetector):
         self, images: Tensor, valid: Valid | None, every_level: bool, features: bool, targets: Targets | None = None
     ) -> Outputs:
         body = self.backbone(images, valid)
-        maps = self.fusion(body.maps) if self.epff else [proj(x) for proj, x in zip(self.input_proj, body.maps)]
+        maps = (
+            self.fusion(body.maps)
+            if self.epff
+            else [project_map(*proj, x) for proj, x in zip(self.input_proj, body.maps)]
+        )
         level_valid = None if valid is None else [valid.resized(*x.shape[2:]) for x in maps]
-        memory = _memory(maps, level_valid)
-        tokens = project_tokens(self.tgt_proj, body.tokens)
-        positions = project_tokens(self.query_pos_proj, body.positions)
+        memory = _memory(maps, level_valid, torch.promote_types(images.dtype, torch.float32))
+        tokens = project_tokens(*self.tgt_proj, body.tokens)
+        positions = project_tokens(*self.query_pos_proj, body.positions)
         with_aux = every_level and self.aux_loss
         levels, boxes = self.transformer(tokens, positions, memory, self.bbox_embed, self.box_refine, with_aux)
         last = len(levels) - 1
@@ -156,12 +160,19 @@ def _head_of(heads: nn.ModuleList, level: int) -> nn.Module:
     return heads[min(level, len(heads) - 1)]
 
 
-def _memory(maps: list[Tensor], valid: list[Valid] | None) -> Memory:
-    """Lay the maps of shape (B, C, H, W) one after another."""
+def _memory(maps: list[Tensor], valid: list[Valid] | None, dtype: torch.dtype) -> Memory:
+    """Lay the maps of shape (B, C, H, W) one after another; boxes are of this type."""
     values = torch.cat([x.flatten(2).transpose(1, 2) for x in maps], 1)
     shapes = [tuple(x.shape[2:]) for x in maps]
+    if torch.jit.is_tracing():  # sizes stay variable
+        sizes = torch.stack([torch._shape_as_tensor(x)[2:] for x in maps])
+    else:
+        sizes = torch.tensor(shapes)
+    areas = sizes.prod(1)
+    starts = (areas.cumsum(0) - areas).to(values.device)
+    sizes = sizes.flip(1).to(values.device, dtype)
     if valid is None:
-        return Memory(values, shapes, None, None)
+        return Memory(values, shapes, sizes, starts, None, None)
     padding = torch.cat([flags.padding().flatten(1) for flags in valid], 1)
-    ratios = torch.stack([flags.ratios().to(values.dtype) for flags in valid], 1)
-    return Memory(values, shapes, padding, ratios)
+    ratios = torch.stack([flags.ratios().to(dtype) for flags in valid], 1)
+    return Memory(values, shapes, sizes, starts, padding, ratios)

@@ -42,7 +42,7 @@ class ViDTWithoutNeck(TokenDetector):
         self, images: Tensor, valid: Valid | None, every_level: bool, features: bool, targets: Targets | None = None
     ) -> Outputs:
         body = self.backbone(images, valid)
-        tokens = project_tokens(self.input_proj, body.tokens)
+        tokens = project_tokens(*self.input_proj, body.tokens)
         outputs = {'pred_logits': self.class_embed(tokens), 'pred_boxes': self.bbox_embed(tokens).sigmoid(), 'aux': []}
         if features:
             outputs['features'] = {'tokens': tokens, 'maps': body.maps}

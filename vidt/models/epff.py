@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .heads import projection
+from .heads import project_map, projection
 
 REDUCTION = 4
 
@@ -87,5 +87,5 @@ class EPFF(nn.Module):
                 getattr(self.multi_scaler, name)
                 for name in (f'layer_{level}_rn', f'p_norm_{level}', f'refinenet_{level}')
             )
-            fused.append(refine(norm(conv(maps[level])), fused[-1] if fused else None))
+            fused.append(refine(project_map(conv, norm, maps[level]), fused[-1] if fused else None))
         return fused

@@ -54,11 +54,14 @@ def projection(in_channels: int, channels: int) -> nn.Sequential:
     return nn.Sequential(conv, nn.GroupNorm(32, channels))
 
 
-def project_tokens(module: nn.Sequential, tokens: Tensor) -> Tensor:
-    """Project tokens of shape (B, N, C); the norm's groups reach over all tokens of an image."""
-    conv, norm = module
-    out = F.linear(tokens, conv.weight.flatten(1), conv.bias)
-    return norm(out.transpose(1, 2)).transpose(1, 2)
+def project_map(conv: nn.Conv2d, norm: nn.GroupNorm, x: Tensor) -> Tensor:
+    """Apply a 1x1 convolution and a norm to a map, shape (B, C, H, W), that lies token by token in memory."""
+    return norm(F.linear(x.permute(0, 2, 3, 1), conv.weight.flatten(1), conv.bias).permute(0, 3, 1, 2))
+
+
+def project_tokens(conv: nn.Conv2d, norm: nn.GroupNorm, tokens: Tensor) -> Tensor:
+    """Apply them to tokens, shape (B, N, C); the norm's groups reach over all tokens of an image."""
+    return project_map(conv, norm, tokens.transpose(1, 2).unsqueeze(2)).squeeze(2).transpose(1, 2)
 
 
 def inverse_sigmoid(x: Tensor, eps: float = 1e-5) -> Tensor:

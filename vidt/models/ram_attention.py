@@ -4,8 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .parts import parts
 from .windows import TOKENS, WINDOW, Windows, relative_position_index
 
+WINDOWS_AT_ONCE = 40
 HIDDEN = -100.0  # added to the score of a padded patch; not -inf, so that it equals the published network
 
 
@@ -24,32 +26,34 @@ class RAMAttention(nn.Module):
         super().__init__()
         self.channels = channels
         self.heads = heads
-        self.scale = (channels // heads) ** -0.5
         self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * WINDOW - 1) ** 2, heads))
         self.register_buffer('relative_position_index', relative_position_index())
         self.qkv = nn.Linear(channels, 3 * channels)
         self.proj = nn.Linear(channels, channels)
         nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
 
-    def patches(self, patch: Tensor, windows: Windows) -> tuple[Tensor, Tensor]:
+    def patches(self, patch: Tensor, windows: Windows, want_qkv: bool) -> tuple[Tensor, Tensor | None]:
         """Let the patches attend within their windows.
 
         Args:
             patch: Shape (B, T, C), normalised patches of a map.
             windows: Where each goes.
+            want_qkv: Whether to give queries, keys and values as well.
 
         Returns:
-            The attended patches before the last projection, shape (B, T, C), and queries, keys and values of the
-            windows, shape (B, windows * 49, 3C).
+            Shape (B, T, C), after the last projection, and queries, keys and values, shape (B, T, 3C), or None.
         """
-        qkv = self.qkv(F.pad(patch, (0, 0, 0, 1)).index_select(1, windows.tokens))
-        query, key, value = self._split(qkv.view(-1, TOKENS, 3 * self.channels))
+        padded = F.pad(patch, (0, 0, 1, 0))
         bias = self.relative_position_bias_table[self.relative_position_index.flatten()]
-        bias = bias.view(1, TOKENS, TOKENS, self.heads).permute(0, 3, 1, 2)
-        if windows.mask is not None:
-            bias = bias + windows.mask.to(bias.dtype)
-        out = self._attend_windows(query, key, value, bias, len(patch))
-        return out.reshape(len(patch), -1, self.channels).index_select(1, windows.places), qkv
+        bias = bias.view(1, TOKENS, TOKENS, self.heads).permute(0, 3, 1, 2).contiguous()
+        places = windows.tokens.view(-1, TOKENS)
+        out = []
+        for part in parts(places.shape[0], WINDOWS_AT_ONCE, patch):
+            qkv = self.qkv(padded.index_select(1, places[part].flatten()))
+            part_bias = bias if windows.mask is None else bias + windows.mask[part].to(bias.dtype)
+            out.append(self.proj(self._attend_windows(qkv, part_bias)))
+        out = out[0] if len(out) == 1 else torch.cat(out, 1)
+        return out.index_select(1, windows.places), qkv.index_select(1, windows.places) if want_qkv else None
 
     def tokens(self, det: Tensor) -> Tensor:
         """Let the detection tokens attend to each other.
@@ -99,11 +103,29 @@ class RAMAttention(nn.Module):
     def _split(self, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return qkv.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
 
-    def _attend_windows(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor, batch: int) -> Tensor:
-        """Attend with a bias of shape (1 or windows of an image, heads, 49, 49)."""
-        score = (query * self.scale) @ key.transpose(2, 3)
-        score = (score.unflatten(0, (batch, -1)) + bias).flatten(0, 1)
-        return _merge(score.softmax(3) @ value)
+    def _attend_windows(self, qkv: Tensor, bias: Tensor) -> Tensor:
+        """Attend within windows.
+
+        Args:
+            qkv: Shape (B, windows * 49, 3C).
+            bias: Shape (1 or windows, heads, 49, 49).
+
+        Returns:
+            Shape (B, windows * 49, C).
+        """
+        batch, length, _ = qkv.shape
+        query, key, value = self._split(qkv.view(-1, TOKENS, 3 * self.channels))
+        if torch.jit.is_tracing() or (bias.requires_grad and bias.device.type == 'cpu'):
+            # ONNX has no such operator, and where the bias learns there is no fused kernel: this is shorter
+            score = (query * query.shape[3] ** -0.5) @ key.transpose(2, 3)
+            score = (score.view(-1, *bias.shape) + bias).view_as(score)
+            out = score.softmax(3) @ value
+        else:
+            if bias.shape[0] > 1 and batch > 1:
+                bias = bias.repeat(batch, 1, 1, 1)
+            bias = bias.to(query.dtype).expand(query.shape[0], -1, -1, -1)
+            out = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+        return _merge(out).view(batch, length, -1)
 
 
 def _merge(heads: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from .padding import Valid
+from .parts import parts
 from .ram_attention import RAMAttention
 from .sinusoid import sinusoid
 from .windows import Windows, make_windows
@@ -24,6 +25,7 @@ ARCHS: dict[str, tuple[int, tuple[int, ...], tuple[int, ...], float]] = {
 }
 LAST_MAP_CHANNELS = 256
 PATCH = 4
+TOKENS_AT_ONCE = 2048
 MASK_DIVISOR = 8  # the grid of the last stage is this much smaller than that of the first
 
 
@@ -74,8 +76,8 @@ class PatchMerging(nn.Module):
 
     def patches(self, patch: Tensor, height: int, width: int) -> Tensor:
         """Merge patches of shape (B, height * width, C); the map is padded with zeros to even sides."""
-        patch = patch.unflatten(1, (height, width))
-        if height % 2 or width % 2:
+        patch = patch.view(patch.shape[0], height, width, -1)
+        if torch.jit.is_tracing() or height % 2 or width % 2:
             patch = F.pad(patch, (0, 0, 0, width % 2, 0, height % 2))
         batch, height, width, channels = patch.shape
         patch = patch.view(batch, height // 2, 2, width // 2, 2, channels).permute(0, 1, 3, 4, 2, 5)
@@ -96,7 +98,8 @@ class Mlp(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return tokens of the same shape."""
-        return self.fc2(F.gelu(self.fc1(tokens)))
+        out = [self.fc2(F.gelu(self.fc1(tokens[:, part]))) for part in parts(tokens.shape[1], TOKENS_AT_ONCE, tokens)]
+        return out[0] if len(out) == 1 else torch.cat(out, 1)
 
 
 class Block(nn.Module):
@@ -148,8 +151,7 @@ class Block(nn.Module):
         if only_tokens:
             patch_qkv = self.attn.qkv(y)
         else:
-            attended, patch_qkv = self.attn.patches(y, windows)
-            patch_qkv = None if sine is None else patch_qkv.index_select(1, windows.places)
+            attended, patch_qkv = self.attn.patches(y, windows, sine is not None)
         if sine is None:
             token = self.attn.tokens(token)
         else:
@@ -158,7 +160,7 @@ class Block(nn.Module):
         det = _add(det, token, first)
         det = _add(det, self.mlp(self.norm2(det)), second)
         if not only_tokens:
-            patch = _add(patch, self.attn.proj(attended), first)
+            patch = _add(patch, attended, first)
             patch = _add(patch, self.mlp(self.norm2(patch)), second)
         return patch, det
 
@@ -245,7 +247,7 @@ class SwinWithRAM(BaseModule):
         positions = self.det_pos_embed
         # Until they attend to patches, the tokens are the same for all images unless their residuals are dropped.
         dropping = self.training and any(block.drop_path for stage in self.layers for block in stage.blocks)
-        det = self.det_token.expand(len(images) if dropping else 1, -1, -1)
+        det = self.det_token.expand(images.shape[0] if dropping else 1, -1, -1)
         if valid is not None:
             valid = valid.resized(max(height // MASK_DIVISOR, 1), max(width // MASK_DIVISOR, 1))
         maps = []
@@ -253,7 +255,7 @@ class SwinWithRAM(BaseModule):
             last = index + 1 == len(self.layers)
             sine, padding = None, None
             if last:
-                det = det.expand(len(images), -1, -1)
+                det = det.expand(images.shape[0], -1, -1)
                 sine, padding = self._positions(height, width, stage.channels, valid, images.device)
             for number, block in enumerate(stage.blocks):
                 windows = self._make_windows(height, width, number % 2 == 1, images.device)
@@ -284,6 +286,8 @@ class SwinWithRAM(BaseModule):
 
     def _make_windows(self, height: int, width: int, shifted: bool, device: torch.device) -> Windows:
         """Return the windows of a map, made once per size."""
+        if torch.jit.is_tracing():  # the size stays variable
+            return make_windows(height, width, shifted, device)
         key = (height, width, shifted, device)
         windows = self._windows.get(key)
         if windows is None:
@@ -295,7 +299,7 @@ class SwinWithRAM(BaseModule):
 
 
 def _as_map(patch: Tensor, height: int, width: int) -> Tensor:
-    return patch.transpose(1, 2).unflatten(2, (height, width))
+    return patch.view(patch.shape[0], height, width, -1).permute(0, 3, 1, 2)
 
 
 def _read_arch(arch: str | dict) -> tuple[int, Sequence[int], Sequence[int], float]:

@@ -16,7 +16,7 @@ class Windows(NamedTuple):
     """Where each token of a map goes.
 
     Args:
-        tokens: Shape (windows * 49,), int64: the token of each place; the number of tokens where it is padding.
+        tokens: Shape (windows * 49,), int64: the token of each place, counted from 1; 0 where it is padding.
         places: Shape (tokens,), int64: the place of each token.
         mask: Shape (windows, 1, 49, 49): what is added to the scores, None if nothing is.
     """
@@ -39,8 +39,8 @@ def make_windows(height: int, width: int, shifted: bool, device: torch.device) -
         The windows, row by row.
     """
     count = height * width
-    grid = torch.arange(count, device=device).view(height, width)
-    grid = F.pad(grid, (0, -width % WINDOW, 0, -height % WINDOW), value=count)
+    grid = torch.arange(1, count + 1, device=device).view(height, width)
+    grid = F.pad(grid, (0, -width % WINDOW, 0, -height % WINDOW))
     mask = None
     if shifted:
         grid = grid.roll((-SHIFT, -SHIFT), (0, 1))
@@ -48,8 +48,8 @@ def make_windows(height: int, width: int, shifted: bool, device: torch.device) -
         mask = (regions[:, :, None] != regions[:, None, :]).float().mul(OTHER_REGION)[:, None]
     tokens = _partition(grid).flatten()
     places = torch.empty(count + 1, dtype=torch.int64, device=device)
-    places[tokens] = torch.arange(len(tokens), device=device)
-    return Windows(tokens, places[:count], mask)
+    places[tokens] = torch.arange(tokens.shape[0], device=device)
+    return Windows(tokens, places[1:], mask)
 
 
 def _regions(size: int, device: torch.device) -> Tensor:
