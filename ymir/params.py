@@ -8,12 +8,14 @@ of older images live on in the platform's database; a value that cannot be used 
 
 import logging
 import reprlib
+from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import ValidationError
 
 from tmi.errors import ObjectTypeError, SettingError
 from tmi.settings import InferenceSettings, MiningSettings, Settings, TrainingSettings
+from ymir.aliases import COMMON, TRAINING, Alias, read_aliases
 from ymir_exc.near_names import near_name
 
 logger = logging.getLogger('ymir')
@@ -55,6 +57,8 @@ class Params(Settings):
     foreign_keys: ClassVar[frozenset[str]] = frozenset()
     # Keys that are read and not offered, because they have one value only.
     hidden_keys: ClassVar[frozenset[str]] = frozenset()
+    # Keys of other executors, read as keys of this image.
+    aliases: ClassVar[Mapping[str, Alias]] = COMMON
 
     ymir_debug: bool = False
 
@@ -69,6 +73,7 @@ class TrainingParams(TrainingSettings, Params):
     """Training."""
 
     hidden_keys: ClassVar[frozenset[str]] = frozenset({'metric'})
+    aliases: ClassVar[Mapping[str, Alias]] = TRAINING
 
     export_format: str = 'ark:raw'
     ymir_saved_file_patterns: str = ''
@@ -92,7 +97,8 @@ def load_params(cls: type[AnyParams], raw: dict[str, Any], warn: bool = True) ->
 
     Args:
         cls: TrainingParams, MiningParams or InferParams.
-        raw: The mapping in config.yaml. Absent, None and '' mean the default; unknown keys are warned of.
+        raw: The mapping in config.yaml. Absent, None and '' mean the default; unknown keys are warned of, those of
+            `ymir.aliases` are read as what they mean here.
         warn: Not where it has been read before in this run.
 
     Returns:
@@ -104,6 +110,7 @@ def load_params(cls: type[AnyParams], raw: dict[str, Any], warn: bool = True) ->
     if not isinstance(raw, dict):
         raise SettingError(f'config.yaml must hold "key: value" lines, it holds {type(raw).__name__}.')
     given = {key: value for key, value in raw.items() if value is not None and not _is_blank(value)}
+    given = read_aliases(given, cls.aliases, warn)
     _check_object_type(given.get('object_type', DETECTION_TYPES[0]))
     if warn:
         _warn_of_unknown(cls, given)

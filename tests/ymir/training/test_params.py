@@ -185,7 +185,6 @@ def test_a_task_of_another_kind_has_a_code_of_its_own(cls, value):
     [
         ('max_iter', None),
         ('max_epoch', 'max_epochs'),
-        ('epochs', 'max_epochs'),
         ('learningrate', 'learning_rate'),
         ('sample_per_gpu', 'samples_per_gpu'),
         ('imgsize', 'img_size'),

@@ -1,0 +1,79 @@
+"""Keys of the ViDT executor mean the keys of this image; where both are there, this image's count."""
+
+import pytest
+
+from tmi.errors import TaskError
+from ymir.errors import code_of
+from ymir.params import InferParams, TrainingParams, load_params
+
+NAMES = {'class_names': ['cat', 'dog']}
+TEMPLATE = {  # of its training
+    'batch_size_per_gpu': 2,
+    'num_workers_per_gpu': 3,
+    'epochs': 50,
+    'learning_rate': 0.0001,
+    'eval_size': 640,
+    'backbone_name': 'swin_nano',
+    'weight_save_interval': 100,
+    'args_options': '',
+    'export_format': 'ark:raw',
+}
+
+
+def test_a_task_of_the_other_executor(caplog):
+    caplog.set_level('INFO', 'ymir')
+    params = load_params(TrainingParams, {**NAMES, **TEMPLATE})
+    found = params.model_dump(exclude_defaults=True, exclude={'class_names'})
+    assert found == {
+        'model_name': 'vidt_nano',
+        'samples_per_gpu': 2,
+        'workers_per_gpu': 3,
+        'max_epochs': 50,
+        'learning_rate': 0.0001,
+        'img_size': (800, 640),
+    }
+    assert 'backbone_name in config.yaml is read as model_name: vidt_nano' in caplog.text
+    assert 'Unknown key' not in caplog.text
+
+
+@pytest.mark.parametrize(
+    'key, value, name, expected',
+    [
+        ('backbone_name', 'swin_tiny', 'model_name', 'vidt_tiny'),
+        ('backbone_name', 'swin_base', 'model_name', 'vidt_base'),
+        ('backbone_name', 'swin_base_win7_22k', 'model_name', 'vidt_base'),
+        ('backbone_name', ' Swin_Small', 'model_name', 'vidt_small'),
+        ('epochs', '7', 'max_epochs', 7),
+        ('batch_size', 4, 'samples_per_gpu', 4),
+        ('num_workers', '0', 'workers_per_gpu', 0),
+        ('eval_size', '1024', 'img_size', (1024, 1024)),
+        ('eval_size', 512, 'img_size', (800, 512)),
+        ('weight_save_interval', 10, 'val_interval', 10),
+        ('weight_save_interval', 100, 'val_interval', 'auto'),
+    ],
+)
+def test_keys(key, value, name, expected):
+    params = load_params(TrainingParams, {**NAMES, 'backbone_name': 'swin_nano', key: value})
+    assert getattr(params, name) == expected
+
+
+def test_a_size_for_another_model_is_one_side():
+    assert load_params(TrainingParams, {**NAMES, 'model_name': 'yolov8_n', 'eval_size': 640}).img_size == 640
+
+
+@pytest.mark.parametrize('cls', [TrainingParams, InferParams])
+def test_keys_of_this_image_count(cls, caplog):
+    params = load_params(cls, {**NAMES, 'samples_per_gpu': 8, 'batch_size': 2, 'batch_size_per_gpu': 4})
+    assert params.samples_per_gpu == 8
+    assert 'batch_size in config.yaml has no effect, since samples_per_gpu is set' in caplog.text
+
+
+def test_an_unknown_backbone_is_named():
+    with pytest.raises(TaskError, match="'coat_lite_tiny': allowed is swin_nano") as caught:
+        load_params(TrainingParams, {**NAMES, 'backbone_name': 'coat_lite_tiny'})
+    assert code_of(caught.value) == 300001
+
+
+def test_a_bad_value_is_an_error():
+    with pytest.raises(TaskError, match='samples_per_gpu'):
+        load_params(TrainingParams, {**NAMES, 'batch_size': 'many'})
