@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from tmi.errors import ModelError
 logger = logging.getLogger('tmi')
 
 StateDict = dict[str, Tensor]
+WEIGHT_KEYS = ('model', 'model_state_dict')  # under which other projects than OpenMMLab keep the weights
 LARGEST_WEIGHT = 1e18  # products of two such numbers still fit into a float32
 
 
@@ -26,7 +27,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         path: A `.pth` or `.pt` file with a mapping in it.
 
     Returns:
-        Its content: `state_dict` (a bare state dict is wrapped) and, if it was there, `meta` and more.
+        Its content: `state_dict` (a bare state dict is wrapped, one under `WEIGHT_KEYS` renamed) and, if it was there,
+        `meta` and more.
 
     Raises:
         TaskError: 300004 if it is broken, holds other objects, or no weights.
@@ -34,7 +36,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         content = read_as_data(path)
         if isinstance(content, dict) and 'state_dict' not in content:
-            content = {'state_dict': content}
+            key = next((key for key in WEIGHT_KEYS if isinstance(content.get(key), Mapping)), None)
+            weights = content.pop(key) if key else content
+            content = {**content, 'state_dict': weights} if key else {'state_dict': weights}
         content = clean_checkpoint(content, path)
     except (CheckpointError, OSError) as error:
         raise ModelError(f'Cannot load the weights: {error}') from error
@@ -115,6 +119,7 @@ def adapt_state_dict(
     rows_per_class: Mapping[str, int],
     source_classes: Sequence[str] | None,
     target_classes: Sequence[str],
+    others_last: Collection[str] = (),
 ) -> Adaptation:
     """Take over what fits from a checkpoint, the outputs of classes by their names.
 
@@ -128,6 +133,7 @@ def adapt_state_dict(
             many rows it grows per class.
         source_classes: Classes of the checkpoint, None if unknown.
         target_classes: Classes of the new model.
+        others_last: Names of tensors whose k other rows stand behind those of the classes, not before.
 
     Returns:
         Weights for the new model, and what they come from.
@@ -145,7 +151,15 @@ def adapt_state_dict(
             value is not None
             and name in rows_per_class
             and source_classes is not None
-            and _map_rows(value, target, rows_per_class[name], len(source_classes), len(target_classes), pairs)
+            and _map_rows(
+                value,
+                target,
+                rows_per_class[name],
+                len(source_classes),
+                len(target_classes),
+                pairs,
+                name in others_last,
+            )
         ):
             remapped.append(name)
         else:
@@ -164,7 +178,13 @@ def _shared_rows(source: Sequence[str] | None, target: Sequence[str]) -> list[tu
 
 
 def _map_rows(
-    source: Tensor, target: Tensor, blocks: int, num_source: int, num_target: int, pairs: Sequence[tuple]
+    source: Tensor,
+    target: Tensor,
+    blocks: int,
+    num_source: int,
+    num_target: int,
+    pairs: Sequence[tuple],
+    others_last: bool,
 ) -> bool:
     """Copy the rows of shared classes and those of no class into `target`, in place; False if the shapes do not fit."""
     others = target.shape[0] // blocks - num_target
@@ -172,7 +192,9 @@ def _map_rows(
         return False
     old = source.reshape(blocks, others + num_source, *source.shape[1:])
     new = target.view(blocks, others + num_target, *target.shape[1:])
-    new[:, :others] = old[:, :others]
+    first = 0 if others_last else others  # row of the first class
+    old_others, new_others = (num_source, num_target) if others_last else (0, 0)
+    new[:, new_others : new_others + others] = old[:, old_others : old_others + others]
     for old_class, new_class in pairs:
-        new[:, others + new_class] = old[:, others + old_class]
+        new[:, first + new_class] = old[:, first + old_class]
     return True

@@ -1,8 +1,8 @@
 """The classes and functions that a checkpoint may refer to, besides those that torch lets through.
 
-They are what harmless checkpoints hold: numbers and arrays of numpy, dates, paths, the states of mmengine. Whatever a
-file passes to them, they make a value and do nothing else. numpy's own functions believe what a file says of the layout
-of memory, so stand-ins take their place.
+They are what harmless checkpoints hold: numbers and arrays of numpy, dates, paths, parsed arguments and configs, the
+states of mmengine. Whatever a file passes to them, they make a value and do nothing else. numpy's own functions believe
+what a file says of the layout of memory, so stand-ins take their place.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import math
 import pathlib
 import pickle
 import types
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -203,6 +204,8 @@ def safe_globals() -> list[tuple[Any, str]]:
     named.update(
         {
             'argparse.Namespace': argparse.Namespace,
+            'easydict.EasyDict': OrderedDict,
+            'yacs.config.CfgNode': OrderedDict,
             'types.SimpleNamespace': types.SimpleNamespace,
             'collections.defaultdict': _default_dict,
             'collections.deque': _deque,

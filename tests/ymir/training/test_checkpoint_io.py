@@ -1,5 +1,9 @@
 """Checkpoints as data, and head weights class by class."""
 
+import argparse
+import sys
+from types import ModuleType
+
 import numpy as np
 import pytest
 import torch
@@ -103,3 +107,47 @@ def test_without_class_names_equal_shapes_are_taken_and_others_start_fresh():
     result = adapt_state_dict({'cls': rows([1, 2, 3]), 'stem': rows([5])}, initial, {'cls': 1}, None, ['a', 'b'])
     assert result.fresh == ['cls'] and result.loaded == ['stem']
     assert 'start fresh (cls)' in result.summary()
+
+
+def test_rows_of_no_class_may_stand_last():
+    """As the "no object" of a head that tells by softmax."""
+    source = {'cls': rows([10, 11, 12, 99])}
+    result = adapt_state_dict(source, {'cls': rows([-1, -2, -3])}, {'cls': 1}, ['a', 'b', 'c'], ['c', 'd'], ('cls',))
+    assert result.state_dict['cls'][:, 0].tolist() == [12, -2, 99] and result.remapped == ['cls']
+
+
+class CfgNode(dict):
+    """Pickles as the config of yacs, a dict with attributes."""
+
+
+CfgNode.__module__ = 'yacs.config'
+
+
+@pytest.mark.parametrize('zipped', [True, False])
+def test_the_layout_of_other_projects_is_loaded(tmp_path, zipped, monkeypatch):
+    """Weights under `model`, beside an optimizer, parsed arguments and a config: nothing of it is run."""
+    module = ModuleType('yacs.config')
+    module.CfgNode = CfgNode
+    monkeypatch.setitem(sys.modules, 'yacs', ModuleType('yacs'))
+    monkeypatch.setitem(sys.modules, 'yacs.config', module)
+    config = CfgNode(MODEL=CfgNode(NAME='swin'))
+    config.frozen = True
+    content = {
+        'model': {'module.w': torch.ones(2)},
+        'optimizer': {'param_groups': [{'lr': 0.1}]},
+        'args': argparse.Namespace(dataset_file='coco', epochs=50),
+        'config': config,
+        'epoch': 49,
+    }
+    torch.save(content, tmp_path / 'a.pth', _use_new_zipfile_serialization=zipped)
+    checkpoint = load_checkpoint(tmp_path / 'a.pth')
+    assert list(checkpoint['state_dict']) == ['w'] and 'model' not in checkpoint
+    assert checkpoint['args'].dataset_file == 'coco' and checkpoint['config']['MODEL'] == {'NAME': 'swin'}
+
+
+def test_code_beside_weights_of_other_projects_is_not_run(tmp_path, capsys):
+    path = save(tmp_path / 'a.pth', model={'w': torch.ones(1)}, args=Reduced(print, 'executed'))
+    with pytest.raises(TaskError, match='could run code') as caught:
+        load_checkpoint(path)
+    assert code_of(caught.value) == 300004
+    assert 'executed' not in capsys.readouterr().out
