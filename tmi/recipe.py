@@ -55,7 +55,7 @@ class BaseRecipe:
         warmup_epochs: Length of the warm-up in epochs ...
         warmup_min_iters: ... but at least so many steps.
         close_mosaic_epochs: Last epochs without mosaics; 0 where the config has no second pipeline.
-        ema_momentum: Final share of a new step in the average of the weights.
+        ema_momentum: Final share of a new step in the average of the weights; 0 where the config has no average.
         ema_gamma: Steps over which that share falls to it.
         first_assigner_share: Share of the epochs that assign boxes by shape alone; 0 where there is one assigner.
         optimizer: Its type, SGD or AdamW.
@@ -93,7 +93,7 @@ class Recipe:
         lr_factor: It falls to `lr * lr_factor`.
         warmup_iters: Steps of the warm-up.
         close_mosaic_epochs: Last epochs without mosaics.
-        ema_momentum: Final share of a new step in the average of the weights.
+        ema_momentum: Final share of a new step in the average of the weights; 0 without an average.
         ema_gamma: Steps over which that share falls to it.
         first_assigner_epochs: Epochs that assign boxes by shape alone.
         optimizer: Its type; other than that of the config in runs of few steps.
@@ -124,7 +124,8 @@ class Recipe:
 
     def rows(self) -> list[tuple[str, str]]:
         """Return what, how much and, where it is not the config's own, why, for the table in the log."""
-        closing = f'last {self.close_mosaic_epochs} epochs' if self.close_mosaic_epochs else 'never'
+        closing = [('mosaics closed', f'last {self.close_mosaic_epochs} epochs')]
+        average = [('weight average', f'momentum {self.ema_momentum:g}, ramp {self.ema_gamma} steps')]
         by_shape = [('assigned by shape', f'first {self.first_assigner_epochs} epochs')]
         limit = f', gradients up to {self.max_gradient:g}' if self.max_gradient else ''
         rows = [
@@ -134,9 +135,9 @@ class Recipe:
             ('optimizer', f'{self.optimizer}{limit}'),
             ('learning rate', f'{self.lr:g}, falling to {self.lr * self.lr_factor:g}'),
             ('warm-up', f'{self.warmup_iters} steps'),
-            ('mosaics closed', closing),
+            *(closing if self.close_mosaic_epochs else []),
             *(by_shape if self.first_assigner_epochs else []),
-            ('weight average', f'momentum {self.ema_momentum:g}, ramp {self.ema_gamma} steps'),
+            *(average if self.ema_momentum else []),
             ('validations', 'every epoch' if self.val_interval == 1 else f'every {self.val_interval} epochs'),
         ]
         return [(name, f'{value} ({self.reasons[name]})' if name in self.reasons else value) for name, value in rows]
@@ -226,11 +227,12 @@ def _scaled_numbers(base: BaseRecipe, epochs: int, iters_per_epoch: int, val_int
     # A run too short for its warm-up learns little from the first assigner, which knows nothing of the predictions.
     first_share = min(base.first_assigner_share, WARMUP_SHARE if warmup > WARMUP_SHARE * total else 1)
     closing = min(base.close_mosaic_epochs, round(CLOSE_MOSAIC_SHARE * epochs))
+    shortest = 1 / (EMA_WINDOW_SHARE * total)
     apart = min(math.ceil(STEPS_BETWEEN_VALIDATIONS / iters_per_epoch), epochs // MIN_VALIDATIONS)
     return {
         'warmup_iters': max(min(warmup, round(WARMUP_SHARE * total)), 1),
         'close_mosaic_epochs': closing if epochs >= MIN_EPOCHS_TO_CLOSE_MOSAIC else 0,
-        'ema_momentum': min(max(base.ema_momentum, 1 / (EMA_WINDOW_SHARE * total)), MAX_EMA_MOMENTUM),
+        'ema_momentum': base.ema_momentum and min(max(base.ema_momentum, shortest), MAX_EMA_MOMENTUM),
         'ema_gamma': max(min(base.ema_gamma, round(EMA_RAMP_SHARE * total)), 1),
         'first_assigner_epochs': max(round(first_share * epochs), 1) if first_share else 0,
         'val_interval': val_interval or max(apart, 1),

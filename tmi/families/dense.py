@@ -15,6 +15,15 @@ from mmengine.runner import Runner
 from torch import nn
 
 from tmi.families.base import DataSettings, Family, Predictor
+from tmi.families.coco_data import (
+    PACKAGE_FILES,
+    cached_loading,
+    coco_dataset,
+    package_evaluator,
+    set_evaluators,
+    training_files,
+    use_image_cache,
+)
 from tmi.families.dense_schedule import read_schedule, reschedule, switch_pipelines, write_schedule
 from tmi.families.device_augment import augment_on_device, takes_device_augment
 from tmi.families.fast_pipeline import use_fast_pipelines
@@ -26,7 +35,6 @@ logger = logging.getLogger('tmi')
 
 # Heads whose losses are balanced by the number of classes and the area of the input.
 BALANCED_HEADS = ('YOLOv5Head', 'YOLOv7Head')
-PROPOSAL_NUMS = (100, 1, 10)
 
 
 class DenseFamily(Family):
@@ -72,29 +80,14 @@ class DenseFamily(Family):
         largest = scale_batch_sizes(cfg.model.data_preprocessor.get('batch_augments') or (), own, size)
         # Where images keep a size of their own until batches are made, these are resized from it.
         several_sizes = cfg.train_dataloader.get('collate_fn', {}).get('use_ms_training', False)
-        longest = max(*size, largest if several_sizes else 0)
-        cached = {
-            'type': 'LoadCachedImage',
-            'max_size': longest,
-            'cache_bytes': data.cache_bytes(longest),
-            'cache_file': None,
-        }
-        common = {
-            'type': 'YOLOv5CocoDataset',
-            'data_root': '',
-            'data_prefix': {'img': ''},
-            'metainfo': {'classes': settings.class_names},
-        }
+        cached = cached_loading(data, max(*size, largest if several_sizes else 0))
+        common = coco_dataset(settings.class_names)
         batch_shapes = cfg.val_dataloader.dataset.get('batch_shapes_cfg')
         if batch_shapes is not None:  # the policy knows squares only
             square = size[0] == size[1]
             batch_shapes = dict(batch_shapes, batch_size=settings.batch_size, img_size=size[0]) if square else None
         cfg.train_dataloader.dataset = dict(
-            common,
-            ann_file=str(data.train_file),
-            # The configs drop images with a side under 32 pixels; here every image counts.
-            filter_cfg={'filter_empty_gt': False, 'min_size': 1},
-            pipeline=use_image_cache(_pipeline(cfg.train_dataloader), cached),
+            common, **training_files(data), pipeline=use_image_cache(_pipeline(cfg.train_dataloader), cached)
         )
         for item in switch_pipelines(cfg):
             item['hook'][item['argument']] = use_image_cache(item['hook'][item['argument']], cached)
@@ -106,13 +99,7 @@ class DenseFamily(Family):
             batch_shapes_cfg=batch_shapes,
         )
         cfg.test_dataloader = copy.deepcopy(cfg.val_dataloader)
-        cfg.val_evaluator = {
-            'type': 'FastCocoMetric',
-            'proposal_nums': PROPOSAL_NUMS,
-            'ann_file': str(data.val_file),
-            'metric': settings.metric,
-        }
-        cfg.test_evaluator = dict(cfg.val_evaluator)
+        set_evaluators(cfg, data, settings.metric)
         if 'batch_size_per_gpu' in cfg.optim_wrapper.optimizer:
             cfg.optim_wrapper.optimizer.batch_size_per_gpu = settings.batch_size
         if size != own:  # a config may test at another size than it trains at
@@ -149,15 +136,10 @@ class DenseFamily(Family):
     def set_package(self, package: ConfigDict, metric: str) -> None:
         """As the base class says, in the words of public mmyolo."""
         dataset = package.test_dataloader.dataset
-        dataset.update(ann_file='annotations.json', data_prefix={'img': 'images/'})
+        dataset.update(PACKAGE_FILES)
         if dataset.get('batch_shapes_cfg'):
             dataset.batch_shapes_cfg.batch_size = 1
-        package.test_evaluator = {
-            'type': 'mmdet.CocoMetric',
-            'proposal_nums': PROPOSAL_NUMS,
-            'ann_file': 'annotations.json',
-            'metric': metric,
-        }
+        package.test_evaluator = package_evaluator(metric)
 
     def check_model(self, model: Any, source: Any) -> dict[str, Any]:
         from mmyolo.utils.config_types import model_from_elsewhere
@@ -196,31 +178,3 @@ def _set_image_size(cfg: ConfigDict, own: Size, size: Size) -> None:
         scale_train_size(item['hook'][item['argument']], own, size)
     for loader in (cfg.val_dataloader, cfg.test_dataloader):
         set_test_size(loader.dataset.pipeline, size)
-
-
-def use_image_cache(pipeline: list[dict[str, Any]], cached: dict[str, Any]) -> list[dict[str, Any]]:
-    """Load images through the shared memory in a pipeline and the ones nested in it.
-
-    Args:
-        pipeline: Configs of transforms, where LoadImageFromFile stands right before LoadAnnotations.
-        cached: Config of LoadCachedImage, which scales annotations and so stands behind them.
-
-    Returns:
-        The new pipeline.
-    """
-    result: list[dict[str, Any]] = []
-    waiting = False
-    for transform in pipeline:
-        if transform['type'] == 'LoadImageFromFile':
-            waiting = True
-            continue
-        transform = dict(transform)
-        if transform.get('pre_transform'):
-            transform['pre_transform'] = use_image_cache(transform['pre_transform'], cached)
-        if transform['type'] == 'RandomChoice':
-            transform['transforms'] = [use_image_cache(one, cached) for one in transform['transforms']]
-        result.append(transform)
-        if waiting:
-            result.append(dict(cached))
-            waiting = False
-    return result

@@ -16,7 +16,6 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from mmyolo.models.data_preprocessors import normalize_pixels
 from mmyolo.models.dense_heads.base_yolo_head import BaseYOLOHead
 from mmyolo.models.dense_heads.maps import gather_priors
 from mmyolo.models.dense_heads.prediction import BatchDetections
@@ -27,8 +26,9 @@ from mmyolo.utils.folding import fold
 from tmi.families.base import ClassMaps, Detections, Evidence, Predictor
 from tmi.families.evidence import MAX_CANDIDATES, count_support, mean_features, plain_evidence, spread_of
 from tmi.families.input_size import largest_stride
+from tmi.families.normalize import Normalize
+from tmi.families.precision import resolve_autocast
 
-AUTOCAST = {'fp16': torch.float16, 'bf16': torch.bfloat16}
 TRIED_BOXES = 1000  # that enter NMS, which takes long for all of a large input
 
 
@@ -46,10 +46,8 @@ class DensePredictor(Predictor):
     def __init__(
         self, model: nn.Module, device: torch.device, score_thr: float, iou_thr: float, precision: str = 'auto'
     ) -> None:
-        if precision == 'auto':
-            precision = 'fp16' if device.type == 'cuda' else 'fp32'
-        super().__init__(device, precision in AUTOCAST)
-        self.autocast_dtype = AUTOCAST.get(precision)
+        self.autocast_dtype = resolve_autocast(precision, device)
+        super().__init__(device, self.autocast_dtype is not None)
         self.model = fold(model).to(device, memory_format=torch.channels_last)
         self.test_cfg = ConfigDict(model.bbox_head.test_cfg or {})
         self.test_cfg.score_thr = score_thr
@@ -261,33 +259,3 @@ def _detections(result: RawDetections | InstanceData, finite: bool) -> Detection
         keep = boxes.isfinite().all(1) & scores.isfinite()
         boxes, scores, labels = boxes[keep], scores[keep], labels[keep]
     return Detections(boxes, scores, labels, finite)
-
-
-class Normalize(nn.Module):
-    """What a detector's data preprocessor does to one image, for a batch of equal size.
-
-    Args:
-        preprocessor: Of the detector (mmdet's or one of ours).
-    """
-
-    def __init__(self, preprocessor: nn.Module) -> None:
-        super().__init__()
-        self.divisor = preprocessor.pad_size_divisor
-        self.pad_value = preprocessor.pad_value
-        self.preprocessor = preprocessor
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Normalise.
-
-        Args:
-            pixels: (n, H, W, 3) uint8.
-
-        Returns:
-            (n, 3, H', W') float32 in channels-last memory; H' and W' are multiples of the divisor.
-        """
-        images = normalize_pixels(pixels.permute(0, 3, 1, 2), self.preprocessor).float()
-        height, width = images.shape[2:]
-        padding = (-width % self.divisor, -height % self.divisor)
-        if any(padding):
-            images = nn.functional.pad(images, (0, padding[0], 0, padding[1]), value=self.pad_value)
-        return images.contiguous(memory_format=torch.channels_last)

@@ -19,6 +19,7 @@ from mmengine.runner import Runner
 
 from mmyolo.registry import HOOKS
 from tmi.families.reschedule import replace_hook
+from tmi.families.schedulers import read_schedulers, write_schedulers
 from tmi.recipe import BaseRecipe, Recipe
 
 YOLOV5_HOOK = 'YOLOv5ParamSchedulerHook'
@@ -69,7 +70,7 @@ def read_schedule(cfg: ConfigDict, pretrained: bool) -> BaseRecipe:
         if cfg.get('load_from') and not pretrained:
             numbers['lr'] *= PPYOLOE_FROM_SCRATCH
     elif cfg.get('param_scheduler'):
-        numbers.update(_read_list(cfg.param_scheduler, optimizer.lr))
+        numbers.update(read_schedulers(cfg.param_scheduler, optimizer.lr))
     return BaseRecipe(
         close_mosaic_epochs=closing_epochs(cfg),
         ema_momentum=ema.get('momentum', default.ema_momentum),
@@ -108,7 +109,9 @@ def write_schedule(cfg: ConfigDict, recipe: Recipe) -> None:
             warmup_min_iter=recipe.warmup_iters,
         )
     elif cfg.get('param_scheduler'):
-        cfg.param_scheduler = _write_list(cfg.param_scheduler, cfg.train_cfg.max_epochs, closing_epochs(cfg), recipe)
+        cfg.param_scheduler = write_schedulers(
+            cfg.param_scheduler, cfg.train_cfg.max_epochs, closing_epochs(cfg), recipe
+        )
     cfg.custom_hooks = _write_hooks(cfg.custom_hooks, recipe)
 
 
@@ -191,51 +194,6 @@ def _write_optimizer(cfg: ConfigDict, recipe: Recipe) -> None:
 
 def _rate_hook(cfg: ConfigDict) -> Mapping:
     return cfg.default_hooks.get('param_scheduler') or {}
-
-
-def _read_list(schedulers: list[ConfigDict], lr: float) -> dict[str, Any]:
-    warmup = schedulers[0]
-    falling = next((item for item in schedulers if 'eta_min' in item), {})
-    end: float = warmup['end']
-    length = (
-        {'warmup_epochs': end, 'warmup_min_iters': 1}
-        if warmup.get('by_epoch', True)
-        else {'warmup_epochs': 0, 'warmup_min_iters': end}
-    )
-    return dict(lr_factor=falling.get('eta_min', lr) / lr, **length)
-
-
-def _write_list(schedulers: list[ConfigDict], epochs: int, closing: int, recipe: Recipe) -> list[dict[str, Any]]:
-    """Return the schedulers in steps; warm-up, start of the last epochs and end are where they were."""
-    warmup_end = schedulers[0]['end']
-    last = epochs - closing
-
-    def place(epoch: int | None, missing: int) -> int:
-        if epoch is None:
-            return missing
-        if epoch == last and closing:
-            return (recipe.epochs - recipe.close_mosaic_epochs) * recipe.iters_per_epoch
-        return round(epoch / epochs * recipe.epochs) * recipe.iters_per_epoch
-
-    written = [_in_steps(schedulers[0], 0, recipe.warmup_iters)]
-    for item in schedulers[1:]:
-        follows = schedulers[0].get('by_epoch', True) and item.get('begin') == warmup_end
-        begin = recipe.warmup_iters if follows else max(place(item.get('begin'), 0), recipe.warmup_iters)
-        end = place(item.get('end'), recipe.total_iters)
-        if end <= begin:  # the run is too short for this part
-            continue
-        item = _in_steps(item, begin, end)
-        if 'T_max' in item:
-            item['T_max'] = end - begin
-        if 'eta_min' in item:
-            item['eta_min'] = recipe.lr * recipe.lr_factor
-        written.append(item)
-    return written
-
-
-def _in_steps(item: Mapping, begin: int, end: int) -> dict[str, Any]:
-    kept = {key: value for key, value in item.items() if key != 'convert_to_iter_based'}
-    return dict(kept, by_epoch=False, begin=begin, end=end)
 
 
 def _write_hooks(hooks: list[ConfigDict], recipe: Recipe) -> list[ConfigDict]:
