@@ -89,10 +89,9 @@ def describe(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """
     try:
         return _describe(state)
-    except (KeyError, IndexError) as error:
-        raise ValueError(
-            f'these weights are not those of a ViDT: {error.args[0]} is missing or has another shape'
-        ) from error
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        name = error.args[0] if isinstance(error, KeyError) else 'a tensor'
+        raise ValueError(f'these weights are not those of a ViDT: {name} is missing or has another shape') from error
 
 
 def _describe(state: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -30,7 +30,8 @@ def resized_shape(
     short, long = sorted((height, width))
     if max_size is not None and long / short * size > max_size:
         size = round(max_size * short / long)
-    sides = {True: size, False: int(size * long / short)}
+    other = int(size * long / short) if size else max_size  # of a line, whose short side would be nothing
+    sides = {True: size, False: other}
     return tuple(max(side // divisor * divisor, divisor) for side in (sides[height <= width], sides[height > width]))
 
 

@@ -31,6 +31,7 @@ def run(
     translate: Callable[[State], State],
     read: Callable[[str | Path], State] | None = None,
     may_lack: Sequence[str] = (),
+    name_classes: Callable[[State], Sequence[str] | None] = lambda state: None,
 ) -> None:
     """Convert as the arguments say; end the program with a message if that fails.
 
@@ -39,9 +40,10 @@ def run(
         translate: See `convert_checkpoint`.
         read: See `convert_checkpoint`.
         may_lack: See `convert_checkpoint`.
+        name_classes: See `convert_checkpoint`.
     """
     try:
-        state = convert_checkpoint(args.src, args.dst, translate, read, args.config, may_lack)
+        state = convert_checkpoint(args.src, args.dst, translate, read, args.config, may_lack, name_classes)
     except ValueError as error:
         sys.exit(str(error))
     print(f'{args.dst}: {len(state)} tensors')

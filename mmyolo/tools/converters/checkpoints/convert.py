@@ -22,6 +22,7 @@ def convert_checkpoint(
     read: Callable[[str | Path], State] | None = None,
     config: str | None = None,
     may_lack: Sequence[str] = (),
+    name_classes: Callable[[State], Sequence[str] | None] = lambda state: None,
 ) -> State:
     """Convert a checkpoint.
 
@@ -32,6 +33,7 @@ def convert_checkpoint(
         read: Reads weights from a file that torch did not write.
         config: A config whose model the weights must fit.
         may_lack: Regular expressions of names that need not be there, with `config`.
+        name_classes: Foreign weights -> names of their classes, for files that tell none; None where they are unknown.
 
     Returns:
         The weights.
@@ -48,6 +50,9 @@ def convert_checkpoint(
         content = read_torch(src)
         weights = find_weights(content, src)
         meta = _meta(content)
+    classes = name_classes(weights)
+    if classes is not None:
+        meta.setdefault('dataset_meta', {'classes': tuple(classes)})
     state = translate(weights)
     if config is not None:
         differences = compare(state, _layout(config), may_lack)
