@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = (
     'ymir_exc',
     'mmyolo',
+    'vidt',
     'tmi',
     'ymir',
     'pie',
@@ -42,14 +43,15 @@ TORCH = ('torch', 'torchvision', *OPEN_MMLAB)
 ROOMS = {
     'mmyolo': (),
     'mmyolo/tools': ('mmyolo',),
+    'vidt': (),
     'ymir_exc': (),
-    'tmi': ('mmyolo',),
+    'tmi': ('mmyolo', 'vidt'),
     'ymir': ('tmi', 'ymir_exc'),
     'pie': ('mmyolo', 'tmi'),
     'ymir_local': ('ymir_exc',),
     'pie_local': (),
     'configs': (),
-    'tools': ('mmyolo', 'mmyolo/tools'),
+    'tools': ('mmyolo', 'mmyolo/tools', 'vidt'),
     'tools/dataset_converters': ('mmyolo', 'mmyolo/tools', 'ymir_local'),  # which has the readers of data sets
     'demo': ('mmyolo', 'mmyolo/tools'),
     'benchmarks': ('mmyolo', 'mmyolo/tools', 'tmi', 'ymir', 'pie', 'ymir_local', 'pie_local'),

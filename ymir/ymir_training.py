@@ -94,7 +94,7 @@ def main() -> None:
         device=find_device(len(params.gpu_ids)),
         models_dir=Path(env.output.models_dir),
         tensorboard_dir=Path(env.output.tensorboard_dir),
-        pretrained=bool(weights.checkpoint if weights else 'load_from' in options or params.pretrained_model_params),
+        pretrained=bool(weights.is_detector if weights else 'load_from' in options or params.pretrained_model_params),
         **(read_kept(arguments, options, Path(env.output.models_dir))._asdict() if resuming else {}),
         hooks=HOOKS,
         file=task_dir / TASK_FILE,

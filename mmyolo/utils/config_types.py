@@ -168,12 +168,13 @@ def model_from_elsewhere(model: Any, source: Any) -> dict[str, Any]:
     return checked
 
 
-def pipeline_from_elsewhere(pipeline: Any, source: Any) -> list[dict[str, Any]]:
+def pipeline_from_elsewhere(pipeline: Any, source: Any, kind: Kind = TRANSFORM) -> list[dict[str, Any]]:
     """Check a test pipeline.
 
     Args:
         pipeline: List of configs of transforms, from a config that was read as data.
         source: Where it comes from, for messages.
+        kind: What its steps may be.
 
     Returns:
         A copy.
@@ -192,7 +193,7 @@ def pipeline_from_elsewhere(pipeline: Any, source: Any) -> list[dict[str, Any]]:
                 f'The config of {source}: the test pipeline holds {_short(step)}; a list of dicts '
                 'with a `type` is needed.'
             )
-    return _Check(source, TRANSFORM).value(list(steps), 'test pipeline')
+    return _Check(source, kind).value(list(steps), 'test pipeline')
 
 
 def part_from_elsewhere(value: Any, kind: Kind, source: Any, place: str) -> Any:

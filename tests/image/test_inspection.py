@@ -43,7 +43,7 @@ def test_what_is_for_the_machine_around_the_image_is_not_in_it(image):
         ['docker', 'run', '--rm', '--workdir', '/', image, 'bash', '-c', script], capture_output=True, text=True
     )
     names = set(done.stdout.split())
-    assert names >= {'tmi', 'ymir', 'ymir_exc', 'mmyolo', 'configs', 'tools', 'model-index.yml'}
+    assert names >= {'tmi', 'ymir', 'ymir_exc', 'mmyolo', 'vidt', 'configs', 'tools', 'model-index.yml'}
     assert not names & {'ymir_local', 'tests', 'docs', 'benchmarks', 'pyproject.toml'}
     assert not [name for name in names if name.endswith('/ymir')]
     assert "No module named 'ymir_local'" in done.stderr

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tmi.families.base import Family
 
 # The last one takes the models that no family knows, and says what is wrong with them.
-FAMILIES = ('tmi.families.dense:DenseFamily',)
+FAMILIES = ('tmi.families.vidt:ViDTFamily', 'tmi.families.dense:DenseFamily')
 FAMILIES_VARIABLE = 'TMI_FAMILIES'
 
 
@@ -42,6 +42,11 @@ def added_families() -> list['Family']:
     return [_load(entry.strip()) for entry in entries if entry.strip()]
 
 
+def all_families() -> list['Family']:
+    """Return all families, those from outside first."""
+    return [*added_families(), *map(_load, FAMILIES)]
+
+
 def family_of(model: Mapping[str, Any]) -> 'Family':
     """Find the family of a model.
 
@@ -51,5 +56,5 @@ def family_of(model: Mapping[str, Any]) -> 'Family':
     Returns:
         The family that knows it, the last of `FAMILIES` if none does.
     """
-    own = [_load(entry) for entry in FAMILIES]
-    return next((family for family in [*added_families(), *own] if family.knows(model)), own[-1])
+    families = all_families()
+    return next((family for family in families if family.knows(model)), families[-1])

@@ -1,12 +1,13 @@
 """The seam: all that training, inference and mining ask of a kind of model.
 
-A family is a class of `Family` with a `Predictor`, named in `tmi/families/__init__.py`; importing its module registers
-the classes that its configs name. It is asked in this order:
+A family is a class of `Family` with a `Predictor`, named in `tmi/families/__init__.py`; importing its module, and those
+of `modules`, registers the classes that its configs name. It is asked in this order:
 
 - training: `input_multiple`, `read_schedule`, `set_classes`, `set_loss_weights`, `set_data`, `write_schedule`, `hooks`,
   `thresholds`, `set_package`; then `add_class` to fit initial weights; `metric_prefix` to read what the evaluator
   found, and `reschedule` where a training gets another length while it runs;
-- inference: `check_model`, `num_classes`, `pixel_transforms`, `check_input_size`, `predictor`;
+- both: `read_checkpoint` for weights that come from elsewhere, `fit_weights`, and `config_of` for those without config;
+- inference: `check_model`, `check_pipeline`, `num_classes`, `pixel_transforms`, `check_input_size`, `predictor`;
 - mining: `predictor`, whose `inspect` gives the `Evidence` of each image, boxes and more from the same pass.
 
 Its configs are mmengine's, with `model`, loaders, `optim_wrapper`, `train_cfg`, hooks and `img_scale`, the (width,
@@ -17,6 +18,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -25,6 +27,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from mmyolo.utils.config_types import pipeline_from_elsewhere
+from tmi.checkpoint_io import StateDict
 from tmi.families.image_size import Size, pixel_transforms
 from tmi.families.reschedule import Done, change_optimizer, replace_schedulers
 from tmi.recipe import BaseRecipe, Recipe
@@ -135,6 +139,8 @@ class Predictor(ABC):
 
     input_multiple: int | None = None
     """What each side of the input must be a multiple of; None if that is not known."""
+    max_images: int | None = None
+    """Images that go through the network together at most; None for as many as a batch has."""
     engine: Engine | None = None
     """What runs the network in place of torch, see `network`."""
 
@@ -248,12 +254,21 @@ def _in_halves(
 class Family(ABC):
     """One kind of model."""
 
+    modules: ClassVar[Sequence[str]] = ()
+    """Modules that register the classes that its configs name, besides its own; imported by `register` alone."""
     class_count_paths: ClassVar[Sequence[tuple[str, ...]]] = ()
     """Where the config of a model may hold the number of classes."""
+    others_last: ClassVar[Sequence[str]] = ()
+    """Names of weights in which rows of no class stand behind those of the classes; elsewhere before them."""
     metric_prefix: ClassVar[str] = 'coco/bbox_'
     """What the names of the evaluator's metrics begin with; `mAP` behind it is the main one."""
     configs: ClassVar[Mapping[str, Path]] = {}
     """Model names of a family from outside, in lower case with `_`, to config files; the others stand in configs/."""
+
+    def register(self) -> None:
+        """Make the classes that its configs name known to the registries."""
+        for module in self.modules:
+            import_module(module)
 
     @abstractmethod
     def knows(self, model: Mapping[str, Any]) -> bool:
@@ -356,7 +371,55 @@ class Family(ABC):
             if path[-1] in node:
                 yield node, path[-1]
 
+    # Weights from elsewhere
+
+    def read_checkpoint(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
+        """Return a checkpoint in the names and classes of this family, where another project may have written it.
+
+        Args:
+            checkpoint: What `tmi.checkpoint_io.load_checkpoint` gives.
+
+        Returns:
+            The same, with `state_dict` in the names of the model, and class names in `meta` if they are known.
+        """
+        return checkpoint
+
+    def fit_weights(self, state: Mapping[str, Tensor], initial: Mapping[str, Tensor]) -> tuple[StateDict, list[str]]:
+        """Fit weights to a model with other options; what depends on the classes is fitted elsewhere.
+
+        Args:
+            state: In the names of the model.
+            initial: The model's weights at its start.
+
+        Returns:
+            The weights, and for each change a sentence for the log.
+        """
+        return dict(state), []
+
+    def config_of(self, checkpoint: Mapping[str, Any]) -> Config | None:
+        """Return the config of a model whose weights come without one; None if they do not tell it.
+
+        Args:
+            checkpoint: What `tmi.checkpoint_io.load_checkpoint` gives.
+        """
+        return None
+
     # Inference and mining
+
+    def check_pipeline(self, pipeline: Any, source: Any) -> list[dict[str, Any]]:
+        """Check a test pipeline from elsewhere, as `check_model` does the model.
+
+        Args:
+            pipeline: List of configs of transforms.
+            source: Where it comes from, for messages.
+
+        Returns:
+            A copy.
+
+        Raises:
+            ConfigContentError: It holds anything but transforms of images.
+        """
+        return pipeline_from_elsewhere(pipeline, source)
 
     @abstractmethod
     def check_model(self, model: Any, source: Any) -> dict[str, Any]:

@@ -22,6 +22,7 @@ SIZE_ARGUMENTS = {
     'RandomCrop': ('crop_size',),
     'Pad': ('size',),
     'FixShapeResize': ('width', 'height'),
+    'ViDTResize': ('max_size', 'sizes'),  # of the long and the short side
 }
 # Transforms that cut a mosaic of twice the size back by half a size on each side.
 BORDER_TRANSFORMS = ('YOLOv5RandomAffine', 'RandomAffine')
@@ -85,7 +86,7 @@ def set_test_size(pipeline: Iterable[dict[str, Any]], size: Size) -> None:
         pipeline: Configs of transforms.
         size: (width, height).
     """
-    for transform in _with_nested(pipeline):
+    for transform in with_nested(pipeline):
         names = SIZE_ARGUMENTS.get(_plain(transform['type']), ())
         for name, value in zip(names, size if len(names) == 2 else [size]):
             if transform.get(name) is not None:
@@ -116,7 +117,7 @@ def scale_train_size(pipeline: Iterable[dict[str, Any]], own: Size, size: Size) 
         own: (width, height) that the pipeline is written for.
         size: (width, height) to set.
     """
-    for transform in _with_nested(pipeline):
+    for transform in with_nested(pipeline):
         names = SIZE_ARGUMENTS.get(_plain(transform['type']), ())
         for axis, name in enumerate(names):
             value = transform.get(name)
@@ -162,13 +163,13 @@ def _scaled(value: Any, own: Size, size: Size, axis: int) -> Any:
     return tuple(round(side * new / old) for side, new, old in zip(value, size, own))
 
 
-def _with_nested(pipeline: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def with_nested(pipeline: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield every transform of a pipeline and of those within its transforms."""
     for transform in pipeline:
         yield transform
         for name in NESTED_ARGUMENTS:
             for nested in _pipelines_in(transform.get(name)):
-                yield from _with_nested(nested)
+                yield from with_nested(nested)
 
 
 def _pipelines_in(value: Any) -> list[list[dict[str, Any]]]:

@@ -1,7 +1,7 @@
 """Reading a model package: config and weights as data; neither can run code.
 
-The config comes from the file beside the weights, else from the text that mmengine keeps in a checkpoint, else, for a
-public checkpoint, from `configs/`.
+The config comes from the file beside the weights, else from the text that mmengine keeps in a checkpoint, else from the
+weights themselves, where a family can tell it, else, for a public checkpoint, from `configs/`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,11 +14,10 @@ from mmengine.config import Config
 from torch import Tensor
 
 from mmyolo.utils.checkpoint import fits_into_memory
-from mmyolo.utils.config_types import pipeline_from_elsewhere
 from mmyolo.utils.literal_config import ConfigContentError, parse_literal_config, read_literal_config
 from tmi.checkpoint_io import class_names_of, load_checkpoint
 from tmi.errors import GpuError, InsufficientMemoryError, ModelError, TaskError, as_task_error
-from tmi.families import family_of
+from tmi.families import all_families, family_of
 from tmi.families.base import Family
 from tmi.zoo.table import public_checkpoints
 from tmi.zoo.weights import InferenceModel
@@ -91,13 +90,16 @@ def read_package(files: InferenceModel) -> ModelPackage:
     with fault_of_package(f'The config of {source} cannot be read'):
         config = _find_config(files, checkpoint)
         model = config.get('model')
-        model = family_of(model if isinstance(model, Mapping) else {}).check_model(model, source)
+        family = family_of(model if isinstance(model, Mapping) else {})
+        model = family.check_model(model, source)
         pipeline = _test_pipeline(config)
         if not pipeline:
             raise ModelError(
                 f'The config of {source} has no test pipeline: it needs the name `test_pipeline` or `test_dataloader`.'
             )
-        pipeline = pipeline_from_elsewhere(pipeline, source)
+        pipeline = family.check_pipeline(pipeline, source)
+    with fault_of_package(f'The weights {files.checkpoint} cannot be read'):
+        checkpoint = family.read_checkpoint(checkpoint)
     return ModelPackage(checkpoint['state_dict'], model, pipeline, files.checkpoint, class_names_of(checkpoint))
 
 
@@ -107,6 +109,10 @@ def _find_config(files: InferenceModel, checkpoint: Mapping[str, Any]) -> Mappin
     text = (checkpoint.get('meta') or {}).get('cfg')
     if isinstance(text, str) and text.strip():
         return parse_literal_config(text, files.checkpoint)
+    for family in all_families():
+        config = family.config_of(checkpoint)
+        if config is not None:
+            return config
     for row in public_checkpoints().values():
         if row.file_name == files.checkpoint.name:
             return Config.fromfile(row.config)

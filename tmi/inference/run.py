@@ -101,6 +101,9 @@ def _environment(plan: PredictionPlan, rank: int, error_file: str) -> dict[str, 
     environ = dict(os.environ)
     environ[ERROR_FILE_VARIABLE] = error_file
     environ['OMP_NUM_THREADS'] = environ['MKL_NUM_THREADS'] = str(plan.threads)
+    environ.setdefault(
+        'MKL_CBWR', 'AUTO,STRICT'
+    )  # matrix products do not depend on the number of threads; costs nothing
     select_devices(plan.gpu_ids[rank : rank + 1], environ)
     return environ
 

@@ -85,7 +85,8 @@ def predict_batch(
         could not be read.
     """
     found: dict[int, Detections | Evidence] = {}
-    for places, *filled in passes(batch, predictor.device, batch_size):
+    most = min(batch_size, predictor.max_images or batch_size)
+    for places, *filled in passes(batch, predictor.device, most):
         if algorithm is None:
             found.update(zip(places, predictor.predict(*filled)))
         else:

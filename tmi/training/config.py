@@ -300,7 +300,7 @@ def _set_runtime(
     params = task.params
     modules = [f'tmi.training.{name}' for name in TRAINING_MODULES]
     cfg.custom_imports = {
-        'imports': [type(family).__module__, *modules, *task.hooks.imports],
+        'imports': [type(family).__module__, *family.modules, *modules, *task.hooks.imports],
         'allow_failed_imports': False,
     }
     cfg.runner_type = 'TaskRunner'

@@ -21,6 +21,7 @@ from tmi.zoo.weights import InitialWeights
 logger = logging.getLogger('tmi')
 
 MIN_LOADED_SHARE = 0.5
+BACKBONE = 'backbone.'  # what the names of weights begin with where a file holds no more, such as those of ImageNet
 
 
 def prepare_initial_weights(weights: InitialWeights, run: Config, model_name: str, target: Path) -> Path:
@@ -38,27 +39,29 @@ def prepare_initial_weights(weights: InitialWeights, run: Config, model_name: st
     Raises:
         TaskError: 300004 if the checkpoint belongs to another model.
     """
-    checkpoint = load_checkpoint(weights.checkpoint)
+    family = family_of(run.model)
+    checkpoint = family.read_checkpoint(load_checkpoint(weights.checkpoint))
     torch.manual_seed(run.randomness.seed)
     initial, rows_per_class = _initial_state(run)
+    state, notes = family.fit_weights(checkpoint['state_dict'], initial)
     classes = list(run.train_dataloader.dataset.metainfo['classes'])
     adaptation = adapt_state_dict(
-        checkpoint['state_dict'], initial, rows_per_class, class_names_of(checkpoint), classes
+        state, initial, rows_per_class, class_names_of(checkpoint), classes, family.others_last
     )
     fitting = len(adaptation.loaded) + len(adaptation.remapped)
-    if fitting < MIN_LOADED_SHARE * len(initial):
+    part = BACKBONE if all(name.startswith(BACKBONE) for name in state) else ''
+    wanted = sum(name.startswith(part) for name in initial)
+    if fitting < MIN_LOADED_SHARE * wanted:
         own = (checkpoint.get('meta') or {}).get('model_name')
         hint = (
             f'set model_name to {own}' if isinstance(own, str) else 'set model_name to the model that it was trained as'
         )
         raise ModelError(
-            f'The weights {weights.checkpoint} do not belong to {model_name}: {fitting} of {len(initial)} tensors fit; '
+            f'The weights {weights.checkpoint} do not belong to {model_name}: {fitting} of {wanted} tensors fit; '
             f'{hint}, or choose no pre-trained model.'
         )
-    check_finite(
-        {name: checkpoint['state_dict'][name] for name in adaptation.loaded + adaptation.remapped}, weights.checkpoint
-    )
-    logger.info('Initial weights: %s', adaptation.summary())
+    check_finite({name: state[name] for name in adaptation.loaded + adaptation.remapped}, weights.checkpoint)
+    logger.info('Initial weights: %s', '; '.join([adaptation.summary(), *notes]))
     with replacing(target) as temporary:
         torch.save({'meta': {}, 'state_dict': adaptation.state_dict}, temporary)
     return target
@@ -70,8 +73,10 @@ def _initial_state(run: Config) -> tuple[StateDict, dict[str, int]]:
     The second is found by building the model with one class more, so no list of layer names has to be kept.
     """
     register_all_modules()
+    family = family_of(run.model)
+    family.register()
     larger_model = copy.deepcopy(run.model)
-    family_of(run.model).add_class(larger_model)
+    family.add_class(larger_model)
     states = []
     for config in (copy.deepcopy(run.model), larger_model):
         with registered_only():

@@ -24,7 +24,7 @@ from tmi.zoo.table import ModelEntry, model_table, public_checkpoints
 EXCLUDED_FOLDERS = frozenset({'_base_', 'deploy', 'razor', 'mask_refine', 'ins_seg', 'pose', 'distillation', 'rotated'})
 EXCLUDED_WORDS = ('mask-refine', 'rtmdet-ins')
 # Words of a name that stand before the size, so a name that ends with them says too little.
-QUALIFIERS = frozenset({'plus', 'v3', 'ins'})
+QUALIFIERS = frozenset({'plus', 'v3', 'ins', 'wo', 'neck'})
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ It stands beside the configs, so a checkout, the image and an installed wheel ha
 `FLOPs` are measured by tools/misc/model_zoo.py; accuracies and weights are those that public mmyolo published.
 """
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 from tmi.paths import CONFIG_ROOT
 
 LISTS = ('Models', 'Unpublished')  # with and without published weights
+SHA256_HEAD = re.compile(r'-([0-9a-f]{8})\.pth$')
 LOADER = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)  # the same result in an eighth of the time
 
 
@@ -27,6 +29,8 @@ class ModelEntry:
         dataset: What the published weights were trained on; '' without any.
         metrics: Name of a metric to its published value.
         url: Where the published weights are; '' without any.
+        backbone_url: Where weights of its backbone are, trained on ImageNet, that its recipe starts from; '' without
+            any.
     """
 
     config: Path
@@ -35,16 +39,17 @@ class ModelEntry:
     dataset: str = ''
     metrics: tuple[tuple[str, float], ...] = ()
     url: str = ''
+    backbone_url: str = ''
 
     @property
     def file_name(self) -> str:
         """Name of the published file."""
-        return self.url.rsplit('/', 1)[-1]
+        return file_name_of(self.url)
 
     @property
     def sha256_head(self) -> str:
-        """The first 8 hex digits of its sha256, with which its name ends."""
-        return Path(self.file_name).stem.rpartition('-')[2]
+        """The first 8 hex digits of its sha256, with which its name ends; '' for a name without them."""
+        return sha256_head_of(self.url)
 
     @property
     def coco_ap(self) -> float | None:
@@ -53,6 +58,20 @@ class ModelEntry:
 
     def __str__(self) -> str:
         return f'{self.dataset} {", ".join(f"{name} {value}" for name, value in self.metrics)}'
+
+
+def file_name_of(url: str) -> str:
+    """Return the name of the file at an address."""
+    return url.rsplit('/', 1)[-1]
+
+
+def sha256_head_of(url: str) -> str:
+    """Return the hex digits of its sha256 that the name of a file ends with; '' where it tells none.
+
+    Projects other than OpenMMLab publish no hash; their files are taken as they come.
+    """
+    found = SHA256_HEAD.search(url)
+    return found[1] if found else ''
 
 
 @cache
@@ -70,6 +89,7 @@ def model_table() -> dict[str, ModelEntry]:
                 dataset=results[0]['Dataset'] if results else '',
                 metrics=tuple(pair for result in results for pair in result['Metrics'].items()),
                 url=row.get('Weights', ''),
+                backbone_url=row.get('Backbone Weights', ''),
             )
             entries[entry.config.stem] = entry
     return entries

@@ -1,8 +1,8 @@
 """Which weights a task starts from: a fixed order of sources, never a guess by similar names or by file times.
 
 Training: the model package that the user chose, else the public checkpoint of exactly this model if the image holds it,
-else none. Mining and inference: the model package. A platform lists the files of one stage in
-the order in which the stage named them, so the first fitting file is the one meant.
+else that of its backbone, else none. Mining and inference: the model package. A platform lists the files of one stage
+in the order in which the stage named them, so the first fitting file is the one meant.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tmi.errors import ModelError
-from tmi.zoo.table import public_checkpoints
+from tmi.zoo.table import file_name_of, model_table, sha256_head_of
 
 logger = logging.getLogger('tmi')
 
@@ -28,13 +28,18 @@ class InitialWeights:
 
     Args:
         checkpoint: The file, None for random weights.
-        source: 'package', 'public' or 'scratch'.
+        source: 'package', 'public', 'backbone' or 'scratch'.
         reason: One sentence for the log.
     """
 
     checkpoint: Path | None
     source: str
     reason: str
+
+    @property
+    def is_detector(self) -> bool:
+        """Whether a training starts from a trained detector."""
+        return self.source in ('package', 'public')
 
 
 @dataclass(frozen=True)
@@ -97,18 +102,31 @@ def _choose_training_weights(paths: Sequence[str], stem: str, use_public: bool, 
         return InitialWeights(found[0], 'package', f'{found[0]}, from the pre-trained model of the task.')
     if not use_public:
         return InitialWeights(None, 'scratch', 'none (pretrained is none), training from scratch.')
-    row = public_checkpoints().get(stem)
-    if row is None:
-        return InitialWeights(None, 'scratch', f'none, there is no public checkpoint of {stem}; training from scratch.')
-    path = weights_dir() / row.file_name
-    if not path.is_file():
-        return InitialWeights(None, 'scratch', f'none, this image holds no {path}; training from scratch.')
-    if not sha256_head_fits(path, row.sha256_head):
+    row = model_table().get(stem)
+    url, backbone_url = (row.url, row.backbone_url) if row else ('', '')
+    whole = weights_dir() / file_name_of(url)
+    backbone = weights_dir() / file_name_of(backbone_url)
+    if url and whole.is_file():
+        _check_hash(whole, url)
+        return InitialWeights(whole, 'public', f'{whole}, the public checkpoint of {stem} ({row}).')
+    if backbone_url and backbone.is_file():
+        _check_hash(backbone, backbone_url)
+        return InitialWeights(backbone, 'backbone', f'{backbone}, of the backbone alone, trained on ImageNet.')
+    if not url:
+        lacking = f', nor {backbone}' if backbone_url else ''
+        return InitialWeights(
+            None, 'scratch', f'none, there is no public checkpoint of {stem}{lacking}; training from scratch.'
+        )
+    return InitialWeights(None, 'scratch', f'none, this image holds no {whole}; training from scratch.')
+
+
+def _check_hash(path: Path, url: str) -> None:
+    head = sha256_head_of(url)
+    if not sha256_head_fits(path, head):
         raise ModelError(
-            f'{path} is damaged: its sha256 does not begin with {row.sha256_head}. Fetch it again and '
+            f'{path} is damaged: its sha256 does not begin with {head}. Fetch it again and '
             'rebuild the image, or set pretrained to none.'
         )
-    return InitialWeights(path, 'public', f'{path}, the public checkpoint of {stem} ({row}).')
 
 
 def _checkpoints(paths: Sequence[str], models_dir: Path) -> list[Path]:

@@ -5,6 +5,8 @@ from mmengine.analysis import get_model_complexity_info
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from mmyolo.registry import MODELS
 from mmyolo.utils import switch_to_deploy
@@ -48,3 +50,20 @@ def complexity(model: nn.Module, shape: tuple[int, int], show_arch: bool = True)
     with torch.no_grad():
         inputs = (torch.zeros(1, 3, *shape, device=device),)
         return get_model_complexity_info(model, inputs=inputs, show_arch=show_arch)
+
+
+def count_products(model: nn.Module, shape: tuple[int, int]) -> int:
+    """Count the multiply-adds of matrix products and convolutions for one image, those within attention too.
+
+    `complexity` traces the model, and neither sees products of functions that PyTorch fuses nor ends soon for a
+    transformer. Here a model without content (on the device `meta`) does.
+
+    Args:
+        model: Of `deployed_model`.
+        shape: Height and width of the input.
+    """
+    device = next(model.requires_grad_(False).parameters()).device
+    counter = FlopCounterMode(display=False)
+    with counter, sdpa_kernel(SDPBackend.MATH):
+        model(torch.zeros(1, 3, *shape, device=device))
+    return counter.get_total_flops() // 2

@@ -18,7 +18,7 @@ from torch import nn
 
 from mmyolo.utils import register_all_modules
 
-from .complexity import complexity, deployed_model
+from .complexity import complexity, count_products, deployed_model
 
 FAMILIES = {
     'yolov5': 'YOLOv5',
@@ -35,6 +35,7 @@ FAMILIES = {
     'ppyoloe': 'PPYOLOE and PPYOLOE+',
     'rtmdet': 'RTMDet and RTMDet-Ins',
     'rtmdet/rotated': 'RTMDet-R, rotated boxes',
+    'vidt': 'ViDT and ViDT+',
 }
 # Parts of configs, and models that another package trains.
 LEFT_OUT = ('_base_', 'rtmdet/distillation', 'rtmdet/cspnext_imagenet_pretrain', 'yolox/yolox_p5_tta')
@@ -58,8 +59,10 @@ python tools/misc/model_zoo.py
 
 The weights behind the links were published by OpenMMLab's project mmyolo, which is released under GPL-3.0; no licence
 of their own is stated for the weights. They are not part of this repository (Apache-2.0), which neither contains nor
-changes them. Whether their licence suits a use is for the user to decide. Weights that you train with this package, on
-your data and from random weights, are yours; if you start from published weights, consider the licence of those too.
+changes them. Those of ViDT were published by NAVER with its code (Apache-2.0), those of Swin backbones by Microsoft
+(MIT); the accuracies of ViDT are those at 1333 x 800. Whether a licence suits a use is for the user to decide. Weights
+that you train with this package, on your data and from random weights, are yours; if you start from published weights,
+consider the licence of those too.
 """
 
 
@@ -67,6 +70,7 @@ METAFILE_HEAD = """\
 # Models of this folder. mmengine finds those with published weights (`Models`) by name; all are listed in
 # docs/model_zoo.md. Input Size, Parameters and FLOPs are measured and written by: python tools/misc/model_zoo.py
 """
+LICENSE = 'GPL-3.0'  # of published weights whose entry names no other
 LISTS = ('Models', 'Unpublished')
 MEASURED = ('Input Size', 'Parameters', 'FLOPs')
 TTA = 'with TTA'
@@ -132,8 +136,14 @@ def write_metafiles(root: Path, measured: Mapping[str, Entry]) -> None:
             found = members.pop(entry['Config'].removeprefix('configs/').removesuffix('.py'), {})
             others = {key: value for key, value in entry.get('Metadata', {}).items() if key not in MEASURED}
             entry['Metadata'] = {**found, **others}
+        known = {entry['Config']: entry for entry in document.get('Unpublished') or ()}
         document['Unpublished'] = [
-            {'Name': config.rpartition('/')[2], 'Config': f'configs/{config}.py', 'Metadata': dict(found)}
+            {
+                **known.get(f'configs/{config}.py', {}),
+                'Name': config.rpartition('/')[2],
+                'Config': f'configs/{config}.py',
+                'Metadata': dict(found),
+            }
             for config, found in sorted(members.items())
         ]
         path.write_text(metafile_text(document), encoding='utf-8')
@@ -144,6 +154,8 @@ def input_size(cfg: Config) -> tuple[int, int]:
     dataset = cfg.test_dataloader.dataset
     dataset = dataset.get('dataset', dataset) if 'pipeline' not in dataset else dataset
     for step in dataset.pipeline:
+        if 'sizes' in step:  # of the short side; the longest input counts
+            return step['sizes'], step['max_size']
         for key in ('scale', 'size'):
             if key in step:
                 width, height = (step[key],) * 2 if isinstance(step[key], int) else step[key]
@@ -158,11 +170,14 @@ def count(model: nn.Module, size: tuple[int, int]) -> tuple[int, int]:
 
     Those of a network of convolutions are a multiple of the input's area and a constant (of attention that works on
     means over the image), so two small inputs give, exactly and in a fraction of the time, what a large one would.
+    Those of transformers are counted at the size itself.
 
     Args:
         model: of `deployed_model`.
         size: height and width of the input, multiples of the largest stride.
     """
+    if not hasattr(model, 'bbox_head'):
+        return sum(parameter.numel() for parameter in model.parameters()), count_products(model, size)
     side = max(model.bbox_head.featmap_strides)
     small, large = (complexity(model, (side * rows, side), show_arch=False) for rows in (1, 2))
     slope = large['flops'] - small['flops']  # per side * side pixels
@@ -186,14 +201,22 @@ def measure(root: Path, config: str, known: dict[str, tuple[int, int]]) -> Entry
     cfg = Config.fromfile(root / f'{config}.py')
     size = input_size(cfg)
     cfg.model.backbone.pop('init_cfg', None)
-    head = cfg.model.bbox_head.get('head_module', cfg.model.bbox_head)
-    network = json.dumps([cfg.model.backbone, cfg.model.neck, head, size], default=str, sort_keys=True)
+    parts = [cfg.model]
+    if 'bbox_head' in cfg.model:
+        parts = [cfg.model.backbone, cfg.model.neck, cfg.model.bbox_head.get('head_module', cfg.model.bbox_head)]
+    network = json.dumps([*parts, size], default=str, sort_keys=True)
     if network not in known:
         register_all_modules(init_default_scope=False)
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmyolo')):
-            with torch.device('meta'):  # nothing depends on the weights, and drawing them takes longer than counting
+            if 'bbox_head' in cfg.model:
+                with torch.device(
+                    'meta'
+                ):  # nothing depends on the weights, and drawing them takes longer than counting
+                    model = deployed_model(cfg)
+                model.to_empty(device='cpu')
+            else:  # windows of transformers are looked up by buffers
                 model = deployed_model(cfg)
-            known[network] = count(model.to_empty(device='cpu'), size)
+            known[network] = count(model, size)
     return dict(zip(MEASURED, (f'{size[0]}x{size[1]}', *known[network])))
 
 
@@ -228,7 +251,7 @@ def _line(config: str, entry: Entry) -> str:
     metric = ', '.join(f'{name} {value}' for name, value in values if not name.endswith(TTA))
     metric = f'{metric} ({results[0]["Dataset"]})' if results else '-'
     tta = next((str(value) for name, value in values if name.endswith(TTA)), '-')
-    weights = f'[GPL-3.0]({entry["Weights"]})' if 'Weights' in entry else '-'
+    weights = f'[{entry.get("License", LICENSE)}]({entry["Weights"]})' if 'Weights' in entry else '-'
     return (
         f'| [{entry["Name"]}](../configs/{config}.py) | {size.replace("x", " x ")} | {parameters / 1e6:.2f} | '
         f'{flops / 1e9:.2f} | {metric} | {tta} | {weights} |\n'

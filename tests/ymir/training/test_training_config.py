@@ -69,6 +69,7 @@ def test_every_model_of_the_zoo(name):
     assert set(find_all(run.train_dataloader.to_dict(), 'img_scale')) <= {(640, 640)}
     val = run.val_dataloader.to_dict()
     sizes = {*find_all(val, 'scale'), *zip(find_all(val, 'width'), find_all(val, 'height'))}
+    sizes |= {*zip(find_all(val, 'max_size'), find_all(val, 'sizes'))}
     assert sizes in ({(640, 640)}, {(416, 416)})
     assert not transforms(run.train_dataloader.dataset.pipeline, 'LoadImageFromFile')
     text = str(config.package.to_dict()).lower()

@@ -24,6 +24,9 @@ from ymir.errors import code_of
         ('yolov5_s-v61_syncbn_8xb16-300e_coco', 'yolov5/yolov5_s-v61_syncbn_8xb16-300e_coco.py'),
         ('yolov5u_m', 'yolov5/yolov5u/yolov5u_m_syncbn_fast_8xb16-300e_coco.py'),
         ('configs/yolov5/yolov5_s-v61_fast_1xb12-40e_cat.py', 'yolov5/yolov5_s-v61_fast_1xb12-40e_cat.py'),
+        ('vidt_nano', 'vidt/vidt_nano_8xb2-50e_coco.py'),
+        ('ViDT-plus-base', 'vidt/vidt_plus_base_8xb2-50e_coco.py'),
+        ('vidt_wo_neck_tiny', 'vidt/vidt_wo_neck_tiny_8xb2-50e_coco.py'),
         ('yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco.py', 'yolov8/yolov8_n_syncbn_fast_8xb16-500e_coco.py'),
     ],
 )
@@ -40,7 +43,7 @@ def test_short_names_differ_and_find_their_model():
 @pytest.mark.parametrize('document, least', [('README.md', 25), ('README_zh-CN.md', 25), ('docs/training.md', 60)])
 def test_names_in_documents_are_models(document, least):
     text = (PROJECT_ROOT / document).read_text(encoding='utf-8')
-    names = set(re.findall(r'`((?:yolo|ppyoloe|rtmdet)[a-z0-9]*_\w+)`', text))
+    names = set(re.findall(r'`((?:yolo|ppyoloe|rtmdet|vidt)[a-z0-9]*_\w+)`', text))
     assert len(names) >= least
     assert all(find_model(name) for name in names)
 
@@ -87,7 +90,7 @@ def test_the_list_says_size_and_input_of_every_model(capsys):
         'input': '640x640',
     }
     assert rows['yolov5_x_p6']['input'] == '1280x1280' and rows['yolov5u_n']['ap'] is None
-    assert sum(row['ap'] is not None for row in rows.values()) == 41
+    assert sum(row['ap'] is not None for row in rows.values()) == 49
 
 
 def test_every_config_that_is_named_exists():
