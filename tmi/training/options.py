@@ -21,8 +21,10 @@ from mmyolo.utils import cfg_options
 from mmyolo.utils.registered_types import NMS_TYPES
 from tmi.checkpoint_io import load_checkpoint
 from tmi.errors import ModelError, SettingError, TaskError, settings_file
+from tmi.families.vidt_arguments import ArgumentError, read_arguments
 from tmi.settings import TrainingSettings
 from tmi.training.option_types import KINDS, may_be_named
+from tmi.zoo.models import find_model
 
 # Parts of keys that import, execute, or read and write by other means than files.
 FORBIDDEN_PARTS = frozenset(
@@ -91,6 +93,7 @@ LOG_LEVELS = ('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL')
 # A place for a number in the name of a file; others may be as wide as memory, or look into objects.
 PLACE_IN_TEXT = re.compile(r'\{(?!(:0?\d?d)?\})')
 MAX_OPTIONS = 1000
+VIDT = 'vidt'  # folder of the configs whose public code has arguments that are understood
 ARGUMENTS = '--amp, --resume [CHECKPOINT], --cfg-options KEY=VALUE ...'
 
 
@@ -149,16 +152,27 @@ def read_options(params: TrainingSettings) -> UserOptions:
         found, unknown = parser.parse_known_args(_split('args_options', params.args_options))
     except argparse.ArgumentError as error:
         raise bad_option('args_options', params.args_options, f'{error}; allowed are {ARGUMENTS}.') from error
+    public, unknown = _read_public_arguments(params, unknown)
     if unknown:
         raise bad_option('args_options', unknown[0], f'no argument that a task may have; allowed are {ARGUMENTS}.')
     arguments = ['--amp'] if found.amp else []
     if found.resume is not None:
         arguments.append('--resume' if found.resume == 'auto' else f'--resume={found.resume}')
     among_arguments = _parse_words('args_options', found.cfg_options)
-    config = {**parse_cfg_options(params.cfg_options), **among_arguments}
+    config = {**public, **parse_cfg_options(params.cfg_options), **among_arguments}
     given = (('cfg_options', params.cfg_options), ('args_options', params.args_options))
     text = ', '.join(f'{key}: {value}' for key, value in given if value.strip())
-    return UserOptions(config, arguments, found.work_dir, text, frozenset(among_arguments))
+    return UserOptions(config, arguments, found.work_dir, text, frozenset({*among_arguments, *public}))
+
+
+def _read_public_arguments(params: TrainingSettings, words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """Read what the public code of the model's kind takes as arguments; returns options and the other words."""
+    if not words or find_model(params.model_name).config.parent.name != VIDT:
+        return {}, list(words)
+    try:
+        return read_arguments(words)
+    except ArgumentError as error:
+        raise bad_option('args_options', params.args_options, f'{error}.') from error
 
 
 def _split(key: str, text: str) -> list[str]:

@@ -106,17 +106,26 @@ class TokenDetector(BaseDetector):
     ) -> list[DetDataSample]:
         """Add `pred_instances` to the samples of a batch from the data preprocessor.
 
+        Images of one size go through the network together and without their padding, which would count in its norms: so
+        what is found in an image does not depend on the others.
+
         Args:
             batch_inputs: Shape (B, 3, H, W).
             batch_data_samples: The images' sizes.
             rescale: Whether boxes are in pixels of the original image, or of the resized one.
         """
-        outputs = self.forward_levels(batch_inputs, self._valid(batch_inputs, batch_data_samples), 'last')
+        places: dict[tuple[int, int], list[int]] = {}  # of the images of each size
+        for place, sample in enumerate(batch_data_samples):
+            places.setdefault(tuple(sample.metainfo['img_shape'][:2]), []).append(place)
         key = 'ori_shape' if rescale else 'img_shape'
-        sizes = torch.tensor([sample.metainfo[key][:2] for sample in batch_data_samples], device=batch_inputs.device)
-        found = select_detections(outputs, self.max_detections, self.background)
-        found = zip(to_pixels(found.boxes, sizes), found.scores, found.labels)
-        results = [InstanceData(bboxes=boxes, scores=scores, labels=labels) for boxes, scores, labels in found]
+        results: list[InstanceData | None] = [None] * len(batch_data_samples)
+        for (height, width), group in places.items():
+            outputs = self.forward_levels(batch_inputs[group, :, :height, :width], None, 'last')
+            sizes = [batch_data_samples[place].metainfo[key][:2] for place in group]
+            found = select_detections(outputs, self.max_detections, self.background)
+            boxes = to_pixels(found.boxes, torch.tensor(sizes, device=batch_inputs.device))
+            for place, *one in zip(group, boxes, found.scores, found.labels):
+                results[place] = InstanceData(bboxes=one[0], scores=one[1], labels=one[2])
         return self.add_pred_to_datasample(batch_data_samples, results)
 
     def _forward(self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample] | None = None) -> Outputs:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.ymir.infer.sandbox import write_image
+from tests.ymir.vidt_models import small_config, write_package
 from tmi.inference.embeddings import Embeddings
 from tmi.inference.plan import PLAN_FILE, make_plan
 from tmi.inference.run import predict
@@ -99,9 +100,20 @@ def test_no_box_in_any_image(algorithm, pool, model_files, tmp_path):
     assert ranking.without_boxes == len(pool) - 2
 
 
-@pytest.mark.parametrize('algorithm', ['hybrid', 'cald', 'aldd'])
-def test_models_with_masks(algorithm, pool, instance_files, tmp_path):
-    settings = settings_of(algorithm, instance_files)
+@pytest.fixture(scope='module')
+def vidt_files(tmp_path_factory):
+    return write_package(tmp_path_factory.mktemp('vidt'), small_config())
+
+
+@pytest.mark.parametrize(
+    'files, algorithm',
+    [
+        *(('instance_files', algorithm) for algorithm in ('hybrid', 'cald', 'aldd')),
+        *(('vidt_files', algorithm) for algorithm in WITH_MODEL),
+    ],
+)
+def test_models_of_other_kinds(files, algorithm, pool, request, tmp_path):
+    settings = settings_of(algorithm, request.getfixturevalue(files))
     first = rank_pool(settings, pool, tmp_path / 'first')
     assert sorted(first.positions.tolist()) == list(range(len(pool))) and first.positions.tolist()[-2:] == BAD
     assert np.isfinite(np.delete(first.uncertainty, BAD)).all() and not first.without_boxes

@@ -57,19 +57,19 @@ def run(predictor, steps, images, batch_size, tmp_path):
 
 
 def test_boxes_are_those_of_the_model_itself(files, images):
-    """`model.test_step`, which mmdet's tools call, one image at a time, gives the same before clipping."""
+    """`model.test_step`, by which trainings validate, gives the same before clipping, for images of several sizes."""
     predictor, steps = make_predictor(files)
     config = small_config(files[0].parent.name.rstrip('0123456789'))
     pipeline = Compose(
         [TRANSFORMS.build(step) for step in config.test_dataloader.dataset.pipeline if 'Annot' not in step.type]
     )
     letterbox = Letterbox(steps)
-    for path in images[:4]:
+    samples = [pipeline({'img_path': str(path), 'img_id': 0}) for path in images]
+    batch = {key: [sample[key] for sample in samples] for key in ('inputs', 'data_samples')}
+    for path, sample in zip(images, predictor.model.test_step(batch), strict=True):
         image, pixels = letterbox(0, str(path))
         (found,) = predictor.predict(torch.from_numpy(pixels)[None], [image.meta])
-        sample = pipeline({'img_path': str(path), 'img_id': 0})
-        expected = predictor.model.test_step({'inputs': [sample['inputs']], 'data_samples': [sample['data_samples']]})
-        expected = expected[0].pred_instances
+        expected = sample.pred_instances
         order = expected.scores.argsort(descending=True, stable=True)
         height, width = image.meta['ori_shape']
         boxes = expected.bboxes[order].clamp(min=0).minimum(torch.tensor([width, height] * 2))

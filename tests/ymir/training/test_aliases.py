@@ -1,8 +1,11 @@
 """Keys of the ViDT executor mean the keys of this image; where both are there, this image's count."""
 
 import pytest
+from mmengine.config import Config
 
 from tmi.errors import TaskError
+from tmi.training.options import apply_options, read_options
+from tmi.zoo.models import find_model
 from ymir.errors import code_of
 from ymir.params import InferParams, TrainingParams, load_params
 
@@ -77,3 +80,39 @@ def test_an_unknown_backbone_is_named():
 def test_a_bad_value_is_an_error():
     with pytest.raises(TaskError, match='samples_per_gpu'):
         load_params(TrainingParams, {**NAMES, 'batch_size': 'many'})
+
+
+def options_of(text, model_name='vidt_nano'):
+    return read_options(load_params(TrainingParams, {**NAMES, 'model_name': model_name, 'args_options': text}))
+
+
+def test_arguments_of_its_code_become_options():
+    """As the first published version of the executor passed them, and those of ViDT+."""
+    found = options_of('--method vidt --min-lr 1e-7 --aux_loss True --with_box_refine=True --amp --resume')
+    assert found.arguments == ['--amp', '--resume']
+    assert found.config == {'param_scheduler.1.eta_min': 1e-7, 'model.aux_loss': True, 'model.box_refine': True}
+    assert {found.source_of(key) for key in found.config} == {'args_options'}
+    found = options_of('--epff true --det_token_num 300 --cfg-options model.epff=False --iou_aware False')
+    assert found.config == {'model.epff': False, 'model.backbone.num_det_tokens': 300, 'model.iou_aware': False}
+    config = Config.fromfile(find_model('vidt_nano').config)
+    apply_options(config, found)
+    assert (config.model.backbone.num_det_tokens, config.model.iou_aware, config.model.aux_loss) == (300, False, True)
+
+
+@pytest.mark.parametrize(
+    'text, words, model_name',
+    [
+        ('--aux_loss maybe', 'allowed is true or false', 'vidt_nano'),
+        ('--det_token_num many', 'allowed is a whole number', 'vidt_nano'),
+        ('--lr', '--lr has no value', 'vidt_nano'),
+        ('--lr --amp', '--lr has no value', 'vidt_nano'),
+        ('--method vidt_wo_neck', 'model_name chooses the form', 'vidt_nano'),
+        ('--masks', "'--masks'", 'vidt_nano'),
+        ('--lr 1e-4; rm -rf /', "';'|'rm'|number", 'vidt_nano'),
+        ('--aux_loss True', "'--aux_loss'", 'yolov8_n'),
+    ],
+)
+def test_arguments_that_are_rejected(text, words, model_name):
+    with pytest.raises(TaskError, match=words) as caught:
+        options_of(text, model_name)
+    assert code_of(caught.value) == 300001
