@@ -141,6 +141,8 @@ class Predictor(ABC):
     """What each side of the input must be a multiple of; None if that is not known."""
     max_images: int | None = None
     """Images that go through the network together at most; None for as many as a batch has."""
+    box_tolerance: float = 1e-3
+    """Pixels of the input by which boxes may differ when an engine runs the network."""
     engine: Engine | None = None
     """What runs the network in place of torch, see `network`."""
 

@@ -19,6 +19,7 @@ from tmi.families.normalize import Normalize
 from tmi.families.precision import resolve_autocast
 from vidt.postprocess import select_detections, to_pixels
 
+BOX_TOLERANCE = 1e-2  # pixels; boxes are parts of the image, in single precision after some thirty layers
 MAP_STRIDE = 8  # pixels of the input for a place of the class maps
 # Images that go through the network together; a batch of images of several sizes makes passes that are not full.
 GPU_IMAGES = 4
@@ -37,6 +38,7 @@ class ViDTPredictor(Predictor):
     def __init__(self, model: nn.Module, device: torch.device, score_thr: float, precision: str = 'auto') -> None:
         self.autocast_dtype = resolve_autocast(precision, device)
         super().__init__(device, self.autocast_dtype is not None)
+        self.box_tolerance = BOX_TOLERANCE
         self.model = model.to(device)
         self.score_thr = score_thr
         self.max_images = 1 if device.type == 'cpu' else GPU_IMAGES
@@ -80,8 +82,13 @@ class ViDTPredictor(Predictor):
     def network_input(self, pixels: Tensor) -> Tensor:
         return self._normalize(pixels.to(self.device, non_blocking=True)).contiguous()
 
+    def network(self, with_features: bool) -> nn.Module:
+        return FlatNetwork(self.model, with_features)
+
     def _run(self, pixels: Tensor, levels: str, features: bool = False) -> dict[str, Any]:
         inputs = self.network_input(pixels)
+        if self.engine is not None:
+            return _as_outputs(self.engine(inputs))
         with torch.autocast(self.device.type, dtype=self.autocast_dtype, enabled=self.autocast_dtype is not None):
             return self.model.forward_levels(inputs, None, levels, features)
 
@@ -116,6 +123,42 @@ class ViDTPredictor(Predictor):
         before = outputs['aux'][-1]['pred_boxes'].float()
         overlap = bbox_overlaps(bbox_cxcywh_to_xyxy(boxes), bbox_cxcywh_to_xyxy(before), is_aligned=True)
         return (1 - overlap).nan_to_num().clamp(0, 1)
+
+
+class FlatNetwork(nn.Module):
+    """The network in the form that an engine runs.
+
+    Args:
+        model: The detector.
+        with_features: Whether what mining asks for is given too.
+    """
+
+    def __init__(self, model: nn.Module, with_features: bool) -> None:
+        super().__init__()
+        self.model = model
+        self._with_features = with_features
+        self.eval()
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return logits, boxes and, with features, boxes of the level before (none in models of one), tokens, maps."""
+        outputs = self.model.forward_levels(inputs, None, 'all' if self._with_features else 'last', self._with_features)
+        found = outputs['pred_logits'], outputs['pred_boxes']
+        if not self._with_features:
+            return found
+        before = tuple(level['pred_boxes'] for level in outputs['aux'][-1:])
+        return *found, *before, outputs['features']['tokens'], *outputs['features']['maps']
+
+
+def _as_outputs(flat: Sequence[Tensor]) -> dict[str, Any]:
+    """Return the outputs of a detector from those of its `FlatNetwork`."""
+    logits, boxes, *features = flat
+    before = []
+    if features and features[0].shape == boxes.shape:
+        before = [{'pred_boxes': features.pop(0)}]
+    outputs = {'pred_logits': logits, 'pred_boxes': boxes, 'aux': before}
+    if features:
+        outputs['features'] = {'tokens': features[0], 'maps': features[1:]}
+    return outputs
 
 
 class Found(NamedTuple):

@@ -143,7 +143,7 @@ def test_an_engine_gives_boxes_and_evidence_of_torch(engine, predictor, plan, lo
 def test_networks_of_all_families_agree(name, tmp_path, monkeypatch):
     register_all_modules()
     # Random weights make more of rounding than trained ones do.
-    monkeypatch.setattr(agreement, 'MAX_BOX_DIFFERENCE', 0.1)
+    monkeypatch.setattr(DensePredictor, 'box_tolerance', 0.1)
     monkeypatch.setattr(agreement, 'MAX_OUTPUT_DIFFERENCE', 0.01)  # other weights differ by more than 0.3
     path = PROJECT_ROOT / 'configs' / name if name.endswith('.py') else find_model(name).config
     config = Config.fromfile(path)

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from tmi.families.base import Detections, Predictor
 
-MAX_BOX_DIFFERENCE = 1e-3  # pixels of the network's input
 MAX_SCORE_DIFFERENCE = 1e-4
 MAX_OUTPUT_DIFFERENCE = 1e-3  # of a map, relative to its largest number
 BEST_BOXES = 100  # of an image, that are compared; what comes later may be there or not by rounding, see `max_per_img`
@@ -49,9 +48,9 @@ def describe_disagreement(
     finally:
         predictor.engine = None
     worst = max(box_difference(*pair, lowest) for pair in zip(found, other))
-    if worst <= MAX_BOX_DIFFERENCE:
+    if worst <= predictor.box_tolerance:
         return ''
-    return f'gives other boxes than torch ({_words(worst)}; {MAX_BOX_DIFFERENCE:g} pixels are allowed)'
+    return f'gives other boxes than torch ({_words(worst)}; {predictor.box_tolerance:g} pixels are allowed)'
 
 
 def _words(difference: float) -> str:
