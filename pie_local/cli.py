@@ -1,4 +1,4 @@
-"""The command line `pie`: `pie serve`, `pie run`, `pie check`, `pie draw`.
+"""The command line `pie`: `pie serve`, `pie run`, `pie check`, `pie package`, `pie draw`.
 
 What takes time to import is imported inside a command. Exit codes: 0 success, 1 a violation or failure, 2 wrong usage,
 130 stopped with Ctrl-C.
@@ -60,7 +60,9 @@ def serve(
 
 @app.command()
 def run(
-    package: Annotated[Path, typer.Argument(help='A network package: the folder with train.py, or network/ with it.')],
+    package: Annotated[
+        Path, typer.Argument(help='A network package: the folder with train.py or network/train.py, or the zip.')
+    ],
     changes: Annotated[
         list[str] | None, typer.Argument(metavar='[KEY=VALUE]...', help='Parameters: epochs=3 model_name=yolov8_n')
     ] = None,
@@ -156,6 +158,33 @@ def check(
     if not findings:
         typer.echo(say('check.good', folder=folder))
     raise typer.Exit(1 if findings else 0)
+
+
+@app.command()
+def package(
+    source: Annotated[Path, typer.Argument(help='The folder with train.py.')],
+    meta: Annotated[
+        list[str] | None, typer.Argument(metavar='[KEY=VALUE]...', help='Of networkMeta.json: name=ships input_bands=3')
+    ] = None,
+    out: Annotated[Path, typer.Option(help='The zip.')] = Path('network.zip'),
+) -> None:
+    """Build the zip that is uploaded as a network: networkMeta.json and network/.
+
+    Example: pie package pie/ --out detectors.zip
+    """
+    import zipfile
+
+    from .package import build_package
+
+    pairs = [word.partition('=') for word in meta or ()]
+    for key, equals, value in pairs:
+        if not key or not equals:
+            raise PieError('package.bad_word', word=key + equals + value)
+    written = build_package(source, out, {key: value for key, _, value in pairs})
+    with zipfile.ZipFile(out) as archive:
+        files = len(archive.namelist())
+    megabytes = f'{out.stat().st_size / 1e6:.1f}'
+    typer.echo(say('package.written', file=out, name=written['name'], megabytes=megabytes, files=files))
 
 
 @app.command()

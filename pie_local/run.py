@@ -26,6 +26,7 @@ from typing import Any, BinaryIO
 
 from .data_set import classes_of
 from .judge import Expected, Finding, check_output
+from .package import unpack
 from .platform import Platform
 from .texts import PieError, say
 
@@ -81,20 +82,23 @@ def copy_package(package: Path, out: Path) -> Path:
     """Copy a network package into the folder of a run.
 
     Args:
-        package: Holds train.py, or network/train.py.
+        package: Holds train.py, or network/train.py, or is the zip that is uploaded.
         out: A new folder.
 
     Returns:
         The copied train.py.
 
     Raises:
-        PieError: There is no train.py, or `out` exists.
+        PieError: There is no train.py, `out` exists, or the zip is no package.
     """
+    if out.exists() and any(out.iterdir()):
+        raise PieError('run.out_exists', folder=out)
+    if package.is_file():
+        unpack(package, out / 'network')
+        return out / 'network/train.py'
     source = next((place for place in (package, package / 'network') if (place / 'train.py').is_file()), None)
     if source is None:
         raise PieError('run.no_script', folder=package)
-    if out.exists() and any(out.iterdir()):
-        raise PieError('run.out_exists', folder=out)
     shutil.copytree(source, out / 'network', ignore=LEFT_OUT)
     return out / 'network/train.py'
 

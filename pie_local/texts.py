@@ -20,7 +20,7 @@ class Text(NamedTuple):
         return self[LANGUAGES.index(user_language())]
 
 
-def say(key: str, **values: Any) -> Text:
+def say(key: str, /, **values: Any) -> Text:
     """Return a text in both languages.
 
     Args:
@@ -42,7 +42,7 @@ def user_language() -> str:
 class PieError(Exception):
     """What the user has to change, in both languages."""
 
-    def __init__(self, key: str, **values: Any) -> None:
+    def __init__(self, key: str, /, **values: Any) -> None:
         """Fill a text.
 
         Args:

@@ -1,0 +1,159 @@
+"""Builds the zip that a user uploads as a network: `networkMeta.json` and `network/` with train.py.
+
+A folder with train.py may hold a file `package.yaml` that says what else the script needs:
+
+    meta: {name: ..., description: ...}     # of networkMeta.json
+    folders: [., ../tmi]                    # copied beside train.py, each under its own name
+    leave_out: [mmyolo/.mim/demo]           # paths within network/ that are not needed
+
+Without it the folder itself becomes `network/`.
+"""
+
+import ast
+import json
+import os
+import shutil
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .texts import PieError
+
+META = 'networkMeta.json'
+REQUIRED = ('name', 'description', 'language', 'weight_format')
+OPTIONAL = (
+    'networkImage',
+    'input_h',
+    'input_w',
+    'input_data_type',
+    'input_interval',
+    'input_bands',
+    'output_format',
+    'output_data_type',
+    'output_bands',
+)
+SCRIPTS = ('train.py', 'Predict.py', 'PredictModel.py')
+RECIPE = 'package.yaml'
+LEFT_OUT = shutil.ignore_patterns('output', '__pycache__', '*.pyc', '.git', 'data', '*.egg-info')
+DATE = (1980, 1, 1, 0, 0, 0)  # of each file, so that the same content gives the same zip
+
+
+def build_package(source: Path, target: Path, changes: dict[str, str]) -> dict[str, str]:
+    """Build a network package.
+
+    Args:
+        source: The folder with train.py.
+        target: The zip; written whole or not at all.
+        changes: Values of networkMeta.json.
+
+    Returns:
+        networkMeta.json.
+
+    Raises:
+        PieError: There is no train.py or it is no Python, or a key is unknown or missing.
+    """
+    if not (source / 'train.py').is_file():
+        raise PieError('run.no_script', folder=source)
+    try:
+        ast.parse((source / 'train.py').read_text(encoding='utf-8'))
+    except (SyntaxError, ValueError) as error:
+        raise PieError('package.no_python', file=source / 'train.py', cause=error) from None
+    recipe = _read_recipe(source / RECIPE)
+    meta = _meta(source, recipe, changes)
+    with tempfile.TemporaryDirectory(prefix='pie-') as folder:
+        root = Path(folder)
+        (root / META).write_text(json.dumps(meta, ensure_ascii=False, indent=4), encoding='utf-8')
+        network = root / 'network'
+        if 'folders' in recipe:
+            network.mkdir()
+            for name in SCRIPTS:
+                if (source / name).is_file():
+                    shutil.copyfile(source / name, network / name)
+            for name in recipe['folders']:
+                part = (source / name).resolve()
+                if not part.is_dir():
+                    raise PieError('package.no_folder', file=source / RECIPE, folder=name)
+                shutil.copytree(part, network / part.name, ignore=LEFT_OUT)
+        else:
+            shutil.copytree(source, network, ignore=LEFT_OUT)
+            (network / META).unlink(missing_ok=True)
+        for name in recipe.get('leave_out', []):
+            shutil.rmtree(network / name, ignore_errors=True)
+        if 'networkImage' in meta and (source / meta['networkImage']).is_file():
+            shutil.copyfile(source / meta['networkImage'], root / Path(meta['networkImage']).name)
+        _zip(root, target)
+    return meta
+
+
+def unpack(package: Path, folder: Path) -> None:
+    """Unpack `network/` of a package, as the platform does.
+
+    Args:
+        package: The zip.
+        folder: A new folder that becomes `network/`.
+
+    Raises:
+        PieError: It is no zip, or lacks networkMeta.json, one of its keys, or network/train.py.
+    """
+    try:
+        with zipfile.ZipFile(package) as archive, tempfile.TemporaryDirectory(prefix='pie-') as temporary:
+            archive.extractall(temporary)
+            root = Path(temporary)
+            if not (root / META).is_file() or not (root / 'network/train.py').is_file():
+                raise PieError('package.incomplete', file=package)
+            content = json.loads((root / META).read_text(encoding='utf-8'))
+            missing = [key for key in REQUIRED if not isinstance(content, dict) or not content.get(key)]
+            if missing:
+                raise PieError('package.missing_meta', keys=', '.join(missing))
+            shutil.copytree(root / 'network', folder)
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise PieError('package.no_zip', file=package, cause=error) from None
+
+
+def _read_recipe(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    try:
+        recipe = yaml.safe_load(file.read_text(encoding='utf-8'))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise PieError('package.bad_recipe', file=file, cause=' '.join(str(error).split())) from None
+    if not isinstance(recipe, dict) or set(recipe) - {'meta', 'folders', 'leave_out'}:
+        raise PieError('package.bad_recipe', file=file, cause='its keys are not meta, folders and leave_out')
+    return recipe
+
+
+def _meta(source: Path, recipe: dict[str, Any], changes: dict[str, str]) -> dict[str, str]:
+    meta: dict[str, Any] = {'language': 'python{}.{}'.format(*sys.version_info), 'weight_format': 'th'}
+    if (source / META).is_file():
+        try:
+            meta.update(json.loads((source / META).read_text(encoding='utf-8')))
+        except (OSError, ValueError, TypeError) as error:
+            raise PieError('package.bad_recipe', file=source / META, cause=error) from None
+    meta.update(recipe.get('meta') or {})
+    meta.update(changes)
+    unknown = [key for key in meta if key not in (*REQUIRED, *OPTIONAL)]
+    if unknown:
+        raise PieError('package.unknown_meta', key=unknown[0], allowed=', '.join((*REQUIRED, *OPTIONAL)))
+    missing = [key for key in REQUIRED if not meta.get(key)]
+    if missing:
+        raise PieError('package.missing_meta', keys=', '.join(missing))
+    return {key: str(value) for key, value in meta.items()}
+
+
+def _zip(root: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(target.name + '.part')
+    try:
+        with zipfile.ZipFile(temporary, 'w', zipfile.ZIP_DEFLATED) as archive:
+            for path in sorted(root.rglob('*')):
+                if path.is_file():
+                    info = zipfile.ZipInfo(path.relative_to(root).as_posix(), DATE)
+                    info.external_attr = 0o644 << 16
+                    archive.writestr(info, path.read_bytes(), zipfile.ZIP_DEFLATED)
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
