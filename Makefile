@@ -22,7 +22,7 @@ BASE_IMAGE ?=
 BUILD_ARGS ?= $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE))
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint format demo test test-slow test-gpu test-image image bench clean
+.PHONY: help install lint format demo pie-demo test test-slow test-gpu test-image image bench clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -47,6 +47,9 @@ format: $(READY)  ## format every file and fix what ruff can fix
 demo: $(READY)  ## train, mine and infer on generated data as the platform does (about 5 minutes on 2 CPU cores)
 	$(PY) -m ymir_local.demo.demo
 
+pie-demo: $(READY)  ## train as a script of PIE-Engine AI on generated data, with the platform's part on this machine
+	$(PY) -m pie_local demo
+
 test: $(READY)  ## unit and integration tests
 	$(THREADS) $(PY) -m pytest -m 'not slow and not gpu and not image' $(PARALLEL) $(PYTEST_ARGS)
 
@@ -66,5 +69,5 @@ bench: $(READY)  ## speed and memory, side by side with a reference, as tables
 	for script in benchmarks/*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
 
 clean:  ## remove the environment and what runs left behind
-	rm -rf $(VENV) build dist work_dirs demo_out .pytest_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) build dist work_dirs demo_out pie_demo_out pie_runs .pytest_cache .ruff_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,5 @@
-"""The command line `pie`: `pie serve`, `pie run`, `pie check`, `pie package`, `pie draw`.
+"""The command line `pie`: `pie serve`, `pie run`, `pie check`, `pie package`, `pie draw`,
+`pie demo`.
 
 What takes time to import is imported inside a command. Exit codes: 0 success, 1 a violation or failure, 2 wrong usage,
 130 stopped with Ctrl-C.
@@ -9,8 +10,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -99,10 +100,7 @@ def run(
     weights = _weights_of(resume) if resume is not None else None
     out = out or Path('pie_runs') / time.strftime('%Y%m%d-%H%M%S')
     script = copy_package(package, out)
-    stop = threading.Event()
-    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    signal.signal(signal.SIGINT, lambda *_: stop.set())
-    try:
+    with _stopped_by_signals() as stop:
         with tempfile.TemporaryDirectory(prefix='pie-') as folder, start_platform(Path(folder)) as platform:
             served = platform.add_data(data_set.folder, data_set.task, str(parameters.get('dataset_id') or '') or None)
             if weights is not None:
@@ -127,9 +125,6 @@ def run(
                 on_push=_show_push,
                 stop=stop,
             )
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     for finding in result.findings:
         typer.echo(finding.sentence(), err=True)
     if result.findings:
@@ -205,6 +200,61 @@ def draw(
     if folder.exists() and any(folder.iterdir()):
         raise PieError('run.out_exists', folder=folder)
     draw_data_set(folder, task, images, size)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help='Folder of the results.')] = Path('pie_demo_out'),
+    package: Annotated[Path | None, typer.Option(help='The network package; default: pie/ of this checkout.')] = None,
+) -> None:
+    """Train each task on data that is drawn, as the platform would, and show what was learned.
+
+    Example: pie demo
+    """
+    from .demo import DEMOS, PACKAGE, run_demo
+
+    package = package or PACKAGE
+    if not any((package / name).is_file() for name in ('train.py', 'network/train.py')):
+        raise PieError('demo.no_package', folder=package)
+    results = []
+    with _stopped_by_signals() as stop:
+        for task, wanted in DEMOS.items():
+            epochs = wanted.parameters['epochs']
+            typer.echo(say('demo.task', task=task, images=wanted.images, epochs=epochs))
+            results.append(run_demo(task, out / task, package, on_push=_show_push, stop=stop))
+            if stop.is_set():
+                raise typer.Exit(130)
+    for result in results:
+        for finding in result.run.findings:
+            typer.echo(finding.sentence(), err=True)
+        wanted = DEMOS[result.task]
+        typer.echo(
+            say(
+                'demo.good' if result.passed else 'demo.bad',
+                task=result.task,
+                metric=wanted.metric,
+                value=f'{result.value:.3f}',
+                limit=wanted.limit,
+                epochs=result.run.epochs,
+                errors=len(result.run.findings),
+                seconds=round(result.seconds),
+                picture=result.picture,
+                log=out / result.task / 'run/log.txt',
+            )
+        )
+    raise typer.Exit(0 if all(result.passed for result in results) else 1)
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[threading.Event]:
+    """Give an event that Ctrl-C and SIGTERM set."""
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def wait_until_stopped() -> None:

@@ -12,6 +12,8 @@ from .s3_server import REGION, S3Server
 BUCKET = 'pie-engine-ai'
 TASK_FOLDERS = {'detection': 'recognition', 'segmentation': 'segmentation', 'change': 'change'}  # within dataset/
 
+PARTS = ('train', 'valid')
+
 
 @dataclass(frozen=True)
 class ServedData:
@@ -50,7 +52,7 @@ class Platform:
         """
         dataset_id = dataset_id or str(uuid.uuid4())
         prefix = f'devel/101/dataset/{TASK_FOLDERS[task]}/{dataset_id}/'
-        files = self.s3.upload(BUCKET, prefix, folder)
+        files = sum(self.s3.upload(BUCKET, f'{prefix}{part}/', Path(folder) / part) for part in PARTS)
         path = f's3://{BUCKET}/{prefix}'
         self.service.data_sets[dataset_id] = {
             'accessKey': self.s3.access_key,

@@ -68,7 +68,7 @@ def test_serve(ships, tmp_path, capsys, monkeypatch):
     def use() -> None:
         shown.extend(capsys.readouterr().out.splitlines())
         variables = dict(line.removeprefix('export ').split('=') for line in shown[1:4])
-        assert shown[4].split() == [variables['AI_DATASET_ID'], 'detection', '13', str(ships)]
+        assert shown[4].split() == [variables['AI_DATASET_ID'], 'detection', '12', str(ships)]
         asked = f'{variables["AI_DATASET"]}uploadS3/getS3Params?datasetId={variables["AI_DATASET_ID"]}'
         with urllib.request.urlopen(asked) as answer:
             assert json.load(answer)['data']['keyPrefix'].endswith(f'/{variables["AI_DATASET_ID"]}/')

@@ -27,7 +27,7 @@ def test_a_script_reads_its_data_set(aiutils, platform, served, ships):
     assert client.getImgXmlArray(images[0]) == (ships / 'train/images/0001.jpg').read_bytes()
     assert client.getImgXMLArray(f's3://{BUCKET}/{images[0]}') == client.getImgXmlArray(images[0])
     assert client.getImages(key + 'valid', is_xml=True) == [key + 'valid/labels/0000.xml']
-    assert len(client.getFileList(client.path)) == served.files == 13
+    assert len(client.getFileList(client.path)) == served.files == 12
     assert client.getObjectSize(images[1]) == (ships / 'train/images/0002.jpg').stat().st_size
     with pytest.raises(RuntimeError, match='Found 0 images in subfolders of: nowhere'):
         client.getImages('nowhere')

@@ -1,0 +1,113 @@
+"""The demo: draws a data set, trains on it as the platform would, and shows what was learned.
+
+One entry of `DEMOS` per task that the network package trains. What is learned is measured by the package itself on
+validation images, read from its trainlog.json, and wanted to reach a limit that a package which does not learn misses.
+"""
+
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .data_set import read_data_set
+from .draw import draw_data_set
+from .parameters import make_parameters
+from .platform import start_platform
+from .run import RunResult, copy_package, run_training
+
+PACKAGE = Path(__file__).resolve().parents[1] / 'pie'
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demo of a task does.
+
+    Attributes:
+        metric: Of the row `all` of trainlog.json.
+        limit: What the best epoch must reach.
+        images: How many are drawn.
+        size: Their width and height.
+        parameters: Of the training.
+    """
+
+    metric: str
+    limit: float
+    images: int = 160
+    size: int = 128
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+DEMOS = {
+    'detection': Demo(
+        'mAP',
+        0.5,
+        parameters={
+            'model_name': 'yolov8_n',
+            'epochs': 15,
+            'batch_size': 8,
+            'load_size': '128,128',
+            'learning_rate': 0,  # the recipe's
+        },
+    )
+}
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What a task of the demo brought.
+
+    Attributes:
+        task: A key of `DEMOS`.
+        run: How its training ended.
+        value: The metric of the best epoch; 0 where there is none.
+        seconds: With drawing and upload.
+        picture: What was predicted, on the best image of the last epoch.
+    """
+
+    task: str
+    run: RunResult
+    value: float
+    seconds: float
+    picture: Path
+
+    @property
+    def passed(self) -> bool:
+        """Whether the platform could push each epoch, and enough was learned."""
+        return not self.run.findings and self.value >= DEMOS[self.task].limit
+
+
+def run_demo(
+    task: str,
+    out: Path,
+    package: Path = PACKAGE,
+    on_line: Callable[[str], None] = lambda line: None,
+    on_push: Callable[[Any, Sequence[Any]], None] = lambda push, findings: None,
+    stop: threading.Event | None = None,
+) -> DemoResult:
+    """Run the demo of a task.
+
+    Args:
+        task: A key of `DEMOS`.
+        out: Its folder; what an earlier demo left there is removed.
+        package: The network package.
+        on_line: As `run_training` takes it.
+        on_push: As `run_training` takes it.
+        stop: As `run_training` takes it.
+    """
+    demo, begin = DEMOS[task], time.monotonic()
+    for name in ('data', 'run'):
+        shutil.rmtree(out / name, ignore_errors=True)
+    draw_data_set(out / 'data', task, demo.images, demo.size)
+    data = read_data_set(out / 'data')
+    parameters = make_parameters(data, demo.parameters)
+    script = copy_package(package, out / 'run')
+    with tempfile.TemporaryDirectory(prefix='pie-') as folder, start_platform(Path(folder)) as platform:
+        platform.add_data(data.folder, task, parameters['dataset_id'])
+        run = run_training(script, parameters, platform, task, on_line=on_line, on_push=on_push, stop=stop)
+    best = run.log.get('best')
+    value = best.get(demo.metric, 0.0) if isinstance(best, dict) else 0.0
+    return DemoResult(task, run, float(value), time.monotonic() - begin, run.output / 'picture/pred.png')
