@@ -24,6 +24,7 @@ PACKAGES = (
     'pie',
     'ymir_local',
     'pie_local',
+    'report_pages',
     'tools',
     'benchmarks',
     'configs',
@@ -48,15 +49,16 @@ ROOMS = {
     'tmi': ('mmyolo', 'vidt'),
     'ymir': ('tmi', 'ymir_exc'),
     'pie': ('mmyolo', 'tmi'),
-    'ymir_local': ('ymir_exc',),
-    'pie_local': (),
+    'report_pages': (),
+    'ymir_local': ('ymir_exc', 'report_pages'),
+    'pie_local': ('report_pages',),
     'configs': (),
     'tools': ('mmyolo', 'mmyolo/tools', 'vidt'),
     'tools/dataset_converters': ('mmyolo', 'mmyolo/tools', 'ymir_local'),  # which has the readers of data sets
     'demo': ('mmyolo', 'mmyolo/tools'),
     'benchmarks': ('mmyolo', 'mmyolo/tools', 'tmi', 'ymir', 'pie', 'ymir_local', 'pie_local'),
 }
-NO_TORCH = ('ymir_exc', 'ymir_local')
+NO_TORCH = ('ymir_exc', 'ymir_local', 'report_pages')
 
 # Parts of mmyolo that the rest of it does not need, so that training starts without them.
 LEAVES = ('mmyolo.deploy', 'mmyolo.testing', 'mmyolo.tools')

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from report_pages.charts import Series, bar_chart, heat_map, line_chart
+
 from ..platform.labels import Dataset
 from ..texts import as_text, t
 from . import summary
-from .charts import Series, bar_chart, heat_map, line_chart
 from .evaluation import KINDS, BoxTable, Evaluation, Mistake, evaluate
 from .pictures import Album, Mark
 from .run_files import RunFiles

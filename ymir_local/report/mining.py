@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from report_pages.charts import bar_chart, number
 from ymir_exc.mining_summary import LABELLED, MAX_FIRST, MAX_POINTS, FirstImage, MiningSummary
 from ymir_exc.reading import DetectedObject, scores_repeat_the_order
 
 from ..texts import Text, as_text, t
 from . import summary
-from .charts import bar_chart, number
 from .pictures import Album, Mark
 from .point_map import Cloud, Spot, point_map
 from .run_files import RunFiles

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from markupsafe import Markup
 
+from report_pages.charts import open_svg
+
 from ..texts import Text
-from .charts import open_svg
 
 
 class Cloud(NamedTuple):

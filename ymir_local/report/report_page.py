@@ -6,6 +6,7 @@ from typing import Any
 
 import jinja2
 
+from report_pages.page import make_environment
 from ymir_exc.atomic import write_text_atomically
 from ymir_exc.reading import read_lines
 from ymir_exc.reading.monitor import STATE_DONE
@@ -14,7 +15,6 @@ from ..platform.labels import Dataset
 from ..platform.prepare import SOURCES_FILE
 from ..texts import Text, t
 from . import summary
-from .charts import number
 from .failure import failure_of
 from .inference import inference_part
 from .labels import labels_part
@@ -119,21 +119,9 @@ def _validation_of(run: RunFiles) -> RunFiles | None:
 
 
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader('ymir_local.report'),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    environment = make_environment('ymir_local.report')
     environment.globals.update(t=t, zip=zip)
-    environment.filters.update(number=number, ratio=_ratio)
     return environment
-
-
-def _ratio(value: float) -> str:
-    """Return three digits; a dash where nothing defines the number."""
-    return '–' if value != value else f'{value:.3f}'
 
 
 def _state(run: RunFiles, failed: bool) -> str:

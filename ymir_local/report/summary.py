@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from report_pages.charts import number
+
 from ..texts import Text, t
-from .charts import number
 from .evaluation import KINDS, Evaluation
 
 QUALITY = t('report.how good it is')

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from report_pages.charts import Series, line_chart, number
 from ymir_exc.stage_values import MAIN_METRICS
 
 from ..platform.event_scalars import recognise
 from ..platform.parameters import time_budget
 from ..texts import Text, as_text, t
 from . import summary
-from .charts import Series, line_chart, number
 from .curves import Curve, read_curves, smoothed
 from .run_files import MAX_COUNTED_FILES, RESERVED, RunFiles, index_entries, objects_of
 

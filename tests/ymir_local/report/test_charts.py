@@ -3,7 +3,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from ymir_local.report.charts import Series, bar_chart, heat_map, line_chart, number, ticks
+from report_pages.charts import Series, bar_chart, heat_map, line_chart, number, ticks
 from ymir_local.report.curves import smoothed
 from ymir_local.texts import Text
 

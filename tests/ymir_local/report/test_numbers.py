@@ -6,12 +6,12 @@ import re
 import numpy as np
 import pytest
 
+from report_pages.charts import BOTTOM, LEFT, RIGHT, TOP
 from tests.ymir_local.report import coco_reference, runs
 from tests.ymir_local.report.reader import report
 from ymir_local.datasets import read_dataset
 from ymir_local.demo.sample_data import generate
 from ymir_local.platform.labels import Dataset, LabelledBox, LabelledImage
-from ymir_local.report.charts import BOTTOM, LEFT, RIGHT, TOP
 from ymir_local.report.evaluation import BoxTable
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from markupsafe import Markup
 
-from ..texts import Text, as_text
+from .text import Text, as_text
 
 NUM_COLOURS = 8
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 12, 40
