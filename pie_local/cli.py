@@ -1,5 +1,5 @@
 """The command line `pie`: `pie serve`, `pie run`, `pie check`, `pie package`, `pie draw`,
-`pie demo`.
+`pie report`, `pie demo`.
 
 What takes time to import is imported inside a command. Exit codes: 0 success, 1 a violation or failure, 2 wrong usage,
 130 stopped with Ctrl-C.
@@ -200,6 +200,26 @@ def draw(
     if folder.exists() and any(folder.iterdir()):
         raise PieError('run.out_exists', folder=folder)
     draw_data_set(folder, task, images, size)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help='The folder of a run, or the folder output/ of a script.')],
+    out: Annotated[Path | None, typer.Option(help='The HTML file; default: report.html in the folder.')] = None,
+) -> None:
+    """Write a page with curves, pictures, classes and violations of a training.
+
+    Example: pie report pie_runs/20260101-120000
+    """
+    from .report import write_report
+
+    if not any(
+        (folder / name).exists() for name in ('run.json', 'network/output', 'trainlog.json', 'files', 'picture')
+    ):
+        raise PieError('check.no_output', folder=folder)
+    out = out or folder / 'report.html'
+    write_report(folder, out)
+    typer.echo(say('report.written', file=out))
 
 
 @app.command()

@@ -191,7 +191,7 @@ def run_training(
         'epochs': result.epochs,
         'seconds': round(result.seconds, 1),
         'task': task,
-        'findings': [finding.sentence().en for finding in result.findings],
+        'findings': [list(finding.sentence()) for finding in result.findings],
     }
     (out / 'run.json').write_text(json.dumps(content, ensure_ascii=False, indent=4), encoding='utf-8')
     return result

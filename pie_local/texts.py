@@ -3,21 +3,21 @@
 import os
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
-LANGUAGES = ('en', 'zh')
+from report_pages.text import LANGUAGES
+from report_pages.text import Text as PageText
 
 
-class Text(NamedTuple):
-    """A text in English and in Chinese."""
+class Text(PageText):
+    """A text in English and in Chinese, which prints in the language of the user."""
 
-    en: str
-    zh: str
+    __slots__ = ()
 
     def __str__(self) -> str:
-        return self[LANGUAGES.index(user_language())]
+        return self.in_language(user_language())
 
 
 def say(key: str, /, **values: Any) -> Text:
