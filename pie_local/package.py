@@ -38,7 +38,8 @@ OPTIONAL = (
 )
 SCRIPTS = ('train.py', 'Predict.py', 'PredictModel.py')
 RECIPE = 'package.yaml'
-LEFT_OUT = shutil.ignore_patterns('output', '__pycache__', '*.pyc', '.git', 'data', '*.egg-info')
+LEFT_BY_RUNS = ('output', 'data')  # beside train.py
+LEFT_OUT = shutil.ignore_patterns('__pycache__', '*.pyc', '.git', '*.egg-info')
 DATE = (1980, 1, 1, 0, 0, 0)  # of each file, so that the same content gives the same zip
 
 
@@ -77,9 +78,9 @@ def build_package(source: Path, target: Path, changes: dict[str, str]) -> dict[s
                 part = (source / name).resolve()
                 if not part.is_dir():
                     raise PieError('package.no_folder', file=source / RECIPE, folder=name)
-                shutil.copytree(part, network / part.name, ignore=LEFT_OUT)
+                copy_code(part, network / part.name)
         else:
-            shutil.copytree(source, network, ignore=LEFT_OUT)
+            copy_code(source, network)
             (network / META).unlink(missing_ok=True)
         for name in recipe.get('leave_out', []):
             shutil.rmtree(network / name, ignore_errors=True)
@@ -87,6 +88,21 @@ def build_package(source: Path, target: Path, changes: dict[str, str]) -> dict[s
             shutil.copyfile(source / meta['networkImage'], root / Path(meta['networkImage']).name)
         _zip(root, target)
     return meta
+
+
+def copy_code(source: Path, target: Path) -> None:
+    """Copy a folder of code without what runs left there; links become what they lead to.
+
+    Args:
+        source: The folder.
+        target: A new folder.
+    """
+
+    def left_out(folder: str, names: list[str]) -> set[str]:
+        found = LEFT_OUT(folder, names)
+        return {*found, *LEFT_BY_RUNS} if Path(folder) == source and 'train.py' in names else found
+
+    shutil.copytree(source, target, ignore=left_out)
 
 
 def unpack(package: Path, folder: Path) -> None:

@@ -26,13 +26,12 @@ from typing import Any, BinaryIO
 
 from .data_set import classes_of
 from .judge import Expected, Finding, check_output
-from .package import unpack
+from .package import copy_code, unpack
 from .platform import Platform
 from .texts import PieError, say
 
 STANDIN = Path(__file__).parent / 'standin'
 PROCESS_LINE = re.compile(r'\[Process: (\d+)/(\d+)\]')
-LEFT_OUT = shutil.ignore_patterns('output', '__pycache__', '*.pyc', '.git', 'tempdataset')
 STOP_S = 30  # from SIGTERM to SIGKILL
 LAST_LINES = 5
 
@@ -99,7 +98,7 @@ def copy_package(package: Path, out: Path) -> Path:
     source = next((place for place in (package, package / 'network') if (place / 'train.py').is_file()), None)
     if source is None:
         raise PieError('run.no_script', folder=package)
-    shutil.copytree(source, out / 'network', ignore=LEFT_OUT)
+    copy_code(source, out / 'network')
     return out / 'network/train.py'
 
 

@@ -1,0 +1,52 @@
+"""The package of pie/: the demo learns, and what is uploaded trains from its zip and goes on with other classes."""
+
+from pathlib import Path
+
+import pytest
+
+from pie_local.data_set import read_data_set
+from pie_local.demo import PACKAGE, run_demo
+from pie_local.draw import draw_data_set
+from pie_local.judge import find_weights
+from pie_local.package import build_package
+from pie_local.parameters import make_parameters
+from pie_local.run import copy_package, run_training
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+
+def test_the_demo_learns(tmp_path):
+    result = run_demo('detection', tmp_path)
+    assert result.run.findings == [] and result.run.code == 0
+    assert result.value >= 0.5 and result.passed
+
+
+def test_the_zip_trains_and_goes_on_with_other_classes(platform, tmp_path):
+    draw_data_set(tmp_path / 'data', 'detection', 12, 64)
+    data = read_data_set(tmp_path / 'data')
+    zipped = tmp_path / 'network.zip'
+    build_package(PACKAGE, zipped, {})
+    changes = {'epochs': 2, 'model_name': 'yolov8_n', 'load_size': '64,64', 'batch_size': 4}
+
+    def train(out: Path, label: list, resume_path: str):
+        names = ','.join(entry['class_name'] for entry in label)
+        served = platform.add_data(data.folder, 'detection')
+        parameters = make_parameters(
+            type(data)(data.folder, data.task, label),
+            {**changes, 'dataset_id': served.dataset_id, 'class_name': names, 'resume_path': resume_path},
+        )
+        script = copy_package(zipped, out)
+        main = script.parent / 'pie/main.py'
+        main.write_text(main.read_text(encoding='utf-8') + "\n\nprint('code of the zip')\n", encoding='utf-8')
+        lines: list[str] = []
+        result = run_training(script, parameters, platform, 'detection', on_line=lines.append)
+        assert result.findings == [] and result.epochs == 2 and 'code of the zip' in lines, lines[-20:]
+        return result
+
+    first = train(tmp_path / 'first', data.label, '')
+    weights = find_weights(first.output, 'yolov8_n')
+    assert weights is not None
+    second = train(tmp_path / 'second', data.label[1:], platform.add_weights(weights, 'first'))
+    rows = [row['class'] for row in second.log['epochs'][-1]['valid']]
+    assert rows == ['all', data.label[1]['class_name']]
+    assert 'resume' in (tmp_path / 'second/log.txt').read_text(encoding='utf-8').lower()
