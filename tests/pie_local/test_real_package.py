@@ -1,5 +1,7 @@
 """The package of pie/: the demo learns, and what is uploaded trains from its zip and goes on with other classes."""
 
+import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -50,3 +52,25 @@ def test_the_zip_trains_and_goes_on_with_other_classes(platform, tmp_path):
     rows = [row['class'] for row in second.log['epochs'][-1]['valid']]
     assert rows == ['all', data.label[1]['class_name']]
     assert 'resume' in (tmp_path / 'second/log.txt').read_text(encoding='utf-8').lower()
+
+
+def test_the_file_of_the_document_trains(platform, tmp_path):
+    """Its traincfg.json byte for byte: yolov4, 608 pixels, a GPU, 80 epochs, stopped by the user after the first."""
+    draw_data_set(tmp_path / 'data', 'detection', 4, 64)
+    for path in tmp_path.glob('data/*/labels/*.xml'):
+        path.write_text(path.read_text(encoding='utf-8').replace('building', 'airplane'), encoding='utf-8')
+    file = (Path(__file__).parent / 'document_traincfg.json').read_bytes()
+    parameters = json.loads(file)
+    platform.add_data(tmp_path / 'data', 'detection', parameters['dataset_id'])
+    stop, pushes = threading.Event(), []
+
+    def push(one, findings):
+        pushes.append((one.epoch, one.epochs, findings))
+        stop.set()
+
+    script = copy_package(PACKAGE, tmp_path / 'out')
+    result = run_training(script, parameters, platform, 'detection', file, on_push=push, stop=stop)
+    assert pushes[0] == (1, 80, []) and result.findings == [] and result.code == 143
+    assert result.log['training_id'] == parameters['training_id'] and result.log['end_time']
+    assert [row['class'] for row in result.log['epochs'][0]['valid']] == ['all', 'airplane']
+    assert find_weights(result.output, 'yolov4') == result.output / 'files/yolov4.th'
