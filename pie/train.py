@@ -26,7 +26,7 @@ NEEDED = (
     ('rich', 'rich'),
     ('tensorboard', 'tensorboard'),
 )
-ROOMS = ('pie', 'tmi', 'mmyolo')
+ROOMS = ('pie', 'tmi', 'mmyolo', 'vidt')
 
 
 def find_code(base=BASE):
