@@ -217,6 +217,7 @@ ERROR_PATTERNS = (
     ErrorPattern(
         SettingError, ('YAMLError', 'ValidationError', 'ConfigConflictError'), (), 'Correct this setting or file.'
     ),
+    ErrorPattern(SettingError, ('MissingMasksError',), (), ''),
 )
 
 
