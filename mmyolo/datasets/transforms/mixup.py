@@ -145,7 +145,7 @@ class YOLOXMixUp(_MixUp):
         img_scale: (width, height) that the other image is letterboxed to first.
         ratio_range: Range of the factor that it is then scaled by.
         flip_ratio: The other image is flipped unless a uniform number is at most this.
-        pad_val: Padding of the other image.
+        pad_val: Padding of the other image, a value or one for each channel.
         bbox_clip_border: Clip its boxes to the image; otherwise drop the ones outside.
         pre_transform: See BaseMixImageTransform, as are the remaining arguments.
     """
@@ -155,7 +155,7 @@ class YOLOXMixUp(_MixUp):
         img_scale: tuple[int, int] = (640, 640),
         ratio_range: tuple[float, float] = (0.5, 1.5),
         flip_ratio: float = 0.5,
-        pad_val: float = 114.0,
+        pad_val: float | Sequence[float] = 114.0,
         bbox_clip_border: bool = True,
         pre_transform: Sequence[dict] = None,
         prob: float = 1.0,

@@ -23,7 +23,7 @@ class BaseMosaic(BaseMixImageTransform):
     Args:
         img_scale: (width, height) of a cell.
         bbox_clip_border: Clip boxes to the result; otherwise drop the ones outside.
-        pad_val: Value where there is no image.
+        pad_val: Value where there is no image, or one for each channel.
         prob: Probability of mixing.
         **kwargs: Of BaseMixImageTransform.
     """
@@ -31,7 +31,12 @@ class BaseMosaic(BaseMixImageTransform):
     num_images: int
 
     def __init__(
-        self, img_scale: tuple[int, int], bbox_clip_border: bool, pad_val: float, prob: float, **kwargs
+        self,
+        img_scale: tuple[int, int],
+        bbox_clip_border: bool,
+        pad_val: float | Sequence[float],
+        prob: float,
+        **kwargs,
     ) -> None:
         assert 0 <= prob <= 1.0, f'prob is within 0 and 1, not {prob}'
         super().__init__(prob=prob, **kwargs)
@@ -101,7 +106,7 @@ class Mosaic(BaseMosaic):
         img_scale: (width, height) that each image is resized to fit; the canvas is twice as wide and high.
         center_ratio_range: The centre is drawn from this range, times `img_scale`.
         bbox_clip_border: Clip boxes to the canvas; otherwise drop the ones outside.
-        pad_val: Value of the canvas where there is no image.
+        pad_val: Value of the canvas where there is no image, or one for each channel.
         pre_transform: See BaseMixImageTransform, as are the remaining arguments.
     """
 
@@ -112,7 +117,7 @@ class Mosaic(BaseMosaic):
         img_scale: tuple[int, int] = (640, 640),
         center_ratio_range: tuple[float, float] = (0.5, 1.5),
         bbox_clip_border: bool = True,
-        pad_val: float = 114.0,
+        pad_val: float | Sequence[float] = 114.0,
         pre_transform: Sequence[dict] = None,
         prob: float = 1.0,
         use_cached: bool = False,

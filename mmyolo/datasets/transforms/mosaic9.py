@@ -17,7 +17,7 @@ class Mosaic9(BaseMosaic):
     Args:
         img_scale: (width, height) that each image is resized to fit.
         bbox_clip_border: Clip boxes to the window; otherwise drop the ones outside.
-        pad_val: Value where there is no image.
+        pad_val: Value where there is no image, or one for each channel.
         pre_transform: See BaseMixImageTransform, as are the remaining arguments.
     """
 
@@ -27,7 +27,7 @@ class Mosaic9(BaseMosaic):
         self,
         img_scale: tuple[int, int] = (640, 640),
         bbox_clip_border: bool = True,
-        pad_val: float | int = 114.0,
+        pad_val: float | Sequence[float] = 114.0,
         pre_transform: Sequence[dict] = None,
         prob: float = 1.0,
         use_cached: bool = False,

@@ -6,6 +6,7 @@ too, with `pad_val['seg']`; `homography_matrix` holds the shift by the padding; 
 is relative to the file even if the image came already resized.
 """
 
+from collections.abc import Sequence
 from numbers import Number
 
 import cv2
@@ -109,9 +110,9 @@ class LetterResize(MMDETResize):
 
     Args:
         scale: (width, height) in pixels, or one number for both.
-        pad_val: Padding of the image, the mask and the segmentation map; a number sets that of the image. A whole
-            number pads all channels with it. A float pads the first channel with it and the others with 0, which is
-            what public checkpoints were trained with where a config says 114.0.
+        pad_val: Padding of the image, the mask and the segmentation map; a number, or one for each channel, sets that
+            of the image. A whole number pads all channels with it. A float pads the first channel with it and the
+            others with 0, which is what public checkpoints were trained with where a config says 114.0.
         use_mini_pad: Pad to the next multiple of 32 only.
         stretch_only: Resize both sides to the target, pad nothing.
         allow_scale_up: Enlarge small images; False only shrinks.
@@ -122,7 +123,7 @@ class LetterResize(MMDETResize):
     def __init__(
         self,
         scale: int | tuple[int, int],
-        pad_val: Number | dict = {'img': 0, 'mask': 0, 'seg': 255},
+        pad_val: Number | Sequence[Number] | dict = {'img': 0, 'mask': 0, 'seg': 255},
         use_mini_pad: bool = False,
         stretch_only: bool = False,
         allow_scale_up: bool = True,
@@ -130,11 +131,11 @@ class LetterResize(MMDETResize):
         **kwargs,
     ) -> None:
         super().__init__(scale=scale, keep_ratio=True, **kwargs)
-        if isinstance(pad_val, Number):
+        if isinstance(pad_val, (Number, list, tuple)):
             pad_val = {'img': pad_val}
         if not isinstance(pad_val, dict):
             raise ArgumentTypeError(
-                f'LetterResize: pad_val is a number or a dict with img, mask and seg, not {pad_val!r}'
+                f'LetterResize: pad_val is a number, three numbers or a dict with img, mask and seg, not {pad_val!r}'
             )
         self.pad_val = {'img': 0, 'mask': 0, 'seg': 255, **pad_val}
         self.use_mini_pad = use_mini_pad

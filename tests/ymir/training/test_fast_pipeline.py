@@ -135,6 +135,14 @@ def test_all_numbers_of_the_public_transforms_stay():
     assert mixup['pre_transform'] and WITH_LOAD['pre_transform']  # what was given is unchanged
 
 
+def test_colours_of_the_padding_may_be_three_numbers_and_differ():
+    mosaic, affine = dict(MOSAIC, pad_val=[1, 2, 3]), dict(AFFINE, border_val=[4, 5, 6])
+    fast, *_ = fast_pipeline([*LOAD, dict(mosaic, pre_transform=LOAD), affine, PACK])
+    assert fast['mosaics'] == [[mosaic, affine]]
+    geometry = TRANSFORMS.build(fast).kinds[0]
+    assert (geometry.pad, geometry.border) == ((1, 2, 3), (4, 5, 6))
+
+
 def test_a_mixup_with_a_cache_of_its_own_stays():
     mixup = {'type': 'YOLOv5MixUp', 'use_cached': True}
     cached = dict(MOSAIC, use_cached=True)

@@ -37,7 +37,7 @@ RECIPES = {
     'yolov8': ([KEEP_RATIO, dict(LETTER, pad_val={'img': 114.0}), WHOLE], HSV, []),
     'letterbox alone': ([dict(LETTER, allow_scale_up=False)], HSV, []),
     'stretched': ([{'type': 'Resize', 'scale': SCALE, 'keep_ratio': False}, WHOLE], HSV, []),
-    'turned': ([KEEP_RATIO, dict(LETTER, pad_val={'img': [30, 60, 90]}), dict(TURNED, border=(0, 0))], HSV, []),
+    'turned': ([KEEP_RATIO, dict(LETTER, pad_val=[30, 60, 90]), dict(TURNED, border=(0, 0))], HSV, []),
     'small': ([KEEP_RATIO, LETTER, dict(WHOLE, scaling_ratio_range=(0.1, 0.5))], HSV, []),
     'yolox': ([RESIZE, SQUARE], YOLOX_HSV, []),
     'rtmdet': ([RANDOM_RESIZE, RANDOM_CROP], YOLOX_HSV, [PAD]),
