@@ -190,7 +190,7 @@ class Recipe(NamedTuple):
             if cache is not None:
                 load.update(cache_bytes=1, cache_file=cache.path)  # as large as it was made
             sides[f'fast, {name}'] = fast = fast_pipeline(use_image_cache(self.public, load))
-            device = augment_on_device(fast)
+            device = augment_on_device(fast, {'collate_fn': self.collate})
             if self.on_device and device != fast:
                 sides[f'fast, {name}, colour on the device'] = device
         return sides
@@ -271,7 +271,7 @@ def compare(
     for name, worker in workers.items():
         worker.warm_up(0 if name == 'public' else count if 'cache' in name else 2 * KEPT)
     if options.profile:
-        with cProfile.Profile() as profile:
+        with cProfile.Profile(time.process_time) as profile:
             workers[options.profile].prepare(4 * options.samples)
         pstats.Stats(profile).sort_stats('tottime').print_stats(25)
         return

@@ -26,8 +26,8 @@ def yolov5_collate(data_batch: Sequence[dict], use_ms_training: bool = False) ->
         `inputs`: (B, 3, H, W), or a list of (3, H, W). `data_samples`: a dict with `bboxes_labels`, float32 rows
         (N, 6) of image index, label, x1, y1, x2, y2 in pixels; `masks`, concatenated over the batch, if any sample
         has tensor masks or a panoptic map; `keypoints` (N, K, 2) and `keypoints_visible` (N, K) if there are any;
-        `hsv_tables` (B, 3, 256) bytes and `flips` (B, 2) bool, horizontal and vertical, where transforms leave them to
-        the device.
+        `hsv_tables` (B, 3, 256) bytes, `flips` (B, 2) bool, horizontal and vertical, and `canvases`, dicts with the
+        fields of Canvas, where transforms leave them to the device.
     """
     boxes, masks, keypoints, keypoints_visible = [], [], [], []
     for index, data in enumerate(data_batch):
@@ -59,6 +59,9 @@ def yolov5_collate(data_batch: Sequence[dict], use_ms_training: bool = False) ->
     directions = [sample.get('flip_left') for sample in samples]
     if any(directions):
         data_samples['flips'] = torch.tensor([FLIPS[direction] for direction in directions])
+    canvases = [sample.get('canvas_left') for sample in samples]
+    if all(canvas is not None for canvas in canvases):
+        data_samples['canvases'] = [canvas._asdict() for canvas in canvases]
     inputs = [data['inputs'] for data in data_batch]
     # In a loader process default_collate stacks straight into shared memory; torch.stack would copy once more.
     return {'inputs': inputs if use_ms_training else default_collate(inputs), 'data_samples': data_samples}

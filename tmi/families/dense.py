@@ -113,9 +113,10 @@ class DenseFamily(Family):
         if settings.augment_on_device:
             on_workers = train.pipeline
             if takes_device_augment(cfg.model.data_preprocessor, cfg.train_dataloader):
-                train.pipeline = augment_on_device(train.pipeline)
+                train.pipeline = augment_on_device(train.pipeline, cfg.train_dataloader)
                 for item in last:
-                    item['hook'][item['argument']] = augment_on_device(item['hook'][item['argument']])
+                    pipeline = item['hook'][item['argument']]
+                    item['hook'][item['argument']] = augment_on_device(pipeline, cfg.train_dataloader)
             if train.pipeline == on_workers:
                 logger.info('augment_on: cpu, not device: the colour and flip of this model have no form for devices')
 

@@ -7,9 +7,11 @@ Step = dict[str, Any]
 
 # Transforms that can leave their pixels to the device, and those that may stand behind such.
 COLOURS, FLIP = ('YOLOv5HSVRandomAug', 'YOLOXHSVRandomAug'), 'RandomFlip'
-FAST = ('FastMosaic', 'FastImage')
+FAST, CROP = ('FastMosaic', 'FastImage'), 'FastCrop'
 LATER = ('RemoveDataElement', 'FilterAnnotations', 'PackDetInputs')
-PREPROCESSOR, COLLATE = 'YOLOv5DetDataPreprocessor', 'yolov5_collate'
+COLLATE = 'yolov5_collate'
+# Whether the images of a batch may have several sizes -> which preprocessor does what is left to it.
+PREPROCESSORS = {False: 'YOLOv5DetDataPreprocessor', True: 'PPYOLOEDetDataPreprocessor'}
 
 
 def takes_device_augment(preprocessor: Step, loader: Step) -> bool:
@@ -20,29 +22,34 @@ def takes_device_augment(preprocessor: Step, loader: Step) -> bool:
         loader: Config of its training loader.
 
     Returns:
-        False for images of several sizes too, which do not make a batch.
+        Whether it does.
     """
     collate = loader.get('collate_fn') or {}
-    return (
-        preprocessor.get('type') == PREPROCESSOR
-        and collate.get('type') == COLLATE
-        and not collate.get('use_ms_training')
-    )
+    expected = PREPROCESSORS[bool(collate.get('use_ms_training'))]
+    return preprocessor.get('type') == expected and collate.get('type') == COLLATE
 
 
-def augment_on_device(pipeline: Sequence[Step]) -> list[Step]:
+def augment_on_device(pipeline: Sequence[Step], loader: Step) -> list[Step]:
     """Let the last transforms of a pipeline draw, and leave the pixels to the device.
 
     Args:
         pipeline: Configs of transforms.
+        loader: Config of the training loader. Images of several sizes, which make no batch, get their colours and
+            their canvas there (FastCrop); those of one size colour and flip.
 
     Returns:
         New configs. Transforms behind which others need the pixels are as before.
     """
     result = list(pipeline)
+    several_sizes = (loader.get('collate_fn') or {}).get('use_ms_training')
     for index in reversed(range(len(result))):
         step = result[index]
-        if step['type'] in (*COLOURS, FLIP):
+        if several_sizes:
+            if step['type'] == CROP:
+                result[index] = dict(step, on_device=True)
+            if step['type'] not in LATER:
+                break
+        elif step['type'] in (*COLOURS, FLIP):
             result[index] = dict(step, on_device=True)
         elif step['type'] in FAST and step.get('hsv'):  # its flip is part of the warp and costs nothing
             result[index] = dict(step, hsv=dict(step['hsv'], on_device=True))

@@ -11,6 +11,7 @@ behind the other, as the network takes them.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -27,6 +28,22 @@ from .ppyoloe_crop import crop_annotations
 from .ppyoloe_distort import transform_colours
 
 
+class Canvas(NamedTuple):
+    """What an image becomes a part of.
+
+    Args:
+        shape: (h, w).
+        corner: (x, y) of the image on it.
+        colours: (3, 4) numbers, what to multiply BGR of the image by, and what to add.
+        mean: BGR beside the image.
+    """
+
+    shape: tuple[int, int]
+    corner: tuple[int, int]
+    colours: list[list[float]]
+    mean: list[float]
+
+
 @TRANSFORMS.register_module()
 class FastCrop(BaseTransform):
     """Loads an image, changes its colours, expands, crops and flips it.
@@ -37,14 +54,22 @@ class FastCrop(BaseTransform):
         expand: Config of Expand.
         crop: Config of PPYOLOERandomCrop.
         flip: Config of RandomFlip; None for none.
+        on_device: Leave colours and canvas to PPYOLOEDetDataPreprocessor: `img` is what is seen of the image, as bytes.
     """
 
     def __init__(
-        self, pre_transform: Sequence[dict], distort: dict, expand: dict, crop: dict, flip: dict | None = None
+        self,
+        pre_transform: Sequence[dict],
+        distort: dict,
+        expand: dict,
+        crop: dict,
+        flip: dict | None = None,
+        on_device: bool = False,
     ) -> None:
         self.pre_transform = Compose([build(step) for step in pre_transform])
         self.distort, self.expand, self.crop = build(distort), build(expand), build(crop)
         self.end = ColourAndFlip(None, flip)
+        self.on_device = on_device
 
     @autocast_box_type()
     def transform(self, results: dict) -> dict | None:
@@ -55,7 +80,8 @@ class FastCrop(BaseTransform):
 
         Returns:
             The results with `img` (h, w, 3) float32 BGR, whose values may leave 0 to 255, `img_shape`, the annotations,
-            `flip` and `flip_direction`; None, which asks for another image, if the `pre_transform` drops this one.
+            `flip` and `flip_direction`, and with `on_device` `canvas_left`, a Canvas; None, which asks for another
+            image, if the `pre_transform` drops this one.
         """
         results = self.pre_transform(results)
         if results is None:
@@ -70,8 +96,16 @@ class FastCrop(BaseTransform):
             window, keep = drawn
             results = crop_annotations(results, window, keep)
         _, direction = self.end.draw()
-        results['img'] = _cut(image, (x, y), window, colours, self.expand.mean, direction)
-        return self.end.apply(results, None, direction)
+        seen, corner = _cut(image, (x, y), window, direction)
+        canvas = Canvas(
+            (window[3] - window[1], window[2] - window[0]), corner, colours.tolist(), list(self.expand.mean)
+        )
+        results['img_shape'] = (*canvas.shape, 3)
+        results['img'] = seen if self.on_device else _draw(seen, canvas)
+        results = self.end.apply(results, None, direction)
+        if self.on_device:
+            results['canvas_left'] = canvas
+        return results
 
     def __repr__(self) -> str:
         return f'{self.__class__.__name__}(distort={self.distort}, expand={self.expand}, crop={self.crop}, {self.end})'
@@ -95,40 +129,41 @@ def draw_canvas(expand: Expand, shape: tuple[int, int]) -> tuple[tuple[int, int]
 
 
 def _cut(
-    image: np.ndarray,
-    corner: tuple[int, int],
-    window: tuple[int, int, int, int],
-    colours: np.ndarray,
-    mean: Sequence[float],
-    direction: str | None = None,
-) -> np.ndarray:
-    """Draw a window of the canvas.
+    image: np.ndarray, corner: tuple[int, int], window: tuple[int, int, int, int], direction: str | None
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """Cut out what a window of the canvas shows of an image.
 
     Args:
         image: (h, w, 3).
         corner: (x, y) of the image on the canvas.
         window: xyxy on the canvas.
-        colours: As of `transform_colours`, for the image.
-        mean: BGR beside the image.
         direction: In which to flip the window; None leaves it as it is.
 
     Returns:
-        (h, w, 3) float32, in memory (3, h, w).
+        What is seen of the image, flipped, with a side of 0 if nothing is; and its (x, y) in the flipped window.
     """
     width, height = window[2] - window[0], window[3] - window[1]
     x, y = (_seen(image.shape[1 - axis], corner[axis], window[axis], window[axis + 2]) for axis in (0, 1))
     seen = image[y, x]
+    if not seen.size:
+        return seen[:0, :0], (0, 0)
     left, top = corner[0] + x.start - window[0], corner[1] + y.start - window[1]
-    if direction is not None and seen.size:
+    if direction is not None:
         seen = cv2.flip(seen, FLIP_CODES[direction])
         left = width - left - seen.shape[1] if direction != 'vertical' else left
         top = height - top - seen.shape[0] if direction != 'horizontal' else top
-    planes = np.empty((3, height, width), dtype=np.float32)
-    if seen.shape[:2] != (height, width):
-        planes[:] = np.array(mean, dtype=np.float32)[:, None, None]
+    return seen, (left, top)
+
+
+def _draw(seen: np.ndarray, canvas: Canvas) -> np.ndarray:
+    """Draw a canvas (h, w, 3) float32, in memory (3, h, w)."""
+    planes = np.empty((3, *canvas.shape), dtype=np.float32)
+    if seen.shape[:2] != canvas.shape:
+        planes[:] = np.array(canvas.mean, dtype=np.float32)[:, None, None]
     if seen.size:
+        left, top = canvas.corner
         inside = planes[:, top : top + seen.shape[0], left : left + seen.shape[1]]
-        transform_colours(seen, colours, list(inside))
+        transform_colours(seen, np.array(canvas.colours), list(inside))
     return planes.transpose(1, 2, 0)
 
 

@@ -42,14 +42,13 @@ class ColourAndFlip:
         """Jitter the colours and flip the annotations.
 
         Args:
-            results: With `img`, drawn flipped, and annotations that are not.
+            results: With `img`, drawn flipped, `img_shape`, and annotations that are not flipped.
             tables: As drawn.
             direction: As drawn.
 
         Returns:
             The results with `flip` and `flip_direction`.
         """
-        results['img_shape'] = results['img'].shape
         if tables is not None:
             self.hsv.apply(results, tables)
         if direction is not None:

@@ -12,7 +12,7 @@ from mmyolo.registry import TRANSFORMS
 
 from .keypoint_structure import Keypoints
 
-LEFT_TO_DEVICE = ('hsv_tables', 'flip_left')
+LEFT_TO_DEVICE = ('hsv_tables', 'flip_left', 'canvas_left')
 """Entries by which transforms leave pixels to the data preprocessor."""
 
 

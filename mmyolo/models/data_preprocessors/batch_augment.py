@@ -1,8 +1,11 @@
 """Colour and flip of whole batches on their device: what the transforms drew and left to be done there.
 
 The numbers are those of OpenCV's conversion of bytes between BGR and HSV, with the hue in steps of two degrees, so that
-a training sees the same pixels wherever they are computed.
+a training sees the same pixels wherever they are computed. The canvases of PPYOLOE's images are drawn here too.
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -97,3 +100,27 @@ def flip_images(images: Tensor, flips: Tensor) -> Tensor:
         chosen = flips[:, column, None, None, None]
         images = torch.where(chosen, images.flip(dimension), images)
     return images
+
+
+def draw_on_canvas(image: Tensor, canvas: Mapping[str, Any]) -> Tensor:
+    """Change the colours of an image and make it a part of a canvas.
+
+    Args:
+        image: (3, h, w) BGR, of any type; a side of 0 is no image.
+        canvas: `shape` (H, W), `corner` (x, y) of the image, `colours` (3, 4) numbers, what to multiply BGR by and what
+            to add, `mean` BGR beside the image.
+
+    Returns:
+        (3, H, W) float32.
+    """
+    drawn = torch.empty((3, *canvas['shape']), device=image.device)
+    (left, top), (height, width) = canvas['corner'], image.shape[1:]
+    if (height, width) != tuple(canvas['shape']):
+        for plane, value in zip(drawn, canvas['mean']):
+            plane.fill_(value)
+    inside = drawn[:, top : top + height, left : left + width]
+    planes = image.float()
+    for plane, (*factors, shift) in zip(inside, canvas['colours']):
+        torch.mul(planes[0], factors[0], out=plane)
+        plane.add_(planes[1], alpha=factors[1]).add_(planes[2], alpha=factors[2]).add_(shift)
+    return drawn

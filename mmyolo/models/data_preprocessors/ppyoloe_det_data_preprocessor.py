@@ -9,6 +9,7 @@ from torch import Tensor
 from mmyolo.errors import ArgumentTypeError
 from mmyolo.registry import MODELS
 
+from .batch_augment import draw_on_canvas
 from .pixels import normalize_pixels
 from .yolov5_det_data_preprocessor import YOLOv5DetDataPreprocessor
 
@@ -29,7 +30,11 @@ class PPYOLOEDetDataPreprocessor(YOLOv5DetDataPreprocessor):
                 'PPYOLOEDetDataPreprocessor trains on a list of images, got a tensor. Set '
                 'collate_fn=dict(type="yolov5_collate", use_ms_training=True) in the train_dataloader.'
             )
-        inputs, data_samples = self._augment([image.float() for image in inputs], data_samples)
+        if 'canvases' in data_samples:
+            images = [draw_on_canvas(*one) for one in zip(inputs, data_samples['canvases'], strict=True)]
+        else:
+            images = [image.float() for image in inputs]
+        inputs, data_samples = self._augment(images, data_samples)
         if not isinstance(inputs, Tensor):
             sizes = {tuple(image.shape) for image in inputs}
             if len(sizes) > 1:
