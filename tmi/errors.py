@@ -217,7 +217,6 @@ ERROR_PATTERNS = (
     ErrorPattern(
         SettingError, ('YAMLError', 'ValidationError', 'ConfigConflictError'), (), 'Correct this setting or file.'
     ),
-    ErrorPattern(SettingError, ('MissingMasksError',), (), ''),
 )
 
 

@@ -59,6 +59,8 @@ class BaseRecipe:
         ema_gamma: Steps over which that share falls to it.
         first_assigner_share: Share of the epochs that assign boxes by shape alone; 0 where there is one assigner.
         optimizer: Its type, SGD or AdamW.
+        few_steps_lr: Rate of its AdamW in runs of few steps from random weights; None where it is always `lr`.
+        denoising_groups: How many queries begin at a noised box of each object, beside those of the published form.
         max_gradient: A limit of the norm of the gradients that short runs need; None for that of the config.
         batch_size: Images a step and process.
         val_interval: Epochs between two validations.
@@ -74,6 +76,8 @@ class BaseRecipe:
     ema_gamma: int = 2000
     first_assigner_share: float = 0.0
     optimizer: str = 'SGD'
+    few_steps_lr: float | None = None
+    denoising_groups: int = 0
     max_gradient: float | None = None
     batch_size: int = 16
     val_interval: int = 10
@@ -97,6 +101,7 @@ class Recipe:
         ema_gamma: Steps over which that share falls to it.
         first_assigner_epochs: Epochs that assign boxes by shape alone.
         optimizer: Its type; other than that of the config in runs of few steps.
+        denoising_groups: How many queries begin at a noised box of each object.
         max_gradient: Limit of the norm of the gradients; None for that of the config.
         val_interval: Epochs between two validations.
         reasons: Name of a row -> why it holds what it does, where that is not the config's own.
@@ -114,6 +119,7 @@ class Recipe:
     ema_gamma: int
     first_assigner_epochs: int = 0
     optimizer: str = 'SGD'
+    denoising_groups: int = 0
     max_gradient: float | None = None
     val_interval: int = 1
     reasons: Mapping[str, str] = field(default_factory=dict)
@@ -126,6 +132,7 @@ class Recipe:
         """Return what, how much and, where it is not the config's own, why, for the table in the log."""
         closing = [('mosaics closed', f'last {self.close_mosaic_epochs} epochs')]
         average = [('weight average', f'momentum {self.ema_momentum:g}, ramp {self.ema_gamma} steps')]
+        denoising = [('denoising', f'{self.denoising_groups} noised boxes of each object')]
         by_shape = [('assigned by shape', f'first {self.first_assigner_epochs} epochs')]
         limit = f', gradients up to {self.max_gradient:g}' if self.max_gradient else ''
         rows = [
@@ -135,6 +142,7 @@ class Recipe:
             ('optimizer', f'{self.optimizer}{limit}'),
             ('learning rate', f'{self.lr:g}, falling to {self.lr * self.lr_factor:g}'),
             ('warm-up', f'{self.warmup_iters} steps'),
+            *(denoising if self.denoising_groups else []),
             *(closing if self.close_mosaic_epochs else []),
             *(by_shape if self.first_assigner_epochs else []),
             *(average if self.ema_momentum else []),
@@ -184,12 +192,16 @@ def make_recipe(
     iters_per_epoch = max(math.ceil(num_images / total_batch), 1)
     total = iters_per_epoch * epochs
     own_numbers = schedule == PUBLIC
+    as_config_says = bool(lr or own_numbers or base.pretrained)
     if optimizer is None:
-        few = total < FEW_STEPS and not (lr or own_numbers or base.pretrained)
-        optimizer = FEW_STEPS_OPTIMIZER if few else base.optimizer
+        optimizer = FEW_STEPS_OPTIMIZER if total < FEW_STEPS and not as_config_says else base.optimizer
     reasons = {}
     if base.optimizer == FEW_STEPS_OPTIMIZER or optimizer != FEW_STEPS_OPTIMIZER:
         optimizer, chosen_lr, max_gradient = base.optimizer, base.lr, None if own_numbers else base.max_gradient
+        if base.few_steps_lr and not as_config_says:
+            chosen_lr = max(base.few_steps_lr * min(math.sqrt(FEW_STEPS / total), 1), base.lr)
+        if chosen_lr != base.lr:
+            reasons['learning rate'] = f'{total} steps from random weights are few for {base.lr:g}'
     else:
         chosen_lr, max_gradient = FEW_STEPS_LR, FEW_STEPS_MAX_GRADIENT
         reasons['optimizer'] = f'{total} steps from random weights are few for {base.optimizer}'
@@ -202,6 +214,7 @@ def make_recipe(
         lr=lr or chosen_lr,
         lr_factor=base.lr_factor,
         optimizer=optimizer,
+        denoising_groups=0 if own_numbers else base.denoising_groups,
         max_gradient=max_gradient,
         reasons=reasons,
         **(_own_numbers if own_numbers else _scaled_numbers)(base, epochs, iters_per_epoch, val_interval),

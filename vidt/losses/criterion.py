@@ -28,10 +28,6 @@ WEIGHTS = {
 BACKGROUND_WEIGHTS = {'loss_ce': 1.0}  # of the detector without neck, whose classification goes through softmax
 
 
-class MissingMasksError(ValueError):
-    """A part of the model learns from masks, and the data set has boxes only."""
-
-
 @MODELS.register_module()
 class ViDTCriterion:
     """Matches every level with the objects and computes the losses of what the outputs hold.
@@ -91,8 +87,7 @@ class ViDTCriterion:
             (percent of matched queries) and `cardinality_error` (objects) are for the log, they have no weight.
 
         Raises:
-            MissingMasksError: There are vectors or tokens to learn and no masks.
-            ValueError: A token has too few outputs.
+            ValueError: There are vectors or tokens to learn and no masks, or too few outputs of a token.
         """
         levels = [*outputs.get('aux', ()), outputs]
         suffixes = [*(f'_{index}' for index in range(len(levels) - 1)), '']
@@ -202,7 +197,7 @@ class ViDTCriterion:
     def _check_masks(outputs: dict[str, Any], targets: Sequence[dict[str, Tensor]]) -> None:
         needs = [name for key, name in NEEDS_MASKS.items() if outputs.get(key) is not None]
         if needs and not all('masks' in target for target in targets):
-            raise MissingMasksError(
+            raise ValueError(
                 f'{" and ".join(needs)} learns from the masks of objects, and the data set has boxes only: set '
                 f'{" and ".join(f"{name}=False" for name in needs)} in the model, or train on a data set with masks'
             )

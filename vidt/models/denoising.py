@@ -43,7 +43,7 @@ def make_noised_queries(
         tokens: Shape (B, N, C), as the decoder gets them.
         positions: Shape (1, N, C).
         targets: For each image `boxes` (n, 4), cxcywh in 0..1.
-        groups: How many times each object is taken.
+        groups: How many times each object is taken, as long as that does not make more queries than there are tokens.
 
     Returns:
         The queries; each group has every object once, near it, and as many boxes that are too far from it, as far as
@@ -55,6 +55,7 @@ def make_noised_queries(
         return None
     near = min(most, number)
     far = min(most, number - near)
+    groups = max(min(groups, number // (near + far)), 1)
     boxes = positions.new_full((batch, near, 4), 0.5, dtype=torch.float32)  # of an image with fewer objects
     objects = torch.full((batch, near), -1, device=tokens.device)
     for image, target in enumerate(targets):

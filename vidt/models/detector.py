@@ -35,7 +35,7 @@ class ViDT(TokenDetector):
         token_classes: Outputs of a patch; None for one more than `num_classes`, the first of which is any object.
             Public files have as many as classes, and what has class 0 counts as no object.
         denoising_groups: How many queries of a training begin at a noised box of each object; 0 is the published form,
-            and inference knows nothing of them.
+            and inference knows nothing of them. They need box_refine; without it there are none.
         criterion: Config of the losses.
         max_detections: How many boxes are predicted at most.
         channels: Width of the decoder.
@@ -75,9 +75,7 @@ class ViDT(TokenDetector):
         self.aux_loss = aux_loss
         self.epff = epff
         self.token_label = token_label
-        if denoising_groups and not box_refine:
-            raise ValueError(f'denoising_groups={denoising_groups} needs box_refine=True: layers that correct boxes')
-        self.denoising_groups = denoising_groups
+        self.denoising_groups = denoising_groups if box_refine else 0
         labels = (token_classes or num_classes + 1) if token_label else 0
         self.transformer = DeformableTransformer(num_decoder_layers, channels, feedforward_channels, labels)
         levels = num_decoder_layers + 1

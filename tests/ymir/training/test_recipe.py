@@ -107,3 +107,19 @@ def test_validations_follow_from_the_steps(images, epochs, every):
 
 def test_a_config_without_second_pipeline_closes_nothing():
     assert make_recipe(400, 16, 100, BaseRecipe(close_mosaic_epochs=0)).close_mosaic_epochs == 0
+
+
+@pytest.mark.parametrize(
+    'images, pretrained, chosen, lr',
+    [(160, False, {}, 0.001), (70_000, False, {}, 0.0002), (10**7, False, {}, 0.0001), (160, True, {}, 0.0001)]
+    + [(160, False, {'schedule': 'public'}, 0.0001), (160, False, {'lr': 0.5}, 0.5)],
+)
+def test_the_rate_of_adamw_may_follow_from_the_steps(images, pretrained, chosen, lr):
+    base = BaseRecipe(lr=0.0001, optimizer='AdamW', few_steps_lr=0.001, denoising_groups=5, pretrained=pretrained)
+    recipe = make_recipe(images, 16, 10, base, **chosen)  # 43,750 steps are 25 times those of a short run
+    assert (recipe.lr, recipe.optimizer) == (pytest.approx(lr), 'AdamW')
+    rows = dict(recipe.rows())
+    assert ('are few for 0.0001' in rows['learning rate']) == (lr in (0.001, 0.0002))
+    assert make_recipe(images, 16, 10, base, optimizer='AdamW', **chosen).lr == recipe.lr  # of a run that goes on
+    denoising = None if 'schedule' in chosen else '5 noised boxes of each object'
+    assert rows.get('denoising') == denoising

@@ -1,0 +1,23 @@
+"""What a training of ViDT is set to by its length."""
+
+from mmengine.config import Config
+
+from tests.ymir.training.test_training_config import make
+from tmi.zoo.models import find_model
+
+
+def numbers(recipe):
+    return recipe.model.get('denoising_groups', 0), recipe.optim_wrapper.optimizer.lr
+
+
+def test_short_trainings_get_a_higher_rate_and_queries_at_noised_boxes():
+    short = {'samples_per_gpu': 4, 'max_epochs': 10}
+    config = make('vidt_nano', **short)
+    assert numbers(config.run) == (5, 0.001) == numbers(Config(config.run.to_dict()))
+    assert config.package.model.denoising_groups == 5  # a training goes on with them
+    assert numbers(make('vidt_nano', schedule='public', **short).run) == (0, 0.0001)
+    assert numbers(make('vidt_nano', learning_rate=0.0003, **short).run) == (5, 0.0003)
+    assert numbers(make('vidt_nano', cfg_options='model.denoising_groups=0', **short).run) == (0, 0.001)
+    assert numbers(make('vidt_wo_neck_nano', **short).run) == (0, 0.001)
+    published = Config.fromfile(find_model('vidt_nano').config)
+    assert numbers(published) == (0, 0.0001)
