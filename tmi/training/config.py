@@ -149,6 +149,12 @@ class TrainingTask:
         return self.started + 60 * self.params.max_minutes if self.params.max_minutes else None
 
     @property
+    def most_epochs(self) -> int | None:
+        """The number of epochs that must not be exceeded; None with a time budget, unless the user has set one."""
+        asked, default = self.params.max_epochs, TrainingSettings.model_fields['max_epochs'].default
+        return asked if asked != default or not self.params.max_minutes else None
+
+    @property
     def package_config_file(self) -> str:
         return f'{self.model.stem}.py'
 

@@ -28,6 +28,8 @@ MEGABYTE = 1024**2
 LEAST_SHARE = 0.1  # of the images; a cache of fewer is not worth its memory
 # Of one core: JPEGs of 0.45 megapixels are decoded at 224 a second.
 DECODED_PIXELS_A_SECOND = 1e8
+# More than any model takes, of one process; how long an epoch is with a time budget is not known before it is trained.
+MOST_IMAGES_A_SECOND = {'cpu': 50, 'cuda': 1000}
 # A process that has read all of a mapped file has an address of 8 bytes for each page of 4096.
 PAGE_TABLE_SHARE = 8 / 4096
 PROBE_BYTES = 32 * MEGABYTE
@@ -42,7 +44,7 @@ class CacheNeed(NamedTuple):
         num_images: Training images.
         size: Bytes of a cache of all.
         pixels: Of all their files.
-        epochs: How often each is read.
+        epochs: How often each is read; with a time budget at most so often.
         processes: Loader processes that read, of all GPUs of this machine.
     """
 
@@ -281,13 +283,22 @@ def cache_need(run: Config, task: TrainingTask) -> CacheNeed:
     workers = max(run.train_dataloader.num_workers, 1) * task.num_processes
     if task.params.workers_per_gpu == 'auto':  # which may become one for each core
         workers = max(workers, available_cpus())
+    pixels = sum(width * height for width, height in task.data.image_sizes)
     return CacheNeed(
         task.data.num_train,
         max((transform['cache_bytes'] for transform in cached_transforms(run._cfg_dict)), default=0),
-        sum(width * height for width, height in task.data.image_sizes),
-        run.train_cfg.max_epochs,
+        pixels,
+        _epochs_in_time(task, pixels, workers) if task.params.max_minutes else run.train_cfg.max_epochs,
         workers,
     )
+
+
+def _epochs_in_time(task: TrainingTask, pixels: int, workers: int) -> int:
+    """Return how many epochs may fit into the time budget, by the decoding and by the fastest of models."""
+    decoding = pixels / DECODED_PIXELS_A_SECOND / max(min(workers, available_cpus()), 1)
+    training = task.data.num_train / MOST_IMAGES_A_SECOND[task.device] / task.num_processes
+    epochs = int(60 * task.params.max_minutes / max(decoding, training))
+    return min(epochs, task.most_epochs or epochs)
 
 
 @contextmanager

@@ -24,7 +24,6 @@ from mmengine.registry import HOOKS
 
 from tmi.families import family_of
 from tmi.families.reschedule import Done
-from tmi.settings import TrainingSettings
 from tmi.training.config import TrainingConfig, modify_mmengine_config
 from tmi.training.task_file import read_task
 from tmi.training.time_plan import AIM, EARLIEST, LATEST, Costs, Length, Position, Validations, longest, seconds_left
@@ -91,9 +90,6 @@ class TimeBudgetHook(Hook):
         self.num_validated, self.num_examined = num_validated, num_examined
         self.config_for = lru_cache(4)(self._config_for)
         self.optimizer: str | None = None  # to be chosen
-        # With a budget the default number of epochs is no wish; another one is a limit.
-        default = TrainingSettings.model_fields['max_epochs'].default
-        self.most_epochs = self.task.params.max_epochs if self.task.params.max_epochs != default else None
         self.step_ends: list[float] = []  # the clock at each end of a step, without the validations before
         self.validations: list[float] = []
         self.epoch_ended = 0.0
@@ -164,7 +160,7 @@ class TimeBudgetHook(Hook):
         is_last_phase = self._is_last_phase(position, steps_per_epoch)
         costs = self._costs(runner)
         earliest = LAST_PHASE_EARLIEST if is_last_phase else EARLIEST
-        is_longest = self.length.epochs == self.most_epochs
+        is_longest = self.length.epochs == self.task.most_epochs
         next_check = len(self.step_ends) + max(int(CHECK_SECONDS / costs.step), 1)
         spent = time.monotonic() - self.started
 
@@ -184,8 +180,8 @@ class TimeBudgetHook(Hook):
                 AIM * self.seconds - spent,
                 EARLIEST * self.seconds - spent,
             )
-            if self.most_epochs and length.epochs > self.most_epochs:
-                length = Length(self.most_epochs, self.most_epochs * steps_per_epoch)
+            if self.task.most_epochs and length.epochs > self.task.most_epochs:
+                length = Length(self.task.most_epochs, self.task.most_epochs * steps_per_epoch)
             if length.epochs == config.train_cfg.max_epochs:
                 break
             config = self.config_for(length.epochs).run

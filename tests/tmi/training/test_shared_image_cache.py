@@ -165,7 +165,13 @@ def training(tmp_path):
     yield SimpleNamespace(
         run=run,
         paths=paths,
-        task=SimpleNamespace(data=data, num_processes=2, params=SimpleNamespace(cache='auto', workers_per_gpu=2)),
+        task=SimpleNamespace(
+            data=data,
+            num_processes=2,
+            device='cpu',
+            most_epochs=None,
+            params=SimpleNamespace(cache='auto', workers_per_gpu=2, max_minutes=0),
+        ),
     )
     _open.cache_clear()
 
@@ -211,6 +217,24 @@ def test_what_a_training_needs(training, monkeypatch):
     assert 4 * 32 * 24 * 3 < need.size < 1.1 * 4 * 32 * 24 * 3 + 700
     training.task.params.workers_per_gpu = 'auto'  # one for each core at most
     assert cache_need(training.run, training.task).processes == 16
+
+
+def test_a_cache_counts_the_epochs_that_may_fit_into_a_time_budget(training, monkeypatch):
+    monkeypatch.setattr(image_cache, 'available_cpus', lambda: 2)
+    task = training.task
+
+    def epochs(images, minutes, most=None, device='cpu', side=64):
+        sizes = ((side, side),) * images
+        task.data, task.params.max_minutes = SimpleNamespace(num_train=images, image_sizes=sizes), minutes
+        task.most_epochs, task.device = most, device
+        return cache_need(training.run, task).epochs
+
+    assert epochs(1000, 1) == 6  # 2 processes take 100 images a second at most
+    assert epochs(1000, 1, device='cuda') == 120
+    assert epochs(1000, 1, device='cuda', side=1000) == 12  # two cores decode 200 megapixels a second
+    assert (epochs(100, 1, most=30), epochs(100, 0.1, most=30)) == (30, 6)
+    assert epochs(100_000, 1) == 0
+    assert next(cache_choices('auto', cache_need(training.run, task), Machine([]))).kind == 'off'
 
 
 def test_it_is_gone_after_a_failed_training(training):
