@@ -4,11 +4,10 @@ That is FastMosaic, FastImage (the last epochs) or FastCrop (PPYOLOE). The argum
 they are. A pipeline that none of them can stand for is left alone.
 """
 
+import importlib.util
 import logging
 from collections.abc import Sequence
 from typing import Any, NamedTuple
-
-from mmyolo.datasets.transforms.albu import albumentations
 
 logger = logging.getLogger('tmi')
 
@@ -23,6 +22,11 @@ MOVABLE = ('RemoveDataElement',)
 # Transforms of mmdet of which mmyolo has one that does the same in less time, or leaves it to the device.
 FASTER = {f'mmdet.{name}': name for name in ('YOLOXHSVRandomAug', 'RandomFlip', 'PackDetInputs')}
 COLOURS = ('YOLOv5HSVRandomAug', 'YOLOXHSVRandomAug')
+
+
+def has_albumentations() -> bool:
+    """Return whether albumentations is installed, without the time that importing it or any data set takes."""
+    return importlib.util.find_spec('albumentations') is not None
 
 
 class NotFast(Exception):
@@ -53,7 +57,7 @@ def fast_pipeline(pipeline: Sequence[Step]) -> list[Step]:
     steps = [
         dict(step, type=FASTER.get(step['type'], step['type']))
         for step in pipeline
-        if albumentations is not None or _kind(step) != 'Albu'
+        if has_albumentations() or _kind(step) != 'Albu'
     ]
     _check_loading(steps)
     kinds = [_kind(step) for step in steps]

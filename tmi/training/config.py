@@ -225,7 +225,7 @@ def modify_mmengine_config(cfg: Config, task: TrainingTask) -> TrainingConfig:
     complete = Config(base)
     apply_options(complete, options)
     use_fused_optimizer(complete.optim_wrapper)
-    run = Config({key: complete[key] for key in RUN_KEYS if key in complete})
+    run = Config({key: complete[key] for key in RUN_KEYS if key in complete}, format_python_code=False)
     return TrainingConfig(run, _package_config(complete, family, task), recipe, size, precision)
 
 
