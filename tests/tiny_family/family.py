@@ -82,6 +82,9 @@ class GridFamily(Family):
             )
         cfg.test_dataloader = copy.deepcopy(cfg.val_dataloader)
 
+    def compilable_parts(self, model: nn.Module) -> list[nn.Module]:
+        return [model.layers]
+
     def thresholds(self, cfg: ConfigDict) -> dict[str, float]:
         return {'conf_thr': 0.5}
 

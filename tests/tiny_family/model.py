@@ -26,6 +26,15 @@ def cells_to_boxes(logits: Tensor, meta: dict) -> InstanceData:
     return InstanceData(bboxes=boxes[order], scores=scores[order], labels=labels[order])
 
 
+class Layers(nn.Sequential):
+    """Layers one after the other, in a method of its own: torch.compile skips those of torch.nn."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        for layer in self:
+            inputs = layer(inputs)
+        return inputs
+
+
 @MODELS.register_module()
 class GridDetector(BaseModel):
     """Scores each cell for each class.
@@ -38,7 +47,7 @@ class GridDetector(BaseModel):
     def __init__(self, num_classes: int, data_preprocessor: dict) -> None:
         super().__init__(data_preprocessor)
         self.num_classes = num_classes
-        self.layers = nn.Sequential(
+        self.layers = Layers(
             nn.Conv2d(3, 8, 4, 4), nn.ReLU(), nn.Conv2d(8, 16, 4, 4), nn.ReLU(), nn.Conv2d(16, num_classes, 1)
         )
 

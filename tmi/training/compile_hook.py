@@ -83,14 +83,32 @@ class CompileHook(Hook):
         runner.logger.info('compile: the network was compiled in %.0f s.', time.monotonic() - start)
 
     def _compile_parts(self, runner, model: nn.Module, parts: Sequence[nn.Module], data_batch: dict[str, Any]) -> None:
-        for part in parts:
-            part.compile(backend=self.backend)
+        for number, part in enumerate(parts):
+            part._compiled_call_impl = torch.compile(_call_of(part, number), backend=self.backend, dynamic=False)
         with _unchanged(model), runner.optim_wrapper.optim_context(runner.model):
             _try_gradients(model, data_batch)
 
     def _use(self, compiled: bool) -> None:
         for part, call in self.calls.items():
             part._compiled_call_impl = call if compiled else None
+
+
+def _call_of(part: nn.Module, number: int) -> Callable[..., Any]:
+    """Return the call of a module as a function of its own.
+
+    Of the methods of torch.nn, as those of Sequential, torch.compile takes nothing, but what they call, piece by piece;
+    and of pieces with the same code it takes eight and computes all further ones without.
+
+    Args:
+        part: The module.
+        number: Which no other part has.
+    """
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return part._call_impl(*args, **kwargs)
+
+    call.__code__ = call.__code__.replace(co_name=f'call_of_part_{number}')
+    return call
 
 
 def _try(work: Callable[[], None]) -> str:

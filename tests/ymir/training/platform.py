@@ -50,7 +50,9 @@ def environment(task: Task, **extra: str) -> dict[str, str]:
     return dict(os.environ, DEFAULT_ENV_FILE_PATH=str(task.in_dir / 'env.yaml'), OMP_NUM_THREADS='1', **extra)
 
 
-def run_start(task: Task, cwd: Path, python: str = '', **extra: str) -> subprocess.CompletedProcess:
+def run_start(
+    task: Task, cwd: Path, python: str = '', timeout: float = 300, **extra: str
+) -> subprocess.CompletedProcess:
     """Run start.py with stdout and stderr in one stream, as the platform's log has them."""
     return subprocess.run(
         [python or warm_python(), str(REPOSITORY / 'ymir' / 'start.py')],
@@ -59,7 +61,7 @@ def run_start(task: Task, cwd: Path, python: str = '', **extra: str) -> subproce
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=300,
+        timeout=timeout,
     )
 
 
