@@ -211,6 +211,7 @@ def test_a_training_passes_into_its_last_epochs(name, tmp_path):
         img_size='96,64',
         max_epochs=8,
         val_interval=8,
+        workers_per_gpu=1,
         augment_on='device',
         cfg_options=' '.join(
             f'model.{part}.widen_factor=0.125' for part in ('backbone', 'neck', 'bbox_head.head_module')
