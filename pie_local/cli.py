@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -28,7 +29,6 @@ app = typer.Typer(
     help='Play the platform PIE-Engine AI on this machine: serve data sets, run a network package, judge its output. '
     'Texts are Chinese where LANG (or PIE_LANG) begins with zh.',
 )
-Folder = Annotated[Path, typer.Argument(help='A folder.')]
 
 
 @app.command()
@@ -48,15 +48,18 @@ def serve(
 
     sets = [read_data_set(folder) for folder in data]
     with tempfile.TemporaryDirectory(prefix='pie-') if keep is None else nullcontext(str(keep)) as folder:
-        with start_platform(Path(folder)) as platform:
-            served = [platform.add_data(one.folder, one.task) for one in sets]
+        with _stopped_by_signals() as stop, start_platform(Path(folder)) as platform:
+            # The same folder has the same id each time, so that a script need not be told a new one.
+            ids = [str(uuid.uuid5(uuid.NAMESPACE_URL, one.folder.resolve().as_uri())) for one in sets]
+            served = [platform.add_data(one.folder, one.task, identity) for one, identity in zip(sets, ids)]
             typer.echo(say('serve.ready', endpoint=platform.s3.endpoint, address=platform.service.address))
             for name, value in platform.environment(served[0].dataset_id).items():
                 typer.echo(f'export {name}={value}')
             for one, known in zip(sets, served):
                 typer.echo(f'{known.dataset_id}  {one.task}  {known.files}  {one.folder}')
             sys.stdout.flush()
-            wait_until_stopped()
+            wait_until_stopped(stop)
+    raise typer.Exit(130)
 
 
 @app.command()
@@ -277,9 +280,13 @@ def _stopped_by_signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def wait_until_stopped() -> None:
-    """Wait for Ctrl-C."""
-    threading.Event().wait()
+def wait_until_stopped(stop: threading.Event) -> None:
+    """Wait for Ctrl-C or SIGTERM.
+
+    Args:
+        stop: What they set.
+    """
+    stop.wait()
 
 
 def _show_push(push: Any, findings: Sequence[Any]) -> None:

@@ -42,7 +42,7 @@ class S3Server:
             folder: Holds the objects; made if it is missing.
             port: Default: a free one.
         """
-        self.folder = Path(folder)
+        self.folder = Path(folder).resolve()
         self.port = port or free_port()
         self.endpoint = f'http://127.0.0.1:{self.port}'
         self.access_key = 'PIELOCAL' + secrets.token_hex(6).upper()

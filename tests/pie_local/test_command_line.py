@@ -1,7 +1,10 @@
 """The command `pie`: exit codes, languages, and the server that a shell can use."""
 
 import json
+import os
 import shutil
+import signal
+import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -65,7 +68,7 @@ def test_serve(ships, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv('PIE_LANG', 'en')
     shown = []
 
-    def use() -> None:
+    def use(stop: threading.Event) -> None:
         shown.extend(capsys.readouterr().out.splitlines())
         variables = dict(line.removeprefix('export ').split('=') for line in shown[1:4])
         assert shown[4].split() == [variables['AI_DATASET_ID'], 'detection', '12', str(ships)]
@@ -74,7 +77,8 @@ def test_serve(ships, tmp_path, capsys, monkeypatch):
             assert json.load(answer)['data']['keyPrefix'].endswith(f'/{variables["AI_DATASET_ID"]}/')
         with pytest.raises(urllib.error.HTTPError, match='403'):  # without a signature
             urllib.request.urlopen(variables['AWS_ENDPOINT_URL_S3'])
-        raise KeyboardInterrupt
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.wait(10)
 
     monkeypatch.setattr('pie_local.cli.wait_until_stopped', use)
     assert pie('serve', ships, '--keep', tmp_path) == 130
