@@ -127,6 +127,7 @@ def run(
                 on_line=typer.echo,
                 on_push=_show_push,
                 stop=stop,
+                mounted=served.dataset_id,
             )
     for finding in result.findings:
         typer.echo(finding.sentence(), err=True)

@@ -112,6 +112,7 @@ def run_training(
     on_line: Listener = lambda line: None,
     on_push: Callable[[Push, list[Finding]], None] = lambda push, findings: None,
     stop: threading.Event | None = None,
+    mounted: str = '',
 ) -> RunResult:
     """Run train.py to its end.
 
@@ -125,13 +126,14 @@ def run_training(
         on_line: Called with each line that it prints.
         on_push: Called after the output of an epoch was judged, with the violations.
         stop: Once set, train.py gets SIGTERM, as from a platform whose user stops the training.
+        mounted: The data set of the variable AI_DATASET_ID; default: that of the parameters.
 
     Returns:
         How it ended, with every violation.
     """
     out, output = script.parent.parent, script.parent / 'output'
     (out / 'parameters.json').write_text(json.dumps(parameters, ensure_ascii=False, indent=4), encoding='utf-8')
-    environment = {**os.environ, **platform.environment(str(parameters.get('dataset_id', '')))}
+    environment = {**os.environ, **platform.environment(mounted or str(parameters.get('dataset_id', '')))}
     for name in ('PIE_OUTPUT_DIR', 'PYTHONUNBUFFERED'):  # a line that is not flushed comes late, as on the platform
         environment.pop(name, None)
     if not _has_aiutils(python, script.parent):

@@ -18,7 +18,7 @@ weights = os.path.join(base, 'untrained.th')
 if not fault:
     from aiUtils import aiUtils
 
-    client = aiUtils.s3GetImg(parameters['dataset_id'])
+    client = aiUtils.s3GetImg(parameters['dataset_id'] or None)
     keys = client.getImages('/'.join(client.path.split('/')[3:]) + 'train/images')
     print('images', len(keys), len(client.getImgXmlArray(keys[0])))
     if parameters['resume_path']:

@@ -43,7 +43,7 @@ def test_run_and_check(ships, weights, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv('PIE_LANG', 'zh_CN.UTF-8')
     assert pie('check', tmp_path / 'one') == 1
     assert capsys.readouterr().out.startswith('picture/pred.png: 不是可读的 PNG 图片')
-    assert pie(*words[:-2], '--resume', tmp_path / 'one', '--out', tmp_path / 'two', 'epochs=1') == 0
+    assert pie(*words[:-2], '--resume', tmp_path / 'one', '--out', tmp_path / 'two', 'dataset_id=') == 0
     assert 'resumed True' in capsys.readouterr().out
     assert pie(*words) == 1
     assert f'{tmp_path / "one"} 已存在' in capsys.readouterr().err

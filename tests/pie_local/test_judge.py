@@ -2,6 +2,7 @@
 
 import json
 import math
+import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from pie_local.judge import ClassOfLabel, Expected, check_output
+from pie_local.judge.trainlog import judge_log
 
 HERE = Path(__file__).parent
 CLASSES = (ClassOfLabel('background', 0, (0, 0, 0)), ClassOfLabel('road', 255, (255, 0, 0)))
@@ -138,6 +140,28 @@ def test_a_number_that_is_none_is_no_json(output):
     log['epochs'][0]['train'][0]['values']['loss'] = math.nan
     (output / 'trainlog.json').write_text(json.dumps(log), encoding='utf-8')
     assert sentences(output)[0].startswith('trainlog.json: not JSON: NaN is no JSON number; rewrite the whole file')
+
+
+def test_no_content_of_a_log_ends_the_judge(output):
+    """Values put anywhere: each is named or harmless, and none raises an error."""
+    rng = random.Random(0)
+    odd = [None, True, -1, 1e308, '', 'x', [], {}, [1], {'a': 1}, '9' * 300, {'class': 'all'}]
+
+    def places(tree):
+        for key in list(tree) if isinstance(tree, dict) else range(len(tree)):
+            yield tree, key
+            if isinstance(tree[key], (dict, list)):
+                yield from places(tree[key])
+
+    for _ in range(300):
+        log = right_log()
+        for _ in range(rng.randint(1, 3)):
+            tree, key = rng.choice(list(places(log)))
+            tree[key] = rng.choice(odd)
+        (output / 'trainlog.json').write_text(json.dumps(log), encoding='utf-8')
+        for expected in (EXPECTED, Expected()):
+            found, read = judge_log(output, expected)
+            assert read == log and all(len(finding.sentence().en) < 600 for finding in found)
 
 
 def test_ends_of_the_log(output):
