@@ -48,10 +48,11 @@ def test_the_zip_trains_and_goes_on_with_other_classes(platform, tmp_path):
     first = train(tmp_path / 'first', data.label, '')
     weights = find_weights(first.output, 'yolov8_n')
     assert weights is not None
-    second = train(tmp_path / 'second', data.label[1:], platform.add_weights(weights, 'first'))
+    resumed = platform.add_weights(weights, 'first')
+    second = train(tmp_path / 'second', data.label[1:], resumed)
     rows = [row['class'] for row in second.log['epochs'][-1]['valid']]
     assert rows == ['all', data.label[1]['class_name']]
-    assert 'resume' in (tmp_path / 'second/log.txt').read_text(encoding='utf-8').lower()
+    assert f'Initial weights {resumed}' in (tmp_path / 'second/log.txt').read_text(encoding='utf-8')
 
 
 def test_the_file_of_the_document_trains(platform, tmp_path):
