@@ -1,10 +1,6 @@
 """Data sets, batch shapes, the collate function and the transforms."""
 
-import contextlib
-import io
-
-with contextlib.redirect_stdout(io.StringIO()):  # mmdet prints that a package for some of its data sets is missing
-    import mmdet.datasets  # noqa: F401
+import mmdet.datasets  # noqa: F401
 
 from . import transforms  # noqa: F401
 from .batch_shape_policy import BatchShapePolicy

@@ -18,7 +18,7 @@ def register_all_modules(init_default_scope: bool = True) -> None:
     import mmdet.engine  # noqa: F401
     import mmdet.visualization  # noqa: F401
 
-    import mmyolo.datasets  # noqa: F401  first, for it imports mmdet.datasets without a word
+    import mmyolo.datasets  # noqa: F401
     import mmyolo.engine  # noqa: F401
     import mmyolo.models  # noqa: F401
 

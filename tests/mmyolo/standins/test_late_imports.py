@@ -73,4 +73,4 @@ def test_nothing_that_a_training_imports_needs_them():
         'from mmdet.datasets.transforms.generate_line import LineString; print(LineString([(0, 0), (3, 4)]).length)'
     )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
-    assert done.stdout.splitlines()[-2:] == ['', '5.0'], done.stdout + done.stderr
+    assert done.stdout.splitlines() == ['', '5.0'], done.stdout + done.stderr  # mmdet prints nothing
