@@ -31,21 +31,21 @@ def base_image() -> str:
     return base
 
 
+def _build(base_image: str, name: str, *arguments: str) -> str:
+    command = ['docker', 'build', '--network=host', '--build-arg', f'BASE_IMAGE={base_image}', *arguments]
+    command += ['-t', name, '-f', 'ymir/Dockerfile', '.']
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1800)
+    assert done.returncode == 0, done.stdout[-4000:]
+    return name
+
+
 @pytest.fixture(scope='session')
 def image(base_image) -> str:
     """The name of the freshly built image."""
-    command = [
-        'docker',
-        'build',
-        '--network=host',
-        '--build-arg',
-        f'BASE_IMAGE={base_image}',
-        '-t',
-        IMAGE,
-        '-f',
-        'ymir/Dockerfile',
-        '.',
-    ]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1800)
-    assert done.returncode == 0, done.stdout[-4000:]
-    return IMAGE
+    return _build(base_image, IMAGE)
+
+
+@pytest.fixture(scope='session')
+def image_with_engines(base_image) -> str:
+    """The name of an image with what may run networks on a CPU besides PyTorch."""
+    return _build(base_image, f'{IMAGE}-engines', '--build-arg', 'ENGINES=onnxruntime openvino')
