@@ -79,6 +79,9 @@ CHOICES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     'public transforms': ({'pipeline': 'public'}, {}),
     # As of a data set several times larger than what a loader keeps.
     'fast, 16 images kept': ({}, {'train_dataloader.dataset.pipeline.0.buffer_images': 16}),
+    # Of ViDT.
+    'no denoising': ({'cfg_options': 'model.denoising_groups=0'}, {}),
+    'few queries': ({'cfg_options': 'model.num_decoder_layers=3 model.backbone.num_det_tokens=40'}, {}),
     'no limit of gradients': ({}, {'optim_wrapper.clip_grad.max_norm': 1e9}),
 }
 
@@ -285,7 +288,8 @@ def _save(runner: Any, training: Any, names: Sequence[str], path: Path) -> None:
     """Write the averaged weights as the executor's stages hold them."""
     import torch
 
-    average = next(hook for hook in runner.hooks if type(hook).__name__ == 'EMAHook').ema_model.module
+    averages = (hook.ema_model.module for hook in runner.hooks if type(hook).__name__ == 'EMAHook')
+    average = next(averages, runner.model)
     path.parent.mkdir(parents=True, exist_ok=True)
     meta = {'dataset_meta': {'classes': tuple(names)}, 'cfg': training.package.pretty_text}
     with replacing(path) as part:
