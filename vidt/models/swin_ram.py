@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
+from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from .padding import Valid
@@ -198,7 +199,7 @@ class SwinWithRAM(BaseModule):
         position_channels: Width of their positions, which is that of the decoder.
         last_merge: Whether the map of the last stage is merged to one of stride 64 (not in the detector without neck).
         drop_path_rate: Stochastic depth of the last block, falling linearly to 0; None for that of `arch`.
-        init_cfg: Weights to start from, e.g. dict(type='PretrainedSwin', checkpoint=FILE).
+        init_cfg: dict(type='Pretrained', checkpoint=FILE) to start from weights of a Swin of ImageNet or of a detector.
     """
 
     def __init__(
@@ -232,6 +233,33 @@ class SwinWithRAM(BaseModule):
         nn.init.trunc_normal_(self.det_token, std=0.02)
         nn.init.trunc_normal_(self.det_pos_embed, std=0.02)
         self._windows: dict[tuple, Windows] = {}
+
+    def init_weights(self) -> None:
+        """Load the weights of `init_cfg`; all else is initialised already.
+
+        Raises:
+            ValueError: If they are those of another backbone.
+        """
+        file = (self.init_cfg or {}).get('checkpoint')
+        if self.is_init or file is None:
+            return
+        from ..checkpoint import from_public  # which knows the backbones
+
+        content = CheckpointLoader.load_checkpoint(file, map_location='cpu')
+        state = next((content[key] for key in ('state_dict', 'model') if key in content), content)
+        state = {name.removeprefix('backbone.'): value for name, value in from_public(state).items()}
+        own = self.state_dict()
+        wrong = [
+            name
+            for name in own
+            if '.blocks.' in name and '.det_pos_linear.' not in name and not _fits(name, own, state)
+        ]
+        if wrong:
+            raise ValueError(
+                f'{file} does not hold the weights of this backbone: {wrong[0]} is missing or has another shape'
+            )
+        self.load_state_dict({name: value for name, value in state.items() if _fits(name, own, state)}, strict=False)
+        self._is_init = True
 
     def forward(self, images: Tensor, valid: Valid | None = None) -> BackboneOutput:
         """Compute maps and detection tokens.
@@ -300,6 +328,10 @@ class SwinWithRAM(BaseModule):
 
 def _as_map(patch: Tensor, height: int, width: int) -> Tensor:
     return patch.view(patch.shape[0], height, width, -1).permute(0, 3, 1, 2)
+
+
+def _fits(name: str, own: dict[str, Tensor], state: dict[str, Tensor]) -> bool:
+    return name in own and name in state and own[name].shape == state[name].shape
 
 
 def _read_arch(arch: str | dict) -> tuple[int, Sequence[int], Sequence[int], float]:
