@@ -90,7 +90,7 @@ def prepare_detection(
     listed = {name: storage.list(f'{prefix}{name}/', bucket) for name in PARTS}
     check_layout(listed['train'], f'{prefix}train/', url, 'detection', model_name)
     parts = {name: pair_files(files, f'{prefix}{name}/', 'detection') for name, files in listed.items()}
-    _print('数据文件 Files', [('', '训练 train', '验证 valid'), *table(parts)])
+    print_table('数据文件 Files', [('', '训练 train', '验证 valid'), *table(parts)])
     if not parts['train'].samples:
         raise PieError('no_pairs', url=f'{url}train/')
     folder = cache_folder(base, bucket, prefix)
@@ -214,21 +214,27 @@ def _show(splits: dict[str, Split], names: Sequence[str]) -> None:
         *(row(f'  {name}', lambda split, name=name: split.boxes[name]) for name in names),
         row('未选类别的目标 boxes of other classes', lambda split: sum(split.unchosen.values())),
     ]
-    _print('数据 Data', rows)
+    print_table('数据 Data', rows)
     for name, split in splits.items():
-        for fault in split.faults[:MAX_SHOWN]:
-            warn('left_out', part=name, what=fault)
-        if len(split.faults) > MAX_SHOWN:
-            warn('left_out_more', part=name, count=len(split.faults))
+        show_faults(name, split.faults)
         absent = [one for one in names if not split.boxes[one]]
         if absent and split.coco['images']:
             warn('class_absent', part=name, names=', '.join(absent))
 
 
-def _print(title: str, rows: Sequence[Sequence[str]]) -> None:
+def print_table(title: str, rows: Sequence[Sequence[str]]) -> None:
+    """Print a table without escape codes, since the log is shown as it is; the first row is the head."""
     shown = Table(title=title, title_justify='left', box=rich.box.ASCII)
     for name in rows[0]:
         shown.add_column(name, justify='right' if name else 'left')
     for row in rows[1:]:
         shown.add_row(*row)
     Console(width=LOG_WIDTH, no_color=True, highlight=False, markup=False, force_terminal=False).print(shown)
+
+
+def show_faults(part: str, faults: Sequence[str]) -> None:
+    """Name the first things that are left out of a part, and how many there are."""
+    for fault in faults[:MAX_SHOWN]:
+        warn('left_out', part=part, what=fault)
+    if len(faults) > MAX_SHOWN:
+        warn('left_out_more', part=part, count=len(faults))

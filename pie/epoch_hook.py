@@ -4,7 +4,6 @@ The line `[Process: 3/80]` makes the platform push what lies in `output/`, so it
 """
 
 import copy
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,33 +21,9 @@ from mmyolo.errors import UnreadableImageError
 from pie.box_metric import PieBoxMetric
 from pie.outputs import Outputs
 from pie.pictures import best_image, draw_boxes, write_picture
+from pie.termination import Termination
 from pie.texts import say
 from pie.trainlog import ALL, TrainLog
-
-EPOCHS_WITHOUT_GAIN = 6  # more than these end a training with auto_termination
-
-
-class Termination:
-    """Decides when a training that does not get better ends.
-
-    An epoch is better if its mAP is above the best one or, as long as nothing is detected at all, if its loss is below
-    the lowest: a network from random weights may detect nothing for many epochs while it learns.
-    """
-
-    def __init__(self) -> None:
-        self.best, self.lowest, self.waited = 0.0, math.inf, 0
-
-    def add(self, mean_ap: float, loss: float) -> bool:
-        """Return whether the training ends with this epoch.
-
-        Args:
-            mean_ap: Of the validation images.
-            loss: Mean of the training steps.
-        """
-        is_better = mean_ap > self.best or self.best == 0 and loss < self.lowest
-        self.best, self.lowest = max(self.best, mean_ap), min(self.lowest, loss)
-        self.waited = 0 if is_better else self.waited + 1
-        return self.waited > EPOCHS_WITHOUT_GAIN
 
 
 def box_metric(evaluator: Evaluator) -> PieBoxMetric:

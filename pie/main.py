@@ -1,5 +1,6 @@
 """A training from its parameters to the end of its log."""
 
+import functools
 import os
 import shutil
 import signal
@@ -7,16 +8,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 STARTED = time.monotonic()  # before the imports that follow
 
 from pie.labels import objects_of  # noqa: E402
-from pie.models import detector_of  # noqa: E402
+from pie.models import network_of  # noqa: E402
 from pie.outputs import Outputs  # noqa: E402
 from pie.parameter_source import read_parameters  # noqa: E402
-from pie.parameters import Parameters, make_parameters  # noqa: E402
+from pie.parameters import make_parameters  # noqa: E402
 from pie.report import show  # noqa: E402
 from pie.storage import connect  # noqa: E402
 from pie.texts import PieError, say, warn  # noqa: E402
@@ -83,8 +85,8 @@ def _train(base: Path, arguments: list[str], started: list[Outputs]) -> None:
     if Path.cwd().resolve() != base.resolve():
         warn('other_folder', base=base, cwd=Path.cwd())
     parameters = make_parameters(read_parameters(arguments, base))
-    model = detector_of(parameters)
-    labels = objects_of(parameters.labels())
+    task, network = network_of(parameters)
+    labels = parameters.labels()
     outputs = Outputs.of(base, parameters.weights_stem)
     try:
         outputs.prepare()
@@ -92,22 +94,37 @@ def _train(base: Path, arguments: list[str], started: list[Outputs]) -> None:
     except OSError as error:
         raise PieError('not_writable', path=error.filename, reason=error.strerror) from error
     storage, url = connect(parameters.dataset_id)
-    # These take seconds to import; what is wrong with the parameters is said before.
-    from pie.dataset import prepare_detection
-    from pie.detection import train_detector
-
     weights = None
     if parameters.resume_path:
         weights = fetch_weights(storage, parameters.resume_path, parameters.weights_stem, run_dir / 'weights')
-    data = prepare_detection(storage, url, labels, base, run_dir, parameters.model_name)
-    _begin_log(outputs, parameters)
+    prepare = _prepare_detection if task == 'detection' else _prepare_pixels
+    train = prepare(storage, url, parameters, task, network, labels, base, run_dir)
+    TrainLog.start(outputs.log, parameters.training_id, task)
     started.append(outputs)
-    train_detector(parameters, labels, model, data, outputs, run_dir, weights)
+    train(outputs, run_dir, weights)
     shutil.rmtree(run_dir, ignore_errors=True)
 
 
-def _begin_log(outputs: Outputs, parameters: Parameters) -> None:
-    TrainLog.start(outputs.log, parameters.training_id, 'detection')
+# The imports of these take seconds; what is wrong with the parameters is said before.
+def _prepare_detection(storage, url, parameters, task, network, labels, base, run_dir) -> Callable[..., None]:
+    """Read the data; return what trains."""
+    from pie.dataset import prepare_detection
+    from pie.detection import train_detector
+
+    labels = objects_of(labels)
+    data = prepare_detection(storage, url, labels, base, run_dir, parameters.model_name)
+    return functools.partial(train_detector, parameters, labels, network, data)
+
+
+def _prepare_pixels(storage, url, parameters, task, network, labels, base, run_dir) -> Callable[..., None]:
+    """Read the data; return what trains."""
+    from pie.pixel_data import prepare_pixels
+    from pie.pixels import train_pixels
+
+    if len(labels) < 2:
+        raise PieError('needs_background', names=labels[0].name)
+    splits = prepare_pixels(storage, url, labels, base, run_dir, task, parameters.model_name)
+    return functools.partial(train_pixels, parameters, labels, network, splits)
 
 
 def _run_folder(base: Path) -> Path:

@@ -1,7 +1,8 @@
-"""Which detector of the zoo `model_name` means, in the spellings that users of the platform have."""
+"""Which network `model_name` means, and by that which task, in the spellings that users of the platform have."""
 
 import re
 
+from pie.networks import DEFAULTS, NETWORKS, NetworkKind
 from pie.parameters import Parameters
 from pie.texts import PieError, warn
 from tmi.errors import SettingError
@@ -14,8 +15,8 @@ SIZES = {'yolov5': 'yolov5_s', 'yolov6': 'yolov6_s', 'yolov7': 'yolov7_tiny', 'y
 SIZES.update({'rtmdet': 'rtmdet_s', 'ppyoloe': 'ppyoloe_plus_s'})
 # yolov5s, yolov8n, yoloxl: the size without a line before it.
 JOINED = re.compile(r'(yolov\d|yolox|rtmdet|ppyoloe)_?(tiny|nano|[nsmlx])')
-# Networks of the other tasks, so that the sentence says more than that they are unknown.
-OTHER_TASKS = ('linknet', 'unet', 'deeplab', 'dinknet', 'segformer', 'pspnet', 'hrnet', 'siam', 'snunet')
+# Networks of segmentation that users know from elsewhere; the fast one is trained in their place.
+SEGMENTERS = ('unet', 'deeplab', 'dinknet', 'segformer', 'pspnet', 'hrnet', 'fcn', 'segnet', 'bisenet', 'pidnet')
 
 
 def find_detector(model_name: str) -> ZooModel:
@@ -42,18 +43,28 @@ def find_detector(model_name: str) -> ZooModel:
     if replacement:
         warn('model_replaced', name=model_name, used=replacement)
         return find_model(replacement)
-    if any(word in wanted for word in OTHER_TASKS):
-        raise PieError('model_of_other_task', name=model_name) from unknown
     raise PieError('model_unknown', name=model_name, reason=unknown.sentence) from unknown
 
 
-def detector_of(parameters: Parameters) -> ZooModel:
-    """Return the detector that the parameters name.
+def network_of(parameters: Parameters) -> tuple[str, ZooModel | NetworkKind]:
+    """Return the task and the network that the parameters name.
 
     Raises:
         PieError: There is none, or `type` names another task.
     """
-    model = find_detector(parameters.model_name)
-    if parameters.task not in (None, 'detection'):
-        raise PieError('type_differs', type=parameters.type, task=parameters.task, model=parameters.model_name)
-    return model
+    task, network = _find(parameters.model_name)
+    if parameters.task not in (None, task):
+        raise PieError(
+            'type_differs', type=parameters.type, task=parameters.task, model=parameters.model_name, own=task
+        )
+    return task, network
+
+
+def _find(model_name: str) -> tuple[str, ZooModel | NetworkKind]:
+    wanted = re.sub(r'[\s-]+', '_', model_name.strip().lower())
+    network = NETWORKS.get(wanted)
+    if network is None and any(word in wanted for word in SEGMENTERS):
+        task = 'change' if wanted.startswith('siam') else 'segmentation'
+        network = NETWORKS[DEFAULTS[task]]
+        warn('model_replaced', name=model_name, used=network.name)
+    return (network.task, network) if network else ('detection', find_detector(model_name))

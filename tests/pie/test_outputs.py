@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from pie.epoch_hook import EPOCHS_WITHOUT_GAIN, Termination
 from pie.metrics import Boxes
 from pie.outputs import Outputs
 from pie.pictures import best_image, draw_boxes, write_picture
+from pie.termination import EPOCHS_WITHOUT_GAIN, Termination
 from pie.trainlog import TrainLog
 
 METRICS = {'P': 0.5, 'R': 0.25, 'F1_score': 1 / 3, 'mAP': 0.2}

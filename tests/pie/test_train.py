@@ -170,8 +170,8 @@ def refused(tmp_path, monkeypatch, capsys):
     [
         ('{', 'no JSON'),
         (parameters(epochs=-1), 'epochs: -1'),
-        (parameters(model_name='linknet34'), 'is no detector'),
-        (parameters(type=3), 'type is 3'),
+        (parameters(model_name='linknet99'), 'Unknown model_name'),
+        (parameters(type=3), 'type is 3 (change)'),
         (parameters(class_name='plane'), 'label has ship'),
         (parameters(label='oops'), 'label is no JSON list'),
     ],
