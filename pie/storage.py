@@ -251,7 +251,7 @@ def impatient_client(client: Any) -> Any:
     from botocore.config import Config
 
     wanted = {
-        'retries': {'max_attempts': 0},
+        'retries': {'total_max_attempts': 1},
         'connect_timeout': TIMEOUT,
         'read_timeout': TIMEOUT,
         'max_pool_connections': THREADS,

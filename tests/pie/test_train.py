@@ -237,6 +237,59 @@ def test_two_trainings(base, store):
     assert torch.load(weights, weights_only=True).keys() == state.keys()
 
 
+def scenes(folder, task):
+    """A data set of 12 and 4 pictures of 64 pixels, in which a bright square is a class, or what changed."""
+    generator = np.random.default_rng(0)
+    for part, count in (('train', 12), ('valid', 4)):
+        for index in range(count):
+            before = generator.integers(40, 90, (64, 64, 3)).astype(np.uint8)
+            after, label = before.copy(), np.zeros((64, 64), np.uint8)
+            x, y = (int(value) for value in generator.integers(4, 30, 2))
+            after[y : y + 25, x : x + 25] = (60, 200, 240)
+            label[y : y + 25, x : x + 25] = 255
+            pictures = {'labels': label, **({'A': before, 'B': after} if task == 'change' else {'images': after})}
+            for kind, picture in pictures.items():
+                (folder / part / kind).mkdir(parents=True, exist_ok=True)
+                cv2.imwrite(str(folder / part / kind / f'{index}.{"png" if kind == "labels" else "tif"}'), picture)
+
+
+@pytest.mark.slow
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    'task, model', [('segmentation', 'fpn_n'), ('segmentation', 'linknet34'), ('change', 'siam_fpn_n')]
+)
+def test_pixels(task, model, base, store):
+    """Both tasks learn a bright square, and write what the platform pushes; the weights begin a run of other classes."""
+    scenes(store / 'pie-engine-ai/devel/101/dataset/recognition' / model, task)
+    entries = [('background', 0, '0,0,0'), ('square', 255, '255,0,0'), ('sky', 9, '0,0,255')]
+
+    def content(count, **changes):
+        label = [dict(class_name=name, class_value=value, class_color=color) for name, value, color in entries[:count]]
+        names = ','.join(name for name, *_ in entries[:count])
+        common = dict(dataset_id=model, model_name=model, n_class=count, learning_rate=0, epochs=8)
+        return parameters(**{**common, 'label': json.dumps(label), 'class_name': names, **changes})
+
+    shown, status = finished(base, store, content(2))
+    assert status == 0, shown
+    log = log_of(base)
+    assert log['description']['IoU'] == 'IoU' and log['end_time'] and len(log['epochs']) == 8
+    assert log['best'].keys() == {'precision', 'recall', 'score', 'IoU'} and log['best']['IoU'] > 0.6
+    assert [row['class'] for row in log['epochs'][0]['train']] == ['all', 'background', 'square']
+    names = ['A', 'B', 'label', 'pred'] if task == 'change' else ['image', 'label', 'pred']
+    pictures = {path.stem: cv2.imread(str(path)) for path in (base / 'output/picture').iterdir()}
+    assert sorted(pictures) == sorted(names) and {picture.shape for picture in pictures.values()} == {(64, 64, 3)}
+    assert {tuple(color) for color in pictures['label'].reshape(-1, 3).tolist()} == {(0, 0, 0), (0, 0, 255)}  # BGR
+    assert {tuple(color) for color in pictures['pred'].reshape(-1, 3).tolist()} <= {(0, 0, 0), (0, 0, 255)}
+    folder = store / f'pie-engine-ai/runs/{model}'
+    folder.mkdir(parents=True)
+    (folder / f'{model}.th').write_bytes((base / f'output/files/{model}.th').read_bytes())
+    shown, status = finished(base, store, content(3, resume_path=f's3://pie-engine-ai/runs/{model}/', epochs=1))
+    assert status == 0, shown
+    loaded = re.search(r'(\d+) of (\d+) tensors loaded', shown)
+    assert int(loaded[2]) - int(loaded[1]) == 2  # weight and bias of the output
+    assert len(log_of(base)['epochs'][0]['valid']) == 4
+
+
 @pytest.mark.slow
 @pytest.mark.integration
 def test_two_processes(base, store):
