@@ -1,18 +1,19 @@
 """Which network `model_name` means, and by that which task, in the spellings that users of the platform have."""
 
+import difflib
 import re
 
 from pie.networks import DEFAULTS, NETWORKS, NetworkKind
 from pie.parameters import Parameters
 from pie.texts import PieError, warn
 from tmi.errors import SettingError
-from tmi.zoo.models import ZooModel, find_model
+from tmi.zoo.models import ZooModel, find_model, models
 
 # Networks of other packages that users know, and what is trained in their place.
 REPLACED = {'yolov3': 'yolov5_s', 'yolov4': 'yolov5_s', 'yolov4_tiny': 'yolov5_n', 'yolo': 'yolov5_s'}
 # A family without a size.
 SIZES = {'yolov5': 'yolov5_s', 'yolov6': 'yolov6_s', 'yolov7': 'yolov7_tiny', 'yolov8': 'yolov8_s', 'yolox': 'yolox_s'}
-SIZES.update({'rtmdet': 'rtmdet_s', 'ppyoloe': 'ppyoloe_plus_s'})
+SIZES.update({'rtmdet': 'rtmdet_s', 'ppyoloe': 'ppyoloe_plus_s', 'vidt': 'vidt_nano'})
 # yolov5s, yolov8n, yoloxl: the size without a line before it.
 JOINED = re.compile(r'(yolov\d|yolox|rtmdet|ppyoloe)_?(tiny|nano|[nsmlx])')
 # Networks of segmentation that users know from elsewhere; the fast one is trained in their place.
@@ -43,7 +44,9 @@ def find_detector(model_name: str) -> ZooModel:
     if replacement:
         warn('model_replaced', name=model_name, used=replacement)
         return find_model(replacement)
-    raise PieError('model_unknown', name=model_name, reason=unknown.sentence) from unknown
+    names = [*NETWORKS, *(model.name for model in models())]
+    near = difflib.get_close_matches(wanted, names, 4) or list(DEFAULTS.values())
+    raise PieError('model_unknown', name=model_name, near=', '.join(near)) from unknown
 
 
 def network_of(parameters: Parameters) -> tuple[str, ZooModel | NetworkKind]:

@@ -302,7 +302,7 @@ class PixelTraining:
                     nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
                     self.optimizer.step()
                     self.schedule.step()
-                total += float(loss) * len(values)
+                total += float(loss.detach()) * len(values)
                 found, truth = logits.argmax(dim=1).cpu().numpy(), values.cpu().numpy()
                 counts += count_pixels(found, truth, len(self.names))
                 if not learn:

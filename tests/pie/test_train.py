@@ -170,7 +170,7 @@ def refused(tmp_path, monkeypatch, capsys):
     [
         ('{', 'no JSON'),
         (parameters(epochs=-1), 'epochs: -1'),
-        (parameters(model_name='linknet99'), 'Unknown model_name'),
+        (parameters(model_name='linknet99'), 'There is no network linknet99; the nearest are linknet34'),
         (parameters(type=3), 'type is 3 (change)'),
         (parameters(class_name='plane'), 'label has ship'),
         (parameters(label='oops'), 'label is no JSON list'),
@@ -259,7 +259,7 @@ def scenes(folder, task):
     'task, model', [('segmentation', 'fpn_n'), ('segmentation', 'linknet34'), ('change', 'siam_fpn_n')]
 )
 def test_pixels(task, model, base, store):
-    """Both tasks learn a bright square, and write what the platform pushes; the weights begin a run of other classes."""
+    """Both learn a bright square and write what the platform pushes; the weights begin a run of other classes."""
     scenes(store / 'pie-engine-ai/devel/101/dataset/recognition' / model, task)
     entries = [('background', 0, '0,0,0'), ('square', 255, '255,0,0'), ('sky', 9, '0,0,255')]
 
