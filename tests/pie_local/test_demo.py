@@ -28,6 +28,8 @@ def package(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> P
     Image.new('RGB', (8, 8)).save(folder / 'pred.png')
     monkeypatch.setenv('PIE_LANG', 'en')
     monkeypatch.setenv('FAULT', 'none')
+    for task in tuple(DEMOS):
+        monkeypatch.delitem(DEMOS, task)
     monkeypatch.setitem(DEMOS, 'detection', Demo('mAP', 0.5, 4, 64, {'model_name': 'net', 'epochs': 2}))
     return folder
 
