@@ -18,7 +18,7 @@ DEFAULTS: dict[str, Any] = {
     'load_size': '256,256',
     'resume_path': '',
 }
-MODELS = {'detection': 'yolov8_n', 'segmentation': 'linknet34', 'change': 'siamese_fpn'}
+MODELS = {'detection': 'yolov8_n', 'segmentation': 'fpn_n', 'change': 'siam_fpn_n'}
 NUMBERS = ('auto_termination', 'batch_size', 'epochs', 'gpu_num', 'learning_rate')
 TEXTS = ('class_name', 'dataset_id', 'label', 'load_size', 'model_name', 'n_class', 'resume_path', 'training_id')
 KEYS = tuple(sorted((*NUMBERS, *TEXTS)))

@@ -28,9 +28,11 @@ def package(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> P
     Image.new('RGB', (8, 8)).save(folder / 'pred.png')
     monkeypatch.setenv('PIE_LANG', 'en')
     monkeypatch.setenv('FAULT', 'none')
-    for task in tuple(DEMOS):
+    for task in ('segmentation', 'change'):  # which the script does not train
         monkeypatch.delitem(DEMOS, task)
-    monkeypatch.setitem(DEMOS, 'detection', Demo('mAP', 0.5, 4, 64, {'model_name': 'net', 'epochs': 2}))
+    monkeypatch.setitem(
+        DEMOS, 'detection', Demo('mAP', 0.5, 'building', 'mAP', 4, 64, {'model_name': 'net', 'epochs': 2})
+    )
     return folder
 
 
@@ -48,7 +50,7 @@ def test_learned_too_little_or_not_to_be_pushed(package, tmp_path, capsys, monke
     assert 'detection: mAP 1.000 (at least 0.5), 1 violations' in shown.out
     assert 'the script ended with code 1' in shown.err
     monkeypatch.setenv('FAULT', 'none')
-    monkeypatch.setitem(DEMOS, 'detection', Demo('mAP', 1.5, 4, 64, {'model_name': 'net', 'epochs': 2}))
+    monkeypatch.setitem(DEMOS, 'detection', Demo('mAP', 1.5, 'all', 'mAP', 4, 64, {'model_name': 'net', 'epochs': 2}))
     assert demo('--out', tmp_path / 'out', '--package', package) == 1
     assert 'detection: mAP 1.000 (at least 1.5), 0 violations' in capsys.readouterr().out
 

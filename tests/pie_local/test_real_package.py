@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pie_local.data_set import read_data_set
-from pie_local.demo import PACKAGE, run_demo
+from pie_local.demo import DEMOS, PACKAGE, run_demo
 from pie_local.draw import draw_data_set
 from pie_local.judge import find_weights
 from pie_local.package import build_package
@@ -17,10 +17,11 @@ from pie_local.run import copy_package, run_training
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
-def test_the_demo_learns(tmp_path):
-    result = run_demo('detection', tmp_path)
+@pytest.mark.parametrize('task', DEMOS)
+def test_the_demo_learns(task, tmp_path):
+    result = run_demo(task, tmp_path)
     assert result.run.findings == [] and result.run.code == 0
-    assert result.value >= 0.5 and result.passed
+    assert result.value >= {'detection': 0.5, 'segmentation': 0.8, 'change': 0.7}[task] and result.passed
 
 
 def test_the_zip_trains_and_goes_on_with_other_classes(platform, tmp_path):
