@@ -5,9 +5,11 @@ its retries wait for minutes on a storage that is gone; so a client with the sam
 Each file is checked by its length and its MD5 and put in its place whole, so what a killed run has fetched counts.
 """
 
+import errno
 import hashlib
 import itertools
 import json
+import os
 import queue
 import re
 import threading
@@ -17,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mmyolo.utils.files import replacing
 from pie.texts import PieError, say
 
 THREADS = 16
@@ -32,6 +33,7 @@ MAX_NAME_BYTES = 255
 JOURNAL = 'fetched.jsonl'
 # Answers that no repetition changes.
 DENIED = ('AccessDenied', 'InvalidAccessKeyId', 'SignatureDoesNotMatch', 'ExpiredToken', 'InvalidToken', 'Forbidden')
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 ABSENT = ('NoSuchKey', 'NoSuchBucket', 'NotFound')
 
 
@@ -167,19 +169,26 @@ class Storage:
 
     def _fetch_one(self, one: StoredFile, place: Path, bucket: str) -> None:
         seen: set[str] = set()
+        place.parent.mkdir(parents=True, exist_ok=True)
+        temporary = place.with_name(f'.{os.getpid()}-{threading.get_ident()}.part')
 
         def attempt() -> None:
             answer = self.client.get_object(Bucket=bucket, Key=one.key)
             etag = str(answer.get('ETag') or '').strip('"')
             digest, length = hashlib.md5(usedforsecurity=False), 0
-            with replacing(place) as temporary, temporary.open('wb') as file:
-                while block := answer['Body'].read(CHUNK):
-                    digest.update(block)
-                    length += len(block)
-                    file.write(block)
+            # Not synced to the disk: a file that a power cut empties has another size than the journal says.
+            try:
+                with temporary.open('wb') as file:
+                    while block := answer['Body'].read(CHUNK):
+                        digest.update(block)
+                        length += len(block)
+                        file.write(block)
                 if length != int(answer.get('ContentLength', one.size)):
                     raise IncompleteError(f'{length} of {answer.get("ContentLength")} bytes')
                 self._check_digest(digest.hexdigest(), etag, answer, seen)
+                temporary.replace(place)
+            finally:
+                temporary.unlink(missing_ok=True)
 
         self._persist(attempt, f's3://{bucket}/{one.key}')
 
@@ -208,7 +217,7 @@ class Storage:
                 self.alive = time.monotonic()
                 return result
             except OSError as error:
-                if error.filename is not None:  # of the disk, not of the network
+                if error.filename is not None or error.errno in DISK_ERRORS:  # not of the network
                     raise
                 self._judge(error, url, attempt)
             except Exception as error:

@@ -1,5 +1,7 @@
 """Fetching from a storage that fails: what is repeated, what is final, what is kept."""
 
+import errno
+
 import pytest
 
 from pie import storage as module
@@ -125,11 +127,15 @@ def test_a_storage_that_is_away_for_a_while(tmp_path):
 
 
 def test_a_full_disk_is_no_fault_of_the_storage(tmp_path):
-    store, storage = opened({'d/a/b': b'1'})
+    store, storage = opened({'d/a/b': b'1', 'd/c': b'2'})
+    store.faults = [OSError(errno.ENOSPC, 'No space left on device')] * 2
+    files = storage.list('d/')
+    with pytest.raises(OSError, match='No space left'):
+        storage.fetch(files[1:], 'd/', tmp_path)
+    assert store.gets == ['d/c']  # once
     (tmp_path / 'a').write_text('a file where a folder is needed')
-    with pytest.raises(OSError):
-        storage.fetch(storage.list('d/'), 'd/', tmp_path)
-    assert len(store.gets) == 1
+    with pytest.raises(FileExistsError):
+        storage.fetch(files[:1], 'd/', tmp_path)
 
 
 @pytest.mark.parametrize('key', ['d/../../etc/x', 'd/..', 'd/a\\b', 'd/' + 'n' * 300, 'd/a\0b'])
