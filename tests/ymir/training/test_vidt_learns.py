@@ -21,3 +21,10 @@ def test_short_trainings_get_a_higher_rate_and_queries_at_noised_boxes():
     assert numbers(make('vidt_wo_neck_nano', **short).run) == (0, 0.001)
     published = Config.fromfile(find_model('vidt_nano').config)
     assert numbers(published) == (0, 0.0001)
+
+
+def test_the_warm_up_lasts_longer_than_an_epoch_of_few_images():
+    config = make('vidt_nano', samples_per_gpu=200, max_epochs=100)  # 200 steps, 2 in an epoch
+    assert config.run.param_scheduler[0]['end'] == config.recipe.warmup_iters == 20
+    config = make('vidt_nano', samples_per_gpu=1, max_epochs=100)
+    assert config.recipe.warmup_iters == 400  # the epoch of the config
