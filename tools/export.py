@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import mmyolo  # noqa: F401  stands in for mmcv._ext before mmdet is imported
+import mmyolo.datasets  # noqa: F401  imports mmdet's data sets without a word, and mmyolo stands in for mmcv._ext
 
 # isort: split
 import cv2
@@ -15,6 +15,9 @@ from mmyolo.tools.demo.inference import load_detector
 from mmyolo.tools.export import ExportOptions, check_export, export_onnx
 from mmyolo.tools.export.check import report_table
 from mmyolo.tools.export.dependencies import need
+from mmyolo.tools.export.detections import check_detections, export_detections
+from vidt.export import OUTPUTS, ExportedDetector
+from vidt.models.base import TokenDetector
 
 DEMO = Path(__file__).resolve().parents[1] / 'demo/demo.jpg'
 BACKENDS = {'onnxruntime': 'onnx', 'openvino': 'onnx', 'tensorrt8': 'tensorrt8', 'tensorrt7': 'tensorrt7'}
@@ -104,7 +107,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             need('onnxruntime')
         model = load_detector(args.config, args.checkpoint, device=args.device)
         path = args.out or args.work_dir / f'{Path(args.checkpoint).stem}.onnx'
-        export_onnx(model, path, options)
+        network = ExportedDetector(model) if isinstance(model, TokenDetector) else None
+        if network is None:
+            export_onnx(model, path, options)
+        else:  # there is nothing to suppress, and no plugin to do it
+            export_detections(network, path, options.image_size, OUTPUTS, options.batch_size, options.opset)
     except (ImportError, ValueError) as error:
         print(f'tools/export.py: {error}', file=sys.stderr)
         return 2
@@ -112,14 +119,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     describe(path)
     if args.no_check:
         return 0
-    if options.form.startswith('tensorrt'):
+    if network is None and options.form.startswith('tensorrt'):
         print('not compared with PyTorch: only TensorRT can run its plugins; the graph is well formed')
         return 0
     image = cv2.imread(args.image)
     if image is None:
         print(f'tools/export.py: {args.image} is not an image: give another one with --image', file=sys.stderr)
         return 2
-    report = check_export(model, path, options, [image])
+    if network is None:
+        report = check_export(model, path, options, [image])
+    else:
+        report = check_detections(
+            network, model.data_preprocessor, path, options.image_size, image, options.score_threshold
+        )
     console.print(report_table([report]))
     if not report.boxes:
         print(

@@ -96,7 +96,8 @@ def _complete_meta(model: nn.Module) -> None:
         dataset = dataset.dataset
     known = DATASETS.build(dict(dataset, lazy_init=True)).metainfo
     known = {key.lower(): value for key, value in known.items()}
-    num_classes = getattr(model, 'module', model).bbox_head.num_classes
+    detector = getattr(model, 'module', model)
+    num_classes = getattr(detector, 'bbox_head', detector).num_classes
     if len(model.dataset_meta['classes']) != num_classes and len(known.get('classes', ())) == num_classes:
         model.dataset_meta['classes'] = known['classes']
     for key, value in known.items():
