@@ -54,7 +54,8 @@ def write_schedulers(
             return (recipe.epochs - recipe.close_mosaic_epochs) * recipe.iters_per_epoch
         return round(epoch / epochs * recipe.epochs) * recipe.iters_per_epoch
 
-    written = [_in_steps(schedulers[0], 0, recipe.warmup_iters)]
+    # A warm-up of one step would begin and never end: mmengine keeps its first factor for the whole run.
+    written = [_in_steps(schedulers[0], 0, recipe.warmup_iters)] if recipe.warmup_iters > 1 else []
     for item in schedulers[1:]:
         follows = schedulers[0].get('by_epoch', True) and item.get('begin') == warmup_end
         begin = recipe.warmup_iters if follows else max(place(item.get('begin'), 0), recipe.warmup_iters)

@@ -39,7 +39,7 @@ STEP = TRANSFORM._replace(modules=(*TRANSFORM.modules, 'vidt.datasets'))
 # queries that begin at noised boxes of the objects make a better model in the same time. The public form has neither.
 FEW_STEPS_LR = 0.001
 DENOISING_GROUPS = 5
-WARMUP_MIN_STEPS = 100  # an epoch of few images is one step; with so short a warm-up a run learned nothing
+WARMUP_MIN_STEPS = 100  # an epoch of few images is one step
 SIDE_STEP = 16  # sides of the input are multiples of it
 # Transform -> its lengths that follow the short side of the input.
 SHORT_SIDES = {'ViDTResize': ('sizes',), 'ViDTRandomSizeCrop': ('min_size', 'max_size', 'sizes')}
