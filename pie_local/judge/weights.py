@@ -1,6 +1,8 @@
 """Judges `output/files/MODEL.th`: the platform loads it as the pre-trained model of another training."""
 
 import filecmp
+import pickle
+import zipfile
 from pathlib import Path
 
 from ..texts import say
@@ -46,9 +48,12 @@ def _load(path: Path, file: str) -> list[Finding]:
 
     try:
         state = torch.load(path, map_location='cpu', weights_only=True)
+    except OSError:
+        return [Finding(file, '', say('judge.weights_do_not_open'))]
     except Exception as error:  # noqa: BLE001 - whatever a damaged file makes torch raise
-        cause = ' '.join(str(error).split())[:200] or type(error).__name__
-        return [Finding(file, '', say('judge.weights_do_not_load', cause=cause))]
+        # What torch says is left out: it advises to load with weights_only=False, which would run code of the file.
+        whole = isinstance(error, pickle.UnpicklingError) and zipfile.is_zipfile(path)
+        return [Finding(file, '', say('judge.weights_hold_objects' if whole else 'judge.weights_do_not_load'))]
     if not isinstance(state, dict) or not state:
         return [
             Finding(

@@ -198,10 +198,18 @@ def test_faults_of_weights(output, weights, tmp_path):
     file = output / 'files/net.th'
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
-    assert [one[:60] for one in sentences(output)] == ['files/net.th: torch.load(weights_only=True) cannot read it: ']
+    cut_off = [finding.sentence() for finding in check_output(output, EXPECTED)]
+    assert [one.en[:43] for one in cut_off] == ['files/net.th: cannot be loaded: it is cut o']
+    assert [one.zh[:18] for one in cut_off] == ['files/net.th: 无法加载']
+    file.write_bytes(b'')
+    assert [finding.sentence() for finding in check_output(output, EXPECTED)] == cut_off
+    file.unlink()
+    file.mkdir()
+    assert sentences(output)[0].startswith('files/net.th: cannot be opened; it must be a file')
+    file.rmdir()
 
     for content, words in (
-        ({'path': tmp_path}, 'cannot read it'),
+        ({'path': tmp_path}, 'files/net.th: holds Python objects besides tensors'),
         ([1, 2], 'it holds list of 2; allowed is a state_dict'),
         ({'epoch': 3}, 'epoch: it holds int; allowed is a state_dict'),
         ({'a': torch.tensor([1.0, math.inf])}, 'the tensor a holds values that are no numbers'),
@@ -209,6 +217,7 @@ def test_faults_of_weights(output, weights, tmp_path):
         torch.save(content, file)
         found = sentences(output)
         assert len(found) == 1 and words in found[0], found
+        assert 'weights_only' not in found[0] and len(found[0]) < 200
     file.write_bytes(whole)
     (output / 'net.th').write_bytes(whole[:-1])
     assert sentences(output)[0].startswith('net.th: it differs from output/files/net.th')

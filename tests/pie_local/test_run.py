@@ -83,7 +83,7 @@ def test_the_file_of_the_document_is_handed_over_byte_for_byte(start, tmp_path):
             'files',
             4,
             [
-                'files/net.th: torch.load(weights_only=True) cannot read it',
+                'files/net.th: cannot be loaded: it is cut off',
                 'picture/pred.png: was not written again since epoch 1',
                 'trainlog.json: not JSON',
                 'picture/pred.png: was not written again since epoch 2',
