@@ -45,7 +45,7 @@ class Expected:
     """What is known of the training whose output is judged; what is not known is not judged.
 
     Attributes:
-        task: 'detection', 'segmentation' or 'change'; '': found out by the metrics and pictures.
+        task: 'detection', 'segmentation' or 'change'; '': found out by the metrics and pictures, if they tell it.
         training_id: Of the parameters.
         model_name: Of the parameters.
         classes: Of the parameter `label`, in its order.

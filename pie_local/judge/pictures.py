@@ -24,7 +24,7 @@ def judge_pictures(output: Path, expected: Expected, task: str) -> list[Finding]
     Args:
         output: The folder.
         expected: What is known of the training.
-        task: 'detection', 'segmentation' or 'change'.
+        task: 'detection', 'segmentation' or 'change'; '': not known, so that no picture is missing.
     """
     return list(_findings(output, expected, task))
 
@@ -32,8 +32,10 @@ def judge_pictures(output: Path, expected: Expected, task: str) -> list[Finding]
 def _findings(output: Path, expected: Expected, task: str) -> Iterator[Finding]:
     sizes: dict[str, tuple[int, int]] = {}
     colours = {known.colour for known in expected.classes}
-    for name in PICTURES[task]:
+    for name in PICTURES[task] if task else dict.fromkeys(name for names in PICTURES.values() for name in names):
         file, path = f'picture/{name}', output / 'picture' / name
+        if not task and not path.exists():
+            continue
         if not path.is_file():
             yield Finding(file, '', say('judge.missing'))
             continue
@@ -48,7 +50,7 @@ def _findings(output: Path, expected: Expected, task: str) -> Iterator[Finding]:
             yield Finding(file, '', say('judge.unreadable_picture', cause=error))
             continue
         sizes[name] = (pixels.shape[1], pixels.shape[0])
-        if task != 'detection' and name in IN_CLASS_COLOURS and colours:
+        if task in ('segmentation', 'change') and name in IN_CLASS_COLOURS and colours:
             odd = next((colour for colour in _colours_of(pixels) if colour not in colours), None)
             if odd is not None:
                 allowed = ', '.join(str(colour) for colour in sorted(colours))

@@ -17,6 +17,8 @@ FILE = 'trainlog.json'
 KEYS = ('training_id', 'create_time', 'description', 'epochs', 'best', 'end_time')
 PIXEL_METRICS = ('precision', 'recall', 'score', 'IoU', 'loss')
 BOX_METRICS = ('P', 'R', 'F1_score', 'mAP')
+ONLY_BOXES = ('mAP', 'F1_score')  # what tells the task
+ONLY_PIXELS = ('IoU', 'precision', 'score')
 TOLERANCE = 2e-6  # the identities hold in the document's own example to 4e-7
 AHEAD = 2  # epochs that the log may be ahead of a line: the next one may end while the line is on its way
 
@@ -62,13 +64,15 @@ def judge_log(output: Path, expected: Expected) -> tuple[list[Finding], dict[str
 
 
 def task_of(log: dict[str, Any]) -> str:
-    """Return 'detection' for a log with metrics of boxes, else 'segmentation'.
+    """Return 'detection' for a log with metrics of boxes, 'segmentation' for one with those of pixels, else ''.
 
     Args:
         log: A log, whatever it holds.
     """
-    description = log.get('description')
-    return 'detection' if isinstance(description, dict) and {'mAP', 'F1_score'} & set(description) else 'segmentation'
+    named = {metric for key in ('description', 'best') if isinstance(log.get(key), dict) for metric in log[key]}
+    if named & set(ONLY_BOXES):
+        return 'detection'
+    return 'segmentation' if named & set(ONLY_PIXELS) else ''
 
 
 def _findings(log: dict[str, Any], expected: Expected) -> Iterator[Finding]:
@@ -159,14 +163,14 @@ def _rows(
     if task == 'detection':
         wanted = [name for name in wanted if name != 'background']
     only_all = task == 'detection' and len(names) == 1  # as the document's script for detection writes it
-    if wanted and not only_all and names[1:] != wanted:
+    if task and wanted and not only_all and names[1:] != wanted:
         yield Finding(FILE, place, say('judge.row_order', found=', '.join(names[1:]) or '-', wanted=', '.join(wanted)))
     good = True
     for index, row in enumerate(rows):
         for found in _values(row['values'], f'{place}[{index}].values', index == 0, task, description):
             good = False
             yield found
-    if good and len(rows) > 1:
+    if task and good and len(rows) > 1:
         yield from _means(rows, place, task)
 
 
@@ -185,6 +189,8 @@ def _values(
         elif not metric.lower().endswith('loss') and not 0 <= value <= 1:
             bad.add(metric)
             yield Finding(FILE, f'{place}.{metric}', say('judge.metric_range', found=value))
+    if not task:
+        return  # which metrics there must be is not known
     wanted = BOX_METRICS if task == 'detection' else PIXEL_METRICS
     wanted = tuple(metric for metric in wanted if metric != 'loss' or is_all)
     for metric in wanted:

@@ -231,6 +231,25 @@ def test_faults_of_weights(output, weights, tmp_path):
     assert sentences(output)[0].startswith('files/: no weights')
 
 
+def test_a_task_that_is_not_known_is_named_once_and_not_guessed(output):
+    for name in ('image.png', 'label.png'):
+        (output / 'picture' / name).unlink()
+    unknown = 'trainlog.json: does not tell the task, so that neither the metrics nor which pictures'
+    (output / 'trainlog.json').write_text('{"training_id": ', encoding='utf-8')
+    found = sentences(output, Expected())
+    assert [one[: len(unknown)] for one in found[1:]] == [unknown] and found[0].startswith('trainlog.json: not JSON')
+    (output / 'picture/pred.png').write_bytes(b'no picture')
+    assert sentences(output, Expected())[2].startswith('picture/pred.png: not a readable PNG')
+    log = right_log()
+    log['epochs'] = [{'epoch': '1', 'train': [{'class': 'all', 'values': {'accuracy': 0.5}}] * 2, 'valid': []}]
+    log.update(description={'accuracy': '精度'}, best={'accuracy': 0.5})
+    (output / 'trainlog.json').write_text(json.dumps(log), encoding='utf-8')
+    (output / 'picture/pred.png').unlink()
+    found = sentences(output, Expected(classes=CLASSES))
+    assert found[0].startswith('trainlog.json epochs[0].valid: the first row is of class -')
+    assert [one[: len(unknown)] for one in found[1:]] == [unknown]
+
+
 def test_faults_of_pictures(output):
     picture = output / 'picture/pred.png'
     whole = picture.read_bytes()
