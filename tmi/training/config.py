@@ -8,7 +8,6 @@ nothing of a platform and loads anywhere, in public mmyolo too.
 import copy
 import logging
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from tmi.training.data import TrainingData
 from tmi.training.examination import MAX_IMAGES
 from tmi.training.fused_optimizer import use_fused_optimizer
 from tmi.training.loader_workers import NICENESS, first_workers
-from tmi.training.options import apply_options, read_options
+from tmi.training.options import UserOptions, apply_options, read_options
 from tmi.training.precision import resolve_precision, set_precision
 from tmi.zoo.models import ZooModel
 
@@ -198,7 +197,7 @@ def modify_mmengine_config(cfg: Config, task: TrainingTask) -> TrainingConfig:
     size = resolve_size(params.img_size, own, family.input_multiple(base.model))
     precision = resolve_precision(params.precision, task.device)
     options = read_options(params)
-    recipe = _recipe(task, family.read_schedule(base, task.pretrained), options.config)
+    recipe = _recipe(task, family.read_schedule(base, task.pretrained), options)
     family.set_classes(base.model, len(task.class_names))
     family.set_loss_weights(base, len(task.class_names), size)
     _drop_absent_weights(base.model)
@@ -229,7 +228,7 @@ def modify_mmengine_config(cfg: Config, task: TrainingTask) -> TrainingConfig:
     return TrainingConfig(run, _package_config(complete, family, task), recipe, size, precision)
 
 
-def _recipe(task: TrainingTask, base: BaseRecipe, options: Mapping[str, Any]) -> Recipe:
+def _recipe(task: TrainingTask, base: BaseRecipe, options: UserOptions) -> Recipe:
     """Return the numbers of the run; what the user sets stays, and an option for the optimizer means the config's."""
     params = task.params
     batch_size, reason = params.samples_per_gpu, ''
@@ -241,7 +240,7 @@ def _recipe(task: TrainingTask, base: BaseRecipe, options: Mapping[str, Any]) ->
         else:
             batch_size = choose_batch_size(task.data.num_train, task.num_processes, params.max_epochs)
     optimizer = task.optimizer
-    if any(key.startswith('optim_wrapper.optimizer') for key in options):
+    if any(key.startswith('optim_wrapper.optimizer') for key in options.config):
         optimizer = base.optimizer
     recipe = make_recipe(
         task.data.num_train,
@@ -253,6 +252,8 @@ def _recipe(task: TrainingTask, base: BaseRecipe, options: Mapping[str, Any]) ->
         optimizer,
         None if params.val_interval == AUTO else params.val_interval,
     )
+    if options.min_lr is not None:
+        recipe = replace(recipe, lr_factor=options.min_lr / recipe.lr)
     if params.samples_per_gpu == AUTO:
         reason = reason or f'chosen for {recipe.total_iters} steps'
         recipe = replace(recipe, reasons={**recipe.reasons, 'images a step': reason})

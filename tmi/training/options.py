@@ -6,6 +6,7 @@ named is executed. So an option may name registered classes only, and folders be
 
 import argparse
 import difflib
+import logging
 import math
 import os
 import re
@@ -21,10 +22,12 @@ from mmyolo.utils import cfg_options
 from mmyolo.utils.registered_types import NMS_TYPES
 from tmi.checkpoint_io import load_checkpoint
 from tmi.errors import ModelError, SettingError, TaskError, settings_file
-from tmi.families.vidt_arguments import ArgumentError, read_arguments
+from tmi.families.vidt_arguments import ALLOWED, ArgumentError, Arguments, read_arguments
 from tmi.settings import TrainingSettings
 from tmi.training.option_types import KINDS, may_be_named
 from tmi.zoo.models import find_model
+
+logger = logging.getLogger('tmi')
 
 # Parts of keys that import, execute, or read and write by other means than files.
 FORBIDDEN_PARTS = frozenset(
@@ -107,6 +110,8 @@ class UserOptions:
         work_dir: What `--work-dir` says, '' if it is not there.
         text: Both options as the user wrote them, '' if there are none.
         argument_keys: Keys of `config` that come from `args_options`.
+        min_lr: Rate at the end of the training; None for that of the recipe.
+        notes: Sentences about what has no effect, which `check_options` logs.
     """
 
     config: dict[str, Any]
@@ -114,6 +119,8 @@ class UserOptions:
     work_dir: str
     text: str
     argument_keys: frozenset[str] = frozenset()
+    min_lr: float | None = None
+    notes: tuple[str, ...] = ()
 
     def source_of(self, key: str) -> str:
         """Return the setting from which an option comes."""
@@ -152,25 +159,33 @@ def read_options(params: TrainingSettings) -> UserOptions:
         found, unknown = parser.parse_known_args(_split('args_options', params.args_options))
     except argparse.ArgumentError as error:
         raise bad_option('args_options', params.args_options, f'{error}; allowed are {ARGUMENTS}.') from error
-    public, unknown = _read_public_arguments(params, unknown)
-    if unknown:
-        raise bad_option('args_options', unknown[0], f'no argument that a task may have; allowed are {ARGUMENTS}.')
+    public = _read_public_arguments(params, unknown)
+    if public.others:
+        allowed = f'{ARGUMENTS}, and of the public ViDT code {ALLOWED}' if _is_vidt(params) else ARGUMENTS
+        raise bad_option('args_options', public.others[0], f'no argument that a task may have; allowed are {allowed}.')
     arguments = ['--amp'] if found.amp else []
     if found.resume is not None:
         arguments.append('--resume' if found.resume == 'auto' else f'--resume={found.resume}')
     among_arguments = _parse_words('args_options', found.cfg_options)
-    config = {**public, **parse_cfg_options(params.cfg_options), **among_arguments}
+    in_arguments = {**public.config, **among_arguments}
+    config = {**parse_cfg_options(params.cfg_options), **in_arguments}
     given = (('cfg_options', params.cfg_options), ('args_options', params.args_options))
     text = ', '.join(f'{key}: {value}' for key, value in given if value.strip())
-    return UserOptions(config, arguments, found.work_dir, text, frozenset({*among_arguments, *public}))
+    return UserOptions(
+        config, arguments, found.work_dir, text, frozenset(in_arguments), public.min_lr, tuple(public.notes)
+    )
 
 
-def _read_public_arguments(params: TrainingSettings, words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
-    """Read what the public code of the model's kind takes as arguments; returns options and the other words."""
-    if not words or find_model(params.model_name).config.parent.name != VIDT:
-        return {}, list(words)
+def _is_vidt(params: TrainingSettings) -> bool:
+    return find_model(params.model_name).config.parent.name == VIDT
+
+
+def _read_public_arguments(params: TrainingSettings, words: Sequence[str]) -> Arguments:
+    """Read what the public code of the model's kind takes as arguments."""
+    if not words or not _is_vidt(params):
+        return Arguments({}, None, [], list(words))
     try:
-        return read_arguments(words)
+        return read_arguments(words, Config.fromfile(find_model(params.model_name).config).model)
     except ArgumentError as error:
         raise bad_option('args_options', params.args_options, f'{error}.') from error
 
@@ -217,6 +232,8 @@ def check_options(options: UserOptions, out_dir: Path, models_dir: Path) -> None
     Raises:
         TaskError: 300001 naming key, value and what is allowed; 300004 for a checkpoint that cannot be used.
     """
+    for note in options.notes:
+        logger.warning('args_options: %s', note)
     if options.work_dir and os.path.realpath(options.work_dir) != os.path.realpath(models_dir):
         raise bad_option(
             'args_options',

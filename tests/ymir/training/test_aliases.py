@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from tmi.errors import TaskError
-from tmi.training.options import apply_options, read_options
+from tmi.training.options import apply_options, check_options, read_options
 from tmi.zoo.models import find_model
 from ymir.errors import code_of
 from ymir.params import InferParams, TrainingParams, load_params
@@ -82,15 +82,16 @@ def test_a_bad_value_is_an_error():
         load_params(TrainingParams, {**NAMES, 'batch_size': 'many'})
 
 
-def options_of(text, model_name='vidt_nano'):
-    return read_options(load_params(TrainingParams, {**NAMES, 'model_name': model_name, 'args_options': text}))
+def options_of(text, model_name='vidt_nano', cfg_options=''):
+    settings = {**NAMES, 'model_name': model_name, 'args_options': text, 'cfg_options': cfg_options}
+    return read_options(load_params(TrainingParams, settings))
 
 
 def test_arguments_of_its_code_become_options():
     """As the first published version of the executor passed them, and those of ViDT+."""
     found = options_of('--method vidt --min-lr 1e-7 --aux_loss True --with_box_refine=True --amp --resume')
     assert found.arguments == ['--amp', '--resume']
-    assert found.config == {'param_scheduler.1.eta_min': 1e-7, 'model.aux_loss': True, 'model.box_refine': True}
+    assert found.config == {'model.aux_loss': True, 'model.box_refine': True} and found.min_lr == 1e-7
     assert {found.source_of(key) for key in found.config} == {'args_options'}
     found = options_of('--epff true --det_token_num 300 --cfg-options model.epff=False --iou_aware False')
     assert found.config == {'model.epff': False, 'model.backbone.num_det_tokens': 300, 'model.iou_aware': False}
@@ -107,7 +108,8 @@ def test_arguments_of_its_code_become_options():
         ('--lr', '--lr has no value', 'vidt_nano'),
         ('--lr --amp', '--lr has no value', 'vidt_nano'),
         ('--method vidt_wo_neck', 'model_name chooses the form', 'vidt_nano'),
-        ('--masks', "'--masks'", 'vidt_nano'),
+        ('--lr_drop 100', "'--lr_drop'.*--cfg-options.*--lr, .*--min-lr.*--masks", 'vidt_nano'),
+        ('--min-lr nan', 'allowed is a number from 0 to 10', 'vidt_nano'),
         ('--lr 1e-4; rm -rf /', "';'|'rm'|number", 'vidt_nano'),
         ('--aux_loss True', "'--aux_loss'", 'yolov8_n'),
     ],
@@ -116,3 +118,29 @@ def test_arguments_that_are_rejected(text, words, model_name):
     with pytest.raises(TaskError, match=words) as caught:
         options_of(text, model_name)
     assert code_of(caught.value) == 300001
+
+
+def test_arguments_of_its_code_count_before_cfg_options():
+    found = options_of('--det_token_num 50', cfg_options='model.backbone.num_det_tokens=20 model.epff=True')
+    assert found.config == {'model.backbone.num_det_tokens': 50, 'model.epff': True}
+    assert found.source_of('model.backbone.num_det_tokens') == 'args_options'
+    assert found.source_of('model.epff') == 'cfg_options'
+
+
+def test_arguments_of_parts_that_a_model_lacks_are_told_and_left_out(tmp_path, caplog):
+    text = '--aux_loss True --with_box_refine True --dec_layers 4 --epff False --iou_aware True --det_token_num 50'
+    found = options_of(text, 'vidt_wo_neck_nano')
+    assert found.config == {'model.backbone.num_det_tokens': 50}
+    check_options(found, tmp_path, tmp_path)
+    (record,) = caplog.records
+    assert '--aux_loss, --with_box_refine, --dec_layers, --epff, --iou_aware' in record.message
+    assert 'no such parts' in record.message and record.levelname == 'WARNING'
+
+
+def test_arguments_that_need_masks_are_told_and_left_out(tmp_path, caplog):
+    found = options_of('--token_label True --with_vector --masks --lr 0.001')
+    assert found.config == {'optim_wrapper.optimizer.lr': 0.001}
+    check_options(found, tmp_path, tmp_path)
+    assert [record.message.split()[1] for record in caplog.records] == ['--token_label', '--with_vector', '--masks']
+    assert all('needs masks' in record.message for record in caplog.records)
+    assert not options_of('--token_label False').notes
