@@ -9,12 +9,10 @@ from typing import Any
 from mmengine.config import Config
 
 from mmyolo.utils.literal_config import ConfigContentError
-from tmi.checkpoint_io import class_names_of
 from tmi.paths import CONFIG_ROOT
 from vidt.checkpoint import describe, from_public
-from vidt.coco import CLASS_NAMES, has_coco_outputs, select_coco_classes
+from vidt.coco import CLASS_NAMES, is_coco, select_coco_classes
 
-COCO = 'coco'  # what public files call the data set
 SCOPE = 'mmdet'  # of the registry that knows the models
 BASES = {
     'ViDT': CONFIG_ROOT / 'vidt/vidt_nano_8xb2-50e_coco.py',
@@ -25,8 +23,7 @@ BASES = {
 def read_checkpoint(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """Return a checkpoint in the names and classes of this package; see `Family.read_checkpoint`."""
     state = from_public(checkpoint['state_dict'])
-    data = getattr(checkpoint.get('args'), 'dataset_file', COCO)
-    if data == COCO and class_names_of(checkpoint) is None and has_coco_outputs(state):
+    if is_coco(checkpoint, state):
         return {**checkpoint, 'state_dict': select_coco_classes(state), 'meta': {'class_names': list(CLASS_NAMES)}}
     return {**checkpoint, 'state_dict': state}
 
