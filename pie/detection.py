@@ -1,6 +1,7 @@
 """Training a detector: parameters of the platform become settings of the core, which trains in another process."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mmengine.config import Config
@@ -19,7 +20,7 @@ from tmi.recipe import FEW_STEPS_OPTIMIZER
 from tmi.settings import TrainingSettings
 from tmi.training.config import PlatformHooks, TrainingTask, config_text, modify_mmengine_config
 from tmi.training.image_cache import shared_image_cache
-from tmi.training.initial_weights import prepare_initial_weights
+from tmi.training.initial_weights import prepare_initial_weights, read_structure
 from tmi.training.launch import training_command
 from tmi.zoo.models import ZooModel
 from tmi.zoo.weights import InitialWeights, choose_training_weights
@@ -56,7 +57,9 @@ def train_detector(
     start = choose_training_weights([], model.stem)
     if weights is not None:
         start = InitialWeights(weights, 'package', str(weights))
-    training = modify_mmengine_config(Config.fromfile(model.config), task)
+    config = Config.fromfile(model.config)
+    task = replace(task, structure=read_structure(start.checkpoint, config, {}))
+    training = modify_mmengine_config(config, task)
     run = training.run
     run.val_evaluator = {'type': 'PieBoxMetric', 'ann_file': str(data.training.val_file)}
     run.test_evaluator = dict(run.val_evaluator)

@@ -147,7 +147,7 @@ class Fitted(NamedTuple):
 
 
 def fit(state: Mapping[str, Tensor], initial: Mapping[str, Tensor]) -> Fitted:
-    """Fit weights to a model with another number of detection tokens, or with its maps in another order.
+    """Fit weights to a model with other detection tokens, its maps in another order, or a head for each level.
 
     What has another shape for other reasons (classes, widths) is left as it is.
 
@@ -171,6 +171,11 @@ def fit(state: Mapping[str, Tensor], initial: Mapping[str, Tensor]) -> Fitted:
             rows = out[key].unflatten(0, (HEADS, LEVELS, -1))
             out[key] = rows.flip(1).flatten(0, 2)
         notes.append('the attention of the decoder is taken over with its maps in the opposite order, as EPFF has them')
+    if not _is_refined(state):
+        levels = [key for key in initial if _level(key) and key not in state and _first_level(key) in state]
+        out.update((key, state[_first_level(key)]) for key in levels)
+        if levels:
+            notes.append('the heads that all levels of the file share are the first weights of the heads of each level')
     return Fitted(out, notes)
 
 
@@ -189,6 +194,11 @@ def _level(key: str) -> int:
     """Return the level of a head, 0 for what is none."""
     head = LEVEL_HEADS.match(key)
     return int(head[2]) if head else 0
+
+
+def _first_level(key: str) -> str:
+    """Return the name of the same weights in the head of the first level."""
+    return LEVEL_HEADS.sub(r'\1.0.', key)
 
 
 def _is_shared(key: str, refined: bool) -> bool:

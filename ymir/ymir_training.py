@@ -29,8 +29,8 @@ from tmi.devices import cpu_processes, find_device, select_devices
 from tmi.paths import PROJECT_ROOT
 from tmi.training.config import PlatformHooks, TrainingConfig, TrainingTask, config_text, modify_mmengine_config
 from tmi.training.image_cache import shared_image_cache
-from tmi.training.initial_weights import prepare_initial_weights
-from tmi.training.launch import find_resumption, read_kept, training_command
+from tmi.training.initial_weights import prepare_initial_weights, read_structure
+from tmi.training.launch import find_resumption, first_checkpoint, read_kept, training_command
 from tmi.training.options import UserOptions, check_options, read_options
 from tmi.training.task_file import write_task
 from tmi.zoo.models import find_model
@@ -86,6 +86,9 @@ def main() -> None:
             weights = choose_training_weights(
                 params.pretrained_model_params, model.stem, params.pretrained == 'auto', env.input.models_dir
             )
+        config = Config.fromfile(model.config)
+        first = weights.checkpoint if weights else first_checkpoint(arguments, options, Path(env.output.models_dir))
+        structure = read_structure(first, config, options)
     task = TrainingTask(
         params=params,
         model=model,
@@ -96,6 +99,7 @@ def main() -> None:
         tensorboard_dir=Path(env.output.tensorboard_dir),
         pretrained=bool(weights.is_detector if weights else 'load_from' in options or params.pretrained_model_params),
         **(read_kept(arguments, options, Path(env.output.models_dir))._asdict() if resuming else {}),
+        structure=structure,
         hooks=HOOKS,
         file=task_dir / TASK_FILE,
         started=task_started(),
@@ -105,7 +109,7 @@ def main() -> None:
         remove_temporary_files(task.models_dir)
         if task.deadline:
             write_task(task.file, task)
-        training = modify_mmengine_config(Config.fromfile(model.config), task)
+        training = modify_mmengine_config(config, task)
         training.run.resume = bool(options.get('resume')) and resuming
         if weights and weights.checkpoint:
             target = task_dir / 'initial_weights.pth'

@@ -104,6 +104,17 @@ def test_decoder_layers_of_a_file_with_another_number():
         torch.testing.assert_close(outputs[name], level[name], rtol=1e-4, atol=1e-5)
 
 
+def test_a_shared_head_becomes_the_head_of_each_level():
+    shared, own = detector(box_refine=False), detector(seed=1)
+    state, notes = fit(from_public(to_public(shared.state_dict())), own.state_dict())
+    own.load_state_dict(state)
+    for head in own.class_embed:
+        assert torch.equal(head.weight, shared.class_embed[0].weight)
+    for head in own.bbox_embed:
+        assert torch.equal(head.layers[2].weight, shared.bbox_embed[0].layers[2].weight)
+    assert len(notes) == 1 and 'share' in notes[0]
+
+
 def swin_of_imagenet(model):
     """A classifier's file, which has no detection tokens, and parts of its own."""
     state = {

@@ -18,7 +18,8 @@ from vidt.coco import NUMBERS
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration]
 CLASSES = ['one', 'two']
-SMALL = 'model.num_decoder_layers=2 model.backbone.num_det_tokens=20'
+TOKENS = 'model.backbone.num_det_tokens=20'
+SMALL = f'model.num_decoder_layers=2 {TOKENS}'
 SETTINGS = {'model_name': 'vidt_nano', 'cfg_options': SMALL, 'img_size': '96,64', 'max_keep_checkpoints': 2}
 
 
@@ -57,8 +58,9 @@ def test_training(trained):
 def test_a_training_goes_on(trained):
     task, _, folder = trained
     assert resumable_epoch(task) == 3
+    edits = {'max_epochs': 4, 'args_options': '--resume', 'cfg_options': TOKENS}  # the file tells the layers
     config = yaml.safe_load((task.in_dir / 'config.yaml').read_text())
-    (task.in_dir / 'config.yaml').write_text(yaml.safe_dump({**config, 'max_epochs': 4, 'args_options': '--resume'}))
+    (task.in_dir / 'config.yaml').write_text(yaml.safe_dump({**config, **edits}))
     done = run_start(task, folder)
     assert done.returncode == 0, done.stdout
     assert load_checkpoint(stage_files(task, 'last')[0])['meta']['epoch'] == 4
@@ -105,7 +107,7 @@ def test_a_public_file_infers_and_is_fine_tuned(images, tmp_path, monkeypatch):
         tmp_path,
         num_train=4,
         num_val=4,
-        **{**SETTINGS, 'max_epochs': 1, 'learning_rate': 1e-9},
+        **{**SETTINGS, 'max_epochs': 1, 'learning_rate': 1e-9, 'cfg_options': TOKENS},
         pretrained_model_params=[str(file)],
     )
     config = yaml.safe_load((task.in_dir / 'config.yaml').read_text())
@@ -118,6 +120,7 @@ def test_a_public_file_infers_and_is_fine_tuned(images, tmp_path, monkeypatch):
     state = load_checkpoint(stage_files(task)[0])['state_dict']
     dog = NUMBERS[COCO_NAMES.index('dog')]
     torch.testing.assert_close(state['class_embed.2.weight'][0], model.class_embed[2].weight[dog], atol=1e-5, rtol=0)
+    assert 'class_embed.3.weight' not in state  # as in the file, not in the config
     assert 'mapped class by class (dog)' in done.stdout and 'tensors loaded' in done.stdout
 
 

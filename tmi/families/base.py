@@ -264,6 +264,8 @@ class Family(ABC):
     """Names of weights in which rows of no class stand behind those of the classes; elsewhere before them."""
     metric_prefix: ClassVar[str] = 'coco/bbox_'
     """What the names of the evaluator's metrics begin with; `mAP` behind it is the main one."""
+    structure_keys: ClassVar[Sequence[str]] = ()
+    """Keys of the config of a model that a training takes from its initial weights, as `config_of` tells them."""
     configs: ClassVar[Mapping[str, Path]] = {}
     """Model names of a family from outside, in lower case with `_`, to config files; the others stand in configs/."""
 

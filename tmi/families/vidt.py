@@ -51,6 +51,7 @@ class ViDTFamily(Family):
     # The first imports mmdet's data sets without a word, and stands in for mmcv._ext before mmdet is imported.
     modules = ('mmyolo.datasets', 'vidt')
     class_count_paths = (('num_classes',), ('criterion', 'num_classes'))
+    structure_keys = ('num_decoder_layers', 'box_refine', 'epff')  # with others, heads and layers would begin at random
     others_last = ('class_embed.layers.2.weight', 'class_embed.layers.2.bias')  # "no object", in the form without neck
 
     def knows(self, model: Mapping[str, Any]) -> bool:
@@ -65,7 +66,7 @@ class ViDTFamily(Family):
             lr=optimizer.lr,
             optimizer=optimizer.type,
             few_steps_lr=FEW_STEPS_LR,
-            denoising_groups=DENOISING_GROUPS if _plain(cfg.model.type) == 'ViDT' else 0,
+            denoising_groups=DENOISING_GROUPS if cfg.model.get('box_refine') else 0,
             close_mosaic_epochs=0,
             ema_momentum=0.0,
             batch_size=cfg.train_dataloader.batch_size,

@@ -119,6 +119,7 @@ class TrainingTask:
         pretrained: Whether it starts from a trained detector.
         optimizer: Type of the one that a resumed training goes on with; None to choose it.
         samples_per_gpu: Images a step and process of a training that is resumed, kept for `auto`; None to choose them.
+        structure: Dotted keys of the config to values that the initial weights tell, see `read_structure`.
         hooks: What writes checkpoints and progress.
         file: Where `write_task` put this task; needed for a time budget.
         started: When the whole task began, as `time.monotonic` has it.
@@ -134,6 +135,7 @@ class TrainingTask:
     pretrained: bool = False
     optimizer: str | None = None
     samples_per_gpu: int | None = None
+    structure: dict[str, Any] = field(default_factory=dict)
     hooks: PlatformHooks = PlatformHooks()
     file: Path | None = None
     started: float = field(default_factory=time.monotonic)
@@ -190,7 +192,9 @@ def modify_mmengine_config(cfg: Config, task: TrainingTask) -> TrainingConfig:
     Raises:
         TaskError: 300001 for parameters that this model or this machine cannot follow.
     """
-    base = ConfigDict(copy.deepcopy(cfg.to_dict()))
+    base = copy.deepcopy(cfg)
+    base.merge_from_dict(task.structure)
+    base = ConfigDict(base.to_dict())
     params = task.params
     family = family_of(base.model)
     own = tuple(base.img_scale)

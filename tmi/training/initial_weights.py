@@ -4,7 +4,9 @@ file.
 
 import copy
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -13,8 +15,9 @@ from mmyolo.registry import MODELS
 from mmyolo.utils import register_all_modules
 from mmyolo.utils.config_types import registered_only
 from mmyolo.utils.files import replacing
+from mmyolo.utils.literal_config import ConfigContentError
 from tmi.checkpoint_io import StateDict, adapt_state_dict, check_finite, class_names_of, load_checkpoint
-from tmi.errors import ModelError
+from tmi.errors import ModelError, TaskError
 from tmi.families import family_of
 from tmi.zoo.weights import InitialWeights
 
@@ -22,6 +25,39 @@ logger = logging.getLogger('tmi')
 
 MIN_LOADED_SHARE = 0.5
 BACKBONE = 'backbone.'  # what the names of weights begin with where a file holds no more, such as those of ImageNet
+
+
+def read_structure(checkpoint: Path | None, config: Config, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Read what the structure of a model must be for the weights that its training begins with, and log it.
+
+    Args:
+        checkpoint: The weights; None for none.
+        config: The model's config as loaded.
+        options: `cfg_options` of the user, dotted key to value, which count before what the weights tell.
+
+    Returns:
+        Dotted key of the config to value, of those that differ from the config; nothing where the weights do not tell
+        it, as those of another model and files that cannot be read, which are refused where they are used.
+    """
+    family = family_of(config.model)
+    if checkpoint is None or not family.structure_keys:
+        return {}
+    try:
+        found = family.config_of(load_checkpoint(checkpoint))
+    except (TaskError, ConfigContentError):
+        return {}
+    own = {} if found is None else found.model
+    keys = [key for key in family.structure_keys if key in own and key in config.model]
+    structure = {
+        f'model.{key}': own[key] for key in keys if own[key] != config.model[key] and f'model.{key}' not in options
+    }
+    if structure:
+        logger.info(
+            'The model is built as the weights %s need it, not as its config says: %s. cfg_options sets others.',
+            checkpoint,
+            ', '.join(f'{key}={value}' for key, value in structure.items()),
+        )
+    return structure
 
 
 def prepare_initial_weights(weights: InitialWeights, run: Config, model_name: str, target: Path) -> Path:

@@ -61,6 +61,25 @@ class Kept(NamedTuple):
     samples_per_gpu: int | None = None
 
 
+def first_checkpoint(arguments: Sequence[str], options: Mapping[str, Any], models_dir: Path) -> Path | None:
+    """Return the checkpoint that the user's options begin or go on with.
+
+    Args:
+        arguments: Of tools/train.py.
+        options: `cfg_options`.
+        models_dir: Where an earlier training left its state.
+
+    Returns:
+        The one that is named, else the last of the earlier training; None if that left no name of one.
+    """
+    file = _resume_argument(arguments)[1] or options.get('load_from')
+    last = models_dir / 'last_checkpoint'
+    try:
+        return Path(file or last.read_text(encoding='utf-8').strip())
+    except (OSError, ValueError):
+        return None
+
+
 def read_kept(arguments: Sequence[str], options: Mapping[str, Any], models_dir: Path) -> Kept:
     """Return what a training keeps that goes on from an earlier one.
 
@@ -72,10 +91,8 @@ def read_kept(arguments: Sequence[str], options: Mapping[str, Any], models_dir: 
     Returns:
         What the checkpoint says.
     """
-    file = _resume_argument(arguments)[1] or options.get('load_from')
     try:
-        path = Path(file or (models_dir / 'last_checkpoint').read_text(encoding='utf-8').strip())
-        checkpoint = read_as_data(path)
+        checkpoint = read_as_data(first_checkpoint(arguments, options, models_dir) or Path())
         (group, *_) = checkpoint['optimizer']['param_groups']
         optimizer = 'AdamW' if 'betas' in group else 'SGD'
     except (CheckpointError, OSError, LookupError, TypeError, ValueError):

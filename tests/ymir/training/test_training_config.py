@@ -28,7 +28,7 @@ NAMES = ['cat', 'dog', 'gnu']
 DATA = TrainingData(Path('/out/train.json'), Path('/out/val.json'), ((640, 480),) * 400)
 
 
-def make(model_name='yolov8_n', num_processes=1, data=DATA, **edits):
+def make(model_name='yolov8_n', num_processes=1, data=DATA, structure=None, **edits):
     params = load_params(TrainingParams, {'class_names': NAMES, 'model_name': model_name, 'precision': 'fp32', **edits})
     task = TrainingTask(
         params,
@@ -38,6 +38,7 @@ def make(model_name='yolov8_n', num_processes=1, data=DATA, **edits):
         'cpu',
         Path('/out/models'),
         Path('/out/tensorboard'),
+        structure=structure or {},
         hooks=HOOKS,
     )
     return modify_mmengine_config(Config.fromfile(task.model.config), task)

@@ -6,6 +6,8 @@ from mmengine.config import Config
 from mmengine.registry import PARAM_SCHEDULERS
 
 from tests.ymir.training.test_training_config import make
+from tests.ymir.vidt_models import random_model, small_config, write_public
+from tmi.training.initial_weights import read_structure
 from tmi.zoo.models import find_model
 
 
@@ -47,3 +49,39 @@ def test_a_run_of_a_few_steps_reaches_its_rate(model):
         for scheduler in schedulers:
             scheduler.step()
     assert max(rates) == pytest.approx(config.recipe.lr) and rates[-1] < rates[1]
+
+
+@pytest.mark.parametrize('edits', [{'max_epochs': 4}, {'max_epochs': 40}, {'max_epochs': 1}])
+def test_the_rate_at_the_end_is_the_one_that_is_asked_for(edits):
+    """In a run without warm-up, too, whose list of schedulers holds one."""
+    config = make('vidt_nano', samples_per_gpu=200, args_options='--min-lr 1e-7 --lr 0.002', **edits)
+    schedulers = config.run.param_scheduler
+    assert [item['eta_min'] for item in schedulers if 'eta_min' in item] == pytest.approx([1e-7])
+    assert len(schedulers) == (2 if edits['max_epochs'] == 40 else 1)
+
+
+def test_the_weights_tell_the_structure_of_the_model(tmp_path, caplog):
+    """A file with two layers and fused maps is trained as such, unless the user says otherwise."""
+    file = small_config('vidt_plus_nano', layers=2, tokens=30)
+    path = write_public(tmp_path / 'vidt_plus_swin_nano_optimized.pth', random_model(file))
+    config = Config.fromfile(find_model('vidt_nano').config)
+    caplog.set_level('INFO')
+    structure = read_structure(path, config, {})
+    assert structure == {'model.num_decoder_layers': 2, 'model.epff': True}
+    assert sum('num_decoder_layers=2' in record.message for record in caplog.records) == 1
+    assert read_structure(path, config, {'model.num_decoder_layers': 6}) == {'model.epff': True}
+    model = make('vidt_nano', structure=structure).run.model
+    assert (model.num_decoder_layers, model.epff, model.box_refine) == (2, True, True)
+    assert make('vidt_nano', structure=structure, args_options='--dec_layers 5').run.model.num_decoder_layers == 5
+    assert read_structure(path, Config.fromfile(find_model('vidt_wo_neck_nano').config), {}) == {}
+    assert read_structure(None, config, {}) == {} == read_structure(tmp_path / 'absent.pth', config, {})
+
+
+def test_weights_without_refinement_are_trained_without(tmp_path):
+    file = small_config(layers=6)
+    file.model.box_refine = False
+    path = write_public(tmp_path / 'x.pth', random_model(file))
+    structure = read_structure(path, Config.fromfile(find_model('vidt_nano').config), {})
+    assert structure == {'model.box_refine': False}
+    training = make('vidt_nano', structure=structure)
+    assert not training.run.model.box_refine and not training.recipe.denoising_groups
