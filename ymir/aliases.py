@@ -59,7 +59,7 @@ def _img_size(eval_size: Any, given: Mapping[str, Any]) -> Any:
 
 
 def _val_interval(save_interval: Any, given: Mapping[str, Any]) -> Any:
-    """Return the epochs between two stages; one that is longer than the training asks for the last epoch alone."""
+    """Return the epochs between two stages; `auto` for one as long as the training or longer."""
     try:
         epochs = int(str(given.get('max_epochs', given.get('epochs', ITS_EPOCHS))))
         return None if int(str(save_interval)) >= epochs else save_interval
