@@ -48,7 +48,8 @@ def draw_boxes(
     longest = max(image.shape[:2])
     scale = min(max(longest, SMALLEST), LARGEST) / longest
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    picture = image.copy() if scale == 1 else cv2.resize(image, None, fx=scale, fy=scale, interpolation=method)
+    sides = [max(round(side * scale), 1) for side in image.shape[1::-1]]  # a thin image stays visible
+    picture = image.copy() if scale == 1 else cv2.resize(image, sides, interpolation=method)
     width = max(round(max(picture.shape[:2]) / 400), 1)
     size = max(max(picture.shape[:2]) / 1600, 0.35)
     chosen = [index for index in np.argsort(-boxes.scores) if boxes.scores[index] >= confidence][:MAX_BOXES]

@@ -134,7 +134,16 @@ def test_a_red_class_is_red(tmp_path):
     assert read[300, 300].tolist() == [0, 0, 0]
 
 
-@pytest.mark.parametrize('shape, size', [((48, 96), (240, 480)), ((1000, 3200), (500, 1600)), ((500, 700), (500, 700))])
+@pytest.mark.parametrize(
+    'shape, size',
+    [
+        ((48, 96), (240, 480)),
+        ((1000, 3200), (500, 1600)),
+        ((500, 700), (500, 700)),
+        ((1, 4800), (1, 1600)),
+        ((4800, 1), (1600, 1)),
+    ],
+)
 def test_the_size_of_a_picture(shape, size):
     picture = draw_boxes(np.zeros((*shape, 3), np.uint8), boxes(), [], [], 0.5)
     assert picture.shape[:2] == size

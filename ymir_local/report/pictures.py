@@ -196,7 +196,7 @@ class Album:
             return None, BROKEN
         pixels, width, height = loaded
         left, top, part_w, part_h = _region(xywh, width, height)
-        shrunk = pixels.shape[1] / width
+        shrunk = max(pixels.shape[:2]) / max(width, height)
         x, y = int(left * shrunk), int(top * shrunk)
         pixels = pixels[y : max(y + round(part_h * shrunk), y + 1), x : max(x + round(part_w * shrunk), x + 1)]
         scale = min(side / max(part_w, part_h), max(8, 64 / max(part_w, part_h)))  # a tiny image is shown as what it is
@@ -230,7 +230,8 @@ def _decode(path: Path, side: int) -> tuple[np.ndarray, int, int] | None:
     height, width = pixels.shape[:2]
     if side and max(width, height) > 4 * side:  # a good deal faster than one large step, and it hardly shows
         factor = max(width, height) // (2 * side)
-        pixels = np.ascontiguousarray(pixels[factor // 2 :: factor, factor // 2 :: factor])
+        rows, columns = (slice(min(factor // 2, length - 1), None, factor) for length in (height, width))  # never none
+        pixels = np.ascontiguousarray(pixels[rows, columns])
     return pixels, width, height
 
 

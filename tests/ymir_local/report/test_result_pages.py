@@ -168,6 +168,20 @@ def test_turned_by_exif(tmp_path):
     assert shown.shape[:2] == (80, 40) and shown[70:].mean() > 250 and shown[:50].mean() < 5
 
 
+@pytest.mark.parametrize('shape', [(1, 3000), (3000, 1), (3000, 12)])
+def test_a_thin_image_is_shown_whole(tmp_path, shape):
+    pixels = np.zeros(shape, np.uint8)
+    pixels[-len(pixels) // 10 :] = 255  # the last tenth, or the only row
+    cv2.imwrite(str(tmp_path / 'thin.png'), pixels)
+    picture = Album().whole(tmp_path / 'thin.png', 260)
+    assert picture.problem is None and max(picture.width, picture.height) == 260
+    assert min(picture.width, picture.height) == 1
+    shown = cv2.imdecode(np.frombuffer(base64.b64decode(picture.address.partition(',')[2]), np.uint8), cv2.IMREAD_COLOR)
+    assert shown.shape[:2] == (picture.height, picture.width)
+    assert shown[-1].mean() > 240
+    assert len(shown) == 1 or shown[: round(picture.height * 0.85)].mean() < 15
+
+
 def test_names_cover_each_other_nowhere(tmp_path, images):
     """The most important box, the last, has its name above it; others go where there is room, or are left out."""
     marks = [Mark((10, 30, 30, 20), 'at', 'plain', f' {k:02}') for k in range(12)]
