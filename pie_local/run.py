@@ -131,6 +131,9 @@ def run_training(
     Returns:
         How it ended, with every violation.
     """
+    script = script.absolute()  # the process starts in another folder
+    if os.sep in python:
+        python = os.path.abspath(python)
     out, output = script.parent.parent, script.parent / 'output'
     (out / 'parameters.json').write_text(json.dumps(parameters, ensure_ascii=False, indent=4), encoding='utf-8')
     environment = {**os.environ, **platform.environment(mounted or str(parameters.get('dataset_id', '')))}

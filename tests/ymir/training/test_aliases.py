@@ -51,6 +51,7 @@ def test_a_task_of_the_other_executor(caplog):
         ('num_workers', '0', 'workers_per_gpu', 0),
         ('eval_size', '1024', 'img_size', (1024, 1024)),
         ('eval_size', 512, 'img_size', (800, 512)),
+        ('eval_size', 0, 'img_size', 0),
         ('weight_save_interval', 10, 'val_interval', 10),
         ('weight_save_interval', 100, 'val_interval', 'auto'),
     ],
@@ -62,6 +63,43 @@ def test_keys(key, value, name, expected):
 
 def test_a_size_for_another_model_is_one_side():
     assert load_params(TrainingParams, {**NAMES, 'model_name': 'yolov8_n', 'eval_size': 640}).img_size == 640
+
+
+def test_defaults_of_the_own_template_do_not_count(caplog):
+    """The form sends all keys of the template, numbers of text boxes as text."""
+    template = {**TrainingParams.template(), 'max_epochs': '100'}
+    params = load_params(TrainingParams, {**NAMES, **template, **TEMPLATE})
+    assert params == load_params(TrainingParams, {**NAMES, **TEMPLATE})
+    assert params.model_name == 'vidt_nano' and params.max_epochs == 50 and params.val_interval == 'auto'
+    assert 'has no effect' not in caplog.text
+    params = load_params(TrainingParams, {**NAMES, **template, 'model_name': 'vidt_tiny', **TEMPLATE})
+    assert params.model_name == 'vidt_tiny' and params.img_size == (800, 640)
+    assert 'backbone_name in config.yaml has no effect, since model_name is set' in caplog.text
+    caplog.clear()
+    params = load_params(InferParams, {**NAMES, **InferParams.template(), 'batch_size': 2, 'batch_size_per_gpu': 4})
+    assert params.samples_per_gpu == 2
+    assert 'batch_size_per_gpu in config.yaml has no effect, since batch_size is set' in caplog.text
+
+
+@pytest.mark.parametrize(
+    'key, value, allowed',
+    [
+        ('backbone_name', 'nonsense', 'allowed is swin_nano, '),
+        ('batch_size', 0, 'greater than or equal to 1'),
+        ('num_workers', -1, 'greater than or equal to 0'),
+        ('epochs', 0, 'greater than or equal to 1'),
+        ('eval_size', 1, 'one number from 32 to 8192'),
+        ('eval_size', 'wide', 'one number from 32 to 8192'),
+        ('weight_save_interval', 'never', 'valid integer'),
+    ],
+)
+@pytest.mark.parametrize('backbone', ['', 'swin_nano'])
+def test_a_bad_value_is_named_as_it_was_given(key, value, allowed, backbone):
+    with pytest.raises(TaskError) as caught:
+        load_params(TrainingParams, {**NAMES, **TrainingParams.template(), 'backbone_name': backbone, key: value})
+    assert code_of(caught.value) == 300001
+    assert caught.value.sentence.startswith(f'Bad value in config.yaml, {key}: {value!r}: ')
+    assert allowed in caught.value.sentence
 
 
 @pytest.mark.parametrize('cls', [TrainingParams, InferParams])
