@@ -27,6 +27,7 @@ WITHOUT_TTA = [
     '_base_/small_data*',
     'rtmdet/cspnext*',
     *ROTATED,
+    'vidt/*',
     'yolox/*',
 ]
 

@@ -129,7 +129,7 @@ def test_losses_and_predictions_in_the_form_of_mmdet(neck):
 
     with torch.no_grad():
         result = model(images, samples, mode='predict')[1].pred_instances
-        boxes = model.forward_levels(images, mask, 'last')['pred_boxes'][1]
+        boxes = model.forward_levels(images[1:, :, :131, :100], None, 'last')['pred_boxes'][0]  # without its padding
     assert len(result) == (12 * 4 if neck else 7)
     cx, cy, w, h = (boxes * torch.tensor([200, 262, 200, 262])).unbind(1)  # in pixels of the original image
     every = torch.stack([cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2], 1)

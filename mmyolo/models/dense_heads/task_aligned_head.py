@@ -155,7 +155,7 @@ class TaskAlignedHead(YOLOv5Head):
         image = torch.cat([image for image, _ in positives])  # (M,)
         first = accumulate(counts, initial=0)
         place = torch.cat([cell + start for (_, cell), start in zip(positives, first)])  # (M,) counted over the levels
-        losses = {'loss_cls': self._cls_loss(cls_scores, scores.split(counts, dim=1), positives) / divisor}
+        losses = {'loss_cls': self._cls_loss(cls_scores, scores.split(counts, dim=1)) / divisor}
         scores = scores[image, place]  # (M, num_classes)
 
         dist = None
@@ -194,15 +194,12 @@ class TaskAlignedHead(YOLOv5Head):
         scores = torch.cat([level.flatten(2) for level in cls_scores], 2).float().sigmoid().transpose(1, 2)
         return self.assigner(bboxes, scores, priors, *truth)
 
-    def _cls_loss(
-        self, cls_scores: Sequence[Tensor], scores: Sequence[Tensor], positives: Sequence[tuple[Tensor, Tensor]]
-    ) -> Tensor:
+    def _cls_loss(self, cls_scores: Sequence[Tensor], scores: Sequence[Tensor]) -> Tensor:
         """Sum the classification loss over all priors, in single precision.
 
         Args:
             cls_scores: per level (B, num_classes, H, W).
             scores: per level (B, H * W, num_classes) soft targets.
-            positives: per level (n,) images and (n,) cells outside which all targets are 0.
         """
         sum_of = self._sparse_loss()
         if sum_of is None:
@@ -210,8 +207,10 @@ class TaskAlignedHead(YOLOv5Head):
             with torch.autocast(logits.device.type, enabled=False):
                 return self.loss_cls(logits, torch.cat(tuple(scores), dim=1)).sum()
         total = 0
-        for level, targets, (image, cell) in zip(cls_scores, scores, positives):
-            targets = targets[image, cell]  # (n, num_classes), of which (k,) are not 0
+        for level, targets in zip(cls_scores, scores):
+            # (n,) cells with a target, then (k,) classes of these: few of the B * H * W * num_classes values.
+            image, cell = (targets != 0).any(-1).nonzero().unbind(1)
+            targets = targets[image, cell]
             row, channel = targets.nonzero().unbind(1)
             total = total + sum_of(level, image[row], channel, cell[row], targets[row, channel])
         return self.loss_cls.loss_weight * total

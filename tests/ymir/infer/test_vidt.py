@@ -198,9 +198,7 @@ def test_the_converter_and_a_task_read_the_same(name, classes, data, expected, t
     config = small_config(name, num_classes=classes)
     args = argparse.Namespace(dataset_file=data)
     file = write_public(tmp_path / 'vidt.pth', random_model(config), args=args)
-    load_tool('model_converters/vidt_to_mmyolo').main(
-        ['--src', str(file), '--dst', str(tmp_path / 'converted.pth')]
-    )
+    load_tool('model_converters/vidt_to_mmyolo').main(['--src', str(file), '--dst', str(tmp_path / 'converted.pth')])
     read, converted = (read_checkpoint(load_checkpoint(path)) for path in (file, tmp_path / 'converted.pth'))
     assert read['state_dict'].keys() == converted['state_dict'].keys()
     assert all(torch.equal(value, converted['state_dict'][key]) for key, value in read['state_dict'].items())
