@@ -134,6 +134,7 @@ def test_training_writes_checkpoint_config_and_precision(trained):
     assert list(work.glob('best_coco_bbox_mAP_epoch_1.pth'))
 
 
+@pytest.mark.slow  # the tests of a whole task resume too
 def test_resume_goes_on_where_it_stopped(trained, folder):
     work = trained
     options = ['--cfg-options', 'train_cfg.max_epochs=2', 'train_dataloader.batch_size=4']
@@ -195,6 +196,7 @@ def test_test_gives_the_precision_of_the_training(trained, folder):
     assert precision(tested) == pytest.approx(precision(trained)[:1])
 
 
+@pytest.mark.slow  # its parts have tests of their own
 def test_augmentation_at_test_time(trained, folder):
     work = trained
     tested = folder / 'tta'

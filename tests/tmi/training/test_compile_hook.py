@@ -72,6 +72,7 @@ def dynamo():
     torch._dynamo.config.suppress_errors = before
 
 
+@pytest.mark.slow  # it compiles
 def test_batches_of_the_first_shape_are_computed_by_what_was_compiled_with_the_same_losses(monkeypatch):
     forked = []
     fork_rng = torch.random.fork_rng

@@ -14,7 +14,8 @@ from tmi.inference.images import Letterbox
 CPU = torch.device('cpu')
 
 
-@pytest.mark.parametrize('with_features', [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
+@pytest.mark.parametrize('with_features', [False, True])
 def test_an_engine_gives_the_same_at_all_sizes(tmp_path, with_features):
     config = small_config(layers=2)
     family = family_of(config.model)
