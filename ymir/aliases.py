@@ -1,7 +1,8 @@
 """Keys of the ViDT executor of the platform, read as the keys of this image that mean the same.
 
 Its templates live on in the platform's database, so a task may come with its keys. A key of this image that the task
-has too counts, and the other is warned of.
+has too counts, and the other is warned of; but not one that holds its default, as whoever fills in the form of this
+image's template sends all of its keys.
 """
 
 import logging
@@ -55,6 +56,8 @@ def _img_size(eval_size: Any, given: Mapping[str, Any]) -> Any:
         side = int(str(eval_size))
     except ValueError:
         return eval_size  # the key of this image says what is wrong with it
+    if side == 0:
+        return side
     return [max(side, LEAST_LONG_SIDE), side]
 
 
@@ -80,30 +83,55 @@ TRAINING = {
 }
 
 
-def read_aliases(given: Mapping[str, Any], aliases: Mapping[str, Alias], report: bool = True) -> dict[str, Any]:
+class Read(NamedTuple):
+    """What a config means.
+
+    Args:
+        config: In keys of this image.
+        names: Of its keys that come from an alias: key of this image -> alias.
+    """
+
+    config: dict[str, Any]
+    names: dict[str, str]
+
+
+def read_aliases(
+    given: Mapping[str, Any], aliases: Mapping[str, Alias], defaults: Mapping[str, Any], report: bool = True
+) -> Read:
     """Replace the keys of the other executor.
 
     Args:
         given: The config, without empty values.
         aliases: Of the task.
+        defaults: Of the keys of this image, as its template has them.
         report: Whether the log says what is read as what.
 
     Returns:
-        The config in keys of this image.
+        The config in keys of this image, and which of them come from which alias.
 
     Raises:
         SettingError: A value cannot be translated.
     """
-    result = {key: value for key, value in given.items() if key not in aliases}
+    replaced = {aliases[name].key for name in given if name in aliases}
+    given = {
+        key: value for key, value in given.items() if key not in replaced or not _is_default(value, defaults.get(key))
+    }
+    result = Read({key: value for key, value in given.items() if key not in aliases}, {})
     for name in (key for key in given if key in aliases):
-        alias = aliases[name]
-        if alias.key in result:
+        key, translate = aliases[name]
+        if key in result.config or key in result.names:
             if report:
-                logger.warning('%s in config.yaml has no effect, since %s is set', name, alias.key)
+                logger.warning('%s in config.yaml has no effect, since %s is set', name, result.names.get(key, key))
             continue
-        value = alias.translate(given[name], given)
+        value = translate(given[name], given)
+        result.names[key] = name
         if value is not None:
-            result[alias.key] = value
+            result.config[key] = value
         if report:
-            logger.info('%s in config.yaml is read as %s: %s', name, alias.key, 'auto' if value is None else value)
+            logger.info('%s in config.yaml is read as %s: %s', name, key, 'auto' if value is None else value)
     return result
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    """Return whether a value, which may be text, is the one of the template."""
+    return str(value).strip().lower() == str(default).lower()

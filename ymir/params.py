@@ -110,7 +110,8 @@ def load_params(cls: type[AnyParams], raw: dict[str, Any], warn: bool = True) ->
     if not isinstance(raw, dict):
         raise SettingError(f'config.yaml must hold "key: value" lines, it holds {type(raw).__name__}.')
     given = {key: value for key, value in raw.items() if value is not None and not _is_blank(value)}
-    given = read_aliases(given, cls.aliases, warn)
+    config = given
+    given, names = read_aliases(given, cls.aliases, cls.template(), warn)
     _check_object_type(given.get('object_type', DETECTION_TYPES[0]))
     if warn:
         _warn_of_unknown(cls, given)
@@ -118,13 +119,13 @@ def load_params(cls: type[AnyParams], raw: dict[str, Any], warn: bool = True) ->
     for key, value in given.items():
         if not _is_writable(value):
             raise SettingError(
-                f'Bad value in config.yaml, {key}: {value!r}: a NUL byte or half '
+                f'Bad value in config.yaml, {names.get(key, key)}: {value!r}: a NUL byte or half '
                 'of a character stands in it, as in no name or path.'
             )
     try:
         return cls.model_validate(given)
     except ValidationError as error:
-        raise SettingError(_explain(cls, given, error)) from error
+        raise SettingError(_explain(cls, config, names, error)) from error
 
 
 def _check_object_type(object_type: Any) -> None:
@@ -160,8 +161,15 @@ def _warn_of_unknown(cls: type[Params], given: dict[str, Any]) -> None:
         logger.warning('Unknown key in config.yaml: %s; %s', key, hint)
 
 
-def _explain(cls: type[Params], given: dict[str, Any], error: ValidationError) -> str:
-    """One sentence for the first bad key; unions report one error per alternative, which are joined."""
+def _explain(cls: type[Params], config: dict[str, Any], names: Mapping[str, str], error: ValidationError) -> str:
+    """One sentence for the first bad key; unions report one error per alternative, which are joined.
+
+    Args:
+        cls: Of the task.
+        config: As it was given.
+        names: Of keys that were read from an alias: key -> alias, which stands in `config`.
+        error: What is wrong.
+    """
     details = error.errors()
     key = str(details[0]['loc'][0])
     if details[0]['type'] == 'missing':
@@ -173,6 +181,8 @@ def _explain(cls: type[Params], given: dict[str, Any], error: ValidationError) -
             reasons.append(reason)
     if key == 'img_size':
         reasons = ['allowed is 0 (the size of the model), one number from 32 to 8192, or "width,height"']
-    template = cls.template()
+    template, name = cls.template(), names.get(key, key)
     ending = f' The default is {template[key]!r}.' if key in template else ''
-    return f'Bad value in config.yaml, {key}: {SHORT.repr(given[key])}: {"; ".join(reasons)}.{ending}'
+    if name != key:
+        ending = f' It is read as {key}.'
+    return f'Bad value in config.yaml, {name}: {SHORT.repr(config[name])}: {"; ".join(reasons)}.{ending}'
