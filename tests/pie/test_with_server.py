@@ -1,7 +1,6 @@
 """Fetching from a real S3 server through the module of the platform: wrong keys, broken answers, a server that dies."""
 
 import os
-import sys
 import threading
 import time
 
@@ -13,6 +12,7 @@ from pie.texts import PieError
 from pie_local.platform import start_platform
 from pie_local.proxy import Proxy
 from pie_local.run import STANDIN
+from tests.pie_local.conftest import forget_modules
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration]
 
@@ -38,6 +38,7 @@ def opened(served, monkeypatch):
     """Returns a function that opens the data set, at another address of the server if need be."""
     platform, data, _ = served
     monkeypatch.syspath_prepend(str(STANDIN))
+    forget_modules()
 
     def run(endpoint=None, dataset_id=data.dataset_id):
         variables = platform.environment(dataset_id)
@@ -47,8 +48,7 @@ def opened(served, monkeypatch):
         return connect('')
 
     yield run
-    for name in [name for name in sys.modules if name.split('.')[0] == 'aiUtils']:
-        del sys.modules[name]
+    forget_modules()
 
 
 def fetched(storage, url, folder):

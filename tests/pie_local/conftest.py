@@ -37,9 +37,15 @@ def aiutils(platform: Platform, served: ServedData, monkeypatch: pytest.MonkeyPa
     monkeypatch.syspath_prepend(str(STANDIN))
     for name, value in platform.environment(served.dataset_id).items():
         monkeypatch.setitem(os.environ, name, value)
+    forget_modules()  # a test before this one may have imported another
     from aiUtils import aiUtils
 
     yield aiUtils
+    forget_modules()
+
+
+def forget_modules() -> None:
+    """Let the next import of aiUtils look for it again."""
     for name in [name for name in sys.modules if name.split('.')[0] == 'aiUtils']:
         del sys.modules[name]
 
