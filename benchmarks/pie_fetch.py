@@ -40,12 +40,27 @@ def main() -> None:
             os.environ.update(platform.environment(data.dataset_id), AWS_ENDPOINT_URL_S3=proxy.endpoint)
             sys.path.insert(0, str(STANDIN))
             seconds = {'one by one': one_by_one(), f'{THREADS} threads': in_threads(Path(name) / 'cache')}
-    print(
-        f'{arguments.images} images of {IMAGE_BYTES // 1000} KB, listed and fetched, {arguments.delay:g} ms round trip'
-    )
-    slowest = max(seconds.values())
-    for way, value in seconds.items():
-        print(f'{way:12} {value:7.1f} s  {arguments.images / value:6.0f} images/s  {slowest / value:5.1f} x')
+    print(table(seconds, arguments.images, arguments.delay))
+
+
+def table(seconds: dict[str, float], images: int, delay: float) -> str:
+    """Return the table in Markdown, with the conditions above it.
+
+    Args:
+        seconds: Of each way; the first is the one that the others are compared with.
+        images: How many were fetched.
+        delay: Milliseconds of a round trip.
+    """
+    slow = next(iter(seconds.values()))
+    lines = [
+        f'{images:,} images of {IMAGE_BYTES // 1000} KB, listed and fetched from an S3 server on this machine '
+        f'({os.cpu_count()} CPU cores); each answer comes {delay:g} ms later, the time of a round trip.',
+        '',
+        '| way | seconds | images/s | ratio |',
+        '|---|---|---|---|',
+        *(f'| {way} | {value:.1f} | {images / value:.0f} | {slow / value:.1f} |' for way, value in seconds.items()),
+    ]
+    return '\n'.join(lines)
 
 
 def one_by_one() -> float:
