@@ -408,6 +408,14 @@ class Family(ABC):
         """
         return None
 
+    def model_name_of(self, checkpoint: Mapping[str, Any]) -> str | None:
+        """Return the name of the model that weights belong to by names and shapes; None if they do not tell it.
+
+        Args:
+            checkpoint: What `tmi.checkpoint_io.load_checkpoint` gives.
+        """
+        return None
+
     # Inference and mining
 
     def check_pipeline(self, pipeline: Any, source: Any) -> list[dict[str, Any]]:

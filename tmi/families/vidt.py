@@ -117,6 +117,17 @@ class ViDTFamily(Family):
 
         return config_of(checkpoint)
 
+    def model_name_of(self, checkpoint: Mapping[str, Any]) -> str | None:
+        try:
+            config = self.config_of(checkpoint)
+        except ConfigContentError:
+            return None
+        arch = None if config is None else config.model.backbone.arch
+        if not isinstance(arch, str):
+            return None
+        form = ('_plus' if config.model.epff else '') if _plain(config.model.type) == 'ViDT' else '_wo_neck'
+        return f'vidt{form}_{arch}'
+
     def fit_weights(self, state: Mapping[str, Tensor], initial: Mapping[str, Tensor]) -> tuple[StateDict, list[str]]:
         from vidt.checkpoint import fit
 

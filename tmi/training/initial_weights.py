@@ -18,7 +18,7 @@ from mmyolo.utils.files import replacing
 from mmyolo.utils.literal_config import ConfigContentError
 from tmi.checkpoint_io import StateDict, adapt_state_dict, check_finite, class_names_of, load_checkpoint
 from tmi.errors import ModelError, TaskError
-from tmi.families import family_of
+from tmi.families import all_families, family_of
 from tmi.zoo.weights import InitialWeights
 
 logger = logging.getLogger('tmi')
@@ -76,7 +76,8 @@ def prepare_initial_weights(weights: InitialWeights, run: Config, model_name: st
         TaskError: 300004 if the checkpoint belongs to another model.
     """
     family = family_of(run.model)
-    checkpoint = family.read_checkpoint(load_checkpoint(weights.checkpoint))
+    loaded = load_checkpoint(weights.checkpoint)
+    checkpoint = family.read_checkpoint(dict(loaded))
     torch.manual_seed(run.randomness.seed)
     initial, rows_per_class = _initial_state(run)
     state, notes = family.fit_weights(checkpoint['state_dict'], initial)
@@ -89,9 +90,13 @@ def prepare_initial_weights(weights: InitialWeights, run: Config, model_name: st
     wanted = sum(name.startswith(part) for name in initial)
     if fitting < MIN_LOADED_SHARE * wanted:
         own = (checkpoint.get('meta') or {}).get('model_name')
-        hint = (
-            f'set model_name to {own}' if isinstance(own, str) else 'set model_name to the model that it was trained as'
-        )
+        names = (other.model_name_of(loaded) for other in all_families())
+        like = next((name for name in names if name and name != model_name), None)
+        hint = 'set model_name to the model that it was trained as'
+        if isinstance(own, str):
+            hint = f'set model_name to {own}'
+        elif like:
+            hint = f'by names and shapes it looks like {like}: set model_name: {like}'
         raise ModelError(
             f'The weights {weights.checkpoint} do not belong to {model_name}: {fitting} of {wanted} tensors fit; '
             f'{hint}, or choose no pre-trained model.'

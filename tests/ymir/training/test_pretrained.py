@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.mmyolo.utils.files_of_all_kinds import hostile_calls, junk, no_weights
+from tests.ymir.vidt_models import random_model, small_config, write_public
 from tmi.errors import TaskError
 from tmi.training.initial_weights import _initial_state, prepare_initial_weights
 from tmi.zoo.weights import InitialWeights
@@ -78,3 +79,9 @@ def test_nothing_is_run(tmp_path, run, state):
             torch.save({'state_dict': state, 'meta': call}, tmp_path / 'x.pth')
             assert named in rejected(tmp_path / 'x.pth', run)
             assert not canary.exists() and canary.parent.exists(), name
+
+
+@pytest.mark.parametrize('name', ['vidt_nano', 'vidt_plus_nano', 'vidt_wo_neck_nano'])
+def test_public_weights_of_another_family_are_named(tmp_path, run, name):
+    path = write_public(tmp_path / 'x.pth', random_model(small_config(name, arch='nano')))
+    assert f'it looks like {name}: set model_name: {name}, or' in rejected(path, run)
