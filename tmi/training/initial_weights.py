@@ -4,12 +4,14 @@ file.
 
 import copy
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 
 from mmyolo.registry import MODELS
 from mmyolo.utils import register_all_modules
@@ -24,6 +26,7 @@ from tmi.zoo.weights import InitialWeights
 logger = logging.getLogger('tmi')
 
 MIN_LOADED_SHARE = 0.5
+INIT_INFO = re.compile(r'\n\S+ - torch\.Size\(')  # how mmengine's messages about a parameter begin
 BACKBONE = 'backbone.'  # what the names of weights begin with where a file holds no more, such as those of ImageNet
 
 
@@ -118,6 +121,7 @@ def _initial_state(run: Config) -> tuple[StateDict, dict[str, int]]:
     family.register()
     larger_model = copy.deepcopy(run.model)
     family.add_class(larger_model)
+    MMLogger.get_current_instance().addFilter(_is_useful)
     states = []
     for config in (copy.deepcopy(run.model), larger_model):
         with registered_only():
@@ -131,3 +135,8 @@ def _initial_state(run: Config) -> tuple[StateDict, dict[str, int]]:
         if larger[name].shape != value.shape
     }
     return initial, rows
+
+
+def _is_useful(record: logging.LogRecord) -> bool:
+    """Return whether a message of mmengine is shown: not the three lines about how each parameter was initialised."""
+    return INIT_INFO.match(record.getMessage()) is None

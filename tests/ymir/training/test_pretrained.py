@@ -1,9 +1,12 @@
 """Pre-trained weights that a training cannot begin with: rejected before it begins, and nothing of them runs."""
 
+import io
+import logging
 import math
 
 import pytest
 import torch
+from mmengine.logging import MMLogger
 
 from tests.mmyolo.utils.files_of_all_kinds import hostile_calls, junk, no_weights
 from tests.ymir.vidt_models import random_model, small_config, write_public
@@ -85,3 +88,15 @@ def test_nothing_is_run(tmp_path, run, state):
 def test_public_weights_of_another_family_are_named(tmp_path, run, name):
     path = write_public(tmp_path / 'x.pth', random_model(small_config(name, arch='nano')))
     assert f'it looks like {name}: set model_name: {name}, or' in rejected(path, run)
+
+
+def test_how_each_parameter_was_initialised_is_not_shown(run, monkeypatch):
+    shown = io.StringIO()
+    handler = logging.StreamHandler(shown)
+    handler.setLevel('INFO')
+    mmengine_logger = MMLogger.get_current_instance()
+    monkeypatch.setattr(mmengine_logger, 'handlers', [handler])
+    monkeypatch.setattr(mmengine_logger, 'filters', [])
+    _initial_state(run)
+    mmengine_logger.info('\nwhat else is said')
+    assert shown.getvalue() == '\nwhat else is said\n'
