@@ -166,6 +166,7 @@ def test_arguments_of_its_code_count_before_cfg_options():
 
 
 def test_arguments_of_parts_that_a_model_lacks_are_told_and_left_out(tmp_path, caplog):
+    caplog.set_level('WARNING', 'tmi')
     text = '--aux_loss True --with_box_refine True --dec_layers 4 --epff False --iou_aware True --det_token_num 50'
     found = options_of(text, 'vidt_wo_neck_nano')
     assert found.config == {'model.backbone.num_det_tokens': 50}
@@ -176,6 +177,7 @@ def test_arguments_of_parts_that_a_model_lacks_are_told_and_left_out(tmp_path, c
 
 
 def test_arguments_that_need_masks_are_told_and_left_out(tmp_path, caplog):
+    caplog.set_level('WARNING', 'tmi')
     found = options_of('--token_label True --with_vector --masks --lr 0.001')
     assert found.config == {'optim_wrapper.optimizer.lr': 0.001}
     check_options(found, tmp_path, tmp_path)
