@@ -78,7 +78,15 @@ class NetworkError(TaskError):
 
 
 class UnknownError(TaskError):
-    """The cause is not known, or is none of the above: a full disk, a task that was stopped from outside."""
+    """The cause is not known, or is none of the above and below: a full disk, a process that crashed."""
+
+
+class StoppedError(TaskError):
+    """The task was asked to end, by SIGTERM or SIGINT, and has ended."""
+
+
+class StandstillError(TaskError):
+    """A process of the task was there and did nothing for so long that it was ended."""
 
 
 class ErrorPattern(NamedTuple):
@@ -103,6 +111,7 @@ MEMORY_ADVICE = {
 }
 MEMORY_ADVICE_VARIABLE = 'TMI_MEMORY_ADVICE'
 MEMORY = '{memory}'  # in the advice of a pattern
+CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGSYS)
 SHM_ADVICE = 'The shared memory is too small: set shm_size higher (16G) or workers_per_gpu lower (0).'
 # First fit wins. Class names are compared over the whole inheritance line, message parts in lower case.
 ERROR_PATTERNS = (
@@ -299,21 +308,27 @@ def memory_advice() -> str:
 
 
 def killed_process(what: str, status: int) -> TaskError | None:
-    """Return the error of a process that the system killed for memory, which leaves no words of its own.
+    """Return the error of a process that a signal ended, which leaves no words of its own.
 
     Args:
         what: Which process, as the beginning of a sentence.
         status: Its exit status, negative for a signal or above 128 as a shell has it.
 
     Returns:
-        The error, None if it was not killed.
+        The error, None if it was not killed or was asked to end (`stopped_process`).
     """
-    if status in (-signal.SIGKILL, 128 + signal.SIGKILL):
+    number = -status if status < 0 else status - 128
+    if number == signal.SIGKILL:
         return InsufficientMemoryError(
-            f'{what} was killed, most likely because the main memory was used up: {memory_advice()}'
+            f'{what} was killed (SIGKILL), most likely because the main memory was used up: {memory_advice()}'
         )
-    if status in (-signal.SIGBUS, 128 + signal.SIGBUS):
-        return InsufficientMemoryError(f'{what} was ended by a bus error. {SHM_ADVICE}')
+    if number == signal.SIGBUS:
+        return InsufficientMemoryError(f'{what} was ended by a bus error (SIGBUS). {SHM_ADVICE}')
+    if number in CRASHES:
+        return UnknownError(
+            f'{what} crashed ({signal.Signals(number).name}): a library or the hardware failed. Start the task again; '
+            'if it happens again, report it with the log.'
+        )
     return None
 
 
@@ -322,7 +337,7 @@ def stopped_process(error: BaseException) -> TaskError | None:
     status = getattr(error, 'returncode', 0) if isinstance(error, subprocess.CalledProcessError) else 0
     for number in (signal.SIGTERM, signal.SIGINT):
         if status in (-number, 128 + number):
-            return UnknownError(
+            return StoppedError(
                 f'The task was stopped from outside ({number.name}), as when its container is stopped: start it again.'
             )
     return None

@@ -28,6 +28,8 @@ CODES = {
     errors.InsufficientMemoryError: ExecutorReturnCode.RC_EXEC_OOM,
     errors.NotFiniteError: ExecutorReturnCode.RC_EXEC_NAN_ERROR,
     errors.NetworkError: ExecutorReturnCode.RC_EXEC_NETWORK_ERROR,
+    errors.StoppedError: ExecutorReturnCode.RC_CMD_CONTAINER_ERROR,
+    errors.StandstillError: ExecutorReturnCode.RC_CMD_CONTAINER_ERROR,
     errors.UnknownError: ExecutorReturnCode.RC_CMD_CONTAINER_ERROR,
 }
 CAUSES = {code: cause for cause, code in CODES.items()}

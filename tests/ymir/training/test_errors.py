@@ -98,6 +98,8 @@ from .platform import REPOSITORY, environment, read_monitor, tiny_task
         (subprocess.CalledProcessError(-9, ['python', 'train.py']), 300103, 'was killed'),
         (subprocess.CalledProcessError(137, ['bash']), 300103, 'was killed'),
         (subprocess.CalledProcessError(-7, ['python']), 300103, 'shm_size'),
+        (subprocess.CalledProcessError(-11, ['python']), 160004, 'crashed (SIGSEGV)'),
+        (subprocess.CalledProcessError(134, ['bash']), 160004, 'crashed (SIGABRT)'),
         (OSError(36, 'File name too long', 'x' * 300), 300001, 'Correct this path'),
         (ValueError('embedded null byte'), 300001, 'Correct this path'),
         (RuntimeError('No CUDA GPUs are available'), 300102, 'gpu_count'),
