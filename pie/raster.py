@@ -3,6 +3,7 @@
 Multi-band GeoTIFF is common on the platform; detectors see three bands of 8 bits.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -88,15 +89,35 @@ def stretch(bands: np.ndarray) -> np.ndarray:
     if chosen.dtype == np.uint8:
         return np.ascontiguousarray(chosen)
     values = chosen.astype(np.float64)
-    values[~np.isfinite(values)] = np.nan
+    return to_eight_bits(values, limits_of(values))
+
+
+def limits_of(values: np.ndarray) -> list[tuple[float, float]]:
+    """Return the values of each band that become 0 and 255; equal ones where the band holds one value only.
+
+    Args:
+        values: (h, w, bands) floating point; what is not finite does not count.
+    """
+    limits = []
+    for band in range(values.shape[2]):
+        plane = values[:, :, band][np.isfinite(values[:, :, band])]
+        low, high = np.percentile(plane, (DARKEST, BRIGHTEST)) if plane.size else (0.0, 0.0)
+        if high <= low and plane.size:
+            low, high = plane.min(), plane.max()
+        limits.append((float(low), float(high)))
+    return limits
+
+
+def to_eight_bits(values: np.ndarray, limits: Sequence[tuple[float, float]]) -> np.ndarray:
+    """Return (h, w, bands) uint8.
+
+    Args:
+        values: (h, w, bands) floating point; what is not finite becomes 0.
+        limits: Of each band, as `limits_of` gives them.
+    """
     result = np.zeros(values.shape, np.uint8)
-    for band in range(3):
-        plane = values[:, :, band]
-        if np.isnan(plane).all():
-            continue
-        low, high = np.nanpercentile(plane, (DARKEST, BRIGHTEST))
-        if high <= low:
-            low, high = np.nanmin(plane), np.nanmax(plane)
-        scaled = (plane - low) * (255 / (high - low)) if high > low else np.zeros_like(plane)
-        result[:, :, band] = np.clip(np.nan_to_num(scaled, nan=0.0), 0, 255).round()
+    for band, (low, high) in enumerate(limits):
+        if high > low:
+            scaled = (values[:, :, band] - low) * (255 / (high - low))
+            result[:, :, band] = np.clip(np.where(np.isfinite(scaled), scaled, 0), 0, 255).round()
     return result
