@@ -1,16 +1,13 @@
 """The process that trains: on which GPUs, and how it ends with train.py."""
 
-import ctypes
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 
 from pie.texts import warn
 
 SECONDS_TO_END = 10  # for a training that was asked to
-PR_SET_PDEATHSIG = 1
 
 
 def usable_gpus(asked: int) -> int:
@@ -61,9 +58,3 @@ def _end(process: subprocess.Popen) -> None:
             process.wait(SECONDS_TO_END)
         except subprocess.TimeoutExpired:
             continue
-
-
-def end_with_parent() -> None:
-    """Have this process ended when the one that started it is killed; nobody would take its results."""
-    if sys.platform == 'linux':
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from process_guard.guard import Guard
+
 from .data_service import DataService
 from .s3_server import REGION, S3Server
 
@@ -36,11 +38,13 @@ class Platform:
     Attributes:
         s3: The server.
         service: The service of data sets.
+        mark: `NAME=value`, in the environment of every process that ends with the platform.
     """
 
-    def __init__(self, s3: S3Server, service: DataService) -> None:
+    def __init__(self, s3: S3Server, service: DataService, mark: str) -> None:
         self.s3 = s3
         self.service = service
+        self.mark = mark
 
     def add_data(self, folder: Path, task: str, dataset_id: str | None = None) -> ServedData:
         """Put a data set into the server.
@@ -92,11 +96,16 @@ class Platform:
 
 @contextlib.contextmanager
 def start_platform(folder: Path) -> Iterator[Platform]:
-    """Run server and service within a block.
+    """Run server and service within a block; what they and trainings started ends with it, or when it is killed.
 
     Args:
         folder: Of the server's files.
     """
-    with S3Server(folder) as s3, DataService({}) as service:
-        s3.make_bucket(BUCKET)
-        yield Platform(s3, service)
+    mark = f'PIE_LOCAL_PLATFORM={uuid.uuid4().hex}'
+    guard = Guard(mark)
+    try:
+        with S3Server(folder, mark=mark) as s3, DataService({}) as service:
+            s3.make_bucket(BUCKET)
+            yield Platform(s3, service, mark)
+    finally:
+        guard.end()

@@ -137,6 +137,7 @@ def run_training(
     out, output = script.parent.parent, script.parent / 'output'
     (out / 'parameters.json').write_text(json.dumps(parameters, ensure_ascii=False, indent=4), encoding='utf-8')
     environment = {**os.environ, **platform.environment(mounted or str(parameters.get('dataset_id', '')))}
+    environment |= [platform.mark.split('=', 1)]  # a training ends with the platform
     for name in ('PIE_OUTPUT_DIR', 'PYTHONUNBUFFERED'):  # a line that is not flushed comes late, as on the platform
         environment.pop(name, None)
     if not _has_aiutils(python, script.parent):

@@ -35,14 +35,16 @@ class S3Server:
         log_file: What the server says.
     """
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
+    def __init__(self, folder: Path, port: int | None = None, mark: str = '') -> None:
         """Choose address and keys; starts nothing.
 
         Args:
             folder: Holds the objects; made if it is missing.
             port: Default: a free one.
+            mark: `NAME=value`, put into the environment of the server, by which a guard finds it.
         """
         self.folder = Path(folder).resolve()
+        self._mark = dict([mark.split('=', 1)]) if mark else {}
         self.port = port or free_port()
         self.endpoint = f'http://127.0.0.1:{self.port}'
         self.access_key = 'PIELOCAL' + secrets.token_hex(6).upper()
@@ -79,9 +81,10 @@ class S3Server:
                     raise ServerError(f'the S3 server cannot make its storage; see {self.log_file}')
             options = ['--multi-buckets', '--keep-etag', '--object-meta', '--no-banner', '--no-usage-report']
             options += ['--cache-dir', str(self.folder / 'cache'), '--metrics', f'127.0.0.1:{free_port()}']
+            keys = {'MINIO_ROOT_USER': self.access_key, 'MINIO_ROOT_PASSWORD': self.secret_key}
             self._process = subprocess.Popen(
                 [program, 'gateway', *options, store, f'127.0.0.1:{self.port}'],
-                env={**os.environ, 'MINIO_ROOT_USER': self.access_key, 'MINIO_ROOT_PASSWORD': self.secret_key},
+                env={**os.environ, **self._mark, **keys},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -25,6 +25,7 @@ PACKAGES = (
     'ymir_local',
     'pie_local',
     'report_pages',
+    'process_guard',
     'tools',
     'benchmarks',
     'configs',
@@ -50,15 +51,16 @@ ROOMS = {
     'ymir': ('tmi', 'ymir_exc'),
     'pie': ('mmyolo', 'tmi'),
     'report_pages': (),
-    'ymir_local': ('ymir_exc', 'report_pages'),
-    'pie_local': ('report_pages',),
+    'process_guard': (),
+    'ymir_local': ('ymir_exc', 'report_pages', 'process_guard'),
+    'pie_local': ('report_pages', 'process_guard'),
     'configs': (),
     'tools': ('mmyolo', 'mmyolo/tools', 'vidt'),
     'tools/dataset_converters': ('mmyolo', 'mmyolo/tools', 'ymir_local'),  # which has the readers of data sets
     'demo': ('mmyolo', 'mmyolo/tools'),
     'benchmarks': ('mmyolo', 'mmyolo/tools', 'vidt', 'tmi', 'ymir', 'pie', 'ymir_local', 'pie_local'),
 }
-NO_TORCH = ('ymir_exc', 'ymir_local', 'report_pages')
+NO_TORCH = ('ymir_exc', 'ymir_local', 'report_pages', 'process_guard')
 
 # Parts of mmyolo that the rest of it does not need, so that training starts without them.
 LEAVES = ('mmyolo.deploy', 'mmyolo.testing', 'mmyolo.tools')

@@ -61,7 +61,7 @@ def test_the_image_holds_what_a_checkout_has():
     copied = [line.split() for line in (ROOT / 'ymir/Dockerfile').read_text().splitlines() if line.startswith('COPY')]
     into_app = {name for _, *names, target in copied if target.startswith('/app') for name in names}
     assert into_app >= {'mmyolo', 'vidt', 'tmi', 'ymir', 'ymir_exc', 'configs', 'tools', 'model-index.yml'}
-    assert not into_app & {'ymir_local', 'pie_local', 'report_pages', 'tests', 'docs'}
+    assert not into_app & {'ymir_local', 'pie_local', 'report_pages', 'process_guard', 'tests', 'docs'}
     assert {f'!{name}' for name in into_app} <= set((ROOT / '.dockerignore').read_text().splitlines())
 
 
@@ -70,7 +70,18 @@ def wheel(tmp_path_factory):
     if digit_version(version('setuptools')) < digit_version('77'):
         pytest.skip('needs setuptools 77')
     source, out = tmp_path_factory.mktemp('source'), tmp_path_factory.mktemp('wheel')
-    packages = ('mmyolo', 'vidt', 'tmi', 'ymir', 'pie', 'ymir_exc', 'ymir_local', 'pie_local', 'report_pages')
+    packages = (
+        'mmyolo',
+        'vidt',
+        'tmi',
+        'ymir',
+        'pie',
+        'ymir_exc',
+        'ymir_local',
+        'pie_local',
+        'report_pages',
+        'process_guard',
+    )
     for name in (*packages, 'configs', 'tools', 'demo'):
         # Another process may be compiling modules: what it writes has such a name until it is whole.
         shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=shutil.ignore_patterns('*.pyc.*'))

@@ -5,9 +5,11 @@ outermost process names a file in the environment variable `TMI_ERROR_FILE`; the
 (the first one wins: what follows in other ranks are consequences), and the outermost reports it after all others ended.
 """
 
+import ctypes
 import json
 import logging
 import os
+import signal
 import socket
 import sys
 import time
@@ -22,6 +24,7 @@ from tmi.errors import TaskError, as_task_error
 ERROR_FILE_VARIABLE = 'TMI_ERROR_FILE'
 STARTED_VARIABLE = 'TMI_STARTED'  # the clock when the outermost process began, for a time budget
 MAX_TRACE_LINES = 99
+PR_SET_PDEATHSIG = 1
 
 logger = logging.getLogger('tmi')
 
@@ -51,6 +54,16 @@ class ErrorRecord:
     def to_error(self) -> TaskError:
         """Return the error again, without its trace."""
         return getattr(errors, self.cause)(self.sentence)
+
+
+def end_with_parent() -> None:
+    """Have this process ended (SIGTERM) when the one that started it is killed: nobody would take its results.
+
+    Called first by each process of a task but the outermost. On Linux; elsewhere, and in a process that was started by
+    hand, this does nothing.
+    """
+    if sys.platform == 'linux' and os.environ.get(ERROR_FILE_VARIABLE):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def note_start(started: float) -> None:

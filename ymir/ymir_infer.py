@@ -12,9 +12,11 @@ PROJECT_ROOT = Path(__file__).resolve().parents[1]
 # `python ymir/ymir_infer.py` puts ymir/ on the import path, where its modules would be found under second names.
 sys.path[:] = [str(PROJECT_ROOT), *(path for path in sys.path if Path(path or '.').resolve() != PROJECT_ROOT / 'ymir')]
 
+from tmi.processes import end_with_parent  # noqa: E402
 from ymir.errors import report_uncaught, run_task  # noqa: E402
 
 if __name__ == '__main__':
+    end_with_parent()
     report_uncaught('inference')  # also what goes wrong in the imports that follow
 
 from tmi.inference.plan import make_plan  # noqa: E402

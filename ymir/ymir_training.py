@@ -17,10 +17,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:] = [str(ROOT), *(path for path in sys.path if Path(path or '.').resolve() != ROOT / 'ymir')]
 
 from tmi.errors import SettingError, UnknownError
-from tmi.processes import ERROR_FILE_VARIABLE, forget_record, read_record, task_started
+from tmi.processes import ERROR_FILE_VARIABLE, end_with_parent, forget_record, read_record, task_started
 from ymir.errors import as_task_error, report_uncaught, run_task
 
 if __name__ == '__main__':
+    end_with_parent()
     report_uncaught('training')  # also what goes wrong in the imports that follow
 
 from mmengine.config import Config

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
 import time
 
@@ -57,4 +58,6 @@ for epoch in range(1, epochs + 1):
     print('[Process: {}/{}]'.format(epoch, epochs + (fault == 'files' and epoch == 4)), flush=fault != 'unflushed')
     if fault == 'stop' and epoch == 2:
         break
-    time.sleep(60 if fault == 'wait' else 0.03)
+    if fault == 'child':  # in a session of its own, as a training process may be
+        print('child', subprocess.Popen(['sleep', '600'], start_new_session=True).pid, flush=True)
+    time.sleep(60 if fault in ('wait', 'child') else 0.03)

@@ -1,7 +1,10 @@
 """`pie run`: a script written from the document alone, right and with faults, started as the platform does."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -13,6 +16,8 @@ from pie_local.parameters import make_parameters, parse_changes
 from pie_local.platform import Platform
 from pie_local.run import RunResult, copy_package, run_training
 from pie_local.texts import PieError
+from process_guard.guard import processes_with
+from tests.processes import is_alive, wait_until
 
 HERE = Path(__file__).parent
 
@@ -115,6 +120,21 @@ def test_stopping_ends_the_script(start):
     result, _, pushes, findings = start('wait', stop=threading.Event())
     assert result.code == -15 and [epoch for epoch, _ in pushes] == [1] and result.seconds < 30
     assert findings == ['trainlog.json end_time: is "" although the training has ended']
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='only Linux shows the environment of a process')
+def test_nothing_is_left_when_the_platform_is_killed(package, ships, tmp_path):
+    """The S3 server, the script, and what the script started in a session of its own."""
+    command = [sys.executable, '-m', 'pie_local', 'run', package, '--data', ships, '--out', tmp_path / 'out']
+    variables = {**os.environ, 'FAULT': 'child', 'PYTHONPATH': str(HERE.parents[1]), 'PYTHONUNBUFFERED': '1'}
+    killed = subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    child = next(line.split()[1] for line in killed.stdout if line.startswith('child '))
+    settings = (Path('/proc') / child / 'environ').read_text().split('\0')
+    mark = next(setting for setting in settings if setting.startswith('PIE_LOCAL_PLATFORM='))
+    assert len(processes_with(mark)) == 3
+    killed.kill()
+    killed.wait()
+    wait_until(lambda: not processes_with(mark) and not is_alive(child))
 
 
 def test_parameters_have_the_types_of_the_document(ships):

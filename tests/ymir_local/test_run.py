@@ -5,14 +5,14 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from process_guard.guard import kill_all_with, remove_container
+from tests.processes import is_alive, wait_until
 from ymir_exc.reading import MonitorLine, read_monitor_file
 from ymir_local.platform import run
-from ymir_local.platform.guard import kill_all_with, remove_container
 from ymir_local.platform.prepare import Task, prepare_training
 from ymir_local.platform.run import TaskFailed, TaskStopped, docker_command, log_tail, run_as_process, run_in_container
 
@@ -133,20 +133,6 @@ def test_log_tail_reads_the_end_only(tmp_path):
     ):
         path.write_text(text)
         assert log_tail(path) == expected
-
-
-def is_alive(pid):
-    try:
-        return (Path('/proc') / str(pid) / 'stat').read_text().rsplit(')', 1)[1].split()[0] != 'Z'
-    except OSError:
-        return False
-
-
-def wait_until(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 WATCHER = """

@@ -18,9 +18,10 @@ from itertools import chain
 from pathlib import Path
 
 from tmi.errors import MissingGpuError, ModelError
-from tmi.processes import report_uncaught, run_task
+from tmi.processes import end_with_parent, report_uncaught, run_task
 
 if __name__ == '__main__':
+    end_with_parent()
     report_uncaught(f'prediction, process {sys.argv[2]}')  # also what goes wrong in the imports that follow
 
 import numpy as np  # noqa: E402

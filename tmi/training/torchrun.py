@@ -6,11 +6,14 @@ torchrun ends with status 1 whatever happened to its processes, and the ones tha
 connection first.
 """
 
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-from torch.distributed.run import main as run
-
 from tmi.errors import killed_process
-from tmi.processes import forget_record, run_task
+from tmi.processes import end_with_parent, forget_record, run_task
+
+if __name__ == '__main__':
+    end_with_parent()  # before the imports that take seconds
+
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError  # noqa: E402
+from torch.distributed.run import main as run  # noqa: E402
 
 
 def main() -> None:

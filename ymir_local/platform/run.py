@@ -3,7 +3,7 @@
 As a process: `python ymir/start.py` with DEFAULT_ENV_FILE_PATH. As a container: the platform's exact `docker run` line.
 Either way standard output and error are appended to out/ymir-executor-out.log, the last five lines of which are what
 the platform shows when the task fails. A task that is stopped is stopped as the platform does it: killed at once, with
-all that it started. The same happens when the watcher itself is killed (guard.py).
+all that it started. The same happens when the watcher itself is killed (`process_guard`).
 """
 
 import os
@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from process_guard.guard import Guard
 from ymir_exc.code import ExecutorState
 from ymir_exc.reading import MonitorLine, decode, open_regular, parse_monitor
 
-from .guard import Guard
 from .prepare import REPOSITORY, Task
 
 POLL_SECONDS = 0.3

@@ -1,5 +1,6 @@
 """Processes of a task that are killed, or fail before they can say why: the cause is found all the same."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from process_guard.guard import processes_with
+from tests.processes import is_alive, wait_until
 from tmi.checkpoint_io import load_checkpoint
 from tmi.inference.plan import PredictionPlan
 from tmi.inference.run import predict
@@ -18,7 +21,7 @@ from ymir.errors import as_task_error, code_of
 from ymir.ymir_training import blame_options, train
 from ymir_local.platform.package import pack
 
-from .platform import REPOSITORY, check_result, read_monitor, run_start, tiny_task
+from .platform import REPOSITORY, check_result, environment, read_monitor, run_start, tiny_task
 
 # Python imports this module at its start. It acts when a module is imported that only the process in question needs.
 SITE = """
@@ -116,6 +119,57 @@ def test_the_script_of_a_task(tmp_path, plant, script, module):
     assert done.returncode == 1
     record = read_record(error_file)
     assert code_of(record.to_error()) == 300103 and 'main memory' in record.sentence
+
+
+# Where each process of a task is when its parent is killed: command line and a module that it imports late.
+WAITING = [
+    ('ymir/ymir_training.py', 'torch'),
+    ('ymir/ymir_mining.py', 'ymir.params'),
+    ('ymir/ymir_infer.py', 'ymir.params'),
+    ('ymir/train_process.py', 'torch'),
+    ('pie/train_process.py', 'torch'),
+    ('pie/pixel_process.py', 'pie.pixel_training'),
+    ('-m tmi.training.torchrun', 'torch'),
+    ('-m tmi.inference.worker x 0', 'torch'),
+    ('-m tmi.inference.engines.trial x onnxruntime 1 1', 'onnxruntime'),
+]
+PARENT = """
+import json, os, subprocess, sys, time
+for place, words, module in json.loads(sys.argv[1]):
+    subprocess.Popen([sys.executable, *words.split()], env={**os.environ, 'AT': module, 'PLACE': place})
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='only Linux tells a process of the end of its parent')
+def test_no_process_outlives_a_killed_parent(tmp_path, plant):
+    wait = "open(os.environ['PLACE'], 'x').write(str(os.getpid())); __import__('time').sleep(600)"
+    plant(wait, '', '')
+    files = [tmp_path / str(place) for place in range(len(WAITING))]
+    children = [(str(file), *one) for file, one in zip(files, WAITING)]
+    parent = subprocess.Popen([sys.executable, '-c', PARENT, json.dumps(children)], cwd=REPOSITORY)
+    wait_until(lambda: all(file.is_file() and file.read_text() for file in files))
+    parent.kill()
+    parent.wait()
+    wait_until(lambda: not any(is_alive(file.read_text()) for file in files))
+
+
+@pytest.mark.slow
+@pytest.mark.integration
+@pytest.mark.parametrize('processes', ['1', '2'])
+def test_no_process_outlives_a_killed_start(tmp_path, processes):
+    task = tiny_task(tmp_path, max_epochs=1000)
+    variables = environment(task, YMIR_CPU_PROCESSES=processes)
+    with open(tmp_path / 'log.txt', 'wb') as log:
+        process = subprocess.Popen(
+            [sys.executable, REPOSITORY / 'ymir/start.py'], env=variables, stdout=log, stderr=log
+        )
+    wait_until((task.out_dir / 'models/result.yaml').exists)
+    mark = f'DEFAULT_ENV_FILE_PATH={variables["DEFAULT_ENV_FILE_PATH"]}'
+    assert len(processes_with(mark)) > 2
+    process.kill()
+    process.wait()
+    wait_until(lambda: not processes_with(mark))
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tmi.inference.engines.sessions import SESSIONS
+from tmi.processes import end_with_parent
 
 NETWORK_FILE = 'network.onnx'
 INPUT_FILE = 'input.npy'
@@ -64,4 +65,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
+    end_with_parent()
     main()

@@ -1,6 +1,6 @@
 """Ends all that belongs to a task: at its end, when it is stopped, and when whoever watches it is killed.
 
-A watcher that gets a SIGKILL cannot clean up. So a small process of its own stands beside every task,
+A watcher that gets a SIGKILL cannot clean up. So a small process of its own stands beside what it started,
 `python guard.py MARK [CONTAINER]`: its standard input is a pipe from the watcher, who writes the id of the process that
 it started and, once all has ended, `done`. When the pipe closes without that word, the guard ends the task.
 
@@ -89,10 +89,10 @@ def end_task(mark: str, container: str = '', pid: int | None = None) -> str:
     return remove_container(container) if container else ''
 
 
-def kill_all_with(mark: str) -> None:
-    """Kill every process that was started with a setting in its environment, whatever session it moved to.
+def processes_with(mark: str) -> list[int]:
+    """Return all processes but this one that were started with a setting in their environment.
 
-    Only Linux shows the environment of a process; elsewhere this does nothing.
+    Only Linux shows the environment of a process; elsewhere there are none.
 
     Args:
         mark: `NAME=value`.
@@ -102,15 +102,27 @@ def kill_all_with(mark: str) -> None:
     """
     if not all(mark.partition('=')):
         raise ValueError(f'{mark!r} is not a NAME=value')
-    wanted = os.fsencode(mark)
+    wanted, found = os.fsencode(mark), []
+    for folder in Path('/proc').glob('[0-9]*'):
+        try:
+            if wanted in (folder / 'environ').read_bytes().split(b'\0') and int(folder.name) != os.getpid():
+                found.append(int(folder.name))
+        except OSError:
+            pass  # ended, or of another user
+    return found
+
+
+def kill_all_with(mark: str) -> None:
+    """Kill every process that `processes_with` finds, whatever session it moved to.
+
+    Args:
+        mark: `NAME=value`.
+
+    Raises:
+        ValueError: it is not a setting.
+    """
     for _ in range(20):  # a process may start another while the list is read
-        found = []
-        for folder in Path('/proc').glob('[0-9]*'):
-            try:
-                if wanted in (folder / 'environ').read_bytes().split(b'\0') and int(folder.name) != os.getpid():
-                    found.append(int(folder.name))
-            except OSError:
-                pass  # ended, or of another user
+        found = processes_with(mark)
         for pid in found:
             try:
                 os.kill(pid, signal.SIGKILL)

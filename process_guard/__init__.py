@@ -1,0 +1,1 @@
+"""Ends what a local platform has started, also when that platform is killed (`guard.py`)."""
