@@ -183,6 +183,9 @@ def test_shard_lines_of_mining_hold_the_evidence(model):
 
 
 @pytest.mark.parametrize('name', ['aldd', 'cald'])
+@pytest.mark.parametrize(
+    'model', [pytest.param(head, marks=[] if head == 'yolov8_n' else pytest.mark.slow) for head in HEADS], indirect=True
+)
 def test_what_algorithms_measure_does_not_depend_on_the_company(name, model):
     predictor, pixels, metas = model
     algorithm = ALGORITHMS[name](MiningSettings(class_names=CLASS_NAMES))

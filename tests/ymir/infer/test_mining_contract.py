@@ -75,7 +75,13 @@ def test_every_candidate_has_a_place_and_bad_ones_the_last(ranked, pool):
     assert ranking.uncertainty[0] == ranking.uncertainty[12] and ranking.uncertainty[2] == ranking.uncertainty[10]
 
 
-@pytest.mark.parametrize('world_size, workers, batch_size', [(2, 0, 16), (3, 0, 16), (1, 4, 16), (1, 0, 1), (2, 0, 1)])
+@pytest.mark.parametrize(
+    'world_size, workers, batch_size',
+    [
+        (2, 0, 1),
+        *(pytest.param(*shares, marks=pytest.mark.slow) for shares in [(2, 0, 16), (3, 0, 16), (1, 4, 16), (1, 0, 1)]),
+    ],
+)
 def test_the_same_however_the_work_is_shared(ranked, pool, tmp_path, world_size, workers, batch_size):
     settings, expected = ranked
     settings = settings.model_copy(update={'samples_per_gpu': batch_size})
