@@ -14,7 +14,19 @@ from tmi import log
 from tmi.errors import SETTINGS_FILE_VARIABLE, killed_process
 from tmi.paths import PROJECT_ROOT
 from tmi.processes import ERROR_FILE_VARIABLE, note_start, read_record
+from tmi.setting_names import write_setting_names
 
+# What the core calls them -> what the platform does; the other settings of the core cannot be set there.
+SETTING_NAMES = {
+    'class_names': 'label',
+    'gpu_count': 'gpu_num',
+    'img_size': 'load_size',
+    'learning_rate': 'learning_rate',
+    'max_epochs': 'epochs',
+    'model_name': 'model_name',
+    'pretrained_model_params': 'resume_path',
+    'samples_per_gpu': 'batch_size',
+}
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -71,6 +83,7 @@ def _prepare_process(started: float) -> None:
         if hasattr(stream, 'reconfigure'):
             stream.reconfigure(encoding='utf-8', errors='replace', line_buffering=True)  # the log is a pipe
     os.environ[SETTINGS_FILE_VARIABLE] = 'the parameters'
+    write_setting_names(SETTING_NAMES)
     os.environ.setdefault('PYTHONUNBUFFERED', '1')
     os.environ.setdefault('PYTHONIOENCODING', 'utf-8')
     os.environ.setdefault('OPENCV_LOG_LEVEL', 'SILENT')

@@ -4,6 +4,7 @@ import os
 from collections.abc import MutableMapping, Sequence
 
 from tmi.errors import MissingGpuError, SettingError
+from tmi.setting_names import advice
 
 CPU_PROCESSES_VARIABLE = 'YMIR_CPU_PROCESSES'
 MAX_CPU_PROCESSES = 1024
@@ -68,7 +69,11 @@ def find_device(num_gpus: int) -> str:
     visible = torch.cuda.device_count()
     if visible < num_gpus:
         raise MissingGpuError(
-            f'The task was given {num_gpus} GPUs, torch {torch.__version__} sees {visible}: check that the container '
-            'was started with --gpus and that the driver fits the CUDA version of this image, or set gpu_count to 0.'
+            f'The task was given {num_gpus} GPUs, torch {torch.__version__} sees {visible}: '
+            + advice(
+                'check that the container was started with --gpus and the driver fits the CUDA version of this image',
+                'set {gpu_count} to 0',
+            )
+            + '.'
         )
     return 'cuda'

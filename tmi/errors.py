@@ -10,8 +10,10 @@ import os
 import signal
 import subprocess
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
+
+from tmi.setting_names import advice
 
 MAX_SENTENCE = 1200
 SETTINGS_FILE_VARIABLE = 'TMI_SETTINGS_FILE'
@@ -78,7 +80,11 @@ class NetworkError(TaskError):
 
 
 class UnknownError(TaskError):
-    """The cause is not known, or is none of the above and below: a full disk, a process that crashed."""
+    """The cause is not known, or is none of the above and below, such as a process that crashed."""
+
+
+class DiskFullError(UnknownError):
+    """No space is left on a disk."""
 
 
 class StoppedError(TaskError):
@@ -92,34 +98,55 @@ class StandstillError(TaskError):
 class ErrorPattern(NamedTuple):
     """One row of the table below: an exception fits if a class name and, where given, a part of its message fit.
 
-    Without advice the exception's own sentence is all there is to say.
+    Without a problem the exception's own sentence is all there is to say.
+
+    Args:
+        cause: What is raised for it.
+        types: Names of classes.
+        parts: Of the message, in lower case.
+        problem: What it means, a sentence without its full stop.
+        ways: What to do about it, as `tmi.setting_names.advice` takes it.
     """
 
     cause: type[TaskError]
     types: tuple[str, ...]
     parts: tuple[str, ...]
-    advice: str
+    problem: str
+    ways: tuple[str, ...] = ()
 
 
 # What a process that uses up the main memory can advise, by what it does; it stands behind a sentence that says so.
 MEMORY_ADVICE = {
-    'training': 'set samples_per_gpu, workers_per_gpu or img_size lower, keep no decoded images (cache: off), or give '
-    'the container more memory.',
-    'gpu': 'set samples_per_gpu, workers_per_gpu or img_size lower, or give the container more memory.',
-    'cpu prediction': 'set img_size lower, let fewer processes predict (the environment variable YMIR_CPU_PROCESSES=1; '
-    'each takes about half a GB), or give the container more memory.',
+    'training': (
+        'set {samples_per_gpu|workers_per_gpu|img_size} lower',
+        'keep no decoded images ({cache}: off)',
+        'give the container more memory',
+    ),
+    'gpu': ('set {samples_per_gpu|workers_per_gpu|img_size} lower', 'give the container more memory'),
+    'cpu prediction': (
+        'set {img_size} lower',
+        'let fewer processes predict (the environment variable YMIR_CPU_PROCESSES=1; each takes about half a GB)',
+        'give the container more memory',
+    ),
 }
 MEMORY_ADVICE_VARIABLE = 'TMI_MEMORY_ADVICE'
-MEMORY = '{memory}'  # in the advice of a pattern
+MEMORY = 'The main memory is too small'
 CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGSYS)
-SHM_ADVICE = 'The shared memory is too small: set shm_size higher (16G) or workers_per_gpu lower (0).'
+SHARED_MEMORY = 'The shared memory is too small'
+SHARED_MEMORY_WAYS = (
+    'set {shm_size} higher (16G)',
+    'set {workers_per_gpu} lower (0)',
+    'give the container more shared memory',
+)
+GPU_MEMORY_WAYS = ('set {samples_per_gpu|img_size} lower', 'take a smaller {model_name}')
 # First fit wins. Class names are compared over the whole inheritance line, message parts in lower case.
 ERROR_PATTERNS = (
     ErrorPattern(
         InsufficientMemoryError,
         ('RuntimeError', 'OSError'),
         ('too many open files',),
-        'Set workers_per_gpu lower, or let the container open more files (--ulimit nofile).',
+        'Too many files are open',
+        ('set {workers_per_gpu} lower', 'let the container open more files (--ulimit nofile)'),
     ),
     ErrorPattern(
         InsufficientMemoryError,
@@ -134,19 +161,16 @@ ERROR_PATTERNS = (
             'shared memory segment',
             'shared memory manager',
         ),
-        SHM_ADVICE,
+        SHARED_MEMORY,
+        SHARED_MEMORY_WAYS,
     ),
-    ErrorPattern(
-        InsufficientMemoryError,
-        ('OutOfMemoryError',),
-        (),
-        'The GPU memory is too small: set samples_per_gpu or img_size lower, or take a smaller model_name.',
-    ),
+    ErrorPattern(InsufficientMemoryError, ('OutOfMemoryError',), (), 'The GPU memory is too small', GPU_MEMORY_WAYS),
     ErrorPattern(
         InsufficientMemoryError,
         ('RuntimeError',),
         ('cuda out of memory', 'cublas_status_alloc_failed', 'cuda error: out of memory'),
-        'The GPU memory is too small: set samples_per_gpu or img_size lower, or take a smaller model_name.',
+        'The GPU memory is too small',
+        GPU_MEMORY_WAYS,
     ),
     ErrorPattern(InsufficientMemoryError, ('MemoryError',), (), MEMORY),
     ErrorPattern(
@@ -176,55 +200,60 @@ ERROR_PATTERNS = (
             'torch not compiled with cuda',
             'invalid device ordinal',
         ),
-        'The task was given GPUs that this container cannot see: start it with them, or with gpu_count 0 for the CPU.',
+        'The task was given GPUs that this container cannot see',
+        ('start it with them', 'set {gpu_count} to 0 for the CPU'),
     ),
     ErrorPattern(
         GpuError,
         ('AcceleratorError', 'DistBackendError'),
         (),
-        'The GPU, its driver or the link between GPUs failed: check the driver version and the health of the node.',
+        'The GPU, its driver or the link between GPUs failed',
+        ('check the driver version and the health of the node',),
     ),
     ErrorPattern(
         GpuError,
         ('RuntimeError',),
         ('cuda error', 'cudnn error', 'cudnn_status', 'cublas_status', 'nccl error', 'cuda driver', 'nvrtc'),
-        'The GPU or its driver failed: check that the driver is new enough for this image, and the health of the node.',
+        'The GPU or its driver failed',
+        ('check that the driver is new enough for this image, and the health of the node',),
     ),
     ErrorPattern(
         NotFiniteError,
         ('FloatingPointError',),
         (),
-        'The loss is not a number: set learning_rate lower, or precision to fp32.',
+        'The loss is not a number',
+        ('set {learning_rate} lower', 'set {precision} to fp32'),
     ),
-    ErrorPattern(NoReadableImageError, ('UnidentifiedImageError',), (), 'Replace or remove this image.'),
+    ErrorPattern(NoReadableImageError, ('UnidentifiedImageError',), (), 'Replace or remove this image'),
     ErrorPattern(ModelError, ('CheckpointError', 'ConfigContentError'), (), ''),  # they say it all
     ErrorPattern(
         ModelError,
         ('UnpicklingError',),
         (),
-        'The weight file is broken or holds more than weights: export the model again, or train it with this image.',
+        'The weight file is broken or holds more than weights',
+        ('export the model again', 'train it with this image'),
     ),
     ErrorPattern(
         ModelError,
         ('RuntimeError',),
         ('error(s) in loading state_dict', 'pytorchstreamreader failed'),
-        'The weight file does not belong to this model or is broken.',
+        'The weight file does not belong to this model or is broken',
     ),
     ErrorPattern(
         NetworkError,
         ('URLError', 'gaierror', 'ConnectionRefusedError', 'ProtocolError', 'HTTPError'),
         (),
-        'Nothing can be downloaded while a task runs: build the image with the file, or give it as a pre-trained '
-        'model.',
+        'Nothing can be downloaded while a task runs',
+        ('build the image with the file', 'give it as a pre-trained model'),
     ),
     ErrorPattern(
         SettingError,
         ('OSError', 'ValueError'),
         ('file name too long', 'too many levels of symbolic links', 'embedded null', 'surrogates not allowed'),
-        'Correct this path or name where it comes from: the settings of the task, or a list of images.',
+        'Correct this path or name where it comes from: the settings of the task, or a list of images',
     ),
     ErrorPattern(
-        SettingError, ('YAMLError', 'ValidationError', 'ConfigConflictError'), (), 'Correct this setting or file.'
+        SettingError, ('YAMLError', 'ValidationError', 'ConfigConflictError'), (), 'Correct this setting or file'
     ),
 )
 
@@ -285,16 +314,16 @@ def _known(link: BaseException) -> TaskError | None:
     """Return the cause of one exception alone."""
     pattern = _fitting_pattern(link)
     if pattern is not None:
-        advice = f'The main memory is too small: {memory_advice()}' if pattern.advice == MEMORY else pattern.advice
-        return pattern.cause(f'{_first_line(_own_words(link))} {advice}' if advice else str(link))
+        ways = _memory_ways() if pattern.problem == MEMORY else pattern.ways
+        sentence = _sentence(pattern.problem, ways)
+        return pattern.cause(f'{_first_line(_own_words(link))} {sentence}' if sentence else str(link))
     if isinstance(link, subprocess.CalledProcessError):
         return killed_process('The process', link.returncode) or stopped_process(link)
     if isinstance(link, OSError) and link.errno == errno.ENOSPC:
         if str(link.filename).startswith('/dev/shm') or _is_raised_in(link, 'multiprocessing'):  # e.g. semaphores
-            return InsufficientMemoryError(f'{_own_words(link)}. {SHM_ADVICE}')
-        return UnknownError(
-            f'No space is left on the disk ({link.filename or "/out or /tmp"}): free some and start again.'
-        )
+            return InsufficientMemoryError(f'{_own_words(link)}. {_sentence(SHARED_MEMORY, SHARED_MEMORY_WAYS)}')
+        place = link.filename or 'of results or of temporary files'
+        return DiskFullError(f'No space is left on the disk ({place}): free some and start again.')
     return None
 
 
@@ -302,7 +331,13 @@ def _is_raised_in(error: BaseException, package: str) -> bool:
     return any(f'{os.sep}{package}{os.sep}' in frame.filename for frame in traceback.extract_tb(error.__traceback__))
 
 
-def memory_advice() -> str:
+def _sentence(problem: str, ways: Sequence[str]) -> str:
+    """Return what is wrong and what to do about it."""
+    found = advice(*ways)
+    return f'{problem}: {found}.' if found else f'{problem}.' if problem else ''
+
+
+def _memory_ways() -> tuple[str, ...]:
     """Return what to do where the main memory is too small, for what this process does."""
     return MEMORY_ADVICE.get(os.environ.get(MEMORY_ADVICE_VARIABLE, ''), MEMORY_ADVICE['gpu'])
 
@@ -319,11 +354,12 @@ def killed_process(what: str, status: int) -> TaskError | None:
     """
     number = -status if status < 0 else status - 128
     if number == signal.SIGKILL:
-        return InsufficientMemoryError(
-            f'{what} was killed (SIGKILL), most likely because the main memory was used up: {memory_advice()}'
-        )
+        problem = f'{what} was killed (SIGKILL), most likely because the main memory was used up'
+        return InsufficientMemoryError(_sentence(problem, _memory_ways()))
     if number == signal.SIGBUS:
-        return InsufficientMemoryError(f'{what} was ended by a bus error (SIGBUS). {SHM_ADVICE}')
+        return InsufficientMemoryError(
+            f'{what} was ended by a bus error (SIGBUS). {_sentence(SHARED_MEMORY, SHARED_MEMORY_WAYS)}'
+        )
     if number in CRASHES:
         return UnknownError(
             f'{what} crashed ({signal.Signals(number).name}): a library or the hardware failed. Start the task again; '

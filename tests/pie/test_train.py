@@ -149,7 +149,14 @@ def refused(tmp_path, monkeypatch, capsys):
     """Runs the script in this process and returns the last two lines of its log."""
 
     def run(content, **variables):
-        for name in ('PYTHONPATH', 'TMI_STARTED', 'TMI_SETTINGS_FILE', 'PYTHONUNBUFFERED', 'PYTHONIOENCODING'):
+        for name in (
+            'PYTHONPATH',
+            'TMI_STARTED',
+            'TMI_SETTINGS_FILE',
+            'TMI_SETTING_NAMES',
+            'PYTHONUNBUFFERED',
+            'PYTHONIOENCODING',
+        ):
             monkeypatch.setenv(name, '')
         for name, value in variables.items():
             monkeypatch.setenv(name, value)

@@ -3,12 +3,14 @@
 import pytest
 
 from tmi.errors import MEMORY_ADVICE_VARIABLE, SETTINGS_FILE_VARIABLE
+from tmi.setting_names import SETTING_NAMES_VARIABLE
 
 
 @pytest.fixture(autouse=True)
 def no_task_before(monkeypatch):
-    """Forget for whom advice on memory is, which a prediction of an earlier test in this process has set."""
-    monkeypatch.delenv(MEMORY_ADVICE_VARIABLE, raising=False)
+    """Forget what an earlier test in this process has set: for whom advice on memory is, another platform's words."""
+    for name in (MEMORY_ADVICE_VARIABLE, SETTING_NAMES_VARIABLE):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(autouse=True)

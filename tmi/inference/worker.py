@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tmi.errors import MissingGpuError, ModelError
 from tmi.processes import end_with_parent, report_uncaught, run_task
+from tmi.setting_names import advice
 
 if __name__ == '__main__':
     end_with_parent()
@@ -222,8 +223,8 @@ def choose_device(plan: PredictionPlan) -> torch.device:
         return torch.device('cpu')
     if not torch.cuda.is_available():
         raise MissingGpuError(
-            f'The task was given the GPUs {", ".join(map(str, plan.gpu_ids))}, and this container sees none: start it '
-            'with them, or with gpu_count 0 for the CPU.'
+            f'The task was given the GPUs {", ".join(map(str, plan.gpu_ids))}, and this container sees none: '
+            f'{advice("start it with them", "set {gpu_count} to 0 for the CPU")}.'
         )
     return torch.device('cuda:0')
 

@@ -8,6 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 from tmi.errors import NotFiniteError
+from tmi.setting_names import advice
 from tmi.training.step_values import StepValues
 
 # In half precision single overflows are part of the search for the loss scale.
@@ -74,8 +75,9 @@ class FiniteLossHook(Hook):
             if self.overflows > self.max_overflows:
                 parts = ', '.join(f'{name} {value:g}' for name, value in losses.items() if name != 'loss')
                 raise NotFiniteError(
-                    f'The loss is not a number in epoch {epoch}, step {number} ({parts}): set learning_rate to a tenth '
-                    'of what the log shows, or precision to fp32.'
+                    f'The loss is not a number in epoch {epoch}, step {number} ({parts}): '
+                    + advice('set {learning_rate} to a tenth of what the log shows', 'set {precision} to fp32')
+                    + '.'
                 )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tmi.errors import ModelError
+from tmi.setting_names import advice
 from tmi.zoo.table import file_name_of, model_table, sha256_head_of
 
 logger = logging.getLogger('tmi')
@@ -125,7 +126,7 @@ def _check_hash(path: Path, url: str) -> None:
     if not sha256_head_fits(path, head):
         raise ModelError(
             f'{path} is damaged: its sha256 does not begin with {head}. Fetch it again and '
-            'rebuild the image, or set pretrained to none.'
+            f'{advice("rebuild the image", "set {pretrained} to none")}.'
         )
 
 
