@@ -16,7 +16,7 @@ from pie.labels import Label
 from pie.layout import PARTS, Part, check_layout, pair_files, table
 from pie.raster import plain_picture
 from pie.storage import Storage, split_url
-from pie.texts import PieError, say, warn
+from pie.texts import PieError, UnusableError, Words, say, warn
 from pie.voc import read_voc
 from tmi.training.data import Coco, TrainingData, hold_out
 
@@ -34,7 +34,7 @@ class Split:
         coco: Images and boxes of the chosen classes, category ids from 0 in the order of the classes.
         boxes: Class -> how many.
         unchosen: Class that was not chosen -> how many boxes.
-        faults: Sentences about files and objects that cannot be used, with the key of the file.
+        faults: About files and objects that cannot be used, with the key of the file.
         clipped: Boxes that reached beyond their image.
         unread: How many samples are left out.
     """
@@ -42,7 +42,7 @@ class Split:
     coco: Coco
     boxes: Counter = field(default_factory=Counter)
     unchosen: Counter = field(default_factory=Counter)
-    faults: list[str] = field(default_factory=list)
+    faults: list[Words] = field(default_factory=list)
     clipped: int = 0
     unread: int = 0
 
@@ -121,17 +121,17 @@ def read_split(part: Part, places: dict[str, Path], names: Sequence[str], prepar
         try:
             file = places[label.key]
             found = read_voc(file.read_bytes())
-        except ValueError as error:
+        except UnusableError as error:
             _leave_out(split, label.key, error)
             continue
         try:
             path = places[image.key]
             target = prepared / path.parent.parent.name / f'{path.name}.{image.etag[:8]}.png'
             path, size = plain_picture(path, target)
-        except ValueError as error:
+        except UnusableError as error:
             _leave_out(split, image.key, error)
             continue
-        split.faults += [f'{label.key}: {fault}' for fault in found.faults]
+        split.faults += [Words('of_file', key=label.key, what=fault) for fault in found.faults]
         number = len(split.coco['images'])
         split.coco['images'].append({'id': number, 'file_name': str(path), 'width': size[0], 'height': size[1]})
         for name, box in found.objects:
@@ -142,9 +142,9 @@ def read_split(part: Part, places: dict[str, Path], names: Sequence[str], prepar
     return split
 
 
-def _leave_out(split: Split, key: str, error: Exception) -> None:
+def _leave_out(split: Split, key: str, error: UnusableError) -> None:
     split.unread += 1
-    split.faults.append(f'{key}: {error}')
+    split.faults.append(Words('of_file', key=key, what=error.words))
 
 
 def _add_box(
@@ -154,7 +154,8 @@ def _add_box(
     x1, x2 = (min(max(value, 0.0), float(size[0])) for value in box[::2])
     y1, y2 = (min(max(value, 0.0), float(size[1])) for value in box[1::2])
     if x1 >= x2 or y1 >= y2:
-        split.faults.append(f'{key}: a box of {name} lies outside of its image of {size[0]} x {size[1]}')
+        outside = Words('box_outside', name=name, width=size[0], height=size[1])
+        split.faults.append(Words('of_file', key=key, what=outside))
         return
     split.clipped += (x1, y1, x2, y2) != tuple(box)
     split.boxes[name] += 1
@@ -232,7 +233,7 @@ def print_table(title: str, rows: Sequence[Sequence[str]]) -> None:
     Console(width=LOG_WIDTH, no_color=True, highlight=False, markup=False, force_terminal=False).print(shown)
 
 
-def show_faults(part: str, faults: Sequence[str]) -> None:
+def show_faults(part: str, faults: Sequence[Words]) -> None:
     """Name the first things that are left out of a part, and how many there are."""
     for fault in faults[:MAX_SHOWN]:
         warn('left_out', part=part, what=fault)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pie.causes import json_cause
 from pie.texts import PieError, warn
 
 BACKGROUND = 'background'
@@ -91,7 +92,7 @@ def _parse(text: str) -> Any:
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             pass
         if was_full_width:
-            raise PieError('label_not_json', text=_short(text), reason=reason)
+            raise PieError('label_not_json', text=_short(text), reason=json_cause(reason))
         readable, was_full_width = _half_width(text), True
         if readable != text:
             warn('label_full_width')

@@ -8,6 +8,7 @@ from pathlib import Path
 
 STARTED = time.monotonic()  # before the imports that follow
 
+from pie.causes import file_cause  # noqa: E402
 from pie.entry import run_guarded  # noqa: E402
 from pie.labels import objects_of  # noqa: E402
 from pie.models import network_of  # noqa: E402
@@ -53,7 +54,7 @@ def _train(base: Path, arguments: list[str], started: list[Outputs]) -> None:
         outputs.prepare()
         run_dir = _run_folder(base)
     except OSError as error:
-        raise PieError('not_writable', path=error.filename, reason=error.strerror) from error
+        raise PieError('not_writable', path=error.filename, reason=file_cause(error)) from error
     storage, url = connect(parameters.dataset_id)
     weights = None
     if parameters.resume_path:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmyolo.utils.files import read_text
-from pie.texts import PieError, say, warn
+from pie.causes import file_cause, json_cause
+from pie.texts import PieError, Words, say, warn
 
 FILE_NAME = 'traincfg.json'
 PATIENCE = 5.0  # seconds
@@ -138,21 +139,27 @@ def _read_file(path: Path) -> Source:
     try:
         content = read_text(path)
     except OSError as error:
-        raise PieError('config_unreadable', path=path, reason=error.strerror or error) from error
+        raise PieError('config_unreadable', path=path, reason=file_cause(error)) from error
     except ValueError as error:
-        raise PieError('not_json', place=path, reason=error) from error
+        raise PieError('not_json', place=path, reason=Words('not_text')) from error
     return Source(_parse(content.encode(), str(path)), str(path))
 
 
+class NotANumberError(ValueError):
+    """NaN or Infinity stands in a JSON text; its argument is which."""
+
+
 def _reject_constant(name: str) -> None:
-    raise ValueError(f'{name} is no JSON number')
+    raise NotANumberError(name)
 
 
 def _parse(data: bytes, place: str) -> dict[str, Any]:
     try:
         content = json.loads(data.decode('utf-8-sig'), parse_constant=_reject_constant)
+    except NotANumberError as error:
+        raise PieError('not_json', place=place, reason=Words('json_number', name=error)) from error
     except (ValueError, RecursionError) as error:
-        raise PieError('not_json', place=place, reason=error) from error
+        raise PieError('not_json', place=place, reason=json_cause(error)) from error
     if not isinstance(content, dict):
         raise PieError('not_an_object', place=place, found=type(content).__name__)
     return content

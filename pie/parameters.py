@@ -12,9 +12,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from pie.causes import json_cause
 from pie.labels import Label, objects_of, read_labels
 from pie.parameter_source import Source
-from pie.texts import PieError, say, text, warn
+from pie.texts import PieError, Words, say, text, warn
 
 STRIDE = 32
 SMALLEST, LARGEST = STRIDE, 8192
@@ -177,9 +178,9 @@ def _flat(content: dict[str, Any], place: str) -> dict[str, Any]:
         try:
             network = json.loads(network)
         except (ValueError, RecursionError) as error:
-            raise PieError('network_not_json', place=place, reason=error) from error
+            raise PieError('network_not_json', place=place, reason=json_cause(error)) from error
     if not isinstance(network, dict):
-        raise PieError('network_not_json', place=place, reason=type(network).__name__)
+        raise PieError('network_not_json', place=place, reason=Words('json_kind', found=type(network).__name__))
     weight_name = network.get('weight_name')
     if isinstance(weight_name, str) and weight_name.strip():
         path = PurePosixPath(weight_name.strip())

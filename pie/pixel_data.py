@@ -15,7 +15,7 @@ from pie.layout import PARTS, Part, check_layout, pair_files, table
 from pie.pixel_labels import read_label
 from pie.raster import plain_picture
 from pie.storage import Storage, split_url
-from pie.texts import PieError, say, warn
+from pie.texts import PieError, UnusableError, Words, say, warn
 
 HELD_OUT = 10  # where there is no valid part, each so many-th training sample is validated on
 
@@ -28,13 +28,13 @@ class PixelSplit:
         samples: Pictures and the label of each sample, the label as training values.
         pixels: Of each class.
         unknown: Value or colour that is no class -> in how many labels it occurs.
-        faults: Sentences about samples that cannot be used.
+        faults: What is wrong with samples that cannot be used.
     """
 
     samples: list[list[str]] = field(default_factory=list)
     pixels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     unknown: Counter = field(default_factory=Counter)
-    faults: list[str] = field(default_factory=list)
+    faults: list[Words] = field(default_factory=list)
 
 
 def prepare_pixels(
@@ -113,12 +113,13 @@ def read_pixels(
                 key, path = one.key, places[one.key]
                 plain, size = plain_picture(path, prepared / f'{path.parent.name}.{path.name}.{one.etag[:8]}.png')
                 if size != values.shape[::-1]:
-                    raise ValueError(
-                        'its size is {} x {}, that of the label {} x {}'.format(*size, *values.shape[::-1])
+                    height, width = values.shape
+                    raise UnusableError(
+                        'sizes_differ', width=size[0], height=size[1], label_width=width, label_height=height
                     )
                 files.append(str(plain))
-        except ValueError as error:
-            split.faults.append(f'{key}: {error}')
+        except UnusableError as error:
+            split.faults.append(Words('of_file', key=key, what=error.words))
             continue
         target = indices / f'{number}.png'
         with replacing(target) as temporary:

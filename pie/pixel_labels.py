@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pie.causes import picture_cause
 from pie.labels import Label
 from pie.raster import RASTER_SUFFIXES, read_bands
+from pie.texts import UnusableError
 
 
 def read_label(path: Path, labels: Sequence[Label]) -> tuple[np.ndarray, list[str]]:
@@ -25,7 +27,7 @@ def read_label(path: Path, labels: Sequence[Label]) -> tuple[np.ndarray, list[st
         (h, w) uint8 training values, and the values or colours that are not in the list.
 
     Raises:
-        ValueError: It cannot be read.
+        UnusableError: It cannot be read.
     """
     bands, palette = _read(path)
     if bands.shape[2] < 3:
@@ -70,7 +72,7 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
                 image = image.convert('L' if image.mode in ('1', 'LA') else 'RGB')
             bands = np.asarray(image)
     except (OSError, SyntaxError, ValueError) as error:
-        raise ValueError(f'not a picture: {error}') from error
+        raise UnusableError('picture_unreadable', reason=picture_cause(error, path)) from error
     return bands[:, :, None] if bands.ndim == 2 else bands, None
 
 

@@ -3,16 +3,21 @@
 Multi-band GeoTIFF is common on the platform; detectors see three bands of 8 bits.
 """
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from mmyolo.utils.coco_file import image_size
 from mmyolo.utils.files import replacing
+from pie.causes import picture_cause
+from pie.texts import UnusableError, Words
 
 RASTER_SUFFIXES = ('.tif', '.tiff')
+SAMPLES_PER_PIXEL = 277  # a tag of TIFF
 DARKEST, BRIGHTEST = 2, 98  # percent of the pixels of a band that become 0 and 255
 
 
@@ -27,53 +32,71 @@ def plain_picture(path: Path, prepared: Path) -> tuple[Path, tuple[int, int]]:
         `path` or `prepared`, and its (width, height).
 
     Raises:
-        ValueError: It cannot be read.
+        UnusableError: It cannot be read.
     """
     if path.suffix.lower() not in RASTER_SUFFIXES:
         try:
             return path, image_size(path)
         except (OSError, SyntaxError, ValueError) as error:
-            raise ValueError(f'not a picture: {error}') from error
+            raise UnusableError('picture_unreadable', reason=picture_cause(error, path)) from error
     if prepared.is_file() and prepared.stat().st_mtime >= path.stat().st_mtime:
         return prepared, image_size(prepared)
     bands = read_bands(path)
     size = bands.shape[1], bands.shape[0]
-    if bands.dtype == np.uint8 and bands.shape[2] in (1, 3) and cv2.haveImageReader(str(path)):
+    plain = stretch(bands)[:, :, ::-1]
+    # A training reads pictures with OpenCV, which takes one band of some of three.
+    if bands.dtype == np.uint8 and bands.shape[2] in (1, 3) and np.array_equal(cv2.imread(str(path)), plain):
         return path, size
     with replacing(prepared) as temporary:
-        cv2.imwrite(str(temporary), stretch(bands)[:, :, ::-1])
+        cv2.imwrite(str(temporary), plain)
     return prepared, size
 
 
 def read_bands(path: Path) -> np.ndarray:
-    """Read all bands of a TIFF.
+    """Read all bands of a TIFF, of any compression and number of bits where rasterio is installed.
 
     Args:
         path: The file.
 
     Returns:
-        (h, w, bands), in the order of the file and with its type of numbers.
+        (h, w, bands), in the order of the file and with its type of numbers. Of a TIFF with a palette its colours.
 
     Raises:
-        ValueError: It cannot be read.
+        UnusableError: It cannot be read.
     """
-    bands = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if bands is not None:
-        bands = bands[:, :, None] if bands.ndim == 2 else bands
-        return bands[:, :, [2, 1, 0, *range(3, bands.shape[2])]] if bands.shape[2] >= 3 else bands
     try:
-        import tifffile
+        import rasterio
+    except ImportError:
+        return _with_opencv(path, 'tiff_needs_rasterio')
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
+            # Of other formats some name further files, which a data set has no right to have read.
+            with rasterio.open(path, driver='GTiff') as file:
+                if file.colorinterp[0] == rasterio.enums.ColorInterp.palette:
+                    return _with_opencv(path, 'picture_damaged')
+                bands = np.moveaxis(file.read(), 0, 2)
+    except (rasterio.errors.RasterioError, OSError, ValueError, MemoryError) as error:
+        if path.is_file() and path.stat().st_size:
+            raise UnusableError('picture_unreadable', reason=Words('picture_damaged')) from error
+        raise UnusableError('picture_unreadable', reason=picture_cause(error, path)) from error
+    if bands.dtype.kind not in 'uif':
+        raise UnusableError('tiff_numbers', kind=bands.dtype)
+    return bands
 
-        with tifffile.TiffFile(path) as file:
-            series = file.series[0]
-            bands, axes = series.asarray(), series.axes
-    except Exception as error:  # whatever a damaged file makes of it
-        raise ValueError(f'not a readable TIFF: {error}') from error
-    if bands.ndim == 2:
-        bands = bands[:, :, None]
-    if bands.ndim != 3 or not bands.size:
-        raise ValueError(f'a TIFF of shape {bands.shape}; (height, width, bands) is needed')
-    return np.moveaxis(bands, 0, 2) if axes.endswith('YX') else bands
+
+def _with_opencv(path: Path, reason: str) -> np.ndarray:
+    bands = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    try:
+        with Image.open(path) as image:
+            count = image.tag_v2.get(SAMPLES_PER_PIXEL, 1)  # type: ignore[attr-defined]
+            has_palette = image.mode == 'P'
+    except (OSError, SyntaxError, ValueError, AttributeError):
+        count, has_palette = None, False
+    if bands is None or not has_palette and count not in (None, 1 if bands.ndim == 2 else bands.shape[2]):
+        raise UnusableError('picture_unreadable', reason=Words(reason))
+    bands = bands[:, :, None] if bands.ndim == 2 else bands
+    return bands[:, :, [2, 1, 0, *range(3, bands.shape[2])]] if bands.shape[2] >= 3 else bands
 
 
 def stretch(bands: np.ndarray) -> np.ndarray:

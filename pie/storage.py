@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pie.texts import PieError, say
+from pie.causes import network_cause
+from pie.texts import PieError, Words, say
 
 THREADS = 16
 PATIENCE = 120.0  # seconds without a whole answer before the storage counts as gone
@@ -184,7 +185,7 @@ class Storage:
                         length += len(block)
                         file.write(block)
                 if length != int(answer.get('ContentLength', one.size)):
-                    raise IncompleteError(f'{length} of {answer.get("ContentLength")} bytes')
+                    raise IncompleteError('transfer_length', found=length, wanted=answer.get('ContentLength'))
                 self._check_digest(digest.hexdigest(), etag, answer, seen)
                 temporary.replace(place)
             finally:
@@ -206,7 +207,7 @@ class Storage:
             self.etag_is_md5 = False
             return
         seen.add(digest)
-        raise IncompleteError(f'the MD5 is {digest}, {etag} is expected')
+        raise IncompleteError('transfer_digest')
 
     def _persist(self, action: Any, url: str) -> Any:
         """Do something until it works, is denied, or the storage is silent for too long."""
@@ -231,7 +232,7 @@ class Storage:
         detail = answer.get('Error', {}) if isinstance(answer, dict) else {}
         status = answer.get('ResponseMetadata', {}).get('HTTPStatusCode') if isinstance(answer, dict) else None
         code = str(detail.get('Code', ''))
-        reason = code or f'{type(error).__name__}: {error}'
+        reason = code or network_cause(error) or getattr(error, 'words', None) or f'{type(error).__name__}: {error}'
         if code in ABSENT or status == 404:
             raise PieError('storage_absent', url=url, reason=reason) from error
         if code in DENIED or status in (401, 403):
@@ -243,8 +244,16 @@ class Storage:
             raise PieError('storage_gone', url=url, seconds=f'{silent:.0f}', reason=reason) from error
 
 
-class IncompleteError(Exception):
+class IncompleteError(PieError):
     """A transfer that has to be repeated."""
+
+
+def _access_cause(error: Exception) -> Words | str:
+    """Return why aiUtils gives no access."""
+    found = network_cause(error)
+    if found is None and str(error).startswith('Not get S3 params'):  # so the platform's module says it
+        return Words('access_refused')
+    return found or f'{type(error).__name__}: {error}'
 
 
 def impatient_client(client: Any) -> Any:
@@ -336,10 +345,12 @@ def connect(dataset_id: str) -> tuple[Storage, str]:
     try:
         from aiUtils import aiUtils
     except ImportError as error:
-        raise PieError('no_ai_utils', reason=error) from error
+        name = error.name if isinstance(error, ModuleNotFoundError) else None
+        reason = Words('module_absent', name=name) if name else error
+        raise PieError('no_ai_utils', reason=reason) from error
     try:
         client = aiUtils.s3GetImg(dataset_id or None)
         storage, url = Storage(client.s3, client.bucketName), str(client.path)
     except Exception as error:
-        raise PieError('no_access', dataset=dataset_id or 'AI_DATASET_ID', reason=error) from error
+        raise PieError('no_access', dataset=dataset_id or 'AI_DATASET_ID', reason=_access_cause(error)) from error
     return storage, url if url.endswith('/') else url + '/'

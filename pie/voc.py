@@ -9,6 +9,8 @@ import re
 from typing import NamedTuple
 from xml.etree import ElementTree
 
+from pie.texts import UnusableError, Words
+
 # A declaration may name a code that the parser of Python does not know.
 DECLARATION = re.compile(rb'^\s*<\?xml[^>]*?\?>')
 ENCODING = re.compile(rb'encoding\s*=\s*["\']([\w.-]+)["\']')
@@ -32,11 +34,11 @@ class VocFile(NamedTuple):
 
     Args:
         objects: Those with a name and a box.
-        faults: One sentence for each object without.
+        faults: What is wrong with each object without.
     """
 
     objects: list[VocObject]
-    faults: list[str]
+    faults: list[Words]
 
 
 def read_voc(data: bytes) -> VocFile:
@@ -49,56 +51,62 @@ def read_voc(data: bytes) -> VocFile:
         The objects, and what is wrong with others.
 
     Raises:
-        ValueError: It is not an XML file with an `annotation`, or it defines entities, which no label file needs.
+        UnusableError: It is not an XML file with an `annotation`, or it defines entities, which no label file needs.
     """
     root = _parse(data)
     if root.tag != 'annotation':
-        raise ValueError(f'the root is <{root.tag[:40]}>, <annotation> is needed')
+        raise UnusableError('voc_root', tag=root.tag[:40])
     objects, faults = [], []
     for number, node in enumerate(root.iter('object'), 1):
         name = (node.findtext('name') or '').strip()
         try:
             if not name:
-                raise ValueError('it has no <name>')
+                raise UnusableError('voc_no_name')
             objects.append(VocObject(name, _box(node)))
-        except ValueError as error:
-            faults.append(f'object {number}: {error}')
+        except UnusableError as error:
+            faults.append(Words('voc_object', number=number, what=error.words))
     return VocFile(objects, faults)
 
 
 def _parse(data: bytes) -> ElementTree.Element:
     data = data.lstrip(b'\xef\xbb\xbf \t\r\n')
     if not data:
-        raise ValueError('the file is empty')
+        raise UnusableError('file_empty')
     if re.search(rb'<!(DOCTYPE|ENTITY)', data, re.IGNORECASE):
-        raise ValueError('it has a <!DOCTYPE>, which is not read')
+        raise UnusableError('voc_doctype')
     declaration = DECLARATION.match(data)
     encoding = ENCODING.search(declaration.group()) if declaration else None
     if encoding and encoding[1].lower().startswith((b'gb', b'big5')):
         code = 'big5' if encoding[1].lower().startswith(b'big5') else 'gb18030'
-        data = data[declaration.end() :].decode(code).encode()
+        try:
+            data = data[declaration.end() :].decode(code).encode()
+        except ValueError as error:
+            raise UnusableError('voc_encoding') from error
     try:
         return ElementTree.fromstring(data)
-    except (ElementTree.ParseError, LookupError, ValueError) as error:
-        raise ValueError(f'it is no XML: {error}') from error
+    except ElementTree.ParseError as error:
+        line, column = error.position
+        raise UnusableError('voc_no_xml', line=line, column=column + 1) from error
+    except (LookupError, ValueError) as error:
+        raise UnusableError('voc_encoding') from error
 
 
 def _box(node: ElementTree.Element) -> tuple[float, float, float, float]:
     box = node.find('bndbox')
     if box is None:
-        raise ValueError('it has no <bndbox>')
+        raise UnusableError('voc_no_box')
     if len(box) > 4:  # a polygon
         x, y = ([_number(part) for part in box if part.tag.lower().startswith(axis)] for axis in 'xy')
         if not x or not y:
-            raise ValueError('its polygon has no x or no y')
+            raise UnusableError('voc_polygon')
         return min(x), min(y), max(x), max(y)
     corners = {part.tag.lower(): part for part in box}
     absent = [name for name in CORNERS if name not in corners]
     if absent:
-        raise ValueError(f'its <bndbox> lacks {", ".join(absent)}')
+        raise UnusableError('voc_corners', names=', '.join(absent))
     x1, y1, x2, y2 = (_number(corners[name]) for name in CORNERS)
     if x1 >= x2 or y1 >= y2:
-        raise ValueError(f'its box {x1:g},{y1:g},{x2:g},{y2:g} has no area')
+        raise UnusableError('voc_no_area', box=f'{x1:g},{y1:g},{x2:g},{y2:g}')
     return x1, y1, x2, y2
 
 
@@ -108,5 +116,5 @@ def _number(node: ElementTree.Element) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise ValueError(f'<{node.tag}> is {node.text!r}, a number is needed')
+        raise UnusableError('voc_number', tag=node.tag, found=repr(node.text)[:80])
     return value

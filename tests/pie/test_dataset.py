@@ -5,12 +5,10 @@ import json
 import cv2
 import numpy as np
 import pytest
-import tifffile
 
 from pie.dataset import prepare_detection
 from pie.labels import read_labels
 from pie.layout import check_layout, pair_files, seen_layout, table
-from pie.raster import plain_picture, read_bands, stretch
 from pie.storage import Storage, StoredFile
 from pie.texts import PieError
 from tests.pie.store import Store
@@ -86,7 +84,11 @@ def test_what_is_left_out_is_named(tmp_path, caplog, capsys):
     }
     data, _ = prepared(objects, tmp_path)
     assert len(read(data.training.train_file)['images']) == 1
-    for words in ('d/train/images/broken.png: not a picture', 'cut.xml: it is no XML', 'lies outside of its image'):
+    for words in (
+        'd/train/images/broken.png: not a readable picture',
+        'cut.xml: it is no XML',
+        'lies outside of its image',
+    ):
         assert words in caplog.text
     assert 'No object in train of the classes: plane' in caplog.text
     shown = capsys.readouterr().out
@@ -139,47 +141,3 @@ def test_names_in_folders_below():
     assert len(pair_files(files, 't/', 'detection').samples) == 2
     assert seen_layout(files, 't/') == 'detection'
     check_layout(files, 't/', URL, 'detection', 'm')
-
-
-@pytest.mark.parametrize('bands, dtype', [(1, np.uint8), (3, np.uint8)])
-def test_a_plain_tiff_stays(bands, dtype, tmp_path):
-    cv2.imwrite(str(tmp_path / 'x.tif'), np.zeros((20, 30, bands), dtype))
-    assert plain_picture(tmp_path / 'x.tif', tmp_path / 'y.png') == (tmp_path / 'x.tif', (30, 20))
-
-
-@pytest.mark.parametrize('planar', ['contig', 'separate'])
-def test_many_bands_of_16_bits(planar, tmp_path):
-    """Eight bands: the first three become red, green and blue, each stretched; the order shows in the colours."""
-    ramp = np.arange(2000, dtype=np.uint16).reshape(40, 50)
-    bands = np.stack([ramp, ramp[::-1], np.zeros_like(ramp), *[ramp] * 5], axis=2)
-    stacked = bands if planar == 'contig' else np.moveaxis(bands, 2, 0)
-    tifffile.imwrite(tmp_path / 'x.tif', stacked, planarconfig=planar, photometric='minisblack')
-    np.testing.assert_array_equal(read_bands(tmp_path / 'x.tif'), bands)
-    path, size = plain_picture(tmp_path / 'x.tif', tmp_path / 'y.png')
-    assert path == tmp_path / 'y.png' and size == (50, 40)
-    blue, green, red = cv2.split(cv2.imread(str(path)))
-    assert (red[0, 0], red[-1, -1], green[0, -1], green[-1, 0], blue.max()) == (0, 255, 255, 0, 0)
-    assert red[20, 0] == round((1000 - 39.98) * 255 / (1959.02 - 39.98))  # 2nd and 98th percentile of 0 to 1999
-    written = path.stat().st_mtime_ns
-    assert plain_picture(tmp_path / 'x.tif', path)[0].stat().st_mtime_ns == written  # not made twice
-
-
-def test_four_bands_of_8_bits_keep_their_values(tmp_path):
-    bands = np.zeros((4, 4, 4), np.uint8)
-    bands[..., 0], bands[..., 3] = 200, 17
-    tifffile.imwrite(tmp_path / 'x.tif', bands, photometric='rgb', extrasamples=['unspecified'])
-    path, _ = plain_picture(tmp_path / 'x.tif', tmp_path / 'y.png')
-    assert cv2.imread(str(path))[0, 0].tolist() == [0, 0, 200]
-
-
-def test_stretch_of_odd_numbers():
-    values = np.array([[np.nan, 0, 1, np.inf]])[:, :, None]
-    assert stretch(values)[0, :, 0].tolist() == [0, 0, 255, 0]
-    assert not stretch(np.full((2, 2, 1), np.nan)).any()
-    assert not stretch(np.full((2, 2, 5), 7, np.int16)).any()
-
-
-def test_a_broken_tiff(tmp_path):
-    (tmp_path / 'x.tif').write_bytes(b'II*\0' + b'\1' * 30)
-    with pytest.raises(ValueError, match='not a readable TIFF'):
-        plain_picture(tmp_path / 'x.tif', tmp_path / 'y.png')

@@ -182,15 +182,44 @@ def test_waiting_says_so(pipe, folder, caplog):
     assert caplog.text.count('There is no traincfg.json: waiting') == 1
 
 
-@pytest.mark.parametrize('text, words', [('{"epochs": ', 'no JSON'), ('[1]', 'are a list'), ('{"a": NaN}', 'no JSON')])
-def test_bad_files(text, words, folder):
-    (folder / 'x.json').write_text(text)
-    with pytest.raises(PieError, match=words):
+@pytest.mark.parametrize(
+    'text, chinese, english',
+    [
+        (b'{"epochs": ', '第 1 行第 12 列：缺少值', 'line 1, column 12: a value is missing'),
+        (b'{"a": 1\n"b": 2}', '第 2 行第 1 列：缺少逗号', 'line 2, column 1: a comma is missing'),
+        (b'{"a" 1}', '缺少冒号', 'a colon is missing'),
+        (b'{a: 1}', '缺少双引号括起的键', 'a key in double quotes is missing'),
+        (b'{"a": "b', '没有结束的引号', 'has no closing quote'),
+        (b'{"a": "\n"}', '有换行或控制字符', 'line break or control character'),
+        (b'{"a": "\\x"}', '反斜杠', 'a backslash is wrong'),
+        (b'{} {}', '多余的内容', 'more behind the end'),
+        (b'{"a": ' + b'[' * 100000, '嵌套过深', 'nested too deep'),
+        (b'{"a": NaN}', 'NaN 不是 JSON 的数', 'NaN is no JSON number'),
+        (b'[1]', '是 list', 'are a list'),
+        (b'\xff\xff\xff', '不是 UTF-8', 'no text in UTF-8'),
+    ],
+)
+def test_bad_files(text, chinese, english, folder):
+    """What is wrong and where, in each language, without words of the other."""
+    (folder / 'x.json').write_bytes(text)
+    with pytest.raises(PieError) as caught:
         read_parameters(['--config', 'x.json'], folder)
+    assert english in caught.value.sentence and chinese in caught.value.chinese
+    assert not re.search('[\u4e00-\u9fff]', caught.value.sentence)
+    words = set(re.findall('[A-Za-z]{3,}', caught.value.chinese)) - {
+        'json',
+        'JSON',
+        'NaN',
+        'list',
+        'UTF',
+        'model',
+        'name',
+    }
+    assert words <= {'GB', 'yolov'}
 
 
 def test_a_missing_file(folder):
-    with pytest.raises(PieError, match='cannot be read: No such file'):
+    with pytest.raises(PieError, match='cannot be read: there is no such file'):
         read_parameters(['--config', 'x.json'], folder)
     with pytest.raises(PieError, match='--config is the last word'):
         read_parameters(['--config'], folder)
@@ -205,7 +234,7 @@ def test_messages_are_whole():
             assert set(places.findall(pair['zh'])) == set(places.findall(pair['en'])), name
     folder = Path(__file__).parents[2] / 'pie'
     source = ''.join(path.read_text(encoding='utf-8') for path in folder.glob('*.py'))
-    named = set(re.findall(r"(?:PieError|say|warn)\(\s*'(\w+)'", source))
+    used = set(re.findall(r"(?:\w+Error|say|warn|Words)\(\s*'([a-z]\w+)'[,)]", source))
     built = {name for name in texts() if name.startswith(('cause_', 'allowed_'))}
-    known = {*named, *built, 'class_not_in_label', 'label_not_in_classes'}
-    assert known == set(texts())
+    assert used - set(texts()) == set()
+    assert set(texts()) - built - set(re.findall(r"'(\w+)'", source)) == set()

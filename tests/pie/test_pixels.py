@@ -201,7 +201,7 @@ def test_a_data_set(tmp_path, caplog, capsys):
     assert splits['valid'].samples == [sample]  # there is no valid part, and one sample only
     pictures, values = PixelDataset([sample], (40, 30), False).load(0)
     assert pictures[0].shape == (30, 40, 3) and values.sum() == 299 and splits['train'].pixels.tolist() == [901, 299, 0]
-    for words in ('small.png: its size is 20 x 30, that of the label 40 x 30', 'broken.png: not a picture'):
+    for words in ('small.png: its size is 20 x 30, that of the label 40 x 30', 'broken.png: not a readable picture'):
         assert words in caplog.text
     assert 'they count as background: 9' in caplog.text and 'of the classes: water' in caplog.text
     assert '1: alone' in capsys.readouterr().out

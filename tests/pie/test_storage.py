@@ -114,7 +114,9 @@ def test_a_storage_that_is_gone_for_good(tmp_path):
     store, storage = opened(objects, patience=0.1)
     listed = storage.list('d/')
     store.faults = [ConnectionRefusedError('refused')] * 10000
-    with pytest.raises(PieError, match=r'has not answered for .* s: s3://b/d/\d .ConnectionRefusedError'):
+    with pytest.raises(
+        PieError, match=r'has not answered for .* s: s3://b/d/\d .no connection .ConnectionRefusedError'
+    ):
         storage.fetch(listed, 'd/', tmp_path)
 
 

@@ -54,18 +54,19 @@ def test_no_object():
 )
 def test_an_object_that_cannot_be_used(data, fault):
     objects, (found,) = read_voc(data)
-    assert objects == [] and found.startswith('object 1: ') and fault in found
+    assert objects == [] and str(found).startswith('object 1: ') and fault in str(found)
 
 
 @pytest.mark.parametrize(
     'data, words',
     [
         (b'', 'empty'),
-        (DOCUMENT[:200], 'no XML'),
+        (DOCUMENT[:200], 'no XML .near line 11, column 4'),
         (b'\x89PNG', 'no XML'),
         (b'<html/>', '<annotation> is needed'),
         (b'<!DOCTYPE a [<!ENTITY b "c">]><annotation>&b;</annotation>', 'DOCTYPE'),
-        (b'<?xml version="1.0" encoding="no-such"?><annotation/>', 'no XML'),
+        (b'<?xml version="1.0" encoding="no-such"?><annotation/>', 'encoding is wrong'),
+        (b'<?xml version="1.0" encoding="gb2312"?><annotation>\xff\xff</annotation>', 'encoding is wrong'),
     ],
 )
 def test_a_file_that_cannot_be_used(data, words):
