@@ -10,8 +10,8 @@ of `modules`, registers the classes that its configs name. It is asked in this o
 - inference: `check_model`, `check_pipeline`, `num_classes`, `pixel_transforms`, `check_input_size`, `predictor`;
 - mining: `predictor`, whose `inspect` gives the `Evidence` of each image, boxes and more from the same pass.
 
-Its configs are mmengine's, with `model`, loaders, `optim_wrapper`, `train_cfg`, hooks and `img_scale`, the (width,
-height) of the input.
+What a predictor gives stands in `detections.py`. Configs are mmengine's, with `model`, loaders, `optim_wrapper`,
+`train_cfg`, hooks and `img_scale`, the (width, height) of the input.
 """
 
 import logging
@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -29,71 +29,13 @@ from torch import Tensor, nn
 
 from mmyolo.utils.config_types import pipeline_from_elsewhere
 from tmi.checkpoint_io import StateDict
+from tmi.families.detections import ClassMaps, Detections, Evidence, InspectedBatch
 from tmi.families.image_size import Size, pixel_transforms
 from tmi.families.reschedule import Done, change_optimizer, replace_schedulers
 from tmi.recipe import BaseRecipe, Recipe
 from tmi.training.data import TrainingData
 
 logger = logging.getLogger('tmi')
-
-
-@dataclass
-class Detections:
-    """Boxes of one image, best first.
-
-    Args:
-        boxes: (n, 4) xyxy in pixels of the image, clipped to it.
-        scores: (n,) in [0, 1].
-        labels: (n,) positions in class_names.
-        finite: Whether the network gave finite numbers for this image.
-    """
-
-    boxes: Tensor
-    scores: Tensor
-    labels: Tensor
-    finite: bool = True
-
-
-@dataclass
-class Evidence:
-    """What mining asks of one image, on the CPU.
-
-    Args:
-        detections: As `predict` gives them.
-        class_scores: (n, C) score of every class where each box comes from.
-        support: (n,) int64, boxes before suppression of its class that overlap each box, see `count_support`; 1 where
-            nothing is suppressed.
-        spread: (n,) in [0, 1], how unsure the model is of the sides of each box; 0 where it does not tell.
-        embedding: (d,) float32, what the network sees where, as means of its features over parts of the image.
-        value: What an algorithm measured in the same pass.
-    """
-
-    detections: Detections
-    class_scores: Tensor
-    support: Tensor
-    spread: Tensor
-    embedding: Tensor
-    value: float | None = None
-
-
-ClassMaps = Sequence[Tensor]
-"""Per level (B, A, C, h, w) float, in [0, 1]: the score of each class at each place."""
-
-
-class InspectedBatch(NamedTuple):
-    """A batch that has gone through the network, as an algorithm of mining measures it.
-
-    Args:
-        pixels: (n, H, W, 3) uint8 BGR, the input.
-        metas: Of each image, with `img_path`.
-        evidence: Of each image.
-        class_maps: None if they were not asked for or the model has none.
-    """
-
-    pixels: Tensor
-    metas: Sequence[dict[str, Any]]
-    evidence: list[Evidence]
-    class_maps: ClassMaps | None = None
 
 
 Measure = Callable[['Predictor', InspectedBatch], list[float]]

@@ -23,7 +23,8 @@ from mmyolo.models.dense_heads.prediction import Detections as RawDetections
 from mmyolo.models.dense_heads.rtmdet_rotated_head import RTMDetRotatedHead
 from mmyolo.models.utils.overrides import is_original
 from mmyolo.utils.folding import fold
-from tmi.families.base import ClassMaps, Detections, Evidence, Predictor
+from tmi.families.base import Predictor
+from tmi.families.detections import ClassMaps, Detections, Evidence
 from tmi.families.evidence import MAX_CANDIDATES, count_support, mean_features, plain_evidence, spread_of
 from tmi.families.input_size import largest_stride
 from tmi.families.normalize import Normalize

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mmyolo.standins.mmcv.nms import pairwise_iou
-from tmi.families.base import Detections, Evidence
+from tmi.families.detections import Detections, Evidence
 
 SUPPORT_SCORE = 0.05
 SUPPORT_IOU = 0.5

@@ -13,7 +13,8 @@ from mmdet.structures.bbox import bbox_cxcywh_to_xyxy, bbox_overlaps
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tmi.families.base import ClassMaps, Detections, Evidence, Predictor
+from tmi.families.base import Predictor
+from tmi.families.detections import ClassMaps, Detections, Evidence
 from tmi.families.evidence import mean_features
 from tmi.families.normalize import Normalize
 from tmi.families.precision import resolve_autocast

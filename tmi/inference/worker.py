@@ -31,7 +31,8 @@ from torch import Tensor  # noqa: E402
 
 from mmyolo.utils.config_types import registered_only  # noqa: E402
 from tmi.class_names import match_class_names  # noqa: E402
-from tmi.families.base import Detections, Evidence, Predictor  # noqa: E402
+from tmi.families.base import Predictor  # noqa: E402
+from tmi.families.detections import Detections, Evidence  # noqa: E402
 from tmi.inference.embeddings import EmbeddingWriter  # noqa: E402
 from tmi.inference.engines import TORCH  # noqa: E402
 from tmi.inference.engines.choice import use_engine  # noqa: E402

@@ -17,7 +17,8 @@ from tmi.mining.algorithm import Algorithm
 if TYPE_CHECKING:  # the process that ranks does without torch
     from torch import Tensor
 
-    from tmi.families.base import InspectedBatch, Predictor
+    from tmi.families.base import Predictor
+    from tmi.families.detections import InspectedBatch
 
 STRIDE = 4  # pixels of the input for one of the maps
 WINDOW = 3  # of a neighbourhood, 12 pixels of the input

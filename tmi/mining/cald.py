@@ -14,7 +14,8 @@ from tmi.mining.algorithm import Algorithm
 from tmi.mining.matching import iou_matrix
 
 if TYPE_CHECKING:  # the process that ranks does without torch
-    from tmi.families.base import Evidence, InspectedBatch, Predictor
+    from tmi.families.base import Predictor
+    from tmi.families.detections import Evidence, InspectedBatch
 
 BASE_POINT = 1.3
 # An image without boxes counts as one whose boxes are sure and stay where they are (IoU 1 and score 1): after images

@@ -16,7 +16,8 @@ from tmi.mining.cald import js_divergence
 from tmi.mining.matching import iou_matrix
 
 if TYPE_CHECKING:  # the process that ranks does without torch
-    from tmi.families.base import Detections, InspectedBatch, Predictor
+    from tmi.families.base import Predictor
+    from tmi.families.detections import Detections, InspectedBatch
 
 BETA = 1.3
 MIN_SCORE = 0.25

@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.mining.aldd_forms import full_form, spearman
 from tmi.errors import SettingError
-from tmi.families.base import InspectedBatch
+from tmi.families.detections import InspectedBatch
 from tmi.mining import ALGORITHMS
 from tmi.mining.aldd import disagreement
 from tmi.settings import MiningSettings

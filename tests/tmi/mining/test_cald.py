@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tmi.families.base import Detections, Evidence, InspectedBatch
+from tmi.families.detections import Detections, Evidence, InspectedBatch
 from tmi.inference.images import Letterbox
 from tmi.mining import ALGORITHMS, views
 from tmi.mining.cald import WITHOUT_BOXES, Boxes, distance

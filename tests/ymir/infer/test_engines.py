@@ -19,8 +19,8 @@ from mmyolo.tools.random_weights import calibrate_batch_norms, draw_weights, tem
 from mmyolo.utils import register_all_modules
 from tests.closeness import assert_same_detections
 from tests.tiny_family.family import GridPredictor
-from tmi.families.base import Detections
 from tmi.families.dense_predictor import DensePredictor
+from tmi.families.detections import Detections
 from tmi.inference import engines
 from tmi.inference.engines import ENGINE_FOLDER, PACKAGES, TORCH, agreement, choice, usable_engine
 from tmi.inference.engines.agreement import box_difference, describe_disagreement

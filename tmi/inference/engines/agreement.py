@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from tmi.families.base import Detections, Predictor
+from tmi.families.base import Predictor
+from tmi.families.detections import Detections
 
 MAX_SCORE_DIFFERENCE = 1e-4
 MAX_OUTPUT_DIFFERENCE = 1e-3  # of a map, relative to its largest number
