@@ -30,7 +30,7 @@ from tmi.devices import cpu_processes, find_device, select_devices
 from tmi.paths import PROJECT_ROOT
 from tmi.training.config import PlatformHooks, TrainingConfig, TrainingTask, config_text, modify_mmengine_config
 from tmi.training.image_cache import shared_image_cache
-from tmi.training.initial_weights import prepare_initial_weights, read_structure
+from tmi.training.initial_weights import holds_detector, prepare_initial_weights, read_structure
 from tmi.training.launch import find_resumption, first_checkpoint, read_kept, training_command
 from tmi.training.options import UserOptions, check_options, read_options
 from tmi.training.task_file import write_task
@@ -83,9 +83,10 @@ def main() -> None:
     resuming, arguments = find_resumption(user_options.arguments, options, Path(env.output.models_dir))
     with blame_options(user_options):
         weights = None
-        if not resuming and 'load_from' not in options:
+        load_from = options.get('load_from')
+        if not resuming and (load_from or 'load_from' not in options):
             weights = choose_training_weights(
-                params.pretrained_model_params, model.stem, params.pretrained == 'auto', env.input.models_dir
+                params.pretrained_model_params, model.stem, params.pretrained == 'auto', env.input.models_dir, load_from
             )
         config = Config.fromfile(model.config)
         first = weights.checkpoint if weights else first_checkpoint(arguments, options, Path(env.output.models_dir))
@@ -98,7 +99,7 @@ def main() -> None:
         device=find_device(len(params.gpu_ids)),
         models_dir=Path(env.output.models_dir),
         tensorboard_dir=Path(env.output.tensorboard_dir),
-        pretrained=bool(weights.is_detector if weights else 'load_from' in options or params.pretrained_model_params),
+        pretrained=holds_detector(weights, config) if weights else bool(load_from or params.pretrained_model_params),
         **(read_kept(arguments, options, Path(env.output.models_dir))._asdict() if resuming else {}),
         structure=structure,
         hooks=HOOKS,

@@ -63,6 +63,27 @@ def read_structure(checkpoint: Path | None, config: Config, options: Mapping[str
     return structure
 
 
+def holds_detector(weights: InitialWeights, config: Config) -> bool:
+    """Return whether a training starts from a trained detector, not from a backbone, which a user may choose as well.
+
+    Args:
+        weights: What was chosen.
+        config: The model's config.
+    """
+    if not weights.is_detector:
+        return False
+    try:
+        checkpoint = family_of(config.model).read_checkpoint(load_checkpoint(weights.checkpoint))
+    except TaskError:  # refused where it is used
+        return True
+    return not is_backbone(checkpoint['state_dict'])
+
+
+def is_backbone(state: Mapping[str, Any]) -> bool:
+    """Return whether weights are those of a backbone alone."""
+    return all(name.startswith(BACKBONE) for name in state)
+
+
 def prepare_initial_weights(weights: InitialWeights, run: Config, model_name: str, target: Path) -> Path:
     """Fit a checkpoint to the model that is trained and write the result.
 
@@ -89,7 +110,7 @@ def prepare_initial_weights(weights: InitialWeights, run: Config, model_name: st
         state, initial, rows_per_class, class_names_of(checkpoint), classes, family.others_last
     )
     fitting = len(adaptation.loaded) + len(adaptation.remapped)
-    part = BACKBONE if all(name.startswith(BACKBONE) for name in state) else ''
+    part = BACKBONE if is_backbone(state) else ''
     wanted = sum(name.startswith(part) for name in initial)
     if fitting < MIN_LOADED_SHARE * wanted:
         own = (checkpoint.get('meta') or {}).get('model_name')
@@ -104,6 +125,8 @@ def prepare_initial_weights(weights: InitialWeights, run: Config, model_name: st
             f'The weights {weights.checkpoint} do not belong to {model_name}: {fitting} of {wanted} tensors fit; '
             f'{hint}, or choose no pre-trained model.'
         )
+    if part:
+        notes.append(f'the file holds a backbone alone, of which {fitting} tensors are taken')
     check_finite({name: state[name] for name in adaptation.loaded + adaptation.remapped}, weights.checkpoint)
     logger.info('Initial weights: %s', '; '.join([adaptation.summary(), *notes]))
     with replacing(target) as temporary:

@@ -1,7 +1,8 @@
 """Which weights a task starts from: a fixed order of sources, never a guess by similar names or by file times.
 
-Training: the model package that the user chose, else the public checkpoint of exactly this model if the image holds it,
-else that of its backbone, else none. Mining and inference: the model package. A platform lists the files of one stage
+Training: the file that the option load_from names, else the model package that the user chose, else the public
+checkpoint of exactly this model if the image holds it, else that of its backbone, else none. Mining and inference: the
+model package. A platform lists the files of one stage
 in the order in which the stage named them, so the first fitting file is the one meant.
 """
 
@@ -29,7 +30,7 @@ class InitialWeights:
 
     Args:
         checkpoint: The file, None for random weights.
-        source: 'package', 'public', 'backbone' or 'scratch'.
+        source: 'option', 'package', 'public', 'backbone' or 'scratch'.
         reason: One sentence for the log.
     """
 
@@ -40,7 +41,7 @@ class InitialWeights:
     @property
     def is_detector(self) -> bool:
         """Whether a training starts from a trained detector."""
-        return self.source in ('package', 'public')
+        return self.source in ('option', 'package', 'public')
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,11 @@ def _existing(paths: Sequence[str], root: Path) -> list[Path]:
 
 
 def choose_training_weights(
-    paths: Sequence[str], config_stem: str, use_public: bool = True, models_dir: str = '/in/models'
+    paths: Sequence[str],
+    config_stem: str,
+    use_public: bool = True,
+    models_dir: str = '/in/models',
+    load_from: str | None = None,
 ) -> InitialWeights:
     """Choose what a training starts from, and log it.
 
@@ -85,6 +90,7 @@ def choose_training_weights(
         config_stem: Stem of the config file of the model to train.
         use_public: Whether the image's public checkpoints may be used.
         models_dir: Folder of relative `paths`.
+        load_from: File that the option of this name names, which counts before all others.
 
     Returns:
         The choice.
@@ -92,7 +98,10 @@ def choose_training_weights(
     Raises:
         TaskError: 300004 if the user chose a model but no weight file of it is there, or a public file is damaged.
     """
-    choice = _choose_training_weights(paths, config_stem, use_public, Path(models_dir))
+    if load_from:
+        choice = InitialWeights(Path(load_from), 'option', f'{load_from}, which load_from names.')
+    else:
+        choice = _choose_training_weights(paths, config_stem, use_public, Path(models_dir))
     logger.info('Initial weights: %s', choice.reason)
     return choice
 
