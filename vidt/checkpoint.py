@@ -1,10 +1,9 @@
-"""Public files of ViDT and of Swin: their names in ours and back, and the architecture that names and shapes tell.
-
-Reading the file itself, and what may be in it, is not decided here: these functions take names with tensors.
-"""
+"""Public files of ViDT and of Swin: their names in ours and back, and the architecture that names and shapes tell."""
 
 import re
+from collections import OrderedDict
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -23,7 +22,37 @@ SWIN = re.compile(
     r'patch_embed\.|layers\.\d+\.blocks\.\d+\.(norm1|norm2|mlp|attn\.(?!attn_mask))|layers\.\d+\.downsample\.(reduction|norm)\.'
 )
 TOKENS = (BACKBONE + 'det_token', BACKBONE + 'det_pos_embed')
+# Where files keep the weights: those of OpenMMLab, public ones. Else they are the whole content.
+WEIGHT_KEYS = ('state_dict', 'model')
 OFFSETS = re.compile(r'\.cross_attn\.(sampling_offsets|attention_weights)\.(weight|bias)$')
+
+
+class Options:
+    """Options that public files hold besides; nothing of them is needed."""
+
+    def __setstate__(self, state: Any) -> None:
+        """Forget them."""
+
+
+# Classes that public files name, and what is made of them instead.
+KNOWN_CLASSES = [(Options, 'argparse.Namespace'), (OrderedDict, 'yacs.config.CfgNode')]
+
+
+def read_file(file: str | Path) -> StateDict:
+    """Read the weights of a file, a public one or ours; nothing that its pickle may hold is run.
+
+    Args:
+        file: Written by torch.save.
+
+    Returns:
+        Names with tensors, as they stand there.
+
+    Raises:
+        pickle.UnpicklingError: It holds other things than data.
+    """
+    with torch.serialization.safe_globals(KNOWN_CLASSES):
+        content = torch.load(file, map_location='cpu', weights_only=True)
+    return next((content[key] for key in WEIGHT_KEYS if key in content), content)
 
 
 def from_public(state: Mapping[str, Tensor]) -> StateDict:

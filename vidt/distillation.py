@@ -1,16 +1,14 @@
 """A student that learns the tokens of a larger ViDT besides the objects (2110.03921, section 3.4)."""
 
-from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 import torch
-from mmdet.registry import MODELS
-from mmdet.structures import DetDataSample
-from torch import Tensor
+from torch import Tensor, nn
 
-from .checkpoint import from_public
-from .models.detector import ViDT
+from .checkpoint import describe, from_public, read_file
+
+SAME = ('num_decoder_layers', 'channels', 'epff')  # in teacher and student, besides the number of tokens
 
 
 def distillation_loss(student: dict[str, Any], teacher: dict[str, Any]) -> Tensor:
@@ -50,31 +48,39 @@ def _distance(mine: Tensor, wanted: Tensor, dim: int) -> Tensor:
     return torch.linalg.vector_norm(mine.float() - wanted.detach().float(), dim=dim).mean()
 
 
-@MODELS.register_module()
-class DistilledViDT(ViDT):
-    """A ViDT with a teacher, which is no part of its files of weights.
+def load_teacher(file: str | Path, student: nn.Module) -> nn.Module:
+    """Build the teacher that weights belong to, which may have other classes and a larger backbone.
 
     Args:
-        teacher: Config of the teacher, a larger ViDT with as many detection tokens and decoder layers.
-        teacher_checkpoint: File with its weights, ours or a public one; nothing that its pickle may hold is run.
-        kwargs: Of `ViDT`.
+        file: Weights of a ViDT, ours or a public file; nothing that its pickle may hold is run.
+        student: The `ViDT` that learns from it.
+
+    Returns:
+        The teacher, a `ViDT` too, in eval mode and without gradients.
+
+    Raises:
+        ValueError: The weights are those of another model, or of one whose tokens the student cannot learn; the message
+            says how they differ.
     """
+    state = read_file(file)
+    try:
+        config = describe(state)
+    except ValueError as error:
+        raise ValueError(f'the teacher {file}: {error}') from error
+    theirs, mine = {key: config.get(key) for key in SAME}, {key: getattr(student, key) for key in SAME}
+    theirs['num_det_tokens'] = config['backbone']['num_det_tokens']
+    mine['num_det_tokens'] = student.backbone.det_token.shape[1]
+    if theirs != mine:
+        raise ValueError(
+            f'the teacher {file} has {_listed(theirs, mine)}, the model that learns from it {_listed(mine, theirs)}: '
+            'both need the same'
+        )
+    backbone = {**config.pop('backbone'), 'type': 'mmdet.SwinWithRAM'}
+    del config['type']
+    teacher = type(student)(backbone, **config)
+    teacher.load_state_dict(from_public(state))
+    return teacher.eval().requires_grad_(False)
 
-    def __init__(self, teacher: dict[str, Any], teacher_checkpoint: str | Path | None = None, **kwargs) -> None:
-        super().__init__(**kwargs)
-        model = MODELS.build(teacher)
-        if teacher_checkpoint is not None:
-            with torch.serialization.safe_globals([Namespace]):  # of the options in public files
-                state = torch.load(teacher_checkpoint, map_location='cpu', weights_only=True)
-            model.load_state_dict(from_public(state.get('state_dict', state.get('model', state))))
-        self._teacher = (model.eval().requires_grad_(False),)  # in a tuple, so that it is no submodule
 
-    def loss(self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample]) -> dict[str, Tensor]:
-        """Return the weighted losses, and numbers for the log, of a batch from the data preprocessor."""
-        outputs, losses = self._losses(batch_inputs, batch_data_samples, features=True)
-        valid = self._valid(batch_inputs, batch_data_samples)
-        teacher = self._teacher[0].to(batch_inputs.device)
-        with torch.no_grad():
-            wanted = teacher.forward_levels(batch_inputs, valid, 'last', features=True)
-        losses['loss_distil'] = distillation_loss(outputs['features'], wanted['features'])
-        return self.criterion.weighted(losses)
+def _listed(values: dict[str, Any], others: dict[str, Any]) -> str:
+    return ', '.join(f'{key}={value}' for key, value in values.items() if value != others[key])

@@ -48,6 +48,7 @@ model = {
     'aux_loss': True,  # and each is trained by losses of its own
     'epff': False,  # fuse the maps of the backbone before the decoder (ViDT+)
     'iou_aware': False,  # predict how well each box fits, in training only (ViDT+)
+    'teacher': None,  # file with the weights of a larger ViDT, whose tokens are learned in training, too
     'criterion': {'type': 'mmdet.ViDTCriterion', 'num_classes': num_classes},
     'max_detections': 100,
 }

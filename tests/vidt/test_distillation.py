@@ -1,22 +1,28 @@
 """A student that learns the tokens of a teacher."""
 
 import math
+import pickle
 from argparse import Namespace
 
 import pytest
 import torch
-from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
-from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
 from tests.goldens import vidt_adapter as ours
 from tests.vidt.public import seeded_batch, seeded_weights
 from tests.vidt.recipe import recipe
 from tests.vidt.test_initial_values import SPEC
+from vidt.checkpoint import to_public
 from vidt.distillation import distillation_loss
+from vidt.models import ViDT
 
-TINY = {'embed_dims': 16, 'depths': (1, 1, 1, 1), 'num_heads': (1, 2, 4, 8)}
+CRITERION = {'type': 'ViDTCriterion', 'num_classes': 3}
+SAMPLE = DetDataSample(
+    gt_instances=InstanceData(bboxes=torch.tensor([[4.0, 4, 40, 30]]), labels=torch.tensor([1])),
+    metainfo={'img_shape': (64, 64)},
+)
+BATCH = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)), [SAMPLE]
 
 
 def features(number, tokens=4):
@@ -54,39 +60,71 @@ def test_other_tokens_are_told():
         distillation_loss({**features(0), 'maps': []}, {**features(1, 5), 'maps': []})
 
 
-def detector(**options):
-    backbone = {'type': 'SwinWithRAM', 'arch': TINY, 'num_det_tokens': 4}
-    return {'type': 'ViDT', 'backbone': backbone, 'num_classes': 3, 'num_decoder_layers': 1, **options}
+def detector(number=0, tokens=4, width=16, **options):
+    torch.manual_seed(number)
+    arch = {'embed_dims': width, 'depths': (1, 1, 1, 1), 'num_heads': (1, 2, 4, 8)}
+    backbone = {'type': 'SwinWithRAM', 'arch': arch, 'num_det_tokens': tokens}
+    return ViDT(backbone, **{'num_classes': 3, 'num_decoder_layers': 1, **options})
+
+
+def write(path, model):
+    """Write a public file, with the class of parsed options in it."""
+    torch.save({'model': to_public(model.state_dict()), 'args': Namespace(lr=1e-4)}, path)
+    return str(path)
 
 
 def test_teacher_is_no_part_of_the_student(tmp_path):
-    with DefaultScope.overwrite_default_scope('mmdet'):
-        teacher = MODELS.build(detector())
-        file = tmp_path / 'teacher.pth'
-        torch.save({'model': ours.state(teacher), 'args': Namespace(lr=1e-4)}, file)
-        criterion = {'type': 'ViDTCriterion', 'num_classes': 3}
-        student = MODELS.build(
-            {
-                **detector(criterion=criterion),
-                'type': 'DistilledViDT',
-                'teacher': detector(),
-                'teacher_checkpoint': file,
-            }
-        )
-    assert student.state_dict().keys() == teacher.state_dict().keys()
-    assert len(list(student.parameters())) == len(list(teacher.parameters()))
-    student.train()
-    assert not student._teacher[0].training
-    sample = DetDataSample(
-        gt_instances=InstanceData(bboxes=torch.tensor([[4.0, 4, 40, 30]]), labels=torch.tensor([1])),
-        metainfo={'img_shape': (64, 64)},
-    )
-    images = torch.randn(1, 3, 64, 64)
-    losses = student.loss(images, [sample])
-    assert losses['loss_distil'] > 0.1
-    student.load_state_dict(teacher.state_dict())
+    """It may have other classes and a wider backbone; it stays as it is."""
+    teacher = detector(1, width=32, num_classes=5)
+    file = write(tmp_path / 'teacher.pth', teacher)
+    plain = detector(criterion=CRITERION).train()
+    student = detector(criterion=CRITERION, teacher=file).train()
+    assert student.state_dict().keys() == plain.state_dict().keys()
+    assert len(list(student.parameters())) == len(list(plain.parameters()))
+    (taught,) = student._teacher
+    assert not taught.training and not any(parameter.requires_grad for parameter in taught.parameters())
+    assert all(torch.equal(value, teacher.state_dict()[name]) for name, value in taught.state_dict().items())
+    assert 'loss_distil' not in plain.loss(*BATCH)
+    loss = student.loss(*BATCH)['loss_distil']
+    assert loss > 0.1
+    loss.backward()
+    assert student.tgt_proj[0].weight.grad.abs().sum() > 0
+
+    same = detector(criterion=CRITERION, teacher=write(tmp_path / 'same.pth', plain)).eval()
+    same.load_state_dict(plain.state_dict())
     # the root of what rounding leaves, as a network that learns computes in another order
-    assert student.eval().loss(images, [sample])['loss_distil'] < 0.05 * losses['loss_distil']
+    assert same.loss(*BATCH)['loss_distil'] < 0.05 * loss
+
+
+@pytest.mark.parametrize(
+    'options, words',
+    [
+        ({'tokens': 5}, 'has num_det_tokens=5, the model that learns from it num_det_tokens=4: both need the same'),
+        ({'num_decoder_layers': 2, 'epff': True}, 'has num_decoder_layers=2, epff=True, the model'),
+    ],
+)
+def test_a_teacher_with_other_tokens_is_told(options, words, tmp_path):
+    file = write(tmp_path / 'teacher.pth', detector(**options))
+    with pytest.raises(ValueError, match=f'teacher.pth {words}'):
+        detector(teacher=file)
+
+
+class Code:
+    """Pickles to a call."""
+
+    def __reduce__(self):
+        return print, ('executed',)
+
+
+def test_a_teacher_that_is_none_is_told(tmp_path, capsys):
+    file = tmp_path / 'teacher.pth'
+    torch.save({'state_dict': {'conv.weight': torch.zeros(3)}}, file)
+    with pytest.raises(ValueError, match='teacher.pth: these weights are not those of a ViDT'):
+        detector(teacher=file)
+    torch.save({'state_dict': detector().state_dict(), 'args': Code()}, file)
+    with pytest.raises(pickle.UnpicklingError):
+        detector(teacher=file)
+    assert 'executed' not in capsys.readouterr().out
 
 
 @pytest.mark.slow

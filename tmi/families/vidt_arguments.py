@@ -76,6 +76,7 @@ ARGUMENTS: Mapping[str, Argument] = {
     '--iou_aware': _switches('model.iou_aware'),
     '--seed': _numbers('randomness.seed', int),
     '--load_from': Argument('load_from', str, 'a file'),
+    '--distil_model_path': Argument('model.teacher', str, 'a file'),
 }
 # Of ViDT+, for data with masks: a task has boxes.
 NEED_MASKS = ('--token_label', '--with_vector', '--masks')

@@ -50,7 +50,7 @@ TYPE_KEYS = ('type', 'constructor', 'ema_type', 'resize_type', 'rotate_type', 'c
 # What a class may pass on as a type, whatever it calls it.
 DOTTED_NAME = re.compile(r'[A-Za-z_]\w*(\.[A-Za-z_]\w*)+')
 NMS_KEYS = ('nms', 'nms_cfg')
-CHECKPOINT_KEYS = frozenset({'load_from', 'checkpoint', 'pretrained'})
+CHECKPOINT_KEYS = frozenset({'load_from', 'checkpoint', 'pretrained', 'teacher'})
 DATA_PATH_KEYS = frozenset({'ann_file', 'data_root', 'img', 'img_path'})  # read as JSON and as images, never written
 NAMES_OF_FILES = CHECKPOINT_KEYS | DATA_PATH_KEYS
 PATH_KEY = re.compile(r'(^|_)(dir|dirs|path|paths|file|files|filename|folder|root)$|.+_prefix$|^out_')

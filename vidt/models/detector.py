@@ -2,11 +2,14 @@
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
 from torch import Tensor, nn
 
+from ..distillation import distillation_loss, load_teacher
 from .base import Outputs, Targets, TokenDetector
 from .decoder import DeformableTransformer, Memory
 from .denoising import make_noised_queries
@@ -42,6 +45,8 @@ class ViDT(TokenDetector):
         feedforward_channels: Width between the last two layers of each decoder layer.
         vector_channels: Width of the head of mask codes.
         vector_length: Length of a mask code.
+        teacher: File with the weights of a larger ViDT, whose tokens this one learns in training besides the objects
+            (`vidt/distillation.py`). It is no part of this model's weights.
         init_cfg: As mmengine's.
     """
 
@@ -67,10 +72,13 @@ class ViDT(TokenDetector):
         feedforward_channels: int = 1024,
         vector_channels: int = 256,
         vector_length: int = 256,
+        teacher: str | Path | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(data_preprocessor, backbone, criterion, max_detections, init_cfg)
         self.num_classes = num_classes
+        self.num_decoder_layers = num_decoder_layers
+        self.channels = channels
         self.box_refine = box_refine
         self.aux_loss = aux_loss
         self.epff = epff
@@ -102,6 +110,7 @@ class ViDT(TokenDetector):
         self.query_pos_proj = projection(self.backbone.det_pos_embed.shape[2], channels)
         if box_refine and not aux_loss:
             self._freeze_earlier_levels()
+        self._teacher = None if teacher is None else (load_teacher(teacher, self),)  # a tuple, so it is no submodule
 
     def _freeze_earlier_levels(self) -> None:
         """Without losses of their own, what gives the boxes to refine gets no gradient: the layers detach them."""
@@ -109,6 +118,18 @@ class ViDT(TokenDetector):
         for heads in (self.class_embed, self.bbox_embed, self.iou_embed or ()):
             for head in heads[:-1]:
                 head.requires_grad_(False)
+
+    def loss(self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample]) -> dict[str, Tensor]:
+        """Return the weighted losses, and numbers for the log, of a batch from the data preprocessor."""
+        if self._teacher is None:
+            return super().loss(batch_inputs, batch_data_samples)
+        outputs, losses = self._losses(batch_inputs, batch_data_samples, features=True)
+        valid = self._valid(batch_inputs, batch_data_samples)
+        teacher = self._teacher[0].to(batch_inputs.device)
+        with torch.no_grad():
+            wanted = teacher.forward_levels(batch_inputs, valid, 'last', features=True)
+        losses['loss_distil'] = distillation_loss(outputs['features'], wanted['features'])
+        return self.criterion.weighted(losses)
 
     def _outputs(
         self, images: Tensor, valid: Valid | None, every_level: bool, features: bool, targets: Targets | None = None

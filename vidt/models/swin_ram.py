@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
-from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from .padding import Valid
@@ -243,11 +242,9 @@ class SwinWithRAM(BaseModule):
         file = (self.init_cfg or {}).get('checkpoint')
         if self.is_init or file is None:
             return
-        from ..checkpoint import from_public  # which knows the backbones
+        from ..checkpoint import from_public, read_file  # which knows the backbones
 
-        content = CheckpointLoader.load_checkpoint(file, map_location='cpu')
-        state = next((content[key] for key in ('state_dict', 'model') if key in content), content)
-        state = {name.removeprefix('backbone.'): value for name, value in from_public(state).items()}
+        state = {name.removeprefix('backbone.'): value for name, value in from_public(read_file(file)).items()}
         own = self.state_dict()
         wrong = [
             name

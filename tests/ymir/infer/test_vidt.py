@@ -249,3 +249,13 @@ def test_a_package_builds_nothing_but_vidt(tmp_path):
         changed.dump(files[1])
         with pytest.raises(ModelError, match=f'model.{place}.*a part of ViDT'):
             read_package(InferenceModel(*files))
+
+
+def test_a_package_may_not_name_a_teacher(tmp_path):
+    """Which is a file."""
+    config = small_config()
+    files = write_package(tmp_path, config)
+    config.model.teacher = '/nowhere/teacher.pth'
+    config.dump(files[1])
+    with pytest.raises(ModelError, match='has teacher=.*may not name files'):
+        read_package(InferenceModel(*files))

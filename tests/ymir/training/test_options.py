@@ -359,7 +359,8 @@ def test_checkpoints_of_options(tmp_path, monkeypatch, content, resume, words):
         torch.save(content, path)
     texts = [{'args_options': f'--resume {path}'}, {'cfg_options': f'resume=True load_from={path}'}]
     if not resume:
-        texts += [{'cfg_options': f'load_from={path}'}, {'cfg_options': f'model.backbone.init_cfg.checkpoint={path}'}]
+        keys = ('load_from', 'model.backbone.init_cfg.checkpoint', 'model.teacher')
+        texts += [{'cfg_options': f'{key}={path}'} for key in keys]
     for text in texts:
         with pytest.raises(TaskError) as caught:
             read(**text)

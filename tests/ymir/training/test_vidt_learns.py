@@ -28,6 +28,13 @@ def test_short_trainings_get_a_higher_rate_and_queries_at_noised_boxes():
     assert numbers(published) == (0, 0.0001)
 
 
+def test_a_teacher_is_there_in_training_alone():
+    config = make('vidt_nano', args_options='--distil_model_path /in/models/vidt_base_50.pth')
+    assert config.run.model.teacher == '/in/models/vidt_base_50.pth'
+    assert 'teacher' not in config.package.model
+    assert make('vidt_nano').run.model.teacher is None
+
+
 def test_the_warm_up_lasts_longer_than_an_epoch_of_few_images():
     config = make('vidt_nano', samples_per_gpu=200, max_epochs=100)  # 200 steps, 2 in an epoch
     assert config.run.param_scheduler[0]['end'] == config.recipe.warmup_iters == 20
