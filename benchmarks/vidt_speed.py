@@ -17,9 +17,6 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-import mmyolo  # noqa: F401  before mmdet, whose modules ask for the operators that it brings
-
-# isort: split
 from benchmarks import vidt_plain
 from vidt.checkpoint import to_public
 from vidt.losses import ViDTCriterion

@@ -3,9 +3,6 @@
 import torch
 from mmengine.registry import DefaultScope
 
-import mmyolo  # noqa: F401  before mmdet, whose modules ask for the operators that it brings
-
-# isort: split
 from vidt.checkpoint import from_public, to_public
 from vidt.losses.criterion import ViDTCriterion
 from vidt.losses.matcher import HungarianMatcher

@@ -60,4 +60,7 @@ def install_mmcv_ext() -> bool:
             sys.modules[NAME] = module
             if 'mmcv' in sys.modules:
                 sys.modules['mmcv']._ext = module
+    elif getattr(type(module), 'lacks_operators', False):  # of another package, which calls none
+        vars(module).update(OPERATORS)
+        return True
     return isinstance(module, _StandIn)

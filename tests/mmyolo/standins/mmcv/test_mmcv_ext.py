@@ -12,6 +12,7 @@ import torch
 import mmyolo.standins.mmcv.nms as ops
 from mmyolo.standins.mmcv import install_mmcv_ext
 from mmyolo.standins.mmcv.torchvision_nms import torchvision_nms
+from vidt.operators import NoOperators
 
 import mmcv.ops  # isort: skip  after the stand-in is in place
 
@@ -53,6 +54,16 @@ def test_a_compiled_extension_is_left_alone(monkeypatch):
     monkeypatch.setitem(sys.modules, 'mmcv._ext', compiled)
     assert install_mmcv_ext() is False
     assert sys.modules['mmcv._ext'] is compiled
+
+
+def test_a_stand_in_that_lacks_operators_gets_them(monkeypatch):
+    """A package that needs none may be imported first; then mmcv has taken its stand-in."""
+    module = NoOperators('mmcv._ext')
+    monkeypatch.setitem(sys.modules, 'mmcv._ext', module)
+    with pytest.raises(NotImplementedError, match="'nms' of mmcv is not compiled"):
+        module.nms(BOXES, SCORES, 0.6, 0)
+    assert install_mmcv_ext() is True
+    assert module.nms(BOXES, SCORES, 0.6, 0).tolist() == [0, 3, 4]
 
 
 @pytest.mark.skipif(not install_mmcv_ext(), reason='mmcv is compiled here')
