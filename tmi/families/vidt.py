@@ -135,6 +135,10 @@ class ViDTFamily(Family):
 
         return fit(state, initial)
 
+    def compilable_parts(self, model: nn.Module) -> list[nn.Module]:
+        parts = (getattr(model, name, None) for name in ('backbone', 'fusion', 'transformer'))
+        return [part for part in parts if part is not None]
+
     def check_model(self, model: Any, source: Any) -> dict[str, Any]:
         self.register()
         checked = part_from_elsewhere(model, MODEL, source, 'model')

@@ -50,7 +50,7 @@ class CompileHook(Hook):
         Args:
             runner: The runner.
             batch_idx: Step in the epoch.
-            data_batch: A batch of the loader, whose `inputs` are (B, 3, H, W) or B images (3, H, W).
+            data_batch: A batch of the loader, whose `inputs` are (B, 3, H, W) or B images (3, H, W) of any size.
         """
         shape = _shape(data_batch['inputs'])
         if self.shape is None:
@@ -138,7 +138,10 @@ def _try_compiler(backend: Any, device: torch.device) -> None:
 
 
 def _shape(inputs: Tensor | Sequence[Tensor]) -> torch.Size:
-    return inputs.shape if torch.is_tensor(inputs) else torch.Size((len(inputs), *inputs[0].shape))
+    """Return the shape of a batch, of images of several sizes once they are padded to the largest."""
+    if torch.is_tensor(inputs):
+        return inputs.shape
+    return torch.Size((len(inputs), *map(max, zip(*(image.shape for image in inputs)))))
 
 
 def _try_gradients(model: nn.Module, data_batch: dict[str, Any]) -> None:
