@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import runpy
 import statistics
 import subprocess
 import sys
@@ -172,6 +173,18 @@ def test_documents_show_the_rooms(document):
     )
     shown = {room: tuple(re.findall(r'`([\w/]+)/`', allowed)) for room, allowed in rows}
     assert {room: shown.get(room) for room in ROOMS} == ROOMS
+
+
+def test_the_picture_shows_the_rooms():
+    """It is drawn from the table; a new room or arrow without a place in it is an error."""
+    picture = runpy.run_path(str(ROOT / 'docs/architecture_svg.py'))
+    assert picture['rooms']() == ROOMS
+    assert picture['draw'](ROOMS) == (ROOT / 'docs/architecture.svg').read_text(encoding='utf-8'), (
+        'run: python docs/architecture_svg.py'
+    )
+    for table in ({**ROOMS, 'new': ()}, {**ROOMS, 'pie': ('tmi',)}):
+        with pytest.raises(ValueError, match='new|mmyolo'):
+            picture['draw'](table)
 
 
 def modules_needed_by(path: Path) -> Iterator[Path]:

@@ -14,7 +14,8 @@ from pie_local.package import build_package
 from pie_local.parameters import make_parameters
 from pie_local.run import copy_package, run_training
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+# Minutes on two idle cores, and ten times that on a busy machine.
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
 @pytest.mark.parametrize('task', DEMOS)
