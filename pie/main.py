@@ -8,6 +8,7 @@ from pathlib import Path
 
 STARTED = time.monotonic()  # before the imports that follow
 
+from mmyolo.utils.files import replacing  # noqa: E402
 from pie.causes import file_cause  # noqa: E402
 from pie.entry import run_guarded  # noqa: E402
 from pie.labels import objects_of  # noqa: E402
@@ -31,19 +32,24 @@ def run(base: str, arguments: list[str]) -> int:
     Returns:
         The exit status: 0 after a training that came to its end, 1 after a failure, 128 and the number of a signal.
     """
-    started: list[Outputs] = []  # once the log of this training is begun
+    started: list[tuple[Outputs, bytes]] = []  # once the log of this training is begun, with what it took the place of
 
     def finish() -> None:
-        for outputs in started:
-            TrainLog.read(outputs.log).finish()
+        for outputs, earlier in started:
+            log = TrainLog.read(outputs.log)
+            if earlier and not log.content['epochs']:  # weights and pictures are still those of the earlier training
+                with replacing(outputs.log) as temporary:
+                    temporary.write_bytes(earlier)
+            else:
+                log.finish()
 
     status = run_guarded(lambda: _train(Path(base), arguments, started), STARTED, 'stopped', finish)
     if not status:
-        say('finished', folder=started[0].folder)
+        say('finished', folder=started[0][0].folder)
     return status
 
 
-def _train(base: Path, arguments: list[str], started: list[Outputs]) -> None:
+def _train(base: Path, arguments: list[str], started: list[tuple[Outputs, bytes]]) -> None:
     if Path.cwd().resolve() != base.resolve():
         warn('other_folder', base=base, cwd=Path.cwd())
     parameters = make_parameters(read_parameters(arguments, base))
@@ -61,8 +67,9 @@ def _train(base: Path, arguments: list[str], started: list[Outputs]) -> None:
         weights = fetch_weights(storage, parameters.resume_path, parameters.weights_stem, run_dir / 'weights')
     prepare = _prepare_detection if task == 'detection' else _prepare_pixels
     train = prepare(storage, url, parameters, task, network, labels, base, run_dir)
+    earlier = outputs.log.read_bytes() if outputs.log.is_file() else b''
     TrainLog.start(outputs.log, parameters.training_id, task)
-    started.append(outputs)
+    started.append((outputs, earlier))
     train(outputs, run_dir, weights)
     shutil.rmtree(run_dir, ignore_errors=True)
 

@@ -30,7 +30,7 @@ class Source(NamedTuple):
     """
 
     content: dict[str, Any]
-    place: str
+    place: str | Words
 
 
 def read_parameters(arguments: list[str], base: Path, stream: int | None = None, patience: float = PATIENCE) -> Source:
@@ -124,7 +124,8 @@ def _read_stream(stream: int | None, file: Path | None, patience: float) -> Sour
             break
     if not data.strip():
         return None
-    return Source(_parse(data, 'standard input / 标准输入'), 'standard input / 标准输入')
+    place = Words('standard_input')
+    return Source(_parse(data, place), place)
 
 
 def _is_json(data: bytes) -> bool:
@@ -153,7 +154,7 @@ def _reject_constant(name: str) -> None:
     raise NotANumberError(name)
 
 
-def _parse(data: bytes, place: str) -> dict[str, Any]:
+def _parse(data: bytes, place: str | Words) -> dict[str, Any]:
     try:
         content = json.loads(data.decode('utf-8-sig'), parse_constant=_reject_constant)
     except NotANumberError as error:

@@ -171,7 +171,7 @@ def make_parameters(source: Source) -> Parameters:
     return parameters
 
 
-def _flat(content: dict[str, Any], place: str) -> dict[str, Any]:
+def _flat(content: dict[str, Any], place: str | Words) -> dict[str, Any]:
     """Return the nested form as the flat one; `network` is text that holds JSON, or an object."""
     network = content.pop('network')
     if isinstance(network, str):
@@ -193,8 +193,8 @@ def _flat(content: dict[str, Any], place: str) -> dict[str, Any]:
     return content
 
 
-def _explain(error: ValidationError, content: dict[str, Any], place: str) -> PieError:
+def _explain(error: ValidationError, content: dict[str, Any], place: str | Words) -> PieError:
     key = str(error.errors()[0]['loc'][0])
     allowed = {language: text(f'allowed_{key}', language) for language in ('zh', 'en')}
-    found = 'missing / 缺少' if key not in content else repr(content[key])[:120]
+    found = Words('value_absent') if key not in content else repr(content[key])[:120]
     return PieError('bad_value', key=key, found=found, place=place, allowed_zh=allowed['zh'], allowed_en=allowed['en'])

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 import torch
 
-import pie.main
 from pie import train
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -142,71 +141,6 @@ def test_what_it_trains_with_lies_beside_or_around_it(base, monkeypatch):
     assert train.find_code(str(base / 'pie')) == str(base) and sys.path == [str(base), 'x']
     monkeypatch.setattr(sys, 'path', [str(base.parent), 'x'])
     assert train.find_code(str(base.parent)) == '' and sys.path == [str(base.parent), 'x']
-
-
-@pytest.fixture
-def refused(tmp_path, monkeypatch, capsys):
-    """Runs the script in this process and returns the last two lines of its log."""
-
-    def run(content, **variables):
-        for name in (
-            'PYTHONPATH',
-            'TMI_STARTED',
-            'TMI_SETTINGS_FILE',
-            'TMI_SETTING_NAMES',
-            'PYTHONUNBUFFERED',
-            'PYTHONIOENCODING',
-        ):
-            monkeypatch.setenv(name, '')
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        file = tmp_path / 'parameters.json'
-        file.write_text(content if isinstance(content, str) else json.dumps(content), encoding='utf-8')
-        assert pie.main.run(str(tmp_path), ['--config', str(file)]) == 1
-        shown = capsys.readouterr()
-        assert 'Traceback' not in shown.out + shown.err and '[Process:' not in shown.out
-        chinese, english = shown.err.splitlines()[-2:]
-        assert chinese.startswith('错误: ') and english.startswith('Error: ') and CHINESE.search(chinese)
-        return english
-
-    return run
-
-
-@pytest.mark.parametrize(
-    'content, words',
-    [
-        ('{', 'no JSON'),
-        (parameters(epochs=-1), 'epochs: -1'),
-        (parameters(model_name='linknet99'), 'There is no network linknet99; the nearest are linknet34'),
-        (parameters(type=3), 'type is 3 (change)'),
-        (parameters(class_name='plane'), 'label has ship'),
-        (parameters(label='oops'), 'label is no JSON list'),
-    ],
-)
-def test_bad_parameters(content, words, refused):
-    assert words in refused(content)
-
-
-def test_no_module_of_the_platform(refused, monkeypatch):
-    monkeypatch.setitem(sys.modules, 'aiUtils', None)
-    assert 'The module aiUtils of the platform is missing' in refused(parameters())
-
-
-def test_a_folder_that_cannot_be_written(refused, tmp_path):
-    (tmp_path / 'output').write_text('a file where a folder is needed')
-    assert f'{tmp_path / "output"} cannot be written' in refused(parameters())
-
-
-def test_bad_input_changes_no_earlier_result(refused, store, tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(MODULE))
-    monkeypatch.delitem(sys.modules, 'aiUtils', raising=False)
-    results = {'trainlog.json': b'{}', 'files/yolov5n.th': b'w', 'picture/pred.png': b'p'}
-    for name, content in results.items():
-        (tmp_path / 'output' / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / 'output' / name).write_bytes(content)
-    words = refused(parameters(resume_path='s3://pie-engine-ai/none/'), PIE_TEST_STORE=str(store))
-    assert 's3://pie-engine-ai/none/yolov5n.th was tried' in words
-    assert {name: (tmp_path / 'output' / name).read_bytes() for name in results} == results
 
 
 @pytest.mark.slow
