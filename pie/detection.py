@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmyolo.utils.files import replacing
 from pie.child import run_training, usable_gpus
 from pie.dataset import DetectionData
+from pie.description import describe
 from pie.labels import Label
 from pie.outputs import Outputs
 from pie.parameters import STRIDE, Parameters
@@ -140,6 +141,7 @@ def make_task(
                 'stem': outputs.stem,
                 'colors': [list(one.color) for one in labels],
                 'sample_file': str(data.sample_file),
+                'description': describe(model.stem, 'detection', labels, settings.img_size, data.training.image_sizes),
                 'auto_termination': bool(parameters.auto_termination),
             },
         ),

@@ -4,7 +4,7 @@ The line `[Process: 3/80]` makes the platform push what lies in `output/`, so it
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ class PieEpochHook(Hook):
         stem: Name of the weights file without `.th`.
         colors: (red, green, blue) of each class.
         sample_file: COCO file of the training images that are measured.
+        description: What stands beside the weights, but for the confidence.
         auto_termination: Whether to end when the accuracy rises no more.
         unused: What the core gives to every hook of this place.
     """
@@ -53,12 +54,14 @@ class PieEpochHook(Hook):
         stem: str,
         colors: Sequence[Sequence[int]],
         sample_file: str,
+        description: Mapping[str, Any],
         auto_termination: bool = False,
         **unused: Any,
     ) -> None:
         self.outputs = Outputs(Path(output_dir), stem)
         self.colors = colors
         self.sample_file = sample_file
+        self.description = description
         self.termination = Termination() if auto_termination else None
         self.loss_sum: Any = 0.0
         self.steps = 0
@@ -108,7 +111,7 @@ class PieEpochHook(Hook):
         names = list(runner.val_dataloader.dataset.metainfo['classes'])
         self._draw(valid, names)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        self.outputs.write_weights(model.state_dict())
+        self.outputs.write_weights(model.state_dict(), {**self.description, 'confidence': valid.scores.confidence})
         train_rows = box_metric(self.sample_evaluator).scores.rows(names)
         train_rows[ALL]['loss'] = loss
         log = TrainLog.read(self.outputs.log)

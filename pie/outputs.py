@@ -4,9 +4,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mmyolo.utils.files import replacing
+from mmyolo.utils.files import replacing, write_json
+from pie.description import description_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,11 +54,12 @@ class Outputs:
                 for path in folder.glob(f'.*-*{suffix}'):
                     path.unlink(missing_ok=True)
 
-    def write_weights(self, state: 'Mapping[str, Tensor]') -> None:
-        """Replace the weights as a whole, and the second name that other versions of the platform read.
+    def write_weights(self, state: 'Mapping[str, Tensor]', description: Mapping[str, Any]) -> None:
+        """Replace the weights as a whole, a second name for them, and what describes them.
 
         Args:
             state: The state dict.
+            description: What a prediction with them must know besides, see `pie.description`.
         """
         import torch
 
@@ -65,6 +67,7 @@ class Outputs:
         with replacing(self.weights) as temporary:
             torch.save(plain, temporary)
         _link(self.weights, self.folder / self.weights.name)
+        write_json(description_file(self.weights), description, indent=4)
 
 
 def _link(path: Path, other: Path) -> None:

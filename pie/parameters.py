@@ -7,8 +7,9 @@ Every number may come as text.
 import json
 import math
 import re
+from collections.abc import Sequence
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -29,7 +30,7 @@ KNOWN_IN_NETWORK = frozenset(
 )
 
 
-def _number(value: Any) -> Any:
+def as_number(value: Any) -> Any:
     """Text to a number; a whole one may be written 4.0, a truth value is none."""
     if isinstance(value, bool):
         raise ValueError('true and false are no numbers')
@@ -44,13 +45,13 @@ def _text(value: Any) -> Any:
     return '' if value is None else str(value).strip() if isinstance(value, (int, str)) else value
 
 
-def _switch(value: Any) -> Any:
+def as_switch(value: Any) -> Any:
     """One of a few whole numbers, which may come as text, and of two also as a truth value."""
-    value = int(value) if isinstance(value, bool) else _number(value)
+    value = int(value) if isinstance(value, bool) else as_number(value)
     return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
-def _sides(value: Any) -> Any:
+def as_sides(value: Any) -> Any:
     """'608,608', '608*608', 608 or [608, 608] to (width, height), not rounded yet."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return value, value
@@ -61,9 +62,10 @@ def _sides(value: Any) -> Any:
     return tuple(value) * (2 // len(value))
 
 
+Checked = TypeVar('Checked', bound=BaseModel)
 Text = Annotated[str, BeforeValidator(_text)]
-Count = Annotated[int, BeforeValidator(_number), Field(ge=1, le=1_000_000)]
-Side = Annotated[float, BeforeValidator(_number), Field(gt=0, le=LARGEST, allow_inf_nan=False)]
+Count = Annotated[int, BeforeValidator(as_number), Field(ge=1, le=1_000_000)]
+Side = Annotated[float, BeforeValidator(as_number), Field(gt=0, le=LARGEST, allow_inf_nan=False)]
 
 
 class Parameters(BaseModel):
@@ -94,16 +96,16 @@ class Parameters(BaseModel):
     dataset_id: Text = ''
     class_name: Text = ''
     label: Any
-    n_class: Annotated[int, BeforeValidator(_number), Field(ge=1)] | None = None
-    load_size: Annotated[tuple[Side, Side], BeforeValidator(_sides)]
+    n_class: Annotated[int, BeforeValidator(as_number), Field(ge=1)] | None = None
+    load_size: Annotated[tuple[Side, Side], BeforeValidator(as_sides)]
     model_name: Annotated[Text, Field(min_length=1)]
     weight_name: Text = ''
-    learning_rate: Annotated[float, BeforeValidator(_number), Field(ge=0, le=10, allow_inf_nan=False)] = 0.0
+    learning_rate: Annotated[float, BeforeValidator(as_number), Field(ge=0, le=10, allow_inf_nan=False)] = 0.0
     epochs: Annotated[Count, Field(le=100_000)]
     batch_size: Count
-    auto_termination: Annotated[Literal[0, 1], BeforeValidator(_switch)] = 0
-    gpu_num: Annotated[int, BeforeValidator(_number), Field(ge=0, le=1024)] = 1
-    type: Annotated[Literal[1, 2, 3], BeforeValidator(_switch)] | None = None
+    auto_termination: Annotated[Literal[0, 1], BeforeValidator(as_switch)] = 0
+    gpu_num: Annotated[int, BeforeValidator(as_number), Field(ge=0, le=1024)] = 1
+    type: Annotated[Literal[1, 2, 3], BeforeValidator(as_switch)] | None = None
 
     @property
     def weights_stem(self) -> str:
@@ -134,12 +136,23 @@ class Parameters(BaseModel):
         Args:
             stride: The largest of the network.
         """
-        largest = LARGEST // stride * stride
-        size = tuple(min(max(math.floor(side / stride + 0.5) * stride, stride), largest) for side in self.load_size)
-        if size != self.load_size:
-            given = ','.join(f'{side:g}' for side in self.load_size)
-            say('load_size_changed', given=given, used='{},{}'.format(*size), stride=stride)
-        return size
+        return rounded_size('load_size', self.load_size, stride)
+
+
+def rounded_size(key: str, given: Sequence[float], stride: int) -> tuple[int, int]:
+    """Return (width, height), each side rounded half up to a multiple of the stride.
+
+    Args:
+        key: Of the parameters, for the message.
+        given: (width, height).
+        stride: What sides are multiples of.
+    """
+    largest = LARGEST // stride * stride
+    size = tuple(min(max(math.floor(side / stride + 0.5) * stride, stride), largest) for side in given)
+    if size != tuple(given):
+        old = ','.join(f'{side:g}' for side in given)
+        say('size_changed', key=key, given=old, used='{},{}'.format(*size), stride=stride)
+    return size
 
 
 def make_parameters(source: Source) -> Parameters:
@@ -154,21 +167,39 @@ def make_parameters(source: Source) -> Parameters:
     Raises:
         PieError: The first fault, by key, with what is allowed.
     """
-    content = {key: value for key, value in source.content.items() if value is not None}
-    if 'network' in content:
-        content = _flat(content, source.place)
+    content = flat_content(source)
     unknown = sorted({*content} - {*Parameters.model_fields} - KNOWN)
     if unknown:
         warn('keys_unknown', keys=', '.join(unknown), place=source.place)
-    try:
-        parameters = Parameters.model_validate(content)
-    except ValidationError as error:
-        raise _explain(error, content, source.place) from error
+    parameters = checked(Parameters, content, source.place)
     stem = parameters.weights_stem
     if not SAFE_NAME.fullmatch(stem) or stem.startswith('.') or not stem.isprintable():
         key = 'weight_name' if parameters.weight_name else 'model_name'
         raise PieError('unsafe_name', key=key, found=repr(stem)[:120], place=source.place)
     return parameters
+
+
+def flat_content(source: Source) -> dict[str, Any]:
+    """Return what was given, but for nulls, in the flat form."""
+    content = {key: value for key, value in source.content.items() if value is not None}
+    return _flat(content, source.place) if 'network' in content else content
+
+
+def checked(kind: type[Checked], content: dict[str, Any], place: str | Words) -> Checked:
+    """Return typed parameters.
+
+    Args:
+        kind: Their class.
+        content: In the flat form.
+        place: Where they stood, for messages.
+
+    Raises:
+        PieError: The first fault, by key, with what is allowed.
+    """
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise _explain(error, content, place) from error
 
 
 def _flat(content: dict[str, Any], place: str | Words) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from pie.labels import Label
 from pie.networks import NETWORKS, PixelNetwork
 from pie.outputs import Outputs
 from pie.pictures import write_picture
+from pie.pixel_input import normalised, resized
 from pie.pixel_labels import paint
 from pie.pixel_metrics import count_pixels, mean_iou, pixel_rows
 from pie.termination import Termination
@@ -34,7 +35,6 @@ LAST_RATE = 0.01  # share of the rate
 LARGEST_WEIGHT = 10.0  # of a rare class
 MIN_LOADED = 0.5  # share of the tensors; with fewer the weights are those of another network
 CACHE_BYTES = 2 * 1024**3
-MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # RGB, of ImageNet
 PICTURE_NAMES = {1: ('image',), 2: ('A', 'B')}
 
 
@@ -56,6 +56,7 @@ class PixelJob:
         pixels: Of each class in the training labels.
         output_dir: The folder `output/`.
         stem: Name of the weights file without `.th`.
+        description: What stands beside the weights.
         weights: File to start from, '' for none.
     """
 
@@ -72,6 +73,7 @@ class PixelJob:
     pixels: list[int]
     output_dir: str
     stem: str
+    description: dict[str, Any]
     weights: str = ''
 
     def write(self, path: Path) -> None:
@@ -113,9 +115,7 @@ class PixelDataset(Dataset):
             picture = cv2.imread(file, cv2.IMREAD_COLOR)
             if picture is None:
                 raise OSError(f'{file} cannot be read any more')
-            shrinks = picture.shape[1] > self.size[0]
-            method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-            pictures.append(cv2.resize(picture, self.size, interpolation=method)[:, :, ::-1])
+            pictures.append(resized(picture, self.size)[:, :, ::-1])
         values = cv2.resize(cv2.imread(label, cv2.IMREAD_UNCHANGED), self.size, interpolation=cv2.INTER_NEAREST)
         if len(self.kept) < self.room:
             self.kept[index] = pictures, values
@@ -126,9 +126,7 @@ class PixelDataset(Dataset):
         pictures, values = self.load(index)
         if self.augment:
             pictures, values = augmented(pictures, values)
-        stacked = np.stack(pictures).astype(np.float32)
-        stacked = (stacked - np.float32(MEAN)) / np.float32(DEVIATION)
-        return torch.from_numpy(stacked.transpose(0, 3, 1, 2).copy()), torch.from_numpy(values.astype(np.int64))
+        return normalised(np.stack(pictures)), torch.from_numpy(values.astype(np.int64))
 
 
 def augmented(pictures: Sequence[np.ndarray], values: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
@@ -266,7 +264,7 @@ class PixelTraining:
                 score=f'{valid[ALL]["score"]:.4f}',
             )
             self.write_pictures()
-            self.outputs.write_weights(self.network.state_dict())
+            self.outputs.write_weights(self.network.state_dict(), self.job.description)
             TrainLog.read(self.outputs.log).add_epoch(epoch, train, valid, ended=epoch == self.job.epochs)
             ends = termination is not None and termination.add(valid[ALL]['IoU'], train_loss)
             if ends and epoch < self.job.epochs:

@@ -4,7 +4,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmyolo.utils.coco_file import image_size
 from pie.child import run_training, usable_gpus
+from pie.description import describe
 from pie.labels import Label
 from pie.networks import NetworkKind
 from pie.outputs import Outputs
@@ -13,6 +15,8 @@ from pie.pixel_data import PixelSplit
 from pie.pixel_training import DEFAULT_RATE, PixelJob
 from pie.texts import PieError, say
 from tmi.devices import find_device, select_devices
+
+SAMPLES = 100  # whose size is looked at
 
 
 def train_pixels(
@@ -57,6 +61,9 @@ def train_pixels(
         pixels=[int(count) for count in splits['train'].pixels],
         output_dir=str(outputs.folder),
         stem=outputs.stem,
+        description=describe(
+            network.name, network.task, labels, size, [image_size(one[0]) for one in splits['train'].samples[:SAMPLES]]
+        ),
         weights=str(weights or ''),
     )
     say(

@@ -326,7 +326,7 @@ def _push(output: Path, pushed: Path, epoch: int, epochs: int) -> Push:
     for path in [
         output / 'trainlog.json',
         *output.glob('*.th'),
-        *output.glob('files/*.th'),
+        *output.glob('files/*'),
         *output.glob('picture/*.png'),
     ]:
         target = folder / path.relative_to(output)

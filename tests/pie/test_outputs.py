@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from pie.description import read_description
 from pie.metrics import Boxes
 from pie.outputs import Outputs
 from pie.pictures import best_image, draw_boxes, write_picture
@@ -68,18 +69,19 @@ def test_weights_are_a_plain_state_dict_under_two_names(tmp_path):
     outputs = Outputs(tmp_path / 'output', 'yolov4')
     outputs.prepare()
     for value in (1.0, 2.0):
-        outputs.write_weights(torch.nn.Linear(2, 3).state_dict() | {'bias': torch.full((3,), value)})
+        outputs.write_weights(torch.nn.Linear(2, 3).state_dict() | {'bias': torch.full((3,), value)}, {'type': value})
+        assert read_description(outputs.weights) == {'type': value}
         for path in (outputs.weights, tmp_path / 'output/yolov4.th'):
             state = torch.load(path, weights_only=True)
             assert type(state) is dict and state['bias'].tolist() == [value] * 3
-    assert sorted(path.name for path in outputs.weights.parent.iterdir()) == ['yolov4.th']
+    assert sorted(path.name for path in outputs.weights.parent.iterdir()) == ['yolov4.json', 'yolov4.th']
 
 
 def write_for_ever(outputs):
     log = TrainLog.start(outputs.log, 'id', 'detection')
     for epoch in range(1, 100000):
         write_picture(outputs.picture('pred'), np.full((64, 64, 3), epoch % 256, np.uint8))
-        outputs.write_weights({'weight': torch.full((20000,), float(epoch))})
+        outputs.write_weights({'weight': torch.full((20000,), float(epoch))}, {})
         log.add_epoch(epoch, rows(), rows())
 
 

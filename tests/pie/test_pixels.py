@@ -169,7 +169,7 @@ def test_weights_of_other_classes_and_networks(tmp_path):
 
 
 def test_a_job_goes_through_a_file(tmp_path):
-    job = PixelJob('fpn_n', LABELS, (64, 32), 2, 4, 0.1, True, 0, [['a', 'b']], [['c', 'd']], [1, 2], 'out', 'm')
+    job = PixelJob('fpn_n', LABELS, (64, 32), 2, 4, 0.1, True, 0, [['a', 'b']], [['c', 'd']], [1, 2], 'out', 'm', {})
     job.write(tmp_path / 'job.json')
     assert PixelJob.read(tmp_path / 'job.json') == job
 
