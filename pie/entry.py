@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 from pie.report import show
-from pie.texts import warn
 from tmi import log
 from tmi.errors import SETTINGS_FILE_VARIABLE, killed_process
 from tmi.paths import PROJECT_ROOT
@@ -42,13 +41,15 @@ class Stopped(BaseException):
         self.number = number
 
 
-def run_guarded(work: Callable[[], None], started: float, stopped: str, last: Callable[[], None] | None = None) -> int:
+def run_guarded(
+    work: Callable[[], None], started: float, stopped: Callable[[Stopped], None], last: Callable[[], None] | None = None
+) -> int:
     """Do the work of a script; whatever goes wrong becomes a sentence in both languages.
 
     Args:
         work: Does it.
         started: When the process began, as `time.monotonic` has it.
-        stopped: The message about a signal.
+        stopped: Says that a signal came.
         last: Called at the end, also after a failure or a signal.
 
     Returns:
@@ -62,7 +63,7 @@ def run_guarded(work: Callable[[], None], started: float, stopped: str, last: Ca
         try:
             work()
         except Stopped as stop:
-            warn(stopped, signal=stop)
+            stopped(stop)
             status = 128 + stop.number
         except Exception as error:
             show(_cause(error))

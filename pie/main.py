@@ -43,7 +43,9 @@ def run(base: str, arguments: list[str]) -> int:
             else:
                 log.finish()
 
-    status = run_guarded(lambda: _train(Path(base), arguments, started), STARTED, 'stopped', finish)
+    status = run_guarded(
+        lambda: _train(Path(base), arguments, started), STARTED, lambda stop: warn('stopped', signal=stop), finish
+    )
     if not status:
         say('finished', folder=started[0][0].folder)
     return status

@@ -2,12 +2,16 @@
 
 import difflib
 import re
+from typing import TYPE_CHECKING
 
 from pie.networks import DEFAULTS, NETWORKS, NetworkKind
-from pie.parameters import Parameters
 from pie.texts import PieError, warn
 from tmi.errors import SettingError
 from tmi.zoo.models import ZooModel, find_model, models
+
+if TYPE_CHECKING:
+    from pie.parameters import Parameters
+    from pie.predict_parameters import PredictParameters
 
 # Networks of other packages that users know, and what is trained in their place.
 REPLACED = {'yolov3': 'yolov5_s', 'yolov4': 'yolov5_s', 'yolov4_tiny': 'yolov5_n', 'yolo': 'yolov5_s'}
@@ -49,7 +53,7 @@ def find_detector(model_name: str) -> ZooModel:
     raise PieError('model_unknown', name=model_name, near=', '.join(near)) from unknown
 
 
-def network_of(parameters: Parameters) -> tuple[str, ZooModel | NetworkKind]:
+def network_of(parameters: 'Parameters | PredictParameters') -> tuple[str, ZooModel | NetworkKind]:
     """Return the task and the network that the parameters name.
 
     Raises:

@@ -33,14 +33,17 @@ class Source(NamedTuple):
     place: str | Words
 
 
-def read_parameters(arguments: list[str], base: Path, stream: int | None = None, patience: float = PATIENCE) -> Source:
+def read_parameters(
+    arguments: list[str], base: Path, stream: int | None = None, patience: float = PATIENCE, file_name: str = FILE_NAME
+) -> Source:
     """Read the parameters of this training.
 
     Args:
         arguments: Of the command line; `--config FILE` names a file, others are ignored with a warning.
         base: The folder of train.py.
         stream: A file descriptor to read; None for the standard input.
-        patience: Seconds that the standard input has where there is a traincfg.json, and before a notice where not.
+        patience: Seconds that the standard input has where there is such a file, and before a notice where not.
+        file_name: Of the file in the working directory, or in `base`.
 
     Returns:
         The parameters and where they stood.
@@ -53,12 +56,12 @@ def read_parameters(arguments: list[str], base: Path, stream: int | None = None,
         source = _read_file(Path(file))
         say('read_from', place=source.place)
         return source
-    places = {Path.cwd().resolve() / FILE_NAME: None, base.resolve() / FILE_NAME: None}
+    places = {Path.cwd().resolve() / file_name: None, base.resolve() / file_name: None}
     found = next((path for path in places if path.is_file()), None)
-    given = _read_stream(_stdin() if stream is None else stream, found, patience)
+    given = _read_stream(_stdin() if stream is None else stream, found, patience, file_name)
     if given is None:
         if found is None:
-            raise PieError('no_parameters', name=FILE_NAME, folders=', '.join(str(path.parent) for path in places))
+            raise PieError('no_parameters', name=file_name, folders=', '.join(str(path.parent) for path in places))
         source = _read_file(found)
         say('read_from', place=source.place)
         return source
@@ -93,7 +96,7 @@ def _stdin() -> int | None:
         return None
 
 
-def _read_stream(stream: int | None, file: Path | None, patience: float) -> Source | None:
+def _read_stream(stream: int | None, file: Path | None, patience: float, file_name: str) -> Source | None:
     """Return the JSON that arrives, None if nothing does.
 
     The sender may leave the stream open, so the text ends where it is whole.
@@ -109,7 +112,7 @@ def _read_stream(stream: int | None, file: Path | None, patience: float) -> Sour
             if file is not None:
                 return None
             if not said:
-                say('waiting_for_parameters', name=FILE_NAME)
+                say('waiting_for_parameters', name=file_name)
                 said = True
             last, waiting = time.monotonic(), patience
         if not select.select([stream], [], [], waiting)[0]:

@@ -31,16 +31,22 @@ def best_image(images: Sequence[tuple[str, Boxes, Boxes]], confidence: float) ->
 
 
 def draw_boxes(
-    image: np.ndarray, boxes: Boxes, names: Sequence[str], colors: Sequence[Sequence[int]], confidence: float
+    image: np.ndarray,
+    boxes: Boxes,
+    names: Sequence[str] | None,
+    colors: Sequence[Sequence[int]],
+    confidence: float,
+    most: int = MAX_BOXES,
 ) -> np.ndarray:
     """Draw predictions.
 
     Args:
         image: (h, w, 3) uint8, BGR.
         boxes: In its pixels.
-        names: Of the classes.
+        names: Of the classes; None for boxes without words.
         colors: (red, green, blue) of each class.
         confidence: From which on predictions are drawn.
+        most: How many are drawn.
 
     Returns:
         A new picture, BGR.
@@ -52,13 +58,14 @@ def draw_boxes(
     picture = image.copy() if scale == 1 else cv2.resize(image, sides, interpolation=method)
     width = max(round(max(picture.shape[:2]) / 400), 1)
     size = max(max(picture.shape[:2]) / 1600, 0.35)
-    chosen = [index for index in np.argsort(-boxes.scores) if boxes.scores[index] >= confidence][:MAX_BOXES]
+    chosen = [index for index in np.argsort(-boxes.scores) if boxes.scores[index] >= confidence][:most]
     for index in reversed(chosen):  # the surest one on top
         x1, y1, x2, y2 = (int(round(float(value) * scale)) for value in boxes.boxes[index])
         label = int(boxes.labels[index])
         color = tuple(int(part) for part in reversed(colors[label]))
         cv2.rectangle(picture, (x1, y1), (x2, y2), color, width)
-        _write(picture, f'{names[label]} {boxes.scores[index]:.2f}', (x1, y1), color, size)
+        if names is not None:
+            _write(picture, f'{names[label]} {boxes.scores[index]:.2f}', (x1, y1), color, size)
     return picture
 
 

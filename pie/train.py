@@ -1,9 +1,11 @@
 """The entry script of the network package: checks Python and what must be installed, then trains.
 
-This file parses with Python 3.6, so that an old interpreter gets a sentence and not a syntax error. What it trains with
-lies beside it (an uploaded package), around it (a checkout) or among the installed packages.
+Predict.py and PredictModel.py begin in the same way. All parse with Python 3.6, so that an old interpreter gets a
+sentence and not a syntax error. What they need lies beside them (an uploaded package), around them (a checkout) or
+among the installed packages.
 """
 
+import importlib
 import importlib.util
 import os
 import sys
@@ -46,7 +48,7 @@ def find_code(base=BASE):
     return ''
 
 
-def missing_parts(version=None):
+def missing_parts(version=None, needed=NEEDED):
     """Return what keeps this interpreter from training in Chinese and in English, None if nothing does."""
     version = tuple(version or sys.version_info)[:2]
     if not OLDEST <= version <= NEWEST:
@@ -55,7 +57,7 @@ def missing_parts(version=None):
             f'需要 Python {allowed}，当前是 {found}（{sys.executable}）。请选择更新的镜像或环境。',
             f'Python {allowed} is needed, this is {found} ({sys.executable}). Choose a newer image or environment.',
         )
-    packages = [package for module, package in NEEDED if importlib.util.find_spec(module) is None]
+    packages = [package for module, package in needed if importlib.util.find_spec(module) is None]
     if packages:
         command = ' '.join(['pip install', *packages])
         return f'缺少依赖库，请在终端执行：{command}', f'Packages are missing; run in a terminal: {command}'
@@ -68,20 +70,25 @@ def missing_parts(version=None):
     return None
 
 
-def main():
-    """Train; the exit status is 0 only if the training came to its end."""
+def main(module='pie.main', more=()):
+    """Train, or do what another script of the package does; the exit status is 0 only if that came to its end.
+
+    `module` has the function that does it, `more` is what it needs besides, as in NEEDED.
+    """
     find_code()
-    missing = missing_parts()
+    missing = missing_parts(needed=NEEDED + more)
     if missing:
         sys.stderr.write('错误: {}\nError: {}\n'.format(*missing))
         return 1
-    from pie.main import run
+    return importlib.import_module(module).run(BASE, sys.argv[1:])
 
-    return run(BASE, sys.argv[1:])
+
+def leave(status):
+    """End at once: threads that wait for the storage are not waited for."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 if __name__ == '__main__':
-    status = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)  # threads that wait for the storage are not waited for
+    leave(main())

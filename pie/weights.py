@@ -11,7 +11,7 @@ from pie.texts import PieError, say
 SUFFIXES = ('.th', '.pth', '.pt')
 
 
-def fetch_weights(storage: Storage, resume_path: str, stem: str, folder: Path) -> Path:
+def fetch_weights(storage: Storage, resume_path: str, stem: str, folder: Path, with_description: bool = False) -> Path:
     """Fetch weights.
 
     Args:
@@ -19,6 +19,7 @@ def fetch_weights(storage: Storage, resume_path: str, stem: str, folder: Path) -
         resume_path: URL of a folder, with or without a slash at its end, or of a file.
         stem: Name of the file in a folder; where it is not there, the only file of weights is taken.
         folder: Where it goes.
+        with_description: Whether the file that describes them comes too, where there is one, see `pie.description`.
 
     Returns:
         The local file.
@@ -28,9 +29,16 @@ def fetch_weights(storage: Storage, resume_path: str, stem: str, folder: Path) -
     """
     bucket, key = split_url(resume_path, storage.bucket)
     chosen = _choose(storage, bucket, key, stem, resume_path)
-    say('weights', url=f's3://{bucket}/{chosen.key}')
+    found = f's3://{bucket}/{chosen.key}'
+    wanted = [chosen]
+    if not with_description:
+        say('weights', url=found)
+    else:
+        say('predict_weights', url=found)
+        beside = str(PurePosixPath(chosen.key).with_suffix('.json'))
+        wanted += [one for one in storage.list(beside, bucket) if one.key == beside]
     parent = str(PurePosixPath(chosen.key).parent)
-    return storage.fetch([chosen], '' if parent == '.' else parent, folder, bucket)[chosen.key]
+    return storage.fetch(wanted, '' if parent == '.' else parent, folder, bucket)[chosen.key]
 
 
 def _choose(storage: Storage, bucket: str, key: str, stem: str, url: str) -> StoredFile:

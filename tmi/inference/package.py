@@ -92,7 +92,7 @@ def read_package(files: InferenceModel) -> ModelPackage:
         model = config.get('model')
         family = family_of(model if isinstance(model, Mapping) else {})
         model = family.check_model(model, source)
-        pipeline = _test_pipeline(config)
+        pipeline = prediction_pipeline(config)
         if not pipeline:
             raise ModelError(
                 f'The config of {source} has no test pipeline: it needs the name `test_pipeline` or `test_dataloader`.'
@@ -123,7 +123,8 @@ def _find_config(files: InferenceModel, checkpoint: Mapping[str, Any]) -> Mappin
     )
 
 
-def _test_pipeline(config: Mapping[str, Any]) -> Any:
+def prediction_pipeline(config: Mapping[str, Any]) -> Any:
+    """Return the test pipeline of a complete config; None if it has none."""
     place = config.get('test_dataloader')
     while isinstance(place, Mapping):  # wrappers such as RepeatDataset
         if place.get('pipeline'):
