@@ -9,9 +9,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from pie.causes import file_cause, json_cause
 from pie.labels import Label
 from pie.parameters import TYPES
-from pie.texts import PieError
+from pie.texts import PieError, Words
 
 
 def description_file(weights: Path) -> Path:
@@ -64,8 +65,10 @@ def read_description(weights: Path) -> Mapping[str, Any]:
         content = json.loads(path.read_text(encoding='utf-8'))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
-        raise PieError('description_unreadable', path=path, reason=error) from error
+    except OSError as error:
+        raise PieError('description_unreadable', path=path, reason=file_cause(error)) from error
+    except (ValueError, RecursionError) as error:
+        raise PieError('description_unreadable', path=path, reason=json_cause(error)) from error
     if not isinstance(content, dict):
-        raise PieError('description_unreadable', path=path, reason=type(content).__name__)
+        raise PieError('description_unreadable', path=path, reason=Words('json_kind', found=type(content).__name__))
     return content

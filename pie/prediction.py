@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 STARTED = time.monotonic()  # before the imports that follow
 
+from pie.causes import file_cause  # noqa: E402
 from pie.child import usable_gpus  # noqa: E402
 from pie.entry import run_guarded  # noqa: E402
 from pie.labels import Label, objects_of  # noqa: E402
@@ -112,7 +113,7 @@ def _target(parameters: PredictParameters, task: str, base: Path, stem: str) -> 
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise PieError('not_writable', path=error.filename, reason=error.strerror) from error
+        raise PieError('not_writable', path=error.filename, reason=file_cause(error)) from error
     return target
 
 

@@ -20,8 +20,9 @@ from rasterio.windows import Window as RasterWindow
 
 from mmyolo.datasets.transforms.loading import decode_image
 from mmyolo.errors import UnreadableImageError
+from pie.causes import file_cause
 from pie.raster import limits_of, to_eight_bits
-from pie.texts import PieError
+from pie.texts import PieError, Words
 from pie.tiles import Window
 
 PLAIN_DRIVERS = ('PNG', 'JPEG', 'BMP')  # read whole, as in training
@@ -106,17 +107,17 @@ class Scene:
         except FileNotFoundError as error:
             raise PieError('image_absent', path=path) from error
         except OSError as error:
-            raise PieError('image_unreadable', path=path, reason=error.strerror) from error
+            raise PieError('image_unreadable', path=path, reason=file_cause(error)) from error
         driver = next((name for first, name in DRIVERS.items() if start.startswith(first)), None)
         if driver is None:
-            raise PieError('image_unreadable', path=path, reason=repr(start[:8]))
+            raise PieError('image_unreadable', path=path, reason=Words('picture_unknown' if start else 'file_empty'))
         try:
             self._file = rasterio.open(path, driver=driver)
         except RasterioError as error:
-            raise PieError('image_unreadable', path=path, reason=_reason(error, path)) from error
+            raise PieError('image_unreadable', path=path, reason=Words('picture_damaged')) from error
         file = self._file
-        if file.count == 0 or np.dtype(file.dtypes[0]).kind not in 'uif':
-            raise PieError('image_unreadable', path=path, reason=f'{file.count} x {file.dtypes[:1]}')
+        if not file.dtypes[0].startswith(('uint', 'int', 'float')):
+            raise PieError('image_unreadable', path=path, reason=Words('tiff_numbers', kind=file.dtypes[0]))
         self._bands = [1, 2, 3] if file.count >= 3 else [1]
         gcps, gcps_crs = file.gcps
         self.place = Place(file.transform, file.crs or gcps_crs, gcps or None, file.rpcs)
@@ -180,7 +181,7 @@ class Scene:
         try:
             pixels = decode_image(self.path.read_bytes(), self.path)[:, :, ::-1]
         except UnreadableImageError as error:
-            raise PieError('image_unreadable', path=self.path, reason=error.reason) from error
+            raise PieError('image_unreadable', path=self.path, reason=Words('picture_damaged')) from error
         if pixels.shape[1::-1] != self.size:  # turned, as the camera says
             self.place, self.size = Place(Affine.identity()), pixels.shape[1::-1]
         return pixels
@@ -217,7 +218,7 @@ class Scene:
         try:
             return read()
         except RasterioError as error:
-            raise PieError('image_unreadable', path=self.path, reason=_reason(error, self.path)) from error
+            raise PieError('image_unreadable', path=self.path, reason=Words('picture_damaged')) from error
 
     def _inside(self, window: Window) -> tuple[Window, tuple[int, int], tuple[int, int]]:
         """Return what of a part lies in the picture, and how many columns and rows lie before and after it."""
@@ -275,7 +276,3 @@ def _palette_of(file: Any) -> np.ndarray | None:
 
 def _name(crs: Any) -> str:
     return crs.to_string()[:60]
-
-
-def _reason(error: Exception, path: Path) -> str:
-    return ' '.join(str(error).replace(str(path), path.name).split())[:200]

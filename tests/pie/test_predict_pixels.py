@@ -208,3 +208,9 @@ def test_polygons_cover_what_was_predicted(tmp_path):
     ]
     shapes = zip(pixels, (one['properties']['class_value'] for one in features))
     assert (rasterize(shapes, (96, 128)) == found[0]).all()
+
+
+def test_numbers_that_are_not_real(tmp_path):
+    path = write_tiff(tmp_path / 'x.tif', np.zeros((1, 8, 8), np.complex64))
+    with pytest.raises(PieError, match='a TIFF of complex64; whole or real numbers are needed'):
+        Scene(path)
