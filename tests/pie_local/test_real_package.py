@@ -1,7 +1,10 @@
 """The package of pie/: the demo learns, and what is uploaded trains from its zip and goes on with other classes."""
 
 import json
+import subprocess
+import sysconfig
 import threading
+import venv
 from pathlib import Path
 
 import pytest
@@ -25,7 +28,27 @@ def test_the_demo_learns(task, tmp_path):
     assert result.value >= {'detection': 0.5, 'segmentation': 0.8, 'change': 0.7}[task] and result.passed
 
 
-def test_the_zip_trains_and_goes_on_with_other_classes(platform, tmp_path):
+@pytest.fixture
+def bare_python(tmp_path):
+    """A Python that has the packages of others that are installed here, and none of ours.
+
+    Python reads no .pth file, such as that of a checkout, in a folder that one of them names.
+    """
+    folder = tmp_path / 'env'
+    venv.create(folder, symlinks=True)
+    (site,) = folder.glob('lib/python*/site-packages')
+    (site / 'others.pth').write_text(sysconfig.get_path('purelib') + '\n')
+    code = (
+        "import importlib.util as u; print([n for n in ('ymir', 'ymir_exc', 'pie', 'tmi', 'torch') if u.find_spec(n)])"
+    )
+    python = folder / 'bin/python'
+    found = subprocess.run([python, '-c', code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "['torch']"
+    return str(python)
+
+
+def test_the_zip_trains_and_goes_on_with_other_classes(platform, bare_python, tmp_path):
+    """Where nothing of ours is installed: the zip holds all that a training needs but packages of others."""
     draw_data_set(tmp_path / 'data', 'detection', 12, 64)
     data = read_data_set(tmp_path / 'data')
     zipped = tmp_path / 'network.zip'
@@ -43,7 +66,7 @@ def test_the_zip_trains_and_goes_on_with_other_classes(platform, tmp_path):
         main = script.parent / 'pie/main.py'
         main.write_text(main.read_text(encoding='utf-8') + "\n\nprint('code of the zip')\n", encoding='utf-8')
         lines: list[str] = []
-        result = run_training(script, parameters, platform, 'detection', on_line=lines.append)
+        result = run_training(script, parameters, platform, 'detection', python=bare_python, on_line=lines.append)
         assert result.findings == [] and result.epochs == 2 and 'code of the zip' in lines, lines[-20:]
         return result
 
