@@ -55,8 +55,9 @@ def train_detector(
         TaskError: It failed.
     """
     task = make_task(parameters, labels, model, data, outputs, run_dir, weights is not None)
-    start = choose_training_weights([], model.stem)
-    if weights is not None:
+    if weights is None:
+        start = choose_training_weights([], model.stem)
+    else:
         start = InitialWeights(weights, 'package', str(weights))
     config = Config.fromfile(model.config)
     task = replace(task, structure=read_structure(start.checkpoint, config, {}))

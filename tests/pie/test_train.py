@@ -172,6 +172,7 @@ def test_two_trainings(base, store):
     shown, status = finished(base, store, content)
     assert status == 0, shown
     assert 'files are in' in shown and 'No object in train of the classes: car' in shown
+    assert 'from scratch' not in shown
     loaded = re.search(r'Initial weights: (\d+) of (\d+) tensors loaded', shown)
     assert int(loaded[2]) - int(loaded[1]) == 6  # the weight and the bias of the output of each of three scales
     assert [row['class'] for row in log_of(base)['epochs'][0]['valid']] == ['all', 'plane', 'ship', 'car']
