@@ -1,5 +1,5 @@
-"""The command line `pie`: `pie serve`, `pie run`, `pie check`, `pie package`, `pie draw`,
-`pie report`, `pie demo`.
+"""The command line `pie`: `pie serve`, `pie run`, `pie predict`, `pie check`, `pie package`,
+`pie draw`, `pie report`, `pie demo`.
 
 What takes time to import is imported inside a command. Exit codes: 0 success, 1 a violation or failure, 2 wrong usage,
 130 stopped with Ctrl-C.
@@ -139,6 +139,31 @@ def run(
 
 
 @app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help='The folder of a run of pie run.')],
+    image: Annotated[str, typer.Argument(help='The picture, or "BEFORE;AFTER" for change detection.')],
+    changes: Annotated[
+        list[str] | None, typer.Argument(metavar='[KEY=VALUE]...', help='Parameters: output_format=geojson')
+    ] = None,
+    script: Annotated[str, typer.Option(help='The script of the package.')] = 'Predict.py',
+    python: Annotated[str, typer.Option(help='The Python that runs it.')] = sys.executable,
+) -> None:
+    """Predict a picture of any size with what a run has trained, as the platform does.
+
+    Example: pie predict ships_run/ harbour.tif
+    """
+    from .parameters import parse_changes
+    from .predict import run_prediction
+
+    result = run_prediction(run, image, parse_changes(changes or (), ()), script, python, typer.echo)
+    if result.code:
+        typer.echo(say('predict.failed', script=script, code=result.code), err=True)
+    for path in result.results:
+        typer.echo(say('predict.result', file=path))
+    raise typer.Exit(1 if result.code else 0)
+
+
+@app.command()
 def check(
     output: Annotated[Path, typer.Argument(help='The folder output/ that train.py wrote, or the folder of a run.')],
 ) -> None:
@@ -235,7 +260,7 @@ def demo(
 
     Example: pie demo
     """
-    from .demo import DEMOS, PACKAGE, run_demo
+    from .demo import DEMOS, PACKAGE, SCRIPT, run_demo
 
     package = package or PACKAGE
     if not any((package / name).is_file() for name in ('train.py', 'network/train.py')):
@@ -266,6 +291,11 @@ def demo(
                 log=out / result.task / 'run/log.txt',
             )
         )
+        if result.large is not None:
+            typer.echo(say('demo.large', task=result.task, file=result.large))
+        elif result.said:
+            last = ' | '.join(result.said)
+            typer.echo(say('demo.no_large', task=result.task, script=SCRIPT, last=last), err=True)
     raise typer.Exit(0 if all(result.passed for result in results) else 1)
 
 

@@ -2,6 +2,7 @@
 
 One entry of `DEMOS` per task that the network package trains. What is learned is measured by the package itself on
 validation images, read from its trainlog.json, and wanted to reach a limit that a package which does not learn misses.
+At the end the package predicts a large picture.
 """
 
 import shutil
@@ -14,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from .data_set import read_data_set
-from .draw import draw_data_set
+from .draw import draw_data_set, draw_large
 from .parameters import make_parameters
 from .platform import start_platform
+from .predict import run_prediction
 from .run import RunResult, copy_package, run_training
 
 PACKAGE = Path(__file__).resolve().parents[1] / 'pie'
+SCRIPT, LAST_LINES = 'Predict.py', 3
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ class DemoResult:
         value: The metric of the best epoch; 0 where there is none.
         seconds: With drawing and upload.
         picture: What was predicted, on the best image of the last epoch.
+        large: What was predicted of a large picture; None where that failed, or the package has no Predict.py.
+        said: The last lines of Predict.py; none where the package has no such script.
     """
 
     task: str
@@ -70,11 +75,14 @@ class DemoResult:
     value: float
     seconds: float
     picture: Path
+    large: Path | None = None
+    said: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
-        """Whether the platform could push each epoch, and enough was learned."""
-        return not self.run.findings and self.value >= DEMOS[self.task].limit
+        """Whether the platform could push each epoch, enough was learned, and a large picture could be predicted."""
+        predicted = self.large is not None or not self.said
+        return not self.run.findings and self.value >= DEMOS[self.task].limit and predicted
 
 
 def run_demo(
@@ -96,7 +104,7 @@ def run_demo(
         stop: As `run_training` takes it.
     """
     demo, begin = DEMOS[task], time.monotonic()
-    for name in ('data', 'run'):
+    for name in ('data', 'run', 'large'):
         shutil.rmtree(out / name, ignore_errors=True)
     draw_data_set(out / 'data', task, demo.images, demo.size)
     data = read_data_set(out / 'data')
@@ -105,7 +113,14 @@ def run_demo(
     with tempfile.TemporaryDirectory(prefix='pie-') as folder, start_platform(Path(folder)) as platform:
         platform.add_data(data.folder, task, parameters['dataset_id'])
         run = run_training(script, parameters, platform, task, on_line=on_line, on_push=on_push, stop=stop)
-    return DemoResult(task, run, _value(run.log, demo), time.monotonic() - begin, run.output / 'picture/pred.png')
+    large: Path | None = None
+    said: list[str] = []
+    if (script.parent / SCRIPT).is_file() and not run.findings and not (stop is not None and stop.is_set()):
+        image = ';'.join(map(str, draw_large(out / 'large', task)))
+        prediction = run_prediction(out / 'run', image, {}, SCRIPT, on_line=said.append)
+        large = prediction.results[0] if prediction.code == 0 and prediction.results else None
+    picture, seconds = run.output / 'picture/pred.png', time.monotonic() - begin
+    return DemoResult(task, run, _value(run.log, demo), seconds, picture, large, tuple(said[-LAST_LINES:]))
 
 
 def _value(log: dict[str, Any], demo: Demo) -> float:

@@ -11,10 +11,17 @@ from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image, TiffImagePlugin, TiffTags
 
 TASKS = ('detection', 'segmentation', 'change')
 PARTS = {'train': 0.75, 'valid': 0.25}
 BACKGROUND = {'class_name': 'background', 'class_value': 0, 'class_title': '背景', 'class_color': '0,0,0'}
+# Half a metre a pixel, zone 50 north of UTM: what makes a TIFF a GeoTIFF, tag -> type and values.
+GEO_TAGS = {
+    33550: (TiffTags.DOUBLE, (0.5, 0.5, 0.0)),
+    33922: (TiffTags.DOUBLE, (0.0, 0.0, 0.0, 500000.0, 4400000.0, 0.0)),
+    34735: (TiffTags.SHORT, (1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, 32650)),
+}
 LABELS: dict[str, list[dict[str, Any]]] = {
     'detection': [
         {'class_name': 'building', 'class_value': 1, 'class_title': '建筑', 'class_color': '255,0,0'},
@@ -45,27 +52,79 @@ def draw_data_set(folder: Path, task: str, num_images: int = 80, size: int = 128
     folder = Path(folder)
     num_valid = max(int(num_images * PARTS['valid']), 1)
     for index in range(num_images):
-        rng = np.random.default_rng((seed, TASKS.index(task), index))
+        pictures, label = _sample(np.random.default_rng((seed, TASKS.index(task), index)), task, size)
         part = folder / ('valid' if index < num_valid else 'train')
-        scene = Scene(rng, size)
         name = f'{index:04d}'
-        if task == 'change':
-            after, mask = scene.without_some_buildings(rng)
-            _save(part / 'A' / f'{name}.png', add_camera(rng, after))
-            _save(part / 'B' / f'{name}.png', add_camera(rng, scene.picture))
-            _save(part / 'labels' / f'{name}.png', mask * np.uint8(255))
-            continue
-        _save(part / 'images' / f'{name}.jpg', add_camera(rng, scene.picture))
-        if task == 'segmentation':
-            values = np.zeros((size, size), np.uint8)
-            for entry in LABELS['segmentation'][1:]:
-                values[scene.classes == entry['class_name']] = entry['class_value']
-            _save(part / 'labels' / f'{name}.png', values)
-        else:
-            label = part / 'labels' / f'{name}.xml'
-            label.parent.mkdir(parents=True, exist_ok=True)
-            label.write_text(_xml(name, size, scene.boxes), encoding='utf-8')
+        for kind, picture in pictures.items():
+            _save(part / kind / f'{name}.{"png" if task == "change" else "jpg"}', picture)
+        _save_label(part / 'labels' / name, label, (size, size))
     (folder / 'label.json').write_text(json.dumps(LABELS[task], ensure_ascii=False, indent=2), encoding='utf-8')
+
+
+def draw_large(folder: Path, task: str, columns: int = 6, rows: int = 4, size: int = 128, seed: int = 1) -> list[Path]:
+    """Draw one GeoTIFF, of two for change detection, from many scenes side by side, and what is to be found in it.
+
+    Args:
+        folder: Made if it is missing; the label is called `label`, with the suffix of those of a data set.
+        task: One of `TASKS`.
+        columns: Scenes from left to right.
+        rows: Scenes from top to bottom.
+        size: Width and height of a scene in pixels.
+        seed: The same seed gives the same files.
+
+    Returns:
+        The pictures.
+    """
+    large: dict[str, np.ndarray] = {}
+    shape = (rows * size, columns * size)
+    mask, boxes = np.zeros(shape, np.uint8), []
+    for row in range(rows):
+        for column in range(columns):
+            rng = np.random.default_rng((seed, TASKS.index(task), row, column))
+            pictures, label = _sample(rng, task, size)
+            place = (slice(row * size, (row + 1) * size), slice(column * size, (column + 1) * size))
+            for kind, picture in pictures.items():
+                large.setdefault(kind, np.zeros((*shape, 3), np.uint8))[place] = picture
+            if isinstance(label, np.ndarray):
+                mask[place] = label
+            else:
+                shift = np.tile([column * size, row * size], 2)
+                boxes += [(kind, *(shift + corners).tolist()) for kind, *corners in label]
+    _save_label(folder / 'label', boxes if task == 'detection' else mask, shape[::-1])
+    paths = [folder / f'{kind}.tif' for kind in large]
+    for path, picture in zip(paths, large.values()):
+        tags = TiffImagePlugin.ImageFileDirectory_v2()
+        for tag, (kind, values) in GEO_TAGS.items():
+            tags.tagtype[tag], tags[tag] = kind, values
+        Image.fromarray(picture[:, :, ::-1]).save(path, tiffinfo=tags, compression='tiff_deflate')
+    return paths
+
+
+Label = np.ndarray | list[tuple[str, int, int, int, int]]
+
+
+def _sample(rng: np.random.Generator, task: str, size: int) -> tuple[dict[str, np.ndarray], Label]:
+    """Return the pictures by folder, (size, size, 3) BGR, and the label: class_value of pixels, or boxes."""
+    scene = Scene(rng, size)
+    if task == 'change':
+        before, mask = scene.without_some_buildings(rng)
+        return {'A': add_camera(rng, before), 'B': add_camera(rng, scene.picture)}, mask * np.uint8(255)
+    pictures = {'images': add_camera(rng, scene.picture)}
+    if task == 'detection':
+        return pictures, scene.boxes
+    values = np.zeros((size, size), np.uint8)
+    for entry in LABELS['segmentation'][1:]:
+        values[scene.classes == entry['class_name']] = entry['class_value']
+    return pictures, values
+
+
+def _save_label(path: Path, label: Label, size: tuple[int, int]) -> None:
+    """Write a label; the suffix follows from what it is."""
+    if isinstance(label, np.ndarray):
+        _save(path.with_suffix('.png'), label)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_suffix('.xml').write_text(_xml(path.name, size, label), encoding='utf-8')
 
 
 class Scene:
@@ -185,7 +244,7 @@ def _save(path: Path, picture: np.ndarray) -> None:
         raise OSError(f'{path} cannot be written')
 
 
-def _xml(name: str, size: int, boxes: list[tuple[str, int, int, int, int]]) -> str:
+def _xml(name: str, size: tuple[int, int], boxes: list[tuple[str, int, int, int, int]]) -> str:
     """Return a label with what is odd in the platform's own: the XML's name, empty difficult, order of sides."""
     objects = ''.join(
         f'  <object>\n    <name>{kind}</name>\n    <difficult></difficult>\n    <bndbox>\n'
@@ -195,6 +254,6 @@ def _xml(name: str, size: int, boxes: list[tuple[str, int, int, int, int]]) -> s
     )
     return (
         f'<annotation>\n  <folder>VOC</folder>\n  <filename>{name}.xml</filename>\n'
-        f'  <object_num>{len(boxes)}</object_num>\n  <size>\n    <width>{size}</width>\n    <height>{size}</height>\n'
-        f'    <depth>3</depth>\n  </size>\n{objects}</annotation>\n'
+        f'  <object_num>{len(boxes)}</object_num>\n'
+        f'  <size>\n    <width>{size[0]}</width>\n    <height>{size[1]}</height>\n    <depth>3</depth>\n  </size>\n{objects}</annotation>\n'
     )

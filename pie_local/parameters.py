@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +45,12 @@ def make_parameters(data: DataSet, changes: dict[str, Any]) -> dict[str, Any]:
     return dict(sorted(parameters.items()))
 
 
-def parse_changes(words: Iterable[str]) -> dict[str, Any]:
+def parse_changes(words: Iterable[str], keys: Collection[str] = KEYS) -> dict[str, Any]:
     """Read `epochs=3 load_size=64,64`.
 
     Args:
         words: Each KEY=VALUE.
+        keys: Those that there are; empty: any.
 
     Raises:
         PieError: A word is none, or the key is unknown.
@@ -57,8 +58,8 @@ def parse_changes(words: Iterable[str]) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     for word in words:
         key, equals, value = word.partition('=')
-        if not equals or key not in KEYS:
-            raise PieError('run.bad_parameter', word=word, keys=', '.join(KEYS))
+        if not equals or not key or keys and key not in keys:
+            raise PieError('run.bad_parameter', word=word, keys=', '.join(keys) or '*')
         changes[key] = _number(value) if key in NUMBERS else value
     return changes
 

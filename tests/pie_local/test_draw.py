@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pie_local.data_set import classes_of, read_data_set
-from pie_local.draw import TASKS, Scene, draw_data_set
+from pie_local.draw import TASKS, Scene, draw_data_set, draw_large
 from pie_local.texts import PieError
 
 
@@ -72,3 +72,21 @@ def test_faults_of_data_sets(tmp_path):
     with pytest.raises(PieError, match=r'label\.json is missing: a list of the classes') as error:
         read_data_set(tmp_path)
     assert error.value.text.zh.startswith('缺少')
+
+
+@pytest.mark.parametrize('task', TASKS)
+def test_a_large_picture_with_its_place_on_earth(task, tmp_path):
+    import rasterio
+
+    paths = draw_large(tmp_path, task, 3, 2, 64)
+    assert [path.name for path in paths] == {'change': ['A.tif', 'B.tif']}.get(task, ['images.tif'])
+    for path in paths:
+        with rasterio.open(path) as file:
+            assert (file.width, file.height, file.count, file.crs.to_epsg()) == (192, 128, 3, 32650)
+            assert file.transform[:6] == (0.5, 0, 500000, 0, -0.5, 4400000)
+            assert np.moveaxis(file.read(), 0, 2).tolist() == cv2.imread(str(path))[:, :, ::-1].tolist()
+    if task == 'detection':
+        root = ElementTree.parse(tmp_path / 'label.xml').getroot()
+        assert root.findtext('size/width') == '192' and float(root.findall('object')[-1].find('bndbox/xmin').text) > 64
+    else:
+        assert cv2.imread(str(tmp_path / 'label.png'), -1).shape == (128, 192)

@@ -1,20 +1,26 @@
 """The package of pie/: the demo learns, and what is uploaded trains from its zip and goes on with other classes."""
 
 import json
+import shutil
 import subprocess
 import sysconfig
 import threading
 import venv
 from pathlib import Path
+from xml.etree import ElementTree
 
+import numpy as np
 import pytest
+import rasterio
 
+from pie.metrics import overlaps
 from pie_local.data_set import read_data_set
 from pie_local.demo import DEMOS, PACKAGE, run_demo
 from pie_local.draw import draw_data_set
 from pie_local.judge import find_weights
 from pie_local.package import build_package
 from pie_local.parameters import make_parameters
+from pie_local.predict import run_prediction
 from pie_local.run import copy_package, run_training
 
 # Minutes on two idle cores, and ten times that on a busy machine.
@@ -26,6 +32,45 @@ def test_the_demo_learns(task, tmp_path):
     result = run_demo(task, tmp_path)
     assert result.run.findings == [] and result.run.code == 0
     assert result.value >= {'detection': 0.5, 'segmentation': 0.8, 'change': 0.7}[task] and result.passed
+    check = found_boxes if task == 'detection' else found_pixels
+    assert check(result.large, tmp_path / 'large') > 0.6
+    # What the platform has pushed is enough, beside a package that was never trained.
+    fresh = copy_package(PACKAGE, tmp_path / 'fresh').parent
+    pushed = max(tmp_path.glob('run/pushed/*'), key=lambda path: path.stat().st_mtime_ns)
+    shutil.copytree(pushed / 'files', fresh / 'output/files')
+    images = [path for path in sorted((tmp_path / 'large').glob('*.tif'))]
+    again = run_prediction(tmp_path / 'fresh', ';'.join(map(str, images)), {}, 'PredictModel.py')
+    assert again.code == 0 and again.results[0].read_bytes() == result.large.read_bytes()
+    assert sum(path.suffix == '.png' for path in again.results[0].parent.iterdir()) == 1
+
+
+def found_pixels(result: Path, folder: Path) -> float:
+    """Mean IoU of a large picture."""
+    with rasterio.open(result) as file, rasterio.open(folder / 'label.png') as label:
+        found, wanted = file.read(1), label.read(1)
+        assert file.crs.to_epsg() == 32650 and file.transform[:6] == (0.5, 0, 500000, 0, -0.5, 4400000)
+    values = np.unique(wanted)
+    assert set(np.unique(found)) <= set(values)
+    return np.mean(
+        [((found == one) & (wanted == one)).sum() / ((found == one) | (wanted == one)).sum() for one in values]
+    )
+
+
+def found_boxes(result: Path, folder: Path) -> float:
+    """F1 of a large picture; each object is found once at most."""
+    features = json.loads(result.read_text(encoding='utf-8'))['features']
+    objects = ElementTree.parse(folder / 'label.xml').getroot().findall('object')
+    sides = ('xmin', 'ymin', 'xmax', 'ymax')
+    wanted = np.array([[float(one.find(f'bndbox/{side}').text) for side in sides] for one in objects])
+    found = np.array([one['properties']['pixels'] for one in features])
+    same = np.array(
+        [[one['properties']['class_name'] == other.findtext('name') for other in objects] for one in features]
+    )
+    right = (overlaps(found, wanted) * same) >= 0.5
+    assert right.sum(axis=0).max() == 1
+    longitudes, latitudes = zip(*(point for one in features for point in one['geometry']['coordinates'][0]))
+    assert 116.99 < min(longitudes) < max(longitudes) < 117.01 and 39.7 < min(latitudes) < max(latitudes) < 39.8
+    return 2 * right.sum() / (len(found) + len(wanted))
 
 
 @pytest.fixture
