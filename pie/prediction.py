@@ -112,6 +112,8 @@ def _target(parameters: PredictParameters, task: str, base: Path, stem: str) -> 
     target = Outputs.of(base, stem).folder / 'picture' / f'{stem}_pred.{suffix}'
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        for path in target.parent.glob(f'.{target.stem}-*'):  # what a killed prediction left half written
+            path.unlink(missing_ok=True)
     except OSError as error:
         raise PieError('not_writable', path=error.filename, reason=file_cause(error)) from error
     return target

@@ -252,8 +252,10 @@ def _xml(name: str, size: tuple[int, int], boxes: list[tuple[str, int, int, int,
         f'      <ymin>{float(top)}</ymin>\n      <ymax>{float(bottom)}</ymax>\n    </bndbox>\n  </object>\n'
         for kind, left, top, right, bottom in boxes
     )
+    width, height = size
     return (
         f'<annotation>\n  <folder>VOC</folder>\n  <filename>{name}.xml</filename>\n'
         f'  <object_num>{len(boxes)}</object_num>\n'
-        f'  <size>\n    <width>{size[0]}</width>\n    <height>{size[1]}</height>\n    <depth>3</depth>\n  </size>\n{objects}</annotation>\n'
+        f'  <size>\n    <width>{width}</width>\n    <height>{height}</height>\n    <depth>3</depth>\n  </size>\n'
+        f'{objects}</annotation>\n'
     )
