@@ -126,6 +126,9 @@ def test_the_zip_trains_and_goes_on_with_other_classes(platform, bare_python, tm
     rows = [row['class'] for row in second.log['epochs'][-1]['valid']]
     assert rows == ['all', data.label[1]['class_name']]
     assert f'Initial weights {resumed}' in (tmp_path / 'second/log.txt').read_text(encoding='utf-8')
+    image = str(next((tmp_path / 'data').glob('valid/images/*')))
+    predicted = run_prediction(tmp_path / 'second', image, {'confidence': 0}, python=bare_python)
+    assert predicted.code == 0 and json.loads(predicted.results[0].read_text(encoding='utf-8'))['features']
 
 
 def test_the_file_of_the_document_trains(platform, tmp_path):
