@@ -14,6 +14,7 @@ from typing import NamedTuple
 from tmi.errors import SettingError, TaskError
 from ymir_exc.env import EnvConfig
 from ymir_exc.mining_summary import MINING_SUMMARY_FILE
+from ymir_exc.preflight import PREFLIGHT_FILE
 from ymir_exc.skipped_images import SKIPPED_IMAGES_FILE
 from ymir_exc.training_summary import TRAINING_SUMMARY_FILE
 
@@ -25,9 +26,7 @@ ADVICE = 'move it away, or start with an empty output folder'
 TRAINING_FOLDERS = ('ymir_dataset', 'ymir_training')
 TRAINING_FILES = (
     'ymir_dataset/ymir_train.json',
-    'ymir_dataset/ymir_train.stamp.json',
     'ymir_dataset/ymir_val.json',
-    'ymir_dataset/ymir_val.stamp.json',
     'ymir_training/train_split.json',
     'ymir_training/val_split.json',
     'ymir_training/run_config.py',
@@ -89,6 +88,7 @@ def outputs_of(env: EnvConfig) -> Outputs:
             [
                 output.training_result_file,
                 os.path.join(output.root_dir, TRAINING_SUMMARY_FILE),
+                os.path.join(output.root_dir, PREFLIGHT_FILE),
                 *_below(output.root_dir, TRAINING_FILES),
                 *_below(output.models_dir, MODEL_FILES),
             ]

@@ -3,6 +3,8 @@
 import logging
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -116,3 +118,36 @@ class ExaminationProgress(PredictionProgress):
     def _write(self, stage: YmirStage, share: float) -> None:
         parts = {YmirStage.PREPROCESS: 0.0, YmirStage.TASK: share, YmirStage.POSTPROCESS: 1.0}
         write_progress(YmirStage.POSTPROCESS, parts[stage])
+
+
+class _CheckProgress(PredictionProgress):
+    """Reports the number of images of a training that are checked: the first half of its preparation.
+
+    Args:
+        total: How many there are.
+    """
+
+    def __init__(self, total: int) -> None:
+        super().__init__(YmirTask.TRAINING, total, 'check of the data')
+
+    def _write(self, stage: YmirStage, share: float) -> None:
+        parts = {YmirStage.PREPROCESS: 0.0, YmirStage.TASK: share / 2, YmirStage.POSTPROCESS: 0.5}
+        write_progress(YmirStage.PREPROCESS, parts[stage])
+
+
+@contextmanager
+def check_progress() -> Iterator[Callable[[int, int], None]]:
+    """Report the check of a training's data.
+
+    Yields:
+        To be called with the number of images done and of all.
+    """
+    with ExitStack() as stack:
+        started: list[_CheckProgress] = []
+
+        def update(done: int, total: int) -> None:
+            if not started:
+                started.append(stack.enter_context(_CheckProgress(total)))
+            started[0].update(done)
+
+        yield update

@@ -32,23 +32,27 @@ from tmi.training.config import PlatformHooks, TrainingConfig, TrainingTask, con
 from tmi.training.image_cache import shared_image_cache
 from tmi.training.initial_weights import holds_detector, prepare_initial_weights, read_structure
 from tmi.training.launch import find_resumption, first_checkpoint, read_kept, training_command
+from tmi.training.needs import check_needs
 from tmi.training.options import UserOptions, check_options, read_options
 from tmi.training.task_file import write_task
 from tmi.zoo.models import find_model
 from tmi.zoo.weights import choose_training_weights
 from ymir.checkpoint_hook import remove_temporary_files
-from ymir.data import prepare_training_data, print_table
+from ymir.data import prepare_training_data
 from ymir.environment import configure_logging, prepare_environment
 from ymir.examination import examine_labelled_images
+from ymir.log_tables import print_table
 from ymir.params import TrainingParams, load_params
-from ymir.progress import write_progress
+from ymir.progress import check_progress, write_progress
 from ymir.stage_files import unused_name
 from ymir.training_summary import write_plan
 from ymir_exc.atomic import write_text_atomically
 from ymir_exc.child_process import run_and_forward_signals
 from ymir_exc.env import get_current_env
+from ymir_exc.errors import NoGpuError
 from ymir_exc.monitor import read_monitor
 from ymir_exc.progress import YmirStage
+from ymir_exc.sysinfo import get_gpu_memory
 from ymir_exc.util import get_merged_config
 
 logger = logging.getLogger('ymir')
@@ -77,9 +81,8 @@ def main() -> None:
     options = user_options.config
     select_devices(params.gpu_ids)
     task_dir = Path(env.output.root_dir) / 'ymir_training'
-    data, splits = prepare_training_data(
-        params.class_names, task_dir, lambda share: write_progress(YmirStage.PREPROCESS, share / 2)
-    )
+    with check_progress() as progress:
+        data, splits = prepare_training_data(params.class_names, task_dir, progress)
     resuming, arguments = find_resumption(user_options.arguments, options, Path(env.output.models_dir))
     with blame_options(user_options):
         weights = None
@@ -116,6 +119,7 @@ def main() -> None:
         if weights and weights.checkpoint:
             target = task_dir / 'initial_weights.pth'
             training.run.load_from = str(prepare_initial_weights(weights, training.run, model.name, target))
+        check_needs(training, task, free_gpu_memory)
         recipe = recipe_rows(task, training)
         print_table('Recipe', recipe)
         write_plan(Path(env.output.root_dir), task, training, recipe, splits, resuming)
@@ -166,6 +170,14 @@ def blame_options(options: UserOptions) -> Iterator[None]:
             f'{mapped.sentence.rstrip(".")}. The training failed at its beginning, so this comes from the options in '
             f'config.yaml; correct or remove the one. {options.text}'
         ) from error
+
+
+def free_gpu_memory(number: int) -> int | None:
+    """Return the bytes that are free on a GPU of the task; None if the driver does not say."""
+    try:
+        return int(get_gpu_memory(number)[1] * 1024**3)
+    except NoGpuError:
+        return None
 
 
 def file_version(path: Path) -> tuple[int, int] | None:

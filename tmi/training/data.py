@@ -1,6 +1,7 @@
 """The two sets of a training as COCO files, and a validation set cut from the training set where there is none."""
 
 import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,21 +50,43 @@ class TrainingData:
         return cache_size(self.num_train, 3 * pixels)
 
 
+def held_out(names: Sequence[str], has_objects: Callable[[Sequence[int]], bool]) -> tuple[Sequence[int], Sequence[int]]:
+    """Choose what to validate on by a hash of the images' names, so that the same data gives the same split anywhere.
+
+    Args:
+        names: File names of all images, at least one.
+        has_objects: Whether any of the images with these indices has an object.
+
+    Returns:
+        Indices of the images to train on and of about a tenth to validate on; a single image is in both, and where all
+        objects are in that tenth, its images are.
+    """
+    order = sorted(range(len(names)), key=lambda index: hashlib.sha1(_bytes_of(names[index])).hexdigest())
+    count = max(round(HELD_OUT_SHARE * len(order)), 1)
+    held, rest = order[:count], order[count:] or order[:1]
+    return rest if has_objects(rest) else range(len(names)), held
+
+
+def _bytes_of(name: str) -> bytes:
+    return name.encode('utf-8', 'surrogateescape')
+
+
 def hold_out(coco: Coco) -> tuple[Coco, Coco]:
-    """Split a set by a hash of the image paths.
+    """Split a set as `held_out` does.
 
     Args:
         coco: The whole set, with at least one image.
 
     Returns:
-        A set to train on and one of about a tenth to validate on; a single image is in both, and where all objects are
-        in that tenth, its images are.
+        A set to train on and one to validate on.
     """
-    images = sorted(coco['images'], key=lambda image: hashlib.sha1(image['file_name'].encode()).hexdigest())
-    count = max(round(HELD_OUT_SHARE * len(images)), 1)
-    held, rest = images[:count], images[count:] or images[:1]
-    train = _subset(coco, rest)
-    return train if train['annotations'] else coco, _subset(coco, held)
+    images = coco['images']
+    with_objects = {annotation['image_id'] for annotation in coco['annotations']}
+    rest, held = held_out(
+        [image['file_name'] for image in images],
+        lambda chosen: any(images[index]['id'] in with_objects for index in chosen),
+    )
+    return _subset(coco, [images[index] for index in rest]), _subset(coco, [images[index] for index in held])
 
 
 def _subset(coco: Coco, images: list[dict[str, Any]]) -> Coco:

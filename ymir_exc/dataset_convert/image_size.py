@@ -39,6 +39,20 @@ def read_image_size(path: str) -> tuple[int, int]:
     Raises:
         OSError: there is no such file, or it is not an image; the message says which, without the path.
     """
+    width, height, _ = image_size(path)
+    return width, height
+
+
+def image_size(path: str) -> tuple[int, int, int]:
+    """Read width, height and EXIF orientation (1 to 8; 1 also where OpenCV does not turn the image).
+
+    Args:
+        path: an image of any format and ending.
+
+    Raises:
+        OSError: as :func:`read_image_size`.
+    """
+    orientation = 1
     try:
         mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # to read a pipe or a device might never end
@@ -47,17 +61,18 @@ def read_image_size(path: str) -> tuple[int, int]:
             width, height = image.size
             # info, not getexif(): that decodes a PNG without EXIF to its end.
             if image.format in _TURNED_BY_OPENCV and 'exif' in image.info:
-                if image.getexif().get(_ORIENTATION) in _TRANSPOSED:
+                orientation = image.getexif().get(_ORIENTATION)
+                if orientation in _TRANSPOSED:
                     width, height = height, width
     except FileNotFoundError:
         raise OSError('the image does not exist') from None
     except UnidentifiedImageError as error:
-        size = _decoded_size(path)
+        size = decoded_size(path)
         if size is None:
             raise OSError('the image cannot be read (not an image, or a damaged one)') from error
         width, height = size
     except Exception as error:  # PIL's parsers raise what they like on broken data
-        raise OSError(f'the image cannot be read ({_words_of(error)})') from error
+        raise OSError(f'the image cannot be read ({words_of(error)})') from error
     if width < 1 or height < 1:
         raise OSError(f'the image has no pixels ({width} x {height})')
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
@@ -65,20 +80,28 @@ def read_image_size(path: str) -> tuple[int, int]:
             f'the image is too large to be loaded ({width} x {height}; at most {MAX_SIDE} a side and '
             f'{MAX_PIXELS} in all)'
         )
-    return width, height
+    return width, height, orientation if orientation in range(1, 9) else 1
 
 
-def _decoded_size(path: str) -> tuple[int, int] | None:
-    """Return the width and height of an image of a kind that Pillow does not know.
+def decoded_size(path: str) -> tuple[int, int] | None:
+    """Return width and height of an image that is decoded whole, None if it cannot be.
 
-    Such as a TIFF of colours in 32-bit floats. Few files come here, so decoding them costs little. None if OpenCV does
-    not know it either, or is not installed.
+    OpenCV decodes it, which loads images of kinds that Pillow does not know, such as a TIFF of colours in 32-bit
+    floats; where OpenCV is not installed, Pillow does.
+
+    Args:
+        path: a regular file.
     """
     try:
         import cv2
         import numpy as np
     except ImportError:
-        return None
+        try:
+            with Image.open(path) as image:
+                image.load()
+                return image.size
+        except Exception:  # PIL's decoders raise what they like on broken data
+            return None
     try:
         image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
     except (OSError, cv2.error):
@@ -86,7 +109,7 @@ def _decoded_size(path: str) -> tuple[int, int] | None:
     return None if image is None else image.shape[1::-1]
 
 
-def _words_of(error: Exception) -> str:
+def words_of(error: Exception) -> str:
     """Return what an exception says, in one line without the path; its name if it says nothing."""
     words = getattr(error, 'strerror', None) or ' '.join(str(error).split())[:100]
     return words or type(error).__name__

@@ -1,103 +1,169 @@
-"""Reads images' sizes and annotations in parallel and applies the policy for bad data.
+"""Reads images' headers and annotations once, checks both, and applies the policy for bad data.
 
 ========================================  ==============================================================================
 what is wrong                             what happens
 ========================================  ==============================================================================
-image missing or unreadable               skipped and reported; an error (300003) if no image of the split is left
-annotation missing                        the image is skipped and reported, for it may show objects, and to train on
-                                          them as background hurts; an error (300002) if no image of the split is left
+image missing, unreadable, cut short,     skipped and reported
+empty, larger than the memory
+annotation missing or unreadable          the image is skipped and reported, for it may show objects, and to train on
+                                          them as background hurts
 annotation of 0 bytes                     an image without objects; kept
-class index or name unknown, malformed    an error (300002) naming file, line, value and what is allowed: the whole set
-line                                      is then suspect
-inverted box; box outside the image or    dropped and reported; an error (300002) if no box of the split is left
-thinner than one pixel within it
+malformed line, unknown class             the object is skipped and reported
+quality or angle that is no number        ignored and reported
+inverted box, one without area, outside   the object is skipped and reported
+the image or thinner than a pixel in it
 box partly outside the image              clipped; reported if more than one pixel goes, since many tools write the
                                           far corner exclusive
-index file of ``train`` empty             an error (300002)
-index file of ``val`` empty               a set without images; whether training can do without is the executor's
-                                          decision
+image turned by EXIF or of another size   kept and reported
+than its annotation says, tiny or very
+narrow box
+nothing left of the set ``train``         an error: 300003 if no image can be read, else 300002
+nothing left of the set ``val``, or its   a set without images; whether training can do without is the executor's
+index file is empty                       decision
 ========================================  ==============================================================================
 """
 
 from __future__ import annotations
 
-import os
 import statistics
-from typing import NamedTuple
+from typing import Callable, Sequence
 
-from ..annotations import AnnotationReader, LabelledObject
+from ..annotations import AnnotationReader
+from ..annotations.objects import Row, Rows, whole
 from ..errors import DatasetError, ImageFormatError
-from ..threads import OnProgress, in_threads
-from .image_size import any_image_size, read_image_size
-from .report import DataIssue, SplitReport
+from ..processes import in_processes
+from ..threads import OnProgress
+from .compact import LabelledImages
+from .image_header import ImageHeader, ImageProblem, read_image_header
+from .image_size import MAX_PIXELS, any_image_size
+from .report import (
+    CLIPPED,
+    INVERTED,
+    MISSING_ANNOTATION,
+    NARROW,
+    NO_AREA,
+    OTHER_SIZE,
+    OUTSIDE,
+    THIN,
+    TINY,
+    TURNED,
+    UNLABELLED_CLASS,
+    UNREADABLE_ANNOTATION,
+    DataIssue,
+    SplitReport,
+)
 
-UNREADABLE = 'unreadable image'
-MISSING_ANNOTATION = 'missing annotation'
-INVERTED = 'inverted box'
-OUTSIDE = 'box outside the image'
-THIN = 'box thinner than one pixel within the image'
-CLIPPED = 'box partly outside the image'
+TINY_SIDE = 2  # pixels; boxes with a side below are lost as soon as the image is shrunk
+NARROW_RATIO = 20  # longer side by shorter; the augmentation of YOLO models drops boxes beyond
+
+OnFinding = Callable[[str, DataIssue], None]
 
 
-class DatasetImage(NamedTuple):
-    """An image that can be trained on.
+def _fit(row: Row, width: int, height: int, path: str, line: str, findings: list[DataIssue]) -> Row | None:
+    """Clip an object to the image; add what is wrong with it to the findings.
 
-    Attributes:
-        path: its path in the index file.
-        width, height: in pixels, as the loader sees it.
-        objects: inside the image; xmax and ymax exclusive.
+    Returns:
+        The object; None if it cannot be used.
+    """
+    class_id, *box, number, quality, angle, others = row
+    x, y, right, bottom = map(whole, box)
+
+    def report(reason: str) -> None:
+        detail = f'x {x} to {right}, y {y} to {bottom}, image {width} x {height}'
+        findings.append(DataIssue(path, line, reason, detail))
+
+    if right <= x or bottom <= y:
+        return report(NO_AREA if right >= x and bottom >= y else INVERTED)
+    clipped = max(x, 0), max(y, 0), min(right, width), min(bottom, height)
+    w, h = clipped[2] - clipped[0], clipped[3] - clipped[1]
+    if w <= 0 or h <= 0:
+        return report(OUTSIDE)
+    if w < 1 or h < 1:
+        return report(THIN)
+    if max(abs(new - old) for new, old in zip(clipped, (x, y, right, bottom))) > 1:
+        report(CLIPPED)
+    if min(w, h) < TINY_SIDE:
+        report(TINY)
+    if max(w, h) > NARROW_RATIO * min(w, h):
+        report(NARROW)
+    # An area that the annotation gives is that of its mask, which is not clipped.
+    return (class_id, *clipped, number, quality, angle, others)
+
+
+def _add_fitting(
+    rows: list[Row],
+    found: Sequence[Row],
+    header: ImageHeader,
+    annotation: str,
+    reader: AnnotationReader,
+    findings: list[DataIssue],
+) -> None:
+    """Add the objects that can be used, clipped to the image."""
+    width, height = header.width, header.height
+    for row in found:
+        _, x, y, right, bottom, _, _, _, _ = row
+        w, h = right - x, bottom - y
+        is_good = w >= TINY_SIDE <= h and w <= NARROW_RATIO * h and h <= NARROW_RATIO * w
+        if is_good and x >= 0 <= y and right <= width and bottom <= height:
+            rows.append(row)
+            continue
+        fitted = _fit(row, width, height, annotation, reader.line_of(row), findings)
+        if fitted is not None:
+            rows.append(fitted)
+
+
+def _other_size(size: tuple[float, float], header: ImageHeader) -> str:
+    """Return what to say about a size in an annotation that is not that of the image."""
+    words = f'the annotation says {size[0]:g} x {size[1]:g}, the image is {header.width} x {header.height}'
+    if header.orientation > 4 and size == (header.height, header.width):
+        return f'{words} as it is turned by EXIF; its boxes may be those of the image as it was before'
+    return f'{words}; its boxes may not fit'
+
+
+class _ChunkReader:
+    """Reads a part of the index; called in several processes or threads.
+
+    Args:
+        reader: of the annotations' format.
+        max_pixels: larger images cannot be used.
     """
 
-    path: str
-    width: int
-    height: int
-    objects: list[LabelledObject]
+    def __init__(self, reader: AnnotationReader, max_pixels: int) -> None:
+        self.reader = reader
+        self.max_pixels = max_pixels
+
+    def __call__(self, items: Sequence[tuple[str, str]]) -> tuple[LabelledImages, list[DataIssue]]:
+        images = LabelledImages()
+        findings: list[DataIssue] = []
+        rows: list[Row] = []
+        for path, annotation in items:
+            try:
+                header = read_image_header(path, self.max_pixels)
+            except ImageProblem as error:
+                findings.append(DataIssue(path, '', error.kind, error.detail))
+                continue
+            found = self.reader.rows(annotation, path)
+            if found.rows is None:
+                findings.append(_no_annotation(path, annotation, found))
+                continue
+            if header.orientation != 1:
+                findings.append(DataIssue(path, '', TURNED, f'orientation {header.orientation}'))
+            size = found.size
+            if size is not None and size != (header.width, header.height) and size > (0, 0):
+                findings.append(DataIssue(path, '', OTHER_SIZE, _other_size(size, header)))
+            for fault in found.faults:
+                findings.append(DataIssue(annotation, fault.line, fault.kind, fault.detail))
+            before = len(rows)
+            _add_fitting(rows, found.rows, header, annotation, self.reader, findings)
+            images.add(path, (header.width, header.height, header.num_bytes, header.digest), len(rows) - before)
+        images.add_rows(rows)
+        return images, findings
 
 
-class _ReadImage(NamedTuple):
-    image: DatasetImage
-    dropped: list[DataIssue]
-    clipped: list[DataIssue]
-
-
-def _fit(item: LabelledObject, width: int, height: int) -> tuple[LabelledObject | None, DataIssue | None]:
-    """Clip an object to the image; also says what is wrong with it."""
-    box = item[1:5]
-    detail = f'x {box[0]} to {box[2]}, y {box[1]} to {box[3]}, image {width} x {height}'
-    if box[2] <= box[0] or box[3] <= box[1]:
-        return None, DataIssue(place=item.place, reason=INVERTED, detail=detail)
-    clipped = (max(box[0], 0), max(box[1], 0), min(box[2], width), min(box[3], height))
-    if clipped[2] <= clipped[0] or clipped[3] <= clipped[1]:
-        return None, DataIssue(place=item.place, reason=OUTSIDE, detail=detail)
-    if clipped[2] - clipped[0] < 1 or clipped[3] - clipped[1] < 1:
-        return None, DataIssue(place=item.place, reason=THIN, detail=detail)
-    if clipped == box:
-        return item, None
-    finding = None
-    if max(abs(new - old) for new, old in zip(clipped, box)) > 1:
-        finding = DataIssue(place=item.place, reason=CLIPPED, detail=detail)
-    # An area that the annotation gives is that of its mask, which is not clipped.
-    return item._replace(xmin=clipped[0], ymin=clipped[1], xmax=clipped[2], ymax=clipped[3]), finding
-
-
-def _read_image(image: str, annotation: str, reader: AnnotationReader) -> _ReadImage | DataIssue:
-    try:
-        width, height = read_image_size(image)
-    except OSError as error:
-        return DataIssue(place=image, reason=UNREADABLE, detail=str(error))
-    items = reader.read(annotation, image)
-    if items is None:
-        return DataIssue(place=image, reason=MISSING_ANNOTATION, detail=annotation or 'the index line names none')
-    fitted = [_fit(item, width, height) for item in items]
-    return _ReadImage(
-        DatasetImage(image, width, height, [item for item, _ in fitted if item is not None]),
-        [finding for item, finding in fitted if item is None],
-        [finding for item, finding in fitted if item is not None and finding is not None],
-    )
-
-
-def _spread(values: list[int]) -> tuple[int, int, int]:
-    return min(values), int(statistics.median(values)), max(values)
+def _no_annotation(path: str, annotation: str, found: Rows) -> DataIssue:
+    for fault in found.faults:
+        return DataIssue(path, '', UNREADABLE_ANNOTATION, f'{annotation} {fault.detail}')
+    return DataIssue(path, '', MISSING_ANNOTATION, annotation or 'the index line names none')
 
 
 def read_labelled_images(
@@ -107,7 +173,11 @@ def read_labelled_images(
     report: SplitReport,
     num_workers: int | None = None,
     progress: OnProgress | None = None,
-) -> list[DatasetImage]:
+    on_finding: OnFinding | None = None,
+    max_pixels: int = MAX_PIXELS,
+    on_images: Callable[[LabelledImages], None] = lambda images: None,
+    images: LabelledImages | None = None,
+) -> LabelledImages:
     """Read a split; see the module's table for what happens to bad data.
 
     Args:
@@ -115,8 +185,12 @@ def read_labelled_images(
         reader: of the annotations' format.
         class_names: in the order of the class index.
         report: filled in.
-        num_workers: threads; None: a few per core.
+        num_workers: processes or threads; None: a few per core.
         progress: called now and then with the number of images done and of all.
+        on_finding: called with the split and each finding, for the report holds only the first of each kind.
+        max_pixels: larger images cannot be used.
+        on_images: called with the images that are kept, part by part, while others are read.
+        images: gets them all; None: a new one.
 
     Returns:
         The images that were kept, in the order of the index.
@@ -125,33 +199,48 @@ def read_labelled_images(
         DatasetError: see the table.
     """
     report.num_listed = len(items)
-    report.boxes_per_class = dict.fromkeys(class_names, 0)
-    images: list[DatasetImage] = []
+    images = LabelledImages() if images is None else images
+
+    def add(finding: DataIssue) -> None:
+        report.add(finding)
+        if on_finding is not None:
+            on_finding(report.split, finding)
+
+    for path, fault in reader.prepare([annotation for _, annotation in items]):
+        add(DataIssue(path, fault.line, fault.kind, fault.detail))
+    done = 0
     with any_image_size():
-        for result in in_threads(lambda item: _read_image(*item, reader), items, progress, num_workers):
-            if isinstance(result, DataIssue):
-                report.skipped_images.add(result)
-                continue
-            images.append(result.image)
-            for finding in result.dropped:
-                report.dropped_boxes.add(finding)
-            for finding in result.clipped:
-                report.clipped_boxes.add(finding)
-            for item in result.image.objects:
-                report.boxes_per_class[class_names[item.class_id]] += 1
+        for count, (read, findings) in in_processes(_ChunkReader(reader, max_pixels), items, num_workers):
+            images.extend(read)
+            on_images(read)
+            for finding in findings:
+                add(finding)
+            done += count
+            if progress is not None:
+                progress(done, len(items))
+    counts = [0] * len(class_names)
+    for class_id in images.class_ids:
+        counts[class_id] += 1
+    report.boxes_per_class = dict(zip(class_names, counts))
     report.num_images = len(images)
-    report.num_boxes = sum(report.boxes_per_class.values())
-    report.num_empty_images = sum(not image.objects for image in images)
+    report.num_boxes = len(images.class_ids)
+    report.num_empty_images = images.counts.count(0)
+    for name, count in report.boxes_per_class.items():
+        if not count and report.num_boxes:
+            add(DataIssue('', '', UNLABELLED_CLASS, name))
     _check(report)
-    if not images:
-        return images
-    report.image_widths = _spread([image.width for image in images])
-    report.image_heights = _spread([image.height for image in images])
+    if images:
+        report.image_widths = _spread(images.widths)
+        report.image_heights = _spread(images.heights)
     return images
 
 
+def _spread(values: Sequence[int]) -> tuple[int, int, int]:
+    return min(values), int(statistics.median(values)), max(values)
+
+
 def _check(report: SplitReport) -> None:
-    if report.num_listed == 0 and report.split != 'train':
+    if report.split != 'train':
         return
     if report.num_listed == 0:
         raise DatasetError(
@@ -161,22 +250,15 @@ def _check(report: SplitReport) -> None:
     if report.num_images == 0:
         by_reason = report.skipped_images.by_reason
         reasons = ', '.join(f'{count} x {reason}' for reason, count in by_reason.items())
-        error = DatasetError if MISSING_ANNOTATION in by_reason else ImageFormatError
+        error = DatasetError if {MISSING_ANNOTATION, UNREADABLE_ANNOTATION} & set(by_reason) else ImageFormatError
         raise error(
             f'no image of the {report.split} set can be used ({reasons}); the first: '
             f'{report.skipped_images.examples[0]}'
         )
     if report.num_boxes == 0 and report.dropped_boxes.count:
+        by_reason = report.dropped_boxes.by_reason
+        reasons = ', '.join(f'{count} x {reason}' for reason, count in by_reason.items())
         raise DatasetError(
-            f'all {report.dropped_boxes.count} boxes of the {report.split} set are unusable; the first: '
+            f'all {report.dropped_boxes.count} boxes of the {report.split} set are unusable ({reasons}); the first: '
             f'{report.dropped_boxes.examples[0]}'
         )
-
-
-def file_identity(path: str) -> tuple[str, int, int]:
-    """Return a file's path, size and modification time, by which a change of it is seen; zeros if there is none."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return path, 0, 0
-    return path, status.st_size, status.st_mtime_ns

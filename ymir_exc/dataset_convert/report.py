@@ -2,28 +2,86 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
-MAX_EXAMPLES = 100  # of each reason; a million equal lines help nobody
+from ..annotations.objects import INVALID_LINE, INVALID_VALUE, UNKNOWN_CLASS, UNREADABLE_ANNOTATION, place_of
+from .compact import LabelledImages
+
+MAX_EXAMPLES = 100  # of each kind; a million equal lines help nobody
+
+# What is done about a finding.
+IMAGE_SKIPPED, BOX_SKIPPED, BOX_CLIPPED = 'image skipped', 'box skipped', 'box clipped'
+VALUE_IGNORED, KEPT = 'value ignored', 'kept'
+
+# The kinds of findings, besides those that readers of annotations name.
+MISSING_IMAGE = 'missing image'
+NOT_REGULAR = 'not a regular file'
+EMPTY_FILE = 'empty image file'
+UNREADABLE = 'unreadable image'
+TRUNCATED = 'truncated image'
+TOO_LARGE = 'image too large'
+MISSING_ANNOTATION = 'missing annotation'
+INVERTED = 'inverted box'
+NO_AREA = 'box without area'
+OUTSIDE = 'box outside the image'
+THIN = 'box thinner than one pixel within the image'
+CLIPPED = 'box partly outside the image'
+TURNED = 'image turned by EXIF'
+OTHER_SIZE = 'image size differs from annotation'
+TINY = 'tiny box'
+NARROW = 'narrow box'
+SAME_IMAGE = 'same image twice'
+SIMILAR_IMAGE = 'near-identical images'
+OVERLAP = 'validation image in training set'
+SIMILAR_OVERLAP = 'validation image near-identical to training image'
+UNLABELLED_CLASS = 'class without a box'
+ACTIONS = {
+    **dict.fromkeys(
+        (
+            *(MISSING_IMAGE, NOT_REGULAR, EMPTY_FILE, UNREADABLE, TRUNCATED, TOO_LARGE),
+            *(MISSING_ANNOTATION, UNREADABLE_ANNOTATION),
+        ),
+        IMAGE_SKIPPED,
+    ),
+    **dict.fromkeys((INVALID_LINE, UNKNOWN_CLASS, INVERTED, NO_AREA, OUTSIDE, THIN), BOX_SKIPPED),
+    CLIPPED: BOX_CLIPPED,
+    INVALID_VALUE: VALUE_IGNORED,
+    **dict.fromkeys(
+        (*(TURNED, OTHER_SIZE, TINY, NARROW), *(SAME_IMAGE, SIMILAR_IMAGE, OVERLAP, SIMILAR_OVERLAP, UNLABELLED_CLASS)),
+        KEPT,
+    ),
+}
 
 
 @dataclass
 class DataIssue:
-    """One skipped image, dropped or clipped box.
+    """One thing that is wrong, or odd, about an image, an annotation or a box.
 
     Attributes:
-        place: the image's path, or file and line of the box.
-        reason: what is wrong with it.
+        path: the image, or the annotation file of a box; '' for a class.
+        line: where in that file: a number, or 'object 3'; '' for the whole.
+        reason: what is wrong, one of the kinds above.
         detail: the values.
     """
 
-    place: str
+    path: str
+    line: str
     reason: str
     detail: str = ''
 
+    @property
+    def place(self) -> str:
+        """The file and the line."""
+        return place_of(self.path, self.line)
+
+    @property
+    def done(self) -> str:
+        """What was done about it."""
+        return ACTIONS[self.reason]
+
     def __str__(self) -> str:
-        return f'{self.place}: {self.reason}' + (f' ({self.detail})' if self.detail else '')
+        place = f'{self.place}: ' if self.path else ''
+        return f'{place}{self.reason}' + (f' ({self.detail})' if self.detail else '')
 
 
 @dataclass
@@ -64,6 +122,7 @@ class SplitReport:
         boxes_per_class: class name -> boxes, every class in the order of ``class_names``.
         image_widths, image_heights: smallest, median and largest, in pixels.
         skipped_images, dropped_boxes, clipped_boxes: what was left out or changed, with reason and place.
+        remarks: what is odd and was kept.
     """
 
     split: str
@@ -80,25 +139,17 @@ class SplitReport:
     skipped_images: DataIssues = field(default_factory=DataIssues)
     dropped_boxes: DataIssues = field(default_factory=DataIssues)
     clipped_boxes: DataIssues = field(default_factory=DataIssues)
+    remarks: DataIssues = field(default_factory=DataIssues)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold and :meth:`from_dict` reads."""
-        return asdict(self)
+    def add(self, finding: DataIssue) -> None:
+        """Count a finding where it belongs."""
+        lists = {IMAGE_SKIPPED: self.skipped_images, BOX_SKIPPED: self.dropped_boxes, BOX_CLIPPED: self.clipped_boxes}
+        lists.get(finding.done, self.remarks).add(finding)
 
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> SplitReport:
-        """Make one of what :meth:`to_dict` gave.
-
-        Raises:
-            TypeError, KeyError: it is of another version.
-        """
-        values = dict(values)
-        for name in ('skipped_images', 'dropped_boxes', 'clipped_boxes'):
-            found = values[name]
-            values[name] = DataIssues(**{**found, 'examples': [DataIssue(**example) for example in found['examples']]})
-        for name in ('image_widths', 'image_heights'):
-            values[name] = tuple(values[name])
-        return cls(**values)
+    @property
+    def findings(self) -> list[DataIssues]:
+        """Everything that was found."""
+        return [self.skipped_images, self.dropped_boxes, self.clipped_boxes, self.remarks]
 
 
 @dataclass
@@ -107,6 +158,8 @@ class ConversionReport:
 
     Attributes:
         splits: ``train`` and ``val`` -> report.
+        images: ``train`` and ``val`` -> the images that were kept.
     """
 
     splits: dict[str, SplitReport]
+    images: dict[str, LabelledImages]

@@ -10,13 +10,15 @@ import os
 
 import yaml
 
-from ..annotations import LabelledObject, annotation_format, make_reader
+from ..annotations import annotation_format, make_reader
+from ..annotations.objects import Row
 from ..atomic import write_text_atomically
 from ..attribute_dict import AttributeDict
 from ..dataset_reader import read_items
 from ..errors import DatasetError
 from ..util import get_class_names
-from .labelled_images import DatasetImage, read_labelled_images
+from .compact import LabelledImages
+from .labelled_images import read_labelled_images
 from .report import SplitReport
 
 
@@ -30,10 +32,11 @@ def _link_images(assets_dir: str, link: str) -> None:
     os.symlink(assets_dir, link)
 
 
-def _label_line(item: LabelledObject, width: int, height: int) -> str:
-    centre_x, centre_y = (item.xmin + item.xmax) / 2 / width, (item.ymin + item.ymax) / 2 / height
-    w, h = (item.xmax - item.xmin) / width, (item.ymax - item.ymin) / height
-    return f'{item.class_id} {centre_x:.8g} {centre_y:.8g} {w:.8g} {h:.8g}\n'
+def _label_line(row: Row, width: int, height: int) -> str:
+    class_id, xmin, ymin, xmax, ymax = row[:5]
+    centre_x, centre_y = (xmin + xmax) / 2 / width, (ymin + ymax) / 2 / height
+    w, h = (xmax - xmin) / width, (ymax - ymin) / height
+    return f'{class_id} {centre_x:.8g} {centre_y:.8g} {w:.8g} {h:.8g}\n'
 
 
 def _path_below(image: str, assets_dir: str, out_dir: str) -> str:
@@ -43,7 +46,7 @@ def _path_below(image: str, assets_dir: str, out_dir: str) -> str:
     return os.path.join(out_dir, 'images', relative)
 
 
-def _write_split(images: list[DatasetImage], assets_dir: str, out_dir: str) -> list[str]:
+def _write_split(images: LabelledImages, assets_dir: str, out_dir: str) -> list[str]:
     """Write the label files; gives the images' paths below ``out_dir``."""
     paths: list[str] = []
     sources: dict[str, str] = {}  # label file -> image
@@ -56,7 +59,7 @@ def _write_split(images: list[DatasetImage], assets_dir: str, out_dir: str) -> l
         os.makedirs(os.path.dirname(label), exist_ok=True)
         # Not synced to the disk one by one: nobody reads them before the index file, which is written last, names them.
         with open(label, 'w', encoding='utf-8') as stream:
-            stream.writelines(_label_line(item, image.width, image.height) for item in image.objects)
+            stream.writelines(_label_line(row, image.width, image.height) for row in image.rows)
         paths.append(path)
     return paths
 

@@ -14,6 +14,7 @@ result.tsv                                :mod:`~ymir_exc.reading.mining_result`
 infer-result.json                         :mod:`~ymir_exc.reading.infer_result`
 ymir-info.yaml                            :mod:`~ymir_exc.reading.package_info`
 skipped-images.tsv                        :mod:`ymir_exc.skipped_images`, with its writer
+preflight.csv                             :mod:`ymir_exc.preflight`, with its writer
 training-summary.json                     :mod:`ymir_exc.training_summary`, with its writer
 labels-to-check.csv                       :mod:`ymir_exc.label_check`, with its writer
 mining-summary.json                       :mod:`ymir_exc.mining_summary`, with its writer

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ymir_exc.annotations.ark import parse_ark_line
+from ymir_exc.annotations import ArkReader
+from ymir_exc.annotations.objects import INVALID_VALUE, whole
 from ymir_exc.errors import ConfigError, DatasetError
-from ymir_exc.reading import read_index, read_mapping, read_text, split_lines
+from ymir_exc.reading import read_index, read_mapping
 
 from ..platform.labels import Dataset
 from ..platform.prepare import Host, hyper_parameters, prepare_training
@@ -108,20 +109,16 @@ def _read_annotation(raw: RawDataset, image: Path, file: Path, readers: dict[Pat
 
 
 def _read_ark(raw: RawDataset, file: Path) -> list[RawBox]:
-    boxes = []
-    try:
-        lines = split_lines(read_text(file, 'replace'))
-    except (OSError, UnicodeError) as error:
-        raise DatasetError(f'{file} {error}') from error
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                item = parse_ark_line(line, f'{file}: line {number}', raw.class_names)
-            except DatasetError as error:
-                raw.warnings.add('lines left out', f'{error}; it is left out')
-                continue
-            boxes.append(RawBox(raw.class_names[item.class_id], tuple(item[1:5]), f'line {number}'))
-    return boxes
+    found = ArkReader(raw.class_names).rows(os.fspath(file), '')
+    for fault in found.faults:
+        if found.rows is None:
+            raise DatasetError(f'{file} {fault.detail}')
+        what = 'it is ignored' if fault.kind == INVALID_VALUE else 'it is left out'
+        raw.warnings.add('lines left out', f'{file}: line {fault.line}: {fault.detail}; {what}')
+    return [
+        RawBox(raw.class_names[class_id], tuple(map(whole, box)), f'line {line}')
+        for class_id, *box, line, _, _, _ in found.rows or ()
+    ]
 
 
 def _read_voc(raw: RawDataset, image: Path, file: Path) -> RawImage | None:

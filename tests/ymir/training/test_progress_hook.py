@@ -7,6 +7,7 @@ import torch
 
 from tmi.errors import TaskError
 from tmi.training.finite_loss_hook import FiniteLossHook
+from ymir import progress
 from ymir.progress_hook import YmirProgressHook
 from ymir_exc import settings
 
@@ -79,3 +80,17 @@ def test_a_lost_loss_ends_the_training(task, runner, scaled_loss, allowed):
         step(hook, runner, float('nan'))
     with pytest.raises(TaskError, match=f'epoch 1, step {allowed % 5 + 1} .*learning_rate'):
         step(hook, runner, float('inf'))
+
+
+def test_the_check_of_the_data_is_the_first_half_of_the_preparation(task, monkeypatch, caplog):
+    clock, written = SimpleNamespace(now=100.0), []
+    monkeypatch.setattr(progress, 'time', SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(progress, 'write_progress', lambda stage, share: written.append((stage.name, share)))
+    with caplog.at_level('INFO', 'ymir'), progress.check_progress() as update:
+        for done in (500, 1000, 1500, 2000):
+            clock.now += 6
+            update(done, 2000)
+    assert written == [('PREPROCESS', share) for share in (0, 0.125, 0.25, 0.375, 0.5, 0.5)]
+    assert 'check of the data: 1500 of 2000 images, 83.3 images/s, 6 s left' in caplog.text
+    with progress.check_progress():  # without an image
+        pass

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,8 @@ from ymir.data import prepare_training_data
 from ymir.errors import as_task_error, code_of
 from ymir_exc import settings
 from ymir_exc.code import ExecutorReturnCode
+from ymir_exc.preflight import read_preflight
+from ymir_exc.skipped_images import read_skipped_images
 from ymir_local.platform.labels import LabelledImage
 from ymir_local.platform.prepare import hyper_parameters, prepare_training
 
@@ -19,7 +23,7 @@ from ymir_local.platform.prepare import hyper_parameters, prepare_training
 def prepare(tmp_path, monkeypatch):
     """Prepares a task of images, of which those with the numbers given have objects, and reads its data."""
 
-    def prepare(num_train, num_val, labelled, export_format):
+    def prepare(num_train, num_val, labelled, export_format, change=lambda task: None):
         images = [
             image if number in labelled else LabelledImage(image.path, image.width, image.height, ())
             for number, image in enumerate(tiny_data(tmp_path / 'data', num_train + num_val))
@@ -32,6 +36,7 @@ def prepare(tmp_path, monkeypatch):
             hyper_parameters('training', {'export_format': export_format}),
         )
         monkeypatch.setattr(settings, 'DEFAULT_ENV_FILE_PATH', str(task.in_dir / 'env.yaml'))
+        change(task)
         return prepare_training_data(['one', 'two'], task.out_dir)
 
     return prepare
@@ -64,3 +69,84 @@ def test_images_held_out_stay_where_all_objects_are_in_them():
     coco['annotations'] = [{'id': 1, 'image_id': images[5]['id']}]
     train, val = hold_out(coco)
     assert (len(train['images']), len(val['images']), len(train['annotations'])) == (18, 2, 1)
+
+
+def with_polygons(task):
+    """Give each object of a coco file the outline of its box, as an export of masks has it."""
+    (path,) = task.in_dir.rglob('coco-annotations.json')
+    content = json.loads(path.read_text())
+    for item in content['annotations']:
+        x, y, w, h = item['bbox']
+        item['segmentation'] = [[x, y, x + w, y, x + w, y + h, x, y + h]]
+    path.write_text(json.dumps(content))
+
+
+OF_A_FORMAT = {'segmentation', 'bbox_quality', 'rotate_angle'}
+
+
+def test_all_formats_give_the_same_data(prepare, tmp_path):
+    contents = []
+    for export_format, change in (('ark:raw', None), ('voc:raw', None), ('seg-coco:raw', with_polygons)):
+        data, splits = prepare(6, 3, range(9), export_format, change or (lambda task: None))
+        content = [json.loads(path.read_text()) for path in (data.train_file, data.val_file)]
+        for part in content:
+            for item in part['annotations']:
+                assert bool(item.pop('segmentation')) == (change is not None)
+                for key in OF_A_FORMAT & item.keys():
+                    del item[key]
+        shutil.rmtree(tmp_path / 'task')
+        contents.append((content, data.image_sizes, data.num_val, [part.boxes_per_class for part in splits.values()]))
+    assert contents[0] == contents[1] == contents[2]
+    assert len(contents[0][0][0]['annotations']) > 5 and len(contents[0][0][1]['annotations']) > 2
+
+
+def spoil(task):
+    """An annotation line that is none in the first training image, and no validation image that can be read."""
+    first = (task.in_dir / 'train-index.tsv').read_text().splitlines()[0]
+    lines = Path(host_path(task, first.split('\t')[1]))
+    lines.write_text(f'nonsense [bold]\n{lines.read_text()}')
+    for line in (task.in_dir / 'val-index.tsv').read_text().splitlines():
+        image = host_path(task, line.split('\t')[0])
+        image.unlink()
+        image.write_bytes(b'')
+
+
+def host_path(task, path):
+    return task.in_dir / path.rpartition('/in/')[2] if path.startswith('/in/') else Path(path)
+
+
+def test_what_is_found_is_listed_and_costs_only_itself(prepare, capsys, caplog, tmp_path):
+    data, splits = prepare(10, 2, range(12), 'ark:raw', spoil)
+    rows = list(read_preflight(str(tmp_path / 'task/out')))
+    assert [(row.part, row.line, row.kind, row.done) for row in rows] == [
+        ('training', '1', 'invalid annotation line', 'box skipped'),
+        ('validation', '', 'empty image file', 'image skipped'),
+        ('validation', '', 'empty image file', 'image skipped'),
+    ]
+    assert [image.part for image in read_skipped_images(str(tmp_path / 'task/out'))] == ['validation'] * 2
+    assert 'The validation set has no usable image of 2: 1 training images are validated on instead' in caplog.text
+    assert (data.num_train, data.num_val, splits['val'].num_listed) == (9, 1, 2)
+    log = capsys.readouterr().out
+    assert '| invalid annotation line |' in log and 'nonsense [bold]' in ''.join(log.split('|'))
+
+
+def test_a_stop_lists_everything_too(prepare, tmp_path):
+    def spoil_all(task):
+        for line in (task.in_dir / 'train-index.tsv').read_text().splitlines():
+            host_path(task, line.split('\t')[1]).write_text('5, 1, 2, 3, 4\nx\n')
+
+    with pytest.raises(Exception, match='all 8 boxes of the train set are unusable') as caught:
+        prepare(4, 2, range(6), 'ark:raw', spoil_all)
+    assert code_of(as_task_error(caught.value)) == ExecutorReturnCode.RC_EXEC_DATASET_ERROR
+    rows = list(read_preflight(str(tmp_path / 'task/out')))
+    assert [row.kind for row in rows] == ['unknown class', 'invalid annotation line'] * 4
+
+
+def test_images_larger_than_the_memory_are_skipped(prepare, tmp_path, monkeypatch):
+    pixels = [width * height for width, height in prepare(8, 2, range(10), 'ark:raw')[0].image_sizes]
+    shutil.rmtree(tmp_path / 'task')
+    monkeypatch.setattr('tmi.training.needs.available_memory', lambda: 6 * (max(pixels) - 1))
+    sizes = prepare(8, 2, range(10), 'ark:raw')[0].image_sizes
+    assert [width * height for width, height in sizes] == [number for number in pixels if number < max(pixels)]
+    kinds = [row.kind for row in read_preflight(str(tmp_path / 'task/out')) if row.part == 'training']
+    assert kinds == ['image too large'] * (8 - len(sizes)) and sizes

@@ -128,6 +128,7 @@ def test_what_is_written_was_checked_before(finished):
     chosen = {path for path in written if path.startswith(tuple(f'models/{name}' for name in named))}
     others = {
         'monitor.txt',
+        'preflight.csv',
         'skipped-images.tsv',
         'training-summary.json',
         'ymir-executor-out.log',
