@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import ymir_local
+from ymir_exc.dataset_convert.report import ACTIONS
 from ymir_local.check import all_rules
 from ymir_local.check.rendering import SUBJECTS
 from ymir_local.platform.return_codes import EXPLANATIONS, find_code, return_codes
@@ -54,6 +55,7 @@ def test_every_key_that_is_written_exists_and_every_key_is_used():
     made = {f'rules.{rule.name}.{part}' for rule in all_rules() for part in ('must', 'fix')}
     made |= {f'codes.{code}.{key}' for code in return_codes() for key in EXPLANATIONS}
     made |= {f'subjects.{subject}' for subject in SUBJECTS}
+    made |= {f'findings.{word}' for word in (*ACTIONS, *ACTIONS.values())}
     unused = catalogue('en').keys() - keys - made
     assert not {
         key for key in unused if key not in words and key.removeprefix('cli.').removeprefix('check.') not in words

@@ -17,6 +17,7 @@ from ..platform.parameters import time_budget
 from ..texts import Text, as_text, t
 from . import summary
 from .curves import Curve, read_curves, smoothed
+from .preflight import preflight_part
 from .run_files import MAX_COUNTED_FILES, RESERVED, RunFiles, index_entries, objects_of
 
 SMOOTHED_FROM = 60  # points; over fewer, a moving average lags behind what was logged
@@ -64,6 +65,7 @@ def training_part(run: RunFiles, evaluated: bool = False) -> dict[str, Any]:
         'stages': stages,
         'recipe': run.summary.recipe,
         'data_table': _data_table(run),
+        'findings': preflight_part(run),
         'environment': run.summary.environment,
     }
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.ymir_local.report import runs
 from tests.ymir_local.report.reader import Page, report
+from ymir_exc.preflight import PreflightRow, preflight_file
 from ymir_exc.training_summary import TrainingSummary, write_training_summary
 from ymir_local.platform.event_scalars import scalars_of
 from ymir_local.report import write_report
@@ -40,6 +41,35 @@ def test_training(training, tmp_path, images, class_names):
     assert 'mAP: 0.25 (10)' in titles and 'mAP_s' not in titles and 'loss: 10 (1)' in titles
     assert 'class="state done"' in page.html and 'id="failure"' not in page.html
     assert re.search('Time waiting for data.{0,200}41 %', text) and '4, needed: 7' in text
+
+
+def test_what_the_check_of_the_data_found(training, tmp_path):
+    assert 'What the check of the data found' not in report(training, tmp_path).html  # of an executor without it
+    rows = [
+        PreflightRow('training', '/in/assets/a.jpg', '', 'truncated image', '10 bytes', 'image skipped'),
+        PreflightRow('training', '/in/a.txt', '3', 'inverted box', '<b>x 2 to 1</b>', 'box skipped'),
+        PreflightRow('validation', '/in/b.txt', '7', 'inverted box', 'x 9 to 5', 'box skipped'),
+        PreflightRow('training', '', '', 'class without a box', 'cat', 'kept'),
+        PreflightRow('training', 'c', '', 'a kind of tomorrow', 'd', 'mended'),
+    ]
+    with preflight_file(str(training.out_dir)) as write:
+        for row in rows:
+            write(row)
+    page = report(training, tmp_path)
+    assert page.table('finding') == [
+        ['finding', 'training', 'validation', 'done', 'first example'],
+        ['Truncated image', '1', '0', 'image skipped', 'a.jpg (10 bytes)'],
+        ['Inverted box', '1', '1', 'box skipped', 'a.txt: 3 (<b>x 2 to 1</b>)'],
+        ['Class without a box', '1', '0', 'kept', 'cat'],
+        ['a kind of tomorrow', '1', '0', 'mended', 'c (d)'],
+    ]
+    assert '<b>x' not in page.html and 'preflight.csv in the output folder' in page.html
+    (training.out_dir / 'preflight.csv').write_text('broken')
+    page = report(training, tmp_path)
+    assert 'preflight.csv cannot be read as a table of findings' in page.html and 'First example' not in page.html
+    with preflight_file(str(training.out_dir)):
+        pass
+    assert 'It found nothing wrong.' in report(training, tmp_path).html
 
 
 def test_a_time_budget_and_the_epochs_that_came_of_it(tmp_path, images, class_names):
