@@ -59,7 +59,7 @@ ROOMS = {
     'tools': ('mmyolo', 'mmyolo/tools', 'vidt'),
     'tools/dataset_converters': ('mmyolo', 'mmyolo/tools', 'ymir_local'),  # which has the readers of data sets
     'demo': ('mmyolo', 'mmyolo/tools'),
-    'benchmarks': ('mmyolo', 'mmyolo/tools', 'vidt', 'tmi', 'ymir', 'pie', 'ymir_local', 'pie_local'),
+    'benchmarks': ('mmyolo', 'mmyolo/tools', 'vidt', 'tmi', 'ymir_exc', 'ymir', 'pie', 'ymir_local', 'pie_local'),
 }
 NO_TORCH = ('ymir_exc', 'ymir_local', 'report_pages', 'process_guard')
 
