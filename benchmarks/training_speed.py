@@ -1,6 +1,7 @@
 """Images per second of a training from JPEG files, and of the model's forward, backward and step on data in memory.
 
     python benchmarks/training_speed.py [--model yolov8_n] [--size 320] [--batch 16] [--rounds 3] [--validation]
+                                        [--compile]
 
 Three sides, measured in turn in one process, `--rounds` times; medians are printed:
 
@@ -12,7 +13,8 @@ Three sides, measured in turn in one process, `--rounds` times; medians are prin
 What they compute is compared on one batch of the loader: the loss of all three must agree up to the precision. Beside
 the images per second stands the CPU time that the training process, without its loaders, spends on an image: it tells
 what a step costs also where other programs share the machine. With --validation a tenth of the images is validated
-after every epoch, and the share of an epoch's time that this takes is printed.
+after every epoch, and the share of an epoch's time that this takes is printed. With --compile there is a fourth side:
+every other epoch is trained with the network compiled (`compile: true` of the executor).
 """
 
 import argparse
@@ -36,6 +38,7 @@ from rich.table import Table
 
 from mmyolo.utils import register_all_modules
 from tmi.devices import available_cpus
+from tmi.training.compile_hook import CompileHook
 from tmi.training.config import TrainingTask, modify_mmengine_config
 from tmi.training.data import TrainingData
 from tmi.training.image_cache import shared_image_cache
@@ -46,6 +49,7 @@ from ymir_local.demo.sample_data import CLASS_NAMES, generate
 NUM_CLASSES = 5
 WARM_UP_STEPS = 2
 SECONDS_PER_SIDE = 8
+COMPILED = 'training, compiled'
 
 
 def write_data(folder: Path, num_images: int) -> TrainingData:
@@ -93,7 +97,8 @@ def make_config(folder: Path, data: TrainingData, options: argparse.Namespace) -
             'model_name': options.model,
             'img_size': options.size,
             'samples_per_gpu': options.batch,
-            'max_epochs': options.rounds + 1,
+            'max_epochs': options.rounds * (2 if options.compile else 1) + 1,
+            'compile': options.compile,
             'precision': options.precision,
             'workers_per_gpu': options.workers,
             'cache': options.cache,
@@ -185,7 +190,8 @@ def synchronize() -> None:
 class MeasureHook(Hook):
     """Measures every epoch, and after it the bare steps, while the loader rests.
 
-    The first epoch, in which the images are decoded and cached, does not count.
+    The first epoch, in which the images are decoded and cached, does not count. Of a network that is compiled, every
+    other epoch is trained without, and the bare steps follow that one.
 
     Args:
         batch_size: Images of a step.
@@ -198,8 +204,10 @@ class MeasureHook(Hook):
     def __init__(self, batch_size: int) -> None:
         self.batch_size = batch_size
         self.batch: dict[str, Any] = {}
+        self.compiled_calls: dict[torch.nn.Module, Any] = {}
 
     def before_train_epoch(self, runner: Runner) -> None:
+        self.use_compiled(runner, runner.epoch % 2 == 0)
         self.start = time.perf_counter(), time.process_time()
 
     def before_val(self, runner: Runner) -> None:
@@ -208,6 +216,19 @@ class MeasureHook(Hook):
     def after_val(self, runner: Runner) -> None:
         if runner.epoch > 1:  # in the first one the loader processes start
             self.record('validation', self.passed(), 1)
+
+    def use_compiled(self, runner: Runner, wanted: bool) -> None:
+        """Let the training use what was compiled at its first batch, or not."""
+        hook = next((hook for hook in runner.hooks if isinstance(hook, CompileHook)), None)
+        if hook is None or hook.shape is None:
+            return
+        self.compiled_calls = self.compiled_calls or hook.calls
+        if not self.compiled_calls:
+            raise SystemExit('The network cannot be compiled; a training with compile: true says why.')
+        hook.calls = self.compiled_calls
+        hook._use(wanted)
+        if not wanted:
+            hook.calls = {}
 
     def passed(self) -> tuple[float, float]:
         synchronize()
@@ -219,6 +240,9 @@ class MeasureHook(Hook):
 
     def after_train_epoch(self, runner: Runner) -> None:
         passed = self.passed()
+        if self.compiled_calls and runner.epoch % 2 == 0 and runner.epoch:
+            self.record(COMPILED, passed, len(runner.train_dataloader) * self.batch_size)
+            return
         bare, eager = BareStep(runner, self.batch, plain=False), BareStep(runner, self.batch, plain=True)
         if runner.epoch == 0:
             self.compare_losses(runner, bare, eager)
@@ -235,9 +259,11 @@ class MeasureHook(Hook):
             self.losses.update({'bare eager': float(eager.loss()), 'bare step': float(bare.loss())})
             runner.model.train()
             data = runner.model.data_preprocessor(copy.deepcopy(self.batch), training=True)
-            with runner.optim_wrapper.optim_context(runner.model):
-                total, _ = runner.model.parse_losses(runner.model(**data, mode='loss'))
-            self.losses['training'] = float(total)
+            for side, compiled in ((COMPILED, True), ('training', False)):
+                self.use_compiled(runner, compiled)
+                with runner.optim_wrapper.optim_context(runner.model):
+                    total, _ = runner.model.parse_losses(runner.model(**data, mode='loss'))
+                self.losses[side] = float(total)
 
 
 def main() -> None:
@@ -252,6 +278,7 @@ def main() -> None:
     parser.add_argument('--precision', default='auto')
     parser.add_argument('--cache', default='auto', help='of decoded images, as the key `cache` of a training')
     parser.add_argument('--validation', action='store_true', help='validate a tenth of the images after every epoch')
+    parser.add_argument('--compile', action='store_true', help='train every other epoch with the network compiled')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     options = parser.parse_args()
     register_all_modules()
@@ -270,7 +297,7 @@ def main() -> None:
     )
     for column in ('', 'images/s', 'of the bare step', 'CPU ms per image', 'of the bare step', 'loss of one batch'):
         table.add_column(column, justify='right' if column else 'left')
-    for side in ('bare eager', 'bare step', 'training'):
+    for side in ('bare eager', 'bare step', 'training', *([COMPILED] if options.compile else [])):
         table.add_row(
             side,
             f'{1 / seconds[side][0]:.1f}',

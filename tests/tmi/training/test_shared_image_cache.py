@@ -14,6 +14,7 @@ import pytest
 from mmengine.config import Config
 
 from mmyolo.registry import TRANSFORMS
+from mmyolo.utils.free_memory import available_memory
 from mmyolo.utils.image_cache import ImageCache, _open
 from tmi.training import image_cache
 from tmi.training.data import TrainingData
@@ -267,23 +268,35 @@ def test_what_cannot_be_made_is_said_and_the_next_is_tried(training, tmp_path, m
         ] * 2
 
 
-def test_a_small_limit_of_addresses_falls_back(training, tmp_path, monkeypatch, caplog):
-    """RLIMIT_AS of a real process: neither memory nor disk can hold all, since both are mapped."""
-    size = 1024**3
+@pytest.fixture
+def one_gigabyte(training, tmp_path, monkeypatch):
+    """A training whose cache would take 1 GB, and a local disk with room for four."""
     for load in cached_transforms(training.run._cfg_dict):
-        load.cache_bytes = size
+        load.cache_bytes = GIGABYTE
     monkeypatch.setattr(image_cache, 'file_system', lambda folder: 'ext4')
-    monkeypatch.setattr(Machine, 'free_disk', lambda self: (tmp_path, 4 * size))
+    monkeypatch.setattr(Machine, 'free_disk', lambda self: (tmp_path, 4 * GIGABYTE))
     monkeypatch.setattr(image_cache, 'disk_gain', lambda *_: 1e6)
+    return training
+
+
+def loads(training):
+    """Load an image as a worker does, and return its mean."""
+    load = TRANSFORMS.build(next(cached_transforms(training.run._cfg_dict)))
+    return load({'img_path': training.paths[2]})['img'].mean()
+
+
+def test_a_small_limit_of_addresses_falls_back(one_gigabyte, caplog):
+    """RLIMIT_AS of a real process: neither memory nor disk can hold all, since both are mapped."""
     child = os.fork()
     if child == 0:
         try:
             pages = int(Path('/proc/self/statm').read_text().split()[0])
-            limit = pages * resource.getpagesize() + size // 2
+            limit = pages * resource.getpagesize() + GIGABYTE // 2
             resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-            with caplog.at_level(logging.INFO, 'tmi'), shared_image_cache(training.run, training.task, []) as choice:
-                TRANSFORMS.build(next(cached_transforms(training.run._cfg_dict)))({'img_path': training.paths[0]})
-            assert choice.kind == 'memory' and 0.2 < choice.size / size < 0.26
+            task = one_gigabyte.task
+            with caplog.at_level(logging.INFO, 'tmi'), shared_image_cache(one_gigabyte.run, task, []) as choice:
+                loads(one_gigabyte)
+            assert choice.kind == 'memory' and 0.2 < choice.size / GIGABYTE < 0.26
             assert 'No image cache can be made (disk): [Errno 12] Cannot allocate memory' in caplog.text
             assert 'Image cache: memory, for about 2' in caplog.text and 'all need 1,0' in caplog.text
             os._exit(0)
@@ -291,6 +304,47 @@ def test_a_small_limit_of_addresses_falls_back(training, tmp_path, monkeypatch, 
             traceback.print_exc()
             os._exit(1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_small_control_group_sends_it_to_the_disk(one_gigabyte, tmp_path, monkeypatch, caplog):
+    group = tmp_path / 'cgroup'
+    group.mkdir()
+    values = {'memory.max': 512 * 1024**2, 'memory.current': 462 * 1024**2, 'memory.stat': 'inactive_file 0'}
+    for name, value in values.items():
+        (group / name).write_text(f'{value}\n')
+    (tmp_path / 'own').write_text('0::/\n')
+    monkeypatch.setattr(image_cache, 'available_memory', lambda: available_memory(group, tmp_path / 'own'))
+    with caplog.at_level(logging.INFO, 'tmi'), shared_image_cache(one_gigabyte.run, one_gigabyte.task, []) as choice:
+        assert (choice.kind, choice.size) == ('disk', GIGABYTE) and loads(one_gigabyte) == pytest.approx(80, abs=2)
+    assert 'Image cache: disk, for all of 4 images, 1,024 MB (all need 1,0' in caplog.text
+    assert 'MB of memory, of which 25 MB can be taken' in caplog.text
+
+
+@pytest.mark.parametrize('setting', ['auto', 'memory', 'disk'])
+def test_a_small_limit_of_file_sizes_switches_it_off(one_gigabyte, setting, caplog):
+    """RLIMIT_FSIZE of a real process holds for memory and disk."""
+    one_gigabyte.task.params.cache = setting
+    child = os.fork()
+    if child == 0:
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2 * 1024**2,) * 2)
+            task = one_gigabyte.task
+            with caplog.at_level(logging.INFO, 'tmi'), shared_image_cache(one_gigabyte.run, task, []) as choice:
+                assert choice.kind == 'off' and loads(one_gigabyte) == pytest.approx(80, abs=2)
+            assert 'Image cache: off (all need 1,0' in caplog.text and 'of which 2 MB can be taken' in caplog.text
+            os._exit(0)
+        finally:
+            traceback.print_exc()
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_the_size_of_dev_shm_does_not_matter(training):
+    """The cache in memory is no file there, so that Docker's 64 MB of it hold no cache back."""
+    training.task.params.cache = 'memory'
+    with shared_image_cache(training.run, training.task, []) as choice:
+        assert choice.kind == 'memory'
+        assert os.readlink(next(cached_transforms(training.run._cfg_dict)).cache_file).startswith('/memfd:')
 
 
 def test_a_family_without_a_cache_has_none(training):
