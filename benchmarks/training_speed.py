@@ -13,7 +13,8 @@ Three sides, measured in turn in one process, `--rounds` times; medians are prin
 What they compute is compared on one batch of the loader: the loss of all three must agree up to the precision. Beside
 the images per second stands the CPU time that the training process, without its loaders, spends on an image: it tells
 what a step costs also where other programs share the machine. With --validation a tenth of the images is validated
-after every epoch, and the share of an epoch's time that this takes is printed. With --compile there is a fourth side:
+after every epoch, with the files that the executor writes then, and the share of the time that this takes is printed.
+With --compile there is a fourth side:
 every other epoch is trained with the network compiled (`compile: true` of the executor).
 """
 
@@ -24,6 +25,7 @@ import logging
 import statistics
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +41,16 @@ from rich.table import Table
 from mmyolo.utils import register_all_modules
 from tmi.devices import available_cpus
 from tmi.training.compile_hook import CompileHook
-from tmi.training.config import TrainingTask, modify_mmengine_config
+from tmi.training.config import PlatformHooks, TrainingTask, config_text, modify_mmengine_config
 from tmi.training.data import TrainingData
 from tmi.training.image_cache import shared_image_cache
 from tmi.zoo.models import find_model
+from ymir import ymir_training
+from ymir.checkpoint_hook import YmirCheckpointHook
 from ymir.params import TrainingParams, load_params
+from ymir_exc import settings
 from ymir_local.demo.sample_data import CLASS_NAMES, generate
+from ymir_local.platform.prepare import prepare_training
 
 NUM_CLASSES = 5
 WARM_UP_STEPS = 2
@@ -114,9 +120,16 @@ def make_config(folder: Path, data: TrainingData, options: argparse.Namespace) -
         models_dir=folder,
         tensorboard_dir=folder / 'tensorboard',
     )
-    cfg = modify_mmengine_config(Config.fromfile(model.config), task).run
+    if options.validation:
+        task = with_checkpoints(task, folder)
+    training = modify_mmengine_config(Config.fromfile(model.config), task)
+    cfg = training.run
     import_modules_from_strings(**cfg.custom_imports)
-    cfg.default_hooks.checkpoint = None
+    if options.validation:
+        path = task.models_dir / task.package_config_file
+        path.write_text(config_text(training.package, path))
+    else:
+        cfg.default_hooks.checkpoint = None
     cfg.default_hooks.logger.interval = 10**6
     cfg.custom_hooks = [
         hook for hook in cfg.custom_hooks if not hook['type'].startswith('Ymir') and 'switch_pipeline' not in hook
@@ -131,6 +144,20 @@ def make_config(folder: Path, data: TrainingData, options: argparse.Namespace) -
     cfg.test_dataloader = cfg.test_evaluator = cfg.test_cfg = None
     cfg.work_dir, cfg.log_level = str(folder / 'work'), 'ERROR'
     return task, cfg
+
+
+def with_checkpoints(task: TrainingTask, folder: Path) -> TrainingTask:
+    """Return a task that writes its checkpoints as the executor does, into a folder as the platform makes it."""
+    made = prepare_training(folder / 'task', CLASS_NAMES[:NUM_CLASSES], [], [])
+    settings.DEFAULT_ENV_FILE_PATH = str(made.in_dir / 'env.yaml')
+    hooks = PlatformHooks(ymir_training.HOOKS.imports, ymir_training.HOOKS.checkpoint)
+    return replace(task, hooks=hooks, models_dir=made.out_dir / 'models')
+
+
+def default_interval(task: TrainingTask) -> int:
+    """Return the epochs from one validation to the next of a training on these images with the template's defaults."""
+    params = load_params(TrainingParams, {'class_names': list(task.class_names), 'model_name': task.params.model_name})
+    return modify_mmengine_config(Config.fromfile(task.model.config), replace(task, params=params)).recipe.val_interval
 
 
 class BareStep:
@@ -214,6 +241,9 @@ class MeasureHook(Hook):
         self.start = time.perf_counter(), time.process_time()
 
     def after_val(self, runner: Runner) -> None:
+        for hook in runner.hooks:
+            if isinstance(hook, YmirCheckpointHook):
+                hook.saving.wait()  # what is written while the training goes on counts too
         if runner.epoch > 1:  # in the first one the loader processes start
             self.record('validation', self.passed(), 1)
 
@@ -309,9 +339,12 @@ def main() -> None:
     Console(width=100).print(table)
     if options.validation:
         share = [took / (of * options.images) for took, of in zip(seconds['validation'], seconds['training'])]
+        interval = default_interval(task)
         print(
-            f'a validation of {max(options.images // 9, 1)} images takes {share[0]:.1%} of the time of an epoch of '
-            f'{options.images}, and {share[1]:.1%} of its CPU time without the loaders'
+            f'a validation of {max(options.images // 9, 1)} images with its files takes {share[0]:.1%} of the time of '
+            f'an epoch of {options.images}, and {share[1]:.1%} of its CPU time without the loaders; by default there '
+            f'is one every {interval} epochs, which takes {share[0] / interval:.1%} and {share[1] / interval:.1%} of a '
+            'training'
         )
 
 

@@ -93,6 +93,15 @@ class PredictionPlan:
         return cls(**{**values, 'image_size': tuple(size) if size else None})
 
 
+def predicting_processes(num_images: int) -> int:
+    """Return how many processes predict where there is no GPU.
+
+    Args:
+        num_images: How many images there are.
+    """
+    return cpu_processes(min(available_cpus(), MAX_CPU_PROCESSES, 1 + num_images // IMAGES_PER_CPU_PROCESS))
+
+
 def make_plan(
     params: PredictionSettings,
     source: str,
@@ -127,9 +136,8 @@ def make_plan(
             workers = DEFAULT_WORKERS
         batch_size = params.samples_per_gpu
     else:
-        cores = available_cpus()
-        world_size = cpu_processes(min(cores, MAX_CPU_PROCESSES, 1 + num_images // IMAGES_PER_CPU_PROCESS))
-        workers, threads = 0, max(cores // world_size, 1)
+        world_size = predicting_processes(num_images)
+        workers, threads = 0, max(available_cpus() // world_size, 1)
         batch_size = CPU_BATCH
     return PredictionPlan(
         source=source,

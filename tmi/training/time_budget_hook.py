@@ -24,6 +24,7 @@ from mmengine.registry import HOOKS
 
 from tmi.families import family_of
 from tmi.families.reschedule import Done
+from tmi.inference.plan import predicting_processes
 from tmi.training.config import TrainingConfig, modify_mmengine_config
 from tmi.training.task_file import read_task
 from tmi.training.time_plan import AIM, EARLIEST, LATEST, Costs, Length, Position, Validations, longest, seconds_left
@@ -41,9 +42,10 @@ RECENT_SHARE, RECENT_STEPS, RECENT_VALIDATIONS = 0.5, 20, 3
 VALIDATION_SECONDS, VALIDATION_SHARE = 1.0, 0.5
 # What follows the training takes this, so many times what its own start took, as several processes start then, and, for
 # each image looked at, this share of what training on one takes. On a machine that others load, processes that start
-# together slow one another down: at its own start this process was computing in a small share of the time then.
+# together slow one another down: at its own start this process was computing in a small share of the time then. But
+# they do so no more than to share what one had, and half as much again is computed before and after them.
 ENDING_SECONDS, STARTS, EXAMINATION_SHARE = 4.0, 1.25, 0.5
-BUSY_SHARE = 0.7
+BUSY_SHARE, ALONE = 0.7, 0.5
 LAST_PHASE = 0.85  # of a run without a change of pipeline
 LAST_PHASE_EARLIEST = 0.92  # share of the budget, as EARLIEST before it
 ROUNDS = 4
@@ -88,6 +90,8 @@ class TimeBudgetHook(Hook):
         self.model_config = Config.fromfile(self.task.model.config)
         self.started, self.seconds, self.launched = started, seconds, launched
         self.num_validated, self.num_examined = num_validated, num_examined
+        on_cpu = self.task.device == 'cpu'
+        self.num_predicting = predicting_processes(num_examined) if on_cpu else self.task.num_processes
         self.config_for = lru_cache(4)(self._config_for)
         self.optimizer: str | None = None  # to be chosen
         self.step_ends: list[float] = []  # the clock at each end of a step, without the validations before
@@ -217,7 +221,8 @@ class TimeBudgetHook(Hook):
         first_steps = ends[SKIPPED_STEPS - 1 : SKIPPED_STEPS + RECENT_STEPS]
         slower = step * (len(first_steps) - 1) / max(first_steps[-1] - first_steps[0], 1e-6)  # than when it began
         contention = max(self.contention * slower, 1.0)
-        starts = self.computed * contention * max(STARTS, BUSY_SHARE * contention)
+        busy = min(BUSY_SHARE * contention, ALONE + self.num_predicting)
+        starts = self.computed * contention * max(STARTS, busy)
         ending = ENDING_SECONDS + starts + EXAMINATION_SHARE * image * self.num_examined
         return Costs(step, validation, ending)
 

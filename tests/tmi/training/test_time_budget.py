@@ -66,7 +66,7 @@ def clock(monkeypatch):
     return clock
 
 
-def simulate(clock, machine, task, minutes=None, more_hooks=()):
+def simulate(clock, machine, task, minutes=None, more_hooks=(), launch=LAUNCH, starts=1.0):
     """Train a task as its config says, with a stand-in for the model, and what comes before and after.
 
     Args:
@@ -75,6 +75,8 @@ def simulate(clock, machine, task, minutes=None, more_hooks=()):
         task: what to train.
         minutes: the budget; None for a number of epochs given by hand.
         more_hooks: that look on.
+        launch: seconds until the training process trains.
+        starts: what the processes after the training take to start, as a multiple of that.
     """
     run = modify_mmengine_config(Config.fromfile(task.model.config), task).run
     rates = Rates()
@@ -82,7 +84,7 @@ def simulate(clock, machine, task, minutes=None, more_hooks=()):
     hooks = [*more_hooks, HOOKS.build(dict(rate_hook)), rates]
     clock.now += START
     if minutes:
-        arguments = dict(started=task.started, seconds=60 * minutes, launched=clock.now - LAUNCH)
+        arguments = dict(started=task.started, seconds=60 * minutes, launched=clock.now - launch)
         hooks.append(TimeBudgetHook(str(task.file), num_validated=40, num_examined=EXAMINED, **arguments))
     steps = math.ceil(task.data.num_train / 10)
     runner = Runner(machine, clock, hooks, steps=steps, epochs=run.train_cfg.max_epochs)
@@ -101,7 +103,7 @@ def simulate(clock, machine, task, minutes=None, more_hooks=()):
             PARAM_SCHEDULERS.build(dict(item), default_args=default) for item in run.param_scheduler
         ]
     runner.train_loop.run()
-    runner.spend(LAUNCH + 3 + EXAMINED * machine.step / 10 * 0.6)
+    runner.spend(starts * launch + 3 + EXAMINED * machine.step / 10 * 0.6)
     runner.rates, runner.seconds = rates.rates, clock.now - task.started
     return runner
 
@@ -176,6 +178,15 @@ def test_on_a_loaded_machine_more_time_is_left_for_what_follows(clock, tmp_path)
         clock.now, clock.computed = 1000.0, computed
         ends.append(simulate(clock, Machine(step=0.25), make_task(tmp_path, max_minutes=3), 3).seconds)
     assert 3 < ends[0] - ends[1] < 15  # of some 8 and 17 seconds for starts
+
+
+def test_a_heavily_loaded_machine_uses_its_time(clock, tmp_path, monkeypatch):
+    """Where a process gets a seventh of a core, two that start together take twice as long as one, not five times."""
+    monkeypatch.setattr(time_budget_hook, 'predicting_processes', lambda num_images: 2)
+    clock.computed = 32 / 7
+    task = make_task(tmp_path, max_minutes=10)
+    runner = simulate(clock, Machine(step=1.6, validation=4.0), task, 10, launch=32, starts=2.0)
+    assert 540 <= runner.seconds <= 600
 
 
 def test_the_number_of_epochs_of_the_user_is_a_limit(clock, tmp_path):
