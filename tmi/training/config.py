@@ -296,6 +296,7 @@ def _set_length(cfg: ConfigDict, task: TrainingTask, recipe: Recipe) -> None:
         max_epochs=recipe.epochs,
         val_interval=recipe.val_interval,
         worker_niceness=NICENESS[task.device],
+        keep_freed=task.device == 'cpu',
     )
     cfg.train_cfg.pop('dynamic_intervals', None)
     is_scaled = params.val_interval == AUTO and params.schedule == AUTO

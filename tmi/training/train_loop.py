@@ -9,6 +9,7 @@ from mmengine.runner import EpochBasedTrainLoop
 from mmengine.runner.utils import calc_dynamic_intervals
 from torch import nn
 
+from tmi.training.freed_memory import keep_freed_memory
 from tmi.training.loader_workers import give_way
 
 
@@ -42,14 +43,17 @@ class TaskTrainLoop(EpochBasedTrainLoop):
     Args:
         *args: Of mmengine's loop.
         worker_niceness: How much the loader's workers give way to the training, see `give_way`.
+        keep_freed: Whether memory that a step frees is kept for the next one; not by the workers, if they give way.
         **kwargs: Of mmengine's loop.
     """
 
-    def __init__(self, *args, worker_niceness: int = 0, **kwargs) -> None:
+    def __init__(self, *args, worker_niceness: int = 0, keep_freed: bool = False, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.times = StepTimes()
         if worker_niceness:
             give_way(self.dataloader, worker_niceness)
+        if keep_freed:
+            keep_freed_memory()
 
     def set_length(
         self,
