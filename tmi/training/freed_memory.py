@@ -6,33 +6,36 @@ CPU that took 4 % of the time of a step. Memory that is kept counts as used by t
 """
 
 import ctypes
+import functools
+import os
+from collections.abc import Callable, Mapping
 
 # Of malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
+KEPT = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: -1}  # no block is mapped by itself, and the heap never ends sooner
 # The numbers to which glibc goes by itself, and its usual limit of mapped blocks.
-USUAL_MMAP_THRESHOLD, USUAL_TRIM_THRESHOLD, USUAL_MMAP_MAX = 32 * 1024**2, 64 * 1024**2, 65536
-NEVER = -1
+RETURNED = {M_MMAP_MAX: 65536, M_MMAP_THRESHOLD: 32 * 1024**2, M_TRIM_THRESHOLD: 64 * 1024**2}
 
 
 def keep_freed_memory() -> bool:
-    """Keep what is freed, in this process and those that it forks.
+    """Keep what is freed, in this process; its forks return it: there are many workers, and each may meet large images.
 
     Returns:
         Whether the C library can do so.
     """
-    return _set({M_MMAP_MAX: 0, M_TRIM_THRESHOLD: NEVER})
+    _return_in_forks()
+    return _set(_mallopt(), KEPT)
 
 
-def return_freed_memory() -> bool:
-    """Return what is freed as usual, in a process whose parent keeps it.
-
-    Returns:
-        Whether the C library can do so.
-    """
-    usual = {M_MMAP_MAX: USUAL_MMAP_MAX, M_MMAP_THRESHOLD: USUAL_MMAP_THRESHOLD, M_TRIM_THRESHOLD: USUAL_TRIM_THRESHOLD}
-    return _set(usual)
+@functools.cache
+def _return_in_forks() -> None:
+    mallopt = _mallopt()  # not to be looked up in a fork, where a lock may be held for ever
+    os.register_at_fork(after_in_child=lambda: _set(mallopt, RETURNED))
 
 
-def _set(values: dict[int, int]) -> bool:
-    mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)
+def _mallopt() -> Callable[[int, int], int] | None:
+    return getattr(ctypes.CDLL(None), 'mallopt', None)
+
+
+def _set(mallopt: Callable[[int, int], int] | None, values: Mapping[int, int]) -> bool:
     return mallopt is not None and all(mallopt(name, value) == 1 for name, value in values.items())

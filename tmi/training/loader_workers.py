@@ -12,7 +12,6 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from mmyolo.utils.free_memory import available_memory
 from tmi.devices import available_cpus
-from tmi.training.freed_memory import return_freed_memory
 
 FIRST_WORKERS = {'cpu': 2, 'cuda': 8}  # where the number is to follow from what is measured
 WORKER_BYTES = 500 * 1024**2  # a guess, until a worker can be looked at
@@ -101,7 +100,6 @@ def give_way(loader: DataLoader, niceness: int) -> None:
 
 def _init_with_niceness(niceness: int, init: Callable[..., None] | None, worker_id: int, **keywords: Any) -> None:
     os.nice(niceness)
-    return_freed_memory()  # there are many workers, and each may have met a large image
     if init is not None:
         init(worker_id, **keywords)
 

@@ -43,7 +43,7 @@ class TaskTrainLoop(EpochBasedTrainLoop):
     Args:
         *args: Of mmengine's loop.
         worker_niceness: How much the loader's workers give way to the training, see `give_way`.
-        keep_freed: Whether memory that a step frees is kept for the next one; not by the workers, if they give way.
+        keep_freed: Whether memory that a step frees is kept for the next one, but not by the workers.
         **kwargs: Of mmengine's loop.
     """
 
