@@ -27,6 +27,7 @@ PATIENCE = 120.0  # seconds without a whole answer before the storage counts as 
 FEWEST_ATTEMPTS = 3
 FIRST_WAIT, LONGEST_WAIT = 0.25, 5.0  # seconds between two attempts
 TIMEOUT = 20  # seconds for one answer
+LEFTOVER = 3600  # seconds since the last byte of a file that nobody fetches any more
 CHUNK = 1 << 20
 NOTICE = 3.0  # seconds between two lines about the progress
 MD5 = re.compile('[0-9a-f]{32}')
@@ -114,6 +115,7 @@ class Storage:
             PieError: The storage denies them, has not got one, or is gone for too long.
         """
         folder.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(folder)
         places = {one.key: folder.joinpath(*local_name(one.key, prefix)) for one in files}
         known = _read_journal(folder / JOURNAL)
         missing = [one for one in files if not _is_there(places[one.key], one, known)]
@@ -153,7 +155,7 @@ class Storage:
         try:
             for worker in workers:
                 worker.start()
-            with journal.open('a', encoding='utf-8') as lines:
+            with journal.open('a', buffering=1, encoding='utf-8') as lines:  # a line counts although we are killed
                 for count in range(1, total + 1):
                     one, error = done.get()
                     if error is not None:
@@ -164,7 +166,6 @@ class Storage:
                         said = time.monotonic()
                         rate = count / max(said - started, 1e-3)
                         say('fetched', count=count, total=total, megabytes=f'{size / 1e6:.1f}', rate=f'{rate:.0f}')
-                        lines.flush()
         finally:
             stop.set()
 
@@ -305,6 +306,16 @@ def local_name(key: str, prefix: str) -> tuple[str, ...]:
     ):
         raise PieError('odd_key', key=repr(key)[:200])
     return parts
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what killed trainings left half fetched, and nothing of one that shares the cache and runs."""
+    for path in folder.rglob('.*.part'):
+        try:
+            if time.time() - path.stat().st_mtime > LEFTOVER:
+                path.unlink()
+        except FileNotFoundError:
+            pass
 
 
 def _read_journal(path: Path) -> dict[str, tuple[int, str]]:

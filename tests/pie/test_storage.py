@@ -1,6 +1,8 @@
 """Fetching from a storage that fails: what is repeated, what is final, what is kept."""
 
 import errno
+import os
+import time
 
 import pytest
 
@@ -44,6 +46,19 @@ def test_what_is_there_is_not_fetched_again(tmp_path):
     store.objects['d/5.jpg'] = b'other'
     assert contents(storage.fetch(storage.list('d/'), 'd/', tmp_path)) == store.objects
     assert sorted(store.gets) == ['d/3.jpg', 'd/4.jpg', 'd/5.jpg']
+
+
+def test_what_a_killed_training_left_half_fetched_is_removed(tmp_path):
+    _, storage = opened({'d/a/x.jpg': b'1'})
+    (tmp_path / 'a').mkdir()
+    for name, age in (('.7-8.part', 7200), ('.7-9.part', 0)):
+        (tmp_path / 'a' / name).write_bytes(b'half')
+        os.utime(tmp_path / 'a' / name, (time.time() - age,) * 2)
+    storage.fetch(storage.list('d/'), 'd/', tmp_path)
+    assert sorted(path.name for path in (tmp_path / 'a').iterdir()) == [
+        '.7-9.part',
+        'x.jpg',
+    ]  # one that is being fetched
 
 
 def test_a_cut_journal_is_read(tmp_path):

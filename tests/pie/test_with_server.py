@@ -1,13 +1,18 @@
 """Fetching from a real S3 server through the module of the platform: wrong keys, broken answers, a server that dies."""
 
 import os
+import random
+import re
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from pie import storage as module
-from pie.storage import Storage, connect, split_url
+from pie.storage import THREADS, Storage, connect, split_url
 from pie.texts import PieError
 from pie_local.platform import start_platform
 from pie_local.proxy import Proxy
@@ -16,6 +21,7 @@ from tests.pie_local.conftest import forget_modules
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration]
 
+ROOT = Path(__file__).resolve().parents[2]
 NUM_FILES = 120
 
 
@@ -106,6 +112,51 @@ def killed_after_the_first_files(platform, folder, seconds):
     thread = threading.Thread(target=work)
     thread.start()
     return thread
+
+
+FETCH = """
+import sys
+from pathlib import Path
+from pie.storage import connect, split_url
+storage, url = connect('')
+prefix = split_url(url, '')[1]
+listed = storage.list(prefix)
+print('listed', flush=True)
+storage.fetch(listed, prefix, Path(sys.argv[1]))
+"""
+
+
+def test_a_training_that_is_killed_while_it_fetches(opened, served, tmp_path, caplog):
+    """At random instants: each file that is there is whole, and is not fetched again but for those just finished."""
+    platform, data, files = served
+    generator, counts = random.Random(0), []
+    with Proxy(platform.s3.port, delay_s=0.15) as proxy:
+        variables = {
+            **os.environ,
+            **platform.environment(data.dataset_id),
+            'AWS_ENDPOINT_URL_S3': proxy.endpoint,
+            'PYTHONPATH': os.pathsep.join([str(ROOT), str(STANDIN)]),
+        }
+        for _ in range(30):
+            process = subprocess.Popen(
+                [sys.executable, '-c', FETCH, tmp_path], env=variables, stdout=subprocess.PIPE, text=True
+            )
+            assert process.stdout.readline() == 'listed\n'
+            time.sleep(generator.uniform(0, 0.5))
+            process.kill()
+            process.communicate()
+            there = list(tmp_path.rglob('*.jpg'))
+            prefix = split_url(data.path, '')[1]
+            assert all(
+                path.read_bytes() == files[prefix + str(path.relative_to(tmp_path))].read_bytes() for path in there
+            )
+            counts.append(len(there))
+            if len(there) > NUM_FILES // 2:
+                break
+    assert counts == sorted(counts) and 0 < counts[-1] < NUM_FILES
+    with caplog.at_level('INFO', 'pie'):
+        assert_whole(fetched(*opened(), tmp_path), files)
+    assert int(re.search(r'(\d+) files are in', caplog.text)[1]) >= counts[-1] - THREADS
 
 
 def test_a_server_that_dies_for_30_seconds(opened, served, tmp_path):
