@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from .causes import ContentError, cause_of
 from .judge import ClassOfLabel
 from .texts import PieError
 
@@ -76,21 +77,21 @@ def classes_of(label: Any) -> tuple[ClassOfLabel, ...]:
     if isinstance(label, str):
         label = json.loads(label)
     if not isinstance(label, list) or not label:
-        raise ValueError('it is no list of classes')
+        raise ContentError('cause.no_list')
     classes = []
     for index, entry in enumerate(label):
         if not isinstance(entry, dict):
-            raise ValueError(f'entry {index} is no object')
+            raise ContentError('cause.entry_no_object', index=index)
         missing = [key for key in ('class_name', 'class_value', 'class_color') if key not in entry]
         if missing:
-            raise ValueError(f'entry {index} lacks {missing[0]}')
+            raise ContentError('cause.entry_lacks', index=index, key=missing[0])
         try:
             value = int(entry['class_value'])
             colour = tuple(int(part) for part in str(entry['class_color']).split(','))
         except (TypeError, ValueError):
             colour = ()
         if len(colour) != 3 or not all(0 <= part <= 255 for part in colour):
-            raise ValueError(f'entry {index}: class_value or class_color is wrong')
+            raise ContentError('cause.entry_wrong', index=index)
         classes.append(ClassOfLabel(str(entry['class_name']), value, (colour[0], colour[1], colour[2])))
     return tuple(classes)
 
@@ -99,8 +100,8 @@ def _read_label(file: Path) -> list[dict[str, Any]]:
     try:
         label = json.loads(file.read_text(encoding='utf-8'))
         classes_of(label)
-    except (OSError, ValueError) as error:
-        raise PieError('data.bad_label', file=file, cause=error) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise PieError('data.bad_label', file=file, cause=cause_of(error)) from None
     return label
 
 

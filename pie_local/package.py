@@ -21,7 +21,8 @@ from typing import Any
 
 import yaml
 
-from .texts import PieError
+from .causes import cause_of
+from .texts import PieError, say
 
 META = 'networkMeta.json'
 REQUIRED = ('name', 'description', 'language', 'weight_format')
@@ -62,7 +63,7 @@ def build_package(source: Path, target: Path, changes: dict[str, str]) -> dict[s
     try:
         ast.parse((source / 'train.py').read_text(encoding='utf-8'))
     except (SyntaxError, ValueError) as error:
-        raise PieError('package.no_python', file=source / 'train.py', cause=error) from None
+        raise PieError('package.no_python', file=source / 'train.py', cause=cause_of(error)) from None
     recipe = _read_recipe(source / RECIPE)
     meta = _meta(source, recipe, changes)
     with tempfile.TemporaryDirectory(prefix='pie-') as folder:
@@ -127,7 +128,7 @@ def unpack(package: Path, folder: Path) -> None:
                 raise PieError('package.missing_meta', keys=', '.join(missing))
             shutil.copytree(root / 'network', folder)
     except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise PieError('package.no_zip', file=package, cause=error) from None
+        raise PieError('package.no_zip', file=package, cause=cause_of(error)) from None
 
 
 def _read_recipe(file: Path) -> dict[str, Any]:
@@ -136,9 +137,9 @@ def _read_recipe(file: Path) -> dict[str, Any]:
     try:
         recipe = yaml.safe_load(file.read_text(encoding='utf-8'))
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise PieError('package.bad_recipe', file=file, cause=' '.join(str(error).split())) from None
+        raise PieError('package.bad_recipe', file=file, cause=cause_of(error)) from None
     if not isinstance(recipe, dict) or set(recipe) - {'meta', 'folders', 'leave_out'}:
-        raise PieError('package.bad_recipe', file=file, cause='its keys are not meta, folders and leave_out')
+        raise PieError('package.bad_recipe', file=file, cause=say('cause.recipe_keys'))
     return recipe
 
 
@@ -148,7 +149,7 @@ def _meta(source: Path, recipe: dict[str, Any], changes: dict[str, str]) -> dict
         try:
             meta.update(json.loads((source / META).read_text(encoding='utf-8')))
         except (OSError, ValueError, TypeError) as error:
-            raise PieError('package.bad_recipe', file=source / META, cause=error) from None
+            raise PieError('package.bad_recipe', file=source / META, cause=cause_of(error)) from None
     meta.update(recipe.get('meta') or {})
     meta.update(changes)
     unknown = [key for key in meta if key not in (*REQUIRED, *OPTIONAL)]

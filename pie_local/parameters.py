@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
+from .causes import cause_of
 from .data_set import DataSet
-from .texts import PieError
+from .texts import PieError, say
 
 DEFAULTS: dict[str, Any] = {
     'auto_termination': 0,
@@ -75,10 +76,10 @@ def read_parameters(file: Path) -> dict[str, Any]:
     """
     try:
         content = json.loads(file.read_text(encoding='utf-8'))
-    except (OSError, ValueError) as error:
-        raise PieError('run.bad_params_file', file=file, cause=error) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise PieError('run.bad_params_file', file=file, cause=cause_of(error)) from None
     if not isinstance(content, dict):
-        raise PieError('run.bad_params_file', file=file, cause='it is no object')
+        raise PieError('run.bad_params_file', file=file, cause=say('cause.is_no_object'))
     return content
 
 

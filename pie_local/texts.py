@@ -25,11 +25,11 @@ def say(key: str, /, **values: Any) -> Text:
 
     Args:
         key: `section.name` of texts.yaml.
-        **values: For its gaps.
+        **values: For its gaps; a Text gives each language its own.
     """
     section, name = key.split('.')
     text = _catalogue()[section][name]
-    return Text(*(text[language].format(**values) for language in LANGUAGES))
+    return Text(*PageText(*(text[language] for language in LANGUAGES)).format(**values))
 
 
 def user_language() -> str:

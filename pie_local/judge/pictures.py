@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ..causes import PICTURE_ERRORS, ContentError, picture_cause
 from ..texts import say
 from .finding import Expected, Finding
 
@@ -42,12 +43,12 @@ def _findings(output: Path, expected: Expected, task: str) -> Iterator[Finding]:
         try:
             with Image.open(path) as picture:
                 if picture.format != 'PNG':
-                    raise ValueError(f'the format is {picture.format}')
+                    raise ContentError('cause.other_format', found=picture.format)
                 if not path.read_bytes().endswith(END_OF_PNG):
-                    raise ValueError('the end of the file is missing')  # its pixels may be whole all the same
+                    raise ContentError('cause.end_missing')  # its pixels may be whole all the same
                 pixels = np.asarray(picture.convert('RGB'))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            yield Finding(file, '', say('judge.unreadable_picture', cause=error))
+        except (OSError, *PICTURE_ERRORS) as error:
+            yield Finding(file, '', say('judge.unreadable_picture', cause=picture_cause(error)))
             continue
         sizes[name] = (pixels.shape[1], pixels.shape[0])
         if task in ('segmentation', 'change') and name in IN_CLASS_COLOURS and colours:

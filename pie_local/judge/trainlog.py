@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ..causes import ContentError, cause_of
 from ..texts import say
 from .finding import Expected, Finding, shorten
 
@@ -35,11 +36,11 @@ def read_log(path: Path) -> dict[str, Any]:
     """
 
     def refuse(name: str) -> None:
-        raise ValueError(f'{name} is no JSON number')
+        raise ContentError('cause.no_number', name=name)
 
     log = json.loads(path.read_bytes().decode('utf-8'), parse_constant=refuse)
     if not isinstance(log, dict):
-        raise ValueError(f'{shorten(log)} is no object')
+        raise ContentError('cause.no_object', found=shorten(log))
     return log
 
 
@@ -58,8 +59,8 @@ def judge_log(output: Path, expected: Expected) -> tuple[list[Finding], dict[str
         return [Finding(FILE, '', say('judge.missing'))], {}
     try:
         log = read_log(path)
-    except (OSError, ValueError) as error:
-        return [Finding(FILE, '', say('judge.not_json', cause=error))], {}
+    except (OSError, ValueError, RecursionError) as error:
+        return [Finding(FILE, '', say('judge.not_json', cause=cause_of(error)))], {}
     return list(_findings(log, expected)), log
 
 

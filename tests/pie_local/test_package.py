@@ -59,7 +59,7 @@ def test_a_recipe_names_what_else_is_needed(source, tmp_path):
     [
         ('', {}, 'networkMeta.json lacks name, description; give them as KEY=VALUE'),
         ('', {'name': 'n', 'description': 'd', 'bands': '3'}, 'networkMeta.json has no key bands; allowed: name, '),
-        ('meta: [', {}, 'package.yaml: while parsing'),
+        ('meta: [', {}, 'package.yaml: the syntax is wrong in line 1'),
         ('title: x', {}, 'package.yaml: its keys are not meta, folders and leave_out'),
         ('folders: [../none]', {'name': 'n', 'description': 'd'}, 'package.yaml: the folder ../none does not exist'),
     ],
@@ -74,14 +74,14 @@ def test_faults(source, tmp_path, recipe, changes, words):
 
 def test_a_script_that_is_no_python(source, tmp_path):
     (source / 'train.py').write_text('def f(:\n')
-    with pytest.raises(PieError, match='train.py is no Python: invalid syntax'):
+    with pytest.raises(PieError, match='train.py is no Python: invalid syntax in line 1, column'):
         build_package(source, tmp_path / 'a.zip', {})
 
 
 def test_zips_that_are_no_package(tmp_path):
     file = tmp_path / 'a.zip'
     file.write_bytes(b'PK')
-    with pytest.raises(PieError, match='a.zip is no network package: File is not a zip file'):
+    with pytest.raises(PieError, match='a.zip is no network package: it is no zip file'):
         unpack(file, tmp_path / 'out')
     for content, words in (({}, 'lacks networkMeta.json or'), ({'networkMeta.json': '{"name": "n"}'}, 'lacks descrip')):
         with zipfile.ZipFile(file, 'w') as archive:
