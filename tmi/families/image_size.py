@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from tmi.errors import SettingError, settings_file
+from tmi.setting_names import setting_name
 
 Size = tuple[int, int]
 
@@ -51,7 +52,7 @@ def resolve_size(asked: int | Sequence[int], own: Size, multiple: int) -> Size:
     size = (asked, asked) if isinstance(asked, int) else tuple(asked)
     if any(side % multiple for side in size):
         raise SettingError(
-            f'Bad value in {settings_file()}, img_size: {asked}: each side must be a multiple of '
+            f'Bad value in {settings_file()}, {setting_name("img_size")}: {asked}: each side must be a multiple of '
             f'{multiple} for this model; '
             f'next to it are {nearest_sizes(size, multiple)}.'
         )

@@ -16,6 +16,7 @@ from mmyolo.registry import TRANSFORMS
 from mmyolo.utils.literal_config import ConfigContentError
 from tmi.errors import SettingError, settings_file
 from tmi.families.image_size import nearest_sizes, resolve_size
+from tmi.setting_names import setting_name
 
 LARGEST_STRIDE = 1024
 SAMPLE_SHAPES = ((480, 640), (640, 480), (64, 64))  # (h, w); a pipeline may keep the ratio
@@ -65,5 +66,6 @@ def check_input_size(
         if height % stride or width % stride:
             raise SettingError(
                 f'The config of {source} makes images {width}x{height}, and each side must be a multiple of {stride} '
-                f'for this model: set img_size in {settings_file()} to {nearest_sizes((width, height), stride)}.'
+                f'for this model: set {setting_name("img_size")} in {settings_file()} to '
+                f'{nearest_sizes((width, height), stride)}.'
             )
