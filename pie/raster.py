@@ -135,12 +135,12 @@ def to_eight_bits(values: np.ndarray, limits: Sequence[tuple[float, float]]) -> 
     """Return (h, w, bands) uint8.
 
     Args:
-        values: (h, w, bands) floating point; what is not finite becomes 0.
+        values: (h, w, bands) of any numbers; what is not finite becomes 0.
         limits: Of each band, as `limits_of` gives them.
     """
     result = np.zeros(values.shape, np.uint8)
     for band, (low, high) in enumerate(limits):
         if high > low:
-            scaled = (values[:, :, band] - low) * (255 / (high - low))
+            scaled = (values[:, :, band].astype(np.float64) - low) * (255 / (high - low))
             result[:, :, band] = np.clip(np.where(np.isfinite(scaled), scaled, 0), 0, 255).round()
     return result

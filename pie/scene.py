@@ -198,7 +198,7 @@ class Scene:
         if self._palette is not None:
             return self._palette[np.clip(bands[:, :, 0], 0, len(self._palette) - 1)]
         if self._limits is not None:
-            bands = to_eight_bits(bands.astype(np.float64), self._limits)
+            bands = to_eight_bits(bands, self._limits)
         return bands if bands.shape[2] == 3 else np.repeat(bands, 3, axis=2)
 
     def _read_bands(self, window: Window | None, shape: tuple[int, int] | None = None) -> np.ndarray:
