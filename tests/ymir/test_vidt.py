@@ -8,13 +8,16 @@ import pytest
 import torch
 import yaml
 
+from tests.vidt.test_checkpoint import swin_of_imagenet
 from tests.ymir.infer.sandbox import Task, write_images
 from tests.ymir.training.platform import check_result, read_monitor, resumable_epoch, run_start, tiny_task
-from tests.ymir.vidt_models import random_model, small_config, write_public
+from tests.ymir.vidt_models import random_model, small_config, write_package, write_public
 from tmi.checkpoint_io import load_checkpoint
 from tmi.mining.stats import read_stats
+from vidt.checkpoint import from_public
 from vidt.coco import CLASS_NAMES as COCO_NAMES
 from vidt.coco import NUMBERS
+from vidt.models import SwinWithRAM
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration]
 CLASSES = ['one', 'two']
@@ -122,6 +125,54 @@ def test_a_public_file_infers_and_is_fine_tuned(images, tmp_path, monkeypatch):
     torch.testing.assert_close(state['class_embed.2.weight'][0], model.class_embed[2].weight[dog], atol=1e-5, rtol=0)
     assert 'class_embed.3.weight' not in state  # as in the file, not in the config
     assert 'mapped class by class (dog)' in done.stdout and 'tensors loaded' in done.stdout
+
+
+def test_a_backbone_of_imagenet_is_what_a_training_starts_from(tmp_path):
+    """As the image holds it, under its public name, for a model of which no weights were published."""
+    torch.manual_seed(0)
+    state = swin_of_imagenet(SwinWithRAM('nano', 5))
+    (tmp_path / 'weights').mkdir()
+    torch.save({'model': state, 'epoch': 299}, tmp_path / 'weights' / 'swin_nano_patch4_window7_224.pth')
+    settings = {**SETTINGS, 'model_name': 'vidt_wo_neck_nano', 'cfg_options': TOKENS}
+    task = tiny_task(tmp_path, num_train=4, num_val=4, **{**settings, 'max_epochs': 1, 'learning_rate': 1e-9})
+    done = run_start(task, tmp_path, YMIR_WEIGHTS_DIR=str(tmp_path / 'weights'))
+    assert done.returncode == 0, done.stdout
+    taken = {name: value for name, value in from_public(state).items() if 'layers.3.downsample' not in name}
+    trained = load_checkpoint(stage_files(task)[0])['state_dict']
+    for name, value in taken.items():
+        torch.testing.assert_close(trained[name], value, atol=1e-6, rtol=0)
+    assert 'of the backbone alone, trained on ImageNet' in done.stdout
+    assert f'the file holds a backbone alone, of which {len(taken)} tensors are taken' in done.stdout
+
+
+def test_a_student_learns_from_a_teacher(tmp_path):
+    file = write_public(tmp_path / 'base.pth', random_model(small_config(layers=2)))
+    settings = {**SETTINGS, 'max_epochs': 1, 'args_options': f'--distil_model_path {file}'}
+    task = tiny_task(tmp_path, num_train=4, num_val=4, **settings)
+    done = run_start(task, tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert 'loss_distil' in done.stdout
+    weights, config, *_ = stage_files(task)
+    assert not [name for name in load_checkpoint(weights)['state_dict'] if 'teacher' in name]
+    assert 'teacher' not in config.read_text()
+
+
+@pytest.mark.parametrize('engine', ['onnxruntime', 'openvino'])
+def test_an_engine_finds_the_same(images, tmp_path, monkeypatch, engine):
+    names = [*CLASSES, 'three']
+    files = write_package(tmp_path / 'model', small_config(layers=2), names)
+    found = []
+    for name in ('torch', engine):
+        task, log = mine_and_infer(tmp_path / name, images, files, 2, monkeypatch, names, engine=name)
+        found.append(task.detections())
+        assert f'engine is {name}, torch is used' not in log
+    for one, other in ((found[0][path.name], found[1][path.name]) for path in images):
+        assert len(one) == len(other) > 5
+        for a, b in zip(*(sorted(boxes, key=lambda box: round(box['score'], 3)) for boxes in (one, other))):
+            assert a['score'] == pytest.approx(b['score'], abs=2e-3)
+        for box in one:  # whole pixels, on either side of a half
+            sides = [[abs(box['box'][side] - near['box'][side]) for side in 'xywh'] for near in other]
+            assert min(map(max, sides)) <= 1
 
 
 class Code:

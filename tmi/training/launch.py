@@ -14,6 +14,10 @@ from tmi.training.config import TrainingTask
 
 logger = logging.getLogger('tmi')
 
+# How often a thread of OpenMP looks whether the others are done before it sleeps. By default it goes on for as long as
+# its core is given to it, and where loader workers or other programs need the cores, the others wait for it.
+SPINS = '1000'
+
 
 def find_resumption(arguments: Sequence[str], options: Mapping[str, Any], models_dir: Path) -> tuple[bool, list[str]]:
     """Return whether an earlier training in the same folder goes on.
@@ -123,6 +127,7 @@ def training_command(
         environment['OMP_NUM_THREADS'] = os.environ.get('OMP_NUM_THREADS', str(threads))
         environment['MKL_NUM_THREADS'] = os.environ.get('MKL_NUM_THREADS', environment['OMP_NUM_THREADS'])
     if task.device == 'cpu':
+        environment['GOMP_SPINCOUNT'] = os.environ.get('GOMP_SPINCOUNT', SPINS)
         environment['CUDA_VISIBLE_DEVICES'] = '-1'
         processes = processes if processes > 1 else 0
     command = [

@@ -9,7 +9,7 @@ import torch
 from mmcv.transforms import Compose
 
 from mmyolo.registry import TRANSFORMS
-from tests.tools.running import load_tool
+from tests.tools.running import load_tool, run_tool
 from tests.ymir.infer.sandbox import write_image
 from tests.ymir.vidt_models import random_model, small_config, write_package, write_public
 from tmi.checkpoint_io import class_names_of, load_checkpoint
@@ -204,6 +204,25 @@ def test_the_converter_and_a_task_read_the_same(name, classes, data, expected, t
     assert all(torch.equal(value, converted['state_dict'][key]) for key, value in read['state_dict'].items())
     assert class_names_of(read) == class_names_of(converted) == (list(COCO_NAMES) if expected == 80 else None)
     assert config_of(read).model.num_classes == expected
+
+
+@pytest.mark.slow  # a process that imports everything
+def test_the_converter_as_a_command(tmp_path):
+    """Its weights load into a model of 80 classes, whose outputs are those of the file for each category."""
+    model = random_model(small_config(num_classes=91, layers=2))
+    file, target = write_public(tmp_path / 'vidt_nano_50.pth', model), tmp_path / 'vidt.pth'
+    done = run_tool('model_converters/vidt_to_mmyolo', '--src', file, '--dst', target)
+    assert f'{target}: ' in done.stdout
+    converted = load_checkpoint(target)
+    assert converted['meta']['dataset_meta']['classes'] == tuple(COCO_NAMES)
+    ours = random_model(small_config(num_classes=80, layers=2), seed=1)
+    loaded = ours.load_state_dict(converted['state_dict'], strict=False)
+    assert not loaded.unexpected_keys and all(name.endswith('relative_position_index') for name in loaded.missing_keys)
+    images = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        expected, outputs = (detector.forward_levels(images)['pred_logits'] for detector in (model, ours))
+    torch.testing.assert_close(outputs, expected[..., list(NUMBERS)])
+    assert NUMBERS[COCO_NAMES.index('toothbrush')] == 90 and NUMBERS[COCO_NAMES.index('stop sign')] == 13
 
 
 class Code:

@@ -15,9 +15,11 @@ CPU = torch.device('cpu')
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize('name', ['vidt_nano', 'vidt_plus_nano', 'vidt_wo_neck_nano'])
 @pytest.mark.parametrize('with_features', [False, True])
-def test_an_engine_gives_the_same_at_all_sizes(tmp_path, with_features):
-    config = small_config(layers=2)
+@pytest.mark.parametrize('engine', SESSIONS)
+def test_an_engine_gives_the_same_at_all_sizes(tmp_path, engine, with_features, name):
+    config = small_config(name, layers=2)
     family = family_of(config.model)
     predictor = family.predictor(random_model(config), CPU, 0.0, 0.65)
     letterbox = Letterbox(family.pixel_transforms(config.test_dataloader.dataset.pipeline))
@@ -25,22 +27,26 @@ def test_an_engine_gives_the_same_at_all_sizes(tmp_path, with_features):
     filled = [letterbox(0, str(path)) for path in images]
     example = predictor.network_input(torch.from_numpy(filled[0][1])[None])
     export_network(predictor.network(with_features), example, tmp_path / 'a.onnx')
-    session = SESSIONS['onnxruntime'](tmp_path / 'a.onnx', 1)
+    session = SESSIONS[engine](tmp_path / 'a.onnx', 1)
     for image, pixels in filled:
         ways = []
-        for engine in (None, lambda inputs: [torch.from_numpy(output) for output in session(as_array(inputs))]):
-            predictor.engine = engine
+        for way in (None, lambda inputs: [torch.from_numpy(output) for output in session(as_array(inputs))]):
+            predictor.engine = way
             call = predictor.inspect if with_features else predictor.predict
             ways += call(torch.from_numpy(pixels)[None], [image.meta])
         found, other = ((way.detections if with_features else way) for way in ways)
         assert len(found.scores) == len(other.scores) > 5
         np.testing.assert_allclose(found.scores, other.scores, atol=1e-4)
+        assert (found.boxes[:, None] - other.boxes).abs().amax(2).amin(1).max() < 1e-3  # equal scores in any order
         if with_features:
             torch.testing.assert_close(ways[0].embedding, ways[1].embedding, rtol=0, atol=1e-3)
             np.testing.assert_allclose(ways[0].spread.sort()[0], ways[1].spread.sort()[0], atol=1e-3)
 
 
-@pytest.mark.parametrize('name', ['vidt_nano', pytest.param('vidt_wo_neck_nano', marks=pytest.mark.slow)])
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ('vidt_plus_nano', 'vidt_wo_neck_nano')]
+
+
+@pytest.mark.parametrize('name', ['vidt_nano', *SLOW])
 def test_a_file_of_the_tool_gives_the_boxes_of_pytorch(tmp_path, name):
     from mmyolo.tools.export.detections import check_detections, export_detections
     from vidt.export import OUTPUTS, ExportedDetector

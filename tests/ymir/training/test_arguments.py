@@ -1,11 +1,14 @@
 """The decisions of ymir_training.py before anything runs."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from tmi.devices import CPU_PROCESSES_VARIABLE, cpu_processes, find_device
 from tmi.errors import TaskError
-from tmi.training.launch import Kept, find_resumption, read_kept
+from tmi.training.launch import SPINS, Kept, find_resumption, read_kept, training_command
 from ymir.errors import code_of
 
 
@@ -81,3 +84,12 @@ def test_a_resumed_training_keeps_its_optimizer_and_its_batch(tmp_path, optimize
     assert read_kept(arguments, options, tmp_path) == found
     file.write_bytes(b'broken')
     assert read_kept(arguments, options, tmp_path) == Kept()
+
+
+@pytest.mark.parametrize('device, own, expected', [('cpu', None, SPINS), ('cpu', '7', '7'), ('cuda', None, None)])
+def test_threads_that_wait_leave_their_core(device, own, expected, monkeypatch):
+    monkeypatch.delenv('GOMP_SPINCOUNT', raising=False)
+    if own:
+        monkeypatch.setenv('GOMP_SPINCOUNT', own)
+    task = SimpleNamespace(num_processes=1, device=device, models_dir=Path('/out/models'))
+    assert training_command(Path('run.py'), task, Path('train.py'), [])[1].get('GOMP_SPINCOUNT') == expected
