@@ -92,7 +92,8 @@ class DeformableAttention(nn.Module):
             places = places + offsets
         else:
             places = places + offsets / POINTS * (reference[:, :, None, :, None, 2:] * sizes) * 0.5
-        index, weight = _corners(places, attention, memory)
+        # Query after query: with a dimension more OpenVINO multiplies wrongly
+        index, weight = _corners(places.flatten(0, 1), attention.flatten(0, 1), memory)
         index, weight = (value.view(batch, number * HEADS, LEVELS * POINTS * CORNERS) for value in (index, weight))
         if memory.padding is not None:
             hidden = memory.padding.gather(1, index.flatten(1)).view_as(index)
@@ -109,8 +110,8 @@ def _corners(places: Tensor, attention: Tensor, memory: Memory) -> tuple[Tensor,
     """Find the four pixels around each place and what each counts, as bilinear sampling with zeros outside does.
 
     Args:
-        places: Shape (B, N, heads, levels, points, 2), x and y in pixels of the level.
-        attention: Shape (B, N, heads, levels, points).
+        places: Shape (queries, heads, levels, points, 2), x and y in pixels of the level.
+        attention: Shape (queries, heads, levels, points).
         memory: The maps.
 
     Returns:
