@@ -101,6 +101,8 @@ def network_cause(error: BaseException) -> Words | None:
     """
     for link in _chain(error):
         names = [cls.__name__ for cls in type(link).__mro__]
+        if 'HTTPError' in names:  # an answer, though of a kind of URLError
+            return None
         for name in names:
             key = next((key for key, known in NETWORK_FAULTS.items() if name in known), None)
             if key:

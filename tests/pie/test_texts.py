@@ -4,6 +4,7 @@ import errno
 import json
 import re
 from pathlib import Path
+from urllib.error import HTTPError
 
 import pytest
 
@@ -62,6 +63,7 @@ def test_what_the_network_did_is_found_below_others():
             'no connection (ConnectionRefusedError)',
         )
     assert network_cause(ValueError('x')) is None
+    assert network_cause(HTTPError('http://x', 500, 'x', {}, None)) is None  # there is a connection
 
 
 def test_errors_of_the_core_name_no_setting_of_another_platform(monkeypatch):

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from pie_local.platform import BUCKET
 from pie_local.proxy import Proxy
-from pie_local.s3_server import S3Server, ServerError
+from pie_local.s3_server import S3Server, ServerError, free_port
 
 
 def test_a_script_reads_its_data_set(aiutils, platform, served, ships):
@@ -68,6 +68,11 @@ def test_an_unknown_data_set_is_refused(aiutils, platform, monkeypatch):
         assert 'data' not in json.load(answer)
     with pytest.raises(urllib.error.HTTPError, match='404'):
         urllib.request.urlopen(platform.service.address + 'elsewhere')
+    monkeypatch.setattr(aiutils, 'TRIES', 1)
+    monkeypatch.setenv('AI_DATASET', f'http://127.0.0.1:{free_port()}/')
+    with pytest.raises(RuntimeError, match='^Not get S3 params') as refused:
+        aiutils.s3GetImg('nobody')
+    assert isinstance(refused.value.__cause__, urllib.error.URLError)  # by which scripts tell it from an unknown one
     monkeypatch.delenv('AI_DATASET')
     with pytest.raises(RuntimeError, match='AI_DATASET is not set'):
         aiutils.s3GetImg()

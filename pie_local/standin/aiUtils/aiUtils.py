@@ -207,7 +207,7 @@ def _get_s3_params(dataset_id):
     if not service:
         raise RuntimeError('Not get S3 params: the environment variable AI_DATASET is not set')
     address = service.rstrip('/') + '/uploadS3/getS3Params?' + urllib.parse.urlencode({'datasetId': dataset_id})
-    cause = 'no data'
+    cause, failure = 'no data', None
     for attempt in range(TRIES):
         try:
             with urllib.request.urlopen(address, timeout=TIMEOUT_S) as answer:
@@ -216,7 +216,7 @@ def _get_s3_params(dataset_id):
                 return data
             break
         except (urllib.error.URLError, OSError, ValueError) as error:
-            cause = str(error)
+            cause, failure = str(error), error
             if attempt < TRIES - 1:
                 time.sleep(1)
-    raise RuntimeError(f'Not get S3 params of data set {dataset_id} from {service}: {cause}')
+    raise RuntimeError(f'Not get S3 params of data set {dataset_id} from {service}: {cause}') from failure
