@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.ymir.training.platform import tiny_data
+from tests.ymir.training.platform import run_start, tiny_data, tiny_task
 from tmi.training.data import hold_out
 from ymir.data import prepare_training_data
 from ymir.errors import as_task_error, code_of
 from ymir_exc import settings
 from ymir_exc.code import ExecutorReturnCode
 from ymir_exc.preflight import read_preflight
+from ymir_exc.reading import read_training_result
 from ymir_exc.skipped_images import read_skipped_images
 from ymir_local.platform.labels import LabelledImage
 from ymir_local.platform.prepare import hyper_parameters, prepare_training
@@ -98,6 +99,22 @@ def test_all_formats_give_the_same_data(prepare, tmp_path):
         contents.append((content, data.image_sizes, data.num_val, [part.boxes_per_class for part in splits.values()]))
     assert contents[0] == contents[1] == contents[2]
     assert len(contents[0][0][0]['annotations']) > 5 and len(contents[0][0][1]['annotations']) > 2
+
+
+@pytest.mark.slow
+@pytest.mark.integration
+def test_all_formats_train_to_the_same_metric(tmp_path):
+    metrics = []
+    for export_format, change in (('ark:raw', None), ('voc:raw', None), ('seg-coco:raw', with_polygons)):
+        folder = tmp_path / export_format.partition(':')[0]
+        task = tiny_task(folder, export_format=export_format, img_size=128, max_epochs=8, seed=3)
+        if change:
+            change(task)
+        done = run_start(task, folder)
+        assert done.returncode == 0, done.stdout
+        result = read_training_result(task.out_dir / 'models')
+        metrics.append({name: stage.metrics for name, stage in result.stages.items()})
+    assert metrics[0] == metrics[1] == metrics[2] and metrics[0]
 
 
 def spoil(task):
