@@ -6,8 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.ymir.training.platform import run_start, tiny_data, tiny_task
+from tmi.checkpoint_io import load_checkpoint
 from tmi.training.data import hold_out
 from ymir.data import prepare_training_data
 from ymir.errors import as_task_error, code_of
@@ -104,7 +106,8 @@ def test_all_formats_give_the_same_data(prepare, tmp_path):
 @pytest.mark.slow
 @pytest.mark.integration
 def test_all_formats_train_to_the_same_metric(tmp_path):
-    metrics = []
+    """And to the same weights."""
+    metrics, states = [], []
     for export_format, change in (('ark:raw', None), ('voc:raw', None), ('seg-coco:raw', with_polygons)):
         folder = tmp_path / export_format.partition(':')[0]
         task = tiny_task(folder, export_format=export_format, img_size=128, max_epochs=8, seed=3)
@@ -114,7 +117,10 @@ def test_all_formats_train_to_the_same_metric(tmp_path):
         assert done.returncode == 0, done.stdout
         result = read_training_result(task.out_dir / 'models')
         metrics.append({name: stage.metrics for name, stage in result.stages.items()})
+        (weights,) = (path for name, path in result.stages[result.best].files.items() if name.endswith('.pth'))
+        states.append(load_checkpoint(weights)['state_dict'])
     assert metrics[0] == metrics[1] == metrics[2] and metrics[0]
+    assert all(torch.equal(value, state[name]) for state in states[1:] for name, value in states[0].items())
 
 
 def spoil(task):
