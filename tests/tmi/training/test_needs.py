@@ -47,9 +47,9 @@ def task(processes=1, kept=1, device='cuda'):
         ({'memory': 3 * GIGABYTE}, {}, {}, r'4.0 GB of main memory \(1 training and 4 loader processes\)', None),
         ({'memory': 3 * GIGABYTE}, {'workers': 0}, {}, None, None),
         ({'memory': 3 * GIGABYTE}, {}, {'device': 'cpu'}, None, None),
-        ({'gpu': 2 * GIGABYTE}, {}, {}, 'roughly 2.2 GB of GPU memory with 8 images of 640x640', None),
-        ({'gpu': 2 * GIGABYTE}, {'batch': 4}, {}, None, None),
-        ({'gpu': 3 * GIGABYTE}, {'precision': 'fp32'}, {}, 'roughly', None),
+        ({'gpu': 1.7 * GIGABYTE}, {}, {}, 'roughly 1.8 GB of GPU memory with 8 images of 640x640', None),
+        ({'gpu': 1.7 * GIGABYTE}, {'batch': 4}, {}, None, None),
+        ({'gpu': 2 * GIGABYTE}, {'precision': 'fp32'}, {}, 'roughly 2.9 GB', None),
         (dict.fromkeys(Resources._fields), {}, {}, None, None),
     ],
 )
