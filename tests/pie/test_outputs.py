@@ -112,6 +112,7 @@ def test_whole_at_every_instant(tmp_path):
     assert outputs.weights.exists()
     outputs.prepare()
     assert sorted(path.name for path in tmp_path.rglob('*') if path.is_file()) == [
+        'm.json',
         'm.th',
         'm.th',
         'pred.png',
