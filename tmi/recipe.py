@@ -61,6 +61,7 @@ class BaseRecipe:
         optimizer: Its type, SGD or AdamW.
         few_steps_lr: Rate of its AdamW in runs of few steps from random weights; None where it is always `lr`.
         denoising_groups: How many queries begin at a noised box of each object, beside those of the published form.
+        few_steps_without: What the config has, by name, and runs of few steps from random weights do without.
         max_gradient: A limit of the norm of the gradients that short runs need; None for that of the config.
         batch_size: Images a step and process.
         val_interval: Epochs between two validations.
@@ -78,6 +79,7 @@ class BaseRecipe:
     optimizer: str = 'SGD'
     few_steps_lr: float | None = None
     denoising_groups: int = 0
+    few_steps_without: tuple[str, ...] = ()
     max_gradient: float | None = None
     batch_size: int = 16
     val_interval: int = 10
@@ -102,6 +104,7 @@ class Recipe:
         first_assigner_epochs: Epochs that assign boxes by shape alone.
         optimizer: Its type; other than that of the config in runs of few steps.
         denoising_groups: How many queries begin at a noised box of each object.
+        without: What the config has, by name, and this run does without.
         max_gradient: Limit of the norm of the gradients; None for that of the config.
         val_interval: Epochs between two validations.
         reasons: Name of a row -> why it holds what it does, where that is not the config's own.
@@ -120,6 +123,7 @@ class Recipe:
     first_assigner_epochs: int = 0
     optimizer: str = 'SGD'
     denoising_groups: int = 0
+    without: tuple[str, ...] = ()
     max_gradient: float | None = None
     val_interval: int = 1
     reasons: Mapping[str, str] = field(default_factory=dict)
@@ -143,6 +147,7 @@ class Recipe:
             ('learning rate', f'{self.lr:g}, falling to {self.lr * self.lr_factor:g}'),
             ('warm-up', f'{self.warmup_iters} steps'),
             *(denoising if self.denoising_groups else []),
+            *([('left out', ', '.join(self.without))] if self.without else []),
             *(closing if self.close_mosaic_epochs else []),
             *(by_shape if self.first_assigner_epochs else []),
             *(average if self.ema_momentum else []),
@@ -206,6 +211,9 @@ def make_recipe(
         chosen_lr, max_gradient = FEW_STEPS_LR, FEW_STEPS_MAX_GRADIENT
         reasons['optimizer'] = f'{total} steps from random weights are few for {base.optimizer}'
         reasons['learning rate'] = f'of {optimizer}'
+    without = () if own_numbers or base.pretrained or total >= FEW_STEPS else base.few_steps_without
+    if without:
+        reasons['left out'] = f'{total} steps from random weights are few'
     return Recipe(
         num_images=num_images,
         total_batch=total_batch,
@@ -215,6 +223,7 @@ def make_recipe(
         lr_factor=base.lr_factor,
         optimizer=optimizer,
         denoising_groups=0 if own_numbers else base.denoising_groups,
+        without=without,
         max_gradient=max_gradient,
         reasons=reasons,
         **(_own_numbers if own_numbers else _scaled_numbers)(base, epochs, iters_per_epoch, val_interval),

@@ -133,3 +133,10 @@ def test_they_train_what_the_other_queries_use():
 def test_they_need_layers_that_correct_boxes():
     model = small_detector(denoising_groups=1, box_refine=False)
     assert 'noised' not in model.forward_levels(IMAGES, targets=TARGETS)
+
+
+@pytest.mark.parametrize('dropout', [None, 0.0])
+def test_without_dropout_a_training_is_not_random(dropout):
+    model = small_detector(**({} if dropout is None else {'dropout': dropout})).train()
+    first, second = (model.forward_levels(IMAGES)['pred_logits'] for _ in range(2))
+    assert torch.equal(first, second) == (dropout == 0.0)

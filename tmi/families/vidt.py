@@ -40,6 +40,7 @@ STEP = TRANSFORM._replace(modules=(*TRANSFORM.modules, 'vidt.datasets'))
 # queries that begin at noised boxes of the objects make a better model in the same time. The public form has neither.
 FEW_STEPS_LR = 0.001
 DENOISING_GROUPS = 5
+FEW_STEPS_WITHOUT = CROPS, DECODER_DROPOUT = ('crops', 'dropout of the decoder')
 WARMUP_MIN_STEPS = 100  # an epoch of few images is one step
 SIDE_STEP = 16  # sides of the input are multiples of it
 # Transform -> its lengths that follow the short side of the input.
@@ -68,6 +69,7 @@ class ViDTFamily(Family):
             optimizer=optimizer.type,
             few_steps_lr=FEW_STEPS_LR,
             denoising_groups=DENOISING_GROUPS if cfg.model.get('box_refine') else 0,
+            few_steps_without=FEW_STEPS_WITHOUT if _plain(cfg.model.type) == 'ViDT' else (CROPS,),
             close_mosaic_epochs=0,
             ema_momentum=0.0,
             batch_size=cfg.train_dataloader.batch_size,
@@ -80,6 +82,10 @@ class ViDTFamily(Family):
         cfg.optim_wrapper.optimizer.lr = recipe.lr
         if recipe.denoising_groups:
             cfg.model.denoising_groups = recipe.denoising_groups
+        if DECODER_DROPOUT in recipe.without:
+            cfg.model.dropout = 0.0
+        if CROPS in recipe.without:
+            _leave_crops_out(cfg.train_dataloader.dataset.pipeline)
         cfg.param_scheduler = write_schedulers(cfg.param_scheduler, cfg.train_cfg.max_epochs, 0, recipe)
 
     def set_data(self, cfg: ConfigDict, settings: DataSettings) -> None:
@@ -188,6 +194,15 @@ def _scale_train_sizes(pipeline: Sequence[dict[str, Any]], own: Size, size: Size
                 transform[name] = _scaled(transform[name], short)
         if kind == 'ViDTResize' and transform.get('max_size') is not None:
             transform['max_size'] = _scaled(transform['max_size'], long)
+
+
+def _leave_crops_out(pipeline: Sequence[dict[str, Any]]) -> None:
+    """Let no image go the way that begins with a crop, in place."""
+    for transform in pipeline:
+        if _plain(transform['type']) == 'RandomChoice':
+            cropped = [_plain(way[0]['type']) == 'ViDTRandomSizeCrop' for way in transform['transforms']]
+            if any(cropped) and not all(cropped):
+                transform['prob'] = [0.0 if is_crop else 1 / cropped.count(False) for is_crop in cropped]
 
 
 def _scaled(value: Any, factor: float) -> Any:

@@ -21,11 +21,13 @@ class SelfAttention(nn.Module):
 
     Args:
         channels: Width of a query.
+        dropout: Share of the attention that is left out in training.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, dropout: float = DROPOUT) -> None:
         super().__init__()
         self.channels = channels
+        self.dropout = dropout
         self.in_proj_weight = nn.Parameter(torch.empty(3 * channels, channels))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * channels))
         self.out_proj = nn.Linear(channels, channels)
@@ -37,7 +39,7 @@ class SelfAttention(nn.Module):
         query, key = F.linear(query, weight[: 2 * channels], bias[: 2 * channels]).split(channels, 2)
         value = F.linear(value, weight[2 * channels :], bias[2 * channels :])
         heads = [part.unflatten(2, (HEADS, -1)).transpose(1, 2) for part in (query, key, value)]
-        out = F.scaled_dot_product_attention(*heads, dropout_p=DROPOUT if self.training else 0.0)
+        out = F.scaled_dot_product_attention(*heads, dropout_p=self.dropout if self.training else 0.0)
         return self.out_proj(out.transpose(1, 2).flatten(2))
 
 
@@ -47,20 +49,21 @@ class DecoderLayer(nn.Module):
     Args:
         channels: Width of a query.
         hidden: Width between the two layers.
+        dropout: Share of the numbers that is left out in training.
     """
 
-    def __init__(self, channels: int, hidden: int) -> None:
+    def __init__(self, channels: int, hidden: int, dropout: float = DROPOUT) -> None:
         super().__init__()
         self.cross_attn = DeformableAttention(channels)
-        self.dropout1 = nn.Dropout(DROPOUT)
+        self.dropout1 = nn.Dropout(dropout)
         self.norm1 = nn.LayerNorm(channels)
-        self.self_attn = SelfAttention(channels)
-        self.dropout2 = nn.Dropout(DROPOUT)
+        self.self_attn = SelfAttention(channels, dropout)
+        self.dropout2 = nn.Dropout(dropout)
         self.norm2 = nn.LayerNorm(channels)
         self.linear1 = nn.Linear(channels, hidden)
-        self.dropout3 = nn.Dropout(DROPOUT)
+        self.dropout3 = nn.Dropout(dropout)
         self.linear2 = nn.Linear(hidden, channels)
-        self.dropout4 = nn.Dropout(DROPOUT)
+        self.dropout4 = nn.Dropout(dropout)
         self.norm3 = nn.LayerNorm(channels)
 
     def forward(self, tokens: Tensor, positions: Tensor, reference: Tensor, memory: Memory, groups: int = 1) -> Tensor:
@@ -89,11 +92,12 @@ class Decoder(nn.Module):
         channels: Width of a query.
         hidden: Width between the two last layers of each.
         number: How many layers there are.
+        dropout: Share of the numbers that is left out in training.
     """
 
-    def __init__(self, channels: int, hidden: int, number: int) -> None:
+    def __init__(self, channels: int, hidden: int, number: int, dropout: float = DROPOUT) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(DecoderLayer(channels, hidden) for _ in range(number))
+        self.layers = nn.ModuleList(DecoderLayer(channels, hidden, dropout) for _ in range(number))
 
 
 class DeformableTransformer(nn.Module):
@@ -104,12 +108,20 @@ class DeformableTransformer(nn.Module):
         channels: Width of a query.
         hidden: Width between the two last layers of each.
         token_classes: Classes of the label of each patch in training; 0 for none.
+        dropout: Share of the numbers that the layers leave out in training.
     """
 
-    def __init__(self, num_layers: int = 6, channels: int = 256, hidden: int = 1024, token_classes: int = 0) -> None:
+    def __init__(
+        self,
+        num_layers: int = 6,
+        channels: int = 256,
+        hidden: int = 1024,
+        token_classes: int = 0,
+        dropout: float = DROPOUT,
+    ) -> None:
         super().__init__()
         self.level_embed = nn.Parameter(torch.empty(LEVELS, channels), requires_grad=False)  # published, but unused
-        self.decoder = Decoder(channels, hidden, num_layers)
+        self.decoder = Decoder(channels, hidden, num_layers, dropout)
         if token_classes:
             self.enc_output = nn.Linear(channels, channels)
             self.enc_output_norm = nn.LayerNorm(channels)

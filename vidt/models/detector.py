@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..distillation import distillation_loss, load_teacher
 from .base import Outputs, Targets, TokenDetector
-from .decoder import DeformableTransformer, Memory
+from .decoder import DROPOUT, DeformableTransformer, Memory
 from .denoising import make_noised_queries
 from .epff import EPFF
 from .heads import MLP, class_head, project_map, project_tokens, projection, zero_last_layer
@@ -39,6 +39,7 @@ class ViDT(TokenDetector):
             Public files have as many as classes, and what has class 0 counts as no object.
         denoising_groups: How many queries of a training begin at a noised box of each object; 0 is the published form,
             and inference knows nothing of them. They need box_refine; without it there are none.
+        dropout: Share of the numbers that the layers of the decoder leave out in training.
         criterion: Config of the losses.
         max_detections: How many boxes are predicted at most.
         channels: Width of the decoder.
@@ -66,6 +67,7 @@ class ViDT(TokenDetector):
         mask_vectors: bool = False,
         token_classes: int | None = None,
         denoising_groups: int = 0,
+        dropout: float = DROPOUT,
         criterion: dict | None = None,
         max_detections: int = 100,
         channels: int = 256,
@@ -85,7 +87,7 @@ class ViDT(TokenDetector):
         self.token_label = token_label
         self.denoising_groups = denoising_groups if box_refine else 0
         labels = (token_classes or num_classes + 1) if token_label else 0
-        self.transformer = DeformableTransformer(num_decoder_layers, channels, feedforward_channels, labels)
+        self.transformer = DeformableTransformer(num_decoder_layers, channels, feedforward_channels, labels, dropout)
         levels = num_decoder_layers + 1
 
         def heads(make: Callable[[], nn.Module], shared: bool) -> nn.ModuleList:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import PARAM_SCHEDULERS
 
@@ -33,6 +34,24 @@ def test_a_teacher_is_there_in_training_alone():
     assert config.run.model.teacher == '/in/models/vidt_base_50.pth'
     assert 'teacher' not in config.package.model
     assert make('vidt_nano').run.model.teacher is None
+
+
+def crops_and_dropout(**edits):
+    run = make('vidt_nano', samples_per_gpu=4, **edits).run
+    ways = next(step for step in run.train_dataloader.dataset.pipeline if step['type'] == 'RandomChoice')
+    share = ways.get('prob') or [0.5, 0.5]
+    assert ['ViDTRandomSizeCrop' in way[0]['type'] for way in ways['transforms']] == [False, True]
+    return share[1], MODELS.build(run.model).transformer.decoder.layers[0].dropout1.p
+
+
+def test_short_trainings_do_without_crops_and_dropout(tmp_path):
+    assert crops_and_dropout(max_epochs=10) == (0, 0)
+    assert crops_and_dropout(max_epochs=10, learning_rate=0.0003) == (0, 0)
+    assert crops_and_dropout(max_epochs=10, cfg_options='model.dropout=0.2') == (0, 0.2)
+    assert crops_and_dropout(max_epochs=1000) == (0.5, 0.1)
+    assert crops_and_dropout(max_epochs=10, schedule='public') == (0.5, 0.1)
+    row = dict(make('vidt_wo_neck_nano', max_epochs=10).recipe.rows())['left out']
+    assert row.startswith('crops (') and row.endswith('steps from random weights are few)')
 
 
 def test_the_warm_up_lasts_longer_than_an_epoch_of_few_images():
