@@ -60,6 +60,7 @@ class BaseRecipe:
         first_assigner_share: Share of the epochs that assign boxes by shape alone; 0 where there is one assigner.
         optimizer: Its type, SGD or AdamW.
         few_steps_lr: Rate of its AdamW in runs of few steps from random weights; None where it is always `lr`.
+        queries_keep_lr: Whether what queries begin with keeps `lr` in those runs.
         denoising_groups: How many queries begin at a noised box of each object, beside those of the published form.
         few_steps_without: What the config has, by name, and runs of few steps from random weights do without.
         max_gradient: A limit of the norm of the gradients that short runs need; None for that of the config.
@@ -78,6 +79,7 @@ class BaseRecipe:
     first_assigner_share: float = 0.0
     optimizer: str = 'SGD'
     few_steps_lr: float | None = None
+    queries_keep_lr: bool = False
     denoising_groups: int = 0
     few_steps_without: tuple[str, ...] = ()
     max_gradient: float | None = None
@@ -103,6 +105,7 @@ class Recipe:
         ema_gamma: Steps over which that share falls to it.
         first_assigner_epochs: Epochs that assign boxes by shape alone.
         optimizer: Its type; other than that of the config in runs of few steps.
+        query_lr: Learning rate of what queries begin with, where it is another.
         denoising_groups: How many queries begin at a noised box of each object.
         without: What the config has, by name, and this run does without.
         max_gradient: Limit of the norm of the gradients; None for that of the config.
@@ -122,6 +125,7 @@ class Recipe:
     ema_gamma: int
     first_assigner_epochs: int = 0
     optimizer: str = 'SGD'
+    query_lr: float | None = None
     denoising_groups: int = 0
     without: tuple[str, ...] = ()
     max_gradient: float | None = None
@@ -138,13 +142,14 @@ class Recipe:
         average = [('weight average', f'momentum {self.ema_momentum:g}, ramp {self.ema_gamma} steps')]
         denoising = [('denoising', f'{self.denoising_groups} noised boxes of each object')]
         by_shape = [('assigned by shape', f'first {self.first_assigner_epochs} epochs')]
+        of_queries = f', of queries {self.query_lr:g}' if self.query_lr else ''
         limit = f', gradients up to {self.max_gradient:g}' if self.max_gradient else ''
         rows = [
             ('images', f'{self.num_images}'),
             ('length', f'{self.epochs} epochs x {self.iters_per_epoch} steps = {self.total_iters}'),
             ('images a step', f'{self.total_batch}'),
             ('optimizer', f'{self.optimizer}{limit}'),
-            ('learning rate', f'{self.lr:g}, falling to {self.lr * self.lr_factor:g}'),
+            ('learning rate', f'{self.lr:g}, falling to {self.lr * self.lr_factor:g}{of_queries}'),
             ('warm-up', f'{self.warmup_iters} steps'),
             *(denoising if self.denoising_groups else []),
             *([('left out', ', '.join(self.without))] if self.without else []),
@@ -201,11 +206,13 @@ def make_recipe(
     if optimizer is None:
         optimizer = FEW_STEPS_OPTIMIZER if total < FEW_STEPS and not as_config_says else base.optimizer
     reasons = {}
+    query_lr = None
     if base.optimizer == FEW_STEPS_OPTIMIZER or optimizer != FEW_STEPS_OPTIMIZER:
         optimizer, chosen_lr, max_gradient = base.optimizer, base.lr, None if own_numbers else base.max_gradient
         if base.few_steps_lr and not as_config_says:
             chosen_lr = max(base.few_steps_lr * min(math.sqrt(FEW_STEPS / total), 1), base.lr)
         if chosen_lr != base.lr:
+            query_lr = base.lr if base.queries_keep_lr else None
             reasons['learning rate'] = f'{total} steps from random weights are few for {base.lr:g}'
     else:
         chosen_lr, max_gradient = FEW_STEPS_LR, FEW_STEPS_MAX_GRADIENT
@@ -222,6 +229,7 @@ def make_recipe(
         lr=lr or chosen_lr,
         lr_factor=base.lr_factor,
         optimizer=optimizer,
+        query_lr=query_lr,
         denoising_groups=0 if own_numbers else base.denoising_groups,
         without=without,
         max_gradient=max_gradient,

@@ -1,4 +1,4 @@
-"""The optimizer of ViDT: AdamW with three groups of parameters at one learning rate."""
+"""The optimizer of ViDT: AdamW with three groups of parameters at one learning rate, or another one for the queries."""
 
 from typing import Any
 
@@ -8,6 +8,9 @@ from mmengine.registry import OPTIM_WRAPPERS, OPTIMIZERS
 from torch import nn
 
 FREE_OF_DECAY = ('det_token', 'det_pos_embed')
+# What says where each query begins. The projected positions are normalised, and each of two outputs sums up hundreds of
+# numbers: a step at a high rate moves all places at once by a large part of the image.
+QUERIES = ('backbone.det_pos_embed', 'query_pos_proj.', 'transformer.reference_points.')
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -19,17 +22,23 @@ class ViDTOptimWrapperConstructor:
 
     Args:
         optim_wrapper_cfg: Config of the wrapper with `optimizer`.
-        paramwise_cfg: Unused, there is nothing to choose.
+        paramwise_cfg: `query_lr_mult`, the learning rate of `QUERIES` as a part of that of the others; without it, or
+            with 1, the groups are the published ones.
     """
 
     def __init__(self, optim_wrapper_cfg: dict[str, Any], paramwise_cfg: dict[str, Any] | None = None) -> None:
         self.optim_wrapper_cfg = dict(optim_wrapper_cfg)
         self.optimizer_cfg = self.optim_wrapper_cfg.pop('optimizer')
+        self.query_lr_mult = (paramwise_cfg or {}).get('query_lr_mult', 1.0)
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Return the wrapper of an optimizer of all parameters of a model."""
         model = getattr(model, 'module', model)
-        optimizer = OPTIMIZERS.build({**self.optimizer_cfg, 'params': parameter_groups(model.named_parameters())})
+        groups = parameter_groups(model.named_parameters())
+        if self.query_lr_mult != 1:
+            queries = {id(value) for name, value in model.named_parameters() if name.startswith(QUERIES)}
+            groups = split_groups(groups, queries, self.optimizer_cfg['lr'] * self.query_lr_mult)
+        optimizer = OPTIMIZERS.build({**self.optimizer_cfg, 'params': groups})
         return OPTIM_WRAPPERS.build({'type': 'OptimWrapper', **self.optim_wrapper_cfg, 'optimizer': optimizer})
 
 
@@ -51,3 +60,18 @@ def parameter_groups(parameters: Any) -> list[dict[str, Any]]:
         else:
             decayed.append(parameter)
     return [{'params': outside}, {'params': free, 'weight_decay': 0.0}, {'params': decayed}]
+
+
+def split_groups(groups: list[dict[str, Any]], chosen: set[int], lr: float) -> list[dict[str, Any]]:
+    """Return groups of parameters, and after them groups of the chosen ones with a learning rate of their own.
+
+    Args:
+        groups: As `parameter_groups` gives them.
+        chosen: The `id` of each chosen parameter.
+        lr: Learning rate of those.
+    """
+    rest = [{**group, 'params': [value for value in group['params'] if id(value) not in chosen]} for group in groups]
+    own = [
+        {**group, 'params': [value for value in group['params'] if id(value) in chosen], 'lr': lr} for group in groups
+    ]
+    return [*rest, *(group for group in own if group['params'])]

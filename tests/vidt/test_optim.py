@@ -49,6 +49,32 @@ def test_three_groups():
     assert cfg['optimizer']['type'] == 'AdamW'  # the config stays as it is
 
 
+@pytest.mark.parametrize('factor', [1.0, 0.1])
+def test_the_queries_may_have_a_rate_of_their_own(factor):
+    model = Model()
+    model.query_pos_proj = nn.Sequential(nn.Linear(4, 2))
+    model.transformer = nn.Module()
+    model.transformer.reference_points = nn.Linear(2, 2)
+    cfg = {'optimizer': {'type': 'AdamW', 'lr': 1e-3, 'weight_decay': 0.02}}
+    groups = ViDTOptimWrapperConstructor(cfg, {'query_lr_mult': factor})(model).optimizer.param_groups
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    slow = [
+        (names[id(p)], group['weight_decay'])
+        for group in groups
+        if group['lr'] == pytest.approx(1e-4)
+        for p in group['params']
+    ]
+    queries = [
+        ('query_pos_proj.0.weight', 0.02),
+        ('query_pos_proj.0.bias', 0.02),
+        ('transformer.reference_points.weight', 0.02),
+        ('transformer.reference_points.bias', 0.02),
+        ('backbone.det_pos_embed', 0),
+    ]
+    assert slow == (queries if factor < 1 else [])
+    assert sorted(names) == sorted(id(p) for group in groups for p in group['params'])  # each once
+
+
 RUNS = recipe('lr')['runs']
 
 

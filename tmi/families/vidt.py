@@ -40,6 +40,7 @@ STEP = TRANSFORM._replace(modules=(*TRANSFORM.modules, 'vidt.datasets'))
 # queries that begin at noised boxes of the objects make a better model in the same time. The public form has neither.
 FEW_STEPS_LR = 0.001
 DENOISING_GROUPS = 5
+FEW_STEPS_TOKEN_STD = 1.0  # so that queries differ from the start
 FEW_STEPS_WITHOUT = CROPS, DECODER_DROPOUT = ('crops', 'dropout of the decoder')
 WARMUP_MIN_STEPS = 100  # an epoch of few images is one step
 SIDE_STEP = 16  # sides of the input are multiples of it
@@ -64,12 +65,14 @@ class ViDTFamily(Family):
 
     def read_schedule(self, cfg: ConfigDict, pretrained: bool) -> BaseRecipe:
         optimizer = cfg.optim_wrapper.optimizer
+        has_decoder = _plain(cfg.model.type) == 'ViDT'
         return BaseRecipe(
             lr=optimizer.lr,
             optimizer=optimizer.type,
             few_steps_lr=FEW_STEPS_LR,
+            queries_keep_lr=has_decoder,
             denoising_groups=DENOISING_GROUPS if cfg.model.get('box_refine') else 0,
-            few_steps_without=FEW_STEPS_WITHOUT if _plain(cfg.model.type) == 'ViDT' else (CROPS,),
+            few_steps_without=FEW_STEPS_WITHOUT if has_decoder else (CROPS,),
             close_mosaic_epochs=0,
             ema_momentum=0.0,
             batch_size=cfg.train_dataloader.batch_size,
@@ -80,6 +83,9 @@ class ViDTFamily(Family):
 
     def write_schedule(self, cfg: ConfigDict, recipe: Recipe) -> None:
         cfg.optim_wrapper.optimizer.lr = recipe.lr
+        if recipe.query_lr:
+            cfg.optim_wrapper.paramwise_cfg = {'query_lr_mult': recipe.query_lr / recipe.lr}
+            cfg.model.backbone.token_std = FEW_STEPS_TOKEN_STD
         if recipe.denoising_groups:
             cfg.model.denoising_groups = recipe.denoising_groups
         if DECODER_DROPOUT in recipe.without:

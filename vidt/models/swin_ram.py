@@ -26,6 +26,7 @@ ARCHS: dict[str, tuple[int, tuple[int, ...], tuple[int, ...], float]] = {
 LAST_MAP_CHANNELS = 256
 PATCH = 4
 TOKENS_AT_ONCE = 2048
+TOKEN_STD = 0.02
 MASK_DIVISOR = 8  # the grid of the last stage is this much smaller than that of the first
 
 
@@ -198,6 +199,7 @@ class SwinWithRAM(BaseModule):
         position_channels: Width of their positions, which is that of the decoder.
         last_merge: Whether the map of the last stage is merged to one of stride 64 (not in the detector without neck).
         drop_path_rate: Stochastic depth of the last block, falling linearly to 0; None for that of `arch`.
+        token_std: Standard deviation of the initial tokens and positions, before values beyond 2 are drawn again.
         init_cfg: dict(type='Pretrained', checkpoint=FILE) to start from weights of a Swin of ImageNet or of a detector.
     """
 
@@ -208,6 +210,7 @@ class SwinWithRAM(BaseModule):
         position_channels: int = 256,
         last_merge: bool = True,
         drop_path_rate: float | None = None,
+        token_std: float = TOKEN_STD,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -229,8 +232,8 @@ class SwinWithRAM(BaseModule):
             self.add_module(f'norm{stage}', nn.LayerNorm(width).requires_grad_(False))
         if not last_merge:  # nor do the patches after the last attention, which leaves no gradient for this
             self.layers[-1].blocks[-1].attn.relative_position_bias_table.requires_grad_(False)
-        nn.init.trunc_normal_(self.det_token, std=0.02)
-        nn.init.trunc_normal_(self.det_pos_embed, std=0.02)
+        nn.init.trunc_normal_(self.det_token, std=token_std)
+        nn.init.trunc_normal_(self.det_pos_embed, std=token_std)
         self._windows: dict[tuple, Windows] = {}
 
     def init_weights(self) -> None:

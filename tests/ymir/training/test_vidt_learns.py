@@ -36,6 +36,19 @@ def test_a_teacher_is_there_in_training_alone():
     assert make('vidt_nano').run.model.teacher is None
 
 
+def test_queries_begin_at_places_that_move_slowly():
+    def start(model='vidt_nano', **edits):
+        run = make(model, samples_per_gpu=4, max_epochs=10, **edits).run
+        spread = MODELS.build(run.model.backbone).det_pos_embed.std().item()
+        return run.optim_wrapper.get('paramwise_cfg'), spread
+
+    assert start() == ({'query_lr_mult': pytest.approx(0.1)}, pytest.approx(0.88, abs=0.02))  # 1, cut off at 2
+    for edits in ({'schedule': 'public'}, {'learning_rate': 0.0003}, {'model': 'vidt_wo_neck_nano'}):
+        assert start(**edits) == (None, pytest.approx(0.02, rel=0.05))
+    row = dict(make('vidt_nano', samples_per_gpu=4, max_epochs=10).recipe.rows())['learning rate']
+    assert row.startswith('0.001, falling to 1e-06, of queries 0.0001 (')
+
+
 def crops_and_dropout(**edits):
     run = make('vidt_nano', samples_per_gpu=4, **edits).run
     ways = next(step for step in run.train_dataloader.dataset.pipeline if step['type'] == 'RandomChoice')
