@@ -97,7 +97,8 @@ def bare_python(tmp_path):
 
 def test_the_zip_trains_and_goes_on_with_other_classes(platform, bare_python, tmp_path):
     """Where nothing of ours is installed: the zip holds all that a training needs but packages of others."""
-    draw_data_set(tmp_path / 'data', 'detection', 12, 64)
+    # Epochs of seconds: on a busy machine the copy of an epoch's output would come after a shorter one.
+    draw_data_set(tmp_path / 'data', 'detection', 96, 64)
     data = read_data_set(tmp_path / 'data')
     zipped = tmp_path / 'network.zip'
     build_package(PACKAGE, zipped, {})
