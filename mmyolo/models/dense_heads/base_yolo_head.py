@@ -43,7 +43,11 @@ class BaseYOLOHead(BaseDenseHead):
         num_level_priors: number of priors of each level.
         flatten_priors_train: (N, 4) x, y and twice the stride of the priors of all levels.
         stride_tensor: (N, 1) their strides.
+        loss_is_sum: whether losses are multiplied by the number of images, so that those of the parts of a batch add up
+            to those of all; else they are means.
     """
+
+    loss_is_sum = False
 
     def __init__(
         self,

@@ -53,6 +53,8 @@ class TaskAlignedHead(YOLOv5Head):
         init_cfg: initialisation, see mmengine's `BaseModule`.
     """
 
+    loss_is_sum = False
+
     def __init__(
         self,
         head_module: dict,

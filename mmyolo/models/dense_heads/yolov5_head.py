@@ -154,6 +154,8 @@ class YOLOv5Head(BaseYOLOHead):
         init_cfg: initialisation, see mmengine's `BaseModule`.
     """
 
+    loss_is_sum = True
+
     def __init__(
         self,
         head_module: dict,

@@ -101,6 +101,8 @@ class YOLOv8Head(TaskAlignedHead):
             `TaskAlignedHead`.
     """
 
+    loss_is_sum = True
+
     def __init__(
         self,
         head_module: dict,

@@ -57,6 +57,8 @@ class YOLOXHead(YOLOv5Head):
         use_bbox_aux: whether `loss_bbox_aux` counts; `YOLOXModeSwitchHook` sets it.
     """
 
+    loss_is_sum = False
+
     def __init__(
         self,
         head_module: dict,
