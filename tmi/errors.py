@@ -71,6 +71,10 @@ class InsufficientMemoryError(TaskError):
     """The memory of the machine, of the GPU or that which processes share is too small, or too many files are open."""
 
 
+class StepMemoryError(InsufficientMemoryError):
+    """A training step needs more memory than there is; fewer images at once need less."""
+
+
 class NotFiniteError(TaskError):
     """The loss is NaN or infinite."""
 

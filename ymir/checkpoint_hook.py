@@ -16,6 +16,7 @@ result.yaml names is written over (`unused_name`), and it is deleted after resul
 mmengine's hook writes in place, deletes before it writes, and saves before it knows the metric.
 """
 
+import json
 import logging
 import math
 import re
@@ -26,12 +27,11 @@ from typing import Any
 import torch
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
-from mmengine.runner import weights_to_cpu
 
 from tmi.families.base import Family
 from tmi.training.metrics import class_precisions, clean_metrics
+from tmi.training.training_state import Position, state_of
 from ymir.background_save import BackgroundSave, in_main_memory
 from ymir.stage_files import is_later_file, named_paths, read_result, stands_in_a_folder, unused_name
 from ymir.training_summary import SummaryUpdates
@@ -47,6 +47,7 @@ EPOCH_STAGE = re.compile(r'epoch_(\d+)(_\d+)?')
 RESUME_FILE = 'resume.pth'
 LAST_CHECKPOINT = 'last_checkpoint'
 FOUND_BY_HOOKS = ('plan', 'throughput')  # in the message hub, for the summary
+REPLACES_ALL = 'replaces_all'  # in the message hub of a state that was saved before the first stage
 RUN_CONFIG = 'run_config.py'  # mmengine writes it over at each start
 
 
@@ -61,6 +62,7 @@ class YmirCheckpointHook(Hook):
         max_keep_ckpts: How many of the best epochs are kept, `best` included.
         evaluate_config: Thresholds of the validation.
         metric_prefix: What the names of the metrics that count begin with.
+        meta: What a task that is started again has to know (`ymir.restart`).
         unused: Options of mmengine's CheckpointHook; they are reported to have no effect.
     """
 
@@ -74,6 +76,7 @@ class YmirCheckpointHook(Hook):
         max_keep_ckpts: int = 1,
         evaluate_config: dict[str, float] | None = None,
         metric_prefix: str = Family.metric_prefix,
+        meta: dict[str, Any] | None = None,
         **unused: Any,
     ) -> None:
         self.config_file = config_file
@@ -82,6 +85,7 @@ class YmirCheckpointHook(Hook):
         self.max_keep_ckpts = max_keep_ckpts
         self.evaluate_config = evaluate_config or {}
         self.metric_prefix = metric_prefix
+        self.meta = json.loads(json.dumps(meta or {}))  # not mappings of a config
         self.unused = unused
         self.models_dir = Path(get_current_env().output.models_dir)
         self.summary = SummaryUpdates(Path(get_current_env().output.root_dir))
@@ -92,7 +96,7 @@ class YmirCheckpointHook(Hook):
     @master_only
     def before_train(self, runner) -> None:
         """Find out whether this is a new training, whose first stage takes the place of all that are there."""
-        self.replace_all = runner.iter == 0
+        self.replace_all = runner.iter == 0 or bool(runner.message_hub.runtime_info.get(REPLACES_ALL))
         for name in FOUND_BY_HOOKS:  # of the training that is resumed
             runner.message_hub.pop_info(name)
         self.summary.add_environment()
@@ -109,7 +113,7 @@ class YmirCheckpointHook(Hook):
         """
         self.saving.wait()  # so that no stage is two epochs ahead of it
         evaluation = clean_metrics(metrics or {}, self.metric_prefix)
-        checkpoint = self._checkpoint(runner, evaluation['mAP'])
+        checkpoint = self._checkpoint(runner, mAP=evaluation['mAP'])
         weights = unused_name(self.models_dir, f'epoch_{runner.epoch}.pth')
         small = {'meta': checkpoint['meta'], 'state_dict': checkpoint['state_dict']}
         _save(small, self.models_dir / weights)
@@ -136,30 +140,29 @@ class YmirCheckpointHook(Hook):
         _save(checkpoint, self.models_dir / RESUME_FILE)
         write_text_atomically(work_dir / LAST_CHECKPOINT, str(self.models_dir / RESUME_FILE))
 
-    def _checkpoint(self, runner, mean_ap: float) -> dict[str, Any]:
-        """Everything that a restart needs; `state_dict` holds the averaged weights, as hooks of the runner put them."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        dataset_meta = dict(runner.train_dataloader.dataset.metainfo)
-        checkpoint = {
-            'meta': {
-                'epoch': runner.epoch,
-                'iter': runner.iter,
-                'seed': runner.seed,
-                'samples_per_gpu': runner.train_dataloader.batch_size,
-                'experiment_name': runner.experiment_name,
-                'cfg': (self.models_dir / self.config_file).read_text(encoding='utf-8'),
-                'dataset_meta': dataset_meta,
-                'class_names': list(dataset_meta['classes']),
-                'model_name': self.model_name,
-                'img_size': self.img_size,
-                'mAP': mean_ap,
-            },
-            'state_dict': weights_to_cpu(model.state_dict()),
-            'message_hub': runner.message_hub.state_dict(),
-            'optimizer': runner.optim_wrapper.state_dict(),
-            'param_schedulers': [scheduler.state_dict() for scheduler in runner.param_schedulers or ()],
-        }
-        runner.call_hook('before_save_checkpoint', checkpoint=checkpoint)
+    @master_only
+    def save_state(self, runner, position: Position) -> None:
+        """Save the state of a training that was asked to stop, within an epoch.
+
+        Args:
+            runner: The runner.
+            position: Where in its epoch it is.
+        """
+        self.saving.wait()
+        self._save_for_resumption(self._checkpoint(runner, position), Path(runner.work_dir))
+
+    def _checkpoint(self, runner, position: Position = Position(), **meta: Any) -> dict[str, Any]:
+        """Everything that a restart needs, with what the weights are."""
+        runner.message_hub.update_info(REPLACES_ALL, self.replace_all and bool(position.length))
+        checkpoint = state_of(runner, position)
+        checkpoint['meta'].update(
+            cfg=(self.models_dir / self.config_file).read_text(encoding='utf-8'),
+            class_names=list(checkpoint['meta']['dataset_meta']['classes']),
+            model_name=self.model_name,
+            img_size=self.img_size,
+            **self.meta,
+            **meta,
+        )
         return checkpoint
 
     def _write_stages(self, weights: str, evaluation: dict[str, float], earlier: set[Path]) -> bool:

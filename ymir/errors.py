@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable
 
 from tmi import errors, processes
-from tmi.errors import TaskError, one_line
+from tmi.errors import StoppedError, TaskError, one_line
 from tmi.processes import ERROR_FILE_VARIABLE, ErrorRecord, leave_record, read_record
 from ymir_exc.code import ExecutorReturnCode, ExecutorState
 from ymir_exc.errors import ExecutorError
@@ -25,6 +25,7 @@ CODES = {
     errors.ObjectTypeError: ExecutorReturnCode.RC_EXEC_OBJECT_TYPE_ERROR,
     errors.GpuError: ExecutorReturnCode.RC_EXEC_CUDA_GPU_ERROR,
     errors.MissingGpuError: ExecutorReturnCode.RC_EXEC_NO_GPU,
+    errors.StepMemoryError: ExecutorReturnCode.RC_EXEC_OOM,
     errors.InsufficientMemoryError: ExecutorReturnCode.RC_EXEC_OOM,
     errors.NotFiniteError: ExecutorReturnCode.RC_EXEC_NAN_ERROR,
     errors.NetworkError: ExecutorReturnCode.RC_EXEC_NETWORK_ERROR,
@@ -99,7 +100,8 @@ def report(error: BaseException, process: str = 'task') -> TaskError:
         What was reported.
     """
     mapped = as_task_error(error)
-    traceback.print_exception(type(error), error, error.__traceback__)
+    if not isinstance(mapped, StoppedError):
+        traceback.print_exception(type(error), error, error.__traceback__)
     record = ErrorRecord.of(mapped, process)
     path = os.environ.get(ERROR_FILE_VARIABLE)
     if path:

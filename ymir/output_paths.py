@@ -32,8 +32,10 @@ TRAINING_FILES = (
     'ymir_training/run_config.py',
     'ymir_training/task.json',
     'ymir_training/initial_weights.pth',
+    'ymir_training/done.json',
+    'ymir_training/resume_weights.pth',
 )
-MODEL_FILES = ('resume.pth', 'last_checkpoint', 'run_config.py')
+MODEL_FILES = ('resume.pth', 'resume_earlier.pth', 'last_checkpoint', 'run_config.py')
 PREDICTIONS = 'predictions'
 
 

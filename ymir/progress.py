@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ymir_exc.monitor import YmirTask, write_monitor_logger, write_monitor_logger_for_multiple_tasks
+from ymir_exc.monitor import YmirTask, read_monitor, write_monitor_logger, write_monitor_logger_for_multiple_tasks
 from ymir_exc.progress import YmirStage, YmirStageWeight
 from ymir_exc.util import get_merged_config
 
@@ -27,6 +27,15 @@ def write_progress(stage: YmirStage, share: float) -> None:
         share: Progress within the stage, 0 to 1.
     """
     write_monitor_logger(YmirStageWeight(defaults=TRAINING_WEIGHTS).get_stage_process(stage, share))
+
+
+def training_share() -> float:
+    """Return how much of its training a task has shown so far, 0 to 1."""
+    try:
+        before, training, _ = TRAINING_WEIGHTS
+        return min(max((read_monitor().percent - before) / training, 0.0), 1.0)
+    except (OSError, ValueError):
+        return 0.0
 
 
 class PredictionProgress:

@@ -8,7 +8,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from ymir.progress import write_progress
+from ymir.progress import training_share, write_progress
 from ymir_exc.progress import YmirStage
 
 SECONDS_BETWEEN_WRITES = 0.5
@@ -25,7 +25,8 @@ class YmirProgressHook(Hook):
         self.shown = 0.0
 
     def before_train(self, runner) -> None:
-        """Say that the preparation is over."""
+        """Say that the preparation is over; where this task has trained before, the progress stays what it was."""
+        self.shown = training_share() if is_main_process() else 0.0
         self._write(runner, runner.iter)
 
     def after_train_iter(

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 # `python ymir/ymir_training.py` puts ymir/ on the import path, where its modules would be found under second names.
@@ -31,23 +32,25 @@ from tmi.paths import PROJECT_ROOT
 from tmi.training.config import PlatformHooks, TrainingConfig, TrainingTask, config_text, modify_mmengine_config
 from tmi.training.image_cache import shared_image_cache
 from tmi.training.initial_weights import holds_detector, prepare_initial_weights, read_structure
-from tmi.training.launch import find_resumption, first_checkpoint, read_kept, training_command
+from tmi.training.launch import Kept, find_resumption, first_checkpoint, is_resume, read_kept
 from tmi.training.needs import check_needs
 from tmi.training.options import UserOptions, check_options, read_options
+from tmi.training.supervise import Supervisor
 from tmi.training.task_file import write_task
+from tmi.training.training_state import SECONDS_USED
 from tmi.zoo.models import find_model
 from tmi.zoo.weights import choose_training_weights
-from ymir.checkpoint_hook import remove_temporary_files
+from ymir.checkpoint_hook import RESUME_FILE, remove_temporary_files
 from ymir.data import prepare_training_data
 from ymir.environment import configure_logging, prepare_environment
 from ymir.examination import examine_labelled_images
 from ymir.log_tables import print_table
 from ymir.params import TrainingParams, load_params
 from ymir.progress import check_progress, write_progress
+from ymir.restart import ALL, TRAINED, Restart, find_restart, set_aside, state_file, write_done
 from ymir.stage_files import unused_name
 from ymir.training_summary import write_plan
 from ymir_exc.atomic import write_text_atomically
-from ymir_exc.child_process import run_and_forward_signals
 from ymir_exc.env import get_current_env
 from ymir_exc.errors import NoGpuError
 from ymir_exc.monitor import read_monitor
@@ -83,7 +86,14 @@ def main() -> None:
     task_dir = Path(env.output.root_dir) / 'ymir_training'
     with check_progress() as progress:
         data, splits = prepare_training_data(params.class_names, task_dir, progress)
-    resuming, arguments = find_resumption(user_options.arguments, options, Path(env.output.models_dir))
+    models_dir = Path(env.output.models_dir)
+    restart = find_restart(params, env, task_dir, options.get('resume') is not False)
+    resuming, arguments, kept = True, [word for word in user_options.arguments if not is_resume(word)], Kept()
+    if restart.state:
+        kept = Kept.of(restart.state.content)
+    else:
+        resuming, arguments = find_resumption(user_options.arguments, options, models_dir)
+        kept = read_kept(arguments, options, models_dir) if resuming else kept
     with blame_options(user_options):
         weights = None
         load_from = options.get('load_from')
@@ -92,7 +102,13 @@ def main() -> None:
                 params.pretrained_model_params, model.stem, params.pretrained == 'auto', env.input.models_dir, load_from
             )
         config = Config.fromfile(model.config)
-        first = weights.checkpoint if weights else first_checkpoint(arguments, options, Path(env.output.models_dir))
+        first = weights.checkpoint if weights else first_checkpoint(arguments, options, models_dir)
+        first = restart.state.path if restart.state else first
+        pretrained = bool(load_from or params.pretrained_model_params)
+        if weights:
+            pretrained = holds_detector(weights, config)
+        elif restart.state:
+            pretrained = restart.state.content['meta'].get('pretrained', pretrained)
         structure = read_structure(first, config, options)
     task = TrainingTask(
         params=params,
@@ -100,14 +116,14 @@ def main() -> None:
         data=data,
         num_processes=max(len(params.gpu_ids), 1) if params.gpu_ids else cpu_processes(1),
         device=find_device(len(params.gpu_ids)),
-        models_dir=Path(env.output.models_dir),
+        models_dir=models_dir,
         tensorboard_dir=Path(env.output.tensorboard_dir),
-        pretrained=holds_detector(weights, config) if weights else bool(load_from or params.pretrained_model_params),
-        **(read_kept(arguments, options, Path(env.output.models_dir))._asdict() if resuming else {}),
+        pretrained=pretrained,
+        **kept._asdict(),
         structure=structure,
-        hooks=HOOKS,
+        hooks=replace(HOOKS, checkpoint={**HOOKS.checkpoint, 'meta': {**restart.meta(), 'pretrained': pretrained}}),
         file=task_dir / TASK_FILE,
-        started=task_started(),
+        started=task_started() - seconds_used(restart),
     )
     with blame_options(user_options):
         task.models_dir.mkdir(parents=True, exist_ok=True)
@@ -116,7 +132,10 @@ def main() -> None:
             write_task(task.file, task)
         training = modify_mmengine_config(config, task)
         training.run.resume = bool(options.get('resume')) and resuming
-        if weights and weights.checkpoint:
+        if restart.state:
+            training.run.resume, training.run.load_from = True, str(state_file(restart.state, task_dir))
+            training.run.train_cfg.micro_batches = micro_batches(restart, training)
+        elif weights and weights.checkpoint:
             target = task_dir / 'initial_weights.pth'
             training.run.load_from = str(prepare_initial_weights(weights, training.run, model.name, target))
         check_needs(training, task, free_gpu_memory)
@@ -130,17 +149,22 @@ def main() -> None:
         run_config = task_dir / RUN_CONFIG
         result_file = Path(env.output.training_result_file)
         earlier = file_version(result_file)
-        with shared_image_cache(training.run, task, [task_dir]):
-            write_text_atomically(run_config, config_text(training.run, run_config))
-            write_progress(YmirStage.PREPROCESS, 1.0)
-            train(run_config, task, arguments)
+        if not resuming:
+            set_aside(restart, models_dir)
+        if not restart.is_trained:
+            with shared_image_cache(training.run, task, [task_dir]):
+                write_text_atomically(run_config, config_text(training.run, run_config))
+                write_progress(YmirStage.PREPROCESS, 1.0)
+                train(training.run, run_config, task, arguments)
     if not result_file.is_file() or not resuming and file_version(result_file) == earlier:
         cause = SettingError if user_options.text else UnknownError
         raise cause(
             f'The training ended without writing {result_file}: no epoch was validated. Check args_options and '
             'cfg_options.'
         )
+    write_done(task_dir, restart.training, TRAINED)
     examine_labelled_images(task)
+    write_done(task_dir, restart.training, ALL)
     if task.deadline:
         minutes = (time.monotonic() - task.started) / 60
         logger.info('The task took %.2f of %g minutes', minutes, params.max_minutes)
@@ -200,21 +224,31 @@ def recipe_rows(task: TrainingTask, training: TrainingConfig) -> list[tuple[str,
     ]
 
 
-def train(run_config: Path, task: TrainingTask, arguments: Sequence[str]) -> None:
+def seconds_used(restart: Restart) -> float:
+    """Return what of a time budget a training has used that goes on."""
+    return restart.state.content['meta'].get(SECONDS_USED, 0.0) if restart.state else 0.0
+
+
+def micro_batches(restart: Restart, training: TrainingConfig) -> int:
+    """Return in how many parts a training that goes on had to take the images of a step."""
+    return min(restart.state.content['meta'].get('micro_batches', 1), training.run.train_dataloader.batch_size)
+
+
+def train(run: Config, run_config: Path, task: TrainingTask, arguments: Sequence[str]) -> None:
     """Run tools/dist_train.sh to its end.
 
     Args:
-        run_config: The complete config.
+        run: The complete config.
+        run_config: Where it is written.
         task: The task.
         arguments: Further arguments of tools/train.py.
 
     Raises:
-        subprocess.CalledProcessError: It failed; why, the process that failed has recorded.
+        TaskError: It failed or was stopped.
+        subprocess.CalledProcessError: It failed, and left no reason.
     """
     script = PROJECT_ROOT / 'ymir' / 'train_process.py'
-    command, environment = training_command(run_config, task, script, arguments)
-    os.environ.update(environment)
-    run_and_forward_signals(command)
+    Supervisor(run, run_config, task, script, arguments, task.models_dir / RESUME_FILE).train()
 
 
 if __name__ == '__main__':

@@ -81,6 +81,7 @@ TRAINING_MODULES = (
     'finite_loss_hook',
     'patience_hook',
     'runner',
+    'state_hook',
     'step_values',
     'throughput_hook',
     'time_budget_hook',
@@ -330,6 +331,7 @@ def _set_runtime(
     cfg.default_hooks.setdefault('runtime_info', {'type': 'StepValuesHook'})
     cfg.custom_hooks += [
         {'type': 'FiniteLossHook', 'scaled_loss': precision == 'fp16'},
+        {'type': 'ValidationReportHook'},
         {
             'type': 'ThroughputHook',
             'num_processes': task.num_processes,

@@ -10,6 +10,7 @@ from mmengine.registry import HOOKS
 from tmi.errors import NotFiniteError
 from tmi.setting_names import advice
 from tmi.training.step_values import StepValues
+from tmi.training.training_state import is_finite
 
 # In half precision single overflows are part of the search for the loss scale.
 MAX_OVERFLOWS = {True: 20, False: 0}
@@ -61,9 +62,14 @@ class FiniteLossHook(Hook):
             runner: The runner.
 
         Raises:
-            NotFiniteError: A loss is not finite, too often in a row.
+            NotFiniteError: A loss is not finite, too often in a row, or a weight is not.
         """
         self._check()
+        if not is_finite(runner.model):
+            raise NotFiniteError(
+                f'Weights are not numbers after epoch {runner.epoch + 1}: set learning_rate to a tenth of what the log '
+                'shows, or precision to fp32.'
+            )
 
     def _check(self) -> None:
         places, self.places = self.places, []

@@ -39,6 +39,11 @@ def find_resumption(arguments: Sequence[str], options: Mapping[str, Any], models
     return False, [word for index, word in enumerate(arguments) if index not in words]
 
 
+def is_resume(argument: str) -> bool:
+    """Return whether an argument of tools/train.py, as `read_options` gives it, asks for an earlier training."""
+    return argument.partition('=')[0] == '--resume'
+
+
 def _resume_argument(arguments: Sequence[str]) -> tuple[range, str]:
     """Return where `--resume` stands, and the checkpoint that it names; 'auto' is none, as for tools/train.py."""
     for index, word in enumerate(arguments):
@@ -63,6 +68,22 @@ class Kept(NamedTuple):
 
     optimizer: str | None = None
     samples_per_gpu: int | None = None
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> 'Kept':
+        """Read it.
+
+        Args:
+            state: What a checkpoint holds.
+        """
+        try:
+            (group, *_) = state['optimizer']['param_groups']
+            optimizer = 'AdamW' if 'betas' in group else 'SGD'
+        except (LookupError, TypeError, ValueError):
+            return cls()
+        meta = state.get('meta')
+        batch_size = meta.get('samples_per_gpu') if isinstance(meta, dict) else None
+        return cls(optimizer, batch_size if isinstance(batch_size, int) and batch_size > 0 else None)
 
 
 def first_checkpoint(arguments: Sequence[str], options: Mapping[str, Any], models_dir: Path) -> Path | None:
@@ -96,14 +117,9 @@ def read_kept(arguments: Sequence[str], options: Mapping[str, Any], models_dir: 
         What the checkpoint says.
     """
     try:
-        checkpoint = read_as_data(first_checkpoint(arguments, options, models_dir) or Path())
-        (group, *_) = checkpoint['optimizer']['param_groups']
-        optimizer = 'AdamW' if 'betas' in group else 'SGD'
-    except (CheckpointError, OSError, LookupError, TypeError, ValueError):
+        return Kept.of(read_as_data(first_checkpoint(arguments, options, models_dir) or Path()))
+    except (CheckpointError, OSError, TypeError):
         return Kept()
-    meta = checkpoint.get('meta')
-    batch_size = meta.get('samples_per_gpu') if isinstance(meta, dict) else None
-    return Kept(optimizer, batch_size if isinstance(batch_size, int) and batch_size > 0 else None)
 
 
 def training_command(

@@ -12,6 +12,8 @@ from mmengine.registry import HOOKS
 from tmi.families.base import Family
 from tmi.training.metrics import clean_metrics
 
+STATE = 'patience'  # in the message hub
+
 
 @HOOKS.register_module()
 class PatienceHook(Hook):
@@ -25,13 +27,24 @@ class PatienceHook(Hook):
         metric_prefix: Of the family.
     """
 
-    priority = 'LOWEST'  # the validation is saved by then
+    priority = 'LOW'  # before the validation is saved, and with it how long was waited
 
     def __init__(self, patience: int, metric_prefix: str = Family.metric_prefix) -> None:
         self.patience = patience
         self.metric_prefix = metric_prefix
         self.best = -math.inf
         self.waited = 0
+
+    def before_train(self, runner) -> None:
+        """Go on as a training did that is resumed; one that had waited long enough ends.
+
+        Args:
+            runner: The runner.
+        """
+        found = runner.message_hub.runtime_info.get(STATE) if runner.iter else None
+        if found:
+            self.best, self.waited = found
+            runner.train_loop.stop_training = self.waited >= self.patience
 
     def after_val_epoch(self, runner, metrics: dict[str, float] | None = None) -> None:
         """Compare a validation with the best one.
@@ -43,8 +56,9 @@ class PatienceHook(Hook):
         mean_ap = clean_metrics(metrics or {}, self.metric_prefix)['mAP']
         if mean_ap > self.best:
             self.best, self.waited = mean_ap, 0
-            return
-        self.waited += 1
+        else:
+            self.waited += 1
+        runner.message_hub.update_info(STATE, [self.best, self.waited])
         if self.waited >= self.patience:
             runner.train_loop.stop_training = True
             runner.logger.info(

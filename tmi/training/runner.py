@@ -23,6 +23,7 @@ USELESS = (
     'Exp name: ',
     'Distributed training is not used',
     'Switched the model to its deployed form',
+    '`resume_param_scheduler` is True but',  # rates that a hook sets need none
 )
 
 

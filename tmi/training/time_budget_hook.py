@@ -28,6 +28,7 @@ from tmi.inference.plan import predicting_processes
 from tmi.training.config import TrainingConfig, modify_mmengine_config
 from tmi.training.task_file import read_task
 from tmi.training.time_plan import AIM, EARLIEST, LATEST, Costs, Length, Position, Validations, longest, seconds_left
+from tmi.training.training_state import SECONDS_USED
 
 FIRST_STEPS = 5  # before the first plan
 SKIPPED_STEPS = 2  # in which processes start and libraries choose their algorithms
@@ -142,6 +143,15 @@ class TimeBudgetHook(Hook):
         """
         self.validations.append(time.monotonic() - self.epoch_ended)
         self._check(runner, Done(runner.iter, runner.epoch), runner.epoch + 1)
+
+    def before_save_checkpoint(self, runner, checkpoint: dict[str, Any]) -> None:
+        """Note how much of the budget is used.
+
+        Args:
+            runner: Unused.
+            checkpoint: That is saved.
+        """
+        checkpoint['meta'][SECONDS_USED] = time.monotonic() - self.started
 
     def _check(self, runner, done: Done, next_end: int) -> None:
         if len(self.step_ends) <= SKIPPED_STEPS:

@@ -108,6 +108,8 @@ class Runner:
             warning=lambda text, *values: self.messages.append(text % values),
         )
         self.visualizer = SimpleNamespace()
+        self.seed = 0
+        self.param_schedulers = None
         self.message_hub = MessageHub.get_instance(f'simulated-{id(self)}')
         self.cfg = SimpleNamespace(train_dataloader=SimpleNamespace())
         self.model = torch.nn.Module()

@@ -51,6 +51,7 @@ def make_runner(hooks, name):
     wrapper.message_hub = hub
     return SimpleNamespace(
         hooks=[LoggerHook(interval=INTERVAL), *hooks],
+        model=torch.nn.Module(),
         optim_wrapper=wrapper,
         message_hub=hub,
         weight=weight,

@@ -37,6 +37,7 @@ def make_runner(task, precisions=None):
         message_hub=MessageHub.get_instance('checkpoint-hook-test'),
         optim_wrapper=OptimWrapper(torch.optim.SGD(model.parameters(), 0.1)),
         param_schedulers=None,
+        train_loop=SimpleNamespace(micro_batches=1),
         logger=MMLogger.get_instance('checkpoint-hook-test'),
         call_hook=lambda name, checkpoint: None,
     )

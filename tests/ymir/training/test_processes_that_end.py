@@ -8,10 +8,12 @@ import tarfile
 from types import SimpleNamespace
 
 import pytest
+from mmengine.config import Config
 
 from process_guard.guard import processes_with
 from tests.processes import is_alive, wait_until
 from tmi.checkpoint_io import load_checkpoint
+from tmi.errors import TaskError
 from tmi.inference.plan import PredictionPlan
 from tmi.inference.run import predict
 from tmi.processes import ERROR_FILE_VARIABLE, read_record
@@ -74,8 +76,9 @@ def plant(tmp_path):
 def test_a_training_process(tmp_path, plant, processes, module, do, code, words):
     error_file = plant(do, 'train_process.py', module, str(processes - 1))
     task = SimpleNamespace(num_processes=processes, device='cpu', models_dir=tmp_path)
-    with pytest.raises(subprocess.CalledProcessError) as caught:
-        train(tmp_path / 'config.py', task, [])
+    run = Config({'train_cfg': {}, 'train_dataloader': {'batch_size': 4, 'num_workers': 0}, 'custom_hooks': []})
+    with pytest.raises(TaskError) as caught:
+        train(run, tmp_path / 'config.py', task, [])
     record = read_record(error_file)
     error = record.to_error() if record else as_task_error(caught.value)
     assert code_of(error) == code and words in error.sentence

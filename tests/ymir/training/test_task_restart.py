@@ -1,0 +1,179 @@
+"""What a task does that is started again in the same output folder, up to the start of its training processes."""
+
+import json
+
+import pytest
+import torch
+import yaml
+
+from tmi.errors import StandstillError
+from tmi.training.training_state import SECONDS_USED
+from ymir import restart as restart_module
+from ymir import ymir_training
+from ymir.checkpoint_hook import YmirCheckpointHook
+
+from .hook_runs import make_runner, validate
+from .platform import in_this_process, tiny_task
+
+
+@pytest.fixture
+def task(tmp_path, monkeypatch):
+    task = tiny_task(tmp_path, 4, 2)
+    in_this_process(task, monkeypatch)
+    return task
+
+
+class Trainings:
+    """Stands in for the training processes: notes how each was started, saves states, and fails or ends well.
+
+    Args:
+        task: the task.
+        monkeypatch: of pytest.
+    """
+
+    def __init__(self, task, monkeypatch):
+        self.task, self.starts, self.examined = task, [], []
+        monkeypatch.setattr(ymir_training, 'train', self.train)
+        monkeypatch.setattr(ymir_training, 'examine_labelled_images', self.examine)
+        self.fails = self.fails_later = False
+        self.meta = {}
+
+    def train(self, run, run_config, task, arguments):
+        self.starts.append((run, task, list(arguments)))
+        hook = YmirCheckpointHook(
+            **{key: value for key, value in run.default_hooks.checkpoint.items() if key != 'type'}
+        )
+        runner = make_runner(self.task)
+        runner.train_loop.micro_batches = 4
+        runner.call_hook = lambda name, checkpoint: checkpoint['meta'].update(self.meta)
+        runner.epoch = runner.iter = 3 if run.resume else 0
+        hook.before_train(runner)
+        validate(hook, runner, 0.5)
+        if self.fails:
+            raise StandstillError('lost')
+
+    def examine(self, task):
+        self.examined.append(task)
+        if self.fails_later:
+            raise StandstillError('lost')
+
+    def run(self, fails=False, fails_later=False, **edits):
+        config = self.task.in_dir / 'config.yaml'
+        config.write_text(yaml.safe_dump({**yaml.safe_load(config.read_text()), **edits}))
+        self.fails, self.fails_later = fails, fails_later
+        if fails or fails_later:
+            with pytest.raises(StandstillError):
+                ymir_training.main()
+        else:
+            ymir_training.main()
+        return self.starts[-1]
+
+
+@pytest.fixture
+def trainings(task, monkeypatch):
+    return Trainings(task, monkeypatch)
+
+
+def state_of(task):
+    return task.out_dir / 'models' / 'resume.pth'
+
+
+@pytest.mark.parametrize('edits', [{}, {'max_epochs': 9, 'workers_per_gpu': 1, 'patience': 3}])
+def test_a_training_that_was_lost_goes_on(task, trainings, edits, caplog):
+    first, _, _ = trainings.run(fails=True)
+    assert not first.resume and first.load_from is None
+    again, kept, _ = trainings.run(**edits)
+    assert again.resume and again.load_from == str(state_of(task))
+    meta = [run.default_hooks.checkpoint.meta for run in (first, again)]
+    assert meta[0].training == meta[1].training and meta[0].task == meta[1].task
+    assert again.train_cfg.micro_batches == 4  # which it found to be needed
+    assert kept.samples_per_gpu == 8 and kept.optimizer == 'SGD'
+
+
+def test_one_that_came_to_its_end_is_not_gone_on_with(task, trainings):
+    trainings.run()
+    again, _, _ = trainings.run(max_epochs=9)
+    assert not again.resume and state_of(task).is_file()
+
+
+def test_one_that_is_trained_does_what_follows(task, trainings):
+    trainings.run(fails_later=True)
+    assert len(trainings.starts) == len(trainings.examined) == 1
+    trainings.fails_later = False
+    ymir_training.main()
+    assert len(trainings.starts) == 1 and len(trainings.examined) == 2
+    ymir_training.main()  # a new one
+    assert len(trainings.starts) == 2
+
+
+@pytest.mark.parametrize(
+    'edits, words',
+    [
+        ({'learning_rate': 0.001}, 'learning_rate'),
+        ({'class_names': ['two', 'one']}, 'class_names'),
+        ({'model_name': 'yolov5_n', 'seed': 4}, 'model_name, seed'),
+    ],
+)
+def test_another_task_starts_anew_and_keeps_the_state(task, trainings, edits, words, caplog):
+    trainings.run(fails=True)
+    state = state_of(task).read_bytes()
+    again, _, _ = trainings.run(fails=True, **edits)
+    assert not again.resume
+    assert f'does not go on, because of other values of {words}: a new one starts.' in caplog.text
+    kept = task.out_dir / 'models' / restart_module.EARLIER_FILE
+    assert kept.read_bytes() == state
+    third, _, _ = trainings.run()  # goes on with the new one
+    assert third.resume and third.load_from == str(state_of(task))
+    assert third.default_hooks.checkpoint.meta.training == again.default_hooks.checkpoint.meta.training
+
+
+def test_other_images_start_anew(task, trainings, caplog):
+    trainings.run(fails=True)
+    index = task.in_dir / 'train-index.tsv'
+    index.write_text(''.join(index.read_text().splitlines(True)[1:]))
+    assert not trainings.run()[0].resume
+    assert 'other values of the images' in caplog.text
+
+
+def test_the_user_may_ask_for_a_new_one(task, trainings):
+    trainings.run(fails=True, cfg_options=f'{trainings_options(task)} resume=False')
+    assert not trainings.run()[0].resume
+
+
+def trainings_options(task):
+    return yaml.safe_load((task.in_dir / 'config.yaml').read_text())['cfg_options']
+
+
+def test_a_state_without_its_task_is_left_alone(task, trainings):
+    """Of an earlier version of this image, or of tools/train.py."""
+    trainings.run(fails=True)
+    content = torch.load(state_of(task), weights_only=False)
+    for path in (task.out_dir / 'models').glob('*.pth'):
+        content['meta'].pop('training', None)
+        torch.save(content, path)
+    assert not trainings.run()[0].resume
+
+
+def test_a_damaged_state_is_replaced_by_the_weights_of_a_stage(task, trainings, caplog):
+    trainings.run(fails=True)
+    state_of(task).write_bytes(state_of(task).read_bytes()[:100])
+    again, kept, _ = trainings.run()
+    path = task.out_dir / 'ymir_training' / restart_module.WEIGHTS_STATE_FILE
+    assert again.resume and again.load_from == str(path)
+    content = torch.load(path, weights_only=False)
+    assert content['meta']['epoch'] == 1 and 'optimizer' not in content and kept.optimizer is None
+    assert 'goes on in epoch 2, step 1, from the weights' in caplog.text
+
+
+def test_a_time_budget_counts_what_was_used_before(task, trainings):
+    trainings.meta = {SECONDS_USED: 50.0}
+    _, first, _ = trainings.run(fails=True, max_minutes=2.0)
+    _, again, _ = trainings.run()
+    assert again.started == pytest.approx(first.started - 50, abs=60)
+    assert again.started < first.started - 10
+
+
+def test_what_must_be_the_same_survives_json(task, trainings):
+    run, _, _ = trainings.run(fails=True)
+    meta = run.default_hooks.checkpoint.meta.to_dict()
+    assert json.loads(json.dumps(meta)) == meta and meta['task']['class_names'] == ['one', 'two']
