@@ -7,7 +7,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mmyolo.utils.files import replacing
-from pie.child import run_training, usable_gpus
+from pie.child import usable_gpus
 from pie.dataset import DetectionData
 from pie.description import describe
 from pie.labels import Label
@@ -22,11 +22,12 @@ from tmi.settings import TrainingSettings
 from tmi.training.config import PlatformHooks, TrainingTask, config_text, modify_mmengine_config
 from tmi.training.image_cache import shared_image_cache
 from tmi.training.initial_weights import prepare_initial_weights, read_structure
-from tmi.training.launch import training_command
+from tmi.training.supervise import Supervisor
 from tmi.zoo.models import ZooModel
 from tmi.zoo.weights import InitialWeights, choose_training_weights
 
 RUN_CONFIG = 'run_config.py'
+STATE_FILE = 'state.pth'  # from which a training goes on whose loss was no number or whose memory was too small
 # Users of the platform know rates of Adam (its example has 0.0003), at which SGD would hardly move.
 LARGEST_ADAM_RATE = 0.005
 
@@ -84,8 +85,9 @@ def train_detector(
     run_config = run_dir / RUN_CONFIG
     with shared_image_cache(run, task, [run_dir]):
         run_config.write_text(config_text(run, run_config), encoding='utf-8')
-        command, environment = training_command(run_config, task, Path(__file__).with_name('train_process.py'), ())
-        run_training(command, environment)
+        script = Path(__file__).with_name('train_process.py')
+        # Whoever stops this process has it raise, which ends the training.
+        Supervisor(run, run_config, task, script, state_file=run_dir / STATE_FILE, handles_signals=False).train()
 
 
 def make_task(
@@ -145,6 +147,7 @@ def make_task(
                 'description': describe(model.stem, 'detection', labels, settings.img_size, data.training.image_sizes),
                 'auto_termination': bool(parameters.auto_termination),
             },
+            others=({'type': 'StateHook', 'path': str(run_dir / STATE_FILE)},),
         ),
         started=task_started(),
     )

@@ -25,6 +25,8 @@ from pie.termination import Termination
 from pie.texts import say
 from pie.trainlog import ALL, TrainLog
 
+TERMINATION = 'termination'  # in the message hub
+
 
 def box_metric(evaluator: Evaluator) -> PieBoxMetric:
     """Return the metric of boxes, which another may hold that leaves out unreadable images."""
@@ -67,7 +69,10 @@ class PieEpochHook(Hook):
         self.steps = 0
 
     def before_train(self, runner) -> None:
-        """Make the loader of the training images that are measured."""
+        """Make the loader of the training images that are measured; a training that goes on has waited already."""
+        found = runner.message_hub.runtime_info.get(TERMINATION) if runner.iter else None
+        if found and self.termination is not None:
+            vars(self.termination).update(found)
         config = copy.deepcopy(runner.cfg.val_dataloader)
         config.dataset.ann_file = self.sample_file
         config.update(num_workers=0, persistent_workers=False)
@@ -103,6 +108,8 @@ class PieEpochHook(Hook):
         all_reduce(loss, 'mean')  # all processes decide alike whether to end
         loss = float(loss)
         ends = self.termination is not None and self.termination.add((metrics or {}).get('pie/mAP', 0.0), loss)
+        if self.termination is not None:
+            runner.message_hub.update_info(TERMINATION, dict(vars(self.termination)))
         if ends:
             runner.train_loop.stop_training = True
         if not is_main_process():
