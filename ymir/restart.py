@@ -77,10 +77,20 @@ def task_of(params: TrainingParams, env: EnvConfig) -> dict[str, Any]:
         params: Of the task.
         env: Of the task.
     """
-    images = hashlib.sha256()
-    for path in (env.input.training_index_file, env.input.val_index_file):
-        images.update(Path(path).read_bytes() if path and os.path.isfile(path) else b'\0')
-    return json.loads(json.dumps({**{name: getattr(params, name) for name in SETTINGS}, IMAGES: images.hexdigest()}))
+    images = _fingerprint(env.input.training_index_file, env.input.val_index_file)
+    return _as_json({**{name: getattr(params, name) for name in SETTINGS}, IMAGES: images})
+
+
+def _fingerprint(*paths: str) -> str:
+    """Return what differs where files differ, whatever they hold."""
+    found = hashlib.sha256()
+    for path in paths:
+        found.update(Path(path).read_bytes() if path and os.path.isfile(path) else b'\0')
+    return found.hexdigest()
+
+
+def _as_json(values: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(json.dumps(values))
 
 
 def find_restart(params: TrainingParams, env: EnvConfig, task_dir: Path, is_wanted: bool = True) -> Restart:
