@@ -2,7 +2,7 @@
 
 JPEG and PNG, of which data sets consist, are read here: some KB and the last bytes of a file. Whatever is odd about
 one, and any other format, is for Pillow to say (:mod:`.image_size`). A file is decoded only where its end is not that
-of its format, for bytes may also stand behind a whole image.
+of its format, for bytes may also stand behind a whole image, and if it is an animated PNG, which may crash the decoder.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from .report import EMPTY_FILE, MISSING_IMAGE, NOT_REGULAR, TOO_LARGE, TRUNCATED
 
 _HEAD, _TAIL = 1024, 16
 _MORE = 65536  # of a file, where its end is searched and its EXIF data is read
+_MOST_PARTS = 10_000  # of a file before its pixels; a file of nothing else would be read for hours
 _BASELINE = (0xC0, 0xC1, 0xC2)
 _NO_FRAME = (0xC4, 0xC8, 0xCC)
 _PNG = b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR'
 _PNG_END = b'IEND\xaeB`\x82'
 _JPEG_END = b'\xff\xd9'
-_ORIENTATION, _SHORT = 0x0112, 3
+_ORIENTATION, _ODD = 0x0112, -1
 _FLAGS = os.O_RDONLY | getattr(os, 'O_CLOEXEC', 0) | getattr(os, 'O_NONBLOCK', 0) | getattr(os, 'O_BINARY', 0)
 
 
@@ -92,12 +93,14 @@ def read_image_header(path: str, max_pixels: int = MAX_PIXELS) -> ImageHeader:
             raise ImageProblem(EMPTY_FILE, 'the file is empty')
         head = os.read(descriptor, _HEAD)
         tail = os.pread(descriptor, _TAIL, max(size - _TAIL, 0))
+        is_odd = False  # only decoding shows what OpenCV makes of it
         try:
             if head.startswith(b'\xff\xd8\xff'):
                 width, height, orientation, behind = _jpeg(descriptor, head)
+                is_odd = orientation == _ODD
                 whole = tail.endswith(_JPEG_END) or _JPEG_END in _end_of(descriptor, size, behind)
             elif head.startswith(_PNG):
-                width, height = _png(descriptor, head)
+                width, height, is_odd = _png(descriptor, head)
                 orientation, whole = 1, tail.endswith(_PNG_END)
             else:
                 raise _Unsure
@@ -115,8 +118,14 @@ def read_image_header(path: str, max_pixels: int = MAX_PIXELS) -> ImageHeader:
         raise ImageProblem(
             TOO_LARGE, f'the image is too large to be loaded ({width} x {height} pixels; {limit}{memory})'
         )
-    if not whole and decoded_size(path) is None:
-        raise ImageProblem(TRUNCATED, f'the file ends within the image ({size} bytes)')
+    if is_odd or not whole:
+        decoded = decoded_size(path)
+        if decoded is None and whole:
+            raise ImageProblem(UNREADABLE, 'the image cannot be decoded')
+        if decoded is None:
+            raise ImageProblem(TRUNCATED, f'the file ends within the image ({size} bytes)')
+        if orientation == _ODD:
+            (width, height), orientation = decoded, 1
     return ImageHeader(width, height, orientation, size, crc32(tail, crc32(head)))
 
 
@@ -132,7 +141,7 @@ def _kind_of(path: str) -> str:
 def _jpeg(descriptor: int, head: bytes) -> tuple[int, int, int, int]:
     """Return width, height, EXIF orientation, and the place behind the frame header."""
     data, base, at, orientation = head, 0, 2, 0
-    while True:
+    for _ in range(_MOST_PARTS):
         i = at - base
         if i + 9 > len(data):
             data, base, i = os.pread(descriptor, _HEAD, at), at, 0
@@ -158,43 +167,51 @@ def _jpeg(descriptor: int, head: bytes) -> tuple[int, int, int, int]:
             segment = data[i + 4 : i + 2 + length]
             if len(segment) < length - 2:
                 segment = os.pread(descriptor, length - 2, at + 4)
-            if segment.startswith(b'Exif\0\0'):
-                orientation = _orientation(segment[6:])
+            if not segment.startswith(b'http'):  # XMP, which OpenCV does not heed
+                orientation = _orientation(segment)
         at += 2 + length
+    raise ImageProblem(UNREADABLE, f'more than {_MOST_PARTS} segments stand before the image')
 
 
-def _orientation(tiff: bytes) -> int:
-    """Return the orientation of EXIF data, 1 if it says none."""
+def _orientation(segment: bytes) -> int:
+    """Return the orientation of EXIF data, whatever type of number it claims to be; 1 if it says none.
+
+    _ODD for data that OpenCV may read all the same.
+    """
+    tiff = segment[6:]
     order = {b'II*\0': '<', b'MM\0*': '>'}.get(tiff[:4])
-    if order is None:
-        raise _Unsure
-    (at,) = struct.unpack_from(order + 'I', tiff, 4)
-    (count,) = struct.unpack_from(order + 'H', tiff, at)
-    for entry in range(at + 2, at + 2 + 12 * count, 12):
-        tag, kind, number, value = struct.unpack_from(order + 'HHIH', tiff, entry)
-        if tag == _ORIENTATION:
-            if kind != _SHORT or number != 1 or not 1 <= value <= 8:
-                raise _Unsure
-            return value
+    if order is None or not segment.startswith(b'Exif\0\0'):
+        return _ODD
+    try:
+        (at,) = struct.unpack_from(order + 'I', tiff, 4)
+        (count,) = struct.unpack_from(order + 'H', tiff, at)
+        for entry in range(at + 2, at + 2 + 12 * count, 12):
+            tag, _, _, value = struct.unpack_from(order + 'HHIH', tiff, entry)
+            if tag == _ORIENTATION:
+                return value if 1 <= value <= 8 else 1
+    except struct.error:
+        return _ODD
     return 1
 
 
-def _png(descriptor: int, head: bytes) -> tuple[int, int]:
-    """Return width and height of a PNG that is not turned."""
+def _png(descriptor: int, head: bytes) -> tuple[int, int, bool]:
+    """Return width and height of a PNG that is not turned, and whether it is animated."""
     width, height = struct.unpack_from('>II', head, 16)
     (checksum,) = struct.unpack_from('>I', head, 29)
     if not width or not height or crc32(head[12:29]) != checksum:
         raise _Unsure
-    data, base, at = head, 0, 33
-    while True:
+    data, base, at, is_animated = head, 0, 33, False
+    for _ in range(_MOST_PARTS):
         if at - base + 8 > len(data):
             data, base = os.pread(descriptor, _HEAD, at), at
         length, kind = struct.unpack_from('>I4s', data, at - base)
         if kind == b'IDAT':
-            return width, height
+            return width, height, is_animated
+        is_animated = is_animated or kind == b'acTL'
         if kind in (b'eXIf', b'IEND') or not kind.isalpha():
             raise _Unsure
         at += 12 + length
+    raise ImageProblem(UNREADABLE, f'more than {_MOST_PARTS} chunks stand before the image')
 
 
 def _end_of(descriptor: int, size: int, behind: int) -> bytes:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
+import select
+import signal
 import stat
+import struct
 from typing import Iterator
 
 from PIL import Image, UnidentifiedImageError
 
 MAX_SIDE, MAX_PIXELS = 1 << 20, 1 << 30  # what OpenCV loads; without limits of Pillow's, a header is all that is read
+DECODE_SECONDS = 120  # in which an image is decoded
+_SIZE = struct.Struct('qq')
 _ORIENTATION = 0x0112
 _TRANSPOSED = (5, 6, 7, 8)
 # Of the formats with EXIF, OpenCV turns these (seen with 4.12); PIL gives TIFF sizes turned already.
@@ -87,11 +93,41 @@ def decoded_size(path: str) -> tuple[int, int] | None:
     """Return width and height of an image that is decoded whole, None if it cannot be.
 
     OpenCV decodes it, which loads images of kinds that Pillow does not know, such as a TIFF of colours in 32-bit
-    floats; where OpenCV is not installed, Pillow does.
+    floats; where OpenCV is not installed, Pillow does. A process of its own decodes, for a damaged file may crash the
+    decoder (an animated PNG that of OpenCV 4.12).
 
     Args:
         path: a regular file.
     """
+    if not hasattr(os, 'fork'):
+        return _decode(path)
+    with contextlib.suppress(ImportError):
+        import cv2  # noqa: F401  once, not in each process
+    receiver, sender = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            faulthandler.disable()
+            import resource
+
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            os.write(sender, _SIZE.pack(*(_decode(path) or (0, 0))))
+        finally:
+            os._exit(0)
+    os.close(sender)
+    try:
+        answered = select.select([receiver], [], [], DECODE_SECONDS)[0]
+        answer = os.read(receiver, _SIZE.size) if answered else b''
+    finally:
+        os.close(receiver)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    width, height = _SIZE.unpack(answer) if len(answer) == _SIZE.size else (0, 0)
+    return (width, height) if width and height else None
+
+
+def _decode(path: str) -> tuple[int, int] | None:
     try:
         import cv2
         import numpy as np
