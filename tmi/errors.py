@@ -7,6 +7,7 @@ the fixed beginnings of their messages.
 
 import errno
 import os
+import resource
 import signal
 import subprocess
 import traceback
@@ -16,6 +17,7 @@ from typing import NamedTuple
 from tmi.setting_names import advice
 
 MAX_SENTENCE = 1200
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 SETTINGS_FILE_VARIABLE = 'TMI_SETTINGS_FILE'
 
 
@@ -268,8 +270,12 @@ def one_line(text: str) -> str:
     return joined if len(joined) <= MAX_SENTENCE else joined[: MAX_SENTENCE - 3] + '...'
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception, then what it was raised from or during, outermost first."""
+def causes_of(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception, then what it was raised from or during, outermost first.
+
+    Args:
+        error: What was caught.
+    """
     seen = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
@@ -299,7 +305,7 @@ def as_task_error(
     Returns:
         The error itself if it is a TaskError, else a new one raised from it; UnknownError where nothing is known.
     """
-    links = list(_chain(error))
+    links = list(causes_of(error))
     for link in links:
         if isinstance(link, TaskError):
             return link
@@ -323,12 +329,21 @@ def _known(link: BaseException) -> TaskError | None:
         return pattern.cause(f'{_first_line(_own_words(link))} {sentence}' if sentence else str(link))
     if isinstance(link, subprocess.CalledProcessError):
         return killed_process('The process', link.returncode) or stopped_process(link)
-    if isinstance(link, OSError) and link.errno == errno.ENOSPC:
+    if isinstance(link, OSError) and link.errno in DISK_FULL:
         if str(link.filename).startswith('/dev/shm') or _is_raised_in(link, 'multiprocessing'):  # e.g. semaphores
             return InsufficientMemoryError(f'{_own_words(link)}. {_sentence(SHARED_MEMORY, SHARED_MEMORY_WAYS)}')
         place = link.filename or 'of results or of temporary files'
         return DiskFullError(f'No space is left on the disk ({place}): free some and start again.')
     return None
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Return whether an exception came about because a disk is full; libraries raise others from that of the system.
+
+    Args:
+        error: What was caught.
+    """
+    return any(isinstance(cause, OSError) and cause.errno in DISK_FULL for cause in causes_of(error))
 
 
 def _is_raised_in(error: BaseException, package: str) -> bool:
@@ -370,6 +385,29 @@ def killed_process(what: str, status: int) -> TaskError | None:
             'if it happens again, report it with the log.'
         )
     return None
+
+
+def ended_by_signal(what: str, status: int) -> TaskError | None:
+    """Return the error of a process that a signal ended, None for one that ended by itself.
+
+    Args:
+        what: Which process, as the beginning of a sentence.
+        status: Its exit status, negative for a signal.
+    """
+    if status >= 0:
+        return None
+    name = signal.Signals(-status).name
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if status in (-signal.SIGABRT, -signal.SIGSEGV) and limit != resource.RLIM_INFINITY:
+        return InsufficientMemoryError(
+            f'{what} was ended by {name}, most likely because its memory is limited to {limit >> 20} MB (ulimit -v): '
+            f'{memory_advice()}'
+        )
+    if status in (-signal.SIGTERM, -signal.SIGINT):
+        return StoppedError(f'{what} was stopped from outside ({name}): start the task again.')
+    return killed_process(what, status) or UnknownError(
+        f'{what} was ended by {name}, as where a library fails: see the log, or start the task on another machine.'
+    )
 
 
 def stopped_process(error: BaseException) -> TaskError | None:

@@ -44,8 +44,6 @@ def main() -> None:
     total = count_candidates(index_file)
     plan = make_plan(params, index_file, total, env.input.models_dir, params.conf_threshold)
     folder = prediction_folder(env.output.root_dir)
-    if not env.run_mining:  # else mining has just left its predictions there
-        shutil.rmtree(folder, ignore_errors=True)
     with PredictionProgress(YmirTask.INFER, plan.num_images) as progress:
         skipped = SkippedCandidates(env.output.root_dir, plan.num_images)
         predictions = predict(plan, iter_candidates(index_file), folder, progress.update)

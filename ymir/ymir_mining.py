@@ -21,7 +21,7 @@ if __name__ == '__main__':
     report_uncaught('mining')  # also what goes wrong in the imports that follow
 
 from tmi.inference.embeddings import Embeddings  # noqa: E402
-from tmi.inference.plan import PredictionPlan, make_plan  # noqa: E402
+from tmi.inference.plan import PLAN_FILE, PredictionPlan, make_plan  # noqa: E402
 from tmi.inference.run import predict  # noqa: E402
 from tmi.inference.shards import Prediction, merge_shards  # noqa: E402
 from tmi.mining import ALGORITHMS, Algorithm  # noqa: E402
@@ -86,6 +86,7 @@ def rank_predictions(
     with PredictionProgress(YmirTask.MINING, plan.num_images) as progress:
         folder = prediction_folder(env.output.root_dir)
         predictions = skipped.watch(predict(plan, iter_candidates(index_file), folder, progress.update))
+        plan = PredictionPlan.load(folder / PLAN_FILE)  # what an earlier run began may have other processes
         embeddings = Embeddings(folder, plan.world_size, plan.num_images)
         return rank(predictions, plan.num_images, algorithm, embeddings, folder, progress.order), plan
 
@@ -131,8 +132,6 @@ def main() -> None:
     env = get_current_env()
     params = load_params(MiningParams, get_executor_config())
     configure_logging(params.log_level)
-    folder = prediction_folder(env.output.root_dir)
-    shutil.rmtree(folder, ignore_errors=True)  # of an earlier run in the same /out
     kind = ALGORITHMS[params.mining_algorithm]
     stats, missing = None, []
     if kind.passes and kind.uses_stats:
@@ -159,7 +158,7 @@ def main() -> None:
         env.output.mining_result_file,
     )
     if not env.run_infer:  # else inference follows, with the same predictions, and reports what was skipped
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(prediction_folder(env.output.root_dir), ignore_errors=True)
         skipped.report()
 
 

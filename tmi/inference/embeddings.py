@@ -9,7 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tmi.inference.shards import open_behind
+
 EMBEDDING_SIZE = 128
+ROW_BYTES = 2 * EMBEDDING_SIZE
 SEED = 20201129  # of the projection; another one would make the embeddings of stored statistics useless
 
 
@@ -18,16 +21,23 @@ def embeddings_path(folder: Path, rank: int) -> Path:
     return Path(folder) / f'rank_{rank}.embeddings'
 
 
+def finished_rows(folder: Path, rank: int) -> int:
+    """Return how many whole rows a process has written."""
+    path = embeddings_path(folder, rank)
+    return path.stat().st_size // ROW_BYTES if path.exists() else 0
+
+
 class EmbeddingWriter:
     """Appends embeddings to the file of one process.
 
     Args:
         folder: Where the files of all processes lie.
         rank: Number of the process.
+        kept: How many rows stay of the file; the rest goes.
     """
 
-    def __init__(self, folder: Path, rank: int) -> None:
-        self._file = open(embeddings_path(folder, rank), 'wb')
+    def __init__(self, folder: Path, rank: int, kept: int = 0) -> None:
+        self._file = open_behind(embeddings_path(folder, rank), kept * ROW_BYTES)
         self._projections: dict[int, np.ndarray] = {}
 
     def write(self, features: Sequence[np.ndarray | None]) -> None:
@@ -78,8 +88,8 @@ class Embeddings:
         for rank in range(world_size):
             path = embeddings_path(folder, rank)
             count = len(range(rank, num_images, world_size))
-            if path.stat().st_size != count * EMBEDDING_SIZE * 2:
-                raise ValueError(f'{path} lacks embeddings: {count} images need {count * EMBEDDING_SIZE * 2} bytes')
+            if path.stat().st_size != count * ROW_BYTES:
+                raise ValueError(f'{path} lacks embeddings: {count} images need {count * ROW_BYTES} bytes')
             shape = (count, EMBEDDING_SIZE)
             self._files.append(np.memmap(path, '<f2', 'r', shape=shape) if count else np.zeros(shape, '<f2'))
 

@@ -6,9 +6,10 @@ normalisation happens on the device. Images of different sizes, which some pipel
 padding them to a common size would make the boxes of an image depend on the others in its batch.
 """
 
+import copy
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -142,23 +143,54 @@ class ImageBatches(IterableDataset):
         world_size: How many processes there are.
         steps: What a family's `pixel_transforms` gives.
         batch_size: Images per batch.
+        skipped: Positions of images that are not read, with the reasons.
     """
 
     def __init__(
-        self, folder: Path, rank: int, world_size: int, steps: Sequence[dict[str, Any]], batch_size: int
+        self,
+        folder: Path,
+        rank: int,
+        world_size: int,
+        steps: Sequence[dict[str, Any]],
+        batch_size: int,
+        skipped: Mapping[int, str] | None = None,
     ) -> None:
         self.folder = folder
         self.rank = rank
         self.world_size = world_size
         self.batch_size = batch_size
+        self.skipped = skipped or {}
         self.letterbox = Letterbox(steps)
+        self.first, self.stop = 0, None
+        self.on_image: Callable[[int], None] | None = None
+
+    def part(self, first: int, stop: int | None = None) -> 'ImageBatches':
+        """Return the batches of a part of the images.
+
+        Args:
+            first: How many images of the process are left out at the beginning.
+            stop: The number of its image that is no longer wanted, None for all.
+        """
+        part = copy.copy(self)
+        part.first, part.stop = first, stop
+        return part
+
+    def one_by_one(self, on_image: Callable[[int], None]) -> 'ImageBatches':
+        """Return the same images in batches of one; only for a loader that loads in place.
+
+        Args:
+            on_image: Called with the position of each image before it is read.
+        """
+        part = copy.copy(self)
+        part.batch_size, part.on_image = 1, on_image
+        return part
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
         first, count = (worker.id, worker.num_workers) if worker else (0, 1)
         pending: list[tuple[int, str]] = []
         number = 0
-        for image in iter_image_list(self.folder, self.rank, self.world_size):
+        for image in iter_image_list(self.folder, self.rank, self.world_size, self.first, self.stop):
             pending.append(image)
             if len(pending) == self.batch_size:
                 if number % count == first:
@@ -171,6 +203,11 @@ class ImageBatches(IterableDataset):
     def _load(self, listed: Sequence[tuple[int, str]]) -> Batch:
         images, groups = [], {}
         for place, (index, path) in enumerate(listed):
+            if self.on_image is not None:
+                self.on_image(index)
+            if index in self.skipped:
+                images.append(Image(index, path, problem=self.skipped[index]))
+                continue
             image, pixels = self.letterbox(index, path)
             images.append(image)
             if pixels is not None:

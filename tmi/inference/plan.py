@@ -45,6 +45,8 @@ class PredictionPlan:
         log_level: From which level on the processes log.
         mining: `MiningSettings` as JSON values if mining looks at the images too, None for boxes alone.
         engine: What runs the network: 'torch', 'onnxruntime', 'openvino', or 'auto' for the fastest.
+        identity: Hash of the weights, the config and the list of images, set by `predict`: files of the same names may
+            hold something else by the time a task is started again.
     """
 
     source: str
@@ -64,6 +66,7 @@ class PredictionPlan:
     log_level: str = 'info'
     mining: dict[str, Any] | None = None
     engine: str = TORCH
+    identity: str = ''
 
     def covers(self, other: 'PredictionPlan') -> bool:
         """Return whether the predictions of this plan hold those of another, which asks for no more."""
@@ -81,9 +84,26 @@ class PredictionPlan:
             return False
         return self.score_thr <= other.score_thr and replace(self, **shared) == replace(other, **shared)
 
+    def continued_by(self, other: 'PredictionPlan') -> bool:
+        """Return whether another plan gives the same predictions, so that it can go on with what this one left.
+
+        Machines may differ in cores, for the number of processes that began is kept; GPUs must be as many. On a GPU
+        the size of a batch counts, as it changes boxes by rounding.
+        """
+        free = {'workers': 0, 'threads': 0, 'log_level': '', 'gpu_ids': []}
+        if not self.gpu_ids:
+            free.update(world_size=0, batch_size=0)
+        return len(self.gpu_ids) == len(other.gpu_ids) and replace(self, **free) == replace(other, **free)
+
+    def with_processes(self, world_size: int) -> 'PredictionPlan':
+        """Return the plan for another number of processes on the same cores."""
+        return replace(self, world_size=world_size, threads=max(self.threads * self.world_size // world_size, 1))
+
     def save(self, path: Path) -> None:
-        """Write the plan as JSON."""
-        path.write_text(json.dumps(asdict(self)), encoding='ascii')
+        """Write the plan as JSON, whole or not at all."""
+        temporary = path.with_name(f'{path.name}.tmp')
+        temporary.write_text(json.dumps(asdict(self)), encoding='ascii')
+        temporary.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> 'PredictionPlan':

@@ -1,42 +1,39 @@
-"""Runs the predicting processes and waits for them; imports no torch.
+"""Predicts the images of a plan, or goes on where an earlier run was ended; imports no torch.
 
-They share nothing but files: no process group, no collective call, so none can hang because another is slow. The
-parent counts the lines of their shard files for the progress. A process that fails takes the others with it, and its
-error is the task's.
+The folder of predictions lies where it survives the process. A task that is started again there takes the lines that
+are whole, if they come from the same weights, settings and images, and predicts what is missing.
 """
 
+import hashlib
 import logging
 import os
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from tmi.devices import select_devices
-from tmi.errors import MEMORY_ADVICE_VARIABLE, UnknownError, killed_process
+from tmi.errors import MEMORY_ADVICE_VARIABLE
 from tmi.inference.engines import ENGINE_FOLDER
-from tmi.inference.image_list import write_image_list
+from tmi.inference.image_list import IMAGE_LIST_FILE, write_image_list
 from tmi.inference.plan import PLAN_FILE, PredictionPlan
-from tmi.inference.shards import LineCounter, Prediction, merge_shards, shard_path
-from tmi.processes import ERROR_FILE_VARIABLE, read_record
+from tmi.inference.shards import Prediction, merge_shards
+from tmi.inference.supervise import finished_images, run_processes
 
 logger = logging.getLogger('tmi')
 
 DONE_FILE = 'done'
-POLL_SECONDS = 0.1
+NEW_LIST = 'new_images.jsonl'
 
 
 def predict(
     plan: PredictionPlan, paths: Iterable[str], folder: Path, on_progress: Callable[[int], None]
 ) -> Iterator[Prediction]:
-    """Predict all images of a plan, or take what an earlier task of this run left.
+    """Predict all images of a plan but for those that an earlier task or an earlier run has predicted.
 
     Args:
-        plan: What to do.
+        plan: What to do. What is done may differ in the number of processes: `plan.json` in the folder says it.
         paths: The images, as many as the plan says.
-        folder: Where results wait; a task that runs after mining finds them there.
+        folder: Where results wait; a task that runs after mining, or is started again, finds them there.
         on_progress: Called with the number of images done.
 
     Returns:
@@ -45,24 +42,68 @@ def predict(
     Raises:
         TaskError: What went wrong in a predicting process.
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    plan = replace(plan, identity=_identity(plan, write_image_list(paths, folder, NEW_LIST)))
     done = folder / DONE_FILE
-    plan_file = folder / PLAN_FILE
-    kept = PredictionPlan.load(plan_file) if done.exists() else None
-    if kept is not None and kept.covers(plan):
+    kept = _kept_plan(folder)
+    if kept is not None and done.exists() and kept.covers(plan):
         logger.info('The predictions of the task before are used again')
+        (folder / NEW_LIST).unlink()
         on_progress(plan.num_images)
         source = kept
     else:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        write_image_list(paths, folder)
-        plan.save(plan_file)
-        _run_processes(plan, folder, on_progress)
+        source = _prepare(plan, kept, folder)
+        _run_processes(source, folder, on_progress)
         shutil.rmtree(folder / ENGINE_FOLDER, ignore_errors=True)
         done.touch()
-        source = plan
     merged = merge_shards(folder, source.world_size, source.num_images)
     return merged if source.score_thr == plan.score_thr else (item.above(plan.score_thr) for item in merged)
+
+
+def _prepare(plan: PredictionPlan, kept: PredictionPlan | None, folder: Path) -> PredictionPlan:
+    """Write the plan, and delete what an earlier run left if it is of no use; returns the plan to follow."""
+    if kept is not None and kept.continued_by(plan):
+        plan = plan.with_processes(kept.world_size)
+        for path in folder.glob('*.tmp'):
+            path.unlink()
+        finished = sum(finished_images(plan, folder, rank).images for rank in range(plan.world_size))
+        logger.info('Going on where an earlier run ended: %d of %d images are predicted', finished, plan.num_images)
+    else:
+        if kept is not None:
+            logger.info(
+                'Predictions that an earlier run left in %s are of other weights, settings or images, so all images '
+                'are predicted anew',
+                folder,
+            )
+        for path in folder.iterdir():
+            if path.name != NEW_LIST:
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    (folder / NEW_LIST).replace(folder / IMAGE_LIST_FILE)
+    plan.save(folder / PLAN_FILE)
+    return plan
+
+
+def _kept_plan(folder: Path) -> PredictionPlan | None:
+    """Return the plan of an earlier run, None if there is none that this version can read."""
+    try:
+        return PredictionPlan.load(folder / PLAN_FILE)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        logger.info('%s of an earlier run is not used: %s', folder / PLAN_FILE, error)
+        return None
+
+
+def _identity(plan: PredictionPlan, list_hash: str) -> str:
+    """Return a hash of what the files of a plan hold."""
+    digest = hashlib.sha256(list_hash.encode())
+    for path in filter(None, (plan.checkpoint, plan.config)):
+        digest.update(b'\0')
+        if os.path.isfile(path):  # that it is missing, a predicting process will say
+            with open(path, 'rb') as file:
+                for block in iter(lambda: file.read(1 << 20), b''):
+                    digest.update(block)
+    return digest.hexdigest()
 
 
 def _run_processes(plan: PredictionPlan, folder: Path, on_progress: Callable[[int], None]) -> None:
@@ -77,49 +118,4 @@ def _run_processes(plan: PredictionPlan, folder: Path, on_progress: Callable[[in
         where,
     )
     logger.debug('%s', plan)
-    error_file = os.environ.get(ERROR_FILE_VARIABLE) or str(folder / 'error.json')
-    counters = [LineCounter(shard_path(folder, rank)) for rank in range(plan.world_size)]
-    processes: list[subprocess.Popen] = []
-    try:
-        for rank in range(plan.world_size):
-            command = [sys.executable, '-m', 'tmi.inference.worker', str(folder), str(rank)]
-            processes.append(subprocess.Popen(command, env=_environment(plan, rank, error_file)))
-        while any(process.poll() is None for process in processes):
-            _check(processes, error_file)
-            on_progress(sum(counter.count() for counter in counters))
-            time.sleep(POLL_SECONDS)
-        _check(processes, error_file)
-        on_progress(sum(counter.count() for counter in counters))
-    finally:
-        for process in processes:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
-
-
-def _environment(plan: PredictionPlan, rank: int, error_file: str) -> dict[str, str]:
-    environ = dict(os.environ)
-    environ[ERROR_FILE_VARIABLE] = error_file
-    environ['OMP_NUM_THREADS'] = environ['MKL_NUM_THREADS'] = str(plan.threads)
-    environ.setdefault(
-        'MKL_CBWR', 'AUTO,STRICT'
-    )  # matrix products do not depend on the number of threads; costs nothing
-    select_devices(plan.gpu_ids[rank : rank + 1], environ)
-    return environ
-
-
-def _check(processes: list[subprocess.Popen], error_file: str) -> None:
-    for rank, process in enumerate(processes):
-        status = process.poll()
-        if not status:
-            continue
-        record = read_record(error_file)
-        if record is not None:
-            raise record.to_error()
-        killed = killed_process(f'The predicting process {rank}', status)
-        if killed is not None:
-            raise killed
-        raise UnknownError(
-            f'The predicting process {rank} ended with status {status} without a Python error; the log '
-            'above is all there is.'
-        )
+    run_processes(plan, folder, on_progress)

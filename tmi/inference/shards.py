@@ -4,9 +4,14 @@ A process appends as it goes, so memory holds one batch, a crash leaves what was
 progress. No process waits for another: the parent merges the files after all have ended, by taking one line of each in
 turn, which is the order in which `iter_candidates` distributed the images. Boxes keep 3 decimals of a pixel and scores
 6.
+
+A process that is started again goes on behind the whole lines that are there. It copies them to a new file first: one
+that it takes the place of may still be alive, and then writes to a file that nobody reads.
 """
 
 import json
+import os
+import shutil
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -59,20 +64,79 @@ def shard_path(folder: Path, rank: int) -> Path:
     return Path(folder) / f'rank_{rank}.jsonl'
 
 
+class Finished(NamedTuple):
+    """The part of a shard file that holds finished images.
+
+    Args:
+        images: How many.
+        size: Of the part, in bytes.
+    """
+
+    images: int = 0
+    size: int = 0
+
+
+def finished_part(folder: Path, rank: int, world_size: int, limit: int | None = None) -> Finished:
+    """Find what a process has finished: the lines up to the first that is cut short or not the one that follows.
+
+    Args:
+        folder: Where the files lie.
+        rank: Number of the process.
+        world_size: How many processes there are.
+        limit: Do not count more images, None for all.
+
+    Returns:
+        The part; nothing if there is no file.
+    """
+    images = size = 0
+    try:
+        with open(shard_path(folder, rank), 'rb') as file:
+            for line in file:
+                index = rank + images * world_size
+                if images == limit or not (line.startswith(b'[%d,' % index) and line.endswith(b']\n')):
+                    break
+                images, size = images + 1, size + len(line)
+    except FileNotFoundError:
+        pass
+    return Finished(images, size)
+
+
+def open_behind(path: Path, size: int) -> IO[bytes]:
+    """Open a file for appending behind its beginning, which is copied to a new file of the same name.
+
+    Args:
+        path: The file; it need not exist if nothing is kept.
+        size: How many bytes are kept.
+
+    Returns:
+        The stream.
+    """
+    temporary = path.with_name(f'{path.name}.tmp')
+    with open(temporary, 'wb') as new:
+        if size:
+            with open(path, 'rb') as old:
+                shutil.copyfileobj(old, new)
+            new.truncate(size)
+    os.replace(temporary, path)
+    return open(path, 'ab')
+
+
 class ShardWriter:
     """Appends predictions to the file of one process.
 
     Args:
         folder: Where the files of all processes lie.
         rank: Number of the process.
+        kept: What stays of the file; the rest goes.
     """
 
-    def __init__(self, folder: Path, rank: int) -> None:
-        self._file = open(shard_path(folder, rank), 'w', encoding='ascii')
+    def __init__(self, folder: Path, rank: int, kept: Finished = Finished()) -> None:
+        self._file = open_behind(shard_path(folder, rank), kept.size)
 
     def write(self, predictions: Sequence[Prediction]) -> None:
         """Append predictions, whole lines at a time."""
-        self._file.write(''.join(json.dumps(prediction, separators=(',', ':')) + '\n' for prediction in predictions))
+        lines = ''.join(json.dumps(prediction, separators=(',', ':')) + '\n' for prediction in predictions)
+        self._file.write(lines.encode('ascii'))
         self._file.flush()
 
     def close(self) -> None:

@@ -1,5 +1,8 @@
 """One predicting process: the path that inference and mining share (`python -m tmi.inference.worker FOLDER RANK`).
 
+It goes on behind the images that its shard file holds. With a third argument it takes so many images one at a time and
+says which one it is at, to find the image that a process before it was lost to (see `supervise.py`).
+
 Loader processes decode and letterbox -> the device normalises, runs the network, decodes and suppresses boxes -> the
 results go to this process's shard file. Queues between them are short, so memory does not grow with the number of
 images.
@@ -11,13 +14,12 @@ is `samples_per_gpu`, and another value changes boxes by no more than rounding.
 """
 
 import logging
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from tmi.errors import MissingGpuError, ModelError
+from tmi.errors import MissingGpuError, ModelError, causes_of, one_line
 from tmi.processes import end_with_parent, report_uncaught, run_task
 from tmi.setting_names import advice
 
@@ -36,11 +38,14 @@ from tmi.families.detections import Detections, Evidence  # noqa: E402
 from tmi.inference.embeddings import EmbeddingWriter  # noqa: E402
 from tmi.inference.engines import TORCH  # noqa: E402
 from tmi.inference.engines.choice import use_engine  # noqa: E402
+from tmi.inference.heartbeat import Heartbeat  # noqa: E402
 from tmi.inference.images import Batch, Image, ImageBatches, Letterbox, make_loader  # noqa: E402
 from tmi.inference.model import build_model  # noqa: E402
 from tmi.inference.package import fault_of_package, read_package  # noqa: E402
 from tmi.inference.plan import PLAN_FILE, PredictionPlan  # noqa: E402
 from tmi.inference.shards import Prediction, ShardWriter  # noqa: E402
+from tmi.inference.skipped import read_skipped  # noqa: E402
+from tmi.inference.supervise import LOADER_LOST, finished_images  # noqa: E402
 from tmi.log import configure_logging  # noqa: E402
 from tmi.mining import ALGORITHMS, Algorithm  # noqa: E402
 from tmi.settings import MiningSettings  # noqa: E402
@@ -49,6 +54,7 @@ from tmi.zoo.weights import InferenceModel  # noqa: E402
 CPU_PIXELS_PER_PASS = 640 * 640
 TEST_PICTURE = (120, 160)  # height and width
 EARLY = 64  # images after which a model is rejected that gave no finite numbers for most of them
+LOST_LOADER = 'DataLoader worker (pid'  # in the message of PyTorch, where a loader process was killed
 LEAST = 8  # images by which it is judged where there are fewer; the first ones alone may be of a kind
 
 logger = logging.getLogger('tmi')
@@ -230,14 +236,16 @@ def choose_device(plan: PredictionPlan) -> torch.device:
     return torch.device('cuda:0')
 
 
-def predict_shard(plan: PredictionPlan, folder: Path, rank: int) -> None:
-    """Predict the images of one process.
+def predict_shard(plan: PredictionPlan, folder: Path, rank: int, careful: int = 0) -> None:
+    """Predict the images of one process that its shard file does not hold yet.
 
     Args:
         plan: Of the task.
         folder: Where the shard files lie.
         rank: Number of the process.
+        careful: How many images are taken one at a time.
     """
+    beat = Heartbeat(folder, rank)
     torch.set_num_threads(plan.threads)
     device = choose_device(plan)
     package = read_package(InferenceModel(Path(plan.checkpoint), Path(plan.config) if plan.config else None))
@@ -249,26 +257,26 @@ def predict_shard(plan: PredictionPlan, folder: Path, rank: int) -> None:
     with fault_of_package(f'The config of {package.source} cannot be used to predict'), registered_only():
         steps = family.pixel_transforms(package.pipeline, plan.image_size)
         family.check_input_size(model, steps, plan.image_size, package.source)
-        batches = ImageBatches(folder, rank, plan.world_size, steps, plan.batch_size)
+        batches = ImageBatches(folder, rank, plan.world_size, steps, plan.batch_size, read_skipped(folder))
         predictor = family.predictor(model, device, plan.score_thr, plan.iou_thr, plan.precision)
     try_model(predictor, batches.letterbox, package.source)
-    loader: Iterator[Batch] = iter(make_loader(batches, plan.workers, device.type == 'cuda'))
+    kept = finished_images(plan, folder, rank)
+    loader = _load(batches, plan, device, kept.images, careful, beat)
     if plan.engine != TORCH:
         first = next(loader, None)
         with fault_of_package(f'The model {package.source} with its config cannot predict images'):
-            use_engine(predictor, plan, folder, rank, first_pass(first, device, plan.batch_size, batches.letterbox))
+            use_engine(
+                predictor, plan, folder, rank, first_pass(first, device, plan.batch_size, batches.letterbox), beat.step
+            )
         loader = chain([first] if first else [], loader)
     algorithm = _algorithm(plan, positions)
     if algorithm is not None:
         algorithm.letterbox = batches.letterbox
-    shard = ShardWriter(folder, rank)
-    embeddings = EmbeddingWriter(folder, rank) if algorithm else None
-    parent = os.getppid()
+    shard = ShardWriter(folder, rank, kept)
+    embeddings = EmbeddingWriter(folder, rank, kept.images) if algorithm else None
     images = unusable = 0
     judged = False
     for batch in loader:
-        if os.getppid() != parent:
-            raise SystemExit('The task that started this process is gone')
         with fault_of_package(f'The model {package.source} with its config cannot predict images'):
             predictions, features = predict_batch(predictor, batch, plan.batch_size, algorithm)
         images += sum(prediction.readable for prediction in predictions)
@@ -280,6 +288,7 @@ def predict_shard(plan: PredictionPlan, folder: Path, rank: int) -> None:
         if embeddings is not None:
             embeddings.write(features)
         shard.write([item._replace(labels=[positions[label] for label in item.labels]) for item in predictions])
+        beat.step()
     if images >= LEAST and not judged:
         _reject_unusable(images, unusable, predictor, package.source)
     shard.close()
@@ -295,6 +304,19 @@ def predict_shard(plan: PredictionPlan, folder: Path, rank: int) -> None:
         )
 
 
+def _load(
+    batches: ImageBatches, plan: PredictionPlan, device: torch.device, first: int, careful: int, beat: Heartbeat
+) -> Iterator[Batch]:
+    """Yield the batches of a process from an image on; the heartbeat says what they are before they are loaded."""
+    pin_memory = device.type == 'cuda'
+    if careful:
+        yield from make_loader(batches.part(first, first + careful).one_by_one(beat.at_image), 0, pin_memory)
+    beat.at_batch()
+    for batch in make_loader(batches.part(first + careful), plan.workers, pin_memory):
+        beat.step()
+        yield batch
+
+
 def _algorithm(plan: PredictionPlan, positions: Sequence[int]) -> Algorithm | None:
     """Return the mining algorithm of a plan, whose classes are the outputs of the model here."""
     if plan.mining is None:
@@ -306,12 +328,19 @@ def _algorithm(plan: PredictionPlan, positions: Sequence[int]) -> Algorithm | No
 
 
 def main() -> None:
-    """Read the plan and predict."""
-    folder, rank = Path(sys.argv[1]), int(sys.argv[2])
+    """Read the plan and predict; a loader process that was killed is no error of this one, but ends it."""
+    folder, rank, careful = Path(sys.argv[1]), int(sys.argv[2]), int((*sys.argv, 0)[3])
     plan = PredictionPlan.load(folder / PLAN_FILE)
     # What one process says all do; only a debug log is worth having it from each.
     configure_logging('warning' if rank and plan.log_level == 'info' else plan.log_level)
-    predict_shard(plan, folder, rank)
+    try:
+        predict_shard(plan, folder, rank, careful)
+    except Exception as error:
+        lost = next((cause for cause in causes_of(error) if LOST_LOADER in str(cause)), None)
+        if lost is None:
+            raise
+        logger.warning('Process %d lost a loader process: %s', rank, one_line(str(lost)))
+        raise SystemExit(LOADER_LOST) from error
 
 
 if __name__ == '__main__':

@@ -215,20 +215,6 @@ def test_killed_process_is_reported(tmp_path, images, model_files, monkeypatch):
     assert code_of(caught.value) == 160004
 
 
-def test_predictions_of_an_earlier_run_are_not_used(tmp_path, images, model_files):
-    lines = [write_image(tmp_path / f'{number}.jpg', 64, 64, seed=number) for number in range(2)]
-    task = Task(tmp_path, lines, model_files)
-    plan = plan_of(task, model_files)
-    folder = task.out / 'predictions'
-    folder.mkdir()
-    plan.save(folder / 'plan.json')
-    (folder / 'done').touch()
-    (folder / 'rank_0.jsonl').write_text('[0,"a.jpg",[9,9],[],[],[],""]\n[1,"b.jpg",[9,9],[],[],[],""]\n')
-    assert next(predict(plan, map(str, lines), folder, lambda done: None)).path == 'a.jpg'
-    assert task.start().returncode == 0
-    assert set(task.detections()) == {'0.jpg', '1.jpg'}
-
-
 def test_no_image_is_lost_to_a_byte_order_mark(tmp_path, images):
     task = Task(tmp_path, [f'\ufeff{images[0]}', *images[1:4]], [], ('mining',), mining_algorithm='random')
     assert task.start().returncode == 0

@@ -7,13 +7,12 @@ goes on with torch, and the log says why. All processes use one engine, so boxes
 
 import json
 import logging
-import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,7 +54,14 @@ class TrialError(Exception):
     """An engine cannot be used; the message says why."""
 
 
-def use_engine(predictor: Predictor, plan: PredictionPlan, folder: Path, rank: int, pixels: Tensor) -> None:
+def use_engine(
+    predictor: Predictor,
+    plan: PredictionPlan,
+    folder: Path,
+    rank: int,
+    pixels: Tensor,
+    on_wait: Callable[[], object] = lambda: None,
+) -> None:
     """Let the engine of the task run the network of a predictor.
 
     Args:
@@ -64,15 +70,16 @@ def use_engine(predictor: Predictor, plan: PredictionPlan, folder: Path, rank: i
         folder: Of the task's predictions.
         rank: Number of the process.
         pixels: First images of this process, as many as go through the network together: (n, H, W, 3) uint8 BGR.
+        on_wait: Called again and again while the process waits for the first one.
     """
     folder = folder / ENGINE_FOLDER
-    if rank == 0:
+    if rank == 0 and not (folder / CHOICE_FILE).exists():  # else a process that was lost has chosen
         choice = choose_engine(predictor, plan, folder, pixels)
         _write_choice(folder, choice)
         level = logging.WARNING if choice.engine == TORCH and plan.engine != AUTO else logging.INFO
         logger.log(level, 'engine is %s, %s is used: %s', plan.engine, choice.engine, choice.reason)
     else:
-        choice = _wait_for_choice(folder)
+        choice = _wait_for_choice(folder, on_wait)
     if choice.engine != TORCH:
         session = SESSIONS[choice.engine](folder / NETWORK_FILE, plan.threads)
         predictor.engine = lambda inputs: [torch.from_numpy(output) for output in session(as_array(inputs))]
@@ -178,12 +185,10 @@ def _write_choice(folder: Path, choice: Choice) -> None:
     temporary.replace(folder / CHOICE_FILE)
 
 
-def _wait_for_choice(folder: Path) -> Choice:
+def _wait_for_choice(folder: Path, on_wait: Callable[[], object]) -> Choice:
     """Wait until the first process has decided."""
-    parent = os.getppid()
     while not (folder / CHOICE_FILE).exists():
-        if os.getppid() != parent:
-            raise SystemExit('The task that started this process is gone')
+        on_wait()
         time.sleep(POLL_SECONDS)
     values: dict[str, Any] = json.loads((folder / CHOICE_FILE).read_text(encoding='utf-8'))
     return Choice(**values)
