@@ -20,7 +20,8 @@ import json
 import logging
 import math
 import re
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
+from tmi.errors import DiskFullError, is_disk_full
 from tmi.families.base import Family
 from tmi.training.metrics import class_precisions, clean_metrics
 from tmi.training.training_state import Position, state_of
@@ -48,6 +50,7 @@ RESUME_FILE = 'resume.pth'
 LAST_CHECKPOINT = 'last_checkpoint'
 FOUND_BY_HOOKS = ('plan', 'throughput')  # in the message hub, for the summary
 REPLACES_ALL = 'replaces_all'  # in the message hub of a state that was saved before the first stage
+ROOM_FOR_OTHERS = 2 << 20  # bytes that stay free for curves, log and progress
 RUN_CONFIG = 'run_config.py'  # mmengine writes it over at each start
 
 
@@ -91,6 +94,7 @@ class YmirCheckpointHook(Hook):
         self.summary = SummaryUpdates(Path(get_current_env().output.root_dir))
         self.replace_all = False
         self.reported: set[str] = set()
+        self.warned_of_room = False
         self.saving = BackgroundSave()
 
     @master_only
@@ -137,7 +141,20 @@ class YmirCheckpointHook(Hook):
         self.saving.wait()
 
     def _save_for_resumption(self, checkpoint: dict[str, Any], work_dir: Path) -> None:
-        _save(checkpoint, self.models_dir / RESUME_FILE)
+        """Write what a training could be resumed from; without room for it, the training goes on all the same."""
+        try:
+            check_room(checkpoint, self.models_dir / RESUME_FILE)
+            _save(checkpoint, self.models_dir / RESUME_FILE)
+        except DiskFullError as error:
+            if not self.warned_of_room:
+                self.warned_of_room = True
+                logger.warning(
+                    '%s The training goes on and its weights are kept; if it is interrupted, it cannot be resumed from '
+                    'epoch %d or later.',
+                    error,
+                    checkpoint['meta']['epoch'],
+                )
+            return
         write_text_atomically(work_dir / LAST_CHECKPOINT, str(self.models_dir / RESUME_FILE))
 
     @master_only
@@ -244,15 +261,52 @@ def _read_stages() -> dict[str, dict[str, Any]]:
 
 
 def _save(checkpoint: dict[str, Any], path: Path) -> None:
-    with atomic_file(path, 'wb') as stream:
-        torch.save(checkpoint, stream)
+    try:
+        with atomic_file(path, 'wb') as stream:
+            torch.save(checkpoint, stream)
+    except Exception as error:
+        if is_disk_full(error):
+            raise no_room(checkpoint, path) from error
+        raise
 
 
-def remove_temporary_files(models_dir: Path) -> None:
-    """Remove what writers that were killed left half written; finished files of an earlier run stay.
+def check_room(checkpoint: dict[str, Any], path: Path) -> None:
+    """See that a checkpoint fits on the disk before it is written: a disk that it fills fails other writers meanwhile.
 
     Args:
-        models_dir: /out/models.
+        checkpoint: What is to be written.
+        path: Where; what stands there stays until the new file is whole.
+
+    Raises:
+        TaskError: DiskFullError if it does not fit.
     """
-    for path in models_dir.glob('.*.tmp'):
-        path.unlink()
+    if shutil.disk_usage(path.parent).free < size_on_disk(checkpoint) + ROOM_FOR_OTHERS:
+        raise no_room(checkpoint, path)
+
+
+def no_room(checkpoint: dict[str, Any], path: Path) -> DiskFullError:
+    """Return the error of a disk that has no room for a checkpoint; it says how much is missing."""
+    needed, free = size_on_disk(checkpoint) + ROOM_FOR_OTHERS, shutil.disk_usage(path.parent).free
+    return DiskFullError(
+        f'No space is left on the disk for {path}: it takes {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free; '
+        f'free {max(needed - free, 1e6) / 1e6:.0f} MB or more.'
+    )
+
+
+def size_on_disk(value: Any) -> int:
+    """Return the bytes of all tensors in mappings, lists and tuples, each of which is written once.
+
+    Args:
+        value: What a checkpoint holds.
+    """
+    sizes: dict[int, int] = {}
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if torch.is_tensor(item):
+            sizes[item.untyped_storage().data_ptr()] = item.untyped_storage().nbytes()
+        elif isinstance(item, Mapping):
+            pending.extend(item.values())
+        elif isinstance(item, (list, tuple)):
+            pending.extend(item)
+    return sum(sizes.values())

@@ -12,8 +12,10 @@ from collections.abc import MutableMapping
 from pathlib import Path
 
 from tmi import log
-from tmi.errors import SETTINGS_FILE_VARIABLE
+from tmi.errors import SETTINGS_FILE_VARIABLE, SettingError
 from tmi.paths import PROJECT_ROOT
+
+LEAST_ROOM = 4096  # bytes that must be free for temporary files
 
 # Variable to the folder below the cache root.
 CACHE_FOLDERS = {
@@ -24,6 +26,32 @@ CACHE_FOLDERS = {
     'TRITON_CACHE_DIR': 'triton',
     'NUMBA_CACHE_DIR': 'numba',
 }
+
+
+def find_temporary_folder(fallback: Path) -> None:
+    """See that this process and all below it have a folder for temporary files.
+
+    Args:
+        fallback: Made and used where none of the usual ones can be written to.
+
+    Raises:
+        TaskError: SettingError if there is none at all.
+    """
+    try:
+        tempfile.gettempdir()
+        return
+    except FileNotFoundError as error:
+        usual = str(error.strerror).partition('[')[2].rstrip(']').replace("'", '')
+    try:
+        fallback.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=fallback) as file:
+            file.write(b'\0' * LEAST_ROOM)
+    except OSError as error:
+        raise SettingError(
+            f'No folder for temporary files can be written to, neither of {usual} nor {fallback} '
+            f'({error.strerror or error}): give the container a writable /tmp or output folder with free space.'
+        ) from error
+    os.environ['TMPDIR'] = tempfile.tempdir = str(fallback)
 
 
 def _is_writable_folder(path: str) -> bool:

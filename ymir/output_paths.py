@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tmi.errors import SettingError, TaskError
+from ymir_exc.atomic import TEMPORARY_SUFFIX, remove_temporary_files
 from ymir_exc.env import EnvConfig
 from ymir_exc.mining_summary import MINING_SUMMARY_FILE
 from ymir_exc.preflight import PREFLIGHT_FILE
@@ -37,6 +38,30 @@ TRAINING_FILES = (
 )
 MODEL_FILES = ('resume.pth', 'resume_earlier.pth', 'last_checkpoint', 'run_config.py')
 PREDICTIONS = 'predictions'
+TEMPORARY = 'ymir_temp'
+
+
+def temporary_folder(root: str) -> Path:
+    """Return where temporary files go if the container has no folder of its own for them.
+
+    Args:
+        root: The task's output folder.
+
+    Returns:
+        The folder.
+    """
+    return Path(root) / TEMPORARY
+
+
+def remove_leftovers(env: EnvConfig) -> None:
+    """Remove the temporary files of processes that were killed.
+
+    Args:
+        env: Of the run.
+    """
+    outputs = outputs_of(env)
+    for folder in {*outputs.folders, *(os.path.dirname(path) for path in outputs.files)}:
+        remove_temporary_files(folder)
 
 
 def prediction_folder(root: str) -> Path:
@@ -163,7 +188,7 @@ def _check_writable(path: Path, known: set[Path]) -> None:
     folder = _nearest(path).resolve()
     if folder in known:
         return
-    probe = folder / f'.probe.{secrets.token_hex(8)}.tmp'
+    probe = folder / f'.probe.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}'
     try:
         try:
             probe.write_bytes(b'\0' * PROBE_BYTES)

@@ -5,6 +5,7 @@ neither torch nor mmengine: it says at once that the task has begun, waits, and 
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,10 +20,10 @@ sys.path[:] = [str(PROJECT_ROOT), *(path for path in sys.path if Path(path or '.
 
 from tmi.errors import MEMORY_ADVICE_VARIABLE, SettingError, TaskError, UnknownError, killed_process, stopped_process  # noqa: E402
 from tmi.processes import ERROR_FILE_VARIABLE, ErrorRecord, note_start, read_record  # noqa: E402
-from ymir.environment import prepare_environment  # noqa: E402
+from ymir.environment import find_temporary_folder, prepare_environment  # noqa: E402
 from ymir.errors import as_task_error, publish  # noqa: E402
-from ymir.output_paths import check_outputs  # noqa: E402
-from ymir_exc.env import get_current_env  # noqa: E402
+from ymir.output_paths import check_outputs, remove_leftovers, temporary_folder  # noqa: E402
+from ymir_exc.env import EnvOutputConfig, get_current_env  # noqa: E402
 from ymir_exc.executor import Executor  # noqa: E402
 from ymir_exc.monitor import write_monitor_logger  # noqa: E402
 
@@ -39,6 +40,7 @@ def begin() -> None:
     env = get_current_env()
     if not (env.run_training or env.run_mining or env.run_infer):
         raise SettingError('env.yaml asks for nothing: one of run_training, run_mining and run_infer must be true.')
+    remove_leftovers(env)
     check_outputs(env)
     if env.run_training:
         os.environ[MEMORY_ADVICE_VARIABLE] = 'training'  # for its processes too
@@ -56,23 +58,50 @@ def _describe_exit(error: subprocess.CalledProcessError) -> TaskError:
     )
 
 
+def run_tasks(error_file: str) -> ErrorRecord | None:
+    """Run the tasks one after the other.
+
+    Args:
+        error_file: Where a process below leaves its error.
+
+    Returns:
+        What failed, None if nothing did.
+    """
+    try:
+        begin()
+        os.environ[ERROR_FILE_VARIABLE] = error_file
+        Executor(apps=task_commands()).start()
+        return None
+    except subprocess.CalledProcessError as error:
+        remove_leftovers(get_current_env())
+        return read_record(error_file) or ErrorRecord.of(_describe_exit(error), 'start.py')
+
+
+def _output_folder() -> str:
+    """Return the output folder, that of the contract where env.yaml cannot be read: `begin` says what is wrong."""
+    try:
+        return get_current_env().output.root_dir
+    except (OSError, ValueError):
+        return EnvOutputConfig().root_dir
+
+
 def main() -> int:
     """Run the task; returns the exit status."""
     note_start(STARTED)
-    prepare_environment()
-    with tempfile.TemporaryDirectory(prefix='ymir-error-') as folder:
-        error_file = os.path.join(folder, 'error.json')
-        try:
-            begin()
-            os.environ[ERROR_FILE_VARIABLE] = error_file
-            Executor(apps=task_commands()).start()
-            return 0
-        except subprocess.CalledProcessError as error:
-            record = read_record(error_file) or ErrorRecord.of(_describe_exit(error), 'start.py')
-        except Exception as error:
-            record = ErrorRecord.of(as_task_error(error), 'start.py')
+    fallback = temporary_folder(_output_folder())
+    try:
+        shutil.rmtree(fallback, ignore_errors=True)  # of a run that was killed
+        find_temporary_folder(fallback)
+        prepare_environment()
+        with tempfile.TemporaryDirectory(prefix='ymir-error-', ignore_cleanup_errors=True) as folder:
+            record = run_tasks(os.path.join(folder, 'error.json'))
+    except Exception as error:
+        record = ErrorRecord.of(as_task_error(error), 'start.py')
+    finally:
+        shutil.rmtree(fallback, ignore_errors=True)
+    if record is not None:
         publish(record)
-    return 1
+    return int(record is not None)
 
 
 if __name__ == '__main__':

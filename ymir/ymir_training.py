@@ -40,7 +40,7 @@ from tmi.training.task_file import write_task
 from tmi.training.training_state import SECONDS_USED
 from tmi.zoo.models import find_model
 from tmi.zoo.weights import choose_training_weights
-from ymir.checkpoint_hook import RESUME_FILE, remove_temporary_files
+from ymir.checkpoint_hook import RESUME_FILE
 from ymir.data import prepare_training_data
 from ymir.environment import configure_logging, prepare_environment
 from ymir.examination import examine_labelled_images
@@ -50,7 +50,7 @@ from ymir.progress import check_progress, write_progress
 from ymir.restart import ALL, TRAINED, Restart, find_restart, set_aside, state_file, write_done
 from ymir.stage_files import unused_name
 from ymir.training_summary import write_plan
-from ymir_exc.atomic import write_text_atomically
+from ymir_exc.atomic import remove_temporary_files, write_text_atomically
 from ymir_exc.env import get_current_env
 from ymir_exc.errors import NoGpuError
 from ymir_exc.monitor import read_monitor

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -25,6 +26,10 @@ from typing import IO, Iterator, Union
 PathLike = Union[str, 'os.PathLike[str]']
 
 TEMPORARY_SUFFIX = '.tmp'
+_TEMPORARY_NAME = re.compile(rf'\..+\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}', re.DOTALL)
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+BLOCK = 4096  # bytes that a file which is not empty has to itself on most file systems
 
 # The system may reject a new name in a folder, or in the place of a file, that may itself be written: a folder of
 # another user, a sticky one, a file that is a mount point.
@@ -190,3 +195,47 @@ def write_text_atomically(path: PathLike, text: str) -> None:
     """
     with atomic_file(path, 'w') as stream:
         stream.write(text)
+
+
+def overwrite_text(path: PathLike, text: str) -> None:
+    """Write over the beginning of a file, in the place that it has on the disk: what is left where the disk is full.
+
+    What does not fit into the file's block is cut off at a line end, or within the first line.
+
+    Args:
+        path: a file that is not empty.
+        text: what it is to hold.
+
+    Raises:
+        OSError: it cannot be written to either.
+    """
+    data = text.encode('utf-8')
+    if len(data) > BLOCK:
+        data = data[: data.rfind(b'\n', 0, BLOCK) + 1 or BLOCK]
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        # First line first: a reader in between sees it whole, and behind it the end of what was there.
+        os.ftruncate(descriptor, os.pwrite(descriptor, data, 0))
+        with contextlib.suppress(OSError):  # the content is there, if not yet on the disk
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_temporary_files(folder: PathLike) -> int:
+    """Remove what writers of :func:`atomic_file` left half written when they were killed.
+
+    Args:
+        folder: where they wrote; need not exist.
+
+    Returns:
+        How many files there were.
+    """
+    removed = 0
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            if _TEMPORARY_NAME.fullmatch(name):
+                with contextlib.suppress(OSError):
+                    os.unlink(os.path.join(folder, name))
+                    removed += 1
+    return removed

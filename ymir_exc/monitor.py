@@ -11,7 +11,7 @@ import time
 from typing import Any, Sequence
 
 from . import env
-from .atomic import write_text_atomically
+from .atomic import DISK_FULL, overwrite_text, write_text_atomically
 from .code import ExecutorReturnCode, ExecutorState
 from .executor_log import write_final_executor_log, write_tensorboard_text
 from .progress import YmirTask, clamp_percent, scale_to_task
@@ -68,7 +68,7 @@ def write_monitor_logger(
     message: str = '',
     trace: str | Sequence[str] = '',
 ) -> None:
-    """Replace monitor.txt by the present state of the task.
+    """Replace monitor.txt by the present state of the task; on a full disk, write over it.
 
     Args:
         percent: progress of the whole task; brought into 0..1.
@@ -88,7 +88,13 @@ def write_monitor_logger(
     if os.path.isfile(path):  # a link of the platform's: its reader may look at the file that it leads to
         path = os.path.realpath(path)
     # A lone surrogate (from a file name that is not UTF-8) would make the file unreadable for the platform.
-    write_text_atomically(path, text.encode('utf-8', 'replace').decode('utf-8'))
+    text = text.encode('utf-8', 'replace').decode('utf-8')
+    try:
+        write_text_atomically(path, text)
+    except OSError as error:
+        if error.errno not in DISK_FULL or not os.path.isfile(path):
+            raise
+        overwrite_text(path, text)  # else a task that has failed would be shown as running
 
 
 def write_monitor_logger_for_multiple_tasks(cfg: Any, task: YmirTask | str, percent: float, order: str = 'tmi') -> None:
