@@ -191,6 +191,7 @@ ERROR_PATTERNS = (
             'insufficient memory',
             'out of memory',
             'unable to mmap',
+            'failed to map segment from shared object',
             "can't start new thread",
             'killed by signal: killed',
             'exited unexpectedly',
@@ -358,7 +359,15 @@ def _sentence(problem: str, ways: Sequence[str]) -> str:
 
 def _memory_ways() -> tuple[str, ...]:
     """Return what to do where the main memory is too small, for what this process does."""
-    return MEMORY_ADVICE.get(os.environ.get(MEMORY_ADVICE_VARIABLE, ''), MEMORY_ADVICE['gpu'])
+    ways = MEMORY_ADVICE.get(os.environ.get(MEMORY_ADVICE_VARIABLE, ''), MEMORY_ADVICE['gpu'])
+    limit = memory_limit()
+    return ways if limit is None else (f'let each process have more than {limit >> 20} MB (ulimit -v)', *ways)
+
+
+def memory_limit() -> int | None:
+    """Return the bytes of memory that this user lets each process have, None without a limit."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else limit
 
 
 def killed_process(what: str, status: int) -> TaskError | None:
@@ -379,35 +388,15 @@ def killed_process(what: str, status: int) -> TaskError | None:
         return InsufficientMemoryError(
             f'{what} was ended by a bus error (SIGBUS). {_sentence(SHARED_MEMORY, SHARED_MEMORY_WAYS)}'
         )
+    if number in (signal.SIGABRT, signal.SIGSEGV) and memory_limit() is not None:
+        problem = f'{what} was ended by {signal.Signals(number).name}, most likely for lack of memory'
+        return InsufficientMemoryError(_sentence(problem, _memory_ways()))
     if number in CRASHES:
         return UnknownError(
             f'{what} crashed ({signal.Signals(number).name}): a library or the hardware failed. Start the task again; '
             'if it happens again, report it with the log.'
         )
     return None
-
-
-def ended_by_signal(what: str, status: int) -> TaskError | None:
-    """Return the error of a process that a signal ended, None for one that ended by itself.
-
-    Args:
-        what: Which process, as the beginning of a sentence.
-        status: Its exit status, negative for a signal.
-    """
-    if status >= 0:
-        return None
-    name = signal.Signals(-status).name
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if status in (-signal.SIGABRT, -signal.SIGSEGV) and limit != resource.RLIM_INFINITY:
-        return InsufficientMemoryError(
-            f'{what} was ended by {name}, most likely because its memory is limited to {limit >> 20} MB (ulimit -v): '
-            f'{memory_advice()}'
-        )
-    if status in (-signal.SIGTERM, -signal.SIGINT):
-        return StoppedError(f'{what} was stopped from outside ({name}): start the task again.')
-    return killed_process(what, status) or UnknownError(
-        f'{what} was ended by {name}, as where a library fails: see the log, or start the task on another machine.'
-    )
 
 
 def stopped_process(error: BaseException) -> TaskError | None:

@@ -15,11 +15,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tmi.devices import select_devices
-from tmi.errors import SettingError, TaskError, UnknownError, ended_by_signal
+from tmi.errors import SettingError, StandstillError, StoppedError, TaskError, UnknownError, killed_process
 from tmi.inference.heartbeat import Beat, heartbeat_path, read_heartbeat
 from tmi.inference.plan import PredictionPlan
 from tmi.inference.shards import Finished, LineCounter, finished_part, shard_path
@@ -31,6 +31,8 @@ logger = logging.getLogger('tmi')
 POLL_SECONDS = 0.1
 STANDSTILL_VARIABLE = 'YMIR_STANDSTILL_SECONDS'
 STANDSTILL_SECONDS = 600  # far more than loading a model or predicting a batch takes on any machine
+IDLE = 0.01  # share of a core below which a process does nothing; waiting for loader processes takes less
+BUSY = 10  # as many times longer may a process that does something be without a step
 LOADER_LOST = 70  # exit status of a process whose loader process was killed
 MAX_LOSSES = 50  # of one process; each is followed by a start, which loads the model
 MAX_LOSSES_AT_START = 2
@@ -128,7 +130,7 @@ class PredictingProcess:
         self._counter = LineCounter(shard_path(folder, rank))
         self._losses = self._losses_at_start = 0
         self._suspects = range(0)  # numbers of its images, one of which it was probably lost to
-        self._beat, self._looked, self._idle = Beat(), 0.0, 0.0
+        self._beat, self._looked, self._idle, self._used = Beat(), 0.0, 0.0, 0.0
         self.last_loss: TaskError | None = None
 
     def begin(self) -> None:
@@ -154,11 +156,15 @@ class PredictingProcess:
             if self._stands_still():
                 self.kill()
                 reason = f'stood still for {self._limit:g} seconds'
-                self._lost(reason, UnknownError(f'{self._name} {reason}; start the task again, on another machine.'))
+                self._lost(reason, StandstillError(f'{self._name} {reason}; start the task again, on another machine.'))
             return False
         if status == LOADER_LOST:
             self._lost('lost a loader process', UnknownError(f'{self._name} lost its loader processes; see the log.'))
-        elif status in STOPPED or status > 0:
+        elif status in STOPPED:
+            raise StoppedError(
+                f'{self._name} was stopped from outside ({signal.Signals(-status).name}): start it again.'
+            )
+        elif status > 0:
             raise self._failure(status)
         elif status < 0:
             self._lost(f'was ended by {signal.Signals(-status).name}', self._failure(status))
@@ -180,7 +186,7 @@ class PredictingProcess:
 
     def _start(self, careful: int = 0) -> None:
         heartbeat_path(self._folder, self._rank).unlink(missing_ok=True)
-        self._beat, self._looked, self._idle = Beat(), time.monotonic(), 0.0
+        self._beat, self._looked, self._idle, self._used = Beat(), time.monotonic(), 0.0, 0.0
         self._counter = LineCounter(shard_path(self._folder, self._rank))
         command = [sys.executable, '-m', 'tmi.inference.worker', self._folder, self._rank, careful]
         environ = _environment(self._plan, self._rank, self._error_file)
@@ -191,9 +197,13 @@ class PredictingProcess:
         now = time.monotonic()
         passed, self._looked = min(now - self._looked, 10 * POLL_SECONDS), now
         beat = read_heartbeat(self._folder, self._rank)
-        self._idle = self._idle + passed if beat == self._beat else 0.0
-        self._beat = beat
-        return self._idle > self._limit
+        used = _processor_seconds([self._process.pid, *_children(self._process.pid)])
+        if beat != self._beat:
+            self._beat, self._idle, self._used = beat, 0.0, used
+            return False
+        self._idle += passed
+        is_busy = used - self._used > IDLE * self._idle
+        return self._idle > self._limit * (BUSY if is_busy else 1)
 
     def _lost(self, reason: str, error: TaskError) -> None:
         """Start it again, past the image that it was lost to twice."""
@@ -237,7 +247,7 @@ class PredictingProcess:
         record = read_record(self._error_file) if status > 0 else None
         if record is not None:
             return record.to_error()
-        return ended_by_signal(self._name, status) or UnknownError(
+        return killed_process(self._name, status) or UnknownError(
             f'{self._name} ended with status {status} without a Python error; the log above is all there is.'
         )
 
@@ -251,6 +261,18 @@ def _children(pid: int) -> list[int]:
         except OSError:  # a thread that has just ended
             pass
     return found
+
+
+def _processor_seconds(pids: Sequence[int]) -> float:
+    """Return how long processes have kept a processor busy."""
+    ticks = 0
+    for pid in pids:
+        try:
+            fields = Path(f'/proc/{pid}/stat').read_text(encoding='ascii', errors='replace').rpartition(')')[2].split()
+        except OSError:  # it has just ended
+            continue
+        ticks += int(fields[11]) + int(fields[12])  # in user and in kernel mode
+    return ticks / os.sysconf('SC_CLK_TCK')
 
 
 def _environment(plan: PredictionPlan, rank: int, error_file: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.ymir.infer.lossy_worker import READ_FILE
 from tests.ymir.training.platform import REPOSITORY
-from tmi.errors import InsufficientMemoryError, SettingError, UnknownError
+from tmi.errors import InsufficientMemoryError, SettingError, StoppedError
 from tmi.inference import supervise
 from tmi.inference.plan import PredictionPlan
 from tmi.inference.run import predict
@@ -117,7 +117,7 @@ def test_a_task_that_loses_every_image_has_failed(run, count):
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
 def test_a_process_that_is_asked_to_end_is_not_started_again(run, tmp_path, number):
-    with pytest.raises(UnknownError, match=f'process 0 was stopped from outside .{number.name}.'):
+    with pytest.raises(StoppedError, match=f'process 0 was stopped from outside .{number.name}.'):
         run([*NAMES, number.name])
     assert images_read(tmp_path)[number.name] == 1
 

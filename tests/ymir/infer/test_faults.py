@@ -1,0 +1,156 @@
+"""Mining and inference through start.py, with the real model, killed at random instants and started again."""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.warm_python import warm_python
+from tests.ymir_exc import platform_rules as rules
+from tmi.inference.shards import finished_part
+from ymir_exc.skipped_images import read_skipped_images
+
+from .sandbox import PROJECT_ROOT, Task
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+KILLS = int(os.environ.get('FAULT_KILLS', '4'))  # in each test below that kills; set higher for a longer search
+
+# Python imports this at its start. It changes how images are decoded in the predicting processes.
+SITE = """
+import os, signal, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == 'tmi.inference.images' and 'tmi.inference.worker' in ' '.join(sys.orig_argv):
+            from mmyolo.datasets.transforms import loading
+            decode = loading.decode_image
+            def decode_image(data, path, *rest):
+                if os.path.basename(path) == os.environ['POISON']:
+                    os.kill(os.getpid(), getattr(signal, os.environ['ENDS_BY']))
+                return decode(data, path, *rest)
+            loading.decode_image = decode_image
+sys.meta_path.insert(0, Finder())
+"""
+RESULTS = ('infer-result.json', 'result.tsv', 'mining-summary.json')
+
+
+def start(task: Task, python: str, **environ: str) -> subprocess.Popen:
+    """Start start.py in a process group of its own."""
+    return subprocess.Popen(
+        [python, 'ymir/start.py'],
+        cwd=PROJECT_ROOT,
+        env=dict(os.environ, DEFAULT_ENV_FILE_PATH=str(task.env_file), YMIR_CPU_PROCESSES='2', **environ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.fixture(scope='module')
+def undisturbed(tmp_path_factory, images, model_files):
+    task = Task(tmp_path_factory.mktemp('undisturbed'), images, model_files, ('mining', 'infer'))
+    log, _ = (process := start(task, warm_python())).communicate()
+    assert process.returncode == 0, log
+    return {name: (task.out / name).read_bytes() for name in RESULTS}
+
+
+def check_what_is_there(task: Task, undisturbed: dict[str, bytes]) -> None:
+    """What stands in the output folder at any moment is whole."""
+    assert rules.monitor_violations((task.out / 'monitor.txt').read_text(), 't0') == []
+    for name, content in undisturbed.items():
+        assert not (task.out / name).exists() or (task.out / name).read_bytes() == content
+
+
+def test_killed_at_any_moment_and_started_again(tmp_path, images, model_files, undisturbed):
+    seed = random.randrange(1 << 30)
+    print(f'seed {seed}')
+    draw = random.Random(seed)
+    task = Task(tmp_path, images, model_files, ('mining', 'infer'))
+    folder, finished = task.out / 'predictions', 0
+    for _ in range(KILLS):
+        process = start(task, warm_python())
+        time.sleep(draw.uniform(0, 6))
+        os.killpg(process.pid, signal.SIGKILL)
+        log, _ = process.communicate()
+        check_what_is_there(task, undisturbed)
+        if process.returncode == 0:  # it was too late
+            break
+        kept = re.search(r'earlier run ended: (\d+) of 70', log)
+        assert 'anew' not in log and (kept is None or finished <= int(kept[1]))
+        finished = sum(finished_part(folder, rank, 2).images for rank in range(2))
+    log, _ = (process := start(task, warm_python())).communicate()
+    assert process.returncode == 0, log
+    if 0 < finished < 70:
+        assert f'Going on where an earlier run ended: {finished} of 70 images' in log
+    if finished == 70:
+        assert 'used again' in log or '70 of 70 images are predicted' in log
+    assert {name: (task.out / name).read_bytes() for name in RESULTS} == undisturbed
+    assert {path.name for path in task.out.iterdir()} == {*RESULTS, 'monitor.txt', 'tensorboard'}
+
+
+def wait_for_predictions(task: Task, process: subprocess.Popen) -> None:
+    shard = task.out / 'predictions/rank_0.jsonl'
+    while process.poll() is None and not (shard.exists() and shard.stat().st_size):
+        time.sleep(0.05)
+
+
+def test_stopped_from_outside_and_started_again(tmp_path, images, model_files, undisturbed):
+    task = Task(tmp_path, images, model_files, ('mining', 'infer'))
+    process = start(task, sys.executable)
+    wait_for_predictions(task, process)
+    process.send_signal(signal.SIGTERM)
+    log, _ = process.communicate()
+    assert process.returncode == 1 and task.monitor()[3] == '4' and 'SIGTERM' in task.monitor()[5], log
+    assert not predicting_processes(process.pid)
+    log, _ = (process := start(task, warm_python())).communicate()
+    assert process.returncode == 0 and 'Going on where an earlier run ended' in log, log
+    assert {name: (task.out / name).read_bytes() for name in RESULTS} == undisturbed
+
+
+def test_predicting_processes_that_are_killed(tmp_path, images, model_files, undisturbed):
+    """By whoever kills the largest process when memory runs out; or stopped by somebody."""
+    task = Task(tmp_path, images, model_files, ('mining', 'infer'))
+    process = start(task, sys.executable, YMIR_STANDSTILL_SECONDS='60')
+    ends = [signal.SIGKILL, signal.SIGSTOP, signal.SIGSEGV]
+    wait_for_predictions(task, process)
+    while ends and process.poll() is None:
+        for pid in predicting_processes(process.pid)[:1]:
+            os.kill(pid, ends.pop())
+        time.sleep(0.5)
+    log, _ = process.communicate()
+    assert process.returncode == 0, log
+    assert log.count('it is started again') >= 1
+    assert {name: (task.out / name).read_bytes() for name in RESULTS} == undisturbed
+
+
+def predicting_processes(group: int) -> list[int]:
+    """The predicting processes of a process group, oldest first."""
+    found = []
+    for path in Path('/proc').glob('[0-9]*/cmdline'):
+        try:
+            if b'tmi.inference.worker' in path.read_bytes() and os.getpgid(int(path.parent.name)) == group:
+                found.append(int(path.parent.name))
+        except OSError:
+            pass
+    return sorted(found)
+
+
+@pytest.mark.parametrize('name', ['SIGSEGV', 'SIGKILL'])
+def test_an_image_that_ends_its_process(tmp_path, images, model_files, name):
+    (tmp_path / 'site').mkdir()
+    (tmp_path / 'site/sitecustomize.py').write_text(SITE)
+    poison = images[13]
+    task = Task(tmp_path, images[:20], model_files, ('mining', 'infer'))
+    environ = {'PYTHONPATH': f'{PROJECT_ROOT}{os.pathsep}{tmp_path / "site"}', 'POISON': poison.name, 'ENDS_BY': name}
+    log, _ = (process := start(task, sys.executable, **environ)).communicate()
+    assert process.returncode == 0, log
+    (skipped,) = read_skipped_images(str(task.out))
+    assert skipped.path == str(poison) and f'a predicting process was ended by {name} at it, twice' == skipped.reason
+    assert task.detections()[poison.name] == [] and sum(map(bool, task.detections().values())) > 10
+    assert task.ranking()[-1][0] == str(poison)
