@@ -1,13 +1,15 @@
-"""Peak memory of the infer task for few and for many images, all of its processes together.
+"""Peak memory and processor time of the infer task for few and for many images, all of its processes together.
 
-    python benchmarks/inference_memory.py [--counts 1000 20000] [--size 64]
+    python benchmarks/inference_memory.py [--counts 10000 1000000] [--size 32] [--widen 0.25] [--mining]
 
 The images are links to a few small files, so that the number of lines is all that differs. Memory is the proportional
-set size (pages that processes share are counted once), sampled five times a second.
+set size (pages that processes share are counted once), sampled twice a second, while results are merged too.
 """
 
 import argparse
 import os
+import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,6 +25,7 @@ from mmyolo.utils import register_all_modules
 from ymir_local.demo.sample_data import generate
 
 ROOT = Path(__file__).resolve().parents[1]
+IMAGES = 64  # a file cannot have links without end
 LIMIT = 0.10  # growth from the first to the last count
 
 
@@ -48,7 +51,7 @@ def memory_of(pid: int) -> int:
     return total
 
 
-def prepare(root: Path, count: int, images: list[Path], models: list[Path]) -> Path:
+def prepare(root: Path, count: int, images: list[Path], models: list[Path], mining: bool) -> Path:
     """Write /in of a task; returns its env.yaml."""
     (root / 'in/assets').mkdir(parents=True)
     (root / 'out').mkdir()
@@ -64,6 +67,7 @@ def prepare(root: Path, count: int, images: list[Path], models: list[Path]) -> P
         'task_id': 'memory',
         'protocol_version': '1.1.0',
         'run_infer': True,
+        'run_mining': mining,
         'input': {
             'candidate_index_file': str(root / 'in/candidate-index.tsv'),
             'config_file': str(root / 'in/config.yaml'),
@@ -71,6 +75,7 @@ def prepare(root: Path, count: int, images: list[Path], models: list[Path]) -> P
         'output': {
             'root_dir': str(root / 'out'),
             'infer_result_file': str(root / 'out/infer-result.json'),
+            'mining_result_file': str(root / 'out/result.tsv'),
             'monitor_file': str(root / 'out/monitor.txt'),
         },
     }
@@ -78,42 +83,66 @@ def prepare(root: Path, count: int, images: list[Path], models: list[Path]) -> P
     return root / 'in/env.yaml'
 
 
-def run(env_file: Path) -> tuple[int, float]:
-    """Run the task; returns its peak memory in bytes and its seconds."""
-    environ = dict(os.environ, DEFAULT_ENV_FILE_PATH=str(env_file))
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, 'ymir/start.py'], cwd=ROOT, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+def write_config(folder: Path, widen: float) -> Path:
+    """Write the config of the model with as many times its channels; returns its path."""
+    part = f'dict(widen_factor={widen})'
+    path = folder / 'narrow.py'
+    path.write_text(
+        f"_base_ = ['{CONFIG}']\nmodel = dict(backbone={part}, neck={part}, bbox_head=dict(head_module={part}))\n"
     )
+    return path
+
+
+def run(env_file: Path) -> tuple[int, float, float]:
+    """Run the task; returns its peak memory in bytes, its seconds and those of processors."""
+    environ = dict(os.environ, DEFAULT_ENV_FILE_PATH=str(env_file))
+    start, before = time.perf_counter(), processor_seconds()
+    with open(env_file.parents[1] / 'log.txt', 'w') as log:
+        process = subprocess.Popen(
+            [sys.executable, 'ymir/start.py'], cwd=ROOT, env=environ, stdout=log, stderr=subprocess.STDOUT
+        )
     peak = 0
     while process.poll() is None:
         peak = max(peak, memory_of(process.pid))
-        time.sleep(0.2)
+        time.sleep(0.5)
     if process.returncode:
         raise SystemExit(f'The task failed: {(env_file.parents[1] / "out/monitor.txt").read_text()}')
-    return peak, time.perf_counter() - start
+    return peak, time.perf_counter() - start, processor_seconds() - before
+
+
+def processor_seconds() -> float:
+    """Return what all child processes that have ended have used."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--counts', type=int, nargs='+', default=[1000, 20000])
-    parser.add_argument('--size', type=int, default=64, help='side of the network input')
+    parser.add_argument('--counts', type=int, nargs='+', default=[10_000, 1_000_000])
+    parser.add_argument('--size', type=int, default=32, help='side of the network input')
+    parser.add_argument('--widen', type=float, default=0.25, help='widen_factor of the network')
+    parser.add_argument('--mining', action='store_true', help='mine too, in the same run')
     options = parser.parse_args()
     register_all_modules()
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        data = generate(folder / 'images', num_images=8, size_range=(64, 96), objects_range=(1, 2))
+        data = generate(folder / 'images', num_images=IMAGES, size_range=(32, 48), objects_range=(1, 2))
         images = [item.path for item in data]
-        models = make_model(folder, str(CONFIG), options.size, [str(path) for path in images])
+        config = write_config(folder, options.widen)
+        models = make_model(
+            folder, str(config), options.size, [str(path) for path in images], above_02=2, above_0001=10
+        )
         for count in options.counts:
-            rows.append((count, *run(prepare(folder / str(count), count, images, list(models)))))
-    table = Table(title=f'Infer task, {options.size} px')
-    for column in ('images', 'peak memory, MiB', 'seconds'):
+            root = folder / str(count)
+            rows.append((count, *run(prepare(root, count, images, list(models), options.mining))))
+            shutil.rmtree(root)
+    table = Table(title=f'{"Mining and infer" if options.mining else "Infer"} task, {options.size} px')
+    for column in ('images', 'peak memory, MiB', 'seconds', 'processor ms per image'):
         table.add_column(column, justify='right')
-    for count, peak, seconds in rows:
-        table.add_row(f'{count}', f'{peak / 2**20:.0f}', f'{seconds:.0f}')
+    for count, peak, seconds, used in rows:
+        table.add_row(f'{count}', f'{peak / 2**20:.0f}', f'{seconds:.0f}', f'{1000 * used / count:.2f}')
     Console().print(table)
     growth = rows[-1][1] / rows[0][1] - 1
     print(f'growth: {growth:+.1%} (limit {LIMIT:+.0%})')

@@ -52,8 +52,8 @@ WARM_UP = 10
 PASSES = 8
 
 
-def make_model(folder: Path, config: str, size: int, images: list[str]) -> tuple[Path, Path]:
-    """Write config and checkpoint of the seeded model; returns their paths."""
+def make_model(folder: Path, config: str, size: int, images: list[str], **above: float) -> tuple[Path, Path]:
+    """Write config and checkpoint of the seeded model, with so many boxes `above` a score; returns their paths."""
     cfg = Config.fromfile(config)
     cfg.model.bbox_head.head_module.num_classes = len(CLASS_NAMES)
     cfg.model.train_cfg = None
@@ -67,7 +67,7 @@ def make_model(folder: Path, config: str, size: int, images: list[str]) -> tuple
     pixels = torch.stack([torch.from_numpy(letterbox(0, path)[1]) for path in images[:8]])
     inputs = Normalize(model.data_preprocessor)(pixels)
     calibrate_batch_norms(model, inputs)
-    set_score_distribution(model, inputs)
+    set_score_distribution(model, inputs, **above)
     temper_boxes(model, inputs)
     cfg.dump(folder / 'model.py')
     meta = {'dataset_meta': {'classes': tuple(CLASS_NAMES)}}

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tmi.errors import NoReadableImageError
 from tmi.inference.shards import Prediction
-from ymir_exc.infer_result import name_digest
 from ymir_exc.result_writer import Annotation, Box, InferResultWriter
-from ymir_exc.skipped_images import CANDIDATES, SKIPPED_IMAGES_FILE, SkippedImage, write_skipped_images
+from ymir_exc.skipped_images import CANDIDATES, SKIPPED_IMAGES_FILE, SkippedImage, SkippedImagesWriter
 
 logger = logging.getLogger('ymir')
 
@@ -26,7 +25,8 @@ class SkippedCandidates:
     def __init__(self, out_dir: str, num_images: int) -> None:
         self._out_dir = out_dir
         self._num_images = num_images
-        self._skipped: list[SkippedImage] = []
+        self._first: list[SkippedImage] = []
+        self._count = 0
 
     def watch(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
         """Pass predictions on, and write skipped-images.tsv at their end.
@@ -37,12 +37,15 @@ class SkippedCandidates:
         Yields:
             The predictions.
         """
-        self._skipped = []
-        for prediction in predictions:
-            if not prediction.readable:
-                self._skipped.append(SkippedImage(CANDIDATES, prediction.path, prediction.problem))
-            yield prediction
-        write_skipped_images(self._out_dir, self._skipped)
+        self._first, self._count = [], 0
+        with SkippedImagesWriter(self._out_dir) as writer:
+            for prediction in predictions:
+                if not prediction.readable:
+                    image = SkippedImage(CANDIDATES, prediction.path, prediction.problem)
+                    writer.write(image)
+                    self._first.extend([image] if len(self._first) < SHOWN else [])
+                yield prediction
+            self._count = writer.count
 
     def report(self) -> None:
         """Say which images could not be read; after the result has been written, for it is valid in any case.
@@ -50,8 +53,8 @@ class SkippedCandidates:
         Raises:
             TaskError: 300003 if no image could be read.
         """
-        count = len(self._skipped)
-        listing = ', '.join(f'{image.path} ({image.reason})' for image in self._skipped[:SHOWN])
+        count = self._count
+        listing = ', '.join(f'{image.path} ({image.reason})' for image in self._first)
         listing += ', ...' if count > SHOWN else ''
         if count and count == self._num_images:
             raise NoReadableImageError(
@@ -111,16 +114,12 @@ def write_infer_result(predictions: Iterable[Prediction], class_names: Sequence[
     Returns:
         How many boxes were written.
     """
-    written = set()
     repeated = boxes = 0
     with InferResultWriter() as writer:
         for prediction in predictions:
-            key = name_digest(prediction.path)
-            if key in written:
+            if writer.write_new(prediction.path, to_annotations(prediction, class_names)) is not None:
                 repeated += 1
                 continue
-            written.add(key)
-            writer.write(prediction.path, to_annotations(prediction, class_names))
             boxes += len(prediction.boxes)
     if repeated:
         logger.warning(

@@ -7,7 +7,6 @@ NaN, so every score is finite.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import IO, Any, Callable, Iterable, Mapping
 from . import env
 from .atomic import atomic_file
 from .errors import ResultError
+from .name_table import NameTable
 from .protocol import multiple_model_stages_supportable
 from .record import Record, to_text
 from .scalars import to_finite_float, to_rounded_int
@@ -94,24 +94,10 @@ def _to_dict(annotation: Annotation | Mapping[str, Any], image: str) -> dict[str
     return annotation.dict()
 
 
-def name_digest(path: str) -> bytes:
-    """Identify an image by its file name, as the platform does, in 16 bytes.
-
-    Args:
-        path: the image.
-
-    Returns:
-        The same for the same file name; for different ones it differs, with a chance of error below 1e-20 for a billion
-        names.
-    """
-    name = os.path.basename(path).encode('utf-8', 'surrogatepass')
-    return hashlib.blake2b(name, digest_size=16).digest()
-
-
 class InferResultWriter:
     """Writes infer-result.json image by image; the file appears, whole, when the ``with`` block ends without an error.
 
-    Memory grows only by the names already written (about 150 bytes per image), which are kept to reject a second image
+    Memory grows only by the names already written (about 40 bytes per image), which are kept to reject a second image
     of the same file name: the platform knows images by that name alone.
 
     Example:
@@ -126,8 +112,7 @@ class InferResultWriter:
     def __init__(self, path: str | None = None) -> None:
         self._path = path or env.get_current_env().output.infer_result_file
         self._list_key = 'boxes' if multiple_model_stages_supportable() else 'annotations'
-        self._folders: dict[bytes, str] = {}  # digest of the file name -> folder, shared between images
-        self._known_folders: dict[str, str] = {}
+        self._names = NameTable()
         self._context = contextlib.ExitStack()
         self._stream: IO[str] | None = None
 
@@ -152,19 +137,36 @@ class InferResultWriter:
             ResultError: a value cannot be written, or another image has the same file name. Let it leave the ``with``
                 block: nothing is written then.
         """
+        earlier = self.write_new(image, annotations)
+        if earlier is not None:
+            name = os.path.basename(str(image))
+            raise ResultError(
+                f'two images have the file name {name}: {earlier} and {image}; the platform cannot distinguish them'
+            )
+
+    def write_new(self, image: str | Path, annotations: Iterable[Annotation | Mapping[str, Any]]) -> str | None:
+        """Add the objects of one image, unless one of the same file name was added before.
+
+        Args:
+            image: as for :meth:`write`.
+            annotations: as for :meth:`write`; not looked at where the image is left out.
+
+        Returns:
+            None, or the path of the image with that name, which stays.
+
+        Raises:
+            ResultError: a value cannot be written.
+        """
         if self._stream is None:
             raise RuntimeError('InferResultWriter is to be used in a with statement')
-        folder, name = os.path.split(str(image))
-        key = name_digest(name)
-        if key in self._folders:
-            raise ResultError(
-                f'two images have the file name {name}: {os.path.join(self._folders[key], name)} and '
-                f'{image}; the platform cannot distinguish them'
-            )
+        is_first = not len(self._names)
+        earlier = self._names.add(str(image))
+        if earlier is not None:
+            return earlier
         value = {self._list_key: [_to_dict(annotation, str(image)) for annotation in annotations]}
         try:
-            entry = f'{_encode(name)}: {_encode(value)}'
+            entry = f'{_encode(os.path.basename(str(image)))}: {_encode(value)}'
         except ValueError as error:  # an attribute of an annotation was assigned after its checks
             raise ResultError(f'{image}: {error}') from error
-        self._stream.write((',\n' if self._folders else '\n') + entry)
-        self._folders[key] = self._known_folders.setdefault(folder, folder)
+        self._stream.write(('\n' if is_first else ',\n') + entry)
+        return None

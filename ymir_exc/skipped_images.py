@@ -6,8 +6,9 @@ image: part of the data, path as in the index file, reason.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from typing import Iterable, NamedTuple
+from typing import IO, Any, Iterable, NamedTuple
 
 from .atomic import atomic_file
 from .reading import read_lines
@@ -43,6 +44,37 @@ def read_skipped_images(directory: str) -> list[SkippedImage]:
     return [SkippedImage(*line.split('\t', 2)) for line in lines if line.count('\t') >= 2]
 
 
+class SkippedImagesWriter:
+    """Writes the file image by image; it appears, whole, when the ``with`` block ends without an error.
+
+    Args:
+        directory: the task's output folder.
+
+    Attributes:
+        count: how many images were written; where it is 0 at the end, there is no file.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self._path = os.path.join(directory, SKIPPED_IMAGES_FILE)
+        self._context = contextlib.ExitStack()
+        self._stream: IO[str] | None = None
+        self.count = 0
+
+    def __enter__(self) -> SkippedImagesWriter:
+        self._stream = self._context.enter_context(atomic_file(self._path))
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._context.__exit__(*exception)
+        if exception[0] is None and not self.count:
+            os.unlink(self._path)
+
+    def write(self, image: SkippedImage) -> None:
+        """Add an image."""
+        self._stream.write('\t'.join((image.part, image.path, ' '.join(image.reason.split()))) + '\n')
+        self.count += 1
+
+
 def write_skipped_images(directory: str, images: Iterable[SkippedImage]) -> int:
     """Replace the file; without images there is none.
 
@@ -53,12 +85,7 @@ def write_skipped_images(directory: str, images: Iterable[SkippedImage]) -> int:
     Returns:
         How many there are.
     """
-    path = os.path.join(directory, SKIPPED_IMAGES_FILE)
-    count = 0
-    with atomic_file(path) as stream:
+    with SkippedImagesWriter(directory) as writer:
         for image in images:
-            stream.write('\t'.join((image.part, image.path, ' '.join(image.reason.split()))) + '\n')
-            count += 1
-    if not count:
-        os.unlink(path)
-    return count
+            writer.write(image)
+        return writer.count
