@@ -104,14 +104,16 @@ def leave_record(path: str, record: ErrorRecord) -> None:
         record: What failed.
     """
     temporary = f'{path}.{socket.gethostname()}.{os.getpid()}'
-    with open(temporary, 'w', encoding='utf-8') as file:
-        json.dump(asdict(record), file)
     try:
+        with open(temporary, 'w', encoding='utf-8') as file:
+            json.dump(asdict(record), file)
         os.link(temporary, path)
     except FileExistsError:
         logger.info('an earlier error of this task is already recorded')
+    except OSError as error:  # on a full disk, say; the trace stands in the log
+        logger.warning('The error of %s cannot be recorded in %s: %s', record.process, path, error)
     finally:
-        os.unlink(temporary)
+        Path(temporary).unlink(missing_ok=True)
 
 
 def report(error: BaseException, process: str = 'task') -> TaskError:

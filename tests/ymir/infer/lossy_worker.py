@@ -1,7 +1,9 @@
 """Stands in for `tmi.inference.worker`, with its files and its order of steps but without a network.
 
 Names of images say what happens to the process that reads them: `SIGSEGV.jpg` or `SIGSEGV.2.jpg` ends it by that signal
-each time, `once-SIGKILL.jpg` the first time alone. It takes batches of four, or one at a time where it is told to.
+each time, `once-SIGKILL.jpg` the first time alone. It takes batches of four, or one at a time where it is told to. The
+environment variable AT_START names a signal that ends it before the first image, FULL the process whose disk is full
+after its first batch.
 """
 
 import os
@@ -15,6 +17,7 @@ from tmi.inference.plan import PLAN_FILE, PredictionPlan
 from tmi.inference.shards import Prediction, ShardWriter
 from tmi.inference.skipped import read_skipped
 from tmi.inference.supervise import finished_images
+from tmi.processes import run_task
 
 BATCH = 4
 READ_FILE = 'read.txt'  # beside the folder: the path of each image that was read
@@ -36,6 +39,8 @@ def main() -> None:
     """Write a line for each image."""
     folder, rank, careful = Path(sys.argv[-3]), int(sys.argv[-2]), int(sys.argv[-1])
     beat = Heartbeat(folder, rank)
+    if 'AT_START' in os.environ:
+        os.kill(os.getpid(), getattr(signal, os.environ['AT_START']))
     plan = PredictionPlan.load(folder / PLAN_FILE)
     kept, skipped = finished_images(plan, folder, rank), read_skipped(folder)
     shard = ShardWriter(folder, rank, kept)
@@ -54,7 +59,9 @@ def main() -> None:
                 for index, path in batch
             ]
         )
+        if os.environ.get('FULL') == str(rank):
+            os.dup2(os.open('/dev/full', os.O_WRONLY), shard._file.fileno())
 
 
 if __name__ == '__main__':
-    main()
+    run_task('prediction', main)

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.ymir.infer.lossy_worker import READ_FILE
+from tests.ymir.infer.lossy_worker import BATCH, READ_FILE
 from tests.ymir.training.platform import REPOSITORY
-from tmi.errors import InsufficientMemoryError, SettingError, StoppedError
+from tmi.errors import DiskFullError, InsufficientMemoryError, SettingError, StandstillError, StoppedError, UnknownError
 from tmi.inference import supervise
 from tmi.inference.plan import PredictionPlan
 from tmi.inference.run import predict
 from tmi.inference.shards import shard_path
+from tmi.processes import ERROR_FILE_VARIABLE
+from ymir.errors import code_of
 
 PLAN = PredictionPlan('index', 0, 'w.pth', None, ['a'], 0.1, 0.6, None, 'auto', 4, [], 1, 0, 1)
 
@@ -84,28 +86,64 @@ def test_images_that_end_processes_one_after_the_other(run):
     assert [name for name, one in run(names).items() if not one.readable] == ['SIGSEGV', 'SIGABRT', 'SIGKILL']
 
 
-def test_a_process_that_stands_still_is_started_again(run, monkeypatch):
-    """The clock of this test runs only while a process is stopped, so a slow machine is no standstill."""
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that runs only while a process is stopped, so that a slow machine is no standstill."""
 
     class Clock:
         now = 0.0
-
-        def monotonic(self):
-            states = [
-                Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0]
-                for pid in supervise._children(os.getpid())
-            ]
-            self.now += 'T' in states
-            return self.now
-
         sleep = staticmethod(supervise.time.sleep)
 
+        def monotonic(self):
+            self.now += any(state_of(pid) == 'T' for pid in supervise._children(os.getpid()))
+            return self.now
+
     monkeypatch.setattr(supervise, 'time', Clock())
-    monkeypatch.setattr(supervise, 'POLL_SECONDS', 0.1)
     monkeypatch.setenv('YMIR_STANDSTILL_SECONDS', '5')
+
+
+def state_of(pid):
+    try:
+        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0]
+    except OSError:  # it has just ended
+        return ''
+
+
+def test_a_process_that_stands_still_is_started_again(run, clock):
     found = run([*NAMES[:9], 'SIGSTOP', *NAMES[9:], 'once-SIGSTOP'])
     assert [name for name, one in found.items() if not one.readable] == ['SIGSTOP']
     assert found['SIGSTOP'].problem == 'a predicting process stood still for 5 seconds at it, twice'
+
+
+@pytest.mark.parametrize(
+    'name, error, code, words',
+    [
+        ('SIGSTOP', StandstillError, 160004, 'process 0 stood still for 5 seconds'),
+        ('SIGKILL', InsufficientMemoryError, 300103, 'process 0 was killed'),
+        ('SIGSEGV', UnknownError, 160004, 'process 0 crashed .SIGSEGV.'),
+    ],
+)
+def test_a_process_that_is_lost_before_its_first_image(run, clock, monkeypatch, name, error, code, words):
+    monkeypatch.setenv('AT_START', name)
+    with pytest.raises(error, match=words) as caught:
+        run(NAMES)
+    assert code_of(caught.value) == code
+
+
+def test_a_full_disk_ends_the_task_and_keeps_what_is_there(run, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv(ERROR_FILE_VARIABLE, str(tmp_path / 'error.json'))
+    monkeypatch.setenv('FULL', '1')
+    with pytest.raises(DiskFullError, match='No space is left on the disk') as caught:
+        run(NAMES, world_size=2)
+    assert code_of(caught.value) == 160004
+    before = [shard_path(tmp_path / 'predictions', rank).read_bytes() for rank in range(2)]
+    assert before[1].count(b'\n') == BATCH
+    monkeypatch.delenv('FULL')
+    (tmp_path / 'error.json').unlink()
+    assert all(one.readable for one in run(NAMES, world_size=2).values())
+    after = [shard_path(tmp_path / 'predictions', rank).read_bytes() for rank in range(2)]
+    assert 'Going on where an earlier run ended' in caplog.text
+    assert all(new.startswith(old) for new, old in zip(after, before))
 
 
 @pytest.mark.parametrize('count', [1, pytest.param(5, marks=pytest.mark.slow)])
