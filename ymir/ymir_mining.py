@@ -21,8 +21,8 @@ if __name__ == '__main__':
     report_uncaught('mining')  # also what goes wrong in the imports that follow
 
 from tmi.inference.embeddings import Embeddings  # noqa: E402
-from tmi.inference.plan import PLAN_FILE, PredictionPlan, make_plan  # noqa: E402
-from tmi.inference.run import predict  # noqa: E402
+from tmi.inference.plan import PredictionPlan, make_plan  # noqa: E402
+from tmi.inference.run import followed_plan, predict  # noqa: E402
 from tmi.inference.shards import Prediction, merge_shards  # noqa: E402
 from tmi.mining import ALGORITHMS, Algorithm  # noqa: E402
 from tmi.mining.rank import Ranking, rank  # noqa: E402
@@ -86,7 +86,7 @@ def rank_predictions(
     with PredictionProgress(YmirTask.MINING, plan.num_images) as progress:
         folder = prediction_folder(env.output.root_dir)
         predictions = skipped.watch(predict(plan, iter_candidates(index_file), folder, progress.update))
-        plan = PredictionPlan.load(folder / PLAN_FILE)  # what an earlier run began may have other processes
+        plan = followed_plan(folder)
         embeddings = Embeddings(folder, plan.world_size, plan.num_images)
         return rank(predictions, plan.num_images, algorithm, embeddings, folder, progress.order), plan
 

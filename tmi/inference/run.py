@@ -31,7 +31,7 @@ def predict(
     """Predict all images of a plan but for those that an earlier task or an earlier run has predicted.
 
     Args:
-        plan: What to do. What is done may differ in the number of processes: `plan.json` in the folder says it.
+        plan: What to do; `followed_plan` says what was done.
         paths: The images, as many as the plan says.
         folder: Where results wait; a task that runs after mining, or is started again, finds them there.
         on_progress: Called with the number of images done.
@@ -58,6 +58,15 @@ def predict(
         done.touch()
     merged = merge_shards(folder, source.world_size, source.num_images)
     return merged if source.score_thr == plan.score_thr else (item.above(plan.score_thr) for item in merged)
+
+
+def followed_plan(folder: Path) -> PredictionPlan:
+    """Return the plan that `predict` has followed: what an earlier run began may have another number of processes.
+
+    Args:
+        folder: Where results wait.
+    """
+    return PredictionPlan.load(folder / PLAN_FILE)
 
 
 def _prepare(plan: PredictionPlan, kept: PredictionPlan | None, folder: Path) -> PredictionPlan:

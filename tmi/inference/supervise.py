@@ -29,7 +29,7 @@ from tmi.processes import ERROR_FILE_VARIABLE, read_record
 logger = logging.getLogger('tmi')
 
 POLL_SECONDS = 0.1
-STANDSTILL_VARIABLE = 'YMIR_STANDSTILL_SECONDS'
+STANDSTILL_VARIABLE = 'TMI_STANDSTILL_SECONDS'
 STANDSTILL_SECONDS = 600  # far more than loading a model or predicting a batch takes on any machine
 IDLE = 0.01  # share of a core below which a process does nothing; waiting for loader processes takes less
 BUSY = 10  # as many times longer may a process that does something be without a step

@@ -116,7 +116,7 @@ def test_stopped_from_outside_and_started_again(tmp_path, images, model_files, u
 def test_predicting_processes_that_are_killed(tmp_path, images, model_files, undisturbed):
     """By whoever kills the largest process when memory runs out; or stopped by somebody."""
     task = Task(tmp_path, images, model_files, ('mining', 'infer'))
-    process = start(task, sys.executable, YMIR_STANDSTILL_SECONDS='60')
+    process = start(task, sys.executable, TMI_STANDSTILL_SECONDS='60')
     ends = [signal.SIGKILL, signal.SIGSTOP, signal.SIGSEGV]
     wait_for_predictions(task, process)
     while ends and process.poll() is None:

@@ -99,7 +99,7 @@ def clock(monkeypatch):
             return self.now
 
     monkeypatch.setattr(supervise, 'time', Clock())
-    monkeypatch.setenv('YMIR_STANDSTILL_SECONDS', '5')
+    monkeypatch.setenv('TMI_STANDSTILL_SECONDS', '5')
 
 
 def state_of(pid):
@@ -162,8 +162,8 @@ def test_a_process_that_is_asked_to_end_is_not_started_again(run, tmp_path, numb
 
 @pytest.mark.parametrize('text', ['0', '-1', 'soon', 'nan', 'inf'])
 def test_a_time_limit_that_is_none(monkeypatch, text):
-    monkeypatch.setenv('YMIR_STANDSTILL_SECONDS', text)
-    with pytest.raises(SettingError, match='YMIR_STANDSTILL_SECONDS'):
+    monkeypatch.setenv('TMI_STANDSTILL_SECONDS', text)
+    with pytest.raises(SettingError, match='TMI_STANDSTILL_SECONDS'):
         supervise.standstill_seconds()
 
 
