@@ -4,6 +4,7 @@ preflight.csv gets each finding, the log a table of their kinds, skipped-images.
 """
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 
 import rich.box
@@ -20,7 +21,7 @@ from ymir_exc.skipped_images import TRAINING, VALIDATION, SkippedImage, write_sk
 logger = logging.getLogger('ymir')
 
 PARTS = {'train': TRAINING, 'val': VALIDATION}
-MAX_EXAMPLE = 300  # characters of an example in the table
+MAX_EXAMPLE = 120  # characters of an example in the table; the file has them all, with whole paths
 
 
 class Kinds:
@@ -60,7 +61,9 @@ class Kinds:
 
 
 def _example(finding: DataIssue) -> str:
-    text = f'{finding.place}: {finding.detail}' if finding.place else finding.detail
+    place = ': '.join(filter(None, (os.path.basename(finding.path), finding.line)))
+    detail = finding.detail.replace(f'{os.path.dirname(finding.path)}/', '') if finding.path else finding.detail
+    text = f'{place}: {detail}' if place else detail
     return text if len(text) <= MAX_EXAMPLE else text[: MAX_EXAMPLE - 3] + '...'
 
 
@@ -97,9 +100,24 @@ def check_and_convert(
             )
         except DatasetError as error:
             failure = error
-    skipped = (row for row in read_preflight(out_dir) if row.done == IMAGE_SKIPPED)
-    write_skipped_images(out_dir, (SkippedImage(row.part, row.path, f'{row.kind} ({row.detail})') for row in skipped))
+    left_out = (row for row in read_preflight(out_dir) if row.done == IMAGE_SKIPPED)
+    write_skipped_images(out_dir, (SkippedImage(row.part, row.path, f'{row.kind} ({row.detail})') for row in left_out))
     kinds.print()
     if failure is not None:
         raise failure
+    for split, part in report.splits.items():
+        for what, left, skipped in (
+            ('images', part.num_images, part.skipped_images.count),
+            ('boxes', part.num_boxes, part.dropped_boxes.count),
+        ):
+            if skipped > left:
+                logger.warning(
+                    'Most %s of the %s set were skipped (%d of %d). Check that class_names and export_format belong to '
+                    'this data set, and what %s says.',
+                    what,
+                    PARTS[split],
+                    skipped,
+                    left + skipped,
+                    PREFLIGHT_FILE,
+                )
     return report

@@ -153,6 +153,19 @@ def test_what_is_found_is_listed_and_costs_only_itself(prepare, capsys, caplog, 
     assert '| invalid annotation line |' in log and 'nonsense [bold]' in ''.join(log.split('|'))
 
 
+def test_a_set_of_which_most_is_skipped_is_doubted(prepare, caplog):
+    def spoil_most(task):
+        for line in (task.in_dir / 'train-index.tsv').read_text().splitlines()[1:]:
+            file = host_path(task, line.split('\t')[1])
+            file.write_text(''.join(f'9{line[1:]}\n' for line in file.read_text().splitlines()))
+
+    data, splits = prepare(6, 2, range(8), 'ark:raw', spoil_most)
+    left, skipped = splits['train'].num_boxes, splits['train'].dropped_boxes.count
+    assert data.num_train == 6 and skipped > left > 0
+    assert f'Most boxes of the training set were skipped ({skipped} of {left + skipped})' in caplog.text
+    assert 'of the validation set' not in caplog.text and 'Most images' not in caplog.text
+
+
 def test_a_stop_lists_everything_too(prepare, tmp_path):
     def spoil_all(task):
         for line in (task.in_dir / 'train-index.tsv').read_text().splitlines():
