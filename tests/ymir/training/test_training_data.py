@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.ymir.training.platform import run_start, tiny_data, tiny_task
+from tests.ymir.training.platform import in_this_process, run_start, tiny_data, tiny_task
 from tmi.checkpoint_io import load_checkpoint
+from tmi.errors import SettingError
 from tmi.training.data import hold_out
+from tmi.training.needs import Resources
+from ymir import ymir_training
 from ymir.data import prepare_training_data
 from ymir.errors import as_task_error, code_of
 from ymir_exc import settings
@@ -176,6 +179,18 @@ def test_a_stop_lists_everything_too(prepare, tmp_path):
     assert code_of(as_task_error(caught.value)) == ExecutorReturnCode.RC_EXEC_DATASET_ERROR
     rows = list(read_preflight(str(tmp_path / 'task/out')))
     assert [row.kind for row in rows] == ['unknown class', 'invalid annotation line'] * 4
+
+
+def test_a_disk_too_small_for_the_weights_stops_the_task_before_it_trains(tmp_path, monkeypatch):
+    task = tiny_task(tmp_path)
+    in_this_process(task, monkeypatch)
+    monkeypatch.setattr(ymir_training, 'train', lambda *arguments: pytest.fail('it trains'))
+    seen = Resources(1 << 30, 100_000, 1 << 35)
+    monkeypatch.setattr('tmi.training.needs.available_resources', lambda *arguments: seen)
+    with pytest.raises(SettingError, match='The training will write up to .* where 0 MB are free') as caught:
+        ymir_training.main()
+    assert code_of(caught.value) == ExecutorReturnCode.RC_EXEC_CONFIG_ERROR
+    assert not list((task.out_dir / 'models').glob('*.pth'))
 
 
 def test_images_larger_than_the_memory_are_skipped(prepare, tmp_path, monkeypatch):
