@@ -115,6 +115,19 @@ def final_weights(task):
     return content['state_dict']
 
 
+def place_after(found, steps):
+    """What the log says of where a training goes on.
+
+    Args:
+        found: step and epoch after which it was stopped.
+        steps: of an epoch.
+    """
+    step, epoch = map(int, found.groups())
+    if step == steps:
+        return f'goes on with the validation of epoch {epoch}, from'
+    return f'goes on in epoch {epoch}, step {step + 1}, from'
+
+
 @pytest.fixture(scope='module')
 def undisturbed(tmp_path_factory):
     task = make_task(tmp_path_factory.mktemp('undisturbed'))
@@ -144,8 +157,7 @@ def test_sigterm_saves_and_a_restart_goes_on_at_the_step(tmp_path, undisturbed):
     assert set(check_result(task)['model_stages']) == {'last', 'best'}  # of epoch 3
     with Run(task) as run:
         assert run.end() == 0, run.log()
-    step, epoch = map(int, found.groups())
-    assert f'goes on in epoch {epoch}, step {step + 1}, from' in run.log()
+    assert place_after(found, 2) in run.log()
     check_equal(task, undisturbed)
 
 
@@ -238,7 +250,7 @@ def test_a_loss_that_is_no_number_goes_back_to_the_last_state(tmp_path, changed_
     with Run(task, **changed_step(code)) as run:
         assert run.end() == 0, run.log()
     assert 'The training goes on from its last state: the images come in another order.' in run.log()
-    assert run.log().count('resumed epoch: 3') == 1
+    assert len(re.findall(r'resumed epoch: [34],', run.log())) == 1
     state = load_checkpoint(task.out_dir / 'models' / 'resume.pth')['state_dict']
     assert all(value.isfinite().all() for value in state.values() if value.is_floating_point())
 
@@ -258,7 +270,7 @@ def test_two_processes_stop_after_the_same_step_and_go_on(tmp_path):
     config.write_text(yaml.safe_dump({**yaml.safe_load(config.read_text()), 'max_epochs': int(found[2]) + 1}))
     with Run(task, **TWO) as run:
         assert run.end() == 0, run.log()
-    assert f'goes on in epoch {found[2]}, step {int(found[1]) + 1}' in run.log()
+    assert place_after(found, 1) in run.log()
     check_result(task)
 
 
