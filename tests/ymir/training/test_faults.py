@@ -167,7 +167,8 @@ def test_kills_at_random_instants_change_nothing(tmp_path, undisturbed):
     task, epochs = make_task(tmp_path), [0]
     for number in range(KILLS):
         with Run(task) as run:
-            run.wait_for(r'Epoch\(train\)')
+            begun = r'Epoch\(train\)|examination of labelled images'  # where the kill before was late
+            wait_until(lambda run=run: run.process.poll() is not None or re.search(begun, run.log()), 500)
             time.sleep(rng.uniform(0, 1.5))
             pids = [run.process.pid, *descendants(run.process.pid)]
             if number % 3:
