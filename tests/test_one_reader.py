@@ -103,6 +103,7 @@ BAD_INDEXES = {
     'no image': (b'\n\ta.txt\n', ':2: the line has no image before the TAB'),
     'folder': (None, 'cannot be read: Is a directory'),
     'pipe': (None, 'is a pipe, not a file'),
+    'device': (None, 'is a device or a socket, not a file'),
     'missing': (None, 'does not exist'),
 }
 
@@ -113,7 +114,8 @@ def test_candidates_that_cannot_be_read(candidates, task, kind):  # noqa: F811
     if content is not None:
         candidates.write_bytes(content)
     elif kind != 'missing':
-        {'folder': os.mkdir, 'pipe': os.mkfifo}[kind](candidates)
+        make = {'folder': os.mkdir, 'pipe': os.mkfifo, 'device': lambda path: path.symlink_to('/dev/zero')}
+        make[kind](candidates)
     for read in (
         lambda: list(read_index(candidates)),
         lambda: list(iter_candidates(str(candidates))),

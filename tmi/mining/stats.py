@@ -136,6 +136,8 @@ def read_stats(path: str | PathLike[str]) -> MiningStats:
     """
     path = Path(path)
     try:
+        if path.exists() and not path.is_file():
+            raise _Unfit('it is a folder, a pipe or a device')
         with zipfile.ZipFile(path) as archive:
             _check_version(archive)
             names, boxes, images, precision, calibration, together, centroids = (

@@ -50,13 +50,16 @@ def decode(data: bytes, errors: str = 'strict') -> str:
 
 
 def open_regular(path: PathLike) -> io.BufferedReader:
-    """Open a file for reading bytes; unlike ``open``, never wait for a pipe.
+    """Open a file for reading bytes; unlike ``open``, neither wait for a pipe nor read a device without an end.
 
     Raises:
-        OSError: it is missing, a folder or a pipe, or may not be read.
+        OSError: it is missing, a folder, a pipe, a socket or a device (but the empty one), or may not be read.
     """
-    if stat.S_ISFIFO(os.stat(path).st_mode):
+    mode = os.stat(path).st_mode
+    if stat.S_ISFIFO(mode):
         raise OSError(f'{path} is a pipe, not a file')
+    if (stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISSOCK(mode)) and os.path.realpath(path) != os.devnull:
+        raise OSError(f'{path} is a device or a socket, not a file')
     return open(path, 'rb')
 
 

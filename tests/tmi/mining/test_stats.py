@@ -3,6 +3,7 @@
 import io
 import logging
 import math
+import os
 import pickle
 import zipfile
 
@@ -280,6 +281,12 @@ def test_a_file_that_is_cut_short_or_missing_is_rejected(tmp_path):
     path.unlink()
     with pytest.raises(ModelError, match='FileNotFoundError'):
         read_stats(path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / 'mining_stats.npz')
+    with pytest.raises(ModelError, match='it is a folder, a pipe or a device'):
+        read_stats(tmp_path / 'mining_stats.npz')
 
 
 def test_mining_finds_the_statistics_among_the_files_of_a_model(tmp_path):
