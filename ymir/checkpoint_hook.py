@@ -164,9 +164,15 @@ class YmirCheckpointHook(Hook):
         Args:
             runner: The runner.
             position: Where in its epoch it is.
+
+        Raises:
+            TaskError: DiskFullError if there is no room for it.
         """
         self.saving.wait()
-        self._save_for_resumption(self._checkpoint(runner, position), Path(runner.work_dir))
+        checkpoint = self._checkpoint(runner, position)
+        check_room(checkpoint, self.models_dir / RESUME_FILE)
+        _save(checkpoint, self.models_dir / RESUME_FILE)
+        write_text_atomically(Path(runner.work_dir) / LAST_CHECKPOINT, str(self.models_dir / RESUME_FILE))
 
     def _checkpoint(self, runner, position: Position = Position(), **meta: Any) -> dict[str, Any]:
         """Everything that a restart needs, with what the weights are."""

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce, barrier, get_rank, get_world_size
+from mmengine.dist import all_reduce, broadcast_object_list, get_rank, get_world_size
 from mmengine.hooks import EMAHook, Hook
 from mmengine.registry import HOOKS, LOOPS
 from mmengine.runner import EpochBasedTrainLoop
 from mmengine.runner.utils import calc_dynamic_intervals
 from torch import nn
 
-from tmi.errors import InsufficientMemoryError, StepMemoryError, StoppedError, as_task_error
+from tmi.errors import DiskFullError, InsufficientMemoryError, StepMemoryError, StoppedError, as_task_error
 from tmi.training.freed_memory import keep_freed_memory
 from tmi.training.loader_workers import give_way
 from tmi.training.micro_batches import train_in_parts
@@ -240,13 +240,16 @@ class TaskTrainLoop(EpochBasedTrainLoop):
             StoppedError: Always.
         """
         self._report(SAVING, position.steps)
-        self.runner.call_hook('save_state', position=position)
-        barrier()
+        saved = ['Its state is saved: started again in the same output folder, the task goes on there.']
+        try:
+            self.runner.call_hook('save_state', position=position)
+        except DiskFullError as error:
+            saved = [f'{error} Started again in the same output folder, the task goes on from an earlier state.']
+        broadcast_object_list(saved)  # of the process that saves; no other may end before
         number = self.report.stop_signal()
         name = signal.Signals(number).name if number else 'another process'
         raise StoppedError(
-            f'The training was stopped by {name} after step {position.steps} of epoch {self.epoch + 1}. Its state is '
-            'saved: started again in the same output folder, the task goes on there.'
+            f'The training was stopped by {name} after step {position.steps} of epoch {self.epoch + 1}. {saved[0]}'
         )
 
 

@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
 
-from tmi.errors import NotFiniteError, StepMemoryError, StoppedError
+from tmi.errors import DiskFullError, NotFiniteError, StepMemoryError, StoppedError
 from tmi.training import train_loop
 from tmi.training.finite_loss_hook import FiniteLossHook
 from tmi.training.training_state import (
@@ -191,6 +191,17 @@ def test_it_ends_as_if_nothing_had_happened(folder, undisturbed, instant):
     assert runner.optim_wrapper.param_groups[0]['lr'] == rate
     for name, value in weights_of(runner).items():
         assert torch.equal(value, weights[name]), name
+
+
+def test_a_state_for_which_there_is_no_room_is_not_called_saved(folder):
+    recorder, runner = make_runner(folder, 2)
+
+    def fail(runner, position):
+        raise DiskFullError('The disk is full.')
+
+    recorder.save_state = fail
+    with pytest.raises(StoppedError, match='after step 2 of epoch 1. The disk is full. Started again in the same'):
+        runner.train()
 
 
 def test_other_random_numbers_after_a_loss_that_was_none(folder):

@@ -1,19 +1,20 @@
 """What a task does that is started again in the same output folder, up to the start of its training processes."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
 import yaml
 
-from tmi.errors import StandstillError
-from tmi.training.training_state import SECONDS_USED
+from tmi.errors import DiskFullError, StandstillError
+from tmi.training.training_state import SECONDS_USED, Position
 from ymir import restart as restart_module
 from ymir import ymir_training
 from ymir.checkpoint_hook import YmirCheckpointHook
 
-from .hook_runs import make_runner, validate
-from .platform import in_this_process, tiny_task
+from .hook_runs import CONFIG, make_hook, make_runner, validate
+from .platform import check_result, in_this_process, tiny_task
 
 
 @pytest.fixture
@@ -177,3 +178,42 @@ def test_what_must_be_the_same_survives_json(task, trainings):
     run, _, _ = trainings.run(fails=True)
     meta = run.default_hooks.checkpoint.meta.to_dict()
     assert json.loads(json.dumps(meta)) == meta and meta['task']['class_names'] == ['one', 'two']
+
+
+def saved_position(task):
+    return torch.load(state_of(task), weights_only=False)['message_hub']['runtime_info']['position']
+
+
+def test_a_stop_within_an_epoch_is_saved_with_its_place_or_not_at_all(task, monkeypatch):
+    (task.out_dir / 'models' / CONFIG).write_text('model = dict()\n')
+    hook, runner = make_hook(), make_runner(task)
+    hook.before_train(runner)
+    validate(hook, runner, 0.5)
+    assert saved_position(task) == [0, 0, False]
+    hook.save_state(runner, Position(2, 4))
+    assert saved_position(task) == [2, 4, False]
+    before = state_of(task).read_bytes()
+    monkeypatch.setattr('ymir.checkpoint_hook.shutil.disk_usage', lambda path: SimpleNamespace(free=0))
+    with pytest.raises(DiskFullError):
+        hook.save_state(runner, Position(3, 4))
+    assert state_of(task).read_bytes() == before
+
+
+def test_a_training_that_stops_before_its_first_stage_replaces_the_earlier_model_later(task):
+    """Resumed, it is past its first step and still has no stage of its own."""
+    (task.out_dir / 'models' / CONFIG).write_text('model = dict()\n')
+    first = make_runner(task)
+    hook = make_hook()
+    hook.before_train(first)
+    validate(hook, first, 0.9)
+    new, runner = make_hook(), make_runner(task)
+    new.before_train(runner)
+    runner.iter = 1
+    new.save_state(runner, Position(1, 4))
+    again, resumed = make_hook(), make_runner(task)
+    resumed.message_hub.load_state_dict(torch.load(state_of(task), weights_only=False)['message_hub'])
+    resumed.iter = 1
+    again.before_train(resumed)
+    assert again.replace_all
+    validate(again, resumed, 0.1)
+    assert not again.replace_all and check_result(task)['model_stages']['best']['mAP'] == 0.1
