@@ -1,7 +1,8 @@
 """A training step whose images go through the network in parts, where all of them at once need too much memory.
 
 The gradients of the parts are added up, and the optimizer makes one step, so rate, schedule, average of the weights and
-the images of a step stay what they are. Only norms over a batch see fewer images.
+the images of a step stay what they are. Norms over a batch, and losses that are divided by the objects of a step,
+see those of a part: with as many objects in each part the gradient is the same, else its length differs somewhat.
 """
 
 from collections.abc import Iterator
