@@ -85,7 +85,8 @@ def _fingerprint(*paths: str) -> str:
     """Return what differs where files differ, whatever they hold."""
     found = hashlib.sha256()
     for path in paths:
-        found.update(Path(path).read_bytes() if path and os.path.isfile(path) else b'\0')
+        content = Path(path).read_bytes() if path and os.path.isfile(path) else b'\0'
+        found.update(hashlib.sha256(content).digest())  # so that it counts where one file ends
     return found.hexdigest()
 
 

@@ -97,6 +97,16 @@ def test_one_that_came_to_its_end_is_not_gone_on_with(task, trainings):
     assert not again.resume and state_of(task).is_file()
 
 
+def test_an_image_that_moves_from_one_set_to_the_other_makes_another_task(tmp_path):
+    train, val = tmp_path / 'train.tsv', tmp_path / 'val.tsv'
+    found = set()
+    for lines in (('a\nb\n', 'c\n'), ('a\n', 'b\nc\n')):
+        train.write_text(lines[0])
+        val.write_text(lines[1])
+        found.add(restart_module._fingerprint(str(train), str(val)))
+    assert len(found) == 2
+
+
 def test_one_that_is_trained_does_what_follows(task, trainings):
     trainings.run(fails_later=True)
     assert len(trainings.starts) == len(trainings.examined) == 1
