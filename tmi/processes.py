@@ -19,10 +19,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tmi import errors
-from tmi.errors import TaskError, as_task_error
+from tmi.errors import SettingError, TaskError, as_task_error
 
 ERROR_FILE_VARIABLE = 'TMI_ERROR_FILE'
 STARTED_VARIABLE = 'TMI_STARTED'  # the clock when the outermost process began, for a time budget
+STANDSTILL_VARIABLE = 'TMI_STANDSTILL_SECONDS'  # after which a process that does nothing is ended
 MAX_TRACE_LINES = 99
 PR_SET_PDEATHSIG = 1
 
@@ -78,6 +79,27 @@ def note_start(started: float) -> None:
 def task_started() -> float:
     """Return when the task began, as `time.monotonic` has it; now, in a process that stands alone."""
     return float(os.environ.get(STARTED_VARIABLE) or time.monotonic())
+
+
+def seconds_of(variable: str) -> float | None:
+    """Return the seconds that an environment variable sets, None if it sets none.
+
+    Args:
+        variable: Its name.
+
+    Raises:
+        TaskError: SettingError if it holds no number above 0.
+    """
+    text = os.environ.get(variable, '')
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float('inf'):
+        raise SettingError(f'The environment variable {variable} is {text!r}; allowed is a number of seconds above 0.')
+    return seconds
 
 
 def read_record(path: str) -> ErrorRecord | None:

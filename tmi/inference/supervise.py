@@ -19,17 +19,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tmi.devices import select_devices
-from tmi.errors import SettingError, StandstillError, StoppedError, TaskError, UnknownError, killed_process
+from tmi.errors import StandstillError, StoppedError, TaskError, UnknownError, killed_process
 from tmi.inference.heartbeat import Beat, heartbeat_path, read_heartbeat
 from tmi.inference.plan import PredictionPlan
 from tmi.inference.shards import Finished, LineCounter, finished_part, shard_path
 from tmi.inference.skipped import add_skipped, read_skipped
-from tmi.processes import ERROR_FILE_VARIABLE, read_record
+from tmi.processes import ERROR_FILE_VARIABLE, STANDSTILL_VARIABLE, read_record, seconds_of
 
 logger = logging.getLogger('tmi')
 
 POLL_SECONDS = 0.1
-STANDSTILL_VARIABLE = 'TMI_STANDSTILL_SECONDS'
 STANDSTILL_SECONDS = 600  # far more than loading a model or predicting a batch takes on any machine
 IDLE = 0.01  # share of a core below which a process does nothing; waiting for loader processes takes less
 BUSY = 10  # as many times longer may a process that does something be without a step
@@ -41,26 +40,6 @@ LEAST_WORKING = 3  # images in which a model that finished none is lost, so that
 STOPPED = (-signal.SIGTERM, -signal.SIGINT)
 AHEAD = 4  # batches for each loader process, and for none, that may be in work at once
 END_SECONDS = 10  # to wait for a killed process; one that waits for a dead file system does not end
-
-
-def standstill_seconds() -> float:
-    """Return after how many seconds without a step a process counts as standing still.
-
-    Raises:
-        TaskError: SettingError if the environment variable holds no number above 0.
-    """
-    text = os.environ.get(STANDSTILL_VARIABLE, '')
-    if not text:
-        return STANDSTILL_SECONDS
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float('inf'):
-        raise SettingError(
-            f'The environment variable {STANDSTILL_VARIABLE} is {text!r}; allowed is a number of seconds above 0.'
-        )
-    return seconds
 
 
 def finished_images(plan: PredictionPlan, folder: Path, rank: int) -> Finished:
@@ -91,7 +70,7 @@ def run_processes(plan: PredictionPlan, folder: Path, on_progress: Callable[[int
         TaskError: What went wrong in a process, or why it was lost again and again.
     """
     error_file = os.environ.get(ERROR_FILE_VARIABLE) or str(folder / 'error.json')
-    limit = standstill_seconds()
+    limit = seconds_of(STANDSTILL_VARIABLE) or STANDSTILL_SECONDS
     members = [PredictingProcess(plan, folder, rank, error_file, limit) for rank in range(plan.world_size)]
     try:
         for member in members:

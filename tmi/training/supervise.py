@@ -37,7 +37,7 @@ from tmi.errors import (
     as_task_error,
     killed_process,
 )
-from tmi.processes import ERROR_FILE_VARIABLE, forget_record, read_record
+from tmi.processes import ERROR_FILE_VARIABLE, STANDSTILL_VARIABLE, forget_record, read_record, seconds_of
 from tmi.training.config import TrainingTask, config_text
 from tmi.training.launch import is_resume, training_command
 from tmi.training.watch import FOLDER_VARIABLE, Watch, kill_tree, rank_place
@@ -46,7 +46,7 @@ logger = logging.getLogger('tmi')
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 STOP_VARIABLE, STOP_SECONDS = 'TMI_STOP_SECONDS', 25.0  # Kubernetes kills after 30
-STANDSTILL_VARIABLE, STANDSTILL_SECONDS = 'TMI_STANDSTILL_SECONDS', 600.0
+STANDSTILL_SECONDS = 600.0
 POLL_SECONDS = 1.0
 SAME_SIGNAL_SECONDS = 1.0  # one that a whole process group gets arrives from several sides
 MOST_SHUFFLES = 2  # after losses that were no number
@@ -107,8 +107,8 @@ class Supervisor:
         self.parent = os.getppid()
         self.last_signal = -math.inf
         self.stop_deadline = 0.0
-        self.stop_seconds = float(os.environ.get(STOP_VARIABLE) or STOP_SECONDS)
-        self.limit = float(os.environ[STANDSTILL_VARIABLE]) if os.environ.get(STANDSTILL_VARIABLE) else None
+        self.stop_seconds = seconds_of(STOP_VARIABLE) or STOP_SECONDS
+        self.limit = seconds_of(STANDSTILL_VARIABLE)
 
     def train(self) -> None:
         """Train to the end.
@@ -155,6 +155,10 @@ class Supervisor:
             return None
         return (status.st_ino, status.st_mtime_ns) if status else None
 
+    def _has_new_state(self) -> bool:
+        """Return whether a state was saved; one of an earlier training may also have been deleted."""
+        return self._saved() not in (None, self.saved_before)
+
     def _start(self, watch: Watch, arguments: Sequence[str]) -> Exception | None:
         """Run all processes to their end; return why they failed."""
         command, environment = training_command(self.run_config, self.task, self.script, arguments)
@@ -191,7 +195,7 @@ class Supervisor:
         for hook in run.custom_hooks:
             if 'launched' in hook:  # of a time budget
                 hook['launched'] = time.monotonic()
-        if self._saved() != self.saved_before:
+        if self._has_new_state():
             run.resume, run.load_from = True, str(self.state_file)
             arguments = [word for word in arguments if not is_resume(word)]
         with replacing(self.run_config) as temporary:
@@ -250,7 +254,8 @@ class Supervisor:
         saved = self._saved()
         if saved != self.scaled_at:  # the state holds the rate that was changed
             changes = replace(changes, rate_factor=1.0)
-        if self.stop_signals:
+        has_lost_state = saved is None and self.run.get('load_from') == str(self.state_file)
+        if self.stop_signals or has_lost_state:
             raise error
         if isinstance(known, StepMemoryError) or was_memory and isinstance(known, InsufficientMemoryError):
             if changes.micro_batches >= self.images:
@@ -275,7 +280,7 @@ class Supervisor:
         else:
             raise error
         self.scaled_at = saved
-        place = 'goes on from its last state' if saved != self.saved_before else 'starts again'
+        place = 'goes on from its last state' if self._has_new_state() else 'starts again'
         logger.warning('%s The training %s: %s.', known.sentence, place, what)
         forget_record()
         return changes

@@ -16,11 +16,11 @@ import pytest
 from mmengine.config import Config
 
 from tests.processes import is_alive
-from tmi.errors import NotFiniteError, StandstillError, StepMemoryError, StoppedError, TaskError
-from tmi.processes import ERROR_FILE_VARIABLE
+from tmi.errors import NotFiniteError, SettingError, StandstillError, StepMemoryError, StoppedError, TaskError
+from tmi.processes import ERROR_FILE_VARIABLE, STANDSTILL_VARIABLE
 from tmi.training import supervise
 from tmi.training.config import config_text
-from tmi.training.supervise import STANDSTILL_VARIABLE, STOP_VARIABLE, Supervisor
+from tmi.training.supervise import STOP_VARIABLE, Supervisor
 
 ROOT = Path(__file__).resolve().parents[3]
 # Does what FAKE says; `note` is a line for the test.
@@ -131,6 +131,31 @@ if train_cfg['micro_batches'] == 2:
 """
     scene.train(code.format(state=str(scene.state)))
     assert [start[4:] for start in scene.starts()] == [[None, ['--resume']]] * 2 + [[str(scene.state), []]]
+
+
+def test_a_further_start_never_goes_on_from_a_state_that_is_gone(scene):
+    """As where the disk has no room for a new one after that of an earlier training was deleted."""
+    scene.state.write_bytes(b'of an earlier training')
+    scene.train(f"""
+Path({str(scene.state)!r}).unlink(missing_ok=True)
+train_cfg.get('micro_batches', 1) < 2 and end(StepMemoryError('Too little memory.'))
+""")
+    assert [start[4:] for start in scene.starts()] == [[None, ['--resume']]] * 2
+
+
+def test_a_training_whose_only_state_is_gone_ends_with_its_error(scene):
+    scene.state.write_bytes(b'what it goes on from')
+    scene.run.load_from = str(scene.state)
+    with pytest.raises(StepMemoryError, match='Too little'):
+        scene.train(f"Path({str(scene.state)!r}).unlink(); end(StepMemoryError('Too little memory.'))")
+    assert len(scene.starts()) == 1
+
+
+@pytest.mark.parametrize('variable', [STANDSTILL_VARIABLE, STOP_VARIABLE])
+def test_a_time_that_is_none_is_the_error(scene, monkeypatch, variable):
+    monkeypatch.setenv(variable, 'soon')
+    with pytest.raises(SettingError, match=f"{variable} is 'soon'; allowed is a number of seconds above 0"):
+        scene.train('step()')
 
 
 def test_a_loss_that_is_no_number_is_tried_twice_more(scene, caplog):

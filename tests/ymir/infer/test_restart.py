@@ -18,7 +18,7 @@ from tmi.inference import supervise
 from tmi.inference.plan import PredictionPlan
 from tmi.inference.run import predict
 from tmi.inference.shards import shard_path
-from tmi.processes import ERROR_FILE_VARIABLE
+from tmi.processes import ERROR_FILE_VARIABLE, seconds_of
 from ymir.errors import code_of
 
 PLAN = PredictionPlan('index', 0, 'w.pth', None, ['a'], 0.1, 0.6, None, 'auto', 4, [], 1, 0, 1)
@@ -164,7 +164,7 @@ def test_a_process_that_is_asked_to_end_is_not_started_again(run, tmp_path, numb
 def test_a_time_limit_that_is_none(monkeypatch, text):
     monkeypatch.setenv('TMI_STANDSTILL_SECONDS', text)
     with pytest.raises(SettingError, match='TMI_STANDSTILL_SECONDS'):
-        supervise.standstill_seconds()
+        seconds_of('TMI_STANDSTILL_SECONDS')
 
 
 @pytest.mark.parametrize('world_size', [pytest.param(1, marks=pytest.mark.slow), 3])
