@@ -19,6 +19,7 @@ from tmi.setting_names import advice
 MAX_SENTENCE = 1200
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 SETTINGS_FILE_VARIABLE = 'TMI_SETTINGS_FILE'
+LOST_LOADER = 'DataLoader worker (pid'  # in the message of PyTorch, where a loader process was killed
 
 
 def settings_file() -> str:

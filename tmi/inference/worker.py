@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from tmi.errors import MissingGpuError, ModelError, causes_of, one_line
+from tmi.errors import LOST_LOADER, MissingGpuError, ModelError, causes_of, one_line
 from tmi.processes import end_with_parent, report_uncaught, run_task
 from tmi.setting_names import advice
 
@@ -54,7 +54,6 @@ from tmi.zoo.weights import InferenceModel  # noqa: E402
 CPU_PIXELS_PER_PASS = 640 * 640
 TEST_PICTURE = (120, 160)  # height and width
 EARLY = 64  # images after which a model is rejected that gave no finite numbers for most of them
-LOST_LOADER = 'DataLoader worker (pid'  # in the message of PyTorch, where a loader process was killed
 LEAST = 8  # images by which it is judged where there are fewer; the first ones alone may be of a kind
 
 logger = logging.getLogger('tmi')

@@ -20,11 +20,11 @@ from mmengine.runner import EpochBasedTrainLoop
 from mmengine.runner.utils import calc_dynamic_intervals
 from torch import nn
 
-from tmi.errors import DiskFullError, InsufficientMemoryError, StepMemoryError, StoppedError, as_task_error
+from tmi.errors import LOST_LOADER, DiskFullError, InsufficientMemoryError, StepMemoryError, StoppedError, as_task_error
 from tmi.training.freed_memory import keep_freed_memory
 from tmi.training.loader_workers import give_way
 from tmi.training.micro_batches import train_in_parts
-from tmi.training.training_state import Position, move_schedulers, position_of, scale_rate, seed_step
+from tmi.training.training_state import Position, is_finite, move_schedulers, position_of, scale_rate, seed_step
 from tmi.training.watch import COMPUTING, LOADING, SAVING, VALIDATING, RankReport
 
 SHUFFLE_STRIDE = 1009  # between the seeds of the orders of images of attempts
@@ -191,7 +191,7 @@ class TaskTrainLoop(EpochBasedTrainLoop):
             outputs = self._train_step(runner.model, data_batch)
         except (RuntimeError, MemoryError) as error:
             known = as_task_error(error)
-            if type(known) is InsufficientMemoryError:
+            if type(known) is InsufficientMemoryError and LOST_LOADER not in str(error):
                 raise StepMemoryError(known.sentence) from error
             raise
         runner.call_hook('after_train_iter', batch_idx=idx, data_batch=data_batch, outputs=outputs)
@@ -241,10 +241,14 @@ class TaskTrainLoop(EpochBasedTrainLoop):
         """
         self._report(SAVING, position.steps)
         saved = ['Its state is saved: started again in the same output folder, the task goes on there.']
-        try:
-            self.runner.call_hook('save_state', position=position)
-        except DiskFullError as error:
-            saved = [f'{error} Started again in the same output folder, the task goes on from an earlier state.']
+        earlier = 'tarted again in the same output folder, the task goes on from an earlier state.'
+        if not is_finite(self.runner.model):  # on a GPU losses are looked at some steps later
+            saved = [f'Its weights are not numbers, so they are not saved: s{earlier}']
+        else:
+            try:
+                self.runner.call_hook('save_state', position=position)
+            except DiskFullError as error:
+                saved = [f'{error} S{earlier}']
         broadcast_object_list(saved)  # of the process that saves; no other may end before
         number = self.report.stop_signal()
         name = signal.Signals(number).name if number else 'another process'

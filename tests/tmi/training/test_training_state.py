@@ -204,6 +204,20 @@ def test_a_state_for_which_there_is_no_room_is_not_called_saved(folder):
         runner.train()
 
 
+def test_a_state_that_holds_no_numbers_is_not_saved(folder):
+    """The loss is looked at later than the step was made, where it is on a GPU."""
+    recorder, runner = make_runner(folder, 2)
+
+    def spoil(runner, *_, **__):
+        with torch.no_grad():
+            runner.model.layers[0].weight[0, 0] = math.nan
+
+    recorder.before_train_iter = spoil
+    with pytest.raises(StoppedError, match='after step 2 of epoch 1. Its weights are not numbers, so .* earlier state'):
+        runner.train()
+    assert not (folder / 'resume.pth').exists()
+
+
 def test_other_random_numbers_after_a_loss_that_was_none(folder):
     """Another order, and the rate of the state times a factor."""
     orders = []
@@ -228,6 +242,18 @@ def test_a_step_that_needs_too_much_memory_says_so(folder, monkeypatch):
     _, runner = make_runner(folder)
     monkeypatch.setattr(Net, 'train_step', lambda self, *_, **__: torch.empty(2**60))
     with pytest.raises(StepMemoryError, match="DefaultCPUAllocator: (can't|not enough)"):
+        runner.train()
+
+
+@pytest.mark.parametrize('end', ['is killed by signal: Killed. ', 'is killed by signal: Bus error. '])
+def test_a_loader_process_that_is_lost_during_a_step_needs_no_smaller_step(folder, monkeypatch, end):
+    _, runner = make_runner(folder)
+
+    def lose(self, *_, **__):  # PyTorch raises it wherever the training is
+        raise RuntimeError(f'DataLoader worker (pid 7) {end}')
+
+    monkeypatch.setattr(Net, 'train_step', lose)
+    with pytest.raises(RuntimeError, match='DataLoader worker'):
         runner.train()
 
 
