@@ -107,8 +107,8 @@ def main() -> None:
         pretrained = bool(load_from or params.pretrained_model_params)
         if weights:
             pretrained = holds_detector(weights, config)
-        elif restart.state:
-            pretrained = restart.state.content['meta'].get('pretrained', pretrained)
+        elif kept.pretrained is not None:
+            pretrained = kept.pretrained
         structure = read_structure(first, config, options)
     task = TrainingTask(
         params=params,
@@ -119,7 +119,8 @@ def main() -> None:
         models_dir=models_dir,
         tensorboard_dir=Path(env.output.tensorboard_dir),
         pretrained=pretrained,
-        **kept._asdict(),
+        optimizer=kept.optimizer,
+        samples_per_gpu=kept.samples_per_gpu,
         structure=structure,
         hooks=replace(HOOKS, checkpoint={**HOOKS.checkpoint, 'meta': {**restart.meta(), 'pretrained': pretrained}}),
         file=task_dir / TASK_FILE,

@@ -64,10 +64,12 @@ class Kept(NamedTuple):
         optimizer: 'AdamW' or 'SGD'; no other can take over its state. None where there is no such state to be read,
             which the training itself reports.
         samples_per_gpu: Images a step and process, by which steps are counted; None if the checkpoint has none.
+        pretrained: Whether it began with a trained detector, which groups of parameters depend on; None if unknown.
     """
 
     optimizer: str | None = None
     samples_per_gpu: int | None = None
+    pretrained: bool | None = None
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> 'Kept':
@@ -76,14 +78,16 @@ class Kept(NamedTuple):
         Args:
             state: What a checkpoint holds.
         """
+        meta = state.get('meta')
+        meta = meta if isinstance(meta, dict) else {}
+        pretrained = meta.get('pretrained') if isinstance(meta.get('pretrained'), bool) else None
         try:
             (group, *_) = state['optimizer']['param_groups']
             optimizer = 'AdamW' if 'betas' in group else 'SGD'
         except (LookupError, TypeError, ValueError):
-            return cls()
-        meta = state.get('meta')
-        batch_size = meta.get('samples_per_gpu') if isinstance(meta, dict) else None
-        return cls(optimizer, batch_size if isinstance(batch_size, int) and batch_size > 0 else None)
+            return cls(pretrained=pretrained)
+        batch_size = meta.get('samples_per_gpu')
+        return cls(optimizer, batch_size if isinstance(batch_size, int) and batch_size > 0 else None, pretrained)
 
 
 def first_checkpoint(arguments: Sequence[str], options: Mapping[str, Any], models_dir: Path) -> Path | None:

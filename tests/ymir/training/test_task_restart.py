@@ -97,6 +97,18 @@ def test_one_that_came_to_its_end_is_not_gone_on_with(task, trainings):
     assert not again.resume and state_of(task).is_file()
 
 
+@pytest.mark.parametrize('pretrained', [True, False])
+def test_resume_keeps_whether_the_training_began_with_a_trained_detector(task, trainings, pretrained):
+    """Groups of parameters follow from it, and an optimizer takes over no state of others."""
+    trainings.run()
+    content = torch.load(state_of(task), weights_only=False)
+    content['meta']['pretrained'] = pretrained
+    torch.save(content, state_of(task))
+    again, resumed, arguments = trainings.run(args_options='--resume', max_epochs=9)
+    assert arguments == ['--resume'] and resumed.pretrained is pretrained
+    assert again.default_hooks.checkpoint.meta.pretrained is pretrained
+
+
 def test_an_image_that_moves_from_one_set_to_the_other_makes_another_task(tmp_path):
     train, val = tmp_path / 'train.tsv', tmp_path / 'val.tsv'
     found = set()
