@@ -153,13 +153,17 @@ def set_aside(restart: Restart, models_dir: Path) -> None:
     )
 
 
-def state_file(state: Unfinished, task_dir: Path) -> Path:
+def state_file(state: Unfinished, task_dir: Path, is_trained: bool = False) -> Path:
     """Return a file that the training goes on from, and say where.
 
     Args:
         state: What was found.
         task_dir: Where the task keeps its files; a state that is made of weights is written there.
+        is_trained: Whether nothing is left but what follows the training, so that no state is loaded.
     """
+    if is_trained:
+        logger.info('The training of this task is complete in %s; the task goes on with what follows it.', state.path)
+        return state.path
     if state.is_whole:
         logger.info('The training of this task goes on %s, from %s.', state.place(), state.path)
         return state.path

@@ -134,7 +134,8 @@ def main() -> None:
         training = modify_mmengine_config(config, task)
         training.run.resume = bool(options.get('resume')) and resuming
         if restart.state:
-            training.run.resume, training.run.load_from = True, str(state_file(restart.state, task_dir))
+            training.run.resume = True
+            training.run.load_from = str(state_file(restart.state, task_dir, restart.is_trained))
             training.run.train_cfg.micro_batches = micro_batches(restart, training)
         elif weights and weights.checkpoint:
             target = task_dir / 'initial_weights.pth'

@@ -119,12 +119,15 @@ def test_an_image_that_moves_from_one_set_to_the_other_makes_another_task(tmp_pa
     assert len(found) == 2
 
 
-def test_one_that_is_trained_does_what_follows(task, trainings):
+def test_one_that_is_trained_does_what_follows(task, trainings, caplog):
+    caplog.set_level('INFO', 'ymir')
     trainings.run(fails_later=True)
     assert len(trainings.starts) == len(trainings.examined) == 1
     trainings.fails_later = False
     ymir_training.main()
     assert len(trainings.starts) == 1 and len(trainings.examined) == 2
+    assert f'is complete in {state_of(task)}; the task goes on with what follows it.' in caplog.text
+    assert 'goes on in epoch' not in caplog.text
     ymir_training.main()  # a new one
     assert len(trainings.starts) == 2
 
