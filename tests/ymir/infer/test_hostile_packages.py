@@ -11,6 +11,7 @@ from mmengine.config import Config
 from tests.mmyolo.utils.files_of_all_kinds import Call, hostile_calls, junk, no_weights
 from tmi.checkpoint_io import load_checkpoint
 from tmi.errors import TaskError
+from tmi.inference.heartbeat import heartbeat_path
 from tmi.inference.image_list import IMAGE_LIST_FILE, write_image_list
 from tmi.inference.plan import PredictionPlan
 from tmi.inference.shards import merge_shards
@@ -130,6 +131,7 @@ def test_nothing_is_called(tmp_path, predict, config, model_files, name):
     assert set(tmp_path.rglob('*')) - set(before) <= {
         tmp_path / 'out',
         tmp_path / 'out' / IMAGE_LIST_FILE,
+        heartbeat_path(tmp_path / 'out', 0),
         tmp_path / 'hostile.py',
         tmp_path / 'hostile.pth',
     }
