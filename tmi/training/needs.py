@@ -34,8 +34,8 @@ BYTES_A_PIXEL = 6  # of a decoded image and a copy of it, as it is turned or shr
 FLOAT = 4  # bytes of a number of the weights
 STATES = {'SGD': 1, 'AdamW': 2, 'Adam': 2}  # numbers that an optimizer keeps for each of the weights
 # Of a GPU: what its driver takes; bytes a pixel of the input that the layers of a model of SMALL_MODEL weights keep for
-# the backward pass in fp32, which grow with the weights to the power of 0.6 (counted for ten models of YOLO, RTMDet and
-# PPYOLOE: within 20 %; ViDT-nano keeps 1.7 times as much); and what gradients, losses and work space add to that.
+# the backward pass in fp32, which grow with the weights to the power of 0.6 (counted for ten models of the zoo
+# without ViDT: within 20 %; ViDT-nano keeps 1.7 times as much); and what gradients, losses and work space add to that.
 DRIVER_BYTES = 600 * 1024**2
 SMALL_MODEL = 3_200_000
 PIXEL_BYTES = 500

@@ -12,8 +12,8 @@ import yaml
 from tmi.errors import ModelError
 from tmi.inference import run
 from tmi.inference.embeddings import EmbeddingWriter
-from tmi.inference.run import _environment
 from tmi.inference.shards import Prediction, ShardWriter
+from tmi.inference.supervise import _environment
 from tmi.labels import check
 from tmi.mining.stats import read_stats
 from tmi.settings import TrainingSettings
