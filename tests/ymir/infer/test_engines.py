@@ -288,6 +288,7 @@ def test_an_export_that_was_killed_leaves_nothing_that_is_used(predictor, plan, 
         process = os.fork()
         if not process:
             try:
+                torch.set_num_threads(1)  # the threads of its parent are not in a fork, which would wait for them
                 use_engine(predictor, plan(), tmp_path, 0, loaded[0])
             finally:
                 os._exit(1)  # else it would go on as a second run of the tests
