@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tmi.errors import ModelError
-from tmi.inference import run
+from tmi.inference import supervise
 from tmi.inference.embeddings import EmbeddingWriter
 from tmi.inference.shards import Prediction, ShardWriter
 from tmi.inference.supervise import _environment
@@ -282,7 +282,7 @@ def test_a_predicting_process_that_is_killed_costs_the_later_files_alone(task, t
     killed = tmp_path / 'python'
     killed.write_text('#!/bin/sh\nkill -9 $$\n')
     killed.chmod(0o700)
-    monkeypatch.setattr(run, 'sys', SimpleNamespace(executable=str(killed)))
+    monkeypatch.setattr(supervise, 'sys', SimpleNamespace(executable=str(killed)))
     plan = training(task, tmp_path)
     plan.params = TrainingSettings(class_names=['one', 'two'], workers_per_gpu=0)
     with caplog.at_level(logging.WARNING, 'ymir'):
