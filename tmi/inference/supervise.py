@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from tmi.devices import select_devices
@@ -24,6 +24,7 @@ from tmi.inference.heartbeat import Beat, heartbeat_path, read_heartbeat
 from tmi.inference.plan import PredictionPlan
 from tmi.inference.shards import Finished, LineCounter, finished_part, shard_path
 from tmi.inference.skipped import add_skipped, read_skipped
+from tmi.process_tree import children, kill_tree, processor_seconds
 from tmi.processes import ERROR_FILE_VARIABLE, STANDSTILL_VARIABLE, read_record, seconds_of
 
 logger = logging.getLogger('tmi')
@@ -153,11 +154,7 @@ class PredictingProcess:
         """End the process and its loader processes, however it does."""
         if self._process is None or self._process.poll() is not None:
             return
-        for pid in [*_children(self._process.pid), self._process.pid]:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        kill_tree(self._process.pid)
         try:
             self._process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
@@ -176,7 +173,7 @@ class PredictingProcess:
         now = time.monotonic()
         passed, self._looked = min(now - self._looked, 10 * POLL_SECONDS), now
         beat = read_heartbeat(self._folder, self._rank)
-        used = _processor_seconds([self._process.pid, *_children(self._process.pid)])
+        used = processor_seconds([self._process.pid, *children(self._process.pid)])
         if beat != self._beat:
             self._beat, self._idle, self._used = beat, 0.0, used
             return False
@@ -229,29 +226,6 @@ class PredictingProcess:
         return killed_process(self._name, status) or UnknownError(
             f'{self._name} ended with status {status} without a Python error; the log above is all there is.'
         )
-
-
-def _children(pid: int) -> list[int]:
-    """Return the processes that a process has started and that it has not waited for."""
-    found = []
-    for file in Path(f'/proc/{pid}/task').glob('*/children'):
-        try:
-            found.extend(map(int, file.read_text().split()))
-        except OSError:  # a thread that has just ended
-            pass
-    return found
-
-
-def _processor_seconds(pids: Sequence[int]) -> float:
-    """Return how long processes have kept a processor busy."""
-    ticks = 0
-    for pid in pids:
-        try:
-            fields = Path(f'/proc/{pid}/stat').read_text(encoding='ascii', errors='replace').rpartition(')')[2].split()
-        except OSError:  # it has just ended
-            continue
-        ticks += int(fields[11]) + int(fields[12])  # in user and in kernel mode
-    return ticks / os.sysconf('SC_CLK_TCK')
 
 
 def _environment(plan: PredictionPlan, rank: int, error_file: str) -> dict[str, str]:

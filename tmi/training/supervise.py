@@ -37,10 +37,11 @@ from tmi.errors import (
     as_task_error,
     killed_process,
 )
+from tmi.process_tree import kill_tree
 from tmi.processes import ERROR_FILE_VARIABLE, STANDSTILL_VARIABLE, forget_record, read_record, seconds_of
 from tmi.training.config import TrainingTask, config_text
 from tmi.training.launch import is_resume, training_command
-from tmi.training.watch import FOLDER_VARIABLE, Watch, kill_tree, rank_place
+from tmi.training.watch import FOLDER_VARIABLE, Watch, rank_place
 
 logger = logging.getLogger('tmi')
 

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tmi.process_tree import STOPPED_STATES, descendants, process_state
+
 FOLDER_VARIABLE = 'TMI_WATCH_FOLDER'
 STOP_FILE = 'stop'
 LENGTH = 160  # of a line
@@ -19,7 +21,6 @@ STARTING, LOADING, COMPUTING, VALIDATING, SAVING = 'starting', 'loading', 'compu
 # What is done in one go may take so many times as long as a step may.
 SLOW, SLOW_FACTOR = (STARTING, VALIDATING, SAVING), 3
 STEPS_WAITED = 50  # mean steps
-STOPPED_STATES = 'Tt'  # of a process, in /proc
 
 
 class RankState(NamedTuple):
@@ -183,43 +184,3 @@ def _culprits(states: Sequence[RankState]) -> Iterator[str]:
     for state in loading or [state for state in states if (state.epoch, state.step) == least]:
         waits = ', for a disk or a network file system' if process_state(state.pid) == 'D' else ''
         yield f'rank {state.rank} {state.place()}{waits}'
-
-
-def process_state(pid: int) -> str:
-    """Return the state of a process as /proc has it, such as R, S, T or D; '-' if there is no such process."""
-    try:
-        return Path(f'/proc/{pid}/stat').read_text(encoding='utf-8', errors='replace').rpartition(')')[2].split()[0]
-    except (OSError, IndexError):
-        return '-'
-
-
-def descendants(pid: int) -> list[int]:
-    """Return the processes below one, children before their children; none where there is no /proc.
-
-    Args:
-        pid: Of the one.
-    """
-    children: dict[int, list[int]] = {}
-    for folder in Path('/proc').glob('[0-9]*'):
-        try:
-            text = (folder / 'stat').read_text(encoding='utf-8', errors='replace')
-        except OSError:
-            continue
-        children.setdefault(int(text.rpartition(')')[2].split()[1]), []).append(int(folder.name))
-    found = list(children.get(pid, ()))
-    for child in found:
-        found.extend(children.get(child, ()))
-    return found
-
-
-def kill_tree(pid: int) -> None:
-    """Kill a process and all below it, also those that are stopped or have a session of their own.
-
-    Args:
-        pid: Of the process.
-    """
-    for one in [pid, *descendants(pid)]:
-        try:
-            os.kill(one, signal.SIGKILL)
-        except ProcessLookupError:
-            continue

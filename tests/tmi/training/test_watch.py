@@ -8,21 +8,9 @@ import sys
 import pytest
 
 from tests.processes import is_alive, wait_until
+from tmi.process_tree import descendants, kill_tree, process_state
 from tmi.training import watch as watch_module
-from tmi.training.watch import (
-    COMPUTING,
-    LENGTH,
-    LOADING,
-    SAVING,
-    STARTING,
-    VALIDATING,
-    RankReport,
-    Watch,
-    descendants,
-    kill_tree,
-    process_state,
-    rank_place,
-)
+from tmi.training.watch import COMPUTING, LENGTH, LOADING, SAVING, STARTING, VALIDATING, RankReport, Watch, rank_place
 
 
 @pytest.fixture

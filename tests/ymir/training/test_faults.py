@@ -19,7 +19,7 @@ import yaml
 
 from tests.processes import is_alive, wait_until
 from tmi.checkpoint_io import load_checkpoint
-from tmi.training.watch import descendants
+from tmi.process_tree import descendants
 
 from .platform import REPOSITORY, check_result, environment, read_monitor, tiny_task
 
