@@ -85,9 +85,9 @@ def receive(connection: socket.socket) -> tuple[list, list[int]]:
     """A request of the program and its three streams."""
     length, streams, *_ = socket.recv_fds(connection, 4, 3)
     content = b''
-    while len(content) < int.from_bytes(length, 'big'):
-        content += connection.recv(1 << 16)
-    return json.loads(content), streams
+    while len(content) < int.from_bytes(length, 'big') and (part := connection.recv(1 << 16)):
+        content += part
+    return json.loads(content), streams  # ValueError where the program was killed meanwhile
 
 
 def serve(address: str, ready: int) -> tuple[list, list[int]]:
@@ -100,13 +100,18 @@ def serve(address: str, ready: int) -> tuple[list, list[int]]:
     waiting.register(listener, selectors.EVENT_READ, 'request')
     os.write(ready, b'.')
     os.close(ready)
+    running: set[int] = set()
     while True:
         for key, _ in waiting.select():
             if key.data == 'end':
                 os._exit(0)
             if key.data == 'request':
                 connection, _ = listener.accept()
-                request, streams = receive(connection)
+                try:
+                    request, streams = receive(connection)
+                except (ValueError, OSError):
+                    connection.close()
+                    continue
                 pid = os.fork()
                 if not pid:
                     waiting.close()
@@ -115,13 +120,15 @@ def serve(address: str, ready: int) -> tuple[list, list[int]]:
                     return request, streams
                 for stream in streams:
                     os.close(stream)
+                running.add(pid)
                 ended = os.pidfd_open(pid)
                 waiting.register(ended, selectors.EVENT_READ, (pid, connection, ended))
                 waiting.register(connection, selectors.EVENT_READ, (pid, connection, ended))
                 continue
             pid, connection, ended = key.data
-            if ended not in waiting.get_map():
+            if pid not in running:
                 continue  # both happened at once
+            running.remove(pid)
             if key.fileobj is connection:  # the program was killed
                 os.kill(pid, signal.SIGKILL)
             status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,20 +68,34 @@ def check_what_is_there(task: Task, undisturbed: dict[str, bytes]) -> None:
         assert not (task.out / name).exists() or (task.out / name).read_bytes() == content
 
 
+def begin_anew(task: Task) -> None:
+    """Make the output folder as the platform does."""
+    shutil.rmtree(task.out)
+    (task.out / 'tensorboard').mkdir(parents=True)
+    (task.out / 'monitor.txt').write_text('t0\t1700000000\t0.00\t1\t0\n')
+
+
 def test_killed_at_any_moment_and_started_again(tmp_path, images, model_files, undisturbed):
     seed = random.randrange(1 << 30)
     print(f'seed {seed}')
     draw = random.Random(seed)
     task = Task(tmp_path, images, model_files, ('mining', 'infer'))
+    begin_anew(task)
     folder, finished = task.out / 'predictions', 0
-    for _ in range(KILLS):
+    killed = 0
+    while killed < KILLS:
         process = start(task, warm_python())
-        time.sleep(draw.uniform(0, 6))
+        time.sleep(draw.uniform(0, 5))
         os.killpg(process.pid, signal.SIGKILL)
         log, _ = process.communicate()
         check_what_is_there(task, undisturbed)
-        if process.returncode == 0:  # it was too late
-            break
+        if process.returncode == 0:  # it was too late: a new task
+            assert (task.out / RESULTS[0]).exists()
+            begin_anew(task)
+            finished = 0
+            continue
+        assert process.returncode == -signal.SIGKILL, log
+        killed += 1
         kept = re.search(r'earlier run ended: (\d+) of 70', log)
         assert 'anew' not in log and (kept is None or finished <= int(kept[1]))
         finished = sum(finished_part(folder, rank, 2).images for rank in range(2))
