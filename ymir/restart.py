@@ -6,6 +6,7 @@ far the task is beyond its training stands in a small file of its own.
 """
 
 import hashlib
+import itertools
 import json
 import logging
 import os
@@ -28,7 +29,7 @@ logger = logging.getLogger('ymir')
 
 DONE_FILE = 'done.json'  # in the folder of the task
 TRAINED, ALL = 'trained', 'all'
-EARLIER_FILE = 'resume_earlier.pth'  # a state that is not gone on from; only one is kept
+EARLIER_FILE = 'resume_earlier.pth'  # a state that is not gone on from; further ones are numbered
 WEIGHTS_STATE_FILE = 'resume_weights.pth'  # in the folder of the task
 # Settings that the state of a training depends on; others may change while it goes on.
 SETTINGS = (
@@ -143,14 +144,21 @@ def set_aside(restart: Restart, models_dir: Path) -> None:
     (models_dir / LAST_CHECKPOINT).unlink(missing_ok=True)
     kept = ''
     if (models_dir / RESUME_FILE).is_file():
-        os.replace(models_dir / RESUME_FILE, models_dir / EARLIER_FILE)
-        kept = f' Its state is kept as {models_dir / EARLIER_FILE}.'
+        place = _free_place(models_dir / EARLIER_FILE)
+        os.replace(models_dir / RESUME_FILE, place)
+        kept = f' Its state is kept as {place}.'
     logger.warning(
         'The unfinished training in %s does not go on, because of other values of %s: a new one starts.%s',
         models_dir,
         ', '.join(restart.changed),
         kept,
     )
+
+
+def _free_place(path: Path) -> Path:
+    """Return a path, or the first of `<stem>_2<suffix>`, `<stem>_3<suffix>` ... where nothing is."""
+    numbered = (path.with_stem(f'{path.stem}_{number}') for number in itertools.count(2))
+    return next(place for place in itertools.chain([path], numbered) if not os.path.lexists(place))
 
 
 def state_file(state: Unfinished, task_dir: Path, is_trained: bool = False) -> Path:

@@ -153,6 +153,18 @@ def test_another_task_starts_anew_and_keeps_the_state(task, trainings, edits, wo
     assert third.default_hooks.checkpoint.meta.training == again.default_hooks.checkpoint.meta.training
 
 
+def test_no_state_is_lost_to_a_change_and_back(task, trainings, caplog):
+    trainings.run(fails=True)
+    first = state_of(task).read_bytes()
+    trainings.run(fails=True, class_names=['two', 'one'])
+    second = state_of(task).read_bytes()
+    trainings.run(fails=True, class_names=['one', 'two'])
+    models = task.out_dir / 'models'
+    assert (models / 'resume_earlier.pth').read_bytes() == first != second
+    assert (models / 'resume_earlier_2.pth').read_bytes() == second
+    assert f'Its state is kept as {models / "resume_earlier_2.pth"}.' in caplog.text
+
+
 def test_other_images_start_anew(task, trainings, caplog):
     trainings.run(fails=True)
     index = task.in_dir / 'train-index.tsv'
