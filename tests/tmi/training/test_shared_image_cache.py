@@ -285,25 +285,34 @@ def loads(training):
     return load({'img_path': training.paths[2]})['img'].mean()
 
 
-def test_a_small_limit_of_addresses_falls_back(one_gigabyte, caplog):
-    """RLIMIT_AS of a real process: neither memory nor disk can hold all, since both are mapped."""
+def check_in_fork(check):
+    """Check something in a process whose limits end with it."""
     child = os.fork()
     if child == 0:
         try:
-            pages = int(Path('/proc/self/statm').read_text().split()[0])
-            limit = pages * resource.getpagesize() + GIGABYTE // 2
-            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-            task = one_gigabyte.task
-            with caplog.at_level(logging.INFO, 'tmi'), shared_image_cache(one_gigabyte.run, task, []) as choice:
-                loads(one_gigabyte)
-            assert choice.kind == 'memory' and 0.2 < choice.size / GIGABYTE < 0.26
-            assert 'No image cache can be made (disk): [Errno 12] Cannot allocate memory' in caplog.text
-            assert 'Image cache: memory, for about 2' in caplog.text and 'all need 1,0' in caplog.text
+            check()
             os._exit(0)
         finally:
             traceback.print_exc()
             os._exit(1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_small_limit_of_addresses_falls_back(one_gigabyte, caplog):
+    """RLIMIT_AS of a real process: neither memory nor disk can hold all, since both are mapped."""
+
+    def check():
+        pages = int(Path('/proc/self/statm').read_text().split()[0])
+        limit = pages * resource.getpagesize() + GIGABYTE // 2
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        task = one_gigabyte.task
+        with caplog.at_level(logging.INFO, 'tmi'), shared_image_cache(one_gigabyte.run, task, []) as choice:
+            loads(one_gigabyte)
+        assert choice.kind == 'memory' and 0.2 < choice.size / GIGABYTE < 0.26
+        assert 'No image cache can be made (disk): [Errno 12] Cannot allocate memory' in caplog.text
+        assert 'Image cache: memory, for about 2' in caplog.text and 'all need 1,0' in caplog.text
+
+    check_in_fork(check)
 
 
 def test_a_small_control_group_sends_it_to_the_disk(one_gigabyte, tmp_path, monkeypatch, caplog):
@@ -324,19 +333,15 @@ def test_a_small_control_group_sends_it_to_the_disk(one_gigabyte, tmp_path, monk
 def test_a_small_limit_of_file_sizes_switches_it_off(one_gigabyte, setting, caplog):
     """RLIMIT_FSIZE of a real process holds for memory and disk."""
     one_gigabyte.task.params.cache = setting
-    child = os.fork()
-    if child == 0:
-        try:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (2 * 1024**2,) * 2)
-            task = one_gigabyte.task
-            with caplog.at_level(logging.INFO, 'tmi'), shared_image_cache(one_gigabyte.run, task, []) as choice:
-                assert choice.kind == 'off' and loads(one_gigabyte) == pytest.approx(80, abs=2)
-            assert 'Image cache: off (all need 1,0' in caplog.text and 'of which 2 MB can be taken' in caplog.text
-            os._exit(0)
-        finally:
-            traceback.print_exc()
-            os._exit(1)
-    assert os.waitpid(child, 0)[1] == 0
+
+    def check():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2 * 1024**2,) * 2)
+        task = one_gigabyte.task
+        with caplog.at_level(logging.INFO, 'tmi'), shared_image_cache(one_gigabyte.run, task, []) as choice:
+            assert choice.kind == 'off' and loads(one_gigabyte) == pytest.approx(80, abs=2)
+        assert 'Image cache: off (all need 1,0' in caplog.text and 'of which 2 MB can be taken' in caplog.text
+
+    check_in_fork(check)
 
 
 def test_the_size_of_dev_shm_does_not_matter(training):
