@@ -123,7 +123,12 @@ MACHINES = {
 
 
 @pytest.mark.parametrize(
-    'minutes, drift', [*((minutes, drift) for minutes in (3, 10) for drift in MACHINES), (30, 'steady')]
+    'minutes, drift',
+    [
+        *((3, drift) for drift in MACHINES),
+        *(pytest.param(10, drift, marks=pytest.mark.slow) for drift in MACHINES),
+        pytest.param(30, 'steady', marks=pytest.mark.slow),
+    ],
 )
 def test_a_task_ends_within_ten_percent_and_never_over(clock, tmp_path, minutes, drift):
     machine = Machine(step=0.25, validation=2.0)

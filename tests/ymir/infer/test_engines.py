@@ -377,6 +377,7 @@ def test_any_number_of_processes_gives_the_same(engine, plan, images, tmp_path, 
     assert written[0] == written[1] and sum(len(one.boxes) for one in written[0]) > 50
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_a_task_with_an_engine(predictor, model_files, images, tmp_path, capfd):
     values = {'class_names': CLASS_NAMES, 'model_params_path': list(map(str, model_files)), 'conf_threshold': SCORE_THR}

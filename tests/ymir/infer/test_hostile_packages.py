@@ -329,6 +329,7 @@ def test_outputs_that_overflow(tmp_path, predict, model_files, part, factor):
     assert code_of(caught.value) == 300004 and not (tmp_path / 'out' / 'rank_0.jsonl').exists()
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 @pytest.mark.parametrize('flag', ['infer', 'mining'])
 def test_whole_tasks(tmp_path, images, model_files, config, flag):

@@ -114,8 +114,10 @@ def vidt_files(tmp_path_factory):
 @pytest.mark.parametrize(
     'files, algorithm',
     [
-        *(('instance_files', algorithm) for algorithm in ('hybrid', 'cald', 'aldd')),
-        *(('vidt_files', algorithm) for algorithm in WITH_MODEL),
+        ('instance_files', 'hybrid'),
+        ('vidt_files', 'hybrid'),
+        *(pytest.param('instance_files', algorithm, marks=pytest.mark.slow) for algorithm in ('cald', 'aldd')),
+        *(pytest.param('vidt_files', name, marks=pytest.mark.slow) for name in WITH_MODEL if name != 'hybrid'),
     ],
 )
 def test_models_of_other_kinds(files, algorithm, pool, request, tmp_path):

@@ -25,6 +25,7 @@ def damaged_task(folder, names, **edits):
     )
 
 
+@pytest.mark.slow
 def test_a_training_uses_what_can_be_read(tmp_path):
     folder = tmp_path / 'photos'
     folder.mkdir()
