@@ -9,6 +9,7 @@ from typing import Any, Callable, Iterator, Sequence
 OnProgress = Callable[[int, int], Any]
 
 CHUNK = 64  # items that a thread takes at a time: to hand over one by one costs more than to read a header
+NUM_CORES = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 NUM_THREADS = min(16, 4 * (os.cpu_count() or 1))
 
 

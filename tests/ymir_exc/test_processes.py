@@ -1,6 +1,7 @@
 """Work in processes: in order, equal to that in threads, and no process stays behind."""
 
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import time
 import pytest
 
 from ymir_exc import dataset_convert as convert
-from ymir_exc import processes
+from ymir_exc import processes, threads
 from ymir_exc.processes import in_processes
 
 
@@ -76,7 +77,7 @@ def test_threads_do_the_work_where_no_process_can_be_made(small, monkeypatch):
 
 SCRIPT = """
 import os, sys
-from ymir_exc import processes
+from ymir_exc import processes, threads
 processes.LEAST_ITEMS, processes.CHUNK = 5, 3
 results = processes.in_processes(lambda chunk: (os.getpid(), b'x' * 1_000_000), range(4000), 4)
 for _, (_, (process, _)) in zip(range(4), results):
@@ -125,3 +126,9 @@ def test_a_data_set_is_the_same_in_processes_and_threads(task, small, monkeypatc
         files = [open(part.ann_file).read() for part in report.splits.values()]
         results.append((report.splits, found, files, repr(vars(report.images['train']))))
     assert results[0] == results[1] and results[0][1]
+
+
+def test_cores_are_counted_where_no_process_is_bound_to_some(monkeypatch):
+    """MacOS has no affinity."""
+    monkeypatch.delattr(os, 'sched_getaffinity')
+    assert runpy.run_path(threads.__file__)['NUM_CORES'] == os.cpu_count()

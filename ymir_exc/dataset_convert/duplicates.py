@@ -9,7 +9,6 @@ of its size, which takes many times as long as its header, so of a large data se
 from __future__ import annotations
 
 import hashlib
-import os
 from array import array
 from bisect import bisect_right
 from itertools import accumulate, chain
@@ -18,6 +17,7 @@ from typing import Callable, Iterator, Mapping, Sequence
 from PIL import Image
 
 from ..processes import in_processes
+from ..threads import NUM_CORES
 from .compact import LabelledImages
 from .image_size import any_image_size
 from .report import OVERLAP, SAME_IMAGE, SIMILAR_IMAGE, SIMILAR_OVERLAP, DataIssue
@@ -50,7 +50,7 @@ def find_duplicates(
         _report(copy, first, numbering, (SAME_IMAGE, OVERLAP), add)
     if decode == 0:
         return
-    step = max(-(-numbering.pixels() // (decode or PIXELS_A_CORE * len(os.sched_getaffinity(0)))), 1)
+    step = max(-(-numbering.pixels() // (decode or PIXELS_A_CORE * NUM_CORES)), 1)
     looked_at = [number for number in range(0, len(numbering), step) if number not in same]
     hashes = _in_order(image_hashes, [numbering.path(number) for number in looked_at], num_workers)
     for copy, first in similar(hashes):
