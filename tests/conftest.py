@@ -1,6 +1,7 @@
 """As this folder is a package, pytest puts the repository root on the path, so helpers import as ``tests.<folder>``."""
 
 import gc
+import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -40,6 +41,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def unformatted_configs() -> Callable:
     """Tests that write configs read them by a program; gives what would format them."""
     return leave_configs_unformatted()
+
+
+@pytest.fixture(autouse=True)
+def own_log_level() -> None:
+    """No test sees the level that a task in another test has set."""
+    for package in ('tmi', 'ymir', 'pie'):
+        logging.getLogger(package).setLevel(logging.NOTSET)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from tmi.inference import supervise
 from tmi.inference.plan import PredictionPlan
 from tmi.inference.run import predict
 from tmi.inference.shards import shard_path
+from tmi.process_tree import children
 from tmi.processes import ERROR_FILE_VARIABLE, seconds_of
 from ymir.errors import code_of
 
@@ -95,7 +96,7 @@ def clock(monkeypatch):
         sleep = staticmethod(supervise.time.sleep)
 
         def monotonic(self):
-            self.now += any(state_of(pid) == 'T' for pid in supervise._children(os.getpid()))
+            self.now += any(state_of(pid) == 'T' for pid in children(os.getpid()))
             return self.now
 
     monkeypatch.setattr(supervise, 'time', Clock())

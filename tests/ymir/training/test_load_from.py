@@ -47,7 +47,6 @@ def prepare(tmp_path, monkeypatch):
 def test_a_public_file_is_read_and_fitted(way, prepare, tmp_path, caplog):
     """By itself, mmengine would look for weights under another key, and load nothing."""
     caplog.set_level(logging.INFO)
-    caplog.set_level(logging.INFO, logger='tmi')  # other tests change its level
     model = random_model(small_config(num_classes=91, layers=2, arch='nano'))
     file = write_public(tmp_path / 'vidt.pth', model)
     if way == 'args_options':
