@@ -92,7 +92,8 @@ def end_task(mark: str, container: str = '', pid: int | None = None) -> str:
 def processes_with(mark: str) -> list[int]:
     """Return all processes but this one that were started with a setting in their environment.
 
-    Only Linux shows the environment of a process; elsewhere there are none.
+    Only Linux shows the environment of a process; elsewhere there are none. A process that begins another program shows
+    an empty one until that is loaded.
 
     Args:
         mark: `NAME=value`.
@@ -121,6 +122,7 @@ def kill_all_with(mark: str) -> None:
     Raises:
         ValueError: it is not a setting.
     """
+    found_none = 0
     for _ in range(20):  # a process may start another while the list is read
         found = processes_with(mark)
         for pid in found:
@@ -128,7 +130,8 @@ def kill_all_with(mark: str) -> None:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        if not found:
+        found_none = 0 if found else found_none + 1
+        if found_none == 2:  # one that was loading its program shows its environment the second time
             return
         time.sleep(0.02)
 

@@ -1,6 +1,8 @@
-"""Waiting for processes, and whether they live."""
+"""Waiting for processes, whether they live, and checks in a process of their own."""
 
+import os
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,3 +21,16 @@ def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def check_in_fork(check: Callable[[], object]) -> None:
+    """Run a check that changes limits or memory in a fork, and fail if it fails."""
+    child = os.fork()
+    if child == 0:
+        try:
+            check()
+            os._exit(0)
+        finally:
+            traceback.print_exc()
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0

@@ -129,9 +129,9 @@ def test_nothing_is_left_when_the_platform_is_killed(package, ships, tmp_path):
     variables = {**os.environ, 'FAULT': 'child', 'PYTHONPATH': str(HERE.parents[1]), 'PYTHONUNBUFFERED': '1'}
     killed = subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
     child = next(line.split()[1] for line in killed.stdout if line.startswith('child '))
-    settings = (Path('/proc') / child / 'environ').read_text().split('\0')
-    mark = next(setting for setting in settings if setting.startswith('PIE_LOCAL_PLATFORM='))
-    assert len(processes_with(mark)) == 3
+    wait_until((environ := Path('/proc') / child / 'environ').read_text)  # empty until its program is loaded
+    mark = next(setting for setting in environ.read_text().split('\0') if setting.startswith('PIE_LOCAL_PLATFORM='))
+    wait_until(lambda: len(processes_with(mark)) == 3)
     killed.kill()
     killed.wait()
     wait_until(lambda: not processes_with(mark) and not is_alive(child))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from process_guard import guard
 from process_guard.guard import kill_all_with, remove_container
 from tests.processes import is_alive, wait_until
 from ymir_exc.reading import MonitorLine, read_monitor_file
@@ -205,6 +206,15 @@ def test_what_could_be_in_every_process_is_no_mark(mark, monkeypatch):
     monkeypatch.setattr(os, 'kill', lambda *_: pytest.fail('killed something'))
     with pytest.raises(ValueError, match='not a NAME=value'):
         kill_all_with(mark)
+
+
+def test_a_process_that_was_loading_its_program_is_killed(monkeypatch):
+    """Its environment is empty until then, so that the first look does not find it."""
+    found, killed = iter([[], [7], [], []]), []
+    monkeypatch.setattr(guard, 'processes_with', lambda mark: next(found))
+    monkeypatch.setattr(os, 'kill', lambda pid, _: killed.append(pid))
+    kill_all_with('A=b')
+    assert killed == [7] and not list(found)
 
 
 def test_a_docker_that_is_killed_leaves_no_container(bare_task, docker):

@@ -20,6 +20,8 @@ RETURNED = {M_MMAP_MAX: 65536, M_MMAP_THRESHOLD: 32 * 1024**2, M_TRIM_THRESHOLD:
 def keep_freed_memory() -> bool:
     """Keep what is freed, in this process; its forks return it: there are many workers, and each may meet large images.
 
+    A thread that once did not get memory it asked for takes it from another heap from then on, which returns it.
+
     Returns:
         Whether the C library can do so.
     """

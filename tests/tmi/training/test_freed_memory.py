@@ -1,11 +1,13 @@
 """What a training frees stays with its process, and what its loader workers free does not."""
 
-import os
 import resource
-import traceback
+import subprocess
+import sys
+from pathlib import Path
 
 from mmengine.config import Config
 
+from tests.processes import check_in_fork
 from tmi.settings import TrainingSettings
 from tmi.training import train_loop
 from tmi.training.config import TrainingTask, modify_mmengine_config
@@ -28,41 +30,36 @@ def faults_of_steps(size=BYTES):
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
-def in_a_child(check):
-    """Run what changes the process in one of its own."""
-    child = os.fork()
-    if child == 0:
-        try:
-            check()
-            os._exit(0)
-        finally:
-            traceback.print_exc()
-            os._exit(1)
-    assert os.waitpid(child, 0)[1] == 0
+def in_a_new_process(check):
+    """Run what changes the process in one that has never failed to get memory: after that, malloc takes other heaps."""
+    code = f'from {__name__} import {check.__name__} as check; check()'
+    subprocess.run([sys.executable, '-c', code], cwd=Path(__file__).parents[3], check=True)
+
+
+def check_kept_memory():
+    returned = faults_of_steps()
+    assert keep_freed_memory()
+    faults_of_steps()
+    assert faults_of_steps() < 0.1 * returned
+
+
+def check_worker():
+    returned = faults_of_steps()
+    keep_freed_memory()
+    faults_of_steps()
+
+    def in_the_worker():
+        assert faults_of_steps(2 * BYTES) > 0.5 * returned  # more than what was kept before the fork
+
+    check_in_fork(in_the_worker)
 
 
 def test_kept_memory_is_mapped_once():
-    def check():
-        returned = faults_of_steps()
-        assert keep_freed_memory()
-        faults_of_steps()
-        assert faults_of_steps() < 0.1 * returned
-
-    in_a_child(check)
+    in_a_new_process(check_kept_memory)
 
 
 def test_a_loader_worker_returns_what_it_frees():
-    def check():
-        returned = faults_of_steps()
-        keep_freed_memory()
-        faults_of_steps()
-
-        def in_a_worker():
-            assert faults_of_steps(2 * BYTES) > 0.5 * returned  # more than what was kept before the fork
-
-        in_a_child(in_a_worker)
-
-    in_a_child(check)
+    in_a_new_process(check_worker)
 
 
 def test_a_training_on_a_cpu_keeps_it(tmp_path, monkeypatch):

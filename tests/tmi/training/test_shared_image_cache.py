@@ -4,7 +4,6 @@ import copy
 import logging
 import os
 import resource
-import traceback
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +15,7 @@ from mmengine.config import Config
 from mmyolo.registry import TRANSFORMS
 from mmyolo.utils.free_memory import available_memory
 from mmyolo.utils.image_cache import ImageCache, _open
+from tests.processes import check_in_fork
 from tmi.training import image_cache
 from tmi.training.data import TrainingData
 from tmi.training.image_cache import (
@@ -283,19 +283,6 @@ def loads(training):
     """Load an image as a worker does, and return its mean."""
     load = TRANSFORMS.build(next(cached_transforms(training.run._cfg_dict)))
     return load({'img_path': training.paths[2]})['img'].mean()
-
-
-def check_in_fork(check):
-    """Check something in a process whose limits end with it."""
-    child = os.fork()
-    if child == 0:
-        try:
-            check()
-            os._exit(0)
-        finally:
-            traceback.print_exc()
-            os._exit(1)
-    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_a_small_limit_of_addresses_falls_back(one_gigabyte, caplog):
