@@ -48,7 +48,7 @@ def iter_image_list(
     """
     with open(folder / IMAGE_LIST_FILE, encoding='ascii') as file:
         for line in islice(file, rank + first * world_size, None, world_size):
-            if first == stop:
+            if stop is not None and first >= stop:
                 return
             yield rank + first * world_size, json.loads(line)
             first += 1

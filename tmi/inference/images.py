@@ -141,7 +141,7 @@ class ImageBatches(IterableDataset):
         folder: Where the list of images lies.
         rank: Number of the process.
         world_size: How many processes there are.
-        steps: What a family's `pixel_transforms` gives.
+        letterbox: Reads an image.
         batch_size: Images per batch.
         skipped: Positions of images that are not read, with the reasons.
     """
@@ -151,7 +151,7 @@ class ImageBatches(IterableDataset):
         folder: Path,
         rank: int,
         world_size: int,
-        steps: Sequence[dict[str, Any]],
+        letterbox: Letterbox,
         batch_size: int,
         skipped: Mapping[int, str] | None = None,
     ) -> None:
@@ -160,7 +160,7 @@ class ImageBatches(IterableDataset):
         self.world_size = world_size
         self.batch_size = batch_size
         self.skipped = skipped or {}
-        self.letterbox = Letterbox(steps)
+        self.letterbox = letterbox
         self.first, self.stop = 0, None
         self.on_image: Callable[[int], None] | None = None
 

@@ -91,6 +91,35 @@ def run_processes(plan: PredictionPlan, folder: Path, on_progress: Callable[[int
         raise losses[-1]
 
 
+class Standstill:
+    """Tells whether a predicting process stands still; asked again and again.
+
+    Args:
+        limit: Seconds without a step that are too long, ten times as many where the process does something.
+    """
+
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
+        self._beat, self._looked, self._idle, self._used = Beat(), time.monotonic(), 0.0, 0.0
+
+    def lasts(self, beat: Beat, pid: int) -> bool:
+        """Return whether nothing has changed for too long; the time in which this process itself slept is left out.
+
+        Args:
+            beat: What the process wrote last.
+            pid: Its number.
+        """
+        now = time.monotonic()
+        passed, self._looked = min(now - self._looked, 10 * POLL_SECONDS), now
+        used = processor_seconds([pid, *children(pid)])
+        if beat != self._beat:
+            self._beat, self._idle, self._used = beat, 0.0, used
+            return False
+        self._idle += passed
+        is_busy = used - self._used > IDLE * self._idle
+        return self._idle > self._limit * (BUSY if is_busy else 1)
+
+
 class PredictingProcess:
     """One predicting process, which may be started several times.
 
@@ -110,7 +139,7 @@ class PredictingProcess:
         self._counter = LineCounter(shard_path(folder, rank))
         self._losses = self._losses_at_start = 0
         self._suspects = range(0)  # numbers of its images, one of which it was probably lost to
-        self._beat, self._looked, self._idle, self._used = Beat(), 0.0, 0.0, 0.0
+        self._standstill = Standstill(limit)
         self.last_loss: TaskError | None = None
 
     def begin(self) -> None:
@@ -133,7 +162,7 @@ class PredictingProcess:
             return True
         status = self._process.poll()
         if status is None:
-            if self._stands_still():
+            if self._standstill.lasts(read_heartbeat(self._folder, self._rank), self._process.pid):
                 self.kill()
                 reason = f'stood still for {self._limit:g} seconds'
                 self._lost(reason, StandstillError(f'{self._name} {reason}; start the task again, on another machine.'))
@@ -162,24 +191,11 @@ class PredictingProcess:
 
     def _start(self, careful: int = 0) -> None:
         heartbeat_path(self._folder, self._rank).unlink(missing_ok=True)
-        self._beat, self._looked, self._idle, self._used = Beat(), time.monotonic(), 0.0, 0.0
+        self._standstill = Standstill(self._limit)
         self._counter = LineCounter(shard_path(self._folder, self._rank))
         command = [sys.executable, '-m', 'tmi.inference.worker', self._folder, self._rank, careful]
         environ = _environment(self._plan, self._rank, self._error_file)
         self._process = subprocess.Popen(list(map(str, command)), env=environ)
-
-    def _stands_still(self) -> bool:
-        """Return whether nothing has changed for too long; the time in which this process itself slept is left out."""
-        now = time.monotonic()
-        passed, self._looked = min(now - self._looked, 10 * POLL_SECONDS), now
-        beat = read_heartbeat(self._folder, self._rank)
-        used = processor_seconds([self._process.pid, *children(self._process.pid)])
-        if beat != self._beat:
-            self._beat, self._idle, self._used = beat, 0.0, used
-            return False
-        self._idle += passed
-        is_busy = used - self._used > IDLE * self._idle
-        return self._idle > self._limit * (BUSY if is_busy else 1)
 
     def _lost(self, reason: str, error: TaskError) -> None:
         """Start it again, past the image that it was lost to twice."""

@@ -15,11 +15,12 @@ is `samples_per_gpu`, and another value changes boxes by no more than rounding.
 
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from itertools import chain
 from pathlib import Path
 
-from tmi.errors import LOST_LOADER, MissingGpuError, ModelError, causes_of, one_line
+from tmi.errors import LOST_LOADER, MissingGpuError, causes_of, one_line
 from tmi.processes import end_with_parent, report_uncaught, run_task
 from tmi.setting_names import advice
 
@@ -38,12 +39,13 @@ from tmi.families.detections import Detections, Evidence  # noqa: E402
 from tmi.inference.embeddings import EmbeddingWriter  # noqa: E402
 from tmi.inference.engines import TORCH  # noqa: E402
 from tmi.inference.engines.choice import use_engine  # noqa: E402
+from tmi.inference.finite_check import FiniteCheck, reject_unusable  # noqa: E402
 from tmi.inference.heartbeat import Heartbeat  # noqa: E402
 from tmi.inference.images import Batch, Image, ImageBatches, Letterbox, make_loader  # noqa: E402
 from tmi.inference.model import build_model  # noqa: E402
 from tmi.inference.package import fault_of_package, read_package  # noqa: E402
 from tmi.inference.plan import PLAN_FILE, PredictionPlan  # noqa: E402
-from tmi.inference.shards import Prediction, ShardWriter  # noqa: E402
+from tmi.inference.shards import Finished, Prediction, ShardWriter  # noqa: E402
 from tmi.inference.skipped import read_skipped  # noqa: E402
 from tmi.inference.supervise import LOADER_LOST, finished_images  # noqa: E402
 from tmi.log import configure_logging  # noqa: E402
@@ -53,8 +55,6 @@ from tmi.zoo.weights import InferenceModel  # noqa: E402
 
 CPU_PIXELS_PER_PASS = 640 * 640
 TEST_PICTURE = (120, 160)  # height and width
-EARLY = 64  # images after which a model is rejected that gave no finite numbers for most of them
-LEAST = 8  # images by which it is judged where there are fewer; the first ones alone may be of a kind
 
 logger = logging.getLogger('tmi')
 
@@ -181,7 +181,7 @@ def try_model(predictor: Predictor, letterbox: Letterbox, source: Path) -> None:
     with fault_of_package(f'The model {source} with its config cannot predict a test picture'):
         image, pixels = _test_picture(letterbox)
         found = predictor.predict_any(torch.as_tensor(pixels)[None], [image.meta])
-    _reject_unusable(1, int(not found[0].finite), predictor, source)
+    reject_unusable(1, int(not found[0].finite), predictor.half_precision, source)
 
 
 def _test_picture(letterbox: Letterbox) -> tuple[Image, np.ndarray]:
@@ -201,16 +201,6 @@ def first_pass(batch: Batch | None, device: torch.device, batch_size: int, lette
     for _, pixels, _ in passes(batch, device, batch_size) if batch else ():
         return pixels
     return torch.as_tensor(_test_picture(letterbox)[1])[None]
-
-
-def _reject_unusable(images: int, unusable: int, predictor: Predictor, source: Path) -> None:
-    """Reject a model that gives no finite numbers for most of the images so far."""
-    if 2 * unusable > images:
-        hint = ' Half precision may be too coarse for it: try precision fp32.' if predictor.half_precision else ''
-        raise ModelError(
-            f'The model {source} gives no finite numbers (NaN or inf) for {unusable} of {images} pictures, so '
-            f'there are no boxes; its weights are damaged or far too large. Choose another model.{hint}'
-        )
 
 
 def choose_device(plan: PredictionPlan) -> torch.device:
@@ -235,6 +225,109 @@ def choose_device(plan: PredictionPlan) -> torch.device:
     return torch.device('cuda:0')
 
 
+class ShardPredictor:
+    """A model with all that predicts images of a list with it; loaded once, for one shard or for several blocks.
+
+    Args:
+        plan: Of the task.
+        folder: Where the list of images and the engine lie.
+
+    Raises:
+        TaskError: 300004 if the model package cannot be used.
+    """
+
+    def __init__(self, plan: PredictionPlan, folder: Path) -> None:
+        self._plan, self._folder = plan, folder
+        torch.set_num_threads(plan.threads)
+        self._device = choose_device(plan)
+        package = read_package(InferenceModel(Path(plan.checkpoint), Path(plan.config) if plan.config else None))
+        self._source = package.source
+        family = package.family
+        model = build_model(package, plan.class_names)
+        self._positions, self.warning = match_class_names(package.class_names, plan.class_names, package.source)
+        with fault_of_package(f'The config of {package.source} cannot be used to predict'), registered_only():
+            steps = family.pixel_transforms(package.pipeline, plan.image_size)
+            family.check_input_size(model, steps, plan.image_size, package.source)
+            self._letterbox = Letterbox(steps)
+            self._predictor = family.predictor(model, self._device, plan.score_thr, plan.iou_thr, plan.precision)
+        try_model(self._predictor, self._letterbox, package.source)
+        self._algorithm = _algorithm(plan, self._positions)
+        if self._algorithm is not None:
+            self._algorithm.letterbox = self._letterbox
+        self.check = FiniteCheck(package.source, self._predictor.half_precision)
+        self._has_engine = plan.engine == TORCH
+
+    def batches(self, rank: int, world_size: int, skipped: Mapping[int, str]) -> ImageBatches:
+        """Return the batches of one process.
+
+        Args:
+            rank: Number of the process.
+            world_size: How many processes there are.
+            skipped: Positions of images that are not read, with the reasons.
+        """
+        return ImageBatches(self._folder, rank, world_size, self._letterbox, self._plan.batch_size, skipped)
+
+    def use_engine(self, batch: Batch | None, rank: int, on_wait: Callable[[], object]) -> None:
+        """Let the engine of the task run the network from now on; process 0 chooses it.
+
+        Args:
+            batch: The first one of the process.
+            rank: Number of the process.
+            on_wait: Called again and again while it waits for process 0.
+        """
+        pixels = first_pass(batch, self._device, self._plan.batch_size, self._letterbox)
+        with self._blamed():
+            use_engine(self._predictor, self._plan, self._folder, rank, pixels, on_wait)
+        self._has_engine = True
+
+    def predict(
+        self,
+        batches: ImageBatches,
+        output: Path,
+        beat: Heartbeat,
+        rank: int = 0,
+        kept: Finished = Finished(),
+        careful: int = 0,
+    ) -> None:
+        """Predict the images of a process.
+
+        Args:
+            batches: What to predict.
+            output: The folder of its files, which may hold a beginning.
+            beat: Told about each step.
+            rank: The number in the names of the files.
+            kept: What stays of them; its images are not predicted again.
+            careful: How many images are taken one at a time.
+        """
+        loader = _load(batches, self._plan, self._device, kept.images, careful, beat)
+        if not self._has_engine:
+            first = next(loader, None)
+            self.use_engine(first, rank, beat.step)
+            loader = chain([first] if first else [], loader)
+        shard = ShardWriter(output, rank, kept)
+        embeddings = EmbeddingWriter(output, rank, kept.images) if self._algorithm else None
+        for batch in loader:
+            with self._blamed():
+                predictions, features = predict_batch(self._predictor, batch, self._plan.batch_size, self._algorithm)
+            self.check.add(
+                sum(prediction.readable for prediction in predictions),
+                sum(not prediction.finite for prediction in predictions),
+            )
+            logger.debug('Process %d on %s: %d images', rank, self._device, self.check.images)
+            if embeddings is not None:
+                embeddings.write(features)
+            shard.write(
+                [item._replace(labels=[self._positions[label] for label in item.labels]) for item in predictions]
+            )
+            beat.step()
+        shard.close()
+        if embeddings is not None:
+            embeddings.close()
+
+    def _blamed(self) -> AbstractContextManager[None]:
+        return fault_of_package(f'The model {self._source} with its config cannot predict images')
+
+
 def predict_shard(plan: PredictionPlan, folder: Path, rank: int, careful: int = 0) -> None:
     """Predict the images of one process that its shard file does not hold yet.
 
@@ -245,73 +338,35 @@ def predict_shard(plan: PredictionPlan, folder: Path, rank: int, careful: int = 
         careful: How many images are taken one at a time.
     """
     beat = Heartbeat(folder, rank)
-    torch.set_num_threads(plan.threads)
-    device = choose_device(plan)
-    package = read_package(InferenceModel(Path(plan.checkpoint), Path(plan.config) if plan.config else None))
-    family = package.family
-    model = build_model(package, plan.class_names)
-    positions, warning = match_class_names(package.class_names, plan.class_names, package.source)
-    if warning and rank == 0:
-        logger.warning('%s', warning)
-    with fault_of_package(f'The config of {package.source} cannot be used to predict'), registered_only():
-        steps = family.pixel_transforms(package.pipeline, plan.image_size)
-        family.check_input_size(model, steps, plan.image_size, package.source)
-        batches = ImageBatches(folder, rank, plan.world_size, steps, plan.batch_size, read_skipped(folder))
-        predictor = family.predictor(model, device, plan.score_thr, plan.iou_thr, plan.precision)
-    try_model(predictor, batches.letterbox, package.source)
+    model = ShardPredictor(plan, folder)
+    if model.warning and rank == 0:
+        logger.warning('%s', model.warning)
     kept = finished_images(plan, folder, rank)
-    loader = _load(batches, plan, device, kept.images, careful, beat)
-    if plan.engine != TORCH:
-        first = next(loader, None)
-        with fault_of_package(f'The model {package.source} with its config cannot predict images'):
-            use_engine(
-                predictor, plan, folder, rank, first_pass(first, device, plan.batch_size, batches.letterbox), beat.step
-            )
-        loader = chain([first] if first else [], loader)
-    algorithm = _algorithm(plan, positions)
-    if algorithm is not None:
-        algorithm.letterbox = batches.letterbox
-    shard = ShardWriter(folder, rank, kept)
-    embeddings = EmbeddingWriter(folder, rank, kept.images) if algorithm else None
-    images = unusable = 0
-    judged = False
-    for batch in loader:
-        with fault_of_package(f'The model {package.source} with its config cannot predict images'):
-            predictions, features = predict_batch(predictor, batch, plan.batch_size, algorithm)
-        images += sum(prediction.readable for prediction in predictions)
-        logger.debug('Process %d on %s: %d images', rank, device, images)
-        unusable += sum(not prediction.finite for prediction in predictions)
-        if images >= EARLY and not judged:
-            judged = True
-            _reject_unusable(images, unusable, predictor, package.source)
-        if embeddings is not None:
-            embeddings.write(features)
-        shard.write([item._replace(labels=[positions[label] for label in item.labels]) for item in predictions])
-        beat.step()
-    if images >= LEAST and not judged:
-        _reject_unusable(images, unusable, predictor, package.source)
-    shard.close()
-    if embeddings is not None:
-        embeddings.close()
-    if unusable:
+    batches = model.batches(rank, plan.world_size, read_skipped(folder))
+    model.predict(batches, folder, beat, rank, kept, careful)
+    check = model.check
+    check.end()
+    if check.unusable:
         logger.warning(
             'The model gave numbers that are not finite (NaN or inf) for %d of %d images of process %d; boxes '
             'with such numbers were left out',
-            unusable,
-            images,
+            check.unusable,
+            check.images,
             rank,
         )
 
 
 def _load(
-    batches: ImageBatches, plan: PredictionPlan, device: torch.device, first: int, careful: int, beat: Heartbeat
+    batches: ImageBatches, plan: PredictionPlan, device: torch.device, kept: int, careful: int, beat: Heartbeat
 ) -> Iterator[Batch]:
-    """Yield the batches of a process from an image on; the heartbeat says what they are before they are loaded."""
+    """Yield the batches behind the images that are kept; the heartbeat says what they are before they are loaded."""
     pin_memory = device.type == 'cuda'
+    first, stop = batches.first + kept, batches.stop
     if careful:
-        yield from make_loader(batches.part(first, first + careful).one_by_one(beat.at_image), 0, pin_memory)
+        last = first + careful if stop is None else min(first + careful, stop)
+        yield from make_loader(batches.part(first, last).one_by_one(beat.at_image), 0, pin_memory)
     beat.at_batch()
-    for batch in make_loader(batches.part(first + careful), plan.workers, pin_memory):
+    for batch in make_loader(batches.part(first + careful, stop), plan.workers, pin_memory):
         beat.step()
         yield batch
 
