@@ -38,6 +38,8 @@ class Assigned(NamedTuple):
     """(B, N) bool."""
     avg_factor: Tensor
     """() sum of the overlaps, the mean over all ranks, at least 1."""
+    gt_inds: Tensor | None
+    """(B, N) places of the boxes among those of their image, -1 for background; None of an assigner without them."""
 
 
 @MODELS.register_module()
@@ -226,13 +228,20 @@ class RTMDetHead(YOLOv5Head):
         Returns:
             `loss_cls` and `loss_bbox`, divided by the sum of the overlaps of predicted and true boxes.
         """
+        return self.losses_of_boxes(cls_scores, bbox_preds, batch_gt_instances)[0]
+
+    def losses_of_boxes(
+        self, cls_scores: Sequence[Tensor], bbox_preds: Sequence[Tensor], batch_gt_instances: GroundTruth
+    ) -> tuple[dict, Assigned]:
+        """Return the losses of `loss_by_feat`, and what each prior is to predict."""
         priors = self.priors_for_training(cls_scores)  # (N, 4) x, y and twice the stride
         logits = by_prior(cls_scores).float()  # (B, N, num_classes)
         bboxes = self.decode_bboxes(priors[:, :2], by_prior(bbox_preds).float(), self.stride_tensor[:, 0])  # (B, N, 4)
         assigned = self.assign(logits, bboxes, priors, batch_gt_instances)
-        return dict(
+        losses = dict(
             loss_cls=self.classification_loss(logits, assigned), loss_bbox=self.regression_loss(bboxes, assigned)
         )
+        return losses, assigned
 
     def assign(self, logits: Tensor, bboxes: Tensor, priors: Tensor, batch_gt_instances: GroundTruth) -> Assigned:
         """Find what each prior is to predict.
@@ -251,7 +260,9 @@ class RTMDetHead(YOLOv5Head):
         labels, metrics = result['assigned_labels'], result['assign_metrics']  # (B, N) each
         positives = (labels >= 0) & (labels < self.num_classes)  # (B, N)
         avg_factor = reduce_mean(metrics.sum()).clamp(min=1)  # the sum of overlaps, not the number of positives
-        return Assigned(labels, result['assigned_bboxes'], metrics, positives, avg_factor)
+        return Assigned(
+            labels, result['assigned_bboxes'], metrics, positives, avg_factor, result.get('assigned_gt_inds')
+        )
 
     def classification_loss(self, logits: Tensor, assigned: Assigned) -> Tensor:
         """Return the loss of logits (B, N, num_classes)."""

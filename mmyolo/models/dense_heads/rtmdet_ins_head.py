@@ -1,29 +1,34 @@
-"""The instance head of RTMDet (arXiv 2212.07784, section 3.5), for prediction: every prior also predicts the weights of
-a small network, which draws its mask from prototypes of the image and the place of the prior (CondInst, arXiv
-2003.05664).
+"""The instance head of RTMDet (arXiv 2212.07784, section 3.5): every prior also predicts the weights of a small
+network, which draws its mask from prototypes of the image and the place of the prior (CondInst, arXiv 2003.05664).
 
 Kept as in public checkpoints: the towers of classes and distances are one and the same, stored under both names.
-Different from public mmyolo: masks are cropped where the image lies, also if `pad_param` is not an array or missing;
-results have no `kernels` and `priors`; masks are enlarged a few at a time, see `mask_prediction`.
+Different from public mmyolo: it trains; masks are cropped where the image lies, also if `pad_param` is not an array or
+missing; results have no `kernels` and `priors`; masks are enlarged a few at a time, see `mask_prediction`.
+Different from the head of mmdet, which trains too: positive priors are those of `BatchDynamicSoftLabelAssigner`, where
+a box's centre is the middle of the box, not that of the mask; no more than `max_positives` of them draw masks; and the
+small networks are computed in float32 whatever the precision of the training, as places need more than 8 bits.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
 
 import torch
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
+from mmdet.utils import reduce_mean
 from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from mmyolo.errors import ArgumentValueError
 from mmyolo.registry import MODELS
 
+from ..utils import gt_instances_preprocess
 from ..utils.defaults import CSPNEXT_NORM_CFG
 from .maps import gather_priors
 from .mask_prediction import draw_masks, enlarge, frame_of, logit_of
 from .prediction import BatchDetections
-from .rtmdet_head import POINTS, QUALITY_FOCAL_LOSS, RTMDetHead, RTMDetSepBNHeadModule
+from .rtmdet_head import POINTS, QUALITY_FOCAL_LOSS, Assigned, RTMDetHead, RTMDetSepBNHeadModule
+from .true_masks import TrainsOnMasks, mask_numbers, masks_of
 
 
 class MaskFeatModule(BaseModule):
@@ -151,16 +156,18 @@ class RTMDetInsSepBNHeadModule(RTMDetSepBNHeadModule):
 
 
 @MODELS.register_module()
-class RTMDetInsSepBNHead(RTMDetHead):
-    """The RTMDet instance head. It predicts; training is not implemented, as in public mmyolo.
+class RTMDetInsSepBNHead(TrainsOnMasks, RTMDetHead):
+    """The RTMDet instance head. It trains on batches of `yolov5_collate` with `masks`.
 
     Args:
-        head_module, prior_generator, bbox_coder, loss_cls, loss_bbox: see `RTMDetHead`.
-        loss_mask: config of the loss of masks, not used.
-        train_cfg: settings of training, not used.
+        head_module, prior_generator, bbox_coder, loss_cls, loss_bbox, train_cfg: see `RTMDetHead`.
+        loss_mask: config of the loss of masks, which takes logits and targets (n, h, w) of n masks.
         test_cfg: settings of prediction, see `prediction.detect`; and `mask_thr_binary` (0.5), the least probability of
             a mask's pixel.
         init_cfg: initialisation, see mmengine's `BaseModule`.
+        mask_overlap: whether the true masks of an image are one map of numbers, see `TrainsOnMasks`.
+        max_positives: most masks that are drawn for a batch, which bounds the memory; of more positive priors as many
+            are drawn at random.
     """
 
     def __init__(
@@ -174,7 +181,11 @@ class RTMDetInsSepBNHead(RTMDetHead):
         train_cfg: dict | None = None,
         test_cfg: dict | None = None,
         init_cfg: dict | None = None,
+        mask_overlap: bool = False,
+        max_positives: int = 1000,
     ) -> None:
+        if max_positives < 1:
+            raise ArgumentValueError(f'RTMDetInsSepBNHead: max_positives is at least 1, not {max_positives}')
         super().__init__(head_module, prior_generator, bbox_coder, loss_cls, loss_bbox, train_cfg, test_cfg, init_cfg)
         self.use_sigmoid_cls = loss_cls.get('use_sigmoid', False)
         if self.use_sigmoid_cls != self.head_module.use_sigmoid_cls:
@@ -183,17 +194,93 @@ class RTMDetInsSepBNHead(RTMDetHead):
                 f'{self.head_module.use_sigmoid_cls}: make them equal'
             )
         self.loss_mask = MODELS.build(loss_mask)
+        self.mask_overlap = mask_overlap
+        self.max_positives = max_positives
 
-    def loss_by_feat(self, *args, **kwargs) -> NoReturn:
-        """Not implemented.
+    def loss_by_feat(
+        self,
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor],
+        kernel_preds: Sequence[Tensor],
+        mask_feats: Tensor,
+        batch_gt_instances: Tensor,
+        batch_gt_masks: Tensor,
+        batch_img_metas: Sequence[dict],
+        batch_gt_instances_ignore: Tensor | None = None,
+    ) -> dict:
+        """Compute the losses of a batch from maps.
 
-        Raises:
-            NotImplementedError: always.
+        Args:
+            cls_scores: class logits per level, as `forward` returns them.
+            bbox_preds: box predictions per level.
+            kernel_preds: weights of the mask networks per level.
+            mask_feats: features that masks are drawn from.
+            batch_gt_instances: (N, 6) rows of image index, label and box in input pixels.
+            batch_gt_masks: with `mask_overlap` (B, h, w) maps of numbers, 0 for background, else (N, h, w) of 0 and 1.
+                Masks are compared at this size, which shows the whole input.
+            batch_img_metas: not needed.
+            batch_gt_instances_ignore: not used.
+
+        Returns:
+            `loss_cls` and `loss_bbox` of `RTMDetHead`, and `loss_mask`, a mean over positive priors.
         """
-        raise NotImplementedError(
-            f'{type(self).__name__} predicts only: RTMDet-Ins cannot be trained with mmyolo, here or in public mmyolo. '
-            'Train it with mmdet and convert the weights, or train an instance model of configs/yolov5/ins_seg.'
+        losses, assigned = self.losses_of_boxes(cls_scores, bbox_preds, batch_gt_instances)
+        numbers = mask_numbers(batch_gt_instances[:, 0], self.mask_overlap)  # (N,)
+        losses['loss_mask'] = self._mask_loss(
+            kernel_preds, mask_feats, assigned, batch_gt_instances[:, 0], numbers, batch_gt_masks
         )
+        return losses
+
+    def _mask_loss(
+        self,
+        kernel_preds: Sequence[Tensor],
+        mask_feats: Tensor,
+        assigned: Assigned,
+        gt_images: Tensor,
+        gt_numbers: Tensor,
+        gt_masks: Tensor,
+    ) -> Tensor:
+        """Return the mean loss of the masks of positive priors.
+
+        Args:
+            kernel_preds: weights of the mask networks per level.
+            mask_feats: (B, num_prototypes, h, w).
+            assigned: which priors are positive, and of which boxes.
+            gt_images: (N,) image index of each box.
+            gt_numbers: (N,) which true mask is the box's, see `mask_numbers`.
+            gt_masks: see `loss_by_feat`.
+        """
+        images, priors = assigned.positives.nonzero(as_tuple=True)  # (M,), in order of the images
+        if len(images) > self.max_positives:
+            chosen = torch.randperm(len(images), device=images.device)[: self.max_positives].sort().values
+            images, priors = images[chosen], priors[chosen]
+        kernels = gather_priors(kernel_preds, images, priors)  # (M, num_gen_params)
+        # Every rank takes part, also one without positive priors.
+        avg_factor = reduce_mean(kernels.new_tensor(len(kernels), dtype=torch.float)).clamp(min=1)
+        if len(kernels) == 0:
+            return kernels.float().sum() + mask_feats[:0].float().sum()  # 0, and a gradient of 0 for every parameter
+        logits = self._draw_positives(mask_feats, kernels, images, self.flatten_priors_train[priors])  # (M, h, w)
+        # As boxes are laid out for the assigner: (B, G) numbers of the boxes of each image.
+        numbers = gt_instances_preprocess(torch.stack((gt_images, gt_numbers.to(gt_images)), dim=1), len(mask_feats))
+        numbers = numbers[images, assigned.gt_inds[images, priors], 0].long()  # (M,)
+        target = masks_of(gt_masks, images, numbers, self.mask_overlap)
+        return self.loss_mask(enlarge(logits, gt_masks.shape[-2:]), target, avg_factor=avg_factor)
+
+    def _draw_positives(self, mask_feats: Tensor, kernels: Tensor, images: Tensor, priors: Tensor) -> Tensor:
+        """Draw masks of a batch.
+
+        Args:
+            mask_feats: (B, num_prototypes, h, w).
+            kernels: (M, num_gen_params) weights of a small network each.
+            images: (M,) their images, in order.
+            priors: (M, 4) x, y and twice the stride.
+
+        Returns:
+            (M, h, w) logits.
+        """
+        counts = torch.bincount(images, minlength=len(mask_feats)).tolist()
+        parts = zip(mask_feats, kernels.split(counts), priors.split(counts))
+        return torch.cat([self._mask_predict_by_feat(*part) for part in parts if len(part[1])])
 
     def predict_batch(
         self,
@@ -310,13 +397,14 @@ class RTMDetInsSepBNHead(RTMDetHead):
             return mask_feat.new_zeros((0, height, width), dtype=torch.float)
         # (h * w, 2) x, y in input pixels
         pixels = self.prior_generator.single_level_grid_priors((height, width), level_idx=0, device=mask_feat.device)
-        # Distances to the prior in units of the largest box that a prior of this stride stands for.
-        places = (priors[:, None, :2] - pixels) / (priors[:, None, 2:3] * 8)  # (N, h * w, 2)
-        # (N, 2 + num_prototypes, h * w): each box has weights of its own for the same prototypes.
-        x = torch.cat((places.transpose(1, 2), mask_feat.float().flatten(1).expand(num, -1, -1)), dim=1)
-        weights, biases = self.parse_dynamic_params(kernels.float())
-        for index, (weight, bias) in enumerate(zip(weights, biases)):
-            x = torch.baddbmm(bias, weight, x)  # (N, outputs, h * w)
-            if index < len(weights) - 1:
-                x = x.relu_()
+        with torch.autocast(mask_feat.device.type, enabled=False):  # half precision has too few bits for places
+            # Distances to the prior in units of the largest box that a prior of this stride stands for.
+            places = (priors[:, None, :2] - pixels) / (priors[:, None, 2:3] * 8)  # (N, h * w, 2)
+            # (N, 2 + num_prototypes, h * w): each box has weights of its own for the same prototypes.
+            x = torch.cat((places.transpose(1, 2), mask_feat.float().flatten(1).expand(num, -1, -1)), dim=1)
+            weights, biases = self.parse_dynamic_params(kernels.float())
+            for index, (weight, bias) in enumerate(zip(weights, biases)):
+                x = torch.baddbmm(bias, weight, x)  # (N, outputs, h * w)
+                if index < len(weights) - 1:
+                    x = x.relu_()
         return x.view(num, height, width)

@@ -24,6 +24,7 @@ from ..task_modules.assigners.anchor_matching import AnchorMatches
 from .maps import check_maps, gather_priors
 from .mask_prediction import Frame, draw_masks, enlarge, frame_of
 from .prediction import BatchDetections, Detections
+from .true_masks import TrainsOnMasks, mask_numbers, masks_of
 from .yolov5_head import YOLOv5Head
 from .yolov5_ins_head_module import ProtoModule, YOLOv5InsHeadModule
 
@@ -31,7 +32,7 @@ __all__ = ['ProtoModule', 'YOLOv5InsHead', 'YOLOv5InsHeadModule']
 
 
 @MODELS.register_module()
-class YOLOv5InsHead(YOLOv5Head):
+class YOLOv5InsHead(TrainsOnMasks, YOLOv5Head):
     """The YOLOv5 instance head. It trains on batches of `yolov5_collate` with `masks`.
 
     Args:
@@ -54,37 +55,6 @@ class YOLOv5InsHead(YOLOv5Head):
         self.mask_overlap = mask_overlap
         self.loss_mask = MODELS.build(loss_mask)
         self.loss_mask_weight = loss_mask_weight
-
-    def loss(self, x: Sequence[Tensor], batch_data_samples: dict) -> dict:
-        """Compute the losses of a batch.
-
-        Args:
-            x: feature map of each level.
-            batch_data_samples: `bboxes_labels`, (N, 6) rows of image index, label and box in input pixels, `masks`, see
-                `loss_by_feat`, and `img_metas`.
-
-        Returns:
-            Losses by name.
-
-        Raises:
-            NotImplementedError: if it is a list of data samples.
-        """
-        if not isinstance(batch_data_samples, dict):
-            raise NotImplementedError(
-                f'{type(self).__name__} trains on batches of yolov5_collate only: set '
-                'collate_fn=dict(type="yolov5_collate") and the preprocessor YOLOv5DetDataPreprocessor'
-            )
-        if 'masks' not in batch_data_samples:
-            raise KeyError(
-                f'{type(self).__name__} needs masks: load them by LoadAnnotations(with_mask=True) '
-                'and put Polygon2Mask before PackDetInputs'
-            )
-        return self.loss_by_feat(
-            *self.maps_for_loss(x),
-            batch_data_samples['bboxes_labels'],
-            batch_data_samples['masks'],
-            batch_data_samples['img_metas'],
-        )
 
     def loss_by_feat(
         self,
@@ -131,12 +101,7 @@ class YOLOv5InsHead(YOLOv5Head):
         It is the number of the box within its image, from 1, if masks overlap, else the row of the box.
         """
         targets = super()._convert_gt_to_norm_format(batch_gt_instances, batch_img_metas)
-        images = targets[0, :, 0]  # (N,)
-        if self.mask_overlap:
-            # (N,) how many rows up to this one are of its image: masks are painted into one map with these numbers.
-            numbers = (images[:, None] == images).tril().sum(1)
-        else:
-            numbers = torch.arange(len(images), device=images.device)
+        numbers = mask_numbers(targets[0, :, 0], self.mask_overlap)  # (N,)
         return torch.cat((targets, numbers.to(targets).expand(len(targets), -1)[..., None]), dim=2)
 
     def _mask_loss(
@@ -174,7 +139,7 @@ class YOLOv5InsHead(YOLOv5Head):
             if len(pairs) == 0:
                 continue
             number = targets[matches.gt[pairs], 7].long()  # (m,)
-            target = gt_masks[image] == number[:, None, None] if self.mask_overlap else gt_masks[number]
+            target = masks_of(gt_masks, image, number, self.mask_overlap)  # (m, h, w)
             logits = (coeffs[pairs] @ protos[image].flatten(1)).view(-1, height, width)  # (m, h, w)
             loss = self.loss_mask(logits.float(), target.to(logits.device, torch.float), reduction_override='none')
             loss = self.crop_mask(loss, corners[pairs])  # (m, h, w), 0 outside the boxes

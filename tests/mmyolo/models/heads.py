@@ -17,6 +17,7 @@ TASK_ALIGNED = {
     'eps': 1e-9,
 }
 SIM_OTA = {'type': 'mmdet.SimOTAAssigner', 'iou_calculator': {'type': 'mmdet.BboxOverlaps2D'}}
+SOFT_LABEL = {'type': 'BatchDynamicSoftLabelAssigner', 'num_classes': 3, 'topk': 13}
 INITIAL = {'initial_epoch': 4, 'initial_assigner': {'type': 'BatchATSSAssigner', 'topk': 9, 'num_classes': 3}}
 TEST_CFG = {
     'multi_label': True,
@@ -66,10 +67,14 @@ FAMILIES = {
     ),
     'yolox': Family('YOLOXHead', 'YOLOXHeadModule', {'in_channels': 16, 'feat_channels': 16}, {'assigner': SIM_OTA}),
     'rtmdet': Family(
-        'RTMDetHead',
-        'RTMDetSepBNHeadModule',
+        'RTMDetHead', 'RTMDetSepBNHeadModule', {'in_channels': 16, 'feat_channels': 16}, {'assigner': SOFT_LABEL}
+    ),
+    'rtmdet_ins': Family(
+        'RTMDetInsSepBNHead',
+        'RTMDetInsSepBNHeadModule',
         {'in_channels': 16, 'feat_channels': 16},
-        {'assigner': {'type': 'BatchDynamicSoftLabelAssigner', 'num_classes': 3, 'topk': 13}},
+        {'assigner': SOFT_LABEL},
+        {'mask_overlap': True},
     ),
 }
 

@@ -13,10 +13,11 @@ from mmyolo.models.utils import gt_instances_preprocess
 from tests.mmyolo.models.heads import FAMILIES, TEST_METAS, build, features, losses_of
 from tests.mmyolo.models.maps import GT_ROWS, TRAIN_METAS
 
+WITH_MASKS = ['yolov5_ins', 'rtmdet_ins']
 STRANGERS = torch.tensor([[2, 1, 5, 6, 40, 50], [-1, 0, 1, 1, 20, 20], [7, 2, 3, 3, 9, 60.0]])
 
 
-@pytest.mark.parametrize('family', [family for family in FAMILIES if family != 'yolov5_ins'])
+@pytest.mark.parametrize('family', [family for family in FAMILIES if family not in WITH_MASKS])
 @pytest.mark.parametrize('rows', [GT_ROWS, GT_ROWS[:0]])
 def test_rows_of_no_image_of_the_batch_are_left_out(family, rows):
     with_strangers = torch.cat((STRANGERS[:2], rows, STRANGERS[2:]))
@@ -25,8 +26,9 @@ def test_rows_of_no_image_of_the_batch_are_left_out(family, rows):
     assert values == pytest.approx(losses_of(build(family), family, rows), rel=1e-6)
 
 
+@pytest.mark.parametrize('family', WITH_MASKS)
 @pytest.mark.parametrize('overlap', [True, False])
-def test_rows_of_no_image_leave_the_masks_where_they_are(overlap):
+def test_rows_of_no_image_leave_the_masks_where_they_are(family, overlap):
     masks = torch.zeros(2, 16, 16) if overlap else torch.zeros(7, 16, 16)
     for number, (image, _, *box) in enumerate(GT_ROWS.int().tolist()):
         x1, y1, x2, y2 = (side // 4 for side in box)
@@ -34,9 +36,10 @@ def test_rows_of_no_image_leave_the_masks_where_they_are(overlap):
     rows = torch.cat((STRANGERS[:2], GT_ROWS, STRANGERS[2:]))
 
     def loss(rows, masks):
-        head = build('yolov5_ins', mask_overlap=overlap).train()
+        head = build(family).train()
+        head.mask_overlap = overlap
         batch = {'bboxes_labels': rows, 'masks': masks, 'img_metas': TRAIN_METAS}
-        return head.loss(features('yolov5_ins'), batch)['loss_mask'].item()
+        return head.loss(features(family), batch)['loss_mask'].item()
 
     assert loss(rows, masks) == pytest.approx(loss(GT_ROWS, masks if overlap else masks[2:6]), rel=1e-6)
 

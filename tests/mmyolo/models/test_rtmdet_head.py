@@ -174,10 +174,7 @@ def test_instance_predictions_of_the_input_and_of_nothing():
         one.predict_by_feat(*instance_maps(), batch_img_metas=[META] * 2, with_nms=False)
 
 
-def test_instance_head_says_what_it_cannot():
-    one = head('RTMDetInsSepBNHead')
-    with pytest.raises(NotImplementedError, match='cannot be trained'):
-        one.loss_by_feat(*instance_maps(), ROWS, [META] * 2)
+def test_kinds_of_class_outputs_must_agree():
     with pytest.raises(AssertionError, match='make them equal'):
         RTMDetInsSepBNHead(
             {'type': 'RTMDetInsSepBNHeadModule', 'num_classes': 3, 'in_channels': 8, 'use_sigmoid_cls': False}

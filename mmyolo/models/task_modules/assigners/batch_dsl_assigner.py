@@ -133,6 +133,7 @@ class BatchDynamicSoftLabelAssigner(nn.Module):
             assigned_labels_weights: (B, N) ones.
             assigned_bboxes: (B, N, D) boxes, 0 for background.
             assign_metrics: (B, N) overlaps with the predicted boxes, 0 for background.
+            assigned_gt_inds: (B, N) int64 places of the boxes among those of their image, -1 for background.
 
         Raises:
             NotImplementedError: if boxes are mmdet's `BaseBoxes` instead of tensors.
@@ -143,6 +144,7 @@ class BatchDynamicSoftLabelAssigner(nn.Module):
         labels = gt_labels.new_full((batch, num_priors), self.num_classes, dtype=torch.long)
         bboxes = gt_bboxes.new_zeros((batch, num_priors, box_dim))
         metrics = pred_bboxes.new_zeros((batch, num_priors))
+        gt_inds = torch.full_like(labels, -1)
         if num_gts > 0 and num_priors > 0:
             pairs = _Pairs(self, pred_bboxes, pred_scores, priors, gt_labels, gt_bboxes)
             valid = pad_bbox_flag.flatten().nonzero().squeeze(1)  # (T,) in the flattened (B, G)
@@ -153,11 +155,13 @@ class BatchDynamicSoftLabelAssigner(nn.Module):
             labels.view(-1)[places] = gt_labels.flatten().long()[gts]
             bboxes.view(-1, box_dim)[places] = gt_bboxes.flatten(0, 1)[gts]
             metrics.view(-1)[places] = pairs.overlaps_of(places, gts).to(metrics)
+            gt_inds.view(-1)[places] = gts % num_gts
         return {
             'assigned_labels': labels,
             'assigned_labels_weights': torch.ones_like(metrics),
             'assigned_bboxes': bboxes,
             'assign_metrics': metrics,
+            'assigned_gt_inds': gt_inds,
         }
 
     def _choose(self, pairs: '_Pairs', valid: Tensor, num_gts: int) -> tuple[Tensor, Tensor]:
