@@ -39,8 +39,8 @@ def train_samples(head, side=SIDE):
         add = EXTRAS.get(head.type)
         if add is not None:
             add(sample.gt_instances, rows, side)
-        if head.type == 'YOLOv5InsHead':
-            _masks(sample, rows, side, head.get('mask_overlap', True))
+        if head.type in ('YOLOv5InsHead', 'RTMDetInsSepBNHead'):
+            _masks(sample, rows, side, head.mask_overlap)
         sample.ignored_instances = sample.gt_instances[:0]
         generator = torch.Generator().manual_seed(index)
         image = torch.randint(0, 255, (3, side, side), generator=generator, dtype=torch.uint8)

@@ -52,7 +52,7 @@ VARIABLES = {
     'log_interval': (['yolov5/*balloon*'], 2, 1),
     'num_last_epochs': (['ppyoloe/*cat*'], 1, 5),
     'val_interval_stage2': (['rtmdet/rotated/*-aug-100e*', 'rtmdet/rtmdet_*'], 7, 1),
-    '_multiscale_resize_transforms': (['*'], 100, None),
+    '_multiscale_resize_transforms': (['*'], 101, None),
     # Those of the root of RTMDet, which every size inherits.
     **{
         name: (['rtmdet/rtmdet_*'], 6, None)

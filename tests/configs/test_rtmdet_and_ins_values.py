@@ -1,8 +1,10 @@
 """The values of the RTMDet and YOLOv5 instance recipes, and their pipelines on a small data set."""
 
 import copy
+import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,7 @@ from mmyolo.utils import register_all_modules
 
 ROOT = Path(__file__).resolve().parents[2] / 'configs'
 RTMDET = 'rtmdet/rtmdet_{}_syncbn_fast_8xb32-300e_coco'
+RTMDET_INS = 'rtmdet/rtmdet-ins_{}_syncbn_fast_8xb32-300e_coco'
 INS = 'yolov5/ins_seg/yolov5_ins_{}-v61_syncbn_fast_8xb16-300e_coco_instance'
 NON_OVERLAP = 'yolov5/ins_seg/yolov5_ins_s-v61_syncbn_fast_non_overlap_8xb16-300e_coco_instance'
 
@@ -94,8 +97,12 @@ def test_rtmdet_cat():
     assert (checkpoint.interval, checkpoint.max_keep_ckpts, checkpoint.save_best) == (10, 2, 'auto')
 
 
-def test_rtmdet_ins():
-    cfg = config('rtmdet/rtmdet-ins_s_syncbn_fast_8xb32-300e_coco')
+@pytest.mark.parametrize('size', ['tiny', 's'])
+def test_rtmdet_ins(size):
+    """The recipe of RTMDet with masks: the same steps, then the outlines are drawn."""
+    cfg, plain = config(RTMDET_INS.format(size)), config(RTMDET.format(size))
+    assert cfg.model.backbone == plain.model.backbone and cfg.model.neck == plain.model.neck
+    assert cfg.model.bbox_head.head_module.widen_factor == SIZES[size][1]
     assert cfg.model.test_cfg == {
         'multi_label': True,
         'nms_pre': 1000,
@@ -107,6 +114,75 @@ def test_rtmdet_ins():
     }
     assert cfg.test_evaluator.metric == ['bbox', 'segm']
     assert one(cfg.test_dataloader.dataset.pipeline, 'LoadAnnotations').with_mask
+    for stage, base in (
+        (cfg.train_dataloader.dataset.pipeline, plain.train_dataloader.dataset.pipeline),
+        (cfg.custom_hooks[1].switch_pipeline, plain.custom_hooks[1].switch_pipeline),
+    ):
+        assert [step.type for step in stage[-3:]] == ['FilterAnnotations', 'Polygon2Mask', 'mmdet.PackDetInputs']
+        assert (stage[-2].downsample_ratio, stage[-2].mask_overlap) == (4, cfg.model.bbox_head.mask_overlap)
+        expected = copy.deepcopy(list(base[:-1]))
+        expected[1].with_mask = one(expected, 'mmdet.RandomCrop').recompute_bbox = True
+        assert list(stage[:-3]) == expected
+
+
+def draw_shapes(root, count=5):
+    """Writes a COCO set of white triangles and circles on black and gives its annotation file."""
+    images, annotations = [], []
+    for number in range(count):
+        rng = np.random.default_rng(number)
+        width, height = int(rng.integers(300, 640)), int(rng.integers(300, 640))
+        image = np.zeros((height, width, 3), np.uint8)
+        for corners in (3, 40):
+            centre, radius = rng.uniform(60, (width - 60, height - 60)), rng.uniform(30, 90)
+            angles = np.linspace(0, 2 * np.pi, corners, endpoint=False) + rng.uniform(0, 6)
+            points = (centre + radius * np.stack((np.cos(angles), np.sin(angles)), 1)).clip(0, (width - 1, height - 1))
+            cv2.fillPoly(image, [points.round().astype(np.int32)], (255, 255, 255))
+            box = [*points.min(0), *np.ptp(points, 0)]
+            annotations.append(
+                dict(id=len(annotations), image_id=number, category_id=1, iscrowd=0, area=box[2] * box[3], bbox=box)
+                | {'segmentation': [points.flatten().tolist()]}
+            )
+        cv2.imwrite(str(root / f'{number}.png'), image)
+        images.append({'id': number, 'file_name': f'{number}.png', 'width': width, 'height': height})
+    categories = [{'id': 1, 'name': 'person'}]
+    file = root / 'shapes.json'
+    file.write_text(json.dumps({'images': images, 'categories': categories, 'annotations': annotations}))
+    return file
+
+
+@pytest.mark.parametrize('stage', ['mosaics', 'last epochs'])
+def test_masks_lie_on_their_pixels(stage, tmp_path):
+    """After all that moves images: what is white is within a mask, and each mask fills its box."""
+    file = draw_shapes(tmp_path)
+    np.random.seed(0)
+    cfg = config(RTMDET_INS.format('tiny'))
+    dataset = cfg.train_dataloader.dataset
+    if stage == 'last epochs':
+        dataset.pipeline = cfg.custom_hooks[1].switch_pipeline
+    dataset.pipeline = [step for step in dataset.pipeline if step.type != 'mmdet.YOLOXHSVRandomAug']
+    for step in dataset.pipeline:
+        if 'pad_val' in step:
+            step.pad_val = 0.0 if step.type == 'Mosaic' else {'img': (0, 0, 0)}
+    dataset.update(
+        data_root='', ann_file=str(file), data_prefix={'img': str(tmp_path)}, metainfo={'classes': ('person',)}
+    )
+    dataset = DATASETS.build(dataset)
+    seen = 0
+    for index in range(8):
+        packed = dataset[index % len(dataset)]
+        image, instances = packed['inputs'].numpy(), packed['data_samples'].gt_instances
+        masks = instances.masks.numpy()
+        assert masks.shape == (len(instances), 160, 160)
+        # Two mixed images are as bright as their share, which is rarely below a fifth; borders are between.
+        white = cv2.resize(image[0], (160, 160), interpolation=cv2.INTER_AREA) > 25
+        assert (white != masks.any(0)).mean() < 0.02
+        for mask, box in zip(masks, instances.bboxes.tensor / 4):
+            if (box[2:] - box[:2]).min() > 2:
+                seen += 1
+                y, x = mask.nonzero()
+                extent = torch.tensor([x.min(), y.min(), x.max() + 1, y.max() + 1])
+                assert (extent - box).abs().max() <= 1.5
+    assert seen > 8
 
 
 # size: depth, width, scale, class, objectness, lr factor, mixup, copy-paste
@@ -153,7 +229,7 @@ def test_ins_without_overlap():
     assert not one(cfg.train_dataloader.dataset.pipeline, 'Polygon2Mask').mask_overlap
 
 
-@pytest.mark.parametrize('name', [INS.format('l'), NON_OVERLAP, RTMDET.format('tiny')])
+@pytest.mark.parametrize('name', [INS.format('l'), NON_OVERLAP, RTMDET.format('tiny'), RTMDET_INS.format('tiny')])
 def test_batches(name, tmp_path, monkeypatch):
     """Objects of a batch have their masks: what a mask covers lies in its box."""
     write_all(tmp_path)

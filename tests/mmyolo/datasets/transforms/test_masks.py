@@ -77,6 +77,12 @@ def transforms(name):
         'mini pad': {'type': 'LetterResize', 'scale': scale, 'use_mini_pad': True},
         'stretch only': {'type': 'LetterResize', 'scale': scale, 'stretch_only': True},
         'PPYOLOERandomCrop': {'type': 'PPYOLOERandomCrop', 'allow_no_crop': False, 'thresholds': [0.1]},
+        'RandomCrop': {'type': 'mmdet.RandomCrop', 'crop_size': (64, 64), 'allow_negative_crop': True},
+        'boxes of masks': {'type': 'mmdet.RandomCrop', 'crop_size': (50, 60), 'allow_negative_crop': True}
+        | {'recompute_bbox': True},
+        'RandomResize': {'type': 'mmdet.RandomResize', 'scale': scale, 'ratio_range': (0.5, 2.0), 'keep_ratio': True}
+        | {'resize_type': 'mmdet.Resize'},
+        'Pad': {'type': 'mmdet.Pad', 'size': (150, 150)},
     }[name]
 
 
@@ -96,6 +102,10 @@ NAMES = (
     'mini pad',
     'stretch only',
     'PPYOLOERandomCrop',
+    'RandomCrop',
+    'boxes of masks',
+    'RandomResize',
+    'Pad',
 )
 
 
