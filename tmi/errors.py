@@ -86,6 +86,10 @@ class NetworkError(TaskError):
     """Something had to be downloaded and could not be."""
 
 
+class LostNodeError(NetworkError):
+    """Another machine of the task cannot be reached any more, or did not come."""
+
+
 class UnknownError(TaskError):
     """The cause is not known, or is none of the above and below, such as a process that crashed."""
 
@@ -100,6 +104,22 @@ class StoppedError(TaskError):
 
 class StandstillError(TaskError):
     """A process of the task was there and did nothing for so long that it was ended."""
+
+
+# In what gloo, NCCL and torchrun say of a process that has lost another one.
+LOST_CONNECTION = (
+    'connection closed by peer',
+    'connection reset',
+    'broken pipe',
+    'connection refused',
+    'gloo',
+    'nccl',
+    'distbackenderror',
+    'distnetworkerror',
+    'timed out waiting',
+    'ended with status',
+    'non-zero exit status',
+)
 
 
 class ErrorPattern(NamedTuple):
@@ -337,6 +357,38 @@ def _known(link: BaseException) -> TaskError | None:
         place = link.filename or 'of results or of temporary files'
         return DiskFullError(f'No space is left on the disk ({place}): free some and start again.')
     return None
+
+
+def is_consequence(error: BaseException) -> bool:
+    """Return whether an error may be what a process says that has lost another one, which has the cause.
+
+    Args:
+        error: What was caught.
+    """
+    known = as_task_error(error)
+    text = known.sentence.lower()
+    return type(known) in (UnknownError, GpuError) and any(word in text for word in LOST_CONNECTION)
+
+
+def error_named(cause: str, sentence: str) -> TaskError:
+    """Return an error that another process has noted.
+
+    Args:
+        cause: The name of its class in this module.
+        sentence: What the user is to read.
+    """
+    found = globals().get(cause)
+    is_error = isinstance(found, type) and issubclass(found, TaskError)
+    return (found if is_error else UnknownError)(sentence)
+
+
+def cause_name(error: TaskError) -> str:
+    """Return the name of the class in this module that an error belongs to; an adapter may have derived its own.
+
+    Args:
+        error: Any.
+    """
+    return next(cls.__name__ for cls in type(error).__mro__ if cls.__module__ == __name__)
 
 
 def is_disk_full(error: BaseException) -> bool:

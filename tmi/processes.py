@@ -18,8 +18,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tmi import errors
-from tmi.errors import SettingError, TaskError, as_task_error
+from tmi.errors import SettingError, TaskError, as_task_error, cause_name, error_named
 
 ERROR_FILE_VARIABLE = 'TMI_ERROR_FILE'
 STARTED_VARIABLE = 'TMI_STARTED'  # the clock when the outermost process began, for a time budget
@@ -49,12 +48,11 @@ class ErrorRecord:
     @classmethod
     def of(cls, error: TaskError, process: str) -> 'ErrorRecord':
         lines = ''.join(traceback.format_exception(type(error), error, error.__traceback__)).splitlines()
-        cause = next(cls.__name__ for cls in type(error).__mro__ if cls.__module__ == errors.__name__)
-        return cls(cause, error.sentence, process, lines[-MAX_TRACE_LINES:])
+        return cls(cause_name(error), error.sentence, process, lines[-MAX_TRACE_LINES:])
 
     def to_error(self) -> TaskError:
         """Return the error again, without its trace."""
-        return getattr(errors, self.cause)(self.sentence)
+        return error_named(self.cause, self.sentence)
 
 
 def end_with_parent() -> None:

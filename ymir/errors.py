@@ -28,6 +28,7 @@ CODES = {
     errors.StepMemoryError: ExecutorReturnCode.RC_EXEC_OOM,
     errors.InsufficientMemoryError: ExecutorReturnCode.RC_EXEC_OOM,
     errors.NotFiniteError: ExecutorReturnCode.RC_EXEC_NAN_ERROR,
+    errors.LostNodeError: ExecutorReturnCode.RC_EXEC_NETWORK_ERROR,
     errors.NetworkError: ExecutorReturnCode.RC_EXEC_NETWORK_ERROR,
     errors.StoppedError: ExecutorReturnCode.RC_CMD_CONTAINER_ERROR,
     errors.StandstillError: ExecutorReturnCode.RC_CMD_CONTAINER_ERROR,
@@ -73,6 +74,11 @@ def write_monitor(record: ErrorRecord) -> None:
 def publish(record: ErrorRecord) -> None:
     """Write the record to monitor.txt and print it as the last five lines; only for the outermost process."""
     write_monitor(record)
+    print_failure(record)
+
+
+def print_failure(record: ErrorRecord) -> None:
+    """Print the record as the last five lines of the log."""
     sys.stdout.flush()
     place = next((line.strip() for line in reversed(record.trace) if line.startswith('  File ')), 'unknown')
     print(

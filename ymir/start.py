@@ -87,6 +87,9 @@ def _output_folder() -> str:
 
 def main() -> int:
     """Run the task; returns the exit status."""
+    if os.environ.get('NNODES', '1') != '1' and os.environ.get('NODE_RANK', '0') != '0':
+        sys.stdout.flush()
+        os.execv(sys.executable, [sys.executable, str(PROJECT_ROOT / 'ymir' / 'train_node.py')])
     note_start(STARTED)
     fallback = temporary_folder(_output_folder())
     try:

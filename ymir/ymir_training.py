@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:] = [str(ROOT), *(path for path in sys.path if Path(path or '.').resolve() != ROOT / 'ymir')]
 
-from tmi.errors import SettingError, UnknownError
+from tmi.errors import SettingError, UnknownError, cause_name
 from tmi.processes import ERROR_FILE_VARIABLE, end_with_parent, forget_record, read_record, task_started
 from ymir.errors import as_task_error, report_uncaught, run_task
 
@@ -34,6 +34,7 @@ from tmi.training.image_cache import shared_image_cache
 from tmi.training.initial_weights import holds_detector, prepare_initial_weights, read_structure
 from tmi.training.launch import Kept, find_resumption, first_checkpoint, is_resume, read_kept
 from tmi.training.needs import check_needs
+from tmi.training.nodes import NodeLink, Nodes
 from tmi.training.options import UserOptions, check_options, read_options
 from tmi.training.supervise import Supervisor
 from tmi.training.task_file import write_task
@@ -71,7 +72,30 @@ HOOKS = PlatformHooks(
 
 
 def main() -> None:
-    """Train as config.yaml and env.yaml of the task say."""
+    """Train as config.yaml and env.yaml of the task say, with other nodes if there are any."""
+    nodes = Nodes.of()
+    if nodes.count == 1:
+        run()
+        return
+    with NodeLink(nodes) as link:
+        ended = {'cause': '', 'sentence': ''}
+        try:
+            run(link)
+        except Exception as error:
+            record = read_record(os.environ.get(ERROR_FILE_VARIABLE, ''))
+            known = record.to_error() if record else as_task_error(error)
+            ended = {'cause': cause_name(known), 'sentence': known.sentence}
+            raise
+        finally:
+            link.say(ended=ended)
+
+
+def run(link: NodeLink | None = None) -> None:
+    """Train.
+
+    Args:
+        link: To the other nodes; None if this is the only one.
+    """
     env = get_current_env()
     config = get_merged_config()
     configure_logging()
@@ -110,11 +134,13 @@ def main() -> None:
         elif kept.pretrained is not None:
             pretrained = kept.pretrained
         structure = read_structure(first, config, options)
+    nodes = link.nodes.count if link else 1
     task = TrainingTask(
         params=params,
         model=model,
         data=data,
-        num_processes=max(len(params.gpu_ids), 1) if params.gpu_ids else cpu_processes(1),
+        num_processes=nodes * (len(params.gpu_ids) or cpu_processes(1)),
+        nodes=nodes,
         device=find_device(len(params.gpu_ids)),
         models_dir=models_dir,
         tensorboard_dir=Path(env.output.tensorboard_dir),
@@ -157,7 +183,7 @@ def main() -> None:
             with shared_image_cache(training.run, task, [task_dir]):
                 write_text_atomically(run_config, config_text(training.run, run_config))
                 write_progress(YmirStage.PREPROCESS, 1.0)
-                train(training.run, run_config, task, arguments)
+                train(training.run, run_config, task, arguments, link)
     if not result_file.is_file() or not resuming and file_version(result_file) == earlier:
         cause = SettingError if user_options.text else UnknownError
         raise cause(
@@ -236,7 +262,9 @@ def micro_batches(restart: Restart, training: TrainingConfig) -> int:
     return min(restart.state.content['meta'].get('micro_batches', 1), training.run.train_dataloader.batch_size)
 
 
-def train(run: Config, run_config: Path, task: TrainingTask, arguments: Sequence[str]) -> None:
+def train(
+    run: Config, run_config: Path, task: TrainingTask, arguments: Sequence[str], link: NodeLink | None = None
+) -> None:
     """Run tools/dist_train.sh to its end.
 
     Args:
@@ -244,13 +272,15 @@ def train(run: Config, run_config: Path, task: TrainingTask, arguments: Sequence
         run_config: Where it is written.
         task: The task.
         arguments: Further arguments of tools/train.py.
+        link: To the other nodes.
 
     Raises:
         TaskError: It failed or was stopped.
         subprocess.CalledProcessError: It failed, and left no reason.
     """
     script = PROJECT_ROOT / 'ymir' / 'train_process.py'
-    Supervisor(run, run_config, task, script, arguments, task.models_dir / RESUME_FILE).train()
+    state = task.models_dir / RESUME_FILE
+    Supervisor(run, run_config, task, script, arguments, state, link=link).train()
 
 
 if __name__ == '__main__':

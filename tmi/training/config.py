@@ -113,7 +113,7 @@ class TrainingTask:
         params: The user's parameters.
         model: What to train.
         data: What to train on.
-        num_processes: Processes that train together.
+        num_processes: Processes that train together, on all nodes.
         device: 'cuda' or 'cpu'.
         models_dir: Where checkpoints go.
         tensorboard_dir: Where curves go.
@@ -124,6 +124,7 @@ class TrainingTask:
         hooks: What writes checkpoints and progress.
         file: Where `write_task` put this task; needed for a time budget.
         started: When the whole task began, as `time.monotonic` has it.
+        nodes: Machines that train together, each with as many processes.
     """
 
     params: TrainingSettings
@@ -140,6 +141,12 @@ class TrainingTask:
     hooks: PlatformHooks = PlatformHooks()
     file: Path | None = None
     started: float = field(default_factory=time.monotonic)
+    nodes: int = 1
+
+    @property
+    def node_processes(self) -> int:
+        """Processes that train on this machine."""
+        return self.num_processes // self.nodes
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -277,7 +284,7 @@ def _drop_absent_weights(model: ConfigDict) -> None:
 
 
 def _set_loaders(cfg: ConfigDict, task: TrainingTask, batch_size: int) -> None:
-    workers = first_workers(task.params.workers_per_gpu, task.num_processes, task.device)
+    workers = first_workers(task.params.workers_per_gpu, task.node_processes, task.device)
     counts = (
         (cfg.train_dataloader, workers),
         (cfg.val_dataloader, min(workers, 2)),
@@ -335,6 +342,7 @@ def _set_runtime(
         {
             'type': 'ThroughputHook',
             'num_processes': task.num_processes,
+            'node_processes': task.node_processes,
             'auto_workers': params.workers_per_gpu == 'auto',
         },
         *map(dict, task.hooks.others),

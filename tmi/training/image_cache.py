@@ -280,7 +280,7 @@ def cache_need(run: Config, task: TrainingTask) -> CacheNeed:
     Returns:
         The need; of size 0 if its family reads through no cache.
     """
-    workers = max(run.train_dataloader.num_workers, 1) * task.num_processes
+    workers = max(run.train_dataloader.num_workers, 1) * task.node_processes
     if task.params.workers_per_gpu == 'auto':  # which may become one for each core
         workers = max(workers, available_cpus())
     pixels = sum(width * height for width, height in task.data.image_sizes)
@@ -317,7 +317,10 @@ def shared_image_cache(run: Config, task: TrainingTask, folders: Sequence[Path])
     if not need.size:
         yield CacheChoice('off', 'the models of this family read through none')
         return
-    choice, cache = _make(task.params.cache, need, Machine([Path(tempfile.gettempdir()), *folders]))
+    if task.nodes > 1:
+        choice, cache = CacheChoice('off', 'the processes of other nodes cannot share it'), None
+    else:
+        choice, cache = _make(task.params.cache, need, Machine([Path(tempfile.gettempdir()), *folders]))
     share = min(choice.size / need.size, 1)
     images = f'{"all" if share == 1 else f"about {share:.0%}"} of {need.num_images} images, {_amount(choice.size)}'
     logger.info('Image cache: %s (%s)', f'{choice.kind}, for {images}' if share else 'off', choice.reason)

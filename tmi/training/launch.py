@@ -11,6 +11,7 @@ from mmyolo.utils.checkpoint import CheckpointError, read_as_data
 from tmi.devices import available_cpus
 from tmi.paths import TOOLS_ROOT
 from tmi.training.config import TrainingTask
+from tmi.training.nodes import INTERFACE_VARIABLE, Nodes, find_interface
 
 logger = logging.getLogger('tmi')
 
@@ -126,8 +127,24 @@ def read_kept(arguments: Sequence[str], options: Mapping[str, Any], models_dir: 
         return Kept()
 
 
+class NodeTask(NamedTuple):
+    """What a node must know of a training to start its processes.
+
+    Args:
+        device: 'cuda' or 'cpu'.
+        models_dir: Where checkpoints go.
+        node_processes: Processes that train on this node.
+        nodes: How many nodes there are.
+    """
+
+    device: str
+    models_dir: Path
+    node_processes: int
+    nodes: int = 1
+
+
 def training_command(
-    run_config: Path, task: TrainingTask, script: Path, arguments: Sequence[str]
+    run_config: Path, task: NodeTask | TrainingTask, script: Path, arguments: Sequence[str]
 ) -> tuple[list[str], dict[str, str]]:
     """Return the command that trains: tools/dist_train.sh, with one process for each GPU.
 
@@ -140,16 +157,26 @@ def training_command(
     Returns:
         The command, and variables for its environment.
     """
-    processes = task.num_processes
+    processes = task.node_processes
+    is_single = processes * task.nodes == 1
     environment = {'PYTHON': sys.executable, 'TRAIN_SCRIPT': str(script), 'TORCHRUN': 'tmi.training.torchrun'}
-    if processes > 1:  # torchrun and mmengine set both to 1, and warn that they do
+    if not is_single:  # torchrun and mmengine set both to 1, and warn that they do
         threads = max(available_cpus() // processes, 1) if task.device == 'cpu' else 1
         environment['OMP_NUM_THREADS'] = os.environ.get('OMP_NUM_THREADS', str(threads))
         environment['MKL_NUM_THREADS'] = os.environ.get('MKL_NUM_THREADS', environment['OMP_NUM_THREADS'])
+    if task.nodes > 1:
+        nodes = Nodes.of()
+        environment[INTERFACE_VARIABLE] = os.environ.get(INTERFACE_VARIABLE) or find_interface(
+            nodes.address, nodes.port
+        )
+        if not environment[INTERFACE_VARIABLE]:
+            del environment[INTERFACE_VARIABLE]
+    elif 'NNODES' in os.environ:  # of a task that trains on this machine alone
+        environment['NNODES'] = '1'
     if task.device == 'cpu':
         environment['GOMP_SPINCOUNT'] = os.environ.get('GOMP_SPINCOUNT', SPINS)
         environment['CUDA_VISIBLE_DEVICES'] = '-1'
-        processes = processes if processes > 1 else 0
+        processes = 0 if is_single else processes
     command = [
         'bash',
         str(TOOLS_ROOT / 'dist_train.sh'),

@@ -90,7 +90,7 @@ def check_needs(
     Raises:
         TaskError: The training cannot succeed.
     """
-    num_gpus = task.num_processes if task.device == 'cuda' else 0
+    num_gpus = task.node_processes if task.device == 'cuda' else 0
     resources = available_resources(task.models_dir, num_gpus, gpu_memory)
     for shortage in shortages(training, task, resources, number_of_weights(training.run)):
         if shortage.error is not None:
@@ -145,18 +145,18 @@ def shortages(training: TrainingConfig, task: TrainingTask, resources: Resources
         What may be too little.
     """
     loader = training.run.train_dataloader
-    workers = loader.num_workers * task.num_processes
+    workers = loader.num_workers * task.node_processes
     width, height = training.img_size
     batch = loader.batch_size * 3 * width * height
     yield from _of_shared_memory(batch, workers, loader.get('prefetch_factor') or PREFETCH, resources.shared_memory)
     yield from _of_disk(training, task, FLOAT * weights, resources.disk)
-    processes = task.num_processes * PROCESS_BYTES[task.device]
-    images = workers * WORKER_BYTES + batch * (workers * PREFETCH + task.num_processes)
+    processes = task.node_processes * PROCESS_BYTES[task.device]
+    images = workers * WORKER_BYTES + batch * (workers * PREFETCH + task.node_processes)
     if resources.memory is not None and resources.memory < processes + images:
         ways = advice('set {workers_per_gpu|samples_per_gpu|img_size} lower')
         yield Shortage(
-            f'The training will take about {_amount(processes + images)} of main memory ({task.num_processes} training '
-            f'and {workers} loader processes), and {_amount(resources.memory)} are free: '
+            f'The training will take about {_amount(processes + images)} of main memory ({task.node_processes} '
+            f'training and {workers} loader processes), and {_amount(resources.memory)} are free: '
             f'{_joined(ways, "give the container more memory")}.'
         )
     need = _gpu_bytes(loader.batch_size * width * height, weights, training.precision)

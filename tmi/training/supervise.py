@@ -1,23 +1,16 @@
-"""Runs the processes of a training and watches over them until it is finished.
+"""Runs a training until it is finished, whatever happens to its processes.
 
-- A signal to stop is passed on: they finish their step, save their state and end. A second one, or the end of a grace
-  time, ends them at once.
 - Where the memory is too small for a step, they are started again with half the images at once (`micro_batches.py`).
 - Where the loss is no number, they are started again from the last state with another order of the images, the second
   time with half the learning rate too.
-- Where no process does anything for long, all are ended, with a sentence that says which one and where it stands.
 
-Each start goes on from the last whole state that this training has saved.
+Each start goes on from the last whole state that this training has saved. With several nodes this is done on node 0,
+and the others start what it says (`follow.py`).
 """
 
-import itertools
+import hashlib
 import logging
 import math
-import os
-import signal
-import subprocess
-import tempfile
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -29,31 +22,28 @@ from mmengine.config import Config
 from mmyolo.utils.files import replacing
 from tmi.errors import (
     InsufficientMemoryError,
+    LostNodeError,
     NotFiniteError,
     StandstillError,
     StepMemoryError,
     StoppedError,
     TaskError,
     as_task_error,
-    killed_process,
+    error_named,
+    is_consequence,
 )
-from tmi.process_tree import kill_tree
-from tmi.processes import ERROR_FILE_VARIABLE, STANDSTILL_VARIABLE, forget_record, read_record, seconds_of
+from tmi.processes import forget_record
 from tmi.training.config import TrainingTask, config_text
 from tmi.training.launch import is_resume, training_command
-from tmi.training.watch import FOLDER_VARIABLE, Watch, rank_place
+from tmi.training.nodes import NodeLink
+from tmi.training.ranks import POLL_SECONDS, Ranks, memory_kills
+from tmi.training.watch import Watch
 
 logger = logging.getLogger('tmi')
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
-STOP_VARIABLE, STOP_SECONDS = 'TMI_STOP_SECONDS', 25.0  # Kubernetes kills after 30
-STANDSTILL_SECONDS = 600.0
-POLL_SECONDS = 1.0
-SAME_SIGNAL_SECONDS = 1.0  # one that a whole process group gets arrives from several sides
 MOST_SHUFFLES = 2  # after losses that were no number
 RATE_FACTOR = 0.5  # from the second time on
-# Where the system counts the processes that it killed for memory: the machine, the container.
-KILL_COUNTERS = ('/proc/vmstat', '/sys/fs/cgroup/memory.events', '/sys/fs/cgroup/memory/memory.oom_control')
+FAILED_NODE_SECONDS = 10.0  # for the processes of this node to notice that those of another one are gone
 
 
 @dataclass(frozen=True)
@@ -84,6 +74,7 @@ class Supervisor:
         arguments: Further arguments of tools/train.py.
         state_file: Where the training saves its state; None if it saves none.
         handles_signals: Whether SIGTERM and SIGINT of this process stop the training; else whoever handles them raises.
+        link: To the other nodes; None if this is the only one.
     """
 
     def __init__(
@@ -95,21 +86,16 @@ class Supervisor:
         arguments: Sequence[str] = (),
         state_file: Path | None = None,
         handles_signals: bool = True,
+        link: NodeLink | None = None,
     ) -> None:
         self.run, self.run_config, self.task, self.script = run, run_config, task, script
-        self.arguments, self.state_file = list(arguments), state_file
-        self.handles_signals = handles_signals and threading.current_thread() is threading.main_thread()
+        self.arguments, self.state_file, self.link = list(arguments), state_file, link
+        self.ranks = Ranks(handles_signals, link.forgive if link else lambda until: None)
         self.images = run.train_dataloader.batch_size
         self.workers = run.train_dataloader.num_workers
         self.changes = Changes(micro_batches=run.train_cfg.get('micro_batches', 1))
         self.saved_before = self._saved()
         self.scaled_at = self.saved_before  # the state to which the factor of the rate applies
-        self.stop_signals: list[int] = []
-        self.parent = os.getppid()
-        self.last_signal = -math.inf
-        self.stop_deadline = 0.0
-        self.stop_seconds = seconds_of(STOP_VARIABLE) or STOP_SECONDS
-        self.limit = seconds_of(STANDSTILL_VARIABLE)
 
     def train(self) -> None:
         """Train to the end.
@@ -118,35 +104,22 @@ class Supervisor:
             TaskError: It failed or was stopped.
             subprocess.CalledProcessError: It failed, and left no reason.
         """
-        previous = {number: signal.signal(number, self._ask) for number in SIGNALS} if self.handles_signals else {}
-        try:
-            with tempfile.TemporaryDirectory(prefix='tmi-watch-', ignore_cleanup_errors=True) as folder:
-                arguments = self.arguments
-                for number in itertools.count():
-                    watch = Watch(Path(folder) / str(number))
-                    kills = memory_kills()
-                    error = self._start(watch, arguments)
-                    if error is None:
-                        break
-                    self.changes = self._next(error, watch, memory_kills() > kills)
-                    arguments = self._prepare()
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-        if self.stop_signals:
+        with self.ranks.watches() as watches:
+            arguments = self.arguments
+            for number, watch in enumerate(watches):
+                kills = memory_kills()
+                others = OtherNodes(self.link, number) if self.link else None
+                error = self._start(watch, arguments, others)
+                if error is None:
+                    break
+                was_memory = memory_kills() > kills or others is not None and others.lost_memory()
+                self.changes = self._next(error, watch, was_memory)
+                arguments = self._prepare()
+        if self.ranks.stop_signals:
             raise StoppedError(
-                f'The task was stopped by {self._signal_name()} when its training had just ended: started again in the '
-                'same output folder, it does what follows the training.'
+                f'The task was stopped by {self.ranks.signal_name()} when its training had just ended: started again '
+                'in the same output folder, it does what follows the training.'
             )
-
-    def _ask(self, number: int, frame: Any) -> None:
-        now = time.monotonic()
-        if now > self.last_signal + SAME_SIGNAL_SECONDS:
-            self.stop_signals.append(number)
-        self.last_signal = now
-
-    def _signal_name(self) -> str:
-        return signal.Signals(self.stop_signals[0]).name
 
     def _saved(self) -> tuple[int, int] | None:
         """Return what differs after the state has been saved again; None if there is none."""
@@ -160,26 +133,18 @@ class Supervisor:
         """Return whether a state was saved; one of an earlier training may also have been deleted."""
         return self._saved() not in (None, self.saved_before)
 
-    def _start(self, watch: Watch, arguments: Sequence[str]) -> Exception | None:
-        """Run all processes to their end; return why they failed."""
+    def _start(self, watch: Watch, arguments: Sequence[str], others: 'OtherNodes | None') -> Exception | None:
+        """Run all processes to their end, on all nodes; return why they failed."""
         command, environment = training_command(self.run_config, self.task, self.script, arguments)
-        environment[FOLDER_VARIABLE] = str(watch.folder)
-        process = subprocess.Popen(
-            command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, start_new_session=True
-        )
-        try:
-            ended = self._wait(process, watch)
-        except BaseException:
-            kill_tree(process.pid)
-            process.wait()
-            raise
-        if ended is not None or process.returncode == 0:
-            return ended
-        record = read_record(os.environ.get(ERROR_FILE_VARIABLE, ''))
-        if record is not None:
-            return record.to_error()
-        failure = subprocess.CalledProcessError(process.returncode, command)
-        return killed_process(f'The training process 0{rank_place(watch.folder, 0)}', process.returncode) or failure
+        if others is None:
+            return self.ranks.run(command, environment, watch)
+        while not others.link.is_complete():
+            if self.ranks.stop_signals:
+                return StoppedError(f'The task was stopped by {self.ranks.signal_name()} before its training began.')
+            time.sleep(POLL_SECONDS)
+        others.start(self.run_config, self.task, arguments)
+        error = self.ranks.run(command, environment, watch, others.trouble)
+        return error if error is None or self.ranks.stop_signals else others.cause(error)
 
     def _prepare(self) -> list[str]:
         """Write the config of another start; return the arguments of tools/train.py."""
@@ -203,47 +168,6 @@ class Supervisor:
             temporary.write_text(config_text(run, self.run_config), encoding='utf-8')
         return arguments
 
-    def _wait(self, process: subprocess.Popen, watch: Watch) -> TaskError | None:
-        """Wait for the end; return the reason for which all were killed."""
-        asked = 0
-        seen = time.monotonic()
-        while True:
-            try:
-                process.wait(POLL_SECONDS)
-                return None
-            except subprocess.TimeoutExpired:
-                pass
-            now = time.monotonic()
-            if now - seen > 10 * POLL_SECONDS:  # this process stood still as well, as in a paused container
-                watch.forgive(now)
-            seen = now
-            if len(self.stop_signals) > asked and asked == 0:
-                asked = len(self.stop_signals)
-                self.stop_deadline = now + self.stop_seconds
-                watch.ask_to_stop(self.stop_signals[0])
-                logger.warning(
-                    '%s: the training ends after its step and saves its state; a second signal ends it at once.',
-                    self._signal_name(),
-                )
-            standstill = watch.standstill(self.limit, STANDSTILL_SECONDS)
-            is_orphan = os.getppid() != self.parent  # a task that is started again must not meet this one
-            if len(self.stop_signals) > 1 or asked and (is_orphan or now > self.stop_deadline) or standstill:
-                kill_tree(process.pid)
-                process.wait()
-                return self._reason(standstill)
-
-    def _reason(self, standstill: str) -> TaskError:
-        if not self.stop_signals:
-            return StandstillError(
-                f'The training stood still and was ended: {standstill}. Started again in the same output folder, the '
-                'task goes on from the last state that was saved.'
-            )
-        why = 'twice' if len(self.stop_signals) > 1 else f'and did not end a step within {self.stop_seconds:g} s'
-        return StoppedError(
-            f'The training was stopped by {self._signal_name()} {why}, so it was ended at once: started again in the '
-            'same output folder, the task goes on from the last state that was saved.'
-        )
-
     def _next(self, error: Exception, watch: Watch, was_memory: bool) -> Changes:
         """Return what the next start does otherwise.
 
@@ -256,7 +180,7 @@ class Supervisor:
         if saved != self.scaled_at:  # the state holds the rate that was changed
             changes = replace(changes, rate_factor=1.0)
         has_lost_state = saved is None and self.run.get('load_from') == str(self.state_file)
-        if self.stop_signals or has_lost_state:
+        if self.ranks.stop_signals or has_lost_state:
             raise error
         if isinstance(known, StepMemoryError) or was_memory and isinstance(known, InsufficientMemoryError):
             if changes.micro_batches >= self.images:
@@ -287,13 +211,100 @@ class Supervisor:
         return changes
 
 
-def memory_kills() -> int:
-    """Return how many processes the system has killed for memory so far, as far as it says."""
-    found = 0
-    for path in KILL_COUNTERS:
-        try:
-            rows = [line.split() for line in Path(path).read_text(encoding='ascii').splitlines()]
-        except OSError:
-            continue
-        found += sum(int(row[1]) for row in rows if row[0] == 'oom_kill')
-    return found
+class OtherNodes:
+    """What node 0 tells the others about one start, and hears from them.
+
+    Args:
+        link: To them.
+        number: Of the start.
+    """
+
+    def __init__(self, link: NodeLink, number: int) -> None:
+        self.link, self.number = link, number
+        self.failed_at = math.inf
+
+    def start(self, run_config: Path, task: TrainingTask, arguments: Sequence[str]) -> None:
+        """Have them start their processes.
+
+        Args:
+            run_config: The config, which they read themselves.
+            task: The task.
+            arguments: Of tools/train.py.
+        """
+        digest = hashlib.sha256(run_config.read_bytes()).hexdigest()
+        self.link.say(
+            start={
+                'number': self.number,
+                'run_config': str(run_config),
+                'digest': digest,
+                'nodes': task.nodes,
+                'processes': task.node_processes,
+                'device': task.device,
+                'models_dir': str(task.models_dir),
+                'arguments': list(arguments),
+            }
+        )
+
+    def results(self) -> list[dict[str, Any]]:
+        """Return how the processes of other nodes ended that have, with the rank of the node as `node`."""
+        heard = self.link.heard().items()
+        found = [{'node': rank, **(one.get('result') or {})} for rank, one in heard]
+        return [result for result in found if result.get('number') == self.number]
+
+    def lost_memory(self) -> bool:
+        """Return whether the system of another node has killed a process for memory."""
+        return any(result['was_memory'] for result in self.results())
+
+    def errors(self) -> list[tuple[bool, TaskError]]:
+        """Return the errors of other nodes, each with whether another error may be its cause."""
+        return [
+            (
+                result['is_consequence'],
+                error_named(result['cause'], f'{self.link.name(result["node"]).capitalize()}: {result["sentence"]}'),
+            )
+            for result in self.results()
+            if result['cause']
+        ]
+
+    def trouble(self) -> TaskError | None:
+        """Return why the processes of this node must be ended, None as long as they need not."""
+        lost = self.link.lost()
+        if lost:
+            return _lost(lost)
+        failed = self.errors()
+        if not failed:
+            return None
+        now = time.monotonic()
+        self.failed_at = min(self.failed_at, now)
+        return min(failed, key=_order)[1] if now > self.failed_at + FAILED_NODE_SECONDS else None
+
+    def cause(self, error: Exception) -> Exception:
+        """Wait until all have ended; return the error of the node on which it began.
+
+        Args:
+            error: Of this node.
+        """
+        if isinstance(error, LostNodeError):
+            return error
+        self.link.say(failed=self.number)
+        while len(self.results()) < self.link.nodes.count - 1:
+            lost = self.link.lost()
+            if lost:
+                return _lost(lost) if is_consequence(error) else error
+            time.sleep(POLL_SECONDS / 10)
+        others = self.errors()
+        still = [str(one) for _, one in others if isinstance(one, StandstillError)]
+        if still and isinstance(error, StandstillError):  # who waits for the other does not say so
+            return StandstillError(' '.join([str(error), *still]))
+        return min([(is_consequence(error), error), *others], key=_order)[1]
+
+
+def _order(failure: tuple[bool, Exception]) -> bool:
+    return failure[0]
+
+
+def _lost(sentence: str) -> LostNodeError:
+    return LostNodeError(
+        f'{sentence} The training was ended. Started again on all nodes with the same output folder, it goes on from '
+        'the last state that was saved.'
+    )

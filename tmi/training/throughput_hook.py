@@ -126,14 +126,15 @@ class ThroughputHook(Hook):
     Args:
         num_processes: That train together.
         auto_workers: Whether the number of workers may change.
+        node_processes: Of them on this machine; None for all.
     """
 
     priority = 'VERY_LOW'  # after the hooks that change the pipeline
 
-    def __init__(self, num_processes: int = 1, auto_workers: bool = False) -> None:
-        self.num_processes = num_processes
+    def __init__(self, num_processes: int = 1, auto_workers: bool = False, node_processes: int | None = None) -> None:
+        self.num_processes, self.node_processes = num_processes, node_processes or num_processes
         self.auto_workers = auto_workers
-        self.limit = max_workers(num_processes)
+        self.limit = max_workers(self.node_processes)
         self.window: tuple[StepTimes, tuple[float, float]] | None = None
         self.next_window = SKIPPED_STEPS
         self.found: Throughput | None = None
@@ -199,7 +200,7 @@ class ThroughputHook(Hook):
         if self.found.waiting_share <= WORTH_A_WORKER or self.found.workers_needed <= self.found.workers:
             return ''
         if workers >= self.limit:
-            return f', and no more fit the {self.limit * self.num_processes} CPU cores'
+            return f', and no more fit the {self.limit * self.node_processes} CPU cores'
         return '' if self.auto_workers else ' (workers_per_gpu)'
 
     def _follow(self, runner) -> None:
@@ -229,7 +230,7 @@ class ThroughputHook(Hook):
         wanted = math.ceil(found.workers_needed / processes)
         if not worth or not 0 < workers < wanted:
             return workers, True
-        count = more_workers(loader, wanted, self.limit, processes)
+        count = more_workers(loader, wanted, self.limit, self.node_processes)
         if count > workers:
             self.before_growth = found
         return count, True

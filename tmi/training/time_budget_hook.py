@@ -92,7 +92,7 @@ class TimeBudgetHook(Hook):
         self.started, self.seconds, self.launched = started, seconds, launched
         self.num_validated, self.num_examined = num_validated, num_examined
         on_cpu = self.task.device == 'cpu'
-        self.num_predicting = predicting_processes(num_examined) if on_cpu else self.task.num_processes
+        self.num_predicting = predicting_processes(num_examined) if on_cpu else self.task.node_processes
         self.config_for = lru_cache(4)(self._config_for)
         self.optimizer: str | None = None  # to be chosen
         self.step_ends: list[float] = []  # the clock at each end of a step, without the validations before
@@ -222,7 +222,7 @@ class TimeBudgetHook(Hook):
         first = min(bisect.bisect_left(ends, start), len(ends) - 1 - RECENT_STEPS)
         first = max(first, SKIPPED_STEPS - 1)
         step = max((ends[-1] - ends[first]) / (len(ends) - 1 - first), 1e-6)
-        image = step / runner.train_dataloader.batch_size / self.task.num_processes
+        image = step / runner.train_dataloader.batch_size / self.task.node_processes
         if self.validations:
             recent = max(int(RECENT_SHARE * len(self.validations)), RECENT_VALIDATIONS)
             validation = statistics.mean(self.validations[-recent:])

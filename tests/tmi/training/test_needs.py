@@ -27,7 +27,14 @@ def training(workers=4, optimizer='SGD', precision='fp16', batch=8):
 
 def task(processes=1, kept=1, device='cuda'):
     params = SimpleNamespace(max_keep_checkpoints=kept)
-    return SimpleNamespace(num_processes=processes, device=device, params=params, models_dir=Path('/out/models'))
+    return SimpleNamespace(
+        num_processes=processes,
+        node_processes=processes,
+        nodes=1,
+        device=device,
+        params=params,
+        models_dir=Path('/out/models'),
+    )
 
 
 @pytest.mark.parametrize(

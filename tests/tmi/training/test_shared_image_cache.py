@@ -169,6 +169,8 @@ def training(tmp_path):
         task=SimpleNamespace(
             data=data,
             num_processes=2,
+            node_processes=2,
+            nodes=1,
             device='cpu',
             most_epochs=None,
             params=SimpleNamespace(cache='auto', workers_per_gpu=2, max_minutes=0),

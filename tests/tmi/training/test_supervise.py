@@ -18,9 +18,10 @@ from mmengine.config import Config
 from tests.processes import is_alive
 from tmi.errors import NotFiniteError, SettingError, StandstillError, StepMemoryError, StoppedError, TaskError
 from tmi.processes import ERROR_FILE_VARIABLE, STANDSTILL_VARIABLE
-from tmi.training import supervise
+from tmi.training import ranks
 from tmi.training.config import config_text
-from tmi.training.supervise import STOP_VARIABLE, Supervisor
+from tmi.training.ranks import STOP_VARIABLE
+from tmi.training.supervise import Supervisor
 
 ROOT = Path(__file__).resolve().parents[3]
 # Does what FAKE says; `note` is a line for the test.
@@ -70,7 +71,9 @@ class Scene:
                 custom_hooks=[{'type': 'TimeBudgetHook', 'launched': 0.0}],
             )
         )
-        self.task = SimpleNamespace(num_processes=1, device='cpu', models_dir=self.state.parent)
+        self.task = SimpleNamespace(
+            num_processes=1, node_processes=1, nodes=1, device='cpu', models_dir=self.state.parent
+        )
         self.has_state = state
 
     def train(self, code):
@@ -93,8 +96,8 @@ class Scene:
 @pytest.fixture
 def scene(tmp_path, monkeypatch):
     monkeypatch.setenv(ERROR_FILE_VARIABLE, str(tmp_path / 'error.json'))
-    monkeypatch.setattr(supervise, 'POLL_SECONDS', 0.02)
-    monkeypatch.setattr(supervise, 'SAME_SIGNAL_SECONDS', 0.0)
+    monkeypatch.setattr(ranks, 'POLL_SECONDS', 0.02)
+    monkeypatch.setattr(ranks, 'SAME_SIGNAL_SECONDS', 0.0)
     return Scene(tmp_path)
 
 
@@ -188,7 +191,7 @@ def test_the_first_loss_of_all_depends_on_no_rate(scene):
 def test_a_process_that_the_system_kills_for_memory_is_started_with_less(scene, tmp_path, monkeypatch):
     counter = tmp_path / 'memory.events'
     counter.write_text('low 0\noom 3\noom_kill 3\n')
-    monkeypatch.setattr(supervise, 'KILL_COUNTERS', (str(tmp_path / 'missing'), str(counter)))
+    monkeypatch.setattr(ranks, 'KILL_COUNTERS', (str(tmp_path / 'missing'), str(counter)))
     code = """
 if train_cfg.get('micro_batches', 1) == 1:
     Path({counter!r}).write_text('oom_kill 4')
@@ -278,7 +281,7 @@ def test_an_error_of_the_one_that_watches_ends_the_processes(scene, monkeypatch)
             time.sleep(0.01)
         raise KeyError('ours')
 
-    monkeypatch.setattr(Supervisor, '_wait', fail)
+    monkeypatch.setattr(ranks.Ranks, '_wait', fail)
     with pytest.raises(KeyError):
         scene.train('while True: wait()')
     assert not is_alive(int((scene.folder / 'pid').read_text()))

@@ -91,5 +91,5 @@ def test_threads_that_wait_leave_their_core(device, own, expected, monkeypatch):
     monkeypatch.delenv('GOMP_SPINCOUNT', raising=False)
     if own:
         monkeypatch.setenv('GOMP_SPINCOUNT', own)
-    task = SimpleNamespace(num_processes=1, device=device, models_dir=Path('/out/models'))
+    task = SimpleNamespace(num_processes=1, node_processes=1, nodes=1, device=device, models_dir=Path('/out/models'))
     assert training_command(Path('run.py'), task, Path('train.py'), [])[1].get('GOMP_SPINCOUNT') == expected

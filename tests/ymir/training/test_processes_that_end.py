@@ -75,7 +75,9 @@ def plant(tmp_path):
 )
 def test_a_training_process(tmp_path, plant, processes, module, do, code, words):
     error_file = plant(do, 'train_process.py', module, str(processes - 1))
-    task = SimpleNamespace(num_processes=processes, device='cpu', models_dir=tmp_path)
+    task = SimpleNamespace(
+        num_processes=processes, node_processes=processes, nodes=1, device='cpu', models_dir=tmp_path
+    )
     run = Config({'train_cfg': {}, 'train_dataloader': {'batch_size': 4, 'num_workers': 0}, 'custom_hooks': []})
     with pytest.raises(TaskError) as caught:
         train(run, tmp_path / 'config.py', task, [])

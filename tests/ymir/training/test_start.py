@@ -1,6 +1,7 @@
 """start.py before torch, in any directory, for any user."""
 
 import os
+import runpy
 import subprocess
 import sys
 import tempfile
@@ -48,6 +49,23 @@ def test_a_training_killed_for_memory_is_told_of_the_image_cache(tmp_path, monke
     start.begin()
     assert 'cache: off' in killed_process('The task', -9).sentence
     assert os.environ[MEMORY_ADVICE_VARIABLE] == 'training'  # for the processes below
+
+
+@pytest.mark.parametrize('wanted, words', [(False, 'nothing is to do here'), (True, 'MASTER_ADDR is missing')])
+def test_a_node_behind_the_first_writes_nothing_and_follows(tmp_path, monkeypatch, capsys, wanted, words):
+    task = tiny_task(tmp_path, 1, 1)
+    task.monitor_file.unlink()
+    env_file = task.in_dir / 'env.yaml'
+    env_file.write_text(env_file.read_text().replace('run_training: true', f'run_training: {wanted}'.lower()))
+    monkeypatch.setattr(os, 'environ', dict(os.environ, NNODES='2', NODE_RANK='1'))
+    monkeypatch.setattr(settings, 'DEFAULT_ENV_FILE_PATH', str(env_file))
+    before = sorted(task.out_dir.rglob('*'))
+    monkeypatch.setattr(os, 'execv', lambda program, words: runpy.run_path(words[1], run_name='__main__'))
+    with pytest.raises(SystemExit) as ended:
+        start.main()
+    output = ''.join(capsys.readouterr())
+    assert words in output and ended.value.code == int(wanted) == output.count('code:  300001')
+    assert sorted(task.out_dir.rglob('*')) == before and not task.monitor_file.exists()
 
 
 def test_an_environment_of_an_unknown_user(monkeypatch):

@@ -39,7 +39,7 @@ class Trainings:
         self.fails = self.fails_later = False
         self.meta = {}
 
-    def train(self, run, run_config, task, arguments):
+    def train(self, run, run_config, task, arguments, link=None):
         self.starts.append((run, task, list(arguments)))
         hook = YmirCheckpointHook(
             **{key: value for key, value in run.default_hooks.checkpoint.items() if key != 'type'}
