@@ -1,12 +1,15 @@
 """Two hosts on one machine: network namespaces of Linux that a pair of virtual interfaces joins."""
 
 import contextlib
+import itertools
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+
+COUNTER = itertools.count()
 
 
 @cache
@@ -52,7 +55,7 @@ class Host:
 @contextlib.contextmanager
 def two_hosts() -> Iterator[tuple[Host, Host]]:
     """Make two hosts that reach each other and nothing else."""
-    number = os.getpid()
+    number = f'{os.getpid()}n{next(COUNTER)}'
     first = Host(f'host{number}a', '10.77.0.1', f'v{number}a')
     second = Host(f'host{number}b', '10.77.0.2', f'v{number}b')
     try:

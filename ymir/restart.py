@@ -11,12 +11,13 @@ import json
 import logging
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
+from tmi.training.data import TrainingData
 from tmi.training.training_state import Unfinished, find_state, state_of_weights
 from ymir.checkpoint_hook import LAST_CHECKPOINT, RESUME_FILE
 from ymir.params import TrainingParams
@@ -46,7 +47,8 @@ SETTINGS = (
     'args_options',
     'cfg_options',
 )
-IMAGES = 'the images'
+IMAGES, LABELS, WEIGHTS = 'the images', 'the labels', 'the weights to begin with'
+BLOCK_BYTES = 1 << 20
 
 
 class Restart(NamedTuple):
@@ -71,43 +73,57 @@ class Restart(NamedTuple):
         return {'task': self.task, 'training': self.training}
 
 
-def task_of(params: TrainingParams, env: EnvConfig) -> dict[str, Any]:
+def task_of(
+    params: TrainingParams, env: EnvConfig, data: TrainingData, weights: Sequence[str | Path] = ()
+) -> dict[str, Any]:
     """Return what must be the same for a training to go on, as JSON has it.
 
     Args:
         params: Of the task.
         env: Of the task.
+        data: What it trains on, as it was read.
+        weights: Files that it begins with.
     """
-    images = _fingerprint(env.input.training_index_file, env.input.val_index_file)
-    return _as_json({**{name: getattr(params, name) for name in SETTINGS}, IMAGES: images})
+    files = {
+        IMAGES: [env.input.training_index_file, env.input.val_index_file],
+        LABELS: [data.train_file, data.val_file],
+        WEIGHTS: weights,
+    }
+    settings = {name: getattr(params, name) for name in SETTINGS}
+    return _as_json({**settings, **{name: _fingerprint(*paths) for name, paths in files.items()}})
 
 
-def _fingerprint(*paths: str) -> str:
-    """Return what differs where files differ, whatever they hold."""
-    found = hashlib.sha256()
+def _fingerprint(*paths: str | Path) -> str:
+    """Return what differs where files differ, whatever they hold; '' where none is there."""
+    found, is_any = hashlib.sha256(), False
     for path in paths:
-        content = Path(path).read_bytes() if path and os.path.isfile(path) else b'\0'
-        found.update(hashlib.sha256(content).digest())  # so that it counts where one file ends
-    return found.hexdigest()
+        content = hashlib.sha256()
+        if path and os.path.isfile(path):
+            is_any = True
+            with open(path, 'rb') as stream:
+                while block := stream.read(BLOCK_BYTES):
+                    content.update(block)
+        found.update(content.digest())  # so that it counts where one file ends
+    return found.hexdigest() if is_any else ''
 
 
 def _as_json(values: dict[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(values))
 
 
-def find_restart(params: TrainingParams, env: EnvConfig, task_dir: Path, is_wanted: bool = True) -> Restart:
+def find_restart(env: EnvConfig, task: dict[str, Any], task_dir: Path, is_wanted: bool = True) -> Restart:
     """Look for a training of this task that has not come to its end.
 
     Args:
-        params: Of the task.
         env: Of the task.
+        task: What must be the same, of `task_of`.
         task_dir: Where it keeps its files.
         is_wanted: Whether the user has not asked for a new training.
 
     Returns:
         What was found.
     """
-    task, models_dir = task_of(params, env), Path(env.output.models_dir)
+    models_dir = Path(env.output.models_dir)
     new = Restart(task, uuid.uuid4().hex)
     done = _read_done(task_dir)
     state = find_state(_candidates(models_dir)) if is_wanted else None
@@ -116,6 +132,8 @@ def find_restart(params: TrainingParams, env: EnvConfig, task_dir: Path, is_want
     if state is None or not training or done == (training, ALL):
         return new
     earlier = meta.get('task') or {}
+    if not task[WEIGHTS]:  # the model that it began with may have been replaced by its own
+        task = {**task, WEIGHTS: earlier.get(WEIGHTS, '')}
     changed = tuple(name for name in task if earlier.get(name) != task[name])
     if changed:
         return new._replace(changed=changed)

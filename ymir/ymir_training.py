@@ -48,7 +48,7 @@ from ymir.examination import examine_labelled_images
 from ymir.log_tables import print_table
 from ymir.params import TrainingParams, load_params
 from ymir.progress import check_progress, write_progress
-from ymir.restart import ALL, TRAINED, Restart, find_restart, set_aside, state_file, write_done
+from ymir.restart import ALL, TRAINED, Restart, find_restart, set_aside, state_file, task_of, write_done
 from ymir.stage_files import unused_name
 from ymir.training_summary import write_plan
 from ymir_exc.atomic import remove_temporary_files, write_text_atomically
@@ -111,7 +111,9 @@ def run(link: NodeLink | None = None) -> None:
     with check_progress() as progress:
         data, splits = prepare_training_data(params.class_names, task_dir, progress)
     models_dir = Path(env.output.models_dir)
-    restart = find_restart(params, env, task_dir, options.get('resume') is not False)
+    initial = [options.get('load_from') or '', *params.pretrained_model_params]
+    identity = task_of(params, env, data, [os.path.join(env.input.models_dir, path) for path in initial if path])
+    restart = find_restart(env, identity, task_dir, options.get('resume') is not False)
     resuming, arguments, kept = True, [word for word in user_options.arguments if not is_resume(word)], Kept()
     if restart.state:
         kept = Kept.of(restart.state.content)
@@ -179,7 +181,8 @@ def run(link: NodeLink | None = None) -> None:
         earlier = file_version(result_file)
         if not resuming:
             set_aside(restart, models_dir)
-        if not restart.is_trained:
+        is_complete = has_no_epoch_left(kept, task, training.run.train_cfg.max_epochs, result_file)
+        if not (restart.is_trained or is_complete):
             with shared_image_cache(training.run, task, [task_dir]):
                 write_text_atomically(run_config, config_text(training.run, run_config))
                 write_progress(YmirStage.PREPROCESS, 1.0)
@@ -235,6 +238,30 @@ def free_gpu_memory(number: int) -> int | None:
 def file_version(path: Path) -> tuple[int, int] | None:
     """Return what differs after a file has been replaced; None if there is none."""
     return (path.stat().st_ino, path.stat().st_mtime_ns) if path.is_file() else None
+
+
+def has_no_epoch_left(kept: Kept, task: TrainingTask, max_epochs: int, result_file: Path) -> bool:
+    """Return whether a training that goes on has done as many epochs as are asked for, and say so.
+
+    Args:
+        kept: Of the earlier training.
+        task: The task.
+        max_epochs: Asked for.
+        result_file: Of the earlier training.
+
+    Raises:
+        TaskError: SettingError if there is no model of these epochs.
+    """
+    if not 0 < max_epochs <= kept.epochs or task.most_epochs is None:  # a time budget chooses the number itself
+        return False
+    done = f'max_epochs is {max_epochs}, and the training in {task.models_dir} has done {kept.epochs} epochs already'
+    more = (
+        f'set max_epochs to {kept.epochs + 1} or more to go on with it, or start a new one with an empty output folder'
+    )
+    if not result_file.is_file():
+        raise SettingError(f'{done}, none of which was validated: {more}.')
+    logger.warning('%s: no epoch is left to train. To train more, %s.', done, more)
+    return True
 
 
 def recipe_rows(task: TrainingTask, training: TrainingConfig) -> list[tuple[str, str]]:

@@ -66,11 +66,13 @@ class Kept(NamedTuple):
             which the training itself reports.
         samples_per_gpu: Images a step and process, by which steps are counted; None if the checkpoint has none.
         pretrained: Whether it began with a trained detector, which groups of parameters depend on; None if unknown.
+        epochs: That are done; 0 if unknown.
     """
 
     optimizer: str | None = None
     samples_per_gpu: int | None = None
     pretrained: bool | None = None
+    epochs: int = 0
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> 'Kept':
@@ -82,13 +84,15 @@ class Kept(NamedTuple):
         meta = state.get('meta')
         meta = meta if isinstance(meta, dict) else {}
         pretrained = meta.get('pretrained') if isinstance(meta.get('pretrained'), bool) else None
+        epochs = meta.get('epoch') if isinstance(meta.get('epoch'), int) else 0
         try:
             (group, *_) = state['optimizer']['param_groups']
             optimizer = 'AdamW' if 'betas' in group else 'SGD'
         except (LookupError, TypeError, ValueError):
-            return cls(pretrained=pretrained)
+            return cls(pretrained=pretrained, epochs=epochs)
         batch_size = meta.get('samples_per_gpu')
-        return cls(optimizer, batch_size if isinstance(batch_size, int) and batch_size > 0 else None, pretrained)
+        batch_size = batch_size if isinstance(batch_size, int) and batch_size > 0 else None
+        return cls(optimizer, batch_size, pretrained, epochs)
 
 
 def first_checkpoint(arguments: Sequence[str], options: Mapping[str, Any], models_dir: Path) -> Path | None:

@@ -64,7 +64,7 @@ def test_the_number_of_cpu_processes(text, monkeypatch):
     'optimizer, meta, found',
     [
         (torch.optim.SGD, {}, Kept('SGD')),
-        (torch.optim.AdamW, {'meta': {'samples_per_gpu': 8}}, Kept('AdamW', 8)),
+        (torch.optim.AdamW, {'meta': {'samples_per_gpu': 8, 'epoch': 3}}, Kept('AdamW', 8, epochs=3)),
         (torch.optim.SGD, {'meta': {'samples_per_gpu': 0}}, Kept('SGD')),
         (torch.optim.SGD, {'meta': 'unknown'}, Kept('SGD')),
     ],

@@ -94,11 +94,14 @@ def hosts():
         yield pair
 
 
+MEASURED = ('time', 'data_time', 'memory', 'waiting_share')
+
+
 def losses(task):
-    """All that the log of the training has, step by step, but times and memory."""
+    """All that the log of the training has, step by step, but what the machine makes of it."""
     (path,) = (task.out_dir / 'models').glob('**/vis_data/scalars.json')
     rows = [json.loads(line) for line in path.read_text().splitlines()]
-    return [{key: value for key, value in row.items() if key not in ('time', 'data_time', 'memory')} for row in rows]
+    return [{key: value for key, value in row.items() if key not in MEASURED} for row in rows]
 
 
 def make_task(folder, **edits):

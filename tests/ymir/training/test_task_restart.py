@@ -7,11 +7,12 @@ import pytest
 import torch
 import yaml
 
-from tmi.errors import DiskFullError, StandstillError
+from tmi.errors import DiskFullError, SettingError, StandstillError
 from tmi.training.training_state import SECONDS_USED, Position
 from ymir import restart as restart_module
 from ymir import ymir_training
 from ymir.checkpoint_hook import YmirCheckpointHook
+from ymir.restart import find_restart, task_of
 
 from .hook_runs import CONFIG, make_hook, make_runner, validate
 from .platform import check_result, in_this_process, tiny_task
@@ -136,7 +137,7 @@ def test_one_that_is_trained_does_what_follows(task, trainings, caplog):
     'edits, words',
     [
         ({'learning_rate': 0.001}, 'learning_rate'),
-        ({'class_names': ['two', 'one']}, 'class_names'),
+        ({'class_names': ['two', 'one']}, 'class_names, the labels'),
         ({'model_name': 'yolov5_n', 'seed': 4}, 'model_name, seed'),
     ],
 )
@@ -171,6 +172,64 @@ def test_other_images_start_anew(task, trainings, caplog):
     index.write_text(''.join(index.read_text().splitlines(True)[1:]))
     assert not trainings.run()[0].resume
     assert 'other values of the images' in caplog.text
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Files that a state belongs to, and whether its training goes on with them as they are."""
+
+    def find(start=False):
+        env = SimpleNamespace(
+            input=SimpleNamespace(training_index_file=str(tmp_path / 'index'), val_index_file=''),
+            output=SimpleNamespace(models_dir=str(tmp_path)),
+        )
+        params = SimpleNamespace(**dict.fromkeys(restart_module.SETTINGS))
+        data = SimpleNamespace(train_file=tmp_path / 'train.json', val_file=tmp_path / 'val.json')
+        found = find_restart(env, task_of(params, env, data, [tmp_path / 'weights']), tmp_path)
+        if start:
+            meta = {'epoch': 1, 'iter': 1, **found.meta()}
+            torch.save({'meta': meta, 'state_dict': {}}, tmp_path / 'resume.pth')
+        return found.changed
+
+    for name in ('index', 'train.json', 'val.json', 'weights'):
+        (tmp_path / name).write_text(name)
+    find(start=True)
+    assert not find()
+    return find
+
+
+@pytest.mark.parametrize(
+    'file, words', [('val.json', 'the labels'), ('weights', 'the weights to begin with'), ('index', 'the images')]
+)
+def test_files_that_were_edited_in_place_start_anew(files, tmp_path, file, words):
+    (tmp_path / file).write_text('other')
+    assert files() == (words,)
+    (tmp_path / file).write_text(file)
+    assert not files()
+
+
+def test_weights_that_are_gone_matter_no_more(files, tmp_path):
+    """A model of the output folder goes when the training writes its own."""
+    (tmp_path / 'weights').unlink()
+    files(start=True)
+    (tmp_path / 'weights').write_text('weights')
+    assert not files()
+
+
+def test_fewer_epochs_than_are_done_train_nothing_and_say_so(task, trainings, caplog):
+    trainings.run(fails=True, max_epochs=9)
+    config = task.in_dir / 'config.yaml'
+    config.write_text(yaml.safe_dump({**yaml.safe_load(config.read_text()), 'max_epochs': 1}))
+    ymir_training.main()
+    assert len(trainings.starts) == 1 and trainings.examined
+    words = (
+        f'max_epochs is 1, and the training in {task.out_dir / "models"} has done 1 epochs already: no epoch is left'
+    )
+    assert words in caplog.text and 'set max_epochs to 2 or more' in caplog.text
+    (task.out_dir / 'models' / 'result.yaml').unlink()
+    (task.out_dir / 'ymir_training' / restart_module.DONE_FILE).unlink()
+    with pytest.raises(SettingError, match='none of which was validated: set max_epochs to 2 or more'):
+        ymir_training.main()
 
 
 def test_the_user_may_ask_for_a_new_one(task, trainings):
