@@ -21,7 +21,7 @@ from typing import Any
 
 from tmi.errors import StandstillError, StoppedError, TaskError, killed_process
 from tmi.process_tree import kill_tree
-from tmi.processes import ERROR_FILE_VARIABLE, STANDSTILL_VARIABLE, read_record, seconds_of
+from tmi.processes import ERROR_FILE_VARIABLE, STANDSTILL_VARIABLE, forget_record, read_record, seconds_of
 from tmi.training.watch import FOLDER_VARIABLE, Watch, rank_place
 
 logger = logging.getLogger('tmi')
@@ -144,7 +144,10 @@ class Ranks:
             if is_over or standstill or elsewhere:
                 kill_tree(process.pid)
                 process.wait()
-                return elsewhere if elsewhere and not is_over else self._reason(standstill)
+                if elsewhere and not is_over:
+                    forget_record()  # what processes of this node have left is a consequence
+                    return elsewhere
+                return self._reason(standstill)
 
     def _reason(self, standstill: str) -> TaskError:
         if not self.stop_signals:

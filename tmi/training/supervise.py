@@ -144,7 +144,12 @@ class Supervisor:
             time.sleep(POLL_SECONDS)
         others.start(self.run_config, self.task, arguments)
         error = self.ranks.run(command, environment, watch, others.trouble)
-        return error if error is None or self.ranks.stop_signals else others.cause(error)
+        if error is None or self.ranks.stop_signals:
+            return error
+        cause = others.cause(error)
+        if cause is not error:
+            forget_record()  # what processes of this node have left is a consequence
+        return cause
 
     def _prepare(self) -> list[str]:
         """Write the config of another start; return the arguments of tools/train.py."""

@@ -3,6 +3,7 @@
 import contextlib
 import re
 import socket
+import sys
 import threading
 import time
 from pathlib import Path
@@ -12,8 +13,9 @@ import pytest
 
 from tests.processes import wait_until
 from tmi.errors import LostNodeError, SettingError, StandstillError, StepMemoryError, UnknownError
+from tmi.processes import ERROR_FILE_VARIABLE, ErrorRecord, leave_record
 from tmi.training import follow as following
-from tmi.training import nodes, supervise
+from tmi.training import nodes, ranks, supervise
 from tmi.training.nodes import NODE_VARIABLE, NodeLink, Nodes, find_interface
 from tmi.training.supervise import OtherNodes
 
@@ -169,6 +171,23 @@ def test_the_error_is_that_of_the_node_on_which_it_began(own, theirs, expected):
     found = OtherNodes(link, 0).cause(own)
     assert type(found) is expected[0] and str(found).startswith(expected[1])
     assert link.said == {'failed': 0}  # so that processes end that still wait there
+
+
+@pytest.mark.parametrize('is_trouble', [False, True])
+def test_what_the_processes_of_this_node_say_of_the_loss_is_forgotten(tmp_path, monkeypatch, is_trouble):
+    record = tmp_path / 'error.json'
+    monkeypatch.setenv(ERROR_FILE_VARIABLE, str(record))
+    monkeypatch.setattr(ranks, 'POLL_SECONDS', 0.01)
+    leave_record(str(record), ErrorRecord('UnknownError', CLOSED, 'training, rank 0', []))
+    there = SettingError('It is wrong there.')
+    script = 'import time\nwhile True: time.sleep(0.01)' if is_trouble else 'raise SystemExit(1)'
+    watcher = ranks.Ranks(handles_signals=False)
+    with watcher.watches() as watches:
+        error = watcher.run([sys.executable, '-c', script], {}, next(watches), lambda: there if is_trouble else None)
+    if is_trouble:
+        assert error is there and not record.exists()
+    else:
+        assert str(error) == CLOSED and record.exists()  # it may be the cause; `Supervisor` compares the nodes
 
 
 def test_a_lost_connection_is_that_of_a_lost_node(monkeypatch):
