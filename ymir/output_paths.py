@@ -4,7 +4,9 @@ An output folder that was used before, or was mounted wrongly, may hold a file w
 be read-only or full. Imports neither torch nor mmengine, because `start.py` asks before it starts anything.
 """
 
+import contextlib
 import errno
+import fcntl
 import os
 import secrets
 from collections.abc import Iterable, Iterator
@@ -51,6 +53,44 @@ def temporary_folder(root: str) -> Path:
         The folder.
     """
     return Path(root) / TEMPORARY
+
+
+@contextlib.contextmanager
+def only_task(root: str) -> Iterator[None]:
+    """Hold a lock on the output folder of a task, so that no other one writes to it; it ends with this process.
+
+    Args:
+        root: The folder.
+
+    Raises:
+        TaskError: SettingError if another task holds it.
+    """
+    folder = _lock(root)
+    try:
+        yield
+    finally:
+        if folder is not None:
+            os.close(folder)
+
+
+def _lock(root: str) -> int | None:
+    """Return a file descriptor that holds the lock; None where there is no folder, as `check_outputs` says."""
+    try:
+        os.makedirs(root, exist_ok=True)
+        folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(folder)
+        raise _error(
+            f'Another task that runs now writes to {root}: wait for its end or stop it, or give this one another '
+            'output folder.'
+        ) from error
+    except OSError as error:  # some network file systems have no locks
+        print(f'{root} cannot be locked ({error.strerror}): see that no other task writes to it.', flush=True)
+    return folder
 
 
 def remove_leftovers(env: EnvConfig) -> None:

@@ -21,8 +21,8 @@ sys.path[:] = [str(PROJECT_ROOT), *(path for path in sys.path if Path(path or '.
 from tmi.errors import MEMORY_ADVICE_VARIABLE, SettingError, TaskError, UnknownError, killed_process, stopped_process  # noqa: E402
 from tmi.processes import ERROR_FILE_VARIABLE, ErrorRecord, note_start, read_record  # noqa: E402
 from ymir.environment import find_temporary_folder, prepare_environment  # noqa: E402
-from ymir.errors import as_task_error, publish  # noqa: E402
-from ymir.output_paths import check_outputs, remove_leftovers, temporary_folder  # noqa: E402
+from ymir.errors import as_task_error, print_failure, publish  # noqa: E402
+from ymir.output_paths import check_outputs, only_task, remove_leftovers, temporary_folder  # noqa: E402
 from ymir_exc.env import EnvOutputConfig, get_current_env  # noqa: E402
 from ymir_exc.executor import Executor  # noqa: E402
 from ymir_exc.monitor import write_monitor_logger  # noqa: E402
@@ -91,6 +91,16 @@ def main() -> int:
         sys.stdout.flush()
         os.execv(sys.executable, [sys.executable, str(PROJECT_ROOT / 'ymir' / 'train_node.py')])
     note_start(STARTED)
+    try:
+        with only_task(_output_folder()):
+            return run_alone()
+    except SettingError as error:  # monitor.txt is that of the other task
+        print_failure(ErrorRecord.of(error, 'start.py'))
+        return 1
+
+
+def run_alone() -> int:
+    """Run the task, while no other one may use its output folder; returns the exit status."""
     fallback = temporary_folder(_output_folder())
     try:
         shutil.rmtree(fallback, ignore_errors=True)  # of a run that was killed

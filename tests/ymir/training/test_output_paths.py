@@ -1,7 +1,10 @@
 """What stands in the way of a task's outputs is found before anything begins."""
 
 import errno
+import fcntl
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ import yaml
 from tmi.errors import TaskError
 from ymir import start
 from ymir.errors import code_of
+from ymir.output_paths import only_task
 from ymir_exc import settings
 
 from .platform import REPOSITORY, read_monitor, run_start, tiny_task
@@ -46,6 +50,14 @@ FILES = {
     'infer': ['monitor.txt', 'skipped-images.tsv', 'ymir-executor-out.log', 'infer-result.json'],
     'both': ['monitor.txt', 'skipped-images.tsv', 'ymir-executor-out.log', 'result.tsv', 'infer-result.json'],
 }
+
+HOLD = """
+import sys
+from ymir.output_paths import only_task
+with only_task(sys.argv[1]):
+    print('held', flush=True)
+    sys.stdin.read()
+"""
 
 
 @pytest.fixture
@@ -195,3 +207,33 @@ def test_the_platform_reads_the_sentence(tmp_path):
     assert f'{task.out_dir}/ymir_dataset is a file' in read_monitor(task)[3]
     assert 'is a file, and the task needs a folder' in done.stdout.splitlines()[-3]
     assert not REPOSITORY.joinpath('out').exists()
+
+
+def test_a_second_task_in_an_output_folder_that_is_in_use_changes_nothing(tmp_path, monkeypatch, capsys):
+    task = tiny_task(tmp_path, 1, 1)
+    monkeypatch.setattr(settings, 'DEFAULT_ENV_FILE_PATH', str(task.in_dir / 'env.yaml'))
+    holder = subprocess.Popen(
+        [sys.executable, '-c', HOLD, str(task.out_dir)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=REPOSITORY
+    )
+    try:
+        assert holder.stdout.readline() == b'held\n'
+        before = {path: path.read_bytes() for path in task.out_dir.rglob('*') if path.is_file()}
+        assert start.main() == 1
+        output = capsys.readouterr().err
+        assert 'code:  300001' in output
+        assert f'Another task that runs now writes to {task.out_dir}: wait for its end or stop it' in output
+        assert before == {path: path.read_bytes() for path in task.out_dir.rglob('*') if path.is_file()}
+    finally:
+        holder.kill()
+        holder.communicate()
+    with only_task(str(task.out_dir)):  # a killed holder holds nothing
+        pass
+
+
+def test_a_file_system_without_locks_is_a_warning(tmp_path, monkeypatch, capsys):
+    def fail(folder, operation):
+        raise OSError(errno.ENOLCK, 'No locks available')
+
+    monkeypatch.setattr(fcntl, 'flock', fail)
+    with only_task(str(tmp_path)):
+        assert f'{tmp_path} cannot be locked (No locks available)' in capsys.readouterr().out
