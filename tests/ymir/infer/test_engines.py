@@ -256,10 +256,13 @@ def test_an_engine_that_crashes_ends_its_trial_alone(
     monkeypatch.setattr(sys, 'executable', str(script))
     if 'sleep' in code:
         monkeypatch.setattr(choice, 'TRIAL_LIMIT', 0.5)
+        monkeypatch.setattr(choice, 'WAIT_SECONDS', 0.1)
     pixels, metas = loaded
     expected = predictor.predict(pixels, metas)
+    signs = []
     with caplog.at_level(logging.WARNING, 'tmi'):
-        use_engine(predictor, plan('openvino'), tmp_path, 0, pixels)
+        use_engine(predictor, plan('openvino'), tmp_path, 0, pixels, lambda: signs.append(1))
+    assert len(signs) >= (4 if 'sleep' in code else 1)  # one that waits long is not taken for one that stands still
     assert caplog.messages == [f'engine is openvino, torch is used: openvino {reason}']
     assert predictor.engine is None and torch.equal(predictor.predict(pixels, metas)[0].boxes, expected[0].boxes)
 

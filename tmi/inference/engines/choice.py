@@ -34,6 +34,7 @@ MEASURE_SECONDS = 1.0
 WORTH_SECONDS = 30  # of a task with torch; trying the others takes some 6 seconds, and they save a fifth at best
 LEAST_GAIN = 1.05  # an engine that is faster than torch by less, which measuring cannot tell apart, is not taken
 POLL_SECONDS = 0.05
+WAIT_SECONDS = 1.0  # between signs of life while an engine is tried
 
 logger = logging.getLogger('tmi')
 
@@ -70,11 +71,11 @@ def use_engine(
         folder: Of the task's predictions.
         rank: Number of the process.
         pixels: First images of this process, as many as go through the network together: (n, H, W, 3) uint8 BGR.
-        on_wait: Called again and again while the process waits for the first one.
+        on_wait: Called again and again while the process waits, for the first one or for a trial.
     """
     folder = folder / ENGINE_FOLDER
     if rank == 0 and not (folder / CHOICE_FILE).exists():  # else a process that was lost has chosen
-        choice = choose_engine(predictor, plan, folder, pixels)
+        choice = choose_engine(predictor, plan, folder, pixels, on_wait)
         _write_choice(folder, choice)
         level = logging.WARNING if choice.engine == TORCH and plan.engine != AUTO else logging.INFO
         logger.log(level, 'engine is %s, %s is used: %s', plan.engine, choice.engine, choice.reason)
@@ -85,7 +86,13 @@ def use_engine(
         predictor.engine = lambda inputs: [torch.from_numpy(output) for output in session(as_array(inputs))]
 
 
-def choose_engine(predictor: Predictor, plan: PredictionPlan, folder: Path, pixels: Tensor) -> Choice:
+def choose_engine(
+    predictor: Predictor,
+    plan: PredictionPlan,
+    folder: Path,
+    pixels: Tensor,
+    on_wait: Callable[[], object] = lambda: None,
+) -> Choice:
     """Try the engines in question; see `use_engine`, whose arguments these are.
 
     Returns:
@@ -113,7 +120,7 @@ def choose_engine(predictor: Predictor, plan: PredictionPlan, folder: Path, pixe
     speeds, problems = {}, []
     for engine in installed_engines() if plan.engine == AUTO else [plan.engine]:
         try:
-            outputs, seconds = _try_engine(folder, engine, plan.threads, measure)
+            outputs, seconds = _try_engine(folder, engine, plan.threads, measure, on_wait)
             problem = describe_disagreement(predictor, network, pixels, outputs, plan.score_thr)
         except TrialError as error:
             problem = str(error)
@@ -153,20 +160,36 @@ def export_network(network: torch.nn.Module, inputs: Tensor, file: Path) -> None
     trace_to_onnx(network, inputs.contiguous(), file, names, dynamic_axes=axes)
 
 
-def _try_engine(folder: Path, engine: str, threads: int, seconds: float) -> tuple[list[Tensor], float]:
+def _try_engine(
+    folder: Path, engine: str, threads: int, seconds: float, on_wait: Callable[[], object]
+) -> tuple[list[Tensor], float]:
     """Run an engine on the input in a process of its own; returns outputs and seconds of a pass."""
     command = [sys.executable, '-m', 'tmi.inference.engines.trial', folder, engine, threads, seconds]
-    try:
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=TRIAL_LIMIT)
-    except subprocess.TimeoutExpired as error:
-        raise TrialError(f'did not end within {TRIAL_LIMIT} seconds') from error
-    if done.returncode < 0:
-        raise TrialError(f'was ended by {signal.Signals(-done.returncode).name} while it was tried')
-    if done.returncode:
-        raise TrialError(f'fails: {"".join(done.stderr.strip().splitlines()[-1:])[:300]}')
+    status, text = _run_and_wait(list(map(str, command)), on_wait)
+    if status < 0:
+        raise TrialError(f'was ended by {signal.Signals(-status).name} while it was tried')
+    if status:
+        raise TrialError(f'fails: {"".join(text.strip().splitlines()[-1:])[:300]}')
     outputs, measured = read_outputs(folder, engine)
     outputs_file(folder, engine).unlink()
     return [torch.from_numpy(output) for output in outputs], measured
+
+
+def _run_and_wait(command: Sequence[str], on_wait: Callable[[], object]) -> tuple[int, str]:
+    """Run a command to its end; returns its exit status and what it wrote to stderr."""
+    until = time.monotonic() + TRIAL_LIMIT
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            while True:
+                on_wait()
+                try:
+                    _, text = process.communicate(timeout=min(WAIT_SECONDS, max(until - time.monotonic(), 0)))
+                    return process.returncode, text
+                except subprocess.TimeoutExpired as error:
+                    if time.monotonic() >= until:
+                        raise TrialError(f'did not end within {TRIAL_LIMIT} seconds') from error
+        finally:
+            process.kill()
 
 
 def as_array(inputs: Tensor) -> np.ndarray:
