@@ -54,6 +54,8 @@ def state_of(runner: Runner, position: Position = Position()) -> dict[str, Any]:
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     runner.message_hub.update_info(POSITION, list(position))
     runner.message_hub.pop_info(WEIGHTS_ONLY)
+    hub = runner.message_hub.state_dict()
+    hub['runtime_info'].pop('cfg', None)  # the text of the config, which a resumed training has itself
     state = {
         'meta': {
             'epoch': runner.epoch,
@@ -65,7 +67,7 @@ def state_of(runner: Runner, position: Position = Position()) -> dict[str, Any]:
             'dataset_meta': dict(runner.train_dataloader.dataset.metainfo),
         },
         'state_dict': weights_to_cpu(model.state_dict()),
-        'message_hub': runner.message_hub.state_dict(),
+        'message_hub': hub,
         'optimizer': runner.optim_wrapper.state_dict(),
         'param_schedulers': [scheduler.state_dict() for scheduler in runner.param_schedulers or ()],
     }

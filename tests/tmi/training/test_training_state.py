@@ -193,6 +193,15 @@ def test_it_ends_as_if_nothing_had_happened(folder, undisturbed, instant):
         assert torch.equal(value, weights[name]), name
 
 
+def test_a_state_holds_no_text_of_a_config_of_which_a_resumed_training_would_say_that_it_is_not_used(folder):
+    _, runner = make_runner(folder, 1)
+    with pytest.raises(StoppedError):
+        runner.train()
+    assert runner.message_hub.get_info('cfg')
+    state = torch.load(folder / 'resume.pth', weights_only=False)
+    assert 'cfg' not in state['message_hub']['runtime_info'] and 'position' in state['message_hub']['runtime_info']
+
+
 def test_a_state_for_which_there_is_no_room_is_not_called_saved(folder):
     recorder, runner = make_runner(folder, 2)
 
