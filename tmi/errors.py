@@ -359,6 +359,15 @@ def _known(link: BaseException) -> TaskError | None:
     return None
 
 
+def needs_fewer_images(error: BaseException) -> bool:
+    """Return whether the memory was too small for what was computed at once, so that fewer images need less.
+
+    Args:
+        error: What was caught.
+    """
+    return type(as_task_error(error)) is InsufficientMemoryError and LOST_LOADER not in str(error)
+
+
 def is_consequence(error: BaseException) -> bool:
     """Return whether an error may be what a process says that has lost another one, which has the cause.
 

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from mmyolo.utils.config_types import pipeline_from_elsewhere
 from tmi.checkpoint_io import StateDict
+from tmi.errors import needs_fewer_images
 from tmi.families.detections import ClassMaps, Detections, Evidence, InspectedBatch
 from tmi.families.image_size import Size, pixel_transforms
 from tmi.families.reschedule import Done, change_optimizer, replace_schedulers
@@ -136,7 +137,7 @@ class Predictor(ABC):
 
     @torch.inference_mode()
     def predict(self, pixels: Tensor, metas: Sequence[dict[str, Any]]) -> list[Detections]:
-        """Predict the boxes of a batch; a batch too large for the GPU's memory is halved until it fits.
+        """Predict the boxes of a batch; a batch too large for the memory is halved until it fits.
 
         Args:
             pixels: (n, H, W, 3) uint8 BGR.
@@ -183,15 +184,16 @@ Found = TypeVar('Found')
 def _in_halves(
     run: Callable[[Tensor, Sequence[dict[str, Any]]], list[Found]], pixels: Tensor, metas: Sequence[dict[str, Any]]
 ) -> list[Found]:
-    """Run a batch, or where the GPU's memory is too small its halves."""
+    """Run a batch, or where the memory is too small its halves."""
     try:
         return run(pixels, metas)
-    except torch.cuda.OutOfMemoryError:
-        if len(metas) == 1:
+    except (RuntimeError, MemoryError) as error:
+        if len(metas) == 1 or not needs_fewer_images(error):
             raise
     half = len(metas) // 2
-    torch.cuda.empty_cache()
-    logger.warning('The GPU memory is too small for %d images at once, trying %d', len(metas), half)
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+    logger.warning('The memory is too small for %d images at once, trying %d', len(metas), half)
     return _in_halves(run, pixels[:half], metas[:half]) + _in_halves(run, pixels[half:], metas[half:])
 
 

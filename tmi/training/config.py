@@ -86,6 +86,7 @@ TRAINING_MODULES = (
     'throughput_hook',
     'time_budget_hook',
     'train_loop',
+    'val_loop',
 )
 
 
@@ -366,7 +367,7 @@ def _set_runtime(
         cfg.custom_hooks.append(
             {'type': 'PatienceHook', 'patience': params.patience, 'metric_prefix': family.metric_prefix}
         )
-    cfg.val_cfg = {'type': 'ValLoop', 'fp16': precision != 'fp32'}
+    cfg.val_cfg = {'type': 'TaskValLoop', 'fp16': precision != 'fp32'}
     cfg.visualizer.vis_backends = [
         {'type': 'LocalVisBackend'},
         {'type': 'TensorboardVisBackend', 'save_dir': str(task.tensorboard_dir)},

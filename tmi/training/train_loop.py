@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce, broadcast_object_list, get_rank, get_world_size
+from mmengine.dist import all_reduce, broadcast_object_list, get_rank, get_world_size, is_main_process
 from mmengine.hooks import EMAHook, Hook
 from mmengine.registry import HOOKS, LOOPS
 from mmengine.runner import EpochBasedTrainLoop
 from mmengine.runner.utils import calc_dynamic_intervals
 from torch import nn
 
-from tmi.errors import LOST_LOADER, DiskFullError, InsufficientMemoryError, StepMemoryError, StoppedError, as_task_error
+from tmi.errors import DiskFullError, StepMemoryError, StoppedError, as_task_error, needs_fewer_images
 from tmi.training.freed_memory import keep_freed_memory
 from tmi.training.loader_workers import give_way
 from tmi.training.micro_batches import train_in_parts
 from tmi.training.training_state import Position, is_finite, move_schedulers, position_of, scale_rate, seed_step
-from tmi.training.watch import COMPUTING, LOADING, SAVING, VALIDATING, RankReport
+from tmi.training.watch import COMPUTING, EVALUATING, LOADING, SAVING, VALIDATING, RankReport
 
 SHUFFLE_STRIDE = 1009  # between the seeds of the orders of images of attempts
 SECONDS_BETWEEN_CHECKS, MOST_STEPS_BETWEEN_CHECKS = 0.5, 50  # of several processes whether any was asked to stop
@@ -190,9 +190,8 @@ class TaskTrainLoop(EpochBasedTrainLoop):
         try:
             outputs = self._train_step(runner.model, data_batch)
         except (RuntimeError, MemoryError) as error:
-            known = as_task_error(error)
-            if type(known) is InsufficientMemoryError and LOST_LOADER not in str(error):
-                raise StepMemoryError(known.sentence) from error
+            if needs_fewer_images(error):
+                raise StepMemoryError(as_task_error(error).sentence) from error
             raise
         runner.call_hook('after_train_iter', batch_idx=idx, data_batch=data_batch, outputs=outputs)
         self._iter += 1
@@ -208,12 +207,14 @@ class TaskTrainLoop(EpochBasedTrainLoop):
         Args:
             number: Of its batches, from 1.
         """
-        self._report(VALIDATING, number)
+        is_last = number == len(self.runner.val_dataloader)
+        self._report(EVALUATING if is_last and is_main_process() else VALIDATING, number)
         if get_world_size() == 1 and self.report.stop_signal():
             raise StopDuringValidation
 
     def _report(self, doing: str, step: int = 0, done: int = 0) -> None:
-        self.report.write(doing, self.epoch + (doing != VALIDATING or step == 0), step, done)
+        is_validation = doing in (VALIDATING, EVALUATING) and step > 0  # the epoch is counted already
+        self.report.write(doing, self.epoch + (not is_validation), step, done)
 
     def _is_asked_to_stop(self) -> bool:
         """Return whether any process was asked to stop; they all call this after the same step."""

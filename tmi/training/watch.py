@@ -12,14 +12,24 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tmi.process_tree import STOPPED_STATES, descendants, process_state
+from tmi.process_tree import STOPPED_STATES, children, descendants, process_state, processor_seconds
 
 FOLDER_VARIABLE = 'TMI_WATCH_FOLDER'
 STOP_FILE = 'stop'
 LENGTH = 160  # of a line
 STARTING, LOADING, COMPUTING, VALIDATING, SAVING = 'starting', 'loading', 'computing', 'validating', 'saving'
+EVALUATING = 'evaluating'  # computes the metric of a validation, which says nothing until it is done
 # What is done in one go may take so many times as long as a step may.
-SLOW, SLOW_FACTOR = (STARTING, VALIDATING, SAVING), 3
+SLOW, SLOW_FACTOR = (STARTING, VALIDATING, EVALUATING, SAVING), 3
+BUSY_FACTOR = 10  # as many times longer may a metric take that keeps a processor busy
+IDLE = 0.01  # share of a processor below which a process does nothing
+WORDS = {
+    LOADING: 'waits for its data',
+    COMPUTING: 'computes',
+    VALIDATING: 'validates',
+    EVALUATING: 'computes the metric',
+    SAVING: 'saves',
+}
 STEPS_WAITED = 50  # mean steps
 
 
@@ -47,8 +57,7 @@ class RankState(NamedTuple):
     def place(self) -> str:
         """Return where it is, in words."""
         where = f' in epoch {self.epoch}, step {self.step}' if self.epoch else ''
-        words = {LOADING: 'waits for its data', COMPUTING: 'computes', VALIDATING: 'validates', SAVING: 'saves'}
-        return f'{words.get(self.doing, "starts")}{where}'
+        return f'{WORDS.get(self.doing, "starts")}{where}'
 
 
 class RankReport:
@@ -101,6 +110,7 @@ class Watch:
         folder.mkdir()
         self.folder = folder
         self.began = self._since = time.monotonic()
+        self._metrics: dict[RankState, tuple[float, float]] = {}  # since when, and processor seconds until then
 
     def forgive(self, until: float) -> None:
         """Count no time before a moment as one in which nothing was done.
@@ -148,10 +158,20 @@ class Watch:
         for state in states:
             # The first step may compile the network.
             factor = SLOW_FACTOR if state.doing in SLOW or not state.steps else 1
+            factor *= BUSY_FACTOR if self._is_busy_with_metric(state, now) else 1
             if now - max(state.at, self._since) <= seconds * factor:
                 return ''
         since = now - max(self._since, *(state.at for state in states))
         return f'{"; ".join(_culprits(states))}. Nothing was done for {since:.0f} s'
+
+    def _is_busy_with_metric(self, state: RankState, now: float) -> bool:
+        """Return whether a process computes a metric, and has not merely been waiting for another one since."""
+        if state.doing != EVALUATING or process_state(state.pid) in STOPPED_STATES:
+            return False
+        used = processor_seconds([state.pid, *children(state.pid)])
+        self._metrics = {state: self._metrics.get(state, (now, used))}
+        since, before = self._metrics[state]
+        return used - before > IDLE * (now - since)
 
 
 def rank_place(folder: str | Path, rank: int) -> str:

@@ -10,7 +10,18 @@ import pytest
 from tests.processes import is_alive, wait_until
 from tmi.process_tree import descendants, kill_tree, process_state
 from tmi.training import watch as watch_module
-from tmi.training.watch import COMPUTING, LENGTH, LOADING, SAVING, STARTING, VALIDATING, RankReport, Watch, rank_place
+from tmi.training.watch import (
+    COMPUTING,
+    EVALUATING,
+    LENGTH,
+    LOADING,
+    SAVING,
+    STARTING,
+    VALIDATING,
+    RankReport,
+    Watch,
+    rank_place,
+)
 
 
 @pytest.fixture
@@ -69,6 +80,22 @@ def test_how_long_is_waited(watch, clock, doing, seconds, stands):
     RankReport(str(watch.folder), 0).write(doing, 1, 2, 1)
     clock.now += seconds
     assert bool(watch.standstill(None, 600)) == stands
+
+
+@pytest.mark.parametrize(
+    'state, busy, seconds, stands',
+    [('R', True, 17999, False), ('R', True, 18001, True), ('R', False, 1801, True), ('T', True, 1801, True)],
+)
+def test_a_metric_that_is_computed_takes_as_long_as_it_takes(watch, clock, monkeypatch, state, busy, seconds, stands):
+    """It says nothing until it is done; one that waits or is stopped stands still."""
+    began = clock.now
+    monkeypatch.setattr(watch_module, 'processor_seconds', lambda pids: (clock.now - began) * busy)
+    monkeypatch.setattr(watch_module, 'process_state', lambda pid: state)
+    RankReport(str(watch.folder), 0).write(EVALUATING, 1, 2, 1)
+    assert not watch.standstill(None, 600)
+    clock.now += seconds
+    found = watch.standstill(None, 600)
+    assert bool(found) == stands and ('computes the metric in epoch 1' in found) == stands
 
 
 def test_the_first_step_may_take_longer(watch, clock):

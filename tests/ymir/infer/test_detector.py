@@ -66,7 +66,11 @@ def test_images_per_pass():
     assert images_per_pass(gpu, 16, 640, 640) == 16
 
 
-def test_memory_too_small_halves_the_batch(package, batch, monkeypatch):
+@pytest.mark.parametrize(
+    'error',
+    [torch.OutOfMemoryError('too small'), RuntimeError("DefaultCPUAllocator: can't allocate memory"), MemoryError()],
+)
+def test_memory_too_small_halves_the_batch(package, batch, monkeypatch, error):
     detector = DensePredictor(build_model(package, CLASS_NAMES), CPU, 0.2, 0.65)
     expected = detector.predict(*batch)
     sizes = []
@@ -75,7 +79,7 @@ def test_memory_too_small_halves_the_batch(package, batch, monkeypatch):
     def limited(pixels, metas):
         sizes.append(len(metas))
         if len(metas) > 3:
-            raise torch.OutOfMemoryError('too small')
+            raise error
         return predict(pixels, metas)
 
     monkeypatch.setattr(detector, 'predict_once', limited)
@@ -83,6 +87,10 @@ def test_memory_too_small_halves_the_batch(package, batch, monkeypatch):
     assert sizes == [8, 4, 2, 2, 4, 2, 2]
     for one, other in zip(found, expected, strict=True):
         assert_same_detections(one, other)
+    monkeypatch.setattr(detector, 'predict_once', lambda pixels, metas: torch.empty(2**60))  # more than any machine has
+    with pytest.raises(RuntimeError, match='allocate memory') as caught:
+        detector.predict(*batch)
+    assert code_of(caught.value) == 300103
 
 
 def test_config_from_the_checkpoint(model_files, package):

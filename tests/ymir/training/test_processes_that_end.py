@@ -36,6 +36,7 @@ class Finder:
 sys.meta_path.insert(0, Finder())
 """
 KILL = 'os.kill(os.getpid(), signal.SIGKILL)'
+ILLEGAL = 'CUDA error: an illegal memory access was encountered'
 BUS = 'os.kill(os.getpid(), signal.SIGBUS)'
 
 
@@ -69,6 +70,7 @@ def plant(tmp_path):
         (1, 'torch', KILL, 300103, 'samples_per_gpu'),
         (1, 'torch', BUS, 300103, 'shm_size'),
         (1, 'torch', 'raise MemoryError', 300103, 'main memory'),
+        (1, 'torch', f'raise RuntimeError("{ILLEGAL}")', 300101, 'the health of the node'),
         (1, 'mmdet', 'raise ImportError("No module named spam")', 160004, 'No module named spam'),
         pytest.param(2, 'torch', KILL, 300103, 'The training process 1 was killed', marks=pytest.mark.integration),
     ],
@@ -96,6 +98,7 @@ def test_a_training_process(tmp_path, plant, processes, module, do, code, words)
             300103,
             'main memory',
         ),
+        (f'raise RuntimeError("{ILLEGAL}")', 300101, 'the health of the node'),
         ('raise ImportError("No module named spam")', 160004, 'No module named spam'),
     ],
 )
