@@ -1,7 +1,8 @@
 """Loading an image and its annotations.
 
-LoadAnnotations differs from mmdet's: crowd and other ignored instances are not loaded, masks stay polygons, an
-instance without a valid polygon is dropped with its box, and the boxes can be the extents of the polygons.
+LoadAnnotations differs from mmdet's: crowd and other ignored instances are not loaded, masks are polygons, an instance
+without a valid one is dropped with its box, and the boxes can be the extents of the polygons. Unlike public mmyolo,
+which drops run-length encoded masks too, it traces their outlines.
 """
 
 import os
@@ -20,7 +21,7 @@ from mmyolo.registry import TRANSFORMS
 from mmyolo.utils.unreadable import blank_image
 
 from .keypoint_structure import Keypoints
-from .polygons import merge_polygons
+from .polygons import merge_polygons, trace_rle
 
 NOT_DECODED = 'not a readable image, or a damaged one'
 
@@ -175,15 +176,15 @@ class LoadAnnotations(MMDETLoadAnnotations):
         return box_class(boxes.reshape(-1, box_class.box_dim), clone=False)
 
     def _valid_polygons(self, instances: Sequence[dict]) -> tuple[list[dict], list[list[np.ndarray]]]:
-        """Keep the instances with a polygon of three points or more; run-length encoded masks are not polygons."""
+        """Keep the instances with a polygon of three points or more, or a run-length encoded mask, which is traced."""
         kept, polygons = [], []
         for instance in instances:
             mask = instance.get('mask')
-            parts = (
-                []
-                if not isinstance(mask, list)
-                else [np.array(part, dtype=np.float32) for part in mask if len(part) % 2 == 0 and len(part) >= 6]
-            )
+            if isinstance(mask, dict):
+                parts = trace_rle(mask)
+            else:
+                found = mask if isinstance(mask, list) else ()
+                parts = [np.array(part, dtype=np.float32) for part in found if len(part) % 2 == 0 and len(part) >= 6]
             if not parts:
                 continue
             if self.merge_polygons and len(parts) > 1:

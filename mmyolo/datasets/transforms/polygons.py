@@ -1,9 +1,12 @@
-"""Polygons as flat arrays [x0, y0, x1, y1, ...] in pixels: joining the parts of an instance, resampling, filling."""
+"""Polygons as flat arrays [x0, y0, x1, y1, ...] in pixels: tracing masks, joining the parts of an instance, resampling,
+filling.
+"""
 
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from pycocotools import mask as mask_utils
 
 
 def merge_polygons(parts: Sequence[np.ndarray]) -> np.ndarray:
@@ -39,6 +42,53 @@ def merge_polygons(parts: Sequence[np.ndarray]) -> np.ndarray:
         out.append(part[: leave - enter + 1])
         back.append(np.concatenate((part[leave - enter :], part[:1])))
     return np.concatenate(out + back[::-1]).reshape(-1)
+
+
+def trace_rle(mask: dict) -> list[np.ndarray]:
+    """Trace the outlines of a run-length encoded mask.
+
+    They run through the middles of the edges of its outer pixels, so the extent of an outline is the box around its
+    pixels, and stairs become slopes. Parts that touch, also at a corner, have one outline; holes are filled.
+
+    Args:
+        mask: `size` [h, w] and `counts`, a list of runs or COCO's compressed text.
+
+    Returns:
+        One flat array for each part of the mask, none for an empty one.
+    """
+    if isinstance(mask['counts'], list):
+        mask = mask_utils.frPyObjects(mask, *mask['size'])
+    left, top, width, height = (int(number) for number in mask_utils.toBbox(mask))
+    if not width or not height:
+        return []
+    pixels = mask_utils.decode(mask)[top : top + height, left : left + width]
+    corners = np.zeros((height + 1, width + 1), dtype=np.uint8)  # of pixels
+    for down in (0, 1):
+        for right in (0, 1):
+            corners[down : down + height, right : right + width] |= pixels
+    outlines = cv2.findContours(corners, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE, offset=(left, top))[0]
+    return [_along_edges(outline[:, 0]).reshape(-1).astype(np.float32) for outline in outlines]
+
+
+def _along_edges(corners: np.ndarray) -> np.ndarray:
+    """Return the outline through the middles of edges.
+
+    Args:
+        corners: (n, 2) corners of pixels in the order of cv2.findContours, one step apart, some diagonally.
+
+    Returns:
+        (m, 2), without those that lie on a straight line between their neighbours.
+    """
+    steps = np.roll(corners, -1, axis=0) - corners  # (n, 2)
+    # A diagonal step leaves out a corner of stairs, the one on the inner side of the outline.
+    inner = np.where(steps[:, :1] == steps[:, 1:], [[1, 0]], [[0, 1]]) * steps
+    is_diagonal = steps.all(axis=1)
+    inner[~is_diagonal] = 0
+    path = np.stack([corners, corners + inner], axis=1).reshape(-1, 2)
+    path = path[np.stack([np.ones_like(is_diagonal), is_diagonal], axis=1).reshape(-1)]
+    middles = (path + np.roll(path, -1, axis=0)) / 2
+    ahead = np.roll(middles, -1, axis=0) - middles
+    return middles[(ahead != np.roll(ahead, 1, axis=0)).any(axis=1)]
 
 
 def resample_polygon(polygon: np.ndarray, num_points: int) -> np.ndarray:

@@ -2,15 +2,17 @@
 here.
 
 Only boxes that survived NMS get a mask. A photograph of 12 megapixels with 300 objects would take 14 GB as float, so
-masks are enlarged a few at a time and only their bits are kept.
+masks are enlarged a few at a time and only their bits are kept, or with `masks_as_rle` their run-length code.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from pycocotools import mask as mask_utils
 from torch import Tensor
 
 # Pixels of float masks that are held at once, 64 MB.
@@ -65,8 +67,13 @@ def enlarge(masks: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def draw_masks(
-    draw: Callable[[slice], Tensor], count: int, size: tuple[int, int], pixels: int, device: torch.device
-) -> Tensor:
+    draw: Callable[[slice], Tensor],
+    count: int,
+    size: tuple[int, int],
+    pixels: int,
+    device: torch.device,
+    as_rle: bool = False,
+) -> Tensor | list[dict]:
     """Draw masks a few at a time.
 
     Args:
@@ -75,16 +82,33 @@ def draw_masks(
         size: height and width of the masks.
         pixels: pixels of the largest float mask of a box on the way, `size` aside.
         device: of the masks.
+        as_rle: return run-length codes, so that no more than a few masks are held at once.
 
     Returns:
-        (count, *size) bool.
+        (count, *size) bool; with `as_rle` a list of `count` codes, see `encode`.
     """
-    masks = torch.zeros((count, *size), dtype=torch.bool, device=device)  # one byte a pixel
     step = max(1, _MAX_PIXELS // max(1, pixels, size[0] * size[1]))
-    for start in range(0, count, step):
-        part = slice(start, min(start + step, count))
+    parts = (slice(start, min(start + step, count)) for start in range(0, count, step))
+    if as_rle:
+        return [code for part in parts for code in encode(draw(part))]
+    masks = torch.zeros((count, *size), dtype=torch.bool, device=device)  # one byte a pixel
+    for part in parts:
         masks[part] = draw(part)
     return masks
+
+
+def encode(masks: Tensor) -> list[dict]:
+    """Return masks in COCO's compressed run-length code.
+
+    Args:
+        masks: (n, h, w) bool.
+
+    Returns:
+        `size` [h, w] and `counts`, bytes, of each.
+    """
+    bits = masks.cpu().numpy().view(np.uint8)
+    # one by one: pycocotools takes no more than 255 masks at once
+    return [mask_utils.encode(np.asfortranarray(mask)) for mask in bits]
 
 
 def logit_of(threshold: float) -> float:

@@ -337,8 +337,8 @@ class RTMDetInsSepBNHead(TrainsOnMasks, RTMDetHead):
             results.append(found.instances(masks=masks))
         return results
 
-    def _masks(self, mask_feat: Tensor, kernels: Tensor, priors: Tensor, meta: dict | None, cfg: Mapping) -> Tensor:
-        """Return the binary masks (N, height, width) of one image, arguments as of `_mask_predict_by_feat`.
+    def _masks(self, mask_feat: Tensor, kernels: Tensor, priors: Tensor, meta: dict | None, cfg: Mapping):
+        """Return the binary masks (N, height, width) of one image, with `masks_as_rle` their run-length codes.
 
         Args:
             mask_feat: features that masks are drawn from.
@@ -359,7 +359,8 @@ class RTMDetInsSepBNHead(TrainsOnMasks, RTMDetHead):
             return masks > threshold
 
         size = input_shape if frame is None else frame.ori_shape
-        return draw_masks(draw, len(kernels), size, input_shape[0] * input_shape[1], mask_feat.device)
+        as_rle = cfg.get('masks_as_rle', False)
+        return draw_masks(draw, len(kernels), size, input_shape[0] * input_shape[1], mask_feat.device, as_rle)
 
     def parse_dynamic_params(self, flatten_kernels: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Take the weights of small networks apart.

@@ -185,8 +185,8 @@ class YOLOv5InsHead(TrainsOnMasks, YOLOv5Head):
             proto_preds: prototypes of the masks.
             batch_img_metas: meta information of each image.
             cfg: settings, by default `test_cfg`; besides those of `prediction.detect`, `mask_thr_binary` (0.5), the
-                least probability of a mask's pixel, and `fast_test` (False): probabilities instead of bits are enlarged
-                to the original image, on the device.
+                least probability of a mask's pixel, `fast_test` (False): probabilities instead of bits are enlarged
+                to the original image, on the device, and `masks_as_rle` (False): masks are run-length codes.
             rescale: return boxes and masks in pixels of the original images, else of the input.
             with_nms: False returns what would enter NMS.
 
@@ -273,7 +273,7 @@ class YOLOv5InsHead(TrainsOnMasks, YOLOv5Head):
         input_shape: tuple[int, int],
         frame: Frame | None,
         cfg: Mapping,
-    ) -> Tensor:
+    ) -> Tensor | list[dict]:
         """Return the masks of one image.
 
         Args:
@@ -285,7 +285,7 @@ class YOLOv5InsHead(TrainsOnMasks, YOLOv5Head):
             cfg: see `predict_by_feat`.
 
         Returns:
-            (n, height, width) bool.
+            (n, height, width) bool, or with `masks_as_rle` n run-length codes.
         """
         height, width = input_shape
         threshold = cfg.get('mask_thr_binary', 0.5)
@@ -304,7 +304,8 @@ class YOLOv5InsHead(TrainsOnMasks, YOLOv5Head):
             return torch.from_numpy(_resize_bits(bits, frame.ori_shape)).permute(2, 0, 1).to(protos.device)
 
         size = input_shape if frame is None else frame.ori_shape
-        return draw_masks(draw, len(coeffs), size, height * width, protos.device)
+        as_rle = cfg.get('masks_as_rle', False)
+        return draw_masks(draw, len(coeffs), size, height * width, protos.device, as_rle)
 
 
 def _padding(meta: dict, height: int, width: int) -> tuple[float, float, float, float]:
