@@ -10,7 +10,7 @@ from .atomic import write_text_atomically
 from .infer_result import Annotation, Box, InferResultWriter
 from .mining_result import MiningResultWriter
 from .protocol import multiple_model_stages_supportable
-from .segmentation_result import check_segmentation_result
+from .segmentation_result import SegmentationResultWriter, check_segmentation_result
 from .training_result import remove_model_stages, write_model_stage, write_training_result
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     'Box',
     'InferResultWriter',
     'MiningResultWriter',
+    'SegmentationResultWriter',
     'multiple_model_stages_supportable',
     'remove_model_stages',
     'write_infer_result',

@@ -14,6 +14,8 @@ inverted box, one without area, outside   the object is skipped and reported
 the image or thinner than a pixel in it
 box partly outside the image              clipped; reported if more than one pixel goes, since many tools write the
                                           far corner exclusive
+masks wanted, and an object has none or   the object is skipped and reported; the image too if none of its objects is
+an invalid one                            left, for to train on them as background hurts
 image turned by EXIF or of another size   kept and reported
 than its annotation says, tiny or very
 narrow box
@@ -29,6 +31,7 @@ import statistics
 from typing import Callable, Sequence
 
 from ..annotations import AnnotationReader
+from ..annotations.masks import NoMask, checked_mask
 from ..annotations.objects import Row, Rows, whole
 from ..errors import DatasetError, ImageFormatError
 from ..processes import in_processes
@@ -38,10 +41,13 @@ from .image_header import ImageHeader, ImageProblem, read_image_header
 from .image_size import MAX_PIXELS, any_image_size
 from .report import (
     CLIPPED,
+    INVALID_MASK,
     INVERTED,
     MISSING_ANNOTATION,
     NARROW,
     NO_AREA,
+    NO_MASK,
+    ONLY_BOXES,
     OTHER_SIZE,
     OUTSIDE,
     THIN,
@@ -54,6 +60,9 @@ from .report import (
 )
 
 TINY_SIDE = 2  # pixels; boxes with a side below are lost as soon as the image is shrunk
+MASK_ADVICE = (
+    'Instance segmentation learns polygons or masks: choose a data set with them, or train a detector on the boxes'
+)
 NARROW_RATIO = 20  # longer side by shorter; the augmentation of YOLO models drops boxes beyond
 
 OnFinding = Callable[[str, DataIssue], None]
@@ -112,6 +121,26 @@ def _add_fitting(
             rows.append(fitted)
 
 
+def _with_mask(
+    row: Row, header: ImageHeader, annotation: str, reader: AnnotationReader, findings: list[DataIssue]
+) -> Row | None:
+    """Check the mask of an object; add what is wrong with it to the findings.
+
+    Returns:
+        The object, with the area of its mask where the annotation does not say it; None if it cannot be used.
+    """
+    crowd, segmentation, area = row[-1] or (0, None, None)
+    try:
+        segmentation, found = checked_mask(segmentation, header.width, header.height)
+    except NoMask:
+        findings.append(DataIssue(annotation, reader.line_of(row), NO_MASK, 'it has no polygon and no run-length code'))
+        return None
+    except ValueError as error:
+        findings.append(DataIssue(annotation, reader.line_of(row), INVALID_MASK, str(error)))
+        return None
+    return (*row[:-1], (crowd, segmentation, found if area is None else area))
+
+
 def _other_size(size: tuple[float, float], header: ImageHeader) -> str:
     """Return what to say about a size in an annotation that is not that of the image."""
     words = f'the annotation says {size[0]:g} x {size[1]:g}, the image is {header.width} x {header.height}'
@@ -126,11 +155,13 @@ class _ChunkReader:
     Args:
         reader: of the annotations' format.
         max_pixels: larger images cannot be used.
+        masks: objects without a mask cannot be used.
     """
 
-    def __init__(self, reader: AnnotationReader, max_pixels: int) -> None:
+    def __init__(self, reader: AnnotationReader, max_pixels: int, masks: bool) -> None:
         self.reader = reader
         self.max_pixels = max_pixels
+        self.masks = masks
 
     def __call__(self, items: Sequence[tuple[str, str]]) -> tuple[LabelledImages, list[DataIssue]]:
         images = LabelledImages()
@@ -154,7 +185,14 @@ class _ChunkReader:
             for fault in found.faults:
                 findings.append(DataIssue(annotation, fault.line, fault.kind, fault.detail))
             before = len(rows)
-            _add_fitting(rows, found.rows, header, annotation, self.reader, findings)
+            objects = found.rows
+            if self.masks:
+                checked = (_with_mask(row, header, annotation, self.reader, findings) for row in objects)
+                objects = [row for row in checked if row is not None]
+                if found.rows and not objects:
+                    findings.append(DataIssue(path, '', ONLY_BOXES, f'{len(found.rows)} objects in {annotation}'))
+                    continue
+            _add_fitting(rows, objects, header, annotation, self.reader, findings)
             images.add(path, (header.width, header.height, header.num_bytes, header.digest), len(rows) - before)
         images.add_rows(rows)
         return images, findings
@@ -177,6 +215,7 @@ def read_labelled_images(
     max_pixels: int = MAX_PIXELS,
     on_images: Callable[[LabelledImages], None] = lambda images: None,
     images: LabelledImages | None = None,
+    masks: bool = False,
 ) -> LabelledImages:
     """Read a split; see the module's table for what happens to bad data.
 
@@ -191,6 +230,7 @@ def read_labelled_images(
         max_pixels: larger images cannot be used.
         on_images: called with the images that are kept, part by part, while others are read.
         images: gets them all; None: a new one.
+        masks: whether objects without a mask are skipped.
 
     Returns:
         The images that were kept, in the order of the index.
@@ -210,7 +250,7 @@ def read_labelled_images(
         add(DataIssue(path, fault.line, fault.kind, fault.detail))
     done = 0
     with any_image_size():
-        for count, (read, findings) in in_processes(_ChunkReader(reader, max_pixels), items, num_workers):
+        for count, (read, findings) in in_processes(_ChunkReader(reader, max_pixels, masks), items, num_workers):
             images.extend(read)
             on_images(read)
             for finding in findings:
@@ -250,10 +290,12 @@ def _check(report: SplitReport) -> None:
     if report.num_images == 0:
         by_reason = report.skipped_images.by_reason
         reasons = ', '.join(f'{count} x {reason}' for reason, count in by_reason.items())
-        error = DatasetError if {MISSING_ANNOTATION, UNREADABLE_ANNOTATION} & set(by_reason) else ImageFormatError
+        of_labels = {MISSING_ANNOTATION, UNREADABLE_ANNOTATION, ONLY_BOXES} & set(by_reason)
+        error = DatasetError if of_labels else ImageFormatError
+        advice = f'. {MASK_ADVICE}' if ONLY_BOXES in by_reason else ''
         raise error(
             f'no image of the {report.split} set can be used ({reasons}); the first: '
-            f'{report.skipped_images.examples[0]}'
+            f'{report.skipped_images.examples[0]}{advice}'
         )
     if report.num_boxes == 0 and report.dropped_boxes.count:
         by_reason = report.dropped_boxes.by_reason

@@ -35,15 +35,20 @@ SIMILAR_IMAGE = 'near-identical images'
 OVERLAP = 'validation image in training set'
 SIMILAR_OVERLAP = 'validation image near-identical to training image'
 UNLABELLED_CLASS = 'class without a box'
+NO_MASK = 'object without a mask'
+INVALID_MASK = 'invalid mask'
+ONLY_BOXES = 'image whose objects have no mask'
 ACTIONS = {
     **dict.fromkeys(
         (
             *(MISSING_IMAGE, NOT_REGULAR, EMPTY_FILE, UNREADABLE, TRUNCATED, TOO_LARGE),
-            *(MISSING_ANNOTATION, UNREADABLE_ANNOTATION),
+            *(MISSING_ANNOTATION, UNREADABLE_ANNOTATION, ONLY_BOXES),
         ),
         IMAGE_SKIPPED,
     ),
-    **dict.fromkeys((INVALID_LINE, UNKNOWN_CLASS, INVERTED, NO_AREA, OUTSIDE, THIN), BOX_SKIPPED),
+    **dict.fromkeys(
+        (INVALID_LINE, UNKNOWN_CLASS, INVERTED, NO_AREA, OUTSIDE, THIN, NO_MASK, INVALID_MASK), BOX_SKIPPED
+    ),
     CLIPPED: BOX_CLIPPED,
     INVALID_VALUE: VALUE_IGNORED,
     **dict.fromkeys(

@@ -13,6 +13,7 @@ from typing import Sequence
 from ..annotations import AnnotationReader, annotation_format, make_reader
 from ..attribute_dict import AttributeDict
 from ..dataset_reader import read_items
+from ..errors import ConfigError
 from ..util import get_class_names, get_merged_config
 from .coco_file import coco_file
 from .compact import LabelledImages
@@ -32,6 +33,7 @@ def convert_dataset_to_coco(
     on_finding: OnFinding | None = None,
     max_pixels: int = MAX_PIXELS,
     decode: int | None = None,
+    masks: bool = False,
 ) -> ConversionReport:
     """Check a data set and write ``ymir_<split>.json`` for each split.
 
@@ -46,6 +48,7 @@ def convert_dataset_to_coco(
         progress: called now and then with the number of images done and of all, over all splits.
         on_finding: called with the split and each thing that is wrong or odd, also if an error follows.
         max_pixels: larger images are skipped, as decoding them takes more memory than there is.
+        masks: whether each object needs a mask, polygons or a run-length code, so that those without are skipped.
         decode: pixels that are decoded to find images that are nearly the same; 0: none, None: by the number of cores.
 
     Returns:
@@ -54,7 +57,7 @@ def convert_dataset_to_coco(
     Raises:
         DatasetError: the data cannot be used; ``code`` is 300002, or 300003 if no image can be read. No file of the
             split is changed.
-        ConfigError: ``class_names`` or ``export_format`` of config.yaml.
+        ConfigError: ``class_names`` or ``export_format`` of config.yaml; also for masks in a format that has none.
     """
     cfg = get_merged_config() if cfg is None else cfg
     out_dir = out_dir or os.path.join(cfg.ymir.output.root_dir, 'ymir_dataset')
@@ -67,6 +70,11 @@ def convert_dataset_to_coco(
     for split in splits:
         listed = items.pop(split)
         name = annotation_format(cfg.param.get('export_format'), listed[0][1] if listed else '')
+        if masks and name != 'coco':
+            raise ConfigError(
+                f'export_format in config.yaml is {cfg.param.get("export_format")!r}, which gives boxes and no masks; '
+                'instance segmentation needs seg-coco:raw'
+            )
         reader = readers.setdefault(name, make_reader(name, class_names))
         ann_file = os.path.join(out_dir, f'ymir_{split}.json')
         report = SplitReport(split, cfg.ymir.input.assets_dir, ann_file, name)
@@ -74,7 +82,17 @@ def convert_dataset_to_coco(
         found = images[split] = LabelledImages()
         with coco_file(ann_file, found, class_names, cat_id_from_zero) as file:
             read_labelled_images(
-                listed, reader, class_names, report, num_workers, shifted, on_finding, max_pixels, file.add, found
+                listed,
+                reader,
+                class_names,
+                report,
+                num_workers,
+                shifted,
+                on_finding,
+                max_pixels,
+                file.add,
+                found,
+                masks,
             )
         reports[split] = report
         before += report.num_listed

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ymir_exc.annotations.rle import mask_corners
 from ymir_exc.errors import DatasetError
 
 from ..platform.labels import Dataset
@@ -21,7 +22,6 @@ from .file_names import FileNames, plain_name
 from .files import HEAD_BYTES, decode_text, read_head, read_json, split_folders, split_of
 from .image_writer import ImagePlaces, Written
 from .raw import RawBox, RawDataset, RawImage, size_in_file
-from .rle import mask_corners
 
 LOOKS_FOR = (
     'a COCO .json file with "images" and "annotations" in the folder, in annotations/ or in train/, val/ and test/'
@@ -286,7 +286,7 @@ def _box(entry: Any, place: str, categories: dict[Any, str]) -> object:
             return str(error)
     else:
         return 'it has neither bbox nor segmentation'
-    return RawBox(name, corners, place, bool(entry.get('difficult')), bool(entry.get('iscrowd')))
+    return RawBox(name, corners, place, bool(entry.get('difficult')), bool(entry.get('iscrowd')), shape)
 
 
 def _polygon_corners(polygons: Any) -> tuple[float, float, float, float]:

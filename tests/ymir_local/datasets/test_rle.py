@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ymir_local.datasets.rle import mask_corners, unpack
+from ymir_exc.annotations.rle import mask_corners, unpack
 
 
 @pytest.mark.parametrize('seed', range(40))

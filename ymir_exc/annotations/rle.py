@@ -5,6 +5,8 @@ a list of numbers, or packed into text: 5 bits a character from `0` on, the sixt
 fourth number on the difference to the one before last.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 
@@ -17,13 +19,7 @@ def mask_corners(mask: Any) -> tuple[int, int, int, int]:
     Raises:
         ValueError: it is not such a mask, or nothing is inside.
     """
-    try:
-        height, width = (int(side) for side in mask['size'])
-        counts = unpack(mask['counts']) if isinstance(mask['counts'], str) else [int(n) for n in mask['counts']]
-    except (KeyError, TypeError, ValueError):
-        raise ValueError('its segmentation is not a run-length mask') from None
-    if height < 1 or width < 1 or min(counts, default=0) < 0 or sum(counts) != height * width:
-        raise ValueError(f'the runs of its mask do not add up to {width} x {height} pixels')
+    (height, width), counts = runs_of(mask)
     tops, bottoms, columns = [], [], []
     start = 0
     for number, count in enumerate(counts):
@@ -37,6 +33,25 @@ def mask_corners(mask: Any) -> tuple[int, int, int, int]:
     if not columns:
         raise ValueError('its mask is empty')
     return min(columns), min(tops), max(columns) + 1, max(bottoms) + 1
+
+
+def runs_of(mask: Any) -> tuple[tuple[int, int], list[int]]:
+    """Return the size of a mask, height and width, and its runs.
+
+    Args:
+        mask: `{"size": [height, width], "counts": [...] or "..."}`.
+
+    Raises:
+        ValueError: it is not such a mask.
+    """
+    try:
+        height, width = (int(side) for side in mask['size'])
+        counts = unpack(mask['counts']) if isinstance(mask['counts'], str) else [int(n) for n in mask['counts']]
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise ValueError('its segmentation is not a run-length mask') from None
+    if height < 1 or width < 1 or min(counts, default=0) < 0 or sum(counts) != height * width:
+        raise ValueError(f'the runs of its mask do not add up to {width} x {height} pixels')
+    return (height, width), counts
 
 
 def unpack(text: str) -> list[int]:
